@@ -1,0 +1,183 @@
+//! Failures named by what must happen next, and the one table that sorts S3's answers into them.
+
+use std::fmt;
+
+/// Says what the caller must do about a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FailureKind {
+    /// Try the same thing again later: throttling, 5xx, a 200 that carries an error.
+    Retry,
+    /// Not done yet, and not a failure of anything: come back.
+    Again,
+    /// Trying again changes nothing until somebody changes the object or the permissions.
+    Permanent,
+    /// Stop and call somebody: a wrong region, a missing bucket, an unreadable setting.
+    Configuration,
+    /// A defect of s3ferry.
+    Bug,
+}
+
+impl FailureKind {
+    /// Returns the name used in logs and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Retry => "retry",
+            Self::Again => "again",
+            Self::Permanent => "permanent",
+            Self::Configuration => "configuration",
+            Self::Bug => "bug",
+        }
+    }
+}
+
+impl fmt::Display for FailureKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+/// One failure with everything that its single log line needs.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{action} on {resource}: {code}: {detail}")]
+pub struct Failure {
+    /// What must happen next.
+    pub kind: FailureKind,
+    /// The service's error code, or our own name of the cause, in `PascalCase`.
+    pub code: String,
+    /// The IAM action or actions that were attempted, such as `s3:PutObject`.
+    pub action: String,
+    /// The ARN or name of what the action was attempted on.
+    pub resource: String,
+    /// What the service said, or what to do.
+    pub detail: String,
+}
+
+/// Says how the reconcile loop must take an error answer of S3.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reaction {
+    /// The world is not what was read: read again and decide again.
+    ReadAgain,
+    /// The request failed.
+    Fail(FailureKind),
+}
+
+use FailureKind::{Configuration, Permanent, Retry};
+use Reaction::{Fail, ReadAgain};
+
+/// S3's error codes that say more than their status, sorted by name.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>
+const BY_CODE: &[(&str, Reaction)] = &[
+    ("AccessDenied", Fail(Permanent)),
+    ("AccountProblem", Fail(Configuration)),
+    ("AllAccessDisabled", Fail(Configuration)),
+    ("AuthorizationHeaderMalformed", Fail(Configuration)),
+    ("BandwidthLimitExceeded", Fail(Retry)),
+    ("ConditionalRequestConflict", ReadAgain),
+    ("EntityTooLarge", Fail(Permanent)),
+    // Credentials of a role are renewed between attempts.
+    ("ExpiredToken", Fail(Retry)),
+    ("IllegalLocationConstraintException", Fail(Configuration)),
+    ("InternalError", Fail(Retry)),
+    ("InvalidAccessKeyId", Fail(Configuration)),
+    ("InvalidArgument", Fail(Permanent)),
+    ("InvalidBucketState", Fail(Configuration)),
+    ("InvalidObjectState", Fail(Permanent)),
+    ("InvalidRequest", Fail(Permanent)),
+    ("InvalidStorageClass", Fail(Configuration)),
+    ("InvalidTag", Fail(Permanent)),
+    ("InvalidToken", Fail(Configuration)),
+    ("KMS.DisabledException", Fail(Configuration)),
+    ("KMS.InvalidKeyUsageException", Fail(Configuration)),
+    ("KMS.InvalidStateException", Fail(Configuration)),
+    ("KMS.KMSInvalidStateException", Fail(Configuration)),
+    ("KMS.NotFoundException", Fail(Configuration)),
+    ("KMS.ThrottlingException", Fail(Retry)),
+    ("KeyTooLongError", Fail(Permanent)),
+    ("MetadataTooLarge", Fail(Permanent)),
+    ("MethodNotAllowed", Fail(Permanent)),
+    ("NoSuchBucket", Fail(Configuration)),
+    ("NoSuchKey", ReadAgain),
+    ("NoSuchUpload", ReadAgain),
+    ("NoSuchVersion", ReadAgain),
+    ("NotImplemented", Fail(Permanent)),
+    // Two writers of one key at once; the S3 user guide asks for a retry.
+    ("OperationAborted", Fail(Retry)),
+    ("PermanentRedirect", Fail(Configuration)),
+    ("PreconditionFailed", ReadAgain),
+    ("RequestLimitExceeded", Fail(Retry)),
+    ("RequestTimeTooSkewed", Fail(Retry)),
+    ("RequestTimeout", Fail(Retry)),
+    ("ServiceUnavailable", Fail(Retry)),
+    ("SignatureDoesNotMatch", Fail(Configuration)),
+    ("SlowDown", Fail(Retry)),
+    // A bucket just made: its DNS entry is on its way.
+    ("TemporaryRedirect", Fail(Retry)),
+    ("Throttling", Fail(Retry)),
+    ("ThrottlingException", Fail(Retry)),
+    ("TooManyRequestsException", Fail(Retry)),
+];
+
+/// Sorts an error answer by its code, else by its status; what nobody knows is worth another attempt.
+///
+/// A 200 that carries an error arrives here with its code and without a telling status.
+/// A HEAD has no body and so no code; its status decides.
+#[must_use]
+pub fn react(code: Option<&str>, status: Option<u16>) -> Reaction {
+    let by_code = code.and_then(|code| {
+        let index = BY_CODE.binary_search_by_key(&code, |row| row.0).ok()?;
+        BY_CODE.get(index).map(|row| row.1)
+    });
+    by_code.unwrap_or(match status {
+        // 400 without a body is how S3 answers a HEAD of an object under a customer's key.
+        Some(400 | 403 | 405 | 501) => Fail(Permanent),
+        Some(404 | 409 | 412) => ReadAgain,
+        Some(301) => Fail(Configuration),
+        _ => Fail(Retry),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn table_is_sorted_so_that_it_can_be_searched() {
+        assert!(BY_CODE.is_sorted_by(|left, right| left.0 < right.0));
+    }
+
+    #[test]
+    fn every_row_is_found_whatever_the_status_says() {
+        for (code, reaction) in BY_CODE {
+            assert_eq!(react(Some(code), Some(200)), *reaction, "{code}");
+        }
+    }
+
+    #[test]
+    fn answers_are_sorted_by_what_must_happen_next() {
+        let rows = [
+            (Some("SlowDown"), Some(503), Fail(Retry)),
+            (Some("InternalError"), Some(200), Fail(Retry)),
+            (Some("AccessDenied"), Some(403), Fail(Permanent)),
+            (Some("NoSuchBucket"), Some(404), Fail(Configuration)),
+            (Some("NoSuchKey"), Some(404), ReadAgain),
+            (Some("PreconditionFailed"), Some(412), ReadAgain),
+            (Some("ConditionalRequestConflict"), Some(409), ReadAgain),
+            (Some("InvalidObjectState"), Some(403), Fail(Permanent)),
+            (Some("SomethingNew"), Some(599), Fail(Retry)),
+            (Some("SomethingNew"), None, Fail(Retry)),
+            (None, Some(500), Fail(Retry)),
+            (None, Some(503), Fail(Retry)),
+            (None, Some(429), Fail(Retry)),
+            (None, Some(403), Fail(Permanent)),
+            (None, Some(400), Fail(Permanent)),
+            (None, Some(412), ReadAgain),
+            (None, Some(301), Fail(Configuration)),
+            (None, None, Fail(Retry)),
+        ];
+        for (code, status, expected) in rows {
+            assert_eq!(react(code, status), expected, "{code:?} {status:?}");
+        }
+    }
+}
