@@ -1,4 +1,10 @@
 #![doc = include_str!("../README.md")]
 
+pub mod compare;
+pub mod decide;
+pub mod event;
+pub mod facts;
 pub mod failure;
 pub mod names;
+pub mod outcome;
+pub mod time;

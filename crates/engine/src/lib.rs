@@ -1,1 +1,5 @@
-//! Placeholder.
+#![doc = include_str!("../README.md")]
+
+pub mod batch;
+pub mod ports;
+pub mod reconcile;

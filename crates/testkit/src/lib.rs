@@ -1,1 +1,14 @@
-//! Placeholder.
+#![doc = include_str!("../README.md")]
+#![expect(
+    clippy::missing_panics_doc,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::must_use_candidate,
+    reason = "test support: a broken expectation is a failed test"
+)]
+
+pub mod clock;
+pub mod contract;
+pub mod faults;
+pub mod memory;
+pub mod queue;

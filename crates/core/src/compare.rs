@@ -1,0 +1,267 @@
+//! Whether two objects are equal, and what can be said when that cannot be told.
+
+use crate::facts::{ChecksumCoverage, Encryption, ObjectFacts, ReplicationStatus, tags_agree};
+
+/// The result of comparing the source's object with the destination's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Content and metadata are equal.
+    Identical,
+    /// Something differs.
+    Different(Difference),
+    /// Nothing that both sides store can be compared. Never to be taken for "identical".
+    CannotTell(Unsettled),
+}
+
+/// What differs first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Difference {
+    /// The sizes.
+    Size,
+    /// The contents, by checksum or by `ETag`.
+    Content,
+    /// System headers, user metadata or the website redirect.
+    Metadata,
+    /// The tags, where both sides were read.
+    Tags,
+}
+
+/// Why equality cannot be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unsettled {
+    /// Neither a checksum nor an `ETag` of one kind is stored on both sides.
+    NothingInCommon,
+}
+
+/// Compares the source's object with the destination's.
+///
+/// Every pair that can be compared must agree, and at least one must exist; or the destination is S3's own replica of
+/// the source's very version. A different storage class alone is no difference.
+#[must_use]
+pub fn compare(source: &ObjectFacts, destination: &ObjectFacts) -> Verdict {
+    if source.size_bytes != destination.size_bytes {
+        return Verdict::Different(Difference::Size);
+    }
+    let content = compare_content(source, destination);
+    if content == Content::Differs {
+        return Verdict::Different(Difference::Content);
+    }
+    if !metadata_agrees(source, destination) {
+        return Verdict::Different(Difference::Metadata);
+    }
+    if !tags_agree(source, destination) {
+        return Verdict::Different(Difference::Tags);
+    }
+    if content == Content::Agrees || is_replica_of(source, destination) {
+        return Verdict::Identical;
+    }
+    Verdict::CannotTell(Unsettled::NothingInCommon)
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Content {
+    Agrees,
+    Differs,
+    NotComparable,
+}
+
+impl Content {
+    fn of(equal: bool) -> Self {
+        if equal { Self::Agrees } else { Self::Differs }
+    }
+
+    /// Joins two findings: one disagreement decides, and one agreement is enough else.
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Differs, _) | (_, Self::Differs) => Self::Differs,
+            (Self::Agrees, _) | (_, Self::Agrees) => Self::Agrees,
+            (Self::NotComparable, Self::NotComparable) => Self::NotComparable,
+        }
+    }
+}
+
+fn compare_content(source: &ObjectFacts, destination: &ObjectFacts) -> Content {
+    compare_etags(source, destination).and(compare_checksums(source, destination))
+}
+
+/// An `ETag` is the MD5 of the content only without KMS and customer keys, and only for an object of a single part; the
+/// tags of two multipart objects are equal only when the parts are, so a difference says nothing of the content.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html>
+fn compare_etags(source: &ObjectFacts, destination: &ObjectFacts) -> Content {
+    let hashes = source.encryption == Encryption::Managed && destination.encryption == Encryption::Managed;
+    if !hashes {
+        return Content::NotComparable;
+    }
+    let equal = source.etag == destination.etag;
+    match (source.etag.is_multipart(), destination.etag.is_multipart()) {
+        (false, false) => Content::of(equal),
+        (true, true) if equal => Content::Agrees,
+        _ => Content::NotComparable,
+    }
+}
+
+/// Full-object checksums of one algorithm always compare; composite ones, like the tags of multipart objects, only say
+/// something when they are equal.
+fn compare_checksums(source: &ObjectFacts, destination: &ObjectFacts) -> Content {
+    use ChecksumCoverage::{Composite, FullObject};
+    let coverage = (source.checksums.coverage, destination.checksums.coverage);
+    let pairs = source.checksums.values.iter().filter_map(|(algorithm, value)| {
+        let other = destination.checksums.values.get(algorithm)?;
+        Some(value == other)
+    });
+    pairs
+        .map(|equal| match coverage {
+            (FullObject, FullObject) => Content::of(equal),
+            (Composite, Composite) if equal => Content::Agrees,
+            _ => Content::NotComparable,
+        })
+        .fold(Content::NotComparable, Content::and)
+}
+
+fn metadata_agrees(source: &ObjectFacts, destination: &ObjectFacts) -> bool {
+    source.headers == destination.headers
+        && source.user_metadata == destination.user_metadata
+        && source.website_redirect == destination.website_redirect
+}
+
+/// S3's replication keeps version ids, so a replica names the version it was made of.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/replication-what-is-isnot-replicated.html>
+fn is_replica_of(source: &ObjectFacts, destination: &ObjectFacts) -> bool {
+    destination.replication_status == Some(ReplicationStatus::Replica)
+        && source.version_id.is_some()
+        && source.version_id == destination.version_id
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::facts::Checksums;
+    use crate::facts::samples::object;
+    use crate::names::{ETag, VersionId};
+
+    const SAME: Verdict = Verdict::Identical;
+    const OTHER_CONTENT: Verdict = Verdict::Different(Difference::Content);
+    const UNKNOWN: Verdict = Verdict::CannotTell(Unsettled::NothingInCommon);
+
+    /// `MD5` or `md5-parts`, perhaps under KMS, perhaps with `full:` or `composite:` CRC32 value.
+    fn described(description: &str) -> ObjectFacts {
+        let mut facts = object("aa");
+        for word in description.split_whitespace() {
+            match word.split_once(':') {
+                Some(("etag", etag)) => facts.etag = ETag::new(etag).unwrap(),
+                Some((coverage, value)) => {
+                    facts.checksums = Checksums {
+                        coverage: match coverage {
+                            "full" => ChecksumCoverage::FullObject,
+                            _ => ChecksumCoverage::Composite,
+                        },
+                        values: BTreeMap::from([("CRC32", value.to_owned())]),
+                    };
+                }
+                None if word == "kms" => facts.encryption = Encryption::Kms,
+                None => panic!("unknown word {word}"),
+            }
+        }
+        facts
+    }
+
+    #[track_caller]
+    fn check(source: &str, destination: &str, expected: Verdict) {
+        let (source, destination) = (described(source), described(destination));
+        assert_eq!(compare(&source, &destination), expected);
+        assert_eq!(compare(&destination, &source), expected, "the other way round");
+    }
+
+    #[test]
+    fn content_is_compared_by_what_both_sides_store() {
+        check("etag:aa", "etag:aa", SAME);
+        check("etag:aa", "etag:bb", OTHER_CONTENT);
+        check("etag:aa-2", "etag:aa-2", SAME);
+        check("etag:aa-2", "etag:bb-2", UNKNOWN);
+        check("etag:aa-2", "etag:bb", UNKNOWN);
+        check("etag:aa kms", "etag:aa", UNKNOWN);
+        check("etag:aa kms", "etag:bb kms", UNKNOWN);
+        check("etag:aa kms full:x", "etag:bb full:x", SAME);
+        check("etag:aa kms full:x", "etag:bb full:y", OTHER_CONTENT);
+        check("etag:aa-2 full:x", "etag:bb full:x", SAME);
+        check("etag:aa-2 composite:x", "etag:bb full:y", UNKNOWN);
+        check("etag:aa-2 composite:x", "etag:bb-3 composite:y", UNKNOWN);
+        check("etag:aa-2 kms composite:x", "etag:bb-2 composite:x", SAME);
+    }
+
+    #[test]
+    fn one_disagreement_outweighs_any_agreement() {
+        check("etag:aa full:x", "etag:aa full:y", OTHER_CONTENT);
+        check("etag:aa full:x", "etag:bb full:x", OTHER_CONTENT);
+    }
+
+    #[test]
+    fn sizes_metadata_and_tags_differ_before_anything_is_called_identical() {
+        let source = object("aa");
+        let differing: [(Difference, fn(&mut ObjectFacts)); 5] = [
+            (Difference::Size, |facts| facts.size_bytes = 6),
+            (Difference::Metadata, |facts| {
+                facts.headers.content_type = Some("a/b".into())
+            }),
+            (Difference::Metadata, |facts| {
+                facts.user_metadata.insert("a".into(), "b".into());
+            }),
+            (Difference::Metadata, |facts| facts.website_redirect = Some("/x".into())),
+            (Difference::Tags, |facts| {
+                facts.tags = Some(BTreeMap::from([("a".into(), "b".into())]))
+            }),
+        ];
+        for (difference, change) in differing {
+            let mut source = source.clone();
+            source.tags = Some(BTreeMap::new());
+            let mut destination = source.clone();
+            change(&mut destination);
+            assert_eq!(compare(&source, &destination), Verdict::Different(difference));
+        }
+    }
+
+    #[test]
+    fn storage_class_alone_is_no_difference() {
+        let mut destination = object("aa");
+        destination.storage_class = "GLACIER_IR".into();
+        assert_eq!(compare(&object("aa"), &destination), SAME);
+    }
+
+    #[test]
+    fn replica_of_the_very_version_settles_what_hashes_cannot() {
+        let mut source = object("aa");
+        source.encryption = Encryption::Kms;
+        let mut replica = source.clone();
+        replica.replication_status = Some(ReplicationStatus::Replica);
+        assert_eq!(compare(&source, &replica), SAME);
+        replica.version_id = VersionId::pinnable("v2");
+        assert_eq!(compare(&source, &replica), UNKNOWN);
+        source.version_id = None;
+        replica.version_id = None;
+        assert_eq!(compare(&source, &replica), UNKNOWN);
+    }
+
+    #[test]
+    fn replica_with_another_content_is_different_all_the_same() {
+        let mut replica = object("bb");
+        replica.replication_status = Some(ReplicationStatus::Replica);
+        assert_eq!(compare(&object("aa"), &replica), OTHER_CONTENT);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_identical_to_another_size(size_bytes in 0u64..100, etag in "[a-f]{2}(-2)?") {
+            let mut source = object(&etag);
+            source.size_bytes = size_bytes;
+            let mut destination = source.clone();
+            destination.size_bytes += 1;
+            prop_assert_eq!(compare(&source, &destination), Verdict::Different(Difference::Size));
+        }
+    }
+}

@@ -1,0 +1,530 @@
+//! The decision: what has to be done about a key, given what both buckets say of it.
+
+use std::time::Duration;
+
+use crate::compare::{Verdict, compare};
+use crate::facts::{
+    Aspect, Availability, COPY_OBJECT_LIMIT_BYTES, Encryption, ObjectFacts, ObjectState, ReplicationStatus,
+};
+use crate::names::{ETag, ObjectKey, VersionId};
+use crate::outcome::{AgainReason, SkipReason};
+use crate::time::Timestamp;
+
+/// How long a key that S3's own replication reports as pending is left to it.
+///
+/// S3 replicates most objects within 15 minutes:
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/replication.html>
+pub const REPLICATION_GRACE: Duration = Duration::from_mins(15);
+
+/// What the team decided once for the whole migration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// Only keys that begin with this are in scope; empty means all.
+    pub key_prefix: String,
+    /// What is gone at the source goes at the destination.
+    pub propagate_deletes: bool,
+    /// The storage class of copies.
+    pub storage_class: StorageClassRule,
+}
+
+impl Policy {
+    /// Tells whether a key is in scope.
+    #[must_use]
+    pub fn covers(&self, key: &ObjectKey) -> bool {
+        key.as_str().starts_with(&self.key_prefix)
+    }
+}
+
+/// Which storage class a copy gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StorageClassRule {
+    /// Each object keeps the class it has at the source.
+    AsSource,
+    /// All objects get this class.
+    Fixed(String),
+}
+
+/// Everything a decision depends on.
+#[derive(Debug, Clone, Copy)]
+pub struct Situation<'a> {
+    /// What the source says of the key.
+    pub source: &'a ObjectState,
+    /// What the destination says of the key.
+    pub destination: &'a ObjectState,
+    /// Whether S3's own replication carries the key to our destination, where somebody asked.
+    pub replication: ReplicationCoverage,
+    /// The present time.
+    pub now: Timestamp,
+}
+
+/// Whether an enabled rule of the source's own replication covers the key and names our destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReplicationCoverage {
+    /// Nobody asked yet.
+    NotAsked,
+    /// A rule does.
+    OurDestination,
+    /// No rule does.
+    Elsewhere,
+}
+
+/// What has to be done about a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// Nothing, and why.
+    Skip(SkipReason),
+    /// Read an aspect that a HEAD does not show, on both sides, and decide again.
+    Read(Aspect),
+    /// Ask whether S3's own replication covers the key, and decide again.
+    AskReplication,
+    /// Gather positive evidence that the source has no such object, and decide again.
+    ConfirmAbsence,
+    /// Copy the version that was seen, conditionally.
+    Copy(CopyOrder),
+    /// Delete the destination's current object if it is still the one that was seen.
+    Delete {
+        /// The tag of the object that was seen.
+        seen: ETag,
+    },
+    /// Come back later.
+    Again(AgainReason),
+    /// It cannot be done, and trying again does not help.
+    Refuse(Refusal),
+}
+
+/// A copy of exactly the source version seen, onto exactly the destination state seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CopyOrder {
+    /// What is copied.
+    pub pin: SourcePin,
+    /// Onto what.
+    pub condition: WriteCondition,
+    /// The storage class to state; S3 resets it on copy.
+    pub storage_class: String,
+    /// The website redirect to state; S3 drops it on copy.
+    pub website_redirect: Option<String>,
+    /// The size of what is copied.
+    pub size_bytes: u64,
+}
+
+/// Names one content of a source key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourcePin {
+    /// The version, where the bucket has versions.
+    pub version_id: Option<VersionId>,
+    /// The tag, which also pins objects of unversioned buckets.
+    pub etag: ETag,
+}
+
+/// What the destination must be for a write to happen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WriteCondition {
+    /// No current object; a delete marker counts as none.
+    Absent,
+    /// The object with this tag.
+    Matches(ETag),
+}
+
+/// Why an object cannot be copied.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Its bytes are archived.
+    #[error("the object is archived in {storage_class} and not restored: restore it, which brings it here again")]
+    ArchivedNotRestored {
+        /// Where it is archived.
+        storage_class: String,
+    },
+    /// Only the holder of its key can read it.
+    #[error("the object is encrypted with a customer-provided key, which s3ferry does not have")]
+    CustomerKeyEncrypted,
+    /// It is larger than one request copies.
+    #[error("the object has {size_bytes} bytes, one CopyObject request copies at most {COPY_OBJECT_LIMIT_BYTES}")]
+    TooLarge {
+        /// Its size.
+        size_bytes: u64,
+    },
+}
+
+impl Refusal {
+    /// Returns the name used as the failure's code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::ArchivedNotRestored { .. } => "ArchivedNotRestored",
+            Self::CustomerKeyEncrypted => "CustomerKeyEncrypted",
+            Self::TooLarge { .. } => "ObjectTooLarge",
+        }
+    }
+}
+
+/// Decides what has to be done about a key in scope, with the destination owned exclusively.
+#[must_use]
+pub fn decide(situation: &Situation<'_>, policy: &Policy) -> Decision {
+    match (situation.source, situation.destination.facts()) {
+        (ObjectState::Present(source), Some(destination)) => replace(source, destination, situation, policy),
+        (ObjectState::Present(source), None) => copy(source, WriteCondition::Absent, situation, policy),
+        (_, None) => Decision::Skip(SkipReason::BothAbsent),
+        (_, Some(_)) if !policy.propagate_deletes => Decision::Skip(SkipReason::DeletesNotPropagated),
+        (ObjectState::NotFound, Some(_)) => Decision::ConfirmAbsence,
+        (ObjectState::DeleteMarker | ObjectState::ConfirmedAbsent, Some(destination)) => Decision::Delete {
+            seen: destination.etag.clone(),
+        },
+    }
+}
+
+fn replace(source: &ObjectFacts, destination: &ObjectFacts, situation: &Situation<'_>, policy: &Policy) -> Decision {
+    match compare(source, destination) {
+        Verdict::Identical if tags_may_differ(source, destination) => Decision::Read(Aspect::Tags),
+        Verdict::Identical => Decision::Skip(SkipReason::AlreadyIdentical),
+        Verdict::Different(_) | Verdict::CannotTell(_) => {
+            let condition = WriteCondition::Matches(destination.etag.clone());
+            copy(source, condition, situation, policy)
+        }
+    }
+}
+
+/// An application may write equal bytes again with other tags. That shows in no HEAD, but the source is then not older
+/// than the destination's copy of what was there before.
+fn tags_may_differ(source: &ObjectFacts, destination: &ObjectFacts) -> bool {
+    let unread = source.tags.is_none() || destination.tags.is_none();
+    unread && source.last_modified >= destination.last_modified
+}
+
+fn copy(source: &ObjectFacts, condition: WriteCondition, situation: &Situation<'_>, policy: &Policy) -> Decision {
+    if let Some(decision) = leave_to_replication(source, situation) {
+        return decision;
+    }
+    if let Some(refusal) = refuse(source) {
+        return Decision::Refuse(refusal);
+    }
+    Decision::Copy(CopyOrder {
+        pin: SourcePin {
+            version_id: source.version_id.clone(),
+            etag: source.etag.clone(),
+        },
+        condition,
+        storage_class: match &policy.storage_class {
+            StorageClassRule::AsSource => source.storage_class.clone(),
+            StorageClassRule::Fixed(class) => class.clone(),
+        },
+        website_redirect: source.website_redirect.clone(),
+        size_bytes: source.size_bytes,
+    })
+}
+
+/// S3's own replication gets a grace period where it is about to do the same.
+fn leave_to_replication(source: &ObjectFacts, situation: &Situation<'_>) -> Option<Decision> {
+    let pending = source.replication_status == Some(ReplicationStatus::Pending);
+    let age = situation.now.since(source.last_modified);
+    if !pending || age >= REPLICATION_GRACE {
+        return None;
+    }
+    match situation.replication {
+        ReplicationCoverage::NotAsked => Some(Decision::AskReplication),
+        ReplicationCoverage::OurDestination => Some(Decision::Again(AgainReason::ReplicationPending {
+            remaining: REPLICATION_GRACE.saturating_sub(age),
+        })),
+        ReplicationCoverage::Elsewhere => None,
+    }
+}
+
+fn refuse(source: &ObjectFacts) -> Option<Refusal> {
+    if source.encryption == Encryption::CustomerKey {
+        return Some(Refusal::CustomerKeyEncrypted);
+    }
+    if source.availability == Availability::Archived {
+        return Some(Refusal::ArchivedNotRestored {
+            storage_class: source.storage_class.clone(),
+        });
+    }
+    (source.size_bytes > COPY_OBJECT_LIMIT_BYTES).then_some(Refusal::TooLarge {
+        size_bytes: source.size_bytes,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::facts::samples::object;
+
+    const NOW: Timestamp = Timestamp::from_seconds(2_000);
+
+    fn policy() -> Policy {
+        Policy {
+            key_prefix: String::new(),
+            propagate_deletes: true,
+            storage_class: StorageClassRule::AsSource,
+        }
+    }
+
+    fn present(change: impl FnOnce(&mut ObjectFacts)) -> ObjectState {
+        let mut facts = object("aa");
+        change(&mut facts);
+        ObjectState::Present(Box::new(facts))
+    }
+
+    /// A copy made a second after the source was written.
+    fn copied(change: impl FnOnce(&mut ObjectFacts)) -> ObjectState {
+        present(|facts| {
+            facts.last_modified = Timestamp::from_seconds(1_001);
+            facts.version_id = VersionId::pinnable("copy");
+            change(facts);
+        })
+    }
+
+    fn decided(source: &ObjectState, destination: &ObjectState) -> Decision {
+        decided_with(source, destination, &policy(), ReplicationCoverage::NotAsked)
+    }
+
+    fn decided_with(
+        source: &ObjectState,
+        destination: &ObjectState,
+        policy: &Policy,
+        replication: ReplicationCoverage,
+    ) -> Decision {
+        let situation = Situation {
+            source,
+            destination,
+            replication,
+            now: NOW,
+        };
+        decide(&situation, policy)
+    }
+
+    fn order(condition: WriteCondition) -> CopyOrder {
+        CopyOrder {
+            pin: SourcePin {
+                version_id: VersionId::pinnable("v1"),
+                etag: ETag::new("aa").unwrap(),
+            },
+            condition,
+            storage_class: "STANDARD".to_owned(),
+            website_redirect: None,
+            size_bytes: 5,
+        }
+    }
+
+    const ABSENT: [ObjectState; 3] = [
+        ObjectState::DeleteMarker,
+        ObjectState::NotFound,
+        ObjectState::ConfirmedAbsent,
+    ];
+
+    #[test]
+    fn new_object_is_copied_only_onto_nothing() {
+        for destination in ABSENT {
+            let expected = Decision::Copy(order(WriteCondition::Absent));
+            assert_eq!(decided(&present(|_| ()), &destination), expected);
+        }
+    }
+
+    #[test]
+    fn other_object_is_replaced_only_as_it_was_seen() {
+        let destination = copied(|facts| facts.etag = ETag::new("bb").unwrap());
+        let expected = Decision::Copy(order(WriteCondition::Matches(ETag::new("bb").unwrap())));
+        assert_eq!(decided(&present(|_| ()), &destination), expected);
+    }
+
+    #[test]
+    fn newer_destination_object_is_replaced_in_exclusive_mode() {
+        let destination = copied(|facts| {
+            facts.etag = ETag::new("bb").unwrap();
+            facts.last_modified = Timestamp::from_seconds(5_000);
+        });
+        assert!(matches!(decided(&present(|_| ()), &destination), Decision::Copy(_)));
+    }
+
+    #[test]
+    fn identical_object_is_left_alone() {
+        let decision = decided(&present(|_| ()), &copied(|_| ()));
+        assert_eq!(decision, Decision::Skip(SkipReason::AlreadyIdentical));
+    }
+
+    #[test]
+    fn equality_that_cannot_be_told_is_copied() {
+        let destination = copied(|facts| facts.encryption = Encryption::Kms);
+        assert!(matches!(decided(&present(|_| ()), &destination), Decision::Copy(_)));
+    }
+
+    #[test]
+    fn object_written_since_the_copy_has_its_tags_read() {
+        for written in [1_001, 1_002] {
+            let source = present(|facts| facts.last_modified = Timestamp::from_seconds(written));
+            assert_eq!(decided(&source, &copied(|_| ())), Decision::Read(Aspect::Tags));
+        }
+    }
+
+    #[test]
+    fn tags_that_were_read_settle_it() {
+        let tagged = |facts: &mut ObjectFacts| facts.tags = Some(BTreeMap::from([("a".into(), "b".into())]));
+        let untagged = |facts: &mut ObjectFacts| facts.tags = Some(BTreeMap::new());
+        let later = |facts: &mut ObjectFacts| facts.last_modified = Timestamp::from_seconds(1_500);
+        let source = present(|facts| {
+            tagged(facts);
+            later(facts);
+        });
+        assert_eq!(
+            decided(&source, &copied(tagged)),
+            Decision::Skip(SkipReason::AlreadyIdentical)
+        );
+        assert!(matches!(decided(&source, &copied(untagged)), Decision::Copy(_)));
+    }
+
+    #[test]
+    fn absence_is_confirmed_before_anything_is_deleted() {
+        assert_eq!(
+            decided(&ObjectState::NotFound, &copied(|_| ())),
+            Decision::ConfirmAbsence
+        );
+        for source in [ObjectState::DeleteMarker, ObjectState::ConfirmedAbsent] {
+            let seen = ETag::new("aa").unwrap();
+            assert_eq!(decided(&source, &copied(|_| ())), Decision::Delete { seen });
+        }
+    }
+
+    #[test]
+    fn nothing_is_deleted_unless_asked() {
+        let policy = Policy {
+            propagate_deletes: false,
+            ..policy()
+        };
+        for source in ABSENT {
+            let decision = decided_with(&source, &copied(|_| ()), &policy, ReplicationCoverage::NotAsked);
+            assert_eq!(decision, Decision::Skip(SkipReason::DeletesNotPropagated));
+        }
+    }
+
+    #[test]
+    fn nothing_on_either_side_is_nothing_to_do() {
+        for source in ABSENT {
+            for destination in ABSENT {
+                assert_eq!(decided(&source, &destination), Decision::Skip(SkipReason::BothAbsent));
+            }
+        }
+    }
+
+    #[track_caller]
+    fn check_refusal(change: impl Fn(&mut ObjectFacts), expected: &Refusal) {
+        let decision = decided(&present(&change), &ObjectState::NotFound);
+        assert_eq!(decision, Decision::Refuse(expected.clone()));
+        let already = copied(&change);
+        assert_eq!(
+            decided(&present(&change), &already),
+            Decision::Skip(SkipReason::AlreadyIdentical),
+            "what is already equal needs no copy"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_copied_is_refused_unless_already_equal() {
+        check_refusal(
+            |facts| facts.size_bytes = COPY_OBJECT_LIMIT_BYTES + 1,
+            &Refusal::TooLarge {
+                size_bytes: 5_368_709_121,
+            },
+        );
+        check_refusal(
+            |facts| {
+                facts.storage_class = "GLACIER".into();
+                facts.availability = Availability::Archived;
+            },
+            &Refusal::ArchivedNotRestored {
+                storage_class: "GLACIER".into(),
+            },
+        );
+        let source = present(|facts| facts.encryption = Encryption::CustomerKey);
+        assert_eq!(
+            decided(&source, &ObjectState::NotFound),
+            Decision::Refuse(Refusal::CustomerKeyEncrypted)
+        );
+    }
+
+    #[test]
+    fn largest_object_of_one_request_is_copied() {
+        let source = present(|facts| facts.size_bytes = 5_368_709_120);
+        assert!(matches!(decided(&source, &ObjectState::NotFound), Decision::Copy(_)));
+    }
+
+    #[test]
+    fn copy_restates_what_s3_resets() {
+        let source = present(|facts| {
+            facts.storage_class = "STANDARD_IA".into();
+            facts.website_redirect = Some("/elsewhere".into());
+        });
+        let Decision::Copy(order) = decided(&source, &ObjectState::NotFound) else {
+            panic!("not a copy");
+        };
+        assert_eq!(order.storage_class, "STANDARD_IA");
+        assert_eq!(order.website_redirect.as_deref(), Some("/elsewhere"));
+
+        let fixed = Policy {
+            storage_class: StorageClassRule::Fixed("GLACIER_IR".into()),
+            ..policy()
+        };
+        let decision = decided_with(&source, &ObjectState::NotFound, &fixed, ReplicationCoverage::NotAsked);
+        let Decision::Copy(order) = decision else {
+            panic!("not a copy");
+        };
+        assert_eq!(order.storage_class, "GLACIER_IR");
+    }
+
+    #[track_caller]
+    fn check_pending(
+        status: ReplicationStatus,
+        written: i64,
+        coverage: ReplicationCoverage,
+        expected: Option<Decision>,
+    ) {
+        let source = present(|facts| {
+            facts.replication_status = Some(status);
+            facts.last_modified = Timestamp::from_seconds(written);
+        });
+        let decision = decided_with(&source, &ObjectState::NotFound, &policy(), coverage);
+        match expected {
+            Some(expected) => assert_eq!(decision, expected),
+            None => assert!(matches!(decision, Decision::Copy(_)), "{decision:?}"),
+        }
+    }
+
+    #[test]
+    fn pending_replication_to_our_destination_gets_a_grace_period() {
+        use ReplicationCoverage::{Elsewhere, NotAsked, OurDestination};
+        use ReplicationStatus::{Completed, Failed, Pending, Replica};
+        let again = Decision::Again(AgainReason::ReplicationPending {
+            remaining: Duration::from_secs(800),
+        });
+        check_pending(Pending, 1_900, NotAsked, Some(Decision::AskReplication));
+        check_pending(Pending, 1_900, OurDestination, Some(again));
+        check_pending(Pending, 1_900, Elsewhere, None);
+        check_pending(Pending, 1_100, OurDestination, None);
+        check_pending(Pending, 1_100, NotAsked, None);
+        for status in [Completed, Failed, Replica] {
+            check_pending(status, 1_900, OurDestination, None);
+        }
+    }
+
+    #[test]
+    fn replication_status_never_outranks_equality() {
+        for status in [
+            ReplicationStatus::Pending,
+            ReplicationStatus::Failed,
+            ReplicationStatus::Completed,
+        ] {
+            let source = present(|facts| facts.replication_status = Some(status));
+            let decision = decided(&source, &copied(|_| ()));
+            assert_eq!(decision, Decision::Skip(SkipReason::AlreadyIdentical));
+        }
+    }
+
+    #[test]
+    fn scope_is_the_prefix() {
+        let policy = Policy {
+            key_prefix: "data/".into(),
+            ..policy()
+        };
+        assert!(policy.covers(&ObjectKey::from_raw("data/a").unwrap()));
+        assert!(!policy.covers(&ObjectKey::from_raw("database").unwrap()));
+    }
+}

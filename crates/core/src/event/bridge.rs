@@ -1,0 +1,29 @@
+//! S3 events as `EventBridge` delivers them; their keys are not encoded.
+//!
+//! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html>
+
+use serde_json::Value;
+
+use super::{EventError, Hint, Sequencer, aspects_of, text};
+use crate::names::{BucketName, ObjectKey};
+
+/// Reads one event.
+pub(super) fn parse_event(event: &Value) -> Result<Hint, EventError> {
+    let source_name = text(event, "/source", "source")?;
+    if source_name != "aws.s3" {
+        return Err(EventError::Source {
+            source_name: source_name.to_owned(),
+        });
+    }
+    let event_name = text(event, "/detail-type", "detail-type")?;
+    let bucket = text(event, "/detail/bucket/name", "detail.bucket.name")?;
+    let key = text(event, "/detail/object/key", "detail.object.key")?;
+    let sequencer = event.pointer("/detail/object/sequencer").and_then(Value::as_str);
+    Ok(Hint {
+        bucket: BucketName::new(bucket)?,
+        key: ObjectKey::from_raw(key)?,
+        event_name: event_name.to_owned(),
+        aspects: aspects_of(event_name),
+        sequencer: sequencer.and_then(Sequencer::bridge),
+    })
+}

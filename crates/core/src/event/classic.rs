@@ -1,0 +1,46 @@
+//! Records of S3's own notifications.
+//!
+//! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html>
+
+use serde_json::Value;
+
+use super::{EventError, Hint, Sequencer, aspects_of, text};
+use crate::names::{BucketName, ObjectKey};
+
+/// Reads one record.
+pub(super) fn parse_record(record: &Value) -> Result<Hint, EventError> {
+    check_source(record)?;
+    check_version(record)?;
+    let event_name = text(record, "/eventName", "eventName")?;
+    let event_name = event_name.strip_prefix("s3:").unwrap_or(event_name);
+    let bucket = text(record, "/s3/bucket/name", "s3.bucket.name")?;
+    let key = text(record, "/s3/object/key", "s3.object.key")?;
+    let sequencer = record.pointer("/s3/object/sequencer").and_then(Value::as_str);
+    Ok(Hint {
+        bucket: BucketName::new(bucket)?,
+        key: ObjectKey::from_notification(key)?,
+        event_name: event_name.to_owned(),
+        aspects: aspects_of(event_name),
+        sequencer: sequencer.and_then(Sequencer::classic),
+    })
+}
+
+fn check_source(record: &Value) -> Result<(), EventError> {
+    match record.get("eventSource").and_then(Value::as_str) {
+        Some("aws:s3") | None => Ok(()),
+        Some(other) => Err(EventError::Source {
+            source_name: other.to_owned(),
+        }),
+    }
+}
+
+/// Minor versions add fields; a major version may change what the present ones mean.
+fn check_version(record: &Value) -> Result<(), EventError> {
+    let version = text(record, "/eventVersion", "eventVersion")?;
+    if version == "2" || version.starts_with("2.") {
+        return Ok(());
+    }
+    Err(EventError::EventVersion {
+        version: version.to_owned(),
+    })
+}

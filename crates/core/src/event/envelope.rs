@@ -1,0 +1,200 @@
+//! The envelopes events travel in, told apart by their shape.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{EventError, Message, bridge, classic, continuation, text};
+
+/// Names a message of a queue.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct MessageId(String);
+
+impl MessageId {
+    /// Takes an id; an empty one would make SQS fail the whole batch.
+    #[must_use]
+    pub fn new(id: impl Into<String>) -> Option<Self> {
+        let id = id.into();
+        (!id.is_empty()).then_some(Self(id))
+    }
+
+    /// Returns the text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// One message of a queue, read on its own: what cannot be read fails alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueMessage {
+    /// The id that a partial batch response names.
+    pub id: MessageId,
+    /// What it says.
+    pub message: Result<Message, EventError>,
+}
+
+/// What one invocation was given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Payload {
+    /// Messages of a queue, each acknowledged by itself.
+    Queue(Vec<QueueMessage>),
+    /// Anything else, which succeeds or fails as a whole: S3, `EventBridge` or SNS without a queue.
+    Direct(Vec<Result<Message, EventError>>),
+}
+
+/// Reads the payload of an invocation.
+///
+/// Fails as a whole only where no part can be told from another: not JSON, not a payload of any shape, or a queue's
+/// message without an id to name it by.
+pub fn parse_payload(payload: &str) -> Result<Payload, EventError> {
+    let payload = json(payload)?;
+    match shape(&payload) {
+        Shape::Queue(records) => records
+            .iter()
+            .map(queue_message)
+            .collect::<Result<_, _>>()
+            .map(Payload::Queue),
+        Shape::Topic(records) => Ok(Payload::Direct(records.iter().map(topic_record).collect())),
+        _ => parse_message(&payload, Envelope::None).map(|message| Payload::Direct(vec![Ok(message)])),
+    }
+}
+
+/// The envelope a message was taken out of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Envelope {
+    None,
+    Queue,
+    Topic,
+}
+
+impl Envelope {
+    fn name(self) -> &'static str {
+        match self {
+            Self::None => "an invocation",
+            Self::Queue => "SQS",
+            Self::Topic => "SNS",
+        }
+    }
+}
+
+/// The shapes a JSON value can have here.
+enum Shape<'a> {
+    Queue(&'a [Value]),
+    Topic(&'a [Value]),
+    Records(&'a [Value]),
+    TopicNotification,
+    BridgeEvent,
+    TestEvent,
+    Continuation,
+    Unknown,
+}
+
+fn shape(value: &Value) -> Shape<'_> {
+    if let Some(records) = value.get("Records").and_then(Value::as_array) {
+        // SQS spells the field `eventSource`, SNS `EventSource`.
+        let is_from = |field: &str, name: &str| {
+            let source = |record: &Value| record.get(field).and_then(Value::as_str) == Some(name);
+            records.iter().any(source)
+        };
+        if is_from("eventSource", "aws:sqs") {
+            return Shape::Queue(records);
+        }
+        if is_from("EventSource", "aws:sns") {
+            return Shape::Topic(records);
+        }
+        return Shape::Records(records);
+    }
+    let is_text = |field: &str| value.get(field).is_some_and(Value::is_string);
+    if is_text("Type") && is_text("Message") {
+        Shape::TopicNotification
+    } else if is_text("detail-type") {
+        Shape::BridgeEvent
+    } else if value.get("Event").and_then(Value::as_str) == Some("s3:TestEvent") {
+        Shape::TestEvent
+    } else if value.get("s3ferry").is_some() {
+        Shape::Continuation
+    } else {
+        Shape::Unknown
+    }
+}
+
+fn parse_message(body: &Value, outer: Envelope) -> Result<Message, EventError> {
+    match shape(body) {
+        Shape::Records(records) => Ok(Message::Records(records.iter().map(classic::parse_record).collect())),
+        Shape::BridgeEvent => Ok(Message::Records(vec![bridge::parse_event(body)])),
+        Shape::Continuation => Ok(Message::Records(vec![continuation::parse_continuation(body)])),
+        Shape::TestEvent => Ok(Message::TestEvent),
+        Shape::TopicNotification if outer != Envelope::Topic => topic_notification(body),
+        Shape::TopicNotification | Shape::Topic(_) => Err(nested("SNS", outer)),
+        Shape::Queue(_) => Err(nested("SQS", outer)),
+        Shape::Unknown => Err(EventError::NotANotification { found: outline(body) }),
+    }
+}
+
+fn nested(inner: &'static str, outer: Envelope) -> EventError {
+    EventError::NestedTooDeep {
+        inner,
+        outer: outer.name(),
+    }
+}
+
+/// Reads a message of a queue.
+///
+/// <https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html>
+fn queue_message(record: &Value) -> Result<QueueMessage, EventError> {
+    let id = text(record, "/messageId", "Records[].messageId")?;
+    let id = MessageId::new(id).ok_or(EventError::Field {
+        field: "Records[].messageId",
+        expected: "a non-empty string",
+    })?;
+    let message = text(record, "/body", "Records[].body").and_then(|body| parse_message(&json(body)?, Envelope::Queue));
+    Ok(QueueMessage { id, message })
+}
+
+/// Reads a record of a topic that invokes the function itself.
+///
+/// <https://docs.aws.amazon.com/lambda/latest/dg/with-sns.html>
+fn topic_record(record: &Value) -> Result<Message, EventError> {
+    let body = text(record, "/Sns/Message", "Records[].Sns.Message")?;
+    parse_message(&json(body)?, Envelope::Topic)
+}
+
+/// Reads a topic's notification out of the body of a queue's message.
+///
+/// <https://docs.aws.amazon.com/sns/latest/dg/sns-message-and-json-formats.html>
+fn topic_notification(body: &Value) -> Result<Message, EventError> {
+    let kind = text(body, "/Type", "Type")?;
+    if kind != "Notification" {
+        return Err(EventError::NotANotification {
+            found: format!("an SNS message of type {kind}"),
+        });
+    }
+    let message = text(body, "/Message", "Message")?;
+    parse_message(&json(message)?, Envelope::Topic)
+}
+
+fn json(text: &str) -> Result<Value, EventError> {
+    serde_json::from_str(text).map_err(|error| EventError::NotJson {
+        detail: error.to_string(),
+    })
+}
+
+/// Names what a value holds without repeating its contents, which may be anything.
+fn outline(value: &Value) -> String {
+    const FIELDS_SHOWN: usize = 8;
+    const NAME_LENGTH: usize = 40;
+    match value {
+        Value::Object(fields) if fields.is_empty() => "an empty object".to_owned(),
+        Value::Object(fields) => {
+            let shown = |name: &String| name.chars().take(NAME_LENGTH).collect::<String>();
+            let names: Vec<String> = fields.keys().take(FIELDS_SHOWN).map(shown).collect();
+            format!("an object with {}", names.join(", "))
+        }
+        Value::Array(_) => "an array".to_owned(),
+        Value::String(_) => "a string".to_owned(),
+        Value::Number(_) => "a number".to_owned(),
+        Value::Bool(_) => "a boolean".to_owned(),
+        Value::Null => "null".to_owned(),
+    }
+}

@@ -1,0 +1,294 @@
+//! What is known of one object: everything a HEAD answers, and its tags where they were asked for.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::names::{ETag, VersionId};
+use crate::time::Timestamp;
+
+/// The largest object that one CopyObject request copies: 5 GiB.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html>
+pub const COPY_OBJECT_LIMIT_BYTES: u64 = 5 * 1024 * 1024 * 1024;
+
+/// An aspect of an object that its HEAD does not show, or that a copy may not carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Aspect {
+    /// The object's tags.
+    Tags,
+    /// The object's access control list.
+    Acl,
+    /// Object Lock retention or legal hold.
+    Lock,
+    /// The object's annotations.
+    Annotations,
+    /// Metadata that S3 could not express in headers (`x-amz-missing-meta`).
+    MissingMetadata,
+}
+
+impl Aspect {
+    /// Returns the name used in logs and continuations.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tags => "tags",
+            Self::Acl => "acl",
+            Self::Lock => "lock",
+            Self::Annotations => "annotations",
+            Self::MissingMetadata => "missing-metadata",
+        }
+    }
+}
+
+/// A set of aspects.
+pub type Aspects = BTreeSet<Aspect>;
+
+/// The headers S3 keeps with an object besides user metadata.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SystemHeaders {
+    /// `Cache-Control`
+    pub cache_control: Option<String>,
+    /// `Content-Disposition`
+    pub content_disposition: Option<String>,
+    /// `Content-Encoding`
+    pub content_encoding: Option<String>,
+    /// `Content-Language`
+    pub content_language: Option<String>,
+    /// `Content-Type`
+    pub content_type: Option<String>,
+    /// `Expires`, as it was written.
+    pub expires: Option<String>,
+}
+
+/// How an object is encrypted at rest, as far as comparing it goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Encryption {
+    /// With keys S3 manages, or not at all: the `ETag` of a single part is the MD5 of the content.
+    #[default]
+    Managed,
+    /// With a KMS key: the `ETag` says nothing of the content.
+    Kms,
+    /// With a key the customer sends with every request: nobody else can read the object.
+    CustomerKey,
+}
+
+/// What a stored checksum covers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ChecksumCoverage {
+    /// The whole content, however it was uploaded.
+    #[default]
+    FullObject,
+    /// The checksums of parts: equal only where the parts are.
+    Composite,
+}
+
+/// The checksums S3 stores with an object, by algorithm.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Checksums {
+    /// What the values cover.
+    pub coverage: ChecksumCoverage,
+    /// Algorithm (as in `CRC64NVME`) to base64 value.
+    pub values: BTreeMap<&'static str, String>,
+}
+
+/// Where S3's own replication stands with an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReplicationStatus {
+    /// Not replicated yet; may stay so for long.
+    Pending,
+    /// All destinations have it.
+    Completed,
+    /// At least one destination failed; S3 does not try again.
+    Failed,
+    /// The object is itself a replica.
+    Replica,
+}
+
+/// Whether an object's bytes can be read at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Availability {
+    /// They can.
+    #[default]
+    Readable,
+    /// They are archived and nobody restored them.
+    Archived,
+}
+
+/// Everything read of one object version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectFacts {
+    /// The version, where the bucket's versioning gives it an id that cannot be reused.
+    pub version_id: Option<VersionId>,
+    /// The tag of the content.
+    pub etag: ETag,
+    /// When it was written, in whole seconds.
+    pub last_modified: Timestamp,
+    /// Its size.
+    pub size_bytes: u64,
+    /// Headers S3 knows.
+    pub headers: SystemHeaders,
+    /// Headers the application added, by lower-case name without `x-amz-meta-`.
+    pub user_metadata: BTreeMap<String, String>,
+    /// How many metadata entries S3 could not show.
+    pub missing_metadata: u32,
+    /// Where a website endpoint redirects; no copy carries it by itself.
+    pub website_redirect: Option<String>,
+    /// The storage class, `STANDARD` where S3 omits it.
+    pub storage_class: String,
+    /// Whether a copy can read it now.
+    pub availability: Availability,
+    /// How it is encrypted.
+    pub encryption: Encryption,
+    /// Stored checksums.
+    pub checksums: Checksums,
+    /// Where S3's own replication stands.
+    pub replication_status: Option<ReplicationStatus>,
+    /// The tags; `None` when nobody asked for them.
+    pub tags: Option<BTreeMap<String, String>>,
+}
+
+impl ObjectFacts {
+    /// Tells whether `later` is still the very version that `self` describes.
+    ///
+    /// Compares everything but what S3 changes by itself: the state of its replication, and of a restore.
+    /// Tags count where both readings hold them.
+    #[must_use]
+    pub fn is_still(&self, later: &Self) -> bool {
+        let settled = |facts: &Self| Self {
+            replication_status: None,
+            availability: Availability::Readable,
+            tags: None,
+            ..facts.clone()
+        };
+        settled(self) == settled(later) && tags_agree(self, later)
+    }
+}
+
+/// Tells whether two readings of tags agree; a side that was not read agrees with everything.
+pub(crate) fn tags_agree(one: &ObjectFacts, other: &ObjectFacts) -> bool {
+    match (&one.tags, &other.tags) {
+        (Some(one), Some(other)) => one == other,
+        _ => true,
+    }
+}
+
+/// What a bucket says of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ObjectState {
+    /// An object is there.
+    Present(Box<ObjectFacts>),
+    /// The current version is a delete marker.
+    DeleteMarker,
+    /// The answer was 404 without a delete marker: no evidence of anything yet.
+    NotFound,
+    /// The key's versions were listed and there is no current one.
+    ConfirmedAbsent,
+}
+
+impl ObjectState {
+    /// Returns the facts where an object is there.
+    #[must_use]
+    pub fn facts(&self) -> Option<&ObjectFacts> {
+        match self {
+            Self::Present(facts) => Some(facts),
+            Self::DeleteMarker | Self::NotFound | Self::ConfirmedAbsent => None,
+        }
+    }
+
+    /// Tells whether nothing changed between this reading and a `later` one.
+    #[must_use]
+    pub fn is_still(&self, later: &Self) -> bool {
+        match (self, later) {
+            (Self::Present(earlier), Self::Present(later)) => earlier.is_still(later),
+            (Self::DeleteMarker, Self::DeleteMarker) => true,
+            (Self::NotFound | Self::ConfirmedAbsent, Self::NotFound | Self::ConfirmedAbsent) => true,
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod samples {
+    //! Objects for tests.
+
+    use super::*;
+
+    /// Returns an object with the given `ETag` and otherwise plain facts.
+    pub(crate) fn object(etag: &str) -> ObjectFacts {
+        ObjectFacts {
+            version_id: VersionId::pinnable("v1"),
+            etag: ETag::new(etag).unwrap(),
+            last_modified: Timestamp::from_seconds(1_000),
+            size_bytes: 5,
+            headers: SystemHeaders::default(),
+            user_metadata: BTreeMap::new(),
+            missing_metadata: 0,
+            website_redirect: None,
+            storage_class: "STANDARD".to_owned(),
+            availability: Availability::Readable,
+            encryption: Encryption::Managed,
+            checksums: Checksums::default(),
+            replication_status: None,
+            tags: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::samples::object;
+    use super::*;
+
+    #[track_caller]
+    fn check_still(expected: bool, change: impl FnOnce(&mut ObjectFacts)) {
+        let before = object("aa");
+        let mut after = before.clone();
+        change(&mut after);
+        assert_eq!(before.is_still(&after), expected);
+        assert_eq!(after.is_still(&before), expected);
+    }
+
+    #[test]
+    fn any_written_fact_makes_another_version() {
+        check_still(true, |_| ());
+        check_still(false, |facts| facts.version_id = VersionId::pinnable("v2"));
+        check_still(false, |facts| facts.etag = ETag::new("bb").unwrap());
+        check_still(false, |facts| facts.last_modified = Timestamp::from_seconds(1_001));
+        check_still(false, |facts| facts.size_bytes = 6);
+        check_still(false, |facts| facts.headers.content_type = Some("a/b".into()));
+        check_still(false, |facts| {
+            facts.user_metadata.insert("a".into(), "b".into());
+        });
+        check_still(false, |facts| facts.website_redirect = Some("/x".into()));
+        check_still(false, |facts| facts.storage_class = "GLACIER".into());
+    }
+
+    #[test]
+    fn what_s3_changes_by_itself_does_not() {
+        check_still(true, |facts| {
+            facts.replication_status = Some(ReplicationStatus::Completed)
+        });
+        check_still(true, |facts| facts.availability = Availability::Archived);
+    }
+
+    #[test]
+    fn tags_count_where_both_sides_were_read() {
+        check_still(true, |facts| facts.tags = Some(BTreeMap::new()));
+        let mut one = object("aa");
+        let mut other = object("aa");
+        one.tags = Some(BTreeMap::new());
+        other.tags = Some(BTreeMap::from([("a".into(), "b".into())]));
+        assert!(!one.is_still(&other));
+    }
+
+    #[test]
+    fn presence_and_absence_are_told_apart() {
+        let present = ObjectState::Present(Box::new(object("aa")));
+        assert!(present.is_still(&present));
+        assert!(!present.is_still(&ObjectState::NotFound));
+        assert!(!ObjectState::DeleteMarker.is_still(&ObjectState::NotFound));
+        assert!(ObjectState::ConfirmedAbsent.is_still(&ObjectState::NotFound));
+    }
+}

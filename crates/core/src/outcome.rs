@@ -1,0 +1,123 @@
+//! How a reconcile ended.
+
+use std::time::Duration;
+
+use crate::facts::Aspects;
+use crate::failure::Failure;
+use crate::names::VersionId;
+
+/// How the reconcile of one key ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The destination now holds the source's current object, and the source was read again after the write.
+    Copied {
+        /// The version the copy got, where the destination has versions.
+        version_id: Option<VersionId>,
+        /// How many bytes were copied.
+        size_bytes: u64,
+    },
+    /// The destination's object was deleted, as the source's was, and the source was read again after it.
+    Deleted,
+    /// Nothing had to be done.
+    Skipped(SkipReason),
+    /// It is not done, and nothing failed.
+    Again(AgainReason),
+    /// It failed.
+    Failed(Failure),
+}
+
+impl Outcome {
+    /// Returns the name used in logs.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Copied { .. } => "copied",
+            Self::Deleted => "deleted",
+            Self::Skipped(_) => "skipped",
+            Self::Again(_) => "again",
+            Self::Failed(_) => "failed",
+        }
+    }
+}
+
+/// Why nothing had to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SkipReason {
+    /// Both sides hold equal objects.
+    AlreadyIdentical,
+    /// Neither side holds an object.
+    BothAbsent,
+    /// The source's object is gone, and deletes are not asked for.
+    DeletesNotPropagated,
+    /// The key does not begin with the prefix that is migrated.
+    OutOfScope,
+}
+
+impl SkipReason {
+    /// Returns the name used in logs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AlreadyIdentical => "already-identical",
+            Self::BothAbsent => "both-absent",
+            Self::DeletesNotPropagated => "deletes-not-propagated",
+            Self::OutOfScope => "out-of-scope",
+        }
+    }
+}
+
+/// Why a key has to be looked at again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AgainReason {
+    /// The invocation ended before the key was settled.
+    Deadline,
+    /// The key changed at every turn.
+    HotKey,
+    /// S3's own replication is expected to bring the object.
+    ReplicationPending {
+        /// What is left of the grace period.
+        remaining: Duration,
+    },
+    /// A write was sent whose answer never came; it may still land.
+    OutcomeUnknown,
+}
+
+impl AgainReason {
+    /// Returns the name used in logs and continuations.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Deadline => "deadline",
+            Self::HotKey => "hot-key",
+            Self::ReplicationPending { .. } => "replication-pending",
+            Self::OutcomeUnknown => "outcome-unknown",
+        }
+    }
+
+    /// Returns how long to wait before the key is looked at again.
+    #[must_use]
+    pub fn delay(self) -> Duration {
+        match self {
+            Self::Deadline => Duration::ZERO,
+            Self::HotKey => Duration::from_secs(30),
+            Self::ReplicationPending { remaining } => remaining,
+            // Longer than any request may stay under way.
+            Self::OutcomeUnknown => Duration::from_mins(10),
+        }
+    }
+}
+
+/// The whole result of reconciling one key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What the copy does not carry.
+    pub lost: Aspects,
+    /// How often both sides were read.
+    pub turns: u32,
+    /// Whether anything was written on the way.
+    pub progress: bool,
+    /// Whether a write was sent whose answer never came, so that the key must be looked at once more.
+    pub outcome_unknown: bool,
+}

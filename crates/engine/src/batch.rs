@@ -1,0 +1,214 @@
+//! Everything one invocation was given: grouped by key, reconciled side by side, and settled record by record.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+
+use futures::{FutureExt, StreamExt, stream};
+use s3ferry_core::event::{Continuation, Hint, Sequencer};
+use s3ferry_core::facts::Aspects;
+use s3ferry_core::failure::{Failure, FailureKind};
+use s3ferry_core::names::{BucketName, ObjectKey};
+use s3ferry_core::outcome::{AgainReason, Outcome, Report};
+use s3ferry_core::time::Timestamp;
+
+use crate::ports::{Clock, Continuations, DestinationBucket, SourceBucket};
+use crate::reconcile::Reconciler;
+
+/// Settles batches of hints.
+#[derive(Debug)]
+pub struct Batch<S, D, C, Q> {
+    /// The only bucket whose events are followed.
+    pub source_bucket: BucketName,
+    /// What reconciles a key.
+    pub reconciler: Reconciler<S, D, C>,
+    /// Where keys that are not done yet go; without it they count as failed, so that their message comes back.
+    pub continuations: Option<Q>,
+    /// How many keys are reconciled at once.
+    pub concurrency: usize,
+}
+
+/// How one record ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settled {
+    /// The reconcile of the record's key.
+    pub report: Report,
+    /// Whether everything the record asked for is durable: done, or handed over to a continuation.
+    pub acknowledged: bool,
+    /// Whether a newer event of the same key came along, so that this hint was stale.
+    pub stale: bool,
+}
+
+/// The records of one key.
+#[derive(Debug)]
+struct Group {
+    key: ObjectKey,
+    aspects: Aspects,
+    members: Vec<usize>,
+}
+
+impl<S, D, C, Q> Batch<S, D, C, Q>
+where
+    S: SourceBucket,
+    D: DestinationBucket,
+    C: Clock,
+    Q: Continuations,
+{
+    /// Settles every hint by `deadline` and returns one result per hint, in their order.
+    ///
+    /// Hints of one key share one reconcile, with their aspects united. A panic is a failure of its key alone.
+    pub async fn settle(&self, hints: &[Hint], deadline: Timestamp) -> Vec<Settled> {
+        let stale = stale_hints(hints);
+        let (ours, foreign): (Vec<usize>, Vec<usize>) =
+            (0..hints.len()).partition(|index| hints.get(*index).is_some_and(|hint| hint.bucket == self.source_bucket));
+        let groups = group(hints, &ours);
+        let reconciled = stream::iter(groups)
+            .map(|group| async move {
+                let (report, acknowledged) = self.settle_key(&group.key, &group.aspects, deadline).await;
+                (group.members, report, acknowledged)
+            })
+            .buffer_unordered(self.concurrency.max(1))
+            .collect::<Vec<_>>()
+            .await;
+
+        let mut settled: BTreeMap<usize, (Report, bool)> = BTreeMap::new();
+        for (members, report, acknowledged) in reconciled {
+            settled.extend(members.into_iter().map(|index| (index, (report.clone(), acknowledged))));
+        }
+        for index in foreign {
+            if let Some(hint) = hints.get(index) {
+                settled.insert(index, (self.refuse_foreign(hint), false));
+            }
+        }
+        settled
+            .into_iter()
+            .map(|(index, (report, acknowledged))| Settled {
+                report,
+                acknowledged,
+                stale: stale.contains(&index),
+            })
+            .collect()
+    }
+
+    async fn settle_key(&self, key: &ObjectKey, aspects: &Aspects, deadline: Timestamp) -> (Report, bool) {
+        let work = self.reconciler.reconcile(key, aspects, deadline);
+        let Ok(mut report) = AssertUnwindSafe(work).catch_unwind().await else {
+            return (failed(panicked(key)), false);
+        };
+        let Some(reason) = comes_again(&report) else {
+            let done = !matches!(report.outcome, Outcome::Failed(_));
+            return (report, done);
+        };
+        match self.hand_over(key, aspects, reason, report.progress).await {
+            Ok(handed_over) => (report, handed_over),
+            Err(failure) => {
+                report.outcome = Outcome::Failed(failure);
+                (report, false)
+            }
+        }
+    }
+
+    /// Sends a continuation; tells whether one is durable now.
+    async fn hand_over(
+        &self,
+        key: &ObjectKey,
+        aspects: &Aspects,
+        reason: AgainReason,
+        progress: bool,
+    ) -> Result<bool, Failure> {
+        // An invocation that got nowhere would get nowhere again, forever: it spends the message's retry budget.
+        let stuck = reason == AgainReason::Deadline && !progress;
+        let Some(queue) = self.continuations.as_ref().filter(|_| !stuck) else {
+            return Ok(false);
+        };
+        let continuation = Continuation::new(&self.source_bucket, key, aspects.clone(), reason.as_str());
+        queue.send(&continuation, reason.delay()).await?;
+        Ok(true)
+    }
+
+    fn refuse_foreign(&self, hint: &Hint) -> Report {
+        failed(Failure {
+            kind: FailureKind::Configuration,
+            code: "ForeignBucket".to_owned(),
+            action: hint.event_name.clone(),
+            resource: format!("{}/{}", hint.bucket, hint.key),
+            detail: format!(
+                "this replicator follows bucket {} only: find out who sends it events of {}",
+                self.source_bucket, hint.bucket
+            ),
+        })
+    }
+}
+
+/// Says why a key must be looked at again, if it must.
+fn comes_again(report: &Report) -> Option<AgainReason> {
+    match &report.outcome {
+        Outcome::Again(reason) => Some(*reason),
+        Outcome::Failed(_) => None,
+        Outcome::Copied { .. } | Outcome::Deleted | Outcome::Skipped(_) => {
+            report.outcome_unknown.then_some(AgainReason::OutcomeUnknown)
+        }
+    }
+}
+
+fn failed(failure: Failure) -> Report {
+    Report {
+        outcome: Outcome::Failed(failure),
+        lost: Aspects::new(),
+        turns: 0,
+        progress: false,
+        outcome_unknown: false,
+    }
+}
+
+fn panicked(key: &ObjectKey) -> Failure {
+    Failure {
+        kind: FailureKind::Bug,
+        code: "Panic".to_owned(),
+        action: "reconcile".to_owned(),
+        resource: key.to_string(),
+        detail: "the reconcile of this key panicked; the panic's own message is in the log".to_owned(),
+    }
+}
+
+/// Groups hints by key and unites their aspects.
+fn group(hints: &[Hint], indexes: &[usize]) -> Vec<Group> {
+    let mut groups: BTreeMap<&ObjectKey, Group> = BTreeMap::new();
+    for index in indexes {
+        let Some(hint) = hints.get(*index) else { continue };
+        let group = groups.entry(&hint.key).or_insert_with(|| Group {
+            key: hint.key.clone(),
+            aspects: Aspects::new(),
+            members: Vec::new(),
+        });
+        group.aspects.extend(&hint.aspects);
+        group.members.push(*index);
+    }
+    groups.into_values().collect()
+}
+
+/// Finds hints that another hint of the same key is newer than, by S3's own order of events.
+fn stale_hints(hints: &[Hint]) -> Vec<usize> {
+    // The newest sequencers of each key; events of different channels have no order, so there may be one of each.
+    let mut newest: BTreeMap<(&BucketName, &ObjectKey), Vec<&Sequencer>> = BTreeMap::new();
+    for hint in hints {
+        let Some(sequencer) = &hint.sequencer else { continue };
+        let of_key = newest.entry((&hint.bucket, &hint.key)).or_default();
+        of_key.retain(|other| sequencer.order(other) != Some(Ordering::Greater));
+        if of_key.iter().all(|other| sequencer.order(other).is_none()) {
+            of_key.push(sequencer);
+        }
+    }
+    let is_stale = |hint: &Hint| {
+        let of_key = newest.get(&(&hint.bucket, &hint.key));
+        let is_older =
+            |newer: &&Sequencer| hint.sequencer.as_ref().and_then(|own| own.order(newer)) == Some(Ordering::Less);
+        of_key.is_some_and(|of_key| of_key.iter().any(is_older))
+    };
+    hints
+        .iter()
+        .enumerate()
+        .filter(|(_, hint)| is_stale(hint))
+        .map(|(index, _)| index)
+        .collect()
+}

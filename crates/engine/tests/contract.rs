@@ -1,0 +1,71 @@
+//! The in-memory buckets keep the contract that the engine's other tests rely on.
+
+use s3ferry_core::names::ObjectKey;
+use s3ferry_engine::ports::{DestinationBucket, SourceBucket};
+use s3ferry_testkit::contract::{self, Deviation, Sample, World};
+use s3ferry_testkit::memory::{MemoryBucket, MemoryDestination};
+
+struct Memory {
+    source: MemoryBucket,
+    destination: MemoryDestination,
+}
+
+impl Memory {
+    fn new(destination: MemoryBucket) -> Self {
+        let source = MemoryBucket::versioned();
+        Self {
+            destination: MemoryDestination {
+                source: source.clone(),
+                bucket: destination,
+            },
+            source,
+        }
+    }
+}
+
+fn put(bucket: &MemoryBucket, object: &Sample) {
+    bucket.put_with(object.key.as_str(), &object.content, |facts| {
+        facts.user_metadata = object.user_metadata.clone();
+        facts.tags = Some(object.tags.clone());
+    });
+}
+
+impl World for Memory {
+    fn source(&self) -> &impl SourceBucket {
+        &self.source
+    }
+
+    fn destination(&self) -> &impl DestinationBucket {
+        &self.destination
+    }
+
+    async fn put_source(&self, object: &Sample) {
+        put(&self.source, object);
+    }
+
+    async fn put_destination(&self, object: &Sample) {
+        put(&self.destination.bucket, object);
+    }
+
+    async fn delete_source(&self, key: &ObjectKey) {
+        self.source.delete(key.as_str());
+    }
+
+    async fn destination_content(&self, key: &ObjectKey) -> Option<String> {
+        self.destination.bucket.content(key.as_str())
+    }
+
+    fn deviations(&self) -> &'static [Deviation] {
+        &[]
+    }
+}
+
+#[tokio::test]
+async fn versioned_memory_bucket_keeps_the_contract() {
+    contract::run(&Memory::new(MemoryBucket::versioned())).await;
+}
+
+#[tokio::test]
+async fn unversioned_memory_bucket_keeps_the_contract() {
+    contract::run(&Memory::new(MemoryBucket::unversioned())).await;
+}
