@@ -1,1 +1,53 @@
-//! Placeholder.
+#![doc = include_str!("../README.md")]
+
+pub mod classify;
+pub mod client;
+pub mod clock;
+pub mod destination;
+mod facts;
+pub mod queue;
+mod reading;
+mod replication;
+pub mod source;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use s3ferry_core::names::{BucketName, ObjectKey, VersionId};
+
+/// Everything but the characters that RFC 3986 leaves unreserved, and the slash between segments.
+const KEY_IN_HEADER: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'/');
+
+/// Spells the header `x-amz-copy-source`, which the SDK sends as it is: the key must be percent-encoded.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html#API_CopyObject_RequestSyntax>
+#[must_use]
+pub fn copy_source(bucket: &BucketName, key: &ObjectKey, version_id: Option<&VersionId>) -> String {
+    let key = utf8_percent_encode(key.as_str(), KEY_IN_HEADER);
+    match version_id {
+        Some(version_id) => {
+            let version_id = utf8_percent_encode(version_id.as_str(), KEY_IN_HEADER);
+            format!("{bucket}/{key}?versionId={version_id}")
+        }
+        None => format!("{bucket}/{key}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copy_source_encodes_everything_but_slashes() {
+        let bucket = BucketName::new("my.bucket").unwrap();
+        let key = ObjectKey::from_raw("pre/a b+c%20%ü?x=1#/日&\n~._-").unwrap();
+        let version = VersionId::pinnable("a.b_c-d/e+f").unwrap();
+        assert_eq!(
+            copy_source(&bucket, &key, Some(&version)),
+            "my.bucket/pre/a%20b%2Bc%2520%25%C3%BC%3Fx%3D1%23/%E6%97%A5%26%0A~._-?versionId=a.b_c-d/e%2Bf"
+        );
+    }
+}

@@ -1,0 +1,197 @@
+//! SDK errors, sorted into what must happen next.
+
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use s3ferry_core::failure::{Failure, FailureKind, Reaction, react};
+use s3ferry_engine::ports::WriteError;
+
+/// What was attempted, for the failure's line.
+#[derive(Debug, Clone)]
+pub struct Attempted {
+    /// The IAM action or actions.
+    pub action: &'static str,
+    /// The ARN of what it was attempted on.
+    pub resource: String,
+    /// What a denial without a reason may mean.
+    pub when_denied: String,
+}
+
+/// An error answer, or the lack of one, without SDK types.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ErrorAnswer {
+    /// The error's code, where the answer had a body or the SDK a name for it.
+    pub code: Option<String>,
+    /// The HTTP status, where there was an answer.
+    pub status: Option<u16>,
+    /// What the service or the SDK says.
+    pub message: String,
+    /// Whether the request may have taken effect without an answer having come.
+    pub unanswered: bool,
+}
+
+impl ErrorAnswer {
+    /// Reads an SDK error.
+    #[must_use]
+    pub fn of<E>(error: &SdkError<E, HttpResponse>) -> Self
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        let metadata = error.as_service_error().map(ProvideErrorMetadata::meta);
+        let message = metadata.and_then(|metadata| metadata.message()).map(str::to_owned);
+        Self {
+            code: metadata.and_then(|metadata| metadata.code()).map(str::to_owned),
+            status: error.raw_response().map(|response| response.status().as_u16()),
+            message: message.unwrap_or_else(|| DisplayErrorContext(error).to_string()),
+            unanswered: match error {
+                SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => true,
+                // Built but never sent, or answered.
+                _ => false,
+            },
+        }
+    }
+
+    /// Sorts it.
+    #[must_use]
+    pub fn reaction(&self) -> Reaction {
+        react(self.code.as_deref(), self.status)
+    }
+
+    /// Makes the failure of a read. What would mean "read again" to a write is worth another attempt to a read.
+    #[must_use]
+    pub fn into_failure(self, attempted: &Attempted) -> Failure {
+        let kind = match self.reaction() {
+            Reaction::ReadAgain => FailureKind::Retry,
+            Reaction::Fail(kind) => kind,
+        };
+        self.failure(kind, attempted)
+    }
+
+    /// Makes the error of a write.
+    #[must_use]
+    pub fn into_write_error(self, attempted: &Attempted) -> WriteError {
+        if self.unanswered {
+            return WriteError::OutcomeUnknown(self.failure(FailureKind::Retry, attempted));
+        }
+        match self.reaction() {
+            Reaction::ReadAgain => WriteError::WorldMoved,
+            Reaction::Fail(kind) => WriteError::Failed(self.failure(kind, attempted)),
+        }
+    }
+
+    fn failure(self, kind: FailureKind, attempted: &Attempted) -> Failure {
+        let is_denied = self.status == Some(403) || self.code.as_deref() == Some("AccessDenied");
+        let (action, resource) = denied_action(&self.message)
+            .filter(|_| is_denied)
+            .unwrap_or_else(|| (attempted.action.to_owned(), attempted.resource.clone()));
+        let code = match (self.code, self.status) {
+            (Some(code), _) => code,
+            (None, Some(403)) => "AccessDenied".to_owned(),
+            (None, Some(status)) => format!("Status{status}"),
+            (None, None) => "NoAnswer".to_owned(),
+        };
+        let detail = if is_denied {
+            format!("{} ({})", self.message, attempted.when_denied)
+        } else {
+            self.message
+        };
+        Failure {
+            kind,
+            code,
+            action,
+            resource,
+            detail,
+        }
+    }
+}
+
+/// Finds the action and resource in the sentence S3 says with a denial.
+///
+/// <https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html>
+fn denied_action(message: &str) -> Option<(String, String)> {
+    let (_, rest) = message.split_once("not authorized to perform: ")?;
+    let (action, rest) = rest.split_once(" on resource: ")?;
+    let resource = match rest.strip_prefix('"') {
+        Some(quoted) => quoted.split_once('"')?.0,
+        None => rest.split_whitespace().next()?,
+    };
+    Some((action.trim().to_owned(), resource.trim_end_matches('.').to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attempted() -> Attempted {
+        Attempted {
+            action: "s3:PutObject",
+            resource: "arn:aws:s3:::destination/key".to_owned(),
+            when_denied: "the role needs s3:PutObject".to_owned(),
+        }
+    }
+
+    fn answer(code: Option<&str>, status: Option<u16>, unanswered: bool) -> ErrorAnswer {
+        ErrorAnswer {
+            code: code.map(str::to_owned),
+            status,
+            message: "what the service says".to_owned(),
+            unanswered,
+        }
+    }
+
+    #[test]
+    fn unanswered_write_has_an_unknown_outcome() {
+        let error = answer(None, None, true).into_write_error(&attempted());
+        let WriteError::OutcomeUnknown(failure) = error else {
+            panic!("{error:?}");
+        };
+        assert_eq!((failure.kind, failure.code.as_str()), (FailureKind::Retry, "NoAnswer"));
+    }
+
+    #[test]
+    fn failed_condition_of_a_write_means_the_world_moved() {
+        for (code, status) in [
+            ("PreconditionFailed", 412),
+            ("ConditionalRequestConflict", 409),
+            ("NoSuchKey", 404),
+        ] {
+            let error = answer(Some(code), Some(status), false).into_write_error(&attempted());
+            assert_eq!(error, WriteError::WorldMoved, "{code}");
+        }
+    }
+
+    #[test]
+    fn denial_names_action_and_arn() {
+        let mut denied = answer(Some("AccessDenied"), Some(403), false);
+        let failure = denied.clone().into_failure(&attempted());
+        assert_eq!(failure.kind, FailureKind::Permanent);
+        assert_eq!(failure.action, "s3:PutObject");
+        assert_eq!(failure.resource, "arn:aws:s3:::destination/key");
+        assert!(failure.detail.contains("the role needs s3:PutObject"), "{failure}");
+
+        denied.message = "User: arn:aws:sts::1:assumed-role/r/f is not authorized to perform: s3:PutObjectTagging on \
+                          resource: \"arn:aws:s3:::destination/a b\" because no policy allows it"
+            .to_owned();
+        let failure = denied.into_failure(&attempted());
+        assert_eq!(failure.action, "s3:PutObjectTagging");
+        assert_eq!(failure.resource, "arn:aws:s3:::destination/a b");
+    }
+
+    #[test]
+    fn denied_head_without_a_body_is_named_too() {
+        let failure = answer(None, Some(403), false).into_failure(&attempted());
+        assert_eq!(
+            (failure.kind, failure.code.as_str()),
+            (FailureKind::Permanent, "AccessDenied")
+        );
+    }
+
+    #[test]
+    fn unknown_code_is_kept_and_tried_again() {
+        let failure = answer(Some("BrandNew"), Some(418), false).into_failure(&attempted());
+        assert_eq!((failure.kind, failure.code.as_str()), (FailureKind::Retry, "BrandNew"));
+        assert_eq!(
+            answer(None, Some(500), false).into_failure(&attempted()).code,
+            "Status500"
+        );
+    }
+}

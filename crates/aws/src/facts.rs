@@ -1,0 +1,248 @@
+//! The answer of a HEAD as facts.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+use aws_sdk_s3::types::{self, ChecksumType, ServerSideEncryption};
+use s3ferry_core::facts::{
+    Availability, ChecksumCoverage, Checksums, Encryption, ObjectFacts, ReplicationStatus, SystemHeaders,
+};
+use s3ferry_core::names::{ETag, VersionId};
+use s3ferry_core::time::Timestamp;
+
+/// A field without which an answer says nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the answer has no usable {0}")]
+pub(crate) struct MissingField(&'static str);
+
+/// Reads the facts out of a HEAD's answer.
+pub(crate) fn facts_of(head: &HeadObjectOutput) -> Result<ObjectFacts, MissingField> {
+    let etag = head
+        .e_tag()
+        .and_then(|etag| ETag::new(etag).ok())
+        .ok_or(MissingField("ETag"))?;
+    let last_modified = head.last_modified().ok_or(MissingField("Last-Modified"))?;
+    let size = head.content_length().and_then(|size| u64::try_from(size).ok());
+    let storage_class = head.storage_class().map_or("STANDARD", types::StorageClass::as_str);
+    Ok(ObjectFacts {
+        version_id: head.version_id().and_then(VersionId::pinnable),
+        etag,
+        last_modified: Timestamp::from_seconds(last_modified.secs()),
+        size_bytes: size.ok_or(MissingField("Content-Length"))?,
+        headers: system_headers(head),
+        user_metadata: head
+            .metadata()
+            .into_iter()
+            .flatten()
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect(),
+        missing_metadata: head
+            .missing_meta()
+            .and_then(|count| u32::try_from(count).ok())
+            .unwrap_or(0),
+        website_redirect: head.website_redirect_location().map(str::to_owned),
+        storage_class: storage_class.to_owned(),
+        availability: availability(head, storage_class),
+        encryption: encryption(head),
+        checksums: checksums(head),
+        replication_status: head.replication_status().and_then(replication_status),
+        tags: None,
+    })
+}
+
+fn system_headers(head: &HeadObjectOutput) -> SystemHeaders {
+    SystemHeaders {
+        cache_control: head.cache_control().map(str::to_owned),
+        content_disposition: head.content_disposition().map(str::to_owned),
+        content_encoding: head.content_encoding().map(str::to_owned),
+        content_language: head.content_language().map(str::to_owned),
+        content_type: head.content_type().map(str::to_owned),
+        expires: head.expires_string().map(str::to_owned),
+    }
+}
+
+/// An archived object can be read while a restored copy of it exists, which `x-amz-restore` says; an object of
+/// Intelligent-Tiering names its archive tier instead.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html>
+fn availability(head: &HeadObjectOutput, storage_class: &str) -> Availability {
+    let in_archive = matches!(storage_class, "GLACIER" | "DEEP_ARCHIVE") || head.archive_status().is_some();
+    let restored = head
+        .restore()
+        .is_some_and(|restore| restore.contains("ongoing-request=\"false\""));
+    if in_archive && !restored {
+        Availability::Archived
+    } else {
+        Availability::Readable
+    }
+}
+
+fn encryption(head: &HeadObjectOutput) -> Encryption {
+    if head.sse_customer_algorithm().is_some() {
+        return Encryption::CustomerKey;
+    }
+    match head.server_side_encryption() {
+        None | Some(ServerSideEncryption::Aes256) => Encryption::Managed,
+        // `aws:kms`, `aws:kms:dsse` and whatever comes: no tag of theirs is known to be a hash of the content.
+        Some(_) => Encryption::Kms,
+    }
+}
+
+fn checksums(head: &HeadObjectOutput) -> Checksums {
+    let stored = [
+        ("CRC32", head.checksum_crc32()),
+        ("CRC32C", head.checksum_crc32_c()),
+        ("CRC64NVME", head.checksum_crc64_nvme()),
+        ("MD5", head.checksum_md5()),
+        ("SHA1", head.checksum_sha1()),
+        ("SHA256", head.checksum_sha256()),
+        ("SHA512", head.checksum_sha512()),
+        ("XXHASH128", head.checksum_xxhash128()),
+        ("XXHASH3", head.checksum_xxhash3()),
+        ("XXHASH64", head.checksum_xxhash64()),
+    ];
+    let values: BTreeMap<&'static str, String> = stored
+        .into_iter()
+        .filter_map(|(algorithm, value)| Some((algorithm, value?.to_owned())))
+        .collect();
+    // Older composite values say so by their own form only: `<base64>-<parts>`.
+    let says_composite = head.checksum_type() == Some(&ChecksumType::Composite);
+    let looks_composite = values.values().any(|value| value.contains('-'));
+    Checksums {
+        coverage: if says_composite || looks_composite {
+            ChecksumCoverage::Composite
+        } else {
+            ChecksumCoverage::FullObject
+        },
+        values,
+    }
+}
+
+fn replication_status(status: &types::ReplicationStatus) -> Option<ReplicationStatus> {
+    match status.as_str() {
+        "PENDING" => Some(ReplicationStatus::Pending),
+        // S3 answers `COMPLETED`; its model names `COMPLETE` as well.
+        "COMPLETE" | "COMPLETED" => Some(ReplicationStatus::Completed),
+        "FAILED" => Some(ReplicationStatus::Failed),
+        "REPLICA" => Some(ReplicationStatus::Replica),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_s3::operation::head_object::builders::HeadObjectOutputBuilder;
+    use aws_sdk_s3::primitives::DateTime;
+    use aws_sdk_s3::types::{ArchiveStatus, StorageClass};
+
+    use super::*;
+
+    fn head() -> HeadObjectOutputBuilder {
+        HeadObjectOutput::builder()
+            .e_tag("\"aa\"")
+            .last_modified(DateTime::from_secs(7))
+            .content_length(3)
+    }
+
+    #[track_caller]
+    fn facts(head: HeadObjectOutputBuilder) -> ObjectFacts {
+        facts_of(&head.build()).unwrap()
+    }
+
+    #[test]
+    fn plain_head_is_a_plain_object() {
+        let facts = facts(head());
+        assert_eq!(facts.etag.as_str(), "aa");
+        assert_eq!(facts.size_bytes, 3);
+        assert_eq!(facts.last_modified, Timestamp::from_seconds(7));
+        assert_eq!(facts.storage_class, "STANDARD");
+        assert_eq!(facts.version_id, None);
+        assert_eq!(facts.encryption, Encryption::Managed);
+        assert_eq!(facts.availability, Availability::Readable);
+    }
+
+    #[test]
+    fn head_without_its_essentials_says_nothing() {
+        for (builder, field) in [
+            (head().set_e_tag(None), "ETag"),
+            (head().set_last_modified(None), "Last-Modified"),
+            (head().set_content_length(None), "Content-Length"),
+            (head().content_length(-1), "Content-Length"),
+        ] {
+            assert_eq!(facts_of(&builder.build()), Err(MissingField(field)));
+        }
+    }
+
+    #[track_caller]
+    fn check_availability(class: &str, restore: Option<&str>, archive: Option<ArchiveStatus>, expected: Availability) {
+        let head = head()
+            .storage_class(StorageClass::from(class))
+            .set_restore(restore.map(str::to_owned))
+            .set_archive_status(archive);
+        assert_eq!(facts(head).availability, expected, "{class} {restore:?}");
+    }
+
+    #[test]
+    fn archived_objects_are_readable_only_once_restored() {
+        use Availability::{Archived, Readable};
+        let restored = "ongoing-request=\"false\", expiry-date=\"Fri, 21 Dec 2012 00:00:00 GMT\"";
+        for class in ["GLACIER", "DEEP_ARCHIVE"] {
+            check_availability(class, None, None, Archived);
+            check_availability(class, Some("ongoing-request=\"true\""), None, Archived);
+            check_availability(class, Some(restored), None, Readable);
+        }
+        check_availability("GLACIER_IR", None, None, Readable);
+        check_availability("INTELLIGENT_TIERING", None, None, Readable);
+        check_availability(
+            "INTELLIGENT_TIERING",
+            None,
+            Some(ArchiveStatus::ArchiveAccess),
+            Archived,
+        );
+    }
+
+    #[test]
+    fn encryption_tells_whether_the_tag_is_a_hash() {
+        let sse = |name: &str| facts(head().server_side_encryption(ServerSideEncryption::from(name))).encryption;
+        assert_eq!(sse("AES256"), Encryption::Managed);
+        assert_eq!(sse("aws:kms"), Encryption::Kms);
+        assert_eq!(sse("aws:kms:dsse"), Encryption::Kms);
+        assert_eq!(
+            facts(head().sse_customer_algorithm("AES256")).encryption,
+            Encryption::CustomerKey
+        );
+    }
+
+    #[test]
+    fn checksums_know_what_they_cover() {
+        let full = facts(
+            head()
+                .checksum_crc64_nvme("x==")
+                .checksum_type(ChecksumType::FullObject),
+        )
+        .checksums;
+        assert_eq!(full.coverage, ChecksumCoverage::FullObject);
+        assert_eq!(full.values, BTreeMap::from([("CRC64NVME", "x==".to_owned())]));
+        let composite = facts(head().checksum_sha256("x==-3")).checksums;
+        assert_eq!(composite.coverage, ChecksumCoverage::Composite);
+        let composite = facts(head().checksum_crc32("x==").checksum_type(ChecksumType::Composite)).checksums;
+        assert_eq!(composite.coverage, ChecksumCoverage::Composite);
+    }
+
+    #[test]
+    fn the_null_version_is_no_pin() {
+        assert_eq!(facts(head().version_id("null")).version_id, None);
+        assert!(facts(head().version_id("v1")).version_id.is_some());
+    }
+
+    #[test]
+    fn replication_status_is_read_in_both_spellings() {
+        let status =
+            |name: &str| facts(head().replication_status(types::ReplicationStatus::from(name))).replication_status;
+        assert_eq!(status("PENDING"), Some(ReplicationStatus::Pending));
+        assert_eq!(status("COMPLETED"), Some(ReplicationStatus::Completed));
+        assert_eq!(status("COMPLETE"), Some(ReplicationStatus::Completed));
+        assert_eq!(status("FAILED"), Some(ReplicationStatus::Failed));
+        assert_eq!(status("REPLICA"), Some(ReplicationStatus::Replica));
+    }
+}

@@ -1,0 +1,75 @@
+//! Continuations on SQS.
+
+use std::time::Duration;
+
+use aws_sdk_sqs::Client;
+use s3ferry_core::event::Continuation;
+use s3ferry_core::failure::{Failure, FailureKind};
+use s3ferry_engine::ports::Continuations;
+
+use crate::classify::{Attempted, ErrorAnswer};
+
+/// The longest delay SQS gives a message.
+///
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-delay-queues.html>
+const LONGEST_DELAY: Duration = Duration::from_mins(15);
+
+/// The queue that brings keys back.
+#[derive(Debug, Clone)]
+pub struct SqsContinuations {
+    client: Client,
+    queue_url: String,
+}
+
+impl SqsContinuations {
+    /// Takes the queue's URL with a client of its region.
+    #[must_use]
+    pub fn new(client: Client, queue_url: String) -> Self {
+        Self { client, queue_url }
+    }
+}
+
+impl Continuations for SqsContinuations {
+    async fn send(&self, continuation: &Continuation, delay: Duration) -> Result<(), Failure> {
+        let attempted = Attempted {
+            action: "sqs:SendMessage",
+            resource: self.queue_url.clone(),
+            when_denied: "the role needs sqs:SendMessage on the queue".to_owned(),
+        };
+        let body = continuation.to_body().map_err(|error| Failure {
+            kind: FailureKind::Bug,
+            code: "UnwritableContinuation".to_owned(),
+            action: attempted.action.to_owned(),
+            resource: attempted.resource.clone(),
+            detail: error.to_string(),
+        })?;
+        self.client
+            .send_message()
+            .queue_url(&self.queue_url)
+            .message_body(body)
+            .delay_seconds(delay_seconds(delay))
+            .send()
+            .await
+            .map(|_| ())
+            .map_err(|error| ErrorAnswer::of(&error).into_failure(&attempted))
+    }
+}
+
+/// Rounds a delay up to whole seconds, and down to what SQS allows.
+fn delay_seconds(delay: Duration) -> i32 {
+    let seconds = delay.min(LONGEST_DELAY).as_millis().div_ceil(1000);
+    i32::try_from(seconds).unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_fit_what_sqs_allows() {
+        assert_eq!(delay_seconds(Duration::ZERO), 0);
+        assert_eq!(delay_seconds(Duration::from_millis(1)), 1);
+        assert_eq!(delay_seconds(Duration::from_secs(30)), 30);
+        assert_eq!(delay_seconds(Duration::from_hours(1)), 900);
+    }
+}

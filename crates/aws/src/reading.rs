@@ -1,0 +1,141 @@
+//! Reading the state of a key, the same on both sides.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::SdkError;
+use aws_sdk_s3::operation::head_object::{HeadObjectError, HeadObjectOutput};
+use aws_sdk_s3::types::ChecksumMode;
+use s3ferry_core::facts::{Aspect, Aspects, ObjectFacts, ObjectState};
+use s3ferry_core::failure::{Failure, FailureKind};
+use s3ferry_core::names::{AccountId, BucketName, ObjectKey, Region};
+
+use crate::classify::{Attempted, ErrorAnswer};
+use crate::facts::facts_of;
+
+/// A bucket as it is read.
+#[derive(Debug, Clone)]
+pub(crate) struct Reading {
+    pub(crate) client: Client,
+    pub(crate) bucket: BucketName,
+    pub(crate) region: Region,
+    /// The account that must own the bucket; a bucket of the same name made by somebody else answers nothing.
+    pub(crate) owner: Option<AccountId>,
+}
+
+impl Reading {
+    pub(crate) async fn state(&self, key: &ObjectKey, aspects: &Aspects) -> Result<ObjectState, Failure> {
+        // Tags have no version in common with a HEAD that came before them, so they are read for the version it saw.
+        let head = match self.head(key).await {
+            Ok(head) => head,
+            Err(error) => return self.state_of_error(key, &error),
+        };
+        let mut facts = facts_of(&head).map_err(|missing| self.unreadable(key, &missing.to_string()))?;
+        if aspects.contains(&Aspect::Tags) {
+            match self.tags(key, &facts).await? {
+                Some(tags) => facts.tags = Some(tags),
+                None => return Ok(ObjectState::NotFound),
+            }
+        }
+        Ok(ObjectState::Present(Box::new(facts)))
+    }
+
+    async fn head(&self, key: &ObjectKey) -> Result<HeadObjectOutput, SdkError<HeadObjectError, HttpResponse>> {
+        self.client
+            .head_object()
+            .bucket(self.bucket.as_str())
+            .key(key.as_str())
+            .checksum_mode(ChecksumMode::Enabled)
+            .set_expected_bucket_owner(self.owner.as_ref().map(ToString::to_string))
+            .send()
+            .await
+    }
+
+    /// A HEAD that fails has no body: its status and headers are all there is.
+    ///
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html>
+    fn state_of_error(
+        &self,
+        key: &ObjectKey,
+        error: &SdkError<HeadObjectError, HttpResponse>,
+    ) -> Result<ObjectState, Failure> {
+        let response = error.raw_response();
+        if response.is_some_and(|response| response.status().as_u16() == 404) {
+            let marker = response.and_then(|response| response.headers().get("x-amz-delete-marker"));
+            return Ok(if marker == Some("true") {
+                ObjectState::DeleteMarker
+            } else {
+                ObjectState::NotFound
+            });
+        }
+        let mut answer = ErrorAnswer::of(error);
+        match answer.status {
+            Some(400) => {
+                answer.message = "a HEAD is answered so for an object under a customer-provided key, which s3ferry \
+                                  cannot copy; or for a request that was signed wrongly"
+                    .to_owned();
+            }
+            Some(301) => {
+                answer.message = format!("bucket {} is not in region {}", self.bucket, self.region);
+            }
+            _ => {}
+        }
+        Err(answer.into_failure(&self.attempted(key, "s3:GetObject")))
+    }
+
+    /// Reads the tags of the version that `facts` describe; `None` when it is gone.
+    async fn tags(&self, key: &ObjectKey, facts: &ObjectFacts) -> Result<Option<BTreeMap<String, String>>, Failure> {
+        let answer = self
+            .client
+            .get_object_tagging()
+            .bucket(self.bucket.as_str())
+            .key(key.as_str())
+            .set_version_id(facts.version_id.as_ref().map(ToString::to_string))
+            .set_expected_bucket_owner(self.owner.as_ref().map(ToString::to_string))
+            .send()
+            .await;
+        match answer {
+            Ok(answer) => {
+                let tags = answer.tag_set.into_iter();
+                Ok(Some(tags.map(|tag| (tag.key, tag.value)).collect()))
+            }
+            Err(error) => {
+                let answer = ErrorAnswer::of(&error);
+                if matches!(
+                    answer.code.as_deref(),
+                    Some("NoSuchKey" | "NoSuchVersion" | "MethodNotAllowed")
+                ) {
+                    return Ok(None);
+                }
+                let action = match facts.version_id {
+                    Some(_) => "s3:GetObjectVersionTagging",
+                    None => "s3:GetObjectTagging",
+                };
+                Err(answer.into_failure(&self.attempted(key, action)))
+            }
+        }
+    }
+
+    pub(crate) fn attempted(&self, key: &ObjectKey, action: &'static str) -> Attempted {
+        Attempted {
+            action,
+            resource: key.arn(&self.bucket, &self.region),
+            when_denied: format!(
+                "the role needs {action} on the object, and s3:ListBucket on {} so that a missing key is told from a \
+                 forbidden one",
+                self.bucket.arn(&self.region)
+            ),
+        }
+    }
+
+    fn unreadable(&self, key: &ObjectKey, detail: &str) -> Failure {
+        Failure {
+            kind: FailureKind::Retry,
+            code: "UnreadableAnswer".to_owned(),
+            action: "s3:GetObject".to_owned(),
+            resource: key.arn(&self.bucket, &self.region),
+            detail: detail.to_owned(),
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Whether a bucket's own replication carries a key to our destination.
+
+use aws_sdk_s3::types::{ReplicationConfiguration, ReplicationRule, ReplicationRuleStatus};
+use s3ferry_core::decide::ReplicationCoverage;
+use s3ferry_core::names::{BucketName, ObjectKey};
+
+/// Looks for an enabled rule that covers `key` and names `destination`.
+///
+/// A rule that asks for tags counts as covering: to be wrong costs a grace period, not a copy.
+pub(crate) fn coverage(
+    configuration: &ReplicationConfiguration,
+    key: &ObjectKey,
+    destination: &BucketName,
+) -> ReplicationCoverage {
+    let covers = |rule: &ReplicationRule| {
+        let bucket_arn = rule.destination().map(|destination| destination.bucket());
+        rule.status() == &ReplicationRuleStatus::Enabled
+            && bucket_arn
+                .and_then(|arn| arn.rsplit_once(":::"))
+                .is_some_and(|(_, name)| name == destination.as_str())
+            && key.as_str().starts_with(prefix(rule))
+    };
+    if configuration.rules().iter().any(covers) {
+        ReplicationCoverage::OurDestination
+    } else {
+        ReplicationCoverage::Elsewhere
+    }
+}
+
+/// Finds a rule's prefix in the three places where the API has put it over time.
+fn prefix(rule: &ReplicationRule) -> &str {
+    let filter = rule.filter();
+    let in_filter = filter.and_then(|filter| filter.prefix());
+    let in_and = filter.and_then(|filter| filter.and()).and_then(|and| and.prefix());
+    #[expect(deprecated, reason = "rules of the first version still have it")]
+    let in_rule = rule.prefix();
+    in_filter.or(in_and).or(in_rule).unwrap_or("")
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_s3::types::{Destination, ReplicationRuleAndOperator, ReplicationRuleFilter};
+
+    use super::*;
+
+    fn rule(bucket: &str, prefix: &str, status: ReplicationRuleStatus) -> ReplicationRule {
+        ReplicationRule::builder()
+            .status(status)
+            .destination(
+                Destination::builder()
+                    .bucket(format!("arn:aws:s3:::{bucket}"))
+                    .build()
+                    .unwrap(),
+            )
+            .filter(ReplicationRuleFilter::builder().prefix(prefix).build())
+            .build()
+            .unwrap()
+    }
+
+    #[track_caller]
+    fn check(rule: ReplicationRule, expected: ReplicationCoverage) {
+        let configuration = ReplicationConfiguration::builder()
+            .role("role")
+            .rules(rule)
+            .build()
+            .unwrap();
+        let key = ObjectKey::from_raw("data/a").unwrap();
+        let destination = BucketName::new("ours").unwrap();
+        assert_eq!(coverage(&configuration, &key, &destination), expected);
+    }
+
+    #[test]
+    fn only_enabled_rules_to_our_destination_that_cover_the_key_count() {
+        use ReplicationCoverage::{Elsewhere, OurDestination};
+        use ReplicationRuleStatus::{Disabled, Enabled};
+        check(rule("ours", "", Enabled), OurDestination);
+        check(rule("ours", "data/", Enabled), OurDestination);
+        check(rule("ours", "logs/", Enabled), Elsewhere);
+        check(rule("ours", "", Disabled), Elsewhere);
+        check(rule("not-ours", "", Enabled), Elsewhere);
+        let mut with_and = rule("ours", "", Enabled);
+        let and = ReplicationRuleAndOperator::builder().prefix("logs/").build();
+        with_and.filter = Some(ReplicationRuleFilter::builder().and(and).build());
+        check(with_and, Elsewhere);
+    }
+}

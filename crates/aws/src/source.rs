@@ -1,0 +1,112 @@
+//! The source bucket on S3.
+
+use aws_sdk_s3::Client;
+use s3ferry_core::decide::ReplicationCoverage;
+use s3ferry_core::facts::{Aspects, ObjectState};
+use s3ferry_core::failure::Failure;
+use s3ferry_core::names::{AccountId, BucketName, ObjectKey, Region};
+use s3ferry_engine::ports::{Absence, SourceBucket};
+
+use crate::classify::{Attempted, ErrorAnswer};
+use crate::reading::Reading;
+use crate::replication::coverage;
+
+/// The bucket that is migrated.
+#[derive(Debug, Clone)]
+pub struct S3Source {
+    reading: Reading,
+    destination: BucketName,
+}
+
+impl S3Source {
+    /// Takes the bucket with a client of its region; `owner` is the account it must belong to.
+    #[must_use]
+    pub fn new(
+        client: Client,
+        bucket: BucketName,
+        region: Region,
+        owner: Option<AccountId>,
+        destination: BucketName,
+    ) -> Self {
+        Self {
+            reading: Reading {
+                client,
+                bucket,
+                region,
+                owner,
+            },
+            destination,
+        }
+    }
+
+    fn attempted(&self, action: &'static str) -> Attempted {
+        Attempted {
+            action,
+            resource: self.reading.bucket.arn(&self.reading.region),
+            when_denied: format!("the role needs {action} on the source bucket"),
+        }
+    }
+
+    fn owner(&self) -> Option<String> {
+        self.reading.owner.as_ref().map(ToString::to_string)
+    }
+}
+
+impl SourceBucket for S3Source {
+    async fn read(&self, key: &ObjectKey, aspects: &Aspects) -> Result<ObjectState, Failure> {
+        self.reading.state(key, aspects).await
+    }
+
+    /// Lists the versions of the key, which answers `NoSuchBucket` for a missing bucket where a HEAD answers a plain 404.
+    ///
+    /// Versions come in the order of their keys, those of `key` itself before those of longer keys; so the first page
+    /// settles it unless it is full of old versions of the key, and the newest of them comes first.
+    ///
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html>
+    async fn confirm_absence(&self, key: &ObjectKey) -> Result<Absence, Failure> {
+        let reading = &self.reading;
+        let listed = reading
+            .client
+            .list_object_versions()
+            .bucket(reading.bucket.as_str())
+            .prefix(key.as_str())
+            .set_expected_bucket_owner(self.owner())
+            .send()
+            .await
+            .map_err(|error| ErrorAnswer::of(&error).into_failure(&self.attempted("s3:ListBucketVersions")))?;
+        let current = listed
+            .versions()
+            .iter()
+            .any(|version| version.key() == Some(key.as_str()) && version.is_latest() == Some(true));
+        Ok(if current {
+            Absence::ObjectFound
+        } else {
+            Absence::Confirmed
+        })
+    }
+
+    async fn replication(&self, key: &ObjectKey) -> Result<ReplicationCoverage, Failure> {
+        let reading = &self.reading;
+        let answer = reading
+            .client
+            .get_bucket_replication()
+            .bucket(reading.bucket.as_str())
+            .set_expected_bucket_owner(self.owner())
+            .send()
+            .await;
+        match answer {
+            Ok(answer) => Ok(answer
+                .replication_configuration()
+                .map_or(ReplicationCoverage::Elsewhere, |configuration| {
+                    coverage(configuration, key, &self.destination)
+                })),
+            Err(error) => {
+                let answer = ErrorAnswer::of(&error);
+                if answer.code.as_deref() == Some("ReplicationConfigurationNotFoundError") {
+                    return Ok(ReplicationCoverage::Elsewhere);
+                }
+                Err(answer.into_failure(&self.attempted("s3:GetReplicationConfiguration")))
+            }
+        }
+    }
+}
