@@ -120,4 +120,6 @@ pub struct Report {
     pub progress: bool,
     /// Whether a write was sent whose answer never came, so that the key must be looked at once more.
     pub outcome_unknown: bool,
+    /// How long it took.
+    pub duration: Duration,
 }

@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 
 use futures::{FutureExt, StreamExt, stream};
 use s3ferry_core::event::{Continuation, Hint, Sequencer};
@@ -158,6 +159,7 @@ fn failed(failure: Failure) -> Report {
         turns: 0,
         progress: false,
         outcome_unknown: false,
+        duration: Duration::ZERO,
     }
 }
 

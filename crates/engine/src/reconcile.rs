@@ -63,12 +63,13 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock> Reconciler<S, D, C> {
     /// Cut off by the deadline it ends with [`AgainReason::Deadline`]; a write then under way may still land, which the
     /// next reconcile reads.
     pub async fn reconcile(&self, key: &ObjectKey, aspects: &Aspects, deadline: Timestamp) -> Report {
+        let started = self.clock.now();
         let mut attempt = Attempt {
             aspects: aspects.clone(),
             ..Attempt::default()
         };
         let outcome = if self.policy.covers(key) {
-            let time_left = self.clock.sleep(deadline.since(self.clock.now()));
+            let time_left = self.clock.sleep(deadline.since(started));
             let work = self.turns(key, &mut attempt);
             match future::select(pin!(work), pin!(time_left)).await {
                 Either::Left((outcome, _)) => outcome,
@@ -83,6 +84,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock> Reconciler<S, D, C> {
             turns: attempt.turns,
             progress: attempt.progress,
             outcome_unknown: attempt.outcome_unknown,
+            duration: self.clock.now().since(started),
         }
     }
 

@@ -1,1 +1,7 @@
-//! Placeholder.
+#![doc = include_str!("../README.md")]
+
+pub mod config;
+pub mod deadline;
+pub mod logging;
+pub mod metrics;
+pub mod replicator;

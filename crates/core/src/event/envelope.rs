@@ -45,18 +45,17 @@ pub enum Payload {
 
 /// Reads the payload of an invocation.
 ///
-/// Fails as a whole only where no part can be told from another: not JSON, not a payload of any shape, or a queue's
-/// message without an id to name it by.
-pub fn parse_payload(payload: &str) -> Result<Payload, EventError> {
-    let payload = json(payload)?;
-    match shape(&payload) {
+/// Fails as a whole only where no part can be told from another: a payload of no known shape, or a queue's message
+/// without an id to name it by.
+pub fn parse_payload(payload: &Value) -> Result<Payload, EventError> {
+    match shape(payload) {
         Shape::Queue(records) => records
             .iter()
             .map(queue_message)
             .collect::<Result<_, _>>()
             .map(Payload::Queue),
         Shape::Topic(records) => Ok(Payload::Direct(records.iter().map(topic_record).collect())),
-        _ => parse_message(&payload, Envelope::None).map(|message| Payload::Direct(vec![Ok(message)])),
+        _ => parse_message(payload, Envelope::None).map(|message| Payload::Direct(vec![Ok(message)])),
     }
 }
 

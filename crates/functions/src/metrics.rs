@@ -1,0 +1,159 @@
+//! Metrics in CloudWatch's embedded metric format: a log line that CloudWatch turns into metrics.
+//!
+//! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
+
+use serde_json::{Map, Value, json};
+
+use s3ferry_core::time::Timestamp;
+
+/// The namespace of all metrics.
+pub const NAMESPACE: &str = "S3Ferry";
+
+/// One metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Metric {
+    /// Its name.
+    pub name: &'static str,
+    /// Its unit, as CloudWatch spells it.
+    pub unit: &'static str,
+    /// What it counts.
+    pub meaning: &'static str,
+}
+
+const fn metric(name: &'static str, unit: &'static str, meaning: &'static str) -> Metric {
+    Metric { name, unit, meaning }
+}
+
+/// Every metric; README is tested against this table.
+pub const METRICS: &[Metric] = &[
+    metric("ObjectsCopied", "Count", "Keys whose object was copied"),
+    metric("BytesCopied", "Bytes", "Bytes of those objects"),
+    metric(
+        "ObjectsDeleted",
+        "Count",
+        "Keys whose object was deleted at the destination",
+    ),
+    metric("ObjectsSkipped", "Count", "Keys that needed nothing"),
+    metric("ObjectsHandedOver", "Count", "Keys that a continuation brings back"),
+    metric(
+        "RecordsFailed",
+        "Count",
+        "Records that failed, among them the refused ones",
+    ),
+    metric(
+        "RecordsRefused",
+        "Count",
+        "Records of another bucket than the configured one",
+    ),
+    metric(
+        "MessagesUnreadable",
+        "Count",
+        "Messages or records that are no S3 notification",
+    ),
+    metric(
+        "StaleHints",
+        "Count",
+        "Records that a newer event of the same key accompanied",
+    ),
+    metric("AspectsLost", "Count", "Aspects that copies did not carry"),
+];
+
+/// Counts of one invocation.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// `ObjectsCopied`
+    pub copied: u64,
+    /// `BytesCopied`
+    pub bytes_copied: u64,
+    /// `ObjectsDeleted`
+    pub deleted: u64,
+    /// `ObjectsSkipped`
+    pub skipped: u64,
+    /// `ObjectsHandedOver`
+    pub handed_over: u64,
+    /// `RecordsFailed`
+    pub failed: u64,
+    /// `RecordsRefused`
+    pub refused: u64,
+    /// `MessagesUnreadable`
+    pub unreadable: u64,
+    /// `StaleHints`
+    pub stale: u64,
+    /// `AspectsLost`
+    pub aspects_lost: u64,
+}
+
+impl Counts {
+    /// Spells the log line, with the bucket as the dimension.
+    #[must_use]
+    pub fn to_line(&self, bucket: &str, now: Timestamp) -> String {
+        let values = [
+            self.copied,
+            self.bytes_copied,
+            self.deleted,
+            self.skipped,
+            self.handed_over,
+            self.failed,
+            self.refused,
+            self.unreadable,
+            self.stale,
+            self.aspects_lost,
+        ];
+        let mut line = Map::new();
+        let definitions: Vec<Value> = METRICS
+            .iter()
+            .map(|metric| json!({"Name": metric.name, "Unit": metric.unit}))
+            .collect();
+        let directive = json!({"Namespace": NAMESPACE, "Dimensions": [["SourceBucket"]], "Metrics": definitions});
+        line.insert(
+            "_aws".into(),
+            json!({"Timestamp": now.millis(), "CloudWatchMetrics": [directive]}),
+        );
+        line.insert("SourceBucket".into(), bucket.into());
+        line.extend(
+            METRICS
+                .iter()
+                .zip(values)
+                .map(|(metric, value)| (metric.name.to_owned(), value.into())),
+        );
+        Value::Object(line).to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn line_is_the_embedded_format_with_every_metric_declared_and_given() {
+        let counts = Counts {
+            copied: 2,
+            bytes_copied: 3,
+            refused: 4,
+            aspects_lost: 5,
+            ..Counts::default()
+        };
+        let line: Value = serde_json::from_str(&counts.to_line("bucket", Timestamp::from_millis(7))).unwrap();
+        let directive = &line["_aws"]["CloudWatchMetrics"][0];
+        assert_eq!(
+            (&directive["Namespace"], &line["_aws"]["Timestamp"]),
+            (&json!("S3Ferry"), &json!(7))
+        );
+        assert_eq!(
+            (&directive["Dimensions"], &line["SourceBucket"]),
+            (&json!([["SourceBucket"]]), &json!("bucket"))
+        );
+        let declared: Vec<&str> = directive["Metrics"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|m| m["Name"].as_str().unwrap())
+            .collect();
+        assert_eq!(declared, METRICS.iter().map(|metric| metric.name).collect::<Vec<_>>());
+        for name in declared {
+            assert!(line[name].is_u64(), "{name}");
+        }
+        assert_eq!((&line["ObjectsCopied"], &line["BytesCopied"]), (&json!(2), &json!(3)));
+        assert_eq!((&line["RecordsRefused"], &line["AspectsLost"]), (&json!(4), &json!(5)));
+    }
+}
