@@ -1,0 +1,228 @@
+//! Batches: grouping, isolation, handing over, and what is acknowledged.
+
+mod world;
+
+use std::time::Duration;
+
+use s3ferry_core::facts::Aspects;
+use s3ferry_core::failure::FailureKind;
+use s3ferry_core::names::BucketName;
+use s3ferry_core::outcome::{AgainReason, Outcome};
+use s3ferry_engine::batch::Settled;
+use s3ferry_engine::ports::Clock as _;
+use s3ferry_testkit::faults::{Call, Fault, Script, failure};
+use s3ferry_testkit::queue::MemoryQueue;
+use world::{KEY, TestWorld, hint, sequenced, tags};
+
+async fn settle(world: &TestWorld, queue: Option<&MemoryQueue>, hints: &[s3ferry_core::event::Hint]) -> Vec<Settled> {
+    let batch = world.batch(queue);
+    let deadline = batch.reconciler.clock.far_future();
+    batch.settle(hints, deadline).await
+}
+
+fn acknowledged(settled: &[Settled]) -> Vec<bool> {
+    settled.iter().map(|settled| settled.acknowledged).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn hints_of_one_key_share_one_reconcile_with_all_their_aspects() {
+    let world = TestWorld::new();
+    world.source.put(KEY, "one");
+    world.destination.pass_seconds(1);
+    world.reconcile().await;
+    world.source.tag(KEY, &[("a", "b")]);
+    let mut tagging = hint(KEY);
+    tagging.aspects = tags();
+    let settled = settle(&world, None, &[hint(KEY), tagging, hint(KEY)]).await;
+    assert_eq!(acknowledged(&settled), [true; 3]);
+    assert_eq!(world.script.count(Call::Copy), 2, "one before the batch and one in it");
+    world.assert_equal();
+}
+
+#[tokio::test(start_paused = true)]
+async fn older_hints_are_told_from_newer_ones() {
+    let world = TestWorld::new();
+    world.source.put(KEY, "one");
+    let hints = [
+        sequenced(KEY, "0055AED6DCD90281E6"),
+        sequenced(KEY, "0055AED6DCD90281E5"),
+        sequenced("other", "0055AED6DCD90281E4"),
+        hint(KEY),
+    ];
+    let stale: Vec<bool> = settle(&world, None, &hints)
+        .await
+        .iter()
+        .map(|settled| settled.stale)
+        .collect();
+    assert_eq!(stale, [false, true, false, false]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn event_of_another_bucket_is_refused_and_touches_nothing() {
+    let world = TestWorld::new();
+    world.source.put(KEY, "one");
+    let mut foreign = hint(KEY);
+    foreign.bucket = BucketName::new("somebody-else").unwrap();
+    let settled = settle(&world, None, &[foreign]).await;
+    let Outcome::Failed(refused) = &settled[0].report.outcome else {
+        panic!("{settled:?}");
+    };
+    assert_eq!(
+        (refused.kind, refused.code.as_str()),
+        (FailureKind::Configuration, "ForeignBucket")
+    );
+    assert!(!settled[0].acknowledged);
+    assert_eq!(world.script.count(Call::SourceRead), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn panic_is_the_failure_of_its_key_alone() {
+    let world = TestWorld::new().with_script(Script::default().on(Call::Copy, 1, Fault::Panics));
+    for name in ["a", "b", "c"] {
+        world.source.put(name, "one");
+    }
+    let settled = settle(&world, None, &[hint("a"), hint("b"), hint("c"), hint("a")]).await;
+    assert_eq!(acknowledged(&settled), [false, true, true, false]);
+    assert!(matches!(&settled[0].report.outcome, Outcome::Failed(failure) if failure.code == "Panic"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn failed_key_does_not_hold_the_others_back() {
+    let denied = Fault::Fails(failure(FailureKind::Permanent));
+    let world = TestWorld::new().with_script(Script::default().on(Call::Copy, 1, denied));
+    world.source.put("a", "one");
+    world.source.put("b", "one");
+    let settled = settle(&world, None, &[hint("a"), hint("b")]).await;
+    assert_eq!(acknowledged(&settled), [false, true]);
+}
+
+/// A world in which the key changes after every copy.
+fn hot_world() -> TestWorld {
+    let world = TestWorld::new();
+    world.source.put(KEY, "start");
+    let source = world.source.clone();
+    let count = std::sync::atomic::AtomicU32::new(0);
+    let write = move || {
+        let number = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        source.put(KEY, &number.to_string());
+    };
+    world.with_script(Script::default().always(Call::Copy, Fault::after(write)))
+}
+
+#[tokio::test(start_paused = true)]
+async fn key_that_is_not_done_is_handed_over_before_it_is_acknowledged() {
+    let queue = MemoryQueue::default();
+    let mut tagging = hint(KEY);
+    tagging.aspects = tags();
+    let settled = settle(&hot_world(), Some(&queue), &[tagging]).await;
+    assert_eq!(settled[0].report.outcome, Outcome::Again(AgainReason::HotKey));
+    assert!(settled[0].acknowledged);
+    let sent = queue.sent();
+    let [(continuation, delay)] = sent.as_slice() else {
+        panic!("{sent:?}");
+    };
+    assert_eq!(
+        (continuation.bucket.as_str(), continuation.key.as_str()),
+        ("source", KEY)
+    );
+    assert_eq!(
+        (continuation.reason.as_str(), &continuation.aspects),
+        ("hot-key", &tags())
+    );
+    assert!(*delay > Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn key_that_is_not_done_fails_where_it_cannot_be_handed_over() {
+    assert_eq!(
+        acknowledged(&settle(&hot_world(), None, &[hint(KEY)]).await),
+        [false],
+        "no queue"
+    );
+    let queue = MemoryQueue::failing(failure(FailureKind::Retry));
+    let settled = settle(&hot_world(), Some(&queue), &[hint(KEY)]).await;
+    assert_eq!(acknowledged(&settled), [false], "the queue refused");
+    assert_eq!(settled[0].report.outcome, Outcome::Failed(failure(FailureKind::Retry)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn deadline_without_progress_spends_the_retry_budget() {
+    let queue = MemoryQueue::default();
+    let world = TestWorld::new().with_script(Script::default().on(Call::SourceRead, 1, Fault::Hangs));
+    world.source.put(KEY, "one");
+    let batch = world.batch(Some(&queue));
+    let deadline = batch.reconciler.clock.now().plus(Duration::from_secs(10));
+    let settled = batch.settle(&[hint(KEY)], deadline).await;
+    assert_eq!(settled[0].report.outcome, Outcome::Again(AgainReason::Deadline));
+    assert_eq!((acknowledged(&settled), queue.sent().len()), (vec![false], 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn lost_answer_is_looked_at_once_more_later() {
+    let queue = MemoryQueue::default();
+    let lost = || Script::default().on(Call::Copy, 1, Fault::AnswerLost);
+    let world = TestWorld::new().with_script(lost());
+    world.source.put(KEY, "one");
+    let settled = settle(&world, Some(&queue), &[hint(KEY)]).await;
+    assert!(settled[0].acknowledged);
+    let sent = queue.sent();
+    assert_eq!(sent[0].0.reason, "outcome-unknown");
+    assert_eq!(sent[0].1, AgainReason::OutcomeUnknown.delay());
+
+    let world = TestWorld::new().with_script(lost());
+    world.source.put(KEY, "one");
+    assert_eq!(
+        acknowledged(&settle(&world, None, &[hint(KEY)]).await),
+        [false],
+        "nobody would look again"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_keys_than_allowed_are_under_way() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    let world = TestWorld::new();
+    let (running, most) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+    let names: Vec<String> = (0..20).map(|number| format!("key-{number}")).collect();
+    for name in &names {
+        world.source.put(name, "one");
+    }
+    let entering = {
+        let (running, most) = (running.clone(), most.clone());
+        move || {
+            let now = running.fetch_add(1, Ordering::SeqCst) + 1;
+            most.fetch_max(now, Ordering::SeqCst);
+        }
+    };
+    let leaving = move || {
+        running.fetch_sub(1, Ordering::SeqCst);
+    };
+    let script = Script::default()
+        .always(Call::DestinationRead, Fault::before(entering))
+        .always(Call::Copy, Fault::after(leaving));
+    let world = world.with_script(script);
+    let hints: Vec<_> = names.iter().map(|name| hint(name)).collect();
+    let settled = settle(&world, None, &hints).await;
+    assert_eq!(acknowledged(&settled), [true; 20]);
+    assert!((1..=4).contains(&most.load(Ordering::SeqCst)), "{most:?}");
+    world.assert_equal();
+}
+
+#[tokio::test(start_paused = true)]
+async fn results_come_in_the_order_of_the_hints() {
+    let world = TestWorld::new();
+    world.source.put("z", "12345");
+    world.source.put("a", "1");
+    let hints = [hint("z"), hint("missing"), hint("a")];
+    let sizes: Vec<Option<u64>> = settle(&world, None, &hints)
+        .await
+        .iter()
+        .map(|settled| match settled.report.outcome {
+            Outcome::Copied { size_bytes, .. } => Some(size_bytes),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(sizes, [Some(5), None, Some(1)]);
+    assert_eq!(Aspects::new(), settle(&world, None, &hints).await[0].report.lost);
+}

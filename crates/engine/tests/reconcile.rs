@@ -1,0 +1,418 @@
+//! One key: every step, every way it can fail, and every moment at which the world can move.
+
+mod world;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use s3ferry_core::decide::ReplicationCoverage;
+use s3ferry_core::facts::{Aspect, Aspects, Availability, ReplicationStatus};
+use s3ferry_core::failure::FailureKind;
+use s3ferry_core::outcome::{AgainReason, Outcome, Report, SkipReason};
+use s3ferry_engine::ports::Clock as _;
+use s3ferry_engine::reconcile::MAX_TURNS;
+use s3ferry_testkit::clock::TestClock;
+use s3ferry_testkit::faults::{Call, Fault, Script, failure};
+use s3ferry_testkit::memory::MemoryBucket;
+use world::{KEY, TestWorld, key, tags};
+
+#[track_caller]
+fn assert_copied(report: &Report) {
+    assert!(matches!(report.outcome, Outcome::Copied { .. }), "{report:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn new_object_takes_three_reads_and_one_write() {
+    let world = TestWorld::new();
+    world.source.put(KEY, "one");
+    let report = world.reconcile().await;
+    assert_copied(&report);
+    world.assert_equal();
+    let counted =
+        [Call::SourceRead, Call::DestinationRead, Call::Copy, Call::Delete].map(|call| world.script.count(call));
+    assert_eq!(counted, [2, 1, 1, 0]);
+    assert_eq!(
+        (report.turns, report.progress, report.outcome_unknown),
+        (1, true, false)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn duplicate_event_takes_two_reads_and_no_write() {
+    let world = TestWorld::new();
+    world.source.put(KEY, "one");
+    world.destination.pass_seconds(1);
+    assert_copied(&world.reconcile().await);
+    let again = TestWorld {
+        script: Script::default(),
+        ..world.clone()
+    };
+    let report = again.reconcile().await;
+    assert_eq!(report.outcome, Outcome::Skipped(SkipReason::AlreadyIdentical));
+    let counted = [Call::SourceRead, Call::DestinationRead, Call::Copy].map(|call| again.script.count(call));
+    assert_eq!(counted, [1, 1, 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn older_event_after_newer_object_is_skipped() {
+    let world = TestWorld::new();
+    world.source.put(KEY, "one");
+    world.source.put(KEY, "two");
+    world.destination.pass_seconds(1);
+    assert_copied(&world.reconcile().await);
+    let late = world.reconcile().await;
+    assert_eq!(late.outcome, Outcome::Skipped(SkipReason::AlreadyIdentical));
+    assert_eq!(world.destination.content(KEY).as_deref(), Some("two"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn tags_changed_alone_arrive() {
+    let world = TestWorld::new();
+    world.source.put(KEY, "one");
+    world.destination.pass_seconds(1);
+    world.reconcile().await;
+    world.source.tag(KEY, &[("stage", "live")]);
+    assert_eq!(
+        world.reconcile().await.outcome,
+        Outcome::Skipped(SkipReason::AlreadyIdentical),
+        "no hint, no read"
+    );
+    assert_copied(&world.reconcile_with(&tags()).await);
+    world.assert_equal();
+}
+
+#[tokio::test(start_paused = true)]
+async fn equal_bytes_written_again_with_other_tags_arrive_without_a_hint() {
+    let world = TestWorld::new();
+    world.source.put(KEY, "one");
+    world.reconcile().await;
+    world.source.pass_seconds(1);
+    world.source.put_with(KEY, "one", |facts| {
+        facts.tags = Some(BTreeMap::from([("a".into(), "b".into())]))
+    });
+    assert_copied(&world.reconcile().await);
+    world.assert_equal();
+}
+
+#[tokio::test(start_paused = true)]
+async fn metadata_changed_alone_arrives() {
+    let world = TestWorld::new();
+    world.source.put(KEY, "one");
+    world.reconcile().await;
+    world.source.put_with(KEY, "one", |facts| {
+        facts.user_metadata.insert("owner".into(), "b".into());
+    });
+    assert_copied(&world.reconcile().await);
+    world.assert_equal();
+}
+
+#[tokio::test(start_paused = true)]
+async fn delete_marker_and_permanent_delete_are_followed() {
+    for delete in [MemoryBucket::delete, MemoryBucket::purge] {
+        let world = TestWorld::new();
+        world.source.put(KEY, "one");
+        world.reconcile().await;
+        delete(&world.source, KEY);
+        assert_eq!(world.reconcile().await.outcome, Outcome::Deleted);
+        assert_eq!(world.destination.content(KEY), None);
+        assert_eq!(
+            world.reconcile().await.outcome,
+            Outcome::Skipped(SkipReason::BothAbsent)
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn delete_of_an_unversioned_source_is_confirmed_first() {
+    let world = TestWorld::of(MemoryBucket::unversioned(), MemoryBucket::versioned());
+    world.destination.put(KEY, "left over");
+    assert_eq!(world.reconcile().await.outcome, Outcome::Deleted);
+    assert_eq!(world.script.count(Call::ConfirmAbsence), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_deleted_when_absence_cannot_be_confirmed() {
+    for kind in [FailureKind::Configuration, FailureKind::Permanent, FailureKind::Retry] {
+        let script = Script::default().always(Call::ConfirmAbsence, Fault::Fails(failure(kind)));
+        let world = TestWorld::new().with_script(script);
+        world.destination.put(KEY, "kept");
+        let report = world.reconcile().await;
+        assert!(
+            matches!(&report.outcome, Outcome::Failed(failure) if failure.kind == kind),
+            "{report:?}"
+        );
+        assert_eq!(world.destination.content(KEY).as_deref(), Some("kept"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn object_that_came_back_is_not_deleted() {
+    let world = TestWorld::new();
+    world.destination.put(KEY, "old");
+    let source = world.source.clone();
+    let script = Script::default().on(Call::ConfirmAbsence, 1, Fault::before(move || source.put(KEY, "back")));
+    let world = world.with_script(script);
+    assert_copied(&world.reconcile().await);
+    assert_eq!(world.destination.content(KEY).as_deref(), Some("back"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn deletes_are_kept_back_unless_asked_for() {
+    let mut world = TestWorld::new();
+    world.policy.propagate_deletes = false;
+    world.destination.put(KEY, "kept");
+    let report = world.reconcile().await;
+    assert_eq!(report.outcome, Outcome::Skipped(SkipReason::DeletesNotPropagated));
+    assert_eq!(world.destination.content(KEY).as_deref(), Some("kept"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn key_out_of_scope_is_not_even_read() {
+    let mut world = TestWorld::new();
+    world.policy.key_prefix = "data/".to_owned();
+    world.source.put(KEY, "one");
+    assert_eq!(
+        world.reconcile().await.outcome,
+        Outcome::Skipped(SkipReason::OutOfScope)
+    );
+    assert_eq!(world.script.count(Call::SourceRead), 0);
+}
+
+/// Writes to the source at every moment of a reconcile; whatever the moment, the last write arrives.
+#[tokio::test(start_paused = true)]
+async fn write_at_any_moment_arrives() {
+    let moments = [
+        (Call::SourceRead, 1),
+        (Call::DestinationRead, 1),
+        (Call::Copy, 1),
+        (Call::SourceRead, 2),
+    ];
+    for (call, nth) in moments {
+        for wrap in [Fault::before, Fault::after] as [fn(Box<dyn Fn() + Send + Sync>) -> Fault; 2] {
+            let world = TestWorld::new();
+            world.source.put(KEY, "one");
+            let source = world.source.clone();
+            let fault = wrap(Box::new(move || source.put(KEY, "two")));
+            let is_last = call == Call::SourceRead && nth == 2 && matches!(fault, Fault::After(_));
+            let world = world.with_script(Script::default().on(call, nth, fault));
+            world.reconcile().await;
+            if is_last {
+                // It came after the last look; its own event brings it.
+                world.reconcile().await;
+            }
+            world.assert_equal();
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn delete_at_any_moment_arrives() {
+    for (call, nth) in [(Call::DestinationRead, 1), (Call::Copy, 1), (Call::SourceRead, 2)] {
+        let world = TestWorld::new();
+        world.source.put(KEY, "one");
+        let source = world.source.clone();
+        let script = Script::default().on(call, nth, Fault::before(move || source.delete(KEY)));
+        let world = world.with_script(script);
+        world.reconcile().await;
+        world.assert_equal();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn other_write_at_the_destination_is_seen_before_it_is_replaced() {
+    let world = TestWorld::new();
+    world.source.put(KEY, "one");
+    let destination = world.destination.clone();
+    let script = Script::default().on(Call::Copy, 1, Fault::before(move || destination.put(KEY, "someone")));
+    let world = world.with_script(script);
+    let report = world.reconcile().await;
+    assert_copied(&report);
+    assert_eq!(report.turns, 2, "the first copy was conditional on nothing being there");
+    world.assert_equal();
+}
+
+#[tokio::test(start_paused = true)]
+async fn key_that_never_rests_comes_again() {
+    let world = TestWorld::new();
+    world.source.put(KEY, "start");
+    let source = world.source.clone();
+    let count = std::sync::atomic::AtomicU32::new(0);
+    let write = move || {
+        let number = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        source.put(KEY, &number.to_string());
+    };
+    let world = world.with_script(Script::default().always(Call::Copy, Fault::after(write)));
+    let report = world.reconcile().await;
+    assert_eq!(report.outcome, Outcome::Again(AgainReason::HotKey));
+    assert_eq!((report.turns, report.progress), (MAX_TURNS, true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn lost_answer_of_a_write_is_read_and_asks_for_another_look() {
+    let script = Script::default().on(Call::Copy, 1, Fault::AnswerLost);
+    let world = TestWorld::new().with_script(script);
+    world.source.put(KEY, "one");
+    let report = world.reconcile().await;
+    assert!(
+        matches!(report.outcome, Outcome::Skipped(SkipReason::AlreadyIdentical)),
+        "{report:?}"
+    );
+    assert!(report.outcome_unknown);
+    assert_eq!(world.script.count(Call::Copy), 1, "not repeated blindly");
+    world.assert_equal();
+}
+
+#[tokio::test(start_paused = true)]
+async fn lost_answer_of_a_delete_is_read_too() {
+    let script = Script::default().on(Call::Delete, 1, Fault::AnswerLost);
+    let world = TestWorld::new().with_script(script);
+    world.destination.put(KEY, "old");
+    world.source.delete(KEY);
+    let report = world.reconcile().await;
+    assert_eq!(report.outcome, Outcome::Skipped(SkipReason::BothAbsent));
+    assert!(report.outcome_unknown);
+}
+
+const EVERY_CALL: [Call; 6] = [
+    Call::SourceRead,
+    Call::ConfirmAbsence,
+    Call::Replication,
+    Call::DestinationRead,
+    Call::Copy,
+    Call::Delete,
+];
+
+/// Sets a world up in which a reconcile makes the call.
+fn world_that_makes(call: Call, script: Script) -> TestWorld {
+    let world = TestWorld::new().with_script(script);
+    match call {
+        Call::SourceRead | Call::DestinationRead | Call::Copy => world.source.put(KEY, "one"),
+        Call::ConfirmAbsence | Call::Delete => world.destination.put(KEY, "old"),
+        Call::Replication => world.source.put_with(KEY, "one", pending),
+    }
+    world
+}
+
+/// An object that S3's own replication has not brought over yet; the store's own times lie long before the test clock,
+/// so its grace period must not be over.
+fn pending(facts: &mut s3ferry_core::facts::ObjectFacts) {
+    facts.replication_status = Some(ReplicationStatus::Pending);
+}
+
+#[tokio::test(start_paused = true)]
+async fn passing_failure_of_any_call_is_survived() {
+    for call in EVERY_CALL {
+        let script = Script::default().on(call, 1, Fault::Fails(failure(FailureKind::Retry)));
+        let world = world_that_makes(call, script);
+        if call == Call::Replication {
+            world.source.pass_seconds(TestClock::START.millis() / 1000);
+            world.source.put_with(KEY, "one", pending);
+        }
+        let report = world.reconcile().await;
+        assert!(
+            matches!(report.outcome, Outcome::Copied { .. } | Outcome::Deleted),
+            "{call:?}: {report:?}"
+        );
+        assert_eq!(report.turns, 2, "{call:?}");
+        world.assert_equal();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn lasting_failure_of_any_call_is_reported_as_what_it_is() {
+    for call in EVERY_CALL {
+        for (kind, turns) in [
+            (FailureKind::Retry, MAX_TURNS),
+            (FailureKind::Permanent, 1),
+            (FailureKind::Configuration, 1),
+            (FailureKind::Bug, 1),
+        ] {
+            let script = Script::default().always(call, Fault::Fails(failure(kind)));
+            let world = world_that_makes(call, script);
+            if call == Call::Replication {
+                world.source.pass_seconds(TestClock::START.millis() / 1000);
+                world.source.put_with(KEY, "one", pending);
+            }
+            let before = world.destination.snapshot();
+            let report = world.reconcile().await;
+            assert_eq!(report.outcome, Outcome::Failed(failure(kind)), "{call:?}");
+            assert_eq!(report.turns, turns, "{call:?} {kind}");
+            assert_eq!(world.destination.snapshot(), before, "{call:?}: nothing was written");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn failed_look_after_a_write_is_no_success() {
+    let permanent = Fault::Fails(failure(FailureKind::Permanent));
+    let world = TestWorld::new().with_script(Script::default().on(Call::SourceRead, 2, permanent));
+    world.source.put(KEY, "one");
+    assert!(matches!(world.reconcile().await.outcome, Outcome::Failed(_)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn deadline_cuts_off_whatever_hangs() {
+    for call in [Call::SourceRead, Call::DestinationRead, Call::Copy] {
+        let world = TestWorld::new().with_script(Script::default().on(call, 1, Fault::Hangs));
+        world.source.put(KEY, "one");
+        let reconciler = world.reconciler();
+        let deadline = reconciler.clock.now().plus(Duration::from_secs(30));
+        let report = reconciler.reconcile(&key(KEY), &Aspects::new(), deadline).await;
+        assert_eq!(report.outcome, Outcome::Again(AgainReason::Deadline), "{call:?}");
+        assert!(!report.progress);
+        assert_eq!(report.duration, Duration::from_secs(30));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn pending_replication_is_waited_for_only_where_it_comes_here() {
+    for (coverage, expected_copies) in [
+        (ReplicationCoverage::OurDestination, 0),
+        (ReplicationCoverage::Elsewhere, 1),
+    ] {
+        let world = TestWorld::new();
+        world.source.pass_seconds(TestClock::START.millis() / 1000 - 60);
+        world.source.put_with(KEY, "one", pending);
+        world.source.set_replication(coverage);
+        let report = world.reconcile().await;
+        assert_eq!(world.script.count(Call::Copy), expected_copies);
+        if expected_copies == 0 {
+            let remaining = Duration::from_secs(14 * 60);
+            assert_eq!(
+                report.outcome,
+                Outcome::Again(AgainReason::ReplicationPending { remaining })
+            );
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn archived_object_is_refused_by_name() {
+    let world = TestWorld::new();
+    world.source.put_with(KEY, "one", |facts| {
+        facts.storage_class = "DEEP_ARCHIVE".into();
+        facts.availability = Availability::Archived;
+    });
+    let Outcome::Failed(refused) = world.reconcile().await.outcome else {
+        panic!("not refused");
+    };
+    assert_eq!(
+        (refused.kind, refused.code.as_str()),
+        (FailureKind::Permanent, "ArchivedNotRestored")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn aspects_that_are_not_carried_are_named() {
+    let hinted = Aspects::from([Aspect::Acl, Aspect::Lock, Aspect::Tags]);
+    let world = TestWorld::new();
+    world.source.put_with(KEY, "one", |facts| facts.missing_metadata = 1);
+    let copied = world.reconcile_with(&hinted).await;
+    assert_eq!(
+        copied.lost,
+        Aspects::from([Aspect::Acl, Aspect::Lock, Aspect::MissingMetadata])
+    );
+    let skipped = world.reconcile_with(&hinted).await;
+    assert_eq!(skipped.lost, Aspects::from([Aspect::Acl, Aspect::Lock]));
+    assert_eq!(world.reconcile().await.lost, Aspects::new());
+}
