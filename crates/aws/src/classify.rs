@@ -38,15 +38,20 @@ impl ErrorAnswer {
     {
         let metadata = error.as_service_error().map(ProvideErrorMetadata::meta);
         let message = metadata.and_then(|metadata| metadata.message()).map(str::to_owned);
+        let code = metadata.and_then(|metadata| metadata.code()).map(str::to_owned);
+        let status = error.raw_response().map(|response| response.status().as_u16());
+        let unanswered = match error {
+            SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => true,
+            // A success whose body breaks off names no error and proves no success.
+            SdkError::ServiceError(_) => code.is_none() && status.is_some_and(|status| (200..300).contains(&status)),
+            // Never sent.
+            _ => false,
+        };
         Self {
-            code: metadata.and_then(|metadata| metadata.code()).map(str::to_owned),
-            status: error.raw_response().map(|response| response.status().as_u16()),
             message: message.unwrap_or_else(|| DisplayErrorContext(error).to_string()),
-            unanswered: match error {
-                SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => true,
-                // Built but never sent, or answered.
-                _ => false,
-            },
+            code,
+            status,
+            unanswered,
         }
     }
 
