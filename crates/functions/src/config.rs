@@ -87,6 +87,12 @@ pub const VARIABLES: &[Variable] = &[
         "How many keys one invocation reconciles at once, 1 to 256",
     ),
     variable(
+        "AWS_ENDPOINT_URL",
+        false,
+        "",
+        "The endpoint of an emulator; read by the SDK, with path-style requests",
+    ),
+    variable(
         "LOG_LEVEL",
         false,
         "info",

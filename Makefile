@@ -1,0 +1,155 @@
+# The one entry point for people and for CI. `make` alone lists the targets.
+#
+# Needs Rust (stable, with rustfmt and clippy), Python 3.11 or newer with venv, and make. Every target installs what
+# else it needs on first use, at pinned versions, into the git-ignored folder .tools/.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+PYTHON ?= python3
+ARCH ?= x86_64
+
+# In CI the lock file is law; on a desk it follows Cargo.toml.
+LOCKED := $(if $(CI),--locked)
+BUILD_PATH := PATH="$(CURDIR)/.tools/build/bin:$$PATH"
+SAM := SAM_CLI_TELEMETRY=0 .tools/sam/bin/sam
+
+##@ Use
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN { FS = ":.*## " } \
+	  /^##@/ { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@printf '\n'
+
+.PHONY: demo
+demo: build setup ## Show the main job on a local AWS emulator (DEMO_KEEP=1 leaves it running)
+	cargo run $(LOCKED) --package s3ferry-tests --bin demo
+
+.PHONY: invoke
+invoke: build setup ## Run the replicator locally on one event: make invoke EVENT=events/x.json
+	@test -n "$(EVENT)" || { echo "make invoke: name an event, for example EVENT=$$(ls events/*.json | head -n 1)" >&2; exit 2; }
+	cargo run $(LOCKED) --package s3ferry-tests --bin invoke -- "$(EVENT)"
+
+.PHONY: deploy
+deploy: check-deploy-parameters build .tools/sam/.installed ## Build, then deploy both stacks to AWS (see infra/README.md)
+	cd infra && SAM_CLI_TELEMETRY=0 ../.tools/sam/bin/sam deploy --config-env destination $(DEPLOY_DESTINATION)
+	cd infra && SAM_CLI_TELEMETRY=0 ../.tools/sam/bin/sam deploy --config-env source $(DEPLOY_SOURCE)
+
+##@ Build
+
+.PHONY: setup
+setup: .tools/build/.installed .tools/sam/.installed .tools/ministack/.installed ## Install the pinned tools into .tools/
+
+.PHONY: build
+build: .tools/build/.installed ## Build the functions into target/lambda/ (ARCH=arm64 for Graviton, untested)
+	@case "$(ARCH)" in x86_64|arm64) ;; *) echo "make build: ARCH is $(ARCH), must be x86_64 or arm64" >&2; exit 2;; esac
+	$(BUILD_PATH) cargo lambda build $(LOCKED) --release --package s3ferry-functions \
+	  $(if $(filter arm64,$(ARCH)),--arm64,--x86-64)
+
+.PHONY: clean
+clean: ## Remove what was built
+	cargo clean
+	rm -rf .aws-sam infra/.aws-sam
+
+.PHONY: clean-tools
+clean-tools: ## Remove the installed tools
+	rm -rf .tools
+
+##@ Check
+
+CHECKS := format clippy docs dependencies spelling templates
+
+.PHONY: check
+check: ## Run every check below and say what ran, what failed and what was skipped
+	@failed=0; report=""; \
+	for name in $(CHECKS); do \
+	  printf '\n== %s\n' "$$name"; \
+	  if $(MAKE) --no-print-directory "check-$$name"; then verdict=passed; else verdict=FAILED; failed=1; fi; \
+	  report+="$$(printf '  %-8s %s' "$$verdict" "$$name")"$$'\n'; \
+	done; \
+	if command -v cargo-machete >/dev/null; then \
+	  printf '\n== unused dependencies\n'; \
+	  if cargo machete; then verdict=passed; else verdict=FAILED; failed=1; fi; \
+	  report+="$$(printf '  %-8s unused dependencies' "$$verdict")"$$'\n'; \
+	else \
+	  report+='  skipped  unused dependencies: cargo-machete is not installed'$$'\n'; \
+	fi; \
+	report+='  skipped  advisories: their database comes from the network; run make check-advisories'$$'\n'; \
+	printf '\nmake check\n%s' "$$report"; \
+	exit "$$failed"
+
+.PHONY: check-format
+check-format: ## Is the code formatted?
+	cargo fmt --all -- --check
+
+.PHONY: check-clippy
+check-clippy: ## Lint all code, warnings denied
+	cargo clippy $(LOCKED) --workspace --all-targets -- -D warnings
+
+.PHONY: check-docs
+check-docs: ## Build the API documentation, warnings denied
+	RUSTDOCFLAGS="-D warnings" cargo doc $(LOCKED) --workspace --no-deps
+
+.PHONY: check-dependencies
+check-dependencies: .tools/build/.installed ## Check licences, bans and sources of all dependencies
+	$(BUILD_PATH) cargo deny $(LOCKED) check --hide-inclusion-graph bans licenses sources
+
+.PHONY: check-advisories
+check-advisories: .tools/build/.installed ## Check dependencies for known vulnerabilities (needs the network)
+	$(BUILD_PATH) cargo deny $(LOCKED) check advisories
+
+.PHONY: check-spelling
+check-spelling: .tools/build/.installed ## Check the spelling
+	$(BUILD_PATH) typos
+
+.PHONY: check-templates
+check-templates: .tools/sam/.installed ## Lint the templates with cfn-lint and sam validate
+	.tools/sam/bin/cfn-lint infra/destination.yaml infra/source.yaml
+	$(SAM) validate --lint --region us-east-1 --template-file infra/destination.yaml
+	$(SAM) validate --lint --region us-east-1 --template-file infra/source.yaml
+
+.PHONY: format
+format: ## Format the code
+	cargo fmt --all
+
+##@ Test
+
+.PHONY: test
+test: build setup ## Run every test: unit, contract, templates, end to end, documentation
+	$(BUILD_PATH) cargo nextest run $(LOCKED) --workspace
+	cargo test $(LOCKED) --workspace --doc
+
+# Tools ----------------------------------------------------------------------------------------------------------------
+
+# One virtual environment a requirement file, made anew when the file changes.
+.tools/%/.installed: tests/tools/%.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with PYTHON=")'
+	@echo "installing the $* tools into .tools/$* (once, about a minute)"
+	@$(PYTHON) -m venv --clear ".tools/$*"
+	@".tools/$*/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$<"
+	@touch "$@"
+
+# Deployment parameters ------------------------------------------------------------------------------------------------
+
+# Named on the command line they replace the parameters in infra/samconfig.toml altogether; the other settings of that
+# file (stack names, capabilities) stay in force.
+DEPLOY_VARIABLES := SOURCE_BUCKET SOURCE_REGION DESTINATION_BUCKET DESTINATION_REGION
+DEPLOY_GIVEN := $(strip $(foreach v,$(DEPLOY_VARIABLES) SOURCE_PARAMETERS DESTINATION_PARAMETERS,$(if $($(v)),$(v))))
+DEPLOY_MISSING := $(if $(DEPLOY_GIVEN),$(strip $(foreach v,$(DEPLOY_VARIABLES),$(if $($(v)),,$(v)))))
+DEPLOY_DESTINATION = $(if $(DEPLOY_GIVEN),--region $(DESTINATION_REGION) \
+  --parameter-overrides BucketName=$(DESTINATION_BUCKET) $(DESTINATION_PARAMETERS))
+DEPLOY_SOURCE = $(if $(DEPLOY_GIVEN),--region $(SOURCE_REGION) \
+  --parameter-overrides SourceBucketName=$(SOURCE_BUCKET) DestinationBucketName=$(DESTINATION_BUCKET) \
+  DestinationRegion=$(DESTINATION_REGION) Architecture=$(ARCH) $(SOURCE_PARAMETERS))
+
+.PHONY: check-deploy-parameters
+check-deploy-parameters:
+	@if test -n "$(DEPLOY_MISSING)"; then \
+	  echo "make deploy: with $(DEPLOY_GIVEN) on the command line, also give: $(DEPLOY_MISSING)" >&2; exit 2; fi
+	@if test -z "$(DEPLOY_GIVEN)" && grep -n FILL-IN infra/samconfig.toml >&2; then \
+	  echo "make deploy: fill these in, or give $(DEPLOY_VARIABLES) on the command line" >&2; exit 2; fi

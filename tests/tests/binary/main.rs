@@ -1,0 +1,113 @@
+//! The replicator's binary under a local Runtime API, against the emulator: every event shape, exact partial answers,
+//! errors of direct invocations, refused settings.
+
+#![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod batches;
+mod settings;
+mod shapes;
+
+use std::time::Duration;
+
+use s3ferry_tests::bucket::Bucket;
+use s3ferry_tests::compare::{differences, summary};
+use s3ferry_tests::deployment::{DESTINATION_BUCKET, SOURCE_BUCKET};
+use s3ferry_tests::emulator::{Emulator, Options};
+use s3ferry_tests::runtime_api::{Answer, Function};
+use s3ferry_tests::upload::Upload;
+use s3ferry_tests::{DESTINATION_REGION, Result, SOURCE_REGION, replicator, tools};
+use serde_json::Value;
+
+/// The function's time-out in these tests.
+const TIMEOUT: Duration = Duration::from_mins(2);
+
+/// An emulator with both buckets, versioned, and no stack.
+struct Ground {
+    emulator: Emulator,
+    source: Bucket,
+    destination: Bucket,
+}
+
+impl Ground {
+    async fn prepare() -> Self {
+        let emulator = Emulator::start(Options {
+            log_requests: true,
+            detached: false,
+        })
+        .await
+        .expect("emulator");
+        let source = Bucket::at(&emulator, SOURCE_REGION, SOURCE_BUCKET);
+        let destination = Bucket::at(&emulator, DESTINATION_REGION, DESTINATION_BUCKET);
+        for bucket in [&source, &destination] {
+            bucket.create().await.expect("bucket");
+            bucket.enable_versioning().await.expect("versioning");
+        }
+        Self {
+            emulator,
+            source,
+            destination,
+        }
+    }
+
+    async fn replicator(&self, more: &[(&str, &str)]) -> Function {
+        start(&replicator::environment(
+            &self.emulator,
+            SOURCE_BUCKET,
+            DESTINATION_BUCKET,
+            more,
+        ))
+        .await
+        .expect("replicator")
+    }
+
+    async fn write(&self, key: &str) {
+        Upload::new(key, format!("body of {key}"))
+            .write(&self.source)
+            .await
+            .expect(key);
+    }
+
+    async fn assert_equal(&self) {
+        let found = differences(&self.source, &self.destination, "")
+            .await
+            .expect("comparison");
+        assert!(found.is_empty(), "{}", summary(&found));
+    }
+
+    async fn is_at_destination(&self, key: &str) -> bool {
+        self.destination.read(key).await.expect(key).is_some()
+    }
+
+    /// How often the destination was asked to write `key` so far.
+    fn writes_of(&self, key: &str) -> usize {
+        let write = format!("PUT /{DESTINATION_BUCKET}/{key}");
+        self.emulator
+            .requests()
+            .iter()
+            .filter(|request| **request == write)
+            .count()
+    }
+}
+
+async fn start(environment: &[(String, String)]) -> Result<Function> {
+    Function::start(&tools::function("replicator").expect("built"), environment, TIMEOUT).await
+}
+
+/// The answer to a batch as sorted ids of the messages that failed.
+fn failed_ids(answer: &Answer) -> Vec<String> {
+    let Answer::Response(text) = answer else {
+        panic!("{answer:?}")
+    };
+    let answer: Value = serde_json::from_str(text).expect("JSON");
+    let failures = answer["batchItemFailures"].as_array().expect("batchItemFailures");
+    let mut ids: Vec<String> = failures
+        .iter()
+        .map(|failure| failure["itemIdentifier"].as_str().expect("an id").to_owned())
+        .collect();
+    ids.sort();
+    ids
+}
+
+fn is_error(answer: &Answer) -> bool {
+    matches!(answer, Answer::Error(_))
+}

@@ -1,0 +1,363 @@
+//! Both stacks deployed with `sam deploy` to an emulator that enforces IAM, each test on an emulator of its own.
+#![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use aws_sdk_s3::types::{BucketVersioningStatus, Destination, EventBridgeConfiguration};
+use s3ferry_tests::aws_call::aws_call;
+use s3ferry_tests::deployment::{DESTINATION_BUCKET, Deployment, PATIENCE, SOURCE_BUCKET, SourceStack, until_notified};
+use s3ferry_tests::emulator::Options;
+use s3ferry_tests::foreign::NOTIFICATION_ID;
+use s3ferry_tests::upload::Upload;
+use s3ferry_tests::waiting::{Seen, until};
+use s3ferry_tests::workload::{odd_keys, rich_objects, small_objects};
+use s3ferry_tests::{Error, SOURCE_REGION, event};
+use serde_json::{Value, json};
+
+/// What the stacks of these tests copy, where nothing else is said.
+const PREFIX: &str = "live/";
+
+/// How soon a failed message comes back here, instead of the template's hour.
+const SECONDS_UNTIL_RETRY: u32 = 3;
+
+async fn prepare() -> Deployment {
+    let deployment = Deployment::prepare(Options::default()).await.expect("emulator");
+    deployment.source.enable_versioning().await.expect("versioning");
+    deployment.deploy_destination().await.expect("destination stack");
+    deployment
+}
+
+async fn write(deployment: &Deployment, key: &str, body: &str) {
+    Upload::new(key, body).write(&deployment.source).await.expect(key);
+}
+
+/// Writes `key` and waits until it has arrived below `prefix`.
+async fn write_and_wait(deployment: &Deployment, prefix: &str, key: &str) {
+    write(deployment, key, &format!("body of {key}")).await;
+    deployment.until_equal(prefix).await.expect(key);
+}
+
+#[tokio::test]
+async fn every_write_and_delete_arrives_and_what_cannot_be_read_is_kept() {
+    let deployment = prepare().await;
+    let foreign = deployment.foreign_consumer("archive/").await.expect("foreign queue");
+    let parameters = [
+        ("KeyPrefix", PREFIX),
+        ("PropagateDeletes", "true"),
+        ("MaxReceiveCount", "2"),
+    ];
+    let stack = deployment
+        .deploy_source("s3ferry", &parameters)
+        .await
+        .expect("source stack");
+
+    for case in odd_keys(PREFIX).into_iter().chain(rich_objects(PREFIX)) {
+        case.upload.write(&deployment.source).await.expect(case.title);
+    }
+    for upload in small_objects(PREFIX, 100) {
+        upload.write(&deployment.source).await.expect(&upload.key);
+    }
+    for version in ["first", "second", "third"] {
+        write(&deployment, "live/overwritten.txt", version).await;
+    }
+    write(&deployment, "live/deleted at once.txt", "short-lived").await;
+    deployment
+        .source
+        .delete("live/deleted at once.txt")
+        .await
+        .expect("delete");
+    deployment.until_equal(PREFIX).await.expect("everything arrives");
+    for case in odd_keys(PREFIX) {
+        deployment.source.delete(&case.upload.key).await.expect(case.title);
+    }
+    deployment.until_equal(PREFIX).await.expect("deletes arrive");
+
+    write(&deployment, "archive/report.csv", "not ours").await;
+    until_notified(&foreign, &["archive/report.csv"])
+        .await
+        .expect("the foreign notification fires");
+    assert!(
+        deployment
+            .destination
+            .list("archive/")
+            .await
+            .expect("listing")
+            .is_empty()
+    );
+
+    stack.until_idle().await.expect("idle");
+    assert_eq!(stack.dead_letters.count().await.expect("count"), 0);
+    unreadable_messages_become_dead_letters(&stack).await;
+}
+
+async fn unreadable_messages_become_dead_letters(stack: &SourceStack<'_>) {
+    stack
+        .queue
+        .set_visibility_timeout(SECONDS_UNTIL_RETRY)
+        .await
+        .expect("visibility");
+    let mut sent = [
+        "this is no notification {".to_owned(),
+        event::created("another-bucket", "live/x").to_string(),
+    ];
+    for body in &sent {
+        stack.queue.send(body).await.expect("send");
+    }
+    sent.sort();
+    assert_eq!(stack.until_dead_letters(sent.len()).await.expect("dead letters"), sent);
+    assert_eq!(stack.queue.count().await.expect("count"), 0);
+}
+
+#[tokio::test]
+async fn stack_is_updated_deleted_and_deployed_again_without_a_trace_on_the_bucket() {
+    let deployment = prepare().await;
+    let foreign = deployment.foreign_consumer("archive/").await.expect("foreign queue");
+    let before = deployment.source.notification().await.expect("notification");
+
+    let stack = deployment
+        .deploy_source("s3ferry", &[("KeyPrefix", PREFIX)])
+        .await
+        .expect("create");
+    write_and_wait(&deployment, PREFIX, "live/one.txt").await;
+
+    let stack_after_update = deployment
+        .deploy_source("s3ferry", &[("KeyPrefix", "other/")])
+        .await
+        .expect("update");
+    write(&deployment, "live/not any more.txt", "x").await;
+    write_and_wait(&deployment, "other/", "other/two.txt").await;
+    stack_after_update.until_idle().await.expect("idle");
+    assert!(
+        deployment
+            .destination
+            .read("live/not any more.txt")
+            .await
+            .expect("read")
+            .is_none()
+    );
+    assert_eq!(
+        deployment
+            .source
+            .notification()
+            .await
+            .expect("notification")
+            .queue_configurations()
+            .len(),
+        2
+    );
+
+    stack.stack.delete().await.expect("delete");
+    assert_eq!(deployment.source.notification().await.expect("notification"), before);
+
+    deployment
+        .deploy_source("s3ferry", &[("KeyPrefix", "again/")])
+        .await
+        .expect("create again");
+    write_and_wait(&deployment, "again/", "again/three.txt").await;
+    stack.stack.delete().await.expect("delete again");
+    assert_eq!(deployment.source.notification().await.expect("notification"), before);
+
+    write(&deployment, "archive/late.csv", "not ours").await;
+    until_notified(&foreign, &["archive/late.csv"])
+        .await
+        .expect("the foreign notification still fires");
+}
+
+#[tokio::test]
+async fn overlapping_notification_is_refused_by_name_and_eventbridge_is_the_way() {
+    let deployment = prepare().await;
+    let foreign = deployment.foreign_consumer("").await.expect("foreign queue");
+    let before = deployment.source.notification().await.expect("notification");
+
+    let refused = deployment.deploy_source("s3ferry", &[]).await.expect_err("overlap");
+    let Error::StackFailed { reasons, .. } = &refused else {
+        panic!("{refused}")
+    };
+    let names_it = |reason: &String| reason.contains(NOTIFICATION_ID) && reason.contains("EventSource=eventbridge");
+    assert!(reasons.iter().any(names_it), "{reasons:?}");
+    assert_eq!(deployment.source.notification().await.expect("notification"), before);
+    deployment
+        .source_stack("s3ferry")
+        .delete()
+        .await
+        .expect("delete what was rolled back");
+
+    let parameters = [("EventSource", "eventbridge"), ("PropagateDeletes", "true")];
+    let stack = deployment
+        .deploy_source("s3ferry", &parameters)
+        .await
+        .expect("eventbridge mode");
+    let during = deployment.source.notification().await.expect("notification");
+    assert_eq!(
+        during.event_bridge_configuration(),
+        Some(&EventBridgeConfiguration::builder().build())
+    );
+    assert_eq!(during.queue_configurations(), before.queue_configurations());
+    for case in odd_keys("/") {
+        case.upload.write(&deployment.source).await.expect(case.title);
+    }
+    write(&deployment, "deleted.txt", "short-lived").await;
+    deployment.source.delete("deleted.txt").await.expect("delete");
+    write_and_wait(&deployment, "", "plain.txt").await;
+    until_notified(&foreign, &["plain.txt"])
+        .await
+        .expect("the foreign notification fires");
+    stack.until_idle().await.expect("idle");
+    assert_eq!(stack.dead_letters.count().await.expect("count"), 0);
+
+    stack.stack.delete().await.expect("delete");
+    assert_eq!(deployment.source.notification().await.expect("notification"), before);
+}
+
+#[tokio::test]
+async fn two_stacks_on_one_bucket_do_not_disturb_each_other() {
+    let deployment = prepare().await;
+    deployment.foreign_consumer("archive/").await.expect("foreign queue");
+    let before = deployment.source.notification().await.expect("notification");
+    let first = deployment
+        .deploy_source("s3ferry-first", &[("KeyPrefix", "first/")])
+        .await
+        .expect("first");
+    let second = deployment
+        .deploy_source("s3ferry-second", &[("KeyPrefix", "second/")])
+        .await
+        .expect("second");
+    write_and_wait(&deployment, "first/", "first/a.txt").await;
+    write_and_wait(&deployment, "second/", "second/a.txt").await;
+
+    first.stack.delete().await.expect("delete the first");
+    let left = deployment.source.notification().await.expect("notification");
+    assert_eq!(left.queue_configurations().len(), 2, "{left:?}");
+    write_and_wait(&deployment, "second/", "second/b.txt").await;
+
+    second.stack.delete().await.expect("delete the second");
+    assert_eq!(deployment.source.notification().await.expect("notification"), before);
+}
+
+#[tokio::test]
+async fn engine_both_puts_a_replication_rule_and_takes_it_away_again() {
+    // Versioning is off at first: EnableVersioning switches it on.
+    let deployment = Deployment::prepare(Options::default()).await.expect("emulator");
+    deployment.deploy_destination().await.expect("destination stack");
+    let parameters = [("Engine", "both"), ("EnableVersioning", "true"), ("KeyPrefix", PREFIX)];
+    let stack = deployment
+        .deploy_source("s3ferry", &parameters)
+        .await
+        .expect("source stack");
+
+    let client = &deployment.source.client;
+    let versioning = client
+        .get_bucket_versioning()
+        .bucket(SOURCE_BUCKET)
+        .send()
+        .await
+        .expect("versioning");
+    assert_eq!(versioning.status(), Some(&BucketVersioningStatus::Enabled));
+    let replication = client
+        .get_bucket_replication()
+        .bucket(SOURCE_BUCKET)
+        .send()
+        .await
+        .expect("replication");
+    let rules = replication
+        .replication_configuration()
+        .expect("a configuration")
+        .rules();
+    let destinations: Vec<&str> = rules
+        .iter()
+        .filter_map(|rule| rule.destination())
+        .map(Destination::bucket)
+        .collect();
+    assert_eq!(destinations, [format!("arn:aws:s3:::{DESTINATION_BUCKET}")]);
+    write_and_wait(&deployment, PREFIX, "live/a.txt").await;
+    stack.until_idle().await.expect("idle");
+    assert_eq!(stack.dead_letters.count().await.expect("count"), 0);
+
+    stack.stack.delete().await.expect("delete");
+    let gone = client
+        .get_bucket_replication()
+        .bucket(SOURCE_BUCKET)
+        .send()
+        .await
+        .expect_err("no rule is left");
+    let code = gone
+        .as_service_error()
+        .and_then(|error| error.meta().code())
+        .map(str::to_owned);
+    assert_eq!(code.as_deref(), Some("ReplicationConfigurationNotFoundError"));
+}
+
+#[tokio::test]
+async fn denied_write_is_named_with_action_and_arn_and_reaches_the_dead_letters() {
+    let deployment = prepare().await;
+    let parameters = [("KeyPrefix", PREFIX), ("MaxReceiveCount", "2")];
+    let stack = deployment
+        .deploy_source("s3ferry", &parameters)
+        .await
+        .expect("source stack");
+    stack
+        .queue
+        .set_visibility_timeout(SECONDS_UNTIL_RETRY)
+        .await
+        .expect("visibility");
+    deny_writes_of(&deployment, &role_of_replicator(&deployment, &stack).await).await;
+
+    write(&deployment, "live/denied.txt", "x").await;
+    let bodies = stack.until_dead_letters(1).await.expect("a dead letter");
+    let body: Value = serde_json::from_str(bodies.first().expect("a body")).expect("JSON");
+    assert_eq!(
+        body.pointer("/Records/0/s3/object/key"),
+        Some(&json!("live/denied.txt"))
+    );
+    assert!(deployment.destination.list("").await.expect("listing").is_empty());
+
+    let arn = format!("arn:aws:s3:::{DESTINATION_BUCKET}/live/denied.txt");
+    until("the denial in the function's log", PATIENCE, || async {
+        let log = deployment.emulator.log();
+        let names_it = |line: &str| line.contains("Permanent") && line.contains("s3:PutObject") && line.contains(&arn);
+        Ok(Seen::when(log.lines().any(names_it), || {
+            let about_it = log.lines().filter(|line| line.contains("denied.txt"));
+            about_it.collect::<Vec<_>>().join("\n")
+        }))
+    })
+    .await
+    .expect("named");
+}
+
+/// The name of the role that the replicator runs with.
+async fn role_of_replicator(deployment: &Deployment, stack: &SourceStack<'_>) -> String {
+    let parameters = json!({ "FunctionName": stack.outputs["ReplicatorFunctionName"] });
+    let emulator = &deployment.emulator;
+    let configuration = aws_call(
+        emulator,
+        SOURCE_REGION,
+        "lambda",
+        "get_function_configuration",
+        &parameters,
+    );
+    let configuration = configuration.await.expect("configuration");
+    let arn = configuration["Role"].as_str().expect("a role").to_owned();
+    arn.rsplit('/').next().expect("a name").to_owned()
+}
+
+async fn deny_writes_of(deployment: &Deployment, role: &str) {
+    let policy = json!({
+        "Version": "2012-10-17",
+        "Statement": [{
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "s3:PutObject",
+            "Resource": format!("arn:aws:s3:::{DESTINATION_BUCKET}/*"),
+            "Condition": { "ArnLike": { "aws:PrincipalArn": [
+                format!("arn:aws:iam::*:role/{role}"),
+                format!("arn:aws:sts::*:assumed-role/{role}/*"),
+            ] } },
+        }],
+    });
+    let client = &deployment.destination.client;
+    client
+        .put_bucket_policy()
+        .bucket(DESTINATION_BUCKET)
+        .policy(policy.to_string())
+        .send()
+        .await
+        .expect("policy");
+}
