@@ -1,0 +1,302 @@
+//! The replicator from payload to answer, on buckets in memory.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use proptest::prelude::*;
+use s3ferry_core::decide::{Policy, StorageClassRule};
+use s3ferry_core::failure::FailureKind;
+use s3ferry_core::names::BucketName;
+use s3ferry_engine::batch::Batch;
+use s3ferry_engine::reconcile::Reconciler;
+use s3ferry_functions::replicator::{Answer, InvocationError, Replicator};
+use s3ferry_testkit::clock::TestClock;
+use s3ferry_testkit::faults::{Call, Fault, Faults, Script, failure};
+use s3ferry_testkit::memory::{MemoryBucket, MemoryDestination};
+use s3ferry_testkit::queue::MemoryQueue;
+use serde_json::{Value, json};
+
+struct World {
+    source: MemoryBucket,
+    destination: MemoryBucket,
+    script: Script,
+}
+
+impl World {
+    fn new(script: Script) -> Self {
+        Self {
+            source: MemoryBucket::versioned(),
+            destination: MemoryBucket::versioned(),
+            script,
+        }
+    }
+
+    async fn handle(&self, payload: &Value) -> Result<Answer, InvocationError> {
+        let clock = TestClock::start();
+        let deadline = clock.far_future();
+        let batch = Batch {
+            source_bucket: BucketName::new("example-source").unwrap(),
+            reconciler: Reconciler {
+                source: Faults {
+                    port: self.source.clone(),
+                    script: self.script.clone(),
+                },
+                destination: Faults {
+                    port: MemoryDestination {
+                        source: self.source.clone(),
+                        bucket: self.destination.clone(),
+                    },
+                    script: self.script.clone(),
+                },
+                clock,
+                policy: Policy {
+                    key_prefix: String::new(),
+                    propagate_deletes: true,
+                    storage_class: StorageClassRule::AsSource,
+                },
+            },
+            continuations: None::<&MemoryQueue>,
+            concurrency: 4,
+        };
+        Replicator::new(batch).handle(payload, deadline).await
+    }
+}
+
+fn sample(name: &str) -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../events")
+        .join(format!("{name}.json"));
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// What a sample event must lead to, given that every object it may name is at the source.
+enum Expected {
+    /// The answer to a queue: these messages come back. The keys that must have arrived.
+    Queue(&'static [&'static str], &'static [&'static str]),
+    /// A direct invocation succeeds. The keys that must have arrived.
+    Done(&'static [&'static str]),
+    /// A direct invocation fails, saying this.
+    Fails(&'static str),
+}
+
+use Expected::{Done, Fails, Queue};
+
+const SAMPLES: &[(&str, Expected)] = &[
+    ("acl", Done(&["photos/2026/harbour.jpg"])),
+    ("continuation-in-sqs", Queue(&[], &["hot/counter+1.json"])),
+    ("copy", Done(&["archive/harbour-copy.jpg"])),
+    ("crr-failure", Done(&["bulk/part-0001.parquet"])),
+    ("delete-marker", Done(&[])),
+    ("duplicate", Done(&["orders/42.json"])),
+    ("eventbridge-created", Done(&["bridge/as it is+100%.txt"])),
+    ("eventbridge-deleted", Done(&[])),
+    ("eventbridge-in-sqs", Queue(&[], &["bridge/tagged object.txt"])),
+    ("foreign-bucket", Fails("somebody-elses-bucket")),
+    ("key-non-ascii", Done(&["日本/Häfen 🚢.txt"])),
+    ("key-not-utf8", Fails("broken/%FF%FE.bin")),
+    ("key-with-percent-signs", Done(&["growth/100% of%20plan.csv"])),
+    ("key-with-plus-signs", Done(&["math/1+1=2.txt"])),
+    ("key-with-spaces", Done(&["reports/annual report 2026.pdf"])),
+    ("lifecycle-expiration", Done(&[])),
+    ("multipart-completed", Done(&["videos/crossing.mp4"])),
+    ("no-records", Done(&[])),
+    ("overwrite-out-of-order", Done(&["orders/43.json"])),
+    ("permanent-delete", Done(&[])),
+    ("post", Done(&["uploads/form.pdf"])),
+    ("put", Done(&["photos/2026/harbour.jpg"])),
+    ("several-records", Done(&["batch/a.txt", "batch/b.txt"])),
+    ("sns", Done(&["topic/direct.txt"])),
+    ("sns-in-sqs", Queue(&[], &["topic/fan out.txt"])),
+    (
+        "sqs-batch-with-one-bad-body",
+        Queue(
+            &["2e1424d4-f796-459a-8184-9c92662be6da"],
+            &["queue/first.txt", "queue/third one.txt"],
+        ),
+    ),
+    (
+        "sqs-nested-too-deep",
+        Queue(&["f2d4c5e6-4444-4555-8666-c777888999aa"], &[]),
+    ),
+    ("tagging", Done(&["photos/2026/harbour.jpg"])),
+    ("test-event", Done(&[])),
+    ("unknown-event-name", Done(&["future/object.bin"])),
+    ("unversioned", Done(&["plain/unversioned.txt"])),
+];
+
+/// Keys that sample events say were deleted; the destination still has them.
+const DELETED: [&str; 5] = [
+    "orders/41.json",
+    "orders/40.json",
+    "logs/2025/11/20.log",
+    "batch/c.txt",
+    "bridge/expired.txt",
+];
+
+fn failures(answer: &Answer) -> Vec<String> {
+    match answer {
+        Answer::Queue(answer) => answer
+            .batch_item_failures
+            .iter()
+            .map(|item| item.item_identifier.clone())
+            .collect(),
+        Answer::Direct(_) => panic!("not an answer to a queue: {answer:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_sample_event_does_what_it_is_named_for() {
+    let files = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events")).unwrap();
+    assert_eq!(
+        files.count(),
+        SAMPLES.len(),
+        "every file of events/ is expected to do something"
+    );
+    for (name, expected) in SAMPLES {
+        let world = World::new(Script::default());
+        let arriving = match expected {
+            Queue(_, keys) | Done(keys) => *keys,
+            Fails(_) => &[],
+        };
+        for key in arriving {
+            world.source.put(key, key);
+        }
+        for key in DELETED {
+            world.destination.put(key, "left over");
+        }
+        let payload = sample(name);
+        let answer = world.handle(&payload).await;
+        match (expected, &answer) {
+            (Queue(ids, _), Ok(answer)) => assert_eq!(failures(answer), *ids, "{name}"),
+            (Done(_), Ok(Answer::Direct(_))) => {}
+            (Fails(text), Err(error)) => assert!(error.to_string().contains(text), "{name}: {error}"),
+            _ => panic!("{name}: {answer:?}"),
+        }
+        for key in arriving {
+            assert_eq!(world.destination.content(key).as_deref(), Some(*key), "{name}");
+        }
+        let text = payload.to_string();
+        for key in DELETED {
+            assert_eq!(
+                world.destination.content(key).is_none(),
+                text.contains(key),
+                "{name}: {key}"
+            );
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn answer_to_a_queue_is_spelled_as_lambda_reads_it() {
+    let answer = World::new(Script::default())
+        .handle(&sample("sqs-batch-with-one-bad-body"))
+        .await
+        .unwrap();
+    let expected = json!({"batchItemFailures": [{"itemIdentifier": "2e1424d4-f796-459a-8184-9c92662be6da"}]});
+    assert_eq!(serde_json::to_value(answer).unwrap(), expected);
+    let answer = World::new(Script::default())
+        .handle(&sample("sns-in-sqs"))
+        .await
+        .unwrap();
+    assert_eq!(serde_json::to_value(answer).unwrap(), json!({"batchItemFailures": []}));
+}
+
+fn record(key: &str) -> Value {
+    json!({
+        "eventVersion": "2.1", "eventSource": "aws:s3", "eventName": "ObjectCreated:Put",
+        "s3": {"bucket": {"name": "example-source"}, "object": {"key": key}}
+    })
+}
+
+fn message(id: &str, body: &Value) -> Value {
+    json!({"messageId": id, "eventSource": "aws:sqs", "body": body.to_string()})
+}
+
+#[tokio::test(start_paused = true)]
+async fn good_bad_panicking_and_slow_messages_are_each_their_own() {
+    // The keys are reconciled in their order, so the first copy is that of `b-panics`.
+    let script = Script::default()
+        .on(Call::Copy, 2, Fault::Panics)
+        .on(Call::Copy, 3, Fault::Hangs);
+    let world = World::new(script);
+    for key in ["a-good", "b-panics", "c-slow", "d-good"] {
+        world.source.put(key, "content");
+    }
+    let payload = json!({"Records": [
+        message("slow", &json!({"Records": [record("c-slow")]})),
+        message("good", &json!({"Records": [record("a-good"), record("d-good")]})),
+        message("mixed", &json!({"Records": [record("a-good"), record("b-panics")]})),
+        message("foreign", &sample("foreign-bucket")),
+        message("half", &json!({"Records": [record("a-good"), {"eventVersion": "2.1"}]})),
+        {"messageId": "bad", "eventSource": "aws:sqs", "body": "<xml/>"},
+        message("empty", &json!({"Records": []})),
+        message("test", &sample("test-event")),
+    ]});
+    let answer = world.handle(&payload).await.unwrap();
+    assert_eq!(failures(&answer), ["slow", "mixed", "foreign", "half", "bad"]);
+    assert_eq!(
+        world.destination.snapshot().into_keys().collect::<Vec<_>>(),
+        ["a-good", "d-good"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn direct_invocation_fails_when_any_record_is_not_done() {
+    let denied = Fault::Fails(failure(FailureKind::Permanent));
+    let world = World::new(Script::default().on(Call::Copy, 1, denied));
+    world.source.put("a", "content");
+    world.source.put("b", "content");
+    let error = world
+        .handle(&json!({"Records": [record("a"), record("b")]}))
+        .await
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("1 of 2 record(s) are not done: s3:Test on arn:aws:s3:::test"),
+        "{error}"
+    );
+    assert_eq!(
+        world.destination.content("b").as_deref(),
+        Some("content"),
+        "the other record is done"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn payload_of_no_known_shape_is_a_named_error() {
+    for payload in [json!({}), json!([]), json!("text"), json!(null), json!({"tasks": []})] {
+        let error = World::new(Script::default()).handle(&payload).await.unwrap_err();
+        assert!(error.to_string().starts_with("NotANotification"), "{error}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn messages_are_acknowledged_exactly_when_all_their_records_are_done(
+        messages in prop::collection::vec(prop::collection::vec(0usize..4, 0..4), 1..8)
+    ) {
+        // Keys 0 and 1 can be copied; the records of key 2 cannot be read, those of key 3 are of another bucket.
+        let world = World::new(Script::default());
+        let content = |key: usize| match key {
+            2 => json!({"eventVersion": "9.0"}),
+            3 => sample("foreign-bucket")["Records"][0].clone(),
+            _ => record(&format!("key-{key}")),
+        };
+        for key in 0..2 {
+            world.source.put(&format!("key-{key}"), "content");
+        }
+        let mut expected = BTreeMap::new();
+        let records: Vec<Value> = messages.iter().enumerate().map(|(index, keys)| {
+            let id = format!("m{index}");
+            expected.insert(id.clone(), keys.iter().all(|key| *key < 2));
+            message(&id, &json!({"Records": keys.iter().map(|key| content(*key)).collect::<Vec<_>>()}))
+        }).collect();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let answer = runtime.block_on(world.handle(&json!({"Records": records}))).unwrap();
+        let back = failures(&answer);
+        for (id, done) in expected {
+            prop_assert_eq!(!back.contains(&id), done);
+        }
+    }
+}
