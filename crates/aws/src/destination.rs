@@ -25,7 +25,7 @@ pub struct S3Destination {
 impl S3Destination {
     /// Takes the bucket with clients of its region, and the bucket that copies come from.
     ///
-    /// Copies are asked of the destination's region: S3 answers a CopyObject where the copy is written.
+    /// Copies are asked of the destination's region: S3 answers a `CopyObject` where the copy is written.
     #[must_use]
     pub fn new(
         reading: Client,

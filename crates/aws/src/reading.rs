@@ -72,9 +72,10 @@ impl Reading {
         let mut answer = ErrorAnswer::of(error);
         match answer.status {
             Some(400) => {
-                answer.message = "a HEAD is answered so for an object under a customer-provided key, which s3ferry \
-                                  cannot copy; or for a request that was signed wrongly"
-                    .to_owned();
+                answer.message = String::from(
+                    "a HEAD is answered so for an object under a customer-provided key, which s3ferry \
+                                  cannot copy; or for a request that was signed wrongly",
+                );
             }
             Some(301) => {
                 answer.message = format!("bucket {} is not in region {}", self.bucket, self.region);

@@ -1,6 +1,6 @@
 //! Whether a bucket's own replication carries a key to our destination.
 
-use aws_sdk_s3::types::{ReplicationConfiguration, ReplicationRule, ReplicationRuleStatus};
+use aws_sdk_s3::types::{Destination, ReplicationConfiguration, ReplicationRule, ReplicationRuleStatus};
 use s3ferry_core::decide::ReplicationCoverage;
 use s3ferry_core::names::{BucketName, ObjectKey};
 
@@ -13,7 +13,7 @@ pub(crate) fn coverage(
     destination: &BucketName,
 ) -> ReplicationCoverage {
     let covers = |rule: &ReplicationRule| {
-        let bucket_arn = rule.destination().map(|destination| destination.bucket());
+        let bucket_arn = rule.destination().map(Destination::bucket);
         rule.status() == &ReplicationRuleStatus::Enabled
             && bucket_arn
                 .and_then(|arn| arn.rsplit_once(":::"))
@@ -39,7 +39,7 @@ fn prefix(rule: &ReplicationRule) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use aws_sdk_s3::types::{Destination, ReplicationRuleAndOperator, ReplicationRuleFilter};
+    use aws_sdk_s3::types::{ReplicationRuleAndOperator, ReplicationRuleFilter};
 
     use super::*;
 

@@ -1,4 +1,9 @@
 //! What is sent to S3 and SQS, and how their answers are taken, with recorded answers.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "test data is what the test made it"
+)]
 
 use std::time::Duration;
 

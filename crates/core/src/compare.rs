@@ -203,18 +203,19 @@ mod tests {
 
     #[test]
     fn sizes_metadata_and_tags_differ_before_anything_is_called_identical() {
+        type Change = fn(&mut ObjectFacts);
         let source = object("aa");
-        let differing: [(Difference, fn(&mut ObjectFacts)); 5] = [
+        let differing: [(Difference, Change); 5] = [
             (Difference::Size, |facts| facts.size_bytes = 6),
             (Difference::Metadata, |facts| {
-                facts.headers.content_type = Some("a/b".into())
+                facts.headers.content_type = Some("a/b".into());
             }),
             (Difference::Metadata, |facts| {
                 facts.user_metadata.insert("a".into(), "b".into());
             }),
             (Difference::Metadata, |facts| facts.website_redirect = Some("/x".into())),
             (Difference::Tags, |facts| {
-                facts.tags = Some(BTreeMap::from([("a".into(), "b".into())]))
+                facts.tags = Some(BTreeMap::from([("a".into(), "b".into())]));
             }),
         ];
         for (difference, change) in differing {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::names::{ETag, VersionId};
 use crate::time::Timestamp;
 
-/// The largest object that one CopyObject request copies: 5 GiB.
+/// The largest object that one `CopyObject` request copies: 5 GiB.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html>
 pub const COPY_OBJECT_LIMIT_BYTES: u64 = 5 * 1024 * 1024 * 1024;
@@ -202,8 +202,8 @@ impl ObjectState {
     pub fn is_still(&self, later: &Self) -> bool {
         match (self, later) {
             (Self::Present(earlier), Self::Present(later)) => earlier.is_still(later),
-            (Self::DeleteMarker, Self::DeleteMarker) => true,
-            (Self::NotFound | Self::ConfirmedAbsent, Self::NotFound | Self::ConfirmedAbsent) => true,
+            (Self::DeleteMarker, Self::DeleteMarker)
+            | (Self::NotFound | Self::ConfirmedAbsent, Self::NotFound | Self::ConfirmedAbsent) => true,
             _ => false,
         }
     }
@@ -268,7 +268,7 @@ mod tests {
     #[test]
     fn what_s3_changes_by_itself_does_not() {
         check_still(true, |facts| {
-            facts.replication_status = Some(ReplicationStatus::Completed)
+            facts.replication_status = Some(ReplicationStatus::Completed);
         });
         check_still(true, |facts| facts.availability = Availability::Archived);
     }

@@ -88,7 +88,7 @@ async fn equal_bytes_written_again_with_other_tags_arrive_without_a_hint() {
     world.reconcile().await;
     world.source.pass_seconds(1);
     world.source.put_with(KEY, "one", |facts| {
-        facts.tags = Some(BTreeMap::from([("a".into(), "b".into())]))
+        facts.tags = Some(BTreeMap::from([("a".into(), "b".into())]));
     });
     assert_copied(&world.reconcile().await);
     world.assert_equal();
@@ -377,7 +377,7 @@ async fn pending_replication_is_waited_for_only_where_it_comes_here() {
         let report = world.reconcile().await;
         assert_eq!(world.script.count(Call::Copy), expected_copies);
         if expected_copies == 0 {
-            let remaining = Duration::from_secs(14 * 60);
+            let remaining = Duration::from_mins(14);
             assert_eq!(
                 report.outcome,
                 Outcome::Again(AgainReason::ReplicationPending { remaining })

@@ -173,12 +173,12 @@ struct Reader<'a, L> {
 impl<L: Fn(&str) -> Option<String>> Reader<'_, L> {
     /// Reads everything before anything is given up, so that no problem hides another.
     fn read(&mut self) -> Option<Config> {
-        let source_bucket = self.required("SOURCE_BUCKET", BucketName::new);
+        let source_bucket = self.required("SOURCE_BUCKET", |value| BucketName::new(value));
         let source_region = self.source_region();
-        let source_bucket_owner = self.optional("SOURCE_BUCKET_OWNER", AccountId::new);
-        let destination_bucket = self.required("DESTINATION_BUCKET", BucketName::new);
-        let destination_region = self.required("DESTINATION_REGION", Region::new);
-        let state_bucket = self.optional("STATE_BUCKET", BucketName::new);
+        let source_bucket_owner = self.optional("SOURCE_BUCKET_OWNER", |value| AccountId::new(value));
+        let destination_bucket = self.required("DESTINATION_BUCKET", |value| BucketName::new(value));
+        let destination_region = self.required("DESTINATION_REGION", |value| Region::new(value));
+        let state_bucket = self.optional("STATE_BUCKET", |value| BucketName::new(value));
         self.distinct([
             ("SOURCE_BUCKET", source_bucket.as_ref()),
             ("DESTINATION_BUCKET", destination_bucket.as_ref()),
@@ -213,16 +213,16 @@ impl<L: Fn(&str) -> Option<String>> Reader<'_, L> {
         (self.lookup)(name).filter(|value| !value.is_empty())
     }
 
-    fn required<T, E: fmt::Display>(&mut self, name: &str, parse: impl Fn(String) -> Result<T, E>) -> Option<T> {
+    fn required<T, E: fmt::Display>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, E>) -> Option<T> {
         if self.value(name).is_none() {
             self.problems.push(format!("{name} is not set"));
         }
         self.optional(name, parse)
     }
 
-    fn optional<T, E: fmt::Display>(&mut self, name: &str, parse: impl Fn(String) -> Result<T, E>) -> Option<T> {
+    fn optional<T, E: fmt::Display>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, E>) -> Option<T> {
         let value = self.value(name)?;
-        match parse(value.clone()) {
+        match parse(&value) {
             Ok(parsed) => Some(parsed),
             Err(error) => {
                 self.problems.push(format!("{name}=`{value}`: {error}"));
@@ -241,7 +241,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<'_, L> {
             self.problems
                 .push("SOURCE_REGION is not set, and neither is AWS_REGION".to_owned());
         }
-        self.optional(name, Region::new)
+        self.optional(name, |value| Region::new(value))
     }
 
     fn distinct(&mut self, buckets: [(&str, Option<&BucketName>); 3]) {
@@ -258,41 +258,43 @@ impl<L: Fn(&str) -> Option<String>> Reader<'_, L> {
     }
 }
 
-fn queue_url(value: String) -> Result<String, &'static str> {
+fn queue_url(value: &str) -> Result<String, &'static str> {
     let is_url = value.starts_with("https://") || value.starts_with("http://");
-    is_url.then_some(value).ok_or("must be the URL of an SQS queue")
+    is_url
+        .then(|| value.to_owned())
+        .ok_or("must be the URL of an SQS queue")
 }
 
-fn ownership(value: String) -> Result<(), &'static str> {
-    match value.as_str() {
+fn ownership(value: &str) -> Result<(), &'static str> {
+    match value {
         "exclusive" => Ok(()),
         "shared" => Err("is not available in this version; allowed: exclusive"),
         _ => Err("allowed: exclusive"),
     }
 }
 
-fn boolean(value: String) -> Result<bool, &'static str> {
+fn boolean(value: &str) -> Result<bool, &'static str> {
     value.parse().map_err(|_| "allowed: true, false")
 }
 
-fn storage_class(value: String) -> Result<StorageClassRule, String> {
+fn storage_class(value: &str) -> Result<StorageClassRule, String> {
     if value == "source" {
         return Ok(StorageClassRule::AsSource);
     }
-    if STORAGE_CLASSES.contains(&value.as_str()) {
-        return Ok(StorageClassRule::Fixed(value));
+    if STORAGE_CLASSES.contains(&value) {
+        return Ok(StorageClassRule::Fixed(value.to_owned()));
     }
     Err(format!("allowed: source, {}", STORAGE_CLASSES.join(", ")))
 }
 
-fn concurrency(value: String) -> Result<usize, &'static str> {
+fn concurrency(value: &str) -> Result<usize, &'static str> {
     let number = value.parse().ok().filter(|number| (1..=256).contains(number));
     number.ok_or("must be a whole number from 1 to 256")
 }
 
 /// Reads a log level by the names that the documentation allows, and no others.
-pub fn log_level(value: String) -> Result<tracing::Level, &'static str> {
-    match value.as_str() {
+pub fn log_level(value: &str) -> Result<tracing::Level, &'static str> {
+    match value {
         "error" => Ok(tracing::Level::ERROR),
         "warn" => Ok(tracing::Level::WARN),
         "info" => Ok(tracing::Level::INFO),

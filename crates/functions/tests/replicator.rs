@@ -1,4 +1,5 @@
 //! The replicator from payload to answer, on buckets in memory.
+#![expect(clippy::unwrap_used, reason = "test data is what the test made it")]
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,7 +1,6 @@
 #![doc = include_str!("../README.md")]
 #![expect(
     clippy::missing_panics_doc,
-    clippy::unwrap_used,
     clippy::expect_used,
     clippy::must_use_candidate,
     reason = "test support: a broken expectation is a failed test"

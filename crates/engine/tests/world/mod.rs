@@ -1,5 +1,6 @@
 //! Two buckets in memory, a reconciler between them, and a script that interferes.
 #![allow(dead_code, reason = "each test binary uses its own part of this module")]
+#![expect(clippy::unwrap_used, reason = "test data is what the test made it")]
 
 use s3ferry_core::decide::{Policy, StorageClassRule};
 use s3ferry_core::event::{Hint, Sequencer};
