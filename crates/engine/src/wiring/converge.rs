@@ -62,12 +62,12 @@ pub(super) struct Wired {
     ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/manage-versioning-examples.html>
     pub(super) versioning_enabled_now: bool,
-    /// Whether S3 sends events to our queue.
-    pub(super) notifies: bool,
+    /// The Id of our entry, when S3 sends events to our queue.
+    pub(super) notification_id: Option<String>,
     /// Whether S3 sends events to `EventBridge`.
     pub(super) event_bridge: bool,
-    /// Whether our replication rule is there.
-    pub(super) replicates: bool,
+    /// The Id of our replication rule, when there is one.
+    pub(super) replication_rule_id: Option<String>,
 }
 
 /// One bucket and what is wanted of it.
@@ -252,9 +252,11 @@ impl<P: WiringPorts> Job<'_, P> {
         Wired {
             versioning: seen.versioning,
             versioning_enabled_now,
-            notifies: seen.notification.own(self.owner).is_some(),
+            notification_id: seen.notification.own(self.owner).and_then(|entry| entry.id.clone()),
             event_bridge: seen.notification.event_bridge,
-            replicates: replication.is_some_and(|configuration| configuration.own(self.owner).is_some()),
+            replication_rule_id: replication
+                .and_then(|configuration| configuration.own(self.owner))
+                .and_then(|rule| rule.id.clone()),
         }
     }
 }
@@ -269,7 +271,7 @@ impl<P: WiringPorts> Job<'_, P> {
         let saved = async {
             backup.save_once(ORIGINAL, &text).await?;
             backup.save(&format!("{}.json", self.request_id), &text).await?;
-            if self.switches(seen, change) == Some(true) {
+            if switches(seen, change) == Some(true) {
                 backup.save(EVENT_BRIDGE, &switched_on_note(true)).await?;
             }
             Ok(())
@@ -279,20 +281,10 @@ impl<P: WiringPorts> Job<'_, P> {
 
     async fn note_switched_off(&self, seen: &Snapshot<RuleOf<P>>, change: &Change<RuleOf<P>>) -> Result<(), Failure> {
         match &self.backup {
-            Some(backup) if self.switches(seen, change) == Some(false) => {
+            Some(backup) if switches(seen, change) == Some(false) => {
                 self.tolerate(backup.save(EVENT_BRIDGE, &switched_on_note(false)).await)
             }
             _ => Ok(()),
-        }
-    }
-
-    /// Returns the switch's new position if the change moves it.
-    fn switches(&self, seen: &Snapshot<RuleOf<P>>, change: &Change<RuleOf<P>>) -> Option<bool> {
-        match change {
-            Change::Notification(wanted) if wanted.event_bridge != seen.notification.event_bridge => {
-                Some(wanted.event_bridge)
-            }
-            _ => None,
         }
     }
 
@@ -315,6 +307,16 @@ impl<P: WiringPorts> Job<'_, P> {
             }
             saved => saved,
         }
+    }
+}
+
+/// Returns the switch's new position if the change moves it.
+fn switches<R>(seen: &Snapshot<R>, change: &Change<R>) -> Option<bool> {
+    match change {
+        Change::Notification(wanted) if wanted.event_bridge != seen.notification.event_bridge => {
+            Some(wanted.event_bridge)
+        }
+        _ => None,
     }
 }
 

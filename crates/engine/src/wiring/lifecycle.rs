@@ -46,7 +46,7 @@ async fn wire<P: WiringPorts>(ports: &P, request: &Request, owner: &OwnerId) -> 
         Err(error) => Err(error),
     };
     match result {
-        Ok(wired) => Response::success(request, id, data(owner, &wired)),
+        Ok(wired) => Response::success(request, id, data(&wired)),
         Err(error) if is_same_resource => failed(request, id, &error),
         Err(error) => {
             let reason = undone(ports, request, owner, &properties, &error).await;
@@ -73,13 +73,11 @@ async fn undone<P: WiringPorts>(
 }
 
 async fn removed<P: WiringPorts>(ports: &P, request: &Request, owner: &OwnerId) -> Result<(), WiringError> {
-    match RemovalProperties::parse(&request.properties) {
-        Some(properties) => remove(ports, request, owner, &properties).await,
-        None => {
-            tracing::info!("nothing to remove: the properties name no bucket that could have been wired");
-            Ok(())
-        }
-    }
+    let Some(properties) = RemovalProperties::parse(&request.properties) else {
+        tracing::info!("nothing to remove: the properties name no bucket that could have been wired");
+        return Ok(());
+    };
+    remove(ports, request, owner, &properties).await
 }
 
 /// Takes our entries out of a bucket; one that is gone has none.
@@ -121,8 +119,8 @@ fn wiring_job<'a, P: WiringPorts>(
     former: Option<&RemovalProperties>,
 ) -> Job<'a, P> {
     let (source, account) = (&properties.source, &properties.account);
-    let former_rule = former.and_then(|former| former.event_rule.clone());
-    let former_role = former.and_then(|former| former.replication_role_arn.clone());
+    let former_event_rule = former.and_then(|former| former.event_rule.clone());
+    let role_before = former.and_then(|former| former.replication_role_arn.clone());
     Job {
         ports,
         name: source,
@@ -132,18 +130,28 @@ fn wiring_job<'a, P: WiringPorts>(
         request_id: &request.request_id,
         desired: Desired::new(properties),
         removal: false,
-        own_event_rules: properties.event_rule.clone().into_iter().chain(former_rule).collect(),
-        leaving_role: former_role.filter(|role| properties.replication_role_arn.as_ref() != Some(role)),
+        own_event_rules: properties
+            .event_rule
+            .clone()
+            .into_iter()
+            .chain(former_event_rule)
+            .collect(),
+        leaving_role: role_before.filter(|role| properties.replication_role_arn.as_ref() != Some(role)),
     }
 }
 
 /// What templates can read of the resource; each name is always there.
-fn data(owner: &OwnerId, wired: &Wired) -> Map<String, Value> {
-    let id_if = |there: bool| if there { owner.as_str() } else { "" };
+fn data(wired: &Wired) -> Map<String, Value> {
     let pairs = [
-        ("NotificationId", json!(id_if(wired.notifies))),
+        (
+            "NotificationId",
+            json!(wired.notification_id.as_deref().unwrap_or_default()),
+        ),
         ("EventBridge", json!(wired.event_bridge.to_string())),
-        ("ReplicationRuleId", json!(id_if(wired.replicates))),
+        (
+            "ReplicationRuleId",
+            json!(wired.replication_rule_id.as_deref().unwrap_or_default()),
+        ),
         ("Versioning", json!(wired.versioning.as_str())),
         ("VersioningEnabledNow", json!(wired.versioning_enabled_now.to_string())),
     ];
