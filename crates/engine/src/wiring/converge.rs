@@ -56,8 +56,8 @@ pub(super) enum WiringError {
 /// What a bucket has in the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Wired {
-    /// Whether it keeps versions.
-    pub(super) versioning: Versioning,
+    /// Whether it keeps versions, where that was asked.
+    pub(super) versioning: Option<Versioning>,
     /// Whether that was switched on just now: for 15 minutes existing keys may answer 404.
     ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/manage-versioning-examples.html>
@@ -153,8 +153,13 @@ impl<P: WiringPorts> Job<'_, P> {
     }
 
     async fn read(&self) -> Result<Snapshot<RuleOf<P>>, Failure> {
+        let versioning = if self.desired.enable_versioning || self.desired.replication.is_some() {
+            Some(self.bucket.versioning().await?)
+        } else {
+            None
+        };
         Ok(Snapshot {
-            versioning: self.bucket.versioning().await?,
+            versioning,
             notification: self.bucket.notification().await?,
             replication: self.bucket.replication().await?,
         })

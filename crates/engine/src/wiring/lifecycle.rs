@@ -1,7 +1,7 @@
 //! One request of `CloudFormation`, from properties to answer.
 
 use s3ferry_core::custom_resource::{Request, RequestType, Response, physical_id};
-use s3ferry_core::wiring::{Desired, OwnerId, RemovalProperties, WiringProperties};
+use s3ferry_core::wiring::{Desired, OwnerId, RemovalProperties, Versioning, WiringProperties};
 use serde_json::{Map, Value, json};
 
 use super::converge::{Job, Wired, WiringError, bucket_is_missing, converge};
@@ -152,7 +152,10 @@ fn data(wired: &Wired) -> Map<String, Value> {
             "ReplicationRuleId",
             json!(wired.replication_rule_id.as_deref().unwrap_or_default()),
         ),
-        ("Versioning", json!(wired.versioning.as_str())),
+        (
+            "Versioning",
+            json!(wired.versioning.map(Versioning::as_str).unwrap_or_default()),
+        ),
         ("VersioningEnabledNow", json!(wired.versioning_enabled_now.to_string())),
     ];
     pairs

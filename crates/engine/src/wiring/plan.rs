@@ -34,9 +34,8 @@ pub(super) fn plan<R: Clone + PartialEq>(
     switch: Switch,
     compose: impl Fn(&str, i32, &ReplicationTerms) -> R,
 ) -> Result<Vec<Change<R>>, Refusal> {
-    let versioned = seen.versioning == Versioning::Enabled;
-    if desired.replication.is_some() && !versioned && !desired.enable_versioning {
-        let versioning = seen.versioning;
+    let unversioned = seen.versioning.filter(|versioning| *versioning != Versioning::Enabled);
+    if let (Some(versioning), Some(_), false) = (unversioned, &desired.replication, desired.enable_versioning) {
         return Err(Refusal::VersioningRequired { versioning });
     }
     let mut notification = notification::merge(&seen.notification, owner, desired)?;
@@ -51,7 +50,7 @@ pub(super) fn plan<R: Clone + PartialEq>(
         None => replication::remove_own(current, owner),
     };
     let mut changes = Vec::new();
-    if desired.enable_versioning && !versioned {
+    if desired.enable_versioning && unversioned.is_some() {
         changes.push(Change::EnableVersioning);
     }
     if notification != seen.notification {

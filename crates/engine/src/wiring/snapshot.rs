@@ -13,7 +13,8 @@ pub(super) const EVENT_BRIDGE: &str = "event-bridge.json";
 /// Everything that was read of a bucket at one time.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Snapshot<R> {
-    pub(super) versioning: Versioning,
+    /// Only read where it matters: it takes a permission that other stacks do not need.
+    pub(super) versioning: Option<Versioning>,
     pub(super) notification: NotificationConfiguration,
     pub(super) replication: Option<ReplicationConfiguration<R>>,
 }
@@ -26,7 +27,7 @@ impl<R: Serialize> Snapshot<R> {
             json!({"Role": configuration.role, "Rules": rules})
         });
         json!({
-            "Versioning": self.versioning.as_str(),
+            "Versioning": self.versioning.map(Versioning::as_str),
             "NotificationConfiguration": self.notification.document(),
             "ReplicationConfiguration": replication,
         })

@@ -13,14 +13,14 @@ use s3ferry_core::wiring::{
 
 use super::super::ports::{BucketConfiguration, EventRules, Pause, WiringBackup, WiringPorts};
 
-pub(super) type Replication = ReplicationConfiguration<String>;
+pub(in crate::wiring) type Replication = ReplicationConfiguration<String>;
 
 /// What a bucket is configured as.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Configuration {
-    pub(super) versioning: Versioning,
-    pub(super) notification: NotificationConfiguration,
-    pub(super) replication: Option<Replication>,
+pub(in crate::wiring) struct Configuration {
+    pub(in crate::wiring) versioning: Versioning,
+    pub(in crate::wiring) notification: NotificationConfiguration,
+    pub(in crate::wiring) replication: Option<Replication>,
 }
 
 impl Default for Configuration {
@@ -35,32 +35,32 @@ impl Default for Configuration {
 
 /// Makes one call fail.
 #[derive(Debug, Clone)]
-pub(super) struct Fault {
+pub(in crate::wiring) struct Fault {
     /// The call, counted from 0 over all ports.
-    pub(super) call: usize,
+    pub(in crate::wiring) call: usize,
     /// Whether the call does what it was asked for before it fails: the answer is lost.
-    pub(super) after_effect: bool,
-    pub(super) kind: FailureKind,
+    pub(in crate::wiring) after_effect: bool,
+    pub(in crate::wiring) kind: FailureKind,
 }
 
 type Hook = Box<dyn FnMut(&str, &mut BTreeMap<String, Configuration>) + Send>;
 
 /// Everything that the fakes share.
 #[derive(Default)]
-pub(super) struct World {
-    pub(super) buckets: BTreeMap<String, Configuration>,
+pub(in crate::wiring) struct World {
+    pub(in crate::wiring) buckets: BTreeMap<String, Configuration>,
     /// What a bucket still answers, and how often.
     stale: BTreeMap<String, (usize, Configuration)>,
     /// How many reads after a write still get the former answer.
-    pub(super) lag: usize,
-    pub(super) backups: BTreeMap<String, String>,
-    pub(super) state_is_gone: bool,
-    pub(super) rules: Vec<(String, String)>,
-    pub(super) calls: Vec<String>,
-    pub(super) fault: Option<Fault>,
+    pub(in crate::wiring) lag: usize,
+    pub(in crate::wiring) backups: BTreeMap<String, String>,
+    pub(in crate::wiring) state_is_gone: bool,
+    pub(in crate::wiring) rules: Vec<(String, String)>,
+    pub(in crate::wiring) calls: Vec<String>,
+    pub(in crate::wiring) fault: Option<Fault>,
     /// Runs after each call, with its name: other people's writes.
-    pub(super) hook: Option<Hook>,
-    pub(super) waited: Duration,
+    pub(in crate::wiring) hook: Option<Hook>,
+    pub(in crate::wiring) waited: Duration,
 }
 
 impl fmt::Debug for World {
@@ -73,28 +73,28 @@ impl fmt::Debug for World {
 }
 
 #[derive(Debug, Clone, Default)]
-pub(super) struct Account(pub(super) Arc<Mutex<World>>);
+pub(in crate::wiring) struct Account(pub(in crate::wiring) Arc<Mutex<World>>);
 
 impl Account {
-    pub(super) fn world(&self) -> MutexGuard<'_, World> {
+    pub(in crate::wiring) fn world(&self) -> MutexGuard<'_, World> {
         self.0.lock().unwrap()
     }
 
-    pub(super) fn set(&self, bucket: &str, configuration: Configuration) {
+    pub(in crate::wiring) fn set(&self, bucket: &str, configuration: Configuration) {
         self.world().buckets.insert(bucket.to_owned(), configuration);
     }
 
-    pub(super) fn get(&self, bucket: &str) -> Configuration {
+    pub(in crate::wiring) fn get(&self, bucket: &str) -> Configuration {
         self.world().buckets[bucket].clone()
     }
 
     /// Names the calls that changed a bucket.
-    pub(super) fn writes(&self) -> Vec<String> {
+    pub(in crate::wiring) fn writes(&self) -> Vec<String> {
         let writes = |call: &&String| call.starts_with("put") || call.starts_with("enable");
         self.world().calls.iter().filter(writes).cloned().collect()
     }
 
-    pub(super) fn backups(&self) -> BTreeMap<String, String> {
+    pub(in crate::wiring) fn backups(&self) -> BTreeMap<String, String> {
         self.world().backups.clone()
     }
 
@@ -115,7 +115,7 @@ impl Account {
     }
 }
 
-pub(super) fn failure(kind: FailureKind, code: &str, action: &str) -> Failure {
+pub(in crate::wiring) fn failure(kind: FailureKind, code: &str, action: &str) -> Failure {
     Failure {
         kind,
         code: code.to_owned(),
@@ -130,7 +130,7 @@ fn no_such_bucket(action: &str) -> Failure {
 }
 
 #[derive(Debug)]
-pub(super) struct FakeBucket {
+pub(in crate::wiring) struct FakeBucket {
     account: Account,
     name: String,
 }
@@ -196,7 +196,7 @@ impl BucketConfiguration for FakeBucket {
 }
 
 #[derive(Debug)]
-pub(super) struct FakeBackup {
+pub(in crate::wiring) struct FakeBackup {
     account: Account,
     prefix: String,
 }

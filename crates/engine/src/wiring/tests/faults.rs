@@ -108,6 +108,9 @@ async fn failure_that_does_not_pass_ends_the_work_at_once_with_its_reason() {
     let mut stack = Stack::new("ferry", &account);
     inject(&account, 0, false, FailureKind::Permanent);
     let response = stack.create(&[]).await;
-    super::check_failed(&response, &["versioning on arn:aws:s3:::bucket", "Injected", "told to"]);
+    super::check_failed(
+        &response,
+        &["notification on arn:aws:s3:::bucket", "Injected", "told to"],
+    );
     assert_eq!(account.world().calls.len(), 1);
 }

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use self::fakes::{Account, Configuration};
 
 /// Another team's function, for keys that ours does not touch.
-pub(super) fn foreign_entry() -> Entry {
+pub(in crate::wiring) fn foreign_entry() -> Entry {
     Entry {
         id: Some("thumbnails".to_owned()),
         arn: "arn:aws:lambda:us-east-1:123456789012:function:thumbnails".to_owned(),
@@ -26,7 +26,7 @@ pub(super) fn foreign_entry() -> Entry {
     }
 }
 
-pub(super) fn wired_by_others() -> Configuration {
+pub(in crate::wiring) fn wired_by_others() -> Configuration {
     Configuration {
         notification: NotificationConfiguration {
             functions: vec![foreign_entry()],
@@ -37,7 +37,7 @@ pub(super) fn wired_by_others() -> Configuration {
 }
 
 /// The properties of a stack, with some replaced.
-pub(super) fn properties(changes: &[(&str, &str)]) -> Value {
+pub(in crate::wiring) fn properties(changes: &[(&str, &str)]) -> Value {
     let mut properties = json!({
         "SourceBucketName": "source",
         "DestinationBucketName": "destination",
@@ -62,15 +62,15 @@ pub(super) fn properties(changes: &[(&str, &str)]) -> Value {
 
 /// One stack with its custom resource, as `CloudFormation` keeps it.
 #[derive(Debug, Clone)]
-pub(super) struct Stack {
-    pub(super) name: &'static str,
-    pub(super) account: Account,
-    pub(super) physical_id: Option<String>,
+pub(in crate::wiring) struct Stack {
+    pub(in crate::wiring) name: &'static str,
+    pub(in crate::wiring) account: Account,
+    pub(in crate::wiring) physical_id: Option<String>,
     requests: usize,
 }
 
 impl Stack {
-    pub(super) fn new(name: &'static str, account: &Account) -> Self {
+    pub(in crate::wiring) fn new(name: &'static str, account: &Account) -> Self {
         Self {
             name,
             account: account.clone(),
@@ -79,7 +79,7 @@ impl Stack {
         }
     }
 
-    pub(super) fn request(&self, kind: &str, properties: &Value, old: &Value) -> Request {
+    pub(in crate::wiring) fn request(&self, kind: &str, properties: &Value, old: &Value) -> Request {
         let mut event = json!({
             "RequestType": kind,
             "ResponseURL": "https://example.invalid/",
@@ -95,7 +95,7 @@ impl Stack {
         Request::parse(&event).unwrap()
     }
 
-    pub(super) async fn send(&mut self, kind: &str, properties: &Value, old: &Value) -> Response {
+    pub(in crate::wiring) async fn send(&mut self, kind: &str, properties: &Value, old: &Value) -> Response {
         self.requests += 1;
         let response = super::carry_out(&self.account, &self.request(kind, properties, old)).await;
         if response.is_success() || kind == "Create" {
@@ -104,30 +104,30 @@ impl Stack {
         response
     }
 
-    pub(super) async fn create(&mut self, changes: &[(&str, &str)]) -> Response {
+    pub(in crate::wiring) async fn create(&mut self, changes: &[(&str, &str)]) -> Response {
         self.send("Create", &properties(changes), &Value::Null).await
     }
 
-    pub(super) async fn update(&mut self, changes: &[(&str, &str)], old: &[(&str, &str)]) -> Response {
+    pub(in crate::wiring) async fn update(&mut self, changes: &[(&str, &str)], old: &[(&str, &str)]) -> Response {
         self.send("Update", &properties(changes), &properties(old)).await
     }
 
-    pub(super) async fn delete(&mut self, changes: &[(&str, &str)]) -> Response {
+    pub(in crate::wiring) async fn delete(&mut self, changes: &[(&str, &str)]) -> Response {
         self.send("Delete", &properties(changes), &Value::Null).await
     }
 
-    pub(super) fn owner(&self) -> s3ferry_core::wiring::OwnerId {
+    pub(in crate::wiring) fn owner(&self) -> s3ferry_core::wiring::OwnerId {
         self.request("Create", &Value::Null, &Value::Null).owner()
     }
 }
 
 #[track_caller]
-pub(super) fn check_success(response: &Response) {
+pub(in crate::wiring) fn check_success(response: &Response) {
     assert!(response.is_success(), "{}", response.reason());
 }
 
 #[track_caller]
-pub(super) fn check_failed(response: &Response, parts: &[&str]) {
+pub(in crate::wiring) fn check_failed(response: &Response, parts: &[&str]) {
     assert!(!response.is_success(), "the request succeeded");
     for part in parts {
         assert!(
@@ -138,7 +138,7 @@ pub(super) fn check_failed(response: &Response, parts: &[&str]) {
     }
 }
 
-pub(super) fn account(configuration: Configuration) -> Account {
+pub(in crate::wiring) fn account(configuration: Configuration) -> Account {
     let account = Account::default();
     account.set("source", configuration);
     account

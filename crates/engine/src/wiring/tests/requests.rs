@@ -14,7 +14,7 @@ async fn create_adds_our_entry_and_delete_restores_what_was_there() {
     assert_eq!(response.data()["NotificationId"], stack.owner().as_str());
     assert_eq!(response.data()["ReplicationRuleId"], "");
     assert_eq!(response.data()["EventBridge"], "false");
-    assert_eq!(response.data()["Versioning"], "Off");
+    assert_eq!(response.data()["Versioning"], "");
     let wired = account.get("source").notification;
     assert_eq!(wired.functions, [foreign_entry()]);
     assert_eq!(wired.queues.len(), 1);
@@ -109,7 +109,7 @@ async fn backup_holds_what_was_there_in_the_form_of_the_aws_cli() {
     assert_eq!(
         read("original.json"),
         json!({
-            "Versioning": "Off",
+            "Versioning": null,
             "NotificationConfiguration": wired_by_others().notification.document(),
             "ReplicationConfiguration": null,
         })
