@@ -95,11 +95,17 @@ impl Request {
         OwnerId::new(&self.stack_id, &self.logical_resource_id)
     }
 
-    /// Names the resource as it was before this request, or, new and without a bucket, as never wired.
+    /// Names the resource as it was before this request; a new one by its bucket, as far as it names one.
     #[must_use]
     pub fn former_physical_id(&self) -> String {
-        let unwired = || format!("unwired/{}", self.owner());
-        self.physical_resource_id.clone().unwrap_or_else(unwired)
+        if let Some(id) = &self.physical_resource_id {
+            return id.clone();
+        }
+        let bucket = self.properties.get("SourceBucketName").and_then(Value::as_str);
+        match bucket.map(BucketName::new) {
+            Some(Ok(bucket)) => physical_id(&bucket, &self.owner()),
+            _ => format!("unwired/{}", self.owner()),
+        }
     }
 }
 

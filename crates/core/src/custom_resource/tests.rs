@@ -26,7 +26,12 @@ fn request_is_taken_apart() {
     assert_eq!(request.properties["SourceBucketName"], "source");
     assert!(request.old_properties.is_empty());
     assert_eq!(request.physical_resource_id, None);
-    assert!(request.former_physical_id().starts_with("unwired/s3ferry-ferry-"));
+    assert!(request.former_physical_id().starts_with("source/s3ferry-ferry-"));
+    let unwired = Request {
+        properties: Map::new(),
+        ..request
+    };
+    assert!(unwired.former_physical_id().starts_with("unwired/s3ferry-ferry-"));
 }
 
 #[test]
