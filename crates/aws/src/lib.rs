@@ -9,6 +9,7 @@ pub mod queue;
 mod reading;
 mod replication;
 pub mod source;
+pub mod wiring;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3ferry_core::names::{BucketName, ObjectKey, VersionId};

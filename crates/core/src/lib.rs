@@ -2,6 +2,7 @@
 
 pub mod acknowledge;
 pub mod compare;
+pub mod custom_resource;
 pub mod decide;
 pub mod event;
 pub mod facts;
@@ -9,3 +10,4 @@ pub mod failure;
 pub mod names;
 pub mod outcome;
 pub mod time;
+pub mod wiring;

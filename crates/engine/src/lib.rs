@@ -3,3 +3,4 @@
 pub mod batch;
 pub mod ports;
 pub mod reconcile;
+pub mod wiring;

@@ -5,3 +5,4 @@ pub mod deadline;
 pub mod logging;
 pub mod metrics;
 pub mod replicator;
+pub mod wiring;

@@ -1,0 +1,215 @@
+//! A bucket's configuration on S3.
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::{BuildError, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
+use s3ferry_core::failure::{Failure, FailureKind};
+use s3ferry_core::names::{AccountId, BucketName, Region};
+use s3ferry_core::wiring::{NotificationConfiguration, ReplicationConfiguration, ReplicationTerms, Versioning};
+use s3ferry_engine::wiring::BucketConfiguration;
+
+use super::notification;
+use super::replication_rule::{self, SdkRule};
+use crate::classify::{Attempted, ErrorAnswer};
+
+/// The configuration of one bucket of one account.
+#[derive(Debug, Clone)]
+pub struct S3BucketConfiguration {
+    pub(super) reading: Client,
+    pub(super) writing: Client,
+    pub(super) bucket: BucketName,
+    pub(super) account: AccountId,
+    pub(super) region: Region,
+}
+
+impl S3BucketConfiguration {
+    fn attempted(&self, action: &'static str) -> Attempted {
+        Attempted {
+            action,
+            resource: self.bucket.arn(&self.region),
+            when_denied: format!(
+                "the role needs {action}, and account {} must own the bucket",
+                self.account
+            ),
+        }
+    }
+
+    fn failure<E>(&self, action: &'static str, error: &SdkError<E, HttpResponse>) -> Failure
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        passing(ErrorAnswer::of(error).into_failure(&self.attempted(action)))
+    }
+
+    fn defect(&self, action: &'static str, error: &BuildError) -> Failure {
+        Failure {
+            kind: FailureKind::Bug,
+            code: "IncompleteRequest".to_owned(),
+            action: action.to_owned(),
+            resource: self.bucket.arn(&self.region),
+            detail: error.to_string(),
+        }
+    }
+}
+
+/// What S3 refuses until other settings, made moments ago, have reached it. Its code is that of lasting mistakes, so
+/// only the sentence tells.
+const PASSING: [&str; 2] = [
+    // A queue policy takes up to a minute.
+    // https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html
+    "Unable to validate the following destination configurations",
+    // Versioning that was enabled just now.
+    "Versioning must be 'Enabled' on the bucket",
+];
+
+fn passing(mut failure: Failure) -> Failure {
+    if PASSING.iter().any(|sentence| failure.detail.contains(sentence)) {
+        failure.kind = FailureKind::Retry;
+    }
+    failure
+}
+
+impl BucketConfiguration for S3BucketConfiguration {
+    type Rule = SdkRule;
+
+    async fn versioning(&self) -> Result<Versioning, Failure> {
+        let answer = self
+            .reading
+            .get_bucket_versioning()
+            .bucket(self.bucket.as_str())
+            .expected_bucket_owner(self.account.as_str())
+            .send()
+            .await
+            .map_err(|error| self.failure("s3:GetBucketVersioning", &error))?;
+        Ok(match answer.status() {
+            Some(BucketVersioningStatus::Enabled) => Versioning::Enabled,
+            Some(_) => Versioning::Suspended,
+            None => Versioning::Off,
+        })
+    }
+
+    async fn enable_versioning(&self) -> Result<(), Failure> {
+        let enabled = VersioningConfiguration::builder()
+            .status(BucketVersioningStatus::Enabled)
+            .build();
+        self.writing
+            .put_bucket_versioning()
+            .bucket(self.bucket.as_str())
+            .expected_bucket_owner(self.account.as_str())
+            .versioning_configuration(enabled)
+            .send()
+            .await
+            .map_err(|error| self.failure("s3:PutBucketVersioning", &error))?;
+        Ok(())
+    }
+
+    async fn notification(&self) -> Result<NotificationConfiguration, Failure> {
+        let answer = self
+            .reading
+            .get_bucket_notification_configuration()
+            .bucket(self.bucket.as_str())
+            .expected_bucket_owner(self.account.as_str())
+            .send()
+            .await
+            .map_err(|error| self.failure("s3:GetBucketNotification", &error))?;
+        Ok(notification::from_sdk(&answer))
+    }
+
+    async fn put_notification(&self, configuration: &NotificationConfiguration) -> Result<(), Failure> {
+        const ACTION: &str = "s3:PutBucketNotification";
+        let configuration = notification::to_sdk(configuration).map_err(|error| self.defect(ACTION, &error))?;
+        self.writing
+            .put_bucket_notification_configuration()
+            .bucket(self.bucket.as_str())
+            .expected_bucket_owner(self.account.as_str())
+            .notification_configuration(configuration)
+            .send()
+            .await
+            .map_err(|error| self.failure(ACTION, &error))?;
+        Ok(())
+    }
+
+    async fn replication(&self) -> Result<Option<ReplicationConfiguration<SdkRule>>, Failure> {
+        let answer = self
+            .reading
+            .get_bucket_replication()
+            .bucket(self.bucket.as_str())
+            .expected_bucket_owner(self.account.as_str())
+            .send()
+            .await;
+        match answer {
+            Ok(answer) => Ok(answer.replication_configuration().map(replication_rule::from_sdk)),
+            Err(error) => {
+                let code = error.as_service_error().and_then(ProvideErrorMetadata::code);
+                if code == Some("ReplicationConfigurationNotFoundError") {
+                    return Ok(None);
+                }
+                Err(self.failure("s3:GetReplicationConfiguration", &error))
+            }
+        }
+    }
+
+    async fn put_replication(&self, configuration: Option<&ReplicationConfiguration<SdkRule>>) -> Result<(), Failure> {
+        // S3 asks for the same action to remove a configuration.
+        // https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteBucketReplication.html
+        let Some(configuration) = configuration else {
+            self.writing
+                .delete_bucket_replication()
+                .bucket(self.bucket.as_str())
+                .expected_bucket_owner(self.account.as_str())
+                .send()
+                .await
+                .map_err(|error| self.failure("s3:PutReplicationConfiguration", &error))?;
+            return Ok(());
+        };
+        const ACTION: &str = "s3:PutReplicationConfiguration and iam:PassRole on the replication role";
+        let configuration = replication_rule::to_sdk(configuration).map_err(|error| self.defect(ACTION, &error))?;
+        self.writing
+            .put_bucket_replication()
+            .bucket(self.bucket.as_str())
+            .expected_bucket_owner(self.account.as_str())
+            .replication_configuration(configuration)
+            .send()
+            .await
+            .map_err(|error| self.failure(ACTION, &error))?;
+        Ok(())
+    }
+
+    fn compose(&self, id: &str, priority: i32, terms: &ReplicationTerms) -> SdkRule {
+        SdkRule::composed(id, priority, terms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(detail: &str) -> Failure {
+        Failure {
+            kind: FailureKind::Permanent,
+            code: "InvalidArgument".to_owned(),
+            action: "s3:PutBucketNotification".to_owned(),
+            resource: "arn:aws:s3:::source".to_owned(),
+            detail: detail.to_owned(),
+        }
+    }
+
+    #[test]
+    fn only_refusals_that_pass_are_worth_another_attempt() {
+        let kind = |detail: &str| passing(failure(detail)).kind;
+        assert_eq!(
+            kind("Unable to validate the following destination configurations"),
+            FailureKind::Retry
+        );
+        assert_eq!(
+            kind("Versioning must be 'Enabled' on the bucket to apply a replication configuration"),
+            FailureKind::Retry
+        );
+        assert_eq!(kind("Configurations overlap"), FailureKind::Permanent);
+        assert_eq!(
+            kind("Destination bucket must have versioning enabled."),
+            FailureKind::Permanent
+        );
+    }
+}

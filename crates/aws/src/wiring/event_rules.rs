@@ -1,0 +1,60 @@
+//! The rules of the default event bus.
+
+use aws_sdk_eventbridge::Client;
+use s3ferry_core::failure::Failure;
+use s3ferry_core::names::{BucketName, Region};
+use s3ferry_core::wiring::listens_to_bucket;
+use s3ferry_engine::wiring::EventRules;
+
+use crate::classify::{Attempted, ErrorAnswer};
+
+/// The rules of the default event bus of one region: S3 sends a bucket's events nowhere else.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/EventBridge.html>
+#[derive(Debug, Clone)]
+pub struct DefaultBusRules {
+    client: Client,
+    region: Region,
+}
+
+impl DefaultBusRules {
+    /// Takes the client of a region.
+    #[must_use]
+    pub fn new(client: Client, region: Region) -> Self {
+        Self { client, region }
+    }
+}
+
+impl EventRules for DefaultBusRules {
+    /// A rule that is disabled counts as listening: whoever enables it again expects events.
+    async fn others_listening(&self, bucket: &BucketName, except: &[String]) -> Result<Vec<String>, Failure> {
+        let mut listening = Vec::new();
+        let mut next_token = None;
+        loop {
+            let page = self
+                .client
+                .list_rules()
+                .set_next_token(next_token)
+                .send()
+                .await
+                .map_err(|error| {
+                    ErrorAnswer::of(&error).into_failure(&Attempted {
+                        action: "events:ListRules",
+                        resource: format!("the default event bus of {}", self.region),
+                        when_denied: "the role needs events:ListRules".to_owned(),
+                    })
+                })?;
+            let others = page.rules().iter().filter_map(|rule| {
+                let name = rule.name().unwrap_or_default();
+                // A rule without a pattern runs on a schedule.
+                let listens = listens_to_bucket(rule.event_pattern()?, bucket.as_str());
+                (listens && !except.iter().any(|ours| ours == name)).then(|| name.to_owned())
+            });
+            listening.extend(others);
+            next_token = page.next_token().map(str::to_owned);
+            if next_token.is_none() {
+                return Ok(listening);
+            }
+        }
+    }
+}

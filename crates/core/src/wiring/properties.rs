@@ -1,0 +1,303 @@
+//! The properties of the custom resource, checked all at once.
+
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+use crate::names::{AccountId, BucketName, NameError, ObjectKey, Region};
+
+/// Says who copies what is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// The replicator function.
+    Lambda,
+    /// S3's own replication; the replicator repairs what it could not do.
+    Crr,
+    /// Both.
+    Both,
+}
+
+/// Says how events reach the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventSource {
+    /// S3 sends them to the queue itself.
+    Queue,
+    /// S3 sends them to `EventBridge`, where a rule sends them on.
+    EventBridge,
+}
+
+/// Says what is wrong with one property.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PropertyProblem {
+    /// The property's name.
+    pub name: &'static str,
+    /// What was given; nothing when the property is missing.
+    pub value: Option<String>,
+    /// What is allowed.
+    pub allowed: String,
+}
+
+impl fmt::Display for PropertyProblem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, value, allowed } = self;
+        match value {
+            None => write!(formatter, "{name} is missing, expected: {allowed}"),
+            Some(value) => write!(formatter, "{name} is `{value}`, expected: {allowed}"),
+        }
+    }
+}
+
+/// Lists everything that is wrong with the properties.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the properties of the bucket wiring are not valid: {}", listed(.0))]
+pub struct InvalidProperties(pub Vec<PropertyProblem>);
+
+fn listed(problems: &[PropertyProblem]) -> String {
+    let listed: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    listed.join("; ")
+}
+
+/// What a stack says about its source bucket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WiringProperties {
+    /// The bucket to wire (`SourceBucketName`).
+    pub source: BucketName,
+    /// The bucket that objects are copied to (`DestinationBucketName`).
+    pub destination: BucketName,
+    /// Its region (`DestinationRegion`).
+    pub destination_region: Region,
+    /// Where backups go (`StateBucketName`).
+    pub state: BucketName,
+    /// The account that must own the source bucket (`AccountId`).
+    pub account: AccountId,
+    /// Who copies (`Engine`).
+    pub engine: Engine,
+    /// How events reach the queue (`EventSource`).
+    pub event_source: EventSource,
+    /// The queue (`QueueArn`).
+    pub queue_arn: String,
+    /// Our rule on the default event bus (`EventRuleName`).
+    pub event_rule: Option<String>,
+    /// Whether deletes are carried over (`PropagateDeletes`).
+    pub propagate_deletes: bool,
+    /// What keys must begin with (`KeyPrefix`).
+    pub key_prefix: String,
+    /// Whether versioning may be switched on (`EnableVersioning`).
+    pub enable_versioning: bool,
+    /// The role that S3 replicates as (`ReplicationRoleArn`).
+    pub replication_role_arn: Option<String>,
+    /// The key that replicas are encrypted with (`DestinationKmsKeyArn`).
+    pub destination_kms_key_arn: Option<String>,
+}
+
+impl WiringProperties {
+    /// Reads the properties and checks them, each and together.
+    pub fn parse(properties: &Map<String, Value>) -> Result<Self, InvalidProperties> {
+        let mut reader = Reader {
+            properties,
+            problems: Vec::new(),
+        };
+        let parsed = Self::read(&mut reader);
+        match parsed {
+            Some(parsed) if reader.problems.is_empty() => Ok(parsed),
+            _ => Err(InvalidProperties(reader.problems)),
+        }
+    }
+
+    /// Reads every property before it gives up, so that every problem is noted.
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let source = reader.bucket("SourceBucketName");
+        let destination = reader.bucket("DestinationBucketName");
+        let destination_region = reader.name("DestinationRegion", "an AWS region such as eu-central-1", Region::new);
+        let state = reader.bucket("StateBucketName");
+        let account = reader.name("AccountId", "twelve digits", AccountId::new);
+        let engine = reader.choice("Engine", ENGINES);
+        let event_source = reader.choice("EventSource", EVENT_SOURCES);
+        let queue_arn = reader.arn("QueueArn", "sqs");
+        let event_rule = reader.optional("EventRuleName");
+        let propagate_deletes = reader.choice("PropagateDeletes", BOOLEANS);
+        let key_prefix = reader.key_prefix("KeyPrefix");
+        let enable_versioning = reader.choice("EnableVersioning", BOOLEANS);
+        let replication_role_arn = reader.optional_arn("ReplicationRoleArn", "iam");
+        let destination_kms_key_arn = reader.optional_arn("DestinationKmsKeyArn", "kms");
+        reader.distinct("DestinationBucketName", "SourceBucketName");
+        reader.distinct("StateBucketName", "SourceBucketName");
+        reader.distinct("StateBucketName", "DestinationBucketName");
+        if engine.is_some_and(Engine::replicates) && replication_role_arn.is_none() {
+            reader.needed("ReplicationRoleArn", "the ARN of a role, for Engine is crr or both");
+        }
+        let bridged = engine.is_some_and(Engine::copies) && event_source == Some(EventSource::EventBridge);
+        if bridged && event_rule.is_none() {
+            reader.needed("EventRuleName", "the name of our rule, for EventSource is eventbridge");
+        }
+        Some(Self {
+            source: source?,
+            destination: destination?,
+            destination_region: destination_region?,
+            state: state?,
+            account: account?,
+            engine: engine?,
+            event_source: event_source?,
+            queue_arn: queue_arn?,
+            event_rule,
+            propagate_deletes: propagate_deletes?,
+            key_prefix,
+            enable_versioning: enable_versioning?,
+            replication_role_arn,
+            destination_kms_key_arn,
+        })
+    }
+}
+
+/// What must be known to take our entries out again; read leniently, because a removal must not fail on what it does
+/// not need.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemovalProperties {
+    /// The bucket that may be wired.
+    pub source: BucketName,
+    /// The account that must own it.
+    pub account: AccountId,
+    /// Where backups are.
+    pub state: Option<BucketName>,
+    /// Our rule on the default event bus.
+    pub event_rule: Option<String>,
+    /// The role that goes away with the stack.
+    pub replication_role_arn: Option<String>,
+}
+
+impl RemovalProperties {
+    /// Reads what is needed. `None` means that these properties never named a bucket that could have been wired: they
+    /// are checked before anything is written.
+    #[must_use]
+    pub fn parse(properties: &Map<String, Value>) -> Option<Self> {
+        let given = |name: &str| given(properties, name).filter(|value| !value.is_empty());
+        Some(Self {
+            source: BucketName::new(given("SourceBucketName")?).ok()?,
+            account: AccountId::new(given("AccountId")?).ok()?,
+            state: given("StateBucketName").and_then(|name| BucketName::new(name).ok()),
+            event_rule: given("EventRuleName").map(|name| rule_name(&name)),
+            replication_role_arn: given("ReplicationRoleArn"),
+        })
+    }
+}
+
+impl From<&WiringProperties> for RemovalProperties {
+    fn from(properties: &WiringProperties) -> Self {
+        Self {
+            source: properties.source.clone(),
+            account: properties.account.clone(),
+            state: Some(properties.state.clone()),
+            event_rule: properties.event_rule.clone(),
+            replication_role_arn: properties.replication_role_arn.clone(),
+        }
+    }
+}
+
+type Choices<T> = &'static [(&'static str, T)];
+
+const ENGINES: Choices<Engine> = &[("lambda", Engine::Lambda), ("crr", Engine::Crr), ("both", Engine::Both)];
+const EVENT_SOURCES: Choices<EventSource> = &[("queue", EventSource::Queue), ("eventbridge", EventSource::EventBridge)];
+const BOOLEANS: Choices<bool> = &[("true", true), ("false", false)];
+
+/// `CloudFormation` sends texts; other tools send what the template says.
+fn given(properties: &Map<String, Value>, name: &str) -> Option<String> {
+    match properties.get(name)? {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()),
+        other => Some(other.to_string()),
+    }
+}
+
+/// A rule is referred to as `bus|name` when it is on a bus of its own.
+fn rule_name(reference: &str) -> String {
+    reference.rsplit('|').next().unwrap_or_default().to_owned()
+}
+
+struct Reader<'a> {
+    properties: &'a Map<String, Value>,
+    problems: Vec<PropertyProblem>,
+}
+
+impl Reader<'_> {
+    fn needed(&mut self, name: &'static str, allowed: impl Into<String>) {
+        self.problems.push(PropertyProblem {
+            name,
+            value: given(self.properties, name),
+            allowed: allowed.into(),
+        });
+    }
+
+    fn name<T>(
+        &mut self,
+        name: &'static str,
+        allowed: &str,
+        check: impl Fn(String) -> Result<T, NameError>,
+    ) -> Option<T> {
+        let checked = given(self.properties, name).and_then(|value| check(value).ok());
+        if checked.is_none() {
+            self.needed(name, allowed);
+        }
+        checked
+    }
+
+    fn bucket(&mut self, name: &'static str) -> Option<BucketName> {
+        self.name(name, "the name of a bucket (not its ARN)", BucketName::new)
+    }
+
+    fn choice<T: Copy>(&mut self, name: &'static str, choices: Choices<T>) -> Option<T> {
+        let value = given(self.properties, name);
+        let chosen = choices.iter().find(|choice| value.as_deref() == Some(choice.0));
+        if chosen.is_none() {
+            let names: Vec<&str> = choices.iter().map(|choice| choice.0).collect();
+            self.needed(name, names.join(" or "));
+        }
+        chosen.map(|choice| choice.1)
+    }
+
+    fn optional(&self, name: &str) -> Option<String> {
+        let value = given(self.properties, name).filter(|value| !value.is_empty())?;
+        Some(rule_name(&value))
+    }
+
+    fn arn(&mut self, name: &'static str, service: &str) -> Option<String> {
+        let value = given(self.properties, name).filter(|value| is_arn_of(value, service));
+        if value.is_none() {
+            self.needed(name, format!("an ARN as in arn:aws:{service}:..."));
+        }
+        value
+    }
+
+    fn optional_arn(&mut self, name: &'static str, service: &str) -> Option<String> {
+        let value = given(self.properties, name).filter(|value| !value.is_empty())?;
+        if !is_arn_of(&value, service) {
+            self.needed(name, format!("empty, or an ARN as in arn:aws:{service}:..."));
+        }
+        Some(value)
+    }
+
+    fn key_prefix(&mut self, name: &'static str) -> String {
+        let value = given(self.properties, name).unwrap_or_default();
+        if value.len() > ObjectKey::LIMIT_BYTES {
+            self.needed(name, format!("empty, or at most {} bytes", ObjectKey::LIMIT_BYTES));
+        }
+        value
+    }
+
+    fn distinct(&mut self, name: &'static str, other: &str) {
+        let value = given(self.properties, name);
+        if value.is_some() && value == given(self.properties, other) {
+            self.needed(name, format!("another bucket than {other}"));
+        }
+    }
+}
+
+fn is_arn_of(value: &str, service: &str) -> bool {
+    let mut parts = value.splitn(6, ':');
+    parts.next() == Some("arn")
+        && parts.next().is_some_and(|partition| partition.starts_with("aws"))
+        && parts.next() == Some(service)
+        && parts.nth(2).is_some_and(|resource| !resource.is_empty())
+}
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -1,0 +1,148 @@
+use serde_json::json;
+
+use super::*;
+
+/// Valid properties with some replaced.
+pub(in crate::wiring) fn with(changes: &[(&str, &str)]) -> Map<String, Value> {
+    let mut properties = json!({
+        "ServiceToken": "arn:aws:lambda:us-east-1:123456789012:function:wiring",
+        "SourceBucketName": "source",
+        "DestinationBucketName": "destination",
+        "DestinationRegion": "eu-central-1",
+        "StateBucketName": "state",
+        "AccountId": "123456789012",
+        "Engine": "lambda",
+        "EventSource": "queue",
+        "QueueArn": "arn:aws:sqs:us-east-1:123456789012:queue",
+        "EventRuleName": "rule",
+        "PropagateDeletes": "false",
+        "KeyPrefix": "",
+        "EnableVersioning": "false",
+        "ReplicationRoleArn": "arn:aws:iam::123456789012:role/replication",
+        "DestinationKmsKeyArn": "",
+    });
+    let fields = properties.as_object_mut().unwrap();
+    for (name, value) in changes {
+        fields.insert((*name).to_owned(), json!(value));
+    }
+    fields.clone()
+}
+
+pub(in crate::wiring) fn parsed(properties: &Map<String, Value>) -> WiringProperties {
+    WiringProperties::parse(properties).unwrap()
+}
+
+#[track_caller]
+fn check_problem(changes: &[(&str, &str)], message: &str) {
+    let error = WiringProperties::parse(&with(changes)).unwrap_err();
+    let problems: Vec<String> = error.0.iter().map(ToString::to_string).collect();
+    assert_eq!(problems, [message], "{changes:?}");
+}
+
+#[test]
+fn valid_properties_are_taken() {
+    let properties = parsed(&with(&[("EventRuleName", "bus|rule"), ("Engine", "both")]));
+    assert_eq!(properties.engine, Engine::Both);
+    assert_eq!(properties.event_rule.as_deref(), Some("rule"));
+    assert_eq!(properties.destination_kms_key_arn, None);
+}
+
+#[test]
+fn each_wrong_value_is_named_with_what_is_allowed() {
+    check_problem(
+        &[("Engine", "Lambda")],
+        "Engine is `Lambda`, expected: lambda or crr or both",
+    );
+    check_problem(
+        &[("EventSource", "sns")],
+        "EventSource is `sns`, expected: queue or eventbridge",
+    );
+    check_problem(
+        &[("PropagateDeletes", "yes")],
+        "PropagateDeletes is `yes`, expected: true or false",
+    );
+    check_problem(
+        &[("SourceBucketName", "arn:aws:s3:::source")],
+        "SourceBucketName is `arn:aws:s3:::source`, expected: the name of a bucket (not its ARN)",
+    );
+    check_problem(
+        &[("QueueArn", "https://sqs.us-east-1.amazonaws.com/1/q")],
+        "QueueArn is `https://sqs.us-east-1.amazonaws.com/1/q`, expected: an ARN as in arn:aws:sqs:...",
+    );
+    check_problem(&[("AccountId", "1234")], "AccountId is `1234`, expected: twelve digits");
+    check_problem(
+        &[("DestinationKmsKeyArn", "alias/key")],
+        "DestinationKmsKeyArn is `alias/key`, expected: empty, or an ARN as in arn:aws:kms:...",
+    );
+}
+
+#[test]
+fn properties_that_need_each_other_are_checked_together() {
+    check_problem(
+        &[("Engine", "crr"), ("ReplicationRoleArn", "")],
+        "ReplicationRoleArn is ``, expected: the ARN of a role, for Engine is crr or both",
+    );
+    check_problem(
+        &[("EventSource", "eventbridge"), ("EventRuleName", "")],
+        "EventRuleName is ``, expected: the name of our rule, for EventSource is eventbridge",
+    );
+    check_problem(
+        &[("DestinationBucketName", "source")],
+        "DestinationBucketName is `source`, expected: another bucket than SourceBucketName",
+    );
+    check_problem(
+        &[("StateBucketName", "destination")],
+        "StateBucketName is `destination`, expected: another bucket than DestinationBucketName",
+    );
+}
+
+#[test]
+fn all_problems_are_reported_at_once() {
+    let error = WiringProperties::parse(&Map::new()).unwrap_err();
+    let names: Vec<&str> = error.0.iter().map(|problem| problem.name).collect();
+    assert_eq!(
+        names,
+        [
+            "SourceBucketName",
+            "DestinationBucketName",
+            "DestinationRegion",
+            "StateBucketName",
+            "AccountId",
+            "Engine",
+            "EventSource",
+            "QueueArn",
+            "PropagateDeletes",
+            "EnableVersioning",
+        ]
+    );
+    assert!(
+        error
+            .to_string()
+            .contains("Engine is missing, expected: lambda or crr or both")
+    );
+    let prefix = "x".repeat(1025);
+    check_problem(
+        &[("KeyPrefix", &prefix)],
+        &format!("KeyPrefix is `{prefix}`, expected: empty, or at most 1024 bytes"),
+    );
+}
+
+#[test]
+fn booleans_of_json_are_taken_and_structures_are_not() {
+    let mut properties = with(&[]);
+    properties.insert("EnableVersioning".to_owned(), json!(true));
+    assert!(parsed(&properties).enable_versioning);
+    properties.insert("Engine".to_owned(), json!(["lambda"]));
+    assert!(WiringProperties::parse(&properties).is_err());
+}
+
+#[test]
+fn removal_needs_little() {
+    let removal = RemovalProperties::parse(&with(&[("Engine", "no such"), ("KeyPrefix", "")])).unwrap();
+    assert_eq!(removal, RemovalProperties::from(&parsed(&with(&[]))));
+    assert_eq!(RemovalProperties::parse(&Map::new()), None);
+    assert_eq!(RemovalProperties::parse(&with(&[("SourceBucketName", "a/b")])), None);
+    assert_eq!(RemovalProperties::parse(&with(&[("AccountId", "x")])), None);
+    let removal = RemovalProperties::parse(&with(&[("StateBucketName", "")])).unwrap();
+    assert_eq!(removal.state, None);
+}

@@ -1,0 +1,331 @@
+//! Brings one bucket to what is wanted, in turns that each start from what is there.
+
+use std::time::Duration;
+
+use s3ferry_core::failure::{Failure, FailureKind};
+use s3ferry_core::names::BucketName;
+use s3ferry_core::wiring::{Desired, InvalidProperties, OwnerId, Refusal, Versioning};
+
+use super::plan::{Change, Switch, plan};
+use super::ports::{BucketConfiguration, EventRules, Pause, WiringBackup, WiringPorts};
+use super::snapshot::{EVENT_BRIDGE, ORIGINAL, Snapshot, role_in, switched_on_note, was_switched_on};
+
+/// How often a bucket is read afresh before the work is given up: three writes, and others that write meanwhile.
+const TURNS: usize = 20;
+
+/// How often a change is looked for before its write counts as overwritten.
+const LOOKS: usize = 30;
+
+/// How often in a row a change must be seen: one answer alone may come from the only place that has it yet.
+const SIGHTINGS: usize = 2;
+
+/// The time between two looks.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
+
+/// The time after a failure that passes, such as a queue policy that S3 does not know of yet.
+const AFTER_FAILURE: Duration = Duration::from_secs(5);
+
+/// Says why a bucket is not wired as it was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum WiringError {
+    /// The properties are not valid.
+    #[error(transparent)]
+    Invalid(#[from] InvalidProperties),
+    /// `CloudFormation` asked for something unknown.
+    #[error("the request type `{0}` is not known, expected: Create or Update or Delete")]
+    UnknownRequest(String),
+    /// It must not be done.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// It could not be done.
+    #[error(transparent)]
+    Failed(#[from] Failure),
+    /// Somebody else kept writing.
+    #[error(
+        "the configuration of bucket {bucket} was still changing after {turns} attempts: something else writes it at \
+         the same time; try again when it does not"
+    )]
+    Unsettled {
+        /// The bucket.
+        bucket: BucketName,
+        /// How often it was read afresh.
+        turns: usize,
+    },
+}
+
+/// What a bucket has in the end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Wired {
+    /// Whether it keeps versions, where that was asked.
+    pub(super) versioning: Option<Versioning>,
+    /// Whether that was switched on just now: for 15 minutes existing keys may answer 404.
+    ///
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/manage-versioning-examples.html>
+    pub(super) versioning_enabled_now: bool,
+    /// The Id of our entry, when S3 sends events to our queue.
+    pub(super) notification_id: Option<String>,
+    /// Whether S3 sends events to `EventBridge`.
+    pub(super) event_bridge: bool,
+    /// The Id of our replication rule, when there is one.
+    pub(super) replication_rule_id: Option<String>,
+}
+
+/// One bucket and what is wanted of it.
+#[derive(Debug)]
+pub(super) struct Job<'a, P: WiringPorts> {
+    pub(super) ports: &'a P,
+    pub(super) name: &'a BucketName,
+    pub(super) bucket: P::Bucket,
+    /// Without one nothing is kept; only a removal goes without.
+    pub(super) backup: Option<P::Backup>,
+    pub(super) owner: &'a OwnerId,
+    /// Names the backup of this change.
+    pub(super) request_id: &'a str,
+    pub(super) desired: Desired,
+    /// Whether everything is to go, which does not fail for want of a place for backups.
+    pub(super) removal: bool,
+    /// Our own rules on the event bus.
+    pub(super) own_event_rules: Vec<String>,
+    /// The replication role that goes away with this change.
+    pub(super) leaving_role: Option<String>,
+}
+
+/// How a turn ended.
+enum Turn<R> {
+    /// There was nothing left to write.
+    Settled(Snapshot<R>),
+    /// A write is seen by everybody.
+    Wrote { versioning: bool },
+    /// Somebody else wrote.
+    Moved,
+}
+
+/// Brings the bucket to what is wanted; nothing is written where nothing differs.
+pub(super) async fn converge<P: WiringPorts>(job: &Job<'_, P>) -> Result<Wired, WiringError> {
+    let mut versioning_enabled_now = false;
+    let mut last_failure = None;
+    for _ in 0..TURNS {
+        match job.turn().await {
+            Ok(Turn::Settled(seen)) => return Ok(job.wired(&seen, versioning_enabled_now)),
+            Ok(Turn::Wrote { versioning }) => versioning_enabled_now |= versioning,
+            Ok(Turn::Moved) => {
+                tracing::warn!(s3.bucket = %job.name, "the bucket's configuration changed meanwhile; starting over");
+                job.ports.time().pause(BETWEEN_LOOKS).await;
+            }
+            Err(WiringError::Failed(failure)) if failure.kind == FailureKind::Retry => {
+                tracing::warn!(s3.bucket = %job.name, %failure, "trying again");
+                last_failure = Some(failure);
+                job.ports.time().pause(AFTER_FAILURE).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let unsettled = WiringError::Unsettled {
+        bucket: job.name.clone(),
+        turns: TURNS,
+    };
+    Err(last_failure.map_or(unsettled, WiringError::Failed))
+}
+
+type RuleOf<P> = <<P as WiringPorts>::Bucket as BucketConfiguration>::Rule;
+
+impl<P: WiringPorts> Job<'_, P> {
+    async fn turn(&self) -> Result<Turn<RuleOf<P>>, WiringError> {
+        let seen = self.read().await?;
+        let switch = self.switch(&seen).await?;
+        self.refuse_to_orphan_rules(&seen).await?;
+        let compose = |id: &str, priority, terms: &_| self.bucket.compose(id, priority, terms);
+        let changes = plan(&seen, self.owner, &self.desired, switch, compose)?;
+        let Some(change) = changes.into_iter().next() else {
+            return Ok(Turn::Settled(seen));
+        };
+        self.back_up(&seen, &change).await?;
+        if self.read().await? != seen {
+            return Ok(Turn::Moved);
+        }
+        self.write(&change).await?;
+        if !self.appears(&change).await? {
+            return Ok(Turn::Moved);
+        }
+        self.note_switched_off(&seen, &change).await?;
+        let versioning = change == Change::EnableVersioning;
+        Ok(Turn::Wrote { versioning })
+    }
+
+    async fn read(&self) -> Result<Snapshot<RuleOf<P>>, Failure> {
+        let versioning = if self.desired.enable_versioning || self.desired.replication.is_some() {
+            Some(self.bucket.versioning().await?)
+        } else {
+            None
+        };
+        Ok(Snapshot {
+            versioning,
+            notification: self.bucket.notification().await?,
+            replication: self.bucket.replication().await?,
+        })
+    }
+
+    /// Decides about the switch: it goes off only where this owner switched it on and nobody else listens.
+    async fn switch(&self, seen: &Snapshot<RuleOf<P>>) -> Result<Switch, Failure> {
+        if self.desired.event_bridge {
+            return Ok(Switch::On);
+        }
+        if !seen.notification.event_bridge {
+            return Ok(Switch::AsItIs);
+        }
+        let note = self.load(EVENT_BRIDGE).await?;
+        if !note.is_some_and(|note| was_switched_on(&note)) {
+            return Ok(Switch::AsItIs);
+        }
+        let listening = self
+            .ports
+            .rules()
+            .others_listening(self.name, &self.own_event_rules)
+            .await?;
+        if listening.is_empty() {
+            return Ok(Switch::Off);
+        }
+        tracing::info!(s3.bucket = %self.name, rules = ?listening, "EventBridge stays on: other rules listen");
+        Ok(Switch::AsItIs)
+    }
+
+    /// Foreign rules that work as a role of this stack would stop working without anybody noticing.
+    async fn refuse_to_orphan_rules(&self, seen: &Snapshot<RuleOf<P>>) -> Result<(), WiringError> {
+        let (Some(role), Some(replication)) = (&self.leaving_role, &seen.replication) else {
+            return Ok(());
+        };
+        let rules = replication.foreign_names(self.owner);
+        if replication.role != *role || rules.is_empty() {
+            return Ok(());
+        }
+        let original = self.load(ORIGINAL).await?;
+        let never_wrote = original.is_none() && replication.own(self.owner).is_none();
+        // A role that was the bucket's before us belongs to somebody else and stays.
+        if never_wrote || original.and_then(|original| role_in(&original)).as_ref() == Some(role) {
+            return Ok(());
+        }
+        let role = role.clone();
+        Err(Refusal::RoleStillUsed { role, rules }.into())
+    }
+
+    async fn write(&self, change: &Change<RuleOf<P>>) -> Result<(), Failure> {
+        match change {
+            Change::EnableVersioning => self.bucket.enable_versioning().await,
+            Change::Notification(configuration) => self.bucket.put_notification(configuration).await,
+            Change::Replication(configuration) => self.bucket.put_replication(configuration.as_ref()).await,
+        }
+    }
+
+    /// Waits until the bucket answers with our part of the change. What others wrote meanwhile does not matter here.
+    async fn appears(&self, change: &Change<RuleOf<P>>) -> Result<bool, Failure> {
+        let mut sightings = 0;
+        for _ in 0..LOOKS {
+            sightings = if self.is_seen(change).await? { sightings + 1 } else { 0 };
+            if sightings == SIGHTINGS {
+                return Ok(true);
+            }
+            self.ports.time().pause(BETWEEN_LOOKS).await;
+        }
+        Ok(false)
+    }
+
+    async fn is_seen(&self, change: &Change<RuleOf<P>>) -> Result<bool, Failure> {
+        match change {
+            Change::EnableVersioning => Ok(self.bucket.versioning().await? == Versioning::Enabled),
+            Change::Notification(wanted) => {
+                let seen = self.bucket.notification().await?;
+                let same_entry = match (seen.own(self.owner), wanted.own(self.owner)) {
+                    (None, None) => true,
+                    (Some(seen), Some(wanted)) => seen.means_the_same(wanted),
+                    _ => false,
+                };
+                Ok(same_entry && seen.event_bridge == wanted.event_bridge)
+            }
+            Change::Replication(wanted) => {
+                let seen = self.bucket.replication().await?;
+                let own = |configuration: &Option<_>| {
+                    let configuration: &s3ferry_core::wiring::ReplicationConfiguration<_> = configuration.as_ref()?;
+                    configuration.own(self.owner).map(|rule| rule.terms.clone())
+                };
+                Ok(own(&seen) == own(wanted))
+            }
+        }
+    }
+
+    fn wired(&self, seen: &Snapshot<RuleOf<P>>, versioning_enabled_now: bool) -> Wired {
+        let replication = seen.replication.as_ref();
+        Wired {
+            versioning: seen.versioning,
+            versioning_enabled_now,
+            notification_id: seen.notification.own(self.owner).and_then(|entry| entry.id.clone()),
+            event_bridge: seen.notification.event_bridge,
+            replication_rule_id: replication
+                .and_then(|configuration| configuration.own(self.owner))
+                .and_then(|rule| rule.id.clone()),
+        }
+    }
+}
+
+/// What is kept of a change, so that it can be taken back.
+impl<P: WiringPorts> Job<'_, P> {
+    async fn back_up(&self, seen: &Snapshot<RuleOf<P>>, change: &Change<RuleOf<P>>) -> Result<(), Failure> {
+        let Some(backup) = &self.backup else {
+            return Ok(());
+        };
+        let text = seen.document().to_string();
+        let saved = async {
+            backup.save_once(ORIGINAL, &text).await?;
+            backup.save(&format!("{}.json", self.request_id), &text).await?;
+            if switches(seen, change) == Some(true) {
+                backup.save(EVENT_BRIDGE, &switched_on_note(true)).await?;
+            }
+            Ok(())
+        };
+        self.tolerate(saved.await)
+    }
+
+    async fn note_switched_off(&self, seen: &Snapshot<RuleOf<P>>, change: &Change<RuleOf<P>>) -> Result<(), Failure> {
+        match &self.backup {
+            Some(backup) if switches(seen, change) == Some(false) => {
+                self.tolerate(backup.save(EVENT_BRIDGE, &switched_on_note(false)).await)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn load(&self, name: &str) -> Result<Option<String>, Failure> {
+        let Some(backup) = &self.backup else {
+            return Ok(None);
+        };
+        match backup.load(name).await {
+            Err(failure) if self.removal && bucket_is_missing(&failure) => Ok(None),
+            loaded => loaded,
+        }
+    }
+
+    /// A removal takes out our own entries, for which no backup is needed; the bucket for it may be gone already.
+    fn tolerate(&self, saved: Result<(), Failure>) -> Result<(), Failure> {
+        match saved {
+            Err(failure) if self.removal && bucket_is_missing(&failure) => {
+                tracing::warn!(%failure, "removing the wiring without a backup");
+                Ok(())
+            }
+            saved => saved,
+        }
+    }
+}
+
+/// Returns the switch's new position if the change moves it.
+fn switches<R>(seen: &Snapshot<R>, change: &Change<R>) -> Option<bool> {
+    match change {
+        Change::Notification(wanted) if wanted.event_bridge != seen.notification.event_bridge => {
+            Some(wanted.event_bridge)
+        }
+        _ => None,
+    }
+}
+
+/// Tells whether a failure says that the bucket is not there.
+pub(super) fn bucket_is_missing(failure: &Failure) -> bool {
+    failure.code == "NoSuchBucket"
+}

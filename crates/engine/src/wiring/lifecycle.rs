@@ -1,0 +1,165 @@
+//! One request of `CloudFormation`, from properties to answer.
+
+use s3ferry_core::custom_resource::{Request, RequestType, Response, physical_id};
+use s3ferry_core::wiring::{Desired, OwnerId, RemovalProperties, Versioning, WiringProperties};
+use serde_json::{Map, Value, json};
+
+use super::converge::{Job, Wired, WiringError, bucket_is_missing, converge};
+use super::ports::WiringPorts;
+
+/// Carries out a request and says how it ended. An answer is made in every case.
+pub async fn carry_out<P: WiringPorts>(ports: &P, request: &Request) -> Response {
+    let owner = request.owner();
+    match &request.request_type {
+        RequestType::Create | RequestType::Update => wire(ports, request, &owner).await,
+        RequestType::Delete => match removed(ports, request, &owner).await {
+            Ok(()) => Response::success(request, request.former_physical_id(), Map::new()),
+            Err(error) => failed(request, request.former_physical_id(), &error),
+        },
+        RequestType::Unknown(name) => {
+            let error = WiringError::UnknownRequest(name.clone());
+            failed(request, request.former_physical_id(), &error)
+        }
+    }
+}
+
+fn failed(request: &Request, physical_id: String, error: &WiringError) -> Response {
+    Response::failed(request, physical_id, &error.to_string())
+}
+
+async fn wire<P: WiringPorts>(ports: &P, request: &Request, owner: &OwnerId) -> Response {
+    let properties = match WiringProperties::parse(&request.properties) {
+        Ok(properties) => properties,
+        Err(error) => return failed(request, request.former_physical_id(), &error.into()),
+    };
+    let id = physical_id(&properties.source, owner);
+    let former = RemovalProperties::parse(&request.old_properties);
+    let left = former.as_ref().filter(|former| former.source != properties.source);
+    // After a failed move to another bucket the resource is still, or again, the one that it was.
+    let is_same_resource = request.physical_resource_id.as_ref().is_none_or(|former| *former == id);
+    let result = match converge(&wiring_job(ports, request, owner, &properties, former.as_ref())).await {
+        Ok(wired) => match left {
+            // No Delete comes for the bucket that a rolled-back move has touched.
+            Some(left) if is_same_resource => remove(ports, request, owner, left).await.map(|()| wired),
+            _ => Ok(wired),
+        },
+        Err(error) => Err(error),
+    };
+    match result {
+        Ok(wired) => Response::success(request, id, data(&wired)),
+        Err(error) if is_same_resource => failed(request, id, &error),
+        Err(error) => {
+            let reason = undone(ports, request, owner, &properties, &error).await;
+            Response::failed(request, request.former_physical_id(), &reason)
+        }
+    }
+}
+
+/// Takes out of a new bucket what a failed move has left there, and says how both went.
+async fn undone<P: WiringPorts>(
+    ports: &P,
+    request: &Request,
+    owner: &OwnerId,
+    properties: &WiringProperties,
+    error: &WiringError,
+) -> String {
+    match remove(ports, request, owner, &RemovalProperties::from(properties)).await {
+        Ok(()) => error.to_string(),
+        Err(undoing) => format!(
+            "{error}; and bucket {} could not be cleaned up: {undoing}",
+            properties.source
+        ),
+    }
+}
+
+async fn removed<P: WiringPorts>(ports: &P, request: &Request, owner: &OwnerId) -> Result<(), WiringError> {
+    let Some(properties) = RemovalProperties::parse(&request.properties) else {
+        tracing::info!("nothing to remove: the properties name no bucket that could have been wired");
+        return Ok(());
+    };
+    remove(ports, request, owner, &properties).await
+}
+
+/// Takes our entries out of a bucket; one that is gone has none.
+async fn remove<P: WiringPorts>(
+    ports: &P,
+    request: &Request,
+    owner: &OwnerId,
+    properties: &RemovalProperties,
+) -> Result<(), WiringError> {
+    let (source, account) = (&properties.source, &properties.account);
+    let state = properties.state.as_ref();
+    let job = Job {
+        ports,
+        name: source,
+        bucket: ports.bucket(source, account),
+        backup: state.map(|state| ports.backup(state, account, source, owner)),
+        owner,
+        request_id: &request.request_id,
+        desired: Desired::default(),
+        removal: true,
+        own_event_rules: properties.event_rule.iter().cloned().collect(),
+        leaving_role: properties.replication_role_arn.clone(),
+    };
+    match converge(&job).await {
+        Ok(_) => Ok(()),
+        Err(WiringError::Failed(failure)) if bucket_is_missing(&failure) => {
+            tracing::info!(s3.bucket = %source, "nothing to remove: the bucket is gone");
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn wiring_job<'a, P: WiringPorts>(
+    ports: &'a P,
+    request: &'a Request,
+    owner: &'a OwnerId,
+    properties: &'a WiringProperties,
+    former: Option<&RemovalProperties>,
+) -> Job<'a, P> {
+    let (source, account) = (&properties.source, &properties.account);
+    let former_event_rule = former.and_then(|former| former.event_rule.clone());
+    let role_before = former.and_then(|former| former.replication_role_arn.clone());
+    Job {
+        ports,
+        name: source,
+        bucket: ports.bucket(source, account),
+        backup: Some(ports.backup(&properties.state, account, source, owner)),
+        owner,
+        request_id: &request.request_id,
+        desired: Desired::new(properties),
+        removal: false,
+        own_event_rules: properties
+            .event_rule
+            .clone()
+            .into_iter()
+            .chain(former_event_rule)
+            .collect(),
+        leaving_role: role_before.filter(|role| properties.replication_role_arn.as_ref() != Some(role)),
+    }
+}
+
+/// What templates can read of the resource; each name is always there.
+fn data(wired: &Wired) -> Map<String, Value> {
+    let pairs = [
+        (
+            "NotificationId",
+            json!(wired.notification_id.as_deref().unwrap_or_default()),
+        ),
+        ("EventBridge", json!(wired.event_bridge.to_string())),
+        (
+            "ReplicationRuleId",
+            json!(wired.replication_rule_id.as_deref().unwrap_or_default()),
+        ),
+        (
+            "Versioning",
+            json!(wired.versioning.map(Versioning::as_str).unwrap_or_default()),
+        ),
+        ("VersioningEnabledNow", json!(wired.versioning_enabled_now.to_string())),
+    ];
+    pairs
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
+}

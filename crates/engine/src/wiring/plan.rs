@@ -1,0 +1,63 @@
+//! What has to be written to bring a bucket to what is wanted. No I/O here.
+
+use s3ferry_core::wiring::{
+    Desired, NotificationConfiguration, OwnerId, Refusal, ReplicationConfiguration, ReplicationTerms, Versioning,
+    notification, replication,
+};
+
+use super::snapshot::Snapshot;
+
+/// What is to happen to the switch that sends a bucket's events to `EventBridge`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Switch {
+    /// It is needed.
+    On,
+    /// It is not needed, and may be needed by somebody else.
+    AsItIs,
+    /// It was switched on by us, and nobody needs it.
+    Off,
+}
+
+/// One write.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Change<R> {
+    EnableVersioning,
+    Notification(NotificationConfiguration),
+    Replication(Option<ReplicationConfiguration<R>>),
+}
+
+/// Lists the writes that are needed, in their order, or says why none of them may be made.
+pub(super) fn plan<R: Clone + PartialEq>(
+    seen: &Snapshot<R>,
+    owner: &OwnerId,
+    desired: &Desired,
+    switch: Switch,
+    compose: impl Fn(&str, i32, &ReplicationTerms) -> R,
+) -> Result<Vec<Change<R>>, Refusal> {
+    let unversioned = seen.versioning.filter(|versioning| *versioning != Versioning::Enabled);
+    if let (Some(versioning), Some(_), false) = (unversioned, &desired.replication, desired.enable_versioning) {
+        return Err(Refusal::VersioningRequired { versioning });
+    }
+    let mut notification = notification::merge(&seen.notification, owner, desired)?;
+    match switch {
+        Switch::On => notification.event_bridge = true,
+        Switch::AsItIs => {}
+        Switch::Off => notification.event_bridge = false,
+    }
+    let current = seen.replication.as_ref();
+    let replication = match &desired.replication {
+        Some(wish) => Some(replication::merge(current, owner, wish, compose)?),
+        None => replication::remove_own(current, owner),
+    };
+    let mut changes = Vec::new();
+    if desired.enable_versioning && unversioned.is_some() {
+        changes.push(Change::EnableVersioning);
+    }
+    if notification != seen.notification {
+        changes.push(Change::Notification(notification));
+    }
+    if replication != seen.replication {
+        changes.push(Change::Replication(replication));
+    }
+    Ok(changes)
+}

@@ -1,0 +1,106 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use s3ferry_core::wiring::Entry;
+
+use super::fakes::{Account, Configuration};
+use super::{Stack, account, check_failed, check_success, foreign_entry, wired_by_others};
+
+fn another_entry(number: usize) -> Entry {
+    let mut entry = foreign_entry();
+    entry.id = Some(format!("late-{number}"));
+    entry.events = vec!["s3:ObjectAcl:Put".to_owned()];
+    entry
+}
+
+/// Lets somebody else write after the calls with these numbers among those named `call`.
+fn write_after(account: &Account, call: &'static str, numbers: &'static [usize]) {
+    let mut count = 0;
+    account.world().hook = Some(Box::new(
+        move |name: &str, buckets: &mut BTreeMap<String, Configuration>| {
+            if name != call {
+                return;
+            }
+            if numbers.contains(&count) {
+                let source = buckets.get_mut("source").unwrap();
+                source.notification.topics.push(another_entry(count));
+            }
+            count += 1;
+        },
+    ));
+}
+
+#[tokio::test]
+async fn change_between_read_and_write_is_kept() {
+    for numbers in [&[0], &[1]] as [&'static [usize]; 2] {
+        let account = account(wired_by_others());
+        write_after(&account, "save_once", numbers);
+        let mut stack = Stack::new("ferry", &account);
+        check_success(&stack.create(&[]).await);
+        let notification = account.get("source").notification;
+        let late = usize::from(account.world().calls.iter().filter(|call| *call == "save_once").count() > 1);
+        assert_eq!(notification.topics.len(), late);
+        assert!(notification.own(&stack.owner()).is_some());
+        assert_eq!(notification.functions, [foreign_entry()]);
+    }
+}
+
+#[tokio::test]
+async fn write_of_somebody_who_did_not_see_ours_is_found_and_mended() {
+    let account = account(wired_by_others());
+    let mut count = 0;
+    account.world().hook = Some(Box::new(
+        move |name: &str, buckets: &mut BTreeMap<String, Configuration>| {
+            // Right after our write, and once more after it was seen for the first time.
+            if name == "put_notification" || (name == "notification" && count == 2) {
+                let source = buckets.get_mut("source").unwrap();
+                if count < 3 {
+                    source.notification = wired_by_others().notification;
+                    source.notification.topics.push(another_entry(count));
+                }
+                count += 1;
+            }
+        },
+    ));
+    let mut stack = Stack::new("ferry", &account);
+    check_success(&stack.create(&[]).await);
+    let notification = account.get("source").notification;
+    assert!(notification.own(&stack.owner()).is_some());
+    assert_eq!(notification.topics.len(), 1);
+    assert!(account.writes().len() > 1);
+}
+
+#[tokio::test]
+async fn bucket_that_never_rests_is_given_up_by_name() {
+    let account = account(wired_by_others());
+    let mut count = 0;
+    account.world().hook = Some(Box::new(
+        move |name: &str, buckets: &mut BTreeMap<String, Configuration>| {
+            if name == "save_once" {
+                count += 1;
+                let source = buckets.get_mut("source").unwrap();
+                source.notification.topics = vec![another_entry(count)];
+            }
+        },
+    ));
+    let response = Stack::new("ferry", &account).create(&[]).await;
+    check_failed(&response, &["bucket source", "20 attempts"]);
+    assert!(account.writes().is_empty());
+}
+
+#[tokio::test]
+async fn change_is_waited_for_until_it_is_seen() {
+    let account = account(wired_by_others());
+    account.world().lag = 12;
+    let mut stack = Stack::new("ferry", &account);
+    let both = &[("Engine", "both"), ("EnableVersioning", "true")];
+    check_success(&stack.create(both).await);
+    assert_eq!(
+        account.writes(),
+        ["enable_versioning", "put_notification", "put_replication"]
+    );
+    assert!(account.world().waited >= Duration::from_secs(30));
+    check_success(&stack.delete(both).await);
+    assert_eq!(account.get("source").notification, wired_by_others().notification);
+    assert_eq!(account.get("source").replication, None);
+}

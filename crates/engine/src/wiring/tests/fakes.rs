@@ -1,0 +1,280 @@
+//! An account in memory: buckets whose configuration lags, backups, rules, and faults in any call.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use s3ferry_core::failure::{Failure, FailureKind};
+use s3ferry_core::names::{AccountId, BucketName};
+use s3ferry_core::wiring::{
+    NotificationConfiguration, OwnerId, ReplicationConfiguration, ReplicationTerms, Versioning, listens_to_bucket,
+};
+
+use super::super::ports::{BucketConfiguration, EventRules, Pause, WiringBackup, WiringPorts};
+
+pub(in crate::wiring) type Replication = ReplicationConfiguration<String>;
+
+/// What a bucket is configured as.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::wiring) struct Configuration {
+    pub(in crate::wiring) versioning: Versioning,
+    pub(in crate::wiring) notification: NotificationConfiguration,
+    pub(in crate::wiring) replication: Option<Replication>,
+}
+
+impl Default for Configuration {
+    fn default() -> Self {
+        Self {
+            versioning: Versioning::Off,
+            notification: NotificationConfiguration::default(),
+            replication: None,
+        }
+    }
+}
+
+/// Makes one call fail.
+#[derive(Debug, Clone)]
+pub(in crate::wiring) struct Fault {
+    /// The call, counted from 0 over all ports.
+    pub(in crate::wiring) call: usize,
+    /// Whether the call does what it was asked for before it fails: the answer is lost.
+    pub(in crate::wiring) after_effect: bool,
+    pub(in crate::wiring) kind: FailureKind,
+}
+
+type Hook = Box<dyn FnMut(&str, &mut BTreeMap<String, Configuration>) + Send>;
+
+/// Everything that the fakes share.
+#[derive(Default)]
+pub(in crate::wiring) struct World {
+    pub(in crate::wiring) buckets: BTreeMap<String, Configuration>,
+    /// What a bucket still answers, and how often.
+    stale: BTreeMap<String, (usize, Configuration)>,
+    /// How many reads after a write still get the former answer.
+    pub(in crate::wiring) lag: usize,
+    pub(in crate::wiring) backups: BTreeMap<String, String>,
+    pub(in crate::wiring) state_is_gone: bool,
+    pub(in crate::wiring) rules: Vec<(String, String)>,
+    pub(in crate::wiring) calls: Vec<String>,
+    pub(in crate::wiring) fault: Option<Fault>,
+    /// Runs after each call, with its name: other people's writes.
+    pub(in crate::wiring) hook: Option<Hook>,
+    pub(in crate::wiring) waited: Duration,
+}
+
+impl fmt::Debug for World {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("World")
+            .field("calls", &self.calls)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug, Clone, Default)]
+pub(in crate::wiring) struct Account(pub(in crate::wiring) Arc<Mutex<World>>);
+
+impl Account {
+    pub(in crate::wiring) fn world(&self) -> MutexGuard<'_, World> {
+        self.0.lock().unwrap()
+    }
+
+    pub(in crate::wiring) fn set(&self, bucket: &str, configuration: Configuration) {
+        self.world().buckets.insert(bucket.to_owned(), configuration);
+    }
+
+    pub(in crate::wiring) fn get(&self, bucket: &str) -> Configuration {
+        self.world().buckets[bucket].clone()
+    }
+
+    /// Names the calls that changed a bucket.
+    pub(in crate::wiring) fn writes(&self) -> Vec<String> {
+        let writes = |call: &&String| call.starts_with("put") || call.starts_with("enable");
+        self.world().calls.iter().filter(writes).cloned().collect()
+    }
+
+    pub(in crate::wiring) fn backups(&self) -> BTreeMap<String, String> {
+        self.world().backups.clone()
+    }
+
+    fn call<T>(&self, name: &str, effect: impl FnOnce(&mut World) -> Result<T, Failure>) -> Result<T, Failure> {
+        let mut world = self.world();
+        let fault = world.fault.clone().filter(|fault| fault.call == world.calls.len());
+        world.calls.push(name.to_owned());
+        let lost = fault.as_ref().map(|fault| failure(fault.kind, "Injected", name));
+        if let (Some(failure), Some(false)) = (&lost, fault.as_ref().map(|fault| fault.after_effect)) {
+            return Err(failure.clone());
+        }
+        let result = effect(&mut world);
+        if let Some(mut hook) = world.hook.take() {
+            hook(name, &mut world.buckets);
+            world.hook = Some(hook);
+        }
+        lost.map_or(result, Err)
+    }
+}
+
+pub(in crate::wiring) fn failure(kind: FailureKind, code: &str, action: &str) -> Failure {
+    Failure {
+        kind,
+        code: code.to_owned(),
+        action: action.to_owned(),
+        resource: "arn:aws:s3:::bucket".to_owned(),
+        detail: "told to".to_owned(),
+    }
+}
+
+fn no_such_bucket(action: &str) -> Failure {
+    failure(FailureKind::Configuration, "NoSuchBucket", action)
+}
+
+#[derive(Debug)]
+pub(in crate::wiring) struct FakeBucket {
+    account: Account,
+    name: String,
+}
+
+impl FakeBucket {
+    fn read(&self, call: &str) -> Result<Configuration, Failure> {
+        self.account.call(call, |world| {
+            let actual = world
+                .buckets
+                .get(&self.name)
+                .cloned()
+                .ok_or_else(|| no_such_bucket(call))?;
+            match world.stale.get_mut(&self.name) {
+                Some((reads, former)) if *reads > 0 => {
+                    *reads -= 1;
+                    Ok(former.clone())
+                }
+                _ => Ok(actual),
+            }
+        })
+    }
+
+    fn write(&self, call: &str, change: impl FnOnce(&mut Configuration)) -> Result<(), Failure> {
+        self.account.call(call, |world| {
+            let bucket = world.buckets.get_mut(&self.name).ok_or_else(|| no_such_bucket(call))?;
+            world.stale.insert(self.name.clone(), (world.lag, bucket.clone()));
+            change(bucket);
+            Ok(())
+        })
+    }
+}
+
+impl BucketConfiguration for FakeBucket {
+    type Rule = String;
+
+    async fn versioning(&self) -> Result<Versioning, Failure> {
+        Ok(self.read("versioning")?.versioning)
+    }
+
+    async fn enable_versioning(&self) -> Result<(), Failure> {
+        self.write("enable_versioning", |bucket| bucket.versioning = Versioning::Enabled)
+    }
+
+    async fn notification(&self) -> Result<NotificationConfiguration, Failure> {
+        Ok(self.read("notification")?.notification)
+    }
+
+    async fn put_notification(&self, configuration: &NotificationConfiguration) -> Result<(), Failure> {
+        self.write("put_notification", |bucket| bucket.notification = configuration.clone())
+    }
+
+    async fn replication(&self) -> Result<Option<Replication>, Failure> {
+        Ok(self.read("replication")?.replication)
+    }
+
+    async fn put_replication(&self, configuration: Option<&Replication>) -> Result<(), Failure> {
+        self.write("put_replication", |bucket| bucket.replication = configuration.cloned())
+    }
+
+    fn compose(&self, id: &str, priority: i32, terms: &ReplicationTerms) -> String {
+        format!("{id} {priority} {}", terms.destination_arn)
+    }
+}
+
+#[derive(Debug)]
+pub(in crate::wiring) struct FakeBackup {
+    account: Account,
+    prefix: String,
+}
+
+impl FakeBackup {
+    fn in_state<T>(&self, call: &str, effect: impl FnOnce(&mut World) -> T) -> Result<T, Failure> {
+        self.account.call(call, |world| {
+            if world.state_is_gone {
+                return Err(no_such_bucket(call));
+            }
+            Ok(effect(world))
+        })
+    }
+}
+
+impl WiringBackup for FakeBackup {
+    async fn save_once(&self, name: &str, text: &str) -> Result<(), Failure> {
+        self.in_state("save_once", |world| {
+            let path = format!("{}{name}", self.prefix);
+            world.backups.entry(path).or_insert_with(|| text.to_owned());
+        })
+    }
+
+    async fn save(&self, name: &str, text: &str) -> Result<(), Failure> {
+        self.in_state("save", |world| {
+            world.backups.insert(format!("{}{name}", self.prefix), text.to_owned());
+        })
+    }
+
+    async fn load(&self, name: &str) -> Result<Option<String>, Failure> {
+        self.in_state("load", |world| {
+            world.backups.get(&format!("{}{name}", self.prefix)).cloned()
+        })
+    }
+}
+
+impl EventRules for Account {
+    async fn others_listening(&self, bucket: &BucketName, except: &[String]) -> Result<Vec<String>, Failure> {
+        self.call("others_listening", |world| {
+            let listens = |(name, pattern): &&(String, String)| {
+                !except.contains(name) && listens_to_bucket(pattern, bucket.as_str())
+            };
+            Ok(world.rules.iter().filter(listens).map(|rule| rule.0.clone()).collect())
+        })
+    }
+}
+
+impl Pause for Account {
+    async fn pause(&self, duration: Duration) {
+        self.world().waited += duration;
+    }
+}
+
+impl WiringPorts for Account {
+    type Bucket = FakeBucket;
+    type Backup = FakeBackup;
+    type Rules = Self;
+    type Pause = Self;
+
+    fn bucket(&self, bucket: &BucketName, _account: &AccountId) -> FakeBucket {
+        FakeBucket {
+            account: self.clone(),
+            name: bucket.to_string(),
+        }
+    }
+
+    fn backup(&self, state: &BucketName, _account: &AccountId, bucket: &BucketName, owner: &OwnerId) -> FakeBackup {
+        FakeBackup {
+            account: self.clone(),
+            prefix: format!("{state}/bucket-wiring/{bucket}/{owner}/"),
+        }
+    }
+
+    fn rules(&self) -> &Self {
+        self
+    }
+
+    fn time(&self) -> &Self {
+        self
+    }
+}

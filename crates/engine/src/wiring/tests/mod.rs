@@ -1,0 +1,145 @@
+//! What a custom resource does to a bucket, request by request, in an account in memory.
+
+mod concurrency;
+mod event_bridge;
+mod fakes;
+mod faults;
+mod replication;
+mod requests;
+
+use s3ferry_core::custom_resource::{Request, Response};
+use s3ferry_core::wiring::{Entry, KeyFilter, NotificationConfiguration};
+use serde_json::{Value, json};
+
+use self::fakes::{Account, Configuration};
+
+/// Another team's function, for keys that ours does not touch.
+pub(in crate::wiring) fn foreign_entry() -> Entry {
+    Entry {
+        id: Some("thumbnails".to_owned()),
+        arn: "arn:aws:lambda:us-east-1:123456789012:function:thumbnails".to_owned(),
+        events: vec!["s3:ObjectCreated:Put".to_owned()],
+        filter: KeyFilter::Rules(vec![s3ferry_core::wiring::notification::FilterRule {
+            name: Some("Prefix".to_owned()),
+            value: Some("images/".to_owned()),
+        }]),
+    }
+}
+
+pub(in crate::wiring) fn wired_by_others() -> Configuration {
+    Configuration {
+        notification: NotificationConfiguration {
+            functions: vec![foreign_entry()],
+            ..NotificationConfiguration::default()
+        },
+        ..Configuration::default()
+    }
+}
+
+/// The properties of a stack, with some replaced.
+pub(in crate::wiring) fn properties(changes: &[(&str, &str)]) -> Value {
+    let mut properties = json!({
+        "SourceBucketName": "source",
+        "DestinationBucketName": "destination",
+        "DestinationRegion": "eu-central-1",
+        "StateBucketName": "state",
+        "AccountId": "123456789012",
+        "Engine": "lambda",
+        "EventSource": "queue",
+        "QueueArn": "arn:aws:sqs:us-east-1:123456789012:ours",
+        "EventRuleName": "our-rule",
+        "PropagateDeletes": "false",
+        "KeyPrefix": "data/",
+        "EnableVersioning": "false",
+        "ReplicationRoleArn": "arn:aws:iam::123456789012:role/ours",
+        "DestinationKmsKeyArn": "",
+    });
+    for (name, value) in changes {
+        properties[*name] = json!(value);
+    }
+    properties
+}
+
+/// One stack with its custom resource, as `CloudFormation` keeps it.
+#[derive(Debug, Clone)]
+pub(in crate::wiring) struct Stack {
+    pub(in crate::wiring) name: &'static str,
+    pub(in crate::wiring) account: Account,
+    pub(in crate::wiring) physical_id: Option<String>,
+    requests: usize,
+}
+
+impl Stack {
+    pub(in crate::wiring) fn new(name: &'static str, account: &Account) -> Self {
+        Self {
+            name,
+            account: account.clone(),
+            physical_id: None,
+            requests: 0,
+        }
+    }
+
+    pub(in crate::wiring) fn request(&self, kind: &str, properties: &Value, old: &Value) -> Request {
+        let mut event = json!({
+            "RequestType": kind,
+            "ResponseURL": "https://example.invalid/",
+            "StackId": format!("arn:aws:cloudformation:us-east-1:123456789012:stack/{}/uuid", self.name),
+            "RequestId": format!("{}-{}", self.name, self.requests),
+            "LogicalResourceId": "BucketWiring",
+            "ResourceProperties": properties,
+            "OldResourceProperties": old,
+        });
+        if let Some(id) = &self.physical_id {
+            event["PhysicalResourceId"] = json!(id);
+        }
+        Request::parse(&event).unwrap()
+    }
+
+    pub(in crate::wiring) async fn send(&mut self, kind: &str, properties: &Value, old: &Value) -> Response {
+        self.requests += 1;
+        let response = super::carry_out(&self.account, &self.request(kind, properties, old)).await;
+        if response.is_success() || kind == "Create" {
+            self.physical_id = Some(response.physical_resource_id().to_owned());
+        }
+        response
+    }
+
+    pub(in crate::wiring) async fn create(&mut self, changes: &[(&str, &str)]) -> Response {
+        self.send("Create", &properties(changes), &Value::Null).await
+    }
+
+    pub(in crate::wiring) async fn update(&mut self, changes: &[(&str, &str)], old: &[(&str, &str)]) -> Response {
+        self.send("Update", &properties(changes), &properties(old)).await
+    }
+
+    pub(in crate::wiring) async fn delete(&mut self, changes: &[(&str, &str)]) -> Response {
+        self.send("Delete", &properties(changes), &Value::Null).await
+    }
+
+    pub(in crate::wiring) fn owner(&self) -> s3ferry_core::wiring::OwnerId {
+        self.request("Create", &Value::Null, &Value::Null).owner()
+    }
+}
+
+#[track_caller]
+pub(in crate::wiring) fn check_success(response: &Response) {
+    assert!(response.is_success(), "{}", response.reason());
+}
+
+#[track_caller]
+pub(in crate::wiring) fn check_failed(response: &Response, parts: &[&str]) {
+    assert!(!response.is_success(), "the request succeeded");
+    for part in parts {
+        assert!(
+            response.reason().contains(part),
+            "`{part}` is not in: {}",
+            response.reason()
+        );
+    }
+}
+
+pub(in crate::wiring) fn account(configuration: Configuration) -> Account {
+    let account = Account::default();
+    account.set("source", configuration);
+    account
+}

@@ -1,0 +1,159 @@
+use s3ferry_core::wiring::{ReplicationRule, Versioning};
+
+use super::fakes::{Configuration, Replication};
+use super::{Stack, account, check_failed, check_success, wired_by_others};
+
+const OURS: &str = "arn:aws:iam::123456789012:role/ours";
+const THEIRS: &str = "arn:aws:iam::123456789012:role/theirs";
+const CRR: &[(&str, &str)] = &[("Engine", "crr")];
+const BOTH: &[(&str, &str)] = &[("Engine", "both")];
+
+fn foreign_rule(priority: Option<i32>) -> ReplicationRule<String> {
+    ReplicationRule {
+        id: Some("to-backup".to_owned()),
+        priority,
+        has_filter: priority.is_some(),
+        terms: None,
+        payload: "whatever S3 answered".to_owned(),
+    }
+}
+
+fn replicated(role: &str, priority: Option<i32>) -> Configuration {
+    Configuration {
+        versioning: Versioning::Enabled,
+        replication: Some(Replication {
+            role: role.to_owned(),
+            rules: vec![foreign_rule(priority)],
+        }),
+        ..wired_by_others()
+    }
+}
+
+fn versioned() -> Configuration {
+    Configuration {
+        versioning: Versioning::Enabled,
+        ..wired_by_others()
+    }
+}
+
+#[tokio::test]
+async fn rule_comes_and_the_configuration_goes_with_it() {
+    let account = account(versioned());
+    let mut stack = Stack::new("ferry", &account);
+    let response = stack.create(BOTH).await;
+    check_success(&response);
+    assert_eq!(response.data()["ReplicationRuleId"], stack.owner().as_str());
+    let replication = account.get("source").replication.unwrap();
+    assert_eq!(replication.role, OURS);
+    assert_eq!(
+        replication.rules[0].payload,
+        format!("{} 1 arn:aws:s3:::destination", stack.owner())
+    );
+    check_success(&stack.delete(BOTH).await);
+    assert_eq!(account.get("source"), versioned());
+}
+
+#[tokio::test]
+async fn refused_rule_means_that_no_notification_is_written_either() {
+    let rows = [
+        (wired_by_others(), "EnableVersioning=true"),
+        (
+            replicated(THEIRS, Some(1)),
+            "ReplicationRoleArn=arn:aws:iam::123456789012:role/theirs",
+        ),
+        (replicated(OURS, None), "`to-backup`"),
+    ];
+    for (there, part) in rows {
+        let account = account(there.clone());
+        let mut stack = Stack::new("ferry", &account);
+        check_failed(&stack.create(BOTH).await, &[part]);
+        assert!(account.writes().is_empty() && account.backups().is_empty());
+        // The stack is rolled back: whatever role the foreign rules have, we never wrote anything.
+        check_success(&stack.delete(BOTH).await);
+        assert_eq!(account.get("source"), there);
+    }
+}
+
+#[tokio::test]
+async fn versioning_that_may_be_enabled_is_enabled_before_the_rule() {
+    let account = account(wired_by_others());
+    let mut stack = Stack::new("ferry", &account);
+    check_success(&stack.create(&[("Engine", "crr"), ("EnableVersioning", "true")]).await);
+    assert_eq!(
+        account.writes(),
+        ["enable_versioning", "put_notification", "put_replication"]
+    );
+}
+
+#[tokio::test]
+async fn role_that_was_there_before_us_is_shared_and_survives_us() {
+    let account = account(replicated(THEIRS, Some(4)));
+    let mut stack = Stack::new("ferry", &account);
+    let shared = &[("Engine", "crr"), ("ReplicationRoleArn", THEIRS)];
+    check_success(&stack.create(shared).await);
+    let replication = account.get("source").replication.unwrap();
+    assert_eq!(replication.rules[0], foreign_rule(Some(4)));
+    assert_eq!(replication.rules[1].priority, Some(5));
+    check_success(&stack.delete(shared).await);
+    assert_eq!(account.get("source"), replicated(THEIRS, Some(4)));
+}
+
+#[tokio::test]
+async fn foreign_rules_that_came_to_use_our_role_keep_it_from_going() {
+    let account = account(versioned());
+    let (mut one, mut two) = (Stack::new("one", &account), Stack::new("two", &account));
+    let ones = &[("Engine", "crr"), ("KeyPrefix", "one/")];
+    let twos = &[("Engine", "crr"), ("KeyPrefix", "two/"), ("ReplicationRoleArn", OURS)];
+    check_success(&one.create(ones).await);
+    check_success(&two.create(twos).await);
+    let both = account.get("source");
+    let refused = [OURS, two.owner().as_str()].map(str::to_owned);
+    let refused: Vec<&str> = refused.iter().map(String::as_str).collect();
+    check_failed(&one.delete(ones).await, &refused);
+    check_failed(
+        &one.update(&[("Engine", "lambda"), ("ReplicationRoleArn", "")], ones)
+            .await,
+        &refused,
+    );
+    assert_eq!(account.get("source"), both);
+    // The other way round nothing is lost: the role stays with the first stack.
+    check_success(&two.delete(twos).await);
+    check_success(&one.delete(ones).await);
+    assert_eq!(account.get("source"), versioned());
+}
+
+#[tokio::test]
+async fn update_of_engine_removes_what_is_no_longer_wanted() {
+    let account = account(versioned());
+    let mut stack = Stack::new("ferry", &account);
+    check_success(&stack.create(BOTH).await);
+    let lambda = &[("Engine", "lambda"), ("ReplicationRoleArn", "")];
+    check_success(&stack.update(lambda, BOTH).await);
+    let now = account.get("source");
+    assert_eq!(now.replication, None);
+    assert!(
+        now.notification.queues[0]
+            .events
+            .iter()
+            .all(|event| !event.starts_with("s3:Replication:"))
+    );
+    check_success(&stack.update(CRR, lambda).await);
+    let now = account.get("source");
+    assert!(now.replication.is_some());
+    assert!(
+        now.notification.queues[0]
+            .events
+            .iter()
+            .all(|event| event.starts_with("s3:Replication:"))
+    );
+}
+
+#[tokio::test]
+async fn role_of_rules_that_are_all_ours_can_change() {
+    let account = account(versioned());
+    let mut stack = Stack::new("ferry", &account);
+    check_success(&stack.create(CRR).await);
+    let after = &[("Engine", "crr"), ("ReplicationRoleArn", THEIRS)];
+    check_success(&stack.update(after, CRR).await);
+    assert_eq!(account.get("source").replication.unwrap().role, THEIRS);
+}

@@ -1,0 +1,273 @@
+use s3ferry_core::wiring::Versioning;
+use serde_json::{Map, Value, json};
+
+use super::fakes::{Account, Configuration};
+use super::{Stack, account, check_failed, check_success, foreign_entry, properties, wired_by_others};
+
+#[tokio::test]
+async fn create_adds_our_entry_and_delete_restores_what_was_there() {
+    let account = account(wired_by_others());
+    let mut stack = Stack::new("ferry", &account);
+    let response = stack.create(&[]).await;
+    check_success(&response);
+    assert_eq!(response.physical_resource_id(), format!("source/{}", stack.owner()));
+    assert_eq!(response.data()["NotificationId"], stack.owner().as_str());
+    assert_eq!(response.data()["ReplicationRuleId"], "");
+    assert_eq!(response.data()["EventBridge"], "false");
+    assert_eq!(response.data()["Versioning"], "");
+    let wired = account.get("source").notification;
+    assert_eq!(wired.functions, [foreign_entry()]);
+    assert_eq!(wired.queues.len(), 1);
+    assert_eq!(wired.queues[0].filter.prefix(), "data/");
+    check_success(&stack.delete(&[]).await);
+    assert_eq!(account.get("source"), wired_by_others());
+}
+
+#[tokio::test]
+async fn requests_that_change_nothing_write_nothing() {
+    let account = account(wired_by_others());
+    let mut stack = Stack::new("ferry", &account);
+    check_success(&stack.create(&[]).await);
+    let (calls, backups) = (account.writes().len(), account.backups().clone());
+    check_success(&stack.create(&[]).await);
+    check_success(&stack.update(&[], &[]).await);
+    assert_eq!(account.writes().len(), calls);
+    assert_eq!(account.backups(), backups);
+    check_success(&stack.delete(&[]).await);
+    let calls = account.writes().len();
+    check_success(&stack.delete(&[]).await);
+    assert_eq!(account.writes().len(), calls);
+}
+
+#[tokio::test]
+async fn overlapping_notification_is_refused_before_anything_is_written() {
+    let mut there = wired_by_others();
+    there.notification.functions[0].filter = s3ferry_core::wiring::KeyFilter::Absent;
+    let account = account(there.clone());
+    let mut stack = Stack::new("ferry", &account);
+    let versioned = &[("EnableVersioning", "true")];
+    let response = stack.create(versioned).await;
+    check_failed(
+        &response,
+        &["`thumbnails`", "function:thumbnails", "EventSource=eventbridge"],
+    );
+    assert!(account.writes().is_empty());
+    assert!(account.backups().is_empty());
+    check_success(&stack.delete(versioned).await);
+    assert_eq!(account.get("source"), there);
+    check_success(&stack.create(&[("EventSource", "eventbridge")]).await);
+}
+
+#[tokio::test]
+async fn two_stacks_on_one_bucket_do_not_disturb_each_other() {
+    for first_leaves_first in [true, false] {
+        let account = account(wired_by_others());
+        let (mut one, mut two) = (Stack::new("one", &account), Stack::new("two", &account));
+        let (ones, twos) = (
+            &[("KeyPrefix", "one/")],
+            &[("KeyPrefix", "two/"), ("EventRuleName", "r2")],
+        );
+        check_success(&one.create(ones).await);
+        check_success(&two.create(twos).await);
+        let both = account.get("source").notification;
+        assert!(both.own(&one.owner()).is_some() && both.own(&two.owner()).is_some());
+        check_failed(
+            &Stack::new("three", &account).create(ones).await,
+            &[one.owner().as_str()],
+        );
+        if first_leaves_first {
+            check_success(&one.delete(ones).await);
+            assert_eq!(
+                account.get("source").notification.own(&two.owner()),
+                both.own(&two.owner())
+            );
+            check_success(&two.delete(twos).await);
+        } else {
+            check_success(&two.delete(twos).await);
+            assert_eq!(
+                account.get("source").notification.own(&one.owner()),
+                both.own(&one.owner())
+            );
+            check_success(&one.delete(ones).await);
+        }
+        assert_eq!(account.get("source"), wired_by_others());
+    }
+}
+
+#[tokio::test]
+async fn backup_holds_what_was_there_in_the_form_of_the_aws_cli() {
+    let account = account(wired_by_others());
+    let mut stack = Stack::new("ferry", &account);
+    check_success(&stack.create(&[]).await);
+    check_success(&stack.update(&[("KeyPrefix", "more/")], &[]).await);
+    let backups = account.backups();
+    let prefix = format!("state/bucket-wiring/source/{}", stack.owner());
+    let names: Vec<&String> = backups.keys().collect();
+    let expected = ["ferry-1.json", "ferry-2.json", "original.json"].map(|name| format!("{prefix}/{name}"));
+    assert_eq!(names, expected.iter().collect::<Vec<_>>());
+    let read = |name: &str| serde_json::from_str::<Value>(&backups[&format!("{prefix}/{name}")]).unwrap();
+    assert_eq!(
+        read("original.json"),
+        json!({
+            "Versioning": null,
+            "NotificationConfiguration": wired_by_others().notification.document(),
+            "ReplicationConfiguration": null,
+        })
+    );
+    let before_update = &read("ferry-2.json")["NotificationConfiguration"]["QueueConfigurations"];
+    assert_eq!(before_update[0]["Id"], stack.owner().as_str());
+}
+
+#[tokio::test]
+async fn versioning_is_enabled_when_asked_and_never_switched_off() {
+    for before in [Versioning::Off, Versioning::Suspended, Versioning::Enabled] {
+        let mut there = wired_by_others();
+        there.versioning = before;
+        let account = account(there);
+        let mut stack = Stack::new("ferry", &account);
+        let response = stack.create(&[("EnableVersioning", "true")]).await;
+        check_success(&response);
+        assert_eq!(response.data()["Versioning"], "Enabled");
+        let just_now = (before != Versioning::Enabled).to_string();
+        assert_eq!(response.data()["VersioningEnabledNow"], json!(just_now));
+        check_success(&stack.update(&[], &[("EnableVersioning", "true")]).await);
+        check_success(&stack.delete(&[]).await);
+        assert_eq!(account.get("source").versioning, Versioning::Enabled);
+        assert_eq!(account.get("source").notification, wired_by_others().notification);
+    }
+    let account = account(Configuration::default());
+    check_success(&Stack::new("ferry", &account).create(&[]).await);
+    assert_eq!(account.get("source").versioning, Versioning::Off);
+}
+
+#[tokio::test]
+async fn invalid_properties_are_all_named_and_their_delete_succeeds() {
+    let account = account(wired_by_others());
+    let mut stack = Stack::new("ferry", &account);
+    let wrong: &[(&str, &str)] = &[("SourceBucketName", ""), ("Engine", "ebs"), ("QueueArn", "x")];
+    let response = stack.create(wrong).await;
+    check_failed(
+        &response,
+        &["SourceBucketName is ``", "Engine is `ebs`", "QueueArn is `x`"],
+    );
+    assert!(response.physical_resource_id().starts_with("unwired/"));
+    check_success(&stack.delete(wrong).await);
+    let nothing = Value::Object(Map::new());
+    check_success(&stack.send("Delete", &nothing, &nothing).await);
+    assert!(account.world().calls.is_empty());
+}
+
+#[tokio::test]
+async fn update_with_invalid_properties_keeps_resource_and_wiring() {
+    let account = account(wired_by_others());
+    let mut stack = Stack::new("ferry", &account);
+    check_success(&stack.create(&[]).await);
+    let (before, id) = (account.get("source"), stack.physical_id.clone());
+    let response = stack.update(&[("EventSource", "sns")], &[]).await;
+    check_failed(&response, &["EventSource is `sns`, expected: queue or eventbridge"]);
+    assert_eq!(Some(response.physical_resource_id().to_owned()), id);
+    assert_eq!(account.get("source"), before);
+}
+
+#[tokio::test]
+async fn missing_bucket_fails_create_and_not_delete() {
+    let account = Account::default();
+    let mut stack = Stack::new("ferry", &account);
+    check_failed(&stack.create(&[]).await, &["NoSuchBucket"]);
+    check_success(&stack.delete(&[]).await);
+}
+
+#[tokio::test]
+async fn delete_goes_on_without_the_bucket_of_its_backups() {
+    let account = account(wired_by_others());
+    let mut stack = Stack::new("ferry", &account);
+    account.world().state_is_gone = true;
+    check_failed(&stack.create(&[]).await, &["NoSuchBucket"]);
+    account.world().state_is_gone = false;
+    check_success(&stack.create(&[]).await);
+    account.world().state_is_gone = true;
+    check_success(&stack.delete(&[]).await);
+    assert_eq!(account.get("source"), wired_by_others());
+}
+
+#[tokio::test]
+async fn unknown_request_type_is_answered() {
+    let account = account(wired_by_others());
+    let response = Stack::new("ferry", &account)
+        .send("Import", &properties(&[]), &Value::Null)
+        .await;
+    check_failed(&response, &["`Import`", "Create or Update or Delete"]);
+}
+
+#[tokio::test]
+async fn update_to_another_bucket_is_another_resource() {
+    let account = account(wired_by_others());
+    account.set("other", Configuration::default());
+    let mut stack = Stack::new("ferry", &account);
+    check_success(&stack.create(&[]).await);
+    let former = stack.physical_id.clone();
+    let other = &[("SourceBucketName", "other")];
+    check_success(&stack.update(other, &[]).await);
+    assert_ne!(stack.physical_id, former);
+    assert!(account.get("other").notification.own(&stack.owner()).is_some());
+    assert!(account.get("source").notification.own(&stack.owner()).is_some());
+    // CloudFormation cleans up the former resource afterwards.
+    let moved = std::mem::replace(&mut stack.physical_id, former);
+    check_success(&stack.delete(&[]).await);
+    assert_eq!(account.get("source"), wired_by_others());
+    stack.physical_id = moved;
+    check_success(&stack.delete(other).await);
+    assert_eq!(account.get("other"), Configuration::default());
+}
+
+#[tokio::test]
+async fn failed_move_leaves_the_new_bucket_clean_and_the_resource_the_same() {
+    use super::fakes::Fault;
+    use s3ferry_core::failure::FailureKind;
+    let other: &[(&str, &str)] = &[
+        ("SourceBucketName", "other"),
+        ("Engine", "both"),
+        ("EnableVersioning", "true"),
+    ];
+    for call in 0.. {
+        let account = account(wired_by_others());
+        account.set("other", Configuration::default());
+        let mut stack = Stack::new("ferry", &account);
+        check_success(&stack.create(&[]).await);
+        let id = stack.physical_id.clone().unwrap();
+        let start = account.world().calls.len();
+        account.world().fault = Some(Fault {
+            call: start + call,
+            after_effect: true,
+            kind: FailureKind::Permanent,
+        });
+        let response = stack.update(other, &[]).await;
+        if response.is_success() {
+            return;
+        }
+        assert_eq!(response.physical_resource_id(), id, "call {call}");
+        let left = account.get("other");
+        assert_eq!((left.notification, left.replication), Default::default(), "call {call}");
+        assert!(
+            account.get("source").notification.own(&stack.owner()).is_some(),
+            "call {call}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn rolled_back_move_cleans_the_bucket_that_it_had_touched() {
+    let account = account(wired_by_others());
+    account.set("other", Configuration::default());
+    let mut stack = Stack::new("ferry", &account);
+    check_success(&stack.create(&[]).await);
+    let id = stack.physical_id.clone();
+    let other = &[("SourceBucketName", "other")];
+    check_success(&stack.update(other, &[]).await);
+    // The update's answer never counted: the resource is still the former one.
+    stack.physical_id.clone_from(&id);
+    check_success(&stack.update(&[], other).await);
+    assert_eq!(stack.physical_id, id);
+    assert_eq!(account.get("other"), Configuration::default());
+    assert!(account.get("source").notification.own(&stack.owner()).is_some());
+}

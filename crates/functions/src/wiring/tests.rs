@@ -1,0 +1,333 @@
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::thread::JoinHandle;
+
+use s3ferry_core::failure::{Failure, FailureKind};
+use s3ferry_core::names::{AccountId, BucketName};
+use s3ferry_core::wiring::{
+    NotificationConfiguration, OwnerId, ReplicationConfiguration, ReplicationTerms, Versioning,
+};
+use s3ferry_engine::wiring::{BucketConfiguration, EventRules, Pause, WiringBackup};
+use serde_json::json;
+
+use super::*;
+
+/// What the bucket does when it is asked for its notifications.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Behaviour {
+    Empty,
+    Missing,
+    Panics,
+    Hangs,
+}
+
+#[derive(Debug)]
+struct Fake(Behaviour);
+
+impl BucketConfiguration for Fake {
+    type Rule = String;
+
+    async fn versioning(&self) -> Result<Versioning, Failure> {
+        Ok(Versioning::Enabled)
+    }
+
+    async fn enable_versioning(&self) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    async fn notification(&self) -> Result<NotificationConfiguration, Failure> {
+        match self.0 {
+            Behaviour::Empty => Ok(NotificationConfiguration {
+                event_bridge: true,
+                ..Default::default()
+            }),
+            Behaviour::Missing => Err(Failure {
+                kind: FailureKind::Configuration,
+                code: "NoSuchBucket".to_owned(),
+                action: "s3:GetBucketNotification".to_owned(),
+                resource: "arn:aws:s3:::source".to_owned(),
+                detail: "it is not there".to_owned(),
+            }),
+            Behaviour::Panics => panic!("told to"),
+            Behaviour::Hangs => std::future::pending().await,
+        }
+    }
+
+    async fn put_notification(&self, _configuration: &NotificationConfiguration) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    async fn replication(&self) -> Result<Option<ReplicationConfiguration<String>>, Failure> {
+        Ok(None)
+    }
+
+    async fn put_replication(&self, _configuration: Option<&ReplicationConfiguration<String>>) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn compose(&self, id: &str, _priority: i32, _terms: &ReplicationTerms) -> String {
+        id.to_owned()
+    }
+}
+
+impl WiringBackup for Fake {
+    async fn save_once(&self, _name: &str, _text: &str) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    async fn save(&self, _name: &str, _text: &str) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    async fn load(&self, _name: &str) -> Result<Option<String>, Failure> {
+        Ok(None)
+    }
+}
+
+impl EventRules for Fake {
+    async fn others_listening(&self, _bucket: &BucketName, _except: &[String]) -> Result<Vec<String>, Failure> {
+        Ok(Vec::new())
+    }
+}
+
+impl Pause for Fake {
+    async fn pause(&self, _duration: Duration) {}
+}
+
+impl WiringPorts for Fake {
+    type Bucket = Self;
+    type Backup = Self;
+    type Rules = Self;
+    type Pause = Self;
+
+    fn bucket(&self, _bucket: &BucketName, _account: &AccountId) -> Self {
+        Self(self.0)
+    }
+
+    fn backup(&self, _state: &BucketName, _account: &AccountId, _bucket: &BucketName, _owner: &OwnerId) -> Self {
+        Self(self.0)
+    }
+
+    fn rules(&self) -> &Self {
+        self
+    }
+
+    fn time(&self) -> &Self {
+        self
+    }
+}
+
+/// What arrived at the response URL.
+#[derive(Debug)]
+struct Delivered {
+    head: Vec<String>,
+    body: Value,
+}
+
+/// Listens on the loopback and answers the requests with these statuses, one each.
+fn listen(statuses: Vec<u16>) -> (String, JoinHandle<Vec<Delivered>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/answer?signature=secret", listener.local_addr().unwrap());
+    let served = std::thread::spawn(move || {
+        let serve = |status: u16| receive(&listener.accept().unwrap().0, status);
+        statuses.into_iter().map(serve).collect()
+    });
+    (url, served)
+}
+
+fn receive(mut stream: &TcpStream, status: u16) -> Delivered {
+    let mut reader = BufReader::new(stream);
+    let mut head = Vec::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap();
+        if line.trim_end().is_empty() {
+            break;
+        }
+        head.push(line.trim_end().to_ascii_lowercase());
+    }
+    let length = head
+        .iter()
+        .find_map(|line| line.strip_prefix("content-length: "))
+        .unwrap();
+    let mut body = vec![0; length.parse().unwrap()];
+    reader.read_exact(&mut body).unwrap();
+    write!(
+        stream,
+        "HTTP/1.1 {status} x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+    )
+    .unwrap();
+    Delivered {
+        head,
+        body: serde_json::from_slice(&body).unwrap(),
+    }
+}
+
+fn event(kind: &str, url: &str) -> Value {
+    json!({
+        "RequestType": kind,
+        "ResponseURL": url,
+        "StackId": "arn:aws:cloudformation:us-east-1:123456789012:stack/ferry/uuid",
+        "RequestId": "request",
+        "ResourceType": "Custom::S3FerryBucketWiring",
+        "LogicalResourceId": "BucketWiring",
+        "ResourceProperties": {
+            "ServiceToken": "arn:aws:lambda:us-east-1:123456789012:function:wiring",
+            "ServiceTimeout": "360",
+            "SourceBucketName": "source",
+            "DestinationBucketName": "destination",
+            "DestinationRegion": "eu-central-1",
+            "StateBucketName": "state",
+            "AccountId": "123456789012",
+            "Engine": "lambda",
+            "EventSource": "eventbridge",
+            "QueueArn": "arn:aws:sqs:us-east-1:123456789012:ours",
+            "EventRuleName": "our-rule",
+            "PropagateDeletes": "false",
+            "KeyPrefix": "",
+            "EnableVersioning": "false",
+            "ReplicationRoleArn": "",
+            "DestinationKmsKeyArn": "",
+        },
+    })
+}
+
+fn after(time: Duration) -> Timestamp {
+    SystemClock.now().plus(time)
+}
+
+const LONG: Duration = Duration::from_secs(600);
+
+async fn answered(behaviour: Behaviour, change: impl FnOnce(&mut Value), kind: &str, time: Duration) -> Value {
+    let (url, served) = listen(vec![200]);
+    let mut event = event(kind, &url);
+    change(&mut event);
+    handle(&Fake(behaviour), &event, after(time)).await.unwrap();
+    served.join().unwrap().remove(0).body
+}
+
+#[tokio::test]
+async fn success_is_put_with_an_empty_content_type_and_a_length() {
+    let (url, served) = listen(vec![200]);
+    handle(&Fake(Behaviour::Empty), &event("Create", &url), after(LONG))
+        .await
+        .unwrap();
+    let delivered = served.join().unwrap().remove(0);
+    assert_eq!(delivered.head[0], "put /answer?signature=secret http/1.1");
+    assert!(
+        delivered.head.iter().any(|line| line.trim_end() == "content-type:"),
+        "{:?}",
+        delivered.head
+    );
+    assert!(!delivered.head.iter().any(|line| line.starts_with("transfer-encoding")));
+    assert_eq!(delivered.body["Status"], "SUCCESS");
+    assert_eq!(delivered.body["Data"]["EventBridge"], "true");
+    assert!(
+        delivered.body["PhysicalResourceId"]
+            .as_str()
+            .unwrap()
+            .starts_with("source/s3ferry-ferry-")
+    );
+}
+
+#[tokio::test]
+async fn failure_malformed_properties_and_unknown_requests_are_answered() {
+    let body = answered(Behaviour::Missing, |_| {}, "Create", LONG).await;
+    assert_eq!(body["Status"], "FAILED");
+    assert!(body["Reason"].as_str().unwrap().contains("NoSuchBucket"));
+    let broken = |event: &mut Value| event["ResourceProperties"] = json!(["not", "an", "object"]);
+    let body = answered(Behaviour::Empty, broken, "Create", LONG).await;
+    assert!(body["Reason"].as_str().unwrap().contains("SourceBucketName is missing"));
+    let body = answered(Behaviour::Empty, |_| {}, "Import", LONG).await;
+    assert!(body["Reason"].as_str().unwrap().contains("`Import`"));
+}
+
+#[tokio::test]
+async fn delete_without_a_bucket_ever_valid_or_still_there_succeeds() {
+    let broken = |event: &mut Value| event["ResourceProperties"] = json!({"SourceBucketName": "a/b"});
+    let body = answered(Behaviour::Panics, broken, "Delete", LONG).await;
+    assert_eq!(body["Status"], "SUCCESS");
+    let body = answered(Behaviour::Missing, |_| {}, "Delete", LONG).await;
+    assert_eq!(body["Status"], "SUCCESS");
+}
+
+#[tokio::test]
+async fn panic_is_answered_with_what_it_said_and_the_stable_id() {
+    let body = answered(Behaviour::Panics, |_| {}, "Create", LONG).await;
+    assert_eq!(body["Status"], "FAILED");
+    assert_eq!(body["Reason"], "s3ferry has a defect: told to");
+    assert!(
+        body["PhysicalResourceId"]
+            .as_str()
+            .unwrap()
+            .starts_with("source/s3ferry-ferry-")
+    );
+    let kept = |event: &mut Value| event["PhysicalResourceId"] = json!("as it was");
+    assert_eq!(
+        answered(Behaviour::Panics, kept, "Update", LONG).await["PhysicalResourceId"],
+        "as it was"
+    );
+}
+
+#[tokio::test]
+async fn end_of_the_time_is_answered() {
+    let body = answered(Behaviour::Hangs, |_| {}, "Create", Duration::from_secs(2)).await;
+    assert_eq!(body["Status"], "FAILED");
+    assert!(body["Reason"].as_str().unwrap().contains("was not wired within"));
+}
+
+#[tokio::test]
+async fn answer_that_is_not_taken_is_brought_again() {
+    let (url, served) = listen(vec![500, 503, 200]);
+    handle(&Fake(Behaviour::Empty), &event("Create", &url), after(LONG))
+        .await
+        .unwrap();
+    let bodies: Vec<Value> = served
+        .join()
+        .unwrap()
+        .into_iter()
+        .map(|delivered| delivered.body)
+        .collect();
+    assert_eq!(bodies.len(), 3);
+    assert_eq!(bodies[0], bodies[2]);
+}
+
+#[tokio::test]
+async fn answer_that_is_never_taken_fails_the_invocation_without_telling_the_url() {
+    let (url, served) = listen(vec![403; 5]);
+    let error = handle(&Fake(Behaviour::Empty), &event("Create", &url), after(LONG))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, InvocationError::Undelivered(_)));
+    assert!(error.to_string().contains("5 attempt(s)"), "{error}");
+    served.join().unwrap();
+    for url in ["not a url secret", "http://127.0.0.1:1/secret", "http://"] {
+        let error = handle(&Fake(Behaviour::Empty), &event("Create", url), after(Duration::ZERO))
+            .await
+            .unwrap_err();
+        assert!(!error.to_string().contains("secret"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn payload_that_is_no_request_is_a_named_error() {
+    for event in [
+        json!(null),
+        json!({}),
+        json!({"Records": []}),
+        json!("Create"),
+        json!([1]),
+    ] {
+        let error = handle(&Fake(Behaviour::Panics), &event, after(LONG)).await.unwrap_err();
+        assert!(error.to_string().starts_with("NotARequest: "), "{error}");
+    }
+}
+
+#[test]
+fn log_level_is_checked() {
+    let level = |value: Option<&'static str>| log_level(&|_: &str| value.map(str::to_owned));
+    assert_eq!(level(None), Ok(tracing::Level::INFO));
+    assert_eq!(level(Some("")), Ok(tracing::Level::INFO));
+    assert_eq!(level(Some("debug")), Ok(tracing::Level::DEBUG));
+    assert!(level(Some("loud")).unwrap_err().starts_with("LOG_LEVEL=`loud`: "));
+}
