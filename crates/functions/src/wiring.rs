@@ -55,7 +55,7 @@ pub async fn handle<P: WiringPorts>(ports: &P, event: &Value, deadline: Timestam
 async fn answer<P: WiringPorts>(ports: &P, request: &Request, deadline: Timestamp) -> Response {
     let left = deadline.since(SystemClock.now());
     let for_work = left.saturating_sub(FOR_DELIVERY.min(left / 2));
-    let work = AssertUnwindSafe(carry_out(ports, request)).catch_unwind();
+    let work = AssertUnwindSafe(Box::pin(carry_out(ports, request))).catch_unwind();
     let reason = match tokio::time::timeout(for_work, work).await {
         Ok(Ok(response)) => return response,
         Ok(Err(panic)) => format!("s3ferry has a defect: {}", said(panic.as_ref())),
@@ -79,7 +79,7 @@ fn said(panic: &(dyn Any + Send)) -> &str {
 pub fn log_level(lookup: &impl Fn(&str) -> Option<String>) -> Result<tracing::Level, String> {
     match lookup("LOG_LEVEL").filter(|value| !value.is_empty()) {
         None => Ok(tracing::Level::INFO),
-        Some(value) => config::log_level(value.clone()).map_err(|allowed| format!("LOG_LEVEL=`{value}`: {allowed}")),
+        Some(value) => config::log_level(&value).map_err(|allowed| format!("LOG_LEVEL=`{value}`: {allowed}")),
     }
 }
 
