@@ -8,7 +8,10 @@ use s3ferry_core::wiring::{Desired, InvalidProperties, OwnerId, Refusal, Version
 
 use super::plan::{Change, Switch, plan};
 use super::ports::{BucketConfiguration, EventRules, Pause, WiringBackup, WiringPorts};
-use super::snapshot::{EVENT_BRIDGE, ORIGINAL, Snapshot, role_in, switched_on_note, was_switched_on};
+use super::snapshot::{
+    EVENT_BRIDGE, ORIGINAL, REPLICATION_ROLE, Snapshot, brought_role, brought_role_note, switched_on_note,
+    was_switched_on,
+};
 
 /// How often a bucket is read afresh before the work is given up: three writes, and others that write meanwhile.
 const TURNS: usize = 20;
@@ -198,10 +201,9 @@ impl<P: WiringPorts> Job<'_, P> {
         if replication.role != *role || rules.is_empty() {
             return Ok(());
         }
-        let original = self.load(ORIGINAL).await?;
-        let never_wrote = original.is_none() && replication.own(self.owner).is_none();
+        let note = self.load(REPLICATION_ROLE).await?;
         // A role that was the bucket's before us belongs to somebody else and stays.
-        if never_wrote || original.and_then(|original| role_in(&original)).as_ref() == Some(role) {
+        if note.and_then(|note| brought_role(&note)).as_ref() != Some(role) {
             return Ok(());
         }
         let role = role.clone();
@@ -279,6 +281,9 @@ impl<P: WiringPorts> Job<'_, P> {
             if switches(seen, change) == Some(true) {
                 backup.save(EVENT_BRIDGE, &switched_on_note(true)).await?;
             }
+            if let Some(role) = brings_role(seen, change) {
+                backup.save(REPLICATION_ROLE, &brought_role_note(role)).await?;
+            }
             Ok(())
         };
         self.tolerate(saved.await)
@@ -323,6 +328,18 @@ fn switches<R>(seen: &Snapshot<R>, change: &Change<R>) -> Option<bool> {
         }
         _ => None,
     }
+}
+
+/// Returns the replication role that the bucket has by the change and had not before.
+fn brings_role<'a, R>(seen: &Snapshot<R>, change: &'a Change<R>) -> Option<&'a str> {
+    let Change::Replication(Some(wanted)) = change else {
+        return None;
+    };
+    let before = seen
+        .replication
+        .as_ref()
+        .map(|configuration| configuration.role.as_str());
+    (before != Some(wanted.role.as_str())).then_some(wanted.role.as_str())
 }
 
 /// Tells whether a failure says that the bucket is not there.

@@ -10,6 +10,9 @@ pub(super) const ORIGINAL: &str = "original.json";
 /// Name of the note whether it was this owner who switched `EventBridge` on.
 pub(super) const EVENT_BRIDGE: &str = "event-bridge.json";
 
+/// Name of the note which replication role this owner brought to the bucket.
+pub(super) const REPLICATION_ROLE: &str = "replication-role.json";
+
 /// Everything that was read of a bucket at one time.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Snapshot<R> {
@@ -34,11 +37,15 @@ impl<R: Serialize> Snapshot<R> {
     }
 }
 
-/// Finds the replication role in a backup.
-pub(super) fn role_in(document: &str) -> Option<String> {
-    let document: Value = serde_json::from_str(document).ok()?;
-    let role = document.pointer("/ReplicationConfiguration/Role")?.as_str()?;
-    Some(role.to_owned())
+/// Spells the note which replication role this owner brought to the bucket.
+pub(super) fn brought_role_note(role: &str) -> String {
+    json!({"Brought": role}).to_string()
+}
+
+/// Reads that note.
+pub(super) fn brought_role(note: &str) -> Option<String> {
+    let note: Value = serde_json::from_str(note).ok()?;
+    Some(note.get("Brought")?.as_str()?.to_owned())
 }
 
 /// Spells the note whether it was this owner who switched `EventBridge` on.

@@ -99,6 +99,21 @@ async fn role_that_was_there_before_us_is_shared_and_survives_us() {
 }
 
 #[tokio::test]
+async fn role_that_came_to_the_bucket_between_create_and_update_is_shared_too() {
+    let account = account(versioned());
+    let mut stack = Stack::new("ferry", &account);
+    let lambda = &[("Engine", "lambda"), ("ReplicationRoleArn", "")];
+    check_success(&stack.create(lambda).await);
+    let mut between = account.get("source");
+    between.replication = replicated(THEIRS, Some(4)).replication;
+    account.set("source", between);
+    let shared = &[("Engine", "crr"), ("ReplicationRoleArn", THEIRS)];
+    check_success(&stack.update(shared, lambda).await);
+    check_success(&stack.delete(shared).await);
+    assert_eq!(account.get("source"), replicated(THEIRS, Some(4)));
+}
+
+#[tokio::test]
 async fn foreign_rules_that_came_to_use_our_role_keep_it_from_going() {
     let account = account(versioned());
     let (mut one, mut two) = (Stack::new("one", &account), Stack::new("two", &account));
