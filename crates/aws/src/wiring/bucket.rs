@@ -63,6 +63,9 @@ const PASSING: [&str; 2] = [
     "Versioning must be 'Enabled' on the bucket",
 ];
 
+/// What it takes to write a replication configuration.
+const PUT_REPLICATION: &str = "s3:PutReplicationConfiguration and iam:PassRole on the replication role";
+
 fn passing(mut failure: Failure) -> Failure {
     if PASSING.iter().any(|sentence| failure.detail.contains(sentence)) {
         failure.kind = FailureKind::Retry;
@@ -163,8 +166,8 @@ impl BucketConfiguration for S3BucketConfiguration {
                 .map_err(|error| self.failure("s3:PutReplicationConfiguration", &error))?;
             return Ok(());
         };
-        const ACTION: &str = "s3:PutReplicationConfiguration and iam:PassRole on the replication role";
-        let configuration = replication_rule::to_sdk(configuration).map_err(|error| self.defect(ACTION, &error))?;
+        let configuration =
+            replication_rule::to_sdk(configuration).map_err(|error| self.defect(PUT_REPLICATION, &error))?;
         self.writing
             .put_bucket_replication()
             .bucket(self.bucket.as_str())
@@ -172,7 +175,7 @@ impl BucketConfiguration for S3BucketConfiguration {
             .replication_configuration(configuration)
             .send()
             .await
-            .map_err(|error| self.failure(ACTION, &error))?;
+            .map_err(|error| self.failure(PUT_REPLICATION, &error))?;
         Ok(())
     }
 

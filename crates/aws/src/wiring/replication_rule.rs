@@ -137,19 +137,14 @@ fn compose(id: &str, priority: i32, terms: &ReplicationTerms) -> Result<Sdk, Bui
         .kms_key_arn
         .as_ref()
         .map(|key| EncryptionConfiguration::builder().replica_kms_key_id(key).build());
-    let selection = match &terms.kms_key_arn {
-        None => None,
-        Some(_) => {
-            let objects = SseKmsEncryptedObjects::builder()
-                .status(SseKmsEncryptedObjectsStatus::Enabled)
-                .build()?;
-            Some(
-                SourceSelectionCriteria::builder()
-                    .sse_kms_encrypted_objects(objects)
-                    .build(),
-            )
-        }
-    };
+    let kms_objects = SseKmsEncryptedObjects::builder()
+        .status(SseKmsEncryptedObjectsStatus::Enabled)
+        .build()?;
+    let selection = terms.kms_key_arn.is_some().then(|| {
+        SourceSelectionCriteria::builder()
+            .sse_kms_encrypted_objects(kms_objects)
+            .build()
+    });
     let destination = Destination::builder()
         .bucket(&terms.destination_arn)
         .set_encryption_configuration(encryption)
@@ -285,11 +280,11 @@ mod tests {
         for wanted in [wanted(None, false), wanted(Some("arn:aws:kms:r:1:key/k"), true)] {
             let rule = composed(&wanted);
             assert_eq!(terms(&rule), Some(wanted));
-            let role = SdkReplication::builder().role("role").rules(rule).build().unwrap();
-            let read = from_sdk(&role);
+            let configuration = SdkReplication::builder().role("role").rules(rule).build().unwrap();
+            let read = from_sdk(&configuration);
             assert!(read.rules[0].has_filter);
             assert_eq!(read.rules[0].priority, Some(7));
-            assert_eq!(to_sdk(&read).unwrap(), role);
+            assert_eq!(to_sdk(&read).unwrap(), configuration);
         }
     }
 

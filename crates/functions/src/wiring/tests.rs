@@ -196,7 +196,7 @@ fn after(time: Duration) -> Timestamp {
     SystemClock.now().plus(time)
 }
 
-const LONG: Duration = Duration::from_secs(600);
+const LONG: Duration = Duration::from_mins(10);
 
 async fn answered(behaviour: Behaviour, change: impl FnOnce(&mut Value), kind: &str, time: Duration) -> Value {
     let (url, served) = listen(vec![200]);
