@@ -312,7 +312,9 @@ async fn denied_write_is_named_with_action_and_arn_and_reaches_the_dead_letters(
     let arn = format!("arn:aws:s3:::{DESTINATION_BUCKET}/live/denied.txt");
     until("the denial in the function's log", PATIENCE, || async {
         let log = deployment.emulator.log();
-        let names_it = |line: &str| line.contains("Permanent") && line.contains("s3:PutObject") && line.contains(&arn);
+        let names_it = |line: &str| {
+            line.contains("\"error.kind\":\"permanent\"") && line.contains("s3:PutObject") && line.contains(&arn)
+        };
         Ok(Seen::when(log.lines().any(names_it), || {
             let about_it = log.lines().filter(|line| line.contains("denied.txt"));
             about_it.collect::<Vec<_>>().join("\n")

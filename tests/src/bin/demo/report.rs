@@ -1,0 +1,66 @@
+//! What the demonstration tells in the end.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use s3ferry_tests::Result;
+use s3ferry_tests::error::chain;
+use s3ferry_tests::table::Table;
+
+/// The table with the number of its rows that failed, and what was measured on the way.
+pub(crate) struct Report {
+    table: Table,
+    measured: Table,
+    failures: usize,
+}
+
+impl Report {
+    pub(crate) fn new() -> Self {
+        let table = Table::new(&["written", "arrived", "proof", "took", "verdict"]);
+        Self {
+            table,
+            measured: Table::new(&["measured", "value", "where"]),
+            failures: 0,
+        }
+    }
+
+    /// How many rows failed.
+    pub(crate) fn failures(&self) -> usize {
+        self.failures
+    }
+
+    /// Adds a measured value.
+    pub(crate) fn measure(&mut self, what: &str, value: String, place: &str) {
+        self.measured.row([what.to_owned(), value, place.to_owned()]);
+    }
+
+    /// Adds a row; `problem` says what is wrong with it.
+    pub(crate) fn row(&mut self, written: &str, arrived: &str, proof: &str, took: Duration, problem: Option<String>) {
+        self.failures += usize::from(problem.is_some());
+        let verdict = problem.unwrap_or_else(|| "ok".to_owned());
+        let took = format!("{:.2} s", took.as_secs_f64());
+        self.table
+            .row([written.to_owned(), arrived.to_owned(), proof.to_owned(), took, verdict]);
+    }
+
+    /// Adds a row for a condition that was waited for. One that did not come true ends the demonstration: what follows
+    /// would only wait as long again.
+    pub(crate) fn waited(
+        &mut self,
+        written: &str,
+        arrived: &str,
+        proof: &str,
+        begun: Instant,
+        outcome: Result<()>,
+    ) -> Result<()> {
+        let problem = outcome.as_ref().err().map(|error| format!("FAILED: {}", chain(error)));
+        self.row(written, arrived, proof, begun.elapsed(), problem);
+        outcome
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}\n{}", self.table, self.measured)
+    }
+}

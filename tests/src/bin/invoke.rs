@@ -1,0 +1,98 @@
+//! `make invoke EVENT=events/x.json`: one event through the replicator's binary, without deploying anything.
+//!
+//! Makes both buckets on a fresh emulator, writes the objects that the event names, runs the binary under a local
+//! Runtime API and prints its answer, its log and what is now at the destination. Ends non-zero when it failed.
+#![allow(clippy::print_stdout, reason = "a command talks to a person")]
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use s3ferry_tests::bucket::Bucket;
+use s3ferry_tests::deployment::{DESTINATION_BUCKET, SOURCE_BUCKET};
+use s3ferry_tests::emulator::{Emulator, Options};
+use s3ferry_tests::error::chain;
+use s3ferry_tests::interrupt::interrupted;
+use s3ferry_tests::queue::Queue;
+use s3ferry_tests::runtime_api::{Answer, Function};
+use s3ferry_tests::table::Table;
+use s3ferry_tests::{DESTINATION_REGION, Error, Result, SOURCE_REGION, replicator, sample, tools};
+
+/// The function's time-out in the template.
+const TIMEOUT: Duration = Duration::from_mins(10);
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let Some(path) = std::env::args().nth(1) else {
+        println!("usage: make invoke EVENT=events/<name>.json");
+        return ExitCode::from(2);
+    };
+    let outcome = tokio::select! {
+        outcome = invoke(&path) => outcome,
+        _ = interrupted() => return ExitCode::from(130),
+    };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            println!("{}", chain(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Returns whether the function succeeded.
+async fn invoke(path: &str) -> Result<bool> {
+    let event = std::fs::read_to_string(path).map_err(Error::io(format!("reading {path}")))?;
+    let binary = tools::function("replicator")?;
+    let emulator = Emulator::start(Options::default()).await?;
+    let source = Bucket::at(&emulator, SOURCE_REGION, SOURCE_BUCKET);
+    let destination = Bucket::at(&emulator, DESTINATION_REGION, DESTINATION_BUCKET);
+    for bucket in [&source, &destination] {
+        bucket.create().await?;
+        bucket.enable_versioning().await?;
+    }
+    for (key, side) in sample::seed(&source, &destination, &event).await? {
+        println!("seeded {key:?} at the {side}");
+    }
+
+    let queue = Queue::create(&emulator, "continuations").await?;
+    let more = [("PROPAGATE_DELETES", "true"), ("QUEUE_URL", queue.url.as_str())];
+    let environment = replicator::environment(&emulator, SOURCE_BUCKET, DESTINATION_BUCKET, &more);
+    let mut function = Function::start(&binary, &environment, TIMEOUT).await?;
+    let answer = function.invoke(event).await?;
+
+    println!("log of the function:\n{}", function.log()?);
+    let start_ms = function.time_to_first_next().as_secs_f64() * 1000.0;
+    let resident = function
+        .resident_kib()
+        .map_or("unknown".to_owned(), |kib| format!("{:.1} MB", kib_to_mb(kib)));
+    println!("started in {start_ms:.1} ms, resident {resident}");
+    println!("\nat the destination:\n{}", contents(&destination).await?);
+    Ok(match answer {
+        Answer::Response(text) => {
+            println!("answer: {text}");
+            true
+        }
+        Answer::Error(text) => {
+            println!("error: {text}");
+            false
+        }
+    })
+}
+
+async fn contents(bucket: &Bucket) -> Result<Table> {
+    let mut table = Table::new(&["key", "bytes", "ETag"]);
+    for (key, listed) in bucket.list("").await? {
+        table.row([format!("{key:?}"), listed.size_bytes.to_string(), listed.etag]);
+    }
+    Ok(table)
+}
+
+/// For display only; a process of this machine is far below where the conversion loses a digit.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "resident memory in KiB fits a double's 52 bits"
+)]
+fn kib_to_mb(kib: u64) -> f64 {
+    kib as f64 * 1024.0 / 1e6
+}

@@ -1,0 +1,286 @@
+//! A bucket of the emulator: made, read, listed and configured.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_s3::operation::get_object::GetObjectError;
+use aws_sdk_s3::types::{
+    BucketLocationConstraint, BucketVersioningStatus, CreateBucketConfiguration, NotificationConfiguration,
+    VersioningConfiguration,
+};
+
+use crate::emulator::Emulator;
+use crate::upload::SystemHeaders;
+use crate::{Error, Result};
+
+/// A bucket and a client of its region.
+#[derive(Clone, Debug)]
+pub struct Bucket {
+    /// A client that signs for the bucket's region.
+    pub client: aws_sdk_s3::Client,
+    /// The bucket's name.
+    pub name: String,
+    region: String,
+}
+
+/// Everything of an object that the two sides must have in common.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Object {
+    /// The bytes.
+    pub body: Vec<u8>,
+    /// System headers.
+    pub headers: SystemHeaders,
+    /// User metadata.
+    pub metadata: BTreeMap<String, String>,
+    /// Tags.
+    pub tags: BTreeMap<String, String>,
+    /// Storage class; `STANDARD` where S3 says nothing.
+    pub storage_class: String,
+    /// Website redirect location.
+    pub website_redirect: Option<String>,
+}
+
+/// What a listing says of one object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Size.
+    pub size_bytes: i64,
+    /// `ETag`; of single-part uploads in these buckets it is the content's MD5.
+    pub etag: String,
+}
+
+impl Bucket {
+    /// A handle of an existing bucket.
+    #[must_use]
+    pub fn at(emulator: &Emulator, region: &str, name: &str) -> Self {
+        Self {
+            client: emulator.s3(region),
+            name: name.to_owned(),
+            region: region.to_owned(),
+        }
+    }
+
+    /// Creates the bucket in its region.
+    pub async fn create(&self) -> Result<()> {
+        // us-east-1 is the one region that must not be named.
+        let location = (self.region != "us-east-1").then(|| {
+            CreateBucketConfiguration::builder()
+                .location_constraint(BucketLocationConstraint::from(self.region.as_str()))
+                .build()
+        });
+        self.client
+            .create_bucket()
+            .bucket(&self.name)
+            .set_create_bucket_configuration(location)
+            .send()
+            .await
+            .map_err(Error::aws(format!("CreateBucket {}", self.name)))?;
+        Ok(())
+    }
+
+    /// Switches versioning on.
+    pub async fn enable_versioning(&self) -> Result<()> {
+        let enabled = VersioningConfiguration::builder()
+            .status(BucketVersioningStatus::Enabled)
+            .build();
+        self.client
+            .put_bucket_versioning()
+            .bucket(&self.name)
+            .versioning_configuration(enabled)
+            .send()
+            .await
+            .map_err(Error::aws(format!("PutBucketVersioning {}", self.name)))?;
+        Ok(())
+    }
+
+    /// Deletes the current object of a key.
+    pub async fn delete(&self, key: &str) -> Result<()> {
+        self.client
+            .delete_object()
+            .bucket(&self.name)
+            .key(key)
+            .send()
+            .await
+            .map_err(Error::aws(format!("DeleteObject {key}")))?;
+        Ok(())
+    }
+
+    /// Deletes every version and every delete marker, so that the bucket itself can be deleted.
+    pub async fn empty(&self) -> Result<()> {
+        let listing = || self.client.list_object_versions().bucket(&self.name);
+        loop {
+            let page = listing().send().await.map_err(Error::aws("ListObjectVersions"))?;
+            let versions = page
+                .versions()
+                .iter()
+                .map(|version| (version.key(), version.version_id()));
+            let markers = page
+                .delete_markers()
+                .iter()
+                .map(|marker| (marker.key(), marker.version_id()));
+            let found: Vec<_> = versions.chain(markers).collect();
+            if found.is_empty() {
+                return Ok(());
+            }
+            for (key, version) in found {
+                let key = key.unwrap_or_default();
+                self.client
+                    .delete_object()
+                    .bucket(&self.name)
+                    .key(key)
+                    .set_version_id(version.map(str::to_owned))
+                    .send()
+                    .await
+                    .map_err(Error::aws(format!("DeleteObject {key}")))?;
+            }
+        }
+    }
+
+    /// The current object of a key with all that [`Object`] holds, `None` when there is none.
+    pub async fn read(&self, key: &str) -> Result<Option<Object>> {
+        let answer = match self.client.get_object().bucket(&self.name).key(key).send().await {
+            Ok(answer) => answer,
+            Err(error) if error.as_service_error().is_some_and(GetObjectError::is_no_such_key) => return Ok(None),
+            Err(error) => return Err(Error::aws(format!("GetObject {key}"))(error)),
+        };
+        // Read before the body is taken out of the answer.
+        let headers = SystemHeaders {
+            content_type: answer.content_type.clone(),
+            cache_control: answer.cache_control.clone(),
+            content_disposition: answer.content_disposition.clone(),
+            content_encoding: answer.content_encoding.clone(),
+            content_language: answer.content_language.clone(),
+            expires: answer.expires_string.clone(),
+        };
+        let metadata = answer.metadata.clone().unwrap_or_default().into_iter().collect();
+        let storage_class = answer
+            .storage_class
+            .as_ref()
+            .map_or_else(|| "STANDARD".to_owned(), |class| class.as_str().to_owned());
+        let website_redirect = answer.website_redirect_location.clone();
+        let body = answer
+            .body
+            .collect()
+            .await
+            .map_err(Error::aws(format!("the body of {key}")))?
+            .to_vec();
+        let tags = self.tags(key).await?;
+        Ok(Some(Object {
+            body,
+            headers,
+            metadata,
+            tags,
+            storage_class,
+            website_redirect,
+        }))
+    }
+
+    /// Every current object below `prefix`.
+    pub async fn list(&self, prefix: &str) -> Result<BTreeMap<String, Listed>> {
+        let mut pages = self
+            .client
+            .list_objects_v2()
+            .bucket(&self.name)
+            .prefix(prefix)
+            .into_paginator()
+            .send();
+        let mut found = BTreeMap::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(Error::aws(format!("ListObjectsV2 {}", self.name)))?;
+            for object in page.contents() {
+                let key = object.key().unwrap_or_default().to_owned();
+                let etag = object.e_tag().unwrap_or_default().to_owned();
+                found.insert(
+                    key,
+                    Listed {
+                        size_bytes: object.size().unwrap_or_default(),
+                        etag,
+                    },
+                );
+            }
+        }
+        Ok(found)
+    }
+
+    /// The bucket's notification configuration.
+    pub async fn notification(&self) -> Result<NotificationConfiguration> {
+        let answer = self
+            .client
+            .get_bucket_notification_configuration()
+            .bucket(&self.name)
+            .send()
+            .await
+            .map_err(Error::aws(format!("GetBucketNotificationConfiguration {}", self.name)))?;
+        Ok(NotificationConfiguration::builder()
+            .set_topic_configurations(answer.topic_configurations)
+            .set_queue_configurations(answer.queue_configurations)
+            .set_lambda_function_configurations(answer.lambda_function_configurations)
+            .set_event_bridge_configuration(answer.event_bridge_configuration)
+            .build())
+    }
+
+    /// Replaces the bucket's notification configuration.
+    pub async fn set_notification(&self, configuration: NotificationConfiguration) -> Result<()> {
+        self.client
+            .put_bucket_notification_configuration()
+            .bucket(&self.name)
+            .notification_configuration(configuration)
+            .send()
+            .await
+            .map_err(Error::aws(format!("PutBucketNotificationConfiguration {}", self.name)))?;
+        Ok(())
+    }
+
+    async fn tags(&self, key: &str) -> Result<BTreeMap<String, String>> {
+        let answer = self
+            .client
+            .get_object_tagging()
+            .bucket(&self.name)
+            .key(key)
+            .send()
+            .await
+            .map_err(Error::aws(format!("GetObjectTagging {key}")))?;
+        Ok(answer
+            .tag_set()
+            .iter()
+            .map(|tag| (tag.key().to_owned(), tag.value().to_owned()))
+            .collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::compare::differences;
+    use crate::deployment::Deployment;
+    use crate::emulator::Options;
+    use crate::workload::{odd_keys, rich_objects};
+
+    #[tokio::test]
+    async fn whole_workload_reads_back_as_it_was_written() {
+        let deployment = Deployment::prepare(Options::default()).await.expect("emulator");
+        let source = &deployment.source;
+        for case in odd_keys("live/").into_iter().chain(rich_objects("live/")) {
+            let upload = &case.upload;
+            upload.write(source).await.expect(case.title);
+            let object = source.read(&upload.key).await.expect(case.title).expect("exists");
+            assert!(object.body == upload.body, "{}", case.title);
+            assert_eq!(object.metadata, upload.metadata, "{}", case.title);
+            assert_eq!(object.tags, upload.tags, "{}", case.title);
+            assert_eq!(object.website_redirect, upload.website_redirect, "{}", case.title);
+            let class = upload.storage_class.as_ref().map_or("STANDARD", |class| class.as_str());
+            assert_eq!(object.storage_class, class, "{}", case.title);
+            assert_eq!(object.headers.expires, upload.headers.expires, "{}", case.title);
+            if upload.headers.cache_control.is_some() {
+                assert_eq!(object.headers, upload.headers, "{}", case.title);
+            }
+        }
+        assert_eq!(source.list("live/").await.expect("listing").len(), 17);
+
+        deployment.destination.create().await.expect("destination");
+        let found = differences(source, &deployment.destination, "")
+            .await
+            .expect("comparison");
+        assert_eq!(found.len(), 17, "everything is missing at the destination");
+        source.empty().await.expect("empties");
+        assert!(source.list("").await.expect("listing").is_empty());
+    }
+}

@@ -1,0 +1,163 @@
+//! One emulator with a source bucket that is already in use, and both stacks on it.
+
+use std::time::Duration;
+
+use crate::bucket::Bucket;
+use crate::compare::{differences, listing_differences, summary};
+use crate::emulator::{Emulator, Options};
+use crate::foreign::ForeignConsumer;
+use crate::queue::Queue;
+use crate::stack::{Outputs, Parameters, Stack, output};
+use crate::waiting::{Seen, until};
+use crate::{DESTINATION_REGION, Result, SOURCE_REGION};
+
+/// The source bucket's name.
+pub const SOURCE_BUCKET: &str = "example-source";
+
+/// The destination bucket's name.
+pub const DESTINATION_BUCKET: &str = "example-destination";
+
+/// How long replication may take on a busy machine before a condition is given up.
+pub const PATIENCE: Duration = Duration::from_mins(3);
+
+/// An emulator with both buckets' handles.
+#[derive(Debug)]
+pub struct Deployment {
+    /// The emulator.
+    pub emulator: Emulator,
+    /// The source bucket; it exists.
+    pub source: Bucket,
+    /// The destination bucket; its stack creates it.
+    pub destination: Bucket,
+}
+
+/// A deployed source stack.
+#[derive(Debug)]
+pub struct SourceStack<'a> {
+    /// The stack.
+    pub stack: Stack<'a>,
+    /// Its outputs.
+    pub outputs: Outputs,
+    /// `ReplicationQueue`.
+    pub queue: Queue,
+    /// `ReplicationDeadLetterQueue`.
+    pub dead_letters: Queue,
+}
+
+impl Deployment {
+    /// Starts an emulator and creates the source bucket.
+    pub async fn prepare(options: Options) -> Result<Self> {
+        let emulator = Emulator::start(options).await?;
+        let source = Bucket::at(&emulator, SOURCE_REGION, SOURCE_BUCKET);
+        let destination = Bucket::at(&emulator, DESTINATION_REGION, DESTINATION_BUCKET);
+        source.create().await?;
+        Ok(Self {
+            emulator,
+            source,
+            destination,
+        })
+    }
+
+    /// Subscribes somebody else's queue to `prefix` of the source bucket.
+    pub async fn foreign_consumer(&self, prefix: &str) -> Result<ForeignConsumer> {
+        ForeignConsumer::subscribe(&self.emulator, &self.source, prefix).await
+    }
+
+    /// Deploys the destination stack.
+    pub async fn deploy_destination(&self) -> Result<()> {
+        let stack = Stack::destination(&self.emulator, "s3ferry-destination");
+        stack.deploy(&[("BucketName", DESTINATION_BUCKET)]).await.map(drop)
+    }
+
+    /// Deploys a source stack with the parameters that it needs here and `more`.
+    pub async fn deploy_source(&self, name: &str, more: Parameters<'_>) -> Result<SourceStack<'_>> {
+        let endpoint = self.emulator.endpoint();
+        let mut parameters = vec![
+            ("SourceBucketName", SOURCE_BUCKET),
+            ("DestinationBucketName", DESTINATION_BUCKET),
+            ("DestinationRegion", DESTINATION_REGION),
+            ("EndpointUrl", endpoint.as_str()),
+        ];
+        parameters.extend_from_slice(more);
+        let stack = self.source_stack(name);
+        let outputs = stack.deploy(&parameters).await?;
+        let queue = Queue::at(&self.emulator, output(&outputs, &stack, "ReplicationQueueUrl")?);
+        let dead_letters = Queue::at(
+            &self.emulator,
+            output(&outputs, &stack, "ReplicationDeadLetterQueueUrl")?,
+        );
+        Ok(SourceStack {
+            stack,
+            outputs,
+            queue,
+            dead_letters,
+        })
+    }
+
+    /// A handle of a source stack, deployed or not.
+    #[must_use]
+    pub fn source_stack(&self, name: &str) -> Stack<'_> {
+        Stack::source(&self.emulator, name)
+    }
+
+    /// Waits until both listings below `prefix` agree, then until every object is equal in every aspect.
+    pub async fn until_equal(&self, prefix: &str) -> Result<()> {
+        let (source, destination) = (&self.source, &self.destination);
+        until(&format!("equal listings below {prefix:?}"), PATIENCE, || async {
+            let found = listing_differences(source, destination, prefix).await?;
+            Ok(Seen::when(found.is_empty(), || summary(&found)))
+        })
+        .await?;
+        until(&format!("equal objects below {prefix:?}"), PATIENCE, || async {
+            let found = differences(source, destination, prefix).await?;
+            Ok(Seen::when(found.is_empty(), || summary(&found)))
+        })
+        .await
+    }
+}
+
+impl SourceStack<'_> {
+    /// Waits until no message waits or is being worked on.
+    pub async fn until_idle(&self) -> Result<()> {
+        until("an empty replication queue", PATIENCE, || async {
+            let count = self.queue.count().await?;
+            Ok(Seen::when(count == 0, || format!("{count} messages")))
+        })
+        .await
+    }
+
+    /// Waits until the dead-letter queue holds `count` messages and returns their bodies in order of their text.
+    pub async fn until_dead_letters(&self, count: usize) -> Result<Vec<String>> {
+        until(&format!("{count} dead letters"), PATIENCE, || async {
+            let mut bodies = self.dead_letters.bodies().await?;
+            bodies.sort();
+            let seen = bodies.len();
+            Ok(if seen == count {
+                Seen::Yes(bodies)
+            } else {
+                Seen::NotYet(format!("{seen} dead letters"))
+            })
+        })
+        .await
+    }
+}
+
+/// Waits until `consumer` has received events for every one of `keys`, in whatever order.
+pub async fn until_notified(consumer: &ForeignConsumer, keys: &[&str]) -> Result<()> {
+    let mut missing: Vec<&str> = keys.to_vec();
+    let begun = std::time::Instant::now();
+    while !missing.is_empty() {
+        let left = PATIENCE.saturating_sub(begun.elapsed());
+        let received = until(&format!("foreign events for {missing:?}"), left, || async {
+            let keys = consumer.take_keys().await?;
+            Ok(if keys.is_empty() {
+                Seen::NotYet("no event".to_owned())
+            } else {
+                Seen::Yes(keys)
+            })
+        })
+        .await?;
+        missing.retain(|key| !received.contains(*key));
+    }
+    Ok(())
+}

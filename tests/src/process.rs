@@ -1,0 +1,124 @@
+//! Ending what was started, with everything that it started itself.
+
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// How long a program may take to end by itself before it is killed.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Ends `child` with SIGTERM, then SIGKILL, and kills every descendant that survived it.
+///
+/// Blocking, because it is what `Drop` calls; it pauses only until the child has ended.
+pub fn end(child: &mut Child) {
+    let descendants = descendants_of(child.id());
+    signal(child.id(), Signal::TERM);
+    let begun = Instant::now();
+    while matches!(child.try_wait(), Ok(None)) {
+        if begun.elapsed() > GRACE {
+            signal(child.id(), Signal::KILL);
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    for survivor in descendants.into_iter().filter(|pid| is_alive(*pid)) {
+        signal(survivor, Signal::KILL);
+    }
+}
+
+/// Resident memory of a process now, in KiB, as the kernel counts it.
+#[must_use]
+pub fn resident_kib(pid: u32) -> Option<u64> {
+    status_kib(pid, "VmRSS:")
+}
+
+/// The most resident memory, in KiB, that any process below `root` with this command name has had so far.
+#[must_use]
+pub fn peak_resident_kib(root: u32, command: &str) -> Option<u64> {
+    let is_it =
+        |pid: &u32| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim_end() == command);
+    descendants_of(root)
+        .into_iter()
+        .filter(is_it)
+        .filter_map(|pid| status_kib(pid, "VmHWM:"))
+        .max()
+}
+
+fn status_kib(pid: u32, field: &str) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find(|line| line.starts_with(field))?;
+    line.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// Sends a signal; `false` when there is nobody to take it any more, which is what the caller wants in the end.
+fn signal(pid: u32, signal: Signal) -> bool {
+    i32::try_from(pid)
+        .ok()
+        .and_then(Pid::from_raw)
+        .is_some_and(|pid| kill_process(pid, signal).is_ok())
+}
+
+fn is_alive(pid: u32) -> bool {
+    std::path::Path::new("/proc").join(pid.to_string()).exists()
+}
+
+/// Every process whose chain of parents leads to `root`.
+fn descendants_of(root: u32) -> Vec<u32> {
+    let mut parents = Vec::new();
+    for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
+        if let Some(parent) = parent_of(pid) {
+            parents.push((pid, parent));
+        }
+    }
+    let mut found = vec![root];
+    let mut next = 0;
+    while let Some(parent) = found.get(next).copied() {
+        found.extend(
+            parents
+                .iter()
+                .filter(|(_, its_parent)| *its_parent == parent)
+                .map(|(pid, _)| *pid),
+        );
+        next += 1;
+    }
+    found.split_off(1)
+}
+
+fn parent_of(pid: u32) -> Option<u32> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The command's name stands in parentheses and may hold anything, so fields are counted from its end.
+    let (_, after_name) = stat.rsplit_once(')')?;
+    after_name.split_whitespace().nth(1)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    #[test]
+    fn ended_program_leaves_no_grandchild() {
+        let mut shell = Command::new("sh").args(["-c", "sleep 600 & wait"]).spawn().expect("sh");
+        let begun = Instant::now();
+        let grandchild = loop {
+            if let Some(pid) = descendants_of(shell.id()).into_iter().next() {
+                break pid;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(30), "no grandchild appeared");
+            std::thread::yield_now();
+        };
+        end(&mut shell);
+        let state = || std::fs::read_to_string(format!("/proc/{grandchild}/stat")).unwrap_or_default();
+        let gone = |stat: &str| stat.is_empty() || stat.contains(") Z ");
+        while !gone(&state()) {
+            assert!(
+                begun.elapsed() < Duration::from_secs(30),
+                "grandchild {grandchild} survived"
+            );
+            std::thread::yield_now();
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! A queue of the emulator, seen from outside.
+
+use aws_sdk_sqs::types::QueueAttributeName;
+
+use crate::emulator::Emulator;
+use crate::{Error, Result, SOURCE_REGION};
+
+/// A queue of the source region.
+#[derive(Clone, Debug)]
+pub struct Queue {
+    client: aws_sdk_sqs::Client,
+    /// The queue's URL.
+    pub url: String,
+}
+
+impl Queue {
+    /// A handle of an existing queue.
+    #[must_use]
+    pub fn at(emulator: &Emulator, url: &str) -> Self {
+        Self {
+            client: emulator.sqs(SOURCE_REGION),
+            url: url.to_owned(),
+        }
+    }
+
+    /// Makes a queue.
+    pub async fn create(emulator: &Emulator, name: &str) -> Result<Self> {
+        let client = emulator.sqs(SOURCE_REGION);
+        let created = client
+            .create_queue()
+            .queue_name(name)
+            .send()
+            .await
+            .map_err(Error::aws(format!("CreateQueue {name}")))?;
+        Ok(Self {
+            client,
+            url: created.queue_url.unwrap_or_default(),
+        })
+    }
+
+    /// Messages in the queue, those that are being worked on included.
+    pub async fn count(&self) -> Result<u64> {
+        let counted = [
+            QueueAttributeName::ApproximateNumberOfMessages,
+            QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
+            QueueAttributeName::ApproximateNumberOfMessagesDelayed,
+        ];
+        let answer = self
+            .client
+            .get_queue_attributes()
+            .queue_url(&self.url)
+            .set_attribute_names(Some(counted.to_vec()))
+            .send()
+            .await
+            .map_err(Error::aws("GetQueueAttributes"))?;
+        let counts = answer.attributes.unwrap_or_default();
+        Ok(counted
+            .iter()
+            .filter_map(|name| counts.get(name)?.parse::<u64>().ok())
+            .sum())
+    }
+
+    /// Sends a message.
+    pub async fn send(&self, body: &str) -> Result<()> {
+        self.client
+            .send_message()
+            .queue_url(&self.url)
+            .message_body(body)
+            .send()
+            .await
+            .map_err(Error::aws("SendMessage"))?;
+        Ok(())
+    }
+
+    /// Bodies of the messages that wait here; they stay in the queue and stay visible.
+    pub async fn bodies(&self) -> Result<Vec<String>> {
+        let received = self
+            .client
+            .receive_message()
+            .queue_url(&self.url)
+            .max_number_of_messages(10)
+            .visibility_timeout(0)
+            .send()
+            .await
+            .map_err(Error::aws("ReceiveMessage"))?;
+        Ok(received
+            .messages()
+            .iter()
+            .map(|message| message.body().unwrap_or_default().to_owned())
+            .collect())
+    }
+
+    /// Lets failed messages return after this time instead of the template's hour.
+    pub async fn set_visibility_timeout(&self, seconds: u32) -> Result<()> {
+        self.client
+            .set_queue_attributes()
+            .queue_url(&self.url)
+            .attributes(QueueAttributeName::VisibilityTimeout, seconds.to_string())
+            .send()
+            .await
+            .map_err(Error::aws("SetQueueAttributes"))?;
+        Ok(())
+    }
+}

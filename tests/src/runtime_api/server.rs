@@ -1,0 +1,133 @@
+//! The server's side of the Runtime API: what a custom runtime asks, over plain HTTP.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::Answer;
+
+/// One event on its way to the function.
+#[derive(Debug)]
+pub(super) struct Invocation {
+    pub(super) request_id: String,
+    pub(super) event: Bytes,
+    pub(super) deadline_ms: u128,
+    pub(super) answer: oneshot::Sender<Answer>,
+}
+
+/// What the connections of the server share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    waiting: tokio::sync::Mutex<mpsc::Receiver<Invocation>>,
+    running: Mutex<HashMap<String, oneshot::Sender<Answer>>>,
+    first_next: watch::Sender<Option<Instant>>,
+    function_arn: String,
+}
+
+impl Shared {
+    pub(super) fn new(
+        waiting: mpsc::Receiver<Invocation>,
+        first_next: watch::Sender<Option<Instant>>,
+        function_arn: String,
+    ) -> Arc<Self> {
+        let waiting = tokio::sync::Mutex::new(waiting);
+        Arc::new(Self {
+            waiting,
+            running: Mutex::default(),
+            first_next,
+            function_arn,
+        })
+    }
+}
+
+/// Answers connections until it is aborted.
+pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let shared = Arc::clone(&shared);
+        tokio::spawn(async move {
+            let service = service_fn(move |request| answer(request, Arc::clone(&shared)));
+            // The connection ends with the function's process; there is nobody left to tell.
+            drop(
+                http1::Builder::new()
+                    .serve_connection(TokioIo::new(stream), service)
+                    .await,
+            );
+        });
+    }
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    shared: Arc<Shared>,
+) -> std::result::Result<Response<Full<Bytes>>, Infallible> {
+    let path = request.uri().path().to_owned();
+    let segments: Vec<&str> = path.trim_start_matches("/2018-06-01/runtime/").split('/').collect();
+    Ok(match (request.method(), segments.as_slice()) {
+        (&Method::GET, ["invocation", "next"]) => next(&shared).await,
+        (&Method::POST, ["invocation", request_id, kind @ ("response" | "error")]) => {
+            let text = match request.into_body().collect().await {
+                Ok(body) => String::from_utf8_lossy(&body.to_bytes()).into_owned(),
+                Err(error) => return Ok(status(StatusCode::BAD_REQUEST, &error.to_string())),
+            };
+            let given = if *kind == "error" {
+                Answer::Error(text)
+            } else {
+                Answer::Response(text)
+            };
+            match lock(&shared.running)
+                .remove(*request_id)
+                .map(|waiting| waiting.send(given))
+            {
+                Some(Ok(())) => status(StatusCode::ACCEPTED, "{}"),
+                _ => status(StatusCode::BAD_REQUEST, "no such invocation"),
+            }
+        }
+        // The process ends after this by itself, and its output says why.
+        (&Method::POST, ["init", "error"]) => status(StatusCode::ACCEPTED, "{}"),
+        _ => status(StatusCode::NOT_FOUND, "no such path"),
+    })
+}
+
+async fn next(shared: &Shared) -> Response<Full<Bytes>> {
+    shared.first_next.send_if_modified(|first| {
+        first.is_none() && {
+            *first = Some(Instant::now());
+            true
+        }
+    });
+    let Some(invocation) = shared.waiting.lock().await.recv().await else {
+        return status(StatusCode::GONE, "no more events");
+    };
+    let response = Response::builder()
+        .header("content-type", "application/json")
+        .header("lambda-runtime-aws-request-id", &invocation.request_id)
+        .header("lambda-runtime-deadline-ms", invocation.deadline_ms.to_string())
+        .header("lambda-runtime-invoked-function-arn", &shared.function_arn)
+        .header(
+            "lambda-runtime-trace-id",
+            "Root=1-00000000-000000000000000000000000;Sampled=0",
+        )
+        .body(Full::new(invocation.event));
+    lock(&shared.running).insert(invocation.request_id, invocation.answer);
+    response.unwrap_or_else(|error| status(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()))
+}
+
+fn status(status: StatusCode, text: &str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(text.to_owned())));
+    *response.status_mut() = status;
+    response
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

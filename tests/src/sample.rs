@@ -1,0 +1,116 @@
+//! The objects that a sample event speaks of, so that it can be tried out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use s3ferry_core::event::{Hint, Message, Payload, parse_payload};
+use serde_json::Value;
+
+use crate::Result;
+use crate::bucket::Bucket;
+use crate::upload::Upload;
+
+/// Where an object was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// At the source: the event says that it was written or changed.
+    Source,
+    /// At the destination alone: the event says that it was deleted, and there must be something left to delete.
+    Destination,
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Source => "source",
+            Self::Destination => "destination",
+        })
+    }
+}
+
+/// Writes every object of the source bucket that the event names and returns which and where.
+pub async fn seed(source: &Bucket, destination: &Bucket, event: &str) -> Result<BTreeMap<String, Side>> {
+    let hints: Vec<Hint> = hints(event)
+        .into_iter()
+        .filter(|hint| hint.bucket.as_str() == source.name)
+        .collect();
+    let key = |hint: &Hint| hint.key.as_str().to_owned();
+    let deleted: BTreeSet<String> = hints
+        .iter()
+        .filter(|hint| is_removal(&hint.event_name))
+        .map(key)
+        .collect();
+    let mut seeded = BTreeMap::new();
+    for key in hints.iter().map(key).collect::<BTreeSet<String>>() {
+        let (bucket, side) = if deleted.contains(&key) {
+            (destination, Side::Destination)
+        } else {
+            (source, Side::Source)
+        };
+        Upload::new(key.clone(), format!("sample body of {key}"))
+            .write(bucket)
+            .await?;
+        seeded.insert(key, side);
+    }
+    Ok(seeded)
+}
+
+/// Every record of the event that can be read; the function itself reports the others.
+fn hints(event: &str) -> Vec<Hint> {
+    // What is not JSON names nothing.
+    let payload: Value = serde_json::from_str(event).unwrap_or_default();
+    let messages: Vec<Message> = match parse_payload(&payload) {
+        Ok(Payload::Queue(messages)) => messages
+            .into_iter()
+            .filter_map(|message| message.message.ok())
+            .collect(),
+        Ok(Payload::Direct(messages)) => messages.into_iter().filter_map(std::result::Result::ok).collect(),
+        Err(_) => Vec::new(),
+    };
+    let records = messages.into_iter().filter_map(|message| match message {
+        Message::Records(records) => Some(records),
+        Message::TestEvent => None,
+    });
+    records.flatten().filter_map(std::result::Result::ok).collect()
+}
+
+/// Whether an event, classic or of `EventBridge`, says that the object is gone; not its tags or an annotation.
+fn is_removal(event_name: &str) -> bool {
+    event_name.starts_with("ObjectRemoved:")
+        || event_name.starts_with("LifecycleExpiration:")
+        || event_name == "Object Deleted"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event;
+
+    #[test]
+    fn keys_are_found_in_every_envelope() {
+        let keys = |event: &Value| -> Vec<String> {
+            hints(&event.to_string())
+                .iter()
+                .map(|hint| hint.key.as_str().to_owned())
+                .collect()
+        };
+        let classic = event::created("bucket", "a b+c.txt");
+        let topic = event::topic_message(&classic);
+        for event in [
+            classic.clone(),
+            event::topic_invocation(&classic),
+            event::bridge_event("Object Created", "bucket", "a b+c.txt"),
+            event::queue_batch([("id", classic.to_string()), ("bad", "{".to_owned())]),
+            event::queue_batch([("id", topic.to_string())]),
+        ] {
+            assert_eq!(keys(&event), ["a b+c.txt"], "{event}");
+        }
+    }
+
+    #[test]
+    fn removal_of_a_tag_is_no_removal_of_the_object() {
+        assert!(is_removal("ObjectRemoved:Delete") && is_removal("LifecycleExpiration:Delete"));
+        assert!(is_removal("Object Deleted"));
+        assert!(!is_removal("ObjectTagging:Delete") && !is_removal("Object Tags Deleted"));
+    }
+}
