@@ -1,4 +1,9 @@
 //! The S3 adapters keep the contract of the ports on the emulator, through the real SDK.
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a broken expectation is a failed test"
+)]
 
 use std::collections::HashMap;
 

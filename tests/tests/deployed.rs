@@ -1,7 +1,7 @@
 //! Both stacks deployed with `sam deploy` to an emulator that enforces IAM, each test on an emulator of its own.
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-use aws_sdk_s3::types::{BucketVersioningStatus, Destination, EventBridgeConfiguration};
+use aws_sdk_s3::types::{BucketVersioningStatus, EventBridgeConfiguration};
 use s3ferry_tests::aws_call::aws_call;
 use s3ferry_tests::deployment::{DESTINATION_BUCKET, Deployment, PATIENCE, SOURCE_BUCKET, SourceStack, until_notified};
 use s3ferry_tests::emulator::Options;
@@ -208,6 +208,28 @@ async fn overlapping_notification_is_refused_by_name_and_eventbridge_is_the_way(
 }
 
 #[tokio::test]
+async fn event_source_of_a_stack_is_changed_and_changed_back() {
+    let deployment = prepare().await;
+    deployment.foreign_consumer("archive/").await.expect("foreign queue");
+    let before = deployment.source.notification().await.expect("notification");
+    for (turn, event_source) in ["queue", "eventbridge", "queue"].into_iter().enumerate() {
+        let parameters = [("KeyPrefix", PREFIX), ("EventSource", event_source)];
+        deployment
+            .deploy_source("s3ferry", &parameters)
+            .await
+            .expect(event_source);
+        let now = deployment.source.notification().await.expect("notification");
+        let has_switch = now.event_bridge_configuration().is_some();
+        assert_eq!(has_switch, event_source == "eventbridge", "{now:?}");
+        let queues = if has_switch { 1 } else { 2 };
+        assert_eq!(now.queue_configurations().len(), queues, "{now:?}");
+        write_and_wait(&deployment, PREFIX, &format!("live/{turn}.txt")).await;
+    }
+    deployment.source_stack("s3ferry").delete().await.expect("delete");
+    assert_eq!(deployment.source.notification().await.expect("notification"), before);
+}
+
+#[tokio::test]
 async fn two_stacks_on_one_bucket_do_not_disturb_each_other() {
     let deployment = prepare().await;
     deployment.foreign_consumer("archive/").await.expect("foreign queue");
@@ -243,46 +265,56 @@ async fn engine_both_puts_a_replication_rule_and_takes_it_away_again() {
         .await
         .expect("source stack");
 
-    let client = &deployment.source.client;
-    let versioning = client
-        .get_bucket_versioning()
-        .bucket(SOURCE_BUCKET)
-        .send()
-        .await
-        .expect("versioning");
+    let versioning = deployment.source.client.get_bucket_versioning().bucket(SOURCE_BUCKET);
+    let versioning = versioning.send().await.expect("versioning");
     assert_eq!(versioning.status(), Some(&BucketVersioningStatus::Enabled));
-    let replication = client
-        .get_bucket_replication()
-        .bucket(SOURCE_BUCKET)
-        .send()
-        .await
-        .expect("replication");
-    let rules = replication
-        .replication_configuration()
-        .expect("a configuration")
-        .rules();
-    let destinations: Vec<&str> = rules
-        .iter()
-        .filter_map(|rule| rule.destination())
-        .map(Destination::bucket)
-        .collect();
-    assert_eq!(destinations, [format!("arn:aws:s3:::{DESTINATION_BUCKET}")]);
+    let expected = Some(vec![format!("arn:aws:s3:::{DESTINATION_BUCKET}")]);
+    assert_eq!(replication_destinations(&deployment).await, expected);
     write_and_wait(&deployment, PREFIX, "live/a.txt").await;
     stack.until_idle().await.expect("idle");
     assert_eq!(stack.dead_letters.count().await.expect("count"), 0);
 
+    deployment
+        .deploy_source("s3ferry", &[("Engine", "lambda"), ("KeyPrefix", PREFIX)])
+        .await
+        .expect("lambda alone");
+    assert_eq!(replication_destinations(&deployment).await, None);
+    write_and_wait(&deployment, PREFIX, "live/b.txt").await;
+
+    deployment
+        .deploy_source("s3ferry", &parameters)
+        .await
+        .expect("both again");
+    assert_eq!(replication_destinations(&deployment).await, expected);
     stack.stack.delete().await.expect("delete");
-    let gone = client
+    assert_eq!(replication_destinations(&deployment).await, None);
+}
+
+/// ARNs of the buckets that the source bucket's replication rules name; `None` without a configuration.
+async fn replication_destinations(deployment: &Deployment) -> Option<Vec<String>> {
+    match deployment
+        .source
+        .client
         .get_bucket_replication()
         .bucket(SOURCE_BUCKET)
         .send()
         .await
-        .expect_err("no rule is left");
-    let code = gone
-        .as_service_error()
-        .and_then(|error| error.meta().code())
-        .map(str::to_owned);
-    assert_eq!(code.as_deref(), Some("ReplicationConfigurationNotFoundError"));
+    {
+        Ok(answer) => {
+            let configuration = answer.replication_configuration().expect("a configuration");
+            let destinations = configuration.rules().iter().filter_map(|rule| rule.destination());
+            Some(
+                destinations
+                    .map(|destination| destination.bucket().to_owned())
+                    .collect(),
+            )
+        }
+        Err(error) => {
+            let code = error.as_service_error().and_then(|error| error.meta().code());
+            assert_eq!(code, Some("ReplicationConfigurationNotFoundError"));
+            None
+        }
+    }
 }
 
 #[tokio::test]
