@@ -77,7 +77,7 @@ impl Request {
             stack_id: text("StackId")?,
             request_id: text("RequestId")?,
             logical_resource_id: text("LogicalResourceId")?,
-            request_type: match text("RequestType")?.as_str() {
+            request_type: match text("RequestType").unwrap_or_default().as_str() {
                 "Create" => RequestType::Create,
                 "Update" => RequestType::Update,
                 "Delete" => RequestType::Delete,
@@ -109,8 +109,7 @@ impl Request {
     }
 }
 
-/// Names the wiring of a bucket by one stack. Another bucket is another resource, so that `CloudFormation` sends a Delete
-/// for the former one after an Update.
+/// Names the wiring of a bucket by one stack.
 #[must_use]
 pub fn physical_id(bucket: &BucketName, owner: &OwnerId) -> String {
     format!("{bucket}/{owner}")

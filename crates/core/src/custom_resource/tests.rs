@@ -41,7 +41,6 @@ fn event_that_cannot_be_answered_is_named() {
         "StackId",
         "RequestId",
         "LogicalResourceId",
-        "RequestType",
     ] {
         for value in [None, Some(json!("")), Some(json!(3))] {
             let mut event = event();

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::{EntryKind, Versioning};
+use crate::names::BucketName;
 
 /// A foreign notification that asks for events that ours asks for too.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,6 +104,17 @@ pub enum Refusal {
     VersioningRequired {
         /// What the bucket has.
         versioning: Versioning,
+    },
+    /// The rights to take the wiring out of the former bucket end before its Delete would come.
+    #[error(
+        "this wiring is {former} and cannot move to bucket {wanted}: deploy another stack for that bucket, and delete \
+         this one when its bucket is done"
+    )]
+    AnotherBucket {
+        /// The physical id of the resource as it is.
+        former: String,
+        /// The bucket that was asked for.
+        wanted: BucketName,
     },
     /// Foreign rules would lose their role together with this stack.
     #[error(

@@ -1,7 +1,7 @@
 //! One request of `CloudFormation`, from properties to answer.
 
 use s3ferry_core::custom_resource::{Request, RequestType, Response, physical_id};
-use s3ferry_core::wiring::{Desired, OwnerId, RemovalProperties, Versioning, WiringProperties};
+use s3ferry_core::wiring::{Desired, OwnerId, Refusal, RemovalProperties, Versioning, WiringProperties};
 use serde_json::{Map, Value, json};
 
 use super::converge::{Job, Wired, WiringError, bucket_is_missing, converge};
@@ -33,42 +33,17 @@ async fn wire<P: WiringPorts>(ports: &P, request: &Request, owner: &OwnerId) -> 
         Err(error) => return failed(request, request.former_physical_id(), &error.into()),
     };
     let id = physical_id(&properties.source, owner);
-    let former = RemovalProperties::parse(&request.old_properties);
-    let left = former.as_ref().filter(|former| former.source != properties.source);
-    // After a failed move to another bucket the resource is still, or again, the one that it was.
-    let is_same_resource = request.physical_resource_id.as_ref().is_none_or(|former| *former == id);
-    let result = match converge(&wiring_job(ports, request, owner, &properties, former.as_ref())).await {
-        Ok(wired) => match left {
-            // No Delete comes for the bucket that a rolled-back move has touched.
-            Some(left) if is_same_resource => remove(ports, request, owner, left).await.map(|()| wired),
-            _ => Ok(wired),
-        },
-        Err(error) => Err(error),
-    };
-    match result {
-        Ok(wired) => Response::success(request, id, data(&wired)),
-        Err(error) if is_same_resource => failed(request, id, &error),
-        Err(error) => {
-            let reason = undone(ports, request, owner, &properties, &error).await;
-            Response::failed(request, request.former_physical_id(), &reason)
-        }
+    if let Some(former) = request.physical_resource_id.as_ref().filter(|former| **former != id) {
+        let refusal = Refusal::AnotherBucket {
+            former: former.clone(),
+            wanted: properties.source,
+        };
+        return failed(request, former.clone(), &refusal.into());
     }
-}
-
-/// Takes out of a new bucket what a failed move has left there, and says how both went.
-async fn undone<P: WiringPorts>(
-    ports: &P,
-    request: &Request,
-    owner: &OwnerId,
-    properties: &WiringProperties,
-    error: &WiringError,
-) -> String {
-    match remove(ports, request, owner, &RemovalProperties::from(properties)).await {
-        Ok(()) => error.to_string(),
-        Err(undoing) => format!(
-            "{error}; and bucket {} could not be cleaned up: {undoing}",
-            properties.source
-        ),
+    let former = RemovalProperties::parse(&request.old_properties);
+    match converge(&wiring_job(ports, request, owner, &properties, former.as_ref())).await {
+        Ok(wired) => Response::success(request, id, data(&wired)),
+        Err(error) => failed(request, id, &error),
     }
 }
 

@@ -200,74 +200,23 @@ async fn unknown_request_type_is_answered() {
 }
 
 #[tokio::test]
-async fn update_to_another_bucket_is_another_resource() {
-    let account = account(wired_by_others());
-    account.set("other", Configuration::default());
-    let mut stack = Stack::new("ferry", &account);
-    check_success(&stack.create(&[]).await);
-    let former = stack.physical_id.clone();
-    let other = &[("SourceBucketName", "other")];
-    check_success(&stack.update(other, &[]).await);
-    assert_ne!(stack.physical_id, former);
-    assert!(account.get("other").notification.own(&stack.owner()).is_some());
-    assert!(account.get("source").notification.own(&stack.owner()).is_some());
-    // CloudFormation cleans up the former resource afterwards.
-    let moved = std::mem::replace(&mut stack.physical_id, former);
-    check_success(&stack.delete(&[]).await);
-    assert_eq!(account.get("source"), wired_by_others());
-    stack.physical_id = moved;
-    check_success(&stack.delete(other).await);
-    assert_eq!(account.get("other"), Configuration::default());
-}
-
-#[tokio::test]
-async fn failed_move_leaves_the_new_bucket_clean_and_the_resource_the_same() {
-    use super::fakes::Fault;
-    use s3ferry_core::failure::FailureKind;
-    let other: &[(&str, &str)] = &[
-        ("SourceBucketName", "other"),
-        ("Engine", "both"),
-        ("EnableVersioning", "true"),
-    ];
-    for call in 0.. {
-        let account = account(wired_by_others());
-        account.set("other", Configuration::default());
-        let mut stack = Stack::new("ferry", &account);
-        check_success(&stack.create(&[]).await);
-        let id = stack.physical_id.clone().unwrap();
-        let start = account.world().calls.len();
-        account.world().fault = Some(Fault {
-            call: start + call,
-            after_effect: true,
-            kind: FailureKind::Permanent,
-        });
-        let response = stack.update(other, &[]).await;
-        if response.is_success() {
-            return;
-        }
-        assert_eq!(response.physical_resource_id(), id, "call {call}");
-        let left = account.get("other");
-        assert_eq!((left.notification, left.replication), Default::default(), "call {call}");
-        assert!(
-            account.get("source").notification.own(&stack.owner()).is_some(),
-            "call {call}"
-        );
-    }
-}
-
-#[tokio::test]
-async fn rolled_back_move_cleans_the_bucket_that_it_had_touched() {
+async fn update_to_another_bucket_is_refused_and_its_rollback_succeeds() {
     let account = account(wired_by_others());
     account.set("other", Configuration::default());
     let mut stack = Stack::new("ferry", &account);
     check_success(&stack.create(&[]).await);
     let id = stack.physical_id.clone();
-    let other = &[("SourceBucketName", "other")];
-    check_success(&stack.update(other, &[]).await);
-    // The update's answer never counted: the resource is still the former one.
-    stack.physical_id.clone_from(&id);
+    let (wired, other) = (account.get("source"), &[("SourceBucketName", "other")]);
+    check_failed(
+        &stack.update(other, &[]).await,
+        &["cannot move to bucket other", "another stack"],
+    );
+    assert_eq!(stack.physical_id, id, "the resource is the one that it was");
     check_success(&stack.update(&[], other).await);
-    assert_eq!(stack.physical_id, id);
-    assert_eq!(account.get("other"), Configuration::default());
-    assert!(account.get("source").notification.own(&stack.owner()).is_some());
+    assert_eq!(
+        (account.get("source"), account.get("other")),
+        (wired, Configuration::default())
+    );
+    check_success(&stack.delete(&[]).await);
+    assert_eq!(account.get("source"), wired_by_others());
 }
