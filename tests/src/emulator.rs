@@ -18,6 +18,9 @@ use crate::{ACCOUNT_ID, Error, Result, process, tools};
 /// How long a start may take on a busy machine.
 const START: Duration = Duration::from_mins(2);
 
+/// How often a start is tried.
+const ATTEMPTS: u32 = 3;
+
 /// The root user's key id and secret in the emulator.
 const ROOT: &str = "test";
 
@@ -45,6 +48,17 @@ pub struct Emulator {
 impl Emulator {
     /// Starts an emulator on a free loopback port and waits until it is healthy.
     pub async fn start(options: Options) -> Result<Self> {
+        let mut attempt = 1;
+        loop {
+            match Self::start_once(options).await {
+                // Somebody else may take the port before the emulator does; it ends then.
+                Err(Error::Ended { .. }) if attempt < ATTEMPTS => attempt += 1,
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn start_once(options: Options) -> Result<Self> {
         let binary = tools::ministack()?;
         let scratch = TempDir::with_prefix("s3ferry-emulator-").map_err(Error::io("making a temporary folder"))?;
         let port = free_port()?;
@@ -248,7 +262,7 @@ fn root_credentials() -> Credentials {
     Credentials::new(ROOT, ROOT, None, None, "emulator")
 }
 
-/// A port that was free a moment ago; the emulator refuses to start when somebody took it meanwhile.
+/// A port that was free a moment ago.
 fn free_port() -> Result<u16> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).map_err(Error::io("finding a free port"))?;
     listener

@@ -1,7 +1,7 @@
 //! Everything one invocation was given: grouped by key, reconciled side by side, and settled record by record.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
@@ -38,6 +38,8 @@ pub struct Settled {
     pub acknowledged: bool,
     /// Whether a newer event of the same key came along, so that this hint was stale.
     pub stale: bool,
+    /// Whether this is the first record of its key in the batch; the others share its reconcile.
+    pub first_of_key: bool,
 }
 
 /// The records of one key.
@@ -73,7 +75,9 @@ where
             .await;
 
         let mut settled: BTreeMap<usize, (Report, bool)> = BTreeMap::new();
+        let mut first_of_keys: BTreeSet<usize> = foreign.iter().copied().collect();
         for (members, report, acknowledged) in reconciled {
+            first_of_keys.extend(members.first());
             settled.extend(members.into_iter().map(|index| (index, (report.clone(), acknowledged))));
         }
         for index in foreign {
@@ -87,6 +91,7 @@ where
                 report,
                 acknowledged,
                 stale: stale.contains(&index),
+                first_of_key: first_of_keys.contains(&index),
             })
             .collect()
     }

@@ -1,6 +1,7 @@
 //! The replicator: from an invocation's payload to its answer.
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse};
+use lambda_runtime::Diagnostic;
 use s3ferry_aws::client::Clients;
 use s3ferry_aws::clock::SystemClock;
 use s3ferry_aws::destination::S3Destination;
@@ -40,7 +41,7 @@ pub enum Answer {
 /// What a direct invocation achieved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Summary {
-    /// How many records the invocation brought.
+    /// How many records the invocation brought; a test event is none.
     pub records: usize,
     /// How many objects were copied.
     pub copied: u64,
@@ -70,6 +71,20 @@ pub enum InvocationError {
         /// What is the matter with those that are not done.
         problems: Vec<String>,
     },
+}
+
+impl From<InvocationError> for Diagnostic {
+    /// Names the error for whoever invoked the function.
+    fn from(error: InvocationError) -> Self {
+        let error_type = match &error {
+            InvocationError::Payload { error } => error.code(),
+            InvocationError::NotDone { .. } => "NotDone",
+        };
+        Self {
+            error_type: error_type.to_owned(),
+            error_message: error.to_string(),
+        }
+    }
 }
 
 /// A record on its way: what it says, and the message it came in.
@@ -154,7 +169,13 @@ where
         self.report(&counts);
         match parsed {
             Payload::Queue(_) => Ok(Answer::Queue(queue_answer(&outcomes))),
-            Payload::Direct(_) => direct_answer(outcomes, &counts).map(Answer::Direct),
+            Payload::Direct(_) => {
+                let records = parts
+                    .iter()
+                    .filter(|part| !matches!(part.content, Content::Nothing(_)))
+                    .count();
+                direct_answer(records, outcomes, &counts).map(Answer::Direct)
+            }
         }
     }
 
@@ -247,8 +268,18 @@ fn durable(settled: &Settled) -> Result<(), String> {
     })
 }
 
+/// Counts records that failed, and keys once however many records named them.
 fn count(settled: &Settled, counts: &mut Counts) {
     counts.stale += u64::from(settled.stale);
+    if !settled.acknowledged {
+        counts.failed += 1;
+    }
+    if let Outcome::Failed(failure) = &settled.report.outcome {
+        counts.refused += u64::from(failure.code == "ForeignBucket");
+    }
+    if !settled.first_of_key {
+        return;
+    }
     counts.aspects_lost += u64::try_from(settled.report.lost.len()).unwrap_or(u64::MAX);
     match &settled.report.outcome {
         Outcome::Copied { size_bytes, .. } => {
@@ -257,12 +288,8 @@ fn count(settled: &Settled, counts: &mut Counts) {
         }
         Outcome::Deleted => counts.deleted += 1,
         Outcome::Skipped(_) => counts.skipped += 1,
-        Outcome::Again(_) if settled.acknowledged => counts.handed_over += 1,
-        Outcome::Again(_) => counts.failed += 1,
-        Outcome::Failed(failure) => {
-            counts.failed += 1;
-            counts.refused += u64::from(failure.code == "ForeignBucket");
-        }
+        Outcome::Again(_) => counts.handed_over += u64::from(settled.acknowledged),
+        Outcome::Failed(_) => {}
     }
 }
 
@@ -344,10 +371,10 @@ fn queue_answer(outcomes: &[(Option<&MessageId>, Result<(), String>)]) -> SqsBat
 }
 
 fn direct_answer(
+    records: usize,
     outcomes: Vec<(Option<&MessageId>, Result<(), String>)>,
     counts: &Counts,
 ) -> Result<Summary, InvocationError> {
-    let records = outcomes.len();
     let problems: Vec<String> = outcomes.into_iter().filter_map(|(_, outcome)| outcome.err()).collect();
     if !problems.is_empty() {
         return Err(InvocationError::NotDone { records, problems });

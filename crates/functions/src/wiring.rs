@@ -7,6 +7,7 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use futures::FutureExt as _;
+use lambda_runtime::Diagnostic;
 use s3ferry_aws::clock::SystemClock;
 use s3ferry_core::custom_resource::{Request, RequestError, Response};
 use s3ferry_core::time::Timestamp;
@@ -32,6 +33,21 @@ pub enum InvocationError {
     /// The answer could not be spelled.
     #[error("Bug: the answer is no JSON: {0}")]
     Unspoken(#[from] serde_json::Error),
+}
+
+impl From<InvocationError> for Diagnostic {
+    /// Names the error for whoever invoked the function.
+    fn from(error: InvocationError) -> Self {
+        let error_type = match &error {
+            InvocationError::NotARequest(_) => "NotARequest",
+            InvocationError::Undelivered(_) => "Undelivered",
+            InvocationError::Unspoken(_) => "Bug",
+        };
+        Self {
+            error_type: error_type.to_owned(),
+            error_message: error.to_string(),
+        }
+    }
 }
 
 /// Carries out the request in `event` and delivers its answer, which is done before `deadline` or given up.

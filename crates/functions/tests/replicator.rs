@@ -265,6 +265,29 @@ async fn direct_invocation_fails_when_any_record_is_not_done() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn keys_are_counted_once_and_test_events_not_at_all() {
+    let world = World::new(Script::default());
+    world.source.put("orders/42.json", "content");
+    let answer = world.handle(&sample("duplicate")).await.unwrap();
+    let expected = json!({"records": 2, "copied": 1, "deleted": 0, "skipped": 0, "handed_over": 0});
+    assert_eq!(serde_json::to_value(answer).unwrap(), expected);
+    for name in ["test-event", "no-records"] {
+        let answer = world.handle(&sample(name)).await.unwrap();
+        assert_eq!(serde_json::to_value(answer).unwrap()["records"], json!(0), "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn failed_invocation_names_its_error() {
+    let error_type = async |payload: &Value| {
+        let error = World::new(Script::default()).handle(payload).await.unwrap_err();
+        lambda_runtime::Diagnostic::from(error).error_type
+    };
+    assert_eq!(error_type(&sample("foreign-bucket")).await, "NotDone");
+    assert_eq!(error_type(&json!({})).await, "NotANotification");
+}
+
+#[tokio::test(start_paused = true)]
 async fn payload_of_no_known_shape_is_a_named_error() {
     for payload in [json!({}), json!([]), json!("text"), json!(null), json!({"tasks": []})] {
         let error = World::new(Script::default()).handle(&payload).await.unwrap_err();

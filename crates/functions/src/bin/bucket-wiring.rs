@@ -27,8 +27,7 @@ async fn main() -> ExitCode {
     let ports = &AwsWiring::new(&Clients::load(region).await, region.clone());
     let handler = service_fn(|event: LambdaEvent<Value>| async move {
         let deadline = of_invocation(&event.context);
-        let handled = wiring::handle(ports, &event.payload, deadline).await;
-        handled.map_err(lambda_runtime::Error::from)
+        wiring::handle(ports, &event.payload, deadline).await
     });
     match lambda_runtime::run(handler).await {
         Ok(()) => ExitCode::SUCCESS,

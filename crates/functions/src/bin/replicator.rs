@@ -23,10 +23,7 @@ async fn main() -> ExitCode {
     let replicator = &Replicator::on_aws(config).await;
     let handler = service_fn(|event: LambdaEvent<Value>| async move {
         let deadline = of_invocation(&event.context);
-        replicator
-            .handle(&event.payload, deadline)
-            .await
-            .map_err(lambda_runtime::Error::from)
+        replicator.handle(&event.payload, deadline).await
     });
     match lambda_runtime::run(handler).await {
         Ok(()) => ExitCode::SUCCESS,
