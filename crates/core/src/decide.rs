@@ -92,6 +92,23 @@ pub enum Decision {
     Refuse(Refusal),
 }
 
+impl Decision {
+    /// Returns the name used in logs.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Skip(reason) => reason.as_str(),
+            Self::Read(_) => "read",
+            Self::AskReplication => "ask-replication",
+            Self::ConfirmAbsence => "confirm-absence",
+            Self::Copy(_) => "copy",
+            Self::Delete { .. } => "delete",
+            Self::Again(reason) => reason.as_str(),
+            Self::Refuse(refusal) => refusal.code(),
+        }
+    }
+}
+
 /// A copy of exactly the source version seen, onto exactly the destination state seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CopyOrder {

@@ -1,6 +1,7 @@
 //! What is known of one object: everything a HEAD answers, and its tags where they were asked for.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -209,6 +210,25 @@ impl ObjectState {
     }
 }
 
+impl fmt::Display for ObjectState {
+    /// Says enough to follow a decision, and nothing that an application stored: no metadata, no tags.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Present(facts) => {
+                let version = facts.version_id.as_ref().map_or("none", VersionId::as_str);
+                let (etag, size_bytes, written) = (&facts.etag, facts.size_bytes, facts.last_modified.millis());
+                write!(
+                    formatter,
+                    "object (version {version}, ETag {etag}, {size_bytes} bytes, written {written})"
+                )
+            }
+            Self::DeleteMarker => formatter.write_str("delete marker"),
+            Self::NotFound => formatter.write_str("not found"),
+            Self::ConfirmedAbsent => formatter.write_str("confirmed absent"),
+        }
+    }
+}
+
 #[cfg(test)]
 pub(crate) mod samples {
     //! Objects for tests.
@@ -290,5 +310,16 @@ mod tests {
         assert!(!present.is_still(&ObjectState::NotFound));
         assert!(!ObjectState::DeleteMarker.is_still(&ObjectState::NotFound));
         assert!(ObjectState::ConfirmedAbsent.is_still(&ObjectState::NotFound));
+    }
+
+    #[test]
+    fn what_an_application_stored_is_not_displayed() {
+        let mut facts = object("aa");
+        facts.user_metadata.insert("owner".into(), "secret".into());
+        facts.tags = Some(BTreeMap::from([("a".into(), "secret".into())]));
+        facts.headers.content_disposition = Some("secret".into());
+        facts.website_redirect = Some("secret".into());
+        let displayed = ObjectState::Present(Box::new(facts)).to_string();
+        assert_eq!(displayed, "object (version v1, ETag aa, 5 bytes, written 1000000)");
     }
 }

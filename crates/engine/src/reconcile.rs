@@ -122,7 +122,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock> Reconciler<S, D, C> {
             Ok(decided) => decided,
             Err(turn) => return turn,
         };
-        tracing::debug!(s3.key = %key, ?source, ?destination, ?decision, "decided");
+        tracing::debug!(s3.key = %key, %source, %destination, decision = decision.as_str(), "decided");
         match decision {
             Decision::Skip(reason) => {
                 attempt.lost = not_compared(reason, &attempt.aspects);

@@ -36,12 +36,7 @@ fn request_is_taken_apart() {
 
 #[test]
 fn event_that_cannot_be_answered_is_named() {
-    for field in [
-        "ResponseURL",
-        "StackId",
-        "RequestId",
-        "LogicalResourceId",
-    ] {
+    for field in ["ResponseURL", "StackId", "RequestId", "LogicalResourceId"] {
         for value in [None, Some(json!("")), Some(json!(3))] {
             let mut event = event();
             let fields = event.as_object_mut().unwrap();
