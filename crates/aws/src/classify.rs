@@ -1,7 +1,7 @@
 //! SDK errors, sorted into what must happen next.
 
 use aws_sdk_s3::config::http::HttpResponse;
-use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use s3ferry_core::failure::{Failure, FailureKind, Reaction, react};
 use s3ferry_engine::ports::WriteError;
 
@@ -48,7 +48,7 @@ impl ErrorAnswer {
             _ => false,
         };
         Self {
-            message: message.unwrap_or_else(|| DisplayErrorContext(error).to_string()),
+            message: message.unwrap_or_else(|| chain(error)),
             code,
             status,
             unanswered,
@@ -107,6 +107,18 @@ impl ErrorAnswer {
             detail,
         }
     }
+}
+
+/// Joins an error's sentence with those of its causes; their `Debug` forms would show whole answers, headers included.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }
 
 /// Finds the action and resource in the sentence S3 says with a denial.

@@ -233,6 +233,15 @@ async fn failed_reads_are_named_by_what_must_happen_next() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn answer_that_cannot_be_read_is_named_without_what_it_holds() {
+    let broken = || answer(200, &[("x-amz-meta-owner", "secret"), ("last-modified", "no date")], "");
+    let recorded = Recorded::new([broken(), broken(), broken()]);
+    let failure = recorded.source().read(&key(), &Aspects::new()).await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Retry);
+    assert!(!failure.to_string().contains("secret"), "{failure}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn throttled_read_is_tried_again_by_the_sdk() {
     let recorded = Recorded::new([answer(503, &[], ""), HEAD_OK]);
     assert!(recorded.source().read(&key(), &Aspects::new()).await.is_ok());
