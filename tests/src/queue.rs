@@ -89,16 +89,4 @@ impl Queue {
             .map(|message| message.body().unwrap_or_default().to_owned())
             .collect())
     }
-
-    /// Lets failed messages return after this time instead of the template's hour.
-    pub async fn set_visibility_timeout(&self, seconds: u32) -> Result<()> {
-        self.client
-            .set_queue_attributes()
-            .queue_url(&self.url)
-            .attributes(QueueAttributeName::VisibilityTimeout, seconds.to_string())
-            .send()
-            .await
-            .map_err(Error::aws("SetQueueAttributes"))?;
-        Ok(())
-    }
 }

@@ -15,9 +15,6 @@ use serde_json::{Value, json};
 /// What the stacks of these tests copy, where nothing else is said.
 const PREFIX: &str = "live/";
 
-/// How soon a failed message comes back here, instead of the template's hour.
-const SECONDS_UNTIL_RETRY: u32 = 3;
-
 async fn prepare() -> Deployment {
     let deployment = Deployment::prepare(Options::default()).await.expect("emulator");
     deployment.source.enable_versioning().await.expect("versioning");
@@ -39,11 +36,7 @@ async fn write_and_wait(deployment: &Deployment, prefix: &str, key: &str) {
 async fn every_write_and_delete_arrives_and_what_cannot_be_read_is_kept() {
     let deployment = prepare().await;
     let foreign = deployment.foreign_consumer("archive/").await.expect("foreign queue");
-    let parameters = [
-        ("KeyPrefix", PREFIX),
-        ("PropagateDeletes", "true"),
-        ("MaxReceiveCount", "2"),
-    ];
+    let parameters = [("KeyPrefix", PREFIX), ("PropagateDeletes", "true")];
     let stack = deployment
         .deploy_source("s3ferry", &parameters)
         .await
@@ -89,11 +82,6 @@ async fn every_write_and_delete_arrives_and_what_cannot_be_read_is_kept() {
 }
 
 async fn unreadable_messages_become_dead_letters(stack: &SourceStack<'_>) {
-    stack
-        .queue
-        .set_visibility_timeout(SECONDS_UNTIL_RETRY)
-        .await
-        .expect("visibility");
     let mut sent = [
         "this is no notification {".to_owned(),
         event::created("another-bucket", "live/x").to_string(),
@@ -325,11 +313,6 @@ async fn denied_write_is_named_with_action_and_arn_and_reaches_the_dead_letters(
         .deploy_source("s3ferry", &parameters)
         .await
         .expect("source stack");
-    stack
-        .queue
-        .set_visibility_timeout(SECONDS_UNTIL_RETRY)
-        .await
-        .expect("visibility");
     deny_writes_of(&deployment, &role_of_replicator(&deployment, &stack).await).await;
 
     write(&deployment, "live/denied.txt", "x").await;

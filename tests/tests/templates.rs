@@ -473,6 +473,7 @@ fn default_replicator_has_exactly_the_rights_of_a_copy() {
         "s3:PutObject",
         "s3:PutObjectAnnotation",
         "s3:PutObjectTagging",
+        "sqs:ChangeMessageVisibility",
         "sqs:DeleteMessage",
         "sqs:GetQueueAttributes",
         "sqs:ReceiveMessage",

@@ -1,11 +1,11 @@
-//! Continuations on SQS.
+//! The queue on SQS: continuations, and when failed messages come back.
 
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
-use s3ferry_core::event::Continuation;
+use s3ferry_core::event::{Continuation, ReceiptHandle};
 use s3ferry_core::failure::{Failure, FailureKind};
-use s3ferry_engine::ports::Continuations;
+use s3ferry_engine::ports::{Continuations, Redelivery};
 
 use crate::classify::{Attempted, ErrorAnswer};
 
@@ -14,7 +14,7 @@ use crate::classify::{Attempted, ErrorAnswer};
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-delay-queues.html>
 const LONGEST_DELAY: Duration = Duration::from_mins(15);
 
-/// The queue that brings keys back.
+/// The queue that messages come from and continuations go to.
 #[derive(Debug, Clone)]
 pub struct SqsContinuations {
     client: Client,
@@ -55,10 +55,36 @@ impl Continuations for SqsContinuations {
     }
 }
 
-/// Rounds a delay up to whole seconds, and down to what SQS allows.
+impl Redelivery for SqsContinuations {
+    /// Changes the visibility timeout of one delivery.
+    ///
+    /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibility.html>
+    async fn return_after(&self, receipt: &ReceiptHandle, delay: Duration) -> Result<(), Failure> {
+        let attempted = Attempted {
+            action: "sqs:ChangeMessageVisibility",
+            resource: self.queue_url.clone(),
+            when_denied: "the role needs sqs:ChangeMessageVisibility on the queue".to_owned(),
+        };
+        self.client
+            .change_message_visibility()
+            .queue_url(&self.queue_url)
+            .receipt_handle(receipt.as_str())
+            .visibility_timeout(whole_seconds(delay))
+            .send()
+            .await
+            .map(|_| ())
+            .map_err(|error| ErrorAnswer::of(&error).into_failure(&attempted))
+    }
+}
+
+/// Keeps a delay within what SQS allows a new message.
 fn delay_seconds(delay: Duration) -> i32 {
-    let seconds = delay.min(LONGEST_DELAY).as_millis().div_ceil(1000);
-    i32::try_from(seconds).unwrap_or(i32::MAX)
+    whole_seconds(delay.min(LONGEST_DELAY))
+}
+
+/// Rounds up to whole seconds.
+fn whole_seconds(duration: Duration) -> i32 {
+    i32::try_from(duration.as_millis().div_ceil(1000)).unwrap_or(i32::MAX)
 }
 
 #[cfg(test)]

@@ -16,11 +16,13 @@ use s3ferry_aws::destination::S3Destination;
 use s3ferry_aws::queue::SqsContinuations;
 use s3ferry_aws::source::S3Source;
 use s3ferry_core::decide::{CopyOrder, ReplicationCoverage, SourcePin, WriteCondition};
-use s3ferry_core::event::Continuation;
+use s3ferry_core::event::{Continuation, Payload, ReceiptHandle, parse_payload};
 use s3ferry_core::facts::{Aspect, Aspects, ObjectState};
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::{AccountId, BucketName, ETag, ObjectKey, Region, VersionId};
-use s3ferry_engine::ports::{Absence, Continuations as _, DestinationBucket as _, SourceBucket as _, WriteError};
+use s3ferry_engine::ports::{
+    Absence, Continuations as _, DestinationBucket as _, Redelivery as _, SourceBucket as _, WriteError,
+};
 
 const SOURCE_REGION: &str = "us-east-1";
 const DESTINATION_REGION: &str = "eu-central-1";
@@ -495,5 +497,37 @@ async fn continuation_that_the_queue_refuses_is_a_failure() {
         &failure,
         FailureKind::Permanent,
         &["sqs:SendMessage", "https://sqs.test/q"],
+    );
+}
+
+/// Takes a receipt from where all of them come: the payload of an invocation.
+fn receipt() -> ReceiptHandle {
+    let payload = serde_json::json!({"Records": [
+        {"messageId": "m", "receiptHandle": "receipt", "eventSource": "aws:sqs", "body": "{}"}
+    ]});
+    match parse_payload(&payload) {
+        Ok(Payload::Queue(mut messages)) => messages.remove(0).receipt.unwrap(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn failed_message_is_told_when_to_come_back() {
+    let recorded = Recorded::new([answer(200, &[], "")]);
+    let queue = SqsContinuations::new(recorded.clients.sqs(), "https://sqs.test/q".to_owned());
+    queue
+        .return_after(&receipt(), Duration::from_millis(1_500))
+        .await
+        .unwrap();
+    let body = recorded
+        .http
+        .actual_requests()
+        .next()
+        .map(|request| request.body().bytes().unwrap().to_vec())
+        .unwrap();
+    let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(
+        body,
+        serde_json::json!({"QueueUrl": "https://sqs.test/q", "ReceiptHandle": "receipt", "VisibilityTimeout": 2})
     );
 }

@@ -9,5 +9,6 @@ pub mod facts;
 pub mod failure;
 pub mod names;
 pub mod outcome;
+pub mod redelivery;
 pub mod time;
 pub mod wiring;

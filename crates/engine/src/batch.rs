@@ -42,6 +42,17 @@ pub struct Settled {
     pub first_of_key: bool,
 }
 
+/// The code of the failure of an event that is of another bucket.
+const FOREIGN_BUCKET: &str = "ForeignBucket";
+
+impl Settled {
+    /// Tells whether the record was refused because it is of another bucket.
+    #[must_use]
+    pub fn is_foreign(&self) -> bool {
+        matches!(&self.report.outcome, Outcome::Failed(failure) if failure.code == FOREIGN_BUCKET)
+    }
+}
+
 /// The records of one key.
 #[derive(Debug)]
 struct Group {
@@ -135,7 +146,7 @@ where
     fn refuse_foreign(&self, hint: &Hint) -> Report {
         failed(Failure {
             kind: FailureKind::Configuration,
-            code: "ForeignBucket".to_owned(),
+            code: FOREIGN_BUCKET.to_owned(),
             action: hint.event_name.clone(),
             resource: format!("{}/{}", hint.bucket, hint.key),
             detail: format!(

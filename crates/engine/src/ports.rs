@@ -4,7 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use s3ferry_core::decide::{CopyOrder, ReplicationCoverage};
-use s3ferry_core::event::Continuation;
+use s3ferry_core::event::{Continuation, ReceiptHandle};
 use s3ferry_core::facts::{Aspects, ObjectState};
 use s3ferry_core::failure::Failure;
 use s3ferry_core::names::{ETag, ObjectKey, VersionId};
@@ -63,6 +63,16 @@ pub trait Continuations: Send + Sync {
     /// Sends a continuation that arrives after `delay` at the earliest, or as late as the queue can delay it.
     /// It is durable once this returns.
     fn send(&self, continuation: &Continuation, delay: Duration) -> impl Future<Output = Result<(), Failure>> + Send;
+}
+
+/// The queue that a message came from.
+pub trait Redelivery: Send + Sync {
+    /// Lets the message of a delivery come back after `delay`, rather than when the queue would bring it back by itself.
+    fn return_after(
+        &self,
+        receipt: &ReceiptHandle,
+        delay: Duration,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
 }
 
 /// The passing of time.

@@ -1,6 +1,9 @@
 //! The replicator: from an invocation's payload to its answer.
 
+use std::collections::BTreeMap;
+
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse};
+use futures::{StreamExt as _, stream};
 use lambda_runtime::Diagnostic;
 use s3ferry_aws::client::Clients;
 use s3ferry_aws::clock::SystemClock;
@@ -8,19 +11,18 @@ use s3ferry_aws::destination::S3Destination;
 use s3ferry_aws::queue::SqsContinuations;
 use s3ferry_aws::source::S3Source;
 use s3ferry_core::acknowledge::to_redeliver;
-use s3ferry_core::event::{EventError, Hint, Message, MessageId, Payload, QueueMessage, parse_payload};
-use s3ferry_core::failure::FailureKind;
-use s3ferry_core::names::VersionId;
-use s3ferry_core::outcome::Outcome;
+use s3ferry_core::event::{EventError, Hint, MessageId, Payload, QueueMessage, parse_payload};
+use s3ferry_core::redelivery::WaitsFor;
 use s3ferry_core::time::Timestamp;
-use s3ferry_engine::batch::{Batch, Settled};
-use s3ferry_engine::ports::{Clock, Continuations, DestinationBucket, SourceBucket};
+use s3ferry_engine::batch::Batch;
+use s3ferry_engine::ports::{Clock, Continuations, DestinationBucket, Redelivery, SourceBucket};
 use s3ferry_engine::reconcile::Reconciler;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::config::Config;
 use crate::metrics::Counts;
+use crate::record::{Part, Problem, parts};
 
 /// Replicates what events name.
 #[derive(Debug)]
@@ -87,19 +89,6 @@ impl From<InvocationError> for Diagnostic {
     }
 }
 
-/// A record on its way: what it says, and the message it came in.
-struct Part<'a> {
-    message: Option<&'a MessageId>,
-    content: Content<'a>,
-}
-
-enum Content<'a> {
-    Hint(&'a Hint),
-    Unreadable(&'a EventError),
-    /// A test event, or a message with no records: nothing to do.
-    Nothing(&'static str),
-}
-
 impl Replicator<S3Source, S3Destination, SystemClock, SqsContinuations> {
     /// Makes a replicator that works on AWS.
     pub async fn on_aws(config: Config) -> Self {
@@ -139,7 +128,7 @@ where
     S: SourceBucket,
     D: DestinationBucket,
     C: Clock,
-    Q: Continuations,
+    Q: Continuations + Redelivery,
 {
     /// Makes a replicator of a batch engine.
     pub fn new(batch: Batch<S, D, C, Q>) -> Self {
@@ -162,21 +151,39 @@ where
 
         let mut counts = Counts::default();
         let mut results = settled.iter();
-        let outcomes: Vec<(Option<&MessageId>, Result<(), String>)> = parts
+        let concluded: Vec<Concluded<'_>> = parts
             .iter()
             .map(|part| (part.message, part.conclude(&mut results, &mut counts)))
             .collect();
         self.report(&counts);
-        match parsed {
-            Payload::Queue(_) => Ok(Answer::Queue(queue_answer(&outcomes))),
+        match &parsed {
+            Payload::Queue(messages) => {
+                let failed = failed_messages(messages, &concluded);
+                self.bring_back(&failed).await;
+                Ok(Answer::Queue(queue_answer(&failed)))
+            }
             Payload::Direct(_) => {
-                let records = parts
-                    .iter()
-                    .filter(|part| !matches!(part.content, Content::Nothing(_)))
-                    .count();
-                direct_answer(records, outcomes, &counts).map(Answer::Direct)
+                let records = parts.iter().filter(|part| part.is_record()).count();
+                direct_answer(records, concluded, &counts).map(Answer::Direct)
             }
         }
+    }
+
+    /// Tells the queue when each failed message comes back. Where that fails, the queue's own time holds: nothing is lost.
+    async fn bring_back(&self, failed: &[(&QueueMessage, WaitsFor)]) {
+        let Some(queue) = &self.batch.continuations else { return };
+        let returns = failed.iter().filter_map(|(message, waits_for)| {
+            let (receipt, delay) = (message.receipt.as_ref()?, waits_for.delay(message.deliveries));
+            Some(async move {
+                if let Err(failure) = queue.return_after(receipt, delay).await {
+                    tracing::warn!(message.id = message.id.as_str(), %failure, "the queue brings the message back later");
+                }
+            })
+        });
+        stream::iter(returns)
+            .buffer_unordered(self.batch.concurrency)
+            .collect::<()>()
+            .await;
     }
 
     /// Writes the metrics of an invocation where CloudWatch reads them.
@@ -190,179 +197,34 @@ where
     }
 }
 
-/// Takes a payload apart into records.
-fn parts(payload: &Payload) -> Vec<Part<'_>> {
-    match payload {
-        Payload::Queue(messages) => messages
-            .iter()
-            .flat_map(|QueueMessage { id, message }| message_parts(Some(id), message))
-            .collect(),
-        Payload::Direct(messages) => messages
-            .iter()
-            .flat_map(|message| message_parts(None, message))
-            .collect(),
-    }
-}
+/// A part's message and whether the part is durable.
+type Concluded<'a> = (Option<&'a QueueMessage>, Result<(), Problem>);
 
-fn message_parts<'a>(id: Option<&'a MessageId>, message: &'a Result<Message, EventError>) -> Vec<Part<'a>> {
-    let part = |content| Part { message: id, content };
-    match message {
-        Err(error) => vec![part(Content::Unreadable(error))],
-        Ok(Message::TestEvent) => vec![part(Content::Nothing("test-event"))],
-        Ok(Message::Records(records)) if records.is_empty() => vec![part(Content::Nothing("no-records"))],
-        Ok(Message::Records(records)) => records
-            .iter()
-            .map(|record| match record {
-                Ok(hint) => part(Content::Hint(hint)),
-                Err(error) => part(Content::Unreadable(error)),
-            })
-            .collect(),
-    }
-}
-
-impl Part<'_> {
-    fn hint(&self) -> Option<&Hint> {
-        match self.content {
-            Content::Hint(hint) => Some(hint),
-            Content::Unreadable(_) | Content::Nothing(_) => None,
-        }
-    }
-
-    /// Logs the one line that a record ends with, counts it, and says whether it is durable.
-    ///
-    /// `results` holds the results of the parts that are hints, in their order.
-    fn conclude<'s>(&self, results: &mut impl Iterator<Item = &'s Settled>, counts: &mut Counts) -> Result<(), String> {
-        let message_id = self.message.map(MessageId::as_str);
-        match self.content {
-            Content::Nothing(reason) => {
-                tracing::info!(message.id = message_id, outcome = "skipped", reason, "record done");
-                Ok(())
-            }
-            Content::Unreadable(error) => {
-                counts.unreadable += 1;
-                let code = error.code();
-                tracing::error!(message.id = message_id, outcome = "unreadable", error.code = code, %error, "record failed");
-                Err(format!("{code}: {error}"))
-            }
-            Content::Hint(hint) => match results.next() {
-                Some(settled) => {
-                    count(settled, counts);
-                    log(message_id, hint, settled);
-                    durable(settled)
-                }
-                // `settle` answers every hint; were one unanswered, it must not be acknowledged.
-                None => Err(format!("{}: no result", hint.key)),
-            },
-        }
-    }
-}
-
-fn durable(settled: &Settled) -> Result<(), String> {
-    if settled.acknowledged {
-        return Ok(());
-    }
-    Err(match &settled.report.outcome {
-        Outcome::Failed(failure) => failure.to_string(),
-        Outcome::Again(reason) => format!("not done yet: {}", reason.as_str()),
-        other => format!("{}, and to be looked at again", other.as_str()),
-    })
-}
-
-/// Counts records that failed, and keys once however many records named them.
-fn count(settled: &Settled, counts: &mut Counts) {
-    counts.stale += u64::from(settled.stale);
-    if !settled.acknowledged {
-        counts.failed += 1;
-    }
-    if let Outcome::Failed(failure) = &settled.report.outcome {
-        counts.refused += u64::from(failure.code == "ForeignBucket");
-    }
-    if !settled.first_of_key {
-        return;
-    }
-    counts.aspects_lost += u64::try_from(settled.report.lost.len()).unwrap_or(u64::MAX);
-    match &settled.report.outcome {
-        Outcome::Copied { size_bytes, .. } => {
-            counts.copied += 1;
-            counts.bytes_copied += size_bytes;
-        }
-        Outcome::Deleted => counts.deleted += 1,
-        Outcome::Skipped(_) => counts.skipped += 1,
-        Outcome::Again(_) => counts.handed_over += u64::from(settled.acknowledged),
-        Outcome::Failed(_) => {}
-    }
-}
-
-/// Logs the terminal event of a record: an error where an operator must act, a warning where something is degraded.
-fn log(message_id: Option<&str>, hint: &Hint, settled: &Settled) {
-    let report = &settled.report;
-    let lost: Vec<&str> = report.lost.iter().map(|aspect| aspect.as_str()).collect();
-    macro_rules! terminal {
-        ($level:ident, $text:literal, $($field:tt)*) => {
-            tracing::$level!(
-                message.id = message_id,
-                s3.bucket = %hint.bucket,
-                s3.key = %hint.key,
-                event.name = %hint.event_name,
-                outcome = report.outcome.as_str(),
-                turns = report.turns,
-                duration_ms = u64::try_from(report.duration.as_millis()).unwrap_or(u64::MAX),
-                stale = settled.stale,
-                lost = %lost.join(","),
-                $($field)*
-                $text
-            )
-        };
-    }
-    match &report.outcome {
-        Outcome::Failed(failure) => {
-            let (kind, code) = (failure.kind.as_str(), &failure.code);
-            match failure.kind {
-                FailureKind::Retry | FailureKind::Again => {
-                    terminal!(warn, "record failed", error.kind = kind, error.code = code, %failure,);
-                }
-                FailureKind::Permanent | FailureKind::Configuration | FailureKind::Bug => {
-                    terminal!(error, "record failed", error.kind = kind, error.code = code, %failure,);
-                }
-            }
-        }
-        Outcome::Again(reason) => terminal!(
-            warn,
-            "record not done",
-            reason = reason.as_str(),
-            handed_over = settled.acknowledged,
-        ),
-        Outcome::Skipped(reason) if lost.is_empty() => terminal!(info, "record done", reason = reason.as_str(),),
-        Outcome::Skipped(reason) => terminal!(warn, "record done, with aspects not carried", reason = reason.as_str(),),
-        Outcome::Copied { version_id, size_bytes } => {
-            let version_id = version_id.as_ref().map(VersionId::as_str);
-            if lost.is_empty() {
-                terminal!(
-                    info,
-                    "record done",
-                    s3.version_id = version_id,
-                    s3.size_bytes = size_bytes,
-                );
-            } else {
-                terminal!(
-                    warn,
-                    "record done, with aspects lost",
-                    s3.version_id = version_id,
-                    s3.size_bytes = size_bytes,
-                );
-            }
-        }
-        Outcome::Deleted => terminal!(info, "record done",),
-    }
-}
-
-fn queue_answer(outcomes: &[(Option<&MessageId>, Result<(), String>)]) -> SqsBatchResponse {
-    let by_message = outcomes
+/// Finds the messages that must come back, each once and with what it waits for.
+fn failed_messages<'a>(messages: &'a [QueueMessage], concluded: &[Concluded<'_>]) -> Vec<(&'a QueueMessage, WaitsFor)> {
+    let parts = concluded
         .iter()
-        .filter_map(|(id, outcome)| Some(((*id)?, outcome.is_ok())));
-    let failures = to_redeliver(by_message).into_iter().map(|id| {
+        .filter_map(|(message, outcome)| Some((&(*message)?.id, outcome)));
+    let mut waits_for: BTreeMap<&MessageId, WaitsFor> = BTreeMap::new();
+    for (id, outcome) in parts.clone() {
+        if let Err(problem) = outcome {
+            let longest = waits_for.entry(id).or_insert(problem.waits_for);
+            *longest = problem.waits_for.max(*longest);
+        }
+    }
+    to_redeliver(parts.map(|(id, outcome)| (id, outcome.is_ok())))
+        .into_iter()
+        .filter_map(|id| {
+            let message = messages.iter().find(|message| message.id == *id)?;
+            Some((message, *waits_for.get(id)?))
+        })
+        .collect()
+}
+
+fn queue_answer(failed: &[(&QueueMessage, WaitsFor)]) -> SqsBatchResponse {
+    let failures = failed.iter().map(|(message, _)| {
         let mut failure = BatchItemFailure::default();
-        id.as_str().clone_into(&mut failure.item_identifier);
+        message.id.as_str().clone_into(&mut failure.item_identifier);
         failure
     });
     let mut answer = SqsBatchResponse::default();
@@ -370,12 +232,11 @@ fn queue_answer(outcomes: &[(Option<&MessageId>, Result<(), String>)]) -> SqsBat
     answer
 }
 
-fn direct_answer(
-    records: usize,
-    outcomes: Vec<(Option<&MessageId>, Result<(), String>)>,
-    counts: &Counts,
-) -> Result<Summary, InvocationError> {
-    let problems: Vec<String> = outcomes.into_iter().filter_map(|(_, outcome)| outcome.err()).collect();
+fn direct_answer(records: usize, concluded: Vec<Concluded<'_>>, counts: &Counts) -> Result<Summary, InvocationError> {
+    let problems: Vec<String> = concluded
+        .into_iter()
+        .filter_map(|(_, outcome)| Some(outcome.err()?.text))
+        .collect();
     if !problems.is_empty() {
         return Err(InvocationError::NotDone { records, problems });
     }

@@ -33,6 +33,10 @@ impl World {
     }
 
     async fn handle(&self, payload: &Value) -> Result<Answer, InvocationError> {
+        self.handle_from(None, payload).await
+    }
+
+    async fn handle_from(&self, queue: Option<&MemoryQueue>, payload: &Value) -> Result<Answer, InvocationError> {
         let clock = TestClock::start();
         let deadline = clock.far_future();
         let batch = Batch {
@@ -56,7 +60,7 @@ impl World {
                     storage_class: StorageClassRule::AsSource,
                 },
             },
-            continuations: None::<&MemoryQueue>,
+            continuations: queue,
             concurrency: 4,
         };
         Replicator::new(batch).handle(payload, deadline).await
@@ -239,6 +243,60 @@ async fn good_bad_panicking_and_slow_messages_are_each_their_own() {
         world.destination.snapshot().into_keys().collect::<Vec<_>>(),
         ["a-good", "d-good"]
     );
+}
+
+/// A message that was delivered the given number of times, with its id as its receipt.
+fn delivered(id: &str, times: u32, body: &Value) -> Value {
+    json!({
+        "messageId": id, "receiptHandle": id, "eventSource": "aws:sqs", "body": body.to_string(),
+        "attributes": {"ApproximateReceiveCount": times.to_string()},
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn failed_messages_come_back_when_it_makes_sense() {
+    let script = Script::default()
+        .on(Call::Copy, 1, Fault::Fails(failure(FailureKind::Permanent)))
+        .on(Call::Copy, 3, Fault::Hangs);
+    let world = World::new(script);
+    for key in ["a-denied", "b-good", "c-slow"] {
+        world.source.put(key, "content");
+    }
+    let payload = json!({"Records": [
+        delivered("denied", 2, &json!({"Records": [record("a-denied")]})),
+        delivered("good", 1, &json!({"Records": [record("b-good")]})),
+        delivered("slow", 3, &json!({"Records": [record("c-slow"), record("a-denied")]})),
+        delivered("foreign", 1, &sample("foreign-bucket")),
+        delivered("bad", 4, &json!("no notification")),
+        message("without-receipt", &json!({})),
+    ]});
+    let queue = MemoryQueue::default();
+    let answer = world.handle_from(Some(&queue), &payload).await.unwrap();
+    assert_eq!(
+        failures(&answer),
+        ["denied", "slow", "foreign", "bad", "without-receipt"]
+    );
+    let expected = [("bad", 0), ("denied", 30), ("foreign", 0), ("slow", 480)];
+    let returned: Vec<(String, u64)> = queue
+        .returned()
+        .into_iter()
+        .map(|(receipt, delay)| (receipt, delay.as_secs()))
+        .collect();
+    assert_eq!(
+        returned,
+        expected.map(|(receipt, seconds)| (receipt.to_owned(), seconds))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn queue_that_cannot_be_told_changes_no_answer() {
+    let queue = MemoryQueue::failing(failure(FailureKind::Permanent));
+    let payload = json!({"Records": [delivered("bad", 1, &json!("no notification"))]});
+    let answer = World::new(Script::default())
+        .handle_from(Some(&queue), &payload)
+        .await
+        .unwrap();
+    assert_eq!(failures(&answer), ["bad"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -25,11 +25,27 @@ impl MessageId {
     }
 }
 
+/// Names one delivery of a message, for changing when it comes back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReceiptHandle(String);
+
+impl ReceiptHandle {
+    /// Returns the text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// One message of a queue, read on its own: what cannot be read fails alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueMessage {
     /// The id that a partial batch response names.
     pub id: MessageId,
+    /// What the queue knows this delivery by; without it the message comes back when the queue sees fit.
+    pub receipt: Option<ReceiptHandle>,
+    /// How often the message was delivered, this time included.
+    pub deliveries: u32,
     /// What it says.
     pub message: Result<Message, EventError>,
 }
@@ -148,7 +164,18 @@ fn queue_message(record: &Value) -> Result<QueueMessage, EventError> {
         expected: "a non-empty string",
     })?;
     let message = text(record, "/body", "Records[].body").and_then(|body| parse_message(&json(body)?, Envelope::Queue));
-    Ok(QueueMessage { id, message })
+    let receipt = record.get("receiptHandle").and_then(Value::as_str);
+    let deliveries = record
+        .pointer("/attributes/ApproximateReceiveCount")
+        .and_then(Value::as_str);
+    Ok(QueueMessage {
+        id,
+        receipt: receipt
+            .filter(|receipt| !receipt.is_empty())
+            .map(|receipt| ReceiptHandle(receipt.to_owned())),
+        deliveries: deliveries.and_then(|count| count.parse().ok()).unwrap_or(1),
+        message,
+    })
 }
 
 /// Reads a record of a topic that invokes the function itself.

@@ -13,7 +13,7 @@ mod sequencer;
 use serde_json::Value;
 
 pub use continuation::Continuation;
-pub use envelope::{MessageId, Payload, QueueMessage, parse_payload};
+pub use envelope::{MessageId, Payload, QueueMessage, ReceiptHandle, parse_payload};
 pub use sequencer::Sequencer;
 
 use crate::facts::{Aspect, Aspects};

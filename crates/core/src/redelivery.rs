@@ -1,0 +1,71 @@
+//! When a message that failed comes back.
+
+use std::time::Duration;
+
+use crate::failure::FailureKind;
+
+/// What a failed message waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum WaitsFor {
+    /// Nothing that could come: it will never be read, or never be ours. The sooner it is in the dead-letter queue, the
+    /// sooner somebody looks.
+    Nobody,
+    /// Somebody who repairs a permission or a setting, which may already be on its way through AWS.
+    Repair,
+    /// Better times: throttling ends, a service recovers.
+    BetterTimes,
+}
+
+impl WaitsFor {
+    /// Sorts a failure of a record.
+    #[must_use]
+    pub fn after(kind: FailureKind) -> Self {
+        match kind {
+            FailureKind::Retry | FailureKind::Again => Self::BetterTimes,
+            FailureKind::Permanent | FailureKind::Configuration | FailureKind::Bug => Self::Repair,
+        }
+    }
+
+    /// Returns how long a message stays away that was delivered `deliveries` times.
+    ///
+    /// Half a minute after the first failure and four times as long after each further one, up to an hour, bridges a
+    /// long outage with few deliveries and a short one within a minute.
+    #[must_use]
+    pub fn delay(self, deliveries: u32) -> Duration {
+        const LONGEST: Duration = Duration::from_hours(1);
+        match self {
+            Self::Nobody => Duration::ZERO,
+            Self::Repair => Duration::from_secs(15).saturating_mul(deliveries.max(1)).min(LONGEST),
+            Self::BetterTimes => {
+                let factor = 4_u32.saturating_pow(deliveries.saturating_sub(1));
+                Duration::from_secs(30).saturating_mul(factor).min(LONGEST)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(waits_for: WaitsFor, expected_seconds: [u64; 7]) {
+        let delays = [0, 1, 2, 3, 4, 5, u32::MAX].map(|deliveries| waits_for.delay(deliveries).as_secs());
+        assert_eq!(delays, expected_seconds);
+    }
+
+    #[test]
+    fn delays_grow_and_end_at_an_hour() {
+        check(WaitsFor::Nobody, [0, 0, 0, 0, 0, 0, 0]);
+        check(WaitsFor::Repair, [15, 15, 30, 45, 60, 75, 3600]);
+        check(WaitsFor::BetterTimes, [30, 30, 120, 480, 1920, 3600, 3600]);
+    }
+
+    #[test]
+    fn message_waits_for_what_takes_longest() {
+        let parts = [WaitsFor::Repair, WaitsFor::Nobody, WaitsFor::BetterTimes];
+        assert_eq!(parts.into_iter().max(), Some(WaitsFor::BetterTimes));
+        assert_eq!(WaitsFor::after(FailureKind::Retry), WaitsFor::BetterTimes);
+        assert_eq!(WaitsFor::after(FailureKind::Configuration), WaitsFor::Repair);
+    }
+}

@@ -1,0 +1,229 @@
+//! The records of a payload: taken apart, concluded one by one, each with its one line in the log.
+
+use s3ferry_core::event::{EventError, Hint, Message, Payload, QueueMessage};
+use s3ferry_core::failure::FailureKind;
+use s3ferry_core::names::VersionId;
+use s3ferry_core::outcome::Outcome;
+use s3ferry_core::redelivery::WaitsFor;
+use s3ferry_engine::batch::Settled;
+
+use crate::metrics::Counts;
+
+/// A record on its way: what it says, and the message it came in.
+#[derive(Debug)]
+pub(crate) struct Part<'a> {
+    pub(crate) message: Option<&'a QueueMessage>,
+    content: Content<'a>,
+}
+
+#[derive(Debug)]
+enum Content<'a> {
+    Hint(&'a Hint),
+    Unreadable(&'a EventError),
+    /// A test event, or a message with no records: nothing to do.
+    Nothing(&'static str),
+}
+
+/// Takes a payload apart into records.
+pub(crate) fn parts(payload: &Payload) -> Vec<Part<'_>> {
+    match payload {
+        Payload::Queue(messages) => messages
+            .iter()
+            .flat_map(|queued| message_parts(Some(queued), &queued.message))
+            .collect(),
+        Payload::Direct(messages) => messages
+            .iter()
+            .flat_map(|message| message_parts(None, message))
+            .collect(),
+    }
+}
+
+fn message_parts<'a>(queued: Option<&'a QueueMessage>, message: &'a Result<Message, EventError>) -> Vec<Part<'a>> {
+    let part = |content| Part {
+        message: queued,
+        content,
+    };
+    match message {
+        Err(error) => vec![part(Content::Unreadable(error))],
+        Ok(Message::TestEvent) => vec![part(Content::Nothing("test-event"))],
+        Ok(Message::Records(records)) if records.is_empty() => vec![part(Content::Nothing("no-records"))],
+        Ok(Message::Records(records)) => records
+            .iter()
+            .map(|record| match record {
+                Ok(hint) => part(Content::Hint(hint)),
+                Err(error) => part(Content::Unreadable(error)),
+            })
+            .collect(),
+    }
+}
+
+/// Why a record is not done.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    /// What it waits for.
+    pub(crate) waits_for: WaitsFor,
+    /// What is the matter with it.
+    pub(crate) text: String,
+}
+
+impl Part<'_> {
+    /// Tells whether the part is a record at all: a test event, or a message without records, is none.
+    pub(crate) fn is_record(&self) -> bool {
+        !matches!(self.content, Content::Nothing(_))
+    }
+
+    pub(crate) fn hint(&self) -> Option<&Hint> {
+        match self.content {
+            Content::Hint(hint) => Some(hint),
+            Content::Unreadable(_) | Content::Nothing(_) => None,
+        }
+    }
+
+    /// Logs the one line that a record ends with, counts it, and says whether it is durable.
+    ///
+    /// `results` holds the results of the parts that are hints, in their order.
+    pub(crate) fn conclude<'s>(
+        &self,
+        results: &mut impl Iterator<Item = &'s Settled>,
+        counts: &mut Counts,
+    ) -> Result<(), Problem> {
+        let message_id = self.message.map(|queued| queued.id.as_str());
+        match self.content {
+            Content::Nothing(reason) => {
+                tracing::info!(message.id = message_id, outcome = "skipped", reason, "record done");
+                Ok(())
+            }
+            Content::Unreadable(error) => {
+                counts.unreadable += 1;
+                let code = error.code();
+                tracing::error!(message.id = message_id, outcome = "unreadable", error.code = code, %error, "record failed");
+                Err(Problem {
+                    waits_for: WaitsFor::Nobody,
+                    text: format!("{code}: {error}"),
+                })
+            }
+            Content::Hint(hint) => match results.next() {
+                Some(settled) => {
+                    count(settled, counts);
+                    log(message_id, hint, settled);
+                    durable(settled)
+                }
+                // `settle` answers every hint; were one unanswered, it must not be acknowledged.
+                None => Err(Problem {
+                    waits_for: WaitsFor::Repair,
+                    text: format!("{}: no result", hint.key),
+                }),
+            },
+        }
+    }
+}
+
+fn durable(settled: &Settled) -> Result<(), Problem> {
+    if settled.acknowledged {
+        return Ok(());
+    }
+    Err(match &settled.report.outcome {
+        Outcome::Failed(failure) => Problem {
+            waits_for: if settled.is_foreign() {
+                WaitsFor::Nobody
+            } else {
+                WaitsFor::after(failure.kind)
+            },
+            text: failure.to_string(),
+        },
+        Outcome::Again(reason) => Problem {
+            waits_for: WaitsFor::BetterTimes,
+            text: format!("not done yet: {}", reason.as_str()),
+        },
+        other => Problem {
+            waits_for: WaitsFor::BetterTimes,
+            text: format!("{}, and to be looked at again", other.as_str()),
+        },
+    })
+}
+
+/// Counts records that failed, and keys once however many records named them.
+fn count(settled: &Settled, counts: &mut Counts) {
+    counts.stale += u64::from(settled.stale);
+    if !settled.acknowledged {
+        counts.failed += 1;
+    }
+    counts.refused += u64::from(settled.is_foreign());
+    if !settled.first_of_key {
+        return;
+    }
+    counts.aspects_lost += u64::try_from(settled.report.lost.len()).unwrap_or(u64::MAX);
+    match &settled.report.outcome {
+        Outcome::Copied { size_bytes, .. } => {
+            counts.copied += 1;
+            counts.bytes_copied += size_bytes;
+        }
+        Outcome::Deleted => counts.deleted += 1,
+        Outcome::Skipped(_) => counts.skipped += 1,
+        Outcome::Again(_) => counts.handed_over += u64::from(settled.acknowledged),
+        Outcome::Failed(_) => {}
+    }
+}
+
+/// Logs the terminal event of a record: an error where an operator must act, a warning where something is degraded.
+fn log(message_id: Option<&str>, hint: &Hint, settled: &Settled) {
+    let report = &settled.report;
+    let lost: Vec<&str> = report.lost.iter().map(|aspect| aspect.as_str()).collect();
+    macro_rules! terminal {
+        ($level:ident, $text:literal, $($field:tt)*) => {
+            tracing::$level!(
+                message.id = message_id,
+                s3.bucket = %hint.bucket,
+                s3.key = %hint.key,
+                event.name = %hint.event_name,
+                outcome = report.outcome.as_str(),
+                turns = report.turns,
+                duration_ms = u64::try_from(report.duration.as_millis()).unwrap_or(u64::MAX),
+                stale = settled.stale,
+                lost = %lost.join(","),
+                $($field)*
+                $text
+            )
+        };
+    }
+    match &report.outcome {
+        Outcome::Failed(failure) => {
+            let (kind, code) = (failure.kind.as_str(), &failure.code);
+            match failure.kind {
+                FailureKind::Retry | FailureKind::Again => {
+                    terminal!(warn, "record failed", error.kind = kind, error.code = code, %failure,);
+                }
+                FailureKind::Permanent | FailureKind::Configuration | FailureKind::Bug => {
+                    terminal!(error, "record failed", error.kind = kind, error.code = code, %failure,);
+                }
+            }
+        }
+        Outcome::Again(reason) => terminal!(
+            warn,
+            "record not done",
+            reason = reason.as_str(),
+            handed_over = settled.acknowledged,
+        ),
+        Outcome::Skipped(reason) if lost.is_empty() => terminal!(info, "record done", reason = reason.as_str(),),
+        Outcome::Skipped(reason) => terminal!(warn, "record done, with aspects not carried", reason = reason.as_str(),),
+        Outcome::Copied { version_id, size_bytes } => {
+            let version_id = version_id.as_ref().map(VersionId::as_str);
+            if lost.is_empty() {
+                terminal!(
+                    info,
+                    "record done",
+                    s3.version_id = version_id,
+                    s3.size_bytes = size_bytes,
+                );
+            } else {
+                terminal!(
+                    warn,
+                    "record done, with aspects lost",
+                    s3.version_id = version_id,
+                    s3.size_bytes = size_bytes,
+                );
+            }
+        }
+        Outcome::Deleted => terminal!(info, "record done",),
+    }
+}
