@@ -12,6 +12,10 @@ use s3ferry_core::names::Region;
 /// How long a request that only reads facts may take, per attempt.
 const READ_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long a continuation may take to be sent, all attempts together: it is sent after the work's deadline, out of what
+/// an invocation keeps back for its answer.
+const SEND_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// Makes clients that share credentials and connections.
 #[derive(Debug, Clone)]
 pub struct Clients {
@@ -74,7 +78,11 @@ impl Clients {
     /// Makes an SQS client in the default region.
     #[must_use]
     pub fn sqs(&self) -> aws_sdk_sqs::Client {
-        aws_sdk_sqs::Client::new(&self.shared)
+        let timeouts = TimeoutConfig::builder().operation_timeout(SEND_TIMEOUT).build();
+        let config = aws_sdk_sqs::config::Builder::from(&self.shared)
+            .timeout_config(timeouts)
+            .build();
+        aws_sdk_sqs::Client::from_conf(config)
     }
 
     /// Makes an `EventBridge` client in the default region.

@@ -46,6 +46,7 @@ pub(crate) fn facts_of(head: &HeadObjectOutput) -> Result<ObjectFacts, MissingFi
         encryption: encryption(head),
         checksums: checksums(head),
         replication_status: head.replication_status().and_then(replication_status),
+        tag_count: head.tag_count().and_then(|count| u32::try_from(count).ok()),
         tags: None,
     })
 }

@@ -33,10 +33,7 @@ impl Reading {
         };
         let mut facts = facts_of(&head).map_err(|missing| self.unreadable(key, &missing.to_string()))?;
         if aspects.contains(&Aspect::Tags) {
-            match self.tags(key, &facts).await? {
-                Some(tags) => facts.tags = Some(tags),
-                None => return Ok(ObjectState::NotFound),
-            }
+            facts.tags = Some(self.tags(key, &facts).await?);
         }
         Ok(ObjectState::Present(Box::new(facts)))
     }
@@ -72,6 +69,7 @@ impl Reading {
         let mut answer = ErrorAnswer::of(error);
         match answer.status {
             Some(400) => {
+                answer.code = Some("CustomerKeyEncrypted".to_owned());
                 answer.message = String::from(
                     "a HEAD is answered so for an object under a customer-provided key, which s3ferry \
                                   cannot copy; or for a request that was signed wrongly",
@@ -85,8 +83,32 @@ impl Reading {
         Err(answer.into_failure(&self.attempted(key, "s3:GetObject")))
     }
 
-    /// Reads the tags of the version that `facts` describe; `None` when it is gone.
-    async fn tags(&self, key: &ObjectKey, facts: &ObjectFacts) -> Result<Option<BTreeMap<String, String>>, Failure> {
+    /// Makes sure that the bucket is there: a HEAD of a key answers 404 for a missing bucket as for a missing key.
+    pub(crate) async fn confirm_bucket(&self) -> Result<(), Failure> {
+        let answer = self
+            .client
+            .head_bucket()
+            .bucket(self.bucket.as_str())
+            .set_expected_bucket_owner(self.owner.as_ref().map(ToString::to_string))
+            .send()
+            .await;
+        let Err(error) = answer else { return Ok(()) };
+        let mut answer = ErrorAnswer::of(&error);
+        if answer.status == Some(404) {
+            answer.code = Some("NoSuchBucket".to_owned());
+            answer.message = format!("bucket {} does not exist", self.bucket);
+        }
+        Err(answer.into_failure(&Attempted {
+            action: "s3:ListBucket",
+            resource: self.bucket.arn(&self.region),
+            when_denied: "the role needs s3:ListBucket on the bucket, and the bucket the owner that is expected"
+                .to_owned(),
+        }))
+    }
+
+    /// Reads the tags of the version that `facts` describe. That it is gone by now says nothing of the key: a failure
+    /// that has everything read again.
+    async fn tags(&self, key: &ObjectKey, facts: &ObjectFacts) -> Result<BTreeMap<String, String>, Failure> {
         let answer = self
             .client
             .get_object_tagging()
@@ -99,15 +121,13 @@ impl Reading {
         match answer {
             Ok(answer) => {
                 let tags = answer.tag_set.into_iter();
-                Ok(Some(tags.map(|tag| (tag.key, tag.value)).collect()))
+                Ok(tags.map(|tag| (tag.key, tag.value)).collect())
             }
             Err(error) => {
-                let answer = ErrorAnswer::of(&error);
-                if matches!(
-                    answer.code.as_deref(),
-                    Some("NoSuchKey" | "NoSuchVersion" | "MethodNotAllowed")
-                ) {
-                    return Ok(None);
+                let mut answer = ErrorAnswer::of(&error);
+                if answer.code.as_deref() == Some("MethodNotAllowed") {
+                    // A delete marker has taken the key over.
+                    answer.code = Some("NoSuchKey".to_owned());
                 }
                 let action = match facts.version_id {
                     Some(_) => "s3:GetObjectVersionTagging",

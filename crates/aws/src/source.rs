@@ -54,7 +54,11 @@ impl S3Source {
 
 impl SourceBucket for S3Source {
     async fn read(&self, key: &ObjectKey, aspects: &Aspects) -> Result<ObjectState, Failure> {
-        self.reading.state(key, aspects).await
+        let state = self.reading.state(key, aspects).await?;
+        if state == ObjectState::NotFound {
+            self.reading.confirm_bucket().await?;
+        }
+        Ok(state)
     }
 
     /// Lists the versions of the key, which answers `NoSuchBucket` for a missing bucket where a HEAD answers a plain 404.

@@ -196,7 +196,7 @@ async fn tags_are_read_for_the_version_the_head_saw() {
 #[tokio::test]
 async fn missing_key_and_delete_marker_are_told_apart() {
     let marker = answer(404, &[("x-amz-delete-marker", "true"), ("x-amz-version-id", "m1")], "");
-    let recorded = Recorded::new([answer(404, &[], ""), marker]);
+    let recorded = Recorded::new([answer(404, &[], ""), answer(200, &[], ""), marker]);
     let source = recorded.source();
     assert_eq!(source.read(&key(), &Aspects::new()).await, Ok(ObjectState::NotFound));
     assert_eq!(
@@ -231,7 +231,11 @@ async fn failed_reads_are_named_by_what_must_happen_next() {
         FailureKind::Configuration,
         &["not in region us-east-1"],
     );
-    assert_failure(&head(400).await, FailureKind::Permanent, &["customer-provided key"]);
+    assert_failure(
+        &head(400).await,
+        FailureKind::Permanent,
+        &["CustomerKeyEncrypted", "customer-provided key"],
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -297,6 +301,40 @@ async fn missing_bucket_confirms_no_absence() {
         FailureKind::Configuration,
         &["NoSuchBucket", "s3:ListBucketVersions"],
     );
+}
+
+#[tokio::test]
+async fn key_of_a_missing_bucket_is_no_missing_key() {
+    let recorded = Recorded::new([answer(404, &[], ""), answer(404, &[], "")]);
+    let failure = recorded.source().read(&key(), &Aspects::new()).await.unwrap_err();
+    assert_failure(
+        &failure,
+        FailureKind::Configuration,
+        &["NoSuchBucket", "arn:aws:s3:::source-bucket"],
+    );
+    assert_eq!(
+        recorded.line(1),
+        "HEAD https://source-bucket.s3.us-east-1.amazonaws.com/"
+    );
+    assert_eq!(
+        recorded.header(1, "x-amz-expected-bucket-owner").as_deref(),
+        Some("123456789012")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn version_that_went_while_its_tags_were_read_is_read_again() {
+    for code in ["NoSuchKey", "NoSuchVersion", "MethodNotAllowed"] {
+        let body = format!("<Error><Code>{code}</Code></Error>");
+        let gone = answer(404, &[], Box::leak(body.into_boxed_str()));
+        let recorded = Recorded::new([HEAD_OK, gone]);
+        let failure = recorded
+            .source()
+            .read(&key(), &Aspects::from([Aspect::Tags]))
+            .await
+            .unwrap_err();
+        assert_failure(&failure, FailureKind::Retry, &["s3:GetObjectVersionTagging"]);
+    }
 }
 
 #[tokio::test]

@@ -16,6 +16,11 @@ use crate::time::Timestamp;
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/replication.html>
 pub const REPLICATION_GRACE: Duration = Duration::from_mins(15);
 
+/// How long a copy may be under way: as long as an invocation of Lambda lasts at most.
+///
+/// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
+const LONGEST_COPY: Duration = Duration::from_mins(15);
+
 /// What the team decided once for the whole migration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
@@ -200,11 +205,17 @@ fn replace(source: &ObjectFacts, destination: &ObjectFacts, situation: &Situatio
     }
 }
 
-/// An application may write equal bytes again with other tags. That shows in no HEAD, but the source is then not older
-/// than the destination's copy of what was there before.
+/// An application may write equal bytes again with other tags, of which a HEAD shows only the number.
+///
+/// A copy of what was there before is then older than the source, or was already under way when the source was written.
+/// The second is only looked at where there are tags, so that an object without any costs no further requests.
 fn tags_may_differ(source: &ObjectFacts, destination: &ObjectFacts) -> bool {
-    let unread = source.tags.is_none() || destination.tags.is_none();
-    unread && source.last_modified >= destination.last_modified
+    if source.tags.is_some() && destination.tags.is_some() {
+        return false;
+    }
+    let is_tagged = source.tag_count.is_some() || destination.tag_count.is_some();
+    let under_way = if is_tagged { LONGEST_COPY } else { Duration::ZERO };
+    source.tag_count != destination.tag_count || source.last_modified.plus(under_way) >= destination.last_modified
 }
 
 fn copy(source: &ObjectFacts, condition: WriteCondition, situation: &Situation<'_>, policy: &Policy) -> Decision {
@@ -374,6 +385,27 @@ mod tests {
     }
 
     #[test]
+    fn tagged_object_has_its_tags_read_while_an_older_copy_may_have_landed() {
+        let tagged = |facts: &mut ObjectFacts| facts.tag_count = Some(1);
+        assert_eq!(decided(&present(tagged), &copied(tagged)), Decision::Read(Aspect::Tags));
+        let long_after = copied(|facts| {
+            tagged(facts);
+            facts.last_modified = Timestamp::from_seconds(1_901);
+        });
+        assert_eq!(
+            decided(&present(tagged), &long_after),
+            Decision::Skip(SkipReason::AlreadyIdentical)
+        );
+    }
+
+    #[test]
+    fn other_number_of_tags_has_them_read_at_any_time() {
+        let long_after = copied(|facts| facts.last_modified = Timestamp::from_seconds(9_000));
+        let source = present(|facts| facts.tag_count = Some(1));
+        assert_eq!(decided(&source, &long_after), Decision::Read(Aspect::Tags));
+    }
+
+    #[test]
     fn tags_that_were_read_settle_it() {
         let tagged = |facts: &mut ObjectFacts| facts.tags = Some(BTreeMap::from([("a".into(), "b".into())]));
         let untagged = |facts: &mut ObjectFacts| facts.tags = Some(BTreeMap::new());
@@ -520,6 +552,35 @@ mod tests {
         for status in [Completed, Failed, Replica] {
             check_pending(status, 1_900, OurDestination, None);
         }
+    }
+
+    #[test]
+    fn tags_of_one_side_alone_settle_nothing() {
+        let read = |facts: &mut ObjectFacts| facts.tags = Some(BTreeMap::new());
+        let later = Timestamp::from_seconds(1_500);
+        let source = present(|facts| facts.last_modified = later);
+        assert_eq!(decided(&source, &copied(read)), Decision::Read(Aspect::Tags));
+        let source = present(|facts| {
+            read(facts);
+            facts.last_modified = later;
+        });
+        assert_eq!(decided(&source, &copied(|_| ())), Decision::Read(Aspect::Tags));
+    }
+
+    #[test]
+    fn what_one_request_cannot_copy_is_left_to_replication_first() {
+        let source = present(|facts| {
+            facts.size_bytes = COPY_OBJECT_LIMIT_BYTES + 1;
+            facts.replication_status = Some(ReplicationStatus::Pending);
+            facts.last_modified = Timestamp::from_seconds(1_900);
+        });
+        let decision = decided_with(
+            &source,
+            &ObjectState::NotFound,
+            &policy(),
+            ReplicationCoverage::OurDestination,
+        );
+        assert!(matches!(decision, Decision::Again(_)), "{decision:?}");
     }
 
     #[test]

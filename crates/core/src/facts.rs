@@ -146,6 +146,8 @@ pub struct ObjectFacts {
     pub checksums: Checksums,
     /// Where S3's own replication stands.
     pub replication_status: Option<ReplicationStatus>,
+    /// How many tags there are, where the HEAD says so: S3 omits it for none, and without the right to read tags.
+    pub tag_count: Option<u32>,
     /// The tags; `None` when nobody asked for them.
     pub tags: Option<BTreeMap<String, String>>,
 }
@@ -251,6 +253,7 @@ pub(crate) mod samples {
             encryption: Encryption::Managed,
             checksums: Checksums::default(),
             replication_status: None,
+            tag_count: None,
             tags: None,
         }
     }

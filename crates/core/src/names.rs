@@ -142,6 +142,8 @@ impl ObjectKey {
     ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html>
     pub fn from_notification(encoded: &str) -> Result<Self, NameError> {
+        // Three bytes of an escape for each byte of the key: what is longer need not be decoded to be too long.
+        checked("encoded object key", encoded, 3 * Self::LIMIT_BYTES)?;
         if !escapes_are_complete(encoded) {
             return Err(NameError::KeyNotEncoded {
                 encoded: encoded.to_owned(),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::failure::FailureKind;
+use crate::outcome::AgainReason;
 
 /// What a failed message waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,6 +15,8 @@ pub enum WaitsFor {
     Repair,
     /// Better times: throttling ends, a service recovers.
     BetterTimes,
+    /// A write whose answer never came, and which may still land.
+    Landing,
 }
 
 impl WaitsFor {
@@ -40,6 +43,9 @@ impl WaitsFor {
                 let factor = 4_u32.saturating_pow(deliveries.saturating_sub(1));
                 Duration::from_secs(30).saturating_mul(factor).min(LONGEST)
             }
+            Self::Landing => Self::BetterTimes
+                .delay(deliveries)
+                .max(AgainReason::OutcomeUnknown.delay()),
         }
     }
 }
@@ -59,6 +65,7 @@ mod tests {
         check(WaitsFor::Nobody, [0, 0, 0, 0, 0, 0, 0]);
         check(WaitsFor::Repair, [15, 15, 30, 45, 60, 75, 3600]);
         check(WaitsFor::BetterTimes, [30, 30, 120, 480, 1920, 3600, 3600]);
+        check(WaitsFor::Landing, [600, 600, 600, 600, 1920, 3600, 3600]);
     }
 
     #[test]

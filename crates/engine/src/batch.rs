@@ -116,7 +116,7 @@ where
             let done = !matches!(report.outcome, Outcome::Failed(_));
             return (report, done);
         };
-        match self.hand_over(key, aspects, reason, report.progress).await {
+        match self.hand_over(key, aspects, reason, &report).await {
             Ok(handed_over) => (report, handed_over),
             Err(failure) => {
                 report.outcome = Outcome::Failed(failure);
@@ -131,15 +131,19 @@ where
         key: &ObjectKey,
         aspects: &Aspects,
         reason: AgainReason,
-        progress: bool,
+        report: &Report,
     ) -> Result<bool, Failure> {
         // An invocation that got nowhere would get nowhere again, forever: it spends the message's retry budget.
-        let stuck = reason == AgainReason::Deadline && !progress;
+        let stuck = matches!(reason, AgainReason::Deadline | AgainReason::HotKey) && !report.progress;
         let Some(queue) = self.continuations.as_ref().filter(|_| !stuck) else {
             return Ok(false);
         };
         let continuation = Continuation::new(&self.source_bucket, key, aspects.clone(), reason.as_str());
-        queue.send(&continuation, reason.delay()).await?;
+        // A write that may still land is waited for, whatever else brings the key back.
+        let landing = report.outcome_unknown.then(|| AgainReason::OutcomeUnknown.delay());
+        queue
+            .send(&continuation, reason.delay().max(landing.unwrap_or_default()))
+            .await?;
         Ok(true)
     }
 

@@ -37,6 +37,7 @@ struct Attempt {
     turns: u32,
     progress: bool,
     outcome_unknown: bool,
+    write_under_way: bool,
     last_failure: Option<Failure>,
 }
 
@@ -83,7 +84,8 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock> Reconciler<S, D, C> {
             lost: attempt.lost,
             turns: attempt.turns,
             progress: attempt.progress,
-            outcome_unknown: attempt.outcome_unknown,
+            // Cut off, a write may still land.
+            outcome_unknown: attempt.outcome_unknown || attempt.write_under_way,
             duration: self.clock.now().since(started),
         }
     }
@@ -170,7 +172,10 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock> Reconciler<S, D, C> {
     }
 
     async fn copy(&self, key: &ObjectKey, source: &ObjectState, order: &CopyOrder, attempt: &mut Attempt) -> Turn {
-        let copied = match self.destination.copy(key, order).await {
+        attempt.write_under_way = true;
+        let answer = self.destination.copy(key, order).await;
+        attempt.write_under_way = false;
+        let copied = match answer {
             Ok(version_id) => Outcome::Copied {
                 version_id,
                 size_bytes: order.size_bytes,
@@ -183,7 +188,10 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock> Reconciler<S, D, C> {
     }
 
     async fn delete(&self, key: &ObjectKey, source: &ObjectState, seen: &ETag, attempt: &mut Attempt) -> Turn {
-        if let Err(error) = self.destination.delete(key, seen).await {
+        attempt.write_under_way = true;
+        let answer = self.destination.delete(key, seen).await;
+        attempt.write_under_way = false;
+        if let Err(error) = answer {
             return after_write_error(error, attempt);
         }
         attempt.progress = true;
@@ -191,18 +199,24 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock> Reconciler<S, D, C> {
     }
 
     /// Reads the source once more after a write: only when it did not move on was this the last word on the key.
-    async fn settle(&self, key: &ObjectKey, seen: &ObjectState, outcome: Outcome, attempt: &Attempt) -> Turn {
+    async fn settle(&self, key: &ObjectKey, seen: &ObjectState, outcome: Outcome, attempt: &mut Attempt) -> Turn {
         match self.source.read(key, &attempt.aspects).await {
             Ok(now) if seen.is_still(&now) => Turn::Ended(outcome),
-            Ok(_) => Turn::ReadAgain,
+            Ok(_) => world_moved(attempt),
             Err(failure) => after_failure(failure),
         }
     }
 }
 
+/// Reads again, and the tags too: what landed may be a copy of the version before, which had equal bytes and other tags.
+fn world_moved(attempt: &mut Attempt) -> Turn {
+    attempt.aspects.insert(Aspect::Tags);
+    Turn::ReadAgain
+}
+
 fn after_write_error(error: WriteError, attempt: &mut Attempt) -> Turn {
     match error {
-        WriteError::WorldMoved => Turn::ReadAgain,
+        WriteError::WorldMoved => world_moved(attempt),
         WriteError::Failed(failure) => after_failure(failure),
         // Not repeated blindly: the next turn reads what became of it.
         WriteError::OutcomeUnknown(failure) => {

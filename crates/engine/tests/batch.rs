@@ -226,3 +226,34 @@ async fn results_come_in_the_order_of_the_hints() {
     assert_eq!(sizes, [Some(5), None, Some(1)]);
     assert_eq!(Aspects::new(), settle(&world, None, &hints).await[0].report.lost);
 }
+
+#[tokio::test(start_paused = true)]
+async fn deadline_with_progress_is_handed_over() {
+    let queue = MemoryQueue::default();
+    let world = TestWorld::new();
+    world.source.put(KEY, "one");
+    let source = world.source.clone();
+    let script = Script::default()
+        .on(Call::Copy, 1, Fault::after(move || source.put(KEY, "two")))
+        .on(Call::SourceRead, 3, Fault::Hangs);
+    let world = world.with_script(script);
+    let batch = world.batch(Some(&queue));
+    let deadline = batch.reconciler.clock.now().plus(Duration::from_secs(10));
+    let settled = batch.settle(&[hint(KEY)], deadline).await;
+    assert_eq!(settled[0].report.outcome, Outcome::Again(AgainReason::Deadline));
+    assert_eq!((acknowledged(&settled), queue.sent().len()), (vec![true], 1));
+    assert_eq!(queue.sent()[0].1, Duration::ZERO, "nothing was under way");
+}
+
+#[tokio::test(start_paused = true)]
+async fn delete_counts_as_progress() {
+    let queue = MemoryQueue::default();
+    let world = TestWorld::new();
+    world.destination.put(KEY, "old");
+    world.source.delete(KEY);
+    let world = world.with_script(Script::default().on(Call::SourceRead, 2, Fault::Hangs));
+    let batch = world.batch(Some(&queue));
+    let deadline = batch.reconciler.clock.now().plus(Duration::from_secs(10));
+    let settled = batch.settle(&[hint(KEY)], deadline).await;
+    assert_eq!((acknowledged(&settled), queue.sent().len()), (vec![true], 1));
+}

@@ -68,8 +68,10 @@ async fn older_event_after_newer_object_is_skipped() {
 #[tokio::test(start_paused = true)]
 async fn tags_changed_alone_arrive() {
     let world = TestWorld::new();
-    world.source.put(KEY, "one");
-    world.destination.pass_seconds(1);
+    world.source.put_with(KEY, "one", |facts| {
+        facts.tags = Some(BTreeMap::from([("stage".into(), "test".into())]));
+    });
+    world.destination.pass_seconds(3_600);
     world.reconcile().await;
     world.source.tag(KEY, &[("stage", "live")]);
     assert_eq!(
@@ -78,6 +80,17 @@ async fn tags_changed_alone_arrive() {
         "no hint, no read"
     );
     assert_copied(&world.reconcile_with(&tags()).await);
+    world.assert_equal();
+}
+
+#[tokio::test(start_paused = true)]
+async fn tags_changed_in_number_arrive_without_a_hint() {
+    let world = TestWorld::new();
+    world.source.put(KEY, "one");
+    world.destination.pass_seconds(3_600);
+    world.reconcile().await;
+    world.source.tag(KEY, &[("stage", "live")]);
+    assert_copied(&world.reconcile().await);
     world.assert_equal();
 }
 
@@ -323,6 +336,7 @@ async fn lasting_failure_of_any_call_is_reported_as_what_it_is() {
     for call in EVERY_CALL {
         for (kind, turns) in [
             (FailureKind::Retry, MAX_TURNS),
+            (FailureKind::Again, MAX_TURNS),
             (FailureKind::Permanent, 1),
             (FailureKind::Configuration, 1),
             (FailureKind::Bug, 1),
@@ -415,4 +429,78 @@ async fn aspects_that_are_not_carried_are_named() {
     let skipped = world.reconcile_with(&hinted).await;
     assert_eq!(skipped.lost, Aspects::from([Aspect::Acl, Aspect::Lock]));
     assert_eq!(world.reconcile().await.lost, Aspects::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn object_that_came_back_is_never_deleted_on_the_way() {
+    let world = TestWorld::new();
+    world.destination.put(KEY, "old");
+    let source = world.source.clone();
+    let script = Script::default().on(Call::ConfirmAbsence, 1, Fault::before(move || source.put(KEY, "back")));
+    let world = world.with_script(script);
+    world.reconcile().await;
+    assert_eq!(world.script.count(Call::Delete), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn object_that_came_back_during_the_delete_arrives() {
+    for again in [Fault::before as fn(Box<dyn Fn() + Send + Sync>) -> Fault, Fault::after] {
+        let world = TestWorld::new();
+        world.destination.put(KEY, "old");
+        world.source.delete(KEY);
+        let source = world.source.clone();
+        let fault = again(Box::new(move || source.put(KEY, "back")));
+        let world = world.with_script(Script::default().on(Call::Delete, 1, fault));
+        world.reconcile().await;
+        world.assert_equal();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn tags_that_change_during_the_copy_arrive_where_they_were_hinted() {
+    let world = TestWorld::new();
+    world.source.put(KEY, "one");
+    let source = world.source.clone();
+    let script = Script::default().on(Call::Copy, 1, Fault::after(move || source.tag(KEY, &[("a", "b")])));
+    let world = world.with_script(script);
+    world.reconcile_with(&tags()).await;
+    world.assert_equal();
+}
+
+#[tokio::test(start_paused = true)]
+async fn failure_that_passed_does_not_name_what_came_after() {
+    let world = TestWorld::new();
+    world.source.put(KEY, "start");
+    let source = world.source.clone();
+    let count = std::sync::atomic::AtomicU32::new(0);
+    let write = move || {
+        source.put(
+            KEY,
+            &count.fetch_add(1, std::sync::atomic::Ordering::Relaxed).to_string(),
+        );
+    };
+    let script = Script::default()
+        .on(Call::SourceRead, 1, Fault::Fails(failure(FailureKind::Retry)))
+        .always(Call::Copy, Fault::after(write));
+    let world = world.with_script(script);
+    assert_eq!(world.reconcile().await.outcome, Outcome::Again(AgainReason::HotKey));
+}
+
+#[tokio::test(start_paused = true)]
+async fn turns_that_fail_are_apart() {
+    let world = TestWorld::new()
+        .with_script(Script::default().always(Call::SourceRead, Fault::Fails(failure(FailureKind::Retry))));
+    let report = world.reconcile().await;
+    let waits: Duration = (1..MAX_TURNS)
+        .map(|turn| s3ferry_engine::reconcile::backoff(&key(KEY), turn))
+        .sum();
+    assert!(report.duration >= waits && waits > Duration::from_secs(1), "{report:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn annotations_travel_with_the_copy() {
+    let world = TestWorld::new();
+    world.source.put(KEY, "one");
+    let report = world.reconcile_with(&Aspects::from([Aspect::Annotations])).await;
+    assert_eq!(report.lost, Aspects::new());
 }

@@ -191,6 +191,8 @@ impl<L: Fn(&str) -> Option<String>> Reader<'_, L> {
             .optional("STORAGE_CLASS", storage_class)
             .unwrap_or(StorageClassRule::AsSource);
         let max_concurrent_copies = self.optional("MAX_CONCURRENT_COPIES", concurrency).unwrap_or(16);
+        // The SDK would go to AWS itself where it cannot read this.
+        self.optional("AWS_ENDPOINT_URL", endpoint_url);
         let log_level = self.optional("LOG_LEVEL", log_level).unwrap_or(tracing::Level::INFO);
         Some(Config {
             source_bucket: source_bucket?,
@@ -263,6 +265,15 @@ fn queue_url(value: &str) -> Result<String, &'static str> {
     is_url
         .then(|| value.to_owned())
         .ok_or("must be the URL of an SQS queue")
+}
+
+/// Checks that the SDK can read the endpoint: it would go to AWS itself where it cannot.
+pub fn endpoint_url(value: &str) -> Result<(), &'static str> {
+    let host = value.strip_prefix("https://").or_else(|| value.strip_prefix("http://"));
+    let is_host = |rest: &str| rest.starts_with(|letter: char| letter.is_ascii_alphanumeric() || letter == '[');
+    host.filter(|rest| is_host(rest) && !rest.contains(char::is_whitespace))
+        .map(|_| ())
+        .ok_or("must be a URL such as http://127.0.0.1:4566")
 }
 
 fn ownership(value: &str) -> Result<(), &'static str> {
@@ -384,6 +395,7 @@ mod tests {
             ("STORAGE_CLASS", "CHEAP"),
             ("MAX_CONCURRENT_COPIES", "0"),
             ("LOG_LEVEL", "verbose"),
+            ("AWS_ENDPOINT_URL", "localhost:4566"),
         ])
         .unwrap_err()
         .to_string();
@@ -399,10 +411,11 @@ mod tests {
             "STORAGE_CLASS=`CHEAP`: allowed: source, STANDARD",
             "MAX_CONCURRENT_COPIES=`0`",
             "LOG_LEVEL=`verbose`: allowed: error, warn, info, debug, trace",
+            "AWS_ENDPOINT_URL=`localhost:4566`: must be a URL",
         ] {
             assert!(errors.contains(expected), "{expected} is not in {errors}");
         }
-        assert!(errors.contains("11 problem(s)"), "{errors}");
+        assert!(errors.contains("12 problem(s)"), "{errors}");
     }
 
     #[test]

@@ -122,7 +122,7 @@ fn durable(settled: &Settled) -> Result<(), Problem> {
     if settled.acknowledged {
         return Ok(());
     }
-    Err(match &settled.report.outcome {
+    let problem = match &settled.report.outcome {
         Outcome::Failed(failure) => Problem {
             waits_for: if settled.is_foreign() {
                 WaitsFor::Nobody
@@ -139,6 +139,14 @@ fn durable(settled: &Settled) -> Result<(), Problem> {
             waits_for: WaitsFor::BetterTimes,
             text: format!("{}, and to be looked at again", other.as_str()),
         },
+    };
+    Err(if settled.report.outcome_unknown {
+        Problem {
+            waits_for: WaitsFor::Landing,
+            ..problem
+        }
+    } else {
+        problem
     })
 }
 

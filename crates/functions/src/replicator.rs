@@ -1,6 +1,8 @@
 //! The replicator: from an invocation's payload to its answer.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
+use std::time::Duration;
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse};
 use futures::{StreamExt as _, stream};
@@ -23,6 +25,9 @@ use serde_json::Value;
 use crate::config::Config;
 use crate::metrics::Counts;
 use crate::record::{Part, Problem, parts};
+
+/// How long the queue is told when failed messages come back, out of what an invocation keeps back for its answer.
+const TELLING: Duration = Duration::from_secs(2);
 
 /// Replicates what events name.
 #[derive(Debug)]
@@ -180,10 +185,12 @@ where
                 }
             })
         });
-        stream::iter(returns)
+        let told = stream::iter(returns)
             .buffer_unordered(self.batch.concurrency)
-            .collect::<()>()
-            .await;
+            .collect::<()>();
+        // The answer must be heard in any case.
+        let time_left = self.batch.reconciler.clock.sleep(TELLING);
+        futures::future::select(pin!(told), pin!(time_left)).await;
     }
 
     /// Writes the metrics of an invocation where CloudWatch reads them.

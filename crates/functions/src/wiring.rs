@@ -10,6 +10,7 @@ use futures::FutureExt as _;
 use lambda_runtime::Diagnostic;
 use s3ferry_aws::clock::SystemClock;
 use s3ferry_core::custom_resource::{Request, RequestError, Response};
+use s3ferry_core::names::Region;
 use s3ferry_core::time::Timestamp;
 use s3ferry_engine::ports::Clock as _;
 use s3ferry_engine::wiring::{WiringPorts, carry_out};
@@ -91,11 +92,34 @@ fn said(panic: &(dyn Any + Send)) -> &str {
         .unwrap_or("a panic without words")
 }
 
-/// Reads the only setting of this function; everything else comes with the request.
-pub fn log_level(lookup: &impl Fn(&str) -> Option<String>) -> Result<tracing::Level, String> {
-    match lookup("LOG_LEVEL").filter(|value| !value.is_empty()) {
-        None => Ok(tracing::Level::INFO),
-        Some(value) => config::log_level(&value).map_err(|allowed| format!("LOG_LEVEL=`{value}`: {allowed}")),
+/// The settings of this function; everything else comes with the request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// How much is logged.
+    pub log_level: tracing::Level,
+    /// The region of the function, which is that of the source bucket.
+    pub region: Region,
+}
+
+impl Settings {
+    /// Reads the settings; reports all problems together.
+    pub fn from_lookup(lookup: &impl Fn(&str) -> Option<String>) -> Result<Self, Vec<String>> {
+        let value = |name: &str| lookup(name).filter(|value| !value.is_empty());
+        let log_level = value("LOG_LEVEL").map_or(Ok(tracing::Level::INFO), |value| {
+            config::log_level(&value).map_err(|allowed| format!("LOG_LEVEL=`{value}`: {allowed}"))
+        });
+        let endpoint = value("AWS_ENDPOINT_URL").map_or(Ok(()), |value| {
+            config::endpoint_url(&value).map_err(|allowed| format!("AWS_ENDPOINT_URL=`{value}`: {allowed}"))
+        });
+        let region =
+            Region::new(value("AWS_REGION").unwrap_or_default()).map_err(|error| format!("AWS_REGION: {error}"));
+        match (log_level, endpoint, region) {
+            (Ok(log_level), Ok(()), Ok(region)) => Ok(Self { log_level, region }),
+            (log_level, endpoint, region) => Err([log_level.err(), endpoint.err(), region.err()]
+                .into_iter()
+                .flatten()
+                .collect()),
+        }
     }
 }
 

@@ -276,7 +276,7 @@ async fn failed_messages_come_back_when_it_makes_sense() {
         failures(&answer),
         ["denied", "slow", "foreign", "bad", "without-receipt"]
     );
-    let expected = [("bad", 0), ("denied", 30), ("foreign", 0), ("slow", 480)];
+    let expected = [("bad", 0), ("denied", 30), ("foreign", 0), ("slow", 600)];
     let returned: Vec<(String, u64)> = queue
         .returned()
         .into_iter()

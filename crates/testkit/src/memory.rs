@@ -166,6 +166,7 @@ impl MemoryBucket {
             return ObjectState::DeleteMarker;
         };
         let mut facts = object.facts.clone();
+        facts.tag_count = u32::try_from(object.tags.len()).ok().filter(|count| *count > 0);
         facts.tags = aspects.contains(&Aspect::Tags).then(|| object.tags.clone());
         ObjectState::Present(Box::new(facts))
     }
@@ -232,6 +233,7 @@ fn plain_facts(content: &str) -> ObjectFacts {
         encryption: Encryption::Managed,
         checksums: Checksums::default(),
         replication_status: None,
+        tag_count: None,
         tags: None,
     }
 }

@@ -324,10 +324,25 @@ async fn payload_that_is_no_request_is_a_named_error() {
 }
 
 #[test]
-fn log_level_is_checked() {
-    let level = |value: Option<&'static str>| log_level(&|_: &str| value.map(str::to_owned));
-    assert_eq!(level(None), Ok(tracing::Level::INFO));
-    assert_eq!(level(Some("")), Ok(tracing::Level::INFO));
-    assert_eq!(level(Some("debug")), Ok(tracing::Level::DEBUG));
-    assert!(level(Some("loud")).unwrap_err().starts_with("LOG_LEVEL=`loud`: "));
+fn settings_are_checked_together() {
+    let read = |variables: &[(&str, &str)]| {
+        let find = |name: &str| variables.iter().find(|(variable, _)| *variable == name);
+        Settings::from_lookup(&|name: &str| find(name).map(|(_, value)| (*value).to_owned()))
+    };
+    let level = |value| {
+        read(&[("AWS_REGION", "us-east-1"), ("LOG_LEVEL", value)])
+            .unwrap()
+            .log_level
+    };
+    assert_eq!(level(""), tracing::Level::INFO);
+    assert_eq!(level("debug"), tracing::Level::DEBUG);
+    let problems = read(&[("LOG_LEVEL", "loud"), ("AWS_ENDPOINT_URL", "localhost:4566")]).unwrap_err();
+    assert_eq!(problems.len(), 3, "{problems:?}");
+    for (problem, expected) in
+        problems
+            .iter()
+            .zip(["LOG_LEVEL=`loud`", "AWS_ENDPOINT_URL=`localhost:4566`", "AWS_REGION"])
+    {
+        assert!(problem.starts_with(expected), "{problem}");
+    }
 }
