@@ -31,6 +31,8 @@ pub enum RequestType {
     Update,
     /// The resource leaves its stack.
     Delete,
+    /// It cannot be told what it is about: these fields are missing.
+    Incomplete(String),
     /// Something that nobody knows yet.
     Unknown(String),
 }
@@ -72,12 +74,18 @@ impl Request {
                 .cloned()
                 .unwrap_or_default()
         };
+        let missing: Vec<&str> = ["StackId", "RequestId", "LogicalResourceId"]
+            .into_iter()
+            .filter(|field| text(field).is_err())
+            .collect();
+        let given = |field: &'static str| text(field).unwrap_or_default();
         Ok(Self {
             response_url: text("ResponseURL")?,
-            stack_id: text("StackId")?,
-            request_id: text("RequestId")?,
-            logical_resource_id: text("LogicalResourceId")?,
-            request_type: match text("RequestType").unwrap_or_default().as_str() {
+            stack_id: given("StackId"),
+            request_id: given("RequestId"),
+            logical_resource_id: given("LogicalResourceId"),
+            request_type: match given("RequestType").as_str() {
+                _ if !missing.is_empty() => RequestType::Incomplete(missing.join(", ")),
                 "Create" => RequestType::Create,
                 "Update" => RequestType::Update,
                 "Delete" => RequestType::Delete,
@@ -104,10 +112,24 @@ impl Request {
         let bucket = self.properties.get("SourceBucketName").and_then(Value::as_str);
         match bucket.map(BucketName::new) {
             Some(Ok(bucket)) => physical_id(&bucket, &self.owner()),
-            _ => format!("unwired/{}", self.owner()),
+            _ => unwired_id(&self.owner()),
         }
     }
 }
+
+/// Names a resource that has nothing on any bucket.
+#[must_use]
+pub fn unwired_id(owner: &OwnerId) -> String {
+    format!("{UNWIRED}{owner}")
+}
+
+/// Tells whether a resource has nothing on any bucket. Bucket names have no capital letters.
+#[must_use]
+pub fn is_unwired(physical_id: &str) -> bool {
+    physical_id.starts_with(UNWIRED)
+}
+
+const UNWIRED: &str = "Unwired/";
 
 /// Names the wiring of a bucket by one stack.
 #[must_use]

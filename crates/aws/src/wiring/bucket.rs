@@ -119,7 +119,7 @@ impl BucketConfiguration for S3BucketConfiguration {
         Ok(notification::from_sdk(&answer))
     }
 
-    async fn put_notification(&self, configuration: &NotificationConfiguration) -> Result<(), Failure> {
+    async fn put_notification(&self, configuration: &NotificationConfiguration, check: bool) -> Result<(), Failure> {
         const ACTION: &str = "s3:PutBucketNotification";
         let configuration = notification::to_sdk(configuration).map_err(|error| self.defect(ACTION, &error))?;
         self.writing
@@ -127,6 +127,7 @@ impl BucketConfiguration for S3BucketConfiguration {
             .bucket(self.bucket.as_str())
             .expected_bucket_owner(self.account.as_str())
             .notification_configuration(configuration)
+            .skip_destination_validation(!check)
             .send()
             .await
             .map_err(|error| self.failure(ACTION, &error))?;

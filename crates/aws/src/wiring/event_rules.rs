@@ -4,9 +4,12 @@ use aws_sdk_eventbridge::Client;
 use s3ferry_core::failure::Failure;
 use s3ferry_core::names::{BucketName, Region};
 use s3ferry_core::wiring::listens_to_bucket;
-use s3ferry_engine::wiring::EventRules;
+use s3ferry_engine::wiring::{EventRules, Listener};
 
 use crate::classify::{Attempted, ErrorAnswer};
+
+/// How the description of the template's rule ends.
+const OF_S3FERRY: &str = "for s3ferry's replication queue";
 
 /// The rules of the default event bus of one region: S3 sends a bucket's events nowhere else.
 ///
@@ -27,7 +30,7 @@ impl DefaultBusRules {
 
 impl EventRules for DefaultBusRules {
     /// A rule that is disabled counts as listening: whoever enables it again expects events.
-    async fn others_listening(&self, bucket: &BucketName, except: &[String]) -> Result<Vec<String>, Failure> {
+    async fn others_listening(&self, bucket: &BucketName, except: &[String]) -> Result<Vec<Listener>, Failure> {
         let mut listening = Vec::new();
         let mut next_token = None;
         loop {
@@ -48,7 +51,10 @@ impl EventRules for DefaultBusRules {
                 let name = rule.name().unwrap_or_default();
                 // A rule without a pattern runs on a schedule.
                 let listens = listens_to_bucket(rule.event_pattern()?, bucket.as_str());
-                (listens && !except.iter().any(|ours| ours == name)).then(|| name.to_owned())
+                (listens && !except.iter().any(|ours| ours == name)).then(|| Listener {
+                    name: name.to_owned(),
+                    is_of_s3ferry: rule.description().is_some_and(|text| text.ends_with(OF_S3FERRY)),
+                })
             });
             listening.extend(others);
             next_token = page.next_token().map(str::to_owned);

@@ -1,5 +1,6 @@
 //! Brings one bucket to what is wanted, in turns that each start from what is there.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use s3ferry_core::failure::{Failure, FailureKind};
@@ -25,6 +26,9 @@ const SIGHTINGS: usize = 2;
 /// The time between two looks.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 
+/// How often a denial is waited out: what a role may do takes some seconds to spread after the stack has changed it.
+const DENIALS: usize = 6;
+
 /// The time after a failure that passes, such as a queue policy that S3 does not know of yet.
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
 
@@ -34,6 +38,9 @@ pub(super) enum WiringError {
     /// The properties are not valid.
     #[error(transparent)]
     Invalid(#[from] InvalidProperties),
+    /// `CloudFormation` did not say what it is about.
+    #[error("the request lacks {0}")]
+    IncompleteRequest(String),
     /// `CloudFormation` asked for something unknown.
     #[error("the request type `{0}` is not known, expected: Create or Update or Delete")]
     UnknownRequest(String),
@@ -87,6 +94,8 @@ pub(super) struct Job<'a, P: WiringPorts> {
     pub(super) desired: Desired,
     /// Whether everything is to go, which does not fail for want of a place for backups.
     pub(super) removal: bool,
+    /// Whether a write was tried.
+    pub(super) touched: AtomicBool,
     /// Our own rules on the event bus.
     pub(super) own_event_rules: Vec<String>,
     /// The replication role that goes away with this change.
@@ -107,6 +116,7 @@ enum Turn<R> {
 pub(super) async fn converge<P: WiringPorts>(job: &Job<'_, P>) -> Result<Wired, WiringError> {
     let mut versioning_enabled_now = false;
     let mut last_failure = None;
+    let mut denials = 0;
     for _ in 0..TURNS {
         match job.turn().await {
             Ok(Turn::Settled(seen)) => return Ok(job.wired(&seen, versioning_enabled_now)),
@@ -114,6 +124,11 @@ pub(super) async fn converge<P: WiringPorts>(job: &Job<'_, P>) -> Result<Wired, 
             Ok(Turn::Moved) => {
                 tracing::warn!(s3.bucket = %job.name, "the bucket's configuration changed meanwhile; starting over");
                 job.ports.time().pause(BETWEEN_LOOKS).await;
+            }
+            Err(WiringError::Failed(failure)) if is_denial(&failure) && denials < DENIALS => {
+                denials += 1;
+                tracing::warn!(s3.bucket = %job.name, %failure, "trying again");
+                job.ports.time().pause(AFTER_FAILURE).await;
             }
             Err(WiringError::Failed(failure)) if failure.kind == FailureKind::Retry => {
                 tracing::warn!(s3.bucket = %job.name, %failure, "trying again");
@@ -171,6 +186,7 @@ impl<P: WiringPorts> Job<'_, P> {
     /// Decides about the switch: it goes off only where this owner switched it on and nobody else listens.
     async fn switch(&self, seen: &Snapshot<RuleOf<P>>) -> Result<Switch, Failure> {
         if self.desired.event_bridge {
+            self.share_switch(seen).await?;
             return Ok(Switch::On);
         }
         if !seen.notification.event_bridge {
@@ -192,6 +208,24 @@ impl<P: WiringPorts> Job<'_, P> {
         Ok(Switch::AsItIs)
     }
 
+    /// Decides once who switched on what is on already: where only other stacks of s3ferry listen, one of them did, and
+    /// the last one of them all switches it off.
+    async fn share_switch(&self, seen: &Snapshot<RuleOf<P>>) -> Result<(), Failure> {
+        let Some(backup) = self.backup.as_ref().filter(|_| seen.notification.event_bridge) else {
+            return Ok(());
+        };
+        if backup.load(EVENT_BRIDGE).await?.is_some() {
+            return Ok(());
+        }
+        let listening = self
+            .ports
+            .rules()
+            .others_listening(self.name, &self.own_event_rules)
+            .await?;
+        let shared = !listening.is_empty() && listening.iter().all(|listener| listener.is_of_s3ferry);
+        backup.save(EVENT_BRIDGE, &switched_on_note(shared)).await
+    }
+
     /// Foreign rules that work as a role of this stack would stop working without anybody noticing.
     async fn refuse_to_orphan_rules(&self, seen: &Snapshot<RuleOf<P>>) -> Result<(), WiringError> {
         let (Some(role), Some(replication)) = (&self.leaving_role, &seen.replication) else {
@@ -211,9 +245,14 @@ impl<P: WiringPorts> Job<'_, P> {
     }
 
     async fn write(&self, change: &Change<RuleOf<P>>) -> Result<(), Failure> {
+        self.touched.store(true, Ordering::Relaxed);
         match change {
             Change::EnableVersioning => self.bucket.enable_versioning().await,
-            Change::Notification(configuration) => self.bucket.put_notification(configuration).await,
+            Change::Notification(configuration) => {
+                // Without an entry of ours, a foreign one whose target is gone must not be in the way.
+                let check = self.desired.subscription.is_some();
+                self.bucket.put_notification(configuration, check).await
+            }
             Change::Replication(configuration) => self.bucket.put_replication(configuration.as_ref()).await,
         }
     }
@@ -340,6 +379,11 @@ fn brings_role<'a, R>(seen: &Snapshot<R>, change: &'a Change<R>) -> Option<&'a s
         .as_ref()
         .map(|configuration| configuration.role.as_str());
     (before != Some(wanted.role.as_str())).then_some(wanted.role.as_str())
+}
+
+/// Tells whether a failure may be a permission that has not spread yet; an explicit deny is none.
+fn is_denial(failure: &Failure) -> bool {
+    failure.code.starts_with("AccessDenied") && !failure.detail.contains("explicit deny")
 }
 
 /// Tells whether a failure says that the bucket is not there.

@@ -1,8 +1,10 @@
 //! One request of `CloudFormation`, from properties to answer.
 
-use s3ferry_core::custom_resource::{Request, RequestType, Response, physical_id};
+use s3ferry_core::custom_resource::{Request, RequestType, Response, is_unwired, physical_id, unwired_id};
 use s3ferry_core::wiring::{Desired, OwnerId, Refusal, RemovalProperties, Versioning, WiringProperties};
 use serde_json::{Map, Value, json};
+
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::converge::{Job, Wired, WiringError, bucket_is_missing, converge};
 use super::ports::WiringPorts;
@@ -16,6 +18,10 @@ pub async fn carry_out<P: WiringPorts>(ports: &P, request: &Request) -> Response
             Ok(()) => Response::success(request, request.former_physical_id(), Map::new()),
             Err(error) => failed(request, request.former_physical_id(), &error),
         },
+        RequestType::Incomplete(fields) => {
+            let error = WiringError::IncompleteRequest(fields.clone());
+            failed(request, request.former_physical_id(), &error)
+        }
         RequestType::Unknown(name) => {
             let error = WiringError::UnknownRequest(name.clone());
             failed(request, request.former_physical_id(), &error)
@@ -33,7 +39,11 @@ async fn wire<P: WiringPorts>(ports: &P, request: &Request, owner: &OwnerId) -> 
         Err(error) => return failed(request, request.former_physical_id(), &error.into()),
     };
     let id = physical_id(&properties.source, owner);
-    if let Some(former) = request.physical_resource_id.as_ref().filter(|former| **former != id) {
+    if let Some(former) = request
+        .physical_resource_id
+        .as_ref()
+        .filter(|former| **former != id && !is_unwired(former))
+    {
         let refusal = Refusal::AnotherBucket {
             former: former.clone(),
             wanted: properties.source,
@@ -41,13 +51,40 @@ async fn wire<P: WiringPorts>(ports: &P, request: &Request, owner: &OwnerId) -> 
         return failed(request, former.clone(), &refusal.into());
     }
     let former = RemovalProperties::parse(&request.old_properties);
-    match converge(&wiring_job(ports, request, owner, &properties, former.as_ref())).await {
+    let job = wiring_job(ports, request, owner, &properties, former.as_ref());
+    let is_new = request.request_type == RequestType::Create;
+    match converge(&job).await {
         Ok(wired) => Response::success(request, id, data(&wired)),
+        // Nothing was written, so there is nothing to undo, even where the bucket cannot be reached.
+        Err(error) if is_new && !job.touched.load(Ordering::Relaxed) => failed(request, unwired_id(owner), &error),
+        Err(error) if is_new => abandoned(ports, request, owner, &properties, &error).await,
         Err(error) => failed(request, id, &error),
     }
 }
 
+/// Takes out what a resource that never came to be has left on the bucket. When nothing is left, the id says so: then
+/// its Delete succeeds, whatever keeps us from the bucket.
+async fn abandoned<P: WiringPorts>(
+    ports: &P,
+    request: &Request,
+    owner: &OwnerId,
+    properties: &WiringProperties,
+    error: &WiringError,
+) -> Response {
+    match remove(ports, request, owner, &RemovalProperties::from(properties)).await {
+        Ok(()) => failed(request, unwired_id(owner), error),
+        Err(undoing) => {
+            let reason = format!("{error}; and what was done so far could not be undone: {undoing}");
+            Response::failed(request, request.former_physical_id(), &reason)
+        }
+    }
+}
+
 async fn removed<P: WiringPorts>(ports: &P, request: &Request, owner: &OwnerId) -> Result<(), WiringError> {
+    if request.physical_resource_id.as_deref().is_some_and(is_unwired) {
+        tracing::info!("nothing to remove: the bucket was never wired");
+        return Ok(());
+    }
     let Some(properties) = RemovalProperties::parse(&request.properties) else {
         tracing::info!("nothing to remove: the properties name no bucket that could have been wired");
         return Ok(());
@@ -73,6 +110,7 @@ async fn remove<P: WiringPorts>(
         request_id: &request.request_id,
         desired: Desired::default(),
         removal: true,
+        touched: AtomicBool::new(false),
         own_event_rules: properties.event_rule.iter().cloned().collect(),
         leaving_role: properties.replication_role_arn.clone(),
     };
@@ -105,6 +143,7 @@ fn wiring_job<'a, P: WiringPorts>(
         request_id: &request.request_id,
         desired: Desired::new(properties),
         removal: false,
+        touched: AtomicBool::new(false),
         own_event_rules: properties
             .event_rule
             .clone()

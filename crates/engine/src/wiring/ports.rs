@@ -25,10 +25,11 @@ pub trait BucketConfiguration: Send + Sync {
     /// Reads the notification configuration; a bucket without any has an empty one.
     fn notification(&self) -> impl Future<Output = Result<NotificationConfiguration, Failure>> + Send;
 
-    /// Replaces the whole notification configuration.
+    /// Replaces the whole notification configuration; `check` lets S3 test every target first.
     fn put_notification(
         &self,
         configuration: &NotificationConfiguration,
+        check: bool,
     ) -> impl Future<Output = Result<(), Failure>> + Send;
 
     /// Reads the replication configuration.
@@ -57,6 +58,15 @@ pub trait WiringBackup: Send + Sync {
     fn load(&self, name: &str) -> impl Future<Output = Result<Option<String>, Failure>> + Send;
 }
 
+/// A rule that may depend on a bucket's events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listener {
+    /// Its name.
+    pub name: String,
+    /// Whether a stack of s3ferry made it.
+    pub is_of_s3ferry: bool,
+}
+
 /// The rules of the default event bus.
 pub trait EventRules: Send + Sync {
     /// Names the rules that may depend on the bucket's events, other than those in `except`.
@@ -64,7 +74,7 @@ pub trait EventRules: Send + Sync {
         &self,
         bucket: &BucketName,
         except: &[String],
-    ) -> impl Future<Output = Result<Vec<String>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Vec<Listener>, Failure>> + Send;
 }
 
 /// The passing of time.

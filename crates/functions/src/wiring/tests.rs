@@ -53,7 +53,7 @@ impl BucketConfiguration for Fake {
         }
     }
 
-    async fn put_notification(&self, _configuration: &NotificationConfiguration) -> Result<(), Failure> {
+    async fn put_notification(&self, _configuration: &NotificationConfiguration, _check: bool) -> Result<(), Failure> {
         Ok(())
     }
 
@@ -85,7 +85,11 @@ impl WiringBackup for Fake {
 }
 
 impl EventRules for Fake {
-    async fn others_listening(&self, _bucket: &BucketName, _except: &[String]) -> Result<Vec<String>, Failure> {
+    async fn others_listening(
+        &self,
+        _bucket: &BucketName,
+        _except: &[String],
+    ) -> Result<Vec<s3ferry_engine::wiring::Listener>, Failure> {
         Ok(Vec::new())
     }
 }

@@ -97,3 +97,21 @@ async fn update_from_queue_to_eventbridge_and_back_removes_what_is_no_longer_wan
     check_success(&stack.delete(&[]).await);
     assert_eq!(account.get("source"), switched_on());
 }
+
+#[tokio::test]
+async fn switch_of_two_stacks_goes_off_with_the_last_when_the_first_leaves_first() {
+    let account = account(wired_by_others());
+    let (mut one, mut two) = (Stack::new("one", &account), Stack::new("two", &account));
+    let ones = &[("EventSource", "eventbridge"), ("EventRuleName", "rule-of-one")];
+    let twos = &[("EventSource", "eventbridge"), ("EventRuleName", "rule-of-two")];
+    let rule = |name: &str| (name.to_owned(), LISTENING.to_owned());
+    account.world().rules.push(rule("rule-of-one"));
+    check_success(&one.create(ones).await);
+    account.world().rules.push(rule("rule-of-two"));
+    check_success(&two.create(twos).await);
+    check_success(&one.delete(ones).await);
+    assert_eq!(account.get("source"), switched_on());
+    account.world().rules.retain(|rule| rule.0 != "rule-of-one");
+    check_success(&two.delete(twos).await);
+    assert_eq!(account.get("source"), wired_by_others());
+}

@@ -11,7 +11,7 @@ use s3ferry_core::wiring::{
     NotificationConfiguration, OwnerId, ReplicationConfiguration, ReplicationTerms, Versioning, listens_to_bucket,
 };
 
-use super::super::ports::{BucketConfiguration, EventRules, Pause, WiringBackup, WiringPorts};
+use super::super::ports::{BucketConfiguration, EventRules, Listener, Pause, WiringBackup, WiringPorts};
 
 pub(in crate::wiring) type Replication = ReplicationConfiguration<String>;
 
@@ -178,7 +178,7 @@ impl BucketConfiguration for FakeBucket {
         Ok(self.read("notification")?.notification)
     }
 
-    async fn put_notification(&self, configuration: &NotificationConfiguration) -> Result<(), Failure> {
+    async fn put_notification(&self, configuration: &NotificationConfiguration, _check: bool) -> Result<(), Failure> {
         self.write("put_notification", |bucket| bucket.notification = configuration.clone())
     }
 
@@ -234,12 +234,20 @@ impl WiringBackup for FakeBackup {
 }
 
 impl EventRules for Account {
-    async fn others_listening(&self, bucket: &BucketName, except: &[String]) -> Result<Vec<String>, Failure> {
+    async fn others_listening(&self, bucket: &BucketName, except: &[String]) -> Result<Vec<Listener>, Failure> {
         self.call("others_listening", |world| {
             let listens = |(name, pattern): &&(String, String)| {
                 !except.contains(name) && listens_to_bucket(pattern, bucket.as_str())
             };
-            Ok(world.rules.iter().filter(listens).map(|rule| rule.0.clone()).collect())
+            Ok(world
+                .rules
+                .iter()
+                .filter(listens)
+                .map(|rule| Listener {
+                    name: rule.0.clone(),
+                    is_of_s3ferry: rule.0.contains("rule-of-"),
+                })
+                .collect())
         })
     }
 }

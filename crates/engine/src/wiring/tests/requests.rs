@@ -150,7 +150,7 @@ async fn invalid_properties_are_all_named_and_their_delete_succeeds() {
         &response,
         &["SourceBucketName is ``", "Engine is `ebs`", "QueueArn is `x`"],
     );
-    assert!(response.physical_resource_id().starts_with("unwired/"));
+    assert!(response.physical_resource_id().starts_with("Unwired/"));
     check_success(&stack.delete(wrong).await);
     let nothing = Value::Object(Map::new());
     check_success(&stack.send("Delete", &nothing, &nothing).await);
