@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::{FutureExt, StreamExt, stream};
 use s3ferry_core::event::{Continuation, Hint, Sequencer};
-use s3ferry_core::facts::Aspects;
+use s3ferry_core::facts::{Aspect, Aspects};
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::{BucketName, ObjectKey};
 use s3ferry_core::outcome::{AgainReason, Outcome, Report};
@@ -107,11 +107,15 @@ where
             .collect()
     }
 
+    /// Settles one key; a panic anywhere in it is its own failure.
     async fn settle_key(&self, key: &ObjectKey, aspects: &Aspects, deadline: Timestamp) -> (Report, bool) {
-        let work = self.reconciler.reconcile(key, aspects, deadline);
-        let Ok(mut report) = AssertUnwindSafe(work).catch_unwind().await else {
-            return (failed(panicked(key)), false);
-        };
+        let work = self.reconcile_or_hand_over(key, aspects, deadline);
+        let settled = AssertUnwindSafe(work).catch_unwind().await;
+        settled.unwrap_or_else(|_| (failed(panicked(key)), false))
+    }
+
+    async fn reconcile_or_hand_over(&self, key: &ObjectKey, aspects: &Aspects, deadline: Timestamp) -> (Report, bool) {
+        let mut report = self.reconciler.reconcile(key, aspects, deadline).await;
         let Some(reason) = comes_again(&report) else {
             let done = !matches!(report.outcome, Outcome::Failed(_));
             return (report, done);
@@ -138,7 +142,12 @@ where
         let Some(queue) = self.continuations.as_ref().filter(|_| !stuck) else {
             return Ok(false);
         };
-        let continuation = Continuation::new(&self.source_bucket, key, aspects.clone(), reason.as_str());
+        let mut aspects = aspects.clone();
+        // What was copied, or may still land, can differ in nothing but tags, which no HEAD shows.
+        if report.progress || report.outcome_unknown {
+            aspects.insert(Aspect::Tags);
+        }
+        let continuation = Continuation::new(&self.source_bucket, key, aspects, reason.as_str());
         // A write that may still land is waited for, whatever else brings the key back.
         let landing = report.outcome_unknown.then(|| AgainReason::OutcomeUnknown.delay());
         queue

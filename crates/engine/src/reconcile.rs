@@ -203,7 +203,10 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock> Reconciler<S, D, C> {
         match self.source.read(key, &attempt.aspects).await {
             Ok(now) if seen.is_still(&now) => Turn::Ended(outcome),
             Ok(_) => world_moved(attempt),
-            Err(failure) => after_failure(failure),
+            Err(failure) => {
+                attempt.aspects.insert(Aspect::Tags);
+                after_failure(failure)
+            }
         }
     }
 }
@@ -221,6 +224,7 @@ fn after_write_error(error: WriteError, attempt: &mut Attempt) -> Turn {
         // Not repeated blindly: the next turn reads what became of it.
         WriteError::OutcomeUnknown(failure) => {
             attempt.outcome_unknown = true;
+            attempt.aspects.insert(Aspect::Tags);
             Turn::ReadLater(failure)
         }
     }

@@ -11,3 +11,4 @@ pub mod contract;
 pub mod faults;
 pub mod memory;
 pub mod queue;
+pub mod schedule;

@@ -1,0 +1,214 @@
+//! Concurrent invocations, explored step by step: every call of a port waits for a scheduler that picks who goes next.
+
+#![expect(
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a broken expectation is a failed test, and a count is worth printing"
+)]
+
+mod explore;
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use explore::Mutant;
+use explore::exhaustive::{FIRST, Object, Scenario, Write, walk_all};
+use explore::run::explore;
+
+fn number(variable: &str) -> Option<u64> {
+    let value = std::env::var(variable).ok()?;
+    Some(
+        value
+            .parse()
+            .unwrap_or_else(|_| panic!("{variable} must be a number, is {value}")),
+    )
+}
+
+/// Explores schedules on all cores; returns the smallest failing seed of those found.
+fn failing_seed(schedules: u64, mutant: Mutant) -> (Option<u64>, u64) {
+    let (next, failed, steps) = (AtomicU64::new(0), AtomicU64::new(u64::MAX), AtomicU64::new(0));
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= schedules.min(failed.load(Ordering::Relaxed)) {
+                        return;
+                    }
+                    match explore(seed, mutant, false) {
+                        Ok(taken) => steps.fetch_add(u64::from(taken), Ordering::Relaxed),
+                        Err(_) => failed.fetch_min(seed, Ordering::Relaxed),
+                    };
+                }
+            });
+        }
+    });
+    let failed = Some(failed.into_inner()).filter(|seed| *seed != u64::MAX);
+    (failed, steps.into_inner())
+}
+
+#[test]
+fn every_random_schedule_converges() {
+    if let Some(seed) = number("EXPLORATION_SEED") {
+        replay(seed, Mutant::Faithful);
+        return;
+    }
+    let schedules = number("EXPLORATION_SCHEDULES").unwrap_or(100_000);
+    let (failed, steps) = failing_seed(schedules, Mutant::Faithful);
+    if let Some(seed) = failed {
+        println!("the schedule of seed {seed} fails; EXPLORATION_SEED={seed} replays it alone");
+        replay(seed, Mutant::Faithful);
+    }
+    println!("{schedules} schedules with {steps} steps, all converge");
+}
+
+/// Shows that the exploration would see it if something were left out; returns the violation.
+#[track_caller]
+fn assert_bites(mutant: Mutant, expected: &str) {
+    let (failed, _) = failing_seed(200_000, mutant);
+    let seed = failed.unwrap_or_else(|| panic!("{mutant:?} is not seen"));
+    let Err((violation, trace)) = explore(seed, mutant, true) else {
+        panic!("seed {seed} fails only sometimes");
+    };
+    let trace = trace.join("\n");
+    assert!(
+        violation.contains(expected),
+        "{mutant:?}, seed {seed}:\n{trace}\n{violation}"
+    );
+    println!("{mutant:?} is seen in seed {seed}:\n{trace}\n{violation}");
+}
+
+#[test]
+fn without_the_read_after_a_write_a_schedule_diverges() {
+    assert_bites(Mutant::NoReread, "the source holds");
+}
+
+#[test]
+fn without_the_destination_condition_a_schedule_overwrites_what_nobody_read() {
+    assert_bites(Mutant::NoCondition, "unconditional");
+}
+
+#[test]
+fn without_the_source_pin_a_schedule_copies_what_nobody_read() {
+    assert_bites(Mutant::NoPin, "not pinned");
+}
+
+#[test]
+fn without_continuations_a_schedule_diverges() {
+    assert_bites(Mutant::NoContinuation, "the source holds");
+}
+
+#[test]
+fn without_tags_read_on_redelivery_a_schedule_diverges() {
+    assert_bites(Mutant::NoTagsOnRedelivery, "the source holds");
+}
+
+/// Runs one schedule with its trace; panics with what went wrong.
+fn replay(seed: u64, mutant: Mutant) {
+    if let Err((violation, trace)) = explore(seed, mutant, true) {
+        panic!("seed {seed}:\n{}\n{violation}", trace.join("\n"));
+    }
+}
+
+const OTHER: Object = ("two", "team a", "test");
+const OTHER_METADATA: Object = ("one", "team b", "test");
+const OTHER_TAGS: Object = ("one", "team a", "live");
+
+/// Returns every scenario of one key with one of these writes, with and without versions on either side.
+fn scenarios(writes: &[Write], crash: bool, mutant: Mutant) -> Vec<Scenario> {
+    let mut scenarios = Vec::new();
+    for write in writes {
+        for destination in [None, Some(OTHER), Some(OTHER_METADATA), Some(OTHER_TAGS), Some(FIRST)] {
+            for flags in 0..8 {
+                scenarios.push(Scenario {
+                    source_versioned: flags & 1 != 0,
+                    destination_versioned: flags & 2 != 0,
+                    ticks: flags & 4 != 0,
+                    destination,
+                    write: *write,
+                    duplicate: false,
+                    crash,
+                    mutant,
+                });
+            }
+        }
+    }
+    scenarios
+}
+
+/// Returns scenarios in which both invocations run from the start: those have most ways, so only the plainest are taken.
+fn duplicates(writes: &[Write]) -> Vec<Scenario> {
+    let is_plain = |scenario: &Scenario| {
+        let returns = scenario.destination.is_none_or(|object| object == OTHER);
+        scenario.ticks && scenario.destination_versioned && scenario.source_versioned && returns
+    };
+    let duplicate = |scenario| Scenario {
+        duplicate: true,
+        ..scenario
+    };
+    let scenarios = scenarios(writes, false, Mutant::Faithful);
+    scenarios.into_iter().filter(is_plain).map(duplicate).collect()
+}
+
+/// Walks scenarios on all cores; returns how many ways there are, and the first violation found.
+fn walk(scenarios: &[Scenario]) -> (u64, Option<String>) {
+    let (next, ways, violation) = (AtomicU64::new(0), AtomicU64::new(0), Mutex::new(None));
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                while let Some(scenario) = scenarios.get(usize::try_from(next.fetch_add(1, Ordering::Relaxed)).unwrap())
+                {
+                    match walk_all(*scenario) {
+                        Ok(count) => drop(ways.fetch_add(count, Ordering::Relaxed)),
+                        Err(found) => drop(violation.lock().unwrap().get_or_insert(found)),
+                    }
+                }
+            });
+        }
+    });
+    (ways.into_inner(), violation.into_inner().unwrap())
+}
+
+const WRITES: [Write; 4] = [
+    Write::Put(OTHER),
+    Write::Put(OTHER_METADATA),
+    Write::Put(OTHER_TAGS),
+    Write::Tag("live"),
+];
+
+#[track_caller]
+fn assert_every_way_converges(scenarios: &[Scenario]) {
+    let (ways, violation) = walk(scenarios);
+    assert_eq!(violation, None, "{}", violation.as_deref().unwrap_or_default());
+    println!("{ways} interleavings in {} scenarios, all converge", scenarios.len());
+}
+
+#[test]
+fn every_interleaving_of_two_invocations_and_a_writer_converges() {
+    assert_every_way_converges(&scenarios(&WRITES, false, Mutant::Faithful));
+    assert_every_way_converges(&duplicates(&[Write::Put(OTHER)]));
+}
+
+#[test]
+fn every_interleaving_of_two_invocations_and_a_deleter_converges() {
+    assert_every_way_converges(&scenarios(&[Write::Delete], false, Mutant::Faithful));
+}
+
+#[test]
+fn every_interleaving_with_a_crash_anywhere_converges() {
+    let writes = [Write::Put(OTHER), Write::Put(OTHER_TAGS), Write::Delete];
+    let mut scenarios = scenarios(&writes, true, Mutant::Faithful);
+    scenarios.retain(|scenario| scenario.ticks && scenario.destination_versioned);
+    assert_every_way_converges(&scenarios);
+}
+
+#[test]
+fn without_the_read_after_a_write_an_interleaving_diverges() {
+    for write in [Write::Put(OTHER), Write::Delete] {
+        let (_, violation) = walk(&scenarios(&[write], false, Mutant::NoReread));
+        let violation = violation.unwrap_or_else(|| panic!("{write:?}: not seen"));
+        assert!(violation.contains("the source holds"), "{violation}");
+    }
+}

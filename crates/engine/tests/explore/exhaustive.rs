@@ -1,0 +1,269 @@
+//! Two invocations and one writer on one key: every order of their steps, one after the other.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use s3ferry_core::event::Hint;
+use s3ferry_core::facts::Aspects;
+use s3ferry_core::names::ObjectKey;
+use s3ferry_engine::batch::Settled;
+use s3ferry_testkit::memory::MemoryBucket;
+use s3ferry_testkit::schedule::{Invocation, Landing, Operation, Paths, Request};
+
+use super::history::Moment;
+use super::message::{hint, tags};
+use super::mutants::Mutant;
+use super::world::{Violation, World};
+
+/// What an object is made of: content, owner in its metadata, stage in its tags.
+pub(crate) type Object = (&'static str, &'static str, &'static str);
+
+/// What the writer does, once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Write {
+    Put(Object),
+    Tag(&'static str),
+    Delete,
+}
+
+#[derive(Debug, Clone, Copy)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each says one thing that is possible or not"
+)]
+pub(crate) struct Scenario {
+    pub(crate) source_versioned: bool,
+    pub(crate) destination_versioned: bool,
+    /// What the destination holds at first; the source holds [`FIRST`].
+    pub(crate) destination: Option<Object>,
+    pub(crate) write: Write,
+    /// Both invocations have the first event, and a third the writer's; else the second has the writer's.
+    pub(crate) duplicate: bool,
+    /// The first invocation may crash anywhere, and its message comes again.
+    pub(crate) crash: bool,
+    /// Every write is a second later than the one before, as S3 tells time.
+    pub(crate) ticks: bool,
+    pub(crate) mutant: Mutant,
+}
+
+/// What the source holds at first.
+pub(crate) const FIRST: Object = ("one", "team a", "test");
+
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Land(usize, Landing),
+    Write,
+    Crash,
+}
+
+#[derive(Debug)]
+struct Running {
+    invocation: Invocation<Vec<Settled>>,
+    began: Moment,
+}
+
+#[derive(Debug)]
+struct Walk {
+    scenario: Scenario,
+    key: ObjectKey,
+    world: World,
+    running: BTreeMap<u32, Running>,
+    /// Events that are delivered when everything else is done.
+    later: Vec<Hint>,
+    started: u32,
+    may_write: bool,
+    may_crash: bool,
+}
+
+/// Walks every way through a scenario; returns how many there are, or the first that goes wrong.
+pub(crate) fn walk_all(scenario: Scenario) -> Result<u64, Violation> {
+    let (mut paths, mut count) = (Paths::default(), 0);
+    loop {
+        if Walk::new(scenario).walk(&mut paths).is_err() {
+            // The same way once more, with its trace.
+            paths.again();
+            let mut walk = Walk::new(scenario);
+            walk.world.trace = Some(Vec::new());
+            let violation = walk.walk(&mut paths).unwrap_err();
+            let trace = walk.world.trace.take().unwrap_or_default().join("\n");
+            return Err(format!("{scenario:?}, way {count}:\n{trace}\n{violation}"));
+        }
+        count += 1;
+        if !paths.turn() {
+            return Ok(count);
+        }
+    }
+}
+
+fn put(bucket: &MemoryBucket, key: &ObjectKey, (content, owner, stage): Object) {
+    bucket.put_with(key.as_str(), content, |facts| {
+        facts.user_metadata = [("owner".to_owned(), owner.to_owned())].into();
+        facts.tags = Some([("stage".to_owned(), stage.to_owned())].into());
+    });
+}
+
+impl Walk {
+    fn new(scenario: Scenario) -> Self {
+        let mut world = World::new(
+            scenario.source_versioned,
+            scenario.destination_versioned,
+            scenario.mutant,
+        );
+        let key = ObjectKey::from_raw("a").unwrap();
+        if let Some(object) = scenario.destination {
+            put(&world.destination, &key, object);
+        }
+        put(&world.source, &key, FIRST);
+        world.note(&key);
+        Self {
+            scenario,
+            key,
+            world,
+            running: BTreeMap::new(),
+            later: Vec::new(),
+            started: 0,
+            may_write: true,
+            may_crash: scenario.crash,
+        }
+    }
+
+    fn walk(&mut self, paths: &mut Paths) -> Result<(), Violation> {
+        let first = hint(&self.key, "ObjectCreated:Put", Aspects::new());
+        self.start(first.clone())?;
+        if self.scenario.duplicate {
+            self.start(first)?;
+        }
+        loop {
+            let steps = self.steps();
+            if steps.is_empty() {
+                let Some(hint) = self.later.pop() else { break };
+                self.start(hint)?;
+                continue;
+            }
+            self.step(steps[paths.below(steps.len())])?;
+        }
+        self.world.check_equal([&self.key])
+    }
+
+    /// Lists what may happen next. Once nobody writes the source any more, it answers the same at any time: such reads
+    /// are taken at once, for their order makes no difference.
+    fn steps(&self) -> Vec<Step> {
+        let mut steps = Vec::new();
+        let may_crash = self.may_crash && self.running.contains_key(&1);
+        let requests = self.world.schedule.requests();
+        let is_settled = |request: &Request| request.awaited && self.reads_source(request) && !self.may_write;
+        if let Some(index) = requests.iter().position(is_settled) {
+            steps.push(Step::Land(index, self.landing(&requests[index])));
+            steps.extend(may_crash.then_some(Step::Crash));
+            return steps;
+        }
+        for (index, request) in requests.iter().enumerate() {
+            if request.awaited {
+                steps.push(Step::Land(index, self.landing(request)));
+            } else {
+                steps.push(Step::Land(index, Landing::LandsLate));
+                steps.push(Step::Land(index, Landing::Vanishes));
+            }
+        }
+        if self.may_write {
+            steps.push(Step::Write);
+        }
+        steps.extend(may_crash.then_some(Step::Crash));
+        steps
+    }
+
+    fn reads_source(&self, request: &Request) -> bool {
+        match request.about.operation {
+            Operation::SourceRead | Operation::ConfirmAbsence | Operation::Replication => true,
+            Operation::Copy => self.landing(request) == Landing::Begins,
+            Operation::DestinationRead | Operation::Delete | Operation::Send => false,
+        }
+    }
+
+    /// A copy of an object without versions reads and writes in two steps; a version is the same whenever it is read.
+    fn landing(&self, request: &Request) -> Landing {
+        let about = &request.about;
+        if about.operation == Operation::Copy && !request.begun && !self.scenario.source_versioned {
+            Landing::Begins
+        } else {
+            Landing::Answered
+        }
+    }
+
+    fn step(&mut self, step: Step) -> Result<(), Violation> {
+        match step {
+            Step::Land(index, landing) => {
+                let request = self.world.schedule.requests().swap_remove(index);
+                if request.about.operation == Operation::Copy {
+                    self.tick();
+                }
+                self.world.land(&request, landing)?;
+                self.poll(request.about.invocation)
+            }
+            Step::Write => {
+                self.may_write = false;
+                self.tick();
+                self.write()
+            }
+            Step::Crash => {
+                self.may_crash = false;
+                self.world.tell(|| "#1 crashes".to_owned());
+                self.running.remove(&1);
+                self.later.push(hint(&self.key, "redelivered", tags()));
+                Ok(())
+            }
+        }
+    }
+
+    fn tick(&mut self) {
+        if self.scenario.ticks {
+            self.world.pass(Duration::from_secs(1));
+        }
+    }
+
+    fn write(&mut self) -> Result<(), Violation> {
+        let write = self.scenario.write;
+        self.world.tell(|| format!("source: {write:?}"));
+        let mut event = hint(&self.key, "written", Aspects::new());
+        match write {
+            Write::Put(object) => put(&self.world.source, &self.key, object),
+            Write::Delete => self.world.source.delete(self.key.as_str()),
+            Write::Tag(stage) => {
+                self.world.source.tag(self.key.as_str(), &[("stage", stage)]);
+                event.aspects = tags();
+            }
+        }
+        self.world.note(&self.key);
+        if self.scenario.duplicate {
+            self.later.push(event);
+            return Ok(());
+        }
+        self.start(event)
+    }
+
+    fn start(&mut self, hint: Hint) -> Result<(), Violation> {
+        self.started += 1;
+        let id = self.started;
+        self.world.tell(|| format!("#{id} begins with {}", hint.event_name));
+        let invocation = self.world.invocation(id, vec![hint], Duration::from_hours(1), true);
+        let began = self.world.moment(&self.key);
+        self.running.insert(id, Running { invocation, began });
+        self.poll(id)
+    }
+
+    fn poll(&mut self, id: u32) -> Result<(), Violation> {
+        let Some(running) = self.running.get_mut(&id) else {
+            return Ok(());
+        };
+        let Some(settled) = running.invocation.poll() else {
+            return Ok(());
+        };
+        let ended = self.running.remove(&id).unwrap();
+        let report = &settled[0].report;
+        self.world.tell(|| format!("#{id} ends: {:?}", report.outcome));
+        if !settled[0].acknowledged {
+            return Err(format!("#{id} is not acknowledged though nothing failed: {report:?}"));
+        }
+        self.world.check_durable(id, &self.key, ended.began)
+    }
+}

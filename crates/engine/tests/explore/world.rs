@@ -1,0 +1,231 @@
+//! Two buckets and the invocations between them, with what must hold whenever a write lands.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::FutureExt;
+use s3ferry_core::decide::{Policy, StorageClassRule};
+use s3ferry_core::event::Hint;
+use s3ferry_core::facts::{Aspects, ObjectState};
+use s3ferry_core::names::{ETag, ObjectKey};
+use s3ferry_core::time::Timestamp;
+use s3ferry_engine::batch::{Batch, Settled};
+use s3ferry_engine::ports::SourceBucket as _;
+use s3ferry_engine::reconcile::Reconciler;
+use s3ferry_testkit::memory::{MemoryBucket, MemoryDestination};
+use s3ferry_testkit::schedule::{
+    Invocation, Landing, Line, Operation, Request, Schedule, Sent, SentQueue, VirtualClock,
+};
+
+use super::history::{History, Moment, difference};
+use super::message::source_bucket;
+use super::mutants::{Destination, Mutant, Remembering, Written};
+
+const START: Timestamp = Timestamp::from_seconds(1_000_000);
+
+/// For how long a request may stay on its way: shorter than the delay of a continuation after an unknown outcome.
+pub(crate) const REQUEST_LIFETIME: Duration = Duration::from_millis(10 * 60 * 1_000 - 1);
+
+/// Says what went wrong.
+pub(crate) type Violation = String;
+
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) schedule: Schedule,
+    pub(crate) source: MemoryBucket,
+    pub(crate) destination: MemoryBucket,
+    pub(crate) sent: Arc<Mutex<Vec<Sent>>>,
+    pub(crate) mutant: Mutant,
+    pub(crate) deletes: bool,
+    history: BTreeMap<ObjectKey, History>,
+    /// What happened, where somebody wants to read it.
+    pub(crate) trace: Option<Vec<String>>,
+}
+
+fn bucket(versioned: bool) -> MemoryBucket {
+    let bucket = if versioned {
+        MemoryBucket::versioned()
+    } else {
+        MemoryBucket::unversioned()
+    };
+    bucket.pass_seconds(START.millis() / 1_000);
+    bucket
+}
+
+impl World {
+    pub(crate) fn new(source_versioned: bool, destination_versioned: bool, mutant: Mutant) -> Self {
+        Self {
+            schedule: Schedule::starting_at(START),
+            source: bucket(source_versioned),
+            destination: bucket(destination_versioned),
+            sent: Arc::default(),
+            mutant,
+            deletes: true,
+            history: BTreeMap::new(),
+            trace: None,
+        }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.schedule.now()
+    }
+
+    pub(crate) fn tell(&mut self, line: impl FnOnce() -> String) {
+        if let Some(trace) = &mut self.trace {
+            let at = self.schedule.now().since(START).as_millis();
+            trace.push(format!("{at:>9} ms  {}", line()));
+        }
+    }
+
+    /// Lets time pass for everybody.
+    pub(crate) fn pass(&mut self, duration: Duration) {
+        let before = self.now().millis() / 1_000;
+        self.schedule.advance(duration);
+        let seconds = self.now().millis() / 1_000 - before;
+        self.source.pass_seconds(seconds);
+        self.destination.pass_seconds(seconds);
+    }
+
+    /// Writes down what both sides hold of a key, after something was written.
+    pub(crate) fn note(&mut self, key: &ObjectKey) {
+        let history = self.history.entry(key.clone()).or_default();
+        history.note(key.as_str(), &self.source, &self.destination);
+    }
+
+    pub(crate) fn moment(&self, key: &ObjectKey) -> Moment {
+        self.history[key].now()
+    }
+
+    pub(crate) fn invocation(
+        &self,
+        id: u32,
+        hints: Vec<Hint>,
+        deadline: Duration,
+        with_queue: bool,
+    ) -> Invocation<Vec<Settled>> {
+        let line = Line::new(&self.schedule, id);
+        let written = Written::default();
+        let destination = Destination {
+            port: MemoryDestination {
+                source: self.source.clone(),
+                bucket: self.destination.clone(),
+            },
+            mutant: self.mutant,
+        };
+        let batch = Batch {
+            source_bucket: source_bucket(),
+            reconciler: Reconciler {
+                source: Remembering::new(self.source.clone(), &line, self.mutant, &written),
+                destination: Remembering::new(destination, &line, self.mutant, &written),
+                clock: VirtualClock(self.schedule.clone()),
+                policy: Policy {
+                    key_prefix: String::new(),
+                    propagate_deletes: self.deletes,
+                    storage_class: StorageClassRule::AsSource,
+                },
+            },
+            continuations: with_queue.then(|| SentQueue::new(&line, &self.sent)),
+            concurrency: 2,
+        };
+        let deadline = self.now().plus(deadline);
+        Invocation::new(async move { batch.settle(&hints, deadline).await })
+    }
+
+    /// Lets a request have its fate; a write that lands must replace what its invocation read, by what it read.
+    pub(crate) fn land(&mut self, request: &Request, landing: Landing) -> Result<(), Violation> {
+        let about = &request.about;
+        self.tell(|| format!("#{} {:?} {}: {landing:?}", about.invocation, about.operation, about.key));
+        let writes = matches!(about.operation, Operation::Copy | Operation::Delete) && landing.takes_effect();
+        let before = writes.then(|| self.destination_state(&about.key));
+        self.schedule.resolve(request.id, landing);
+        let Some(before) = before else { return Ok(()) };
+        let after = self.destination_state(&about.key);
+        if before == after {
+            return Ok(());
+        }
+        self.note(&about.key);
+        let key = &about.key;
+        let seen = tag_of(about.seen.destination.as_ref());
+        if tag_of(Some(&before)) != seen {
+            return Err(format!(
+                "unconditional: #{} replaced {before:?} of {key} and had read {seen:?}",
+                about.invocation
+            ));
+        }
+        let source = tag_of(about.seen.source.as_ref());
+        if about.operation == Operation::Copy && tag_of(Some(&after)) != source {
+            return Err(format!(
+                "not pinned: #{} wrote {after:?} of {key} and had read {source:?}",
+                about.invocation
+            ));
+        }
+        Ok(())
+    }
+
+    fn destination_state(&self, key: &ObjectKey) -> ObjectState {
+        self.destination
+            .read(key, &Aspects::new())
+            .now_or_never()
+            .unwrap()
+            .unwrap()
+    }
+
+    /// Checks that what is acknowledged is durable: the key was equal while the invocation ran, and no write of the
+    /// invocation's own may still land without a continuation that looks at the key afterwards.
+    pub(crate) fn check_durable(&self, invocation: u32, key: &ObjectKey, began: Moment) -> Result<(), Violation> {
+        let sent = self.sent.lock().unwrap();
+        let last_look = sent
+            .iter()
+            .filter(|sent| sent.invocation == invocation && sent.continuation.key == key.as_str())
+            .map(|sent| sent.arrives)
+            .max();
+        let history = &self.history[key];
+        let stays = !self.deletes && history.source_was_empty_since(began);
+        if last_look.is_none() && !stays && !history.agreed_since(began) {
+            return Err(format!(
+                "#{invocation} acknowledged {key}, which was never equal meanwhile"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Nothing is acknowledged while a write of the invocation's own may still land, unless a continuation looks at the
+    /// key after it.
+    pub(crate) fn check_own_requests(&self, id: u32, key: &ObjectKey) -> Result<(), Violation> {
+        let sent = self.sent.lock().unwrap();
+        let looks = sent
+            .iter()
+            .filter(|sent| sent.invocation == id && sent.continuation.key == key.as_str());
+        let last_look = looks.map(|sent| sent.arrives).max();
+        let requests = self.schedule.requests();
+        let writes = |request: &&Request| {
+            let about = &request.about;
+            about.invocation == id && about.key == *key && about.operation != Operation::Send
+        };
+        let last_landing = requests
+            .iter()
+            .filter(writes)
+            .map(|request| request.about.sent.plus(REQUEST_LIFETIME))
+            .max();
+        match last_landing {
+            Some(landing) if last_look.is_none_or(|look| look < landing) => Err(format!(
+                "#{id} acknowledged {key} while a write of its own may still land"
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Finds the first of some keys that differs.
+    pub(crate) fn check_equal<'k>(&self, keys: impl IntoIterator<Item = &'k ObjectKey>) -> Result<(), Violation> {
+        let (source, destination) = (self.source.snapshot(), self.destination.snapshot());
+        let mut differences = keys
+            .into_iter()
+            .filter_map(|key| difference(key.as_str(), &source, &destination, self.deletes));
+        differences.next().map_or(Ok(()), Err)
+    }
+}
+
+fn tag_of(state: Option<&ObjectState>) -> Option<ETag> {
+    state?.facts().map(|facts| facts.etag.clone())
+}

@@ -1,0 +1,95 @@
+//! The applications that write the source.
+
+use std::collections::BTreeMap;
+
+use s3ferry_core::decide::ReplicationCoverage;
+use s3ferry_core::facts::{Aspects, ReplicationStatus};
+use s3ferry_core::names::ObjectKey;
+use s3ferry_testkit::memory::MemoryBucket;
+use s3ferry_testkit::schedule::Seeded;
+
+use super::message::tags;
+use super::run::Run;
+
+/// Few contents, so that a key often returns to what it was.
+const CONTENTS: [&str; 3] = ["one", "two", "three"];
+
+/// An object to write.
+#[derive(Debug, Clone)]
+struct Written {
+    content: &'static str,
+    owner: Option<&'static str>,
+    stage: Option<&'static str>,
+    replicates: bool,
+}
+
+impl Written {
+    fn of(chance: &mut Seeded) -> Self {
+        Self {
+            content: chance.of(&CONTENTS),
+            owner: chance.of(&[None, None, Some("team a"), Some("team b")]),
+            stage: chance.of(&[None, None, Some("test"), Some("live")]),
+            replicates: chance.once_in(16),
+        }
+    }
+
+    fn put(&self, bucket: &MemoryBucket, key: &ObjectKey) {
+        let map = |name: &str, value: Option<&str>| -> BTreeMap<String, String> {
+            value
+                .map(|value| (name.to_owned(), value.to_owned()))
+                .into_iter()
+                .collect()
+        };
+        bucket.put_with(key.as_str(), self.content, |facts| {
+            facts.user_metadata = map("owner", self.owner);
+            facts.tags = Some(map("stage", self.stage));
+            facts.replication_status = self.replicates.then_some(ReplicationStatus::Pending);
+        });
+    }
+}
+
+impl Run {
+    /// Makes both buckets what they were before anybody looked.
+    pub(super) fn set_up(&mut self) {
+        if self.chance.once_in(2) {
+            self.world.source.set_replication(ReplicationCoverage::OurDestination);
+        }
+        for key in self.keys.clone() {
+            if self.chance.once_in(2) {
+                Written::of(&mut self.chance).put(&self.world.destination, &key);
+            }
+            self.put(&key);
+        }
+    }
+
+    /// Writes the source once.
+    pub(super) fn write(&mut self, key: &ObjectKey) {
+        let exists = self.world.source.content(key.as_str()).is_some();
+        match self.chance.below(8) {
+            0 | 1 => {
+                self.world.tell(|| format!("source: delete {key}"));
+                self.world.source.delete(key.as_str());
+                self.event(key, "ObjectRemoved:Delete", Aspects::new());
+            }
+            2 => {
+                self.world.tell(|| format!("source: remove all versions of {key}"));
+                self.world.source.purge(key.as_str());
+                self.event(key, "ObjectRemoved:Delete", Aspects::new());
+            }
+            3 if exists => {
+                let stage = self.chance.of(&["test", "live"]);
+                self.world.tell(|| format!("source: tag {key} {stage}"));
+                self.world.source.tag(key.as_str(), &[("stage", stage)]);
+                self.event(key, "ObjectTagging:Put", tags());
+            }
+            _ => self.put(key),
+        }
+    }
+
+    fn put(&mut self, key: &ObjectKey) {
+        let written = Written::of(&mut self.chance);
+        self.world.tell(|| format!("source: put {key}: {written:?}"));
+        written.put(&self.world.source, key);
+        self.event(key, "ObjectCreated:Put", Aspects::new());
+    }
+}

@@ -1,0 +1,293 @@
+//! A deterministic scheduler: invocations are polled by hand, and every call of a port waits until it is picked.
+//!
+//! A call becomes a request on its way. Nothing happens to it until the test says what: that it takes effect and is
+//! answered, fails, is answered by a timeout and lands later, or never. An invocation that is dropped leaves the writes
+//! it had sent on their way, as a crashed process does. Time belongs to the scheduler too.
+
+mod choices;
+mod clock;
+mod ports;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use s3ferry_core::facts::ObjectState;
+use s3ferry_core::failure::FailureKind;
+use s3ferry_core::names::ObjectKey;
+use s3ferry_core::time::Timestamp;
+
+pub use choices::{Paths, Seeded};
+pub use clock::VirtualClock;
+pub use ports::{Line, Scheduled, Sent, SentQueue, TwoSteps};
+
+/// What a request asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    /// The source's object is read.
+    SourceRead,
+    /// The source's versions are listed.
+    ConfirmAbsence,
+    /// The source's replication is read.
+    Replication,
+    /// The destination's object is read.
+    DestinationRead,
+    /// An object is copied.
+    Copy,
+    /// The destination's object is deleted.
+    Delete,
+    /// A continuation is sent.
+    Send,
+}
+
+impl Operation {
+    /// Tells whether it can take effect after its caller gave up.
+    pub fn has_effect(self) -> bool {
+        matches!(self, Self::Copy | Self::Delete | Self::Send)
+    }
+}
+
+/// What its invocation had read of a key when it sent a request.
+#[derive(Debug, Clone, Default)]
+pub struct Seen {
+    /// The source's answer.
+    pub source: Option<ObjectState>,
+    /// The destination's answer.
+    pub destination: Option<ObjectState>,
+}
+
+/// What a request is about.
+#[derive(Debug)]
+pub struct About {
+    /// Who sent it.
+    pub invocation: u32,
+    /// What it asks for.
+    pub operation: Operation,
+    /// For which key.
+    pub key: ObjectKey,
+    /// When it was sent.
+    pub sent: Timestamp,
+    /// What its invocation knew.
+    pub seen: Seen,
+}
+
+/// A request on its way.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Its number, in the order of sending.
+    pub id: u64,
+    /// What it is about.
+    pub about: Arc<About>,
+    /// Whether somebody still waits for its answer.
+    pub awaited: bool,
+    /// Whether it began: a copy has read the source and not yet written the destination.
+    pub begun: bool,
+}
+
+/// What happens to a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Landing {
+    /// A copy reads the source, and writes the destination later.
+    Begins,
+    /// It takes effect and is answered.
+    Answered,
+    /// It takes effect and its answer is lost.
+    AnswerLost,
+    /// It fails without effect.
+    Fails(FailureKind),
+    /// Its caller panics.
+    Panics,
+    /// Its caller gets a timeout; it stays on its way.
+    TimesOut,
+    /// It takes effect after its caller gave up.
+    LandsLate,
+    /// It is lost after its caller gave up.
+    Vanishes,
+}
+
+impl Landing {
+    /// Tells whether the request may take effect by this.
+    pub fn takes_effect(self) -> bool {
+        matches!(self, Self::Answered | Self::AnswerLost | Self::LandsLate)
+    }
+}
+
+type Resolve = Box<dyn FnMut(Landing) + Send>;
+
+struct Entry {
+    request: Request,
+    resolve: Option<Resolve>,
+}
+
+struct State {
+    now: Timestamp,
+    next_id: u64,
+    requests: BTreeMap<u64, Entry>,
+    timers: BTreeMap<u64, (Timestamp, Waker)>,
+}
+
+/// The requests on their way and the time; clones share them.
+#[derive(Clone)]
+pub struct Schedule(Arc<Mutex<State>>);
+
+impl fmt::Debug for Schedule {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("Schedule").field(&self.requests()).finish()
+    }
+}
+
+impl Schedule {
+    /// Starts at a point in time with nothing on its way.
+    pub fn starting_at(now: Timestamp) -> Self {
+        Self(Arc::new(Mutex::new(State {
+            now,
+            next_id: 0,
+            requests: BTreeMap::new(),
+            timers: BTreeMap::new(),
+        })))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the present time.
+    pub fn now(&self) -> Timestamp {
+        self.lock().now
+    }
+
+    /// Lets time pass; whoever waited for it can be polled.
+    pub fn advance(&self, duration: Duration) {
+        let due: Vec<Waker> = {
+            let mut state = self.lock();
+            state.now = state.now.plus(duration);
+            let now = state.now;
+            let due = state.timers.values().filter(|(due, _)| *due <= now);
+            due.map(|(_, waker)| waker.clone()).collect()
+        };
+        due.into_iter().for_each(Waker::wake);
+    }
+
+    /// Returns when the first invocation wakes by itself.
+    pub fn next_timer(&self) -> Option<Timestamp> {
+        self.lock().timers.values().map(|(due, _)| *due).min()
+    }
+
+    /// Returns all requests on their way, in the order of sending.
+    pub fn requests(&self) -> Vec<Request> {
+        let state = self.lock();
+        state.requests.values().map(|entry| entry.request.clone()).collect()
+    }
+
+    /// Decides what happens to a request.
+    pub fn resolve(&self, id: u64, landing: Landing) {
+        let mut resolve = self
+            .lock()
+            .requests
+            .get_mut(&id)
+            .and_then(|entry| entry.resolve.take())
+            .expect("a request on its way");
+        // Without the lock: the effect may ask for the time.
+        resolve(landing);
+        let mut state = self.lock();
+        match (landing, state.requests.get_mut(&id)) {
+            (Landing::Begins, Some(entry)) => {
+                entry.request.begun = true;
+                entry.resolve = Some(resolve);
+            }
+            (Landing::TimesOut, Some(entry)) if entry.request.about.operation.has_effect() => {
+                entry.request.awaited = false;
+                entry.resolve = Some(resolve);
+            }
+            _ => drop(state.requests.remove(&id)),
+        }
+    }
+
+    fn next_id(&self) -> u64 {
+        let mut state = self.lock();
+        state.next_id += 1;
+        state.next_id
+    }
+
+    fn send(&self, about: About, resolve: Resolve) -> u64 {
+        let id = self.next_id();
+        let request = Request {
+            id,
+            about: Arc::new(about),
+            awaited: true,
+            begun: false,
+        };
+        let resolve = Some(resolve);
+        self.lock().requests.insert(id, Entry { request, resolve });
+        id
+    }
+
+    /// Takes note that nobody waits for a request any longer.
+    fn abandon(&self, id: u64) {
+        let mut state = self.lock();
+        let Some(entry) = state.requests.get_mut(&id) else {
+            return;
+        };
+        entry.request.awaited = false;
+        if !entry.request.about.operation.has_effect() {
+            state.requests.remove(&id);
+        }
+    }
+
+    /// Waits until a point in time.
+    async fn wait_until(&self, due: Timestamp) {
+        let timer = TimerGuard {
+            schedule: self.clone(),
+            id: self.next_id(),
+        };
+        poll_fn(|context| {
+            let mut state = self.lock();
+            if state.now >= due {
+                return Poll::Ready(());
+            }
+            state.timers.insert(timer.id, (due, context.waker().clone()));
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+/// Removes a timer that nobody waits for.
+struct TimerGuard {
+    schedule: Schedule,
+    id: u64,
+}
+
+impl Drop for TimerGuard {
+    fn drop(&mut self) {
+        self.schedule.lock().timers.remove(&self.id);
+    }
+}
+
+/// An invocation: a future that is polled when something happened to it, and crashes when it is dropped.
+pub struct Invocation<T>(Pin<Box<dyn Future<Output = T> + Send>>);
+
+impl<T> fmt::Debug for Invocation<T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Invocation")
+    }
+}
+
+impl<T> Invocation<T> {
+    /// Takes the work; it starts with the first poll.
+    pub fn new(work: impl Future<Output = T> + Send + 'static) -> Self {
+        Self(Box::pin(work))
+    }
+
+    /// Runs on until nothing more can be done without an answer; returns the result once there is one.
+    pub fn poll(&mut self) -> Option<T> {
+        match self.0.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(result) => Some(result),
+            Poll::Pending => None,
+        }
+    }
+}
