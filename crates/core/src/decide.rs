@@ -21,10 +21,6 @@ pub const REPLICATION_GRACE: Duration = Duration::from_mins(15);
 /// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
 const LONGEST_COPY: Duration = Duration::from_mins(15);
 
-/// How long an object without a version may still be overwritten in the second it was written in, as clocks of different
-/// machines tell time.
-const SAME_SECOND_DOUBT: Duration = Duration::from_mins(1);
-
 /// What the team decided once for the whole migration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
@@ -236,9 +232,6 @@ fn copy(source: &ObjectFacts, condition: WriteCondition, situation: &Situation<'
     if let Some(refusal) = refuse(source) {
         return Decision::Refuse(refusal);
     }
-    if identity_is_open(source, situation.now) {
-        return Decision::Read(Aspect::Tags);
-    }
     Decision::Copy(CopyOrder {
         pin: SourcePin {
             version_id: source.version_id.clone(),
@@ -252,12 +245,6 @@ fn copy(source: &ObjectFacts, condition: WriteCondition, situation: &Situation<'
         website_redirect: source.website_redirect.clone(),
         size_bytes: source.size_bytes,
     })
-}
-
-/// Without versions, equal bytes written twice in one second are told apart by nothing but their tags. Whoever looks at
-/// an object that was just written reads them, so that the look after the copy can compare them.
-fn identity_is_open(source: &ObjectFacts, now: Timestamp) -> bool {
-    source.version_id.is_none() && source.tags.is_none() && now.since(source.last_modified) < SAME_SECOND_DOUBT
 }
 
 /// S3's own replication gets a grace period where it is about to do the same.
@@ -402,6 +389,18 @@ mod tests {
             let source = present(|facts| facts.last_modified = Timestamp::from_seconds(written));
             assert_eq!(decided(&source, &copied(|_| ())), Decision::Read(Aspect::Tags));
         }
+    }
+
+    #[test]
+    fn same_bytes_with_other_metadata_are_replaced_once_their_tags_are_read() {
+        let other = |facts: &mut ObjectFacts| facts.headers.content_type = Some("a/b".to_owned());
+        assert_eq!(decided(&present(|_| ()), &copied(other)), Decision::Read(Aspect::Tags));
+        let read = |facts: &mut ObjectFacts| facts.tags = Some(BTreeMap::new());
+        let destination = copied(|facts| {
+            other(facts);
+            read(facts);
+        });
+        assert!(matches!(decided(&present(read), &destination), Decision::Copy(_)));
     }
 
     #[test]

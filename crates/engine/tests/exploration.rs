@@ -100,11 +100,6 @@ fn without_continuations_a_schedule_diverges() {
     assert_bites(Mutant::NoContinuation, "the source holds");
 }
 
-#[test]
-fn without_tags_read_on_redelivery_a_schedule_diverges() {
-    assert_bites(Mutant::NoTagsOnRedelivery, "the source holds");
-}
-
 /// Runs one schedule with its trace; panics with what went wrong.
 fn replay(seed: u64, mutant: Mutant) {
     if let Err((violation, trace)) = explore(seed, mutant, true) {

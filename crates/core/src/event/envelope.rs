@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{EventError, Message, bridge, classic, continuation, text};
+use crate::facts::Aspect;
 
 /// Names a message of a queue.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -163,17 +164,28 @@ fn queue_message(record: &Value) -> Result<QueueMessage, EventError> {
         field: "Records[].messageId",
         expected: "a non-empty string",
     })?;
-    let message = text(record, "/body", "Records[].body").and_then(|body| parse_message(&json(body)?, Envelope::Queue));
+    let mut message =
+        text(record, "/body", "Records[].body").and_then(|body| parse_message(&json(body)?, Envelope::Queue));
     let receipt = record.get("receiptHandle").and_then(Value::as_str);
     let deliveries = record
         .pointer("/attributes/ApproximateReceiveCount")
         .and_then(Value::as_str);
+    let deliveries = deliveries.and_then(|count| count.parse().ok()).unwrap_or(1);
+    // Whoever had the message before may have crashed between a copy and the look after it. What that copy left behind
+    // may differ in nothing but tags, which no HEAD shows.
+    if let Ok(Message::Records(records)) = &mut message
+        && deliveries > 1
+    {
+        for hint in records.iter_mut().flatten() {
+            hint.aspects.insert(Aspect::Tags);
+        }
+    }
     Ok(QueueMessage {
         id,
         receipt: receipt
             .filter(|receipt| !receipt.is_empty())
             .map(|receipt| ReceiptHandle(receipt.to_owned())),
-        deliveries: deliveries.and_then(|count| count.parse().ok()).unwrap_or(1),
+        deliveries,
         message,
     })
 }

@@ -308,6 +308,21 @@ fn queue_message_without_an_id_fails_the_payload() {
 }
 
 #[test]
+fn message_that_comes_again_has_tags_read() {
+    let body = json!({"Records": [record(), {"eventVersion": "2.1"}]}).to_string();
+    for (count, expected) in [
+        ("1", "ObjectCreated:Put example a"),
+        ("2", "ObjectCreated:Put example a +tags"),
+    ] {
+        let payload = json!({"Records": [{
+            "messageId": "m1", "eventSource": "aws:sqs", "body": body,
+            "attributes": {"ApproximateReceiveCount": count},
+        }]});
+        check(&payload, &[&format!("[m1] {expected}"), "[m1] FieldMissing"]);
+    }
+}
+
+#[test]
 fn queue_message_without_a_body_fails_alone() {
     let good = json!({"messageId": "m2", "eventSource": "aws:sqs", "body": json!({"Records": [record()]}).to_string()});
     let payload = json!({"Records": [{"messageId": "m1", "eventSource": "aws:sqs"}, good]});

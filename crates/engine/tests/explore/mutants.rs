@@ -25,8 +25,6 @@ pub(crate) enum Mutant {
     NoPin,
     /// The queue takes continuations and loses them.
     NoContinuation,
-    /// A message that comes again says no more than at first.
-    NoTagsOnRedelivery,
 }
 
 /// The destination bucket, below the scheduler.

@@ -306,7 +306,7 @@ impl Run {
         let message = self.messages.iter_mut().find(|message| message.id == id).unwrap();
         let mut hint = message.hint.clone();
         // What the function does with a message that comes again: it may have crashed between a copy and its check.
-        if message.receives > 0 && self.world.mutant != Mutant::NoTagsOnRedelivery {
+        if message.receives > 0 {
             hint.aspects.insert(Aspect::Tags);
         }
         message.receives += 1;

@@ -1,6 +1,7 @@
 //! The applications that write the source.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use s3ferry_core::decide::ReplicationCoverage;
 use s3ferry_core::facts::{Aspects, ReplicationStatus};
@@ -87,6 +88,10 @@ impl Run {
     }
 
     fn put(&mut self, key: &ObjectKey) {
+        if !self.profile.source_versioned {
+            // Without versions, equal bytes written twice in one second are one object to whoever looks at it.
+            self.world.pass(Duration::from_secs(1));
+        }
         let written = Written::of(&mut self.chance);
         self.world.tell(|| format!("source: put {key}: {written:?}"));
         written.put(&self.world.source, key);
