@@ -12,3 +12,5 @@ pub mod faults;
 pub mod memory;
 pub mod queue;
 pub mod schedule;
+#[cfg(feature = "sim")]
+pub mod sim;
