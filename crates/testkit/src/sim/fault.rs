@@ -12,11 +12,11 @@ use super::model::random::Random;
 /// What goes wrong with a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// 503 SlowDown, nothing happens.
+    /// 503 `SlowDown`, nothing happens.
     Throttle,
-    /// 500 InternalError, nothing happens.
+    /// 500 `InternalError`, nothing happens.
     InternalError,
-    /// 409 ConditionalRequestConflict, nothing happens: somebody else's conditional write is in flight.
+    /// 409 `ConditionalRequestConflict`, nothing happens: somebody else's conditional write is in flight.
     Conflict,
     /// 200 with an error document, nothing happens.
     OkWithError,
@@ -121,7 +121,7 @@ pub struct BadRule {
 }
 
 impl BadRule {
-    fn new(field: &str, value: impl ToString, allowed: impl Into<String>) -> Self {
+    fn new(field: &str, value: impl std::fmt::Display, allowed: impl Into<String>) -> Self {
         Self {
             field: field.to_owned(),
             value: value.to_string(),
@@ -278,9 +278,9 @@ mod tests {
 
     use super::*;
 
-    fn faults(rules: Value) -> Faults {
+    fn faults(rules: &Value) -> Faults {
         let mut faults = Faults::new(1);
-        faults.set(Rule::read_all(&rules).expect("rules"));
+        faults.set(Rule::read_all(rules).expect("rules"));
         faults
     }
 
@@ -290,7 +290,7 @@ mod tests {
 
     #[test]
     fn nth_counts_requests_of_its_operation_alone() {
-        let mut faults = faults(json!([{ "operation": "PutObject", "nth": 2, "fault": "throttle" }]));
+        let mut faults = faults(&json!([{ "operation": "PutObject", "nth": 2, "fault": "throttle" }]));
         assert_eq!(struck(&mut faults, "GetObject"), None);
         assert_eq!(struck(&mut faults, "PutObject"), None);
         assert_eq!(struck(&mut faults, "GetObject"), None);
@@ -301,7 +301,7 @@ mod tests {
     #[test]
     fn times_bounds_how_often_a_rule_fires() {
         let rule = json!([{ "operation": "PutObject", "probability": 1.0, "fault": "reset", "times": 2 }]);
-        let mut faults = faults(rule);
+        let mut faults = faults(&rule);
         let all: Vec<_> = (0..4).map(|_| struck(&mut faults, "PutObject")).collect();
         assert_eq!(all, [Some(Fault::Reset), Some(Fault::Reset), None, None]);
     }

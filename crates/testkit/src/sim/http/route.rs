@@ -157,7 +157,7 @@ fn annotation_list(call: &Call, annotations: &BTreeMap<String, Annotation>) -> S
         .iter()
         .filter(|(name, _)| name.starts_with(prefix) && name.as_str() > after);
     let page: Vec<_> = rest.by_ref().take(limit).collect();
-    let entries: String = page
+    let entries: Vec<_> = page
         .iter()
         .map(|(name, annotation)| {
             format!(
@@ -176,9 +176,10 @@ fn annotation_list(call: &Call, annotations: &BTreeMap<String, Annotation>) -> S
     };
     format!(
         "<ListObjectAnnotationsOutput xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
-         <AnnotationCount>{}</AnnotationCount><Annotations>{entries}</Annotations><Bucket>{}</Bucket><Key>{}</Key>\
+         <AnnotationCount>{}</AnnotationCount><Annotations>{}</Annotations><Bucket>{}</Bucket><Key>{}</Key>\
          {next}</ListObjectAnnotationsOutput>",
         page.len(),
+        entries.concat(),
         escape(call.target().bucket),
         escape(call.target().key)
     )

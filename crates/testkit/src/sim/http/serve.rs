@@ -17,6 +17,7 @@ use super::service::{error_document, refusal_headers};
 use super::side_door;
 use crate::sim::fault::{Fault, Strike, Timing};
 use crate::sim::latency::Movement;
+use crate::sim::model::put::ONE_REQUEST_LIMIT_BYTES;
 use crate::sim::model::refusal::{Answer, Code, Refusal};
 use crate::sim::model::simulator::Simulator;
 
@@ -42,6 +43,9 @@ pub(crate) fn full(bytes: impl Into<Bytes>) -> ResponseBody {
 /// Answers a request, or drops its connection.
 pub(crate) async fn serve(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Response<ResponseBody>, Dropped> {
     let (parts, body) = request.into_parts();
+    if announces_too_much(&parts.headers) {
+        return Ok(refused(&Code::EntityTooLarge.into(), false, None));
+    }
     let body = body.collect().await.map_err(Dropped::Incomplete)?.to_bytes();
     if parts.uri.path().starts_with(side_door::PREFIX) {
         return Ok(side_door::answer(&shared, &parts.method, parts.uri.path(), &body));
@@ -75,6 +79,14 @@ pub(crate) async fn serve(shared: Arc<Shared>, request: Request<Incoming>) -> Re
         return Err(Dropped::ByFault);
     }
     Ok(response)
+}
+
+/// A body of more than 5 GiB is refused by its announced size, before it is read into memory.
+fn announces_too_much(headers: &http::HeaderMap) -> bool {
+    ["x-amz-decoded-content-length", "content-length"]
+        .into_iter()
+        .find_map(|name| headers.get(name)?.to_str().ok()?.parse::<u64>().ok())
+        .is_some_and(|size| size > ONE_REQUEST_LIMIT_BYTES)
 }
 
 /// Lets a request take effect and writes the answer.

@@ -30,7 +30,7 @@ struct Refused {
 }
 
 impl Refused {
-    fn new(field: &str, value: impl ToString, allowed: impl ToString) -> Self {
+    fn new(field: &str, value: impl std::fmt::Display, allowed: impl std::fmt::Display) -> Self {
         Self {
             status: StatusCode::BAD_REQUEST,
             field: field.to_owned(),
@@ -55,7 +55,7 @@ pub(crate) fn answer(shared: &Shared, method: &Method, path: &str, body: &Bytes)
         }
         ("GET", "events") => Ok(json!({ "Records": shared.service.model().notifications.drain() })),
         ("PUT", "faults") => parse(body).and_then(|document| set_faults(shared, &document)),
-        ("PUT", "objects") => parse(body).and_then(|document| put_object(shared, document)),
+        ("PUT", "objects") => parse(body).and_then(|document| put_object(shared, &document)),
         _ => Err(Refused {
             status: StatusCode::NOT_FOUND,
             field: "request".to_owned(),
@@ -118,9 +118,9 @@ struct NewObject {
     missing_metadata: u32,
 }
 
-fn put_object(shared: &Shared, document: Value) -> Result<Value, Refused> {
-    let object = NewObject::deserialize(&document)
-        .map_err(|error| Refused::new("the object", &document, format!("does not fit: {error}")))?;
+fn put_object(shared: &Shared, document: &Value) -> Result<Value, Refused> {
+    let object = NewObject::deserialize(document)
+        .map_err(|error| Refused::new("the object", document, format!("does not fit: {error}")))?;
     let synthetic = object.synthetic()?;
     let target = Target {
         bucket: &object.bucket,
@@ -235,8 +235,8 @@ impl NewObject {
                 .and_then(Algorithm::from_name)
                 .map(|algorithm| SyntheticChecksum::Of(algorithm, kind))
                 .ok_or_else(|| {
-                    let names = Algorithm::ALL.map(Algorithm::name).join(", ");
-                    Refused::new("checksum", named, format!("must be true, false or one of {names}"))
+                    let known = Algorithm::ALL.map(Algorithm::name).join(", ");
+                    Refused::new("checksum", named, format!("must be true, false or one of {known}"))
                 }),
         }
     }

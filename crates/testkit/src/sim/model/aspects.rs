@@ -29,7 +29,7 @@ impl Simulator {
     ) -> Answer<ChangedVersion> {
         check_tags(&tags)?;
         self.change(target, version_id, Happening::TaggingPut, |object| {
-            object.stated.tags = tags
+            object.stated.tags = tags;
         })
     }
 
@@ -51,7 +51,7 @@ impl Simulator {
             return Err(Code::AccessControlListNotSupported.into());
         }
         self.change(target, version_id, Happening::Acl, |object| {
-            object.stated.grants = grants
+            object.stated.grants = grants;
         })
     }
 
@@ -116,7 +116,7 @@ impl Simulator {
             ));
         }
         self.change(target, version_id, Happening::RestorePost, |object| {
-            object.restored = true
+            object.restored = true;
         })?;
         self.change(target, version_id, Happening::RestoreCompleted, |_| {})?;
         Ok(false)

@@ -95,12 +95,18 @@ impl Conditions {
     }
 
     /// Decides whether a delete may take the current object; `*` asks only that there is one.
-    pub fn check_delete(&self, current: Option<&Object>) -> Answer<()> {
-        match (&self.if_match, current) {
-            (None, _) => Ok(()),
-            (Some(_), None) => Err(Code::NoSuchKey.into()),
-            (Some(wanted), Some(object)) if matches(wanted, &object.etag) => Ok(()),
-            (Some(_), Some(_)) => Err(failed("If-Match")),
+    ///
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-deletes.html>
+    pub fn check_delete(&self, current: Option<&Version>) -> Answer<()> {
+        let Some(wanted) = &self.if_match else {
+            return Ok(());
+        };
+        match current.map(Version::object) {
+            Some(Some(object)) if matches(wanted, &object.etag) => Ok(()),
+            Some(Some(_)) => Err(failed("If-Match")),
+            // A delete marker exists, but not as an object.
+            Some(None) if wanted == ANY => Err(failed("If-Match")),
+            Some(None) | None => Err(Code::NoSuchKey.into()),
         }
     }
 

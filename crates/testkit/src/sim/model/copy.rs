@@ -1,5 +1,7 @@
 //! `CopyObject` and the reading of its source.
 
+use std::collections::BTreeMap;
+
 use super::conditions::Conditions;
 use super::content::Content;
 use super::digest::Algorithm;
@@ -116,7 +118,7 @@ impl Simulator {
     ///
     /// Resets the storage class, the ACL, the website redirect and the lock; a source in parts becomes one part.
     /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html>
-    pub fn copy_object(&mut self, target: Target<'_>, copy: Copy) -> Answer<Copied> {
+    pub fn copy_object(&mut self, target: Target<'_>, copy: &Copy) -> Answer<Copied> {
         let bucket = self.bucket(target.bucket)?;
         check_key(target.key)?;
         copy.stated.check(bucket)?;
@@ -134,7 +136,7 @@ impl Simulator {
         copy.conditions.check_write(bucket.current_object(target.key))?;
         let algorithm = copy.algorithm_for(&found.object);
         let annotations = if copy.excludes_annotations {
-            Default::default()
+            BTreeMap::new()
         } else {
             found.object.annotations.clone()
         };

@@ -44,7 +44,7 @@ impl Simulator {
             }
             return self.delete_version(target, id, delete.bypass_governance);
         }
-        delete.conditions.check_delete(bucket.current_object(target.key))?;
+        delete.conditions.check_delete(bucket.current(target.key))?;
         match bucket.versioning {
             Versioning::Unversioned => self.delete_for_good(target),
             Versioning::Enabled => self.write_marker(target, None),

@@ -169,7 +169,14 @@ pub fn composite<'a>(algorithm: Algorithm, parts: impl IntoIterator<Item = &'a s
 
 /// Writes bytes in hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            for digit in [byte >> 4, byte & 15] {
+                text.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
+            }
+            text
+        })
 }
 
 /// Returns the ETag of an object made of parts: the MD5 of their MD5s and their number.

@@ -1,5 +1,7 @@
 //! Listings of objects, versions and uploads, in the order of the keys' UTF-8 bytes.
 
+use std::ops::Bound;
+
 use super::bucket::Bucket;
 use super::multipart::Upload;
 use super::object::{Object, Version};
@@ -88,7 +90,7 @@ pub struct ListedUpload<'a> {
 impl Listing {
     /// Lists current objects.
     pub fn objects<'a>(&self, bucket: &'a Bucket) -> Page<ListedObject<'a>> {
-        let all = bucket.keys.iter().filter_map(|(key, versions)| {
+        let all = self.keys(bucket).filter_map(|(key, versions)| {
             let version = versions.first()?;
             let object = version.object()?;
             Some((key.as_str(), None, ListedObject { key, version, object }))
@@ -98,7 +100,7 @@ impl Listing {
 
     /// Lists versions, the newest of a key first.
     pub fn versions<'a>(&self, bucket: &'a Bucket) -> Page<ListedVersion<'a>> {
-        let all = bucket.keys.iter().flat_map(|(key, versions)| {
+        let all = self.keys(bucket).flat_map(|(key, versions)| {
             versions.iter().enumerate().map(move |(place, version)| {
                 let listed = ListedVersion {
                     key,
@@ -119,6 +121,19 @@ impl Listing {
             .into_iter()
             .map(|(id, upload)| (upload.key.as_str(), Some(id.as_str()), ListedUpload { id, upload }));
         self.page(all)
+    }
+
+    /// The keys of the prefix that can be on the page, from the marker on.
+    fn keys<'a>(&self, bucket: &'a Bucket) -> impl Iterator<Item = (&'a String, &'a Vec<Version>)> {
+        let marker = match &self.after {
+            After::Beginning => "",
+            After::Key(key) | After::Within(key, _) | After::StartAfter(key) => key,
+        };
+        let start = marker.max(self.prefix.as_str());
+        bucket
+            .keys
+            .range::<str, _>((Bound::Included(start), Bound::Unbounded))
+            .take_while(|(key, _)| key.starts_with(&self.prefix))
     }
 
     fn page<'a, T>(&self, all: impl Iterator<Item = (&'a str, Option<&'a str>, T)>) -> Page<T> {

@@ -8,7 +8,7 @@ macro_rules! codes {
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum Code {
             $(
-                #[doc = $name]
+                #[doc = concat!("`", $name, "`")]
                 $variant,
             )*
         }

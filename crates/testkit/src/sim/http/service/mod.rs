@@ -1,5 +1,11 @@
 //! The s3s service: s3s routes a request and reads its document, the model answers, s3s writes the answer.
 
+#![expect(
+    clippy::needless_pass_by_value,
+    clippy::unnecessary_wraps,
+    reason = "every operation has one signature, and the fields of s3s's answers are optional"
+)]
+
 mod aspects;
 mod attributes;
 mod buckets;
@@ -172,10 +178,11 @@ operations! {
 
 /// Writes an error document of its own, for what s3s does not see.
 pub(crate) fn error_document(code: &str, message: &str, details: &[(&str, &str)]) -> String {
-    let mut fields = String::new();
-    for (name, value) in details {
-        fields.push_str(&format!("<{name}>{}</{name}>", escape(value)));
-    }
+    let fields: Vec<_> = details
+        .iter()
+        .map(|(name, value)| format!("<{name}>{}</{name}>", escape(value)))
+        .collect();
+    let fields = fields.concat();
     format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{}</Message>{fields}\
          <RequestId>S3SIM</RequestId><HostId>S3SIM</HostId></Error>",

@@ -206,7 +206,7 @@ pub(super) fn list(model: &mut Simulator, call: &Call, input: dto::ListPartsInpu
         checksum_type: upload.checksum.map(|(_, kind)| kind.name().to_owned().into()),
         is_truncated: Some(is_truncated),
         max_parts: i32::try_from(limit).ok(),
-        part_number_marker: Some(marker.unwrap_or(0)).map(marker_field),
+        part_number_marker: Some(marker_field(marker.unwrap_or(0))),
         next_part_number_marker: last.and_then(|last| last.parse().ok()),
         parts: Some(page.into_iter().map(|(number, part)| listed(*number, part)).collect()),
         initiator: Some(dto::Initiator {

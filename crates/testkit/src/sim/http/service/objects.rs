@@ -151,7 +151,7 @@ pub(super) fn copy(model: &mut Simulator, call: &Call, _: dto::CopyObjectInput) 
         algorithm: call.algorithm()?,
         conditions: call.conditions(""),
     };
-    let copied = model.copy_object(call.target(), copy)?;
+    let copied = model.copy_object(call.target(), &copy)?;
     let object = &copied.written.object;
     let mut result = dto::CopyObjectResult {
         e_tag: etag(&object.etag),
