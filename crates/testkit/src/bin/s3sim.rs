@@ -9,26 +9,34 @@ use s3ferry_testkit::sim::latency::Latency;
 use s3ferry_testkit::sim::{Options, Server};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// An S3 for tests: in memory, on 127.0.0.1, every region on one port.
-///
-/// Use it with any S3 client: set its endpoint URL to the one printed on the first line, and any access key and
-/// secret; a region other than the bucket's is answered as S3 does. Path-style addresses work, and
-/// virtual-hosted ones below localhost.
-///
-/// The side door, in JSON:
-///   GET    /_sim/health    whether it runs
-///   GET    /_sim/requests  how often each operation was called; DELETE forgets
-///   GET    /_sim/events    notifications since the last call, as an S3 event
-///   PUT    /_sim/objects   makes an object of any size:
-///          {"bucket","key","size_bytes","seed","part_size_bytes"?,"metadata"?,"tags"?,"headers"?,
-///           "storage_class"?,"checksum"?,"checksum_type"?,"encryption"?,"last_modified"?,"missing_metadata"?}
-///   PUT    /_sim/faults    replaces the fault rules:
-///          [{"operation","probability"|"nth","fault","times"?,"delay_ms"?,"after_requests"?,"after_ms"?}]
-///          fault: throttle, internal-error, conflict, ok-with-error, lost-response, late, reset, slow, timeout
-///
-/// It ends with status 0 on SIGTERM and on Ctrl-C.
+const TEACHING: &str = r#"The first line of output names the endpoint URL. Any S3 client can use it, with any access key and secret, by
+path-style addresses or virtual-hosted ones below localhost. A bucket is in the region that it was made for; requests
+signed for another are redirected as S3 does it.
+
+The side door, in JSON:
+  GET    /_sim/health    whether it runs
+  GET    /_sim/requests  how often each operation was called; DELETE forgets
+  GET    /_sim/events    the notifications since the last call, as an S3 event
+  PUT    /_sim/objects   makes an object of any size, without its bytes:
+      {"bucket", "key", "size_bytes", "seed", "part_size_bytes"?, "metadata"?, "tags"?, "headers"?, "storage_class"?,
+       "checksum"?: false or CRC32, CRC32C, CRC64NVME, SHA1, SHA256, "checksum_type"?: FULL_OBJECT or COMPOSITE,
+       "encryption"?: AES256, aws:kms or aws:kms:KEY, "last_modified"?, "missing_metadata"?}
+  PUT    /_sim/faults    replaces the fault rules:
+      [{"operation": a name or *, "probability" | "nth", "fault", "times"?, "delay_ms"?, "after_requests"?,
+        "after_ms"?}]
+      throttle, internal-error, conflict: 503, 500 or 409, without effect
+      ok-with-error: 200 with an error document, without effect
+      lost-response: the effect, then a closed connection
+      late: a connection closed after delay_ms; the effect follows after_requests later, or after_ms
+      reset: a closed connection, without effect
+      slow: the answer after delay_ms
+      timeout: no effect and no answer, until the client gives up
+
+It ends with status 0 on SIGTERM and on Ctrl-C."#;
+
+/// An S3 for tests: in memory, on 127.0.0.1, every region on one port
 #[derive(Debug, Parser)]
-#[command(name = "s3sim", version, verbatim_doc_comment)]
+#[command(name = "s3sim", version, after_help = TEACHING)]
 struct Arguments {
     /// Port on 127.0.0.1; 0 takes a free one
     #[arg(long, default_value_t = 9000)]
@@ -42,7 +50,7 @@ struct Arguments {
     /// What a copy from another region waits in addition, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 0)]
     cross_region_ms: u64,
-    /// How fast one CopyObject or UploadPartCopy moves bytes, in megabytes per second; copies take no time without
+    /// How fast a single copy request moves bytes, in megabytes per second; without it copies take no time
     #[arg(long, value_name = "MB/S", value_parser = speed)]
     part_mbps: Option<f64>,
 }

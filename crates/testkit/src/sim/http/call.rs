@@ -114,7 +114,7 @@ impl Call {
         let kept = self
             .query
             .iter()
-            .filter(|(name, _)| !name.to_ascii_lowercase().starts_with("x-amz-") && !name.starts_with("response-"));
+            .filter(|(name, _)| !is_signature(name) && !name.starts_with("response-"));
         for (place, (name, value)) in kept.enumerate() {
             uri.push(if place == 0 { '?' } else { '&' });
             uri.push_str(&encode(name));
@@ -123,6 +123,11 @@ impl Call {
         }
         uri
     }
+}
+
+/// Tells whether a parameter of the query belongs to a presigned URL, of either version.
+fn is_signature(name: &str) -> bool {
+    name.to_ascii_lowercase().starts_with("x-amz-") || matches!(name, "AWSAccessKeyId" | "Signature" | "Expires")
 }
 
 fn encode(text: &str) -> String {

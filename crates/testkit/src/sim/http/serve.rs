@@ -112,6 +112,7 @@ async fn answer(shared: &Shared, call: &Arc<Call>) -> Response<ResponseBody> {
         }
     };
     let (mut parts, body) = response.into_parts();
+    parts.status = parts.extensions.get().copied().unwrap_or(parts.status);
     let has_no_body = parts.status == StatusCode::NO_CONTENT || parts.status == StatusCode::NOT_MODIFIED;
     let body = if (is_head && !parts.status.is_success()) || has_no_body {
         // Neither an error of HEAD nor a 304 has a body: clients see the status and the headers alone.

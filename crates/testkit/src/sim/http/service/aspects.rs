@@ -6,7 +6,7 @@ use http::StatusCode;
 use s3s::dto;
 
 use super::objects::done;
-use super::{Reply, owner, reply, timestamp, with_headers};
+use super::{Reply, owner, reply, timestamp, with_headers, with_status};
 use crate::sim::http::call::Call;
 use crate::sim::http::incoming::time_of;
 use crate::sim::http::outgoing::Headers;
@@ -64,9 +64,8 @@ pub(super) fn delete_tags(
     call: &Call,
     _: dto::DeleteObjectTaggingInput,
 ) -> Reply<dto::DeleteObjectTaggingOutput> {
-    let mut response = versioned(model.delete_tags(call.target(), call.version_id())?);
-    response.status = Some(StatusCode::NO_CONTENT);
-    Ok(response)
+    let response = versioned(model.delete_tags(call.target(), call.version_id())?);
+    Ok(with_status(response, StatusCode::NO_CONTENT))
 }
 
 /// `PutObjectRetention`.
@@ -211,11 +210,10 @@ pub(super) fn restore(
     _: dto::RestoreObjectInput,
 ) -> Reply<dto::RestoreObjectOutput> {
     let was_restored = model.restore_object(call.target(), call.version_id())?;
-    let mut response = done::<dto::RestoreObjectOutput>();
-    response.status = Some(if was_restored {
+    let status = if was_restored {
         StatusCode::OK
     } else {
         StatusCode::ACCEPTED
-    });
-    Ok(response)
+    };
+    Ok(with_status(done(), status))
 }

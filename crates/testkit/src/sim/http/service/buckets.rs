@@ -3,7 +3,7 @@
 use s3s::dto;
 
 use super::objects::done;
-use super::{Reply, owner, reply, timestamp, with_headers};
+use super::{Reply, owner, reply, timestamp, with_headers, with_status};
 use crate::sim::http::call::Call;
 use crate::sim::http::outgoing::Headers;
 use crate::sim::model::bucket::Versioning;
@@ -64,9 +64,7 @@ pub(super) fn create(
 /// `DeleteBucket`.
 pub(super) fn delete(model: &mut Simulator, call: &Call, _: dto::DeleteBucketInput) -> Reply<dto::DeleteBucketOutput> {
     model.delete_bucket(call.target().bucket)?;
-    let mut response = done::<dto::DeleteBucketOutput>();
-    response.status = Some(http::StatusCode::NO_CONTENT);
-    Ok(response)
+    Ok(with_status(done(), http::StatusCode::NO_CONTENT))
 }
 
 /// `HeadBucket`.

@@ -62,6 +62,14 @@ fn with_headers<T>(output: T, headers: Headers) -> S3Response<T> {
     response
 }
 
+/// Gives an answer another status than the operation's usual one; s3s keeps to its own, so [`serve`] sets it.
+///
+/// [`serve`]: super::serve
+fn with_status<T>(mut response: S3Response<T>, status: StatusCode) -> S3Response<T> {
+    response.extensions.insert(status);
+    response
+}
+
 fn etag(etag: &str) -> Option<ETag> {
     Some(ETag::Strong(etag.to_owned()))
 }

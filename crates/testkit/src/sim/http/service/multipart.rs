@@ -6,7 +6,7 @@ use http::StatusCode;
 use s3s::dto;
 
 use super::objects::{done, written_headers};
-use super::{Reply, etag, owner, reply, set_checksum, signed, timestamp, with_headers};
+use super::{Reply, etag, owner, reply, set_checksum, signed, timestamp, with_headers, with_status};
 use crate::sim::http::call::Call;
 use crate::sim::http::incoming::unquoted;
 use crate::sim::http::outgoing::Headers;
@@ -177,9 +177,7 @@ pub(super) fn abort(
     _: dto::AbortMultipartUploadInput,
 ) -> Reply<dto::AbortMultipartUploadOutput> {
     model.abort_upload(call.target(), call.query("uploadId").unwrap_or_default())?;
-    let mut response = done::<dto::AbortMultipartUploadOutput>();
-    response.status = Some(StatusCode::NO_CONTENT);
-    Ok(response)
+    Ok(with_status(done(), StatusCode::NO_CONTENT))
 }
 
 /// `ListParts`.

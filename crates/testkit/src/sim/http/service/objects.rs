@@ -5,7 +5,7 @@ use http::StatusCode;
 use s3s::S3Response;
 use s3s::dto::{self, StreamingBlob};
 
-use super::{Reply, etag, reply, set_checksum, timestamp, with_headers};
+use super::{Reply, etag, reply, set_checksum, timestamp, with_headers, with_status};
 use crate::sim::http::call::Call;
 use crate::sim::http::outgoing::Headers;
 use crate::sim::http::range;
@@ -123,17 +123,14 @@ pub(super) fn get(model: &mut Simulator, call: &Call, _: dto::GetObjectInput) ->
         body: Some(StreamingBlob::wrap(stream::iter(chunks))),
         ..dto::GetObjectOutput::default()
     };
-    let mut response = with_headers(output, read.headers);
-    response.status = Some(read.status);
-    Ok(response)
+    Ok(with_status(with_headers(output, read.headers), read.status))
 }
 
 /// `HeadObject`.
 pub(super) fn head(model: &mut Simulator, call: &Call, _: dto::HeadObjectInput) -> Reply<dto::HeadObjectOutput> {
     let read = read(model, call)?;
-    let mut response = with_headers(dto::HeadObjectOutput::default(), read.headers);
-    response.status = Some(read.status);
-    Ok(response)
+    let response = with_headers(dto::HeadObjectOutput::default(), read.headers);
+    Ok(with_status(response, read.status))
 }
 
 /// `CopyObject`.
@@ -189,9 +186,8 @@ pub(super) fn delete(model: &mut Simulator, call: &Call, _: dto::DeleteObjectInp
     if deleted.delete_marker {
         headers.set("x-amz-delete-marker", "true");
     }
-    let mut response = with_headers(dto::DeleteObjectOutput::default(), headers);
-    response.status = Some(StatusCode::NO_CONTENT);
-    Ok(response)
+    let response = with_headers(dto::DeleteObjectOutput::default(), headers);
+    Ok(with_status(response, StatusCode::NO_CONTENT))
 }
 
 /// The most keys of one `DeleteObjects`.
