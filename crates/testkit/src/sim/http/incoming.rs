@@ -200,7 +200,9 @@ impl Call {
             Some((path, id)) => (path, Some(id.to_owned())),
             None => (raw.as_str(), None),
         };
-        let path = percent_decode_str(path).decode_utf8().map_err(|_| bad())?;
+        // S3 takes the header for form-encoded, as some clients write it: a plus sign is a space.
+        let path = path.replace('+', " ");
+        let path = percent_decode_str(&path).decode_utf8().map_err(|_| bad())?;
         let path = path.strip_prefix('/').unwrap_or(&path);
         let (bucket, key) = path.split_once('/').ok_or_else(bad)?;
         if bucket.is_empty() || key.is_empty() {

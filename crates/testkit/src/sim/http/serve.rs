@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use http_body_util::combinators::UnsyncBoxBody;
@@ -43,6 +44,23 @@ pub(crate) fn full(bytes: impl Into<Bytes>) -> ResponseBody {
 /// Answers a request, or drops its connection.
 pub(crate) async fn serve(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Response<ResponseBody>, Dropped> {
     let (parts, body) = request.into_parts();
+    let closes = expects_in_vain(&parts.headers);
+    let mut response = serve_parts(shared, parts, body).await?;
+    if closes {
+        response
+            .headers_mut()
+            .insert("connection", HeaderValue::from_static("close"));
+    }
+    Ok(response)
+}
+
+/// A client that announces an empty body and waits for leave to send it gets its answer at once; botocore then does
+/// not find its place on the connection any more, so that must end.
+fn expects_in_vain(headers: &http::HeaderMap) -> bool {
+    headers.contains_key("expect") && headers.get("content-length").is_none_or(|length| length == "0")
+}
+
+async fn serve_parts(shared: Arc<Shared>, parts: Parts, body: Incoming) -> Result<Response<ResponseBody>, Dropped> {
     if announces_too_much(&parts.headers) {
         return Ok(refused(&Code::EntityTooLarge.into(), false, None));
     }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
@@ -165,7 +165,8 @@ async fn answer(stream: TcpStream, shared: Arc<Shared>) {
     }
     let service = service_fn(move |request| serve(Arc::clone(&shared), request));
     let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
+        // An idle connection stays: clients that reuse it must not meet a reset that nobody asked for.
+        .header_read_timeout(None)
         .serve_connection(TokioIo::new(stream), service);
     // A connection that fails has been dropped by its client, or by a fault.
     let _closed = connection.await.is_ok();
