@@ -80,9 +80,9 @@ impl Synthetic {
     }
 }
 
-impl From<Bytes> for Content {
-    fn from(bytes: Bytes) -> Self {
-        Self::join([Piece::Real(bytes)])
+impl<B: Into<Bytes>> From<B> for Content {
+    fn from(bytes: B) -> Self {
+        Self::join([Piece::Real(bytes.into())])
     }
 }
 
