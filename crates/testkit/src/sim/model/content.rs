@@ -26,7 +26,7 @@ pub enum Piece {
 }
 
 /// A range of a synthetic object: its bytes follow from the seed and their position.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Synthetic {
     /// The seed of the object's bytes.
     pub seed: u64,
