@@ -34,7 +34,7 @@ fn times_bounds_how_often_a_rule_fires() {
 fn unknown_names_and_contradictions_are_refused_by_name() {
     let refused = |rule: Value| Rule::read_all(&json!([rule])).expect_err("refused").field;
     assert_eq!(
-        refused(json!({ "operation": "PutObjct", "nth": 1, "fault": "slow" })),
+        refused(json!({ "operation": "PutObjects", "nth": 1, "fault": "slow" })),
         "operation"
     );
     assert_eq!(

@@ -68,15 +68,15 @@ impl Synthetic {
 
     /// Makes the bytes of the range.
     fn bytes(&self) -> Bytes {
-        let mut made = BytesMut::with_capacity(to_usize(self.size_bytes) + 16);
         let first_word = self.offset / 8;
         let words_end = (self.offset + self.size_bytes).div_ceil(8);
         let key = mix(self.seed);
-        for word in first_word..words_end {
-            made.extend_from_slice(&mix(key ^ word).to_le_bytes());
+        let mut made = vec![0; to_usize(words_end - first_word) * 8];
+        for (word, place) in (first_word..).zip(made.chunks_exact_mut(8)) {
+            place.copy_from_slice(&mix(key ^ word).to_le_bytes());
         }
         let skipped = to_usize(self.offset - first_word * 8);
-        made.freeze().slice(skipped..skipped + to_usize(self.size_bytes))
+        Bytes::from(made).slice(skipped..skipped + to_usize(self.size_bytes))
     }
 }
 

@@ -22,7 +22,7 @@ use super::content::{Content, Piece, Synthetic};
 pub const TRUE_DIGEST_LIMIT_BYTES: u64 = 16 * 1024 * 1024;
 
 /// The largest synthetic object whose ranges have true digests: it bounds what an object in many small parts costs.
-pub const TRUE_DIGEST_OBJECT_LIMIT_BYTES: u64 = 1024 * 1024 * 1024;
+pub const TRUE_DIGEST_OBJECT_LIMIT_BYTES: u64 = 256 * 1024 * 1024;
 
 /// A checksum algorithm of S3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
