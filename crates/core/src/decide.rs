@@ -2,12 +2,19 @@
 
 use std::time::Duration;
 
-use crate::compare::{Verdict, compare};
+use crate::compare::{Verdict, compare_around, compare_bodies};
 use crate::facts::{
-    Aspect, Availability, COPY_OBJECT_LIMIT_BYTES, Encryption, ObjectFacts, ObjectState, ReplicationStatus,
+    Aspect, Aspects, Availability, Encryption, KmsEncryption, ObjectFacts, ObjectState, ReplicationStatus,
 };
-use crate::names::{ETag, ObjectKey, VersionId};
+use crate::lock::ObjectLock;
+use crate::names::ETag;
+use crate::order::{
+    AmendOrder, AnnotationChange, CopyMethod, CopyOrder, LockChange, Metadata, SourcePin, Stated, StatedChecksum,
+    WriteCondition,
+};
 use crate::outcome::{AgainReason, SkipReason};
+use crate::plan::{COPY_OBJECT_LIMIT_BYTES, LARGEST_OBJECT_BYTES};
+use crate::policy::{AclRule, Policy, PreserveEtag, StorageClassRule};
 use crate::time::Timestamp;
 
 /// How long a key that S3's own replication reports as pending is left to it.
@@ -21,34 +28,6 @@ pub const REPLICATION_GRACE: Duration = Duration::from_mins(15);
 /// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
 const LONGEST_COPY: Duration = Duration::from_mins(15);
 
-/// What the team decided once for the whole migration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Policy {
-    /// Only keys that begin with this are in scope; empty means all.
-    pub key_prefix: String,
-    /// What is gone at the source goes at the destination.
-    pub propagate_deletes: bool,
-    /// The storage class of copies.
-    pub storage_class: StorageClassRule,
-}
-
-impl Policy {
-    /// Tells whether a key is in scope.
-    #[must_use]
-    pub fn covers(&self, key: &ObjectKey) -> bool {
-        key.as_str().starts_with(&self.key_prefix)
-    }
-}
-
-/// Which storage class a copy gets.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StorageClassRule {
-    /// Each object keeps the class it has at the source.
-    AsSource,
-    /// All objects get this class.
-    Fixed(String),
-}
-
 /// Everything a decision depends on.
 #[derive(Debug, Clone, Copy)]
 pub struct Situation<'a> {
@@ -58,6 +37,8 @@ pub struct Situation<'a> {
     pub destination: &'a ObjectState,
     /// Whether S3's own replication carries the key to our destination, where somebody asked.
     pub replication: ReplicationCoverage,
+    /// What the buckets can keep, where somebody asked.
+    pub abilities: Option<Abilities>,
     /// The present time.
     pub now: Timestamp,
 }
@@ -73,6 +54,15 @@ pub enum ReplicationCoverage {
     Elsewhere,
 }
 
+/// What the two buckets, by their settings, can keep besides bytes and metadata.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Abilities {
+    /// The destination bucket has Object Lock.
+    pub object_lock: bool,
+    /// Both buckets have access control lists (neither is `BucketOwnerEnforced`).
+    pub acl: bool,
+}
+
 /// What has to be done about a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
@@ -80,12 +70,18 @@ pub enum Decision {
     Skip(SkipReason),
     /// Read an aspect that a HEAD does not show, on both sides, and decide again.
     Read(Aspect),
+    /// Read aspects of the source's object that a HEAD does not show, and decide again.
+    ReadSource(Aspects),
     /// Ask whether S3's own replication covers the key, and decide again.
     AskReplication,
+    /// Ask what the buckets can keep, and decide again.
+    AskAbilities,
     /// Gather positive evidence that the source has no such object, and decide again.
     ConfirmAbsence,
     /// Copy the version that was seen, conditionally.
     Copy(CopyOrder),
+    /// Change what lies around the bytes, which are equal.
+    Amend(AmendOrder),
     /// Delete the destination's current object if it is still the one that was seen.
     Delete {
         /// The tag of the object that was seen.
@@ -103,48 +99,20 @@ impl Decision {
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Skip(reason) => reason.as_str(),
-            Self::Read(_) => "read",
+            Self::Read(_) | Self::ReadSource(_) => "read",
             Self::AskReplication => "ask-replication",
+            Self::AskAbilities => "ask-abilities",
             Self::ConfirmAbsence => "confirm-absence",
-            Self::Copy(_) => "copy",
+            Self::Copy(order) => match order.method {
+                CopyMethod::Whole => "copy",
+                CopyMethod::Parts => "copy-in-parts",
+            },
+            Self::Amend(_) => "amend",
             Self::Delete { .. } => "delete",
             Self::Again(reason) => reason.as_str(),
             Self::Refuse(refusal) => refusal.code(),
         }
     }
-}
-
-/// A copy of exactly the source version seen, onto exactly the destination state seen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CopyOrder {
-    /// What is copied.
-    pub pin: SourcePin,
-    /// Onto what.
-    pub condition: WriteCondition,
-    /// The storage class to state; S3 resets it on copy.
-    pub storage_class: String,
-    /// The website redirect to state; S3 drops it on copy.
-    pub website_redirect: Option<String>,
-    /// The size of what is copied.
-    pub size_bytes: u64,
-}
-
-/// Names one content of a source key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SourcePin {
-    /// The version, where the bucket has versions.
-    pub version_id: Option<VersionId>,
-    /// The tag, which also pins objects of unversioned buckets.
-    pub etag: ETag,
-}
-
-/// What the destination must be for a write to happen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum WriteCondition {
-    /// No current object; a delete marker counts as none.
-    Absent,
-    /// The object with this tag.
-    Matches(ETag),
 }
 
 /// Why an object cannot be copied.
@@ -159,8 +127,8 @@ pub enum Refusal {
     /// Only the holder of its key can read it.
     #[error("the object is encrypted with a customer-provided key, which s3ferry does not have")]
     CustomerKeyEncrypted,
-    /// It is larger than one request copies.
-    #[error("the object has {size_bytes} bytes, one CopyObject request copies at most {COPY_OBJECT_LIMIT_BYTES}")]
+    /// It is larger than anything S3 stores.
+    #[error("the object has {size_bytes} bytes, an upload in parts holds at most {LARGEST_OBJECT_BYTES}")]
     TooLarge {
         /// Its size.
         size_bytes: u64,
@@ -195,20 +163,10 @@ pub fn decide(situation: &Situation<'_>, policy: &Policy) -> Decision {
 }
 
 fn replace(source: &ObjectFacts, destination: &ObjectFacts, situation: &Situation<'_>, policy: &Policy) -> Decision {
-    match compare(source, destination) {
+    match compare_bodies(source, destination) {
         Verdict::Identical if tags_may_differ(source, destination) => Decision::Read(Aspect::Tags),
-        Verdict::Identical => Decision::Skip(SkipReason::AlreadyIdentical),
-        // The condition cannot tell two copies of the same bytes apart: a slow one may replace a faster one that
-        // carries newer tags, which only shows where the tags were read before the copy and after it.
-        Verdict::Different(_)
-            if source.etag == destination.etag && (source.tags.is_none() || destination.tags.is_none()) =>
-        {
-            Decision::Read(Aspect::Tags)
-        }
-        Verdict::Different(_) | Verdict::CannotTell(_) => {
-            let condition = WriteCondition::Matches(destination.etag.clone());
-            copy(source, condition, situation, policy)
-        }
+        Verdict::Identical => amend(source, destination, situation, policy),
+        Verdict::Different(_) | Verdict::CannotTell(_) => copy_over(source, destination, situation, policy),
     }
 }
 
@@ -225,6 +183,76 @@ fn tags_may_differ(source: &ObjectFacts, destination: &ObjectFacts) -> bool {
     source.tag_count != destination.tag_count || source.last_modified.plus(under_way) >= destination.last_modified
 }
 
+/// Changes what lies around equal bodies, as far as it differs.
+fn amend(source: &ObjectFacts, destination: &ObjectFacts, situation: &Situation<'_>, policy: &Policy) -> Decision {
+    let wanted = match wanted_of(source, situation, policy) {
+        Ok(wanted) => wanted,
+        Err(decision) => return decision,
+    };
+    if policy.acl == AclRule::Copy && wanted.acl.is_some() && destination.acl.is_none() {
+        return Decision::Read(Aspect::Acl);
+    }
+    if compare_around(&wanted, destination).is_empty() {
+        return Decision::Skip(SkipReason::AlreadyIdentical);
+    }
+    // Without versions there is nothing to address: what is amended may be another object by then. A copy has a
+    // condition.
+    let Some(version_id) = destination.version_id.clone() else {
+        return copy_over(source, destination, situation, policy);
+    };
+    let differing = |wanted: Option<&_>, present: Option<&_>| wanted.filter(|wanted| present.is_some_and(|p| p != *wanted)).cloned();
+    Decision::Amend(AmendOrder {
+        version_id,
+        pin: SourcePin::of(source),
+        tags: differing(wanted.tags.as_ref(), destination.tags.as_ref()),
+        lock: LockChange::between(destination.lock, wanted.lock),
+        annotations: match (&destination.annotations, &wanted.annotations) {
+            (Some(present), Some(wanted)) if present != wanted => Some(AnnotationChange::between(present, wanted)),
+            _ => None,
+        },
+        acl: match (&destination.acl, &wanted.acl) {
+            (Some(present), Some(wanted)) if present != wanted => Some(wanted.clone()),
+            _ => None,
+        },
+    })
+}
+
+/// Returns the source's facts as the destination can hold them, or what must be known first.
+fn wanted_of(source: &ObjectFacts, situation: &Situation<'_>, policy: &Policy) -> Result<ObjectFacts, Decision> {
+    let lock = source.lock.in_force(situation.now);
+    let asks = !lock.is_none() || policy.acl == AclRule::Copy;
+    let abilities = match situation.abilities {
+        None if asks => return Err(Decision::AskAbilities),
+        None => Abilities {
+            object_lock: false,
+            acl: false,
+        },
+        Some(abilities) => abilities,
+    };
+    let acl = match policy.acl {
+        AclRule::Copy if abilities.acl => {
+            let acl = source.acl.clone();
+            Some(acl.ok_or_else(|| Decision::ReadSource(Aspects::from([Aspect::Acl])))?)
+        }
+        AclRule::Copy | AclRule::Ignore => None,
+    };
+    Ok(ObjectFacts {
+        lock: if abilities.object_lock { lock } else { ObjectLock::default() },
+        acl,
+        ..source.clone()
+    })
+}
+
+/// Copies onto an object that is there.
+fn copy_over(source: &ObjectFacts, destination: &ObjectFacts, situation: &Situation<'_>, policy: &Policy) -> Decision {
+    // The condition cannot tell two copies of the same bytes apart: a slow one may replace a faster one that carries
+    // newer tags, which only shows where the tags were read before the copy and after it.
+    if source.etag == destination.etag && (source.tags.is_none() || destination.tags.is_none()) {
+        return Decision::Read(Aspect::Tags);
+    }
+    copy(source, WriteCondition::Matches(destination.etag.clone()), situation, policy)
+}
+
 fn copy(source: &ObjectFacts, condition: WriteCondition, situation: &Situation<'_>, policy: &Policy) -> Decision {
     if let Some(decision) = leave_to_replication(source, situation) {
         return decision;
@@ -232,18 +260,80 @@ fn copy(source: &ObjectFacts, condition: WriteCondition, situation: &Situation<'
     if let Some(refusal) = refuse(source) {
         return Decision::Refuse(refusal);
     }
+    let method = method(source, policy);
+    if method == CopyMethod::Parts {
+        let unread = Aspects::from_iter(
+            [
+                (Aspect::Tags, source.tags.is_none()),
+                (Aspect::Annotations, source.annotations.is_none()),
+            ]
+            .into_iter()
+            .filter_map(|(aspect, is_unread)| is_unread.then_some(aspect)),
+        );
+        if !unread.is_empty() {
+            return Decision::ReadSource(unread);
+        }
+    }
+    let wanted = match wanted_of(source, situation, policy) {
+        Ok(wanted) => wanted,
+        Err(decision) => return decision,
+    };
+    let checksums = &source.checksums;
     Decision::Copy(CopyOrder {
-        pin: SourcePin {
-            version_id: source.version_id.clone(),
-            etag: source.etag.clone(),
-        },
+        pin: SourcePin::of(source),
         condition,
+        method,
+        stated: stated(wanted, method, policy),
+        source_checksum: checksums.values.keys().next().map(|algorithm| StatedChecksum {
+            algorithm,
+            coverage: checksums.coverage,
+        }),
+        size_bytes: source.size_bytes,
+    })
+}
+
+/// One request copies what it can, unless parts are wanted: for their speed, or for the `ETag` they make.
+fn method(source: &ObjectFacts, policy: &Policy) -> CopyMethod {
+    let too_large = source.size_bytes > COPY_OBJECT_LIMIT_BYTES;
+    let wanted = match policy.preserve_etag {
+        PreserveEtag::Large => source.size_bytes > policy.multipart_threshold_bytes,
+        PreserveEtag::Always => source.etag.is_multipart(),
+    };
+    // No bytes make no parts.
+    if too_large || (wanted && source.size_bytes > 0) {
+        CopyMethod::Parts
+    } else {
+        CopyMethod::Whole
+    }
+}
+
+/// Says what S3 would reset, and with parts all that it would not carry over.
+fn stated(wanted: ObjectFacts, method: CopyMethod, policy: &Policy) -> Stated {
+    let in_parts = method == CopyMethod::Parts;
+    Stated {
         storage_class: match &policy.storage_class {
-            StorageClassRule::AsSource => source.storage_class.clone(),
+            StorageClassRule::AsSource => wanted.storage_class,
             StorageClassRule::Fixed(class) => class.clone(),
         },
-        website_redirect: source.website_redirect.clone(),
-        size_bytes: source.size_bytes,
+        website_redirect: wanted.website_redirect,
+        encryption: mapped_key(&wanted.encryption, policy),
+        lock: wanted.lock,
+        metadata: in_parts.then_some(Metadata {
+            headers: wanted.headers,
+            user: wanted.user_metadata,
+        }),
+        tags: wanted.tags.filter(|_| in_parts),
+        checksum: None,
+        acl: wanted.acl,
+    }
+}
+
+fn mapped_key(encryption: &Encryption, policy: &Policy) -> Option<KmsEncryption> {
+    let Encryption::Kms(kms) = encryption else { return None };
+    let mapped = policy.kms_keys.get(kms.key_arn.as_ref()?)?;
+    Some(KmsEncryption {
+        key_arn: Some(mapped.clone()),
+        ..kms.clone()
     })
 }
 
@@ -272,9 +362,32 @@ fn refuse(source: &ObjectFacts) -> Option<Refusal> {
             storage_class: source.storage_class.clone(),
         });
     }
-    (source.size_bytes > COPY_OBJECT_LIMIT_BYTES).then_some(Refusal::TooLarge {
+    (source.size_bytes > LARGEST_OBJECT_BYTES).then_some(Refusal::TooLarge {
         size_bytes: source.size_bytes,
     })
+}
+
+/// Names what the destination does not keep of the source's object, however it gets there: `hinted` is what an event
+/// said has changed.
+#[must_use]
+pub fn not_kept(
+    source: &ObjectFacts,
+    hinted: &Aspects,
+    abilities: Option<Abilities>,
+    policy: &Policy,
+    now: Timestamp,
+) -> Aspects {
+    let keeps_locks = abilities.is_none_or(|abilities| abilities.object_lock);
+    let ignores_acl = policy.acl == AclRule::Ignore;
+    let findings = [
+        (Aspect::MissingMetadata, source.missing_metadata > 0),
+        (Aspect::Lock, !keeps_locks && !source.lock.in_force(now).is_none()),
+        (Aspect::Acl, ignores_acl && hinted.contains(&Aspect::Acl)),
+    ];
+    findings
+        .into_iter()
+        .filter_map(|(aspect, is_lost)| is_lost.then_some(aspect))
+        .collect()
 }
 
 #[cfg(test)]
