@@ -172,8 +172,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::facts::{Checksums, KmsEncryption};
     use crate::facts::samples::object;
+    use crate::facts::{Checksums, KmsEncryption};
     use crate::names::{ETag, VersionId};
 
     const SAME: Verdict = Verdict::Identical;

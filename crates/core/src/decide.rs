@@ -200,7 +200,9 @@ fn amend(source: &ObjectFacts, destination: &ObjectFacts, situation: &Situation<
     let Some(version_id) = destination.version_id.clone() else {
         return copy_over(source, destination, situation, policy);
     };
-    let differing = |wanted: Option<&_>, present: Option<&_>| wanted.filter(|wanted| present.is_some_and(|p| p != *wanted)).cloned();
+    let differing = |wanted: Option<&_>, present: Option<&_>| {
+        wanted.filter(|wanted| present.is_some_and(|p| p != *wanted)).cloned()
+    };
     Decision::Amend(AmendOrder {
         version_id,
         pin: SourcePin::of(source),
@@ -237,7 +239,11 @@ fn wanted_of(source: &ObjectFacts, situation: &Situation<'_>, policy: &Policy) -
         AclRule::Copy | AclRule::Ignore => None,
     };
     Ok(ObjectFacts {
-        lock: if abilities.object_lock { lock } else { ObjectLock::default() },
+        lock: if abilities.object_lock {
+            lock
+        } else {
+            ObjectLock::default()
+        },
         acl,
         ..source.clone()
     })
@@ -250,7 +256,12 @@ fn copy_over(source: &ObjectFacts, destination: &ObjectFacts, situation: &Situat
     if source.etag == destination.etag && (source.tags.is_none() || destination.tags.is_none()) {
         return Decision::Read(Aspect::Tags);
     }
-    copy(source, WriteCondition::Matches(destination.etag.clone()), situation, policy)
+    copy(
+        source,
+        WriteCondition::Matches(destination.etag.clone()),
+        situation,
+        policy,
+    )
 }
 
 fn copy(source: &ObjectFacts, condition: WriteCondition, situation: &Situation<'_>, policy: &Policy) -> Decision {
@@ -391,350 +402,4 @@ pub fn not_kept(
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use super::*;
-    use crate::facts::samples::object;
-
-    const NOW: Timestamp = Timestamp::from_seconds(2_000);
-
-    fn policy() -> Policy {
-        Policy {
-            key_prefix: String::new(),
-            propagate_deletes: true,
-            storage_class: StorageClassRule::AsSource,
-        }
-    }
-
-    fn present(change: impl FnOnce(&mut ObjectFacts)) -> ObjectState {
-        let mut facts = object("aa");
-        change(&mut facts);
-        ObjectState::Present(Box::new(facts))
-    }
-
-    /// A copy made a second after the source was written.
-    fn copied(change: impl FnOnce(&mut ObjectFacts)) -> ObjectState {
-        present(|facts| {
-            facts.last_modified = Timestamp::from_seconds(1_001);
-            facts.version_id = VersionId::pinnable("copy");
-            change(facts);
-        })
-    }
-
-    fn decided(source: &ObjectState, destination: &ObjectState) -> Decision {
-        decided_with(source, destination, &policy(), ReplicationCoverage::NotAsked)
-    }
-
-    fn decided_with(
-        source: &ObjectState,
-        destination: &ObjectState,
-        policy: &Policy,
-        replication: ReplicationCoverage,
-    ) -> Decision {
-        let situation = Situation {
-            source,
-            destination,
-            replication,
-            now: NOW,
-        };
-        decide(&situation, policy)
-    }
-
-    fn order(condition: WriteCondition) -> CopyOrder {
-        CopyOrder {
-            pin: SourcePin {
-                version_id: VersionId::pinnable("v1"),
-                etag: ETag::new("aa").unwrap(),
-            },
-            condition,
-            storage_class: "STANDARD".to_owned(),
-            website_redirect: None,
-            size_bytes: 5,
-        }
-    }
-
-    const ABSENT: [ObjectState; 3] = [
-        ObjectState::DeleteMarker,
-        ObjectState::NotFound,
-        ObjectState::ConfirmedAbsent,
-    ];
-
-    #[test]
-    fn new_object_is_copied_only_onto_nothing() {
-        for destination in ABSENT {
-            let expected = Decision::Copy(order(WriteCondition::Absent));
-            assert_eq!(decided(&present(|_| ()), &destination), expected);
-        }
-    }
-
-    #[test]
-    fn other_object_is_replaced_only_as_it_was_seen() {
-        let destination = copied(|facts| facts.etag = ETag::new("bb").unwrap());
-        let expected = Decision::Copy(order(WriteCondition::Matches(ETag::new("bb").unwrap())));
-        assert_eq!(decided(&present(|_| ()), &destination), expected);
-    }
-
-    #[test]
-    fn newer_destination_object_is_replaced_in_exclusive_mode() {
-        let destination = copied(|facts| {
-            facts.etag = ETag::new("bb").unwrap();
-            facts.last_modified = Timestamp::from_seconds(5_000);
-        });
-        assert!(matches!(decided(&present(|_| ()), &destination), Decision::Copy(_)));
-    }
-
-    #[test]
-    fn identical_object_is_left_alone() {
-        let decision = decided(&present(|_| ()), &copied(|_| ()));
-        assert_eq!(decision, Decision::Skip(SkipReason::AlreadyIdentical));
-    }
-
-    #[test]
-    fn equality_that_cannot_be_told_is_copied() {
-        let destination = copied(|facts| facts.encryption = Encryption::Kms);
-        assert!(matches!(decided(&present(|_| ()), &destination), Decision::Copy(_)));
-    }
-
-    #[test]
-    fn object_written_since_the_copy_has_its_tags_read() {
-        for written in [1_001, 1_002] {
-            let source = present(|facts| facts.last_modified = Timestamp::from_seconds(written));
-            assert_eq!(decided(&source, &copied(|_| ())), Decision::Read(Aspect::Tags));
-        }
-    }
-
-    #[test]
-    fn same_bytes_with_other_metadata_are_replaced_once_their_tags_are_read() {
-        let other = |facts: &mut ObjectFacts| facts.headers.content_type = Some("a/b".to_owned());
-        assert_eq!(decided(&present(|_| ()), &copied(other)), Decision::Read(Aspect::Tags));
-        let read = |facts: &mut ObjectFacts| facts.tags = Some(BTreeMap::new());
-        let destination = copied(|facts| {
-            other(facts);
-            read(facts);
-        });
-        assert!(matches!(decided(&present(read), &destination), Decision::Copy(_)));
-    }
-
-    #[test]
-    fn tagged_object_has_its_tags_read_while_an_older_copy_may_have_landed() {
-        let tagged = |facts: &mut ObjectFacts| facts.tag_count = Some(1);
-        assert_eq!(decided(&present(tagged), &copied(tagged)), Decision::Read(Aspect::Tags));
-        let long_after = copied(|facts| {
-            tagged(facts);
-            facts.last_modified = Timestamp::from_seconds(1_901);
-        });
-        assert_eq!(
-            decided(&present(tagged), &long_after),
-            Decision::Skip(SkipReason::AlreadyIdentical)
-        );
-    }
-
-    #[test]
-    fn other_number_of_tags_has_them_read_at_any_time() {
-        let long_after = copied(|facts| facts.last_modified = Timestamp::from_seconds(9_000));
-        let source = present(|facts| facts.tag_count = Some(1));
-        assert_eq!(decided(&source, &long_after), Decision::Read(Aspect::Tags));
-    }
-
-    #[test]
-    fn tags_that_were_read_settle_it() {
-        let tagged = |facts: &mut ObjectFacts| facts.tags = Some(BTreeMap::from([("a".into(), "b".into())]));
-        let untagged = |facts: &mut ObjectFacts| facts.tags = Some(BTreeMap::new());
-        let later = |facts: &mut ObjectFacts| facts.last_modified = Timestamp::from_seconds(1_500);
-        let source = present(|facts| {
-            tagged(facts);
-            later(facts);
-        });
-        assert_eq!(
-            decided(&source, &copied(tagged)),
-            Decision::Skip(SkipReason::AlreadyIdentical)
-        );
-        assert!(matches!(decided(&source, &copied(untagged)), Decision::Copy(_)));
-    }
-
-    #[test]
-    fn absence_is_confirmed_before_anything_is_deleted() {
-        assert_eq!(
-            decided(&ObjectState::NotFound, &copied(|_| ())),
-            Decision::ConfirmAbsence
-        );
-        for source in [ObjectState::DeleteMarker, ObjectState::ConfirmedAbsent] {
-            let seen = ETag::new("aa").unwrap();
-            assert_eq!(decided(&source, &copied(|_| ())), Decision::Delete { seen });
-        }
-    }
-
-    #[test]
-    fn nothing_is_deleted_unless_asked() {
-        let policy = Policy {
-            propagate_deletes: false,
-            ..policy()
-        };
-        for source in ABSENT {
-            let decision = decided_with(&source, &copied(|_| ()), &policy, ReplicationCoverage::NotAsked);
-            assert_eq!(decision, Decision::Skip(SkipReason::DeletesNotPropagated));
-        }
-    }
-
-    #[test]
-    fn nothing_on_either_side_is_nothing_to_do() {
-        for source in ABSENT {
-            for destination in ABSENT {
-                assert_eq!(decided(&source, &destination), Decision::Skip(SkipReason::BothAbsent));
-            }
-        }
-    }
-
-    #[track_caller]
-    fn check_refusal(change: impl Fn(&mut ObjectFacts), expected: &Refusal) {
-        let decision = decided(&present(&change), &ObjectState::NotFound);
-        assert_eq!(decision, Decision::Refuse(expected.clone()));
-        let already = copied(&change);
-        assert_eq!(
-            decided(&present(&change), &already),
-            Decision::Skip(SkipReason::AlreadyIdentical),
-            "what is already equal needs no copy"
-        );
-    }
-
-    #[test]
-    fn what_cannot_be_copied_is_refused_unless_already_equal() {
-        check_refusal(
-            |facts| facts.size_bytes = COPY_OBJECT_LIMIT_BYTES + 1,
-            &Refusal::TooLarge {
-                size_bytes: 5_368_709_121,
-            },
-        );
-        check_refusal(
-            |facts| {
-                facts.storage_class = "GLACIER".into();
-                facts.availability = Availability::Archived;
-            },
-            &Refusal::ArchivedNotRestored {
-                storage_class: "GLACIER".into(),
-            },
-        );
-        let source = present(|facts| facts.encryption = Encryption::CustomerKey);
-        assert_eq!(
-            decided(&source, &ObjectState::NotFound),
-            Decision::Refuse(Refusal::CustomerKeyEncrypted)
-        );
-    }
-
-    #[test]
-    fn largest_object_of_one_request_is_copied() {
-        let source = present(|facts| facts.size_bytes = 5_368_709_120);
-        assert!(matches!(decided(&source, &ObjectState::NotFound), Decision::Copy(_)));
-    }
-
-    #[test]
-    fn copy_restates_what_s3_resets() {
-        let source = present(|facts| {
-            facts.storage_class = "STANDARD_IA".into();
-            facts.website_redirect = Some("/elsewhere".into());
-        });
-        let Decision::Copy(order) = decided(&source, &ObjectState::NotFound) else {
-            panic!("not a copy");
-        };
-        assert_eq!(order.storage_class, "STANDARD_IA");
-        assert_eq!(order.website_redirect.as_deref(), Some("/elsewhere"));
-
-        let fixed = Policy {
-            storage_class: StorageClassRule::Fixed("GLACIER_IR".into()),
-            ..policy()
-        };
-        let decision = decided_with(&source, &ObjectState::NotFound, &fixed, ReplicationCoverage::NotAsked);
-        let Decision::Copy(order) = decision else {
-            panic!("not a copy");
-        };
-        assert_eq!(order.storage_class, "GLACIER_IR");
-    }
-
-    #[track_caller]
-    fn check_pending(
-        status: ReplicationStatus,
-        written: i64,
-        coverage: ReplicationCoverage,
-        expected: Option<Decision>,
-    ) {
-        let source = present(|facts| {
-            facts.replication_status = Some(status);
-            facts.last_modified = Timestamp::from_seconds(written);
-        });
-        let decision = decided_with(&source, &ObjectState::NotFound, &policy(), coverage);
-        match expected {
-            Some(expected) => assert_eq!(decision, expected),
-            None => assert!(matches!(decision, Decision::Copy(_)), "{decision:?}"),
-        }
-    }
-
-    #[test]
-    fn pending_replication_to_our_destination_gets_a_grace_period() {
-        use ReplicationCoverage::{Elsewhere, NotAsked, OurDestination};
-        use ReplicationStatus::{Completed, Failed, Pending, Replica};
-        let again = Decision::Again(AgainReason::ReplicationPending {
-            remaining: Duration::from_secs(800),
-        });
-        check_pending(Pending, 1_900, NotAsked, Some(Decision::AskReplication));
-        check_pending(Pending, 1_900, OurDestination, Some(again));
-        check_pending(Pending, 1_900, Elsewhere, None);
-        check_pending(Pending, 1_100, OurDestination, None);
-        check_pending(Pending, 1_100, NotAsked, None);
-        for status in [Completed, Failed, Replica] {
-            check_pending(status, 1_900, OurDestination, None);
-        }
-    }
-
-    #[test]
-    fn tags_of_one_side_alone_settle_nothing() {
-        let read = |facts: &mut ObjectFacts| facts.tags = Some(BTreeMap::new());
-        let later = Timestamp::from_seconds(1_500);
-        let source = present(|facts| facts.last_modified = later);
-        assert_eq!(decided(&source, &copied(read)), Decision::Read(Aspect::Tags));
-        let source = present(|facts| {
-            read(facts);
-            facts.last_modified = later;
-        });
-        assert_eq!(decided(&source, &copied(|_| ())), Decision::Read(Aspect::Tags));
-    }
-
-    #[test]
-    fn what_one_request_cannot_copy_is_left_to_replication_first() {
-        let source = present(|facts| {
-            facts.size_bytes = COPY_OBJECT_LIMIT_BYTES + 1;
-            facts.replication_status = Some(ReplicationStatus::Pending);
-            facts.last_modified = Timestamp::from_seconds(1_900);
-        });
-        let decision = decided_with(
-            &source,
-            &ObjectState::NotFound,
-            &policy(),
-            ReplicationCoverage::OurDestination,
-        );
-        assert!(matches!(decision, Decision::Again(_)), "{decision:?}");
-    }
-
-    #[test]
-    fn replication_status_never_outranks_equality() {
-        for status in [
-            ReplicationStatus::Pending,
-            ReplicationStatus::Failed,
-            ReplicationStatus::Completed,
-        ] {
-            let source = present(|facts| facts.replication_status = Some(status));
-            let decision = decided(&source, &copied(|_| ()));
-            assert_eq!(decision, Decision::Skip(SkipReason::AlreadyIdentical));
-        }
-    }
-
-    #[test]
-    fn scope_is_the_prefix() {
-        let policy = Policy {
-            key_prefix: "data/".into(),
-            ..policy()
-        };
-        assert!(policy.covers(&ObjectKey::from_raw("data/a").unwrap()));
-        assert!(!policy.covers(&ObjectKey::from_raw("database").unwrap()));
-    }
-}
+mod tests;

@@ -93,10 +93,8 @@ mod tests {
         let mode = prop_oneof![Just(RetentionMode::Governance), Just(RetentionMode::Compliance)];
         let until = (0..4_i64).prop_map(Timestamp::from_seconds);
         let retention = (mode, until).prop_map(|(mode, until)| Retention { mode, until });
-        (prop::option::of(retention), any::<bool>()).prop_map(|(retention, legal_hold)| ObjectLock {
-            retention,
-            legal_hold,
-        })
+        (prop::option::of(retention), any::<bool>())
+            .prop_map(|(retention, legal_hold)| ObjectLock { retention, legal_hold })
     }
 
     proptest! {

@@ -35,7 +35,8 @@ impl CopyOrder {
             (Aspect::Etag, self.pin.etag.is_multipart()),
             (
                 Aspect::Checksum,
-                self.source_checksum.is_some_and(|checksum| checksum.coverage == ChecksumCoverage::Composite),
+                self.source_checksum
+                    .is_some_and(|checksum| checksum.coverage == ChecksumCoverage::Composite),
             ),
         ];
         findings
@@ -259,3 +260,6 @@ impl AnnotationChange {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -135,6 +135,8 @@ pub struct Report {
     pub progress: bool,
     /// Whether a write was sent whose answer never came, so that the key must be looked at once more.
     pub outcome_unknown: bool,
+    /// Whether a copy in parts may be left unfinished, so that whoever looks at the key next must look for it.
+    pub upload_left: bool,
     /// How long it took.
     pub duration: Duration,
 }

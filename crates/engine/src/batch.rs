@@ -149,7 +149,7 @@ where
             aspects.insert(Aspect::Tags);
         }
         // What was begun is gone on with, or put away if the source has moved on by then.
-        if reason == AgainReason::Deadline {
+        if report.upload_left || report.outcome_unknown {
             aspects.insert(Aspect::UnfinishedUpload);
         }
         let continuation = Continuation::new(&self.source_bucket, key, aspects, reason.as_str());
@@ -193,6 +193,7 @@ fn failed(failure: Failure) -> Report {
         turns: 0,
         progress: false,
         outcome_unknown: false,
+        upload_left: false,
         duration: Duration::ZERO,
     }
 }

@@ -18,8 +18,8 @@ pub trait SourceBucket: Send + Sync {
     /// Reads the current object of a key, and those `aspects` of it that a HEAD does not show.
     fn read(&self, key: &ObjectKey, aspects: &Aspects) -> impl Future<Output = Result<ObjectState, Failure>> + Send;
 
-    /// Reads `aspects` of exactly the object that `facts` describe, and returns its facts with them; `None` when it is
-    /// no longer there.
+    /// Reads `aspects` of exactly the object that `facts` describe, and returns these facts with what was read;
+    /// `None` when the object is no longer there.
     fn read_more(
         &self,
         key: &ObjectKey,
@@ -110,11 +110,7 @@ pub trait DestinationBucket: Send + Sync {
 
     /// Drops an upload and the parts it has by now; one that is not there is no failure. A part that is under way may
     /// arrive after it and keep the upload alive.
-    fn abort_upload(
-        &self,
-        key: &ObjectKey,
-        upload_id: &UploadId,
-    ) -> impl Future<Output = Result<(), Failure>> + Send;
+    fn abort_upload(&self, key: &ObjectKey, upload_id: &UploadId) -> impl Future<Output = Result<(), Failure>> + Send;
 }
 
 /// A part that is at the destination.

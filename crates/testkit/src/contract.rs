@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use s3ferry_core::decide::{CopyOrder, SourcePin, WriteCondition};
 use s3ferry_core::facts::{Aspect, Aspects, ObjectFacts, ObjectState};
+use s3ferry_core::lock::ObjectLock;
 use s3ferry_core::names::{ETag, ObjectKey, VersionId};
+use s3ferry_core::order::{CopyMethod, CopyOrder, SourcePin, Stated, WriteCondition};
 use s3ferry_engine::ports::{Absence, DestinationBucket, SourceBucket, WriteError};
 
 /// A source and a destination bucket with the ports under test, and ways past the ports to set them up.
@@ -103,15 +104,23 @@ async fn destination_facts(world: &impl World, key: &ObjectKey) -> ObjectFacts {
     }
 }
 
+/// Orders a copy in one request that states what S3 would reset.
 fn order(facts: &ObjectFacts, condition: WriteCondition) -> CopyOrder {
     CopyOrder {
-        pin: SourcePin {
-            version_id: facts.version_id.clone(),
-            etag: facts.etag.clone(),
-        },
+        pin: SourcePin::of(facts),
         condition,
-        storage_class: facts.storage_class.clone(),
-        website_redirect: facts.website_redirect.clone(),
+        method: CopyMethod::Whole,
+        stated: Stated {
+            storage_class: facts.storage_class.clone(),
+            website_redirect: facts.website_redirect.clone(),
+            encryption: None,
+            lock: ObjectLock::default(),
+            metadata: None,
+            tags: None,
+            checksum: None,
+            acl: None,
+        },
+        source_checksum: None,
         size_bytes: facts.size_bytes,
     }
 }

@@ -67,7 +67,10 @@ fn unknown_and_whole_sources_get_the_preferred_parts() {
 
 #[test]
 fn preferred_parts_give_way_to_what_s3_allows() {
-    assert_eq!(sizes(&planned(11 * MIB, &SourceLayout::Whole, 1)), [5 * MIB, 5 * MIB, MIB]);
+    assert_eq!(
+        sizes(&planned(11 * MIB, &SourceLayout::Whole, 1)),
+        [5 * MIB, 5 * MIB, MIB]
+    );
     assert_eq!(planned(12 * GIB, &SourceLayout::Whole, u64::MAX).count(), 3);
     // 50 TB: 4,769 MiB a part, so that there are at most 10,000.
     let huge = planned(50_000_000_000_000, &SourceLayout::Whole, DEFAULT_PART_BYTES);
@@ -104,8 +107,7 @@ fn layout() -> impl Strategy<Value = SourceLayout> {
     prop_oneof![
         Just(SourceLayout::Whole),
         Just(SourceLayout::Unknown),
-        prop::collection::vec(0..8 * GIB, 0..5)
-            .prop_map(|sizes| SourceLayout::Parts(sizes.into_iter().collect())),
+        prop::collection::vec(0..8 * GIB, 0..5).prop_map(|sizes| SourceLayout::Parts(sizes.into_iter().collect())),
         (1..LARGEST_OBJECT_BYTES, 1..LARGEST_OBJECT_BYTES)
             .prop_map(|(total, part)| SourceLayout::Parts(PartSizes::uniform(total, part.max(total / 20_000)))),
     ]

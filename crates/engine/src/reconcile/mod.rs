@@ -24,6 +24,9 @@ use crate::ports::{Absence, Clock, DestinationBucket, SourceBucket, UploadJourna
 /// How often both sides are read before a key that keeps changing, or failing, is left for later.
 pub const MAX_TURNS: u32 = 6;
 
+/// How many questions a decision asks at most: each is asked once and answered.
+const MAX_QUESTIONS: u32 = 8;
+
 /// Reconciles keys between two buckets.
 #[derive(Debug)]
 pub struct Reconciler<S, D, C, J> {
@@ -75,6 +78,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: UploadJournal> Reconcil
             progress: attempt.progress,
             // Cut off, a write may still land.
             outcome_unknown: attempt.outcome_unknown || attempt.write_under_way,
+            upload_left: attempt.may_be_filed,
             duration: self.clock.now().since(started),
         }
     }
@@ -138,10 +142,9 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: UploadJournal> Reconcil
             Decision::Amend(order) => self.amend(key, &source, &order, attempt).await,
             Decision::Delete { seen } => self.delete(key, &source, &seen, attempt).await,
             // `decision` answers these questions before it returns.
-            Decision::AskReplication
-            | Decision::AskAbilities
-            | Decision::ConfirmAbsence
-            | Decision::ReadSource(_) => Turn::ReadAgain,
+            Decision::AskReplication | Decision::AskAbilities | Decision::ConfirmAbsence | Decision::ReadSource(_) => {
+                Turn::ReadAgain
+            }
         }
     }
 
@@ -154,7 +157,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: UploadJournal> Reconcil
         attempt: &mut Attempt,
     ) -> Result<(ObjectState, Decision), Turn> {
         let mut replication = ReplicationCoverage::NotAsked;
-        loop {
+        for _ in 0..MAX_QUESTIONS {
             let situation = Situation {
                 source: &source,
                 destination,
@@ -181,6 +184,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: UploadJournal> Reconcil
                 decision => return Ok((source, decision)),
             }
         }
+        Err(Turn::ReadAgain)
     }
 
     async fn abilities(&self) -> Result<Abilities, Failure> {
@@ -195,7 +199,11 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: UploadJournal> Reconcil
         let Some(facts) = source.facts() else {
             return Err(Turn::ReadAgain);
         };
-        let read = self.source.read_more(key, facts, aspects).await.map_err(after_failure)?;
+        let read = self
+            .source
+            .read_more(key, facts, aspects)
+            .await
+            .map_err(after_failure)?;
         // A source that moved on is read from the beginning.
         read.map(|facts| ObjectState::Present(Box::new(facts)))
             .ok_or(Turn::ReadAgain)
@@ -259,7 +267,13 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: UploadJournal> Reconcil
     /// Names what the destination does not keep of the source's object.
     fn note_lost(&self, source: &ObjectState, attempt: &mut Attempt) {
         let Some(facts) = source.facts() else { return };
-        let lost = not_kept(facts, &attempt.aspects, attempt.abilities, &self.policy, self.clock.now());
+        let lost = not_kept(
+            facts,
+            &attempt.aspects,
+            attempt.abilities,
+            &self.policy,
+            self.clock.now(),
+        );
         attempt.lost.extend(lost);
     }
 }

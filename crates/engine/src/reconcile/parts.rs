@@ -128,7 +128,11 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: UploadJournal> Reconcil
                 let fits = |part: &CopiedPart| planned.get(&part.number) == Some(&part.size_bytes);
                 return Ok(Some(Upload {
                     terms: UploadTerms::new(order, &entry.plan),
-                    copied: listed.into_iter().filter(fits).map(|part| (part.number, part)).collect(),
+                    copied: listed
+                        .into_iter()
+                        .filter(fits)
+                        .map(|part| (part.number, part))
+                        .collect(),
                     id: entry.upload_id,
                     plan: entry.plan,
                     filed: Some(filed.etag),
@@ -189,7 +193,8 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: UploadJournal> Reconcil
             }
             // Somebody else was faster: the next turn goes on with theirs.
             Ok(None) | Err(WriteError::WorldMoved) => Turn::ReadAgain,
-            Err(WriteError::Failed(failure) | WriteError::OutcomeUnknown(failure)) => after_failure(failure),
+            // An entry that lands late names an upload that is gone by then: somebody must look once more.
+            Err(error) => attempt.write_failed(error),
         };
         let aborted = self.abort(key, &upload.id).await;
         Err(aborted.err().map_or(turn, after_failure))
@@ -352,7 +357,10 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: UploadJournal> Reconcil
             code: "UploadKeepsGrowing".to_owned(),
             action: "s3:AbortMultipartUpload".to_owned(),
             resource: key.to_string(),
-            detail: format!("parts of upload {} still arrive after {MOST_ABORTS} aborts", upload_id.as_str()),
+            detail: format!(
+                "parts of upload {} still arrive after {MOST_ABORTS} aborts",
+                upload_id.as_str()
+            ),
         })
     }
 

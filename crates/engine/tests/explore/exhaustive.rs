@@ -174,9 +174,13 @@ impl Walk {
 
     fn reads_source(&self, request: &Request) -> bool {
         match request.about.operation {
-            Operation::SourceRead | Operation::ConfirmAbsence | Operation::Replication => true,
+            Operation::SourceRead
+            | Operation::ConfirmAbsence
+            | Operation::Replication
+            | Operation::ReadMore
+            | Operation::CopyPart => true,
             Operation::Copy => self.landing(request) == Landing::Begins,
-            Operation::DestinationRead | Operation::Delete | Operation::Send => false,
+            _ => false,
         }
     }
 
