@@ -100,6 +100,16 @@ fn without_continuations_a_schedule_diverges() {
     assert_bites(Mutant::NoContinuation, "the source holds");
 }
 
+#[test]
+fn without_aborts_a_schedule_leaves_an_upload_behind() {
+    assert_bites(Mutant::NoAbort, "behind");
+}
+
+#[test]
+fn without_the_condition_on_journal_entries_a_schedule_leaves_an_upload_behind() {
+    assert_bites(Mutant::NoEntryCondition, "behind");
+}
+
 /// Runs one schedule with its trace; panics with what went wrong.
 fn replay(seed: u64, mutant: Mutant) {
     if let Err((violation, trace)) = explore(seed, mutant, true) {

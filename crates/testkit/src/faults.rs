@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use s3ferry_core::decide::ReplicationCoverage;
 use s3ferry_core::facts::{Aspects, ObjectFacts, ObjectState};
@@ -72,6 +73,8 @@ pub enum Fault {
     Panics,
     /// It never returns.
     Hangs,
+    /// It takes effect after so long.
+    Slow(Duration),
     /// Something else happens right before it.
     Before(Act),
     /// Something else happens right after it.
@@ -97,6 +100,7 @@ impl fmt::Debug for Fault {
             Self::AnswerLost => "AnswerLost",
             Self::Panics => "Panics",
             Self::Hangs => "Hangs",
+            Self::Slow(_) => "Slow",
             Self::Before(_) => "Before",
             Self::After(_) => "After",
         })
@@ -164,6 +168,10 @@ impl Script {
             Some(Fault::AnswerLost) => work.await.and_then(|_| Err(lost())),
             Some(Fault::Panics) => panic!("the script says that this call panics"),
             Some(Fault::Hangs) => std::future::pending().await,
+            Some(Fault::Slow(duration)) => {
+                tokio::time::sleep(duration).await;
+                work.await
+            }
             Some(Fault::Before(act)) => {
                 act();
                 work.await
