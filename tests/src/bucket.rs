@@ -106,32 +106,50 @@ impl Bucket {
 
     /// Deletes every version and every delete marker, so that the bucket itself can be deleted.
     pub async fn empty(&self) -> Result<()> {
-        let listing = || self.client.list_object_versions().bucket(&self.name);
+        self.remove_versions("").await
+    }
+
+    /// Deletes every version and every delete marker below `prefix`.
+    pub async fn remove_versions(&self, prefix: &str) -> Result<()> {
+        for (key, version_id) in self.versions(prefix).await? {
+            self.client
+                .delete_object()
+                .bucket(&self.name)
+                .key(&key)
+                .set_version_id(version_id)
+                .send()
+                .await
+                .map_err(Error::aws(format!("DeleteObject {key}")))?;
+        }
+        Ok(())
+    }
+
+    /// Key and version id of every version and delete marker below `prefix`.
+    pub async fn versions(&self, prefix: &str) -> Result<Vec<(String, Option<String>)>> {
+        let mut found = Vec::new();
+        let (mut key_marker, mut version_id_marker) = (None, None);
         loop {
-            let page = listing().send().await.map_err(Error::aws("ListObjectVersions"))?;
-            let versions = page
-                .versions()
-                .iter()
-                .map(|version| (version.key(), version.version_id()));
-            let markers = page
-                .delete_markers()
-                .iter()
-                .map(|marker| (marker.key(), marker.version_id()));
-            let found: Vec<_> = versions.chain(markers).collect();
-            if found.is_empty() {
-                return Ok(());
+            let page = self
+                .client
+                .list_object_versions()
+                .bucket(&self.name)
+                .prefix(prefix)
+                .set_key_marker(key_marker)
+                .set_version_id_marker(version_id_marker)
+                .send()
+                .await
+                .map_err(Error::aws(format!("ListObjectVersions {}", self.name)))?;
+            let pair = |key: Option<&str>, version_id: Option<&str>| {
+                (key.unwrap_or_default().to_owned(), version_id.map(str::to_owned))
+            };
+            let versions = page.versions().iter();
+            found.extend(versions.map(|version| pair(version.key(), version.version_id())));
+            let markers = page.delete_markers().iter();
+            found.extend(markers.map(|marker| pair(marker.key(), marker.version_id())));
+            if page.is_truncated() != Some(true) {
+                return Ok(found);
             }
-            for (key, version) in found {
-                let key = key.unwrap_or_default();
-                self.client
-                    .delete_object()
-                    .bucket(&self.name)
-                    .key(key)
-                    .set_version_id(version.map(str::to_owned))
-                    .send()
-                    .await
-                    .map_err(Error::aws(format!("DeleteObject {key}")))?;
-            }
+            (key_marker, version_id_marker) = (page.next_key_marker, page.next_version_id_marker);
         }
     }
 

@@ -125,6 +125,16 @@ impl Emulator {
         process::peak_resident_kib(self.child.as_ref()?.id(), "bootstrap")
     }
 
+    /// The processes that run a function's code now, in order of their ids.
+    #[must_use]
+    pub fn workers_of(&self, function_name: &str) -> Vec<u32> {
+        let workers = |child: &Child| {
+            let name = "AWS_LAMBDA_FUNCTION_NAME";
+            process::running_below(child.id(), self.scratch.path(), "bootstrap", name, function_name)
+        };
+        self.child.as_ref().map(workers).unwrap_or_default()
+    }
+
     /// An S3 client of the root user for `region`.
     #[must_use]
     pub fn s3(&self, region: &str) -> aws_sdk_s3::Client {
