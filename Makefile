@@ -43,7 +43,7 @@ deploy: check-deploy-parameters build .tools/sam/.installed ## Build, then deplo
 ##@ Build
 
 .PHONY: setup
-setup: .tools/build/.installed .tools/sam/.installed .tools/ministack/.installed ## Install the pinned tools into .tools/
+setup: .tools/build/.installed .tools/sam/.installed .tools/ministack/.installed .tools/moto/.installed ## Install the pinned tools into .tools/
 
 .PHONY: build
 build: .tools/build/.installed ## Build the functions into target/lambda/ (ARCH=arm64 for Graviton, untested)

@@ -23,6 +23,11 @@ pub fn sam() -> Result<PathBuf> {
     find("the SAM CLI", "SAM_BIN", "sam/bin/sam")
 }
 
+/// The moto server; `MOTO_BIN` names another one.
+pub fn moto() -> Result<PathBuf> {
+    find("the moto server", "MOTO_BIN", "moto/bin/moto_server")
+}
+
 /// The Python interpreter of the emulator's environment, which has `boto3`.
 pub fn python() -> Result<PathBuf> {
     let path = ministack()?.with_file_name("python");
