@@ -1,5 +1,7 @@
 //! What every implementation of the bucket ports has to do, in memory as on any S3.
 
+mod parts;
+
 use std::collections::BTreeMap;
 
 use s3ferry_core::facts::{Aspect, Aspects, ObjectFacts, ObjectState};
@@ -35,6 +37,16 @@ pub enum Deviation {
     CopyIgnoresCondition,
     /// `CopyObject` ignores If-Match on the source.
     CopyIgnoresSourceTag,
+    /// `UploadPartCopy` ignores If-Match on the source.
+    PartIgnoresSourceTag,
+    /// `CreateMultipartUpload` drops tags.
+    UploadDropsTags,
+    /// `CompleteMultipartUpload` ignores If-Match and If-None-Match.
+    CompletionIgnoresCondition,
+    /// `CompleteMultipartUpload` ignores the size that is expected of the object.
+    CompletionIgnoresSize,
+    /// Tags are put on a version that is not there.
+    TagsOfNoVersion,
 }
 
 impl Deviation {
@@ -102,6 +114,7 @@ pub async fn run(world: &impl World) {
     copy_onto_an_object_that_should_be_absent_moves_nothing(world).await;
     copy_onto_another_object_than_seen_moves_nothing(world).await;
     delete_takes_only_what_was_seen(world).await;
+    parts::run(world).await;
 }
 
 async fn source_facts(world: &impl World, key: &ObjectKey) -> ObjectFacts {
