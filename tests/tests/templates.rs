@@ -774,7 +774,7 @@ fn samconfig_names_only_parameters_that_exist() {
 
 #[test]
 fn every_tool_is_pinned() {
-    for name in ["ministack", "sam", "build"] {
+    for name in ["build", "ministack", "moto", "sam"] {
         let requirements = text(&format!("tests/tools/{name}.txt"));
         for line in requirements
             .lines()

@@ -15,7 +15,7 @@ use s3ferry_tests::{Error, Result, process};
 const LOOK: Duration = Duration::from_millis(2);
 
 /// The longest wait between two kills, in requests to the destination. An object takes two or three of them.
-const REQUESTS_BETWEEN_KILLS: usize = 120;
+const REQUESTS_BETWEEN_KILLS: usize = 200;
 
 /// Kills processes of one function.
 #[derive(Debug)]
