@@ -134,6 +134,7 @@ fn scenarios(writes: &[Write], crash: bool, mutant: Mutant) -> Vec<Scenario> {
                     destination,
                     write: *write,
                     duplicate: false,
+                    large: false,
                     crash,
                     mutant,
                 });
@@ -206,6 +207,25 @@ fn every_interleaving_with_a_crash_anywhere_converges() {
     let writes = [Write::Put(OTHER), Write::Put(OTHER_TAGS), Write::Delete];
     let mut scenarios = scenarios(&writes, true, Mutant::Faithful);
     scenarios.retain(|scenario| scenario.ticks && scenario.destination_versioned);
+    assert_every_way_converges(&scenarios);
+}
+
+#[test]
+fn every_crash_of_a_copy_in_parts_with_a_writer_converges_and_leaves_nothing() {
+    let writes = [
+        Write::Put(OTHER),
+        Write::Put(OTHER_TAGS),
+        Write::Tag("live"),
+        Write::Delete,
+    ];
+    let mut scenarios = scenarios(&writes, true, Mutant::Faithful);
+    scenarios.retain(|scenario| {
+        let alike = scenario.source_versioned == scenario.destination_versioned;
+        scenario.ticks && alike && scenario.destination.is_none()
+    });
+    for scenario in &mut scenarios {
+        scenario.large = true;
+    }
     assert_every_way_converges(&scenarios);
 }
 

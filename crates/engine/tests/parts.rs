@@ -175,7 +175,11 @@ async fn parts_in_flight_at_the_end_are_copied_once_more_and_no_others() {
     let crashed = tokio::time::timeout(Duration::from_secs(100), work).await;
     assert!(crashed.is_err(), "a crash in the middle of the second round");
     assert_copied(&world.reconcile().await);
-    assert_eq!(world.script.count(Call::CopyPart), 3 + 3 + 3, "only the second three are copied twice");
+    assert_eq!(
+        world.script.count(Call::CopyPart),
+        3 + 3 + 3,
+        "only the second three are copied twice"
+    );
     world.assert_equal();
     assert_tidy(&world);
 }
