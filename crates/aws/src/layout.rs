@@ -126,7 +126,6 @@ impl Reading {
                 .bucket(self.bucket.as_str())
                 .key(key.as_str())
                 .set_version_id(facts.version_id.as_ref().map(ToString::to_string))
-                .object_attributes(ObjectAttributes::Etag)
                 .object_attributes(ObjectAttributes::ObjectParts)
                 .max_parts(1_000)
                 .set_part_number_marker(marker)
@@ -138,10 +137,9 @@ impl Reading {
                 let action = version_id.map_or("s3:GetObjectAttributes", |_| "s3:GetObjectVersionAttributes");
                 ErrorAnswer::of(&error).into_failure(&self.attempted(key, action))
             })?;
-            // The request takes no condition, so its answer says which object it is of.
-            let is_seen = page
-                .e_tag()
-                .is_some_and(|etag| etag.trim_matches('"') == facts.etag.as_str());
+            // The request takes no condition, so without a version its answer must say which object it is of.
+            let is_same = page.last_modified().map(|time| time.secs() * 1000) == Some(facts.last_modified.millis());
+            let is_seen = facts.version_id.is_some() || is_same;
             let parts = page.object_parts().filter(|_| is_seen);
             let Some(parts) = parts.filter(|parts| !parts.parts().is_empty()) else {
                 return Ok(None);
