@@ -24,11 +24,11 @@ fn nothing() -> AmendOrder {
     }
 }
 
-fn tags(pairs: &[(&str, &str)]) -> Option<BTreeMap<String, String>> {
+fn tags(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     let owned = pairs
         .iter()
         .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-    Some(owned.collect())
+    owned.collect()
 }
 
 fn names(names: &[&str]) -> BTreeSet<String> {
@@ -51,7 +51,7 @@ fn requests(recorded: &Recorded) -> Vec<String> {
 async fn tags_of_the_version_are_replaced() {
     let recorded = Recorded::new([answer(200, &[], "")]);
     let order = AmendOrder {
-        tags: tags(&[("a", "b"), ("c", "<d>")]),
+        tags: Some(tags(&[("a", "b"), ("c", "<d>")])),
         ..nothing()
     };
     recorded.destination().amend(&key(), &order).await.unwrap();
@@ -67,7 +67,7 @@ async fn tags_of_the_version_are_replaced() {
 async fn last_tags_are_deleted() {
     let recorded = Recorded::new([answer(204, &[], "")]);
     let order = AmendOrder {
-        tags: tags(&[]),
+        tags: Some(tags(&[])),
         ..nothing()
     };
     recorded.destination().amend(&key(), &order).await.unwrap();
@@ -150,8 +150,7 @@ async fn annotations_are_read_from_the_source_version_and_put_on_the_destination
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_put_where_annotations_are_unknown() {
-    let unknown = || error(501, "NotImplemented");
-    let recorded = Recorded::new([HEAD_OK, unknown(), unknown(), unknown()]);
+    let recorded = Recorded::new([HEAD_OK, error(501, "NotImplemented")]);
     let destination = recorded.destination();
     let aspects = Aspects::from([Aspect::Annotations]);
     destination.read(&key(), &aspects).await.unwrap();
@@ -221,7 +220,7 @@ async fn amended_version_that_is_gone_means_the_world_moved() {
         ..nothing()
     };
     let tag = AmendOrder {
-        tags: tags(&[("a", "b")]),
+        tags: Some(tags(&[("a", "b")])),
         ..nothing()
     };
     for order in [annotate, tag, lock_change(true, false)] {
@@ -236,11 +235,11 @@ async fn amended_version_that_is_gone_means_the_world_moved() {
 #[tokio::test]
 async fn denied_change_names_its_action_and_is_sent_once() {
     let tag = AmendOrder {
-        tags: tags(&[("a", "b")]),
+        tags: Some(tags(&[("a", "b")])),
         ..nothing()
     };
     let untag = AmendOrder {
-        tags: tags(&[]),
+        tags: Some(tags(&[])),
         ..nothing()
     };
     for (order, action) in [

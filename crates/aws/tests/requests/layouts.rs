@@ -1,5 +1,7 @@
 //! Finding out in which parts an object was uploaded, with how many requests.
 
+use std::fmt::Write as _;
+
 use s3ferry_core::facts::{Aspects, ObjectFacts};
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::plan::{PartSizes, SourceLayout};
@@ -35,10 +37,14 @@ fn head(size_bytes: u64, count: Option<u32>) -> Answer {
 
 /// A page of `GetObjectAttributes` that lists parts from `first` on.
 fn listed(first: u32, sizes: &[u64], next: Option<u32>) -> Answer {
-    let parts: String = (first..)
-        .zip(sizes)
-        .map(|(number, size)| format!("<Part><PartNumber>{number}</PartNumber><Size>{size}</Size></Part>"))
-        .collect();
+    let parts = (first..).zip(sizes).fold(String::new(), |mut parts, (number, size)| {
+        write!(
+            parts,
+            "<Part><PartNumber>{number}</PartNumber><Size>{size}</Size></Part>"
+        )
+        .unwrap();
+        parts
+    });
     let truncated = format!(
         "<IsTruncated>{}</IsTruncated><NextPartNumberMarker>{}</NextPartNumberMarker>",
         next.is_some(),
@@ -68,17 +74,13 @@ async fn ask(facts: &ObjectFacts, answers: Vec<Answer>) -> (Result<SourceLayout,
         let pinned = facts.version_id.is_none() || line.contains("versionId=v1");
         assert!(pinned, "{line}");
         recorded.assert_headers(index, &[("x-amz-expected-bucket-owner", Some("123456789012"))]);
-        match line.split_once("partNumber=") {
-            Some((_, rest)) => {
-                recorded.assert_headers(index, &[("if-match", Some(facts.etag.quoted().as_str()))]);
-                format!("H{}", rest.split('&').next().unwrap_or_default())
-            }
-            None => {
-                assert!(line.contains("?attributes"), "{line}");
-                recorded.assert_headers(index, &[("x-amz-object-attributes", Some("ObjectParts"))]);
-                "A".to_owned()
-            }
-        }
+        let Some((_, rest)) = line.split_once("partNumber=") else {
+            assert!(line.contains("?attributes"), "{line}");
+            recorded.assert_headers(index, &[("x-amz-object-attributes", Some("ObjectParts"))]);
+            return "A".to_owned();
+        };
+        recorded.assert_headers(index, &[("if-match", Some(facts.etag.quoted().as_str()))]);
+        format!("H{}", rest.split('&').next().unwrap_or_default())
     });
     let requests = requests.collect::<Vec<_>>().join(" ");
     (layout, requests)
