@@ -68,7 +68,7 @@ pub const VARIABLES: &[Variable] = &[
         "OWNERSHIP",
         false,
         "exclusive",
-        "Who writes to the destination: `exclusive` is s3ferry alone, `shared` is applications too",
+        "Who writes to the destination: `exclusive` is s3ferry alone",
     ),
     variable(
         "PROPAGATE_DELETES",
