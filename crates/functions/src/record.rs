@@ -1,9 +1,10 @@
 //! The records of a payload: taken apart, concluded one by one, each with its one line in the log.
 
 use s3ferry_core::event::{EventError, Hint, Message, Payload, QueueMessage};
+use s3ferry_core::facts::Aspects;
 use s3ferry_core::failure::FailureKind;
 use s3ferry_core::names::VersionId;
-use s3ferry_core::outcome::Outcome;
+use s3ferry_core::outcome::{Outcome, SkipReason};
 use s3ferry_core::redelivery::WaitsFor;
 use s3ferry_engine::batch::Settled;
 
@@ -166,8 +167,12 @@ fn count(settled: &Settled, counts: &mut Counts) {
             counts.copied += 1;
             counts.bytes_copied += size_bytes;
         }
+        Outcome::Amended { .. } => counts.amended += 1,
         Outcome::Deleted => counts.deleted += 1,
-        Outcome::Skipped(_) => counts.skipped += 1,
+        Outcome::Skipped(reason) => {
+            counts.skipped += 1;
+            counts.conflicts += u64::from(*reason == SkipReason::DestinationNewer);
+        }
         Outcome::Again(_) => counts.handed_over += u64::from(settled.acknowledged),
         Outcome::Failed(_) => {}
     }
@@ -176,7 +181,7 @@ fn count(settled: &Settled, counts: &mut Counts) {
 /// Logs the terminal event of a record: an error where an operator must act, a warning where something is degraded.
 fn log(message_id: Option<&str>, hint: &Hint, settled: &Settled) {
     let report = &settled.report;
-    let lost: Vec<&str> = report.lost.iter().map(|aspect| aspect.as_str()).collect();
+    let lost = listed(&report.lost);
     macro_rules! terminal {
         ($level:ident, $text:literal, $($field:tt)*) => {
             tracing::$level!(
@@ -188,7 +193,7 @@ fn log(message_id: Option<&str>, hint: &Hint, settled: &Settled) {
                 turns = report.turns,
                 duration_ms = u64::try_from(report.duration.as_millis()).unwrap_or(u64::MAX),
                 stale = settled.stale,
-                lost = %lost.join(","),
+                lost = %lost,
                 $($field)*
                 $text
             )
@@ -212,6 +217,9 @@ fn log(message_id: Option<&str>, hint: &Hint, settled: &Settled) {
             reason = reason.as_str(),
             handed_over = settled.acknowledged,
         ),
+        Outcome::Skipped(reason @ SkipReason::DestinationNewer) => {
+            terminal!(warn, "record done, with a conflict", reason = reason.as_str(),);
+        }
         Outcome::Skipped(reason) if lost.is_empty() => terminal!(info, "record done", reason = reason.as_str(),),
         Outcome::Skipped(reason) => terminal!(warn, "record done, with aspects not carried", reason = reason.as_str(),),
         Outcome::Copied { version_id, size_bytes } => {
@@ -232,6 +240,75 @@ fn log(message_id: Option<&str>, hint: &Hint, settled: &Settled) {
                 );
             }
         }
+        Outcome::Amended { aspects } => {
+            let amended = listed(aspects);
+            if lost.is_empty() {
+                terminal!(info, "record done", amended = %amended,);
+            } else {
+                terminal!(warn, "record done, with aspects lost", amended = %amended,);
+            }
+        }
         Outcome::Deleted => terminal!(info, "record done",),
+    }
+}
+
+/// Names aspects in the log, with commas between them.
+fn listed(aspects: &Aspects) -> String {
+    let names: Vec<&str> = aspects.iter().map(|aspect| aspect.as_str()).collect();
+    names.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use s3ferry_core::facts::Aspect;
+    use s3ferry_core::outcome::Report;
+
+    use super::*;
+
+    fn counted(outcome: Outcome) -> Counts {
+        let settled = Settled {
+            report: Report {
+                outcome,
+                lost: Aspects::from([Aspect::Etag]),
+                turns: 1,
+                progress: false,
+                outcome_unknown: false,
+                upload_left: false,
+                duration: Duration::ZERO,
+            },
+            acknowledged: true,
+            stale: false,
+            first_of_key: true,
+        };
+        let mut counts = Counts::default();
+        count(&settled, &mut counts);
+        counts
+    }
+
+    #[test]
+    fn conflicts_are_counted_among_what_was_skipped() {
+        let expected = Counts {
+            skipped: 1,
+            conflicts: 1,
+            aspects_lost: 1,
+            ..Counts::default()
+        };
+        assert_eq!(counted(Outcome::Skipped(SkipReason::DestinationNewer)), expected);
+        let equal = counted(Outcome::Skipped(SkipReason::AlreadyIdentical));
+        assert_eq!((equal.skipped, equal.conflicts), (1, 0));
+    }
+
+    #[test]
+    fn amended_objects_are_no_copies() {
+        let aspects = Aspects::from([Aspect::Tags, Aspect::Lock]);
+        assert_eq!(listed(&aspects), "tags,lock");
+        let expected = Counts {
+            amended: 1,
+            aspects_lost: 1,
+            ..Counts::default()
+        };
+        assert_eq!(counted(Outcome::Amended { aspects }), expected);
     }
 }

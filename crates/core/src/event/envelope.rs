@@ -171,13 +171,14 @@ fn queue_message(record: &Value) -> Result<QueueMessage, EventError> {
         .pointer("/attributes/ApproximateReceiveCount")
         .and_then(Value::as_str);
     let deliveries = deliveries.and_then(|count| count.parse().ok()).unwrap_or(1);
-    // Whoever had the message before may have crashed between a copy and the look after it. What that copy left behind
-    // may differ in nothing but tags, which no HEAD shows.
+    // Whoever had the message before may have crashed: between a copy and the look after it, whose copy may differ in
+    // nothing but tags, which no HEAD shows; amid a copy in parts; or between a write and the look at what lies below it.
     if let Ok(Message::Records(records)) = &mut message
         && deliveries > 1
     {
         for hint in records.iter_mut().flatten() {
-            hint.aspects.insert(Aspect::Tags);
+            hint.aspects
+                .extend([Aspect::Tags, Aspect::UnfinishedUpload, Aspect::History]);
         }
     }
     Ok(QueueMessage {
