@@ -13,3 +13,5 @@ pub mod journal;
 pub mod memory;
 pub mod queue;
 pub mod schedule;
+#[cfg(feature = "sim")]
+pub mod sim;

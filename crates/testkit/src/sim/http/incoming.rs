@@ -1,0 +1,287 @@
+//! What request headers say of objects, sources and conditions.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use percent_encoding::percent_decode_str;
+
+use super::call::Call;
+use super::rfc2047;
+use crate::sim::model::clock::parse_http_date;
+use crate::sim::model::conditions::Conditions;
+use crate::sim::model::copy::{CopyRange, Source};
+use crate::sim::model::digest::{self, Algorithm};
+use crate::sim::model::object::{ChecksumKind, Encryption, Grant, Retention, Stated, SystemHeaders};
+use crate::sim::model::put::Declared;
+use crate::sim::model::refusal::{Answer, Code, Refusal};
+
+fn invalid(message: impl Into<String>) -> Refusal {
+    Refusal::because(Code::InvalidArgument, message)
+}
+
+/// Takes the quotes off an ETag.
+pub(crate) fn unquoted(etag: &str) -> String {
+    etag.trim().trim_start_matches("W/").trim_matches('"').to_owned()
+}
+
+/// Reads a moment in ISO 8601.
+pub(crate) fn parse_iso_date(text: &str) -> Option<u64> {
+    let timestamp = s3s::dto::Timestamp::parse(s3s::dto::TimestampFormat::DateTime, text).ok()?;
+    let moment = time_of(&timestamp)?;
+    Some(moment)
+}
+
+/// Returns the milliseconds of a date that s3s read.
+pub(crate) fn time_of(timestamp: &s3s::dto::Timestamp) -> Option<u64> {
+    let mut text = Vec::new();
+    timestamp
+        .format(s3s::dto::TimestampFormat::EpochSeconds, &mut text)
+        .ok()?;
+    let seconds: f64 = std::str::from_utf8(&text).ok()?.parse().ok()?;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a date of this millennium in milliseconds"
+    )]
+    let millis = (seconds * 1000.0).round() as u64;
+    Some(millis)
+}
+
+impl Call {
+    /// Reads what a writer says of an object.
+    pub(crate) fn stated(&self) -> Answer<Stated> {
+        Ok(Stated {
+            headers: SystemHeaders {
+                content_type: self.header("content-type").filter(|value| !value.is_empty()),
+                cache_control: self.header("cache-control"),
+                content_disposition: self.header("content-disposition"),
+                content_encoding: self.header("content-encoding"),
+                content_language: self.header("content-language"),
+                expires: self.header("expires"),
+            },
+            website_redirect: self.header("x-amz-website-redirect-location"),
+            metadata: self.metadata(),
+            missing_metadata: 0,
+            tags: self.tags()?,
+            storage_class: self.header("x-amz-storage-class"),
+            encryption: self.encryption()?,
+            grants: self.grants(),
+            retention: self.retention()?,
+            legal_hold: self
+                .header("x-amz-object-lock-legal-hold")
+                .map(|value| value.eq_ignore_ascii_case("ON")),
+        })
+    }
+
+    fn metadata(&self) -> BTreeMap<String, String> {
+        let mut metadata = BTreeMap::new();
+        for name in self.headers.keys() {
+            let Some(short) = name.as_str().strip_prefix("x-amz-meta-") else {
+                continue;
+            };
+            // Several headers of one name are one value.
+            let values: Vec<_> = self
+                .headers
+                .get_all(name)
+                .iter()
+                .map(|value| rfc2047::decode(value.as_bytes()))
+                .collect();
+            metadata.insert(short.to_owned(), values.join(","));
+        }
+        metadata
+    }
+
+    fn tags(&self) -> Answer<BTreeMap<String, String>> {
+        let mut tags = BTreeMap::new();
+        for pair in self.header("x-amz-tagging").unwrap_or_default().split('&') {
+            if pair.is_empty() {
+                continue;
+            }
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let decode = |text: &str| {
+                let spaced = text.replace('+', " ");
+                percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
+            };
+            if tags.insert(decode(name), decode(value)).is_some() {
+                return Err(invalid("Cannot provide multiple Tags with the same key"));
+            }
+        }
+        Ok(tags)
+    }
+
+    fn encryption(&self) -> Answer<Option<Encryption>> {
+        if let Some(key_md5) = self.customer_key_md5("x-amz-server-side-encryption-customer-key-md5") {
+            return Ok(Some(Encryption::Customer { key_md5 }));
+        }
+        let Some(algorithm) = self.header("x-amz-server-side-encryption") else {
+            return Ok(None);
+        };
+        match algorithm.as_str() {
+            "AES256" => Ok(Some(Encryption::S3)),
+            "aws:kms" | "aws:kms:dsse" => Ok(Some(Encryption::Kms {
+                algorithm,
+                key: self.header("x-amz-server-side-encryption-aws-kms-key-id"),
+                bucket_key: self
+                    .header("x-amz-server-side-encryption-bucket-key-enabled")
+                    .is_some_and(|value| value.eq_ignore_ascii_case("true")),
+            })),
+            _ => Err(invalid("The encryption method specified is not supported")),
+        }
+    }
+
+    /// Returns the MD5 of a customer's key, from its header or from the key's own.
+    pub(crate) fn customer_key_md5(&self, header: &str) -> Option<String> {
+        self.header(header).or_else(|| {
+            let key = self.header(header.strip_suffix("-md5")?)?;
+            Some(BASE64.encode(digest::md5_of_bytes(&BASE64.decode(key).ok()?)))
+        })
+    }
+
+    fn retention(&self) -> Answer<Option<Retention>> {
+        let Some(mode) = self.header("x-amz-object-lock-mode") else {
+            return Ok(None);
+        };
+        let until = self
+            .header("x-amz-object-lock-retain-until-date")
+            .and_then(|text| parse_iso_date(&text))
+            .ok_or_else(|| invalid("x-amz-object-lock-retain-until-date is not a date"))?;
+        Ok(Some(Retention { mode, until }))
+    }
+
+    /// Reads canned and explicit grants; the owner's own are not counted.
+    pub(crate) fn grants(&self) -> Vec<Grant> {
+        let grant = |group: &str, permission: &str| Grant {
+            grantee: format!("uri=http://acs.amazonaws.com/groups/global/{group}"),
+            permission: permission.to_owned(),
+        };
+        let mut grants = match self.header("x-amz-acl").as_deref() {
+            Some("public-read") => vec![grant("AllUsers", "READ")],
+            Some("public-read-write") => vec![grant("AllUsers", "READ"), grant("AllUsers", "WRITE")],
+            Some("authenticated-read") => vec![grant("AuthenticatedUsers", "READ")],
+            _ => Vec::new(),
+        };
+        let explicit = [
+            ("x-amz-grant-full-control", "FULL_CONTROL"),
+            ("x-amz-grant-read", "READ"),
+            ("x-amz-grant-read-acp", "READ_ACP"),
+            ("x-amz-grant-write-acp", "WRITE_ACP"),
+        ];
+        for (header, permission) in explicit {
+            for grantee in self.header(header).unwrap_or_default().split(',') {
+                let grantee = grantee.trim().replace('"', "");
+                if !grantee.is_empty() {
+                    grants.push(Grant {
+                        grantee,
+                        permission: permission.to_owned(),
+                    });
+                }
+            }
+        }
+        grants
+    }
+
+    /// Reads the conditions of a request, or of a copy's source: their headers differ by a prefix.
+    pub(crate) fn conditions(&self, prefix: &str) -> Conditions {
+        let named = |name: &str| self.header(&format!("{prefix}{name}"));
+        Conditions {
+            if_match: named("if-match").map(|etag| unquoted(&etag)),
+            if_none_match: named("if-none-match").map(|etag| unquoted(&etag)),
+            if_modified_since: named("if-modified-since").and_then(|text| parse_http_date(&text)),
+            if_unmodified_since: named("if-unmodified-since").and_then(|text| parse_http_date(&text)),
+        }
+    }
+
+    /// Reads the source of a copy.
+    pub(crate) fn source(&self) -> Answer<Source> {
+        let raw = self.header("x-amz-copy-source").unwrap_or_default();
+        let bad = || invalid("Copy Source must mention the source bucket and key: sourcebucket/sourcekey");
+        let (path, version_id) = match raw.split_once("?versionId=") {
+            Some((path, id)) => (path, Some(id.to_owned())),
+            None => (raw.as_str(), None),
+        };
+        // S3 takes the header for form-encoded, as some clients write it: a plus sign is a space.
+        let path = path.replace('+', " ");
+        let path = percent_decode_str(&path).decode_utf8().map_err(|_| bad())?;
+        let path = path.strip_prefix('/').unwrap_or(&path);
+        let (bucket, key) = path.split_once('/').ok_or_else(bad)?;
+        if bucket.is_empty() || key.is_empty() {
+            return Err(bad());
+        }
+        Ok(Source {
+            bucket: bucket.to_owned(),
+            key: key.to_owned(),
+            version_id,
+            conditions: self.conditions("x-amz-copy-source-"),
+            customer_key_md5: self.customer_key_md5("x-amz-copy-source-server-side-encryption-customer-key-md5"),
+        })
+    }
+
+    /// Reads the range of a part's copy.
+    pub(crate) fn copy_range(&self) -> Answer<Option<CopyRange>> {
+        let Some(text) = self.header("x-amz-copy-source-range") else {
+            return Ok(None);
+        };
+        let bad = || invalid("The x-amz-copy-source-range value must be of the form bytes=first-last");
+        let (first, last) = text
+            .strip_prefix("bytes=")
+            .and_then(|range| range.split_once('-'))
+            .ok_or_else(bad)?;
+        Ok(Some(CopyRange {
+            first: first.parse().map_err(|_| bad())?,
+            last: last.parse().map_err(|_| bad())?,
+        }))
+    }
+
+    /// Reads the checksums sent along.
+    pub(crate) fn declared(&self) -> Answer<Declared> {
+        let md5 = match self.header("content-md5") {
+            None => None,
+            Some(text) => {
+                let bytes = BASE64.decode(text).map_err(|_| Code::InvalidDigest)?;
+                if bytes.len() != 16 {
+                    return Err(Code::InvalidDigest.into());
+                }
+                Some(digest::hex(&bytes))
+            }
+        };
+        Ok(Declared {
+            md5,
+            checksums: self.declared_checksums(),
+        })
+    }
+
+    /// Reads checksum headers.
+    pub(crate) fn declared_checksums(&self) -> BTreeMap<Algorithm, String> {
+        Algorithm::ALL
+            .into_iter()
+            .filter_map(|algorithm| Some((algorithm, self.header(algorithm.header())?)))
+            .collect()
+    }
+
+    /// Reads the checksum algorithm asked for.
+    pub(crate) fn algorithm(&self) -> Answer<Option<Algorithm>> {
+        let name = self
+            .header("x-amz-checksum-algorithm")
+            .or_else(|| self.header("x-amz-sdk-checksum-algorithm"));
+        match name {
+            None => Ok(None),
+            Some(name) => Algorithm::from_name(&name).map(Some).ok_or_else(|| {
+                Refusal::because(Code::InvalidRequest, format!("Checksum algorithm {name} is not known"))
+            }),
+        }
+    }
+
+    /// Reads the checksum type asked for.
+    pub(crate) fn checksum_kind(&self) -> Answer<Option<ChecksumKind>> {
+        match self.header("x-amz-checksum-type").as_deref() {
+            None => Ok(None),
+            Some("FULL_OBJECT") => Ok(Some(ChecksumKind::FullObject)),
+            Some("COMPOSITE") => Ok(Some(ChecksumKind::Composite)),
+            Some(_) => Err(Refusal::because(
+                Code::InvalidRequest,
+                "Value for x-amz-checksum-type header is invalid.",
+            )),
+        }
+    }
+}

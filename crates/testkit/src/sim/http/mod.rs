@@ -1,0 +1,14 @@
+//! The simulator over HTTP.
+
+mod call;
+mod chunked;
+mod incoming;
+pub mod operation;
+mod outgoing;
+mod range;
+mod rfc2047;
+mod route;
+mod serve;
+pub mod server;
+mod service;
+mod side_door;

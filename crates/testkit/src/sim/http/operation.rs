@@ -1,0 +1,201 @@
+//! Which operation a request is: the name that counts, faults and answers go by.
+
+use crate::sim::model::document::Document;
+
+/// What the request's target and headers say, as far as the operation depends on it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shape<'a> {
+    pub(crate) method: &'a str,
+    pub(crate) has_bucket: bool,
+    pub(crate) has_key: bool,
+    pub(crate) has_copy_source: bool,
+    pub(crate) query: &'a [(String, String)],
+}
+
+/// Operations that are not about a document of a bucket.
+const OTHERS: [&str; 48] = [
+    "AbortMultipartUpload",
+    "CompleteMultipartUpload",
+    "CopyObject",
+    "CreateBucket",
+    "CreateMultipartUpload",
+    "DeleteBucket",
+    "DeleteObject",
+    "DeleteObjectAnnotation",
+    "DeleteObjectTagging",
+    "DeleteObjects",
+    "GetBucketAcl",
+    "GetBucketLocation",
+    "GetBucketVersioning",
+    "GetObject",
+    "GetObjectAcl",
+    "GetObjectAnnotation",
+    "GetObjectAttributes",
+    "GetObjectLegalHold",
+    "GetObjectRetention",
+    "GetObjectTagging",
+    "HeadBucket",
+    "HeadObject",
+    "ListBuckets",
+    "ListMultipartUploads",
+    "ListObjectAnnotations",
+    "ListObjectVersions",
+    "ListObjects",
+    "ListObjectsV2",
+    "ListParts",
+    "PutBucketAcl",
+    "PutBucketVersioning",
+    "PutObject",
+    "PutObjectAcl",
+    "PutObjectAnnotation",
+    "PutObjectLegalHold",
+    "PutObjectRetention",
+    "PutObjectTagging",
+    "RestoreObject",
+    "SelectObjectContent",
+    "UploadPart",
+    "UploadPartCopy",
+    // Answered as not implemented, by name all the same.
+    "GetBucketPolicyStatus",
+    "GetBucketAnalyticsConfiguration",
+    "GetBucketIntelligentTieringConfiguration",
+    "GetBucketInventoryConfiguration",
+    "GetBucketMetricsConfiguration",
+    "GetObjectTorrent",
+    UNKNOWN,
+];
+
+/// The name of a request that is none of S3's.
+pub(crate) const UNKNOWN: &str = "Unknown";
+
+/// Returns every name.
+pub fn names() -> Vec<&'static str> {
+    let documents = Document::ALL
+        .into_iter()
+        .flat_map(|document| ["PUT", "GET", "DELETE"].map(|method| document.operation(method)))
+        .flatten();
+    let mut names: Vec<_> = OTHERS
+        .into_iter()
+        .filter(|name| *name != UNKNOWN)
+        .chain(documents)
+        .collect();
+    names.sort_unstable();
+    names
+}
+
+impl Shape<'_> {
+    fn has(&self, name: &str) -> bool {
+        self.query.iter().any(|(key, _)| key == name)
+    }
+
+    /// Returns the document of a bucket that the request is about.
+    pub(crate) fn document(&self) -> Option<Document> {
+        if !self.has_bucket || self.has_key {
+            return None;
+        }
+        Document::ALL
+            .into_iter()
+            .find(|document| self.has(document.query_name()))
+    }
+
+    /// Returns the operation's name.
+    pub(crate) fn operation(&self) -> &'static str {
+        if let Some(document) = self.document() {
+            return document.operation(self.method).unwrap_or(UNKNOWN);
+        }
+        match (self.has_bucket, self.has_key) {
+            (false, _) if self.method == "GET" => "ListBuckets",
+            (false, _) => UNKNOWN,
+            (true, false) => self.of_bucket(),
+            (true, true) => self.of_object(),
+        }
+    }
+
+    fn of_bucket(&self) -> &'static str {
+        match self.method {
+            "HEAD" => "HeadBucket",
+            "PUT" if self.has("versioning") => "PutBucketVersioning",
+            "PUT" if self.has("acl") => "PutBucketAcl",
+            "PUT" => "CreateBucket",
+            "DELETE" => "DeleteBucket",
+            "POST" if self.has("delete") => "DeleteObjects",
+            "GET" if self.has("location") => "GetBucketLocation",
+            "GET" if self.has("versioning") => "GetBucketVersioning",
+            "GET" if self.has("acl") => "GetBucketAcl",
+            "GET" if self.has("policyStatus") => "GetBucketPolicyStatus",
+            "GET" if self.has("analytics") => "GetBucketAnalyticsConfiguration",
+            "GET" if self.has("intelligent-tiering") => "GetBucketIntelligentTieringConfiguration",
+            "GET" if self.has("inventory") => "GetBucketInventoryConfiguration",
+            "GET" if self.has("metrics") => "GetBucketMetricsConfiguration",
+            "GET" if self.has("uploads") => "ListMultipartUploads",
+            "GET" if self.has("versions") => "ListObjectVersions",
+            "GET"
+                if self
+                    .query
+                    .iter()
+                    .any(|(name, value)| name == "list-type" && value == "2") =>
+            {
+                "ListObjectsV2"
+            }
+            "GET" => "ListObjects",
+            _ => UNKNOWN,
+        }
+    }
+
+    fn of_object(&self) -> &'static str {
+        match self.method {
+            "HEAD" => "HeadObject",
+            "GET" => self.reading(),
+            "PUT" => self.writing(),
+            "DELETE" if self.has("tagging") => "DeleteObjectTagging",
+            "DELETE" if self.has("annotation") => "DeleteObjectAnnotation",
+            "DELETE" if self.has("uploadId") => "AbortMultipartUpload",
+            "DELETE" => "DeleteObject",
+            "POST" if self.has("uploads") => "CreateMultipartUpload",
+            "POST" if self.has("restore") => "RestoreObject",
+            "POST" if self.has("select") => "SelectObjectContent",
+            "POST" if self.has("uploadId") => "CompleteMultipartUpload",
+            _ => UNKNOWN,
+        }
+    }
+
+    fn reading(&self) -> &'static str {
+        let table = [
+            ("attributes", "GetObjectAttributes"),
+            ("acl", "GetObjectAcl"),
+            ("legal-hold", "GetObjectLegalHold"),
+            ("retention", "GetObjectRetention"),
+            ("tagging", "GetObjectTagging"),
+            ("torrent", "GetObjectTorrent"),
+            ("annotationName", "GetObjectAnnotation"),
+            ("annotation", "ListObjectAnnotations"),
+            ("uploadId", "ListParts"),
+        ];
+        self.first_of(&table, "GetObject")
+    }
+
+    fn writing(&self) -> &'static str {
+        let table = [
+            ("acl", "PutObjectAcl"),
+            ("legal-hold", "PutObjectLegalHold"),
+            ("retention", "PutObjectRetention"),
+            ("tagging", "PutObjectTagging"),
+            ("annotation", "PutObjectAnnotation"),
+        ];
+        let of_part = self.has("partNumber") && self.has("uploadId");
+        let otherwise = match (of_part, self.has_copy_source) {
+            (true, true) => "UploadPartCopy",
+            (true, false) => "UploadPart",
+            (false, true) => "CopyObject",
+            (false, false) => "PutObject",
+        };
+        self.first_of(&table, otherwise)
+    }
+
+    fn first_of(&self, table: &[(&str, &'static str)], otherwise: &'static str) -> &'static str {
+        table
+            .iter()
+            .find(|(query, _)| self.has(query))
+            .map_or(otherwise, |(_, operation)| operation)
+    }
+}

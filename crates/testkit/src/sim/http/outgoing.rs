@@ -1,0 +1,114 @@
+//! What answer headers say of objects.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::rfc2047;
+use crate::sim::model::clock::{http_date, iso_date};
+use crate::sim::model::object::{Checksum, Encryption, Object, STANDARD, Stated};
+
+/// Headers of an answer, filled in one by one.
+#[derive(Debug, Default)]
+pub(crate) struct Headers(HeaderMap);
+
+impl Headers {
+    /// Sets a header; a value that no header can carry is left out, as S3 leaves such metadata out.
+    pub(crate) fn set(&mut self, name: &str, value: impl AsRef<str>) -> &mut Self {
+        let name = HeaderName::from_bytes(name.as_bytes());
+        let value = HeaderValue::from_bytes(value.as_ref().as_bytes());
+        if let (Ok(name), Ok(value)) = (name, value) {
+            self.0.insert(name, value);
+        }
+        self
+    }
+
+    /// Sets a header where there is a value.
+    pub(crate) fn set_some(&mut self, name: &str, value: Option<impl AsRef<str>>) -> &mut Self {
+        if let Some(value) = value {
+            self.set(name, value);
+        }
+        self
+    }
+
+    /// Says how an object is encrypted.
+    pub(crate) fn encryption(&mut self, encryption: &Encryption) -> &mut Self {
+        const ALGORITHM: &str = "x-amz-server-side-encryption";
+        match encryption {
+            Encryption::S3 => self.set(ALGORITHM, "AES256"),
+            Encryption::Kms {
+                algorithm,
+                key,
+                bucket_key,
+            } => {
+                let default = "arn:aws:kms:us-east-1:000000000000:alias/aws/s3";
+                self.set(ALGORITHM, algorithm).set(
+                    "x-amz-server-side-encryption-aws-kms-key-id",
+                    key.as_deref().unwrap_or(default),
+                );
+                if *bucket_key {
+                    self.set("x-amz-server-side-encryption-bucket-key-enabled", "true");
+                }
+                self
+            }
+            Encryption::Customer { key_md5 } => self
+                .set("x-amz-server-side-encryption-customer-algorithm", "AES256")
+                .set("x-amz-server-side-encryption-customer-key-md5", key_md5),
+        }
+    }
+
+    /// Names a checksum.
+    pub(crate) fn checksum(&mut self, checksum: &Checksum) -> &mut Self {
+        self.set(checksum.algorithm.header(), &checksum.value)
+            .set("x-amz-checksum-type", checksum.kind.name())
+    }
+
+    /// Says what every read of an object says.
+    pub(crate) fn object(&mut self, object: &Object, last_modified: u64) -> &mut Self {
+        self.set("etag", format!("\"{}\"", object.etag))
+            .set("last-modified", http_date(last_modified))
+            .set("accept-ranges", "bytes")
+            .encryption(object.encryption())
+            .stated(&object.stated);
+        if object.storage_class() != STANDARD {
+            self.set("x-amz-storage-class", object.storage_class());
+        }
+        if object.restored {
+            self.set(
+                "x-amz-restore",
+                "ongoing-request=\"false\", expiry-date=\"Fri, 31 Dec 2100 00:00:00 GMT\"",
+            );
+        }
+        self
+    }
+
+    fn stated(&mut self, stated: &Stated) {
+        let headers = &stated.headers;
+        self.set_some("content-type", headers.content_type.as_ref())
+            .set_some("cache-control", headers.cache_control.as_ref())
+            .set_some("content-disposition", headers.content_disposition.as_ref())
+            .set_some("content-encoding", headers.content_encoding.as_ref())
+            .set_some("content-language", headers.content_language.as_ref())
+            .set_some("expires", headers.expires.as_ref())
+            .set_some("x-amz-website-redirect-location", stated.website_redirect.as_ref());
+        for (name, value) in &stated.metadata {
+            self.set(&format!("x-amz-meta-{name}"), rfc2047::encode(value));
+        }
+        if stated.missing_metadata > 0 {
+            self.set("x-amz-missing-meta", stated.missing_metadata.to_string());
+        }
+        if !stated.tags.is_empty() {
+            self.set("x-amz-tagging-count", stated.tags.len().to_string());
+        }
+        if let Some(retention) = &stated.retention {
+            self.set("x-amz-object-lock-mode", &retention.mode)
+                .set("x-amz-object-lock-retain-until-date", iso_date(retention.until));
+        }
+        if let Some(on) = stated.legal_hold {
+            self.set("x-amz-object-lock-legal-hold", if on { "ON" } else { "OFF" });
+        }
+    }
+
+    /// Returns the headers.
+    pub(crate) fn into_map(self) -> HeaderMap {
+        self.0
+    }
+}

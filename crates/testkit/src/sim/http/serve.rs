@@ -1,0 +1,242 @@
+//! One request after the other: counted, struck by faults, delayed, answered.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body_util::BodyExt as _;
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper::body::Incoming;
+use thiserror::Error;
+
+use super::call::Call;
+use super::server::Shared;
+use super::service::{error_document, refusal_headers};
+use super::side_door;
+use crate::sim::fault::{Fault, Strike, Timing};
+use crate::sim::latency::Movement;
+use crate::sim::model::put::ONE_REQUEST_LIMIT_BYTES;
+use crate::sim::model::refusal::{Answer, Code, Refusal};
+use crate::sim::model::simulator::Simulator;
+
+/// The body of an answer.
+pub(crate) type ResponseBody = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
+
+/// The connection ends without an answer.
+#[derive(Debug, Error)]
+pub(crate) enum Dropped {
+    #[error("a fault closes the connection")]
+    ByFault,
+    #[error("the request did not arrive whole")]
+    Incomplete(#[source] hyper::Error),
+}
+
+/// Makes a body of what is there already.
+pub(crate) fn full(bytes: impl Into<Bytes>) -> ResponseBody {
+    http_body_util::Full::new(bytes.into())
+        .map_err(|never| match never {})
+        .boxed_unsync()
+}
+
+/// Answers a request, or drops its connection.
+pub(crate) async fn serve(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Response<ResponseBody>, Dropped> {
+    let (parts, body) = request.into_parts();
+    let closes = expects_in_vain(&parts.headers);
+    let mut response = serve_parts(shared, parts, body).await?;
+    if closes {
+        response
+            .headers_mut()
+            .insert("connection", HeaderValue::from_static("close"));
+    }
+    Ok(response)
+}
+
+/// A client that announces an empty body and waits for leave to send it gets its answer at once; botocore then does
+/// not find its place on the connection any more, so that must end.
+fn expects_in_vain(headers: &http::HeaderMap) -> bool {
+    headers.contains_key("expect") && headers.get("content-length").is_none_or(|length| length == "0")
+}
+
+async fn serve_parts(shared: Arc<Shared>, parts: Parts, body: Incoming) -> Result<Response<ResponseBody>, Dropped> {
+    if announces_too_much(&parts.headers) {
+        return Ok(refused(&Code::EntityTooLarge.into(), false, None));
+    }
+    let body = body.collect().await.map_err(Dropped::Incomplete)?.to_bytes();
+    if parts.uri.path().starts_with(side_door::PREFIX) {
+        return Ok(side_door::answer(&shared, &parts.method, parts.uri.path(), &body));
+    }
+    let call = match Call::read(&parts, body) {
+        Ok(call) => Arc::new(call),
+        Err(refusal) => return Ok(refused(&refusal, parts.method == http::Method::HEAD, None)),
+    };
+    shared.count(call.operation);
+    let strike = shared.faults().strike(call.operation);
+    if let Some(Strike { fault, timing }) = strike {
+        match fault {
+            Fault::Throttle => return Ok(refuse(&shared, &call, Code::SlowDown).await),
+            Fault::InternalError => return Ok(refuse(&shared, &call, Code::InternalError).await),
+            Fault::Conflict => return Ok(refuse(&shared, &call, Code::ConditionalRequestConflict).await),
+            Fault::OkWithError => return Ok(ok_with_error(&shared, &call).await),
+            Fault::Reset => return Err(Dropped::ByFault),
+            Fault::Timeout => return std::future::pending().await,
+            Fault::Late => return Err(land_later(&shared, &call, timing).await),
+            Fault::Slow => tokio::time::sleep(Duration::from_millis(timing.delay_ms)).await,
+            Fault::LostResponse => {}
+        }
+    }
+    let movement = movement(&shared.service.model(), &call);
+    let delay = shared.latency.of(movement);
+    if !delay.is_zero() {
+        tokio::time::sleep(delay).await;
+    }
+    let response = answer(&shared, &call).await;
+    if strike.is_some_and(|strike| strike.fault == Fault::LostResponse) {
+        return Err(Dropped::ByFault);
+    }
+    Ok(response)
+}
+
+/// A body of more than 5 GiB is refused by its announced size, before it is read into memory.
+fn announces_too_much(headers: &http::HeaderMap) -> bool {
+    ["x-amz-decoded-content-length", "content-length"]
+        .into_iter()
+        .find_map(|name| headers.get(name)?.to_str().ok()?.parse::<u64>().ok())
+        .is_some_and(|size| size > ONE_REQUEST_LIMIT_BYTES)
+}
+
+/// Lets a request take effect and writes the answer.
+async fn answer(shared: &Shared, call: &Arc<Call>) -> Response<ResponseBody> {
+    let is_head = call.method == "HEAD";
+    if let Err(refusal) = check_region(&shared.service.model(), call) {
+        return refused(&refusal, is_head, Some(call));
+    }
+    let mut request = match call.for_s3s() {
+        Ok(request) => request,
+        Err(refusal) => return refused(&refusal, is_head, Some(call)),
+    };
+    request.extensions_mut().insert(Arc::clone(call));
+    let response = match shared.s3s.call(request).await {
+        Ok(response) => response,
+        Err(error) => {
+            let error: Box<dyn std::error::Error + Send + Sync> = error.into();
+            return refused(
+                &Refusal::because(Code::InternalError, error.to_string()),
+                is_head,
+                Some(call),
+            );
+        }
+    };
+    let (mut parts, body) = response.into_parts();
+    parts.status = parts.extensions.get().copied().unwrap_or(parts.status);
+    let has_no_body = parts.status == StatusCode::NO_CONTENT || parts.status == StatusCode::NOT_MODIFIED;
+    let body = if (is_head && !parts.status.is_success()) || has_no_body {
+        // Neither an error of HEAD nor a 304 has a body: clients see the status and the headers alone.
+        parts.headers.remove("content-type");
+        parts.headers.remove("content-length");
+        full(Bytes::new())
+    } else if call.operation == "GetObjectAttributes" {
+        without_quotes(body, &mut parts.headers).await
+    } else {
+        body.map_err(Into::into).boxed_unsync()
+    };
+    finish(Response::from_parts(parts, body))
+}
+
+/// The ETag in `GetObjectAttributes`, alone of all answers, stands without quotes.
+async fn without_quotes(body: s3s::Body, headers: &mut http::HeaderMap) -> ResponseBody {
+    let Ok(body) = body.collect().await else {
+        return full(Bytes::new());
+    };
+    let text = String::from_utf8_lossy(&body.to_bytes()).replace("&quot;", "");
+    let text = text.replace("<ETag>\"", "<ETag>").replace("\"</ETag>", "</ETag>");
+    headers.remove("content-length");
+    full(text)
+}
+
+/// Refuses requests that were signed for another region than the bucket's.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/Redirects.html>
+fn check_region(model: &Simulator, call: &Call) -> Answer<()> {
+    if matches!(call.operation, "CreateBucket" | "ListBuckets" | "GetBucketLocation") {
+        return Ok(());
+    }
+    model.check_region(call.target().bucket, call.region.as_deref())
+}
+
+/// Returns what a copy would move.
+fn movement(model: &Simulator, call: &Call) -> Option<Movement> {
+    if !matches!(call.operation, "CopyObject" | "UploadPartCopy") {
+        return None;
+    }
+    let source = call.source().ok()?;
+    let from = model.bucket(&source.bucket).ok()?;
+    let to = model.bucket(call.target().bucket).ok()?;
+    let (_, object) = from.read(&source.key, source.version_id.as_deref()).ok()?;
+    let size_bytes = match call.copy_range().ok()? {
+        Some(range) => range.last.saturating_sub(range.first) + 1,
+        None => object.content.size_bytes(),
+    };
+    Some(Movement {
+        size_bytes,
+        crosses_regions: from.region != to.region,
+    })
+}
+
+/// Refuses by fault: after the usual latency, before any effect.
+async fn refuse(shared: &Shared, call: &Call, code: Code) -> Response<ResponseBody> {
+    tokio::time::sleep(shared.latency.of(None)).await;
+    refused(&Refusal::new(code), call.method == "HEAD", Some(call))
+}
+
+/// A status of 200 and an error document, without effect.
+async fn ok_with_error(shared: &Shared, call: &Call) -> Response<ResponseBody> {
+    let mut response = refuse(shared, call, Code::InternalError).await;
+    *response.status_mut() = StatusCode::OK;
+    response
+}
+
+/// Closes the connection, and lets the request take effect once enough others were served or enough time has passed.
+async fn land_later(shared: &Arc<Shared>, call: &Arc<Call>, timing: Timing) -> Dropped {
+    shared.late_requests.fetch_add(1, Ordering::SeqCst);
+    let mut served = shared.served.subscribe();
+    let due = *served.borrow_and_update() + timing.after_requests;
+    let (later, late_call) = (Arc::clone(shared), Arc::clone(call));
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(timing.delay_ms)).await;
+        let enough = served.wait_for(|count| *count >= due);
+        // Either way the effect is due; a closed channel cannot be, for `later` holds its sender.
+        let _in_time = tokio::time::timeout(Duration::from_millis(timing.after_ms), enough)
+            .await
+            .is_ok();
+        drop(answer(&later, &late_call).await);
+        later.late_requests.fetch_sub(1, Ordering::SeqCst);
+    });
+    tokio::time::sleep(Duration::from_millis(timing.delay_ms)).await;
+    Dropped::ByFault
+}
+
+fn refused(refusal: &Refusal, is_head: bool, call: Option<&Call>) -> Response<ResponseBody> {
+    let mut details = Vec::new();
+    let region = refusal.headers.iter().find(|(name, _)| *name == "x-amz-bucket-region");
+    if let (Some((_, region)), Some(call)) = (region, call) {
+        details.push(("Bucket", call.target().bucket));
+        details.push(("Region", region.as_str()));
+    }
+    let document = error_document(refusal.code.name(), &refusal.message, &details);
+    let mut response = Response::new(full(if is_head { String::new() } else { document }));
+    *response.status_mut() = StatusCode::from_u16(refusal.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *response.headers_mut() = refusal_headers(refusal);
+    finish(response)
+}
+
+/// Adds what every answer of S3 carries.
+fn finish(mut response: Response<ResponseBody>) -> Response<ResponseBody> {
+    let headers = response.headers_mut();
+    headers.insert("server", HeaderValue::from_static("AmazonS3"));
+    headers.insert("x-amz-request-id", HeaderValue::from_static("S3SIM"));
+    headers.insert("x-amz-id-2", HeaderValue::from_static("S3SIM"));
+    response
+}

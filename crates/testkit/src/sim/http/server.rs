@@ -1,0 +1,173 @@
+//! The server: the simulator on a loopback port.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use s3s::service::{S3Service, S3ServiceBuilder};
+use serde_json::Value;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::serve::serve;
+use super::service::Service;
+use crate::sim::fault::{BadRule, Faults, Rule};
+use crate::sim::latency::Latency;
+use crate::sim::model::clock::Clock;
+use crate::sim::model::simulator::Simulator;
+
+/// How a server is started.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The port on 127.0.0.1; 0 takes a free one.
+    pub port: u16,
+    /// The seed of identifiers and faults.
+    pub seed: u64,
+    /// How long requests take.
+    pub latency: Latency,
+    /// Where the time comes from.
+    pub clock: Clock,
+}
+
+/// What all connections share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) service: Service,
+    pub(crate) s3s: S3Service,
+    pub(crate) latency: Latency,
+    /// How many requests came so far, for effects that wait for others.
+    pub(crate) served: watch::Sender<u64>,
+    /// How many late requests have yet to take effect.
+    pub(crate) late_requests: AtomicU64,
+    faults: Mutex<Faults>,
+    requests: Mutex<BTreeMap<&'static str, u64>>,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    pub(crate) fn faults(&self) -> MutexGuard<'_, Faults> {
+        locked(&self.faults)
+    }
+
+    pub(crate) fn count(&self, operation: &'static str) {
+        *locked(&self.requests).entry(operation).or_default() += 1;
+        self.served.send_modify(|count| *count += 1);
+    }
+
+    pub(crate) fn requests(&self) -> BTreeMap<&'static str, u64> {
+        locked(&self.requests).clone()
+    }
+
+    pub(crate) fn forget_requests(&self) {
+        locked(&self.requests).clear();
+    }
+}
+
+/// A running simulator; dropping it ends it.
+#[derive(Debug)]
+pub struct Server {
+    endpoint: String,
+    shared: Arc<Shared>,
+    accepting: JoinHandle<()>,
+}
+
+impl Server {
+    /// Starts a server on a loopback port.
+    pub async fn start(options: Options) -> io::Result<Self> {
+        let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, options.port))).await?;
+        let endpoint = format!("http://{}", listener.local_addr()?);
+        let service = Service {
+            simulator: Arc::new(Mutex::new(Simulator::new(options.seed, options.clock))),
+        };
+        let mut builder = S3ServiceBuilder::new(service.clone());
+        builder.set_route(service.clone());
+        let shared = Arc::new(Shared {
+            service,
+            s3s: builder.build(),
+            latency: options.latency,
+            served: watch::Sender::new(0),
+            late_requests: AtomicU64::new(0),
+            faults: Mutex::new(Faults::new(options.seed)),
+            requests: Mutex::default(),
+        });
+        let accepting = tokio::spawn(accept(listener, Arc::clone(&shared)));
+        Ok(Self {
+            endpoint,
+            shared,
+            accepting,
+        })
+    }
+
+    /// Returns the base URL.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// Takes the model, to set it up or to look at it; no request is answered meanwhile.
+    pub fn model(&self) -> MutexGuard<'_, Simulator> {
+        locked(&self.shared.service.simulator)
+    }
+
+    /// Returns how many requests of each operation came so far.
+    pub fn requests(&self) -> BTreeMap<&'static str, u64> {
+        self.shared.requests()
+    }
+
+    /// Forgets the requests counted so far.
+    pub fn forget_requests(&self) {
+        self.shared.forget_requests();
+    }
+
+    /// Replaces the fault rules by those of a document, as the side door takes it.
+    pub fn set_faults(&self, document: &Value) -> Result<(), BadRule> {
+        let rules = Rule::read_all(document)?;
+        self.shared.faults().set(rules);
+        Ok(())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    // Connections end with the server.
+    let mut connections = tokio::task::JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    connections.spawn(answer(stream, Arc::clone(&shared)));
+                }
+                // The client went away before it was served, or descriptors ran out: neither ends the server.
+                Err(_) => tokio::task::yield_now().await,
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn answer(stream: TcpStream, shared: Arc<Shared>) {
+    // Without this a small answer waits for the client's acknowledgement of the one before.
+    if stream.set_nodelay(true).is_err() {
+        return;
+    }
+    let service = service_fn(move |request| serve(Arc::clone(&shared), request));
+    let connection = http1::Builder::new()
+        // An idle connection stays: clients that reuse it must not meet a reset that nobody asked for.
+        .header_read_timeout(None)
+        .serve_connection(TokioIo::new(stream), service);
+    // A connection that fails has been dropped by its client, or by a fault.
+    let _closed = connection.await.is_ok();
+}

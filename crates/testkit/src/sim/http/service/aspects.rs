@@ -1,0 +1,219 @@
+//! Tags, lock, grants and restoration.
+
+use std::collections::BTreeMap;
+
+use http::StatusCode;
+use s3s::dto;
+
+use super::objects::done;
+use super::{Reply, owner, reply, timestamp, with_headers, with_status};
+use crate::sim::http::call::Call;
+use crate::sim::http::incoming::time_of;
+use crate::sim::http::outgoing::Headers;
+use crate::sim::model::copy::shown_id;
+use crate::sim::model::object::{Grant, Retention};
+use crate::sim::model::refusal::{Answer, Code, Refusal};
+use crate::sim::model::simulator::Simulator;
+
+fn versioned<T: Default>(version_id: Option<String>) -> s3s::S3Response<T> {
+    let mut headers = Headers::default();
+    headers.set_some("x-amz-version-id", version_id);
+    with_headers(T::default(), headers)
+}
+
+/// `PutObjectTagging`.
+pub(super) fn put_tags(
+    model: &mut Simulator,
+    call: &Call,
+    input: dto::PutObjectTaggingInput,
+) -> Reply<dto::PutObjectTaggingOutput> {
+    let mut tags = BTreeMap::new();
+    for tag in input.tagging.tag_set {
+        let name = tag.key.unwrap_or_default();
+        if tags.insert(name, tag.value.unwrap_or_default()).is_some() {
+            return Err(Refusal::because(
+                Code::InvalidTag,
+                "Cannot provide multiple Tags with the same key",
+            ));
+        }
+    }
+    Ok(versioned(model.put_tags(call.target(), call.version_id(), tags)?))
+}
+
+/// `GetObjectTagging`.
+pub(super) fn tags(
+    model: &mut Simulator,
+    call: &Call,
+    _: dto::GetObjectTaggingInput,
+) -> Reply<dto::GetObjectTaggingOutput> {
+    let bucket = model.bucket(call.target().bucket)?;
+    let (version, object) = bucket.read(call.target().key, call.version_id())?;
+    let tag = |(name, value): (&String, &String)| dto::Tag {
+        key: Some(name.clone()),
+        value: Some(value.clone()),
+    };
+    Ok(reply(dto::GetObjectTaggingOutput {
+        tag_set: object.stated.tags.iter().map(tag).collect(),
+        version_id: shown_id(bucket.versioning, version),
+    }))
+}
+
+/// `DeleteObjectTagging`.
+pub(super) fn delete_tags(
+    model: &mut Simulator,
+    call: &Call,
+    _: dto::DeleteObjectTaggingInput,
+) -> Reply<dto::DeleteObjectTaggingOutput> {
+    let response = versioned(model.delete_tags(call.target(), call.version_id())?);
+    Ok(with_status(response, StatusCode::NO_CONTENT))
+}
+
+/// `PutObjectRetention`.
+pub(super) fn put_retention(
+    model: &mut Simulator,
+    call: &Call,
+    input: dto::PutObjectRetentionInput,
+) -> Reply<dto::PutObjectRetentionOutput> {
+    let retention = match input.retention {
+        None => None,
+        Some(given) => match (given.mode, given.retain_until_date) {
+            (None, None) => None,
+            (Some(mode), Some(date)) => Some(Retention {
+                mode: mode.as_str().to_owned(),
+                until: time_of(&date).ok_or(Code::MalformedXml)?,
+            }),
+            _ => return Err(Code::MalformedXml.into()),
+        },
+    };
+    let bypass = call
+        .header("x-amz-bypass-governance-retention")
+        .is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    model.put_retention(call.target(), call.version_id(), retention, bypass)?;
+    Ok(done())
+}
+
+/// `GetObjectRetention`.
+pub(super) fn retention(
+    model: &mut Simulator,
+    call: &Call,
+    _: dto::GetObjectRetentionInput,
+) -> Reply<dto::GetObjectRetentionOutput> {
+    let retention = model.retention(call.target(), call.version_id())?;
+    Ok(reply(dto::GetObjectRetentionOutput {
+        retention: Some(dto::ObjectLockRetention {
+            mode: Some(retention.mode.into()),
+            retain_until_date: timestamp(retention.until),
+        }),
+    }))
+}
+
+/// `PutObjectLegalHold`.
+pub(super) fn put_legal_hold(
+    model: &mut Simulator,
+    call: &Call,
+    input: dto::PutObjectLegalHoldInput,
+) -> Reply<dto::PutObjectLegalHoldOutput> {
+    let status = input
+        .legal_hold
+        .and_then(|hold| hold.status)
+        .ok_or(Code::MalformedXml)?;
+    model.put_legal_hold(call.target(), call.version_id(), status.as_str() == "ON")?;
+    Ok(done())
+}
+
+/// `GetObjectLegalHold`.
+pub(super) fn legal_hold(
+    model: &mut Simulator,
+    call: &Call,
+    _: dto::GetObjectLegalHoldInput,
+) -> Reply<dto::GetObjectLegalHoldOutput> {
+    let on = model.legal_hold(call.target(), call.version_id())?;
+    let status = if on { "ON" } else { "OFF" };
+    Ok(reply(dto::GetObjectLegalHoldOutput {
+        legal_hold: Some(dto::ObjectLockLegalHold {
+            status: Some(status.to_owned().into()),
+        }),
+    }))
+}
+
+/// `PutObjectAcl`: canned, by headers, or as a document.
+pub(super) fn put_acl(
+    model: &mut Simulator,
+    call: &Call,
+    input: dto::PutObjectAclInput,
+) -> Reply<dto::PutObjectAclOutput> {
+    let grants = match input.access_control_policy.and_then(|policy| policy.grants) {
+        Some(grants) => grants
+            .into_iter()
+            .filter_map(|grant| documented(grant).transpose())
+            .collect::<Answer<_>>()?,
+        None => call.grants(),
+    };
+    Ok(versioned(model.put_grants(call.target(), call.version_id(), grants)?))
+}
+
+/// Reads a grant of a document; the owner's own is left out.
+fn documented(grant: dto::Grant) -> Answer<Option<Grant>> {
+    let grantee = grant.grantee.ok_or(Code::MalformedXml)?;
+    let permission = grant.permission.ok_or(Code::MalformedXml)?;
+    let named = match (grantee.id, grantee.uri) {
+        (Some(id), _) if Some(&id) == owner().id.as_ref() => return Ok(None),
+        (Some(id), _) => format!("id={id}"),
+        (None, Some(uri)) => format!("uri={uri}"),
+        (None, None) => return Err(Code::MalformedXml.into()),
+    };
+    Ok(Some(Grant {
+        grantee: named,
+        permission: permission.as_str().to_owned(),
+    }))
+}
+
+/// Writes the owner's grant and the others.
+pub(super) fn shown_grants(grants: &[Grant]) -> Vec<dto::Grant> {
+    let grantee = |id: Option<String>, uri: Option<String>| dto::Grantee {
+        type_: if uri.is_some() { "Group" } else { "CanonicalUser" }.to_owned().into(),
+        display_name: None,
+        email_address: None,
+        id,
+        uri,
+    };
+    let mut shown = vec![dto::Grant {
+        grantee: Some(grantee(owner().id, None)),
+        permission: Some("FULL_CONTROL".to_owned().into()),
+    }];
+    shown.extend(grants.iter().map(|grant| {
+        let uri = grant.grantee.strip_prefix("uri=").map(str::to_owned);
+        let id = grant.grantee.strip_prefix("id=").map(str::to_owned);
+        dto::Grant {
+            grantee: Some(grantee(id, uri)),
+            permission: Some(grant.permission.clone().into()),
+        }
+    }));
+    shown
+}
+
+/// `GetObjectAcl`.
+pub(super) fn acl(model: &mut Simulator, call: &Call, _: dto::GetObjectAclInput) -> Reply<dto::GetObjectAclOutput> {
+    let bucket = model.bucket(call.target().bucket)?;
+    let (_, object) = bucket.read(call.target().key, call.version_id())?;
+    Ok(reply(dto::GetObjectAclOutput {
+        grants: Some(shown_grants(&object.stated.grants)),
+        owner: Some(owner()),
+        request_charged: None,
+    }))
+}
+
+/// `RestoreObject`.
+pub(super) fn restore(
+    model: &mut Simulator,
+    call: &Call,
+    _: dto::RestoreObjectInput,
+) -> Reply<dto::RestoreObjectOutput> {
+    let was_restored = model.restore_object(call.target(), call.version_id())?;
+    let status = if was_restored {
+        StatusCode::OK
+    } else {
+        StatusCode::ACCEPTED
+    };
+    Ok(with_status(done(), status))
+}

@@ -1,0 +1,157 @@
+//! Buckets.
+
+use s3s::dto;
+
+use super::objects::done;
+use super::{Reply, owner, reply, timestamp, with_headers, with_status};
+use crate::sim::http::call::Call;
+use crate::sim::http::outgoing::Headers;
+use crate::sim::model::bucket::Versioning;
+use crate::sim::model::document::Document;
+use crate::sim::model::refusal::{Code, Refusal};
+use crate::sim::model::simulator::Simulator;
+
+/// The region that is never named.
+const FIRST_REGION: &str = "us-east-1";
+
+/// `CreateBucket`: a bucket is where its location constraint says; without one it is in us-east-1, and a request
+/// signed for another region must name that region.
+pub(super) fn create(
+    model: &mut Simulator,
+    call: &Call,
+    input: dto::CreateBucketInput,
+) -> Reply<dto::CreateBucketOutput> {
+    let signed = call.region.as_deref().unwrap_or(FIRST_REGION);
+    let wanted = input
+        .create_bucket_configuration
+        .and_then(|configuration| configuration.location_constraint)
+        .map(|constraint| constraint.as_str().to_owned())
+        .filter(|constraint| !constraint.is_empty());
+    let region = match wanted.as_deref() {
+        Some("EU") => "eu-west-1",
+        // us-east-1's endpoint makes buckets everywhere, others only at home.
+        Some(wanted) if signed == FIRST_REGION || wanted == signed => wanted,
+        None if signed == FIRST_REGION || signed == "aws-global" => FIRST_REGION,
+        other => {
+            return Err(Refusal::because(
+                Code::IllegalLocationConstraint,
+                format!(
+                    "The {} location constraint is incompatible for the region specific endpoint this request was \
+                     sent to.",
+                    other.unwrap_or("unspecified")
+                ),
+            ));
+        }
+    };
+    let object_lock = call
+        .header("x-amz-bucket-object-lock-enabled")
+        .is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    let name = call.target().bucket;
+    model.create_bucket(name, region, object_lock)?;
+    if let Some(ownership) = call.header("x-amz-object-ownership") {
+        let document = format!(
+            "<OwnershipControls><Rule><ObjectOwnership>{}</ObjectOwnership></Rule></OwnershipControls>",
+            super::escape(&ownership)
+        );
+        let bucket = model.bucket_mut(name)?;
+        bucket.documents.insert(Document::OwnershipControls, document);
+    }
+    let mut headers = Headers::default();
+    headers.set("location", format!("/{name}"));
+    Ok(with_headers(dto::CreateBucketOutput::default(), headers))
+}
+
+/// `DeleteBucket`.
+pub(super) fn delete(model: &mut Simulator, call: &Call, _: dto::DeleteBucketInput) -> Reply<dto::DeleteBucketOutput> {
+    model.delete_bucket(call.target().bucket)?;
+    Ok(with_status(done(), http::StatusCode::NO_CONTENT))
+}
+
+/// `HeadBucket`.
+pub(super) fn head(model: &mut Simulator, call: &Call, _: dto::HeadBucketInput) -> Reply<dto::HeadBucketOutput> {
+    let region = model.bucket(call.target().bucket)?.region.clone();
+    let mut headers = Headers::default();
+    headers
+        .set("x-amz-bucket-region", region)
+        .set("x-amz-access-point-alias", "false");
+    Ok(with_headers(dto::HeadBucketOutput::default(), headers))
+}
+
+/// `ListBuckets`.
+pub(super) fn list(model: &mut Simulator, call: &Call, _: dto::ListBucketsInput) -> Reply<dto::ListBucketsOutput> {
+    let prefix = call.query("prefix").unwrap_or_default();
+    let region = call.query("bucket-region");
+    let buckets = model
+        .buckets
+        .iter()
+        .filter(|(name, bucket)| name.starts_with(prefix) && region.is_none_or(|region| region == bucket.region))
+        .map(|(name, bucket)| dto::Bucket {
+            bucket_region: Some(bucket.region.clone()),
+            creation_date: timestamp(bucket.created),
+            name: Some(name.clone()),
+        });
+    Ok(reply(dto::ListBucketsOutput {
+        buckets: Some(buckets.collect()),
+        owner: Some(owner()),
+        ..dto::ListBucketsOutput::default()
+    }))
+}
+
+/// `GetBucketLocation`: empty for us-east-1.
+pub(super) fn location(
+    model: &mut Simulator,
+    call: &Call,
+    _: dto::GetBucketLocationInput,
+) -> Reply<dto::GetBucketLocationOutput> {
+    let region = model.bucket(call.target().bucket)?.region.clone();
+    let named = if region == FIRST_REGION { String::new() } else { region };
+    Ok(reply(dto::GetBucketLocationOutput {
+        location_constraint: Some(named.into()),
+    }))
+}
+
+/// `PutBucketVersioning`.
+pub(super) fn put_versioning(
+    model: &mut Simulator,
+    call: &Call,
+    input: dto::PutBucketVersioningInput,
+) -> Reply<dto::PutBucketVersioningOutput> {
+    let versioning = match input
+        .versioning_configuration
+        .status
+        .as_ref()
+        .map(dto::BucketVersioningStatus::as_str)
+    {
+        Some("Enabled") => Versioning::Enabled,
+        Some("Suspended") => Versioning::Suspended,
+        _ => return Err(Code::MalformedXml.into()),
+    };
+    model.set_versioning(call.target().bucket, versioning)?;
+    Ok(done())
+}
+
+/// `GetBucketVersioning`.
+pub(super) fn versioning(
+    model: &mut Simulator,
+    call: &Call,
+    _: dto::GetBucketVersioningInput,
+) -> Reply<dto::GetBucketVersioningOutput> {
+    let status = match model.bucket(call.target().bucket)?.versioning {
+        Versioning::Unversioned => None,
+        Versioning::Enabled => Some("Enabled"),
+        Versioning::Suspended => Some("Suspended"),
+    };
+    Ok(reply(dto::GetBucketVersioningOutput {
+        mfa_delete: None,
+        status: status.map(|status| status.to_owned().into()),
+    }))
+}
+
+/// `GetBucketAcl`: the owner's full control.
+pub(super) fn acl(model: &mut Simulator, call: &Call, _: dto::GetBucketAclInput) -> Reply<dto::GetBucketAclOutput> {
+    model.bucket(call.target().bucket)?;
+    Ok(reply(dto::GetBucketAclOutput {
+        grants: Some(super::aspects::shown_grants(&[])),
+        owner: Some(owner()),
+    }))
+}

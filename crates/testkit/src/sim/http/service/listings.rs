@@ -1,0 +1,318 @@
+//! Listings.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use s3s::dto;
+
+use super::{Reply, etag, owner, reply, signed, timestamp};
+use crate::sim::http::call::Call;
+use crate::sim::model::listing::{After, Last, ListedObject, ListedVersion, Listing, PAGE_LIMIT};
+use crate::sim::model::object::{Checksum, Object, STANDARD};
+use crate::sim::model::refusal::{Answer, Code, Refusal};
+use crate::sim::model::simulator::Simulator;
+
+/// What `encoding-type=url` leaves as it is.
+const URL: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'*')
+    .remove(b'/')
+    .remove(b' ');
+
+/// How names are written in a listing.
+#[derive(Clone, Copy)]
+struct Names {
+    encodes: bool,
+}
+
+impl Names {
+    fn of(call: &Call) -> Answer<Self> {
+        match call.query("encoding-type") {
+            None => Ok(Self { encodes: false }),
+            Some("url") => Ok(Self { encodes: true }),
+            Some(_) => Err(Refusal::because(
+                Code::InvalidArgument,
+                "Invalid Encoding Method specified in Request",
+            )),
+        }
+    }
+
+    fn write(self, name: &str) -> Option<String> {
+        if self.encodes {
+            return Some(utf8_percent_encode(name, URL).to_string().replace(' ', "+"));
+        }
+        Some(name.to_owned())
+    }
+
+    fn prefixes(self, prefixes: Vec<String>) -> Option<Vec<dto::CommonPrefix>> {
+        let entry = |prefix: String| dto::CommonPrefix {
+            prefix: self.write(&prefix),
+        };
+        Some(prefixes.into_iter().map(entry).collect())
+    }
+
+    fn encoding(self) -> Option<dto::EncodingType> {
+        self.encodes.then(|| "url".to_owned().into())
+    }
+}
+
+fn listing(call: &Call, after: After, limit_name: &str) -> Answer<Listing> {
+    let limit = match call.query(limit_name) {
+        None | Some("") => PAGE_LIMIT,
+        Some(text) => {
+            let bad = || Refusal::because(Code::InvalidArgument, format!("{limit_name} is not a number from 0 on"));
+            text.parse::<usize>().map_err(|_| bad())?.min(PAGE_LIMIT)
+        }
+    };
+    Ok(Listing {
+        prefix: call.query("prefix").unwrap_or_default().to_owned(),
+        delimiter: some(call, "delimiter"),
+        after,
+        limit,
+    })
+}
+
+fn some(call: &Call, name: &str) -> Option<String> {
+    call.query(name).filter(|text| !text.is_empty()).map(str::to_owned)
+}
+
+fn limit_field(listing: &Listing) -> Option<i32> {
+    i32::try_from(listing.limit).ok()
+}
+
+fn algorithms(checksum: Option<&Checksum>) -> Option<Vec<dto::ChecksumAlgorithm>> {
+    checksum.map(|checksum| vec![checksum.algorithm.name().to_owned().into()])
+}
+
+fn kind(object: &Object) -> Option<dto::ChecksumType> {
+    object
+        .checksum
+        .as_ref()
+        .map(|checksum| checksum.kind.name().to_owned().into())
+}
+
+fn object(names: Names, listed: &ListedObject<'_>, with_owner: bool) -> dto::Object {
+    dto::Object {
+        checksum_algorithm: algorithms(listed.object.checksum.as_ref()),
+        checksum_type: kind(listed.object),
+        e_tag: etag(&listed.object.etag),
+        key: names.write(listed.key),
+        last_modified: timestamp(listed.version.last_modified),
+        owner: with_owner.then(owner),
+        size: signed(listed.object.content.size_bytes()),
+        storage_class: Some(listed.object.storage_class().to_owned().into()),
+        ..dto::Object::default()
+    }
+}
+
+/// `ListObjects`.
+pub(super) fn objects(model: &mut Simulator, call: &Call, _: dto::ListObjectsInput) -> Reply<dto::ListObjectsOutput> {
+    let names = Names::of(call)?;
+    let after = some(call, "marker").map_or(After::Beginning, After::Key);
+    let listing = listing(call, after, "max-keys")?;
+    let page = listing.objects(model.bucket(call.target().bucket)?);
+    // Without a delimiter clients go on after the last key themselves.
+    let is_truncated = page.next.is_some();
+    let next = page.next.filter(|_| listing.delimiter.is_some());
+    Ok(reply(dto::ListObjectsOutput {
+        name: call.bucket.clone(),
+        prefix: names.write(&listing.prefix),
+        marker: names.write(call.query("marker").unwrap_or_default()),
+        max_keys: limit_field(&listing),
+        is_truncated: Some(is_truncated),
+        contents: Some(page.entries.iter().map(|listed| object(names, listed, true)).collect()),
+        common_prefixes: names.prefixes(page.prefixes),
+        delimiter: listing
+            .delimiter
+            .as_deref()
+            .and_then(|delimiter| names.write(delimiter)),
+        next_marker: next.and_then(|last| names.write(&last.key)),
+        encoding_type: names.encoding(),
+        ..dto::ListObjectsOutput::default()
+    }))
+}
+
+/// A token says after which key to go on, and nothing that a client could read.
+fn token(last: &Last) -> String {
+    BASE64.encode(&last.key)
+}
+
+fn after_token(token: &str) -> Answer<After> {
+    let bad = || Refusal::because(Code::InvalidArgument, "The continuation token provided is incorrect");
+    let bytes = BASE64.decode(token).map_err(|_| bad())?;
+    Ok(After::Key(String::from_utf8(bytes).map_err(|_| bad())?))
+}
+
+/// `ListObjectsV2`.
+pub(super) fn objects_v2(
+    model: &mut Simulator,
+    call: &Call,
+    _: dto::ListObjectsV2Input,
+) -> Reply<dto::ListObjectsV2Output> {
+    let names = Names::of(call)?;
+    let after = match (call.query("continuation-token"), some(call, "start-after")) {
+        (Some(token), _) => after_token(token)?,
+        (None, Some(key)) => After::StartAfter(key),
+        (None, None) => After::Beginning,
+    };
+    let listing = listing(call, after, "max-keys")?;
+    let page = listing.objects(model.bucket(call.target().bucket)?);
+    let with_owner = call.query("fetch-owner") == Some("true");
+    let contents: Vec<_> = page
+        .entries
+        .iter()
+        .map(|listed| object(names, listed, with_owner))
+        .collect();
+    Ok(reply(dto::ListObjectsV2Output {
+        name: call.bucket.clone(),
+        prefix: names.write(&listing.prefix),
+        max_keys: limit_field(&listing),
+        key_count: i32::try_from(contents.len() + page.prefixes.len()).ok(),
+        continuation_token: some(call, "continuation-token"),
+        is_truncated: Some(page.next.is_some()),
+        next_continuation_token: page.next.as_ref().map(token),
+        contents: Some(contents),
+        common_prefixes: names.prefixes(page.prefixes),
+        delimiter: listing
+            .delimiter
+            .as_deref()
+            .and_then(|delimiter| names.write(delimiter)),
+        encoding_type: names.encoding(),
+        start_after: some(call, "start-after").and_then(|key| names.write(&key)),
+        ..dto::ListObjectsV2Output::default()
+    }))
+}
+
+/// Reads where a listing within keys goes on; an id without a key means nothing.
+fn after_marker(call: &Call, id_name: &str) -> Answer<After> {
+    match (some(call, "key-marker"), some(call, id_name)) {
+        (None, None) => Ok(After::Beginning),
+        (Some(key), None) => Ok(After::Key(key)),
+        (Some(key), Some(id)) => Ok(After::Within(key, id)),
+        (None, Some(_)) => Err(Refusal::because(
+            Code::InvalidArgument,
+            format!("A {id_name} cannot be specified without a key marker"),
+        )),
+    }
+}
+
+/// `ListObjectVersions`.
+pub(super) fn versions(
+    model: &mut Simulator,
+    call: &Call,
+    _: dto::ListObjectVersionsInput,
+) -> Reply<dto::ListObjectVersionsOutput> {
+    let names = Names::of(call)?;
+    let listing = listing(call, after_marker(call, "version-id-marker")?, "max-keys")?;
+    let page = listing.versions(model.bucket(call.target().bucket)?);
+    let mut versions = Vec::new();
+    let mut markers = Vec::new();
+    for listed in &page.entries {
+        match listed.version.object() {
+            Some(object) => versions.push(version(names, listed, object)),
+            None => markers.push(dto::DeleteMarkerEntry {
+                is_latest: Some(listed.is_latest),
+                key: names.write(listed.key),
+                last_modified: timestamp(listed.version.last_modified),
+                owner: Some(owner()),
+                version_id: Some(listed.version.id.clone()),
+            }),
+        }
+    }
+    Ok(reply(dto::ListObjectVersionsOutput {
+        name: call.bucket.clone(),
+        prefix: names.write(&listing.prefix),
+        key_marker: names.write(call.query("key-marker").unwrap_or_default()),
+        version_id_marker: Some(call.query("version-id-marker").unwrap_or_default().to_owned()),
+        max_keys: limit_field(&listing),
+        is_truncated: Some(page.next.is_some()),
+        next_key_marker: page.next.as_ref().and_then(|last| names.write(&last.key)),
+        next_version_id_marker: page.next.and_then(|last| last.id),
+        versions: Some(versions),
+        delete_markers: Some(markers),
+        common_prefixes: names.prefixes(page.prefixes),
+        delimiter: listing
+            .delimiter
+            .as_deref()
+            .and_then(|delimiter| names.write(delimiter)),
+        encoding_type: names.encoding(),
+        ..dto::ListObjectVersionsOutput::default()
+    }))
+}
+
+fn version(names: Names, listed: &ListedVersion<'_>, object: &Object) -> dto::ObjectVersion {
+    dto::ObjectVersion {
+        checksum_algorithm: algorithms(object.checksum.as_ref()),
+        checksum_type: kind(object),
+        e_tag: etag(&object.etag),
+        is_latest: Some(listed.is_latest),
+        key: names.write(listed.key),
+        last_modified: timestamp(listed.version.last_modified),
+        owner: Some(owner()),
+        size: signed(object.content.size_bytes()),
+        storage_class: Some(object.storage_class().to_owned().into()),
+        version_id: Some(listed.version.id.clone()),
+        ..dto::ObjectVersion::default()
+    }
+}
+
+/// `ListMultipartUploads`.
+pub(super) fn uploads(
+    model: &mut Simulator,
+    call: &Call,
+    _: dto::ListMultipartUploadsInput,
+) -> Reply<dto::ListMultipartUploadsOutput> {
+    let names = Names::of(call)?;
+    // An upload id without a key is not looked at.
+    let after = match some(call, "key-marker") {
+        Some(_) => after_marker(call, "upload-id-marker")?,
+        None => After::Beginning,
+    };
+    let listing = listing(call, after, "max-uploads")?;
+    let page = listing.uploads(model.bucket(call.target().bucket)?);
+    let uploads = page.entries.iter().map(|listed| dto::MultipartUpload {
+        checksum_algorithm: listed
+            .upload
+            .checksum
+            .map(|(algorithm, _)| algorithm.name().to_owned().into()),
+        checksum_type: listed.upload.checksum.map(|(_, kind)| kind.name().to_owned().into()),
+        initiated: timestamp(listed.upload.begun.at),
+        initiator: Some(dto::Initiator {
+            display_name: owner().display_name,
+            id: owner().id,
+        }),
+        key: names.write(&listed.upload.key),
+        owner: Some(owner()),
+        storage_class: Some(
+            listed
+                .upload
+                .stated
+                .storage_class
+                .as_deref()
+                .unwrap_or(STANDARD)
+                .to_owned()
+                .into(),
+        ),
+        upload_id: Some(listed.id.to_owned()),
+    });
+    Ok(reply(dto::ListMultipartUploadsOutput {
+        bucket: call.bucket.clone(),
+        prefix: names.write(&listing.prefix),
+        key_marker: names.write(call.query("key-marker").unwrap_or_default()),
+        upload_id_marker: Some(call.query("upload-id-marker").unwrap_or_default().to_owned()),
+        max_uploads: limit_field(&listing),
+        is_truncated: Some(page.next.is_some()),
+        uploads: Some(uploads.collect()),
+        next_key_marker: page.next.as_ref().and_then(|last| names.write(&last.key)),
+        next_upload_id_marker: page.next.and_then(|last| last.id),
+        common_prefixes: names.prefixes(page.prefixes),
+        delimiter: listing
+            .delimiter
+            .as_deref()
+            .and_then(|delimiter| names.write(delimiter)),
+        encoding_type: names.encoding(),
+        ..dto::ListMultipartUploadsOutput::default()
+    }))
+}

@@ -1,0 +1,217 @@
+//! The s3s service: s3s routes a request and reads its document, the model answers, s3s writes the answer.
+
+#![expect(
+    clippy::needless_pass_by_value,
+    clippy::unnecessary_wraps,
+    reason = "every operation has one signature, and the fields of s3s's answers are optional"
+)]
+
+mod aspects;
+mod attributes;
+mod buckets;
+mod listings;
+mod multipart;
+mod objects;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use http::{HeaderMap, HeaderValue, StatusCode};
+use s3s::dto::{self, ETag, Timestamp};
+use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
+
+use super::call::Call;
+use super::outgoing::Headers;
+use crate::sim::model::clock::Millis;
+use crate::sim::model::refusal::{Answer, Code, Refusal};
+use crate::sim::model::simulator::{Simulator, Target};
+
+/// The model behind the service; one request at a time holds it.
+#[derive(Debug, Clone)]
+pub(crate) struct Service {
+    pub(crate) simulator: Arc<Mutex<Simulator>>,
+}
+
+/// What an operation answers: its output, and the headers that go with it.
+type Reply<T> = Answer<S3Response<T>>;
+
+impl Service {
+    /// Takes the model.
+    pub(crate) fn model(&self) -> MutexGuard<'_, Simulator> {
+        // A panic in one request leaves a model that is whole enough for a test to look at.
+        self.simulator.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Call {
+    /// Returns the bucket and key.
+    pub(crate) fn target(&self) -> Target<'_> {
+        Target {
+            bucket: self.bucket.as_deref().unwrap_or_default(),
+            key: self.key.as_deref().unwrap_or_default(),
+        }
+    }
+}
+
+fn reply<T>(output: T) -> S3Response<T> {
+    S3Response::new(output)
+}
+
+fn with_headers<T>(output: T, headers: Headers) -> S3Response<T> {
+    let mut response = S3Response::new(output);
+    response.headers = headers.into_map();
+    response
+}
+
+/// Gives an answer another status than the operation's usual one; s3s keeps to its own, so [`serve`] sets it.
+///
+/// [`serve`]: super::serve
+fn with_status<T>(mut response: S3Response<T>, status: StatusCode) -> S3Response<T> {
+    response.extensions.insert(status);
+    response
+}
+
+fn etag(etag: &str) -> Option<ETag> {
+    Some(ETag::Strong(etag.to_owned()))
+}
+
+/// Writes a moment as S3 shows it: in whole seconds.
+fn timestamp(millis: Millis) -> Option<Timestamp> {
+    let moment = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(millis / 1000);
+    Some(Timestamp::from(moment))
+}
+
+fn signed(number: u64) -> Option<i64> {
+    i64::try_from(number).ok()
+}
+
+fn owner() -> dto::Owner {
+    dto::Owner {
+        display_name: Some("s3sim".to_owned()),
+        id: Some("s3sim".to_owned()),
+    }
+}
+
+/// Sets the field of the checksum's algorithm.
+macro_rules! set_checksum {
+    ($output:expr, $algorithm:expr, $value:expr) => {{
+        use $crate::sim::model::digest::Algorithm;
+        let field = match $algorithm {
+            Algorithm::Crc32 => &mut $output.checksum_crc32,
+            Algorithm::Crc32c => &mut $output.checksum_crc32c,
+            Algorithm::Crc64Nvme => &mut $output.checksum_crc64nvme,
+            Algorithm::Sha1 => &mut $output.checksum_sha1,
+            Algorithm::Sha256 => &mut $output.checksum_sha256,
+        };
+        *field = Some($value.to_owned());
+    }};
+}
+use set_checksum;
+
+/// Writes a refusal as s3s sends it.
+pub(crate) fn error(refusal: Refusal) -> S3Error {
+    let code = S3ErrorCode::from_bytes(refusal.code.name().as_bytes()).unwrap_or(S3ErrorCode::InternalError);
+    let mut error = S3Error::with_message(code, refusal.message);
+    if let Ok(status) = StatusCode::from_u16(refusal.code.status()) {
+        error.set_status_code(status);
+    }
+    let mut headers = Headers::default();
+    headers.set("content-type", "application/xml");
+    for (name, value) in refusal.headers {
+        headers.set(name, value);
+    }
+    error.set_headers(headers.into_map());
+    error
+}
+
+pub(crate) fn call_of<T>(request: &S3Request<T>) -> Answer<Arc<Call>> {
+    request
+        .extensions
+        .get::<Arc<Call>>()
+        .cloned()
+        .ok_or_else(|| Code::InternalError.into())
+}
+
+/// Gives every operation to its function.
+macro_rules! operations {
+    ($($name:ident: $input:ident => $output:ident, $answer:path;)*) => {
+        #[async_trait::async_trait]
+        impl S3 for Service {
+            $(
+                async fn $name(&self, request: S3Request<dto::$input>) -> S3Result<S3Response<dto::$output>> {
+                    let call = call_of(&request).map_err(error)?;
+                    $answer(&mut self.model(), &call, request.input).map_err(error)
+                }
+            )*
+        }
+    };
+}
+
+operations! {
+    abort_multipart_upload: AbortMultipartUploadInput => AbortMultipartUploadOutput, multipart::abort;
+    complete_multipart_upload: CompleteMultipartUploadInput => CompleteMultipartUploadOutput, multipart::complete;
+    copy_object: CopyObjectInput => CopyObjectOutput, objects::copy;
+    create_bucket: CreateBucketInput => CreateBucketOutput, buckets::create;
+    create_multipart_upload: CreateMultipartUploadInput => CreateMultipartUploadOutput, multipart::create;
+    delete_bucket: DeleteBucketInput => DeleteBucketOutput, buckets::delete;
+    delete_object: DeleteObjectInput => DeleteObjectOutput, objects::delete;
+    delete_object_tagging: DeleteObjectTaggingInput => DeleteObjectTaggingOutput, aspects::delete_tags;
+    delete_objects: DeleteObjectsInput => DeleteObjectsOutput, objects::delete_many;
+    get_bucket_acl: GetBucketAclInput => GetBucketAclOutput, buckets::acl;
+    get_bucket_location: GetBucketLocationInput => GetBucketLocationOutput, buckets::location;
+    get_bucket_versioning: GetBucketVersioningInput => GetBucketVersioningOutput, buckets::versioning;
+    get_object: GetObjectInput => GetObjectOutput, objects::get;
+    get_object_acl: GetObjectAclInput => GetObjectAclOutput, aspects::acl;
+    get_object_attributes: GetObjectAttributesInput => GetObjectAttributesOutput, attributes::get;
+    get_object_legal_hold: GetObjectLegalHoldInput => GetObjectLegalHoldOutput, aspects::legal_hold;
+    get_object_retention: GetObjectRetentionInput => GetObjectRetentionOutput, aspects::retention;
+    get_object_tagging: GetObjectTaggingInput => GetObjectTaggingOutput, aspects::tags;
+    head_bucket: HeadBucketInput => HeadBucketOutput, buckets::head;
+    head_object: HeadObjectInput => HeadObjectOutput, objects::head;
+    list_buckets: ListBucketsInput => ListBucketsOutput, buckets::list;
+    list_multipart_uploads: ListMultipartUploadsInput => ListMultipartUploadsOutput, listings::uploads;
+    list_object_versions: ListObjectVersionsInput => ListObjectVersionsOutput, listings::versions;
+    list_objects: ListObjectsInput => ListObjectsOutput, listings::objects;
+    list_objects_v2: ListObjectsV2Input => ListObjectsV2Output, listings::objects_v2;
+    list_parts: ListPartsInput => ListPartsOutput, multipart::list;
+    put_bucket_versioning: PutBucketVersioningInput => PutBucketVersioningOutput, buckets::put_versioning;
+    put_object: PutObjectInput => PutObjectOutput, objects::put;
+    put_object_acl: PutObjectAclInput => PutObjectAclOutput, aspects::put_acl;
+    put_object_legal_hold: PutObjectLegalHoldInput => PutObjectLegalHoldOutput, aspects::put_legal_hold;
+    put_object_retention: PutObjectRetentionInput => PutObjectRetentionOutput, aspects::put_retention;
+    put_object_tagging: PutObjectTaggingInput => PutObjectTaggingOutput, aspects::put_tags;
+    restore_object: RestoreObjectInput => RestoreObjectOutput, aspects::restore;
+    upload_part: UploadPartInput => UploadPartOutput, multipart::upload_part;
+    upload_part_copy: UploadPartCopyInput => UploadPartCopyOutput, multipart::upload_part_copy;
+}
+
+/// Writes an error document of its own, for what s3s does not see.
+pub(crate) fn error_document(code: &str, message: &str, details: &[(&str, &str)]) -> String {
+    let fields: Vec<_> = details
+        .iter()
+        .map(|(name, value)| format!("<{name}>{}</{name}>", escape(value)))
+        .collect();
+    let fields = fields.concat();
+    format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{}</Message>{fields}\
+         <RequestId>S3SIM</RequestId><HostId>S3SIM</HostId></Error>",
+        escape(message)
+    )
+}
+
+/// Escapes text for XML.
+pub(crate) fn escape(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+}
+
+/// Takes the headers of a refusal.
+pub(crate) fn refusal_headers(refusal: &Refusal) -> HeaderMap<HeaderValue> {
+    let mut headers = Headers::default();
+    headers.set("content-type", "application/xml");
+    for (name, value) in &refusal.headers {
+        headers.set(name, value);
+    }
+    headers.into_map()
+}

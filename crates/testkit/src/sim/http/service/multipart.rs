@@ -1,0 +1,236 @@
+//! Uploads in parts.
+
+use std::collections::BTreeMap;
+
+use http::StatusCode;
+use s3s::dto;
+
+use super::objects::{done, written_headers};
+use super::{Reply, etag, owner, reply, set_checksum, signed, timestamp, with_headers, with_status};
+use crate::sim::http::call::Call;
+use crate::sim::http::incoming::unquoted;
+use crate::sim::http::outgoing::Headers;
+use crate::sim::model::complete::{Completion, NamedPart};
+use crate::sim::model::content::Content;
+use crate::sim::model::digest::Algorithm;
+use crate::sim::model::listing::PAGE_LIMIT;
+use crate::sim::model::multipart::{Part, PartTarget, upload_checksum};
+use crate::sim::model::object::{Encryption, STANDARD};
+use crate::sim::model::refusal::{Answer, Code, Refusal};
+use crate::sim::model::simulator::Simulator;
+
+/// `CreateMultipartUpload`.
+pub(super) fn create(
+    model: &mut Simulator,
+    call: &Call,
+    _: dto::CreateMultipartUploadInput,
+) -> Reply<dto::CreateMultipartUploadOutput> {
+    let checksum = upload_checksum(call.algorithm()?, call.checksum_kind()?)?;
+    let id = model.create_upload(call.target(), call.stated()?, checksum)?;
+    let upload = model.upload(call.target(), &id)?;
+    let mut headers = Headers::default();
+    headers.encryption(upload.stated.encryption.as_ref().unwrap_or(&Encryption::S3));
+    if let Some((algorithm, kind)) = checksum {
+        headers
+            .set("x-amz-checksum-algorithm", algorithm.name())
+            .set("x-amz-checksum-type", kind.name());
+    }
+    let output = dto::CreateMultipartUploadOutput {
+        bucket: call.bucket.clone(),
+        key: call.key.clone(),
+        upload_id: Some(id),
+        ..dto::CreateMultipartUploadOutput::default()
+    };
+    Ok(with_headers(output, headers))
+}
+
+fn part_target(call: &Call) -> Answer<PartTarget<'_>> {
+    let number = call
+        .query("partNumber")
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(|| {
+            Refusal::because(
+                Code::InvalidArgument,
+                "Part number must be an integer between 1 and 10000, inclusive",
+            )
+        })?;
+    Ok(PartTarget {
+        target: call.target(),
+        upload_id: call.query("uploadId").unwrap_or_default(),
+        number,
+    })
+}
+
+/// What an answer to a part says.
+fn part_headers(model: &Simulator, call: &Call) -> Answer<Headers> {
+    let part = part_target(call)?;
+    let upload = model.upload(part.target, part.upload_id)?;
+    let mut headers = Headers::default();
+    headers.encryption(upload.stated.encryption.as_ref().unwrap_or(&Encryption::S3));
+    Ok(headers)
+}
+
+/// `UploadPart`.
+pub(super) fn upload_part(model: &mut Simulator, call: &Call, _: dto::UploadPartInput) -> Reply<dto::UploadPartOutput> {
+    let content = Content::from(call.body.clone());
+    let part = model.upload_part(part_target(call)?, content, &call.declared()?)?;
+    let mut headers = part_headers(model, call)?;
+    headers.set("etag", format!("\"{}\"", part.etag()));
+    if let Some((algorithm, value)) = &part.checksum {
+        headers.set(algorithm.header(), value);
+    }
+    Ok(with_headers(dto::UploadPartOutput::default(), headers))
+}
+
+/// `UploadPartCopy`.
+pub(super) fn upload_part_copy(
+    model: &mut Simulator,
+    call: &Call,
+    _: dto::UploadPartCopyInput,
+) -> Reply<dto::UploadPartCopyOutput> {
+    let copied = model.upload_part_copy(part_target(call)?, &call.source()?, call.copy_range()?)?;
+    let mut result = dto::CopyPartResult {
+        e_tag: etag(&copied.part.etag()),
+        last_modified: timestamp(copied.part.last_modified),
+        ..dto::CopyPartResult::default()
+    };
+    if let Some((algorithm, value)) = &copied.part.checksum {
+        set_checksum!(result, algorithm, value);
+    }
+    let mut headers = part_headers(model, call)?;
+    headers.set_some("x-amz-copy-source-version-id", copied.source_version_id);
+    let output = dto::UploadPartCopyOutput {
+        copy_part_result: Some(result),
+        ..dto::UploadPartCopyOutput::default()
+    };
+    Ok(with_headers(output, headers))
+}
+
+/// `CompleteMultipartUpload`.
+pub(super) fn complete(
+    model: &mut Simulator,
+    call: &Call,
+    input: dto::CompleteMultipartUploadInput,
+) -> Reply<dto::CompleteMultipartUploadOutput> {
+    let parts = input
+        .multipart_upload
+        .and_then(|upload| upload.parts)
+        .unwrap_or_default();
+    let expected_size_bytes =
+        match call.header("x-amz-mp-object-size") {
+            None => None,
+            Some(text) => Some(text.parse().map_err(|_| {
+                Refusal::because(Code::InvalidArgument, "x-amz-mp-object-size is not a number of bytes")
+            })?),
+        };
+    let completion = Completion {
+        parts: parts.into_iter().map(named_part).collect::<Answer<_>>()?,
+        conditions: call.conditions(""),
+        expected_size_bytes,
+        declared: call.declared_checksums(),
+        declared_kind: call.checksum_kind()?,
+    };
+    let id = call.query("uploadId").unwrap_or_default();
+    let written = model.complete_upload(call.target(), id, &completion)?;
+    let mut output = dto::CompleteMultipartUploadOutput {
+        bucket: call.bucket.clone(),
+        key: call.key.clone(),
+        location: Some(format!(
+            "http://localhost/{}/{}",
+            call.target().bucket,
+            call.target().key
+        )),
+        e_tag: etag(&written.object.etag),
+        ..dto::CompleteMultipartUploadOutput::default()
+    };
+    if let Some(checksum) = &written.object.checksum {
+        set_checksum!(output, checksum.algorithm, checksum.value);
+        output.checksum_type = Some(checksum.kind.name().to_owned().into());
+    }
+    Ok(with_headers(output, written_headers(&written)))
+}
+
+fn named_part(part: dto::CompletedPart) -> Answer<NamedPart> {
+    let number = part.part_number.and_then(|number| u32::try_from(number).ok());
+    let values = [
+        (Algorithm::Crc32, part.checksum_crc32),
+        (Algorithm::Crc32c, part.checksum_crc32c),
+        (Algorithm::Crc64Nvme, part.checksum_crc64nvme),
+        (Algorithm::Sha1, part.checksum_sha1),
+        (Algorithm::Sha256, part.checksum_sha256),
+    ];
+    let checksums: BTreeMap<_, _> = values
+        .into_iter()
+        .filter_map(|(algorithm, value)| Some((algorithm, value?)))
+        .collect();
+    Ok(NamedPart {
+        number: number.ok_or(Code::MalformedXml)?,
+        etag: part.e_tag.map(|etag| unquoted(etag.value())).unwrap_or_default(),
+        checksums,
+    })
+}
+
+/// `AbortMultipartUpload`.
+pub(super) fn abort(
+    model: &mut Simulator,
+    call: &Call,
+    _: dto::AbortMultipartUploadInput,
+) -> Reply<dto::AbortMultipartUploadOutput> {
+    model.abort_upload(call.target(), call.query("uploadId").unwrap_or_default())?;
+    Ok(with_status(done(), StatusCode::NO_CONTENT))
+}
+
+/// `ListParts`.
+pub(super) fn list(model: &mut Simulator, call: &Call, input: dto::ListPartsInput) -> Reply<dto::ListPartsOutput> {
+    let id = call.query("uploadId").unwrap_or_default();
+    let upload = model.upload(call.target(), id)?;
+    let marker = call
+        .query("part-number-marker")
+        .and_then(|text| text.parse::<u32>().ok());
+    let limit = input
+        .max_parts
+        .and_then(|limit| usize::try_from(limit).ok())
+        .map_or(PAGE_LIMIT, |limit| limit.min(PAGE_LIMIT));
+    let mut rest = upload.parts.range(marker.map_or(0, |marker| marker + 1)..);
+    let page: Vec<_> = rest.by_ref().take(limit).collect();
+    let is_truncated = limit > 0 && rest.next().is_some();
+    let last = page.last().map(|(number, _)| number.to_string());
+    let class = upload.stated.storage_class.as_deref().unwrap_or(STANDARD);
+    Ok(reply(dto::ListPartsOutput {
+        bucket: call.bucket.clone(),
+        key: call.key.clone(),
+        upload_id: Some(id.to_owned()),
+        checksum_algorithm: upload.checksum.map(|(algorithm, _)| algorithm.name().to_owned().into()),
+        checksum_type: upload.checksum.map(|(_, kind)| kind.name().to_owned().into()),
+        is_truncated: Some(is_truncated),
+        max_parts: i32::try_from(limit).ok(),
+        part_number_marker: Some(marker_field(marker.unwrap_or(0))),
+        next_part_number_marker: last.and_then(|last| last.parse().ok()),
+        parts: Some(page.into_iter().map(|(number, part)| listed(*number, part)).collect()),
+        initiator: Some(dto::Initiator {
+            display_name: owner().display_name,
+            id: owner().id,
+        }),
+        owner: Some(owner()),
+        storage_class: Some(class.to_owned().into()),
+        ..dto::ListPartsOutput::default()
+    }))
+}
+
+fn marker_field(marker: u32) -> i32 {
+    i32::try_from(marker).unwrap_or(i32::MAX)
+}
+
+fn listed(number: u32, part: &Part) -> dto::Part {
+    let mut listed = dto::Part {
+        part_number: i32::try_from(number).ok(),
+        size: signed(part.content.size_bytes()),
+        e_tag: etag(&part.etag()),
+        last_modified: timestamp(part.last_modified),
+        ..dto::Part::default()
+    };
+    if let Some((algorithm, value)) = &part.checksum {
+        set_checksum!(listed, algorithm, value);
+    }
+    listed
+}

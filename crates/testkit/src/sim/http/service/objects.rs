@@ -1,0 +1,248 @@
+//! Objects: put, get, head, copy, delete.
+
+use futures::stream;
+use http::StatusCode;
+use s3s::S3Response;
+use s3s::dto::{self, StreamingBlob};
+
+use super::{Reply, etag, reply, set_checksum, timestamp, with_headers, with_status};
+use crate::sim::http::call::Call;
+use crate::sim::http::outgoing::Headers;
+use crate::sim::http::range;
+use crate::sim::model::conditions::Conditions;
+use crate::sim::model::content::Content;
+use crate::sim::model::copy::{Copy, check_customer_key, check_readable, shown_id};
+use crate::sim::model::delete::Delete;
+use crate::sim::model::object::{Object, Version};
+use crate::sim::model::put::Put;
+use crate::sim::model::refusal::{Answer, Code};
+use crate::sim::model::simulator::{Simulator, Target, Written};
+
+const CUSTOMER_KEY: &str = "x-amz-server-side-encryption-customer-key-md5";
+
+/// `PutObject`.
+pub(super) fn put(model: &mut Simulator, call: &Call, _: dto::PutObjectInput) -> Reply<dto::PutObjectOutput> {
+    let put = Put {
+        stated: call.stated()?,
+        content: Content::from(call.body.clone()),
+        declared: call.declared()?,
+        algorithm: call.algorithm()?,
+        conditions: call.conditions(""),
+    };
+    let written = model.put_object(call.target(), put)?;
+    let mut headers = written_headers(&written);
+    headers.set("etag", format!("\"{}\"", written.object.etag));
+    if let Some(checksum) = &written.object.checksum {
+        headers.checksum(checksum);
+    }
+    Ok(with_headers(dto::PutObjectOutput::default(), headers))
+}
+
+/// What every answer to a write says.
+pub(super) fn written_headers(written: &Written) -> Headers {
+    let mut headers = Headers::default();
+    headers
+        .set_some("x-amz-version-id", written.version_id.as_ref())
+        .encryption(written.object.encryption());
+    headers
+}
+
+/// What a read answers, apart from the bytes.
+struct Read {
+    status: StatusCode,
+    headers: Headers,
+    content: Content,
+}
+
+fn read(model: &Simulator, call: &Call) -> Answer<Read> {
+    let bucket = model.bucket(call.target().bucket)?;
+    let (version, object) = bucket.read(call.target().key, call.version_id())?;
+    check_customer_key(object, call.customer_key_md5(CUSTOMER_KEY).as_deref())?;
+    call.conditions("").check_read(version, object)?;
+    if call.method == "GET" {
+        check_readable(object)?;
+    }
+    let mut headers = object_headers(call, version, object);
+    headers.set_some("x-amz-version-id", shown_id(bucket.versioning, version));
+    let wanted = range::wanted(call, object)?;
+    let size = object.content.size_bytes();
+    let content = object.content.slice(wanted.first, wanted.size_bytes);
+    headers.set("content-length", content.size_bytes().to_string());
+    if wanted.is_partial {
+        let last = wanted.first + content.size_bytes().max(1) - 1;
+        headers.set("content-range", format!("bytes {}-{last}/{size}", wanted.first));
+    }
+    if let Some(count) = wanted.parts_count {
+        headers.set("x-amz-mp-parts-count", count.to_string());
+    }
+    // A checksum of the whole says nothing of a range.
+    let shows_checksum = call
+        .header("x-amz-checksum-mode")
+        .is_some_and(|mode| mode.eq_ignore_ascii_case("ENABLED"));
+    if let Some(checksum) = &object.checksum
+        && shows_checksum
+        && (!wanted.is_partial || call.method == "HEAD")
+        && call.query("partNumber").is_none()
+    {
+        headers.checksum(checksum);
+    }
+    let status = if wanted.is_partial {
+        StatusCode::PARTIAL_CONTENT
+    } else {
+        StatusCode::OK
+    };
+    Ok(Read {
+        status,
+        headers,
+        content,
+    })
+}
+
+fn object_headers(call: &Call, version: &Version, object: &Object) -> Headers {
+    let mut headers = Headers::default();
+    headers.object(object, version.last_modified);
+    let overrides = [
+        ("response-content-type", "content-type"),
+        ("response-cache-control", "cache-control"),
+        ("response-content-disposition", "content-disposition"),
+        ("response-content-encoding", "content-encoding"),
+        ("response-content-language", "content-language"),
+        ("response-expires", "expires"),
+    ];
+    for (query, header) in overrides {
+        headers.set_some(header, call.query(query));
+    }
+    headers
+}
+
+/// `GetObject`.
+pub(super) fn get(model: &mut Simulator, call: &Call, _: dto::GetObjectInput) -> Reply<dto::GetObjectOutput> {
+    let read = read(model, call)?;
+    let chunks = read.content.chunks().map(Ok::<_, std::convert::Infallible>);
+    let output = dto::GetObjectOutput {
+        body: Some(StreamingBlob::wrap(stream::iter(chunks))),
+        ..dto::GetObjectOutput::default()
+    };
+    Ok(with_status(with_headers(output, read.headers), read.status))
+}
+
+/// `HeadObject`.
+pub(super) fn head(model: &mut Simulator, call: &Call, _: dto::HeadObjectInput) -> Reply<dto::HeadObjectOutput> {
+    let read = read(model, call)?;
+    let response = with_headers(dto::HeadObjectOutput::default(), read.headers);
+    Ok(with_status(response, read.status))
+}
+
+/// `CopyObject`.
+pub(super) fn copy(model: &mut Simulator, call: &Call, _: dto::CopyObjectInput) -> Reply<dto::CopyObjectOutput> {
+    let replaces = |header: &str, word: &str| {
+        call.header(header)
+            .is_some_and(|directive| directive.eq_ignore_ascii_case(word))
+    };
+    let copy = Copy {
+        source: call.source()?,
+        stated: call.stated()?,
+        replaces_metadata: replaces("x-amz-metadata-directive", "REPLACE"),
+        replaces_tags: replaces("x-amz-tagging-directive", "REPLACE"),
+        excludes_annotations: replaces("x-amz-object-annotation-directive", "EXCLUDE"),
+        algorithm: call.algorithm()?,
+        conditions: call.conditions(""),
+    };
+    let copied = model.copy_object(call.target(), &copy)?;
+    let object = &copied.written.object;
+    let mut result = dto::CopyObjectResult {
+        e_tag: etag(&object.etag),
+        last_modified: timestamp(copied.written.last_modified),
+        ..dto::CopyObjectResult::default()
+    };
+    if let Some(checksum) = &object.checksum {
+        set_checksum!(result, checksum.algorithm, checksum.value);
+        result.checksum_type = Some(checksum.kind.name().to_owned().into());
+    }
+    let mut headers = written_headers(&copied.written);
+    headers.set_some("x-amz-copy-source-version-id", copied.source_version_id);
+    let output = dto::CopyObjectOutput {
+        copy_object_result: Some(result),
+        ..dto::CopyObjectOutput::default()
+    };
+    Ok(with_headers(output, headers))
+}
+
+fn bypasses_governance(call: &Call) -> bool {
+    call.header("x-amz-bypass-governance-retention")
+        .is_some_and(|value| value.eq_ignore_ascii_case("true"))
+}
+
+/// `DeleteObject`.
+pub(super) fn delete(model: &mut Simulator, call: &Call, _: dto::DeleteObjectInput) -> Reply<dto::DeleteObjectOutput> {
+    let delete = Delete {
+        version_id: call.version_id().map(str::to_owned),
+        conditions: call.conditions(""),
+        bypass_governance: bypasses_governance(call),
+    };
+    let deleted = model.delete_object(call.target(), &delete)?;
+    let mut headers = Headers::default();
+    headers.set_some("x-amz-version-id", deleted.version_id);
+    if deleted.delete_marker {
+        headers.set("x-amz-delete-marker", "true");
+    }
+    let response = with_headers(dto::DeleteObjectOutput::default(), headers);
+    Ok(with_status(response, StatusCode::NO_CONTENT))
+}
+
+/// The most keys of one `DeleteObjects`.
+const DELETE_LIMIT: usize = 1000;
+
+/// `DeleteObjects`.
+pub(super) fn delete_many(
+    model: &mut Simulator,
+    call: &Call,
+    input: dto::DeleteObjectsInput,
+) -> Reply<dto::DeleteObjectsOutput> {
+    let bucket = call.target().bucket;
+    model.bucket(bucket)?;
+    if input.delete.objects.len() > DELETE_LIMIT || input.delete.objects.is_empty() {
+        return Err(Code::MalformedXml.into());
+    }
+    let mut deleted = Vec::new();
+    let mut errors = Vec::new();
+    for object in input.delete.objects {
+        let delete = Delete {
+            version_id: object.version_id.clone().filter(|id| !id.is_empty()),
+            conditions: Conditions {
+                if_match: object.e_tag.as_ref().map(|etag| etag.value().to_owned()),
+                ..Conditions::default()
+            },
+            bypass_governance: bypasses_governance(call),
+        };
+        let target = Target {
+            bucket,
+            key: &object.key,
+        };
+        match model.delete_object(target, &delete) {
+            Ok(done) => deleted.push(dto::DeletedObject {
+                delete_marker: done.delete_marker.then_some(true),
+                delete_marker_version_id: done.version_id.filter(|_| done.delete_marker),
+                version_id: object.version_id,
+                key: Some(object.key),
+            }),
+            Err(refusal) => errors.push(dto::Error {
+                code: Some(refusal.code.name().to_owned()),
+                message: Some(refusal.message),
+                key: Some(object.key),
+                version_id: object.version_id,
+            }),
+        }
+    }
+    let quiet = input.delete.quiet == Some(true);
+    Ok(reply(dto::DeleteObjectsOutput {
+        deleted: (!quiet).then_some(deleted),
+        errors: Some(errors),
+        ..dto::DeleteObjectsOutput::default()
+    }))
+}
+
+/// Says that an answer has no output of its own.
+pub(super) fn done<T: Default>() -> S3Response<T> {
+    reply(T::default())
+}

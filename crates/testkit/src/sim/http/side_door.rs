@@ -1,0 +1,260 @@
+//! The side door under `/_sim/`: what tests set up, count and take out, past S3.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use http::{Method, Response, StatusCode};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::incoming::parse_iso_date;
+use super::serve::{ResponseBody, full};
+use super::server::Shared;
+use crate::sim::fault::Rule;
+use crate::sim::model::digest::Algorithm;
+use crate::sim::model::object::{ChecksumKind, Encryption, Stated, SystemHeaders};
+use crate::sim::model::put::STORAGE_CLASSES;
+use crate::sim::model::simulator::Target;
+use crate::sim::model::synthetic::{SyntheticChecksum, SyntheticObject};
+
+/// Where the side door is.
+pub(crate) const PREFIX: &str = "/_sim/";
+
+/// A request that the side door does not take.
+struct Refused {
+    status: StatusCode,
+    field: String,
+    value: String,
+    allowed: String,
+}
+
+impl Refused {
+    fn new(field: &str, value: impl std::fmt::Display, allowed: impl std::fmt::Display) -> Self {
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            field: field.to_owned(),
+            value: value.to_string(),
+            allowed: allowed.to_string(),
+        }
+    }
+}
+
+/// Answers a request to the side door.
+pub(crate) fn answer(shared: &Shared, method: &Method, path: &str, body: &Bytes) -> Response<ResponseBody> {
+    let name = path.strip_prefix(PREFIX).unwrap_or_default();
+    let answered = match (method.as_str(), name) {
+        ("GET", "health") => Ok(json!({
+            "status": "ok",
+            "late_requests": shared.late_requests.load(Ordering::SeqCst),
+        })),
+        ("GET", "requests") => Ok(json!(shared.requests())),
+        ("DELETE", "requests") => {
+            shared.forget_requests();
+            Ok(json!({}))
+        }
+        ("GET", "events") => Ok(json!({ "Records": shared.service.model().notifications.drain() })),
+        ("PUT", "faults") => parse(body).and_then(|document| set_faults(shared, &document)),
+        ("PUT", "objects") => parse(body).and_then(|document| put_object(shared, &document)),
+        _ => Err(Refused {
+            status: StatusCode::NOT_FOUND,
+            field: "request".to_owned(),
+            value: format!("{method} {path}"),
+            allowed: "GET health, GET or DELETE requests, GET events, PUT faults, PUT objects".to_owned(),
+        }),
+    };
+    let (status, document) = match answered {
+        Ok(document) => (StatusCode::OK, document),
+        Err(refused) => (
+            refused.status,
+            json!({
+                "error": format!("{} is {}: {}", refused.field, refused.value, refused.allowed),
+                "field": refused.field,
+                "value": refused.value,
+                "allowed": refused.allowed,
+            }),
+        ),
+    };
+    let mut response = Response::new(full(document.to_string()));
+    *response.status_mut() = status;
+    let json = http::HeaderValue::from_static("application/json");
+    response.headers_mut().insert("content-type", json);
+    response
+}
+
+fn parse(body: &Bytes) -> Result<Value, Refused> {
+    serde_json::from_slice(body).map_err(|error| Refused::new("the body", "not JSON", error))
+}
+
+fn set_faults(shared: &Shared, document: &Value) -> Result<Value, Refused> {
+    let rules = Rule::read_all(document).map_err(|bad| Refused::new(&bad.field, &bad.value, &bad.allowed))?;
+    let count = rules.len();
+    shared.faults().set(rules);
+    Ok(json!({ "rules": count }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewObject {
+    bucket: String,
+    key: String,
+    size_bytes: u64,
+    seed: u64,
+    part_size_bytes: Option<u64>,
+    #[serde(default)]
+    metadata: BTreeMap<String, String>,
+    #[serde(default)]
+    tags: BTreeMap<String, String>,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    storage_class: Option<String>,
+    /// `false` for none, or the name of an algorithm.
+    checksum: Option<Value>,
+    checksum_type: Option<String>,
+    last_modified: Option<String>,
+    /// `AES256`, `aws:kms`, or `aws:kms:` and a key.
+    encryption: Option<String>,
+    #[serde(default)]
+    missing_metadata: u32,
+}
+
+fn put_object(shared: &Shared, document: &Value) -> Result<Value, Refused> {
+    let object = NewObject::deserialize(document)
+        .map_err(|error| Refused::new("the object", document, format!("does not fit: {error}")))?;
+    let synthetic = object.synthetic()?;
+    let target = Target {
+        bucket: &object.bucket,
+        key: &object.key,
+    };
+    let written = shared
+        .service
+        .model()
+        .put_synthetic(target, &synthetic)
+        .map_err(|refusal| {
+            let mut refused = Refused::new("the object", format!("{}/{}", object.bucket, object.key), &refusal);
+            refused.status = StatusCode::from_u16(refusal.code.status()).unwrap_or(StatusCode::BAD_REQUEST);
+            refused
+        })?;
+    Ok(json!({
+        "etag": written.object.etag,
+        "version_id": written.version_id,
+        "size_bytes": object.size_bytes,
+    }))
+}
+
+impl NewObject {
+    fn synthetic(&self) -> Result<SyntheticObject, Refused> {
+        Ok(SyntheticObject {
+            size_bytes: self.size_bytes,
+            seed: self.seed,
+            part_size_bytes: self.part_size_bytes,
+            stated: Stated {
+                headers: self.headers()?,
+                website_redirect: self.headers.get("website-redirect-location").cloned(),
+                metadata: self.metadata.clone(),
+                missing_metadata: self.missing_metadata,
+                tags: self.tags.clone(),
+                storage_class: self.storage_class()?,
+                encryption: self.encryption()?,
+                ..Stated::default()
+            },
+            checksum: self.checksum()?,
+            last_modified: self.last_modified()?,
+        })
+    }
+
+    fn headers(&self) -> Result<SystemHeaders, Refused> {
+        let known = [
+            "content-type",
+            "cache-control",
+            "content-disposition",
+            "content-encoding",
+            "content-language",
+            "expires",
+            "website-redirect-location",
+        ];
+        if let Some(name) = self.headers.keys().find(|name| !known.contains(&name.as_str())) {
+            return Err(Refused::new(
+                "headers",
+                name,
+                format!("must be one of {}", known.join(", ")),
+            ));
+        }
+        let header = |name: &str| self.headers.get(name).cloned();
+        Ok(SystemHeaders {
+            content_type: header("content-type"),
+            cache_control: header("cache-control"),
+            content_disposition: header("content-disposition"),
+            content_encoding: header("content-encoding"),
+            content_language: header("content-language"),
+            expires: header("expires"),
+        })
+    }
+
+    fn storage_class(&self) -> Result<Option<String>, Refused> {
+        match &self.storage_class {
+            Some(class) if !STORAGE_CLASSES.contains(&class.as_str()) => Err(Refused::new(
+                "storage_class",
+                class,
+                format!("must be one of {}", STORAGE_CLASSES.join(", ")),
+            )),
+            class => Ok(class.clone()),
+        }
+    }
+
+    fn encryption(&self) -> Result<Option<Encryption>, Refused> {
+        let Some(text) = &self.encryption else {
+            return Ok(None);
+        };
+        match text.strip_prefix("aws:kms") {
+            Some("") => Ok(Some(kms(None))),
+            Some(key) if key.starts_with(':') => Ok(Some(kms(key.strip_prefix(':')))),
+            _ if text == "AES256" => Ok(Some(Encryption::S3)),
+            _ => Err(Refused::new(
+                "encryption",
+                text,
+                "must be AES256, aws:kms or aws:kms:KEY",
+            )),
+        }
+    }
+
+    fn checksum(&self) -> Result<SyntheticChecksum, Refused> {
+        let kind = match self.checksum_type.as_deref() {
+            None => None,
+            Some("FULL_OBJECT") => Some(ChecksumKind::FullObject),
+            Some("COMPOSITE") => Some(ChecksumKind::Composite),
+            Some(other) => {
+                return Err(Refused::new("checksum_type", other, "must be FULL_OBJECT or COMPOSITE"));
+            }
+        };
+        match &self.checksum {
+            None | Some(Value::Null | Value::Bool(true)) => Ok(SyntheticChecksum::Default),
+            Some(Value::Bool(false)) => Ok(SyntheticChecksum::Missing),
+            Some(named) => named
+                .as_str()
+                .and_then(Algorithm::from_name)
+                .map(|algorithm| SyntheticChecksum::Of(algorithm, kind))
+                .ok_or_else(|| {
+                    let known = Algorithm::ALL.map(Algorithm::name).join(", ");
+                    Refused::new("checksum", named, format!("must be true, false or one of {known}"))
+                }),
+        }
+    }
+
+    fn last_modified(&self) -> Result<Option<u64>, Refused> {
+        let Some(text) = &self.last_modified else {
+            return Ok(None);
+        };
+        parse_iso_date(text)
+            .map(Some)
+            .ok_or_else(|| Refused::new("last_modified", text, "must be a time such as 2026-01-31T12:00:00Z"))
+    }
+}
+
+fn kms(key: Option<&str>) -> Encryption {
+    Encryption::Kms {
+        algorithm: "aws:kms".to_owned(),
+        key: key.map(str::to_owned),
+        bucket_key: false,
+    }
+}

@@ -1,0 +1,146 @@
+//! What can be changed of an object without writing it anew: tags, grants, annotations, restoration.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use super::event::{Happening, Subject};
+use super::object::{Annotation, Grant, Object};
+use super::put::check_tags;
+use super::refusal::{Answer, Code, Refusal};
+use super::simulator::{Simulator, Target};
+
+/// The largest annotation: 1 MiB.
+const ANNOTATION_LIMIT_BYTES: usize = 1024 * 1024;
+
+/// The most annotations of an object.
+const ANNOTATION_LIMIT: usize = 1000;
+
+/// Which version a change was made to; `None` where the bucket never kept versions.
+pub type ChangedVersion = Option<String>;
+
+impl Simulator {
+    /// `PutObjectTagging`.
+    pub fn put_tags(
+        &mut self,
+        target: Target<'_>,
+        version_id: Option<&str>,
+        tags: BTreeMap<String, String>,
+    ) -> Answer<ChangedVersion> {
+        check_tags(&tags)?;
+        self.change(target, version_id, Happening::TaggingPut, |object| {
+            object.stated.tags = tags;
+        })
+    }
+
+    /// `DeleteObjectTagging`.
+    pub fn delete_tags(&mut self, target: Target<'_>, version_id: Option<&str>) -> Answer<ChangedVersion> {
+        self.change(target, version_id, Happening::TaggingDelete, |object| {
+            object.stated.tags.clear();
+        })
+    }
+
+    /// `PutObjectAcl`: the grants beside the owner's full control.
+    pub fn put_grants(
+        &mut self,
+        target: Target<'_>,
+        version_id: Option<&str>,
+        grants: Vec<Grant>,
+    ) -> Answer<ChangedVersion> {
+        if self.bucket(target.bucket)?.enforces_owner() && !grants.is_empty() {
+            return Err(Code::AccessControlListNotSupported.into());
+        }
+        self.change(target, version_id, Happening::Acl, |object| {
+            object.stated.grants = grants;
+        })
+    }
+
+    /// `PutObjectAnnotation`.
+    pub fn put_annotation(
+        &mut self,
+        target: Target<'_>,
+        version_id: Option<&str>,
+        name: &str,
+        payload: Bytes,
+    ) -> Answer<ChangedVersion> {
+        if payload.len() > ANNOTATION_LIMIT_BYTES {
+            return Err(Code::EntityTooLarge.into());
+        }
+        let (_, object) = self.bucket(target.bucket)?.read(target.key, version_id)?;
+        if object.annotations.len() >= ANNOTATION_LIMIT && !object.annotations.contains_key(name) {
+            return Err(Refusal::because(
+                Code::InvalidRequest,
+                format!("An object has at most {ANNOTATION_LIMIT} annotations"),
+            ));
+        }
+        let annotation = Annotation {
+            payload,
+            last_modified: self.clock.now(),
+        };
+        self.change(target, version_id, Happening::AnnotationPut, |object| {
+            object.annotations.insert(name.to_owned(), annotation);
+        })
+    }
+
+    /// `DeleteObjectAnnotation`.
+    pub fn delete_annotation(
+        &mut self,
+        target: Target<'_>,
+        version_id: Option<&str>,
+        name: &str,
+    ) -> Answer<ChangedVersion> {
+        self.change(target, version_id, Happening::AnnotationDelete, |object| {
+            object.annotations.remove(name);
+        })
+    }
+
+    /// `GetObjectAnnotation`.
+    pub fn annotation(&self, target: Target<'_>, version_id: Option<&str>, name: &str) -> Answer<&Annotation> {
+        let (_, object) = self.bucket(target.bucket)?.read(target.key, version_id)?;
+        object
+            .annotations
+            .get(name)
+            .ok_or_else(|| Code::NoSuchAnnotation.into())
+    }
+
+    /// `RestoreObject`: an archived object can be read at once. Returns whether it could already.
+    pub fn restore_object(&mut self, target: Target<'_>, version_id: Option<&str>) -> Answer<bool> {
+        let (_, object) = self.bucket(target.bucket)?.read(target.key, version_id)?;
+        if object.restored {
+            return Ok(true);
+        }
+        if !object.is_archived() {
+            return Err(Refusal::because(
+                Code::InvalidObjectState,
+                "Restore is not allowed for the object's current storage class",
+            ));
+        }
+        self.change(target, version_id, Happening::RestorePost, |object| {
+            object.restored = true;
+        })?;
+        self.change(target, version_id, Happening::RestoreCompleted, |_| {})?;
+        Ok(false)
+    }
+
+    fn change(
+        &mut self,
+        target: Target<'_>,
+        version_id: Option<&str>,
+        happening: Happening,
+        apply: impl FnOnce(&mut Object),
+    ) -> Answer<ChangedVersion> {
+        let bucket = self.bucket_mut(target.bucket)?;
+        let versioning = bucket.versioning;
+        let version = bucket.change(target.key, version_id)?;
+        let changed = super::copy::shown_id(versioning, version);
+        let object = version.object_mut().ok_or(Code::MethodNotAllowed)?;
+        apply(object);
+        let subject = Subject {
+            version_id: changed.clone(),
+            size_bytes: Some(object.content.size_bytes()),
+            etag: Some(object.etag.clone()),
+        };
+        self.notify(happening, target, subject);
+        Ok(changed)
+    }
+}

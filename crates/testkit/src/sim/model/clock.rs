@@ -1,0 +1,87 @@
+//! The simulator's time.
+
+use std::time::{Duration, SystemTime};
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A moment, in milliseconds since 1970.
+pub type Millis = u64;
+
+/// Where the simulator's time comes from.
+#[derive(Debug, Clone, Default)]
+pub enum Clock {
+    /// The machine's time.
+    #[default]
+    Real,
+    /// A time that only a test moves.
+    Manual(ManualClock),
+}
+
+/// A time that only a test moves; its clones are one clock.
+#[derive(Debug, Clone, Default)]
+pub struct ManualClock(Arc<AtomicU64>);
+
+impl ManualClock {
+    /// Starts at a moment.
+    pub fn starting_at(millis: Millis) -> Self {
+        Self(Arc::new(AtomicU64::new(millis)))
+    }
+
+    /// Moves the time on.
+    pub fn advance(&self, duration: Duration) {
+        let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        self.0.fetch_add(millis, Ordering::SeqCst);
+    }
+}
+
+impl Clock {
+    /// Returns the present moment.
+    pub fn now(&self) -> Millis {
+        match self {
+            Self::Real => SystemTime::now()
+                .duration_since(SystemTime::UNIX_EPOCH)
+                .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX)),
+            Self::Manual(manual) => manual.0.load(Ordering::SeqCst),
+        }
+    }
+}
+
+/// Writes a moment as headers carry it.
+pub fn http_date(millis: Millis) -> String {
+    httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_millis(millis))
+}
+
+/// Reads a moment from a header.
+pub fn parse_http_date(text: &str) -> Option<Millis> {
+    let time = httpdate::parse_http_date(text).ok()?;
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    u64::try_from(since.as_millis()).ok()
+}
+
+/// Writes a moment as documents and events carry it, with milliseconds.
+pub fn iso_date(millis: Millis) -> String {
+    let (year, month, day) = civil(millis / 86_400_000);
+    let second = millis / 1000 % 86_400;
+    format!(
+        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:03}Z",
+        second / 3600,
+        second / 60 % 60,
+        second % 60,
+        millis % 1000
+    )
+}
+
+/// The date of a day since 1970, by the algorithm of Howard Hinnant's `civil_from_days`.
+fn civil(days: u64) -> (u64, u64, u64) {
+    let days = days + 719_468;
+    let era = days / 146_097;
+    let day_of_era = days % 146_097;
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    (year, month, day)
+}

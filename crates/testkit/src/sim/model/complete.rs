@@ -1,0 +1,207 @@
+//! `CompleteMultipartUpload`: the parts become an object.
+
+use std::collections::BTreeMap;
+
+use super::bucket::Bucket;
+use super::conditions::Conditions;
+use super::content::Content;
+use super::digest::{self, Algorithm};
+use super::event::Happening;
+use super::multipart::{PART_MINIMUM_BYTES, Part, Upload};
+use super::object::{Checksum, ChecksumKind, Object, ObjectPart};
+use super::put::has_content_etag;
+use super::refusal::{Answer, Code, Refusal};
+use super::simulator::{Simulator, Target, Written};
+
+/// The largest object: as many of the largest parts as there can be parts.
+pub const OBJECT_LIMIT_BYTES: u64 = 10_000 * super::put::ONE_REQUEST_LIMIT_BYTES;
+
+/// A part as the completing client names it.
+#[derive(Debug, Clone, Default)]
+pub struct NamedPart {
+    /// Its number.
+    pub number: u32,
+    /// Its ETag, without quotes.
+    pub etag: String,
+    /// Checksums that the client names.
+    pub checksums: BTreeMap<Algorithm, String>,
+}
+
+/// A completion.
+#[derive(Debug, Clone, Default)]
+pub struct Completion {
+    /// The parts, in ascending order.
+    pub parts: Vec<NamedPart>,
+    /// On what the write depends.
+    pub conditions: Conditions,
+    /// What the object's size must be: `x-amz-mp-object-size`.
+    pub expected_size_bytes: Option<u64>,
+    /// What the object's checksum must be.
+    pub declared: BTreeMap<Algorithm, String>,
+    /// The type of checksum that the client expects.
+    pub declared_kind: Option<ChecksumKind>,
+}
+
+impl Simulator {
+    /// `CompleteMultipartUpload`.
+    ///
+    /// The object takes the place of the upload's start: what was written or deleted since stays in force, and the
+    /// answer is a success all the same.
+    pub fn complete_upload(&mut self, target: Target<'_>, upload_id: &str, completion: &Completion) -> Answer<Written> {
+        let upload = self.upload(target, upload_id)?.clone();
+        let parts = completion.named_parts(&upload)?;
+        let content = Content::concat(parts.iter().map(|part| &part.content));
+        completion.check_size(&content)?;
+        let bucket = self.bucket(target.bucket)?;
+        completion.conditions.check_write(bucket.current_object(target.key))?;
+        if completion.conditions.guards_write() && deleted_since(bucket, target.key, &upload) {
+            return Err(Code::ConditionalRequestConflict.into());
+        }
+        let checksum = completion.checksum(&upload, &parts, &content)?;
+        let etag = if has_content_etag(upload.stated.encryption.as_ref()) {
+            digest::multipart_etag(parts.iter().map(|part| part.md5.as_slice()))
+        } else {
+            format!("{}-{}", self.opaque_etag(), parts.len())
+        };
+        let object = Object {
+            parts: object_parts(&upload, &parts),
+            lists_parts: upload.checksum.is_some(),
+            stated: upload.stated,
+            content,
+            etag,
+            checksum: Some(checksum),
+            restored: false,
+            annotations: BTreeMap::new(),
+        };
+        self.bucket_mut(target.bucket)?.uploads.remove(upload_id);
+        let written = self.store(target, object, upload.begun)?;
+        self.notify(Happening::Complete, target, written.subject());
+        Ok(written)
+    }
+}
+
+/// A condition cannot hold for an object that a later delete already covers.
+fn deleted_since(bucket: &Bucket, key: &str, upload: &Upload) -> bool {
+    let removed = bucket
+        .removals
+        .get(key)
+        .is_some_and(|order| *order > upload.begun.order);
+    let marked = bucket
+        .current(key)
+        .is_some_and(|version| version.object().is_none() && version.order > upload.begun.order);
+    removed || marked
+}
+
+/// An object's parts are numbered from 1, whatever numbers they were uploaded with.
+fn object_parts(upload: &Upload, parts: &[&Part]) -> Vec<ObjectPart> {
+    let lists_checksums = upload.checksum.is_some();
+    (1..)
+        .zip(parts)
+        .map(|(number, part)| ObjectPart {
+            number,
+            size_bytes: part.content.size_bytes(),
+            checksum: part
+                .checksum
+                .as_ref()
+                .filter(|_| lists_checksums)
+                .map(|(_, value)| value.clone()),
+        })
+        .collect()
+}
+
+impl Completion {
+    fn named_parts<'a>(&self, upload: &'a Upload) -> Answer<Vec<&'a Part>> {
+        if self.parts.is_empty() {
+            return Err(Code::MalformedXml.into());
+        }
+        if !self.parts.is_sorted_by(|left, right| left.number < right.number) {
+            return Err(Code::InvalidPartOrder.into());
+        }
+        let composite = upload.checksum.filter(|(_, kind)| *kind == ChecksumKind::Composite);
+        let mut found = Vec::with_capacity(self.parts.len());
+        for named in &self.parts {
+            let part = upload.parts.get(&named.number).filter(|part| part.etag() == named.etag);
+            let part = part.ok_or(Code::InvalidPart)?;
+            named.check_checksum(part, composite.map(|(algorithm, _)| algorithm))?;
+            found.push(part);
+        }
+        let too_small = |part: &&Part| part.content.size_bytes() < PART_MINIMUM_BYTES;
+        if found.iter().rev().skip(1).any(too_small) {
+            return Err(Code::EntityTooSmall.into());
+        }
+        Ok(found)
+    }
+
+    fn check_size(&self, content: &Content) -> Answer<()> {
+        if content.size_bytes() > OBJECT_LIMIT_BYTES {
+            return Err(Code::EntityTooLarge.into());
+        }
+        match self.expected_size_bytes {
+            Some(expected) if expected != content.size_bytes() => Err(Refusal::because(
+                Code::InvalidRequest,
+                format!(
+                    "The provided 'x-amz-mp-object-size' header value {expected} does not match what was computed: {}",
+                    content.size_bytes()
+                ),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// The checksum that the upload was started with, else a full-object CRC64NVME.
+    fn checksum(&self, upload: &Upload, parts: &[&Part], content: &Content) -> Answer<Checksum> {
+        let (algorithm, kind) = upload
+            .checksum
+            .unwrap_or((Algorithm::Crc64Nvme, ChecksumKind::FullObject));
+        if self
+            .declared_kind
+            .is_some_and(|declared| upload.checksum.is_some() && declared != kind)
+        {
+            return Err(Refusal::because(
+                Code::InvalidRequest,
+                format!("The upload was created with the checksum type {}", kind.name()),
+            ));
+        }
+        let value = match kind {
+            ChecksumKind::FullObject => digest::checksum(algorithm, content),
+            ChecksumKind::Composite => {
+                let checksums = parts.iter().filter_map(|part| Some(part.checksum.as_ref()?.1.as_str()));
+                digest::composite(algorithm, checksums).ok_or(Code::InternalError)?
+            }
+        };
+        match self.declared.get(&algorithm) {
+            // The number of parts may be left off.
+            Some(declared) if *declared != value && !value.starts_with(&format!("{declared}-")) => {
+                Err(Code::BadDigest.into())
+            }
+            _ => Ok(Checksum { algorithm, kind, value }),
+        }
+    }
+}
+
+impl NamedPart {
+    /// A composite checksum is made of what the client names, so each part must come with its checksum.
+    fn check_checksum(&self, part: &Part, composite: Option<Algorithm>) -> Answer<()> {
+        if let Some(algorithm) = composite
+            && !self.checksums.contains_key(&algorithm)
+        {
+            return Err(Refusal::because(
+                Code::InvalidRequest,
+                format!(
+                    "The upload was created using a {} checksum. The complete request must include the checksum for \
+                     each part. It was missing for part {} in the request.",
+                    algorithm.name().to_lowercase(),
+                    self.number
+                ),
+            ));
+        }
+        let differs = |(algorithm, value): (&Algorithm, &String)| {
+            let computed = digest::checksum(*algorithm, &part.content);
+            computed != *value
+        };
+        if self.checksums.iter().any(differs) {
+            return Err(Code::InvalidPart.into());
+        }
+        Ok(())
+    }
+}

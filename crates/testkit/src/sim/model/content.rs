@@ -1,0 +1,183 @@
+//! What an object holds: real bytes, or ranges of synthetic objects that are made only when somebody reads them.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+
+use super::random::mix;
+
+/// The content of an object or a part: a rope of real bytes and synthetic ranges.
+///
+/// Slicing and joining cost nothing but the rope: a copy of 50 TB moves no byte. Adjacent ranges of one synthetic
+/// object merge, so that a copy in parts describes its content as the source does.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Content {
+    pieces: Arc<Vec<Piece>>,
+    size_bytes: u64,
+}
+
+/// One stretch of a content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    /// Bytes that a client sent.
+    Real(Bytes),
+    /// A range of a synthetic object.
+    Synthetic(Synthetic),
+}
+
+/// A range of a synthetic object: its bytes follow from the seed and their position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Synthetic {
+    /// The seed of the object's bytes.
+    pub seed: u64,
+    /// The size of the whole object.
+    pub object_bytes: u64,
+    /// Where the range starts in it.
+    pub offset: u64,
+    /// How long it is.
+    pub size_bytes: u64,
+}
+
+impl Piece {
+    fn size_bytes(&self) -> u64 {
+        match self {
+            Self::Real(bytes) => bytes.len() as u64,
+            Self::Synthetic(range) => range.size_bytes,
+        }
+    }
+
+    fn slice(&self, offset: u64, size_bytes: u64) -> Self {
+        match self {
+            Self::Real(bytes) => {
+                let from = to_usize(offset);
+                Self::Real(bytes.slice(from..from + to_usize(size_bytes)))
+            }
+            Self::Synthetic(range) => Self::Synthetic(Synthetic {
+                offset: range.offset + offset,
+                size_bytes,
+                ..*range
+            }),
+        }
+    }
+}
+
+impl Synthetic {
+    fn continues(&self, next: &Self) -> bool {
+        (self.seed, self.object_bytes) == (next.seed, next.object_bytes) && self.offset + self.size_bytes == next.offset
+    }
+
+    /// Makes the bytes of the range.
+    fn bytes(&self) -> Bytes {
+        let mut made = BytesMut::with_capacity(to_usize(self.size_bytes) + 16);
+        let first_word = self.offset / 8;
+        let words_end = (self.offset + self.size_bytes).div_ceil(8);
+        let key = mix(self.seed);
+        for word in first_word..words_end {
+            made.extend_from_slice(&mix(key ^ word).to_le_bytes());
+        }
+        let skipped = to_usize(self.offset - first_word * 8);
+        made.freeze().slice(skipped..skipped + to_usize(self.size_bytes))
+    }
+}
+
+impl From<Bytes> for Content {
+    fn from(bytes: Bytes) -> Self {
+        Self::join([Piece::Real(bytes)])
+    }
+}
+
+impl Content {
+    /// Makes the content of a synthetic object.
+    pub fn synthetic(seed: u64, size_bytes: u64) -> Self {
+        Self::join([Piece::Synthetic(Synthetic {
+            seed,
+            object_bytes: size_bytes,
+            offset: 0,
+            size_bytes,
+        })])
+    }
+
+    /// Joins contents end to end.
+    pub fn concat<'a>(contents: impl IntoIterator<Item = &'a Content>) -> Self {
+        Self::join(contents.into_iter().flat_map(|content| content.pieces.iter().cloned()))
+    }
+
+    fn join(pieces: impl IntoIterator<Item = Piece>) -> Self {
+        let mut joined: Vec<Piece> = Vec::new();
+        let mut size_bytes = 0;
+        for piece in pieces {
+            if piece.size_bytes() == 0 {
+                continue;
+            }
+            size_bytes += piece.size_bytes();
+            match (joined.last_mut(), &piece) {
+                (Some(Piece::Synthetic(last)), Piece::Synthetic(next)) if last.continues(next) => {
+                    last.size_bytes += next.size_bytes;
+                }
+                _ => joined.push(piece),
+            }
+        }
+        Self {
+            pieces: Arc::new(joined),
+            size_bytes,
+        }
+    }
+
+    /// Returns the size in bytes.
+    pub fn size_bytes(&self) -> u64 {
+        self.size_bytes
+    }
+
+    /// Returns the stretches, in order.
+    pub fn pieces(&self) -> &[Piece] {
+        &self.pieces
+    }
+
+    /// Returns a range; what lies past the end is left out.
+    #[must_use]
+    pub fn slice(&self, offset: u64, size_bytes: u64) -> Self {
+        let end = offset.saturating_add(size_bytes).min(self.size_bytes);
+        let mut position = 0;
+        let mut taken = Vec::new();
+        for piece in self.pieces.iter() {
+            let piece_end = position + piece.size_bytes();
+            let from = offset.max(position);
+            let to = end.min(piece_end);
+            if from < to {
+                taken.push(piece.slice(from - position, to - from));
+            }
+            position = piece_end;
+        }
+        Self::join(taken)
+    }
+
+    /// Returns the bytes in chunks of a bounded size.
+    pub fn chunks(&self) -> impl Iterator<Item = Bytes> + Send + 'static {
+        const CHUNK: u64 = 256 * 1024;
+        let content = self.clone();
+        (0..content.size_bytes.div_ceil(CHUNK)).flat_map(move |index| {
+            let chunk = content.slice(index * CHUNK, CHUNK);
+            chunk.pieces.iter().map(Self::piece_bytes).collect::<Vec<_>>()
+        })
+    }
+
+    fn piece_bytes(piece: &Piece) -> Bytes {
+        match piece {
+            Piece::Real(bytes) => bytes.clone(),
+            Piece::Synthetic(range) => range.bytes(),
+        }
+    }
+
+    /// Returns all the bytes at once: for small contents.
+    pub fn to_bytes(&self) -> Bytes {
+        let mut all = BytesMut::new();
+        for chunk in self.chunks() {
+            all.extend_from_slice(&chunk);
+        }
+        all.freeze()
+    }
+}
+
+fn to_usize(size: u64) -> usize {
+    usize::try_from(size).expect("a stretch in memory fits into memory")
+}

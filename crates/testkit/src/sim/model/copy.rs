@@ -1,0 +1,241 @@
+//! `CopyObject` and the reading of its source.
+
+use std::collections::BTreeMap;
+
+use super::conditions::Conditions;
+use super::content::Content;
+use super::digest::Algorithm;
+use super::event::Happening;
+use super::object::{Encryption, Object, Stated, Version};
+use super::put::{ONE_REQUEST_LIMIT_BYTES, check_key};
+use super::refusal::{Answer, Code, Refusal};
+use super::simulator::{Simulator, Target, Written};
+
+/// What is copied.
+#[derive(Debug, Clone, Default)]
+pub struct Source {
+    /// The source's bucket.
+    pub bucket: String,
+    /// The source's key.
+    pub key: String,
+    /// The version; `None` copies the current one.
+    pub version_id: Option<String>,
+    /// What the source must be.
+    pub conditions: Conditions,
+    /// The MD5 of the customer's key, where the client sent one.
+    pub customer_key_md5: Option<String>,
+}
+
+/// A copy at once.
+#[derive(Debug, Clone, Default)]
+pub struct Copy {
+    /// What is copied.
+    pub source: Source,
+    /// What the request states of the copy.
+    pub stated: Stated,
+    /// Headers and user metadata are those stated, not the source's.
+    pub replaces_metadata: bool,
+    /// The tags are those stated, not the source's.
+    pub replaces_tags: bool,
+    /// Annotations stay behind.
+    pub excludes_annotations: bool,
+    /// The checksum algorithm asked for.
+    pub algorithm: Option<Algorithm>,
+    /// On what the write depends.
+    pub conditions: Conditions,
+}
+
+/// The source of a copy as it was found.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// Its version id, where its bucket keeps versions.
+    pub version_id: Option<String>,
+    /// The object.
+    pub object: Object,
+}
+
+/// What a copy left.
+#[derive(Debug, Clone)]
+pub struct Copied {
+    /// The copy.
+    pub written: Written,
+    /// The version id of the source.
+    pub source_version_id: Option<String>,
+}
+
+/// Refuses to read an object that is encrypted with a customer's key without that key.
+pub(crate) fn check_customer_key(object: &Object, key_md5: Option<&str>) -> Answer<()> {
+    match (object.encryption(), key_md5) {
+        (Encryption::Customer { key_md5: wanted }, Some(sent)) if wanted == sent => Ok(()),
+        (Encryption::Customer { .. }, Some(_)) => Err(Refusal::because(
+            Code::AccessDenied,
+            "The customer key does not match the one that the object was stored with",
+        )),
+        (Encryption::Customer { .. }, None) => Err(Refusal::because(
+            Code::InvalidRequest,
+            "The object was stored using a form of Server Side Encryption. \
+             The correct parameters must be provided to retrieve the object.",
+        )),
+        (_, Some(_)) => Err(Refusal::because(
+            Code::InvalidRequest,
+            "The encryption parameters are not applicable to this object.",
+        )),
+        (_, None) => Ok(()),
+    }
+}
+
+/// Refuses to read an archived object.
+pub(crate) fn check_readable(object: &Object) -> Answer<()> {
+    if object.is_archived() {
+        return Err(Refusal::because(
+            Code::InvalidObjectState,
+            format!(
+                "The operation is not valid for the object's storage class {}",
+                object.storage_class()
+            ),
+        ));
+    }
+    Ok(())
+}
+
+impl Simulator {
+    /// Finds the source of a copy and checks its conditions.
+    pub(crate) fn find_source(&self, source: &Source) -> Answer<Found> {
+        let bucket = self.bucket(&source.bucket)?;
+        let (version, object) = bucket
+            .read(&source.key, source.version_id.as_deref())
+            .map_err(marker_as_source)?;
+        check_customer_key(object, source.customer_key_md5.as_deref())?;
+        source.conditions.check_copy_source(version, object)?;
+        check_readable(object)?;
+        Ok(Found {
+            version_id: shown_id(bucket.versioning, version),
+            object: object.clone(),
+        })
+    }
+
+    /// `CopyObject`.
+    ///
+    /// Resets the storage class, the ACL, the website redirect and the lock; a source in parts becomes one part.
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html>
+    pub fn copy_object(&mut self, target: Target<'_>, copy: &Copy) -> Answer<Copied> {
+        let bucket = self.bucket(target.bucket)?;
+        check_key(target.key)?;
+        copy.stated.check(bucket)?;
+        let found = self.find_source(&copy.source)?;
+        if found.object.content.size_bytes() > ONE_REQUEST_LIMIT_BYTES {
+            return Err(source_too_large());
+        }
+        if copy.is_onto_itself(target) && !copy.changes_something() {
+            return Err(Refusal::because(
+                Code::InvalidRequest,
+                "This copy request is illegal because it is trying to copy an object to itself without changing \
+                 the object's metadata, storage class, website redirect location or encryption attributes.",
+            ));
+        }
+        copy.conditions.check_write(bucket.current_object(target.key))?;
+        let algorithm = copy.algorithm_for(&found.object);
+        let annotations = if copy.excludes_annotations {
+            BTreeMap::new()
+        } else {
+            found.object.annotations.clone()
+        };
+        let stated = copy.stated_for(&found.object).completed(bucket, self.clock.now());
+        let begun = self.begin();
+        let mut object = self.whole_object(stated, found.object.content.clone(), Some(algorithm));
+        object.annotations = annotations;
+        let written = self.store(target, object, begun)?;
+        self.notify(Happening::Copy, target, written.subject());
+        Ok(Copied {
+            written,
+            source_version_id: found.version_id,
+        })
+    }
+}
+
+pub(crate) fn source_too_large() -> Refusal {
+    Refusal::because(
+        Code::InvalidRequest,
+        format!(
+            "The specified copy source is larger than the maximum allowable size for a copy source: \
+             {ONE_REQUEST_LIMIT_BYTES}"
+        ),
+    )
+}
+
+/// Returns a version's id as answers show it: nothing where the bucket never kept versions.
+pub(crate) fn shown_id(versioning: super::bucket::Versioning, version: &Version) -> Option<String> {
+    (versioning != super::bucket::Versioning::Unversioned).then(|| version.id.clone())
+}
+
+/// A delete marker is no source: asked for by its id it is a mistake, met as the current version it is absence.
+fn marker_as_source(refusal: Refusal) -> Refusal {
+    if refusal.code == Code::MethodNotAllowed {
+        return Refusal::because(
+            Code::InvalidRequest,
+            "The source of a copy request may not specifically refer to a delete marker by version id.",
+        );
+    }
+    Refusal {
+        headers: Vec::new(),
+        ..refusal
+    }
+}
+
+impl Copy {
+    fn is_onto_itself(&self, target: Target<'_>) -> bool {
+        self.source.version_id.is_none()
+            && (self.source.bucket.as_str(), self.source.key.as_str()) == (target.bucket, target.key)
+    }
+
+    fn changes_something(&self) -> bool {
+        self.replaces_metadata
+            || self.stated.storage_class.is_some()
+            || self.stated.website_redirect.is_some()
+            || self.stated.encryption.is_some()
+    }
+
+    /// The source's algorithm goes along unless the request names one.
+    fn algorithm_for(&self, source: &Object) -> Algorithm {
+        let of_source = source.checksum.as_ref().map(|checksum| checksum.algorithm);
+        self.algorithm.or(of_source).unwrap_or(Algorithm::Crc64Nvme)
+    }
+
+    fn stated_for(&self, source: &Object) -> Stated {
+        let mut stated = self.stated.clone();
+        if !self.replaces_metadata {
+            stated.headers = source.stated.headers.clone();
+            stated.metadata.clone_from(&source.stated.metadata);
+            stated.missing_metadata = source.stated.missing_metadata;
+        }
+        if !self.replaces_tags {
+            stated.tags.clone_from(&source.stated.tags);
+        }
+        stated
+    }
+}
+
+/// A range of a source, as `x-amz-copy-source-range` says it: first and last byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CopyRange {
+    /// The first byte.
+    pub first: u64,
+    /// The last byte.
+    pub last: u64,
+}
+
+impl CopyRange {
+    /// Takes the range out of a content; all of it must be there.
+    pub(crate) fn of(self, content: &Content) -> Answer<Content> {
+        if self.first > self.last || self.last >= content.size_bytes() {
+            return Err(Refusal::because(
+                Code::InvalidArgument,
+                format!(
+                    "Range specified is not valid for source object of size: {}",
+                    content.size_bytes()
+                ),
+            ));
+        }
+        Ok(content.slice(self.first, self.last - self.first + 1))
+    }
+}

@@ -1,0 +1,112 @@
+//! Deleting objects and versions.
+
+use super::bucket::Versioning;
+use super::conditions::Conditions;
+use super::event::{Happening, Subject};
+use super::object::{Entry, NULL_VERSION, Version};
+use super::put::check_key;
+use super::refusal::{Answer, Code, Refusal};
+use super::simulator::{Simulator, Target};
+
+/// A delete.
+#[derive(Debug, Clone, Default)]
+pub struct Delete {
+    /// The version to take out for good; `None` deletes the key's current object.
+    pub version_id: Option<String>,
+    /// On what it depends.
+    pub conditions: Conditions,
+    /// Whether a GOVERNANCE retention does not count.
+    pub bypass_governance: bool,
+}
+
+/// What a delete left.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Deleted {
+    /// The version taken out, or the delete marker written.
+    pub version_id: Option<String>,
+    /// Whether that version is a delete marker.
+    pub delete_marker: bool,
+}
+
+impl Simulator {
+    /// `DeleteObject`: of a key or of one version.
+    ///
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/DeletingObjectVersions.html>
+    pub fn delete_object(&mut self, target: Target<'_>, delete: &Delete) -> Answer<Deleted> {
+        check_key(target.key)?;
+        let bucket = self.bucket(target.bucket)?;
+        if let Some(id) = &delete.version_id {
+            if delete.conditions.if_match.is_some() {
+                return Err(Refusal::because(
+                    Code::NotImplemented,
+                    "If-Match on a delete of a version is not implemented",
+                ));
+            }
+            return self.delete_version(target, id, delete.bypass_governance);
+        }
+        delete.conditions.check_delete(bucket.current(target.key))?;
+        match bucket.versioning {
+            Versioning::Unversioned => self.delete_for_good(target),
+            Versioning::Enabled => self.write_marker(target, None),
+            Versioning::Suspended => self.write_marker(target, Some(NULL_VERSION)),
+        }
+    }
+
+    fn delete_for_good(&mut self, target: Target<'_>) -> Answer<Deleted> {
+        let begun = self.begin();
+        let bucket = self.bucket_mut(target.bucket)?;
+        bucket.removals.insert(target.key.to_owned(), begun.order);
+        if bucket.remove(target.key, NULL_VERSION).is_some() {
+            self.notify(Happening::Delete, target, Subject::default());
+        }
+        Ok(Deleted::default())
+    }
+
+    fn write_marker(&mut self, target: Target<'_>, replaced: Option<&str>) -> Answer<Deleted> {
+        let begun = self.begin();
+        let id = replaced.map_or_else(|| self.identifier(32), str::to_owned);
+        let bucket = self.bucket_mut(target.bucket)?;
+        let marker = Version {
+            id: id.clone(),
+            last_modified: begun.at,
+            order: begun.order,
+            entry: Entry::DeleteMarker,
+        };
+        bucket.insert(target.key, marker);
+        let subject = Subject {
+            version_id: Some(id.clone()),
+            ..Subject::default()
+        };
+        self.notify(Happening::DeleteMarker, target, subject);
+        Ok(Deleted {
+            version_id: Some(id),
+            delete_marker: true,
+        })
+    }
+
+    fn delete_version(&mut self, target: Target<'_>, id: &str, bypass_governance: bool) -> Answer<Deleted> {
+        super::bucket::check_version_id(id)?;
+        let now = self.clock.now();
+        let bucket = self.bucket_mut(target.bucket)?;
+        let mut deleted = Deleted {
+            version_id: Some(id.to_owned()),
+            delete_marker: false,
+        };
+        // A version that is not there is deleted already.
+        let Ok(version) = bucket.version(target.key, id) else {
+            return Ok(deleted);
+        };
+        if let Some(object) = version.object() {
+            super::lock::check_unlocked(object, now, bypass_governance)?;
+        } else {
+            deleted.delete_marker = true;
+        }
+        bucket.remove(target.key, id);
+        let subject = Subject {
+            version_id: Some(id.to_owned()),
+            ..Subject::default()
+        };
+        self.notify(Happening::Delete, target, subject);
+        Ok(deleted)
+    }
+}

@@ -1,0 +1,156 @@
+//! Notifications in the classic shape of S3 event messages.
+
+use std::collections::VecDeque;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Value, json};
+
+use super::clock::{Millis, iso_date};
+use super::simulator::{Simulator, Target};
+
+/// What happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Happening {
+    /// An object was written at once.
+    Put,
+    /// An object was copied.
+    Copy,
+    /// An upload in parts was completed.
+    Complete,
+    /// An object or a version is gone.
+    Delete,
+    /// A delete marker was written.
+    DeleteMarker,
+    /// Tags were written.
+    TaggingPut,
+    /// Tags were removed.
+    TaggingDelete,
+    /// A retention was set.
+    Retention,
+    /// The access control list was set.
+    Acl,
+    /// An annotation was written.
+    AnnotationPut,
+    /// An annotation was removed.
+    AnnotationDelete,
+    /// An archived object's restoration was asked for.
+    RestorePost,
+    /// An archived object can be read.
+    RestoreCompleted,
+}
+
+impl Happening {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Put => "ObjectCreated:Put",
+            Self::Copy => "ObjectCreated:Copy",
+            Self::Complete => "ObjectCreated:CompleteMultipartUpload",
+            Self::Delete => "ObjectRemoved:Delete",
+            Self::DeleteMarker => "ObjectRemoved:DeleteMarkerCreated",
+            Self::TaggingPut => "ObjectTagging:Put",
+            Self::TaggingDelete => "ObjectTagging:Delete",
+            Self::Retention => "ObjectRetention:Put",
+            Self::Acl => "ObjectAcl:Put",
+            Self::AnnotationPut => "ObjectAnnotation:Put",
+            Self::AnnotationDelete => "ObjectAnnotation:Delete",
+            Self::RestorePost => "ObjectRestore:Post",
+            Self::RestoreCompleted => "ObjectRestore:Completed",
+        }
+    }
+
+    fn writes(self) -> bool {
+        matches!(self, Self::Put | Self::Copy | Self::Complete)
+    }
+
+    fn removes(self) -> bool {
+        matches!(self, Self::Delete | Self::DeleteMarker)
+    }
+}
+
+/// The version that an event tells of.
+#[derive(Debug, Clone, Default)]
+pub struct Subject {
+    /// Its id, where the bucket keeps versions.
+    pub version_id: Option<String>,
+    /// Its size; removals carry none.
+    pub size_bytes: Option<u64>,
+    /// Its ETag; removals carry none.
+    pub etag: Option<String>,
+}
+
+/// The notifications that nobody has taken yet.
+#[derive(Debug, Default)]
+pub struct Notifications {
+    waiting: VecDeque<Value>,
+    last_sequencer: u64,
+}
+
+/// All but what form encoding leaves as it is; the slash stays a slash in S3's events.
+const FORM: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'*')
+    .remove(b'/')
+    .remove(b' ');
+
+fn form_encoded(key: &str) -> String {
+    utf8_percent_encode(key, FORM).to_string().replace(' ', "+")
+}
+
+impl Notifications {
+    /// Takes all notifications out, the oldest first.
+    pub fn drain(&mut self) -> Vec<Value> {
+        self.waiting.drain(..).collect()
+    }
+
+    fn write(&mut self, happening: Happening, region: &str, at: Millis, target: Target<'_>, subject: Subject) {
+        let mut object = json!({ "key": form_encoded(target.key) });
+        if let Some(fields) = object.as_object_mut() {
+            if let Some(size) = subject.size_bytes {
+                fields.insert("size".to_owned(), json!(size));
+            }
+            if let Some(etag) = subject.etag {
+                fields.insert("eTag".to_owned(), json!(etag));
+            }
+            if let Some(version_id) = subject.version_id {
+                fields.insert("versionId".to_owned(), json!(version_id));
+            }
+            // Tagging, ACL and restore events carry none.
+            // <https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html>
+            if happening.writes() || happening.removes() {
+                self.last_sequencer += 1;
+                fields.insert("sequencer".to_owned(), json!(format!("{:018X}", self.last_sequencer)));
+            }
+        }
+        let owner = json!({ "principalId": "S3SIM" });
+        self.waiting.push_back(json!({
+            "eventVersion": "2.3",
+            "eventSource": "aws:s3",
+            "awsRegion": region,
+            "eventTime": iso_date(at),
+            "eventName": happening.name(),
+            "userIdentity": owner,
+            "requestParameters": { "sourceIPAddress": "127.0.0.1" },
+            "responseElements": { "x-amz-request-id": "S3SIM", "x-amz-id-2": "S3SIM" },
+            "s3": {
+                "s3SchemaVersion": "1.0",
+                "configurationId": "s3sim",
+                "bucket": { "name": target.bucket, "ownerIdentity": owner, "arn": format!("arn:aws:s3:::{}", target.bucket) },
+                "object": object,
+            },
+        }));
+    }
+}
+
+impl Simulator {
+    /// Writes a notification.
+    pub(crate) fn notify(&mut self, happening: Happening, target: Target<'_>, subject: Subject) {
+        let region = self
+            .buckets
+            .get(target.bucket)
+            .map_or_else(String::new, |bucket| bucket.region.clone());
+        let at = self.clock.now();
+        self.notifications.write(happening, &region, at, target, subject);
+    }
+}

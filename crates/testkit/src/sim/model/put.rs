@@ -1,0 +1,242 @@
+//! Writing objects, and the rules that every way of writing shares.
+
+use std::collections::BTreeMap;
+
+use super::bucket::Bucket;
+use super::clock::Millis;
+use super::conditions::Conditions;
+use super::content::Content;
+use super::digest::{self, Algorithm};
+use super::document::{Document, element};
+use super::event::{Happening, Subject};
+use super::object::{Checksum, ChecksumKind, Encryption, Object, Retention, STANDARD, Stated};
+use super::refusal::{Answer, Code, Refusal};
+use super::simulator::{Simulator, Target, Written};
+
+/// The most that one `PutObject`, one `CopyObject` and one part can carry: 5 GiB.
+pub const ONE_REQUEST_LIMIT_BYTES: u64 = 5 * 1024 * 1024 * 1024;
+
+/// The longest key, in bytes.
+pub const KEY_LIMIT_BYTES: usize = 1024;
+
+/// The most user metadata, names and values together, in bytes.
+pub const METADATA_LIMIT_BYTES: usize = 2048;
+
+/// The most tags.
+pub const TAG_LIMIT: usize = 10;
+
+/// Storage classes that a writer can name.
+pub const STORAGE_CLASSES: [&str; 9] = [
+    STANDARD,
+    "REDUCED_REDUNDANCY",
+    "STANDARD_IA",
+    "ONEZONE_IA",
+    "INTELLIGENT_TIERING",
+    "GLACIER",
+    "DEEP_ARCHIVE",
+    "GLACIER_IR",
+    "EXPRESS_ONEZONE",
+];
+
+/// Checksums that a client sent along: they must be those of the content.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Declared {
+    /// Content-MD5, in hexadecimal.
+    pub md5: Option<String>,
+    /// Values by algorithm, in base64.
+    pub checksums: BTreeMap<Algorithm, String>,
+}
+
+/// A write at once.
+#[derive(Debug, Clone, Default)]
+pub struct Put {
+    /// What the writer says of the object.
+    pub stated: Stated,
+    /// What it holds.
+    pub content: Content,
+    /// Checksums sent along.
+    pub declared: Declared,
+    /// The algorithm asked for.
+    pub algorithm: Option<Algorithm>,
+    /// On what the write depends.
+    pub conditions: Conditions,
+}
+
+impl Simulator {
+    /// `PutObject`.
+    pub fn put_object(&mut self, target: Target<'_>, put: Put) -> Answer<Written> {
+        let bucket = self.bucket(target.bucket)?;
+        check_key(target.key)?;
+        put.stated.check(bucket)?;
+        if put.content.size_bytes() > ONE_REQUEST_LIMIT_BYTES {
+            return Err(Code::EntityTooLarge.into());
+        }
+        let declared = put.declared.verify(&put.content)?;
+        put.conditions.check_write(bucket.current_object(target.key))?;
+        let algorithm = declared.or(put.algorithm).unwrap_or(Algorithm::Crc64Nvme);
+        let stated = put.stated.completed(bucket, self.clock.now());
+        let begun = self.begin();
+        let object = self.whole_object(stated, put.content, Some(algorithm));
+        let written = self.store(target, object, begun)?;
+        self.notify(Happening::Put, target, written.subject());
+        Ok(written)
+    }
+
+    /// Makes an object that was written at once.
+    pub(crate) fn whole_object(&mut self, stated: Stated, content: Content, algorithm: Option<Algorithm>) -> Object {
+        let etag = if has_content_etag(stated.encryption.as_ref()) {
+            digest::hex(&digest::md5(&content))
+        } else {
+            self.opaque_etag()
+        };
+        let checksum = algorithm.map(|algorithm| Checksum {
+            algorithm,
+            kind: ChecksumKind::FullObject,
+            value: digest::checksum(algorithm, &content),
+        });
+        Object {
+            stated,
+            content,
+            etag,
+            checksum,
+            parts: Vec::new(),
+            lists_parts: false,
+            restored: false,
+            annotations: BTreeMap::new(),
+        }
+    }
+}
+
+/// Tells whether an object so encrypted has an ETag that is a content hash.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html>
+pub(crate) fn has_content_etag(encryption: Option<&Encryption>) -> bool {
+    matches!(encryption, None | Some(Encryption::S3))
+}
+
+/// Refuses keys that are too long.
+pub(crate) fn check_key(key: &str) -> Answer<()> {
+    if key.len() > KEY_LIMIT_BYTES {
+        return Err(Code::KeyTooLong.into());
+    }
+    Ok(())
+}
+
+impl Written {
+    /// What an event says of the write.
+    pub(crate) fn subject(&self) -> Subject {
+        Subject {
+            version_id: self.version_id.clone(),
+            size_bytes: Some(self.object.content.size_bytes()),
+            etag: Some(self.object.etag.clone()),
+        }
+    }
+}
+
+impl Declared {
+    /// Refuses values that are not the content's; returns the algorithm of a checksum sent along.
+    pub(crate) fn verify(&self, content: &Content) -> Answer<Option<Algorithm>> {
+        if let Some(md5) = &self.md5
+            && *md5 != digest::hex(&digest::md5(content))
+        {
+            return Err(Code::BadDigest.into());
+        }
+        if self.checksums.len() > 1 {
+            return Err(Refusal::because(
+                Code::InvalidRequest,
+                "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.",
+            ));
+        }
+        let Some((algorithm, value)) = self.checksums.first_key_value() else {
+            return Ok(None);
+        };
+        if *value != digest::checksum(*algorithm, content) {
+            return Err(Refusal::because(
+                Code::BadDigest,
+                format!(
+                    "The {} you specified did not match the calculated checksum.",
+                    algorithm.name()
+                ),
+            ));
+        }
+        Ok(Some(*algorithm))
+    }
+}
+
+/// Refuses tags that S3 would not take.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html>
+pub(crate) fn check_tags(tags: &BTreeMap<String, String>) -> Answer<()> {
+    if tags.len() > TAG_LIMIT {
+        return Err(Refusal::because(
+            Code::BadRequest,
+            "Object tags cannot be greater than 10",
+        ));
+    }
+    for (name, value) in tags {
+        if name.is_empty() || name.chars().count() > 128 {
+            return Err(Refusal::because(
+                Code::InvalidTag,
+                "The TagKey you have provided is invalid",
+            ));
+        }
+        if value.chars().count() > 256 {
+            return Err(Refusal::because(
+                Code::InvalidTag,
+                "The TagValue you have provided is invalid",
+            ));
+        }
+    }
+    Ok(())
+}
+
+impl Stated {
+    /// Refuses what a bucket would not take.
+    pub(crate) fn check(&self, bucket: &Bucket) -> Answer<()> {
+        let size: usize = self.metadata.iter().map(|(name, value)| name.len() + value.len()).sum();
+        if size > METADATA_LIMIT_BYTES {
+            return Err(Code::MetadataTooLarge.into());
+        }
+        check_tags(&self.tags)?;
+        if let Some(class) = &self.storage_class
+            && !STORAGE_CLASSES.contains(&class.as_str())
+        {
+            return Err(Code::InvalidStorageClass.into());
+        }
+        if (self.retention.is_some() || self.legal_hold.is_some()) && !bucket.object_lock {
+            return Err(no_object_lock());
+        }
+        if !self.grants.is_empty() && bucket.enforces_owner() {
+            return Err(Code::AccessControlListNotSupported.into());
+        }
+        Ok(())
+    }
+
+    /// Fills in what the bucket decides where the writer says nothing.
+    #[must_use]
+    pub(crate) fn completed(mut self, bucket: &Bucket, now: Millis) -> Self {
+        self.storage_class = self.storage_class.filter(|class| class != STANDARD);
+        self.encryption = Some(self.encryption.unwrap_or_else(|| bucket.default_encryption()));
+        self.retention = self.retention.or_else(|| default_retention(bucket, now));
+        self.headers
+            .content_type
+            .get_or_insert_with(|| "binary/octet-stream".to_owned());
+        self
+    }
+}
+
+pub(crate) fn no_object_lock() -> Refusal {
+    Refusal::because(Code::InvalidRequest, "Bucket is missing Object Lock Configuration")
+}
+
+fn default_retention(bucket: &Bucket, now: Millis) -> Option<Retention> {
+    const DAY: Millis = 86_400_000;
+    let document = bucket.documents.get(&Document::ObjectLock)?;
+    let mode = element(document, "Mode")?;
+    let number = |name: &str| element(document, name).and_then(|text| text.parse::<u64>().ok());
+    let days = number("Days").or_else(|| number("Years").map(|years| years * 365))?;
+    Some(Retention {
+        mode,
+        until: now + days * DAY,
+    })
+}

@@ -1,0 +1,130 @@
+//! Synthetic objects, made at the side door: any size, no bytes.
+
+use super::clock::Millis;
+use super::complete::OBJECT_LIMIT_BYTES;
+use super::content::Content;
+use super::digest::{self, Algorithm};
+use super::event::Happening;
+use super::multipart::{PART_MINIMUM_BYTES, PART_NUMBER_LIMIT};
+use super::object::{Checksum, ChecksumKind, ObjectPart, Stated};
+use super::put::{ONE_REQUEST_LIMIT_BYTES, check_key, has_content_etag};
+use super::refusal::{Answer, Code, Refusal};
+use super::simulator::{Simulator, Target, Written};
+
+/// A synthetic object to make.
+#[derive(Debug, Clone, Default)]
+pub struct SyntheticObject {
+    /// Its size.
+    pub size_bytes: u64,
+    /// The seed of its bytes.
+    pub seed: u64,
+    /// The size of its parts, the last excepted; `None` makes an object written at once.
+    pub part_size_bytes: Option<u64>,
+    /// What is said of it.
+    pub stated: Stated,
+    /// Which checksum it has.
+    pub checksum: SyntheticChecksum,
+    /// Its Last-Modified; `None` is now.
+    pub last_modified: Option<Millis>,
+}
+
+/// The checksum of a synthetic object.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum SyntheticChecksum {
+    /// What S3 computes when nobody asks for anything: a full-object CRC64NVME.
+    #[default]
+    Default,
+    /// None: an object of the time before S3 computed one for each.
+    Missing,
+    /// This one, composite where the object has parts and the algorithm can be.
+    Of(Algorithm, Option<ChecksumKind>),
+}
+
+impl Simulator {
+    /// Makes a synthetic object, with its notification.
+    pub fn put_synthetic(&mut self, target: Target<'_>, synthetic: &SyntheticObject) -> Answer<Written> {
+        let bucket = self.bucket(target.bucket)?;
+        check_key(target.key)?;
+        synthetic.stated.check(bucket)?;
+        synthetic.check_sizes()?;
+        let stated = synthetic.stated.clone().completed(bucket, self.clock.now());
+        let mut begun = self.begin();
+        begun.at = synthetic.last_modified.unwrap_or(begun.at);
+        let content = Content::synthetic(synthetic.seed, synthetic.size_bytes);
+        let algorithm = match synthetic.checksum {
+            SyntheticChecksum::Default => Some(Algorithm::Crc64Nvme),
+            SyntheticChecksum::Missing => None,
+            SyntheticChecksum::Of(algorithm, _) => Some(algorithm),
+        };
+        let mut object = self.whole_object(stated, content, algorithm);
+        let mut happening = Happening::Put;
+        if let Some(part_size_bytes) = synthetic.part_size_bytes {
+            happening = Happening::Complete;
+            let parts = parts_of(&object.content, part_size_bytes);
+            let upload_checksum = match synthetic.checksum {
+                SyntheticChecksum::Of(algorithm, kind) => super::multipart::upload_checksum(Some(algorithm), kind)?,
+                SyntheticChecksum::Default | SyntheticChecksum::Missing => None,
+            };
+            if has_content_etag(object.stated.encryption.as_ref()) {
+                let md5s: Vec<_> = parts.iter().map(digest::md5).collect();
+                object.etag = digest::multipart_etag(md5s.iter().map(Vec::as_slice));
+            } else {
+                object.etag = format!("{}-{}", object.etag, parts.len());
+            }
+            object.lists_parts = upload_checksum.is_some();
+            object.parts = (1..)
+                .zip(&parts)
+                .map(|(number, part)| ObjectPart {
+                    number,
+                    size_bytes: part.size_bytes(),
+                    checksum: upload_checksum.map(|(algorithm, _)| digest::checksum(algorithm, part)),
+                })
+                .collect();
+            if let Some((algorithm, ChecksumKind::Composite)) = upload_checksum {
+                let checksums = object.parts.iter().filter_map(|part| part.checksum.as_deref());
+                object.checksum = digest::composite(algorithm, checksums).map(|value| Checksum {
+                    algorithm,
+                    kind: ChecksumKind::Composite,
+                    value,
+                });
+            }
+        }
+        let written = self.store(target, object, begun)?;
+        self.notify(happening, target, written.subject());
+        Ok(written)
+    }
+}
+
+fn parts_of(content: &Content, part_size_bytes: u64) -> Vec<Content> {
+    let count = content.size_bytes().div_ceil(part_size_bytes).max(1);
+    (0..count)
+        .map(|index| content.slice(index * part_size_bytes, part_size_bytes))
+        .collect()
+}
+
+impl SyntheticObject {
+    fn check_sizes(&self) -> Answer<()> {
+        let refuse = |message: String| Err(Refusal::because(Code::InvalidArgument, message));
+        if self.size_bytes > OBJECT_LIMIT_BYTES {
+            return refuse(format!(
+                "size_bytes is {}: at most {OBJECT_LIMIT_BYTES}, 10000 parts of 5 GiB",
+                self.size_bytes
+            ));
+        }
+        let Some(part) = self.part_size_bytes else {
+            return Ok(());
+        };
+        if !(PART_MINIMUM_BYTES..=ONE_REQUEST_LIMIT_BYTES).contains(&part) {
+            return refuse(format!(
+                "part_size_bytes is {part}: from {PART_MINIMUM_BYTES} to {ONE_REQUEST_LIMIT_BYTES}"
+            ));
+        }
+        if self.size_bytes.div_ceil(part) > u64::from(PART_NUMBER_LIMIT) {
+            return refuse(format!(
+                "part_size_bytes is {part}: {} bytes make more than {PART_NUMBER_LIMIT} such parts",
+                self.size_bytes
+            ));
+        }
+        Ok(())
+    }
+}
