@@ -124,6 +124,20 @@ test: build setup ## Run every test: unit, contract, templates, end to end, docu
 	$(BUILD_PATH) cargo nextest run $(LOCKED) --workspace
 	cargo test $(LOCKED) --workspace --doc
 
+# Needs the nightly compiler and cargo-fuzz; `make test` holds the same promises against mutated samples without them.
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS := $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
+
+.PHONY: fuzz
+fuzz: ## Fuzz the parsers with cargo-fuzz, FUZZ_SECONDS for each target
+	@command -v cargo-fuzz >/dev/null || { echo "make fuzz: install cargo-fuzz (cargo install cargo-fuzz)" >&2; exit 2; }
+	@for target in $(FUZZ_TARGETS); do \
+	  printf '\n== %s\n' "$$target"; \
+	  mkdir -p "fuzz/corpus/$$target"; \
+	  cargo +nightly fuzz run "$$target" "fuzz/corpus/$$target" events -- \
+	    -dict=fuzz/json.dict -max_total_time=$(FUZZ_SECONDS) -timeout=10 -max_len=65536; \
+	done
+
 # Tools ----------------------------------------------------------------------------------------------------------------
 
 # One virtual environment a requirement file, made anew when the file changes.
