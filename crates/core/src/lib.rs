@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod acknowledge;
+pub mod batch_operations;
 pub mod compare;
 pub mod custom_resource;
 pub mod decide;

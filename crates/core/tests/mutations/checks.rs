@@ -3,6 +3,9 @@
 use std::collections::BTreeSet;
 
 use s3ferry_core::acknowledge::to_redeliver;
+use s3ferry_core::batch_operations::{
+    Answer, BatchError, JobInvocation, LONGEST_RESULT, MapBatch, Request, Target, TaskResult, parse_request,
+};
 use s3ferry_core::event::{EventError, Hint, Message, MessageId, Payload, QueueMessage, parse_payload};
 use serde_json::{Value, json};
 
@@ -34,6 +37,116 @@ pub(crate) fn queue_body(body: &str) -> Result<(), String> {
         })?;
     }
     Ok(())
+}
+
+/// An invocation's payload, taken for tasks of a job or items of a map.
+pub(crate) fn batch(payload: &Value) -> Result<(), String> {
+    match parse_request(payload) {
+        Err(error) => explains(&error),
+        Ok(Request::Job(job)) => tasks(payload, &job),
+        Ok(Request::Map(batch)) => items(payload, &batch),
+        Ok(Request::Lost(lost)) => items(&payload["input"], &lost.batch),
+        Ok(Request::Begin(begin)) => ensure(!begin.run.name.as_str().contains('/'), || {
+            "a run with a slash".to_owned()
+        }),
+        Ok(Request::Conclude(end)) => ensure(!end.run.as_str().contains('/'), || "a run with a slash".to_owned()),
+    }
+}
+
+/// Every task has exactly one result, under its own id.
+fn tasks(payload: &Value, job: &JobInvocation) -> Result<(), String> {
+    let asked = payload.get("tasks").and_then(Value::as_array).ok_or("no tasks")?;
+    let ids: Vec<Option<&str>> = asked
+        .iter()
+        .map(|task| task.get("taskId").and_then(Value::as_str))
+        .collect();
+    let read: Vec<Option<&str>> = job.tasks.iter().map(|task| Some(task.id.as_str())).collect();
+    ensure(ids == read && !ids.contains(&Some("")), || {
+        format!("tasks {ids:?} became {read:?}")
+    })?;
+    let mut results = Vec::new();
+    for (task, given) in job.tasks.iter().zip(asked) {
+        let key = given.get("s3Key").and_then(Value::as_str);
+        target(key, &task.target)?;
+        if let Err(error) = job.arguments.as_ref().map(|_| ()).and(task.target.as_ref().map(|_| ())) {
+            results.push((task.id.as_str(), TaskResult::unreadable(error)));
+        }
+    }
+    if let Err(error) = &job.arguments {
+        explains(error)?;
+    }
+    let answer = Answer::new(
+        &job.schema_version,
+        &job.invocation_id,
+        results.iter().map(|(id, result)| (*id, result)),
+    );
+    let answer = serde_json::to_value(answer).map_err(|error| error.to_string())?;
+    let answers = answer["results"].as_array().ok_or("no results")?;
+    ensure(answers.len() == results.len(), || "a result is left out".to_owned())?;
+    let fits = |answer: &Value| {
+        let text = answer["resultString"].as_str().unwrap_or_default();
+        text.chars().count() <= LONGEST_RESULT && !text.is_empty() && !text.chars().any(char::is_control)
+    };
+    ensure(answers.iter().all(fits), || format!("S3 does not take {answer}"))
+}
+
+fn items(payload: &Value, batch: &MapBatch) -> Result<(), String> {
+    let given: Vec<&Value> = match payload.get("Items").and_then(Value::as_array) {
+        Some(items) => items.iter().collect(),
+        None => vec![payload],
+    };
+    ensure(given.len() == batch.items.len(), || {
+        format!("{} items became {}", given.len(), batch.items.len())
+    })?;
+    for (given, item) in given.iter().zip(&batch.items) {
+        ensure(**given == item.value, || format!("{given} became {}", item.value))?;
+        // Which column is the key is the parser's to say; that two readings need a `+` is not.
+        if let Ok(read) = &item.target {
+            ensure(read.keys.len() == 1 || item.row.to_string().contains('+'), || {
+                format!("{} has two keys", item.row)
+            })?;
+        }
+        target(None, &item.target)?;
+    }
+    if let Err(error) = &batch.arguments {
+        explains(error)?;
+    }
+    Ok(())
+}
+
+fn target(key: Option<&str>, target: &Result<Target, BatchError>) -> Result<(), String> {
+    let target = match target {
+        Err(error) => return explains(error),
+        Ok(target) => target,
+    };
+    let keys = &target.keys;
+    ensure(
+        keys.iter().all(|key| (1..=1024).contains(&key.as_str().len())) && target.bucket.as_str().len() >= 3,
+        || format!("a task without a bucket or a key: {target:?}"),
+    )?;
+    let Some(key) = key else { return Ok(()) };
+    let readings = if key.contains('+') { 2 } else { 1 };
+    ensure(keys.len() == readings && keys.first() != keys.get(1), || {
+        format!("{key} became {keys:?}")
+    })
+}
+
+/// An error names the field, the value and what is allowed, in a text that fits into a line of the log.
+fn explains(error: &BatchError) -> Result<(), String> {
+    let text = error.to_string();
+    ensure(text.len() <= LONGEST_ERROR && !error.code().is_empty(), || {
+        format!("an error of {} bytes", text.len())
+    })?;
+    let named = match error {
+        BatchError::Field { field, expected, .. } => text.contains(field.as_str()) && text.contains(expected),
+        BatchError::Name { field, .. } => text.contains(field.as_str()),
+        BatchError::SchemaVersion { .. } => text.contains("invocationSchemaVersion") && text.contains("2.0"),
+        BatchError::UnknownArgument { name, allowed } => text.contains(name.as_str()) && text.contains(allowed),
+        BatchError::RepeatedArgument { name } => text.contains(name),
+        BatchError::ArgumentValue { name, value, .. } => text.contains(name) && text.contains(value.as_str()),
+        BatchError::NotABatch { found } => text.contains(found.as_str()),
+    };
+    ensure(named, || format!("it does not say what it is about: {text}"))
 }
 
 fn queue(payload: &Value, messages: &[QueueMessage]) -> Result<(), String> {

@@ -91,6 +91,11 @@ fn mutated_events_make_no_parser_panic_and_every_record_has_one_result() {
 }
 
 #[test]
+fn mutated_batches_make_no_parser_panic_and_every_task_has_one_result() {
+    run(checks::batch);
+}
+
+#[test]
 fn mutated_bodies_of_a_queue_fail_alone() {
     run(|payload| checks::queue_body(&payload.to_string()));
 }

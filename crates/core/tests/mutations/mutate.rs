@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::random::Random;
 
 /// Texts that mean something somewhere, or nearly do.
-const TEXTS: [&str; 34] = [
+const TEXTS: &[&str] = &[
     "",
     " ",
     "+",
@@ -43,7 +43,7 @@ const TEXTS: [&str; 34] = [
 ];
 
 /// Names that parsers look for.
-const NAMES: [&str; 22] = [
+const NAMES: &[&str] = &[
     "Records",
     "messageId",
     "body",
@@ -66,6 +66,13 @@ const NAMES: [&str; 22] = [
     "userArguments",
     "Key",
     "Bucket",
+    "row",
+    "run",
+    "execution",
+    "attempt",
+    "finalSync",
+    "s3Key",
+    "s3VersionId",
 ];
 
 /// Changes one value somewhere inside.
@@ -113,7 +120,7 @@ fn change(node: &mut Value, random: &mut Random) {
         0 => *node = replacement(random),
         1 => *node = json!([node.take()]),
         2 => {
-            let name = random.pick(&NAMES).copied().unwrap_or_default();
+            let name = random.pick(NAMES).copied().unwrap_or_default();
             *node = json!({ name: node.take() });
         }
         _ => inside(node, random),
@@ -132,7 +139,7 @@ fn replacement(random: &mut Random) -> Value {
         6 => json!({}),
         7 => json!("x".repeat(1 << random.below(15))),
         8 => (0..random.below(100)).fold(json!({}), |inner, _| json!([inner])),
-        _ => json!(random.pick(&TEXTS)),
+        _ => json!(random.pick(TEXTS)),
     }
 }
 
@@ -154,7 +161,7 @@ fn inside(node: &mut Value, random: &mut Random) {
             let field = fields.remove(&name).unwrap_or_default();
             match random.below(3) {
                 0 => {}
-                1 => drop(fields.insert(random.pick(&NAMES).copied().unwrap_or_default().to_owned(), field)),
+                1 => drop(fields.insert(random.pick(NAMES).copied().unwrap_or_default().to_owned(), field)),
                 _ => drop(fields.insert(name.to_uppercase(), field)),
             }
         }
@@ -171,7 +178,7 @@ fn changed_text(text: &str, random: &mut Random) -> String {
         json(&mut inner, random);
         return inner.to_string();
     }
-    let piece = random.pick(&TEXTS).copied().unwrap_or_default();
+    let piece = random.pick(TEXTS).copied().unwrap_or_default();
     let letters: Vec<char> = text.chars().collect();
     let (before, after) = letters.split_at(random.below(letters.len() + 1));
     let (before, after): (String, String) = (before.iter().collect(), after.iter().collect());
