@@ -8,6 +8,7 @@ mod facts;
 pub mod queue;
 mod reading;
 mod replication;
+pub mod results;
 pub mod source;
 pub mod wiring;
 

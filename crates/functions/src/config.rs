@@ -127,6 +127,8 @@ pub struct Config {
     pub destination_bucket: BucketName,
     /// Its region.
     pub destination_region: Region,
+    /// Where s3ferry keeps its own state.
+    pub state_bucket: Option<BucketName>,
     /// Where continuations go.
     pub queue_url: Option<String>,
     /// What the team decided.
@@ -200,6 +202,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<'_, L> {
             source_bucket_owner,
             destination_bucket: destination_bucket?,
             destination_region: destination_region?,
+            state_bucket,
             queue_url,
             policy: Policy {
                 key_prefix: self.value("KEY_PREFIX").unwrap_or_default(),
@@ -276,7 +279,7 @@ pub fn endpoint_url(value: &str) -> Result<(), &'static str> {
         .ok_or("must be a URL such as http://127.0.0.1:4566")
 }
 
-fn ownership(value: &str) -> Result<(), &'static str> {
+pub(crate) fn ownership(value: &str) -> Result<(), &'static str> {
     match value {
         "exclusive" => Ok(()),
         "shared" => Err("is not available in this version; allowed: exclusive"),
@@ -284,11 +287,11 @@ fn ownership(value: &str) -> Result<(), &'static str> {
     }
 }
 
-fn boolean(value: &str) -> Result<bool, &'static str> {
+pub(crate) fn boolean(value: &str) -> Result<bool, &'static str> {
     value.parse().map_err(|_| "allowed: true, false")
 }
 
-fn storage_class(value: &str) -> Result<StorageClassRule, String> {
+pub(crate) fn storage_class(value: &str) -> Result<StorageClassRule, String> {
     if value == "source" {
         return Ok(StorageClassRule::AsSource);
     }

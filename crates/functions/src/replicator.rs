@@ -18,12 +18,12 @@ use s3ferry_core::redelivery::WaitsFor;
 use s3ferry_core::time::Timestamp;
 use s3ferry_engine::batch::Batch;
 use s3ferry_engine::ports::{Clock, Continuations, DestinationBucket, Redelivery, SourceBucket};
-use s3ferry_engine::reconcile::Reconciler;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::config::Config;
 use crate::metrics::Counts;
+use crate::on_aws;
 use crate::record::{Part, Problem, parts};
 
 /// How long the queue is told when failed messages come back, out of what an invocation keeps back for its answer.
@@ -98,33 +98,7 @@ impl Replicator<S3Source, S3Destination, SystemClock, SqsContinuations> {
     /// Makes a replicator that works on AWS.
     pub async fn on_aws(config: Config) -> Self {
         let clients = Clients::load(&config.source_region).await;
-        let source = S3Source::new(
-            clients.s3_for_reading(&config.source_region),
-            config.source_bucket.clone(),
-            config.source_region,
-            config.source_bucket_owner.clone(),
-            config.destination_bucket.clone(),
-        );
-        let destination = S3Destination::new(
-            clients.s3_for_reading(&config.destination_region),
-            clients.s3_for_writing(&config.destination_region),
-            config.destination_bucket,
-            config.destination_region,
-            config.source_bucket.clone(),
-            config.source_bucket_owner,
-        );
-        let continuations = config.queue_url.map(|url| SqsContinuations::new(clients.sqs(), url));
-        Self::new(Batch {
-            source_bucket: config.source_bucket,
-            reconciler: Reconciler {
-                source,
-                destination,
-                clock: SystemClock,
-                policy: config.policy,
-            },
-            continuations,
-            concurrency: config.max_concurrent_copies,
-        })
+        Self::new(on_aws::batch(&clients, &config))
     }
 }
 

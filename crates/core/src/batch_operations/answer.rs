@@ -2,11 +2,11 @@
 
 use serde::Serialize;
 
-use super::{BatchError, RowVersion, shortened};
+use super::{BatchError, CurrentVersion, RowVersion, shortened};
 use crate::facts::Aspects;
 use crate::failure::{Failure, FailureKind};
 use crate::names::{BucketName, ObjectKey, VersionId};
-use crate::outcome::{Outcome, Report, SkipReason};
+use crate::outcome::{AgainReason, Outcome, Report, SkipReason};
 
 /// The longest result text that S3 Batch Operations takes, in characters.
 ///
@@ -67,12 +67,13 @@ impl TaskResult {
         Self::new(ResultCode::PermanentFailure, "failed:ForeignBucket", text)
     }
 
-    /// The result of a task that names an older version than the current one; `None` is no current object at all.
+    /// The result of a task that names another version than the current one.
     #[must_use]
-    pub fn not_current(version: &RowVersion, current: Option<Option<&VersionId>>) -> Self {
+    pub fn not_current(version: &RowVersion, current: &CurrentVersion) -> Self {
         let current = match current {
-            None => "the key has no current object".to_owned(),
-            Some(current) => format!("the current one is {}", current.map_or("null", VersionId::as_str)),
+            CurrentVersion::Absent => "the key has no current object".to_owned(),
+            CurrentVersion::Null => "the current one is null".to_owned(),
+            CurrentVersion::Id(current) => format!("the current one is {current}"),
         };
         let text = format!(
             "skipped not-current-version: the task names version {}, {current}; older versions are not copied, and \
@@ -114,6 +115,13 @@ impl TaskResult {
         let detail = shortened(&failure.detail, LONGEST_RESULT.saturating_sub(used));
         let text = format!("failed ({kind}) {what}: {action} on {resource}: {detail}; next: {next}");
         Self::new(code, format!("failed:{what}"), text)
+    }
+
+    /// The result of a task that is not done yet.
+    #[must_use]
+    pub fn unfinished(reason: AgainReason) -> Self {
+        let text = format!("not done yet ({}); next: nothing, it is run again", reason.as_str());
+        Self::new(ResultCode::TemporaryFailure, "unfinished", text)
     }
 
     /// The result of an item that was run as often as items are, and is not done.
@@ -171,11 +179,7 @@ pub fn conclude(report: &Report, acknowledged: bool) -> TaskResult {
                 reason.as_str()
             ),
         ),
-        Outcome::Again(reason) => TaskResult::new(
-            ResultCode::TemporaryFailure,
-            "unfinished",
-            format!("not done yet ({}); next: nothing, it is run again", reason.as_str()),
-        ),
+        Outcome::Again(reason) => TaskResult::unfinished(*reason),
         Outcome::Failed(failure) => TaskResult::failed(failure),
     };
     if !report.lost.is_empty() {

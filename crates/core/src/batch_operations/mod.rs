@@ -14,8 +14,8 @@ mod summary;
 pub use answer::{Answer, LONGEST_RESULT, ResultCode, TaskResult, conclude, merge};
 pub use arguments::{ARGUMENTS, Argument, ArgumentName, Arguments, Depth, Versions};
 pub use request::{
-    Begin, Conclusion, Item, JobInvocation, LostItems, MapBatch, Request, RowVersion, Run, RunName, Target, Task,
-    parse_request,
+    Begin, Conclusion, CurrentVersion, Item, JobInvocation, LostItems, MapBatch, Request, RowVersion, Run, RunName,
+    Target, Task, parse_request,
 };
 pub use summary::{MAX_FAILURES_SHOWN, ResultLine, Summary};
 

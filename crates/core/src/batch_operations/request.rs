@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::arguments::plain_name;
 use super::{Arguments, BatchError, shortened};
+use crate::facts::ObjectState;
 use crate::names::{BucketName, NameError, ObjectKey, VersionId};
 
 /// What one invocation asks for.
@@ -93,13 +94,14 @@ pub enum RowVersion {
 }
 
 impl RowVersion {
-    /// Tells whether the current object, whose version is given, is this version.
+    /// Tells whether this is the current version.
     #[must_use]
-    pub fn is_current(&self, current: Option<&VersionId>) -> bool {
+    pub fn is_current(&self, current: &CurrentVersion) -> bool {
         match (self, current) {
-            (Self::Id(version), Some(current)) => version == current,
-            (Self::Null, None) => true,
-            (Self::Id(_), None) | (Self::Null, Some(_)) => false,
+            (Self::Id(version), CurrentVersion::Id(current)) => version == current,
+            (Self::Null, CurrentVersion::Null) => true,
+            (Self::Id(_), CurrentVersion::Absent | CurrentVersion::Null)
+            | (Self::Null, CurrentVersion::Absent | CurrentVersion::Id(_)) => false,
         }
     }
 
@@ -109,6 +111,28 @@ impl RowVersion {
         match self {
             Self::Id(version) => version.as_str(),
             Self::Null => "null",
+        }
+    }
+}
+
+/// What the source has under a key now, as far as versions go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CurrentVersion {
+    /// No current object.
+    Absent,
+    /// An object that was written without versioning.
+    Null,
+    /// An object with a version of its own.
+    Id(VersionId),
+}
+
+impl CurrentVersion {
+    /// Takes what was read of the key.
+    #[must_use]
+    pub fn of(state: &ObjectState) -> Self {
+        match state.facts() {
+            None => Self::Absent,
+            Some(facts) => facts.version_id.clone().map_or(Self::Null, Self::Id),
         }
     }
 }

@@ -432,27 +432,30 @@ fn answer_is_spelled_as_s3_reads_it() {
 
 #[test]
 fn version_that_is_not_current_is_skipped_by_name() {
-    let current = VersionId::pinnable("v2").unwrap();
-    let named = RowVersion::Id(VersionId::pinnable("v1").unwrap());
-    assert!(named.is_current(VersionId::pinnable("v1").as_ref()));
-    assert!(!named.is_current(Some(&current)) && !named.is_current(None));
-    assert!(RowVersion::Null.is_current(None) && !RowVersion::Null.is_current(Some(&current)));
-    let result = TaskResult::not_current(&named, Some(Some(&current)));
+    let id = |id: &str| VersionId::pinnable(id).unwrap();
+    let current = CurrentVersion::Id(id("v2"));
+    let named = RowVersion::Id(id("v1"));
+    assert!(named.is_current(&CurrentVersion::Id(id("v1"))));
+    assert!(RowVersion::Null.is_current(&CurrentVersion::Null));
+    for other in [&current, &CurrentVersion::Null, &CurrentVersion::Absent] {
+        assert!(!named.is_current(other), "{other:?}");
+    }
+    for other in [&current, &CurrentVersion::Absent] {
+        assert!(!RowVersion::Null.is_current(other), "{other:?}");
+    }
+    let result = TaskResult::not_current(&named, &current);
     assert_eq!(
         (result.code, result.outcome.as_str()),
         (ResultCode::Succeeded, "skipped:not-current-version")
     );
-    assert!(
-        result.text.contains("names version v1, the current one is v2"),
-        "{}",
-        result.text
-    );
-    assert!(TaskResult::not_current(&named, None).text.contains("no current object"));
-    assert!(
-        TaskResult::not_current(&named, Some(None))
-            .text
-            .contains("the current one is null")
-    );
+    for (current, expected) in [
+        (&current, "names version v1, the current one is v2"),
+        (&CurrentVersion::Null, "the current one is null"),
+        (&CurrentVersion::Absent, "no current object"),
+    ] {
+        let text = TaskResult::not_current(&named, current).text;
+        assert!(text.contains(expected), "{text}");
+    }
 }
 
 #[test]
