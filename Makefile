@@ -31,7 +31,7 @@ demo: build setup ## Show the main job on a local AWS emulator (DEMO_KEEP=1 leav
 	cargo run $(LOCKED) --package s3ferry-tests --bin demo
 
 .PHONY: invoke
-invoke: build setup ## Run the replicator locally on one event: make invoke EVENT=events/x.json
+invoke: build setup ## Run a function locally on one event or batch: make invoke EVENT=events/x.json
 	@test -n "$(EVENT)" || { echo "make invoke: name an event, for example EVENT=$$(ls events/*.json | head -n 1)" >&2; exit 2; }
 	cargo run $(LOCKED) --package s3ferry-tests --bin invoke -- "$(EVENT)"
 

@@ -271,7 +271,10 @@ async fn deny_writes(deployment: &Deployment) {
 async fn schedule_repeats_the_final_sync() {
     let deployment = prepare().await;
     write(&deployment, "live/a.txt", "a").await;
-    let parameters = [("KeyPrefix", PREFIX), ("FinalSyncScheduleExpression", "rate(1 minute)")];
+    let parameters = [
+        ("KeyPrefix", PREFIX),
+        ("FinalSyncScheduleExpression", "\"rate(1 minute)\""),
+    ];
     let stack = deployment
         .deploy_source("s3ferry", &parameters)
         .await

@@ -344,8 +344,8 @@ fn keys_of(encoded: &str) -> Result<Vec<ObjectKey>, NameError> {
 fn version_of(value: Option<&Value>, field: &str) -> Result<Option<RowVersion>, BatchError> {
     match value {
         None | Some(Value::Null) => Ok(None),
-        Some(Value::String(version)) if version.is_empty() => Ok(None),
-        Some(Value::String(version)) => match VersionId::pinnable(version) {
+        Some(Value::String(version)) if trimmed(version).is_empty() => Ok(None),
+        Some(Value::String(version)) => match VersionId::pinnable(trimmed(version)) {
             Some(_) if version.len() > 1_024 => Err(unexpected(field, value, "a version id of at most 1,024 bytes")),
             Some(version) => Ok(Some(RowVersion::Id(version))),
             None => Ok(Some(RowVersion::Null)),
@@ -423,10 +423,19 @@ fn column<'a>(row: &'a Value, name: &str) -> Option<&'a Value> {
     fields.iter().find(|(column, _)| is_it(column)).map(|(_, value)| value)
 }
 
+/// Reads a column, without what editors leave around it: a byte order mark before the first, a carriage return behind the
+/// last. Neither is in a name of a bucket, nor in a key that is URL-encoded.
 fn row_text<'a>(row: &'a Value, name: &str, field: &str) -> Result<&'a str, BatchError> {
     let found = column(row, name);
-    let text = found.and_then(Value::as_str).filter(|text| !text.is_empty());
+    let text = found
+        .and_then(Value::as_str)
+        .map(trimmed)
+        .filter(|text| !text.is_empty());
     text.ok_or_else(|| unexpected(field, found, "a text that is not empty"))
+}
+
+fn trimmed(text: &str) -> &str {
+    text.trim_start_matches('\u{FEFF}').trim_end_matches('\r')
 }
 
 fn run_name(value: &Value, name: &str) -> Result<RunName, BatchError> {

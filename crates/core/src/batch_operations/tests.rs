@@ -249,6 +249,22 @@ fn columns_are_known_however_the_header_row_spells_them() {
 }
 
 #[test]
+fn what_editors_leave_around_a_row_is_no_part_of_it() {
+    let batch = map(&json!({"Items": [
+        {"Bucket": "\u{FEFF}example", "Key": "a%20b\r", "VersionId": ""},
+        {"Bucket": "example", "Key": "a", "VersionId": "v1\r"},
+        {"Bucket": "example", "Key": "a", "VersionId": "\r"},
+        {"Bucket": "example", "Key": "\r"},
+    ]}));
+    let targets: Vec<_> = batch.items.into_iter().map(|item| item.target).collect();
+    let read = |index: usize| targets[index].clone().unwrap();
+    assert_eq!((read(0).bucket.as_str(), read(0).keys[0].as_str()), ("example", "a b"));
+    assert_eq!(read(1).version.unwrap().as_str(), "v1");
+    assert_eq!(read(2).version, None);
+    assert!(targets[3].is_err());
+}
+
+#[test]
 fn runs_have_names_that_cannot_leave_their_folder() {
     assert_eq!(RunName::new("a-B_1.c").unwrap().folder(), "final-sync/a-B_1.c");
     for name in ["", ".", "..", "a/b", "a b", "ü", &"x".repeat(81)] {
