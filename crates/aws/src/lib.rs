@@ -13,6 +13,7 @@ mod layout;
 pub mod queue;
 mod reading;
 mod replication;
+pub mod results;
 pub mod source;
 pub mod state;
 mod stated;

@@ -2,6 +2,7 @@
 
 pub mod acknowledge;
 pub mod acl;
+pub mod batch_operations;
 pub mod compare;
 pub mod custom_resource;
 pub mod decide;

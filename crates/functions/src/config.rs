@@ -350,7 +350,7 @@ pub fn endpoint_url(value: &str) -> Result<(), &'static str> {
         .ok_or("must be a URL such as http://127.0.0.1:4566")
 }
 
-fn ownership(value: &str) -> Result<Ownership, &'static str> {
+pub(crate) fn ownership(value: &str) -> Result<Ownership, &'static str> {
     match value {
         "exclusive" => Ok(Ownership::Exclusive),
         "shared" => Ok(Ownership::Shared),
@@ -419,11 +419,11 @@ fn acl(value: &str) -> Result<AclRule, &'static str> {
     }
 }
 
-fn boolean(value: &str) -> Result<bool, &'static str> {
+pub(crate) fn boolean(value: &str) -> Result<bool, &'static str> {
     value.parse().map_err(|_| "allowed: true, false")
 }
 
-fn storage_class(value: &str) -> Result<StorageClassRule, String> {
+pub(crate) fn storage_class(value: &str) -> Result<StorageClassRule, String> {
     if value == "source" {
         return Ok(StorageClassRule::AsSource);
     }

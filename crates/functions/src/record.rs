@@ -106,7 +106,7 @@ impl Part<'_> {
             Content::Hint(hint) => match results.next() {
                 Some(settled) => {
                     count(settled, counts);
-                    log(message_id, hint, settled);
+                    log(Origin::Message(message_id), hint, settled);
                     durable(settled)
                 }
                 // `settle` answers every hint; were one unanswered, it must not be acknowledged.
@@ -151,8 +151,33 @@ fn durable(settled: &Settled) -> Result<(), Problem> {
     })
 }
 
+/// Where a record came from, for its line.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Origin<'a> {
+    /// A message of a queue, or an invocation without one.
+    Message(Option<&'a str>),
+    /// A task of a job, or an item of a map.
+    Task(&'a str),
+}
+
+impl<'a> Origin<'a> {
+    fn message_id(self) -> Option<&'a str> {
+        match self {
+            Self::Message(id) => id,
+            Self::Task(_) => None,
+        }
+    }
+
+    fn task_id(self) -> Option<&'a str> {
+        match self {
+            Self::Message(_) => None,
+            Self::Task(id) => Some(id),
+        }
+    }
+}
+
 /// Counts records that failed, and keys once however many records named them.
-fn count(settled: &Settled, counts: &mut Counts) {
+pub(crate) fn count(settled: &Settled, counts: &mut Counts) {
     counts.stale += u64::from(settled.stale);
     if !settled.acknowledged {
         counts.failed += 1;
@@ -179,13 +204,14 @@ fn count(settled: &Settled, counts: &mut Counts) {
 }
 
 /// Logs the terminal event of a record: an error where an operator must act, a warning where something is degraded.
-fn log(message_id: Option<&str>, hint: &Hint, settled: &Settled) {
+pub(crate) fn log(origin: Origin<'_>, hint: &Hint, settled: &Settled) {
     let report = &settled.report;
     let lost = listed(&report.lost);
     macro_rules! terminal {
         ($level:ident, $text:literal, $($field:tt)*) => {
             tracing::$level!(
-                message.id = message_id,
+                message.id = origin.message_id(),
+                task.id = origin.task_id(),
                 s3.bucket = %hint.bucket,
                 s3.key = %hint.key,
                 event.name = %hint.event_name,

@@ -13,20 +13,18 @@ use s3ferry_aws::destination::S3Destination;
 use s3ferry_aws::journal::S3Journal;
 use s3ferry_aws::queue::SqsContinuations;
 use s3ferry_aws::source::S3Source;
-use s3ferry_aws::state::StateBucket;
 use s3ferry_core::acknowledge::to_redeliver;
 use s3ferry_core::event::{EventError, Hint, MessageId, Payload, QueueMessage, parse_payload};
 use s3ferry_core::redelivery::WaitsFor;
 use s3ferry_core::time::Timestamp;
-use s3ferry_core::upload::Route;
 use s3ferry_engine::batch::Batch;
 use s3ferry_engine::ports::{Clock, Continuations, DestinationBucket, Redelivery, SourceBucket, UploadJournal};
-use s3ferry_engine::reconcile::{Reconciler, Uploads};
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::config::Config;
 use crate::metrics::Counts;
+use crate::on_aws;
 use crate::record::{Part, Problem, parts};
 
 /// How long the queue is told when failed messages come back, out of what an invocation keeps back for its answer.
@@ -103,42 +101,7 @@ impl Replicator<S3Source, S3Destination, SystemClock, S3Journal, SqsContinuation
     /// Makes a replicator that works on AWS.
     pub async fn on_aws(config: Config) -> Self {
         let clients = Clients::load(&config.source_region).await;
-        let source = S3Source::new(
-            clients.s3_for_reading(&config.source_region),
-            config.source_bucket.clone(),
-            config.source_region.clone(),
-            config.source_bucket_owner,
-            config.destination_bucket.clone(),
-        );
-        let route = Route {
-            source: config.source_bucket.clone(),
-            destination: config.destination_bucket.clone(),
-        };
-        let uploads = config.state_bucket.map(|bucket| {
-            let region = config.source_region;
-            let (reading, writing) = (clients.s3_for_reading(&region), clients.s3_for_writing(&region));
-            let state = StateBucket::new(reading, writing, bucket, region);
-            Uploads {
-                journal: S3Journal::new(state, route.clone()),
-                route,
-            }
-        });
-        let (bucket, region) = (config.destination_bucket, config.destination_region);
-        let destination = S3Destination::new(&clients, bucket, region, &source);
-        let continuations = config.queue_url.map(|url| SqsContinuations::new(clients.sqs(), url));
-        Self::new(Batch {
-            source_bucket: config.source_bucket,
-            reconciler: Reconciler {
-                source,
-                destination,
-                uploads,
-                concurrent_parts: config.max_concurrent_parts,
-                clock: SystemClock,
-                policy: config.policy,
-            },
-            continuations,
-            concurrency: config.max_concurrent_copies,
-        })
+        Self::new(on_aws::batch(&clients, &config))
     }
 }
 

@@ -159,8 +159,11 @@ fn failures(answer: &Answer) -> Vec<String> {
 #[tokio::test(start_paused = true)]
 async fn every_sample_event_does_what_it_is_named_for() {
     let files = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events")).unwrap();
+    // Batches are for the final sync, and have tests of their own.
+    let is_batch = |name: &str| name.starts_with("batch-operations-") || name.starts_with("distributed-map-");
+    let names = files.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     assert_eq!(
-        files.count(),
+        names.filter(|name| !is_batch(name)).count(),
         SAMPLES.len(),
         "every file of events/ is expected to do something"
     );

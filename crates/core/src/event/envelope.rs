@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{EventError, Message, bridge, classic, continuation, text};
+use super::{EventError, Message, bridge, classic, continuation, shortened, text};
 use crate::facts::Aspect;
 
 /// Names a message of a queue.
@@ -206,7 +206,7 @@ fn topic_notification(body: &Value) -> Result<Message, EventError> {
     let kind = text(body, "/Type", "Type")?;
     if kind != "Notification" {
         return Err(EventError::NotANotification {
-            found: format!("an SNS message of type {kind}"),
+            found: format!("an SNS message of type {}", shortened(kind)),
         });
     }
     let message = text(body, "/Message", "Message")?;

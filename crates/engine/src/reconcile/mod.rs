@@ -45,7 +45,7 @@ pub struct Reconciler<S, D, C, J> {
 }
 
 /// The upload journal of a migration.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Uploads<J> {
     /// Where entries are kept.
     pub journal: J,
