@@ -31,7 +31,7 @@ demo: build setup ## Show the main job on a local AWS emulator (DEMO_KEEP=1 leav
 	cargo run $(LOCKED) --package s3ferry-tests --bin demo
 
 .PHONY: invoke
-invoke: build setup ## Run the replicator locally on one event: make invoke EVENT=events/x.json
+invoke: build setup ## Run a function locally on one event or batch: make invoke EVENT=events/x.json
 	@test -n "$(EVENT)" || { echo "make invoke: name an event, for example EVENT=$$(ls events/*.json | head -n 1)" >&2; exit 2; }
 	cargo run $(LOCKED) --package s3ferry-tests --bin invoke -- "$(EVENT)"
 
@@ -43,7 +43,7 @@ deploy: check-deploy-parameters build .tools/sam/.installed ## Build, then deplo
 ##@ Build
 
 .PHONY: setup
-setup: .tools/build/.installed .tools/sam/.installed .tools/ministack/.installed .tools/sim-clients/.installed ## Install the pinned tools into .tools/
+setup: .tools/build/.installed .tools/sam/.installed .tools/ministack/.installed .tools/moto/.installed .tools/sim-clients/.installed ## Install the pinned tools into .tools/
 
 .PHONY: build
 build: .tools/build/.installed s3sim ## Build the functions into target/lambda/ (ARCH=arm64 for Graviton, untested) and s3sim
@@ -127,6 +127,20 @@ format: ## Format the code
 test: build setup ## Run every test: unit, contract, templates, end to end, documentation
 	$(BUILD_PATH) cargo nextest run $(LOCKED) --workspace
 	cargo test $(LOCKED) --workspace --doc
+
+# Needs the nightly compiler and cargo-fuzz; `make test` holds the same promises against mutated samples without them.
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS := $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
+
+.PHONY: fuzz
+fuzz: ## Fuzz the parsers with cargo-fuzz, FUZZ_SECONDS for each target
+	@command -v cargo-fuzz >/dev/null || { echo "make fuzz: install cargo-fuzz (cargo install cargo-fuzz)" >&2; exit 2; }
+	@for target in $(FUZZ_TARGETS); do \
+	  printf '\n== %s\n' "$$target"; \
+	  mkdir -p "fuzz/corpus/$$target"; \
+	  cargo +nightly fuzz run "$$target" "fuzz/corpus/$$target" events -- \
+	    -dict=fuzz/json.dict -max_total_time=$(FUZZ_SECONDS) -timeout=10 -max_len=65536; \
+	done
 
 # Tools ----------------------------------------------------------------------------------------------------------------
 

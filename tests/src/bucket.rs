@@ -52,11 +52,78 @@ impl Bucket {
     /// A handle of an existing bucket.
     #[must_use]
     pub fn at(emulator: &Emulator, region: &str, name: &str) -> Self {
+        Self::new(emulator.s3(region), region, name)
+    }
+
+    /// A handle of a bucket, with a client that signs for its region.
+    #[must_use]
+    pub fn new(client: aws_sdk_s3::Client, region: &str, name: &str) -> Self {
         Self {
-            client: emulator.s3(region),
+            client,
             name: name.to_owned(),
             region: region.to_owned(),
         }
+    }
+
+    /// The bucket's region.
+    #[must_use]
+    pub fn region(&self) -> &str {
+        &self.region
+    }
+
+    /// Whether versioning is on.
+    pub async fn has_versioning(&self) -> Result<bool> {
+        let asked = self.client.get_bucket_versioning().bucket(&self.name).send().await;
+        let answer = asked.map_err(Error::aws(format!("GetBucketVersioning {}", self.name)))?;
+        Ok(answer.status == Some(BucketVersioningStatus::Enabled))
+    }
+
+    /// Deletes the bucket, which must be empty.
+    pub async fn remove(&self) -> Result<()> {
+        let asked = self.client.delete_bucket().bucket(&self.name).send().await;
+        asked.map_err(Error::aws(format!("DeleteBucket {}", self.name)))?;
+        Ok(())
+    }
+
+    /// Key and id of every multipart upload below `prefix` that was neither completed nor aborted.
+    pub async fn uploads(&self, prefix: &str) -> Result<Vec<(String, String)>> {
+        let mut found = Vec::new();
+        let (mut key_marker, mut upload_id_marker) = (None, None);
+        loop {
+            let page = self
+                .client
+                .list_multipart_uploads()
+                .bucket(&self.name)
+                .prefix(prefix)
+                .set_key_marker(key_marker)
+                .set_upload_id_marker(upload_id_marker)
+                .send()
+                .await
+                .map_err(Error::aws(format!("ListMultipartUploads {}", self.name)))?;
+            found.extend(page.uploads().iter().map(|upload| {
+                let (key, id) = (upload.key().unwrap_or_default(), upload.upload_id().unwrap_or_default());
+                (key.to_owned(), id.to_owned())
+            }));
+            if page.is_truncated() != Some(true) {
+                return Ok(found);
+            }
+            (key_marker, upload_id_marker) = (page.next_key_marker, page.next_upload_id_marker);
+        }
+    }
+
+    /// Aborts every multipart upload below `prefix`.
+    pub async fn abort_uploads(&self, prefix: &str) -> Result<()> {
+        for (key, upload_id) in self.uploads(prefix).await? {
+            self.client
+                .abort_multipart_upload()
+                .bucket(&self.name)
+                .key(&key)
+                .upload_id(upload_id)
+                .send()
+                .await
+                .map_err(Error::aws(format!("AbortMultipartUpload {key}")))?;
+        }
+        Ok(())
     }
 
     /// Creates the bucket in its region.
@@ -106,32 +173,50 @@ impl Bucket {
 
     /// Deletes every version and every delete marker, so that the bucket itself can be deleted.
     pub async fn empty(&self) -> Result<()> {
-        let listing = || self.client.list_object_versions().bucket(&self.name);
+        self.remove_versions("").await
+    }
+
+    /// Deletes every version and every delete marker below `prefix`.
+    pub async fn remove_versions(&self, prefix: &str) -> Result<()> {
+        for (key, version_id) in self.versions(prefix).await? {
+            self.client
+                .delete_object()
+                .bucket(&self.name)
+                .key(&key)
+                .set_version_id(version_id)
+                .send()
+                .await
+                .map_err(Error::aws(format!("DeleteObject {key}")))?;
+        }
+        Ok(())
+    }
+
+    /// Key and version id of every version and delete marker below `prefix`.
+    pub async fn versions(&self, prefix: &str) -> Result<Vec<(String, Option<String>)>> {
+        let mut found = Vec::new();
+        let (mut key_marker, mut version_id_marker) = (None, None);
         loop {
-            let page = listing().send().await.map_err(Error::aws("ListObjectVersions"))?;
-            let versions = page
-                .versions()
-                .iter()
-                .map(|version| (version.key(), version.version_id()));
-            let markers = page
-                .delete_markers()
-                .iter()
-                .map(|marker| (marker.key(), marker.version_id()));
-            let found: Vec<_> = versions.chain(markers).collect();
-            if found.is_empty() {
-                return Ok(());
+            let page = self
+                .client
+                .list_object_versions()
+                .bucket(&self.name)
+                .prefix(prefix)
+                .set_key_marker(key_marker)
+                .set_version_id_marker(version_id_marker)
+                .send()
+                .await
+                .map_err(Error::aws(format!("ListObjectVersions {}", self.name)))?;
+            let pair = |key: Option<&str>, version_id: Option<&str>| {
+                (key.unwrap_or_default().to_owned(), version_id.map(str::to_owned))
+            };
+            let versions = page.versions().iter();
+            found.extend(versions.map(|version| pair(version.key(), version.version_id())));
+            let markers = page.delete_markers().iter();
+            found.extend(markers.map(|marker| pair(marker.key(), marker.version_id())));
+            if page.is_truncated() != Some(true) {
+                return Ok(found);
             }
-            for (key, version) in found {
-                let key = key.unwrap_or_default();
-                self.client
-                    .delete_object()
-                    .bucket(&self.name)
-                    .key(key)
-                    .set_version_id(version.map(str::to_owned))
-                    .send()
-                    .await
-                    .map_err(Error::aws(format!("DeleteObject {key}")))?;
-            }
+            (key_marker, version_id_marker) = (page.next_key_marker, page.next_version_id_marker);
         }
     }
 

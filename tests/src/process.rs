@@ -1,5 +1,6 @@
 //! Ending what was started, with everything that it started itself.
 
+use std::path::Path;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
@@ -32,6 +33,36 @@ pub fn resident_kib(pid: u32) -> Option<u64> {
     status_kib(pid, "VmRSS:")
 }
 
+/// Processes below `root` whose executable is a file `name` below `folder` and whose environment sets `variable` to
+/// `value`, in order of their ids.
+#[must_use]
+pub fn running_below(root: u32, folder: &Path, name: &str, variable: &str, value: &str) -> Vec<u32> {
+    // A process that has ended but not been waited for has no executable any more.
+    let is_executable = |pid: &u32| {
+        std::fs::read_link(format!("/proc/{pid}/exe"))
+            .is_ok_and(|path| path.starts_with(folder) && path.file_name().is_some_and(|file| file == name))
+    };
+    let setting = format!("{variable}={value}");
+    let is_set = |pid: &u32| {
+        std::fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environment| {
+            environment
+                .split(|byte| *byte == 0)
+                .any(|entry| entry == setting.as_bytes())
+        })
+    };
+    let mut found = descendants_of(root);
+    found.retain(|pid| is_executable(pid) && is_set(pid));
+    found.sort_unstable();
+    found
+}
+
+/// Kills a process as the machine below it would: without a chance to finish or to tell anybody. Returns whether there
+/// was such a process.
+#[must_use]
+pub fn kill(pid: u32) -> bool {
+    signal(pid, Signal::KILL)
+}
+
 /// The most resident memory, in KiB, that any process below `root` with this command name has had so far.
 #[must_use]
 pub fn peak_resident_kib(root: u32, command: &str) -> Option<u64> {
@@ -59,7 +90,7 @@ fn signal(pid: u32, signal: Signal) -> bool {
 }
 
 fn is_alive(pid: u32) -> bool {
-    std::path::Path::new("/proc").join(pid.to_string()).exists()
+    Path::new("/proc").join(pid.to_string()).exists()
 }
 
 /// Every process whose chain of parents leads to `root`.

@@ -1,5 +1,7 @@
 //! A queue of the emulator, seen from outside.
 
+use std::time::Duration;
+
 use aws_sdk_sqs::types::QueueAttributeName;
 
 use crate::emulator::Emulator;
@@ -40,11 +42,20 @@ impl Queue {
 
     /// Messages in the queue, those that are being worked on included.
     pub async fn count(&self) -> Result<u64> {
-        let counted = [
+        self.sum_of(&[
             QueueAttributeName::ApproximateNumberOfMessages,
             QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
             QueueAttributeName::ApproximateNumberOfMessagesDelayed,
-        ];
+        ])
+        .await
+    }
+
+    /// Messages that nobody works on and that could be received now.
+    pub async fn backlog(&self) -> Result<u64> {
+        self.sum_of(&[QueueAttributeName::ApproximateNumberOfMessages]).await
+    }
+
+    async fn sum_of(&self, counted: &[QueueAttributeName]) -> Result<u64> {
         let answer = self
             .client
             .get_queue_attributes()
@@ -58,6 +69,18 @@ impl Queue {
             .iter()
             .filter_map(|name| counts.get(name)?.parse::<u64>().ok())
             .sum())
+    }
+
+    /// Changes after how long a message comes back whose receiver says nothing.
+    pub async fn set_visibility_timeout(&self, timeout: Duration) -> Result<()> {
+        self.client
+            .set_queue_attributes()
+            .queue_url(&self.url)
+            .attributes(QueueAttributeName::VisibilityTimeout, timeout.as_secs().to_string())
+            .send()
+            .await
+            .map_err(Error::aws("SetQueueAttributes"))?;
+        Ok(())
     }
 
     /// Sends a message.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use s3ferry_core::batch_operations::{Request, Target, parse_request};
 use s3ferry_core::event::{Hint, Message, Payload, parse_payload};
 use serde_json::Value;
 
@@ -53,6 +54,29 @@ pub async fn seed(source: &Bucket, destination: &Bucket, event: &str) -> Result<
         seeded.insert(key, side);
     }
     Ok(seeded)
+}
+
+/// Writes every object of the source bucket that the batch names and returns their keys.
+pub async fn seed_batch(source: &Bucket, batch: &str) -> Result<BTreeSet<String>> {
+    let payload: Value = serde_json::from_str(batch).unwrap_or_default();
+    let targets: Vec<Target> = match parse_request(&payload) {
+        Ok(Request::Job(job)) => job.tasks.into_iter().filter_map(|task| task.target.ok()).collect(),
+        Ok(Request::Map(batch)) => batch.items.into_iter().filter_map(|item| item.target.ok()).collect(),
+        _ => Vec::new(),
+    };
+    let ours = targets
+        .into_iter()
+        .filter(|target| target.bucket.as_str() == source.name);
+    let keys: BTreeSet<String> = ours
+        .flat_map(|target| target.keys)
+        .map(|key| key.as_str().to_owned())
+        .collect();
+    for key in &keys {
+        Upload::new(key.clone(), format!("sample body of {key}"))
+            .write(source)
+            .await?;
+    }
+    Ok(keys)
 }
 
 /// Every record of the event that can be read; the function itself reports the others.

@@ -23,6 +23,11 @@ pub fn sam() -> Result<PathBuf> {
     find("the SAM CLI", "SAM_BIN", "sam/bin/sam")
 }
 
+/// The moto server; `MOTO_BIN` names another one.
+pub fn moto() -> Result<PathBuf> {
+    find("the moto server", "MOTO_BIN", "moto/bin/moto_server")
+}
+
 /// The Python interpreter of the emulator's environment, which has `boto3`.
 pub fn python() -> Result<PathBuf> {
     let path = ministack()?.with_file_name("python");
@@ -47,8 +52,31 @@ pub fn template(name: &str) -> PathBuf {
     repository().join("infra").join(name)
 }
 
-/// The sample events, in order of their names.
+/// The sample events of the replicator, in order of their names.
 pub fn sample_events() -> Result<Vec<PathBuf>> {
+    let mut paths = all_samples()?;
+    paths.retain(|path| !is_batch(path));
+    Ok(paths)
+}
+
+/// The sample batches of the final sync, in order of their names.
+pub fn sample_batches() -> Result<Vec<PathBuf>> {
+    let mut paths = all_samples()?;
+    paths.retain(|path| is_batch(path));
+    Ok(paths)
+}
+
+/// Whether a sample is a batch, for the final sync rather than for the replicator.
+#[must_use]
+pub fn is_batch(path: &Path) -> bool {
+    let name = path
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    name.starts_with("batch-operations-") || name.starts_with("distributed-map-")
+}
+
+fn all_samples() -> Result<Vec<PathBuf>> {
     let folder = repository().join("events");
     let entries = std::fs::read_dir(&folder).map_err(Error::io(format!("listing {}", folder.display())))?;
     let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();

@@ -26,7 +26,16 @@ impl Seen<()> {
 /// Looks until the condition holds and returns what was found; ends with [`Error::TimedOut`] after `deadline`.
 ///
 /// An error of a look ends the waiting at once: a condition that is allowed to fail for a while says `NotYet`.
-pub async fn until<T, F, Look>(what: &str, deadline: Duration, mut look: F) -> Result<T>
+pub async fn until<T, F, Look>(what: &str, deadline: Duration, look: F) -> Result<T>
+where
+    F: FnMut() -> Look,
+    Look: Future<Output = Result<Seen<T>>>,
+{
+    until_looking_every(PAUSE, what, deadline, look).await
+}
+
+/// As [`until`], for a look that costs so little, or whose moment matters so much, that it is taken more often.
+pub async fn until_looking_every<T, F, Look>(pause: Duration, what: &str, deadline: Duration, mut look: F) -> Result<T>
 where
     F: FnMut() -> Look,
     Look: Future<Output = Result<Seen<T>>>,
@@ -45,7 +54,7 @@ where
                 last_seen,
             });
         }
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(pause).await;
     }
 }
 

@@ -8,7 +8,7 @@ use object::elf::{EM_AARCH64, EM_X86_64, FileHeader64, SHT_SYMTAB};
 use object::read::elf::{FileHeader, SectionHeader};
 
 /// The functions that the templates deploy.
-const FUNCTIONS: [&str; 2] = ["replicator", "bucket-wiring"];
+const FUNCTIONS: [&str; 3] = ["replicator", "final-sync", "bucket-wiring"];
 
 /// The glibc of Amazon Linux 2023: <https://docs.aws.amazon.com/linux/al2023/ug/core-glibc.html>.
 const NEWEST_GLIBC: (u32, u32) = (2, 34);

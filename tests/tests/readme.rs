@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use s3ferry_core::batch_operations::ARGUMENTS;
 use s3ferry_functions::config::VARIABLES;
 use s3ferry_functions::metrics::METRICS;
 
@@ -72,6 +73,22 @@ fn readme_lists_every_metric_as_the_code_has_it() {
 }
 
 #[test]
+fn final_sync_page_lists_every_argument_as_the_code_has_it() {
+    let expected: Vec<Vec<String>> = ARGUMENTS
+        .iter()
+        .map(|argument| {
+            vec![
+                code(argument.spelled),
+                code(argument.short),
+                argument.allowed.to_owned(),
+            ]
+        })
+        .collect();
+    let page = read("docs/FINAL_SYNC.md");
+    assert_eq!(table(&page, "What a job may ask for by itself"), expected);
+}
+
+#[test]
 fn readme_adds_its_costs_up_correctly() {
     let cents = |dollars: f64| (dollars * 100.0).round();
     let number = |cell: &str| cell.trim_matches('*').parse::<f64>().expect("a number");
@@ -114,7 +131,12 @@ fn documents_name_only_tests_and_files_that_exist() {
     tests_of(&repository().join("crates"), &mut functions);
     tests_of(&repository().join("tests"), &mut functions);
     let mut named = 0;
-    for document in ["README.md", "docs/SEMANTICS.md", "docs/ARCHITECTURE.md"] {
+    for document in [
+        "README.md",
+        "docs/SEMANTICS.md",
+        "docs/ARCHITECTURE.md",
+        "docs/FINAL_SYNC.md",
+    ] {
         let text = read(document);
         for quoted in text.split('`').skip(1).step_by(2) {
             if let Some((_, test)) = quoted.split_once(".rs::") {

@@ -31,6 +31,7 @@ const EVERYTHING: &[(&str, &str)] = &[
         "arn:aws:kms:eu-central-1:123456789012:key/destination",
     ),
     ("AlarmEmail", "ops@example.com"),
+    ("FinalSyncScheduleExpression", "rate(1 day)"),
     ("EndpointUrl", "http://127.0.0.1:4566"),
 ];
 
@@ -277,7 +278,8 @@ fn every_function_has_its_own_role_log_group_and_alarm() {
     }
 }
 
-/// Work that a function cannot do must end somewhere: a dead-letter queue, or the deployment that asked for it.
+/// Work that a function cannot do must end somewhere: a dead-letter queue, the deployment that asked for it, or the
+/// record of the state machine that did.
 #[test]
 fn every_function_has_a_path_for_what_it_cannot_do() {
     let resources = Template::load("source").resources(&[]);
@@ -298,8 +300,13 @@ fn every_function_has_a_path_for_what_it_cannot_do() {
                 "{id} may still run when CloudFormation gives up"
             );
         }
+        // A state machine tries again and puts on record what the function could not do.
+        let machines = of_type(&resources, "AWS::StepFunctions::StateMachine");
+        let in_a_machine = machines
+            .iter()
+            .any(|(_, machine)| string(&machine["DefinitionString"]).contains(&format!("${{{id}.Arn}}")));
         assert!(
-            !events.is_empty() || !deployments.is_empty(),
+            !events.is_empty() || !deployments.is_empty() || in_a_machine,
             "nothing notices when {id} fails"
         );
     }
@@ -322,6 +329,11 @@ fn environment_has_only_variables_that_the_functions_read() {
         environment(&all, "ReplicatorFunction"),
         VARIABLES.iter().map(|variable| variable.name.to_owned()).collect()
     );
+    // Both copy, so both are told the same.
+    for resources in [&all, &Template::load("source").resources(&[])] {
+        let variables = |id: &str| resources[id]["Properties"]["Environment"]["Variables"].clone();
+        assert_eq!(variables("FinalSyncFunction"), variables("ReplicatorFunction"));
+    }
     assert_eq!(
         environment(&all, "BucketWiringFunction"),
         ["AWS_ENDPOINT_URL", "LOG_LEVEL"].map(str::to_owned).into()
@@ -412,6 +424,167 @@ fn replication_role_is_made_used_or_left_out() {
     }
 }
 
+// Final sync ---------------------------------------------------------------------------------------------------------
+
+/// The definition of the state machine with these parameters.
+fn final_sync_definition(overrides: &[(&str, &str)]) -> Value {
+    let resources = Template::load("source").resources(overrides);
+    let definition = &resources["FinalSyncStateMachine"]["Properties"]["DefinitionString"];
+    serde_json::from_str(string(definition)).unwrap_or_else(|error| panic!("{error}: {definition}"))
+}
+
+/// The states of a state machine, those inside of its maps too, with their names.
+fn all_states(definition: &Value) -> Vec<(String, Value)> {
+    let states = definition["States"].as_object().cloned().unwrap_or_default();
+    states
+        .into_iter()
+        .flat_map(|(name, state)| {
+            let inner = all_states(&state["ItemProcessor"]);
+            std::iter::once((name, state)).chain(inner)
+        })
+        .collect()
+}
+
+#[test]
+fn final_sync_reads_a_manifest_in_bounded_batches_and_ends_in_a_summary() {
+    let overrides = [
+        ("FinalSyncBatchSize", "7"),
+        ("FinalSyncMaxConcurrency", "3"),
+        ("FinalSyncToleratedFailurePercentage", "9"),
+    ];
+    let definition = final_sync_definition(&overrides);
+    let map = &definition["States"]["SyncManifest"];
+    assert_eq!(map["ItemBatcher"]["MaxItemsPerBatch"], 7);
+    assert_eq!(map["MaxConcurrency"], 3);
+    assert_eq!(map["ToleratedFailurePercentage"], 9);
+    assert_eq!(
+        map["ItemReader"]["ReaderConfig"]["CSVHeaders"],
+        json!(["Bucket", "Key", "VersionId"])
+    );
+    assert_eq!(map["ItemReader"]["Parameters"]["Bucket"], "${StateBucket}");
+    assert_eq!(map["ResultWriter"]["Parameters"]["Bucket"], "${StateBucket}");
+    assert_eq!(map["ItemProcessor"]["ProcessorConfig"]["Mode"], "DISTRIBUTED");
+    // Stopped or not, the results are added up.
+    assert_eq!(
+        (&map["Next"], &map["Catch"][0]["Next"]),
+        (&json!("Conclude"), &json!("Conclude"))
+    );
+    // A state hands on 256 KiB at most, and a batch is handed on twice: as input, and as what is left of it.
+    assert!(number(&map["ItemBatcher"]["MaxInputBytesPerBatch"]) * 2 < 256 * 1024);
+}
+
+#[test]
+fn final_sync_tries_again_and_loses_no_batch_in_silence() {
+    for (name, state) in all_states(&final_sync_definition(&[])) {
+        let kind = string(&state["Type"]);
+        if kind == "Task" {
+            assert!(number(&state["Retry"][0]["MaxAttempts"]) >= 3, "{name}");
+            assert_eq!(
+                state["Resource"], "arn:${AWS::Partition}:states:::lambda:invoke",
+                "{name}"
+            );
+            assert_eq!(
+                state["Parameters"]["FunctionName"], "${FinalSyncFunction.Arn}",
+                "{name}"
+            );
+        }
+        let ends = state["Next"].is_string() || state["End"] == true || state["Default"].is_string();
+        assert!(ends || ["Fail", "Succeed"].contains(&kind), "{name} leads nowhere");
+    }
+    let batch = final_sync_definition(&[])["States"]["SyncManifest"]["ItemProcessor"]["States"].clone();
+    assert_eq!(batch["SyncBatch"]["Catch"][0]["Next"], "RecordLost");
+    // What is not done goes round: wait, then the same state with what is left.
+    assert_eq!(batch["IsFinished"]["Choices"][0]["Next"], "WaitForAnotherRun");
+    assert_eq!(batch["WaitForAnotherRun"]["Next"], "TakeWhatIsLeft");
+    assert_eq!(
+        (&batch["TakeWhatIsLeft"]["Next"], &batch["TakeWhatIsLeft"]["InputPath"]),
+        (&json!("SyncBatch"), &json!("$.answer.again"))
+    );
+}
+
+#[test]
+fn state_machine_may_run_itself_the_function_and_the_folder_of_final_syncs() {
+    let resources = Template::load("source").resources(&[]);
+    let name = &resources["FinalSyncStateMachine"]["Properties"]["StateMachineName"];
+    assert_eq!(name, "${AWS::StackName}-final-sync");
+    let rights: BTreeMap<String, Vec<String>> = all_statements(&resources)
+        .into_iter()
+        .filter(|(id, statement)| id == "FinalSyncStateMachineRole" && !statement["Resource"].is_null())
+        .map(|(_, statement)| (string(&statement["Resource"]).to_owned(), strings(&statement["Action"])))
+        .collect();
+    let states = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}";
+    let expected: BTreeSet<String> = [
+        "FinalSyncFunction.Arn".to_owned(),
+        "${StateBucket.Arn}/final-sync/*".to_owned(),
+        format!("{states}:stateMachine:{}", string(name)),
+        format!("{states}:execution:{}/*", string(name)),
+    ]
+    .into();
+    assert_eq!(rights.keys().cloned().collect::<BTreeSet<_>>(), expected);
+}
+
+#[test]
+fn only_the_service_of_this_account_takes_each_role_of_the_final_sync() {
+    let resources = Template::load("source").resources(EVERYTHING);
+    for (role, service) in [
+        ("FinalSyncStateMachineRole", "states.amazonaws.com"),
+        ("FinalSyncBatchRole", "batchoperations.s3.amazonaws.com"),
+        ("FinalSyncScheduleRole", "scheduler.amazonaws.com"),
+    ] {
+        let trust = &resources[role]["Properties"]["AssumeRolePolicyDocument"]["Statement"][0];
+        assert_eq!(trust["Principal"]["Service"], service);
+        assert_eq!(
+            trust["Condition"]["StringEquals"]["aws:SourceAccount"], "AWS::AccountId",
+            "{role}"
+        );
+    }
+    // Passing the job's role is for whoever creates the job: no role of the stack may.
+    let passes = |statement: &Value| strings(&statement["Action"]).contains(&"iam:PassRole".to_owned());
+    assert!(
+        all_statements(&resources)
+            .into_iter()
+            .filter(|(_, statement)| passes(statement))
+            .all(|(id, _)| id == "BucketWiringRole")
+    );
+}
+
+#[test]
+fn batch_role_writes_its_report_where_the_output_says() {
+    let template = Template::load("source");
+    let resources = template.resources(&[]);
+    let statements = all_statements(&resources)
+        .into_iter()
+        .filter(|(id, _)| id == "FinalSyncBatchRole");
+    let report = statements
+        .map(|(_, statement)| statement)
+        .find(|statement| statement["Sid"] == "WriteReport")
+        .expect("a statement for the report");
+    let prefix = template.section("Outputs")["FinalSyncReportPrefix"]["Value"].clone();
+    assert_eq!(
+        report["Resource"],
+        format!("${{StateBucket.Arn}}/{}/*", string(&prefix))
+    );
+}
+
+#[test]
+fn final_sync_is_repeated_only_where_a_schedule_is_given() {
+    let template = Template::load("source");
+    let default = template.resources(&[]);
+    assert!(!default.contains_key("FinalSyncSchedule") && !default.contains_key("FinalSyncScheduleRole"));
+    let overrides = [
+        ("FinalSyncScheduleExpression", "rate(1 day)"),
+        ("FinalSyncManifestKey", "final-sync/all.csv"),
+    ];
+    let schedule = template.resources(&overrides)["FinalSyncSchedule"]["Properties"].clone();
+    assert_eq!(schedule["ScheduleExpression"], "rate(1 day)");
+    let target = &schedule["Target"];
+    assert_eq!(
+        (&target["Arn"], &target["RoleArn"]),
+        (&json!("FinalSyncStateMachine"), &json!("FinalSyncScheduleRole.Arn"))
+    );
+    assert_eq!(target["Input"], r#"{"manifestKey":"final-sync/all.csv"}"#);
+}
+
 // Rights -------------------------------------------------------------------------------------------------------------
 
 #[test]
@@ -492,6 +665,37 @@ fn default_replicator_has_exactly_the_rights_of_a_copy() {
         "sqs:SendMessage",
     ];
     assert_eq!(actions, expected.map(str::to_owned).into());
+}
+
+#[test]
+fn final_sync_may_what_the_replicator_may_and_keep_results() {
+    for overrides in [&[][..], EVERYTHING] {
+        let resources = Template::load("source").resources(overrides);
+        let of_objects = |role: &str| -> Vec<Value> {
+            let statements = all_statements(&resources).into_iter().filter(|(id, _)| id == role);
+            let statements = statements.map(|(_, statement)| statement).filter(|statement| {
+                let resource = statement["Resource"].to_string();
+                resource.contains("BucketName>") || resource.contains(":kms:")
+            });
+            statements.collect()
+        };
+        let rights = of_objects("FinalSyncRole");
+        assert!(rights.len() >= 6);
+        assert_eq!(rights, of_objects("ReplicatorRole"));
+    }
+    let actions = role_actions(&Template::load("source").resources(&[]), "FinalSyncRole");
+    let replicator = role_actions(&Template::load("source").resources(&[]), "ReplicatorRole");
+    let only_the_replicator: Vec<&String> = replicator.difference(&actions).collect();
+    assert_eq!(
+        only_the_replicator,
+        [
+            "sqs:ChangeMessageVisibility",
+            "sqs:DeleteMessage",
+            "sqs:GetQueueAttributes",
+            "sqs:ReceiveMessage"
+        ]
+    );
+    assert!(actions.is_subset(&replicator), "{actions:?}");
 }
 
 #[test]
@@ -699,7 +903,15 @@ fn readme_lists_every_output_and_alarm() {
 #[test]
 fn readme_lists_every_statement_with_its_actions_and_condition() {
     let template = Template::load("source");
-    for role in ["ReplicatorRole", "BucketWiringRole", "ReplicationRole"] {
+    for role in [
+        "ReplicatorRole",
+        "FinalSyncRole",
+        "FinalSyncStateMachineRole",
+        "FinalSyncBatchRole",
+        "FinalSyncScheduleRole",
+        "BucketWiringRole",
+        "ReplicationRole",
+    ] {
         let documented: Vec<(String, Vec<String>, String)> = readme::table(&format!("### {role}"))
             .into_iter()
             .map(|row| {
@@ -774,7 +986,7 @@ fn samconfig_names_only_parameters_that_exist() {
 
 #[test]
 fn every_tool_is_pinned() {
-    for name in ["ministack", "sam", "build"] {
+    for name in ["build", "ministack", "moto", "sam"] {
         let requirements = text(&format!("tests/tools/{name}.txt"));
         for line in requirements
             .lines()

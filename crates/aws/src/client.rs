@@ -12,6 +12,10 @@ use s3ferry_core::names::Region;
 /// How long a request that only reads facts may take, per attempt.
 const READ_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long the copy of one part may take, per attempt: 5 GiB at some 10 MiB a second, and less than the time that is
+/// left of an invocation after another attempt was given up.
+const PART_ATTEMPT_TIMEOUT: Duration = Duration::from_mins(8);
+
 /// How long a continuation may take to be sent, all attempts together: it is sent after the work's deadline, out of what
 /// an invocation keeps back for its answer.
 const SEND_TIMEOUT: Duration = Duration::from_secs(2);
@@ -70,6 +74,22 @@ impl Clients {
         let config = self
             .s3(region)
             .retry_config(RetryConfig::disabled())
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .build();
+        aws_sdk_s3::Client::from_conf(config)
+    }
+
+    /// Makes an S3 client for what may be done twice without harm, and may take minutes with next to no bytes on the
+    /// wire: copying the parts of an upload, and dropping them.
+    #[must_use]
+    pub fn s3_for_copying_parts(&self, region: &Region) -> aws_sdk_s3::Client {
+        let timeouts = TimeoutConfig::builder()
+            .operation_attempt_timeout(PART_ATTEMPT_TIMEOUT)
+            .build();
+        let config = self
+            .s3(region)
+            .retry_config(RetryConfig::standard())
+            .timeout_config(timeouts)
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .build();
         aws_sdk_s3::Client::from_conf(config)

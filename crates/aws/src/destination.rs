@@ -1,50 +1,53 @@
 //! The destination bucket on S3.
 
+use std::sync::Arc;
+
 use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::copy_object::builders::CopyObjectFluentBuilder;
-use aws_sdk_s3::types::StorageClass;
-use s3ferry_core::decide::{CopyOrder, WriteCondition};
+use aws_sdk_s3::types::{self, ObjectLockEnabled};
 use s3ferry_core::facts::{Aspects, ObjectState};
 use s3ferry_core::failure::{Failure, FailureKind};
-use s3ferry_core::names::{AccountId, BucketName, ETag, ObjectKey, Region, VersionId};
-use s3ferry_engine::ports::{DestinationBucket, WriteError};
+use s3ferry_core::names::{BucketName, ETag, ObjectKey, Region, VersionId};
+use s3ferry_core::order::{AmendOrder, CopyOrder, SourcePin, Stated, UploadTerms, WriteCondition};
+use s3ferry_core::plan::Part;
+use s3ferry_core::upload::UploadId;
+use s3ferry_engine::ports::{Completion, CopiedPart, DestinationBucket, WriteError, Written};
+use tokio::sync::OnceCell;
 
 use crate::classify::{Attempted, ErrorAnswer};
+use crate::client::Clients;
 use crate::copy_source;
 use crate::reading::Reading;
+use crate::source::S3Source;
+use crate::stated::{Headers, Unsendable};
 
 /// The bucket that is migrated to.
 #[derive(Debug, Clone)]
 pub struct S3Destination {
-    reading: Reading,
-    writing: Client,
-    source: BucketName,
-    source_owner: Option<AccountId>,
+    pub(crate) reading: Reading,
+    /// Sends a request once.
+    pub(crate) writing: Client,
+    /// Repeats what may be done twice.
+    pub(crate) copying: Client,
+    /// The bucket that copies come from.
+    pub(crate) source: Reading,
+    has_object_lock: Arc<OnceCell<bool>>,
+    bucket_owner: Arc<OnceCell<Option<String>>>,
 }
 
 impl S3Destination {
-    /// Takes the bucket with clients of its region, and the bucket that copies come from.
+    /// Takes the bucket, and the one that copies come from.
     ///
     /// Copies are asked of the destination's region: S3 answers a `CopyObject` where the copy is written.
     #[must_use]
-    pub fn new(
-        reading: Client,
-        writing: Client,
-        bucket: BucketName,
-        region: Region,
-        source: BucketName,
-        source_owner: Option<AccountId>,
-    ) -> Self {
+    pub fn new(clients: &Clients, bucket: BucketName, region: Region, source: &S3Source) -> Self {
         Self {
-            reading: Reading {
-                client: reading,
-                bucket,
-                region,
-                owner: None,
-            },
-            writing,
-            source,
-            source_owner,
+            writing: clients.s3_for_writing(&region),
+            copying: clients.s3_for_copying_parts(&region),
+            reading: Reading::new(clients.s3_for_reading(&region), bucket, region, None),
+            source: source.reading.clone(),
+            has_object_lock: Arc::default(),
+            bucket_owner: Arc::default(),
         }
     }
 
@@ -54,28 +57,83 @@ impl S3Destination {
             .copy_object()
             .bucket(self.reading.bucket.as_str())
             .key(key.as_str())
-            .copy_source(copy_source(&self.source, key, order.pin.version_id.as_ref()))
+            .copy_source(self.copy_source(key, &order.pin))
             .copy_source_if_match(order.pin.etag.quoted())
-            .set_expected_source_bucket_owner(self.source_owner.as_ref().map(ToString::to_string))
-            .storage_class(StorageClass::from(order.storage_class.as_str()))
-            .set_website_redirect_location(order.website_redirect.clone());
+            .set_expected_source_bucket_owner(self.source.owner());
         match &order.condition {
             WriteCondition::Absent => request.if_none_match("*"),
             WriteCondition::Matches(etag) => request.if_match(etag.quoted()),
         }
     }
 
-    fn copy_attempted(&self, key: &ObjectKey) -> Attempted {
+    pub(crate) fn copy_source(&self, key: &ObjectKey, pin: &SourcePin) -> String {
+        copy_source(&self.source.bucket, key, pin.version_id.as_ref())
+    }
+
+    /// Spells what a write of `key` states.
+    pub(crate) async fn headers(&self, key: &ObjectKey, stated: &Stated) -> Result<Headers, WriteError> {
+        let grants = stated.acl.as_ref().is_some_and(|acl| !acl.grants.is_empty());
+        let owner = if grants {
+            self.bucket_owner().await.map_err(WriteError::Failed)?
+        } else {
+            None
+        };
+        Headers::of(stated, owner).map_err(|error| self.unsendable(key, &error))
+    }
+
+    /// Finds the owner of the bucket, by the canonical id, which is who owns what s3ferry writes there.
+    async fn bucket_owner(&self) -> Result<Option<&str>, Failure> {
+        let reading = &self.reading;
+        let ask = || async {
+            let answer = reading
+                .client
+                .get_bucket_acl()
+                .bucket(reading.bucket.as_str())
+                .send()
+                .await;
+            let answer = answer
+                .map_err(|error| ErrorAnswer::of(&error).into_failure(&reading.bucket_attempted("s3:GetBucketAcl")))?;
+            Ok(answer.owner().and_then(types::Owner::id).map(str::to_owned))
+        };
+        self.bucket_owner.get_or_try_init(ask).await.map(Option::as_deref)
+    }
+
+    pub(crate) fn unsendable(&self, key: &ObjectKey, error: &Unsendable) -> WriteError {
+        let attempted = self.write_attempted(key);
+        WriteError::Failed(Failure {
+            kind: FailureKind::Permanent,
+            code: "UnsendableHeader".to_owned(),
+            action: attempted.action.to_owned(),
+            resource: attempted.resource,
+            detail: error.to_string(),
+        })
+    }
+
+    /// Describes a write that takes an object over from the source.
+    pub(crate) fn write_attempted(&self, key: &ObjectKey) -> Attempted {
         Attempted {
             action: "s3:PutObject",
             resource: key.arn(&self.reading.bucket, &self.reading.region),
             when_denied: format!(
-                "the role needs s3:PutObject and s3:PutObjectTagging on the destination object, s3:GetObject, \
-                 s3:GetObjectVersion, s3:GetObjectTagging and s3:GetObjectVersionTagging on {}",
-                key.arn(&self.source, &self.reading.region)
+                "the role needs s3:PutObject and s3:PutObjectTagging on the destination object (for locked objects \
+                 s3:PutObjectRetention and s3:PutObjectLegalHold, with ACL=copy s3:PutObjectAcl), s3:GetObject, \
+                 s3:GetObjectVersion, s3:GetObjectTagging and s3:GetObjectVersionTagging on {}, and the rights on the \
+                 KMS keys of both",
+                key.arn(&self.source.bucket, &self.source.region)
             ),
         }
     }
+}
+
+/// A success that carries neither a result nor an error says nothing about what happened.
+pub(crate) fn unreadable(attempted: Attempted, detail: &str) -> WriteError {
+    WriteError::OutcomeUnknown(Failure {
+        kind: FailureKind::Retry,
+        code: "UnreadableAnswer".to_owned(),
+        action: attempted.action.to_owned(),
+        resource: attempted.resource,
+        detail: detail.to_owned(),
+    })
 }
 
 impl DestinationBucket for S3Destination {
@@ -83,22 +141,52 @@ impl DestinationBucket for S3Destination {
         self.reading.state(key, aspects).await
     }
 
+    async fn has_object_lock(&self) -> Result<bool, Failure> {
+        let reading = &self.reading;
+        let ask = || async {
+            let answer = reading
+                .client
+                .get_object_lock_configuration()
+                .bucket(reading.bucket.as_str())
+                .send()
+                .await;
+            match answer {
+                Ok(answer) => {
+                    let configuration = answer.object_lock_configuration();
+                    let enabled = configuration.and_then(types::ObjectLockConfiguration::object_lock_enabled);
+                    Ok(enabled == Some(&ObjectLockEnabled::Enabled))
+                }
+                Err(error) => {
+                    let answer = ErrorAnswer::of(&error);
+                    if answer.code.as_deref() == Some("ObjectLockConfigurationNotFoundError") {
+                        return Ok(false);
+                    }
+                    Err(answer.into_failure(&reading.bucket_attempted("s3:GetBucketObjectLockConfiguration")))
+                }
+            }
+        };
+        self.has_object_lock.get_or_try_init(ask).await.copied()
+    }
+
+    async fn has_acl(&self) -> Result<bool, Failure> {
+        self.reading.has_acl().await
+    }
+
     async fn copy(&self, key: &ObjectKey, order: &CopyOrder) -> Result<Option<VersionId>, WriteError> {
-        let attempted = self.copy_attempted(key);
-        let sent = self.copy_request(key, order).send().await;
+        let attempted = self.write_attempted(key);
+        let headers = self.headers(key, &order.stated).await?.with_directives(&order.stated);
+        let request = self.copy_request(key, order).customize();
+        let sent = request.map_request(move |request| headers.set_on(request)).send().await;
         let answer = sent.map_err(|error| ErrorAnswer::of(&error).into_write_error(&attempted))?;
-        // A 200 that carries neither a result nor an error says nothing about what happened.
         let copied = answer.copy_object_result().and_then(|result| result.e_tag());
         if copied.is_none() {
-            return Err(WriteError::OutcomeUnknown(Failure {
-                kind: FailureKind::Retry,
-                code: "UnreadableAnswer".to_owned(),
-                action: attempted.action.to_owned(),
-                resource: attempted.resource,
-                detail: "the answer of CopyObject has no result".to_owned(),
-            }));
+            return Err(unreadable(attempted, "the answer of CopyObject has no result"));
         }
         Ok(answer.version_id().and_then(VersionId::pinnable))
+    }
+
+    async fn amend(&self, key: &ObjectKey, order: &AmendOrder) -> Result<(), WriteError> {
+        self.amend_version(key, order).await
     }
 
     async fn delete(&self, key: &ObjectKey, seen: &ETag) -> Result<(), WriteError> {
@@ -112,5 +200,36 @@ impl DestinationBucket for S3Destination {
             .await
             .map(|_| ())
             .map_err(|error| ErrorAnswer::of(&error).into_write_error(&attempted))
+    }
+
+    async fn create_upload(&self, key: &ObjectKey, terms: &UploadTerms) -> Result<UploadId, WriteError> {
+        self.begin_upload(key, terms).await
+    }
+
+    async fn copy_part(
+        &self,
+        key: &ObjectKey,
+        upload_id: &UploadId,
+        pin: &SourcePin,
+        part: &Part,
+    ) -> Result<CopiedPart, WriteError> {
+        self.upload_part(key, upload_id, pin, part).await
+    }
+
+    async fn list_parts(&self, key: &ObjectKey, upload_id: &UploadId) -> Result<Option<Vec<CopiedPart>>, Failure> {
+        self.parts_of(key, upload_id).await
+    }
+
+    async fn complete_upload(
+        &self,
+        key: &ObjectKey,
+        upload_id: &UploadId,
+        completion: &Completion,
+    ) -> Result<Written, WriteError> {
+        self.finish_upload(key, upload_id, completion).await
+    }
+
+    async fn abort_upload(&self, key: &ObjectKey, upload_id: &UploadId) -> Result<(), Failure> {
+        self.drop_upload(key, upload_id).await
     }
 }

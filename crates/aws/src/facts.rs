@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
-use aws_sdk_s3::types::{self, ChecksumType, ServerSideEncryption};
+use aws_sdk_s3::types::{self, ChecksumType, ObjectLockLegalHoldStatus, ObjectLockMode, ServerSideEncryption};
 use s3ferry_core::facts::{
-    Availability, ChecksumCoverage, Checksums, Encryption, ObjectFacts, ReplicationStatus, SystemHeaders,
+    Availability, ChecksumCoverage, Checksums, Encryption, KmsEncryption, ObjectFacts, ReplicationStatus, SystemHeaders,
 };
+use s3ferry_core::lock::{ObjectLock, Retention, RetentionMode};
 use s3ferry_core::names::{ETag, VersionId};
 use s3ferry_core::time::Timestamp;
+
+use crate::checksum::by_algorithm;
 
 /// A field without which an answer says nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -46,8 +49,11 @@ pub(crate) fn facts_of(head: &HeadObjectOutput) -> Result<ObjectFacts, MissingFi
         encryption: encryption(head),
         checksums: checksums(head),
         replication_status: head.replication_status().and_then(replication_status),
+        lock: lock(head),
         tag_count: head.tag_count().and_then(|count| u32::try_from(count).ok()),
         tags: None,
+        annotations: None,
+        acl: None,
     })
 }
 
@@ -85,24 +91,36 @@ fn encryption(head: &HeadObjectOutput) -> Encryption {
     match head.server_side_encryption() {
         None | Some(ServerSideEncryption::Aes256) => Encryption::Managed,
         // `aws:kms`, `aws:kms:dsse` and whatever comes: no tag of theirs is known to be a hash of the content.
-        Some(_) => Encryption::Kms,
+        Some(algorithm) => Encryption::Kms(KmsEncryption {
+            key_arn: head.ssekms_key_id().map(str::to_owned),
+            bucket_key: head.bucket_key_enabled() == Some(true),
+            dual_layer: algorithm == &ServerSideEncryption::AwsKmsDsse,
+        }),
+    }
+}
+
+/// Reads what Object Lock says; S3 leaves it out of the answer for who may not read retention and legal holds.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html>
+fn lock(head: &HeadObjectOutput) -> ObjectLock {
+    let until = head
+        .object_lock_retain_until_date()
+        .and_then(|until| until.to_millis().ok());
+    ObjectLock {
+        retention: head.object_lock_mode().zip(until).map(|(mode, until)| Retention {
+            // A mode that nobody knows yet is taken for the stricter one: nothing may be kept less strictly.
+            mode: match mode {
+                ObjectLockMode::Governance => RetentionMode::Governance,
+                _ => RetentionMode::Compliance,
+            },
+            until: Timestamp::from_millis(until),
+        }),
+        legal_hold: head.object_lock_legal_hold_status() == Some(&ObjectLockLegalHoldStatus::On),
     }
 }
 
 fn checksums(head: &HeadObjectOutput) -> Checksums {
-    let stored = [
-        ("CRC32", head.checksum_crc32()),
-        ("CRC32C", head.checksum_crc32_c()),
-        ("CRC64NVME", head.checksum_crc64_nvme()),
-        ("MD5", head.checksum_md5()),
-        ("SHA1", head.checksum_sha1()),
-        ("SHA256", head.checksum_sha256()),
-        ("SHA512", head.checksum_sha512()),
-        ("XXHASH128", head.checksum_xxhash128()),
-        ("XXHASH3", head.checksum_xxhash3()),
-        ("XXHASH64", head.checksum_xxhash64()),
-    ];
-    let values: BTreeMap<&'static str, String> = stored
+    let values: BTreeMap<&'static str, String> = by_algorithm!(head)
         .into_iter()
         .filter_map(|(algorithm, value)| Some((algorithm, value?.to_owned())))
         .collect();
@@ -206,11 +224,60 @@ mod tests {
     fn encryption_tells_whether_the_tag_is_a_hash() {
         let sse = |name: &str| facts(head().server_side_encryption(ServerSideEncryption::from(name))).encryption;
         assert_eq!(sse("AES256"), Encryption::Managed);
-        assert_eq!(sse("aws:kms"), Encryption::Kms);
-        assert_eq!(sse("aws:kms:dsse"), Encryption::Kms);
+        assert_eq!(sse("aws:kms"), Encryption::Kms(KmsEncryption::default()));
+        assert_eq!(
+            sse("aws:kms:dsse"),
+            Encryption::Kms(KmsEncryption {
+                dual_layer: true,
+                ..KmsEncryption::default()
+            })
+        );
+        let with_key = head()
+            .server_side_encryption(ServerSideEncryption::AwsKms)
+            .ssekms_key_id("arn:aws:kms:us-east-1:123456789012:key/k")
+            .bucket_key_enabled(true);
+        assert_eq!(
+            facts(with_key).encryption,
+            Encryption::Kms(KmsEncryption {
+                key_arn: Some("arn:aws:kms:us-east-1:123456789012:key/k".to_owned()),
+                bucket_key: true,
+                dual_layer: false,
+            })
+        );
         assert_eq!(
             facts(head().sse_customer_algorithm("AES256")).encryption,
             Encryption::CustomerKey
+        );
+    }
+
+    #[test]
+    fn lock_is_what_the_head_shows_and_never_less_strict() {
+        let until = DateTime::from_millis(9_500);
+        let locked = |mode: &str| {
+            let head = head()
+                .object_lock_mode(ObjectLockMode::from(mode))
+                .object_lock_retain_until_date(until);
+            facts(head).lock
+        };
+        let expected = |mode| ObjectLock {
+            retention: Some(Retention {
+                mode,
+                until: Timestamp::from_millis(9_500),
+            }),
+            legal_hold: false,
+        };
+        assert_eq!(locked("GOVERNANCE"), expected(RetentionMode::Governance));
+        assert_eq!(locked("COMPLIANCE"), expected(RetentionMode::Compliance));
+        assert_eq!(locked("STRICTER_STILL"), expected(RetentionMode::Compliance));
+        let held = |status: &str| {
+            let head = head().object_lock_legal_hold_status(ObjectLockLegalHoldStatus::from(status));
+            facts(head).lock.legal_hold
+        };
+        assert!(held("ON") && !held("OFF"));
+        assert!(
+            facts(head().object_lock_mode(ObjectLockMode::Governance))
+                .lock
+                .is_none()
         );
     }
 

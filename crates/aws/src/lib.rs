@@ -1,14 +1,23 @@
 #![doc = include_str!("../README.md")]
 
+mod amend;
+mod aspects;
+mod checksum;
 pub mod classify;
 pub mod client;
 pub mod clock;
 pub mod destination;
 mod facts;
+pub mod journal;
+mod layout;
 pub mod queue;
 mod reading;
 mod replication;
+pub mod results;
 pub mod source;
+pub mod state;
+mod stated;
+mod upload;
 pub mod wiring;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};

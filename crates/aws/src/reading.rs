@@ -1,16 +1,19 @@
 //! Reading the state of a key, the same on both sides.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::operation::head_object::{HeadObjectError, HeadObjectOutput};
 use aws_sdk_s3::types::ChecksumMode;
-use s3ferry_core::facts::{Aspect, Aspects, ObjectFacts, ObjectState};
+use s3ferry_core::facts::{Aspects, ObjectFacts, ObjectState};
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::{AccountId, BucketName, ObjectKey, Region};
+use tokio::sync::OnceCell;
 
+use crate::aspects::Unread;
 use crate::classify::{Attempted, ErrorAnswer};
 use crate::facts::facts_of;
 
@@ -22,20 +25,57 @@ pub(crate) struct Reading {
     pub(crate) region: Region,
     /// The account that must own the bucket; a bucket of the same name made by somebody else answers nothing.
     pub(crate) owner: Option<AccountId>,
+    /// Whether the bucket turned out to be on a store without annotations.
+    pub(crate) lacks_annotations: Arc<AtomicBool>,
+    /// Whether objects have access control lists of their own, once that is known.
+    pub(crate) has_acl: Arc<OnceCell<bool>>,
 }
 
 impl Reading {
+    pub(crate) fn new(client: Client, bucket: BucketName, region: Region, owner: Option<AccountId>) -> Self {
+        Self {
+            client,
+            bucket,
+            region,
+            owner,
+            lacks_annotations: Arc::default(),
+            has_acl: Arc::default(),
+        }
+    }
+
     pub(crate) async fn state(&self, key: &ObjectKey, aspects: &Aspects) -> Result<ObjectState, Failure> {
-        // Tags have no version in common with a HEAD that came before them, so they are read for the version it saw.
         let head = match self.head(key).await {
             Ok(head) => head,
             Err(error) => return self.state_of_error(key, &error),
         };
-        let mut facts = facts_of(&head).map_err(|missing| self.unreadable(key, &missing.to_string()))?;
-        if aspects.contains(&Aspect::Tags) {
-            facts.tags = Some(self.tags(key, &facts).await?);
-        }
+        let facts = facts_of(&head).map_err(|missing| self.unreadable(key, &missing.to_string()))?;
+        // That the version is gone by now says nothing of the key: a failure that has everything read again.
+        let facts = self
+            .with_aspects(key, facts, aspects)
+            .await
+            .map_err(Unread::into_failure)?;
         Ok(ObjectState::Present(Box::new(facts)))
+    }
+
+    /// Reads `aspects` of exactly the object that `facts` describe; `None` when it is gone.
+    pub(crate) async fn more(
+        &self,
+        key: &ObjectKey,
+        facts: &ObjectFacts,
+        aspects: &Aspects,
+    ) -> Result<Option<ObjectFacts>, Failure> {
+        if facts.version_id.is_some() {
+            return match self.with_aspects(key, facts.clone(), aspects).await {
+                Ok(facts) => Ok(Some(facts)),
+                Err(Unread::Gone(_)) => Ok(None),
+                Err(Unread::Failed(failure)) => Err(failure),
+            };
+        }
+        // Without versions the key is all that names the object: it is looked at again together with its aspects.
+        let ObjectState::Present(now) = self.state(key, aspects).await? else {
+            return Ok(None);
+        };
+        Ok(facts.is_still(&now).then_some(*now))
     }
 
     async fn head(&self, key: &ObjectKey) -> Result<HeadObjectOutput, SdkError<HeadObjectError, HttpResponse>> {
@@ -44,7 +84,7 @@ impl Reading {
             .bucket(self.bucket.as_str())
             .key(key.as_str())
             .checksum_mode(ChecksumMode::Enabled)
-            .set_expected_bucket_owner(self.owner.as_ref().map(ToString::to_string))
+            .set_expected_bucket_owner(self.owner())
             .send()
             .await
     }
@@ -89,7 +129,7 @@ impl Reading {
             .client
             .head_bucket()
             .bucket(self.bucket.as_str())
-            .set_expected_bucket_owner(self.owner.as_ref().map(ToString::to_string))
+            .set_expected_bucket_owner(self.owner())
             .send()
             .await;
         let Err(error) = answer else { return Ok(()) };
@@ -106,38 +146,6 @@ impl Reading {
         }))
     }
 
-    /// Reads the tags of the version that `facts` describe. That it is gone by now says nothing of the key: a failure
-    /// that has everything read again.
-    async fn tags(&self, key: &ObjectKey, facts: &ObjectFacts) -> Result<BTreeMap<String, String>, Failure> {
-        let answer = self
-            .client
-            .get_object_tagging()
-            .bucket(self.bucket.as_str())
-            .key(key.as_str())
-            .set_version_id(facts.version_id.as_ref().map(ToString::to_string))
-            .set_expected_bucket_owner(self.owner.as_ref().map(ToString::to_string))
-            .send()
-            .await;
-        match answer {
-            Ok(answer) => {
-                let tags = answer.tag_set.into_iter();
-                Ok(tags.map(|tag| (tag.key, tag.value)).collect())
-            }
-            Err(error) => {
-                let mut answer = ErrorAnswer::of(&error);
-                if answer.code.as_deref() == Some("MethodNotAllowed") {
-                    // A delete marker has taken the key over.
-                    answer.code = Some("NoSuchKey".to_owned());
-                }
-                let action = match facts.version_id {
-                    Some(_) => "s3:GetObjectVersionTagging",
-                    None => "s3:GetObjectTagging",
-                };
-                Err(answer.into_failure(&self.attempted(key, action)))
-            }
-        }
-    }
-
     pub(crate) fn attempted(&self, key: &ObjectKey, action: &'static str) -> Attempted {
         Attempted {
             action,
@@ -150,7 +158,11 @@ impl Reading {
         }
     }
 
-    fn unreadable(&self, key: &ObjectKey, detail: &str) -> Failure {
+    pub(crate) fn owner(&self) -> Option<String> {
+        self.owner.as_ref().map(ToString::to_string)
+    }
+
+    pub(crate) fn unreadable(&self, key: &ObjectKey, detail: &str) -> Failure {
         Failure {
             kind: FailureKind::Retry,
             code: "UnreadableAnswer".to_owned(),

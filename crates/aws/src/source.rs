@@ -2,9 +2,10 @@
 
 use aws_sdk_s3::Client;
 use s3ferry_core::decide::ReplicationCoverage;
-use s3ferry_core::facts::{Aspects, ObjectState};
+use s3ferry_core::facts::{Aspects, ObjectFacts, ObjectState};
 use s3ferry_core::failure::Failure;
 use s3ferry_core::names::{AccountId, BucketName, ObjectKey, Region};
+use s3ferry_core::plan::SourceLayout;
 use s3ferry_engine::ports::{Absence, SourceBucket};
 
 use crate::classify::{Attempted, ErrorAnswer};
@@ -14,7 +15,7 @@ use crate::replication::coverage;
 /// The bucket that is migrated.
 #[derive(Debug, Clone)]
 pub struct S3Source {
-    reading: Reading,
+    pub(crate) reading: Reading,
     destination: BucketName,
 }
 
@@ -29,12 +30,7 @@ impl S3Source {
         destination: BucketName,
     ) -> Self {
         Self {
-            reading: Reading {
-                client,
-                bucket,
-                region,
-                owner,
-            },
+            reading: Reading::new(client, bucket, region, owner),
             destination,
         }
     }
@@ -46,10 +42,6 @@ impl S3Source {
             when_denied: format!("the role needs {action} on the source bucket"),
         }
     }
-
-    fn owner(&self) -> Option<String> {
-        self.reading.owner.as_ref().map(ToString::to_string)
-    }
 }
 
 impl SourceBucket for S3Source {
@@ -59,6 +51,23 @@ impl SourceBucket for S3Source {
             self.reading.confirm_bucket().await?;
         }
         Ok(state)
+    }
+
+    async fn read_more(
+        &self,
+        key: &ObjectKey,
+        facts: &ObjectFacts,
+        aspects: &Aspects,
+    ) -> Result<Option<ObjectFacts>, Failure> {
+        self.reading.more(key, facts, aspects).await
+    }
+
+    async fn layout(&self, key: &ObjectKey, facts: &ObjectFacts) -> Result<SourceLayout, Failure> {
+        self.reading.layout(key, facts).await
+    }
+
+    async fn has_acl(&self) -> Result<bool, Failure> {
+        self.reading.has_acl().await
     }
 
     /// Lists the versions of the key, which answers `NoSuchBucket` for a missing bucket where a HEAD answers a plain 404.
@@ -74,7 +83,7 @@ impl SourceBucket for S3Source {
             .list_object_versions()
             .bucket(reading.bucket.as_str())
             .prefix(key.as_str())
-            .set_expected_bucket_owner(self.owner())
+            .set_expected_bucket_owner(reading.owner())
             .send()
             .await
             .map_err(|error| ErrorAnswer::of(&error).into_failure(&self.attempted("s3:ListBucketVersions")))?;
@@ -95,7 +104,7 @@ impl SourceBucket for S3Source {
             .client
             .get_bucket_replication()
             .bucket(reading.bucket.as_str())
-            .set_expected_bucket_owner(self.owner())
+            .set_expected_bucket_owner(reading.owner())
             .send()
             .await;
         match answer {

@@ -1,6 +1,6 @@
 //! Whether two objects are equal, and what can be said when that cannot be told.
 
-use crate::facts::{ChecksumCoverage, Encryption, ObjectFacts, ReplicationStatus, tags_agree};
+use crate::facts::{ChecksumCoverage, Encryption, ObjectFacts, ReplicationStatus, agree};
 
 /// The result of comparing the source's object with the destination's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +24,12 @@ pub enum Difference {
     Metadata,
     /// The tags, where both sides were read.
     Tags,
+    /// The destination's Object Lock is less strict.
+    Lock,
+    /// The annotations, where both sides were read.
+    Annotations,
+    /// The explicit grants of the access control lists, where both sides were read.
+    Acl,
 }
 
 /// Why equality cannot be told.
@@ -39,6 +45,18 @@ pub enum Unsettled {
 /// the source's very version. A different storage class alone is no difference.
 #[must_use]
 pub fn compare(source: &ObjectFacts, destination: &ObjectFacts) -> Verdict {
+    let body = compare_bodies(source, destination);
+    match body {
+        Verdict::Different(_) => body,
+        Verdict::Identical | Verdict::CannotTell(_) => compare_around(source, destination)
+            .first()
+            .map_or(body, |difference| Verdict::Different(*difference)),
+    }
+}
+
+/// Compares what only a copy can change: content, headers, user metadata and the website redirect.
+#[must_use]
+pub fn compare_bodies(source: &ObjectFacts, destination: &ObjectFacts) -> Verdict {
     if source.size_bytes != destination.size_bytes {
         return Verdict::Different(Difference::Size);
     }
@@ -49,13 +67,26 @@ pub fn compare(source: &ObjectFacts, destination: &ObjectFacts) -> Verdict {
     if !metadata_agrees(source, destination) {
         return Verdict::Different(Difference::Metadata);
     }
-    if !tags_agree(source, destination) {
-        return Verdict::Different(Difference::Tags);
-    }
     if content == Content::Agrees || is_replica_of(source, destination) {
         return Verdict::Identical;
     }
     Verdict::CannotTell(Unsettled::NothingInCommon)
+}
+
+/// Compares what can be changed without moving bytes, as far as both sides were read.
+#[must_use]
+pub fn compare_around(source: &ObjectFacts, destination: &ObjectFacts) -> Vec<Difference> {
+    let findings = [
+        (Difference::Tags, agree(source.tags.as_ref(), destination.tags.as_ref())),
+        (Difference::Lock, destination.lock.covers(source.lock)),
+        (
+            Difference::Annotations,
+            agree(source.annotations.as_ref(), destination.annotations.as_ref()),
+        ),
+        (Difference::Acl, agree(source.acl.as_ref(), destination.acl.as_ref())),
+    ];
+    let differing = findings.into_iter().filter(|(_, agrees)| !agrees);
+    differing.map(|(difference, _)| difference).collect()
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,8 +172,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::facts::Checksums;
     use crate::facts::samples::object;
+    use crate::facts::{Checksums, KmsEncryption};
     use crate::names::{ETag, VersionId};
 
     const SAME: Verdict = Verdict::Identical;
@@ -164,7 +195,7 @@ mod tests {
                         values: BTreeMap::from([("CRC32", value.to_owned())]),
                     };
                 }
-                None if word == "kms" => facts.encryption = Encryption::Kms,
+                None if word == "kms" => facts.encryption = Encryption::Kms(KmsEncryption::default()),
                 None => panic!("unknown word {word}"),
             }
         }
@@ -237,7 +268,7 @@ mod tests {
     #[test]
     fn replica_of_the_very_version_settles_what_hashes_cannot() {
         let mut source = object("aa");
-        source.encryption = Encryption::Kms;
+        source.encryption = Encryption::Kms(KmsEncryption::default());
         let mut replica = source.clone();
         replica.replication_status = Some(ReplicationStatus::Replica);
         assert_eq!(compare(&source, &replica), SAME);

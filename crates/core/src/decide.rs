@@ -2,12 +2,19 @@
 
 use std::time::Duration;
 
-use crate::compare::{Verdict, compare};
+use crate::compare::{Verdict, compare_around, compare_bodies};
 use crate::facts::{
-    Aspect, Availability, COPY_OBJECT_LIMIT_BYTES, Encryption, ObjectFacts, ObjectState, ReplicationStatus,
+    Aspect, Aspects, Availability, Encryption, KmsEncryption, ObjectFacts, ObjectState, ReplicationStatus,
 };
-use crate::names::{ETag, ObjectKey, VersionId};
+use crate::lock::ObjectLock;
+use crate::names::ETag;
+use crate::order::{
+    AmendOrder, AnnotationChange, CopyMethod, CopyOrder, LockChange, Metadata, SourcePin, Stated, StatedChecksum,
+    WriteCondition,
+};
 use crate::outcome::{AgainReason, SkipReason};
+use crate::plan::{COPY_OBJECT_LIMIT_BYTES, LARGEST_OBJECT_BYTES};
+use crate::policy::{AclRule, Policy, PreserveEtag, StorageClassRule};
 use crate::time::Timestamp;
 
 /// How long a key that S3's own replication reports as pending is left to it.
@@ -21,34 +28,6 @@ pub const REPLICATION_GRACE: Duration = Duration::from_mins(15);
 /// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
 const LONGEST_COPY: Duration = Duration::from_mins(15);
 
-/// What the team decided once for the whole migration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Policy {
-    /// Only keys that begin with this are in scope; empty means all.
-    pub key_prefix: String,
-    /// What is gone at the source goes at the destination.
-    pub propagate_deletes: bool,
-    /// The storage class of copies.
-    pub storage_class: StorageClassRule,
-}
-
-impl Policy {
-    /// Tells whether a key is in scope.
-    #[must_use]
-    pub fn covers(&self, key: &ObjectKey) -> bool {
-        key.as_str().starts_with(&self.key_prefix)
-    }
-}
-
-/// Which storage class a copy gets.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StorageClassRule {
-    /// Each object keeps the class it has at the source.
-    AsSource,
-    /// All objects get this class.
-    Fixed(String),
-}
-
 /// Everything a decision depends on.
 #[derive(Debug, Clone, Copy)]
 pub struct Situation<'a> {
@@ -58,6 +37,8 @@ pub struct Situation<'a> {
     pub destination: &'a ObjectState,
     /// Whether S3's own replication carries the key to our destination, where somebody asked.
     pub replication: ReplicationCoverage,
+    /// What the buckets can keep, where somebody asked.
+    pub abilities: Option<Abilities>,
     /// The present time.
     pub now: Timestamp,
 }
@@ -73,6 +54,15 @@ pub enum ReplicationCoverage {
     Elsewhere,
 }
 
+/// What the two buckets, by their settings, can keep besides bytes and metadata.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Abilities {
+    /// The destination bucket has Object Lock.
+    pub object_lock: bool,
+    /// Both buckets have access control lists (neither is `BucketOwnerEnforced`).
+    pub acl: bool,
+}
+
 /// What has to be done about a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
@@ -80,12 +70,18 @@ pub enum Decision {
     Skip(SkipReason),
     /// Read an aspect that a HEAD does not show, on both sides, and decide again.
     Read(Aspect),
+    /// Read aspects of the source's object that a HEAD does not show, and decide again.
+    ReadSource(Aspects),
     /// Ask whether S3's own replication covers the key, and decide again.
     AskReplication,
+    /// Ask what the buckets can keep, and decide again.
+    AskAbilities,
     /// Gather positive evidence that the source has no such object, and decide again.
     ConfirmAbsence,
     /// Copy the version that was seen, conditionally.
     Copy(CopyOrder),
+    /// Change what lies around the bytes, which are equal.
+    Amend(AmendOrder),
     /// Delete the destination's current object if it is still the one that was seen.
     Delete {
         /// The tag of the object that was seen.
@@ -103,48 +99,20 @@ impl Decision {
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Skip(reason) => reason.as_str(),
-            Self::Read(_) => "read",
+            Self::Read(_) | Self::ReadSource(_) => "read",
             Self::AskReplication => "ask-replication",
+            Self::AskAbilities => "ask-abilities",
             Self::ConfirmAbsence => "confirm-absence",
-            Self::Copy(_) => "copy",
+            Self::Copy(order) => match order.method {
+                CopyMethod::Whole => "copy",
+                CopyMethod::Parts => "copy-in-parts",
+            },
+            Self::Amend(_) => "amend",
             Self::Delete { .. } => "delete",
             Self::Again(reason) => reason.as_str(),
             Self::Refuse(refusal) => refusal.code(),
         }
     }
-}
-
-/// A copy of exactly the source version seen, onto exactly the destination state seen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CopyOrder {
-    /// What is copied.
-    pub pin: SourcePin,
-    /// Onto what.
-    pub condition: WriteCondition,
-    /// The storage class to state; S3 resets it on copy.
-    pub storage_class: String,
-    /// The website redirect to state; S3 drops it on copy.
-    pub website_redirect: Option<String>,
-    /// The size of what is copied.
-    pub size_bytes: u64,
-}
-
-/// Names one content of a source key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SourcePin {
-    /// The version, where the bucket has versions.
-    pub version_id: Option<VersionId>,
-    /// The tag, which also pins objects of unversioned buckets.
-    pub etag: ETag,
-}
-
-/// What the destination must be for a write to happen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum WriteCondition {
-    /// No current object; a delete marker counts as none.
-    Absent,
-    /// The object with this tag.
-    Matches(ETag),
 }
 
 /// Why an object cannot be copied.
@@ -159,8 +127,8 @@ pub enum Refusal {
     /// Only the holder of its key can read it.
     #[error("the object is encrypted with a customer-provided key, which s3ferry does not have")]
     CustomerKeyEncrypted,
-    /// It is larger than one request copies.
-    #[error("the object has {size_bytes} bytes, one CopyObject request copies at most {COPY_OBJECT_LIMIT_BYTES}")]
+    /// It is larger than anything S3 stores.
+    #[error("the object has {size_bytes} bytes, an upload in parts holds at most {LARGEST_OBJECT_BYTES}")]
     TooLarge {
         /// Its size.
         size_bytes: u64,
@@ -195,20 +163,10 @@ pub fn decide(situation: &Situation<'_>, policy: &Policy) -> Decision {
 }
 
 fn replace(source: &ObjectFacts, destination: &ObjectFacts, situation: &Situation<'_>, policy: &Policy) -> Decision {
-    match compare(source, destination) {
+    match compare_bodies(source, destination) {
         Verdict::Identical if tags_may_differ(source, destination) => Decision::Read(Aspect::Tags),
-        Verdict::Identical => Decision::Skip(SkipReason::AlreadyIdentical),
-        // The condition cannot tell two copies of the same bytes apart: a slow one may replace a faster one that
-        // carries newer tags, which only shows where the tags were read before the copy and after it.
-        Verdict::Different(_)
-            if source.etag == destination.etag && (source.tags.is_none() || destination.tags.is_none()) =>
-        {
-            Decision::Read(Aspect::Tags)
-        }
-        Verdict::Different(_) | Verdict::CannotTell(_) => {
-            let condition = WriteCondition::Matches(destination.etag.clone());
-            copy(source, condition, situation, policy)
-        }
+        Verdict::Identical => amend(source, destination, situation, policy),
+        Verdict::Different(_) | Verdict::CannotTell(_) => copy_over(source, destination, situation, policy),
     }
 }
 
@@ -225,6 +183,87 @@ fn tags_may_differ(source: &ObjectFacts, destination: &ObjectFacts) -> bool {
     source.tag_count != destination.tag_count || source.last_modified.plus(under_way) >= destination.last_modified
 }
 
+/// Changes what lies around equal bodies, as far as it differs.
+fn amend(source: &ObjectFacts, destination: &ObjectFacts, situation: &Situation<'_>, policy: &Policy) -> Decision {
+    let wanted = match wanted_of(source, situation, policy) {
+        Ok(wanted) => wanted,
+        Err(decision) => return decision,
+    };
+    if policy.acl == AclRule::Copy && wanted.acl.is_some() && destination.acl.is_none() {
+        return Decision::Read(Aspect::Acl);
+    }
+    if compare_around(&wanted, destination).is_empty() {
+        return Decision::Skip(SkipReason::AlreadyIdentical);
+    }
+    // Without versions there is nothing to address: what is amended may be another object by then. A copy has a
+    // condition.
+    let Some(version_id) = destination.version_id.clone() else {
+        return copy_over(source, destination, situation, policy);
+    };
+    let differing = |wanted: Option<&_>, present: Option<&_>| {
+        wanted.filter(|wanted| present.is_some_and(|p| p != *wanted)).cloned()
+    };
+    Decision::Amend(AmendOrder {
+        version_id,
+        pin: SourcePin::of(source),
+        tags: differing(wanted.tags.as_ref(), destination.tags.as_ref()),
+        lock: LockChange::between(destination.lock, wanted.lock),
+        annotations: match (&destination.annotations, &wanted.annotations) {
+            (Some(present), Some(wanted)) if present != wanted => Some(AnnotationChange::between(present, wanted)),
+            _ => None,
+        },
+        acl: match (&destination.acl, &wanted.acl) {
+            (Some(present), Some(wanted)) if present != wanted => Some(wanted.clone()),
+            _ => None,
+        },
+    })
+}
+
+/// Returns the source's facts as the destination can hold them, or what must be known first.
+fn wanted_of(source: &ObjectFacts, situation: &Situation<'_>, policy: &Policy) -> Result<ObjectFacts, Decision> {
+    let lock = source.lock.in_force(situation.now);
+    let asks = !lock.is_none() || policy.acl == AclRule::Copy;
+    let abilities = match situation.abilities {
+        None if asks => return Err(Decision::AskAbilities),
+        None => Abilities {
+            object_lock: false,
+            acl: false,
+        },
+        Some(abilities) => abilities,
+    };
+    let acl = match policy.acl {
+        AclRule::Copy if abilities.acl => {
+            let acl = source.acl.clone();
+            Some(acl.ok_or_else(|| Decision::ReadSource(Aspects::from([Aspect::Acl])))?)
+        }
+        AclRule::Copy | AclRule::Ignore => None,
+    };
+    Ok(ObjectFacts {
+        lock: if abilities.object_lock {
+            lock
+        } else {
+            ObjectLock::default()
+        },
+        acl,
+        ..source.clone()
+    })
+}
+
+/// Copies onto an object that is there.
+fn copy_over(source: &ObjectFacts, destination: &ObjectFacts, situation: &Situation<'_>, policy: &Policy) -> Decision {
+    // The condition cannot tell two copies of the same bytes apart: a slow one may replace a faster one that carries
+    // newer tags, which only shows where the tags were read before the copy and after it.
+    if source.etag == destination.etag && (source.tags.is_none() || destination.tags.is_none()) {
+        return Decision::Read(Aspect::Tags);
+    }
+    copy(
+        source,
+        WriteCondition::Matches(destination.etag.clone()),
+        situation,
+        policy,
+    )
+}
+
 fn copy(source: &ObjectFacts, condition: WriteCondition, situation: &Situation<'_>, policy: &Policy) -> Decision {
     if let Some(decision) = leave_to_replication(source, situation) {
         return decision;
@@ -232,18 +271,80 @@ fn copy(source: &ObjectFacts, condition: WriteCondition, situation: &Situation<'
     if let Some(refusal) = refuse(source) {
         return Decision::Refuse(refusal);
     }
+    let method = method(source, policy);
+    if method == CopyMethod::Parts {
+        let unread = Aspects::from_iter(
+            [
+                (Aspect::Tags, source.tags.is_none()),
+                (Aspect::Annotations, source.annotations.is_none()),
+            ]
+            .into_iter()
+            .filter_map(|(aspect, is_unread)| is_unread.then_some(aspect)),
+        );
+        if !unread.is_empty() {
+            return Decision::ReadSource(unread);
+        }
+    }
+    let wanted = match wanted_of(source, situation, policy) {
+        Ok(wanted) => wanted,
+        Err(decision) => return decision,
+    };
+    let checksums = &source.checksums;
     Decision::Copy(CopyOrder {
-        pin: SourcePin {
-            version_id: source.version_id.clone(),
-            etag: source.etag.clone(),
-        },
+        pin: SourcePin::of(source),
         condition,
+        method,
+        stated: stated(wanted, method, policy),
+        source_checksum: checksums.values.keys().next().map(|algorithm| StatedChecksum {
+            algorithm,
+            coverage: checksums.coverage,
+        }),
+        size_bytes: source.size_bytes,
+    })
+}
+
+/// One request copies what it can, unless parts are wanted: for their speed, or for the `ETag` they make.
+fn method(source: &ObjectFacts, policy: &Policy) -> CopyMethod {
+    let too_large = source.size_bytes > COPY_OBJECT_LIMIT_BYTES;
+    let wanted = match policy.preserve_etag {
+        PreserveEtag::Large => source.size_bytes > policy.multipart_threshold_bytes,
+        PreserveEtag::Always => source.etag.is_multipart(),
+    };
+    // No bytes make no parts.
+    if too_large || (wanted && source.size_bytes > 0) {
+        CopyMethod::Parts
+    } else {
+        CopyMethod::Whole
+    }
+}
+
+/// Says what S3 would reset, and with parts all that it would not carry over.
+fn stated(wanted: ObjectFacts, method: CopyMethod, policy: &Policy) -> Stated {
+    let in_parts = method == CopyMethod::Parts;
+    Stated {
         storage_class: match &policy.storage_class {
-            StorageClassRule::AsSource => source.storage_class.clone(),
+            StorageClassRule::AsSource => wanted.storage_class,
             StorageClassRule::Fixed(class) => class.clone(),
         },
-        website_redirect: source.website_redirect.clone(),
-        size_bytes: source.size_bytes,
+        website_redirect: wanted.website_redirect,
+        encryption: mapped_key(&wanted.encryption, policy),
+        lock: wanted.lock,
+        metadata: in_parts.then_some(Metadata {
+            headers: wanted.headers,
+            user: wanted.user_metadata,
+        }),
+        tags: wanted.tags.filter(|_| in_parts),
+        checksum: None,
+        acl: wanted.acl,
+    }
+}
+
+fn mapped_key(encryption: &Encryption, policy: &Policy) -> Option<KmsEncryption> {
+    let Encryption::Kms(kms) = encryption else { return None };
+    let mapped = policy.kms_keys.get(kms.key_arn.as_ref()?)?;
+    Some(KmsEncryption {
+        key_arn: Some(mapped.clone()),
+        ..kms.clone()
     })
 }
 
@@ -272,356 +373,33 @@ fn refuse(source: &ObjectFacts) -> Option<Refusal> {
             storage_class: source.storage_class.clone(),
         });
     }
-    (source.size_bytes > COPY_OBJECT_LIMIT_BYTES).then_some(Refusal::TooLarge {
+    (source.size_bytes > LARGEST_OBJECT_BYTES).then_some(Refusal::TooLarge {
         size_bytes: source.size_bytes,
     })
 }
 
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use super::*;
-    use crate::facts::samples::object;
-
-    const NOW: Timestamp = Timestamp::from_seconds(2_000);
-
-    fn policy() -> Policy {
-        Policy {
-            key_prefix: String::new(),
-            propagate_deletes: true,
-            storage_class: StorageClassRule::AsSource,
-        }
-    }
-
-    fn present(change: impl FnOnce(&mut ObjectFacts)) -> ObjectState {
-        let mut facts = object("aa");
-        change(&mut facts);
-        ObjectState::Present(Box::new(facts))
-    }
-
-    /// A copy made a second after the source was written.
-    fn copied(change: impl FnOnce(&mut ObjectFacts)) -> ObjectState {
-        present(|facts| {
-            facts.last_modified = Timestamp::from_seconds(1_001);
-            facts.version_id = VersionId::pinnable("copy");
-            change(facts);
-        })
-    }
-
-    fn decided(source: &ObjectState, destination: &ObjectState) -> Decision {
-        decided_with(source, destination, &policy(), ReplicationCoverage::NotAsked)
-    }
-
-    fn decided_with(
-        source: &ObjectState,
-        destination: &ObjectState,
-        policy: &Policy,
-        replication: ReplicationCoverage,
-    ) -> Decision {
-        let situation = Situation {
-            source,
-            destination,
-            replication,
-            now: NOW,
-        };
-        decide(&situation, policy)
-    }
-
-    fn order(condition: WriteCondition) -> CopyOrder {
-        CopyOrder {
-            pin: SourcePin {
-                version_id: VersionId::pinnable("v1"),
-                etag: ETag::new("aa").unwrap(),
-            },
-            condition,
-            storage_class: "STANDARD".to_owned(),
-            website_redirect: None,
-            size_bytes: 5,
-        }
-    }
-
-    const ABSENT: [ObjectState; 3] = [
-        ObjectState::DeleteMarker,
-        ObjectState::NotFound,
-        ObjectState::ConfirmedAbsent,
+/// Names what the destination does not keep of the source's object, however it gets there: `hinted` is what an event
+/// said has changed.
+#[must_use]
+pub fn not_kept(
+    source: &ObjectFacts,
+    hinted: &Aspects,
+    abilities: Option<Abilities>,
+    policy: &Policy,
+    now: Timestamp,
+) -> Aspects {
+    let keeps_locks = abilities.is_none_or(|abilities| abilities.object_lock);
+    let ignores_acl = policy.acl == AclRule::Ignore;
+    let findings = [
+        (Aspect::MissingMetadata, source.missing_metadata > 0),
+        (Aspect::Lock, !keeps_locks && !source.lock.in_force(now).is_none()),
+        (Aspect::Acl, ignores_acl && hinted.contains(&Aspect::Acl)),
     ];
-
-    #[test]
-    fn new_object_is_copied_only_onto_nothing() {
-        for destination in ABSENT {
-            let expected = Decision::Copy(order(WriteCondition::Absent));
-            assert_eq!(decided(&present(|_| ()), &destination), expected);
-        }
-    }
-
-    #[test]
-    fn other_object_is_replaced_only_as_it_was_seen() {
-        let destination = copied(|facts| facts.etag = ETag::new("bb").unwrap());
-        let expected = Decision::Copy(order(WriteCondition::Matches(ETag::new("bb").unwrap())));
-        assert_eq!(decided(&present(|_| ()), &destination), expected);
-    }
-
-    #[test]
-    fn newer_destination_object_is_replaced_in_exclusive_mode() {
-        let destination = copied(|facts| {
-            facts.etag = ETag::new("bb").unwrap();
-            facts.last_modified = Timestamp::from_seconds(5_000);
-        });
-        assert!(matches!(decided(&present(|_| ()), &destination), Decision::Copy(_)));
-    }
-
-    #[test]
-    fn identical_object_is_left_alone() {
-        let decision = decided(&present(|_| ()), &copied(|_| ()));
-        assert_eq!(decision, Decision::Skip(SkipReason::AlreadyIdentical));
-    }
-
-    #[test]
-    fn equality_that_cannot_be_told_is_copied() {
-        let destination = copied(|facts| facts.encryption = Encryption::Kms);
-        assert!(matches!(decided(&present(|_| ()), &destination), Decision::Copy(_)));
-    }
-
-    #[test]
-    fn object_written_since_the_copy_has_its_tags_read() {
-        for written in [1_001, 1_002] {
-            let source = present(|facts| facts.last_modified = Timestamp::from_seconds(written));
-            assert_eq!(decided(&source, &copied(|_| ())), Decision::Read(Aspect::Tags));
-        }
-    }
-
-    #[test]
-    fn same_bytes_with_other_metadata_are_replaced_once_their_tags_are_read() {
-        let other = |facts: &mut ObjectFacts| facts.headers.content_type = Some("a/b".to_owned());
-        assert_eq!(decided(&present(|_| ()), &copied(other)), Decision::Read(Aspect::Tags));
-        let read = |facts: &mut ObjectFacts| facts.tags = Some(BTreeMap::new());
-        let destination = copied(|facts| {
-            other(facts);
-            read(facts);
-        });
-        assert!(matches!(decided(&present(read), &destination), Decision::Copy(_)));
-    }
-
-    #[test]
-    fn tagged_object_has_its_tags_read_while_an_older_copy_may_have_landed() {
-        let tagged = |facts: &mut ObjectFacts| facts.tag_count = Some(1);
-        assert_eq!(decided(&present(tagged), &copied(tagged)), Decision::Read(Aspect::Tags));
-        let long_after = copied(|facts| {
-            tagged(facts);
-            facts.last_modified = Timestamp::from_seconds(1_901);
-        });
-        assert_eq!(
-            decided(&present(tagged), &long_after),
-            Decision::Skip(SkipReason::AlreadyIdentical)
-        );
-    }
-
-    #[test]
-    fn other_number_of_tags_has_them_read_at_any_time() {
-        let long_after = copied(|facts| facts.last_modified = Timestamp::from_seconds(9_000));
-        let source = present(|facts| facts.tag_count = Some(1));
-        assert_eq!(decided(&source, &long_after), Decision::Read(Aspect::Tags));
-    }
-
-    #[test]
-    fn tags_that_were_read_settle_it() {
-        let tagged = |facts: &mut ObjectFacts| facts.tags = Some(BTreeMap::from([("a".into(), "b".into())]));
-        let untagged = |facts: &mut ObjectFacts| facts.tags = Some(BTreeMap::new());
-        let later = |facts: &mut ObjectFacts| facts.last_modified = Timestamp::from_seconds(1_500);
-        let source = present(|facts| {
-            tagged(facts);
-            later(facts);
-        });
-        assert_eq!(
-            decided(&source, &copied(tagged)),
-            Decision::Skip(SkipReason::AlreadyIdentical)
-        );
-        assert!(matches!(decided(&source, &copied(untagged)), Decision::Copy(_)));
-    }
-
-    #[test]
-    fn absence_is_confirmed_before_anything_is_deleted() {
-        assert_eq!(
-            decided(&ObjectState::NotFound, &copied(|_| ())),
-            Decision::ConfirmAbsence
-        );
-        for source in [ObjectState::DeleteMarker, ObjectState::ConfirmedAbsent] {
-            let seen = ETag::new("aa").unwrap();
-            assert_eq!(decided(&source, &copied(|_| ())), Decision::Delete { seen });
-        }
-    }
-
-    #[test]
-    fn nothing_is_deleted_unless_asked() {
-        let policy = Policy {
-            propagate_deletes: false,
-            ..policy()
-        };
-        for source in ABSENT {
-            let decision = decided_with(&source, &copied(|_| ()), &policy, ReplicationCoverage::NotAsked);
-            assert_eq!(decision, Decision::Skip(SkipReason::DeletesNotPropagated));
-        }
-    }
-
-    #[test]
-    fn nothing_on_either_side_is_nothing_to_do() {
-        for source in ABSENT {
-            for destination in ABSENT {
-                assert_eq!(decided(&source, &destination), Decision::Skip(SkipReason::BothAbsent));
-            }
-        }
-    }
-
-    #[track_caller]
-    fn check_refusal(change: impl Fn(&mut ObjectFacts), expected: &Refusal) {
-        let decision = decided(&present(&change), &ObjectState::NotFound);
-        assert_eq!(decision, Decision::Refuse(expected.clone()));
-        let already = copied(&change);
-        assert_eq!(
-            decided(&present(&change), &already),
-            Decision::Skip(SkipReason::AlreadyIdentical),
-            "what is already equal needs no copy"
-        );
-    }
-
-    #[test]
-    fn what_cannot_be_copied_is_refused_unless_already_equal() {
-        check_refusal(
-            |facts| facts.size_bytes = COPY_OBJECT_LIMIT_BYTES + 1,
-            &Refusal::TooLarge {
-                size_bytes: 5_368_709_121,
-            },
-        );
-        check_refusal(
-            |facts| {
-                facts.storage_class = "GLACIER".into();
-                facts.availability = Availability::Archived;
-            },
-            &Refusal::ArchivedNotRestored {
-                storage_class: "GLACIER".into(),
-            },
-        );
-        let source = present(|facts| facts.encryption = Encryption::CustomerKey);
-        assert_eq!(
-            decided(&source, &ObjectState::NotFound),
-            Decision::Refuse(Refusal::CustomerKeyEncrypted)
-        );
-    }
-
-    #[test]
-    fn largest_object_of_one_request_is_copied() {
-        let source = present(|facts| facts.size_bytes = 5_368_709_120);
-        assert!(matches!(decided(&source, &ObjectState::NotFound), Decision::Copy(_)));
-    }
-
-    #[test]
-    fn copy_restates_what_s3_resets() {
-        let source = present(|facts| {
-            facts.storage_class = "STANDARD_IA".into();
-            facts.website_redirect = Some("/elsewhere".into());
-        });
-        let Decision::Copy(order) = decided(&source, &ObjectState::NotFound) else {
-            panic!("not a copy");
-        };
-        assert_eq!(order.storage_class, "STANDARD_IA");
-        assert_eq!(order.website_redirect.as_deref(), Some("/elsewhere"));
-
-        let fixed = Policy {
-            storage_class: StorageClassRule::Fixed("GLACIER_IR".into()),
-            ..policy()
-        };
-        let decision = decided_with(&source, &ObjectState::NotFound, &fixed, ReplicationCoverage::NotAsked);
-        let Decision::Copy(order) = decision else {
-            panic!("not a copy");
-        };
-        assert_eq!(order.storage_class, "GLACIER_IR");
-    }
-
-    #[track_caller]
-    fn check_pending(
-        status: ReplicationStatus,
-        written: i64,
-        coverage: ReplicationCoverage,
-        expected: Option<Decision>,
-    ) {
-        let source = present(|facts| {
-            facts.replication_status = Some(status);
-            facts.last_modified = Timestamp::from_seconds(written);
-        });
-        let decision = decided_with(&source, &ObjectState::NotFound, &policy(), coverage);
-        match expected {
-            Some(expected) => assert_eq!(decision, expected),
-            None => assert!(matches!(decision, Decision::Copy(_)), "{decision:?}"),
-        }
-    }
-
-    #[test]
-    fn pending_replication_to_our_destination_gets_a_grace_period() {
-        use ReplicationCoverage::{Elsewhere, NotAsked, OurDestination};
-        use ReplicationStatus::{Completed, Failed, Pending, Replica};
-        let again = Decision::Again(AgainReason::ReplicationPending {
-            remaining: Duration::from_secs(800),
-        });
-        check_pending(Pending, 1_900, NotAsked, Some(Decision::AskReplication));
-        check_pending(Pending, 1_900, OurDestination, Some(again));
-        check_pending(Pending, 1_900, Elsewhere, None);
-        check_pending(Pending, 1_100, OurDestination, None);
-        check_pending(Pending, 1_100, NotAsked, None);
-        for status in [Completed, Failed, Replica] {
-            check_pending(status, 1_900, OurDestination, None);
-        }
-    }
-
-    #[test]
-    fn tags_of_one_side_alone_settle_nothing() {
-        let read = |facts: &mut ObjectFacts| facts.tags = Some(BTreeMap::new());
-        let later = Timestamp::from_seconds(1_500);
-        let source = present(|facts| facts.last_modified = later);
-        assert_eq!(decided(&source, &copied(read)), Decision::Read(Aspect::Tags));
-        let source = present(|facts| {
-            read(facts);
-            facts.last_modified = later;
-        });
-        assert_eq!(decided(&source, &copied(|_| ())), Decision::Read(Aspect::Tags));
-    }
-
-    #[test]
-    fn what_one_request_cannot_copy_is_left_to_replication_first() {
-        let source = present(|facts| {
-            facts.size_bytes = COPY_OBJECT_LIMIT_BYTES + 1;
-            facts.replication_status = Some(ReplicationStatus::Pending);
-            facts.last_modified = Timestamp::from_seconds(1_900);
-        });
-        let decision = decided_with(
-            &source,
-            &ObjectState::NotFound,
-            &policy(),
-            ReplicationCoverage::OurDestination,
-        );
-        assert!(matches!(decision, Decision::Again(_)), "{decision:?}");
-    }
-
-    #[test]
-    fn replication_status_never_outranks_equality() {
-        for status in [
-            ReplicationStatus::Pending,
-            ReplicationStatus::Failed,
-            ReplicationStatus::Completed,
-        ] {
-            let source = present(|facts| facts.replication_status = Some(status));
-            let decision = decided(&source, &copied(|_| ()));
-            assert_eq!(decision, Decision::Skip(SkipReason::AlreadyIdentical));
-        }
-    }
-
-    #[test]
-    fn scope_is_the_prefix() {
-        let policy = Policy {
-            key_prefix: "data/".into(),
-            ..policy()
-        };
-        assert!(policy.covers(&ObjectKey::from_raw("data/a").unwrap()));
-        assert!(!policy.covers(&ObjectKey::from_raw("database").unwrap()));
-    }
+    findings
+        .into_iter()
+        .filter_map(|(aspect, is_lost)| is_lost.then_some(aspect))
+        .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,13 +5,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::acl::Acl;
+use crate::lock::ObjectLock;
 use crate::names::{ETag, VersionId};
 use crate::time::Timestamp;
-
-/// The largest object that one `CopyObject` request copies: 5 GiB.
-///
-/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html>
-pub const COPY_OBJECT_LIMIT_BYTES: u64 = 5 * 1024 * 1024 * 1024;
 
 /// An aspect of an object that its HEAD does not show, or that a copy may not carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -27,6 +24,14 @@ pub enum Aspect {
     Annotations,
     /// Metadata that S3 could not express in headers (`x-amz-missing-meta`).
     MissingMetadata,
+    /// The `ETag` of an object that was uploaded in parts.
+    Etag,
+    /// The algorithm or the coverage of the stored checksum.
+    Checksum,
+    /// A copy in parts that an earlier reconcile of the key may have left unfinished.
+    UnfinishedUpload,
+    /// What lies below the destination's current version, where applications write there too.
+    History,
 }
 
 impl Aspect {
@@ -39,6 +44,10 @@ impl Aspect {
             Self::Lock => "lock",
             Self::Annotations => "annotations",
             Self::MissingMetadata => "missing-metadata",
+            Self::Etag => "etag",
+            Self::Checksum => "checksum",
+            Self::UnfinishedUpload => "unfinished-upload",
+            Self::History => "history",
         }
     }
 }
@@ -47,7 +56,7 @@ impl Aspect {
 pub type Aspects = BTreeSet<Aspect>;
 
 /// The headers S3 keeps with an object besides user metadata.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct SystemHeaders {
     /// `Cache-Control`
     pub cache_control: Option<String>,
@@ -63,20 +72,31 @@ pub struct SystemHeaders {
     pub expires: Option<String>,
 }
 
-/// How an object is encrypted at rest, as far as comparing it goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// How an object is encrypted at rest.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Encryption {
     /// With keys S3 manages, or not at all: the `ETag` of a single part is the MD5 of the content.
     #[default]
     Managed,
     /// With a KMS key: the `ETag` says nothing of the content.
-    Kms,
+    Kms(KmsEncryption),
     /// With a key the customer sends with every request: nobody else can read the object.
     CustomerKey,
 }
 
+/// How KMS encrypts an object.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct KmsEncryption {
+    /// The ARN of the key, where S3 says it.
+    pub key_arn: Option<String>,
+    /// Whether the bucket's own key stands between the object and KMS.
+    pub bucket_key: bool,
+    /// Whether two layers of encryption are applied (`aws:kms:dsse`).
+    pub dual_layer: bool,
+}
+
 /// What a stored checksum covers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub enum ChecksumCoverage {
     /// The whole content, however it was uploaded.
     #[default]
@@ -146,32 +166,43 @@ pub struct ObjectFacts {
     pub checksums: Checksums,
     /// Where S3's own replication stands.
     pub replication_status: Option<ReplicationStatus>,
+    /// What Object Lock says; a HEAD shows it only to who may read retention and legal holds.
+    pub lock: ObjectLock,
     /// How many tags there are, where the HEAD says so: S3 omits it for none, and without the right to read tags.
     pub tag_count: Option<u32>,
     /// The tags; `None` when nobody asked for them.
     pub tags: Option<BTreeMap<String, String>>,
+    /// The annotations, name to `ETag`; `None` when nobody asked for them.
+    pub annotations: Option<BTreeMap<String, String>>,
+    /// The access control list; `None` when nobody asked for it.
+    pub acl: Option<Acl>,
 }
 
 impl ObjectFacts {
     /// Tells whether `later` is still the very version that `self` describes.
     ///
     /// Compares everything but what S3 changes by itself: the state of its replication, and of a restore.
-    /// Tags count where both readings hold them.
+    /// Tags, annotations and the access control list count where both readings hold them.
     #[must_use]
     pub fn is_still(&self, later: &Self) -> bool {
         let settled = |facts: &Self| Self {
             replication_status: None,
             availability: Availability::Readable,
             tags: None,
+            annotations: None,
+            acl: None,
             ..facts.clone()
         };
-        settled(self) == settled(later) && tags_agree(self, later)
+        settled(self) == settled(later)
+            && agree(self.tags.as_ref(), later.tags.as_ref())
+            && agree(self.annotations.as_ref(), later.annotations.as_ref())
+            && agree(self.acl.as_ref(), later.acl.as_ref())
     }
 }
 
-/// Tells whether two readings of tags agree; a side that was not read agrees with everything.
-pub(crate) fn tags_agree(one: &ObjectFacts, other: &ObjectFacts) -> bool {
-    match (&one.tags, &other.tags) {
+/// Tells whether two readings agree; a side that was not read agrees with everything.
+pub(crate) fn agree<T: PartialEq>(one: Option<&T>, other: Option<&T>) -> bool {
+    match (one, other) {
         (Some(one), Some(other)) => one == other,
         _ => true,
     }
@@ -253,8 +284,11 @@ pub(crate) mod samples {
             encryption: Encryption::Managed,
             checksums: Checksums::default(),
             replication_status: None,
+            lock: ObjectLock::default(),
             tag_count: None,
             tags: None,
+            annotations: None,
+            acl: None,
         }
     }
 }
@@ -286,6 +320,7 @@ mod tests {
         });
         check_still(false, |facts| facts.website_redirect = Some("/x".into()));
         check_still(false, |facts| facts.storage_class = "GLACIER".into());
+        check_still(false, |facts| facts.lock.legal_hold = true);
     }
 
     #[test]

@@ -62,7 +62,7 @@ pub enum Reaction {
     Fail(FailureKind),
 }
 
-use FailureKind::{Configuration, Permanent, Retry};
+use FailureKind::{Bug, Configuration, Permanent, Retry};
 use Reaction::{Fail, ReadAgain};
 
 /// S3's error codes that say more than their status, sorted by name.
@@ -76,6 +76,8 @@ const BY_CODE: &[(&str, Reaction)] = &[
     ("BandwidthLimitExceeded", Fail(Retry)),
     ("ConditionalRequestConflict", ReadAgain),
     ("EntityTooLarge", Fail(Permanent)),
+    // A part below 5 MiB that is not the last: no plan has one.
+    ("EntityTooSmall", Fail(Bug)),
     // Credentials of a role are renewed between attempts.
     ("ExpiredToken", Fail(Retry)),
     ("IllegalLocationConstraintException", Fail(Configuration)),
@@ -84,6 +86,9 @@ const BY_CODE: &[(&str, Reaction)] = &[
     ("InvalidArgument", Fail(Permanent)),
     ("InvalidBucketState", Fail(Configuration)),
     ("InvalidObjectState", Fail(Permanent)),
+    // A part that was copied again since it was listed: it is listed anew.
+    ("InvalidPart", Fail(Retry)),
+    ("InvalidPartOrder", Fail(Bug)),
     ("InvalidRequest", Fail(Permanent)),
     ("InvalidStorageClass", Fail(Configuration)),
     ("InvalidTag", Fail(Permanent)),
@@ -179,6 +184,9 @@ mod tests {
             (None, Some(501), Fail(Permanent)),
             (Some("OperationAborted"), Some(409), Fail(Retry)),
             (Some("NoSuchUpload"), Some(404), ReadAgain),
+            (Some("InvalidPart"), Some(400), Fail(Retry)),
+            (Some("InvalidPartOrder"), Some(400), Fail(Bug)),
+            (Some("EntityTooSmall"), Some(400), Fail(Bug)),
             (Some("NoSuchVersion"), Some(404), ReadAgain),
             (Some("InvalidRequest"), Some(400), Fail(Permanent)),
             (Some("EntityTooLarge"), Some(400), Fail(Permanent)),

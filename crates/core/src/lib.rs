@@ -1,14 +1,21 @@
 #![doc = include_str!("../README.md")]
 
 pub mod acknowledge;
+pub mod acl;
+pub mod batch_operations;
 pub mod compare;
 pub mod custom_resource;
 pub mod decide;
 pub mod event;
 pub mod facts;
 pub mod failure;
+pub mod lock;
 pub mod names;
+pub mod order;
 pub mod outcome;
+pub mod plan;
+pub mod policy;
 pub mod redelivery;
 pub mod time;
+pub mod upload;
 pub mod wiring;

@@ -195,6 +195,12 @@ impl ETag {
         self.0.contains('-')
     }
 
+    /// Returns how many parts the tag was made of (`<hex>-<count>`), if it was.
+    #[must_use]
+    pub fn part_count(&self) -> Option<u32> {
+        self.0.rsplit_once('-')?.1.parse().ok()
+    }
+
     /// Spells the tag as HTTP does, in quotes.
     #[must_use]
     pub fn quoted(&self) -> String {

@@ -16,6 +16,11 @@ pub enum Outcome {
         /// How many bytes were copied.
         size_bytes: u64,
     },
+    /// What lies around the bytes was changed, which were equal, and the source was read again after the write.
+    Amended {
+        /// What was changed.
+        aspects: Aspects,
+    },
     /// The destination's object was deleted, as the source's was, and the source was read again after it.
     Deleted,
     /// Nothing had to be done.
@@ -32,6 +37,7 @@ impl Outcome {
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Copied { .. } => "copied",
+            Self::Amended { .. } => "amended",
             Self::Deleted => "deleted",
             Self::Skipped(_) => "skipped",
             Self::Again(_) => "again",
@@ -51,6 +57,12 @@ pub enum SkipReason {
     DeletesNotPropagated,
     /// The key does not begin with the prefix that is migrated.
     OutOfScope,
+    /// Somebody else's object at the destination is as new or newer: a conflict, in which it wins.
+    DestinationNewer,
+    /// The source's object was itself copied from the other side.
+    SourceIsReplica,
+    /// The source's object is gone, and the destination's was written by somebody else.
+    NotOurs,
 }
 
 impl SkipReason {
@@ -62,6 +74,9 @@ impl SkipReason {
             Self::BothAbsent => "both-absent",
             Self::DeletesNotPropagated => "deletes-not-propagated",
             Self::OutOfScope => "out-of-scope",
+            Self::DestinationNewer => "destination-newer",
+            Self::SourceIsReplica => "source-is-replica",
+            Self::NotOurs => "not-ours",
         }
     }
 }
@@ -120,6 +135,8 @@ pub struct Report {
     pub progress: bool,
     /// Whether a write was sent whose answer never came, so that the key must be looked at once more.
     pub outcome_unknown: bool,
+    /// Whether a copy in parts may be left unfinished, so that whoever looks at the key next must look for it.
+    pub upload_left: bool,
     /// How long it took.
     pub duration: Duration,
 }

@@ -13,16 +13,16 @@ use s3ferry_core::names::{BucketName, ObjectKey};
 use s3ferry_core::outcome::{AgainReason, Outcome, Report};
 use s3ferry_core::time::Timestamp;
 
-use crate::ports::{Clock, Continuations, DestinationBucket, SourceBucket};
+use crate::ports::{Clock, Continuations, DestinationBucket, SourceBucket, UploadJournal};
 use crate::reconcile::Reconciler;
 
 /// Settles batches of hints.
 #[derive(Debug)]
-pub struct Batch<S, D, C, Q> {
+pub struct Batch<S, D, C, J, Q> {
     /// The only bucket whose events are followed.
     pub source_bucket: BucketName,
     /// What reconciles a key.
-    pub reconciler: Reconciler<S, D, C>,
+    pub reconciler: Reconciler<S, D, C, J>,
     /// Where keys that are not done yet go; without it they count as failed, so that their message comes back.
     pub continuations: Option<Q>,
     /// How many keys are reconciled at once.
@@ -61,11 +61,12 @@ struct Group {
     members: Vec<usize>,
 }
 
-impl<S, D, C, Q> Batch<S, D, C, Q>
+impl<S, D, C, J, Q> Batch<S, D, C, J, Q>
 where
     S: SourceBucket,
     D: DestinationBucket,
     C: Clock,
+    J: UploadJournal,
     Q: Continuations,
 {
     /// Settles every hint by `deadline` and returns one result per hint, in their order.
@@ -147,6 +148,10 @@ where
         if report.progress || report.outcome_unknown {
             aspects.insert(Aspect::Tags);
         }
+        // What was begun is gone on with, or put away if the source has moved on by then.
+        if report.upload_left || report.outcome_unknown {
+            aspects.insert(Aspect::UnfinishedUpload);
+        }
         let continuation = Continuation::new(&self.source_bucket, key, aspects, reason.as_str());
         // A write that may still land is waited for, whatever else brings the key back.
         let landing = report.outcome_unknown.then(|| AgainReason::OutcomeUnknown.delay());
@@ -175,7 +180,7 @@ fn comes_again(report: &Report) -> Option<AgainReason> {
     match &report.outcome {
         Outcome::Again(reason) => Some(*reason),
         Outcome::Failed(_) => None,
-        Outcome::Copied { .. } | Outcome::Deleted | Outcome::Skipped(_) => {
+        Outcome::Copied { .. } | Outcome::Amended { .. } | Outcome::Deleted | Outcome::Skipped(_) => {
             report.outcome_unknown.then_some(AgainReason::OutcomeUnknown)
         }
     }
@@ -188,6 +193,7 @@ fn failed(failure: Failure) -> Report {
         turns: 0,
         progress: false,
         outcome_unknown: false,
+        upload_left: false,
         duration: Duration::ZERO,
     }
 }

@@ -3,4 +3,5 @@
 pub mod batch;
 pub mod ports;
 pub mod reconcile;
+pub mod results;
 pub mod wiring;

@@ -3,17 +3,39 @@
 use std::future::Future;
 use std::time::Duration;
 
-use s3ferry_core::decide::{CopyOrder, ReplicationCoverage};
+use s3ferry_core::decide::ReplicationCoverage;
 use s3ferry_core::event::{Continuation, ReceiptHandle};
-use s3ferry_core::facts::{Aspects, ObjectState};
+use s3ferry_core::facts::{Aspects, ObjectFacts, ObjectState};
 use s3ferry_core::failure::Failure;
 use s3ferry_core::names::{ETag, ObjectKey, VersionId};
+use s3ferry_core::order::{AmendOrder, CopyOrder, SourcePin, StatedChecksum, UploadTerms, WriteCondition};
+use s3ferry_core::plan::{Part, SourceLayout};
 use s3ferry_core::time::Timestamp;
+use s3ferry_core::upload::{UploadEntry, UploadId};
 
 /// The bucket that is migrated.
 pub trait SourceBucket: Send + Sync {
     /// Reads the current object of a key, and those `aspects` of it that a HEAD does not show.
     fn read(&self, key: &ObjectKey, aspects: &Aspects) -> impl Future<Output = Result<ObjectState, Failure>> + Send;
+
+    /// Reads `aspects` of exactly the object that `facts` describe, and returns these facts with what was read;
+    /// `None` when the object is no longer there.
+    fn read_more(
+        &self,
+        key: &ObjectKey,
+        facts: &ObjectFacts,
+        aspects: &Aspects,
+    ) -> impl Future<Output = Result<Option<ObjectFacts>, Failure>> + Send;
+
+    /// Reads in which parts the object that `facts` describe was uploaded.
+    fn layout(
+        &self,
+        key: &ObjectKey,
+        facts: &ObjectFacts,
+    ) -> impl Future<Output = Result<SourceLayout, Failure>> + Send;
+
+    /// Tells whether the bucket's objects have access control lists of their own.
+    fn has_acl(&self) -> impl Future<Output = Result<bool, Failure>> + Send;
 
     /// Looks for positive evidence that a key that answered 404 has no current object.
     fn confirm_absence(&self, key: &ObjectKey) -> impl Future<Output = Result<Absence, Failure>> + Send;
@@ -36,15 +58,138 @@ pub trait DestinationBucket: Send + Sync {
     /// Reads the current object of a key, and those `aspects` of it that a HEAD does not show.
     fn read(&self, key: &ObjectKey, aspects: &Aspects) -> impl Future<Output = Result<ObjectState, Failure>> + Send;
 
-    /// Copies the source version that `order` pins, if the destination is still what `order` says.
+    /// Tells whether the bucket has Object Lock.
+    fn has_object_lock(&self) -> impl Future<Output = Result<bool, Failure>> + Send;
+
+    /// Tells whether the bucket's objects have access control lists of their own.
+    fn has_acl(&self) -> impl Future<Output = Result<bool, Failure>> + Send;
+
+    /// Copies the source version that `order` pins in one request, if the destination is still what `order` says.
     fn copy(
         &self,
         key: &ObjectKey,
         order: &CopyOrder,
     ) -> impl Future<Output = Result<Option<VersionId>, WriteError>> + Send;
 
+    /// Changes what lies around the bytes of the version that `order` names.
+    fn amend(&self, key: &ObjectKey, order: &AmendOrder) -> impl Future<Output = Result<(), WriteError>> + Send;
+
     /// Deletes the current object if it is still the one that was `seen`.
     fn delete(&self, key: &ObjectKey, seen: &ETag) -> impl Future<Output = Result<(), WriteError>> + Send;
+
+    /// Begins an upload in parts.
+    fn create_upload(
+        &self,
+        key: &ObjectKey,
+        terms: &UploadTerms,
+    ) -> impl Future<Output = Result<UploadId, WriteError>> + Send;
+
+    /// Copies one part of the source version that `pin` names. Doing so twice does no harm.
+    fn copy_part(
+        &self,
+        key: &ObjectKey,
+        upload_id: &UploadId,
+        pin: &SourcePin,
+        part: &Part,
+    ) -> impl Future<Output = Result<CopiedPart, WriteError>> + Send;
+
+    /// Lists the parts an upload has, in the order of their numbers; `None` when there is no such upload.
+    fn list_parts(
+        &self,
+        key: &ObjectKey,
+        upload_id: &UploadId,
+    ) -> impl Future<Output = Result<Option<Vec<CopiedPart>>, Failure>> + Send;
+
+    /// Makes an object of an upload, if the destination is still what `completion` says.
+    fn complete_upload(
+        &self,
+        key: &ObjectKey,
+        upload_id: &UploadId,
+        completion: &Completion,
+    ) -> impl Future<Output = Result<Written, WriteError>> + Send;
+
+    /// Drops an upload and the parts it has by now; one that is not there is no failure. A part that is under way may
+    /// arrive after it and keep the upload alive.
+    fn abort_upload(&self, key: &ObjectKey, upload_id: &UploadId) -> impl Future<Output = Result<(), Failure>> + Send;
+}
+
+/// A part that is at the destination.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CopiedPart {
+    /// Its number, from 1.
+    pub number: u32,
+    /// Its size.
+    pub size_bytes: u64,
+    /// Its tag, which completion repeats.
+    pub etag: ETag,
+    /// Its checksum: algorithm (as in `CRC64NVME`) and base64 value.
+    pub checksum: Option<(&'static str, String)>,
+}
+
+/// How an upload is completed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Completion {
+    /// All parts in the order of their numbers.
+    pub parts: Vec<CopiedPart>,
+    /// What the destination must be.
+    pub condition: WriteCondition,
+    /// The size that all parts make together.
+    pub size_bytes: u64,
+    /// The checksum that was stated when the upload began.
+    pub checksum: Option<StatedChecksum>,
+}
+
+/// What a completed upload became.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// The version, where the bucket has versions.
+    pub version_id: Option<VersionId>,
+    /// The tag of the object.
+    pub etag: ETag,
+}
+
+/// Where uploads in parts are written down, so that the next invocation can go on with them. An entry is durable once
+/// a call returns.
+pub trait UploadJournal: Send + Sync {
+    /// Reads the entry of a key.
+    fn load(&self, key: &ObjectKey) -> impl Future<Output = Result<Option<FiledUpload>, Failure>> + Send;
+
+    /// Writes the entry of a key unless it has one; `None` means that it has.
+    fn create(
+        &self,
+        key: &ObjectKey,
+        entry: &UploadEntry,
+    ) -> impl Future<Output = Result<Option<ETag>, WriteError>> + Send;
+
+    /// Removes an entry if it is still the one that was seen; if not, somebody else has dealt with it.
+    fn remove(&self, key: &ObjectKey, seen: &ETag) -> impl Future<Output = Result<(), Failure>> + Send;
+}
+
+/// An entry of the upload journal as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FiledUpload {
+    /// The tag of the journal's object.
+    pub etag: ETag,
+    /// What it says; `None` when nobody can read it, which an adapter reports.
+    pub entry: Option<UploadEntry>,
+}
+
+/// No journal: copies in parts must be done within one invocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoJournal {}
+
+impl UploadJournal for NoJournal {
+    async fn load(&self, _key: &ObjectKey) -> Result<Option<FiledUpload>, Failure> {
+        match *self {}
+    }
+
+    async fn create(&self, _key: &ObjectKey, _entry: &UploadEntry) -> Result<Option<ETag>, WriteError> {
+        match *self {}
+    }
+
+    async fn remove(&self, _key: &ObjectKey, _seen: &ETag) -> Result<(), Failure> {
+        match *self {}
+    }
 }
 
 /// Why a write did not report success.

@@ -35,7 +35,7 @@ async fn hints_of_one_key_share_one_reconcile_with_all_their_aspects() {
     tagging.aspects = tags();
     let settled = settle(&world, None, &[hint(KEY), tagging, hint(KEY)]).await;
     assert_eq!(acknowledged(&settled), [true; 3]);
-    assert_eq!(world.script.count(Call::Copy), 2, "one before the batch and one in it");
+    assert_eq!(world.script.count(Call::Amend), 1, "one for both hints");
     world.assert_equal();
 }
 

@@ -100,6 +100,16 @@ fn without_continuations_a_schedule_diverges() {
     assert_bites(Mutant::NoContinuation, "the source holds");
 }
 
+#[test]
+fn without_aborts_a_schedule_leaves_an_upload_behind() {
+    assert_bites(Mutant::NoAbort, "behind");
+}
+
+#[test]
+fn without_the_condition_on_journal_entries_a_schedule_leaves_an_upload_behind() {
+    assert_bites(Mutant::NoEntryCondition, "behind");
+}
+
 /// Runs one schedule with its trace; panics with what went wrong.
 fn replay(seed: u64, mutant: Mutant) {
     if let Err((violation, trace)) = explore(seed, mutant, true) {
@@ -124,6 +134,7 @@ fn scenarios(writes: &[Write], crash: bool, mutant: Mutant) -> Vec<Scenario> {
                     destination,
                     write: *write,
                     duplicate: false,
+                    large: false,
                     crash,
                     mutant,
                 });
@@ -196,6 +207,25 @@ fn every_interleaving_with_a_crash_anywhere_converges() {
     let writes = [Write::Put(OTHER), Write::Put(OTHER_TAGS), Write::Delete];
     let mut scenarios = scenarios(&writes, true, Mutant::Faithful);
     scenarios.retain(|scenario| scenario.ticks && scenario.destination_versioned);
+    assert_every_way_converges(&scenarios);
+}
+
+#[test]
+fn every_crash_of_a_copy_in_parts_with_a_writer_converges_and_leaves_nothing() {
+    let writes = [
+        Write::Put(OTHER),
+        Write::Put(OTHER_TAGS),
+        Write::Tag("live"),
+        Write::Delete,
+    ];
+    let mut scenarios = scenarios(&writes, true, Mutant::Faithful);
+    scenarios.retain(|scenario| {
+        let alike = scenario.source_versioned == scenario.destination_versioned;
+        scenario.ticks && alike && scenario.destination.is_none()
+    });
+    for scenario in &mut scenarios {
+        scenario.large = true;
+    }
     assert_every_way_converges(&scenarios);
 }
 

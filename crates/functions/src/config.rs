@@ -1,9 +1,11 @@
 //! The configuration of the copying functions, read once from the environment.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
-use s3ferry_core::decide::{Policy, StorageClassRule};
 use s3ferry_core::names::{AccountId, BucketName, Region};
+use s3ferry_core::plan::{COPY_OBJECT_LIMIT_BYTES, DEFAULT_PART_BYTES, LARGEST_PART_BYTES, SMALLEST_PART_BYTES};
+use s3ferry_core::policy::{AclRule, Ownership, Policy, PreserveEtag, StorageClassRule};
 
 /// One environment variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +55,8 @@ pub const VARIABLES: &[Variable] = &[
         "STATE_BUCKET",
         false,
         "",
-        "The bucket of s3ferry's own state; must be neither of the two",
+        "The bucket of s3ferry's own state, in the source's region; must be neither of the two. Without it a copy in \
+         parts must be done within one invocation",
     ),
     variable(
         "QUEUE_URL",
@@ -79,6 +82,44 @@ pub const VARIABLES: &[Variable] = &[
         false,
         "source",
         "The class of copies: `source` keeps each object's own, or one class for all",
+    ),
+    variable(
+        "KMS_KEY_MAP",
+        false,
+        "",
+        "Which key copies get: a JSON object of source key ARN to destination key ARN; other copies get the bucket's \
+         default encryption",
+    ),
+    variable(
+        "MULTIPART_THRESHOLD_BYTES",
+        false,
+        "5368709120",
+        "Larger objects are copied in parts, 5242880 to 5368709120",
+    ),
+    variable(
+        "PART_SIZE_BYTES",
+        false,
+        "134217728",
+        "The size of parts where the source gives none, 5242880 to 5368709120",
+    ),
+    variable(
+        "MAX_CONCURRENT_PARTS",
+        false,
+        "16",
+        "How many parts of one object are copied at once, 1 to 256",
+    ),
+    variable(
+        "PRESERVE_ETAG",
+        false,
+        "large",
+        "Which objects that were uploaded in parts keep their ETag: `large` are those copied in parts anyway, `always` \
+         are all",
+    ),
+    variable(
+        "ACL",
+        false,
+        "ignore",
+        "`copy` restates explicit grants where both buckets have access control lists",
     ),
     variable(
         "MAX_CONCURRENT_COPIES",
@@ -127,12 +168,16 @@ pub struct Config {
     pub destination_bucket: BucketName,
     /// Its region.
     pub destination_region: Region,
+    /// Where s3ferry keeps its own state.
+    pub state_bucket: Option<BucketName>,
     /// Where continuations go.
     pub queue_url: Option<String>,
     /// What the team decided.
     pub policy: Policy,
     /// How many keys are reconciled at once.
     pub max_concurrent_copies: usize,
+    /// How many parts of one object are copied at once.
+    pub max_concurrent_parts: usize,
     /// How much is logged.
     pub log_level: tracing::Level,
 }
@@ -185,12 +230,33 @@ impl<L: Fn(&str) -> Option<String>> Reader<'_, L> {
             ("STATE_BUCKET", state_bucket.as_ref()),
         ]);
         let queue_url = self.optional("QUEUE_URL", queue_url);
-        self.optional("OWNERSHIP", ownership);
+        let ownership = self.optional("OWNERSHIP", |value| match value {
+            "shared" => Err("is not available in this version; allowed: exclusive"),
+            value => ownership(value),
+        });
+        if self.value("OWNERSHIP").as_deref() == Some("shared") && self.value("STATE_BUCKET").is_none() {
+            let problem = "STATE_BUCKET is not set, which OWNERSHIP=`shared` needs";
+            self.problems.push(problem.to_owned());
+        }
         let propagate_deletes = self.optional("PROPAGATE_DELETES", boolean).unwrap_or(false);
         let storage_class = self
             .optional("STORAGE_CLASS", storage_class)
             .unwrap_or(StorageClassRule::AsSource);
+        let kms_keys = self
+            .optional("KMS_KEY_MAP", |value| kms_key_map(value, destination_region.as_ref()))
+            .unwrap_or_default();
+        let multipart_threshold_bytes = self
+            .optional("MULTIPART_THRESHOLD_BYTES", part_bytes)
+            .unwrap_or(COPY_OBJECT_LIMIT_BYTES);
+        let part_size_bytes = self
+            .optional("PART_SIZE_BYTES", part_bytes)
+            .unwrap_or(DEFAULT_PART_BYTES);
+        let preserve_etag = self
+            .optional("PRESERVE_ETAG", preserve_etag)
+            .unwrap_or(PreserveEtag::Large);
+        let acl = self.optional("ACL", acl).unwrap_or(AclRule::Ignore);
         let max_concurrent_copies = self.optional("MAX_CONCURRENT_COPIES", concurrency).unwrap_or(16);
+        let max_concurrent_parts = self.optional("MAX_CONCURRENT_PARTS", concurrency).unwrap_or(16);
         // The SDK would go to AWS itself where it cannot read this.
         self.optional("AWS_ENDPOINT_URL", endpoint_url);
         let log_level = self.optional("LOG_LEVEL", log_level).unwrap_or(tracing::Level::INFO);
@@ -200,13 +266,21 @@ impl<L: Fn(&str) -> Option<String>> Reader<'_, L> {
             source_bucket_owner,
             destination_bucket: destination_bucket?,
             destination_region: destination_region?,
+            state_bucket,
             queue_url,
             policy: Policy {
                 key_prefix: self.value("KEY_PREFIX").unwrap_or_default(),
+                ownership: ownership.unwrap_or(Ownership::Exclusive),
                 propagate_deletes,
                 storage_class,
+                kms_keys,
+                multipart_threshold_bytes,
+                part_size_bytes,
+                preserve_etag,
+                acl,
             },
             max_concurrent_copies,
+            max_concurrent_parts,
             log_level,
         })
     }
@@ -276,19 +350,80 @@ pub fn endpoint_url(value: &str) -> Result<(), &'static str> {
         .ok_or("must be a URL such as http://127.0.0.1:4566")
 }
 
-fn ownership(value: &str) -> Result<(), &'static str> {
+pub(crate) fn ownership(value: &str) -> Result<Ownership, &'static str> {
     match value {
-        "exclusive" => Ok(()),
-        "shared" => Err("is not available in this version; allowed: exclusive"),
+        "exclusive" => Ok(Ownership::Exclusive),
+        "shared" => Ok(Ownership::Shared),
         _ => Err("allowed: exclusive"),
     }
 }
 
-fn boolean(value: &str) -> Result<bool, &'static str> {
+/// Reads the KMS keys of copies by those of their sources.
+///
+/// S3 names keys by their ARN, never by an alias, and encrypts with keys of the bucket's own region only.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/specifying-kms-encryption.html>
+fn kms_key_map(value: &str, destination: Option<&Region>) -> Result<BTreeMap<String, String>, String> {
+    let keys: BTreeMap<String, String> = serde_json::from_str(value).map_err(|error| {
+        format!("must be a JSON object such as {{\"source key ARN\":\"destination key ARN\"}}: {error}")
+    })?;
+    for (source, copy) in &keys {
+        for arn in [source, copy] {
+            if region_of_key(arn).is_none() {
+                return Err(format!(
+                    "`{arn}` is not the ARN of a KMS key, which is like \
+                     arn:aws:kms:eu-central-1:123456789012:key/1234abcd (and not an alias)"
+                ));
+            }
+        }
+        let region = region_of_key(copy);
+        if let Some(destination) = destination.filter(|destination| region != Some(destination.as_str())) {
+            return Err(format!(
+                "`{copy}` is not in {destination}, the region of the destination bucket"
+            ));
+        }
+    }
+    Ok(keys)
+}
+
+/// Finds the region in the ARN of a KMS key.
+fn region_of_key(arn: &str) -> Option<&str> {
+    let fields: Vec<&str> = arn.splitn(6, ':').collect();
+    let [arn, partition, service, region, account, resource] = *fields else {
+        return None;
+    };
+    let id = resource.strip_prefix("key/")?;
+    let is_id = !id.is_empty() && id.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '-');
+    let is_key = arn == "arn" && partition.starts_with("aws") && service == "kms" && is_id;
+    (is_key && AccountId::new(account).is_ok() && Region::new(region).is_ok()).then_some(region)
+}
+
+fn part_bytes(value: &str) -> Result<u64, String> {
+    let allowed = SMALLEST_PART_BYTES..=LARGEST_PART_BYTES;
+    let number = value.parse().ok().filter(|number| allowed.contains(number));
+    number.ok_or_else(|| format!("must be a whole number from {SMALLEST_PART_BYTES} to {LARGEST_PART_BYTES}"))
+}
+
+fn preserve_etag(value: &str) -> Result<PreserveEtag, &'static str> {
+    match value {
+        "large" => Ok(PreserveEtag::Large),
+        "always" => Ok(PreserveEtag::Always),
+        _ => Err("allowed: large, always"),
+    }
+}
+
+fn acl(value: &str) -> Result<AclRule, &'static str> {
+    match value {
+        "ignore" => Ok(AclRule::Ignore),
+        "copy" => Ok(AclRule::Copy),
+        _ => Err("allowed: ignore, copy"),
+    }
+}
+
+pub(crate) fn boolean(value: &str) -> Result<bool, &'static str> {
     value.parse().map_err(|_| "allowed: true, false")
 }
 
-fn storage_class(value: &str) -> Result<StorageClassRule, String> {
+pub(crate) fn storage_class(value: &str) -> Result<StorageClassRule, String> {
     if value == "source" {
         return Ok(StorageClassRule::AsSource);
     }
@@ -317,7 +452,12 @@ pub fn log_level(value: &str) -> Result<tracing::Level, &'static str> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    const SOURCE_KEY: &str = "arn:aws:kms:us-west-2:123456789012:key/mrk-1234abcd";
+    const DESTINATION_KEY: &str = "arn:aws:kms:eu-central-1:123456789012:key/12-ab";
 
     const MINIMAL: &[(&str, &str)] = &[
         ("SOURCE_BUCKET", "source"),
@@ -353,6 +493,16 @@ mod tests {
         assert_eq!(default("MAX_CONCURRENT_COPIES"), "16");
         assert_eq!(default("PROPAGATE_DELETES"), "false");
         assert_eq!(default("LOG_LEVEL"), "info");
+        // What is not set is what the core does by itself.
+        assert_eq!(config.policy, Policy::default());
+        assert_eq!((config.max_concurrent_parts, config.state_bucket), (16, None));
+        assert_eq!(default("MAX_CONCURRENT_PARTS"), "16");
+        assert_eq!(
+            default("MULTIPART_THRESHOLD_BYTES"),
+            COPY_OBJECT_LIMIT_BYTES.to_string()
+        );
+        assert_eq!(default("PART_SIZE_BYTES"), DEFAULT_PART_BYTES.to_string());
+        assert_eq!((default("PRESERVE_ETAG"), default("ACL")), ("large", "ignore"));
     }
 
     #[test]
@@ -367,9 +517,24 @@ mod tests {
             ("KEY_PREFIX", "data/"),
             ("STORAGE_CLASS", "STANDARD_IA"),
             ("MAX_CONCURRENT_COPIES", "256"),
+            ("KMS_KEY_MAP", &json!({ SOURCE_KEY: DESTINATION_KEY }).to_string()),
+            ("MULTIPART_THRESHOLD_BYTES", "5242880"),
+            ("PART_SIZE_BYTES", "5368709120"),
+            ("MAX_CONCURRENT_PARTS", "1"),
+            ("PRESERVE_ETAG", "always"),
+            ("ACL", "copy"),
             ("LOG_LEVEL", "debug"),
         ])
         .unwrap();
+        let keys = BTreeMap::from([(SOURCE_KEY.to_owned(), DESTINATION_KEY.to_owned())]);
+        assert_eq!(config.policy.kms_keys, keys);
+        assert_eq!(config.policy.multipart_threshold_bytes, 5_242_880);
+        assert_eq!(config.policy.part_size_bytes, 5_368_709_120);
+        assert_eq!(config.max_concurrent_parts, 1);
+        assert_eq!(config.policy.preserve_etag, PreserveEtag::Always);
+        assert_eq!(config.policy.acl, AclRule::Copy);
+        assert_eq!(config.policy.ownership, Ownership::Exclusive);
+        assert_eq!(config.state_bucket.unwrap().as_str(), "state");
         assert_eq!(config.source_region.as_str(), "us-west-2");
         assert!(config.policy.propagate_deletes);
         assert_eq!(config.policy.key_prefix, "data/");
@@ -394,6 +559,12 @@ mod tests {
             ("PROPAGATE_DELETES", "yes"),
             ("STORAGE_CLASS", "CHEAP"),
             ("MAX_CONCURRENT_COPIES", "0"),
+            ("KMS_KEY_MAP", "[]"),
+            ("MULTIPART_THRESHOLD_BYTES", "5242879"),
+            ("PART_SIZE_BYTES", "5368709121"),
+            ("MAX_CONCURRENT_PARTS", "257"),
+            ("PRESERVE_ETAG", "never"),
+            ("ACL", "true"),
             ("LOG_LEVEL", "verbose"),
             ("AWS_ENDPOINT_URL", "localhost:4566"),
         ])
@@ -410,12 +581,18 @@ mod tests {
             "PROPAGATE_DELETES=`yes`: allowed: true, false",
             "STORAGE_CLASS=`CHEAP`: allowed: source, STANDARD",
             "MAX_CONCURRENT_COPIES=`0`",
+            "KMS_KEY_MAP=`[]`: must be a JSON object",
+            "MULTIPART_THRESHOLD_BYTES=`5242879`: must be a whole number from 5242880 to 5368709120",
+            "PART_SIZE_BYTES=`5368709121`: must be a whole number from 5242880 to 5368709120",
+            "MAX_CONCURRENT_PARTS=`257`",
+            "PRESERVE_ETAG=`never`: allowed: large, always",
+            "ACL=`true`: allowed: ignore, copy",
             "LOG_LEVEL=`verbose`: allowed: error, warn, info, debug, trace",
             "AWS_ENDPOINT_URL=`localhost:4566`: must be a URL",
         ] {
             assert!(errors.contains(expected), "{expected} is not in {errors}");
         }
-        assert!(errors.contains("12 problem(s)"), "{errors}");
+        assert!(errors.contains("18 problem(s)"), "{errors}");
     }
 
     #[test]
@@ -437,5 +614,46 @@ mod tests {
             errors.contains("OWNERSHIP=`shared`: is not available in this version"),
             "{errors}"
         );
+        assert!(
+            errors.contains("STATE_BUCKET is not set, which OWNERSHIP=`shared` needs"),
+            "{errors}"
+        );
+        let errors = read(&[("OWNERSHIP", "shared"), ("STATE_BUCKET", "state")])
+            .unwrap_err()
+            .to_string();
+        assert!(!errors.contains("STATE_BUCKET"), "{errors}");
+    }
+
+    #[test]
+    fn key_map_takes_keys_and_nothing_else() {
+        let elsewhere = "arn:aws:kms:eu-west-1:123456789012:key/12";
+        for (map, expected) in [
+            (
+                json!({ "alias/a": DESTINATION_KEY }),
+                "`alias/a` is not the ARN of a KMS key",
+            ),
+            (
+                json!({ SOURCE_KEY: "arn:aws:kms:eu-central-1:123456789012:alias/a" }),
+                "is not the ARN of a KMS key",
+            ),
+            (
+                json!({ SOURCE_KEY: "arn:aws:kms:eu-central-1:12:key/a" }),
+                "is not the ARN of a KMS key",
+            ),
+            (
+                json!({ SOURCE_KEY: "arn:aws:s3:eu-central-1:123456789012:key/a" }),
+                "is not the ARN of a KMS key",
+            ),
+            (
+                json!({ SOURCE_KEY: elsewhere }),
+                "is not in eu-central-1, the region of the destination bucket",
+            ),
+            (json!({ SOURCE_KEY: 1 }), "must be a JSON object"),
+        ] {
+            let errors = read(&[("KMS_KEY_MAP", &map.to_string())]).unwrap_err().to_string();
+            assert!(errors.contains(expected), "{expected} is not in {errors}");
+            assert!(errors.contains("1 problem(s)"), "{errors}");
+        }
+        assert_eq!(read(&[("KMS_KEY_MAP", "{}")]).unwrap().policy, Policy::default());
     }
 }

@@ -2,8 +2,10 @@
 
 pub mod config;
 pub mod deadline;
+pub mod final_sync;
 pub mod logging;
 pub mod metrics;
+mod on_aws;
 mod record;
 pub mod replicator;
 pub mod wiring;

@@ -17,6 +17,7 @@ pub fn start(level: Level) {
         "s3ferry_aws",
         "s3ferry_functions",
         "replicator",
+        "final_sync",
         "bucket_wiring",
     ];
     let targets = Targets::new()

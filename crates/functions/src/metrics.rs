@@ -29,11 +29,21 @@ pub const METRICS: &[Metric] = &[
     metric("ObjectsCopied", "Count", "Keys whose object was copied"),
     metric("BytesCopied", "Bytes", "Bytes of those objects"),
     metric(
+        "Amended",
+        "Count",
+        "Keys whose object had tags, lock, annotations or grants changed and no bytes copied",
+    ),
+    metric(
         "ObjectsDeleted",
         "Count",
         "Keys whose object was deleted at the destination",
     ),
     metric("ObjectsSkipped", "Count", "Keys that needed nothing"),
+    metric(
+        "Conflicts",
+        "Count",
+        "Keys left alone because the destination's object is as new or newer, and not ours",
+    ),
     metric("ObjectsHandedOver", "Count", "Keys that a continuation brings back"),
     metric(
         "RecordsFailed",
@@ -65,10 +75,14 @@ pub struct Counts {
     pub copied: u64,
     /// `BytesCopied`
     pub bytes_copied: u64,
+    /// `Amended`
+    pub amended: u64,
     /// `ObjectsDeleted`
     pub deleted: u64,
     /// `ObjectsSkipped`
     pub skipped: u64,
+    /// `Conflicts`
+    pub conflicts: u64,
     /// `ObjectsHandedOver`
     pub handed_over: u64,
     /// `RecordsFailed`
@@ -90,8 +104,10 @@ impl Counts {
         let values = [
             self.copied,
             self.bytes_copied,
+            self.amended,
             self.deleted,
             self.skipped,
+            self.conflicts,
             self.handed_over,
             self.failed,
             self.refused,
@@ -129,6 +145,8 @@ mod tests {
         let counts = Counts {
             copied: 2,
             bytes_copied: 3,
+            amended: 6,
+            conflicts: 7,
             refused: 4,
             aspects_lost: 5,
             ..Counts::default()
@@ -154,6 +172,7 @@ mod tests {
             assert!(line[name].is_u64(), "{name}");
         }
         assert_eq!((&line["ObjectsCopied"], &line["BytesCopied"]), (&json!(2), &json!(3)));
+        assert_eq!((&line["Amended"], &line["Conflicts"]), (&json!(6), &json!(7)));
         assert_eq!((&line["RecordsRefused"], &line["AspectsLost"]), (&json!(4), &json!(5)));
     }
 }

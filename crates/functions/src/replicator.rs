@@ -10,6 +10,7 @@ use lambda_runtime::Diagnostic;
 use s3ferry_aws::client::Clients;
 use s3ferry_aws::clock::SystemClock;
 use s3ferry_aws::destination::S3Destination;
+use s3ferry_aws::journal::S3Journal;
 use s3ferry_aws::queue::SqsContinuations;
 use s3ferry_aws::source::S3Source;
 use s3ferry_core::acknowledge::to_redeliver;
@@ -17,13 +18,13 @@ use s3ferry_core::event::{EventError, Hint, MessageId, Payload, QueueMessage, pa
 use s3ferry_core::redelivery::WaitsFor;
 use s3ferry_core::time::Timestamp;
 use s3ferry_engine::batch::Batch;
-use s3ferry_engine::ports::{Clock, Continuations, DestinationBucket, Redelivery, SourceBucket};
-use s3ferry_engine::reconcile::Reconciler;
+use s3ferry_engine::ports::{Clock, Continuations, DestinationBucket, Redelivery, SourceBucket, UploadJournal};
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::config::Config;
 use crate::metrics::Counts;
+use crate::on_aws;
 use crate::record::{Part, Problem, parts};
 
 /// How long the queue is told when failed messages come back, out of what an invocation keeps back for its answer.
@@ -31,8 +32,8 @@ const TELLING: Duration = Duration::from_secs(2);
 
 /// Replicates what events name.
 #[derive(Debug)]
-pub struct Replicator<S, D, C, Q> {
-    batch: Batch<S, D, C, Q>,
+pub struct Replicator<S, D, C, J, Q> {
+    batch: Batch<S, D, C, J, Q>,
 }
 
 /// What an invocation answers.
@@ -52,6 +53,8 @@ pub struct Summary {
     pub records: usize,
     /// How many objects were copied.
     pub copied: u64,
+    /// How many objects had something around their bytes changed.
+    pub amended: u64,
     /// How many objects were deleted.
     pub deleted: u64,
     /// How many keys needed nothing.
@@ -94,49 +97,24 @@ impl From<InvocationError> for Diagnostic {
     }
 }
 
-impl Replicator<S3Source, S3Destination, SystemClock, SqsContinuations> {
+impl Replicator<S3Source, S3Destination, SystemClock, S3Journal, SqsContinuations> {
     /// Makes a replicator that works on AWS.
     pub async fn on_aws(config: Config) -> Self {
         let clients = Clients::load(&config.source_region).await;
-        let source = S3Source::new(
-            clients.s3_for_reading(&config.source_region),
-            config.source_bucket.clone(),
-            config.source_region,
-            config.source_bucket_owner.clone(),
-            config.destination_bucket.clone(),
-        );
-        let destination = S3Destination::new(
-            clients.s3_for_reading(&config.destination_region),
-            clients.s3_for_writing(&config.destination_region),
-            config.destination_bucket,
-            config.destination_region,
-            config.source_bucket.clone(),
-            config.source_bucket_owner,
-        );
-        let continuations = config.queue_url.map(|url| SqsContinuations::new(clients.sqs(), url));
-        Self::new(Batch {
-            source_bucket: config.source_bucket,
-            reconciler: Reconciler {
-                source,
-                destination,
-                clock: SystemClock,
-                policy: config.policy,
-            },
-            continuations,
-            concurrency: config.max_concurrent_copies,
-        })
+        Self::new(on_aws::batch(&clients, &config))
     }
 }
 
-impl<S, D, C, Q> Replicator<S, D, C, Q>
+impl<S, D, C, J, Q> Replicator<S, D, C, J, Q>
 where
     S: SourceBucket,
     D: DestinationBucket,
     C: Clock,
+    J: UploadJournal,
     Q: Continuations + Redelivery,
 {
     /// Makes a replicator of a batch engine.
-    pub fn new(batch: Batch<S, D, C, Q>) -> Self {
+    pub fn new(batch: Batch<S, D, C, J, Q>) -> Self {
         Self { batch }
     }
 
@@ -250,6 +228,7 @@ fn direct_answer(records: usize, concluded: Vec<Concluded<'_>>, counts: &Counts)
     Ok(Summary {
         records,
         copied: counts.copied,
+        amended: counts.amended,
         deleted: counts.deleted,
         skipped: counts.skipped,
         handed_over: counts.handed_over,

@@ -3,14 +3,20 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use s3ferry_core::decide::{CopyOrder, ReplicationCoverage};
-use s3ferry_core::facts::{Aspects, ObjectState};
+use s3ferry_core::decide::ReplicationCoverage;
+use s3ferry_core::facts::{Aspects, ObjectFacts, ObjectState};
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::{ETag, ObjectKey, VersionId};
-use s3ferry_engine::ports::{Absence, DestinationBucket, SourceBucket, WriteError};
+use s3ferry_core::order::{AmendOrder, CopyOrder, SourcePin, UploadTerms};
+use s3ferry_core::plan::{Part, SourceLayout};
+use s3ferry_core::upload::{UploadEntry, UploadId};
+use s3ferry_engine::ports::{
+    Absence, Completion, CopiedPart, DestinationBucket, FiledUpload, SourceBucket, UploadJournal, WriteError, Written,
+};
 
-/// The calls that can be interfered with: every method of the two bucket ports.
+/// The calls that can be interfered with: every method of the bucket ports and of the upload journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Call {
     /// [`SourceBucket::read`]
@@ -25,6 +31,32 @@ pub enum Call {
     Copy,
     /// [`DestinationBucket::delete`]
     Delete,
+    /// [`SourceBucket::read_more`]
+    ReadMore,
+    /// [`SourceBucket::layout`]
+    Layout,
+    /// [`SourceBucket::has_acl`] and the destination's
+    HasAcl,
+    /// [`DestinationBucket::has_object_lock`]
+    HasObjectLock,
+    /// [`DestinationBucket::amend`]
+    Amend,
+    /// [`DestinationBucket::create_upload`]
+    CreateUpload,
+    /// [`DestinationBucket::copy_part`]
+    CopyPart,
+    /// [`DestinationBucket::list_parts`]
+    ListParts,
+    /// [`DestinationBucket::complete_upload`]
+    CompleteUpload,
+    /// [`DestinationBucket::abort_upload`]
+    AbortUpload,
+    /// [`UploadJournal::load`]
+    LoadEntry,
+    /// [`UploadJournal::create`]
+    CreateEntry,
+    /// [`UploadJournal::remove`]
+    RemoveEntry,
 }
 
 /// What a test does between two calls.
@@ -41,6 +73,8 @@ pub enum Fault {
     Panics,
     /// It never returns.
     Hangs,
+    /// It takes effect after so long.
+    Slow(Duration),
     /// Something else happens right before it.
     Before(Act),
     /// Something else happens right after it.
@@ -66,6 +100,7 @@ impl fmt::Debug for Fault {
             Self::AnswerLost => "AnswerLost",
             Self::Panics => "Panics",
             Self::Hangs => "Hangs",
+            Self::Slow(_) => "Slow",
             Self::Before(_) => "Before",
             Self::After(_) => "After",
         })
@@ -133,6 +168,10 @@ impl Script {
             Some(Fault::AnswerLost) => work.await.and_then(|_| Err(lost())),
             Some(Fault::Panics) => panic!("the script says that this call panics"),
             Some(Fault::Hangs) => std::future::pending().await,
+            Some(Fault::Slow(duration)) => {
+                tokio::time::sleep(duration).await;
+                work.await
+            }
             Some(Fault::Before(act)) => {
                 act();
                 work.await
@@ -190,6 +229,24 @@ impl<T: SourceBucket> SourceBucket for Faults<T> {
     async fn replication(&self, key: &ObjectKey) -> Result<ReplicationCoverage, Failure> {
         self.script.read(Call::Replication, self.port.replication(key)).await
     }
+
+    async fn read_more(
+        &self,
+        key: &ObjectKey,
+        facts: &ObjectFacts,
+        aspects: &Aspects,
+    ) -> Result<Option<ObjectFacts>, Failure> {
+        let work = self.port.read_more(key, facts, aspects);
+        self.script.read(Call::ReadMore, work).await
+    }
+
+    async fn layout(&self, key: &ObjectKey, facts: &ObjectFacts) -> Result<SourceLayout, Failure> {
+        self.script.read(Call::Layout, self.port.layout(key, facts)).await
+    }
+
+    async fn has_acl(&self) -> Result<bool, Failure> {
+        self.script.read(Call::HasAcl, self.port.has_acl()).await
+    }
 }
 
 impl<T: DestinationBucket> DestinationBucket for Faults<T> {
@@ -205,5 +262,69 @@ impl<T: DestinationBucket> DestinationBucket for Faults<T> {
 
     async fn delete(&self, key: &ObjectKey, seen: &ETag) -> Result<(), WriteError> {
         self.script.write(Call::Delete, self.port.delete(key, seen)).await
+    }
+
+    async fn has_object_lock(&self) -> Result<bool, Failure> {
+        self.script.read(Call::HasObjectLock, self.port.has_object_lock()).await
+    }
+
+    async fn has_acl(&self) -> Result<bool, Failure> {
+        self.script.read(Call::HasAcl, self.port.has_acl()).await
+    }
+
+    async fn amend(&self, key: &ObjectKey, order: &AmendOrder) -> Result<(), WriteError> {
+        self.script.write(Call::Amend, self.port.amend(key, order)).await
+    }
+
+    async fn create_upload(&self, key: &ObjectKey, terms: &UploadTerms) -> Result<UploadId, WriteError> {
+        let work = self.port.create_upload(key, terms);
+        self.script.write(Call::CreateUpload, work).await
+    }
+
+    async fn copy_part(
+        &self,
+        key: &ObjectKey,
+        upload_id: &UploadId,
+        pin: &SourcePin,
+        part: &Part,
+    ) -> Result<CopiedPart, WriteError> {
+        let work = self.port.copy_part(key, upload_id, pin, part);
+        self.script.write(Call::CopyPart, work).await
+    }
+
+    async fn list_parts(&self, key: &ObjectKey, upload_id: &UploadId) -> Result<Option<Vec<CopiedPart>>, Failure> {
+        let work = self.port.list_parts(key, upload_id);
+        self.script.read(Call::ListParts, work).await
+    }
+
+    async fn complete_upload(
+        &self,
+        key: &ObjectKey,
+        upload_id: &UploadId,
+        completion: &Completion,
+    ) -> Result<Written, WriteError> {
+        let work = self.port.complete_upload(key, upload_id, completion);
+        self.script.write(Call::CompleteUpload, work).await
+    }
+
+    async fn abort_upload(&self, key: &ObjectKey, upload_id: &UploadId) -> Result<(), Failure> {
+        let work = self.port.abort_upload(key, upload_id);
+        self.script.read(Call::AbortUpload, work).await
+    }
+}
+
+impl<T: UploadJournal> UploadJournal for Faults<T> {
+    async fn load(&self, key: &ObjectKey) -> Result<Option<FiledUpload>, Failure> {
+        self.script.read(Call::LoadEntry, self.port.load(key)).await
+    }
+
+    async fn create(&self, key: &ObjectKey, entry: &UploadEntry) -> Result<Option<ETag>, WriteError> {
+        let work = self.port.create(key, entry);
+        self.script.write(Call::CreateEntry, work).await
+    }
+
+    async fn remove(&self, key: &ObjectKey, seen: &ETag) -> Result<(), Failure> {
+        let work = self.port.remove(key, seen);
+        self.script.read(Call::RemoveEntry, work).await
     }
 }

@@ -9,6 +9,7 @@
 pub mod clock;
 pub mod contract;
 pub mod faults;
+pub mod journal;
 pub mod memory;
 pub mod queue;
 pub mod schedule;

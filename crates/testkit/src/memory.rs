@@ -1,16 +1,22 @@
 //! Buckets in memory, with versions, delete markers and conditional writes as S3 documents them.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use s3ferry_core::decide::{CopyOrder, ReplicationCoverage, SourcePin, WriteCondition};
+use s3ferry_core::acl::Acl;
+use s3ferry_core::decide::ReplicationCoverage;
 use s3ferry_core::facts::{
-    Aspect, Aspects, Availability, Checksums, Encryption, ObjectFacts, ObjectState, SystemHeaders,
+    Aspect, Aspects, Availability, ChecksumCoverage, Checksums, Encryption, ObjectFacts, ObjectState, SystemHeaders,
 };
-use s3ferry_core::failure::Failure;
+use s3ferry_core::failure::{Failure, FailureKind};
+use s3ferry_core::lock::ObjectLock;
 use s3ferry_core::names::{ETag, ObjectKey, VersionId};
+use s3ferry_core::order::{AmendOrder, CopyOrder, SourcePin, Stated, UploadTerms, WriteCondition};
+use s3ferry_core::plan::{COPY_OBJECT_LIMIT_BYTES, Part, PartSizes, SourceLayout};
 use s3ferry_core::time::Timestamp;
-use s3ferry_engine::ports::{Absence, DestinationBucket, SourceBucket, WriteError};
+use s3ferry_core::upload::UploadId;
+use s3ferry_engine::ports::{Absence, Completion, CopiedPart, DestinationBucket, SourceBucket, WriteError, Written};
 
 /// A bucket; clones share it.
 #[derive(Debug, Clone)]
@@ -22,14 +28,19 @@ pub struct MemoryBucket {
 #[derive(Debug, Default)]
 struct Inner {
     keys: BTreeMap<String, Vec<Version>>,
+    uploads: BTreeMap<UploadId, Upload>,
     next_version: u64,
     clock_seconds: i64,
     replication: Option<ReplicationCoverage>,
+    has_object_lock: bool,
+    has_acl: bool,
 }
 
 #[derive(Debug, Clone)]
 struct Version {
     id: u64,
+    /// When it began to count: the version with the highest is the current one.
+    since: u64,
     /// `None` is a delete marker.
     object: Option<StoredObject>,
 }
@@ -40,6 +51,28 @@ struct StoredObject {
     facts: ObjectFacts,
     content: String,
     tags: BTreeMap<String, String>,
+    annotations: BTreeMap<String, String>,
+    acl: Acl,
+    /// The sizes of the parts it was uploaded in; none if it was not.
+    layout: Vec<u64>,
+}
+
+/// An upload in parts that is under way.
+#[derive(Debug, Clone)]
+struct Upload {
+    key: String,
+    since: u64,
+    begun: Timestamp,
+    stated: Stated,
+    parts: BTreeMap<u32, (CopiedPart, Piece)>,
+}
+
+/// A range of a content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Piece {
+    content: String,
+    offset_bytes: u64,
+    size_bytes: u64,
 }
 
 impl MemoryBucket {
@@ -69,28 +102,51 @@ impl MemoryBucket {
         self.put_with(key, content, |_| ());
     }
 
-    /// Writes an object whose facts `change` adjusts; tags given there are stored as its tags.
+    /// Writes an object whose facts `change` adjusts; tags, annotations and grants given there are stored.
     pub fn put_with(&self, key: &str, content: &str, change: impl FnOnce(&mut ObjectFacts)) {
-        let mut inner = self.lock();
-        let (id, written) = inner.stamp();
         let mut facts = plain_facts(content);
         change(&mut facts);
-        let tags = facts.tags.take().unwrap_or_default();
+        self.store(key, content, facts, &[]);
+    }
+
+    /// Writes an object of the given size that was uploaded in parts of the given sizes, or in one.
+    ///
+    /// Its content is no more than a name for so many bytes; it has a full-object checksum, as S3 makes it.
+    pub fn put_large(&self, key: &str, content: &str, size_bytes: u64, layout: &[u64]) {
+        self.put_large_with(key, content, size_bytes, layout, |_| ());
+    }
+
+    /// Writes such an object with facts that `change` adjusts.
+    pub fn put_large_with(
+        &self,
+        key: &str,
+        content: &str,
+        size_bytes: u64,
+        layout: &[u64],
+        change: impl FnOnce(&mut ObjectFacts),
+    ) {
+        let mut facts = ObjectFacts {
+            etag: etag_of(content, layout.len()),
+            size_bytes,
+            checksums: full_checksum(content),
+            ..plain_facts(content)
+        };
+        change(&mut facts);
+        self.store(key, content, facts, layout);
+    }
+
+    fn store(&self, key: &str, content: &str, mut facts: ObjectFacts, layout: &[u64]) {
+        let mut inner = self.lock();
+        let (id, written) = inner.stamp();
         facts.version_id = self.version_id(id);
         facts.last_modified = written;
-        let object = StoredObject {
-            facts,
-            content: content.to_owned(),
-            tags,
+        let object = StoredObject::new(facts, content, layout);
+        let version = Version {
+            id,
+            since: id,
+            object: Some(object),
         };
-        inner.push(
-            self.versioned,
-            key,
-            Version {
-                id,
-                object: Some(object),
-            },
-        );
+        inner.push(self.versioned, key, version);
     }
 
     /// Replaces the tags of the current object, which makes no version.
@@ -111,7 +167,15 @@ impl MemoryBucket {
         let mut inner = self.lock();
         let (id, _) = inner.stamp();
         if self.versioned {
-            inner.push(true, key, Version { id, object: None });
+            inner.push(
+                true,
+                key,
+                Version {
+                    id,
+                    since: id,
+                    object: None,
+                },
+            );
         } else {
             inner.keys.remove(key);
         }
@@ -132,6 +196,27 @@ impl MemoryBucket {
         self.lock().replication = Some(coverage);
     }
 
+    /// Gives the bucket Object Lock.
+    pub fn enable_object_lock(&self) {
+        self.lock().has_object_lock = true;
+    }
+
+    /// Gives the bucket's objects access control lists.
+    pub fn enable_acl(&self) {
+        self.lock().has_acl = true;
+    }
+
+    /// Returns the uploads in parts that are under way.
+    pub fn uploads(&self) -> Vec<UploadId> {
+        self.lock().uploads.keys().cloned().collect()
+    }
+
+    /// Returns the facts of the current object, with everything that can be asked for.
+    pub fn facts(&self, key: &str) -> Option<ObjectFacts> {
+        let everything = Aspects::from([Aspect::Tags, Aspect::Annotations, Aspect::Acl]);
+        self.lock().current(key).map(|object| object.facts_with(&everything))
+    }
+
     /// Returns the content of the current object.
     pub fn content(&self, key: &str) -> Option<String> {
         self.lock().current(key).map(|object| object.content)
@@ -145,7 +230,9 @@ impl MemoryBucket {
             let snapshot = Snapshot {
                 content: object.content,
                 tags: object.tags,
+                annotations: object.annotations,
                 user_metadata: object.facts.user_metadata,
+                headers: object.facts.headers,
                 storage_class: object.facts.storage_class,
             };
             Some((key.clone(), snapshot))
@@ -165,10 +252,7 @@ impl MemoryBucket {
         let Some(object) = &current.object else {
             return ObjectState::DeleteMarker;
         };
-        let mut facts = object.facts.clone();
-        facts.tag_count = u32::try_from(object.tags.len()).ok().filter(|count| *count > 0);
-        facts.tags = aspects.contains(&Aspect::Tags).then(|| object.tags.clone());
-        ObjectState::Present(Box::new(facts))
+        ObjectState::Present(Box::new(object.facts_with(aspects)))
     }
 
     /// Returns what a pin names, if it is there and still what the pin says.
@@ -193,8 +277,12 @@ pub struct Snapshot {
     pub content: String,
     /// The tags.
     pub tags: BTreeMap<String, String>,
+    /// The annotations: name to text.
+    pub annotations: BTreeMap<String, String>,
     /// The user metadata.
     pub user_metadata: BTreeMap<String, String>,
+    /// The headers.
+    pub headers: SystemHeaders,
     /// The storage class.
     pub storage_class: String,
 }
@@ -207,10 +295,12 @@ impl Inner {
 
     fn push(&mut self, versioned: bool, key: &str, version: Version) {
         let versions = self.keys.entry(key.to_owned()).or_default();
-        if !versioned {
-            versions.clear();
+        if versioned {
+            let at = versions.partition_point(|other| other.since < version.since);
+            versions.insert(at, version);
+        } else if versions.last().is_none_or(|current| current.since < version.since) {
+            *versions = vec![version];
         }
-        versions.push(version);
     }
 
     fn current(&self, key: &str) -> Option<StoredObject> {
@@ -218,10 +308,60 @@ impl Inner {
     }
 }
 
+impl StoredObject {
+    fn new(mut facts: ObjectFacts, content: &str, layout: &[u64]) -> Self {
+        Self {
+            tags: facts.tags.take().unwrap_or_default(),
+            annotations: facts.annotations.take().unwrap_or_default(),
+            acl: facts.acl.take().unwrap_or_default(),
+            facts,
+            content: content.to_owned(),
+            layout: layout.to_vec(),
+        }
+    }
+
+    fn facts_with(&self, aspects: &Aspects) -> ObjectFacts {
+        ObjectFacts {
+            tag_count: u32::try_from(self.tags.len()).ok().filter(|count| *count > 0),
+            tags: aspects.contains(&Aspect::Tags).then(|| self.tags.clone()),
+            // The text stands for its own tag.
+            annotations: aspects.contains(&Aspect::Annotations).then(|| self.annotations.clone()),
+            acl: aspects.contains(&Aspect::Acl).then(|| self.acl.clone()),
+            ..self.facts.clone()
+        }
+    }
+}
+
+/// Names a content in few bytes: short ones by themselves, which tests can read.
+fn name_of(content: &str) -> String {
+    if content.len() <= 64 {
+        return content.to_owned();
+    }
+    let mut hasher = DefaultHasher::new();
+    content.hash(&mut hasher);
+    format!("{:x}", hasher.finish())
+}
+
+fn etag_of(content: &str, parts: usize) -> ETag {
+    let name = name_of(content);
+    let etag = match parts {
+        0 => format!("etag:{name}"),
+        parts => format!("etag:{name}-{parts}"),
+    };
+    ETag::new(&etag).expect("never empty")
+}
+
+fn full_checksum(content: &str) -> Checksums {
+    Checksums {
+        coverage: ChecksumCoverage::FullObject,
+        values: BTreeMap::from([("CRC64NVME", format!("crc:{}", name_of(content)))]),
+    }
+}
+
 fn plain_facts(content: &str) -> ObjectFacts {
     ObjectFacts {
         version_id: None,
-        etag: ETag::new(&format!("etag:{content}")).expect("never empty"),
+        etag: etag_of(content, 0),
         last_modified: Timestamp::from_seconds(0),
         size_bytes: content.len() as u64,
         headers: SystemHeaders::default(),
@@ -233,14 +373,46 @@ fn plain_facts(content: &str) -> ObjectFacts {
         encryption: Encryption::Managed,
         checksums: Checksums::default(),
         replication_status: None,
+        lock: ObjectLock::default(),
         tag_count: None,
         tags: None,
+        annotations: None,
+        acl: None,
     }
 }
 
 impl SourceBucket for MemoryBucket {
     async fn read(&self, key: &ObjectKey, aspects: &Aspects) -> Result<ObjectState, Failure> {
         Ok(self.state(key, aspects))
+    }
+
+    async fn read_more(
+        &self,
+        key: &ObjectKey,
+        facts: &ObjectFacts,
+        aspects: &Aspects,
+    ) -> Result<Option<ObjectFacts>, Failure> {
+        let object = self.pinned(key, &SourcePin::of(facts));
+        let read = object.map(|object| object.facts_with(aspects));
+        Ok(read.map(|read| ObjectFacts {
+            tags: read.tags.or_else(|| facts.tags.clone()),
+            annotations: read.annotations.or_else(|| facts.annotations.clone()),
+            acl: read.acl.or_else(|| facts.acl.clone()),
+            ..facts.clone()
+        }))
+    }
+
+    async fn layout(&self, key: &ObjectKey, facts: &ObjectFacts) -> Result<SourceLayout, Failure> {
+        let object = self.pinned(key, &SourcePin::of(facts));
+        Ok(match object.map(|object| object.layout) {
+            Some(layout) if layout.is_empty() => SourceLayout::Whole,
+            Some(layout) => SourceLayout::Parts(layout.into_iter().collect::<PartSizes>()),
+            None => SourceLayout::Unknown,
+        })
+    }
+
+    async fn has_acl(&self) -> Result<bool, Failure> {
+        Ok(self.lock().has_acl)
     }
 
     async fn confirm_absence(&self, key: &ObjectKey) -> Result<Absence, Failure> {
@@ -281,23 +453,250 @@ impl DestinationBucket for MemoryDestination {
         Ok(self.bucket.state(key, aspects))
     }
 
+    async fn has_object_lock(&self) -> Result<bool, Failure> {
+        Ok(self.bucket.lock().has_object_lock)
+    }
+
+    async fn has_acl(&self) -> Result<bool, Failure> {
+        Ok(self.bucket.lock().has_acl)
+    }
+
     async fn copy(&self, key: &ObjectKey, order: &CopyOrder) -> Result<Option<VersionId>, WriteError> {
         let object = self.source.pinned(key, &order.pin).ok_or(WriteError::WorldMoved)?;
+        if object.facts.size_bytes > COPY_OBJECT_LIMIT_BYTES {
+            return Err(refused(
+                "InvalidRequest",
+                "the source is larger than one request copies",
+            ));
+        }
         self.check(key, &order.condition)?;
-        self.bucket.put_with(key.as_str(), &object.content, |facts| {
-            *facts = object.facts.clone();
-            facts.storage_class.clone_from(&order.storage_class);
-            facts.website_redirect.clone_from(&order.website_redirect);
-            facts.replication_status = None;
-            facts.tags = Some(object.tags.clone());
-        });
+        let mut facts = ObjectFacts {
+            etag: etag_of(&object.content, 0),
+            checksums: match object.facts.checksums.coverage {
+                ChecksumCoverage::FullObject => object.facts.checksums.clone(),
+                ChecksumCoverage::Composite => full_checksum(&object.content),
+            },
+            replication_status: None,
+            tags: Some(object.tags.clone()),
+            annotations: Some(object.annotations.clone()),
+            ..object.facts.clone()
+        };
+        self.state_on(&mut facts, &order.stated)?;
+        self.bucket.store(key.as_str(), &object.content, facts, &[]);
         let state = self.bucket.state(key, &Aspects::new());
         Ok(state.facts().and_then(|facts| facts.version_id.clone()))
+    }
+
+    async fn amend(&self, key: &ObjectKey, order: &AmendOrder) -> Result<(), WriteError> {
+        let source = self.source.pinned(key, &order.pin);
+        if order.annotations.is_some() && source.is_none() {
+            return Err(WriteError::WorldMoved);
+        }
+        let version_id = |id| self.bucket.version_id(id);
+        let mut inner = self.bucket.lock();
+        let has_object_lock = inner.has_object_lock;
+        let object = inner
+            .keys
+            .get_mut(key.as_str())
+            .and_then(|versions| {
+                versions
+                    .iter_mut()
+                    .find(|version| version_id(version.id).as_ref() == Some(&order.version_id))
+            })
+            .and_then(|version| version.object.as_mut())
+            .ok_or(WriteError::WorldMoved)?;
+        if let Some(tags) = &order.tags {
+            object.tags.clone_from(tags);
+        }
+        if let Some(acl) = &order.acl {
+            object.acl.clone_from(acl);
+        }
+        if let Some(change) = &order.lock {
+            if !has_object_lock {
+                return Err(refused("InvalidRequest", "the bucket has no Object Lock"));
+            }
+            object.facts.lock = change.to;
+        }
+        if let (Some(change), Some(source)) = (&order.annotations, source) {
+            for name in &change.remove {
+                object.annotations.remove(name);
+            }
+            for name in &change.write {
+                let text = source.annotations.get(name).ok_or(WriteError::WorldMoved)?;
+                object.annotations.insert(name.clone(), text.clone());
+            }
+        }
+        Ok(())
     }
 
     async fn delete(&self, key: &ObjectKey, seen: &ETag) -> Result<(), WriteError> {
         self.check(key, &WriteCondition::Matches(seen.clone()))?;
         self.bucket.delete(key.as_str());
         Ok(())
+    }
+
+    async fn create_upload(&self, key: &ObjectKey, terms: &UploadTerms) -> Result<UploadId, WriteError> {
+        let mut inner = self.bucket.lock();
+        let (since, begun) = inner.stamp();
+        let id = UploadId::new(format!("upload-{since}")).expect("never empty");
+        let upload = Upload {
+            key: key.as_str().to_owned(),
+            since,
+            begun,
+            stated: terms.stated.clone(),
+            parts: BTreeMap::new(),
+        };
+        inner.uploads.insert(id.clone(), upload);
+        Ok(id)
+    }
+
+    async fn copy_part(
+        &self,
+        key: &ObjectKey,
+        upload_id: &UploadId,
+        pin: &SourcePin,
+        part: &Part,
+    ) -> Result<CopiedPart, WriteError> {
+        let object = self.source.pinned(key, pin).ok_or(WriteError::WorldMoved)?;
+        if *part.range().end() >= object.facts.size_bytes {
+            return Err(refused("InvalidRange", "the part ends behind the object"));
+        }
+        let mut inner = self.bucket.lock();
+        let upload = inner.uploads.get_mut(upload_id).ok_or(WriteError::WorldMoved)?;
+        let copied = CopiedPart {
+            number: part.number,
+            size_bytes: part.size_bytes,
+            etag: ETag::new(&format!("part:{}:{}", name_of(&object.content), part.offset_bytes)).expect("never empty"),
+            checksum: None,
+        };
+        let piece = Piece {
+            content: object.content,
+            offset_bytes: part.offset_bytes,
+            size_bytes: part.size_bytes,
+        };
+        upload.parts.insert(part.number, (copied.clone(), piece));
+        Ok(copied)
+    }
+
+    async fn list_parts(&self, _key: &ObjectKey, upload_id: &UploadId) -> Result<Option<Vec<CopiedPart>>, Failure> {
+        let inner = self.bucket.lock();
+        let upload = inner.uploads.get(upload_id);
+        Ok(upload.map(|upload| upload.parts.values().map(|(part, _)| part.clone()).collect()))
+    }
+
+    async fn complete_upload(
+        &self,
+        key: &ObjectKey,
+        upload_id: &UploadId,
+        completion: &Completion,
+    ) -> Result<Written, WriteError> {
+        let upload = self.bucket.lock().uploads.get(upload_id).cloned();
+        let upload = upload
+            .filter(|upload| upload.key == key.as_str())
+            .ok_or(WriteError::WorldMoved)?;
+        let pieces = named_pieces(&upload, &completion.parts)?;
+        self.check(key, &completion.condition)?;
+        let size_bytes = pieces.iter().map(|piece| piece.size_bytes).sum();
+        if size_bytes != completion.size_bytes {
+            return Err(refused("InvalidRequest", "the parts do not make the expected size"));
+        }
+        let content = assembled(&pieces);
+        let layout: Vec<u64> = pieces.iter().map(|piece| piece.size_bytes).collect();
+        let mut facts = ObjectFacts {
+            etag: etag_of(&content, layout.len()),
+            size_bytes,
+            checksums: full_checksum(&content),
+            last_modified: upload.begun,
+            tags: upload.stated.tags.clone(),
+            ..plain_facts(&content)
+        };
+        self.state_on(&mut facts, &upload.stated)?;
+        let mut inner = self.bucket.lock();
+        inner.uploads.remove(upload_id);
+        let (id, _) = inner.stamp();
+        facts.version_id = self.bucket.version_id(id);
+        let written = Written {
+            version_id: facts.version_id.clone(),
+            etag: facts.etag.clone(),
+        };
+        let version = Version {
+            id,
+            since: upload.since,
+            object: Some(StoredObject::new(facts, &content, &layout)),
+        };
+        inner.push(self.bucket.versioned, key.as_str(), version);
+        Ok(written)
+    }
+
+    async fn abort_upload(&self, _key: &ObjectKey, upload_id: &UploadId) -> Result<(), Failure> {
+        self.bucket.lock().uploads.remove(upload_id);
+        Ok(())
+    }
+}
+
+impl MemoryDestination {
+    /// Puts on what a write states: everything that S3 would reset.
+    fn state_on(&self, facts: &mut ObjectFacts, stated: &Stated) -> Result<(), WriteError> {
+        facts.storage_class.clone_from(&stated.storage_class);
+        facts.website_redirect.clone_from(&stated.website_redirect);
+        facts.encryption = stated.encryption.clone().map_or(Encryption::Managed, Encryption::Kms);
+        if !stated.lock.is_none() && !self.bucket.lock().has_object_lock {
+            return Err(refused("InvalidRequest", "the bucket has no Object Lock"));
+        }
+        facts.lock = stated.lock;
+        facts.acl.clone_from(&stated.acl);
+        if let Some(metadata) = &stated.metadata {
+            facts.headers.clone_from(&metadata.headers);
+            facts.user_metadata.clone_from(&metadata.user);
+        }
+        if let Some(tags) = &stated.tags {
+            facts.tags = Some(tags.clone());
+        }
+        Ok(())
+    }
+}
+
+fn refused(code: &str, detail: &str) -> WriteError {
+    WriteError::Failed(Failure {
+        kind: FailureKind::Permanent,
+        code: code.to_owned(),
+        action: "s3:PutObject".to_owned(),
+        resource: "a bucket in memory".to_owned(),
+        detail: detail.to_owned(),
+    })
+}
+
+/// Finds the parts that a completion names.
+fn named_pieces(upload: &Upload, parts: &[CopiedPart]) -> Result<Vec<Piece>, WriteError> {
+    let invalid = || {
+        WriteError::Failed(Failure {
+            kind: FailureKind::Retry,
+            code: "InvalidPart".to_owned(),
+            action: "s3:PutObject".to_owned(),
+            resource: upload.key.clone(),
+            detail: "a part that is named is not there".to_owned(),
+        })
+    };
+    let find = |part: &CopiedPart| {
+        let (stored, piece) = upload.parts.get(&part.number)?;
+        (stored.etag == part.etag).then(|| piece.clone())
+    };
+    parts.iter().map(|part| find(part).ok_or_else(invalid)).collect()
+}
+
+/// Names what consecutive pieces make: the content itself where they are all of it, in order.
+fn assembled(pieces: &[Piece]) -> String {
+    let mut offset_bytes = 0;
+    let continues = |piece: &Piece| {
+        let continues = piece.offset_bytes == offset_bytes;
+        offset_bytes += piece.size_bytes;
+        continues
+    };
+    let is_in_order = pieces.iter().all(continues);
+    match pieces {
+        [first, others @ ..] if is_in_order && others.iter().all(|piece| piece.content == first.content) => {
+            first.content.clone()
+        }
+        _ => format!("torn:{pieces:?}"),
     }
 }

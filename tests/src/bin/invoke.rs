@@ -1,9 +1,11 @@
-//! `make invoke EVENT=events/x.json`: one event through the replicator's binary, without deploying anything.
+//! `make invoke EVENT=events/x.json`: one event through the replicator's binary, or one batch through the final sync's,
+//! without deploying anything.
 //!
 //! Makes both buckets on a fresh emulator, writes the objects that the event names, runs the binary under a local
 //! Runtime API and prints its answer, its log and what is now at the destination. Ends non-zero when it failed.
 #![allow(clippy::print_stdout, reason = "a command talks to a person")]
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -17,7 +19,10 @@ use s3ferry_tests::runtime_api::{Answer, Function};
 use s3ferry_tests::table::Table;
 use s3ferry_tests::{DESTINATION_REGION, Error, Result, SOURCE_REGION, replicator, sample, tools};
 
-/// The function's time-out in the template.
+/// Where the function keeps its own state.
+const STATE_BUCKET: &str = "example-state";
+
+/// The functions' time-out in the template.
 const TIMEOUT: Duration = Duration::from_mins(10);
 
 #[tokio::main]
@@ -43,7 +48,8 @@ async fn main() -> ExitCode {
 /// Returns whether the function succeeded.
 async fn invoke(path: &str) -> Result<bool> {
     let event = std::fs::read_to_string(path).map_err(Error::io(format!("reading {path}")))?;
-    let binary = tools::function("replicator")?;
+    let is_batch = tools::is_batch(Path::new(path));
+    let binary = tools::function(if is_batch { "final-sync" } else { "replicator" })?;
     let emulator = Emulator::start(Options::default()).await?;
     let source = Bucket::at(&emulator, SOURCE_REGION, SOURCE_BUCKET);
     let destination = Bucket::at(&emulator, DESTINATION_REGION, DESTINATION_BUCKET);
@@ -51,12 +57,24 @@ async fn invoke(path: &str) -> Result<bool> {
         bucket.create().await?;
         bucket.enable_versioning().await?;
     }
-    for (key, side) in sample::seed(&source, &destination, &event).await? {
-        println!("seeded {key:?} at the {side}");
+    if is_batch {
+        for key in sample::seed_batch(&source, &event).await? {
+            println!("seeded {key:?} at the source");
+        }
+    } else {
+        for (key, side) in sample::seed(&source, &destination, &event).await? {
+            println!("seeded {key:?} at the {side}");
+        }
     }
+    let state = Bucket::at(&emulator, SOURCE_REGION, STATE_BUCKET);
+    state.create().await?;
 
     let queue = Queue::create(&emulator, "continuations").await?;
-    let more = [("PROPAGATE_DELETES", "true"), ("QUEUE_URL", queue.url.as_str())];
+    let more = [
+        ("PROPAGATE_DELETES", "true"),
+        ("QUEUE_URL", queue.url.as_str()),
+        ("STATE_BUCKET", STATE_BUCKET),
+    ];
     let environment = replicator::environment(&emulator, SOURCE_BUCKET, DESTINATION_BUCKET, &more);
     let mut function = Function::start(&binary, &environment, TIMEOUT).await?;
     let answer = function.invoke(event).await?;

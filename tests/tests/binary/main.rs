@@ -1,9 +1,10 @@
-//! The replicator's binary under a local Runtime API, against the emulator: every event shape, exact partial answers,
-//! errors of direct invocations, refused settings.
+//! The copying functions' binaries under a local Runtime API, against the emulator: every event shape, exact partial
+//! answers, errors of direct invocations, refused settings, tasks and items of final syncs.
 
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod batches;
+mod final_sync;
 mod settings;
 mod shapes;
 

@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use super::{EventError, Hint, Sequencer, aspects_of, text};
+use super::{EventError, Hint, Sequencer, aspects_of, shortened, text};
 use crate::names::{BucketName, ObjectKey};
 
 /// Reads one event.
@@ -12,7 +12,7 @@ pub(super) fn parse_event(event: &Value) -> Result<Hint, EventError> {
     let source_name = text(event, "/source", "source")?;
     if source_name != "aws.s3" {
         return Err(EventError::Source {
-            source_name: source_name.to_owned(),
+            source_name: shortened(source_name),
         });
     }
     let event_name = text(event, "/detail-type", "detail-type")?;
@@ -22,7 +22,7 @@ pub(super) fn parse_event(event: &Value) -> Result<Hint, EventError> {
     Ok(Hint {
         bucket: BucketName::new(bucket)?,
         key: ObjectKey::from_raw(key)?,
-        event_name: event_name.to_owned(),
+        event_name: shortened(event_name),
         aspects: aspects_of(event_name),
         sequencer: sequencer.and_then(Sequencer::bridge),
     })

@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use super::{EventError, Hint, Sequencer, aspects_of, text};
+use super::{EventError, Hint, Sequencer, aspects_of, shortened, text};
 use crate::names::{BucketName, ObjectKey};
 
 /// Reads one record.
@@ -19,7 +19,7 @@ pub(super) fn parse_record(record: &Value) -> Result<Hint, EventError> {
     Ok(Hint {
         bucket: BucketName::new(bucket)?,
         key: ObjectKey::from_notification(key)?,
-        event_name: event_name.to_owned(),
+        event_name: shortened(event_name),
         aspects: aspects_of(event_name),
         sequencer: sequencer.and_then(Sequencer::classic),
     })
@@ -29,7 +29,7 @@ fn check_source(record: &Value) -> Result<(), EventError> {
     match record.get("eventSource").and_then(Value::as_str) {
         Some("aws:s3") | None => Ok(()),
         Some(other) => Err(EventError::Source {
-            source_name: other.to_owned(),
+            source_name: shortened(other),
         }),
     }
 }
@@ -41,6 +41,6 @@ fn check_version(record: &Value) -> Result<(), EventError> {
         return Ok(());
     }
     Err(EventError::EventVersion {
-        version: version.to_owned(),
+        version: shortened(version),
     })
 }

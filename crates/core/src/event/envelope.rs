@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{EventError, Message, bridge, classic, continuation, text};
+use super::{EventError, Message, bridge, classic, continuation, shortened, text};
 use crate::facts::Aspect;
 
 /// Names a message of a queue.
@@ -171,13 +171,14 @@ fn queue_message(record: &Value) -> Result<QueueMessage, EventError> {
         .pointer("/attributes/ApproximateReceiveCount")
         .and_then(Value::as_str);
     let deliveries = deliveries.and_then(|count| count.parse().ok()).unwrap_or(1);
-    // Whoever had the message before may have crashed between a copy and the look after it. What that copy left behind
-    // may differ in nothing but tags, which no HEAD shows.
+    // Whoever had the message before may have crashed: between a copy and the look after it, whose copy may differ in
+    // nothing but tags, which no HEAD shows; amid a copy in parts; or between a write and the look at what lies below it.
     if let Ok(Message::Records(records)) = &mut message
         && deliveries > 1
     {
         for hint in records.iter_mut().flatten() {
-            hint.aspects.insert(Aspect::Tags);
+            hint.aspects
+                .extend([Aspect::Tags, Aspect::UnfinishedUpload, Aspect::History]);
         }
     }
     Ok(QueueMessage {
@@ -205,7 +206,7 @@ fn topic_notification(body: &Value) -> Result<Message, EventError> {
     let kind = text(body, "/Type", "Type")?;
     if kind != "Notification" {
         return Err(EventError::NotANotification {
-            found: format!("an SNS message of type {kind}"),
+            found: format!("an SNS message of type {}", shortened(kind)),
         });
     }
     let message = text(body, "/Message", "Message")?;

@@ -118,6 +118,17 @@ fn text<'a>(value: &'a Value, pointer: &str, field: &'static str) -> Result<&'a 
     })
 }
 
+/// Shortens what an event says of itself to what fits into a line of the log: a body may hold anything.
+fn shortened(text: &str) -> String {
+    const LONGEST: usize = 100;
+    let mut letters = text.chars();
+    let mut short: String = letters.by_ref().take(LONGEST).collect();
+    if letters.next().is_some() {
+        short.push('…');
+    }
+    short
+}
+
 /// Names the aspects that an event of this name speaks of.
 ///
 /// Classic names (`ObjectTagging:Put`) and `EventBridge` detail types (`Object Tags Added`) differ only in wording.

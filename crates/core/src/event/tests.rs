@@ -308,11 +308,11 @@ fn queue_message_without_an_id_fails_the_payload() {
 }
 
 #[test]
-fn message_that_comes_again_has_tags_read() {
+fn message_that_comes_again_has_what_a_crash_may_have_left_read() {
     let body = json!({"Records": [record(), {"eventVersion": "2.1"}]}).to_string();
     for (count, expected) in [
         ("1", "ObjectCreated:Put example a"),
-        ("2", "ObjectCreated:Put example a +tags"),
+        ("2", "ObjectCreated:Put example a +tags+unfinished-upload+history"),
     ] {
         let payload = json!({"Records": [{
             "messageId": "m1", "eventSource": "aws:sqs", "body": body,

@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use s3ferry_core::event::Hint;
-use s3ferry_core::facts::Aspects;
+use s3ferry_core::facts::{Aspects, ObjectFacts};
 use s3ferry_core::names::ObjectKey;
 use s3ferry_engine::batch::Settled;
 use s3ferry_testkit::memory::MemoryBucket;
 use s3ferry_testkit::schedule::{Invocation, Landing, Operation, Paths, Request};
 
 use super::history::Moment;
-use super::message::{hint, tags};
+use super::message::{hint, tags, thorough};
 use super::mutants::Mutant;
 use super::world::{Violation, World};
+use super::writer::PART_BYTES;
 
 /// What an object is made of: content, owner in its metadata, stage in its tags.
 pub(crate) type Object = (&'static str, &'static str, &'static str);
@@ -41,6 +42,9 @@ pub(crate) struct Scenario {
     pub(crate) duplicate: bool,
     /// The first invocation may crash anywhere, and its message comes again.
     pub(crate) crash: bool,
+    /// The source's first object, and what the writer puts, is copied in parts. Then one invocation runs at a time, or
+    /// there would be too many ways.
+    pub(crate) large: bool,
     /// Every write is a second later than the one before, as S3 tells time.
     pub(crate) ticks: bool,
     pub(crate) mutant: Mutant,
@@ -95,11 +99,16 @@ pub(crate) fn walk_all(scenario: Scenario) -> Result<u64, Violation> {
     }
 }
 
-fn put(bucket: &MemoryBucket, key: &ObjectKey, (content, owner, stage): Object) {
-    bucket.put_with(key.as_str(), content, |facts| {
+fn put(bucket: &MemoryBucket, key: &ObjectKey, (content, owner, stage): Object, large: bool) {
+    let change = |facts: &mut ObjectFacts| {
         facts.user_metadata = [("owner".to_owned(), owner.to_owned())].into();
         facts.tags = Some([("stage".to_owned(), stage.to_owned())].into());
-    });
+    };
+    if large {
+        bucket.put_large_with(key.as_str(), content, PART_BYTES + 1, &[], change);
+    } else {
+        bucket.put_with(key.as_str(), content, change);
+    }
 }
 
 impl Walk {
@@ -111,9 +120,9 @@ impl Walk {
         );
         let key = ObjectKey::from_raw("a").unwrap();
         if let Some(object) = scenario.destination {
-            put(&world.destination, &key, object);
+            put(&world.destination, &key, object, false);
         }
-        put(&world.source, &key, FIRST);
+        put(&world.source, &key, FIRST, scenario.large);
         world.note(&key);
         Self {
             scenario,
@@ -142,7 +151,8 @@ impl Walk {
             }
             self.step(steps[paths.below(steps.len())])?;
         }
-        self.world.check_equal([&self.key])
+        self.world.check_equal([&self.key])?;
+        self.world.check_tidy([&self.key])
     }
 
     /// Lists what may happen next. Once nobody writes the source any more, it answers the same at any time: such reads
@@ -174,9 +184,13 @@ impl Walk {
 
     fn reads_source(&self, request: &Request) -> bool {
         match request.about.operation {
-            Operation::SourceRead | Operation::ConfirmAbsence | Operation::Replication => true,
+            Operation::SourceRead
+            | Operation::ConfirmAbsence
+            | Operation::Replication
+            | Operation::ReadMore
+            | Operation::CopyPart => true,
             Operation::Copy => self.landing(request) == Landing::Begins,
-            Operation::DestinationRead | Operation::Delete | Operation::Send => false,
+            _ => false,
         }
     }
 
@@ -209,7 +223,8 @@ impl Walk {
                 self.may_crash = false;
                 self.world.tell(|| "#1 crashes".to_owned());
                 self.running.remove(&1);
-                self.later.push(hint(&self.key, "redelivered", tags()));
+                self.world.interrupted(1);
+                self.later.push(hint(&self.key, "redelivered", thorough()));
                 Ok(())
             }
         }
@@ -226,7 +241,7 @@ impl Walk {
         self.world.tell(|| format!("source: {write:?}"));
         let mut event = hint(&self.key, "written", Aspects::new());
         match write {
-            Write::Put(object) => put(&self.world.source, &self.key, object),
+            Write::Put(object) => put(&self.world.source, &self.key, object, self.scenario.large),
             Write::Delete => self.world.source.delete(self.key.as_str()),
             Write::Tag(stage) => {
                 self.world.source.tag(self.key.as_str(), &[("stage", stage)]);
@@ -234,7 +249,7 @@ impl Walk {
             }
         }
         self.world.note(&self.key);
-        if self.scenario.duplicate {
+        if self.scenario.duplicate || self.scenario.large {
             self.later.push(event);
             return Ok(());
         }

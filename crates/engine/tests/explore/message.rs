@@ -52,3 +52,8 @@ pub(crate) fn hint(key: &ObjectKey, event_name: &str, aspects: Aspects) -> Hint 
 pub(crate) fn tags() -> Aspects {
     Aspects::from([Aspect::Tags])
 }
+
+/// What the function looks at when a message comes again, and a sync at every key.
+pub(crate) fn thorough() -> Aspects {
+    Aspects::from([Aspect::Tags, Aspect::UnfinishedUpload])
+}

@@ -4,11 +4,18 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use futures::FutureExt;
-use s3ferry_core::decide::{CopyOrder, ReplicationCoverage, SourcePin, WriteCondition};
-use s3ferry_core::facts::{Aspects, ObjectState};
+use s3ferry_core::decide::ReplicationCoverage;
+use s3ferry_core::facts::{Aspects, ObjectFacts, ObjectState};
 use s3ferry_core::failure::Failure;
 use s3ferry_core::names::{ETag, ObjectKey, VersionId};
-use s3ferry_engine::ports::{Absence, DestinationBucket, SourceBucket, WriteError};
+use s3ferry_core::order::{AmendOrder, CopyOrder, SourcePin, UploadTerms, WriteCondition};
+use s3ferry_core::plan::{Part, SourceLayout};
+use s3ferry_core::upload::{UploadEntry, UploadId};
+use s3ferry_engine::ports::{
+    Absence, Completion, CopiedPart, DestinationBucket, FiledUpload, SourceBucket, UploadJournal, WriteError,
+    Written as WrittenObject,
+};
+use s3ferry_testkit::journal::MemoryJournal;
 use s3ferry_testkit::memory::MemoryDestination;
 use s3ferry_testkit::schedule::{Line, Scheduled, TwoSteps};
 
@@ -25,6 +32,34 @@ pub(crate) enum Mutant {
     NoPin,
     /// The queue takes continuations and loses them.
     NoContinuation,
+    /// Uploads are never aborted.
+    NoAbort,
+    /// The journal takes an entry though there is one.
+    NoEntryCondition,
+}
+
+/// The upload journal, below the scheduler.
+#[derive(Debug, Clone)]
+pub(crate) struct Journal {
+    pub(crate) port: MemoryJournal,
+    pub(crate) mutant: Mutant,
+}
+
+impl UploadJournal for Journal {
+    async fn load(&self, key: &ObjectKey) -> Result<Option<FiledUpload>, Failure> {
+        self.port.load(key).await
+    }
+
+    async fn create(&self, key: &ObjectKey, entry: &UploadEntry) -> Result<Option<ETag>, WriteError> {
+        if self.mutant == Mutant::NoEntryCondition {
+            return Ok(Some(self.port.put(key, Some(entry.clone()))));
+        }
+        self.port.create(key, entry).await
+    }
+
+    async fn remove(&self, key: &ObjectKey, seen: &ETag) -> Result<(), Failure> {
+        self.port.remove(key, seen).await
+    }
 }
 
 /// The destination bucket, below the scheduler.
@@ -32,6 +67,8 @@ pub(crate) enum Mutant {
 pub(crate) struct Destination {
     pub(crate) port: MemoryDestination,
     pub(crate) mutant: Mutant,
+    /// The uploads that were asked to go and did not.
+    pub(crate) aborted: Arc<Mutex<BTreeSet<UploadId>>>,
 }
 
 fn at_once<T>(work: impl Future<Output = T>) -> T {
@@ -39,28 +76,37 @@ fn at_once<T>(work: impl Future<Output = T>) -> T {
 }
 
 impl Destination {
+    fn is_aborted(&self, upload_id: &UploadId) -> bool {
+        self.aborted.lock().unwrap().contains(upload_id)
+    }
+
     fn current_tag(&self, key: &ObjectKey) -> Option<ETag> {
         let current = at_once(self.port.read(key, &Aspects::new())).unwrap();
         current.facts().map(|facts| facts.etag.clone())
     }
 
+    fn condition(&self, key: &ObjectKey, condition: &WriteCondition) -> WriteCondition {
+        if self.mutant != Mutant::NoCondition {
+            return condition.clone();
+        }
+        self.current_tag(key)
+            .map_or(WriteCondition::Absent, WriteCondition::Matches)
+    }
+
+    fn pin(&self, key: &ObjectKey, pin: &SourcePin) -> SourcePin {
+        let source = at_once(self.port.source.read(key, &Aspects::new())).unwrap();
+        match source {
+            ObjectState::Present(facts) if self.mutant == Mutant::NoPin => SourcePin::of(&facts),
+            _ => pin.clone(),
+        }
+    }
+
     fn changed(&self, key: &ObjectKey, order: &CopyOrder) -> CopyOrder {
-        let mut order = order.clone();
-        if self.mutant == Mutant::NoCondition {
-            order.condition = self
-                .current_tag(key)
-                .map_or(WriteCondition::Absent, WriteCondition::Matches);
+        CopyOrder {
+            pin: self.pin(key, &order.pin),
+            condition: self.condition(key, &order.condition),
+            ..order.clone()
         }
-        if self.mutant == Mutant::NoPin {
-            let source = at_once(self.port.source.read(key, &Aspects::new())).unwrap();
-            if let ObjectState::Present(facts) = source {
-                order.pin = SourcePin {
-                    version_id: facts.version_id,
-                    etag: facts.etag,
-                };
-            }
-        }
-        order
     }
 }
 
@@ -80,6 +126,61 @@ impl DestinationBucket for Destination {
         };
         self.port.delete(key, &tag).await
     }
+
+    async fn has_object_lock(&self) -> Result<bool, Failure> {
+        self.port.has_object_lock().await
+    }
+
+    async fn has_acl(&self) -> Result<bool, Failure> {
+        DestinationBucket::has_acl(&self.port).await
+    }
+
+    async fn amend(&self, key: &ObjectKey, order: &AmendOrder) -> Result<(), WriteError> {
+        self.port.amend(key, order).await
+    }
+
+    async fn create_upload(&self, key: &ObjectKey, terms: &UploadTerms) -> Result<UploadId, WriteError> {
+        self.port.create_upload(key, terms).await
+    }
+
+    async fn copy_part(
+        &self,
+        key: &ObjectKey,
+        upload_id: &UploadId,
+        pin: &SourcePin,
+        part: &Part,
+    ) -> Result<CopiedPart, WriteError> {
+        self.port.copy_part(key, upload_id, &self.pin(key, pin), part).await
+    }
+
+    async fn list_parts(&self, key: &ObjectKey, upload_id: &UploadId) -> Result<Option<Vec<CopiedPart>>, Failure> {
+        match self.mutant {
+            // Says that an upload is gone once it was asked to go.
+            Mutant::NoAbort if self.is_aborted(upload_id) => Ok(None),
+            _ => self.port.list_parts(key, upload_id).await,
+        }
+    }
+
+    async fn complete_upload(
+        &self,
+        key: &ObjectKey,
+        upload_id: &UploadId,
+        completion: &Completion,
+    ) -> Result<WrittenObject, WriteError> {
+        let completion = Completion {
+            condition: self.condition(key, &completion.condition),
+            ..completion.clone()
+        };
+        self.port.complete_upload(key, upload_id, &completion).await
+    }
+
+    async fn abort_upload(&self, key: &ObjectKey, upload_id: &UploadId) -> Result<(), Failure> {
+        if self.mutant == Mutant::NoAbort {
+            self.aborted.lock().unwrap().insert(upload_id.clone());
+            return Ok(());
+        }
+        self.port.abort_upload(key, upload_id).await
+    }
 }
 
 impl TwoSteps for Destination {
@@ -89,8 +190,7 @@ impl TwoSteps for Destination {
             return (self.clone(), order.clone());
         }
         let (port, order) = self.port.begin(key, order);
-        let mutant = self.mutant;
-        (Self { port, mutant }, order)
+        (Self { port, ..self.clone() }, order)
     }
 }
 
@@ -132,6 +232,23 @@ impl<T: SourceBucket + Clone + 'static> SourceBucket for Remembering<T> {
     async fn replication(&self, key: &ObjectKey) -> Result<ReplicationCoverage, Failure> {
         self.port.replication(key).await
     }
+
+    async fn read_more(
+        &self,
+        key: &ObjectKey,
+        facts: &ObjectFacts,
+        aspects: &Aspects,
+    ) -> Result<Option<ObjectFacts>, Failure> {
+        self.port.read_more(key, facts, aspects).await
+    }
+
+    async fn layout(&self, key: &ObjectKey, facts: &ObjectFacts) -> Result<SourceLayout, Failure> {
+        self.port.layout(key, facts).await
+    }
+
+    async fn has_acl(&self) -> Result<bool, Failure> {
+        SourceBucket::has_acl(&self.port).await
+    }
 }
 
 impl<T: TwoSteps + 'static> DestinationBucket for Remembering<T> {
@@ -149,5 +266,52 @@ impl<T: TwoSteps + 'static> DestinationBucket for Remembering<T> {
         self.port.delete(key, seen).await?;
         self.written.lock().unwrap().insert(key.clone());
         Ok(())
+    }
+
+    async fn has_object_lock(&self) -> Result<bool, Failure> {
+        self.port.has_object_lock().await
+    }
+
+    async fn has_acl(&self) -> Result<bool, Failure> {
+        DestinationBucket::has_acl(&self.port).await
+    }
+
+    async fn amend(&self, key: &ObjectKey, order: &AmendOrder) -> Result<(), WriteError> {
+        self.port.amend(key, order).await?;
+        self.written.lock().unwrap().insert(key.clone());
+        Ok(())
+    }
+
+    async fn create_upload(&self, key: &ObjectKey, terms: &UploadTerms) -> Result<UploadId, WriteError> {
+        self.port.create_upload(key, terms).await
+    }
+
+    async fn copy_part(
+        &self,
+        key: &ObjectKey,
+        upload_id: &UploadId,
+        pin: &SourcePin,
+        part: &Part,
+    ) -> Result<CopiedPart, WriteError> {
+        self.port.copy_part(key, upload_id, pin, part).await
+    }
+
+    async fn list_parts(&self, key: &ObjectKey, upload_id: &UploadId) -> Result<Option<Vec<CopiedPart>>, Failure> {
+        self.port.list_parts(key, upload_id).await
+    }
+
+    async fn complete_upload(
+        &self,
+        key: &ObjectKey,
+        upload_id: &UploadId,
+        completion: &Completion,
+    ) -> Result<WrittenObject, WriteError> {
+        let written = self.port.complete_upload(key, upload_id, completion).await?;
+        self.written.lock().unwrap().insert(key.clone());
+        Ok(written)
+    }
+
+    async fn abort_upload(&self, key: &ObjectKey, upload_id: &UploadId) -> Result<(), Failure> {
+        self.port.abort_upload(key, upload_id).await
     }
 }

@@ -24,6 +24,8 @@ pub(crate) struct Profile {
     /// One delivery in so many leaves the message visible.
     pub(crate) duplicates: Option<usize>,
     pub(crate) crashes: bool,
+    /// Whether copies in parts are written down.
+    pub(crate) journal: bool,
     /// The sync begins while messages are still on their way.
     pub(crate) early_sweep: bool,
 }
@@ -42,6 +44,7 @@ impl Profile {
             lost_events: chance.once_in(4).then_some(2),
             duplicates: chance.once_in(3).then_some(3),
             crashes: chance.once_in(2),
+            journal: !chance.once_in(6),
             early_sweep: chance.once_in(4),
         }
     }
@@ -76,6 +79,8 @@ pub(crate) fn deadline(chance: &mut Seeded) -> Duration {
         Duration::from_mins(10),
         Duration::from_mins(10),
         Duration::from_mins(10),
+        // Time for some parts, then none.
+        Duration::from_secs(6),
         Duration::from_secs(1),
         Duration::from_millis(100),
     ])

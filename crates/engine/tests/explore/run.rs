@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use s3ferry_core::event::Hint;
-use s3ferry_core::facts::{Aspect, Aspects};
+use s3ferry_core::facts::Aspects;
 use s3ferry_core::names::ObjectKey;
 use s3ferry_core::time::Timestamp;
 use s3ferry_engine::batch::Settled;
 use s3ferry_testkit::schedule::{Invocation, Landing, Operation, Request, Seeded};
 
 use super::history::Moment;
-use super::message::{Message, VISIBILITY, hint, tags};
+use super::message::{Message, VISIBILITY, hint, thorough};
 use super::mutants::Mutant;
 use super::profile::{Profile, deadline, fault};
 use super::world::{REQUEST_LIFETIME, Violation, World};
@@ -63,6 +63,7 @@ pub(crate) fn explore(seed: u64, mutant: Mutant, traced: bool) -> Result<u32, (V
     let profile = Profile::of(&mut chance);
     let mut world = World::new(profile.source_versioned, profile.destination_versioned, mutant);
     world.deletes = profile.deletes;
+    world.journal = world.journal.filter(|_| profile.journal);
     world.trace = traced.then(Vec::new);
     world.tell(|| format!("{profile:?}"));
     let names = ["a", "b"].iter().take(profile.keys);
@@ -91,13 +92,15 @@ impl Run {
     fn run(&mut self) -> Result<(), Violation> {
         self.set_up();
         self.settle_down()?;
-        self.world
-            .check_equal(self.keys.iter().filter(|key| !self.unswept.contains(*key)))?;
+        let settled = || self.keys.iter().filter(|key| !self.unswept.contains(*key));
+        self.world.check_equal(settled())?;
+        self.world.check_tidy(settled())?;
         if !self.unswept.is_empty() || self.chance.once_in(4) {
             self.sweep();
             self.settle_down()?;
         }
-        self.world.check_equal(&self.keys)
+        self.world.check_equal(&self.keys)?;
+        self.world.check_tidy(&self.keys)
     }
 
     fn settle_down(&mut self) -> Result<(), Violation> {
@@ -180,6 +183,7 @@ impl Run {
             Action::Crash(id) => {
                 self.faults -= 1;
                 self.world.tell(|| format!("#{id} crashes"));
+                self.world.interrupted(id);
                 let crashed = self.running.remove(&id).unwrap();
                 crashed
                     .messages
@@ -252,7 +256,7 @@ impl Run {
         self.world.tell(|| "a sync begins".to_owned());
         self.swept = true;
         for key in self.keys.clone() {
-            self.message(hint(&key, "sync", tags()), self.world.now());
+            self.message(hint(&key, "sync", thorough()), self.world.now());
             self.messages.last_mut().unwrap().of_sweep = true;
         }
     }
@@ -307,7 +311,7 @@ impl Run {
         let mut hint = message.hint.clone();
         // What the function does with a message that comes again: it may have crashed between a copy and its check.
         if message.receives > 0 {
-            hint.aspects.insert(Aspect::Tags);
+            hint.aspects.extend(thorough());
         }
         message.receives += 1;
         let may_repeat = !message.duplicated && !message.of_sweep;

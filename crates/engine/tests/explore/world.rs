@@ -1,26 +1,29 @@
 //! Two buckets and the invocations between them, with what must hold whenever a write lands.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::FutureExt;
-use s3ferry_core::decide::{Policy, StorageClassRule};
 use s3ferry_core::event::Hint;
 use s3ferry_core::facts::{Aspects, ObjectState};
-use s3ferry_core::names::{ETag, ObjectKey};
+use s3ferry_core::names::ObjectKey;
+use s3ferry_core::policy::Policy;
 use s3ferry_core::time::Timestamp;
+use s3ferry_core::upload::UploadId;
 use s3ferry_engine::batch::{Batch, Settled};
 use s3ferry_engine::ports::SourceBucket as _;
-use s3ferry_engine::reconcile::Reconciler;
+use s3ferry_engine::reconcile::{Reconciler, Uploads};
+use s3ferry_testkit::journal::{MemoryJournal, route};
 use s3ferry_testkit::memory::{MemoryBucket, MemoryDestination};
 use s3ferry_testkit::schedule::{
-    Invocation, Landing, Line, Operation, Request, Schedule, Sent, SentQueue, VirtualClock,
+    Invocation, Landing, Line, Operation, Request, Schedule, Scheduled, Sent, SentQueue, VirtualClock,
 };
 
 use super::history::{History, Moment, difference};
 use super::message::source_bucket;
-use super::mutants::{Destination, Mutant, Remembering, Written};
+use super::mutants::{Destination, Journal, Mutant, Remembering, Written};
+use super::writer::PART_BYTES;
 
 const START: Timestamp = Timestamp::from_seconds(1_000_000);
 
@@ -38,6 +41,12 @@ pub(crate) struct World {
     pub(crate) sent: Arc<Mutex<Vec<Sent>>>,
     pub(crate) mutant: Mutant,
     pub(crate) deletes: bool,
+    pub(crate) journal: Option<MemoryJournal>,
+    aborted: Arc<Mutex<BTreeSet<UploadId>>>,
+    /// Who began each upload.
+    begun: BTreeMap<UploadId, u32>,
+    /// Invocations that were interrupted: what they had begun and not written down may be left.
+    excused: BTreeSet<u32>,
     history: BTreeMap<ObjectKey, History>,
     /// What happened, where somebody wants to read it.
     pub(crate) trace: Option<Vec<String>>,
@@ -62,6 +71,10 @@ impl World {
             sent: Arc::default(),
             mutant,
             deletes: true,
+            journal: Some(MemoryJournal::default()),
+            aborted: Arc::default(),
+            begun: BTreeMap::new(),
+            excused: BTreeSet::new(),
             history: BTreeMap::new(),
             trace: None,
         }
@@ -112,17 +125,33 @@ impl World {
                 bucket: self.destination.clone(),
             },
             mutant: self.mutant,
+            aborted: Arc::clone(&self.aborted),
         };
         let batch = Batch {
             source_bucket: source_bucket(),
             reconciler: Reconciler {
                 source: Remembering::new(self.source.clone(), &line, self.mutant, &written),
                 destination: Remembering::new(destination, &line, self.mutant, &written),
+                uploads: self.journal.clone().map(|port| {
+                    let port = Journal {
+                        port,
+                        mutant: self.mutant,
+                    };
+                    Uploads {
+                        journal: Scheduled {
+                            port,
+                            line: line.clone(),
+                        },
+                        route: route(),
+                    }
+                }),
+                concurrent_parts: 2,
                 clock: VirtualClock(self.schedule.clone()),
                 policy: Policy {
-                    key_prefix: String::new(),
                     propagate_deletes: self.deletes,
-                    storage_class: StorageClassRule::AsSource,
+                    multipart_threshold_bytes: PART_BYTES,
+                    part_size_bytes: PART_BYTES,
+                    ..Policy::default()
                 },
             },
             continuations: with_queue.then(|| SentQueue::new(&line, &self.sent)),
@@ -136,31 +165,65 @@ impl World {
     pub(crate) fn land(&mut self, request: &Request, landing: Landing) -> Result<(), Violation> {
         let about = &request.about;
         self.tell(|| format!("#{} {:?} {}: {landing:?}", about.invocation, about.operation, about.key));
-        let writes = matches!(about.operation, Operation::Copy | Operation::Delete) && landing.takes_effect();
+        if !matches!(landing, Landing::Answered | Landing::Begins) {
+            self.excused.insert(about.invocation);
+        }
+        let writes = makes_object(about.operation) && landing.takes_effect();
         let before = writes.then(|| self.destination_state(&about.key));
         self.schedule.resolve(request.id, landing);
+        for id in self.destination.uploads() {
+            self.begun.entry(id).or_insert(about.invocation);
+        }
         let Some(before) = before else { return Ok(()) };
         let after = self.destination_state(&about.key);
         if before == after {
+            if about.operation == Operation::Amend {
+                self.note(&about.key);
+            }
             return Ok(());
         }
         self.note(&about.key);
         let key = &about.key;
-        let seen = tag_of(about.seen.destination.as_ref());
-        if tag_of(Some(&before)) != seen {
+        let seen = content_of(about.seen.destination.as_ref());
+        if content_of(Some(&before)) != seen {
             return Err(format!(
                 "unconditional: #{} replaced {before:?} of {key} and had read {seen:?}",
                 about.invocation
             ));
         }
-        let source = tag_of(about.seen.source.as_ref());
-        if about.operation == Operation::Copy && tag_of(Some(&after)) != source {
+        let source = content_of(about.seen.source.as_ref());
+        let copies = matches!(about.operation, Operation::Copy | Operation::CompleteUpload);
+        if copies && content_of(Some(&after)) != source {
             return Err(format!(
                 "not pinned: #{} wrote {after:?} of {key} and had read {source:?}",
                 about.invocation
             ));
         }
         Ok(())
+    }
+
+    /// Takes note that an invocation did not end by itself.
+    pub(crate) fn interrupted(&mut self, invocation: u32) {
+        self.excused.insert(invocation);
+    }
+
+    /// Checks that nothing is left of copies in parts: no journal entry of these keys, and no upload but those that an
+    /// interrupted invocation had no time to write down, which the bucket's lifecycle drops.
+    pub(crate) fn check_tidy<'k>(&self, keys: impl IntoIterator<Item = &'k ObjectKey>) -> Result<(), Violation> {
+        let filed = self.journal.as_ref().map(MemoryJournal::keys).unwrap_or_default();
+        if let Some(key) = keys.into_iter().find(|key| filed.contains(key)) {
+            return Err(format!("the journal still has an entry of {key}"));
+        }
+        let named: Vec<UploadId> = filed
+            .iter()
+            .filter_map(|key| self.journal.as_ref()?.entry(key))
+            .map(|entry| entry.upload_id)
+            .collect();
+        let is_leaked = |id: &UploadId| !named.contains(id) && !self.excused.contains(&self.begun[id]);
+        match self.destination.uploads().into_iter().find(is_leaked) {
+            Some(id) => Err(format!("#{} left upload {id:?} behind", self.begun[&id])),
+            None => Ok(()),
+        }
     }
 
     fn destination_state(&self, key: &ObjectKey) -> ObjectState {
@@ -201,7 +264,7 @@ impl World {
         let requests = self.schedule.requests();
         let writes = |request: &&Request| {
             let about = &request.about;
-            about.invocation == id && about.key == *key && about.operation != Operation::Send
+            about.invocation == id && about.key == *key && makes_object(about.operation)
         };
         let last_landing = requests
             .iter()
@@ -226,6 +289,17 @@ impl World {
     }
 }
 
-fn tag_of(state: Option<&ObjectState>) -> Option<ETag> {
-    state?.facts().map(|facts| facts.etag.clone())
+/// Tells whether an operation changes what the destination holds of a key.
+fn makes_object(operation: Operation) -> bool {
+    matches!(
+        operation,
+        Operation::Copy | Operation::Delete | Operation::Amend | Operation::CompleteUpload
+    )
+}
+
+/// Returns what the `ETag` of a store in memory says of the content, whatever parts it was copied in.
+fn content_of(state: Option<&ObjectState>) -> Option<String> {
+    let etag = state?.facts()?.etag.as_str();
+    let content = etag.rsplit_once('-').map_or(etag, |(content, _)| content);
+    Some(content.to_owned())
 }

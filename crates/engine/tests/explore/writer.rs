@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use s3ferry_core::decide::ReplicationCoverage;
-use s3ferry_core::facts::{Aspects, ReplicationStatus};
+use s3ferry_core::facts::{Aspects, ObjectFacts, ReplicationStatus};
 use s3ferry_core::names::ObjectKey;
 use s3ferry_testkit::memory::MemoryBucket;
 use s3ferry_testkit::schedule::Seeded;
 
 use super::message::tags;
 use super::run::Run;
+
+/// The size of a part, and the size above which an object is copied in parts.
+pub(crate) const PART_BYTES: u64 = 5 << 20;
 
 /// Few contents, so that a key often returns to what it was.
 const CONTENTS: [&str; 3] = ["one", "two", "three"];
@@ -22,7 +25,12 @@ struct Written {
     owner: Option<&'static str>,
     stage: Option<&'static str>,
     replicates: bool,
+    /// Whether it is copied in parts, and the parts it was uploaded in.
+    large: Option<&'static [u64]>,
 }
+
+/// The parts of an object of two and a half parts that was uploaded in two.
+const TWO_PARTS: &[u64] = &[PART_BYTES + PART_BYTES / 2, PART_BYTES];
 
 impl Written {
     fn of(chance: &mut Seeded) -> Self {
@@ -31,6 +39,11 @@ impl Written {
             owner: chance.of(&[None, None, Some("team a"), Some("team b")]),
             stage: chance.of(&[None, None, Some("test"), Some("live")]),
             replicates: chance.once_in(16),
+            large: if chance.once_in(3) {
+                chance.of(&[Some(&[]), Some(TWO_PARTS)])
+            } else {
+                None
+            },
         }
     }
 
@@ -41,11 +54,18 @@ impl Written {
                 .into_iter()
                 .collect()
         };
-        bucket.put_with(key.as_str(), self.content, |facts| {
+        let change = |facts: &mut ObjectFacts| {
             facts.user_metadata = map("owner", self.owner);
             facts.tags = Some(map("stage", self.stage));
             facts.replication_status = self.replicates.then_some(ReplicationStatus::Pending);
-        });
+        };
+        match self.large {
+            None => bucket.put_with(key.as_str(), self.content, change),
+            Some(layout) => {
+                let size_bytes = PART_BYTES * 5 / 2;
+                bucket.put_large_with(key.as_str(), self.content, size_bytes, layout, change);
+            }
+        }
     }
 }
 

@@ -2,19 +2,21 @@
 #![allow(dead_code, reason = "each test binary uses its own part of this module")]
 #![expect(clippy::unwrap_used, reason = "test data is what the test made it")]
 
-use s3ferry_core::decide::{Policy, StorageClassRule};
 use s3ferry_core::event::{Hint, Sequencer};
 use s3ferry_core::facts::{Aspect, Aspects};
 use s3ferry_core::names::{BucketName, ObjectKey};
 use s3ferry_core::outcome::Report;
+use s3ferry_core::policy::Policy;
 use s3ferry_engine::batch::Batch;
-use s3ferry_engine::reconcile::Reconciler;
+use s3ferry_engine::reconcile::{Reconciler, Uploads};
 use s3ferry_testkit::clock::TestClock;
 use s3ferry_testkit::faults::{Faults, Script};
+use s3ferry_testkit::journal::{MemoryJournal, route};
 use s3ferry_testkit::memory::{MemoryBucket, MemoryDestination};
 use s3ferry_testkit::queue::MemoryQueue;
 
-pub(crate) type TestReconciler = Reconciler<Faults<MemoryBucket>, Faults<MemoryDestination>, TestClock>;
+pub(crate) type TestReconciler =
+    Reconciler<Faults<MemoryBucket>, Faults<MemoryDestination>, TestClock, Faults<MemoryJournal>>;
 
 /// The key that most tests are about.
 pub(crate) const KEY: &str = "a key";
@@ -25,6 +27,8 @@ pub(crate) struct TestWorld {
     pub(crate) destination: MemoryBucket,
     pub(crate) script: Script,
     pub(crate) policy: Policy,
+    pub(crate) journal: Option<MemoryJournal>,
+    pub(crate) concurrent_parts: usize,
 }
 
 impl TestWorld {
@@ -38,10 +42,11 @@ impl TestWorld {
             destination,
             script: Script::default(),
             policy: Policy {
-                key_prefix: String::new(),
                 propagate_deletes: true,
-                storage_class: StorageClassRule::AsSource,
+                ..Policy::default()
             },
+            journal: Some(MemoryJournal::default()),
+            concurrent_parts: 4,
         }
     }
 
@@ -63,6 +68,14 @@ impl TestWorld {
                 },
                 script: self.script.clone(),
             },
+            uploads: self.journal.clone().map(|journal| Uploads {
+                journal: Faults {
+                    port: journal,
+                    script: self.script.clone(),
+                },
+                route: route(),
+            }),
+            concurrent_parts: self.concurrent_parts,
             clock: TestClock::start(),
             policy: self.policy.clone(),
         }
@@ -71,7 +84,7 @@ impl TestWorld {
     pub(crate) fn batch<'q>(
         &self,
         queue: Option<&'q MemoryQueue>,
-    ) -> Batch<Faults<MemoryBucket>, Faults<MemoryDestination>, TestClock, &'q MemoryQueue> {
+    ) -> Batch<Faults<MemoryBucket>, Faults<MemoryDestination>, TestClock, Faults<MemoryJournal>, &'q MemoryQueue> {
         Batch {
             source_bucket: BucketName::new("source").unwrap(),
             reconciler: self.reconciler(),

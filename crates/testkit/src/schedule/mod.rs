@@ -40,6 +40,28 @@ pub enum Operation {
     Copy,
     /// The destination's object is deleted.
     Delete,
+    /// What lies around an object's bytes is changed.
+    Amend,
+    /// More is read of the source's object: aspects or its parts.
+    ReadMore,
+    /// A bucket's settings are read.
+    Settings,
+    /// An upload in parts is begun.
+    CreateUpload,
+    /// A part is copied.
+    CopyPart,
+    /// The parts of an upload are listed.
+    ListParts,
+    /// An upload is completed.
+    CompleteUpload,
+    /// An upload is aborted.
+    AbortUpload,
+    /// The journal is read.
+    LoadEntry,
+    /// A journal entry is written.
+    CreateEntry,
+    /// A journal entry is removed.
+    RemoveEntry,
     /// A continuation is sent.
     Send,
 }
@@ -47,7 +69,26 @@ pub enum Operation {
 impl Operation {
     /// Tells whether it can take effect after its caller gave up.
     pub fn has_effect(self) -> bool {
-        matches!(self, Self::Copy | Self::Delete | Self::Send)
+        match self {
+            Self::Copy
+            | Self::Delete
+            | Self::Amend
+            | Self::CreateUpload
+            | Self::CopyPart
+            | Self::CompleteUpload
+            | Self::AbortUpload
+            | Self::CreateEntry
+            | Self::RemoveEntry
+            | Self::Send => true,
+            Self::SourceRead
+            | Self::ConfirmAbsence
+            | Self::Replication
+            | Self::DestinationRead
+            | Self::ReadMore
+            | Self::Settings
+            | Self::ListParts
+            | Self::LoadEntry => false,
+        }
     }
 }
 

@@ -7,13 +7,19 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use futures::FutureExt;
-use s3ferry_core::decide::{CopyOrder, ReplicationCoverage, SourcePin};
+use s3ferry_core::decide::ReplicationCoverage;
 use s3ferry_core::event::Continuation;
-use s3ferry_core::facts::{Aspect, Aspects, ObjectState};
+use s3ferry_core::facts::{Aspect, Aspects, ObjectFacts, ObjectState};
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::{ETag, ObjectKey, VersionId};
+use s3ferry_core::order::{AmendOrder, CopyOrder, SourcePin, UploadTerms};
+use s3ferry_core::plan::{Part as ObjectPart, SourceLayout};
 use s3ferry_core::time::Timestamp;
-use s3ferry_engine::ports::{Absence, Continuations, DestinationBucket, SourceBucket, WriteError};
+use s3ferry_core::upload::{UploadEntry, UploadId};
+use s3ferry_engine::ports::{
+    Absence, Completion, Continuations, CopiedPart, DestinationBucket, FiledUpload, SourceBucket, UploadJournal,
+    WriteError, Written,
+};
 
 use super::{About, Landing, Operation, Schedule, Seen};
 use crate::faults::failure;
@@ -66,7 +72,7 @@ enum Answer<T> {
 
 /// What the effect of a request is asked to do.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Part {
+enum Step {
     Begin,
     Finish,
 }
@@ -123,7 +129,7 @@ impl Line {
         &self,
         operation: Operation,
         key: &ObjectKey,
-        mut effect: impl FnMut(Part) -> Option<Result<T, E>> + Send + 'static,
+        mut effect: impl FnMut(Step) -> Option<Result<T, E>> + Send + 'static,
     ) -> Result<T, E> {
         let slot = Arc::new(Mutex::new(Slot {
             answer: None,
@@ -139,15 +145,15 @@ impl Line {
         let (at, lost) = (Arc::clone(&slot), || E::unknown(failure(FailureKind::Retry)));
         let resolve = move |landing| {
             let value = match landing {
-                Landing::Begins => return drop(effect(Part::Begin)),
-                Landing::LandsLate => return drop(effect(Part::Finish)),
+                Landing::Begins => return drop(effect(Step::Begin)),
+                Landing::LandsLate => return drop(effect(Step::Finish)),
                 Landing::Vanishes => return,
                 Landing::Panics => return answer(&at, Answer::Panic),
                 Landing::Fails(kind) => Err(E::failed(failure(kind))),
                 Landing::TimesOut => Err(lost()),
-                Landing::Answered => effect(Part::Finish).expect("it has a result once it is finished"),
+                Landing::Answered => effect(Step::Finish).expect("it has a result once it is finished"),
                 Landing::AnswerLost => {
-                    let result = effect(Part::Finish).expect("it has a result once it is finished");
+                    let result = effect(Step::Finish).expect("it has a result once it is finished");
                     result.and_then(|_| Err(lost()))
                 }
             };
@@ -207,6 +213,33 @@ impl<T: SourceBucket + Clone + 'static> SourceBucket for Scheduled<T> {
         let effect = move |_| Some(at_once(port.replication(&of)));
         self.line.call(Operation::Replication, key, effect).await
     }
+
+    async fn read_more(
+        &self,
+        key: &ObjectKey,
+        facts: &ObjectFacts,
+        aspects: &Aspects,
+    ) -> Result<Option<ObjectFacts>, Failure> {
+        let (port, of, from, with) = (self.port.clone(), key.clone(), facts.clone(), aspects.clone());
+        let effect = move |_| Some(at_once(port.read_more(&of, &from, &with)));
+        let read = self.line.call(Operation::ReadMore, key, effect).await;
+        if let Ok(Some(facts)) = &read {
+            let state = ObjectState::Present(Box::new(facts.clone()));
+            self.line.note(key, |seen| seen.source = Some(state));
+        }
+        read
+    }
+
+    async fn layout(&self, key: &ObjectKey, facts: &ObjectFacts) -> Result<SourceLayout, Failure> {
+        let (port, of, from) = (self.port.clone(), key.clone(), facts.clone());
+        let effect = move |_| Some(at_once(port.layout(&of, &from)));
+        self.line.call(Operation::ReadMore, key, effect).await
+    }
+
+    /// The settings of a bucket do not change while it is explored.
+    async fn has_acl(&self) -> Result<bool, Failure> {
+        self.port.has_acl().await
+    }
 }
 
 impl<T: TwoSteps + 'static> DestinationBucket for Scheduled<T> {
@@ -222,8 +255,8 @@ impl<T: TwoSteps + 'static> DestinationBucket for Scheduled<T> {
 
     async fn copy(&self, key: &ObjectKey, order: &CopyOrder) -> Result<Option<VersionId>, WriteError> {
         let (mut port, of, mut order) = (self.port.clone(), key.clone(), order.clone());
-        let effect = move |part| {
-            if part == Part::Begin {
+        let effect = move |step| {
+            if step == Step::Begin {
                 (port, order) = port.begin(&of, &order);
                 return None;
             }
@@ -236,6 +269,81 @@ impl<T: TwoSteps + 'static> DestinationBucket for Scheduled<T> {
         let (port, of, tag) = (self.port.clone(), key.clone(), seen.clone());
         let effect = move |_| Some(at_once(port.delete(&of, &tag)));
         self.line.call(Operation::Delete, key, effect).await
+    }
+
+    async fn has_object_lock(&self) -> Result<bool, Failure> {
+        self.port.has_object_lock().await
+    }
+
+    async fn has_acl(&self) -> Result<bool, Failure> {
+        self.port.has_acl().await
+    }
+
+    async fn amend(&self, key: &ObjectKey, order: &AmendOrder) -> Result<(), WriteError> {
+        let (port, of, order) = (self.port.clone(), key.clone(), order.clone());
+        let effect = move |_| Some(at_once(port.amend(&of, &order)));
+        self.line.call(Operation::Amend, key, effect).await
+    }
+
+    async fn create_upload(&self, key: &ObjectKey, terms: &UploadTerms) -> Result<UploadId, WriteError> {
+        let (port, of, terms) = (self.port.clone(), key.clone(), terms.clone());
+        let effect = move |_| Some(at_once(port.create_upload(&of, &terms)));
+        self.line.call(Operation::CreateUpload, key, effect).await
+    }
+
+    async fn copy_part(
+        &self,
+        key: &ObjectKey,
+        upload_id: &UploadId,
+        pin: &SourcePin,
+        part: &ObjectPart,
+    ) -> Result<CopiedPart, WriteError> {
+        let (port, of, id, pin, part) = (self.port.clone(), key.clone(), upload_id.clone(), pin.clone(), *part);
+        let effect = move |_| Some(at_once(port.copy_part(&of, &id, &pin, &part)));
+        self.line.call(Operation::CopyPart, key, effect).await
+    }
+
+    async fn list_parts(&self, key: &ObjectKey, upload_id: &UploadId) -> Result<Option<Vec<CopiedPart>>, Failure> {
+        let (port, of, id) = (self.port.clone(), key.clone(), upload_id.clone());
+        let effect = move |_| Some(at_once(port.list_parts(&of, &id)));
+        self.line.call(Operation::ListParts, key, effect).await
+    }
+
+    async fn complete_upload(
+        &self,
+        key: &ObjectKey,
+        upload_id: &UploadId,
+        completion: &Completion,
+    ) -> Result<Written, WriteError> {
+        let (port, of, id, with) = (self.port.clone(), key.clone(), upload_id.clone(), completion.clone());
+        let effect = move |_| Some(at_once(port.complete_upload(&of, &id, &with)));
+        self.line.call(Operation::CompleteUpload, key, effect).await
+    }
+
+    async fn abort_upload(&self, key: &ObjectKey, upload_id: &UploadId) -> Result<(), Failure> {
+        let (port, of, id) = (self.port.clone(), key.clone(), upload_id.clone());
+        let effect = move |_| Some(at_once(port.abort_upload(&of, &id)));
+        self.line.call(Operation::AbortUpload, key, effect).await
+    }
+}
+
+impl<T: UploadJournal + Clone + 'static> UploadJournal for Scheduled<T> {
+    async fn load(&self, key: &ObjectKey) -> Result<Option<FiledUpload>, Failure> {
+        let (port, of) = (self.port.clone(), key.clone());
+        let effect = move |_| Some(at_once(port.load(&of)));
+        self.line.call(Operation::LoadEntry, key, effect).await
+    }
+
+    async fn create(&self, key: &ObjectKey, entry: &UploadEntry) -> Result<Option<ETag>, WriteError> {
+        let (port, of, entry) = (self.port.clone(), key.clone(), entry.clone());
+        let effect = move |_| Some(at_once(port.create(&of, &entry)));
+        self.line.call(Operation::CreateEntry, key, effect).await
+    }
+
+    async fn remove(&self, key: &ObjectKey, seen: &ETag) -> Result<(), Failure> {
+        let (port, of, tag) = (self.port.clone(), key.clone(), seen.clone());
+        let effect = move |_| Some(at_once(port.remove(&of, &tag)));
+        self.line.call(Operation::RemoveEntry, key, effect).await
     }
 }
 

@@ -1,74 +1,66 @@
 //! The one operation everything ends in: make a key of the destination what it is at the source.
 
+mod attempt;
+mod backoff;
+mod parts;
+
 use std::pin::pin;
-use std::time::Duration;
 
 use futures::future::{self, Either};
-use s3ferry_core::decide::{CopyOrder, Decision, Policy, Refusal, ReplicationCoverage, Situation, decide};
+use s3ferry_core::decide::{Abilities, Decision, Refusal, ReplicationCoverage, Situation, decide, not_kept};
 use s3ferry_core::facts::{Aspect, Aspects, ObjectState};
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::{ETag, ObjectKey};
+use s3ferry_core::order::{AmendOrder, CopyMethod, CopyOrder};
 use s3ferry_core::outcome::{AgainReason, Outcome, Report, SkipReason};
+use s3ferry_core::policy::{AclRule, Policy};
 use s3ferry_core::time::Timestamp;
+use s3ferry_core::upload::Route;
 
-use crate::ports::{Absence, Clock, DestinationBucket, SourceBucket, WriteError};
+use self::attempt::{Attempt, Turn, after_failure};
+pub use self::backoff::backoff;
+use crate::ports::{Absence, Clock, DestinationBucket, SourceBucket, UploadJournal};
 
 /// How often both sides are read before a key that keeps changing, or failing, is left for later.
 pub const MAX_TURNS: u32 = 6;
 
+/// How many questions a decision asks at most: each is asked once and answered.
+const MAX_QUESTIONS: u32 = 8;
+
 /// Reconciles keys between two buckets.
 #[derive(Debug)]
-pub struct Reconciler<S, D, C> {
+pub struct Reconciler<S, D, C, J> {
     /// The bucket that is migrated.
     pub source: S,
     /// The bucket that is migrated to.
     pub destination: D,
+    /// Where copies in parts are written down; without it they must be done within one invocation.
+    pub uploads: Option<Uploads<J>>,
+    /// How many parts of one object are copied at once.
+    pub concurrent_parts: usize,
     /// The passing of time.
     pub clock: C,
     /// What the team decided.
     pub policy: Policy,
 }
 
-/// What is known of one key's reconcile while it runs.
-#[derive(Debug, Default)]
-struct Attempt {
-    aspects: Aspects,
-    lost: Aspects,
-    turns: u32,
-    progress: bool,
-    outcome_unknown: bool,
-    write_under_way: bool,
-    last_failure: Option<Failure>,
+/// The upload journal of a migration.
+#[derive(Debug, Clone)]
+pub struct Uploads<J> {
+    /// Where entries are kept.
+    pub journal: J,
+    /// The buckets that entries name.
+    pub route: Route,
 }
 
-/// How one turn of the loop went.
-enum Turn {
-    Ended(Outcome),
-    /// The world moved: read again at once.
-    ReadAgain,
-    /// Something failed that may pass: read again after a while.
-    ReadLater(Failure),
-}
-
-/// A failure ends the reconcile unless time can heal it.
-fn after_failure(failure: Failure) -> Turn {
-    match failure.kind {
-        FailureKind::Retry | FailureKind::Again => Turn::ReadLater(failure),
-        FailureKind::Permanent | FailureKind::Configuration | FailureKind::Bug => Turn::Ended(Outcome::Failed(failure)),
-    }
-}
-
-impl<S: SourceBucket, D: DestinationBucket, C: Clock> Reconciler<S, D, C> {
+impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: UploadJournal> Reconciler<S, D, C, J> {
     /// Reconciles `key`, reading also the `aspects` that hints named, and ends by `deadline`.
     ///
     /// Cut off by the deadline it ends with [`AgainReason::Deadline`]; a write then under way may still land, which the
     /// next reconcile reads.
     pub async fn reconcile(&self, key: &ObjectKey, aspects: &Aspects, deadline: Timestamp) -> Report {
         let started = self.clock.now();
-        let mut attempt = Attempt {
-            aspects: aspects.clone(),
-            ..Attempt::default()
-        };
+        let mut attempt = Attempt::new(aspects, deadline);
         let outcome = if self.policy.covers(key) {
             let time_left = self.clock.sleep(deadline.since(started));
             let work = self.turns(key, &mut attempt);
@@ -86,6 +78,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock> Reconciler<S, D, C> {
             progress: attempt.progress,
             // Cut off, a write may still land.
             outcome_unknown: attempt.outcome_unknown || attempt.write_under_way,
+            upload_left: attempt.may_be_filed,
             duration: self.clock.now().since(started),
         }
     }
@@ -93,8 +86,12 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock> Reconciler<S, D, C> {
     async fn turns(&self, key: &ObjectKey, attempt: &mut Attempt) -> Outcome {
         while attempt.turns < MAX_TURNS {
             attempt.turns += 1;
-            match self.turn(key, attempt).await {
-                Turn::Ended(outcome) => return outcome,
+            let turn = match self.turn(key, attempt).await {
+                Turn::Ended(outcome) => self.tidy(key, outcome, attempt).await,
+                turn => turn,
+            };
+            match turn {
+                Turn::Ended(outcome) => return after_copy(outcome, attempt),
                 Turn::ReadAgain => attempt.last_failure = None,
                 Turn::ReadLater(failure) => {
                     tracing::debug!(s3.key = %key, turn = attempt.turns, %failure, "will read again");
@@ -120,14 +117,16 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock> Reconciler<S, D, C> {
             (Ok(source), Ok(destination)) => (source, destination),
             (Err(failure), _) | (_, Err(failure)) => return after_failure(failure),
         };
-        let (source, decision) = match self.decision(key, source, &destination).await {
+        let (source, decision) = match self.decision(key, source, &destination, attempt).await {
             Ok(decided) => decided,
             Err(turn) => return turn,
         };
         tracing::debug!(s3.key = %key, %source, %destination, decision = decision.as_str(), "decided");
         match decision {
             Decision::Skip(reason) => {
-                attempt.lost = not_compared(reason, &attempt.aspects);
+                if reason == SkipReason::AlreadyIdentical {
+                    self.note_lost(&source, attempt);
+                }
                 Turn::Ended(Outcome::Skipped(reason))
             }
             Decision::Again(reason) => Turn::Ended(Outcome::Again(reason)),
@@ -136,10 +135,16 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock> Reconciler<S, D, C> {
                 attempt.aspects.insert(aspect);
                 Turn::ReadAgain
             }
-            Decision::Copy(order) => self.copy(key, &source, &order, attempt).await,
+            Decision::Copy(order) => match order.method {
+                CopyMethod::Whole => self.copy(key, &source, &order, attempt).await,
+                CopyMethod::Parts => self.copy_in_parts(key, &source, &order, attempt).await,
+            },
+            Decision::Amend(order) => self.amend(key, &source, &order, attempt).await,
             Decision::Delete { seen } => self.delete(key, &source, &seen, attempt).await,
-            // `decision` answers both questions before it returns.
-            Decision::AskReplication | Decision::ConfirmAbsence => Turn::ReadAgain,
+            // `decision` answers these questions before it returns.
+            Decision::AskReplication | Decision::AskAbilities | Decision::ConfirmAbsence | Decision::ReadSource(_) => {
+                Turn::ReadAgain
+            }
         }
     }
 
@@ -149,26 +154,59 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock> Reconciler<S, D, C> {
         key: &ObjectKey,
         mut source: ObjectState,
         destination: &ObjectState,
+        attempt: &mut Attempt,
     ) -> Result<(ObjectState, Decision), Turn> {
         let mut replication = ReplicationCoverage::NotAsked;
-        loop {
+        for _ in 0..MAX_QUESTIONS {
             let situation = Situation {
                 source: &source,
                 destination,
                 replication,
+                abilities: attempt.abilities,
                 now: self.clock.now(),
             };
             match decide(&situation, &self.policy) {
                 Decision::AskReplication => {
                     replication = self.source.replication(key).await.map_err(after_failure)?;
                 }
+                Decision::AskAbilities => {
+                    attempt.abilities = Some(self.abilities().await.map_err(after_failure)?);
+                }
                 Decision::ConfirmAbsence => match self.source.confirm_absence(key).await.map_err(after_failure)? {
                     Absence::Confirmed => source = ObjectState::ConfirmedAbsent,
                     Absence::ObjectFound => return Err(Turn::ReadAgain),
                 },
+                Decision::ReadSource(aspects) => {
+                    // Read again after the write, too.
+                    attempt.aspects.extend(&aspects);
+                    source = self.read_more(key, source, &aspects).await?;
+                }
                 decision => return Ok((source, decision)),
             }
         }
+        Err(Turn::ReadAgain)
+    }
+
+    async fn abilities(&self) -> Result<Abilities, Failure> {
+        let asks_acl = self.policy.acl == AclRule::Copy;
+        Ok(Abilities {
+            object_lock: self.destination.has_object_lock().await?,
+            acl: asks_acl && self.source.has_acl().await? && self.destination.has_acl().await?,
+        })
+    }
+
+    async fn read_more(&self, key: &ObjectKey, source: ObjectState, aspects: &Aspects) -> Result<ObjectState, Turn> {
+        let Some(facts) = source.facts() else {
+            return Err(Turn::ReadAgain);
+        };
+        let read = self
+            .source
+            .read_more(key, facts, aspects)
+            .await
+            .map_err(after_failure)?;
+        // A source that moved on is read from the beginning.
+        read.map(|facts| ObjectState::Present(Box::new(facts)))
+            .ok_or(Turn::ReadAgain)
     }
 
     async fn copy(&self, key: &ObjectKey, source: &ObjectState, order: &CopyOrder, attempt: &mut Attempt) -> Turn {
@@ -180,11 +218,27 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock> Reconciler<S, D, C> {
                 version_id,
                 size_bytes: order.size_bytes,
             },
-            Err(error) => return after_write_error(error, attempt),
+            Err(error) => return attempt.write_failed(error),
         };
         attempt.progress = true;
-        attempt.lost = lost_by_copy(source, &attempt.aspects);
+        attempt.lost = order.lost_by_one_request();
+        self.note_lost(source, attempt);
         self.settle(key, source, copied, attempt).await
+    }
+
+    async fn amend(&self, key: &ObjectKey, source: &ObjectState, order: &AmendOrder, attempt: &mut Attempt) -> Turn {
+        attempt.write_under_way = true;
+        let answer = self.destination.amend(key, order).await;
+        attempt.write_under_way = false;
+        if let Err(error) = answer {
+            return attempt.write_failed(error);
+        }
+        attempt.progress = true;
+        self.note_lost(source, attempt);
+        let aspects = order.aspects();
+        // What was written is read again after the write, on both sides.
+        attempt.aspects.extend(&aspects);
+        self.settle(key, source, Outcome::Amended { aspects }, attempt).await
     }
 
     async fn delete(&self, key: &ObjectKey, source: &ObjectState, seen: &ETag, attempt: &mut Attempt) -> Turn {
@@ -192,7 +246,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock> Reconciler<S, D, C> {
         let answer = self.destination.delete(key, seen).await;
         attempt.write_under_way = false;
         if let Err(error) = answer {
-            return after_write_error(error, attempt);
+            return attempt.write_failed(error);
         }
         attempt.progress = true;
         self.settle(key, source, Outcome::Deleted, attempt).await
@@ -202,61 +256,35 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock> Reconciler<S, D, C> {
     async fn settle(&self, key: &ObjectKey, seen: &ObjectState, outcome: Outcome, attempt: &mut Attempt) -> Turn {
         match self.source.read(key, &attempt.aspects).await {
             Ok(now) if seen.is_still(&now) => Turn::Ended(outcome),
-            Ok(_) => world_moved(attempt),
+            Ok(_) => attempt.world_moved(),
             Err(failure) => {
                 attempt.aspects.insert(Aspect::Tags);
                 after_failure(failure)
             }
         }
     }
+
+    /// Names what the destination does not keep of the source's object.
+    fn note_lost(&self, source: &ObjectState, attempt: &mut Attempt) {
+        let Some(facts) = source.facts() else { return };
+        let lost = not_kept(
+            facts,
+            &attempt.aspects,
+            attempt.abilities,
+            &self.policy,
+            self.clock.now(),
+        );
+        attempt.lost.extend(lost);
+    }
 }
 
-/// Reads again, and the tags too: what landed may be a copy of the version before, which had equal bytes and other tags.
-fn world_moved(attempt: &mut Attempt) -> Turn {
-    attempt.aspects.insert(Aspect::Tags);
-    Turn::ReadAgain
-}
-
-fn after_write_error(error: WriteError, attempt: &mut Attempt) -> Turn {
-    match error {
-        WriteError::WorldMoved => world_moved(attempt),
-        WriteError::Failed(failure) => after_failure(failure),
-        // Not repeated blindly: the next turn reads what became of it.
-        WriteError::OutcomeUnknown(failure) => {
-            attempt.outcome_unknown = true;
-            attempt.aspects.insert(Aspect::Tags);
-            Turn::ReadLater(failure)
+/// What ends a reconcile that copied the bytes in an earlier turn is a copy, not the last touch to it.
+fn after_copy(outcome: Outcome, attempt: &mut Attempt) -> Outcome {
+    match (outcome, attempt.copied.take()) {
+        (Outcome::Amended { .. } | Outcome::Skipped(SkipReason::AlreadyIdentical), Some((version_id, size_bytes))) => {
+            Outcome::Copied { version_id, size_bytes }
         }
-    }
-}
-
-/// Names what the copy does not carry: what an event said has changed but a copy leaves behind, and metadata that S3
-/// cannot show.
-fn lost_by_copy(source: &ObjectState, hinted: &Aspects) -> Aspects {
-    let mut lost: Aspects = hinted.iter().copied().filter(|aspect| !is_copied(*aspect)).collect();
-    if source.facts().is_some_and(|facts| facts.missing_metadata > 0) {
-        lost.insert(Aspect::MissingMetadata);
-    }
-    lost
-}
-
-/// Names what an event said has changed and equality was not judged by.
-fn not_compared(reason: SkipReason, hinted: &Aspects) -> Aspects {
-    match reason {
-        SkipReason::AlreadyIdentical => hinted
-            .iter()
-            .copied()
-            .filter(|aspect| *aspect != Aspect::Tags)
-            .collect(),
-        SkipReason::BothAbsent | SkipReason::DeletesNotPropagated | SkipReason::OutOfScope => Aspects::new(),
-    }
-}
-
-/// Tells whether `CopyObject` carries an aspect by default.
-fn is_copied(aspect: Aspect) -> bool {
-    match aspect {
-        Aspect::Tags | Aspect::Annotations => true,
-        Aspect::Acl | Aspect::Lock | Aspect::MissingMetadata => false,
+        (outcome, _) => outcome,
     }
 }
 
@@ -268,23 +296,4 @@ fn refused(key: &ObjectKey, refusal: &Refusal) -> Failure {
         resource: key.to_string(),
         detail: refusal.to_string(),
     }
-}
-
-/// Returns how long to wait after a turn that failed: growing, bounded, and spread by key so that keys that failed
-/// together do not come back together.
-#[must_use]
-pub fn backoff(key: &ObjectKey, turn: u32) -> Duration {
-    const FIRST_MS: u64 = 200;
-    const LONGEST_MS: u64 = 5_000;
-    let ceiling_ms = FIRST_MS.saturating_mul(1 << turn.min(10)).min(LONGEST_MS);
-    let half_ms = ceiling_ms / 2;
-    Duration::from_millis(half_ms + spread(key, turn) % half_ms.max(1))
-}
-
-/// Hashes with FNV-1a: the same in every run, which chance would not be.
-fn spread(key: &ObjectKey, turn: u32) -> u64 {
-    const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
-    const PRIME: u64 = 0x0000_0100_0000_01b3;
-    let bytes = key.as_str().bytes().chain(turn.to_le_bytes());
-    bytes.fold(OFFSET, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME))
 }

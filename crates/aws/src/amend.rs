@@ -1,0 +1,301 @@
+//! Changes of what lies around the bytes of one version of the destination.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::{BuildError, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::primitives::{ByteStream, DateTime};
+use aws_sdk_s3::types::{
+    ObjectCannedAcl, ObjectLockLegalHold, ObjectLockLegalHoldStatus, ObjectLockRetention, ObjectLockRetentionMode, Tag,
+    Tagging,
+};
+use s3ferry_core::acl::Acl;
+use s3ferry_core::failure::{Failure, FailureKind};
+use s3ferry_core::lock::Retention;
+use s3ferry_core::names::{ObjectKey, VersionId};
+use s3ferry_core::order::{AmendOrder, AnnotationChange, LockChange, SourcePin};
+use s3ferry_engine::ports::WriteError;
+
+use crate::aspects::Unread;
+use crate::classify::{Attempted, ErrorAnswer};
+use crate::destination::S3Destination;
+use crate::reading::Reading;
+use crate::stated::Headers;
+
+impl S3Destination {
+    /// Makes every change of the order, one request each. One that fails leaves those before it: the next turn reads
+    /// what is left to do.
+    pub(crate) async fn amend_version(&self, key: &ObjectKey, order: &AmendOrder) -> Result<(), WriteError> {
+        let version = Version {
+            destination: self,
+            key,
+            id: &order.version_id,
+        };
+        if let Some(tags) = &order.tags {
+            version.put_tags(tags).await?;
+        }
+        if let Some(lock) = &order.lock {
+            version.put_lock(lock).await?;
+        }
+        if let Some(annotations) = &order.annotations {
+            version.put_annotations(&order.pin, annotations).await?;
+        }
+        if let Some(acl) = &order.acl {
+            version.put_acl(acl).await?;
+        }
+        Ok(())
+    }
+}
+
+/// One version of the destination.
+struct Version<'a> {
+    destination: &'a S3Destination,
+    key: &'a ObjectKey,
+    id: &'a VersionId,
+}
+
+impl Version<'_> {
+    fn bucket(&self) -> &str {
+        self.destination.reading.bucket.as_str()
+    }
+
+    fn attempted(&self, action: &'static str) -> Attempted {
+        attempted(&self.destination.reading, self.key, action)
+    }
+
+    fn error<E>(&self, action: &'static str, error: &SdkError<E, HttpResponse>) -> WriteError
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        ErrorAnswer::of(error).into_write_error(&self.attempted(action))
+    }
+
+    fn defect(&self, action: &'static str, error: &BuildError) -> WriteError {
+        self.failure(FailureKind::Bug, "IncompleteRequest", action, error.to_string())
+    }
+
+    fn failure(&self, kind: FailureKind, code: &str, action: &'static str, detail: String) -> WriteError {
+        let attempted = self.attempted(action);
+        WriteError::Failed(Failure {
+            kind,
+            code: code.to_owned(),
+            action: attempted.action.to_owned(),
+            resource: attempted.resource,
+            detail,
+        })
+    }
+
+    async fn put_tags(&self, tags: &BTreeMap<String, String>) -> Result<(), WriteError> {
+        if tags.is_empty() {
+            return self.delete_tags().await;
+        }
+        let action = "s3:PutObjectVersionTagging";
+        let tags: Result<Vec<Tag>, BuildError> = tags
+            .iter()
+            .map(|(key, value)| Tag::builder().key(key).value(value).build())
+            .collect();
+        let tagging = tags.and_then(|tags| Tagging::builder().set_tag_set(Some(tags)).build());
+        let tagging = tagging.map_err(|error| self.defect(action, &error))?;
+        let answer = self
+            .destination
+            .writing
+            .put_object_tagging()
+            .bucket(self.bucket())
+            .key(self.key.as_str())
+            .version_id(self.id.as_str())
+            .tagging(tagging)
+            .send()
+            .await;
+        answer.map(|_| ()).map_err(|error| self.error(action, &error))
+    }
+
+    async fn delete_tags(&self) -> Result<(), WriteError> {
+        let answer = self
+            .destination
+            .writing
+            .delete_object_tagging()
+            .bucket(self.bucket())
+            .key(self.key.as_str())
+            .version_id(self.id.as_str())
+            .send()
+            .await;
+        answer
+            .map(|_| ())
+            .map_err(|error| self.error("s3:DeleteObjectVersionTagging", &error))
+    }
+
+    /// Makes the lock stricter, never less: a legal hold is only ever put.
+    async fn put_lock(&self, lock: &LockChange) -> Result<(), WriteError> {
+        if let Some(retention) = lock.to.retention.filter(|_| lock.changes_retention) {
+            self.put_retention(retention).await?;
+        }
+        if lock.changes_legal_hold && lock.to.legal_hold {
+            self.put_legal_hold().await?;
+        }
+        Ok(())
+    }
+
+    async fn put_retention(&self, retention: Retention) -> Result<(), WriteError> {
+        let retention = ObjectLockRetention::builder()
+            .mode(ObjectLockRetentionMode::from(retention.mode.as_str()))
+            .retain_until_date(DateTime::from_millis(retention.until.millis()))
+            .build();
+        let answer = self
+            .destination
+            .writing
+            .put_object_retention()
+            .bucket(self.bucket())
+            .key(self.key.as_str())
+            .version_id(self.id.as_str())
+            .retention(retention)
+            .send()
+            .await;
+        answer
+            .map(|_| ())
+            .map_err(|error| self.error("s3:PutObjectRetention", &error))
+    }
+
+    async fn put_legal_hold(&self) -> Result<(), WriteError> {
+        let hold = ObjectLockLegalHold::builder()
+            .status(ObjectLockLegalHoldStatus::On)
+            .build();
+        let answer = self
+            .destination
+            .writing
+            .put_object_legal_hold()
+            .bucket(self.bucket())
+            .key(self.key.as_str())
+            .version_id(self.id.as_str())
+            .legal_hold(hold)
+            .send()
+            .await;
+        answer
+            .map(|_| ())
+            .map_err(|error| self.error("s3:PutObjectLegalHold", &error))
+    }
+
+    async fn put_annotations(&self, pin: &SourcePin, change: &AnnotationChange) -> Result<(), WriteError> {
+        // There the request would be taken for one that writes, or deletes, the object itself.
+        if self.destination.reading.lacks_annotations.load(Ordering::Relaxed) {
+            return Err(self.failure(
+                FailureKind::Configuration,
+                "AnnotationsUnknown",
+                "s3:PutObjectVersionAnnotation",
+                "the destination's store does not know annotations, and the source's object has some".to_owned(),
+            ));
+        }
+        for name in &change.write {
+            let payload = self.source_annotation(pin, name).await?;
+            self.put_annotation(name, payload).await?;
+        }
+        for name in &change.remove {
+            self.delete_annotation(name).await?;
+        }
+        Ok(())
+    }
+
+    /// Reads an annotation, which has a MiB at most.
+    async fn source_annotation(&self, pin: &SourcePin, name: &str) -> Result<Vec<u8>, WriteError> {
+        let source = &self.destination.source;
+        let action = match pin.version_id {
+            Some(_) => "s3:GetObjectVersionAnnotation",
+            None => "s3:GetObjectAnnotation",
+        };
+        let attempted = attempted(source, self.key, action);
+        let answer = source
+            .client
+            .get_object_annotation()
+            .bucket(source.bucket.as_str())
+            .key(self.key.as_str())
+            .annotation_name(name)
+            .set_version_id(pin.version_id.as_ref().map(ToString::to_string))
+            .set_expected_bucket_owner(source.owner())
+            .send()
+            .await;
+        // Nothing was written yet, so an answer that did not come leaves nothing unknown.
+        let answer = answer.map_err(|error| match ErrorAnswer::of(&error) {
+            answer if answer.unanswered => WriteError::Failed(answer.into_failure(&attempted)),
+            answer => answer.into_write_error(&attempted),
+        })?;
+        let payload = answer.annotation_payload.collect().await;
+        let payload = payload.map_err(|error| {
+            WriteError::Failed(Failure {
+                kind: FailureKind::Retry,
+                code: "BrokenBody".to_owned(),
+                action: attempted.action.to_owned(),
+                resource: attempted.resource.clone(),
+                detail: error.to_string(),
+            })
+        })?;
+        Ok(payload.to_vec())
+    }
+
+    async fn put_annotation(&self, name: &str, payload: Vec<u8>) -> Result<(), WriteError> {
+        let answer = self
+            .destination
+            .writing
+            .put_object_annotation()
+            .bucket(self.bucket())
+            .key(self.key.as_str())
+            .version_id(self.id.as_str())
+            .annotation_name(name)
+            .annotation_payload(ByteStream::from(payload))
+            .send()
+            .await;
+        answer
+            .map(|_| ())
+            .map_err(|error| self.error("s3:PutObjectVersionAnnotation", &error))
+    }
+
+    async fn delete_annotation(&self, name: &str) -> Result<(), WriteError> {
+        let answer = self
+            .destination
+            .writing
+            .delete_object_annotation()
+            .bucket(self.bucket())
+            .key(self.key.as_str())
+            .version_id(self.id.as_str())
+            .annotation_name(name)
+            .send()
+            .await;
+        answer
+            .map(|_| ())
+            .map_err(|error| self.error("s3:DeleteObjectVersionAnnotation", &error))
+    }
+
+    /// Replaces all grants; the owner's full control, which is not among those of `acl`, stays.
+    async fn put_acl(&self, acl: &Acl) -> Result<(), WriteError> {
+        let request = self
+            .destination
+            .writing
+            .put_object_acl()
+            .bucket(self.bucket())
+            .key(self.key.as_str())
+            .version_id(self.id.as_str());
+        let answer = if acl.grants.is_empty() {
+            request.acl(ObjectCannedAcl::Private).send().await
+        } else {
+            let present = self.destination.reading.acl(self.key, Some(self.id)).await;
+            let present = present.map_err(|unread| match unread {
+                Unread::Gone(_) => WriteError::WorldMoved,
+                Unread::Failed(failure) => WriteError::Failed(failure),
+            })?;
+            let headers = Headers::of_acl(acl, present.owner.as_deref());
+            let headers = headers.map_err(|error| self.destination.unsendable(self.key, &error))?;
+            let request = request.customize();
+            request.map_request(move |request| headers.set_on(request)).send().await
+        };
+        answer
+            .map(|_| ())
+            .map_err(|error| self.error("s3:PutObjectVersionAcl", &error))
+    }
+}
+
+fn attempted(bucket: &Reading, key: &ObjectKey, action: &'static str) -> Attempted {
+    Attempted {
+        action,
+        resource: key.arn(&bucket.bucket, &bucket.region),
+        when_denied: format!("the role needs {action} on the object"),
+    }
+}

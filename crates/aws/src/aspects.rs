@@ -1,0 +1,254 @@
+//! What a HEAD does not show: tags, annotations, access control lists.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Once;
+use std::sync::atomic::Ordering;
+
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::types::{self, ObjectOwnership, Permission, Type};
+use s3ferry_core::acl::{Acl, Grant, Grantee};
+use s3ferry_core::facts::{Aspect, Aspects, ObjectFacts};
+use s3ferry_core::failure::{Failure, Reaction};
+use s3ferry_core::names::{ObjectKey, VersionId};
+
+use crate::classify::{Attempted, ErrorAnswer};
+use crate::reading::Reading;
+
+/// Why something could not be read of one version.
+#[derive(Debug)]
+pub(crate) enum Unread {
+    /// The version is not there any more.
+    Gone(Failure),
+    /// The request failed.
+    Failed(Failure),
+}
+
+impl Unread {
+    fn of(mut answer: ErrorAnswer, attempted: &Attempted) -> Self {
+        if answer.code.as_deref() == Some("MethodNotAllowed") {
+            // A delete marker has taken the key over.
+            answer.code = Some("NoSuchKey".to_owned());
+        }
+        let reaction = answer.reaction();
+        let failure = answer.into_failure(attempted);
+        match reaction {
+            Reaction::ReadAgain => Self::Gone(failure),
+            Reaction::Fail(_) => Self::Failed(failure),
+        }
+    }
+
+    pub(crate) fn into_failure(self) -> Failure {
+        match self {
+            Self::Gone(failure) | Self::Failed(failure) => failure,
+        }
+    }
+}
+
+/// The action of a request that may name a version; IAM knows one for each.
+fn action(version_id: Option<&VersionId>, of_version: &'static str, of_key: &'static str) -> &'static str {
+    version_id.map_or(of_key, |_| of_version)
+}
+
+impl Reading {
+    /// Reads `aspects` for the version that `facts` describe: they have nothing else in common with a HEAD that came
+    /// before them.
+    pub(crate) async fn with_aspects(
+        &self,
+        key: &ObjectKey,
+        mut facts: ObjectFacts,
+        aspects: &Aspects,
+    ) -> Result<ObjectFacts, Unread> {
+        let version_id = facts.version_id.clone();
+        let version_id = version_id.as_ref();
+        if aspects.contains(&Aspect::Tags) {
+            facts.tags = Some(self.tags(key, version_id).await?);
+        }
+        if aspects.contains(&Aspect::Annotations) {
+            facts.annotations = Some(self.annotations(key, version_id).await?);
+        }
+        if aspects.contains(&Aspect::Acl) {
+            facts.acl = Some(self.acl(key, version_id).await?.explicit);
+        }
+        Ok(facts)
+    }
+
+    async fn tags(&self, key: &ObjectKey, version_id: Option<&VersionId>) -> Result<BTreeMap<String, String>, Unread> {
+        let answer = self
+            .client
+            .get_object_tagging()
+            .bucket(self.bucket.as_str())
+            .key(key.as_str())
+            .set_version_id(version_id.map(ToString::to_string))
+            .set_expected_bucket_owner(self.owner())
+            .send()
+            .await;
+        let answer = answer.map_err(|error| {
+            let action = action(version_id, "s3:GetObjectVersionTagging", "s3:GetObjectTagging");
+            Unread::of(ErrorAnswer::of(&error), &self.attempted(key, action))
+        })?;
+        let tags = answer.tag_set.into_iter();
+        Ok(tags.map(|tag| (tag.key, tag.value)).collect())
+    }
+
+    /// Lists the annotations, name to `ETag`. A store that does not know them has none.
+    async fn annotations(
+        &self,
+        key: &ObjectKey,
+        version_id: Option<&VersionId>,
+    ) -> Result<BTreeMap<String, String>, Unread> {
+        let mut found = BTreeMap::new();
+        let mut token = None;
+        while !self.lacks_annotations.load(Ordering::Relaxed) {
+            let answer = self
+                .client
+                .list_object_annotations()
+                .bucket(self.bucket.as_str())
+                .key(key.as_str())
+                .set_version_id(version_id.map(ToString::to_string))
+                .set_continuation_token(token)
+                .set_expected_bucket_owner(self.owner())
+                .send()
+                .await;
+            let page = match answer {
+                Ok(page) => page,
+                Err(error) if knows_no_annotations(&error) => {
+                    self.lacks_annotations.store(true, Ordering::Relaxed);
+                    self.warn_that_annotations_are_unknown();
+                    break;
+                }
+                Err(error) => {
+                    let action = action(
+                        version_id,
+                        "s3:ListObjectVersionAnnotations",
+                        "s3:ListObjectAnnotations",
+                    );
+                    return Err(Unread::of(ErrorAnswer::of(&error), &self.attempted(key, action)));
+                }
+            };
+            token = page.next_continuation_token.filter(|token| !token.is_empty());
+            let annotations = page.annotations.into_iter().flatten();
+            found.extend(annotations.map(|entry| {
+                let etag = entry.e_tag.unwrap_or_default();
+                (entry.annotation_name, etag.trim_matches('"').to_owned())
+            }));
+            if token.is_none() {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    fn warn_that_annotations_are_unknown(&self) {
+        static ONCE: Once = Once::new();
+        ONCE.call_once(|| {
+            tracing::warn!(s3.bucket = %self.bucket, "the store does not know annotations: none are looked for there");
+        });
+    }
+
+    /// Reads the explicit grants, and who owns the object.
+    pub(crate) async fn acl(&self, key: &ObjectKey, version_id: Option<&VersionId>) -> Result<Owned, Unread> {
+        let answer = self
+            .client
+            .get_object_acl()
+            .bucket(self.bucket.as_str())
+            .key(key.as_str())
+            .set_version_id(version_id.map(ToString::to_string))
+            .set_expected_bucket_owner(self.owner())
+            .send()
+            .await;
+        let answer = answer.map_err(|error| {
+            let action = action(version_id, "s3:GetObjectVersionAcl", "s3:GetObjectAcl");
+            Unread::of(ErrorAnswer::of(&error), &self.attempted(key, action))
+        })?;
+        let owner = answer.owner().and_then(types::Owner::id).map(str::to_owned);
+        let own = owner.clone().map(|owner| Grant {
+            grantee: Grantee::Account(owner),
+            permission: Permission::FullControl.as_str().to_owned(),
+        });
+        let grants: BTreeSet<Grant> = answer.grants().iter().filter_map(grant_of).collect();
+        let grants = grants.into_iter().filter(|grant| Some(grant) != own.as_ref());
+        Ok(Owned {
+            explicit: Acl {
+                grants: grants.collect(),
+            },
+            owner,
+        })
+    }
+
+    /// Tells whether objects of the bucket have access control lists of their own. A bucket without any setting of
+    /// ownership is one from before there was any: they have.
+    ///
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/about-object-ownership.html>
+    pub(crate) async fn has_acl(&self) -> Result<bool, Failure> {
+        self.has_acl.get_or_try_init(|| self.ask_for_ownership()).await.copied()
+    }
+
+    async fn ask_for_ownership(&self) -> Result<bool, Failure> {
+        let answer = self
+            .client
+            .get_bucket_ownership_controls()
+            .bucket(self.bucket.as_str())
+            .set_expected_bucket_owner(self.owner())
+            .send()
+            .await;
+        match answer {
+            Ok(answer) => {
+                let rules = answer
+                    .ownership_controls()
+                    .map(types::OwnershipControls::rules)
+                    .unwrap_or_default();
+                let is_enforced = |rule: &types::OwnershipControlsRule| {
+                    rule.object_ownership() == &ObjectOwnership::BucketOwnerEnforced
+                };
+                Ok(!rules.iter().any(is_enforced))
+            }
+            Err(error) => {
+                let answer = ErrorAnswer::of(&error);
+                if answer.code.as_deref() == Some("OwnershipControlsNotFoundError") {
+                    return Ok(true);
+                }
+                Err(answer.into_failure(&self.bucket_attempted("s3:GetBucketOwnershipControls")))
+            }
+        }
+    }
+
+    pub(crate) fn bucket_attempted(&self, action: &'static str) -> Attempted {
+        Attempted {
+            action,
+            resource: self.bucket.arn(&self.region),
+            when_denied: format!("the role needs {action} on the bucket"),
+        }
+    }
+}
+
+/// An access control list, and whose object it is on.
+#[derive(Debug)]
+pub(crate) struct Owned {
+    /// The grants besides the owner's full control.
+    pub(crate) explicit: Acl,
+    /// The owner's canonical id.
+    pub(crate) owner: Option<String>,
+}
+
+fn grant_of(grant: &types::Grant) -> Option<Grant> {
+    let permission = grant.permission()?.as_str().to_owned();
+    let grantee = grant.grantee()?;
+    let grantee = match grantee.r#type() {
+        Type::CanonicalUser => Grantee::Account(grantee.id()?.to_owned()),
+        Type::Group => Grantee::Group(grantee.uri()?.to_owned()),
+        Type::AmazonCustomerByEmail => Grantee::Email(grantee.email_address()?.to_owned()),
+        _ => return None,
+    };
+    Some(Grant { grantee, permission })
+}
+
+/// Tells whether an answer shows that the store does not know annotations: it says so, or it answers with the object
+/// itself, whose `ETag` no list carries.
+fn knows_no_annotations<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
+    let code = error.as_service_error().and_then(ProvideErrorMetadata::code);
+    let is_object = error
+        .raw_response()
+        .is_some_and(|response| response.status().as_u16() == 200 && response.headers().contains_key("etag"));
+    code == Some("NotImplemented") || (code.is_none() && is_object)
+}

@@ -1,0 +1,152 @@
+//! Small objects in the state bucket, written and removed on conditions only.
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::primitives::ByteStream;
+use s3ferry_core::failure::{Failure, FailureKind};
+use s3ferry_core::names::{BucketName, ETag, Region};
+use s3ferry_engine::ports::WriteError;
+
+use crate::classify::{Attempted, ErrorAnswer};
+
+/// The state bucket.
+#[derive(Debug, Clone)]
+pub struct StateBucket {
+    reading: Client,
+    writing: Client,
+    bucket: BucketName,
+    region: Region,
+}
+
+/// An object of the state bucket as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateObject {
+    /// The tag that a condition names.
+    pub etag: ETag,
+    /// What it holds.
+    pub body: Vec<u8>,
+}
+
+impl StateBucket {
+    /// Takes the bucket with clients of its region.
+    #[must_use]
+    pub fn new(reading: Client, writing: Client, bucket: BucketName, region: Region) -> Self {
+        Self {
+            reading,
+            writing,
+            bucket,
+            region,
+        }
+    }
+
+    /// Reads an object; `None` when there is none of this name.
+    pub async fn read(&self, name: &str) -> Result<Option<StateObject>, Failure> {
+        let attempted = self.attempted("s3:GetObject", name);
+        let answer = self
+            .reading
+            .get_object()
+            .bucket(self.bucket.as_str())
+            .key(name)
+            .send()
+            .await;
+        let object = match answer {
+            Ok(object) => object,
+            Err(error) => {
+                let answer = ErrorAnswer::of(&error);
+                if answer.code.as_deref() == Some("NoSuchKey") {
+                    return Ok(None);
+                }
+                return Err(answer.into_failure(&attempted));
+            }
+        };
+        let etag = tag_of(object.e_tag(), &attempted)?;
+        let body = object.body.collect().await;
+        let body = body.map_err(|error| unusable(&attempted, "BrokenBody", error.to_string()))?;
+        Ok(Some(StateObject {
+            etag,
+            body: body.to_vec(),
+        }))
+    }
+
+    /// Writes a JSON object unless there is one of this name, and returns its tag; `None` means that there is one.
+    pub async fn create(&self, name: &str, json: Vec<u8>) -> Result<Option<ETag>, WriteError> {
+        let attempted = self.attempted("s3:PutObject", name);
+        let answer = self
+            .writing
+            .put_object()
+            .bucket(self.bucket.as_str())
+            .key(name)
+            .if_none_match("*")
+            .content_type("application/json")
+            .body(ByteStream::from(json))
+            .send()
+            .await;
+        match answer {
+            // It is there now, whatever its tag is: only reading it tells.
+            Ok(created) => {
+                let etag = tag_of(created.e_tag(), &attempted).map_err(WriteError::OutcomeUnknown)?;
+                Ok(Some(etag))
+            }
+            Err(error) => {
+                let answer = ErrorAnswer::of(&error);
+                if answer.status == Some(412) {
+                    return Ok(None);
+                }
+                Err(answer.into_write_error(&attempted))
+            }
+        }
+    }
+
+    /// Removes an object if it is still the one that was seen; `false` means that it was not.
+    ///
+    /// Asked again after an answer that was lost, it finds nothing to remove: the SDK may repeat it.
+    pub async fn remove(&self, name: &str, seen: &ETag) -> Result<bool, Failure> {
+        let attempted = self.attempted("s3:DeleteObject", name);
+        let answer = self
+            .reading
+            .delete_object()
+            .bucket(self.bucket.as_str())
+            .key(name)
+            .if_match(seen.quoted())
+            .send()
+            .await;
+        let Err(error) = answer else { return Ok(true) };
+        let answer = ErrorAnswer::of(&error);
+        let is_gone = answer.status == Some(412) || matches!(answer.code.as_deref(), Some("NoSuchKey"));
+        if is_gone {
+            return Ok(false);
+        }
+        Err(answer.into_failure(&attempted))
+    }
+
+    pub(crate) fn attempted(&self, action: &'static str, name: &str) -> Attempted {
+        Attempted {
+            action,
+            resource: format!("{}/{name}", self.bucket.arn(&self.region)),
+            when_denied: format!(
+                "the role needs {action} on this object of the state bucket, and s3:ListBucket on the bucket so that a \
+                 missing object is told from a forbidden one"
+            ),
+        }
+    }
+}
+
+fn tag_of(etag: Option<&str>, attempted: &Attempted) -> Result<ETag, Failure> {
+    let etag = etag.and_then(|etag| ETag::new(etag).ok());
+    etag.ok_or_else(|| {
+        unusable(
+            attempted,
+            "UnreadableAnswer",
+            "the answer has no usable ETag".to_owned(),
+        )
+    })
+}
+
+fn unusable(attempted: &Attempted, code: &str, detail: String) -> Failure {
+    Failure {
+        kind: FailureKind::Retry,
+        code: code.to_owned(),
+        action: attempted.action.to_owned(),
+        resource: attempted.resource.clone(),
+        detail,
+    }
+}

@@ -1,0 +1,192 @@
+//! What a write states, as headers that `CopyObject` and `CreateMultipartUpload` share.
+//!
+//! They are set by their names rather than through the SDK's fields: those take no text beyond ASCII and no `Expires`
+//! that is not a date, though S3 stores both.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws_sdk_s3::config::http::HttpRequest;
+use aws_sdk_s3::error::BoxError;
+use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use s3ferry_core::acl::{Acl, Grantee};
+use s3ferry_core::facts::KmsEncryption;
+use s3ferry_core::lock::ObjectLock;
+use s3ferry_core::order::{Metadata, Stated};
+
+/// The permissions that a header of its own grants.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/acl-overview.html>
+const GRANTING: [(&str, &str); 4] = [
+    ("FULL_CONTROL", "x-amz-grant-full-control"),
+    ("READ", "x-amz-grant-read"),
+    ("READ_ACP", "x-amz-grant-read-acp"),
+    ("WRITE_ACP", "x-amz-grant-write-acp"),
+];
+
+/// Everything but the characters that RFC 3986 leaves unreserved.
+const IN_QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Headers of a request, none of them twice.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Headers(BTreeMap<String, String>);
+
+/// What no header can say.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what} cannot be sent in a header")]
+pub(crate) struct Unsendable {
+    what: String,
+}
+
+impl Headers {
+    /// Spells what is stated; `owner` is the account, by its canonical id, that keeps full control besides the grants.
+    pub(crate) fn of(stated: &Stated, owner: Option<&str>) -> Result<Self, Unsendable> {
+        let mut headers = Self::default();
+        headers.set("x-amz-storage-class", &stated.storage_class);
+        headers.set_some("x-amz-website-redirect-location", stated.website_redirect.as_ref());
+        if let Some(kms) = &stated.encryption {
+            headers.encrypt(kms);
+        }
+        headers.lock(stated.lock)?;
+        if let Some(metadata) = &stated.metadata {
+            headers.describe(metadata);
+        }
+        if let Some(tags) = stated.tags.as_ref().filter(|tags| !tags.is_empty()) {
+            headers.set("x-amz-tagging", &tagging(tags));
+        }
+        if let Some(acl) = stated.acl.as_ref().filter(|acl| !acl.grants.is_empty()) {
+            headers.grant(acl, owner)?;
+        }
+        headers.checked()
+    }
+
+    /// Spells grants alone.
+    pub(crate) fn of_acl(acl: &Acl, owner: Option<&str>) -> Result<Self, Unsendable> {
+        let mut headers = Self::default();
+        headers.grant(acl, owner)?;
+        headers.checked()
+    }
+
+    /// Adds what only a copy says: what of the source's it does not take over.
+    pub(crate) fn with_directives(mut self, stated: &Stated) -> Self {
+        if stated.metadata.is_some() {
+            self.set("x-amz-metadata-directive", "REPLACE");
+        }
+        if stated.tags.is_some() {
+            self.set("x-amz-tagging-directive", "REPLACE");
+        }
+        self
+    }
+
+    /// Sets them on a request before it is signed.
+    pub(crate) fn set_on(&self, mut request: HttpRequest) -> Result<HttpRequest, Unset> {
+        for (name, value) in &self.0 {
+            let set = request.headers_mut().try_insert(name.clone(), value.clone());
+            set.map_err(|error| Unset(error.into()))?;
+        }
+        Ok(request)
+    }
+
+    fn set(&mut self, name: &str, value: &str) {
+        self.0.insert(name.to_owned(), value.to_owned());
+    }
+
+    fn set_some(&mut self, name: &str, value: Option<&String>) {
+        if let Some(value) = value {
+            self.set(name, value);
+        }
+    }
+
+    fn encrypt(&mut self, kms: &KmsEncryption) {
+        let algorithm = if kms.dual_layer { "aws:kms:dsse" } else { "aws:kms" };
+        self.set("x-amz-server-side-encryption", algorithm);
+        self.set_some("x-amz-server-side-encryption-aws-kms-key-id", kms.key_arn.as_ref());
+        // There is no bucket key with two layers.
+        // https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingDSSEncryption.html
+        if !kms.dual_layer {
+            let enabled = kms.bucket_key.to_string();
+            self.set("x-amz-server-side-encryption-bucket-key-enabled", &enabled);
+        }
+    }
+
+    fn lock(&mut self, lock: ObjectLock) -> Result<(), Unsendable> {
+        if let Some(retention) = lock.retention {
+            let until = DateTime::from_millis(retention.until.millis()).fmt(DateTimeFormat::DateTime);
+            let until = until.map_err(|error| Unsendable {
+                what: format!("a retention until {} ({error})", retention.until.millis()),
+            })?;
+            self.set("x-amz-object-lock-mode", retention.mode.as_str());
+            self.set("x-amz-object-lock-retain-until-date", &until);
+        }
+        if lock.legal_hold {
+            self.set("x-amz-object-lock-legal-hold", "ON");
+        }
+        Ok(())
+    }
+
+    fn describe(&mut self, metadata: &Metadata) {
+        let headers = &metadata.headers;
+        self.set_some("cache-control", headers.cache_control.as_ref());
+        self.set_some("content-disposition", headers.content_disposition.as_ref());
+        self.set_some("content-encoding", headers.content_encoding.as_ref());
+        self.set_some("content-language", headers.content_language.as_ref());
+        self.set_some("content-type", headers.content_type.as_ref());
+        self.set_some("expires", headers.expires.as_ref());
+        for (name, value) in &metadata.user {
+            self.set(&format!("x-amz-meta-{name}"), value);
+        }
+    }
+
+    /// States grants. Where any are stated S3 adds none by itself, so the owner's full control is among them.
+    ///
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObjectAcl.html>
+    fn grant(&mut self, acl: &Acl, owner: Option<&str>) -> Result<(), Unsendable> {
+        let mut grantees: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+        if let Some(owner) = owner {
+            let header = "x-amz-grant-full-control";
+            grantees.entry(header).or_default().insert(format!("id=\"{owner}\""));
+        }
+        for grant in &acl.grants {
+            let header = GRANTING.iter().find(|(permission, _)| *permission == grant.permission);
+            let (_, header) = header.ok_or_else(|| Unsendable {
+                what: format!("the grant of {}", grant.permission),
+            })?;
+            let grantee = match &grant.grantee {
+                Grantee::Account(id) => format!("id=\"{id}\""),
+                Grantee::Group(uri) => format!("uri=\"{uri}\""),
+                Grantee::Email(address) => format!("emailAddress=\"{address}\""),
+            };
+            grantees.entry(header).or_default().insert(grantee);
+        }
+        for (header, grantees) in grantees {
+            self.set(header, &grantees.into_iter().collect::<Vec<_>>().join(", "));
+        }
+        Ok(())
+    }
+
+    /// Makes sure that all of them can be sent; the request would only say that one of them cannot.
+    fn checked(self) -> Result<Self, Unsendable> {
+        let mut scratch = HttpRequest::empty();
+        for (name, value) in &self.0 {
+            let set = scratch.headers_mut().try_insert(name.clone(), value.clone());
+            set.map_err(|_| Unsendable { what: name.clone() })?;
+        }
+        Ok(self)
+    }
+}
+
+/// Why a header could not be set, which `Headers::of` rules out.
+#[derive(Debug, thiserror::Error)]
+#[error("a header cannot be set")]
+pub(crate) struct Unset(#[source] BoxError);
+
+/// Spells tags as the query of a URL.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateMultipartUpload.html>
+fn tagging(tags: &BTreeMap<String, String>) -> String {
+    let encoded = |text: &str| utf8_percent_encode(text, IN_QUERY).to_string();
+    let pairs = tags
+        .iter()
+        .map(|(key, value)| format!("{}={}", encoded(key), encoded(value)));
+    pairs.collect::<Vec<_>>().join("&")
+}

@@ -1,0 +1,198 @@
+//! Uploads in parts at the destination.
+//!
+//! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html>
+
+use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart, Part as ListedPart};
+use s3ferry_core::failure::{Failure, FailureKind};
+use s3ferry_core::names::{ETag, ObjectKey, VersionId};
+use s3ferry_core::order::{SourcePin, UploadTerms, WriteCondition};
+use s3ferry_core::plan::{Part, SMALLEST_PART_BYTES};
+use s3ferry_core::upload::UploadId;
+use s3ferry_engine::ports::{Completion, CopiedPart, WriteError, Written};
+
+use crate::checksum::{by_algorithm, completed, only, type_of};
+use crate::classify::{Attempted, ErrorAnswer};
+use crate::destination::{S3Destination, unreadable};
+
+impl S3Destination {
+    pub(crate) async fn begin_upload(&self, key: &ObjectKey, terms: &UploadTerms) -> Result<UploadId, WriteError> {
+        let attempted = self.write_attempted(key);
+        let headers = self.headers(key, &terms.stated).await?;
+        let checksum = terms.stated.checksum;
+        let request = self
+            .writing
+            .create_multipart_upload()
+            .bucket(self.reading.bucket.as_str())
+            .key(key.as_str())
+            .set_checksum_algorithm(checksum.map(|checksum| ChecksumAlgorithm::from(checksum.algorithm)))
+            .set_checksum_type(checksum.map(|checksum| type_of(checksum.coverage)))
+            .customize();
+        let sent = request.map_request(move |request| headers.set_on(request)).send().await;
+        let answer = sent.map_err(|error| ErrorAnswer::of(&error).into_write_error(&attempted))?;
+        let id = answer.upload_id().and_then(UploadId::new);
+        id.ok_or_else(|| unreadable(attempted, "the answer of CreateMultipartUpload has no upload id"))
+    }
+
+    pub(crate) async fn upload_part(
+        &self,
+        key: &ObjectKey,
+        upload_id: &UploadId,
+        pin: &SourcePin,
+        part: &Part,
+    ) -> Result<CopiedPart, WriteError> {
+        let attempted = self.write_attempted(key);
+        let answer = self
+            .copying
+            .upload_part_copy()
+            .bucket(self.reading.bucket.as_str())
+            .key(key.as_str())
+            .upload_id(upload_id.as_str())
+            .part_number(number_of(part.number))
+            .copy_source(self.copy_source(key, pin))
+            .copy_source_if_match(pin.etag.quoted())
+            .set_copy_source_range(range_of(part))
+            .set_expected_source_bucket_owner(self.source.owner())
+            .send()
+            .await;
+        let answer = answer.map_err(|error| ErrorAnswer::of(&error).into_write_error(&attempted))?;
+        let result = answer.copy_part_result();
+        let etag = result.and_then(|result| ETag::new(result.e_tag()?).ok());
+        Ok(CopiedPart {
+            number: part.number,
+            size_bytes: part.size_bytes,
+            etag: etag.ok_or_else(|| unreadable(attempted, "the answer of UploadPartCopy has no result"))?,
+            checksum: result.and_then(|result| only(by_algorithm!(result))),
+        })
+    }
+
+    pub(crate) async fn parts_of(
+        &self,
+        key: &ObjectKey,
+        upload_id: &UploadId,
+    ) -> Result<Option<Vec<CopiedPart>>, Failure> {
+        let attempted = self.reading.attempted(key, "s3:ListMultipartUploadParts");
+        let mut parts = Vec::new();
+        let mut marker = None;
+        loop {
+            let answer = self
+                .reading
+                .client
+                .list_parts()
+                .bucket(self.reading.bucket.as_str())
+                .key(key.as_str())
+                .upload_id(upload_id.as_str())
+                .set_part_number_marker(marker)
+                .send()
+                .await;
+            let page = match answer {
+                Ok(page) => page,
+                Err(error) => {
+                    let answer = ErrorAnswer::of(&error);
+                    if is_no_upload(&answer) {
+                        return Ok(None);
+                    }
+                    return Err(answer.into_failure(&attempted));
+                }
+            };
+            for part in page.parts() {
+                parts.push(copied(part).ok_or_else(|| incomplete(&attempted))?);
+            }
+            marker = page.next_part_number_marker().map(str::to_owned);
+            if page.is_truncated() != Some(true) || marker.is_none() || page.parts().is_empty() {
+                return Ok(Some(parts));
+            }
+        }
+    }
+
+    pub(crate) async fn finish_upload(
+        &self,
+        key: &ObjectKey,
+        upload_id: &UploadId,
+        completion: &Completion,
+    ) -> Result<Written, WriteError> {
+        let attempted = self.write_attempted(key);
+        let parts = completion.parts.iter().map(|part| {
+            let named = CompletedPart::builder()
+                .part_number(number_of(part.number))
+                .e_tag(part.etag.quoted());
+            completed(named, part.checksum.as_ref()).build()
+        });
+        let upload = CompletedMultipartUpload::builder()
+            .set_parts(Some(parts.collect()))
+            .build();
+        let request = self
+            .writing
+            .complete_multipart_upload()
+            .bucket(self.reading.bucket.as_str())
+            .key(key.as_str())
+            .upload_id(upload_id.as_str())
+            .multipart_upload(upload)
+            .set_mpu_object_size(i64::try_from(completion.size_bytes).ok())
+            .set_checksum_type(completion.checksum.map(|checksum| type_of(checksum.coverage)));
+        let request = match &completion.condition {
+            WriteCondition::Absent => request.if_none_match("*"),
+            WriteCondition::Matches(etag) => request.if_match(etag.quoted()),
+        };
+        let sent = request.send().await;
+        let answer = sent.map_err(|error| ErrorAnswer::of(&error).into_write_error(&attempted))?;
+        let etag = answer.e_tag().and_then(|etag| ETag::new(etag).ok());
+        Ok(Written {
+            version_id: answer.version_id().and_then(VersionId::pinnable),
+            etag: etag.ok_or_else(|| unreadable(attempted, "the answer of CompleteMultipartUpload has no ETag"))?,
+        })
+    }
+
+    pub(crate) async fn drop_upload(&self, key: &ObjectKey, upload_id: &UploadId) -> Result<(), Failure> {
+        let answer = self
+            .copying
+            .abort_multipart_upload()
+            .bucket(self.reading.bucket.as_str())
+            .key(key.as_str())
+            .upload_id(upload_id.as_str())
+            .send()
+            .await;
+        let Err(error) = answer else { return Ok(()) };
+        let answer = ErrorAnswer::of(&error);
+        if is_no_upload(&answer) {
+            return Ok(());
+        }
+        Err(answer.into_failure(&self.reading.attempted(key, "s3:AbortMultipartUpload")))
+    }
+}
+
+fn is_no_upload(answer: &ErrorAnswer) -> bool {
+    answer.code.as_deref() == Some("NoSuchUpload")
+}
+
+fn number_of(number: u32) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}
+
+/// Spells the range of a part. A first part that is smaller than any but a last one may be is the whole object, of which
+/// S3 copies no range unless it is larger than 5 MB.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPartCopy.html>
+fn range_of(part: &Part) -> Option<String> {
+    let is_whole = part.number == 1 && part.size_bytes < SMALLEST_PART_BYTES;
+    let range = part.range();
+    (!is_whole).then(|| format!("bytes={}-{}", range.start(), range.end()))
+}
+
+fn copied(part: &ListedPart) -> Option<CopiedPart> {
+    Some(CopiedPart {
+        number: u32::try_from(part.part_number()?).ok()?,
+        size_bytes: u64::try_from(part.size()?).ok()?,
+        etag: ETag::new(part.e_tag()?).ok()?,
+        checksum: only(by_algorithm!(part)),
+    })
+}
+
+fn incomplete(attempted: &Attempted) -> Failure {
+    Failure {
+        kind: FailureKind::Retry,
+        code: "UnreadableAnswer".to_owned(),
+        action: attempted.action.to_owned(),
+        resource: attempted.resource.clone(),
+        detail: "the answer of ListParts has a part without number, size or ETag".to_owned(),
+    }
+}

@@ -1,0 +1,266 @@
+//! Changes of what lies around the bytes of one version.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use s3ferry_core::acl::{Acl, Grant, Grantee};
+use s3ferry_core::facts::{Aspect, Aspects};
+use s3ferry_core::failure::FailureKind;
+use s3ferry_core::lock::{ObjectLock, Retention, RetentionMode};
+use s3ferry_core::names::VersionId;
+use s3ferry_core::order::{AmendOrder, AnnotationChange, LockChange};
+use s3ferry_core::time::Timestamp;
+use s3ferry_engine::ports::{DestinationBucket as _, WriteError};
+
+use crate::recorded::{HEAD_OK, Recorded, answer, assert_failure, error, key, pin, spoken};
+
+fn nothing() -> AmendOrder {
+    AmendOrder {
+        version_id: VersionId::pinnable("w1").unwrap(),
+        pin: pin(),
+        tags: None,
+        lock: None,
+        annotations: None,
+        acl: None,
+    }
+}
+
+fn tags(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    let owned = pairs
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+    owned.collect()
+}
+
+fn names(names: &[&str]) -> BTreeSet<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+/// Returns method, host and query of every request.
+fn requests(recorded: &Recorded) -> Vec<String> {
+    let spell = |index| {
+        let line = recorded.line(index);
+        let (method, rest) = line.split_once(" https://").unwrap();
+        let (bucket, _) = rest.split_once('.').unwrap();
+        let (_, query) = rest.split_once('?').unwrap();
+        format!("{method} {bucket} {query}")
+    };
+    (0..recorded.sent()).map(spell).collect()
+}
+
+#[tokio::test]
+async fn tags_of_the_version_are_replaced() {
+    let recorded = Recorded::new([answer(200, &[], "")]);
+    let order = AmendOrder {
+        tags: Some(tags(&[("a", "b"), ("c", "<d>")])),
+        ..nothing()
+    };
+    recorded.destination().amend(&key(), &order).await.unwrap();
+    assert_eq!(requests(&recorded), ["PUT destination-bucket tagging&versionId=w1"]);
+    let body = recorded.body(0);
+    assert!(
+        body.contains("<Key>a</Key><Value>b</Value>") && body.contains("&lt;d&gt;"),
+        "{body}"
+    );
+}
+
+#[tokio::test]
+async fn last_tags_are_deleted() {
+    let recorded = Recorded::new([answer(204, &[], "")]);
+    let order = AmendOrder {
+        tags: Some(tags(&[])),
+        ..nothing()
+    };
+    recorded.destination().amend(&key(), &order).await.unwrap();
+    assert_eq!(requests(&recorded), ["DELETE destination-bucket tagging&versionId=w1"]);
+}
+
+fn lock_change(changes_retention: bool, changes_legal_hold: bool) -> AmendOrder {
+    AmendOrder {
+        lock: Some(LockChange {
+            to: ObjectLock {
+                retention: Some(Retention {
+                    mode: RetentionMode::Governance,
+                    until: Timestamp::from_seconds(1_800_000_000),
+                }),
+                legal_hold: true,
+            },
+            changes_retention,
+            changes_legal_hold,
+        }),
+        ..nothing()
+    }
+}
+
+#[tokio::test]
+async fn only_what_changes_of_a_lock_is_put() {
+    let retention = "PUT destination-bucket retention&versionId=w1";
+    let hold = "PUT destination-bucket legal-hold&versionId=w1";
+    for (changes_retention, changes_hold, expected) in [
+        (true, true, vec![retention, hold]),
+        (true, false, vec![retention]),
+        (false, true, vec![hold]),
+    ] {
+        let recorded = Recorded::new([answer(200, &[], ""), answer(200, &[], "")]);
+        let order = lock_change(changes_retention, changes_hold);
+        recorded.destination().amend(&key(), &order).await.unwrap();
+        assert_eq!(requests(&recorded), expected);
+        recorded.assert_headers(0, &[("x-amz-bypass-governance-retention", None)]);
+        if changes_retention {
+            let body = recorded.body(0);
+            assert!(body.contains("<Mode>GOVERNANCE</Mode>"), "{body}");
+            assert!(
+                body.contains("<RetainUntilDate>2027-01-15T08:00:00Z</RetainUntilDate>"),
+                "{body}"
+            );
+        } else {
+            assert!(recorded.body(0).contains("<Status>ON</Status>"), "{}", recorded.body(0));
+        }
+    }
+}
+
+#[tokio::test]
+async fn annotations_are_read_from_the_source_version_and_put_on_the_destination_version() {
+    let put = "<PutObjectAnnotationOutput></PutObjectAnnotationOutput>";
+    let recorded = Recorded::new([
+        answer(200, &[("etag", "\"n\"")], "payload of a"),
+        spoken(200, put),
+        answer(200, &[], "payload of b"),
+        spoken(200, put),
+        answer(204, &[], ""),
+    ]);
+    let order = AmendOrder {
+        annotations: Some(AnnotationChange {
+            write: names(&["a", "b"]),
+            remove: names(&["old"]),
+        }),
+        ..nothing()
+    };
+    recorded.destination().amend(&key(), &order).await.unwrap();
+    let expected = [
+        "GET source-bucket annotation&x-id=GetObjectAnnotation&annotationName=a&versionId=v1",
+        "PUT destination-bucket annotation&versionId=w1&annotationName=a",
+        "GET source-bucket annotation&x-id=GetObjectAnnotation&annotationName=b&versionId=v1",
+        "PUT destination-bucket annotation&versionId=w1&annotationName=b",
+        "DELETE destination-bucket annotation&annotationName=old&versionId=w1",
+    ];
+    assert_eq!(requests(&recorded), expected);
+    recorded.assert_headers(0, &[("x-amz-expected-bucket-owner", Some("123456789012"))]);
+    assert!(recorded.body(1).contains("payload of a"), "{}", recorded.body(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_put_where_annotations_are_unknown() {
+    let recorded = Recorded::new([HEAD_OK, error(501, "NotImplemented")]);
+    let destination = recorded.destination();
+    let aspects = Aspects::from([Aspect::Annotations]);
+    destination.read(&key(), &aspects).await.unwrap();
+    let sent = recorded.sent();
+    let order = AmendOrder {
+        annotations: Some(AnnotationChange {
+            write: names(&["a"]),
+            remove: names(&[]),
+        }),
+        ..nothing()
+    };
+    let refused = destination.amend(&key(), &order).await.unwrap_err();
+    let WriteError::Failed(failure) = refused else {
+        panic!("{refused:?}");
+    };
+    assert_failure(&failure, FailureKind::Configuration, &["AnnotationsUnknown"]);
+    assert_eq!(recorded.sent(), sent);
+}
+
+#[tokio::test]
+async fn grants_are_put_besides_the_owners_own() {
+    let present = "<AccessControlPolicy><Owner><ID>owner-id</ID></Owner></AccessControlPolicy>";
+    let recorded = Recorded::new([spoken(200, present), answer(200, &[], "")]);
+    let order = AmendOrder {
+        acl: Some(Acl {
+            grants: BTreeSet::from([Grant {
+                grantee: Grantee::Account("other".to_owned()),
+                permission: "READ".to_owned(),
+            }]),
+        }),
+        ..nothing()
+    };
+    recorded.destination().amend(&key(), &order).await.unwrap();
+    let expected = [
+        "GET destination-bucket acl&versionId=w1",
+        "PUT destination-bucket acl&versionId=w1",
+    ];
+    assert_eq!(requests(&recorded), expected);
+    recorded.assert_headers(
+        1,
+        &[
+            ("x-amz-grant-full-control", Some("id=\"owner-id\"")),
+            ("x-amz-grant-read", Some("id=\"other\"")),
+            ("x-amz-acl", None),
+        ],
+    );
+}
+
+#[tokio::test]
+async fn no_grants_are_the_owners_alone() {
+    let recorded = Recorded::new([answer(200, &[], "")]);
+    let order = AmendOrder {
+        acl: Some(Acl::default()),
+        ..nothing()
+    };
+    recorded.destination().amend(&key(), &order).await.unwrap();
+    recorded.assert_headers(0, &[("x-amz-acl", Some("private"))]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn amended_version_that_is_gone_means_the_world_moved() {
+    let annotate = AmendOrder {
+        annotations: Some(AnnotationChange {
+            write: names(&["a"]),
+            remove: names(&[]),
+        }),
+        ..nothing()
+    };
+    let tag = AmendOrder {
+        tags: Some(tags(&[("a", "b")])),
+        ..nothing()
+    };
+    for order in [annotate, tag, lock_change(true, false)] {
+        for code in ["NoSuchVersion", "NoSuchKey"] {
+            let recorded = Recorded::new([error(404, code)]);
+            let amended = recorded.destination().amend(&key(), &order).await;
+            assert_eq!(amended, Err(WriteError::WorldMoved), "{code}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn denied_change_names_its_action_and_is_sent_once() {
+    let tag = AmendOrder {
+        tags: Some(tags(&[("a", "b")])),
+        ..nothing()
+    };
+    let untag = AmendOrder {
+        tags: Some(tags(&[])),
+        ..nothing()
+    };
+    for (order, action) in [
+        (tag, "s3:PutObjectVersionTagging"),
+        (untag, "s3:DeleteObjectVersionTagging"),
+        (lock_change(true, false), "s3:PutObjectRetention"),
+        (lock_change(false, true), "s3:PutObjectLegalHold"),
+    ] {
+        let recorded = Recorded::new([error(403, "AccessDenied")]);
+        let refused = recorded.destination().amend(&key(), &order).await.unwrap_err();
+        let WriteError::Failed(failure) = refused else {
+            panic!("{refused:?}");
+        };
+        assert_failure(
+            &failure,
+            FailureKind::Permanent,
+            &[action, "destination-bucket/a b+c/ü.txt"],
+        );
+        assert_eq!(recorded.sent(), 1);
+        let recorded = Recorded::new([error(503, "SlowDown")]);
+        assert!(recorded.destination().amend(&key(), &order).await.is_err());
+        assert_eq!(recorded.sent(), 1, "a write is sent once");
+    }
+}

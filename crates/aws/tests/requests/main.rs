@@ -1,0 +1,16 @@
+//! What is sent to S3 and SQS, and how their answers are taken, with recorded answers.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "test data is what the test made it"
+)]
+
+mod amends;
+mod annotations;
+mod copies;
+mod journal;
+mod layouts;
+mod queue;
+mod reads;
+mod recorded;
+mod uploads;

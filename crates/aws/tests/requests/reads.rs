@@ -1,0 +1,345 @@
+//! Reading the state of keys.
+
+use std::collections::BTreeMap;
+
+use s3ferry_core::acl::{Grant, Grantee};
+use s3ferry_core::decide::ReplicationCoverage;
+use s3ferry_core::facts::{Aspect, Aspects, ObjectFacts, ObjectState};
+use s3ferry_core::failure::FailureKind;
+use s3ferry_core::names::VersionId;
+use s3ferry_engine::ports::{Absence, DestinationBucket as _, SourceBucket as _};
+
+use crate::recorded::{HEAD_OK, Recorded, answer, assert_failure, error, key, spoken};
+
+#[tokio::test]
+async fn source_is_read_in_its_own_region_with_checksums_and_owner() {
+    let recorded = Recorded::new([HEAD_OK]);
+    let state = recorded.source().read(&key(), &Aspects::new()).await.unwrap();
+    let ObjectState::Present(facts) = state else {
+        panic!("{state:?}");
+    };
+    assert_eq!((facts.size_bytes, facts.version_id), (5, VersionId::pinnable("v1")));
+    assert_eq!(
+        facts.headers.expires.as_deref(),
+        Some("whenever"),
+        "kept as it was written"
+    );
+    assert_eq!(facts.user_metadata.get("owner").map(String::as_str), Some("team"));
+    assert_eq!(
+        recorded.line(0),
+        "HEAD https://source-bucket.s3.us-east-1.amazonaws.com/a%20b%2Bc/%C3%BC.txt"
+    );
+    assert_eq!(recorded.header(0, "x-amz-checksum-mode").as_deref(), Some("ENABLED"));
+    assert_eq!(
+        recorded.header(0, "x-amz-expected-bucket-owner").as_deref(),
+        Some("123456789012")
+    );
+}
+
+#[tokio::test]
+async fn tags_are_read_for_the_version_the_head_saw() {
+    let tags = "<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>";
+    let recorded = Recorded::new([HEAD_OK, answer(200, &[], tags)]);
+    let state = recorded
+        .source()
+        .read(&key(), &Aspects::from([Aspect::Tags]))
+        .await
+        .unwrap();
+    let tags = state.facts().unwrap().tags.clone().unwrap();
+    assert_eq!(tags.into_iter().collect::<Vec<_>>(), [("a".to_owned(), "b".to_owned())]);
+    assert!(recorded.line(1).contains("versionId=v1"), "{}", recorded.line(1));
+}
+
+#[tokio::test]
+async fn missing_key_and_delete_marker_are_told_apart() {
+    let marker = answer(404, &[("x-amz-delete-marker", "true"), ("x-amz-version-id", "m1")], "");
+    let recorded = Recorded::new([answer(404, &[], ""), answer(200, &[], ""), marker]);
+    let source = recorded.source();
+    assert_eq!(source.read(&key(), &Aspects::new()).await, Ok(ObjectState::NotFound));
+    assert_eq!(
+        source.read(&key(), &Aspects::new()).await,
+        Ok(ObjectState::DeleteMarker)
+    );
+}
+
+#[tokio::test]
+async fn failed_reads_are_named_by_what_must_happen_next() {
+    let head = async |status| {
+        let recorded = Recorded::new([answer(status, &[], "")]);
+        recorded.source().read(&key(), &Aspects::new()).await.unwrap_err()
+    };
+    let denied = head(403).await;
+    let arn = "arn:aws:s3:::source-bucket/a b+c/ü.txt";
+    assert_failure(
+        &denied,
+        FailureKind::Permanent,
+        &["s3:GetObject", arn, "AccessDenied", "s3:ListBucket"],
+    );
+    assert_failure(
+        &head(301).await,
+        FailureKind::Configuration,
+        &["not in region us-east-1"],
+    );
+    assert_failure(
+        &head(400).await,
+        FailureKind::Permanent,
+        &["CustomerKeyEncrypted", "customer-provided key"],
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn answer_that_cannot_be_read_is_named_without_what_it_holds() {
+    let broken = || answer(200, &[("x-amz-meta-owner", "secret"), ("last-modified", "no date")], "");
+    let recorded = Recorded::new([broken(), broken(), broken()]);
+    let failure = recorded.source().read(&key(), &Aspects::new()).await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Retry);
+    assert!(!failure.to_string().contains("secret"), "{failure}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn throttled_read_is_tried_again_by_the_sdk() {
+    let recorded = Recorded::new([answer(503, &[], ""), HEAD_OK]);
+    assert!(recorded.source().read(&key(), &Aspects::new()).await.is_ok());
+    assert_eq!(recorded.sent(), 2);
+}
+
+#[tokio::test]
+async fn absence_is_looked_up_among_all_versions() {
+    let listing = |entries: &str| {
+        let body = format!("<ListVersionsResult>{entries}</ListVersionsResult>");
+        answer(200, &[], Box::leak(body.into_boxed_str()))
+    };
+    let version = "<Version><Key>a b+c/ü.txt</Key><VersionId>v1</VersionId><IsLatest>true</IsLatest></Version>";
+    let old = "<Version><Key>a b+c/ü.txt</Key><VersionId>v1</VersionId><IsLatest>false</IsLatest></Version>\
+               <DeleteMarker><Key>a b+c/ü.txt</Key><VersionId>m</VersionId><IsLatest>true</IsLatest></DeleteMarker>";
+    let longer = "<Version><Key>a b+c/ü.txt.bak</Key><VersionId>v1</VersionId><IsLatest>true</IsLatest></Version>";
+    for (entries, expected) in [
+        ("", Absence::Confirmed),
+        (version, Absence::ObjectFound),
+        (old, Absence::Confirmed),
+        (longer, Absence::Confirmed),
+    ] {
+        let recorded = Recorded::new([listing(entries)]);
+        assert_eq!(
+            recorded.source().confirm_absence(&key()).await,
+            Ok(expected),
+            "{entries}"
+        );
+        assert!(
+            recorded.line(0).contains("prefix=a%20b%2Bc%2F%C3%BC.txt"),
+            "{}",
+            recorded.line(0)
+        );
+    }
+}
+
+#[tokio::test]
+async fn missing_bucket_confirms_no_absence() {
+    let missing = answer(
+        404,
+        &[],
+        "<Error><Code>NoSuchBucket</Code><Message>gone</Message></Error>",
+    );
+    let failure = Recorded::new([missing])
+        .source()
+        .confirm_absence(&key())
+        .await
+        .unwrap_err();
+    assert_failure(
+        &failure,
+        FailureKind::Configuration,
+        &["NoSuchBucket", "s3:ListBucketVersions"],
+    );
+}
+
+#[tokio::test]
+async fn key_of_a_missing_bucket_is_no_missing_key() {
+    let recorded = Recorded::new([answer(404, &[], ""), answer(404, &[], "")]);
+    let failure = recorded.source().read(&key(), &Aspects::new()).await.unwrap_err();
+    assert_failure(
+        &failure,
+        FailureKind::Configuration,
+        &["NoSuchBucket", "arn:aws:s3:::source-bucket"],
+    );
+    assert_eq!(
+        recorded.line(1),
+        "HEAD https://source-bucket.s3.us-east-1.amazonaws.com/"
+    );
+    assert_eq!(
+        recorded.header(1, "x-amz-expected-bucket-owner").as_deref(),
+        Some("123456789012")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn version_that_went_while_its_tags_were_read_is_read_again() {
+    for code in ["NoSuchKey", "NoSuchVersion", "MethodNotAllowed"] {
+        let body = format!("<Error><Code>{code}</Code></Error>");
+        let gone = answer(404, &[], Box::leak(body.into_boxed_str()));
+        let recorded = Recorded::new([HEAD_OK, gone]);
+        let failure = recorded
+            .source()
+            .read(&key(), &Aspects::from([Aspect::Tags]))
+            .await
+            .unwrap_err();
+        assert_failure(&failure, FailureKind::Retry, &["s3:GetObjectVersionTagging"]);
+    }
+}
+
+#[tokio::test]
+async fn bucket_without_replication_covers_nothing() {
+    let none = answer(
+        404,
+        &[],
+        "<Error><Code>ReplicationConfigurationNotFoundError</Code></Error>",
+    );
+    let coverage = Recorded::new([none]).source().replication(&key()).await;
+    assert_eq!(coverage, Ok(ReplicationCoverage::Elsewhere));
+}
+
+/// Returns the facts of `HEAD_OK`.
+async fn head_facts() -> ObjectFacts {
+    let recorded = Recorded::new([HEAD_OK]);
+    let state = recorded.source().read(&key(), &Aspects::new()).await.unwrap();
+    state.facts().unwrap().clone()
+}
+
+#[tokio::test]
+async fn more_is_read_of_the_very_version_without_another_head() {
+    let tags = "<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>";
+    let none = "<ListObjectAnnotationsOutput></ListObjectAnnotationsOutput>";
+    let recorded = Recorded::new([spoken(200, tags), spoken(200, none)]);
+    let facts = head_facts().await;
+    let aspects = Aspects::from([Aspect::Tags, Aspect::Annotations]);
+    let more = recorded
+        .source()
+        .read_more(&key(), &facts, &aspects)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(more.tags.as_ref().map(BTreeMap::len), Some(1));
+    assert_eq!(more.annotations, Some(BTreeMap::new()));
+    assert!(facts.is_still(&more));
+    assert_eq!(recorded.sent(), 2);
+    for index in 0..2 {
+        let line = recorded.line(index);
+        assert!(line.starts_with("GET") && line.contains("versionId=v1"), "{line}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_of_a_version_that_is_gone_is_nothing() {
+    let facts = head_facts().await;
+    for code in ["NoSuchVersion", "NoSuchKey"] {
+        let recorded = Recorded::new([error(404, code)]);
+        let more = recorded
+            .source()
+            .read_more(&key(), &facts, &Aspects::from([Aspect::Tags]))
+            .await;
+        assert_eq!(more, Ok(None), "{code}");
+    }
+    let recorded = Recorded::new([error(404, "NoSuchBucket")]);
+    let more = recorded
+        .source()
+        .read_more(&key(), &facts, &Aspects::from([Aspect::Tags]))
+        .await;
+    assert_failure(&more.unwrap_err(), FailureKind::Configuration, &["NoSuchBucket"]);
+}
+
+#[tokio::test]
+async fn more_of_an_object_without_a_version_is_read_with_another_head() {
+    let tags = || spoken(200, "<Tagging><TagSet></TagSet></Tagging>");
+    let mut facts = head_facts().await;
+    facts.version_id = None;
+    let head = |etag: &'static str| {
+        let headers: &'static [(&str, &str)] = Box::leak(Box::new([
+            ("etag", etag),
+            ("last-modified", "Fri, 20 Nov 2026 10:15:30 GMT"),
+            ("content-length", "5"),
+            ("x-amz-meta-owner", "team"),
+            ("expires", "whenever"),
+        ]));
+        answer(200, headers, "")
+    };
+    for (etag, is_same) in [("\"aa\"", true), ("\"bb\"", false)] {
+        let recorded = Recorded::new([head(etag), tags()]);
+        let more = recorded
+            .source()
+            .read_more(&key(), &facts, &Aspects::from([Aspect::Tags]))
+            .await;
+        assert_eq!(more.unwrap().is_some(), is_same);
+    }
+    let recorded = Recorded::new([answer(404, &[], ""), answer(200, &[], "")]);
+    let more = recorded
+        .source()
+        .read_more(&key(), &facts, &Aspects::from([Aspect::Tags]))
+        .await;
+    assert_eq!(more, Ok(None));
+}
+
+#[tokio::test]
+async fn only_explicit_grants_are_read() {
+    let acl = "<AccessControlPolicy><Owner><ID>owner</ID></Owner><AccessControlList>\
+        <Grant><Grantee xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" xsi:type=\"CanonicalUser\">\
+        <ID>owner</ID></Grantee><Permission>FULL_CONTROL</Permission></Grant>\
+        <Grant><Grantee xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" xsi:type=\"CanonicalUser\">\
+        <ID>owner</ID></Grantee><Permission>READ</Permission></Grant>\
+        <Grant><Grantee xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" xsi:type=\"Group\">\
+        <URI>http://acs.amazonaws.com/groups/global/AllUsers</URI></Grantee><Permission>READ</Permission></Grant>\
+        </AccessControlList></AccessControlPolicy>";
+    let recorded = Recorded::new([HEAD_OK, spoken(200, acl)]);
+    let state = recorded
+        .destination()
+        .read(&key(), &Aspects::from([Aspect::Acl]))
+        .await
+        .unwrap();
+    let grants = state.facts().unwrap().acl.clone().unwrap().grants;
+    let grant = |grantee| Grant {
+        grantee,
+        permission: "READ".to_owned(),
+    };
+    let everybody = "http://acs.amazonaws.com/groups/global/AllUsers".to_owned();
+    let expected = [
+        grant(Grantee::Account("owner".to_owned())),
+        grant(Grantee::Group(everybody)),
+    ];
+    assert_eq!(grants, expected.into());
+    assert!(recorded.line(1).ends_with("?acl&versionId=v1"), "{}", recorded.line(1));
+}
+
+#[tokio::test]
+async fn denied_grants_name_the_action_of_a_version() {
+    let recorded = Recorded::new([HEAD_OK, error(403, "AccessDenied")]);
+    let failure = recorded
+        .source()
+        .read(&key(), &Aspects::from([Aspect::Acl]))
+        .await
+        .unwrap_err();
+    assert_failure(&failure, FailureKind::Permanent, &["s3:GetObjectVersionAcl"]);
+}
+
+#[tokio::test]
+async fn buckets_have_access_lists_unless_the_owner_is_enforced() {
+    let rule = |ownership: &str| {
+        let rule = format!("<Rule><ObjectOwnership>{ownership}</ObjectOwnership></Rule>");
+        spoken(200, format!("<OwnershipControls>{rule}</OwnershipControls>"))
+    };
+    for (known, expected) in [
+        (rule("BucketOwnerEnforced"), false),
+        (rule("BucketOwnerPreferred"), true),
+        (rule("ObjectWriter"), true),
+        (error(404, "OwnershipControlsNotFoundError"), true),
+    ] {
+        let recorded = Recorded::new([error(403, "AccessDenied"), known]);
+        let source = recorded.source();
+        let failure = source.has_acl().await.unwrap_err();
+        assert_failure(
+            &failure,
+            FailureKind::Permanent,
+            &["s3:GetBucketOwnershipControls", "arn:aws:s3:::source-bucket"],
+        );
+        assert_eq!(source.has_acl().await, Ok(expected));
+        assert_eq!(source.clone().has_acl().await, Ok(expected));
+        assert_eq!(recorded.sent(), 2, "asked once it is known");
+    }
+}

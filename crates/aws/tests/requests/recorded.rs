@@ -1,0 +1,230 @@
+//! A client whose answers are recorded, and which keeps what it was asked.
+
+use std::fmt::Write as _;
+
+use aws_config::SdkConfig;
+use aws_sdk_s3::config::{BehaviorVersion, Credentials, SharedCredentialsProvider};
+use aws_sdk_s3::primitives::SdkBody;
+use aws_smithy_http_client::test_util::{ReplayEvent, StaticReplayClient};
+use s3ferry_aws::client::Clients;
+use s3ferry_aws::destination::S3Destination;
+use s3ferry_aws::journal::S3Journal;
+use s3ferry_aws::source::S3Source;
+use s3ferry_aws::state::StateBucket;
+use s3ferry_core::failure::{Failure, FailureKind};
+use s3ferry_core::lock::ObjectLock;
+use s3ferry_core::names::{AccountId, BucketName, ETag, ObjectKey, Region, VersionId};
+use s3ferry_core::order::{CopyMethod, CopyOrder, SourcePin, Stated, WriteCondition};
+use s3ferry_core::upload::Route;
+
+pub(crate) const SOURCE_REGION: &str = "us-east-1";
+pub(crate) const DESTINATION_REGION: &str = "eu-central-1";
+
+/// Answers requests from a list and keeps them.
+pub(crate) struct Recorded {
+    pub(crate) http: StaticReplayClient,
+    pub(crate) clients: Clients,
+}
+
+pub(crate) struct Answer {
+    status: u16,
+    headers: &'static [(&'static str, &'static str)],
+    body: &'static str,
+}
+
+pub(crate) const fn answer(
+    status: u16,
+    headers: &'static [(&'static str, &'static str)],
+    body: &'static str,
+) -> Answer {
+    Answer { status, headers, body }
+}
+
+pub(crate) const HEAD_OK: Answer = answer(
+    200,
+    &[
+        ("etag", "\"aa\""),
+        ("last-modified", "Fri, 20 Nov 2026 10:15:30 GMT"),
+        ("content-length", "5"),
+        ("x-amz-version-id", "v1"),
+        ("x-amz-meta-owner", "team"),
+        ("expires", "whenever"),
+    ],
+    "",
+);
+
+pub(crate) const COPIED: &str = "<CopyObjectResult><ETag>\"aa\"</ETag></CopyObjectResult>";
+
+impl Recorded {
+    pub(crate) fn new(answers: impl IntoIterator<Item = Answer>) -> Self {
+        let events = answers.into_iter().map(|answer| {
+            let mut response = http::Response::builder().status(answer.status);
+            for (name, value) in answer.headers {
+                response = response.header(*name, *value);
+            }
+            let request = http::Request::builder()
+                .uri("https://unchecked/")
+                .body(SdkBody::empty())
+                .unwrap();
+            ReplayEvent::new(request, response.body(SdkBody::from(answer.body)).unwrap())
+        });
+        let http = StaticReplayClient::new(events.collect());
+        let shared = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .http_client(http.clone())
+            .region(aws_config::Region::new(SOURCE_REGION))
+            .credentials_provider(SharedCredentialsProvider::new(Credentials::for_tests()))
+            .build();
+        Self {
+            http,
+            clients: Clients::from_config(shared),
+        }
+    }
+
+    pub(crate) fn source(&self) -> S3Source {
+        S3Source::new(
+            self.clients.s3_for_reading(&region(SOURCE_REGION)),
+            bucket("source-bucket"),
+            region(SOURCE_REGION),
+            Some(AccountId::new("123456789012").unwrap()),
+            bucket("destination-bucket"),
+        )
+    }
+
+    pub(crate) fn destination(&self) -> S3Destination {
+        let region = region(DESTINATION_REGION);
+        S3Destination::new(&self.clients, bucket("destination-bucket"), region, &self.source())
+    }
+
+    pub(crate) fn journal(&self) -> S3Journal {
+        let region = region(SOURCE_REGION);
+        let (reading, writing) = (
+            self.clients.s3_for_reading(&region),
+            self.clients.s3_for_writing(&region),
+        );
+        S3Journal::new(
+            StateBucket::new(reading, writing, bucket("state-bucket"), region),
+            route(),
+        )
+    }
+
+    /// Returns the body of a request.
+    pub(crate) fn body(&self, index: usize) -> String {
+        let bodies: Vec<String> = self
+            .http
+            .actual_requests()
+            .map(|request| String::from_utf8(request.body().bytes().unwrap_or_default().to_vec()).unwrap())
+            .collect();
+        bodies[index].clone()
+    }
+
+    /// Checks headers of a request; `None` is one that must not be there.
+    #[track_caller]
+    pub(crate) fn assert_headers(&self, index: usize, expected: &[(&str, Option<&str>)]) {
+        for (name, value) in expected {
+            assert_eq!(self.header(index, name).as_deref(), *value, "{name}");
+        }
+    }
+
+    /// Spells a request as `METHOD URI`.
+    pub(crate) fn line(&self, index: usize) -> String {
+        let requests: Vec<String> = self
+            .http
+            .actual_requests()
+            .map(|request| format!("{} {}", request.method(), request.uri()))
+            .collect();
+        requests[index].clone()
+    }
+
+    pub(crate) fn header(&self, index: usize, name: &str) -> Option<String> {
+        let headers: Vec<Option<String>> = self
+            .http
+            .actual_requests()
+            .map(|request| request.headers().get(name).map(str::to_owned))
+            .collect();
+        headers[index].clone()
+    }
+
+    pub(crate) fn sent(&self) -> usize {
+        self.http.actual_requests().count()
+    }
+}
+
+pub(crate) fn region(name: &str) -> Region {
+    Region::new(name).unwrap()
+}
+
+pub(crate) fn bucket(name: &str) -> BucketName {
+    BucketName::new(name).unwrap()
+}
+
+pub(crate) fn key() -> ObjectKey {
+    ObjectKey::from_raw("a b+c/ü.txt").unwrap()
+}
+
+pub(crate) fn etag(text: &str) -> ETag {
+    ETag::new(text).unwrap()
+}
+
+pub(crate) fn route() -> Route {
+    Route {
+        source: bucket("source-bucket"),
+        destination: bucket("destination-bucket"),
+    }
+}
+
+/// Returns an answer that nobody has to keep.
+pub(crate) fn spoken(status: u16, body: impl Into<String>) -> Answer {
+    answer(status, &[], Box::leak(body.into().into_boxed_str()))
+}
+
+/// Returns an answer that carries an error.
+pub(crate) fn error(status: u16, code: &str) -> Answer {
+    let mut body = String::new();
+    write!(
+        body,
+        "<Error><Code>{code}</Code><Message>what S3 says</Message></Error>"
+    )
+    .unwrap();
+    spoken(status, body)
+}
+
+pub(crate) fn pin() -> SourcePin {
+    SourcePin {
+        version_id: VersionId::pinnable("v1"),
+        etag: etag("aa"),
+    }
+}
+
+/// Returns what an order states that has nothing special.
+pub(crate) fn stated() -> Stated {
+    Stated {
+        storage_class: "STANDARD_IA".to_owned(),
+        website_redirect: Some("/elsewhere".to_owned()),
+        encryption: None,
+        lock: ObjectLock::default(),
+        metadata: None,
+        tags: None,
+        checksum: None,
+        acl: None,
+    }
+}
+
+pub(crate) fn order(condition: WriteCondition) -> CopyOrder {
+    CopyOrder {
+        pin: pin(),
+        condition,
+        method: CopyMethod::Whole,
+        stated: stated(),
+        source_checksum: None,
+        size_bytes: 5,
+    }
+}
+
+#[track_caller]
+pub(crate) fn assert_failure(failure: &Failure, kind: FailureKind, needles: &[&str]) {
+    assert_eq!(failure.kind, kind, "{failure}");
+    for needle in needles {
+        assert!(failure.to_string().contains(needle), "{needle} is not in: {failure}");
+    }
+}

@@ -1,0 +1,368 @@
+//! Uploads in parts at the destination.
+
+use std::collections::BTreeMap;
+
+use s3ferry_core::facts::{Aspects, ChecksumCoverage, SystemHeaders};
+use s3ferry_core::failure::FailureKind;
+use s3ferry_core::names::VersionId;
+use s3ferry_core::order::{Metadata, StatedChecksum, UploadTerms, WriteCondition};
+use s3ferry_core::plan::Part;
+use s3ferry_core::upload::UploadId;
+use s3ferry_engine::ports::{Completion, CopiedPart, DestinationBucket as _, WriteError, Written};
+
+use crate::recorded::{Answer, Recorded, answer, assert_failure, error, etag, key, pin, spoken, stated};
+
+const CREATED: &str = "<InitiateMultipartUploadResult><UploadId>up</UploadId></InitiateMultipartUploadResult>";
+
+const COMPLETED: &str = "<CompleteMultipartUploadResult><ETag>\"cc-2\"</ETag></CompleteMultipartUploadResult>";
+
+const OBJECT: &str = "https://destination-bucket.s3.eu-central-1.amazonaws.com/a%20b%2Bc/%C3%BC.txt";
+
+const MIB: u64 = 1024 * 1024;
+
+fn upload() -> UploadId {
+    UploadId::new("up").unwrap()
+}
+
+fn terms() -> UploadTerms {
+    let mut stated = stated();
+    stated.metadata = Some(Metadata {
+        headers: SystemHeaders {
+            content_type: Some("text/plain".to_owned()),
+            expires: Some("whenever".to_owned()),
+            ..SystemHeaders::default()
+        },
+        user: BTreeMap::from([("owner".to_owned(), "team ü".to_owned())]),
+    });
+    stated.tags = Some(BTreeMap::from([("a".to_owned(), "b c".to_owned())]));
+    stated.checksum = Some(StatedChecksum {
+        algorithm: "SHA256",
+        coverage: ChecksumCoverage::Composite,
+    });
+    UploadTerms {
+        stated,
+        lost: Aspects::new(),
+    }
+}
+
+fn part(number: u32, offset_bytes: u64, size_bytes: u64) -> Part {
+    Part {
+        number,
+        offset_bytes,
+        size_bytes,
+    }
+}
+
+fn copied(number: u32, checksum: Option<(&'static str, &str)>) -> CopiedPart {
+    CopiedPart {
+        number,
+        size_bytes: 5 * MIB,
+        etag: etag(&format!("p{number}")),
+        checksum: checksum.map(|(algorithm, value)| (algorithm, value.to_owned())),
+    }
+}
+
+fn completion(condition: WriteCondition) -> Completion {
+    Completion {
+        parts: vec![copied(1, Some(("SHA256", "one="))), copied(2, Some(("SHA256", "two=")))],
+        condition,
+        size_bytes: 10 * MIB,
+        checksum: terms().stated.checksum,
+    }
+}
+
+fn failed(error: WriteError) -> s3ferry_core::failure::Failure {
+    match error {
+        WriteError::Failed(failure) => failure,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn upload_is_begun_with_everything_stated() {
+    let recorded = Recorded::new([spoken(200, CREATED)]);
+    let id = recorded.destination().create_upload(&key(), &terms()).await.unwrap();
+    assert_eq!(id, upload());
+    assert_eq!(recorded.line(0), format!("POST {OBJECT}?uploads"));
+    recorded.assert_headers(
+        0,
+        &[
+            ("content-type", Some("text/plain")),
+            ("expires", Some("whenever")),
+            ("x-amz-meta-owner", Some("team ü")),
+            ("x-amz-tagging", Some("a=b%20c")),
+            ("x-amz-storage-class", Some("STANDARD_IA")),
+            ("x-amz-website-redirect-location", Some("/elsewhere")),
+            ("x-amz-checksum-algorithm", Some("SHA256")),
+            ("x-amz-checksum-type", Some("COMPOSITE")),
+            ("x-amz-metadata-directive", None),
+            ("x-amz-tagging-directive", None),
+        ],
+    );
+}
+
+/// S3 then stores the checksum of its own choice, as for any upload that names none.
+#[tokio::test]
+async fn upload_without_a_checksum_to_keep_names_none() {
+    let recorded = Recorded::new([spoken(200, CREATED)]);
+    let mut terms = terms();
+    terms.stated.checksum = None;
+    recorded.destination().create_upload(&key(), &terms).await.unwrap();
+    recorded.assert_headers(
+        0,
+        &[
+            ("x-amz-checksum-algorithm", None),
+            ("x-amz-checksum-type", None),
+            ("x-amz-sdk-checksum-algorithm", None),
+        ],
+    );
+}
+
+#[tokio::test]
+async fn upload_whose_id_does_not_come_is_unknown() {
+    for body in ["", "<InitiateMultipartUploadResult></InitiateMultipartUploadResult>"] {
+        let recorded = Recorded::new([spoken(200, body)]);
+        let error = recorded
+            .destination()
+            .create_upload(&key(), &terms())
+            .await
+            .unwrap_err();
+        assert!(matches!(error, WriteError::OutcomeUnknown(_)), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn part_is_copied_of_the_pinned_version_in_its_range() {
+    let result = "<CopyPartResult><ETag>\"p2\"</ETag><ChecksumCRC64NVME>x=</ChecksumCRC64NVME></CopyPartResult>";
+    let recorded = Recorded::new([spoken(200, result)]);
+    let part = part(2, 5 * MIB, 5 * MIB);
+    let copied = recorded.destination().copy_part(&key(), &upload(), &pin(), &part).await;
+    let expected = CopiedPart {
+        number: 2,
+        size_bytes: 5 * MIB,
+        etag: etag("p2"),
+        checksum: Some(("CRC64NVME", "x=".to_owned())),
+    };
+    assert_eq!(copied, Ok(expected));
+    let line = recorded.line(0);
+    assert!(line.starts_with(&format!("PUT {OBJECT}?")), "{line}");
+    assert!(line.contains("partNumber=2") && line.contains("uploadId=up"), "{line}");
+    recorded.assert_headers(
+        0,
+        &[
+            (
+                "x-amz-copy-source",
+                Some("source-bucket/a%20b%2Bc/%C3%BC.txt?versionId=v1"),
+            ),
+            ("x-amz-copy-source-if-match", Some("\"aa\"")),
+            ("x-amz-copy-source-range", Some("bytes=5242880-10485759")),
+            ("x-amz-source-expected-bucket-owner", Some("123456789012")),
+        ],
+    );
+    let signature = recorded.header(0, "authorization").unwrap();
+    assert!(signature.contains("/eu-central-1/s3/aws4_request"), "{signature}");
+}
+
+#[tokio::test]
+async fn small_whole_object_has_no_range() {
+    let result = || spoken(200, "<CopyPartResult><ETag>\"p\"</ETag></CopyPartResult>");
+    for (part, range) in [
+        (part(1, 0, 5 * MIB - 1), None),
+        (part(1, 0, 5 * MIB), Some("bytes=0-5242879")),
+        (part(2, 5 * MIB, 1), Some("bytes=5242880-5242880")),
+    ] {
+        let recorded = Recorded::new([result()]);
+        recorded
+            .destination()
+            .copy_part(&key(), &upload(), &pin(), &part)
+            .await
+            .unwrap();
+        recorded.assert_headers(0, &[("x-amz-copy-source-range", range)]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn part_is_tried_again_and_its_failures_are_named() {
+    let result = || spoken(200, "<CopyPartResult><ETag>\"p\"</ETag></CopyPartResult>");
+    let attempt = async |answers: Vec<Answer>| {
+        let recorded = Recorded::new(answers);
+        let part = part(1, 0, 5 * MIB);
+        let copied = recorded.destination().copy_part(&key(), &upload(), &pin(), &part).await;
+        (copied, recorded.sent())
+    };
+    for trouble in [
+        error(503, "SlowDown"),
+        error(500, "InternalError"),
+        error(200, "SlowDown"),
+    ] {
+        let (copied, sent) = attempt(vec![trouble, result()]).await;
+        assert!(copied.is_ok(), "{copied:?}");
+        assert_eq!(sent, 2);
+    }
+    for (status, code) in [
+        (412, "PreconditionFailed"),
+        (404, "NoSuchUpload"),
+        (404, "NoSuchVersion"),
+    ] {
+        let (copied, sent) = attempt(vec![error(status, code)]).await;
+        assert_eq!((copied, sent), (Err(WriteError::WorldMoved), 1), "{code}");
+    }
+    let (denied, _) = attempt(vec![error(403, "AccessDenied")]).await;
+    assert_failure(
+        &failed(denied.unwrap_err()),
+        FailureKind::Permanent,
+        &["s3:PutObject", "s3:GetObjectVersion", "source-bucket/a b+c"],
+    );
+}
+
+fn listing(parts: &str, next: Option<u32>) -> Answer {
+    let truncated = format!(
+        "<IsTruncated>{}</IsTruncated><NextPartNumberMarker>{}</NextPartNumberMarker>",
+        next.is_some(),
+        next.unwrap_or(0)
+    );
+    spoken(200, format!("<ListPartsResult>{truncated}{parts}</ListPartsResult>"))
+}
+
+#[tokio::test]
+async fn all_pages_of_parts_are_listed() {
+    let one = "<Part><PartNumber>1</PartNumber><Size>7</Size><ETag>\"p1\"</ETag></Part>";
+    let two = "<Part><PartNumber>4</PartNumber><Size>8</Size><ETag>\"p4\"</ETag>\
+               <ChecksumSHA1>s=</ChecksumSHA1></Part>";
+    let recorded = Recorded::new([listing(one, Some(1)), listing(two, None)]);
+    let parts = recorded
+        .destination()
+        .list_parts(&key(), &upload())
+        .await
+        .unwrap()
+        .unwrap();
+    let found: Vec<(u32, u64, &str)> = parts
+        .iter()
+        .map(|part| (part.number, part.size_bytes, part.etag.as_str()))
+        .collect();
+    assert_eq!(found, [(1, 7, "p1"), (4, 8, "p4")]);
+    assert_eq!(parts[1].checksum, Some(("SHA1", "s=".to_owned())));
+    assert!(!recorded.line(0).contains("part-number-marker"), "{}", recorded.line(0));
+    assert!(
+        recorded.line(1).contains("part-number-marker=1"),
+        "{}",
+        recorded.line(1)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn upload_that_is_not_there_has_no_parts_and_is_dropped_already() {
+    let recorded = Recorded::new([error(404, "NoSuchUpload"), error(404, "NoSuchUpload")]);
+    let destination = recorded.destination();
+    assert_eq!(destination.list_parts(&key(), &upload()).await, Ok(None));
+    assert_eq!(destination.abort_upload(&key(), &upload()).await, Ok(()));
+    assert_eq!(
+        recorded.line(1),
+        format!("DELETE {OBJECT}?x-id=AbortMultipartUpload&uploadId=up")
+    );
+
+    let empty = Recorded::new([listing("", None)]);
+    assert_eq!(
+        empty.destination().list_parts(&key(), &upload()).await,
+        Ok(Some(vec![]))
+    );
+    // A missing bucket is no missing upload.
+    let recorded = Recorded::new([error(404, "NoSuchBucket"), error(403, "AccessDenied")]);
+    let destination = recorded.destination();
+    let failure = destination.list_parts(&key(), &upload()).await.unwrap_err();
+    assert_failure(&failure, FailureKind::Configuration, &["s3:ListMultipartUploadParts"]);
+    let failure = destination.abort_upload(&key(), &upload()).await.unwrap_err();
+    assert_failure(&failure, FailureKind::Permanent, &["s3:AbortMultipartUpload"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn abort_may_be_repeated() {
+    let recorded = Recorded::new([error(500, "InternalError"), answer(204, &[], "")]);
+    assert_eq!(recorded.destination().abort_upload(&key(), &upload()).await, Ok(()));
+    assert_eq!(recorded.sent(), 2);
+}
+
+#[tokio::test]
+async fn completion_is_conditional_and_names_parts_size_and_checksums() {
+    let completed = || answer(200, &[("x-amz-version-id", "w1")], COMPLETED);
+    let recorded = Recorded::new([completed(), completed()]);
+    let destination = recorded.destination();
+    let written = destination
+        .complete_upload(&key(), &upload(), &completion(WriteCondition::Absent))
+        .await;
+    let expected = Written {
+        version_id: VersionId::pinnable("w1"),
+        etag: etag("cc-2"),
+    };
+    assert_eq!(written, Ok(expected));
+    assert_eq!(recorded.line(0), format!("POST {OBJECT}?uploadId=up"));
+    recorded.assert_headers(
+        0,
+        &[
+            ("if-none-match", Some("*")),
+            ("if-match", None),
+            ("x-amz-mp-object-size", Some("10485760")),
+            ("x-amz-checksum-type", Some("COMPOSITE")),
+        ],
+    );
+    let body = recorded.body(0);
+    for needle in [
+        "<PartNumber>1</PartNumber>",
+        "&quot;p1&quot;",
+        "<ChecksumSHA256>one=</ChecksumSHA256>",
+        "<ChecksumSHA256>two=</ChecksumSHA256>",
+    ] {
+        assert!(body.contains(needle), "{needle} is not in {body}");
+    }
+    let seen = completion(WriteCondition::Matches(etag("bb")));
+    destination.complete_upload(&key(), &upload(), &seen).await.unwrap();
+    recorded.assert_headers(1, &[("if-match", Some("\"bb\"")), ("if-none-match", None)]);
+}
+
+async fn completion_error(answer: Answer) -> WriteError {
+    let recorded = Recorded::new([answer]);
+    let completion = completion(WriteCondition::Absent);
+    let written = recorded
+        .destination()
+        .complete_upload(&key(), &upload(), &completion)
+        .await;
+    assert_eq!(recorded.sent(), 1, "a completion is sent once");
+    written.unwrap_err()
+}
+
+#[tokio::test(start_paused = true)]
+async fn completion_answers_are_taken_for_what_they_mean() {
+    for (status, code) in [
+        (412, "PreconditionFailed"),
+        (409, "ConditionalRequestConflict"),
+        (404, "NoSuchUpload"),
+        (404, "NoSuchKey"),
+    ] {
+        assert_eq!(
+            completion_error(error(status, code)).await,
+            WriteError::WorldMoved,
+            "{code}"
+        );
+    }
+    for (status, code, kind) in [
+        (200, "InternalError", FailureKind::Retry),
+        (200, "SlowDown", FailureKind::Retry),
+        (503, "ServiceUnavailable", FailureKind::Retry),
+        (400, "InvalidPart", FailureKind::Retry),
+        (400, "InvalidPartOrder", FailureKind::Bug),
+        (400, "EntityTooSmall", FailureKind::Bug),
+        (400, "InvalidRequest", FailureKind::Permanent),
+        (403, "AccessDenied", FailureKind::Permanent),
+    ] {
+        let failure = failed(completion_error(error(status, code)).await);
+        assert_failure(&failure, kind, &[code, "destination-bucket/a b+c/ü.txt"]);
+    }
+    for body in [
+        "",
+        "<CompleteMultipartUploadResult></CompleteMultipartUploadResult>",
+        "<Complete",
+    ] {
+        let error = completion_error(spoken(200, body)).await;
+        assert!(matches!(error, WriteError::OutcomeUnknown(_)), "{body:?}: {error:?}");
+    }
+}

@@ -1,0 +1,528 @@
+use std::time::Duration;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::facts::{Aspect, Aspects};
+use crate::failure::{Failure, FailureKind};
+use crate::names::{BucketName, ObjectKey, VersionId};
+use crate::outcome::{AgainReason, Outcome, Report, SkipReason};
+
+fn job(payload: &Value) -> JobInvocation {
+    match parse_request(payload) {
+        Ok(Request::Job(job)) => job,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn map(payload: &Value) -> MapBatch {
+    match parse_request(payload) {
+        Ok(Request::Map(batch)) => batch,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn invocation(tasks: &Value) -> Value {
+    json!({"invocationSchemaVersion": "2.0", "invocationId": "i", "job": {"id": "j"}, "tasks": tasks})
+}
+
+/// What one task with these fields is about, in short.
+fn read_task(fields: &Value) -> String {
+    let mut task = json!({"taskId": "t", "s3Key": "a", "s3VersionId": null, "s3Bucket": "example"});
+    for (name, value) in fields.as_object().unwrap() {
+        task[name] = value.clone();
+    }
+    let job = job(&invocation(&json!([task])));
+    match &job.tasks[0].target {
+        Ok(target) => {
+            let keys: Vec<&str> = target.keys.iter().map(ObjectKey::as_str).collect();
+            let version = target.version.as_ref().map_or("-", RowVersion::as_str);
+            format!("{} {} {version}", target.bucket, keys.join("|"))
+        }
+        Err(error) => format!("{}: {error}", error.code()),
+    }
+}
+
+#[track_caller]
+fn check_task(fields: &Value, expected: &str) {
+    let read = read_task(fields);
+    assert!(read.contains(expected), "{fields}: {read}");
+}
+
+#[test]
+fn tasks_of_both_versions_are_read() {
+    check_task(&json!({}), "example a -");
+    check_task(
+        &json!({"s3Bucket": null, "s3BucketArn": "arn:aws:s3:::bucket-one"}),
+        "bucket-one a -",
+    );
+    // The example in AWS's own documentation has a region and an account.
+    check_task(
+        &json!({"s3Bucket": null, "s3BucketArn": "arn:aws-cn:s3:cn-north-1:0123456788:bucket-one"}),
+        "bucket-one a -",
+    );
+    check_task(&json!({"s3VersionId": "v1"}), "example a v1");
+    check_task(&json!({"s3VersionId": ""}), "example a -");
+    check_task(&json!({"s3VersionId": "null"}), "example a null");
+    check_task(&json!({"aFieldOfTomorrow": [1]}), "example a -");
+}
+
+#[test]
+fn keys_are_decoded_in_every_way_they_can_be_read() {
+    check_task(
+        &json!({"s3Key": "a%20b%2Bc%2520%C3%BC/%E6%97%A5"}),
+        "example a b+c%20ü/日 -",
+    );
+    check_task(&json!({"s3Key": "a+b%2Bc"}), "example a b+c|a+b+c -");
+    check_task(
+        &json!({"s3Key": "100%"}),
+        "NameNotValid: `tasks[0].s3Key`: object key `100%` is not form-encoded",
+    );
+    check_task(&json!({"s3Key": "%FF"}), "not UTF-8");
+}
+
+#[test]
+fn what_cannot_be_read_of_a_task_is_its_own_result_and_names_its_field() {
+    check_task(
+        &json!({"s3Key": null}),
+        "FieldMissing: `tasks[0].s3Key` is null, and must be a text",
+    );
+    check_task(&json!({"s3Key": ""}), "`tasks[0].s3Key` is empty");
+    check_task(&json!({"s3Key": 7}), "`tasks[0].s3Key` is 7");
+    check_task(&json!({"s3Bucket": null}), "`tasks[0].s3Bucket` is null");
+    check_task(
+        &json!({"s3Bucket": "no/bucket"}),
+        "NameNotValid: `tasks[0].s3Bucket`: bucket name `no/bucket`",
+    );
+    check_task(
+        &json!({"s3Bucket": null, "s3BucketArn": "arn:aws:sqs:::name"}),
+        "`tasks[0].s3BucketArn` is `arn:aws:sqs:::name`, and must be the ARN of a bucket",
+    );
+    check_task(
+        &json!({"s3VersionId": 3}),
+        "`tasks[0].s3VersionId` is 3, and must be a string or null",
+    );
+}
+
+#[track_caller]
+fn check_refused(payload: &Value, expected: &str) {
+    let error = parse_request(payload).unwrap_err();
+    let text = format!("{}: {error}", error.code());
+    assert!(text.contains(expected), "{payload}: {text}");
+}
+
+#[test]
+fn payload_that_nobody_could_answer_is_refused_as_a_whole() {
+    check_refused(&json!({}), "NotABatch: the payload is no batch");
+    check_refused(&json!([1]), "found an array");
+    check_refused(&json!({"Records": []}), "found an object with Records");
+    check_refused(&json!({"tasks": []}), "`invocationSchemaVersion` is missing");
+    check_refused(
+        &json!({"tasks": [], "invocationSchemaVersion": "1.0"}),
+        "`invocationId` is missing",
+    );
+    let mut payload = invocation(&json!([{"taskId": "a"}, {"s3Key": "b"}]));
+    check_refused(&payload, "`tasks[1].taskId` is missing");
+    payload["tasks"] = json!({});
+    check_refused(&payload, "`tasks` is an empty object, and must be an array of tasks");
+    check_refused(&json!({"Items": 3}), "`Items` is 3");
+    check_refused(&json!({"Items": [], "BatchInput": 3}), "`BatchInput` is 3");
+    check_refused(&json!({"finalSync": "dance"}), "`finalSync` is `dance`");
+}
+
+#[test]
+fn job_that_asks_for_what_nobody_knows_has_its_tasks_answered() {
+    let refused = |change: fn(&mut Value)| {
+        let mut payload = invocation(&json!([{"taskId": "t", "s3Key": "a", "s3Bucket": "example"}]));
+        change(&mut payload);
+        let job = job(&payload);
+        assert_eq!(job.tasks.len(), 1);
+        job.arguments.unwrap_err().to_string()
+    };
+    assert!(
+        refused(|payload| payload["invocationSchemaVersion"] = json!("3.0"))
+            .contains("is `3.0`, which is not supported: allowed are 1.0 and 2.0")
+    );
+    assert!(
+        refused(|payload| payload["job"]["userArguments"] = json!({"speed": "high"})).contains(
+            "user argument `speed` is not known: allowed are ownership, propagate-deletes, storage-class, \
+             comparison-depth, versions"
+        )
+    );
+    assert!(refused(|payload| payload["job"]["userArguments"] = json!({"depth": 1})).contains("is 1, and must be"));
+    assert!(refused(|payload| payload["job"]["userArguments"] = json!("deep")).contains("is `deep`, and must be"));
+    assert!(
+        refused(|payload| payload["job"]["userArguments"] = json!({"depth": "head", "comparison_depth": "deep"}))
+            .contains("user argument `comparison-depth` is given more than once")
+    );
+}
+
+#[test]
+fn arguments_are_known_in_every_spelling() {
+    for name in ["storage-class", "storageClass", "STORAGE_CLASS", "StorageClass"] {
+        let mut payload = invocation(&json!([]));
+        payload["job"]["userArguments"] = json!({name: "GLACIER_IR"});
+        let arguments = job(&payload).arguments.unwrap();
+        assert_eq!(arguments.get(ArgumentName::StorageClass), Some("GLACIER_IR"), "{name}");
+        assert_eq!(arguments.get(ArgumentName::Ownership), None);
+    }
+    for argument in ARGUMENTS {
+        assert_eq!(argument.name.as_str(), argument.spelled);
+    }
+}
+
+#[test]
+fn depth_and_versions_name_what_they_allow() {
+    assert_eq!(
+        (Depth::parse("head"), Depth::parse("deep")),
+        (Ok(Depth::Head), Ok(Depth::Deep))
+    );
+    assert_eq!(Versions::parse("current-only"), Ok(Versions::CurrentOnly));
+    assert_eq!(Versions::parse("any"), Ok(Versions::Any));
+    let error = Depth::parse("checksum").unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "user argument `comparison-depth` is `checksum`: allowed: head, deep"
+    );
+    let error = Versions::parse("all").unwrap_err().to_string();
+    assert_eq!(error, "user argument `versions` is `all`: allowed: current-only, any");
+    assert!(Depth::Head.aspects().is_empty() && Depth::Deep.aspects().contains(&Aspect::Tags));
+}
+
+#[test]
+fn batch_of_a_map_and_its_item_alone_are_read_alike() {
+    let row = json!({"Bucket": "example", "Key": "a%20b", "VersionId": ""});
+    let target = |batch: MapBatch| batch.items[0].target.clone().unwrap();
+    let alone = map(&row);
+    assert_eq!(
+        (alone.run.clone(), alone.attempt, alone.items[0].row.clone()),
+        (None, 1, row.clone())
+    );
+    let expected = target(alone);
+    assert_eq!(expected.keys[0].as_str(), "a b");
+    assert_eq!(
+        target(map(&json!({"Items": [row], "BatchInput": {"job": 1}}))),
+        expected
+    );
+    let selected = json!({"row": row, "run": {"execution": "e-1", "userArguments": {"versions": "any"}}});
+    for payload in [selected.clone(), json!({"Items": [selected.clone(), selected]})] {
+        let batch = map(&payload);
+        assert_eq!(batch.run.as_ref().map(RunName::as_str), Some("e-1"));
+        assert_eq!(
+            batch.arguments.as_ref().unwrap().get(ArgumentName::Versions),
+            Some("any")
+        );
+        assert_eq!(batch.items[0].row, row);
+        assert_eq!(target(batch), expected);
+    }
+    let again = json!({"Items": [row], "BatchInput": {"attempt": 3, "run": {"execution": "e-1"}, "userArguments": {}}});
+    assert_eq!(map(&again).attempt, 3);
+    assert!(map(&json!({"Items": []})).items.is_empty());
+}
+
+#[test]
+fn columns_are_known_however_the_header_row_spells_them() {
+    for (bucket, key, version) in [
+        ("Bucket", "Key", "VersionId"),
+        ("bucket", "key", "version_id"),
+        ("\u{FEFF}BUCKET", " Key ", "Version-ID"),
+    ] {
+        let batch = map(&json!({"Items": [{bucket: "example", key: "a", version: "v1", "Size": "5"}]}));
+        let target = batch.items[0].target.clone().unwrap();
+        assert_eq!(target.version.unwrap().as_str(), "v1");
+    }
+    let odd = json!({"Items": [{"Key": "a"}, {"Bucket": "example", "Key": 7}, {"Bucket": "example", "Key": "%"}, 3]});
+    let errors: Vec<String> = map(&odd)
+        .items
+        .into_iter()
+        .map(|item| item.target.unwrap_err().to_string())
+        .collect();
+    for (error, expected) in errors.iter().zip([
+        "`Items[0].Bucket` is missing",
+        "`Items[1].Key` is 7",
+        "`Items[2].Key`: object key `%`",
+        "`Items[3].Bucket` is missing",
+    ]) {
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn what_editors_leave_around_a_row_is_no_part_of_it() {
+    let batch = map(&json!({"Items": [
+        {"Bucket": "\u{FEFF}example", "Key": "a%20b\r", "VersionId": ""},
+        {"Bucket": "example", "Key": "a", "VersionId": "v1\r"},
+        {"Bucket": "example", "Key": "a", "VersionId": "\r"},
+        {"Bucket": "example", "Key": "\r"},
+    ]}));
+    let targets: Vec<_> = batch.items.into_iter().map(|item| item.target).collect();
+    let read = |index: usize| targets[index].clone().unwrap();
+    assert_eq!((read(0).bucket.as_str(), read(0).keys[0].as_str()), ("example", "a b"));
+    assert_eq!(read(1).version.unwrap().as_str(), "v1");
+    assert_eq!(read(2).version, None);
+    assert!(targets[3].is_err());
+}
+
+#[test]
+fn runs_have_names_that_cannot_leave_their_folder() {
+    assert_eq!(RunName::new("a-B_1.c").unwrap().folder(), "final-sync/a-B_1.c");
+    for name in ["", ".", "..", "a/b", "a b", "ü", &"x".repeat(81)] {
+        assert!(RunName::new(name).is_err(), "{name}");
+    }
+}
+
+#[test]
+fn commands_of_the_state_machine_are_read() {
+    let begin = json!({"finalSync": "begin", "execution": "e", "input": {"manifestKey": "final-sync/m.csv"}});
+    let Ok(Request::Begin(read)) = parse_request(&begin) else {
+        panic!("{begin}")
+    };
+    assert_eq!(read.manifest_key.as_str(), "final-sync/m.csv");
+    check_refused(
+        &json!({"finalSync": "begin", "execution": "e", "input": {}}),
+        "`manifestKey` is missing",
+    );
+    check_refused(
+        &json!({"finalSync": "begin", "execution": "e", "input": {"manifestKey": "m", "userArguments": {"x": "y"}}}),
+        "user argument `x` is not known",
+    );
+    check_refused(&json!({"finalSync": "begin", "execution": "a/b", "input": {}}), "run");
+    let lost =
+        json!({"finalSync": "lost", "input": {"Items": [{"Bucket": "example", "Key": "a"}], "error": {"Error": "E"}}});
+    let Ok(Request::Lost(lost)) = parse_request(&lost) else {
+        panic!("{lost}")
+    };
+    assert!(lost.error.contains("\"E\"") && lost.batch.items.len() == 1);
+    let conclude = json!({"finalSync": "conclude", "begun": {"run": {"execution": "e"}, "manifestKey": "m"}});
+    assert!(matches!(parse_request(&conclude), Ok(Request::Conclude(conclusion)) if conclusion.stopped.is_none()));
+}
+
+fn report(outcome: Outcome) -> Report {
+    Report {
+        outcome,
+        lost: Aspects::new(),
+        turns: 1,
+        progress: false,
+        outcome_unknown: false,
+        upload_left: false,
+        duration: Duration::ZERO,
+    }
+}
+
+fn failure(kind: FailureKind) -> Failure {
+    Failure {
+        kind,
+        code: "SomeCode".to_owned(),
+        action: "s3:PutObject".to_owned(),
+        resource: "arn:aws:s3:::example/key".to_owned(),
+        detail: "what the service said".to_owned(),
+    }
+}
+
+#[track_caller]
+fn check_result(outcome: Outcome, acknowledged: bool, code: ResultCode, name: &str, text: &str) {
+    let result = conclude(&report(outcome), acknowledged);
+    assert_eq!((result.code, result.outcome.as_str()), (code, name), "{}", result.text);
+    assert!(result.text.contains(text), "{}", result.text);
+}
+
+#[test]
+fn every_outcome_has_a_code_and_a_text() {
+    use ResultCode::{PermanentFailure, Succeeded, TemporaryFailure};
+    let copied = Outcome::Copied {
+        version_id: VersionId::pinnable("v9"),
+        size_bytes: 5,
+    };
+    check_result(
+        copied.clone(),
+        true,
+        Succeeded,
+        "copied",
+        "copied 5 bytes as version v9",
+    );
+    check_result(
+        copied,
+        false,
+        TemporaryFailure,
+        "copied",
+        "an earlier write may still land",
+    );
+    check_result(Outcome::Deleted, true, Succeeded, "deleted", "gone at the source");
+    for (reason, text) in [
+        (SkipReason::AlreadyIdentical, "equal objects"),
+        (SkipReason::BothAbsent, "on neither side"),
+        (SkipReason::DeletesNotPropagated, "deletes are not propagated"),
+        (SkipReason::OutOfScope, "prefix"),
+    ] {
+        check_result(
+            Outcome::Skipped(reason),
+            true,
+            Succeeded,
+            &format!("skipped:{}", reason.as_str()),
+            text,
+        );
+    }
+    let again = Outcome::Again(AgainReason::Deadline);
+    check_result(
+        again.clone(),
+        false,
+        TemporaryFailure,
+        "unfinished",
+        "not done yet (deadline)",
+    );
+    check_result(again, true, Succeeded, "handed-over", "handed over (deadline)");
+    for (kind, code, text) in [
+        (FailureKind::Retry, TemporaryFailure, "time may heal it"),
+        (FailureKind::Again, TemporaryFailure, "run again"),
+        (FailureKind::Permanent, PermanentFailure, "mend what is named"),
+        (FailureKind::Configuration, PermanentFailure, "stop the job"),
+        (FailureKind::Bug, PermanentFailure, "a defect of s3ferry"),
+    ] {
+        check_result(Outcome::Failed(failure(kind)), false, code, "failed:SomeCode", text);
+        let text = format!("failed ({kind}) SomeCode: s3:PutObject on arn:aws:s3:::example/key: what the service said");
+        check_result(Outcome::Failed(failure(kind)), false, code, "failed:SomeCode", &text);
+    }
+}
+
+#[test]
+fn what_was_lost_is_named() {
+    let mut report = report(Outcome::Deleted);
+    report.lost = Aspects::from([Aspect::Acl, Aspect::Tags]);
+    assert!(conclude(&report, true).text.ends_with("; not carried over: tags, acl"));
+}
+
+#[test]
+fn longest_failure_keeps_its_beginning_and_what_to_do() {
+    let result = TaskResult::failed(&Failure {
+        resource: format!("arn:aws:s3:::example/{}", "ü".repeat(1_000)),
+        detail: "d".repeat(5_000),
+        code: "C".repeat(500),
+        action: "a".repeat(500),
+        ..failure(FailureKind::Configuration)
+    });
+    let text = result.result_string();
+    assert!(text.chars().count() <= LONGEST_RESULT, "{}", text.chars().count());
+    assert!(text.starts_with("failed (configuration) CCC"), "{text}");
+    assert!(text.ends_with("then run the failed tasks again"), "{text}");
+    assert!(text.contains("arn:aws:s3:::example/"), "{text}");
+}
+
+#[test]
+fn results_of_two_keys_become_the_worse_one_with_both_texts() {
+    let key = |key: &str| ObjectKey::from_raw(key).unwrap();
+    let (form, literal) = (key("a b"), key("a+b"));
+    let absent = conclude(&report(Outcome::Skipped(SkipReason::BothAbsent)), true);
+    let copied = Outcome::Copied {
+        version_id: None,
+        size_bytes: 5,
+    };
+    let copied = conclude(&report(copied), true);
+    let failed = conclude(&report(Outcome::Failed(failure(FailureKind::Permanent))), false);
+    let merged = merge(&[(&form, absent.clone()), (&literal, copied)]).unwrap();
+    assert_eq!(
+        (merged.code, merged.outcome.as_str(), merged.bytes_copied),
+        (ResultCode::Succeeded, "copied", 5)
+    );
+    assert!(merged.text.contains("\"a b\": skipped both-absent") && merged.text.contains("\"a+b\": copied 5 bytes"));
+    let merged = merge(&[(&form, failed), (&literal, absent)]).unwrap();
+    assert_eq!(
+        (merged.code, merged.outcome.as_str()),
+        (ResultCode::PermanentFailure, "failed:SomeCode")
+    );
+    assert_eq!(merge(&[]), None);
+}
+
+#[test]
+fn answer_is_spelled_as_s3_reads_it() {
+    let result = TaskResult::foreign(&BucketName::new("other").unwrap(), &BucketName::new("example").unwrap());
+    let answer = Answer::new("1.0", "i", [("t1", &result), ("t1", &result)]);
+    let text = result.result_string();
+    assert!(text.contains("bucket other") && text.contains("example only"), "{text}");
+    let one = json!({"taskId": "t1", "resultCode": "PermanentFailure", "resultString": text});
+    let expected = json!({
+        "invocationSchemaVersion": "1.0", "treatMissingKeysAs": "PermanentFailure", "invocationId": "i",
+        "results": [one, one],
+    });
+    assert_eq!(serde_json::to_value(answer).unwrap(), expected);
+}
+
+#[test]
+fn version_that_is_not_current_is_skipped_by_name() {
+    let id = |id: &str| VersionId::pinnable(id).unwrap();
+    let current = CurrentVersion::Id(id("v2"));
+    let named = RowVersion::Id(id("v1"));
+    assert!(named.is_current(&CurrentVersion::Id(id("v1"))));
+    assert!(RowVersion::Null.is_current(&CurrentVersion::Null));
+    for other in [&current, &CurrentVersion::Null, &CurrentVersion::Absent] {
+        assert!(!named.is_current(other), "{other:?}");
+    }
+    for other in [&current, &CurrentVersion::Absent] {
+        assert!(!RowVersion::Null.is_current(other), "{other:?}");
+    }
+    let result = TaskResult::not_current(&named, &current);
+    assert_eq!(
+        (result.code, result.outcome.as_str()),
+        (ResultCode::Succeeded, "skipped:not-current-version")
+    );
+    for (current, expected) in [
+        (&current, "names version v1, the current one is v2"),
+        (&CurrentVersion::Null, "the current one is null"),
+        (&CurrentVersion::Absent, "no current object"),
+    ] {
+        let text = TaskResult::not_current(&named, current).text;
+        assert!(text.contains(expected), "{text}");
+    }
+}
+
+#[test]
+fn summary_counts_by_outcome() {
+    let row = json!({"Bucket": "example", "Key": "a"});
+    let copied = conclude(
+        &report(Outcome::Copied {
+            version_id: None,
+            size_bytes: 5,
+        }),
+        true,
+    );
+    let failed = TaskResult::failed(&failure(FailureKind::Permanent));
+    let given_up = conclude(&report(Outcome::Again(AgainReason::HotKey)), false).exhausted(9);
+    let line = |result: &TaskResult| serde_json::to_string(&ResultLine::new(&row, result)).unwrap();
+    let mut summary = Summary::default();
+    summary.add(&format!("{}\n{}\n\n", line(&copied), line(&copied)));
+    summary.add(&format!("{}\n{}\nnot a line", line(&failed), line(&given_up)));
+    assert_eq!(
+        (summary.items, summary.succeeded, summary.failed, summary.bytes_copied),
+        (4, 2, 2, 10)
+    );
+    assert_eq!(summary.unreadable_lines, 1);
+    assert_eq!(
+        serde_json::to_value(&summary.outcomes).unwrap(),
+        json!({"copied": 2, "failed:SomeCode": 1, "failed:Unfinished": 1})
+    );
+    assert!(
+        summary.failures[1]
+            .detail
+            .starts_with("given up after 9 runs: not done yet (hot-key)")
+    );
+}
+
+proptest! {
+    #[test]
+    fn no_result_is_longer_than_s3_takes(detail in "\\PC{0,3000}", resource in "\\PC{0,1500}", key in "\\PC{1,250}") {
+        let failed = TaskResult::failed(&Failure { resource, detail, ..failure(FailureKind::Retry) });
+        let text = failed.result_string();
+        prop_assert!(text.chars().count() <= LONGEST_RESULT);
+        prop_assert!(text.contains("; next: "));
+        let key = ObjectKey::from_raw(key).unwrap();
+        let merged = merge(&[(&key, failed.clone()), (&key, failed)]).unwrap();
+        prop_assert!(merged.text.chars().count() <= LONGEST_RESULT);
+    }
+
+    #[test]
+    fn shortened_text_keeps_both_ends(text in "\\PC{0,300}", limit in 1usize..200) {
+        let short = shortened(&text, limit);
+        prop_assert!(short.chars().count() <= limit.max(1));
+        prop_assert!(text.chars().count() > limit || short == text);
+    }
+}

@@ -1,0 +1,665 @@
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::facts::samples::object;
+use crate::lock::{Retention, RetentionMode};
+use crate::names::{ObjectKey, VersionId};
+
+const NOW: Timestamp = Timestamp::from_seconds(2_000);
+
+fn policy() -> Policy {
+    Policy {
+        propagate_deletes: true,
+        ..Policy::default()
+    }
+}
+
+fn present(change: impl FnOnce(&mut ObjectFacts)) -> ObjectState {
+    let mut facts = object("aa");
+    change(&mut facts);
+    ObjectState::Present(Box::new(facts))
+}
+
+/// A copy made a second after the source was written.
+fn copied(change: impl FnOnce(&mut ObjectFacts)) -> ObjectState {
+    present(|facts| {
+        facts.last_modified = Timestamp::from_seconds(1_001);
+        facts.version_id = VersionId::pinnable("copy");
+        change(facts);
+    })
+}
+
+fn decided(source: &ObjectState, destination: &ObjectState) -> Decision {
+    decided_with(source, destination, &policy(), ReplicationCoverage::NotAsked)
+}
+
+fn decided_with(
+    source: &ObjectState,
+    destination: &ObjectState,
+    policy: &Policy,
+    replication: ReplicationCoverage,
+) -> Decision {
+    let situation = Situation {
+        source,
+        destination,
+        replication,
+        abilities: None,
+        now: NOW,
+    };
+    decide(&situation, policy)
+}
+
+fn order(condition: WriteCondition) -> CopyOrder {
+    CopyOrder {
+        pin: SourcePin {
+            version_id: VersionId::pinnable("v1"),
+            etag: ETag::new("aa").unwrap(),
+        },
+        condition,
+        method: CopyMethod::Whole,
+        stated: Stated {
+            storage_class: "STANDARD".to_owned(),
+            website_redirect: None,
+            encryption: None,
+            lock: ObjectLock::default(),
+            metadata: None,
+            tags: None,
+            checksum: None,
+            acl: None,
+        },
+        source_checksum: None,
+        size_bytes: 5,
+    }
+}
+
+const ABSENT: [ObjectState; 3] = [
+    ObjectState::DeleteMarker,
+    ObjectState::NotFound,
+    ObjectState::ConfirmedAbsent,
+];
+
+#[test]
+fn new_object_is_copied_only_onto_nothing() {
+    for destination in ABSENT {
+        let expected = Decision::Copy(order(WriteCondition::Absent));
+        assert_eq!(decided(&present(|_| ()), &destination), expected);
+    }
+}
+
+#[test]
+fn other_object_is_replaced_only_as_it_was_seen() {
+    let destination = copied(|facts| facts.etag = ETag::new("bb").unwrap());
+    let expected = Decision::Copy(order(WriteCondition::Matches(ETag::new("bb").unwrap())));
+    assert_eq!(decided(&present(|_| ()), &destination), expected);
+}
+
+#[test]
+fn newer_destination_object_is_replaced_in_exclusive_mode() {
+    let destination = copied(|facts| {
+        facts.etag = ETag::new("bb").unwrap();
+        facts.last_modified = Timestamp::from_seconds(5_000);
+    });
+    assert!(matches!(decided(&present(|_| ()), &destination), Decision::Copy(_)));
+}
+
+#[test]
+fn identical_object_is_left_alone() {
+    let decision = decided(&present(|_| ()), &copied(|_| ()));
+    assert_eq!(decision, Decision::Skip(SkipReason::AlreadyIdentical));
+}
+
+#[test]
+fn equality_that_cannot_be_told_is_copied() {
+    let destination = copied(|facts| {
+        facts.encryption = Encryption::Kms(KmsEncryption::default());
+        facts.etag = ETag::new("bb").unwrap();
+    });
+    assert!(matches!(decided(&present(|_| ()), &destination), Decision::Copy(_)));
+}
+
+#[test]
+fn object_written_since_the_copy_has_its_tags_read() {
+    for written in [1_001, 1_002] {
+        let source = present(|facts| facts.last_modified = Timestamp::from_seconds(written));
+        assert_eq!(decided(&source, &copied(|_| ())), Decision::Read(Aspect::Tags));
+    }
+}
+
+#[test]
+fn same_bytes_with_other_metadata_are_replaced_once_their_tags_are_read() {
+    let other = |facts: &mut ObjectFacts| facts.headers.content_type = Some("a/b".to_owned());
+    assert_eq!(decided(&present(|_| ()), &copied(other)), Decision::Read(Aspect::Tags));
+    let read = |facts: &mut ObjectFacts| facts.tags = Some(BTreeMap::new());
+    let destination = copied(|facts| {
+        other(facts);
+        read(facts);
+    });
+    assert!(matches!(decided(&present(read), &destination), Decision::Copy(_)));
+}
+
+#[test]
+fn tagged_object_has_its_tags_read_while_an_older_copy_may_have_landed() {
+    let tagged = |facts: &mut ObjectFacts| facts.tag_count = Some(1);
+    assert_eq!(decided(&present(tagged), &copied(tagged)), Decision::Read(Aspect::Tags));
+    let long_after = copied(|facts| {
+        tagged(facts);
+        facts.last_modified = Timestamp::from_seconds(1_901);
+    });
+    assert_eq!(
+        decided(&present(tagged), &long_after),
+        Decision::Skip(SkipReason::AlreadyIdentical)
+    );
+}
+
+#[test]
+fn other_number_of_tags_has_them_read_at_any_time() {
+    let long_after = copied(|facts| facts.last_modified = Timestamp::from_seconds(9_000));
+    let source = present(|facts| facts.tag_count = Some(1));
+    assert_eq!(decided(&source, &long_after), Decision::Read(Aspect::Tags));
+}
+
+#[test]
+fn tags_that_were_read_settle_it() {
+    let tagged = |facts: &mut ObjectFacts| facts.tags = Some(BTreeMap::from([("a".into(), "b".into())]));
+    let untagged = |facts: &mut ObjectFacts| facts.tags = Some(BTreeMap::new());
+    let later = |facts: &mut ObjectFacts| facts.last_modified = Timestamp::from_seconds(1_500);
+    let source = present(|facts| {
+        tagged(facts);
+        later(facts);
+    });
+    assert_eq!(
+        decided(&source, &copied(tagged)),
+        Decision::Skip(SkipReason::AlreadyIdentical)
+    );
+    assert!(matches!(decided(&source, &copied(untagged)), Decision::Amend(_)));
+}
+
+#[test]
+fn absence_is_confirmed_before_anything_is_deleted() {
+    assert_eq!(
+        decided(&ObjectState::NotFound, &copied(|_| ())),
+        Decision::ConfirmAbsence
+    );
+    for source in [ObjectState::DeleteMarker, ObjectState::ConfirmedAbsent] {
+        let seen = ETag::new("aa").unwrap();
+        assert_eq!(decided(&source, &copied(|_| ())), Decision::Delete { seen });
+    }
+}
+
+#[test]
+fn nothing_is_deleted_unless_asked() {
+    let policy = Policy {
+        propagate_deletes: false,
+        ..policy()
+    };
+    for source in ABSENT {
+        let decision = decided_with(&source, &copied(|_| ()), &policy, ReplicationCoverage::NotAsked);
+        assert_eq!(decision, Decision::Skip(SkipReason::DeletesNotPropagated));
+    }
+}
+
+#[test]
+fn nothing_on_either_side_is_nothing_to_do() {
+    for source in ABSENT {
+        for destination in ABSENT {
+            assert_eq!(decided(&source, &destination), Decision::Skip(SkipReason::BothAbsent));
+        }
+    }
+}
+
+#[track_caller]
+fn check_refusal(change: impl Fn(&mut ObjectFacts), expected: &Refusal) {
+    let decision = decided(&present(&change), &ObjectState::NotFound);
+    assert_eq!(decision, Decision::Refuse(expected.clone()));
+    let already = copied(&change);
+    assert_eq!(
+        decided(&present(&change), &already),
+        Decision::Skip(SkipReason::AlreadyIdentical),
+        "what is already equal needs no copy"
+    );
+}
+
+#[test]
+fn what_cannot_be_copied_is_refused_unless_already_equal() {
+    check_refusal(
+        |facts| facts.size_bytes = LARGEST_OBJECT_BYTES + 1,
+        &Refusal::TooLarge {
+            size_bytes: 53_687_091_200_001,
+        },
+    );
+    check_refusal(
+        |facts| {
+            facts.storage_class = "GLACIER".into();
+            facts.availability = Availability::Archived;
+        },
+        &Refusal::ArchivedNotRestored {
+            storage_class: "GLACIER".into(),
+        },
+    );
+    let source = present(|facts| facts.encryption = Encryption::CustomerKey);
+    assert_eq!(
+        decided(&source, &ObjectState::NotFound),
+        Decision::Refuse(Refusal::CustomerKeyEncrypted)
+    );
+}
+
+#[test]
+fn largest_object_of_one_request_is_copied() {
+    let source = present(|facts| facts.size_bytes = 5_368_709_120);
+    assert!(matches!(decided(&source, &ObjectState::NotFound), Decision::Copy(_)));
+}
+
+#[test]
+fn copy_restates_what_s3_resets() {
+    let source = present(|facts| {
+        facts.storage_class = "STANDARD_IA".into();
+        facts.website_redirect = Some("/elsewhere".into());
+    });
+    let Decision::Copy(order) = decided(&source, &ObjectState::NotFound) else {
+        panic!("not a copy");
+    };
+    assert_eq!(order.stated.storage_class, "STANDARD_IA");
+    assert_eq!(order.stated.website_redirect.as_deref(), Some("/elsewhere"));
+
+    let fixed = Policy {
+        storage_class: StorageClassRule::Fixed("GLACIER_IR".into()),
+        ..policy()
+    };
+    let decision = decided_with(&source, &ObjectState::NotFound, &fixed, ReplicationCoverage::NotAsked);
+    let Decision::Copy(order) = decision else {
+        panic!("not a copy");
+    };
+    assert_eq!(order.stated.storage_class, "GLACIER_IR");
+}
+
+#[track_caller]
+fn check_pending(status: ReplicationStatus, written: i64, coverage: ReplicationCoverage, expected: Option<Decision>) {
+    let source = present(|facts| {
+        facts.replication_status = Some(status);
+        facts.last_modified = Timestamp::from_seconds(written);
+    });
+    let decision = decided_with(&source, &ObjectState::NotFound, &policy(), coverage);
+    match expected {
+        Some(expected) => assert_eq!(decision, expected),
+        None => assert!(matches!(decision, Decision::Copy(_)), "{decision:?}"),
+    }
+}
+
+#[test]
+fn pending_replication_to_our_destination_gets_a_grace_period() {
+    use ReplicationCoverage::{Elsewhere, NotAsked, OurDestination};
+    use ReplicationStatus::{Completed, Failed, Pending, Replica};
+    let again = Decision::Again(AgainReason::ReplicationPending {
+        remaining: Duration::from_secs(800),
+    });
+    check_pending(Pending, 1_900, NotAsked, Some(Decision::AskReplication));
+    check_pending(Pending, 1_900, OurDestination, Some(again));
+    check_pending(Pending, 1_900, Elsewhere, None);
+    check_pending(Pending, 1_100, OurDestination, None);
+    check_pending(Pending, 1_100, NotAsked, None);
+    for status in [Completed, Failed, Replica] {
+        check_pending(status, 1_900, OurDestination, None);
+    }
+}
+
+#[test]
+fn tags_of_one_side_alone_settle_nothing() {
+    let read = |facts: &mut ObjectFacts| facts.tags = Some(BTreeMap::new());
+    let later = Timestamp::from_seconds(1_500);
+    let source = present(|facts| facts.last_modified = later);
+    assert_eq!(decided(&source, &copied(read)), Decision::Read(Aspect::Tags));
+    let source = present(|facts| {
+        read(facts);
+        facts.last_modified = later;
+    });
+    assert_eq!(decided(&source, &copied(|_| ())), Decision::Read(Aspect::Tags));
+}
+
+#[test]
+fn what_cannot_be_copied_is_left_to_replication_first() {
+    let source = present(|facts| {
+        facts.size_bytes = LARGEST_OBJECT_BYTES + 1;
+        facts.replication_status = Some(ReplicationStatus::Pending);
+        facts.last_modified = Timestamp::from_seconds(1_900);
+    });
+    let decision = decided_with(
+        &source,
+        &ObjectState::NotFound,
+        &policy(),
+        ReplicationCoverage::OurDestination,
+    );
+    assert!(matches!(decision, Decision::Again(_)), "{decision:?}");
+}
+
+#[test]
+fn replication_status_never_outranks_equality() {
+    for status in [
+        ReplicationStatus::Pending,
+        ReplicationStatus::Failed,
+        ReplicationStatus::Completed,
+    ] {
+        let source = present(|facts| facts.replication_status = Some(status));
+        let decision = decided(&source, &copied(|_| ()));
+        assert_eq!(decision, Decision::Skip(SkipReason::AlreadyIdentical));
+    }
+}
+
+#[test]
+fn scope_is_the_prefix() {
+    let policy = Policy {
+        key_prefix: "data/".into(),
+        ..policy()
+    };
+    assert!(policy.covers(&ObjectKey::from_raw("data/a").unwrap()));
+    assert!(!policy.covers(&ObjectKey::from_raw("database").unwrap()));
+}
+
+const GIB: u64 = 1024 * 1024 * 1024;
+
+#[track_caller]
+fn check_method(policy: &Policy, size_bytes: u64, etag: &str, expected: CopyMethod) {
+    let source = present(|facts| {
+        facts.size_bytes = size_bytes;
+        facts.etag = ETag::new(etag).unwrap();
+        facts.tags = Some(BTreeMap::new());
+        facts.annotations = Some(BTreeMap::new());
+    });
+    match decided_with(&source, &ObjectState::NotFound, policy, ReplicationCoverage::NotAsked) {
+        Decision::Copy(order) => assert_eq!(order.method, expected, "{size_bytes} {etag}"),
+        other => panic!("not a copy: {other:?}"),
+    }
+}
+
+#[test]
+fn parts_begin_where_one_request_ends() {
+    use CopyMethod::{Parts, Whole};
+    let policy = policy();
+    check_method(&policy, 5 * GIB, "aa", Whole);
+    check_method(&policy, 5 * GIB, "aa-40", Whole);
+    check_method(&policy, 5 * GIB + 1, "aa", Parts);
+    check_method(&policy, LARGEST_OBJECT_BYTES, "aa-10000", Parts);
+    let early = Policy {
+        multipart_threshold_bytes: GIB,
+        ..policy.clone()
+    };
+    check_method(&early, GIB, "aa", Whole);
+    check_method(&early, GIB + 1, "aa", Parts);
+}
+
+#[test]
+fn etag_is_kept_at_any_size_when_asked() {
+    use CopyMethod::{Parts, Whole};
+    let policy = Policy {
+        preserve_etag: PreserveEtag::Always,
+        multipart_threshold_bytes: GIB,
+        ..policy()
+    };
+    check_method(&policy, 7, "aa-1", Parts);
+    check_method(&policy, 7, "aa", Whole);
+    check_method(&policy, 2 * GIB, "aa", Whole);
+    check_method(&policy, 5 * GIB + 1, "aa", Parts);
+    // No bytes make no parts.
+    check_method(&policy, 0, "aa-1", Whole);
+}
+
+#[test]
+fn parts_carry_nothing_over_so_all_is_read_and_stated() {
+    let large = |facts: &mut ObjectFacts| {
+        facts.size_bytes = 6 * GIB;
+        facts.headers.content_type = Some("a/b".into());
+        facts.user_metadata.insert("owner".into(), "b".into());
+        facts.checksums.values.insert("CRC64NVME", "x==".into());
+    };
+    let unread = Aspects::from([Aspect::Tags, Aspect::Annotations]);
+    assert_eq!(
+        decided(&present(large), &ObjectState::NotFound),
+        Decision::ReadSource(unread)
+    );
+    let tags = BTreeMap::from([("a".to_owned(), "b".to_owned())]);
+    let source = present(|facts| {
+        large(facts);
+        facts.tags = Some(tags.clone());
+        facts.annotations = Some(BTreeMap::new());
+    });
+    let Decision::Copy(order) = decided(&source, &ObjectState::NotFound) else {
+        panic!("not a copy");
+    };
+    assert_eq!(order.stated.tags, Some(tags));
+    let metadata = order.stated.metadata.unwrap();
+    assert_eq!(metadata.headers.content_type.as_deref(), Some("a/b"));
+    assert_eq!(metadata.user, BTreeMap::from([("owner".to_owned(), "b".to_owned())]));
+    assert_eq!(order.source_checksum.unwrap().algorithm, "CRC64NVME");
+}
+
+fn tagged(value: &str) -> BTreeMap<String, String> {
+    BTreeMap::from([("stage".to_owned(), value.to_owned())])
+}
+
+#[test]
+fn other_tags_are_amended_without_a_copy_on_the_version_seen() {
+    let source = present(|facts| facts.tags = Some(tagged("live")));
+    let destination = copied(|facts| facts.tags = Some(tagged("test")));
+    let Decision::Amend(order) = decided(&source, &destination) else {
+        panic!("not an amendment");
+    };
+    assert_eq!(order.version_id.as_str(), "copy");
+    assert_eq!(order.tags, Some(tagged("live")));
+    assert_eq!(
+        (order.lock, order.acl.clone(), order.annotations.clone()),
+        (None, None, None)
+    );
+    assert_eq!(order.aspects(), Aspects::from([Aspect::Tags]));
+}
+
+#[test]
+fn without_versions_an_amendment_is_a_conditional_copy() {
+    let source = present(|facts| facts.tags = Some(tagged("live")));
+    let destination = copied(|facts| {
+        facts.tags = Some(tagged("test"));
+        facts.version_id = None;
+    });
+    let expected = WriteCondition::Matches(ETag::new("aa").unwrap());
+    match decided(&source, &destination) {
+        Decision::Copy(order) => assert_eq!(order.condition, expected),
+        other => panic!("not a copy: {other:?}"),
+    }
+}
+
+#[test]
+fn archived_object_has_its_tags_amended_all_the_same() {
+    let archived = |facts: &mut ObjectFacts| {
+        facts.storage_class = "GLACIER".into();
+        facts.availability = Availability::Archived;
+    };
+    let source = present(|facts| {
+        archived(facts);
+        facts.tags = Some(tagged("live"));
+    });
+    let destination = copied(|facts| {
+        archived(facts);
+        facts.tags = Some(tagged("test"));
+    });
+    assert!(matches!(decided(&source, &destination), Decision::Amend(_)));
+}
+
+#[test]
+fn annotations_are_written_and_removed_by_name() {
+    let annotations = |entries: &[(&str, &str)]| -> BTreeMap<String, String> {
+        entries
+            .iter()
+            .map(|(name, etag)| ((*name).into(), (*etag).into()))
+            .collect()
+    };
+    let source = present(|facts| facts.annotations = Some(annotations(&[("same", "1"), ("new", "2"), ("other", "3")])));
+    let destination =
+        copied(|facts| facts.annotations = Some(annotations(&[("same", "1"), ("other", "4"), ("old", "5")])));
+    let Decision::Amend(order) = decided(&source, &destination) else {
+        panic!("not an amendment");
+    };
+    let change = order.annotations.unwrap();
+    assert_eq!(change.write, ["new", "other"].map(str::to_owned).into());
+    assert_eq!(change.remove, ["old".to_owned()].into());
+}
+
+fn retained(mode: RetentionMode, until: i64) -> ObjectLock {
+    ObjectLock {
+        retention: Some(Retention {
+            mode,
+            until: Timestamp::from_seconds(until),
+        }),
+        legal_hold: false,
+    }
+}
+
+#[track_caller]
+fn decided_by_able(source: &ObjectState, destination: &ObjectState, policy: &Policy, abilities: Abilities) -> Decision {
+    let situation = Situation {
+        source,
+        destination,
+        replication: ReplicationCoverage::NotAsked,
+        abilities: Some(abilities),
+        now: NOW,
+    };
+    decide(&situation, policy)
+}
+
+const LOCKS: Abilities = Abilities {
+    object_lock: true,
+    acl: false,
+};
+const NOTHING: Abilities = Abilities {
+    object_lock: false,
+    acl: false,
+};
+const ACLS: Abilities = Abilities {
+    object_lock: false,
+    acl: true,
+};
+
+#[test]
+fn lock_in_force_is_restated_where_the_destination_can_hold_it() {
+    let lock = retained(RetentionMode::Compliance, 9_000);
+    let source = present(|facts| facts.lock = lock);
+    let nowhere = ObjectState::NotFound;
+    assert_eq!(decided(&source, &nowhere), Decision::AskAbilities);
+    for (abilities, expected) in [(LOCKS, lock), (NOTHING, ObjectLock::default())] {
+        match decided_by_able(&source, &nowhere, &policy(), abilities) {
+            Decision::Copy(order) => assert_eq!(order.stated.lock, expected),
+            other => panic!("not a copy: {other:?}"),
+        }
+    }
+    let ended = present(|facts| facts.lock = retained(RetentionMode::Compliance, 2_000));
+    match decided(&ended, &nowhere) {
+        Decision::Copy(order) => assert!(order.stated.lock.is_none(), "S3 takes no retention that has ended"),
+        other => panic!("not a copy: {other:?}"),
+    }
+}
+
+#[test]
+fn weaker_lock_is_strengthened_and_a_stricter_one_is_left() {
+    let source = present(|facts| facts.lock = retained(RetentionMode::Compliance, 8_000));
+    let weaker = copied(|facts| facts.lock = retained(RetentionMode::Governance, 9_000));
+    match decided_by_able(&source, &weaker, &policy(), LOCKS) {
+        Decision::Amend(order) => {
+            let change = order.lock.unwrap();
+            assert_eq!(change.to, retained(RetentionMode::Compliance, 9_000), "never shortened");
+            assert!(change.changes_retention && !change.changes_legal_hold);
+        }
+        other => panic!("not an amendment: {other:?}"),
+    }
+    let stricter = copied(|facts| {
+        facts.lock = retained(RetentionMode::Compliance, 9_000);
+        facts.lock.legal_hold = true;
+    });
+    let equal = Decision::Skip(SkipReason::AlreadyIdentical);
+    assert_eq!(decided_by_able(&source, &stricter, &policy(), LOCKS), equal);
+    assert_eq!(decided_by_able(&source, &copied(|_| ()), &policy(), NOTHING), equal);
+    assert_eq!(
+        not_kept(source.facts().unwrap(), &Aspects::new(), Some(NOTHING), &policy(), NOW),
+        Aspects::from([Aspect::Lock])
+    );
+}
+
+#[test]
+fn grants_are_restated_only_when_asked_and_possible() {
+    let acl = |who: &str| crate::acl::Acl {
+        grants: [crate::acl::Grant {
+            grantee: crate::acl::Grantee::Account(who.into()),
+            permission: "READ".into(),
+        }]
+        .into(),
+    };
+    let asked = Policy {
+        acl: AclRule::Copy,
+        ..policy()
+    };
+    let nowhere = ObjectState::NotFound;
+    let unread = present(|_| ());
+    let read = Decision::ReadSource(Aspects::from([Aspect::Acl]));
+    assert_eq!(decided_by_able(&unread, &nowhere, &asked, ACLS), read);
+    let source = present(|facts| facts.acl = Some(acl("one")));
+    for (policy, abilities, expected) in [
+        (&asked, ACLS, Some(acl("one"))),
+        (&asked, NOTHING, None),
+        (&policy(), ACLS, None),
+    ] {
+        match decided_by_able(&source, &nowhere, policy, abilities) {
+            Decision::Copy(order) => assert_eq!(order.stated.acl, expected),
+            other => panic!("not a copy: {other:?}"),
+        }
+    }
+    let unread = copied(|_| ());
+    assert_eq!(
+        decided_by_able(&source, &unread, &asked, ACLS),
+        Decision::Read(Aspect::Acl)
+    );
+    let other = copied(|facts| facts.acl = Some(acl("two")));
+    match decided_by_able(&source, &other, &asked, ACLS) {
+        Decision::Amend(order) => assert_eq!(order.acl, Some(acl("one"))),
+        other => panic!("not an amendment: {other:?}"),
+    }
+    let hinted = Aspects::from([Aspect::Acl]);
+    let lost = |policy| not_kept(source.facts().unwrap(), &hinted, None, policy, NOW);
+    assert_eq!((lost(&policy()), lost(&asked)), (hinted.clone(), Aspects::new()));
+}
+
+#[test]
+fn mapped_kms_key_is_stated_with_its_bucket_key_and_any_other_is_not() {
+    let under = |arn: &str| {
+        present(|facts| {
+            facts.encryption = Encryption::Kms(KmsEncryption {
+                key_arn: Some(arn.to_owned()),
+                bucket_key: true,
+                dual_layer: false,
+            });
+        })
+    };
+    let policy = Policy {
+        kms_keys: BTreeMap::from([("arn:us".to_owned(), "arn:eu".to_owned())]),
+        ..policy()
+    };
+    let stated = |source: &ObjectState| match decided_with(
+        source,
+        &ObjectState::NotFound,
+        &policy,
+        ReplicationCoverage::NotAsked,
+    ) {
+        Decision::Copy(order) => order.stated.encryption,
+        other => panic!("not a copy: {other:?}"),
+    };
+    let expected = KmsEncryption {
+        key_arn: Some("arn:eu".to_owned()),
+        bucket_key: true,
+        dual_layer: false,
+    };
+    assert_eq!(stated(&under("arn:us")), Some(expected));
+    assert_eq!(stated(&under("arn:other")), None);
+    assert_eq!(stated(&present(|_| ())), None);
+}
+
+#[test]
+fn metadata_that_s3_cannot_show_is_named_as_lost() {
+    let source = present(|facts| facts.missing_metadata = 1);
+    let lost = not_kept(source.facts().unwrap(), &Aspects::new(), None, &policy(), NOW);
+    assert_eq!(lost, Aspects::from([Aspect::MissingMetadata]));
+}

@@ -1,0 +1,149 @@
+//! Object Lock: how long a version cannot be deleted.
+
+use serde::Serialize;
+
+use crate::time::Timestamp;
+
+/// What Object Lock says of one version.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock.html>
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct ObjectLock {
+    /// Until when it is kept, and how strictly.
+    pub retention: Option<Retention>,
+    /// Whether it is kept until somebody says otherwise.
+    pub legal_hold: bool,
+}
+
+/// A retention period.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Retention {
+    /// Who may end it.
+    pub mode: RetentionMode,
+    /// When it ends by itself.
+    pub until: Timestamp,
+}
+
+/// Who may end a retention period early; the later is the stricter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub enum RetentionMode {
+    /// Who has a special permission.
+    Governance,
+    /// Nobody.
+    Compliance,
+}
+
+impl RetentionMode {
+    /// Returns the name S3 uses.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Governance => "GOVERNANCE",
+            Self::Compliance => "COMPLIANCE",
+        }
+    }
+}
+
+impl ObjectLock {
+    /// Returns what of it still holds at `now`: S3 takes no retention that has ended.
+    #[must_use]
+    pub fn in_force(self, now: Timestamp) -> Self {
+        Self {
+            retention: self.retention.filter(|retention| retention.until > now),
+            ..self
+        }
+    }
+
+    /// Tells whether it locks nothing.
+    #[must_use]
+    pub fn is_none(self) -> bool {
+        self == Self::default()
+    }
+
+    /// Tells whether it is at least as strict as `other`.
+    #[must_use]
+    pub fn covers(self, other: Self) -> bool {
+        self.join(other) == self
+    }
+
+    /// Returns the stricter of both in every respect: nothing is ever shortened or taken away.
+    #[must_use]
+    pub fn join(self, other: Self) -> Self {
+        let retention = match (self.retention, other.retention) {
+            (Some(one), Some(other)) => Some(Retention {
+                mode: one.mode.max(other.mode),
+                until: one.until.max(other.until),
+            }),
+            (one, other) => one.or(other),
+        };
+        Self {
+            retention,
+            legal_hold: self.legal_hold || other.legal_hold,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn lock() -> impl Strategy<Value = ObjectLock> {
+        let mode = prop_oneof![Just(RetentionMode::Governance), Just(RetentionMode::Compliance)];
+        let until = (0..4_i64).prop_map(Timestamp::from_seconds);
+        let retention = (mode, until).prop_map(|(mode, until)| Retention { mode, until });
+        (prop::option::of(retention), any::<bool>())
+            .prop_map(|(retention, legal_hold)| ObjectLock { retention, legal_hold })
+    }
+
+    proptest! {
+        #[test]
+        fn joining_never_weakens_either(one in lock(), other in lock()) {
+            let joined = one.join(other);
+            prop_assert!(joined.covers(one) && joined.covers(other));
+            prop_assert_eq!(joined, other.join(one));
+            prop_assert_eq!(joined.join(one), joined);
+            if let (Some(joined), Some(one)) = (joined.retention, one.retention) {
+                prop_assert!(joined.until >= one.until && joined.mode >= one.mode);
+            }
+            prop_assert!(joined.legal_hold >= one.legal_hold);
+        }
+    }
+
+    #[test]
+    fn stricter_covers_and_weaker_does_not() {
+        let until = |seconds, mode| ObjectLock {
+            retention: Some(Retention {
+                mode,
+                until: Timestamp::from_seconds(seconds),
+            }),
+            legal_hold: false,
+        };
+        let (governance, compliance) = (RetentionMode::Governance, RetentionMode::Compliance);
+        assert!(until(9, compliance).covers(until(9, governance)));
+        assert!(until(9, governance).covers(until(8, governance)));
+        assert!(!until(9, governance).covers(until(8, compliance)));
+        assert!(!until(8, governance).covers(until(9, governance)));
+        assert!(!ObjectLock::default().covers(until(8, governance)));
+        let held = ObjectLock {
+            legal_hold: true,
+            ..ObjectLock::default()
+        };
+        assert!(!until(8, compliance).covers(held));
+        assert!(held.covers(ObjectLock::default()));
+    }
+
+    #[test]
+    fn retention_that_has_ended_is_no_lock() {
+        let lock = ObjectLock {
+            retention: Some(Retention {
+                mode: RetentionMode::Compliance,
+                until: Timestamp::from_seconds(5),
+            }),
+            legal_hold: false,
+        };
+        assert!(lock.in_force(Timestamp::from_seconds(5)).is_none());
+        assert_eq!(lock.in_force(Timestamp::from_seconds(4)), lock);
+    }
+}

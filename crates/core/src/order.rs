@@ -1,0 +1,265 @@
+//! What a decision asks to be written, in full: nothing is left for a store to fill in.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use crate::acl::Acl;
+use crate::facts::{Aspect, Aspects, ChecksumCoverage, KmsEncryption, ObjectFacts, SystemHeaders};
+use crate::lock::ObjectLock;
+use crate::names::{ETag, VersionId};
+use crate::plan::CopyPlan;
+
+/// A copy of exactly the source version seen, onto exactly the destination state seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CopyOrder {
+    /// What is copied.
+    pub pin: SourcePin,
+    /// Onto what.
+    pub condition: WriteCondition,
+    /// In one request or in parts.
+    pub method: CopyMethod,
+    /// What is stated with the write.
+    pub stated: Stated,
+    /// The checksum that the source stores.
+    pub source_checksum: Option<StatedChecksum>,
+    /// The size of what is copied.
+    pub size_bytes: u64,
+}
+
+impl CopyOrder {
+    /// Names what one `CopyObject` does not keep, though it carries the bytes: it makes a single part of them.
+    #[must_use]
+    pub fn lost_by_one_request(&self) -> Aspects {
+        let findings = [
+            (Aspect::Etag, self.pin.etag.is_multipart()),
+            (
+                Aspect::Checksum,
+                self.source_checksum
+                    .is_some_and(|checksum| checksum.coverage == ChecksumCoverage::Composite),
+            ),
+        ];
+        findings
+            .into_iter()
+            .filter_map(|(aspect, is_lost)| is_lost.then_some(aspect))
+            .collect()
+    }
+}
+
+/// How bytes are copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CopyMethod {
+    /// By one `CopyObject`, which carries headers, metadata, tags and annotations over.
+    Whole,
+    /// By `UploadPartCopy`, which carries bytes over and nothing else.
+    Parts,
+}
+
+/// Names one content of a source key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SourcePin {
+    /// The version, where the bucket has versions.
+    pub version_id: Option<VersionId>,
+    /// The tag, which also pins objects of unversioned buckets.
+    pub etag: ETag,
+}
+
+impl SourcePin {
+    /// Pins what was read.
+    #[must_use]
+    pub fn of(facts: &ObjectFacts) -> Self {
+        Self {
+            version_id: facts.version_id.clone(),
+            etag: facts.etag.clone(),
+        }
+    }
+}
+
+/// What the destination must be for a write to happen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub enum WriteCondition {
+    /// No current object; a delete marker counts as none.
+    Absent,
+    /// The object with this tag.
+    Matches(ETag),
+}
+
+/// What a write states, because S3 would reset or drop it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Stated {
+    /// The storage class.
+    pub storage_class: String,
+    /// Where a website endpoint redirects.
+    pub website_redirect: Option<String>,
+    /// The KMS key, where the key map has one; the bucket's default encryption else.
+    pub encryption: Option<KmsEncryption>,
+    /// The lock, where the destination bucket has Object Lock.
+    pub lock: ObjectLock,
+    /// Headers and user metadata, where they do not come with the bytes.
+    pub metadata: Option<Metadata>,
+    /// The tags, where they do not come with the bytes.
+    pub tags: Option<BTreeMap<String, String>>,
+    /// The checksum to store, where it is not chosen by S3 itself.
+    pub checksum: Option<StatedChecksum>,
+    /// Explicit grants, where both buckets have access control lists.
+    pub acl: Option<Acl>,
+}
+
+/// Headers and user metadata.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Metadata {
+    /// Headers S3 knows.
+    pub headers: SystemHeaders,
+    /// Headers the application added, and our marker.
+    pub user: BTreeMap<String, String>,
+}
+
+/// The checksum a new object stores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct StatedChecksum {
+    /// Its algorithm, as in `CRC64NVME`.
+    pub algorithm: &'static str,
+    /// What it covers.
+    pub coverage: ChecksumCoverage,
+}
+
+/// The algorithms whose full-object value S3 computes from parts.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html>
+const FULL_OBJECT_FROM_PARTS: [&str; 3] = ["CRC32", "CRC32C", "CRC64NVME"];
+
+impl StatedChecksum {
+    /// Returns the checksum that a copy in parts stores: the source's, where the parts allow it.
+    fn in_parts(source: Self, replays: bool) -> Self {
+        let keeps = match source.coverage {
+            ChecksumCoverage::Composite => replays,
+            ChecksumCoverage::FullObject => FULL_OBJECT_FROM_PARTS.contains(&source.algorithm),
+        };
+        if keeps {
+            return source;
+        }
+        Self {
+            algorithm: "CRC64NVME",
+            coverage: ChecksumCoverage::FullObject,
+        }
+    }
+}
+
+/// Everything that `CreateMultipartUpload` is told, and what of the source it cannot keep.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UploadTerms {
+    /// What is stated.
+    pub stated: Stated,
+    /// What of the source is not kept.
+    pub lost: Aspects,
+}
+
+impl UploadTerms {
+    /// Fits an order to the parts it will be copied in.
+    #[must_use]
+    pub fn new(order: &CopyOrder, plan: &CopyPlan) -> Self {
+        let checksum = order.source_checksum;
+        let kept = checksum.map(|checksum| StatedChecksum::in_parts(checksum, plan.replays()));
+        let mut lost = Aspects::new();
+        if kept != checksum {
+            lost.insert(Aspect::Checksum);
+        }
+        if order.pin.etag.is_multipart() && !plan.replays() {
+            lost.insert(Aspect::Etag);
+        }
+        Self {
+            stated: Stated {
+                checksum: kept,
+                ..order.stated.clone()
+            },
+            lost,
+        }
+    }
+}
+
+/// A change of what lies around an object's bytes, on exactly the destination version seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AmendOrder {
+    /// The version that is changed.
+    pub version_id: VersionId,
+    /// What the source was when this was decided; annotations are read from it.
+    pub pin: SourcePin,
+    /// All tags it gets.
+    pub tags: Option<BTreeMap<String, String>>,
+    /// The retention and legal hold it gets, never less than it has.
+    pub lock: Option<LockChange>,
+    /// The annotations that are written and removed.
+    pub annotations: Option<AnnotationChange>,
+    /// All explicit grants it gets.
+    pub acl: Option<Acl>,
+}
+
+impl AmendOrder {
+    /// Names what it changes.
+    #[must_use]
+    pub fn aspects(&self) -> Aspects {
+        let changes = [
+            (Aspect::Tags, self.tags.is_some()),
+            (Aspect::Lock, self.lock.is_some()),
+            (Aspect::Annotations, self.annotations.is_some()),
+            (Aspect::Acl, self.acl.is_some()),
+        ];
+        changes
+            .into_iter()
+            .filter(|(_, changes)| *changes)
+            .map(|(aspect, _)| aspect)
+            .collect()
+    }
+}
+
+/// A stricter lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LockChange {
+    /// The lock to reach.
+    pub to: ObjectLock,
+    /// Whether the retention is not that already.
+    pub changes_retention: bool,
+    /// Whether the legal hold is not that already.
+    pub changes_legal_hold: bool,
+}
+
+impl LockChange {
+    /// Returns what makes `present` at least as strict as `wanted`, or nothing if it is.
+    #[must_use]
+    pub fn between(present: ObjectLock, wanted: ObjectLock) -> Option<Self> {
+        let to = present.join(wanted);
+        (to != present).then_some(Self {
+            to,
+            changes_retention: to.retention != present.retention,
+            changes_legal_hold: to.legal_hold != present.legal_hold,
+        })
+    }
+}
+
+/// Annotations, by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AnnotationChange {
+    /// Those copied from the source.
+    pub write: BTreeSet<String>,
+    /// Those that the source does not have.
+    pub remove: BTreeSet<String>,
+}
+
+impl AnnotationChange {
+    /// Returns what makes `present` what is `wanted`; both map names to `ETag`s.
+    #[must_use]
+    pub fn between(present: &BTreeMap<String, String>, wanted: &BTreeMap<String, String>) -> Self {
+        let differs = |(name, etag): &(&String, &String)| present.get(*name) != Some(*etag);
+        Self {
+            write: wanted.iter().filter(differs).map(|(name, _)| name.clone()).collect(),
+            remove: present
+                .keys()
+                .filter(|name| !wanted.contains_key(*name))
+                .cloned()
+                .collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,119 @@
+use super::*;
+use crate::facts::samples::object;
+use crate::lock::ObjectLock;
+use crate::names::{ETag, VersionId};
+use crate::order::{CopyMethod, Metadata};
+use crate::plan::{SourceLayout, plan};
+
+const SIZE_BYTES: u64 = 12 << 20;
+
+fn route() -> Route {
+    Route {
+        source: BucketName::new("source").unwrap(),
+        destination: BucketName::new("destination").unwrap(),
+    }
+}
+
+fn key() -> ObjectKey {
+    ObjectKey::from_raw("a/b").unwrap()
+}
+
+fn order(change: impl FnOnce(&mut CopyOrder)) -> CopyOrder {
+    let mut facts = object("aa-3");
+    facts.size_bytes = SIZE_BYTES;
+    let mut order = CopyOrder {
+        pin: SourcePin::of(&facts),
+        condition: WriteCondition::Absent,
+        method: CopyMethod::Parts,
+        stated: Stated {
+            storage_class: "STANDARD".into(),
+            website_redirect: None,
+            encryption: None,
+            lock: ObjectLock::default(),
+            metadata: Some(Metadata::default()),
+            tags: Some([("a".to_owned(), "b".to_owned())].into()),
+            checksum: None,
+            acl: None,
+        },
+        source_checksum: None,
+        size_bytes: SIZE_BYTES,
+    };
+    change(&mut order);
+    order
+}
+
+fn entry() -> UploadEntry {
+    let plan = plan(SIZE_BYTES, &SourceLayout::Unknown, 5 << 20).unwrap();
+    route().entry(&key(), UploadId::new("id").unwrap(), &order(|_| ()), plan)
+}
+
+#[test]
+fn entry_is_read_as_it_was_written() {
+    let body = serde_json::to_vec(&entry()).unwrap();
+    let read = route().read_entry(&key(), &body).unwrap();
+    assert_eq!(read, entry());
+    assert!(read.fulfils(&order(|_| ())));
+}
+
+#[test]
+fn upload_is_not_resumed_once_anything_it_began_with_is_another() {
+    type Change = fn(&mut CopyOrder);
+    let changes: [Change; 9] = [
+        |order| order.pin.version_id = VersionId::pinnable("v2"),
+        |order| order.pin.etag = ETag::new("bb-3").unwrap(),
+        |order| order.condition = WriteCondition::Matches(ETag::new("aa").unwrap()),
+        |order| order.size_bytes += 1,
+        |order| order.stated.storage_class = "GLACIER".into(),
+        |order| order.stated.tags = Some([("a".to_owned(), "c".to_owned())].into()),
+        |order| order.stated.lock.legal_hold = true,
+        |order| order.stated.website_redirect = Some("/x".into()),
+        |order| {
+            order.stated.metadata.get_or_insert_default().user = [("x".to_owned(), "y".to_owned())].into();
+        },
+    ];
+    for (change, number) in changes.into_iter().zip(1..) {
+        assert!(!entry().fulfils(&order(change)), "change {number}");
+    }
+}
+
+#[test]
+fn plan_that_does_not_make_the_object_is_not_resumed() {
+    let plan = plan(SIZE_BYTES - 1, &SourceLayout::Unknown, 5 << 20).unwrap();
+    let entry = route().entry(&key(), UploadId::new("id").unwrap(), &order(|_| ()), plan);
+    assert!(!entry.fulfils(&order(|_| ())));
+}
+
+#[test]
+fn entry_of_another_key_or_form_is_refused() {
+    let body = serde_json::to_string(&entry()).unwrap();
+    let other = ObjectKey::from_raw("a/c").unwrap();
+    let error = route().read_entry(&other, body.as_bytes()).unwrap_err();
+    assert_eq!(error.to_string(), "the entry is of source/a/b to destination");
+    let newer = body.replace(r#""form":1"#, r#""form":2"#);
+    for body in [newer.as_str(), "", "{}", "null", r#"{"form":1}"#] {
+        let read = route().read_entry(&key(), body.as_bytes());
+        assert!(matches!(read, Err(EntryError::Unreadable(_))), "{body}");
+    }
+}
+
+#[test]
+fn names_differ_by_bucket_and_key_and_cannot_be_shifted() {
+    let name = |source: &str, destination: &str, key: &str| {
+        let route = Route {
+            source: BucketName::new(source).unwrap(),
+            destination: BucketName::new(destination).unwrap(),
+        };
+        route.entry_name(&ObjectKey::from_raw(key).unwrap())
+    };
+    let names = [
+        name("source", "destination", "key"),
+        name("source", "destination", "key2"),
+        name("source2", "destination", "key"),
+        name("source", "destination2", "key"),
+        name("sourced", "estination", "key"),
+        name("source", "destinationk", "ey"),
+    ];
+    let distinct: std::collections::BTreeSet<&String> = names.iter().collect();
+    assert_eq!(distinct.len(), names.len());
+    assert!(names.iter().all(|name| name.len() == "uploads/.json".len() + 64));
+}

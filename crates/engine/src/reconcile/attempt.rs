@@ -1,0 +1,86 @@
+//! What is known of one key's reconcile while it runs, and how a turn of it can go.
+
+use s3ferry_core::decide::Abilities;
+use s3ferry_core::facts::{Aspect, Aspects};
+use s3ferry_core::failure::{Failure, FailureKind};
+use s3ferry_core::names::VersionId;
+use s3ferry_core::outcome::Outcome;
+use s3ferry_core::time::Timestamp;
+
+use crate::ports::WriteError;
+
+/// What is known of one key's reconcile while it runs.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    /// What must be read beyond a HEAD.
+    pub(super) aspects: Aspects,
+    /// What the destination does not keep.
+    pub(super) lost: Aspects,
+    pub(super) turns: u32,
+    pub(super) progress: bool,
+    pub(super) outcome_unknown: bool,
+    pub(super) write_under_way: bool,
+    pub(super) last_failure: Option<Failure>,
+    pub(super) abilities: Option<Abilities>,
+    /// What an earlier turn copied, where there was more to write than bytes.
+    pub(super) copied: Option<(Option<VersionId>, u64)>,
+    /// Whether the upload journal may hold an entry of the key.
+    pub(super) may_be_filed: bool,
+    pub(super) deadline: Timestamp,
+}
+
+impl Attempt {
+    pub(super) fn new(aspects: &Aspects, deadline: Timestamp) -> Self {
+        Self {
+            may_be_filed: aspects.contains(&Aspect::UnfinishedUpload),
+            aspects: aspects.clone(),
+            lost: Aspects::new(),
+            turns: 0,
+            progress: false,
+            outcome_unknown: false,
+            write_under_way: false,
+            last_failure: None,
+            abilities: None,
+            copied: None,
+            deadline,
+        }
+    }
+
+    /// Reads again, and the tags too: what landed may be a copy of the version before, which had equal bytes and other
+    /// tags.
+    pub(super) fn world_moved(&mut self) -> Turn {
+        self.aspects.insert(Aspect::Tags);
+        Turn::ReadAgain
+    }
+
+    /// Takes a write that did not report success.
+    pub(super) fn write_failed(&mut self, error: WriteError) -> Turn {
+        match error {
+            WriteError::WorldMoved => self.world_moved(),
+            WriteError::Failed(failure) => after_failure(failure),
+            // Not repeated blindly: the next turn reads what became of it.
+            WriteError::OutcomeUnknown(failure) => {
+                self.outcome_unknown = true;
+                self.aspects.insert(Aspect::Tags);
+                Turn::ReadLater(failure)
+            }
+        }
+    }
+}
+
+/// How one turn of the loop went.
+pub(super) enum Turn {
+    Ended(Outcome),
+    /// The world moved: read again at once.
+    ReadAgain,
+    /// Something failed that may pass: read again after a while.
+    ReadLater(Failure),
+}
+
+/// A failure ends the reconcile unless time can heal it.
+pub(super) fn after_failure(failure: Failure) -> Turn {
+    match failure.kind {
+        FailureKind::Retry | FailureKind::Again => Turn::ReadLater(failure),
+        FailureKind::Permanent | FailureKind::Configuration | FailureKind::Bug => Turn::Ended(Outcome::Failed(failure)),
+    }
+}

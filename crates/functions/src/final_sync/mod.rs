@@ -1,0 +1,204 @@
+//! The final sync: tasks of S3 Batch Operations and items of a Distributed Map, each reconciled and answered.
+
+mod map;
+mod tasks;
+mod terms;
+
+use lambda_runtime::Diagnostic;
+use s3ferry_aws::client::Clients;
+use s3ferry_aws::results::S3Results;
+use s3ferry_core::batch_operations::{Answer, BatchError, Depth, JobInvocation, Request, Versions, parse_request};
+use s3ferry_core::failure::Failure;
+use s3ferry_core::policy::Policy;
+use s3ferry_core::time::Timestamp;
+use s3ferry_engine::batch::Batch;
+use s3ferry_engine::ports::{Clock, Continuations, DestinationBucket, SourceBucket, UploadJournal};
+use s3ferry_engine::results::RunResults;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::config::Config;
+use crate::metrics::Counts;
+use crate::on_aws::{self, AwsBatch};
+pub use map::{Begun, Concluded, MapAnswer, Recorded};
+pub use terms::Terms;
+
+/// Runs final syncs. `batches` makes the engine for a job's terms, `results` is where runs are put on record.
+#[derive(Debug)]
+pub struct FinalSync<F, R> {
+    batches: F,
+    settings: Policy,
+    results: Option<R>,
+}
+
+/// What an invocation answers.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Reply {
+    /// To S3 Batch Operations.
+    Job(Answer),
+    /// To a Distributed Map.
+    Map(MapAnswer),
+    /// To the state machine, at the beginning of a run.
+    Begun(Begun),
+    /// To the state machine, once lost items are on record.
+    Recorded(Recorded),
+    /// To the state machine, at the end of a run.
+    Concluded(Concluded),
+}
+
+/// Why an invocation failed as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FinalSyncError {
+    /// The request cannot be read, or not be answered task by task.
+    #[error("{}: {error}", .error.code())]
+    Request {
+        /// What is the matter with it.
+        error: BatchError,
+    },
+    /// A run needs a place for its results.
+    #[error("STATE_BUCKET is not set, and a run of the state machine keeps its results there")]
+    NoStateBucket,
+    /// The results of a run are not on record; its items are run again.
+    #[error("the results cannot be kept: {failure}")]
+    Results {
+        /// What happened.
+        failure: Failure,
+    },
+    /// The time of the invocation ran out over the results.
+    #[error("the results were not kept in time")]
+    OutOfTime,
+}
+
+impl From<BatchError> for FinalSyncError {
+    fn from(error: BatchError) -> Self {
+        Self::Request { error }
+    }
+}
+
+impl From<Failure> for FinalSyncError {
+    fn from(failure: Failure) -> Self {
+        Self::Results { failure }
+    }
+}
+
+impl FinalSyncError {
+    /// Returns the name by which a state machine can catch the error.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Request { error } => error.code(),
+            Self::NoStateBucket => "StateBucketNotSet",
+            Self::Results { .. } | Self::OutOfTime => "ResultsNotKept",
+        }
+    }
+}
+
+impl From<FinalSyncError> for Diagnostic {
+    fn from(error: FinalSyncError) -> Self {
+        Self {
+            error_type: error.code().to_owned(),
+            error_message: error.to_string(),
+        }
+    }
+}
+
+/// Makes a final sync that works on AWS.
+pub async fn on_aws(config: Config) -> FinalSync<impl Fn(&Terms) -> AwsBatch, S3Results> {
+    let clients = Clients::load(&config.source_region).await;
+    let results = config.state_bucket.clone().map(|bucket| {
+        S3Results::new(
+            clients.s3_for_reading(&config.source_region),
+            bucket,
+            config.source_region.clone(),
+            config.source_bucket_owner.clone(),
+        )
+    });
+    let settings = config.policy.clone();
+    let base = on_aws::batch(&clients, &config);
+    FinalSync::new(
+        move |terms: &Terms| on_aws::batch_like(&base, terms.policy.clone(), terms.hand_over),
+        settings,
+        results,
+    )
+}
+
+impl<F, R, S, D, C, J, Q> FinalSync<F, R>
+where
+    F: Fn(&Terms) -> Batch<S, D, C, J, Q>,
+    R: RunResults,
+    S: SourceBucket,
+    D: DestinationBucket,
+    C: Clock,
+    J: UploadJournal,
+    Q: Continuations,
+{
+    /// Makes a final sync.
+    pub fn new(batches: F, settings: Policy, results: Option<R>) -> Self {
+        Self {
+            batches,
+            settings,
+            results,
+        }
+    }
+
+    /// Handles one invocation, which ends at `deadline`.
+    pub async fn handle(&self, payload: &Value, deadline: Timestamp) -> Result<Reply, FinalSyncError> {
+        // In boxes: the engine's future is large, and would be as large in every caller.
+        let reply = match parse_request(payload) {
+            Ok(Request::Job(job)) => Ok(Reply::Job(Box::pin(self.answer_job(&job, deadline)).await)),
+            Ok(Request::Map(batch)) => Box::pin(self.answer_map(&batch, deadline)).await.map(Reply::Map),
+            Ok(Request::Begin(begin)) => self.begin(&begin).map(Reply::Begun),
+            Ok(Request::Lost(lost)) => Box::pin(self.record_lost(&lost, deadline)).await.map(Reply::Recorded),
+            Ok(Request::Conclude(end)) => Box::pin(self.conclude(end, deadline)).await.map(Reply::Concluded),
+            Err(error) => {
+                let counts = Counts {
+                    unreadable: 1,
+                    ..Counts::default()
+                };
+                report(&self.engine_of_settings(), &counts);
+                Err(error.into())
+            }
+        };
+        if let Err(error) = &reply {
+            tracing::error!(error.code = error.code(), %error, "invocation failed");
+        }
+        reply
+    }
+
+    async fn answer_job(&self, job: &JobInvocation, deadline: Timestamp) -> Answer {
+        let terms = job.arguments.clone();
+        let terms = terms.and_then(|arguments| Terms::of_job(&self.settings, &arguments, true));
+        let tasks: Vec<tasks::Asked<'_>> = job
+            .tasks
+            .iter()
+            .map(|task| tasks::Asked {
+                id: task.id.clone(),
+                target: &task.target,
+            })
+            .collect();
+        let results = self.results_of(&tasks, &terms, tasks::Kind::Task, deadline).await;
+        let ids = job.tasks.iter().map(|task| task.id.as_str());
+        Answer::new(&job.schema_version, &job.invocation_id, ids.zip(&results))
+    }
+
+    /// The engine as it is configured.
+    fn engine_of_settings(&self) -> Batch<S, D, C, J, Q> {
+        (self.batches)(&Terms {
+            policy: self.settings.clone(),
+            depth: Depth::default(),
+            versions: Versions::default(),
+            hand_over: true,
+        })
+    }
+}
+
+/// Writes the metrics of an invocation where CloudWatch reads them.
+#[expect(
+    clippy::print_stdout,
+    reason = "the embedded metric format is a line of its own on standard output"
+)]
+fn report<S, D, C: Clock, J, Q>(batch: &Batch<S, D, C, J, Q>, counts: &Counts) {
+    let now = batch.reconciler.clock.now();
+    println!("{}", counts.to_line(batch.source_bucket.as_str(), now));
+}

@@ -1,0 +1,270 @@
+//! Tasks and items on their way from what was asked to one result each.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+
+use futures::future::{Either, select};
+use futures::{FutureExt as _, StreamExt as _, stream};
+use s3ferry_core::batch_operations::{
+    BatchError, CurrentVersion, RowVersion, Target, TaskResult, Versions, conclude, merge,
+};
+use s3ferry_core::event::Hint;
+use s3ferry_core::facts::Aspects;
+use s3ferry_core::failure::{Failure, FailureKind};
+use s3ferry_core::names::ObjectKey;
+use s3ferry_core::outcome::{AgainReason, Outcome};
+use s3ferry_core::time::Timestamp;
+use s3ferry_engine::batch::{Batch, Settled};
+use s3ferry_engine::ports::{Clock, Continuations, DestinationBucket, SourceBucket, UploadJournal};
+use s3ferry_engine::results::RunResults;
+
+use super::{FinalSync, Terms, report};
+use crate::metrics::Counts;
+use crate::record::{self, Origin};
+
+/// A task or an item.
+#[derive(Debug)]
+pub(super) struct Asked<'a> {
+    /// Its name in the log.
+    pub(super) id: String,
+    /// What it is about.
+    pub(super) target: &'a Result<Target, BatchError>,
+}
+
+/// Who asks, and so who runs again what is not done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A job of S3 Batch Operations.
+    Task,
+    /// A Distributed Map; `again` names aspects to read because the items were run before.
+    Item { again: Aspects },
+}
+
+impl Kind {
+    fn event_name(&self) -> &'static str {
+        match self {
+            Self::Task => "s3ferry:Task",
+            Self::Item { .. } => "s3ferry:Item",
+        }
+    }
+}
+
+/// One key of one task; a task has two where its key can be read in two ways.
+struct Unit<'a> {
+    owner: usize,
+    target: &'a Target,
+    key: &'a ObjectKey,
+}
+
+/// What the source has under a key now, or why nobody can tell.
+type Current = Result<CurrentVersion, TaskResult>;
+
+impl<F, R, S, D, C, J, Q> FinalSync<F, R>
+where
+    F: Fn(&Terms) -> Batch<S, D, C, J, Q>,
+    R: RunResults,
+    S: SourceBucket,
+    D: DestinationBucket,
+    C: Clock,
+    J: UploadJournal,
+    Q: Continuations,
+{
+    /// Makes exactly one result for each of `asked`, in their order, by `deadline`.
+    pub(super) async fn results_of(
+        &self,
+        asked: &[Asked<'_>],
+        terms: &Result<Terms, BatchError>,
+        kind: Kind,
+        deadline: Timestamp,
+    ) -> Vec<TaskResult> {
+        let mut counts = Counts::default();
+        let batch = match terms {
+            Ok(terms) => (self.batches)(terms),
+            Err(_) => self.engine_of_settings(),
+        };
+        let mut results: Vec<Vec<(&ObjectKey, TaskResult)>> = asked.iter().map(|_| Vec::new()).collect();
+        let mut refused: BTreeMap<usize, TaskResult> = BTreeMap::new();
+        let mut units: Vec<Unit<'_>> = Vec::new();
+        for (owner, task) in asked.iter().enumerate() {
+            match (terms, task.target) {
+                (Ok(_), Ok(target)) if target.bucket == batch.source_bucket => {
+                    units.extend(target.keys.iter().map(|key| Unit { owner, target, key }));
+                }
+                (Ok(_), Ok(target)) => {
+                    counts.refused += 1;
+                    refused.insert(owner, TaskResult::foreign(&target.bucket, &batch.source_bucket));
+                }
+                (Err(error), _) | (_, Err(error)) => {
+                    counts.unreadable += 1;
+                    refused.insert(owner, TaskResult::unreadable(error));
+                }
+            }
+        }
+        for (owner, result) in &refused {
+            counts.failed += 1;
+            let id = asked.get(*owner).map_or("", |task| task.id.as_str());
+            tracing::error!(task.id = id, outcome = %result.outcome, detail = %result.result_string(), "record failed");
+        }
+        if let Ok(terms) = terms {
+            let ended = run(&batch, terms, &kind, asked, units, &mut counts, deadline).await;
+            for (unit, result) in ended {
+                if let Some(of_task) = results.get_mut(unit.owner) {
+                    of_task.push((unit.key, result));
+                }
+            }
+        }
+        report(&batch, &counts);
+        let results = results.iter().enumerate();
+        results
+            .map(|(owner, of_task)| {
+                let refused = refused.get(&owner).cloned();
+                refused.or_else(|| merge(of_task)).unwrap_or_else(unanswered)
+            })
+            .collect()
+    }
+}
+
+/// Ends every unit.
+async fn run<'a, S, D, C, J, Q>(
+    batch: &Batch<S, D, C, J, Q>,
+    terms: &Terms,
+    kind: &Kind,
+    asked: &[Asked<'_>],
+    units: Vec<Unit<'a>>,
+    counts: &mut Counts,
+    deadline: Timestamp,
+) -> Vec<(Unit<'a>, TaskResult)>
+where
+    S: SourceBucket,
+    D: DestinationBucket,
+    C: Clock,
+    J: UploadJournal,
+    Q: Continuations,
+{
+    let current = current_versions(batch, terms, &units, deadline).await;
+    let mut ended = Vec::new();
+    let mut left = Vec::new();
+    for unit in units {
+        let version = unit.target.version.as_ref();
+        match version
+            .zip(current.get(unit.key))
+            .and_then(|(version, current)| skip(version, current))
+        {
+            Some(result) => {
+                let id = asked.get(unit.owner).map_or("", |task| task.id.as_str());
+                let (key, detail) = (unit.key, result.result_string());
+                tracing::info!(task.id = id, s3.key = %key, outcome = %result.outcome, %detail, "record done");
+                counts.skipped += u64::from(result.outcome.starts_with("skipped:"));
+                counts.failed += u64::from(!result.outcome.starts_with("skipped:"));
+                ended.push((unit, result));
+            }
+            None => left.push(unit),
+        }
+    }
+    let hints: Vec<Hint> = left.iter().map(|unit| hint(unit, terms, kind)).collect();
+    let settled = batch.settle(&hints, deadline).await;
+    let mut settled = settled.into_iter();
+    for (unit, hint) in left.into_iter().zip(&hints) {
+        let result = match settled.next() {
+            Some(settled) => {
+                let id = asked.get(unit.owner).map_or("", |task| task.id.as_str());
+                record::count(&as_brought_back(&settled, kind), counts);
+                record::log(Origin::Task(id), hint, &settled);
+                conclude(&settled.report, settled.acknowledged)
+            }
+            None => unanswered(),
+        };
+        ended.push((unit, result));
+    }
+    ended
+}
+
+fn hint(unit: &Unit<'_>, terms: &Terms, kind: &Kind) -> Hint {
+    let mut aspects = terms.depth.aspects();
+    if let Kind::Item { again } = kind {
+        aspects.extend(again);
+    }
+    Hint {
+        bucket: unit.target.bucket.clone(),
+        key: unit.key.clone(),
+        event_name: kind.event_name().to_owned(),
+        aspects,
+        sequencer: None,
+    }
+}
+
+/// The state machine brings back what is not done yet, as a continuation does: that is no failure to be counted.
+fn as_brought_back(settled: &Settled, kind: &Kind) -> Settled {
+    let is_unfinished = !matches!(settled.report.outcome, Outcome::Failed(_));
+    Settled {
+        acknowledged: settled.acknowledged || is_unfinished && *kind != Kind::Task,
+        ..settled.clone()
+    }
+}
+
+/// Reads which version is current of every key of which a version is named.
+async fn current_versions<'a, S, D, C, J, Q>(
+    batch: &Batch<S, D, C, J, Q>,
+    terms: &Terms,
+    units: &[Unit<'a>],
+    deadline: Timestamp,
+) -> BTreeMap<&'a ObjectKey, Current>
+where
+    S: SourceBucket,
+    D: DestinationBucket,
+    C: Clock,
+    J: UploadJournal,
+    Q: Continuations,
+{
+    let named = units.iter().filter(|unit| unit.target.version.is_some());
+    let covered = named.filter(|unit| terms.versions == Versions::CurrentOnly && terms.policy.covers(unit.key));
+    let keys: BTreeSet<&ObjectKey> = covered.map(|unit| unit.key).collect();
+    let clock = &batch.reconciler.clock;
+    stream::iter(keys)
+        .map(|key| async move {
+            let aspects = Aspects::new();
+            let read = AssertUnwindSafe(batch.reconciler.source.read(key, &aspects)).catch_unwind();
+            let time_left = clock.sleep(deadline.since(clock.now()));
+            let current = match select(pin!(read), pin!(time_left)).await {
+                Either::Left((Ok(Ok(state)), _)) => Ok(CurrentVersion::of(&state)),
+                Either::Left((Ok(Err(failure)), _)) => Err(TaskResult::failed(&failure)),
+                Either::Left((Err(_), _)) => Err(panicked(key)),
+                Either::Right(_) => Err(TaskResult::unfinished(AgainReason::Deadline)),
+            };
+            (key, current)
+        })
+        .buffer_unordered(batch.concurrency.max(1))
+        .collect()
+        .await
+}
+
+/// The result of a task whose version is not the current one, or cannot be told.
+fn skip(version: &RowVersion, current: &Current) -> Option<TaskResult> {
+    match current {
+        Err(result) => Some(result.clone()),
+        Ok(current) if version.is_current(current) => None,
+        Ok(current) => Some(TaskResult::not_current(version, current)),
+    }
+}
+
+fn panicked(key: &ObjectKey) -> TaskResult {
+    TaskResult::failed(&Failure {
+        kind: FailureKind::Bug,
+        code: "Panic".to_owned(),
+        action: "read the current version".to_owned(),
+        resource: key.to_string(),
+        detail: "reading this key panicked; the panic's own message is in the log".to_owned(),
+    })
+}
+
+/// Every task is settled; were one not, it must not be taken for done.
+fn unanswered() -> TaskResult {
+    TaskResult::failed(&Failure {
+        kind: FailureKind::Bug,
+        code: "NoResult".to_owned(),
+        action: "reconcile".to_owned(),
+        resource: "the task".to_owned(),
+        detail: "the engine gave no result for it".to_owned(),
+    })
+}

@@ -1,0 +1,138 @@
+//! What holds for one job: the function's settings, and what the job asks for by itself.
+
+use s3ferry_core::batch_operations::{ArgumentName, Arguments, BatchError, Depth, Versions};
+use s3ferry_core::policy::Policy;
+
+use crate::config;
+
+/// What holds for one job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Terms {
+    /// What the team decided, or the job instead.
+    pub policy: Policy,
+    /// What is compared.
+    pub depth: Depth,
+    /// What becomes of tasks that name a version.
+    pub versions: Versions,
+    /// Whether keys that are not done yet are handed over to the queue.
+    pub hand_over: bool,
+}
+
+impl Terms {
+    /// Takes the settings, with a job's arguments in their place where it has some.
+    pub fn of_job(settings: &Policy, arguments: &Arguments, hand_over: bool) -> Result<Self, BatchError> {
+        let mut policy = settings.clone();
+        if let Some(ownership) = given(arguments, ArgumentName::Ownership, config::ownership)? {
+            policy.ownership = ownership;
+        }
+        if let Some(deletes) = given(arguments, ArgumentName::PropagateDeletes, config::boolean)? {
+            policy.propagate_deletes = deletes;
+        }
+        if let Some(class) = given(arguments, ArgumentName::StorageClass, config::storage_class)? {
+            policy.storage_class = class;
+        }
+        let depth = arguments.get(ArgumentName::ComparisonDepth).map(Depth::parse);
+        let versions = arguments.get(ArgumentName::Versions).map(Versions::parse);
+        Ok(Self {
+            policy,
+            depth: depth.transpose()?.unwrap_or_default(),
+            versions: versions.transpose()?.unwrap_or_default(),
+            hand_over,
+        })
+    }
+}
+
+/// Reads an argument as its variable is read.
+fn given<T, E: Into<String>>(
+    arguments: &Arguments,
+    name: ArgumentName,
+    parse: impl Fn(&str) -> Result<T, E>,
+) -> Result<Option<T>, BatchError> {
+    let value = arguments.get(name);
+    value
+        .map(|value| parse(value).map_err(|problem| name.refused(value, problem)))
+        .transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use s3ferry_core::batch_operations::{Request, parse_request};
+    use s3ferry_core::policy::StorageClassRule;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn settings() -> Policy {
+        Policy {
+            key_prefix: "data/".to_owned(),
+            propagate_deletes: false,
+            ..Policy::default()
+        }
+    }
+
+    fn terms(arguments: &Value) -> Result<Terms, BatchError> {
+        let payload = json!({
+            "invocationSchemaVersion": "2.0", "invocationId": "i", "tasks": [], "job": {"userArguments": arguments}
+        });
+        match parse_request(&payload) {
+            Ok(Request::Job(job)) => Terms::of_job(&settings(), &job.arguments?, true),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn job_without_arguments_has_the_settings() {
+        let expected = Terms {
+            policy: settings(),
+            depth: Depth::Head,
+            versions: Versions::CurrentOnly,
+            hand_over: true,
+        };
+        assert_eq!(terms(&json!({})), Ok(expected));
+    }
+
+    #[test]
+    fn every_argument_takes_the_place_of_its_setting() {
+        let arguments = json!({
+            "ownership": "exclusive", "PROPAGATE_DELETES": "true", "storageClass": "GLACIER_IR", "depth": "deep",
+            "versions": "any",
+        });
+        let terms = terms(&arguments).unwrap();
+        assert!(terms.policy.propagate_deletes);
+        assert_eq!(
+            terms.policy.storage_class,
+            StorageClassRule::Fixed("GLACIER_IR".to_owned())
+        );
+        assert_eq!(terms.policy.key_prefix, "data/", "no job leaves the prefix");
+        assert_eq!((terms.depth, terms.versions), (Depth::Deep, Versions::Any));
+    }
+
+    #[test]
+    fn value_that_is_not_allowed_is_named_with_what_is() {
+        for (arguments, expected) in [
+            (
+                json!({"ownership": "mine"}),
+                "user argument `ownership` is `mine`: allowed:",
+            ),
+            (
+                json!({"deletes": "yes"}),
+                "user argument `propagate-deletes` is `yes`: allowed: true, false",
+            ),
+            (
+                json!({"storage-class": "CHEAP"}),
+                "`storage-class` is `CHEAP`: allowed: source, STANDARD",
+            ),
+            (
+                json!({"depth": "abyss"}),
+                "`comparison-depth` is `abyss`: allowed: head, deep",
+            ),
+            (
+                json!({"versions": "2"}),
+                "`versions` is `2`: allowed: current-only, any",
+            ),
+        ] {
+            let error = terms(&arguments).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! The copying functions' engine on AWS, the one place where it is put together.
+
+use s3ferry_aws::client::Clients;
+use s3ferry_aws::clock::SystemClock;
+use s3ferry_aws::destination::S3Destination;
+use s3ferry_aws::journal::S3Journal;
+use s3ferry_aws::queue::SqsContinuations;
+use s3ferry_aws::source::S3Source;
+use s3ferry_aws::state::StateBucket;
+use s3ferry_core::policy::Policy;
+use s3ferry_core::upload::Route;
+use s3ferry_engine::batch::Batch;
+use s3ferry_engine::reconcile::{Reconciler, Uploads};
+
+use crate::config::Config;
+
+/// The batch engine on AWS.
+pub(crate) type AwsBatch = Batch<S3Source, S3Destination, SystemClock, S3Journal, SqsContinuations>;
+
+/// Makes the engine as it is configured.
+pub(crate) fn batch(clients: &Clients, config: &Config) -> AwsBatch {
+    let source = S3Source::new(
+        clients.s3_for_reading(&config.source_region),
+        config.source_bucket.clone(),
+        config.source_region.clone(),
+        config.source_bucket_owner.clone(),
+        config.destination_bucket.clone(),
+    );
+    let (bucket, region) = (config.destination_bucket.clone(), config.destination_region.clone());
+    let destination = S3Destination::new(clients, bucket, region, &source);
+    let queue_url = config.queue_url.clone();
+    Batch {
+        source_bucket: config.source_bucket.clone(),
+        reconciler: Reconciler {
+            source,
+            destination,
+            uploads: uploads(clients, config),
+            concurrent_parts: config.max_concurrent_parts,
+            clock: SystemClock,
+            policy: config.policy.clone(),
+        },
+        continuations: queue_url.map(|url| SqsContinuations::new(clients.sqs(), url)),
+        concurrency: config.max_concurrent_copies,
+    }
+}
+
+/// Makes the upload journal, where there is a state bucket; it is in the source's region.
+fn uploads(clients: &Clients, config: &Config) -> Option<Uploads<S3Journal>> {
+    let bucket = config.state_bucket.clone()?;
+    let region = &config.source_region;
+    let route = Route {
+        source: config.source_bucket.clone(),
+        destination: config.destination_bucket.clone(),
+    };
+    let (reading, writing) = (clients.s3_for_reading(region), clients.s3_for_writing(region));
+    let state = StateBucket::new(reading, writing, bucket, region.clone());
+    Some(Uploads {
+        journal: S3Journal::new(state, route.clone()),
+        route,
+    })
+}
+
+/// Makes the same engine with another policy, and with continuations only where they are wanted.
+pub(crate) fn batch_like(base: &AwsBatch, policy: Policy, with_continuations: bool) -> AwsBatch {
+    let reconciler = &base.reconciler;
+    Batch {
+        source_bucket: base.source_bucket.clone(),
+        reconciler: Reconciler {
+            source: reconciler.source.clone(),
+            destination: reconciler.destination.clone(),
+            uploads: reconciler.uploads.clone(),
+            concurrent_parts: reconciler.concurrent_parts,
+            clock: reconciler.clock,
+            policy,
+        },
+        continuations: base.continuations.clone().filter(|_| with_continuations),
+        concurrency: base.concurrency,
+    }
+}

@@ -1,0 +1,718 @@
+//! The final sync from payload to answer, on buckets in memory.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "test data is what the test made it, and a field that a JSON value does not have is null"
+)]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use proptest::prelude::*;
+use s3ferry_core::facts::{Aspects, ObjectFacts};
+use s3ferry_core::failure::{Failure, FailureKind};
+use s3ferry_core::names::{BucketName, ObjectKey};
+use s3ferry_core::policy::Policy;
+use s3ferry_engine::batch::Batch;
+use s3ferry_engine::ports::{Clock as _, SourceBucket};
+use s3ferry_engine::reconcile::{Reconciler, Uploads};
+use s3ferry_engine::results::RunResults;
+use s3ferry_functions::final_sync::{FinalSync, FinalSyncError, Terms};
+use s3ferry_testkit::clock::TestClock;
+use s3ferry_testkit::faults::{Call, Fault, Faults, Script, failure};
+use s3ferry_testkit::journal::{MemoryJournal, route};
+use s3ferry_testkit::memory::{MemoryBucket, MemoryDestination};
+use s3ferry_testkit::queue::MemoryQueue;
+use serde_json::{Value, json};
+
+/// A state bucket in memory.
+#[derive(Debug, Default)]
+struct MemoryResults(Mutex<BTreeMap<String, String>>);
+
+impl MemoryResults {
+    fn texts(&self) -> BTreeMap<String, String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl RunResults for &MemoryResults {
+    async fn write(&self, name: &str, text: String) -> Result<(), Failure> {
+        let mut texts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        texts.insert(name.to_owned(), text);
+        Ok(())
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Vec<String>, Failure> {
+        Ok(self
+            .texts()
+            .into_keys()
+            .filter(|name| name.starts_with(prefix))
+            .collect())
+    }
+
+    async fn read(&self, name: &str) -> Result<String, Failure> {
+        Ok(self.texts()[name].clone())
+    }
+}
+
+/// Results that nobody can keep.
+#[derive(Debug)]
+struct NoResults;
+
+impl RunResults for NoResults {
+    async fn write(&self, _name: &str, _text: String) -> Result<(), Failure> {
+        Err(failure(FailureKind::Retry))
+    }
+
+    async fn list(&self, _prefix: &str) -> Result<Vec<String>, Failure> {
+        Err(failure(FailureKind::Retry))
+    }
+
+    async fn read(&self, _name: &str) -> Result<String, Failure> {
+        Err(failure(FailureKind::Retry))
+    }
+}
+
+struct World {
+    source: MemoryBucket,
+    destination: MemoryBucket,
+    script: Script,
+    queue: Option<MemoryQueue>,
+    results: MemoryResults,
+    time: Duration,
+}
+
+impl World {
+    fn new() -> Self {
+        Self::with(Script::default())
+    }
+
+    fn with(script: Script) -> Self {
+        Self {
+            source: MemoryBucket::versioned(),
+            destination: MemoryBucket::versioned(),
+            script,
+            queue: None,
+            results: MemoryResults::default(),
+            time: Duration::from_hours(1),
+        }
+    }
+
+    /// Writes keys at the source, each with its own name as the content.
+    fn having(self, keys: &[&str]) -> Self {
+        for key in keys {
+            self.source.put(key, key);
+        }
+        self
+    }
+
+    async fn try_handle(&self, payload: &Value) -> Result<Value, FinalSyncError> {
+        self.handle_with(Some(&self.results), payload).await
+    }
+
+    async fn handle_with<R: RunResults>(&self, results: Option<R>, payload: &Value) -> Result<Value, FinalSyncError> {
+        let clock = TestClock::start();
+        let deadline = clock.now().plus(self.time);
+        let batches = |terms: &Terms| Batch {
+            source_bucket: BucketName::new("example-source").unwrap(),
+            reconciler: Reconciler {
+                source: Faults {
+                    port: self.source.clone(),
+                    script: self.script.clone(),
+                },
+                destination: Faults {
+                    port: MemoryDestination {
+                        source: self.source.clone(),
+                        bucket: self.destination.clone(),
+                    },
+                    script: self.script.clone(),
+                },
+                uploads: Some(Uploads {
+                    journal: MemoryJournal::default(),
+                    route: route(),
+                }),
+                concurrent_parts: 4,
+                clock: clock.clone(),
+                policy: terms.policy.clone(),
+            },
+            continuations: self.queue.as_ref().filter(|_| terms.hand_over),
+            concurrency: 4,
+        };
+        let settings = Policy {
+            propagate_deletes: false,
+            ..Policy::default()
+        };
+        let reply = FinalSync::new(batches, settings, results)
+            .handle(payload, deadline)
+            .await?;
+        assert!(
+            clock.now() <= deadline.plus(Duration::from_millis(100)),
+            "the answer is late"
+        );
+        Ok(serde_json::to_value(reply).unwrap())
+    }
+
+    async fn handle(&self, payload: &Value) -> Value {
+        self.try_handle(payload).await.unwrap()
+    }
+}
+
+/// The facts of the current object of a key.
+async fn facts(bucket: &MemoryBucket, key: &str) -> ObjectFacts {
+    let key = ObjectKey::from_raw(key).unwrap();
+    let state = SourceBucket::read(bucket, &key, &Aspects::new()).await.unwrap();
+    state.facts().unwrap().clone()
+}
+
+fn sample(name: &str) -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../events")
+        .join(format!("{name}.json"));
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn task(id: &str, key: &str) -> Value {
+    json!({"taskId": id, "s3Key": key, "s3VersionId": null, "s3Bucket": "example-source"})
+}
+
+fn job(tasks: &[Value], arguments: &Value) -> Value {
+    json!({
+        "invocationSchemaVersion": "2.0", "invocationId": "the-invocation",
+        "job": {"id": "the-job", "userArguments": arguments}, "tasks": tasks,
+    })
+}
+
+/// Code and text of each task, in their order.
+fn results(answer: &Value) -> Vec<(String, String, String)> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let results = answer["results"].as_array().unwrap();
+    results
+        .iter()
+        .map(|result| {
+            (
+                text(&result["taskId"]),
+                text(&result["resultCode"]),
+                text(&result["resultString"]),
+            )
+        })
+        .collect()
+}
+
+#[track_caller]
+fn check(answer: &Value, expected: &[(&str, &str, &str)]) {
+    let found = results(answer);
+    assert_eq!(found.len(), expected.len(), "{found:?}");
+    for ((id, code, text), (expected_id, expected_code, fragment)) in found.iter().zip(expected) {
+        assert_eq!((id.as_str(), code.as_str()), (*expected_id, *expected_code), "{text}");
+        assert!(text.contains(fragment), "{id}: {text}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn sample_of_version_one_is_copied_and_answered_as_s3_reads_it() {
+    let world = World::new().having(&["photos/2026/harbour.jpg"]);
+    let answer = world.handle(&sample("batch-operations-1.0")).await;
+    let payload = sample("batch-operations-1.0");
+    assert_eq!(answer["invocationSchemaVersion"], "1.0");
+    assert_eq!(answer["invocationId"], payload["invocationId"]);
+    assert_eq!(answer["treatMissingKeysAs"], "PermanentFailure");
+    check(
+        &answer,
+        &[("dGFza2lkZ29lc2hlcmUK", "Succeeded", "copied 23 bytes as version")],
+    );
+    assert_eq!(
+        world.destination.content("photos/2026/harbour.jpg").as_deref(),
+        Some("photos/2026/harbour.jpg")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn sample_of_version_two_is_copied_with_its_keys_decoded() {
+    let keys = [
+        "photos/2026/harbour.jpg",
+        "reports/annual report 2026.pdf",
+        "math/1+1=2.txt",
+    ];
+    let world = World::new().having(&keys);
+    let answer = world.handle(&sample("batch-operations-2.0")).await;
+    assert_eq!(answer["invocationSchemaVersion"], "2.0");
+    let copied = |id| (id, "Succeeded", "copied");
+    check(&answer, &["task-1", "task-2", "task-3"].map(copied));
+    assert_eq!(world.destination.snapshot().len(), 3);
+    let again = world.handle(&sample("batch-operations-2.0")).await;
+    let skipped = |id| (id, "Succeeded", "skipped already-identical");
+    check(&again, &["task-1", "task-2", "task-3"].map(skipped));
+}
+
+#[tokio::test(start_paused = true)]
+async fn odd_tasks_are_each_answered_once() {
+    let keys = [
+        "math/1 1.txt",
+        "math/1+1.txt",
+        "日本/Häfen 🚢.txt",
+        "photos/2026/harbour.jpg",
+    ];
+    let world = World::new().having(&keys);
+    let answer = world.handle(&sample("batch-operations-odd-tasks")).await;
+    let expected = [
+        ("plus", "Succeeded", "\"math/1+1.txt\": copied 12 bytes"),
+        ("non-ascii", "Succeeded", "copied"),
+        ("twice", "Succeeded", "copied"),
+        ("twice-too", "Succeeded", "copied"),
+        (
+            "not-utf8",
+            "PermanentFailure",
+            "`tasks[4].s3Key`: object key `broken/%FF%FE.bin` is not UTF-8",
+        ),
+        (
+            "not-encoded",
+            "PermanentFailure",
+            "`tasks[5].s3Key`: object key `growth/100%` is not form-encoded",
+        ),
+        (
+            "foreign",
+            "PermanentFailure",
+            "the task is of bucket somebody-elses-bucket",
+        ),
+        ("no-key", "PermanentFailure", "`tasks[7].s3Key` is missing"),
+        (
+            "old-version",
+            "Succeeded",
+            "skipped not-current-version: the task names version an-older-version",
+        ),
+        ("gone", "Succeeded", "skipped both-absent"),
+    ];
+    check(&answer, &expected);
+    let mut arrived: Vec<String> = world.destination.snapshot().into_keys().collect();
+    arrived.sort();
+    let mut expected = keys.map(str::to_owned);
+    expected.sort();
+    assert_eq!(arrived, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn both_readings_of_a_plus_are_looked_at() {
+    let world = World::new().having(&["a b"]);
+    let answer = world.handle(&job(&[task("t", "a+b")], &json!({}))).await;
+    check(&answer, &[("t", "Succeeded", "\"a b\": copied 3 bytes")]);
+    assert!(
+        results(&answer)[0].2.contains("\"a+b\": skipped both-absent"),
+        "{answer}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_key_asked_for_twice_is_reconciled_once() {
+    let world = World::new().having(&["a"]);
+    let answer = world
+        .handle(&job(&[task("t1", "a"), task("t2", "a"), task("t2", "%61")], &json!({})))
+        .await;
+    check(
+        &answer,
+        &[
+            ("t1", "Succeeded", "copied"),
+            ("t2", "Succeeded", "copied"),
+            ("t2", "Succeeded", "copied"),
+        ],
+    );
+    assert_eq!(world.script.count(Call::Copy), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn unknown_argument_is_refused_by_name_and_nothing_is_touched() {
+    let world = World::new().having(&["photos/2026/harbour.jpg"]);
+    let answer = world.handle(&sample("batch-operations-unknown-argument")).await;
+    check(
+        &answer,
+        &[("task-1", "PermanentFailure", "user argument `speed` is not known")],
+    );
+    let answer = world
+        .handle(&job(&[task("t", "a")], &json!({"deletes": "perhaps"})))
+        .await;
+    check(
+        &answer,
+        &[(
+            "t",
+            "PermanentFailure",
+            "`propagate-deletes` is `perhaps`: allowed: true, false",
+        )],
+    );
+    let mut payload = job(&[task("t", "a")], &json!({}));
+    payload["invocationSchemaVersion"] = json!("3.0");
+    let answer = world.handle(&payload).await;
+    check(
+        &answer,
+        &[(
+            "t",
+            "PermanentFailure",
+            "`3.0`, which is not supported: allowed are 1.0 and 2.0",
+        )],
+    );
+    assert!(world.destination.snapshot().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn arguments_hold_for_their_job_alone() {
+    let world = World::new().having(&["a"]);
+    world.destination.put("gone", "left over");
+    let tasks = [task("a", "a"), task("gone", "gone")];
+    let answer = world.handle(&job(&tasks, &json!({}))).await;
+    check(
+        &answer,
+        &[
+            ("a", "Succeeded", "copied"),
+            ("gone", "Succeeded", "deletes are not propagated"),
+        ],
+    );
+    let arguments = json!({"propagateDeletes": "true", "storage_class": "GLACIER_IR", "ownership": "exclusive"});
+    let answer = world.handle(&job(&tasks, &arguments)).await;
+    check(
+        &answer,
+        &[
+            ("a", "Succeeded", "already-identical"),
+            ("gone", "Succeeded", "deleted at the destination"),
+        ],
+    );
+    world.source.put("b", "b");
+    world.handle(&job(&[task("b", "b")], &arguments)).await;
+    assert_eq!(facts(&world.destination, "b").await.storage_class, "GLACIER_IR");
+    world.source.put("c", "c");
+    world.handle(&job(&[task("c", "c")], &json!({}))).await;
+    assert_eq!(facts(&world.destination, "c").await.storage_class, "STANDARD");
+}
+
+#[tokio::test(start_paused = true)]
+async fn deep_comparison_finds_what_no_head_shows() {
+    let world = World::new().having(&["a"]);
+    world.handle(&job(&[task("t", "a")], &json!({}))).await;
+    world.destination.tag("a", &[("team", "b")]);
+    world.source.tag("a", &[("team", "a")]);
+    let answer = world
+        .handle(&job(&[task("t", "a")], &json!({"comparison-depth": "deep"})))
+        .await;
+    check(&answer, &[("t", "Succeeded", "copied")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn version_of_a_task_is_honoured() {
+    let world = World::new().having(&["a"]);
+    let first = facts(&world.source, "a").await.version_id.unwrap();
+    world.source.put("a", "second");
+    let second = facts(&world.source, "a").await.version_id.unwrap();
+    let versioned = |id: &str, version: &str| {
+        let mut task = task(id, "a");
+        task["s3VersionId"] = json!(version);
+        task
+    };
+    let old = versioned("old", first.as_str());
+    let answer = world.handle(&job(std::slice::from_ref(&old), &json!({}))).await;
+    check(&answer, &[("old", "Succeeded", "skipped not-current-version")]);
+    assert!(results(&answer)[0].2.contains(second.as_str()), "{answer}");
+    assert!(world.destination.snapshot().is_empty());
+    let both = [
+        old.clone(),
+        versioned("current", second.as_str()),
+        versioned("null", "null"),
+    ];
+    let answer = world.handle(&job(&both, &json!({}))).await;
+    let skipped = |id| (id, "Succeeded", "skipped not-current-version");
+    check(
+        &answer,
+        &[
+            skipped("old"),
+            ("current", "Succeeded", "copied 6 bytes"),
+            skipped("null"),
+        ],
+    );
+    world.destination.delete("a");
+    let answer = world.handle(&job(&[old], &json!({"versions": "any"}))).await;
+    check(&answer, &[("old", "Succeeded", "copied 6 bytes")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn version_that_cannot_be_told_is_a_failure_of_its_task() {
+    let script = Script::default().on(Call::SourceRead, 1, Fault::Fails(failure(FailureKind::Permanent)));
+    let world = World::with(script).having(&["a", "b"]);
+    let mut versioned = task("a", "a");
+    versioned["s3VersionId"] = json!("v");
+    let answer = world.handle(&job(&[versioned, task("b", "b")], &json!({}))).await;
+    check(
+        &answer,
+        &[
+            ("a", "PermanentFailure", "s3:Test on arn:aws:s3:::test"),
+            ("b", "Succeeded", "copied"),
+        ],
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn null_version_is_current_in_a_bucket_without_versions() {
+    let world = World {
+        source: MemoryBucket::unversioned(),
+        ..World::new()
+    };
+    world.source.put("a", "a");
+    let mut versioned = task("t", "a");
+    versioned["s3VersionId"] = json!("null");
+    let answer = world.handle(&job(&[versioned], &json!({}))).await;
+    check(&answer, &[("t", "Succeeded", "copied")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_panics_and_slow_keys_are_each_their_own() {
+    let script = Script::default()
+        .on(Call::Copy, 1, Fault::Fails(failure(FailureKind::Permanent)))
+        .on(Call::Copy, 2, Fault::Panics)
+        .on(Call::Copy, 3, Fault::Hangs);
+    let world = World::with(script).having(&["a-denied", "b-panics", "c-slow", "d-good"]);
+    let tasks = ["a-denied", "b-panics", "c-slow", "d-good"].map(|key| task(key, key));
+    let answer = world.handle(&job(&tasks, &json!({}))).await;
+    let expected = [
+        ("a-denied", "PermanentFailure", "failed (permanent)"),
+        ("b-panics", "PermanentFailure", "a defect of s3ferry"),
+        ("c-slow", "TemporaryFailure", "not done yet (deadline)"),
+        ("d-good", "Succeeded", "copied"),
+    ];
+    check(&answer, &expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn everything_is_answered_before_the_deadline() {
+    let world = World {
+        time: Duration::from_secs(20),
+        ..World::with(Script::default().always(Call::SourceRead, Fault::Hangs))
+    };
+    let tasks: Vec<Value> = (0..40)
+        .map(|number| task(&number.to_string(), &format!("key-{number}")))
+        .collect();
+    let answer = world.handle(&job(&tasks, &json!({}))).await;
+    assert_eq!(results(&answer).len(), 40);
+    assert!(
+        results(&answer).iter().all(|(_, code, _)| code == "TemporaryFailure"),
+        "{answer}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn key_that_got_on_is_handed_over_where_there_is_a_queue() {
+    // The answer of the only copy is lost: the key must be looked at once more, by whoever.
+    let lost = || Script::default().on(Call::Copy, 1, Fault::AnswerLost);
+    let world = World::with(lost()).having(&["a"]);
+    let answer = world.handle(&job(&[task("t", "a")], &json!({}))).await;
+    check(
+        &answer,
+        &[("t", "TemporaryFailure", "may still land, so it is run again")],
+    );
+    let world = World {
+        queue: Some(MemoryQueue::default()),
+        ..World::with(lost()).having(&["a"])
+    };
+    let answer = world.handle(&job(&[task("t", "a")], &json!({}))).await;
+    check(&answer, &[("t", "Succeeded", "already-identical")]);
+    assert_eq!(world.queue.as_ref().unwrap().sent().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn payload_that_nobody_could_answer_fails_as_a_whole() {
+    for (payload, code) in [
+        (json!({}), "NotABatch"),
+        (json!(null), "NotABatch"),
+        (json!({"Records": []}), "NotABatch"),
+        (json!({"tasks": []}), "FieldMissing"),
+        (job(&[json!({"s3Key": "a"})], &json!({})), "FieldMissing"),
+    ] {
+        let error = World::new().try_handle(&payload).await.unwrap_err();
+        assert_eq!(error.code(), code, "{error}");
+        assert_eq!(lambda_runtime::Diagnostic::from(error).error_type, code);
+    }
+}
+
+fn item(key: &str) -> Value {
+    json!({"Bucket": "example-source", "Key": key, "VersionId": ""})
+}
+
+#[tokio::test(start_paused = true)]
+async fn items_together_and_alone_are_done_and_listed() {
+    let world = World::new().having(&[
+        "photos/2026/harbour.jpg",
+        "reports/annual report 2026.pdf",
+        "math/1+1=2.txt",
+    ]);
+    let answer = world.handle(&sample("distributed-map-item")).await;
+    assert_eq!((&answer["succeeded"], &answer["finished"]), (&json!(1), &json!(true)));
+    assert_eq!(answer["results"][0]["outcome"], "copied");
+    let answer = world.handle(&sample("distributed-map-batch")).await;
+    assert_eq!(answer["outcomes"], json!({"copied": 2}));
+    assert_eq!((&answer["items"], &answer["again"]), (&json!(2), &json!(null)));
+    assert_eq!(world.destination.snapshot().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn items_of_a_run_are_put_on_record_and_added_up() {
+    let world = World::new().having(&["photos/2026/harbour.jpg"]);
+    let answer = world.handle(&sample("distributed-map-selected")).await;
+    let expected = json!({
+        "items": 4, "succeeded": 2, "failed": 2, "unfinished": 0, "finished": true, "mostlyFailed": false,
+        "waitSeconds": 10, "again": null,
+        "outcomes": {"copied": 1, "failed:FieldMissing": 1, "failed:ForeignBucket": 1, "skipped:not-current-version": 1},
+    });
+    assert_eq!(answer, expected);
+    let kept = world.results.texts();
+    let (name, text) = kept.first_key_value().unwrap();
+    assert!(
+        name.starts_with("final-sync/sync-2026-11/results/") && name.ends_with("-1.jsonl"),
+        "{name}"
+    );
+    assert_eq!(text.lines().count(), 4);
+    // An invocation that is repeated replaces its results.
+    world.handle(&sample("distributed-map-selected")).await;
+    assert_eq!(world.results.texts().len(), 1);
+
+    let conclude = json!({"finalSync": "conclude", "begun": {
+        "run": {"execution": "sync-2026-11", "userArguments": {}}, "manifestKey": "final-sync/m.csv",
+        "stopped": {"Error": "States.ExceedToleratedFailureThreshold"},
+    }});
+    let answer = world.handle(&conclude).await;
+    assert_eq!(answer["summaryKey"], "final-sync/sync-2026-11/summary.json");
+    let summary: Value = serde_json::from_str(&world.results.texts()["final-sync/sync-2026-11/summary.json"]).unwrap();
+    assert_eq!(
+        (&summary["items"], &summary["succeeded"], &summary["failed"]),
+        (&json!(4), &json!(2), &json!(2))
+    );
+    assert_eq!(summary["outcomes"]["skipped:already-identical"], 1);
+    assert_eq!(summary["failures"].as_array().unwrap().len(), 2);
+    assert!(
+        summary["stopped"]
+            .as_str()
+            .unwrap()
+            .contains("ExceedToleratedFailureThreshold")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn items_that_are_not_done_come_again_until_they_are_or_enough_is_enough() {
+    let script = Script::default().always(Call::DestinationRead, Fault::Fails(failure(FailureKind::Retry)));
+    let world = World::with(script).having(&["a"]);
+    let run = json!({"execution": "e-1", "userArguments": {}});
+    let foreign = json!({"row": {"Bucket": "other-bucket", "Key": "x"}, "run": run});
+    let mut payload = json!({"Items": [{"row": item("a"), "run": run}, foreign]});
+    let mut waits = Vec::new();
+    for attempt in 1..10 {
+        let answer = world.handle(&payload).await;
+        assert_eq!(
+            (&answer["unfinished"], &answer["finished"]),
+            (&json!(1), &json!(false)),
+            "{attempt}"
+        );
+        waits.push(answer["waitSeconds"].as_u64().unwrap());
+        payload = answer["again"].clone();
+        assert_eq!(payload["Items"].as_array().unwrap().len(), 1);
+        assert_eq!(payload["BatchInput"]["attempt"], attempt + 1);
+    }
+    assert_eq!(waits, [10, 20, 40, 80, 160, 300, 300, 300, 300]);
+    let answer = world.handle(&payload).await;
+    assert_eq!(
+        (&answer["finished"], &answer["failed"], &answer["mostlyFailed"]),
+        (&json!(true), &json!(1), &json!(true))
+    );
+    let kept: String = world.results.texts().into_values().collect();
+    assert_eq!(kept.lines().count(), 2, "each item once: {kept}");
+    assert!(kept.contains("given up after 10 runs: failed (retry)"), "{kept}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn item_that_is_not_done_is_never_handed_to_the_queue() {
+    let world = World {
+        queue: Some(MemoryQueue::default()),
+        ..World::with(Script::default().on(Call::Copy, 1, Fault::AnswerLost)).having(&["a"])
+    };
+    let answer = world.handle(&item("a")).await;
+    assert_eq!(
+        (&answer["unfinished"], &answer["again"]["Items"]),
+        (&json!(1), &json!([item("a")]))
+    );
+    assert!(world.queue.as_ref().unwrap().sent().is_empty());
+    let answer = world.handle(&answer["again"]).await;
+    assert_eq!(answer["outcomes"], json!({"skipped:already-identical": 1}));
+}
+
+#[tokio::test(start_paused = true)]
+async fn results_that_cannot_be_kept_fail_the_invocation() {
+    let world = World::new().having(&["photos/2026/harbour.jpg"]);
+    let payload = sample("distributed-map-selected");
+    let error = world.handle_with(Some(NoResults), &payload).await.unwrap_err();
+    assert_eq!(error.code(), "ResultsNotKept", "{error}");
+    let error = world.handle_with(None::<NoResults>, &payload).await.unwrap_err();
+    assert_eq!(error.code(), "StateBucketNotSet", "{error}");
+    let concluding = json!({"finalSync": "conclude", "begun": {"run": {"execution": "e"}, "manifestKey": "m"}});
+    assert!(world.handle_with(Some(NoResults), &concluding).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn run_is_refused_at_its_beginning_where_it_asks_for_what_nobody_knows() {
+    let world = World::new();
+    let request = |input: Value| json!({"finalSync": "begin", "execution": "e-1", "input": input});
+    let begun = world
+        .handle(&request(
+            json!({"manifestKey": "final-sync/m.csv", "userArguments": {"depth": "deep"}}),
+        ))
+        .await;
+    let expected = json!({
+        "run": {"execution": "e-1", "userArguments": {"depth": "deep"}}, "manifestKey": "final-sync/m.csv",
+        "mapResults": "final-sync/e-1/map",
+    });
+    assert_eq!(begun, expected);
+    let begun = world.handle(&request(json!({"manifestKey": "m"}))).await;
+    assert_eq!(begun["run"]["userArguments"], json!({}));
+    for (input, code) in [
+        (json!({}), "FieldMissing"),
+        (
+            json!({"manifestKey": "m", "userArguments": {"speed": "1"}}),
+            "ArgumentNotKnown",
+        ),
+        (
+            json!({"manifestKey": "m", "userArguments": {"depth": "1"}}),
+            "ArgumentNotValid",
+        ),
+    ] {
+        assert_eq!(world.try_handle(&request(input)).await.unwrap_err().code(), code);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn items_of_an_invocation_that_failed_are_put_on_record() {
+    let world = World::new();
+    let mut input = sample("distributed-map-selected");
+    input["error"] = json!({"Error": "Sandbox.Timedout", "Cause": "it took too long"});
+    let answer = world.handle(&json!({"finalSync": "lost", "input": input})).await;
+    assert_eq!(answer, json!({"items": 4}));
+    let kept = world.results.texts();
+    let (name, text) = kept.first_key_value().unwrap();
+    assert!(name.ends_with("-lost.jsonl"), "{name}");
+    assert!(
+        text.lines()
+            .all(|line| line.contains("failed:FunctionFailed") && line.contains("Sandbox.Timedout"))
+    );
+}
+
+proptest! {
+    #[test]
+    fn every_task_is_answered_exactly_once_in_order(
+        keys in prop::collection::vec(prop::sample::select(vec!["a", "b", "a+b", "%", "", "gone", "a%20b"]), 0..12)
+    ) {
+        let world = World::new().having(&["a", "b", "a b"]);
+        let tasks: Vec<Value> = keys.iter().enumerate().map(|(index, key)| task(&format!("t{index}"), key)).collect();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let answer = runtime.block_on(world.handle(&job(&tasks, &json!({}))));
+        let found = results(&answer);
+        prop_assert_eq!(found.len(), keys.len());
+        for (index, ((id, code, text), key)) in found.iter().zip(&keys).enumerate() {
+            prop_assert_eq!(id, &format!("t{index}"));
+            let readable = !["%", ""].contains(key);
+            prop_assert_eq!(code == "Succeeded", readable, "{}", text);
+            prop_assert!(text.chars().count() <= 1024);
+        }
+    }
+}

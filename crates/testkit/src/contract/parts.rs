@@ -1,0 +1,286 @@
+//! The rules of uploads in parts, and of changes around the bytes.
+
+use std::collections::BTreeMap;
+
+use s3ferry_core::facts::{Aspect, Aspects, ObjectFacts};
+use s3ferry_core::names::{ETag, ObjectKey, VersionId};
+use s3ferry_core::order::{
+    AmendOrder, CopyMethod, CopyOrder, Metadata, SourcePin, Stated, UploadTerms, WriteCondition,
+};
+use s3ferry_core::plan::{CopyPlan, SMALLEST_PART_BYTES, SourceLayout, plan};
+use s3ferry_core::upload::UploadId;
+use s3ferry_engine::ports::{Completion, CopiedPart, DestinationBucket, SourceBucket, WriteError, Written};
+
+use super::{Deviation, Sample, World, destination_facts, destination_state, key, order, source_facts};
+
+pub(super) async fn run(world: &impl World) {
+    parts_bring_content_metadata_and_tags(world).await;
+    completion_onto_another_object_than_seen_moves_nothing(world).await;
+    completion_onto_an_object_that_should_be_absent_moves_nothing(world).await;
+    completion_of_another_size_moves_nothing(world).await;
+    part_of_another_content_is_not_copied(world).await;
+    aborted_upload_is_gone(world).await;
+    tags_are_changed_on_the_version_named(world).await;
+    more_is_read_of_exactly_the_object_seen(world).await;
+    object_that_was_not_uploaded_in_parts_has_no_layout(world).await;
+}
+
+/// An object of two parts.
+fn large(key: &str, letter: &str) -> Sample {
+    let size = usize::try_from(SMALLEST_PART_BYTES).expect("a small number") + 3;
+    Sample {
+        user_metadata: BTreeMap::from([("owner".to_owned(), "team a".to_owned())]),
+        tags: BTreeMap::from([("stage".to_owned(), "a b+c".to_owned())]),
+        ..Sample::plain(key, &letter.repeat(size))
+    }
+}
+
+fn order_in_parts(facts: &ObjectFacts, condition: WriteCondition) -> CopyOrder {
+    let whole = order(facts, condition);
+    CopyOrder {
+        method: CopyMethod::Parts,
+        stated: Stated {
+            metadata: Some(Metadata {
+                headers: facts.headers.clone(),
+                user: facts.user_metadata.clone(),
+            }),
+            tags: facts.tags.clone(),
+            ..whole.stated.clone()
+        },
+        ..whole
+    }
+}
+
+struct Begun {
+    order: CopyOrder,
+    plan: CopyPlan,
+    id: UploadId,
+}
+
+/// Puts `sample` at the source and begins to copy it.
+async fn begin(world: &impl World, sample: &Sample, condition: WriteCondition) -> Begun {
+    world.put_source(sample).await;
+    let facts = source_facts(world, &sample.key).await;
+    let order = order_in_parts(&facts, condition);
+    let plan = plan(facts.size_bytes, &SourceLayout::Whole, SMALLEST_PART_BYTES).expect("a plan");
+    let terms = UploadTerms::new(&order, &plan);
+    let id = world.destination().create_upload(&sample.key, &terms).await;
+    Begun {
+        order,
+        plan,
+        id: id.expect("an upload begins"),
+    }
+}
+
+async fn copy_parts(world: &impl World, key: &ObjectKey, begun: &Begun) -> Vec<CopiedPart> {
+    let mut copied = Vec::new();
+    for part in begun.plan.parts() {
+        let part = world.destination().copy_part(key, &begun.id, &begun.order.pin, &part);
+        copied.push(part.await.expect("a part is copied"));
+    }
+    copied
+}
+
+fn completion(begun: &Begun, parts: &[CopiedPart]) -> Completion {
+    Completion {
+        parts: parts.to_vec(),
+        condition: begun.order.condition.clone(),
+        size_bytes: begun.order.size_bytes,
+        checksum: UploadTerms::new(&begun.order, &begun.plan).stated.checksum,
+    }
+}
+
+async fn complete(
+    world: &impl World,
+    key: &ObjectKey,
+    begun: &Begun,
+    completion: &Completion,
+) -> Result<Written, WriteError> {
+    world.destination().complete_upload(key, &begun.id, completion).await
+}
+
+async fn abort(world: &impl World, key: &ObjectKey, begun: &Begun) {
+    let aborted = world.destination().abort_upload(key, &begun.id).await;
+    aborted.expect("an upload is aborted, or gone");
+}
+
+async fn parts_bring_content_metadata_and_tags(world: &impl World) {
+    let sample = large("contract/parts", "x");
+    let begun = begin(world, &sample, WriteCondition::Absent).await;
+    let parts = copy_parts(world, &sample.key, &begun).await;
+    let listed = world.destination().list_parts(&sample.key, &begun.id).await;
+    let listed = listed.expect("parts are listed").expect("the upload is there");
+    let described = |parts: &[CopiedPart]| -> Vec<(u32, u64, ETag)> {
+        let describe = |part: &CopiedPart| (part.number, part.size_bytes, part.etag.clone());
+        parts.iter().map(describe).collect()
+    };
+    assert_eq!(described(&listed), described(&parts));
+    assert_eq!(
+        listed.iter().map(|part| part.size_bytes).collect::<Vec<_>>(),
+        [SMALLEST_PART_BYTES, 3]
+    );
+    let written = complete(world, &sample.key, &begun, &completion(&begun, &listed)).await;
+    let written = written.expect("what is listed can be completed");
+    let content = world.destination_content(&sample.key).await;
+    assert!(
+        content == Some(sample.content.clone()),
+        "the parts make another content"
+    );
+    let facts = destination_facts(world, &sample.key).await;
+    assert_eq!((facts.version_id, facts.etag), (written.version_id, written.etag));
+    assert_eq!(facts.user_metadata, sample.user_metadata);
+    if !Deviation::UploadDropsTags.is_known(world, facts.tags == Some(BTreeMap::new())) {
+        assert_eq!(facts.tags, Some(sample.tags));
+    }
+}
+
+async fn completion_onto_another_object_than_seen_moves_nothing(world: &impl World) {
+    let sample = large("contract/parts-moved", "x");
+    world
+        .put_destination(&Sample::plain("contract/parts-moved", "seen"))
+        .await;
+    let seen = destination_facts(world, &sample.key).await.etag;
+    let begun = begin(world, &sample, WriteCondition::Matches(seen)).await;
+    let parts = copy_parts(world, &sample.key, &begun).await;
+    world
+        .put_destination(&Sample::plain("contract/parts-moved", "newer"))
+        .await;
+    let completed = complete(world, &sample.key, &begun, &completion(&begun, &parts)).await;
+    if !Deviation::CompletionIgnoresCondition.is_known(world, completed.is_ok()) {
+        assert_eq!(completed, Err(WriteError::WorldMoved));
+        assert_eq!(world.destination_content(&sample.key).await.as_deref(), Some("newer"));
+    }
+    abort(world, &sample.key, &begun).await;
+}
+
+async fn completion_onto_an_object_that_should_be_absent_moves_nothing(world: &impl World) {
+    let sample = large("contract/parts-there", "x");
+    let begun = begin(world, &sample, WriteCondition::Absent).await;
+    let parts = copy_parts(world, &sample.key, &begun).await;
+    world
+        .put_destination(&Sample::plain("contract/parts-there", "there"))
+        .await;
+    let completed = complete(world, &sample.key, &begun, &completion(&begun, &parts)).await;
+    if !Deviation::CompletionIgnoresCondition.is_known(world, completed.is_ok()) {
+        assert_eq!(completed, Err(WriteError::WorldMoved));
+        assert_eq!(world.destination_content(&sample.key).await.as_deref(), Some("there"));
+    }
+    abort(world, &sample.key, &begun).await;
+}
+
+async fn completion_of_another_size_moves_nothing(world: &impl World) {
+    let sample = large("contract/parts-torn", "x");
+    let begun = begin(world, &sample, WriteCondition::Absent).await;
+    let parts = copy_parts(world, &sample.key, &begun).await;
+    let first = parts.get(..1).expect("two parts");
+    let completed = complete(world, &sample.key, &begun, &completion(&begun, first)).await;
+    if !Deviation::CompletionIgnoresSize.is_known(world, completed.is_ok()) {
+        assert!(matches!(completed, Err(WriteError::Failed(_))), "{completed:?}");
+        assert_eq!(world.destination_content(&sample.key).await, None);
+    }
+    abort(world, &sample.key, &begun).await;
+}
+
+async fn part_of_another_content_is_not_copied(world: &impl World) {
+    let sample = large("contract/parts-pinned", "x");
+    let begun = begin(world, &sample, WriteCondition::Absent).await;
+    let other = SourcePin {
+        etag: ETag::new("0123456789abcdef0123456789abcdef").expect("a tag"),
+        ..begun.order.pin.clone()
+    };
+    let first = begun.plan.parts().next().expect("a part");
+    let copied = world
+        .destination()
+        .copy_part(&sample.key, &begun.id, &other, &first)
+        .await;
+    if !Deviation::PartIgnoresSourceTag.is_known(world, copied.is_ok()) {
+        assert_eq!(copied, Err(WriteError::WorldMoved));
+    }
+    abort(world, &sample.key, &begun).await;
+}
+
+async fn aborted_upload_is_gone(world: &impl World) {
+    let sample = large("contract/parts-aborted", "x");
+    let begun = begin(world, &sample, WriteCondition::Absent).await;
+    let parts = copy_parts(world, &sample.key, &begun).await;
+    abort(world, &sample.key, &begun).await;
+    abort(world, &sample.key, &begun).await;
+    let listed = world.destination().list_parts(&sample.key, &begun.id).await;
+    assert_eq!(listed.expect("the destination answers"), None);
+    let first = begun.plan.parts().next().expect("a part");
+    let copied = world
+        .destination()
+        .copy_part(&sample.key, &begun.id, &begun.order.pin, &first)
+        .await;
+    assert_eq!(copied, Err(WriteError::WorldMoved));
+    let completed = complete(world, &sample.key, &begun, &completion(&begun, &parts)).await;
+    assert_eq!(completed, Err(WriteError::WorldMoved));
+    assert_eq!(world.destination_content(&sample.key).await, None);
+}
+
+fn retagged(version_id: VersionId, pin: SourcePin, value: &str) -> AmendOrder {
+    AmendOrder {
+        version_id,
+        pin,
+        tags: Some(BTreeMap::from([("stage".to_owned(), value.to_owned())])),
+        lock: None,
+        annotations: None,
+        acl: None,
+    }
+}
+
+async fn tags_are_changed_on_the_version_named(world: &impl World) {
+    let sample = Sample::plain("contract/amended", "same");
+    world.put_source(&sample).await;
+    world.put_destination(&sample).await;
+    let pin = SourcePin::of(&source_facts(world, &sample.key).await);
+    let Some(version_id) = destination_facts(world, &sample.key).await.version_id else {
+        return;
+    };
+    let destination = world.destination();
+    let amended = destination
+        .amend(&sample.key, &retagged(version_id, pin.clone(), "x/y z"))
+        .await;
+    amended.expect("tags are changed");
+    let tags = destination_facts(world, &sample.key).await.tags;
+    assert_eq!(tags, Some(BTreeMap::from([("stage".to_owned(), "x/y z".to_owned())])));
+    // A version of another key is no version of this one.
+    let other = Sample::plain("contract/amended-other", "other");
+    world.put_destination(&other).await;
+    let foreign = destination_facts(world, &other.key).await.version_id;
+    let foreign = foreign.expect("the bucket has versions");
+    let amended = destination.amend(&sample.key, &retagged(foreign, pin, "lost")).await;
+    if !Deviation::TagsOfNoVersion.is_known(world, amended.is_ok()) {
+        assert_eq!(amended, Err(WriteError::WorldMoved));
+    }
+}
+
+async fn more_is_read_of_exactly_the_object_seen(world: &impl World) {
+    let sample = Sample {
+        tags: BTreeMap::from([("stage".to_owned(), "live".to_owned())]),
+        ..Sample::plain("contract/read-more", "first")
+    };
+    world.put_source(&sample).await;
+    let mut seen = source_facts(world, &sample.key).await;
+    seen.tags = None;
+    let aspects = Aspects::from([Aspect::Tags]);
+    let source = world.source();
+    let read = source.read_more(&sample.key, &seen, &aspects).await;
+    let expected = ObjectFacts {
+        tags: Some(sample.tags),
+        ..seen.clone()
+    };
+    assert_eq!(read.expect("the source answers"), Some(expected));
+    seen.version_id = source_facts(world, &super::key("contract/copied")).await.version_id;
+    let read = source.read_more(&key("contract/never-written"), &seen, &aspects).await;
+    assert_eq!(read.expect("the source answers"), None);
+    assert!(destination_state(world, &sample.key).await.facts().is_none());
+}
+
+async fn object_that_was_not_uploaded_in_parts_has_no_layout(world: &impl World) {
+    let sample = Sample::plain("contract/layout", "content");
+    world.put_source(&sample).await;
+    let facts = source_facts(world, &sample.key).await;
+    let layout = world.source().layout(&sample.key, &facts).await;
+    assert_eq!(layout.expect("the source answers"), SourceLayout::Whole);
+}

@@ -1,0 +1,38 @@
+//! moto, a second emulator of S3: another pair of eyes on what the adapters send.
+
+use crate::server::{Program, Server};
+use crate::{Result, tools};
+
+const PROGRAM: Program = Program {
+    name: "moto",
+    health_path: "/moto-api/data.json",
+};
+
+/// A running moto server; dropping it ends it and removes its files.
+#[derive(Debug)]
+pub struct Moto {
+    server: Server,
+}
+
+impl Moto {
+    /// Starts a server on a free loopback port and waits until it is ready.
+    pub async fn start() -> Result<Self> {
+        let server = Server::start(PROGRAM, &tools::moto()?, |command, _, port| {
+            command.args(["--host", "127.0.0.1", "--port", &port.to_string()]);
+        })
+        .await?;
+        Ok(Self { server })
+    }
+
+    /// An S3 client of the root user for `region`.
+    #[must_use]
+    pub fn s3(&self, region: &str) -> aws_sdk_s3::Client {
+        self.server.s3(region)
+    }
+
+    /// The variables that point the SDKs at this server.
+    #[must_use]
+    pub fn exports(&self, region: &str) -> Vec<(String, String)> {
+        self.server.exports(region)
+    }
+}

@@ -1,0 +1,292 @@
+//! The state machine of the final sync, deployed with `sam deploy` to an emulator that enforces IAM.
+#![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use s3ferry_tests::SOURCE_REGION;
+use s3ferry_tests::aws_call::aws_call;
+use s3ferry_tests::bucket::Bucket;
+use s3ferry_tests::compare::{differences, summary};
+use s3ferry_tests::deployment::{DESTINATION_BUCKET, Deployment, PATIENCE, SOURCE_BUCKET, SourceStack};
+use s3ferry_tests::emulator::Options;
+use s3ferry_tests::upload::Upload;
+use s3ferry_tests::waiting::{Seen, until};
+use s3ferry_tests::workload::{odd_keys, rich_objects, small_objects};
+use serde_json::{Value, json};
+
+/// What the stacks of these tests copy.
+const PREFIX: &str = "live/";
+
+/// Where the tests put their manifest.
+const MANIFEST_KEY: &str = "final-sync/manifest.csv";
+
+/// A source bucket with versions and no stack yet: what is written now raises no event.
+async fn prepare() -> Deployment {
+    let deployment = Deployment::prepare(Options::default()).await.expect("emulator");
+    deployment.source.enable_versioning().await.expect("versioning");
+    deployment.deploy_destination().await.expect("destination stack");
+    deployment
+}
+
+async fn write(deployment: &Deployment, key: &str, body: &str) {
+    Upload::new(key, body).write(&deployment.source).await.expect(key);
+}
+
+fn state_bucket(deployment: &Deployment, stack: &SourceStack<'_>) -> Bucket {
+    Bucket::at(&deployment.emulator, SOURCE_REGION, &stack.outputs["StateBucketName"])
+}
+
+/// A row of a manifest.
+fn row(bucket: &str, key: &str, version: &str) -> String {
+    let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
+    let spell = |byte: u8| {
+        if unreserved(byte) {
+            char::from(byte).to_string()
+        } else {
+            format!("%{byte:02X}")
+        }
+    };
+    let key: String = key.bytes().map(spell).collect();
+    if version.is_empty() {
+        format!("{bucket},{key}\n")
+    } else {
+        format!("{bucket},{key},{version}\n")
+    }
+}
+
+async fn upload_manifest(state: &Bucket, rows: &[String]) {
+    Upload::new(MANIFEST_KEY, rows.concat())
+        .write(state)
+        .await
+        .expect("manifest");
+}
+
+async fn start(deployment: &Deployment, stack: &SourceStack<'_>, name: &str, input: &Value) -> String {
+    let parameters = json!({
+        "stateMachineArn": stack.outputs["FinalSyncStateMachineArn"], "name": name, "input": input.to_string(),
+    });
+    let emulator = &deployment.emulator;
+    let started = aws_call(emulator, SOURCE_REGION, "stepfunctions", "start_execution", &parameters);
+    started.await.expect("an execution")["executionArn"]
+        .as_str()
+        .expect("its ARN")
+        .to_owned()
+}
+
+/// Waits for the end of an execution and returns how it ended.
+async fn until_ended(deployment: &Deployment, arn: &str) -> Value {
+    let parameters = json!({ "executionArn": arn });
+    until("the end of the execution", PATIENCE, || async {
+        let emulator = &deployment.emulator;
+        let execution = aws_call(
+            emulator,
+            SOURCE_REGION,
+            "stepfunctions",
+            "describe_execution",
+            &parameters,
+        )
+        .await?;
+        Ok(if execution["status"] == "RUNNING" {
+            Seen::NotYet(execution.to_string())
+        } else {
+            Seen::Yes(execution)
+        })
+    })
+    .await
+    .expect("an end")
+}
+
+async fn read_json(bucket: &Bucket, key: &str) -> Value {
+    let object = bucket.read(key).await.expect(key).unwrap_or_else(|| panic!("no {key}"));
+    serde_json::from_slice(&object.body).expect("JSON")
+}
+
+#[tokio::test]
+async fn manifest_of_odd_keys_is_synced_and_ends_in_a_summary() {
+    let deployment = prepare().await;
+    let cases: Vec<_> = odd_keys(PREFIX).into_iter().chain(rich_objects(PREFIX)).collect();
+    for case in &cases {
+        case.upload.write(&deployment.source).await.expect(case.title);
+    }
+    let small = small_objects(PREFIX, 20);
+    for upload in &small {
+        upload.write(&deployment.source).await.expect(&upload.key);
+    }
+    for body in ["first", "second"] {
+        write(&deployment, "live/written twice.txt", body).await;
+    }
+    let versions = deployment
+        .source
+        .client
+        .list_object_versions()
+        .bucket(SOURCE_BUCKET)
+        .prefix("live/written");
+    let versions = versions.send().await.expect("versions");
+    let mut versions = versions.versions().iter();
+    let older = versions.find(|version| version.is_latest() == Some(false));
+    let older = older
+        .and_then(|version| version.version_id())
+        .expect("an older version");
+
+    let parameters = [("KeyPrefix", PREFIX), ("FinalSyncToleratedFailurePercentage", "20")];
+    let stack = deployment
+        .deploy_source("s3ferry", &parameters)
+        .await
+        .expect("source stack");
+    let state = state_bucket(&deployment, &stack);
+    assert!(deployment.destination.list("").await.expect("listing").is_empty());
+
+    let mut rows: Vec<String> = cases
+        .iter()
+        .map(|case| row(SOURCE_BUCKET, &case.upload.key, ""))
+        .collect();
+    rows.extend(small.iter().map(|upload| row(SOURCE_BUCKET, &upload.key, "")));
+    let plain = rows.len();
+    rows.push(row(SOURCE_BUCKET, "live/written twice.txt", ""));
+    rows.push(row(SOURCE_BUCKET, "live/written twice.txt", older));
+    rows.push(row(SOURCE_BUCKET, "live/never written.txt", ""));
+    rows.push(row(SOURCE_BUCKET, "elsewhere/out of scope.txt", ""));
+    rows.push(row("somebody-elses-bucket", "live/a.txt", ""));
+    rows.push(format!("{SOURCE_BUCKET},live/100%\n"));
+    upload_manifest(&state, &rows).await;
+
+    let execution = start(
+        &deployment,
+        &stack,
+        "first-run",
+        &json!({ "manifestKey": MANIFEST_KEY }),
+    )
+    .await;
+    let ended = until_ended(&deployment, &execution).await;
+    assert_eq!(ended["status"], "SUCCEEDED", "{ended}\n{}", deployment.emulator.log());
+    let found = differences(&deployment.source, &deployment.destination, PREFIX)
+        .await
+        .expect("comparison");
+    assert!(found.is_empty(), "{}", summary(&found));
+
+    let sum = read_json(&state, "final-sync/first-run/summary.json").await;
+    assert_eq!(sum["items"], rows.len(), "{sum}");
+    let expected = json!({
+        "copied": plain + 1, "skipped:both-absent": 1, "skipped:out-of-scope": 1, "skipped:not-current-version": 1,
+        "failed:ForeignBucket": 1, "failed:NameNotValid": 1,
+    });
+    assert_eq!(sum["outcomes"], expected, "{sum}");
+    assert_eq!((&sum["failed"], &sum["succeeded"]), (&json!(2), &json!(rows.len() - 2)));
+    assert_eq!(sum["failures"].as_array().map(Vec::len), Some(2));
+
+    // Again, and deeper: nothing to do, and nothing is done.
+    let input = json!({ "manifestKey": MANIFEST_KEY, "userArguments": { "comparison-depth": "deep" } });
+    let execution = start(&deployment, &stack, "second-run", &input).await;
+    let ended = until_ended(&deployment, &execution).await;
+    assert_eq!(ended["status"], "SUCCEEDED", "{ended}");
+    let sum = read_json(&state, "final-sync/second-run/summary.json").await;
+    assert_eq!(sum["outcomes"]["skipped:already-identical"], plain + 1, "{sum}");
+    assert_eq!(sum["outcomes"]["copied"], Value::Null, "{sum}");
+}
+
+#[tokio::test]
+async fn run_that_cannot_succeed_is_refused_or_stopped_with_a_summary() {
+    let deployment = prepare().await;
+    for upload in small_objects(PREFIX, 5) {
+        upload.write(&deployment.source).await.expect(&upload.key);
+    }
+    let stack = deployment
+        .deploy_source("s3ferry", &[("KeyPrefix", PREFIX)])
+        .await
+        .expect("source stack");
+    let state = state_bucket(&deployment, &stack);
+    let rows: Vec<String> = small_objects(PREFIX, 5)
+        .iter()
+        .map(|upload| row(SOURCE_BUCKET, &upload.key, ""))
+        .collect();
+    upload_manifest(&state, &rows).await;
+
+    let input = json!({ "manifestKey": MANIFEST_KEY, "userArguments": { "speed": "high" } });
+    let ended = until_ended(&deployment, &start(&deployment, &stack, "refused", &input).await).await;
+    assert_eq!(
+        (&ended["status"], &ended["error"]),
+        (&json!("FAILED"), &json!("ArgumentNotKnown")),
+        "{ended}"
+    );
+    assert!(
+        ended["cause"].as_str().is_some_and(|cause| cause.contains("`speed`")),
+        "{ended}"
+    );
+
+    let input = json!({ "manifestKey": "final-sync/no such manifest.csv" });
+    let ended = until_ended(&deployment, &start(&deployment, &stack, "no-manifest", &input).await).await;
+    assert_eq!(
+        (&ended["status"], &ended["error"]),
+        (&json!("FAILED"), &json!("Stopped")),
+        "{ended}"
+    );
+    let sum = read_json(&state, "final-sync/no-manifest/summary.json").await;
+    assert!(
+        sum["stopped"]
+            .as_str()
+            .is_some_and(|why| why.contains("ItemReaderFailed")),
+        "{sum}"
+    );
+
+    deny_writes(&deployment).await;
+    let input = json!({ "manifestKey": MANIFEST_KEY });
+    let ended = until_ended(&deployment, &start(&deployment, &stack, "denied", &input).await).await;
+    assert_eq!(
+        (&ended["status"], &ended["error"]),
+        (&json!("FAILED"), &json!("Stopped")),
+        "{ended}"
+    );
+    let sum = read_json(&state, "final-sync/denied/summary.json").await;
+    assert_eq!(
+        (&sum["outcomes"], &sum["succeeded"]),
+        (&json!({ "failed:AccessDenied": 5 }), &json!(0)),
+        "{sum}"
+    );
+    let detail = sum["failures"][0]["detail"].as_str().expect("a detail");
+    assert!(
+        detail.contains("s3:PutObject") && detail.contains(&format!("arn:aws:s3:::{DESTINATION_BUCKET}/live/")),
+        "{detail}"
+    );
+}
+
+/// Denies every role to write at the destination.
+async fn deny_writes(deployment: &Deployment) {
+    let policy = json!({
+        "Version": "2012-10-17",
+        "Statement": [{
+            "Effect": "Deny", "Principal": "*", "Action": "s3:PutObject",
+            "Resource": format!("arn:aws:s3:::{DESTINATION_BUCKET}/*"),
+            "Condition": { "ArnLike": { "aws:PrincipalArn": [
+                "arn:aws:iam::*:role/*", "arn:aws:sts::*:assumed-role/*/*",
+            ] } },
+        }],
+    });
+    let client = &deployment.destination.client;
+    let request = client
+        .put_bucket_policy()
+        .bucket(DESTINATION_BUCKET)
+        .policy(policy.to_string());
+    request.send().await.expect("policy");
+}
+
+#[tokio::test]
+async fn schedule_repeats_the_final_sync() {
+    let deployment = prepare().await;
+    write(&deployment, "live/a.txt", "a").await;
+    let parameters = [
+        ("KeyPrefix", PREFIX),
+        ("FinalSyncScheduleExpression", "\"rate(1 minute)\""),
+    ];
+    let stack = deployment
+        .deploy_source("s3ferry", &parameters)
+        .await
+        .expect("source stack");
+    let state = state_bucket(&deployment, &stack);
+    upload_manifest(&state, &[row(SOURCE_BUCKET, "live/a.txt", "")]).await;
+    until("a summary", PATIENCE, || async {
+        let kept = state.list("final-sync/").await?;
+        let found = kept.keys().any(|key| key.ends_with("/summary.json"));
+        Ok(Seen::when(found, || format!("{:?}", kept.keys())))
+    })
+    .await
+    .expect("the schedule starts the state machine");
+    deployment.until_equal(PREFIX).await.expect("the run copies");
+}
