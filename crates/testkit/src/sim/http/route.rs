@@ -101,9 +101,6 @@ fn annotations(model: &mut Simulator, call: &Call) -> Answer<Response> {
     };
     match call.operation {
         "PutObjectAnnotation" => {
-            if name.is_empty() {
-                return Err(Code::InvalidArgument.into());
-            }
             // The condition is on the object, not on the annotation.
             if let Some(wanted) = call.header("x-amz-object-if-match") {
                 let (_, object) = model.bucket(target.bucket)?.read(target.key, version_id)?;

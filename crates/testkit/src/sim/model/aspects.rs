@@ -13,6 +13,9 @@ use super::simulator::{Simulator, Target};
 /// The largest annotation: 1 MiB.
 const ANNOTATION_LIMIT_BYTES: usize = 1024 * 1024;
 
+/// The longest name of an annotation, in bytes.
+const ANNOTATION_NAME_LIMIT_BYTES: usize = 512;
+
 /// The most annotations of an object.
 const ANNOTATION_LIMIT: usize = 1000;
 
@@ -63,15 +66,18 @@ impl Simulator {
         name: &str,
         payload: Bytes,
     ) -> Answer<ChangedVersion> {
+        if name.is_empty() {
+            return Err(Code::InvalidAnnotationName.into());
+        }
+        if name.len() > ANNOTATION_NAME_LIMIT_BYTES {
+            return Err(Code::AnnotationNameTooLong.into());
+        }
         if payload.len() > ANNOTATION_LIMIT_BYTES {
             return Err(Code::EntityTooLarge.into());
         }
         let (_, object) = self.bucket(target.bucket)?.read(target.key, version_id)?;
         if object.annotations.len() >= ANNOTATION_LIMIT && !object.annotations.contains_key(name) {
-            return Err(Refusal::because(
-                Code::InvalidRequest,
-                format!("An object has at most {ANNOTATION_LIMIT} annotations"),
-            ));
+            return Err(Code::AnnotationLimitExceeded.into());
         }
         let annotation = Annotation {
             payload,

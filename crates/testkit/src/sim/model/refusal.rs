@@ -41,6 +41,9 @@ macro_rules! codes {
 // <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>
 codes! {
     AccessDenied = "AccessDenied", 403, "Access Denied";
+    AnnotationLimitExceeded = "AnnotationLimitExceeded", 400,
+        "The request would exceed the maximum number of annotations allowed per object.";
+    AnnotationNameTooLong = "AnnotationNameTooLong", 400, "The annotation name exceeds 512 bytes.";
     AccessControlListNotSupported = "AccessControlListNotSupported", 400, "The bucket does not allow ACLs";
     BadDigest = "BadDigest", 400, "The digest you specified did not match what we received";
     BadRequest = "BadRequest", 400, "Bad Request";
@@ -53,6 +56,7 @@ codes! {
     IllegalLocationConstraint = "IllegalLocationConstraintException", 400,
         "The location constraint is incompatible with the region of the endpoint";
     InternalError = "InternalError", 500, "We encountered an internal error. Please try again.";
+    InvalidAnnotationName = "InvalidAnnotationName", 400, "The annotation name you provided is invalid.";
     InvalidArgument = "InvalidArgument", 400, "Invalid Argument";
     InvalidBucketName = "InvalidBucketName", 400, "The specified bucket is not valid.";
     InvalidBucketState = "InvalidBucketState", 409, "The request is not valid for the current state of the bucket.";
