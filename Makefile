@@ -43,13 +43,17 @@ deploy: check-deploy-parameters build .tools/sam/.installed ## Build, then deplo
 ##@ Build
 
 .PHONY: setup
-setup: .tools/build/.installed .tools/sam/.installed .tools/ministack/.installed .tools/moto/.installed ## Install the pinned tools into .tools/
+setup: .tools/build/.installed .tools/sam/.installed .tools/ministack/.installed .tools/moto/.installed .tools/sim-clients/.installed ## Install the pinned tools into .tools/
 
 .PHONY: build
-build: .tools/build/.installed ## Build the functions into target/lambda/ (ARCH=arm64 for Graviton, untested)
+build: .tools/build/.installed s3sim ## Build the functions into target/lambda/ (ARCH=arm64 for Graviton, untested) and s3sim
 	@case "$(ARCH)" in x86_64|arm64) ;; *) echo "make build: ARCH is $(ARCH), must be x86_64 or arm64" >&2; exit 2;; esac
 	$(BUILD_PATH) cargo lambda build $(LOCKED) --release --package s3ferry-functions \
 	  $(if $(filter arm64,$(ARCH)),--arm64,--x86-64)
+
+.PHONY: s3sim
+s3sim: ## Build the S3 simulator into target/release/s3sim
+	cargo build $(LOCKED) --release --package s3ferry-testkit --features sim --bin s3sim
 
 .PHONY: clean
 clean: ## Remove what was built

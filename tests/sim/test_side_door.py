@@ -21,8 +21,8 @@ class SideDoor(SimTestCase):
         self.assertEqual(side_door("GET", "requests"), (200, {}))
 
     def test_mistakes_are_named(self):
-        status, answer = side_door("PUT", "faults", [{"operation": "CopyObjekt", "nth": 1, "fault": "throttle"}])
-        self.assertEqual((status, answer["field"], answer["value"]), (400, "operation", "CopyObjekt"))
+        status, answer = side_door("PUT", "faults", [{"operation": "CopyObjects", "nth": 1, "fault": "throttle"}])
+        self.assertEqual((status, answer["field"], answer["value"]), (400, "operation", "CopyObjects"))
         for rule in ({"nth": 1, "probability": 1.0}, {}, {"nth": 0}, {"probability": 2}):
             status, answer = side_door("PUT", "faults", [{"operation": "PutObject", "fault": "slow", **rule}])
             self.assertEqual(status, 400, rule)

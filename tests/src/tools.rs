@@ -41,6 +41,11 @@ pub fn python() -> Result<PathBuf> {
     }
 }
 
+/// The Python interpreter of the environment with the clients that the S3 simulator is tested with.
+pub fn sim_python() -> Result<PathBuf> {
+    find("the simulator's clients", "SIM_PYTHON", "sim-clients/bin/python")
+}
+
 /// A template of `infra/`.
 #[must_use]
 pub fn template(name: &str) -> PathBuf {

@@ -85,3 +85,21 @@ fn civil(days: u64) -> (u64, u64, u64) {
     let year = year_of_era + era * 400 + u64::from(month <= 2);
     (year, month, day)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_written_in_both_forms() {
+        let leap_day = 1_709_210_096_789;
+        assert_eq!(iso_date(leap_day), "2024-02-29T12:34:56.789Z");
+        assert_eq!(http_date(leap_day), "Thu, 29 Feb 2024 12:34:56 GMT");
+        assert_eq!(
+            parse_http_date("Thu, 29 Feb 2024 12:34:56 GMT"),
+            Some(1_709_210_096_000)
+        );
+        assert_eq!(iso_date(0), "1970-01-01T00:00:00.000Z");
+        assert_eq!(iso_date(1_798_761_599_000), "2026-12-31T23:59:59.000Z");
+    }
+}

@@ -26,7 +26,7 @@ pub enum Piece {
 }
 
 /// A range of a synthetic object: its bytes follow from the seed and their position.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Synthetic {
     /// The seed of the object's bytes.
     pub seed: u64,
@@ -68,21 +68,21 @@ impl Synthetic {
 
     /// Makes the bytes of the range.
     fn bytes(&self) -> Bytes {
-        let mut made = BytesMut::with_capacity(to_usize(self.size_bytes) + 16);
         let first_word = self.offset / 8;
         let words_end = (self.offset + self.size_bytes).div_ceil(8);
         let key = mix(self.seed);
-        for word in first_word..words_end {
-            made.extend_from_slice(&mix(key ^ word).to_le_bytes());
+        let mut made = vec![0; to_usize(words_end - first_word) * 8];
+        for (word, place) in (first_word..).zip(made.chunks_exact_mut(8)) {
+            place.copy_from_slice(&mix(key ^ word).to_le_bytes());
         }
         let skipped = to_usize(self.offset - first_word * 8);
-        made.freeze().slice(skipped..skipped + to_usize(self.size_bytes))
+        Bytes::from(made).slice(skipped..skipped + to_usize(self.size_bytes))
     }
 }
 
-impl From<Bytes> for Content {
-    fn from(bytes: Bytes) -> Self {
-        Self::join([Piece::Real(bytes)])
+impl<B: Into<Bytes>> From<B> for Content {
+    fn from(bytes: B) -> Self {
+        Self::join([Piece::Real(bytes.into())])
     }
 }
 

@@ -6,6 +6,9 @@
 //! they were copied. Whether a digest is true depends on nothing but the content and the synthetic objects it comes
 //! from, so the parts of a copy agree with the parts of its source.
 
+use std::collections::HashMap;
+use std::sync::{LazyLock, Mutex, PoisonError};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use crc_fast::CrcAlgorithm;
@@ -13,13 +16,13 @@ use md5::{Digest as _, Md5};
 use sha1::Sha1;
 use sha2::Sha256;
 
-use super::content::{Content, Piece};
+use super::content::{Content, Piece, Synthetic};
 
 /// The largest content with a synthetic range whose digests are true.
 pub const TRUE_DIGEST_LIMIT_BYTES: u64 = 16 * 1024 * 1024;
 
 /// The largest synthetic object whose ranges have true digests: it bounds what an object in many small parts costs.
-pub const TRUE_DIGEST_OBJECT_LIMIT_BYTES: u64 = 1024 * 1024 * 1024;
+pub const TRUE_DIGEST_OBJECT_LIMIT_BYTES: u64 = 256 * 1024 * 1024;
 
 /// A checksum algorithm of S3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,9 +73,17 @@ impl Algorithm {
     }
 }
 
+/// Digests of synthetic ranges by algorithm.
+type Remembered = HashMap<(&'static str, Synthetic), Vec<u8>>;
+
+static REMEMBERED: LazyLock<Mutex<Remembered>> = LazyLock::new(Mutex::default);
+
+/// How many digests are remembered before all are forgotten.
+const REMEMBERED_LIMIT: usize = 100_000;
+
 enum Hasher {
     Md5(Md5),
-    Crc(crc_fast::Digest, usize),
+    Crc(crc_fast::Digest, Algorithm),
     Sha1(Sha1),
     Sha256(Sha256),
 }
@@ -80,9 +91,9 @@ enum Hasher {
 impl Hasher {
     fn new(algorithm: Algorithm) -> Self {
         match algorithm {
-            Algorithm::Crc32 => Self::Crc(crc_fast::Digest::new(CrcAlgorithm::Crc32IsoHdlc), 4),
-            Algorithm::Crc32c => Self::Crc(crc_fast::Digest::new(CrcAlgorithm::Crc32Iscsi), 4),
-            Algorithm::Crc64Nvme => Self::Crc(crc_fast::Digest::new(CrcAlgorithm::Crc64Nvme), 8),
+            Algorithm::Crc32 => Self::Crc(crc_fast::Digest::new(CrcAlgorithm::Crc32IsoHdlc), algorithm),
+            Algorithm::Crc32c => Self::Crc(crc_fast::Digest::new(CrcAlgorithm::Crc32Iscsi), algorithm),
+            Algorithm::Crc64Nvme => Self::Crc(crc_fast::Digest::new(CrcAlgorithm::Crc64Nvme), algorithm),
             Algorithm::Sha1 => Self::Sha1(Sha1::new()),
             Algorithm::Sha256 => Self::Sha256(Sha256::new()),
         }
@@ -100,13 +111,45 @@ impl Hasher {
     fn finish(self) -> Vec<u8> {
         match self {
             Self::Md5(hasher) => hasher.finalize().to_vec(),
-            Self::Crc(hasher, width) => hasher.finalize().to_be_bytes().into_iter().skip(8 - width).collect(),
+            Self::Crc(hasher, algorithm) => {
+                let width = if algorithm == Algorithm::Crc64Nvme { 8 } else { 4 };
+                let value = hasher.finalize().to_be_bytes();
+                value.into_iter().skip(8 - width).collect()
+            }
             Self::Sha1(hasher) => hasher.finalize().to_vec(),
             Self::Sha256(hasher) => hasher.finalize().to_vec(),
         }
     }
 
-    fn of(mut self, content: &Content) -> Vec<u8> {
+    /// Hashes a content; what synthetic bytes hash to is remembered, for making them anew takes a while.
+    fn of(self, content: &Content) -> Vec<u8> {
+        let [Piece::Synthetic(range)] = content.pieces() else {
+            return self.compute(content);
+        };
+        let key = (self.name(), *range);
+        let known = |remembered: &Remembered| remembered.get(&key).cloned();
+        if let Some(digest) = known(&REMEMBERED.lock().unwrap_or_else(PoisonError::into_inner)) {
+            return digest;
+        }
+        let digest = self.compute(content);
+        let mut remembered = REMEMBERED.lock().unwrap_or_else(PoisonError::into_inner);
+        if remembered.len() >= REMEMBERED_LIMIT {
+            remembered.clear();
+        }
+        remembered.insert(key, digest.clone());
+        digest
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Md5(_) => "MD5",
+            Self::Crc(_, algorithm) => algorithm.name(),
+            Self::Sha1(_) => Algorithm::Sha1.name(),
+            Self::Sha256(_) => Algorithm::Sha256.name(),
+        }
+    }
+
+    fn compute(mut self, content: &Content) -> Vec<u8> {
         if is_true(content) {
             for chunk in content.chunks() {
                 self.update(&chunk);

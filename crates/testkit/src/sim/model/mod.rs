@@ -22,3 +22,6 @@ pub(crate) mod random;
 pub mod refusal;
 pub mod simulator;
 pub mod synthetic;
+
+#[cfg(test)]
+mod tests;

@@ -2,61 +2,15 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3s::dto;
 
+use super::names::Names;
 use super::{Reply, etag, owner, reply, signed, timestamp};
 use crate::sim::http::call::Call;
 use crate::sim::model::listing::{After, Last, ListedObject, ListedVersion, Listing, PAGE_LIMIT};
 use crate::sim::model::object::{Checksum, Object, STANDARD};
 use crate::sim::model::refusal::{Answer, Code, Refusal};
 use crate::sim::model::simulator::Simulator;
-
-/// What `encoding-type=url` leaves as it is.
-const URL: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'_')
-    .remove(b'.')
-    .remove(b'*')
-    .remove(b'/')
-    .remove(b' ');
-
-/// How names are written in a listing.
-#[derive(Clone, Copy)]
-struct Names {
-    encodes: bool,
-}
-
-impl Names {
-    fn of(call: &Call) -> Answer<Self> {
-        match call.query("encoding-type") {
-            None => Ok(Self { encodes: false }),
-            Some("url") => Ok(Self { encodes: true }),
-            Some(_) => Err(Refusal::because(
-                Code::InvalidArgument,
-                "Invalid Encoding Method specified in Request",
-            )),
-        }
-    }
-
-    fn write(self, name: &str) -> Option<String> {
-        if self.encodes {
-            return Some(utf8_percent_encode(name, URL).to_string().replace(' ', "+"));
-        }
-        Some(name.to_owned())
-    }
-
-    fn prefixes(self, prefixes: Vec<String>) -> Option<Vec<dto::CommonPrefix>> {
-        let entry = |prefix: String| dto::CommonPrefix {
-            prefix: self.write(&prefix),
-        };
-        Some(prefixes.into_iter().map(entry).collect())
-    }
-
-    fn encoding(self) -> Option<dto::EncodingType> {
-        self.encodes.then(|| "url".to_owned().into())
-    }
-}
 
 fn listing(call: &Call, after: After, limit_name: &str) -> Answer<Listing> {
     let limit = match call.query(limit_name) {

@@ -11,6 +11,7 @@ mod attributes;
 mod buckets;
 mod listings;
 mod multipart;
+mod names;
 mod objects;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

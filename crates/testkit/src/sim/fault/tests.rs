@@ -1,0 +1,51 @@
+use serde_json::json;
+
+use super::*;
+
+fn faults(rules: &Value) -> Faults {
+    let mut faults = Faults::new(1);
+    faults.set(Rule::read_all(rules).expect("rules"));
+    faults
+}
+
+fn struck(faults: &mut Faults, operation: &'static str) -> Option<Fault> {
+    faults.strike(operation).map(|strike| strike.fault)
+}
+
+#[test]
+fn nth_counts_requests_of_its_operation_alone() {
+    let mut faults = faults(&json!([{ "operation": "PutObject", "nth": 2, "fault": "throttle" }]));
+    assert_eq!(struck(&mut faults, "GetObject"), None);
+    assert_eq!(struck(&mut faults, "PutObject"), None);
+    assert_eq!(struck(&mut faults, "GetObject"), None);
+    assert_eq!(struck(&mut faults, "PutObject"), Some(Fault::Throttle));
+    assert_eq!(struck(&mut faults, "PutObject"), None);
+}
+
+#[test]
+fn times_bounds_how_often_a_rule_fires() {
+    let rule = json!([{ "operation": "PutObject", "probability": 1.0, "fault": "reset", "times": 2 }]);
+    let mut faults = faults(&rule);
+    let all: Vec<_> = (0..4).map(|_| struck(&mut faults, "PutObject")).collect();
+    assert_eq!(all, [Some(Fault::Reset), Some(Fault::Reset), None, None]);
+}
+
+#[test]
+fn unknown_names_and_contradictions_are_refused_by_name() {
+    let refused = |rule: Value| Rule::read_all(&json!([rule])).expect_err("refused").field;
+    assert_eq!(
+        refused(json!({ "operation": "PutObjects", "nth": 1, "fault": "slow" })),
+        "operation"
+    );
+    assert_eq!(
+        refused(json!({ "operation": "PutObject", "nth": 1, "fault": "slwo" })),
+        "fault"
+    );
+    assert_eq!(refused(json!({ "operation": "PutObject", "fault": "slow" })), "nth");
+    let both = json!({ "operation": "PutObject", "nth": 1, "probability": 0.5, "fault": "slow" });
+    assert_eq!(refused(both), "nth");
+    let outside = json!({ "operation": "PutObject", "probability": 1.5, "fault": "slow" });
+    assert_eq!(refused(outside), "probability");
+    let read = json!({ "operation": "GetObject", "nth": 1, "fault": "ok-with-error" });
+    assert_eq!(refused(read), "operation");
+}

@@ -1,0 +1,89 @@
+use super::*;
+use crate::sim::model::listing::{After, Listing};
+
+fn world(keys: &[&'static str]) -> World {
+    let mut world = World::new();
+    for key in keys {
+        world.put(Target { key, ..VERSIONED }, "x");
+    }
+    world
+}
+
+/// Lists all objects and folded prefixes, page after page.
+fn all(world: &World, prefix: &str, delimiter: Option<&str>, limit: usize) -> (Vec<String>, Vec<String>) {
+    let bucket = world.simulator.bucket(VERSIONED.bucket).expect("a bucket");
+    let (mut keys, mut prefixes) = (Vec::new(), Vec::new());
+    let mut after = After::Beginning;
+    loop {
+        let listing = Listing {
+            prefix: prefix.to_owned(),
+            delimiter: delimiter.map(str::to_owned),
+            after,
+            limit,
+        };
+        let page = listing.objects(bucket);
+        assert!(page.entries.len() + page.prefixes.len() <= limit);
+        keys.extend(page.entries.iter().map(|listed| listed.key.to_owned()));
+        prefixes.extend(page.prefixes);
+        match page.next {
+            Some(last) => after = After::Key(last.key),
+            None => return (keys, prefixes),
+        }
+    }
+}
+
+#[test]
+fn keys_are_in_the_order_of_their_bytes_and_pages_lose_none() {
+    let keys = [
+        "Z",
+        "a",
+        "a!",
+        "a/1",
+        "a/2",
+        "a0",
+        "b/",
+        "b/x/y",
+        "é",
+        "\u{ffff}",
+        "\u{10000}",
+    ];
+    let world = world(&keys);
+    for limit in 1..12 {
+        assert_eq!(
+            all(&world, "", None, limit),
+            (keys.map(str::to_owned).to_vec(), Vec::new())
+        );
+        let (found, prefixes) = all(&world, "", Some("/"), limit);
+        assert_eq!(prefixes, ["a/", "b/"], "{limit}");
+        assert_eq!(found.len(), 7, "{limit}");
+        assert_eq!(
+            all(&world, "b/", Some("/"), limit),
+            (vec!["b/".to_owned()], vec!["b/x/".to_owned()])
+        );
+    }
+}
+
+#[test]
+fn versions_go_on_within_a_key() {
+    let mut world = world(&["a", "k", "z"]);
+    world.put(VERSIONED, "two");
+    world.delete(VERSIONED);
+    let bucket = world.simulator.bucket(VERSIONED.bucket).expect("a bucket");
+    let mut after = After::Beginning;
+    let mut seen = Vec::new();
+    loop {
+        let listing = Listing {
+            after,
+            limit: 1,
+            ..Listing::default()
+        };
+        let page = listing.versions(bucket);
+        seen.extend(page.entries.iter().map(|listed| (listed.key, listed.is_latest)));
+        let Some(last) = page.next else { break };
+        after = After::Within(last.key, last.id.expect("versions have ids"));
+    }
+    assert_eq!(
+        seen,
+        [("a", true), ("k", true), ("k", false), ("k", false), ("z", true)]
+    );
+}

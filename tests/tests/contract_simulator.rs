@@ -1,0 +1,149 @@
+//! The S3 adapters keep the contract of the ports on the simulator, through the real SDK and without deviations.
+#![expect(clippy::expect_used, reason = "a broken expectation is a failed test")]
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
+use s3ferry_aws::client::Clients;
+use s3ferry_aws::destination::S3Destination;
+use s3ferry_aws::source::S3Source;
+use s3ferry_core::names::{self, BucketName, ObjectKey};
+use s3ferry_engine::ports::{DestinationBucket, SourceBucket};
+use s3ferry_testkit::contract::{self, Deviation, Sample, World};
+use s3ferry_testkit::sim::model::bucket::Versioning;
+use s3ferry_testkit::sim::model::content::Content;
+use s3ferry_testkit::sim::model::delete::Delete;
+use s3ferry_testkit::sim::model::object::Stated;
+use s3ferry_testkit::sim::model::put::Put;
+use s3ferry_testkit::sim::model::simulator::Target;
+use s3ferry_testkit::sim::{Options, Server};
+use s3ferry_tests::{DESTINATION_REGION, SOURCE_REGION};
+
+const SOURCE: &str = "contract-source";
+const DESTINATION: &str = "contract-destination";
+
+struct OnSimulator {
+    source: S3Source,
+    destination: S3Destination,
+    server: Server,
+}
+
+fn region(name: &str) -> names::Region {
+    names::Region::new(name).expect("a region")
+}
+
+fn clients(endpoint: &str) -> Clients {
+    let http_client = aws_smithy_http_client::Builder::new()
+        .tls_provider(aws_smithy_http_client::tls::Provider::Rustls(
+            aws_smithy_http_client::tls::rustls_provider::CryptoMode::Ring,
+        ))
+        .build_https();
+    let anybody = Credentials::new("any", "any", None, None, "simulator");
+    let shared = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .credentials_provider(SharedCredentialsProvider::new(anybody))
+        .endpoint_url(endpoint)
+        .http_client(http_client)
+        .region(Region::new(SOURCE_REGION))
+        .build();
+    Clients::from_config(shared)
+}
+
+impl OnSimulator {
+    async fn prepare() -> Self {
+        let server = Server::start(Options::default()).await.expect("the simulator starts");
+        {
+            let mut model = server.model();
+            for (name, region) in [(SOURCE, SOURCE_REGION), (DESTINATION, DESTINATION_REGION)] {
+                model.create_bucket(name, region, false).expect("the bucket is made");
+                model
+                    .set_versioning(name, Versioning::Enabled)
+                    .expect("the bucket has versions");
+            }
+        }
+        let clients = clients(server.endpoint());
+        let name = |bucket: &str| BucketName::new(bucket).expect("a bucket name");
+        Self {
+            source: S3Source::new(
+                clients.s3_for_reading(&region(SOURCE_REGION)),
+                name(SOURCE),
+                region(SOURCE_REGION),
+                None,
+                name(DESTINATION),
+            ),
+            destination: S3Destination::new(
+                clients.s3_for_reading(&region(DESTINATION_REGION)),
+                clients.s3_for_writing(&region(DESTINATION_REGION)),
+                name(DESTINATION),
+                region(DESTINATION_REGION),
+                name(SOURCE),
+                None,
+            ),
+            server,
+        }
+    }
+
+    fn put(&self, bucket: &str, object: &Sample) {
+        let put = Put {
+            stated: Stated {
+                metadata: object.user_metadata.clone(),
+                tags: object.tags.clone(),
+                ..Stated::default()
+            },
+            content: Content::from(object.content.clone().into_bytes()),
+            ..Put::default()
+        };
+        let target = Target {
+            bucket,
+            key: object.key.as_str(),
+        };
+        self.server
+            .model()
+            .put_object(target, put)
+            .expect("the object is written");
+    }
+}
+
+impl World for OnSimulator {
+    fn source(&self) -> &impl SourceBucket {
+        &self.source
+    }
+
+    fn destination(&self) -> &impl DestinationBucket {
+        &self.destination
+    }
+
+    async fn put_source(&self, object: &Sample) {
+        self.put(SOURCE, object);
+    }
+
+    async fn put_destination(&self, object: &Sample) {
+        self.put(DESTINATION, object);
+    }
+
+    async fn delete_source(&self, key: &ObjectKey) {
+        let target = Target {
+            bucket: SOURCE,
+            key: key.as_str(),
+        };
+        self.server
+            .model()
+            .delete_object(target, &Delete::default())
+            .expect("the object is deleted");
+    }
+
+    async fn destination_content(&self, key: &ObjectKey) -> Option<String> {
+        let model = self.server.model();
+        let bucket = model.bucket(DESTINATION).expect("the bucket is there");
+        let object = bucket.current_object(key.as_str())?;
+        Some(String::from_utf8(object.content.to_bytes().to_vec()).expect("samples are text"))
+    }
+
+    fn deviations(&self) -> &'static [Deviation] {
+        &[]
+    }
+}
+
+#[tokio::test]
+async fn s3_adapters_keep_the_contract_on_the_simulator() {
+    contract::run(&OnSimulator::prepare().await).await;
+}
