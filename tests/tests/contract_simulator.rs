@@ -62,22 +62,16 @@ impl OnSimulator {
         }
         let clients = clients(server.endpoint());
         let name = |bucket: &str| BucketName::new(bucket).expect("a bucket name");
+        let source = S3Source::new(
+            clients.s3_for_reading(&region(SOURCE_REGION)),
+            name(SOURCE),
+            region(SOURCE_REGION),
+            None,
+            name(DESTINATION),
+        );
         Self {
-            source: S3Source::new(
-                clients.s3_for_reading(&region(SOURCE_REGION)),
-                name(SOURCE),
-                region(SOURCE_REGION),
-                None,
-                name(DESTINATION),
-            ),
-            destination: S3Destination::new(
-                clients.s3_for_reading(&region(DESTINATION_REGION)),
-                clients.s3_for_writing(&region(DESTINATION_REGION)),
-                name(DESTINATION),
-                region(DESTINATION_REGION),
-                name(SOURCE),
-                None,
-            ),
+            destination: S3Destination::new(&clients, name(DESTINATION), region(DESTINATION_REGION), &source),
+            source,
             server,
         }
     }
