@@ -69,10 +69,9 @@ impl OnSimulator {
             None,
             name(DESTINATION),
         );
-        let destination = S3Destination::new(&clients, name(DESTINATION), region(DESTINATION_REGION), &source);
         Self {
+            destination: S3Destination::new(&clients, name(DESTINATION), region(DESTINATION_REGION), &source),
             source,
-            destination,
             server,
         }
     }

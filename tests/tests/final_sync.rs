@@ -267,6 +267,69 @@ async fn deny_writes(deployment: &Deployment) {
     request.send().await.expect("policy");
 }
 
+/// Sets the endpoint that the function's SDK talks to.
+async fn set_endpoint(deployment: &Deployment, function: &str, endpoint: &str) {
+    let emulator = &deployment.emulator;
+    let name = json!({ "FunctionName": function });
+    let now = aws_call(emulator, SOURCE_REGION, "lambda", "get_function_configuration", &name);
+    let mut variables = now.await.expect("configuration")["Environment"]["Variables"].clone();
+    variables["AWS_ENDPOINT_URL"] = json!(endpoint);
+    let changed = json!({ "FunctionName": function, "Environment": { "Variables": variables } });
+    let changed = aws_call(
+        emulator,
+        SOURCE_REGION,
+        "lambda",
+        "update_function_configuration",
+        &changed,
+    );
+    changed.await.expect("another endpoint");
+}
+
+#[tokio::test]
+async fn items_that_are_not_done_run_again_once_the_trouble_is_over() {
+    let deployment = prepare().await;
+    write(&deployment, "live/a.txt", "a").await;
+    let stack = deployment
+        .deploy_source("s3ferry", &[("KeyPrefix", PREFIX)])
+        .await
+        .expect("source stack");
+    let state = state_bucket(&deployment, &stack);
+    upload_manifest(&state, &[row(SOURCE_BUCKET, "live/a.txt", "")]).await;
+    let function = &stack.outputs["FinalSyncFunctionArn"];
+    // Nobody listens there: no answer comes, which time may heal.
+    set_endpoint(&deployment, function, "http://127.0.0.1:1").await;
+    let execution = start(&deployment, &stack, "troubled", &json!({ "manifestKey": MANIFEST_KEY })).await;
+    let events = json!({ "logGroupName": "/aws/lambda/s3ferry-final-sync" });
+    until("a first try that fails", PATIENCE, || async {
+        let log = aws_call(
+            &deployment.emulator,
+            SOURCE_REGION,
+            "logs",
+            "filter_log_events",
+            &events,
+        )
+        .await?;
+        let log = log["events"].to_string();
+        Ok(Seen::when(
+            log.contains("troubled/0") && log.contains("NoAnswer"),
+            || log,
+        ))
+    })
+    .await
+    .expect("the item fails for now");
+    set_endpoint(&deployment, function, &deployment.emulator.endpoint()).await;
+
+    let ended = until_ended(&deployment, &execution).await;
+    assert_eq!(ended["status"], "SUCCEEDED", "{ended}");
+    let sum = read_json(&state, "final-sync/troubled/summary.json").await;
+    assert_eq!(
+        (&sum["items"], &sum["outcomes"]),
+        (&json!(1), &json!({ "copied": 1 })),
+        "{sum}"
+    );
+    deployment.until_equal(PREFIX).await.expect("copied in the end");
+}
+
 #[tokio::test]
 async fn schedule_repeats_the_final_sync() {
     let deployment = prepare().await;

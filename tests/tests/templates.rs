@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 use cloudformation::{Template, array, repository, strings, text};
+use s3ferry_core::plan::{LARGEST_PART_BYTES, SMALLEST_PART_BYTES};
 use s3ferry_functions::config::VARIABLES;
 use serde_json::{Value, json};
 
@@ -29,6 +30,16 @@ const EVERYTHING: &[(&str, &str)] = &[
     (
         "DestinationKmsKeyArn",
         "arn:aws:kms:eu-central-1:123456789012:key/destination",
+    ),
+    ("Acl", "copy"),
+    ("KmsKeyMap", "{}"),
+    (
+        "KmsKeyMapSourceKeyArns",
+        "arn:aws:kms:us-east-1:123456789012:key/one,arn:aws:kms:us-east-1:123456789012:key/two",
+    ),
+    (
+        "KmsKeyMapDestinationKeyArns",
+        "arn:aws:kms:eu-central-1:123456789012:key/one",
     ),
     ("AlarmEmail", "ops@example.com"),
     ("FinalSyncScheduleExpression", "rate(1 day)"),
@@ -647,17 +658,34 @@ fn default_replicator_has_exactly_the_rights_of_a_copy() {
     let expected = [
         "logs:CreateLogStream",
         "logs:PutLogEvents",
+        "s3:AbortMultipartUpload",
+        "s3:DeleteObject",
+        "s3:DeleteObjectAnnotation",
+        "s3:DeleteObjectVersionAnnotation",
+        "s3:DeleteObjectVersionTagging",
+        "s3:GetBucketObjectLockConfiguration",
         "s3:GetObject",
         "s3:GetObjectAnnotation",
+        "s3:GetObjectAttributes",
+        "s3:GetObjectLegalHold",
+        "s3:GetObjectRetention",
         "s3:GetObjectTagging",
         "s3:GetObjectVersion",
         "s3:GetObjectVersionAnnotation",
+        "s3:GetObjectVersionAttributes",
         "s3:GetObjectVersionTagging",
         "s3:GetReplicationConfiguration",
         "s3:ListBucket",
+        "s3:ListMultipartUploadParts",
+        "s3:ListObjectAnnotations",
+        "s3:ListObjectVersionAnnotations",
         "s3:PutObject",
         "s3:PutObjectAnnotation",
+        "s3:PutObjectLegalHold",
+        "s3:PutObjectRetention",
         "s3:PutObjectTagging",
+        "s3:PutObjectVersionAnnotation",
+        "s3:PutObjectVersionTagging",
         "sqs:ChangeMessageVisibility",
         "sqs:DeleteMessage",
         "sqs:GetQueueAttributes",
@@ -699,6 +727,80 @@ fn final_sync_may_what_the_replicator_may_and_keep_results() {
 }
 
 #[test]
+fn access_lists_are_touched_only_where_they_are_copied() {
+    let template = Template::load("source");
+    let rights = |overrides: &[(&str, &str)]| -> BTreeSet<String> {
+        let actions = role_actions(&template.resources(overrides), "ReplicatorRole").into_iter();
+        actions
+            .filter(|action| action.ends_with("Acl") || action.contains("Ownership"))
+            .collect()
+    };
+    assert_eq!(rights(&[]), BTreeSet::new());
+    let expected = [
+        "s3:GetBucketAcl",
+        "s3:GetBucketOwnershipControls",
+        "s3:GetObjectAcl",
+        "s3:GetObjectVersionAcl",
+        "s3:PutObjectAcl",
+        "s3:PutObjectVersionAcl",
+    ];
+    assert_eq!(rights(&[("Acl", "copy")]), expected.map(str::to_owned).into());
+}
+
+#[test]
+fn keys_of_the_map_are_used_through_s3_only() {
+    let resources = Template::load("source").resources(EVERYTHING);
+    let statement = |sid: &str| {
+        let found = all_statements(&resources)
+            .into_iter()
+            .find(|(_, statement)| statement["Sid"] == sid);
+        found.unwrap_or_else(|| panic!("no statement {sid}")).1
+    };
+    let key = |region: &str, name: &str| format!("arn:aws:kms:{region}:123456789012:key/{name}");
+    let decrypting = statement("DecryptWithSourceKeysOfTheMap");
+    assert_eq!(
+        decrypting["Resource"],
+        json!([key("us-east-1", "one"), key("us-east-1", "two")])
+    );
+    let encrypting = statement("EncryptWithDestinationKeysOfTheMap");
+    assert_eq!(encrypting["Resource"], json!([key("eu-central-1", "one")]));
+    for statement in [decrypting, encrypting] {
+        let through = strings(&statement["Condition"]["StringEquals"]["kms:ViaService"]);
+        assert!(
+            through.iter().all(|service| service.starts_with("s3.")) && through.len() == 2,
+            "{statement}"
+        );
+    }
+}
+
+#[test]
+fn upload_journal_is_kept_where_nothing_expires() {
+    let resources = Template::load("source").resources(&[]);
+    let statements = all_statements(&resources);
+    let journal = statements
+        .iter()
+        .find(|(_, statement)| statement["Sid"] == "KeepUploadJournal");
+    let journal = journal.map(|(_, statement)| statement["Resource"].clone());
+    assert_eq!(journal, Some(json!("${StateBucket.Arn}/uploads/*")));
+    assert_eq!(
+        resources["StateBucket"]["Properties"]["LifecycleConfiguration"],
+        Value::Null
+    );
+}
+
+#[test]
+fn bounds_of_parts_are_those_of_the_code() {
+    let parameters = Template::load("source").section("Parameters");
+    for name in ["MultipartThresholdBytes", "PartSizeBytes"] {
+        let bounds = (
+            number(&parameters[name]["MinValue"]),
+            number(&parameters[name]["MaxValue"]),
+        );
+        assert_eq!(bounds, (SMALLEST_PART_BYTES, LARGEST_PART_BYTES), "{name}");
+    }
+}
+
+#[test]
 fn default_bucket_wiring_has_exactly_the_rights_of_a_notification() {
     let actions = role_actions(&Template::load("source").resources(&[]), "BucketWiringRole");
     let expected = [
@@ -718,15 +820,23 @@ fn default_bucket_wiring_has_exactly_the_rights_of_a_notification() {
 
 #[test]
 fn nothing_can_delete_unless_deletes_are_propagated() {
+    // Tags and annotations go where the source's went; entries of the upload journal are ours.
+    const AROUND: [&str; 3] = [
+        "s3:DeleteObjectAnnotation",
+        "s3:DeleteObjectVersionAnnotation",
+        "s3:DeleteObjectVersionTagging",
+    ];
     let template = Template::load("source");
     let deleting = |propagate: &str| -> BTreeSet<String> {
         let resources = template.resources(&[EVERYTHING, &[("PropagateDeletes", propagate)]].concat());
         let actions = all_statements(&resources)
             .into_iter()
+            .filter(|(_, statement)| statement["Resource"] != "${StateBucket.Arn}/uploads/*")
             .flat_map(|(_, statement)| strings(&statement["Action"]));
         actions
             .filter(|action| {
-                action.starts_with("s3:") && action.contains("Delete") || action == "s3:ListBucketVersions"
+                let deletes = action.starts_with("s3:") && action.contains("Delete");
+                deletes && !AROUND.contains(&action.as_str()) || action == "s3:ListBucketVersions"
             })
             .collect()
     };
@@ -755,7 +865,7 @@ fn destination_bucket_is_versioned_encrypted_private_and_kept() {
         properties["LifecycleConfiguration"]["Rules"],
         json!([{
             "Id": "abort-incomplete-uploads", "Status": "Enabled",
-            "AbortIncompleteMultipartUpload": { "DaysAfterInitiation": 17 },
+            "AbortIncompleteMultipartUpload": { "DaysAfterInitiation": 30 },
         }])
     );
     let encryption = |overrides| {
@@ -810,7 +920,8 @@ fn lifecycle_spares_every_upload_that_may_still_be_retried() {
     let days = number(&Template::load("destination").section("Parameters")["AbortIncompleteUploadDays"]["Default"]);
     let retention =
         &Template::load("source").resources(&[])["ReplicationQueue"]["Properties"]["MessageRetentionPeriod"];
-    assert!(days * 24 * 60 * 60 > number(retention));
+    // A copy in parts goes on as a message of its own, so twice the retention.
+    assert!(days * 24 * 60 * 60 > 2 * number(retention));
 }
 
 // Parameters and documents -------------------------------------------------------------------------------------------
@@ -949,6 +1060,9 @@ fn setting_of(condition: Option<&str>) -> &'static str {
         Some("HasReplicationRoleArn") => "`ReplicationRoleArn` set",
         Some("HasEventBridge") => "`EventSource=eventbridge`, `Engine=lambda` or `both`",
         Some("HasSourceKmsKey") => "`SourceKmsKeyArn` set",
+        Some("HasAclCopies") => "`Acl=copy`",
+        Some("HasKmsKeyMapSourceKeys") => "`KmsKeyMapSourceKeyArns` set",
+        Some("HasKmsKeyMapDestinationKeys") => "`KmsKeyMapDestinationKeyArns` set",
         Some("HasDestinationKmsKey") => "`DestinationKmsKeyArn` set",
         Some(other) => panic!("infra/README.md has no words for {other}"),
     }
@@ -1017,6 +1131,16 @@ fn every_member_takes_the_lints_of_the_workspace() {
 #[test]
 fn core_depends_on_nothing_that_does_something() {
     const ALLOWED: &[&str] = &[
+        // SHA-256, which names and binds what is written down.
+        "block-buffer",
+        "cfg-if",
+        "cpufeatures",
+        "crypto-common",
+        "digest",
+        "hybrid-array",
+        "sha2",
+        "typenum",
+        // Everything else.
         "itoa",
         "memchr",
         "percent-encoding",

@@ -163,6 +163,14 @@ impl Resolver {
             ),
             ("Fn::GetAtt", Value::String(attribute)) => Some(Value::from(attribute.as_str())),
             ("Fn::Sub", Value::String(pattern)) => Some(Value::from(self.substitute(pattern))),
+            ("Fn::Split", Value::Array(arguments)) => {
+                let [Value::String(separator), joined] = arguments.as_slice() else {
+                    panic!("not understood: Fn::Split {argument}")
+                };
+                let joined = self.resolve(joined)?;
+                let text = joined.as_str().unwrap_or_else(|| panic!("not a text: {joined}"));
+                Some(text.split(separator.as_str()).map(Value::from).collect())
+            }
             ("Fn::If", Value::Array(arguments)) => {
                 let [Value::String(condition), then, otherwise] = arguments.as_slice() else {
                     panic!("not understood: Fn::If {argument}")
