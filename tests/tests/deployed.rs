@@ -1,8 +1,11 @@
 //! Both stacks deployed with `sam deploy` to an emulator that enforces IAM, each test on an emulator of its own.
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-use aws_sdk_s3::types::{BucketVersioningStatus, EventBridgeConfiguration};
+use aws_sdk_s3::Client;
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{BucketVersioningStatus, EventBridgeConfiguration, Tag, Tagging};
 use s3ferry_tests::aws_call::aws_call;
+use s3ferry_tests::bucket::Bucket;
 use s3ferry_tests::deployment::{DESTINATION_BUCKET, Deployment, PATIENCE, SOURCE_BUCKET, SourceStack, until_notified};
 use s3ferry_tests::emulator::Options;
 use s3ferry_tests::foreign::NOTIFICATION_ID;
@@ -337,6 +340,108 @@ async fn denied_write_is_named_with_action_and_arn_and_reaches_the_dead_letters(
     })
     .await
     .expect("named");
+}
+
+/// Five parts of which the last is smaller, under the rights that the template grants.
+#[tokio::test]
+async fn large_object_is_copied_in_parts_and_what_lies_around_it_is_amended() {
+    const MIB: usize = 1024 * 1024;
+    let deployment = prepare().await;
+    let (least, key) = ((5 * MIB).to_string(), "live/large.bin");
+    let parameters = [
+        ("KeyPrefix", PREFIX),
+        ("MultipartThresholdBytes", least.as_str()),
+        ("PartSizeBytes", least.as_str()),
+        ("Acl", "copy"),
+    ];
+    let stack = deployment
+        .deploy_source("s3ferry", &parameters)
+        .await
+        .expect("source stack");
+
+    // Annotated before it is there: a copy brings its annotations along.
+    let draft = Upload {
+        part_size_bytes: Some(5 * MIB),
+        ..Upload::new("draft.bin", vec![b'x'; 21 * MIB])
+    };
+    draft.write(&deployment.source).await.expect("draft");
+    let source = &deployment.source.client;
+    annotate(source, SOURCE_BUCKET, "draft.bin", "origin", "a scanner").await;
+    let copy = source.copy_object().bucket(SOURCE_BUCKET).key(key);
+    let copied = copy.copy_source(format!("{SOURCE_BUCKET}/draft.bin")).send().await;
+    copied.expect("the object is written");
+
+    deployment.until_equal(PREFIX).await.expect("the object arrives");
+    let destination = &deployment.destination.client;
+    until_annotated(destination, key, &[("origin", "a scanner")]).await;
+    let head = destination
+        .head_object()
+        .bucket(DESTINATION_BUCKET)
+        .key(key)
+        .send()
+        .await;
+    let etag = head.expect("the copy is there").e_tag().expect("a tag").to_owned();
+    assert!(etag.ends_with("-5\""), "copied in parts: {etag}");
+
+    // The emulator tells nobody of tags and annotations, so the events are made.
+    annotate(source, SOURCE_BUCKET, key, "origin", "a person").await;
+    annotate(source, SOURCE_BUCKET, key, "read", "yes").await;
+    let tag = Tag::builder().key("stage").value("done").build().expect("a tag");
+    let tagging = Tagging::builder().tag_set(tag).build().expect("tags");
+    let tagged = source
+        .put_object_tagging()
+        .bucket(SOURCE_BUCKET)
+        .key(key)
+        .tagging(tagging);
+    tagged.send().await.expect("the object is tagged");
+    for name in ["ObjectTagging:Put", "ObjectAnnotation:Put", "ObjectAcl:Put"] {
+        let changed = event::notification(&[event::record(name, SOURCE_BUCKET, key)]);
+        stack.queue.send(&changed.to_string()).await.expect("send");
+    }
+    until_annotated(destination, key, &[("origin", "a person"), ("read", "yes")]).await;
+    deployment.until_equal(PREFIX).await.expect("the tags arrive");
+
+    stack.until_idle().await.expect("idle");
+    assert_eq!(stack.dead_letters.count().await.expect("count"), 0);
+    let versions = deployment.destination.versions(PREFIX).await.expect("versions");
+    assert_eq!(versions.len(), 1, "nothing was copied twice: {versions:?}");
+    assert!(deployment.destination.uploads("").await.expect("uploads").is_empty());
+    let state = Bucket::at(&deployment.emulator, SOURCE_REGION, &stack.outputs["StateBucketName"]);
+    let journal = state.list("uploads/").await.expect("journal");
+    assert!(journal.is_empty(), "the journal is empty");
+}
+
+async fn annotate(client: &Client, bucket: &str, key: &str, name: &str, text: &str) {
+    let payload = ByteStream::from(text.as_bytes().to_vec());
+    let annotation = client
+        .put_object_annotation()
+        .bucket(bucket)
+        .key(key)
+        .annotation_name(name);
+    let put = annotation.annotation_payload(payload).send().await;
+    put.expect("the object is annotated");
+}
+
+async fn until_annotated(destination: &Client, key: &str, expected: &[(&str, &str)]) {
+    let read = async |name: &str| {
+        let annotation = destination.get_object_annotation().bucket(DESTINATION_BUCKET).key(key);
+        let answer = annotation.annotation_name(name).send().await.ok()?;
+        let payload = answer.annotation_payload.collect().await.expect("a payload");
+        Some(String::from_utf8(payload.to_vec()).expect("text"))
+    };
+    until("the annotations", PATIENCE, || async {
+        let mut found = Vec::new();
+        for (name, _) in expected {
+            found.push(read(name).await);
+        }
+        let all = found
+            .iter()
+            .zip(expected)
+            .all(|(found, (_, text))| found.as_deref() == Some(*text));
+        Ok(Seen::when(all, || format!("{found:?}")))
+    })
+    .await
+    .expect("the annotations arrive");
 }
 
 /// The name of the role that the replicator runs with.
