@@ -187,9 +187,9 @@ fn copy(
     }
     let encrypts_with_kms = mapped_key(&source.encryption, policy).is_some();
     let preferred = method(source, policy);
-    let marked = Marker::for_copy(source, preferred, encrypts_with_kms, shared.destination_place, over);
-    let (method, marker) = match marked {
-        Ok(marked) => marked,
+    let bound = Marker::for_copy(source, preferred, encrypts_with_kms, shared.destination_place, over);
+    let (method, marker) = match bound {
+        Ok(bound) => bound,
         Err(cause) => return Decision::Refuse(Refusal::CannotBeMarked(cause)),
     };
     match copy_by(method, source, condition, situation, policy) {

@@ -111,9 +111,9 @@ fn whatever_an_application_changes_makes_the_object_its_own() {
     let (_, copy) = marked(&source, CopyMethod::Whole).unwrap();
     assert!(bound(&copy).is_some());
     for change in changes {
-        let mut changed = copy.clone();
-        change(&mut changed);
-        assert_eq!(bound(&changed), None, "{changed:?}");
+        let mut other = copy.clone();
+        change(&mut other);
+        assert_eq!(bound(&other), None, "{other:?}");
     }
 }
 
@@ -127,9 +127,9 @@ fn what_s3_changes_by_itself_or_an_amendment_does_leaves_it_ours() {
         |facts| facts.tag_count = Some(1),
     ];
     for change in changes {
-        let mut changed = copy.clone();
-        change(&mut changed);
-        assert!(bound(&changed).is_some());
+        let mut other = copy.clone();
+        change(&mut other);
+        assert!(bound(&other).is_some());
     }
 }
 
