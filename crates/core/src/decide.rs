@@ -88,8 +88,8 @@ pub enum Decision {
     /// List the newest versions that the destination has of the key, with the deletes of ours that were announced for
     /// them, and decide again.
     AskHistory,
-    /// Read the destination's object of this version, and decide again.
-    AskBelow(VersionName),
+    /// Read the objects that are listed below the destination's current version, and decide again.
+    AskBelow,
     /// Copy the version that was seen, conditionally.
     Copy(CopyOrder),
     /// Change what lies around the bytes, which are equal.
@@ -118,7 +118,7 @@ impl Decision {
             Self::AskAbilities => "ask-abilities",
             Self::ConfirmAbsence => "confirm-absence",
             Self::AskHistory => "ask-history",
-            Self::AskBelow(_) => "ask-below",
+            Self::AskBelow => "ask-below",
             Self::Copy(order) => match order.method {
                 CopyMethod::Whole => "copy",
                 CopyMethod::Parts => "copy-in-parts",

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::facts::ObjectState;
+use crate::facts::{ObjectFacts, ObjectState};
 use crate::names::{ETag, ObjectKey, VersionId};
 use crate::time::Timestamp;
 use crate::upload::{Route, hexadecimal};
@@ -102,8 +102,8 @@ pub struct Past {
     pub versions: Vec<VersionStamp>,
     /// The deletes of ours that were announced for any of them.
     pub announced: Vec<DeleteIntent>,
-    /// The first object below the current version, where somebody read it.
-    pub below: Option<ObjectState>,
+    /// The objects below the newest version, where somebody read them.
+    pub below: Option<Vec<ObjectFacts>>,
 }
 
 impl Past {
@@ -126,10 +126,9 @@ impl Past {
         self.versions.get(1)
     }
 
-    /// Returns the newest object below the newest version.
-    #[must_use]
-    pub fn object_below(&self) -> Option<&VersionStamp> {
-        self.versions.iter().skip(1).find(|stamp| !stamp.is_delete_marker())
+    /// Returns the objects below the newest version.
+    pub fn objects_below(&self) -> impl Iterator<Item = &VersionStamp> {
+        self.versions.iter().skip(1).filter(|stamp| !stamp.is_delete_marker())
     }
 
     /// Tells whose delete marker the newest version is, which is one.

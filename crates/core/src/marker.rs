@@ -54,6 +54,9 @@ pub struct Marker {
     pub source_last_modified: Timestamp,
     /// The version of the copy's key that the copy was written over.
     pub over: Option<VersionName>,
+    /// When a copy in one request was decided, which tells two copies of one version apart. A copy in parts may be decided
+    /// in several invocations, and is written once.
+    ordered: Option<Timestamp>,
     content: Content,
     digest: String,
 }
@@ -93,14 +96,15 @@ pub enum CannotMark {
 }
 
 impl Marker {
-    /// Makes the marker of a copy that is to be written at `place` over the version `over`, and says by which method it
-    /// must be copied for the marker to hold: the `preferred` one, if that one's result can be told.
+    /// Makes the marker of a copy that is decided `now` and to be written at `place` over the version `over`, and says by
+    /// which method it must be copied for the marker to hold: the `preferred` one, if that one's result can be told.
     pub fn for_copy(
         source: &ObjectFacts,
         preferred: CopyMethod,
         encrypts_with_kms: bool,
         place: Place<'_>,
         over: Option<VersionName>,
+        now: Timestamp,
     ) -> Result<(CopyMethod, Self), CannotMark> {
         let (method, content) = bindable(source, preferred, encrypts_with_kms).ok_or(CannotMark::NothingToBind)?;
         let mut marker = Self {
@@ -108,6 +112,7 @@ impl Marker {
             source_etag: source.etag.clone(),
             source_last_modified: source.last_modified,
             over,
+            ordered: (method == CopyMethod::Whole).then_some(now),
             content,
             digest: String::new(),
         };
@@ -182,6 +187,9 @@ impl Marker {
             escaped(self.source_etag.as_str()),
             self.source_last_modified.millis().to_string(),
             escaped(self.over.as_ref().map_or("", VersionName::as_str)),
+            self.ordered
+                .map(|ordered| ordered.millis().to_string())
+                .unwrap_or_default(),
             self.content.to_text(),
         ];
         fields.join(&SEPARATOR.to_string())
@@ -190,7 +198,7 @@ impl Marker {
     /// Reads what `to_text` spells, and nothing else.
     fn parse(text: &str) -> Option<Self> {
         let fields: Vec<&str> = text.split(SEPARATOR).collect();
-        let [FORM, version, etag, millis, over, content, digest] = fields[..] else {
+        let [FORM, version, etag, millis, over, ordered, content, digest] = fields[..] else {
             return None;
         };
         let marker = Self {
@@ -198,6 +206,10 @@ impl Marker {
             source_etag: ETag::new(&unescaped(etag)?).ok()?,
             source_last_modified: Timestamp::from_millis(millis.parse().ok()?),
             over: VersionName::new(&unescaped(over)?),
+            ordered: match ordered {
+                "" => None,
+                millis => Some(Timestamp::from_millis(millis.parse().ok()?)),
+            },
             content: Content::parse(content)?,
             digest: digest.to_owned(),
         };

@@ -60,30 +60,31 @@ pub fn decide_shared(shared: &SharedSituation<'_>, policy: &Policy) -> Decision 
 /// Finds a write of ours that hides somebody else's, whose condition only saw equal bytes.
 fn look_back(shared: &SharedSituation<'_>, ours: Option<&Marker>) -> Option<Decision> {
     let destination = shared.situation.destination;
-    let is_to_be_checked = ours.is_some() || matches!(destination, ObjectState::DeleteMarker);
+    let is_delete_marker = *destination == ObjectState::DeleteMarker;
     let Some(past) = shared.past else {
-        return (shared.looks_back && is_to_be_checked).then_some(Decision::AskHistory);
+        let can_hide = ours.is_some() || is_delete_marker;
+        return (shared.looks_back && can_hide).then_some(Decision::AskHistory);
     };
-    let is_misplaced = match ours {
-        Some(marker) if marker.hides(past.second()) => match (&past.below, past.object_below()) {
-            (None, Some(stamp)) => return Some(Decision::AskBelow(stamp.version.clone())),
-            (below, _) => !is_rewritten(marker, below.as_ref(), past, shared),
-        },
-        Some(_) => false,
-        None => matches!(destination, ObjectState::DeleteMarker) && past.delete_marker() == Deleter::UsByMistake,
+    let is_misplaced = match (ours, &past.below) {
+        (Some(marker), None) if marker.hides(past.second()) => return Some(Decision::AskBelow),
+        (Some(marker), Some(below)) => marker.hides(past.second()) && !is_rewritten(marker, below, past, shared),
+        (Some(_), None) => false,
+        (None, _) => is_delete_marker && past.delete_marker() == Deleter::UsByMistake,
     };
     let current = past.versions.first().filter(|_| is_misplaced)?;
     Some(Decision::RemoveVersion(current.version.clone()))
 }
 
-/// Tells whether an application rewrote a copy of ours as it was, marker and all, or brought it back after a delete: then
-/// nothing is hidden that it did not want hidden.
-fn is_rewritten(marker: &Marker, below: Option<&ObjectState>, past: &Past, shared: &SharedSituation<'_>) -> bool {
-    let of_below = below
-        .and_then(ObjectState::facts)
-        .and_then(|facts| Marker::bound(facts, shared.destination_place));
-    let is_right_below = past.second().is_some_and(|stamp| !stamp.is_delete_marker());
-    of_below.is_some_and(|of_below| is_right_below || of_below == *marker)
+/// Tells whether an application wrote a copy of ours again as it was, marker and all, or whether only another copy of ours
+/// is hidden: nothing is hidden then that should not be.
+fn is_rewritten(marker: &Marker, below: &[ObjectFacts], past: &Past, shared: &SharedSituation<'_>) -> bool {
+    let markers = below
+        .iter()
+        .map(|facts| (facts, Marker::bound(facts, shared.destination_place)));
+    let second = past.second().map(|stamp| &stamp.version);
+    markers
+        .filter_map(|(facts, marker)| Some((VersionName::of(facts.version_id.as_ref()), marker?)))
+        .any(|(version, other)| Some(&version) == second || other == *marker)
 }
 
 /// An object on both sides.
@@ -187,7 +188,14 @@ fn copy(
     }
     let encrypts_with_kms = mapped_key(&source.encryption, policy).is_some();
     let preferred = method(source, policy);
-    let bound = Marker::for_copy(source, preferred, encrypts_with_kms, shared.destination_place, over);
+    let bound = Marker::for_copy(
+        source,
+        preferred,
+        encrypts_with_kms,
+        shared.destination_place,
+        over,
+        situation.now,
+    );
     let (method, marker) = match bound {
         Ok(bound) => bound,
         Err(cause) => return Decision::Refuse(Refusal::CannotBeMarked(cause)),

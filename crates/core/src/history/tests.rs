@@ -104,14 +104,13 @@ fn past_belongs_to_what_was_read() {
 }
 
 #[test]
-fn object_below_is_found_under_delete_markers() {
-    let mut past = Past {
+fn objects_below_are_found_under_delete_markers() {
+    let past = Past {
         versions: vec![at("v3", 3, Some("aa")), at("v2", 2, None), at("v1", 1, Some("aa"))],
         ..Past::default()
     };
-    assert_eq!(past.object_below().unwrap().version, version("v1"));
-    past.versions.truncate(2);
-    assert_eq!(past.object_below(), None);
+    let below: Vec<&str> = past.objects_below().map(|stamp| stamp.version.as_str()).collect();
+    assert_eq!(below, ["v1"]);
 }
 
 fn route() -> Route {

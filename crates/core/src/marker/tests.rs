@@ -5,6 +5,8 @@ use crate::facts::KmsEncryption;
 use crate::facts::samples::object;
 use crate::history::VersionKind;
 
+const NOW: Timestamp = Timestamp::from_seconds(7_777);
+
 const BUCKET: &str = "destination";
 
 fn names(bucket: &str, key: &str) -> (BucketName, ObjectKey) {
@@ -22,7 +24,7 @@ fn marked(source: &ObjectFacts, preferred: CopyMethod) -> Result<(CopyMethod, Ob
         bucket: &bucket,
         key: &key,
     };
-    let (method, marker) = Marker::for_copy(source, preferred, false, place, over())?;
+    let (method, marker) = Marker::for_copy(source, preferred, false, place, over(), NOW)?;
     let mut copy = source.clone();
     copy.version_id = VersionId::pinnable("copy");
     copy.last_modified = Timestamp::from_seconds(9_999);
@@ -64,6 +66,22 @@ fn copy_says_of_what_it_is_one_and_over_what() {
     assert_eq!(marker.source_last_modified, source.last_modified);
     assert_eq!(marker.over, over());
     assert!(marker.names(&source));
+}
+
+#[test]
+fn two_copies_of_one_version_are_told_apart_unless_they_are_made_of_parts() {
+    let (bucket, key) = names(BUCKET, "key");
+    let place = Place {
+        bucket: &bucket,
+        key: &key,
+    };
+    for (source, differ) in [(object("aa"), true), (object("aa-2"), false)] {
+        let marker = |seconds| {
+            let now = Timestamp::from_seconds(seconds);
+            Marker::for_copy(&source, CopyMethod::Whole, false, place, None, now).unwrap()
+        };
+        assert_eq!(marker(1) != marker(2), differ);
+    }
 }
 
 #[test]
@@ -150,6 +168,7 @@ fn marker_that_was_edited_is_none() {
         text.replace("aa", "bb"),
         text.replace("1000000", "1000001"),
         text.replace("1000000", "+1000000"),
+        text.replace("7777000", "7777001"),
         text.replace("etag", "empty"),
         format!("{text} "),
         format!("{text};"),
@@ -259,7 +278,7 @@ fn object_under_kms_without_a_checksum_cannot_be_marked() {
         bucket: &bucket,
         key: &key,
     };
-    let mapped = Marker::for_copy(&object("aa"), CopyMethod::Whole, true, place, None);
+    let mapped = Marker::for_copy(&object("aa"), CopyMethod::Whole, true, place, None, NOW);
     assert_eq!(mapped, Err(CannotMark::NothingToBind));
 }
 
@@ -374,7 +393,7 @@ proptest! {
     }
 
     #[test]
-    fn any_fields_are_read_without_panic(fields in proptest::collection::vec("[0-9a-z.%-]{0,6}", 7)) {
+    fn any_fields_are_read_without_panic(fields in proptest::collection::vec("[0-9a-z.%-]{0,6}", 8)) {
         let mut facts = object("aa");
         facts.user_metadata.insert(MARKER_NAME.to_owned(), fields.join(";"));
         prop_assert_eq!(bound(&facts), None);

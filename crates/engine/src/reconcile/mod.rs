@@ -155,7 +155,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             | Decision::AskAbilities
             | Decision::ConfirmAbsence
             | Decision::AskHistory
-            | Decision::AskBelow(_)
+            | Decision::AskBelow
             | Decision::ReadSource(_) => Turn::ReadAgain,
         }
     }
@@ -190,7 +190,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
                     Absence::ObjectFound => return Err(Turn::ReadAgain),
                 },
                 Decision::AskHistory => attempt.past = Some(self.past(key, destination).await?),
-                Decision::AskBelow(version) => self.read_below(key, &version, attempt).await?,
+                Decision::AskBelow => self.read_below(key, attempt).await?,
                 Decision::ReadSource(aspects) => {
                     // Read again after the write, too.
                     attempt.aspects.extend(&aspects);

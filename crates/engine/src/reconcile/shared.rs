@@ -94,20 +94,20 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         Ok(past)
     }
 
-    pub(super) async fn read_below(
-        &self,
-        key: &ObjectKey,
-        version: &VersionName,
-        attempt: &mut Attempt,
-    ) -> Result<(), Turn> {
-        let below = self
-            .destination
-            .read_version(key, version)
-            .await
-            .map_err(after_failure)?;
-        if let Some(past) = &mut attempt.past {
-            past.below = Some(below);
+    /// Reads the objects that are listed below the current version.
+    pub(super) async fn read_below(&self, key: &ObjectKey, attempt: &mut Attempt) -> Result<(), Turn> {
+        let Some(past) = &mut attempt.past else { return Ok(()) };
+        let versions: Vec<VersionName> = past.objects_below().map(|stamp| stamp.version.clone()).collect();
+        let mut below = Vec::new();
+        for version in versions {
+            let read = self
+                .destination
+                .read_version(key, &version)
+                .await
+                .map_err(after_failure)?;
+            below.extend(read.facts().cloned());
         }
+        past.below = Some(below);
         Ok(())
     }
 

@@ -52,7 +52,15 @@ fn copy_in(name: &str, version: &str, seconds: i64, source: &ObjectFacts, over: 
         key: &key,
     };
     let over = over.and_then(VersionName::new);
-    let (_, marker) = Marker::for_copy(source, CopyMethod::Whole, false, place, over).unwrap();
+    let (_, marker) = Marker::for_copy(
+        source,
+        CopyMethod::Whole,
+        false,
+        place,
+        over,
+        Timestamp::from_seconds(seconds),
+    )
+    .unwrap();
     let mut copy = source.clone();
     copy.version_id = VersionId::pinnable(version);
     copy.last_modified = Timestamp::from_seconds(seconds);
@@ -304,8 +312,8 @@ fn copy_of_ours_that_hides_a_newer_object_is_removed() {
         present(&facts("s2", "bb", 1_005)),
     ] {
         let mut hidden = case(state, present(&copy)).with(past([stamp(&copy), stamp(&theirs)]));
-        check(&hidden, &Decision::AskBelow(VersionName::new("theirs").unwrap()));
-        hidden.past.as_mut().unwrap().below = Some(present(&theirs));
+        check(&hidden, &Decision::AskBelow);
+        hidden.past.as_mut().unwrap().below = Some(vec![theirs.clone()]);
         check(&hidden, &Decision::RemoveVersion(VersionName::new("c1").unwrap()));
     }
 }
@@ -320,34 +328,47 @@ fn copy_of_ours_over_an_unseen_but_older_object_stays() {
     check(&over_older, &IDENTICAL);
 }
 
+/// Checks what becomes of our copy `c2` over other versions.
+#[track_caller]
+fn check_hiding(current: &ObjectFacts, below: &[VersionStamp], read: &[&ObjectFacts], stays: bool) {
+    let source = facts("s1", "aa", 1_000);
+    let versions = [stamp(current)].into_iter().chain(below.iter().cloned());
+    let mut case = case(present(&source), present(current)).with(past(versions));
+    check(&case, &Decision::AskBelow);
+    case.past.as_mut().unwrap().below = Some(read.iter().map(|facts| (*facts).clone()).collect());
+    let removed = Decision::RemoveVersion(VersionName::new("c2").unwrap());
+    check(&case, if stays { &IDENTICAL } else { &removed });
+}
+
 #[test]
-fn copy_of_ours_that_an_application_rewrote_as_it_was_stays() {
+fn copy_of_ours_that_an_application_wrote_again_stays() {
     let source = facts("s1", "aa", 1_000);
     let copy = ours("c1", 1_001, &source, Some("x"));
-    let mut rewritten = copy.clone();
-    rewritten.version_id = VersionId::pinnable("c2");
-    rewritten.last_modified = Timestamp::from_seconds(2_000);
-    let mut case = case(present(&source), present(&rewritten)).with(past([stamp(&rewritten), stamp(&copy)]));
-    case.past.as_mut().unwrap().below = Some(present(&copy));
-    check(&case, &IDENTICAL);
-    // Deleted and brought back.
-    case.past = Some(past([stamp(&rewritten), deleted("m", 1_500), stamp(&copy)]));
-    check(&case, &Decision::AskBelow(VersionName::new("c1").unwrap()));
-    case.past.as_mut().unwrap().below = Some(present(&copy));
-    check(&case, &IDENTICAL);
-    // Another copy of ours was deleted: that delete is hidden.
-    let other = ours("c0", 900, &facts("s0", "aa", 800), Some("x"));
-    case.past = Some(past([stamp(&rewritten), deleted("m", 1_500), stamp(&other)]));
-    case.past.as_mut().unwrap().below = Some(present(&other));
-    check(&case, &Decision::RemoveVersion(VersionName::new("c2").unwrap()));
+    let mut again = copy.clone();
+    again.version_id = VersionId::pinnable("c2");
+    again.last_modified = Timestamp::from_seconds(2_000);
+    let theirs = facts("theirs", "aa", 1_500);
+    check_hiding(&again, &[stamp(&copy)], &[&copy], true);
+    // Brought back after a delete, and after another write.
+    check_hiding(&again, &[deleted("m", 1_500), stamp(&copy)], &[&copy], true);
+    check_hiding(&again, &[stamp(&theirs), stamp(&copy)], &[&theirs, &copy], true);
+}
+
+#[test]
+fn another_copy_of_the_same_version_is_no_excuse_for_hiding() {
+    let source = facts("s1", "aa", 1_000);
+    let copy = ours("c1", 1_001, &source, Some("x"));
+    let second = ours("c2", 1_002, &source, Some("x"));
+    let theirs = facts("theirs", "aa", 1_001);
+    check_hiding(&second, &[stamp(&copy)], &[&copy], true);
+    check_hiding(&second, &[deleted("m", 1_001), stamp(&copy)], &[&copy], false);
+    check_hiding(&second, &[stamp(&theirs), stamp(&copy)], &[&theirs, &copy], false);
 }
 
 #[test]
 fn delete_of_an_application_that_a_copy_hides_comes_back() {
-    let source = facts("s1", "aa", 1_000);
-    let copy = ours("c1", 1_002, &source, None);
-    let hidden = case(present(&source), present(&copy)).with(past([stamp(&copy), deleted("m", 1_001)]));
-    check(&hidden, &Decision::RemoveVersion(VersionName::new("c1").unwrap()));
+    let copy = ours("c2", 1_002, &facts("s1", "aa", 1_000), None);
+    check_hiding(&copy, &[deleted("m", 1_001)], &[], false);
 }
 
 #[test]
