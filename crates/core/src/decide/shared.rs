@@ -7,7 +7,7 @@ use super::{
 };
 use crate::compare::{Verdict, compare_marked_bodies};
 use crate::facts::{Aspect, ObjectFacts, ObjectState};
-use crate::history::{Deleter, Past, VersionName};
+use crate::history::{Deleter, Past, VersionName, VersionStamp};
 use crate::marker::{MARKER_NAME, Marker, Place, is_newer, without_marker};
 use crate::order::WriteCondition;
 use crate::outcome::AgainReason;
@@ -67,7 +67,7 @@ fn look_back(shared: &SharedSituation<'_>, ours: Option<&Marker>) -> Option<Deci
     };
     let is_misplaced = match (ours, &past.below) {
         (Some(marker), None) if marker.hides(past.second()) => return Some(Decision::AskBelow),
-        (Some(marker), Some(below)) => marker.hides(past.second()) && !is_rewritten(marker, below, past, shared),
+        (Some(marker), Some(below)) => hides_theirs(marker, &past.versions, &markers(below, shared)),
         (Some(_), None) => false,
         (None, _) => is_delete_marker && past.delete_marker() == Deleter::UsByMistake,
     };
@@ -75,16 +75,32 @@ fn look_back(shared: &SharedSituation<'_>, ours: Option<&Marker>) -> Option<Deci
     Some(Decision::RemoveVersion(current.version.clone()))
 }
 
-/// Tells whether an application wrote a copy of ours again as it was, marker and all, or whether only another copy of ours
-/// is hidden: nothing is hidden then that should not be.
-fn is_rewritten(marker: &Marker, below: &[ObjectFacts], past: &Past, shared: &SharedSituation<'_>) -> bool {
-    let markers = below
-        .iter()
-        .map(|facts| (facts, Marker::bound(facts, shared.destination_place)));
-    let second = past.second().map(|stamp| &stamp.version);
-    markers
-        .filter_map(|(facts, marker)| Some((VersionName::of(facts.version_id.as_ref()), marker?)))
-        .any(|(version, other)| Some(&version) == second || other == *marker)
+/// The versions that are copies of ours, with their markers.
+type Markers = Vec<(VersionName, Marker)>;
+
+fn markers(objects: &[ObjectFacts], shared: &SharedSituation<'_>) -> Markers {
+    let marked = objects.iter().filter_map(|facts| {
+        let marker = Marker::bound(facts, shared.destination_place)?;
+        Some((VersionName::of(facts.version_id.as_ref()), marker))
+    });
+    marked.collect()
+}
+
+/// Tells whether the copy at the top of `versions` hides somebody else's, itself or by another copy of ours below it.
+///
+/// An application may have written a copy of ours again as it was, marker and all: that hides nothing which the
+/// application did not want hidden.
+fn hides_theirs(marker: &Marker, versions: &[VersionStamp], below: &Markers) -> bool {
+    let [_, rest @ ..] = versions else { return false };
+    let marker_of = |stamp: &VersionStamp| {
+        let found = below.iter().find(|(version, _)| *version == stamp.version);
+        found.map(|(_, marker)| marker)
+    };
+    if !marker.hides(rest.first()) || rest.iter().any(|stamp| marker_of(stamp) == Some(marker)) {
+        return false;
+    }
+    let second = rest.first().and_then(marker_of);
+    second.is_none_or(|second| hides_theirs(second, rest, below))
 }
 
 /// An object on both sides.

@@ -4,7 +4,7 @@ use super::*;
 use crate::decide::{Abilities, CopyMethod, ReplicationCoverage, SourcePin};
 use crate::facts::samples::object;
 use crate::facts::{Encryption, KmsEncryption, ReplicationStatus};
-use crate::history::{DeleteIntent, VersionKind, VersionStamp};
+use crate::history::{DeleteIntent, VersionKind};
 use crate::lock::ObjectLock;
 use crate::marker::CannotMark;
 use crate::names::{BucketName, ETag, ObjectKey, VersionId};
@@ -362,6 +362,9 @@ fn another_copy_of_the_same_version_is_no_excuse_for_hiding() {
     let theirs = facts("theirs", "aa", 1_001);
     check_hiding(&second, &[stamp(&copy)], &[&copy], true);
     check_hiding(&second, &[deleted("m", 1_001), stamp(&copy)], &[&copy], false);
+    check_hiding(&second, &[stamp(&copy), stamp(&theirs)], &[&copy, &theirs], false);
+    let seen = facts("x", "aa", 1_001);
+    check_hiding(&second, &[stamp(&copy), stamp(&seen)], &[&copy, &seen], true);
     check_hiding(&second, &[stamp(&theirs), stamp(&copy)], &[&theirs, &copy], false);
 }
 
