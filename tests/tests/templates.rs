@@ -748,6 +748,34 @@ fn access_lists_are_touched_only_where_they_are_copied() {
 }
 
 #[test]
+fn versions_are_removed_only_where_ownership_is_shared() {
+    let template = Template::load("source");
+    for role in ["ReplicatorRole", "FinalSyncRole"] {
+        let rights = |overrides: &[(&str, &str)]| role_actions(&template.resources(overrides), role);
+        let shared = rights(&[("Ownership", "shared")]);
+        let exclusive = rights(&[]);
+        let more: Vec<&String> = shared.difference(&exclusive).collect();
+        assert_eq!(
+            more,
+            [
+                "s3:DeleteObjectVersion",
+                "s3:GetBucketVersioning",
+                "s3:ListBucketVersions"
+            ]
+        );
+    }
+    let rule = template.section("Rules")["SharedOwnershipExcludesReplication"].clone();
+    assert_eq!(
+        rule["RuleCondition"],
+        json!({ "Fn::Equals": [{ "Ref": "Ownership" }, "shared"] })
+    );
+    assert_eq!(
+        rule["Assertions"][0]["Assert"],
+        json!({ "Fn::Equals": [{ "Ref": "Engine" }, "lambda"] })
+    );
+}
+
+#[test]
 fn keys_of_the_map_are_used_through_s3_only() {
     let resources = Template::load("source").resources(EVERYTHING);
     let statement = |sid: &str| {
@@ -1061,6 +1089,7 @@ fn setting_of(condition: Option<&str>) -> &'static str {
         Some("HasEventBridge") => "`EventSource=eventbridge`, `Engine=lambda` or `both`",
         Some("HasSourceKmsKey") => "`SourceKmsKeyArn` set",
         Some("HasAclCopies") => "`Acl=copy`",
+        Some("HasSharedOwnership") => "`Ownership=shared`",
         Some("HasKmsKeyMapSourceKeys") => "`KmsKeyMapSourceKeyArns` set",
         Some("HasKmsKeyMapDestinationKeys") => "`KmsKeyMapDestinationKeyArns` set",
         Some("HasDestinationKmsKey") => "`DestinationKmsKeyArn` set",

@@ -7,6 +7,7 @@ use aws_sdk_s3::operation::copy_object::builders::CopyObjectFluentBuilder;
 use aws_sdk_s3::types::{self, ObjectLockEnabled};
 use s3ferry_core::facts::{Aspects, ObjectState};
 use s3ferry_core::failure::{Failure, FailureKind};
+use s3ferry_core::history::{VersionName, VersionStamp};
 use s3ferry_core::names::{BucketName, ETag, ObjectKey, Region, VersionId};
 use s3ferry_core::order::{AmendOrder, CopyOrder, SourcePin, Stated, UploadTerms, WriteCondition};
 use s3ferry_core::plan::Part;
@@ -33,6 +34,8 @@ pub struct S3Destination {
     pub(crate) source: Reading,
     has_object_lock: Arc<OnceCell<bool>>,
     bucket_owner: Arc<OnceCell<Option<String>>>,
+    /// Set once the bucket is known to keep versions.
+    pub(crate) is_versioned: Arc<OnceCell<()>>,
 }
 
 impl S3Destination {
@@ -48,6 +51,7 @@ impl S3Destination {
             source: source.reading.clone(),
             has_object_lock: Arc::default(),
             bucket_owner: Arc::default(),
+            is_versioned: Arc::default(),
         }
     }
 
@@ -189,17 +193,35 @@ impl DestinationBucket for S3Destination {
         self.amend_version(key, order).await
     }
 
-    async fn delete(&self, key: &ObjectKey, seen: &ETag) -> Result<(), WriteError> {
+    async fn delete(&self, key: &ObjectKey, seen: &ETag) -> Result<Option<VersionId>, WriteError> {
         let attempted = self.reading.attempted(key, "s3:DeleteObject");
-        self.writing
+        let answer = self
+            .writing
             .delete_object()
             .bucket(self.reading.bucket.as_str())
             .key(key.as_str())
             .if_match(seen.quoted())
             .send()
             .await
-            .map(|_| ())
-            .map_err(|error| ErrorAnswer::of(&error).into_write_error(&attempted))
+            .map_err(|error| ErrorAnswer::of(&error).into_write_error(&attempted))?;
+        let marker = answer.version_id().filter(|_| answer.delete_marker() == Some(true));
+        Ok(marker.and_then(VersionId::pinnable))
+    }
+
+    async fn is_versioned(&self) -> Result<bool, Failure> {
+        self.keeps_versions().await
+    }
+
+    async fn history(&self, key: &ObjectKey) -> Result<Vec<VersionStamp>, Failure> {
+        self.newest_versions(key).await
+    }
+
+    async fn read_version(&self, key: &ObjectKey, version: &VersionName) -> Result<ObjectState, Failure> {
+        self.version_state(key, version).await
+    }
+
+    async fn remove_version(&self, key: &ObjectKey, version: &VersionName) -> Result<(), Failure> {
+        self.drop_version(key, version).await
     }
 
     async fn create_upload(&self, key: &ObjectKey, terms: &UploadTerms) -> Result<UploadId, WriteError> {

@@ -1,13 +1,15 @@
-//! The upload journal in the state bucket.
+//! The upload journal and the delete intents in the state bucket.
 
 use s3ferry_core::failure::{Failure, FailureKind};
+use s3ferry_core::history::{DeleteIntent, VersionName};
 use s3ferry_core::names::{ETag, ObjectKey};
 use s3ferry_core::upload::{Route, UploadEntry};
-use s3ferry_engine::ports::{FiledUpload, UploadJournal, WriteError};
+use s3ferry_engine::ports::{DeleteIntents, FiledUpload, UploadJournal, WriteError};
 
 use crate::state::StateBucket;
 
-/// The upload journal of a migration, one object for each key that is copied in parts.
+/// What a migration writes down: one object for each key that is copied in parts, and one for each version that a delete
+/// of ours is announced for.
 #[derive(Debug, Clone)]
 pub struct S3Journal {
     state: StateBucket,
@@ -19,6 +21,18 @@ impl S3Journal {
     #[must_use]
     pub fn new(state: StateBucket, route: Route) -> Self {
         Self { state, route }
+    }
+
+    /// Describes what cannot be written down or read as what it should be.
+    fn failure(&self, action: &'static str, name: &str, code: &str, error: &dyn std::error::Error) -> Failure {
+        let attempted = self.state.attempted(action, name);
+        Failure {
+            kind: FailureKind::Bug,
+            code: code.to_owned(),
+            action: attempted.action.to_owned(),
+            resource: attempted.resource,
+            detail: error.to_string(),
+        }
     }
 }
 
@@ -43,16 +57,8 @@ impl UploadJournal for S3Journal {
 
     async fn create(&self, key: &ObjectKey, entry: &UploadEntry) -> Result<Option<ETag>, WriteError> {
         let name = self.route.entry_name(key);
-        let json = serde_json::to_vec(entry).map_err(|error| {
-            let attempted = self.state.attempted("s3:PutObject", &name);
-            WriteError::Failed(Failure {
-                kind: FailureKind::Bug,
-                code: "UnwritableEntry".to_owned(),
-                action: attempted.action.to_owned(),
-                resource: attempted.resource,
-                detail: error.to_string(),
-            })
-        })?;
+        let json = serde_json::to_vec(entry)
+            .map_err(|error| WriteError::Failed(self.failure("s3:PutObject", &name, "UnwritableEntry", &error)))?;
         self.state.create(&name, json).await
     }
 
@@ -62,5 +68,32 @@ impl UploadJournal for S3Journal {
             tracing::debug!(s3.key = %key, journal.entry = name, "somebody else has dealt with the entry");
         }
         Ok(())
+    }
+}
+
+impl DeleteIntents for S3Journal {
+    async fn announce(&self, key: &ObjectKey, intent: &DeleteIntent) -> Result<(), Failure> {
+        let name = self.route.intent_name(key, &intent.covered);
+        let json = self
+            .route
+            .write_intent(key, intent)
+            .map_err(|error| self.failure("s3:PutObject", &name, "UnwritableIntent", &error))?;
+        self.state.write(&name, json).await
+    }
+
+    /// An intent that cannot be read is a failure: without it a delete of ours would pass for an application's.
+    async fn find(&self, key: &ObjectKey, covered: &VersionName) -> Result<Option<DeleteIntent>, Failure> {
+        let name = self.route.intent_name(key, covered);
+        let Some(object) = self.state.read(&name).await? else {
+            return Ok(None);
+        };
+        let intent = self.route.read_intent(key, covered, &object.body);
+        intent
+            .map(Some)
+            .map_err(|error| self.failure("s3:GetObject", &name, "UnreadableIntent", &error))
+    }
+
+    async fn withdraw(&self, key: &ObjectKey, covered: &VersionName) -> Result<(), Failure> {
+        self.state.discard(&self.route.intent_name(key, covered)).await
     }
 }

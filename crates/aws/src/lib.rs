@@ -18,6 +18,7 @@ pub mod source;
 pub mod state;
 mod stated;
 mod upload;
+mod versions;
 pub mod wiring;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};

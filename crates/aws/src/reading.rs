@@ -10,6 +10,7 @@ use aws_sdk_s3::operation::head_object::{HeadObjectError, HeadObjectOutput};
 use aws_sdk_s3::types::ChecksumMode;
 use s3ferry_core::facts::{Aspects, ObjectFacts, ObjectState};
 use s3ferry_core::failure::{Failure, FailureKind};
+use s3ferry_core::history::VersionName;
 use s3ferry_core::names::{AccountId, BucketName, ObjectKey, Region};
 use tokio::sync::OnceCell;
 
@@ -44,7 +45,7 @@ impl Reading {
     }
 
     pub(crate) async fn state(&self, key: &ObjectKey, aspects: &Aspects) -> Result<ObjectState, Failure> {
-        let head = match self.head(key).await {
+        let head = match self.head(key, None).await {
             Ok(head) => head,
             Err(error) => return self.state_of_error(key, &error),
         };
@@ -54,6 +55,24 @@ impl Reading {
             .with_aspects(key, facts, aspects)
             .await
             .map_err(Unread::into_failure)?;
+        Ok(ObjectState::Present(Box::new(facts)))
+    }
+
+    /// Reads one version, as far as its HEAD shows it.
+    pub(crate) async fn version_state(&self, key: &ObjectKey, version: &VersionName) -> Result<ObjectState, Failure> {
+        let head = match self.head(key, Some(version)).await {
+            Ok(head) => head,
+            Err(error) => {
+                let response = error.raw_response();
+                let marker = response.and_then(|response| response.headers().get("x-amz-delete-marker"));
+                // A delete marker that is asked for by its version answers 405.
+                if marker == Some("true") {
+                    return Ok(ObjectState::DeleteMarker);
+                }
+                return self.state_of_error(key, &error);
+            }
+        };
+        let facts = facts_of(&head).map_err(|missing| self.unreadable(key, &missing.to_string()))?;
         Ok(ObjectState::Present(Box::new(facts)))
     }
 
@@ -78,11 +97,16 @@ impl Reading {
         Ok(facts.is_still(&now).then_some(*now))
     }
 
-    async fn head(&self, key: &ObjectKey) -> Result<HeadObjectOutput, SdkError<HeadObjectError, HttpResponse>> {
+    async fn head(
+        &self,
+        key: &ObjectKey,
+        version: Option<&VersionName>,
+    ) -> Result<HeadObjectOutput, SdkError<HeadObjectError, HttpResponse>> {
         self.client
             .head_object()
             .bucket(self.bucket.as_str())
             .key(key.as_str())
+            .set_version_id(version.map(ToString::to_string))
             .checksum_mode(ChecksumMode::Enabled)
             .set_expected_bucket_owner(self.owner())
             .send()

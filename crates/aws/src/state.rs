@@ -1,4 +1,4 @@
-//! Small objects in the state bucket, written and removed on conditions only.
+//! Small objects in the state bucket.
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
@@ -94,6 +94,32 @@ impl StateBucket {
                 Err(answer.into_write_error(&attempted))
             }
         }
+    }
+
+    /// Writes a JSON object whatever is there. Doing so twice does no harm, so the SDK may repeat it.
+    pub async fn write(&self, name: &str, json: Vec<u8>) -> Result<(), Failure> {
+        self.reading
+            .put_object()
+            .bucket(self.bucket.as_str())
+            .key(name)
+            .content_type("application/json")
+            .body(ByteStream::from(json))
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| ErrorAnswer::of(&error).into_failure(&self.attempted("s3:PutObject", name)))
+    }
+
+    /// Removes an object whatever it holds; one that is not there is no failure.
+    pub async fn discard(&self, name: &str) -> Result<(), Failure> {
+        self.reading
+            .delete_object()
+            .bucket(self.bucket.as_str())
+            .key(name)
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| ErrorAnswer::of(&error).into_failure(&self.attempted("s3:DeleteObject", name)))
     }
 
     /// Removes an object if it is still the one that was seen; `false` means that it was not.

@@ -1,6 +1,7 @@
 //! Whether two objects are equal, and what can be said when that cannot be told.
 
 use crate::facts::{ChecksumCoverage, Encryption, ObjectFacts, ReplicationStatus, agree};
+use crate::marker::{Marker, without_marker};
 
 /// The result of comparing the source's object with the destination's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +46,14 @@ pub enum Unsettled {
 /// the source's very version. A different storage class alone is no difference.
 #[must_use]
 pub fn compare(source: &ObjectFacts, destination: &ObjectFacts) -> Verdict {
-    let body = compare_bodies(source, destination);
+    compare_marked(source, destination, None)
+}
+
+/// Compares as [`compare`] does a copy that carries a bound `marker`: the marker is no difference, and where nothing else
+/// settles the content, it does if it names the source's very version.
+#[must_use]
+pub fn compare_marked(source: &ObjectFacts, destination: &ObjectFacts, marker: Option<&Marker>) -> Verdict {
+    let body = compare_marked_bodies(source, destination, marker);
     match body {
         Verdict::Different(_) => body,
         Verdict::Identical | Verdict::CannotTell(_) => compare_around(source, destination)
@@ -57,6 +65,12 @@ pub fn compare(source: &ObjectFacts, destination: &ObjectFacts) -> Verdict {
 /// Compares what only a copy can change: content, headers, user metadata and the website redirect.
 #[must_use]
 pub fn compare_bodies(source: &ObjectFacts, destination: &ObjectFacts) -> Verdict {
+    compare_marked_bodies(source, destination, None)
+}
+
+/// Compares bodies as [`compare_bodies`] does, of a copy that carries a bound `marker`.
+#[must_use]
+pub fn compare_marked_bodies(source: &ObjectFacts, destination: &ObjectFacts, marker: Option<&Marker>) -> Verdict {
     if source.size_bytes != destination.size_bytes {
         return Verdict::Different(Difference::Size);
     }
@@ -64,10 +78,11 @@ pub fn compare_bodies(source: &ObjectFacts, destination: &ObjectFacts) -> Verdic
     if content == Content::Differs {
         return Verdict::Different(Difference::Content);
     }
-    if !metadata_agrees(source, destination) {
+    if !metadata_agrees(source, destination, marker.is_some()) {
         return Verdict::Different(Difference::Metadata);
     }
-    if content == Content::Agrees || is_replica_of(source, destination) {
+    let is_named = marker.is_some_and(|marker| marker.names(source));
+    if content == Content::Agrees || is_replica_of(source, destination) || is_named {
         return Verdict::Identical;
     }
     Verdict::CannotTell(Unsettled::NothingInCommon)
@@ -150,9 +165,14 @@ fn compare_checksums(source: &ObjectFacts, destination: &ObjectFacts) -> Content
         .fold(Content::NotComparable, Content::and)
 }
 
-fn metadata_agrees(source: &ObjectFacts, destination: &ObjectFacts) -> bool {
+fn metadata_agrees(source: &ObjectFacts, destination: &ObjectFacts, is_marked: bool) -> bool {
+    let user_metadata_agrees = if is_marked {
+        without_marker(&source.user_metadata).eq(without_marker(&destination.user_metadata))
+    } else {
+        source.user_metadata == destination.user_metadata
+    };
     source.headers == destination.headers
-        && source.user_metadata == destination.user_metadata
+        && user_metadata_agrees
         && source.website_redirect == destination.website_redirect
 }
 

@@ -1,12 +1,17 @@
 //! The decision: what has to be done about a key, given what both buckets say of it.
 
+mod shared;
+
 use std::time::Duration;
 
 use crate::compare::{Verdict, compare_around, compare_bodies};
 use crate::facts::{
     Aspect, Aspects, Availability, Encryption, KmsEncryption, ObjectFacts, ObjectState, ReplicationStatus,
 };
+use crate::failure::FailureKind;
+use crate::history::VersionName;
 use crate::lock::ObjectLock;
+use crate::marker::CannotMark;
 use crate::names::ETag;
 use crate::order::{
     AmendOrder, AnnotationChange, CopyMethod, CopyOrder, LockChange, Metadata, SourcePin, Stated, StatedChecksum,
@@ -16,6 +21,8 @@ use crate::outcome::{AgainReason, SkipReason};
 use crate::plan::{COPY_OBJECT_LIMIT_BYTES, LARGEST_OBJECT_BYTES};
 use crate::policy::{AclRule, Policy, PreserveEtag, StorageClassRule};
 use crate::time::Timestamp;
+
+pub use shared::{SharedSituation, decide_shared};
 
 /// How long a key that S3's own replication reports as pending is left to it.
 ///
@@ -78,6 +85,11 @@ pub enum Decision {
     AskAbilities,
     /// Gather positive evidence that the source has no such object, and decide again.
     ConfirmAbsence,
+    /// List the newest versions that the destination has of the key, with the deletes of ours that were announced for
+    /// them, and decide again.
+    AskHistory,
+    /// Read the objects that are listed below the destination's current version, and decide again.
+    AskBelow,
     /// Copy the version that was seen, conditionally.
     Copy(CopyOrder),
     /// Change what lies around the bytes, which are equal.
@@ -87,6 +99,8 @@ pub enum Decision {
         /// The tag of the object that was seen.
         seen: ETag,
     },
+    /// Remove the destination's current version, which is ours and hides one that it should not.
+    RemoveVersion(VersionName),
     /// Come back later.
     Again(AgainReason),
     /// It cannot be done, and trying again does not help.
@@ -103,12 +117,15 @@ impl Decision {
             Self::AskReplication => "ask-replication",
             Self::AskAbilities => "ask-abilities",
             Self::ConfirmAbsence => "confirm-absence",
+            Self::AskHistory => "ask-history",
+            Self::AskBelow => "ask-below",
             Self::Copy(order) => match order.method {
                 CopyMethod::Whole => "copy",
                 CopyMethod::Parts => "copy-in-parts",
             },
             Self::Amend(_) => "amend",
             Self::Delete { .. } => "delete",
+            Self::RemoveVersion(_) => "remove-version",
             Self::Again(reason) => reason.as_str(),
             Self::Refuse(refusal) => refusal.code(),
         }
@@ -133,6 +150,14 @@ pub enum Refusal {
         /// Its size.
         size_bytes: u64,
     },
+    /// Nobody could tell its copy from an object of an application.
+    #[error("the copy cannot carry a marker of its origin, which shared ownership needs: {0}")]
+    CannotBeMarked(CannotMark),
+    /// S3's own replication brings it, without a marker.
+    #[error(
+        "the bucket's own replication writes to the destination too, which shared ownership excludes: end one of both"
+    )]
+    ReplicatedByS3,
 }
 
 impl Refusal {
@@ -143,6 +168,20 @@ impl Refusal {
             Self::ArchivedNotRestored { .. } => "ArchivedNotRestored",
             Self::CustomerKeyEncrypted => "CustomerKeyEncrypted",
             Self::TooLarge { .. } => "ObjectTooLarge",
+            Self::CannotBeMarked(_) => "CannotBeMarked",
+            Self::ReplicatedByS3 => "ReplicatedByS3",
+        }
+    }
+
+    /// Returns what must happen next.
+    #[must_use]
+    pub fn kind(&self) -> FailureKind {
+        match self {
+            Self::ReplicatedByS3 => FailureKind::Configuration,
+            Self::ArchivedNotRestored { .. }
+            | Self::CustomerKeyEncrypted
+            | Self::TooLarge { .. }
+            | Self::CannotBeMarked(_) => FailureKind::Permanent,
         }
     }
 }
@@ -251,9 +290,7 @@ fn wanted_of(source: &ObjectFacts, situation: &Situation<'_>, policy: &Policy) -
 
 /// Copies onto an object that is there.
 fn copy_over(source: &ObjectFacts, destination: &ObjectFacts, situation: &Situation<'_>, policy: &Policy) -> Decision {
-    // The condition cannot tell two copies of the same bytes apart: a slow one may replace a faster one that carries
-    // newer tags, which only shows where the tags were read before the copy and after it.
-    if source.etag == destination.etag && (source.tags.is_none() || destination.tags.is_none()) {
+    if must_read_tags(source, destination) {
         return Decision::Read(Aspect::Tags);
     }
     copy(
@@ -264,6 +301,12 @@ fn copy_over(source: &ObjectFacts, destination: &ObjectFacts, situation: &Situat
     )
 }
 
+/// The condition cannot tell two copies of the same bytes apart: a slow one may replace a faster one that carries newer
+/// tags, which only shows where the tags were read before the copy and after it.
+fn must_read_tags(source: &ObjectFacts, destination: &ObjectFacts) -> bool {
+    source.etag == destination.etag && (source.tags.is_none() || destination.tags.is_none())
+}
+
 fn copy(source: &ObjectFacts, condition: WriteCondition, situation: &Situation<'_>, policy: &Policy) -> Decision {
     if let Some(decision) = leave_to_replication(source, situation) {
         return decision;
@@ -271,7 +314,16 @@ fn copy(source: &ObjectFacts, condition: WriteCondition, situation: &Situation<'
     if let Some(refusal) = refuse(source) {
         return Decision::Refuse(refusal);
     }
-    let method = method(source, policy);
+    copy_by(method(source, policy), source, condition, situation, policy)
+}
+
+fn copy_by(
+    method: CopyMethod,
+    source: &ObjectFacts,
+    condition: WriteCondition,
+    situation: &Situation<'_>,
+    policy: &Policy,
+) -> Decision {
     if method == CopyMethod::Parts {
         let unread = Aspects::from_iter(
             [

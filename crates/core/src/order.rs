@@ -128,12 +128,17 @@ pub struct StatedChecksum {
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html>
 const FULL_OBJECT_FROM_PARTS: [&str; 3] = ["CRC32", "CRC32C", "CRC64NVME"];
 
+/// Tells whether S3 computes the full-object value of an algorithm from parts.
+pub(crate) fn full_object_from_parts(algorithm: &str) -> bool {
+    FULL_OBJECT_FROM_PARTS.contains(&algorithm)
+}
+
 impl StatedChecksum {
     /// Returns the checksum that a copy in parts stores: the source's, where the parts allow it.
     fn in_parts(source: Self, replays: bool) -> Self {
         let keeps = match source.coverage {
             ChecksumCoverage::Composite => replays,
-            ChecksumCoverage::FullObject => FULL_OBJECT_FROM_PARTS.contains(&source.algorithm),
+            ChecksumCoverage::FullObject => full_object_from_parts(source.algorithm),
         };
         if keeps {
             return source;

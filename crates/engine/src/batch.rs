@@ -11,9 +11,10 @@ use s3ferry_core::facts::{Aspect, Aspects};
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::{BucketName, ObjectKey};
 use s3ferry_core::outcome::{AgainReason, Outcome, Report};
+use s3ferry_core::policy::Ownership;
 use s3ferry_core::time::Timestamp;
 
-use crate::ports::{Clock, Continuations, DestinationBucket, SourceBucket, UploadJournal};
+use crate::ports::{Clock, Continuations, DestinationBucket, SourceBucket, StateStore};
 use crate::reconcile::Reconciler;
 
 /// Settles batches of hints.
@@ -66,7 +67,7 @@ where
     S: SourceBucket,
     D: DestinationBucket,
     C: Clock,
-    J: UploadJournal,
+    J: StateStore,
     Q: Continuations,
 {
     /// Settles every hint by `deadline` and returns one result per hint, in their order.
@@ -147,6 +148,10 @@ where
         // What was copied, or may still land, can differ in nothing but tags, which no HEAD shows.
         if report.progress || report.outcome_unknown {
             aspects.insert(Aspect::Tags);
+        }
+        // Where others write too, it is made sure that what was written hides nothing of theirs.
+        if self.reconciler.policy.ownership == Ownership::Shared {
+            aspects.insert(Aspect::History);
         }
         // What was begun is gone on with, or put away if the source has moved on by then.
         if report.upload_left || report.outcome_unknown {

@@ -7,6 +7,7 @@ use s3ferry_core::decide::ReplicationCoverage;
 use s3ferry_core::event::{Continuation, ReceiptHandle};
 use s3ferry_core::facts::{Aspects, ObjectFacts, ObjectState};
 use s3ferry_core::failure::Failure;
+use s3ferry_core::history::{DeleteIntent, VersionName, VersionStamp};
 use s3ferry_core::names::{ETag, ObjectKey, VersionId};
 use s3ferry_core::order::{AmendOrder, CopyOrder, SourcePin, StatedChecksum, UploadTerms, WriteCondition};
 use s3ferry_core::plan::{Part, SourceLayout};
@@ -74,8 +75,33 @@ pub trait DestinationBucket: Send + Sync {
     /// Changes what lies around the bytes of the version that `order` names.
     fn amend(&self, key: &ObjectKey, order: &AmendOrder) -> impl Future<Output = Result<(), WriteError>> + Send;
 
-    /// Deletes the current object if it is still the one that was `seen`.
-    fn delete(&self, key: &ObjectKey, seen: &ETag) -> impl Future<Output = Result<(), WriteError>> + Send;
+    /// Deletes the current object if it is still the one that was `seen`; returns the delete marker that stands for it
+    /// now, where the bucket has versions.
+    fn delete(
+        &self,
+        key: &ObjectKey,
+        seen: &ETag,
+    ) -> impl Future<Output = Result<Option<VersionId>, WriteError>> + Send;
+
+    /// Tells whether the bucket keeps versions.
+    fn is_versioned(&self) -> impl Future<Output = Result<bool, Failure>> + Send;
+
+    /// Lists the newest versions of exactly this key, newest first: at least four, if there are as many.
+    fn history(&self, key: &ObjectKey) -> impl Future<Output = Result<Vec<VersionStamp>, Failure>> + Send;
+
+    /// Reads one version of a key.
+    fn read_version(
+        &self,
+        key: &ObjectKey,
+        version: &VersionName,
+    ) -> impl Future<Output = Result<ObjectState, Failure>> + Send;
+
+    /// Removes one version of a key for good; one that is not there is no failure.
+    fn remove_version(
+        &self,
+        key: &ObjectKey,
+        version: &VersionName,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
 
     /// Begins an upload in parts.
     fn create_upload(
@@ -174,6 +200,28 @@ pub struct FiledUpload {
     pub entry: Option<UploadEntry>,
 }
 
+/// Where deletes of ours are announced before they are sent, so that the delete markers they leave can be told from those
+/// of applications. An announcement is durable once a call returns.
+pub trait DeleteIntents: Send + Sync {
+    /// Announces the delete of one version, or announces it again.
+    fn announce(&self, key: &ObjectKey, intent: &DeleteIntent) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// Finds the announcement of the delete of a version.
+    fn find(
+        &self,
+        key: &ObjectKey,
+        covered: &VersionName,
+    ) -> impl Future<Output = Result<Option<DeleteIntent>, Failure>> + Send;
+
+    /// Removes an announcement; one that is not there is no failure.
+    fn withdraw(&self, key: &ObjectKey, covered: &VersionName) -> impl Future<Output = Result<(), Failure>> + Send;
+}
+
+/// What is written down between invocations.
+pub trait StateStore: UploadJournal + DeleteIntents {}
+
+impl<T: UploadJournal + DeleteIntents> StateStore for T {}
+
 /// No journal: copies in parts must be done within one invocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoJournal {}
@@ -188,6 +236,20 @@ impl UploadJournal for NoJournal {
     }
 
     async fn remove(&self, _key: &ObjectKey, _seen: &ETag) -> Result<(), Failure> {
+        match *self {}
+    }
+}
+
+impl DeleteIntents for NoJournal {
+    async fn announce(&self, _key: &ObjectKey, _intent: &DeleteIntent) -> Result<(), Failure> {
+        match *self {}
+    }
+
+    async fn find(&self, _key: &ObjectKey, _covered: &VersionName) -> Result<Option<DeleteIntent>, Failure> {
+        match *self {}
+    }
+
+    async fn withdraw(&self, _key: &ObjectKey, _covered: &VersionName) -> Result<(), Failure> {
         match *self {}
     }
 }

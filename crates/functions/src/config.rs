@@ -68,7 +68,8 @@ pub const VARIABLES: &[Variable] = &[
         "OWNERSHIP",
         false,
         "exclusive",
-        "Who writes to the destination: `exclusive` is s3ferry alone",
+        "Who writes to the destination: `exclusive` is s3ferry alone; `shared` is applications, too, the newer object \
+         wins, and copies carry a marker (needs STATE_BUCKET and versions at the destination)",
     ),
     variable(
         "PROPAGATE_DELETES",
@@ -230,11 +231,8 @@ impl<L: Fn(&str) -> Option<String>> Reader<'_, L> {
             ("STATE_BUCKET", state_bucket.as_ref()),
         ]);
         let queue_url = self.optional("QUEUE_URL", queue_url);
-        let ownership = self.optional("OWNERSHIP", |value| match value {
-            "shared" => Err("is not available in this version; allowed: exclusive"),
-            value => ownership(value),
-        });
-        if self.value("OWNERSHIP").as_deref() == Some("shared") && self.value("STATE_BUCKET").is_none() {
+        let ownership = self.optional("OWNERSHIP", ownership);
+        if ownership == Some(Ownership::Shared) && self.value("STATE_BUCKET").is_none() {
             let problem = "STATE_BUCKET is not set, which OWNERSHIP=`shared` needs";
             self.problems.push(problem.to_owned());
         }
@@ -354,7 +352,7 @@ pub(crate) fn ownership(value: &str) -> Result<Ownership, &'static str> {
     match value {
         "exclusive" => Ok(Ownership::Exclusive),
         "shared" => Ok(Ownership::Shared),
-        _ => Err("allowed: exclusive"),
+        _ => Err("allowed: exclusive, shared"),
     }
 }
 
@@ -577,7 +575,7 @@ mod tests {
             "SOURCE_REGION is not set, and neither is AWS_REGION",
             "SOURCE_BUCKET_OWNER=`12`: account id `12` is not valid: twelve digits",
             "QUEUE_URL=`arn:aws:sqs:eu-west-1:1:q`",
-            "OWNERSHIP=`mine`: allowed: exclusive",
+            "OWNERSHIP=`mine`: allowed: exclusive, shared",
             "PROPAGATE_DELETES=`yes`: allowed: true, false",
             "STORAGE_CLASS=`CHEAP`: allowed: source, STANDARD",
             "MAX_CONCURRENT_COPIES=`0`",
@@ -608,20 +606,15 @@ mod tests {
     }
 
     #[test]
-    fn shared_ownership_is_refused_by_name() {
+    fn shared_ownership_needs_a_state_bucket() {
         let errors = read(&[("OWNERSHIP", "shared")]).unwrap_err().to_string();
-        assert!(
-            errors.contains("OWNERSHIP=`shared`: is not available in this version"),
-            "{errors}"
-        );
         assert!(
             errors.contains("STATE_BUCKET is not set, which OWNERSHIP=`shared` needs"),
             "{errors}"
         );
-        let errors = read(&[("OWNERSHIP", "shared"), ("STATE_BUCKET", "state")])
-            .unwrap_err()
-            .to_string();
-        assert!(!errors.contains("STATE_BUCKET"), "{errors}");
+        assert!(errors.contains("1 problem(s)"), "{errors}");
+        let config = read(&[("OWNERSHIP", "shared"), ("STATE_BUCKET", "state")]).unwrap();
+        assert_eq!(config.policy.ownership, Ownership::Shared);
     }
 
     #[test]

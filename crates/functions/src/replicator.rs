@@ -18,7 +18,7 @@ use s3ferry_core::event::{EventError, Hint, MessageId, Payload, QueueMessage, pa
 use s3ferry_core::redelivery::WaitsFor;
 use s3ferry_core::time::Timestamp;
 use s3ferry_engine::batch::Batch;
-use s3ferry_engine::ports::{Clock, Continuations, DestinationBucket, Redelivery, SourceBucket, UploadJournal};
+use s3ferry_engine::ports::{Clock, Continuations, DestinationBucket, Redelivery, SourceBucket, StateStore};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -110,7 +110,7 @@ where
     S: SourceBucket,
     D: DestinationBucket,
     C: Clock,
-    J: UploadJournal,
+    J: StateStore,
     Q: Continuations + Redelivery,
 {
     /// Makes a replicator of a batch engine.

@@ -1,6 +1,7 @@
 //! What every implementation of the bucket ports has to do, in memory as on any S3.
 
 mod parts;
+mod versions;
 
 use std::collections::BTreeMap;
 
@@ -47,6 +48,8 @@ pub enum Deviation {
     CompletionIgnoresSize,
     /// Tags are put on a version that is not there.
     TagsOfNoVersion,
+    /// `ListObjectVersions` lists all objects and then all delete markers, so that their order within a second is lost.
+    VersionsListedApart,
 }
 
 impl Deviation {
@@ -115,6 +118,7 @@ pub async fn run(world: &impl World) {
     copy_onto_another_object_than_seen_moves_nothing(world).await;
     delete_takes_only_what_was_seen(world).await;
     parts::run(world).await;
+    versions::run(world).await;
 }
 
 async fn source_facts(world: &impl World, key: &ObjectKey) -> ObjectFacts {

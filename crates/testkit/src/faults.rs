@@ -8,15 +8,18 @@ use std::time::Duration;
 use s3ferry_core::decide::ReplicationCoverage;
 use s3ferry_core::facts::{Aspects, ObjectFacts, ObjectState};
 use s3ferry_core::failure::{Failure, FailureKind};
+use s3ferry_core::history::{DeleteIntent, VersionName, VersionStamp};
 use s3ferry_core::names::{ETag, ObjectKey, VersionId};
 use s3ferry_core::order::{AmendOrder, CopyOrder, SourcePin, UploadTerms};
 use s3ferry_core::plan::{Part, SourceLayout};
 use s3ferry_core::upload::{UploadEntry, UploadId};
 use s3ferry_engine::ports::{
-    Absence, Completion, CopiedPart, DestinationBucket, FiledUpload, SourceBucket, UploadJournal, WriteError, Written,
+    Absence, Completion, CopiedPart, DeleteIntents, DestinationBucket, FiledUpload, SourceBucket, UploadJournal,
+    WriteError, Written,
 };
 
-/// The calls that can be interfered with: every method of the bucket ports and of the upload journal.
+/// The calls that can be interfered with: every method of the bucket ports and of what is written down between
+/// invocations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Call {
     /// [`SourceBucket::read`]
@@ -57,6 +60,20 @@ pub enum Call {
     CreateEntry,
     /// [`UploadJournal::remove`]
     RemoveEntry,
+    /// [`DestinationBucket::is_versioned`]
+    IsVersioned,
+    /// [`DestinationBucket::history`]
+    History,
+    /// [`DestinationBucket::read_version`]
+    ReadVersion,
+    /// [`DestinationBucket::remove_version`]
+    RemoveVersion,
+    /// [`DeleteIntents::announce`]
+    Announce,
+    /// [`DeleteIntents::find`]
+    FindIntent,
+    /// [`DeleteIntents::withdraw`]
+    Withdraw,
 }
 
 /// What a test does between two calls.
@@ -260,8 +277,26 @@ impl<T: DestinationBucket> DestinationBucket for Faults<T> {
         self.script.write(Call::Copy, self.port.copy(key, order)).await
     }
 
-    async fn delete(&self, key: &ObjectKey, seen: &ETag) -> Result<(), WriteError> {
+    async fn delete(&self, key: &ObjectKey, seen: &ETag) -> Result<Option<VersionId>, WriteError> {
         self.script.write(Call::Delete, self.port.delete(key, seen)).await
+    }
+
+    async fn is_versioned(&self) -> Result<bool, Failure> {
+        self.script.read(Call::IsVersioned, self.port.is_versioned()).await
+    }
+
+    async fn history(&self, key: &ObjectKey) -> Result<Vec<VersionStamp>, Failure> {
+        self.script.read(Call::History, self.port.history(key)).await
+    }
+
+    async fn read_version(&self, key: &ObjectKey, version: &VersionName) -> Result<ObjectState, Failure> {
+        let work = self.port.read_version(key, version);
+        self.script.read(Call::ReadVersion, work).await
+    }
+
+    async fn remove_version(&self, key: &ObjectKey, version: &VersionName) -> Result<(), Failure> {
+        let work = self.port.remove_version(key, version);
+        self.script.read(Call::RemoveVersion, work).await
     }
 
     async fn has_object_lock(&self) -> Result<bool, Failure> {
@@ -326,5 +361,19 @@ impl<T: UploadJournal> UploadJournal for Faults<T> {
     async fn remove(&self, key: &ObjectKey, seen: &ETag) -> Result<(), Failure> {
         let work = self.port.remove(key, seen);
         self.script.read(Call::RemoveEntry, work).await
+    }
+}
+
+impl<T: DeleteIntents> DeleteIntents for Faults<T> {
+    async fn announce(&self, key: &ObjectKey, intent: &DeleteIntent) -> Result<(), Failure> {
+        self.script.read(Call::Announce, self.port.announce(key, intent)).await
+    }
+
+    async fn find(&self, key: &ObjectKey, covered: &VersionName) -> Result<Option<DeleteIntent>, Failure> {
+        self.script.read(Call::FindIntent, self.port.find(key, covered)).await
+    }
+
+    async fn withdraw(&self, key: &ObjectKey, covered: &VersionName) -> Result<(), Failure> {
+        self.script.read(Call::Withdraw, self.port.withdraw(key, covered)).await
     }
 }

@@ -1,14 +1,15 @@
-//! An upload journal in memory.
+//! What is written down between invocations, in memory: upload journal and delete intents.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use s3ferry_core::failure::Failure;
+use s3ferry_core::history::{DeleteIntent, VersionName};
 use s3ferry_core::names::{BucketName, ETag, ObjectKey};
 use s3ferry_core::upload::{Route, UploadEntry};
-use s3ferry_engine::ports::{FiledUpload, UploadJournal, WriteError};
+use s3ferry_engine::ports::{DeleteIntents, FiledUpload, UploadJournal, WriteError};
 
-/// An upload journal; clones share it.
+/// An upload journal and delete intents; clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryJournal {
     inner: Arc<Mutex<Entries>>,
@@ -17,6 +18,7 @@ pub struct MemoryJournal {
 #[derive(Debug, Default)]
 struct Entries {
     filed: BTreeMap<ObjectKey, FiledUpload>,
+    intents: BTreeMap<(ObjectKey, String), DeleteIntent>,
     written: u64,
 }
 
@@ -42,6 +44,13 @@ impl MemoryJournal {
         };
         entries.filed.insert(key.clone(), filed);
         etag
+    }
+
+    /// Returns the deletes that are announced for a key.
+    pub fn intents(&self, key: &ObjectKey) -> Vec<DeleteIntent> {
+        let entries = self.lock();
+        let of_key = entries.intents.iter().filter(|((of, _), _)| of == key);
+        of_key.map(|(_, intent)| intent.clone()).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Entries> {
@@ -74,6 +83,23 @@ impl UploadJournal for MemoryJournal {
         if entries.filed.get(key).is_some_and(|filed| filed.etag == *seen) {
             entries.filed.remove(key);
         }
+        Ok(())
+    }
+}
+
+impl DeleteIntents for MemoryJournal {
+    async fn announce(&self, key: &ObjectKey, intent: &DeleteIntent) -> Result<(), Failure> {
+        let name = (key.clone(), intent.covered.to_string());
+        self.lock().intents.insert(name, intent.clone());
+        Ok(())
+    }
+
+    async fn find(&self, key: &ObjectKey, covered: &VersionName) -> Result<Option<DeleteIntent>, Failure> {
+        Ok(self.lock().intents.get(&(key.clone(), covered.to_string())).cloned())
+    }
+
+    async fn withdraw(&self, key: &ObjectKey, covered: &VersionName) -> Result<(), Failure> {
+        self.lock().intents.remove(&(key.clone(), covered.to_string()));
         Ok(())
     }
 }

@@ -10,6 +10,7 @@ use s3ferry_core::facts::{
     Aspect, Aspects, Availability, ChecksumCoverage, Checksums, Encryption, ObjectFacts, ObjectState, SystemHeaders,
 };
 use s3ferry_core::failure::{Failure, FailureKind};
+use s3ferry_core::history::{VersionKind, VersionName, VersionStamp};
 use s3ferry_core::lock::ObjectLock;
 use s3ferry_core::names::{ETag, ObjectKey, VersionId};
 use s3ferry_core::order::{AmendOrder, CopyOrder, SourcePin, Stated, UploadTerms, WriteCondition};
@@ -41,6 +42,7 @@ struct Version {
     id: u64,
     /// When it began to count: the version with the highest is the current one.
     since: u64,
+    written: Timestamp,
     /// `None` is a delete marker.
     object: Option<StoredObject>,
 }
@@ -144,6 +146,7 @@ impl MemoryBucket {
         let version = Version {
             id,
             since: id,
+            written,
             object: Some(object),
         };
         inner.push(self.versioned, key, version);
@@ -165,7 +168,7 @@ impl MemoryBucket {
     /// Deletes a key: with versions, by a delete marker.
     pub fn delete(&self, key: &str) {
         let mut inner = self.lock();
-        let (id, _) = inner.stamp();
+        let (id, written) = inner.stamp();
         if self.versioned {
             inner.push(
                 true,
@@ -173,12 +176,58 @@ impl MemoryBucket {
                 Version {
                     id,
                     since: id,
+                    written,
                     object: None,
                 },
             );
         } else {
             inner.keys.remove(key);
         }
+    }
+
+    /// Removes one version of a key for good.
+    pub fn remove_version(&self, key: &str, version: &VersionName) {
+        let mut inner = self.lock();
+        if let Some(versions) = inner.keys.get_mut(key) {
+            versions.retain(|other| self.version_name(other.id) != *version);
+        }
+    }
+
+    /// Returns all versions of a key, newest first.
+    pub fn history(&self, key: &str) -> Vec<VersionStamp> {
+        let inner = self.lock();
+        let versions = inner.keys.get(key).into_iter().flatten().rev();
+        let stamp = |version: &Version| VersionStamp {
+            version: self.version_name(version.id),
+            last_modified: version.written,
+            kind: match &version.object {
+                None => VersionKind::DeleteMarker,
+                Some(object) => VersionKind::Object {
+                    etag: object.facts.etag.clone(),
+                    size_bytes: object.facts.size_bytes,
+                },
+            },
+        };
+        versions.map(stamp).collect()
+    }
+
+    /// Writes one version of a key again as it is, with its metadata, as whoever restores it does.
+    pub fn rewrite(&self, key: &str, version: &VersionName) {
+        let found = {
+            let inner = self.lock();
+            let mut versions = inner.keys.get(key).into_iter().flatten();
+            versions
+                .find(|other| self.version_name(other.id) == *version)
+                .and_then(|version| version.object.clone())
+        };
+        let object = found.expect("an object to write again");
+        let mut facts = object.facts.clone();
+        facts.tags = Some(object.tags.clone());
+        self.store(key, &object.content, facts, &object.layout);
+    }
+
+    fn version_name(&self, id: u64) -> VersionName {
+        VersionName::of(self.version_id(id).as_ref())
     }
 
     /// Removes every version of a key.
@@ -529,9 +578,37 @@ impl DestinationBucket for MemoryDestination {
         Ok(())
     }
 
-    async fn delete(&self, key: &ObjectKey, seen: &ETag) -> Result<(), WriteError> {
+    async fn delete(&self, key: &ObjectKey, seen: &ETag) -> Result<Option<VersionId>, WriteError> {
         self.check(key, &WriteCondition::Matches(seen.clone()))?;
         self.bucket.delete(key.as_str());
+        let top = self.bucket.history(key.as_str()).into_iter().next();
+        Ok(top.and_then(|stamp| match stamp.version {
+            VersionName::Id(version_id) => Some(version_id),
+            VersionName::Null => None,
+        }))
+    }
+
+    async fn is_versioned(&self) -> Result<bool, Failure> {
+        Ok(self.bucket.versioned)
+    }
+
+    async fn history(&self, key: &ObjectKey) -> Result<Vec<VersionStamp>, Failure> {
+        Ok(self.bucket.history(key.as_str()))
+    }
+
+    async fn read_version(&self, key: &ObjectKey, version: &VersionName) -> Result<ObjectState, Failure> {
+        let inner = self.bucket.lock();
+        let mut versions = inner.keys.get(key.as_str()).into_iter().flatten();
+        let found = versions.find(|other| self.bucket.version_name(other.id) == *version);
+        Ok(match found.map(|version| &version.object) {
+            None => ObjectState::NotFound,
+            Some(None) => ObjectState::DeleteMarker,
+            Some(Some(object)) => ObjectState::Present(Box::new(object.facts_with(&Aspects::new()))),
+        })
+    }
+
+    async fn remove_version(&self, key: &ObjectKey, version: &VersionName) -> Result<(), Failure> {
+        self.bucket.remove_version(key.as_str(), version);
         Ok(())
     }
 
@@ -622,6 +699,7 @@ impl DestinationBucket for MemoryDestination {
         let version = Version {
             id,
             since: upload.since,
+            written: upload.begun,
             object: Some(StoredObject::new(facts, &content, &layout)),
         };
         inner.push(self.bucket.versioned, key.as_str(), version);

@@ -81,7 +81,7 @@ async fn refusal(environment: &[(&str, &str)]) -> String {
 async fn missing_and_invalid_settings_are_all_named_at_once() {
     let output = refusal(&[
         ("AWS_REGION", SOURCE_REGION),
-        ("OWNERSHIP", "shared"),
+        ("OWNERSHIP", "both"),
         ("PROPAGATE_DELETES", "maybe"),
         ("MAX_CONCURRENT_COPIES", "0"),
         ("STORAGE_CLASS", "ICE"),

@@ -14,3 +14,4 @@ mod queue;
 mod reads;
 mod recorded;
 mod uploads;
+mod versions;

@@ -3,6 +3,7 @@
 use s3ferry_core::decide::Abilities;
 use s3ferry_core::facts::{Aspect, Aspects};
 use s3ferry_core::failure::{Failure, FailureKind};
+use s3ferry_core::history::Past;
 use s3ferry_core::names::VersionId;
 use s3ferry_core::outcome::Outcome;
 use s3ferry_core::time::Timestamp;
@@ -22,6 +23,8 @@ pub(super) struct Attempt {
     pub(super) write_under_way: bool,
     pub(super) last_failure: Option<Failure>,
     pub(super) abilities: Option<Abilities>,
+    /// What this turn learned of the destination's versions.
+    pub(super) past: Option<Past>,
     /// What an earlier turn copied, where there was more to write than bytes.
     pub(super) copied: Option<(Option<VersionId>, u64)>,
     /// Whether the upload journal may hold an entry of the key.
@@ -41,6 +44,7 @@ impl Attempt {
             write_under_way: false,
             last_failure: None,
             abilities: None,
+            past: None,
             copied: None,
             deadline,
         }
@@ -61,7 +65,7 @@ impl Attempt {
             // Not repeated blindly: the next turn reads what became of it.
             WriteError::OutcomeUnknown(failure) => {
                 self.outcome_unknown = true;
-                self.aspects.insert(Aspect::Tags);
+                self.aspects.extend([Aspect::Tags, Aspect::History]);
                 Turn::ReadLater(failure)
             }
         }

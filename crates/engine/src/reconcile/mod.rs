@@ -3,13 +3,15 @@
 mod attempt;
 mod backoff;
 mod parts;
+mod shared;
 
 use std::pin::pin;
 
 use futures::future::{self, Either};
-use s3ferry_core::decide::{Abilities, Decision, Refusal, ReplicationCoverage, Situation, decide, not_kept};
+use s3ferry_core::decide::{Abilities, Decision, Refusal, ReplicationCoverage, Situation, not_kept};
 use s3ferry_core::facts::{Aspect, Aspects, ObjectState};
-use s3ferry_core::failure::{Failure, FailureKind};
+use s3ferry_core::failure::Failure;
+use s3ferry_core::history::VersionName;
 use s3ferry_core::names::{ETag, ObjectKey};
 use s3ferry_core::order::{AmendOrder, CopyMethod, CopyOrder};
 use s3ferry_core::outcome::{AgainReason, Outcome, Report, SkipReason};
@@ -19,7 +21,7 @@ use s3ferry_core::upload::Route;
 
 use self::attempt::{Attempt, Turn, after_failure};
 pub use self::backoff::backoff;
-use crate::ports::{Absence, Clock, DestinationBucket, SourceBucket, UploadJournal};
+use crate::ports::{Absence, Clock, DestinationBucket, SourceBucket, StateStore};
 
 /// How often both sides are read before a key that keeps changing, or failing, is left for later.
 pub const MAX_TURNS: u32 = 6;
@@ -53,7 +55,7 @@ pub struct Uploads<J> {
     pub route: Route,
 }
 
-impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: UploadJournal> Reconciler<S, D, C, J> {
+impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<S, D, C, J> {
     /// Reconciles `key`, reading also the `aspects` that hints named, and ends by `deadline`.
     ///
     /// Cut off by the deadline it ends with [`AgainReason::Deadline`]; a write then under way may still land, which the
@@ -122,6 +124,9 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: UploadJournal> Reconcil
             Err(turn) => return turn,
         };
         tracing::debug!(s3.key = %key, %source, %destination, decision = decision.as_str(), "decided");
+        if let Err(turn) = self.may_write(key, &decision).await {
+            return turn;
+        }
         match decision {
             Decision::Skip(reason) => {
                 if reason == SkipReason::AlreadyIdentical {
@@ -140,11 +145,18 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: UploadJournal> Reconcil
                 CopyMethod::Parts => self.copy_in_parts(key, &source, &order, attempt).await,
             },
             Decision::Amend(order) => self.amend(key, &source, &order, attempt).await,
-            Decision::Delete { seen } => self.delete(key, &source, &seen, attempt).await,
+            Decision::Delete { seen } => match self.announce(key, &destination, attempt).await {
+                Ok(covered) => self.delete(key, &source, &seen, covered.as_ref(), attempt).await,
+                Err(turn) => turn,
+            },
+            Decision::RemoveVersion(version) => self.remove_version(key, &version, attempt).await,
             // `decision` answers these questions before it returns.
-            Decision::AskReplication | Decision::AskAbilities | Decision::ConfirmAbsence | Decision::ReadSource(_) => {
-                Turn::ReadAgain
-            }
+            Decision::AskReplication
+            | Decision::AskAbilities
+            | Decision::ConfirmAbsence
+            | Decision::AskHistory
+            | Decision::AskBelow
+            | Decision::ReadSource(_) => Turn::ReadAgain,
         }
     }
 
@@ -157,6 +169,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: UploadJournal> Reconcil
         attempt: &mut Attempt,
     ) -> Result<(ObjectState, Decision), Turn> {
         let mut replication = ReplicationCoverage::NotAsked;
+        attempt.past = None;
         for _ in 0..MAX_QUESTIONS {
             let situation = Situation {
                 source: &source,
@@ -165,7 +178,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: UploadJournal> Reconcil
                 abilities: attempt.abilities,
                 now: self.clock.now(),
             };
-            match decide(&situation, &self.policy) {
+            match self.decide(key, situation, attempt)? {
                 Decision::AskReplication => {
                     replication = self.source.replication(key).await.map_err(after_failure)?;
                 }
@@ -176,6 +189,8 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: UploadJournal> Reconcil
                     Absence::Confirmed => source = ObjectState::ConfirmedAbsent,
                     Absence::ObjectFound => return Err(Turn::ReadAgain),
                 },
+                Decision::AskHistory => attempt.past = Some(self.past(key, destination).await?),
+                Decision::AskBelow => self.read_below(key, attempt).await?,
                 Decision::ReadSource(aspects) => {
                     // Read again after the write, too.
                     attempt.aspects.extend(&aspects);
@@ -213,16 +228,20 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: UploadJournal> Reconcil
         attempt.write_under_way = true;
         let answer = self.destination.copy(key, order).await;
         attempt.write_under_way = false;
-        let copied = match answer {
-            Ok(version_id) => Outcome::Copied {
-                version_id,
-                size_bytes: order.size_bytes,
-            },
+        let version_id = match answer {
+            Ok(version_id) => version_id,
             Err(error) => return attempt.write_failed(error),
         };
         attempt.progress = true;
         attempt.lost = order.lost_by_one_request();
         self.note_lost(source, attempt);
+        if let Err(turn) = self.check_copy(key, version_id.as_ref(), order, attempt).await {
+            return turn;
+        }
+        let copied = Outcome::Copied {
+            version_id,
+            size_bytes: order.size_bytes,
+        };
         self.settle(key, source, copied, attempt).await
     }
 
@@ -241,21 +260,37 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: UploadJournal> Reconcil
         self.settle(key, source, Outcome::Amended { aspects }, attempt).await
     }
 
-    async fn delete(&self, key: &ObjectKey, source: &ObjectState, seen: &ETag, attempt: &mut Attempt) -> Turn {
+    async fn delete(
+        &self,
+        key: &ObjectKey,
+        source: &ObjectState,
+        seen: &ETag,
+        covered: Option<&VersionName>,
+        attempt: &mut Attempt,
+    ) -> Turn {
         attempt.write_under_way = true;
         let answer = self.destination.delete(key, seen).await;
         attempt.write_under_way = false;
-        if let Err(error) = answer {
-            return attempt.write_failed(error);
-        }
+        let marker = match answer {
+            Ok(marker) => marker,
+            Err(error) => return attempt.write_failed(error),
+        };
         attempt.progress = true;
+        if let Some(covered) = covered
+            && let Err(turn) = self.check_delete(key, marker.as_ref(), covered, attempt).await
+        {
+            return turn;
+        }
         self.settle(key, source, Outcome::Deleted, attempt).await
     }
 
     /// Reads the source once more after a write: only when it did not move on was this the last word on the key.
     async fn settle(&self, key: &ObjectKey, seen: &ObjectState, outcome: Outcome, attempt: &mut Attempt) -> Turn {
         match self.source.read(key, &attempt.aspects).await {
-            Ok(now) if seen.is_still(&now) => Turn::Ended(outcome),
+            Ok(now) if seen.is_still(&now) => {
+                self.withdraw_superseded(key, attempt).await;
+                Turn::Ended(outcome)
+            }
             Ok(_) => attempt.world_moved(),
             Err(failure) => {
                 attempt.aspects.insert(Aspect::Tags);
@@ -290,7 +325,7 @@ fn after_copy(outcome: Outcome, attempt: &mut Attempt) -> Outcome {
 
 fn refused(key: &ObjectKey, refusal: &Refusal) -> Failure {
     Failure {
-        kind: FailureKind::Permanent,
+        kind: refusal.kind(),
         code: refusal.code().to_owned(),
         action: "s3:PutObject".to_owned(),
         resource: key.to_string(),

@@ -18,9 +18,7 @@ use s3ferry_core::upload::UploadId;
 
 use super::attempt::{Attempt, Turn, after_failure};
 use super::{Reconciler, Uploads, refused};
-use crate::ports::{
-    Clock, Completion, CopiedPart, DestinationBucket, SourceBucket, UploadJournal, WriteError, Written,
-};
+use crate::ports::{Clock, Completion, CopiedPart, DestinationBucket, SourceBucket, StateStore, WriteError, Written};
 
 /// What is kept of an invocation for putting down what came of the parts.
 const FOR_THE_END: Duration = Duration::from_secs(5);
@@ -46,7 +44,7 @@ enum Progress {
     Failed(WriteError),
 }
 
-impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: UploadJournal> Reconciler<S, D, C, J> {
+impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<S, D, C, J> {
     pub(super) async fn copy_in_parts(
         &self,
         key: &ObjectKey,
@@ -155,6 +153,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: UploadJournal> Reconcil
         let layout = self.source.layout(key, facts).await.map_err(after_failure)?;
         let plan = plan(facts.size_bytes, &layout, self.policy.part_size_bytes)
             .map_err(|error| Turn::Ended(Outcome::Failed(unplannable(key, facts, error))))?;
+        self.marker_holds(key, order, &plan)?;
         let terms = UploadTerms::new(order, &plan);
         let id = match self.destination.create_upload(key, &terms).await {
             Ok(id) => id,
@@ -314,6 +313,9 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: UploadJournal> Reconcil
         let is_ours = now
             .facts()
             .is_some_and(|facts| facts.version_id == written.version_id && facts.etag == written.etag);
+        if let Err(turn) = self.check_copy(key, written.version_id.as_ref(), order, attempt).await {
+            return turn;
+        }
         if !is_ours {
             return attempt.world_moved();
         }

@@ -7,13 +7,14 @@ use futures::FutureExt;
 use s3ferry_core::decide::ReplicationCoverage;
 use s3ferry_core::facts::{Aspects, ObjectFacts, ObjectState};
 use s3ferry_core::failure::Failure;
+use s3ferry_core::history::{DeleteIntent, VersionName, VersionStamp};
 use s3ferry_core::names::{ETag, ObjectKey, VersionId};
 use s3ferry_core::order::{AmendOrder, CopyOrder, SourcePin, UploadTerms, WriteCondition};
 use s3ferry_core::plan::{Part, SourceLayout};
 use s3ferry_core::upload::{UploadEntry, UploadId};
 use s3ferry_engine::ports::{
-    Absence, Completion, CopiedPart, DestinationBucket, FiledUpload, SourceBucket, UploadJournal, WriteError,
-    Written as WrittenObject,
+    Absence, Completion, CopiedPart, DeleteIntents, DestinationBucket, FiledUpload, SourceBucket, UploadJournal,
+    WriteError, Written as WrittenObject,
 };
 use s3ferry_testkit::journal::MemoryJournal;
 use s3ferry_testkit::memory::MemoryDestination;
@@ -59,6 +60,20 @@ impl UploadJournal for Journal {
 
     async fn remove(&self, key: &ObjectKey, seen: &ETag) -> Result<(), Failure> {
         self.port.remove(key, seen).await
+    }
+}
+
+impl DeleteIntents for Journal {
+    async fn announce(&self, key: &ObjectKey, intent: &DeleteIntent) -> Result<(), Failure> {
+        self.port.announce(key, intent).await
+    }
+
+    async fn find(&self, key: &ObjectKey, covered: &VersionName) -> Result<Option<DeleteIntent>, Failure> {
+        self.port.find(key, covered).await
+    }
+
+    async fn withdraw(&self, key: &ObjectKey, covered: &VersionName) -> Result<(), Failure> {
+        self.port.withdraw(key, covered).await
     }
 }
 
@@ -119,12 +134,28 @@ impl DestinationBucket for Destination {
         self.port.copy(key, &self.changed(key, order)).await
     }
 
-    async fn delete(&self, key: &ObjectKey, seen: &ETag) -> Result<(), WriteError> {
+    async fn delete(&self, key: &ObjectKey, seen: &ETag) -> Result<Option<VersionId>, WriteError> {
         let tag = match self.mutant {
             Mutant::NoCondition => self.current_tag(key).unwrap_or_else(|| seen.clone()),
             _ => seen.clone(),
         };
         self.port.delete(key, &tag).await
+    }
+
+    async fn is_versioned(&self) -> Result<bool, Failure> {
+        self.port.is_versioned().await
+    }
+
+    async fn history(&self, key: &ObjectKey) -> Result<Vec<VersionStamp>, Failure> {
+        self.port.history(key).await
+    }
+
+    async fn read_version(&self, key: &ObjectKey, version: &VersionName) -> Result<ObjectState, Failure> {
+        self.port.read_version(key, version).await
+    }
+
+    async fn remove_version(&self, key: &ObjectKey, version: &VersionName) -> Result<(), Failure> {
+        self.port.remove_version(key, version).await
     }
 
     async fn has_object_lock(&self) -> Result<bool, Failure> {
@@ -262,10 +293,26 @@ impl<T: TwoSteps + 'static> DestinationBucket for Remembering<T> {
         Ok(copied)
     }
 
-    async fn delete(&self, key: &ObjectKey, seen: &ETag) -> Result<(), WriteError> {
-        self.port.delete(key, seen).await?;
+    async fn delete(&self, key: &ObjectKey, seen: &ETag) -> Result<Option<VersionId>, WriteError> {
+        let marker = self.port.delete(key, seen).await?;
         self.written.lock().unwrap().insert(key.clone());
-        Ok(())
+        Ok(marker)
+    }
+
+    async fn is_versioned(&self) -> Result<bool, Failure> {
+        self.port.is_versioned().await
+    }
+
+    async fn history(&self, key: &ObjectKey) -> Result<Vec<VersionStamp>, Failure> {
+        self.port.history(key).await
+    }
+
+    async fn read_version(&self, key: &ObjectKey, version: &VersionName) -> Result<ObjectState, Failure> {
+        self.port.read_version(key, version).await
+    }
+
+    async fn remove_version(&self, key: &ObjectKey, version: &VersionName) -> Result<(), Failure> {
+        self.port.remove_version(key, version).await
     }
 
     async fn has_object_lock(&self) -> Result<bool, Failure> {

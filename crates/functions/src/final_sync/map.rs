@@ -12,7 +12,7 @@ use s3ferry_core::batch_operations::{
 use s3ferry_core::facts::{Aspect, Aspects};
 use s3ferry_core::time::Timestamp;
 use s3ferry_engine::batch::Batch;
-use s3ferry_engine::ports::{Clock, Continuations, DestinationBucket, SourceBucket, UploadJournal};
+use s3ferry_engine::ports::{Clock, Continuations, DestinationBucket, SourceBucket, StateStore};
 use s3ferry_engine::results::RunResults;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -90,7 +90,7 @@ where
     S: SourceBucket,
     D: DestinationBucket,
     C: Clock,
-    J: UploadJournal,
+    J: StateStore,
     Q: Continuations,
 {
     /// Looks at what a run asks for before anything is copied.

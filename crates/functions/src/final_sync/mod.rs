@@ -12,7 +12,7 @@ use s3ferry_core::failure::Failure;
 use s3ferry_core::policy::Policy;
 use s3ferry_core::time::Timestamp;
 use s3ferry_engine::batch::Batch;
-use s3ferry_engine::ports::{Clock, Continuations, DestinationBucket, SourceBucket, UploadJournal};
+use s3ferry_engine::ports::{Clock, Continuations, DestinationBucket, SourceBucket, StateStore};
 use s3ferry_engine::results::RunResults;
 use serde::Serialize;
 use serde_json::Value;
@@ -130,7 +130,7 @@ where
     S: SourceBucket,
     D: DestinationBucket,
     C: Clock,
-    J: UploadJournal,
+    J: StateStore,
     Q: Continuations,
 {
     /// Makes a final sync.

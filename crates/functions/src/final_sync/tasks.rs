@@ -16,7 +16,7 @@ use s3ferry_core::names::ObjectKey;
 use s3ferry_core::outcome::{AgainReason, Outcome};
 use s3ferry_core::time::Timestamp;
 use s3ferry_engine::batch::{Batch, Settled};
-use s3ferry_engine::ports::{Clock, Continuations, DestinationBucket, SourceBucket, UploadJournal};
+use s3ferry_engine::ports::{Clock, Continuations, DestinationBucket, SourceBucket, StateStore};
 use s3ferry_engine::results::RunResults;
 
 use super::{FinalSync, Terms, report};
@@ -67,7 +67,7 @@ where
     S: SourceBucket,
     D: DestinationBucket,
     C: Clock,
-    J: UploadJournal,
+    J: StateStore,
     Q: Continuations,
 {
     /// Makes exactly one result for each of `asked`, in their order, by `deadline`.
@@ -139,7 +139,7 @@ where
     S: SourceBucket,
     D: DestinationBucket,
     C: Clock,
-    J: UploadJournal,
+    J: StateStore,
     Q: Continuations,
 {
     let current = current_versions(batch, terms, &units, deadline).await;
@@ -214,7 +214,7 @@ where
     S: SourceBucket,
     D: DestinationBucket,
     C: Clock,
-    J: UploadJournal,
+    J: StateStore,
     Q: Continuations,
 {
     let named = units.iter().filter(|unit| unit.target.version.is_some());

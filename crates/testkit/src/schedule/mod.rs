@@ -62,6 +62,18 @@ pub enum Operation {
     CreateEntry,
     /// A journal entry is removed.
     RemoveEntry,
+    /// The destination's versions are listed.
+    History,
+    /// One version of the destination is read.
+    ReadVersion,
+    /// One version of the destination is removed.
+    RemoveVersion,
+    /// A delete is announced.
+    Announce,
+    /// The announcement of a delete is read.
+    FindIntent,
+    /// The announcement of a delete is removed.
+    Withdraw,
     /// A continuation is sent.
     Send,
 }
@@ -79,6 +91,9 @@ impl Operation {
             | Self::AbortUpload
             | Self::CreateEntry
             | Self::RemoveEntry
+            | Self::RemoveVersion
+            | Self::Announce
+            | Self::Withdraw
             | Self::Send => true,
             Self::SourceRead
             | Self::ConfirmAbsence
@@ -87,6 +102,9 @@ impl Operation {
             | Self::ReadMore
             | Self::Settings
             | Self::ListParts
+            | Self::History
+            | Self::ReadVersion
+            | Self::FindIntent
             | Self::LoadEntry => false,
         }
     }

@@ -11,14 +11,15 @@ use s3ferry_core::decide::ReplicationCoverage;
 use s3ferry_core::event::Continuation;
 use s3ferry_core::facts::{Aspect, Aspects, ObjectFacts, ObjectState};
 use s3ferry_core::failure::{Failure, FailureKind};
+use s3ferry_core::history::{DeleteIntent, VersionName, VersionStamp};
 use s3ferry_core::names::{ETag, ObjectKey, VersionId};
 use s3ferry_core::order::{AmendOrder, CopyOrder, SourcePin, UploadTerms};
 use s3ferry_core::plan::{Part as ObjectPart, SourceLayout};
 use s3ferry_core::time::Timestamp;
 use s3ferry_core::upload::{UploadEntry, UploadId};
 use s3ferry_engine::ports::{
-    Absence, Completion, Continuations, CopiedPart, DestinationBucket, FiledUpload, SourceBucket, UploadJournal,
-    WriteError, Written,
+    Absence, Completion, Continuations, CopiedPart, DeleteIntents, DestinationBucket, FiledUpload, SourceBucket,
+    UploadJournal, WriteError, Written,
 };
 
 use super::{About, Landing, Operation, Schedule, Seen};
@@ -265,10 +266,32 @@ impl<T: TwoSteps + 'static> DestinationBucket for Scheduled<T> {
         self.line.call(Operation::Copy, key, effect).await
     }
 
-    async fn delete(&self, key: &ObjectKey, seen: &ETag) -> Result<(), WriteError> {
+    async fn delete(&self, key: &ObjectKey, seen: &ETag) -> Result<Option<VersionId>, WriteError> {
         let (port, of, tag) = (self.port.clone(), key.clone(), seen.clone());
         let effect = move |_| Some(at_once(port.delete(&of, &tag)));
         self.line.call(Operation::Delete, key, effect).await
+    }
+
+    async fn is_versioned(&self) -> Result<bool, Failure> {
+        self.port.is_versioned().await
+    }
+
+    async fn history(&self, key: &ObjectKey) -> Result<Vec<VersionStamp>, Failure> {
+        let (port, of) = (self.port.clone(), key.clone());
+        let effect = move |_| Some(at_once(port.history(&of)));
+        self.line.call(Operation::History, key, effect).await
+    }
+
+    async fn read_version(&self, key: &ObjectKey, version: &VersionName) -> Result<ObjectState, Failure> {
+        let (port, of, version) = (self.port.clone(), key.clone(), version.clone());
+        let effect = move |_| Some(at_once(port.read_version(&of, &version)));
+        self.line.call(Operation::ReadVersion, key, effect).await
+    }
+
+    async fn remove_version(&self, key: &ObjectKey, version: &VersionName) -> Result<(), Failure> {
+        let (port, of, version) = (self.port.clone(), key.clone(), version.clone());
+        let effect = move |_| Some(at_once(port.remove_version(&of, &version)));
+        self.line.call(Operation::RemoveVersion, key, effect).await
     }
 
     async fn has_object_lock(&self) -> Result<bool, Failure> {
@@ -344,6 +367,26 @@ impl<T: UploadJournal + Clone + 'static> UploadJournal for Scheduled<T> {
         let (port, of, tag) = (self.port.clone(), key.clone(), seen.clone());
         let effect = move |_| Some(at_once(port.remove(&of, &tag)));
         self.line.call(Operation::RemoveEntry, key, effect).await
+    }
+}
+
+impl<T: DeleteIntents + Clone + 'static> DeleteIntents for Scheduled<T> {
+    async fn announce(&self, key: &ObjectKey, intent: &DeleteIntent) -> Result<(), Failure> {
+        let (port, of, intent) = (self.port.clone(), key.clone(), intent.clone());
+        let effect = move |_| Some(at_once(port.announce(&of, &intent)));
+        self.line.call(Operation::Announce, key, effect).await
+    }
+
+    async fn find(&self, key: &ObjectKey, covered: &VersionName) -> Result<Option<DeleteIntent>, Failure> {
+        let (port, of, covered) = (self.port.clone(), key.clone(), covered.clone());
+        let effect = move |_| Some(at_once(port.find(&of, &covered)));
+        self.line.call(Operation::FindIntent, key, effect).await
+    }
+
+    async fn withdraw(&self, key: &ObjectKey, covered: &VersionName) -> Result<(), Failure> {
+        let (port, of, covered) = (self.port.clone(), key.clone(), covered.clone());
+        let effect = move |_| Some(at_once(port.withdraw(&of, &covered)));
+        self.line.call(Operation::Withdraw, key, effect).await
     }
 }
 

@@ -1,0 +1,268 @@
+//! The destination's versions: listed in their order, read and removed one by one.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aws_sdk_s3::config::interceptors::AfterDeserializationInterceptorContextRef;
+use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_s3::error::BoxError;
+use aws_sdk_s3::operation::list_object_versions::ListObjectVersionsOutput;
+use aws_sdk_s3::primitives::DateTime;
+use aws_sdk_s3::types::{BucketVersioningStatus, DeleteMarkerEntry, EncodingType, ObjectVersion};
+use s3ferry_core::facts::ObjectState;
+use s3ferry_core::failure::Failure;
+use s3ferry_core::history::{VersionKind, VersionName, VersionStamp};
+use s3ferry_core::names::{ETag, ObjectKey};
+use s3ferry_core::time::Timestamp;
+
+use crate::classify::{Attempted, ErrorAnswer};
+use crate::destination::S3Destination;
+
+/// How many versions of a key are looked at: those that several invocations and applications can write at once.
+const NEWEST: i32 = 16;
+
+impl S3Destination {
+    /// Tells whether the bucket keeps versions. Only a "yes" is kept: versioning is enabled while we run.
+    pub(crate) async fn keeps_versions(&self) -> Result<bool, Failure> {
+        if self.is_versioned.initialized() {
+            return Ok(true);
+        }
+        let reading = &self.reading;
+        let answer = reading
+            .client
+            .get_bucket_versioning()
+            .bucket(reading.bucket.as_str())
+            .send()
+            .await;
+        let answer = answer.map_err(|error| {
+            ErrorAnswer::of(&error).into_failure(&reading.bucket_attempted("s3:GetBucketVersioning"))
+        })?;
+        let is_enabled = answer.status() == Some(&BucketVersioningStatus::Enabled);
+        if is_enabled {
+            // Somebody else may have been faster with the same answer.
+            self.is_versioned.get_or_init(|| async {}).await;
+        }
+        Ok(is_enabled)
+    }
+
+    /// Lists the newest versions of exactly this key: they come before those of longer keys, newest first.
+    ///
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html>
+    pub(crate) async fn newest_versions(&self, key: &ObjectKey) -> Result<Vec<VersionStamp>, Failure> {
+        let reading = &self.reading;
+        let order = Order::default();
+        let answer = reading
+            .client
+            .list_object_versions()
+            .bucket(reading.bucket.as_str())
+            .prefix(key.as_str())
+            .max_keys(NEWEST)
+            // XML cannot spell every key.
+            .encoding_type(EncodingType::Url)
+            .customize()
+            .interceptor(order.clone())
+            .send()
+            .await;
+        let listed = answer.map_err(|error| ErrorAnswer::of(&error).into_failure(&self.listing()))?;
+        of_key(&listed, key, &order.kinds()).ok_or_else(|| reading.unreadable(key, "a version is listed incompletely"))
+    }
+
+    pub(crate) async fn version_state(&self, key: &ObjectKey, version: &VersionName) -> Result<ObjectState, Failure> {
+        self.reading.version_state(key, version).await
+    }
+
+    /// Removes a version; asked again it finds nothing to remove, so the SDK may repeat it.
+    ///
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/DeletingObjectVersions.html>
+    pub(crate) async fn drop_version(&self, key: &ObjectKey, version: &VersionName) -> Result<(), Failure> {
+        let attempted = self.reading.attempted(key, "s3:DeleteObjectVersion");
+        let reading = &self.reading;
+        let answer = reading
+            .client
+            .delete_object()
+            .bucket(reading.bucket.as_str())
+            .key(key.as_str())
+            .version_id(version.as_str())
+            .send()
+            .await;
+        let Err(error) = answer else { return Ok(()) };
+        let answer = ErrorAnswer::of(&error);
+        if answer.code.as_deref() == Some("NoSuchVersion") {
+            return Ok(());
+        }
+        Err(answer.into_failure(&attempted))
+    }
+
+    fn listing(&self) -> Attempted {
+        self.reading.bucket_attempted("s3:ListBucketVersions")
+    }
+}
+
+/// Takes from a listing what is of a key, in order; `None` where an entry lacks what every one has.
+fn of_key(listed: &ListObjectVersionsOutput, key: &ObjectKey, kinds: &[Kind]) -> Option<Vec<VersionStamp>> {
+    let is_encoded = listed.encoding_type() == Some(&EncodingType::Url);
+    let is_of_key = |listed: Option<&str>| match listed {
+        Some(listed) if is_encoded => ObjectKey::from_notification(listed).is_ok_and(|listed| listed == *key),
+        Some(listed) => listed == key.as_str(),
+        None => false,
+    };
+    let mut objects = listed.versions().iter();
+    let mut markers = listed.delete_markers().iter();
+    let mut stamps = Vec::new();
+    let mut latest = None;
+    for kind in kinds {
+        let (of, is_latest, stamp) = match kind {
+            Kind::Object => {
+                let entry = objects.next()?;
+                (entry.key(), entry.is_latest(), object(entry))
+            }
+            Kind::DeleteMarker => {
+                let entry = markers.next()?;
+                (entry.key(), entry.is_latest(), delete_marker(entry))
+            }
+        };
+        if is_of_key(of) {
+            latest = latest.or((is_latest == Some(true)).then_some(stamps.len()));
+            stamps.push(stamp?);
+        }
+    }
+    Some(in_order(stamps, latest))
+}
+
+/// Puts versions in their order. S3 lists them so, the latest first; some other stores list all objects and then all
+/// delete markers, of which only the times say how they follow each other.
+fn in_order(mut stamps: Vec<VersionStamp>, latest: Option<usize>) -> Vec<VersionStamp> {
+    let changes = stamps.windows(2).filter(|pair| match pair {
+        [one, other] => one.is_delete_marker() != other.is_delete_marker(),
+        _ => false,
+    });
+    if changes.count() == 1 {
+        let first = latest.map(|index| stamps.remove(index));
+        stamps.sort_by_key(|stamp| std::cmp::Reverse(stamp.last_modified));
+        stamps.splice(0..0, first);
+    }
+    stamps
+}
+
+fn object(entry: &ObjectVersion) -> Option<VersionStamp> {
+    Some(VersionStamp {
+        version: VersionName::new(entry.version_id()?)?,
+        last_modified: timestamp(entry.last_modified()?),
+        kind: VersionKind::Object {
+            etag: ETag::new(entry.e_tag()?).ok()?,
+            size_bytes: u64::try_from(entry.size()?).ok()?,
+        },
+    })
+}
+
+fn delete_marker(entry: &DeleteMarkerEntry) -> Option<VersionStamp> {
+    Some(VersionStamp {
+        version: VersionName::new(entry.version_id()?)?,
+        last_modified: timestamp(entry.last_modified()?),
+        kind: VersionKind::DeleteMarker,
+    })
+}
+
+fn timestamp(time: &DateTime) -> Timestamp {
+    Timestamp::from_seconds(time.secs())
+}
+
+/// What an entry of a listing is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Object,
+    DeleteMarker,
+}
+
+/// The order in which a listing's body names objects and delete markers: the SDK sorts them into two lists and forgets it.
+#[derive(Debug, Clone, Default)]
+struct Order(Arc<Mutex<Vec<Kind>>>);
+
+impl Order {
+    fn kinds(&self) -> Vec<Kind> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Reads the kinds of all entries. No text of the body holds a tag: XML escapes its brackets.
+fn kinds_in(body: &str) -> Vec<Kind> {
+    let tags = body.split('<').skip(1);
+    tags.filter_map(|tag| match tag.split('>').next() {
+        Some("Version") => Some(Kind::Object),
+        Some("DeleteMarker") => Some(Kind::DeleteMarker),
+        _ => None,
+    })
+    .collect()
+}
+
+impl Intercept for Order {
+    fn name(&self) -> &'static str {
+        "order of versions"
+    }
+
+    fn read_after_deserialization(
+        &self,
+        context: &AfterDeserializationInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let body = context.response().body().bytes().unwrap_or_default();
+        let kinds = kinds_in(&String::from_utf8_lossy(body));
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = kinds;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A version whose name says what it is: `m1` is a delete marker.
+    fn at(name: &str, seconds: i64) -> VersionStamp {
+        VersionStamp {
+            version: VersionName::new(name).unwrap(),
+            last_modified: Timestamp::from_seconds(seconds),
+            kind: if name.starts_with('m') {
+                VersionKind::DeleteMarker
+            } else {
+                VersionKind::Object {
+                    etag: ETag::new("aa").unwrap(),
+                    size_bytes: 1,
+                }
+            },
+        }
+    }
+
+    #[track_caller]
+    fn check_order(listed: &[(&str, i64)], latest: Option<usize>, expected: &[&str]) {
+        let stamps = listed.iter().map(|(name, seconds)| at(name, *seconds)).collect();
+        let ordered = in_order(stamps, latest);
+        let names: Vec<&str> = ordered.iter().map(|stamp| stamp.version.as_str()).collect();
+        assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn listed_order_holds() {
+        check_order(&[("v3", 5), ("v2", 5), ("v1", 6)], Some(0), &["v3", "v2", "v1"]);
+        check_order(&[("v4", 5), ("m3", 5), ("v2", 5)], Some(0), &["v4", "m3", "v2"]);
+        check_order(&[("m3", 5), ("v2", 5), ("v1", 5)], Some(0), &["m3", "v2", "v1"]);
+        check_order(&[("v3", 5), ("m2", 5), ("m1", 5)], Some(0), &["v3", "m2", "m1"]);
+    }
+
+    #[test]
+    fn lists_that_are_apart_are_merged_by_time_under_the_latest() {
+        check_order(
+            &[("v3", 3), ("v1", 1), ("m4", 4), ("m2", 2)],
+            Some(2),
+            &["m4", "v3", "m2", "v1"],
+        );
+        check_order(&[("v1", 5), ("m2", 5)], Some(1), &["m2", "v1"]);
+    }
+
+    #[test]
+    fn kinds_are_read_in_the_order_of_the_body() {
+        let body = "<?xml?><ListVersionsResult xmlns=\"x\"><Version><Key>&lt;DeleteMarker></Key><VersionId>1</VersionId>\
+                    </Version><DeleteMarker><Key>a</Key></DeleteMarker><Version></Version></ListVersionsResult>";
+        assert_eq!(kinds_in(body), [Kind::Object, Kind::DeleteMarker, Kind::Object]);
+        assert_eq!(kinds_in(""), []);
+    }
+}

@@ -1,0 +1,183 @@
+//! The destination's versions, and the announcements of deletes.
+
+use s3ferry_core::facts::ObjectState;
+use s3ferry_core::failure::FailureKind;
+use s3ferry_core::history::{DeleteIntent, VersionName};
+use s3ferry_core::names::{ObjectKey, VersionId};
+use s3ferry_core::time::Timestamp;
+use s3ferry_engine::ports::{DeleteIntents as _, DestinationBucket as _};
+
+use crate::recorded::{HEAD_OK, Recorded, answer, assert_failure, error, etag, key, route, spoken};
+
+const OBJECT: &str = "https://destination-bucket.s3.eu-central-1.amazonaws.com/a%20b%2Bc/%C3%BC.txt";
+
+fn version(name: &str) -> VersionName {
+    VersionName::new(name).unwrap()
+}
+
+fn entry(kind: &str, key: &str, version: &str, is_latest: bool) -> String {
+    let more = if kind == "Version" {
+        "<ETag>\"aa\"</ETag><Size>5</Size>"
+    } else {
+        ""
+    };
+    format!(
+        "<{kind}><Key>{key}</Key><VersionId>{version}</VersionId><IsLatest>{is_latest}</IsLatest>\
+         <LastModified>2026-11-20T10:15:30.000Z</LastModified>{more}</{kind}>"
+    )
+}
+
+fn listing(entries: &[String]) -> String {
+    format!(
+        "<ListVersionsResult><EncodingType>url</EncodingType>{}</ListVersionsResult>",
+        entries.concat()
+    )
+}
+
+const KEY: &str = "a+b%2Bc/%C3%BC.txt";
+
+#[tokio::test]
+async fn versions_come_in_the_order_of_the_listing_and_of_the_key_alone() {
+    let listed = listing(&[
+        entry("DeleteMarker", KEY, "m2", true),
+        entry("Version", KEY, "v2", false),
+        entry("DeleteMarker", KEY, "m1", false),
+        entry("Version", KEY, "null", false),
+        entry("Version", "a+b%2Bc/%C3%BC.txt2", "other", true),
+    ]);
+    let recorded = Recorded::new([spoken(200, listed)]);
+    let history = recorded.destination().history(&key()).await.unwrap();
+    let names: Vec<&str> = history.iter().map(|stamp| stamp.version.as_str()).collect();
+    assert_eq!(names, ["m2", "v2", "m1", "null"]);
+    assert_eq!(history[0].etag(), None);
+    assert_eq!(history[1].etag(), Some(&etag("aa")));
+    assert_eq!(history[1].last_modified, Timestamp::from_seconds(1_795_169_730));
+    assert_eq!(
+        recorded.line(0),
+        "GET https://destination-bucket.s3.eu-central-1.amazonaws.com/?versions&encoding-type=url&max-keys=16\
+         &prefix=a%20b%2Bc%2F%C3%BC.txt"
+    );
+}
+
+#[tokio::test]
+async fn keys_that_are_not_encoded_are_taken_as_they_are() {
+    let listed =
+        listing(&[entry("Version", "a b+c/ü.txt", "v1", true)]).replace("<EncodingType>url</EncodingType>", "");
+    let recorded = Recorded::new([spoken(200, listed)]);
+    assert_eq!(recorded.destination().history(&key()).await.unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn failed_listing_names_the_right_that_is_missing() {
+    let recorded = Recorded::new([error(403, "AccessDenied")]);
+    let failure = recorded.destination().history(&key()).await.unwrap_err();
+    assert_failure(&failure, FailureKind::Permanent, &["s3:ListBucketVersions"]);
+}
+
+#[tokio::test]
+async fn version_is_read_by_its_name() {
+    let marker = answer(405, &[("x-amz-delete-marker", "true")], "");
+    let recorded = Recorded::new([HEAD_OK, marker, answer(404, &[], "")]);
+    let destination = recorded.destination();
+    let read = destination.read_version(&key(), &version("null")).await.unwrap();
+    assert!(matches!(read, ObjectState::Present(_)), "{read:?}");
+    assert_eq!(recorded.line(0), format!("HEAD {OBJECT}?versionId=null"));
+    let read = destination.read_version(&key(), &version("m1")).await;
+    assert_eq!(read, Ok(ObjectState::DeleteMarker));
+    let read = destination.read_version(&key(), &version("v9")).await;
+    assert_eq!(read, Ok(ObjectState::NotFound));
+}
+
+#[tokio::test(start_paused = true)]
+async fn version_is_removed_by_its_name_and_twice_is_no_failure() {
+    let recorded = Recorded::new([
+        answer(204, &[], ""),
+        error(404, "NoSuchVersion"),
+        error(403, "AccessDenied"),
+    ]);
+    let destination = recorded.destination();
+    assert_eq!(destination.remove_version(&key(), &version("v1")).await, Ok(()));
+    assert_eq!(
+        recorded.line(0),
+        format!("DELETE {OBJECT}?x-id=DeleteObject&versionId=v1")
+    );
+    recorded.assert_headers(0, &[("if-match", None)]);
+    assert_eq!(destination.remove_version(&key(), &version("v1")).await, Ok(()));
+    let failure = destination.remove_version(&key(), &version("v1")).await.unwrap_err();
+    assert_failure(&failure, FailureKind::Permanent, &["s3:DeleteObjectVersion"]);
+}
+
+#[tokio::test]
+async fn delete_names_the_marker_it_left() {
+    let left = answer(204, &[("x-amz-delete-marker", "true"), ("x-amz-version-id", "m1")], "");
+    let recorded = Recorded::new([left, answer(204, &[], "")]);
+    let destination = recorded.destination();
+    assert_eq!(
+        destination.delete(&key(), &etag("aa")).await,
+        Ok(VersionId::pinnable("m1"))
+    );
+    assert_eq!(destination.delete(&key(), &etag("aa")).await, Ok(None));
+}
+
+#[tokio::test]
+async fn only_enabled_versioning_counts_and_is_remembered() {
+    let status = |status: &str| {
+        spoken(
+            200,
+            format!("<VersioningConfiguration><Status>{status}</Status></VersioningConfiguration>"),
+        )
+    };
+    let never = spoken(200, "<VersioningConfiguration/>");
+    let recorded = Recorded::new([never, status("Suspended"), status("Enabled")]);
+    let destination = recorded.destination();
+    for expected in [false, false, true, true] {
+        assert_eq!(destination.is_versioned().await, Ok(expected));
+    }
+    assert_eq!(recorded.sent(), 3);
+}
+
+fn intent() -> DeleteIntent {
+    DeleteIntent {
+        covered: version("v1"),
+        etag: etag("aa"),
+        announced: Timestamp::from_seconds(1_000),
+    }
+}
+
+fn intent_url() -> String {
+    let name = route().intent_name(&key(), &version("v1"));
+    format!("https://state-bucket.s3.us-east-1.amazonaws.com/{name}")
+}
+
+#[tokio::test]
+async fn delete_is_announced_found_and_withdrawn() {
+    let recorded = Recorded::new([answer(200, &[("etag", "\"e1\"")], ""), answer(204, &[], "")]);
+    let journal = recorded.journal();
+    assert_eq!(journal.announce(&key(), &intent()).await, Ok(()));
+    assert_eq!(recorded.line(0), format!("PUT {}?x-id=PutObject", intent_url()));
+    recorded.assert_headers(
+        0,
+        &[("if-none-match", None), ("content-type", Some("application/json"))],
+    );
+    assert_eq!(journal.withdraw(&key(), &version("v1")).await, Ok(()));
+    assert_eq!(recorded.line(1), format!("DELETE {}?x-id=DeleteObject", intent_url()));
+    recorded.assert_headers(1, &[("if-match", None)]);
+
+    let body = Box::leak(recorded.body(0).into_boxed_str());
+    let reading = Recorded::new([answer(200, &[("etag", "\"e1\"")], body), error(404, "NoSuchKey")]);
+    let journal = reading.journal();
+    assert_eq!(journal.find(&key(), &version("v1")).await, Ok(Some(intent())));
+    assert_eq!(reading.line(0), format!("GET {}?x-id=GetObject", intent_url()));
+    assert_eq!(journal.find(&key(), &version("v1")).await, Ok(None));
+}
+
+#[tokio::test]
+async fn intent_that_nobody_can_read_is_a_failure() {
+    let other = ObjectKey::from_raw("another").unwrap();
+    let foreign = String::from_utf8(route().write_intent(&other, &intent()).unwrap()).unwrap();
+    for body in ["", "{}", &*foreign.leak()] {
+        let recorded = Recorded::new([answer(200, &[("etag", "\"e1\"")], body)]);
+        let failure = recorded.journal().find(&key(), &version("v1")).await.unwrap_err();
+        assert_failure(&failure, FailureKind::Bug, &["UnreadableIntent"]);
+    }
+}

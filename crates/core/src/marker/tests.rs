@@ -1,0 +1,401 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::facts::KmsEncryption;
+use crate::facts::samples::object;
+use crate::history::VersionKind;
+
+const NOW: Timestamp = Timestamp::from_seconds(7_777);
+
+const BUCKET: &str = "destination";
+
+fn names(bucket: &str, key: &str) -> (BucketName, ObjectKey) {
+    (BucketName::new(bucket).unwrap(), ObjectKey::from_raw(key).unwrap())
+}
+
+fn over() -> Option<VersionName> {
+    VersionName::new("below")
+}
+
+/// Marks an object as its copy would be, at `destination/key`.
+fn marked(source: &ObjectFacts, preferred: CopyMethod) -> Result<(CopyMethod, ObjectFacts), CannotMark> {
+    let (bucket, key) = names(BUCKET, "key");
+    let place = Place {
+        bucket: &bucket,
+        key: &key,
+    };
+    let (method, marker) = Marker::for_copy(source, preferred, false, place, over(), NOW)?;
+    let mut copy = source.clone();
+    copy.version_id = VersionId::pinnable("copy");
+    copy.last_modified = Timestamp::from_seconds(9_999);
+    copy.user_metadata.insert(MARKER_NAME.to_owned(), marker.to_text());
+    Ok((method, copy))
+}
+
+fn bound_at(facts: &ObjectFacts, bucket: &str, key: &str) -> Option<Marker> {
+    let (bucket, key) = names(bucket, key);
+    Marker::bound(
+        facts,
+        Place {
+            bucket: &bucket,
+            key: &key,
+        },
+    )
+}
+
+fn bound(facts: &ObjectFacts) -> Option<Marker> {
+    bound_at(facts, BUCKET, "key")
+}
+
+fn with_checksum(etag: &str, coverage: ChecksumCoverage, algorithm: &'static str) -> ObjectFacts {
+    let mut facts = object(etag);
+    facts.checksums = Checksums {
+        coverage,
+        values: BTreeMap::from([(algorithm, "value".to_owned())]),
+    };
+    facts
+}
+
+#[test]
+fn copy_says_of_what_it_is_one_and_over_what() {
+    let source = object("aa");
+    let (_, copy) = marked(&source, CopyMethod::Whole).unwrap();
+    let marker = bound(&copy).unwrap();
+    assert_eq!(marker.source_version, source.version_id);
+    assert_eq!(marker.source_etag, source.etag);
+    assert_eq!(marker.source_last_modified, source.last_modified);
+    assert_eq!(marker.over, over());
+    assert!(marker.names(&source));
+}
+
+#[test]
+fn two_copies_of_one_version_are_told_apart_unless_they_are_made_of_parts() {
+    let (bucket, key) = names(BUCKET, "key");
+    let place = Place {
+        bucket: &bucket,
+        key: &key,
+    };
+    for (source, differ) in [(object("aa"), true), (object("aa-2"), false)] {
+        let marker = |seconds| {
+            let now = Timestamp::from_seconds(seconds);
+            Marker::for_copy(&source, CopyMethod::Whole, false, place, None, now).unwrap()
+        };
+        assert_eq!(marker(1) != marker(2), differ);
+    }
+}
+
+#[test]
+fn marker_names_one_version_only() {
+    let source = object("aa");
+    let (_, copy) = marked(&source, CopyMethod::Whole).unwrap();
+    let marker = bound(&copy).unwrap();
+    let others: [fn(&mut ObjectFacts); 4] = [
+        |facts| facts.version_id = VersionId::pinnable("v2"),
+        |facts| facts.version_id = None,
+        |facts| facts.etag = ETag::new("bb").unwrap(),
+        |facts| facts.last_modified = Timestamp::from_seconds(1),
+    ];
+    for change in others {
+        let mut other = source.clone();
+        change(&mut other);
+        assert!(!marker.names(&other));
+    }
+    let mut unversioned = source.clone();
+    unversioned.version_id = None;
+    let (_, copy) = marked(&unversioned, CopyMethod::Whole).unwrap();
+    assert!(!bound(&copy).unwrap().names(&unversioned));
+}
+
+#[test]
+fn whatever_an_application_changes_makes_the_object_its_own() {
+    let mut source = object("aa");
+    source.user_metadata.insert("owner".to_owned(), "me".to_owned());
+    source.headers.content_type = Some("a/b".to_owned());
+    let changes: [fn(&mut ObjectFacts); 13] = [
+        |facts| facts.size_bytes += 1,
+        |facts| facts.etag = ETag::new("bb").unwrap(),
+        |facts| facts.encryption = Encryption::Kms(KmsEncryption::default()),
+        |facts| facts.headers.content_type = None,
+        |facts| facts.headers.cache_control = Some(String::new()),
+        |facts| facts.headers.content_disposition = Some("a/b".to_owned()),
+        |facts| facts.headers.content_encoding = Some("gzip".to_owned()),
+        |facts| facts.headers.content_language = Some("de".to_owned()),
+        |facts| facts.headers.expires = Some("0".to_owned()),
+        |facts| facts.website_redirect = Some("/".to_owned()),
+        |facts| drop(facts.user_metadata.insert("owner".to_owned(), "you".to_owned())),
+        |facts| drop(facts.user_metadata.insert("other".to_owned(), "me".to_owned())),
+        |facts| drop(facts.user_metadata.remove("owner")),
+    ];
+    let (_, copy) = marked(&source, CopyMethod::Whole).unwrap();
+    assert!(bound(&copy).is_some());
+    for change in changes {
+        let mut other = copy.clone();
+        change(&mut other);
+        assert_eq!(bound(&other), None, "{other:?}");
+    }
+}
+
+#[test]
+fn what_s3_changes_by_itself_or_an_amendment_does_leaves_it_ours() {
+    let (_, copy) = marked(&object("aa"), CopyMethod::Whole).unwrap();
+    let changes: [fn(&mut ObjectFacts); 4] = [
+        |facts| facts.storage_class = "GLACIER".to_owned(),
+        |facts| facts.version_id = VersionId::pinnable("v9"),
+        |facts| facts.lock.legal_hold = true,
+        |facts| facts.tag_count = Some(1),
+    ];
+    for change in changes {
+        let mut other = copy.clone();
+        change(&mut other);
+        assert!(bound(&other).is_some());
+    }
+}
+
+#[test]
+fn marker_that_was_carried_elsewhere_says_nothing_there() {
+    let (_, copy) = marked(&object("aa"), CopyMethod::Whole).unwrap();
+    assert_eq!(bound_at(&copy, BUCKET, "renamed"), None);
+    assert_eq!(bound_at(&copy, "elsewhere", "key"), None);
+}
+
+#[test]
+fn marker_that_was_edited_is_none() {
+    let (_, copy) = marked(&object("aa"), CopyMethod::Whole).unwrap();
+    let text = copy.user_metadata.get(MARKER_NAME).unwrap();
+    let edited = [
+        text.replace("below", "other"),
+        text.replace("v1", "v2"),
+        text.replace("aa", "bb"),
+        text.replace("1000000", "1000001"),
+        text.replace("1000000", "+1000000"),
+        text.replace("7777000", "7777001"),
+        text.replace("etag", "empty"),
+        format!("{text} "),
+        format!("{text};"),
+        text.to_uppercase(),
+        String::new(),
+    ];
+    for edited in edited {
+        assert_ne!(edited, *text);
+        let mut copy = copy.clone();
+        copy.user_metadata.insert(MARKER_NAME.to_owned(), edited.clone());
+        assert_eq!(bound(&copy), None, "{edited}");
+    }
+}
+
+#[test]
+fn every_content_is_bound_by_what_both_sides_will_store() {
+    use ChecksumCoverage::{Composite, FullObject};
+    use CopyMethod::{Parts, Whole};
+    // etag, checksum; preferred method -> method, what is in the marker
+    let rows: [(ObjectFacts, CopyMethod, CopyMethod, &str); 9] = [
+        (object("aa"), Whole, Whole, "etag"),
+        (object("aa"), Parts, Whole, "etag"),
+        (object("aa-2"), Whole, Parts, "etag"),
+        (object("aa-2"), Parts, Parts, "etag"),
+        (
+            with_checksum("aa-2", FullObject, "CRC64NVME"),
+            Whole,
+            Whole,
+            "full.CRC64NVME",
+        ),
+        (with_checksum("aa-2", FullObject, "CRC32C"), Parts, Parts, "full.CRC32C"),
+        (with_checksum("aa", FullObject, "SHA256"), Parts, Whole, "full.SHA256"),
+        (
+            with_checksum("aa-2", Composite, "SHA256"),
+            Whole,
+            Parts,
+            "composite.SHA256",
+        ),
+        (
+            with_checksum("aa-2", Composite, "CRC32"),
+            Parts,
+            Parts,
+            "composite.CRC32",
+        ),
+    ];
+    for (source, preferred, expected, content) in rows {
+        let (method, copy) = marked(&source, preferred).unwrap();
+        let text = copy.user_metadata.get(MARKER_NAME).unwrap();
+        assert_eq!(method, expected, "{text}");
+        assert!(text.contains(&format!(";{content};")), "{text}");
+        let marker = bound(&copy).unwrap();
+        assert_eq!(
+            marker.needs_the_same_parts(),
+            method == Parts && !content.starts_with("full")
+        );
+    }
+}
+
+#[test]
+fn checksum_that_changed_unbinds() {
+    for coverage in [ChecksumCoverage::FullObject, ChecksumCoverage::Composite] {
+        let source = with_checksum("aa-2", coverage, "CRC32");
+        let (_, mut copy) = marked(&source, CopyMethod::Parts).unwrap();
+        copy.checksums.values.insert("CRC32", "other".to_owned());
+        assert_eq!(bound(&copy), None);
+        copy.checksums.values.clear();
+        assert_eq!(bound(&copy), None);
+    }
+    let (_, mut copy) = marked(
+        &with_checksum("aa", ChecksumCoverage::FullObject, "CRC32"),
+        CopyMethod::Whole,
+    )
+    .unwrap();
+    copy.checksums.coverage = ChecksumCoverage::Composite;
+    assert_eq!(bound(&copy), None);
+}
+
+#[test]
+fn checksum_binds_where_tags_say_nothing() {
+    let mut source = with_checksum("aa", ChecksumCoverage::FullObject, "CRC64NVME");
+    source.encryption = Encryption::Kms(KmsEncryption::default());
+    let (_, mut copy) = marked(&source, CopyMethod::Whole).unwrap();
+    copy.etag = ETag::new("random").unwrap();
+    assert!(bound(&copy).is_some());
+}
+
+#[test]
+fn empty_object_is_bound_by_its_size() {
+    let mut source = object("aa");
+    source.size_bytes = 0;
+    source.encryption = Encryption::Kms(KmsEncryption::default());
+    let (method, mut copy) = marked(&source, CopyMethod::Parts).unwrap();
+    assert_eq!(method, CopyMethod::Whole);
+    copy.etag = ETag::new("random").unwrap();
+    assert!(bound(&copy).is_some());
+    copy.size_bytes = 1;
+    assert_eq!(bound(&copy), None);
+}
+
+#[test]
+fn object_under_kms_without_a_checksum_cannot_be_marked() {
+    let mut source = object("aa");
+    source.encryption = Encryption::Kms(KmsEncryption::default());
+    assert_eq!(marked(&source, CopyMethod::Whole), Err(CannotMark::NothingToBind));
+    let (bucket, key) = names(BUCKET, "key");
+    let place = Place {
+        bucket: &bucket,
+        key: &key,
+    };
+    let mapped = Marker::for_copy(&object("aa"), CopyMethod::Whole, true, place, None, NOW);
+    assert_eq!(mapped, Err(CannotMark::NothingToBind));
+}
+
+#[test]
+fn object_without_bindable_parts_cannot_be_marked() {
+    let mut too_large = object("aa");
+    too_large.size_bytes = COPY_OBJECT_LIMIT_BYTES + 1;
+    assert_eq!(marked(&too_large, CopyMethod::Parts), Err(CannotMark::NothingToBind));
+    too_large.size_bytes = COPY_OBJECT_LIMIT_BYTES;
+    assert!(marked(&too_large, CopyMethod::Parts).is_ok());
+}
+
+#[test]
+fn marker_fits_into_two_kilobytes_or_is_refused() {
+    let (_, copy) = marked(&object("aa"), CopyMethod::Whole).unwrap();
+    let used = MARKER_NAME.len() + copy.user_metadata.get(MARKER_NAME).unwrap().len();
+    let room = METADATA_LIMIT_BYTES - used;
+    let mut source = object("aa");
+    source.user_metadata.insert("a".to_owned(), "x".repeat(room - 1));
+    assert!(marked(&source, CopyMethod::Whole).is_ok());
+    source.user_metadata.insert("a".to_owned(), "x".repeat(room));
+    assert_eq!(
+        marked(&source, CopyMethod::Whole),
+        Err(CannotMark::NoRoom {
+            needed_bytes: METADATA_LIMIT_BYTES + 1
+        })
+    );
+    // What stood there before is replaced and takes no room.
+    source.user_metadata = BTreeMap::from([(MARKER_NAME.to_owned(), "x".repeat(METADATA_LIMIT_BYTES))]);
+    assert!(marked(&source, CopyMethod::Whole).is_ok());
+}
+
+#[test]
+fn version_that_nobody_saw_is_hidden_only_if_it_is_as_new_as_what_was_copied() {
+    let (_, copy) = marked(&object("aa"), CopyMethod::Whole).unwrap();
+    let marker = bound(&copy).unwrap();
+    let stamp = |version: &str, last_modified| VersionStamp {
+        version: VersionName::new(version).unwrap(),
+        last_modified,
+        kind: VersionKind::DeleteMarker,
+    };
+    let written = Timestamp::from_seconds(1_000);
+    assert!(!marker.hides(None));
+    assert!(!marker.hides(Some(&stamp("below", Timestamp::from_seconds(5_000)))));
+    assert!(!marker.hides(Some(&stamp("null", Timestamp::from_seconds(999)))));
+    assert!(marker.hides(Some(&stamp("null", written))));
+    assert!(marker.hides(Some(&stamp("other", Timestamp::from_millis(1_000_900)))));
+}
+
+#[test]
+fn seconds_are_compared_whole() {
+    let at = Timestamp::from_millis;
+    assert!(!is_newer(at(1_999), at(1_000)));
+    assert!(is_newer(at(2_000), at(1_999)));
+    assert!(!is_newer(at(1_000), at(2_000)));
+    assert!(is_newer(at(0), at(-1)));
+}
+
+fn any_metadata() -> impl Strategy<Value = BTreeMap<String, String>> {
+    proptest::collection::btree_map(".{0,8}", ".{0,16}", 0..4)
+}
+
+fn any_object() -> impl Strategy<Value = ObjectFacts> {
+    (
+        ".{1,12}",
+        any_metadata(),
+        proptest::option::of(".{0,8}"),
+        0u64..3,
+        proptest::option::of(".{1,8}"),
+        any::<i64>(),
+    )
+        .prop_map(|(etag, user_metadata, content_type, size_bytes, version, millis)| {
+            let mut facts = object("aa");
+            facts.etag = ETag::new(&format!("e{etag}")).unwrap();
+            facts.user_metadata = user_metadata;
+            facts.headers.content_type = content_type;
+            facts.size_bytes = size_bytes;
+            facts.version_id = version.and_then(|version| VersionId::pinnable(&version));
+            facts.last_modified = Timestamp::from_millis(millis);
+            facts
+        })
+}
+
+proptest! {
+    #[test]
+    fn marker_comes_back_as_it_was_written_and_in_printable_ascii(source in any_object()) {
+        let (_, copy) = marked(&source, CopyMethod::Whole).unwrap();
+        let text = copy.user_metadata.get(MARKER_NAME).unwrap().clone();
+        prop_assert!(text.bytes().all(|byte| byte.is_ascii_graphic()), "{}", text);
+        let marker = bound(&copy);
+        prop_assert!(marker.is_some(), "{}", text);
+        prop_assert_eq!(marker.unwrap().to_text(), text);
+    }
+
+    #[test]
+    fn another_object_does_not_reproduce_the_marker(source in any_object(), other in any_object()) {
+        let (_, copy) = marked(&source, CopyMethod::Whole).unwrap();
+        let mut stolen = other.clone();
+        stolen.user_metadata.insert(MARKER_NAME.to_owned(), copy.user_metadata.get(MARKER_NAME).unwrap().clone());
+        let is_same = without_marker(&source.user_metadata).eq(without_marker(&other.user_metadata))
+            && source.headers == other.headers
+            && source.size_bytes == other.size_bytes
+            && (source.size_bytes == 0 || source.etag == other.etag);
+        prop_assert_eq!(bound(&stolen).is_some(), is_same);
+    }
+
+    #[test]
+    fn any_text_is_read_without_panic(text in ".{0,80}") {
+        let mut facts = object("aa");
+        facts.user_metadata.insert(MARKER_NAME.to_owned(), text);
+        prop_assert_eq!(bound(&facts), None);
+    }
+
+    #[test]
+    fn any_fields_are_read_without_panic(fields in proptest::collection::vec("[0-9a-z.%-]{0,6}", 8)) {
+        let mut facts = object("aa");
+        facts.user_metadata.insert(MARKER_NAME.to_owned(), fields.join(";"));
+        prop_assert_eq!(bound(&facts), None);
+    }
+}

@@ -1,0 +1,259 @@
+//! Ports that leave out one thing that shared ownership rests on.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+
+use s3ferry_core::decide::ReplicationCoverage;
+use s3ferry_core::facts::{Aspects, ObjectFacts, ObjectState};
+use s3ferry_core::failure::Failure;
+use s3ferry_core::history::{DeleteIntent, VersionName, VersionStamp};
+use s3ferry_core::marker::{MARKER_NAME, Marker, Place};
+use s3ferry_core::names::{ETag, ObjectKey, VersionId};
+use s3ferry_core::order::{AmendOrder, CopyMethod, CopyOrder, SourcePin, UploadTerms};
+use s3ferry_core::plan::{Part, SourceLayout};
+use s3ferry_core::time::Timestamp;
+use s3ferry_core::upload::{UploadEntry, UploadId};
+use s3ferry_engine::ports::{
+    Absence, Clock, Completion, CopiedPart, DeleteIntents, DestinationBucket, FiledUpload, SourceBucket, UploadJournal,
+    WriteError, Written,
+};
+use s3ferry_testkit::journal::{MemoryJournal, route};
+use s3ferry_testkit::memory::{MemoryBucket, MemoryDestination};
+use s3ferry_testkit::schedule::{Scheduled, TwoSteps, VirtualClock};
+use std::time::Duration;
+
+/// What is left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mutant {
+    /// Nothing: the engine as it is.
+    Faithful,
+    /// Every object of the destination counts as ours.
+    NoMarker,
+    /// Every object of the destination that has a marker counts as ours, whatever it binds.
+    NoBinding,
+    /// A listing of versions shows the newest one only.
+    NoHistory,
+    /// What comes again is not checked for what an earlier invocation may have hidden.
+    NoLookingBack,
+    /// Deletes are not announced.
+    NoIntents,
+    /// The read after a write answers what was read before it.
+    NoReread,
+}
+
+/// The destination bucket, below the scheduler.
+#[derive(Debug, Clone)]
+pub(crate) struct Destination {
+    pub(crate) port: MemoryDestination,
+    pub(crate) mutant: Mutant,
+}
+
+impl Destination {
+    /// Makes an object look like a copy of ours, whatever it is.
+    fn disguised(&self, key: &ObjectKey, state: ObjectState) -> ObjectState {
+        let ObjectState::Present(mut facts) = state else {
+            return state;
+        };
+        let disguises = match self.mutant {
+            Mutant::NoMarker => true,
+            Mutant::NoBinding => facts.user_metadata.contains_key(MARKER_NAME),
+            _ => false,
+        };
+        let bucket = route().destination;
+        let place = Place { bucket: &bucket, key };
+        if disguises && Marker::bound(&facts, place).is_none() {
+            // Over what lies below it, so that it seems to hide nothing.
+            let history = self.port.bucket.history(key.as_str());
+            let over = history.get(1).map(|stamp| stamp.version.clone());
+            let now = Timestamp::from_seconds(0);
+            let (_, marker) = Marker::for_copy(&facts, CopyMethod::Whole, false, place, over, now).unwrap();
+            facts.user_metadata.insert(MARKER_NAME.to_owned(), marker.to_text());
+        }
+        ObjectState::Present(facts)
+    }
+}
+
+impl DestinationBucket for Destination {
+    async fn read(&self, key: &ObjectKey, aspects: &Aspects) -> Result<ObjectState, Failure> {
+        let state = self.port.read(key, aspects).await?;
+        Ok(self.disguised(key, state))
+    }
+
+    async fn has_object_lock(&self) -> Result<bool, Failure> {
+        self.port.has_object_lock().await
+    }
+
+    async fn has_acl(&self) -> Result<bool, Failure> {
+        DestinationBucket::has_acl(&self.port).await
+    }
+
+    async fn copy(&self, key: &ObjectKey, order: &CopyOrder) -> Result<Option<VersionId>, WriteError> {
+        self.port.copy(key, order).await
+    }
+
+    async fn amend(&self, key: &ObjectKey, order: &AmendOrder) -> Result<(), WriteError> {
+        self.port.amend(key, order).await
+    }
+
+    async fn delete(&self, key: &ObjectKey, seen: &ETag) -> Result<Option<VersionId>, WriteError> {
+        self.port.delete(key, seen).await
+    }
+
+    async fn is_versioned(&self) -> Result<bool, Failure> {
+        self.port.is_versioned().await
+    }
+
+    async fn history(&self, key: &ObjectKey) -> Result<Vec<VersionStamp>, Failure> {
+        let mut versions = self.port.history(key).await?;
+        if self.mutant == Mutant::NoHistory {
+            versions.truncate(1);
+        }
+        Ok(versions)
+    }
+
+    async fn read_version(&self, key: &ObjectKey, version: &VersionName) -> Result<ObjectState, Failure> {
+        let state = self.port.read_version(key, version).await?;
+        Ok(self.disguised(key, state))
+    }
+
+    async fn remove_version(&self, key: &ObjectKey, version: &VersionName) -> Result<(), Failure> {
+        self.port.remove_version(key, version).await
+    }
+
+    async fn create_upload(&self, key: &ObjectKey, terms: &UploadTerms) -> Result<UploadId, WriteError> {
+        self.port.create_upload(key, terms).await
+    }
+
+    async fn copy_part(
+        &self,
+        key: &ObjectKey,
+        upload_id: &UploadId,
+        pin: &SourcePin,
+        part: &Part,
+    ) -> Result<CopiedPart, WriteError> {
+        self.port.copy_part(key, upload_id, pin, part).await
+    }
+
+    async fn list_parts(&self, key: &ObjectKey, upload_id: &UploadId) -> Result<Option<Vec<CopiedPart>>, Failure> {
+        self.port.list_parts(key, upload_id).await
+    }
+
+    async fn complete_upload(
+        &self,
+        key: &ObjectKey,
+        upload_id: &UploadId,
+        completion: &Completion,
+    ) -> Result<Written, WriteError> {
+        self.port.complete_upload(key, upload_id, completion).await
+    }
+
+    async fn abort_upload(&self, key: &ObjectKey, upload_id: &UploadId) -> Result<(), Failure> {
+        self.port.abort_upload(key, upload_id).await
+    }
+}
+
+impl TwoSteps for Destination {
+    fn begin(&self, key: &ObjectKey, order: &CopyOrder) -> (Self, CopyOrder) {
+        let (port, order) = self.port.begin(key, order);
+        (Self { port, ..self.clone() }, order)
+    }
+}
+
+/// What is written down, below the scheduler.
+#[derive(Debug, Clone)]
+pub(crate) struct Journal {
+    pub(crate) port: MemoryJournal,
+    pub(crate) mutant: Mutant,
+}
+
+impl UploadJournal for Journal {
+    async fn load(&self, key: &ObjectKey) -> Result<Option<FiledUpload>, Failure> {
+        self.port.load(key).await
+    }
+
+    async fn create(&self, key: &ObjectKey, entry: &UploadEntry) -> Result<Option<ETag>, WriteError> {
+        self.port.create(key, entry).await
+    }
+
+    async fn remove(&self, key: &ObjectKey, seen: &ETag) -> Result<(), Failure> {
+        self.port.remove(key, seen).await
+    }
+}
+
+impl DeleteIntents for Journal {
+    async fn announce(&self, key: &ObjectKey, intent: &DeleteIntent) -> Result<(), Failure> {
+        if self.mutant == Mutant::NoIntents {
+            return Ok(());
+        }
+        self.port.announce(key, intent).await
+    }
+
+    async fn find(&self, key: &ObjectKey, covered: &VersionName) -> Result<Option<DeleteIntent>, Failure> {
+        self.port.find(key, covered).await
+    }
+
+    async fn withdraw(&self, key: &ObjectKey, covered: &VersionName) -> Result<(), Failure> {
+        self.port.withdraw(key, covered).await
+    }
+}
+
+/// The source bucket, above the scheduler.
+#[derive(Debug, Clone)]
+pub(crate) struct Source {
+    pub(crate) port: Scheduled<MemoryBucket>,
+    pub(crate) mutant: Mutant,
+    /// The keys that were read once.
+    pub(crate) read: Arc<Mutex<BTreeSet<ObjectKey>>>,
+}
+
+impl SourceBucket for Source {
+    async fn read(&self, key: &ObjectKey, aspects: &Aspects) -> Result<ObjectState, Failure> {
+        if self.mutant == Mutant::NoReread && !self.read.lock().unwrap().insert(key.clone()) {
+            let seen = self.port.line.seen(key).source;
+            return Ok(seen.unwrap_or(ObjectState::NotFound));
+        }
+        self.port.read(key, aspects).await
+    }
+
+    async fn read_more(
+        &self,
+        key: &ObjectKey,
+        facts: &ObjectFacts,
+        aspects: &Aspects,
+    ) -> Result<Option<ObjectFacts>, Failure> {
+        self.port.read_more(key, facts, aspects).await
+    }
+
+    async fn layout(&self, key: &ObjectKey, facts: &ObjectFacts) -> Result<SourceLayout, Failure> {
+        self.port.layout(key, facts).await
+    }
+
+    async fn has_acl(&self) -> Result<bool, Failure> {
+        self.port.has_acl().await
+    }
+
+    async fn confirm_absence(&self, key: &ObjectKey) -> Result<Absence, Failure> {
+        self.port.confirm_absence(key).await
+    }
+
+    async fn replication(&self, key: &ObjectKey) -> Result<ReplicationCoverage, Failure> {
+        self.port.replication(key).await
+    }
+}
+
+/// An invocation's own clock: no two of them agree to the millisecond.
+#[derive(Debug, Clone)]
+pub(crate) struct OwnClock {
+    pub(crate) clock: VirtualClock,
+    pub(crate) ahead: Duration,
+}
+
+impl Clock for OwnClock {
+    fn now(&self) -> Timestamp {
+        self.clock.now().plus(self.ahead)
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.clock.sleep(duration).await;
+    }
+}
