@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use s3ferry_core::acl::Acl;
 use s3ferry_core::decide::ReplicationCoverage;
 use s3ferry_core::facts::{
-    Aspect, Aspects, Availability, ChecksumCoverage, Checksums, Encryption, ObjectFacts, ObjectState, SystemHeaders,
+    Aspect, Aspects, Availability, ChecksumCoverage, Checksums, Encryption, KmsEncryption, ObjectFacts, ObjectState,
+    SystemHeaders,
 };
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::history::{VersionKind, VersionName, VersionStamp};
@@ -35,6 +36,7 @@ struct Inner {
     replication: Option<ReplicationCoverage>,
     has_object_lock: bool,
     has_acl: bool,
+    encrypts_with_kms: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -142,6 +144,10 @@ impl MemoryBucket {
         let (id, written) = inner.stamp();
         facts.version_id = self.version_id(id);
         facts.last_modified = written;
+        if inner.encrypts_with_kms {
+            facts.encryption = Encryption::Kms(KmsEncryption::default());
+            facts.etag = ETag::new(&format!("kms:{id}")).expect("never empty");
+        }
         let object = StoredObject::new(facts, content, layout);
         let version = Version {
             id,
@@ -248,6 +254,11 @@ impl MemoryBucket {
     /// Gives the bucket Object Lock.
     pub fn enable_object_lock(&self) {
         self.lock().has_object_lock = true;
+    }
+
+    /// Makes the bucket encrypt with a KMS key by default: no tag of it says anything of the content.
+    pub fn encrypt_with_kms(&self) {
+        self.lock().encrypts_with_kms = true;
     }
 
     /// Gives the bucket's objects access control lists.

@@ -170,7 +170,7 @@ impl Depth {
     pub fn aspects(self) -> Aspects {
         match self {
             Self::Head => Aspects::new(),
-            Self::Deep => Aspects::from([Aspect::Tags]),
+            Self::Deep => Aspects::from([Aspect::Tags, Aspect::History]),
         }
     }
 }

@@ -126,12 +126,12 @@ fn replace(
     if ours.is_none() && !is_newer(source.last_modified, destination.last_modified) {
         return Decision::Skip(SkipReason::DestinationNewer);
     }
+    if must_read_tags(source, destination) {
+        return Decision::Read(Aspect::Tags);
+    }
     // Before ours is buried it is certain that it hides nothing.
     if ours.is_some() && shared.past.is_none() {
         return Decision::AskHistory;
-    }
-    if must_read_tags(source, destination) {
-        return Decision::Read(Aspect::Tags);
     }
     let over = VersionName::of(destination.version_id.as_ref());
     copy(

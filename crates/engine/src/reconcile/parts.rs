@@ -278,6 +278,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             Err(error @ WriteError::OutcomeUnknown(_)) => return attempt.write_failed(error),
         };
         attempt.progress = true;
+        self.look_back(attempt);
         attempt.lost.clone_from(&upload.terms.lost);
         self.note_lost(source, attempt);
         if upload.plan.replays() && upload.terms.stated.encryption.is_none() && written.etag != order.pin.etag {

@@ -62,6 +62,13 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         Err(unversioned(key))
     }
 
+    /// Takes note that something was written which may hide what nobody had seen.
+    pub(super) fn look_back(&self, attempt: &mut Attempt) {
+        if self.is_shared() {
+            attempt.aspects.insert(Aspect::History);
+        }
+    }
+
     /// Lists the destination's versions of the key, and finds the deletes of ours that were announced for them.
     pub(super) async fn past(&self, key: &ObjectKey, destination: &ObjectState) -> Result<Past, Turn> {
         let mut past = Past {
@@ -137,7 +144,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             return Ok(());
         };
         let written = VersionName::Id(written.cloned().ok_or_else(|| unversioned(key))?);
-        attempt.aspects.insert(Aspect::History);
+        self.look_back(attempt);
         let versions = self.destination.history(key).await.map_err(after_failure)?;
         let Some(depth) = versions.iter().position(|stamp| stamp.version == written) else {
             return Err(attempt.world_moved());

@@ -262,10 +262,7 @@ impl World {
             let (source, destination) = (source.get(key.as_str()), destination.get(key.as_str()));
             self.check_converged(key, source, destination)?;
         }
-        match self.journal.keys().first() {
-            Some(key) => Err(format!("the journal still has an entry of {key}")),
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     /// What an application wrote last lies below writes of ours only if one of them is newer.

@@ -1,0 +1,294 @@
+//! One key where applications write to the destination, too.
+
+mod world;
+
+use std::sync::{Arc, Mutex};
+
+use s3ferry_core::decide::ReplicationCoverage;
+use s3ferry_core::facts::{Aspect, Aspects, ReplicationStatus};
+use s3ferry_core::failure::FailureKind;
+use s3ferry_core::marker::MARKER_NAME;
+use s3ferry_core::outcome::{Outcome, Report, SkipReason};
+use s3ferry_core::policy::Ownership;
+use s3ferry_testkit::clock::TestClock;
+use s3ferry_testkit::faults::{Call, Fault, Script, failure};
+use s3ferry_testkit::memory::MemoryBucket;
+use world::{KEY, TestWorld, key};
+
+fn shared() -> TestWorld {
+    shared_of(MemoryBucket::versioned(), MemoryBucket::versioned())
+}
+
+fn shared_of(source: MemoryBucket, destination: MemoryBucket) -> TestWorld {
+    let mut world = TestWorld::of(source, destination);
+    world.policy.ownership = Ownership::Shared;
+    world
+}
+
+/// Returns the world with calls counted from none.
+fn again(world: &TestWorld) -> TestWorld {
+    world.clone().with_script(Script::default())
+}
+
+fn pass(world: &TestWorld, seconds: i64) {
+    world.source.pass_seconds(seconds);
+    world.destination.pass_seconds(seconds);
+}
+
+/// Writes what an application at the destination writes: the bytes of the source, described otherwise.
+fn write_same_bytes(bucket: &MemoryBucket) {
+    bucket.put_with(KEY, "one", |facts| {
+        facts.user_metadata.insert("owner".to_owned(), "theirs".to_owned());
+    });
+}
+
+fn owner(bucket: &MemoryBucket) -> Option<String> {
+    bucket.facts(KEY)?.user_metadata.get("owner").cloned()
+}
+
+#[track_caller]
+fn assert_copied(report: &Report) {
+    assert!(matches!(report.outcome, Outcome::Copied { .. }), "{report:?}");
+}
+
+#[track_caller]
+fn assert_skipped(report: &Report, reason: SkipReason) {
+    assert_eq!(report.outcome, Outcome::Skipped(reason));
+}
+
+#[track_caller]
+fn assert_failed(report: &Report, kind: FailureKind, code: &str) {
+    match &report.outcome {
+        Outcome::Failed(failure) => assert_eq!((failure.kind, failure.code.as_str()), (kind, code), "{failure}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn copy_carries_a_marker_and_is_found_equal() {
+    let world = shared();
+    world.source.put(KEY, "one");
+    pass(&world, 1);
+    assert_copied(&world.reconcile().await);
+    let copy = world.destination.facts(KEY).unwrap();
+    assert!(copy.user_metadata.contains_key(MARKER_NAME));
+    let counted = [Call::SourceRead, Call::DestinationRead, Call::Copy, Call::History].map(|c| world.script.count(c));
+    assert_eq!(counted, [2, 2, 1, 1]);
+
+    let again = again(&world);
+    assert_skipped(&again.reconcile().await, SkipReason::AlreadyIdentical);
+    let counted = [Call::SourceRead, Call::DestinationRead, Call::Copy, Call::History].map(|c| again.script.count(c));
+    assert_eq!(counted, [1, 1, 0, 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn newer_object_of_an_application_stays_and_is_reported() {
+    let world = shared();
+    world.source.put(KEY, "one");
+    world.destination.put(KEY, "theirs");
+    assert_skipped(&world.reconcile().await, SkipReason::DestinationNewer);
+    assert_eq!(world.destination.content(KEY).as_deref(), Some("theirs"));
+    pass(&world, 1);
+    world.source.put(KEY, "two");
+    assert_copied(&world.reconcile().await);
+    assert_eq!(world.destination.content(KEY).as_deref(), Some("two"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn equal_bytes_that_an_application_writes_during_a_copy_come_back() {
+    let world = shared();
+    world.source.put(KEY, "old");
+    pass(&world, 1);
+    assert_copied(&world.reconcile().await);
+    // The same tag before and after: no condition sees the difference.
+    world.source.put_with(KEY, "old", |facts| {
+        facts.user_metadata.insert("owner".to_owned(), "ours".to_owned());
+    });
+    pass(&world, 1);
+    let destination = world.destination.clone();
+    let write = move || {
+        destination.put_with(KEY, "old", |facts| {
+            facts.user_metadata.insert("owner".to_owned(), "theirs".to_owned());
+        });
+    };
+    let racing = world.with_script(Script::default().on(Call::Copy, 1, Fault::before(write)));
+    assert_skipped(&racing.reconcile().await, SkipReason::DestinationNewer);
+    assert_eq!(racing.script.count(Call::RemoveVersion), 1);
+    assert_eq!(owner(&racing.destination).as_deref(), Some("theirs"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn equal_bytes_that_an_application_writes_during_a_delete_come_back() {
+    let world = shared();
+    world.source.put(KEY, "one");
+    pass(&world, 1);
+    assert_copied(&world.reconcile().await);
+    world.source.delete(KEY);
+    let destination = world.destination.clone();
+    let script = Script::default().on(Call::Delete, 1, Fault::before(move || write_same_bytes(&destination)));
+    let racing = world.with_script(script);
+    assert_skipped(&racing.reconcile().await, SkipReason::NotOurs);
+    assert_eq!(racing.script.count(Call::RemoveVersion), 1);
+    assert_eq!(owner(&racing.destination).as_deref(), Some("theirs"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn check_that_failed_is_made_up_for_when_the_message_comes_again() {
+    let world = shared();
+    world.source.put(KEY, "one");
+    pass(&world, 1);
+    assert_copied(&world.reconcile().await);
+    world.source.put_with(KEY, "one", |facts| {
+        facts.user_metadata.insert("owner".to_owned(), "ours".to_owned());
+    });
+    pass(&world, 1);
+    let destination = world.destination.clone();
+    let script = Script::default()
+        .on(Call::Copy, 1, Fault::before(move || write_same_bytes(&destination)))
+        .on(Call::History, 2, Fault::Hangs);
+    let cut_off = world.clone().with_script(script);
+    let report = cut_off.reconcile().await;
+    assert!(matches!(report.outcome, Outcome::Again(_)), "{report:?}");
+    assert_eq!(owner(&world.destination).as_deref(), Some("ours"));
+    let redelivered = again(&world);
+    let report = redelivered
+        .reconcile_with(&Aspects::from([Aspect::Tags, Aspect::History]))
+        .await;
+    assert_skipped(&report, SkipReason::DestinationNewer);
+    assert_eq!(owner(&redelivered.destination).as_deref(), Some("theirs"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn delete_is_announced_before_it_is_sent() {
+    let world = shared();
+    world.source.put(KEY, "one");
+    pass(&world, 1);
+    assert_copied(&world.reconcile().await);
+    world.source.delete(KEY);
+    let journal = world.journal.clone().unwrap();
+    let announced = Arc::new(Mutex::new(0));
+    let (seen, of) = (Arc::clone(&announced), journal.clone());
+    let look = move || *seen.lock().unwrap() = of.intents(&key(KEY)).len();
+    let world = world.with_script(Script::default().on(Call::Delete, 1, Fault::before(look)));
+    assert_eq!(world.reconcile().await.outcome, Outcome::Deleted);
+    assert_eq!(*announced.lock().unwrap(), 1);
+    // A write at the source of the same second is copied: the delete marker is ours.
+    world.source.put(KEY, "two");
+    assert_copied(&again(&world).reconcile().await);
+    assert_eq!(world.destination.content(KEY).as_deref(), Some("two"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn delete_that_cannot_be_announced_is_not_sent() {
+    let world = shared();
+    world.source.put(KEY, "one");
+    pass(&world, 1);
+    assert_copied(&world.reconcile().await);
+    world.source.delete(KEY);
+    let denied = Fault::Fails(failure(FailureKind::Permanent));
+    let world = world.with_script(Script::default().always(Call::Announce, denied));
+    assert!(matches!(world.reconcile().await.outcome, Outcome::Failed(_)));
+    assert_eq!(world.script.count(Call::Delete), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn delete_of_an_application_stays_unless_the_source_is_newer() {
+    let world = shared();
+    world.source.put(KEY, "one");
+    pass(&world, 1);
+    assert_copied(&world.reconcile().await);
+    world.destination.delete(KEY);
+    assert_skipped(&again(&world).reconcile().await, SkipReason::DestinationNewer);
+    pass(&world, 1);
+    world.source.put(KEY, "two");
+    assert_copied(&again(&world).reconcile().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn object_of_an_application_is_not_deleted() {
+    let world = shared();
+    world.source.put(KEY, "one");
+    world.source.delete(KEY);
+    world.destination.put(KEY, "theirs");
+    assert_skipped(&world.reconcile().await, SkipReason::NotOurs);
+    assert_eq!(world.script.count(Call::Delete), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn object_renamed_with_its_marker_is_not_ours() {
+    let world = shared();
+    world.source.put("another", "one");
+    let reconciler = world.reconciler();
+    let deadline = reconciler.clock.far_future();
+    assert_copied(&reconciler.reconcile(&key("another"), &Aspects::new(), deadline).await);
+    let metadata = world.destination.facts("another").unwrap().user_metadata;
+    world
+        .destination
+        .put_with(KEY, "one", |facts| facts.user_metadata = metadata);
+    world.source.put(KEY, "gone");
+    world.source.delete(KEY);
+    assert_skipped(&world.reconcile().await, SkipReason::NotOurs);
+}
+
+#[tokio::test(start_paused = true)]
+async fn copy_that_s3_stores_under_a_key_of_its_own_is_taken_back_and_refused() {
+    let world = shared();
+    world.source.put(KEY, "one");
+    world.destination.encrypt_with_kms();
+    assert_failed(&world.reconcile().await, FailureKind::Permanent, "CannotBeMarked");
+    assert_eq!(world.destination.history(KEY), []);
+    // With a stored checksum there is something to bind.
+    world.source.put_large(KEY, "one", 5, &[]);
+    assert_copied(&again(&world).reconcile().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn destination_without_versions_is_refused_before_anything_is_written() {
+    let world = shared_of(MemoryBucket::versioned(), MemoryBucket::unversioned());
+    world.source.put(KEY, "one");
+    assert_failed(
+        &world.reconcile().await,
+        FailureKind::Configuration,
+        "DestinationNotVersioned",
+    );
+    assert_eq!(world.script.count(Call::Copy), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn missing_state_bucket_is_refused() {
+    let mut world = shared();
+    world.journal = None;
+    world.source.put(KEY, "one");
+    assert_failed(
+        &world.reconcile().await,
+        FailureKind::Configuration,
+        "StateBucketRequired",
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn replication_by_s3_to_the_same_bucket_is_refused() {
+    let world = shared();
+    world.source.pass_seconds(TestClock::START.millis() / 1000 - 60);
+    world.source.put_with(KEY, "one", |facts| {
+        facts.replication_status = Some(ReplicationStatus::Pending);
+    });
+    world.source.set_replication(ReplicationCoverage::OurDestination);
+    assert_failed(&world.reconcile().await, FailureKind::Configuration, "ReplicatedByS3");
+}
+
+#[tokio::test(start_paused = true)]
+async fn large_object_is_copied_in_its_parts_with_a_marker() {
+    const PART: u64 = 5 << 20;
+    let world = shared();
+    world
+        .source
+        .put_large_with(KEY, "much", 3 * PART, &[2 * PART, PART], |facts| {
+            facts.checksums.values.clear();
+        });
+    pass(&world, 1);
+    assert_copied(&world.reconcile().await);
+    let source = world.source.facts(KEY).unwrap();
+    assert_eq!(world.destination.facts(KEY).unwrap().etag, source.etag);
+    assert_skipped(&again(&world).reconcile().await, SkipReason::AlreadyIdentical);
+}
