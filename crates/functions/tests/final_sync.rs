@@ -392,7 +392,7 @@ async fn deep_comparison_finds_what_no_head_shows() {
     let answer = world
         .handle(&job(&[task("t", "a")], &json!({"comparison-depth": "deep"})))
         .await;
-    check(&answer, &[("t", "Succeeded", "copied")]);
+    check(&answer, &[("t", "Succeeded", "changed at the destination: tags")]);
 }
 
 #[tokio::test(start_paused = true)]

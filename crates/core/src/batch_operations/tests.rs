@@ -354,6 +354,9 @@ fn every_outcome_has_a_code_and_a_text() {
         (SkipReason::BothAbsent, "on neither side"),
         (SkipReason::DeletesNotPropagated, "deletes are not propagated"),
         (SkipReason::OutOfScope, "prefix"),
+        (SkipReason::DestinationNewer, "conflict"),
+        (SkipReason::SourceIsReplica, "from the other side"),
+        (SkipReason::NotOurs, "somebody else"),
     ] {
         check_result(
             Outcome::Skipped(reason),
@@ -363,6 +366,10 @@ fn every_outcome_has_a_code_and_a_text() {
             text,
         );
     }
+    let amended = Outcome::Amended {
+        aspects: Aspects::from([Aspect::Tags]),
+    };
+    check_result(amended, true, Succeeded, "amended", "tags");
     let again = Outcome::Again(AgainReason::Deadline);
     check_result(
         again.clone(),

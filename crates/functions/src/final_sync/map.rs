@@ -122,9 +122,10 @@ where
             None => deadline,
         };
         let asked = asked(batch);
-        // Whoever had the items before may have crashed between a copy and the look after it, which may leave tags behind.
+        // As for a message that comes again: whoever had the items before may have crashed between a copy and the look
+        // after it, or have left a copy in parts unfinished.
         let again = if batch.attempt > 1 {
-            Aspects::from([Aspect::Tags])
+            Aspects::from([Aspect::Tags, Aspect::UnfinishedUpload, Aspect::History])
         } else {
             Aspects::new()
         };
