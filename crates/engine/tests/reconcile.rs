@@ -5,10 +5,13 @@ mod world;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use s3ferry_core::acl::{Acl, Grant, Grantee};
 use s3ferry_core::decide::ReplicationCoverage;
 use s3ferry_core::facts::{Aspect, Aspects, Availability, ReplicationStatus};
 use s3ferry_core::failure::FailureKind;
+use s3ferry_core::lock::{ObjectLock, Retention, RetentionMode};
 use s3ferry_core::outcome::{AgainReason, Outcome, Report, SkipReason};
+use s3ferry_core::policy::AclRule;
 use s3ferry_engine::ports::Clock as _;
 use s3ferry_engine::reconcile::MAX_TURNS;
 use s3ferry_testkit::clock::TestClock;
@@ -438,6 +441,64 @@ async fn aspects_that_are_not_carried_are_named() {
     let skipped = world.reconcile_with(&hinted).await;
     assert_eq!(skipped.lost, Aspects::from(with_hint));
     assert_eq!(world.reconcile().await.lost, Aspects::from(always));
+}
+
+#[tokio::test(start_paused = true)]
+async fn grants_are_read_only_where_they_are_copied() {
+    let hinted = Aspects::from([Aspect::Acl]);
+    let mut world = TestWorld::new();
+    world
+        .source
+        .put_with(KEY, "one", |facts| facts.acl = Some(granting("one")));
+    for bucket in [&world.source, &world.destination] {
+        bucket.enable_acl();
+    }
+    let ignored = world.reconcile_with(&hinted).await;
+    assert_eq!(ignored.lost, hinted);
+    assert_eq!(world.destination.facts(KEY).unwrap().acl, Some(Acl::default()));
+    world.policy.acl = AclRule::Copy;
+    let copied = world.reconcile_with(&hinted).await;
+    assert_eq!(copied.outcome, Outcome::Amended { aspects: hinted });
+    assert_eq!(copied.lost, Aspects::new());
+    assert_eq!(world.destination.facts(KEY).unwrap().acl, Some(granting("one")));
+}
+
+fn granting(account: &str) -> Acl {
+    let grant = Grant {
+        grantee: Grantee::Account(account.to_owned()),
+        permission: "READ".to_owned(),
+    };
+    Acl { grants: [grant].into() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn locks_are_restated_strengthened_and_never_weakened() {
+    let until = |days: u64, mode| ObjectLock {
+        retention: Some(Retention {
+            mode,
+            until: TestClock::START.plus(Duration::from_hours(24 * days)),
+        }),
+        legal_hold: false,
+    };
+    let world = TestWorld::new();
+    world.destination.enable_object_lock();
+    let weak = until(1, RetentionMode::Governance);
+    world.source.put_with(KEY, "one", |facts| facts.lock = weak);
+    assert_copied(&world.reconcile().await);
+    let lock = || world.destination.facts(KEY).unwrap().lock;
+    assert_eq!(lock(), weak);
+    let strict = until(2, RetentionMode::Compliance);
+    world.source.put_with(KEY, "one", |facts| facts.lock = strict);
+    let aspects = Aspects::from([Aspect::Lock]);
+    assert!(matches!(
+        world.reconcile_with(&aspects).await.outcome,
+        Outcome::Amended { .. }
+    ));
+    assert_eq!(lock(), strict);
+    world.source.put_with(KEY, "one", |facts| facts.lock = weak);
+    let report = world.reconcile_with(&aspects).await;
+    assert_eq!(report.outcome, Outcome::Skipped(SkipReason::AlreadyIdentical));
+    assert_eq!(lock(), strict);
 }
 
 #[tokio::test(start_paused = true)]

@@ -164,6 +164,10 @@ fn every_sample_event_is_read_as_what_it_is_named_for() {
     for entry in std::fs::read_dir(folder).unwrap() {
         let entry = entry.unwrap();
         let name = entry.file_name().into_string().unwrap();
+        // Requests of a final sync, which `batch_operations` reads.
+        if name.starts_with("batch-operations") || name.starts_with("distributed-map") {
+            continue;
+        }
         let lines = expected
             .remove(&name)
             .unwrap_or_else(|| panic!("no test knows events/{name}"));

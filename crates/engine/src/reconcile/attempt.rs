@@ -6,6 +6,7 @@ use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::history::Past;
 use s3ferry_core::names::VersionId;
 use s3ferry_core::outcome::Outcome;
+use s3ferry_core::policy::AclRule;
 use s3ferry_core::time::Timestamp;
 
 use crate::ports::WriteError;
@@ -13,6 +14,8 @@ use crate::ports::WriteError;
 /// What is known of one key's reconcile while it runs.
 #[derive(Debug)]
 pub(super) struct Attempt {
+    /// What somebody said has changed.
+    pub(super) hinted: Aspects,
     /// What must be read beyond a HEAD.
     pub(super) aspects: Aspects,
     /// What the destination does not keep.
@@ -33,10 +36,14 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
-    pub(super) fn new(aspects: &Aspects, deadline: Timestamp) -> Self {
+    /// Begins with what is `hinted`; grants are read only where they are copied, for nobody has the right to read them
+    /// else.
+    pub(super) fn new(hinted: &Aspects, acl: AclRule, deadline: Timestamp) -> Self {
+        let is_read = |aspect: &&Aspect| **aspect != Aspect::Acl || acl == AclRule::Copy;
         Self {
-            may_be_filed: aspects.contains(&Aspect::UnfinishedUpload),
-            aspects: aspects.clone(),
+            may_be_filed: hinted.contains(&Aspect::UnfinishedUpload),
+            aspects: hinted.iter().filter(is_read).copied().collect(),
+            hinted: hinted.clone(),
             lost: Aspects::new(),
             turns: 0,
             progress: false,

@@ -62,7 +62,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
     /// next reconcile reads.
     pub async fn reconcile(&self, key: &ObjectKey, aspects: &Aspects, deadline: Timestamp) -> Report {
         let started = self.clock.now();
-        let mut attempt = Attempt::new(aspects, deadline);
+        let mut attempt = Attempt::new(aspects, self.policy.acl, deadline);
         let outcome = if self.policy.covers(key) {
             let time_left = self.clock.sleep(deadline.since(started));
             let work = self.turns(key, &mut attempt);
@@ -304,7 +304,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         let Some(facts) = source.facts() else { return };
         let lost = not_kept(
             facts,
-            &attempt.aspects,
+            &attempt.hinted,
             attempt.abilities,
             &self.policy,
             self.clock.now(),
