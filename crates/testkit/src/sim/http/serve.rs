@@ -14,7 +14,7 @@ use thiserror::Error;
 
 use super::call::Call;
 use super::server::Shared;
-use super::service::{error_document, refusal_headers};
+use super::service::{VersionOrder, error_document, refusal_headers};
 use super::side_door;
 use crate::sim::fault::{Fault, Strike, Timing};
 use crate::sim::latency::Movement;
@@ -139,6 +139,8 @@ async fn answer(shared: &Shared, call: &Arc<Call>) -> Response<ResponseBody> {
         full(Bytes::new())
     } else if call.operation == "GetObjectAttributes" {
         without_quotes(body, &mut parts.headers).await
+    } else if let Some(order) = parts.extensions.remove::<VersionOrder>() {
+        rewritten(body, &mut parts.headers, |text| order.put(text)).await
     } else {
         body.map_err(Into::into).boxed_unsync()
     };
@@ -147,13 +149,20 @@ async fn answer(shared: &Shared, call: &Arc<Call>) -> Response<ResponseBody> {
 
 /// The ETag in `GetObjectAttributes`, alone of all answers, stands without quotes.
 async fn without_quotes(body: s3s::Body, headers: &mut http::HeaderMap) -> ResponseBody {
+    let unquoted = |text: &str| {
+        let text = text.replace("&quot;", "");
+        text.replace("<ETag>\"", "<ETag>").replace("\"</ETag>", "</ETag>")
+    };
+    rewritten(body, headers, unquoted).await
+}
+
+/// Changes the document that s3s wrote.
+async fn rewritten(body: s3s::Body, headers: &mut http::HeaderMap, rewrite: impl Fn(&str) -> String) -> ResponseBody {
     let Ok(body) = body.collect().await else {
         return full(Bytes::new());
     };
-    let text = String::from_utf8_lossy(&body.to_bytes()).replace("&quot;", "");
-    let text = text.replace("<ETag>\"", "<ETag>").replace("\"</ETag>", "</ETag>");
     headers.remove("content-length");
-    full(text)
+    full(rewrite(&String::from_utf8_lossy(&body.to_bytes())))
 }
 
 /// Refuses requests that were signed for another region than the bucket's.

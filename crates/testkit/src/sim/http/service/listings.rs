@@ -163,7 +163,9 @@ pub(super) fn versions(
     let page = listing.versions(model.bucket(call.target().bucket)?);
     let mut versions = Vec::new();
     let mut markers = Vec::new();
+    let mut order = VersionOrder::default();
     for listed in &page.entries {
+        order.0.push(listed.version.object().is_none());
         match listed.version.object() {
             Some(object) => versions.push(version(names, listed, object)),
             None => markers.push(dto::DeleteMarkerEntry {
@@ -175,7 +177,7 @@ pub(super) fn versions(
             }),
         }
     }
-    Ok(reply(dto::ListObjectVersionsOutput {
+    let mut response = reply(dto::ListObjectVersionsOutput {
         name: call.bucket.clone(),
         prefix: names.write(&listing.prefix),
         key_marker: names.write(call.query("key-marker").unwrap_or_default()),
@@ -193,7 +195,51 @@ pub(super) fn versions(
             .and_then(|delimiter| names.write(delimiter)),
         encoding_type: names.encoding(),
         ..dto::ListObjectVersionsOutput::default()
-    }))
+    });
+    response.extensions.insert(order);
+    Ok(response)
+}
+
+/// The order of a listing's entries, by whether each is a delete marker: s3s writes all of one kind and then all of the
+/// other, where S3 writes them as they follow each other.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct VersionOrder(Vec<bool>);
+
+impl VersionOrder {
+    /// Puts the entries of a listing's document in their order.
+    pub(crate) fn put(&self, document: &str) -> String {
+        let (mut objects, mut markers) = (blocks(document, "Version"), blocks(document, "DeleteMarker"));
+        if objects.is_empty() || markers.is_empty() {
+            return document.to_owned();
+        }
+        let mut rest = document.to_owned();
+        for block in objects.iter().chain(&markers) {
+            rest = rest.replacen(block, "", 1);
+        }
+        objects.reverse();
+        markers.reverse();
+        let next = |is_marker: &bool| if *is_marker { markers.pop() } else { objects.pop() };
+        let entries: String = self.0.iter().filter_map(next).collect();
+        let end = "</ListVersionsResult>";
+        rest.replacen(end, &format!("{entries}{end}"), 1)
+    }
+}
+
+/// Finds the elements of a name, none of which holds another.
+fn blocks<'d>(document: &'d str, name: &str) -> Vec<&'d str> {
+    let (begin, end) = (format!("<{name}>"), format!("</{name}>"));
+    let mut blocks = Vec::new();
+    let mut rest = document;
+    while let Some((_, after)) = rest.split_once(&begin) {
+        let Some((inside, behind)) = after.split_once(&end) else {
+            break;
+        };
+        let length = begin.len() + inside.len() + end.len();
+        let at = document.len() - after.len() - begin.len();
+        blocks.extend(document.get(at..at + length));
+        rest = behind;
+    }
+    blocks
 }
 
 fn version(names: Names, listed: &ListedVersion<'_>, object: &Object) -> dto::ObjectVersion {
@@ -269,4 +315,20 @@ pub(super) fn uploads(
         encoding_type: names.encoding(),
         ..dto::ListMultipartUploadsOutput::default()
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::VersionOrder;
+
+    #[test]
+    fn objects_and_delete_markers_follow_each_other_as_they_were_written() {
+        let document = "<ListVersionsResult><Name>b</Name><DeleteMarker><Key>2</Key></DeleteMarker>\
+                        <Version><Key>1</Key></Version><Version><Key>3</Key></Version><MaxKeys>9</MaxKeys></ListVersionsResult>";
+        let expected = "<ListVersionsResult><Name>b</Name><MaxKeys>9</MaxKeys><Version><Key>1</Key></Version>\
+                        <DeleteMarker><Key>2</Key></DeleteMarker><Version><Key>3</Key></Version></ListVersionsResult>";
+        assert_eq!(VersionOrder(vec![false, true, false]).put(document), expected);
+        let alike = "<ListVersionsResult><Version>1</Version></ListVersionsResult>";
+        assert_eq!(VersionOrder(vec![false]).put(alike), alike);
+    }
 }

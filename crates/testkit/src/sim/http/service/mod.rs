@@ -17,6 +17,7 @@ mod objects;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::{HeaderMap, HeaderValue, StatusCode};
+pub(crate) use listings::VersionOrder;
 use s3s::dto::{self, ETag, Timestamp};
 use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
 
