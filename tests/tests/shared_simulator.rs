@@ -1,0 +1,243 @@
+//! Shared ownership on the simulator, through the real SDK: what is stated with a copy is what its marker binds.
+#![expect(clippy::expect_used, reason = "a broken expectation is a failed test")]
+
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
+use aws_sdk_s3::primitives::ByteStream;
+use s3ferry_aws::client::Clients;
+use s3ferry_aws::clock::SystemClock;
+use s3ferry_aws::destination::S3Destination;
+use s3ferry_aws::journal::S3Journal;
+use s3ferry_aws::source::S3Source;
+use s3ferry_aws::state::StateBucket;
+use s3ferry_core::facts::{Aspect, Aspects};
+use s3ferry_core::marker::MARKER_NAME;
+use s3ferry_core::names::{self, BucketName, ObjectKey};
+use s3ferry_core::outcome::{Outcome, SkipReason};
+use s3ferry_core::policy::{Ownership, Policy};
+use s3ferry_core::upload::Route;
+use s3ferry_engine::ports::Clock as _;
+use s3ferry_engine::reconcile::{Reconciler, Uploads};
+use s3ferry_testkit::sim::model::bucket::Versioning;
+use s3ferry_testkit::sim::{Options, Server};
+use s3ferry_tests::{DESTINATION_REGION, SOURCE_REGION};
+
+const SOURCE: &str = "shared-source";
+const DESTINATION: &str = "shared-destination";
+const STATE: &str = "shared-state";
+
+struct World {
+    reconciler: Reconciler<S3Source, S3Destination, SystemClock, S3Journal>,
+    source: Client,
+    destination: Client,
+    _server: Server,
+}
+
+fn region(name: &str) -> names::Region {
+    names::Region::new(name).expect("a region")
+}
+
+fn bucket(name: &str) -> BucketName {
+    BucketName::new(name).expect("a bucket name")
+}
+
+fn clients(endpoint: &str) -> Clients {
+    let http_client = aws_smithy_http_client::Builder::new()
+        .tls_provider(aws_smithy_http_client::tls::Provider::Rustls(
+            aws_smithy_http_client::tls::rustls_provider::CryptoMode::Ring,
+        ))
+        .build_https();
+    let anybody = Credentials::new("any", "any", None, None, "simulator");
+    let shared = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .credentials_provider(SharedCredentialsProvider::new(anybody))
+        .endpoint_url(endpoint)
+        .http_client(http_client)
+        .region(Region::new(SOURCE_REGION))
+        .build();
+    Clients::from_config(shared)
+}
+
+impl World {
+    async fn prepare() -> Self {
+        let server = Server::start(Options::default()).await.expect("the simulator starts");
+        {
+            let mut model = server.model();
+            for (name, region, versioning) in [
+                (SOURCE, SOURCE_REGION, Some(Versioning::Enabled)),
+                (DESTINATION, DESTINATION_REGION, Some(Versioning::Enabled)),
+                (STATE, SOURCE_REGION, None),
+            ] {
+                model.create_bucket(name, region, false).expect("the bucket is made");
+                if let Some(versioning) = versioning {
+                    model.set_versioning(name, versioning).expect("the bucket has versions");
+                }
+            }
+        }
+        let clients = clients(server.endpoint());
+        let (near, far) = (region(SOURCE_REGION), region(DESTINATION_REGION));
+        let (reading, writing) = (clients.s3_for_reading(&near), clients.s3_for_writing(&near));
+        let source = S3Source::new(reading.clone(), bucket(SOURCE), near.clone(), None, bucket(DESTINATION));
+        let route = Route {
+            source: bucket(SOURCE),
+            destination: bucket(DESTINATION),
+        };
+        let state = StateBucket::new(reading, writing.clone(), bucket(STATE), near);
+        Self {
+            reconciler: Reconciler {
+                destination: S3Destination::new(&clients, bucket(DESTINATION), far.clone(), &source),
+                source,
+                uploads: Some(Uploads {
+                    journal: S3Journal::new(state, route.clone()),
+                    route,
+                }),
+                concurrent_parts: 4,
+                clock: SystemClock,
+                policy: Policy {
+                    ownership: Ownership::Shared,
+                    propagate_deletes: true,
+                    ..Policy::default()
+                },
+            },
+            source: writing,
+            destination: clients.s3_for_writing(&far),
+            _server: server,
+        }
+    }
+
+    async fn reconcile(&self, key: &str) -> Outcome {
+        self.reconcile_with(key, &Aspects::new()).await
+    }
+
+    async fn reconcile_with(&self, key: &str, aspects: &Aspects) -> Outcome {
+        let deadline = SystemClock.now().plus(Duration::from_mins(1));
+        let key = ObjectKey::from_raw(key).expect("a key");
+        self.reconciler.reconcile(&key, aspects, deadline).await.outcome
+    }
+
+    async fn put(&self, key: &str, content: &'static str) {
+        let put = self.source.put_object().bucket(SOURCE).key(key);
+        let put = put
+            .metadata("owner", "team a")
+            .body(ByteStream::from_static(content.as_bytes()));
+        put.send().await.expect("the object is written");
+    }
+
+    async fn marker(&self, key: &str) -> Option<String> {
+        let head = self.destination.head_object().bucket(DESTINATION).key(key);
+        let head = head.send().await.expect("the copy is there");
+        head.metadata()?.get(MARKER_NAME).cloned()
+    }
+}
+
+#[track_caller]
+fn assert_copied(outcome: &Outcome) {
+    assert!(matches!(outcome, Outcome::Copied { .. }), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn marker_binds_every_header_as_it_is_stored() {
+    let world = World::prepare().await;
+    let put = world.source.put_object().bucket(SOURCE).key("a b+c/ü.txt");
+    put.cache_control("no-cache")
+        .content_disposition("attachment; filename=\"a; b.txt\"")
+        .content_encoding("gzip")
+        .content_language("de")
+        .content_type("text/plain; charset=utf-8")
+        .website_redirect_location("/elsewhere")
+        .metadata("owner", "team a")
+        .metadata("empty", "")
+        .metadata("spaced", "a  b ; c")
+        .tagging("stage=a%20b")
+        .body(ByteStream::from_static(b"content"))
+        .customize()
+        .mutate_request(|request| {
+            request.headers_mut().insert("expires", "whenever");
+            request
+                .headers_mut()
+                .insert("x-amz-meta-greeting", "=?UTF-8?B?R3LDvMOfZQ==?=");
+        })
+        .send()
+        .await
+        .expect("the object is written");
+    assert_copied(&world.reconcile("a b+c/ü.txt").await);
+    assert!(world.marker("a b+c/ü.txt").await.is_some());
+    let deep = Aspects::from([Aspect::Tags, Aspect::History]);
+    let again = world.reconcile_with("a b+c/ü.txt", &deep).await;
+    assert_eq!(again, Outcome::Skipped(SkipReason::AlreadyIdentical));
+}
+
+#[tokio::test]
+async fn object_uploaded_in_parts_is_copied_with_a_marker() {
+    const PART: usize = 5 << 20;
+    let world = World::prepare().await;
+    let begun = world.source.create_multipart_upload().bucket(SOURCE).key("large");
+    let begun = begun.metadata("owner", "team a").send().await.expect("an upload");
+    let id = begun.upload_id().expect("an upload id");
+    let mut parts = Vec::new();
+    for (number, size) in [(1, PART), (2, 3)] {
+        let part = world.source.upload_part().bucket(SOURCE).key("large").upload_id(id);
+        let part = part.part_number(number).body(ByteStream::from(vec![b'x'; size]));
+        let etag = part.send().await.expect("a part").e_tag().map(str::to_owned);
+        let part = aws_sdk_s3::types::CompletedPart::builder().part_number(number);
+        parts.push(part.set_e_tag(etag).build());
+    }
+    let all = aws_sdk_s3::types::CompletedMultipartUpload::builder()
+        .set_parts(Some(parts))
+        .build();
+    let completed = world.source.complete_multipart_upload().bucket(SOURCE).key("large");
+    completed
+        .upload_id(id)
+        .multipart_upload(all)
+        .send()
+        .await
+        .expect("the object is there");
+    assert_copied(&world.reconcile("large").await);
+    let again = world.reconcile("large").await;
+    assert_eq!(again, Outcome::Skipped(SkipReason::AlreadyIdentical));
+}
+
+#[tokio::test]
+async fn newer_object_of_an_application_stays() {
+    let world = World::prepare().await;
+    world.put("key", "one").await;
+    let put = world.destination.put_object().bucket(DESTINATION).key("key");
+    let theirs = put.body(ByteStream::from_static(b"theirs")).send().await;
+    theirs.expect("the object is written");
+    let outcome = world.reconcile("key").await;
+    assert_eq!(outcome, Outcome::Skipped(SkipReason::DestinationNewer));
+}
+
+#[tokio::test]
+async fn delete_of_ours_does_not_keep_the_next_write_away() {
+    let world = World::prepare().await;
+    world.put("key", "one").await;
+    assert_copied(&world.reconcile("key").await);
+    let delete = world.source.delete_object().bucket(SOURCE).key("key").send().await;
+    delete.expect("the object is deleted");
+    assert_eq!(world.reconcile("key").await, Outcome::Deleted);
+    let announced = world
+        .source
+        .list_objects_v2()
+        .bucket(STATE)
+        .prefix("intents/")
+        .send()
+        .await;
+    assert_eq!(announced.expect("a listing").key_count(), Some(1));
+    world.put("key", "two").await;
+    assert_copied(&world.reconcile("key").await);
+    assert!(world.marker("key").await.is_some());
+    let delete = world
+        .destination
+        .delete_object()
+        .bucket(DESTINATION)
+        .key("key")
+        .send()
+        .await;
+    delete.expect("an application deletes the copy");
+    let outcome = world.reconcile("key").await;
+    assert_eq!(outcome, Outcome::Skipped(SkipReason::DestinationNewer));
+}
