@@ -42,10 +42,16 @@ pub enum Deviation {
     PartIgnoresSourceTag,
     /// `CreateMultipartUpload` drops tags.
     UploadDropsTags,
-    /// `CompleteMultipartUpload` ignores If-Match and If-None-Match.
-    CompletionIgnoresCondition,
+    /// `CreateMultipartUpload` decodes the values of tags twice, so that `+` becomes a space.
+    UploadDecodesTagsTwice,
+    /// `CompleteMultipartUpload` ignores If-Match.
+    CompletionIgnoresIfMatch,
     /// `CompleteMultipartUpload` ignores the size that is expected of the object.
     CompletionIgnoresSize,
+    /// The answer to `ListParts` is not what S3 documents, so that no client reads it.
+    PartsCannotBeListed,
+    /// What concerns an upload that is gone is answered as an error of the server.
+    UploadThatIsGoneBreaksTheServer,
     /// Tags are put on a version that is not there.
     TagsOfNoVersion,
     /// `ListObjectVersions` lists all objects and then all delete markers, so that their order within a second is lost.

@@ -109,7 +109,11 @@ async fn parts_bring_content_metadata_and_tags(world: &impl World) {
     let begun = begin(world, &sample, WriteCondition::Absent).await;
     let parts = copy_parts(world, &sample.key, &begun).await;
     let listed = world.destination().list_parts(&sample.key, &begun.id).await;
-    let listed = listed.expect("parts are listed").expect("the upload is there");
+    let listed = if Deviation::PartsCannotBeListed.is_known(world, listed.is_err()) {
+        parts.clone()
+    } else {
+        listed.expect("parts are listed").expect("the upload is there")
+    };
     let described = |parts: &[CopiedPart]| -> Vec<(u32, u64, ETag)> {
         let describe = |part: &CopiedPart| (part.number, part.size_bytes, part.etag.clone());
         parts.iter().map(describe).collect()
@@ -129,7 +133,9 @@ async fn parts_bring_content_metadata_and_tags(world: &impl World) {
     let facts = destination_facts(world, &sample.key).await;
     assert_eq!((facts.version_id, facts.etag), (written.version_id, written.etag));
     assert_eq!(facts.user_metadata, sample.user_metadata);
-    if !Deviation::UploadDropsTags.is_known(world, facts.tags == Some(BTreeMap::new())) {
+    let drops = Deviation::UploadDropsTags.is_known(world, facts.tags == Some(BTreeMap::new()));
+    let differs = facts.tags.as_ref() != Some(&sample.tags);
+    if !drops && !Deviation::UploadDecodesTagsTwice.is_known(world, differs) {
         assert_eq!(facts.tags, Some(sample.tags));
     }
 }
@@ -146,7 +152,7 @@ async fn completion_onto_another_object_than_seen_moves_nothing(world: &impl Wor
         .put_destination(&Sample::plain("contract/parts-moved", "newer"))
         .await;
     let completed = complete(world, &sample.key, &begun, &completion(&begun, &parts)).await;
-    if !Deviation::CompletionIgnoresCondition.is_known(world, completed.is_ok()) {
+    if !Deviation::CompletionIgnoresIfMatch.is_known(world, completed.is_ok()) {
         assert_eq!(completed, Err(WriteError::WorldMoved));
         assert_eq!(world.destination_content(&sample.key).await.as_deref(), Some("newer"));
     }
@@ -161,10 +167,8 @@ async fn completion_onto_an_object_that_should_be_absent_moves_nothing(world: &i
         .put_destination(&Sample::plain("contract/parts-there", "there"))
         .await;
     let completed = complete(world, &sample.key, &begun, &completion(&begun, &parts)).await;
-    if !Deviation::CompletionIgnoresCondition.is_known(world, completed.is_ok()) {
-        assert_eq!(completed, Err(WriteError::WorldMoved));
-        assert_eq!(world.destination_content(&sample.key).await.as_deref(), Some("there"));
-    }
+    assert_eq!(completed, Err(WriteError::WorldMoved));
+    assert_eq!(world.destination_content(&sample.key).await.as_deref(), Some("there"));
     abort(world, &sample.key, &begun).await;
 }
 
@@ -212,9 +216,15 @@ async fn aborted_upload_is_gone(world: &impl World) {
         .destination()
         .copy_part(&sample.key, &begun.id, &begun.order.pin, &first)
         .await;
-    assert_eq!(copied, Err(WriteError::WorldMoved));
+    let fails = matches!(copied, Err(WriteError::Failed(_)));
+    if !Deviation::UploadThatIsGoneBreaksTheServer.is_known(world, fails) {
+        assert_eq!(copied, Err(WriteError::WorldMoved));
+    }
     let completed = complete(world, &sample.key, &begun, &completion(&begun, &parts)).await;
-    assert_eq!(completed, Err(WriteError::WorldMoved));
+    let fails = matches!(completed, Err(WriteError::Failed(_)));
+    if !Deviation::UploadThatIsGoneBreaksTheServer.is_known(world, fails) {
+        assert_eq!(completed, Err(WriteError::WorldMoved));
+    }
     assert_eq!(world.destination_content(&sample.key).await, None);
 }
 
