@@ -10,6 +10,8 @@ pub mod destination;
 mod facts;
 pub mod journal;
 mod layout;
+pub mod pace;
+pub mod preflight;
 pub mod queue;
 mod reading;
 mod replication;
