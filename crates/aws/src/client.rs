@@ -19,6 +19,12 @@ use crate::pace::{Pace, PacedClient};
 /// How long a request that only reads facts may take, per attempt.
 const READ_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long a page of a listing may take, per attempt: longer than a HEAD where many deleted keys lie between.
+const LISTING_ATTEMPT_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// How often a page of a listing is asked for.
+const LISTING_ATTEMPTS: u32 = 8;
+
 /// How long the copy of one part may take, per attempt: 5 GiB at some 10 MiB a second, and less than the time that is
 /// left of an invocation after another attempt was given up.
 const PART_ATTEMPT_TIMEOUT: Duration = Duration::from_mins(8);
@@ -117,6 +123,18 @@ impl Clients {
             .s3(region)
             .retry_config(RetryConfig::standard())
             .timeout_config(timeouts)
+            .build();
+        aws_sdk_s3::Client::from_conf(config)
+    }
+
+    /// Makes an S3 client for long listings, where one request that failed for good would cost all the others: it repeats
+    /// more often.
+    #[must_use]
+    pub fn s3_for_listing(&self, region: &Region) -> aws_sdk_s3::Client {
+        let config = self
+            .s3(region)
+            .retry_config(RetryConfig::standard().with_max_attempts(LISTING_ATTEMPTS))
+            .timeout_config(self.attempt_timeout(LISTING_ATTEMPT_TIMEOUT))
             .build();
         aws_sdk_s3::Client::from_conf(config)
     }

@@ -10,6 +10,7 @@ pub mod destination;
 mod facts;
 pub mod journal;
 mod layout;
+pub mod listing;
 pub mod pace;
 pub mod preflight;
 pub mod queue;

@@ -1,9 +1,10 @@
 //! The command line.
+#![expect(clippy::doc_markdown, reason = "help texts are not Markdown")]
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 use s3ferry_core::names::{AccountId, Region};
 
-use crate::commands::{completions, man};
+use crate::commands::{completions, diff, man};
 use crate::location::Location;
 use crate::output::Format;
 
@@ -74,6 +75,8 @@ pub struct DestinationArgs {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Compare two buckets by their listings, or object by object
+    Diff(diff::DiffArgs),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
     /// Print the manual page

@@ -8,6 +8,7 @@ pub mod location;
 mod logging;
 pub mod output;
 pub mod progress;
+pub mod rows;
 pub mod sides;
 
 use std::ffi::OsString;
@@ -44,9 +45,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 async fn dispatch(cli: Cli) -> Result<End, Error> {
-    // Must be listened to before any work begins.
-    let _interrupt = Interrupt::listen().map_err(Error::file("listen to signals"))?;
+    let interrupt = Interrupt::listen().map_err(Error::file("listen to signals"))?;
+    let shared = &cli.shared;
     match &cli.command {
+        Command::Diff(args) => commands::diff::run(shared, args, &interrupt).await,
         Command::Completions(args) => commands::completions::run(args),
         Command::Man(args) => commands::man::run(args),
     }

@@ -7,7 +7,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use crate::progress::LogWriter;
 
 /// Starts logging everything up to `level`; the SDK's own events stay at warnings, for at `debug` they would log headers.
-pub fn start(level: tracing::Level) {
+pub(crate) fn start(level: tracing::Level) {
     let ours = [
         "s3ferry",
         "s3ferry_aws",

@@ -2,6 +2,7 @@
 
 use s3ferry_aws::client::{Clients, Settings};
 use s3ferry_aws::destination::S3Destination;
+use s3ferry_aws::listing::S3Listing;
 use s3ferry_aws::preflight::region_of;
 use s3ferry_aws::source::S3Source;
 use s3ferry_core::names::{AccountId, BucketName, Region};
@@ -62,6 +63,15 @@ impl Sides {
         &self.source.location.prefix
     }
 
+    /// Makes the listings of both buckets.
+    #[must_use]
+    pub fn listings(&self) -> (S3Listing, S3Listing) {
+        (
+            self.source.listing(&self.clients),
+            self.destination.listing(&self.clients),
+        )
+    }
+
     /// Makes the adapters of both buckets.
     #[must_use]
     pub fn adapters(&self) -> (S3Source, S3Destination) {
@@ -79,6 +89,19 @@ impl Sides {
             &source,
         );
         (source, destination)
+    }
+}
+
+impl Side {
+    /// Makes the bucket's listing.
+    #[must_use]
+    pub fn listing(&self, clients: &Clients) -> S3Listing {
+        S3Listing::new(
+            clients.s3_for_listing(&self.region),
+            self.location.bucket.clone(),
+            self.region.clone(),
+            self.owner.clone(),
+        )
     }
 }
 

@@ -1,4 +1,5 @@
 //! The commands, one module each.
 
 pub mod completions;
+pub mod diff;
 pub mod man;
