@@ -2,9 +2,9 @@
 #![expect(clippy::doc_markdown, reason = "help texts are not Markdown")]
 
 use clap::{Args, Parser, Subcommand, ValueHint};
-use s3ferry_core::names::{AccountId, Region};
+use s3ferry_core::names::{AccountId, BucketName, Region};
 
-use crate::commands::{completions, diff, man};
+use crate::commands::{completions, diff, man, sync};
 use crate::location::Location;
 use crate::output::Format;
 
@@ -75,6 +75,8 @@ pub struct DestinationArgs {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Copy what differs from the source to the destination, from this machine
+    Sync(sync::SyncArgs),
     /// Compare two buckets by their listings, or object by object
     Diff(diff::DiffArgs),
     /// Print a completion script for a shell
@@ -86,6 +88,11 @@ pub enum Command {
 /// Reads a region.
 pub fn region(text: &str) -> Result<Region, String> {
     Region::new(text).map_err(|error| error.to_string())
+}
+
+/// Reads a bucket's name.
+pub fn bucket(text: &str) -> Result<BucketName, String> {
+    BucketName::new(text).map_err(|error| error.to_string())
 }
 
 fn account(text: &str) -> Result<AccountId, String> {

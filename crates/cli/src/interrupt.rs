@@ -36,6 +36,13 @@ impl Interrupt {
         Self(receiver)
     }
 
+    /// Is interrupted by sending `true`, for tests.
+    #[cfg(test)]
+    pub(crate) fn by_hand() -> (watch::Sender<bool>, Self) {
+        let (sender, receiver) = watch::channel(false);
+        (sender, Self(receiver))
+    }
+
     /// Tells whether somebody asked to stop.
     #[must_use]
     pub fn is_set(&self) -> bool {
@@ -58,8 +65,7 @@ mod tests {
 
     #[tokio::test]
     async fn waiting_ends_only_with_an_interrupt() {
-        let (sender, receiver) = watch::channel(false);
-        let interrupt = Interrupt(receiver);
+        let (sender, interrupt) = Interrupt::by_hand();
         assert!(!interrupt.is_set());
         let waiting = tokio::spawn({
             let interrupt = interrupt.clone();

@@ -1,12 +1,14 @@
 #![doc = include_str!("../README.md")]
 
 pub mod args;
+pub mod clock;
 pub mod commands;
 pub mod exit;
 pub mod interrupt;
 pub mod location;
 mod logging;
 pub mod output;
+pub mod policy;
 pub mod progress;
 pub mod rows;
 pub mod sides;
@@ -48,6 +50,7 @@ async fn dispatch(cli: Cli) -> Result<End, Error> {
     let interrupt = Interrupt::listen().map_err(Error::file("listen to signals"))?;
     let shared = &cli.shared;
     match &cli.command {
+        Command::Sync(args) => commands::sync::run(shared, args, &interrupt).await,
         Command::Diff(args) => commands::diff::run(shared, args, &interrupt).await,
         Command::Completions(args) => commands::completions::run(args),
         Command::Man(args) => commands::man::run(args),

@@ -1,12 +1,17 @@
 //! The two buckets that a command works on: named, looked at, and reached through the adapters.
 
+use std::num::NonZeroU32;
+
 use s3ferry_aws::client::{Clients, Settings};
 use s3ferry_aws::destination::S3Destination;
+use s3ferry_aws::journal::S3Journal;
 use s3ferry_aws::listing::S3Listing;
 use s3ferry_aws::preflight::region_of;
 use s3ferry_aws::source::S3Source;
+use s3ferry_aws::state::StateBucket;
 use s3ferry_core::names::{AccountId, BucketName, Region};
-use std::num::NonZeroU32;
+use s3ferry_core::upload::Route;
+use s3ferry_engine::reconcile::Uploads;
 
 use crate::args::{DestinationArgs, SharedArgs, SourceArgs, endpoint_url, region};
 use crate::exit::Error;
@@ -70,6 +75,38 @@ impl Sides {
             self.source.listing(&self.clients),
             self.destination.listing(&self.clients),
         )
+    }
+
+    /// Looks at the state bucket, which is in the source's region, and makes the store of what is written down there.
+    pub async fn state(&self, bucket: &BucketName) -> Result<Uploads<S3Journal>, Error> {
+        let region = &self.source.region;
+        for (side, flag) in [(&self.source, "--source"), (&self.destination, "--destination")] {
+            if side.location.bucket == *bucket {
+                return Err(Error::usage(
+                    format!("--state-bucket and {flag} are both bucket {bucket}"),
+                    "name a bucket of its own for s3ferry's state",
+                ));
+            }
+        }
+        let side = Side {
+            location: Location {
+                bucket: bucket.clone(),
+                prefix: String::new(),
+            },
+            region: region.clone(),
+            owner: None,
+        };
+        must_be_in_region(&self.clients, &side, "a --state-bucket of the source's region, not of").await?;
+        let route = Route {
+            source: self.source.location.bucket.clone(),
+            destination: self.destination.location.bucket.clone(),
+        };
+        let (reading, writing) = (self.clients.s3_for_reading(region), self.clients.s3_for_writing(region));
+        let state = StateBucket::new(reading, writing, bucket.clone(), region.clone());
+        Ok(Uploads {
+            journal: S3Journal::new(state, route.clone()),
+            route,
+        })
     }
 
     /// Makes the adapters of both buckets.

@@ -3,3 +3,4 @@
 pub mod completions;
 pub mod diff;
 pub mod man;
+pub mod sync;

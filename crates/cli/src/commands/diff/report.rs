@@ -37,8 +37,7 @@ const COLUMNS: [&str; 8] = [
 
 #[derive(Debug, Serialize)]
 struct Line<'a> {
-    #[serde(rename = "type")]
-    line_type: &'static str,
+    r#type: &'static str,
     #[serde(flatten)]
     different: &'a DifferentKey,
 }
@@ -73,7 +72,7 @@ impl Report {
                 self.output.line(table_row(different))
             }
             DiffFormat::Json => self.output.json(&Line {
-                line_type: "difference",
+                r#type: "difference",
                 different,
             }),
             DiffFormat::Csv => csv_row(&mut self.output, &csv_fields(different)),
@@ -254,7 +253,7 @@ mod tests {
     fn json_line_says_what_it_is() {
         let different = different();
         let line = Line {
-            line_type: "difference",
+            r#type: "difference",
             different: &different,
         };
         let value = serde_json::to_value(&line).unwrap();
