@@ -8,6 +8,7 @@ pub mod client;
 pub mod clock;
 pub mod destination;
 mod facts;
+pub mod file;
 pub mod journal;
 mod layout;
 pub mod listing;

@@ -4,7 +4,7 @@
 use clap::{Args, Parser, Subcommand, ValueHint};
 use s3ferry_core::names::{AccountId, BucketName, Region};
 
-use crate::commands::{completions, diff, man, sync};
+use crate::commands::{completions, diff, man, manifest, sync};
 use crate::location::Location;
 use crate::output::Format;
 
@@ -79,6 +79,8 @@ pub enum Command {
     Sync(sync::SyncArgs),
     /// Compare two buckets by their listings, or object by object
     Diff(diff::DiffArgs),
+    /// Write the manifests that S3 Batch Operations and the final-sync state machine work through
+    Manifest(manifest::ManifestArgs),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
     /// Print the manual page

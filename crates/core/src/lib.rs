@@ -17,6 +17,7 @@ pub mod lock;
 pub mod manifest;
 pub mod marker;
 pub mod names;
+pub mod object_class;
 pub mod order;
 pub mod outcome;
 pub mod plan;

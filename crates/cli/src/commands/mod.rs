@@ -3,4 +3,5 @@
 pub mod completions;
 pub mod diff;
 pub mod man;
+pub mod manifest;
 pub mod sync;

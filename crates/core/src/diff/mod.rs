@@ -190,6 +190,13 @@ impl DifferentKey {
         }
     }
 
+    /// Tells whether a copy changes anything: there is something to copy, and more differs than the storage class, which
+    /// moves no bytes by itself.
+    #[must_use]
+    pub fn can_be_copied(&self) -> bool {
+        self.source.is_some() && self.differences != [Kind::StorageClass]
+    }
+
     /// Makes the report of a key that could not be looked at.
     #[must_use]
     pub fn unread(pair: &Pair, reason: String) -> Self {

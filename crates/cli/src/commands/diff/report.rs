@@ -77,8 +77,7 @@ impl Report {
             }),
             DiffFormat::Csv => csv_row(&mut self.output, &csv_fields(different)),
             DiffFormat::Manifest => {
-                if different.source.is_none() {
-                    // Nothing that could be copied.
+                if !different.can_be_copied() {
                     return Ok(());
                 }
                 let row = Row::new(self.source_bucket.clone(), different.key.clone(), None);
@@ -166,7 +165,8 @@ fn summary(source: &str, destination: &str, counts: &Counts) -> Vec<String> {
     if counts.by_kind().any(|(kind, _)| kind == Kind::CannotTell) {
         lines.push("cannot-tell is not equal: compare these by their bytes, or copy them again".to_owned());
     }
-    if counts.other_storage_class > 0 {
+    let is_deep = counts.by_kind().any(|(kind, _)| kind == Kind::StorageClass);
+    if counts.other_storage_class > 0 && !is_deep {
         lines.push(format!(
             "{} keys are in another storage class, which is a difference with --deep only",
             grouped(counts.other_storage_class)
