@@ -46,8 +46,15 @@ deploy: check-deploy-parameters build .tools/sam/.installed ## Build, then deplo
 setup: .tools/build/.installed .tools/sam/.installed .tools/ministack/.installed .tools/moto/.installed .tools/sim-clients/.installed ## Install the pinned tools into .tools/
 
 .PHONY: build
-build: .tools/build/.installed s3sim ## Build the functions into target/lambda/ (ARCH=arm64 for Graviton, untested) and s3sim
-	@case "$(ARCH)" in x86_64|arm64) ;; *) echo "make build: ARCH is $(ARCH), must be x86_64 or arm64" >&2; exit 2;; esac
+build: build-functions build-cli s3sim ## Build the functions, the command line and s3sim
+
+.PHONY: build-cli
+build-cli: ## Build the command line into target/release/s3ferry
+	cargo build $(LOCKED) --release --package s3ferry-cli
+
+.PHONY: build-functions
+build-functions: .tools/build/.installed ## Build the functions into target/lambda/ (ARCH=arm64 for Graviton, untested)
+	@case "$(ARCH)" in x86_64|arm64) ;; *) echo "make build-functions: ARCH is $(ARCH), must be x86_64 or arm64" >&2; exit 2;; esac
 	$(BUILD_PATH) cargo lambda build $(LOCKED) --release --package s3ferry-functions \
 	  $(if $(filter arm64,$(ARCH)),--arm64,--x86-64)
 

@@ -1,16 +1,29 @@
 //! SDK clients: one set of credentials and connections, one client per region.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
+use aws_config::environment::EnvironmentVariableRegionProvider;
+use aws_config::meta::region::ProvideRegion as _;
+use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_smithy_http_client::{Builder, tls};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use s3ferry_core::names::Region;
+
+use crate::pace::{Pace, PacedClient};
 
 /// How long a request that only reads facts may take, per attempt.
 const READ_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a page of a listing may take, per attempt: longer than a HEAD where many deleted keys lie between.
+const LISTING_ATTEMPT_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// How often a page of a listing is asked for.
+const LISTING_ATTEMPTS: u32 = 8;
 
 /// How long the copy of one part may take, per attempt: 5 GiB at some 10 MiB a second, and less than the time that is
 /// left of an invocation after another attempt was given up.
@@ -24,6 +37,35 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone)]
 pub struct Clients {
     shared: SdkConfig,
+    /// Whether requests wait for their turn, which must not count as waiting for an answer.
+    is_paced: bool,
+}
+
+/// What is not left to where the SDK looks by itself.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// The profile of the shared configuration files.
+    pub profile: Option<String>,
+    /// The endpoint of an emulator.
+    pub endpoint_url: Option<String>,
+    /// How many requests all clients together send in a second at most.
+    pub max_requests_per_second: Option<NonZeroU32>,
+}
+
+impl Settings {
+    /// Finds the region that the environment names, or else the profile.
+    ///
+    /// The metadata service of EC2 is not asked: where there is none, the question takes seconds.
+    pub async fn default_region(&self) -> Option<String> {
+        if let Some(region) = EnvironmentVariableRegionProvider::new().region().await {
+            return Some(region.to_string());
+        }
+        let mut profile = ProfileFileRegionProvider::builder();
+        if let Some(name) = &self.profile {
+            profile = profile.profile_name(name);
+        }
+        profile.build().region().await.map(|region| region.to_string())
+    }
 }
 
 impl Clients {
@@ -31,22 +73,44 @@ impl Clients {
     ///
     /// Reaches no network: credentials are resolved with the first request.
     pub async fn load(region: &Region) -> Self {
+        Self::load_with(region, &Settings::default()).await
+    }
+
+    /// As [`Clients::load`], with `settings` of the caller's.
+    pub async fn load_with(region: &Region, settings: &Settings) -> Self {
         // The certificates of the system are read with the first connection, not here.
         let http_client = Builder::new()
             .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
             .build_https();
-        let shared = aws_config::defaults(BehaviorVersion::v2026_01_12())
+        let http_client: SharedHttpClient = match settings.max_requests_per_second {
+            Some(rate) => SharedHttpClient::new(PacedClient {
+                inner: http_client,
+                pace: Pace::new(rate),
+            }),
+            None => http_client,
+        };
+        let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
             .http_client(http_client)
-            .region(aws_config::Region::new(region.to_string()))
-            .load()
-            .await;
-        Self { shared }
+            .region(aws_config::Region::new(region.to_string()));
+        if let Some(profile) = &settings.profile {
+            loader = loader.profile_name(profile);
+        }
+        if let Some(endpoint_url) = &settings.endpoint_url {
+            loader = loader.endpoint_url(endpoint_url);
+        }
+        Self {
+            shared: loader.load().await,
+            is_paced: settings.max_requests_per_second.is_some(),
+        }
     }
 
     /// Makes a client from a ready configuration, for tests.
     #[must_use]
     pub fn from_config(shared: SdkConfig) -> Self {
-        Self { shared }
+        Self {
+            shared,
+            is_paced: false,
+        }
     }
 
     /// Makes an S3 client whose requests are asked of, and signed for, `region`.
@@ -54,13 +118,23 @@ impl Clients {
     /// It repeats failed reads by itself, with the SDK's standard policy.
     #[must_use]
     pub fn s3_for_reading(&self, region: &Region) -> aws_sdk_s3::Client {
-        let timeouts = TimeoutConfig::builder()
-            .operation_attempt_timeout(READ_ATTEMPT_TIMEOUT)
-            .build();
+        let timeouts = self.attempt_timeout(READ_ATTEMPT_TIMEOUT);
         let config = self
             .s3(region)
             .retry_config(RetryConfig::standard())
             .timeout_config(timeouts)
+            .build();
+        aws_sdk_s3::Client::from_conf(config)
+    }
+
+    /// Makes an S3 client for long listings, where one request that failed for good would cost all the others: it repeats
+    /// more often.
+    #[must_use]
+    pub fn s3_for_listing(&self, region: &Region) -> aws_sdk_s3::Client {
+        let config = self
+            .s3(region)
+            .retry_config(RetryConfig::standard().with_max_attempts(LISTING_ATTEMPTS))
+            .timeout_config(self.attempt_timeout(LISTING_ATTEMPT_TIMEOUT))
             .build();
         aws_sdk_s3::Client::from_conf(config)
     }
@@ -83,9 +157,7 @@ impl Clients {
     /// wire: copying the parts of an upload, and dropping them.
     #[must_use]
     pub fn s3_for_copying_parts(&self, region: &Region) -> aws_sdk_s3::Client {
-        let timeouts = TimeoutConfig::builder()
-            .operation_attempt_timeout(PART_ATTEMPT_TIMEOUT)
-            .build();
+        let timeouts = self.attempt_timeout(PART_ATTEMPT_TIMEOUT);
         let config = self
             .s3(region)
             .retry_config(RetryConfig::standard())
@@ -109,6 +181,17 @@ impl Clients {
     #[must_use]
     pub fn eventbridge(&self) -> aws_sdk_eventbridge::Client {
         aws_sdk_eventbridge::Client::new(&self.shared)
+    }
+
+    /// Bounds one attempt; where requests wait for their turn, from when it is sent.
+    fn attempt_timeout(&self, timeout: Duration) -> TimeoutConfig {
+        let timeouts = TimeoutConfig::builder();
+        let timeouts = if self.is_paced {
+            timeouts.read_timeout(timeout)
+        } else {
+            timeouts.operation_attempt_timeout(timeout)
+        };
+        timeouts.build()
     }
 
     fn s3(&self, region: &Region) -> aws_sdk_s3::config::Builder {

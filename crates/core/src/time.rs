@@ -48,6 +48,36 @@ impl Timestamp {
         let millis = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
         Self(self.0.saturating_sub(millis))
     }
+
+    /// Spells the point in time as RFC 3339 does, in UTC and whole seconds: `2026-11-23T02:20:00Z`.
+    ///
+    /// The days are turned into a date by counting in eras of 400 years that begin in March, so that a leap day is the
+    /// last of its year.
+    #[must_use]
+    pub fn to_rfc3339(self) -> String {
+        const SECONDS_A_DAY: i64 = 86_400;
+        const DAYS_AN_ERA: i64 = 146_097;
+        // 1970-01-01 is so many days after 0000-03-01.
+        const EPOCH: i64 = 719_468;
+        let seconds = self.0.div_euclid(1000);
+        let (days, second) = (
+            seconds.div_euclid(SECONDS_A_DAY) + EPOCH,
+            seconds.rem_euclid(SECONDS_A_DAY),
+        );
+        let (era, day_of_era) = (days.div_euclid(DAYS_AN_ERA), days.rem_euclid(DAYS_AN_ERA));
+        let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let month_from_march = (5 * day_of_year + 2) / 153;
+        let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+        let month = if month_from_march < 10 {
+            month_from_march + 3
+        } else {
+            month_from_march - 9
+        };
+        let year = era * 400 + year_of_era + i64::from(month <= 2);
+        let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    }
 }
 
 #[cfg(test)]
@@ -62,5 +92,21 @@ mod tests {
         assert_eq!(early.since(late), Duration::ZERO);
         assert_eq!(early.plus(Duration::from_millis(2_500)), late);
         assert_eq!(late.minus(Duration::from_millis(2_500)), early);
+    }
+
+    #[test]
+    fn dates_are_spelled_over_leap_years_and_before_the_epoch() {
+        for (seconds, spelled) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (-1, "1969-12-31T23:59:59Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (1_709_164_799, "2024-02-28T23:59:59Z"),
+            (1_709_251_200, "2024-03-01T00:00:00Z"),
+            (1_795_393_230, "2026-11-23T00:20:30Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+        ] {
+            assert_eq!(Timestamp::from_seconds(seconds).to_rfc3339(), spelled);
+        }
+        assert_eq!(Timestamp::from_millis(1_999).to_rfc3339(), "1970-01-01T00:00:01Z");
     }
 }

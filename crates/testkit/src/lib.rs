@@ -10,6 +10,7 @@ pub mod clock;
 pub mod contract;
 pub mod faults;
 pub mod journal;
+pub mod listing;
 pub mod memory;
 pub mod queue;
 pub mod schedule;

@@ -1,0 +1,129 @@
+//! A bucket's listing on S3.
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::types::{EncodingType, Object};
+use percent_encoding::percent_decode_str;
+use s3ferry_core::failure::{Failure, FailureKind};
+use s3ferry_core::listing::{Listed, StorageClassName};
+use s3ferry_core::names::{AccountId, BucketName, ETag, ObjectKey, Region};
+use s3ferry_core::time::Timestamp;
+use s3ferry_engine::listing::{Listing, Page};
+
+use crate::classify::{Attempted, ErrorAnswer};
+
+/// The current objects of a bucket, by `ListObjectsV2`.
+#[derive(Debug, Clone)]
+pub struct S3Listing {
+    client: Client,
+    bucket: BucketName,
+    region: Region,
+    owner: Option<AccountId>,
+}
+
+impl S3Listing {
+    /// Takes the bucket with a client of its region; `owner` is the account it must belong to.
+    #[must_use]
+    pub fn new(client: Client, bucket: BucketName, region: Region, owner: Option<AccountId>) -> Self {
+        Self {
+            client,
+            bucket,
+            region,
+            owner,
+        }
+    }
+
+    fn attempted(&self) -> Attempted {
+        Attempted {
+            action: "s3:ListBucket",
+            resource: self.bucket.arn(&self.region),
+            when_denied: "the credentials need s3:ListBucket on the bucket".to_owned(),
+        }
+    }
+
+    fn unreadable(&self, detail: String) -> Failure {
+        let attempted = self.attempted();
+        Failure {
+            kind: FailureKind::Permanent,
+            code: "UnreadableListing".to_owned(),
+            action: attempted.action.to_owned(),
+            resource: attempted.resource,
+            detail,
+        }
+    }
+}
+
+impl Listing for S3Listing {
+    /// Asks for keys in their encoded form: a key may hold characters that no XML can carry.
+    ///
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html#API_ListObjectsV2_RequestParameters>
+    async fn page(&self, prefix: &str, after: Option<&str>) -> Result<Page, Failure> {
+        let answer = self
+            .client
+            .list_objects_v2()
+            .bucket(self.bucket.as_str())
+            .set_prefix((!prefix.is_empty()).then(|| prefix.to_owned()))
+            .set_start_after(after.map(str::to_owned))
+            .encoding_type(EncodingType::Url)
+            .set_expected_bucket_owner(self.owner.as_ref().map(ToString::to_string))
+            .send()
+            .await
+            .map_err(|error| ErrorAnswer::of(&error).into_failure(&self.attempted()))?;
+        let is_encoded = answer.encoding_type() == Some(&EncodingType::Url);
+        let rows = answer.contents().iter().map(|object| row(object, is_encoded));
+        let objects: Vec<Listed> = rows
+            .collect::<Result<_, _>>()
+            .map_err(|detail| self.unreadable(detail))?;
+        let more = answer.is_truncated() == Some(true);
+        if more && objects.is_empty() {
+            return Err(self.unreadable("the answer says that there is more, and holds nothing".to_owned()));
+        }
+        Ok(Page { objects, more })
+    }
+}
+
+fn row(object: &Object, is_encoded: bool) -> Result<Listed, String> {
+    let text = object.key().ok_or("a row of the answer has no key")?;
+    let key = if is_encoded { decoded(text)? } else { text.to_owned() };
+    let named = |what: &str| format!("the row of key `{key}` has no usable {what}");
+    let size_bytes = object.size().and_then(|size| u64::try_from(size).ok());
+    let last_modified = object.last_modified().and_then(|time| time.to_millis().ok());
+    Ok(Listed {
+        size_bytes: size_bytes.ok_or_else(|| named("Size"))?,
+        etag: object.e_tag().and_then(|etag| ETag::new(etag).ok()),
+        last_modified: Timestamp::from_millis(last_modified.ok_or_else(|| named("LastModified"))?),
+        storage_class: StorageClassName::new(object.storage_class().map_or("", |class| class.as_str())),
+        key: ObjectKey::from_raw(key).map_err(|error| error.to_string())?,
+    })
+}
+
+/// Decodes a key; S3 writes a space as `+`, and a plus sign as `%2B`.
+fn decoded(text: &str) -> Result<String, String> {
+    let spaced = text.replace('+', " ");
+    let decoded = percent_decode_str(&spaced).decode_utf8();
+    let decoded = decoded.map_err(|_| format!("key `{text}` is not UTF-8 after decoding"))?;
+    Ok(decoded.into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_decoded_once() {
+        for (encoded, key) in [
+            ("a+b%2Bc%2520%25", "a b+c%20%"),
+            ("%E6%97%A5/%01%0D%0A", "日/\u{1}\r\n"),
+            ("a/b", "a/b"),
+        ] {
+            assert_eq!(decoded(encoded).as_deref(), Ok(key));
+        }
+        assert!(decoded("%FF").unwrap_err().contains("key `%FF` is not UTF-8"));
+    }
+
+    #[test]
+    fn row_without_its_essentials_is_named() {
+        let object = Object::builder().key("a%20b").build();
+        let error = row(&object, true).unwrap_err();
+        assert_eq!(error, "the row of key `a b` has no usable Size");
+    }
+}

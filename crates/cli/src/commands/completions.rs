@@ -1,0 +1,31 @@
+//! `s3ferry completions`: what a shell completes.
+
+use clap::{Args, CommandFactory as _};
+use clap_complete::Shell;
+
+use crate::args::Cli;
+use crate::exit::{End, Error};
+use crate::output::Output;
+
+/// The arguments of `completions`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  s3ferry completions bash > ~/.local/share/bash-completion/completions/s3ferry
+  s3ferry completions zsh > \"${fpath[1]}/_s3ferry\"
+  s3ferry completions fish > ~/.config/fish/completions/s3ferry.fish")]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    shell: Shell,
+}
+
+/// Prints the script.
+pub fn run(args: &CompletionsArgs) -> Result<End, Error> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "s3ferry", &mut script);
+    let mut output = Output::stdout();
+    output.bytes(&script)?;
+    output.flush()?;
+    Ok(End::Done)
+}

@@ -1,0 +1,198 @@
+//! `s3ferry diff`: what differs between two buckets.
+
+mod report;
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use clap::{Args, ValueEnum};
+use futures::{Stream, StreamExt as _, stream};
+use s3ferry_core::diff::{Counts, Depth, DifferentKey};
+use s3ferry_core::failure::Failure;
+use s3ferry_engine::diff::{Merged, Settled, Settler, aspects_at, merged};
+use s3ferry_engine::listing::Reach;
+
+use self::report::Report;
+use crate::args::{DestinationArgs, SharedArgs, SourceArgs};
+use crate::exit::{End, Error};
+use crate::interrupt::Interrupt;
+use crate::output::Format;
+use crate::progress::Progress;
+use crate::rows::listed;
+use crate::sides::Sides;
+
+/// The arguments of `diff`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  What is missing, or looks different, below images/:
+    s3ferry diff --source s3://app-data/images/ --destination s3://app-data-eu/images/ \\
+      --destination-region eu-central-1
+  Every object's metadata, tags, Object Lock and storage class as well, as JSON lines:
+    s3ferry diff --source s3://app-data --destination s3://app-data-eu \\
+      --destination-region eu-central-1 --deep --output json > differences.jsonl
+  A manifest of what S3 Batch Operations has to copy:
+    s3ferry diff --source s3://app-data --destination s3://app-data-eu \\
+      --destination-region eu-central-1 --format manifest > manifest.csv
+
+Every difference is looked up on both sides before it is reported, so that what was written while the listings ran is
+no difference. Exit code 0 means equal, 1 that there are differences.")]
+pub struct DiffArgs {
+    #[command(flatten)]
+    source: SourceArgs,
+    #[command(flatten)]
+    destination: DestinationArgs,
+    #[command(flatten)]
+    compare: CompareArgs,
+    /// How differences are written; the default is a table, or JSON lines with --output json
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    format: Option<DiffFormat>,
+    /// Report what the listings show without looking at the objects again
+    #[arg(long, conflicts_with = "deep")]
+    unconfirmed: bool,
+}
+
+/// How two buckets are compared.
+#[derive(Debug, Clone, Args)]
+pub struct CompareArgs {
+    /// Compare every object's metadata, tags, Object Lock and storage class, too: four requests an object
+    #[arg(long)]
+    pub deep: bool,
+    /// How many objects are looked at at once, 1 to 1024
+    #[arg(long, value_name = "NUMBER", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub concurrency: u16,
+    /// How many pages of each listing are asked for at once, 1 to 64
+    #[arg(long, value_name = "NUMBER", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub list_concurrency: u16,
+    /// How many requests are sent in a second at most, all of them counted
+    #[arg(long, value_name = "NUMBER")]
+    pub max_requests_per_second: Option<NonZeroU32>,
+    /// About how many objects there are, so that the remaining time can be told
+    #[arg(long, value_name = "NUMBER")]
+    pub expected_objects: Option<u64>,
+}
+
+impl CompareArgs {
+    /// Returns how deep objects are compared.
+    #[must_use]
+    pub fn depth(&self) -> Depth {
+        if self.deep { Depth::Deep } else { Depth::Listing }
+    }
+
+    /// Returns how much of a listing is read at once.
+    #[must_use]
+    pub fn reach(&self) -> Reach {
+        let concurrency = usize::from(self.list_concurrency);
+        Reach {
+            concurrency,
+            pages: 5 * concurrency,
+        }
+    }
+}
+
+/// How differences are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DiffFormat {
+    /// A table for people, with a summary
+    Table,
+    /// One JSON value a line, a summary last
+    Json,
+    /// Key, differences, and size, tag and class of both sides
+    Csv,
+    /// Bucket and key of what must be copied, as S3 Batch Operations reads it
+    Manifest,
+}
+
+/// Compares, and writes what differs.
+pub async fn run(shared: &SharedArgs, args: &DiffArgs, interrupt: &Interrupt) -> Result<End, Error> {
+    let compare = &args.compare;
+    let sides = Sides::open(shared, &args.source, &args.destination, compare.max_requests_per_second).await?;
+    let format = args.format.unwrap_or(match shared.output {
+        Format::Human => DiffFormat::Table,
+        Format::Json => DiffFormat::Json,
+    });
+    let mut report = Report::begin(format, &sides)?;
+    let progress = Progress::start("comparing", "keys", compare.expected_objects);
+    let found: std::pin::Pin<Box<dyn Stream<Item = Result<Settled, Failure>> + Send>> = if args.unconfirmed {
+        Box::pin(as_listed(findings(&sides, compare)))
+    } else {
+        Box::pin(settled(&sides, compare))
+    };
+    let counts = each(found, &progress, interrupt, |different| report.different(different)).await?;
+    progress.finish();
+    report.end(&counts)?;
+    Ok(if counts.different_keys == 0 {
+        End::Done
+    } else {
+        End::NotAll
+    })
+}
+
+/// Lists both sides and merges the listings.
+pub fn findings(sides: &Sides, compare: &CompareArgs) -> impl Stream<Item = Result<Merged, Failure>> + Send + use<> {
+    let (source, destination) = sides.listings();
+    let (prefix, reach) = (sides.prefix(), compare.reach());
+    merged(
+        listed(source, prefix, reach),
+        listed(destination, prefix, reach),
+        compare.depth(),
+    )
+}
+
+/// Lists both sides, and looks at what differs.
+pub fn settled(sides: &Sides, compare: &CompareArgs) -> impl Stream<Item = Result<Settled, Failure>> + Send + use<> {
+    let (source, destination) = sides.adapters();
+    let settler = Settler {
+        source,
+        destination,
+        depth: compare.depth(),
+        aspects: aspects_at(compare.depth()),
+        concurrency: usize::from(compare.concurrency),
+    };
+    Arc::new(settler).settled(findings(sides, compare))
+}
+
+/// Takes the listings' word for what differs.
+pub fn as_listed(
+    merged: impl Stream<Item = Result<Merged, Failure>> + Send,
+) -> impl Stream<Item = Result<Settled, Failure>> + Send {
+    merged.map(|merged| {
+        let Merged { mut counts, finding } = merged?;
+        let different = finding.and_then(|(pair, looks)| Some(DifferentKey::listed(&pair, looks?)));
+        if let Some(different) = &different {
+            counts.different(different);
+        }
+        Ok(Settled { counts, different })
+    })
+}
+
+/// Takes everything that a comparison finds, until it ends or somebody asks to stop.
+pub async fn each(
+    found: impl Stream<Item = Result<Settled, Failure>> + Send,
+    progress: &Progress,
+    interrupt: &Interrupt,
+    mut take: impl FnMut(&DifferentKey) -> Result<(), Error>,
+) -> Result<Counts, Error> {
+    let mut counts = Counts::default();
+    let interrupted = stream::once(interrupt.wait()).map(|()| None);
+    let mut found = std::pin::pin!(stream::select(
+        interrupted,
+        found.map(Some).chain(stream::once(async { None })),
+    ));
+    while let Some(Some(settled)) = found.next().await {
+        let Settled {
+            counts: more,
+            different,
+        } = settled?;
+        progress.advance(more.source_keys.max(more.destination_keys));
+        counts.add(&more);
+        if let Some(different) = different {
+            take(&different)?;
+            progress.note(format!("{} differ", counts.different_keys));
+        }
+    }
+    if interrupt.is_set() {
+        return Err(Error::Interrupted);
+    }
+    Ok(counts)
+}

@@ -1,0 +1,265 @@
+//! How differences are written.
+
+use std::io;
+
+use s3ferry_core::diff::{Counts, DifferentKey, Kind, Seen};
+use s3ferry_core::manifest::Row;
+use serde::Serialize;
+use serde_json::json;
+
+use super::DiffFormat;
+use crate::exit::Error;
+use crate::output::{Output, grouped, shown_key};
+use crate::sides::Sides;
+
+/// The differences as they are written, one by one.
+#[derive(Debug)]
+pub(super) struct Report {
+    format: DiffFormat,
+    output: Output<io::Stdout>,
+    source: String,
+    destination: String,
+    source_bucket: s3ferry_core::names::BucketName,
+    written: u64,
+}
+
+/// The columns of the CSV form.
+const COLUMNS: [&str; 8] = [
+    "key",
+    "differences",
+    "source_size_bytes",
+    "destination_size_bytes",
+    "source_etag",
+    "destination_etag",
+    "source_storage_class",
+    "destination_storage_class",
+];
+
+#[derive(Debug, Serialize)]
+struct Line<'a> {
+    r#type: &'static str,
+    #[serde(flatten)]
+    different: &'a DifferentKey,
+}
+
+impl Report {
+    pub(super) fn begin(format: DiffFormat, sides: &Sides) -> Result<Self, Error> {
+        let mut output = Output::stdout();
+        if format == DiffFormat::Csv {
+            csv_row(&mut output, COLUMNS)?;
+        }
+        Ok(Self {
+            format,
+            output,
+            source: sides.source.location.to_string(),
+            destination: sides.destination.location.to_string(),
+            source_bucket: sides.source.location.bucket.clone(),
+            written: 0,
+        })
+    }
+
+    pub(super) fn different(&mut self, different: &DifferentKey) -> Result<(), Error> {
+        let first = self.written == 0;
+        self.written += 1;
+        match self.format {
+            DiffFormat::Table => {
+                if first {
+                    self.output.line(format!(
+                        "{:<24} {:>15} {:>15}  KEY",
+                        "DIFFERENCE", "SOURCE", "DESTINATION"
+                    ))?;
+                }
+                self.output.line(table_row(different))
+            }
+            DiffFormat::Json => self.output.json(&Line {
+                r#type: "difference",
+                different,
+            }),
+            DiffFormat::Csv => csv_row(&mut self.output, &csv_fields(different)),
+            DiffFormat::Manifest => {
+                if !different.can_be_copied() {
+                    return Ok(());
+                }
+                let row = Row::new(self.source_bucket.clone(), different.key.clone(), None);
+                self.output.line(row.to_csv())
+            }
+        }
+    }
+
+    pub(super) fn end(mut self, counts: &Counts) -> Result<(), Error> {
+        match self.format {
+            DiffFormat::Table => {
+                if self.written > 0 {
+                    self.output.line("")?;
+                }
+                for line in summary(&self.source, &self.destination, counts) {
+                    self.output.line(line)?;
+                }
+            }
+            DiffFormat::Json => {
+                let kinds: serde_json::Map<String, serde_json::Value> = counts
+                    .by_kind()
+                    .map(|(kind, count)| (kind.as_str().to_owned(), count.into()))
+                    .collect();
+                self.output.json(&json!({
+                    "type": "summary",
+                    "source": self.source,
+                    "destination": self.destination,
+                    "equal": counts.different_keys == 0,
+                    "source_keys": counts.source_keys,
+                    "source_bytes": counts.source_bytes,
+                    "destination_keys": counts.destination_keys,
+                    "destination_bytes": counts.destination_bytes,
+                    "different_keys": counts.different_keys,
+                    "differences": kinds,
+                    "other_storage_class": counts.other_storage_class,
+                    "settled_equal": counts.settled_equal,
+                }))?;
+            }
+            DiffFormat::Csv | DiffFormat::Manifest => {}
+        }
+        self.output.flush()
+    }
+}
+
+fn table_row(different: &DifferentKey) -> String {
+    let kinds: Vec<&str> = different.differences.iter().map(|kind| kind.as_str()).collect();
+    let size = |seen: &Option<Seen>| {
+        seen.as_ref()
+            .map_or_else(|| "-".to_owned(), |seen| grouped(seen.size_bytes))
+    };
+    let reason = different
+        .reason
+        .as_ref()
+        .map(|reason| format!("  ({reason})"))
+        .unwrap_or_default();
+    format!(
+        "{:<24} {:>15} {:>15}  {}{reason}",
+        kinds.join("+"),
+        size(&different.source),
+        size(&different.destination),
+        shown_key(different.key.as_str())
+    )
+}
+
+fn summary(source: &str, destination: &str, counts: &Counts) -> Vec<String> {
+    let side =
+        |name: &str, keys: u64, bytes: u64| format!("{name}: {} objects, {} bytes", grouped(keys), grouped(bytes));
+    let mut lines = vec![
+        side(source, counts.source_keys, counts.source_bytes),
+        side(destination, counts.destination_keys, counts.destination_bytes),
+    ];
+    if counts.different_keys == 0 {
+        lines.push("equal".to_owned());
+    } else {
+        let kinds: Vec<String> = counts
+            .by_kind()
+            .map(|(kind, count)| format!("{} {kind}", grouped(count)))
+            .collect();
+        lines.push(format!(
+            "{} keys differ: {}",
+            grouped(counts.different_keys),
+            kinds.join(", ")
+        ));
+    }
+    if counts.by_kind().any(|(kind, _)| kind == Kind::CannotTell) {
+        lines.push("cannot-tell is not equal: compare these by their bytes, or copy them again".to_owned());
+    }
+    let is_deep = counts.by_kind().any(|(kind, _)| kind == Kind::StorageClass);
+    if counts.other_storage_class > 0 && !is_deep {
+        lines.push(format!(
+            "{} keys are in another storage class, which is a difference with --deep only",
+            grouped(counts.other_storage_class)
+        ));
+    }
+    lines
+}
+
+fn csv_fields(different: &DifferentKey) -> [String; 8] {
+    let kinds: Vec<&str> = different.differences.iter().map(|kind| kind.as_str()).collect();
+    let field = |seen: &Option<Seen>, field: fn(&Seen) -> String| seen.as_ref().map(field).unwrap_or_default();
+    let size: fn(&Seen) -> String = |seen| seen.size_bytes.to_string();
+    let etag: fn(&Seen) -> String = |seen| seen.etag.clone().unwrap_or_default();
+    let class: fn(&Seen) -> String = |seen| seen.storage_class.clone();
+    let (source, destination) = (&different.source, &different.destination);
+    [
+        different.key.to_string(),
+        kinds.join("+"),
+        field(source, size),
+        field(destination, size),
+        field(source, etag),
+        field(destination, etag),
+        field(source, class),
+        field(destination, class),
+    ]
+}
+
+fn csv_row<'a, W: io::Write>(
+    output: &mut Output<W>,
+    fields: impl IntoIterator<Item = &'a (impl AsRef<[u8]> + 'a + ?Sized)>,
+) -> Result<(), Error> {
+    let mut row = csv::Writer::from_writer(Vec::new());
+    row.write_record(fields)
+        .map_err(|error| Error::Bug(error.to_string()))?;
+    let row = row.into_inner().map_err(|error| Error::Bug(error.to_string()))?;
+    output.bytes(&row)
+}
+
+#[cfg(test)]
+mod tests {
+    use s3ferry_core::names::ObjectKey;
+
+    use super::*;
+
+    fn different() -> DifferentKey {
+        DifferentKey {
+            key: ObjectKey::from_raw("a,\"b\"\n").unwrap(),
+            differences: vec![Kind::Metadata, Kind::Tags],
+            source: Some(Seen {
+                size_bytes: 1_234,
+                etag: Some("aa".into()),
+                last_modified: "2026-11-23T00:00:00Z".into(),
+                storage_class: "STANDARD".into(),
+                version_id: None,
+            }),
+            destination: None,
+            reason: None,
+        }
+    }
+
+    #[test]
+    fn table_row_stays_on_one_line() {
+        let row = table_row(&different());
+        assert!(!row.contains('\n'), "{row}");
+        assert!(row.starts_with("metadata+tags"), "{row}");
+        assert!(row.contains("1,234"), "{row}");
+    }
+
+    #[test]
+    fn csv_is_quoted_where_it_must_be() {
+        assert_eq!(COLUMNS.len(), csv_fields(&different()).len());
+        let mut written = Vec::new();
+        let mut output = Output::to(&mut written);
+        csv_row(&mut output, &csv_fields(&different())).unwrap();
+        output.flush().unwrap();
+        drop(output);
+        assert_eq!(
+            String::from_utf8(written).unwrap(),
+            "\"a,\"\"b\"\"\n\",metadata+tags,1234,,aa,,STANDARD,\n"
+        );
+    }
+
+    #[test]
+    fn json_line_says_what_it_is() {
+        let different = different();
+        let line = Line {
+            r#type: "difference",
+            different: &different,
+        };
+        let value = serde_json::to_value(&line).unwrap();
+        assert_eq!(value["type"], "difference");
+        assert_eq!(value["differences"], json!(["metadata", "tags"]));
+        assert_eq!(value["source"]["size_bytes"], 1_234);
+        assert!(value["destination"].is_null());
+    }
+}

@@ -1,0 +1,48 @@
+//! `s3ferry man`: the manual page.
+
+use clap::{Args, CommandFactory as _};
+
+use crate::args::Cli;
+use crate::exit::{End, Error};
+use crate::output::Output;
+
+/// The arguments of `man`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  s3ferry man | man -l -
+  s3ferry man sync > s3ferry-sync.1")]
+pub struct ManArgs {
+    /// The command whose page is printed; without it the page of s3ferry itself
+    #[arg(value_name = "COMMAND")]
+    command: Option<String>,
+}
+
+/// Prints the page.
+pub fn run(args: &ManArgs) -> Result<End, Error> {
+    let mut whole = Cli::command();
+    whole.build();
+    let command = match &args.command {
+        None => whole,
+        Some(name) => find(&whole, name)?,
+    };
+    let mut page = Vec::new();
+    clap_mangen::Man::new(command)
+        .render(&mut page)
+        .map_err(Error::file("make the manual page"))?;
+    let mut output = Output::stdout();
+    output.bytes(&page)?;
+    output.flush()?;
+    Ok(End::Done)
+}
+
+fn find(whole: &clap::Command, name: &str) -> Result<clap::Command, Error> {
+    let found = whole.find_subcommand(name).cloned();
+    found.ok_or_else(|| {
+        let names: Vec<&str> = whole.get_subcommands().map(clap::Command::get_name).collect();
+        Error::usage(
+            format!("there is no command `{name}`"),
+            format!("name one of: {}", names.join(", ")),
+        )
+    })
+}

@@ -1,0 +1,261 @@
+//! `s3ferry manifest`: the objects that an engine of AWS is to work through.
+
+mod files;
+mod target;
+
+use std::num::NonZeroU64;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use clap::Args;
+use futures::{Stream, StreamExt as _, stream};
+use s3ferry_aws::client::Clients;
+use s3ferry_aws::source::S3Source;
+use s3ferry_core::diff::DifferentKey;
+use s3ferry_core::facts::{Aspects, ObjectState};
+use s3ferry_core::failure::{Failure, FailureKind};
+use s3ferry_core::manifest::Row;
+use s3ferry_core::names::{BucketName, ObjectKey, Region};
+use s3ferry_core::object_class::{ObjectClass, class_of};
+use s3ferry_engine::ports::SourceBucket as _;
+
+use self::files::Files;
+use self::target::Target;
+use crate::args::{DestinationArgs, SharedArgs, SourceArgs, region};
+use crate::commands::diff::{CompareArgs, findings, settled};
+use crate::exit::{End, Error};
+use crate::interrupt::Interrupt;
+use crate::location::Location;
+use crate::progress::Progress;
+use crate::rows::listed;
+use crate::sides::{Side, Sides, open_source};
+
+/// The arguments of `manifest`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  Everything that differs, for a job of S3 Batch Operations:
+    s3ferry manifest --source s3://app-data --destination s3://app-data-eu \\
+      --destination-region eu-central-1 --to s3://app-data-state/manifests/run-1.csv
+  Everything there is, a million rows a file, sorted by the engine that can copy it:
+    s3ferry manifest --source s3://app-data --by-class --rows 1000000 --to run-1.csv
+
+Files are numbered: run-1-0001.csv, with --by-class run-1-plain-0001.csv, run-1-large-or-rich-0001.csv,
+run-1-archived-0001.csv (restore these first) and run-1-not-copyable-0001.jsonl (with the reasons).
+Rows are Bucket,Key or Bucket,Key,VersionId; keys are URL-encoded, a space as %20 and a plus sign as %2B.")]
+pub struct ManifestArgs {
+    #[command(flatten)]
+    source: SourceArgs,
+    /// The bucket that is migrated to, so that only what differs is written; without it all of the source is
+    #[arg(long, value_name = "S3_URL", requires = "destination_region")]
+    destination: Option<Location>,
+    /// The region of the destination bucket, as in eu-central-1
+    #[arg(long, value_name = "REGION", requires = "destination", value_parser = region)]
+    destination_region: Option<Region>,
+    #[command(flatten)]
+    compare: CompareArgs,
+    /// Where the manifest goes: a file, or an object as in `s3://my-bucket/manifests/run-1.csv`; numbers are added
+    #[arg(long, value_name = "PATH")]
+    to: Target,
+    /// How many rows a file has at most
+    #[arg(long, value_name = "NUMBER", default_value = "1000000")]
+    rows: NonZeroU64,
+    /// One manifest for each class of objects, by a HEAD of each
+    #[arg(long)]
+    by_class: bool,
+    /// Name the current version of each object, by a HEAD of each; the bucket must have versions
+    #[arg(long)]
+    versions: bool,
+}
+
+impl ManifestArgs {
+    fn destination(&self) -> Option<DestinationArgs> {
+        Some(DestinationArgs {
+            destination: self.destination.clone()?,
+            destination_region: self.destination_region.clone()?,
+        })
+    }
+}
+
+/// One object, sorted.
+#[derive(Debug)]
+pub(crate) struct Sorted {
+    pub(crate) row: Row,
+    pub(crate) class: ObjectClass,
+    pub(crate) reason: String,
+}
+
+type Keys = Pin<Box<dyn Stream<Item = Result<Vec<ObjectKey>, Failure>> + Send>>;
+
+/// Lists or compares, sorts, and writes.
+pub async fn run(shared: &SharedArgs, args: &ManifestArgs, interrupt: &Interrupt) -> Result<End, Error> {
+    let compare = &args.compare;
+    let rate = compare.max_requests_per_second;
+    let (clients, source, keys): (Clients, Side, Keys) = match args.destination() {
+        Some(destination) => {
+            let sides = Sides::open(shared, &args.source, &destination, rate).await?;
+            let keys = different_keys(&sides, compare);
+            (sides.clients, sides.source, keys)
+        }
+        None if compare.deep => {
+            return Err(Error::usage(
+                "--deep compares two buckets, and there is no --destination",
+                "give --destination and --destination-region, or leave out --deep",
+            ));
+        }
+        None => {
+            let (clients, source) = open_source(shared, &args.source, rate).await?;
+            let pages = listed(source.listing(&clients), &source.location.prefix, compare.reach());
+            let keys = pages.map(|page| Ok(page?.into_iter().map(|row| row.key).collect()));
+            (clients, source, Box::pin(keys))
+        }
+    };
+    let place = args.to.open(&clients, &source.region).await?;
+    let mut files = Files::new(place, args.rows.get(), args.by_class);
+    let progress = Progress::start("writing", "rows", compare.expected_objects);
+    let bucket = source.location.bucket.clone();
+    let sorted: Pin<Box<dyn Stream<Item = Result<Option<Sorted>, Failure>> + Send>> = if args.by_class || args.versions
+    {
+        Box::pin(looked_at(
+            keys,
+            adapter(&clients, &source),
+            bucket,
+            args.versions,
+            compare,
+        ))
+    } else {
+        Box::pin(unlooked(keys, bucket))
+    };
+    write(sorted, &mut files, &progress, interrupt).await?;
+    progress.finish();
+    files.end(shared.output).await?;
+    Ok(End::Done)
+}
+
+async fn write(
+    sorted: impl Stream<Item = Result<Option<Sorted>, Failure>> + Send,
+    files: &mut Files,
+    progress: &Progress,
+    interrupt: &Interrupt,
+) -> Result<(), Error> {
+    let mut sorted = std::pin::pin!(sorted);
+    loop {
+        let next = tokio::select! {
+            () = interrupt.wait() => return Err(Error::Interrupted),
+            next = sorted.next() => next,
+        };
+        let Some(next) = next else { return Ok(()) };
+        if let Some(sorted) = next? {
+            files.write(&sorted).await?;
+            progress.advance(1);
+        }
+    }
+}
+
+/// The keys that differ and that the source has: what it does not have, nobody can copy.
+fn different_keys(sides: &Sides, compare: &CompareArgs) -> Keys {
+    if compare.deep {
+        return Box::pin(settled(sides, compare).map(|settled| {
+            let different = settled?.different.filter(DifferentKey::can_be_copied);
+            Ok(different.map(|different| different.key).into_iter().collect())
+        }));
+    }
+    Box::pin(findings(sides, compare).map(|merged| {
+        let pair = merged?
+            .finding
+            .map(|(pair, _)| pair)
+            .filter(|pair| pair.source().is_some());
+        Ok(pair.map(|pair| pair.key().clone()).into_iter().collect())
+    }))
+}
+
+fn adapter(clients: &Clients, source: &Side) -> S3Source {
+    let bucket = source.location.bucket.clone();
+    S3Source::new(
+        clients.s3_for_reading(&source.region),
+        bucket.clone(),
+        source.region.clone(),
+        source.owner.clone(),
+        // Only asked about replication, which nobody does here.
+        bucket,
+    )
+}
+
+fn one_by_one(keys: Keys) -> impl Stream<Item = Result<ObjectKey, Failure>> + Send {
+    keys.flat_map(|page| match page {
+        Ok(keys) => stream::iter(keys.into_iter().map(Ok).collect::<Vec<_>>()),
+        Err(failure) => stream::iter(vec![Err(failure)]),
+    })
+}
+
+fn unlooked(keys: Keys, bucket: BucketName) -> impl Stream<Item = Result<Option<Sorted>, Failure>> + Send {
+    one_by_one(keys).map(move |key| {
+        Ok(Some(Sorted {
+            row: Row::new(bucket.clone(), key?, None),
+            class: ObjectClass::Plain,
+            reason: String::new(),
+        }))
+    })
+}
+
+fn looked_at(
+    keys: Keys,
+    source: S3Source,
+    bucket: BucketName,
+    with_versions: bool,
+    compare: &CompareArgs,
+) -> impl Stream<Item = Result<Option<Sorted>, Failure>> + Send + use<> {
+    let shared = Arc::new((source, bucket));
+    one_by_one(keys)
+        .map(move |key| {
+            let shared = Arc::clone(&shared);
+            async move {
+                let (source, bucket) = &*shared;
+                look(source, bucket, key?, with_versions).await
+            }
+        })
+        .buffered(usize::from(compare.concurrency))
+}
+
+/// Sorts an object by its HEAD; `None` when it is gone by now.
+async fn look(
+    source: &S3Source,
+    bucket: &BucketName,
+    key: ObjectKey,
+    with_versions: bool,
+) -> Result<Option<Sorted>, Failure> {
+    let facts = match source.read(&key, &Aspects::new()).await {
+        Ok(ObjectState::Present(facts)) => facts,
+        Ok(ObjectState::NotFound | ObjectState::DeleteMarker | ObjectState::ConfirmedAbsent) => return Ok(None),
+        Err(failure) if failure.kind == FailureKind::Permanent => {
+            return Ok(Some(Sorted {
+                row: Row::new(bucket.clone(), key, None),
+                class: ObjectClass::NotCopyable,
+                reason: failure.to_string(),
+            }));
+        }
+        Err(failure) => return Err(failure),
+    };
+    let (class, reason) = class_of(&facts);
+    if with_versions && facts.version_id.is_none() {
+        return Err(without_version(bucket, &key));
+    }
+    Ok(Some(Sorted {
+        row: Row::new(bucket.clone(), key, facts.version_id.filter(|_| with_versions)),
+        class,
+        reason: reason.to_owned(),
+    }))
+}
+
+/// A manifest names versions in all rows or in none.
+fn without_version(bucket: &BucketName, key: &ObjectKey) -> Failure {
+    Failure {
+        kind: FailureKind::Configuration,
+        code: "NoVersion".to_owned(),
+        action: "s3:GetObject".to_owned(),
+        resource: format!("{bucket}/{key}"),
+        detail: "the object has no version id, and a manifest names versions in all rows or in none: leave out \
+                 --versions"
+            .to_owned(),
+    }
+}

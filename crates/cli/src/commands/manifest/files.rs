@@ -1,0 +1,134 @@
+//! The files of a manifest: one after the other for each class, each of a given number of rows.
+
+use std::collections::BTreeMap;
+use std::io::{BufWriter, Write as _};
+
+use s3ferry_core::names::ETag;
+use s3ferry_core::object_class::ObjectClass;
+use serde_json::json;
+use tempfile::NamedTempFile;
+
+use super::Sorted;
+use super::target::Place;
+use crate::exit::Error;
+use crate::output::{Format, Output, grouped};
+
+/// All files.
+#[derive(Debug)]
+pub(super) struct Files {
+    place: Place,
+    rows_a_file: u64,
+    by_class: bool,
+    open: BTreeMap<ObjectClass, OpenFile>,
+    written: Vec<Written>,
+}
+
+#[derive(Debug)]
+struct OpenFile {
+    file: BufWriter<NamedTempFile>,
+    rows: u64,
+    number: u64,
+}
+
+/// A file that is whole.
+#[derive(Debug)]
+struct Written {
+    class: ObjectClass,
+    location: String,
+    rows: u64,
+    etag: Option<ETag>,
+}
+
+impl Files {
+    pub(super) fn new(place: Place, rows_a_file: u64, by_class: bool) -> Self {
+        Self {
+            place,
+            rows_a_file,
+            by_class,
+            open: BTreeMap::new(),
+            written: Vec::new(),
+        }
+    }
+
+    /// Writes an object's row to the file of its class.
+    pub(super) async fn write(&mut self, sorted: &Sorted) -> Result<(), Error> {
+        let class = if self.by_class {
+            sorted.class
+        } else {
+            ObjectClass::Plain
+        };
+        let line = match class {
+            ObjectClass::NotCopyable => {
+                json!({ "bucket": sorted.row.bucket, "key": sorted.row.key, "reason": sorted.reason }).to_string()
+            }
+            ObjectClass::Plain | ObjectClass::LargeOrRich | ObjectClass::Archived => sorted.row.to_csv(),
+        };
+        if self.open.get(&class).is_some_and(|open| open.rows >= self.rows_a_file) {
+            self.finish(class).await?;
+        }
+        let open = match self.open.entry(class) {
+            std::collections::btree_map::Entry::Occupied(open) => open.into_mut(),
+            std::collections::btree_map::Entry::Vacant(vacant) => {
+                let before = self.written.iter().filter(|written| written.class == class).count();
+                vacant.insert(OpenFile {
+                    file: BufWriter::new(self.place.begin()?),
+                    rows: 0,
+                    number: u64::try_from(before).unwrap_or_default() + 1,
+                })
+            }
+        };
+        open.rows += 1;
+        writeln!(open.file, "{line}").map_err(Error::file("write to a temporary file"))
+    }
+
+    async fn finish(&mut self, class: ObjectClass) -> Result<(), Error> {
+        let Some(open) = self.open.remove(&class) else {
+            return Ok(());
+        };
+        let file = open.file.into_inner();
+        let file = file.map_err(|error| Error::file("write to a temporary file")(error.into_error()))?;
+        let name = if self.by_class {
+            format!("-{}", class.as_str())
+        } else {
+            String::new()
+        };
+        let extension = if class == ObjectClass::NotCopyable {
+            "jsonl"
+        } else {
+            "csv"
+        };
+        let suffix = format!("{name}-{:04}", open.number);
+        let (location, etag) = self.place.finish(file, &suffix, extension).await?;
+        self.written.push(Written {
+            class,
+            location,
+            rows: open.rows,
+            etag,
+        });
+        Ok(())
+    }
+
+    /// Finishes all files, and says where they are.
+    pub(super) async fn end(mut self, format: Format) -> Result<(), Error> {
+        for class in ObjectClass::ALL {
+            self.finish(class).await?;
+        }
+        let mut output = Output::stdout();
+        for written in &self.written {
+            match format {
+                Format::Human => output.line(format!("{:>12} rows  {}", grouped(written.rows), written.location))?,
+                Format::Json => output.json(&json!({
+                    "type": "manifest",
+                    "class": self.by_class.then_some(written.class),
+                    "location": written.location,
+                    "rows": written.rows,
+                    "etag": written.etag,
+                }))?,
+            }
+        }
+        if self.written.is_empty() && format == Format::Human {
+            output.line("nothing to write: there is no object to copy")?;
+        }
+        output.flush()
+    }
+}

@@ -1,0 +1,7 @@
+//! The commands, one module each.
+
+pub mod completions;
+pub mod diff;
+pub mod man;
+pub mod manifest;
+pub mod sync;

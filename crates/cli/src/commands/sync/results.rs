@@ -1,0 +1,340 @@
+//! What came of a sync: counts, a file of what failed, and a summary.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::PathBuf;
+
+use s3ferry_core::diff::Counts;
+use s3ferry_core::facts::Aspect;
+use s3ferry_core::failure::{Failure, FailureKind};
+use s3ferry_core::names::ObjectKey;
+use s3ferry_core::outcome::{AgainReason, Outcome, Report, SkipReason};
+use serde::Serialize;
+use serde_json::json;
+
+use super::dry::DRY_RUN;
+use crate::exit::{End, Error};
+use crate::output::{Format, Output, grouped, shown_key};
+use crate::sides::Sides;
+
+/// So many failures alike, with nothing done before them, are one failure of the whole command.
+const ALIKE: u64 = 64;
+
+/// What came of a sync so far.
+#[derive(Debug)]
+pub(super) struct Results {
+    format: Format,
+    is_dry: bool,
+    failures: Failures,
+    stdout: Output<std::io::Stdout>,
+    compared: Counts,
+    /// Objects of the destination alone, which were left as they are.
+    extra: u64,
+    copied: u64,
+    copied_bytes: u64,
+    amended: u64,
+    deleted: u64,
+    /// Reconciled, and found equal or gone.
+    equal: u64,
+    conflicts: u64,
+    not_kept: u64,
+    not_done: u64,
+    failed: u64,
+    asked_again: usize,
+    /// Writes whose answer never came, although what is there was read and is right.
+    unanswered: u64,
+    would: BTreeMap<String, u64>,
+    first_failure: Option<Failure>,
+    all_alike: bool,
+}
+
+/// One line of the file of failures.
+#[derive(Debug, Serialize)]
+struct Line<'a> {
+    r#type: &'static str,
+    key: &'a ObjectKey,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<&'static str>,
+    code: &'a str,
+    detail: String,
+}
+
+/// The file of failures, which is made with the first.
+#[derive(Debug)]
+struct Failures {
+    path: PathBuf,
+    file: Option<Output<File>>,
+}
+
+impl Failures {
+    fn write(&mut self, line: &Line<'_>) -> Result<(), Error> {
+        if self.file.is_none() {
+            let file = File::create(&self.path);
+            let file = file.map_err(Error::file(format!(
+                "create the file of failures {}",
+                self.path.display()
+            )))?;
+            self.file = Some(Output::to(file));
+        }
+        let Some(file) = &mut self.file else { return Ok(()) };
+        file.json(line)?;
+        // What is known to have failed must be there whatever ends the command.
+        file.flush()
+    }
+}
+
+impl Results {
+    pub(super) fn new(format: Format, is_dry: bool, failures: PathBuf) -> Self {
+        Self {
+            format,
+            is_dry,
+            failures: Failures {
+                path: failures,
+                file: None,
+            },
+            stdout: Output::stdout(),
+            compared: Counts::default(),
+            extra: 0,
+            copied: 0,
+            copied_bytes: 0,
+            amended: 0,
+            deleted: 0,
+            equal: 0,
+            conflicts: 0,
+            not_kept: 0,
+            not_done: 0,
+            failed: 0,
+            asked_again: 0,
+            unanswered: 0,
+            would: BTreeMap::new(),
+            first_failure: None,
+            all_alike: true,
+        }
+    }
+
+    /// Counts keys that were compared.
+    pub(super) fn compared(&mut self, counts: &Counts) {
+        self.compared.add(counts);
+    }
+
+    /// Counts an object of the destination alone that is left as it is.
+    pub(super) fn extra(&mut self) {
+        self.extra += 1;
+    }
+
+    /// Counts a key that is looked at once more, and returns how many there were before.
+    pub(super) fn ask_again(&mut self) -> usize {
+        self.asked_again += 1;
+        self.asked_again - 1
+    }
+
+    /// Says in a few words how it goes.
+    pub(super) fn note(&self) -> String {
+        let problems = self.failed + self.not_done;
+        let problems = if problems > 0 {
+            format!(", {} FAILED", grouped(problems))
+        } else {
+            String::new()
+        };
+        format!("{} copied{problems}", grouped(self.copied + self.amended))
+    }
+
+    /// Takes the end of one key.
+    pub(super) fn settled(&mut self, key: &ObjectKey, report: &Report) -> Result<(), Error> {
+        match &report.outcome {
+            Outcome::Copied { size_bytes, .. } => {
+                self.copied += 1;
+                self.copied_bytes = self.copied_bytes.saturating_add(*size_bytes);
+            }
+            Outcome::Amended { .. } => self.amended += 1,
+            Outcome::Deleted => self.deleted += 1,
+            Outcome::Skipped(SkipReason::DestinationNewer) => {
+                self.conflicts += 1;
+                self.write(
+                    "conflict",
+                    key,
+                    None,
+                    "DestinationNewer",
+                    "the destination's object is as new or newer",
+                )?;
+            }
+            Outcome::Skipped(_) => self.equal += 1,
+            Outcome::Again(reason) => {
+                self.not_done += 1;
+                self.write(
+                    "not-done",
+                    key,
+                    Some(FailureKind::Again),
+                    reason.as_str(),
+                    not_done(*reason),
+                )?;
+            }
+            Outcome::Failed(failure) if failure.code == DRY_RUN => self.would(key, &failure.action)?,
+            Outcome::Failed(failure) => self.failed(key, failure)?,
+        }
+        if report.outcome_unknown && !matches!(report.outcome, Outcome::Failed(_) | Outcome::Again(_)) {
+            self.unanswered += 1;
+        }
+        if !report.lost.is_empty() {
+            self.not_kept += 1;
+            let aspects: Vec<&str> = report.lost.iter().copied().map(Aspect::as_str).collect();
+            self.write("not-kept", key, None, "NotKept", &aspects.join(", "))?;
+        }
+        Ok(())
+    }
+
+    fn failed(&mut self, key: &ObjectKey, failure: &Failure) -> Result<(), Error> {
+        self.failed += 1;
+        self.write("failed", key, Some(failure.kind), &failure.code, &failure.to_string())?;
+        match &self.first_failure {
+            Some(first) => self.all_alike &= (first.kind, &first.code) == (failure.kind, &failure.code),
+            None => self.first_failure = Some(failure.clone()),
+        }
+        if self.failed >= ALIKE {
+            self.must_not_be_all_alike()?;
+        }
+        Ok(())
+    }
+
+    /// Ends the command where everything fails for one reason that ails the buckets or the credentials, not the objects.
+    fn must_not_be_all_alike(&self) -> Result<(), Error> {
+        let done = self.copied + self.amended + self.deleted + self.equal;
+        match &self.first_failure {
+            Some(first) if self.all_alike && done == 0 && ails_everything(first) => Err(Error::Failed(first.clone())),
+            _ => Ok(()),
+        }
+    }
+
+    fn would(&mut self, key: &ObjectKey, action: &str) -> Result<(), Error> {
+        *self.would.entry(action.to_owned()).or_default() += 1;
+        match self.format {
+            Format::Human => self.stdout.line(format!("{action:<14} {}", shown_key(key.as_str()))),
+            Format::Json => self
+                .stdout
+                .json(&json!({ "type": "would", "action": action, "key": key })),
+        }
+    }
+
+    fn write(
+        &mut self,
+        r#type: &'static str,
+        key: &ObjectKey,
+        kind: Option<FailureKind>,
+        code: &str,
+        detail: &str,
+    ) -> Result<(), Error> {
+        self.failures.write(&Line {
+            r#type,
+            key,
+            kind: kind.map(FailureKind::as_str),
+            code,
+            detail: detail.to_owned(),
+        })
+    }
+
+    /// Writes the summary; the inner result is how the command ends unless somebody asked it to stop.
+    pub(super) fn end(mut self, sides: &Sides) -> Result<Result<End, Error>, Error> {
+        match self.format {
+            Format::Human => {
+                for line in self.lines(sides) {
+                    self.stdout.line(line)?;
+                }
+            }
+            Format::Json => {
+                let summary = self.summary(sides);
+                self.stdout.json(&summary)?;
+            }
+        }
+        self.stdout.flush()?;
+        if let Err(error) = self.must_not_be_all_alike() {
+            return Ok(Err(error));
+        }
+        let is_done = self.failed + self.not_done == 0;
+        Ok(Ok(if is_done { End::Done } else { End::NotAll }))
+    }
+
+    fn summary(&self, sides: &Sides) -> serde_json::Value {
+        json!({
+            "type": "summary",
+            "source": sides.source.location.to_string(),
+            "destination": sides.destination.location.to_string(),
+            "dry_run": self.is_dry,
+            "source_keys": self.compared.source_keys,
+            "source_bytes": self.compared.source_bytes,
+            "destination_keys": self.compared.destination_keys,
+            "destination_bytes": self.compared.destination_bytes,
+            "copied": self.copied,
+            "copied_bytes": self.copied_bytes,
+            "amended": self.amended,
+            "deleted": self.deleted,
+            "found_equal": self.equal,
+            "extra_at_destination": self.extra,
+            "conflicts": self.conflicts,
+            "not_kept": self.not_kept,
+            "not_done": self.not_done,
+            "failed": self.failed,
+            "unanswered_writes": self.unanswered,
+            "would": self.would,
+            "failures": self.failures.file.as_ref().map(|_| self.failures.path.display().to_string()),
+        })
+    }
+
+    fn lines(&self, sides: &Sides) -> Vec<String> {
+        let keys = self.compared.source_keys.max(self.compared.destination_keys);
+        let mut lines = vec![format!(
+            "{} -> {}: {} keys compared",
+            sides.source.location,
+            sides.destination.location,
+            grouped(keys)
+        )];
+        let counts = [
+            (self.copied, "copied"),
+            (self.amended, "amended around equal bytes"),
+            (self.deleted, "deleted"),
+            (self.equal, "looked different and were equal"),
+            (self.conflicts, "conflicts: the destination's object is as new or newer"),
+            (self.not_kept, "copied without everything they had at the source"),
+            (self.not_done, "not done yet: run the same command again"),
+            (self.failed, "failed"),
+            (self.extra, "only at the destination, left as they are"),
+            (
+                self.unanswered,
+                "written with a request that was never answered: should it land late, a sync --deep finds it",
+            ),
+        ];
+        lines.extend(
+            counts
+                .iter()
+                .filter(|(count, _)| *count > 0)
+                .map(|(count, what)| format!("  {:>12}  {what}", grouped(*count))),
+        );
+        lines.extend(
+            self.would
+                .iter()
+                .map(|(action, count)| format!("  {:>12}  would be written: {action}", grouped(*count))),
+        );
+        if self.copied_bytes > 0 {
+            lines.push(format!("  {:>12}  bytes copied", grouped(self.copied_bytes)));
+        }
+        if lines.len() == 1 {
+            lines.push("  nothing to do".to_owned());
+        }
+        if self.failures.file.is_some() {
+            lines.push(format!("named one by one in {}", self.failures.path.display()));
+        }
+        lines
+    }
+}
+
+fn ails_everything(failure: &Failure) -> bool {
+    failure.kind == FailureKind::Configuration || failure.code == "AccessDenied"
+}
+
+fn not_done(reason: AgainReason) -> &'static str {
+    match reason {
+        AgainReason::Deadline => "stopped before it was done; the next run goes on",
+        AgainReason::HotKey => "changed whenever it was read",
+        AgainReason::ReplicationPending { .. } => "S3's own replication is expected to bring it",
+        AgainReason::OutcomeUnknown => "a write was sent whose answer never came",
+    }
+}

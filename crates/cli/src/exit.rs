@@ -1,0 +1,151 @@
+//! How a command ends: its exit code, and errors that say what to do next.
+
+use std::process::ExitCode;
+
+use s3ferry_core::failure::{Failure, FailureKind};
+
+/// How a command that ran to its end went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// Both sides are equal, or everything is done.
+    Done,
+    /// There are differences, or objects that failed.
+    NotAll,
+}
+
+/// Why a command did not run to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The command line asks for something that cannot be.
+    #[error("{what}\n  next: {next}")]
+    Usage {
+        /// What is the matter.
+        what: String,
+        /// What to do.
+        next: String,
+    },
+    /// The buckets, the credentials or this machine are not as the command needs them.
+    #[error("{what}\n  next: {next}")]
+    Setup {
+        /// What is the matter.
+        what: String,
+        /// What to do.
+        next: String,
+    },
+    /// S3 did not do what the whole command depends on.
+    #[error("failed to {}\n  next: {}", .0, next_step(.0))]
+    Failed(#[from] Failure),
+    /// A file could not be read or written.
+    #[error("failed to {action}: {source}\n  next: make room or name another path")]
+    File {
+        /// What was attempted, with the path.
+        action: String,
+        /// The refusal.
+        source: std::io::Error,
+    },
+    /// Whoever read the output went away.
+    #[error("nobody reads the output any more")]
+    OutputClosed,
+    /// Somebody asked to stop.
+    #[error("interrupted: run the same command again to go on")]
+    Interrupted,
+    /// A defect of s3ferry.
+    #[error("a defect of s3ferry: {0}\n  next: report it with the command line and this message")]
+    Bug(String),
+}
+
+impl Error {
+    /// Makes an error of the command line.
+    pub fn usage(what: impl Into<String>, next: impl Into<String>) -> Self {
+        Self::Usage {
+            what: what.into(),
+            next: next.into(),
+        }
+    }
+
+    /// Makes an error of what the command found.
+    pub fn setup(what: impl Into<String>, next: impl Into<String>) -> Self {
+        Self::Setup {
+            what: what.into(),
+            next: next.into(),
+        }
+    }
+
+    /// Makes an error of a file.
+    pub fn file(action: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        let action = action.into();
+        |source| Self::File { action, source }
+    }
+
+    /// Returns the exit code.
+    #[must_use]
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::Usage { .. } => 2,
+            Self::Setup { .. } | Self::File { .. } => 3,
+            Self::Failed(failure) => match failure.kind {
+                FailureKind::Permanent | FailureKind::Configuration => 3,
+                FailureKind::Retry | FailureKind::Again | FailureKind::Bug => 1,
+            },
+            Self::Bug(_) => 1,
+            Self::OutputClosed | Self::Interrupted => 130,
+        }
+    }
+}
+
+impl From<End> for ExitCode {
+    fn from(end: End) -> Self {
+        match end {
+            End::Done => Self::SUCCESS,
+            End::NotAll => Self::from(1),
+        }
+    }
+}
+
+fn next_step(failure: &Failure) -> &'static str {
+    match (failure.kind, failure.code.as_str()) {
+        (_, "NoSuchBucket") => "check the bucket's name and the account of the credentials (--profile)",
+        (_, "PermanentRedirect" | "Status301" | "AuthorizationHeaderMalformed") => {
+            "name the bucket's own region with --source-region or --destination-region"
+        }
+        (_, "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "InvalidToken" | "ExpiredToken") => {
+            "renew the credentials, or name others with --profile"
+        }
+        (FailureKind::Permanent, _) => "grant the action that is named, or use other credentials with --profile",
+        (FailureKind::Configuration, _) => "correct what is named and run the command again",
+        (FailureKind::Retry | FailureKind::Again, _) => "run the same command again; it goes on where it is",
+        (FailureKind::Bug, _) => "report it with the command line and this message",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(kind: FailureKind, code: &str) -> Error {
+        Error::Failed(Failure {
+            kind,
+            code: code.to_owned(),
+            action: "s3:ListBucket".to_owned(),
+            resource: "arn:aws:s3:::source".to_owned(),
+            detail: "said S3".to_owned(),
+        })
+    }
+
+    #[test]
+    fn exit_codes_are_those_that_the_manual_lists() {
+        assert_eq!(Error::usage("a", "b").code(), 2);
+        assert_eq!(Error::setup("a", "b").code(), 3);
+        assert_eq!(failure(FailureKind::Permanent, "AccessDenied").code(), 3);
+        assert_eq!(failure(FailureKind::Configuration, "NoSuchBucket").code(), 3);
+        assert_eq!(failure(FailureKind::Retry, "SlowDown").code(), 1);
+        assert_eq!(Error::Interrupted.code(), 130);
+    }
+
+    #[test]
+    fn errors_say_what_failed_and_what_to_do() {
+        let text = failure(FailureKind::Permanent, "AccessDenied").to_string();
+        assert!(text.contains("s3:ListBucket on arn:aws:s3:::source"), "{text}");
+        assert!(text.contains("next: grant the action"), "{text}");
+    }
+}

@@ -1,0 +1,83 @@
+//! Ctrl-C and SIGTERM: the first asks a command to stop, the second stops it.
+
+use tokio::sync::watch;
+
+/// Tells whether somebody asked to stop.
+#[derive(Debug, Clone)]
+pub struct Interrupt(watch::Receiver<bool>);
+
+impl Interrupt {
+    /// Listens from now on. Must be called within the runtime.
+    pub fn listen() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (mut interrupts, mut terminations) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        let (sender, receiver) = watch::channel(false);
+        tokio::spawn(async move {
+            let mut next = async || {
+                tokio::select! {
+                    _ = interrupts.recv() => {}
+                    _ = terminations.recv() => {}
+                }
+            };
+            next().await;
+            crate::progress::say("stopping: what is under way is finished; press Ctrl-C again to drop it");
+            sender.send_replace(true);
+            next().await;
+            std::process::exit(130);
+        });
+        Ok(Self(receiver))
+    }
+
+    /// Never interrupts, for tests.
+    #[must_use]
+    pub fn never() -> Self {
+        let (sender, receiver) = watch::channel(false);
+        drop(sender);
+        Self(receiver)
+    }
+
+    /// Is interrupted by sending `true`, for tests.
+    #[cfg(test)]
+    pub(crate) fn by_hand() -> (watch::Sender<bool>, Self) {
+        let (sender, receiver) = watch::channel(false);
+        (sender, Self(receiver))
+    }
+
+    /// Tells whether somebody asked to stop.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    /// Waits until somebody asks to stop.
+    pub async fn wait(&self) {
+        let mut receiver = self.0.clone();
+        if receiver.wait_for(|interrupted| *interrupted).await.is_err() {
+            // Nobody is left who could ask.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn waiting_ends_only_with_an_interrupt() {
+        let (sender, interrupt) = Interrupt::by_hand();
+        assert!(!interrupt.is_set());
+        let waiting = tokio::spawn({
+            let interrupt = interrupt.clone();
+            async move { interrupt.wait().await }
+        });
+        sender.send_replace(true);
+        waiting.await.unwrap();
+        assert!(interrupt.is_set());
+        let never = Interrupt::never();
+        tokio::select! {
+            () = never.wait() => panic!("nobody asked"),
+            () = tokio::task::yield_now() => {}
+        }
+    }
+}

@@ -1,0 +1,66 @@
+#![doc = include_str!("../README.md")]
+
+pub mod args;
+pub mod clock;
+pub mod commands;
+pub mod exit;
+pub mod interrupt;
+pub mod location;
+mod logging;
+pub mod output;
+pub mod policy;
+pub mod progress;
+pub mod rows;
+pub mod sides;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::args::{Cli, Command};
+use crate::exit::{End, Error};
+use crate::interrupt::Interrupt;
+use crate::progress::say;
+
+/// Runs the command line and returns its exit code.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and versions come this way, too. Where nobody reads, nobody can be told.
+            let _unread = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    logging::start(cli.shared.log_level);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return report(&Error::file("start the runtime")(error)),
+    };
+    let ended = runtime.block_on(dispatch(cli));
+    runtime.shutdown_background();
+    match ended {
+        Ok(end) => end.into(),
+        Err(error) => report(&error),
+    }
+}
+
+async fn dispatch(cli: Cli) -> Result<End, Error> {
+    let interrupt = Interrupt::listen().map_err(Error::file("listen to signals"))?;
+    let shared = &cli.shared;
+    match &cli.command {
+        Command::Sync(args) => commands::sync::run(shared, args, &interrupt).await,
+        Command::Manifest(args) => commands::manifest::run(shared, args, &interrupt).await,
+        Command::Diff(args) => commands::diff::run(shared, args, &interrupt).await,
+        Command::Completions(args) => commands::completions::run(args),
+        Command::Man(args) => commands::man::run(args),
+    }
+}
+
+fn report(error: &Error) -> ExitCode {
+    if !matches!(error, Error::OutputClosed) {
+        say(&format!("s3ferry: {error}"));
+    }
+    ExitCode::from(error.code())
+}

@@ -1,0 +1,25 @@
+//! Logs as lines on standard error.
+
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::progress::LogWriter;
+
+/// Starts logging everything up to `level`; the SDK's own events stay at warnings, for at `debug` they would log headers.
+pub(crate) fn start(level: tracing::Level) {
+    let ours = [
+        "s3ferry",
+        "s3ferry_aws",
+        "s3ferry_cli",
+        "s3ferry_core",
+        "s3ferry_engine",
+    ];
+    let targets = Targets::new()
+        .with_default(LevelFilter::from_level(level.min(tracing::Level::WARN)))
+        .with_targets(ours.map(|target| (target, LevelFilter::from_level(level))));
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(LogWriter::default)
+        .with_ansi(false);
+    tracing_subscriber::registry().with(targets).with(lines).init();
+}

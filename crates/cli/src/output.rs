@@ -1,0 +1,130 @@
+//! Data on standard output, for people or for programs.
+
+use std::io::{self, BufWriter, Write};
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+use crate::exit::Error;
+
+/// How results are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Tables and sentences.
+    Human,
+    /// JSON, one value a line.
+    Json,
+}
+
+/// Standard output. Whoever reads it may go away, which ends the command.
+#[derive(Debug)]
+pub struct Output<W: Write> {
+    writer: BufWriter<W>,
+}
+
+impl Output<io::Stdout> {
+    /// Takes the process's standard output.
+    #[must_use]
+    pub fn stdout() -> Self {
+        Self::to(io::stdout())
+    }
+}
+
+impl<W: Write> Output<W> {
+    /// Takes a writer.
+    pub fn to(writer: W) -> Self {
+        Self {
+            writer: BufWriter::new(writer),
+        }
+    }
+
+    /// Writes a line.
+    pub fn line(&mut self, text: impl AsRef<str>) -> Result<(), Error> {
+        self.bytes(text.as_ref().as_bytes())?;
+        self.bytes(b"\n")
+    }
+
+    /// Writes a value as one line of JSON.
+    pub fn json(&mut self, value: &impl Serialize) -> Result<(), Error> {
+        let line = serde_json::to_vec(value).map_err(|error| Error::Bug(format!("unwritable JSON: {error}")))?;
+        self.bytes(&line)?;
+        self.bytes(b"\n")
+    }
+
+    /// Writes bytes as they are.
+    pub fn bytes(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.writer.write_all(bytes).map_err(unwritable)
+    }
+
+    /// Sends what was written on its way.
+    pub fn flush(&mut self) -> Result<(), Error> {
+        self.writer.flush().map_err(unwritable)
+    }
+}
+
+fn unwritable(error: io::Error) -> Error {
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        Error::OutputClosed
+    } else {
+        Error::file("write to standard output")(error)
+    }
+}
+
+/// Writes a number with separators between thousands, for people.
+#[must_use]
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Makes a key fit for a line of text: control characters and quotes as in Rust's debug form, nothing else changed.
+#[must_use]
+pub fn shown_key(key: &str) -> String {
+    if key.chars().any(char::is_control) || key.starts_with(' ') || key.ends_with(' ') {
+        format!("{key:?}")
+    } else {
+        key.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_are_separated() {
+        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
+            assert_eq!(grouped(number), text);
+        }
+    }
+
+    #[test]
+    fn keys_stay_on_their_line() {
+        assert_eq!(shown_key("a b/ü"), "a b/ü");
+        assert_eq!(shown_key("a\nb"), "\"a\\nb\"");
+        assert_eq!(shown_key("a "), "\"a \"");
+    }
+
+    #[test]
+    fn closed_pipe_is_not_a_failure_of_a_file() {
+        struct Closed;
+        impl Write for Closed {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::BrokenPipe.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let mut output = Output::to(Closed);
+        output.line("a").unwrap();
+        assert!(matches!(output.flush(), Err(Error::OutputClosed)));
+    }
+}

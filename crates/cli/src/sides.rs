@@ -1,0 +1,267 @@
+//! The two buckets that a command works on: named, looked at, and reached through the adapters.
+
+use std::num::NonZeroU32;
+
+use s3ferry_aws::client::{Clients, Settings};
+use s3ferry_aws::destination::S3Destination;
+use s3ferry_aws::journal::S3Journal;
+use s3ferry_aws::listing::S3Listing;
+use s3ferry_aws::preflight::region_of;
+use s3ferry_aws::source::S3Source;
+use s3ferry_aws::state::StateBucket;
+use s3ferry_core::names::{AccountId, BucketName, Region};
+use s3ferry_core::upload::Route;
+use s3ferry_engine::reconcile::Uploads;
+
+use crate::args::{DestinationArgs, SharedArgs, SourceArgs, endpoint_url, region};
+use crate::exit::Error;
+use crate::location::Location;
+
+/// One bucket with the region that it is reached in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Side {
+    /// The bucket and the prefix.
+    pub location: Location,
+    /// The bucket's region.
+    pub region: Region,
+    /// The account that must own it.
+    pub owner: Option<AccountId>,
+}
+
+/// Both buckets, which were looked at and are there.
+#[derive(Debug, Clone)]
+pub struct Sides {
+    /// Credentials and connections.
+    pub clients: Clients,
+    /// The bucket that is migrated.
+    pub source: Side,
+    /// The bucket that is migrated to.
+    pub destination: Side,
+}
+
+impl Sides {
+    /// Checks the command line, finds the source's region, and looks at both buckets.
+    pub async fn open(
+        shared: &SharedArgs,
+        source: &SourceArgs,
+        destination: &DestinationArgs,
+        max_requests_per_second: Option<NonZeroU32>,
+    ) -> Result<Self, Error> {
+        must_match(&source.source, &destination.destination)?;
+        let (clients, source) = open_source(shared, source, max_requests_per_second).await?;
+        let destination = Side {
+            location: destination.destination.clone(),
+            region: destination.destination_region.clone(),
+            owner: None,
+        };
+        must_be_in_region(&clients, &destination, "--destination-region").await?;
+        Ok(Self {
+            clients,
+            source,
+            destination,
+        })
+    }
+
+    /// The prefix of keys, the same on both sides.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        &self.source.location.prefix
+    }
+
+    /// Makes the listings of both buckets.
+    #[must_use]
+    pub fn listings(&self) -> (S3Listing, S3Listing) {
+        (
+            self.source.listing(&self.clients),
+            self.destination.listing(&self.clients),
+        )
+    }
+
+    /// Looks at the state bucket, which is in the source's region, and makes the store of what is written down there.
+    pub async fn state(&self, bucket: &BucketName) -> Result<Uploads<S3Journal>, Error> {
+        let region = &self.source.region;
+        for (side, flag) in [(&self.source, "--source"), (&self.destination, "--destination")] {
+            if side.location.bucket == *bucket {
+                return Err(Error::usage(
+                    format!("--state-bucket and {flag} are both bucket {bucket}"),
+                    "name a bucket of its own for s3ferry's state",
+                ));
+            }
+        }
+        let side = Side {
+            location: Location {
+                bucket: bucket.clone(),
+                prefix: String::new(),
+            },
+            region: region.clone(),
+            owner: None,
+        };
+        must_be_in_region(&self.clients, &side, "a --state-bucket of the source's region, not of").await?;
+        let route = Route {
+            source: self.source.location.bucket.clone(),
+            destination: self.destination.location.bucket.clone(),
+        };
+        let (reading, writing) = (self.clients.s3_for_reading(region), self.clients.s3_for_writing(region));
+        let state = StateBucket::new(reading, writing, bucket.clone(), region.clone());
+        Ok(Uploads {
+            journal: S3Journal::new(state, route.clone()),
+            route,
+        })
+    }
+
+    /// Makes the adapters of both buckets.
+    #[must_use]
+    pub fn adapters(&self) -> (S3Source, S3Destination) {
+        let source = S3Source::new(
+            self.clients.s3_for_reading(&self.source.region),
+            self.source.location.bucket.clone(),
+            self.source.region.clone(),
+            self.source.owner.clone(),
+            self.destination.location.bucket.clone(),
+        );
+        let destination = S3Destination::new(
+            &self.clients,
+            self.destination.location.bucket.clone(),
+            self.destination.region.clone(),
+            &source,
+        );
+        (source, destination)
+    }
+}
+
+impl Side {
+    /// Makes the bucket's listing.
+    #[must_use]
+    pub fn listing(&self, clients: &Clients) -> S3Listing {
+        S3Listing::new(
+            clients.s3_for_listing(&self.region),
+            self.location.bucket.clone(),
+            self.region.clone(),
+            self.owner.clone(),
+        )
+    }
+}
+
+/// Finds the region of the source bucket, and looks at the bucket.
+pub async fn open_source(
+    shared: &SharedArgs,
+    source: &SourceArgs,
+    max_requests_per_second: Option<NonZeroU32>,
+) -> Result<(Clients, Side), Error> {
+    let settings = Settings {
+        profile: shared.profile.clone(),
+        endpoint_url: checked_endpoint(shared)?,
+        max_requests_per_second,
+    };
+    let region = match &source.source_region {
+        Some(region) => region.clone(),
+        None => default_region(&settings).await?,
+    };
+    let clients = Clients::load_with(&region, &settings).await;
+    let side = Side {
+        location: source.source.clone(),
+        region,
+        owner: source.source_bucket_owner.clone(),
+    };
+    must_be_in_region(&clients, &side, "--source-region").await?;
+    Ok((clients, side))
+}
+
+/// Refuses an endpoint in the environment that the SDK cannot read: it would go to AWS itself.
+fn checked_endpoint(shared: &SharedArgs) -> Result<Option<String>, Error> {
+    const VARIABLE: &str = "AWS_ENDPOINT_URL";
+    let from_environment = std::env::var(VARIABLE).ok().filter(|url| !url.is_empty());
+    match (&shared.endpoint_url, from_environment) {
+        (Some(url), _) => Ok(Some(url.clone())),
+        (None, Some(url)) => match endpoint_url(&url) {
+            Ok(url) => Ok(Some(url)),
+            Err(allowed) => Err(Error::setup(
+                format!("{VARIABLE}=`{url}`: {allowed}"),
+                format!("correct or unset {VARIABLE}, or give --endpoint-url"),
+            )),
+        },
+        (None, None) => Ok(None),
+    }
+}
+
+async fn default_region(settings: &Settings) -> Result<Region, Error> {
+    let next = "give --source-region, as in --source-region us-east-1";
+    let Some(name) = settings.default_region().await else {
+        return Err(Error::setup(
+            "the source's region is not known: neither --source-region nor AWS_REGION nor the profile names one",
+            next,
+        ));
+    };
+    region(&name).map_err(|error| Error::setup(format!("the environment or the profile names a region: {error}"), next))
+}
+
+/// Keys are never renamed, so both sides begin alike; and a bucket is no destination of itself.
+fn must_match(source: &Location, destination: &Location) -> Result<(), Error> {
+    if source.bucket == destination.bucket {
+        return Err(Error::usage(
+            format!("--source and --destination are both bucket {}", source.bucket),
+            "name the bucket in the other region as the destination",
+        ));
+    }
+    if source.prefix != destination.prefix {
+        return Err(Error::usage(
+            format!(
+                "the prefixes differ: `{}` at the source, `{}` at the destination; s3ferry never renames keys",
+                source.prefix, destination.prefix
+            ),
+            format!("give --destination s3://{}/{}", destination.bucket, source.prefix),
+        ));
+    }
+    Ok(())
+}
+
+/// Looks at a bucket; a wrong region is named together with the right one.
+pub async fn must_be_in_region(clients: &Clients, side: &Side, flag: &str) -> Result<(), Error> {
+    let client = clients.s3_for_reading(&side.region);
+    let found = region_of(&client, &side.location.bucket, &side.region, side.owner.as_ref()).await?;
+    match found {
+        Some(found) if found != side.region.as_str() => {
+            Err(wrong_region(&side.location.bucket, &side.region, &found, flag))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn wrong_region(bucket: &BucketName, asked: &Region, found: &str, flag: &str) -> Error {
+    Error::setup(
+        format!("bucket {bucket} is in region {found}, and was looked for in {asked}"),
+        format!("give {flag} {found}"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sides_must_be_two_buckets_with_one_prefix() {
+        let check =
+            |source: &str, destination: &str| must_match(&source.parse().unwrap(), &destination.parse().unwrap());
+        assert!(check("s3://one/a/", "s3://two/a/").is_ok());
+        let error = check("s3://one/a/", "s3://two/b/").unwrap_err();
+        assert_eq!(error.code(), 2);
+        assert!(error.to_string().contains("give --destination s3://two/a/"), "{error}");
+        assert_eq!(check("s3://one", "s3://one").unwrap_err().code(), 2);
+    }
+
+    #[test]
+    fn wrong_region_names_both_and_the_flag() {
+        let (bucket, asked) = (
+            BucketName::new("one-bucket").unwrap(),
+            Region::new("us-east-1").unwrap(),
+        );
+        let error = wrong_region(&bucket, &asked, "eu-central-1", "--source-region");
+        assert_eq!(error.code(), 3);
+        let text = error.to_string();
+        assert!(
+            text.contains("is in region eu-central-1, and was looked for in us-east-1"),
+            "{text}"
+        );
+        assert!(text.contains("give --source-region eu-central-1"), "{text}");
+    }
+}

@@ -1,0 +1,152 @@
+//! The merge of two sorted listings.
+
+use std::cmp::Ordering;
+use std::vec::IntoIter;
+
+use super::{Kind, looks};
+use crate::listing::{Listed, Order, OutOfOrder};
+use crate::names::ObjectKey;
+
+/// One of the two listings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SideName {
+    /// The bucket that is migrated.
+    Source,
+    /// The bucket that is migrated to.
+    Destination,
+}
+
+/// The rows of one key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pair {
+    /// Only the source has it.
+    Source(Listed),
+    /// Only the destination has it.
+    Destination(Listed),
+    /// Both have it.
+    Both(Listed, Listed),
+}
+
+impl Pair {
+    /// Returns the key.
+    #[must_use]
+    pub fn key(&self) -> &ObjectKey {
+        match self {
+            Self::Source(listed) | Self::Destination(listed) | Self::Both(listed, _) => &listed.key,
+        }
+    }
+
+    /// Returns the source's row.
+    #[must_use]
+    pub fn source(&self) -> Option<&Listed> {
+        match self {
+            Self::Source(listed) | Self::Both(listed, _) => Some(listed),
+            Self::Destination(_) => None,
+        }
+    }
+
+    /// Returns the destination's row.
+    #[must_use]
+    pub fn destination(&self) -> Option<&Listed> {
+        match self {
+            Self::Destination(listed) | Self::Both(_, listed) => Some(listed),
+            Self::Source(_) => None,
+        }
+    }
+
+    /// Says what the rows look like; `None` means equal.
+    #[must_use]
+    pub fn looks(&self) -> Option<Kind> {
+        match self {
+            Self::Source(_) => Some(Kind::MissingAtDestination),
+            Self::Destination(_) => Some(Kind::ExtraAtDestination),
+            Self::Both(source, destination) => looks(source, destination),
+        }
+    }
+}
+
+/// What the merge does next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// It needs more rows of this side, or to hear that there are none.
+    Needs(SideName),
+    /// The next key.
+    Pair(Pair),
+    /// Both listings are at their ends.
+    End,
+}
+
+/// Merges two listings, page by page; holds one page of each.
+#[derive(Debug, Default)]
+pub struct Merge {
+    source: Rows,
+    destination: Rows,
+}
+
+#[derive(Debug, Default)]
+struct Rows {
+    page: IntoIter<Listed>,
+    next: Option<Listed>,
+    ended: bool,
+    order: Order,
+}
+
+impl Rows {
+    /// Makes the next row ready; `false` when a page is needed for that.
+    fn ready(&mut self) -> Result<bool, OutOfOrder> {
+        if self.next.is_none()
+            && let Some(row) = self.page.next()
+        {
+            self.order.take(&row.key)?;
+            self.next = Some(row);
+        }
+        Ok(self.next.is_some() || self.ended)
+    }
+}
+
+impl Merge {
+    /// Takes the next page of a side, which may be empty.
+    pub fn give(&mut self, side: SideName, page: Vec<Listed>) {
+        self.rows(side).page = page.into_iter();
+    }
+
+    /// Hears that a side has no more rows.
+    pub fn end(&mut self, side: SideName) {
+        self.rows(side).ended = true;
+    }
+
+    /// Goes on.
+    pub fn step(&mut self) -> Result<Step, OutOfOrder> {
+        if !self.source.ready()? {
+            return Ok(Step::Needs(SideName::Source));
+        }
+        if !self.destination.ready()? {
+            return Ok(Step::Needs(SideName::Destination));
+        }
+        let order = match (&self.source.next, &self.destination.next) {
+            (Some(source), Some(destination)) => source.key.cmp(&destination.key),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (None, None) => return Ok(Step::End),
+        };
+        let source = if order.is_le() { self.source.next.take() } else { None };
+        let destination = if order.is_ge() {
+            self.destination.next.take()
+        } else {
+            None
+        };
+        Ok(match (source, destination) {
+            (Some(source), Some(destination)) => Step::Pair(Pair::Both(source, destination)),
+            (Some(source), None) => Step::Pair(Pair::Source(source)),
+            (None, Some(destination)) => Step::Pair(Pair::Destination(destination)),
+            (None, None) => Step::End,
+        })
+    }
+
+    fn rows(&mut self, side: SideName) -> &mut Rows {
+        match side {
+            SideName::Source => &mut self.source,
+            SideName::Destination => &mut self.destination,
+        }
+    }
+}

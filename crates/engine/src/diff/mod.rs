@@ -1,0 +1,199 @@
+//! The comparison of two buckets: their listings merged, and what looks different settled by a look at both sides.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures::{Stream, StreamExt as _, future, stream};
+use s3ferry_core::diff::{Counts, Depth, DifferentKey, Kind, Merge, Pair, SideName, Step, settle};
+use s3ferry_core::facts::{Aspect, Aspects};
+use s3ferry_core::failure::{Failure, FailureKind};
+use s3ferry_core::listing::{Listed, OutOfOrder};
+
+use crate::ports::{DestinationBucket, SourceBucket};
+
+/// How many keys are counted in silence at most.
+const KEYS_A_REPORT: u64 = 4_096;
+
+/// One side's rows in the order of their keys, page by page.
+pub trait Rows: Stream<Item = Result<Vec<Listed>, Failure>> + Send {}
+
+impl<T: Stream<Item = Result<Vec<Listed>, Failure>> + Send> Rows for T {}
+
+/// What came of merging some more keys.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Merged {
+    /// The keys since the last report, that of the finding included.
+    pub counts: Counts,
+    /// The key that has to be looked at, with what the listings say of it; `None` for a report of counts alone.
+    pub finding: Option<(Pair, Option<Kind>)>,
+}
+
+/// Merges two listings and reports the keys that look different; at [`Depth::Deep`] every key.
+///
+/// Holds a page of each side, however many keys there are.
+pub fn merged(source: impl Rows, destination: impl Rows, depth: Depth) -> impl Stream<Item = Result<Merged, Failure>> {
+    let merging = Merging {
+        source: Box::pin(source),
+        destination: Box::pin(destination),
+        merge: Merge::default(),
+        counts: Counts::default(),
+        depth,
+        ended: false,
+    };
+    stream::unfold(merging, |mut merging| async move {
+        if merging.ended {
+            return None;
+        }
+        let next = merging.next().await.transpose()?;
+        merging.ended |= next.is_err();
+        Some((next, merging))
+    })
+}
+
+struct Merging<A, B> {
+    source: Pin<Box<A>>,
+    destination: Pin<Box<B>>,
+    merge: Merge,
+    counts: Counts,
+    depth: Depth,
+    ended: bool,
+}
+
+impl<A: Rows, B: Rows> Merging<A, B> {
+    async fn next(&mut self) -> Result<Option<Merged>, Failure> {
+        loop {
+            match self.merge.step().map_err(|error| out_of_order(&error))? {
+                Step::Needs(side) => self.fetch(side).await?,
+                Step::Pair(pair) => {
+                    self.counts.pair(&pair);
+                    let looks = pair.looks();
+                    if looks.is_some() || self.depth == Depth::Deep {
+                        return Ok(Some(self.report(Some((pair, looks)))));
+                    }
+                    if self.counts.source_keys.max(self.counts.destination_keys) >= KEYS_A_REPORT {
+                        return Ok(Some(self.report(None)));
+                    }
+                }
+                Step::End => {
+                    self.ended = true;
+                    return Ok(Some(self.report(None)));
+                }
+            }
+        }
+    }
+
+    async fn fetch(&mut self, side: SideName) -> Result<(), Failure> {
+        let page = match side {
+            SideName::Source => self.source.next().await,
+            SideName::Destination => self.destination.next().await,
+        };
+        match page {
+            Some(page) => self.merge.give(side, page?),
+            None => self.merge.end(side),
+        }
+        Ok(())
+    }
+
+    fn report(&mut self, finding: Option<(Pair, Option<Kind>)>) -> Merged {
+        Merged {
+            counts: std::mem::take(&mut self.counts),
+            finding,
+        }
+    }
+}
+
+fn out_of_order(error: &OutOfOrder) -> Failure {
+    Failure {
+        kind: FailureKind::Configuration,
+        code: "ListingOutOfOrder".to_owned(),
+        action: "s3:ListBucket".to_owned(),
+        resource: error.key.to_string(),
+        detail: format!("{error}; directory buckets list in no order and cannot be compared"),
+    }
+}
+
+/// Looks at both sides of keys.
+#[derive(Debug)]
+pub struct Settler<S, D> {
+    /// The bucket that is migrated.
+    pub source: S,
+    /// The bucket that is migrated to.
+    pub destination: D,
+    /// How deep objects are compared.
+    pub depth: Depth,
+    /// What is read besides a HEAD.
+    pub aspects: Aspects,
+    /// How many keys are looked at at once.
+    pub concurrency: usize,
+}
+
+/// What a merge reports once findings are settled.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// The keys since the last report.
+    pub counts: Counts,
+    /// The key that differs, if one does.
+    pub different: Option<DifferentKey>,
+}
+
+/// What is read of every object at [`Depth::Deep`] besides its HEAD.
+#[must_use]
+pub fn aspects_at(depth: Depth) -> Aspects {
+    match depth {
+        Depth::Listing => Aspects::new(),
+        Depth::Deep => Aspects::from([Aspect::Tags]),
+    }
+}
+
+impl<S: SourceBucket + 'static, D: DestinationBucket + 'static> Settler<S, D> {
+    /// Settles every finding of a merge; the order of keys is kept.
+    pub fn settled(
+        self: Arc<Self>,
+        merged: impl Stream<Item = Result<Merged, Failure>> + Send,
+    ) -> impl Stream<Item = Result<Settled, Failure>> + Send {
+        let concurrency = self.concurrency.max(1);
+        merged
+            .map(move |merged| {
+                let settler = Arc::clone(&self);
+                async move {
+                    let Merged { mut counts, finding } = merged?;
+                    let different = match finding {
+                        Some((pair, looks)) => settler.settle(&pair, looks, &mut counts).await?,
+                        None => None,
+                    };
+                    Ok(Settled { counts, different })
+                }
+            })
+            .buffered(concurrency)
+    }
+
+    async fn settle(
+        &self,
+        pair: &Pair,
+        looks: Option<Kind>,
+        counts: &mut Counts,
+    ) -> Result<Option<DifferentKey>, Failure> {
+        let different = match self.look(pair).await {
+            Ok(different) => different,
+            // What ails the bucket ails every key; what ails one object is that object's.
+            Err(failure) if failure.kind == FailureKind::Configuration => return Err(failure),
+            Err(failure) => Some(DifferentKey::unread(pair, failure.to_string())),
+        };
+        match &different {
+            Some(different) => counts.different(different),
+            None if looks.is_some() => counts.settled_equal += 1,
+            None => {}
+        }
+        Ok(different)
+    }
+
+    async fn look(&self, pair: &Pair) -> Result<Option<DifferentKey>, Failure> {
+        let key = pair.key();
+        let (source, destination) = future::try_join(
+            self.source.read(key, &self.aspects),
+            self.destination.read(key, &self.aspects),
+        )
+        .await?;
+        Ok(settle(key, &source, &destination, self.depth))
+    }
+}

@@ -1,0 +1,270 @@
+//! The pieces of a listing: which is asked next, what came of it, and where it is cut.
+
+use std::collections::VecDeque;
+
+use s3ferry_core::key_space::Stretch;
+use s3ferry_core::listing::Listed;
+
+use super::{Page, Reach};
+
+/// How many pages a piece other than the first may have waiting.
+const PAGES_WAITING: usize = 4;
+
+/// How far apart cuts are at the beginning, in pages.
+const FIRST_SPREAD: u32 = 2;
+
+/// How far apart cuts get at most, in pages.
+const WIDEST_SPREAD: u32 = 1 << 16;
+
+/// A page to ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Request {
+    segment: u64,
+    /// The keys behind this one.
+    pub(super) after: Option<String>,
+}
+
+/// All pieces that are not handed on yet, in the order of their keys.
+#[derive(Debug)]
+pub(super) struct Segments {
+    reach: Reach,
+    queue: VecDeque<Segment>,
+    next_id: u64,
+    under_way: usize,
+    spread: u32,
+}
+
+/// The keys behind `after` up to and with `end`.
+#[derive(Debug)]
+struct Segment {
+    id: u64,
+    after: Option<String>,
+    end: Option<String>,
+    pages: VecDeque<Vec<Listed>>,
+    pages_read: u32,
+    under_way: bool,
+    done: bool,
+    /// What the last page was like, until the piece was cut for it.
+    sample: Option<Stretch>,
+    /// A key of the piece that this one was cut from, which tells how far apart folders are.
+    anchor: Option<String>,
+}
+
+impl Segments {
+    pub(super) fn new(reach: Reach) -> Self {
+        Self {
+            reach,
+            queue: VecDeque::from([Segment::new(0, None, None)]),
+            next_id: 1,
+            under_way: 0,
+            spread: FIRST_SPREAD,
+        }
+    }
+
+    /// Tells whether everything was read and handed on.
+    pub(super) fn is_done(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Hands on the next page in order, if it is there.
+    pub(super) fn pop(&mut self) -> Option<Vec<Listed>> {
+        while let Some(head) = self.queue.front_mut() {
+            if let Some(page) = head.pages.pop_front() {
+                return Some(page);
+            }
+            if !head.done {
+                return None;
+            }
+            self.queue.pop_front();
+        }
+        None
+    }
+
+    /// Returns what to ask for now, earlier keys first; cuts pieces while there is nothing else to ask for.
+    pub(super) fn requests(&mut self) -> Vec<Request> {
+        let mut requests = Vec::new();
+        while self.under_way < self.reach.concurrency.max(1) {
+            match self.next_request() {
+                Some(request) => requests.push(request),
+                None if self.has_room() && self.cut() => {}
+                None => break,
+            }
+        }
+        requests
+    }
+
+    fn next_request(&mut self) -> Option<Request> {
+        let has_room = self.has_room();
+        let may_read = |index: usize, segment: &Segment| {
+            let has_room = if index == 0 {
+                // The first piece is what everybody waits for.
+                has_room || segment.pages.is_empty()
+            } else {
+                has_room && segment.pages.len() < PAGES_WAITING
+            };
+            has_room && !segment.done && !segment.under_way
+        };
+        let mut indexes = self.queue.iter().enumerate();
+        let first = indexes
+            .find(|(index, segment)| may_read(*index, segment))
+            .map(|(index, _)| index);
+        // The last piece is cut next, for which a page of it must be known in time.
+        let last = self.queue.len().saturating_sub(1);
+        let scouts = first != Some(0)
+            && self.unfinished() <= self.reach.concurrency
+            && self
+                .queue
+                .get(last)
+                .is_some_and(|segment| segment.pages_read == 0 && may_read(last, segment));
+        let segment = self.queue.get_mut(if scouts { last } else { first? })?;
+        segment.under_way = true;
+        self.under_way += 1;
+        Some(Request {
+            segment: segment.id,
+            after: segment.after.clone(),
+        })
+    }
+
+    fn unfinished(&self) -> usize {
+        self.queue.iter().filter(|segment| !segment.done).count()
+    }
+
+    fn has_room(&self) -> bool {
+        let waiting: usize = self.queue.iter().map(|segment| segment.pages.len()).sum();
+        waiting + self.under_way < self.reach.pages
+    }
+
+    /// Cuts the first piece that can be cut; `false` where none can.
+    fn cut(&mut self) -> bool {
+        let Some(index) = self
+            .queue
+            .iter()
+            .position(|segment| !segment.done && segment.sample.is_some())
+        else {
+            return false;
+        };
+        let count = self.reach.pages.div_ceil(2).max(self.reach.concurrency);
+        let spread = self.spread;
+        let Some(segment) = self.queue.get_mut(index) else {
+            return false;
+        };
+        let Some(sample) = segment.sample.take() else {
+            return false;
+        };
+        let cuts = cuts_of(segment, &sample, spread, count);
+        let Some(first) = cuts.first() else {
+            // There is nothing between; another piece may have something.
+            return true;
+        };
+        let end = segment.end.replace(first.clone());
+        let ends = cuts.iter().skip(1).cloned().map(Some).chain([end]);
+        let mut pieces: Vec<Segment> = Vec::with_capacity(cuts.len());
+        for (after, end) in cuts.iter().cloned().zip(ends) {
+            let mut piece = Segment::new(self.next_id, Some(after), end);
+            piece.anchor = Some(sample.first.clone());
+            self.next_id += 1;
+            pieces.push(piece);
+        }
+        for (offset, piece) in pieces.into_iter().enumerate() {
+            self.queue.insert(index + 1 + offset, piece);
+        }
+        true
+    }
+
+    /// Takes the answer to a request.
+    pub(super) fn take(&mut self, request: &Request, page: Page) {
+        self.under_way = self.under_way.saturating_sub(1);
+        let Some(mut index) = self.queue.iter().position(|segment| segment.id == request.segment) else {
+            return;
+        };
+        let asked = page.objects.len();
+        let (mut rows, more) = (page.objects, page.more);
+        let Some(segment) = self.queue.get_mut(index) else {
+            return;
+        };
+        segment.under_way = false;
+        let mut beyond = segment.keep(&mut rows, more);
+        self.learn(index, asked, beyond.len());
+        // What reaches into the pieces behind, which nobody has asked for yet, need not be asked for again.
+        while !beyond.is_empty() || !more {
+            index += 1;
+            let Some(next) = self.queue.get_mut(index) else { break };
+            if next.under_way || next.pages_read > 0 {
+                // It reads for itself.
+                beyond.drain(..next.own(&beyond));
+            } else {
+                beyond = next.keep(&mut beyond, more);
+            }
+        }
+    }
+
+    /// Cuts further apart where pages reach far over the ends of their pieces, and closer where pieces are long.
+    fn learn(&mut self, index: usize, asked: usize, beyond: usize) {
+        let Some(segment) = self.queue.get(index) else { return };
+        // A page that has nothing of its piece lies behind a folder, which says nothing of how far apart keys are.
+        if segment.pages_read == 1 && beyond < asked && beyond * 2 > asked {
+            self.spread = self.spread.saturating_mul(2).min(WIDEST_SPREAD);
+        } else if segment.pages_read > 2 * FIRST_SPREAD && !segment.done {
+            self.spread = (self.spread / 2).max(1);
+        }
+    }
+}
+
+impl Segment {
+    fn new(id: u64, after: Option<String>, end: Option<String>) -> Self {
+        Self {
+            id,
+            after,
+            end,
+            pages: VecDeque::new(),
+            pages_read: 0,
+            under_way: false,
+            done: false,
+            sample: None,
+            anchor: None,
+        }
+    }
+
+    /// Counts the rows, of a page that begins in the piece, that belong to it.
+    fn own(&self, rows: &[Listed]) -> usize {
+        match &self.end {
+            Some(end) => rows.partition_point(|row| row.key.as_str() <= end.as_str()),
+            None => rows.len(),
+        }
+    }
+
+    /// Keeps the rows that belong to the piece, and returns those that lie behind its end.
+    fn keep(&mut self, rows: &mut Vec<Listed>, more: bool) -> Vec<Listed> {
+        let beyond = rows.split_off(self.own(rows));
+        let rows = std::mem::take(rows);
+        self.pages_read += 1;
+        self.done = !more || !beyond.is_empty();
+        if let Some(last) = rows.last() {
+            let last = last.key.as_str().to_owned();
+            self.done = self.done || self.end.as_ref() == Some(&last);
+            self.sample = (!self.done).then(|| stretch(&rows)).flatten();
+            self.after = Some(last);
+            self.pages.push_back(rows);
+        }
+        beyond
+    }
+}
+
+fn stretch(rows: &[Listed]) -> Option<Stretch> {
+    Stretch::of(rows.iter().map(|row| row.key.as_str()))
+}
+
+/// Guesses cuts from the page that was seen, and, beyond its folder, from how far apart folders are.
+fn cuts_of(segment: &Segment, sample: &Stretch, spread: u32, count: usize) -> Vec<String> {
+    let end = segment.end.as_deref();
+    let mut cuts = sample.cuts_ahead(end, spread, count);
+    if cuts.len() < count
+        && let Some(anchor) = &segment.anchor
+        && let Some(folders) = Stretch::of([anchor.as_str(), sample.first.as_str()].into_iter())
+    {
+        let behind = cuts.last().unwrap_or(&sample.last).clone();
+        let wide = folders.cuts_ahead(end, 1, count - cuts.len());
+        cuts.extend(wide.into_iter().filter(|cut| *cut > behind));
+    }
+    cuts
+}
