@@ -115,7 +115,9 @@ impl World {
     async fn reconcile_with(&self, key: &str, aspects: &Aspects) -> Outcome {
         let deadline = SystemClock.now().plus(Duration::from_mins(1));
         let key = ObjectKey::from_raw(key).expect("a key");
-        self.reconciler.reconcile(&key, aspects, deadline).await.outcome
+        Box::pin(self.reconciler.reconcile(&key, aspects, deadline))
+            .await
+            .outcome
     }
 
     async fn put(&self, key: &str, content: &'static str) {

@@ -313,7 +313,9 @@ impl Run {
 
     fn poll_all(&mut self) {
         let ids: Vec<u32> = self.running.keys().copied().collect();
-        ids.into_iter().for_each(|id| self.poll(id));
+        for id in ids {
+            self.poll(id);
+        }
     }
 
     fn poll(&mut self, id: u32) {

@@ -306,10 +306,11 @@ impl World {
         let written = self.source.facts(key.as_str()).map(|facts| facts.last_modified);
         let is_right = match (written, top, author) {
             // No event says that an application brought an older copy of ours back.
-            (None, _, Some(Author::Application)) | (_, _, Some(Author::Rewriter)) => true,
+            (None, _, Some(Author::Application))
+            | (_, _, Some(Author::Rewriter))
+            | (Some(_), _, Some(Author::Doubtful)) => true,
             (None, ..) => !self.deletes || destination.is_none(),
             (Some(written), Some(top), Some(Author::Application)) => !is_newer(written, top.last_modified),
-            (Some(_), _, Some(Author::Doubtful)) => true,
             (Some(_), ..) => false,
         };
         if is_right {

@@ -163,12 +163,12 @@ fn check(case: &Case, expected: &Decision) {
 
 /// Checks that `source` is copied, and over what.
 #[track_caller]
-fn check_copied(case: &Case, source: &ObjectFacts, condition: WriteCondition, over: Option<&str>) {
+fn check_copied(case: &Case, source: &ObjectFacts, condition: &WriteCondition, over: Option<&str>) {
     let Decision::Copy(order) = case.decided() else {
         panic!("not copied: {:?}", case.decided());
     };
     assert_eq!(order.pin, SourcePin::of(source));
-    assert_eq!(order.condition, condition);
+    assert_eq!(order.condition, *condition);
     let marker = Marker::ordered(&order).unwrap();
     assert!(marker.names(source));
     assert_eq!(marker.over, over.and_then(VersionName::new));
@@ -202,7 +202,7 @@ fn new_object_is_copied_onto_nothing_with_a_marker() {
     source.user_metadata.insert("owner".to_owned(), "me".to_owned());
     source.headers.content_type = Some("a/b".to_owned());
     for nothing in [ObjectState::NotFound, ObjectState::ConfirmedAbsent] {
-        check_copied(&case(present(&source), nothing), &source, WriteCondition::Absent, None);
+        check_copied(&case(present(&source), nothing), &source, &WriteCondition::Absent, None);
     }
 }
 
@@ -210,7 +210,7 @@ fn new_object_is_copied_onto_nothing_with_a_marker() {
 fn newer_object_wins_and_ties_go_to_the_destination() {
     let source = facts("s1", "aa", 1_000);
     let case_of = |seconds| case(present(&source), present(&facts("theirs", "bb", seconds)));
-    check_copied(&case_of(999), &source, matches("bb"), Some("theirs"));
+    check_copied(&case_of(999), &source, &matches("bb"), Some("theirs"));
     check(&case_of(1_000), &SKIP_NEWER);
     check(&case_of(1_001), &SKIP_NEWER);
 }
@@ -243,7 +243,7 @@ fn equal_object_of_somebody_else_is_not_amended() {
         &SKIP_NEWER,
     );
     let older = case(present(&source), present(&facts("theirs", "aa", 500)));
-    check_copied(&older, &source, matches("aa"), Some("theirs"));
+    check_copied(&older, &source, &matches("aa"), Some("theirs"));
 }
 
 #[test]
@@ -287,7 +287,7 @@ fn copy_of_ours_is_replaced_whatever_the_time_once_it_hides_nothing() {
     check(&replaced, &Decision::AskHistory);
     let below = facts("x", "xx", 900);
     let replaced = replaced.with(past([stamp(&copy), stamp(&below)]));
-    check_copied(&replaced, &source, matches("aa"), Some("c1"));
+    check_copied(&replaced, &source, &matches("aa"), Some("c1"));
 }
 
 #[test]
@@ -436,7 +436,7 @@ fn delete_marker_of_an_application_competes_by_time() {
         &case(present(&source), ObjectState::DeleteMarker),
         &Decision::AskHistory,
     );
-    check_copied(&case_of(999), &source, WriteCondition::Absent, Some("m"));
+    check_copied(&case_of(999), &source, &WriteCondition::Absent, Some("m"));
     check(&case_of(1_000), &SKIP_NEWER);
     check(&case_of(1_001), &SKIP_NEWER);
 }
@@ -447,7 +447,7 @@ fn delete_marker_of_ours_does_not_compete() {
     let covered = facts("c1", "bb", 500);
     let mut case = case(present(&source), ObjectState::DeleteMarker).with(past([deleted("m", 5_000), stamp(&covered)]));
     case.past.as_mut().unwrap().announced = vec![announced(&covered, 4_999)];
-    check_copied(&case, &source, WriteCondition::Absent, Some("m"));
+    check_copied(&case, &source, &WriteCondition::Absent, Some("m"));
 }
 
 #[test]
@@ -529,7 +529,7 @@ fn replication_to_the_same_destination_is_refused() {
     case.replication = ReplicationCoverage::OurDestination;
     check(&case, &Decision::Refuse(Refusal::ReplicatedByS3));
     case.replication = ReplicationCoverage::Elsewhere;
-    check_copied(&case, &source, WriteCondition::Absent, None);
+    check_copied(&case, &source, &WriteCondition::Absent, None);
 }
 
 #[test]
