@@ -37,6 +37,7 @@ const DEVIATIONS_OF_MOTO: &[Deviation] = &[
     Deviation::CompletionIgnoresSize,
     Deviation::PartIgnoresSourceTag,
     Deviation::UploadThatIsGoneBreaksTheServer,
+    Deviation::VersioningCannotBeRead,
     Deviation::PartsCannotBeListed,
     Deviation::UploadDecodesTagsTwice,
 ];

@@ -91,9 +91,9 @@ pub enum Decision {
     /// Read the objects that are listed below the destination's current version, and decide again.
     AskBelow,
     /// Copy the version that was seen, conditionally.
-    Copy(CopyOrder),
+    Copy(Box<CopyOrder>),
     /// Change what lies around the bytes, which are equal.
-    Amend(AmendOrder),
+    Amend(Box<AmendOrder>),
     /// Delete the destination's current object if it is still the one that was seen.
     Delete {
         /// The tag of the object that was seen.
@@ -242,7 +242,7 @@ fn amend(source: &ObjectFacts, destination: &ObjectFacts, situation: &Situation<
     let differing = |wanted: Option<&_>, present: Option<&_>| {
         wanted.filter(|wanted| present.is_some_and(|p| p != *wanted)).cloned()
     };
-    Decision::Amend(AmendOrder {
+    Decision::Amend(Box::new(AmendOrder {
         version_id,
         pin: SourcePin::of(source),
         tags: differing(wanted.tags.as_ref(), destination.tags.as_ref()),
@@ -255,7 +255,7 @@ fn amend(source: &ObjectFacts, destination: &ObjectFacts, situation: &Situation<
             (Some(present), Some(wanted)) if present != wanted => Some(wanted.clone()),
             _ => None,
         },
-    })
+    }))
 }
 
 /// Returns the source's facts as the destination can hold them, or what must be known first.
@@ -325,14 +325,14 @@ fn copy_by(
     policy: &Policy,
 ) -> Decision {
     if method == CopyMethod::Parts {
-        let unread = Aspects::from_iter(
-            [
-                (Aspect::Tags, source.tags.is_none()),
-                (Aspect::Annotations, source.annotations.is_none()),
-            ]
+        let wanted = [
+            (Aspect::Tags, source.tags.is_none()),
+            (Aspect::Annotations, source.annotations.is_none()),
+        ];
+        let unread: Aspects = wanted
             .into_iter()
-            .filter_map(|(aspect, is_unread)| is_unread.then_some(aspect)),
-        );
+            .filter_map(|(aspect, is_unread)| is_unread.then_some(aspect))
+            .collect();
         if !unread.is_empty() {
             return Decision::ReadSource(unread);
         }
@@ -342,7 +342,7 @@ fn copy_by(
         Err(decision) => return decision,
     };
     let checksums = &source.checksums;
-    Decision::Copy(CopyOrder {
+    Decision::Copy(Box::new(CopyOrder {
         pin: SourcePin::of(source),
         condition,
         method,
@@ -352,7 +352,7 @@ fn copy_by(
             coverage: checksums.coverage,
         }),
         size_bytes: source.size_bytes,
-    })
+    }))
 }
 
 /// One request copies what it can, unless parts are wanted: for their speed, or for the `ETag` they make.

@@ -106,7 +106,7 @@ mod tests {
         check(LargeOrRich, |facts| facts.website_redirect = Some("/".into()));
         check(LargeOrRich, |facts| facts.lock.legal_hold = true);
         check(LargeOrRich, |facts| {
-            facts.encryption = Encryption::Kms(KmsEncryption::default())
+            facts.encryption = Encryption::Kms(KmsEncryption::default());
         });
         check(LargeOrRich, |facts| facts.storage_class = "STANDARD_IA".into());
         check(Archived, |facts| facts.availability = Availability::Archived);

@@ -169,7 +169,7 @@ impl UploadTerms {
         if kept != checksum {
             lost.insert(Aspect::Checksum);
         }
-        if order.pin.etag.is_multipart() && !plan.replays() {
+        if !plan.replays() {
             lost.insert(Aspect::Etag);
         }
         Self {

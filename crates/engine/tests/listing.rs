@@ -85,7 +85,10 @@ async fn long_listings_take_few_more_requests_than_pages_and_a_fraction_of_the_t
         let pages = 500;
         let (requests, latencies) = figures(keys).await;
         println!("{shape}: {requests} requests, {latencies} latencies for {pages} pages");
-        assert!(requests <= pages * 5 / 2, "{shape}: {requests} requests for {pages} pages");
+        assert!(
+            requests <= pages * 5 / 2,
+            "{shape}: {requests} requests for {pages} pages"
+        );
         assert!(
             latencies * 5 / 2 <= u128::from(pages),
             "{shape}: {latencies} latencies for {pages} pages"

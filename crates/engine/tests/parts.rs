@@ -89,7 +89,8 @@ async fn large_object_takes_few_calls_besides_its_parts() {
         6 + 11,
         "each call is a request, few are two"
     );
-    assert_eq!((report.turns, report.lost), (1, Aspects::new()));
+    // A single part becomes many.
+    assert_eq!((report.turns, report.lost), (1, Aspects::from([Aspect::Etag])));
 }
 
 #[tokio::test(start_paused = true)]
@@ -138,7 +139,7 @@ async fn small_object_in_parts_keeps_its_etag_when_asked() {
 
 #[tokio::test(start_paused = true)]
 async fn ten_invocations_copy_every_part_once() {
-    let mut world = scripted(Script::default().always(Call::CopyPart, Fault::Slow(Duration::from_secs(60))));
+    let mut world = scripted(Script::default().always(Call::CopyPart, Fault::Slow(Duration::from_mins(1))));
     world.policy.part_size_bytes = GIB / 8;
     world.source.put_large(KEY, "one", 10 * GIB, &[]);
     world.concurrent_parts = 2;
@@ -165,11 +166,11 @@ async fn ten_invocations_copy_every_part_once() {
 
 #[tokio::test(start_paused = true)]
 async fn parts_in_flight_at_the_end_are_copied_once_more_and_no_others() {
-    let slow = Fault::Slow(Duration::from_secs(60));
+    let slow = Fault::Slow(Duration::from_mins(1));
     let mut world = scripted(Script::default().always(Call::CopyPart, slow));
     world.concurrent_parts = 3;
     let reconciler = world.reconciler();
-    let deadline = reconciler.clock.now().plus(Duration::from_secs(600));
+    let deadline = reconciler.clock.now().plus(Duration::from_mins(10));
     let (key, aspects) = (key(KEY), Aspects::new());
     let work = reconciler.reconcile(&key, &aspects, deadline);
     let crashed = tokio::time::timeout(Duration::from_secs(100), work).await;
@@ -186,7 +187,7 @@ async fn parts_in_flight_at_the_end_are_copied_once_more_and_no_others() {
 
 #[tokio::test(start_paused = true)]
 async fn without_a_journal_what_takes_too_long_fails_by_name_and_leaves_nothing() {
-    let slow = Fault::Slow(Duration::from_secs(60));
+    let slow = Fault::Slow(Duration::from_mins(1));
     let mut world = scripted(Script::default().always(Call::CopyPart, slow));
     world.journal = None;
     world.concurrent_parts = 1;
@@ -394,8 +395,8 @@ async fn upload_of_a_version_that_is_no_longer_current_is_put_away() {
 
 #[tokio::test(start_paused = true)]
 async fn what_was_left_is_put_away_though_there_is_nothing_more_to_copy() {
-    let unfinished = Aspects::from([Aspect::UnfinishedUpload]);
     type Change = fn(&TestWorld);
+    let unfinished = Aspects::from([Aspect::UnfinishedUpload]);
     let changes: [Change; 3] = [
         |world| world.source.put(KEY, "small"),
         |world| world.source.delete(KEY),

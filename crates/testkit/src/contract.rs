@@ -52,6 +52,8 @@ pub enum Deviation {
     PartsCannotBeListed,
     /// What concerns an upload that is gone is answered as an error of the server.
     UploadThatIsGoneBreaksTheServer,
+    /// The answer to `GetBucketVersioning` is not what S3 documents, so that no client reads it.
+    VersioningCannotBeRead,
     /// Tags are put on a version that is not there.
     TagsOfNoVersion,
     /// `ListObjectVersions` lists all objects and then all delete markers, so that their order within a second is lost.

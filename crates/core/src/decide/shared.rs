@@ -223,7 +223,7 @@ fn copy(
 }
 
 /// States headers and user metadata with the marker among them, in the same request as the bytes.
-fn with_marker(mut order: CopyOrder, source: &ObjectFacts, marker: &Marker) -> CopyOrder {
+fn with_marker(mut order: Box<CopyOrder>, source: &ObjectFacts, marker: &Marker) -> Box<CopyOrder> {
     let kept = without_marker(&source.user_metadata).map(|(name, value)| (name.clone(), value.clone()));
     order.stated.metadata = Some(Metadata {
         headers: source.headers.clone(),

@@ -81,7 +81,7 @@ const ABSENT: [ObjectState; 3] = [
 #[test]
 fn new_object_is_copied_only_onto_nothing() {
     for destination in ABSENT {
-        let expected = Decision::Copy(order(WriteCondition::Absent));
+        let expected = Decision::Copy(Box::new(order(WriteCondition::Absent)));
         assert_eq!(decided(&present(|_| ()), &destination), expected);
     }
 }
@@ -89,7 +89,7 @@ fn new_object_is_copied_only_onto_nothing() {
 #[test]
 fn other_object_is_replaced_only_as_it_was_seen() {
     let destination = copied(|facts| facts.etag = ETag::new("bb").unwrap());
-    let expected = Decision::Copy(order(WriteCondition::Matches(ETag::new("bb").unwrap())));
+    let expected = Decision::Copy(Box::new(order(WriteCondition::Matches(ETag::new("bb").unwrap()))));
     assert_eq!(decided(&present(|_| ()), &destination), expected);
 }
 

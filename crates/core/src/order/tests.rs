@@ -56,13 +56,13 @@ fn check(
 fn checksum_is_kept_where_parts_allow_it_and_named_as_lost_elsewhere() {
     let crc64 = Some(("CRC64NVME", FullObject));
     check(crc64, "aa-2", true, crc64, &[]);
-    check(crc64, "aa", false, crc64, &[]);
+    check(crc64, "aa", false, crc64, &[Aspect::Etag]);
     check(
         Some(("CRC32", FullObject)),
         "aa",
         false,
         Some(("CRC32", FullObject)),
-        &[],
+        &[Aspect::Etag],
     );
     check(
         Some(("SHA256", Composite)),
@@ -78,8 +78,14 @@ fn checksum_is_kept_where_parts_allow_it_and_named_as_lost_elsewhere() {
         crc64,
         &[Aspect::Etag, Aspect::Checksum],
     );
-    check(Some(("SHA256", FullObject)), "aa", false, crc64, &[Aspect::Checksum]);
-    check(None, "aa", false, None, &[]);
+    check(
+        Some(("SHA256", FullObject)),
+        "aa",
+        false,
+        crc64,
+        &[Aspect::Etag, Aspect::Checksum],
+    );
+    check(None, "aa", false, None, &[Aspect::Etag]);
     check(None, "aa-2", false, None, &[Aspect::Etag]);
 }
 

@@ -78,7 +78,14 @@ impl Desired {
 fn events(properties: &WiringProperties) -> Vec<&'static str> {
     let mut events = Vec::new();
     if properties.engine.copies() && properties.event_source == EventSource::Queue {
-        events.extend(["s3:ObjectCreated:*", "s3:ObjectTagging:*", "s3:ObjectRestore:Completed"]);
+        events.extend([
+            "s3:ObjectCreated:*",
+            "s3:ObjectTagging:*",
+            "s3:ObjectAnnotation:*",
+            "s3:ObjectRetention:Put",
+            "s3:ObjectAcl:Put",
+            "s3:ObjectRestore:Completed",
+        ]);
         if properties.propagate_deletes {
             // Expiry by lifecycle raises no ObjectRemoved event.
             // https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-event-types-and-destinations.html
@@ -133,7 +140,14 @@ mod tests {
     use super::super::properties::tests::{parsed, with};
     use super::*;
 
-    const COPYING: [&str; 3] = ["s3:ObjectCreated:*", "s3:ObjectTagging:*", "s3:ObjectRestore:Completed"];
+    const COPYING: [&str; 6] = [
+        "s3:ObjectCreated:*",
+        "s3:ObjectTagging:*",
+        "s3:ObjectAnnotation:*",
+        "s3:ObjectRetention:Put",
+        "s3:ObjectAcl:Put",
+        "s3:ObjectRestore:Completed",
+    ];
     const DELETING: [&str; 2] = ["s3:ObjectRemoved:*", "s3:LifecycleExpiration:*"];
     const FAILING: [&str; 2] = [
         "s3:Replication:OperationFailedReplication",

@@ -13,6 +13,7 @@ use crate::ports::WriteError;
 
 /// What is known of one key's reconcile while it runs.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each says one thing that happened or not")]
 pub(super) struct Attempt {
     /// What somebody said has changed.
     pub(super) hinted: Aspects,

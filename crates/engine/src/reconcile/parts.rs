@@ -183,7 +183,11 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         let upload = self.begin(key, facts, order).await?;
         let entry = uploads.route.entry(key, upload.id.clone(), order, upload.plan.clone());
         attempt.may_be_filed = true;
-        let turn = match uploads.journal.create(key, &entry).await {
+        // Cut off here, the entry may still land.
+        attempt.write_under_way = true;
+        let created = uploads.journal.create(key, &entry).await;
+        attempt.write_under_way = false;
+        let turn = match created {
             Ok(Some(etag)) => {
                 return Ok(Upload {
                     filed: Some(etag),

@@ -8,7 +8,11 @@ use s3ferry_engine::ports::DestinationBucket;
 use super::{Deviation, Sample, World, destination_facts, destination_state};
 
 pub(super) async fn run(world: &impl World) {
-    if !world.destination().is_versioned().await.expect("a setting") {
+    let versioned = world.destination().is_versioned().await;
+    if Deviation::VersioningCannotBeRead.is_known(world, versioned.is_err()) {
+        return;
+    }
+    if !versioned.expect("a setting") {
         return;
     }
     versions_are_listed_newest_first(world).await;

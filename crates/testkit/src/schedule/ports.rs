@@ -321,8 +321,8 @@ impl<T: TwoSteps + 'static> DestinationBucket for Scheduled<T> {
         pin: &SourcePin,
         part: &ObjectPart,
     ) -> Result<CopiedPart, WriteError> {
-        let (port, of, id, pin, part) = (self.port.clone(), key.clone(), upload_id.clone(), pin.clone(), *part);
-        let effect = move |_| Some(at_once(port.copy_part(&of, &id, &pin, &part)));
+        let (bucket, of, id, pin, part) = (self.port.clone(), key.clone(), upload_id.clone(), pin.clone(), *part);
+        let effect = move |_| Some(at_once(bucket.copy_part(&of, &id, &pin, &part)));
         self.line.call(Operation::CopyPart, key, effect).await
     }
 
