@@ -149,6 +149,15 @@ fuzz: ## Fuzz the parsers with cargo-fuzz, FUZZ_SECONDS for each target
 	    -dict=fuzz/json.dict -max_total_time=$(FUZZ_SECONDS) -timeout=10 -max_len=65536; \
 	done
 
+.PHONY: bench-inventory
+bench-inventory: ## Compare two generated inventories: make bench-inventory ROWS=1000000 FORMAT=csv (or parquet)
+	cargo build $(LOCKED) --profile measure --package s3ferry-inventory --example bench_inventory
+	@directory="$$(mktemp -d -p target bench-inventory-XXXXXX)"; trap 'rm -rf "$$directory"' EXIT; \
+	bench=target/measure/examples/bench_inventory; \
+	"$$bench" generate "$$directory" $(or $(FORMAT),csv) $(or $(ROWS),1000000); \
+	"$$bench" read "$$directory"; \
+	"$$bench" compare "$$directory" $(MEMORY_MIB)
+
 # Tools ----------------------------------------------------------------------------------------------------------------
 
 # One virtual environment a requirement file, made anew when the file changes.

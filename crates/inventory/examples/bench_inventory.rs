@@ -21,11 +21,10 @@ use flate2::Compression;
 use flate2::bufread::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use futures::TryStreamExt;
-use md5::{Digest as _, Md5};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use s3ferry_core::names::ObjectKey;
-use s3ferry_inventory::{Directory, Inventory, ReadOptions, SortedRows};
+use s3ferry_inventory::{Directory, Inventory, Md5Sum, ReadOptions, SortedRows};
 use serde_json::json;
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
@@ -113,8 +112,7 @@ fn generate(directory: &Path, format: &str, rows: u64) -> Outcome<()> {
                 other => return Err(format!("format `{other}` must be csv or parquet").into()),
             }
             let content = fs::read(&path)?;
-            let md5: String = Md5::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
-            files.push(json!({ "key": key, "size": content.len(), "MD5checksum": md5 }));
+            files.push(json!({ "key": key, "size": content.len(), "MD5checksum": Md5Sum::of(&content).to_string() }));
         }
         let manifest = json!({
             "sourceBucket": format!("{side}-bucket"),
@@ -135,18 +133,16 @@ fn generate(directory: &Path, format: &str, rows: u64) -> Outcome<()> {
 }
 
 fn write_csv(path: &Path, side: &str, objects: impl Iterator<Item = Object>) -> Outcome<()> {
-    let mut file = GzEncoder::new(BufWriter::new(File::create(path)?), Compression::default());
-    let mut lines = String::new();
+    let mut file = BufWriter::new(GzEncoder::new(File::create(path)?, Compression::default()));
     for object in objects {
-        lines.clear();
-        lines.push_str(&format!(
+        writeln!(
+            file,
             "\"{side}-bucket\",\"{}\",\"{}\",\"true\",\"false\",\"{}\",\"2026-11-23T01:02:03.000Z\",\"{}\",\
-             \"STANDARD\",\"SSE-S3\"\n",
+             \"STANDARD\",\"SSE-S3\"",
             object.key, object.version, object.size, object.etag
-        ));
-        file.write_all(lines.as_bytes())?;
+        )?;
     }
-    file.finish()?.flush()?;
+    file.into_inner().map_err(|error| error.to_string())?.finish()?;
     Ok(())
 }
 

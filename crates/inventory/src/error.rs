@@ -7,6 +7,8 @@ use arrow::error::ArrowError;
 use datafusion_common::DataFusionError;
 use s3ferry_core::failure::{Failure, FailureKind};
 
+use crate::md5sum::Md5Sum;
+
 /// Says why an inventory cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -17,7 +19,7 @@ pub enum InventoryError {
         /// The file's key.
         file: String,
         /// What the bucket answered.
-        source: Failure,
+        source: Box<Failure>,
     },
     /// The manifest is not what an inventory's manifest looks like.
     #[error("read manifest `{manifest}`: {detail}")]
@@ -49,9 +51,9 @@ pub enum InventoryError {
         /// The file's key.
         file: String,
         /// The MD5 in the manifest.
-        expected: String,
+        expected: Md5Sum,
         /// The MD5 of what was fetched.
-        found: String,
+        found: Md5Sum,
     },
     /// A column that a comparison needs is not there.
     #[error("read inventory file `{file}`: it has no column {column}; configure the inventory to include it")]

@@ -11,6 +11,7 @@ use tempfile::NamedTempFile;
 use crate::bucket::InventoryBucket;
 use crate::error::InventoryError;
 use crate::manifest::ReportFile;
+use crate::md5sum::Md5Sum;
 
 /// Fetches an object into a file that goes away when it is dropped.
 pub(crate) async fn fetch(
@@ -24,7 +25,7 @@ pub(crate) async fn fetch(
         .await
         .map_err(|failure| InventoryError::Fetch {
             file: key.to_string(),
-            source: failure,
+            source: Box::new(failure),
         })?;
     Ok(file)
 }
@@ -42,7 +43,7 @@ pub(crate) fn check(fetched: &NamedTempFile, expected: &ReportFile, directory: &
     if found != expected.md5 {
         return Err(InventoryError::Checksum {
             file: expected.key.to_string(),
-            expected: expected.md5.clone(),
+            expected: expected.md5,
             found,
         });
     }
@@ -56,7 +57,7 @@ pub(crate) fn spill(directory: &Path, source: io::Error) -> InventoryError {
     }
 }
 
-fn digest(path: &Path) -> io::Result<(u64, String)> {
+fn digest(path: &Path) -> io::Result<(u64, Md5Sum)> {
     let mut file = File::open(path)?;
     let mut hasher = Md5::new();
     let mut buffer = vec![0; 1 << 18];
@@ -69,6 +70,5 @@ fn digest(path: &Path) -> io::Result<(u64, String)> {
         hasher.update(buffer.get(..count).unwrap_or(&[]));
         size_bytes += count as u64;
     }
-    let digits = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok((size_bytes, digits))
+    Ok((size_bytes, Md5Sum::finish(hasher)))
 }

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use crate::columns::Layout;
 use crate::error::InventoryError;
+use crate::md5sum::Md5Sum;
 
 /// How the files of a report are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,8 +28,8 @@ pub struct ReportFile {
     pub key: ObjectKey,
     /// Its size.
     pub size_bytes: u64,
-    /// The MD5 of its content, in lower-case hexadecimal digits.
-    pub md5: String,
+    /// The MD5 of its content.
+    pub md5: Md5Sum,
 }
 
 /// What the manifest of a report says.
@@ -121,17 +122,16 @@ impl Manifest {
 
 impl RawFile {
     fn checked(self) -> Result<ReportFile, String> {
-        let is_md5 = self.md5.len() == 32 && self.md5.bytes().all(|digit| digit.is_ascii_hexdigit());
-        if !is_md5 {
-            return Err(format!(
+        let md5 = Md5Sum::parse(&self.md5).ok_or_else(|| {
+            format!(
                 "MD5checksum of file `{}` is `{}`, must be 32 hexadecimal digits",
                 self.key, self.md5
-            ));
-        }
+            )
+        })?;
         Ok(ReportFile {
             key: ObjectKey::from_raw(self.key).map_err(|error| error.to_string())?,
             size_bytes: self.size,
-            md5: self.md5.to_ascii_lowercase(),
+            md5,
         })
     }
 }
@@ -164,7 +164,7 @@ mod tests {
         assert_eq!(manifest.created, Some(Timestamp::from_millis(1_514_944_800_000)));
         assert_eq!(manifest.format, FileFormat::Csv);
         assert_eq!(manifest.size_bytes(), 12);
-        assert_eq!(manifest.files[0].md5, "f11166069f1990abeb9c97ace9cdfabc");
+        assert_eq!(manifest.files[0].md5.to_string(), "f11166069f1990abeb9c97ace9cdfabc");
     }
 
     #[test]

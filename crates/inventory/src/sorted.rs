@@ -123,13 +123,11 @@ impl SortedRows {
             let Some(batches) = &mut self.batches else {
                 return Poll::Ready(Ok(None));
             };
-            match ready!(batches.as_mut().poll_next(context)) {
-                Some(batch) => self.batch = Some(Batch::new(&batch.map_err(InventoryError::from_engine)?)),
-                None => {
-                    self.batches = None;
-                    return Poll::Ready(Ok(self.pending.take()));
-                }
-            }
+            let Some(batch) = ready!(batches.as_mut().poll_next(context)) else {
+                self.batches = None;
+                return Poll::Ready(Ok(self.pending.take()));
+            };
+            self.batch = Some(Batch::new(&batch.map_err(InventoryError::from_engine)?));
         }
     }
 }

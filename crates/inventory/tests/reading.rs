@@ -199,12 +199,12 @@ async fn report_of_current_versions_needs_no_version_columns() {
 #[tokio::test]
 async fn more_rows_than_memory_are_sorted_on_disk() {
     let root = tempfile::tempdir().unwrap();
-    let count = 400_000;
+    let count = 100_000;
     // Multiplying by a number without common factors visits every key once, in no order.
     let entries: Vec<Entry> = (0..count)
-        .map(|number| entry(&format!("{:0>60}/object", number * 7919 % count)))
+        .map(|number| entry(&format!("{:0>900}/object", number * 7919 % count)))
         .collect();
-    report::write_entries(root.path(), "Parquet", &entries, 100_000);
+    report::write_entries(root.path(), "Parquet", &entries, 30_000);
 
     let spill = tempfile::tempdir().unwrap();
     let options = ReadOptions {

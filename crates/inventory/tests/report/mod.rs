@@ -9,8 +9,8 @@ use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray,
 use arrow::datatypes::{DataType, Field, Schema};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use md5::{Digest as _, Md5};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use s3ferry_inventory::Md5Sum;
 use serde_json::json;
 
 pub(crate) const BUCKET: &str = "listed-bucket";
@@ -52,7 +52,7 @@ pub(crate) const CSV_SCHEMA: &str = "Bucket, Key, VersionId, IsLatest, IsDeleteM
      StorageClass, IsMultipartUploaded, ReplicationStatus, EncryptionStatus, Flavour";
 
 pub(crate) fn hex_md5(content: &[u8]) -> String {
-    Md5::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
+    Md5Sum::of(content).to_string()
 }
 
 /// Encodes a key as CSV reports do: a space as `+`.
@@ -106,17 +106,17 @@ pub(crate) fn gzip(content: &[u8]) -> Vec<u8> {
 /// The entries as a batch with the names of Parquet and ORC reports, and one column that S3 does not know.
 pub(crate) fn batch(entries: &[Entry]) -> RecordBatch {
     let texts = |take: fn(&Entry) -> &str| -> ArrayRef {
-        Arc::new(StringArray::from_iter(
-            entries
-                .iter()
-                .map(|entry| Some(take(entry)).filter(|text| !text.is_empty())),
-        ))
+        let values = entries
+            .iter()
+            .map(|entry| Some(take(entry)).filter(|text| !text.is_empty()));
+        Arc::new(values.collect::<StringArray>())
     };
     let flags = |take: fn(&Entry) -> bool| -> ArrayRef {
-        Arc::new(BooleanArray::from_iter(entries.iter().map(|entry| Some(take(entry)))))
+        Arc::new(entries.iter().map(|entry| Some(take(entry))).collect::<BooleanArray>())
     };
-    let sizes = Int64Array::from_iter(entries.iter().map(|entry| entry.size));
-    let times = TimestampMillisecondArray::from_iter(entries.iter().map(|entry| Some(entry.last_modified_millis)));
+    let sizes: Int64Array = entries.iter().map(|entry| entry.size).collect();
+    let times = entries.iter().map(|entry| Some(entry.last_modified_millis));
+    let times: TimestampMillisecondArray = times.collect();
     let columns: Vec<(&str, ArrayRef)> = vec![
         ("bucket", texts(|entry| &entry.bucket)),
         ("key", texts(|entry| &entry.key)),
