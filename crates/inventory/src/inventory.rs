@@ -36,7 +36,7 @@ impl ReadOptions {
     pub fn new(spill_directory: impl Into<PathBuf>) -> Self {
         Self {
             prefix: String::new(),
-            memory_bytes: 192 << 20,
+            memory_bytes: 128 << 20,
             spill_directory: spill_directory.into(),
             spill_limit_bytes: 1 << 40,
         }
