@@ -1,5 +1,6 @@
 //! One object of a report.
 
+use s3ferry_core::listing::{Listed, StorageClassName};
 use s3ferry_core::names::{ETag, NameError, ObjectKey, VersionId};
 use s3ferry_core::time::Timestamp;
 
@@ -58,6 +59,22 @@ pub struct Row {
     pub archive_tier: Option<String>,
     /// The algorithm of its stored checksum.
     pub checksum_algorithm: Option<String>,
+}
+
+impl From<Row> for Listed {
+    /// Takes what a listing says too, for a merge with another report or with a listing.
+    ///
+    /// Where the report does not say the storage class it is taken to be `STANDARD`, as where a listing omits it; ask
+    /// [`Row::storage_class`] where that matters.
+    fn from(row: Row) -> Self {
+        Self {
+            key: row.key,
+            size_bytes: row.size_bytes,
+            etag: Some(row.etag),
+            last_modified: row.last_modified,
+            storage_class: StorageClassName::new(row.storage_class.as_deref().unwrap_or_default()),
+        }
+    }
 }
 
 /// The values of a row as they stand in a batch.

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use futures::TryStreamExt;
 use proptest::prelude::*;
 use s3ferry_core::failure::FailureKind;
+use s3ferry_core::listing::Listed;
 use s3ferry_core::names::ObjectKey;
 use s3ferry_core::time::Timestamp;
 use s3ferry_inventory::{Counts, Directory, EncryptionStatus, Inventory, InventoryError, ReadOptions, Row};
@@ -105,6 +106,11 @@ async fn rows_of_each_format_come_in_utf8_order_with_their_facts() {
         assert_eq!(first.last_modified, Timestamp::from_millis(WRITTEN_MILLIS), "{format}");
         assert_eq!(first.etag.as_str(), entry("\n").etag, "{format}");
         assert_eq!(first.storage_class.as_deref(), Some("STANDARD"), "{format}");
+        assert_eq!(
+            Listed::from(first.clone()).storage_class.as_str(),
+            "STANDARD",
+            "{format}"
+        );
         assert_eq!(first.multipart, Some(false), "{format}");
         assert_eq!(first.checksum_algorithm, None, "{format}");
     }
