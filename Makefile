@@ -27,7 +27,7 @@ help: ## List the targets
 	@printf '\n'
 
 .PHONY: demo
-demo: build setup ## Show the main job on a local AWS emulator (DEMO_KEEP=1 leaves it running)
+demo: build-functions setup ## Show the main job on a local AWS emulator (DEMO_KEEP=1 leaves it running)
 	cargo run $(LOCKED) --package s3ferry-tests --bin demo
 
 .PHONY: invoke
@@ -131,7 +131,7 @@ format: ## Format the code
 ##@ Test
 
 .PHONY: test
-test: build setup ## Run every test: unit, contract, templates, end to end, documentation
+test: build-functions s3sim setup ## Run every test: unit, contract, templates, end to end, documentation
 	$(BUILD_PATH) cargo nextest run $(LOCKED) --workspace
 	cargo test $(LOCKED) --workspace --doc
 
