@@ -132,7 +132,8 @@ format: ## Format the code
 
 .PHONY: test
 test: build-functions s3sim setup ## Run every test: unit, contract, templates, end to end, documentation
-	$(BUILD_PATH) cargo nextest run $(LOCKED) --workspace
+	cargo build $(LOCKED) --package s3ferry-cli
+	S3FERRY_BIN="$(CURDIR)/target/debug/s3ferry" $(BUILD_PATH) cargo nextest run $(LOCKED) --workspace
 	cargo test $(LOCKED) --workspace --doc
 
 # Needs the nightly compiler and cargo-fuzz; `make test` holds the same promises against mutated samples without them.
