@@ -68,7 +68,9 @@ impl World {
         let found = Arc::new(settler).settled(merged(page(source), page(destination), depth));
         let found: Vec<Settled> = found.try_collect().await.unwrap();
         let mut counts = Counts::default();
-        found.iter().for_each(|settled| counts.add(&settled.counts));
+        for settled in &found {
+            counts.add(&settled.counts);
+        }
         (
             found.into_iter().filter_map(|settled| settled.different).collect(),
             counts,
@@ -168,7 +170,9 @@ async fn what_is_equal_in_the_listings_is_looked_at_only_deep() {
 async fn counts_come_without_findings_too() {
     let world = World::new();
     let keys: Vec<String> = (0..10_000).map(|number| format!("{number:05}")).collect();
-    keys.iter().for_each(|key| world.both(key, "one"));
+    for key in &keys {
+        world.both(key, "one");
+    }
     let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
     let found = merged(
         page(rows(&world.source, &keys)),

@@ -1,5 +1,9 @@
 //! The command line against the simulator: what it finds, copies, writes and refuses.
-#![expect(clippy::expect_used, reason = "a broken expectation is a failed test")]
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a broken expectation is a failed test"
+)]
 
 mod manifests;
 mod refusals;

@@ -42,7 +42,9 @@ async fn all_keys_are_written_encoded_and_split() {
         "\u{10000}",
         "日",
     ];
-    keys.iter().for_each(|key| stage.put(SOURCE, key, "one"));
+    for key in &keys {
+        stage.put(SOURCE, key, "one");
+    }
     keys.sort_unstable();
     let ran = stage
         .run("manifest", &of_source(&["--rows", "3", "--to", "run.csv"]))
@@ -68,7 +70,7 @@ async fn classes_go_to_manifests_of_their_own() {
     stage.put_with(SOURCE, "archived", "one", class("GLACIER"));
     stage.put_with(SOURCE, "infrequent", "one", class("STANDARD_IA"));
     stage.put_with(SOURCE, "redirect", "one", |stated| {
-        stated.website_redirect = Some("/other".to_owned())
+        stated.website_redirect = Some("/other".to_owned());
     });
     stage
         .run("manifest", &of_source(&["--by-class", "--to", "run.csv"]))
