@@ -136,6 +136,23 @@ mod tests {
     }
 
     #[test]
+    fn documentation_names_every_command_and_flag() {
+        let documentation = include_str!("../../../docs/CLI.md");
+        let mut cli = Cli::command();
+        cli.build();
+        for command in cli.get_subcommands().filter(|command| command.get_name() != "help") {
+            assert!(documentation.contains(command.get_name()), "{}", command.get_name());
+            for flag in command.get_arguments().filter_map(clap::Arg::get_long) {
+                let is_built_in = flag == "help" || flag == "version";
+                assert!(
+                    is_built_in || documentation.contains(&format!("`--{flag}`")),
+                    "--{flag}"
+                );
+            }
+        }
+    }
+
+    #[test]
     fn endpoint_must_be_one_that_the_sdk_can_read() {
         assert!(endpoint_url("http://127.0.0.1:9000").is_ok());
         assert!(endpoint_url("https://[::1]:9000/").is_ok());

@@ -1,6 +1,7 @@
 //! The command line against the simulator: what it finds, copies, writes and refuses.
 #![expect(clippy::expect_used, reason = "a broken expectation is a failed test")]
 
+mod emulators;
 mod manifests;
 mod refusals;
 mod stage;
