@@ -150,6 +150,17 @@ fuzz: ## Fuzz the parsers with cargo-fuzz, FUZZ_SECONDS for each target
 	    -dict=fuzz/json.dict -max_total_time=$(FUZZ_SECONDS) -timeout=10 -max_len=65536; \
 	done
 
+##@ Measure
+
+BENCH_KEYS ?=
+.PHONY: bench-diff
+bench-diff: build-cli ## Time and memory of s3ferry diff (BENCH_KEYS=1000000 a side)
+	cargo run $(LOCKED) --release --package s3ferry-tests --example bench -- diff $(or $(BENCH_KEYS),1000000)
+
+.PHONY: bench-sync
+bench-sync: build-cli ## Throughput of s3ferry sync against what latency allows (BENCH_KEYS=10000)
+	cargo run $(LOCKED) --release --package s3ferry-tests --example bench -- sync $(or $(BENCH_KEYS),10000)
+
 # Tools ----------------------------------------------------------------------------------------------------------------
 
 # One virtual environment a requirement file, made anew when the file changes.

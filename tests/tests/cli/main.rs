@@ -5,6 +5,7 @@
     reason = "a broken expectation is a failed test"
 )]
 
+mod emulators;
 mod manifests;
 mod refusals;
 mod stage;

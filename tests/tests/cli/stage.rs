@@ -191,6 +191,23 @@ impl Stage {
     }
 }
 
+/// Starts a command in a folder, with nothing else in its environment.
+pub(crate) fn start(folder: &Path, environment: &[(&str, &str)], command: &str, arguments: &[String]) -> Child {
+    Command::new(tools::cli().expect("the command line is built"))
+        .arg(command)
+        .args(arguments)
+        .current_dir(folder)
+        .env_clear()
+        .env("HOME", folder)
+        .envs(environment.iter().copied())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("the command line starts")
+}
+
 /// Waits for a command's end.
 pub(crate) async fn ended(child: Child) -> Ran {
     let output = child.wait_with_output().await.expect("the command line ends");
