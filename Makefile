@@ -27,7 +27,7 @@ help: ## List the targets
 	@printf '\n'
 
 .PHONY: demo
-demo: build setup ## Show the main job on a local AWS emulator (DEMO_KEEP=1 leaves it running)
+demo: build-functions setup ## Show the main job on a local AWS emulator (DEMO_KEEP=1 leaves it running)
 	cargo run $(LOCKED) --package s3ferry-tests --bin demo
 
 .PHONY: invoke
@@ -131,8 +131,9 @@ format: ## Format the code
 ##@ Test
 
 .PHONY: test
-test: build setup ## Run every test: unit, contract, templates, end to end, documentation
-	$(BUILD_PATH) cargo nextest run $(LOCKED) --workspace
+test: build-functions s3sim setup ## Run every test: unit, contract, templates, end to end, documentation
+	cargo build $(LOCKED) --package s3ferry-cli
+	S3FERRY_BIN="$(CURDIR)/target/debug/s3ferry" $(BUILD_PATH) cargo nextest run $(LOCKED) --workspace
 	cargo test $(LOCKED) --workspace --doc
 
 # Needs the nightly compiler and cargo-fuzz; `make test` holds the same promises against mutated samples without them.
@@ -148,6 +149,17 @@ fuzz: ## Fuzz the parsers with cargo-fuzz, FUZZ_SECONDS for each target
 	  cargo +nightly fuzz run "$$target" "fuzz/corpus/$$target" events -- \
 	    -dict=fuzz/json.dict -max_total_time=$(FUZZ_SECONDS) -timeout=10 -max_len=65536; \
 	done
+
+##@ Measure
+
+BENCH_KEYS ?=
+.PHONY: bench-diff
+bench-diff: build-cli ## Time and memory of s3ferry diff (BENCH_KEYS=1000000 a side)
+	cargo run $(LOCKED) --release --package s3ferry-tests --example bench -- diff $(or $(BENCH_KEYS),1000000)
+
+.PHONY: bench-sync
+bench-sync: build-cli ## Throughput of s3ferry sync against what latency allows (BENCH_KEYS=10000)
+	cargo run $(LOCKED) --release --package s3ferry-tests --example bench -- sync $(or $(BENCH_KEYS),10000)
 
 .PHONY: bench-inventory
 bench-inventory: ## Compare two generated inventories: make bench-inventory ROWS=1000000 FORMAT=csv (or parquet)

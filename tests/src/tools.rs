@@ -97,6 +97,17 @@ pub fn function(name: &str) -> Result<PathBuf> {
     }
 }
 
+/// The command line as `make build` leaves it; `S3FERRY_BIN` names another one.
+pub fn cli() -> Result<PathBuf> {
+    let built = || repository().join("target").join("release").join("s3ferry");
+    let path = std::env::var_os("S3FERRY_BIN").map_or_else(built, PathBuf::from);
+    if path.is_file() {
+        Ok(path)
+    } else {
+        Err(Error::BinaryMissing { path })
+    }
+}
+
 fn find(tool: &'static str, variable: &str, below_tools: &str) -> Result<PathBuf> {
     let path = std::env::var_os(variable).map_or_else(|| repository().join(".tools").join(below_tools), PathBuf::from);
     if path.is_file() {

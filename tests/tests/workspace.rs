@@ -25,7 +25,13 @@ fn cargo_tree(package: &str) -> String {
 
 #[test]
 fn what_ships_does_not_contain_the_testkit() {
-    for package in ["s3ferry-core", "s3ferry-engine", "s3ferry-aws", "s3ferry-functions"] {
+    for package in [
+        "s3ferry-core",
+        "s3ferry-engine",
+        "s3ferry-aws",
+        "s3ferry-functions",
+        "s3ferry-cli",
+    ] {
         let tree = cargo_tree(package);
         assert!(!tree.contains("s3ferry-testkit"), "{package} ships the testkit");
         assert!(tree.contains(package));

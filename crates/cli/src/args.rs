@@ -10,9 +10,9 @@ use crate::output::Format;
 
 const EXAMPLES: &str = "\
 A small bucket in three commands:
-  s3ferry sync   --source s3://app-data --destination s3://app-data-eu --destination-region eu-central-1
-  s3ferry diff   --source s3://app-data --destination s3://app-data-eu --destination-region eu-central-1 --deep
-  s3ferry verify --source s3://app-data --destination s3://app-data-eu --destination-region eu-central-1
+  s3ferry sync --source s3://app-data --destination s3://app-data-eu --destination-region eu-central-1 --dry-run
+  s3ferry sync --source s3://app-data --destination s3://app-data-eu --destination-region eu-central-1
+  s3ferry diff --source s3://app-data --destination s3://app-data-eu --destination-region eu-central-1 --deep
 
 Exit codes: 0 equal or done, 1 differences, failed objects or not finished, 2 usage, 3 configuration or permission,
 130 interrupted. Data goes to standard output, everything else to standard error.";
@@ -133,6 +133,23 @@ mod tests {
     #[test]
     fn command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn documentation_names_every_command_and_flag() {
+        let documentation = include_str!("../../../docs/CLI.md");
+        let mut cli = Cli::command();
+        cli.build();
+        for command in cli.get_subcommands().filter(|command| command.get_name() != "help") {
+            assert!(documentation.contains(command.get_name()), "{}", command.get_name());
+            for flag in command.get_arguments().filter_map(clap::Arg::get_long) {
+                let is_built_in = flag == "help" || flag == "version";
+                assert!(
+                    is_built_in || documentation.contains(&format!("`--{flag}`")),
+                    "--{flag}"
+                );
+            }
+        }
     }
 
     #[test]

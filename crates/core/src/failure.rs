@@ -18,6 +18,15 @@ pub enum FailureKind {
 }
 
 impl FailureKind {
+    /// Tells whether time alone can heal it.
+    #[must_use]
+    pub fn is_passing(self) -> bool {
+        match self {
+            Self::Retry | Self::Again => true,
+            Self::Permanent | Self::Configuration | Self::Bug => false,
+        }
+    }
+
     /// Returns the name used in logs and metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {

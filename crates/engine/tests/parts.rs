@@ -210,14 +210,20 @@ async fn without_a_journal_what_fits_into_one_invocation_is_copied() {
 
 #[tokio::test(start_paused = true)]
 async fn part_that_fails_for_a_while_costs_no_other_part() {
-    let fails = Fault::Fails(failure(FailureKind::Retry));
-    let mut world = scripted(Script::default().on(Call::CopyPart, 4, fails));
-    world.concurrent_parts = 1;
-    assert_copied(&world.reconcile().await);
-    assert_eq!(world.script.count(Call::CopyPart), 6 + 1);
-    assert_eq!(world.script.count(Call::CreateUpload), 1);
-    world.assert_equal();
-    assert_tidy(&world);
+    for concurrent_parts in [1, 3, 6] {
+        let fails = Fault::Fails(failure(FailureKind::Retry));
+        let slow = Fault::Slow(Duration::from_mins(1));
+        let script = Script::default()
+            .always(Call::CopyPart, slow)
+            .on(Call::CopyPart, 4, fails);
+        let mut world = scripted(script);
+        world.concurrent_parts = concurrent_parts;
+        assert_copied(&world.reconcile().await);
+        assert_eq!(world.script.count(Call::CopyPart), 6 + 1, "{concurrent_parts} at once");
+        assert_eq!(world.script.count(Call::CreateUpload), 1);
+        world.assert_equal();
+        assert_tidy(&world);
+    }
 }
 
 #[tokio::test(start_paused = true)]

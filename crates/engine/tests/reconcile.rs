@@ -570,7 +570,21 @@ async fn turns_that_fail_are_apart() {
 #[tokio::test(start_paused = true)]
 async fn annotations_travel_with_the_copy() {
     let world = TestWorld::new();
-    world.source.put(KEY, "one");
-    let report = world.reconcile_with(&Aspects::from([Aspect::Annotations])).await;
+    let annotate = |text: &'static str| {
+        world.source.put_with(KEY, "one", |facts| {
+            facts.annotations = Some([("note".to_owned(), text.to_owned())].into());
+        });
+    };
+    annotate("first");
+    let hinted = Aspects::from([Aspect::Annotations]);
+    let report = world.reconcile_with(&hinted).await;
+    assert_copied(&report);
     assert_eq!(report.lost, Aspects::new());
+    world.assert_equal();
+    annotate("second");
+    assert_eq!(
+        world.reconcile_with(&hinted).await.outcome,
+        Outcome::Amended { aspects: hinted }
+    );
+    world.assert_equal();
 }

@@ -39,8 +39,8 @@ const AT_ONCE: usize = 8;
 /// few enough for kills to fall between the writes and not after them.
 const BACKLOG: u64 = 120;
 
-/// After how long the messages of a killed process come back. In the template it is an hour, six times what an invocation
-/// may take; these take less than a second.
+/// After how long the messages of a killed process come back. In the template it is 90 minutes, six times what an
+/// invocation may take; these take less than a second.
 const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Tries of a message. About every fourth invocation is killed here, so that kills alone might use up the template's 8.

@@ -110,8 +110,8 @@ fn names_differ_by_bucket_and_key_and_cannot_be_shifted() {
         name("source", "destination", "key2"),
         name("source2", "destination", "key"),
         name("source", "destination2", "key"),
-        name("sourced", "estination", "key"),
-        name("source", "destinationk", "ey"),
+        name("sourcex", "destination", "key"),
+        name("source", "destinationkey", "k"),
     ];
     let distinct: std::collections::BTreeSet<&String> = names.iter().collect();
     assert_eq!(distinct.len(), names.len());

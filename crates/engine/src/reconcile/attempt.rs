@@ -2,7 +2,7 @@
 
 use s3ferry_core::decide::Abilities;
 use s3ferry_core::facts::{Aspect, Aspects};
-use s3ferry_core::failure::{Failure, FailureKind};
+use s3ferry_core::failure::Failure;
 use s3ferry_core::history::Past;
 use s3ferry_core::names::VersionId;
 use s3ferry_core::outcome::Outcome;
@@ -91,8 +91,9 @@ pub(super) enum Turn {
 
 /// A failure ends the reconcile unless time can heal it.
 pub(super) fn after_failure(failure: Failure) -> Turn {
-    match failure.kind {
-        FailureKind::Retry | FailureKind::Again => Turn::ReadLater(failure),
-        FailureKind::Permanent | FailureKind::Configuration | FailureKind::Bug => Turn::Ended(Outcome::Failed(failure)),
+    if failure.kind.is_passing() {
+        Turn::ReadLater(failure)
+    } else {
+        Turn::Ended(Outcome::Failed(failure))
     }
 }

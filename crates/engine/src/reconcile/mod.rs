@@ -255,7 +255,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         attempt.progress = true;
         self.note_lost(source, attempt);
         let aspects = order.aspects();
-        // What was written is read again after the write, on both sides.
+        // The look at the source after the write must see what was written.
         attempt.aspects.extend(&aspects);
         self.settle(key, source, Outcome::Amended { aspects }, attempt).await
     }

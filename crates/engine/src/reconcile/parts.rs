@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::future::{self, Either};
@@ -221,13 +221,16 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         let total = missing.len();
         let (id, pin, longest_ms) = (upload.id.clone(), &order.pin, &longest_ms);
         let id = &id;
+        let failed = AtomicBool::new(false);
+        let failed = &failed;
         // A part that would be cut off is not begun: it would be copied twice.
-        let has_time = |_: &Part| {
+        let goes_on = |_: &Part| {
             let left_ms = stop_at.since(self.clock.now()).as_millis();
-            future::ready(left_ms > u128::from(longest_ms.load(Ordering::Relaxed)))
+            let has_time = left_ms > u128::from(longest_ms.load(Ordering::Relaxed));
+            future::ready(has_time && !failed.load(Ordering::Relaxed))
         };
         let copies = stream::iter(missing)
-            .take_while(has_time)
+            .take_while(goes_on)
             .map(|part| async move {
                 let started = self.clock.now();
                 let copied = self.destination.copy_part(key, id, pin, &part).await;
@@ -238,7 +241,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             .buffer_unordered(self.concurrent_parts.max(1));
         let mut copies = pin!(copies);
         let mut time_is_up = pin!(self.clock.sleep(stop_at.since(self.clock.now())));
-        let mut done = 0;
+        let (mut done, mut passing) = (0, None);
         loop {
             match future::select(copies.next(), time_is_up.as_mut()).await {
                 Either::Left((Some(Ok(part)), _)) => {
@@ -246,9 +249,16 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
                     attempt.progress = true;
                     upload.copied.insert(part.number, part);
                 }
+                // What will be resumed waits for the parts that are under way, or they would be copied twice.
+                Either::Left((Some(Err(error)), _)) if is_passing(&error) => {
+                    failed.store(true, Ordering::Relaxed);
+                    passing = Some(error);
+                }
                 Either::Left((Some(Err(error)), _)) => return Progress::Failed(error),
                 Either::Left((None, _)) if done == total => return Progress::AllCopied,
-                Either::Left((None, _)) | Either::Right(_) => return Progress::OutOfTime,
+                Either::Left((None, _)) | Either::Right(_) => {
+                    return passing.map_or(Progress::OutOfTime, Progress::Failed);
+                }
             }
         }
     }
@@ -387,7 +397,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
     pub(super) async fn tidy(&self, key: &ObjectKey, outcome: Outcome, attempt: &mut Attempt) -> Turn {
         let is_resumed = match &outcome {
             Outcome::Again(_) => true,
-            Outcome::Failed(failure) => failure.kind != FailureKind::Permanent,
+            Outcome::Failed(failure) => failure.kind.is_passing(),
             Outcome::Copied { .. } | Outcome::Amended { .. } | Outcome::Deleted | Outcome::Skipped(_) => false,
         };
         let Some(uploads) = self.uploads.as_ref().filter(|_| attempt.may_be_filed && !is_resumed) else {
@@ -408,6 +418,14 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             self.abort(key, &entry.upload_id).await.map_err(after_failure)?;
         }
         self.forget(key, &filed.etag, uploads, attempt).await
+    }
+}
+
+/// Tells whether a part may be copied when it is tried again.
+fn is_passing(error: &WriteError) -> bool {
+    match error {
+        WriteError::WorldMoved => false,
+        WriteError::Failed(failure) | WriteError::OutcomeUnknown(failure) => failure.kind.is_passing(),
     }
 }
 

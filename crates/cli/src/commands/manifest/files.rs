@@ -126,8 +126,11 @@ impl Files {
                 }))?,
             }
         }
-        if self.written.is_empty() && format == Format::Human {
-            output.line("nothing to write: there is no object to copy")?;
+        let rows: u64 = self.written.iter().map(|written| written.rows).sum();
+        match format {
+            Format::Human if rows == 0 => output.line("nothing to write: there is no object to copy")?,
+            Format::Human => {}
+            Format::Json => output.json(&json!({ "type": "summary", "files": self.written.len(), "rows": rows }))?,
         }
         output.flush()
     }

@@ -1,0 +1,206 @@
+//! Two listings are merged, and what looks different is settled by what both buckets say now.
+#![expect(clippy::unwrap_used, reason = "a broken expectation is a failed test")]
+
+use std::sync::Arc;
+
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use s3ferry_core::diff::{Counts, Depth, DifferentKey, Kind};
+use s3ferry_core::failure::{Failure, FailureKind};
+use s3ferry_core::listing::{Listed, StorageClassName};
+use s3ferry_core::names::ObjectKey;
+use s3ferry_engine::diff::{Merged, Settled, Settler, aspects_at, merged};
+use s3ferry_testkit::memory::{MemoryBucket, MemoryDestination};
+
+/// What a bucket lists now.
+fn rows(bucket: &MemoryBucket, keys: &[&str]) -> Vec<Listed> {
+    let row = |key: &&str| {
+        let facts = bucket.facts(key)?;
+        Some(Listed {
+            key: ObjectKey::from_raw(*key).unwrap(),
+            size_bytes: facts.size_bytes,
+            etag: Some(facts.etag),
+            last_modified: facts.last_modified,
+            storage_class: StorageClassName::new(&facts.storage_class),
+        })
+    };
+    keys.iter().filter_map(row).collect()
+}
+
+fn page(rows: Vec<Listed>) -> impl futures::Stream<Item = Result<Vec<Listed>, Failure>> + Send {
+    stream::iter([Ok(rows)])
+}
+
+struct World {
+    source: MemoryBucket,
+    destination: MemoryBucket,
+}
+
+impl World {
+    fn new() -> Self {
+        Self {
+            source: MemoryBucket::versioned(),
+            destination: MemoryBucket::versioned(),
+        }
+    }
+
+    fn both(&self, key: &str, content: &str) {
+        self.source.put(key, content);
+        self.destination.put(key, content);
+    }
+
+    /// Compares what was listed with what is there now.
+    async fn compare(
+        &self,
+        source: Vec<Listed>,
+        destination: Vec<Listed>,
+        depth: Depth,
+    ) -> (Vec<DifferentKey>, Counts) {
+        let settler = Settler {
+            source: self.source.clone(),
+            destination: MemoryDestination {
+                source: self.source.clone(),
+                bucket: self.destination.clone(),
+            },
+            depth,
+            aspects: aspects_at(depth),
+            concurrency: 4,
+        };
+        let found = Arc::new(settler).settled(merged(page(source), page(destination), depth));
+        let found: Vec<Settled> = found.try_collect().await.unwrap();
+        let mut counts = Counts::default();
+        for settled in &found {
+            counts.add(&settled.counts);
+        }
+        (
+            found.into_iter().filter_map(|settled| settled.different).collect(),
+            counts,
+        )
+    }
+}
+
+fn kinds(different: &[DifferentKey]) -> Vec<(&str, Vec<Kind>)> {
+    let kinds = different
+        .iter()
+        .map(|different| (different.key.as_str(), different.differences.clone()));
+    kinds.collect()
+}
+
+#[tokio::test]
+async fn what_differs_is_named_and_counted() {
+    let world = World::new();
+    world.both("a", "one");
+    world.source.put("b", "one");
+    world.destination.put("c", "one");
+    world.source.put("d", "one");
+    world.destination.put("d", "two");
+    let keys = ["a", "b", "c", "d"];
+    let (different, counts) = world
+        .compare(
+            rows(&world.source, &keys),
+            rows(&world.destination, &keys),
+            Depth::Listing,
+        )
+        .await;
+    assert_eq!(
+        kinds(&different),
+        [
+            ("b", vec![Kind::MissingAtDestination]),
+            ("c", vec![Kind::ExtraAtDestination]),
+            ("d", vec![Kind::Content]),
+        ]
+    );
+    assert_eq!(
+        (counts.source_keys, counts.destination_keys, counts.different_keys),
+        (3, 3, 3)
+    );
+}
+
+#[tokio::test]
+async fn what_changed_under_the_listing_is_no_difference() {
+    let world = World::new();
+    let keys = ["copied", "deleted", "gone everywhere", "rewritten"];
+    world.source.put("copied", "one");
+    world.destination.put("deleted", "one");
+    world.source.put("gone everywhere", "one");
+    world.source.put("rewritten", "one");
+    world.destination.put("rewritten", "old");
+    let (source, destination) = (rows(&world.source, &keys), rows(&world.destination, &keys));
+    // The replicator does its work while the listings are read.
+    world.destination.put("copied", "one");
+    world.destination.delete("deleted");
+    world.source.delete("gone everywhere");
+    world.destination.put("rewritten", "one");
+    let (different, counts) = world.compare(source, destination, Depth::Listing).await;
+    assert_eq!(kinds(&different), []);
+    assert_eq!((counts.settled_equal, counts.different_keys), (4, 0));
+}
+
+#[tokio::test]
+async fn what_is_equal_in_the_listings_is_looked_at_only_deep() {
+    let world = World::new();
+    world.both("tags", "one");
+    world.destination.tag("tags", &[("a", "b")]);
+    world.both("class", "one");
+    world
+        .destination
+        .put_with("class", "one", |facts| facts.storage_class = "GLACIER_IR".into());
+    world.source.put_with("metadata", "one", |facts| {
+        facts.user_metadata.insert("a".into(), "b".into());
+    });
+    world.destination.put("metadata", "one");
+    let keys = ["class", "metadata", "tags"];
+    let listed = || (rows(&world.source, &keys), rows(&world.destination, &keys));
+    let (source, destination) = listed();
+    let (different, counts) = world.compare(source, destination, Depth::Listing).await;
+    assert_eq!(kinds(&different), []);
+    assert_eq!(counts.other_storage_class, 1);
+    let (source, destination) = listed();
+    let (different, _) = world.compare(source, destination, Depth::Deep).await;
+    assert_eq!(
+        kinds(&different),
+        [
+            ("class", vec![Kind::StorageClass]),
+            ("metadata", vec![Kind::Metadata]),
+            ("tags", vec![Kind::Tags]),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn counts_come_without_findings_too() {
+    let world = World::new();
+    let keys: Vec<String> = (0..10_000).map(|number| format!("{number:05}")).collect();
+    for key in &keys {
+        world.both(key, "one");
+    }
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    let found = merged(
+        page(rows(&world.source, &keys)),
+        page(rows(&world.destination, &keys)),
+        Depth::Listing,
+    );
+    let found: Vec<Merged> = found.try_collect().await.unwrap();
+    assert!(found.len() > 2, "progress is told on the way");
+    assert!(found.iter().all(|merged| merged.finding.is_none()));
+    assert_eq!(
+        found.iter().map(|merged| merged.counts.source_keys).sum::<u64>(),
+        10_000
+    );
+}
+
+#[tokio::test]
+async fn failed_listing_ends_the_comparison() {
+    let failure = Failure {
+        kind: FailureKind::Permanent,
+        code: "AccessDenied".into(),
+        action: "s3:ListBucket".into(),
+        resource: "arn:aws:s3:::source".into(),
+        detail: "no".into(),
+    };
+    let world = World::new();
+    world.both("a", "one");
+    let broken = stream::iter([Ok(rows(&world.source, &["a"])), Err(failure.clone())]);
+    let mut found = Box::pin(merged(broken, page(rows(&world.destination, &["a"])), Depth::Listing));
+    assert_eq!(found.next().await, Some(Err(failure)));
+    assert_eq!(found.next().await, None, "nothing is reported equal after a failure");
+}

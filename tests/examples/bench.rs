@@ -1,0 +1,163 @@
+//! Benchmarks of the command line against the simulator: `cargo run --example bench -- diff 1000000` and `-- sync 10000`.
+//!
+//! Prints figures and ratios; the simulator runs in this process, so its memory is not the command line's.
+#![expect(clippy::expect_used, clippy::print_stdout, reason = "a tool for developers")]
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use s3ferry_testkit::sim::latency::Latency;
+use s3ferry_testkit::sim::model::bucket::Versioning;
+use s3ferry_testkit::sim::model::content::Content;
+use s3ferry_testkit::sim::model::put::Put;
+use s3ferry_testkit::sim::model::simulator::Target;
+use s3ferry_testkit::sim::{Options, Server};
+use s3ferry_tests::{DESTINATION_REGION, SOURCE_REGION, process, tools};
+use tokio::process::Command;
+
+const SOURCE: &str = "bench-source";
+const DESTINATION: &str = "bench-destination";
+
+/// How often the memory of the command line is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+#[tokio::main]
+async fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let what = arguments.first().map_or("diff", String::as_str);
+    let keys = arguments
+        .get(1)
+        .map_or(1_000_000, |keys| keys.parse().expect("a number of keys"));
+    match what {
+        "diff" => diff(keys).await,
+        "sync" => sync(keys).await,
+        other => panic!("`{other}`: allowed: diff, sync"),
+    }
+}
+
+/// Two listings that differ in one key of ten thousand.
+async fn diff(keys: u64) {
+    for (latency_ms, at_once) in [(0, 1), (0, 8), (50, 1), (50, 8), (50, 32)] {
+        // With latency one request after the other takes its time: a tenth shows the ratio as well.
+        let keys = if latency_ms == 0 { keys } else { keys / 10 };
+        let server = start(latency_ms).await;
+        fill(&server, SOURCE, 0..keys);
+        fill(&server, DESTINATION, (0..keys).filter(|number| number % 10_000 != 7));
+        let ran = run(&server, "diff", &["--list-concurrency", &at_once.to_string()], 1).await;
+        let pages = 2 * keys.div_ceil(1_000);
+        println!(
+            "diff of {keys} keys a side, {latency_ms} ms latency, {at_once} listing requests a side at once: {:.1} s, \
+             {:.0} keys/s a side, peak {} MiB, {} requests for {pages} pages; latency alone allows {:.1} s",
+            ran.took.as_secs_f64(),
+            per_second(keys, ran.took),
+            ran.peak_kib / 1024,
+            server.requests().get("ListObjectsV2").copied().unwrap_or_default(),
+            Duration::from_millis(latency_ms * (pages / 2) / at_once).as_secs_f64(),
+        );
+    }
+}
+
+/// Small objects copied: a read of both sides, a copy, and a read of the source after it.
+async fn sync(keys: u64) {
+    const STEPS: u32 = 3;
+    for (latency_ms, at_once) in [(20, 16_u32), (50, 64), (100, 128)] {
+        let server = start(latency_ms).await;
+        fill(&server, SOURCE, 0..keys);
+        let ran = run(&server, "sync", &["--concurrency", &at_once.to_string()], 0).await;
+        let least = Duration::from_millis(latency_ms) * STEPS * u32::try_from(keys).expect("few keys") / at_once;
+        println!(
+            "sync of {keys} small objects, {latency_ms} ms latency, {at_once} at once: {:.1} s, {:.0} objects/s, \
+             {:.0} % of what latency and concurrency allow ({:.1} s), peak {} MiB, {:?}",
+            ran.took.as_secs_f64(),
+            per_second(keys, ran.took),
+            100.0 * least.as_secs_f64() / ran.took.as_secs_f64(),
+            least.as_secs_f64(),
+            ran.peak_kib / 1024,
+            server.requests(),
+        );
+    }
+}
+
+struct Ran {
+    took: Duration,
+    peak_kib: u64,
+}
+
+async fn start(latency_ms: u64) -> Server {
+    let options = Options {
+        latency: Latency {
+            request: Duration::from_millis(latency_ms),
+            ..Latency::default()
+        },
+        ..Options::default()
+    };
+    let server = Server::start(options).await.expect("the simulator starts");
+    {
+        let mut model = server.model();
+        for (name, region) in [(SOURCE, SOURCE_REGION), (DESTINATION, DESTINATION_REGION)] {
+            model.create_bucket(name, region, false).expect("the bucket is made");
+            model
+                .set_versioning(name, Versioning::Enabled)
+                .expect("the bucket has versions");
+        }
+    }
+    server
+}
+
+fn fill(server: &Server, bucket: &str, numbers: impl Iterator<Item = u64>) {
+    let mut model = server.model();
+    for number in numbers {
+        let put = Put {
+            content: Content::from("x".to_owned()),
+            ..Put::default()
+        };
+        let key = format!("photos/{:03}/{number:09}.jpg", number / 10_000);
+        let written = model.put_object(Target { bucket, key: &key }, put);
+        written.expect("the object is written");
+    }
+}
+
+/// Runs the command line, and watches its memory.
+async fn run(server: &Server, command: &str, more: &[&str], code: i32) -> Ran {
+    let (source, destination) = (format!("s3://{SOURCE}"), format!("s3://{DESTINATION}"));
+    let begun = Instant::now();
+    let mut child = Command::new(tools::cli().expect("the command line is built"))
+        .args([command, "--source", &source, "--source-region", SOURCE_REGION])
+        .args([
+            "--destination",
+            &destination,
+            "--destination-region",
+            DESTINATION_REGION,
+        ])
+        .args(["--output", "json"])
+        .args(more)
+        .env_clear()
+        .env("AWS_ENDPOINT_URL", server.endpoint())
+        .env("AWS_ACCESS_KEY_ID", "any")
+        .env("AWS_SECRET_ACCESS_KEY", "any")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("the command line starts");
+    let mut peak_kib = 0;
+    let status = loop {
+        tokio::select! {
+            status = child.wait() => break status.expect("the command line ends"),
+            () = tokio::time::sleep(LOOK_EVERY) => {
+                let peak = process::peak_resident_kib(std::process::id(), "s3ferry").unwrap_or(0);
+                peak_kib = peak.max(peak_kib);
+            }
+        }
+    };
+    assert_eq!(status.code(), Some(code));
+    Ran {
+        took: begun.elapsed(),
+        peak_kib,
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+fn per_second(count: u64, took: Duration) -> f64 {
+    count as f64 / took.as_secs_f64()
+}

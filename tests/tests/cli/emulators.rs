@@ -1,0 +1,70 @@
+//! The command line against two emulators that other people wrote.
+
+use s3ferry_tests::bucket::Bucket;
+use s3ferry_tests::compare::differences;
+use s3ferry_tests::emulator::{Emulator, Options};
+use s3ferry_tests::moto::Moto;
+use s3ferry_tests::upload::Upload;
+use s3ferry_tests::{DESTINATION_REGION, SOURCE_REGION};
+use tempfile::TempDir;
+
+use crate::stage::{DESTINATION, Ran, SOURCE, Stage, ended, start};
+
+/// Keys that emulators spell in different ways in their listings.
+const KEYS: [&str; 5] = ["plain", "a b+c%20.txt", "日/本", "deep/er/still", "trailing "];
+
+/// Copies an odd set of objects and finds both sides equal, by the command line's word and by the harness's.
+async fn ferry(source: Bucket, destination: Bucket, exports: &[(String, String)]) {
+    let folder = TempDir::new().expect("a folder");
+    let environment: Vec<(&str, &str)> = exports
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    let run = async |command: &str, more: &[&str]| -> Ran {
+        let mut arguments = Stage::sides();
+        arguments.extend(more.iter().map(|argument| (*argument).to_owned()));
+        ended(start(folder.path(), &environment, command, &arguments)).await
+    };
+    for bucket in [&source, &destination] {
+        bucket.create().await.expect("the bucket is made");
+        bucket.enable_versioning().await.expect("the bucket has versions");
+    }
+    for key in KEYS {
+        let upload = Upload::new(key, key.as_bytes());
+        upload.write(&source).await.expect("the object is written");
+    }
+    let ran = run("diff", &["--output", "json"]).await.must_end_with(1);
+    assert_eq!(ran.differences().len(), KEYS.len(), "{ran:?}");
+    run("sync", &[]).await.must_end_with(0);
+    run("diff", &["--deep"]).await.must_end_with(0);
+    let left = differences(&source, &destination, "")
+        .await
+        .expect("both sides can be read");
+    assert_eq!(left, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sync_and_diff_work_on_ministack() {
+    let emulator = Emulator::start(Options::default()).await.expect("the emulator starts");
+    let bucket = |region, name| Bucket::at(&emulator, region, name);
+    let exports = emulator.exports(SOURCE_REGION);
+    ferry(
+        bucket(SOURCE_REGION, SOURCE),
+        bucket(DESTINATION_REGION, DESTINATION),
+        &exports,
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sync_and_diff_work_on_moto() {
+    let moto = Moto::start().await.expect("moto starts");
+    let bucket = |region, name| Bucket::new(moto.s3(region), region, name);
+    let exports = moto.exports(SOURCE_REGION);
+    ferry(
+        bucket(SOURCE_REGION, SOURCE),
+        bucket(DESTINATION_REGION, DESTINATION),
+        &exports,
+    )
+    .await;
+}

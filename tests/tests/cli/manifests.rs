@@ -1,0 +1,111 @@
+//! `s3ferry manifest`.
+
+use s3ferry_core::manifest::{Reader, Row};
+use s3ferry_core::names::BucketName;
+use s3ferry_testkit::sim::model::object::Stated;
+use s3ferry_tests::SOURCE_REGION;
+
+use crate::stage::{DESTINATION, SOURCE, STATE, Stage};
+
+fn read(text: &str) -> Vec<Row> {
+    let mut reader = Reader::new("manifest", Some(BucketName::new(SOURCE).expect("a bucket")));
+    let rows = text.lines().map(|line| reader.line(line.as_bytes()).expect("a row"));
+    rows.flatten().collect()
+}
+
+fn of_source(more: &[&str]) -> Vec<String> {
+    let source = format!("s3://{SOURCE}");
+    let arguments = [
+        "--source",
+        &source,
+        "--source-region",
+        SOURCE_REGION,
+        "--output",
+        "json",
+    ];
+    arguments
+        .iter()
+        .chain(more)
+        .map(|argument| (*argument).to_owned())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_keys_are_written_encoded_and_split() {
+    let stage = Stage::new().await;
+    let mut keys = [
+        "a b+c%20.txt",
+        "ctl\u{1}",
+        "new\nline",
+        "x,\"q\"",
+        "\u{ffff}",
+        "\u{10000}",
+        "日",
+    ];
+    for key in &keys {
+        stage.put(SOURCE, key, "one");
+    }
+    keys.sort_unstable();
+    let ran = stage
+        .run("manifest", &of_source(&["--rows", "3", "--to", "run.csv"]))
+        .await
+        .must_end_with(0);
+    let rows: Vec<u64> = ran
+        .json()
+        .iter()
+        .filter(|line| line["type"] == "manifest")
+        .filter_map(|line| line["rows"].as_u64())
+        .collect();
+    assert_eq!(rows, [3, 3, 1]);
+    let mut found = Vec::new();
+    for number in 1..=3 {
+        let path = stage.folder().join(format!("run-000{number}.csv"));
+        let text = std::fs::read_to_string(path).expect("the manifest");
+        assert!(!text.contains(['+', ' ', '"']), "{text}");
+        found.extend(read(&text).into_iter().map(|row| row.key.as_str().to_owned()));
+    }
+    assert_eq!(found, keys);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn classes_go_to_manifests_of_their_own() {
+    let stage = Stage::new().await;
+    stage.put(SOURCE, "plain", "one");
+    let class = |class: &'static str| move |stated: &mut Stated| stated.storage_class = Some(class.to_owned());
+    stage.put_with(SOURCE, "archived", "one", class("GLACIER"));
+    stage.put_with(SOURCE, "infrequent", "one", class("STANDARD_IA"));
+    stage.put_with(SOURCE, "redirect", "one", |stated| {
+        stated.website_redirect = Some("/other".to_owned());
+    });
+    stage
+        .run("manifest", &of_source(&["--by-class", "--to", "run.csv"]))
+        .await
+        .must_end_with(0);
+    let keys = |class: &str| {
+        let text = std::fs::read_to_string(stage.folder().join(format!("run-{class}-0001.csv"))).expect("the manifest");
+        read(&text)
+            .into_iter()
+            .map(|row| row.key.as_str().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(keys("plain"), ["plain"]);
+    assert_eq!(keys("large-or-rich"), ["infrequent", "redirect"]);
+    assert_eq!(keys("archived"), ["archived"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn differences_are_uploaded_with_their_tag() {
+    let stage = Stage::new().await;
+    stage.both("equal", "one");
+    stage.put(SOURCE, "missing", "one");
+    stage.put(DESTINATION, "extra", "one");
+    let to = format!("s3://{STATE}/manifests/run.csv");
+    let ran = stage
+        .on_both("manifest", &["--versions", "--to", &to])
+        .await
+        .must_end_with(0);
+    let lines = ran.json();
+    assert_eq!(lines[0]["location"], format!("s3://{STATE}/manifests/run-0001.csv"));
+    assert_eq!(lines[0]["rows"], 1);
+    assert!(lines[0]["etag"].is_string(), "{lines:?}");
+}

@@ -1,0 +1,220 @@
+//! A simulator with a source and a destination bucket, and the command line run against it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Stdio;
+
+use s3ferry_testkit::sim::latency::Latency;
+use s3ferry_testkit::sim::model::bucket::Versioning;
+use s3ferry_testkit::sim::model::content::Content;
+use s3ferry_testkit::sim::model::delete::Delete;
+use s3ferry_testkit::sim::model::object::Stated;
+use s3ferry_testkit::sim::model::put::Put;
+use s3ferry_testkit::sim::model::simulator::Target;
+use s3ferry_testkit::sim::{Options, Server};
+use s3ferry_tests::{DESTINATION_REGION, SOURCE_REGION, tools};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+
+pub(crate) const SOURCE: &str = "cli-source";
+pub(crate) const DESTINATION: &str = "cli-destination";
+pub(crate) const STATE: &str = "cli-state";
+
+/// A simulator and a folder to work in.
+pub(crate) struct Stage {
+    pub(crate) server: Server,
+    folder: TempDir,
+}
+
+/// How a run of the command line ended.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Ran {
+    /// The lines of standard output, which are JSON.
+    pub(crate) fn json(&self) -> Vec<Value> {
+        let parse = |line| serde_json::from_str(line).expect("a line of JSON");
+        self.stdout.lines().map(parse).collect()
+    }
+
+    /// The last line of standard output.
+    pub(crate) fn summary(&self) -> Value {
+        let summary = self.json().pop().unwrap_or_else(|| panic!("no output: {self:?}"));
+        assert_eq!(summary["type"], "summary", "{self:?}");
+        summary
+    }
+
+    /// Key and differences of every line but the summary.
+    pub(crate) fn differences(&self) -> BTreeMap<String, Vec<String>> {
+        let differences = self.json().into_iter().filter(|line| line["type"] == "difference");
+        let text = |value: &Value| value.as_str().expect("a text").to_owned();
+        differences
+            .map(|line| {
+                let kinds = line["differences"].as_array().expect("a list");
+                (text(&line["key"]), kinds.iter().map(text).collect())
+            })
+            .collect()
+    }
+
+    #[track_caller]
+    pub(crate) fn must_end_with(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "{self:?}");
+        self
+    }
+}
+
+impl Stage {
+    pub(crate) async fn new() -> Self {
+        Self::with_latency(0).await
+    }
+
+    pub(crate) async fn with_latency(request_ms: u64) -> Self {
+        let options = Options {
+            latency: Latency {
+                request: std::time::Duration::from_millis(request_ms),
+                ..Latency::default()
+            },
+            ..Options::default()
+        };
+        let server = Server::start(options).await.expect("the simulator starts");
+        {
+            let mut model = server.model();
+            for (name, region) in [
+                (SOURCE, SOURCE_REGION),
+                (DESTINATION, DESTINATION_REGION),
+                (STATE, SOURCE_REGION),
+            ] {
+                model.create_bucket(name, region, false).expect("the bucket is made");
+                model
+                    .set_versioning(name, Versioning::Enabled)
+                    .expect("the bucket has versions");
+            }
+        }
+        Self {
+            server,
+            folder: TempDir::new().expect("a folder"),
+        }
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn put(&self, bucket: &str, key: &str, content: &str) {
+        self.put_with(bucket, key, content, |_| ());
+    }
+
+    pub(crate) fn put_with(&self, bucket: &str, key: &str, content: &str, change: impl FnOnce(&mut Stated)) {
+        let mut put = Put {
+            content: Content::from(content.to_owned()),
+            ..Put::default()
+        };
+        change(&mut put.stated);
+        let written = self.server.model().put_object(Target { bucket, key }, put);
+        written.expect("the object is written");
+    }
+
+    pub(crate) fn both(&self, key: &str, content: &str) {
+        self.put(SOURCE, key, content);
+        self.put(DESTINATION, key, content);
+    }
+
+    pub(crate) fn delete(&self, bucket: &str, key: &str) {
+        let deleted = self
+            .server
+            .model()
+            .delete_object(Target { bucket, key }, &Delete::default());
+        deleted.expect("the object is deleted");
+    }
+
+    /// The arguments that name both sides.
+    pub(crate) fn sides() -> Vec<String> {
+        Self::sides_below("")
+    }
+
+    pub(crate) fn sides_below(prefix: &str) -> Vec<String> {
+        let arguments = [
+            "--source",
+            &format!("s3://{SOURCE}/{prefix}"),
+            "--source-region",
+            SOURCE_REGION,
+            "--destination",
+            &format!("s3://{DESTINATION}/{prefix}"),
+            "--destination-region",
+            DESTINATION_REGION,
+        ];
+        arguments.map(str::to_owned).to_vec()
+    }
+
+    fn command(&self, command: &str, arguments: &[String]) -> Command {
+        let mut running = Command::new(tools::cli().expect("the command line is built"));
+        running
+            .arg(command)
+            .args(arguments)
+            .current_dir(self.folder())
+            .env_clear()
+            .env("AWS_ENDPOINT_URL", self.server.endpoint())
+            .env("AWS_ACCESS_KEY_ID", "any")
+            .env("AWS_SECRET_ACCESS_KEY", "any")
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .env("HOME", self.folder())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        running
+    }
+
+    /// Starts a command.
+    pub(crate) fn start(&self, command: &str, arguments: &[String]) -> Child {
+        self.command(command, arguments)
+            .spawn()
+            .expect("the command line starts")
+    }
+
+    /// Runs a command to its end.
+    pub(crate) async fn run(&self, command: &str, arguments: &[String]) -> Ran {
+        ended(self.start(command, arguments)).await
+    }
+
+    /// Runs a command on both sides, with JSON on standard output.
+    pub(crate) async fn on_both(&self, command: &str, more: &[&str]) -> Ran {
+        let mut arguments = Self::sides();
+        arguments.extend(["--output", "json"].map(str::to_owned));
+        arguments.extend(more.iter().map(|argument| (*argument).to_owned()));
+        self.run(command, &arguments).await
+    }
+}
+
+/// Starts a command in a folder, with nothing else in its environment.
+pub(crate) fn start(folder: &Path, environment: &[(&str, &str)], command: &str, arguments: &[String]) -> Child {
+    Command::new(tools::cli().expect("the command line is built"))
+        .arg(command)
+        .args(arguments)
+        .current_dir(folder)
+        .env_clear()
+        .env("HOME", folder)
+        .envs(environment.iter().copied())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("the command line starts")
+}
+
+/// Waits for a command's end.
+pub(crate) async fn ended(child: Child) -> Ran {
+    let output = child.wait_with_output().await.expect("the command line ends");
+    let text = |bytes| String::from_utf8(bytes).expect("the command line writes UTF-8");
+    Ran {
+        code: output.status.code(),
+        stdout: text(output.stdout),
+        stderr: text(output.stderr),
+    }
+}

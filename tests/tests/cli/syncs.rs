@@ -1,0 +1,209 @@
+//! `s3ferry sync`.
+
+use std::time::{Duration, Instant};
+
+use s3ferry_testkit::sim::model::object::Stated;
+use s3ferry_tests::waiting::{Seen, until};
+use serde_json::json;
+
+use crate::differing;
+use crate::stage::{DESTINATION, SOURCE, STATE, Stage, ended};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sync_makes_both_sides_equal_and_does_nothing_twice() {
+    let stage = differing().await;
+    let ran = stage.on_both("sync", &[]).await.must_end_with(0);
+    let summary = ran.summary();
+    assert_eq!(
+        (&summary["copied"], &summary["extra_at_destination"]),
+        (&3.into(), &1.into())
+    );
+    let ran = stage
+        .on_both("sync", &["--deep", "--delete", "--yes"])
+        .await
+        .must_end_with(0);
+    let summary = ran.summary();
+    assert_eq!(
+        (&summary["copied"], &summary["amended"], &summary["deleted"]),
+        (&1.into(), &1.into(), &1.into())
+    );
+    let left = stage.on_both("diff", &["--deep"]).await.differences();
+    assert_eq!(
+        left.keys().collect::<Vec<_>>(),
+        ["class"],
+        "a storage class alone moves no bytes"
+    );
+    stage.server.forget_requests();
+    stage
+        .on_both("sync", &["--deep", "--delete", "--yes"])
+        .await
+        .must_end_with(0);
+    let requests = stage.server.requests();
+    for write in ["CopyObject", "PutObject", "PutObjectTagging", "DeleteObject"] {
+        assert_eq!(requests.get(write), None, "{requests:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dry_run_says_what_would_be_done_and_does_nothing() {
+    let stage = differing().await;
+    stage.server.forget_requests();
+    let ran = stage
+        .on_both("sync", &["--deep", "--delete", "--dry-run"])
+        .await
+        .must_end_with(0);
+    let would = &ran.summary()["would"];
+    assert_eq!(would, &json!({ "amend": 1, "copy": 4, "delete": 1 }));
+    let named: Vec<_> = ran.json().into_iter().filter(|line| line["type"] == "would").collect();
+    assert!(
+        named.contains(&json!({ "type": "would", "action": "delete", "key": "extra" })),
+        "{named:?}"
+    );
+    let requests = stage.server.requests();
+    let writes = [
+        "CopyObject",
+        "PutObject",
+        "PutObjectTagging",
+        "DeleteObject",
+        "CreateMultipartUpload",
+    ];
+    assert!(writes.iter().all(|write| !requests.contains_key(write)), "{requests:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn interrupted_sync_is_finished_by_the_next() {
+    let stage = Stage::with_latency(20).await;
+    let keys = 400;
+    (0..keys).for_each(|number| stage.put(SOURCE, &format!("{number:04}"), "one"));
+    let mut arguments = Stage::sides();
+    arguments.extend(["--output", "json", "--concurrency", "4"].map(str::to_owned));
+    let child = stage.start("sync", &arguments);
+    let pid = child.id().expect("it runs");
+    until("some copies", Duration::from_mins(1), || {
+        let copies = stage.server.requests().get("CopyObject").copied().unwrap_or_default();
+        async move { Ok(Seen::when(copies >= 10, || format!("{copies} copies"))) }
+    })
+    .await
+    .expect("it copies");
+    interrupt(pid);
+    let ran = ended(child).await.must_end_with(130);
+    assert!(
+        ran.stderr.contains("interrupted: run the same command again"),
+        "{ran:?}"
+    );
+    let first = ran.summary()["copied"].as_u64().expect("a count");
+    assert!((10..keys).contains(&first), "{first} copied before the interrupt");
+    let made = stage.server.requests()["CopyObject"];
+    assert_eq!(made, first, "what was begun was finished and counted");
+    let second = stage.run("sync", &arguments).await.must_end_with(0);
+    assert_eq!(second.summary()["copied"], keys - first, "nothing is copied twice");
+    stage.on_both("diff", &["--deep"]).await.must_end_with(0);
+}
+
+fn interrupt(pid: u32) {
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    rustix::process::kill_process(pid.expect("a process id"), rustix::process::Signal::INT).expect("it runs");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_keep_to_the_rate_that_was_given() {
+    let stage = Stage::new().await;
+    (0..40).for_each(|number| stage.put(SOURCE, &format!("{number:04}"), "one"));
+    stage.server.forget_requests();
+    let begun = Instant::now();
+    stage
+        .on_both("sync", &["--max-requests-per-second", "100"])
+        .await
+        .must_end_with(0);
+    let took = begun.elapsed();
+    let requests: u64 = stage.server.requests().values().sum();
+    assert!(requests > 100, "{requests} requests");
+    // Ten of them may be sent at once after a pause.
+    let least = Duration::from_millis((requests - 10) * 10);
+    assert!(took >= least, "{requests} requests in {took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fails_for_a_while_is_done_all_the_same() {
+    let stage = Stage::new().await;
+    (0..60).for_each(|number| stage.put(SOURCE, &format!("{number:04}"), "one"));
+    let faults = json!([
+        { "operation": "*", "probability": 0.1, "fault": "throttle", "times": 40 },
+        { "operation": "CopyObject", "probability": 0.1, "fault": "ok-with-error", "times": 10 },
+        { "operation": "CopyObject", "probability": 0.1, "fault": "lost-response", "times": 5 },
+    ]);
+    stage.server.set_faults(&faults).expect("rules");
+    let ran = stage.on_both("sync", &[]).await.must_end_with(0);
+    assert_eq!(ran.summary()["failed"], 0);
+    stage.server.set_faults(&json!([])).expect("rules");
+    stage.on_both("diff", &["--deep"]).await.must_end_with(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn objects_that_fail_are_named_and_the_others_are_copied() {
+    let stage = Stage::new().await;
+    stage.put(SOURCE, "fine", "one");
+    let archived = |stated: &mut Stated| stated.storage_class = Some("DEEP_ARCHIVE".to_owned());
+    stage.put_with(SOURCE, "archived", "one", archived);
+    let ran = stage
+        .on_both("sync", &["--failures", "failed.jsonl"])
+        .await
+        .must_end_with(1);
+    let summary = ran.summary();
+    assert_eq!((&summary["copied"], &summary["failed"]), (&1.into(), &1.into()));
+    assert_eq!(summary["failures"], "failed.jsonl");
+    let file = std::fs::read_to_string(stage.folder().join("failed.jsonl")).expect("the file of failures");
+    let line: serde_json::Value = serde_json::from_str(file.trim()).expect("one line of JSON");
+    assert_eq!(
+        (&line["key"], &line["code"]),
+        (&"archived".into(), &"ArchivedNotRestored".into())
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_objects_are_copied_in_parts_and_leave_nothing_behind() {
+    let stage = Stage::new().await;
+    let content = "x".repeat(11 * 1024 * 1024);
+    stage.put(SOURCE, "large", &content);
+    let in_parts = [
+        "--multipart-threshold-bytes",
+        "5242880",
+        "--part-size-bytes",
+        "5242880",
+        "--state-bucket",
+        STATE,
+    ];
+    let ran = stage.on_both("sync", &in_parts).await.must_end_with(0);
+    assert_eq!(ran.summary()["copied"], 1);
+    let requests = stage.server.requests();
+    assert_eq!(requests["UploadPartCopy"], 3, "{requests:?}");
+    assert_eq!(requests["CompleteMultipartUpload"], 1);
+    // The journal's entry was made and removed.
+    assert_eq!((requests["PutObject"], requests["DeleteObject"]), (1, 1));
+    let ran = stage.on_both("sync", &in_parts).await.must_end_with(0);
+    assert_eq!(
+        (&ran.summary()["copied"], &ran.summary()["found_equal"]),
+        (&0.into(), &1.into())
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deletes_take_evidence_and_a_yes() {
+    let stage = Stage::new().await;
+    stage.both("deleted at the source", "one");
+    stage.both("kept", "one");
+    stage.delete(SOURCE, "deleted at the source");
+    let ran = stage.on_both("sync", &["--delete"]).await.must_end_with(2);
+    assert!(ran.stderr.contains("give --yes"), "{ran:?}");
+    let ran = stage.on_both("sync", &["--delete", "--yes"]).await.must_end_with(0);
+    assert_eq!(ran.summary()["deleted"], 1);
+    stage.put(DESTINATION, "an application's", "one");
+    let ran = stage
+        .on_both(
+            "sync",
+            &["--delete", "--yes", "--ownership", "shared", "--state-bucket", STATE],
+        )
+        .await
+        .must_end_with(2);
+    assert!(ran.stderr.contains("--ownership exclusive"), "{ran:?}");
+}
