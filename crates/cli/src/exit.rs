@@ -111,6 +111,13 @@ fn next_step(failure: &Failure) -> &'static str {
         (_, "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "InvalidToken" | "ExpiredToken") => {
             "renew the credentials, or name others with --profile"
         }
+        (_, "NoSuchKey") => "check the path; the files of a report must be where its manifest says",
+        (_, "SortLimitsReached" | "SpillFailed" | "UnwritableFile") => {
+            "give more memory with --sort-memory-mib, or a roomier folder with --spill-dir"
+        }
+        (_, code) if code.starts_with("Inventory") => {
+            "name another report; without an inventory the bucket is listed instead"
+        }
         (FailureKind::Permanent, _) => "grant the action that is named, or use other credentials with --profile",
         (FailureKind::Configuration, _) => "correct what is named and run the command again",
         (FailureKind::Retry | FailureKind::Again, _) => "run the same command again; it goes on where it is",

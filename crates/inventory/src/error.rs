@@ -148,6 +148,46 @@ impl InventoryError {
         }
     }
 
+    /// Returns our own name of the cause, or what the bucket called it.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        match self {
+            Self::Fetch { source, .. } => &source.code,
+            Self::Manifest { .. } => "InventoryManifestInvalid",
+            Self::Size { .. } => "InventoryFileSizeWrong",
+            Self::Checksum { .. } => "InventoryFileChecksumWrong",
+            Self::MissingColumn { .. } => "InventoryColumnMissing",
+            Self::RepeatedColumn { .. } => "InventoryColumnRepeated",
+            Self::ColumnType { .. } => "InventoryColumnTypeWrong",
+            Self::Value { .. } => "InventoryValueInvalid",
+            Self::RowLength { .. } => "InventoryRowLengthWrong",
+            Self::Malformed { .. } => "InventoryFileMalformed",
+            Self::Spill { .. } => "SpillFailed",
+            Self::Limits { .. } => "SortLimitsReached",
+            Self::Engine(_) => "SortFailed",
+        }
+    }
+
+    /// Makes the failure of whoever reads the report that `report` names.
+    #[must_use]
+    pub fn into_failure(self, report: &str) -> Failure {
+        let (kind, code) = (self.kind(), self.code().to_owned());
+        let mut detail = self.to_string();
+        let mut cause = std::error::Error::source(&self);
+        while let Some(error) = cause {
+            detail.push_str(": ");
+            detail.push_str(&error.to_string());
+            cause = error.source();
+        }
+        Failure {
+            kind,
+            code,
+            action: "read the inventory".to_owned(),
+            resource: report.to_owned(),
+            detail,
+        }
+    }
+
     pub(crate) fn malformed(file: &str, row: u64, detail: &impl fmt::Display) -> Self {
         Self::Malformed {
             file: file.to_owned(),

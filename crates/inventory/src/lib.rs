@@ -20,4 +20,4 @@ pub use inventory::{Inventory, ReadOptions};
 pub use manifest::{FileFormat, Manifest, ReportFile};
 pub use md5sum::Md5Sum;
 pub use row::{EncryptionStatus, Row};
-pub use sorted::{Counts, SortedRows};
+pub use sorted::{Counts, SortedRows, Tally};

@@ -15,13 +15,22 @@ pub enum EncryptionStatus {
     Kms,
     /// With two layers of KMS encryption (`DSSE-KMS`): the `ETag` says nothing of the content.
     DualLayerKms,
-    /// With a key of the customer (`SSE-C`): nobody else can read the object.
+    /// With a key of the customer (`SSE-C`): nobody else can read the object, and the `ETag` says nothing of the content.
     CustomerKey,
     /// In a way that is not known here.
     Unknown,
 }
 
 impl EncryptionStatus {
+    /// Tells whether the `ETag` says something of the content.
+    #[must_use]
+    pub fn has_telling_etag(self) -> bool {
+        match self {
+            Self::Unencrypted | Self::Managed | Self::Unknown => true,
+            Self::Kms | Self::DualLayerKms | Self::CustomerKey => false,
+        }
+    }
+
     pub(crate) fn of(text: &str) -> Self {
         match text {
             "NOT-SSE" => Self::Unencrypted,
@@ -64,15 +73,19 @@ pub struct Row {
 impl From<Row> for Listed {
     /// Takes what a listing says too, for a merge with another report or with a listing.
     ///
-    /// Where the report does not say the storage class it is taken to be `STANDARD`, as where a listing omits it; ask
-    /// [`Row::storage_class`] where that matters.
+    /// More than a listing says where the report tells how objects are encrypted: a tag that says nothing of the content
+    /// is left out.
     fn from(row: Row) -> Self {
+        let is_telling = row.encryption.is_none_or(EncryptionStatus::has_telling_etag);
         Self {
             key: row.key,
             size_bytes: row.size_bytes,
-            etag: Some(row.etag),
+            etag: Some(row.etag).filter(|_| is_telling),
             last_modified: row.last_modified,
-            storage_class: StorageClassName::new(row.storage_class.as_deref().unwrap_or_default()),
+            storage_class: row
+                .storage_class
+                .as_deref()
+                .map_or(StorageClassName::UNKNOWN, StorageClassName::new),
         }
     }
 }
@@ -110,5 +123,46 @@ impl RawRow<'_> {
             archive_tier: text(self.access_tier).filter(|tier| tier.contains("ARCHIVE")),
             checksum_algorithm: text(self.checksum_algorithm),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(encryption: Option<&str>, storage_class: Option<&str>) -> Listed {
+        let raw = RawRow {
+            key: "k",
+            version_id: None,
+            size: 1,
+            last_modified: 0,
+            etag: "aa",
+            storage_class,
+            multipart: None,
+            encryption,
+            access_tier: None,
+            checksum_algorithm: None,
+        };
+        raw.row().unwrap().into()
+    }
+
+    #[test]
+    fn tag_that_says_nothing_is_left_out() {
+        for (encryption, tells) in [
+            (None, true),
+            (Some("NOT-SSE"), true),
+            (Some("SSE-S3"), true),
+            (Some("SSE-KMS"), false),
+            (Some("DSSE-KMS"), false),
+            (Some("SSE-C"), false),
+        ] {
+            assert_eq!(row(encryption, None).etag.is_some(), tells, "{encryption:?}");
+        }
+    }
+
+    #[test]
+    fn class_that_a_report_leaves_out_is_unknown() {
+        assert_eq!(row(None, None).storage_class, StorageClassName::UNKNOWN);
+        assert_eq!(row(None, Some("GLACIER")).storage_class.as_str(), "GLACIER");
     }
 }

@@ -60,6 +60,18 @@ impl Counters {
     }
 }
 
+/// A look at what has been seen of a report so far.
+#[derive(Debug, Clone)]
+pub struct Tally(Arc<Counters>);
+
+impl Tally {
+    /// Returns the counts, as [`SortedRows::counts`] does.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.0.counts()
+    }
+}
+
 /// The current objects of a report in the order of their keys' bytes, each key once.
 ///
 /// Ends after the first error.
@@ -86,6 +98,12 @@ impl SortedRows {
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.counters.counts()
+    }
+
+    /// Returns a look at the counts for whoever does not hold the rows.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        Tally(Arc::clone(&self.counters))
     }
 
     /// Takes the next row in; returns the one before it where that is of another key.

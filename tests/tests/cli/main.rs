@@ -6,6 +6,7 @@
 )]
 
 mod emulators;
+mod inventories;
 mod manifests;
 mod refusals;
 mod stage;
