@@ -6,7 +6,7 @@ use s3ferry_aws::client::{Clients, Settings};
 use s3ferry_aws::destination::S3Destination;
 use s3ferry_aws::journal::S3Journal;
 use s3ferry_aws::listing::S3Listing;
-use s3ferry_aws::preflight::region_of;
+use s3ferry_aws::preflight::{UNREACHABLE, region_of};
 use s3ferry_aws::source::S3Source;
 use s3ferry_aws::state::StateBucket;
 use s3ferry_core::diff::SideName;
@@ -236,7 +236,14 @@ fn must_match(source: &Location, destination: &Location) -> Result<(), Error> {
 /// Looks at a bucket; a wrong region is named together with the right one.
 pub async fn must_be_in_region(clients: &Clients, side: &Side, flag: &str) -> Result<(), Error> {
     let client = clients.s3_for_reading(&side.region);
-    let found = region_of(&client, &side.location.bucket, &side.region, side.owner.as_ref()).await?;
+    let found = region_of(&client, &side.location.bucket, &side.region, side.owner.as_ref()).await;
+    let found = found.map_err(|failure| match clients.endpoint_url() {
+        Some(url) if failure.code == UNREACHABLE => Error::setup(
+            format!("the endpoint {url} gives no answer: {}", failure.detail),
+            "start what should listen there, or correct --endpoint-url or AWS_ENDPOINT_URL",
+        ),
+        _ => Error::Failed(failure),
+    })?;
     match found {
         Some(found) if found != side.region.as_str() => {
             Err(wrong_region(&side.location.bucket, &side.region, &found, flag))

@@ -330,7 +330,7 @@ impl Results {
 }
 
 fn ails_everything(failure: &Failure) -> bool {
-    failure.kind == FailureKind::Configuration || failure.code == "AccessDenied"
+    failure.kind == FailureKind::Configuration || matches!(failure.code.as_str(), "AccessDenied" | "ExpiredToken")
 }
 
 fn not_done(reason: AgainReason) -> &'static str {
