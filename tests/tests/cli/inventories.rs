@@ -62,7 +62,7 @@ impl Row {
 }
 
 fn hex_md5(content: &[u8]) -> String {
-    Md5::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:032x}", u128::from_be_bytes(Md5::digest(content).into()))
 }
 
 fn gzip(text: &str) -> Vec<u8> {

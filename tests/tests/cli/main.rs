@@ -7,6 +7,7 @@
 
 mod emulators;
 mod inventories;
+mod listings;
 mod manifests;
 mod refusals;
 mod stage;
