@@ -131,6 +131,29 @@ async fn help_manual_and_completions_need_no_bucket() {
     stage.run("frobnicate", &[]).await.must_end_with(2);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_of_copies_are_read_as_the_functions_read_them() {
+    let stage = Stage::new().await;
+    let key = |region: &str| format!("arn:aws:kms:{region}:123456789012:key/1234abcd");
+    let map = |copy: &str| format!("{{\"{}\":\"{copy}\"}}", key(SOURCE_REGION));
+    for (flag, value, expected) in [
+        ("--storage-class", "CHEAP".to_owned(), "allowed: source, STANDARD"),
+        ("--kms-key-map", "[]".to_owned(), "must be a JSON object"),
+        ("--kms-key-map", map("alias/a"), "`alias/a` is not the ARN of a KMS key"),
+        (
+            "--kms-key-map",
+            map(&key(SOURCE_REGION)),
+            "is not in eu-central-1, the region of the destination bucket",
+        ),
+    ] {
+        let ran = stage.on_both("sync", &[flag, &value]).await.must_end_with(2);
+        assert!(ran.stderr.contains(expected), "{expected}: {ran:?}");
+        assert!(stage.server.requests().is_empty(), "nothing was asked of S3");
+    }
+    let good = map(&key(DESTINATION_REGION));
+    stage.on_both("sync", &["--kms-key-map", &good]).await.must_end_with(0);
+}
+
 /// Runs `diff` with both buckets named and nothing in the environment but what is given.
 async fn diff_with(environment: &[(&str, &str)]) -> Ran {
     let folder = TempDir::new().expect("a folder");

@@ -104,6 +104,7 @@ impl SyncArgs {
 /// Makes the destination what the source is.
 pub async fn run(shared: &SharedArgs, args: &SyncArgs, interrupt: &Interrupt) -> Result<End, Error> {
     args.check()?;
+    args.policy.check(&args.destination.destination_region)?;
     let compare = &args.compare;
     let sides = Sides::open(shared, &args.source, &args.destination, compare.max_requests_per_second).await?;
     let sides = sides.with_inventories(&args.inventories).await?;
