@@ -8,6 +8,7 @@
 mod amends;
 mod annotations;
 mod copies;
+mod files;
 mod journal;
 mod layouts;
 mod queue;
