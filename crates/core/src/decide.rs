@@ -214,13 +214,10 @@ fn tags_may_differ(source: &ObjectFacts, destination: &ObjectFacts) -> bool {
     if source.tags.is_some() && destination.tags.is_some() {
         return false;
     }
-    let is_tagged = source.tag_count.is_some() || destination.tag_count.is_some();
-    let copied_before = if is_tagged {
-        source.last_modified >= destination.last_modified
-    } else {
-        source.last_modified > destination.last_modified
-    };
-    source.tag_count != destination.tag_count || copied_before
+    let is_tagged = source.tag_count.is_some();
+    source.tag_count != destination.tag_count
+        || source.last_modified > destination.last_modified
+        || is_tagged && source.last_modified == destination.last_modified
 }
 
 /// Changes what lies around equal bodies, as far as it differs.

@@ -499,6 +499,60 @@ fn annotations_are_written_and_removed_by_name() {
     assert_eq!(change.remove, ["old".to_owned()].into());
 }
 
+#[test]
+fn what_is_equal_is_left_out_of_an_amendment() {
+    let annotated = |facts: &mut ObjectFacts, tags: &str| {
+        facts.tags = Some(tagged(tags));
+        facts.annotations = Some(BTreeMap::from([("note".to_owned(), "1".to_owned())]));
+    };
+    let source = present(|facts| annotated(facts, "live"));
+    let destination = copied(|facts| annotated(facts, "test"));
+    let Decision::Amend(order) = decided(&source, &destination) else {
+        panic!("not an amendment");
+    };
+    assert_eq!(order.aspects(), Aspects::from([Aspect::Tags]));
+    assert_eq!(order.annotations, None);
+}
+
+#[test]
+fn decisions_and_refusals_have_the_names_that_logs_are_searched_for() {
+    let etag = ETag::new("aa").unwrap();
+    let tags = Aspects::from([Aspect::Tags]);
+    let decisions = [
+        (Decision::Skip(SkipReason::BothAbsent), "both-absent"),
+        (Decision::Read(Aspect::Tags), "read"),
+        (Decision::ReadSource(tags), "read"),
+        (Decision::AskReplication, "ask-replication"),
+        (Decision::AskAbilities, "ask-abilities"),
+        (Decision::ConfirmAbsence, "confirm-absence"),
+        (Decision::AskHistory, "ask-history"),
+        (Decision::AskBelow, "ask-below"),
+        (Decision::Delete { seen: etag }, "delete"),
+        (Decision::Again(AgainReason::HotKey), "hot-key"),
+        (Decision::Refuse(Refusal::CustomerKeyEncrypted), "CustomerKeyEncrypted"),
+    ];
+    for (decision, name) in decisions {
+        assert_eq!(decision.as_str(), name);
+    }
+    let in_parts = present(|facts| {
+        facts.size_bytes = 6 << 30;
+        facts.tags = Some(BTreeMap::new());
+        facts.annotations = Some(BTreeMap::new());
+    });
+    assert_eq!(decided(&in_parts, &ObjectState::NotFound).as_str(), "copy-in-parts");
+    assert_eq!(decided(&present(|_| ()), &ObjectState::NotFound).as_str(), "copy");
+    let storage_class = "GLACIER".to_owned();
+    let refusals = [
+        (Refusal::ArchivedNotRestored { storage_class }, "ArchivedNotRestored"),
+        (Refusal::TooLarge { size_bytes: 1 }, "ObjectTooLarge"),
+        (Refusal::CannotBeMarked(CannotMark::NothingToBind), "CannotBeMarked"),
+        (Refusal::ReplicatedByS3, "ReplicatedByS3"),
+    ];
+    for (refusal, code) in refusals {
+        assert_eq!(refusal.code(), code);
+    }
+}
+
 fn retained(mode: RetentionMode, until: i64) -> ObjectLock {
     ObjectLock {
         retention: Some(Retention {
