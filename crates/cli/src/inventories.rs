@@ -80,6 +80,9 @@ impl FromStr for ReportPlace {
 }
 
 /// The reports that were given, opened; a side without one is listed.
+///
+/// What was fetched and spilled goes with the last clone, so one must live as long as rows are read. Tasks hold none:
+/// nobody waits for them when the command ends.
 #[derive(Debug, Clone, Default)]
 pub struct Inventories {
     source: Option<Arc<Report>>,
@@ -94,7 +97,7 @@ struct Report {
     options: ReadOptions,
     opened: Timestamp,
     tally: OnceLock<Tally>,
-    /// Holds what is fetched and spilled; gone with the last report.
+    /// Holds what is fetched and spilled.
     _folder: Arc<TempDir>,
 }
 
@@ -155,7 +158,7 @@ impl Inventories {
     /// Begins to read a side's report; `None` where the side is to be listed.
     #[must_use]
     pub fn rows(&self, side: SideName) -> Option<BoxRows> {
-        self.of(side).map(rows)
+        self.of(side).map(|report| rows(report))
     }
 
     /// Says what was read, for people.
@@ -282,7 +285,7 @@ fn must_be_of(manifest: &Manifest, side: &Side, name: SideName, place: &str) -> 
     ))
 }
 
-fn rows(report: &Arc<Report>) -> BoxRows {
+fn rows(report: &Report) -> BoxRows {
     let failure = {
         let place = report.place.clone();
         move |error: InventoryError| error.into_failure(&place)
@@ -295,12 +298,7 @@ fn rows(report: &Arc<Report>) -> BoxRows {
     // A second reading would be counted apart; there is none.
     let _first = report.tally.set(tally.clone());
     let pages = sorted.map_ok(Listed::from).try_chunks(ROWS_A_PAGE);
-    let held = Arc::clone(report);
-    let pages = pages.map_err(move |error| {
-        // What is fetched and spilled stays as long as the rows are read.
-        let _held = &held;
-        failure(error.1)
-    });
+    let pages = pages.map_err(move |error| failure(error.1));
     Box::pin(ahead(with_progress(pages, report.reading(), tally)))
 }
 
