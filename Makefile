@@ -101,6 +101,7 @@ check-format: ## Is the code formatted?
 .PHONY: check-clippy
 check-clippy: ## Lint all code, warnings denied
 	cargo clippy $(LOCKED) --workspace --all-targets -- -D warnings
+	cargo clippy $(LOCKED) --package s3ferry-cli --no-default-features -- -D warnings
 
 .PHONY: check-docs
 check-docs: ## Build the API documentation, warnings denied
