@@ -6,6 +6,7 @@ mod checksum;
 pub mod classify;
 pub mod client;
 pub mod clock;
+pub mod content;
 pub mod destination;
 mod facts;
 pub mod file;

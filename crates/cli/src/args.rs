@@ -4,7 +4,7 @@
 use clap::{Args, Parser, Subcommand, ValueHint};
 use s3ferry_core::names::{AccountId, BucketName, Region};
 
-use crate::commands::{completions, diff, man, manifest, sync};
+use crate::commands::{completions, diff, man, manifest, sync, verify};
 use crate::location::Location;
 use crate::output::Format;
 
@@ -81,6 +81,8 @@ pub enum Command {
     Diff(diff::DiffArgs),
     /// Write the manifests that S3 Batch Operations and the final-sync state machine work through
     Manifest(manifest::ManifestArgs),
+    /// Prove that both buckets are equal, and write a report of it
+    Verify(verify::VerifyArgs),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
     /// Print the manual page

@@ -1,6 +1,6 @@
 //! `s3ferry diff`: what differs between two buckets.
 
-mod report;
+pub(crate) mod report;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;

@@ -217,6 +217,17 @@ fn row_of_a_report_is_read_as_aws_documents_it() {
     );
     assert_eq!((computed.etag.as_str(), computed.version_id), ("3c3c", None));
     assert_eq!(row(&with(3, "failed"), &bucket()), Ok(Row::Failed));
+    let unescaped = [
+        "my-bucket",
+        "a",
+        "",
+        "failed",
+        "200",
+        "PermanentFailure",
+        "error {\"code\":",
+        " 404}",
+    ];
+    assert_eq!(row(&unescaped, &bucket()), Ok(Row::Failed));
     let md5 = with(
         6,
         r#"{"checksum_base64":"AA==","etag":"3c","checksumAlgorithm":"MD5","checksumType":"FULL_OBJECT","checksum_hex":"AB"}"#,
@@ -240,6 +251,8 @@ fn row_that_cannot_be_taken_is_an_error() {
         assert!(error.contains(expected), "{error}");
     }
     assert_eq!(row(&ROW[..6], &bucket()), Err(Problem::Columns(6)));
+    let one_more = [&ROW[..], &["more"]].concat();
+    assert_eq!(row(&one_more, &bucket()), Err(Problem::Columns(8)));
 }
 
 #[test]
