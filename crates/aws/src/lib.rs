@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod amend;
+mod annotation_page;
 mod aspects;
 mod checksum;
 pub mod classify;

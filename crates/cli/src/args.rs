@@ -12,7 +12,7 @@ const EXAMPLES: &str = "\
 A small bucket in three commands:
   s3ferry sync --source s3://app-data --destination s3://app-data-eu --destination-region eu-central-1 --dry-run
   s3ferry sync --source s3://app-data --destination s3://app-data-eu --destination-region eu-central-1
-  s3ferry diff --source s3://app-data --destination s3://app-data-eu --destination-region eu-central-1 --deep
+  s3ferry verify --source s3://app-data --destination s3://app-data-eu --destination-region eu-central-1 --report proof
 
 Exit codes: 0 equal or done, 1 differences, failed objects or not finished, 2 usage, 3 configuration or permission,
 130 interrupted. Data goes to standard output, everything else to standard error.";

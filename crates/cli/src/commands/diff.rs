@@ -55,7 +55,7 @@ pub struct DiffArgs {
 /// How two buckets are compared.
 #[derive(Debug, Clone, Args)]
 pub struct CompareArgs {
-    /// Compare every object's metadata, tags, Object Lock and storage class, too: four requests an object
+    /// Compare every object's metadata, tags, annotations, Object Lock and storage class, too: six requests an object
     #[arg(long)]
     pub deep: bool,
     /// How many objects are looked at at once, 1 to 1024

@@ -5,7 +5,7 @@ use s3ferry_core::diff::{DifferentKey, Seen};
 use s3ferry_core::verify::{Report, Verdict};
 
 use crate::exit::Error;
-use crate::output::grouped;
+use crate::output::{grouped, is_unseen};
 
 /// The page. What is written into it is escaped by the template's engine.
 #[derive(Debug, Template)]
@@ -214,8 +214,10 @@ fn example(key: &DifferentKey) -> Example {
 /// Writes bytes as people read them, exact below a kibibyte.
 fn bytes(count: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
-    if count < 1_024 {
-        return format!("{count} bytes");
+    match count {
+        1 => return "1 byte".to_owned(),
+        0..1_024 => return format!("{count} bytes"),
+        _ => {}
     }
     let (mut whole, mut rest, mut unit) = (count, 0, "bytes");
     for next in UNITS {
@@ -236,20 +238,13 @@ fn bytes(count: u64) -> String {
 fn visible(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for letter in text.chars() {
-        if letter.is_control() || is_unseen(letter) {
+        if is_unseen(letter) {
             shown.extend(letter.escape_unicode());
         } else {
             shown.push(letter);
         }
     }
     shown
-}
-
-/// Tells whether a character takes no room of its own: marks of direction and joints among them.
-fn is_unseen(letter: char) -> bool {
-    matches!(letter,
-        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-        | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]
