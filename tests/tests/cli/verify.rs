@@ -379,7 +379,9 @@ async fn keys_cannot_break_the_page() {
         "invoice\u{202e}fdp.exe",
         "line\nbreak\u{1}",
     ];
-    keys.iter().for_each(|key| stage.put(SOURCE, key, "one"));
+    for key in keys {
+        stage.put(SOURCE, key, "one");
+    }
     let ran = stage
         .on_both("verify", &["--report", "proof", "--by", "<b>me</b>"])
         .await
