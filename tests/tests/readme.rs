@@ -136,6 +136,7 @@ fn documents_name_only_tests_and_files_that_exist() {
         "docs/SEMANTICS.md",
         "docs/ARCHITECTURE.md",
         "docs/FINAL_SYNC.md",
+        "docs/CLI.md",
         "docs/VERIFY.md",
     ] {
         let text = read(document);

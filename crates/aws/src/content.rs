@@ -1,7 +1,5 @@
 //! The bytes of objects, read in a stream and pinned to the object that was seen.
 
-use std::io;
-
 use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use s3ferry_core::facts::{Aspects, ObjectFacts, ObjectState};
@@ -31,19 +29,6 @@ enum Attempt {
     Broken(String),
     /// The object is not there any more, or another one is.
     Gone,
-    /// Whoever takes the bytes does not want more.
-    Refused(io::Error),
-}
-
-/// How a read ended.
-#[derive(Debug)]
-pub enum ReadEnd {
-    /// All bytes were handed on.
-    Done,
-    /// The object is not there any more, or another one is.
-    Gone,
-    /// Whoever takes the bytes failed.
-    Refused(io::Error),
 }
 
 impl S3Content {
@@ -60,57 +45,14 @@ impl S3Content {
         self.reading.has_acl().await
     }
 
-    /// Reads the current object of a key, whichever it is, and hands its bytes on.
-    pub async fn fetch(
-        &self,
-        key: &ObjectKey,
-        take: &mut (dyn FnMut(&[u8]) -> io::Result<()> + Send),
-    ) -> Result<ReadEnd, Failure> {
-        match self.reading.state(key, &Aspects::new()).await? {
-            ObjectState::Present(facts) => self.stream(key, &facts, take).await,
-            ObjectState::DeleteMarker | ObjectState::NotFound | ObjectState::ConfirmedAbsent => {
-                self.reading.confirm_bucket().await?;
-                Ok(ReadEnd::Gone)
-            }
-        }
-    }
-
-    /// Hands on all bytes of exactly the object that `facts` describe. A stream that breaks off is begun again where it
-    /// was, which the condition on the tag allows.
-    async fn stream(
-        &self,
-        key: &ObjectKey,
-        facts: &ObjectFacts,
-        take: &mut (dyn FnMut(&[u8]) -> io::Result<()> + Send),
-    ) -> Result<ReadEnd, Failure> {
-        let mut offset = 0;
-        let mut barren = 0;
-        loop {
-            let before = offset;
-            match self.attempt(key, facts, &mut offset, take).await? {
-                Attempt::Done => return Ok(ReadEnd::Done),
-                Attempt::Gone => return Ok(ReadEnd::Gone),
-                Attempt::Refused(error) => return Ok(ReadEnd::Refused(error)),
-                Attempt::Broken(detail) => {
-                    barren = if offset > before { 0 } else { barren + 1 };
-                    if barren >= BARREN_ATTEMPTS {
-                        return Err(self.broken(key, offset, &detail));
-                    }
-                }
-            }
-        }
-    }
-
+    /// Reads on, from `offset`, in exactly the object that `facts` describe.
     async fn attempt(
         &self,
         key: &ObjectKey,
         facts: &ObjectFacts,
         offset: &mut u64,
-        take: &mut (dyn FnMut(&[u8]) -> io::Result<()> + Send),
+        hash: &mut Sha256,
     ) -> Result<Attempt, Failure> {
-        if *offset >= facts.size_bytes && facts.size_bytes > 0 {
-            return Ok(Attempt::Done);
-        }
         let reading = &self.reading;
         let answer = reading
             .client
@@ -141,13 +83,17 @@ impl S3Content {
         loop {
             match answer.body.try_next().await {
                 Ok(Some(bytes)) => {
-                    if let Err(error) = take(&bytes) {
-                        return Ok(Attempt::Refused(error));
-                    }
+                    hash.update(&bytes);
                     *offset += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
                 }
                 Ok(None) => break,
-                Err(error) => return Ok(Attempt::Broken(error.to_string())),
+                Err(error) => {
+                    if *offset >= facts.size_bytes {
+                        // All bytes came, and the SDK found that they are not those of the stored checksum.
+                        (*offset, *hash) = (0, Sha256::new());
+                    }
+                    return Ok(Attempt::Broken(error.to_string()));
+                }
             }
         }
         if *offset > facts.size_bytes {
@@ -192,17 +138,22 @@ impl VerifiedBucket for S3Content {
         self.reading.layout(key, facts).await
     }
 
+    /// A stream that breaks off is begun again where it was, which the condition on the tag allows.
     async fn digest(&self, key: &ObjectKey, facts: &ObjectFacts) -> Result<Option<ContentHash>, Failure> {
         let mut hash = Sha256::new();
-        let mut take = |bytes: &[u8]| {
-            hash.update(bytes);
-            Ok(())
-        };
-        match self.stream(key, facts, &mut take).await? {
-            ReadEnd::Done => Ok(Some(ContentHash(hash.finalize().into()))),
-            ReadEnd::Gone => Ok(None),
-            // Hashing takes whatever comes.
-            ReadEnd::Refused(error) => Err(self.broken(key, 0, &error.to_string())),
+        let (mut offset, mut barren) = (0, 0);
+        loop {
+            let before = offset;
+            match self.attempt(key, facts, &mut offset, &mut hash).await? {
+                Attempt::Done => return Ok(Some(ContentHash(hash.finalize().into()))),
+                Attempt::Gone => return Ok(None),
+                Attempt::Broken(detail) => {
+                    barren = if offset > before { 0 } else { barren + 1 };
+                    if barren >= BARREN_ATTEMPTS {
+                        return Err(self.broken(key, offset, &detail));
+                    }
+                }
+            }
         }
     }
 }

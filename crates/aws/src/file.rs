@@ -1,19 +1,25 @@
-//! Files of this machine put into a bucket.
+//! Files of this machine put into a bucket, and objects fetched into files.
 
 use std::path::Path;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::primitives::ByteStreamError;
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::{BucketName, ETag, ObjectKey, Region};
+use tokio::io::AsyncWriteExt as _;
 
 use crate::classify::{Attempted, ErrorAnswer};
 use crate::client::Clients;
 
-/// A bucket that files are put into.
+/// How often an object is fetched whose content breaks off.
+const FETCH_ATTEMPTS: u32 = 4;
+
+/// A bucket that files are put into and fetched from.
 #[derive(Debug, Clone)]
 pub struct FileStore {
-    client: Client,
+    writing: Client,
+    reading: Client,
     bucket: BucketName,
     region: Region,
 }
@@ -24,7 +30,8 @@ impl FileStore {
     pub fn new(clients: &Clients, bucket: BucketName, region: Region) -> Self {
         Self {
             // Put twice, a file does no harm, and a large one takes its time.
-            client: clients.s3_for_copying_parts(&region),
+            writing: clients.s3_for_copying_parts(&region),
+            reading: clients.s3_for_reading(&region),
             bucket,
             region,
         }
@@ -53,7 +60,7 @@ impl FileStore {
         let body = ByteStream::from_path(file).await;
         let body = body.map_err(|error| unusable("UnreadableFile", format!("{}: {error}", file.display())))?;
         let answer = self
-            .client
+            .writing
             .put_object()
             .bucket(self.bucket.as_str())
             .key(key.as_str())
@@ -65,4 +72,67 @@ impl FileStore {
         let etag = answer.e_tag().and_then(|etag| ETag::new(etag).ok());
         etag.ok_or_else(|| unusable("UnreadableAnswer", "the answer has no usable ETag".to_owned()))
     }
+
+    /// Fetches an object's content into the file at `path`. Content that breaks off is fetched anew.
+    pub async fn fetch(&self, key: &ObjectKey, path: &Path) -> Result<(), Failure> {
+        let attempted = Attempted {
+            action: "s3:GetObject",
+            resource: key.arn(&self.bucket, &self.region),
+            when_denied:
+                "the credentials need s3:GetObject on the object, and s3:ListBucket to be told that it is missing"
+                    .to_owned(),
+        };
+        let failure = |kind: FailureKind, code: &str, detail: String| Failure {
+            kind,
+            code: code.to_owned(),
+            action: attempted.action.to_owned(),
+            resource: attempted.resource.clone(),
+            detail,
+        };
+        let mut attempt = 1;
+        loop {
+            let answer = self
+                .reading
+                .get_object()
+                .bucket(self.bucket.as_str())
+                .key(key.as_str())
+                .send()
+                .await;
+            let answer = answer.map_err(|error| {
+                let answer = ErrorAnswer::of(&error);
+                let is_missing = answer.code.as_deref() == Some("NoSuchKey");
+                let mut failure = answer.into_failure(&attempted);
+                if is_missing {
+                    // A file that is not there is not waited for.
+                    failure.kind = FailureKind::Permanent;
+                }
+                failure
+            })?;
+            match write(answer.body, path).await {
+                Ok(()) => return Ok(()),
+                Err(WriteBodyError::File(error)) => {
+                    let detail = format!("write {}: {error}", path.display());
+                    return Err(failure(FailureKind::Configuration, "UnwritableFile", detail));
+                }
+                Err(WriteBodyError::Body(error)) if attempt == FETCH_ATTEMPTS => {
+                    let detail = format!("the content broke off {attempt} times: {error}");
+                    return Err(failure(FailureKind::Retry, "BrokenContent", detail));
+                }
+                Err(WriteBodyError::Body(_)) => attempt += 1,
+            }
+        }
+    }
+}
+
+enum WriteBodyError {
+    Body(ByteStreamError),
+    File(std::io::Error),
+}
+
+async fn write(mut body: ByteStream, path: &Path) -> Result<(), WriteBodyError> {
+    let mut file = tokio::fs::File::create(path).await.map_err(WriteBodyError::File)?;
+    while let Some(bytes) = body.try_next().await.map_err(WriteBodyError::Body)? {
+        file.write_all(&bytes).await.map_err(WriteBodyError::File)?;
+    }
+    file.flush().await.map_err(WriteBodyError::File)
 }

@@ -6,6 +6,8 @@
 )]
 
 mod emulators;
+mod inventories;
+mod listings;
 mod manifests;
 mod refusals;
 mod stage;

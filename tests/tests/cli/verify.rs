@@ -358,7 +358,7 @@ async fn reports_of_jobs_are_read_strictly() {
         ("nothing.json", "failed to read nothing.json"),
         (
             "s3://cli-state/nothing.json",
-            "there is no object s3://cli-state/nothing.json",
+            "arn:aws:s3:::cli-state/nothing.json: NoSuchKey",
         ),
     ] {
         let ran = stage

@@ -1,6 +1,6 @@
 //! Bytes of objects, read in a stream.
 
-use s3ferry_aws::content::{ReadEnd, S3Content};
+use s3ferry_aws::content::S3Content;
 use s3ferry_core::facts::{Aspects, ObjectFacts, ObjectState};
 use s3ferry_core::failure::FailureKind;
 use s3ferry_core::names::AccountId;
@@ -94,15 +94,15 @@ async fn archived_object_is_a_failure_that_says_so() {
 }
 
 #[tokio::test]
-async fn any_object_can_be_fetched() {
-    let recorded = Recorded::new([HEAD_OK, WHOLE, answer(404, &[], ""), answer(200, &[], "")]);
+async fn bytes_that_are_not_those_of_the_stored_checksum_are_read_anew() {
+    // The CRC32 of `hello`.
+    let spoilt = answer(200, &[("x-amz-checksum-crc32", "NhCmhg==")], "hullo");
+    let sound = answer(200, &[("x-amz-checksum-crc32", "NhCmhg==")], "hello");
+    let recorded = Recorded::new([HEAD_OK, spoilt, sound, WHOLE]);
     let content = content(&recorded);
-    let mut fetched = Vec::new();
-    let mut take = |bytes: &[u8]| {
-        fetched.extend_from_slice(bytes);
-        Ok(())
-    };
-    assert!(matches!(content.fetch(&key(), &mut take).await, Ok(ReadEnd::Done)));
-    assert!(matches!(content.fetch(&key(), &mut take).await, Ok(ReadEnd::Gone)));
-    assert_eq!(fetched, b"hello");
+    let facts = seen(&content).await;
+    let read = content.digest(&key(), &facts).await.unwrap();
+    assert_eq!(recorded.sent(), 3);
+    recorded.assert_headers(2, &[("range", None)]);
+    assert_eq!(content.digest(&key(), &facts).await.unwrap(), read);
 }

@@ -14,7 +14,7 @@ use s3ferry_core::failure::Failure;
 use s3ferry_core::verify::completion::Checksums;
 use s3ferry_core::verify::{self as core, Amount, Ending, Header, Look, Objects, Sampled, Tool};
 use s3ferry_engine::ports::Clock as _;
-use s3ferry_engine::verify::{Progress as Step, Verifier, listed as merged};
+use s3ferry_engine::verify::{Progress as Step, Verifier, listed};
 
 pub use self::args::VerifyArgs;
 use self::args::{AclMode, DepthName, Looked, UnsettledMode};
@@ -23,7 +23,6 @@ use crate::args::SharedArgs;
 use crate::exit::{End, Error};
 use crate::interrupt::Interrupt;
 use crate::progress::Progress;
-use crate::rows::listed;
 use crate::sides::{Side, Sides};
 
 /// Verifies, and writes what came of it.
@@ -55,14 +54,8 @@ pub async fn run(shared: &SharedArgs, args: &VerifyArgs, interrupt: &Interrupt) 
         destination_checksums,
         concurrency: usize::from(args.concurrency),
     };
-    let (source_rows, destination_rows) = sides.listings();
-    let (prefix, reach) = (sides.prefix(), args.reach());
-    let found = merged(
-        listed(source_rows, prefix, reach),
-        listed(destination_rows, prefix, reach),
-        args.depth.into(),
-        args.sample(),
-    );
+    let (source_rows, destination_rows) = sides.rows(args.reach());
+    let found = listed(source_rows, destination_rows, args.depth.into(), args.sample());
     let progress = Progress::start("verifying", "keys", args.expected_objects);
     let ended = each(Arc::new(verifier).verified(found), &progress, interrupt, &mut results).await;
     progress.finish();

@@ -28,7 +28,7 @@ impl Terms {
         if let Some(deletes) = given(arguments, ArgumentName::PropagateDeletes, config::boolean)? {
             policy.propagate_deletes = deletes;
         }
-        if let Some(class) = given(arguments, ArgumentName::StorageClass, config::storage_class)? {
+        if let Some(class) = given(arguments, ArgumentName::StorageClass, str::parse)? {
             policy.storage_class = class;
         }
         let depth = arguments.get(ArgumentName::ComparisonDepth).map(Depth::parse);
@@ -43,14 +43,14 @@ impl Terms {
 }
 
 /// Reads an argument as its variable is read.
-fn given<T, E: Into<String>>(
+fn given<T, E: ToString>(
     arguments: &Arguments,
     name: ArgumentName,
     parse: impl Fn(&str) -> Result<T, E>,
 ) -> Result<Option<T>, BatchError> {
     let value = arguments.get(name);
     value
-        .map(|value| parse(value).map_err(|problem| name.refused(value, problem)))
+        .map(|value| parse(value).map_err(|problem| name.refused(value, problem.to_string())))
         .transpose()
 }
 

@@ -2,16 +2,17 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{BufReader, Read as _, Seek as _, Write as _};
+use std::io::{BufReader, Read as _, Seek as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use md5::{Digest as _, Md5};
 use s3ferry_aws::client::Clients;
-use s3ferry_aws::content::{ReadEnd, S3Content};
+use s3ferry_aws::file::FileStore;
 use s3ferry_aws::preflight::region_of;
 use s3ferry_core::names::{BucketName, ObjectKey, Region};
 use s3ferry_core::verify::completion::{self, Checksums, Head, Problem, ReportError};
+use tempfile::NamedTempFile;
 
 use crate::exit::Error;
 use crate::location::Location;
@@ -69,28 +70,21 @@ pub(super) async fn load(at: Option<&ReportAt>, clients: &Clients, side: &Side) 
             }
         }
         ReportAt::Object(location) => {
-            let content = open(clients, &location.bucket, &side.region).await?;
-            let mut downloaded = fetch(&content, &location.bucket, &location.prefix).await?;
+            let store = open(clients, &location.bucket, &side.region).await?;
             let mut text = Vec::new();
-            let read = downloaded.read_to_end(&mut text);
+            let read = fetch(&store, &location.prefix).await?.read_to_end(&mut text);
             read.map_err(Error::file("read a temporary file"))?;
             let head = parse(at, &text)?;
             for file in &head.results {
                 let name = format!("s3://{}/{}", file.bucket, file.key);
                 let named = BucketName::new(file.bucket.as_str());
                 let named = named.map_err(|error| Error::setup(format!("{at}: {error}"), NEXT))?;
-                let content = if named == location.bucket {
-                    content.clone()
+                let store = if named == location.bucket {
+                    store.clone()
                 } else {
                     open(clients, &named, &side.region).await?
                 };
-                take(
-                    fetch(&content, &named, &file.key).await?,
-                    &name,
-                    file,
-                    bucket,
-                    &mut checksums,
-                )?;
+                take(fetch(&store, &file.key).await?, &name, file, bucket, &mut checksums)?;
             }
         }
     }
@@ -118,33 +112,21 @@ fn beside(manifest: &Path, key: &str) -> Result<PathBuf, Error> {
     })
 }
 
-async fn open(clients: &Clients, bucket: &BucketName, guess: &Region) -> Result<S3Content, Error> {
+async fn open(clients: &Clients, bucket: &BucketName, guess: &Region) -> Result<FileStore, Error> {
     let found = region_of(&clients.s3_for_reading(guess), bucket, guess, None).await?;
     let region = match found {
         Some(found) => crate::args::region(&found).map_err(Error::Bug)?,
         None => guess.clone(),
     };
-    Ok(S3Content::new(
-        clients.s3_for_reading(&region),
-        bucket.clone(),
-        region,
-        None,
-    ))
+    Ok(FileStore::new(clients, bucket.clone(), region))
 }
 
-/// Reads an object into a file that has no name.
-async fn fetch(content: &S3Content, bucket: &BucketName, key: &str) -> Result<File, Error> {
-    let missing = || Error::setup(format!("there is no object s3://{bucket}/{key}"), NEXT);
-    let object = ObjectKey::from_raw(key).map_err(|_| missing())?;
-    let mut file = tempfile::tempfile().map_err(Error::file("create a temporary file"))?;
-    let mut write = |bytes: &[u8]| file.write_all(bytes);
-    match content.fetch(&object, &mut write).await? {
-        ReadEnd::Done => {}
-        ReadEnd::Gone => return Err(missing()),
-        ReadEnd::Refused(error) => return Err(Error::file("write to a temporary file")(error)),
-    }
-    file.rewind().map_err(Error::file("read a temporary file"))?;
-    Ok(file)
+/// Reads an object into a temporary file, which is gone with its handle.
+async fn fetch(store: &FileStore, key: &str) -> Result<File, Error> {
+    let object = ObjectKey::from_raw(key).map_err(|error| Error::setup(error.to_string(), NEXT))?;
+    let file = NamedTempFile::new().map_err(Error::file("create a temporary file"))?;
+    store.fetch(&object, file.path()).await?;
+    file.reopen().map_err(Error::file("read a temporary file"))
 }
 
 /// Takes all rows of a file, which must be the one that the report names.
