@@ -1,11 +1,13 @@
 #![doc = include_str!("../README.md")]
 
 mod amend;
+mod annotation_page;
 mod aspects;
 mod checksum;
 pub mod classify;
 pub mod client;
 pub mod clock;
+pub mod content;
 pub mod destination;
 mod facts;
 pub mod file;

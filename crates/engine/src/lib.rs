@@ -6,4 +6,5 @@ pub mod listing;
 pub mod ports;
 pub mod reconcile;
 pub mod results;
+pub mod verify;
 pub mod wiring;

@@ -12,6 +12,7 @@ mod manifests;
 mod refusals;
 mod stage;
 mod syncs;
+mod verify;
 
 use s3ferry_testkit::sim::model::object::Stated;
 

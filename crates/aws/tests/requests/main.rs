@@ -7,6 +7,7 @@
 
 mod amends;
 mod annotations;
+mod contents;
 mod copies;
 mod files;
 mod journal;

@@ -5,3 +5,4 @@ pub mod diff;
 pub mod man;
 pub mod manifest;
 pub mod sync;
+pub mod verify;
