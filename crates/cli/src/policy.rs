@@ -6,20 +6,6 @@ use clap::{Args, ValueEnum};
 use s3ferry_core::plan::{COPY_OBJECT_LIMIT_BYTES, DEFAULT_PART_BYTES, LARGEST_PART_BYTES, SMALLEST_PART_BYTES};
 use s3ferry_core::policy::{AclRule, Ownership, Policy, PreserveEtag, StorageClassRule};
 
-/// The storage classes that `CopyObject` takes in an AWS region.
-///
-/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/storage-class-intro.html>
-const STORAGE_CLASSES: [&str; 8] = [
-    "STANDARD",
-    "STANDARD_IA",
-    "ONEZONE_IA",
-    "INTELLIGENT_TIERING",
-    "GLACIER_IR",
-    "GLACIER",
-    "DEEP_ARCHIVE",
-    "REDUCED_REDUNDANCY",
-];
-
 /// How objects are copied.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Copying")]
@@ -28,7 +14,7 @@ pub struct PolicyArgs {
     #[arg(long, value_enum, value_name = "MODE", default_value_t = OwnershipArg::Exclusive)]
     pub ownership: OwnershipArg,
     /// The storage class of copies: `source` keeps each object's own, or one class for all
-    #[arg(long, value_name = "CLASS", default_value = "source", value_parser = storage_class)]
+    #[arg(long, value_name = "CLASS", default_value = "source", value_parser = StorageClassRule::parse)]
     pub storage_class: StorageClassRule,
     /// Which KMS key copies get, as JSON: {"source key ARN":"destination key ARN"}
     #[arg(long, value_name = "JSON", value_parser = kms_key_map)]
@@ -109,16 +95,6 @@ impl PolicyArgs {
     }
 }
 
-fn storage_class(text: &str) -> Result<StorageClassRule, String> {
-    if text == "source" {
-        return Ok(StorageClassRule::AsSource);
-    }
-    if STORAGE_CLASSES.contains(&text) {
-        return Ok(StorageClassRule::Fixed(text.to_owned()));
-    }
-    Err(format!("allowed: source, {}", STORAGE_CLASSES.join(", ")))
-}
-
 fn kms_key_map(text: &str) -> Result<KmsKeys, String> {
     let keys: KmsKeys = serde_json::from_str(text).map_err(|error| {
         format!("must be a JSON object such as {{\"source key ARN\":\"destination key ARN\"}}: {error}")
@@ -143,13 +119,13 @@ mod tests {
 
     #[test]
     fn storage_class_is_one_that_exists() {
-        assert_eq!(storage_class("source"), Ok(StorageClassRule::AsSource));
+        assert_eq!(StorageClassRule::parse("source"), Ok(StorageClassRule::AsSource));
         assert_eq!(
-            storage_class("GLACIER_IR"),
+            StorageClassRule::parse("GLACIER_IR"),
             Ok(StorageClassRule::Fixed("GLACIER_IR".into()))
         );
         assert!(
-            storage_class("CHEAP")
+            StorageClassRule::parse("CHEAP")
                 .unwrap_err()
                 .contains("allowed: source, STANDARD")
         );

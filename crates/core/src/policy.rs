@@ -51,6 +51,20 @@ impl Policy {
     }
 }
 
+/// The storage classes that `CopyObject` takes in an AWS region.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/storage-class-intro.html>
+pub const STORAGE_CLASSES: [&str; 8] = [
+    "STANDARD",
+    "STANDARD_IA",
+    "ONEZONE_IA",
+    "INTELLIGENT_TIERING",
+    "GLACIER_IR",
+    "GLACIER",
+    "DEEP_ARCHIVE",
+    "REDUCED_REDUNDANCY",
+];
+
 /// Who writes to the destination until the cutover.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ownership {
@@ -60,6 +74,17 @@ pub enum Ownership {
     Shared,
 }
 
+impl Ownership {
+    /// Reads the value of a variable or an argument.
+    pub fn parse(value: &str) -> Result<Self, &'static str> {
+        match value {
+            "exclusive" => Ok(Self::Exclusive),
+            "shared" => Ok(Self::Shared),
+            _ => Err("allowed: exclusive, shared"),
+        }
+    }
+}
+
 /// Which storage class a copy gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StorageClassRule {
@@ -67,6 +92,19 @@ pub enum StorageClassRule {
     AsSource,
     /// All objects get this class.
     Fixed(String),
+}
+
+impl StorageClassRule {
+    /// Reads the value of a variable or an argument.
+    pub fn parse(value: &str) -> Result<Self, String> {
+        if value == "source" {
+            return Ok(Self::AsSource);
+        }
+        if STORAGE_CLASSES.contains(&value) {
+            return Ok(Self::Fixed(value.to_owned()));
+        }
+        Err(format!("allowed: source, {}", STORAGE_CLASSES.join(", ")))
+    }
 }
 
 /// When the `ETag` of an object that was uploaded in parts is kept by copying it in the same parts.
@@ -86,4 +124,9 @@ pub enum AclRule {
     Ignore,
     /// Explicit grants are restated, where both buckets have access control lists at all.
     Copy,
+}
+
+/// Reads a yes or no as variables and arguments spell it.
+pub fn boolean(value: &str) -> Result<bool, &'static str> {
+    value.parse().map_err(|_| "allowed: true, false")
 }

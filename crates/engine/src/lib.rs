@@ -1,9 +1,12 @@
 #![doc = include_str!("../README.md")]
 
 pub mod batch;
+pub mod counts;
 pub mod diff;
+pub mod final_sync;
 pub mod listing;
 pub mod ports;
 pub mod reconcile;
+pub mod record;
 pub mod results;
 pub mod wiring;

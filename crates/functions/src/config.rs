@@ -5,7 +5,7 @@ use std::fmt;
 
 use s3ferry_core::names::{AccountId, BucketName, Region};
 use s3ferry_core::plan::{COPY_OBJECT_LIMIT_BYTES, DEFAULT_PART_BYTES, LARGEST_PART_BYTES, SMALLEST_PART_BYTES};
-use s3ferry_core::policy::{AclRule, Ownership, Policy, PreserveEtag, StorageClassRule};
+use s3ferry_core::policy::{self, AclRule, Ownership, Policy, PreserveEtag, StorageClassRule};
 
 /// One environment variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,20 +142,6 @@ pub const VARIABLES: &[Variable] = &[
     ),
 ];
 
-/// The storage classes that `CopyObject` takes in an AWS region.
-///
-/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/storage-class-intro.html>
-const STORAGE_CLASSES: [&str; 8] = [
-    "STANDARD",
-    "STANDARD_IA",
-    "ONEZONE_IA",
-    "INTELLIGENT_TIERING",
-    "GLACIER_IR",
-    "GLACIER",
-    "DEEP_ARCHIVE",
-    "REDUCED_REDUNDANCY",
-];
-
 /// The configuration of a copying function.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -231,14 +217,14 @@ impl<L: Fn(&str) -> Option<String>> Reader<'_, L> {
             ("STATE_BUCKET", state_bucket.as_ref()),
         ]);
         let queue_url = self.optional("QUEUE_URL", queue_url);
-        let ownership = self.optional("OWNERSHIP", ownership);
+        let ownership = self.optional("OWNERSHIP", Ownership::parse);
         if ownership == Some(Ownership::Shared) && self.value("STATE_BUCKET").is_none() {
             let problem = "STATE_BUCKET is not set, which OWNERSHIP=`shared` needs";
             self.problems.push(problem.to_owned());
         }
-        let propagate_deletes = self.optional("PROPAGATE_DELETES", boolean).unwrap_or(false);
+        let propagate_deletes = self.optional("PROPAGATE_DELETES", policy::boolean).unwrap_or(false);
         let storage_class = self
-            .optional("STORAGE_CLASS", storage_class)
+            .optional("STORAGE_CLASS", StorageClassRule::parse)
             .unwrap_or(StorageClassRule::AsSource);
         let kms_keys = self
             .optional("KMS_KEY_MAP", |value| kms_key_map(value, destination_region.as_ref()))
@@ -348,14 +334,6 @@ pub fn endpoint_url(value: &str) -> Result<(), &'static str> {
         .ok_or("must be a URL such as http://127.0.0.1:4566")
 }
 
-pub(crate) fn ownership(value: &str) -> Result<Ownership, &'static str> {
-    match value {
-        "exclusive" => Ok(Ownership::Exclusive),
-        "shared" => Ok(Ownership::Shared),
-        _ => Err("allowed: exclusive, shared"),
-    }
-}
-
 /// Reads the KMS keys of copies by those of their sources.
 ///
 /// S3 names keys by their ARN, never by an alias, and encrypts with keys of the bucket's own region only.
@@ -415,20 +393,6 @@ fn acl(value: &str) -> Result<AclRule, &'static str> {
         "copy" => Ok(AclRule::Copy),
         _ => Err("allowed: ignore, copy"),
     }
-}
-
-pub(crate) fn boolean(value: &str) -> Result<bool, &'static str> {
-    value.parse().map_err(|_| "allowed: true, false")
-}
-
-pub(crate) fn storage_class(value: &str) -> Result<StorageClassRule, String> {
-    if value == "source" {
-        return Ok(StorageClassRule::AsSource);
-    }
-    if STORAGE_CLASSES.contains(&value) {
-        return Ok(StorageClassRule::Fixed(value.to_owned()));
-    }
-    Err(format!("allowed: source, {}", STORAGE_CLASSES.join(", ")))
 }
 
 fn concurrency(value: &str) -> Result<usize, &'static str> {

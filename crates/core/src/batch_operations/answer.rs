@@ -199,6 +199,51 @@ pub fn conclude(report: &Report, acknowledged: bool) -> TaskResult {
     result
 }
 
+/// Finds out how a task ended from the text of its result, where a job's report has nothing else; `None` where the text is
+/// not one of these.
+#[must_use]
+pub fn outcome_of_text(text: &str) -> Option<String> {
+    let begins = |beginning: &str| text.starts_with(beginning);
+    let word_behind = |beginning: &str| {
+        let (word, _) = text.strip_prefix(beginning)?.split_once(':')?;
+        Some(word.rsplit(' ').next().unwrap_or_default()).filter(|word| !word.is_empty())
+    };
+    if begins("copied ") {
+        return Some("copied".to_owned());
+    }
+    if begins("equal bytes; changed") {
+        return Some("amended".to_owned());
+    }
+    if begins("deleted at the destination") {
+        return Some("deleted".to_owned());
+    }
+    if begins("handed over (") {
+        return Some("handed-over".to_owned());
+    }
+    if begins("not done yet (") {
+        return Some("unfinished".to_owned());
+    }
+    if begins("refused: the task is of bucket") {
+        return Some("failed:ForeignBucket".to_owned());
+    }
+    if begins("not done: the function failed") {
+        return Some("failed:FunctionFailed".to_owned());
+    }
+    if begins("not done: ") {
+        return Some("failed:Unreadable".to_owned());
+    }
+    if begins("given up after ") {
+        let (_, rest) = text.split_once(" runs: ")?;
+        return outcome_of_text(rest)
+            .filter(|outcome| outcome.starts_with("failed:"))
+            .or_else(|| Some("failed:Unfinished".to_owned()));
+    }
+    if let Some(reason) = word_behind("skipped ") {
+        return Some(format!("skipped:{reason}"));
+    }
+    word_behind("failed (").map(|code| format!("failed:{code}"))
+}
+
 fn copied(version_id: Option<&VersionId>, size_bytes: u64) -> TaskResult {
     let version = version_id.map_or_else(String::new, |version| format!(" as version {version}"));
     TaskResult::new(

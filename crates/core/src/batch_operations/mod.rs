@@ -11,7 +11,7 @@ mod arguments;
 mod request;
 mod summary;
 
-pub use answer::{Answer, LONGEST_RESULT, ResultCode, TaskResult, conclude, merge};
+pub use answer::{Answer, LONGEST_RESULT, ResultCode, TaskResult, conclude, merge, outcome_of_text};
 pub use arguments::{ARGUMENTS, Argument, ArgumentName, Arguments, Depth, Versions};
 pub use request::{
     Begin, Conclusion, CurrentVersion, Item, JobInvocation, LostItems, MapBatch, Request, RowVersion, Run, RunName,
