@@ -2,6 +2,8 @@
 
 mod amend;
 mod aspects;
+#[cfg(feature = "batch")]
+pub mod batch;
 mod checksum;
 pub mod classify;
 pub mod client;

@@ -7,7 +7,7 @@ use s3ferry_core::plan::{COPY_OBJECT_LIMIT_BYTES, DEFAULT_PART_BYTES, LARGEST_PA
 use s3ferry_core::policy::{AclRule, Ownership, Policy, PreserveEtag, StorageClassRule};
 
 /// How objects are copied.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Copying")]
 pub struct PolicyArgs {
     /// Who writes to the destination: s3ferry alone, or applications too, the newer object winning

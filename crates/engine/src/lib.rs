@@ -4,6 +4,7 @@ pub mod batch;
 pub mod counts;
 pub mod diff;
 pub mod final_sync;
+pub mod job;
 pub mod listing;
 pub mod ports;
 pub mod reconcile;

@@ -1,6 +1,6 @@
 //! The answer to each task: a code, and what an operator can act on.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{BatchError, CurrentVersion, RowVersion, shortened};
 use crate::facts::Aspects;
@@ -14,7 +14,7 @@ use crate::outcome::{AgainReason, Outcome, Report, SkipReason};
 pub const LONGEST_RESULT: usize = 1_024;
 
 /// What becomes of a task, from best to worst.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum ResultCode {
     /// It is done, or durably on its way.
     Succeeded,
@@ -22,6 +22,25 @@ pub enum ResultCode {
     TemporaryFailure,
     /// It is reported as failed.
     PermanentFailure,
+}
+
+impl ResultCode {
+    /// Reads S3's word.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        let all = [Self::Succeeded, Self::TemporaryFailure, Self::PermanentFailure];
+        all.into_iter().find(|code| code.as_str() == word)
+    }
+
+    /// Returns S3's word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Succeeded => "Succeeded",
+            Self::TemporaryFailure => "TemporaryFailure",
+            Self::PermanentFailure => "PermanentFailure",
+        }
+    }
 }
 
 /// The result of a task or an item.

@@ -66,7 +66,7 @@ impl Cells {
             return self.key.clone();
         }
         let decoded = percent_decode_str(&self.key).decode_utf8();
-        decoded.map_or_else(|_| self.key.clone(), |key| key.into_owned())
+        decoded.map_or_else(|_| self.key.clone(), std::borrow::Cow::into_owned)
     }
 
     /// Spells the row of a manifest. What is encoded stays as it is, for only then it is the same row.

@@ -14,7 +14,7 @@ use crate::location::Location;
 
 /// Where manifests go, as it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Target {
+pub(crate) enum Target {
     /// A file.
     File(PathBuf),
     /// An object.
