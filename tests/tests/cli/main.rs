@@ -5,6 +5,7 @@
     reason = "a broken expectation is a failed test"
 )]
 
+mod batches;
 mod emulators;
 mod manifests;
 mod refusals;

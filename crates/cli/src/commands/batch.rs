@@ -1,4 +1,5 @@
 //! `s3ferry batch`: a manifest worked through by AWS's own engines, or by this machine as they would.
+#![expect(clippy::doc_markdown, reason = "help texts are not Markdown")]
 
 mod cloud;
 mod job;

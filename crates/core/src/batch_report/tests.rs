@@ -185,10 +185,8 @@ proptest! {
 
     #[test]
     fn no_bytes_are_too_odd_to_be_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        for row in rows("report.csv", &bytes[..]) {
-            if let Ok(row) = row {
-                prop_assert!(!row.outcome().is_empty());
-            }
+        for row in rows("report.csv", &bytes[..]).flatten() {
+            prop_assert!(!row.outcome().is_empty());
         }
         let _read = ReportIndex::parse("manifest.json", &bytes);
     }

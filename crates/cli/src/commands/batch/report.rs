@@ -1,7 +1,8 @@
 //! `s3ferry batch report`.
 
+use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Read as _, Write as _};
+use std::io::{BufReader, BufWriter, Read as _, Write};
 use std::path::Path;
 
 use clap::Args;
@@ -137,6 +138,7 @@ fn must_be_over(progress: &JobProgress) -> Result<(), Error> {
     ))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it is what a failed result hands over")]
 fn wrong(error: ReportError) -> Error {
     Error::setup(
         error.to_string(),
@@ -403,5 +405,9 @@ fn md5_of(path: &Path, name: &str) -> Result<String, Error> {
         }
         hash.update(buffer.get(..read).unwrap_or_default());
     }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hash.finalize().iter().fold(String::new(), |mut digits, byte| {
+        // Writing to a string cannot fail.
+        let _written = write!(digits, "{byte:02x}");
+        digits
+    }))
 }

@@ -1,4 +1,5 @@
 //! `s3ferry batch start`.
+#![expect(clippy::doc_markdown, reason = "help texts are not Markdown")]
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
