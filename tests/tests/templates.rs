@@ -1205,6 +1205,22 @@ fn core_depends_on_nothing_that_does_something() {
     assert!(strangers.is_empty(), "s3ferry-core depends on {strangers:?}");
 }
 
+/// The size of a function's binary is most of its cold start.
+#[test]
+fn functions_are_built_without_what_only_the_command_line_needs() {
+    let tree = |package: &str| {
+        let arguments = ["tree", "--package", package, "--edges", "normal", "--prefix", "none"];
+        cargo(&arguments)
+    };
+    let (functions, command_line) = (tree("s3ferry-functions"), tree("s3ferry-cli"));
+    for name in ["aws-sdk-cloudformation", "aws-sdk-s3control", "aws-sdk-sfn"] {
+        let names = |tree: &str| tree.lines().any(|line| line.split(' ').next() == Some(name));
+        assert!(names(&command_line) && !names(&functions), "{name}");
+    }
+    let runtime = |tree: &str| tree.lines().any(|line| line.starts_with("lambda_runtime "));
+    assert!(runtime(&functions) && !runtime(&command_line));
+}
+
 fn cargo(arguments: &[&str]) -> String {
     // Cargo hands its own path to the tests it runs.
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());

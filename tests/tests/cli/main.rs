@@ -7,6 +7,7 @@
 
 mod batches;
 mod emulators;
+mod jobs;
 mod manifests;
 mod refusals;
 mod stage;

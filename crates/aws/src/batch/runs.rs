@@ -89,7 +89,11 @@ impl Runs {
             .into_iter()
             .flatten()
             .collect();
-        let (total, succeeded, failed) = self.items(execution_arn).await?;
+        // A batch that ended well may hold items that failed: the sum at the end of a run knows.
+        let (total, succeeded, failed) = match run.output.as_deref().and_then(summed_up) {
+            Some((succeeded, failed)) => (Some(succeeded.saturating_add(failed)), succeeded, failed),
+            None => self.items(execution_arn).await?,
+        };
         Ok(RunDescription {
             progress: JobProgress {
                 state: JobState::of_execution(run.status.as_str()),
@@ -130,6 +134,12 @@ impl Runs {
             failed,
         ))
     }
+}
+
+/// Reads how many items are done and failed from the output of a run that came to its end.
+fn summed_up(output: &str) -> Option<(u64, u64)> {
+    let output: Value = serde_json::from_str(output).ok()?;
+    Some((output.get("succeeded")?.as_u64()?, output.get("failed")?.as_u64()?))
 }
 
 /// Returns the name at the end of a run's ARN.
