@@ -87,12 +87,8 @@ impl Watched {
     /// Tells whether nothing more happens by itself.
     fn rests(&self, now: &JobProgress) -> bool {
         // S3 goes on by itself with a job that waits for another of a higher priority.
-        let is_resting = match now.state {
-            JobState::Suspended => true,
-            JobState::Paused => matches!(self, Self::Local { .. }),
-            _ => false,
-        };
-        is_resting || now.state.is_over()
+        let goes_on = now.state == JobState::Paused && matches!(self, Self::S3 { .. });
+        now.state.is_over() || now.state.waits() && !goes_on
     }
 }
 
@@ -140,7 +136,7 @@ pub(super) async fn run(shared: &SharedArgs, args: &StatusArgs, interrupt: &Inte
         }
     }
     let mut now = watched.progress().await?;
-    if args.follow && !watched.rests(&now) {
+    if args.follow && (args.confirm || !watched.rests(&now)) {
         now = follow(&watched, now, args, interrupt).await?;
     }
     show(shared, args, &now)?;
@@ -161,7 +157,7 @@ async fn follow(
         } else {
             now.state.to_string()
         });
-        // A state that just came is to be heeded at once: a confirmed job is suspended for a moment more.
+        // A job that was confirmed is suspended for a moment more.
         if watched.rests(&now) && !(args.confirm && now.state == JobState::Suspended) {
             progress.finish();
             return Ok(now);
