@@ -63,9 +63,9 @@ impl Double {
     }
 
     async fn run(&self, stage: &Stage, arguments: &[&str]) -> Ran {
-        let endpoint = stage.server.endpoint();
+        let endpoint: &str = stage.server.endpoint();
         let environment = [
-            ("AWS_ENDPOINT_URL", endpoint.as_str()),
+            ("AWS_ENDPOINT_URL", endpoint),
             ("AWS_ENDPOINT_URL_S3_CONTROL", &self.url),
             ("AWS_ACCESS_KEY_ID", "any"),
             ("AWS_SECRET_ACCESS_KEY", "any"),
@@ -92,7 +92,7 @@ async fn answer(request: Request<Incoming>, asked: Arc<Mutex<Asked>>) -> Result<
     let mut asked = lock(&asked);
     let job = format!("/v20180820/jobs/{ID}");
     Ok(match (method, path.as_str()) {
-        _ if account != "123456789012" => reply(StatusCode::FORBIDDEN, "<Error><Code>AccessDenied</Code></Error>"),
+        _ if account != "123456789012" => reply(StatusCode::FORBIDDEN, &refusal("AccessDenied")),
         (Method::POST, "/v20180820/jobs") => {
             let token = between(&body, "ClientRequestToken").to_owned();
             asked.created.push((region, token, body));
@@ -109,10 +109,7 @@ async fn answer(request: Request<Incoming>, asked: Arc<Mutex<Asked>>) -> Result<
             asked.is_confirmed = true;
             reply(StatusCode::OK, "<UpdateJobStatusResult/>")
         }
-        _ => reply(
-            StatusCode::NOT_FOUND,
-            "<Error><Code>NotFoundException</Code><Message>no such job</Message></Error>",
-        ),
+        _ => reply(StatusCode::NOT_FOUND, &refusal("NotFoundException")),
     })
 }
 
@@ -132,6 +129,10 @@ fn describe(asked: &Asked) -> String {
          <NumberOfTasksFailed>{failed}</NumberOfTasksFailed></ProgressSummary><Report><Enabled>true</Enabled>\
          <Bucket>arn:aws:s3:::{STATE}</Bucket><Prefix>final-sync/reports</Prefix></Report></Job></DescribeJobResult>"
     )
+}
+
+fn refusal(code: &str) -> String {
+    format!("<ErrorResponse><Error><Code>{code}</Code><Message>refused</Message></Error></ErrorResponse>")
 }
 
 fn reply(status: StatusCode, text: &str) -> Response<Full<Bytes>> {

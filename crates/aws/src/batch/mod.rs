@@ -28,11 +28,12 @@ fn failure_of(answer: ErrorAnswer, attempted: &Attempted) -> Failure {
         .status
         .is_some_and(|status| (400..500).contains(&status) && status != 429)
         && !passes.iter().any(|word| code.contains(word));
-    let is_denied = code.contains("AccessDenied") || code.contains("UnauthorizedOperation");
+    let is_denied =
+        answer.status == Some(403) || code.contains("AccessDenied") || code.contains("UnauthorizedOperation");
     let mut failure = answer.into_failure(attempted);
     if is_denied {
         failure.kind = FailureKind::Permanent;
-    } else if is_refusal && failure.kind == FailureKind::Retry {
+    } else if is_refusal {
         failure.kind = FailureKind::Configuration;
     }
     failure
