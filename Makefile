@@ -161,6 +161,15 @@ bench-diff: build-cli ## Time and memory of s3ferry diff (BENCH_KEYS=1000000 a s
 bench-sync: build-cli ## Throughput of s3ferry sync against what latency allows (BENCH_KEYS=10000)
 	cargo run $(LOCKED) --release --package s3ferry-tests --example bench -- sync $(or $(BENCH_KEYS),10000)
 
+.PHONY: bench-inventory
+bench-inventory: ## Compare two generated inventories: make bench-inventory ROWS=1000000 FORMAT=csv (or parquet)
+	cargo build $(LOCKED) --profile measure --package s3ferry-inventory --example bench_inventory
+	@directory="$$(mktemp -d -p target bench-inventory-XXXXXX)"; trap 'rm -rf "$$directory"' EXIT; \
+	bench=target/measure/examples/bench_inventory; \
+	"$$bench" generate "$$directory" $(or $(FORMAT),csv) $(or $(ROWS),1000000); \
+	"$$bench" read "$$directory"; \
+	"$$bench" compare "$$directory" $(MEMORY_MIB)
+
 # Tools ----------------------------------------------------------------------------------------------------------------
 
 # One virtual environment a requirement file, made anew when the file changes.

@@ -237,6 +237,7 @@ fn event_rule_names_bucket_prefix_and_detail_types() {
         "Object Created",
         "Object Tags Added",
         "Object Tags Deleted",
+        "Object ACL Updated",
         "Object Restore Completed",
     ];
     let bucket = json!({ "name": ["<SourceBucketName>"] });

@@ -1,5 +1,6 @@
 //! SDK errors, sorted into what must happen next.
 
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use s3ferry_core::failure::{Failure, FailureKind, Reaction, react};
@@ -38,9 +39,12 @@ impl ErrorAnswer {
     {
         let metadata = error.as_service_error().map(ProvideErrorMetadata::meta);
         let message = metadata.and_then(|metadata| metadata.message()).map(str::to_owned);
-        let code = metadata.and_then(|metadata| metadata.code()).map(str::to_owned);
+        let named = metadata.and_then(|metadata| metadata.code());
+        let code = named.or_else(|| credentials_code(error)).map(str::to_owned);
         let status = error.raw_response().map(|response| response.status().as_u16());
         let unanswered = match error {
+            // Never signed, and so never sent.
+            _ if status.is_none() && code.is_some() => false,
             SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => true,
             // A success whose body breaks off names no error and proves no success.
             SdkError::ServiceError(_) => code.is_none() && status.is_some_and(|status| (200..300).contains(&status)),
@@ -107,6 +111,23 @@ impl ErrorAnswer {
             detail,
         }
     }
+}
+
+/// Names what kept a request from being signed, if that is it.
+fn credentials_code(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<CredentialsError>() {
+            return Some(match error {
+                CredentialsError::CredentialsNotLoaded(_) => "CredentialsNotLoaded",
+                CredentialsError::InvalidConfiguration(_) => "CredentialsMisconfigured",
+                CredentialsError::ProviderTimedOut(_) => "CredentialsTimedOut",
+                _ => "CredentialsUnavailable",
+            });
+        }
+        cause = error.source();
+    }
+    None
 }
 
 /// Joins an error's sentence with those of its causes; their `Debug` forms would show whole answers, headers included.

@@ -113,6 +113,12 @@ impl Clients {
         }
     }
 
+    /// Returns the endpoint of an emulator, if requests go to one.
+    #[must_use]
+    pub fn endpoint_url(&self) -> Option<&str> {
+        self.shared.endpoint_url()
+    }
+
     /// Makes an S3 client whose requests are asked of, and signed for, `region`.
     ///
     /// It repeats failed reads by itself, with the SDK's standard policy.

@@ -4,12 +4,16 @@ use std::path::Path;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::primitives::ByteStreamError;
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::{BucketName, ETag, ObjectKey, Region, VersionId};
 use tokio::io::AsyncWriteExt as _;
 
 use crate::classify::{Attempted, ErrorAnswer};
 use crate::client::Clients;
+
+/// How often an object is fetched whose content breaks off.
+const FETCH_ATTEMPTS: u32 = 4;
 
 /// An object as it is in the bucket now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +29,8 @@ pub struct StoredFile {
 /// A bucket that files are put into and fetched from.
 #[derive(Debug, Clone)]
 pub struct FileStore {
-    client: Client,
+    writing: Client,
+    reading: Client,
     bucket: BucketName,
     region: Region,
 }
@@ -36,7 +41,8 @@ impl FileStore {
     pub fn new(clients: &Clients, bucket: BucketName, region: Region) -> Self {
         Self {
             // Put twice, a file does no harm, and a large one takes its time.
-            client: clients.s3_for_copying_parts(&region),
+            writing: clients.s3_for_copying_parts(&region),
+            reading: clients.s3_for_reading(&region),
             bucket,
             region,
         }
@@ -65,7 +71,7 @@ impl FileStore {
         let body = ByteStream::from_path(file).await;
         let body = body.map_err(|error| unusable("UnreadableFile", format!("{}: {error}", file.display())))?;
         let answer = self
-            .client
+            .writing
             .put_object()
             .bucket(self.bucket.as_str())
             .key(key.as_str())
@@ -80,8 +86,12 @@ impl FileStore {
 
     /// Reads what an object is; one that is not there is a failure with the code `NoSuchKey`.
     pub async fn head(&self, key: &ObjectKey) -> Result<StoredFile, Failure> {
-        let attempted = self.reading(key);
-        let answer = self.client.head_object().bucket(self.bucket.as_str()).key(key.as_str());
+        let attempted = self.attempted(key);
+        let answer = self
+            .reading
+            .head_object()
+            .bucket(self.bucket.as_str())
+            .key(key.as_str());
         let answer = answer.send().await.map_err(|error| {
             let mut answer = ErrorAnswer::of(&error);
             if answer.status == Some(404) {
@@ -103,9 +113,9 @@ impl FileStore {
 
     /// Reads the first bytes of an object.
     pub async fn beginning(&self, key: &ObjectKey, bytes: u64) -> Result<Vec<u8>, Failure> {
-        let attempted = self.reading(key);
+        let attempted = self.attempted(key);
         let range = format!("bytes=0-{}", bytes.saturating_sub(1));
-        let request = self.client.get_object().bucket(self.bucket.as_str()).key(key.as_str());
+        let request = self.reading.get_object().bucket(self.bucket.as_str()).key(key.as_str());
         let answer = match request.range(range).send().await {
             Ok(answer) => answer,
             Err(error) => {
@@ -122,31 +132,57 @@ impl FileStore {
         Ok(body.to_vec())
     }
 
-    /// Fetches an object into a file, which is written from its beginning.
-    pub async fn fetch(&self, key: &ObjectKey, file: &Path) -> Result<ETag, Failure> {
-        let attempted = self.reading(key);
-        let request = self.client.get_object().bucket(self.bucket.as_str()).key(key.as_str());
-        let answer = request.send().await;
-        let answer = answer.map_err(|error| absent_is_setup(ErrorAnswer::of(&error).into_failure(&attempted)))?;
-        let etag = answer.e_tag().and_then(|etag| ETag::new(etag).ok());
-        let unwritable = |error: std::io::Error| Failure {
-            kind: FailureKind::Configuration,
-            code: "UnwritableFile".to_owned(),
+    /// Fetches an object's content into the file at `path`. Content that breaks off is fetched anew.
+    pub async fn fetch(&self, key: &ObjectKey, path: &Path) -> Result<(), Failure> {
+        let attempted = Attempted {
+            action: "s3:GetObject",
+            resource: key.arn(&self.bucket, &self.region),
+            when_denied:
+                "the credentials need s3:GetObject on the object, and s3:ListBucket to be told that it is missing"
+                    .to_owned(),
+        };
+        let failure = |kind: FailureKind, code: &str, detail: String| Failure {
+            kind,
+            code: code.to_owned(),
             action: attempted.action.to_owned(),
             resource: attempted.resource.clone(),
-            detail: format!("{}: {error}", file.display()),
+            detail,
         };
-        let mut written = tokio::fs::File::create(file).await.map_err(unwritable)?;
-        let mut body = answer.body;
-        while let Some(bytes) = body.next().await {
-            let bytes = bytes.map_err(|error| broken(&attempted, error.to_string()))?;
-            written.write_all(&bytes).await.map_err(unwritable)?;
+        let mut attempt = 1;
+        loop {
+            let answer = self
+                .reading
+                .get_object()
+                .bucket(self.bucket.as_str())
+                .key(key.as_str())
+                .send()
+                .await;
+            let answer = answer.map_err(|error| {
+                let answer = ErrorAnswer::of(&error);
+                let is_missing = answer.code.as_deref() == Some("NoSuchKey");
+                let mut failure = answer.into_failure(&attempted);
+                if is_missing {
+                    // A file that is not there is not waited for.
+                    failure.kind = FailureKind::Permanent;
+                }
+                failure
+            })?;
+            match write(answer.body, path).await {
+                Ok(()) => return Ok(()),
+                Err(WriteBodyError::File(error)) => {
+                    let detail = format!("write {}: {error}", path.display());
+                    return Err(failure(FailureKind::Configuration, "UnwritableFile", detail));
+                }
+                Err(WriteBodyError::Body(error)) if attempt == FETCH_ATTEMPTS => {
+                    let detail = format!("the content broke off {attempt} times: {error}");
+                    return Err(failure(FailureKind::Retry, "BrokenContent", detail));
+                }
+                Err(WriteBodyError::Body(_)) => attempt += 1,
+            }
         }
-        written.flush().await.map_err(unwritable)?;
-        etag.ok_or_else(|| broken(&attempted, "the answer has no usable ETag".to_owned()))
     }
 
-    fn reading(&self, key: &ObjectKey) -> Attempted {
+    fn attempted(&self, key: &ObjectKey) -> Attempted {
         Attempted {
             action: "s3:GetObject",
             resource: key.arn(&self.bucket, &self.region),
@@ -176,4 +212,17 @@ fn broken(attempted: &Attempted, detail: String) -> Failure {
         resource: attempted.resource.clone(),
         detail,
     }
+}
+
+enum WriteBodyError {
+    Body(ByteStreamError),
+    File(std::io::Error),
+}
+
+async fn write(mut body: ByteStream, path: &Path) -> Result<(), WriteBodyError> {
+    let mut file = tokio::fs::File::create(path).await.map_err(WriteBodyError::File)?;
+    while let Some(bytes) = body.try_next().await.map_err(WriteBodyError::Body)? {
+        file.write_all(&bytes).await.map_err(WriteBodyError::File)?;
+    }
+    file.flush().await.map_err(WriteBodyError::File)
 }

@@ -1,10 +1,13 @@
 //! A first look at a bucket, before any work: whether it is there, may be listed, and in which region.
 
 use aws_sdk_s3::Client;
-use s3ferry_core::failure::Failure;
+use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::{AccountId, BucketName, Region};
 
 use crate::classify::{Attempted, ErrorAnswer};
+
+/// The code of the failure of a first look that nobody answered.
+pub const UNREACHABLE: &str = "EndpointUnreachable";
 
 /// Asks for a bucket in `region` and returns the region it says it is in; `None` where it does not say.
 ///
@@ -42,12 +45,35 @@ pub async fn region_of(
             answer.message = format!("bucket {bucket} does not exist");
         }
         Some(301) => answer.message = format!("bucket {bucket} is not in region {region}"),
+        // An answer to a HEAD has no body that would say more.
+        Some(400 | 403) if answer.code.is_none() => {
+            answer = reason(client, bucket, owner).await.unwrap_or(answer);
+        }
         _ => {}
     }
-    Err(answer.into_failure(&Attempted {
+    let is_unreachable = answer.code.is_none() && answer.status.is_none();
+    let mut failure = answer.into_failure(&Attempted {
         action: "s3:ListBucket",
         resource: bucket.arn(region),
         when_denied: "the credentials need s3:ListBucket on the bucket, and the bucket the owner that is expected"
             .to_owned(),
-    }))
+    });
+    if is_unreachable {
+        UNREACHABLE.clone_into(&mut failure.code);
+        failure.kind = FailureKind::Configuration;
+    }
+    Err(failure)
+}
+
+/// Asks for what needs the same permission and is answered with a body, and returns what its error says.
+async fn reason(client: &Client, bucket: &BucketName, owner: Option<&AccountId>) -> Option<ErrorAnswer> {
+    let answer = client
+        .list_objects_v2()
+        .bucket(bucket.as_str())
+        .max_keys(1)
+        .set_expected_bucket_owner(owner.map(ToString::to_string))
+        .send()
+        .await;
+    let answer = ErrorAnswer::of(&answer.err()?);
+    answer.code.is_some().then_some(answer)
 }

@@ -83,6 +83,7 @@ impl Error {
         match self {
             Self::Usage { .. } => 2,
             Self::Setup { .. } | Self::File { .. } => 3,
+            Self::Failed(failure) if ails_setup(failure) => 3,
             Self::Failed(failure) => match failure.kind {
                 FailureKind::Permanent | FailureKind::Configuration => 3,
                 FailureKind::Retry | FailureKind::Again | FailureKind::Bug => 1,
@@ -102,6 +103,14 @@ impl From<End> for ExitCode {
     }
 }
 
+/// Tells whether somebody must do something before the command can work, whatever a function would do about it.
+fn ails_setup(failure: &Failure) -> bool {
+    matches!(
+        failure.code.as_str(),
+        "CredentialsTimedOut" | "ExpiredToken" | "RequestTimeTooSkewed"
+    )
+}
+
 fn next_step(failure: &Failure) -> &'static str {
     match (failure.kind, failure.code.as_str()) {
         (_, "NoSuchBucket") => "check the bucket's name and the account of the credentials (--profile)",
@@ -110,6 +119,18 @@ fn next_step(failure: &Failure) -> &'static str {
         }
         (_, "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "InvalidToken" | "ExpiredToken") => {
             "renew the credentials, or name others with --profile"
+        }
+        (_, "RequestTimeTooSkewed") => "set this machine's clock",
+        (_, "EndpointUnreachable") => "check the network of this machine and the names of the regions",
+        (_, code) if code.starts_with("Credentials") => {
+            "sign in (aws sso login), set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile with --profile"
+        }
+        (_, "NoSuchKey") => "check the path; the files of a report must be where its manifest says",
+        (_, "SortLimitsReached" | "SpillFailed" | "UnwritableFile") => {
+            "give more memory with --sort-memory-mib, or a roomier folder with --spill-dir"
+        }
+        (_, code) if code.starts_with("Inventory") => {
+            "name another report; without an inventory the bucket is listed instead"
         }
         (FailureKind::Permanent, _) => "grant the action that is named, or use other credentials with --profile",
         (FailureKind::Configuration, _) => "correct what is named and run the command again",
@@ -139,6 +160,9 @@ mod tests {
         assert_eq!(failure(FailureKind::Permanent, "AccessDenied").code(), 3);
         assert_eq!(failure(FailureKind::Configuration, "NoSuchBucket").code(), 3);
         assert_eq!(failure(FailureKind::Retry, "SlowDown").code(), 1);
+        for code in ["CredentialsTimedOut", "ExpiredToken", "RequestTimeTooSkewed"] {
+            assert_eq!(failure(FailureKind::Retry, code).code(), 3, "{code}");
+        }
         assert_eq!(Error::Interrupted.code(), 130);
     }
 

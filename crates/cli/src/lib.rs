@@ -5,6 +5,8 @@ pub mod clock;
 pub mod commands;
 pub mod exit;
 pub mod interrupt;
+#[cfg_attr(not(feature = "inventory"), path = "no_inventories.rs")]
+pub mod inventories;
 pub mod location;
 mod logging;
 pub mod output;

@@ -17,6 +17,8 @@ pub(crate) fn start(level: tracing::Level) {
     ];
     let targets = Targets::new()
         .with_default(LevelFilter::from_level(level.min(tracing::Level::WARN)))
+        // What comes of it is in the error that ends the command, without the answers' headers.
+        .with_target("aws_config", LevelFilter::ERROR)
         .with_targets(ours.map(|target| (target, LevelFilter::from_level(level))))
         // The lines of a function's log, one for each object: here a report says it all.
         .with_target("s3ferry_engine::record", by_object(level))

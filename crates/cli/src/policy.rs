@@ -1,10 +1,13 @@
 //! The policy of a migration as it is written on a command line: the functions' variables as flags.
 
-use std::collections::BTreeMap;
-
 use clap::{Args, ValueEnum};
+use s3ferry_core::names::Region;
 use s3ferry_core::plan::{COPY_OBJECT_LIMIT_BYTES, DEFAULT_PART_BYTES, LARGEST_PART_BYTES, SMALLEST_PART_BYTES};
-use s3ferry_core::policy::{AclRule, Ownership, Policy, PreserveEtag, StorageClassRule};
+use s3ferry_core::policy::{
+    AclRule, KmsKeys, Ownership, Policy, PreserveEtag, StorageClassRule, kms_keys, kms_keys_must_be_in,
+};
+
+use crate::exit::Error;
 
 /// How objects are copied.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
@@ -14,10 +17,10 @@ pub struct PolicyArgs {
     #[arg(long, value_enum, value_name = "MODE", default_value_t = OwnershipArg::Exclusive)]
     pub ownership: OwnershipArg,
     /// The storage class of copies: `source` keeps each object's own, or one class for all
-    #[arg(long, value_name = "CLASS", default_value = "source", value_parser = StorageClassRule::parse)]
+    #[arg(long, value_name = "CLASS", default_value = "source", value_parser = str::parse::<StorageClassRule>)]
     pub storage_class: StorageClassRule,
     /// Which KMS key copies get, as JSON: {"source key ARN":"destination key ARN"}
-    #[arg(long, value_name = "JSON", value_parser = kms_key_map)]
+    #[arg(long, value_name = "JSON", value_parser = kms_keys)]
     pub kms_key_map: Option<KmsKeys>,
     /// Larger objects are copied in parts
     #[arg(long, value_name = "BYTES", default_value_t = COPY_OBJECT_LIMIT_BYTES,
@@ -37,9 +40,6 @@ pub struct PolicyArgs {
     #[arg(long, value_enum, value_name = "RULE", default_value_t = AclArg::Ignore)]
     pub acl: AclArg,
 }
-
-/// Which KMS key a copy gets, by the key of its source.
-pub type KmsKeys = BTreeMap<String, String>;
 
 /// Who writes to the destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -69,6 +69,17 @@ pub enum AclArg {
 }
 
 impl PolicyArgs {
+    /// Checks what one flag alone does not show.
+    pub fn check(&self, destination: &Region) -> Result<(), Error> {
+        let Some(keys) = &self.kms_key_map else { return Ok(()) };
+        kms_keys_must_be_in(keys, destination).map_err(|error| {
+            Error::usage(
+                format!("--kms-key-map: {error}"),
+                "name a key of that region: S3 encrypts with no other",
+            )
+        })
+    }
+
     /// Makes the policy for keys that begin with `key_prefix`.
     #[must_use]
     pub fn policy(&self, key_prefix: &str, propagate_deletes: bool) -> Policy {
@@ -92,54 +103,5 @@ impl PolicyArgs {
                 AclArg::Copy => AclRule::Copy,
             },
         }
-    }
-}
-
-fn kms_key_map(text: &str) -> Result<KmsKeys, String> {
-    let keys: KmsKeys = serde_json::from_str(text).map_err(|error| {
-        format!("must be a JSON object such as {{\"source key ARN\":\"destination key ARN\"}}: {error}")
-    })?;
-    let is_key = |arn: &str| {
-        let fields: Vec<&str> = arn.splitn(6, ':').collect();
-        matches!(fields.as_slice(), ["arn", _, "kms", _, _, resource] if resource.starts_with("key/"))
-    };
-    let arns = keys.iter().flat_map(|(source, copy)| [source, copy]);
-    if let Some(arn) = arns.into_iter().find(|arn| !is_key(arn)) {
-        return Err(format!(
-            "`{arn}` is not the ARN of a KMS key, which is like \
-             arn:aws:kms:eu-central-1:123456789012:key/1234abcd (and not an alias)"
-        ));
-    }
-    Ok(keys)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn storage_class_is_one_that_exists() {
-        assert_eq!(StorageClassRule::parse("source"), Ok(StorageClassRule::AsSource));
-        assert_eq!(
-            StorageClassRule::parse("GLACIER_IR"),
-            Ok(StorageClassRule::Fixed("GLACIER_IR".into()))
-        );
-        assert!(
-            StorageClassRule::parse("CHEAP")
-                .unwrap_err()
-                .contains("allowed: source, STANDARD")
-        );
-    }
-
-    #[test]
-    fn kms_keys_are_named_by_their_arns() {
-        let arn = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd";
-        assert_eq!(kms_key_map(&format!("{{\"{arn}\":\"{arn}\"}}")).unwrap().len(), 1);
-        assert!(kms_key_map("[]").is_err());
-        assert!(
-            kms_key_map("{\"alias/a\":\"alias/b\"}")
-                .unwrap_err()
-                .contains("`alias/a` is not the ARN")
-        );
     }
 }

@@ -1,5 +1,6 @@
 //! Listings that run ahead of whoever reads them, in tasks of their own behind bounded channels.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt as _, stream};
@@ -10,6 +11,9 @@ use tokio::sync::mpsc;
 
 /// How many pages wait between a listing and its reader.
 const PAGES_BETWEEN: usize = 4;
+
+/// One side's rows, wherever they come from.
+pub type BoxRows = Pin<Box<dyn Stream<Item = Result<Vec<Listed>, Failure>> + Send>>;
 
 /// Lists in a task of its own; it ends when nobody reads any more.
 pub fn listed<L: Listing + 'static>(

@@ -6,16 +6,20 @@ use s3ferry_aws::client::{Clients, Settings};
 use s3ferry_aws::destination::S3Destination;
 use s3ferry_aws::journal::S3Journal;
 use s3ferry_aws::listing::S3Listing;
-use s3ferry_aws::preflight::region_of;
+use s3ferry_aws::preflight::{UNREACHABLE, region_of};
 use s3ferry_aws::source::S3Source;
 use s3ferry_aws::state::StateBucket;
+use s3ferry_core::diff::SideName;
 use s3ferry_core::names::{AccountId, BucketName, Region};
 use s3ferry_core::upload::Route;
+use s3ferry_engine::listing::Reach;
 use s3ferry_engine::reconcile::Uploads;
 
 use crate::args::{DestinationArgs, SharedArgs, SourceArgs, endpoint_url, region};
 use crate::exit::Error;
+use crate::inventories::{Inventories, InventoryArgs};
 use crate::location::Location;
+use crate::rows::{BoxRows, listed};
 
 /// One bucket with the region that it is reached in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +41,8 @@ pub struct Sides {
     pub source: Side,
     /// The bucket that is migrated to.
     pub destination: Side,
+    /// Reports that are read instead of listings.
+    pub inventories: Inventories,
 }
 
 impl Sides {
@@ -59,7 +65,14 @@ impl Sides {
             clients,
             source,
             destination,
+            inventories: Inventories::default(),
         })
+    }
+
+    /// Opens the inventories that are to be read instead of listings.
+    pub async fn with_inventories(mut self, args: &InventoryArgs) -> Result<Self, Error> {
+        self.inventories = Inventories::open(args, &self.clients, &self.source, Some(&self.destination)).await?;
+        Ok(self)
     }
 
     /// The prefix of keys, the same on both sides.
@@ -68,12 +81,17 @@ impl Sides {
         &self.source.location.prefix
     }
 
-    /// Makes the listings of both buckets.
+    /// Begins to read the keys of both buckets, each out of its inventory or by listing it.
     #[must_use]
-    pub fn listings(&self) -> (S3Listing, S3Listing) {
+    pub fn rows(&self, reach: Reach) -> (BoxRows, BoxRows) {
+        let rows = |name: SideName, side: &Side| {
+            self.inventories
+                .rows(name)
+                .unwrap_or_else(|| Box::pin(listed(side.listing(&self.clients), &side.location.prefix, reach)))
+        };
         (
-            self.source.listing(&self.clients),
-            self.destination.listing(&self.clients),
+            rows(SideName::Source, &self.source),
+            rows(SideName::Destination, &self.destination),
         )
     }
 
@@ -234,7 +252,14 @@ fn must_match(source: &Location, destination: &Location) -> Result<(), Error> {
 /// Looks at a bucket; a wrong region is named together with the right one.
 pub async fn must_be_in_region(clients: &Clients, side: &Side, flag: &str) -> Result<(), Error> {
     let client = clients.s3_for_reading(&side.region);
-    let found = region_of(&client, &side.location.bucket, &side.region, side.owner.as_ref()).await?;
+    let found = region_of(&client, &side.location.bucket, &side.region, side.owner.as_ref()).await;
+    let found = found.map_err(|failure| match clients.endpoint_url() {
+        Some(url) if failure.code == UNREACHABLE => Error::setup(
+            format!("the endpoint {url} gives no answer: {}", failure.detail),
+            "start what should listen there, or correct --endpoint-url or AWS_ENDPOINT_URL",
+        ),
+        _ => Error::Failed(failure),
+    })?;
     match found {
         Some(found) if found != side.region.as_str() => {
             Err(wrong_region(&side.location.bucket, &side.region, &found, flag))

@@ -30,11 +30,6 @@ pub use shared::{SharedSituation, decide_shared};
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/replication.html>
 pub const REPLICATION_GRACE: Duration = Duration::from_mins(15);
 
-/// How long a copy may be under way: as long as an invocation of Lambda lasts at most.
-///
-/// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
-const LONGEST_COPY: Duration = Duration::from_mins(15);
-
 /// Everything a decision depends on.
 #[derive(Debug, Clone, Copy)]
 pub struct Situation<'a> {
@@ -211,15 +206,18 @@ fn replace(source: &ObjectFacts, destination: &ObjectFacts, situation: &Situatio
 
 /// An application may write equal bytes again with other tags, of which a HEAD shows only the number.
 ///
-/// A copy of what was there before is then older than the source, or was already under way when the source was written.
-/// The second is only looked at where there are tags, so that an object without any costs no further requests.
+/// A copy of what was there before is then not newer than the source. Within one second nobody can tell which came
+/// first, which is only looked into where there are tags, so that an object without any costs no further requests. A
+/// copy that was under way when the source was written may be newer: whoever asked for it reads the source again, and
+/// is tried again with the tags read if it cannot.
 fn tags_may_differ(source: &ObjectFacts, destination: &ObjectFacts) -> bool {
     if source.tags.is_some() && destination.tags.is_some() {
         return false;
     }
-    let is_tagged = source.tag_count.is_some() || destination.tag_count.is_some();
-    let under_way = if is_tagged { LONGEST_COPY } else { Duration::ZERO };
-    source.tag_count != destination.tag_count || source.last_modified.plus(under_way) >= destination.last_modified
+    let is_tagged = source.tag_count.is_some();
+    source.tag_count != destination.tag_count
+        || source.last_modified > destination.last_modified
+        || is_tagged && source.last_modified == destination.last_modified
 }
 
 /// Changes what lies around equal bodies, as far as it differs.

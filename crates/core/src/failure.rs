@@ -84,6 +84,11 @@ const BY_CODE: &[(&str, Reaction)] = &[
     ("AuthorizationHeaderMalformed", Fail(Configuration)),
     ("BandwidthLimitExceeded", Fail(Retry)),
     ("ConditionalRequestConflict", ReadAgain),
+    // Our own names of what keeps a request from being signed.
+    ("CredentialsMisconfigured", Fail(Configuration)),
+    ("CredentialsNotLoaded", Fail(Configuration)),
+    ("CredentialsTimedOut", Fail(Retry)),
+    ("CredentialsUnavailable", Fail(Configuration)),
     ("EntityTooLarge", Fail(Permanent)),
     // A part below 5 MiB that is not the last: no plan has one.
     ("EntityTooSmall", Fail(Bug)),
@@ -199,6 +204,8 @@ mod tests {
             (Some("NoSuchVersion"), Some(404), ReadAgain),
             (Some("InvalidRequest"), Some(400), Fail(Permanent)),
             (Some("EntityTooLarge"), Some(400), Fail(Permanent)),
+            (Some("CredentialsNotLoaded"), None, Fail(Configuration)),
+            (Some("CredentialsTimedOut"), None, Fail(Retry)),
             (Some("RequestTimeout"), Some(400), Fail(Retry)),
             (Some("ExpiredToken"), Some(400), Fail(Retry)),
             (Some("KMS.NotFoundException"), Some(400), Fail(Configuration)),

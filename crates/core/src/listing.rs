@@ -17,7 +17,7 @@ pub struct Listed {
     pub etag: Option<ETag>,
     /// When it was written.
     pub last_modified: Timestamp,
-    /// The storage class, `STANDARD` where S3 omits it.
+    /// The storage class, `STANDARD` where S3 omits it; inventories may leave it out.
     pub storage_class: StorageClassName,
 }
 
@@ -44,7 +44,13 @@ const KNOWN_CLASSES: [&str; 13] = [
     "FSX_ONTAP",
 ];
 
+/// What stands where nothing says the class.
+const UNKNOWN_CLASS: &str = "unknown";
+
 impl StorageClassName {
+    /// Stands for the class that an inventory does not say.
+    pub const UNKNOWN: Self = Self(Cow::Borrowed(UNKNOWN_CLASS));
+
     /// Takes a name as S3 spells it; empty is `STANDARD`, which S3 may omit.
     #[must_use]
     pub fn new(name: &str) -> Self {
@@ -61,6 +67,12 @@ impl StorageClassName {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Tells whether two classes are known not to be the same.
+    #[must_use]
+    pub fn is_other_than(&self, other: &Self) -> bool {
+        *self != Self::UNKNOWN && *other != Self::UNKNOWN && self != other
     }
 }
 
@@ -137,5 +149,7 @@ mod tests {
         for name in ["GLACIER", "BRAND_NEW"] {
             assert_eq!(StorageClassName::new(name).as_str(), name);
         }
+        assert!(StorageClassName::new("GLACIER").is_other_than(&StorageClassName::new("")));
+        assert!(!StorageClassName::new("GLACIER").is_other_than(&StorageClassName::UNKNOWN));
     }
 }

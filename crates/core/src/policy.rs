@@ -1,8 +1,57 @@
 //! What the team decided once for the whole migration.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
-use crate::names::ObjectKey;
+use crate::names::{AccountId, ObjectKey, Region};
+
+/// The storage classes that `CopyObject` takes in an AWS region.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/storage-class-intro.html>
+const STORAGE_CLASSES: [&str; 8] = [
+    "STANDARD",
+    "STANDARD_IA",
+    "ONEZONE_IA",
+    "INTELLIGENT_TIERING",
+    "GLACIER_IR",
+    "GLACIER",
+    "DEEP_ARCHIVE",
+    "REDUCED_REDUNDANCY",
+];
+
+/// Which KMS key a copy gets, by the ARN of the source object's key.
+pub type KmsKeys = BTreeMap<String, String>;
+
+/// Says why a text is no setting of the policy, in words that follow the setting's name and value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PolicyError {
+    /// Nothing that copies can be stored in.
+    #[error("allowed: source, {}", STORAGE_CLASSES.join(", "))]
+    UnknownStorageClass,
+    /// Not a map.
+    #[error("must be a JSON object such as {{\"source key ARN\":\"destination key ARN\"}}: {detail}")]
+    NotAMap {
+        /// What the parser says.
+        detail: String,
+    },
+    /// S3 names keys by their ARN, never by an alias.
+    #[error(
+        "`{arn}` is not the ARN of a KMS key, which is like arn:aws:kms:eu-central-1:123456789012:key/1234abcd (and \
+         not an alias)"
+    )]
+    NotAKmsKey {
+        /// What was given.
+        arn: String,
+    },
+    /// S3 encrypts with keys of the bucket's own region only.
+    #[error("`{arn}` is not in {destination}, the region of the destination bucket")]
+    KmsKeyElsewhere {
+        /// The key.
+        arn: String,
+        /// Where it should be.
+        destination: Region,
+    },
+}
 
 /// What the team decided once for the whole migration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +65,7 @@ pub struct Policy {
     /// The storage class of copies.
     pub storage_class: StorageClassRule,
     /// Which KMS key a copy gets, by the ARN of the source object's key; any other gets the bucket's default encryption.
-    pub kms_keys: BTreeMap<String, String>,
+    pub kms_keys: KmsKeys,
     /// Objects larger than this are copied in parts.
     pub multipart_threshold_bytes: u64,
     /// How large parts are where the source gives no boundaries.
@@ -34,7 +83,7 @@ impl Default for Policy {
             ownership: Ownership::Exclusive,
             propagate_deletes: false,
             storage_class: StorageClassRule::AsSource,
-            kms_keys: BTreeMap::new(),
+            kms_keys: KmsKeys::new(),
             multipart_threshold_bytes: crate::plan::COPY_OBJECT_LIMIT_BYTES,
             part_size_bytes: crate::plan::DEFAULT_PART_BYTES,
             preserve_etag: PreserveEtag::Large,
@@ -50,20 +99,6 @@ impl Policy {
         key.as_str().starts_with(&self.key_prefix)
     }
 }
-
-/// The storage classes that `CopyObject` takes in an AWS region.
-///
-/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/storage-class-intro.html>
-pub const STORAGE_CLASSES: [&str; 8] = [
-    "STANDARD",
-    "STANDARD_IA",
-    "ONEZONE_IA",
-    "INTELLIGENT_TIERING",
-    "GLACIER_IR",
-    "GLACIER",
-    "DEEP_ARCHIVE",
-    "REDUCED_REDUNDANCY",
-];
 
 /// Who writes to the destination until the cutover.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,17 +129,57 @@ pub enum StorageClassRule {
     Fixed(String),
 }
 
-impl StorageClassRule {
-    /// Reads the value of a variable or an argument.
-    pub fn parse(value: &str) -> Result<Self, String> {
-        if value == "source" {
-            return Ok(Self::AsSource);
+impl FromStr for StorageClassRule {
+    type Err = PolicyError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "source" => Ok(Self::AsSource),
+            class if STORAGE_CLASSES.contains(&class) => Ok(Self::Fixed(class.to_owned())),
+            _ => Err(PolicyError::UnknownStorageClass),
         }
-        if STORAGE_CLASSES.contains(&value) {
-            return Ok(Self::Fixed(value.to_owned()));
-        }
-        Err(format!("allowed: source, {}", STORAGE_CLASSES.join(", ")))
     }
+}
+
+/// Reads the KMS keys of copies by those of their sources: a JSON object of ARNs.
+pub fn kms_keys(text: &str) -> Result<KmsKeys, PolicyError> {
+    let keys: KmsKeys = serde_json::from_str(text).map_err(|error| PolicyError::NotAMap {
+        detail: error.to_string(),
+    })?;
+    let stranger = keys
+        .iter()
+        .flat_map(|(source, copy)| [source, copy])
+        .find(|arn| region_of_key(arn).is_none());
+    match stranger.cloned() {
+        None => Ok(keys),
+        Some(arn) => Err(PolicyError::NotAKmsKey { arn }),
+    }
+}
+
+/// Checks that the keys of copies are in the region of the destination bucket.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/specifying-kms-encryption.html>
+pub fn kms_keys_must_be_in(keys: &KmsKeys, destination: &Region) -> Result<(), PolicyError> {
+    let elsewhere = |copy: &&String| region_of_key(copy) != Some(destination.as_str());
+    match keys.values().find(elsewhere) {
+        None => Ok(()),
+        Some(arn) => Err(PolicyError::KmsKeyElsewhere {
+            arn: arn.clone(),
+            destination: destination.clone(),
+        }),
+    }
+}
+
+/// Finds the region in the ARN of a KMS key.
+fn region_of_key(arn: &str) -> Option<&str> {
+    let fields: Vec<&str> = arn.splitn(6, ':').collect();
+    let [arn, partition, service, region, account, resource] = *fields else {
+        return None;
+    };
+    let id = resource.strip_prefix("key/")?;
+    let is_id = !id.is_empty() && id.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '-');
+    let is_key = arn == "arn" && partition.starts_with("aws") && service == "kms" && is_id;
+    (is_key && AccountId::new(account).is_ok() && Region::new(region).is_ok()).then_some(region)
 }
 
 /// When the `ETag` of an object that was uploaded in parts is kept by copying it in the same parts.
@@ -129,4 +204,50 @@ pub enum AclRule {
 /// Reads a yes or no as variables and arguments spell it.
 pub fn boolean(value: &str) -> Result<bool, &'static str> {
     value.parse().map_err(|_| "allowed: true, false")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "arn:aws:kms:eu-central-1:123456789012:key/mrk-1234abcd";
+
+    #[test]
+    fn storage_class_is_one_that_copies_can_have() {
+        assert_eq!("source".parse(), Ok(StorageClassRule::AsSource));
+        let fixed = StorageClassRule::Fixed("GLACIER_IR".to_owned());
+        assert_eq!("GLACIER_IR".parse(), Ok(fixed));
+        for text in ["CHEAP", "OUTPOSTS", "standard", ""] {
+            let error = text.parse::<StorageClassRule>().unwrap_err().to_string();
+            assert!(error.starts_with("allowed: source, STANDARD, STANDARD_IA"), "{error}");
+        }
+    }
+
+    #[test]
+    fn kms_keys_are_named_by_their_arns() {
+        let keys = kms_keys(&format!("{{\"{KEY}\":\"{KEY}\"}}")).unwrap();
+        assert_eq!(keys, KmsKeys::from([(KEY.to_owned(), KEY.to_owned())]));
+        assert!(kms_keys("{}").unwrap().is_empty());
+        for (text, expected) in [
+            ("[]", "must be a JSON object"),
+            ("{\"alias/a\":\"alias/b\"}", "`alias/a` is not the ARN of a KMS key"),
+            (
+                "{\"arn:aws:kms:eu-central-1:12:key/a\":\"b\"}",
+                "is not the ARN of a KMS key",
+            ),
+        ] {
+            let error = kms_keys(text).unwrap_err().to_string();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn keys_of_copies_are_in_the_region_of_the_destination() {
+        let elsewhere = KEY.replace("eu-central-1", "us-east-1");
+        let region = Region::new("eu-central-1").unwrap();
+        let keys = |copy: &str| KmsKeys::from([(elsewhere.clone(), copy.to_owned())]);
+        assert_eq!(kms_keys_must_be_in(&keys(KEY), &region), Ok(()));
+        let error = kms_keys_must_be_in(&keys(&elsewhere), &region).unwrap_err();
+        assert!(error.to_string().contains("is not in eu-central-1"), "{error}");
+    }
 }

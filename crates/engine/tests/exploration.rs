@@ -8,6 +8,7 @@
 )]
 
 mod explore;
+mod seeds;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,105 +17,41 @@ use std::thread;
 use explore::Mutant;
 use explore::exhaustive::{FIRST, Object, Scenario, Write, walk_all};
 use explore::run::explore;
-
-fn number(variable: &str) -> Option<u64> {
-    let value = std::env::var(variable).ok()?;
-    Some(
-        value
-            .parse()
-            .unwrap_or_else(|_| panic!("{variable} must be a number, is {value}")),
-    )
-}
-
-/// Explores schedules on all cores; returns the smallest failing seed of those found.
-fn failing_seed(schedules: u64, mutant: Mutant) -> (Option<u64>, u64) {
-    let (next, failed, steps) = (AtomicU64::new(0), AtomicU64::new(u64::MAX), AtomicU64::new(0));
-    thread::scope(|scope| {
-        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= schedules.min(failed.load(Ordering::Relaxed)) {
-                        return;
-                    }
-                    match explore(seed, mutant, false) {
-                        Ok(taken) => steps.fetch_add(u64::from(taken), Ordering::Relaxed),
-                        Err(_) => failed.fetch_min(seed, Ordering::Relaxed),
-                    };
-                }
-            });
-        }
-    });
-    let failed = Some(failed.into_inner()).filter(|seed| *seed != u64::MAX);
-    (failed, steps.into_inner())
-}
+use seeds::{assert_all_hold, assert_bites};
 
 #[test]
 fn every_random_schedule_converges() {
-    if let Some(seed) = number("EXPLORATION_SEED") {
-        replay(seed, Mutant::Faithful);
-        return;
-    }
-    let schedules = number("EXPLORATION_SCHEDULES").unwrap_or(100_000);
-    let (failed, steps) = failing_seed(schedules, Mutant::Faithful);
-    if let Some(seed) = failed {
-        println!("the schedule of seed {seed} fails; EXPLORATION_SEED={seed} replays it alone");
-        replay(seed, Mutant::Faithful);
-    }
-    println!("{schedules} schedules with {steps} steps, all converge");
-}
-
-/// Shows that the exploration would see it if something were left out; returns the violation.
-#[track_caller]
-fn assert_bites(mutant: Mutant, expected: &str) {
-    let (failed, _) = failing_seed(200_000, mutant);
-    let seed = failed.unwrap_or_else(|| panic!("{mutant:?} is not seen"));
-    let Err((violation, trace)) = explore(seed, mutant, true) else {
-        panic!("seed {seed} fails only sometimes");
-    };
-    let trace = trace.join("\n");
-    assert!(
-        violation.contains(expected),
-        "{mutant:?}, seed {seed}:\n{trace}\n{violation}"
-    );
-    println!("{mutant:?} is seen in seed {seed}:\n{trace}\n{violation}");
+    assert_all_hold(explore, Mutant::Faithful, "EXPLORATION_SEED", 100_000);
 }
 
 #[test]
 fn without_the_read_after_a_write_a_schedule_diverges() {
-    assert_bites(Mutant::NoReread, "the source holds");
+    assert_bites(explore, Mutant::NoReread, "the source holds");
 }
 
 #[test]
 fn without_the_destination_condition_a_schedule_overwrites_what_nobody_read() {
-    assert_bites(Mutant::NoCondition, "unconditional");
+    assert_bites(explore, Mutant::NoCondition, "unconditional");
 }
 
 #[test]
 fn without_the_source_pin_a_schedule_copies_what_nobody_read() {
-    assert_bites(Mutant::NoPin, "not pinned");
+    assert_bites(explore, Mutant::NoPin, "not pinned");
 }
 
 #[test]
 fn without_continuations_a_schedule_diverges() {
-    assert_bites(Mutant::NoContinuation, "the source holds");
+    assert_bites(explore, Mutant::NoContinuation, "the source holds");
 }
 
 #[test]
 fn without_aborts_a_schedule_leaves_an_upload_behind() {
-    assert_bites(Mutant::NoAbort, "behind");
+    assert_bites(explore, Mutant::NoAbort, "behind");
 }
 
 #[test]
 fn without_the_condition_on_journal_entries_a_schedule_leaves_an_upload_behind() {
-    assert_bites(Mutant::NoEntryCondition, "behind");
-}
-
-/// Runs one schedule with its trace; panics with what went wrong.
-fn replay(seed: u64, mutant: Mutant) {
-    if let Err((violation, trace)) = explore(seed, mutant, true) {
-        panic!("seed {seed}:\n{}\n{violation}", trace.join("\n"));
-    }
+    assert_bites(explore, Mutant::NoEntryCondition, "behind");
 }
 
 const OTHER: Object = ("two", "team a", "test");

@@ -165,6 +165,28 @@ async fn ten_invocations_copy_every_part_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn short_invocations_copy_parts_too() {
+    let mut world = scripted(Script::default().always(Call::CopyPart, Fault::Slow(Duration::from_secs(1))));
+    world.concurrent_parts = 2;
+    let mut invocations = 0;
+    loop {
+        invocations += 1;
+        let reconciler = world.reconciler();
+        let deadline = reconciler.clock.now().plus(Duration::from_secs(2));
+        let report = reconciler.reconcile(&key(KEY), &Aspects::new(), deadline).await;
+        if report.outcome == Outcome::Again(AgainReason::Deadline) {
+            assert!(report.progress, "{report:?}");
+            continue;
+        }
+        assert_copied(&report);
+        break;
+    }
+    assert_eq!((invocations, world.script.count(Call::CopyPart)), (3, 6));
+    world.assert_equal();
+    assert_tidy(&world);
+}
+
+#[tokio::test(start_paused = true)]
 async fn parts_in_flight_at_the_end_are_copied_once_more_and_no_others() {
     let slow = Fault::Slow(Duration::from_mins(1));
     let mut world = scripted(Script::default().always(Call::CopyPart, slow));

@@ -1,11 +1,13 @@
 //! The configuration of the copying functions, read once from the environment.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use s3ferry_core::names::{AccountId, BucketName, Region};
 use s3ferry_core::plan::{COPY_OBJECT_LIMIT_BYTES, DEFAULT_PART_BYTES, LARGEST_PART_BYTES, SMALLEST_PART_BYTES};
-use s3ferry_core::policy::{self, AclRule, Ownership, Policy, PreserveEtag, StorageClassRule};
+use s3ferry_core::policy::{
+    AclRule, KmsKeys, Ownership, Policy, PolicyError, PreserveEtag, StorageClassRule, boolean, kms_keys,
+    kms_keys_must_be_in,
+};
 
 /// One environment variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -222,9 +224,9 @@ impl<L: Fn(&str) -> Option<String>> Reader<'_, L> {
             let problem = "STATE_BUCKET is not set, which OWNERSHIP=`shared` needs";
             self.problems.push(problem.to_owned());
         }
-        let propagate_deletes = self.optional("PROPAGATE_DELETES", policy::boolean).unwrap_or(false);
+        let propagate_deletes = self.optional("PROPAGATE_DELETES", boolean).unwrap_or(false);
         let storage_class = self
-            .optional("STORAGE_CLASS", StorageClassRule::parse)
+            .optional("STORAGE_CLASS", str::parse)
             .unwrap_or(StorageClassRule::AsSource);
         let kms_keys = self
             .optional("KMS_KEY_MAP", |value| kms_key_map(value, destination_region.as_ref()))
@@ -334,43 +336,12 @@ pub fn endpoint_url(value: &str) -> Result<(), &'static str> {
         .ok_or("must be a URL such as http://127.0.0.1:4566")
 }
 
-/// Reads the KMS keys of copies by those of their sources.
-///
-/// S3 names keys by their ARN, never by an alias, and encrypts with keys of the bucket's own region only.
-/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/specifying-kms-encryption.html>
-fn kms_key_map(value: &str, destination: Option<&Region>) -> Result<BTreeMap<String, String>, String> {
-    let keys: BTreeMap<String, String> = serde_json::from_str(value).map_err(|error| {
-        format!("must be a JSON object such as {{\"source key ARN\":\"destination key ARN\"}}: {error}")
-    })?;
-    for (source, copy) in &keys {
-        for arn in [source, copy] {
-            if region_of_key(arn).is_none() {
-                return Err(format!(
-                    "`{arn}` is not the ARN of a KMS key, which is like \
-                     arn:aws:kms:eu-central-1:123456789012:key/1234abcd (and not an alias)"
-                ));
-            }
-        }
-        let region = region_of_key(copy);
-        if let Some(destination) = destination.filter(|destination| region != Some(destination.as_str())) {
-            return Err(format!(
-                "`{copy}` is not in {destination}, the region of the destination bucket"
-            ));
-        }
+fn kms_key_map(value: &str, destination: Option<&Region>) -> Result<KmsKeys, PolicyError> {
+    let keys = kms_keys(value)?;
+    if let Some(destination) = destination {
+        kms_keys_must_be_in(&keys, destination)?;
     }
     Ok(keys)
-}
-
-/// Finds the region in the ARN of a KMS key.
-fn region_of_key(arn: &str) -> Option<&str> {
-    let fields: Vec<&str> = arn.splitn(6, ':').collect();
-    let [arn, partition, service, region, account, resource] = *fields else {
-        return None;
-    };
-    let id = resource.strip_prefix("key/")?;
-    let is_id = !id.is_empty() && id.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '-');
-    let is_key = arn == "arn" && partition.starts_with("aws") && service == "kms" && is_id;
-    (is_key && AccountId::new(account).is_ok() && Region::new(region).is_ok()).then_some(region)
 }
 
 fn part_bytes(value: &str) -> Result<u64, String> {
@@ -414,6 +385,8 @@ pub fn log_level(value: &str) -> Result<tracing::Level, &'static str> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use serde_json::json;
 
     use super::*;

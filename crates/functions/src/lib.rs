@@ -8,4 +8,5 @@ pub mod metrics;
 mod on_aws;
 mod record;
 pub mod replicator;
+pub mod start;
 pub mod wiring;

@@ -7,7 +7,9 @@
 
 mod batches;
 mod emulators;
+mod inventories;
 mod jobs;
+mod listings;
 mod manifests;
 mod refusals;
 mod stage;

@@ -1,8 +1,11 @@
 //! What the command line refuses, with which exit code, and what it says to do instead.
 
 use s3ferry_tests::{DESTINATION_REGION, SOURCE_REGION};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 
-use crate::stage::{DESTINATION, SOURCE, Stage};
+use crate::stage::{DESTINATION, Ran, SOURCE, Stage, ended, start};
 
 fn arguments(arguments: &[&str]) -> Vec<String> {
     arguments.iter().map(|argument| (*argument).to_owned()).collect()
@@ -126,4 +129,99 @@ async fn help_manual_and_completions_need_no_bucket() {
     }
     stage.run("man", &arguments(&["nothing"])).await.must_end_with(2);
     stage.run("frobnicate", &[]).await.must_end_with(2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_of_copies_are_read_as_the_functions_read_them() {
+    let stage = Stage::new().await;
+    let key = |region: &str| format!("arn:aws:kms:{region}:123456789012:key/1234abcd");
+    let map = |copy: &str| format!("{{\"{}\":\"{copy}\"}}", key(SOURCE_REGION));
+    for (flag, value, expected) in [
+        ("--storage-class", "CHEAP".to_owned(), "allowed: source, STANDARD"),
+        ("--kms-key-map", "[]".to_owned(), "must be a JSON object"),
+        ("--kms-key-map", map("alias/a"), "`alias/a` is not the ARN of a KMS key"),
+        (
+            "--kms-key-map",
+            map(&key(SOURCE_REGION)),
+            "is not in eu-central-1, the region of the destination bucket",
+        ),
+    ] {
+        let ran = stage.on_both("sync", &[flag, &value]).await.must_end_with(2);
+        assert!(ran.stderr.contains(expected), "{expected}: {ran:?}");
+        assert!(stage.server.requests().is_empty(), "nothing was asked of S3");
+    }
+    let good = map(&key(DESTINATION_REGION));
+    stage.on_both("sync", &["--kms-key-map", &good]).await.must_end_with(0);
+}
+
+/// Runs `diff` with both buckets named and nothing in the environment but what is given.
+async fn diff_with(environment: &[(&str, &str)]) -> Ran {
+    let folder = TempDir::new().expect("a folder");
+    let environment = [&[("AWS_EC2_METADATA_DISABLED", "true")], environment].concat();
+    ended(start(folder.path(), &environment, "diff", &Stage::sides())).await
+}
+
+const CREDENTIALS: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", "any"), ("AWS_SECRET_ACCESS_KEY", "any")];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn missing_credentials_end_with_3_and_the_ways_to_give_them() {
+    let stage = Stage::new().await;
+    let ran = diff_with(&[("AWS_ENDPOINT_URL", stage.server.endpoint())])
+        .await
+        .must_end_with(3);
+    assert!(ran.stderr.contains("CredentialsNotLoaded"), "{ran:?}");
+    assert!(ran.stderr.contains("next: sign in (aws sso login)"), "{ran:?}");
+    assert!(stage.server.requests().is_empty(), "nothing was sent");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn expired_credentials_end_with_3_and_are_named() {
+    let endpoint = expired().await;
+    let environment = [&[("AWS_ENDPOINT_URL", endpoint.as_str())], &CREDENTIALS[..]].concat();
+    let ran = diff_with(&environment).await.must_end_with(3);
+    assert!(
+        ran.stderr.contains("ExpiredToken: The provided token has expired."),
+        "{ran:?}"
+    );
+    assert!(ran.stderr.contains("next: renew the credentials"), "{ran:?}");
+}
+
+/// Answers as S3 does to credentials that have expired: a HEAD without a body, anything else with the reason.
+async fn expired() -> String {
+    const BODY: &str = "<?xml version=\"1.0\"?><Error><Code>ExpiredToken</Code>\
+                        <Message>The provided token has expired.</Message></Error>";
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
+    tokio::spawn(async move {
+        while let Ok((mut connection, _)) = listener.accept().await {
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                request.push(connection.read_u8().await.expect("a request"));
+            }
+            let body = if request.starts_with(b"HEAD") { "" } else { BODY };
+            let answer = format!(
+                "HTTP/1.1 400 Bad Request\r\ncontent-type: application/xml\r\ncontent-length: {}\r\n\
+                 connection: close\r\n\r\n{body}",
+                body.len()
+            );
+            connection.write_all(answer.as_bytes()).await.expect("somebody reads");
+        }
+    });
+    endpoint
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn endpoints_that_nobody_answers_at_end_with_3_and_are_named() {
+    // Bound, so that nobody else takes the port, and closed.
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let closed = format!("http://{}", listener.local_addr().expect("an address"));
+    drop(listener);
+    // Names below `invalid` are never resolved, by RFC 6761.
+    for endpoint in [closed.as_str(), "http://s3.invalid:9000"] {
+        let environment = [&[("AWS_ENDPOINT_URL", endpoint)], &CREDENTIALS[..]].concat();
+        let ran = diff_with(&environment).await.must_end_with(3);
+        let expected = format!("the endpoint {endpoint} gives no answer: ");
+        assert!(ran.stderr.contains(&expected), "{expected}: {ran:?}");
+        assert!(ran.stderr.contains("correct --endpoint-url"), "{ran:?}");
+    }
 }

@@ -110,13 +110,18 @@ impl Stage {
     }
 
     pub(crate) fn put_with(&self, bucket: &str, key: &str, content: &str, change: impl FnOnce(&mut Stated)) {
-        let mut put = Put {
-            content: Content::from(content.to_owned()),
-            ..Put::default()
-        };
+        let mut put = Self::plain(content);
         change(&mut put.stated);
         let written = self.server.model().put_object(Target { bucket, key }, put);
         written.expect("the object is written");
+    }
+
+    /// An object with nothing but content.
+    pub(crate) fn plain(content: &str) -> Put {
+        Put {
+            content: Content::from(content.to_owned()),
+            ..Put::default()
+        }
     }
 
     pub(crate) fn both(&self, key: &str, content: &str) {

@@ -16,9 +16,9 @@ use self::report::Report;
 use crate::args::{DestinationArgs, SharedArgs, SourceArgs};
 use crate::exit::{End, Error};
 use crate::interrupt::Interrupt;
+use crate::inventories::InventoryArgs;
 use crate::output::Format;
 use crate::progress::Progress;
-use crate::rows::listed;
 use crate::sides::Sides;
 
 /// The arguments of `diff`.
@@ -31,12 +31,16 @@ Examples:
   Every object's metadata, tags, Object Lock and storage class as well, as JSON lines:
     s3ferry diff --source s3://app-data --destination s3://app-data-eu \\
       --destination-region eu-central-1 --deep --output json > differences.jsonl
+  An S3 Inventory report of the source against a live listing of the destination:
+    s3ferry diff --source s3://app-data --destination s3://app-data-eu --destination-region eu-central-1 \
+      --source-inventory s3://app-reports/app-data/daily/2026-11-22T01-00Z/manifest.json
   A manifest of what S3 Batch Operations has to copy:
     s3ferry diff --source s3://app-data --destination s3://app-data-eu \\
       --destination-region eu-central-1 --format manifest > manifest.csv
 
 Every difference is looked up on both sides before it is reported, so that what was written while the listings ran is
-no difference. Exit code 0 means equal, 1 that there are differences.")]
+no difference. With an inventory on a side its rows are the listing; whatever has changed since it was made, and looks
+different, is looked up like anything else. Exit code 0 means equal, 1 that there are differences.")]
 pub struct DiffArgs {
     #[command(flatten)]
     source: SourceArgs,
@@ -50,6 +54,8 @@ pub struct DiffArgs {
     /// Report what the listings show without looking at the objects again
     #[arg(long, conflicts_with = "deep")]
     unconfirmed: bool,
+    #[command(flatten)]
+    inventories: InventoryArgs,
 }
 
 /// How two buckets are compared.
@@ -107,6 +113,7 @@ pub enum DiffFormat {
 pub async fn run(shared: &SharedArgs, args: &DiffArgs, interrupt: &Interrupt) -> Result<End, Error> {
     let compare = &args.compare;
     let sides = Sides::open(shared, &args.source, &args.destination, compare.max_requests_per_second).await?;
+    let sides = sides.with_inventories(&args.inventories).await?;
     let format = args.format.unwrap_or(match shared.output {
         Format::Human => DiffFormat::Table,
         Format::Json => DiffFormat::Json,
@@ -120,7 +127,7 @@ pub async fn run(shared: &SharedArgs, args: &DiffArgs, interrupt: &Interrupt) ->
     };
     let counts = each(found, &progress, interrupt, |different| report.different(different)).await?;
     progress.finish();
-    report.end(&counts)?;
+    report.end(&counts, &sides.inventories)?;
     Ok(if counts.different_keys == 0 {
         End::Done
     } else {
@@ -128,15 +135,10 @@ pub async fn run(shared: &SharedArgs, args: &DiffArgs, interrupt: &Interrupt) ->
     })
 }
 
-/// Lists both sides and merges the listings.
+/// Lists both sides, or reads their inventories, and merges the rows.
 pub fn findings(sides: &Sides, compare: &CompareArgs) -> impl Stream<Item = Result<Merged, Failure>> + Send + use<> {
-    let (source, destination) = sides.listings();
-    let (prefix, reach) = (sides.prefix(), compare.reach());
-    merged(
-        listed(source, prefix, reach),
-        listed(destination, prefix, reach),
-        compare.depth(),
-    )
+    let (source, destination) = sides.rows(compare.reach());
+    merged(source, destination, compare.depth())
 }
 
 /// Lists both sides, and looks at what differs.

@@ -11,7 +11,7 @@ use clap::Args;
 use futures::{Stream, StreamExt as _, stream};
 use s3ferry_aws::client::Clients;
 use s3ferry_aws::source::S3Source;
-use s3ferry_core::diff::DifferentKey;
+use s3ferry_core::diff::{DifferentKey, SideName};
 use s3ferry_core::facts::{Aspects, ObjectState};
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::manifest::Row;
@@ -25,6 +25,7 @@ use crate::args::{DestinationArgs, SharedArgs, SourceArgs, region};
 use crate::commands::diff::{CompareArgs, findings, settled};
 use crate::exit::{End, Error};
 use crate::interrupt::Interrupt;
+use crate::inventories::{Inventories, InventoryArgs};
 use crate::location::Location;
 use crate::progress::Progress;
 use crate::rows::listed;
@@ -66,6 +67,8 @@ pub struct ManifestArgs {
     /// Name the current version of each object, by a HEAD of each; the bucket must have versions
     #[arg(long)]
     versions: bool,
+    #[command(flatten)]
+    inventories: InventoryArgs,
 }
 
 impl ManifestArgs {
@@ -91,11 +94,12 @@ type Keys = Pin<Box<dyn Stream<Item = Result<Vec<ObjectKey>, Failure>> + Send>>;
 pub async fn run(shared: &SharedArgs, args: &ManifestArgs, interrupt: &Interrupt) -> Result<End, Error> {
     let compare = &args.compare;
     let rate = compare.max_requests_per_second;
-    let (clients, source, keys): (Clients, Side, Keys) = match args.destination() {
+    let (clients, source, inventories, keys): (Clients, Side, Inventories, Keys) = match args.destination() {
         Some(destination) => {
             let sides = Sides::open(shared, &args.source, &destination, rate).await?;
+            let sides = sides.with_inventories(&args.inventories).await?;
             let keys = different_keys(&sides, compare);
-            (sides.clients, sides.source, keys)
+            (sides.clients, sides.source, sides.inventories, keys)
         }
         None if compare.deep => {
             return Err(Error::usage(
@@ -105,9 +109,13 @@ pub async fn run(shared: &SharedArgs, args: &ManifestArgs, interrupt: &Interrupt
         }
         None => {
             let (clients, source) = open_source(shared, &args.source, rate).await?;
-            let pages = listed(source.listing(&clients), &source.location.prefix, compare.reach());
+            let inventories = Inventories::open(&args.inventories, &clients, &source, None).await?;
+            let pages = inventories.rows(SideName::Source).unwrap_or_else(|| {
+                let listing = source.listing(&clients);
+                Box::pin(listed(listing, &source.location.prefix, compare.reach()))
+            });
             let keys = pages.map(|page| Ok(page?.into_iter().map(|row| row.key).collect()));
-            (clients, source, Box::pin(keys))
+            (clients, source, inventories, Box::pin(keys))
         }
     };
     let place = args.to.open(&clients, &source.region).await?;
@@ -128,7 +136,7 @@ pub async fn run(shared: &SharedArgs, args: &ManifestArgs, interrupt: &Interrupt
     };
     write(sorted, &mut files, &progress, interrupt).await?;
     progress.finish();
-    files.end(shared.output).await?;
+    files.end(shared.output, &inventories).await?;
     Ok(End::Done)
 }
 

@@ -21,6 +21,7 @@ use crate::clock::InterruptibleClock;
 use crate::commands::diff::{CompareArgs, findings};
 use crate::exit::{End, Error};
 use crate::interrupt::Interrupt;
+use crate::inventories::InventoryArgs;
 use crate::policy::{OwnershipArg, PolicyArgs};
 use crate::progress::{Progress, say};
 use crate::sides::Sides;
@@ -38,6 +39,11 @@ Examples:
   The same, metadata and tags of equal objects compared too, and large uploads gone on with after an interruption:
     s3ferry sync --source s3://app-data --destination s3://app-data-eu \\
       --destination-region eu-central-1 --deep --state-bucket app-data-state
+
+With --source-inventory or --destination-inventory the keys come from a report instead of a listing. It may be days old:
+a key that looks different is read anew on both sides before anything is done, so that an old row costs two requests and
+does nothing wrong. What was written after the report was made, and equal keys that changed since, are not looked at:
+the replicator brings them, or a sync that lists.
 
 Interrupted, or with failures, it is run again: what is equal by then is passed over. Nothing else is kept between runs,
 except uploads in parts in the state bucket.")]
@@ -65,6 +71,8 @@ pub struct SyncArgs {
     /// Where objects that failed are written, as JSON lines; the file is made with the first
     #[arg(long, value_name = "FILE", default_value = "s3ferry-failures.jsonl")]
     failures: PathBuf,
+    #[command(flatten)]
+    inventories: InventoryArgs,
 }
 
 impl SyncArgs {
@@ -96,8 +104,10 @@ impl SyncArgs {
 /// Makes the destination what the source is.
 pub async fn run(shared: &SharedArgs, args: &SyncArgs, interrupt: &Interrupt) -> Result<End, Error> {
     args.check()?;
+    args.policy.check(&args.destination.destination_region)?;
     let compare = &args.compare;
     let sides = Sides::open(shared, &args.source, &args.destination, compare.max_requests_per_second).await?;
+    let sides = sides.with_inventories(&args.inventories).await?;
     let uploads = match &args.state_bucket {
         Some(bucket) => Some(sides.state(bucket).await?),
         None => None,

@@ -274,7 +274,7 @@ impl Counts {
             self.destination_bytes = self.destination_bytes.saturating_add(destination.size_bytes);
         }
         if let (Some(source), Some(destination)) = (pair.source(), pair.destination())
-            && source.storage_class != destination.storage_class
+            && source.storage_class.is_other_than(&destination.storage_class)
         {
             self.other_storage_class += 1;
         }

@@ -1,7 +1,7 @@
 //! What holds for one job: the function's settings, and what the job asks for by itself.
 
 use s3ferry_core::batch_operations::{ArgumentName, Arguments, BatchError, Depth, Versions};
-use s3ferry_core::policy::{self, Ownership, Policy, StorageClassRule};
+use s3ferry_core::policy::{Ownership, Policy, boolean};
 
 /// What holds for one job.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,10 +23,10 @@ impl Terms {
         if let Some(ownership) = given(arguments, ArgumentName::Ownership, Ownership::parse)? {
             policy.ownership = ownership;
         }
-        if let Some(deletes) = given(arguments, ArgumentName::PropagateDeletes, policy::boolean)? {
+        if let Some(deletes) = given(arguments, ArgumentName::PropagateDeletes, boolean)? {
             policy.propagate_deletes = deletes;
         }
-        if let Some(class) = given(arguments, ArgumentName::StorageClass, StorageClassRule::parse)? {
+        if let Some(class) = given(arguments, ArgumentName::StorageClass, str::parse)? {
             policy.storage_class = class;
         }
         let depth = arguments.get(ArgumentName::ComparisonDepth).map(Depth::parse);
@@ -41,20 +41,21 @@ impl Terms {
 }
 
 /// Reads an argument as its variable is read.
-fn given<T, E: Into<String>>(
+fn given<T, E: ToString>(
     arguments: &Arguments,
     name: ArgumentName,
     parse: impl Fn(&str) -> Result<T, E>,
 ) -> Result<Option<T>, BatchError> {
     let value = arguments.get(name);
     value
-        .map(|value| parse(value).map_err(|problem| name.refused(value, problem)))
+        .map(|value| parse(value).map_err(|problem| name.refused(value, problem.to_string())))
         .transpose()
 }
 
 #[cfg(test)]
 mod tests {
     use s3ferry_core::batch_operations::{Request, parse_request};
+    use s3ferry_core::policy::StorageClassRule;
     use serde_json::{Value, json};
 
     use super::*;

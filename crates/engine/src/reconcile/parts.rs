@@ -20,7 +20,8 @@ use super::attempt::{Attempt, Turn, after_failure};
 use super::{Reconciler, Uploads, refused};
 use crate::ports::{Clock, Completion, CopiedPart, DestinationBucket, SourceBucket, StateStore, WriteError, Written};
 
-/// What is kept of an invocation for putting down what came of the parts.
+/// What is kept of an invocation for putting down what came of the parts, but never more than a quarter of what is left
+/// of it: parts must be copied in a short one, too.
 const FOR_THE_END: Duration = Duration::from_secs(5);
 
 /// How often an upload is aborted whose parts keep arriving.
@@ -211,7 +212,9 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         upload: &mut Upload,
         attempt: &mut Attempt,
     ) -> Progress {
-        let stop_at = attempt.deadline.minus(FOR_THE_END);
+        let stop_at = attempt
+            .deadline
+            .minus(FOR_THE_END.min(attempt.deadline.since(self.clock.now()) / 4));
         let longest_ms = AtomicU64::new(0);
         let missing: Vec<Part> = upload
             .plan

@@ -6,8 +6,8 @@ use lambda_runtime::{LambdaEvent, service_fn};
 use s3ferry_aws::client::Clients;
 use s3ferry_aws::wiring::AwsWiring;
 use s3ferry_functions::deadline::of_invocation;
-use s3ferry_functions::logging;
 use s3ferry_functions::wiring::{self, Settings};
+use s3ferry_functions::{logging, start};
 use serde_json::Value;
 
 #[tokio::main(flavor = "current_thread")]
@@ -26,11 +26,5 @@ async fn main() -> ExitCode {
         let deadline = of_invocation(&event.context);
         wiring::handle(ports, &event.payload, deadline).await
     });
-    match lambda_runtime::run(handler).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!(%error, "the Lambda runtime ended");
-            ExitCode::FAILURE
-        }
-    }
+    start::ended(lambda_runtime::run(handler).await)
 }

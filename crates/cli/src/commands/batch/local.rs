@@ -82,6 +82,7 @@ pub(super) async fn run(shared: &SharedArgs, args: &StartArgs, interrupt: &Inter
             "give --state-bucket, as the replicator has it",
         ));
     }
+    args.policy.check(&destination.destination_region)?;
     let sides = Sides::open(shared, &source, &destination, args.local.max_requests_per_second).await?;
     let uploads = match &args.local.state_bucket {
         Some(bucket) => Some(sides.state(bucket).await?),

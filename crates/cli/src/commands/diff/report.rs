@@ -2,13 +2,14 @@
 
 use std::io;
 
-use s3ferry_core::diff::{Counts, DifferentKey, Kind, Seen};
+use s3ferry_core::diff::{Counts, DifferentKey, Kind, Seen, SideName};
 use s3ferry_core::manifest::Row;
 use serde::Serialize;
 use serde_json::json;
 
 use super::DiffFormat;
 use crate::exit::Error;
+use crate::inventories::Inventories;
 use crate::output::{Output, grouped, shown_key};
 use crate::sides::Sides;
 
@@ -86,13 +87,14 @@ impl Report {
         }
     }
 
-    pub(super) fn end(mut self, counts: &Counts) -> Result<(), Error> {
+    pub(super) fn end(mut self, counts: &Counts, inventories: &Inventories) -> Result<(), Error> {
         match self.format {
             DiffFormat::Table => {
                 if self.written > 0 {
                     self.output.line("")?;
                 }
-                for line in summary(&self.source, &self.destination, counts) {
+                let lines = summary(&self.source, &self.destination, counts);
+                for line in inventories.lines().into_iter().chain(lines) {
                     self.output.line(line)?;
                 }
             }
@@ -114,6 +116,8 @@ impl Report {
                     "differences": kinds,
                     "other_storage_class": counts.other_storage_class,
                     "settled_equal": counts.settled_equal,
+                    "source_inventory": inventories.json(SideName::Source),
+                    "destination_inventory": inventories.json(SideName::Destination),
                 }))?;
             }
             DiffFormat::Csv | DiffFormat::Manifest => {}

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufWriter, Write as _};
 
+use s3ferry_core::diff::SideName;
 use s3ferry_core::names::ETag;
 use s3ferry_core::object_class::ObjectClass;
 use serde_json::json;
@@ -11,6 +12,7 @@ use tempfile::NamedTempFile;
 use super::Sorted;
 use super::target::Place;
 use crate::exit::Error;
+use crate::inventories::Inventories;
 use crate::output::{Format, Output, grouped};
 
 /// All files.
@@ -109,7 +111,7 @@ impl Files {
     }
 
     /// Finishes all files, and says where they are.
-    pub(super) async fn end(mut self, format: Format) -> Result<(), Error> {
+    pub(super) async fn end(mut self, format: Format, inventories: &Inventories) -> Result<(), Error> {
         for class in ObjectClass::ALL {
             self.finish(class).await?;
         }
@@ -128,9 +130,21 @@ impl Files {
         }
         let rows: u64 = self.written.iter().map(|written| written.rows).sum();
         match format {
-            Format::Human if rows == 0 => output.line("nothing to write: there is no object to copy")?,
-            Format::Human => {}
-            Format::Json => output.json(&json!({ "type": "summary", "files": self.written.len(), "rows": rows }))?,
+            Format::Human => {
+                for line in inventories.lines() {
+                    output.line(line)?;
+                }
+                if rows == 0 {
+                    output.line("nothing to write: there is no object to copy")?;
+                }
+            }
+            Format::Json => output.json(&json!({
+                "type": "summary",
+                "files": self.written.len(),
+                "rows": rows,
+                "source_inventory": inventories.json(SideName::Source),
+                "destination_inventory": inventories.json(SideName::Destination),
+            }))?,
         }
         output.flush()
     }

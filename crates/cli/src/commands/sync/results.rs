@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::PathBuf;
 
-use s3ferry_core::diff::Counts;
+use s3ferry_core::diff::{Counts, SideName};
 use s3ferry_core::facts::Aspect;
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::ObjectKey;
@@ -275,6 +275,8 @@ impl Results {
             "failed": self.failed,
             "unanswered_writes": self.unanswered,
             "would": self.would,
+            "source_inventory": sides.inventories.json(SideName::Source),
+            "destination_inventory": sides.inventories.json(SideName::Destination),
             "failures": self.failures.file.as_ref().map(|_| self.failures.path.display().to_string()),
         })
     }
@@ -287,6 +289,7 @@ impl Results {
             sides.destination.location,
             grouped(keys)
         )];
+        lines.extend(sides.inventories.lines());
         let counts = [
             (self.copied, "copied"),
             (self.amended, "amended around equal bytes"),
@@ -316,7 +319,7 @@ impl Results {
         if self.copied_bytes > 0 {
             lines.push(format!("  {:>12}  bytes copied", grouped(self.copied_bytes)));
         }
-        if lines.len() == 1 {
+        if lines.len() == 1 + sides.inventories.lines().len() {
             lines.push("  nothing to do".to_owned());
         }
         if self.failures.file.is_some() {
@@ -327,7 +330,7 @@ impl Results {
 }
 
 fn ails_everything(failure: &Failure) -> bool {
-    failure.kind == FailureKind::Configuration || failure.code == "AccessDenied"
+    failure.kind == FailureKind::Configuration || matches!(failure.code.as_str(), "AccessDenied" | "ExpiredToken")
 }
 
 fn not_done(reason: AgainReason) -> &'static str {

@@ -1,12 +1,8 @@
 //! The S3 adapters keep the contract of the ports on the simulator, through the real SDK and without deviations.
-#![expect(clippy::expect_used, reason = "a broken expectation is a failed test")]
 
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
-use s3ferry_aws::client::Clients;
 use s3ferry_aws::destination::S3Destination;
 use s3ferry_aws::source::S3Source;
-use s3ferry_core::names::{self, BucketName, ObjectKey};
+use s3ferry_core::names::ObjectKey;
 use s3ferry_engine::ports::{DestinationBucket, SourceBucket};
 use s3ferry_testkit::contract::{self, Deviation, Sample, World};
 use s3ferry_testkit::sim::model::bucket::Versioning;
@@ -18,6 +14,8 @@ use s3ferry_testkit::sim::model::simulator::Target;
 use s3ferry_testkit::sim::{Options, Server};
 use s3ferry_tests::{DESTINATION_REGION, SOURCE_REGION};
 
+use crate::stage::{bucket, clients, region};
+
 const SOURCE: &str = "contract-source";
 const DESTINATION: &str = "contract-destination";
 
@@ -25,27 +23,6 @@ struct OnSimulator {
     source: S3Source,
     destination: S3Destination,
     server: Server,
-}
-
-fn region(name: &str) -> names::Region {
-    names::Region::new(name).expect("a region")
-}
-
-fn clients(endpoint: &str) -> Clients {
-    let http_client = aws_smithy_http_client::Builder::new()
-        .tls_provider(aws_smithy_http_client::tls::Provider::Rustls(
-            aws_smithy_http_client::tls::rustls_provider::CryptoMode::Ring,
-        ))
-        .build_https();
-    let anybody = Credentials::new("any", "any", None, None, "simulator");
-    let shared = SdkConfig::builder()
-        .behavior_version(BehaviorVersion::v2026_01_12())
-        .credentials_provider(SharedCredentialsProvider::new(anybody))
-        .endpoint_url(endpoint)
-        .http_client(http_client)
-        .region(Region::new(SOURCE_REGION))
-        .build();
-    Clients::from_config(shared)
 }
 
 impl OnSimulator {
@@ -61,16 +38,15 @@ impl OnSimulator {
             }
         }
         let clients = clients(server.endpoint());
-        let name = |bucket: &str| BucketName::new(bucket).expect("a bucket name");
         let source = S3Source::new(
             clients.s3_for_reading(&region(SOURCE_REGION)),
-            name(SOURCE),
+            bucket(SOURCE),
             region(SOURCE_REGION),
             None,
-            name(DESTINATION),
+            bucket(DESTINATION),
         );
         Self {
-            destination: S3Destination::new(&clients, name(DESTINATION), region(DESTINATION_REGION), &source),
+            destination: S3Destination::new(&clients, bucket(DESTINATION), region(DESTINATION_REGION), &source),
             source,
             server,
         }

@@ -1,13 +1,9 @@
 //! Shared ownership on the simulator, through the real SDK: what is stated with a copy is what its marker binds.
-#![expect(clippy::expect_used, reason = "a broken expectation is a failed test")]
 
 use std::time::Duration;
 
-use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
 use aws_sdk_s3::primitives::ByteStream;
-use s3ferry_aws::client::Clients;
 use s3ferry_aws::clock::SystemClock;
 use s3ferry_aws::destination::S3Destination;
 use s3ferry_aws::journal::S3Journal;
@@ -15,7 +11,7 @@ use s3ferry_aws::source::S3Source;
 use s3ferry_aws::state::StateBucket;
 use s3ferry_core::facts::{Aspect, Aspects};
 use s3ferry_core::marker::MARKER_NAME;
-use s3ferry_core::names::{self, BucketName, ObjectKey};
+use s3ferry_core::names::ObjectKey;
 use s3ferry_core::outcome::{Outcome, SkipReason};
 use s3ferry_core::policy::{Ownership, Policy};
 use s3ferry_core::upload::Route;
@@ -24,6 +20,8 @@ use s3ferry_engine::reconcile::{Reconciler, Uploads};
 use s3ferry_testkit::sim::model::bucket::Versioning;
 use s3ferry_testkit::sim::{Options, Server};
 use s3ferry_tests::{DESTINATION_REGION, SOURCE_REGION};
+
+use crate::stage::{bucket, clients, region};
 
 const SOURCE: &str = "shared-source";
 const DESTINATION: &str = "shared-destination";
@@ -34,31 +32,6 @@ struct World {
     source: Client,
     destination: Client,
     _server: Server,
-}
-
-fn region(name: &str) -> names::Region {
-    names::Region::new(name).expect("a region")
-}
-
-fn bucket(name: &str) -> BucketName {
-    BucketName::new(name).expect("a bucket name")
-}
-
-fn clients(endpoint: &str) -> Clients {
-    let http_client = aws_smithy_http_client::Builder::new()
-        .tls_provider(aws_smithy_http_client::tls::Provider::Rustls(
-            aws_smithy_http_client::tls::rustls_provider::CryptoMode::Ring,
-        ))
-        .build_https();
-    let anybody = Credentials::new("any", "any", None, None, "simulator");
-    let shared = SdkConfig::builder()
-        .behavior_version(BehaviorVersion::v2026_01_12())
-        .credentials_provider(SharedCredentialsProvider::new(anybody))
-        .endpoint_url(endpoint)
-        .http_client(http_client)
-        .region(Region::new(SOURCE_REGION))
-        .build();
-    Clients::from_config(shared)
 }
 
 impl World {

@@ -1,0 +1,410 @@
+//! S3 Inventory reports in place of listings.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use clap::{Args, ValueHint};
+use futures::{TryStreamExt as _, stream};
+use s3ferry_aws::client::Clients;
+use s3ferry_aws::clock::SystemClock;
+use s3ferry_aws::file::FileStore;
+use s3ferry_aws::preflight::region_of;
+use s3ferry_core::diff::SideName;
+use s3ferry_core::failure::Failure;
+use s3ferry_core::listing::Listed;
+use s3ferry_core::names::ObjectKey;
+use s3ferry_core::time::Timestamp;
+use s3ferry_engine::ports::Clock as _;
+use s3ferry_inventory::{Counts, Directory, Inventory, InventoryBucket, InventoryError, Manifest, ReadOptions, Tally};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::exit::Error;
+use crate::location::Location;
+use crate::output::grouped;
+use crate::progress::say;
+use crate::rows::{BoxRows, ahead};
+use crate::sides::Side;
+
+/// How many rows are handed on at once: as many as a page of a listing has.
+const ROWS_A_PAGE: usize = 1_000;
+
+const DEFAULT_SORT_MEMORY_MIB: u32 = 128;
+
+/// Reports that are read instead of listings.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Inventories")]
+pub struct InventoryArgs {
+    /// An S3 Inventory report of the source bucket instead of its listing: the object or the file of its manifest.json
+    #[arg(long, value_name = "MANIFEST", value_hint = ValueHint::FilePath)]
+    pub source_inventory: Option<ReportPlace>,
+    /// An S3 Inventory report of the destination bucket instead of its listing
+    #[arg(long, value_name = "MANIFEST", value_hint = ValueHint::FilePath)]
+    pub destination_inventory: Option<ReportPlace>,
+    /// How much memory the sort of one report may hold, 64 to 65536; the process takes up to three times as much a report
+    #[arg(long, value_name = "MIB", default_value_t = DEFAULT_SORT_MEMORY_MIB,
+        value_parser = clap::value_parser!(u32).range(64..=65_536))]
+    pub sort_memory_mib: u32,
+    /// The folder for a report's files and what the memory cannot hold; the default is that for temporary files
+    #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
+    pub spill_dir: Option<PathBuf>,
+}
+
+/// Where a report's manifest is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReportPlace {
+    /// An object; the report's files are in the same bucket.
+    Object(Location),
+    /// A file; the report's files are below one of the folders it is in, at the paths that their keys spell.
+    File(PathBuf),
+}
+
+impl FromStr for ReportPlace {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if !text.starts_with("s3://") {
+            return Ok(Self::File(PathBuf::from(text)));
+        }
+        let location: Location = text.parse().map_err(|error| format!("{error}"))?;
+        if location.prefix.is_empty() || location.prefix.ends_with('/') {
+            return Err("must name the manifest, as in s3://my-reports/app-data/daily/manifest.json".to_owned());
+        }
+        Ok(Self::Object(location))
+    }
+}
+
+/// The reports that were given, opened; a side without one is listed.
+#[derive(Debug, Clone, Default)]
+pub struct Inventories {
+    source: Option<Arc<Report>>,
+    destination: Option<Arc<Report>>,
+}
+
+#[derive(Debug)]
+struct Report {
+    side: SideName,
+    place: String,
+    inventory: Inventory<Bucket>,
+    options: ReadOptions,
+    opened: Timestamp,
+    tally: OnceLock<Tally>,
+    /// Holds what is fetched and spilled; gone with the last report.
+    _folder: Arc<TempDir>,
+}
+
+/// What holds a report's files.
+#[derive(Debug)]
+enum Bucket {
+    Store(FileStore),
+    Folder(Directory),
+}
+
+impl InventoryBucket for Bucket {
+    async fn fetch(&self, key: &ObjectKey, path: &Path) -> Result<(), Failure> {
+        match self {
+            Self::Store(store) => store.fetch(key, path).await,
+            Self::Folder(directory) => directory.fetch(key, path).await,
+        }
+    }
+}
+
+impl Inventories {
+    /// Reads the manifests of the reports that were given, which must be of the buckets they stand for.
+    pub async fn open(
+        args: &InventoryArgs,
+        clients: &Clients,
+        source: &Side,
+        destination: Option<&Side>,
+    ) -> Result<Self, Error> {
+        let destination = match (&args.destination_inventory, destination) {
+            (None, _) => None,
+            (Some(place), Some(side)) => Some((place, side)),
+            (Some(_), None) => {
+                return Err(Error::usage(
+                    "--destination-inventory stands for a listing of the destination, and there is no --destination",
+                    "give --destination and --destination-region, or leave out --destination-inventory",
+                ));
+            }
+        };
+        if args.source_inventory.is_none() && destination.is_none() {
+            return Ok(Self::default());
+        }
+        let folder = args.spill_dir.clone().unwrap_or_else(std::env::temp_dir);
+        let folder = tempfile::Builder::new().prefix("s3ferry-").tempdir_in(&folder);
+        let opening = Opening {
+            clients,
+            folder: Arc::new(folder.map_err(Error::file("make a folder for the inventory (--spill-dir)"))?),
+            memory_bytes: (args.sort_memory_mib as usize) << 20,
+        };
+        let mut opened = Self::default();
+        if let Some(place) = &args.source_inventory {
+            opened.source = Some(opening.open(place, SideName::Source, source).await?);
+        }
+        if let Some((place, side)) = destination {
+            opened.destination = Some(opening.open(place, SideName::Destination, side).await?);
+        }
+        Ok(opened)
+    }
+
+    /// Begins to read a side's report; `None` where the side is to be listed.
+    #[must_use]
+    pub fn rows(&self, side: SideName) -> Option<BoxRows> {
+        self.of(side).map(rows)
+    }
+
+    /// Says what was read, for people.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let reports = [&self.source, &self.destination];
+        reports.into_iter().flatten().map(|report| report.line()).collect()
+    }
+
+    /// Says what was read of a side, for programs; `null` where the side was listed.
+    #[must_use]
+    pub fn json(&self, side: SideName) -> Value {
+        self.of(side).map_or(Value::Null, |report| report.json())
+    }
+
+    fn of(&self, side: SideName) -> Option<&Arc<Report>> {
+        match side {
+            SideName::Source => self.source.as_ref(),
+            SideName::Destination => self.destination.as_ref(),
+        }
+    }
+}
+
+struct Opening<'a> {
+    clients: &'a Clients,
+    folder: Arc<TempDir>,
+    memory_bytes: usize,
+}
+
+impl Opening<'_> {
+    async fn open(&self, place: &ReportPlace, name: SideName, side: &Side) -> Result<Arc<Report>, Error> {
+        let (bucket, key, place) = match place {
+            ReportPlace::Object(location) => {
+                let key = ObjectKey::from_raw(&location.prefix).map_err(|error| Error::Bug(error.to_string()))?;
+                (self.store(location, side).await?, key, location.to_string())
+            }
+            ReportPlace::File(path) => {
+                let (directory, key) = directory_of(path).await?;
+                (Bucket::Folder(directory), key, path.display().to_string())
+            }
+        };
+        let options = ReadOptions {
+            prefix: side.location.prefix.clone(),
+            memory_bytes: self.memory_bytes,
+            ..ReadOptions::new(self.folder.path())
+        };
+        let inventory = Inventory::open(Arc::new(bucket), key, &options).await;
+        let inventory = inventory.map_err(|error| error.into_failure(&place))?;
+        must_be_of(inventory.manifest(), side, name, &place)?;
+        let report = Report {
+            side: name,
+            place,
+            inventory,
+            options,
+            opened: SystemClock.now(),
+            tally: OnceLock::new(),
+            _folder: Arc::clone(&self.folder),
+        };
+        let manifest = report.inventory.manifest();
+        say(&format!(
+            "{} {}, {}: {} files, {} bytes",
+            report.what(),
+            report.place,
+            report.age(),
+            grouped(manifest.files.len() as u64),
+            grouped(manifest.size_bytes())
+        ));
+        Ok(Arc::new(report))
+    }
+
+    /// Finds the bucket's region, beginning with that of the side.
+    async fn store(&self, location: &Location, side: &Side) -> Result<Bucket, Error> {
+        let client = self.clients.s3_for_reading(&side.region);
+        let region = match region_of(&client, &location.bucket, &side.region, None).await? {
+            Some(found) => crate::args::region(&found).map_err(Error::Bug)?,
+            None => side.region.clone(),
+        };
+        let store = FileStore::new(self.clients, location.bucket.clone(), region);
+        Ok(Bucket::Store(store))
+    }
+}
+
+/// Finds the folder that stands for the bucket of a report, and the manifest's key in it.
+async fn directory_of(path: &Path) -> Result<(Directory, ObjectKey), Error> {
+    let shown = path.display();
+    let unusable = |detail: &dyn std::fmt::Display| {
+        Error::setup(
+            format!("the inventory manifest {shown} cannot be used: {detail}"),
+            "name the manifest.json of a report",
+        )
+    };
+    let content = tokio::fs::read(path).await.map_err(|error| unusable(&error))?;
+    let absolute = std::path::absolute(path).map_err(|error| unusable(&error))?;
+    let name = absolute.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let name = ObjectKey::from_raw(name).map_err(|error| unusable(&error))?;
+    let manifest = Manifest::parse(&name, &content).map_err(|error| error.into_failure(&shown.to_string()))?;
+    let first = manifest.files.first();
+    let holds_files = |folder: &&Path| first.is_none_or(|file| folder.join(file.key.as_str()).is_file());
+    let Some(folder) = absolute.ancestors().skip(1).find(holds_files) else {
+        let key = first.map(|file| file.key.to_string()).unwrap_or_default();
+        return Err(Error::setup(
+            format!("no folder above the inventory manifest {shown} holds the report's file `{key}`"),
+            "keep the report's files at the paths that their keys spell, as a copy of the whole bucket has them",
+        ));
+    };
+    let key = absolute.strip_prefix(folder).ok().and_then(Path::to_str);
+    let key = key.ok_or_else(|| unusable(&"its path is not UTF-8"))?;
+    let key = ObjectKey::from_raw(key).map_err(|error| unusable(&error))?;
+    Ok((Directory::new(folder), key))
+}
+
+fn must_be_of(manifest: &Manifest, side: &Side, name: SideName, place: &str) -> Result<(), Error> {
+    let (found, expected) = (&manifest.source_bucket, &side.location.bucket);
+    if found == expected {
+        return Ok(());
+    }
+    let (flag, bucket_flag) = match name {
+        SideName::Source => ("--source-inventory", "--source"),
+        SideName::Destination => ("--destination-inventory", "--destination"),
+    };
+    Err(Error::usage(
+        format!("{flag} {place} is of bucket {found}, and {bucket_flag} is bucket {expected}"),
+        format!("name a report of bucket {expected}, or leave out {flag}"),
+    ))
+}
+
+fn rows(report: &Arc<Report>) -> BoxRows {
+    let failure = {
+        let place = report.place.clone();
+        move |error: InventoryError| error.into_failure(&place)
+    };
+    let sorted = match report.inventory.sorted_rows(&report.options) {
+        Ok(sorted) => sorted,
+        Err(error) => return Box::pin(stream::iter([Err(failure(error))])),
+    };
+    // A second reading would be counted apart; there is none.
+    let _first = report.tally.set(sorted.tally());
+    let pages = sorted.map_ok(Listed::from).try_chunks(ROWS_A_PAGE);
+    let held = Arc::clone(report);
+    Box::pin(ahead(pages.map_err(move |error| {
+        // What is fetched and spilled stays as long as the rows are read.
+        let _held = &held;
+        failure(error.1)
+    })))
+}
+
+impl Report {
+    fn what(&self) -> &'static str {
+        match self.side {
+            SideName::Source => "source keys from inventory",
+            SideName::Destination => "destination keys from inventory",
+        }
+    }
+
+    fn created(&self) -> Option<Timestamp> {
+        self.inventory.manifest().created
+    }
+
+    fn counts(&self) -> Counts {
+        self.tally.get().map(Tally::counts).unwrap_or_default()
+    }
+
+    fn age(&self) -> String {
+        match self.created() {
+            Some(created) => format!(
+                "made {}, {} ago",
+                created.to_rfc3339(),
+                rough(self.opened.since(created))
+            ),
+            None => "which does not say when it was made".to_owned(),
+        }
+    }
+
+    fn line(&self) -> String {
+        let Counts {
+            read,
+            left_out,
+            superseded,
+            unknown_columns,
+        } = self.counts();
+        let mut parts = vec![format!("{} rows", grouped(read))];
+        if left_out > 0 {
+            parts.push(format!("{} of other versions or prefixes left out", grouped(left_out)));
+        }
+        if superseded > 0 {
+            parts.push(format!("{} written over while it was made", grouped(superseded)));
+        }
+        parts.extend(
+            unknown_columns
+                .iter()
+                .map(|name| format!("unknown column {name} not read")),
+        );
+        format!("{} {}, {}: {}", self.what(), self.place, self.age(), parts.join(", "))
+    }
+
+    fn json(&self) -> Value {
+        let counts = self.counts();
+        json!({
+            "manifest": self.place,
+            "created": self.created().map(Timestamp::to_rfc3339),
+            "age_seconds": self.created().map(|created| self.opened.since(created).as_secs()),
+            "rows": counts.read,
+            "left_out": counts.left_out,
+            "superseded": counts.superseded,
+            "unknown_columns": counts.unknown_columns,
+        })
+    }
+}
+
+/// Spells a duration in the one unit that matters.
+fn rough(duration: Duration) -> String {
+    const UNITS: [(u64, &str); 3] = [(86_400, "days"), (3_600, "hours"), (60, "minutes")];
+    let seconds = duration.as_secs();
+    UNITS.iter().find(|(unit, _)| seconds >= 2 * unit).map_or_else(
+        || format!("{seconds} seconds"),
+        |(unit, name)| format!("{} {name}", seconds / unit),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn manifest_is_an_object_or_a_file() {
+        assert!(matches!("a/manifest.json".parse(), Ok(ReportPlace::File(_))));
+        assert!(matches!(
+            "s3://reports/a/manifest.json".parse(),
+            Ok(ReportPlace::Object(_))
+        ));
+        for text in ["s3://reports", "s3://reports/daily/", "s3://x/manifest.json"] {
+            assert!(text.parse::<ReportPlace>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn ages_are_told_in_the_unit_that_matters() {
+        for (seconds, text) in [
+            (119, "119 seconds"),
+            (120, "2 minutes"),
+            (7_200, "2 hours"),
+            (172_799, "47 hours"),
+            (172_800, "2 days"),
+        ] {
+            assert_eq!(rough(Duration::from_secs(seconds)), text);
+        }
+    }
+
+    #[test]
+    fn default_memory_is_that_of_the_reader() {
+        let bytes = (DEFAULT_SORT_MEMORY_MIB as usize) << 20;
+        assert_eq!(bytes, ReadOptions::new("").memory_bytes);
+        assert_eq!(ReadOptions::LEAST_MEMORY_BYTES, 64 << 20);
+    }
+}

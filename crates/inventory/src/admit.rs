@@ -1,0 +1,135 @@
+//! Which rows of a report count, and whether they can be believed.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, BooleanArray, BooleanBufferBuilder, RecordBatch};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::Int64Type;
+use s3ferry_core::names::ObjectKey;
+
+use crate::columns::{Column, SORTED_SCHEMA};
+use crate::error::InventoryError;
+use crate::sorted::Counters;
+
+/// The rule by which rows count: current objects of one bucket below a prefix.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    pub(crate) source_bucket: String,
+    pub(crate) prefix: String,
+    pub(crate) counters: Arc<Counters>,
+}
+
+/// A batch of a file's rows in the schema they are read into.
+pub(crate) struct ReadBatch<'a> {
+    pub(crate) file: &'a str,
+    /// How many rows of the file came before.
+    pub(crate) rows_before: u64,
+    pub(crate) rows: RecordBatch,
+}
+
+impl Admission {
+    /// Returns the rows that count, with the columns that are sorted.
+    pub(crate) fn admit(&self, batch: &ReadBatch<'_>) -> Result<RecordBatch, InventoryError> {
+        let columns = Columns::of(batch);
+        let mut counted = BooleanBufferBuilder::new(columns.len);
+        for index in 0..columns.len {
+            counted.append(self.counts(&columns, index)?);
+        }
+        let counted = BooleanArray::new(counted.finish(), None);
+        self.counters.read(columns.len, counted.true_count());
+
+        let all = batch.rows.columns().get(Column::DECIDING..).unwrap_or(&[]);
+        RecordBatch::try_new(Arc::clone(&SORTED_SCHEMA), all.to_vec())
+            .and_then(|rows| filter_record_batch(&rows, &counted))
+            .map_err(|error| InventoryError::malformed(batch.file, batch.rows_before, &error))
+    }
+
+    fn counts(&self, columns: &Columns<'_>, index: usize) -> Result<bool, InventoryError> {
+        let bucket = columns.text(Column::Bucket, index).unwrap_or_default();
+        if bucket != self.source_bucket {
+            let detail = format!("it is `{bucket}`, the manifest is of bucket `{}`", self.source_bucket);
+            return Err(columns.refused(Column::Bucket, index, detail));
+        }
+        let Some(key) = columns.text(Column::Key, index) else {
+            return Err(columns.refused(Column::Key, index, "it is empty".to_owned()));
+        };
+        let is_old = columns.flag(Column::IsLatest, index)? == Some(false);
+        if is_old || columns.flag(Column::IsDeleteMarker, index)? == Some(true) || !key.starts_with(&self.prefix) {
+            return Ok(false);
+        }
+        if key.is_empty() || key.len() > ObjectKey::LIMIT_BYTES {
+            let detail = format!("it has {} bytes, a key has 1 to {}", key.len(), ObjectKey::LIMIT_BYTES);
+            return Err(columns.refused(Column::Key, index, detail));
+        }
+        if columns.text(Column::ETag, index).is_none_or(str::is_empty) {
+            return Err(columns.refused(Column::ETag, index, "it is empty".to_owned()));
+        }
+        if columns.is_empty(Column::LastModified, index) {
+            return Err(columns.refused(Column::LastModified, index, "it is empty".to_owned()));
+        }
+        match columns.size(index) {
+            None => Err(columns.refused(Column::Size, index, "it is empty".to_owned())),
+            Some(size) if size < 0 => Err(columns.refused(Column::Size, index, format!("it is {size}"))),
+            Some(_) => Ok(true),
+        }
+    }
+}
+
+/// Looks into a batch by column and row.
+struct Columns<'a> {
+    batch: &'a ReadBatch<'a>,
+    len: usize,
+    has_versions: bool,
+}
+
+impl<'a> Columns<'a> {
+    fn of(batch: &'a ReadBatch<'a>) -> Self {
+        let len = batch.rows.num_rows();
+        let latest = batch.rows.column(Column::IsLatest.read_index());
+        Self {
+            batch,
+            len,
+            // A report of current versions has no such column, which is read as nothing but nulls.
+            has_versions: latest.null_count() < len,
+        }
+    }
+
+    fn text(&self, column: Column, index: usize) -> Option<&'a str> {
+        let array = self.batch.rows.column(column.read_index()).as_string::<i32>();
+        array.is_valid(index).then(|| array.value(index))
+    }
+
+    fn is_empty(&self, column: Column, index: usize) -> bool {
+        self.batch.rows.column(column.read_index()).is_null(index)
+    }
+
+    fn size(&self, index: usize) -> Option<i64> {
+        let array = self
+            .batch
+            .rows
+            .column(Column::Size.read_index())
+            .as_primitive::<Int64Type>();
+        array.is_valid(index).then(|| array.value(index))
+    }
+
+    /// Reads a flag that all rows of a report have or none.
+    fn flag(&self, column: Column, index: usize) -> Result<Option<bool>, InventoryError> {
+        let array = self.batch.rows.column(column.read_index()).as_boolean();
+        if array.is_valid(index) {
+            return Ok(Some(array.value(index)));
+        }
+        if self.has_versions {
+            return Err(self.refused(column, index, "it is empty".to_owned()));
+        }
+        Ok(None)
+    }
+
+    fn refused(&self, column: Column, index: usize, detail: String) -> InventoryError {
+        InventoryError::Value {
+            file: self.batch.file.to_owned(),
+            row: self.batch.rows_before + index as u64 + 1,
+            column: column.name(),
+            detail,
+        }
+    }
+}

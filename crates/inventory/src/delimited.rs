@@ -1,0 +1,179 @@
+//! CSV files of a report: compressed, every value quoted, no header, keys URL-encoded.
+
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanBuilder, Int64Builder, RecordBatch, StringBuilder, TimestampMillisecondBuilder};
+use arrow::compute::kernels::cast_utils::Parser;
+use arrow::datatypes::{DataType, TimestampMillisecondType};
+use csv::{ByteRecord, ReaderBuilder};
+use flate2::bufread::MultiGzDecoder;
+use s3ferry_core::names::ObjectKey;
+
+use crate::admit::ReadBatch;
+use crate::columns::{Column, Layout, READ_SCHEMA};
+use crate::error::InventoryError;
+
+/// Reads a CSV file batch by batch.
+pub(crate) struct CsvBatches<'a> {
+    file: &'a str,
+    layout: &'a Layout,
+    reader: csv::Reader<Box<dyn Read + Send>>,
+    batch_rows: usize,
+    rows: u64,
+}
+
+impl<'a> CsvBatches<'a> {
+    /// Begins to read `content`, compressed if the file's name says so.
+    pub(crate) fn new(file: &'a str, content: File, layout: &'a Layout, batch_rows: usize) -> Self {
+        let buffered = BufReader::with_capacity(1 << 18, content);
+        let plain: Box<dyn Read + Send> = if is_compressed(file) {
+            Box::new(MultiGzDecoder::new(buffered))
+        } else {
+            Box::new(buffered)
+        };
+        let reader = ReaderBuilder::new()
+            .has_headers(false)
+            // Lengths are checked here, to name the row.
+            .flexible(true)
+            .buffer_capacity(1 << 18)
+            .from_reader(plain);
+        Self {
+            file,
+            layout,
+            reader,
+            batch_rows,
+            rows: 0,
+        }
+    }
+
+    /// Reads the next rows; `None` at the end.
+    pub(crate) fn next(&mut self) -> Result<Option<ReadBatch<'a>>, InventoryError> {
+        let rows_before = self.rows;
+        let mut builders = Column::ALL.map(|column| (column, Values::of(column)));
+        let mut record = ByteRecord::new();
+        for _ in 0..self.batch_rows {
+            let more = self
+                .reader
+                .read_byte_record(&mut record)
+                .map_err(|error| InventoryError::malformed(self.file, self.rows, &error))?;
+            if !more {
+                break;
+            }
+            self.rows += 1;
+            self.take(&record, &mut builders)?;
+        }
+        if self.rows == rows_before {
+            return Ok(None);
+        }
+        let arrays = builders.map(|(_, mut values)| values.finish()).to_vec();
+        let rows = RecordBatch::try_new(Arc::clone(&READ_SCHEMA), arrays)
+            .map_err(|error| InventoryError::malformed(self.file, rows_before, &error))?;
+        Ok(Some(ReadBatch {
+            file: self.file,
+            rows_before,
+            rows,
+        }))
+    }
+
+    fn take(&self, record: &ByteRecord, builders: &mut [(Column, Values)]) -> Result<(), InventoryError> {
+        if record.len() != self.layout.width {
+            return Err(InventoryError::RowLength {
+                file: self.file.to_owned(),
+                row: self.rows,
+                expected: self.layout.width,
+                found: record.len(),
+            });
+        }
+        for (column, values) in builders {
+            let value = self.layout.position(*column).and_then(|position| record.get(position));
+            let taken = match value {
+                None => values.append(None),
+                Some(bytes) => Self::text(*column, bytes).and_then(|text| values.append(text)),
+            };
+            taken.map_err(|detail| InventoryError::Value {
+                file: self.file.to_owned(),
+                row: self.rows,
+                column: column.name(),
+                detail,
+            })?;
+        }
+        Ok(())
+    }
+
+    fn text(column: Column, bytes: &[u8]) -> Result<Option<&str>, String> {
+        let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
+        // A key may be anything but empty, which is found out later; elsewhere nothing means nothing.
+        Ok((column == Column::Key || !text.is_empty()).then_some(text))
+    }
+}
+
+fn is_compressed(file: &str) -> bool {
+    file.rsplit('.')
+        .next()
+        .is_some_and(|last| last.eq_ignore_ascii_case("gz"))
+}
+
+/// The values of one column as they come in.
+enum Values {
+    Key(StringBuilder),
+    Text(StringBuilder),
+    Flag(BooleanBuilder),
+    Number(Int64Builder),
+    Time(TimestampMillisecondBuilder),
+}
+
+impl Values {
+    fn of(column: Column) -> Self {
+        match column.data_type() {
+            DataType::Boolean => Self::Flag(BooleanBuilder::new()),
+            DataType::Int64 => Self::Number(Int64Builder::new()),
+            DataType::Timestamp(..) => Self::Time(TimestampMillisecondBuilder::new()),
+            _ if column == Column::Key => Self::Key(StringBuilder::new()),
+            _ => Self::Text(StringBuilder::new()),
+        }
+    }
+
+    fn append(&mut self, text: Option<&str>) -> Result<(), String> {
+        match (self, text) {
+            (Self::Key(builder) | Self::Text(builder), None) => builder.append_null(),
+            (Self::Flag(builder), None) => builder.append_null(),
+            (Self::Number(builder), None) => builder.append_null(),
+            (Self::Time(builder), None) => builder.append_null(),
+            // Most keys are spelled as they are.
+            (Self::Key(builder), Some(key)) if !key.contains(['+', '%']) => builder.append_value(key),
+            (Self::Key(builder), Some(key)) => {
+                let key = ObjectKey::from_notification(key).map_err(|error| error.to_string())?;
+                builder.append_value(key.as_str());
+            }
+            (Self::Text(builder), Some(text)) => builder.append_value(text),
+            (Self::Flag(builder), Some(text)) => match text {
+                "true" | "TRUE" | "True" => builder.append_value(true),
+                "false" | "FALSE" | "False" => builder.append_value(false),
+                _ => return Err(format!("it is `{text}`, must be true or false")),
+            },
+            (Self::Number(builder), Some(text)) => {
+                let number = text
+                    .parse()
+                    .map_err(|_| format!("it is `{text}`, must be a whole number"))?;
+                builder.append_value(number);
+            }
+            (Self::Time(builder), Some(text)) => {
+                let millis = TimestampMillisecondType::parse(text)
+                    .ok_or_else(|| format!("it is `{text}`, must be a time such as 2026-11-23T01:02:03.000Z"))?;
+                builder.append_value(millis);
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> ArrayRef {
+        match self {
+            Self::Key(builder) | Self::Text(builder) => Arc::new(builder.finish()),
+            Self::Flag(builder) => Arc::new(builder.finish()),
+            Self::Number(builder) => Arc::new(builder.finish()),
+            Self::Time(builder) => Arc::new(builder.finish()),
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! The rows of a report in order, one after the other.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::datatypes::{Int64Type, TimestampMillisecondType};
+use datafusion_common::DataFusionError;
+use datafusion_execution::SendableRecordBatchStream;
+use futures::Stream;
+
+use crate::columns::Column;
+use crate::error::InventoryError;
+use crate::row::{RawRow, Row};
+
+/// What has been seen of a report so far.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Rows in the files.
+    pub read: u64,
+    /// Rows that are no current object below the prefix: older versions, delete markers, other keys.
+    pub left_out: u64,
+    /// Rows of keys that a newer row describes, which happens when a key is written while S3 makes the list.
+    pub superseded: u64,
+    /// Columns whose names are not known to be S3's; they are not read.
+    pub unknown_columns: BTreeSet<String>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    read: AtomicU64,
+    left_out: AtomicU64,
+    superseded: AtomicU64,
+    unknown_columns: Mutex<BTreeSet<String>>,
+}
+
+impl Counters {
+    pub(crate) fn read(&self, rows: usize, counted: usize) {
+        self.read.fetch_add(rows as u64, Ordering::Relaxed);
+        self.left_out.fetch_add((rows - counted) as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn unknown_columns(&self, names: &[String]) {
+        let mut known = self.unknown_columns.lock().unwrap_or_else(PoisonError::into_inner);
+        known.extend(names.iter().cloned());
+    }
+
+    fn counts(&self) -> Counts {
+        let unknown_columns = self.unknown_columns.lock().unwrap_or_else(PoisonError::into_inner);
+        Counts {
+            read: self.read.load(Ordering::Relaxed),
+            left_out: self.left_out.load(Ordering::Relaxed),
+            superseded: self.superseded.load(Ordering::Relaxed),
+            unknown_columns: unknown_columns.clone(),
+        }
+    }
+}
+
+/// A look at what has been seen of a report so far.
+#[derive(Debug, Clone)]
+pub struct Tally(Arc<Counters>);
+
+impl Tally {
+    /// Returns the counts, as [`SortedRows::counts`] does.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.0.counts()
+    }
+}
+
+/// The current objects of a report in the order of their keys' bytes, each key once.
+///
+/// Ends after the first error.
+pub struct SortedRows {
+    batches: Option<SendableRecordBatchStream>,
+    batch: Option<Batch>,
+    /// The last row read: given out once the next one is seen to be of another key.
+    pending: Option<Row>,
+    counters: Arc<Counters>,
+}
+
+impl SortedRows {
+    pub(crate) fn new(batches: SendableRecordBatchStream, counters: Arc<Counters>) -> Self {
+        Self {
+            batches: Some(batches),
+            batch: None,
+            pending: None,
+            counters,
+        }
+    }
+
+    /// Returns what has been seen so far; all of it once a row was given out or the stream has ended, but for
+    /// superseded rows, which are counted as they are passed.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.counters.counts()
+    }
+
+    /// Returns a look at the counts for whoever does not hold the rows.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        Tally(Arc::clone(&self.counters))
+    }
+
+    /// Takes the next row in; returns the one before it where that is of another key.
+    fn follow(&mut self, next: Row) -> Result<Option<Row>, InventoryError> {
+        let Some(pending) = self.pending.take() else {
+            self.pending = Some(next);
+            return Ok(None);
+        };
+        match pending.key.cmp(&next.key) {
+            std::cmp::Ordering::Less => {
+                self.pending = Some(next);
+                Ok(Some(pending))
+            }
+            std::cmp::Ordering::Equal => {
+                self.counters.superseded.fetch_add(1, Ordering::Relaxed);
+                let is_newer = next.last_modified > pending.last_modified;
+                self.pending = Some(if is_newer { next } else { pending });
+                Ok(None)
+            }
+            std::cmp::Ordering::Greater => {
+                let detail = format!("key `{}` came after key `{}`", next.key, pending.key);
+                Err(InventoryError::Engine(Box::new(DataFusionError::Internal(detail))))
+            }
+        }
+    }
+
+    fn poll_row(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Row>, InventoryError>> {
+        loop {
+            if let Some(row) = self.batch.as_mut().and_then(Batch::next) {
+                if let Some(row) = row.and_then(|row| self.follow(row))? {
+                    return Poll::Ready(Ok(Some(row)));
+                }
+                continue;
+            }
+            let Some(batches) = &mut self.batches else {
+                return Poll::Ready(Ok(None));
+            };
+            let Some(batch) = ready!(batches.as_mut().poll_next(context)) else {
+                self.batches = None;
+                return Poll::Ready(Ok(self.pending.take()));
+            };
+            self.batch = Some(Batch::new(&batch.map_err(InventoryError::from_engine)?));
+        }
+    }
+}
+
+impl Stream for SortedRows {
+    type Item = Result<Row, InventoryError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let row = ready!(self.poll_row(context));
+        if row.is_err() {
+            self.batches = None;
+            self.batch = None;
+            self.pending = None;
+        }
+        Poll::Ready(row.transpose())
+    }
+}
+
+impl fmt::Debug for SortedRows {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("SortedRows")
+            .field("pending", &self.pending)
+            .field("counts", &self.counts())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A batch that is given out row by row.
+struct Batch {
+    columns: Vec<ArrayRef>,
+    len: usize,
+    position: usize,
+}
+
+impl Batch {
+    fn new(batch: &RecordBatch) -> Self {
+        Self {
+            columns: batch.columns().to_vec(),
+            len: batch.num_rows(),
+            position: 0,
+        }
+    }
+
+    fn next(&mut self) -> Option<Result<Row, InventoryError>> {
+        if self.position == self.len {
+            return None;
+        }
+        let index = self.position;
+        self.position += 1;
+        let raw = RawRow {
+            key: self.text(Column::Key, index).unwrap_or_default(),
+            version_id: self.text(Column::VersionId, index),
+            size: self
+                .value(Column::Size, index, |array| {
+                    array.as_primitive::<Int64Type>().value(index)
+                })
+                .unwrap_or_default(),
+            last_modified: self
+                .value(Column::LastModified, index, |array| {
+                    array.as_primitive::<TimestampMillisecondType>().value(index)
+                })
+                .unwrap_or_default(),
+            etag: self.text(Column::ETag, index).unwrap_or_default(),
+            storage_class: self.text(Column::StorageClass, index),
+            multipart: self.value(Column::Multipart, index, |array| array.as_boolean().value(index)),
+            encryption: self.text(Column::Encryption, index),
+            access_tier: self.text(Column::AccessTier, index),
+            checksum_algorithm: self.text(Column::ChecksumAlgorithm, index),
+        };
+        // What cannot be a row was refused when it was read.
+        Some(raw.row().map_err(|error| {
+            let detail = format!("key `{}`: {error}", raw.key);
+            InventoryError::Engine(Box::new(DataFusionError::Internal(detail)))
+        }))
+    }
+
+    fn value<'a, T>(&'a self, column: Column, index: usize, take: impl FnOnce(&'a ArrayRef) -> T) -> Option<T> {
+        let array = self.columns.get(column.sorted_index())?;
+        array.is_valid(index).then(|| take(array))
+    }
+
+    fn text(&self, column: Column, index: usize) -> Option<&str> {
+        self.value(column, index, |array| array.as_string::<i32>().value(index))
+    }
+}

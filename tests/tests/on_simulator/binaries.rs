@@ -1,0 +1,396 @@
+//! The functions' binaries on objects of every size S3 can hold, with each request that they make counted.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use s3ferry_testkit::sim::latency::Latency;
+use s3ferry_testkit::sim::model::bucket::Versioning;
+use s3ferry_testkit::sim::model::digest::Algorithm;
+use s3ferry_testkit::sim::model::object::{ChecksumKind, Object, Stated, SystemHeaders};
+use s3ferry_testkit::sim::model::simulator::Target;
+use s3ferry_testkit::sim::model::synthetic::{SyntheticChecksum, SyntheticObject};
+use s3ferry_testkit::sim::{Options, Server};
+use s3ferry_tests::runtime_api::{Answer, Function};
+use s3ferry_tests::{DESTINATION_REGION, SOURCE_REGION, event, replicator, tools};
+use serde_json::{Value, json};
+
+const SOURCE: &str = "binaries-source";
+const DESTINATION: &str = "binaries-destination";
+const STATE: &str = "binaries-state";
+const KEY: &str = "large/object+1.bin";
+
+const GIB: u64 = 1 << 30;
+const MIB: u64 = 1 << 20;
+
+/// What a copy in parts may take beside one request a part.
+const BESIDE_PARTS: u64 = 16;
+
+/// What an invocation may take where nothing is said of it.
+const TIMEOUT: Duration = Duration::from_mins(3);
+
+/// A simulator with the buckets of a migration.
+struct World {
+    server: Server,
+}
+
+impl World {
+    async fn prepare() -> Self {
+        Self::with_latency(Latency::default()).await
+    }
+
+    async fn with_latency(latency: Latency) -> Self {
+        let options = Options {
+            latency,
+            ..Options::default()
+        };
+        let server = Server::start(options).await.expect("the simulator starts");
+        {
+            let mut model = server.model();
+            for (name, region) in [
+                (SOURCE, SOURCE_REGION),
+                (DESTINATION, DESTINATION_REGION),
+                (STATE, SOURCE_REGION),
+            ] {
+                model.create_bucket(name, region, false).expect("the bucket is made");
+                model
+                    .set_versioning(name, Versioning::Enabled)
+                    .expect("the bucket has versions");
+            }
+        }
+        Self { server }
+    }
+
+    async fn function(&self, name: &str, timeout: Duration, more: &[(&str, &str)]) -> Function {
+        let addresses = [
+            ("AWS_ENDPOINT_URL", self.server.endpoint()),
+            ("AWS_ACCESS_KEY_ID", "any"),
+            ("AWS_SECRET_ACCESS_KEY", "any"),
+            ("AWS_REGION", SOURCE_REGION),
+            ("STATE_BUCKET", STATE),
+        ];
+        let required = replicator::settings(SOURCE, DESTINATION);
+        let environment: Vec<(String, String)> = addresses
+            .iter()
+            .chain(&required)
+            .chain(more)
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        let binary = tools::function(name).expect("built");
+        Function::start(&binary, &environment, timeout).await.expect(name)
+    }
+
+    fn put(&self, object: &SyntheticObject) {
+        let target = Target {
+            bucket: SOURCE,
+            key: KEY,
+        };
+        self.server
+            .model()
+            .put_synthetic(target, object)
+            .expect("the object is made");
+        self.server.forget_requests();
+    }
+
+    fn object(&self, bucket: &str) -> Option<Object> {
+        let model = self.server.model();
+        model.bucket(bucket).expect("the bucket").current_object(KEY).cloned()
+    }
+
+    /// The copy, once it is equal and nothing else is left of it.
+    #[track_caller]
+    fn assert_copied(&self) -> Object {
+        let copy = self.object(DESTINATION).expect("the copy");
+        let source = self.object(SOURCE).expect("the source");
+        assert_eq!(copy.content.size_bytes(), source.content.size_bytes());
+        assert_eq!(copy.content.pieces(), source.content.pieces());
+        assert_eq!(copy.stated.metadata, source.stated.metadata);
+        assert_eq!(copy.stated.tags, source.stated.tags);
+        let model = self.server.model();
+        let uploads = |bucket: &str| model.bucket(bucket).expect("the bucket").uploads.len();
+        assert_eq!(uploads(DESTINATION), 0, "uploads are left");
+        let state = model.bucket(STATE).expect("the bucket");
+        let entry = state.keys.keys().find(|key| state.current_object(key).is_some());
+        assert_eq!(entry, None, "journal entries are left");
+        copy
+    }
+
+    fn requests(&self) -> (BTreeMap<&'static str, u64>, u64) {
+        let requests = self.server.requests();
+        let all = requests.values().sum();
+        (requests, all)
+    }
+}
+
+fn of_size(size_bytes: u64, part_size_bytes: Option<u64>) -> SyntheticObject {
+    SyntheticObject {
+        size_bytes,
+        part_size_bytes,
+        seed: 7,
+        ..SyntheticObject::default()
+    }
+}
+
+/// The only result of a job with one task: its code and its text.
+async fn task(final_sync: &mut Function) -> (String, String) {
+    let payload = json!({
+        "invocationSchemaVersion": "2.0", "invocationId": "an-invocation", "job": {"id": "a-job", "userArguments": {}},
+        "tasks": [{"taskId": "one", "s3Key": KEY.replace('+', "%2B"), "s3VersionId": null, "s3Bucket": SOURCE}],
+    });
+    let Answer::Response(text) = final_sync.invoke(payload.to_string()).await.expect("an answer") else {
+        panic!("the function failed: {}", final_sync.log().unwrap_or_default())
+    };
+    let answer: Value = serde_json::from_str(&text).expect("JSON");
+    let text = |name: &str| {
+        let value = answer.pointer(&format!("/results/0/{name}"));
+        value.and_then(Value::as_str).expect(name).to_owned()
+    };
+    (text("resultCode"), text("resultString"))
+}
+
+/// One message; tells whether it was acknowledged.
+async fn message(replicator: &mut Function) -> bool {
+    let batch = event::queue_batch([("one", event::created(SOURCE, KEY).to_string())]);
+    let Answer::Response(text) = replicator.invoke(batch.to_string()).await.expect("an answer") else {
+        panic!("the function failed: {}", replicator.log().unwrap_or_default())
+    };
+    let answer: Value = serde_json::from_str(&text).expect("JSON");
+    answer["batchItemFailures"].as_array().expect("failures").is_empty()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn copies_in_parts_take_a_request_a_part_and_few_besides() {
+    let world = World::prepare().await;
+    let mut replicator = world.function("replicator", TIMEOUT, &[]).await;
+    // An odd layout lists its parts, because it has a checksum of each; a composite one is carried over.
+    let composite = SyntheticChecksum::Of(Algorithm::Sha256, Some(ChecksumKind::Composite));
+    let full = SyntheticChecksum::Of(Algorithm::Crc32, Some(ChecksumKind::FullObject));
+    let cases = [
+        // The first size that one request cannot copy.
+        (
+            "written at once, were it possible",
+            5 * GIB + 1,
+            None,
+            SyntheticChecksum::Default,
+            None,
+        ),
+        (
+            "two parts",
+            5 * GIB + 1,
+            Some(5 * GIB),
+            SyntheticChecksum::Default,
+            Some(2),
+        ),
+        (
+            "parts of 8 MiB",
+            6 * GIB,
+            Some(8 * MIB),
+            SyntheticChecksum::Default,
+            Some(768),
+        ),
+        ("checksums of parts", 6 * GIB, Some(64 * MIB), composite, Some(96)),
+        ("a checksum of all", 6 * GIB, Some(64 * MIB), full, Some(96)),
+        (
+            "of the time before checksums",
+            6 * GIB,
+            Some(100 * MIB),
+            SyntheticChecksum::Missing,
+            Some(62),
+        ),
+        (
+            "ten thousand parts",
+            10_000 * 6 * MIB,
+            Some(6 * MIB),
+            SyntheticChecksum::Default,
+            Some(10_000),
+        ),
+    ];
+    for (seed, (title, size_bytes, part_size_bytes, checksum, parts)) in (1..).zip(cases) {
+        world.put(&SyntheticObject {
+            seed,
+            checksum,
+            ..of_size(size_bytes, part_size_bytes)
+        });
+        assert!(message(&mut replicator).await, "{title}: {:?}", replicator.log());
+        let copy = world.assert_copied();
+        let (requests, all) = world.requests();
+        let count = requests.get("UploadPartCopy").copied().unwrap_or_default();
+        assert!(
+            all <= count + BESIDE_PARTS,
+            "{title}: {all} for {count} parts: {requests:?}"
+        );
+        if let Some(parts) = parts {
+            assert_eq!(count, parts, "{title}: each part once");
+            let source = world.object(SOURCE).expect("the source");
+            assert_eq!(copy.etag, source.etag, "{title}");
+            let of_parts = |object: &Object| {
+                object
+                    .checksum
+                    .clone()
+                    .filter(|sum| sum.kind == ChecksumKind::Composite)
+            };
+            assert_eq!(of_parts(&copy), of_parts(&source), "{title}");
+        }
+        world.server.forget_requests();
+        assert!(message(&mut replicator).await);
+        let (requests, _) = world.requests();
+        assert_eq!(requests, BTreeMap::from([("HeadObject", 2)]), "{title}: nothing to do");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn small_copy_takes_four_requests_and_nothing_to_do_takes_two() {
+    let world = World::prepare().await;
+    let mut replicator = world.function("replicator", TIMEOUT, &[]).await;
+    // The largest that one request copies.
+    for size_bytes in [0, 1, 5 * GIB] {
+        world.put(&of_size(size_bytes, None));
+        assert!(message(&mut replicator).await, "{:?}", replicator.log());
+        world.assert_copied();
+        let (requests, all) = world.requests();
+        assert_eq!((requests.get("CopyObject"), all), (Some(&1), 4), "{requests:?}");
+        world.server.forget_requests();
+        assert!(message(&mut replicator).await);
+        assert_eq!(world.requests().0, BTreeMap::from([("HeadObject", 2)]));
+    }
+}
+
+/// Something in every field that a writer can state, beyond ASCII where S3 takes that.
+fn rich(storage_class: &str) -> Stated {
+    let text = |text: &str| Some(text.to_owned());
+    let metadata = [
+        ("plain", "a  b ; c"),
+        ("empty", ""),
+        ("greeting", "grüße, 日本"),
+        ("comma", "a,b,\"c\""),
+    ];
+    Stated {
+        headers: SystemHeaders {
+            content_type: text("text/plain; charset=utf-8"),
+            cache_control: text("no-cache, max-age=3600"),
+            content_disposition: text("attachment; filename=\"grüße.txt\"; filename*=UTF-8''gr%C3%BC%C3%9Fe.txt"),
+            content_encoding: text("gzip"),
+            content_language: text("de-CH, en"),
+            expires: text("whenever it suits"),
+        },
+        website_redirect: text("/elsewhere?a=b+c"),
+        metadata: metadata.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+        tags: (0..10)
+            .map(|number| (format!("tag {number}+ü"), format!("a=b&c {number}")))
+            .collect(),
+        storage_class: text(storage_class),
+        ..Stated::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_field_arrives_as_it_was_stated_in_one_request_and_in_parts() {
+    let world = World::prepare().await;
+    let mut final_sync = world.function("final-sync", TIMEOUT, &[]).await;
+    let classes = [
+        "STANDARD",
+        "STANDARD_IA",
+        "ONEZONE_IA",
+        "INTELLIGENT_TIERING",
+        "GLACIER_IR",
+    ];
+    for (seed, storage_class) in (1..).zip(classes) {
+        for (size_bytes, part_size_bytes) in [(17, None), (6 * MIB, Some(5 * MIB)), (5 * GIB + 1, Some(GIB))] {
+            let stated = rich(storage_class);
+            world.put(&SyntheticObject {
+                seed,
+                stated: stated.clone(),
+                ..of_size(size_bytes, part_size_bytes)
+            });
+            let (code, text) = task(&mut final_sync).await;
+            assert_eq!(code, "Succeeded", "{size_bytes} bytes as {storage_class}: {text}");
+            let copy = world.assert_copied();
+            assert_eq!(copy.storage_class(), storage_class, "{size_bytes} bytes");
+            let copy = copy.stated;
+            assert_eq!(copy.headers, stated.headers);
+            assert_eq!(copy.website_redirect, stated.website_redirect);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_terabytes_arrive_over_many_invocations_with_hardly_a_part_twice() {
+    const SIZE_BYTES: u64 = 50_000_000_000_000;
+    let parts = SIZE_BYTES.div_ceil(5 * GIB);
+    // Slow enough for several invocations however fast the machine is: 16 parts at once, 20 milliseconds each.
+    let latency = Latency {
+        request: Duration::from_millis(20),
+        ..Latency::default()
+    };
+    let world = World::with_latency(latency).await;
+    let mut final_sync = world.function("final-sync", Duration::from_secs(6), &[]).await;
+    let mut stated = Stated::default();
+    stated.metadata.insert("origin".to_owned(), "tape 7".to_owned());
+    stated.tags = (0..10)
+        .map(|number| (format!("tag-{number}"), "x".to_owned()))
+        .collect();
+    world.put(&SyntheticObject {
+        stated,
+        ..of_size(SIZE_BYTES, Some(5 * GIB))
+    });
+    let mut invocations = 1;
+    loop {
+        let (code, text) = task(&mut final_sync).await;
+        if code == "Succeeded" {
+            break;
+        }
+        assert_eq!(code, "TemporaryFailure", "{text}");
+        assert!(text.contains("deadline"), "{text}");
+        assert_eq!(world.object(DESTINATION).map(|object| object.etag), None);
+        invocations += 1;
+    }
+    assert!(invocations > 2, "{invocations} invocations");
+    let copy = world.assert_copied();
+    assert_eq!(copy.etag, world.object(SOURCE).expect("the source").etag);
+    let (requests, all) = world.requests();
+    let of_parts = requests.get("UploadPartCopy").copied().unwrap_or_default();
+    let in_flight = 16 * (invocations - 1);
+    assert!(
+        (parts..=parts + in_flight).contains(&of_parts),
+        "{requests:?} in {invocations} invocations"
+    );
+    assert_eq!(requests.get("CreateMultipartUpload"), Some(&1));
+    // Each invocation reads both sides and the journal, and lists the parts that are there, a thousand a page.
+    let resumed = (invocations - 1) * (4 + parts.div_ceil(1_000));
+    assert!(
+        all <= of_parts + BESIDE_PARTS + resumed,
+        "{requests:?} in {invocations} invocations"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn faults_in_the_middle_of_a_large_copy_cost_no_other_part_and_leave_nothing() {
+    let world = World::prepare().await;
+    let mut final_sync = world.function("final-sync", TIMEOUT, &[]).await;
+    let faults = [
+        json!([{"operation": "UploadPartCopy", "nth": 5, "fault": "ok-with-error", "times": 1}]),
+        json!([{"operation": "UploadPartCopy", "nth": 5, "fault": "lost-response", "times": 1}]),
+        json!([{"operation": "UploadPartCopy", "nth": 5, "fault": "throttle", "times": 3}]),
+        json!([{"operation": "CreateMultipartUpload", "nth": 1, "fault": "internal-error", "times": 1}]),
+        json!([{"operation": "CompleteMultipartUpload", "nth": 1, "fault": "lost-response", "times": 1}]),
+        json!([{"operation": "CompleteMultipartUpload", "nth": 1, "fault": "ok-with-error", "times": 1}]),
+        json!([{"operation": "CompleteMultipartUpload", "nth": 1, "fault": "reset", "times": 1}]),
+    ];
+    for (seed, rules) in (1..).zip(&faults) {
+        world.put(&SyntheticObject {
+            seed,
+            ..of_size(6 * GIB, Some(64 * MIB))
+        });
+        world.server.set_faults(rules).expect("rules");
+        // An answer that was lost may be that of a write that has yet to land, so the task is run again.
+        let (code, text) = task(&mut final_sync).await;
+        if code != "Succeeded" {
+            assert!(text.contains("may still land"), "{rules}: {text}");
+            let (code, text) = task(&mut final_sync).await;
+            assert_eq!(code, "Succeeded", "{rules}: {text}");
+        }
+        world.assert_copied();
+        let (requests, _) = world.requests();
+        let parts = requests.get("UploadPartCopy").copied().unwrap_or_default();
+        assert!(parts <= 96 + 3, "{rules}: {requests:?}");
+    }
+}
