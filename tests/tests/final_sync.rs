@@ -1,16 +1,21 @@
 //! The state machine of the final sync, deployed with `sam deploy` to an emulator that enforces IAM.
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+use std::path::Path;
+
 use s3ferry_tests::SOURCE_REGION;
 use s3ferry_tests::aws_call::aws_call;
 use s3ferry_tests::bucket::Bucket;
 use s3ferry_tests::compare::{differences, summary};
 use s3ferry_tests::deployment::{DESTINATION_BUCKET, Deployment, PATIENCE, SOURCE_BUCKET, SourceStack};
 use s3ferry_tests::emulator::Options;
+use s3ferry_tests::tools;
 use s3ferry_tests::upload::Upload;
 use s3ferry_tests::waiting::{Seen, until};
 use s3ferry_tests::workload::{odd_keys, rich_objects, small_objects};
 use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::process::Command;
 
 /// What the stacks of these tests copy.
 const PREFIX: &str = "live/";
@@ -249,11 +254,15 @@ async fn run_that_cannot_succeed_is_refused_or_stopped_with_a_summary() {
 
 /// Denies every role to write at the destination.
 async fn deny_writes(deployment: &Deployment) {
+    deny_writes_of(deployment, "*").await;
+}
+
+async fn deny_writes_of(deployment: &Deployment, keys: &str) {
     let policy = json!({
         "Version": "2012-10-17",
         "Statement": [{
             "Effect": "Deny", "Principal": "*", "Action": "s3:PutObject",
-            "Resource": format!("arn:aws:s3:::{DESTINATION_BUCKET}/*"),
+            "Resource": format!("arn:aws:s3:::{DESTINATION_BUCKET}/{keys}"),
             "Condition": { "ArnLike": { "aws:PrincipalArn": [
                 "arn:aws:iam::*:role/*", "arn:aws:sts::*:assumed-role/*/*",
             ] } },
@@ -352,4 +361,100 @@ async fn schedule_repeats_the_final_sync() {
     .await
     .expect("the schedule starts the state machine");
     deployment.until_equal(PREFIX).await.expect("the run copies");
+}
+
+/// Runs the command line as root, and returns its exit code with what it wrote.
+async fn command_line(deployment: &Deployment, folder: &Path, arguments: &[&str]) -> (Option<i32>, Vec<Value>, String) {
+    let output = Command::new(tools::cli().expect("the command line is built"))
+        .arg("batch")
+        .args(arguments)
+        .args(["--output", "json"])
+        .current_dir(folder)
+        .env_clear()
+        .envs(deployment.emulator.exports(SOURCE_REGION))
+        .output()
+        .await
+        .expect("the command line runs");
+    let parse = |line: &str| serde_json::from_str(line).expect("a line of JSON");
+    let lines = String::from_utf8_lossy(&output.stdout).lines().map(parse).collect();
+    (
+        output.status.code(),
+        lines,
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    )
+}
+
+#[tokio::test]
+async fn command_line_starts_a_run_follows_it_and_reads_what_came_of_it() {
+    let deployment = prepare().await;
+    for key in ["live/a b+c.txt", "live/b.txt", "live/c.txt", "live/denied.txt"] {
+        write(&deployment, key, key).await;
+    }
+    let parameters = [("KeyPrefix", PREFIX), ("FinalSyncToleratedFailurePercentage", "50")];
+    let stack = deployment
+        .deploy_source("s3ferry", &parameters)
+        .await
+        .expect("source stack");
+    let state = state_bucket(&deployment, &stack);
+    let rows = ["live/a b+c.txt", "live/b.txt", "live/c.txt", "live/denied.txt"];
+    upload_manifest(&state, &rows.map(|key| row(SOURCE_BUCKET, key, ""))).await;
+    deny_writes_of(&deployment, "live/denied.txt").await;
+
+    let folder = TempDir::new().expect("a folder");
+    let run = async |arguments: &[&str]| command_line(&deployment, folder.path(), arguments).await;
+    let manifest = format!("s3://{}/{MANIFEST_KEY}", stack.outputs["StateBucketName"]);
+    let start = [
+        "start",
+        "--engine",
+        "step-functions",
+        "--stack",
+        "s3ferry",
+        "--manifest",
+        &manifest,
+    ];
+    let (code, started, errors) = run(&start).await;
+    assert_eq!(code, Some(0), "{errors}");
+    let job = started[0]["job"].as_str().expect("the run").to_owned();
+    let (code, status, errors) = run(&["status", &job, "--follow", "--every", "1"]).await;
+    assert_eq!(
+        (code, &status[0]["state"]),
+        (Some(1), &json!("Complete")),
+        "{status:?} {errors}"
+    );
+    assert_eq!((&status[0]["succeeded"], &status[0]["failed"]), (&json!(3), &json!(1)));
+    let (_, again, _) = run(&start).await;
+    assert_eq!(again[0]["job"], job, "the same command is the same run");
+    let (code, report, errors) = run(&["report", &job, "--stack", "s3ferry", "--residue", "residue.csv"]).await;
+    assert_eq!(code, Some(1), "{errors}");
+    assert_eq!(
+        (&report[0]["type"], &report[0]["key"]),
+        (&json!("failure"), &json!("live/denied.txt"))
+    );
+    assert_eq!(
+        report[1]["outcomes"],
+        json!({ "copied": 3, "failed:AccessDenied": 1 }),
+        "{report:?}"
+    );
+
+    let allowed = deployment
+        .destination
+        .client
+        .delete_bucket_policy()
+        .bucket(DESTINATION_BUCKET);
+    allowed.send().await.expect("no policy");
+    let residue = std::fs::read_to_string(folder.path().join("residue.csv")).expect("the residue");
+    assert_eq!(residue, format!("{SOURCE_BUCKET},live/denied.txt\n"));
+    upload_manifest(&state, &[residue]).await;
+    let (_, started, errors) = run(&start).await;
+    assert_ne!(started[0]["job"], job, "another manifest is another run: {errors}");
+    let job = started[0]["job"].as_str().expect("the run").to_owned();
+    let (code, status, errors) = run(&["status", &job, "--follow", "--every", "1"]).await;
+    assert_eq!(code, Some(0), "{status:?} {errors}");
+    let (code, report, errors) = run(&["report", &job, "--stack", "s3ferry"]).await;
+    assert_eq!(
+        (code, &report[0]["outcomes"]),
+        (Some(0), &json!({ "copied": 1 })),
+        "{errors}"
+    );
+    deployment.until_equal(PREFIX).await.expect("equal in the end");
 }

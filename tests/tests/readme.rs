@@ -109,6 +109,18 @@ fn readme_adds_its_costs_up_correctly() {
     );
 }
 
+#[test]
+fn runbook_adds_its_costs_up_correctly() {
+    let cents = |dollars: &str| (dollars.trim_matches('*').parse::<f64>().expect("a number") * 100.0).round();
+    let page = read("docs/RUNBOOK.md").replace("\n### ", "\n## ");
+    let rows = table(&page, "What it costs");
+    let (sum, items) = rows.split_last().expect("a table");
+    for column in 1..sum.len() {
+        let total: f64 = items.iter().map(|row| cents(&row[column])).sum();
+        assert!((total - cents(&sum[column])).abs() < 0.5, "column {column}: {total}");
+    }
+}
+
 /// Finds the names of all test functions of the repository, by the attribute above them.
 fn tests_of(folder: &Path, names: &mut BTreeSet<String>) {
     for entry in std::fs::read_dir(folder).expect("the folder can be read") {
@@ -137,6 +149,7 @@ fn documents_name_only_tests_and_files_that_exist() {
         "docs/ARCHITECTURE.md",
         "docs/FINAL_SYNC.md",
         "docs/CLI.md",
+        "docs/RUNBOOK.md",
         "docs/VERIFY.md",
     ] {
         let text = read(document);

@@ -1170,6 +1170,10 @@ fn core_depends_on_nothing_that_does_something() {
         "hybrid-array",
         "sha2",
         "typenum",
+        // CSV, read from and written to memory.
+        "csv",
+        "csv-core",
+        "ryu",
         // Everything else.
         "itoa",
         "memchr",
@@ -1200,6 +1204,22 @@ fn core_depends_on_nothing_that_does_something() {
     assert!(names.contains("s3ferry-core"));
     let strangers: Vec<&&str> = names.iter().filter(|name| !ALLOWED.contains(name)).collect();
     assert!(strangers.is_empty(), "s3ferry-core depends on {strangers:?}");
+}
+
+/// The size of a function's binary is most of its cold start.
+#[test]
+fn functions_are_built_without_what_only_the_command_line_needs() {
+    let tree = |package: &str| {
+        let arguments = ["tree", "--package", package, "--edges", "normal", "--prefix", "none"];
+        cargo(&arguments)
+    };
+    let (functions, command_line) = (tree("s3ferry-functions"), tree("s3ferry-cli"));
+    for name in ["aws-sdk-cloudformation", "aws-sdk-s3control", "aws-sdk-sfn"] {
+        let names = |tree: &str| tree.lines().any(|line| line.split(' ').next() == Some(name));
+        assert!(names(&command_line) && !names(&functions), "{name}");
+    }
+    let runtime = |tree: &str| tree.lines().any(|line| line.starts_with("lambda_runtime "));
+    assert!(runtime(&functions) && !runtime(&command_line));
 }
 
 fn cargo(arguments: &[&str]) -> String {

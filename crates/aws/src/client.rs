@@ -189,6 +189,37 @@ impl Clients {
         aws_sdk_eventbridge::Client::new(&self.shared)
     }
 
+    /// Makes an S3 Control client of a region. An emulator has one host name for all accounts, which S3 Control has not: with
+    /// an endpoint of one's own, requests go there as it is.
+    #[cfg(feature = "batch")]
+    #[must_use]
+    pub fn s3_control(&self, region: &Region, endpoint_url: Option<&str>) -> aws_sdk_s3control::Client {
+        let region = aws_sdk_s3control::config::Region::new(region.to_string());
+        let config = aws_sdk_s3control::config::Builder::from(&self.shared).region(region);
+        let config = match endpoint_url.or(self.shared.endpoint_url()) {
+            Some(url) => config.endpoint_resolver(crate::batch::OneEndpoint(url.to_owned())),
+            None => config,
+        };
+        aws_sdk_s3control::Client::from_conf(config.build())
+    }
+
+    /// Makes a Step Functions client of a region.
+    #[cfg(feature = "batch")]
+    #[must_use]
+    pub fn step_functions(&self, region: &Region) -> aws_sdk_sfn::Client {
+        let region = aws_sdk_sfn::config::Region::new(region.to_string());
+        aws_sdk_sfn::Client::from_conf(aws_sdk_sfn::config::Builder::from(&self.shared).region(region).build())
+    }
+
+    /// Makes a `CloudFormation` client of a region.
+    #[cfg(feature = "batch")]
+    #[must_use]
+    pub fn cloudformation(&self, region: &Region) -> aws_sdk_cloudformation::Client {
+        let region = aws_sdk_cloudformation::config::Region::new(region.to_string());
+        let config = aws_sdk_cloudformation::config::Builder::from(&self.shared).region(region);
+        aws_sdk_cloudformation::Client::from_conf(config.build())
+    }
+
     /// Bounds one attempt; where requests wait for their turn, from when it is sent.
     fn attempt_timeout(&self, timeout: Duration) -> TimeoutConfig {
         let timeouts = TimeoutConfig::builder();

@@ -6,7 +6,7 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::primitives::ByteStreamError;
 use s3ferry_core::failure::{Failure, FailureKind};
-use s3ferry_core::names::{BucketName, ETag, ObjectKey, Region};
+use s3ferry_core::names::{BucketName, ETag, ObjectKey, Region, VersionId};
 use tokio::io::AsyncWriteExt as _;
 
 use crate::classify::{Attempted, ErrorAnswer};
@@ -14,6 +14,17 @@ use crate::client::Clients;
 
 /// How often an object is fetched whose content breaks off.
 const FETCH_ATTEMPTS: u32 = 4;
+
+/// An object as it is in the bucket now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredFile {
+    /// Its tag.
+    pub etag: ETag,
+    /// Its version, where the bucket has versions.
+    pub version: Option<VersionId>,
+    /// Its size.
+    pub size_bytes: u64,
+}
 
 /// A bucket that files are put into and fetched from.
 #[derive(Debug, Clone)]
@@ -73,6 +84,54 @@ impl FileStore {
         etag.ok_or_else(|| unusable("UnreadableAnswer", "the answer has no usable ETag".to_owned()))
     }
 
+    /// Reads what an object is; one that is not there is a failure with the code `NoSuchKey`.
+    pub async fn head(&self, key: &ObjectKey) -> Result<StoredFile, Failure> {
+        let attempted = self.attempted(key);
+        let answer = self
+            .reading
+            .head_object()
+            .bucket(self.bucket.as_str())
+            .key(key.as_str());
+        let answer = answer.send().await.map_err(|error| {
+            let mut answer = ErrorAnswer::of(&error);
+            if answer.status == Some(404) {
+                answer.code = Some("NoSuchKey".to_owned());
+                answer.message = String::from("there is no such object, or no such bucket");
+            }
+            absent_is_setup(answer.into_failure(&attempted))
+        })?;
+        let etag = answer.e_tag().and_then(|etag| ETag::new(etag).ok());
+        Ok(StoredFile {
+            etag: etag.ok_or_else(|| broken(&attempted, "the answer has no usable ETag".to_owned()))?,
+            version: answer.version_id().and_then(VersionId::pinnable),
+            size_bytes: answer
+                .content_length()
+                .and_then(|length| u64::try_from(length).ok())
+                .unwrap_or_default(),
+        })
+    }
+
+    /// Reads the first bytes of an object.
+    pub async fn beginning(&self, key: &ObjectKey, bytes: u64) -> Result<Vec<u8>, Failure> {
+        let attempted = self.attempted(key);
+        let range = format!("bytes=0-{}", bytes.saturating_sub(1));
+        let request = self.reading.get_object().bucket(self.bucket.as_str()).key(key.as_str());
+        let answer = match request.range(range).send().await {
+            Ok(answer) => answer,
+            Err(error) => {
+                let answer = ErrorAnswer::of(&error);
+                // No byte of an empty object can be asked for.
+                if answer.status == Some(416) {
+                    return Ok(Vec::new());
+                }
+                return Err(absent_is_setup(answer.into_failure(&attempted)));
+            }
+        };
+        let body = answer.body.collect().await;
+        let body = body.map_err(|error| broken(&attempted, error.to_string()))?;
+        Ok(body.to_vec())
+    }
+
     /// Fetches an object's content into the file at `path`. Content that breaks off is fetched anew.
     pub async fn fetch(&self, key: &ObjectKey, path: &Path) -> Result<(), Failure> {
         let attempted = Attempted {
@@ -121,6 +180,37 @@ impl FileStore {
                 Err(WriteBodyError::Body(_)) => attempt += 1,
             }
         }
+    }
+
+    fn attempted(&self, key: &ObjectKey) -> Attempted {
+        Attempted {
+            action: "s3:GetObject",
+            resource: key.arn(&self.bucket, &self.region),
+            when_denied: "the credentials need s3:GetObject on the object, and s3:ListBucket on the bucket so that a \
+                          missing object is told from a forbidden one"
+                .to_owned(),
+        }
+    }
+}
+
+/// What somebody named and is not there will not come by itself.
+fn absent_is_setup(failure: Failure) -> Failure {
+    if failure.code == "NoSuchKey" {
+        return Failure {
+            kind: FailureKind::Configuration,
+            ..failure
+        };
+    }
+    failure
+}
+
+fn broken(attempted: &Attempted, detail: String) -> Failure {
+    Failure {
+        kind: FailureKind::Retry,
+        code: "UnreadableAnswer".to_owned(),
+        action: attempted.action.to_owned(),
+        resource: attempted.resource.clone(),
+        detail,
     }
 }
 

@@ -3,6 +3,8 @@
 mod amend;
 mod annotation_page;
 mod aspects;
+#[cfg(feature = "batch")]
+pub mod batch;
 mod checksum;
 pub mod classify;
 pub mod client;

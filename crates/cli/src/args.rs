@@ -4,7 +4,7 @@
 use clap::{Args, Parser, Subcommand, ValueHint};
 use s3ferry_core::names::{AccountId, BucketName, Region};
 
-use crate::commands::{completions, diff, man, manifest, sync, verify};
+use crate::commands::{batch, completions, diff, man, manifest, sync, verify};
 use crate::location::Location;
 use crate::output::Format;
 
@@ -81,6 +81,8 @@ pub enum Command {
     Diff(diff::DiffArgs),
     /// Write the manifests that S3 Batch Operations and the final-sync state machine work through
     Manifest(manifest::ManifestArgs),
+    /// Work through a manifest with S3 Batch Operations, the state machine, or this machine
+    Batch(batch::BatchArgs),
     /// Prove that both buckets are equal, and write a report of it
     Verify(verify::VerifyArgs),
     /// Print a completion script for a shell
@@ -99,7 +101,8 @@ pub fn bucket(text: &str) -> Result<BucketName, String> {
     BucketName::new(text).map_err(|error| error.to_string())
 }
 
-fn account(text: &str) -> Result<AccountId, String> {
+/// Reads an account.
+pub fn account(text: &str) -> Result<AccountId, String> {
     AccountId::new(text).map_err(|error| error.to_string())
 }
 

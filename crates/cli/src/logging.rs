@@ -19,9 +19,20 @@ pub(crate) fn start(level: tracing::Level) {
         .with_default(LevelFilter::from_level(level.min(tracing::Level::WARN)))
         // What comes of it is in the error that ends the command, without the answers' headers.
         .with_target("aws_config", LevelFilter::ERROR)
-        .with_targets(ours.map(|target| (target, LevelFilter::from_level(level))));
+        .with_targets(ours.map(|target| (target, LevelFilter::from_level(level))))
+        // The lines of a function's log, one for each object: here a report says it all.
+        .with_target("s3ferry_engine::record", by_object(level))
+        .with_target("s3ferry_engine::final_sync", by_object(level));
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(LogWriter::default)
         .with_ansi(false);
     tracing_subscriber::registry().with(targets).with(lines).init();
+}
+
+fn by_object(level: tracing::Level) -> LevelFilter {
+    if level >= tracing::Level::INFO {
+        LevelFilter::from_level(level)
+    } else {
+        LevelFilter::OFF
+    }
 }

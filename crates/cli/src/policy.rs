@@ -10,7 +10,7 @@ use s3ferry_core::policy::{
 use crate::exit::Error;
 
 /// How objects are copied.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Copying")]
 pub struct PolicyArgs {
     /// Who writes to the destination: s3ferry alone, or applications too, the newer object winning

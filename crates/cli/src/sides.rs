@@ -166,16 +166,13 @@ pub async fn open_source(
     source: &SourceArgs,
     max_requests_per_second: Option<NonZeroU32>,
 ) -> Result<(Clients, Side), Error> {
-    let settings = Settings {
-        profile: shared.profile.clone(),
-        endpoint_url: checked_endpoint(shared)?,
+    let (clients, region) = load_clients(
+        shared,
+        source.source_region.as_ref(),
+        "--source-region",
         max_requests_per_second,
-    };
-    let region = match &source.source_region {
-        Some(region) => region.clone(),
-        None => default_region(&settings).await?,
-    };
-    let clients = Clients::load_with(&region, &settings).await;
+    )
+    .await?;
     let side = Side {
         location: source.source.clone(),
         region,
@@ -183,6 +180,25 @@ pub async fn open_source(
     };
     must_be_in_region(&clients, &side, "--source-region").await?;
     Ok((clients, side))
+}
+
+/// Makes clients of a region, which is the default one where none is given with `flag`.
+pub async fn load_clients(
+    shared: &SharedArgs,
+    region: Option<&Region>,
+    flag: &str,
+    max_requests_per_second: Option<NonZeroU32>,
+) -> Result<(Clients, Region), Error> {
+    let settings = Settings {
+        profile: shared.profile.clone(),
+        endpoint_url: checked_endpoint(shared)?,
+        max_requests_per_second,
+    };
+    let region = match region {
+        Some(region) => region.clone(),
+        None => default_region(&settings, flag).await?,
+    };
+    Ok((Clients::load_with(&region, &settings).await, region))
 }
 
 /// Refuses an endpoint in the environment that the SDK cannot read: it would go to AWS itself.
@@ -202,11 +218,11 @@ fn checked_endpoint(shared: &SharedArgs) -> Result<Option<String>, Error> {
     }
 }
 
-async fn default_region(settings: &Settings) -> Result<Region, Error> {
-    let next = "give --source-region, as in --source-region us-east-1";
+async fn default_region(settings: &Settings, flag: &str) -> Result<Region, Error> {
+    let next = format!("give {flag}, as in {flag} us-east-1");
     let Some(name) = settings.default_region().await else {
         return Err(Error::setup(
-            "the source's region is not known: neither --source-region nor AWS_REGION nor the profile names one",
+            format!("the region is not known: neither {flag} nor AWS_REGION nor the profile names one"),
             next,
         ));
     };

@@ -3,6 +3,7 @@
 pub mod acknowledge;
 pub mod acl;
 pub mod batch_operations;
+pub mod batch_report;
 pub mod compare;
 pub mod custom_resource;
 pub mod decide;

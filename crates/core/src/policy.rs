@@ -109,6 +109,17 @@ pub enum Ownership {
     Shared,
 }
 
+impl Ownership {
+    /// Reads the value of a variable or an argument.
+    pub fn parse(value: &str) -> Result<Self, &'static str> {
+        match value {
+            "exclusive" => Ok(Self::Exclusive),
+            "shared" => Ok(Self::Shared),
+            _ => Err("allowed: exclusive, shared"),
+        }
+    }
+}
+
 /// Which storage class a copy gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StorageClassRule {
@@ -188,6 +199,11 @@ pub enum AclRule {
     Ignore,
     /// Explicit grants are restated, where both buckets have access control lists at all.
     Copy,
+}
+
+/// Reads a yes or no as variables and arguments spell it.
+pub fn boolean(value: &str) -> Result<bool, &'static str> {
+    value.parse().map_err(|_| "allowed: true, false")
 }
 
 #[cfg(test)]

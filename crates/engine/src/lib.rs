@@ -1,10 +1,14 @@
 #![doc = include_str!("../README.md")]
 
 pub mod batch;
+pub mod counts;
 pub mod diff;
+pub mod final_sync;
+pub mod job;
 pub mod listing;
 pub mod ports;
 pub mod reconcile;
+pub mod record;
 pub mod results;
 pub mod verify;
 pub mod wiring;

@@ -5,7 +5,8 @@ use std::fmt;
 use s3ferry_core::names::{AccountId, BucketName, Region};
 use s3ferry_core::plan::{COPY_OBJECT_LIMIT_BYTES, DEFAULT_PART_BYTES, LARGEST_PART_BYTES, SMALLEST_PART_BYTES};
 use s3ferry_core::policy::{
-    AclRule, KmsKeys, Ownership, Policy, PolicyError, PreserveEtag, StorageClassRule, kms_keys, kms_keys_must_be_in,
+    AclRule, KmsKeys, Ownership, Policy, PolicyError, PreserveEtag, StorageClassRule, boolean, kms_keys,
+    kms_keys_must_be_in,
 };
 
 /// One environment variable.
@@ -218,7 +219,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<'_, L> {
             ("STATE_BUCKET", state_bucket.as_ref()),
         ]);
         let queue_url = self.optional("QUEUE_URL", queue_url);
-        let ownership = self.optional("OWNERSHIP", ownership);
+        let ownership = self.optional("OWNERSHIP", Ownership::parse);
         if ownership == Some(Ownership::Shared) && self.value("STATE_BUCKET").is_none() {
             let problem = "STATE_BUCKET is not set, which OWNERSHIP=`shared` needs";
             self.problems.push(problem.to_owned());
@@ -335,14 +336,6 @@ pub fn endpoint_url(value: &str) -> Result<(), &'static str> {
         .ok_or("must be a URL such as http://127.0.0.1:4566")
 }
 
-pub(crate) fn ownership(value: &str) -> Result<Ownership, &'static str> {
-    match value {
-        "exclusive" => Ok(Ownership::Exclusive),
-        "shared" => Ok(Ownership::Shared),
-        _ => Err("allowed: exclusive, shared"),
-    }
-}
-
 fn kms_key_map(value: &str, destination: Option<&Region>) -> Result<KmsKeys, PolicyError> {
     let keys = kms_keys(value)?;
     if let Some(destination) = destination {
@@ -371,10 +364,6 @@ fn acl(value: &str) -> Result<AclRule, &'static str> {
         "copy" => Ok(AclRule::Copy),
         _ => Err("allowed: ignore, copy"),
     }
-}
-
-pub(crate) fn boolean(value: &str) -> Result<bool, &'static str> {
-    value.parse().map_err(|_| "allowed: true, false")
 }
 
 fn concurrency(value: &str) -> Result<usize, &'static str> {

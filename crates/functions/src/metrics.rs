@@ -5,6 +5,7 @@
 use serde_json::{Map, Value, json};
 
 use s3ferry_core::time::Timestamp;
+use s3ferry_engine::counts::Counts;
 
 /// The namespace of all metrics.
 pub const NAMESPACE: &str = "S3Ferry";
@@ -68,72 +69,41 @@ pub const METRICS: &[Metric] = &[
     metric("AspectsLost", "Count", "Aspects that copies did not carry"),
 ];
 
-/// Counts of one invocation.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// `ObjectsCopied`
-    pub copied: u64,
-    /// `BytesCopied`
-    pub bytes_copied: u64,
-    /// `Amended`
-    pub amended: u64,
-    /// `ObjectsDeleted`
-    pub deleted: u64,
-    /// `ObjectsSkipped`
-    pub skipped: u64,
-    /// `Conflicts`
-    pub conflicts: u64,
-    /// `ObjectsHandedOver`
-    pub handed_over: u64,
-    /// `RecordsFailed`
-    pub failed: u64,
-    /// `RecordsRefused`
-    pub refused: u64,
-    /// `MessagesUnreadable`
-    pub unreadable: u64,
-    /// `StaleHints`
-    pub stale: u64,
-    /// `AspectsLost`
-    pub aspects_lost: u64,
-}
-
-impl Counts {
-    /// Spells the log line, with the bucket as the dimension.
-    #[must_use]
-    pub fn to_line(&self, bucket: &str, now: Timestamp) -> String {
-        let values = [
-            self.copied,
-            self.bytes_copied,
-            self.amended,
-            self.deleted,
-            self.skipped,
-            self.conflicts,
-            self.handed_over,
-            self.failed,
-            self.refused,
-            self.unreadable,
-            self.stale,
-            self.aspects_lost,
-        ];
-        let mut line = Map::new();
-        let definitions: Vec<Value> = METRICS
+/// Spells the log line, with the bucket as the dimension.
+#[must_use]
+pub fn to_line(counts: &Counts, bucket: &str, now: Timestamp) -> String {
+    let values = [
+        counts.copied,
+        counts.bytes_copied,
+        counts.amended,
+        counts.deleted,
+        counts.skipped,
+        counts.conflicts,
+        counts.handed_over,
+        counts.failed,
+        counts.refused,
+        counts.unreadable,
+        counts.stale,
+        counts.aspects_lost,
+    ];
+    let mut line = Map::new();
+    let definitions: Vec<Value> = METRICS
+        .iter()
+        .map(|metric| json!({"Name": metric.name, "Unit": metric.unit}))
+        .collect();
+    let directive = json!({"Namespace": NAMESPACE, "Dimensions": [["SourceBucket"]], "Metrics": definitions});
+    line.insert(
+        "_aws".into(),
+        json!({"Timestamp": now.millis(), "CloudWatchMetrics": [directive]}),
+    );
+    line.insert("SourceBucket".into(), bucket.into());
+    line.extend(
+        METRICS
             .iter()
-            .map(|metric| json!({"Name": metric.name, "Unit": metric.unit}))
-            .collect();
-        let directive = json!({"Namespace": NAMESPACE, "Dimensions": [["SourceBucket"]], "Metrics": definitions});
-        line.insert(
-            "_aws".into(),
-            json!({"Timestamp": now.millis(), "CloudWatchMetrics": [directive]}),
-        );
-        line.insert("SourceBucket".into(), bucket.into());
-        line.extend(
-            METRICS
-                .iter()
-                .zip(values)
-                .map(|(metric, value)| (metric.name.to_owned(), value.into())),
-        );
-        Value::Object(line).to_string()
-    }
+            .zip(values)
+            .map(|(metric, value)| (metric.name.to_owned(), value.into())),
+    );
+    Value::Object(line).to_string()
 }
 
 #[cfg(test)]
@@ -151,7 +121,7 @@ mod tests {
             aspects_lost: 5,
             ..Counts::default()
         };
-        let line: Value = serde_json::from_str(&counts.to_line("bucket", Timestamp::from_millis(7))).unwrap();
+        let line: Value = serde_json::from_str(&to_line(&counts, "bucket", Timestamp::from_millis(7))).unwrap();
         let directive = &line["_aws"]["CloudWatchMetrics"][0];
         assert_eq!(
             (&directive["Namespace"], &line["_aws"]["Timestamp"]),

@@ -18,12 +18,13 @@ use s3ferry_core::event::{EventError, Hint, MessageId, Payload, QueueMessage, pa
 use s3ferry_core::redelivery::WaitsFor;
 use s3ferry_core::time::Timestamp;
 use s3ferry_engine::batch::Batch;
+use s3ferry_engine::counts::Counts;
 use s3ferry_engine::ports::{Clock, Continuations, DestinationBucket, Redelivery, SourceBucket, StateStore};
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::config::Config;
-use crate::metrics::Counts;
+use crate::metrics::to_line;
 use crate::on_aws;
 use crate::record::{Part, Problem, parts};
 
@@ -178,7 +179,7 @@ where
     )]
     fn report(&self, counts: &Counts) {
         let now = self.batch.reconciler.clock.now();
-        println!("{}", counts.to_line(self.batch.source_bucket.as_str(), now));
+        println!("{}", to_line(counts, self.batch.source_bucket.as_str(), now));
     }
 }
 

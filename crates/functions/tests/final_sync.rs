@@ -19,7 +19,7 @@ use s3ferry_engine::batch::Batch;
 use s3ferry_engine::ports::{Clock as _, SourceBucket};
 use s3ferry_engine::reconcile::{Reconciler, Uploads};
 use s3ferry_engine::results::RunResults;
-use s3ferry_functions::final_sync::{FinalSync, FinalSyncError, Terms};
+use s3ferry_functions::final_sync::{FinalSync, FinalSyncError, Terms, diagnostic};
 use s3ferry_testkit::clock::TestClock;
 use s3ferry_testkit::faults::{Call, Fault, Faults, Script, failure};
 use s3ferry_testkit::journal::{MemoryJournal, route};
@@ -525,7 +525,7 @@ async fn payload_that_nobody_could_answer_fails_as_a_whole() {
     ] {
         let error = World::new().try_handle(&payload).await.unwrap_err();
         assert_eq!(error.code(), code, "{error}");
-        assert_eq!(lambda_runtime::Diagnostic::from(error).error_type, code);
+        assert_eq!(diagnostic(&error).error_type, code);
     }
 }
 

@@ -5,8 +5,10 @@
     reason = "a broken expectation is a failed test"
 )]
 
+mod batches;
 mod emulators;
 mod inventories;
+mod jobs;
 mod listings;
 mod manifests;
 mod refusals;

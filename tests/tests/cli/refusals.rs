@@ -108,7 +108,7 @@ async fn wrong_regions_and_missing_buckets_end_with_3() {
         )
         .await;
     let ran = ran.must_end_with(3);
-    assert!(ran.stderr.contains("the source's region is not known"), "{ran:?}");
+    assert!(ran.stderr.contains("the region is not known"), "{ran:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

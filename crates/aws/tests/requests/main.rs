@@ -7,6 +7,8 @@
 
 mod amends;
 mod annotations;
+#[cfg(feature = "batch")]
+mod batch_jobs;
 mod contents;
 mod copies;
 mod files;

@@ -20,7 +20,7 @@ use s3ferry_core::object_class::{ObjectClass, class_of};
 use s3ferry_engine::ports::SourceBucket as _;
 
 use self::files::Files;
-use self::target::Target;
+pub(crate) use self::target::Target;
 use crate::args::{DestinationArgs, SharedArgs, SourceArgs, region};
 use crate::commands::diff::{CompareArgs, findings, settled};
 use crate::exit::{End, Error};

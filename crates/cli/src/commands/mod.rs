@@ -1,5 +1,6 @@
 //! The commands, one module each.
 
+pub mod batch;
 pub mod completions;
 pub mod diff;
 pub mod man;

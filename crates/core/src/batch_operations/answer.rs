@@ -1,6 +1,6 @@
 //! The answer to each task: a code, and what an operator can act on.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{BatchError, CurrentVersion, RowVersion, shortened};
 use crate::facts::Aspects;
@@ -14,7 +14,7 @@ use crate::outcome::{AgainReason, Outcome, Report, SkipReason};
 pub const LONGEST_RESULT: usize = 1_024;
 
 /// What becomes of a task, from best to worst.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum ResultCode {
     /// It is done, or durably on its way.
     Succeeded,
@@ -22,6 +22,25 @@ pub enum ResultCode {
     TemporaryFailure,
     /// It is reported as failed.
     PermanentFailure,
+}
+
+impl ResultCode {
+    /// Reads S3's word.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        let all = [Self::Succeeded, Self::TemporaryFailure, Self::PermanentFailure];
+        all.into_iter().find(|code| code.as_str() == word)
+    }
+
+    /// Returns S3's word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Succeeded => "Succeeded",
+            Self::TemporaryFailure => "TemporaryFailure",
+            Self::PermanentFailure => "PermanentFailure",
+        }
+    }
 }
 
 /// The result of a task or an item.
@@ -197,6 +216,51 @@ pub fn conclude(report: &Report, acknowledged: bool) -> TaskResult {
     }
     result.progress = report.progress;
     result
+}
+
+/// Finds out how a task ended from the text of its result, where a job's report has nothing else; `None` where the text is
+/// not one of these.
+#[must_use]
+pub fn outcome_of_text(text: &str) -> Option<String> {
+    let begins = |beginning: &str| text.starts_with(beginning);
+    let word_behind = |beginning: &str| {
+        let (word, _) = text.strip_prefix(beginning)?.split_once(':')?;
+        Some(word.rsplit(' ').next().unwrap_or_default()).filter(|word| !word.is_empty())
+    };
+    if begins("copied ") {
+        return Some("copied".to_owned());
+    }
+    if begins("equal bytes; changed") {
+        return Some("amended".to_owned());
+    }
+    if begins("deleted at the destination") {
+        return Some("deleted".to_owned());
+    }
+    if begins("handed over (") {
+        return Some("handed-over".to_owned());
+    }
+    if begins("not done yet (") {
+        return Some("unfinished".to_owned());
+    }
+    if begins("refused: the task is of bucket") {
+        return Some("failed:ForeignBucket".to_owned());
+    }
+    if begins("not done: the function failed") {
+        return Some("failed:FunctionFailed".to_owned());
+    }
+    if begins("not done: ") {
+        return Some("failed:Unreadable".to_owned());
+    }
+    if begins("given up after ") {
+        let (_, rest) = text.split_once(" runs: ")?;
+        return outcome_of_text(rest)
+            .filter(|outcome| outcome.starts_with("failed:"))
+            .or_else(|| Some("failed:Unfinished".to_owned()));
+    }
+    if let Some(reason) = word_behind("skipped ") {
+        return Some(format!("skipped:{reason}"));
+    }
+    word_behind("failed (").map(|code| format!("failed:{code}"))
 }
 
 fn copied(version_id: Option<&VersionId>, size_bytes: u64) -> TaskResult {

@@ -105,7 +105,7 @@ impl Arguments {
     }
 
     /// Reads what a job was given; `field` is where.
-    pub(super) fn parse(value: Option<&Value>, field: &str) -> Result<Self, BatchError> {
+    pub fn parse(value: Option<&Value>, field: &str) -> Result<Self, BatchError> {
         let mut arguments = Self::default();
         let given = match value {
             None | Some(Value::Null) => return Ok(arguments),

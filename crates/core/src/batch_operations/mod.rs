@@ -8,11 +8,13 @@
 
 mod answer;
 mod arguments;
+mod reading;
 mod request;
 mod summary;
 
-pub use answer::{Answer, LONGEST_RESULT, ResultCode, TaskResult, conclude, merge};
+pub use answer::{Answer, LONGEST_RESULT, ResultCode, TaskResult, conclude, merge, outcome_of_text};
 pub use arguments::{ARGUMENTS, Argument, ArgumentName, Arguments, Depth, Versions};
+pub use reading::{TaskAnswered, invocation, read_answer};
 pub use request::{
     Begin, Conclusion, CurrentVersion, Item, JobInvocation, LostItems, MapBatch, Request, RowVersion, Run, RunName,
     Target, Task, parse_request,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{ResultCode, TaskResult};
+use super::TaskResult;
 
 /// How many failed items a summary shows; all of them are among the results.
 pub const MAX_FAILURES_SHOWN: usize = 100;
@@ -30,14 +30,9 @@ impl ResultLine {
     /// Makes the line of an item.
     #[must_use]
     pub fn new(row: &Value, result: &TaskResult) -> Self {
-        let code = match result.code {
-            ResultCode::Succeeded => "Succeeded",
-            ResultCode::TemporaryFailure => "TemporaryFailure",
-            ResultCode::PermanentFailure => "PermanentFailure",
-        };
         Self {
             row: row.clone(),
-            code: code.to_owned(),
+            code: result.code.as_str().to_owned(),
             outcome: result.outcome.clone(),
             detail: result.result_string(),
             bytes_copied: result.bytes_copied,

@@ -323,6 +323,7 @@ fn failure(kind: FailureKind) -> Failure {
 #[track_caller]
 fn check_result(outcome: Outcome, acknowledged: bool, code: ResultCode, name: &str, text: &str) {
     let result = conclude(&report(outcome), acknowledged);
+    assert_eq!(outcome_of_text(&result.result_string()), Some(result.outcome.clone()));
     assert_eq!((result.code, result.outcome.as_str()), (code, name), "{}", result.text);
     assert!(result.text.contains(text), "{}", result.text);
 }

@@ -18,6 +18,11 @@ const IN_MANIFEST: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~')
     .remove(b'/');
 
+/// Encodes a text as a manifest has it.
+pub(crate) fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, IN_MANIFEST).to_string()
+}
+
 /// One object of a manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {

@@ -12,10 +12,11 @@ async fn main() -> ExitCode {
     let Some(config) = start::configured() else {
         return ExitCode::FAILURE;
     };
-    let final_sync = &final_sync::on_aws(config).await;
+    let sync = &final_sync::on_aws(config).await;
     let handler = service_fn(|event: LambdaEvent<Value>| async move {
         let deadline = of_invocation(&event.context);
-        final_sync.handle(&event.payload, deadline).await
+        let reply = sync.handle(&event.payload, deadline).await;
+        reply.map_err(|error| final_sync::diagnostic(&error))
     });
     start::ended(lambda_runtime::run(handler).await)
 }

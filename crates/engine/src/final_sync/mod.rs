@@ -4,22 +4,18 @@ mod map;
 mod tasks;
 mod terms;
 
-use lambda_runtime::Diagnostic;
-use s3ferry_aws::client::Clients;
-use s3ferry_aws::results::S3Results;
+use crate::batch::Batch;
+use crate::ports::{Clock, Continuations, DestinationBucket, SourceBucket, StateStore};
+use crate::results::RunResults;
 use s3ferry_core::batch_operations::{Answer, BatchError, Depth, JobInvocation, Request, Versions, parse_request};
 use s3ferry_core::failure::Failure;
+use s3ferry_core::names::BucketName;
 use s3ferry_core::policy::Policy;
 use s3ferry_core::time::Timestamp;
-use s3ferry_engine::batch::Batch;
-use s3ferry_engine::ports::{Clock, Continuations, DestinationBucket, SourceBucket, StateStore};
-use s3ferry_engine::results::RunResults;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::config::Config;
-use crate::metrics::Counts;
-use crate::on_aws::{self, AwsBatch};
+use crate::counts::Counts;
 pub use map::{Begun, Concluded, MapAnswer, Recorded};
 pub use terms::Terms;
 
@@ -29,7 +25,14 @@ pub struct FinalSync<F, R> {
     batches: F,
     settings: Policy,
     results: Option<R>,
+    report: ReportCounts,
 }
+
+/// Where the counts of each invocation go, with the source bucket and the time.
+pub type ReportCounts = fn(&BucketName, &Counts, Timestamp);
+
+/// For whom nobody counts.
+fn unreported(_bucket: &BucketName, _counts: &Counts, _now: Timestamp) {}
 
 /// What an invocation answers.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -94,35 +97,6 @@ impl FinalSyncError {
     }
 }
 
-impl From<FinalSyncError> for Diagnostic {
-    fn from(error: FinalSyncError) -> Self {
-        Self {
-            error_type: error.code().to_owned(),
-            error_message: error.to_string(),
-        }
-    }
-}
-
-/// Makes a final sync that works on AWS.
-pub async fn on_aws(config: Config) -> FinalSync<impl Fn(&Terms) -> AwsBatch, S3Results> {
-    let clients = Clients::load(&config.source_region).await;
-    let results = config.state_bucket.clone().map(|bucket| {
-        S3Results::new(
-            clients.s3_for_reading(&config.source_region),
-            bucket,
-            config.source_region.clone(),
-            config.source_bucket_owner.clone(),
-        )
-    });
-    let settings = config.policy.clone();
-    let base = on_aws::batch(&clients, &config);
-    FinalSync::new(
-        move |terms: &Terms| on_aws::batch_like(&base, terms.policy.clone(), terms.hand_over),
-        settings,
-        results,
-    )
-}
-
 impl<F, R, S, D, C, J, Q> FinalSync<F, R>
 where
     F: Fn(&Terms) -> Batch<S, D, C, J, Q>,
@@ -139,7 +113,14 @@ where
             batches,
             settings,
             results,
+            report: unreported,
         }
+    }
+
+    /// Reports the counts of each invocation to `report`.
+    #[must_use]
+    pub fn reporting(self, report: ReportCounts) -> Self {
+        Self { report, ..self }
     }
 
     /// Handles one invocation, which ends at `deadline`.
@@ -156,7 +137,7 @@ where
                     unreadable: 1,
                     ..Counts::default()
                 };
-                report(&self.engine_of_settings(), &counts);
+                self.report(&self.engine_of_settings(), &counts);
                 Err(error.into())
             }
         };
@@ -191,14 +172,8 @@ where
             hand_over: true,
         })
     }
-}
 
-/// Writes the metrics of an invocation where CloudWatch reads them.
-#[expect(
-    clippy::print_stdout,
-    reason = "the embedded metric format is a line of its own on standard output"
-)]
-fn report<S, D, C: Clock, J, Q>(batch: &Batch<S, D, C, J, Q>, counts: &Counts) {
-    let now = batch.reconciler.clock.now();
-    println!("{}", counts.to_line(batch.source_bucket.as_str(), now));
+    fn report(&self, batch: &Batch<S, D, C, J, Q>, counts: &Counts) {
+        (self.report)(&batch.source_bucket, counts, batch.reconciler.clock.now());
+    }
 }

@@ -1,9 +1,7 @@
 //! What holds for one job: the function's settings, and what the job asks for by itself.
 
 use s3ferry_core::batch_operations::{ArgumentName, Arguments, BatchError, Depth, Versions};
-use s3ferry_core::policy::Policy;
-
-use crate::config;
+use s3ferry_core::policy::{Ownership, Policy, boolean};
 
 /// What holds for one job.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,10 +20,10 @@ impl Terms {
     /// Takes the settings, with a job's arguments in their place where it has some.
     pub fn of_job(settings: &Policy, arguments: &Arguments, hand_over: bool) -> Result<Self, BatchError> {
         let mut policy = settings.clone();
-        if let Some(ownership) = given(arguments, ArgumentName::Ownership, config::ownership)? {
+        if let Some(ownership) = given(arguments, ArgumentName::Ownership, Ownership::parse)? {
             policy.ownership = ownership;
         }
-        if let Some(deletes) = given(arguments, ArgumentName::PropagateDeletes, config::boolean)? {
+        if let Some(deletes) = given(arguments, ArgumentName::PropagateDeletes, boolean)? {
             policy.propagate_deletes = deletes;
         }
         if let Some(class) = given(arguments, ArgumentName::StorageClass, str::parse)? {

@@ -4,6 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 
+use crate::batch::{Batch, Settled};
+use crate::ports::{Clock, Continuations, DestinationBucket, SourceBucket, StateStore};
+use crate::results::RunResults;
 use futures::future::{Either, select};
 use futures::{FutureExt as _, StreamExt as _, stream};
 use s3ferry_core::batch_operations::{
@@ -15,12 +18,9 @@ use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::ObjectKey;
 use s3ferry_core::outcome::{AgainReason, Outcome};
 use s3ferry_core::time::Timestamp;
-use s3ferry_engine::batch::{Batch, Settled};
-use s3ferry_engine::ports::{Clock, Continuations, DestinationBucket, SourceBucket, StateStore};
-use s3ferry_engine::results::RunResults;
 
-use super::{FinalSync, Terms, report};
-use crate::metrics::Counts;
+use super::{FinalSync, Terms};
+use crate::counts::Counts;
 use crate::record::{self, Origin};
 
 /// A task or an item.
@@ -114,7 +114,7 @@ where
                 }
             }
         }
-        report(&batch, &counts);
+        self.report(&batch, &counts);
         let results = results.iter().enumerate();
         results
             .map(|(owner, of_task)| {

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 use std::pin::pin;
 use std::time::Duration;
 
+use crate::batch::Batch;
+use crate::ports::{Clock, Continuations, DestinationBucket, SourceBucket, StateStore};
+use crate::results::RunResults;
 use futures::future::{Either, select};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use s3ferry_core::batch_operations::{
@@ -11,9 +14,6 @@ use s3ferry_core::batch_operations::{
 };
 use s3ferry_core::facts::{Aspect, Aspects};
 use s3ferry_core::time::Timestamp;
-use s3ferry_engine::batch::Batch;
-use s3ferry_engine::ports::{Clock, Continuations, DestinationBucket, SourceBucket, StateStore};
-use s3ferry_engine::results::RunResults;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 

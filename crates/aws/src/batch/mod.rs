@@ -1,0 +1,55 @@
+//! AWS's own engines for work over a manifest: jobs of S3 Batch Operations, runs of the final sync's state machine, and the
+//! outputs of the stack that has both.
+
+pub mod jobs;
+pub mod runs;
+pub mod stacks;
+
+use aws_sdk_s3control::config::endpoint::{Endpoint, EndpointFuture, Params, ResolveEndpoint};
+use s3ferry_core::failure::{Failure, FailureKind};
+
+use crate::classify::{Attempted, ErrorAnswer};
+
+/// An endpoint for all accounts.
+#[derive(Debug)]
+pub(crate) struct OneEndpoint(pub(crate) String);
+
+impl ResolveEndpoint for OneEndpoint {
+    fn resolve_endpoint<'a>(&'a self, _params: &'a Params) -> EndpointFuture<'a> {
+        EndpointFuture::ready(Ok(Endpoint::builder().url(self.0.clone()).build()))
+    }
+}
+
+/// Makes the failure of a request to a service whose codes are its own: what it refuses will be refused again.
+fn failure_of(answer: ErrorAnswer, attempted: &Attempted) -> Failure {
+    let code = answer.code.clone().unwrap_or_default();
+    let passes = ["Throttl", "TooManyRequests", "Timeout", "Unavailable", "LimitExceeded"];
+    let is_refusal = answer
+        .status
+        .is_some_and(|status| (400..500).contains(&status) && status != 429)
+        && !passes.iter().any(|word| code.contains(word));
+    let is_denied =
+        answer.status == Some(403) || code.contains("AccessDenied") || code.contains("UnauthorizedOperation");
+    let mut failure = answer.into_failure(attempted);
+    if is_denied {
+        failure.kind = FailureKind::Permanent;
+    } else if is_refusal {
+        failure.kind = FailureKind::Configuration;
+    }
+    failure
+}
+
+/// Makes the failure of an answer that lacks what it must have.
+fn unreadable(attempted: &Attempted, what: &str) -> Failure {
+    Failure {
+        kind: FailureKind::Retry,
+        code: "UnreadableAnswer".to_owned(),
+        action: attempted.action.to_owned(),
+        resource: attempted.resource.clone(),
+        detail: format!("the answer has no {what}"),
+    }
+}
+
+fn count(number: Option<i64>) -> u64 {
+    number.and_then(|number| u64::try_from(number).ok()).unwrap_or_default()
+}

@@ -1,0 +1,299 @@
+//! Jobs that this process runs, with the function's own code and the semantics of S3 Batch Operations.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+
+use s3ferry_aws::clock::SystemClock;
+use s3ferry_aws::destination::S3Destination;
+use s3ferry_aws::journal::S3Journal;
+use s3ferry_aws::results::S3Results;
+use s3ferry_aws::source::S3Source;
+use s3ferry_core::batch_report::{JobProgress, JobState, TokenFields};
+use s3ferry_core::event::Continuation;
+use s3ferry_core::failure::Failure;
+use s3ferry_core::manifest::{Reader, Row};
+use s3ferry_core::names::BucketName;
+use s3ferry_core::policy::Policy;
+use s3ferry_engine::batch::Batch;
+use s3ferry_engine::final_sync::{FinalSync, Terms};
+use s3ferry_engine::job::{Invoke, JobRecord, LocalJob, ReportPlace, Stop, folder};
+use s3ferry_engine::ports::{Clock as _, Continuations};
+use s3ferry_engine::reconcile::{Reconciler, Uploads};
+use serde_json::{Value, json};
+
+use super::cloud::unusable_manifest;
+use super::place::{Fetched, Root, fetch, file_store};
+use super::start::StartArgs;
+use crate::args::{DestinationArgs, SharedArgs, SourceArgs};
+use crate::clock::InterruptibleClock;
+use crate::commands::manifest::Target;
+use crate::exit::{End, Error};
+use crate::interrupt::Interrupt;
+use crate::output::{Format, Output, grouped};
+use crate::policy::OwnershipArg;
+use crate::progress::{Progress, say};
+use crate::sides::Sides;
+
+/// How many invocations there are at once, so that one slow object does not hold all others up.
+const INVOCATIONS: usize = 2;
+
+/// Where reports go by themselves.
+const DEFAULT_FOLDER: &str = "s3ferry-batch";
+
+/// There is no queue here: what is not done runs again.
+enum NoQueue {}
+
+impl Continuations for NoQueue {
+    async fn send(&self, _: &Continuation, _: std::time::Duration) -> Result<(), Failure> {
+        match *self {}
+    }
+}
+
+type Engine = Batch<S3Source, S3Destination, InterruptibleClock, S3Journal, NoQueue>;
+
+/// The function, in this process.
+struct Function<F>(FinalSync<F, S3Results>);
+
+impl<F: Fn(&Terms) -> Engine + Send + Sync> Invoke for Function<F> {
+    async fn invoke(&self, payload: &Value) -> Result<Value, String> {
+        let reply = self.0.handle(payload, InterruptibleClock::no_end()).await;
+        let reply = reply.map_err(|error| error.to_string())?;
+        serde_json::to_value(reply).map_err(|error| error.to_string())
+    }
+}
+
+impl Stop for Interrupt {
+    fn is_set(&self) -> bool {
+        Interrupt::is_set(self)
+    }
+
+    async fn wait(&self) {
+        Interrupt::wait(self).await;
+    }
+}
+
+/// Runs a job, or goes on with it.
+pub(super) async fn run(shared: &SharedArgs, args: &StartArgs, interrupt: &Interrupt) -> Result<End, Error> {
+    let user_arguments = args.user_arguments()?;
+    let (source, destination) = both_sides(args)?;
+    if args.policy.ownership == OwnershipArg::Shared && args.local.state_bucket.is_none() {
+        return Err(Error::usage(
+            "--ownership shared needs to write down what it does, and there is no --state-bucket",
+            "give --state-bucket, as the replicator has it",
+        ));
+    }
+    args.policy.check(&destination.destination_region)?;
+    let sides = Sides::open(shared, &source, &destination, args.local.max_requests_per_second).await?;
+    let uploads = match &args.local.state_bucket {
+        Some(bucket) => Some(sides.state(bucket).await?),
+        None => None,
+    };
+    let manifest = manifest_text(&args.manifest);
+    let file = manifest_file(&args.manifest, &sides).await?;
+    let (rows, digest) = read_manifest(file.path(), &manifest, &sides.source.location.bucket)?;
+    let root = match &args.report_prefix {
+        Some(root) => root.clone(),
+        None => Root::Folder(DEFAULT_FOLDER.into()),
+    };
+    let place = root.open(&sides.clients, &sides.source.region).await?;
+    let fields = TokenFields::default()
+        .with("manifest", &manifest)
+        .with("digest", digest)
+        .with("source", sides.source.location.to_string())
+        .with("destination", sides.destination.location.to_string())
+        .with("policy", format!("{:?}", args.policy))
+        .with("run", &args.run);
+    let token = user_arguments.iter().fold(fields, |fields, (name, value)| {
+        fields.with("argument", name).with("value", value)
+    });
+    let id = token.token().short();
+    let job = LocalJob {
+        record: JobRecord {
+            id: id.clone(),
+            state: JobState::New,
+            created: SystemClock.now().to_rfc3339(),
+            manifest,
+            tasks: u64::try_from(rows.len()).unwrap_or(u64::MAX),
+            user_arguments,
+        },
+        function: Function(final_sync(&sides, args, uploads, interrupt)),
+        store: place,
+        clock: SystemClock,
+        stop: interrupt.clone(),
+        tasks_an_invocation: usize::from(args.local.tasks_per_invocation),
+        invocations: INVOCATIONS,
+        place: report_place(&root),
+    };
+    let name = job_name(&root, &id);
+    let progress = Progress::start("working", "tasks", Some(job.record.tasks));
+    let watch = |now: &JobProgress| {
+        progress.set(now.ended(), now.total);
+        progress.note(note(now));
+    };
+    let ended = job.run(&rows, &watch).await;
+    progress.finish();
+    conclude(shared, &name, &ended?, interrupt)
+}
+
+fn note(now: &JobProgress) -> String {
+    if now.failed > 0 {
+        format!("{} FAILED", grouped(now.failed))
+    } else {
+        String::new()
+    }
+}
+
+fn conclude(shared: &SharedArgs, name: &str, ended: &JobProgress, interrupt: &Interrupt) -> Result<End, Error> {
+    let mut output = Output::stdout();
+    match shared.output {
+        Format::Human => {
+            output.line(name)?;
+            output.line(format!(
+                "  {}: {} done, {} failed, of {}",
+                ended.state,
+                grouped(ended.succeeded),
+                grouped(ended.failed),
+                grouped(ended.total.unwrap_or_default())
+            ))?;
+        }
+        Format::Json => output.json(&json!({
+            "type": "summary",
+            "engine": super::Engine::Local.as_str(),
+            "job": name,
+            "state": ended.state,
+            "total": ended.total,
+            "succeeded": ended.succeeded,
+            "failed": ended.failed,
+        }))?,
+    }
+    output.flush()?;
+    if ended.failed > 0 {
+        say(&format!(
+            "what failed, and a manifest of it: s3ferry batch report {name} --residue residue.csv"
+        ));
+    }
+    if ended.is_all_done() {
+        Ok(End::Done)
+    } else if interrupt.is_set() && !ended.state.is_over() {
+        Err(Error::Interrupted)
+    } else {
+        Ok(End::NotAll)
+    }
+}
+
+fn both_sides(args: &StartArgs) -> Result<(SourceArgs, DestinationArgs), Error> {
+    let buckets = &args.buckets;
+    let (Some(source), Some(destination), Some(destination_region)) =
+        (&buckets.source, &buckets.destination, &buckets.destination_region)
+    else {
+        return Err(Error::usage(
+            "--engine local copies from this machine, and must know both buckets",
+            "give --source, --destination and --destination-region",
+        ));
+    };
+    let source = SourceArgs {
+        source: source.clone(),
+        source_region: buckets.source_region.clone(),
+        source_bucket_owner: buckets.source_bucket_owner.clone(),
+    };
+    let destination = DestinationArgs {
+        destination: destination.clone(),
+        destination_region: destination_region.clone(),
+    };
+    Ok((source, destination))
+}
+
+fn final_sync(
+    sides: &Sides,
+    args: &StartArgs,
+    uploads: Option<Uploads<S3Journal>>,
+    interrupt: &Interrupt,
+) -> FinalSync<impl Fn(&Terms) -> Engine + Send + Sync + use<>, S3Results> {
+    let (source, destination) = sides.adapters();
+    let settings: Policy = args.policy.policy(sides.prefix(), false);
+    let source_bucket = sides.source.location.bucket.clone();
+    let concurrent_parts = usize::from(args.policy.max_concurrent_parts);
+    let concurrency = (usize::from(args.local.concurrency) / INVOCATIONS).max(1);
+    let clock = InterruptibleClock::new(interrupt.clone());
+    let batches = move |terms: &Terms| Batch {
+        source_bucket: source_bucket.clone(),
+        reconciler: Reconciler {
+            source: source.clone(),
+            destination: destination.clone(),
+            uploads: uploads.clone(),
+            concurrent_parts,
+            clock: clock.clone(),
+            policy: terms.policy.clone(),
+        },
+        continuations: None,
+        concurrency,
+    };
+    FinalSync::new(batches, settings, None)
+}
+
+fn manifest_text(manifest: &Target) -> String {
+    match manifest {
+        Target::File(path) => path.display().to_string(),
+        Target::Object(location) => location.to_string(),
+    }
+}
+
+async fn manifest_file(manifest: &Target, sides: &Sides) -> Result<Fetched, Error> {
+    match manifest {
+        Target::File(path) => Ok(Fetched::Own(path.clone())),
+        Target::Object(location) => {
+            let files = file_store(&sides.clients, &location.bucket, &sides.source.region).await?;
+            fetch(&files, &location.prefix).await
+        }
+    }
+}
+
+/// Reads a manifest strictly; returns its rows and a digest of them.
+fn read_manifest(path: &Path, name: &str, bucket: &BucketName) -> Result<(Vec<Row>, String), Error> {
+    let unreadable = || Error::file(format!("read the manifest {name}"));
+    let mut lines = BufReader::new(std::fs::File::open(path).map_err(unreadable())?);
+    let mut reader = Reader::new(name, Some(bucket.clone()));
+    let mut rows = Vec::new();
+    let mut fields = TokenFields::default();
+    let mut line = Vec::new();
+    while lines.read_until(b'\n', &mut line).map_err(unreadable())? > 0 {
+        let row = reader
+            .line(&line)
+            .map_err(|error| unusable_manifest(&error.to_string()))?;
+        if let Some(row) = row {
+            fields = fields.with("row", row.to_csv());
+            rows.push(row);
+        }
+        line.clear();
+    }
+    if rows.is_empty() {
+        return Err(unusable_manifest(&format!("{name} has no rows")));
+    }
+    if reader.duplicates > 0 {
+        say(&format!(
+            "{name}: {} row(s) were there before and are left out",
+            grouped(reader.duplicates)
+        ));
+    }
+    Ok((rows, fields.token().as_str().to_owned()))
+}
+
+fn report_place(root: &Root) -> ReportPlace {
+    match root {
+        Root::Folder(_) => ReportPlace {
+            bucket: String::new(),
+            prefix: String::new(),
+        },
+        Root::Bucket(location) => ReportPlace {
+            bucket: location.bucket.to_string(),
+            prefix: location.prefix.clone(),
+        },
+    }
+}
+
+fn job_name(root: &Root, id: &str) -> String {
+    match root {
+        Root::Folder(path) => path.join(folder(id)).display().to_string(),
+        Root::Bucket(location) => format!("{location}{}", folder(id)),
+    }
+}

@@ -1,0 +1,413 @@
+//! `s3ferry batch report`.
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Read as _, Write};
+use std::path::Path;
+
+use clap::Args;
+use md5::{Digest as _, Md5};
+use s3ferry_aws::batch::runs::{Runs, name_of};
+use s3ferry_aws::client::Clients;
+use s3ferry_aws::results::S3Results;
+use s3ferry_core::batch_operations::{ResultLine, RunName};
+use s3ferry_core::batch_report::{
+    Cells, INDEX_NAME, JobProgress, ReportError, ReportIndex, ReportRow, Residue, Tally, TaskEnd, rows,
+};
+use s3ferry_core::names::{BucketName, Region};
+use s3ferry_engine::job::{folder, read_progress, read_record};
+use s3ferry_engine::results::RunResults as _;
+use serde_json::json;
+use tempfile::NamedTempFile;
+
+use super::JobArgs;
+use super::cloud::{Outputs, jobs_of};
+use super::job::Job;
+use super::place::{Place, Root, found_region, put};
+use super::status::{no_such_job, open_local};
+use crate::args::{SharedArgs, bucket};
+use crate::commands::manifest::Target;
+use crate::exit::{End, Error};
+use crate::interrupt::Interrupt;
+use crate::location::Location;
+use crate::output::{Format, Output, grouped, shown_key};
+use crate::progress::{Progress, say};
+use crate::sides::load_clients;
+
+/// The arguments of `batch report`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  What came of it, and a manifest of what failed:
+    s3ferry batch report arn:aws:s3:us-east-1:123456789012:job/f8fb9d89-a3aa-461d-bddc-ea6a1b131955 \\
+      --residue s3://app-data-state/final-sync/run-1-residue.csv
+  A run of the state machine:
+    s3ferry batch report arn:aws:states:us-east-1:123456789012:execution:s3ferry-final-sync:batch-1 \\
+      --stack s3ferry --residue residue.csv
+
+Exit code 0 means that every task is done; 1 that some failed, or were never run.")]
+pub struct ReportArgs {
+    #[command(flatten)]
+    job: JobArgs,
+    /// Where a manifest of what failed is written: a file, or an object
+    #[arg(long, value_name = "PATH")]
+    residue: Option<Target>,
+    /// How many failures are shown to people; JSON has them all
+    #[arg(long, value_name = "NUMBER", default_value_t = 20)]
+    failures: u64,
+    /// The stack of a run of the state machine, whose outputs name the state bucket
+    #[arg(long, value_name = "NAME", conflicts_with = "state_bucket")]
+    stack: Option<String>,
+    /// The state bucket of a run of the state machine
+    #[arg(long, value_name = "BUCKET", value_parser = bucket)]
+    state_bucket: Option<BucketName>,
+}
+
+/// Reads what came of a job.
+pub(super) async fn run(shared: &SharedArgs, args: &ReportArgs, interrupt: &Interrupt) -> Result<End, Error> {
+    let mut reading = Reading::new(shared, args)?;
+    let work = async {
+        match args.job.parse()? {
+            Job::S3 { account, region, id } => {
+                let (clients, region) = load_clients(shared, region.as_ref(), "--region", None).await?;
+                let described = jobs_of(&clients, account, region.clone())?.describe(&id).await?;
+                must_be_over(&described.progress)?;
+                let (bucket, prefix) = described.report.ok_or_else(|| {
+                    Error::setup(
+                        "the job was made without a report",
+                        "make jobs with `s3ferry batch start`, which always asks for one",
+                    )
+                })?;
+                let location = format!("s3://{bucket}/{prefix}").parse::<Location>();
+                let location = location.map_err(|error| Error::Bug(error.to_string()))?;
+                let root = Root::Bucket(Location {
+                    prefix: slashed(&location.prefix),
+                    ..location
+                });
+                let place = root.open(&clients, &region).await?;
+                reading.report(&place, &root, &id).await?;
+                Ok((described.progress, Some((clients, region))))
+            }
+            Job::Run { arn, region } => {
+                let (clients, region) = load_clients(shared, Some(&region), "--region", None).await?;
+                let progress = Runs::new(&clients, &region).describe(&arn).await?.progress;
+                must_be_over(&progress)?;
+                let outputs = Outputs::read(&clients, &region, args.stack.as_ref()).await?;
+                let state = outputs.state_bucket(args.state_bucket.as_ref(), "--state-bucket")?;
+                reading.run(&clients, &region, state, &arn).await?;
+                // Batches are counted there, items are here.
+                let progress = JobProgress {
+                    total: progress.total.or(Some(reading.tally.tasks())),
+                    ..progress
+                };
+                Ok((progress, Some((clients, region))))
+            }
+            Job::Local { root, id } => {
+                let place = open_local(shared, &root, args.job.region.as_ref()).await?;
+                let record = read_record(&place, &id).await?;
+                let record = record.ok_or_else(|| no_such_job(&format!("job-{id} in {root}")))?;
+                let progress = read_progress(&place, &record).await?;
+                must_be_over(&progress)?;
+                reading.report(&place, &root, &id).await?;
+                Ok::<_, Error>((progress, None))
+            }
+        }
+    };
+    let (progress, clients) = tokio::select! {
+        () = interrupt.wait() => return Err(Error::Interrupted),
+        done = work => done?,
+    };
+    reading.end(shared, args, &progress, clients).await
+}
+
+fn slashed(prefix: &str) -> String {
+    if prefix.is_empty() || prefix.ends_with('/') {
+        prefix.to_owned()
+    } else {
+        format!("{prefix}/")
+    }
+}
+
+fn must_be_over(progress: &JobProgress) -> Result<(), Error> {
+    if progress.state.is_over() {
+        return Ok(());
+    }
+    Err(Error::setup(
+        format!("the job is {}, and its report comes with its end", progress.state),
+        "follow it with `s3ferry batch status JOB --follow`; a local job is gone on with by the command that began it",
+    ))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is what a failed result hands over")]
+fn wrong(error: ReportError) -> Error {
+    Error::setup(
+        error.to_string(),
+        "read the report again; if it stays like this, run the manifest again",
+    )
+}
+
+/// What is read of a report.
+struct Reading {
+    format: Format,
+    stdout: Output<std::io::Stdout>,
+    progress: Progress,
+    tally: Tally,
+    unreadable_lines: u64,
+    most_shown: u64,
+    shown: u64,
+    residue: Residue,
+    file: Option<BufWriter<NamedTempFile>>,
+}
+
+impl Reading {
+    fn new(shared: &SharedArgs, args: &ReportArgs) -> Result<Self, Error> {
+        let file = match &args.residue {
+            None => None,
+            // Beside its place, so that it can be moved there.
+            Some(Target::File(path)) => {
+                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+                Some(NamedTempFile::new_in(folder.unwrap_or(Path::new("."))))
+            }
+            Some(Target::Object(_)) => Some(NamedTempFile::new()),
+        };
+        let file = file.transpose().map_err(Error::file("create a temporary file"))?;
+        Ok(Self {
+            format: shared.output,
+            stdout: Output::stdout(),
+            progress: Progress::start("reading", "tasks", None),
+            tally: Tally::default(),
+            unreadable_lines: 0,
+            most_shown: args.failures,
+            shown: 0,
+            residue: Residue::default(),
+            file: file.map(BufWriter::new),
+        })
+    }
+
+    /// Reads a completion report.
+    async fn report(&mut self, place: &Place, root: &Root, id: &str) -> Result<(), Error> {
+        let name = format!("{}/{INDEX_NAME}", folder(id));
+        let key = match root {
+            Root::Folder(_) => name,
+            Root::Bucket(location) => format!("{}{name}", location.prefix),
+        };
+        let index = place.fetch(&key).await?;
+        let text = std::fs::read(index.path()).map_err(Error::file(format!("read {key}")))?;
+        for file in ReportIndex::parse(&key, &text).map_err(wrong)?.results {
+            let fetched = place.fetch(&file.key).await?;
+            file.must_be(&md5_of(fetched.path(), &file.key)?).map_err(wrong)?;
+            let reader = File::open(fetched.path()).map_err(Error::file(format!("read {}", file.key)))?;
+            for row in rows(&file.key, BufReader::new(reader)) {
+                self.row(&row.map_err(wrong)?)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the results of a run of the state machine.
+    async fn run(&mut self, clients: &Clients, region: &Region, state: BucketName, arn: &str) -> Result<(), Error> {
+        let name = RunName::new(name_of(arn)).map_err(|error| Error::usage(error.to_string(), "name another run"))?;
+        let region = found_region(clients, &state, region).await?;
+        let results = S3Results::new(clients.s3_for_reading(&region), state, region, None);
+        let names = results.list(&format!("{}/results/", name.folder())).await?;
+        for name in names {
+            let text = results.read(&name).await?;
+            for (line, number) in text.lines().zip(1_u64..).filter(|(line, _)| !line.trim().is_empty()) {
+                let Ok(line) = serde_json::from_str::<ResultLine>(line) else {
+                    self.unreadable_lines += 1;
+                    continue;
+                };
+                self.line(&name, number, &line)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn row(&mut self, row: &ReportRow) -> Result<(), Error> {
+        self.tally.add(row);
+        self.progress.advance(1);
+        if row.end == TaskEnd::Failed {
+            self.failed(row)?;
+        }
+        Ok(())
+    }
+
+    fn line(&mut self, file: &str, number: u64, line: &ResultLine) -> Result<(), Error> {
+        self.tally.add_line(line);
+        self.progress.advance(1);
+        if line.is_done() {
+            return Ok(());
+        }
+        // A row that names no key can only be shown.
+        let cells = Cells::of_item(&line.row);
+        let is_row = cells.is_some();
+        let row = ReportRow {
+            file: file.to_owned(),
+            row: number,
+            cells: cells.unwrap_or_else(|| Cells {
+                bucket: String::new(),
+                key: line.row.to_string(),
+                version: None,
+            }),
+            end: TaskEnd::Failed,
+            http_status: None,
+            error_code: line.outcome.clone(),
+            message: line.detail.clone(),
+        };
+        if is_row { self.failed(&row) } else { self.show(&row) }
+    }
+
+    fn failed(&mut self, row: &ReportRow) -> Result<(), Error> {
+        let spelled = self.residue.spell(row).map_err(wrong)?;
+        if let Some(file) = &mut self.file {
+            writeln!(file, "{spelled}").map_err(Error::file("write the residue"))?;
+        }
+        self.show(row)
+    }
+
+    fn show(&mut self, row: &ReportRow) -> Result<(), Error> {
+        let key = row.cells.shown_key();
+        match self.format {
+            Format::Human => {
+                self.shown += 1;
+                if self.shown > self.most_shown {
+                    return Ok(());
+                }
+                self.stdout.line(format!("failed  {}", shown_key(&key)))?;
+                self.stdout.line(format!("        {}", row.message.replace('\n', " ")))
+            }
+            Format::Json => self.stdout.json(&json!({
+                "type": "failure",
+                "key": key,
+                "version": row.cells.version,
+                "outcome": row.outcome(),
+                "message": row.message,
+            })),
+        }
+    }
+
+    /// Puts the residue in its place, and writes the summary.
+    async fn end(
+        mut self,
+        shared: &SharedArgs,
+        args: &ReportArgs,
+        progress: &JobProgress,
+        clients: Option<(Clients, Region)>,
+    ) -> Result<End, Error> {
+        self.progress.finish();
+        let mut written = None;
+        if let (Some(to), Some(file)) = (&args.residue, self.file.take())
+            && self.residue.rows > 0
+        {
+            let file = file.into_inner();
+            let file = file.map_err(|error| Error::file("write the residue")(error.into_error()))?;
+            let (clients, region) = match clients {
+                Some(clients) => clients,
+                None => residue_clients(shared, args, to).await?,
+            };
+            put(file, to, &clients, &region).await?;
+            written = Some(match to {
+                Target::File(path) => path.display().to_string(),
+                Target::Object(location) => format!("s3://{}/{}", location.bucket, location.prefix),
+            });
+        }
+        let never_run = progress.total.unwrap_or_default().saturating_sub(self.tally.tasks());
+        self.summary(args, progress, never_run, written.as_deref())?;
+        if never_run > 0 {
+            say(&format!(
+                "{} task(s) were never run and are not in the residue: run the job's own manifest again",
+                grouped(never_run)
+            ));
+        }
+        let is_done = self.tally.failed == 0
+            && never_run == 0
+            && self.unreadable_lines == 0
+            && progress.state == s3ferry_core::batch_report::JobState::Complete;
+        Ok(if is_done { End::Done } else { End::NotAll })
+    }
+
+    fn summary(
+        &mut self,
+        args: &ReportArgs,
+        progress: &JobProgress,
+        never_run: u64,
+        residue: Option<&str>,
+    ) -> Result<(), Error> {
+        let tally = &self.tally;
+        match self.format {
+            Format::Human => {
+                if self.shown > self.most_shown {
+                    let more = grouped(self.shown - self.most_shown);
+                    self.stdout
+                        .line(format!("and {more} more; --output json has them all"))?;
+                }
+                self.stdout.line(format!(
+                    "{}: {} done, {} failed",
+                    progress.state,
+                    grouped(tally.succeeded),
+                    grouped(tally.failed)
+                ))?;
+                if let Some(reason) = &progress.reason {
+                    self.stdout.line(format!("  {reason}"))?;
+                }
+                for (outcome, count) in &tally.outcomes {
+                    self.stdout.line(format!("  {:>12}  {outcome}", grouped(*count)))?;
+                }
+                if self.unreadable_lines > 0 {
+                    let count = grouped(self.unreadable_lines);
+                    self.stdout
+                        .line(format!("  {count:>12}  lines of results that cannot be read"))?;
+                }
+                if let Some(residue) = residue {
+                    let rows = grouped(self.residue.rows);
+                    self.stdout.line(format!("residue: {rows} rows in {residue}"))?;
+                }
+            }
+            Format::Json => self.stdout.json(&json!({
+                "type": "summary",
+                "job": args.job.job,
+                "state": progress.state,
+                "total": progress.total,
+                "succeeded": tally.succeeded,
+                "failed": tally.failed,
+                "never_run": never_run,
+                "outcomes": tally.outcomes,
+                "unreadable_lines": self.unreadable_lines,
+                "reason": progress.reason,
+                "residue": residue,
+                "residue_rows": self.residue.rows,
+            }))?,
+        }
+        self.stdout.flush()
+    }
+}
+
+/// Clients for a residue in a bucket, of a job that is in a folder.
+async fn residue_clients(shared: &SharedArgs, args: &ReportArgs, to: &Target) -> Result<(Clients, Region), Error> {
+    let anywhere = Region::new("us-east-1").map_err(|error| Error::Bug(error.to_string()))?;
+    let region = match to {
+        // Nobody is asked.
+        Target::File(_) => Some(&anywhere),
+        Target::Object(_) => args.job.region.as_ref(),
+    };
+    load_clients(shared, region, "--region", None).await
+}
+
+fn md5_of(path: &Path, name: &str) -> Result<String, Error> {
+    let unreadable = || Error::file(format!("read {name}"));
+    let mut file = File::open(path).map_err(unreadable())?;
+    let mut hash = Md5::new();
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let read = file.read(&mut buffer).map_err(unreadable())?;
+        if read == 0 {
+            break;
+        }
+        hash.update(buffer.get(..read).unwrap_or_default());
+    }
+    Ok(hash.finalize().iter().fold(String::new(), |mut digits, byte| {
+        // Writing to a string cannot fail.
+        let _written = write!(digits, "{byte:02x}");
+        digits
+    }))
+}

@@ -1,0 +1,193 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::manifest::Reader;
+use crate::names::BucketName;
+
+fn read(text: &str) -> Result<Vec<ReportRow>, ReportError> {
+    rows("report.csv", text.as_bytes()).collect()
+}
+
+fn one(text: &str) -> ReportRow {
+    read(text).unwrap().remove(0)
+}
+
+#[test]
+fn rows_are_read_as_s3_writes_them() {
+    // The forms of the user guide: the status comes before the code, whatever the index says.
+    let row =
+        one("source,a%20b,,failed,200,PermanentFailure,\"failed (permanent) AccessDenied: s3:PutObject, and so on\"\n");
+    assert_eq!((row.end, row.http_status), (TaskEnd::Failed, Some(200)));
+    assert_eq!(row.error_code, "PermanentFailure");
+    assert_eq!(row.outcome(), "failed:AccessDenied");
+    assert_eq!(row.cells.shown_key(), "a b");
+    let row = one("source,a,v1,succeeded,200,,copied 5 bytes as version v9\n");
+    assert_eq!((row.end, row.outcome().as_str()), (TaskEnd::Succeeded, "copied"));
+    assert_eq!(row.cells.version.as_deref(), Some("v1"));
+    // The order that the index names.
+    let row = one("source,a,,failed,AccessDenied,403,denied\n");
+    assert_eq!((row.error_code.as_str(), row.http_status), ("AccessDenied", Some(403)));
+    assert_eq!(row.outcome(), "failed:AccessDenied");
+    // Messages over several lines, and columns that are not there.
+    let row = one("source,a,,failed,500,,\"first\nsecond\"\n");
+    assert_eq!(
+        (row.message.as_str(), row.outcome().as_str()),
+        ("first\nsecond", "failed:Status500")
+    );
+    assert_eq!(one("source,a,,succeeded\n").outcome(), "succeeded");
+    assert_eq!(
+        read("Bucket,Key,VersionId,TaskStatus\nsource,a,,succeeded\n")
+            .unwrap()
+            .len(),
+        1
+    );
+}
+
+#[test]
+fn rows_that_cannot_be_read_are_named() {
+    for (text, expected) in [
+        ("source,a,\n", "report.csv, row 1: 3 column(s)"),
+        ("source,a,,succeeded\nsource,b,,done\n", "row 2: the status `done`"),
+        ("source,,,failed\n", "no bucket or no key"),
+    ] {
+        let error = read(text).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+    let error = rows("r", &b"source,\xff,,failed\n"[..]).next().unwrap().unwrap_err();
+    assert!(error.to_string().contains("not UTF-8"), "{error}");
+}
+
+#[test]
+fn index_names_files_that_must_be_what_it_says() {
+    let text = r#"{"Format":"Report_CSV_20180820","ReportCreationDate":"2026-11-23T04:05:29.725Z","Results":[
+        {"TaskExecutionStatus":"succeeded","Bucket":"state","MD5Checksum":"83b1c4cbe93fc893f54053697e10fd6e",
+         "Key":"final-sync/reports/job-1/results/6217b0.csv"}],
+        "ReportSchema":"Bucket, Key, VersionId, TaskStatus, ErrorCode, HTTPStatusCode, ResultMessage"}"#;
+    let index = ReportIndex::parse("manifest.json", text.as_bytes()).unwrap();
+    let file = &index.results[0];
+    assert_eq!(file.must_be("83B1C4CBE93FC893F54053697E10FD6E"), Ok(()));
+    let error = file.must_be("00").unwrap_err().to_string();
+    assert!(error.contains("6217b0.csv has the MD5 00"), "{error}");
+    let again = serde_json::to_vec(&index).unwrap();
+    assert_eq!(ReportIndex::parse("manifest.json", &again), Ok(index));
+    let error = ReportIndex::parse("m", b"{}").unwrap_err().to_string();
+    assert!(error.contains("m is not the index of a completion report"), "{error}");
+    let other = text.replace("Report_CSV_20180820", "Report_Parquet");
+    let error = ReportIndex::parse("m", other.as_bytes()).unwrap_err().to_string();
+    assert!(error.contains("format `Report_Parquet`"), "{error}");
+}
+
+#[test]
+fn residue_is_the_manifest_of_what_failed() {
+    let mut residue = Residue::default();
+    let mut spell = |text: &str| residue.spell(&one(text)).unwrap();
+    assert_eq!(spell("source,a%20b%2Bc,,failed,200,,x\n"), "source,a%20b%2Bc");
+    // A report that spells keys as they are in the bucket.
+    assert_eq!(spell("source,\"a b,c\",,failed,200,,x\n"), "source,a%20b%2Cc");
+    assert_eq!(spell("source,100%,,failed,200,,x\n"), "source,100%25");
+    assert_eq!(residue.rows, 3);
+    let error = residue.spell(&one("source,a,v1,failed\n")).unwrap_err();
+    assert!(matches!(error, ReportError::MixedVersions { row: 1, .. }), "{error}");
+}
+
+#[test]
+fn tally_counts_by_outcome() {
+    let mut tally = Tally::default();
+    for row in read(
+        "s,a,,succeeded,200,,copied 5 bytes\ns,b,,succeeded,200,,skipped already-identical: both\n\
+         s,c,,failed,200,PermanentFailure,failed (permanent) KmsDenied: x\ns,d,,failed,403,AccessDenied,\n",
+    )
+    .unwrap()
+    {
+        tally.add(&row);
+    }
+    assert_eq!((tally.tasks(), tally.succeeded, tally.failed), (4, 2, 2));
+    let outcomes: Vec<&str> = tally.outcomes.keys().map(String::as_str).collect();
+    assert_eq!(
+        outcomes,
+        [
+            "copied",
+            "failed:AccessDenied",
+            "failed:KmsDenied",
+            "skipped:already-identical"
+        ]
+    );
+}
+
+#[test]
+fn token_is_the_same_for_the_same_job_and_no_other() {
+    let fields = || TokenFields::default().with("manifest", "m").with("argument", "a=b");
+    let token = fields().token();
+    assert_eq!(token, fields().token());
+    assert_eq!((token.as_str().len(), token.short().len()), (64, 32));
+    assert_ne!(token, fields().with("run", "2").token());
+    let moved = TokenFields::default().with("manifest", "ma").with("argument", "=b");
+    assert_ne!(token, moved.token());
+}
+
+#[test]
+fn states_are_read_and_know_whether_anything_more_happens() {
+    for state in JobState::KNOWN {
+        assert_eq!(JobState::parse(state.as_str()), state);
+    }
+    assert_eq!(JobState::parse("Resting"), JobState::Unknown);
+    assert!(JobState::Suspended.waits() && !JobState::Suspended.is_over());
+    assert!(JobState::Failed.is_over() && !JobState::Unknown.is_over());
+    assert_eq!(JobState::of_execution("TIMED_OUT"), JobState::Failed);
+    let progress = |state, failed, total| JobProgress {
+        state,
+        total,
+        succeeded: 3,
+        failed,
+        reason: None,
+    };
+    assert!(progress(JobState::Complete, 0, Some(3)).is_all_done());
+    assert!(!progress(JobState::Complete, 1, Some(4)).is_all_done());
+    assert!(
+        !progress(JobState::Complete, 0, Some(4)).is_all_done(),
+        "a task without a result is not done"
+    );
+    assert!(!progress(JobState::Failed, 0, Some(3)).is_all_done());
+}
+
+proptest! {
+    #[test]
+    fn any_row_survives_being_written(
+        key in "\\PC{1,40}", message in any::<String>(), code in "[A-Za-z]{0,20}", status in 100_u16..600,
+        failed in any::<bool>(),
+    ) {
+        let row = ReportRow {
+            file: "report.csv".to_owned(),
+            row: 1,
+            cells: Cells { bucket: "source".to_owned(), key, version: None },
+            end: if failed { TaskEnd::Failed } else { TaskEnd::Succeeded },
+            http_status: Some(status),
+            error_code: code,
+            message,
+        };
+        prop_assume!(row.cells.key != "Key");
+        prop_assert_eq!(read(&(row.to_csv().unwrap() + "\n")).unwrap(), vec![row]);
+    }
+
+    #[test]
+    fn residue_of_any_key_is_a_manifest_that_names_it(key in "\\PC{1,40}") {
+        let row = crate::manifest::Row::new(
+            BucketName::new("source").unwrap(),
+            crate::names::ObjectKey::from_raw(key.clone()).unwrap(),
+            None,
+        );
+        let reported = one(&format!("{},,failed,200,PermanentFailure,x\n", row.to_csv()));
+        prop_assert_eq!(reported.cells.shown_key(), key);
+        let spelled = Residue::default().spell(&reported).unwrap();
+        let read = Reader::new("residue", None).line(spelled.as_bytes()).unwrap();
+        prop_assert_eq!(read, Some(row));
+    }
+
+    #[test]
+    fn no_bytes_are_too_odd_to_be_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        for row in rows("report.csv", &bytes[..]).flatten() {
+            prop_assert!(!row.outcome().is_empty());
+        }
+        let _read = ReportIndex::parse("manifest.json", &bytes);
+    }
+}

@@ -1,0 +1,198 @@
+//! The end of one record: counted, and put into the log in one line.
+
+use s3ferry_core::event::Hint;
+use s3ferry_core::facts::Aspects;
+use s3ferry_core::failure::FailureKind;
+use s3ferry_core::names::VersionId;
+use s3ferry_core::outcome::{Outcome, SkipReason};
+
+use crate::batch::Settled;
+use crate::counts::Counts;
+
+/// Where a record came from, for its line.
+#[derive(Debug, Clone, Copy)]
+pub enum Origin<'a> {
+    /// A message of a queue, or an invocation without one.
+    Message(Option<&'a str>),
+    /// A task of a job, or an item of a map.
+    Task(&'a str),
+}
+
+impl<'a> Origin<'a> {
+    fn message_id(self) -> Option<&'a str> {
+        match self {
+            Self::Message(id) => id,
+            Self::Task(_) => None,
+        }
+    }
+
+    fn task_id(self) -> Option<&'a str> {
+        match self {
+            Self::Message(_) => None,
+            Self::Task(id) => Some(id),
+        }
+    }
+}
+
+/// Counts records that failed, and keys once however many records named them.
+pub fn count(settled: &Settled, counts: &mut Counts) {
+    counts.stale += u64::from(settled.stale);
+    if !settled.acknowledged {
+        counts.failed += 1;
+    }
+    counts.refused += u64::from(settled.is_foreign());
+    if !settled.first_of_key {
+        return;
+    }
+    counts.aspects_lost += u64::try_from(settled.report.lost.len()).unwrap_or(u64::MAX);
+    match &settled.report.outcome {
+        Outcome::Copied { size_bytes, .. } => {
+            counts.copied += 1;
+            counts.bytes_copied += size_bytes;
+        }
+        Outcome::Amended { .. } => counts.amended += 1,
+        Outcome::Deleted => counts.deleted += 1,
+        Outcome::Skipped(reason) => {
+            counts.skipped += 1;
+            counts.conflicts += u64::from(*reason == SkipReason::DestinationNewer);
+        }
+        Outcome::Again(_) => counts.handed_over += u64::from(settled.acknowledged),
+        Outcome::Failed(_) => {}
+    }
+}
+
+/// Logs the terminal event of a record: an error where an operator must act, a warning where something is degraded.
+pub fn log(origin: Origin<'_>, hint: &Hint, settled: &Settled) {
+    let report = &settled.report;
+    let lost = listed(&report.lost);
+    macro_rules! terminal {
+        ($level:ident, $text:literal, $($field:tt)*) => {
+            tracing::$level!(
+                message.id = origin.message_id(),
+                task.id = origin.task_id(),
+                s3.bucket = %hint.bucket,
+                s3.key = %hint.key,
+                event.name = %hint.event_name,
+                outcome = report.outcome.as_str(),
+                turns = report.turns,
+                duration_ms = u64::try_from(report.duration.as_millis()).unwrap_or(u64::MAX),
+                stale = settled.stale,
+                lost = %lost,
+                $($field)*
+                $text
+            )
+        };
+    }
+    match &report.outcome {
+        Outcome::Failed(failure) => {
+            let (kind, code) = (failure.kind.as_str(), &failure.code);
+            match failure.kind {
+                FailureKind::Retry | FailureKind::Again => {
+                    terminal!(warn, "record failed", error.kind = kind, error.code = code, %failure,);
+                }
+                FailureKind::Permanent | FailureKind::Configuration | FailureKind::Bug => {
+                    terminal!(error, "record failed", error.kind = kind, error.code = code, %failure,);
+                }
+            }
+        }
+        Outcome::Again(reason) => terminal!(
+            warn,
+            "record not done",
+            reason = reason.as_str(),
+            handed_over = settled.acknowledged,
+        ),
+        Outcome::Skipped(reason @ SkipReason::DestinationNewer) => {
+            terminal!(warn, "record done, with a conflict", reason = reason.as_str(),);
+        }
+        Outcome::Skipped(reason) if lost.is_empty() => terminal!(info, "record done", reason = reason.as_str(),),
+        Outcome::Skipped(reason) => terminal!(warn, "record done, with aspects not carried", reason = reason.as_str(),),
+        Outcome::Copied { version_id, size_bytes } => {
+            let version_id = version_id.as_ref().map(VersionId::as_str);
+            if lost.is_empty() {
+                terminal!(
+                    info,
+                    "record done",
+                    s3.version_id = version_id,
+                    s3.size_bytes = size_bytes,
+                );
+            } else {
+                terminal!(
+                    warn,
+                    "record done, with aspects lost",
+                    s3.version_id = version_id,
+                    s3.size_bytes = size_bytes,
+                );
+            }
+        }
+        Outcome::Amended { aspects } => {
+            let amended = listed(aspects);
+            if lost.is_empty() {
+                terminal!(info, "record done", amended = %amended,);
+            } else {
+                terminal!(warn, "record done, with aspects lost", amended = %amended,);
+            }
+        }
+        Outcome::Deleted => terminal!(info, "record done",),
+    }
+}
+
+/// Names aspects in the log, with commas between them.
+fn listed(aspects: &Aspects) -> String {
+    let names: Vec<&str> = aspects.iter().map(|aspect| aspect.as_str()).collect();
+    names.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use s3ferry_core::facts::Aspect;
+    use s3ferry_core::outcome::Report;
+
+    use super::*;
+
+    fn counted(outcome: Outcome) -> Counts {
+        let settled = Settled {
+            report: Report {
+                outcome,
+                lost: Aspects::from([Aspect::Etag]),
+                turns: 1,
+                progress: false,
+                outcome_unknown: false,
+                upload_left: false,
+                duration: Duration::ZERO,
+            },
+            acknowledged: true,
+            stale: false,
+            first_of_key: true,
+        };
+        let mut counts = Counts::default();
+        count(&settled, &mut counts);
+        counts
+    }
+
+    #[test]
+    fn conflicts_are_counted_among_what_was_skipped() {
+        let expected = Counts {
+            skipped: 1,
+            conflicts: 1,
+            aspects_lost: 1,
+            ..Counts::default()
+        };
+        assert_eq!(counted(Outcome::Skipped(SkipReason::DestinationNewer)), expected);
+        let equal = counted(Outcome::Skipped(SkipReason::AlreadyIdentical));
+        assert_eq!((equal.skipped, equal.conflicts), (1, 0));
+    }
+
+    #[test]
+    fn amended_objects_are_no_copies() {
+        let aspects = Aspects::from([Aspect::Tags, Aspect::Lock]);
+        assert_eq!(listed(&aspects), "tags,lock");
+        let expected = Counts {
+            amended: 1,
+            aspects_lost: 1,
+            ..Counts::default()
+        };
+        assert_eq!(counted(Outcome::Amended { aspects }), expected);
+    }
+}

@@ -1,0 +1,48 @@
+//! The final sync on AWS; what it does is the engine's.
+
+use lambda_runtime::Diagnostic;
+use s3ferry_aws::client::Clients;
+use s3ferry_aws::results::S3Results;
+use s3ferry_core::names::BucketName;
+use s3ferry_core::time::Timestamp;
+use s3ferry_engine::counts::Counts;
+pub use s3ferry_engine::final_sync::{FinalSync, FinalSyncError, Reply, Terms};
+
+use crate::config::Config;
+use crate::metrics::to_line;
+use crate::on_aws::{self, AwsBatch};
+
+/// Makes a final sync that works on AWS.
+pub async fn on_aws(config: Config) -> FinalSync<impl Fn(&Terms) -> AwsBatch, S3Results> {
+    let clients = Clients::load(&config.source_region).await;
+    let results = config.state_bucket.clone().map(|bucket| {
+        S3Results::new(
+            clients.s3_for_reading(&config.source_region),
+            bucket,
+            config.source_region.clone(),
+            config.source_bucket_owner.clone(),
+        )
+    });
+    let settings = config.policy.clone();
+    let base = on_aws::batch(&clients, &config);
+    let batches = move |terms: &Terms| on_aws::batch_like(&base, terms.policy.clone(), terms.hand_over);
+    FinalSync::new(batches, settings, results).reporting(report)
+}
+
+/// Writes the metrics of an invocation where CloudWatch reads them.
+#[expect(
+    clippy::print_stdout,
+    reason = "the embedded metric format is a line of its own on standard output"
+)]
+fn report(bucket: &BucketName, counts: &Counts, now: Timestamp) {
+    println!("{}", to_line(counts, bucket.as_str(), now));
+}
+
+/// Says why an invocation failed as Lambda takes it; a state machine can catch it by its type.
+#[must_use]
+pub fn diagnostic(error: &FinalSyncError) -> Diagnostic {
+    Diagnostic {
+        error_type: error.code().to_owned(),
+        error_message: error.to_string(),
+    }
+}

@@ -1,0 +1,336 @@
+//! `s3ferry batch --engine local`.
+
+use std::time::Duration;
+
+use s3ferry_testkit::sim::model::object::Stated;
+use s3ferry_tests::waiting::{Seen, until};
+use serde_json::{Value, json};
+
+use crate::stage::{DESTINATION, Ran, SOURCE, STATE, Stage, ended};
+use crate::syncs::interrupt;
+
+const ODD_KEYS: [&str; 8] = [
+    "a b+c%20.txt",
+    "ctl\u{1}\u{1f}",
+    "日/本",
+    "new\nline",
+    "trailing ",
+    "\"q\",x",
+    "\u{ffff}",
+    "100%",
+];
+
+fn verb(verb: &str, more: &[&str]) -> Vec<String> {
+    let arguments = [verb, "--output", "json"];
+    arguments
+        .iter()
+        .chain(more)
+        .map(|argument| (*argument).to_owned())
+        .collect()
+}
+
+/// Starts a job on this machine.
+fn local(manifest: &str, more: &[&str]) -> Vec<String> {
+    let mut arguments = verb("start", &["--engine", "local", "--manifest", manifest]);
+    arguments.extend(Stage::sides());
+    arguments.extend(more.iter().map(|argument| (*argument).to_owned()));
+    arguments
+}
+
+async fn write_manifest(stage: &Stage) {
+    let ran = stage.on_both("manifest", &["--to", "run.csv"]).await;
+    ran.must_end_with(0);
+}
+
+fn job(ran: &Ran) -> String {
+    ran.summary()["job"].as_str().expect("a job").to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn local_job_copies_a_manifest_and_reports_every_task() {
+    let stage = Stage::new().await;
+    for key in ODD_KEYS {
+        stage.put(SOURCE, key, "one");
+    }
+    stage.both("equal", "one");
+    let to = format!("s3://{STATE}/manifests/run.csv");
+    let source = [
+        "--source",
+        "s3://cli-source",
+        "--source-region",
+        "us-east-1",
+        "--to",
+        &to,
+    ];
+    let listed = stage.run("manifest", &source.map(str::to_owned)).await;
+    listed.must_end_with(0);
+    let reports = format!("s3://{STATE}/final-sync/reports");
+    let manifest = format!("s3://{STATE}/manifests/run-0001.csv");
+    let start = local(&manifest, &["--report-prefix", &reports]);
+    let ran = stage.run("batch", &start).await.must_end_with(0);
+    let summary = ran.summary();
+    assert_eq!(
+        (&summary["state"], &summary["succeeded"], &summary["failed"]),
+        (&json!("Complete"), &json!(9), &json!(0)),
+        "{ran:?}"
+    );
+    stage.on_both("diff", &["--deep"]).await.must_end_with(0);
+    let report = stage
+        .run("batch", &verb("report", &[&job(&ran), "--region", "us-east-1"]))
+        .await;
+    let report = report.must_end_with(0).summary();
+    assert_eq!(
+        report["outcomes"],
+        json!({ "copied": 8, "skipped:already-identical": 1 })
+    );
+    // The same command is the same job, which is complete.
+    stage.server.forget_requests();
+    let again = stage.run("batch", &start).await.must_end_with(0);
+    assert_eq!(job(&again), job(&ran));
+    assert_eq!(stage.server.requests().get("CopyObject"), None);
+    // Another run of the manifest finds everything equal.
+    let mut another = start.clone();
+    another.extend(["--run", "2"].map(str::to_owned));
+    let another = stage.run("batch", &another).await.must_end_with(0);
+    assert_ne!(job(&another), job(&ran));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failures_become_a_residue_that_a_second_job_works_through() {
+    let stage = Stage::new().await;
+    stage.put(SOURCE, "fine", "one");
+    let archived = |stated: &mut Stated| stated.storage_class = Some("DEEP_ARCHIVE".to_owned());
+    stage.put_with(SOURCE, "archived a+b.txt", "one", archived);
+    write_manifest(&stage).await;
+    let ran = stage.run("batch", &local("run-0001.csv", &[])).await.must_end_with(1);
+    assert_eq!(
+        (&ran.summary()["succeeded"], &ran.summary()["failed"]),
+        (&json!(1), &json!(1))
+    );
+    let job = job(&ran);
+    assert!(job.starts_with("s3ferry-batch/job-"), "{job}");
+    let status = stage
+        .run("batch", &verb("status", &[&job, "--follow"]))
+        .await
+        .must_end_with(1);
+    assert_eq!(status.json()[0]["state"], "Complete");
+    let report = stage
+        .run("batch", &verb("report", &[&job, "--residue", "residue.csv"]))
+        .await;
+    let report = report.must_end_with(1);
+    let failures: Vec<Value> = report
+        .json()
+        .into_iter()
+        .filter(|line| line["type"] == "failure")
+        .collect();
+    assert_eq!(failures.len(), 1, "{report:?}");
+    assert_eq!(
+        (&failures[0]["key"], &failures[0]["outcome"]),
+        (&json!("archived a+b.txt"), &json!("failed:ArchivedNotRestored"))
+    );
+    let residue = std::fs::read_to_string(stage.folder().join("residue.csv")).expect("the residue");
+    assert_eq!(residue, "cli-source,archived%20a%2Bb.txt\n");
+    // Somebody brings the object back.
+    stage.put(SOURCE, "archived a+b.txt", "one");
+    let ran = stage.run("batch", &local("residue.csv", &[])).await.must_end_with(0);
+    assert_eq!(ran.summary()["succeeded"], 1);
+    stage.on_both("diff", &["--deep"]).await.must_end_with(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn interrupted_job_goes_on_with_what_is_left() {
+    let stage = Stage::with_latency(20).await;
+    let keys = 300;
+    (0..keys).for_each(|number| stage.put(SOURCE, &format!("{number:04}"), "one"));
+    write_manifest(&stage).await;
+    stage.server.forget_requests();
+    let start = local("run-0001.csv", &["--concurrency", "4", "--tasks-per-invocation", "5"]);
+    let child = stage.start("batch", &start);
+    let pid = child.id().expect("it runs");
+    until("some copies", Duration::from_mins(1), || {
+        let copies = stage.server.requests().get("CopyObject").copied().unwrap_or_default();
+        async move { Ok(Seen::when(copies >= 10, || format!("{copies} copies"))) }
+    })
+    .await
+    .expect("it copies");
+    interrupt(pid);
+    let ran = ended(child).await.must_end_with(130);
+    let summary = ran.summary();
+    assert_eq!(summary["state"], "Paused", "{ran:?}");
+    let first = summary["succeeded"].as_u64().expect("a count");
+    assert!((10..keys).contains(&first), "{first} before the interrupt");
+    let report = stage
+        .run("batch", &verb("report", &[&job(&ran)]))
+        .await
+        .must_end_with(3);
+    assert!(report.stderr.contains("the job is Paused"), "{report:?}");
+    let status = stage
+        .run("batch", &verb("status", &[&job(&ran)]))
+        .await
+        .must_end_with(1);
+    assert_eq!(status.json()[0]["succeeded"], first);
+    let second = stage.run("batch", &start).await.must_end_with(0);
+    assert_eq!(
+        (job(&second), &second.summary()["succeeded"]),
+        (job(&ran), &json!(keys))
+    );
+    assert_eq!(stage.server.requests()["CopyObject"], keys, "nothing is copied twice");
+    stage.on_both("diff", &["--deep"]).await.must_end_with(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tasks_that_fail_for_a_while_run_again() {
+    let stage = Stage::new().await;
+    stage.put(SOURCE, "a", "one");
+    write_manifest(&stage).await;
+    // Whoever wrote and got no answer asks to be run again, for the write may still land.
+    let faults = json!([{ "operation": "CopyObject", "nth": 1, "fault": "lost-response" }]);
+    stage.server.set_faults(&faults).expect("rules");
+    let ran = stage.run("batch", &local("run-0001.csv", &[])).await.must_end_with(0);
+    let report = stage
+        .run("batch", &verb("report", &[&job(&ran)]))
+        .await
+        .must_end_with(0);
+    assert_eq!(
+        report.summary()["outcomes"],
+        json!({ "skipped:already-identical": 1 }),
+        "{report:?}"
+    );
+    stage.server.set_faults(&json!([])).expect("rules");
+    stage.on_both("diff", &["--deep"]).await.must_end_with(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn arguments_of_the_job_are_those_of_the_final_sync() {
+    let stage = Stage::new().await;
+    stage.both("equal", "one");
+    stage.put_with(SOURCE, "tags", "one", |stated| {
+        stated.tags.insert("a".to_owned(), "1".to_owned());
+    });
+    stage.put(DESTINATION, "tags", "one");
+    std::fs::write(stage.folder().join("run.csv"), "cli-source,equal\ncli-source,tags\n").expect("the manifest");
+    let deep = local("run.csv", &["--user-argument", "comparison-depth=deep"]);
+    stage.run("batch", &deep).await.must_end_with(0);
+    stage.on_both("diff", &["--deep"]).await.must_end_with(0);
+    for (argument, expected) in [
+        (
+            "speed=high",
+            "user argument `speed` is not known: allowed are ownership",
+        ),
+        ("depth=abyss", "`comparison-depth` is `abyss`: allowed: head, deep"),
+        ("depth", "must be NAME=VALUE"),
+    ] {
+        let ran = stage
+            .run("batch", &local("run.csv", &["--user-argument", argument]))
+            .await
+            .must_end_with(2);
+        assert!(ran.stderr.contains(expected), "{ran:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_manifests_are_refused_with_file_and_row() {
+    let stage = Stage::new().await;
+    for (text, expected) in [
+        ("cli-source\n", "run.csv, row 1: 1 column(s)"),
+        ("Bucket,Key\ncli-source,a\n", "row 1: a header"),
+        ("cli-source,a\ncli-source,b+c\n", "row 2: key `b+c` holds a bare `+`"),
+        (
+            "cli-source,a\nelsewhere,b\n",
+            "row 2: bucket `elsewhere`, expected `cli-source`",
+        ),
+        (
+            "cli-source,a,v1\ncli-source,b\n",
+            "row 2: no version where rows before have one",
+        ),
+        ("cli-source,100%\n", "row 1: key `100%` is not URL-encoded"),
+        ("\n\n", "run.csv has no rows"),
+    ] {
+        std::fs::write(stage.folder().join("run.csv"), text).expect("the manifest");
+        stage.server.forget_requests();
+        let ran = stage.run("batch", &local("run.csv", &[])).await.must_end_with(3);
+        assert!(ran.stderr.contains(expected), "{ran:?}");
+        assert_eq!(stage.server.requests().get("HeadObject"), None, "nothing was begun");
+    }
+    let ran = stage.run("batch", &local("none.csv", &[])).await.must_end_with(3);
+    assert!(ran.stderr.contains("read the manifest none.csv"), "{ran:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn report_that_was_changed_is_refused() {
+    let stage = Stage::new().await;
+    stage.put(SOURCE, "a", "one");
+    write_manifest(&stage).await;
+    let ran = stage.run("batch", &local("run-0001.csv", &[])).await.must_end_with(0);
+    let results = stage.folder().join(job(&ran)).join("results");
+    let file = std::fs::read_dir(results)
+        .expect("the results")
+        .next()
+        .expect("a file")
+        .expect("a file");
+    std::fs::write(file.path(), "cli-source,a,,succeeded,200,,copied nothing\n").expect("a change");
+    let report = stage
+        .run("batch", &verb("report", &[&job(&ran)]))
+        .await
+        .must_end_with(3);
+    assert!(report.stderr.contains("has the MD5"), "{report:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn flags_that_an_engine_does_not_heed_are_refused() {
+    let stage = Stage::new().await;
+    for (arguments, expected) in [
+        (
+            vec!["--engine", "local", "--manifest", "a.csv"],
+            "give --source, --destination and --destination-region",
+        ),
+        (
+            vec!["--manifest", "a.csv"],
+            "reads its manifest from a bucket, and --manifest is a file",
+        ),
+        (
+            vec!["--manifest", "s3://state/a.csv", "--source", "s3://cli-source"],
+            "--source means nothing to --engine",
+        ),
+        (
+            vec!["--manifest", "s3://state/a.csv", "--acl", "copy"],
+            "is the function's setting",
+        ),
+        (
+            vec![
+                "--engine",
+                "step-functions",
+                "--operation",
+                "copy",
+                "--manifest",
+                "s3://state/a.csv",
+            ],
+            "give --engine s3-batch-operations",
+        ),
+        (
+            vec![
+                "--operation",
+                "copy",
+                "--manifest",
+                "s3://state/a.csv",
+                "--source-region",
+                "us-east-1",
+            ],
+            "give --destination s3://bucket and --destination-region",
+        ),
+        (
+            vec!["--manifest", "s3://state/a.csv", "--source-region", "us-east-1"],
+            "give --function-arn, or --stack",
+        ),
+    ] {
+        let ran = stage.run("batch", &verb("start", &arguments)).await.must_end_with(2);
+        assert!(ran.stderr.contains(expected), "{expected}: {ran:?}");
+    }
+    let ran = stage
+        .run("batch", &verb("status", &["somewhere"]))
+        .await
+        .must_end_with(2);
+    assert!(ran.stderr.contains("`somewhere` is no job"), "{ran:?}");
+    let ran = stage.run("batch", &verb("status", &["job-0"])).await.must_end_with(3);
+    assert!(ran.stderr.contains("there is no job-0"), "{ran:?}");
+}
