@@ -154,7 +154,8 @@ async fn message(replicator: &mut Function) -> bool {
         panic!("the function failed: {}", replicator.log().unwrap_or_default())
     };
     let answer: Value = serde_json::from_str(&text).expect("JSON");
-    answer["batchItemFailures"].as_array().expect("failures").is_empty()
+    let failures = answer.get("batchItemFailures").and_then(Value::as_array);
+    failures.expect("failures").is_empty()
 }
 
 #[tokio::test(flavor = "multi_thread")]
