@@ -12,6 +12,7 @@ mod logging;
 pub mod output;
 pub mod policy;
 pub mod progress;
+mod report_files;
 pub mod rows;
 pub mod sides;
 

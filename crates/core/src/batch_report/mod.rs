@@ -75,6 +75,14 @@ pub enum ReportError {
         /// The format found.
         found: String,
     },
+    /// The files have columns that nobody here knows.
+    #[error("{file} names the columns `{found}`, and only `{REPORT_SCHEMA}` is known")]
+    Columns {
+        /// The index.
+        file: String,
+        /// The columns found.
+        found: String,
+    },
     /// A file is not what the index says.
     #[error("{file} has the MD5 {found}, and the report's index says {expected}: it was changed, or not read whole")]
     Checksum {
@@ -127,6 +135,13 @@ impl ReportIndex {
             return Err(ReportError::Format {
                 file: file.to_owned(),
                 found: index.format,
+            });
+        }
+        let columns = |schema: &str| -> Vec<String> { schema.split(',').map(|name| name.trim().to_owned()).collect() };
+        if columns(&index.report_schema) != columns(REPORT_SCHEMA) {
+            return Err(ReportError::Columns {
+                file: file.to_owned(),
+                found: index.report_schema,
             });
         }
         Ok(index)

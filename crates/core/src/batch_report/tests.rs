@@ -72,6 +72,9 @@ fn index_names_files_that_must_be_what_it_says() {
     assert_eq!(ReportIndex::parse("manifest.json", &again), Ok(index));
     let error = ReportIndex::parse("m", b"{}").unwrap_err().to_string();
     assert!(error.contains("m is not the index of a completion report"), "{error}");
+    let other = text.replace("ResultMessage", "Message");
+    let error = ReportIndex::parse("m", other.as_bytes()).unwrap_err().to_string();
+    assert!(error.contains("m names the columns `Bucket, Key"), "{error}");
     let other = text.replace("Report_CSV_20180820", "Report_Parquet");
     let error = ReportIndex::parse("m", other.as_bytes()).unwrap_err().to_string();
     assert!(error.contains("format `Report_Parquet`"), "{error}");

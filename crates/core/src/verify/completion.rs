@@ -7,14 +7,9 @@ use std::collections::HashMap;
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 
+use crate::batch_report::{ReportRow, TaskEnd};
 use crate::facts::{ChecksumCoverage, ObjectFacts};
 use crate::names::{BucketName, ETag, ObjectKey, VersionId};
-
-/// The format that all completion reports have.
-pub const FORMAT: &str = "Report_CSV_20180820";
-
-/// How many columns a row has: bucket, key, version, status, error code, HTTP status, message.
-pub const COLUMNS: usize = 7;
 
 /// A checksum that a job computed of one object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,56 +35,9 @@ impl Computed {
     }
 }
 
-/// The head of a completion report: the object `manifest.json`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct Head {
-    /// The format of the files.
-    pub format: String,
-    /// The files.
-    pub results: Vec<File>,
-    /// The columns of the files.
-    pub report_schema: String,
-}
-
-/// One file of a completion report.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct File {
-    /// Whether its tasks succeeded or failed.
-    pub task_execution_status: String,
-    /// The bucket it is in.
-    pub bucket: String,
-    /// Its MD5 in hexadecimal.
-    #[serde(rename = "MD5Checksum")]
-    pub md5_checksum: String,
-    /// Its key.
-    pub key: String,
-}
-
-/// What is the matter with a completion report, and where.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{file}, row {row}: {problem}")]
-pub struct ReportError {
-    /// The file.
-    pub file: String,
-    /// The row, counted from 1.
-    pub row: u64,
-    /// What is the matter.
-    pub problem: Problem,
-}
-
-/// What can be the matter with a completion report.
+/// Why the row of a report says nothing of a checksum.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
-    /// It is not a row of values in UTF-8.
-    #[error("cannot be read as CSV: {0}")]
-    Csv(String),
-    /// It does not have the columns it must have.
-    #[error(
-        "{0} column(s), expected {COLUMNS}: Bucket, Key, VersionId, TaskStatus, ErrorCode, HTTPStatusCode, ResultMessage"
-    )]
-    Columns(usize),
     /// The row is of another bucket.
     #[error("bucket `{found}`, expected `{expected}`; the report is of another bucket's job")]
     ForeignBucket {
@@ -101,50 +49,9 @@ pub enum Problem {
     /// A key that cannot be one.
     #[error("key `{0}` is not URL-encoded UTF-8, or cannot be a key")]
     Key(String),
-    /// A status that nobody knows.
-    #[error("task status `{0}`, expected `succeeded` or `failed`")]
-    Status(String),
     /// The task succeeded and its message holds no checksum.
     #[error("no checksum in the result message ({0}); the report must be of a Compute checksum job")]
     NoChecksum(String),
-}
-
-/// What is the matter with the head of a completion report.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum HeadError {
-    /// It is not the JSON that it should be.
-    #[error("is not the manifest.json of a completion report: {0}")]
-    Json(String),
-    /// The format is another one.
-    #[error("has the format `{0}`, expected `{FORMAT}`")]
-    Format(String),
-    /// The files have other columns.
-    #[error("has the columns `{0}`, which nobody knows")]
-    Schema(String),
-}
-
-impl Head {
-    /// Reads a `manifest.json`.
-    pub fn parse(text: &[u8]) -> Result<Self, HeadError> {
-        let head: Self = serde_json::from_slice(text).map_err(|error| HeadError::Json(error.to_string()))?;
-        if head.format != FORMAT {
-            return Err(HeadError::Format(head.format));
-        }
-        let columns: Vec<&str> = head.report_schema.split(',').map(str::trim).collect();
-        let known = [
-            "Bucket",
-            "Key",
-            "VersionId",
-            "TaskStatus",
-            "ErrorCode",
-            "HTTPStatusCode",
-            "ResultMessage",
-        ];
-        if columns != known {
-            return Err(HeadError::Schema(head.report_schema));
-        }
-        Ok(head)
-    }
 }
 
 /// What a row says.
@@ -156,26 +63,18 @@ pub enum Row {
     Failed,
 }
 
-/// Reads a row of a report of jobs on `bucket`.
-///
-/// The columns of code and status change places between AWS's own examples; neither is needed. The message of a task that
-/// failed may hold quotes that nobody escaped, and so seem to be several columns.
-pub fn row(fields: &[&str], bucket: &BucketName) -> Result<Row, Problem> {
-    let ([found, key, version, status, ..], true) = (fields, fields.len() >= COLUMNS) else {
-        return Err(Problem::Columns(fields.len()));
-    };
-    if *found != bucket.as_str() {
+/// Reads what a row says of an object of `bucket`.
+pub fn computed(row: &ReportRow, bucket: &BucketName) -> Result<Row, Problem> {
+    if row.cells.bucket != bucket.as_str() {
         return Err(Problem::ForeignBucket {
-            found: (*found).to_owned(),
+            found: row.cells.bucket.clone(),
             expected: bucket.clone(),
         });
     }
-    let keys = keys(key)?;
-    match (*status, fields) {
-        ("succeeded", [_, _, _, _, _, _, message]) => Ok(Row::Computed(keys, computed(version, message)?)),
-        ("succeeded", _) => Err(Problem::Columns(fields.len())),
-        ("failed", _) => Ok(Row::Failed),
-        (other, _) => Err(Problem::Status(other.to_owned())),
+    let keys = keys(&row.cells.key)?;
+    match row.end {
+        TaskEnd::Succeeded => Ok(Row::Computed(keys, checksum_of(row)?)),
+        TaskEnd::Failed => Ok(Row::Failed),
     }
 }
 
@@ -204,8 +103,9 @@ struct Message {
     checksum_type: String,
 }
 
-fn computed(version: &str, message: &str) -> Result<Computed, Problem> {
-    let message: Message = serde_json::from_str(message).map_err(|error| Problem::NoChecksum(error.to_string()))?;
+fn checksum_of(row: &ReportRow) -> Result<Computed, Problem> {
+    let message: Message =
+        serde_json::from_str(&row.message).map_err(|error| Problem::NoChecksum(error.to_string()))?;
     let no_checksum = |what: &str| Problem::NoChecksum(what.to_owned());
     let algorithm = message.checksum_algorithm.to_ascii_uppercase();
     let value = if algorithm == "MD5" {
@@ -219,7 +119,7 @@ fn computed(version: &str, message: &str) -> Result<Computed, Problem> {
     }
     Ok(Computed {
         etag: ETag::new(&message.etag).map_err(|_| no_checksum("an empty etag"))?,
-        version_id: VersionId::pinnable(version),
+        version_id: row.cells.version.as_deref().and_then(VersionId::pinnable),
         algorithm,
         coverage: match message.checksum_type.as_str() {
             "FULL_OBJECT" => ChecksumCoverage::FullObject,

@@ -2,8 +2,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
-use super::completion::{Checksums, Computed, Head, HeadError, Problem, Row, row};
+use super::completion::{Checksums, Computed, Problem, Row, computed as read_row};
 use super::*;
+use crate::batch_report::{Cells, ReportRow, TaskEnd};
 use crate::compare::{Difference, Verdict as Compared, compare_bodies};
 use crate::diff::{Counts, DifferentKey, Kind, Pair};
 use crate::facts::samples::object;
@@ -184,30 +185,34 @@ fn kinds_are_all_named_and_only_what_lies_around_the_bytes_can_be_ignored() {
     );
 }
 
-const ROW: [&str; 7] = [
-    "my-bucket",
-    "a%20b+c",
-    "",
-    "succeeded",
-    "200",
-    "",
-    r#"{"checksum_base64":"bS9TOQ\u003d\u003d","etag":"3c3c","checksumAlgorithm":"CRC32","checksumType":"FULL_OBJECT","checksum_hex":"6D2F5339"}"#,
-];
+const MESSAGE: &str = r#"{"checksum_base64":"bS9TOQ\u003d\u003d","etag":"3c3c","checksumAlgorithm":"CRC32","checksumType":"FULL_OBJECT","checksum_hex":"6D2F5339"}"#;
 
 fn bucket() -> BucketName {
     BucketName::new("my-bucket").unwrap()
 }
 
-fn with(column: usize, value: &'static str) -> [&'static str; 7] {
-    let mut fields = ROW;
-    fields[column] = value;
-    fields
+fn row_with(change: impl FnOnce(&mut ReportRow)) -> Result<Row, Problem> {
+    let mut row = ReportRow {
+        file: "1.csv".to_owned(),
+        row: 1,
+        cells: Cells {
+            bucket: "my-bucket".to_owned(),
+            key: "a%20b+c".to_owned(),
+            version: None,
+        },
+        end: TaskEnd::Succeeded,
+        http_status: Some(200),
+        error_code: String::new(),
+        message: MESSAGE.to_owned(),
+    };
+    change(&mut row);
+    read_row(&row, &bucket())
 }
 
 #[test]
 fn row_of_a_report_is_read_as_aws_documents_it() {
-    let Ok(Row::Computed(keys, computed)) = row(&ROW, &bucket()) else {
-        panic!("{:?}", row(&ROW, &bucket()));
+    let Ok(Row::Computed(keys, computed)) = row_with(|_| ()) else {
+        panic!("{:?}", row_with(|_| ()));
     };
     let keys: Vec<&str> = keys.iter().map(ObjectKey::as_str).collect();
     assert_eq!(keys, ["a b c", "a b+c"], "a plus sign may be a space");
@@ -216,62 +221,34 @@ fn row_of_a_report_is_read_as_aws_documents_it() {
         ("CRC32", "bS9TOQ==")
     );
     assert_eq!((computed.etag.as_str(), computed.version_id), ("3c3c", None));
-    assert_eq!(row(&with(3, "failed"), &bucket()), Ok(Row::Failed));
-    let unescaped = [
-        "my-bucket",
-        "a",
-        "",
-        "failed",
-        "200",
-        "PermanentFailure",
-        "error {\"code\":",
-        " 404}",
-    ];
-    assert_eq!(row(&unescaped, &bucket()), Ok(Row::Failed));
-    let md5 = with(
-        6,
-        r#"{"checksum_base64":"AA==","etag":"3c","checksumAlgorithm":"MD5","checksumType":"FULL_OBJECT","checksum_hex":"AB"}"#,
-    );
-    assert!(matches!(row(&md5, &bucket()), Ok(Row::Computed(_, computed)) if computed.value == "ab"));
+    assert_eq!(row_with(|row| row.end = TaskEnd::Failed), Ok(Row::Failed));
+    let md5 = r#"{"checksum_base64":"AA==","etag":"3c","checksumAlgorithm":"MD5","checksumType":"FULL_OBJECT","checksum_hex":"AB"}"#;
+    let read = row_with(|row| md5.clone_into(&mut row.message));
+    assert!(matches!(read, Ok(Row::Computed(_, computed)) if computed.value == "ab"));
 }
 
 #[test]
 fn row_that_cannot_be_taken_is_an_error() {
-    let other_operation = "Successful";
     let unknown_type = r#"{"checksum_base64":"AA==","etag":"3c","checksumAlgorithm":"MD5","checksumType":"NEW"}"#;
-    for (fields, expected) in [
-        (with(0, "other-bucket"), "bucket `other-bucket`, expected `my-bucket`"),
-        (with(1, "a%2"), "key `a%2`"),
-        (with(1, ""), "key ``"),
-        (with(3, "done"), "task status `done`"),
-        (with(6, other_operation), "must be of a Compute checksum job"),
-        (with(6, unknown_type), "no checksum"),
-    ] {
-        let error = row(&fields, &bucket()).unwrap_err().to_string();
+    let refused = |expected: &str, change: &dyn Fn(&mut ReportRow)| {
+        let error = row_with(change).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
-    }
-    assert_eq!(row(&ROW[..6], &bucket()), Err(Problem::Columns(6)));
-    let one_more = [&ROW[..], &["more"]].concat();
-    assert_eq!(row(&one_more, &bucket()), Err(Problem::Columns(8)));
-}
-
-#[test]
-fn head_of_a_report_must_be_one() {
-    let head = r#"{"Format":"Report_CSV_20180820","ReportCreationDate":"2026-11-22T17:48:39.725Z",
-        "Results":[{"TaskExecutionStatus":"succeeded","Bucket":"r","MD5Checksum":"83","Key":"job-1/results/1.csv"}],
-        "ReportSchema":"Bucket, Key, VersionId, TaskStatus, ErrorCode, HTTPStatusCode, ResultMessage"}"#;
-    assert_eq!(Head::parse(head.as_bytes()).unwrap().results.len(), 1);
-    let other = head.replace("Report_CSV_20180820", "CSV");
-    assert_eq!(Head::parse(other.as_bytes()), Err(HeadError::Format("CSV".to_owned())));
-    let other = head.replace("ResultMessage", "Message");
-    assert!(matches!(Head::parse(other.as_bytes()), Err(HeadError::Schema(_))));
-    assert!(matches!(Head::parse(b"Bucket,Key"), Err(HeadError::Json(_))));
+    };
+    refused("bucket `other-bucket`, expected `my-bucket`", &|row| {
+        row.cells.bucket = "other-bucket".to_owned();
+    });
+    refused("key `a%2`", &|row| row.cells.key = "a%2".to_owned());
+    refused("key ``", &|row| row.cells.key = String::new());
+    refused("must be of a Compute checksum job", &|row| {
+        row.message = "Successful".to_owned();
+    });
+    refused("no checksum", &|row| unknown_type.clone_into(&mut row.message));
 }
 
 #[test]
 fn checksums_are_found_by_either_spelling_of_a_key() {
     let mut checksums = Checksums::default();
-    checksums.take(row(&ROW, &bucket()).unwrap());
+    checksums.take(row_with(|_| ()).unwrap());
     checksums.take(Row::Failed);
     assert_eq!((checksums.computed, checksums.failed), (1, 1));
     for (key, found) in [("a b c", 1), ("a b+c", 1), ("a", 0)] {

@@ -1,18 +1,16 @@
 //! `s3ferry batch report`.
 
-use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Read as _, Write};
+use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use clap::Args;
-use md5::{Digest as _, Md5};
 use s3ferry_aws::batch::runs::{Runs, name_of};
 use s3ferry_aws::client::Clients;
 use s3ferry_aws::results::S3Results;
 use s3ferry_core::batch_operations::{ResultLine, RunName};
 use s3ferry_core::batch_report::{
-    Cells, INDEX_NAME, JobProgress, ReportError, ReportIndex, ReportRow, Residue, Tally, TaskEnd, rows,
+    Cells, INDEX_NAME, JobProgress, ReportError, ReportIndex, ReportRow, Residue, Tally, TaskEnd,
 };
 use s3ferry_core::names::{BucketName, Region};
 use s3ferry_engine::job::{folder, read_progress, read_record};
@@ -32,6 +30,7 @@ use crate::interrupt::Interrupt;
 use crate::location::Location;
 use crate::output::{Format, Output, grouped, shown_key};
 use crate::progress::{Progress, say};
+use crate::report_files::checked_rows;
 use crate::sides::load_clients;
 
 /// The arguments of `batch report`.
@@ -195,9 +194,8 @@ impl Reading {
         let text = std::fs::read(index.path()).map_err(Error::file(format!("read {key}")))?;
         for file in ReportIndex::parse(&key, &text).map_err(wrong)?.results {
             let fetched = place.fetch(&file.key).await?;
-            file.must_be(&md5_of(fetched.path(), &file.key)?).map_err(wrong)?;
-            let reader = File::open(fetched.path()).map_err(Error::file(format!("read {}", file.key)))?;
-            for row in rows(&file.key, BufReader::new(reader)) {
+            let opened = File::open(fetched.path()).map_err(Error::file(format!("read {}", file.key)))?;
+            for row in checked_rows(opened, &file.key, &file, wrong)? {
                 self.row(&row.map_err(wrong)?)?;
             }
         }
@@ -391,23 +389,4 @@ async fn residue_clients(shared: &SharedArgs, args: &ReportArgs, to: &Target) ->
         Target::Object(_) => args.job.region.as_ref(),
     };
     load_clients(shared, region, "--region", None).await
-}
-
-fn md5_of(path: &Path, name: &str) -> Result<String, Error> {
-    let unreadable = || Error::file(format!("read {name}"));
-    let mut file = File::open(path).map_err(unreadable())?;
-    let mut hash = Md5::new();
-    let mut buffer = vec![0; 64 * 1024];
-    loop {
-        let read = file.read(&mut buffer).map_err(unreadable())?;
-        if read == 0 {
-            break;
-        }
-        hash.update(buffer.get(..read).unwrap_or_default());
-    }
-    Ok(hash.finalize().iter().fold(String::new(), |mut digits, byte| {
-        // Writing to a string cannot fail.
-        let _written = write!(digits, "{byte:02x}");
-        digits
-    }))
 }

@@ -2,20 +2,21 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{BufReader, Read as _, Seek as _};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use md5::{Digest as _, Md5};
 use s3ferry_aws::client::Clients;
 use s3ferry_aws::file::FileStore;
 use s3ferry_aws::preflight::region_of;
+use s3ferry_core::batch_report::{ReportError, ReportFile, ReportIndex};
 use s3ferry_core::names::{BucketName, ObjectKey, Region};
-use s3ferry_core::verify::completion::{self, Checksums, Head, Problem, ReportError};
+use s3ferry_core::verify::completion::{Checksums, computed};
 use tempfile::NamedTempFile;
 
 use crate::exit::Error;
 use crate::location::Location;
+use crate::report_files::checked_rows;
 use crate::sides::Side;
 
 /// What to do about a report that cannot be used.
@@ -91,8 +92,8 @@ pub(super) async fn load(at: Option<&ReportAt>, clients: &Clients, side: &Side) 
     Ok(checksums)
 }
 
-fn parse(at: &ReportAt, text: &[u8]) -> Result<Head, Error> {
-    Head::parse(text).map_err(|error| Error::setup(format!("{at} {error}"), NEXT))
+fn parse(at: &ReportAt, text: &[u8]) -> Result<ReportIndex, Error> {
+    ReportIndex::parse(&at.to_string(), text).map_err(wrong)
 }
 
 /// Finds a file of a report on this machine: S3 keeps it in the folder `results` beside the manifest.
@@ -131,54 +132,27 @@ async fn fetch(store: &FileStore, key: &str) -> Result<File, Error> {
 
 /// Takes all rows of a file, which must be the one that the report names.
 fn take(
-    mut file: File,
+    file: File,
     name: &str,
-    named: &completion::File,
+    named: &ReportFile,
     bucket: &BucketName,
     checksums: &mut Checksums,
 ) -> Result<(), Error> {
-    let unreadable = || Error::file(format!("read {name}"));
-    let mut hash = Md5::new();
-    let mut buffer = vec![0; 64 * 1024];
-    loop {
-        let count = file.read(&mut buffer).map_err(unreadable())?;
-        let Some(bytes) = buffer.get(..count).filter(|bytes| !bytes.is_empty()) else {
-            break;
-        };
-        hash.update(bytes);
+    for row in checked_rows(file, name, named, wrong)? {
+        let row = row.map_err(wrong)?;
+        let read = computed(&row, bucket).map_err(|problem| {
+            wrong(ReportError::Row {
+                file: row.file.clone(),
+                row: row.row,
+                problem: problem.to_string(),
+            })
+        })?;
+        checksums.take(read);
     }
-    let found = format!("{:032x}", u128::from_be_bytes(hash.finalize().into()));
-    if !found.eq_ignore_ascii_case(&named.md5_checksum) {
-        return Err(Error::setup(
-            format!(
-                "{name} has the MD5 {found}, and its report names {}",
-                named.md5_checksum
-            ),
-            "get the file anew: it is not the one that the job wrote",
-        ));
-    }
-    file.rewind().map_err(unreadable())?;
-    let mut rows = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .from_reader(BufReader::new(file));
-    let mut record = csv::StringRecord::new();
-    let mut row = 0;
-    loop {
-        row += 1;
-        let wrong = |problem: Problem| {
-            let error = ReportError {
-                file: name.to_owned(),
-                row,
-                problem,
-            };
-            Error::setup(error.to_string(), NEXT)
-        };
-        let more = rows.read_record(&mut record);
-        if !more.map_err(|error| wrong(Problem::Csv(error.to_string())))? {
-            return Ok(());
-        }
-        let fields: Vec<&str> = record.iter().collect();
-        checksums.take(completion::row(&fields, bucket).map_err(wrong)?);
-    }
+    Ok(())
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is what a failed result hands over")]
+fn wrong(error: ReportError) -> Error {
+    Error::setup(error.to_string(), NEXT)
 }
