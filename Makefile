@@ -101,6 +101,7 @@ check-format: ## Is the code formatted?
 .PHONY: check-clippy
 check-clippy: ## Lint all code, warnings denied
 	cargo clippy $(LOCKED) --workspace --all-targets -- -D warnings
+	cargo clippy $(LOCKED) --package s3ferry-cli --no-default-features -- -D warnings
 
 .PHONY: check-docs
 check-docs: ## Build the API documentation, warnings denied
@@ -152,23 +153,32 @@ fuzz: ## Fuzz the parsers with cargo-fuzz, FUZZ_SECONDS for each target
 
 ##@ Measure
 
+# The profile `measure` is a release without the minutes that linking everything at once takes.
+MEASURE := --profile measure
+BENCH := S3FERRY_BIN="$(CURDIR)/target/measure/s3ferry" cargo run $(LOCKED) $(MEASURE) --package s3ferry-tests --example bench --
+
+.PHONY: build-measured
+build-measured:
+	cargo build $(LOCKED) $(MEASURE) --package s3ferry-cli
+
 BENCH_KEYS ?=
 .PHONY: bench-diff
-bench-diff: build-cli ## Time and memory of s3ferry diff (BENCH_KEYS=1000000 a side)
-	cargo run $(LOCKED) --release --package s3ferry-tests --example bench -- diff $(or $(BENCH_KEYS),1000000)
+bench-diff: build-measured ## Time and memory of s3ferry diff (BENCH_KEYS=1000000 a side)
+	$(BENCH) diff $(or $(BENCH_KEYS),1000000)
 
 .PHONY: bench-sync
-bench-sync: build-cli ## Throughput of s3ferry sync against what latency allows (BENCH_KEYS=10000)
-	cargo run $(LOCKED) --release --package s3ferry-tests --example bench -- sync $(or $(BENCH_KEYS),10000)
+bench-sync: build-measured ## Throughput of s3ferry sync against what latency allows (BENCH_KEYS=10000)
+	$(BENCH) sync $(or $(BENCH_KEYS),10000)
 
 .PHONY: bench-inventory
-bench-inventory: ## Compare two generated inventories: make bench-inventory ROWS=1000000 FORMAT=csv (or parquet)
-	cargo build $(LOCKED) --profile measure --package s3ferry-inventory --example bench_inventory
+bench-inventory: build-measured ## Compare two generated inventories: make bench-inventory ROWS=1000000 FORMAT=csv (or parquet)
+	cargo build $(LOCKED) $(MEASURE) --package s3ferry-inventory --example bench_inventory
 	@directory="$$(mktemp -d -p target bench-inventory-XXXXXX)"; trap 'rm -rf "$$directory"' EXIT; \
 	bench=target/measure/examples/bench_inventory; \
 	"$$bench" generate "$$directory" $(or $(FORMAT),csv) $(or $(ROWS),1000000); \
 	"$$bench" read "$$directory"; \
-	"$$bench" compare "$$directory" $(MEMORY_MIB)
+	"$$bench" compare "$$directory" $(MEMORY_MIB); \
+	$(BENCH) inventory "$$PWD/$$directory"
 
 # Tools ----------------------------------------------------------------------------------------------------------------
 

@@ -1,8 +1,10 @@
-//! Benchmarks of the command line against the simulator: `cargo run --example bench -- diff 1000000` and `-- sync 10000`.
+//! Benchmarks of the command line against the simulator: `cargo run --example bench -- diff 1000000`, `-- sync 10000`, and
+//! `-- inventory FOLDER` for two reports that `bench_inventory generate` made.
 //!
 //! Prints figures and ratios; the simulator runs in this process, so its memory is not the command line's.
 #![expect(clippy::expect_used, clippy::print_stdout, reason = "a tool for developers")]
 
+use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -25,13 +27,13 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 async fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let what = arguments.first().map_or("diff", String::as_str);
-    let keys = arguments
-        .get(1)
-        .map_or(1_000_000, |keys| keys.parse().expect("a number of keys"));
+    let more = arguments.get(1).map(String::as_str);
+    let keys = || more.map_or(1_000_000, |keys| keys.parse().expect("a number of keys"));
     match what {
-        "diff" => diff(keys).await,
-        "sync" => sync(keys).await,
-        other => panic!("`{other}`: allowed: diff, sync"),
+        "diff" => diff(keys()).await,
+        "sync" => sync(keys()).await,
+        "inventory" => inventory(Path::new(more.expect("a folder"))).await,
+        other => panic!("`{other}`: allowed: diff, sync, inventory"),
     }
 }
 
@@ -76,6 +78,29 @@ async fn sync(keys: u64) {
             server.requests(),
         );
     }
+}
+
+/// Two reports, of buckets that hold nothing: only what the command line does by itself is measured.
+async fn inventory(folder: &Path) {
+    let manifest = |side: &str| folder.join(side).join("manifest.json").display().to_string();
+    let (source, destination) = (manifest("source"), manifest("destination"));
+    let server = start(0).await;
+    let folder = folder.display().to_string();
+    let flags = [
+        "--unconfirmed",
+        "--source-inventory",
+        &source,
+        "--destination-inventory",
+        &destination,
+        "--spill-dir",
+        &folder,
+    ];
+    let ran = run(&server, "diff", &flags, 1).await;
+    println!(
+        "diff of two inventories, as s3ferry runs it: {:.1} s, peak {} MiB",
+        ran.took.as_secs_f64(),
+        ran.peak_kib / 1024
+    );
 }
 
 struct Ran {

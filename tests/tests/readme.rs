@@ -150,6 +150,7 @@ fn documents_name_only_tests_and_files_that_exist() {
         "docs/FINAL_SYNC.md",
         "docs/CLI.md",
         "docs/RUNBOOK.md",
+        "docs/VERIFY.md",
     ] {
         let text = read(document);
         for quoted in text.split('`').skip(1).step_by(2) {

@@ -12,6 +12,7 @@ use s3ferry_core::facts::{Aspect, Aspects, ObjectFacts};
 use s3ferry_core::failure::{Failure, Reaction};
 use s3ferry_core::names::{ObjectKey, VersionId};
 
+use crate::annotation_page::{self, Page};
 use crate::classify::{Attempted, ErrorAnswer};
 use crate::reading::Reading;
 
@@ -111,27 +112,32 @@ impl Reading {
                 .send()
                 .await;
             let page = match answer {
-                Ok(page) => page,
+                Ok(page) => Page {
+                    entries: page
+                        .annotations
+                        .into_iter()
+                        .flatten()
+                        .map(|entry| (entry.annotation_name, entry.e_tag.unwrap_or_default()))
+                        .collect(),
+                    next: page.next_continuation_token,
+                },
                 Err(error) if knows_no_annotations(&error) => {
                     self.lacks_annotations.store(true, Ordering::Relaxed);
                     self.warn_that_annotations_are_unknown();
                     break;
                 }
-                Err(error) => {
+                Err(error) => annotation_page::salvaged(key, &error).ok_or_else(|| {
                     let action = action(
                         version_id,
                         "s3:ListObjectVersionAnnotations",
                         "s3:ListObjectAnnotations",
                     );
-                    return Err(Unread::of(ErrorAnswer::of(&error), &self.attempted(key, action)));
-                }
+                    Unread::of(ErrorAnswer::of(&error), &self.attempted(key, action))
+                })?,
             };
-            token = page.next_continuation_token.filter(|token| !token.is_empty());
-            let annotations = page.annotations.into_iter().flatten();
-            found.extend(annotations.map(|entry| {
-                let etag = entry.e_tag.unwrap_or_default();
-                (entry.annotation_name, etag.trim_matches('"').to_owned())
-            }));
+            token = page.next.filter(|token| !token.is_empty());
+            let entries = page.entries.into_iter();
+            found.extend(entries.map(|(name, etag)| (name, etag.trim_matches('"').to_owned())));
             if token.is_none() {
                 break;
             }

@@ -224,6 +224,40 @@ mod tests {
     }
 
     #[test]
+    fn request_that_could_not_be_signed_was_not_sent() {
+        use aws_sdk_s3::error::ConnectorError;
+        use aws_sdk_s3::operation::head_bucket::HeadBucketError;
+
+        for (error, code, kind) in [
+            (
+                CredentialsError::not_loaded("nobody has any"),
+                "CredentialsNotLoaded",
+                FailureKind::Configuration,
+            ),
+            (
+                CredentialsError::invalid_configuration("no such profile"),
+                "CredentialsMisconfigured",
+                FailureKind::Configuration,
+            ),
+            (
+                CredentialsError::provider_error("the session has ended"),
+                "CredentialsUnavailable",
+                FailureKind::Configuration,
+            ),
+        ] {
+            let error = ConnectorError::other(error.into(), None);
+            let error: SdkError<HeadBucketError, HttpResponse> = SdkError::dispatch_failure(error);
+            let answer = ErrorAnswer::of(&error);
+            assert_eq!(answer.code.as_deref(), Some(code));
+            assert!(!answer.unanswered, "{code}");
+            assert_eq!(answer.into_failure(&attempted()).kind, kind);
+        }
+        let error = ConnectorError::io("the connection broke".into());
+        let error: SdkError<HeadBucketError, HttpResponse> = SdkError::dispatch_failure(error);
+        assert!(ErrorAnswer::of(&error).unanswered);
+    }
+
+    #[test]
     fn unknown_code_is_kept_and_tried_again() {
         let failure = answer(Some("BrandNew"), Some(418), false).into_failure(&attempted());
         assert_eq!((failure.kind, failure.code.as_str()), (FailureKind::Retry, "BrandNew"));

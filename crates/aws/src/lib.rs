@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod amend;
+mod annotation_page;
 mod aspects;
 #[cfg(feature = "batch")]
 pub mod batch;
@@ -8,6 +9,7 @@ mod checksum;
 pub mod classify;
 pub mod client;
 pub mod clock;
+pub mod content;
 pub mod destination;
 mod facts;
 pub mod file;

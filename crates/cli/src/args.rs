@@ -4,7 +4,7 @@
 use clap::{Args, Parser, Subcommand, ValueHint};
 use s3ferry_core::names::{AccountId, BucketName, Region};
 
-use crate::commands::{batch, completions, diff, man, manifest, sync};
+use crate::commands::{batch, completions, diff, man, manifest, sync, verify};
 use crate::location::Location;
 use crate::output::Format;
 
@@ -12,7 +12,7 @@ const EXAMPLES: &str = "\
 A small bucket in three commands:
   s3ferry sync --source s3://app-data --destination s3://app-data-eu --destination-region eu-central-1 --dry-run
   s3ferry sync --source s3://app-data --destination s3://app-data-eu --destination-region eu-central-1
-  s3ferry diff --source s3://app-data --destination s3://app-data-eu --destination-region eu-central-1 --deep
+  s3ferry verify --source s3://app-data --destination s3://app-data-eu --destination-region eu-central-1 --report proof
 
 Exit codes: 0 equal or done, 1 differences, failed objects or not finished, 2 usage, 3 configuration or permission,
 130 interrupted. Data goes to standard output, everything else to standard error.";
@@ -83,6 +83,8 @@ pub enum Command {
     Manifest(manifest::ManifestArgs),
     /// Work through a manifest with S3 Batch Operations, the state machine, or this machine
     Batch(batch::BatchArgs),
+    /// Prove that both buckets are equal, and write a report of it
+    Verify(verify::VerifyArgs),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
     /// Print the manual page

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use clap::{Args, ValueHint};
-use futures::{TryStreamExt as _, stream};
+use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use s3ferry_aws::client::Clients;
 use s3ferry_aws::clock::SystemClock;
 use s3ferry_aws::file::FileStore;
@@ -24,12 +24,15 @@ use tempfile::TempDir;
 use crate::exit::Error;
 use crate::location::Location;
 use crate::output::grouped;
-use crate::progress::say;
+use crate::progress::{Progress, say};
 use crate::rows::{BoxRows, ahead};
 use crate::sides::Side;
 
 /// How many rows are handed on at once: as many as a page of a listing has.
 const ROWS_A_PAGE: usize = 1_000;
+
+/// How often the number of rows is shown while a report is read.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 const DEFAULT_SORT_MEMORY_MIB: u32 = 128;
 
@@ -77,6 +80,9 @@ impl FromStr for ReportPlace {
 }
 
 /// The reports that were given, opened; a side without one is listed.
+///
+/// What was fetched and spilled goes with the last clone, so one must live as long as rows are read. Tasks hold none:
+/// nobody waits for them when the command ends.
 #[derive(Debug, Clone, Default)]
 pub struct Inventories {
     source: Option<Arc<Report>>,
@@ -91,7 +97,7 @@ struct Report {
     options: ReadOptions,
     opened: Timestamp,
     tally: OnceLock<Tally>,
-    /// Holds what is fetched and spilled; gone with the last report.
+    /// Holds what is fetched and spilled.
     _folder: Arc<TempDir>,
 }
 
@@ -152,7 +158,7 @@ impl Inventories {
     /// Begins to read a side's report; `None` where the side is to be listed.
     #[must_use]
     pub fn rows(&self, side: SideName) -> Option<BoxRows> {
-        self.of(side).map(rows)
+        self.of(side).map(|report| rows(report))
     }
 
     /// Says what was read, for people.
@@ -279,7 +285,7 @@ fn must_be_of(manifest: &Manifest, side: &Side, name: SideName, place: &str) -> 
     ))
 }
 
-fn rows(report: &Arc<Report>) -> BoxRows {
+fn rows(report: &Report) -> BoxRows {
     let failure = {
         let place = report.place.clone();
         move |error: InventoryError| error.into_failure(&place)
@@ -288,15 +294,38 @@ fn rows(report: &Arc<Report>) -> BoxRows {
         Ok(sorted) => sorted,
         Err(error) => return Box::pin(stream::iter([Err(failure(error))])),
     };
+    let tally = sorted.tally();
     // A second reading would be counted apart; there is none.
-    let _first = report.tally.set(sorted.tally());
+    let _first = report.tally.set(tally.clone());
     let pages = sorted.map_ok(Listed::from).try_chunks(ROWS_A_PAGE);
-    let held = Arc::clone(report);
-    Box::pin(ahead(pages.map_err(move |error| {
-        // What is fetched and spilled stays as long as the rows are read.
-        let _held = &held;
-        failure(error.1)
-    })))
+    let pages = pages.map_err(move |error| failure(error.1));
+    Box::pin(ahead(with_progress(pages, report.reading(), tally)))
+}
+
+/// Shows how many rows were read until the first page comes, which is when all of them were.
+fn with_progress<T: Send + 'static>(
+    pages: impl Stream<Item = T> + Send + 'static,
+    label: &'static str,
+    tally: Tally,
+) -> impl Stream<Item = T> + Send + 'static {
+    let progress = Progress::start(label, "rows", None);
+    stream::unfold((Box::pin(pages), Some(progress)), move |(mut pages, progress)| {
+        let tally = tally.clone();
+        async move {
+            let Some(progress) = progress else {
+                return Some((pages.next().await?, (pages, None)));
+            };
+            let mut looks = tokio::time::interval(LOOK_EVERY);
+            let page = loop {
+                tokio::select! {
+                    page = pages.next() => break page,
+                    _ = looks.tick() => progress.set(tally.counts().read, None),
+                }
+            };
+            progress.finish();
+            Some((page?, (pages, None)))
+        }
+    })
 }
 
 impl Report {
@@ -304,6 +333,13 @@ impl Report {
         match self.side {
             SideName::Source => "source keys from inventory",
             SideName::Destination => "destination keys from inventory",
+        }
+    }
+
+    fn reading(&self) -> &'static str {
+        match self.side {
+            SideName::Source => "reading the source's inventory",
+            SideName::Destination => "reading the destination's inventory",
         }
     }
 

@@ -56,6 +56,7 @@ async fn dispatch(cli: Cli) -> Result<End, Error> {
         Command::Manifest(args) => commands::manifest::run(shared, args, &interrupt).await,
         Command::Diff(args) => commands::diff::run(shared, args, &interrupt).await,
         Command::Batch(args) => commands::batch::run(shared, args, &interrupt).await,
+        Command::Verify(args) => commands::verify::run(shared, args, &interrupt).await,
         Command::Completions(args) => commands::completions::run(args),
         Command::Man(args) => commands::man::run(args),
     }

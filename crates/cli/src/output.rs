@@ -84,10 +84,21 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
-/// Makes a key fit for a line of text: control characters and quotes as in Rust's debug form, nothing else changed.
+/// Tells whether a character takes no room of its own, as control characters, marks of direction and joints do: it would
+/// not be seen, or would move others about.
+#[must_use]
+pub fn is_unseen(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// Makes a key fit for a line of text: characters that would not be seen, and quotes beside them, as in Rust's debug form,
+/// nothing else changed.
 #[must_use]
 pub fn shown_key(key: &str) -> String {
-    if key.chars().any(char::is_control) || key.starts_with(' ') || key.ends_with(' ') {
+    if key.chars().any(is_unseen) || key.starts_with(' ') || key.ends_with(' ') {
         format!("{key:?}")
     } else {
         key.to_owned()
@@ -110,6 +121,7 @@ mod tests {
         assert_eq!(shown_key("a b/ü"), "a b/ü");
         assert_eq!(shown_key("a\nb"), "\"a\\nb\"");
         assert_eq!(shown_key("a "), "\"a \"");
+        assert_eq!(shown_key("a\u{202e}b"), "\"a\\u{202e}b\"");
     }
 
     #[test]

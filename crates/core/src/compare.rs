@@ -105,7 +105,7 @@ pub fn compare_around(source: &ObjectFacts, destination: &ObjectFacts) -> Vec<Di
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Content {
+pub(crate) enum Content {
     Agrees,
     Differs,
     NotComparable,
@@ -134,7 +134,7 @@ fn compare_content(source: &ObjectFacts, destination: &ObjectFacts) -> Content {
 /// tags of two multipart objects are equal only when the parts are, so a difference says nothing of the content.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html>
-fn compare_etags(source: &ObjectFacts, destination: &ObjectFacts) -> Content {
+pub(crate) fn compare_etags(source: &ObjectFacts, destination: &ObjectFacts) -> Content {
     let hashes = source.encryption == Encryption::Managed && destination.encryption == Encryption::Managed;
     if !hashes {
         return Content::NotComparable;
@@ -165,7 +165,7 @@ fn compare_checksums(source: &ObjectFacts, destination: &ObjectFacts) -> Content
         .fold(Content::NotComparable, Content::and)
 }
 
-fn metadata_agrees(source: &ObjectFacts, destination: &ObjectFacts, is_marked: bool) -> bool {
+pub(crate) fn metadata_agrees(source: &ObjectFacts, destination: &ObjectFacts, is_marked: bool) -> bool {
     let user_metadata_agrees = if is_marked {
         without_marker(&source.user_metadata).eq(without_marker(&destination.user_metadata))
     } else {
@@ -179,7 +179,7 @@ fn metadata_agrees(source: &ObjectFacts, destination: &ObjectFacts, is_marked: b
 /// S3's replication keeps version ids, so a replica names the version it was made of.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/replication-what-is-isnot-replicated.html>
-fn is_replica_of(source: &ObjectFacts, destination: &ObjectFacts) -> bool {
+pub(crate) fn is_replica_of(source: &ObjectFacts, destination: &ObjectFacts) -> bool {
     destination.replication_status == Some(ReplicationStatus::Replica)
         && source.version_id.is_some()
         && source.version_id == destination.version_id

@@ -26,4 +26,5 @@ pub mod policy;
 pub mod redelivery;
 pub mod time;
 pub mod upload;
+pub mod verify;
 pub mod wiring;

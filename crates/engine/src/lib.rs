@@ -10,4 +10,5 @@ pub mod ports;
 pub mod reconcile;
 pub mod record;
 pub mod results;
+pub mod verify;
 pub mod wiring;

@@ -115,7 +115,7 @@ fn generate(directory: &Path, format: &str, rows: u64) -> Outcome<()> {
             files.push(json!({ "key": key, "size": content.len(), "MD5checksum": Md5Sum::of(&content).to_string() }));
         }
         let manifest = json!({
-            "sourceBucket": format!("{side}-bucket"),
+            "sourceBucket": format!("bench-{side}"),
             "destinationBucket": "arn:aws:s3:::reports",
             "version": "2016-11-30",
             "creationTimestamp": "1795395723000",
@@ -137,7 +137,7 @@ fn write_csv(path: &Path, side: &str, objects: impl Iterator<Item = Object>) -> 
     for object in objects {
         writeln!(
             file,
-            "\"{side}-bucket\",\"{}\",\"{}\",\"true\",\"false\",\"{}\",\"2026-11-23T01:02:03.000Z\",\"{}\",\
+            "\"bench-{side}\",\"{}\",\"{}\",\"true\",\"false\",\"{}\",\"2026-11-23T01:02:03.000Z\",\"{}\",\
              \"STANDARD\",\"SSE-S3\"",
             object.key, object.version, object.size, object.etag
         )?;
@@ -157,7 +157,7 @@ fn write_parquet(path: &Path, side: &str, objects: impl Iterator<Item = Object>)
         let flags = |value: bool| -> ArrayRef { Arc::new(BooleanArray::from(vec![value; chunk.len()])) };
         let times = TimestampMillisecondArray::from(vec![1_795_395_723_000; chunk.len()]).with_timezone("UTC");
         let batch = RecordBatch::try_from_iter([
-            ("bucket", texts(&|_| format!("{side}-bucket"))),
+            ("bucket", texts(&|_| format!("bench-{side}"))),
             ("key", texts(&|object| object.key.clone())),
             ("version_id", texts(&|object| object.version.clone())),
             ("is_latest", flags(true)),

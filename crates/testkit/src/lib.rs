@@ -16,3 +16,4 @@ pub mod queue;
 pub mod schedule;
 #[cfg(feature = "sim")]
 pub mod sim;
+mod verify;

@@ -315,6 +315,11 @@ impl MemoryBucket {
         ObjectState::Present(Box::new(object.facts_with(aspects)))
     }
 
+    /// Returns the content of what a pin names, if it is there and still what the pin says.
+    pub(crate) fn pinned_content(&self, key: &ObjectKey, pin: &SourcePin) -> Option<String> {
+        self.pinned(key, pin).map(|object| object.content)
+    }
+
     /// Returns what a pin names, if it is there and still what the pin says.
     fn pinned(&self, key: &ObjectKey, pin: &SourcePin) -> Option<StoredObject> {
         let inner = self.lock();

@@ -41,6 +41,30 @@ async fn ferry(source: Bucket, destination: Bucket, exports: &[(String, String)]
         .await
         .expect("both sides can be read");
     assert_eq!(left, []);
+    verified(&source, &destination, &run).await;
+}
+
+/// Proves both sides equal although one object was uploaded in other parts, and finds an equal-sized change.
+async fn verified(source: &Bucket, destination: &Bucket, run: &impl AsyncFn(&str, &[&str]) -> Ran) {
+    const MIB: usize = 1024 * 1024;
+    for (bucket, part_size_bytes) in [(source, 5 * MIB), (destination, 6 * MIB)] {
+        let mut upload = Upload::new("in parts", vec![b'x'; 11 * MIB]);
+        upload.part_size_bytes = Some(part_size_bytes);
+        upload.write(bucket).await.expect("the object is written");
+    }
+    for depth in ["listing", "head", "checksum"] {
+        let ran = run("verify", &["--depth", depth, "--output", "json"])
+            .await
+            .must_end_with(0);
+        assert_eq!(ran.summary()["verdict"], "verified");
+    }
+    let upload = Upload::new("plain", b"PLAIN".as_slice());
+    upload.write(destination).await.expect("the object is written");
+    let ran = run("verify", &["--output", "json"]).await.must_end_with(1);
+    assert_eq!(
+        ran.differences(),
+        [("plain".to_owned(), vec!["content".to_owned()])].into()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -10,9 +11,11 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use s3ferry_testkit::sim::model::content::Content;
 use s3ferry_testkit::sim::model::put::Put;
 use s3ferry_testkit::sim::model::simulator::Target;
+use s3ferry_tests::waiting::{Seen, until};
 use serde_json::{Value, json};
 
-use crate::stage::{DESTINATION, Ran, SOURCE, STATE, Stage};
+use crate::stage::{DESTINATION, Ran, SOURCE, STATE, Stage, ended};
+use crate::syncs::interrupt;
 
 const COLUMNS: &str = "Bucket, Key, VersionId, IsLatest, IsDeleteMarker, Size, LastModifiedDate, ETag, StorageClass, \
                        EncryptionStatus, Flavour";
@@ -450,4 +453,31 @@ async fn nothing_is_left_in_the_spill_folder() {
         .expect("the folder")
         .count();
     assert_eq!(left, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn interrupt_ends_the_reading_of_a_report_and_leaves_nothing() {
+    let stage = Stage::new().await;
+    let place = source_of(&[("a", "one"), ("b", "one")]).put(&stage);
+    std::fs::create_dir(stage.folder().join("spill")).expect("a folder");
+    // The manifest and the first file are answered, the second file is not.
+    let hangs = json!([{ "operation": "GetObject", "nth": 3, "fault": "timeout" }]);
+    stage.server.set_faults(&hangs).expect("rules");
+    let mut arguments = Stage::sides();
+    arguments.extend(["--source-inventory", &place, "--spill-dir", "spill"].map(str::to_owned));
+    let child = stage.start("diff", &arguments);
+    let pid = child.id().expect("it runs");
+    until("the file that hangs", Duration::from_mins(1), || {
+        let fetched = stage.server.requests().get("GetObject").copied().unwrap_or_default();
+        async move { Ok(Seen::when(fetched >= 3, || format!("{fetched} files"))) }
+    })
+    .await
+    .expect("it reads the report");
+    interrupt(pid);
+    let ran = ended(child).await.must_end_with(130);
+    assert_eq!(ran.stdout, "");
+    let left = std::fs::read_dir(stage.folder().join("spill"))
+        .expect("the folder")
+        .count();
+    assert_eq!(left, 0, "{ran:?}");
 }

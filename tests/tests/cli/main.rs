@@ -14,6 +14,7 @@ mod manifests;
 mod refusals;
 mod stage;
 mod syncs;
+mod verify;
 
 use s3ferry_testkit::sim::model::object::Stated;
 

@@ -100,6 +100,7 @@ async fn interrupted_sync_is_finished_by_the_next() {
     stage.on_both("diff", &["--deep"]).await.must_end_with(0);
 }
 
+/// Sends what Ctrl-C sends.
 pub(crate) fn interrupt(pid: u32) {
     let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
     rustix::process::kill_process(pid.expect("a process id"), rustix::process::Signal::INT).expect("it runs");

@@ -9,7 +9,9 @@ mod amends;
 mod annotations;
 #[cfg(feature = "batch")]
 mod batch_jobs;
+mod contents;
 mod copies;
+mod files;
 mod journal;
 mod layouts;
 mod queue;

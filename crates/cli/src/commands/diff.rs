@@ -1,6 +1,6 @@
 //! `s3ferry diff`: what differs between two buckets.
 
-mod report;
+pub(crate) mod report;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -61,7 +61,7 @@ pub struct DiffArgs {
 /// How two buckets are compared.
 #[derive(Debug, Clone, Args)]
 pub struct CompareArgs {
-    /// Compare every object's metadata, tags, Object Lock and storage class, too: four requests an object
+    /// Compare every object's metadata, tags, annotations, Object Lock and storage class, too: six requests an object
     #[arg(long)]
     pub deep: bool,
     /// How many objects are looked at at once, 1 to 1024

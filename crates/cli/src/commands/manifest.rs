@@ -1,7 +1,7 @@
 //! `s3ferry manifest`: the objects that an engine of AWS is to work through.
 
 mod files;
-mod target;
+pub(crate) mod target;
 
 use std::num::NonZeroU64;
 use std::pin::Pin;

@@ -6,3 +6,4 @@ pub mod diff;
 pub mod man;
 pub mod manifest;
 pub mod sync;
+pub mod verify;

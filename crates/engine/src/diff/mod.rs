@@ -136,12 +136,13 @@ pub struct Settled {
     pub different: Option<DifferentKey>,
 }
 
-/// What is read of every object at [`Depth::Deep`] besides its HEAD.
+/// What is read of every object at [`Depth::Deep`] besides its HEAD, as by a deep final sync; grants are left out, which are
+/// not copied unless somebody asks for it.
 #[must_use]
 pub fn aspects_at(depth: Depth) -> Aspects {
     match depth {
         Depth::Listing => Aspects::new(),
-        Depth::Deep => Aspects::from([Aspect::Tags]),
+        Depth::Deep => Aspects::from([Aspect::Tags, Aspect::Annotations]),
     }
 }
 

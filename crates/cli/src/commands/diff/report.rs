@@ -126,7 +126,7 @@ impl Report {
     }
 }
 
-fn table_row(different: &DifferentKey) -> String {
+pub(crate) fn table_row(different: &DifferentKey) -> String {
     let kinds: Vec<&str> = different.differences.iter().map(|kind| kind.as_str()).collect();
     let size = |seen: &Option<Seen>| {
         seen.as_ref()

@@ -42,14 +42,14 @@ impl FromStr for Target {
 
 /// Where manifests go, ready.
 #[derive(Debug)]
-pub(super) enum Place {
+pub(crate) enum Place {
     Folder { folder: PathBuf, name: String },
     Bucket { store: FileStore, prefix: String },
 }
 
 impl Target {
     /// Makes sure that the place can be written to.
-    pub(super) async fn open(&self, clients: &Clients, region: &Region) -> Result<Place, Error> {
+    pub(crate) async fn open(&self, clients: &Clients, region: &Region) -> Result<Place, Error> {
         match self {
             Self::File(path) => {
                 let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
@@ -80,7 +80,7 @@ impl Target {
 
 impl Place {
     /// Makes a file that is written to; nobody sees it under its name before it is whole.
-    pub(super) fn begin(&self) -> Result<NamedTempFile, Error> {
+    pub(crate) fn begin(&self) -> Result<NamedTempFile, Error> {
         let file = match self {
             Self::Folder { folder, .. } => NamedTempFile::new_in(folder),
             Self::Bucket { .. } => NamedTempFile::new(),
@@ -89,7 +89,7 @@ impl Place {
     }
 
     /// Puts a whole file under the name with `suffix`; returns where it is, and its tag if it is an object.
-    pub(super) async fn finish(
+    pub(crate) async fn finish(
         &self,
         file: NamedTempFile,
         suffix: &str,

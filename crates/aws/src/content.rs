@@ -1,0 +1,159 @@
+//! The bytes of objects, read in a stream and pinned to the object that was seen.
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use s3ferry_core::facts::{Aspects, ObjectFacts, ObjectState};
+use s3ferry_core::failure::{Failure, FailureKind, Reaction};
+use s3ferry_core::names::{AccountId, BucketName, ObjectKey, Region};
+use s3ferry_core::plan::SourceLayout;
+use s3ferry_engine::verify::{ContentHash, VerifiedBucket};
+use sha2::{Digest as _, Sha256};
+
+use crate::classify::ErrorAnswer;
+use crate::reading::Reading;
+
+/// How often a stream that brought nothing is begun again.
+const BARREN_ATTEMPTS: u32 = 4;
+
+/// A bucket whose objects are read.
+#[derive(Debug, Clone)]
+pub struct S3Content {
+    reading: Reading,
+}
+
+/// How an attempt to read on ended.
+enum Attempt {
+    /// At the end of the object.
+    Done,
+    /// The stream broke off; it may be begun again where it was.
+    Broken(String),
+    /// The object is not there any more, or another one is.
+    Gone,
+}
+
+impl S3Content {
+    /// Takes the bucket with a client of its region; `owner` is the account it must belong to.
+    #[must_use]
+    pub fn new(client: Client, bucket: BucketName, region: Region, owner: Option<AccountId>) -> Self {
+        Self {
+            reading: Reading::new(client, bucket, region, owner),
+        }
+    }
+
+    /// Tells whether the bucket's objects have access control lists of their own.
+    pub async fn has_acl(&self) -> Result<bool, Failure> {
+        self.reading.has_acl().await
+    }
+
+    /// Reads on, from `offset`, in exactly the object that `facts` describe.
+    async fn attempt(
+        &self,
+        key: &ObjectKey,
+        facts: &ObjectFacts,
+        offset: &mut u64,
+        hash: &mut Sha256,
+    ) -> Result<Attempt, Failure> {
+        let reading = &self.reading;
+        let answer = reading
+            .client
+            .get_object()
+            .bucket(reading.bucket.as_str())
+            .key(key.as_str())
+            .set_version_id(facts.version_id.as_ref().map(ToString::to_string))
+            .if_match(facts.etag.quoted())
+            .set_range((*offset > 0).then(|| format!("bytes={offset}-")))
+            .set_expected_bucket_owner(reading.owner())
+            .send()
+            .await;
+        let mut answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => {
+                let answer = ErrorAnswer::of(&error);
+                if answer.reaction() == Reaction::ReadAgain {
+                    return Ok(Attempt::Gone);
+                }
+                let version = facts.version_id.as_ref();
+                let action = version.map_or("s3:GetObject", |_| "s3:GetObjectVersion");
+                return Err(answer.into_failure(&reading.attempted(key, action)));
+            }
+        };
+        if !begins_at(&answer, *offset) {
+            return Ok(Attempt::Broken(format!("the answer does not begin at byte {offset}")));
+        }
+        loop {
+            match answer.body.try_next().await {
+                Ok(Some(bytes)) => {
+                    hash.update(&bytes);
+                    *offset += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    if *offset >= facts.size_bytes {
+                        // All bytes came, and the SDK found that they are not those of the stored checksum.
+                        (*offset, *hash) = (0, Sha256::new());
+                    }
+                    return Ok(Attempt::Broken(error.to_string()));
+                }
+            }
+        }
+        if *offset > facts.size_bytes {
+            return Err(self.broken(key, *offset, "more bytes came than the object has"));
+        }
+        Ok(if *offset == facts.size_bytes {
+            Attempt::Done
+        } else {
+            Attempt::Broken("fewer bytes came than the object has".to_owned())
+        })
+    }
+
+    fn broken(&self, key: &ObjectKey, offset: u64, detail: &str) -> Failure {
+        Failure {
+            kind: FailureKind::Retry,
+            code: "ContentBrokeOff".to_owned(),
+            action: "s3:GetObject".to_owned(),
+            resource: key.arn(&self.reading.bucket, &self.reading.region),
+            detail: format!("at byte {offset}: {detail}"),
+        }
+    }
+}
+
+/// Tells whether an answer begins where it was asked to: a store that ignores ranges would have bytes hashed twice.
+fn begins_at(answer: &GetObjectOutput, offset: u64) -> bool {
+    match answer.content_range() {
+        Some(range) => range.starts_with(&format!("bytes {offset}-")),
+        None => offset == 0,
+    }
+}
+
+impl VerifiedBucket for S3Content {
+    async fn read(&self, key: &ObjectKey, aspects: &Aspects) -> Result<ObjectState, Failure> {
+        let state = self.reading.state(key, aspects).await?;
+        if state == ObjectState::NotFound {
+            self.reading.confirm_bucket().await?;
+        }
+        Ok(state)
+    }
+
+    async fn layout(&self, key: &ObjectKey, facts: &ObjectFacts) -> Result<SourceLayout, Failure> {
+        self.reading.layout(key, facts).await
+    }
+
+    /// A stream that breaks off is begun again where it was, which the condition on the tag allows.
+    async fn digest(&self, key: &ObjectKey, facts: &ObjectFacts) -> Result<Option<ContentHash>, Failure> {
+        let mut hash = Sha256::new();
+        let (mut offset, mut barren) = (0, 0);
+        loop {
+            let before = offset;
+            match self.attempt(key, facts, &mut offset, &mut hash).await? {
+                Attempt::Done => return Ok(Some(ContentHash(hash.finalize().into()))),
+                Attempt::Gone => return Ok(None),
+                Attempt::Broken(detail) => {
+                    barren = if offset > before { 0 } else { barren + 1 };
+                    if barren >= BARREN_ATTEMPTS {
+                        return Err(self.broken(key, offset, &detail));
+                    }
+                }
+            }
+        }
+    }
+}

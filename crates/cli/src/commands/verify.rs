@@ -1,0 +1,189 @@
+//! `s3ferry verify`: the proof that two buckets are equal.
+
+mod args;
+mod checksums;
+mod page;
+mod results;
+
+use std::sync::Arc;
+
+use futures::{Stream, StreamExt as _};
+use s3ferry_aws::clock::SystemClock;
+use s3ferry_aws::content::S3Content;
+use s3ferry_core::failure::Failure;
+use s3ferry_core::verify::completion::Checksums;
+use s3ferry_core::verify::{self as core, Amount, Ending, Header, Look, Objects, Sampled, Tool};
+use s3ferry_engine::ports::Clock as _;
+use s3ferry_engine::verify::{Progress as Step, Verifier, listed};
+
+pub use self::args::VerifyArgs;
+use self::args::{AclMode, DepthName, Looked, UnsettledMode};
+use self::results::Results;
+use crate::args::SharedArgs;
+use crate::exit::{End, Error};
+use crate::interrupt::Interrupt;
+use crate::progress::Progress;
+use crate::sides::{Side, Sides};
+
+/// Verifies, and writes what came of it.
+pub async fn run(shared: &SharedArgs, args: &VerifyArgs, interrupt: &Interrupt) -> Result<End, Error> {
+    if args.depth == DepthName::Listing && args.sample.0.is_some() {
+        return Err(Error::usage(
+            "--sample with --depth listing: listings are read as a whole, and no object is looked at",
+            "leave out --sample, or give --depth head or --depth checksum",
+        ));
+    }
+    let sides = Sides::open(shared, &args.source, &args.destination, args.max_requests_per_second).await?;
+    let mut results = Results::begin(shared.output, args, &sides).await?;
+    let clients = &sides.clients;
+    let source_checksums = checksums::load(args.source_checksums.as_ref(), clients, &sides.source).await?;
+    let destination_checksums =
+        checksums::load(args.destination_checksums.as_ref(), clients, &sides.destination).await?;
+    let header = Draft::begin(shared, args, [&source_checksums, &destination_checksums]);
+    let (source, destination) = (content(&sides, &sides.source), content(&sides, &sides.destination));
+    let with_acl = args.acl == AclMode::Compare && source.has_acl().await? && destination.has_acl().await?;
+    let look = args.look(with_acl);
+    let verifier = Verifier {
+        source,
+        destination,
+        destination_name: sides.destination.location.bucket.clone(),
+        scope: args.scope(),
+        aspects: look.read.clone(),
+        unsettled: args.unsettled(),
+        source_checksums,
+        destination_checksums,
+        concurrency: usize::from(args.concurrency),
+    };
+    let (source_rows, destination_rows) = sides.rows(args.reach());
+    let found = listed(source_rows, destination_rows, args.depth.into(), args.sample());
+    let progress = Progress::start("verifying", "keys", args.expected_objects);
+    let ended = each(Arc::new(verifier).verified(found), &progress, interrupt, &mut results).await;
+    progress.finish();
+    let ended = if interrupt.is_set() {
+        ended.and(Err(Error::Interrupted))
+    } else {
+        ended.and_then(|()| results.must_not_be_all_denied())
+    };
+    let ending = match &ended {
+        Ok(()) => Ending::Whole,
+        Err(_) => Ending::Cut,
+    };
+    let header = header.end(&sides, args, &look, &results, ended.as_ref().err());
+    let verdict = results.end(header, ending, args.sample.0.is_some()).await?;
+    ended?;
+    Ok(if verdict.is_good() { End::Done } else { End::NotAll })
+}
+
+fn content(sides: &Sides, side: &Side) -> S3Content {
+    S3Content::new(
+        sides.clients.s3_for_reading(&side.region),
+        side.location.bucket.clone(),
+        side.region.clone(),
+        side.owner.clone(),
+    )
+}
+
+/// Takes everything that is found, until it ends or somebody asks to stop.
+async fn each(
+    found: impl Stream<Item = Result<Step, Failure>> + Send,
+    progress: &Progress,
+    interrupt: &Interrupt,
+    results: &mut Results,
+) -> Result<(), Error> {
+    let mut found = std::pin::pin!(found);
+    loop {
+        let next = tokio::select! {
+            biased;
+            () = interrupt.wait() => return Ok(()),
+            next = found.next() => next,
+        };
+        let Some(step) = next else { return Ok(()) };
+        let step = step?;
+        progress.advance(step.tally.keys);
+        results.take(&step)?;
+        progress.note(results.note());
+    }
+}
+
+/// What is known of the run before it ends.
+struct Draft {
+    by: String,
+    started_at: String,
+    job_reports: Vec<core::JobReport>,
+}
+
+impl Draft {
+    fn begin(shared: &SharedArgs, args: &VerifyArgs, checksums: [&Checksums; 2]) -> Self {
+        let from_environment = || std::env::var("AWS_PROFILE").ok().filter(|name| !name.is_empty());
+        let by = args
+            .by
+            .clone()
+            .or_else(|| shared.profile.clone())
+            .or_else(from_environment);
+        let at = [&args.source_checksums, &args.destination_checksums];
+        let reports = ["source", "destination"].into_iter().zip(at).zip(checksums);
+        let reports = reports.filter_map(|((side, at), checksums)| {
+            Some(core::JobReport {
+                side,
+                location: at.as_ref()?.to_string(),
+                computed: checksums.computed,
+                failed: checksums.failed,
+            })
+        });
+        Self {
+            by: by.unwrap_or_else(|| "unknown".to_owned()),
+            started_at: SystemClock.now().to_rfc3339(),
+            job_reports: reports.collect(),
+        }
+    }
+
+    fn end(
+        self,
+        sides: &Sides,
+        args: &VerifyArgs,
+        look: &Looked,
+        results: &Results,
+        stopped_by: Option<&Error>,
+    ) -> Header {
+        let tally = results.tally();
+        let objects = |side: &Side, objects: u64, bytes: u64| Objects {
+            bucket: side.location.bucket.to_string(),
+            prefix: side.location.prefix.clone(),
+            region: side.region.to_string(),
+            amount: Amount { objects, bytes },
+        };
+        let counts = &tally.counts;
+        Header {
+            tool: Tool {
+                name: "s3ferry",
+                version: env!("CARGO_PKG_VERSION"),
+            },
+            by: self.by,
+            started_at: self.started_at,
+            ended_at: SystemClock.now().to_rfc3339(),
+            sides: core::Sides {
+                source: objects(&sides.source, counts.source_keys, counts.source_bytes),
+                destination: objects(&sides.destination, counts.destination_keys, counts.destination_bytes),
+            },
+            look: Look {
+                depth: args.depth.into(),
+                aspects: look.named.clone(),
+                sample: args.sample().map(|sample| Sampled {
+                    asked: u64::try_from(sample.size).unwrap_or(u64::MAX),
+                    drawn: tally.sampled_of.saturating_sub(tally.not_examined),
+                    of: tally.sampled_of,
+                    seed: sample.seed,
+                }),
+                reads_contents: args.unsettled == UnsettledMode::Read,
+                max_read_bytes: args.max_read_bytes,
+            },
+            stopped_by: stopped_by.map(|error| match error {
+                Error::Interrupted => "somebody asked to stop".to_owned(),
+                error => error.to_string(),
+            }),
+            job_reports: self.job_reports,
+            differences_file: args.differences.as_ref().map(|path| path.display().to_string()),
+            unsettled_manifests: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,169 @@
+use s3ferry_core::diff::Kind;
+use s3ferry_core::names::ObjectKey;
+use s3ferry_core::verify::{
+    Amount, Aspects, Depth, Ending, Examples, Header, Look, Means, Objects, Sides, Tally, Told, Tool,
+};
+
+use super::*;
+
+fn header(by: &str) -> Header {
+    let side = |bucket: &str| Objects {
+        bucket: bucket.to_owned(),
+        prefix: "images/".to_owned(),
+        region: "us-east-1".to_owned(),
+        amount: Amount {
+            objects: 1_234,
+            bytes: 5_000,
+        },
+    };
+    Header {
+        tool: Tool {
+            name: "s3ferry",
+            version: "0.0.0",
+        },
+        by: by.to_owned(),
+        started_at: "2026-11-23T00:00:00Z".to_owned(),
+        ended_at: "2026-11-23T00:00:01Z".to_owned(),
+        sides: Sides {
+            source: side("one-bucket"),
+            destination: side("other-bucket"),
+        },
+        look: Look {
+            depth: Depth::Head,
+            aspects: Aspects {
+                compared: vec!["tags".to_owned()],
+                not_compared: vec!["older versions".to_owned()],
+            },
+            sample: None,
+            reads_contents: true,
+            max_read_bytes: 5 * 1024 * 1024,
+        },
+        stopped_by: None,
+        job_reports: Vec::new(),
+        differences_file: None,
+        unsettled_manifests: Vec::new(),
+    }
+}
+
+fn page(keys: &[&str], by: &str) -> String {
+    let mut tally = Tally {
+        keys: 2,
+        ..Tally::default()
+    };
+    tally.equal_by(Means::Etag, Amount { objects: 2, bytes: 10 });
+    let mut examples = Examples::default();
+    for key in keys {
+        let told = Told::Different(DifferentKey {
+            key: ObjectKey::from_raw(*key).unwrap(),
+            differences: vec![Kind::Metadata, Kind::Tags],
+            source: None,
+            destination: None,
+            reason: Some("because of <b>".to_owned()),
+        });
+        tally.keys += 1;
+        tally.take(&told);
+        examples.take(told.key().unwrap(), 2);
+    }
+    let verdict = tally.verdict(Ending::Whole, false);
+    render(&Report::new(header(by), &tally, verdict, examples)).unwrap()
+}
+
+/// The names of all elements, in their order.
+fn elements(page: &str) -> Vec<&str> {
+    let opened = page.split('<').skip(1);
+    opened.filter_map(|text| text.split([' ', '>', '\n']).next()).collect()
+}
+
+#[test]
+fn whatever_a_key_holds_is_text() {
+    let plain = page(&["key", "key"], "somebody");
+    for key in [
+        "<script>alert(1)</script>",
+        "\"><img src=x onerror=alert(1)>",
+        "</bdi></li><h1>Verified</h1>",
+        "'&amp;--><!--",
+        "{{ 7 * 7 }}{% raw %}",
+    ] {
+        let page = page(&[key, "key"], key);
+        assert_eq!(elements(&page), elements(&plain), "{key}");
+        assert!(!page.contains("<script") && !page.contains("<img"), "{page}");
+    }
+    assert!(page(&["a&amp;b"], "").contains("a&#38;amp;b"), "escaped once more");
+}
+
+#[test]
+fn what_cannot_be_seen_is_shown() {
+    let page = page(&["a\u{202e}gpj.exe\u{1}\n\u{200b}", "שלום"], "somebody");
+    assert!(page.contains(r"a\u{202e}gpj.exe\u{1}\u{a}\u{200b}"), "{page}");
+    assert!(page.contains("<bdi>שלום</bdi>"), "{page}");
+    let unseen = page.chars().filter(|letter| *letter != '\n');
+    assert!(!unseen.into_iter().any(is_unseen));
+}
+
+#[test]
+fn page_needs_nothing_beside_it() {
+    let page = page(&["a"], "somebody");
+    for reference in [
+        "src=", "href=", "url(", "@import", "<script", "<link", "http:", "https:",
+    ] {
+        assert!(!page.contains(reference), "{reference}");
+    }
+    for part in [
+        "default-src 'none'",
+        "prefers-color-scheme: dark",
+        "width=device-width",
+        "@media print",
+        "lang=\"en\"",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
+}
+
+#[test]
+fn every_element_is_closed() {
+    let page = page(&["a", "b", "c"], "somebody");
+    let mut open = Vec::new();
+    for element in elements(&page) {
+        match element.strip_prefix('/') {
+            Some(closed) => assert_eq!(open.pop(), Some(closed), "{page}"),
+            None if element == "!doctype" || element == "meta" => {}
+            None => open.push(element),
+        }
+    }
+    assert!(open.is_empty(), "{open:?}");
+    assert!(page.contains("And 1 more"), "{page}");
+}
+
+#[test]
+fn page_names_the_run_and_the_means() {
+    let page = page(&[], "somebody");
+    for text in [
+        "<h1>Verified</h1>",
+        "s3://one-bucket/images/",
+        "1,234",
+        "4.8 KiB (5,000 bytes)",
+        "which are the MD5 of the content",
+        "2026-11-23T00:00:00Z",
+        "somebody",
+        "s3ferry 0.0.0",
+        "older versions",
+        "up to 5.0 MiB (5,242,880 bytes) each",
+    ] {
+        assert!(page.contains(text), "{text}: {page}");
+    }
+    assert!(!page.contains("Keys that are not equal"));
+}
+
+#[test]
+fn sizes_are_rounded_down() {
+    for (count, text) in [
+        (0, "0 bytes"),
+        (1, "1 byte"),
+        (1_023, "1023 bytes"),
+        (1_024, "1.0 KiB (1,024 bytes)"),
+        (1_048_575, "1,023.9 KiB (1,048,575 bytes)"),
+        (50 * 1024 * 1024 * 1024 * 1024, "50.0 TiB (54,975,581,388,800 bytes)"),
+    ] {
+        assert_eq!(bytes(count), text);
+    }
+}

@@ -1,0 +1,236 @@
+//! What was told of how many objects, and what may be said of all of them.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::Means;
+use crate::diff::{Counts, DifferentKey, Kind};
+use crate::failure::Failure;
+
+/// How it ended with one key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told {
+    /// Both sides are equal.
+    Equal {
+        /// By what the contents were told equal.
+        means: Means,
+        /// How large the object is.
+        size_bytes: u64,
+    },
+    /// Neither side has it any more.
+    Gone,
+    /// The sides differ.
+    Different(DifferentKey),
+    /// It cannot be told; a job that computes checksums may help where the content is all that is open.
+    CannotTell {
+        /// What is known of it.
+        key: DifferentKey,
+        /// Whether a checksum of both sides would settle it.
+        checksums_would_help: bool,
+    },
+    /// It could not be read.
+    Unread {
+        /// What is known of it.
+        key: DifferentKey,
+        /// Why.
+        failure: Failure,
+    },
+}
+
+impl Told {
+    /// Sorts a key that is not equal: what differs in anything that is known is different.
+    #[must_use]
+    pub fn not_equal(key: DifferentKey, checksums_would_help: bool) -> Self {
+        if key.differences.iter().all(|kind| *kind == Kind::CannotTell) {
+            Self::CannotTell {
+                key,
+                checksums_would_help,
+            }
+        } else {
+            Self::Different(key)
+        }
+    }
+
+    /// Returns the key where it is not equal.
+    #[must_use]
+    pub fn key(&self) -> Option<&DifferentKey> {
+        match self {
+            Self::Equal { .. } | Self::Gone => None,
+            Self::Different(key) | Self::CannotTell { key, .. } | Self::Unread { key, .. } => Some(key),
+        }
+    }
+}
+
+/// So many objects of so many bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Amount {
+    /// How many objects.
+    pub objects: u64,
+    /// How many bytes they have on one side.
+    pub bytes: u64,
+}
+
+impl Amount {
+    /// Adds more.
+    pub fn add(&mut self, more: Self) {
+        self.objects += more.objects;
+        self.bytes = self.bytes.saturating_add(more.bytes);
+    }
+}
+
+/// What was told so far.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Keys and bytes of both sides, and kinds of differences.
+    pub counts: Counts,
+    /// Keys of either side.
+    pub keys: u64,
+    /// Objects that were told equal, by how their contents were.
+    pub equal: BTreeMap<Means, Amount>,
+    /// Keys that neither side has any more.
+    pub gone: u64,
+    /// Keys that differ.
+    pub different: u64,
+    /// Keys of which it cannot be told, those that could not be read included.
+    pub cannot_tell: u64,
+    /// Keys that could not be read.
+    pub unread: u64,
+    /// Keys that were left out of the sample.
+    pub not_examined: u64,
+    /// Keys that changed while they were compared, and were read again.
+    pub changed: u64,
+    /// Bytes that were read of both sides.
+    pub read_bytes: u64,
+    /// How many keys the sample was drawn from.
+    pub sampled_of: u64,
+}
+
+impl Tally {
+    /// Takes the end of one key.
+    pub fn take(&mut self, told: &Told) {
+        match told {
+            Told::Equal { means, size_bytes } => self.equal_by(
+                *means,
+                Amount {
+                    objects: 1,
+                    bytes: *size_bytes,
+                },
+            ),
+            Told::Gone => self.gone += 1,
+            Told::Different(key) => {
+                self.different += 1;
+                self.counts.different(key);
+            }
+            Told::CannotTell { key, .. } => {
+                self.cannot_tell += 1;
+                self.counts.different(key);
+            }
+            Told::Unread { key, .. } => {
+                self.cannot_tell += 1;
+                self.unread += 1;
+                self.counts.different(key);
+            }
+        }
+    }
+
+    /// Counts objects that were told equal.
+    pub fn equal_by(&mut self, means: Means, amount: Amount) {
+        if amount.objects > 0 {
+            self.equal.entry(means).or_default().add(amount);
+        }
+    }
+
+    /// Adds what was told of more keys.
+    pub fn add(&mut self, more: &Self) {
+        self.counts.add(&more.counts);
+        self.keys += more.keys;
+        for (means, amount) in &more.equal {
+            self.equal_by(*means, *amount);
+        }
+        self.gone += more.gone;
+        self.different += more.different;
+        self.cannot_tell += more.cannot_tell;
+        self.unread += more.unread;
+        self.not_examined += more.not_examined;
+        self.changed += more.changed;
+        self.read_bytes = self.read_bytes.saturating_add(more.read_bytes);
+        self.sampled_of += more.sampled_of;
+    }
+
+    /// Returns how many objects were told equal.
+    #[must_use]
+    pub fn equal_objects(&self) -> u64 {
+        self.equal.values().map(|amount| amount.objects).sum()
+    }
+
+    /// Returns how many keys are accounted for.
+    #[must_use]
+    pub fn accounted(&self) -> u64 {
+        self.equal_objects() + self.gone + self.different + self.cannot_tell + self.not_examined
+    }
+
+    /// Says what may be said of all keys; anything but "verified" where a single key leaves a doubt.
+    #[must_use]
+    pub fn verdict(&self, ending: Ending, is_sample: bool) -> Verdict {
+        if ending != Ending::Whole || self.accounted() != self.keys {
+            Verdict::Incomplete
+        } else if self.different > 0 {
+            Verdict::Different
+        } else if self.cannot_tell > 0 {
+            Verdict::CannotTell
+        } else if is_sample || self.not_examined > 0 {
+            Verdict::NoDifferenceInSample
+        } else {
+            Verdict::Verified
+        }
+    }
+}
+
+/// How a verification ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Both listings came to their ends, and so did everything that was found in them.
+    Whole,
+    /// Somebody asked to stop, or something failed that all depends on.
+    Cut,
+}
+
+/// What a verification says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// Every object was told equal.
+    Verified,
+    /// Every object of a sample was told equal; nothing is said of the others.
+    NoDifferenceInSample,
+    /// At least one key differs.
+    Different,
+    /// No key is known to differ, and at least one could not be told.
+    CannotTell,
+    /// The comparison did not come to its end.
+    Incomplete,
+}
+
+impl Verdict {
+    /// Returns the name used in reports.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Verified => "verified",
+            Self::NoDifferenceInSample => "no-difference-in-sample",
+            Self::Different => "different",
+            Self::CannotTell => "cannot-tell",
+            Self::Incomplete => "incomplete",
+        }
+    }
+
+    /// Tells whether what was asked for holds.
+    #[must_use]
+    pub fn is_good(self) -> bool {
+        match self {
+            Self::Verified | Self::NoDifferenceInSample => true,
+            Self::Different | Self::CannotTell | Self::Incomplete => false,
+        }
+    }
+}

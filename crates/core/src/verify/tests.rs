@@ -1,0 +1,523 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use super::completion::{Checksums, Computed, Head, HeadError, Problem, Row, row};
+use super::*;
+use crate::compare::{Difference, Verdict as Compared, compare_bodies};
+use crate::diff::{Counts, DifferentKey, Kind, Pair};
+use crate::facts::samples::object;
+use crate::facts::{ChecksumCoverage, Checksums as Stored, Encryption, KmsEncryption, ObjectFacts};
+use crate::failure::{Failure, FailureKind};
+use crate::listing::{Listed, StorageClassName};
+use crate::names::{BucketName, ETag, ObjectKey, VersionId};
+use crate::time::Timestamp;
+
+const MD5_A: &str = "0cc175b9c0f1b6a831c399e269772661";
+
+/// `etag:...`, `full:...`, `composite:...` as stored; `kms`; `size:0`.
+fn described(description: &str) -> ObjectFacts {
+    let mut facts = object(MD5_A);
+    for word in description.split_whitespace() {
+        match word.split_once(':') {
+            Some(("etag", etag)) => facts.etag = ETag::new(etag).unwrap(),
+            Some(("size", size)) => facts.size_bytes = size.parse().unwrap(),
+            Some((coverage, value)) => {
+                facts.checksums = Stored {
+                    coverage: coverage_of(coverage),
+                    values: BTreeMap::from([("SHA256", value.to_owned())]),
+                };
+            }
+            None if word == "kms" => facts.encryption = Encryption::Kms(KmsEncryption::default()),
+            None => panic!("unknown word {word}"),
+        }
+    }
+    facts
+}
+
+fn coverage_of(name: &str) -> ChecksumCoverage {
+    match name {
+        "full" => ChecksumCoverage::FullObject,
+        "composite" => ChecksumCoverage::Composite,
+        _ => panic!("unknown coverage {name}"),
+    }
+}
+
+fn scope(depth: Depth) -> Scope {
+    Scope {
+        depth,
+        ignored: BTreeSet::new(),
+    }
+}
+
+#[track_caller]
+fn check(source: &str, destination: &str, at_head: Contents, at_checksum: Contents) {
+    let (source, destination) = (described(source), described(destination));
+    for (depth, expected) in [(Depth::Head, at_head), (Depth::Checksum, at_checksum)] {
+        for (one, other) in [(&source, &destination), (&destination, &source)] {
+            let judgement = judge(one, other, &Known::default(), &scope(depth));
+            assert_eq!(judgement.contents, expected, "{depth:?}");
+        }
+    }
+}
+
+#[test]
+fn contents_are_proved_by_what_the_depth_takes() {
+    use Contents::{Agree, AgreeIfInSameParts, Differ, Unknown};
+    use Means::{CompositeChecksum, Empty, Etag, FullChecksum, PartsEtag};
+    check("etag:aa", "etag:aa", Agree(Etag), Agree(Etag));
+    check("etag:aa", "etag:bb", Differ, Differ);
+    check("etag:aa-2", "etag:aa-2", Agree(PartsEtag), Unknown);
+    check("etag:aa-2", "etag:bb", Unknown, Unknown);
+    check("etag:aa kms", "etag:aa", Unknown, Unknown);
+    check(
+        "etag:aa-2 full:x",
+        "etag:bb full:x",
+        Agree(FullChecksum),
+        Agree(FullChecksum),
+    );
+    check("etag:aa kms full:x", "etag:bb full:y", Differ, Differ);
+    check("etag:aa full:x", "etag:aa full:y", Differ, Differ);
+    check(
+        "etag:aa-2 kms composite:x-2",
+        "etag:bb-2 kms composite:x-2",
+        Agree(CompositeChecksum),
+        AgreeIfInSameParts(CompositeChecksum),
+    );
+    check("etag:aa-2 composite:x-2", "etag:bb-3 composite:y-3", Unknown, Unknown);
+    check("etag:aa kms size:0", "etag:bb kms size:0", Agree(Empty), Agree(Empty));
+    check("etag:aa size:1", "etag:aa size:2", Differ, Differ);
+}
+
+fn computed(etag: &str, version: Option<&str>, algorithm: &str, value: &str) -> Computed {
+    Computed {
+        etag: ETag::new(etag).unwrap(),
+        version_id: version.and_then(VersionId::pinnable),
+        algorithm: algorithm.to_owned(),
+        coverage: ChecksumCoverage::FullObject,
+        value: value.to_owned(),
+    }
+}
+
+#[track_caller]
+fn check_computed(source: &Computed, destination: Option<&Computed>, facts: [&str; 2], expected: Contents) {
+    let known = Known {
+        source: vec![source],
+        destination: destination.into_iter().collect(),
+        marker: None,
+    };
+    let [one, other] = facts.map(described);
+    for depth in [Depth::Head, Depth::Checksum] {
+        assert_eq!(judge(&one, &other, &known, &scope(depth)).contents, expected);
+    }
+}
+
+#[test]
+fn checksum_of_a_job_counts_for_the_object_it_was_computed_of_only() {
+    let agree = Contents::Agree(Means::ComputedChecksum);
+    let facts = ["etag:aa-2", "etag:bb-3"];
+    let other = computed("bb-3", None, "SHA256", "x");
+    check_computed(&computed("aa-2", None, "SHA256", "x"), Some(&other), facts, agree);
+    check_computed(&computed("aa-2", Some("v1"), "SHA256", "x"), Some(&other), facts, agree);
+    check_computed(
+        &computed("aa-2", None, "SHA256", "y"),
+        Some(&other),
+        facts,
+        Contents::Differ,
+    );
+    let since_replaced = [
+        computed("cc-2", None, "SHA256", "x"),
+        computed("aa-2", Some("v0"), "SHA256", "x"),
+        computed("aa-2", None, "CRC32", "x"),
+    ];
+    for source in since_replaced {
+        check_computed(&source, Some(&other), facts, Contents::Unknown);
+    }
+}
+
+#[test]
+fn checksum_of_a_job_is_compared_with_what_the_other_side_stores() {
+    let agree = Contents::Agree(Means::ComputedChecksum);
+    check_computed(
+        &computed("aa-2", None, "SHA256", "x"),
+        None,
+        ["etag:aa-2", "etag:bb full:x"],
+        agree,
+    );
+    // An ETag of one part is an MD5.
+    check_computed(&computed("aa-2", None, "MD5", MD5_A), None, ["etag:aa-2", ""], agree);
+    check_computed(
+        &computed("aa-2", None, "MD5", "00"),
+        None,
+        ["etag:aa-2", ""],
+        Contents::Differ,
+    );
+    check_computed(
+        &computed("aa-2", None, "MD5", MD5_A),
+        None,
+        ["etag:aa-2", "kms"],
+        Contents::Unknown,
+    );
+}
+
+#[test]
+fn kinds_are_all_named_and_only_what_lies_around_the_bytes_can_be_ignored() {
+    let source = object("aa");
+    let mut destination = object("bb");
+    destination.headers.content_type = Some("a/b".into());
+    destination.storage_class = "GLACIER_IR".into();
+    let kinds = |depth, ignored: &[Kind]| {
+        let scope = Scope {
+            depth,
+            ignored: ignored.iter().copied().collect(),
+        };
+        judge(&source, &destination, &Known::default(), &scope).kinds
+    };
+    assert_eq!(kinds(Depth::Listing, &[]), [Kind::Content, Kind::Metadata]);
+    assert_eq!(
+        kinds(Depth::Head, &[]),
+        [Kind::Content, Kind::Metadata, Kind::StorageClass]
+    );
+    assert_eq!(
+        kinds(Depth::Head, &[Kind::StorageClass, Kind::Content, Kind::Metadata]),
+        [Kind::Content]
+    );
+}
+
+const ROW: [&str; 7] = [
+    "my-bucket",
+    "a%20b+c",
+    "",
+    "succeeded",
+    "200",
+    "",
+    r#"{"checksum_base64":"bS9TOQ\u003d\u003d","etag":"3c3c","checksumAlgorithm":"CRC32","checksumType":"FULL_OBJECT","checksum_hex":"6D2F5339"}"#,
+];
+
+fn bucket() -> BucketName {
+    BucketName::new("my-bucket").unwrap()
+}
+
+fn with(column: usize, value: &'static str) -> [&'static str; 7] {
+    let mut fields = ROW;
+    fields[column] = value;
+    fields
+}
+
+#[test]
+fn row_of_a_report_is_read_as_aws_documents_it() {
+    let Ok(Row::Computed(keys, computed)) = row(&ROW, &bucket()) else {
+        panic!("{:?}", row(&ROW, &bucket()));
+    };
+    let keys: Vec<&str> = keys.iter().map(ObjectKey::as_str).collect();
+    assert_eq!(keys, ["a b c", "a b+c"], "a plus sign may be a space");
+    assert_eq!(
+        (computed.algorithm.as_str(), computed.value.as_str()),
+        ("CRC32", "bS9TOQ==")
+    );
+    assert_eq!((computed.etag.as_str(), computed.version_id), ("3c3c", None));
+    assert_eq!(row(&with(3, "failed"), &bucket()), Ok(Row::Failed));
+    let unescaped = [
+        "my-bucket",
+        "a",
+        "",
+        "failed",
+        "200",
+        "PermanentFailure",
+        "error {\"code\":",
+        " 404}",
+    ];
+    assert_eq!(row(&unescaped, &bucket()), Ok(Row::Failed));
+    let md5 = with(
+        6,
+        r#"{"checksum_base64":"AA==","etag":"3c","checksumAlgorithm":"MD5","checksumType":"FULL_OBJECT","checksum_hex":"AB"}"#,
+    );
+    assert!(matches!(row(&md5, &bucket()), Ok(Row::Computed(_, computed)) if computed.value == "ab"));
+}
+
+#[test]
+fn row_that_cannot_be_taken_is_an_error() {
+    let other_operation = "Successful";
+    let unknown_type = r#"{"checksum_base64":"AA==","etag":"3c","checksumAlgorithm":"MD5","checksumType":"NEW"}"#;
+    for (fields, expected) in [
+        (with(0, "other-bucket"), "bucket `other-bucket`, expected `my-bucket`"),
+        (with(1, "a%2"), "key `a%2`"),
+        (with(1, ""), "key ``"),
+        (with(3, "done"), "task status `done`"),
+        (with(6, other_operation), "must be of a Compute checksum job"),
+        (with(6, unknown_type), "no checksum"),
+    ] {
+        let error = row(&fields, &bucket()).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+    assert_eq!(row(&ROW[..6], &bucket()), Err(Problem::Columns(6)));
+    let one_more = [&ROW[..], &["more"]].concat();
+    assert_eq!(row(&one_more, &bucket()), Err(Problem::Columns(8)));
+}
+
+#[test]
+fn head_of_a_report_must_be_one() {
+    let head = r#"{"Format":"Report_CSV_20180820","ReportCreationDate":"2026-11-22T17:48:39.725Z",
+        "Results":[{"TaskExecutionStatus":"succeeded","Bucket":"r","MD5Checksum":"83","Key":"job-1/results/1.csv"}],
+        "ReportSchema":"Bucket, Key, VersionId, TaskStatus, ErrorCode, HTTPStatusCode, ResultMessage"}"#;
+    assert_eq!(Head::parse(head.as_bytes()).unwrap().results.len(), 1);
+    let other = head.replace("Report_CSV_20180820", "CSV");
+    assert_eq!(Head::parse(other.as_bytes()), Err(HeadError::Format("CSV".to_owned())));
+    let other = head.replace("ResultMessage", "Message");
+    assert!(matches!(Head::parse(other.as_bytes()), Err(HeadError::Schema(_))));
+    assert!(matches!(Head::parse(b"Bucket,Key"), Err(HeadError::Json(_))));
+}
+
+#[test]
+fn checksums_are_found_by_either_spelling_of_a_key() {
+    let mut checksums = Checksums::default();
+    checksums.take(row(&ROW, &bucket()).unwrap());
+    checksums.take(Row::Failed);
+    assert_eq!((checksums.computed, checksums.failed), (1, 1));
+    for (key, found) in [("a b c", 1), ("a b+c", 1), ("a", 0)] {
+        assert_eq!(checksums.of(&ObjectKey::from_raw(key).unwrap()).len(), found);
+    }
+}
+
+fn pair(key: &str) -> Pair {
+    let listed = Listed {
+        key: ObjectKey::from_raw(key).unwrap(),
+        size_bytes: 1,
+        etag: None,
+        last_modified: Timestamp::from_seconds(0),
+        storage_class: StorageClassName::new(""),
+    };
+    Pair::Both(listed.clone(), listed)
+}
+
+fn drawn(seed: u64, size: usize, keys: impl Iterator<Item = usize>) -> Vec<String> {
+    let mut sampler = Sampler::new(size, seed);
+    keys.for_each(|number| sampler.offer(pair(&number.to_string())));
+    let pairs = sampler.drawn();
+    pairs.iter().map(|pair| pair.key().to_string()).collect()
+}
+
+#[test]
+fn sample_is_the_same_for_the_same_keys_and_seed() {
+    let one = drawn(7, 20, 0..1_000);
+    assert_eq!(one.len(), 20);
+    assert!(one.is_sorted());
+    assert_eq!(one, drawn(7, 20, (0..1_000).rev()));
+    assert_ne!(one, drawn(8, 20, 0..1_000));
+    assert_eq!(drawn(7, 20, 0..5).len(), 5);
+    // No part of the key space is left out.
+    let middle = one
+        .iter()
+        .filter(|key| key.as_str() > "3" && key.as_str() < "7")
+        .count();
+    assert!((2..=18).contains(&middle), "{one:?}");
+}
+
+fn different(kinds: &[Kind]) -> DifferentKey {
+    DifferentKey {
+        key: ObjectKey::from_raw("key").unwrap(),
+        differences: kinds.to_vec(),
+        source: None,
+        destination: None,
+        reason: None,
+    }
+}
+
+fn told(number: u8) -> Told {
+    match number {
+        0 => Told::Equal {
+            means: Means::Etag,
+            size_bytes: 3,
+        },
+        1 => Told::Gone,
+        2 => Told::not_equal(different(&[Kind::Tags, Kind::CannotTell]), true),
+        3 => Told::not_equal(different(&[Kind::CannotTell]), true),
+        _ => Told::Unread {
+            key: different(&[Kind::CannotTell]),
+            failure: Failure {
+                kind: FailureKind::Permanent,
+                code: "AccessDenied".to_owned(),
+                action: "s3:GetObject".to_owned(),
+                resource: "key".to_owned(),
+                detail: String::new(),
+            },
+        },
+    }
+}
+
+fn tally(ends: &[u8]) -> Tally {
+    let mut sum = Tally::default();
+    for end in ends {
+        let mut one = Tally {
+            keys: 1,
+            ..Tally::default()
+        };
+        one.take(&told(*end));
+        sum.add(&one);
+    }
+    sum
+}
+
+proptest! {
+    #[test]
+    fn nothing_is_verified_while_one_key_leaves_a_doubt(
+        ends in proptest::collection::vec(0u8..5, 0..20), lost in 0u64..2, is_cut: bool, is_sample: bool, left_out in 0u64..2,
+    ) {
+        let mut tally = tally(&ends);
+        // A key that was listed and of which nothing was ever heard.
+        tally.keys += lost + left_out;
+        tally.not_examined += left_out;
+        let ending = if is_cut { Ending::Cut } else { Ending::Whole };
+        let verdict = tally.verdict(ending, is_sample);
+        let doubt = ends.iter().any(|end| *end > 1);
+        let all_told = lost == 0 && !is_cut && !is_sample && left_out == 0;
+        prop_assert_eq!(verdict == Verdict::Verified, all_told && !doubt);
+        if doubt || lost > 0 || is_cut {
+            prop_assert!(!verdict.is_good());
+        }
+        if !is_cut && lost == 0 {
+            prop_assert_eq!(verdict == Verdict::Different, ends.contains(&2));
+        }
+    }
+
+    #[test]
+    fn contents_are_judged_as_every_reconcile_compares_them(
+        etags in (("[ab]{1,2}(-2)?"), ("[ab]{1,2}(-2)?")), values in ("[xy]", "[xy]"),
+        coverages in (0u8..3, 0u8..3), kms in (any::<bool>(), any::<bool>()),
+    ) {
+        let describe = |etag: &str, value: &str, coverage: u8, kms: bool| {
+            let stored = ["", "full:", "composite:"][usize::from(coverage)];
+            let stored = if stored.is_empty() { String::new() } else { format!("{stored}{value}") };
+            described(&format!("etag:{etag} {stored} {}", if kms { "kms" } else { "" }))
+        };
+        let source = describe(&etags.0, &values.0, coverages.0, kms.0);
+        let destination = describe(&etags.1, &values.1, coverages.1, kms.1);
+        let judged = judge(&source, &destination, &Known::default(), &scope(Depth::Head)).contents;
+        match compare_bodies(&source, &destination) {
+            Compared::Identical => prop_assert!(matches!(judged, Contents::Agree(_))),
+            Compared::Different(Difference::Content) => prop_assert_eq!(judged, Contents::Differ),
+            Compared::Different(other) => prop_assert!(false, "{:?}", other),
+            Compared::CannotTell(_) => prop_assert_eq!(judged, Contents::Unknown),
+        }
+        let deeper = judge(&source, &destination, &Known::default(), &scope(Depth::Checksum)).contents;
+        if let Contents::Agree(means) = deeper {
+            prop_assert!(means.suffices_at(Depth::Checksum));
+            prop_assert!(matches!(judged, Contents::Agree(_)), "what is proved deeper is proved");
+        }
+    }
+}
+
+fn report(tally: &Tally, verdict: Verdict) -> Report {
+    let side = |bucket: &str| Objects {
+        bucket: bucket.to_owned(),
+        prefix: String::new(),
+        region: "us-east-1".to_owned(),
+        amount: Amount::default(),
+    };
+    let header = Header {
+        tool: Tool {
+            name: "s3ferry",
+            version: "0.0.0",
+        },
+        by: "somebody".to_owned(),
+        started_at: "2026-11-23T00:00:00Z".to_owned(),
+        ended_at: "2026-11-23T00:00:01Z".to_owned(),
+        sides: Sides {
+            source: side("source"),
+            destination: side("destination"),
+        },
+        look: Look {
+            depth: Depth::Head,
+            aspects: Aspects {
+                compared: Vec::new(),
+                not_compared: Vec::new(),
+            },
+            sample: Some(Sampled {
+                asked: 2,
+                drawn: 2,
+                of: 9,
+                seed: 0,
+            }),
+            reads_contents: true,
+            max_read_bytes: 1,
+        },
+        stopped_by: None,
+        job_reports: Vec::new(),
+        differences_file: None,
+        unsettled_manifests: Vec::new(),
+    };
+    let mut examples = Examples::default();
+    for _ in 0..3 {
+        examples.take(&different(&[Kind::Tags]), 2);
+    }
+    Report::new(header, tally, verdict, examples)
+}
+
+#[test]
+fn report_says_verified_of_nothing_else() {
+    for ends in [&[][..], &[0], &[0, 2], &[0, 3], &[0, 4]] {
+        for is_sample in [false, true] {
+            for ending in [Ending::Whole, Ending::Cut] {
+                let tally = tally(ends);
+                let verdict = tally.verdict(ending, is_sample);
+                let value = serde_json::to_value(report(&tally, verdict)).unwrap();
+                let text = value.to_string();
+                let is_verified = verdict == Verdict::Verified;
+                assert_eq!(text.contains("verified"), is_verified, "{text}");
+                assert_eq!(value["verdict"] == "verified", is_verified);
+            }
+        }
+    }
+}
+
+#[test]
+fn report_has_the_form_that_its_schema_names() {
+    let tally = tally(&[0, 0, 2, 3]);
+    let value = serde_json::to_value(report(&tally, tally.verdict(Ending::Whole, false))).unwrap();
+    assert_eq!(value["schema"], SCHEMA);
+    let fields: Vec<&str> = value.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(
+        fields,
+        [
+            "by",
+            "cannot_tell",
+            "changed",
+            "compared_by",
+            "consistency",
+            "destination",
+            "differences",
+            "different",
+            "ended_at",
+            "equal",
+            "examples",
+            "gone",
+            "job_reports",
+            "keys",
+            "look",
+            "not_examined",
+            "read_bytes",
+            "schema",
+            "source",
+            "started_at",
+            "statement",
+            "tool",
+            "unread",
+            "unsettled_manifests",
+            "verdict",
+        ]
+    );
+    assert_eq!(value["compared_by"][0]["by"], "etag");
+    assert_eq!(value["compared_by"][0]["objects"], 2);
+    assert_eq!(
+        (&value["examples"]["left_out"], &value["different"]),
+        (&1.into(), &1.into())
+    );
+    assert_eq!(value["source"]["objects"], 0);
+}
+
+#[test]
+fn counts_know_every_kind() {
+    assert_eq!(Counts::default().by_kind().count(), 0);
+    assert_eq!(Means::ALL.len(), 10);
+    assert!(Means::ALL.is_sorted(), "the strongest first");
+}

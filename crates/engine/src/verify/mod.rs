@@ -1,0 +1,337 @@
+//! The proof that two buckets are equal: every key looked at as deep as was asked for, and what stays open settled by
+//! checksums or by reading both sides.
+
+mod listed;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use futures::{Stream, StreamExt as _, future};
+use s3ferry_core::diff::{DifferentKey, Kind, Pair, Seen};
+use s3ferry_core::facts::{Aspects, Availability, ObjectFacts, ObjectState};
+use s3ferry_core::failure::{Failure, FailureKind};
+use s3ferry_core::marker::{Marker, Place};
+use s3ferry_core::names::{BucketName, ObjectKey};
+use s3ferry_core::plan::SourceLayout;
+use s3ferry_core::verify::completion::Checksums;
+use s3ferry_core::verify::{Contents, Depth, Known, Means, Scope, Tally, Told, judge};
+
+pub use self::listed::{Listed, Sample, listed};
+
+/// How often a key is compared anew that changes while it is compared.
+const TURNS: u32 = 4;
+
+/// A bucket whose objects are proved equal to another's.
+pub trait VerifiedBucket: Send + Sync {
+    /// Reads the current object of a key, and those `aspects` of it that a HEAD does not show.
+    fn read(&self, key: &ObjectKey, aspects: &Aspects) -> impl Future<Output = Result<ObjectState, Failure>> + Send;
+
+    /// Reads in which parts the object that `facts` describe was uploaded.
+    fn layout(
+        &self,
+        key: &ObjectKey,
+        facts: &ObjectFacts,
+    ) -> impl Future<Output = Result<SourceLayout, Failure>> + Send;
+
+    /// Reads all bytes of exactly the object that `facts` describe and hashes them; `None` when it is no longer there.
+    fn digest(
+        &self,
+        key: &ObjectKey,
+        facts: &ObjectFacts,
+    ) -> impl Future<Output = Result<Option<ContentHash>, Failure>> + Send;
+}
+
+/// The SHA-256 of a content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ContentHash(pub [u8; 32]);
+
+/// What becomes of a content that nothing stored or computed can settle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unsettled {
+    /// It is read on both sides, if it has no more bytes than this.
+    Read {
+        /// The largest object that is read.
+        max_bytes: u64,
+    },
+    /// It is reported.
+    Report,
+}
+
+/// Looks at keys on both sides.
+#[derive(Debug)]
+pub struct Verifier<S, D> {
+    /// The bucket that is migrated.
+    pub source: S,
+    /// The bucket that is migrated to.
+    pub destination: D,
+    /// Its name, which markers of copies are bound to.
+    pub destination_name: BucketName,
+    /// What is compared.
+    pub scope: Scope,
+    /// What is read besides a HEAD.
+    pub aspects: Aspects,
+    /// What becomes of contents that nothing settles.
+    pub unsettled: Unsettled,
+    /// Checksums that jobs computed of the source's objects.
+    pub source_checksums: Checksums,
+    /// Checksums that jobs computed of the destination's objects.
+    pub destination_checksums: Checksums,
+    /// How many keys are looked at at once.
+    pub concurrency: usize,
+}
+
+/// What came of some more keys.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// What was told of them.
+    pub tally: Tally,
+    /// The key that is not equal, if one is not.
+    pub told: Option<Told>,
+}
+
+/// What a look at both sides says.
+enum Outcome {
+    /// Both are equal, and nothing was read that took long.
+    Equal(Means),
+    /// Both are gone.
+    Gone,
+    /// To be looked at once more before it is said.
+    Open(Box<Open>),
+    /// A side changed in between.
+    Moved,
+}
+
+struct Open {
+    told: Told,
+    read_bytes: u64,
+}
+
+/// What was found out of two contents.
+enum Settled {
+    Known(Contents, u64),
+    /// Why it cannot be told, and whether checksums of jobs would help.
+    Open(String, bool),
+    Moved,
+}
+
+impl<S: VerifiedBucket + 'static, D: VerifiedBucket + 'static> Verifier<S, D> {
+    /// Looks at everything that listings ask for; the order of keys is kept.
+    pub fn verified(
+        self: Arc<Self>,
+        listed: impl Stream<Item = Result<Listed, Failure>> + Send,
+    ) -> impl Stream<Item = Result<Progress, Failure>> + Send {
+        let concurrency = self.concurrency.max(1);
+        listed
+            .map(move |listed| {
+                let verifier = Arc::clone(&self);
+                async move {
+                    let Listed { mut tally, finding } = listed?;
+                    let Some(pair) = finding else {
+                        return Ok(Progress { tally, told: None });
+                    };
+                    let told = verifier.told(&pair, &mut tally).await?;
+                    tally.take(&told);
+                    let told = told.key().is_some().then_some(told);
+                    Ok(Progress { tally, told })
+                }
+            })
+            .buffered(concurrency)
+    }
+
+    async fn told(&self, pair: &Pair, tally: &mut Tally) -> Result<Told, Failure> {
+        match self.compared(pair.key(), tally).await {
+            Ok(Some(told)) => Ok(told),
+            Ok(None) => {
+                let reason = "changed whenever it was read: verify it when nobody writes to it".to_owned();
+                Ok(Told::CannotTell {
+                    key: DifferentKey::unread(pair, reason),
+                    checksums_would_help: false,
+                })
+            }
+            // What ails the bucket ails every key; what ails one object is that object's.
+            Err(failure) if failure.kind == FailureKind::Configuration => Err(failure),
+            Err(failure) => Ok(Told::Unread {
+                key: DifferentKey::unread(pair, failure.to_string()),
+                failure,
+            }),
+        }
+    }
+
+    /// Compares both sides of a key until neither changes in between; `None` where they always do.
+    async fn compared(&self, key: &ObjectKey, tally: &mut Tally) -> Result<Option<Told>, Failure> {
+        let (mut source, mut destination) = self.read(key).await?;
+        for turn in 0..TURNS {
+            let open = match self.outcome(key, &source, &destination).await? {
+                Outcome::Equal(means) => {
+                    let size_bytes = source.facts().map_or(0, |facts| facts.size_bytes);
+                    return Ok(Some(Told::Equal { means, size_bytes }));
+                }
+                Outcome::Gone => return Ok(Some(Told::Gone)),
+                Outcome::Open(open) => {
+                    tally.read_bytes = tally.read_bytes.saturating_add(open.read_bytes);
+                    Some(open)
+                }
+                Outcome::Moved => None,
+            };
+            let (source_now, destination_now) = self.read(key).await?;
+            if let Some(open) = open
+                && source.is_still(&source_now)
+                && destination.is_still(&destination_now)
+            {
+                return Ok(Some(open.told));
+            }
+            if turn == 0 {
+                tally.changed += 1;
+            }
+            (source, destination) = (source_now, destination_now);
+        }
+        Ok(None)
+    }
+
+    async fn read(&self, key: &ObjectKey) -> Result<(ObjectState, ObjectState), Failure> {
+        future::try_join(
+            self.source.read(key, &self.aspects),
+            self.destination.read(key, &self.aspects),
+        )
+        .await
+    }
+
+    async fn outcome(
+        &self,
+        key: &ObjectKey,
+        source: &ObjectState,
+        destination: &ObjectState,
+    ) -> Result<Outcome, Failure> {
+        let one_sided = |kind| {
+            let told = Told::Different(different(key, vec![kind], source, destination, None));
+            Ok(Outcome::Open(Box::new(Open { told, read_bytes: 0 })))
+        };
+        let (one, other) = match (source.facts(), destination.facts()) {
+            (None, None) => return Ok(Outcome::Gone),
+            (Some(_), None) => return one_sided(Kind::MissingAtDestination),
+            (None, Some(_)) => return one_sided(Kind::ExtraAtDestination),
+            (Some(one), Some(other)) => (one, other),
+        };
+        let place = Place {
+            bucket: &self.destination_name,
+            key,
+        };
+        let known = Known {
+            source: self.source_checksums.of(key),
+            destination: self.destination_checksums.of(key),
+            marker: Marker::bound(other, place),
+        };
+        let judgement = judge(one, other, &known, &self.scope);
+        let mut kinds = judgement.kinds;
+        let settled = match judgement.contents {
+            Contents::Agree(_) | Contents::Differ => Settled::Known(judgement.contents, 0),
+            Contents::AgreeIfInSameParts(means) if self.in_same_parts(key, one, other).await? => {
+                Settled::Known(Contents::Agree(means), 0)
+            }
+            Contents::AgreeIfInSameParts(_) | Contents::Unknown => self.settle(key, one, other).await?,
+        };
+        let (reason, checksums_would_help, read_bytes) = match settled {
+            Settled::Moved => return Ok(Outcome::Moved),
+            Settled::Known(Contents::Agree(means), read_bytes) if kinds.is_empty() => {
+                if read_bytes == 0 {
+                    return Ok(Outcome::Equal(means));
+                }
+                let size_bytes = one.size_bytes;
+                let told = Told::Equal { means, size_bytes };
+                return Ok(Outcome::Open(Box::new(Open { told, read_bytes })));
+            }
+            Settled::Known(Contents::Differ, read_bytes) => {
+                if !kinds.iter().any(|kind| matches!(kind, Kind::Size | Kind::Content)) {
+                    kinds.insert(0, Kind::Content);
+                }
+                (None, false, read_bytes)
+            }
+            Settled::Known(_, read_bytes) => (None, false, read_bytes),
+            Settled::Open(reason, would_help) => {
+                kinds.push(Kind::CannotTell);
+                (Some(reason), would_help, 0)
+            }
+        };
+        let key = different(key, kinds, source, destination, reason);
+        let told = Told::not_equal(key, checksums_would_help);
+        Ok(Outcome::Open(Box::new(Open { told, read_bytes })))
+    }
+
+    /// Tells whether both objects were uploaded in the same parts, as far as that can be told.
+    async fn in_same_parts(
+        &self,
+        key: &ObjectKey,
+        source: &ObjectFacts,
+        destination: &ObjectFacts,
+    ) -> Result<bool, Failure> {
+        let layouts = future::try_join(
+            self.source.layout(key, source),
+            self.destination.layout(key, destination),
+        );
+        let (source, destination) = layouts.await?;
+        Ok(source != SourceLayout::Unknown && source == destination)
+    }
+
+    /// Settles contents that nothing stored or computed settles.
+    async fn settle(
+        &self,
+        key: &ObjectKey,
+        source: &ObjectFacts,
+        destination: &ObjectFacts,
+    ) -> Result<Settled, Failure> {
+        let nothing = match self.scope.depth {
+            Depth::Listing | Depth::Head => "nothing that both sides store can be compared",
+            Depth::Checksum => "no hash of the whole content is stored on both sides",
+        };
+        let open = |why: String, would_help| Ok(Settled::Open(format!("{nothing}, and {why}"), would_help));
+        let max_bytes = match self.unsettled {
+            Unsettled::Report => return open("contents were not to be read".to_owned(), true),
+            Unsettled::Read { max_bytes } => max_bytes,
+        };
+        for (side, facts) in [("source", source), ("destination", destination)] {
+            if facts.availability == Availability::Archived {
+                let class = &facts.storage_class;
+                return open(
+                    format!("the {side}'s object is archived ({class}) and not restored, so it cannot be read"),
+                    true,
+                );
+            }
+        }
+        if source.size_bytes > max_bytes {
+            let size = source.size_bytes;
+            return open(
+                format!("its {size} bytes are more than the {max_bytes} that may be read of an object"),
+                true,
+            );
+        }
+        let digests = future::try_join(
+            self.source.digest(key, source),
+            self.destination.digest(key, destination),
+        );
+        let (Some(one), Some(other)) = digests.await? else {
+            return Ok(Settled::Moved);
+        };
+        let contents = if one == other {
+            Contents::Agree(Means::Read)
+        } else {
+            Contents::Differ
+        };
+        Ok(Settled::Known(contents, source.size_bytes.saturating_mul(2)))
+    }
+}
+
+fn different(
+    key: &ObjectKey,
+    differences: Vec<Kind>,
+    source: &ObjectState,
+    destination: &ObjectState,
+    reason: Option<String>,
+) -> DifferentKey {
+    DifferentKey {
+        key: key.clone(),
+        differences,
+        source: source.facts().map(Seen::from),
+        destination: destination.facts().map(Seen::from),
+        reason,
+    }
+}
