@@ -145,7 +145,12 @@ mod tests {
         let documentation = include_str!("../../../docs/CLI.md");
         let mut cli = Cli::command();
         cli.build();
-        for command in cli.get_subcommands().filter(|command| command.get_name() != "help") {
+        let mut commands: Vec<&clap::Command> = cli.get_subcommands().collect();
+        while let Some(command) = commands.pop() {
+            if command.get_name() == "help" {
+                continue;
+            }
+            commands.extend(command.get_subcommands());
             assert!(documentation.contains(command.get_name()), "{}", command.get_name());
             for flag in command.get_arguments().filter_map(clap::Arg::get_long) {
                 let is_built_in = flag == "help" || flag == "version";
