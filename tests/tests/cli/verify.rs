@@ -342,7 +342,11 @@ async fn reports_of_jobs_are_read_strictly() {
             &*foreign_md5,
             "1.csv, row 1: bucket `cli-destination`, expected `cli-source`",
         ),
-        (&short, &*short_md5, "1.csv, row 3: 2 column(s), expected 7"),
+        (
+            &short,
+            &*short_md5,
+            "1.csv, row 3: 2 column(s), and a report has at least four",
+        ),
     ] {
         local_report(&stage, rows, md5);
         let ran = stage
