@@ -222,6 +222,17 @@ async fn without_a_journal_what_takes_too_long_fails_by_name_and_leaves_nothing(
 }
 
 #[tokio::test(start_paused = true)]
+async fn without_a_journal_a_part_that_fails_for_a_while_leaves_no_upload_behind() {
+    let fails = Fault::Fails(failure(FailureKind::Retry));
+    let mut world = scripted(Script::default().on(Call::CopyPart, 4, fails));
+    world.journal = None;
+    assert_copied(&world.reconcile().await);
+    assert_eq!(world.script.count(Call::CreateUpload), 2);
+    world.assert_equal();
+    assert_tidy(&world);
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_a_journal_what_fits_into_one_invocation_is_copied() {
     let mut world = world();
     world.journal = None;
