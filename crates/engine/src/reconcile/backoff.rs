@@ -22,3 +22,23 @@ fn spread(key: &ObjectKey, turn: u32) -> u64 {
     let bytes = key.as_str().bytes().chain(turn.to_le_bytes());
     bytes.fold(OFFSET, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn waits_grow_to_a_bound_and_are_spread_by_key() {
+        for (turn, ceiling_ms) in [(1, 400), (2, 800), (4, 3_200), (5, 5_000), (40, 5_000)] {
+            let waits: BTreeSet<u128> = (0..100)
+                .filter_map(|number| ObjectKey::from_raw(format!("key-{number}")).ok())
+                .map(|key| backoff(&key, turn).as_millis())
+                .collect();
+            let bounds = u128::from(ceiling_ms / 2_u64)..u128::from(ceiling_ms);
+            assert!(waits.iter().all(|wait| bounds.contains(wait)), "turn {turn}: {waits:?}");
+            assert!(waits.len() > 50, "turn {turn}: {waits:?}");
+        }
+    }
+}
