@@ -9,7 +9,6 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use s3ferry_testkit::sim::latency::Latency;
-use s3ferry_testkit::sim::model::bucket::Versioning;
 use s3ferry_testkit::sim::model::content::Content;
 use s3ferry_testkit::sim::model::put::Put;
 use s3ferry_testkit::sim::model::simulator::Target;
@@ -117,15 +116,9 @@ async fn start(latency_ms: u64) -> Server {
         ..Options::default()
     };
     let server = Server::start(options).await.expect("the simulator starts");
-    {
-        let mut model = server.model();
-        for (name, region) in [(SOURCE, SOURCE_REGION), (DESTINATION, DESTINATION_REGION)] {
-            model.create_bucket(name, region, false).expect("the bucket is made");
-            model
-                .set_versioning(name, Versioning::Enabled)
-                .expect("the bucket has versions");
-        }
-    }
+    server
+        .make_versioned_buckets([(SOURCE, SOURCE_REGION), (DESTINATION, DESTINATION_REGION)])
+        .expect("the buckets are made");
     server
 }
 

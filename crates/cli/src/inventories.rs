@@ -1,7 +1,6 @@
 //! S3 Inventory reports in place of listings.
 
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -10,7 +9,6 @@ use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use s3ferry_aws::client::Clients;
 use s3ferry_aws::clock::SystemClock;
 use s3ferry_aws::file::FileStore;
-use s3ferry_aws::preflight::region_of;
 use s3ferry_core::diff::SideName;
 use s3ferry_core::failure::Failure;
 use s3ferry_core::listing::Listed;
@@ -22,7 +20,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::exit::Error;
-use crate::location::Location;
+use crate::files::{FileAt, file_store};
 use crate::output::grouped;
 use crate::progress::{Progress, say};
 use crate::rows::{BoxRows, ahead};
@@ -42,10 +40,10 @@ const DEFAULT_SORT_MEMORY_MIB: u32 = 128;
 pub struct InventoryArgs {
     /// An S3 Inventory report of the source bucket instead of its listing: the object or the file of its manifest.json
     #[arg(long, value_name = "MANIFEST", value_hint = ValueHint::FilePath)]
-    pub source_inventory: Option<ReportPlace>,
+    pub source_inventory: Option<FileAt>,
     /// An S3 Inventory report of the destination bucket instead of its listing
     #[arg(long, value_name = "MANIFEST", value_hint = ValueHint::FilePath)]
-    pub destination_inventory: Option<ReportPlace>,
+    pub destination_inventory: Option<FileAt>,
     /// How much memory the sort of one report may hold, 64 to 65536; the process takes up to three times as much a report
     #[arg(long, value_name = "MIB", default_value_t = DEFAULT_SORT_MEMORY_MIB,
         value_parser = clap::value_parser!(u32).range(64..=65_536))]
@@ -53,30 +51,6 @@ pub struct InventoryArgs {
     /// The folder for a report's files and what the memory cannot hold; the default is that for temporary files
     #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
     pub spill_dir: Option<PathBuf>,
-}
-
-/// Where a report's manifest is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ReportPlace {
-    /// An object; the report's files are in the same bucket.
-    Object(Location),
-    /// A file; the report's files are below one of the folders it is in, at the paths that their keys spell.
-    File(PathBuf),
-}
-
-impl FromStr for ReportPlace {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if !text.starts_with("s3://") {
-            return Ok(Self::File(PathBuf::from(text)));
-        }
-        let location: Location = text.parse().map_err(|error| format!("{error}"))?;
-        if location.prefix.is_empty() || location.prefix.ends_with('/') {
-            return Err("must name the manifest, as in s3://my-reports/app-data/daily/manifest.json".to_owned());
-        }
-        Ok(Self::Object(location))
-    }
 }
 
 /// The reports that were given, opened; a side without one is listed.
@@ -189,13 +163,14 @@ struct Opening<'a> {
 }
 
 impl Opening<'_> {
-    async fn open(&self, place: &ReportPlace, name: SideName, side: &Side) -> Result<Arc<Report>, Error> {
+    async fn open(&self, place: &FileAt, name: SideName, side: &Side) -> Result<Arc<Report>, Error> {
         let (bucket, key, place) = match place {
-            ReportPlace::Object(location) => {
+            FileAt::Object(location) => {
+                let store = file_store(self.clients, &location.bucket, &side.region).await?;
                 let key = ObjectKey::from_raw(&location.prefix).map_err(|error| Error::Bug(error.to_string()))?;
-                (self.store(location, side).await?, key, location.to_string())
+                (Bucket::Store(store), key, location.to_string())
             }
-            ReportPlace::File(path) => {
+            FileAt::File(path) => {
                 let (directory, key) = directory_of(path).await?;
                 (Bucket::Folder(directory), key, path.display().to_string())
             }
@@ -227,17 +202,6 @@ impl Opening<'_> {
             grouped(manifest.size_bytes())
         ));
         Ok(Arc::new(report))
-    }
-
-    /// Finds the bucket's region, beginning with that of the side.
-    async fn store(&self, location: &Location, side: &Side) -> Result<Bucket, Error> {
-        let client = self.clients.s3_for_reading(&side.region);
-        let region = match region_of(&client, &location.bucket, &side.region, None).await? {
-            Some(found) => crate::args::region(&found).map_err(Error::Bug)?,
-            None => side.region.clone(),
-        };
-        let store = FileStore::new(self.clients, location.bucket.clone(), region);
-        Ok(Bucket::Store(store))
     }
 }
 
@@ -411,18 +375,6 @@ fn rough(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn manifest_is_an_object_or_a_file() {
-        assert!(matches!("a/manifest.json".parse(), Ok(ReportPlace::File(_))));
-        assert!(matches!(
-            "s3://reports/a/manifest.json".parse(),
-            Ok(ReportPlace::Object(_))
-        ));
-        for text in ["s3://reports", "s3://reports/daily/", "s3://x/manifest.json"] {
-            assert!(text.parse::<ReportPlace>().is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn ages_are_told_in_the_unit_that_matters() {

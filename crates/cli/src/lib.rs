@@ -4,6 +4,7 @@ pub mod args;
 pub mod clock;
 pub mod commands;
 pub mod exit;
+pub mod files;
 pub mod interrupt;
 #[cfg_attr(not(feature = "inventory"), path = "no_inventories.rs")]
 pub mod inventories;

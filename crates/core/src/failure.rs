@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::names::ObjectKey;
+
 /// Says what the caller must do about a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FailureKind {
@@ -60,6 +62,20 @@ pub struct Failure {
     pub resource: String,
     /// What the service said, or what to do.
     pub detail: String,
+}
+
+impl Failure {
+    /// Names a panic during `action` on a key. It is the failure of that key, and of nothing else.
+    #[must_use]
+    pub fn panicked(action: &str, key: &ObjectKey) -> Self {
+        Self {
+            kind: FailureKind::Bug,
+            code: "Panic".to_owned(),
+            action: action.to_owned(),
+            resource: key.to_string(),
+            detail: "it panicked; the panic's own message is in the log".to_owned(),
+        }
+    }
 }
 
 /// Says how the reconcile loop must take an error answer of S3.

@@ -140,3 +140,19 @@ pub struct Report {
     /// How long it took.
     pub duration: Duration,
 }
+
+impl Report {
+    /// Reports a failure before anything was written.
+    #[must_use]
+    pub fn failed(failure: Failure) -> Self {
+        Self {
+            outcome: Outcome::Failed(failure),
+            lost: Aspects::new(),
+            turns: 0,
+            progress: false,
+            outcome_unknown: false,
+            upload_left: false,
+            duration: Duration::ZERO,
+        }
+    }
+}

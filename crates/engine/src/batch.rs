@@ -3,7 +3,6 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
-use std::time::Duration;
 
 use futures::{FutureExt, StreamExt, stream};
 use s3ferry_core::event::{Continuation, Hint, Sequencer};
@@ -113,7 +112,7 @@ where
     async fn settle_key(&self, key: &ObjectKey, aspects: &Aspects, deadline: Timestamp) -> (Report, bool) {
         let work = self.reconcile_or_hand_over(key, aspects, deadline);
         let settled = AssertUnwindSafe(work).catch_unwind().await;
-        settled.unwrap_or_else(|_| (failed(panicked(key)), false))
+        settled.unwrap_or_else(|_| (Report::failed(Failure::panicked("reconcile", key)), false))
     }
 
     async fn reconcile_or_hand_over(&self, key: &ObjectKey, aspects: &Aspects, deadline: Timestamp) -> (Report, bool) {
@@ -167,7 +166,7 @@ where
     }
 
     fn refuse_foreign(&self, hint: &Hint) -> Report {
-        failed(Failure {
+        Report::failed(Failure {
             kind: FailureKind::Configuration,
             code: FOREIGN_BUCKET.to_owned(),
             action: hint.event_name.clone(),
@@ -188,28 +187,6 @@ fn comes_again(report: &Report) -> Option<AgainReason> {
         Outcome::Copied { .. } | Outcome::Amended { .. } | Outcome::Deleted | Outcome::Skipped(_) => {
             report.outcome_unknown.then_some(AgainReason::OutcomeUnknown)
         }
-    }
-}
-
-fn failed(failure: Failure) -> Report {
-    Report {
-        outcome: Outcome::Failed(failure),
-        lost: Aspects::new(),
-        turns: 0,
-        progress: false,
-        outcome_unknown: false,
-        upload_left: false,
-        duration: Duration::ZERO,
-    }
-}
-
-fn panicked(key: &ObjectKey) -> Failure {
-    Failure {
-        kind: FailureKind::Bug,
-        code: "Panic".to_owned(),
-        action: "reconcile".to_owned(),
-        resource: key.to_string(),
-        detail: "the reconcile of this key panicked; the panic's own message is in the log".to_owned(),
     }
 }
 

@@ -1,9 +1,6 @@
 //! `s3ferry batch --engine local`.
 
-use std::time::Duration;
-
 use s3ferry_testkit::sim::model::object::Stated;
-use s3ferry_tests::waiting::{Seen, until};
 use serde_json::{Value, json};
 
 use crate::stage::{DESTINATION, Ran, SOURCE, STATE, Stage, ended};
@@ -147,12 +144,7 @@ async fn interrupted_job_goes_on_with_what_is_left() {
     let start = local("run-0001.csv", &["--concurrency", "4", "--tasks-per-invocation", "5"]);
     let child = stage.start("batch", &start);
     let pid = child.id().expect("it runs");
-    until("some copies", Duration::from_mins(1), || {
-        let copies = stage.server.requests().get("CopyObject").copied().unwrap_or_default();
-        async move { Ok(Seen::when(copies >= 10, || format!("{copies} copies"))) }
-    })
-    .await
-    .expect("it copies");
+    stage.until_requested("CopyObject", 10).await;
     interrupt(pid);
     let ran = ended(child).await.must_end_with(130);
     let summary = ran.summary();

@@ -419,11 +419,7 @@ async fn reports_that_are_not_there_are_named() {
             "manifest nowhere.json cannot be used",
         ),
         (vec!["--source-inventory", &lonely], 3, "holds the report's file"),
-        (
-            vec!["--source-inventory", "s3://cli-state/"],
-            2,
-            "must name the manifest",
-        ),
+        (vec!["--source-inventory", "s3://cli-state/"], 2, "must name an object"),
         (
             vec!["--source-inventory", &good, "--spill-dir", &spilled],
             3,

@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
 use s3ferry_testkit::sim::latency::Latency;
-use s3ferry_testkit::sim::model::bucket::Versioning;
 use s3ferry_testkit::sim::model::content::Content;
 use s3ferry_testkit::sim::model::delete::Delete;
 use s3ferry_testkit::sim::model::object::Stated;
 use s3ferry_testkit::sim::model::put::Put;
 use s3ferry_testkit::sim::model::simulator::Target;
 use s3ferry_testkit::sim::{Options, Server};
+use s3ferry_tests::waiting::{Seen, until};
 use s3ferry_tests::{DESTINATION_REGION, SOURCE_REGION, tools};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -76,29 +77,33 @@ impl Stage {
     pub(crate) async fn with_latency(request_ms: u64) -> Self {
         let options = Options {
             latency: Latency {
-                request: std::time::Duration::from_millis(request_ms),
+                request: Duration::from_millis(request_ms),
                 ..Latency::default()
             },
             ..Options::default()
         };
         let server = Server::start(options).await.expect("the simulator starts");
-        {
-            let mut model = server.model();
-            for (name, region) in [
+        server
+            .make_versioned_buckets([
                 (SOURCE, SOURCE_REGION),
                 (DESTINATION, DESTINATION_REGION),
                 (STATE, SOURCE_REGION),
-            ] {
-                model.create_bucket(name, region, false).expect("the bucket is made");
-                model
-                    .set_versioning(name, Versioning::Enabled)
-                    .expect("the bucket has versions");
-            }
-        }
+            ])
+            .expect("the buckets are made");
         Self {
             server,
             folder: TempDir::new().expect("a folder"),
         }
+    }
+
+    /// Waits until an operation was asked for so often.
+    pub(crate) async fn until_requested(&self, operation: &str, times: u64) {
+        until(operation, Duration::from_mins(1), || {
+            let seen = self.server.requests().get(operation).copied().unwrap_or_default();
+            async move { Ok(Seen::when(seen >= times, || format!("{seen} requests"))) }
+        })
+        .await
+        .expect(operation);
     }
 
     pub(crate) fn folder(&self) -> &Path {

@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use s3ferry_testkit::sim::model::object::Stated;
-use s3ferry_tests::waiting::{Seen, until};
 use serde_json::json;
 
 use crate::differing;
@@ -79,12 +78,7 @@ async fn interrupted_sync_is_finished_by_the_next() {
     arguments.extend(["--output", "json", "--concurrency", "4"].map(str::to_owned));
     let child = stage.start("sync", &arguments);
     let pid = child.id().expect("it runs");
-    until("some copies", Duration::from_mins(1), || {
-        let copies = stage.server.requests().get("CopyObject").copied().unwrap_or_default();
-        async move { Ok(Seen::when(copies >= 10, || format!("{copies} copies"))) }
-    })
-    .await
-    .expect("it copies");
+    stage.until_requested("CopyObject", 10).await;
     interrupt(pid);
     let ran = ended(child).await.must_end_with(130);
     assert!(

@@ -1,12 +1,9 @@
 //! `s3ferry verify`.
 
-use std::time::Duration;
-
 use s3ferry_testkit::sim::model::digest::{hex, md5_of_bytes};
 use s3ferry_testkit::sim::model::object::Stated;
 use s3ferry_testkit::sim::model::simulator::Target;
 use s3ferry_testkit::sim::model::synthetic::{SyntheticChecksum, SyntheticObject};
-use s3ferry_tests::waiting::{Seen, until};
 use serde_json::{Value, json};
 
 use crate::differing;
@@ -408,12 +405,7 @@ async fn interrupted_verification_leaves_a_report_that_says_so() {
     arguments.extend(["--output", "json", "--concurrency", "4", "--report", "proof"].map(str::to_owned));
     let child = stage.start("verify", &arguments);
     let pid = child.id().expect("it runs");
-    until("some looks", Duration::from_mins(1), || {
-        let looks = stage.server.requests().get("HeadObject").copied().unwrap_or_default();
-        async move { Ok(Seen::when(looks >= 40, || format!("{looks} looks"))) }
-    })
-    .await
-    .expect("it looks");
+    stage.until_requested("HeadObject", 40).await;
     interrupt(pid);
     let ran = ended(child).await.must_end_with(130);
     assert_eq!(ran.summary()["verdict"], "incomplete");

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use s3ferry_testkit::sim::latency::Latency;
-use s3ferry_testkit::sim::model::bucket::Versioning;
 use s3ferry_testkit::sim::model::digest::Algorithm;
 use s3ferry_testkit::sim::model::object::{ChecksumKind, Object, Stated, SystemHeaders};
 use s3ferry_testkit::sim::model::simulator::Target;
@@ -44,19 +43,13 @@ impl World {
             ..Options::default()
         };
         let server = Server::start(options).await.expect("the simulator starts");
-        {
-            let mut model = server.model();
-            for (name, region) in [
+        server
+            .make_versioned_buckets([
                 (SOURCE, SOURCE_REGION),
                 (DESTINATION, DESTINATION_REGION),
                 (STATE, SOURCE_REGION),
-            ] {
-                model.create_bucket(name, region, false).expect("the bucket is made");
-                model
-                    .set_versioning(name, Versioning::Enabled)
-                    .expect("the bucket has versions");
-            }
-        }
+            ])
+            .expect("the buckets are made");
         Self { server }
     }
 

@@ -5,7 +5,6 @@ use s3ferry_aws::source::S3Source;
 use s3ferry_core::names::ObjectKey;
 use s3ferry_engine::ports::{DestinationBucket, SourceBucket};
 use s3ferry_testkit::contract::{self, Deviation, Sample, World};
-use s3ferry_testkit::sim::model::bucket::Versioning;
 use s3ferry_testkit::sim::model::content::Content;
 use s3ferry_testkit::sim::model::delete::Delete;
 use s3ferry_testkit::sim::model::object::Stated;
@@ -28,15 +27,9 @@ struct OnSimulator {
 impl OnSimulator {
     async fn prepare() -> Self {
         let server = Server::start(Options::default()).await.expect("the simulator starts");
-        {
-            let mut model = server.model();
-            for (name, region) in [(SOURCE, SOURCE_REGION), (DESTINATION, DESTINATION_REGION)] {
-                model.create_bucket(name, region, false).expect("the bucket is made");
-                model
-                    .set_versioning(name, Versioning::Enabled)
-                    .expect("the bucket has versions");
-            }
-        }
+        server
+            .make_versioned_buckets([(SOURCE, SOURCE_REGION), (DESTINATION, DESTINATION_REGION)])
+            .expect("the buckets are made");
         let clients = clients(server.endpoint());
         let source = S3Source::new(
             clients.s3_for_reading(&region(SOURCE_REGION)),

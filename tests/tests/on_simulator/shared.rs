@@ -17,7 +17,6 @@ use s3ferry_core::policy::{Ownership, Policy};
 use s3ferry_core::upload::Route;
 use s3ferry_engine::ports::Clock as _;
 use s3ferry_engine::reconcile::{Reconciler, Uploads};
-use s3ferry_testkit::sim::model::bucket::Versioning;
 use s3ferry_testkit::sim::{Options, Server};
 use s3ferry_tests::{DESTINATION_REGION, SOURCE_REGION};
 
@@ -37,19 +36,13 @@ struct World {
 impl World {
     async fn prepare() -> Self {
         let server = Server::start(Options::default()).await.expect("the simulator starts");
-        {
-            let mut model = server.model();
-            for (name, region, versioning) in [
-                (SOURCE, SOURCE_REGION, Some(Versioning::Enabled)),
-                (DESTINATION, DESTINATION_REGION, Some(Versioning::Enabled)),
-                (STATE, SOURCE_REGION, None),
-            ] {
-                model.create_bucket(name, region, false).expect("the bucket is made");
-                if let Some(versioning) = versioning {
-                    model.set_versioning(name, versioning).expect("the bucket has versions");
-                }
-            }
-        }
+        server
+            .make_versioned_buckets([
+                (SOURCE, SOURCE_REGION),
+                (DESTINATION, DESTINATION_REGION),
+                (STATE, SOURCE_REGION),
+            ])
+            .expect("the buckets are made");
         let clients = clients(server.endpoint());
         let (near, far) = (region(SOURCE_REGION), region(DESTINATION_REGION));
         let (reading, writing) = (clients.s3_for_reading(&near), clients.s3_for_writing(&near));

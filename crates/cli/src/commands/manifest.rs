@@ -1,7 +1,7 @@
 //! `s3ferry manifest`: the objects that an engine of AWS is to work through.
 
 mod files;
-pub(crate) mod target;
+pub(crate) mod place;
 
 use std::num::NonZeroU64;
 use std::pin::Pin;
@@ -20,10 +20,11 @@ use s3ferry_core::object_class::{ObjectClass, class_of};
 use s3ferry_engine::ports::SourceBucket as _;
 
 use self::files::Files;
-pub(crate) use self::target::Target;
+use self::place::Place;
 use crate::args::{DestinationArgs, SharedArgs, SourceArgs, region};
 use crate::commands::diff::{CompareArgs, findings, settled};
 use crate::exit::{End, Error};
+use crate::files::FileAt;
 use crate::interrupt::Interrupt;
 use crate::inventories::{Inventories, InventoryArgs};
 use crate::location::Location;
@@ -57,7 +58,7 @@ pub struct ManifestArgs {
     compare: CompareArgs,
     /// Where the manifest goes: a file, or an object as in `s3://my-bucket/manifests/run-1.csv`; numbers are added
     #[arg(long, value_name = "PATH")]
-    to: Target,
+    to: FileAt,
     /// How many rows a file has at most
     #[arg(long, value_name = "NUMBER", default_value = "1000000")]
     rows: NonZeroU64,
@@ -118,7 +119,7 @@ pub async fn run(shared: &SharedArgs, args: &ManifestArgs, interrupt: &Interrupt
             (clients, source, inventories, Box::pin(keys))
         }
     };
-    let place = args.to.open(&clients, &source.region).await?;
+    let place = Place::open(&args.to, &clients, &source.region).await?;
     let mut files = Files::new(place, args.rows.get(), args.by_class);
     let progress = Progress::start("writing", "rows", compare.expected_objects);
     let bucket = source.location.bucket.clone();

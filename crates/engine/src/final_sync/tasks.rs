@@ -229,7 +229,9 @@ where
             let current = match select(pin!(read), pin!(time_left)).await {
                 Either::Left((Ok(Ok(state)), _)) => Ok(CurrentVersion::of(&state)),
                 Either::Left((Ok(Err(failure)), _)) => Err(TaskResult::failed(&failure)),
-                Either::Left((Err(_), _)) => Err(panicked(key)),
+                Either::Left((Err(_), _)) => {
+                    Err(TaskResult::failed(&Failure::panicked("read the current version", key)))
+                }
                 Either::Right(_) => Err(TaskResult::unfinished(AgainReason::Deadline)),
             };
             (key, current)
@@ -246,16 +248,6 @@ fn skip(version: &RowVersion, current: &Current) -> Option<TaskResult> {
         Ok(current) if version.is_current(current) => None,
         Ok(current) => Some(TaskResult::not_current(version, current)),
     }
-}
-
-fn panicked(key: &ObjectKey) -> TaskResult {
-    TaskResult::failed(&Failure {
-        kind: FailureKind::Bug,
-        code: "Panic".to_owned(),
-        action: "read the current version".to_owned(),
-        resource: key.to_string(),
-        detail: "reading this key panicked; the panic's own message is in the log".to_owned(),
-    })
 }
 
 /// Every task is settled; were one not, it must not be taken for done.

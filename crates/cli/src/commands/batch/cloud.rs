@@ -12,11 +12,11 @@ use s3ferry_core::names::{AccountId, BucketName, ObjectKey, Region};
 use serde_json::json;
 
 use super::Engine;
-use super::place::{Root, file_store};
+use super::place::Root;
 use super::start::{OperationArg, StartArgs};
 use crate::args::SharedArgs;
-use crate::commands::manifest::Target;
 use crate::exit::{End, Error};
+use crate::files::{FileAt, file_store};
 use crate::location::Location;
 use crate::output::{Format, Output};
 use crate::progress::say;
@@ -111,8 +111,8 @@ impl Outputs {
 }
 
 /// Looks at a manifest: that it is there, and begins as it must.
-async fn manifest_object(clients: &Clients, region: &Region, manifest: &Target) -> Result<ManifestObject, Error> {
-    let Target::Object(location) = manifest else {
+async fn manifest_object(clients: &Clients, region: &Region, manifest: &FileAt) -> Result<ManifestObject, Error> {
+    let FileAt::Object(location) = manifest else {
         return Err(Error::Bug("a file is no manifest in a bucket".to_owned()));
     };
     let key = ObjectKey::from_raw(location.prefix.clone());

@@ -22,12 +22,12 @@ use s3ferry_engine::reconcile::{Reconciler, Uploads};
 use serde_json::{Value, json};
 
 use super::cloud::unusable_manifest;
-use super::place::{Fetched, Root, fetch, file_store};
+use super::place::{Fetched, Root};
 use super::start::StartArgs;
 use crate::args::{DestinationArgs, SharedArgs, SourceArgs};
 use crate::clock::InterruptibleClock;
-use crate::commands::manifest::Target;
 use crate::exit::{End, Error};
+use crate::files::{FileAt, fetch, file_store};
 use crate::interrupt::Interrupt;
 use crate::output::{Format, Output, grouped};
 use crate::policy::OwnershipArg;
@@ -88,7 +88,7 @@ pub(super) async fn run(shared: &SharedArgs, args: &StartArgs, interrupt: &Inter
         Some(bucket) => Some(sides.state(bucket).await?),
         None => None,
     };
-    let manifest = manifest_text(&args.manifest);
+    let manifest = args.manifest.to_string();
     let file = manifest_file(&args.manifest, &sides).await?;
     let (rows, digest) = read_manifest(file.path(), &manifest, &sides.source.location.bucket)?;
     let root = match &args.report_prefix {
@@ -231,19 +231,12 @@ fn final_sync(
     FinalSync::new(batches, settings, None)
 }
 
-fn manifest_text(manifest: &Target) -> String {
+async fn manifest_file(manifest: &FileAt, sides: &Sides) -> Result<Fetched, Error> {
     match manifest {
-        Target::File(path) => path.display().to_string(),
-        Target::Object(location) => location.to_string(),
-    }
-}
-
-async fn manifest_file(manifest: &Target, sides: &Sides) -> Result<Fetched, Error> {
-    match manifest {
-        Target::File(path) => Ok(Fetched::Own(path.clone())),
-        Target::Object(location) => {
+        FileAt::File(path) => Ok(Fetched::Own(path.clone())),
+        FileAt::Object(location) => {
             let files = file_store(&sides.clients, &location.bucket, &sides.source.region).await?;
-            fetch(&files, &location.prefix).await
+            Ok(Fetched::Temporary(fetch(&files, &location.prefix).await?))
         }
     }
 }

@@ -7,14 +7,14 @@ use std::str::FromStr;
 
 use s3ferry_aws::client::Clients;
 use s3ferry_aws::file::FileStore;
-use s3ferry_aws::preflight::region_of;
 use s3ferry_aws::results::S3Results;
 use s3ferry_core::failure::{Failure, FailureKind};
-use s3ferry_core::names::{BucketName, ETag, ObjectKey, Region};
+use s3ferry_core::names::{ETag, ObjectKey, Region};
 use s3ferry_engine::results::RunResults;
 use tempfile::NamedTempFile;
 
 use crate::exit::Error;
+use crate::files::{FileAt, fetch, file_store, found_region};
 use crate::location::Location;
 
 /// The place of jobs, as it is written on a command line.
@@ -52,20 +52,6 @@ impl fmt::Display for Root {
             Self::Bucket(location) => location.fmt(formatter),
         }
     }
-}
-
-/// Finds out in which region a bucket is that is looked for in `region`.
-pub(super) async fn found_region(clients: &Clients, bucket: &BucketName, region: &Region) -> Result<Region, Error> {
-    match region_of(&clients.s3_for_reading(region), bucket, region, None).await? {
-        Some(found) => crate::args::region(&found).map_err(Error::Bug),
-        None => Ok(region.clone()),
-    }
-}
-
-/// Takes a bucket in the region that it is in.
-pub(super) async fn file_store(clients: &Clients, bucket: &BucketName, region: &Region) -> Result<FileStore, Error> {
-    let region = found_region(clients, bucket, region).await?;
-    Ok(FileStore::new(clients, bucket.clone(), region))
 }
 
 /// The place of jobs, ready: what the engine writes down, and what is fetched of it.
@@ -115,7 +101,7 @@ impl Place {
                 }
                 Ok(Fetched::Own(path))
             }
-            Self::Bucket { files, .. } => fetch(files, key).await,
+            Self::Bucket { files, .. } => Ok(Fetched::Temporary(fetch(files, key).await?)),
         }
     }
 }
@@ -138,29 +124,20 @@ impl Fetched {
     }
 }
 
-/// Fetches an object into a temporary file.
-pub(super) async fn fetch(files: &FileStore, key: &str) -> Result<Fetched, Error> {
-    let file = NamedTempFile::new().map_err(Error::file("create a temporary file"))?;
-    let key = ObjectKey::from_raw(key).map_err(|error| Error::usage(error.to_string(), "name another object"))?;
-    files.fetch(&key, file.path()).await?;
-    Ok(Fetched::Temporary(file))
-}
-
 /// Puts a whole file where it is wanted.
 pub(super) async fn put(
     file: NamedTempFile,
-    to: &crate::commands::manifest::Target,
+    to: &FileAt,
     clients: &Clients,
     region: &Region,
 ) -> Result<Option<ETag>, Error> {
-    use crate::commands::manifest::Target;
     match to {
-        Target::File(path) => {
+        FileAt::File(path) => {
             let persisted = file.persist(path);
             persisted.map_err(|error| Error::file(format!("write {}", path.display()))(error.error))?;
             Ok(None)
         }
-        Target::Object(location) => {
+        FileAt::Object(location) => {
             let files = file_store(clients, &location.bucket, region).await?;
             let key = ObjectKey::from_raw(location.prefix.clone());
             let key = key.map_err(|error| Error::usage(error.to_string(), "name another object"))?;

@@ -21,11 +21,11 @@ use tempfile::NamedTempFile;
 use super::JobArgs;
 use super::cloud::{Outputs, jobs_of};
 use super::job::Job;
-use super::place::{Place, Root, found_region, put};
+use super::place::{Place, Root, put};
 use super::status::{no_such_job, open_local};
 use crate::args::{SharedArgs, bucket};
-use crate::commands::manifest::Target;
 use crate::exit::{End, Error};
+use crate::files::{FileAt, found_region};
 use crate::interrupt::Interrupt;
 use crate::location::Location;
 use crate::output::{Format, Output, grouped, shown_key};
@@ -50,7 +50,7 @@ pub struct ReportArgs {
     job: JobArgs,
     /// Where a manifest of what failed is written: a file, or an object
     #[arg(long, value_name = "PATH")]
-    residue: Option<Target>,
+    residue: Option<FileAt>,
     /// How many failures are shown to people; JSON has them all
     #[arg(long, value_name = "NUMBER", default_value_t = 20)]
     failures: u64,
@@ -163,11 +163,11 @@ impl Reading {
         let file = match &args.residue {
             None => None,
             // Beside its place, so that it can be moved there.
-            Some(Target::File(path)) => {
+            Some(FileAt::File(path)) => {
                 let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
                 Some(NamedTempFile::new_in(folder.unwrap_or(Path::new("."))))
             }
-            Some(Target::Object(_)) => Some(NamedTempFile::new()),
+            Some(FileAt::Object(_)) => Some(NamedTempFile::new()),
         };
         let file = file.transpose().map_err(Error::file("create a temporary file"))?;
         Ok(Self {
@@ -304,10 +304,7 @@ impl Reading {
                 None => residue_clients(shared, args, to).await?,
             };
             put(file, to, &clients, &region).await?;
-            written = Some(match to {
-                Target::File(path) => path.display().to_string(),
-                Target::Object(location) => format!("s3://{}/{}", location.bucket, location.prefix),
-            });
+            written = Some(to.to_string());
         }
         let never_run = progress.total.unwrap_or_default().saturating_sub(self.tally.tasks());
         self.summary(args, progress, never_run, written.as_deref())?;
@@ -381,12 +378,12 @@ impl Reading {
 }
 
 /// Clients for a residue in a bucket, of a job that is in a folder.
-async fn residue_clients(shared: &SharedArgs, args: &ReportArgs, to: &Target) -> Result<(Clients, Region), Error> {
+async fn residue_clients(shared: &SharedArgs, args: &ReportArgs, to: &FileAt) -> Result<(Clients, Region), Error> {
     let anywhere = Region::new("us-east-1").map_err(|error| Error::Bug(error.to_string()))?;
     let region = match to {
         // Nobody is asked.
-        Target::File(_) => Some(&anywhere),
-        Target::Object(_) => args.job.region.as_ref(),
+        FileAt::File(_) => Some(&anywhere),
+        FileAt::Object(_) => args.job.region.as_ref(),
     };
     load_clients(shared, region, "--region", None).await
 }

@@ -13,8 +13,8 @@ use s3ferry_engine::final_sync::Terms;
 use super::place::Root;
 use super::{Engine, cloud, local};
 use crate::args::{SharedArgs, account, bucket, region};
-use crate::commands::manifest::Target;
 use crate::exit::{End, Error};
+use crate::files::FileAt;
 use crate::interrupt::Interrupt;
 use crate::location::Location;
 use crate::policy::PolicyArgs;
@@ -40,7 +40,7 @@ pub struct StartArgs {
     pub(super) engine: Engine,
     /// The manifest: an object, or with --engine local a file
     #[arg(long, value_name = "PATH")]
-    pub(super) manifest: Target,
+    pub(super) manifest: FileAt,
     /// What is done with each object
     #[arg(long, value_enum, value_name = "OPERATION", default_value_t = OperationArg::FinalSync)]
     pub(super) operation: OperationArg,
@@ -211,7 +211,7 @@ impl StartArgs {
                 "leave out --user-argument",
             ));
         }
-        if !is_local && matches!(self.manifest, Target::File(_)) {
+        if !is_local && matches!(self.manifest, FileAt::File(_)) {
             return Err(Error::usage(
                 format!(
                     "--engine {} reads its manifest from a bucket, and --manifest is a file",

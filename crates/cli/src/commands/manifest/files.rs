@@ -10,7 +10,7 @@ use serde_json::json;
 use tempfile::NamedTempFile;
 
 use super::Sorted;
-use super::target::Place;
+use super::place::Place;
 use crate::exit::Error;
 use crate::inventories::Inventories;
 use crate::output::{Format, Output, grouped};

@@ -2,12 +2,11 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::{FutureExt as _, Stream, StreamExt as _, stream};
 use s3ferry_core::diff::Pair;
 use s3ferry_core::facts::{Aspect, Aspects};
-use s3ferry_core::failure::{Failure, FailureKind};
+use s3ferry_core::failure::Failure;
 use s3ferry_core::names::ObjectKey;
 use s3ferry_core::outcome::{AgainReason, Outcome, Report};
 use s3ferry_engine::diff::Merged;
@@ -167,24 +166,7 @@ where
 {
     let work = reconciler.reconcile(&key, &aspects, InterruptibleClock::no_end());
     // A panic is its key's failure, and nobody else's.
-    let report = AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| Report {
-        outcome: Outcome::Failed(panicked(&key)),
-        lost: Aspects::new(),
-        turns: 0,
-        progress: false,
-        outcome_unknown: false,
-        upload_left: false,
-        duration: Duration::ZERO,
-    });
+    let report = AssertUnwindSafe(work).catch_unwind().await;
+    let report = report.unwrap_or_else(|_| Report::failed(Failure::panicked("reconcile", &key)));
     Reconciled { key, report, may_ask }
-}
-
-fn panicked(key: &ObjectKey) -> Failure {
-    Failure {
-        kind: FailureKind::Bug,
-        code: "Panic".to_owned(),
-        action: "reconcile".to_owned(),
-        resource: key.to_string(),
-        detail: "the reconcile of this key panicked; its message is on standard error".to_owned(),
-    }
 }

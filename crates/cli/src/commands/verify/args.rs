@@ -12,9 +12,8 @@ use s3ferry_core::verify::{self as core, Scope};
 use s3ferry_engine::listing::Reach;
 use s3ferry_engine::verify::{Sample, Unsettled};
 
-use super::checksums::ReportAt;
 use crate::args::{DestinationArgs, SourceArgs};
-use crate::commands::manifest::target::Target;
+use crate::files::FileAt;
 
 /// The largest object that is read unless somebody says otherwise: 5 GiB.
 const MAX_READ_BYTES: u64 = 5 * 1024 * 1024 * 1024;
@@ -65,13 +64,13 @@ pub struct VerifyArgs {
     /// Where the objects that checksums would settle are written to, one manifest a side: `-source` and `-destination` are
     /// put before the extension
     #[arg(long, value_name = "PATH_OR_S3_URL")]
-    pub(super) unsettled_manifest: Option<Target>,
+    pub(super) unsettled_manifest: Option<FileAt>,
     /// The completion report of a Compute checksum job on the source's objects: its manifest.json, a file or an object
     #[arg(long, value_name = "PATH_OR_S3_URL")]
-    pub(super) source_checksums: Option<ReportAt>,
+    pub(super) source_checksums: Option<FileAt>,
     /// The completion report of a Compute checksum job on the destination's objects
     #[arg(long, value_name = "PATH_OR_S3_URL")]
-    pub(super) destination_checksums: Option<ReportAt>,
+    pub(super) destination_checksums: Option<FileAt>,
     /// Where the report goes: PATH.json and PATH.html are written
     #[arg(long, value_name = "PATH")]
     pub(super) report: Option<PathBuf>,

@@ -1,67 +1,28 @@
 //! Completion reports of jobs that computed checksums, as files of this machine or as objects.
 
-use std::fmt;
 use std::fs::File;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use s3ferry_aws::client::Clients;
-use s3ferry_aws::file::FileStore;
-use s3ferry_aws::preflight::region_of;
 use s3ferry_core::batch_report::{ReportError, ReportFile, ReportIndex};
-use s3ferry_core::names::{BucketName, ObjectKey, Region};
+use s3ferry_core::names::BucketName;
 use s3ferry_core::verify::completion::{Checksums, computed};
-use tempfile::NamedTempFile;
 
 use crate::exit::Error;
-use crate::location::Location;
+use crate::files::{FileAt, fetch, file_store};
 use crate::report_files::checked_rows;
 use crate::sides::Side;
 
 /// What to do about a report that cannot be used.
 const NEXT: &str = "name the manifest.json of the completion report of a Compute checksum job on this side's bucket";
 
-/// Where the `manifest.json` of a completion report is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum ReportAt {
-    /// A file; the files that it names lie beside it, or in a folder `results` beside it.
-    File(PathBuf),
-    /// An object.
-    Object(Location),
-}
-
-impl FromStr for ReportAt {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if !text.starts_with("s3://") {
-            return Ok(Self::File(PathBuf::from(text)));
-        }
-        let location: Location = text.parse().map_err(|error| format!("{error}"))?;
-        if location.prefix.is_empty() || location.prefix.ends_with('/') {
-            return Err("must name an object, as in s3://my-bucket/reports/job-1/manifest.json".to_owned());
-        }
-        Ok(Self::Object(location))
-    }
-}
-
-impl fmt::Display for ReportAt {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File(path) => write!(formatter, "{}", path.display()),
-            Self::Object(location) => write!(formatter, "{location}"),
-        }
-    }
-}
-
 /// Reads the report of a job on the objects of `side`, if there is one. All of it is held in memory, about 300 bytes a row.
-pub(super) async fn load(at: Option<&ReportAt>, clients: &Clients, side: &Side) -> Result<Checksums, Error> {
+pub(super) async fn load(at: Option<&FileAt>, clients: &Clients, side: &Side) -> Result<Checksums, Error> {
     let mut checksums = Checksums::default();
     let Some(at) = at else { return Ok(checksums) };
     let bucket = &side.location.bucket;
     match at {
-        ReportAt::File(path) => {
+        FileAt::File(path) => {
             let head = parse(at, &std::fs::read(path).map_err(Error::file(format!("read {at}")))?)?;
             for file in &head.results {
                 let path = beside(path, &file.key)?;
@@ -70,11 +31,10 @@ pub(super) async fn load(at: Option<&ReportAt>, clients: &Clients, side: &Side) 
                 take(opened, &name, file, bucket, &mut checksums)?;
             }
         }
-        ReportAt::Object(location) => {
-            let store = open(clients, &location.bucket, &side.region).await?;
-            let mut text = Vec::new();
-            let read = fetch(&store, &location.prefix).await?.read_to_end(&mut text);
-            read.map_err(Error::file("read a temporary file"))?;
+        FileAt::Object(location) => {
+            let store = file_store(clients, &location.bucket, &side.region).await?;
+            let fetched = fetch(&store, &location.prefix).await?;
+            let text = std::fs::read(fetched.path()).map_err(Error::file(format!("read {at}")))?;
             let head = parse(at, &text)?;
             for file in &head.results {
                 let name = format!("s3://{}/{}", file.bucket, file.key);
@@ -83,16 +43,17 @@ pub(super) async fn load(at: Option<&ReportAt>, clients: &Clients, side: &Side) 
                 let store = if named == location.bucket {
                     store.clone()
                 } else {
-                    open(clients, &named, &side.region).await?
+                    file_store(clients, &named, &side.region).await?
                 };
-                take(fetch(&store, &file.key).await?, &name, file, bucket, &mut checksums)?;
+                let fetched = fetch(&store, &file.key).await?.into_file();
+                take(fetched, &name, file, bucket, &mut checksums)?;
             }
         }
     }
     Ok(checksums)
 }
 
-fn parse(at: &ReportAt, text: &[u8]) -> Result<ReportIndex, Error> {
+fn parse(at: &FileAt, text: &[u8]) -> Result<ReportIndex, Error> {
     ReportIndex::parse(&at.to_string(), text).map_err(wrong)
 }
 
@@ -111,23 +72,6 @@ fn beside(manifest: &Path, key: &str) -> Result<PathBuf, Error> {
             "copy all files of the report, or name it as s3://...",
         )
     })
-}
-
-async fn open(clients: &Clients, bucket: &BucketName, guess: &Region) -> Result<FileStore, Error> {
-    let found = region_of(&clients.s3_for_reading(guess), bucket, guess, None).await?;
-    let region = match found {
-        Some(found) => crate::args::region(&found).map_err(Error::Bug)?,
-        None => guess.clone(),
-    };
-    Ok(FileStore::new(clients, bucket.clone(), region))
-}
-
-/// Reads an object into a temporary file, which is gone with its handle.
-async fn fetch(store: &FileStore, key: &str) -> Result<File, Error> {
-    let object = ObjectKey::from_raw(key).map_err(|error| Error::setup(error.to_string(), NEXT))?;
-    let file = NamedTempFile::new().map_err(Error::file("create a temporary file"))?;
-    store.fetch(&object, file.path()).await?;
-    file.reopen().map_err(Error::file("read a temporary file"))
 }
 
 /// Takes all rows of a file, which must be the one that the report names.

@@ -15,7 +15,7 @@ use tempfile::NamedTempFile;
 
 use super::{VerifyArgs, page};
 use crate::commands::diff::report::table_row;
-use crate::commands::manifest::target::Place;
+use crate::commands::manifest::place::Place;
 use crate::exit::Error;
 use crate::output::{Format, Output, grouped};
 use crate::sides::Sides;
@@ -68,7 +68,7 @@ impl Manifests {
         let Some(target) = &args.unsettled_manifest else {
             return Ok(None);
         };
-        let place = target.open(&sides.clients, &sides.source.region).await?;
+        let place = Place::open(target, &sides.clients, &sides.source.region).await?;
         let source = BufWriter::new(place.begin()?);
         let destination = BufWriter::new(place.begin()?);
         Ok(Some(Self {

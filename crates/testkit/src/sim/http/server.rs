@@ -19,7 +19,9 @@ use super::serve::serve;
 use super::service::Service;
 use crate::sim::fault::{BadRule, Faults, Rule};
 use crate::sim::latency::Latency;
+use crate::sim::model::bucket::Versioning;
 use crate::sim::model::clock::Clock;
+use crate::sim::model::refusal::Answer;
 use crate::sim::model::simulator::Simulator;
 
 /// How a server is started.
@@ -115,6 +117,16 @@ impl Server {
     /// Takes the model, to set it up or to look at it; no request is answered meanwhile.
     pub fn model(&self) -> MutexGuard<'_, Simulator> {
         locked(&self.shared.service.simulator)
+    }
+
+    /// Makes buckets that keep versions, each named with its region.
+    pub fn make_versioned_buckets<'a>(&self, buckets: impl IntoIterator<Item = (&'a str, &'a str)>) -> Answer<()> {
+        let mut model = self.model();
+        for (name, region) in buckets {
+            model.create_bucket(name, region, false)?;
+            model.set_versioning(name, Versioning::Enabled)?;
+        }
+        Ok(())
     }
 
     /// Returns how many requests of each operation came so far.

@@ -1,44 +1,14 @@
 //! Where manifests go: files of this machine, or objects.
 
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use s3ferry_aws::client::Clients;
 use s3ferry_aws::file::FileStore;
-use s3ferry_aws::preflight::region_of;
 use s3ferry_core::names::{ETag, ObjectKey, Region};
 use tempfile::NamedTempFile;
 
 use crate::exit::Error;
-use crate::location::Location;
-
-/// Where manifests go, as it was written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Target {
-    /// A file.
-    File(PathBuf),
-    /// An object.
-    Object(Location),
-}
-
-impl FromStr for Target {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if !text.starts_with("s3://") {
-            let path = PathBuf::from(text);
-            return match path.file_name() {
-                Some(_) => Ok(Self::File(path)),
-                None => Err("must name a file, as in manifest.csv".to_owned()),
-            };
-        }
-        let location: Location = text.parse().map_err(|error| format!("{error}"))?;
-        if location.prefix.is_empty() || location.prefix.ends_with('/') {
-            return Err("must name an object, as in s3://my-bucket/manifests/run-1.csv".to_owned());
-        }
-        Ok(Self::Object(location))
-    }
-}
+use crate::files::{FileAt, file_store};
 
 /// Where manifests go, ready.
 #[derive(Debug)]
@@ -47,11 +17,11 @@ pub(crate) enum Place {
     Bucket { store: FileStore, prefix: String },
 }
 
-impl Target {
+impl Place {
     /// Makes sure that the place can be written to.
-    pub(crate) async fn open(&self, clients: &Clients, region: &Region) -> Result<Place, Error> {
-        match self {
-            Self::File(path) => {
+    pub(crate) async fn open(at: &FileAt, clients: &Clients, region: &Region) -> Result<Self, Error> {
+        match at {
+            FileAt::File(path) => {
                 let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
                 let folder = folder.unwrap_or(Path::new(".")).to_owned();
                 if !folder.is_dir() {
@@ -61,24 +31,15 @@ impl Target {
                     ));
                 }
                 let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                Ok(Place::Folder { folder, name })
+                Ok(Self::Folder { folder, name })
             }
-            Self::Object(location) => {
-                let found = region_of(&clients.s3_for_reading(region), &location.bucket, region, None).await?;
-                let region = match found {
-                    Some(found) => crate::args::region(&found).map_err(Error::Bug)?,
-                    None => region.clone(),
-                };
-                Ok(Place::Bucket {
-                    store: FileStore::new(clients, location.bucket.clone(), region),
-                    prefix: location.prefix.clone(),
-                })
-            }
+            FileAt::Object(location) => Ok(Self::Bucket {
+                store: file_store(clients, &location.bucket, region).await?,
+                prefix: location.prefix.clone(),
+            }),
         }
     }
-}
 
-impl Place {
     /// Makes a file that is written to; nobody sees it under its name before it is whole.
     pub(crate) fn begin(&self) -> Result<NamedTempFile, Error> {
         let file = match self {
@@ -138,15 +99,6 @@ mod tests {
             ("/run.csv", "/run-0001.csv"),
         ] {
             assert_eq!(numbered(name, "-0001", "csv"), expected);
-        }
-    }
-
-    #[test]
-    fn target_is_a_file_or_an_object() {
-        assert!(matches!("run.csv".parse(), Ok(Target::File(_))));
-        assert!(matches!("s3://bucket/run.csv".parse(), Ok(Target::Object(_))));
-        for text in ["s3://bucket", "s3://bucket/folder/", "..", "s3://x/run.csv"] {
-            assert!(text.parse::<Target>().is_err(), "{text}");
         }
     }
 }

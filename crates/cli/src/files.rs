@@ -1,0 +1,91 @@
+//! Files that commands read and write: of this machine, or objects of any bucket.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use s3ferry_aws::client::Clients;
+use s3ferry_aws::file::FileStore;
+use s3ferry_aws::preflight::region_of;
+use s3ferry_core::names::{BucketName, ObjectKey, Region};
+use tempfile::NamedTempFile;
+
+use crate::exit::Error;
+use crate::location::Location;
+
+/// A file as it is named on a command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FileAt {
+    /// A file of this machine.
+    File(PathBuf),
+    /// An object.
+    Object(Location),
+}
+
+impl FromStr for FileAt {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if !text.starts_with("s3://") {
+            let path = PathBuf::from(text);
+            return match path.file_name() {
+                Some(_) => Ok(Self::File(path)),
+                None => Err("must name a file, as in folder/name.csv, or an object".to_owned()),
+            };
+        }
+        let location: Location = text.parse().map_err(|error| format!("{error}"))?;
+        if location.prefix.is_empty() || location.prefix.ends_with('/') {
+            return Err("must name an object, as in s3://my-bucket/folder/name.csv, or a file".to_owned());
+        }
+        Ok(Self::Object(location))
+    }
+}
+
+impl fmt::Display for FileAt {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(formatter),
+            Self::Object(location) => location.fmt(formatter),
+        }
+    }
+}
+
+/// Finds out in which region a bucket is that is looked for in `region`.
+pub(crate) async fn found_region(clients: &Clients, bucket: &BucketName, region: &Region) -> Result<Region, Error> {
+    match region_of(&clients.s3_for_reading(region), bucket, region, None).await? {
+        Some(found) => crate::args::region(&found).map_err(Error::Bug),
+        None => Ok(region.clone()),
+    }
+}
+
+/// Takes a bucket in the region that it is in, which is looked for in `region` first.
+pub(crate) async fn file_store(clients: &Clients, bucket: &BucketName, region: &Region) -> Result<FileStore, Error> {
+    let region = found_region(clients, bucket, region).await?;
+    Ok(FileStore::new(clients, bucket.clone(), region))
+}
+
+/// Fetches an object into a temporary file.
+pub(crate) async fn fetch(files: &FileStore, key: &str) -> Result<NamedTempFile, Error> {
+    let file = NamedTempFile::new().map_err(Error::file("create a temporary file"))?;
+    let key = ObjectKey::from_raw(key).map_err(|error| Error::setup(error.to_string(), "name another object"))?;
+    files.fetch(&key, file.path()).await?;
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn place_is_a_file_or_an_object() {
+        for text in ["run.csv", "a/manifest.json"] {
+            assert_eq!(text.parse(), Ok(FileAt::File(PathBuf::from(text))));
+        }
+        let object: FileAt = "s3://bucket/a/run.csv".parse().unwrap();
+        assert!(matches!(object, FileAt::Object(_)));
+        assert_eq!(object.to_string(), "s3://bucket/a/run.csv");
+        for text in ["s3://bucket", "s3://bucket/folder/", "..", "", "s3://x/run.csv"] {
+            assert!(text.parse::<FileAt>().is_err(), "{text}");
+        }
+    }
+}
