@@ -103,6 +103,12 @@ fn plans_survive_being_written_down_in_few_bytes() {
     assert_eq!(serde_json::from_str::<CopyPlan>(&text).unwrap(), plan);
 }
 
+#[test]
+fn equal_parts_one_after_the_other_are_one_run() {
+    let listed: PartSizes = [5 * MIB, 5 * MIB, 5 * MIB, 1].into_iter().collect();
+    assert_eq!(listed, PartSizes::uniform(15 * MIB + 1, 5 * MIB));
+}
+
 fn layout() -> impl Strategy<Value = SourceLayout> {
     prop_oneof![
         Just(SourceLayout::Whole),
