@@ -10,13 +10,10 @@
 mod explore;
 mod seeds;
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
-
 use explore::Mutant;
 use explore::exhaustive::{FIRST, Object, Scenario, Write, walk_all};
 use explore::run::explore;
+use seeds::ways::{assert_every_way_holds, walk};
 use seeds::{assert_all_hold, assert_bites};
 
 #[test]
@@ -95,25 +92,6 @@ fn duplicates(writes: &[Write]) -> Vec<Scenario> {
     scenarios.into_iter().filter(is_plain).map(duplicate).collect()
 }
 
-/// Walks scenarios on all cores; returns how many ways there are, and the first violation found.
-fn walk(scenarios: &[Scenario]) -> (u64, Option<String>) {
-    let (next, ways, violation) = (AtomicU64::new(0), AtomicU64::new(0), Mutex::new(None));
-    thread::scope(|scope| {
-        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
-            scope.spawn(|| {
-                while let Some(scenario) = scenarios.get(usize::try_from(next.fetch_add(1, Ordering::Relaxed)).unwrap())
-                {
-                    match walk_all(*scenario) {
-                        Ok(count) => drop(ways.fetch_add(count, Ordering::Relaxed)),
-                        Err(found) => drop(violation.lock().unwrap().get_or_insert(found)),
-                    }
-                }
-            });
-        }
-    });
-    (ways.into_inner(), violation.into_inner().unwrap())
-}
-
 const WRITES: [Write; 4] = [
     Write::Put(OTHER),
     Write::Put(OTHER_METADATA),
@@ -121,22 +99,15 @@ const WRITES: [Write; 4] = [
     Write::Tag("live"),
 ];
 
-#[track_caller]
-fn assert_every_way_converges(scenarios: &[Scenario]) {
-    let (ways, violation) = walk(scenarios);
-    assert_eq!(violation, None, "{}", violation.as_deref().unwrap_or_default());
-    println!("{ways} interleavings in {} scenarios, all converge", scenarios.len());
-}
-
 #[test]
 fn every_interleaving_of_two_invocations_and_a_writer_converges() {
-    assert_every_way_converges(&scenarios(&WRITES, false, Mutant::Faithful));
-    assert_every_way_converges(&duplicates(&[Write::Put(OTHER)]));
+    assert_every_way_holds(&scenarios(&WRITES, false, Mutant::Faithful), walk_all);
+    assert_every_way_holds(&duplicates(&[Write::Put(OTHER)]), walk_all);
 }
 
 #[test]
 fn every_interleaving_of_two_invocations_and_a_deleter_converges() {
-    assert_every_way_converges(&scenarios(&[Write::Delete], false, Mutant::Faithful));
+    assert_every_way_holds(&scenarios(&[Write::Delete], false, Mutant::Faithful), walk_all);
 }
 
 #[test]
@@ -144,7 +115,7 @@ fn every_interleaving_with_a_crash_anywhere_converges() {
     let writes = [Write::Put(OTHER), Write::Put(OTHER_TAGS), Write::Delete];
     let mut scenarios = scenarios(&writes, true, Mutant::Faithful);
     scenarios.retain(|scenario| scenario.ticks && scenario.destination_versioned);
-    assert_every_way_converges(&scenarios);
+    assert_every_way_holds(&scenarios, walk_all);
 }
 
 #[test]
@@ -163,13 +134,13 @@ fn every_crash_of_a_copy_in_parts_with_a_writer_converges_and_leaves_nothing() {
     for scenario in &mut scenarios {
         scenario.large = true;
     }
-    assert_every_way_converges(&scenarios);
+    assert_every_way_holds(&scenarios, walk_all);
 }
 
 #[test]
 fn without_the_read_after_a_write_an_interleaving_diverges() {
     for write in [Write::Put(OTHER), Write::Delete] {
-        let (_, violation) = walk(&scenarios(&[write], false, Mutant::NoReread));
+        let (_, violation) = walk(&scenarios(&[write], false, Mutant::NoReread), walk_all);
         let violation = violation.unwrap_or_else(|| panic!("{write:?}: not seen"));
         assert!(violation.contains("the source holds"), "{violation}");
     }

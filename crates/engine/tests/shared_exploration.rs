@@ -10,7 +10,9 @@
 mod seeds;
 mod shared;
 
+use seeds::ways::{assert_every_way_holds, walk};
 use seeds::{assert_all_hold, assert_bites};
+use shared::exhaustive::{one_at_a_time, two_at_once, walk_all};
 use shared::{Mutant, explore};
 
 #[test]
@@ -46,4 +48,31 @@ fn without_intents_our_own_deletes_win_against_newer_objects() {
 #[test]
 fn without_the_read_after_a_write_a_schedule_diverges() {
     assert_bites(explore, Mutant::NoReread, "the source holds");
+}
+
+#[test]
+fn every_interleaving_with_a_writer_on_each_side_and_a_crash_keeps_what_is_newer() {
+    assert_every_way_holds(&one_at_a_time(Mutant::Faithful), walk_all);
+}
+
+#[test]
+fn every_interleaving_of_two_invocations_and_a_writer_keeps_what_is_newer() {
+    assert_every_way_holds(&two_at_once(Mutant::Faithful), walk_all);
+}
+
+#[test]
+fn what_shared_ownership_rests_on_is_missed_in_an_interleaving() {
+    let mutants = [
+        Mutant::NoMarker,
+        Mutant::NoBinding,
+        Mutant::NoHistory,
+        Mutant::NoLookingBack,
+        Mutant::NoIntents,
+    ];
+    for mutant in mutants {
+        let (_, violation) = walk(&one_at_a_time(mutant), walk_all);
+        assert!(violation.is_some(), "{mutant:?} is not seen");
+    }
+    let (_, violation) = walk(&two_at_once(Mutant::NoReread), walk_all);
+    assert!(violation.is_some_and(|violation| violation.contains("the source holds")));
 }

@@ -1,5 +1,7 @@
 //! The search through seeds for a schedule that fails, and its replay.
 
+pub(crate) mod ways;
+
 use std::fmt::Debug;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;

@@ -1,5 +1,6 @@
 //! What the exploration of shared ownership runs on.
 
+pub(crate) mod exhaustive;
 mod mutants;
 mod run;
 mod world;

@@ -18,7 +18,7 @@ use super::world::{REQUEST_LIFETIME, Violation, World, source_bucket};
 const STEPS: u32 = 5_000;
 
 /// For how long the queue hides a message that was received: longer than an invocation and its requests live.
-const VISIBILITY: Duration = Duration::from_hours(1);
+pub(super) const VISIBILITY: Duration = Duration::from_hours(1);
 
 #[derive(Debug, Clone, Copy)]
 enum Action {

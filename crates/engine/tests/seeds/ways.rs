@@ -1,0 +1,37 @@
+//! Every way through scenarios, on all cores.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::thread;
+
+/// Walks every way through a scenario: how many there are, or what went wrong in the first that does.
+pub(crate) type WalkAll<S> = fn(S) -> Result<u64, String>;
+
+/// Walks scenarios; returns how many ways there are, and a violation if any was found.
+pub(crate) fn walk<S: Copy + Sync>(scenarios: &[S], walk_all: WalkAll<S>) -> (u64, Option<String>) {
+    let (next, ways, violation) = (AtomicUsize::new(0), AtomicU64::new(0), Mutex::new(None));
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                while let Some(scenario) = scenarios.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if violation.lock().unwrap().is_some() {
+                        return;
+                    }
+                    match walk_all(*scenario) {
+                        Ok(count) => drop(ways.fetch_add(count, Ordering::Relaxed)),
+                        Err(found) => drop(violation.lock().unwrap().get_or_insert(found)),
+                    }
+                }
+            });
+        }
+    });
+    (ways.into_inner(), violation.into_inner().unwrap())
+}
+
+/// Panics with the trace of a way that goes wrong.
+#[track_caller]
+pub(crate) fn assert_every_way_holds<S: Copy + Sync>(scenarios: &[S], walk_all: WalkAll<S>) {
+    let (ways, violation) = walk(scenarios, walk_all);
+    assert_eq!(violation, None, "{}", violation.as_deref().unwrap_or_default());
+    println!("{ways} interleavings in {} scenarios, all hold", scenarios.len());
+}
