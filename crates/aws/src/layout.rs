@@ -4,7 +4,7 @@
 
 use aws_sdk_s3::types::ObjectAttributes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use s3ferry_core::facts::ObjectFacts;
+use s3ferry_core::facts::{ChecksumCoverage, ObjectFacts};
 use s3ferry_core::failure::Failure;
 use s3ferry_core::names::ObjectKey;
 use s3ferry_core::plan::{MOST_PARTS, PartSizes, SourceLayout};
@@ -21,7 +21,8 @@ const AT_ONCE: usize = 16;
 /// What a HEAD says of one part.
 struct HeadOfPart {
     size_bytes: u64,
-    /// How many parts there are; a store that ignores the part's number says nothing.
+    /// How many parts there are; a store that ignores the part's number says nothing, and one that answers with another
+    /// tag is not believed.
     count: Option<u32>,
 }
 
@@ -30,7 +31,7 @@ impl Reading {
     ///
     /// The number of parts is in the `ETag`. One HEAD of the first and one of the last part tell the sizes of all where
     /// all but the last are equal, as every usual client makes them. `GetObjectAttributes` lists any parts, but only of
-    /// objects that store a checksum of each; else every part has to be asked for.
+    /// objects that store a checksum of each, as those with a composite one do; else every part has to be asked for.
     pub(crate) async fn layout(&self, key: &ObjectKey, facts: &ObjectFacts) -> Result<SourceLayout, Failure> {
         if !facts.etag.is_multipart() {
             return Ok(SourceLayout::Whole);
@@ -42,18 +43,14 @@ impl Reading {
             return Ok(SourceLayout::Parts(PartSizes::from_iter([facts.size_bytes])));
         }
         let has_checksums = !facts.checksums.values.is_empty();
-        let fits_one_page = count <= PAGE;
-        if has_checksums
-            && fits_one_page
-            && let Some(sizes) = self.listed_parts(key, facts, count).await?
-        {
+        let is_listed = has_checksums && facts.checksums.coverage == ChecksumCoverage::Composite && count <= PAGE;
+        if is_listed && let Some(sizes) = self.listed_parts(key, facts, count).await? {
             return Ok(SourceLayout::Parts(sizes));
         }
-        let was_listed = has_checksums && fits_one_page;
         let first = self.head_part(key, facts, 1).await?;
         if first.count != Some(count) {
             // The store ignores the number of a part, or it counts otherwise than the tag.
-            let listed = if was_listed {
+            let listed = if is_listed {
                 None
             } else {
                 self.listed_parts(key, facts, count).await?
@@ -65,24 +62,24 @@ impl Reading {
             return Ok(SourceLayout::Parts(sizes));
         }
         if has_checksums
-            && !was_listed
+            && !is_listed
             && let Some(sizes) = self.listed_parts(key, facts, count).await?
         {
             return Ok(SourceLayout::Parts(sizes));
         }
-        let between = stream::iter(2..count).map(|number| self.head_part(key, facts, number));
+        let between = stream::iter(2..count - 1).map(|number| self.head_part(key, facts, number));
         let between: Vec<u64> = between
             .buffered(AT_ONCE)
             .map_ok(|part| part.size_bytes)
             .try_collect()
             .await?;
-        let sizes = std::iter::once(first.size_bytes)
-            .chain(between)
-            .chain([last.size_bytes]);
-        Ok(checked(sizes.collect(), facts.size_bytes, count).map_or(SourceLayout::Unknown, SourceLayout::Parts))
+        let sizes = with_the_rest(first.size_bytes, between, last.size_bytes, facts.size_bytes);
+        let sizes = sizes.and_then(|sizes| checked(sizes, facts.size_bytes, count));
+        Ok(sizes.map_or(SourceLayout::Unknown, SourceLayout::Parts))
     }
 
-    /// Asks for the size of one part of exactly the object that `facts` describe.
+    /// Asks for the size of one part of exactly the object that `facts` describe. Its tag is compared here and not by a
+    /// condition, which a store may hold against a tag of the part.
     async fn head_part(&self, key: &ObjectKey, facts: &ObjectFacts, number: u32) -> Result<HeadOfPart, Failure> {
         let answer = self
             .client
@@ -90,7 +87,6 @@ impl Reading {
             .bucket(self.bucket.as_str())
             .key(key.as_str())
             .set_version_id(facts.version_id.as_ref().map(ToString::to_string))
-            .if_match(facts.etag.quoted())
             .set_part_number(i32::try_from(number).ok())
             .set_expected_bucket_owner(self.owner())
             .send()
@@ -105,7 +101,10 @@ impl Reading {
         let size = head.content_length().and_then(|size| u64::try_from(size).ok());
         Ok(HeadOfPart {
             size_bytes: size.ok_or_else(|| self.unreadable(key, "the answer has no usable Content-Length"))?,
-            count: head.parts_count().and_then(|count| u32::try_from(count).ok()),
+            count: head
+                .parts_count()
+                .filter(|_| head.e_tag() == Some(facts.etag.quoted().as_str()))
+                .and_then(|count| u32::try_from(count).ok()),
         })
     }
 
@@ -167,6 +166,16 @@ fn uniform(size_bytes: u64, count: u32, first_bytes: u64, last_bytes: u64) -> Op
     let sum = first_bytes.checked_mul(all_but_last)?.checked_add(last_bytes)?;
     let sizes = std::iter::repeat_n(first_bytes, usize::try_from(all_but_last).ok()?).chain([last_bytes]);
     (is_uniform && sum == size_bytes).then(|| sizes.collect())
+}
+
+/// Completes the sizes by that of the last part but one, which is what the others leave of the object.
+fn with_the_rest(first_bytes: u64, between: Vec<u64>, last_bytes: u64, size_bytes: u64) -> Option<Vec<u64>> {
+    let mut sizes = vec![first_bytes];
+    sizes.extend(between);
+    let known = sizes.iter().try_fold(last_bytes, |sum, size| sum.checked_add(*size))?;
+    let rest = size_bytes.checked_sub(known).filter(|rest| *rest > 0)?;
+    sizes.extend([rest, last_bytes]);
+    Some(sizes)
 }
 
 /// Takes sizes only where they are of all parts and make the whole object.

@@ -1,5 +1,7 @@
 //! The source bucket on S3.
 
+use std::sync::Arc;
+
 use aws_sdk_s3::Client;
 use s3ferry_core::decide::ReplicationCoverage;
 use s3ferry_core::facts::{Aspects, ObjectFacts, ObjectState};
@@ -7,6 +9,7 @@ use s3ferry_core::failure::Failure;
 use s3ferry_core::names::{AccountId, BucketName, ObjectKey, Region};
 use s3ferry_core::plan::SourceLayout;
 use s3ferry_engine::ports::{Absence, SourceBucket};
+use tokio::sync::OnceCell;
 
 use crate::classify::{Attempted, ErrorAnswer};
 use crate::reading::Reading;
@@ -17,6 +20,8 @@ use crate::replication::coverage;
 pub struct S3Source {
     pub(crate) reading: Reading,
     destination: BucketName,
+    /// Set once the bucket was seen to be there. A bucket that is removed later holds no key any more, as a read then says.
+    is_there: Arc<OnceCell<()>>,
 }
 
 impl S3Source {
@@ -32,6 +37,7 @@ impl S3Source {
         Self {
             reading: Reading::new(client, bucket, region, owner),
             destination,
+            is_there: Arc::default(),
         }
     }
 
@@ -47,9 +53,15 @@ impl S3Source {
 impl SourceBucket for S3Source {
     async fn read(&self, key: &ObjectKey, aspects: &Aspects) -> Result<ObjectState, Failure> {
         let state = self.reading.state(key, aspects).await?;
-        if state == ObjectState::NotFound {
-            self.reading.confirm_bucket().await?;
-        }
+        let found = state != ObjectState::NotFound;
+        let is_there = async || {
+            if found {
+                Ok(())
+            } else {
+                self.reading.confirm_bucket().await
+            }
+        };
+        self.is_there.get_or_try_init(is_there).await?;
         Ok(state)
     }
 

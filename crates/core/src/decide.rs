@@ -11,7 +11,7 @@ use crate::facts::{
 use crate::failure::FailureKind;
 use crate::history::VersionName;
 use crate::lock::ObjectLock;
-use crate::marker::CannotMark;
+use crate::marker::{CannotMark, copy_is_comparable};
 use crate::names::ETag;
 use crate::order::{
     AmendOrder, AnnotationChange, CopyMethod, CopyOrder, LockChange, Metadata, SourcePin, Stated, StatedChecksum,
@@ -357,7 +357,7 @@ fn copy_by(
 fn method(source: &ObjectFacts, policy: &Policy) -> CopyMethod {
     let too_large = source.size_bytes > COPY_OBJECT_LIMIT_BYTES;
     let wanted = match policy.preserve_etag {
-        PreserveEtag::Large => source.size_bytes > policy.multipart_threshold_bytes,
+        PreserveEtag::Large => source.size_bytes > policy.multipart_threshold_bytes || only_parts_tell(source, policy),
         PreserveEtag::Always => source.etag.is_multipart(),
     };
     // No bytes make no parts.
@@ -366,6 +366,14 @@ fn method(source: &ObjectFacts, policy: &Policy) -> CopyMethod {
     } else {
         CopyMethod::Whole
     }
+}
+
+/// Tells whether a copy by one request could never be told equal, while one in the same parts can: it would be copied
+/// again whenever somebody asks.
+fn only_parts_tell(source: &ObjectFacts, policy: &Policy) -> bool {
+    let encrypts_with_kms = mapped_key(&source.encryption, policy).is_some();
+    let tells = |method| copy_is_comparable(source, method, encrypts_with_kms);
+    source.etag.is_multipart() && !tells(CopyMethod::Whole) && tells(CopyMethod::Parts)
 }
 
 /// Says what S3 would reset, and with parts all that it would not carry over.

@@ -315,6 +315,11 @@ fn bindable(source: &ObjectFacts, preferred: CopyMethod, encrypts_with_kms: bool
     })
 }
 
+/// Tells whether a copy by `method` and its source both store something of the content that can be compared.
+pub(crate) fn copy_is_comparable(source: &ObjectFacts, method: CopyMethod, encrypts_with_kms: bool) -> bool {
+    stored_by_both(source, method, encrypts_with_kms).is_some()
+}
+
 /// Says what a copy stores of the content that its source stores too.
 ///
 /// One request makes one part of any object: it keeps the tag of a single part and a checksum of the whole. Parts keep the

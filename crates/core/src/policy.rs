@@ -185,7 +185,8 @@ fn region_of_key(arn: &str) -> Option<&str> {
 /// When the `ETag` of an object that was uploaded in parts is kept by copying it in the same parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PreserveEtag {
-    /// For objects above the threshold, which are copied in parts anyway.
+    /// For objects above the threshold, which are copied in parts anyway, and for those whose copy could not be told
+    /// equal without the same parts: they store no checksum over the whole content.
     Large,
     /// For all objects: what was uploaded in parts is copied in its parts, and what was not is copied in one request
     /// wherever S3 allows that.

@@ -13,6 +13,7 @@ use s3ferry_core::plan::{SourceLayout, plan};
 use s3ferry_core::policy::PreserveEtag;
 use s3ferry_core::upload::UploadEntry;
 use s3ferry_engine::ports::{Clock as _, DestinationBucket as _};
+use s3ferry_engine::reconcile::MAX_TURNS;
 use s3ferry_testkit::faults::{Call, Fault, Script, failure};
 use s3ferry_testkit::journal::{MemoryJournal, route};
 use s3ferry_testkit::memory::{MemoryBucket, MemoryDestination};
@@ -271,6 +272,79 @@ async fn part_that_fails_on_and_on_keeps_what_is_copied_for_the_next_message() {
     assert_copied(&healed.reconcile().await);
     assert_eq!(healed.script.count(Call::CreateUpload), 0, "the same upload");
     assert_tidy(&healed);
+}
+
+/// A script in which every second part fails.
+fn every_second_part_fails() -> Script {
+    (1..20).map(|nth| 2 * nth).fold(Script::default(), |script, nth| {
+        script.on(Call::CopyPart, nth, Fault::Fails(failure(FailureKind::Retry)))
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn parts_that_fail_end_nothing_while_others_arrive() {
+    let mut world = scripted(every_second_part_fails());
+    world.concurrent_parts = 1;
+    world.source.put_large(KEY, "one", 8 * GIB, &[]);
+    let report = world.reconcile().await;
+    assert_copied(&report);
+    let counted = [Call::CreateUpload, Call::CopyPart].map(|call| world.script.count(call));
+    assert_eq!(counted, [1, 8 + 7]);
+    assert_eq!(report.turns, 8, "more than a copy that gets nowhere is given");
+    world.assert_equal();
+    assert_tidy(&world);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_journal_parts_that_fail_end_the_copy_though_others_arrive() {
+    let mut world = scripted(every_second_part_fails());
+    world.concurrent_parts = 1;
+    world.journal = None;
+    let report = world.reconcile().await;
+    assert!(mentions(&report, "Scripted"), "{report:?}");
+    assert_eq!(world.script.count(Call::CreateUpload), MAX_TURNS);
+    assert_tidy(&world);
+}
+
+#[tokio::test(start_paused = true)]
+async fn failure_for_good_does_not_wait_for_other_parts() {
+    let slow = Fault::Slow(Duration::from_mins(1));
+    let fails = Fault::Fails(failure(FailureKind::Permanent));
+    let script = Script::default()
+        .always(Call::CopyPart, slow)
+        .on(Call::CopyPart, 1, fails);
+    let world = scripted(script);
+    let report = world.reconcile().await;
+    assert!(mentions(&report, "Scripted"), "{report:?}");
+    assert!(report.duration < Duration::from_mins(1), "{report:?}");
+    assert_tidy(&world);
+}
+
+#[tokio::test(start_paused = true)]
+async fn part_that_would_end_with_the_invocation_is_not_begun() {
+    let mut world = scripted(Script::default().always(Call::CopyPart, Fault::Slow(Duration::from_mins(1))));
+    world.concurrent_parts = 1;
+    let reconciler = world.reconciler();
+    // Five seconds are kept for the end.
+    let deadline = reconciler.clock.now().plus(Duration::from_secs(3 * 60 + 5));
+    let report = reconciler.reconcile(&key(KEY), &Aspects::new(), deadline).await;
+    assert_eq!(report.outcome, Outcome::Again(AgainReason::Deadline));
+    assert_eq!(world.script.count(Call::CopyPart), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn equal_bytes_written_after_the_completion_are_not_taken_for_ours() {
+    let base = world();
+    let destination = base.destination.clone();
+    let foreign = move || {
+        destination.put_large_with(KEY, "one", 6 * GIB, &[], |facts| {
+            facts.user_metadata.insert("owner".to_owned(), "somebody".to_owned());
+        });
+    };
+    let world = base.with_script(Script::default().on(Call::CompleteUpload, 1, Fault::after(foreign)));
+    assert_copied(&world.reconcile().await);
+    world.assert_equal();
+    assert_tidy(&world);
 }
 
 #[tokio::test(start_paused = true)]

@@ -171,6 +171,24 @@ async fn key_of_a_missing_bucket_is_no_missing_key() {
     );
 }
 
+#[tokio::test]
+async fn bucket_is_asked_for_until_it_was_seen_once() {
+    let missing = || answer(404, &[], "");
+    let found = answer(200, &[], "");
+    let recorded = Recorded::new([missing(), missing(), missing(), found, missing()]);
+    let source = recorded.source();
+    source.read(&key(), &Aspects::new()).await.unwrap_err();
+    for requests in [4, 5] {
+        let state = source.read(&key(), &Aspects::new()).await.unwrap();
+        assert_eq!((state, recorded.sent()), (ObjectState::NotFound, requests));
+    }
+    let recorded = Recorded::new([HEAD_OK, missing()]);
+    let source = recorded.source();
+    source.read(&key(), &Aspects::new()).await.unwrap();
+    let state = source.read(&key(), &Aspects::new()).await.unwrap();
+    assert_eq!((state, recorded.sent()), (ObjectState::NotFound, 2));
+}
+
 #[tokio::test(start_paused = true)]
 async fn version_that_went_while_its_tags_were_read_is_read_again() {
     for code in ["NoSuchKey", "NoSuchVersion", "MethodNotAllowed"] {

@@ -373,7 +373,6 @@ fn parts_begin_where_one_request_ends() {
     use CopyMethod::{Parts, Whole};
     let policy = policy();
     check_method(&policy, 5 * GIB, "aa", Whole);
-    check_method(&policy, 5 * GIB, "aa-40", Whole);
     check_method(&policy, 5 * GIB + 1, "aa", Parts);
     check_method(&policy, LARGEST_OBJECT_BYTES, "aa-10000", Parts);
     let early = Policy {
@@ -382,6 +381,50 @@ fn parts_begin_where_one_request_ends() {
     };
     check_method(&early, GIB, "aa", Whole);
     check_method(&early, GIB + 1, "aa", Parts);
+}
+
+#[test]
+fn copies_that_only_parts_can_tell_equal_are_made_in_parts() {
+    use crate::facts::ChecksumCoverage::{Composite, FullObject};
+    use CopyMethod::{Parts, Whole};
+    let key = "arn:aws:kms:us-east-1:111122223333:key/1111-2222";
+    let with_kms = || {
+        Encryption::Kms(KmsEncryption {
+            key_arn: Some(key.to_owned()),
+            ..KmsEncryption::default()
+        })
+    };
+    let cases = [
+        ("aa-3", None, Encryption::Managed, Parts),
+        ("aa-3", Some(Composite), Encryption::Managed, Parts),
+        ("aa-3", Some(FullObject), Encryption::Managed, Whole),
+        ("aa", None, Encryption::Managed, Whole),
+        // Under KMS no tag is a hash, so parts would tell nothing either.
+        ("aa-3", None, with_kms(), Whole),
+        ("aa-3", Some(Composite), with_kms(), Parts),
+    ];
+    for (etag, checksum, encryption, expected) in cases {
+        let source = present(|facts| {
+            facts.etag = ETag::new(etag).unwrap();
+            facts.encryption = encryption.clone();
+            facts.tags = Some(BTreeMap::new());
+            facts.annotations = Some(BTreeMap::new());
+            if let Some(coverage) = checksum {
+                facts.checksums.coverage = coverage;
+                facts.checksums.values.insert("CRC32", "x==".into());
+            }
+        });
+        let decision = decided_with(
+            &source,
+            &ObjectState::NotFound,
+            &policy(),
+            ReplicationCoverage::NotAsked,
+        );
+        let Decision::Copy(order) = decision else {
+            panic!("not a copy: {decision:?}")
+        };
+        assert_eq!(order.method, expected, "{etag} {checksum:?} {encryption:?}");
+    }
 }
 
 #[test]

@@ -23,6 +23,8 @@ pub(super) struct Attempt {
     pub(super) lost: Aspects,
     pub(super) turns: u32,
     pub(super) progress: bool,
+    /// Whether this turn copied parts that the next one will find.
+    pub(super) went_further: bool,
     pub(super) outcome_unknown: bool,
     pub(super) write_under_way: bool,
     pub(super) last_failure: Option<Failure>,
@@ -48,6 +50,7 @@ impl Attempt {
             lost: Aspects::new(),
             turns: 0,
             progress: false,
+            went_further: false,
             outcome_unknown: false,
             write_under_way: false,
             last_failure: None,

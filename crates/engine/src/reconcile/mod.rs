@@ -23,7 +23,8 @@ use self::attempt::{Attempt, Turn, after_failure};
 pub use self::backoff::backoff;
 use crate::ports::{Absence, Clock, DestinationBucket, SourceBucket, StateStore};
 
-/// How often both sides are read before a key that keeps changing, or failing, is left for later.
+/// How often both sides are read before a key that keeps changing, or failing, is left for later. A turn that brought a
+/// copy in parts further is not counted: of those there are no more than parts.
 pub const MAX_TURNS: u32 = 6;
 
 /// How many questions a decision asks at most: each is asked once and answered.
@@ -86,8 +87,11 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
     }
 
     async fn turns(&self, key: &ObjectKey, attempt: &mut Attempt) -> Outcome {
-        while attempt.turns < MAX_TURNS {
+        let mut fruitless = 0;
+        while fruitless < MAX_TURNS {
             attempt.turns += 1;
+            fruitless += 1;
+            attempt.went_further = false;
             let turn = match self.turn(key, attempt).await {
                 Turn::Ended(outcome) => self.tidy(key, outcome, attempt).await,
                 turn => turn,
@@ -98,8 +102,11 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
                 Turn::ReadLater(failure) => {
                     tracing::debug!(s3.key = %key, turn = attempt.turns, %failure, "will read again");
                     attempt.last_failure = Some(failure);
-                    if attempt.turns < MAX_TURNS {
-                        self.clock.sleep(backoff(key, attempt.turns)).await;
+                    if attempt.went_further {
+                        fruitless = 1;
+                    }
+                    if fruitless < MAX_TURNS {
+                        self.clock.sleep(backoff(key, fruitless)).await;
                     }
                 }
             }

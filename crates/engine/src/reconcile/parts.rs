@@ -85,6 +85,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         if is_resumed {
             return turn;
         }
+        attempt.went_further = false;
         self.drop_upload(key, upload, attempt).await.err().unwrap_or(turn)
     }
 
@@ -250,6 +251,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
                 Either::Left((Some(Ok(part)), _)) => {
                     done += 1;
                     attempt.progress = true;
+                    attempt.went_further = true;
                     upload.copied.insert(part.number, part);
                 }
                 // What will be resumed waits for the parts that are under way, or they would be copied twice.
