@@ -2,8 +2,9 @@
 
 import base64
 import hashlib
+import urllib.parse
 
-from support import GIB, MIB, SimTestCase, client
+from support import GIB, MIB, SimTestCase, client, raw
 
 
 class Multipart(SimTestCase):
@@ -156,6 +157,16 @@ class Multipart(SimTestCase):
             self.refused("ConditionalRequestConflict", complete, IfNoneMatch="*")
             complete()
             self.refused(404, s3.head_object, Bucket=bucket, Key="k")
+
+    def test_answers_are_xml_whatever_the_key(self):
+        bucket = self.bucket()
+        for key, written in (("a\x01b", "a&#x1;b"), ("a\ufffeb", "a&#xFFFE;b"), ("a\rb", "a&#xD;b")):
+            path = f"/{bucket}/{urllib.parse.quote(key)}"
+            status, _, body = raw("POST", f"{path}?uploads", body=b"")
+            self.assertEqual(status, 200)
+            self.assertIn(f"<Key>{written}</Key>", body.decode())
+        status, _, body = raw("GET", f"/{bucket}?uploads")
+        self.assertEqual((status, body.decode().count("&#x")), (200, 3))
 
     def test_uploads_and_parts_are_listed_in_pages(self):
         bucket = self.bucket()

@@ -14,7 +14,7 @@ use thiserror::Error;
 
 use super::call::Call;
 use super::server::Shared;
-use super::service::{VersionOrder, error_document, refusal_headers};
+use super::service::{VersionOrder, error_document, refusal_headers, with_references};
 use super::side_door;
 use crate::sim::fault::{Fault, Strike, Timing};
 use crate::sim::latency::Movement;
@@ -140,11 +140,21 @@ async fn answer(shared: &Shared, call: &Arc<Call>) -> Response<ResponseBody> {
     } else if call.operation == "GetObjectAttributes" {
         without_quotes(body, &mut parts.headers).await
     } else if let Some(order) = parts.extensions.remove::<VersionOrder>() {
-        rewritten(body, &mut parts.headers, |text| order.put(text)).await
+        rewritten(body, &mut parts.headers, |text| with_references(&order.put(text))).await
+    } else if is_document(call.operation, &parts.headers) {
+        rewritten(body, &mut parts.headers, with_references).await
     } else {
         body.map_err(Into::into).boxed_unsync()
     };
     finish(Response::from_parts(parts, body))
+}
+
+/// Tells whether an answer is a document of S3's and not what an application stored.
+fn is_document(operation: &str, headers: &http::HeaderMap) -> bool {
+    let is_xml = headers
+        .get("content-type")
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/xml"));
+    is_xml && !matches!(operation, "GetObject" | "HeadObject" | "GetObjectAnnotation")
 }
 
 /// The ETag in `GetObjectAttributes`, alone of all answers, stands without quotes.

@@ -202,10 +202,32 @@ pub(crate) fn error_document(code: &str, message: &str, details: &[(&str, &str)]
 
 /// Escapes text for XML.
 pub(crate) fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
+    let text = text
+        .replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
-        .replace('"', "&quot;")
+        .replace('"', "&quot;");
+    with_references(&text)
+}
+
+/// Writes as references what no reader of XML would give back as it is: what XML does not allow, and the carriage
+/// return, which is read as a line feed. S3 answers keys so where nobody asked for `encoding-type=url`.
+///
+/// <https://www.w3.org/TR/xml/#charsets>
+pub(crate) fn with_references(document: &str) -> String {
+    let mut written = String::with_capacity(document.len());
+    for letter in document.chars() {
+        match letter {
+            '\t' | '\n' => written.push(letter),
+            '\0'..'\u{20}' | '\u{fffe}' | '\u{ffff}' => written.push_str(&reference(letter)),
+            _ => written.push(letter),
+        }
+    }
+    written
+}
+
+fn reference(letter: char) -> String {
+    format!("&#x{:X};", u32::from(letter))
 }
 
 /// Takes the headers of a refusal.
