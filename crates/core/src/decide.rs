@@ -220,6 +220,20 @@ fn tags_may_differ(source: &ObjectFacts, destination: &ObjectFacts) -> bool {
         || is_tagged && source.last_modified == destination.last_modified
 }
 
+/// Says how long to wait before a copy, so that it is newer than a source with tags: within one second nobody could
+/// tell later on which came first, and every look at the key would have to read the tags of both sides.
+#[must_use]
+pub fn wait_before_copy(source: &ObjectFacts, now: Timestamp) -> Duration {
+    let second_after = Timestamp::from_seconds(source.last_modified.millis().div_euclid(1000) + 1);
+    let is_tagged = source.tag_count.is_some();
+    // A source of the future means that clocks differ, of which no wait can make an end.
+    if is_tagged {
+        second_after.since(now).min(Duration::from_secs(1))
+    } else {
+        Duration::ZERO
+    }
+}
+
 /// Changes what lies around equal bodies, as far as it differs.
 fn amend(source: &ObjectFacts, destination: &ObjectFacts, situation: &Situation<'_>, policy: &Policy) -> Decision {
     let wanted = match wanted_of(source, situation, policy) {

@@ -104,6 +104,19 @@ async fn tags_changed_in_number_arrive_without_a_hint() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn copy_of_an_object_with_tags_is_of_a_later_second() {
+    let stage = BTreeMap::from([("stage".to_owned(), "live".to_owned())]);
+    for (tags, seconds) in [(stage, 1), (BTreeMap::new(), 0)] {
+        let world = TestWorld::new();
+        world.source.pass_seconds(TestClock::START.millis() / 1_000);
+        world.source.put_with(KEY, "one", |facts| facts.tags = Some(tags));
+        let report = world.reconcile().await;
+        assert_eq!(report.duration, Duration::from_secs(seconds), "{report:?}");
+        world.assert_equal();
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn equal_bytes_written_again_with_other_tags_arrive_without_a_hint() {
     let world = TestWorld::new();
     world.source.put(KEY, "one");

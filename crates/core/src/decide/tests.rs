@@ -343,6 +343,29 @@ fn replication_status_never_outranks_equality() {
 }
 
 #[test]
+fn copies_of_tagged_objects_wait_for_the_next_second() {
+    let check = |tag_count, written_ms, now_ms, expected_ms| {
+        let source = present(|facts| {
+            facts.tag_count = tag_count;
+            facts.last_modified = Timestamp::from_millis(written_ms);
+        });
+        let wait = wait_before_copy(source.facts().unwrap(), Timestamp::from_millis(now_ms));
+        assert_eq!(
+            wait,
+            Duration::from_millis(expected_ms),
+            "{tag_count:?} {written_ms} {now_ms}"
+        );
+    };
+    check(Some(1), 5_000, 5_000, 1_000);
+    check(Some(1), 5_000, 5_999, 1);
+    check(Some(1), 5_000, 6_000, 0);
+    check(Some(1), 5_000, 60_000, 0);
+    check(Some(1), 5_000, 4_900, 1_000);
+    check(Some(1), 60_000, 5_000, 1_000);
+    check(None, 5_000, 5_000, 0);
+}
+
+#[test]
 fn scope_is_the_prefix() {
     let policy = Policy {
         key_prefix: "data/".into(),

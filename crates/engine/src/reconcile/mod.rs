@@ -8,7 +8,7 @@ mod shared;
 use std::pin::pin;
 
 use futures::future::{self, Either};
-use s3ferry_core::decide::{Abilities, Decision, Refusal, ReplicationCoverage, Situation, not_kept};
+use s3ferry_core::decide::{Abilities, Decision, Refusal, ReplicationCoverage, Situation, not_kept, wait_before_copy};
 use s3ferry_core::facts::{Aspect, Aspects, ObjectState};
 use s3ferry_core::failure::Failure;
 use s3ferry_core::history::VersionName;
@@ -147,10 +147,13 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
                 attempt.aspects.insert(aspect);
                 Turn::ReadAgain
             }
-            Decision::Copy(order) => match order.method {
-                CopyMethod::Whole => self.copy(key, &source, &order, attempt).await,
-                CopyMethod::Parts => self.copy_in_parts(key, &source, &order, attempt).await,
-            },
+            Decision::Copy(order) => {
+                self.wait_before_copy(&source).await;
+                match order.method {
+                    CopyMethod::Whole => self.copy(key, &source, &order, attempt).await,
+                    CopyMethod::Parts => self.copy_in_parts(key, &source, &order, attempt).await,
+                }
+            }
             Decision::Amend(order) => self.amend(key, &source, &order, attempt).await,
             Decision::Delete { seen } => match self.announce(key, &destination, attempt).await {
                 Ok(covered) => self.delete(key, &source, &seen, covered.as_ref(), attempt).await,
@@ -229,6 +232,14 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         // A source that moved on is read from the beginning.
         read.map(|facts| ObjectState::Present(Box::new(facts)))
             .ok_or(Turn::ReadAgain)
+    }
+
+    async fn wait_before_copy(&self, source: &ObjectState) {
+        let now = self.clock.now();
+        let wait = source.facts().map(|facts| wait_before_copy(facts, now));
+        if let Some(wait) = wait.filter(|wait| !wait.is_zero()) {
+            self.clock.sleep(wait).await;
+        }
     }
 
     async fn copy(&self, key: &ObjectKey, source: &ObjectState, order: &CopyOrder, attempt: &mut Attempt) -> Turn {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use s3ferry_core::event::Hint;
 use s3ferry_core::facts::{Aspects, ObjectFacts};
 use s3ferry_core::names::ObjectKey;
+use s3ferry_core::time::Timestamp;
 use s3ferry_engine::batch::Settled;
 use s3ferry_testkit::memory::MemoryBucket;
 use s3ferry_testkit::schedule::{Invocation, Landing, Operation, Paths, Request};
@@ -15,6 +16,9 @@ use super::message::{hint, tags, thorough};
 use super::mutants::Mutant;
 use super::world::{Violation, World};
 use super::writer::PART_BYTES;
+
+/// How long an invocation waits that goes on by itself: for the second after that of an object with tags.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// What an object is made of: content, owner in its metadata, stage in its tags.
 pub(crate) type Object = (&'static str, &'static str, &'static str);
@@ -58,6 +62,8 @@ enum Step {
     Land(usize, Landing),
     Write,
     Crash,
+    /// Somebody waited long enough.
+    Advance(Timestamp),
 }
 
 #[derive(Debug)]
@@ -175,6 +181,9 @@ impl Walk {
                 steps.push(Step::Land(index, Landing::Vanishes));
             }
         }
+        let soon = self.world.now().plus(LONGEST_WAIT);
+        let next = self.world.schedule.next_timer().filter(|next| *next <= soon);
+        steps.extend(next.map(Step::Advance));
         if self.may_write {
             steps.push(Step::Write);
         }
@@ -213,6 +222,11 @@ impl Walk {
                 }
                 self.world.land(&request, landing)?;
                 self.poll(request.about.invocation)
+            }
+            Step::Advance(to) => {
+                self.world.pass(to.since(self.world.now()));
+                let ids: Vec<u32> = self.running.keys().copied().collect();
+                ids.into_iter().try_for_each(|id| self.poll(id))
             }
             Step::Write => {
                 self.may_write = false;

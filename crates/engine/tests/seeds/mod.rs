@@ -22,8 +22,9 @@ pub(crate) fn number(variable: &str) -> Option<u64> {
     )
 }
 
-/// Explores schedules on all cores; returns the smallest failing seed of those found, and the steps of all.
-fn failing_seed<M: Copy + Sync>(schedules: u64, explore: Explore<M>, mutant: M) -> (Option<u64>, u64) {
+/// Explores schedules on all cores for a violation that says what is `expected`; returns the smallest seed of those
+/// found, and the steps of all.
+fn failing_seed<M: Copy + Sync>(schedules: u64, explore: Explore<M>, mutant: M, expected: &str) -> (Option<u64>, u64) {
     let (next, failed, steps) = (AtomicU64::new(0), AtomicU64::new(u64::MAX), AtomicU64::new(0));
     thread::scope(|scope| {
         for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
@@ -35,7 +36,10 @@ fn failing_seed<M: Copy + Sync>(schedules: u64, explore: Explore<M>, mutant: M) 
                     }
                     match explore(seed, mutant, false) {
                         Ok(taken) => steps.fetch_add(u64::from(taken), Ordering::Relaxed),
-                        Err(_) => failed.fetch_min(seed, Ordering::Relaxed),
+                        Err((violation, _)) if violation.contains(expected) => {
+                            failed.fetch_min(seed, Ordering::Relaxed)
+                        }
+                        Err(_) => 0,
                     };
                 }
             });
@@ -59,7 +63,7 @@ pub(crate) fn assert_all_hold<M: Copy + Sync>(explore: Explore<M>, faithful: M, 
         return;
     }
     let schedules = number("EXPLORATION_SCHEDULES").unwrap_or(schedules);
-    let (failed, steps) = failing_seed(schedules, explore, faithful);
+    let (failed, steps) = failing_seed(schedules, explore, faithful, "");
     if let Some(seed) = failed {
         println!("the schedule of seed {seed} fails; {seed_variable}={seed} replays it alone");
         replay(seed, explore, faithful);
@@ -70,7 +74,7 @@ pub(crate) fn assert_all_hold<M: Copy + Sync>(explore: Explore<M>, faithful: M, 
 /// Shows that the exploration would see it if something were left out.
 #[track_caller]
 pub(crate) fn assert_bites<M: Copy + Sync + Debug>(explore: Explore<M>, mutant: M, expected: &str) {
-    let (failed, _) = failing_seed(FOR_A_MUTANT, explore, mutant);
+    let (failed, _) = failing_seed(FOR_A_MUTANT, explore, mutant, expected);
     let seed = failed.unwrap_or_else(|| panic!("{mutant:?} is not seen"));
     let Err((violation, trace)) = explore(seed, mutant, true) else {
         panic!("seed {seed} fails only sometimes");
