@@ -33,7 +33,7 @@ pub struct PolicyArgs {
     /// How many parts of one object are copied at once
     #[arg(long, value_name = "NUMBER", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub max_concurrent_parts: u16,
-    /// When the ETag of an object that was uploaded in parts is kept: above the threshold, or always
+    /// Which objects that were uploaded in parts keep their ETag
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = PreserveEtagArg::Large)]
     pub preserve_etag: PreserveEtagArg,
     /// What happens to access control lists
@@ -53,9 +53,9 @@ pub enum OwnershipArg {
 /// When the tag of a multipart object is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum PreserveEtagArg {
-    /// For objects above the threshold
+    /// Those above the threshold, and those without a checksum over the whole object
     Large,
-    /// For all objects
+    /// All of them
     Always,
 }
 

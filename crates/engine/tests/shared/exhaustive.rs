@@ -67,7 +67,7 @@ pub(crate) struct Scenario {
 
 /// Returns the scenarios in which one invocation runs at a time.
 pub(crate) fn one_at_a_time(mutant: Mutant) -> Vec<Scenario> {
-    let befores = [
+    let beginnings = [
         Before::Nothing,
         Before::Older(OTHER),
         Before::Older(FIRST),
@@ -86,7 +86,7 @@ pub(crate) fn one_at_a_time(mutant: Mutant) -> Vec<Scenario> {
     ];
     let mut scenarios = Vec::new();
     for source_versioned in [true, false] {
-        for before in befores {
+        for before in beginnings {
             for at_source in at_source {
                 for at_destination in at_destination {
                     scenarios.push(Scenario {
