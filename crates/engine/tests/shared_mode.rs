@@ -5,7 +5,7 @@ mod world;
 use std::sync::{Arc, Mutex};
 
 use s3ferry_core::decide::ReplicationCoverage;
-use s3ferry_core::facts::{Aspect, Aspects, ReplicationStatus};
+use s3ferry_core::facts::{Aspect, Aspects, ObjectFacts, ReplicationStatus};
 use s3ferry_core::failure::FailureKind;
 use s3ferry_core::marker::MARKER_NAME;
 use s3ferry_core::outcome::{Outcome, Report, SkipReason};
@@ -156,6 +156,41 @@ async fn check_that_failed_is_made_up_for_when_the_message_comes_again() {
         .await;
     assert_skipped(&report, SkipReason::DestinationNewer);
     assert_eq!(owner(&redelivered.destination).as_deref(), Some("theirs"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn check_that_failed_is_made_up_for_in_the_next_turn() {
+    const PART: u64 = 5 << 20;
+    let put = |bucket: &MemoryBucket, large: bool, who: &'static str| {
+        let change = move |facts: &mut ObjectFacts| {
+            facts.checksums.values.clear();
+            facts.user_metadata.insert("owner".to_owned(), who.to_owned());
+        };
+        if large {
+            bucket.put_large_with(KEY, "one", 3 * PART, &[2 * PART, PART], change);
+        } else {
+            bucket.put_with(KEY, "one", change);
+        }
+    };
+    for (large, copy, check, nth) in [
+        (false, Call::Copy, Call::History, 2),
+        (true, Call::CreateUpload, Call::RemoveEntry, 1),
+    ] {
+        let world = shared();
+        put(&world.source, large, "first");
+        pass(&world, 1);
+        assert_copied(&world.reconcile().await);
+        put(&world.source, large, "ours");
+        pass(&world, 1);
+        let destination = world.destination.clone();
+        // The same tag before and after: no condition sees the difference.
+        let script = Script::default()
+            .on(copy, 1, Fault::before(move || put(&destination, large, "theirs")))
+            .on(check, nth, Fault::Fails(failure(FailureKind::Retry)));
+        let racing = world.with_script(script);
+        assert_skipped(&racing.reconcile().await, SkipReason::DestinationNewer);
+        assert_eq!(owner(&racing.destination).as_deref(), Some("theirs"));
+    }
 }
 
 #[tokio::test(start_paused = true)]
