@@ -296,6 +296,18 @@ async fn parts_that_fail_end_nothing_while_others_arrive() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_part_that_arrived_does_not_keep_a_failing_copy_alive() {
+    let script = Script::default()
+        .always(Call::CopyPart, Fault::Fails(failure(FailureKind::Retry)))
+        .on(Call::CopyPart, 1, Fault::Slow(Duration::from_secs(1)));
+    let mut world = scripted(script);
+    world.concurrent_parts = 1;
+    let report = world.reconcile().await;
+    assert!(mentions(&report, "Scripted"), "{report:?}");
+    assert_eq!(report.turns, MAX_TURNS);
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_a_journal_parts_that_fail_end_the_copy_though_others_arrive() {
     let mut world = scripted(every_second_part_fails());
     world.concurrent_parts = 1;
@@ -334,10 +346,12 @@ async fn part_that_would_end_with_the_invocation_is_not_begun() {
 
 #[tokio::test(start_paused = true)]
 async fn equal_bytes_written_after_the_completion_are_not_taken_for_ours() {
+    const PARTS: [u64; 2] = [2 * GIB, 4 * GIB];
     let base = world();
+    base.source.put_large(KEY, "one", 6 * GIB, &PARTS);
     let destination = base.destination.clone();
     let foreign = move || {
-        destination.put_large_with(KEY, "one", 6 * GIB, &[], |facts| {
+        destination.put_large_with(KEY, "one", 6 * GIB, &PARTS, |facts| {
             facts.user_metadata.insert("owner".to_owned(), "somebody".to_owned());
         });
     };
