@@ -5,6 +5,8 @@ use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use s3ferry_core::failure::{Failure, FailureKind, Reaction, react};
 use s3ferry_engine::ports::WriteError;
+use crate::profile::NoCredentialsInProfile;
+
 
 /// What was attempted, for the failure's line.
 #[derive(Debug, Clone)]
@@ -118,7 +120,10 @@ fn credentials_code(error: &(dyn std::error::Error + 'static)) -> Option<&'stati
     let mut cause = Some(error);
     while let Some(error) = cause {
         if let Some(error) = error.downcast_ref::<CredentialsError>() {
+            let is_of_a_profile = std::error::Error::source(error)
+                .is_some_and(<dyn std::error::Error + 'static>::is::<NoCredentialsInProfile>);
             return Some(match error {
+                CredentialsError::CredentialsNotLoaded(_) if is_of_a_profile => "CredentialsNotInProfile",
                 CredentialsError::CredentialsNotLoaded(_) => "CredentialsNotLoaded",
                 CredentialsError::InvalidConfiguration(_) => "CredentialsMisconfigured",
                 CredentialsError::ProviderTimedOut(_) => "CredentialsTimedOut",

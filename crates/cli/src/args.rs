@@ -36,7 +36,7 @@ pub struct SharedArgs {
     /// How results are written to standard output
     #[arg(long, global = true, value_enum, default_value_t = Format::Human, value_name = "FORMAT")]
     pub output: Format,
-    /// The profile of the AWS configuration files; the default is AWS_PROFILE, then `default`
+    /// The profile of the AWS configuration files that credentials come from, whatever the environment has
     #[arg(long, global = true, value_name = "NAME")]
     pub profile: Option<String>,
     /// The endpoint of an emulator, with path-style requests; the default is AWS_ENDPOINT_URL

@@ -122,6 +122,10 @@ fn next_step(failure: &Failure) -> &'static str {
         }
         (_, "RequestTimeTooSkewed") => "set this machine's clock",
         (_, "EndpointUnreachable") => "check the network of this machine and the names of the regions",
+        (_, "CredentialsNotInProfile") => {
+            "name a profile that is there with --profile (`aws configure list-profiles`), give this one credentials, or \
+             leave --profile out"
+        }
         (_, code) if code.starts_with("Credentials") => {
             "sign in (aws sso login), set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile with --profile"
         }

@@ -102,6 +102,7 @@ const BY_CODE: &[(&str, Reaction)] = &[
     ("ConditionalRequestConflict", ReadAgain),
     // Our own names of what keeps a request from being signed.
     ("CredentialsMisconfigured", Fail(Configuration)),
+    ("CredentialsNotInProfile", Fail(Configuration)),
     ("CredentialsNotLoaded", Fail(Configuration)),
     ("CredentialsTimedOut", Fail(Retry)),
     ("CredentialsUnavailable", Fail(Configuration)),
@@ -220,6 +221,7 @@ mod tests {
             (Some("NoSuchVersion"), Some(404), ReadAgain),
             (Some("InvalidRequest"), Some(400), Fail(Permanent)),
             (Some("EntityTooLarge"), Some(400), Fail(Permanent)),
+            (Some("CredentialsNotInProfile"), None, Fail(Configuration)),
             (Some("CredentialsNotLoaded"), None, Fail(Configuration)),
             (Some("CredentialsTimedOut"), None, Fail(Retry)),
             (Some("RequestTimeout"), Some(400), Fail(Retry)),

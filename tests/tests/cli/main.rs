@@ -11,6 +11,7 @@ mod inventories;
 mod jobs;
 mod listings;
 mod manifests;
+mod profiles;
 mod refusals;
 mod stage;
 mod syncs;
