@@ -121,6 +121,7 @@ fn next_step(failure: &Failure) -> &'static str {
             "renew the credentials, or name others with --profile"
         }
         (_, "RequestTimeTooSkewed") => "set this machine's clock",
+        (_, "RequestNotMade") => "correct the name that no request can be made of",
         (_, "EndpointUnreachable") => "check the network of this machine and the names of the regions",
         (_, "CredentialsNotInProfile") => {
             "name a profile that is there with --profile (`aws configure list-profiles`), give this one credentials, or \

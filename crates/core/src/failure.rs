@@ -143,6 +143,8 @@ const BY_CODE: &[(&str, Reaction)] = &[
     ("PermanentRedirect", Fail(Configuration)),
     ("PreconditionFailed", ReadAgain),
     ("RequestLimitExceeded", Fail(Retry)),
+    // Our own name of what the SDK does not even send.
+    ("RequestNotMade", Fail(Permanent)),
     ("RequestTimeTooSkewed", Fail(Retry)),
     ("RequestTimeout", Fail(Retry)),
     ("ServiceUnavailable", Fail(Retry)),
@@ -223,6 +225,7 @@ mod tests {
             (Some("EntityTooLarge"), Some(400), Fail(Permanent)),
             (Some("CredentialsNotInProfile"), None, Fail(Configuration)),
             (Some("CredentialsNotLoaded"), None, Fail(Configuration)),
+            (Some("RequestNotMade"), None, Fail(Permanent)),
             (Some("CredentialsTimedOut"), None, Fail(Retry)),
             (Some("RequestTimeout"), Some(400), Fail(Retry)),
             (Some("ExpiredToken"), Some(400), Fail(Retry)),

@@ -202,3 +202,28 @@ async fn deletes_take_evidence_and_a_yes() {
         .must_end_with(2);
     assert!(ran.stderr.contains("--ownership exclusive"), "{ran:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_of_white_space_alone_are_named_and_hold_nothing_up() {
+    let stage = Stage::new().await;
+    for key in [" ", "\n", "\u{3000}", "fine "] {
+        stage.put(SOURCE, key, "one");
+    }
+    let ran = stage.on_both("sync", &[]).await.must_end_with(1);
+    assert_eq!(
+        (&ran.summary()["copied"], &ran.summary()["failed"]),
+        (&1.into(), &3.into())
+    );
+    let failures = std::fs::read_to_string(stage.folder().join("s3ferry-failures.jsonl")).expect("the failures");
+    for line in failures.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).expect("a line of JSON");
+        assert_eq!(
+            (&line["kind"], &line["code"]),
+            (&json!("permanent"), &json!("RequestNotMade"))
+        );
+        let key = line["key"].as_str().expect("a key");
+        let expected = format!("the key {key:?} is nothing but white space");
+        assert!(line["detail"].as_str().expect("a text").contains(&expected), "{line}");
+    }
+    assert_eq!(failures.lines().count(), 3);
+}
