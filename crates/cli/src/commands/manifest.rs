@@ -28,7 +28,8 @@ use crate::files::FileAt;
 use crate::interrupt::Interrupt;
 use crate::inventories::{Inventories, InventoryArgs};
 use crate::location::Location;
-use crate::progress::Progress;
+use crate::output::grouped;
+use crate::progress::{Progress, say};
 use crate::rows::listed;
 use crate::sides::{Side, Sides, open_source};
 
@@ -44,6 +45,7 @@ Examples:
 
 Files are numbered: run-1-0001.csv, with --by-class run-1-plain-0001.csv, run-1-large-or-rich-0001.csv,
 run-1-archived-0001.csv (restore these first) and run-1-not-copyable-0001.jsonl (with the reasons).
+Objects that cannot be looked at go to run-1-not-copyable-0001.jsonl, too, and end the command with 1.
 Rows are Bucket,Key or Bucket,Key,VersionId; keys are URL-encoded, a space as %20 and a plus sign as %2B.")]
 pub struct ManifestArgs {
     #[command(flatten)]
@@ -87,6 +89,8 @@ pub(crate) struct Sorted {
     pub(crate) row: Row,
     pub(crate) class: ObjectClass,
     pub(crate) reason: String,
+    /// Whether it could not be looked at, so that nothing is known that its row may have to name.
+    pub(crate) is_unread: bool,
 }
 
 type Keys = Pin<Box<dyn Stream<Item = Result<Vec<ObjectKey>, Failure>> + Send>>;
@@ -137,8 +141,15 @@ pub async fn run(shared: &SharedArgs, args: &ManifestArgs, interrupt: &Interrupt
     };
     write(sorted, &mut files, &progress, interrupt).await?;
     progress.finish();
+    let unread = files.unread;
+    if unread > 0 {
+        say(&format!(
+            "{} object(s) could not be looked at: the not-copyable file has them, with the reasons",
+            grouped(unread)
+        ));
+    }
     files.end(shared.output, &inventories).await?;
-    Ok(End::Done)
+    Ok(if unread == 0 { End::Done } else { End::NotAll })
 }
 
 async fn write(
@@ -203,6 +214,7 @@ fn unlooked(keys: Keys, bucket: BucketName) -> impl Stream<Item = Result<Option<
             row: Row::new(bucket.clone(), key?, None),
             class: ObjectClass::Plain,
             reason: String::new(),
+            is_unread: false,
         }))
     })
 }
@@ -241,6 +253,7 @@ async fn look(
                 row: Row::new(bucket.clone(), key, None),
                 class: ObjectClass::NotCopyable,
                 reason: failure.to_string(),
+                is_unread: true,
             }));
         }
         Err(failure) => return Err(failure),
@@ -253,6 +266,7 @@ async fn look(
         row: Row::new(bucket.clone(), key, facts.version_id.filter(|_| with_versions)),
         class,
         reason: reason.to_owned(),
+        is_unread: false,
     }))
 }
 

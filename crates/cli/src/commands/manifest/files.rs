@@ -23,6 +23,8 @@ pub(super) struct Files {
     by_class: bool,
     open: BTreeMap<ObjectClass, OpenFile>,
     written: Vec<Written>,
+    /// How many objects there were that could not be looked at.
+    pub(super) unread: u64,
 }
 
 #[derive(Debug)]
@@ -49,12 +51,15 @@ impl Files {
             by_class,
             open: BTreeMap::new(),
             written: Vec::new(),
+            unread: 0,
         }
     }
 
     /// Writes an object's row to the file of its class.
     pub(super) async fn write(&mut self, sorted: &Sorted) -> Result<(), Error> {
-        let class = if self.by_class {
+        self.unread += u64::from(sorted.is_unread);
+        // A row of an object that nobody could look at would lack its version.
+        let class = if self.by_class || sorted.is_unread {
             sorted.class
         } else {
             ObjectClass::Plain
@@ -89,7 +94,7 @@ impl Files {
         };
         let file = open.file.into_inner();
         let file = file.map_err(|error| Error::file("write to a temporary file")(error.into_error()))?;
-        let name = if self.by_class {
+        let name = if self.by_class || class == ObjectClass::NotCopyable {
             format!("-{}", class.as_str())
         } else {
             String::new()
@@ -121,7 +126,7 @@ impl Files {
                 Format::Human => output.line(format!("{:>12} rows  {}", grouped(written.rows), written.location))?,
                 Format::Json => output.json(&json!({
                     "type": "manifest",
-                    "class": self.by_class.then_some(written.class),
+                    "class": (self.by_class || written.class == ObjectClass::NotCopyable).then_some(written.class),
                     "location": written.location,
                     "rows": written.rows,
                     "etag": written.etag,
@@ -142,6 +147,7 @@ impl Files {
                 "type": "summary",
                 "files": self.written.len(),
                 "rows": rows,
+                "unread": self.unread,
                 "source_inventory": inventories.json(SideName::Source),
                 "destination_inventory": inventories.json(SideName::Destination),
             }))?,
