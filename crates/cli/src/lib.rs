@@ -3,6 +3,7 @@
 pub mod args;
 pub mod clock;
 pub mod commands;
+pub mod denials;
 pub mod exit;
 pub mod files;
 pub mod interrupt;
@@ -58,7 +59,7 @@ async fn dispatch(cli: Cli) -> Result<End, Error> {
         Command::Manifest(args) => commands::manifest::run(shared, args, &interrupt).await,
         Command::Diff(args) => commands::diff::run(shared, args, &interrupt).await,
         Command::Batch(args) => commands::batch::run(shared, args, &interrupt).await,
-        Command::Verify(args) => commands::verify::run(shared, args, &interrupt).await,
+        Command::Verify(args) => Box::pin(commands::verify::run(shared, args, &interrupt)).await,
         Command::Completions(args) => commands::completions::run(args),
         Command::Man(args) => commands::man::run(args),
     }

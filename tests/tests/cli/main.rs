@@ -6,6 +6,7 @@
 )]
 
 mod batches;
+mod denials;
 mod emulators;
 mod inventories;
 mod jobs;

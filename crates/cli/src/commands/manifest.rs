@@ -23,6 +23,7 @@ use self::files::Files;
 use self::place::Place;
 use crate::args::{DestinationArgs, SharedArgs, SourceArgs, region};
 use crate::commands::diff::{CompareArgs, findings, settled};
+use crate::denials::Denials;
 use crate::exit::{End, Error};
 use crate::files::FileAt;
 use crate::interrupt::Interrupt;
@@ -99,11 +100,12 @@ type Keys = Pin<Box<dyn Stream<Item = Result<Vec<ObjectKey>, Failure>> + Send>>;
 pub async fn run(shared: &SharedArgs, args: &ManifestArgs, interrupt: &Interrupt) -> Result<End, Error> {
     let compare = &args.compare;
     let rate = compare.max_requests_per_second;
+    let denials = Denials::default();
     let (clients, source, inventories, keys): (Clients, Side, Inventories, Keys) = match args.destination() {
         Some(destination) => {
             let sides = Sides::open(shared, &args.source, &destination, rate).await?;
             let sides = sides.with_inventories(&args.inventories).await?;
-            let keys = different_keys(&sides, compare);
+            let keys = different_keys(&sides, compare, &denials);
             (sides.clients, sides.source, sides.inventories, keys)
         }
         None if compare.deep => {
@@ -135,12 +137,14 @@ pub async fn run(shared: &SharedArgs, args: &ManifestArgs, interrupt: &Interrupt
             bucket,
             args.versions,
             compare,
+            &denials,
         ))
     } else {
         Box::pin(unlooked(keys, bucket))
     };
     write(sorted, &mut files, &progress, interrupt).await?;
     progress.finish();
+    denials.must_not_be_all()?;
     let unread = files.unread;
     if unread > 0 {
         say(&format!(
@@ -173,9 +177,9 @@ async fn write(
 }
 
 /// The keys that differ and that the source has: what it does not have, nobody can copy.
-fn different_keys(sides: &Sides, compare: &CompareArgs) -> Keys {
+fn different_keys(sides: &Sides, compare: &CompareArgs, denials: &Denials) -> Keys {
     if compare.deep {
-        return Box::pin(settled(sides, compare).map(|settled| {
+        return Box::pin(settled(sides, compare, denials).map(|settled| {
             let different = settled?.different.filter(DifferentKey::can_be_copied);
             Ok(different.map(|different| different.key).into_iter().collect())
         }));
@@ -225,14 +229,15 @@ fn looked_at(
     bucket: BucketName,
     with_versions: bool,
     compare: &CompareArgs,
+    denials: &Denials,
 ) -> impl Stream<Item = Result<Option<Sorted>, Failure>> + Send + use<> {
-    let shared = Arc::new((source, bucket));
+    let shared = Arc::new((source, bucket, denials.clone()));
     one_by_one(keys)
         .map(move |key| {
             let shared = Arc::clone(&shared);
             async move {
-                let (source, bucket) = &*shared;
-                look(source, bucket, key?, with_versions).await
+                let (source, bucket, denials) = &*shared;
+                look(source, bucket, key?, with_versions, denials).await
             }
         })
         .buffered(usize::from(compare.concurrency))
@@ -244,8 +249,11 @@ async fn look(
     bucket: &BucketName,
     key: ObjectKey,
     with_versions: bool,
+    denials: &Denials,
 ) -> Result<Option<Sorted>, Failure> {
-    let facts = match source.read(&key, &Aspects::new()).await {
+    let read = source.read(&key, &Aspects::new()).await;
+    denials.looked(read.as_ref().err())?;
+    let facts = match read {
         Ok(ObjectState::Present(facts)) => facts,
         Ok(ObjectState::NotFound | ObjectState::DeleteMarker | ObjectState::ConfirmedAbsent) => return Ok(None),
         Err(failure) if failure.kind == FailureKind::Permanent => {
