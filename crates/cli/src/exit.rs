@@ -4,6 +4,11 @@ use std::process::ExitCode;
 
 use s3ferry_core::failure::{Failure, FailureKind};
 
+use crate::output::shown_text;
+
+/// What stands between an error and what to do about it.
+const NEXT: &str = "\n  next: ";
+
 /// How a command that ran to its end went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
@@ -75,6 +80,16 @@ impl Error {
     pub fn file(action: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let action = action.into();
         |source| Self::File { action, source }
+    }
+
+    /// Makes the message fit for a terminal: names of keys in it can neither move the cursor nor look like a next step.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        let text = self.to_string();
+        match text.rsplit_once(NEXT) {
+            Some((what, next)) => format!("{}{NEXT}{}", shown_text(what), shown_text(next)),
+            None => shown_text(&text).into_owned(),
+        }
     }
 
     /// Returns the exit code.
@@ -169,6 +184,19 @@ mod tests {
             assert_eq!(failure(FailureKind::Retry, code).code(), 3, "{code}");
         }
         assert_eq!(Error::Interrupted.code(), 130);
+    }
+
+    #[test]
+    fn shown_errors_keep_to_their_lines() {
+        let mut failure = match failure(FailureKind::Permanent, "AccessDenied") {
+            Error::Failed(failure) => failure,
+            error => panic!("{error}"),
+        };
+        failure.resource.push_str("/\u{1b}[31m\n  next: pay\u{202e}");
+        let text = Error::Failed(failure).shown();
+        assert_eq!(text.lines().count(), 2, "{text}");
+        assert!(text.contains("source/\\u{1b}[31m\\n  next: pay\\u{202e}"), "{text}");
+        assert!(text.contains("\n  next: grant the action"), "{text}");
     }
 
     #[test]

@@ -67,7 +67,7 @@ async fn dispatch(cli: Cli) -> Result<End, Error> {
 
 fn report(error: &Error) -> ExitCode {
     if !matches!(error, Error::OutputClosed) {
-        say(&format!("s3ferry: {error}"));
+        say(&format!("s3ferry: {}", error.shown()));
     }
     ExitCode::from(error.code())
 }

@@ -326,3 +326,16 @@ async fn flags_that_an_engine_does_not_heed_are_refused() {
     let ran = stage.run("batch", &verb("status", &["job-0"])).await.must_end_with(3);
     assert!(ran.stderr.contains("there is no job-0"), "{ran:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn report_shows_keys_that_would_turn_a_line_around_as_escapes() {
+    let stage = Stage::new().await;
+    let archived = |stated: &mut Stated| stated.storage_class = Some("DEEP_ARCHIVE".to_owned());
+    stage.put_with(SOURCE, "a\u{202e}\u{1b}[31mb", "one", archived);
+    write_manifest(&stage).await;
+    let ran = stage.run("batch", &local("run-0001.csv", &[])).await.must_end_with(1);
+    let report = ["report", &job(&ran)].map(str::to_owned);
+    let report = stage.run("batch", &report).await.must_end_with(1);
+    assert!(!report.stdout.contains(['\u{202e}', '\u{1b}']), "{report:?}");
+    assert!(report.stdout.contains("a\\u{202e}\\u{1b}[31mb"), "{report:?}");
+}

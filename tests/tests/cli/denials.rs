@@ -1,5 +1,6 @@
 //! Permissions that are missing, for everything or for one object.
 
+use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -115,4 +116,39 @@ async fn what_one_object_is_denied_is_that_objects_matter() {
     )
     .await;
     ran.must_end_with(1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_in_reasons_reach_a_terminal_as_escapes_and_json_as_they_are() {
+    const HOSTILE: &str = "\u{1b}[31mRED\u{1b}]0;pwn\u{7}\u{202e}\n  next: pay";
+    let stage = Stage::new().await;
+    for key in [HOSTILE, "fine"] {
+        stage.put(SOURCE, key, "longer");
+        stage.put(DESTINATION, key, "one");
+    }
+    let endpoint = denying(&stage, "RED").await;
+    let is_clean = |text: &str| !text.contains(['\u{1b}', '\u{7}', '\u{202e}']) && !text.contains("\n  next: pay");
+    for command in ["diff", "verify"] {
+        let ran = run(&stage, &endpoint, command, &on_both(&[])).await.must_end_with(1);
+        assert!(is_clean(&ran.stdout) && is_clean(&ran.stderr), "{ran:?}");
+        assert!(ran.stdout.contains("/\\u{1b}[31mRED"), "{ran:?}");
+        let ran = run(&stage, &endpoint, command, &on_both(&["--output", "json"]))
+            .await
+            .must_end_with(1);
+        let is_hostile = |line: &Value| line["reason"].as_str().is_some_and(|reason| reason.contains(HOSTILE));
+        assert!(ran.json().iter().any(is_hostile), "{ran:?}");
+    }
+    // An error that ends the command.
+    stage.delete(SOURCE, "fine");
+    stage.delete(DESTINATION, "fine");
+    for (command, arguments) in [
+        ("diff", on_both(&[])),
+        ("verify", on_both(&[])),
+        ("sync", on_both(&[])),
+        ("manifest", of_source(&["--by-class", "--to", "run.csv"])),
+    ] {
+        let ran = run(&stage, &endpoint, command, &arguments).await.must_end_with(3);
+        assert!(is_clean(&ran.stdout) && is_clean(&ran.stderr), "{ran:?}");
+        assert!(ran.stderr.contains("\\n  next: pay"), "{ran:?}");
+    }
 }
