@@ -328,6 +328,17 @@ async fn flags_that_an_engine_does_not_heed_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn manifest_with_carriage_returns_alone_is_refused() {
+    let stage = Stage::new().await;
+    std::fs::write(stage.folder().join("mac.csv"), "cli-source,a\rcli-source,b\r").expect("a file");
+    let ran = stage.run("batch", &local("mac.csv", &[])).await.must_end_with(3);
+    assert!(
+        ran.stderr.contains("mac.csv, row 1: a carriage return within the row"),
+        "{ran:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn report_shows_keys_that_would_turn_a_line_around_as_escapes() {
     let stage = Stage::new().await;
     let archived = |stated: &mut Stated| stated.storage_class = Some("DEEP_ARCHIVE".to_owned());
