@@ -91,6 +91,18 @@ pub enum Command {
     Man(man::ManArgs),
 }
 
+impl Command {
+    /// Tells whether it copies objects from this machine, which is not done at once when somebody asks it to stop.
+    #[must_use]
+    pub fn copies(&self) -> bool {
+        match self {
+            Self::Sync(args) => args.copies(),
+            Self::Batch(args) => args.copies(),
+            Self::Diff(_) | Self::Manifest(_) | Self::Verify(_) | Self::Completions(_) | Self::Man(_) => false,
+        }
+    }
+}
+
 /// Reads a region.
 pub fn region(text: &str) -> Result<Region, String> {
     Region::new(text).map_err(|error| error.to_string())

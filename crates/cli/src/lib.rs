@@ -52,7 +52,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 async fn dispatch(cli: Cli) -> Result<End, Error> {
-    let interrupt = Interrupt::listen().map_err(Error::file("listen to signals"))?;
+    let interrupt = Interrupt::listen(cli.command.copies()).map_err(Error::file("listen to signals"))?;
     let shared = &cli.shared;
     match &cli.command {
         Command::Sync(args) => commands::sync::run(shared, args, &interrupt).await,

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use s3ferry_testkit::sim::model::object::Stated;
 use serde_json::json;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use crate::differing;
 use crate::stage::{DESTINATION, SOURCE, STATE, Stage, ended};
@@ -201,6 +202,30 @@ async fn deletes_take_evidence_and_a_yes() {
         .await
         .must_end_with(2);
     assert!(ran.stderr.contains("--ownership exclusive"), "{ran:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn second_interrupt_says_that_uploads_may_be_left() {
+    let stage = Stage::new().await;
+    stage.put(SOURCE, "slow", "one");
+    let hangs = json!([{ "operation": "CopyObject", "probability": 1.0, "fault": "timeout" }]);
+    stage.server.set_faults(&hangs).expect("rules");
+    let mut child = stage.start("sync", &Stage::sides());
+    let pid = child.id().expect("it runs");
+    stage.until_requested("CopyObject", 1).await;
+    interrupt(pid);
+    let mut stderr = BufReader::new(child.stderr.take().expect("it is read")).lines();
+    let first = stderr.next_line().await.expect("a line").expect("a line");
+    assert!(first.contains("within about 20 seconds"), "{first}");
+    interrupt(pid);
+    let second = stderr.next_line().await.expect("a line").expect("a line");
+    assert!(
+        second.contains("uploads in parts may be left at the destination"),
+        "{second}"
+    );
+    let next = stderr.next_line().await.expect("a line").expect("a line");
+    assert!(next.contains("next: run the same command again"), "{next}");
+    ended(child).await.must_end_with(130);
 }
 
 #[tokio::test(flavor = "multi_thread")]
