@@ -40,9 +40,17 @@ pub enum Error {
     /// S3 did not do what the whole command depends on.
     #[error("failed to {}\n  next: {}", .0, next_step(.0))]
     Failed(#[from] Failure),
-    /// A file could not be read or written.
+    /// A file could not be written.
     #[error("failed to {action}: {source}\n  next: make room or name another path")]
     File {
+        /// What was attempted, with the path.
+        action: String,
+        /// The refusal.
+        source: std::io::Error,
+    },
+    /// A file that the command line names could not be read.
+    #[error("failed to {action}: {source}\n  next: name a file that is there and can be read")]
+    Unreadable {
         /// What was attempted, with the path.
         action: String,
         /// The refusal.
@@ -92,12 +100,18 @@ impl Error {
         }
     }
 
+    /// Makes an error of a file that is to be read.
+    pub fn unreadable(action: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        let action = action.into();
+        |source| Self::Unreadable { action, source }
+    }
+
     /// Returns the exit code.
     #[must_use]
     pub fn code(&self) -> u8 {
         match self {
             Self::Usage { .. } => 2,
-            Self::Setup { .. } | Self::File { .. } => 3,
+            Self::Setup { .. } | Self::File { .. } | Self::Unreadable { .. } => 3,
             Self::Failed(failure) if ails_setup(failure) => 3,
             Self::Failed(failure) => match failure.kind {
                 FailureKind::Permanent | FailureKind::Configuration => 3,

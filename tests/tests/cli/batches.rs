@@ -328,6 +328,34 @@ async fn flags_that_an_engine_does_not_heed_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn manifest_that_is_not_there_ends_with_3_and_is_asked_for() {
+    let stage = Stage::new().await;
+    let ran = stage.run("batch", &local("missing.csv", &[])).await.must_end_with(3);
+    assert!(
+        ran.stderr.contains("failed to read the manifest missing.csv"),
+        "{ran:?}"
+    );
+    assert!(ran.stderr.contains("next: name a file that is there"), "{ran:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn job_that_found_nothing_to_compare_says_so() {
+    let stage = Stage::new().await;
+    let write = |text: &str| std::fs::write(stage.folder().join("old.csv"), text).expect("a file");
+    write("cli-source,gone\ncli-source,never\n");
+    let ran = stage.run("batch", &local("old.csv", &[])).await.must_end_with(0);
+    assert!(
+        ran.stderr
+            .contains("nothing was compared: of 2 task(s), 2 named keys that neither bucket has"),
+        "{ran:?}"
+    );
+    stage.put(SOURCE, "there", "one");
+    write("cli-source,gone\ncli-source,there\n");
+    let ran = stage.run("batch", &local("old.csv", &[])).await.must_end_with(0);
+    assert_eq!(ran.stderr, "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn manifest_with_carriage_returns_alone_is_refused() {
     let stage = Stage::new().await;
     std::fs::write(stage.folder().join("mac.csv"), "cli-source,a\rcli-source,b\r").expect("a file");
