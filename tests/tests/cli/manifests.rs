@@ -129,3 +129,27 @@ async fn objects_that_cannot_be_looked_at_are_named_apart() {
         assert!(reasons.contains("RequestNotMade"), "{reasons}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_of_an_earlier_run_are_named() {
+    for folder in ["", &format!("s3://{STATE}/manifests/")] {
+        let stage = Stage::new().await;
+        (0..4).for_each(|number| stage.put(SOURCE, &format!("{number}"), "one"));
+        let to = format!("{folder}run.csv");
+        let run = async |rows: &str| stage.run("manifest", &of_source(&["--rows", rows, "--to", &to])).await;
+        run("2").await.must_end_with(0);
+        // The same files again are the same manifest.
+        run("2").await.must_end_with(0);
+        let ran = run("10").await.must_end_with(3);
+        assert_eq!(ran.summary()["files"], 1);
+        let left = format!("{folder}run-0002.csv");
+        assert!(
+            ran.stderr.contains(&format!(
+                "beside it: {}{left}\n",
+                if folder.is_empty() { "./" } else { "" }
+            )),
+            "{ran:?}"
+        );
+        assert!(ran.stderr.contains("next: remove them"), "{ran:?}");
+    }
+}

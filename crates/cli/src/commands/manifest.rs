@@ -126,7 +126,7 @@ pub async fn run(shared: &SharedArgs, args: &ManifestArgs, interrupt: &Interrupt
         }
     };
     let place = Place::open(&args.to, &clients, &source.region).await?;
-    let mut files = Files::new(place, args.rows.get(), args.by_class);
+    let mut files = Files::begin(place, args.rows.get(), args.by_class).await?;
     let progress = Progress::start("writing", "rows", compare.expected_objects);
     let bucket = source.location.bucket.clone();
     let sorted: Pin<Box<dyn Stream<Item = Result<Option<Sorted>, Failure>> + Send>> = if args.by_class || args.versions
