@@ -6,6 +6,11 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use s3ferry_core::failure::{Failure, FailureKind, Reaction, react};
 use s3ferry_engine::ports::WriteError;
 
+use crate::profile::NoCredentialsInProfile;
+
+/// The code of a request that the SDK does not make, and so never sends.
+const NOT_MADE: &str = "RequestNotMade";
+
 /// What was attempted, for the failure's line.
 #[derive(Debug, Clone)]
 pub struct Attempted {
@@ -40,7 +45,9 @@ impl ErrorAnswer {
         let metadata = error.as_service_error().map(ProvideErrorMetadata::meta);
         let message = metadata.and_then(|metadata| metadata.message()).map(str::to_owned);
         let named = metadata.and_then(|metadata| metadata.code());
-        let code = named.or_else(|| credentials_code(error)).map(str::to_owned);
+        let not_made = matches!(error, SdkError::ConstructionFailure(_)).then_some(NOT_MADE);
+        let code = named.or_else(|| credentials_code(error)).or(not_made);
+        let code = code.map(str::to_owned);
         let status = error.raw_response().map(|response| response.status().as_u16());
         let unanswered = match error {
             // Never signed, and so never sent.
@@ -100,6 +107,8 @@ impl ErrorAnswer {
         };
         let detail = if is_denied {
             format!("{} ({})", self.message, attempted.when_denied)
+        } else if code == NOT_MADE {
+            not_made(&attempted.resource, &self.message)
         } else {
             self.message
         };
@@ -113,12 +122,25 @@ impl ErrorAnswer {
     }
 }
 
+/// Says of which key the SDK makes no request. It trims keys before it looks whether there is one.
+fn not_made(resource: &str, message: &str) -> String {
+    match resource.split_once('/') {
+        Some((_, key)) if key.trim().is_empty() => {
+            format!("the key {key:?} is nothing but white space, and the AWS SDK makes no request of such a key")
+        }
+        _ => format!("the AWS SDK makes no such request: {message}"),
+    }
+}
+
 /// Names what kept a request from being signed, if that is it.
 fn credentials_code(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
     let mut cause = Some(error);
     while let Some(error) = cause {
         if let Some(error) = error.downcast_ref::<CredentialsError>() {
+            let is_of_a_profile = std::error::Error::source(error)
+                .is_some_and(<dyn std::error::Error + 'static>::is::<NoCredentialsInProfile>);
             return Some(match error {
+                CredentialsError::CredentialsNotLoaded(_) if is_of_a_profile => "CredentialsNotInProfile",
                 CredentialsError::CredentialsNotLoaded(_) => "CredentialsNotLoaded",
                 CredentialsError::InvalidConfiguration(_) => "CredentialsMisconfigured",
                 CredentialsError::ProviderTimedOut(_) => "CredentialsTimedOut",
@@ -255,6 +277,33 @@ mod tests {
         let error = ConnectorError::io("the connection broke".into());
         let error: SdkError<HeadBucketError, HttpResponse> = SdkError::dispatch_failure(error);
         assert!(ErrorAnswer::of(&error).unanswered);
+    }
+
+    #[test]
+    fn request_that_could_not_be_made_is_never_tried_again_and_names_the_key() {
+        use aws_sdk_s3::operation::head_object::HeadObjectError;
+
+        for (resource, expected) in [
+            ("arn:aws:s3:::source/ \n", "the key \" \\n\" is nothing but white space"),
+            (
+                "arn:aws:s3:::source/a",
+                "makes no such request: failed to construct request: no key",
+            ),
+        ] {
+            let error: SdkError<HeadObjectError, HttpResponse> = SdkError::construction_failure("no key");
+            let attempted = Attempted {
+                resource: resource.to_owned(),
+                ..attempted()
+            };
+            let answer = ErrorAnswer::of(&error);
+            let failure = answer.clone().into_failure(&attempted);
+            assert_eq!(
+                (failure.kind, failure.code.as_str()),
+                (FailureKind::Permanent, NOT_MADE)
+            );
+            assert!(failure.detail.contains(expected), "{failure}");
+            assert_eq!(answer.into_write_error(&attempted), WriteError::Failed(failure));
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use aws_config::environment::EnvironmentVariableRegionProvider;
 use aws_config::meta::region::ProvideRegion as _;
 use aws_config::profile::ProfileFileRegionProvider;
+use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
@@ -15,6 +16,7 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use s3ferry_core::names::Region;
 
 use crate::pace::{Pace, PacedClient};
+use crate::profile::NamedProfile;
 
 /// How long a request that only reads facts may take, per attempt.
 const READ_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -44,7 +46,7 @@ pub struct Clients {
 /// What is not left to where the SDK looks by itself.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
-    /// The profile of the shared configuration files.
+    /// The profile of the shared configuration files: credentials come from it and from nowhere else.
     pub profile: Option<String>,
     /// The endpoint of an emulator.
     pub endpoint_url: Option<String>,
@@ -89,11 +91,19 @@ impl Clients {
             }),
             None => http_client,
         };
-        let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
-            .http_client(http_client)
-            .region(aws_config::Region::new(region.to_string()));
+        let behavior = BehaviorVersion::v2026_01_12();
+        let region = aws_config::Region::new(region.to_string());
+        let mut loader = aws_config::defaults(behavior)
+            .http_client(http_client.clone())
+            .region(region.clone());
         if let Some(profile) = &settings.profile {
-            loader = loader.profile_name(profile);
+            let config = ProviderConfig::default()
+                .with_behavior_version(Some(behavior))
+                .with_http_client(http_client)
+                .with_region(Some(region));
+            loader = loader
+                .profile_name(profile)
+                .credentials_provider(NamedProfile::new(profile, &config));
         }
         if let Some(endpoint_url) = &settings.endpoint_url {
             loader = loader.endpoint_url(endpoint_url);

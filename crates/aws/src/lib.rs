@@ -18,6 +18,7 @@ mod layout;
 pub mod listing;
 pub mod pace;
 pub mod preflight;
+mod profile;
 pub mod queue;
 mod reading;
 mod replication;

@@ -36,7 +36,7 @@ pub struct SharedArgs {
     /// How results are written to standard output
     #[arg(long, global = true, value_enum, default_value_t = Format::Human, value_name = "FORMAT")]
     pub output: Format,
-    /// The profile of the AWS configuration files; the default is AWS_PROFILE, then `default`
+    /// The profile of the AWS configuration files that credentials come from, whatever the environment has
     #[arg(long, global = true, value_name = "NAME")]
     pub profile: Option<String>,
     /// The endpoint of an emulator, with path-style requests; the default is AWS_ENDPOINT_URL
@@ -89,6 +89,18 @@ pub enum Command {
     Completions(completions::CompletionsArgs),
     /// Print the manual page
     Man(man::ManArgs),
+}
+
+impl Command {
+    /// Tells whether it copies objects from this machine, which is not done at once when somebody asks it to stop.
+    #[must_use]
+    pub fn copies(&self) -> bool {
+        match self {
+            Self::Sync(args) => args.copies(),
+            Self::Batch(args) => args.copies(),
+            Self::Diff(_) | Self::Manifest(_) | Self::Verify(_) | Self::Completions(_) | Self::Man(_) => false,
+        }
+    }
 }
 
 /// Reads a region.

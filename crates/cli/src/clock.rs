@@ -9,7 +9,7 @@ use s3ferry_engine::ports::Clock;
 use crate::interrupt::Interrupt;
 
 /// How long what is under way may go on once somebody asked to stop.
-const GRACE: Duration = Duration::from_secs(20);
+pub(crate) const GRACE: Duration = Duration::from_secs(20);
 
 /// The end of time: no reconcile's deadline, unless somebody asks to stop.
 const NO_END: Timestamp = Timestamp::from_seconds(253_402_300_799);

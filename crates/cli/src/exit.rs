@@ -4,6 +4,11 @@ use std::process::ExitCode;
 
 use s3ferry_core::failure::{Failure, FailureKind};
 
+use crate::output::shown_text;
+
+/// What stands between an error and what to do about it.
+const NEXT: &str = "\n  next: ";
+
 /// How a command that ran to its end went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
@@ -35,9 +40,17 @@ pub enum Error {
     /// S3 did not do what the whole command depends on.
     #[error("failed to {}\n  next: {}", .0, next_step(.0))]
     Failed(#[from] Failure),
-    /// A file could not be read or written.
+    /// A file could not be written.
     #[error("failed to {action}: {source}\n  next: make room or name another path")]
     File {
+        /// What was attempted, with the path.
+        action: String,
+        /// The refusal.
+        source: std::io::Error,
+    },
+    /// A file that the command line names could not be read.
+    #[error("failed to {action}: {source}\n  next: name a file that is there and can be read")]
+    Unreadable {
         /// What was attempted, with the path.
         action: String,
         /// The refusal.
@@ -77,12 +90,28 @@ impl Error {
         |source| Self::File { action, source }
     }
 
+    /// Makes the message fit for a terminal: names of keys in it can neither move the cursor nor look like a next step.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        let text = self.to_string();
+        match text.rsplit_once(NEXT) {
+            Some((what, next)) => format!("{}{NEXT}{}", shown_text(what), shown_text(next)),
+            None => shown_text(&text).into_owned(),
+        }
+    }
+
+    /// Makes an error of a file that is to be read.
+    pub fn unreadable(action: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        let action = action.into();
+        |source| Self::Unreadable { action, source }
+    }
+
     /// Returns the exit code.
     #[must_use]
     pub fn code(&self) -> u8 {
         match self {
             Self::Usage { .. } => 2,
-            Self::Setup { .. } | Self::File { .. } => 3,
+            Self::Setup { .. } | Self::File { .. } | Self::Unreadable { .. } => 3,
             Self::Failed(failure) if ails_setup(failure) => 3,
             Self::Failed(failure) => match failure.kind {
                 FailureKind::Permanent | FailureKind::Configuration => 3,
@@ -121,7 +150,12 @@ fn next_step(failure: &Failure) -> &'static str {
             "renew the credentials, or name others with --profile"
         }
         (_, "RequestTimeTooSkewed") => "set this machine's clock",
+        (_, "RequestNotMade") => "correct the name that no request can be made of",
         (_, "EndpointUnreachable") => "check the network of this machine and the names of the regions",
+        (_, "CredentialsNotInProfile") => {
+            "name a profile that is there with --profile (`aws configure list-profiles`), give this one credentials, or \
+             leave --profile out"
+        }
         (_, code) if code.starts_with("Credentials") => {
             "sign in (aws sso login), set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile with --profile"
         }
@@ -164,6 +198,19 @@ mod tests {
             assert_eq!(failure(FailureKind::Retry, code).code(), 3, "{code}");
         }
         assert_eq!(Error::Interrupted.code(), 130);
+    }
+
+    #[test]
+    fn shown_errors_keep_to_their_lines() {
+        let mut failure = match failure(FailureKind::Permanent, "AccessDenied") {
+            Error::Failed(failure) => failure,
+            error => panic!("{error}"),
+        };
+        failure.resource.push_str("/\u{1b}[31m\n  next: pay\u{202e}");
+        let text = Error::Failed(failure).shown();
+        assert_eq!(text.lines().count(), 2, "{text}");
+        assert!(text.contains("source/\\u{1b}[31m\\n  next: pay\\u{202e}"), "{text}");
+        assert!(text.contains("\n  next: grant the action"), "{text}");
     }
 
     #[test]

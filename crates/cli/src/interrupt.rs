@@ -2,13 +2,16 @@
 
 use tokio::sync::watch;
 
+use crate::clock::GRACE;
+use crate::progress::say;
+
 /// Tells whether somebody asked to stop.
 #[derive(Debug, Clone)]
 pub struct Interrupt(watch::Receiver<bool>);
 
 impl Interrupt {
-    /// Listens from now on. Must be called within the runtime.
-    pub fn listen() -> std::io::Result<Self> {
+    /// Listens from now on, for a command that copies objects or for one that does not. Must be called within the runtime.
+    pub fn listen(copies: bool) -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         let (mut interrupts, mut terminations) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         let (sender, receiver) = watch::channel(false);
@@ -20,9 +23,12 @@ impl Interrupt {
                 }
             };
             next().await;
-            crate::progress::say("stopping: what is under way is finished; press Ctrl-C again to drop it");
+            say(&stopping(copies));
             sender.send_replace(true);
             next().await;
+            if copies {
+                say(LEFT);
+            }
             std::process::exit(130);
         });
         Ok(Self(receiver))
@@ -56,6 +62,24 @@ impl Interrupt {
             // Nobody is left who could ask.
             std::future::pending::<()>().await;
         }
+    }
+}
+
+/// What may be left by a command that copied and was not let come to its end.
+const LEFT: &str = "stopped at once: uploads in parts may be left at the destination, and cost storage until they are gone\n  \
+                    next: run the same command again; with the same --state-bucket it goes on with the uploads that are \
+                    written down there. The others are named by `aws s3api list-multipart-uploads` and removed by `aws \
+                    s3api abort-multipart-upload`, or by a lifecycle rule with AbortIncompleteMultipartUpload";
+
+fn stopping(copies: bool) -> String {
+    if copies {
+        format!(
+            "stopping: copies that are under way are finished, or left in order, within about {} seconds; a second Ctrl-C \
+             ends at once, and may leave uploads in parts behind",
+            GRACE.as_secs()
+        )
+    } else {
+        "stopping; a second Ctrl-C ends at once".to_owned()
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod args;
 pub mod clock;
 pub mod commands;
+pub mod denials;
 pub mod exit;
 pub mod files;
 pub mod interrupt;
@@ -51,14 +52,14 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 async fn dispatch(cli: Cli) -> Result<End, Error> {
-    let interrupt = Interrupt::listen().map_err(Error::file("listen to signals"))?;
+    let interrupt = Interrupt::listen(cli.command.copies()).map_err(Error::file("listen to signals"))?;
     let shared = &cli.shared;
     match &cli.command {
         Command::Sync(args) => commands::sync::run(shared, args, &interrupt).await,
         Command::Manifest(args) => commands::manifest::run(shared, args, &interrupt).await,
         Command::Diff(args) => commands::diff::run(shared, args, &interrupt).await,
         Command::Batch(args) => commands::batch::run(shared, args, &interrupt).await,
-        Command::Verify(args) => commands::verify::run(shared, args, &interrupt).await,
+        Command::Verify(args) => Box::pin(commands::verify::run(shared, args, &interrupt)).await,
         Command::Completions(args) => commands::completions::run(args),
         Command::Man(args) => commands::man::run(args),
     }
@@ -66,7 +67,7 @@ async fn dispatch(cli: Cli) -> Result<End, Error> {
 
 fn report(error: &Error) -> ExitCode {
     if !matches!(error, Error::OutputClosed) {
-        say(&format!("s3ferry: {error}"));
+        say(&format!("s3ferry: {}", error.shown()));
     }
     ExitCode::from(error.code())
 }

@@ -19,6 +19,11 @@ pub(crate) fn start(level: tracing::Level) {
         .with_default(LevelFilter::from_level(level.min(tracing::Level::WARN)))
         // What comes of it is in the error that ends the command, without the answers' headers.
         .with_target("aws_config", LevelFilter::ERROR)
+        // A line for every object in parts that is read: its checksum is over the parts, which is known.
+        .with_target(
+            "aws_sdk_s3::http_response_checksum",
+            by_object(level).min(LevelFilter::WARN),
+        )
         .with_targets(ours.map(|target| (target, LevelFilter::from_level(level))))
         // The lines of a function's log, one for each object: here a report says it all.
         .with_target("s3ferry_engine::record", by_object(level))

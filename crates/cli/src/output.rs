@@ -1,5 +1,6 @@
 //! Data on standard output, for people or for programs.
 
+use std::borrow::Cow;
 use std::io::{self, BufWriter, Write};
 
 use clap::ValueEnum;
@@ -38,9 +39,9 @@ impl<W: Write> Output<W> {
         }
     }
 
-    /// Writes a line.
+    /// Writes a line for people, with escapes for what they would not see.
     pub fn line(&mut self, text: impl AsRef<str>) -> Result<(), Error> {
-        self.bytes(text.as_ref().as_bytes())?;
+        self.bytes(shown_text(text.as_ref()).as_bytes())?;
         self.bytes(b"\n")
     }
 
@@ -105,6 +106,31 @@ pub fn shown_key(key: &str) -> String {
     }
 }
 
+/// Makes a text fit for one line of a terminal: characters that would not be seen, as escapes. A key may hold what moves a
+/// cursor or turns a line around, and names of keys are in errors and reasons.
+#[must_use]
+pub fn shown_text(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_unseen) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for letter in text.chars() {
+        if is_unseen(letter) {
+            shown.extend(letter.escape_default());
+        } else {
+            shown.push(letter);
+        }
+    }
+    Cow::Owned(shown)
+}
+
+/// As [`shown_text`], for a text of several lines.
+#[must_use]
+pub fn shown_lines(text: &str) -> String {
+    let lines: Vec<Cow<'_, str>> = text.split('\n').map(shown_text).collect();
+    lines.join("\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,6 +148,21 @@ mod tests {
         assert_eq!(shown_key("a\nb"), "\"a\\nb\"");
         assert_eq!(shown_key("a "), "\"a \"");
         assert_eq!(shown_key("a\u{202e}b"), "\"a\\u{202e}b\"");
+    }
+
+    #[test]
+    fn texts_move_no_cursor_and_turn_no_line_around() {
+        let hostile = "arn:aws:s3:::b/\u{1b}[31mRED\u{1b}]0;pwn\u{7}\u{202e}\n\ttxt ü日";
+        let shown = "arn:aws:s3:::b/\\u{1b}[31mRED\\u{1b}]0;pwn\\u{7}\\u{202e}\\n\\ttxt ü日";
+        assert_eq!(shown_text(hostile), shown);
+        assert_eq!(shown_text("a \"b\" ü"), "a \"b\" ü");
+        assert_eq!(shown_lines("one\u{1b}\ntwo\r\n"), "one\\u{1b}\ntwo\\r\n");
+        let mut written = Vec::new();
+        let mut output = Output::to(&mut written);
+        output.line(hostile).unwrap();
+        output.flush().unwrap();
+        drop(output);
+        assert_eq!(String::from_utf8(written).unwrap(), format!("{shown}\n"));
     }
 
     #[test]

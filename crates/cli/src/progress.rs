@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
+use crate::output::shown_lines;
+
 /// How often a line is written where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
@@ -16,8 +18,9 @@ const TICK: Duration = Duration::from_millis(200);
 
 static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
-/// Writes a line to standard error without disturbing a bar.
+/// Writes lines to standard error without disturbing a bar, with escapes for what nobody would see.
 pub fn say(text: &str) {
+    let text = shown_lines(text);
     BARS.suspend(|| {
         // Nobody can be told that nobody listens.
         let _unheard = writeln!(io::stderr().lock(), "{text}");
@@ -30,7 +33,9 @@ pub struct LogWriter;
 
 impl Write for LogWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        BARS.suspend(|| io::stderr().lock().write(bytes))
+        let text = shown_lines(&String::from_utf8_lossy(bytes));
+        BARS.suspend(|| io::stderr().lock().write_all(text.as_bytes()))?;
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -15,7 +15,7 @@ pub(crate) fn checked_rows(
     named: &ReportFile,
     wrong: impl Fn(ReportError) -> Error,
 ) -> Result<impl Iterator<Item = Result<ReportRow, ReportError>>, Error> {
-    let unreadable = || Error::file(format!("read {name}"));
+    let unreadable = || Error::unreadable(format!("read {name}"));
     let mut hash = Md5::new();
     let mut buffer = vec![0; 64 * 1024];
     loop {

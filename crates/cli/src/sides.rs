@@ -221,8 +221,12 @@ fn checked_endpoint(shared: &SharedArgs) -> Result<Option<String>, Error> {
 async fn default_region(settings: &Settings, flag: &str) -> Result<Region, Error> {
     let next = format!("give {flag}, as in {flag} us-east-1");
     let Some(name) = settings.default_region().await else {
+        let profile = match &settings.profile {
+            Some(profile) => format!("the profile `{profile}`, if there is one,"),
+            None => "the profile".to_owned(),
+        };
         return Err(Error::setup(
-            format!("the region is not known: neither {flag} nor AWS_REGION nor the profile names one"),
+            format!("the region is not known: neither {flag} nor AWS_REGION nor {profile} names one"),
             next,
         ));
     };

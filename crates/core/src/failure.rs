@@ -102,6 +102,7 @@ const BY_CODE: &[(&str, Reaction)] = &[
     ("ConditionalRequestConflict", ReadAgain),
     // Our own names of what keeps a request from being signed.
     ("CredentialsMisconfigured", Fail(Configuration)),
+    ("CredentialsNotInProfile", Fail(Configuration)),
     ("CredentialsNotLoaded", Fail(Configuration)),
     ("CredentialsTimedOut", Fail(Retry)),
     ("CredentialsUnavailable", Fail(Configuration)),
@@ -142,6 +143,8 @@ const BY_CODE: &[(&str, Reaction)] = &[
     ("PermanentRedirect", Fail(Configuration)),
     ("PreconditionFailed", ReadAgain),
     ("RequestLimitExceeded", Fail(Retry)),
+    // Our own name of what the SDK does not even send.
+    ("RequestNotMade", Fail(Permanent)),
     ("RequestTimeTooSkewed", Fail(Retry)),
     ("RequestTimeout", Fail(Retry)),
     ("ServiceUnavailable", Fail(Retry)),
@@ -220,7 +223,9 @@ mod tests {
             (Some("NoSuchVersion"), Some(404), ReadAgain),
             (Some("InvalidRequest"), Some(400), Fail(Permanent)),
             (Some("EntityTooLarge"), Some(400), Fail(Permanent)),
+            (Some("CredentialsNotInProfile"), None, Fail(Configuration)),
             (Some("CredentialsNotLoaded"), None, Fail(Configuration)),
+            (Some("RequestNotMade"), None, Fail(Permanent)),
             (Some("CredentialsTimedOut"), None, Fail(Retry)),
             (Some("RequestTimeout"), Some(400), Fail(Retry)),
             (Some("ExpiredToken"), Some(400), Fail(Retry)),

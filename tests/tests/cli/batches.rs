@@ -326,3 +326,55 @@ async fn flags_that_an_engine_does_not_heed_are_refused() {
     let ran = stage.run("batch", &verb("status", &["job-0"])).await.must_end_with(3);
     assert!(ran.stderr.contains("there is no job-0"), "{ran:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn manifest_that_is_not_there_ends_with_3_and_is_asked_for() {
+    let stage = Stage::new().await;
+    let ran = stage.run("batch", &local("missing.csv", &[])).await.must_end_with(3);
+    assert!(
+        ran.stderr.contains("failed to read the manifest missing.csv"),
+        "{ran:?}"
+    );
+    assert!(ran.stderr.contains("next: name a file that is there"), "{ran:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn job_that_found_nothing_to_compare_says_so() {
+    let stage = Stage::new().await;
+    let write = |text: &str| std::fs::write(stage.folder().join("old.csv"), text).expect("a file");
+    write("cli-source,gone\ncli-source,never\n");
+    let ran = stage.run("batch", &local("old.csv", &[])).await.must_end_with(0);
+    assert!(
+        ran.stderr
+            .contains("nothing was compared: of 2 task(s), 2 named keys that neither bucket has"),
+        "{ran:?}"
+    );
+    stage.put(SOURCE, "there", "one");
+    write("cli-source,gone\ncli-source,there\n");
+    let ran = stage.run("batch", &local("old.csv", &[])).await.must_end_with(0);
+    assert_eq!(ran.stderr, "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn manifest_with_carriage_returns_alone_is_refused() {
+    let stage = Stage::new().await;
+    std::fs::write(stage.folder().join("mac.csv"), "cli-source,a\rcli-source,b\r").expect("a file");
+    let ran = stage.run("batch", &local("mac.csv", &[])).await.must_end_with(3);
+    assert!(
+        ran.stderr.contains("mac.csv, row 1: a carriage return within the row"),
+        "{ran:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn report_shows_keys_that_would_turn_a_line_around_as_escapes() {
+    let stage = Stage::new().await;
+    let archived = |stated: &mut Stated| stated.storage_class = Some("DEEP_ARCHIVE".to_owned());
+    stage.put_with(SOURCE, "a\u{202e}\u{1b}[31mb", "one", archived);
+    write_manifest(&stage).await;
+    let ran = stage.run("batch", &local("run-0001.csv", &[])).await.must_end_with(1);
+    let report = ["report", &job(&ran)].map(str::to_owned);
+    let report = stage.run("batch", &report).await.must_end_with(1);
+    assert!(!report.stdout.contains(['\u{202e}', '\u{1b}']), "{report:?}");
+    assert!(report.stdout.contains("a\\u{202e}\\u{1b}[31mb"), "{report:?}");
+}

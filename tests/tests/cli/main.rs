@@ -6,11 +6,13 @@
 )]
 
 mod batches;
+mod denials;
 mod emulators;
 mod inventories;
 mod jobs;
 mod listings;
 mod manifests;
+mod profiles;
 mod refusals;
 mod stage;
 mod syncs;

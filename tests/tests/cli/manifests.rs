@@ -109,3 +109,47 @@ async fn differences_are_uploaded_with_their_tag() {
     assert_eq!(lines[0]["rows"], 1);
     assert!(lines[0]["etag"].is_string(), "{lines:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn objects_that_cannot_be_looked_at_are_named_apart() {
+    for (flag, written) in [("--versions", "run-0001.csv"), ("--by-class", "run-plain-0001.csv")] {
+        let stage = Stage::new().await;
+        stage.put(SOURCE, "fine", "one");
+        stage.put(SOURCE, " ", "one");
+        let ran = stage.run("manifest", &of_source(&[flag, "--to", "run.csv"])).await;
+        let ran = ran.must_end_with(1);
+        assert!(ran.stderr.contains("1 object(s) could not be looked at"), "{ran:?}");
+        assert_eq!(ran.summary()["unread"], 1);
+        let text = std::fs::read_to_string(stage.folder().join(written)).expect("the manifest");
+        let keys: Vec<_> = read(&text).into_iter().map(|row| row.key).collect();
+        assert_eq!(keys.len(), 1, "{text}");
+        assert_eq!(keys[0].as_str(), "fine");
+        let reasons = stage.folder().join("run-not-copyable-0001.jsonl");
+        let reasons = std::fs::read_to_string(reasons).expect("the reasons");
+        assert!(reasons.contains("RequestNotMade"), "{reasons}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_of_an_earlier_run_are_named() {
+    for folder in ["", &format!("s3://{STATE}/manifests/")] {
+        let stage = Stage::new().await;
+        (0..4).for_each(|number| stage.put(SOURCE, &format!("{number}"), "one"));
+        let to = format!("{folder}run.csv");
+        let run = async |rows: &str| stage.run("manifest", &of_source(&["--rows", rows, "--to", &to])).await;
+        run("2").await.must_end_with(0);
+        // The same files again are the same manifest.
+        run("2").await.must_end_with(0);
+        let ran = run("10").await.must_end_with(3);
+        assert_eq!(ran.summary()["files"], 1);
+        let left = format!("{folder}run-0002.csv");
+        assert!(
+            ran.stderr.contains(&format!(
+                "beside it: {}{left}\n",
+                if folder.is_empty() { "./" } else { "" }
+            )),
+            "{ran:?}"
+        );
+        assert!(ran.stderr.contains("next: remove them"), "{ran:?}");
+    }
+}

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use s3ferry_testkit::sim::model::object::Stated;
 use serde_json::json;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use crate::differing;
 use crate::stage::{DESTINATION, SOURCE, STATE, Stage, ended};
@@ -201,4 +202,53 @@ async fn deletes_take_evidence_and_a_yes() {
         .await
         .must_end_with(2);
     assert!(ran.stderr.contains("--ownership exclusive"), "{ran:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn second_interrupt_says_that_uploads_may_be_left() {
+    let stage = Stage::new().await;
+    stage.put(SOURCE, "slow", "one");
+    let hangs = json!([{ "operation": "CopyObject", "probability": 1.0, "fault": "timeout" }]);
+    stage.server.set_faults(&hangs).expect("rules");
+    let mut child = stage.start("sync", &Stage::sides());
+    let pid = child.id().expect("it runs");
+    stage.until_requested("CopyObject", 1).await;
+    interrupt(pid);
+    let mut stderr = BufReader::new(child.stderr.take().expect("it is read")).lines();
+    let first = stderr.next_line().await.expect("a line").expect("a line");
+    assert!(first.contains("within about 20 seconds"), "{first}");
+    interrupt(pid);
+    let second = stderr.next_line().await.expect("a line").expect("a line");
+    assert!(
+        second.contains("uploads in parts may be left at the destination"),
+        "{second}"
+    );
+    let next = stderr.next_line().await.expect("a line").expect("a line");
+    assert!(next.contains("next: run the same command again"), "{next}");
+    ended(child).await.must_end_with(130);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_of_white_space_alone_are_named_and_hold_nothing_up() {
+    let stage = Stage::new().await;
+    for key in [" ", "\n", "\u{3000}", "fine "] {
+        stage.put(SOURCE, key, "one");
+    }
+    let ran = stage.on_both("sync", &[]).await.must_end_with(1);
+    assert_eq!(
+        (&ran.summary()["copied"], &ran.summary()["failed"]),
+        (&1.into(), &3.into())
+    );
+    let failures = std::fs::read_to_string(stage.folder().join("s3ferry-failures.jsonl")).expect("the failures");
+    for line in failures.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).expect("a line of JSON");
+        assert_eq!(
+            (&line["kind"], &line["code"]),
+            (&json!("permanent"), &json!("RequestNotMade"))
+        );
+        let key = line["key"].as_str().expect("a key");
+        let expected = format!("the key {key:?} is nothing but white space");
+        assert!(line["detail"].as_str().expect("a text").contains(&expected), "{line}");
+    }
+    assert_eq!(failures.lines().count(), 3);
 }

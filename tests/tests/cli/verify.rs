@@ -1,6 +1,6 @@
 //! `s3ferry verify`.
 
-use s3ferry_testkit::sim::model::digest::{hex, md5_of_bytes};
+use s3ferry_testkit::sim::model::digest::{Algorithm, hex, md5_of_bytes};
 use s3ferry_testkit::sim::model::object::Stated;
 use s3ferry_testkit::sim::model::simulator::Target;
 use s3ferry_testkit::sim::model::synthetic::{SyntheticChecksum, SyntheticObject};
@@ -484,4 +484,26 @@ async fn requests_that_fail_for_a_while_leave_no_doubt() {
     stage.server.set_faults(&faults).expect("rules");
     let ran = stage.on_both("verify", &[]).await.must_end_with(0);
     assert_eq!(ran.summary()["verdict"], "verified");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn checksums_of_parts_are_read_past_in_silence() {
+    let stage = Stage::new().await;
+    for (bucket, part_mib) in [(SOURCE, 5), (DESTINATION, 6)] {
+        let object = SyntheticObject {
+            size_bytes: 12 * MIB,
+            seed: 1,
+            part_size_bytes: Some(part_mib * MIB),
+            checksum: SyntheticChecksum::Of(Algorithm::Sha256, None),
+            ..SyntheticObject::default()
+        };
+        let made = stage.server.model().put_synthetic(Target { bucket, key: "a" }, &object);
+        made.expect("the object is made");
+    }
+    let ran = stage.on_both("verify", &[]).await.must_end_with(0);
+    assert_eq!(means(&ran.summary()), [("read".to_owned(), 1)]);
+    assert_eq!(
+        ran.stderr, "",
+        "the SDK's own warnings say nothing that the report does not"
+    );
 }

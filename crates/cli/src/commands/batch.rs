@@ -27,6 +27,14 @@ pub struct BatchArgs {
     verb: Verb,
 }
 
+impl BatchArgs {
+    /// Tells whether this process copies objects.
+    #[must_use]
+    pub fn copies(&self) -> bool {
+        matches!(&self.verb, Verb::Start(args) if args.engine == Engine::Local)
+    }
+}
+
 /// What to do with a job.
 #[derive(Debug, Subcommand)]
 enum Verb {

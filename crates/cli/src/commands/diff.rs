@@ -14,6 +14,7 @@ use s3ferry_engine::listing::Reach;
 
 use self::report::Report;
 use crate::args::{DestinationArgs, SharedArgs, SourceArgs};
+use crate::denials::Denials;
 use crate::exit::{End, Error};
 use crate::interrupt::Interrupt;
 use crate::inventories::InventoryArgs;
@@ -120,14 +121,16 @@ pub async fn run(shared: &SharedArgs, args: &DiffArgs, interrupt: &Interrupt) ->
     });
     let mut report = Report::begin(format, &sides)?;
     let progress = Progress::start("comparing", "keys", compare.expected_objects);
+    let denials = Denials::default();
     let found: std::pin::Pin<Box<dyn Stream<Item = Result<Settled, Failure>> + Send>> = if args.unconfirmed {
         Box::pin(as_listed(findings(&sides, compare)))
     } else {
-        Box::pin(settled(&sides, compare))
+        Box::pin(settled(&sides, compare, &denials))
     };
     let counts = each(found, &progress, interrupt, |different| report.different(different)).await?;
     progress.finish();
     report.end(&counts, &sides.inventories)?;
+    denials.must_not_be_all()?;
     Ok(if counts.different_keys == 0 {
         End::Done
     } else {
@@ -141,17 +144,28 @@ pub fn findings(sides: &Sides, compare: &CompareArgs) -> impl Stream<Item = Resu
     merged(source, destination, compare.depth())
 }
 
-/// Lists both sides, and looks at what differs.
-pub fn settled(sides: &Sides, compare: &CompareArgs) -> impl Stream<Item = Result<Settled, Failure>> + Send + use<> {
+/// Lists both sides, and looks at what differs; fails as soon as it is plain that nothing may be looked at.
+pub fn settled(
+    sides: &Sides,
+    compare: &CompareArgs,
+    denials: &Denials,
+) -> impl Stream<Item = Result<Settled, Failure>> + Send + use<> {
     let (source, destination) = sides.adapters();
+    let depth = compare.depth();
     let settler = Settler {
-        source,
-        destination,
-        depth: compare.depth(),
-        aspects: aspects_at(compare.depth()),
+        source: denials.watch(source),
+        destination: denials.watch(destination),
+        depth,
+        aspects: aspects_at(depth),
         concurrency: usize::from(compare.concurrency),
     };
-    Arc::new(settler).settled(findings(sides, compare))
+    let denials = denials.clone();
+    let settled = Arc::new(settler).settled(findings(sides, compare));
+    settled.map(move |settled| {
+        let settled = settled?;
+        denials.settled(&settled, depth)?;
+        Ok(settled)
+    })
 }
 
 /// Takes the listings' word for what differs.

@@ -23,12 +23,14 @@ use self::files::Files;
 use self::place::Place;
 use crate::args::{DestinationArgs, SharedArgs, SourceArgs, region};
 use crate::commands::diff::{CompareArgs, findings, settled};
+use crate::denials::Denials;
 use crate::exit::{End, Error};
 use crate::files::FileAt;
 use crate::interrupt::Interrupt;
 use crate::inventories::{Inventories, InventoryArgs};
 use crate::location::Location;
-use crate::progress::Progress;
+use crate::output::grouped;
+use crate::progress::{Progress, say};
 use crate::rows::listed;
 use crate::sides::{Side, Sides, open_source};
 
@@ -44,6 +46,7 @@ Examples:
 
 Files are numbered: run-1-0001.csv, with --by-class run-1-plain-0001.csv, run-1-large-or-rich-0001.csv,
 run-1-archived-0001.csv (restore these first) and run-1-not-copyable-0001.jsonl (with the reasons).
+Objects that cannot be looked at go to run-1-not-copyable-0001.jsonl, too, and end the command with 1.
 Rows are Bucket,Key or Bucket,Key,VersionId; keys are URL-encoded, a space as %20 and a plus sign as %2B.")]
 pub struct ManifestArgs {
     #[command(flatten)]
@@ -87,6 +90,8 @@ pub(crate) struct Sorted {
     pub(crate) row: Row,
     pub(crate) class: ObjectClass,
     pub(crate) reason: String,
+    /// Whether it could not be looked at, so that nothing is known that its row may have to name.
+    pub(crate) is_unread: bool,
 }
 
 type Keys = Pin<Box<dyn Stream<Item = Result<Vec<ObjectKey>, Failure>> + Send>>;
@@ -95,11 +100,12 @@ type Keys = Pin<Box<dyn Stream<Item = Result<Vec<ObjectKey>, Failure>> + Send>>;
 pub async fn run(shared: &SharedArgs, args: &ManifestArgs, interrupt: &Interrupt) -> Result<End, Error> {
     let compare = &args.compare;
     let rate = compare.max_requests_per_second;
+    let denials = Denials::default();
     let (clients, source, inventories, keys): (Clients, Side, Inventories, Keys) = match args.destination() {
         Some(destination) => {
             let sides = Sides::open(shared, &args.source, &destination, rate).await?;
             let sides = sides.with_inventories(&args.inventories).await?;
-            let keys = different_keys(&sides, compare);
+            let keys = different_keys(&sides, compare, &denials);
             (sides.clients, sides.source, sides.inventories, keys)
         }
         None if compare.deep => {
@@ -120,7 +126,7 @@ pub async fn run(shared: &SharedArgs, args: &ManifestArgs, interrupt: &Interrupt
         }
     };
     let place = Place::open(&args.to, &clients, &source.region).await?;
-    let mut files = Files::new(place, args.rows.get(), args.by_class);
+    let mut files = Files::begin(place, args.rows.get(), args.by_class).await?;
     let progress = Progress::start("writing", "rows", compare.expected_objects);
     let bucket = source.location.bucket.clone();
     let sorted: Pin<Box<dyn Stream<Item = Result<Option<Sorted>, Failure>> + Send>> = if args.by_class || args.versions
@@ -131,14 +137,23 @@ pub async fn run(shared: &SharedArgs, args: &ManifestArgs, interrupt: &Interrupt
             bucket,
             args.versions,
             compare,
+            &denials,
         ))
     } else {
         Box::pin(unlooked(keys, bucket))
     };
     write(sorted, &mut files, &progress, interrupt).await?;
     progress.finish();
+    denials.must_not_be_all()?;
+    let unread = files.unread;
+    if unread > 0 {
+        say(&format!(
+            "{} object(s) could not be looked at: the not-copyable file has them, with the reasons",
+            grouped(unread)
+        ));
+    }
     files.end(shared.output, &inventories).await?;
-    Ok(End::Done)
+    Ok(if unread == 0 { End::Done } else { End::NotAll })
 }
 
 async fn write(
@@ -162,9 +177,9 @@ async fn write(
 }
 
 /// The keys that differ and that the source has: what it does not have, nobody can copy.
-fn different_keys(sides: &Sides, compare: &CompareArgs) -> Keys {
+fn different_keys(sides: &Sides, compare: &CompareArgs, denials: &Denials) -> Keys {
     if compare.deep {
-        return Box::pin(settled(sides, compare).map(|settled| {
+        return Box::pin(settled(sides, compare, denials).map(|settled| {
             let different = settled?.different.filter(DifferentKey::can_be_copied);
             Ok(different.map(|different| different.key).into_iter().collect())
         }));
@@ -203,6 +218,7 @@ fn unlooked(keys: Keys, bucket: BucketName) -> impl Stream<Item = Result<Option<
             row: Row::new(bucket.clone(), key?, None),
             class: ObjectClass::Plain,
             reason: String::new(),
+            is_unread: false,
         }))
     })
 }
@@ -213,14 +229,15 @@ fn looked_at(
     bucket: BucketName,
     with_versions: bool,
     compare: &CompareArgs,
+    denials: &Denials,
 ) -> impl Stream<Item = Result<Option<Sorted>, Failure>> + Send + use<> {
-    let shared = Arc::new((source, bucket));
+    let shared = Arc::new((source, bucket, denials.clone()));
     one_by_one(keys)
         .map(move |key| {
             let shared = Arc::clone(&shared);
             async move {
-                let (source, bucket) = &*shared;
-                look(source, bucket, key?, with_versions).await
+                let (source, bucket, denials) = &*shared;
+                look(source, bucket, key?, with_versions, denials).await
             }
         })
         .buffered(usize::from(compare.concurrency))
@@ -232,8 +249,11 @@ async fn look(
     bucket: &BucketName,
     key: ObjectKey,
     with_versions: bool,
+    denials: &Denials,
 ) -> Result<Option<Sorted>, Failure> {
-    let facts = match source.read(&key, &Aspects::new()).await {
+    let read = source.read(&key, &Aspects::new()).await;
+    denials.looked(read.as_ref().err())?;
+    let facts = match read {
         Ok(ObjectState::Present(facts)) => facts,
         Ok(ObjectState::NotFound | ObjectState::DeleteMarker | ObjectState::ConfirmedAbsent) => return Ok(None),
         Err(failure) if failure.kind == FailureKind::Permanent => {
@@ -241,6 +261,7 @@ async fn look(
                 row: Row::new(bucket.clone(), key, None),
                 class: ObjectClass::NotCopyable,
                 reason: failure.to_string(),
+                is_unread: true,
             }));
         }
         Err(failure) => return Err(failure),
@@ -253,6 +274,7 @@ async fn look(
         row: Row::new(bucket.clone(), key, facts.version_id.filter(|_| with_versions)),
         class,
         reason: reason.to_owned(),
+        is_unread: false,
     }))
 }
 

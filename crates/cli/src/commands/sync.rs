@@ -76,6 +76,12 @@ pub struct SyncArgs {
 }
 
 impl SyncArgs {
+    /// Tells whether anything is copied.
+    #[must_use]
+    pub fn copies(&self) -> bool {
+        !self.dry_run
+    }
+
     fn check(&self) -> Result<(), Error> {
         let is_shared = self.policy.ownership == OwnershipArg::Shared;
         if is_shared && self.delete {

@@ -114,7 +114,9 @@ struct Draft {
 
 impl Draft {
     fn begin(shared: &SharedArgs, args: &VerifyArgs, checksums: [&Checksums; 2]) -> Self {
-        let from_environment = || std::env::var("AWS_PROFILE").ok().filter(|name| !name.is_empty());
+        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        // Keys in the environment go before the profile that it names.
+        let from_environment = || variable("AWS_PROFILE").filter(|_| variable("AWS_ACCESS_KEY_ID").is_none());
         let by = args
             .by
             .clone()

@@ -77,6 +77,15 @@ pub enum Problem {
     /// It does not have two or three columns.
     #[error("{0} column(s); a row has two, Bucket,Key, or three, Bucket,Key,VersionId")]
     Columns(usize),
+    /// A carriage return that is not part of the row's end.
+    #[error(
+        "a carriage return within the row; rows end with LF or CR LF, and a CR alone ends no line: write %0D where it \
+             is part of a key"
+    )]
+    CarriageReturn,
+    /// Another control character as it is.
+    #[error("the control character U+{:04X} as it is; write it URL-encoded, as in %{:02X}", u32::from(*.0), u32::from(*.0))]
+    ControlCharacter(char),
     /// A quote is opened and not closed on its line, or stands within a field.
     #[error("a quote is not closed, or stands in the middle of a field; keys are URL-encoded and need no quotes")]
     Quotes,
@@ -155,6 +164,12 @@ impl Reader {
         };
         if line.trim().is_empty() {
             return Ok(None);
+        }
+        // Nobody writes these into a manifest who means them as a part of a key.
+        match line.chars().find(|letter| *letter < ' ') {
+            Some('\r') => return Err(Problem::CarriageReturn),
+            Some(letter) => return Err(Problem::ControlCharacter(letter)),
+            None => {}
         }
         let fields = fields(line)?;
         let (bucket, key, version) = match fields.as_slice() {

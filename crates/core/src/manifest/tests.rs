@@ -60,6 +60,18 @@ fn what_is_wrong_is_named_with_file_and_row() {
 }
 
 #[test]
+fn control_characters_are_taken_encoded_only() {
+    check_keys("source,a%0D%1B%00\n", &["a\r\u{1b}\0"]);
+    check_error(b"source,a\rsource,b\r", 1, "a CR alone ends no line");
+    check_error(b"source,a\nsource,b\r\r\n", 2, "a carriage return within the row");
+    check_error(b"source,\"a\rb\"\n", 1, "a carriage return within the row");
+    check_error(b"source,a\x1b\n", 1, "U+001B as it is; write it URL-encoded, as in %1B");
+    check_error(b"source,a\tb\n", 1, "U+0009");
+    check_error(b"source,a,v\x00\n", 1, "U+0000");
+    check_error(b"\x01source,a\n", 1, "U+0001");
+}
+
+#[test]
 fn without_a_bucket_the_first_row_names_it() {
     let mut reader = Reader::new("m.csv", None);
     assert!(reader.line(b"first,a").unwrap().is_some());

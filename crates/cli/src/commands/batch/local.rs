@@ -8,7 +8,7 @@ use s3ferry_aws::destination::S3Destination;
 use s3ferry_aws::journal::S3Journal;
 use s3ferry_aws::results::S3Results;
 use s3ferry_aws::source::S3Source;
-use s3ferry_core::batch_report::{JobProgress, JobState, TokenFields};
+use s3ferry_core::batch_report::{JobProgress, JobState, Tally, TokenFields};
 use s3ferry_core::event::Continuation;
 use s3ferry_core::failure::Failure;
 use s3ferry_core::manifest::{Reader, Row};
@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 
 use super::cloud::unusable_manifest;
 use super::place::{Fetched, Root};
+use super::report::each_row;
 use super::start::StartArgs;
 use crate::args::{DestinationArgs, SharedArgs, SourceArgs};
 use crate::clock::InterruptibleClock;
@@ -132,7 +133,32 @@ pub(super) async fn run(shared: &SharedArgs, args: &StartArgs, interrupt: &Inter
     };
     let ended = job.run(&rows, &watch).await;
     progress.finish();
-    conclude(shared, &name, &ended?, interrupt)
+    let ended = ended?;
+    if ended.is_all_done() {
+        let mut tally = Tally::default();
+        each_row(&job.store, &root, &id, |row| {
+            tally.add(row);
+            Ok(())
+        })
+        .await?;
+        warn_of_nothing(&tally);
+    }
+    conclude(shared, &name, &ended, interrupt)
+}
+
+/// Says so where no task of a job named an object that is there now: the manifest is old, or of something else.
+fn warn_of_nothing(tally: &Tally) {
+    let count = |outcome: &str| tally.outcomes.get(outcome).copied().unwrap_or_default();
+    let (absent, old) = (count("skipped:both-absent"), count("skipped:not-current-version"));
+    if absent + old == tally.tasks() {
+        say(&format!(
+            "nothing was compared: of {} task(s), {} named keys that neither bucket has, and {} versions that are not \
+             current; look whether the manifest is of this source and not out of date",
+            grouped(tally.tasks()),
+            grouped(absent),
+            grouped(old)
+        ));
+    }
 }
 
 fn note(now: &JobProgress) -> String {
@@ -243,7 +269,7 @@ async fn manifest_file(manifest: &FileAt, sides: &Sides) -> Result<Fetched, Erro
 
 /// Reads a manifest strictly; returns its rows and a digest of them.
 fn read_manifest(path: &Path, name: &str, bucket: &BucketName) -> Result<(Vec<Row>, String), Error> {
-    let unreadable = || Error::file(format!("read the manifest {name}"));
+    let unreadable = || Error::unreadable(format!("read the manifest {name}"));
     let mut lines = BufReader::new(std::fs::File::open(path).map_err(unreadable())?);
     let mut reader = Reader::new(name, Some(bucket.clone()));
     let mut rows = Vec::new();

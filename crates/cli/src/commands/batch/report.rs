@@ -145,6 +145,30 @@ fn wrong(error: ReportError) -> Error {
     )
 }
 
+/// Takes every row of a completion report.
+pub(super) async fn each_row(
+    place: &Place,
+    root: &Root,
+    id: &str,
+    mut take: impl FnMut(&ReportRow) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let name = format!("{}/{INDEX_NAME}", folder(id));
+    let key = match root {
+        Root::Folder(_) => name,
+        Root::Bucket(location) => format!("{}{name}", location.prefix),
+    };
+    let index = place.fetch(&key).await?;
+    let text = std::fs::read(index.path()).map_err(Error::unreadable(format!("read {key}")))?;
+    for file in ReportIndex::parse(&key, &text).map_err(wrong)?.results {
+        let fetched = place.fetch(&file.key).await?;
+        let opened = File::open(fetched.path()).map_err(Error::unreadable(format!("read {}", file.key)))?;
+        for row in checked_rows(opened, &file.key, &file, wrong)? {
+            take(&row.map_err(wrong)?)?;
+        }
+    }
+    Ok(())
+}
+
 /// What is read of a report.
 struct Reading {
     format: Format,
@@ -185,21 +209,7 @@ impl Reading {
 
     /// Reads a completion report.
     async fn report(&mut self, place: &Place, root: &Root, id: &str) -> Result<(), Error> {
-        let name = format!("{}/{INDEX_NAME}", folder(id));
-        let key = match root {
-            Root::Folder(_) => name,
-            Root::Bucket(location) => format!("{}{name}", location.prefix),
-        };
-        let index = place.fetch(&key).await?;
-        let text = std::fs::read(index.path()).map_err(Error::file(format!("read {key}")))?;
-        for file in ReportIndex::parse(&key, &text).map_err(wrong)?.results {
-            let fetched = place.fetch(&file.key).await?;
-            let opened = File::open(fetched.path()).map_err(Error::file(format!("read {}", file.key)))?;
-            for row in checked_rows(opened, &file.key, &file, wrong)? {
-                self.row(&row.map_err(wrong)?)?;
-            }
-        }
-        Ok(())
+        each_row(place, root, id, |row| self.row(row)).await
     }
 
     /// Reads the results of a run of the state machine.

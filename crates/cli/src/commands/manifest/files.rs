@@ -1,6 +1,6 @@
 //! The files of a manifest: one after the other for each class, each of a given number of rows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufWriter, Write as _};
 
 use s3ferry_core::diff::SideName;
@@ -15,14 +15,21 @@ use crate::exit::Error;
 use crate::inventories::Inventories;
 use crate::output::{Format, Output, grouped};
 
+/// How many files of an earlier run are named.
+const LEFT_SHOWN: usize = 10;
+
 /// All files.
 #[derive(Debug)]
 pub(super) struct Files {
     place: Place,
+    /// The files of this name that were there before.
+    earlier: BTreeSet<String>,
     rows_a_file: u64,
     by_class: bool,
     open: BTreeMap<ObjectClass, OpenFile>,
     written: Vec<Written>,
+    /// How many objects there were that could not be looked at.
+    pub(super) unread: u64,
 }
 
 #[derive(Debug)]
@@ -42,19 +49,23 @@ struct Written {
 }
 
 impl Files {
-    pub(super) fn new(place: Place, rows_a_file: u64, by_class: bool) -> Self {
-        Self {
+    pub(super) async fn begin(place: Place, rows_a_file: u64, by_class: bool) -> Result<Self, Error> {
+        Ok(Self {
+            earlier: place.numbered().await?,
             place,
             rows_a_file,
             by_class,
             open: BTreeMap::new(),
             written: Vec::new(),
-        }
+            unread: 0,
+        })
     }
 
     /// Writes an object's row to the file of its class.
     pub(super) async fn write(&mut self, sorted: &Sorted) -> Result<(), Error> {
-        let class = if self.by_class {
+        self.unread += u64::from(sorted.is_unread);
+        // A row of an object that nobody could look at would lack its version.
+        let class = if self.by_class || sorted.is_unread {
             sorted.class
         } else {
             ObjectClass::Plain
@@ -89,7 +100,7 @@ impl Files {
         };
         let file = open.file.into_inner();
         let file = file.map_err(|error| Error::file("write to a temporary file")(error.into_error()))?;
-        let name = if self.by_class {
+        let name = if self.by_class || class == ObjectClass::NotCopyable {
             format!("-{}", class.as_str())
         } else {
             String::new()
@@ -121,7 +132,7 @@ impl Files {
                 Format::Human => output.line(format!("{:>12} rows  {}", grouped(written.rows), written.location))?,
                 Format::Json => output.json(&json!({
                     "type": "manifest",
-                    "class": self.by_class.then_some(written.class),
+                    "class": (self.by_class || written.class == ObjectClass::NotCopyable).then_some(written.class),
                     "location": written.location,
                     "rows": written.rows,
                     "etag": written.etag,
@@ -142,10 +153,37 @@ impl Files {
                 "type": "summary",
                 "files": self.written.len(),
                 "rows": rows,
+                "unread": self.unread,
                 "source_inventory": inventories.json(SideName::Source),
                 "destination_inventory": inventories.json(SideName::Destination),
             }))?,
         }
-        output.flush()
+        output.flush()?;
+        self.must_be_alone()
+    }
+
+    /// Files of an earlier run that this one did not replace would be taken for its own.
+    fn must_be_alone(self) -> Result<(), Error> {
+        let mut left = self.earlier;
+        for written in &self.written {
+            left.remove(&written.location);
+        }
+        if left.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<&str> = left.iter().take(LEFT_SHOWN).map(String::as_str).collect();
+        let more = left.len() - names.len();
+        let more = if more > 0 {
+            format!(" and {} more", grouped(u64::try_from(more).unwrap_or(u64::MAX)))
+        } else {
+            String::new()
+        };
+        Err(Error::setup(
+            format!(
+                "the manifest is written, and files of an earlier run with the same name are beside it: {}{more}",
+                names.join(", ")
+            ),
+            "remove them before the manifest is used, or write it under another name with --to",
+        ))
     }
 }

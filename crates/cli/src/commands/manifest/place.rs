@@ -1,20 +1,33 @@
 //! Where manifests go: files of this machine, or objects.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use futures::StreamExt as _;
 use s3ferry_aws::client::Clients;
 use s3ferry_aws::file::FileStore;
+use s3ferry_aws::listing::S3Listing;
 use s3ferry_core::names::{ETag, ObjectKey, Region};
+use s3ferry_core::object_class::ObjectClass;
+use s3ferry_engine::listing::Reach;
 use tempfile::NamedTempFile;
 
 use crate::exit::Error;
-use crate::files::{FileAt, file_store};
+use crate::files::{FileAt, found_region};
+use crate::rows::listed;
 
 /// Where manifests go, ready.
 #[derive(Debug)]
 pub(crate) enum Place {
-    Folder { folder: PathBuf, name: String },
-    Bucket { store: FileStore, prefix: String },
+    Folder {
+        folder: PathBuf,
+        name: String,
+    },
+    Bucket {
+        store: FileStore,
+        listing: S3Listing,
+        prefix: String,
+    },
 }
 
 impl Place {
@@ -33,11 +46,46 @@ impl Place {
                 let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
                 Ok(Self::Folder { folder, name })
             }
-            FileAt::Object(location) => Ok(Self::Bucket {
-                store: file_store(clients, &location.bucket, region).await?,
-                prefix: location.prefix.clone(),
-            }),
+            FileAt::Object(location) => {
+                let bucket = &location.bucket;
+                let region = found_region(clients, bucket, region).await?;
+                let client = clients.s3_for_listing(&region);
+                Ok(Self::Bucket {
+                    store: FileStore::new(clients, bucket.clone(), region.clone()),
+                    listing: S3Listing::new(client, bucket.clone(), region, None),
+                    prefix: location.prefix.clone(),
+                })
+            }
         }
+    }
+
+    /// Finds the numbered files that are there under this name, of whatever class.
+    pub(crate) async fn numbered(&self) -> Result<BTreeSet<String>, Error> {
+        let mut found = BTreeSet::new();
+        match self {
+            Self::Folder { folder, name } => {
+                let unreadable = || Error::unreadable(format!("look through {}", folder.display()));
+                for entry in std::fs::read_dir(folder).map_err(unreadable())? {
+                    let path = folder.join(entry.map_err(unreadable())?.file_name());
+                    let is_numbered = path
+                        .file_name()
+                        .is_some_and(|file| is_numbered(name, &file.to_string_lossy()));
+                    if is_numbered {
+                        found.insert(path.display().to_string());
+                    }
+                }
+            }
+            Self::Bucket { store, listing, prefix } => {
+                let begin = format!("{}-", stem(prefix));
+                let mut pages = std::pin::pin!(listed(listing.clone(), &begin, Reach::default()));
+                while let Some(page) = pages.next().await {
+                    let keys = page?.into_iter().map(|row| row.key);
+                    let keys = keys.filter(|key| is_numbered(prefix, key.as_str()));
+                    found.extend(keys.map(|key| format!("s3://{}/{key}", store.bucket())));
+                }
+            }
+        }
+        Ok(found)
     }
 
     /// Makes a file that is written to; nobody sees it under its name before it is whole.
@@ -63,7 +111,7 @@ impl Place {
                 persisted.map_err(|error| Error::file(format!("write {}", path.display()))(error.error))?;
                 Ok((path.display().to_string(), None))
             }
-            Self::Bucket { store, prefix } => {
+            Self::Bucket { store, prefix, .. } => {
                 let key = ObjectKey::from_raw(numbered(prefix, suffix, extension));
                 let key = key.map_err(|error| Error::usage(error.to_string(), "give a shorter name with --to"))?;
                 let etag = store.put(&key, file.path(), "text/csv").await?;
@@ -75,14 +123,28 @@ impl Place {
 
 /// Puts a suffix before the extension: `run.csv` and `-0001` are `run-0001.csv`.
 fn numbered(name: &str, suffix: &str, extension: &str) -> String {
-    let (folder, file) = name
-        .rsplit_once('/')
-        .map_or(("", name), |(folder, file)| (folder, file));
-    let stem = file
-        .rsplit_once('.')
-        .map_or(file, |(stem, _)| if stem.is_empty() { file } else { stem });
-    let slash = if name.contains('/') { "/" } else { "" };
-    format!("{folder}{slash}{stem}{suffix}.{extension}")
+    format!("{}{suffix}.{extension}", stem(name))
+}
+
+/// Takes the extension off, as in `folder/run.csv`.
+fn stem(name: &str) -> &str {
+    match name.rsplit_once('.') {
+        Some((stem, extension)) if !extension.contains('/') && !stem.is_empty() && !stem.ends_with('/') => stem,
+        _ => name,
+    }
+}
+
+/// Tells whether `file` is one of the numbered files of `name`, as in `run-0001.csv` or `run-plain-0001.csv`.
+fn is_numbered(name: &str, file: &str) -> bool {
+    let Some(rest) = file.strip_prefix(stem(name)).and_then(|rest| rest.strip_prefix('-')) else {
+        return false;
+    };
+    let of_class = ObjectClass::ALL
+        .into_iter()
+        .find_map(|class| rest.strip_prefix(class.as_str())?.strip_prefix('-'));
+    let rest = of_class.unwrap_or(rest);
+    let number = rest.strip_suffix(".csv").or_else(|| rest.strip_suffix(".jsonl"));
+    number.is_some_and(|number| number.len() >= 4 && number.bytes().all(|digit| digit.is_ascii_digit()))
 }
 
 #[cfg(test)]
@@ -99,6 +161,28 @@ mod tests {
             ("/run.csv", "/run-0001.csv"),
         ] {
             assert_eq!(numbered(name, "-0001", "csv"), expected);
+        }
+    }
+
+    #[test]
+    fn numbered_files_of_a_name_are_told_from_others() {
+        for file in [
+            "a/run-0001.csv",
+            "a/run-12345.csv",
+            "a/run-large-or-rich-0002.csv",
+            "a/run-not-copyable-0001.jsonl",
+        ] {
+            assert!(is_numbered("a/run.csv", file), "{file}");
+        }
+        for file in [
+            "a/run.csv",
+            "a/run-001.csv",
+            "a/run-2-0001.csv",
+            "a/run-0001.txt",
+            "a/rune-0001.csv",
+            "a/run-.csv",
+        ] {
+            assert!(!is_numbered("a/run.csv", file), "{file}");
         }
     }
 }

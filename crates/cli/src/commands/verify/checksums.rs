@@ -23,11 +23,14 @@ pub(super) async fn load(at: Option<&FileAt>, clients: &Clients, side: &Side) ->
     let bucket = &side.location.bucket;
     match at {
         FileAt::File(path) => {
-            let head = parse(at, &std::fs::read(path).map_err(Error::file(format!("read {at}")))?)?;
+            let head = parse(
+                at,
+                &std::fs::read(path).map_err(Error::unreadable(format!("read {at}")))?,
+            )?;
             for file in &head.results {
                 let path = beside(path, &file.key)?;
                 let name = path.display().to_string();
-                let opened = File::open(&path).map_err(Error::file(format!("read {name}")))?;
+                let opened = File::open(&path).map_err(Error::unreadable(format!("read {name}")))?;
                 take(opened, &name, file, bucket, &mut checksums)?;
             }
         }
