@@ -2,7 +2,7 @@
 
 use s3ferry_core::manifest::{Reader, Row};
 use s3ferry_core::names::BucketName;
-use s3ferry_testkit::sim::model::object::Stated;
+use s3ferry_testkit::sim::model::object::{Encryption, Stated};
 use s3ferry_tests::SOURCE_REGION;
 
 use crate::stage::{DESTINATION, SOURCE, STATE, Stage};
@@ -74,6 +74,11 @@ async fn classes_go_to_manifests_of_their_own() {
     let class = |class: &'static str| move |stated: &mut Stated| stated.storage_class = Some(class.to_owned());
     stage.put_with(SOURCE, "archived", "one", class("GLACIER"));
     stage.put_with(SOURCE, "infrequent", "one", class("STANDARD_IA"));
+    stage.put_with(SOURCE, "customer's", "one", |stated| {
+        stated.encryption = Some(Encryption::Customer {
+            key_md5: "a".to_owned(),
+        });
+    });
     stage.put_with(SOURCE, "redirect", "one", |stated| {
         stated.website_redirect = Some("/other".to_owned());
     });
@@ -91,6 +96,11 @@ async fn classes_go_to_manifests_of_their_own() {
     assert_eq!(keys("plain"), ["plain"]);
     assert_eq!(keys("large-or-rich"), ["infrequent", "redirect"]);
     assert_eq!(keys("archived"), ["archived"]);
+    let reasons = std::fs::read_to_string(stage.folder().join("run-not-copyable-0001.jsonl")).expect("the reasons");
+    assert!(
+        reasons.contains("customer's") && reasons.contains("CustomerKeyEncrypted"),
+        "{reasons}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,6 +11,7 @@ use clap::Args;
 use futures::{Stream, StreamExt as _, stream};
 use s3ferry_aws::client::Clients;
 use s3ferry_aws::source::S3Source;
+use s3ferry_core::decide::Refusal;
 use s3ferry_core::diff::{DifferentKey, SideName};
 use s3ferry_core::facts::{Aspects, ObjectState};
 use s3ferry_core::failure::{Failure, FailureKind};
@@ -46,7 +47,8 @@ Examples:
 
 Files are numbered: run-1-0001.csv, with --by-class run-1-plain-0001.csv, run-1-large-or-rich-0001.csv,
 run-1-archived-0001.csv (restore these first) and run-1-not-copyable-0001.jsonl (with the reasons).
-Objects that cannot be looked at go to run-1-not-copyable-0001.jsonl, too, and end the command with 1.
+Objects that cannot be looked at go to run-1-not-copyable-0001.jsonl, too, and end the command with 1; not so those
+under a key of the customer's (SSE-C), which --by-class knows for what they are.
 Rows are Bucket,Key or Bucket,Key,VersionId; keys are URL-encoded, a space as %20 and a plus sign as %2B.")]
 pub struct ManifestArgs {
     #[command(flatten)]
@@ -131,14 +133,7 @@ pub async fn run(shared: &SharedArgs, args: &ManifestArgs, interrupt: &Interrupt
     let bucket = source.location.bucket.clone();
     let sorted: Pin<Box<dyn Stream<Item = Result<Option<Sorted>, Failure>> + Send>> = if args.by_class || args.versions
     {
-        Box::pin(looked_at(
-            keys,
-            adapter(&clients, &source),
-            bucket,
-            args.versions,
-            compare,
-            &denials,
-        ))
+        Box::pin(looked_at(keys, adapter(&clients, &source), bucket, args, &denials))
     } else {
         Box::pin(unlooked(keys, bucket))
     };
@@ -227,20 +222,30 @@ fn looked_at(
     keys: Keys,
     source: S3Source,
     bucket: BucketName,
-    with_versions: bool,
-    compare: &CompareArgs,
+    args: &ManifestArgs,
     denials: &Denials,
 ) -> impl Stream<Item = Result<Option<Sorted>, Failure>> + Send + use<> {
+    let kind = Kind {
+        by_class: args.by_class,
+        versions: args.versions,
+    };
     let shared = Arc::new((source, bucket, denials.clone()));
     one_by_one(keys)
         .map(move |key| {
             let shared = Arc::clone(&shared);
             async move {
                 let (source, bucket, denials) = &*shared;
-                look(source, bucket, key?, with_versions, denials).await
+                look(source, bucket, key?, kind, denials).await
             }
         })
-        .buffered(usize::from(compare.concurrency))
+        .buffered(usize::from(args.compare.concurrency))
+}
+
+/// What a manifest is to say.
+#[derive(Debug, Clone, Copy)]
+struct Kind {
+    by_class: bool,
+    versions: bool,
 }
 
 /// Sorts an object by its HEAD; `None` when it is gone by now.
@@ -248,7 +253,7 @@ async fn look(
     source: &S3Source,
     bucket: &BucketName,
     key: ObjectKey,
-    with_versions: bool,
+    kind: Kind,
     denials: &Denials,
 ) -> Result<Option<Sorted>, Failure> {
     let read = source.read(&key, &Aspects::new()).await;
@@ -257,21 +262,23 @@ async fn look(
         Ok(ObjectState::Present(facts)) => facts,
         Ok(ObjectState::NotFound | ObjectState::DeleteMarker | ObjectState::ConfirmedAbsent) => return Ok(None),
         Err(failure) if failure.kind == FailureKind::Permanent => {
+            // Under a key of the customer's nothing can be read, which is all that its class has to say.
+            let is_told = kind.by_class && failure.code == Refusal::CustomerKeyEncrypted.code();
             return Ok(Some(Sorted {
                 row: Row::new(bucket.clone(), key, None),
                 class: ObjectClass::NotCopyable,
                 reason: failure.to_string(),
-                is_unread: true,
+                is_unread: !is_told,
             }));
         }
         Err(failure) => return Err(failure),
     };
     let (class, reason) = class_of(&facts);
-    if with_versions && facts.version_id.is_none() {
+    if kind.versions && facts.version_id.is_none() {
         return Err(without_version(bucket, &key));
     }
     Ok(Some(Sorted {
-        row: Row::new(bucket.clone(), key, facts.version_id.filter(|_| with_versions)),
+        row: Row::new(bucket.clone(), key, facts.version_id.filter(|_| kind.versions)),
         class,
         reason: reason.to_owned(),
         is_unread: false,
