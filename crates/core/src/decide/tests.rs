@@ -736,6 +736,18 @@ fn grants_are_restated_only_when_asked_and_possible() {
         Decision::Amend(order) => assert_eq!(order.acl, Some(acl("one"))),
         other => panic!("not an amendment: {other:?}"),
     }
+    let granted = |facts: &mut ObjectFacts, tags: &str| {
+        facts.acl = Some(acl("one"));
+        facts.tags = Some(tagged(tags));
+    };
+    let (source_tagged, copy_tagged) = (
+        present(|facts| granted(facts, "live")),
+        copied(|facts| granted(facts, "test")),
+    );
+    match decided_by_able(&source_tagged, &copy_tagged, &asked, ACLS) {
+        Decision::Amend(order) => assert_eq!(order.aspects(), Aspects::from([Aspect::Tags])),
+        other => panic!("not an amendment: {other:?}"),
+    }
     let hinted = Aspects::from([Aspect::Acl]);
     let lost = |policy| not_kept(source.facts().unwrap(), &hinted, None, policy, NOW);
     assert_eq!((lost(&policy()), lost(&asked)), (hinted.clone(), Aspects::new()));
