@@ -10,6 +10,8 @@ use tempfile::TempDir;
 
 use crate::stage::{DESTINATION, Ran, SOURCE, Stage, ended, start};
 
+const MIB: usize = 1024 * 1024;
+
 /// Keys that emulators spell in different ways in their listings.
 const KEYS: [&str; 5] = ["plain", "a b+c%20.txt", "日/本", "deep/er/still", "trailing "];
 
@@ -33,8 +35,11 @@ async fn ferry(source: Bucket, destination: Bucket, exports: &[(String, String)]
         let upload = Upload::new(key, key.as_bytes());
         upload.write(&source).await.expect("the object is written");
     }
+    let mut upload = Upload::new("copied in parts", vec![b'x'; 11 * MIB]);
+    upload.part_size_bytes = Some(5 * MIB);
+    upload.write(&source).await.expect("the object is written");
     let ran = run("diff", &["--output", "json"]).await.must_end_with(1);
-    assert_eq!(ran.differences().len(), KEYS.len(), "{ran:?}");
+    assert_eq!(ran.differences().len(), KEYS.len() + 1, "{ran:?}");
     run("sync", &[]).await.must_end_with(0);
     run("diff", &["--deep"]).await.must_end_with(0);
     let left = differences(&source, &destination, "")
@@ -46,7 +51,6 @@ async fn ferry(source: Bucket, destination: Bucket, exports: &[(String, String)]
 
 /// Proves both sides equal although one object was uploaded in other parts, and finds an equal-sized change.
 async fn verified(source: &Bucket, destination: &Bucket, run: &impl AsyncFn(&str, &[&str]) -> Ran) {
-    const MIB: usize = 1024 * 1024;
     for (bucket, part_size_bytes) in [(source, 5 * MIB), (destination, 6 * MIB)] {
         let mut upload = Upload::new("in parts", vec![b'x'; 11 * MIB]);
         upload.part_size_bytes = Some(part_size_bytes);
