@@ -21,8 +21,7 @@ const AT_ONCE: usize = 16;
 /// What a HEAD says of one part.
 struct HeadOfPart {
     size_bytes: u64,
-    /// How many parts there are; a store that ignores the part's number says nothing, and one that answers with another
-    /// tag is not believed.
+    /// How many parts there are; a store that ignores the part's number says nothing.
     count: Option<u32>,
 }
 
@@ -78,8 +77,8 @@ impl Reading {
         Ok(sizes.map_or(SourceLayout::Unknown, SourceLayout::Parts))
     }
 
-    /// Asks for the size of one part of exactly the object that `facts` describe. Its tag is compared here and not by a
-    /// condition, which a store may hold against a tag of the part.
+    /// Asks for the size of one part of exactly the object that `facts` describe: by its version or else its tag, which is
+    /// compared here and not by a condition, because a store may answer with the tag of the part.
     async fn head_part(&self, key: &ObjectKey, facts: &ObjectFacts, number: u32) -> Result<HeadOfPart, Failure> {
         let answer = self
             .client
@@ -103,7 +102,7 @@ impl Reading {
             size_bytes: size.ok_or_else(|| self.unreadable(key, "the answer has no usable Content-Length"))?,
             count: head
                 .parts_count()
-                .filter(|_| head.e_tag() == Some(facts.etag.quoted().as_str()))
+                .filter(|_| facts.version_id.is_some() || head.e_tag() == Some(facts.etag.quoted().as_str()))
                 .and_then(|count| u32::try_from(count).ok()),
         })
     }

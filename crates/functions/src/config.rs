@@ -115,8 +115,8 @@ pub const VARIABLES: &[Variable] = &[
         "PRESERVE_ETAG",
         false,
         "large",
-        "Which objects that were uploaded in parts keep their ETag: `large` are those copied in parts anyway, `always` \
-         are all",
+        "Which objects that were uploaded in parts keep their ETag: `large` are those copied in parts anyway, and those \
+         without a checksum over the whole object; `always` are all",
     ),
     variable(
         "ACL",

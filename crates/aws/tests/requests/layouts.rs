@@ -126,10 +126,13 @@ async fn parts_below_a_checksum_of_the_whole_are_not_listed() {
 }
 
 #[tokio::test]
-async fn answers_with_another_tag_are_not_believed() {
-    let facts = object("aa-3", 50, false).await;
-    let of_the_part = head_of("bb", 20, Some(3));
-    check(facts, vec![of_the_part, unlisted()], SourceLayout::Unknown, "H1 A").await;
+async fn answers_with_another_tag_are_believed_of_a_version_only() {
+    let of_the_part = || head_of("bb", 20, Some(3));
+    let mut facts = object("aa-3", 50, false).await;
+    let answers = vec![of_the_part(), head_of("cc", 10, Some(3))];
+    check(facts.clone(), answers, parts([20, 20, 10]), "H1 H3").await;
+    facts.version_id = None;
+    check(facts, vec![of_the_part(), unlisted()], SourceLayout::Unknown, "H1 A").await;
 }
 
 #[tokio::test]
