@@ -15,6 +15,9 @@ use crate::reading::Reading;
 /// How many parts one page of `GetObjectAttributes` lists.
 const PAGE: u32 = 1_000;
 
+/// Of how many parts at most it takes no more requests to ask for each than for a list that S3 may not have.
+const FEW: u32 = 5;
+
 /// How many parts are asked for at once.
 const AT_ONCE: usize = 16;
 
@@ -60,10 +63,8 @@ impl Reading {
         if let Some(sizes) = uniform(facts.size_bytes, count, first.size_bytes, last.size_bytes) {
             return Ok(SourceLayout::Parts(sizes));
         }
-        if has_checksums
-            && !is_listed
-            && let Some(sizes) = self.listed_parts(key, facts, count).await?
-        {
+        let is_worth_asking = has_checksums && !is_listed && count > FEW;
+        if is_worth_asking && let Some(sizes) = self.listed_parts(key, facts, count).await? {
             return Ok(SourceLayout::Parts(sizes));
         }
         let between = stream::iter(2..count - 1).map(|number| self.head_part(key, facts, number));

@@ -126,6 +126,24 @@ async fn parts_below_a_checksum_of_the_whole_are_not_listed() {
 }
 
 #[tokio::test]
+async fn list_is_tried_where_it_may_save_requests() {
+    let odd = async |sizes: &[u64]| {
+        let mut facts = object(&format!("aa-{}", sizes.len()), sizes.iter().sum(), true).await;
+        facts.checksums.coverage = ChecksumCoverage::FullObject;
+        facts
+    };
+    let few = [10, 30, 20, 25, 15];
+    let heads = [10, 15, 30, 20].map(|size| head(size, Some(5))).into();
+    check(odd(&few).await, heads, parts(few), "H1 H5 H2 H3").await;
+    let more = [10, 30, 20, 25, 35, 15];
+    let mut answers: Vec<Answer> = [10, 15, 30, 20, 25].map(|size| head(size, Some(6))).into();
+    answers.insert(2, unlisted());
+    check(odd(&more).await, answers, parts(more), "H1 H6 A H2 H3 H4").await;
+    let answers = vec![head(10, Some(6)), head(15, Some(6)), listed(1, &more, None)];
+    check(odd(&more).await, answers, parts(more), "H1 H6 A").await;
+}
+
+#[tokio::test]
 async fn answers_with_another_tag_are_believed_of_a_version_only() {
     let of_the_part = || head_of("bb", 20, Some(3));
     let mut facts = object("aa-3", 50, false).await;
