@@ -751,6 +751,8 @@ fn grants_are_restated_only_when_asked_and_possible() {
     let hinted = Aspects::from([Aspect::Acl]);
     let lost = |policy| not_kept(source.facts().unwrap(), &hinted, None, policy, NOW);
     assert_eq!((lost(&policy()), lost(&asked)), (hinted.clone(), Aspects::new()));
+    let of_nothing = not_kept(source.facts().unwrap(), &Aspects::new(), Some(NOTHING), &policy(), NOW);
+    assert_eq!(of_nothing, Aspects::new(), "no lock, and grants that nobody named");
 }
 
 #[test]
