@@ -194,6 +194,57 @@ async fn check_that_failed_is_made_up_for_in_the_next_turn() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn delete_that_hit_equal_bytes_is_known_for_ours_when_the_message_comes_again() {
+    let world = shared();
+    for content in ["old", "one"] {
+        world.source.put(KEY, content);
+        pass(&world, 1);
+        assert_copied(&world.reconcile().await);
+    }
+    // The buckets' clocks and ours agree.
+    pass(&world, TestClock::START.millis() / 1_000);
+    world.source.delete(KEY);
+    let destination = world.destination.clone();
+    let script = Script::default()
+        .on(Call::Delete, 1, Fault::before(move || write_same_bytes(&destination)))
+        .on(Call::History, 2, Fault::Hangs);
+    let report = world.clone().with_script(script).reconcile().await;
+    assert!(matches!(report.outcome, Outcome::Again(_)), "{report:?}");
+    assert_eq!(world.destination.content(KEY), None, "deleted, and not looked at since");
+    let redelivered = again(&world);
+    let report = redelivered
+        .reconcile_with(&Aspects::from([Aspect::Tags, Aspect::History]))
+        .await;
+    assert_skipped(&report, SkipReason::NotOurs);
+    assert_eq!(owner(&redelivered.destination).as_deref(), Some("theirs"));
+    let counted = [Call::FindIntent, Call::RemoveVersion].map(|call| redelivered.script.count(call));
+    assert_eq!(
+        counted,
+        [2, 1],
+        "of the version that was hit, and of the one with the same bytes"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn delete_that_is_known_for_ours_is_not_looked_for_among_older_versions() {
+    let world = shared();
+    for who in ["first", "second"] {
+        world.source.put_with(KEY, "one", |facts| {
+            facts.user_metadata.insert("owner".to_owned(), who.to_owned());
+        });
+        pass(&world, 1);
+        assert_copied(&world.reconcile().await);
+    }
+    world.source.delete(KEY);
+    assert_eq!(world.reconcile().await.outcome, Outcome::Deleted);
+    world.source.put(KEY, "two");
+    pass(&world, 1);
+    let brought_back = again(&world);
+    assert_copied(&brought_back.reconcile().await);
+    assert_eq!(brought_back.script.count(Call::FindIntent), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn delete_is_announced_before_it_is_sent() {
     let world = shared();
     world.source.put(KEY, "one");
