@@ -378,3 +378,19 @@ async fn large_object_is_copied_in_its_parts_with_a_marker() {
     assert_eq!(world.destination.facts(KEY).unwrap().etag, source.etag);
     assert_skipped(&again(&world).reconcile().await, SkipReason::AlreadyIdentical);
 }
+
+#[tokio::test(start_paused = true)]
+async fn large_object_whose_parts_s3_does_not_take_again_is_refused() {
+    const PART: u64 = 5 << 20;
+    let world = shared();
+    world
+        .source
+        .put_large_with(KEY, "much", 3 * PART, &[PART / 2, 2 * PART + PART / 2], |facts| {
+            facts.checksums.values.clear();
+        });
+    pass(&world, 1);
+    let report = world.reconcile().await;
+    assert_failed(&report, FailureKind::Permanent, "CannotBeMarked");
+    assert_eq!(world.script.count(Call::CreateUpload), 0);
+    assert_eq!(world.destination.content(KEY), None);
+}
