@@ -3,6 +3,7 @@
 mod world;
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use s3ferry_core::decide::ReplicationCoverage;
 use s3ferry_core::facts::{Aspect, Aspects, ObjectFacts, ReplicationStatus};
@@ -393,4 +394,37 @@ async fn large_object_whose_parts_s3_does_not_take_again_is_refused() {
     assert_failed(&report, FailureKind::Permanent, "CannotBeMarked");
     assert_eq!(world.script.count(Call::CreateUpload), 0);
     assert_eq!(world.destination.content(KEY), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_application_writes_after_a_delete_is_seen() {
+    let world = shared();
+    world.source.put(KEY, "one");
+    pass(&world, 1);
+    assert_copied(&world.reconcile().await);
+    world.source.delete(KEY);
+    let destination = world.destination.clone();
+    let script = Script::default().on(Call::Delete, 1, Fault::after(move || write_same_bytes(&destination)));
+    let racing = world.with_script(script);
+    assert_skipped(&racing.reconcile().await, SkipReason::NotOurs);
+    assert_eq!(racing.script.count(Call::RemoveVersion), 0);
+    assert_eq!(owner(&racing.destination).as_deref(), Some("theirs"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn intent_is_withdrawn_once_its_delete_cannot_land_any_more() {
+    for (takes, withdrawn) in [(Duration::from_secs(1), 0), (Duration::from_mins(20), 1)] {
+        let world = shared();
+        world.source.put(KEY, "one");
+        pass(&world, 1);
+        assert_copied(&world.reconcile().await);
+        world.source.delete(KEY);
+        assert_eq!(world.reconcile().await.outcome, Outcome::Deleted);
+        world.source.put(KEY, "two");
+        pass(&world, 1);
+        let slow = Script::default().on(Call::SourceRead, 1, Fault::Slow(takes));
+        let brought_back = world.with_script(slow);
+        assert_copied(&brought_back.reconcile().await);
+        assert_eq!(brought_back.script.count(Call::Withdraw), withdrawn, "{takes:?}");
+    }
 }
