@@ -21,13 +21,6 @@ const FEW: u32 = 5;
 /// How many parts are asked for at once.
 const AT_ONCE: usize = 16;
 
-/// What a HEAD says of one part.
-struct HeadOfPart {
-    size_bytes: u64,
-    /// How many parts there are; a store that ignores the part's number says nothing.
-    count: Option<u32>,
-}
-
 impl Reading {
     /// Reads in which parts the object that `facts` describe was uploaded.
     ///
@@ -49,8 +42,8 @@ impl Reading {
         if is_listed && let Some(sizes) = self.listed_parts(key, facts, count).await? {
             return Ok(SourceLayout::Parts(sizes));
         }
-        let first = self.head_part(key, facts, 1).await?;
-        if first.count != Some(count) {
+        let part = |number| self.part_bytes(key, facts, number, count);
+        let Some(first_bytes) = part(1).await? else {
             // The store ignores the number of a part, or it counts otherwise than the tag.
             let listed = if is_listed {
                 None
@@ -58,29 +51,36 @@ impl Reading {
                 self.listed_parts(key, facts, count).await?
             };
             return Ok(listed.map_or(SourceLayout::Unknown, SourceLayout::Parts));
-        }
-        let last = self.head_part(key, facts, count).await?;
-        if let Some(sizes) = uniform(facts.size_bytes, count, first.size_bytes, last.size_bytes) {
+        };
+        let Some(last_bytes) = part(count).await? else {
+            return Ok(SourceLayout::Unknown);
+        };
+        if let Some(sizes) = uniform(facts.size_bytes, count, first_bytes, last_bytes) {
             return Ok(SourceLayout::Parts(sizes));
         }
         let is_worth_asking = has_checksums && !is_listed && count > FEW;
         if is_worth_asking && let Some(sizes) = self.listed_parts(key, facts, count).await? {
             return Ok(SourceLayout::Parts(sizes));
         }
-        let between = stream::iter(2..count - 1).map(|number| self.head_part(key, facts, number));
-        let between: Vec<u64> = between
-            .buffered(AT_ONCE)
-            .map_ok(|part| part.size_bytes)
-            .try_collect()
-            .await?;
-        let sizes = with_the_rest(first.size_bytes, between, last.size_bytes, facts.size_bytes);
-        let sizes = sizes.and_then(|sizes| checked(sizes, facts.size_bytes, count));
+        let between = stream::iter(2..count - 1).map(part).buffered(AT_ONCE);
+        let between: Vec<Option<u64>> = between.try_collect().await?;
+        let between: Option<Vec<u64>> = between.into_iter().collect();
+        let sizes = between
+            .and_then(|between| with_the_rest(first_bytes, between, last_bytes, facts.size_bytes))
+            .and_then(|sizes| checked(sizes, facts.size_bytes, count));
         Ok(sizes.map_or(SourceLayout::Unknown, SourceLayout::Parts))
     }
 
-    /// Asks for the size of one part of exactly the object that `facts` describe: by its version or else its tag, which is
-    /// compared here and not by a condition, because a store may answer with the tag of the part.
-    async fn head_part(&self, key: &ObjectKey, facts: &ObjectFacts, number: u32) -> Result<HeadOfPart, Failure> {
+    /// Asks for the size of one of `count` parts of exactly the object that `facts` describe: by its version or else its
+    /// tag, which is compared here and not by a condition, because a store may answer with the tag of the part. `None` where
+    /// the answer is of something else, as of a store that ignores the number of a part.
+    async fn part_bytes(
+        &self,
+        key: &ObjectKey,
+        facts: &ObjectFacts,
+        number: u32,
+        count: u32,
+    ) -> Result<Option<u64>, Failure> {
         let answer = self
             .client
             .head_object()
@@ -99,13 +99,10 @@ impl Reading {
             ErrorAnswer::of(&error).into_failure(&self.attempted(key, action))
         })?;
         let size = head.content_length().and_then(|size| u64::try_from(size).ok());
-        Ok(HeadOfPart {
-            size_bytes: size.ok_or_else(|| self.unreadable(key, "the answer has no usable Content-Length"))?,
-            count: head
-                .parts_count()
-                .filter(|_| facts.version_id.is_some() || head.e_tag() == Some(facts.etag.quoted().as_str()))
-                .and_then(|count| u32::try_from(count).ok()),
-        })
+        let size = size.ok_or_else(|| self.unreadable(key, "the answer has no usable Content-Length"))?;
+        let is_the_object = facts.version_id.is_some() || head.e_tag() == Some(facts.etag.quoted().as_str());
+        let has_the_parts = head.parts_count().and_then(|count| u32::try_from(count).ok()) == Some(count);
+        Ok((is_the_object && has_the_parts).then_some(size))
     }
 
     /// Lists all parts; `None` where S3 does not list all of them with their sizes.

@@ -150,7 +150,16 @@ async fn answers_with_another_tag_are_believed_of_a_version_only() {
     let answers = vec![of_the_part(), head_of("cc", 10, Some(3))];
     check(facts.clone(), answers, parts([20, 20, 10]), "H1 H3").await;
     facts.version_id = None;
-    check(facts, vec![of_the_part(), unlisted()], SourceLayout::Unknown, "H1 A").await;
+    check(
+        facts.clone(),
+        vec![of_the_part(), unlisted()],
+        SourceLayout::Unknown,
+        "H1 A",
+    )
+    .await;
+    // Overwritten in between.
+    let answers = vec![head(20, Some(3)), of_the_part()];
+    check(facts, answers, SourceLayout::Unknown, "H1 H3").await;
 }
 
 #[tokio::test]
