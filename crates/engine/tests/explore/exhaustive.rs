@@ -16,6 +16,7 @@ use super::message::{hint, tags, thorough};
 use super::mutants::Mutant;
 use super::world::{Violation, World};
 use super::writer::PART_BYTES;
+use crate::seeds::ways::every_way;
 
 /// How long an invocation waits that goes on by itself: for the second after that of an object with tags.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
@@ -85,24 +86,14 @@ struct Walk {
     may_crash: bool,
 }
 
-/// Walks every way through a scenario; returns how many there are, or the first that goes wrong.
+/// Walks every way through a scenario.
 pub(crate) fn walk_all(scenario: Scenario) -> Result<u64, Violation> {
-    let (mut paths, mut count) = (Paths::default(), 0);
-    loop {
-        if Walk::new(scenario).walk(&mut paths).is_err() {
-            // The same way once more, with its trace.
-            paths.again();
-            let mut walk = Walk::new(scenario);
-            walk.world.trace = Some(Vec::new());
-            let violation = walk.walk(&mut paths).unwrap_err();
-            let trace = walk.world.trace.take().unwrap_or_default().join("\n");
-            return Err(format!("{scenario:?}, way {count}:\n{trace}\n{violation}"));
-        }
-        count += 1;
-        if !paths.turn() {
-            return Ok(count);
-        }
-    }
+    every_way(scenario, |traced, paths| {
+        let mut walk = Walk::new(scenario);
+        walk.world.trace = traced.then(Vec::new);
+        let walked = walk.walk(paths);
+        walked.map_err(|violation| (violation, walk.world.trace.unwrap_or_default()))
+    })
 }
 
 fn put(bucket: &MemoryBucket, key: &ObjectKey, (content, owner, stage): Object, large: bool) {

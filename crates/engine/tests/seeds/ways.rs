@@ -1,8 +1,32 @@
 //! Every way through scenarios, on all cores.
 
+use std::fmt::Debug;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
+
+use s3ferry_testkit::schedule::Paths;
+
+/// Walks every way through a scenario; returns how many there are, or the first that goes wrong, with its trace. `walk`
+/// goes one way, and tells what went wrong after which steps.
+pub(crate) fn every_way<S: Debug>(
+    scenario: S,
+    walk: impl Fn(bool, &mut Paths) -> Result<(), (String, Vec<String>)>,
+) -> Result<u64, String> {
+    let (mut paths, mut count) = (Paths::default(), 0);
+    loop {
+        if walk(false, &mut paths).is_err() {
+            // The same way once more, with its trace.
+            paths.again();
+            let (violation, trace) = walk(true, &mut paths).unwrap_err();
+            return Err(format!("{scenario:?}, way {count}:\n{}\n{violation}", trace.join("\n")));
+        }
+        count += 1;
+        if !paths.turn() {
+            return Ok(count);
+        }
+    }
+}
 
 /// Walks every way through a scenario: how many there are, or what went wrong in the first that does.
 pub(crate) type WalkAll<S> = fn(S) -> Result<u64, String>;
