@@ -153,8 +153,8 @@ pub fn settled(
     let (source, destination) = sides.adapters();
     let depth = compare.depth();
     let settler = Settler {
-        source: denials.watch(source),
-        destination: denials.watch(destination),
+        source,
+        destination,
         depth,
         aspects: aspects_at(depth),
         concurrency: usize::from(compare.concurrency),
@@ -163,7 +163,9 @@ pub fn settled(
     let settled = Arc::new(settler).settled(findings(sides, compare));
     settled.map(move |settled| {
         let settled = settled?;
-        denials.settled(&settled, depth)?;
+        if let Some(look) = &settled.look {
+            denials.looked(look.as_ref().err())?;
+        }
         Ok(settled)
     })
 }
@@ -178,7 +180,11 @@ pub fn as_listed(
         if let Some(different) = &different {
             counts.different(different);
         }
-        Ok(Settled { counts, different })
+        Ok(Settled {
+            counts,
+            different,
+            look: None,
+        })
     })
 }
 
@@ -199,6 +205,7 @@ pub async fn each(
         let Settled {
             counts: more,
             different,
+            look: _,
         } = settled?;
         progress.advance(more.source_keys.max(more.destination_keys));
         counts.add(&more);

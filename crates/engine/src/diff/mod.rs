@@ -134,6 +134,8 @@ pub struct Settled {
     pub counts: Counts,
     /// The key that differs, if one does.
     pub different: Option<DifferentKey>,
+    /// How the look at both sides of the key went, where there was one: a failure leaves the key untold.
+    pub look: Option<Result<(), Failure>>,
 }
 
 /// What is read of every object at [`Depth::Deep`] besides its HEAD, as by a deep final sync; grants are left out, which are
@@ -158,11 +160,18 @@ impl<S: SourceBucket + 'static, D: DestinationBucket + 'static> Settler<S, D> {
                 let settler = Arc::clone(&self);
                 async move {
                     let Merged { mut counts, finding } = merged?;
-                    let different = match finding {
-                        Some((pair, looks)) => settler.settle(&pair, looks, &mut counts).await?,
-                        None => None,
+                    let (different, look) = match finding {
+                        Some((pair, looks)) => {
+                            let (different, look) = settler.settle(&pair, looks, &mut counts).await?;
+                            (different, Some(look))
+                        }
+                        None => (None, None),
                     };
-                    Ok(Settled { counts, different })
+                    Ok(Settled {
+                        counts,
+                        different,
+                        look,
+                    })
                 }
             })
             .buffered(concurrency)
@@ -173,19 +182,19 @@ impl<S: SourceBucket + 'static, D: DestinationBucket + 'static> Settler<S, D> {
         pair: &Pair,
         looks: Option<Kind>,
         counts: &mut Counts,
-    ) -> Result<Option<DifferentKey>, Failure> {
-        let different = match self.look(pair).await {
-            Ok(different) => different,
+    ) -> Result<(Option<DifferentKey>, Result<(), Failure>), Failure> {
+        let (different, look) = match self.look(pair).await {
+            Ok(different) => (different, Ok(())),
             // What ails the bucket ails every key; what ails one object is that object's.
             Err(failure) if failure.kind == FailureKind::Configuration => return Err(failure),
-            Err(failure) => Some(DifferentKey::unread(pair, failure.to_string())),
+            Err(failure) => (Some(DifferentKey::unread(pair, failure.to_string())), Err(failure)),
         };
         match &different {
             Some(different) => counts.different(different),
             None if looks.is_some() => counts.settled_equal += 1,
             None => {}
         }
-        Ok(different)
+        Ok((different, look))
     }
 
     async fn look(&self, pair: &Pair) -> Result<Option<DifferentKey>, Failure> {

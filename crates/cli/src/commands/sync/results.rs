@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::dry::DRY_RUN;
+use crate::denials::is_denial;
 use crate::exit::{End, Error};
 use crate::output::{Format, Output, grouped, shown_key};
 use crate::sides::Sides;
@@ -330,7 +331,7 @@ impl Results {
 }
 
 fn ails_everything(failure: &Failure) -> bool {
-    failure.kind == FailureKind::Configuration || matches!(failure.code.as_str(), "AccessDenied" | "ExpiredToken")
+    failure.kind == FailureKind::Configuration || is_denial(failure)
 }
 
 fn not_done(reason: AgainReason) -> &'static str {

@@ -5,7 +5,6 @@ use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use s3ferry_core::diff::DifferentKey;
-use s3ferry_core::failure::Failure;
 use s3ferry_core::manifest::Row;
 use s3ferry_core::names::BucketName;
 use s3ferry_core::verify::{Ending, Examples, Header, Report, Tally, Told, Verdict};
@@ -16,15 +15,13 @@ use tempfile::NamedTempFile;
 use super::{VerifyArgs, page};
 use crate::commands::diff::report::table_row;
 use crate::commands::manifest::place::Place;
+use crate::denials::Denials;
 use crate::exit::Error;
 use crate::output::{Format, Output, grouped};
 use crate::sides::Sides;
 
 /// How many keys the report and the table show.
 const EXAMPLES: usize = 200;
-
-/// So many denials, with nothing told before them, are one failure of the whole command.
-const DENIALS: u64 = 64;
 
 /// What came of a verification so far.
 #[derive(Debug)]
@@ -36,8 +33,7 @@ pub(super) struct Results {
     manifests: Option<Manifests>,
     tally: Tally,
     examples: Examples,
-    first_denial: Option<Failure>,
-    denied: u64,
+    denials: Denials,
 }
 
 /// One key that is not equal, as a line of JSON.
@@ -131,8 +127,7 @@ impl Results {
             manifests: Manifests::begin(args, sides).await?,
             tally: Tally::default(),
             examples: Examples::default(),
-            first_denial: None,
-            denied: 0,
+            denials: Denials::default(),
         })
     }
 
@@ -156,6 +151,13 @@ impl Results {
     /// Takes what came of some more keys.
     pub(super) fn take(&mut self, step: &Step) -> Result<(), Error> {
         self.tally.add(&step.tally);
+        let unread = match &step.told {
+            Some(Told::Unread { failure, .. }) => Some(failure),
+            _ => None,
+        };
+        if step.tally.accounted() > step.tally.not_examined + u64::from(unread.is_some()) {
+            self.denials.looked(None).map_err(Error::Failed)?;
+        }
         let Some(told) = &step.told else { return Ok(()) };
         let Some(key) = told.key() else { return Ok(()) };
         let line = Line {
@@ -171,34 +173,25 @@ impl Results {
         if let Some(differences) = &mut self.differences {
             differences.json(&line)?;
         }
-        match told {
+        if let (
             Told::CannotTell {
                 checksums_would_help: true,
                 ..
-            } => {
-                if let Some(manifests) = &mut self.manifests {
-                    manifests.write(key)?;
-                }
-            }
-            Told::Unread { failure, .. } if failure.code == "AccessDenied" => {
-                self.denied += 1;
-                self.first_denial.get_or_insert_with(|| failure.clone());
-                if self.denied == DENIALS {
-                    self.must_not_be_all_denied()?;
-                }
-            }
-            _ => {}
+            },
+            Some(manifests),
+        ) = (told, &mut self.manifests)
+        {
+            manifests.write(key)?;
         }
-        Ok(())
+        match unread {
+            Some(failure) => self.denials.looked(Some(failure)).map_err(Error::Failed),
+            None => Ok(()),
+        }
     }
 
     /// Ends the command where nothing can be read for want of a permission: that ails the credentials, not the objects.
     pub(super) fn must_not_be_all_denied(&self) -> Result<(), Error> {
-        let looked_at = self.tally.accounted() - self.tally.not_examined;
-        match &self.first_denial {
-            Some(first) if self.denied == looked_at => Err(Error::Failed(first.clone())),
-            _ => Ok(()),
-        }
+        self.denials.must_not_be_all().map_err(Error::Failed)
     }
 
     /// Writes what stays, and the summary.
