@@ -52,6 +52,13 @@ fn assert_copied(report: &Report) {
     assert!(matches!(report.outcome, Outcome::Copied { .. }), "{report:?}");
 }
 
+/// Writes an object at the source, and has it copied a second later.
+async fn copy_across(world: &TestWorld, content: &str) {
+    world.source.put(KEY, content);
+    pass(world, 1);
+    assert_copied(&world.reconcile().await);
+}
+
 #[track_caller]
 fn assert_skipped(report: &Report, reason: SkipReason) {
     assert_eq!(report.outcome, Outcome::Skipped(reason));
@@ -68,9 +75,7 @@ fn assert_failed(report: &Report, kind: FailureKind, code: &str) {
 #[tokio::test(start_paused = true)]
 async fn copy_carries_a_marker_and_is_found_equal() {
     let world = shared();
-    world.source.put(KEY, "one");
-    pass(&world, 1);
-    assert_copied(&world.reconcile().await);
+    copy_across(&world, "one").await;
     let copy = world.destination.facts(KEY).unwrap();
     assert!(copy.user_metadata.contains_key(MARKER_NAME));
     let counted = [Call::SourceRead, Call::DestinationRead, Call::Copy, Call::History].map(|c| world.script.count(c));
@@ -98,9 +103,7 @@ async fn newer_object_of_an_application_stays_and_is_reported() {
 #[tokio::test(start_paused = true)]
 async fn equal_bytes_that_an_application_writes_during_a_copy_come_back() {
     let world = shared();
-    world.source.put(KEY, "old");
-    pass(&world, 1);
-    assert_copied(&world.reconcile().await);
+    copy_across(&world, "old").await;
     // The same tag before and after: no condition sees the difference.
     world.source.put_with(KEY, "old", |facts| {
         facts.user_metadata.insert("owner".to_owned(), "ours".to_owned());
@@ -121,9 +124,7 @@ async fn equal_bytes_that_an_application_writes_during_a_copy_come_back() {
 #[tokio::test(start_paused = true)]
 async fn equal_bytes_that_an_application_writes_during_a_delete_come_back() {
     let world = shared();
-    world.source.put(KEY, "one");
-    pass(&world, 1);
-    assert_copied(&world.reconcile().await);
+    copy_across(&world, "one").await;
     world.source.delete(KEY);
     let destination = world.destination.clone();
     let script = Script::default().on(Call::Delete, 1, Fault::before(move || write_same_bytes(&destination)));
@@ -136,9 +137,7 @@ async fn equal_bytes_that_an_application_writes_during_a_delete_come_back() {
 #[tokio::test(start_paused = true)]
 async fn check_that_failed_is_made_up_for_when_the_message_comes_again() {
     let world = shared();
-    world.source.put(KEY, "one");
-    pass(&world, 1);
-    assert_copied(&world.reconcile().await);
+    copy_across(&world, "one").await;
     world.source.put_with(KEY, "one", |facts| {
         facts.user_metadata.insert("owner".to_owned(), "ours".to_owned());
     });
@@ -198,9 +197,7 @@ async fn check_that_failed_is_made_up_for_in_the_next_turn() {
 async fn delete_that_hit_equal_bytes_is_known_for_ours_when_the_message_comes_again() {
     let world = shared();
     for content in ["old", "one"] {
-        world.source.put(KEY, content);
-        pass(&world, 1);
-        assert_copied(&world.reconcile().await);
+        copy_across(&world, content).await;
     }
     // The buckets' clocks and ours agree.
     pass(&world, TestClock::START.millis() / 1_000);
@@ -248,9 +245,7 @@ async fn delete_that_is_known_for_ours_is_not_looked_for_among_older_versions() 
 #[tokio::test(start_paused = true)]
 async fn delete_is_announced_before_it_is_sent() {
     let world = shared();
-    world.source.put(KEY, "one");
-    pass(&world, 1);
-    assert_copied(&world.reconcile().await);
+    copy_across(&world, "one").await;
     world.source.delete(KEY);
     let journal = world.journal.clone().unwrap();
     let announced = Arc::new(Mutex::new(0));
@@ -268,9 +263,7 @@ async fn delete_is_announced_before_it_is_sent() {
 #[tokio::test(start_paused = true)]
 async fn delete_that_cannot_be_announced_is_not_sent() {
     let world = shared();
-    world.source.put(KEY, "one");
-    pass(&world, 1);
-    assert_copied(&world.reconcile().await);
+    copy_across(&world, "one").await;
     world.source.delete(KEY);
     let denied = Fault::Fails(failure(FailureKind::Permanent));
     let world = world.with_script(Script::default().always(Call::Announce, denied));
@@ -281,9 +274,7 @@ async fn delete_that_cannot_be_announced_is_not_sent() {
 #[tokio::test(start_paused = true)]
 async fn delete_of_an_application_stays_unless_the_source_is_newer() {
     let world = shared();
-    world.source.put(KEY, "one");
-    pass(&world, 1);
-    assert_copied(&world.reconcile().await);
+    copy_across(&world, "one").await;
     world.destination.delete(KEY);
     assert_skipped(&again(&world).reconcile().await, SkipReason::DestinationNewer);
     pass(&world, 1);
@@ -399,9 +390,7 @@ async fn large_object_whose_parts_s3_does_not_take_again_is_refused() {
 #[tokio::test(start_paused = true)]
 async fn what_an_application_writes_after_a_delete_is_seen() {
     let world = shared();
-    world.source.put(KEY, "one");
-    pass(&world, 1);
-    assert_copied(&world.reconcile().await);
+    copy_across(&world, "one").await;
     world.source.delete(KEY);
     let destination = world.destination.clone();
     let script = Script::default().on(Call::Delete, 1, Fault::after(move || write_same_bytes(&destination)));
@@ -415,9 +404,7 @@ async fn what_an_application_writes_after_a_delete_is_seen() {
 async fn intent_is_withdrawn_once_its_delete_cannot_land_any_more() {
     for (takes, withdrawn) in [(Duration::from_secs(1), 0), (Duration::from_mins(20), 1)] {
         let world = shared();
-        world.source.put(KEY, "one");
-        pass(&world, 1);
-        assert_copied(&world.reconcile().await);
+        copy_across(&world, "one").await;
         world.source.delete(KEY);
         assert_eq!(world.reconcile().await.outcome, Outcome::Deleted);
         world.source.put(KEY, "two");
