@@ -18,14 +18,14 @@ MIB = 1024**2
 _numbers = itertools.count(1)
 
 
-def client(region="us-east-1", **config):
+def client(region="us-east-1", access_key="any", **config):
     """A client that tries once: what the simulator answers is what the test sees."""
     settings = {"retries": {"total_max_attempts": 1}, "s3": {"addressing_style": "path"}, **config}
     return boto3.client(
         "s3",
         endpoint_url=ENDPOINT,
         region_name=region,
-        aws_access_key_id="any",
+        aws_access_key_id=access_key,
         aws_secret_access_key="any",
         config=Config(**settings),
     )

@@ -168,6 +168,19 @@ class Multipart(SimTestCase):
         status, _, body = raw("GET", f"/{bucket}?uploads")
         self.assertEqual((status, body.decode().count("&#x")), (200, 3))
 
+    def test_uploads_name_who_began_them(self):
+        bucket = self.bucket()
+        us = [client(access_key=key) for key in ("one", "one", "another")]
+        for number, s3 in enumerate(us):
+            s3.create_multipart_upload(Bucket=bucket, Key=f"key-{number}")
+        uploads = self.us.list_multipart_uploads(Bucket=bucket)["Uploads"]
+        first, second, third = [upload["Initiator"]["ID"] for upload in uploads]
+        self.assertEqual(first, second)
+        self.assertNotEqual(first, third)
+        self.assertTrue(first.startswith("arn:aws:iam::"), first)
+        parts = self.us.list_parts(Bucket=bucket, Key="key-2", UploadId=uploads[2]["UploadId"])
+        self.assertEqual(parts["Initiator"]["ID"], third)
+
     def test_uploads_and_parts_are_listed_in_pages(self):
         bucket = self.bucket()
         self.synthetic(bucket, "source", 1100)

@@ -22,6 +22,8 @@ pub(crate) struct Call {
     pub(crate) body: Bytes,
     /// The region in the signature's scope; `None` for a request without a signature.
     pub(crate) region: Option<String>,
+    /// The access key of the signature: who asks.
+    pub(crate) access_key: Option<String>,
     pub(crate) document: Option<Document>,
     /// The path with the bucket in it, encoded as it came.
     raw_path: String,
@@ -38,7 +40,7 @@ impl Call {
         let query = query(&parts.uri);
         let mut headers = parts.headers.clone();
         let body = decode_body(&mut headers, body)?;
-        let region = signed_region(&headers, &query);
+        let (access_key, region) = signer(&headers, &query).unzip();
         let shape = Shape {
             method: parts.method.as_str(),
             has_bucket: bucket.is_some(),
@@ -56,6 +58,7 @@ impl Call {
             headers,
             body,
             region,
+            access_key,
             raw_path,
         })
     }
@@ -217,8 +220,8 @@ fn header_value(text: &str) -> Answer<HeaderValue> {
     HeaderValue::from_bytes(text.as_bytes()).map_err(|error| Refusal::because(Code::InvalidArgument, error.to_string()))
 }
 
-/// Reads the region out of the scope of a Signature Version 4: `key/date/region/s3/aws4_request`.
-fn signed_region(headers: &HeaderMap, query: &[(String, String)]) -> Option<String> {
+/// Reads access key and region out of the credential of a Signature Version 4: `key/date/region/s3/aws4_request`.
+fn signer(headers: &HeaderMap, query: &[(String, String)]) -> Option<(String, String)> {
     let credential = match headers.get("authorization") {
         Some(value) => text(value).split_once("Credential=").map(|(_, rest)| rest.to_owned())?,
         None => query
@@ -229,7 +232,10 @@ fn signed_region(headers: &HeaderMap, query: &[(String, String)]) -> Option<Stri
     let scope = credential.split(',').next()?.trim();
     let fields: Vec<_> = scope.rsplit('/').collect();
     match fields.as_slice() {
-        ["aws4_request", _service, region, _date, ..] if !region.is_empty() => Some((*region).to_owned()),
+        ["aws4_request", _service, region, _date, key @ ..] if !region.is_empty() => {
+            let key: Vec<_> = key.iter().rev().copied().collect();
+            Some((key.join("/"), (*region).to_owned()))
+        }
         _ => None,
     }
 }

@@ -24,6 +24,8 @@ pub const PART_MINIMUM_BYTES: u64 = 5 * 1024 * 1024;
 pub struct Upload {
     /// The key that it will write.
     pub key: String,
+    /// Who began it, by the access key; `None` for a request without a signature.
+    pub initiator: Option<String>,
     /// When it began: the place among all writes that the completed object takes.
     pub begun: Beginning,
     /// What its starter said of the object, with the bucket's defaults of then.
@@ -114,6 +116,7 @@ impl Simulator {
     pub fn create_upload(
         &mut self,
         target: Target<'_>,
+        initiator: Option<String>,
         stated: Stated,
         checksum: Option<(Algorithm, ChecksumKind)>,
     ) -> Answer<String> {
@@ -125,6 +128,7 @@ impl Simulator {
         let id = self.identifier(64);
         let upload = Upload {
             key: target.key.to_owned(),
+            initiator,
             begun,
             stated,
             checksum,

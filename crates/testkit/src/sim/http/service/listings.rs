@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use s3s::dto;
 
 use super::names::Names;
-use super::{Reply, etag, owner, reply, signed, timestamp};
+use super::{Reply, etag, initiator, owner, reply, signed, timestamp};
 use crate::sim::http::call::Call;
 use crate::sim::model::listing::{After, Last, ListedObject, ListedVersion, Listing, PAGE_LIMIT};
 use crate::sim::model::object::{Checksum, Object, STANDARD};
@@ -279,10 +279,7 @@ pub(super) fn uploads(
             .map(|(algorithm, _)| algorithm.name().to_owned().into()),
         checksum_type: listed.upload.checksum.map(|(_, kind)| kind.name().to_owned().into()),
         initiated: timestamp(listed.upload.begun.at),
-        initiator: Some(dto::Initiator {
-            display_name: owner().display_name,
-            id: owner().id,
-        }),
+        initiator: Some(initiator(listed.upload)),
         key: names.write(&listed.upload.key),
         owner: Some(owner()),
         storage_class: Some(

@@ -24,6 +24,7 @@ use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
 use super::call::Call;
 use super::outgoing::Headers;
 use crate::sim::model::clock::Millis;
+use crate::sim::model::multipart::Upload;
 use crate::sim::model::refusal::{Answer, Code, Refusal};
 use crate::sim::model::simulator::{Simulator, Target};
 
@@ -90,6 +91,19 @@ fn owner() -> dto::Owner {
     dto::Owner {
         display_name: Some("s3sim".to_owned()),
         id: Some("s3sim".to_owned()),
+    }
+}
+
+/// Names who began an upload: the user of an access key by an ARN, or else the account by its id.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_Initiator.html>
+fn initiator(upload: &Upload) -> dto::Initiator {
+    let user = upload.initiator.as_ref();
+    dto::Initiator {
+        display_name: None,
+        id: user.map_or(owner().id, |user| {
+            Some(format!("arn:aws:iam::000000000000:user/{user}"))
+        }),
     }
 }
 

@@ -6,7 +6,7 @@ use http::StatusCode;
 use s3s::dto;
 
 use super::objects::{done, written_headers};
-use super::{Reply, etag, owner, reply, set_checksum, signed, timestamp, with_headers, with_status};
+use super::{Reply, etag, initiator, owner, reply, set_checksum, signed, timestamp, with_headers, with_status};
 use crate::sim::http::call::Call;
 use crate::sim::http::incoming::unquoted;
 use crate::sim::http::outgoing::Headers;
@@ -26,7 +26,7 @@ pub(super) fn create(
     _: dto::CreateMultipartUploadInput,
 ) -> Reply<dto::CreateMultipartUploadOutput> {
     let checksum = upload_checksum(call.algorithm()?, call.checksum_kind()?)?;
-    let id = model.create_upload(call.target(), call.stated()?, checksum)?;
+    let id = model.create_upload(call.target(), call.access_key.clone(), call.stated()?, checksum)?;
     let upload = model.upload(call.target(), &id)?;
     let mut headers = Headers::default();
     headers.encryption(upload.stated.encryption.as_ref().unwrap_or(&Encryption::S3));
@@ -207,10 +207,7 @@ pub(super) fn list(model: &mut Simulator, call: &Call, input: dto::ListPartsInpu
         part_number_marker: Some(marker_field(marker.unwrap_or(0))),
         next_part_number_marker: last.and_then(|last| last.parse().ok()),
         parts: Some(page.into_iter().map(|(number, part)| listed(*number, part)).collect()),
-        initiator: Some(dto::Initiator {
-            display_name: owner().display_name,
-            id: owner().id,
-        }),
+        initiator: Some(initiator(upload)),
         owner: Some(owner()),
         storage_class: Some(class.to_owned().into()),
         ..dto::ListPartsOutput::default()

@@ -9,7 +9,7 @@ use crate::sim::model::put::Declared;
 fn begin(world: &mut World, target: Target<'_>) -> String {
     world
         .simulator
-        .create_upload(target, Stated::default(), None)
+        .create_upload(target, None, Stated::default(), None)
         .expect("an upload")
 }
 
