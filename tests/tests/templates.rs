@@ -677,6 +677,7 @@ fn default_replicator_has_exactly_the_rights_of_a_copy() {
         "s3:GetObjectVersionTagging",
         "s3:GetReplicationConfiguration",
         "s3:ListBucket",
+        "s3:ListBucketMultipartUploads",
         "s3:ListMultipartUploadParts",
         "s3:ListObjectAnnotations",
         "s3:ListObjectVersionAnnotations",

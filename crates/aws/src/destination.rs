@@ -11,7 +11,7 @@ use s3ferry_core::history::{VersionName, VersionStamp};
 use s3ferry_core::names::{BucketName, ETag, ObjectKey, Region, VersionId};
 use s3ferry_core::order::{AmendOrder, CopyOrder, SourcePin, Stated, UploadTerms, WriteCondition};
 use s3ferry_core::plan::Part;
-use s3ferry_core::upload::UploadId;
+use s3ferry_core::upload::{ListedUpload, UploadId};
 use s3ferry_engine::ports::{Completion, CopiedPart, DestinationBucket, WriteError, Written};
 use tokio::sync::OnceCell;
 
@@ -240,6 +240,10 @@ impl DestinationBucket for S3Destination {
 
     async fn list_parts(&self, key: &ObjectKey, upload_id: &UploadId) -> Result<Option<Vec<CopiedPart>>, Failure> {
         self.parts_of(key, upload_id).await
+    }
+
+    async fn list_uploads(&self, key: &ObjectKey) -> Result<Vec<ListedUpload>, Failure> {
+        self.uploads_of(key).await
     }
 
     async fn complete_upload(

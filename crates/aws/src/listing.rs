@@ -104,6 +104,15 @@ fn decoded(text: &str) -> Result<String, String> {
     Ok(decoded.into_owned())
 }
 
+/// Tells whether a row of a listing is of `key`, encoded or not as its answer says.
+pub(crate) fn is_key(listed: Option<&str>, is_encoded: bool, key: &ObjectKey) -> bool {
+    match listed {
+        Some(listed) if is_encoded => decoded(listed).is_ok_and(|listed| listed == key.as_str()),
+        Some(listed) => listed == key.as_str(),
+        None => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,17 +2,21 @@
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html>
 
-use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart, Part as ListedPart};
+use aws_sdk_s3::types::{
+    ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart, EncodingType, Initiator, MultipartUpload,
+    Part as ListedPart,
+};
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::{ETag, ObjectKey, VersionId};
 use s3ferry_core::order::{SourcePin, UploadTerms, WriteCondition};
 use s3ferry_core::plan::{Part, SMALLEST_PART_BYTES};
-use s3ferry_core::upload::UploadId;
+use s3ferry_core::upload::{ListedUpload, UploadId};
 use s3ferry_engine::ports::{Completion, CopiedPart, WriteError, Written};
 
 use crate::checksum::{by_algorithm, completed, only, type_of};
 use crate::classify::{Attempted, ErrorAnswer};
 use crate::destination::{S3Destination, unreadable};
+use crate::listing::is_key;
 
 impl S3Destination {
     pub(crate) async fn begin_upload(&self, key: &ObjectKey, terms: &UploadTerms) -> Result<UploadId, WriteError> {
@@ -95,11 +99,51 @@ impl S3Destination {
                 }
             };
             for part in page.parts() {
-                parts.push(copied(part).ok_or_else(|| incomplete(&attempted))?);
+                parts.push(copied(part).ok_or_else(|| incomplete(&attempted, "ListParts"))?);
             }
             marker = page.next_part_number_marker().map(str::to_owned);
             if page.is_truncated() != Some(true) || marker.is_none() || page.parts().is_empty() {
                 return Ok(Some(parts));
+            }
+        }
+    }
+
+    /// Lists the uploads of exactly this key, which come before those of longer keys.
+    ///
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListMultipartUploads.html>
+    pub(crate) async fn uploads_of(&self, key: &ObjectKey) -> Result<Vec<ListedUpload>, Failure> {
+        let attempted = self.reading.bucket_attempted("s3:ListBucketMultipartUploads");
+        let mut uploads = Vec::new();
+        let mut last: Option<String> = None;
+        loop {
+            let answer = self
+                .reading
+                .client
+                .list_multipart_uploads()
+                .bucket(self.reading.bucket.as_str())
+                .prefix(key.as_str())
+                // XML cannot spell every key.
+                .encoding_type(EncodingType::Url)
+                .set_key_marker(last.as_ref().map(|_| key.to_string()))
+                .set_upload_id_marker(last)
+                .send()
+                .await;
+            let page = answer.map_err(|error| ErrorAnswer::of(&error).into_failure(&attempted))?;
+            let is_encoded = page.encoding_type() == Some(&EncodingType::Url);
+            let listed = page.uploads().len();
+            let of_key = page
+                .uploads()
+                .iter()
+                .filter(|upload| is_key(upload.key(), is_encoded, key));
+            let before = uploads.len();
+            for upload in of_key {
+                uploads.push(listed_upload(upload).ok_or_else(|| incomplete(&attempted, "ListMultipartUploads"))?);
+            }
+            last = page.next_upload_id_marker().map(str::to_owned);
+            // What follows a longer key is of longer keys.
+            let goes_on = listed > 0 && uploads.len() == before + listed;
+            if page.is_truncated() != Some(true) || !goes_on || last.is_none() {
+                return Ok(uploads);
             }
         }
     }
@@ -187,12 +231,20 @@ fn copied(part: &ListedPart) -> Option<CopiedPart> {
     })
 }
 
-fn incomplete(attempted: &Attempted) -> Failure {
+fn listed_upload(upload: &MultipartUpload) -> Option<ListedUpload> {
+    let initiator = upload.initiator().and_then(Initiator::id);
+    Some(ListedUpload {
+        id: UploadId::new(upload.upload_id()?)?,
+        initiator: initiator.map(str::to_owned),
+    })
+}
+
+fn incomplete(attempted: &Attempted, answer: &str) -> Failure {
     Failure {
         kind: FailureKind::Retry,
         code: "UnreadableAnswer".to_owned(),
         action: attempted.action.to_owned(),
         resource: attempted.resource.clone(),
-        detail: "the answer of ListParts has a part without number, size or ETag".to_owned(),
+        detail: format!("the answer of {answer} has an entry that lacks what every one has"),
     }
 }

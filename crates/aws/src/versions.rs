@@ -16,6 +16,7 @@ use s3ferry_core::time::Timestamp;
 
 use crate::classify::{Attempted, ErrorAnswer};
 use crate::destination::S3Destination;
+use crate::listing::is_key;
 
 /// How many versions of a key are looked at: those that several invocations and applications can write at once.
 const NEWEST: i32 = 16;
@@ -100,11 +101,6 @@ impl S3Destination {
 /// Takes from a listing what is of a key, in order; `None` where an entry lacks what every one has.
 fn of_key(listed: &ListObjectVersionsOutput, key: &ObjectKey, kinds: &[Kind]) -> Option<Vec<VersionStamp>> {
     let is_encoded = listed.encoding_type() == Some(&EncodingType::Url);
-    let is_of_key = |listed: Option<&str>| match listed {
-        Some(listed) if is_encoded => ObjectKey::from_notification(listed).is_ok_and(|listed| listed == *key),
-        Some(listed) => listed == key.as_str(),
-        None => false,
-    };
     let mut objects = listed.versions().iter();
     let mut markers = listed.delete_markers().iter();
     let mut stamps = Vec::new();
@@ -120,7 +116,7 @@ fn of_key(listed: &ListObjectVersionsOutput, key: &ObjectKey, kinds: &[Kind]) ->
                 (entry.key(), entry.is_latest(), delete_marker(entry))
             }
         };
-        if is_of_key(of) {
+        if is_key(of, is_encoded, key) {
             latest = latest.or((is_latest == Some(true)).then_some(stamps.len()));
             stamps.push(stamp?);
         }

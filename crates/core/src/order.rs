@@ -180,6 +180,24 @@ impl UploadTerms {
             lost,
         }
     }
+
+    /// States nothing of its own: for an upload that will have no parts.
+    #[must_use]
+    pub fn plain() -> Self {
+        Self {
+            stated: Stated {
+                storage_class: "STANDARD".to_owned(),
+                website_redirect: None,
+                encryption: None,
+                lock: ObjectLock::default(),
+                metadata: None,
+                tags: None,
+                checksum: None,
+                acl: None,
+            },
+            lost: Aspects::new(),
+        }
+    }
 }
 
 /// A change of what lies around an object's bytes, on exactly the destination version seen.

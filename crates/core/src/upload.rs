@@ -32,6 +32,31 @@ impl UploadId {
     }
 }
 
+/// An upload of a key that is under way, as the bucket lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedUpload {
+    /// The upload.
+    pub id: UploadId,
+    /// Who began it, in the bucket's own spelling, which says one thing for one principal.
+    pub initiator: Option<String>,
+}
+
+/// Finds the other uploads that whoever began `sample` began; `None` where `sample` is not listed, or nobody is named.
+#[must_use]
+pub fn begun_with<'l>(
+    sample: &'l UploadId,
+    listed: &'l [ListedUpload],
+) -> Option<impl Iterator<Item = &'l ListedUpload>> {
+    let initiator = listed.iter().find(|upload| upload.id == *sample)?.initiator.as_ref()?;
+    let is_alike = move |upload: &&ListedUpload| upload.initiator.as_ref() == Some(initiator);
+    Some(
+        listed
+            .iter()
+            .filter(is_alike)
+            .filter(move |upload| upload.id != *sample),
+    )
+}
+
 /// The entry of a key in the upload journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

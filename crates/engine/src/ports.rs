@@ -12,7 +12,7 @@ use s3ferry_core::names::{ETag, ObjectKey, VersionId};
 use s3ferry_core::order::{AmendOrder, CopyOrder, SourcePin, StatedChecksum, UploadTerms, WriteCondition};
 use s3ferry_core::plan::{Part, SourceLayout};
 use s3ferry_core::time::Timestamp;
-use s3ferry_core::upload::{UploadEntry, UploadId};
+use s3ferry_core::upload::{ListedUpload, UploadEntry, UploadId};
 
 /// The bucket that is migrated.
 pub trait SourceBucket: Send + Sync {
@@ -125,6 +125,9 @@ pub trait DestinationBucket: Send + Sync {
         key: &ObjectKey,
         upload_id: &UploadId,
     ) -> impl Future<Output = Result<Option<Vec<CopiedPart>>, Failure>> + Send;
+
+    /// Lists the uploads of exactly this key that are under way, whoever began them.
+    fn list_uploads(&self, key: &ObjectKey) -> impl Future<Output = Result<Vec<ListedUpload>, Failure>> + Send;
 
     /// Makes an object of an upload, if the destination is still what `completion` says.
     fn complete_upload(

@@ -47,6 +47,11 @@ fn without_aborts_a_schedule_leaves_an_upload_behind() {
 }
 
 #[test]
+fn without_a_search_for_uploads_a_schedule_leaves_one_behind() {
+    assert_bites(explore, Mutant::NoSearch, "behind");
+}
+
+#[test]
 fn without_the_condition_on_journal_entries_a_schedule_leaves_an_upload_behind() {
     assert_bites(explore, Mutant::NoEntryCondition, "behind");
 }

@@ -12,7 +12,7 @@ use s3ferry_core::history::{DeleteIntent, VersionName, VersionStamp};
 use s3ferry_core::names::{ETag, ObjectKey, VersionId};
 use s3ferry_core::order::{AmendOrder, CopyOrder, SourcePin, UploadTerms};
 use s3ferry_core::plan::{Part, SourceLayout};
-use s3ferry_core::upload::{UploadEntry, UploadId};
+use s3ferry_core::upload::{ListedUpload, UploadEntry, UploadId};
 use s3ferry_engine::ports::{
     Absence, Completion, CopiedPart, DeleteIntents, DestinationBucket, FiledUpload, SourceBucket, UploadJournal,
     WriteError, Written,
@@ -50,6 +50,8 @@ pub enum Call {
     CopyPart,
     /// [`DestinationBucket::list_parts`]
     ListParts,
+    /// [`DestinationBucket::list_uploads`]
+    ListUploads,
     /// [`DestinationBucket::complete_upload`]
     CompleteUpload,
     /// [`DestinationBucket::abort_upload`]
@@ -330,6 +332,11 @@ impl<T: DestinationBucket> DestinationBucket for Faults<T> {
     async fn list_parts(&self, key: &ObjectKey, upload_id: &UploadId) -> Result<Option<Vec<CopiedPart>>, Failure> {
         let work = self.port.list_parts(key, upload_id);
         self.script.read(Call::ListParts, work).await
+    }
+
+    async fn list_uploads(&self, key: &ObjectKey) -> Result<Vec<ListedUpload>, Failure> {
+        let work = self.port.list_uploads(key);
+        self.script.read(Call::ListUploads, work).await
     }
 
     async fn complete_upload(

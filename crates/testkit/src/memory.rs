@@ -17,7 +17,7 @@ use s3ferry_core::names::{ETag, ObjectKey, VersionId};
 use s3ferry_core::order::{AmendOrder, CopyOrder, SourcePin, Stated, UploadTerms, WriteCondition};
 use s3ferry_core::plan::{COPY_OBJECT_LIMIT_BYTES, Part, PartSizes, SourceLayout};
 use s3ferry_core::time::Timestamp;
-use s3ferry_core::upload::UploadId;
+use s3ferry_core::upload::{ListedUpload, UploadId};
 use s3ferry_engine::ports::{Absence, Completion, CopiedPart, DestinationBucket, SourceBucket, WriteError, Written};
 
 /// A bucket; clones share it.
@@ -61,10 +61,15 @@ struct StoredObject {
     layout: Vec<u64>,
 }
 
+/// Who begins the uploads that are asked for through the port.
+pub const OURSELVES: &str = "s3ferry";
+
 /// An upload in parts that is under way.
 #[derive(Debug, Clone)]
 struct Upload {
     key: String,
+    /// Who began it.
+    initiator: &'static str,
     since: u64,
     begun: Timestamp,
     stated: Stated,
@@ -264,6 +269,23 @@ impl MemoryBucket {
     /// Gives the bucket's objects access control lists.
     pub fn enable_acl(&self) {
         self.lock().has_acl = true;
+    }
+
+    /// Begins an upload in parts as `initiator`.
+    pub fn begin_upload(&self, key: &str, initiator: &'static str, terms: &UploadTerms) -> UploadId {
+        let mut inner = self.lock();
+        let (since, begun) = inner.stamp();
+        let id = UploadId::new(format!("upload-{since}")).expect("never empty");
+        let upload = Upload {
+            key: key.to_owned(),
+            initiator,
+            since,
+            begun,
+            stated: terms.stated.clone(),
+            parts: BTreeMap::new(),
+        };
+        inner.uploads.insert(id.clone(), upload);
+        id
     }
 
     /// Returns the uploads in parts that are under way.
@@ -629,18 +651,7 @@ impl DestinationBucket for MemoryDestination {
     }
 
     async fn create_upload(&self, key: &ObjectKey, terms: &UploadTerms) -> Result<UploadId, WriteError> {
-        let mut inner = self.bucket.lock();
-        let (since, begun) = inner.stamp();
-        let id = UploadId::new(format!("upload-{since}")).expect("never empty");
-        let upload = Upload {
-            key: key.as_str().to_owned(),
-            since,
-            begun,
-            stated: terms.stated.clone(),
-            parts: BTreeMap::new(),
-        };
-        inner.uploads.insert(id.clone(), upload);
-        Ok(id)
+        Ok(self.bucket.begin_upload(key.as_str(), OURSELVES, terms))
     }
 
     async fn copy_part(
@@ -675,6 +686,16 @@ impl DestinationBucket for MemoryDestination {
         let inner = self.bucket.lock();
         let upload = inner.uploads.get(upload_id);
         Ok(upload.map(|upload| upload.parts.values().map(|(part, _)| part.clone()).collect()))
+    }
+
+    async fn list_uploads(&self, key: &ObjectKey) -> Result<Vec<ListedUpload>, Failure> {
+        let inner = self.bucket.lock();
+        let of_key = inner.uploads.iter().filter(|(_, upload)| upload.key == key.as_str());
+        let listed = of_key.map(|(id, upload)| ListedUpload {
+            id: id.clone(),
+            initiator: Some(upload.initiator.to_owned()),
+        });
+        Ok(listed.collect())
     }
 
     async fn complete_upload(

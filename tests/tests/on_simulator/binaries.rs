@@ -365,6 +365,8 @@ async fn faults_in_the_middle_of_a_large_copy_cost_no_other_part_and_leave_nothi
         json!([{"operation": "UploadPartCopy", "nth": 5, "fault": "lost-response", "times": 1}]),
         json!([{"operation": "UploadPartCopy", "nth": 5, "fault": "throttle", "times": 3}]),
         json!([{"operation": "CreateMultipartUpload", "nth": 1, "fault": "internal-error", "times": 1}]),
+        json!([{"operation": "CreateMultipartUpload", "nth": 1, "fault": "lost-response", "times": 1}]),
+        json!([{"operation": "CreateMultipartUpload", "nth": 1, "fault": "late", "times": 1}]),
         json!([{"operation": "CompleteMultipartUpload", "nth": 1, "fault": "lost-response", "times": 1}]),
         json!([{"operation": "CompleteMultipartUpload", "nth": 1, "fault": "ok-with-error", "times": 1}]),
         json!([{"operation": "CompleteMultipartUpload", "nth": 1, "fault": "reset", "times": 1}]),

@@ -250,6 +250,50 @@ async fn all_pages_of_parts_are_listed() {
     );
 }
 
+/// A page of uploads, each of a key as it is encoded and with an id, begun by `we` unless that is left out.
+fn uploads(listed: &[(&str, &str)], next: Option<&str>) -> Answer {
+    let next = next.map_or(String::new(), |id| {
+        format!("<IsTruncated>true</IsTruncated><NextUploadIdMarker>{id}</NextUploadIdMarker>")
+    });
+    let entry = |(key, id): &(&str, &str)| {
+        format!("<Upload><Key>{key}</Key><UploadId>{id}</UploadId><Initiator><ID>we</ID></Initiator></Upload>")
+    };
+    let entries: String = listed.iter().map(entry).collect();
+    spoken(
+        200,
+        format!(
+            "<ListMultipartUploadsResult><EncodingType>url</EncodingType>{next}{entries}</ListMultipartUploadsResult>"
+        ),
+    )
+}
+
+#[tokio::test]
+async fn uploads_of_exactly_one_key_are_listed_over_all_pages() {
+    const KEY: &str = "a+b%2Bc/%C3%BC.txt";
+    let recorded = Recorded::new([
+        uploads(&[(KEY, "one"), (KEY, "two")], Some("two")),
+        uploads(&[(KEY, "three"), ("a+b%2Bc/%C3%BC.txt2", "four")], Some("four")),
+    ]);
+    let listed = recorded.destination().list_uploads(&key()).await.unwrap();
+    let found: Vec<_> = listed
+        .iter()
+        .map(|upload| (upload.id.as_str(), upload.initiator.as_deref()))
+        .collect();
+    assert_eq!(found, [("one", Some("we")), ("two", Some("we")), ("three", Some("we"))]);
+    // What follows a longer key is not asked for.
+    assert_eq!(recorded.sent(), 2);
+    for asked in ["uploads", "encoding-type=url", "prefix=a%20b%2Bc%2F%C3%BC.txt"] {
+        assert!(recorded.line(0).contains(asked), "{}", recorded.line(0));
+    }
+    assert!(!recorded.line(0).contains("marker"), "{}", recorded.line(0));
+    for asked in ["key-marker=a%20b%2Bc%2F%C3%BC.txt", "upload-id-marker=two"] {
+        assert!(recorded.line(1).contains(asked), "{}", recorded.line(1));
+    }
+    let denied = Recorded::new([error(403, "AccessDenied")]);
+    let failure = denied.destination().list_uploads(&key()).await.unwrap_err();
+    assert_failure(&failure, FailureKind::Permanent, &["s3:ListBucketMultipartUploads"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn upload_that_is_not_there_has_no_parts_and_is_dropped_already() {
     let recorded = Recorded::new([error(404, "NoSuchUpload"), error(404, "NoSuchUpload")]);

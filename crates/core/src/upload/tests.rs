@@ -117,3 +117,25 @@ fn names_differ_by_bucket_and_key_and_cannot_be_shifted() {
     assert_eq!(distinct.len(), names.len());
     assert!(names.iter().all(|name| name.len() == "uploads/.json".len() + 64));
 }
+
+#[test]
+fn uploads_of_the_same_initiator_are_found_by_a_sample() {
+    let id = |text: &str| UploadId::new(text).unwrap();
+    let listed: Vec<ListedUpload> = [("a", Some("we")), ("b", Some("they")), ("c", Some("we")), ("d", None)]
+        .map(|(text, initiator)| ListedUpload {
+            id: id(text),
+            initiator: initiator.map(str::to_owned),
+        })
+        .into();
+    let found = |sample: &str| {
+        let found: Vec<UploadId> = begun_with(&id(sample), &listed)?
+            .map(|upload| upload.id.clone())
+            .collect();
+        Some(found)
+    };
+    assert_eq!(found("a"), Some(vec![id("c")]));
+    assert_eq!(found("b"), Some(vec![]));
+    // Nobody is like somebody who is not named, and a sample that is not listed is like nobody.
+    assert_eq!(found("d"), None);
+    assert_eq!(found("e"), None);
+}

@@ -35,6 +35,8 @@ pub(super) struct Attempt {
     pub(super) copied: Option<(Option<VersionId>, u64)>,
     /// Whether the upload journal may hold an entry of the key.
     pub(super) may_be_filed: bool,
+    /// Whether an upload may have been begun that nobody wrote down.
+    pub(super) may_be_unnamed: bool,
     pub(super) deadline: Timestamp,
 }
 
@@ -45,6 +47,7 @@ impl Attempt {
         let is_read = |aspect: &&Aspect| **aspect != Aspect::Acl || acl == AclRule::Copy;
         Self {
             may_be_filed: hinted.contains(&Aspect::UnfinishedUpload),
+            may_be_unnamed: hinted.contains(&Aspect::UnfinishedUpload),
             aspects: hinted.iter().filter(is_read).copied().collect(),
             hinted: hinted.clone(),
             lost: Aspects::new(),

@@ -4,6 +4,7 @@ mod attempt;
 mod backoff;
 mod parts;
 mod shared;
+mod unnamed;
 
 use std::pin::pin;
 
@@ -81,7 +82,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             progress: attempt.progress,
             // Cut off, a write may still land.
             outcome_unknown: attempt.outcome_unknown || attempt.write_under_way,
-            upload_left: attempt.may_be_filed,
+            upload_left: attempt.may_be_filed || attempt.may_be_unnamed,
             duration: self.clock.now().since(started),
         }
     }

@@ -1,6 +1,7 @@
 //! Copies in parts, which may outlive the invocation that began them.
 
 use std::collections::BTreeMap;
+use std::mem;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -102,7 +103,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
                 Some(upload) => Ok(upload),
                 None => self.begin_filed(key, facts, order, uploads, attempt).await,
             },
-            None => self.begin(key, facts, order).await,
+            None => self.begin(key, facts, order, attempt).await,
         }
     }
 
@@ -151,16 +152,27 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         self.destination.list_parts(key, upload_id).await.map_err(after_failure)
     }
 
-    async fn begin(&self, key: &ObjectKey, facts: &ObjectFacts, order: &CopyOrder) -> Result<Upload, Turn> {
+    async fn begin(
+        &self,
+        key: &ObjectKey,
+        facts: &ObjectFacts,
+        order: &CopyOrder,
+        attempt: &mut Attempt,
+    ) -> Result<Upload, Turn> {
         let layout = self.source.layout(key, facts).await.map_err(after_failure)?;
         let plan = plan(facts.size_bytes, &layout, self.policy.part_size_bytes)
             .map_err(|error| Turn::Ended(Outcome::Failed(unplannable(key, facts, error))))?;
         self.marker_holds(key, order, &plan)?;
         let terms = UploadTerms::new(order, &plan);
-        let id = match self.destination.create_upload(key, &terms).await {
+        // Until its id is known, nobody could abort it.
+        let was_unnamed = mem::replace(&mut attempt.may_be_unnamed, true);
+        let created = self.destination.create_upload(key, &terms).await;
+        let is_unknown = matches!(created, Err(WriteError::OutcomeUnknown(_)));
+        attempt.outcome_unknown |= is_unknown;
+        attempt.may_be_unnamed = was_unnamed || is_unknown;
+        let id = match created {
             Ok(id) => id,
             Err(WriteError::WorldMoved) => return Err(Turn::ReadAgain),
-            // An upload whose id nobody learned holds no parts and changes nothing; the bucket's lifecycle drops it.
             Err(WriteError::Failed(failure) | WriteError::OutcomeUnknown(failure)) => {
                 return Err(after_failure(failure));
             }
@@ -182,7 +194,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         uploads: &Uploads<J>,
         attempt: &mut Attempt,
     ) -> Result<Upload, Turn> {
-        let upload = self.begin(key, facts, order).await?;
+        let upload = self.begin(key, facts, order, attempt).await?;
         let entry = uploads.route.entry(key, upload.id.clone(), order, upload.plan.clone());
         attempt.may_be_filed = true;
         // Cut off here, the entry may still land.
@@ -367,7 +379,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
     /// Aborts an upload until nothing is left of it: a part that was under way may arrive after an abort.
     ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_AbortMultipartUpload.html>
-    async fn abort(&self, key: &ObjectKey, upload_id: &UploadId) -> Result<(), Failure> {
+    pub(super) async fn abort(&self, key: &ObjectKey, upload_id: &UploadId) -> Result<(), Failure> {
         for _ in 0..MOST_ABORTS {
             self.destination.abort_upload(key, upload_id).await?;
             if self.destination.list_parts(key, upload_id).await?.is_none() {
@@ -405,13 +417,15 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             Outcome::Failed(failure) => failure.kind.is_passing(),
             Outcome::Copied { .. } | Outcome::Amended { .. } | Outcome::Deleted | Outcome::Skipped(_) => false,
         };
-        let Some(uploads) = self.uploads.as_ref().filter(|_| attempt.may_be_filed && !is_resumed) else {
+        if is_resumed {
             return Turn::Ended(outcome);
-        };
-        match self.put_away(key, uploads, attempt).await {
-            Ok(()) => Turn::Ended(outcome),
-            Err(turn) => turn,
         }
+        if let Some(uploads) = self.uploads.as_ref().filter(|_| attempt.may_be_filed)
+            && let Err(turn) = self.put_away(key, uploads, attempt).await
+        {
+            return turn;
+        }
+        self.end_without_unnamed(key, outcome, attempt).await
     }
 
     async fn put_away(&self, key: &ObjectKey, uploads: &Uploads<J>, attempt: &mut Attempt) -> Result<(), Turn> {

@@ -11,7 +11,7 @@ use s3ferry_core::history::{DeleteIntent, VersionName, VersionStamp};
 use s3ferry_core::names::{ETag, ObjectKey, VersionId};
 use s3ferry_core::order::{AmendOrder, CopyOrder, SourcePin, UploadTerms, WriteCondition};
 use s3ferry_core::plan::{Part, SourceLayout};
-use s3ferry_core::upload::{UploadEntry, UploadId};
+use s3ferry_core::upload::{ListedUpload, UploadEntry, UploadId};
 use s3ferry_engine::ports::{
     Absence, Completion, CopiedPart, DeleteIntents, DestinationBucket, FiledUpload, SourceBucket, UploadJournal,
     WriteError, Written as WrittenObject,
@@ -35,6 +35,8 @@ pub(crate) enum Mutant {
     NoContinuation,
     /// Uploads are never aborted.
     NoAbort,
+    /// Uploads that nobody wrote down are not found.
+    NoSearch,
     /// The journal takes an entry though there is one.
     NoEntryCondition,
 }
@@ -192,6 +194,13 @@ impl DestinationBucket for Destination {
         }
     }
 
+    async fn list_uploads(&self, key: &ObjectKey) -> Result<Vec<ListedUpload>, Failure> {
+        if self.mutant == Mutant::NoSearch {
+            return Ok(Vec::new());
+        }
+        self.port.list_uploads(key).await
+    }
+
     async fn complete_upload(
         &self,
         key: &ObjectKey,
@@ -345,6 +354,10 @@ impl<T: TwoSteps + 'static> DestinationBucket for Remembering<T> {
 
     async fn list_parts(&self, key: &ObjectKey, upload_id: &UploadId) -> Result<Option<Vec<CopiedPart>>, Failure> {
         self.port.list_parts(key, upload_id).await
+    }
+
+    async fn list_uploads(&self, key: &ObjectKey) -> Result<Vec<ListedUpload>, Failure> {
+        self.port.list_uploads(key).await
     }
 
     async fn complete_upload(

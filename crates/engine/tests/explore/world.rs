@@ -43,8 +43,8 @@ pub(crate) struct World {
     pub(crate) deletes: bool,
     pub(crate) journal: Option<MemoryJournal>,
     aborted: Arc<Mutex<BTreeSet<UploadId>>>,
-    /// Who began each upload.
-    begun: BTreeMap<UploadId, u32>,
+    /// Who began each upload, and of which key.
+    begun: BTreeMap<UploadId, (u32, ObjectKey)>,
     /// Invocations that were interrupted: what they had begun and not written down may be left.
     excused: BTreeSet<u32>,
     history: BTreeMap<ObjectKey, History>,
@@ -172,7 +172,8 @@ impl World {
         let before = writes.then(|| self.destination_state(&about.key));
         self.schedule.resolve(request.id, landing);
         for id in self.destination.uploads() {
-            self.begun.entry(id).or_insert(about.invocation);
+            let by = || (about.invocation, about.key.clone());
+            self.begun.entry(id).or_insert_with(by);
         }
         let Some(before) = before else { return Ok(()) };
         let after = self.destination_state(&about.key);
@@ -207,23 +208,24 @@ impl World {
         self.excused.insert(invocation);
     }
 
-    /// Checks that nothing is left of copies in parts: no journal entry of these keys, and no upload but those that an
-    /// interrupted invocation had no time to write down, which the bucket's lifecycle drops.
+    /// Checks that nothing is left of copies in parts of these keys: no journal entry and no upload, but for those that an
+    /// interrupted invocation without a journal had copied parts of, which the bucket's lifecycle drops.
     pub(crate) fn check_tidy<'k>(&self, keys: impl IntoIterator<Item = &'k ObjectKey>) -> Result<(), Violation> {
         let filed = self.journal.as_ref().map(MemoryJournal::keys).unwrap_or_default();
-        if let Some(key) = keys.into_iter().find(|key| filed.contains(key)) {
-            return Err(format!("the journal still has an entry of {key}"));
+        let uploads = self.destination.uploads();
+        for key in keys {
+            if filed.contains(key) {
+                return Err(format!("the journal still has an entry of {key}"));
+            }
+            for id in &uploads {
+                let (invocation, of) = &self.begun[id];
+                let is_excused = self.journal.is_none() && self.excused.contains(invocation);
+                if of == key && !is_excused {
+                    return Err(format!("#{invocation} left upload {id:?} behind"));
+                }
+            }
         }
-        let named: Vec<UploadId> = filed
-            .iter()
-            .filter_map(|key| self.journal.as_ref()?.entry(key))
-            .map(|entry| entry.upload_id)
-            .collect();
-        let is_leaked = |id: &UploadId| !named.contains(id) && !self.excused.contains(&self.begun[id]);
-        match self.destination.uploads().into_iter().find(is_leaked) {
-            Some(id) => Err(format!("#{} left upload {id:?} behind", self.begun[&id])),
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     fn destination_state(&self, key: &ObjectKey) -> ObjectState {

@@ -12,7 +12,7 @@ use s3ferry_core::names::{ETag, ObjectKey, VersionId};
 use s3ferry_core::order::{AmendOrder, CopyMethod, CopyOrder, SourcePin, UploadTerms};
 use s3ferry_core::plan::{Part, SourceLayout};
 use s3ferry_core::time::Timestamp;
-use s3ferry_core::upload::{UploadEntry, UploadId};
+use s3ferry_core::upload::{ListedUpload, UploadEntry, UploadId};
 use s3ferry_engine::ports::{
     Absence, Clock, Completion, CopiedPart, DeleteIntents, DestinationBucket, FiledUpload, SourceBucket, UploadJournal,
     WriteError, Written,
@@ -136,6 +136,10 @@ impl DestinationBucket for Destination {
 
     async fn list_parts(&self, key: &ObjectKey, upload_id: &UploadId) -> Result<Option<Vec<CopiedPart>>, Failure> {
         self.port.list_parts(key, upload_id).await
+    }
+
+    async fn list_uploads(&self, key: &ObjectKey) -> Result<Vec<ListedUpload>, Failure> {
+        self.port.list_uploads(key).await
     }
 
     async fn complete_upload(

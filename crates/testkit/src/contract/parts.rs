@@ -1,6 +1,6 @@
 //! The rules of uploads in parts, and of changes around the bytes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use s3ferry_core::facts::{Aspect, Aspects, ObjectFacts};
 use s3ferry_core::names::{ETag, ObjectKey, VersionId};
@@ -20,6 +20,7 @@ pub(super) async fn run(world: &impl World) {
     completion_of_another_size_moves_nothing(world).await;
     part_of_another_content_is_not_copied(world).await;
     aborted_upload_is_gone(world).await;
+    uploads_of_exactly_a_key_are_listed(world).await;
     tags_are_changed_on_the_version_named(world).await;
     more_is_read_of_exactly_the_object_seen(world).await;
     object_that_was_not_uploaded_in_parts_has_no_layout(world).await;
@@ -226,6 +227,31 @@ async fn aborted_upload_is_gone(world: &impl World) {
         assert_eq!(completed, Err(WriteError::WorldMoved));
     }
     assert_eq!(world.destination_content(&sample.key).await, None);
+}
+
+async fn uploads_of_exactly_a_key_are_listed(world: &impl World) {
+    let destination = world.destination();
+    let listed = key("contract/parts-listed +&%C3%BC");
+    assert_eq!(destination.list_uploads(&listed).await, Ok(vec![]));
+    let longer = key(&format!("{listed}-longer"));
+    let mut begun = Vec::new();
+    for of in [&listed, &longer, &listed] {
+        let id = destination.create_upload(of, &UploadTerms::plain()).await;
+        begun.push((of, id.expect("an upload begins")));
+    }
+    let uploads = destination.list_uploads(&listed).await.expect("uploads are listed");
+    let ids: BTreeSet<&UploadId> = uploads.iter().map(|upload| &upload.id).collect();
+    let expected = begun.iter().filter(|(of, _)| *of == &listed).map(|(_, id)| id);
+    assert_eq!(ids, expected.collect());
+    // The same hand began them.
+    let initiators: BTreeSet<_> = uploads.iter().map(|upload| &upload.initiator).collect();
+    assert_eq!(initiators.len(), 1, "{uploads:?}");
+    assert!(uploads.iter().all(|upload| upload.initiator.is_some()), "{uploads:?}");
+    for (of, id) in &begun {
+        let aborted = destination.abort_upload(of, id).await;
+        aborted.expect("an upload is aborted");
+    }
+    assert_eq!(destination.list_uploads(&listed).await, Ok(vec![]));
 }
 
 fn retagged(version_id: VersionId, pin: SourcePin, value: &str) -> AmendOrder {

@@ -52,6 +52,8 @@ pub enum Operation {
     CopyPart,
     /// The parts of an upload are listed.
     ListParts,
+    /// The uploads of a key are listed.
+    ListUploads,
     /// An upload is completed.
     CompleteUpload,
     /// An upload is aborted.
@@ -102,6 +104,7 @@ impl Operation {
             | Self::ReadMore
             | Self::Settings
             | Self::ListParts
+            | Self::ListUploads
             | Self::History
             | Self::ReadVersion
             | Self::FindIntent

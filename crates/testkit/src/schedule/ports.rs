@@ -16,7 +16,7 @@ use s3ferry_core::names::{ETag, ObjectKey, VersionId};
 use s3ferry_core::order::{AmendOrder, CopyOrder, SourcePin, UploadTerms};
 use s3ferry_core::plan::{Part as ObjectPart, SourceLayout};
 use s3ferry_core::time::Timestamp;
-use s3ferry_core::upload::{UploadEntry, UploadId};
+use s3ferry_core::upload::{ListedUpload, UploadEntry, UploadId};
 use s3ferry_engine::ports::{
     Absence, Completion, Continuations, CopiedPart, DeleteIntents, DestinationBucket, FiledUpload, SourceBucket,
     UploadJournal, WriteError, Written,
@@ -330,6 +330,12 @@ impl<T: TwoSteps + 'static> DestinationBucket for Scheduled<T> {
         let (port, of, id) = (self.port.clone(), key.clone(), upload_id.clone());
         let effect = move |_| Some(at_once(port.list_parts(&of, &id)));
         self.line.call(Operation::ListParts, key, effect).await
+    }
+
+    async fn list_uploads(&self, key: &ObjectKey) -> Result<Vec<ListedUpload>, Failure> {
+        let (port, of) = (self.port.clone(), key.clone());
+        let effect = move |_| Some(at_once(port.list_uploads(&of)));
+        self.line.call(Operation::ListUploads, key, effect).await
     }
 
     async fn complete_upload(

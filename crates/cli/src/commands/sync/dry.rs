@@ -6,7 +6,7 @@ use s3ferry_core::history::{DeleteIntent, VersionName, VersionStamp};
 use s3ferry_core::names::{ETag, ObjectKey, VersionId};
 use s3ferry_core::order::{AmendOrder, CopyOrder, SourcePin, UploadTerms};
 use s3ferry_core::plan::Part;
-use s3ferry_core::upload::{UploadEntry, UploadId};
+use s3ferry_core::upload::{ListedUpload, UploadEntry, UploadId};
 use s3ferry_engine::ports::{
     Completion, CopiedPart, DeleteIntents, DestinationBucket, FiledUpload, UploadJournal, WriteError, Written,
 };
@@ -93,6 +93,10 @@ impl<D: DestinationBucket> DestinationBucket for DryDestination<D> {
 
     async fn list_parts(&self, key: &ObjectKey, upload_id: &UploadId) -> Result<Option<Vec<CopiedPart>>, Failure> {
         self.0.list_parts(key, upload_id).await
+    }
+
+    async fn list_uploads(&self, key: &ObjectKey) -> Result<Vec<ListedUpload>, Failure> {
+        self.0.list_uploads(key).await
     }
 
     async fn complete_upload(
