@@ -105,6 +105,23 @@ pub struct Stated {
     pub acl: Option<Acl>,
 }
 
+impl Stated {
+    /// States what S3 takes for granted, and nothing else.
+    #[must_use]
+    pub fn plain() -> Self {
+        Self {
+            storage_class: "STANDARD".to_owned(),
+            website_redirect: None,
+            encryption: None,
+            lock: ObjectLock::default(),
+            metadata: None,
+            tags: None,
+            checksum: None,
+            acl: None,
+        }
+    }
+}
+
 /// Headers and user metadata.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Metadata {
@@ -185,16 +202,7 @@ impl UploadTerms {
     #[must_use]
     pub fn plain() -> Self {
         Self {
-            stated: Stated {
-                storage_class: "STANDARD".to_owned(),
-                website_redirect: None,
-                encryption: None,
-                lock: ObjectLock::default(),
-                metadata: None,
-                tags: None,
-                checksum: None,
-                acl: None,
-            },
+            stated: Stated::plain(),
             lost: Aspects::new(),
         }
     }

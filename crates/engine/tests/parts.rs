@@ -5,9 +5,11 @@ mod world;
 
 use std::time::Duration;
 
-use s3ferry_core::facts::{Aspect, Aspects};
+use s3ferry_core::facts::{Aspect, Aspects, ChecksumCoverage};
 use s3ferry_core::failure::{Failure, FailureKind};
-use s3ferry_core::order::{CopyMethod, CopyOrder, SourcePin, Stated, UploadTerms, WriteCondition};
+use s3ferry_core::order::{
+    CopyMethod, CopyOrder, Metadata, SourcePin, Stated, StatedChecksum, UploadTerms, WriteCondition,
+};
 use s3ferry_core::outcome::{AgainReason, Outcome, Report, SkipReason};
 use s3ferry_core::plan::{SourceLayout, plan};
 use s3ferry_core::policy::PreserveEtag;
@@ -244,6 +246,24 @@ async fn without_a_journal_what_fits_into_one_invocation_is_copied() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn without_a_journal_no_failure_that_passes_leaves_an_upload_behind() {
+    let fails = || Fault::Fails(failure(FailureKind::Retry));
+    for call in [Call::CopyPart, Call::CompleteUpload, Call::AbortUpload, Call::ListParts] {
+        for fault in [fails(), Fault::AnswerLost, Fault::RequestLost] {
+            // With a part that fails, too, there is an upload to abort.
+            for part in [Fault::Slow(Duration::from_secs(1)), fails()] {
+                let script = Script::default().on(Call::CopyPart, 2, part.clone());
+                let mut world = scripted(script.on(call, 1, fault.clone()));
+                world.journal = None;
+                world.reconcile().await;
+                world.assert_equal();
+                assert_tidy(&world);
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn part_that_fails_for_a_while_costs_no_other_part() {
     for concurrent_parts in [1, 3, 6] {
         let fails = Fault::Fails(failure(FailureKind::Retry));
@@ -384,7 +404,11 @@ async fn failure_for_good_leaves_nothing_behind() {
 #[tokio::test(start_paused = true)]
 async fn passing_failure_of_any_call_is_survived() {
     for call in CALLS.into_iter().chain([Call::RemoveEntry]) {
-        for fault in [Fault::Fails(failure(FailureKind::Retry)), Fault::AnswerLost] {
+        for fault in [
+            Fault::Fails(failure(FailureKind::Retry)),
+            Fault::AnswerLost,
+            Fault::RequestLost,
+        ] {
             let world = scripted(Script::default().on(call, 1, fault.clone()));
             let report = world.reconcile().await;
             let ended_well = matches!(
@@ -555,18 +579,13 @@ fn order(world: &TestWorld) -> CopyOrder {
         condition: WriteCondition::Absent,
         method: CopyMethod::Parts,
         stated: Stated {
-            storage_class: facts.storage_class.clone(),
-            website_redirect: None,
-            encryption: None,
-            lock: s3ferry_core::lock::ObjectLock::default(),
-            metadata: Some(s3ferry_core::order::Metadata::default()),
+            metadata: Some(Metadata::default()),
             tags: facts.tags.clone(),
-            checksum: None,
-            acl: None,
+            ..Stated::plain()
         },
-        source_checksum: Some(s3ferry_core::order::StatedChecksum {
+        source_checksum: Some(StatedChecksum {
             algorithm: "CRC64NVME",
-            coverage: s3ferry_core::facts::ChecksumCoverage::FullObject,
+            coverage: ChecksumCoverage::FullObject,
         }),
         size_bytes: facts.size_bytes,
     }

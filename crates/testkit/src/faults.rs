@@ -88,6 +88,8 @@ pub enum Fault {
     Fails(Failure),
     /// It takes effect, and then its answer is lost.
     AnswerLost,
+    /// It never arrives, and an answer is waited for in vain.
+    RequestLost,
     /// It panics.
     Panics,
     /// It never returns.
@@ -117,6 +119,7 @@ impl fmt::Debug for Fault {
         formatter.write_str(match self {
             Self::Fails(_) => "Fails",
             Self::AnswerLost => "AnswerLost",
+            Self::RequestLost => "RequestLost",
             Self::Panics => "Panics",
             Self::Hangs => "Hangs",
             Self::Slow(_) => "Slow",
@@ -184,6 +187,7 @@ impl Script {
         match self.next(call) {
             None => work.await,
             Some(Fault::Fails(failure)) => Err(failed(failure)),
+            Some(Fault::RequestLost) => Err(lost()),
             Some(Fault::AnswerLost) => work.await.and_then(|_| Err(lost())),
             Some(Fault::Panics) => panic!("the script says that this call panics"),
             Some(Fault::Hangs) => std::future::pending().await,

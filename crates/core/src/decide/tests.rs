@@ -57,16 +57,7 @@ fn order(condition: WriteCondition) -> CopyOrder {
         },
         condition,
         method: CopyMethod::Whole,
-        stated: Stated {
-            storage_class: "STANDARD".to_owned(),
-            website_redirect: None,
-            encryption: None,
-            lock: ObjectLock::default(),
-            metadata: None,
-            tags: None,
-            checksum: None,
-            acl: None,
-        },
+        stated: Stated::plain(),
         source_checksum: None,
         size_bytes: 5,
     }

@@ -9,16 +9,7 @@ fn order(checksum: Option<(&'static str, ChecksumCoverage)>, etag: &str) -> Copy
         pin: SourcePin::of(&facts),
         condition: WriteCondition::Absent,
         method: CopyMethod::Parts,
-        stated: Stated {
-            storage_class: "STANDARD".into(),
-            website_redirect: None,
-            encryption: None,
-            lock: ObjectLock::default(),
-            metadata: None,
-            tags: None,
-            checksum: None,
-            acl: None,
-        },
+        stated: Stated::plain(),
         source_checksum: checksum.map(|(algorithm, coverage)| StatedChecksum { algorithm, coverage }),
         size_bytes: facts.size_bytes,
     }

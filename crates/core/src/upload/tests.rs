@@ -1,6 +1,5 @@
 use super::*;
 use crate::facts::samples::object;
-use crate::lock::ObjectLock;
 use crate::names::{ETag, VersionId};
 use crate::order::{CopyMethod, Metadata};
 use crate::plan::{SourceLayout, plan};
@@ -26,14 +25,9 @@ fn order(change: impl FnOnce(&mut CopyOrder)) -> CopyOrder {
         condition: WriteCondition::Absent,
         method: CopyMethod::Parts,
         stated: Stated {
-            storage_class: "STANDARD".into(),
-            website_redirect: None,
-            encryption: None,
-            lock: ObjectLock::default(),
             metadata: Some(Metadata::default()),
             tags: Some([("a".to_owned(), "b".to_owned())].into()),
-            checksum: None,
-            acl: None,
+            ..Stated::plain()
         },
         source_checksum: None,
         size_bytes: SIZE_BYTES,

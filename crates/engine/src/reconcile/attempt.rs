@@ -8,6 +8,7 @@ use s3ferry_core::names::VersionId;
 use s3ferry_core::outcome::Outcome;
 use s3ferry_core::policy::AclRule;
 use s3ferry_core::time::Timestamp;
+use s3ferry_core::upload::UploadId;
 
 use crate::ports::WriteError;
 
@@ -35,7 +36,9 @@ pub(super) struct Attempt {
     pub(super) copied: Option<(Option<VersionId>, u64)>,
     /// Whether the upload journal may hold an entry of the key.
     pub(super) may_be_filed: bool,
-    /// Whether an upload may have been begun that nobody wrote down.
+    /// An upload that this invocation began and that no journal names: nobody else could put it away.
+    pub(super) unfiled: Option<UploadId>,
+    /// Whether an upload may have been begun that nobody knows of.
     pub(super) may_be_unnamed: bool,
     pub(super) deadline: Timestamp,
 }
@@ -47,6 +50,7 @@ impl Attempt {
         let is_read = |aspect: &&Aspect| **aspect != Aspect::Acl || acl == AclRule::Copy;
         Self {
             may_be_filed: hinted.contains(&Aspect::UnfinishedUpload),
+            unfiled: None,
             may_be_unnamed: hinted.contains(&Aspect::UnfinishedUpload),
             aspects: hinted.iter().filter(is_read).copied().collect(),
             hinted: hinted.clone(),

@@ -98,6 +98,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         order: &CopyOrder,
         attempt: &mut Attempt,
     ) -> Result<Upload, Turn> {
+        self.abort_unfiled(key, attempt).await.map_err(after_failure)?;
         match &self.uploads {
             Some(uploads) => match self.resume(key, order, uploads, attempt).await? {
                 Some(upload) => Ok(upload),
@@ -164,9 +165,11 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             .map_err(|error| Turn::Ended(Outcome::Failed(unplannable(key, facts, error))))?;
         self.marker_holds(key, order, &plan)?;
         let terms = UploadTerms::new(order, &plan);
-        // Until its id is known, nobody could abort it.
+        // Until its id is known, nobody could abort it; cut off here, it may still be begun.
         let was_unnamed = mem::replace(&mut attempt.may_be_unnamed, true);
+        attempt.write_under_way = true;
         let created = self.destination.create_upload(key, &terms).await;
+        attempt.write_under_way = false;
         let is_unknown = matches!(created, Err(WriteError::OutcomeUnknown(_)));
         attempt.outcome_unknown |= is_unknown;
         attempt.may_be_unnamed = was_unnamed || is_unknown;
@@ -177,6 +180,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
                 return Err(after_failure(failure));
             }
         };
+        attempt.unfiled = Some(id.clone());
         Ok(Upload {
             id,
             plan,
@@ -203,6 +207,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         attempt.write_under_way = false;
         let turn = match created {
             Ok(Some(etag)) => {
+                attempt.unfiled = None;
                 return Ok(Upload {
                     filed: Some(etag),
                     ..upload
@@ -213,7 +218,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             // An entry that lands late names an upload that is gone by then: somebody must look once more.
             Err(error) => attempt.write_failed(error),
         };
-        let aborted = self.abort(key, &upload.id).await;
+        let aborted = self.abort_unfiled(key, attempt).await;
         Err(aborted.err().map_or(turn, after_failure))
     }
 
@@ -309,6 +314,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             Err(error @ WriteError::OutcomeUnknown(_)) => return attempt.write_failed(error),
         };
         attempt.progress = true;
+        attempt.unfiled = None;
         self.look_back(attempt);
         attempt.lost.clone_from(&upload.terms.lost);
         self.note_lost(source, attempt);
@@ -370,6 +376,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
     /// Aborts an upload and removes its entry.
     async fn drop_upload(&self, key: &ObjectKey, upload: &Upload, attempt: &mut Attempt) -> Result<(), Turn> {
         self.abort(key, &upload.id).await.map_err(after_failure)?;
+        attempt.unfiled = None;
         if let (Some(uploads), Some(filed)) = (&self.uploads, &upload.filed) {
             self.forget(key, filed, uploads, attempt).await?;
         }
@@ -412,6 +419,9 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
 
     /// Puts away what an earlier turn or invocation left of a copy in parts that will not be resumed.
     pub(super) async fn tidy(&self, key: &ObjectKey, outcome: Outcome, attempt: &mut Attempt) -> Turn {
+        if let Err(failure) = self.abort_unfiled(key, attempt).await {
+            return after_failure(failure);
+        }
         let is_resumed = match &outcome {
             Outcome::Again(_) => true,
             Outcome::Failed(failure) => failure.kind.is_passing(),

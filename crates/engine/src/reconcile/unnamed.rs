@@ -1,6 +1,7 @@
 //! Uploads that nobody will go on with: begun by a request of ours whose answer was lost, or by an invocation that ended
 //! before it wrote them down.
 
+use s3ferry_core::failure::Failure;
 use s3ferry_core::names::ObjectKey;
 use s3ferry_core::order::UploadTerms;
 use s3ferry_core::outcome::Outcome;
@@ -11,12 +12,25 @@ use super::attempt::{Attempt, Turn, after_failure};
 use crate::ports::{Clock, DestinationBucket, SourceBucket, StateStore, WriteError};
 
 impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<S, D, C, J> {
+    /// Aborts the upload that this invocation began and no journal names, if it is still there.
+    pub(super) async fn abort_unfiled(&self, key: &ObjectKey, attempt: &mut Attempt) -> Result<(), Failure> {
+        if let Some(id) = &attempt.unfiled {
+            self.abort(key, id).await?;
+            attempt.unfiled = None;
+        }
+        Ok(())
+    }
+
     /// Ends with `outcome` once no upload of ours is left that may have been begun without anybody's knowledge.
     pub(super) async fn end_without_unnamed(&self, key: &ObjectKey, outcome: Outcome, attempt: &mut Attempt) -> Turn {
         if !attempt.may_be_unnamed {
             return Turn::Ended(outcome);
         }
-        let failure = match self.abort_unnamed(key).await {
+        // Cut off here, an upload that was begun for comparison may be left.
+        attempt.write_under_way = true;
+        let searched = self.abort_unnamed(key).await;
+        attempt.write_under_way = false;
+        let failure = match searched {
             Ok(()) => {
                 attempt.may_be_unnamed = false;
                 return Turn::Ended(outcome);

@@ -33,6 +33,7 @@ enum Action {
 #[derive(Debug)]
 struct Running {
     invocation: Invocation<Vec<Settled>>,
+    deadline: Timestamp,
     messages: Vec<u32>,
     hints: Vec<Hint>,
     began: BTreeMap<ObjectKey, Moment>,
@@ -297,6 +298,7 @@ impl Run {
             .collect();
         let running = Running {
             invocation,
+            deadline: now.plus(lasts),
             messages: picked,
             hints,
             began,
@@ -358,6 +360,9 @@ impl Run {
             return Ok(());
         };
         let ended = self.running.remove(&id).unwrap();
+        if self.world.now() >= ended.deadline {
+            self.world.interrupted(id);
+        }
         for (index, settled) in settled.iter().enumerate() {
             let (message, hint) = (ended.messages[index], &ended.hints[index]);
             self.world.tell(|| {

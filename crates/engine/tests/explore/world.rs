@@ -45,7 +45,7 @@ pub(crate) struct World {
     aborted: Arc<Mutex<BTreeSet<UploadId>>>,
     /// Who began each upload, and of which key.
     begun: BTreeMap<UploadId, (u32, ObjectKey)>,
-    /// Invocations that were interrupted: what they had begun and not written down may be left.
+    /// Invocations that were interrupted, or could not abort: without a journal what they had begun may be left.
     excused: BTreeSet<u32>,
     history: BTreeMap<ObjectKey, History>,
     /// What happened, where somebody wants to read it.
@@ -165,7 +165,8 @@ impl World {
     pub(crate) fn land(&mut self, request: &Request, landing: Landing) -> Result<(), Violation> {
         let about = &request.about;
         self.tell(|| format!("#{} {:?} {}: {landing:?}", about.invocation, about.operation, about.key));
-        if !matches!(landing, Landing::Answered | Landing::Begins) {
+        let could_not_abort = about.operation == Operation::AbortUpload && landing != Landing::Answered;
+        if landing == Landing::Panics || could_not_abort {
             self.excused.insert(about.invocation);
         }
         let writes = makes_object(about.operation) && landing.takes_effect();
@@ -209,7 +210,7 @@ impl World {
     }
 
     /// Checks that nothing is left of copies in parts of these keys: no journal entry and no upload, but for those that an
-    /// interrupted invocation without a journal had copied parts of, which the bucket's lifecycle drops.
+    /// excused invocation without a journal left, which the bucket's lifecycle drops.
     pub(crate) fn check_tidy<'k>(&self, keys: impl IntoIterator<Item = &'k ObjectKey>) -> Result<(), Violation> {
         let filed = self.journal.as_ref().map(MemoryJournal::keys).unwrap_or_default();
         let uploads = self.destination.uploads();
