@@ -21,6 +21,11 @@ class Multipart(SimTestCase):
         self.assertEqual((head["ChecksumType"], head["TagCount"], head["Metadata"]), ("COMPOSITE", 1, {"m": "v"}))
         part = self.us.head_object(Bucket=bucket, Key="k", PartNumber=2)
         self.assertEqual((part["PartsCount"], part["ContentLength"]), (3, 5 * MIB))
+        for number, shown in enumerate(["0-5242879", "5242880-10485759", "10485760-10485760"], 1):
+            part = self.us.head_object(Bucket=bucket, Key="k", PartNumber=number)
+            answer = part["ResponseMetadata"]
+            self.assertEqual(answer["HTTPStatusCode"], 206)
+            self.assertEqual(answer["HTTPHeaders"]["content-range"], f"bytes {shown}/10485761")
         self.assertEqual(self.us.get_object(Bucket=bucket, Key="k", PartNumber=3)["Body"].read(), b"c")
         self.refused(416, self.us.head_object, Bucket=bucket, Key="k", PartNumber=4)
         wanted = ["ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"]
