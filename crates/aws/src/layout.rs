@@ -10,77 +10,100 @@ use s3ferry_core::names::ObjectKey;
 use s3ferry_core::plan::{MOST_PARTS, PartSizes, SourceLayout};
 
 use crate::classify::ErrorAnswer;
+use crate::part_spans::{PartSpan, PartSpans};
 use crate::reading::Reading;
 
 /// How many parts one page of `GetObjectAttributes` lists.
 const PAGE: u32 = 1_000;
 
-/// Of how many parts at most it takes no more requests to ask for each than for a list that S3 may not have.
-const FEW: u32 = 5;
+/// How many parts there are at most where one HEAD tells of all.
+const ONE_HEAD: u32 = 3;
+
+/// How many more HEADs are sent at most rather than asking for a list that S3 may not have.
+const FEW_HEADS: usize = 2;
 
 /// How many parts are asked for at once.
 const AT_ONCE: usize = 16;
 
 impl Reading {
-    /// Reads in which parts the object that `facts` describe was uploaded.
-    ///
-    /// The number of parts is in the `ETag`. One HEAD of the first and one of the last part tell the sizes of all where
-    /// all but the last are equal, as every usual client makes them. `GetObjectAttributes` lists any parts, but only of
-    /// objects that store a checksum of each, as those with a composite one do; else every part has to be asked for.
+    /// Reads in which parts the object that `facts` describe was uploaded. The number of parts is in the `ETag`.
     pub(crate) async fn layout(&self, key: &ObjectKey, facts: &ObjectFacts) -> Result<SourceLayout, Failure> {
         if !facts.etag.is_multipart() {
             return Ok(SourceLayout::Whole);
         }
-        let Some(count) = facts.etag.part_count().filter(|count| (1..=MOST_PARTS).contains(count)) else {
-            return Ok(SourceLayout::Unknown);
+        let sizes = match facts.etag.part_count() {
+            Some(1) => Some(PartSizes::from_iter([facts.size_bytes])),
+            Some(count @ 2..=MOST_PARTS) => self.part_sizes(key, facts, count).await?,
+            _ => None,
         };
-        if count == 1 {
-            return Ok(SourceLayout::Parts(PartSizes::from_iter([facts.size_bytes])));
-        }
-        let has_checksums = !facts.checksums.values.is_empty();
-        let is_listed = has_checksums && facts.checksums.coverage == ChecksumCoverage::Composite && count <= PAGE;
-        if is_listed && let Some(sizes) = self.listed_parts(key, facts, count).await? {
-            return Ok(SourceLayout::Parts(sizes));
-        }
-        let part = |number| self.part_bytes(key, facts, number, count);
-        let Some(first_bytes) = part(1).await? else {
-            // The store ignores the number of a part, or it counts otherwise than the tag.
-            let listed = if is_listed {
-                None
-            } else {
-                self.listed_parts(key, facts, count).await?
-            };
-            return Ok(listed.map_or(SourceLayout::Unknown, SourceLayout::Parts));
-        };
-        let Some(last_bytes) = part(count).await? else {
-            return Ok(SourceLayout::Unknown);
-        };
-        if let Some(sizes) = uniform(facts.size_bytes, count, first_bytes, last_bytes) {
-            return Ok(SourceLayout::Parts(sizes));
-        }
-        let is_worth_asking = has_checksums && !is_listed && count > FEW;
-        if is_worth_asking && let Some(sizes) = self.listed_parts(key, facts, count).await? {
-            return Ok(SourceLayout::Parts(sizes));
-        }
-        let between = stream::iter(2..count - 1).map(part).buffered(AT_ONCE);
-        let between: Vec<Option<u64>> = between.try_collect().await?;
-        let between: Option<Vec<u64>> = between.into_iter().collect();
-        let sizes = between
-            .and_then(|between| with_the_rest(first_bytes, between, last_bytes, facts.size_bytes))
-            .and_then(|sizes| checked(sizes, facts.size_bytes, count));
         Ok(sizes.map_or(SourceLayout::Unknown, SourceLayout::Parts))
     }
 
-    /// Asks for the size of one of `count` parts of exactly the object that `facts` describe: by its version or else its
-    /// tag, which is compared here and not by a condition, because a store may answer with the tag of the part. `None` where
-    /// the answer is of something else, as of a store that ignores the number of a part.
-    async fn part_bytes(
+    /// Asks for the sizes of `count` parts, of which there are two at least; `None` where they cannot be told.
+    ///
+    /// Two HEADs tell the sizes of all parts where all but the last are equal, as every usual client makes them, and
+    /// HEADs of every second part tell any sizes. `GetObjectAttributes` lists any parts, too, but only of objects that
+    /// store a checksum of each, as those with a composite one do.
+    async fn part_sizes(&self, key: &ObjectKey, facts: &ObjectFacts, count: u32) -> Result<Option<PartSizes>, Failure> {
+        let has_checksums = !facts.checksums.values.is_empty();
+        let is_composite = has_checksums && facts.checksums.coverage == ChecksumCoverage::Composite;
+        let is_listed = is_composite && count > ONE_HEAD && count <= PAGE;
+        if is_listed && let Some(sizes) = self.listed_parts(key, facts, count).await? {
+            return Ok(Some(sizes));
+        }
+        let mut spans = PartSpans::new(facts.size_bytes, count);
+        let ends = spans.unseen_ends();
+        if !self.look_at(ends, &mut spans, key, facts, count).await? {
+            // The store ignores the number of a part, or it counts otherwise than the tag.
+            return if is_listed {
+                Ok(None)
+            } else {
+                self.listed_parts(key, facts, count).await
+            };
+        }
+        // There are others now where the store does not say at which byte a part begins.
+        let ends = spans.unseen_ends();
+        if !self.look_at(ends, &mut spans, key, facts, count).await? {
+            return Ok(None);
+        }
+        if let Some(sizes) = spans.sizes() {
+            return Ok(Some(sizes));
+        }
+        let unseen = spans.unseen();
+        let is_worth_asking = has_checksums && !is_listed && unseen.len() > FEW_HEADS;
+        if is_worth_asking && let Some(sizes) = self.listed_parts(key, facts, count).await? {
+            return Ok(Some(sizes));
+        }
+        let are_seen = self.look_at(unseen, &mut spans, key, facts, count).await?;
+        Ok(spans.sizes().filter(|_| are_seen))
+    }
+
+    /// Looks where some of `count` parts lie; tells whether every answer was of a part of the object.
+    async fn look_at(
+        &self,
+        numbers: Vec<u32>,
+        spans: &mut PartSpans,
+        key: &ObjectKey,
+        facts: &ObjectFacts,
+        count: u32,
+    ) -> Result<bool, Failure> {
+        let asked = stream::iter(numbers).map(|number| self.part_span(key, facts, number, count));
+        let found: Vec<Option<PartSpan>> = asked.buffered(AT_ONCE).try_collect().await?;
+        let are_of_the_object = found.iter().all(Option::is_some);
+        spans.extend(found.into_iter().flatten());
+        Ok(are_of_the_object)
+    }
+
+    /// Asks where one of `count` parts of exactly the object that `facts` describe lies: by its version or else its
+    /// tag, which is compared here and not by a condition, because a store may answer with the tag of the part. `None`
+    /// where the answer is of something else, as of a store that ignores the number of a part.
+    async fn part_span(
         &self,
         key: &ObjectKey,
         facts: &ObjectFacts,
         number: u32,
         count: u32,
-    ) -> Result<Option<u64>, Failure> {
+    ) -> Result<Option<PartSpan>, Failure> {
         let answer = self
             .client
             .head_object()
@@ -91,18 +114,22 @@ impl Reading {
             .set_expected_bucket_owner(self.owner())
             .send()
             .await;
-        let head = answer.map_err(|error| {
-            let action = facts
-                .version_id
-                .as_ref()
-                .map_or("s3:GetObject", |_| "s3:GetObjectVersion");
-            ErrorAnswer::of(&error).into_failure(&self.attempted(key, action))
-        })?;
+        let head = match answer.map_err(|error| ErrorAnswer::of(&error)) {
+            Ok(head) => head,
+            // What is there now has no such part.
+            Err(error) if error.status == Some(416) => return Ok(None),
+            Err(error) => {
+                let version_id = facts.version_id.as_ref();
+                let action = version_id.map_or("s3:GetObject", |_| "s3:GetObjectVersion");
+                return Err(error.into_failure(&self.attempted(key, action)));
+            }
+        };
         let size = head.content_length().and_then(|size| u64::try_from(size).ok());
         let size = size.ok_or_else(|| self.unreadable(key, "the answer has no usable Content-Length"))?;
         let is_the_object = facts.version_id.is_some() || head.e_tag() == Some(facts.etag.quoted().as_str());
         let has_the_parts = head.parts_count().and_then(|count| u32::try_from(count).ok()) == Some(count);
-        Ok((is_the_object && has_the_parts).then_some(size))
+        let span = PartSpan::new(number, size, head.content_range(), facts.size_bytes);
+        Ok((is_the_object && has_the_parts).then_some(span))
     }
 
     /// Lists all parts; `None` where S3 does not list all of them with their sizes.
@@ -154,25 +181,6 @@ impl Reading {
             }
         }
     }
-}
-
-/// Concludes from the first and the last size that all parts but the last are equal, where the sum says so.
-fn uniform(size_bytes: u64, count: u32, first_bytes: u64, last_bytes: u64) -> Option<PartSizes> {
-    let is_uniform = count == 2 || last_bytes <= first_bytes;
-    let all_but_last = u64::from(count.checked_sub(1)?);
-    let sum = first_bytes.checked_mul(all_but_last)?.checked_add(last_bytes)?;
-    let sizes = std::iter::repeat_n(first_bytes, usize::try_from(all_but_last).ok()?).chain([last_bytes]);
-    (is_uniform && sum == size_bytes).then(|| sizes.collect())
-}
-
-/// Completes the sizes by that of the last part but one, which is what the others leave of the object.
-fn with_the_rest(first_bytes: u64, between: Vec<u64>, last_bytes: u64, size_bytes: u64) -> Option<Vec<u64>> {
-    let mut sizes = vec![first_bytes];
-    sizes.extend(between);
-    let known = sizes.iter().try_fold(last_bytes, |sum, size| sum.checked_add(*size))?;
-    let rest = size_bytes.checked_sub(known).filter(|rest| *rest > 0)?;
-    sizes.extend([rest, last_bytes]);
-    Some(sizes)
 }
 
 /// Takes sizes only where they are of all parts and make the whole object.

@@ -17,6 +17,7 @@ pub mod journal;
 mod layout;
 pub mod listing;
 pub mod pace;
+mod part_spans;
 pub mod preflight;
 mod profile;
 pub mod queue;

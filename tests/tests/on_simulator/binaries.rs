@@ -4,8 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use s3ferry_testkit::sim::latency::Latency;
+use s3ferry_testkit::sim::model::bucket::Versioning;
+use s3ferry_testkit::sim::model::complete::{Completion, NamedPart};
+use s3ferry_testkit::sim::model::content::Content;
 use s3ferry_testkit::sim::model::digest::Algorithm;
+use s3ferry_testkit::sim::model::multipart::PartTarget;
 use s3ferry_testkit::sim::model::object::{ChecksumKind, Object, Stated, SystemHeaders};
+use s3ferry_testkit::sim::model::put::Declared;
 use s3ferry_testkit::sim::model::simulator::Target;
 use s3ferry_testkit::sim::model::synthetic::{SyntheticChecksum, SyntheticObject};
 use s3ferry_testkit::sim::{Options, Server};
@@ -81,6 +86,49 @@ impl World {
             .model()
             .put_synthetic(target, object)
             .expect("the object is made");
+        self.server.forget_requests();
+    }
+
+    /// Has source and destination never have kept versions.
+    fn forget_versioning(&self) {
+        let mut model = self.server.model();
+        for name in [SOURCE, DESTINATION] {
+            model.bucket_mut(name).expect("the bucket").versioning = Versioning::Unversioned;
+        }
+    }
+
+    /// Uploads an object in parts of these sizes and asks for no checksum, so that S3 lists none of them.
+    fn put_in_parts(&self, seed: u64, sizes: &[u64]) {
+        let target = Target {
+            bucket: SOURCE,
+            key: KEY,
+        };
+        let whole = Content::synthetic(seed, sizes.iter().sum());
+        let mut model = self.server.model();
+        let upload_id = model
+            .create_upload(target, None, Stated::default(), None)
+            .expect("the upload is begun");
+        let mut completion = Completion::default();
+        let mut offset = 0;
+        for (number, size_bytes) in (1..).zip(sizes) {
+            let part = PartTarget {
+                target,
+                upload_id: &upload_id,
+                number,
+            };
+            let content = whole.slice(offset, *size_bytes);
+            let kept = model.upload_part(part, content, &Declared::default());
+            completion.parts.push(NamedPart {
+                number,
+                etag: kept.expect("the part is kept").etag(),
+                ..NamedPart::default()
+            });
+            offset += size_bytes;
+        }
+        model
+            .complete_upload(target, &upload_id, &completion)
+            .expect("the object is made");
+        drop(model);
         self.server.forget_requests();
     }
 
@@ -228,6 +276,37 @@ async fn copies_in_parts_take_a_request_a_part_and_few_besides() {
         assert!(message(&mut replicator).await);
         let (requests, _) = world.requests();
         assert_eq!(requests, BTreeMap::from([("HeadObject", 2)]), "{title}: nothing to do");
+    }
+}
+
+/// Where S3 lists no parts, those of different sizes take a HEAD of every second one besides. That is within
+/// [`BESIDE_PARTS`] of up to seven parts, and without versions of up to five.
+#[tokio::test(flavor = "multi_thread")]
+async fn copies_in_odd_parts_take_one_request_more_for_every_second_part() {
+    for (has_versions, besides, most) in [(true, 13, 7), (false, 14, 5)] {
+        let world = World::prepare().await;
+        if !has_versions {
+            world.forget_versioning();
+        }
+        let mut replicator = world.function("replicator", TIMEOUT, &[]).await;
+        for count in 2..=9 {
+            let sizes: Vec<u64> = (1..=count).map(|number| 3 * GIB + number * 7 % 5 * MIB).collect();
+            world.put_in_parts(count, &sizes);
+            assert!(message(&mut replicator).await, "{count}: {:?}", replicator.log());
+            let copy = world.assert_copied();
+            let source = world.object(SOURCE).expect("the source");
+            assert_eq!(copy.etag, source.etag, "{count} parts");
+            let (requests, all) = world.requests();
+            assert_eq!(requests.get("UploadPartCopy"), Some(&count), "each part once");
+            assert!(
+                all <= count + besides + count / 2,
+                "{all} for {count} parts: {requests:?}"
+            );
+            assert!(
+                all <= count + BESIDE_PARTS || count > most,
+                "{count} parts: {requests:?}"
+            );
+        }
     }
 }
 

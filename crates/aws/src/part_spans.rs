@@ -1,0 +1,289 @@
+//! What HEADs of some parts tell of the sizes of all.
+//!
+//! A HEAD with `partNumber` is answered with the `Content-Range` of that part: where it begins, and so where the part
+//! before it ends, and where the part after it begins.
+//! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html>
+
+use std::collections::BTreeMap;
+
+use s3ferry_core::plan::PartSizes;
+
+/// Where one part of an object lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PartSpan {
+    number: u32,
+    /// `None` where a store, as some emulators do, leaves it out.
+    start_bytes: Option<u64>,
+    size_bytes: u64,
+}
+
+impl PartSpan {
+    /// Reads the answer of a part's HEAD. A range that contradicts the sizes is as good as none.
+    pub(crate) fn new(number: u32, size_bytes: u64, content_range: Option<&str>, object_bytes: u64) -> Self {
+        let start_bytes = content_range.and_then(|text| {
+            let (range, total) = text.strip_prefix("bytes ")?.split_once('/')?;
+            let (first, last) = range.split_once('-')?;
+            let (first, last): (u64, u64) = (first.parse().ok()?, last.parse().ok()?);
+            let is_usable = last.checked_sub(first)?.checked_add(1)? == size_bytes && total.parse() == Ok(object_bytes);
+            is_usable.then_some(first)
+        });
+        Self {
+            number,
+            start_bytes,
+            size_bytes,
+        }
+    }
+}
+
+/// The parts of one object that were looked at.
+#[derive(Debug)]
+pub(crate) struct PartSpans {
+    object_bytes: u64,
+    count: u32,
+    seen: BTreeMap<u32, PartSpan>,
+}
+
+impl Extend<PartSpan> for PartSpans {
+    fn extend<I: IntoIterator<Item = PartSpan>>(&mut self, spans: I) {
+        self.seen.extend(spans.into_iter().map(|span| (span.number, span)));
+    }
+}
+
+impl PartSpans {
+    /// Begins with nothing seen of an object of so many bytes in so many parts.
+    pub(crate) fn new(object_bytes: u64, count: u32) -> Self {
+        Self {
+            object_bytes,
+            count,
+            seen: BTreeMap::new(),
+        }
+    }
+
+    /// Returns which parts are left to look at until all sizes are certain.
+    pub(crate) fn unseen(&self) -> Vec<u32> {
+        let step = self.step();
+        (1..=self.count)
+            .filter(|number| number % step == 0 && !self.seen.contains_key(number))
+            .collect()
+    }
+
+    /// Returns which of them to look at first: they tell the sizes of all where all but the last are equal.
+    pub(crate) fn unseen_ends(&self) -> Vec<u32> {
+        let step = self.step();
+        let mut ends = self.unseen();
+        ends.retain(|number| *number == step || number + step > self.count);
+        ends
+    }
+
+    /// Every second part tells of the one before it, too, where answers say at which byte a part begins.
+    fn step(&self) -> u32 {
+        let tell_starts = self.seen.values().all(|span| span.start_bytes.is_some());
+        if tell_starts { 2 } else { 1 }
+    }
+
+    /// Returns the sizes of all parts, where they can be told by now.
+    pub(crate) fn sizes(&self) -> Option<PartSizes> {
+        let sizes = self.filled(None).or_else(|| self.even())?;
+        Some(sizes.into_iter().collect())
+    }
+
+    /// Concludes that all parts but the last are equal, once both ends of the object say so: the first two parts are,
+    /// and those between them and the last that was looked at have as many bytes together as if they were.
+    fn even(&self) -> Option<Vec<u64>> {
+        if !self.unseen_ends().is_empty() {
+            return None;
+        }
+        let each_bytes = self.seen.get(&2)?.size_bytes;
+        let sizes = self.filled(Some(each_bytes))?;
+        let (last, others) = sizes.split_last()?;
+        let is_even = *last <= each_bytes && others.iter().all(|size| *size == each_bytes);
+        is_even.then_some(sizes)
+    }
+
+    /// Lists the sizes that follow from what was seen, and `unknown_bytes` for the others; `None` where there is
+    /// nothing to list for a part, and where sizes contradict a start or the object's size.
+    fn filled(&self, unknown_bytes: Option<u64>) -> Option<Vec<u64>> {
+        let mut sizes = Vec::new();
+        let mut offset: u64 = 0;
+        for number in 1..=self.count {
+            let size = match self.seen.get(&number) {
+                Some(span) if span.start_bytes.is_some_and(|start| start != offset) => return None,
+                Some(span) => span.size_bytes,
+                None => match self.start_of(number + 1) {
+                    Some(start) => start.checked_sub(offset)?,
+                    None => unknown_bytes?,
+                },
+            };
+            offset = offset.checked_add(size)?;
+            sizes.push(size);
+        }
+        // S3 has no object with an empty part besides others, and takes none.
+        let make_the_object = offset == self.object_bytes && !sizes.contains(&0);
+        make_the_object.then_some(sizes)
+    }
+
+    /// Returns where a part begins, as far as it was seen itself; one past the last begins where the object ends.
+    fn start_of(&self, number: u32) -> Option<u64> {
+        if number > self.count {
+            return Some(self.object_bytes);
+        }
+        self.seen.get(&number)?.start_bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn total(sizes: &[u64]) -> u64 {
+        sizes.iter().sum()
+    }
+
+    fn parts_of(sizes: &[u64]) -> PartSizes {
+        sizes.iter().copied().collect()
+    }
+
+    fn begun(sizes: &[u64]) -> PartSpans {
+        PartSpans::new(total(sizes), u32::try_from(sizes.len()).unwrap())
+    }
+
+    /// What a store answers to the HEAD of a part, with its range or without.
+    fn span(sizes: &[u64], number: u32, with_range: bool) -> PartSpan {
+        let (before, part) = sizes.split_at(usize::try_from(number - 1).unwrap());
+        let (start, size, total) = (total(before), part[0], total(sizes));
+        let range = format!("bytes {start}-{}/{total}", start + size - 1);
+        PartSpan::new(number, size, with_range.then_some(range.as_str()), total)
+    }
+
+    /// Looks at the ends, and returns what was concluded from them after how many answers.
+    fn of_the_ends(sizes: &[u64], with_ranges: bool) -> (Option<PartSizes>, usize) {
+        let mut spans = begun(sizes);
+        // The first answers tell whether there are ranges.
+        for _ in 0..2 {
+            let ends = spans.unseen_ends();
+            spans.extend(ends.into_iter().map(|number| span(sizes, number, with_ranges)));
+        }
+        (spans.sizes(), spans.seen.len())
+    }
+
+    #[test]
+    fn ends_tell_of_even_parts_and_of_up_to_five_of_any_sizes() {
+        for (sizes, looks) in [
+            (&[3, 9][..], 1),
+            (&[9, 3], 1),
+            (&[3, 9, 7], 1),
+            (&[3, 9, 7, 4], 2),
+            (&[3, 9, 7, 4, 5], 2),
+            (&[8, 8, 8, 8, 8, 8], 2),
+            (&[8, 8, 8, 8, 8, 1], 2),
+            (&[8, 8, 8, 8, 8, 8, 1], 2),
+        ] {
+            assert_eq!(of_the_ends(sizes, true), (Some(parts_of(sizes)), looks), "{sizes:?}");
+        }
+        for (sizes, looks) in [
+            (&[3, 9][..], 2),
+            (&[3, 9, 7], 3),
+            (&[8, 8, 8, 8, 8, 1], 3),
+            (&[8, 8, 8, 8, 8, 8, 1], 4),
+        ] {
+            assert_eq!(of_the_ends(sizes, false), (Some(parts_of(sizes)), looks), "{sizes:?}");
+        }
+    }
+
+    #[test]
+    fn ends_that_may_be_those_of_odd_parts_tell_nothing() {
+        for sizes in [
+            // The first, the second, one between, the last but one and the last are of another size.
+            [7, 8, 8, 8, 8, 8, 8],
+            [8, 7, 8, 8, 8, 8, 8],
+            [8, 8, 8, 7, 8, 8, 8],
+            [8, 8, 8, 8, 8, 7, 8],
+            [8, 8, 8, 8, 8, 8, 9],
+            // The sum is that of even parts.
+            [7, 9, 8, 8, 8, 8, 8],
+            [9, 7, 8, 8, 8, 8, 8],
+            [8, 8, 8, 8, 7, 9, 8],
+            [8, 8, 8, 8, 9, 7, 8],
+            [8, 8, 8, 8, 8, 7, 9],
+        ] {
+            assert_eq!(of_the_ends(&sizes, true).0, None, "{sizes:?}");
+            assert_eq!(of_the_ends(&sizes, false).0, None, "{sizes:?}");
+        }
+    }
+
+    #[test]
+    fn range_is_used_only_where_it_fits_the_sizes() {
+        let start = |range| PartSpan::new(2, 10, range, 50).start_bytes;
+        assert_eq!(start(Some("bytes 20-29/50")), Some(20));
+        for range in [
+            "bytes 20-30/50",
+            "bytes 20-29/51",
+            "bytes 29-20/50",
+            "bytes 20-29/*",
+            "bytes */50",
+            "20-29/50",
+            "bytes 20-29",
+            "bytes 0-18446744073709551615/50",
+            "",
+        ] {
+            assert_eq!(start(Some(range)), None, "{range}");
+        }
+        assert_eq!(start(None), None);
+    }
+
+    #[test]
+    fn contradictions_tell_nothing() {
+        let check = |object_bytes, count, spans: &[(u32, Option<u64>, u64)]| {
+            let mut seen = PartSpans::new(object_bytes, count);
+            seen.extend(spans.iter().map(|&(number, start_bytes, size_bytes)| PartSpan {
+                number,
+                start_bytes,
+                size_bytes,
+            }));
+            assert_eq!(seen.sizes(), None, "{seen:?}");
+        };
+        // Part 4 begins before part 2 ends, and where part 3 would have no bytes.
+        check(50, 4, &[(2, Some(10), 20), (4, Some(20), 30)]);
+        check(50, 4, &[(2, Some(10), 20), (4, Some(30), 20)]);
+        // More and fewer bytes than the object has.
+        check(50, 3, &[(2, Some(10), 50)]);
+        check(50, 2, &[(2, Some(10), 30)]);
+        check(50, 2, &[(1, None, 10), (2, None, 30)]);
+        check(u64::MAX, 3, &[(1, None, u64::MAX), (2, None, 1), (3, None, u64::MAX)]);
+    }
+
+    /// Sizes of parts, most of them equal.
+    fn layout() -> impl Strategy<Value = Vec<u64>> {
+        proptest::collection::vec(prop_oneof![4 => Just(8_u64), 1 => 1..12_u64], 2..40)
+    }
+
+    proptest! {
+        #[test]
+        fn certain_sizes_are_the_true_ones_whatever_was_seen(
+            sizes in layout(),
+            seen in proptest::collection::vec(proptest::option::of(any::<bool>()), 40),
+        ) {
+            let mut spans = begun(&sizes);
+            let looks = (1..).zip(seen).take(sizes.len());
+            spans.extend(looks.filter_map(|(number, with_range)| Some(span(&sizes, number, with_range?))));
+            let certain = spans.filled(None);
+            prop_assert!(certain.is_none() || certain.as_ref() == Some(&sizes), "{certain:?}");
+            let unseen = spans.unseen();
+            let with_ranges = spans.step() == 2;
+            spans.extend(unseen.into_iter().map(|number| span(&sizes, number, with_ranges)));
+            prop_assert_eq!(spans.filled(None), Some(sizes));
+        }
+
+        #[test]
+        fn any_layout_takes_a_look_at_every_second_part_at_most(sizes in layout()) {
+            let mut spans = begun(&sizes);
+            let unseen = spans.unseen();
+            prop_assert_eq!(unseen.len(), sizes.len() / 2);
+            spans.extend(unseen.into_iter().map(|number| span(&sizes, number, true)));
+            prop_assert_eq!(spans.sizes(), Some(parts_of(&sizes)));
+            prop_assert_eq!(spans.unseen(), Vec::<u32>::new());
+        }
+    }
+}
