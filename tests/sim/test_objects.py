@@ -118,6 +118,10 @@ class Objects(SimTestCase):
         put(Tagging="&".join(f"k{number}=v" for number in range(10)))
         self.refused("BadRequest", put, Tagging="&".join(f"k{number}=v" for number in range(11)))
         self.refused("InvalidTag", put, Tagging="k" * 129 + "=v")
+        put(Tagging="xaws:k=v")
+        self.refused("InvalidTag", put, Tagging="aws:k=v")
+        system = {"TagSet": [{"Key": "aws:k", "Value": "v"}]}
+        self.refused("InvalidTag", self.us.put_object_tagging, Bucket=bucket, Key="k", Tagging=system)
 
     def test_put_above_5_gib_is_refused_before_its_body(self):
         bucket = self.bucket()

@@ -74,6 +74,20 @@ class Versions(SimTestCase):
         # A delete marker needs no right over the version below.
         self.us.delete_object(Bucket=bucket, Key="k")
 
+    def test_retention_must_end_in_the_future(self):
+        bucket = self.bucket(ObjectLockEnabledForBucket=True)
+        self.us.put_object(Bucket=bucket, Key="k", Body=b"x")
+        past = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+        here = {"Bucket": bucket, "Key": "k"}
+        lock = {**here, "ObjectLockMode": "GOVERNANCE", "ObjectLockRetainUntilDate": past}
+        answer = self.refused("InvalidArgument", self.us.put_object, Body=b"x", **lock)
+        self.assertEqual(answer["Error"]["Message"], "The retain until date must be in the future!")
+        self.refused("InvalidArgument", self.us.copy_object, CopySource=f"{bucket}/k", **lock)
+        self.refused("InvalidArgument", self.us.create_multipart_upload, **lock)
+        retention = {"Mode": "GOVERNANCE", "RetainUntilDate": past}
+        self.refused("InvalidArgument", self.us.put_object_retention, **here, Retention=retention)
+        self.refused("NoSuchObjectLockConfiguration", self.us.get_object_retention, **here)
+
     def test_legal_hold(self):
         bucket = self.bucket(ObjectLockEnabledForBucket=True)
         version = self.us.put_object(Bucket=bucket, Key="k", Body=b"x", ObjectLockLegalHoldStatus="ON")["VersionId"]

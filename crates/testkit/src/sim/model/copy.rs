@@ -121,7 +121,7 @@ impl Simulator {
     pub fn copy_object(&mut self, target: Target<'_>, copy: &Copy) -> Answer<Copied> {
         let bucket = self.bucket(target.bucket)?;
         check_key(target.key)?;
-        copy.stated.check(bucket)?;
+        copy.stated.check(bucket, self.clock.now())?;
         let found = self.find_source(&copy.source)?;
         if found.object.content.size_bytes() > ONE_REQUEST_LIMIT_BYTES {
             return Err(source_too_large());

@@ -25,6 +25,19 @@ pub(crate) fn check_unlocked(object: &Object, now: Millis, bypass_governance: bo
     Ok(())
 }
 
+/// Refuses a retention that would protect nothing any more.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock-configure.html>
+pub(crate) fn check_retention(retention: Option<&Retention>, now: Millis) -> Answer<()> {
+    if retention.is_some_and(|retention| retention.until <= now) {
+        return Err(Refusal::because(
+            Code::InvalidArgument,
+            "The retain until date must be in the future!",
+        ));
+    }
+    Ok(())
+}
+
 impl Simulator {
     /// `PutObjectRetention`: `None` removes it.
     pub fn put_retention(
@@ -39,6 +52,7 @@ impl Simulator {
         if !bucket.object_lock {
             return Err(no_object_lock());
         }
+        check_retention(retention.as_ref(), now)?;
         let version = bucket.change(target.key, version_id)?;
         let id = version.id.clone();
         let Some(object) = version.object_mut() else {

@@ -122,7 +122,7 @@ impl Simulator {
     ) -> Answer<String> {
         let bucket = self.bucket(target.bucket)?;
         check_key(target.key)?;
-        stated.check(bucket)?;
+        stated.check(bucket, self.clock.now())?;
         let stated = stated.completed(bucket, self.clock.now());
         let begun = self.begin();
         let id = self.identifier(64);

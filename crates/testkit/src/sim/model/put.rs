@@ -9,6 +9,7 @@ use super::content::Content;
 use super::digest::{self, Algorithm};
 use super::document::{Document, element};
 use super::event::{Happening, Subject};
+use super::lock::check_retention;
 use super::object::{Checksum, ChecksumKind, Encryption, Object, Retention, STANDARD, Stated};
 use super::refusal::{Answer, Code, Refusal};
 use super::simulator::{Simulator, Target, Written};
@@ -24,6 +25,9 @@ pub const METADATA_LIMIT_BYTES: usize = 2048;
 
 /// The most tags.
 pub const TAG_LIMIT: usize = 10;
+
+/// How the tags begin that AWS keeps for itself.
+const SYSTEM_TAG_PREFIX: &str = "aws:";
 
 /// Storage classes that a writer can name.
 pub const STORAGE_CLASSES: [&str; 9] = [
@@ -67,7 +71,7 @@ impl Simulator {
     pub fn put_object(&mut self, target: Target<'_>, put: Put) -> Answer<Written> {
         let bucket = self.bucket(target.bucket)?;
         check_key(target.key)?;
-        put.stated.check(bucket)?;
+        put.stated.check(bucket, self.clock.now())?;
         if put.content.size_bytes() > ONE_REQUEST_LIMIT_BYTES {
             return Err(Code::EntityTooLarge.into());
         }
@@ -180,6 +184,12 @@ pub(crate) fn check_tags(tags: &BTreeMap<String, String>) -> Answer<()> {
                 "The TagKey you have provided is invalid",
             ));
         }
+        if name.starts_with(SYSTEM_TAG_PREFIX) {
+            return Err(Refusal::because(
+                Code::InvalidTag,
+                "System tags cannot be added/updated by requester",
+            ));
+        }
         if value.chars().count() > 256 {
             return Err(Refusal::because(
                 Code::InvalidTag,
@@ -191,8 +201,8 @@ pub(crate) fn check_tags(tags: &BTreeMap<String, String>) -> Answer<()> {
 }
 
 impl Stated {
-    /// Refuses what a bucket would not take.
-    pub(crate) fn check(&self, bucket: &Bucket) -> Answer<()> {
+    /// Refuses what a bucket would not take at this time.
+    pub(crate) fn check(&self, bucket: &Bucket, now: Millis) -> Answer<()> {
         let size: usize = self.metadata.iter().map(|(name, value)| name.len() + value.len()).sum();
         if size > METADATA_LIMIT_BYTES {
             return Err(Code::MetadataTooLarge.into());
@@ -206,6 +216,7 @@ impl Stated {
         if (self.retention.is_some() || self.legal_hold.is_some()) && !bucket.object_lock {
             return Err(no_object_lock());
         }
+        check_retention(self.retention.as_ref(), now)?;
         if !self.grants.is_empty() && bucket.enforces_owner() {
             return Err(Code::AccessControlListNotSupported.into());
         }

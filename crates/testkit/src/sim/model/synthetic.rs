@@ -45,7 +45,7 @@ impl Simulator {
     pub fn put_synthetic(&mut self, target: Target<'_>, synthetic: &SyntheticObject) -> Answer<Written> {
         let bucket = self.bucket(target.bucket)?;
         check_key(target.key)?;
-        synthetic.stated.check(bucket)?;
+        synthetic.stated.check(bucket, self.clock.now())?;
         synthetic.check_sizes()?;
         let stated = synthetic.stated.clone().completed(bucket, self.clock.now());
         let mut begun = self.begin();

@@ -57,6 +57,29 @@ fn retention_is_never_shortened() {
 }
 
 #[test]
+fn retention_that_has_ended_is_refused() {
+    let mut world = World::new();
+    world.put(VERSIONED, "x");
+    let now = world.simulator.clock.now();
+    for (until, expected) in [(now, Some(Code::InvalidArgument)), (now + 1, None)] {
+        let retention = Some(Retention {
+            mode: "GOVERNANCE".to_owned(),
+            until,
+        });
+        let put = Put {
+            stated: Stated {
+                retention: retention.clone(),
+                ..Stated::default()
+            },
+            ..Put::default()
+        };
+        assert_eq!(code(world.simulator.put_object(VERSIONED, put)), expected);
+        let put = world.simulator.put_retention(VERSIONED, None, retention, false);
+        assert_eq!(code(put), expected);
+    }
+}
+
+#[test]
 fn legal_hold_counts_beside_any_retention() {
     let mut world = World::new();
     let id = world.put(VERSIONED, "x").version_id.expect("an id");
