@@ -37,6 +37,12 @@ class Copies(SimTestCase):
         tags = self.eu.get_object_tagging(Bucket=self.destination, Key="k")["TagSet"]
         self.assertEqual(tags, [{"Key": "c", "Value": "d"}])
 
+    def test_unknown_directives_are_refused(self):
+        self.us.put_object(Bucket=self.source, Key="k", Body=b"x")
+        self.refused("InvalidArgument", self.copy, MetadataDirective="KEEP")
+        self.refused("InvalidArgument", self.copy, TaggingDirective="KEEP")
+        self.copy(MetadataDirective="COPY", TaggingDirective="COPY")
+
     def test_destination_conditions(self):
         self.us.put_object(Bucket=self.source, Key="k", Body=b"x")
         self.refused("NoSuchKey", self.copy, IfMatch='"0"')

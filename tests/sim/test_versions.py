@@ -1,6 +1,9 @@
 """Versions, delete markers, Object Lock, buckets and regions."""
 
+import base64
 import datetime
+import hashlib
+import zlib
 
 from support import ENDPOINT, SimTestCase, client, raw
 
@@ -55,6 +58,26 @@ class Versions(SimTestCase):
         answer = self.us.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": "b", "ETag": etag}], "Quiet": True})
         self.assertNotIn("Errors", answer)
         self.assertNotIn("Deleted", answer)
+
+    def test_delete_many_needs_a_digest_of_its_body(self):
+        bucket = self.bucket()
+        self.us.put_object(Bucket=bucket, Key="a", Body=b"")
+        body = b"<Delete><Object><Key>a</Key></Object></Delete>"
+        crc32 = base64.b64encode(zlib.crc32(body).to_bytes(4, "big")).decode()
+        md5 = base64.b64encode(hashlib.md5(body).digest()).decode()
+        delete = lambda **headers: raw("POST", f"/{bucket}?delete", headers, body)
+        status, _, document = delete()
+        self.assertEqual(status, 400)
+        self.assertIn(b"<Code>InvalidRequest</Code>", document)
+        self.assertIn(b"Missing required header for this request: Content-MD5 OR x-amz-checksum-*", document)
+        status, _, document = delete(**{"content-md5": base64.b64encode(bytes(16)).decode()})
+        self.assertEqual(status, 400)
+        self.assertIn(b"<Code>BadDigest</Code>", document)
+        self.us.head_object(Bucket=bucket, Key="a")
+        for digest in ({"content-md5": md5}, {"x-amz-checksum-crc32": crc32}):
+            status, _, document = delete(**digest)
+            self.assertEqual(status, 200, document)
+            self.assertIn(b"<Deleted><Key>a</Key>", document)
 
     def test_locked_versions_stay(self):
         bucket = self.bucket(ObjectLockEnabledForBucket=True)

@@ -15,8 +15,8 @@ use crate::sim::model::copy::{Copy, check_customer_key, check_readable, shown_id
 use crate::sim::model::delete::Delete;
 use crate::sim::model::digest;
 use crate::sim::model::object::{Object, Version};
-use crate::sim::model::put::Put;
-use crate::sim::model::refusal::{Answer, Code};
+use crate::sim::model::put::{Declared, Put};
+use crate::sim::model::refusal::{Answer, Code, Refusal};
 use crate::sim::model::simulator::{Simulator, Target, Written};
 
 const CUSTOMER_KEY: &str = "x-amz-server-side-encryption-customer-key-md5";
@@ -136,18 +136,27 @@ pub(super) fn head(model: &mut Simulator, call: &Call, _: dto::HeadObjectInput) 
     Ok(with_status(response, read.status))
 }
 
+/// Tells whether a directive of a copy says `other` than what it does unasked, which is `COPY` for all.
+fn directs(call: &Call, what: &str, other: &str) -> Answer<bool> {
+    let directive = call.header(&format!("x-amz-{what}-directive"));
+    match directive.map(|directive| directive.to_ascii_uppercase()).as_deref() {
+        None | Some("COPY") => Ok(false),
+        Some(directive) if directive == other => Ok(true),
+        Some(_) => Err(Refusal::because(
+            Code::InvalidArgument,
+            format!("Unknown {what} directive."),
+        )),
+    }
+}
+
 /// `CopyObject`.
 pub(super) fn copy(model: &mut Simulator, call: &Call, _: dto::CopyObjectInput) -> Reply<dto::CopyObjectOutput> {
-    let replaces = |header: &str, word: &str| {
-        call.header(header)
-            .is_some_and(|directive| directive.eq_ignore_ascii_case(word))
-    };
     let copy = Copy {
         source: call.source()?,
         stated: call.stated()?,
-        replaces_metadata: replaces("x-amz-metadata-directive", "REPLACE"),
-        replaces_tags: replaces("x-amz-tagging-directive", "REPLACE"),
-        excludes_annotations: replaces("x-amz-object-annotation-directive", "EXCLUDE"),
+        replaces_metadata: directs(call, "metadata", "REPLACE")?,
+        replaces_tags: directs(call, "tagging", "REPLACE")?,
+        excludes_annotations: directs(call, "object-annotation", "EXCLUDE")?,
         algorithm: call.algorithm()?,
         conditions: call.conditions(""),
     };
@@ -196,6 +205,21 @@ pub(super) fn delete(model: &mut Simulator, call: &Call, _: dto::DeleteObjectInp
 /// The most keys of one `DeleteObjects`.
 const DELETE_LIMIT: usize = 1000;
 
+/// Refuses a body without a digest, and with another body's.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html>
+fn check_body_digest(call: &Call) -> Answer<()> {
+    let declared = call.declared()?;
+    if declared == Declared::default() {
+        return Err(Refusal::because(
+            Code::InvalidRequest,
+            "Missing required header for this request: Content-MD5 OR x-amz-checksum-*",
+        ));
+    }
+    declared.verify(&Content::from(call.body.clone()))?;
+    Ok(())
+}
+
 /// `DeleteObjects`.
 pub(super) fn delete_many(
     model: &mut Simulator,
@@ -204,6 +228,7 @@ pub(super) fn delete_many(
 ) -> Reply<dto::DeleteObjectsOutput> {
     let bucket = call.target().bucket;
     model.bucket(bucket)?;
+    check_body_digest(call)?;
     if input.delete.objects.len() > DELETE_LIMIT || input.delete.objects.is_empty() {
         return Err(Code::MalformedXml.into());
     }
