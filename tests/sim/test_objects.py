@@ -61,7 +61,9 @@ class Objects(SimTestCase):
         self.assertEqual(answer["ResponseMetadata"]["HTTPStatusCode"], 206)
         self.assertEqual(answer["Body"].read(), b"234")
         self.assertEqual(self.us.get_object(Bucket=bucket, Key="k", Range="bytes=-2")["Body"].read(), b"89")
-        self.refused("InvalidRange", self.us.get_object, Bucket=bucket, Key="k", Range="bytes=10-")
+        answer = self.refused("InvalidRange", self.us.get_object, Bucket=bucket, Key="k", Range="bytes=10-")
+        self.assertEqual(answer["ResponseMetadata"]["HTTPStatusCode"], 416)
+        self.assertEqual((answer["Error"]["RangeRequested"], answer["Error"]["ActualObjectSize"]), ("bytes=10-", "10"))
 
     def test_read_conditions(self):
         bucket = self.bucket()

@@ -31,6 +31,10 @@ class SideDoor(SimTestCase):
         status, answer = side_door("PUT", "objects", {"bucket": "none", "key": "k", "size_bytes": -1, "seed": 1})
         self.assertEqual(status, 400)
         self.assertIn("error", answer)
+        bucket = self.bucket()
+        for key, expected in (("", 400), ("ü" * 512, 200), ("ü" * 512 + "x", 400)):
+            status, answer = side_door("PUT", "objects", {"bucket": bucket, "key": key, "size_bytes": 1, "seed": 1})
+            self.assertEqual((status, answer.get("field")), (expected, None if expected == 200 else "key"))
         self.assertEqual(side_door("GET", "nothing")[0], 404)
         self.assertEqual(side_door("GET", "health")[1]["status"], "ok")
 

@@ -137,6 +137,9 @@ async fn answer(shared: &Shared, call: &Arc<Call>) -> Response<ResponseBody> {
         parts.headers.remove("content-type");
         parts.headers.remove("content-length");
         full(Bytes::new())
+    } else if let Some(details) = range_details(call, &parts.headers) {
+        let end = format!("{details}</Error>");
+        rewritten(body, &mut parts.headers, |text| text.replace("</Error>", &end)).await
     } else if call.operation == "GetObjectAttributes" {
         without_quotes(body, &mut parts.headers).await
     } else if let Some(order) = parts.extensions.remove::<VersionOrder>() {
@@ -147,6 +150,16 @@ async fn answer(shared: &Shared, call: &Arc<Call>) -> Response<ResponseBody> {
         body.map_err(Into::into).boxed_unsync()
     };
     finish(Response::from_parts(parts, body))
+}
+
+/// What the refusal of a range says besides: which it was, and how large the object is. Only such an answer has a
+/// `Content-Range` without a range.
+fn range_details(call: &Call, headers: &http::HeaderMap) -> Option<String> {
+    let size = headers.get("content-range")?.to_str().ok()?.strip_prefix("bytes */")?;
+    let range = call.header("range")?;
+    Some(format!(
+        "<RangeRequested>{range}</RangeRequested><ActualObjectSize>{size}</ActualObjectSize>"
+    ))
 }
 
 /// Tells whether an answer is a document of S3's and not what an application stored.

@@ -14,7 +14,7 @@ use super::server::Shared;
 use crate::sim::fault::Rule;
 use crate::sim::model::digest::Algorithm;
 use crate::sim::model::object::{ChecksumKind, Encryption, Stated, SystemHeaders};
-use crate::sim::model::put::STORAGE_CLASSES;
+use crate::sim::model::put::{KEY_LIMIT_BYTES, STORAGE_CLASSES};
 use crate::sim::model::simulator::Target;
 use crate::sim::model::synthetic::{SyntheticChecksum, SyntheticObject};
 
@@ -121,6 +121,10 @@ struct NewObject {
 fn put_object(shared: &Shared, document: &Value) -> Result<Value, Refused> {
     let object = NewObject::deserialize(document)
         .map_err(|error| Refused::new("the object", document, format!("does not fit: {error}")))?;
+    if !(1..=KEY_LIMIT_BYTES).contains(&object.key.len()) {
+        let allowed = format!("must have from 1 to {KEY_LIMIT_BYTES} bytes");
+        return Err(Refused::new("key", format!("{:?}", object.key), allowed));
+    }
     let synthetic = object.synthetic()?;
     let target = Target {
         bucket: &object.bucket,
