@@ -10,6 +10,7 @@ use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::{ETag, ObjectKey, VersionId};
 use s3ferry_core::order::{SourcePin, UploadTerms, WriteCondition};
 use s3ferry_core::plan::{Part, SMALLEST_PART_BYTES};
+use s3ferry_core::time::Timestamp;
 use s3ferry_core::upload::{ListedUpload, UploadId};
 use s3ferry_engine::ports::{Completion, CopiedPart, WriteError, Written};
 
@@ -233,9 +234,11 @@ fn copied(part: &ListedPart) -> Option<CopiedPart> {
 
 fn listed_upload(upload: &MultipartUpload) -> Option<ListedUpload> {
     let initiator = upload.initiator().and_then(Initiator::id);
+    let begun = upload.initiated()?.to_millis().ok()?;
     Some(ListedUpload {
         id: UploadId::new(upload.upload_id()?)?,
         initiator: initiator.map(str::to_owned),
+        begun: Timestamp::from_millis(begun),
     })
 }
 

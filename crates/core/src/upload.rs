@@ -1,6 +1,7 @@
 //! The upload journal: what is known of a copy in parts that outlives the invocation that began it.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -8,6 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::names::{BucketName, ObjectKey};
 use crate::order::{CopyOrder, SourcePin, Stated, UploadTerms, WriteCondition};
 use crate::plan::CopyPlan;
+use crate::time::Timestamp;
 
 /// The version of the entry's form; an entry of another one is nothing that can be resumed.
 const FORM: u32 = 1;
@@ -39,7 +41,12 @@ pub struct ListedUpload {
     pub id: UploadId,
     /// Who began it, in the bucket's own spelling, which says one thing for one principal.
     pub initiator: Option<String>,
+    /// When it was begun.
+    pub begun: Timestamp,
 }
+
+/// After so long nobody is taken to go on with an upload that has parts and is not written down.
+pub const FORGOTTEN_AFTER: Duration = Duration::from_hours(48);
 
 /// Finds the other uploads that whoever began `sample` began; `None` where `sample` is not listed, or nobody is named.
 #[must_use]

@@ -16,6 +16,7 @@ use s3ferry_core::policy::PreserveEtag;
 use s3ferry_core::upload::{UploadEntry, UploadId};
 use s3ferry_engine::ports::{Clock as _, DestinationBucket as _};
 use s3ferry_engine::reconcile::MAX_TURNS;
+use s3ferry_testkit::clock::TestClock;
 use s3ferry_testkit::faults::{Call, Fault, Script, failure};
 use s3ferry_testkit::journal::{MemoryJournal, route};
 use s3ferry_testkit::memory::{MemoryBucket, MemoryDestination, OURSELVES};
@@ -432,6 +433,12 @@ fn begin_as(world: &TestWorld, key: &str, initiator: &'static str) -> UploadId {
     world.destination.begin_upload(key, initiator, &UploadTerms::plain())
 }
 
+/// Lets time pass at the destination until so long before the reconciles of the test.
+fn pass_until(world: &TestWorld, before: Duration) {
+    let then = TestClock::START.minus(before);
+    world.destination.pass_seconds(then.millis() / 1_000);
+}
+
 /// A script in which the answer to the first `CreateMultipartUpload` is lost.
 fn first_upload_is_unknown() -> Script {
     Script::default().on(Call::CreateUpload, 1, Fault::AnswerLost)
@@ -477,6 +484,16 @@ async fn when_a_message_comes_again_an_upload_that_nobody_wrote_down_is_aborted(
 }
 
 #[tokio::test(start_paused = true)]
+async fn without_a_journal_what_an_earlier_process_left_is_looked_for() {
+    let mut world = world();
+    world.journal = None;
+    begin_as(&world, KEY, OURSELVES);
+    begin(&world).await;
+    assert_copied(&world.reconcile().await);
+    assert_tidy(&world);
+}
+
+#[tokio::test(start_paused = true)]
 async fn uploads_that_are_not_looked_for_are_not_listed() {
     let world = scripted(Script::default());
     assert_copied(&world.reconcile().await);
@@ -486,6 +503,7 @@ async fn uploads_that_are_not_looked_for_are_not_listed() {
 #[tokio::test(start_paused = true)]
 async fn uploads_of_others_and_those_with_parts_and_the_one_that_is_written_down_are_left_alone() {
     let world = scripted(first_upload_is_unknown());
+    pass_until(&world, Duration::from_hours(47));
     let foreign = begin_as(&world, KEY, "somebody else");
     let of_another_key = begin_as(&world, "another", OURSELVES);
     let with_parts = begin(&world).await.upload_id;
@@ -503,6 +521,19 @@ async fn uploads_of_others_and_those_with_parts_and_the_one_that_is_written_down
     let mut expected = [foreign, of_another_key, with_parts, named];
     expected.sort();
     assert_eq!(left, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn upload_with_parts_that_nobody_wrote_down_is_aborted_after_two_days() {
+    for (hours, is_left) in [(49, false), (47, true)] {
+        let world = world();
+        assert_copied(&world.reconcile().await);
+        pass_until(&world, Duration::from_hours(hours));
+        let with_parts = begin(&world).await.upload_id;
+        world.reconcile_with(&unfinished()).await;
+        let expected = is_left.then_some(with_parts);
+        assert_eq!(world.destination.uploads(), Vec::from_iter(expected), "{hours} hours");
+    }
 }
 
 #[tokio::test(start_paused = true)]

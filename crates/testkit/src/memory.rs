@@ -694,6 +694,7 @@ impl DestinationBucket for MemoryDestination {
         let listed = of_key.map(|(id, upload)| ListedUpload {
             id: id.clone(),
             initiator: Some(upload.initiator.to_owned()),
+            begun: upload.begun,
         });
         Ok(listed.collect())
     }

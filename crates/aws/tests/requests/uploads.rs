@@ -256,7 +256,10 @@ fn uploads(listed: &[(&str, &str)], next: Option<&str>) -> Answer {
         format!("<IsTruncated>true</IsTruncated><NextUploadIdMarker>{id}</NextUploadIdMarker>")
     });
     let entry = |(key, id): &(&str, &str)| {
-        format!("<Upload><Key>{key}</Key><UploadId>{id}</UploadId><Initiator><ID>we</ID></Initiator></Upload>")
+        format!(
+            "<Upload><Key>{key}</Key><UploadId>{id}</UploadId>\
+                 <Initiated>2026-01-02T03:04:05.000Z</Initiated><Initiator><ID>we</ID></Initiator></Upload>"
+        )
     };
     let entries: String = listed.iter().map(entry).collect();
     spoken(

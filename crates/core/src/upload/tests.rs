@@ -119,6 +119,7 @@ fn uploads_of_the_same_initiator_are_found_by_a_sample() {
         .map(|(text, initiator)| ListedUpload {
             id: id(text),
             initiator: initiator.map(str::to_owned),
+            begun: Timestamp::from_seconds(0),
         })
         .into();
     let found = |sample: &str| {

@@ -172,7 +172,8 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         attempt.write_under_way = false;
         let is_unknown = matches!(created, Err(WriteError::OutcomeUnknown(_)));
         attempt.outcome_unknown |= is_unknown;
-        attempt.may_be_unnamed = was_unnamed || is_unknown;
+        // Without a journal, a process that was killed before this one wrote nothing down.
+        attempt.may_be_unnamed = was_unnamed || is_unknown || self.uploads.is_none();
         let id = match created {
             Ok(id) => id,
             Err(WriteError::WorldMoved) => return Err(Turn::ReadAgain),

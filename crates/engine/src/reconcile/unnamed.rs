@@ -5,7 +5,7 @@ use s3ferry_core::failure::Failure;
 use s3ferry_core::names::ObjectKey;
 use s3ferry_core::order::UploadTerms;
 use s3ferry_core::outcome::Outcome;
-use s3ferry_core::upload::{ListedUpload, UploadId, begun_with};
+use s3ferry_core::upload::{FORGOTTEN_AFTER, ListedUpload, UploadId, begun_with};
 
 use super::Reconciler;
 use super::attempt::{Attempt, Turn, after_failure};
@@ -50,8 +50,9 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         Turn::Ended(outcome)
     }
 
-    /// Aborts the uploads of a key that we began, that have no parts, and that the journal does not name. Whoever was about
-    /// to write one of them down begins anew; one with parts may belong to a process that works without a journal.
+    /// Aborts the uploads of a key that we began and that the journal does not name, if they have no parts: whoever was
+    /// about to write one of them down begins anew. One with parts may belong to a process that works without a journal,
+    /// unless it is old.
     ///
     /// How the bucket spells who we are is documented for users only, not for roles; so an upload that is begun here, and
     /// aborted, tells it.
@@ -83,16 +84,17 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         Ok(ids)
     }
 
-    /// Aborts those of the uploads that whoever began `sample` began, unless they have parts.
+    /// Aborts those of the uploads that whoever began `sample` began, unless they have parts and are young.
     async fn abort_like(&self, key: &ObjectKey, suspects: &[UploadId], sample: &UploadId) -> Result<(), WriteError> {
         let listed = self.destination.list_uploads(key).await.map_err(WriteError::Failed)?;
         let Some(ours) = begun_with(sample, &listed) else {
             // Somebody else who looks for uploads took it for one that is left.
             return Err(WriteError::WorldMoved);
         };
-        for ListedUpload { id, .. } in ours.filter(|upload| suspects.contains(&upload.id)) {
+        let forgotten = self.clock.now().minus(FORGOTTEN_AFTER);
+        for ListedUpload { id, begun, .. } in ours.filter(|upload| suspects.contains(&upload.id)) {
             let parts = self.destination.list_parts(key, id).await.map_err(WriteError::Failed)?;
-            if parts.is_some_and(|parts| parts.is_empty()) {
+            if parts.is_some_and(|parts| parts.is_empty() || *begun < forgotten) {
                 tracing::info!(s3.key = %key, s3.upload_id = id.as_str(), "aborts an upload that nobody wrote down");
                 self.abort(key, id).await.map_err(WriteError::Failed)?;
             }
