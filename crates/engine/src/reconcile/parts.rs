@@ -342,21 +342,10 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         written: Written,
         attempt: &mut Attempt,
     ) -> Turn {
-        let now = match self.destination.read(key, &Aspects::new()).await {
-            Ok(now) => now,
-            Err(failure) => {
-                attempt.aspects.insert(Aspect::Tags);
-                return after_failure(failure);
-            }
-        };
-        let is_ours = now
-            .facts()
-            .is_some_and(|facts| facts.version_id == written.version_id && facts.etag == written.etag);
-        if let Err(turn) = self.check_copy(key, written.version_id.as_ref(), order, attempt).await {
-            return turn;
-        }
-        if !is_ours {
-            return attempt.world_moved();
+        match self.is_current(key, &written, order, attempt).await {
+            Ok(true) => {}
+            Ok(false) => return attempt.world_moved(),
+            Err(turn) => return turn,
         }
         // Annotations do not come with parts: the next turn writes them.
         let has_annotations = source
@@ -372,6 +361,28 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             size_bytes: order.size_bytes,
         };
         self.settle(key, source, copied, attempt).await
+    }
+
+    /// Tells whether the destination's current object is what an upload became.
+    async fn is_current(
+        &self,
+        key: &ObjectKey,
+        written: &Written,
+        order: &CopyOrder,
+        attempt: &mut Attempt,
+    ) -> Result<bool, Turn> {
+        if self
+            .check_copy(key, written.version_id.as_ref(), order, attempt)
+            .await?
+        {
+            return Ok(true);
+        }
+        let now = self.destination.read(key, &Aspects::new()).await.map_err(|failure| {
+            attempt.aspects.insert(Aspect::Tags);
+            after_failure(failure)
+        })?;
+        let is_written = |facts: &ObjectFacts| facts.version_id == written.version_id && facts.etag == written.etag;
+        Ok(now.facts().is_some_and(is_written))
     }
 
     /// Aborts an upload and removes its entry.

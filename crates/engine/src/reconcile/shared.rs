@@ -132,16 +132,16 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
     }
 
     /// Makes sure, after a copy with a marker, that it hides nothing which had not been seen, and that it is one that can
-    /// be told to be ours.
+    /// be told to be ours. Tells whether it looked: then the copy is also the current version.
     pub(super) async fn check_copy(
         &self,
         key: &ObjectKey,
         written: Option<&VersionId>,
         order: &CopyOrder,
         attempt: &mut Attempt,
-    ) -> Result<(), Turn> {
+    ) -> Result<bool, Turn> {
         let Some(marker) = Marker::ordered(order).filter(|_| self.is_shared()) else {
-            return Ok(());
+            return Ok(false);
         };
         let written = VersionName::Id(written.cloned().ok_or_else(|| unversioned(key))?);
         self.look_back(attempt);
@@ -165,7 +165,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         };
         let bucket = &self.state(key)?.route.destination;
         if Marker::bound(facts, Place { bucket, key }).is_some() {
-            return Ok(());
+            return Ok(true);
         }
         self.destination
             .remove_version(key, &written)
