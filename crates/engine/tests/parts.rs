@@ -525,7 +525,7 @@ async fn uploads_of_others_and_those_with_parts_and_the_one_that_is_written_down
 
 #[tokio::test(start_paused = true)]
 async fn upload_with_parts_that_nobody_wrote_down_is_aborted_after_two_days() {
-    for (hours, is_left) in [(49, false), (47, true)] {
+    for (hours, is_left) in [(49, false), (48, true), (47, true)] {
         let world = world();
         assert_copied(&world.reconcile().await);
         pass_until(&world, Duration::from_hours(hours));
