@@ -1,0 +1,317 @@
+//! The bucket in memory, as the destination.
+
+use s3ferry_core::facts::{Aspects, ChecksumCoverage, Encryption, ObjectFacts, ObjectState};
+use s3ferry_core::failure::{Failure, FailureKind};
+use s3ferry_core::history::{VersionName, VersionStamp};
+use s3ferry_core::names::{ETag, ObjectKey, VersionId};
+use s3ferry_core::order::{AmendOrder, CopyOrder, SourcePin, Stated, UploadTerms, WriteCondition};
+use s3ferry_core::plan::{COPY_OBJECT_LIMIT_BYTES, Part};
+use s3ferry_core::upload::{ListedUpload, UploadId};
+use s3ferry_engine::ports::{Completion, CopiedPart, DestinationBucket, WriteError, Written};
+
+use super::{
+    MemoryBucket, OURSELVES, Piece, StoredObject, Upload, Version, etag_of, full_checksum, name_of, plain_facts,
+};
+
+/// A bucket as a destination: it knows the bucket it is copied from.
+#[derive(Debug, Clone)]
+pub struct MemoryDestination {
+    /// Where copies come from.
+    pub source: MemoryBucket,
+    /// Where they go.
+    pub bucket: MemoryBucket,
+}
+
+impl MemoryDestination {
+    fn check(&self, key: &ObjectKey, condition: &WriteCondition) -> Result<(), WriteError> {
+        let current = self.bucket.lock().current(key.as_str());
+        let holds = match (condition, current) {
+            (WriteCondition::Absent, None) => true,
+            (WriteCondition::Matches(etag), Some(object)) => object.facts.etag == *etag,
+            (WriteCondition::Absent, Some(_)) | (WriteCondition::Matches(_), None) => false,
+        };
+        if holds { Ok(()) } else { Err(WriteError::WorldMoved) }
+    }
+}
+
+impl DestinationBucket for MemoryDestination {
+    async fn read(&self, key: &ObjectKey, aspects: &Aspects) -> Result<ObjectState, Failure> {
+        Ok(self.bucket.state(key, aspects))
+    }
+
+    async fn has_object_lock(&self) -> Result<bool, Failure> {
+        Ok(self.bucket.lock().has_object_lock)
+    }
+
+    async fn has_acl(&self) -> Result<bool, Failure> {
+        Ok(self.bucket.lock().has_acl)
+    }
+
+    async fn copy(&self, key: &ObjectKey, order: &CopyOrder) -> Result<Option<VersionId>, WriteError> {
+        let object = self.source.pinned(key, &order.pin).ok_or(WriteError::WorldMoved)?;
+        if object.facts.size_bytes > COPY_OBJECT_LIMIT_BYTES {
+            return Err(refused(
+                "InvalidRequest",
+                "the source is larger than one request copies",
+            ));
+        }
+        self.check(key, &order.condition)?;
+        let mut facts = ObjectFacts {
+            etag: etag_of(&object.content, 0),
+            checksums: match object.facts.checksums.coverage {
+                ChecksumCoverage::FullObject => object.facts.checksums.clone(),
+                ChecksumCoverage::Composite => full_checksum(&object.content),
+            },
+            replication_status: None,
+            tags: Some(object.tags.clone()),
+            annotations: Some(object.annotations.clone()),
+            ..object.facts.clone()
+        };
+        self.state_on(&mut facts, &order.stated)?;
+        self.bucket.store(key.as_str(), &object.content, facts, &[]);
+        let state = self.bucket.state(key, &Aspects::new());
+        Ok(state.facts().and_then(|facts| facts.version_id.clone()))
+    }
+
+    async fn amend(&self, key: &ObjectKey, order: &AmendOrder) -> Result<(), WriteError> {
+        let source = self.source.pinned(key, &order.pin);
+        if order.annotations.is_some() && source.is_none() {
+            return Err(WriteError::WorldMoved);
+        }
+        let version_id = |id| self.bucket.version_id(id);
+        let mut inner = self.bucket.lock();
+        let has_object_lock = inner.has_object_lock;
+        let object = inner
+            .keys
+            .get_mut(key.as_str())
+            .and_then(|versions| {
+                versions
+                    .iter_mut()
+                    .find(|version| version_id(version.id).as_ref() == Some(&order.version_id))
+            })
+            .and_then(|version| version.object.as_mut())
+            .ok_or(WriteError::WorldMoved)?;
+        if let Some(tags) = &order.tags {
+            object.tags.clone_from(tags);
+        }
+        if let Some(acl) = &order.acl {
+            object.acl.clone_from(acl);
+        }
+        if let Some(change) = &order.lock {
+            if !has_object_lock {
+                return Err(refused("InvalidRequest", "the bucket has no Object Lock"));
+            }
+            object.facts.lock = change.to;
+        }
+        if let (Some(change), Some(source)) = (&order.annotations, source) {
+            for name in &change.remove {
+                object.annotations.remove(name);
+            }
+            for name in &change.write {
+                let text = source.annotations.get(name).ok_or(WriteError::WorldMoved)?;
+                object.annotations.insert(name.clone(), text.clone());
+            }
+        }
+        Ok(())
+    }
+
+    async fn delete(&self, key: &ObjectKey, seen: &ETag) -> Result<Option<VersionId>, WriteError> {
+        self.check(key, &WriteCondition::Matches(seen.clone()))?;
+        self.bucket.delete(key.as_str());
+        let top = self.bucket.history(key.as_str()).into_iter().next();
+        Ok(top.and_then(|stamp| match stamp.version {
+            VersionName::Id(version_id) => Some(version_id),
+            VersionName::Null => None,
+        }))
+    }
+
+    async fn is_versioned(&self) -> Result<bool, Failure> {
+        Ok(self.bucket.versioned)
+    }
+
+    async fn history(&self, key: &ObjectKey) -> Result<Vec<VersionStamp>, Failure> {
+        Ok(self.bucket.history(key.as_str()))
+    }
+
+    async fn read_version(&self, key: &ObjectKey, version: &VersionName) -> Result<ObjectState, Failure> {
+        let inner = self.bucket.lock();
+        let mut versions = inner.keys.get(key.as_str()).into_iter().flatten();
+        let found = versions.find(|other| self.bucket.version_name(other.id) == *version);
+        Ok(match found.map(|version| &version.object) {
+            None => ObjectState::NotFound,
+            Some(None) => ObjectState::DeleteMarker,
+            Some(Some(object)) => ObjectState::Present(Box::new(object.facts_with(&Aspects::new()))),
+        })
+    }
+
+    async fn remove_version(&self, key: &ObjectKey, version: &VersionName) -> Result<(), Failure> {
+        self.bucket.remove_version(key.as_str(), version);
+        Ok(())
+    }
+
+    async fn create_upload(&self, key: &ObjectKey, terms: &UploadTerms) -> Result<UploadId, WriteError> {
+        Ok(self.bucket.begin_upload(key.as_str(), OURSELVES, terms))
+    }
+
+    async fn copy_part(
+        &self,
+        key: &ObjectKey,
+        upload_id: &UploadId,
+        pin: &SourcePin,
+        part: &Part,
+    ) -> Result<CopiedPart, WriteError> {
+        let object = self.source.pinned(key, pin).ok_or(WriteError::WorldMoved)?;
+        if *part.range().end() >= object.facts.size_bytes {
+            return Err(refused("InvalidRange", "the part ends behind the object"));
+        }
+        let mut inner = self.bucket.lock();
+        let upload = inner.uploads.get_mut(upload_id).ok_or(WriteError::WorldMoved)?;
+        let copied = CopiedPart {
+            number: part.number,
+            size_bytes: part.size_bytes,
+            etag: ETag::new(&format!("part:{}:{}", name_of(&object.content), part.offset_bytes)).expect("never empty"),
+            checksum: None,
+        };
+        let piece = Piece {
+            content: object.content,
+            offset_bytes: part.offset_bytes,
+            size_bytes: part.size_bytes,
+        };
+        upload.parts.insert(part.number, (copied.clone(), piece));
+        Ok(copied)
+    }
+
+    async fn list_parts(&self, _key: &ObjectKey, upload_id: &UploadId) -> Result<Option<Vec<CopiedPart>>, Failure> {
+        let inner = self.bucket.lock();
+        let upload = inner.uploads.get(upload_id);
+        Ok(upload.map(|upload| upload.parts.values().map(|(part, _)| part.clone()).collect()))
+    }
+
+    async fn list_uploads(&self, key: &ObjectKey) -> Result<Vec<ListedUpload>, Failure> {
+        let inner = self.bucket.lock();
+        let of_key = inner.uploads.iter().filter(|(_, upload)| upload.key == key.as_str());
+        let listed = of_key.map(|(id, upload)| ListedUpload {
+            id: id.clone(),
+            initiator: Some(upload.initiator.to_owned()),
+            begun: upload.begun,
+        });
+        Ok(listed.collect())
+    }
+
+    async fn complete_upload(
+        &self,
+        key: &ObjectKey,
+        upload_id: &UploadId,
+        completion: &Completion,
+    ) -> Result<Written, WriteError> {
+        let upload = self.bucket.lock().uploads.get(upload_id).cloned();
+        let upload = upload
+            .filter(|upload| upload.key == key.as_str())
+            .ok_or(WriteError::WorldMoved)?;
+        let pieces = named_pieces(&upload, &completion.parts)?;
+        self.check(key, &completion.condition)?;
+        let size_bytes = pieces.iter().map(|piece| piece.size_bytes).sum();
+        if size_bytes != completion.size_bytes {
+            return Err(refused("InvalidRequest", "the parts do not make the expected size"));
+        }
+        let content = assembled(&pieces);
+        let layout: Vec<u64> = pieces.iter().map(|piece| piece.size_bytes).collect();
+        let mut facts = ObjectFacts {
+            etag: etag_of(&content, layout.len()),
+            size_bytes,
+            checksums: full_checksum(&content),
+            last_modified: upload.begun,
+            tags: upload.stated.tags.clone(),
+            ..plain_facts(&content)
+        };
+        self.state_on(&mut facts, &upload.stated)?;
+        let mut inner = self.bucket.lock();
+        inner.uploads.remove(upload_id);
+        let (id, _) = inner.stamp();
+        facts.version_id = self.bucket.version_id(id);
+        let written = Written {
+            version_id: facts.version_id.clone(),
+            etag: facts.etag.clone(),
+        };
+        let version = Version {
+            id,
+            since: upload.since,
+            written: upload.begun,
+            object: Some(StoredObject::new(facts, &content, &layout)),
+        };
+        inner.push(self.bucket.versioned, key.as_str(), version);
+        Ok(written)
+    }
+
+    async fn abort_upload(&self, _key: &ObjectKey, upload_id: &UploadId) -> Result<(), Failure> {
+        self.bucket.lock().uploads.remove(upload_id);
+        Ok(())
+    }
+}
+
+impl MemoryDestination {
+    /// Puts on what a write states: everything that S3 would reset.
+    fn state_on(&self, facts: &mut ObjectFacts, stated: &Stated) -> Result<(), WriteError> {
+        facts.storage_class.clone_from(&stated.storage_class);
+        facts.website_redirect.clone_from(&stated.website_redirect);
+        facts.encryption = stated.encryption.clone().map_or(Encryption::Managed, Encryption::Kms);
+        if !stated.lock.is_none() && !self.bucket.lock().has_object_lock {
+            return Err(refused("InvalidRequest", "the bucket has no Object Lock"));
+        }
+        facts.lock = stated.lock;
+        facts.acl.clone_from(&stated.acl);
+        if let Some(metadata) = &stated.metadata {
+            facts.headers.clone_from(&metadata.headers);
+            facts.user_metadata.clone_from(&metadata.user);
+        }
+        if let Some(tags) = &stated.tags {
+            facts.tags = Some(tags.clone());
+        }
+        Ok(())
+    }
+}
+
+fn refused(code: &str, detail: &str) -> WriteError {
+    WriteError::Failed(Failure {
+        kind: FailureKind::Permanent,
+        code: code.to_owned(),
+        action: "s3:PutObject".to_owned(),
+        resource: "a bucket in memory".to_owned(),
+        detail: detail.to_owned(),
+    })
+}
+
+/// Finds the parts that a completion names.
+fn named_pieces(upload: &Upload, parts: &[CopiedPart]) -> Result<Vec<Piece>, WriteError> {
+    let invalid = || {
+        WriteError::Failed(Failure {
+            kind: FailureKind::Retry,
+            code: "InvalidPart".to_owned(),
+            action: "s3:PutObject".to_owned(),
+            resource: upload.key.clone(),
+            detail: "a part that is named is not there".to_owned(),
+        })
+    };
+    let find = |part: &CopiedPart| {
+        let (stored, piece) = upload.parts.get(&part.number)?;
+        (stored.etag == part.etag).then(|| piece.clone())
+    };
+    parts.iter().map(|part| find(part).ok_or_else(invalid)).collect()
+}
+
+/// Names what consecutive pieces make: the content itself where they are all of it, in order.
+fn assembled(pieces: &[Piece]) -> String {
+    let mut offset_bytes = 0;
+    let continues = |piece: &Piece| {
+        let continues = piece.offset_bytes == offset_bytes;
+        offset_bytes += piece.size_bytes;
+        continues
+    };
+    let is_in_order = pieces.iter().all(continues);
+    match pieces {
+        [first, others @ ..] if is_in_order && others.iter().all(|piece| piece.content == first.content) => {
+            first.content.clone()
+        }
+        _ => format!("torn:{pieces:?}"),
+    }
+}

@@ -1,0 +1,57 @@
+//! The bucket in memory, as the source.
+
+use s3ferry_core::decide::ReplicationCoverage;
+use s3ferry_core::facts::{Aspects, ObjectFacts, ObjectState};
+use s3ferry_core::failure::Failure;
+use s3ferry_core::names::ObjectKey;
+use s3ferry_core::order::SourcePin;
+use s3ferry_core::plan::{PartSizes, SourceLayout};
+use s3ferry_engine::ports::{Absence, SourceBucket};
+
+use super::MemoryBucket;
+
+impl SourceBucket for MemoryBucket {
+    async fn read(&self, key: &ObjectKey, aspects: &Aspects) -> Result<ObjectState, Failure> {
+        Ok(self.state(key, aspects))
+    }
+
+    async fn read_more(
+        &self,
+        key: &ObjectKey,
+        facts: &ObjectFacts,
+        aspects: &Aspects,
+    ) -> Result<Option<ObjectFacts>, Failure> {
+        let object = self.pinned(key, &SourcePin::of(facts));
+        let read = object.map(|object| object.facts_with(aspects));
+        Ok(read.map(|read| ObjectFacts {
+            tags: read.tags.or_else(|| facts.tags.clone()),
+            annotations: read.annotations.or_else(|| facts.annotations.clone()),
+            acl: read.acl.or_else(|| facts.acl.clone()),
+            ..facts.clone()
+        }))
+    }
+
+    async fn layout(&self, key: &ObjectKey, facts: &ObjectFacts) -> Result<SourceLayout, Failure> {
+        let object = self.pinned(key, &SourcePin::of(facts));
+        Ok(match object.map(|object| object.layout) {
+            Some(layout) if layout.is_empty() => SourceLayout::Whole,
+            Some(layout) => SourceLayout::Parts(layout.into_iter().collect::<PartSizes>()),
+            None => SourceLayout::Unknown,
+        })
+    }
+
+    async fn has_acl(&self) -> Result<bool, Failure> {
+        Ok(self.lock().has_acl)
+    }
+
+    async fn confirm_absence(&self, key: &ObjectKey) -> Result<Absence, Failure> {
+        Ok(match self.lock().current(key.as_str()) {
+            Some(_) => Absence::ObjectFound,
+            None => Absence::Confirmed,
+        })
+    }
+
+    async fn replication(&self, _key: &ObjectKey) -> Result<ReplicationCoverage, Failure> {
+        Ok(self.lock().replication.unwrap_or(ReplicationCoverage::Elsewhere))
+    }
+}
