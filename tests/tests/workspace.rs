@@ -1,26 +1,111 @@
 //! Rules of the workspace that no compiler checks.
 #![expect(clippy::expect_used, reason = "a broken expectation is a failed test")]
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-fn cargo_tree(package: &str) -> String {
+use serde_json::Value;
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn text(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn cargo(arguments: &[&str]) -> String {
     let output = Command::new(env!("CARGO"))
-        .args([
-            "tree",
-            "--package",
-            package,
-            "--edges",
-            "normal",
-            "--prefix",
-            "none",
-            "--offline",
-        ])
-        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
+        .args(arguments)
+        .arg("--offline")
+        .current_dir(repository())
         .output()
         .expect("cargo runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("cargo prints UTF-8")
+}
+
+fn cargo_tree(package: &str) -> String {
+    cargo(&["tree", "--package", package, "--edges", "normal", "--prefix", "none"])
+}
+
+#[test]
+fn every_tool_is_pinned() {
+    for name in ["build", "ministack", "moto", "sam"] {
+        let requirements = text(&repository().join(format!("tests/tools/{name}.txt")));
+        for line in requirements
+            .lines()
+            .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        {
+            assert!(line.contains("=="), "{name}.txt: {line}");
+        }
+    }
+}
+
+#[test]
+fn every_member_takes_the_lints_of_the_workspace() {
+    let metadata = cargo(&["metadata", "--no-deps", "--format-version", "1"]);
+    let metadata: Value = serde_json::from_str(&metadata).expect("JSON of cargo metadata");
+    let packages = metadata.get("packages").and_then(Value::as_array).expect("packages");
+    assert!(packages.len() >= 6, "{packages:?}");
+    for package in packages {
+        let path = package.get("manifest_path").and_then(Value::as_str).expect("a path");
+        assert!(text(Path::new(path)).contains("[lints]\nworkspace = true\n"), "{path}");
+    }
+}
+
+/// What the pure core may use: no clock, no randomness, no runtime, no AWS, no files.
+#[test]
+fn core_depends_on_nothing_that_does_something() {
+    const ALLOWED: &[&str] = &[
+        // SHA-256, which names and binds what is written down.
+        "block-buffer",
+        "cfg-if",
+        "cpufeatures",
+        "crypto-common",
+        "digest",
+        "hybrid-array",
+        "sha2",
+        "typenum",
+        // CSV, read from and written to memory.
+        "csv",
+        "csv-core",
+        "ryu",
+        // Everything else.
+        "itoa",
+        "memchr",
+        "percent-encoding",
+        "proc-macro2",
+        "quote",
+        "s3ferry-core",
+        "serde",
+        "serde_core",
+        "serde_derive",
+        "serde_json",
+        "syn",
+        "thiserror",
+        "thiserror-impl",
+        "unicode-ident",
+        "zmij",
+    ];
+    let tree = cargo_tree("s3ferry-core");
+    let names: BTreeSet<&str> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert!(names.contains("s3ferry-core"));
+    let strangers: Vec<&&str> = names.iter().filter(|name| !ALLOWED.contains(name)).collect();
+    assert!(strangers.is_empty(), "s3ferry-core depends on {strangers:?}");
+}
+
+/// The size of a function's binary is most of its cold start.
+#[test]
+fn functions_are_built_without_what_only_the_command_line_needs() {
+    let (functions, command_line) = (cargo_tree("s3ferry-functions"), cargo_tree("s3ferry-cli"));
+    for name in ["aws-sdk-cloudformation", "aws-sdk-s3control", "aws-sdk-sfn"] {
+        let names = |tree: &str| tree.lines().any(|line| line.split(' ').next() == Some(name));
+        assert!(names(&command_line) && !names(&functions), "{name}");
+    }
+    let runtime = |tree: &str| tree.lines().any(|line| line.starts_with("lambda_runtime "));
+    assert!(runtime(&functions) && !runtime(&command_line));
 }
 
 #[test]

@@ -247,6 +247,8 @@ mod tests {
         // Part 4 begins before part 2 ends, and where part 3 would have no bytes.
         check(50, 4, &[(2, Some(10), 20), (4, Some(20), 30)]);
         check(50, 4, &[(2, Some(10), 20), (4, Some(30), 20)]);
+        // Part 2 begins behind part 1's end, though they make the object.
+        check(40, 2, &[(1, Some(0), 10), (2, Some(20), 30)]);
         // More and fewer bytes than the object has.
         check(50, 3, &[(2, Some(10), 50)]);
         check(50, 2, &[(2, Some(10), 30)]);

@@ -1,0 +1,180 @@
+//! Parameters, and the tables of `infra/README.md`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use super::cloudformation::{Template, array, strings, text};
+use super::readme;
+use super::{of_type, string};
+
+#[test]
+fn every_parameter_is_grouped_labelled_described_and_bounded() {
+    for name in ["source", "destination"] {
+        let template = Template::load(name);
+        let interface = &template.section("Metadata")["AWS::CloudFormation::Interface"];
+        let groups = array(&interface["ParameterGroups"]);
+        let mut grouped: Vec<String> = groups.iter().flat_map(|group| strings(&group["Parameters"])).collect();
+        grouped.sort();
+        let parameters = template.section("Parameters");
+        let mut declared: Vec<String> = parameters.keys().cloned().collect();
+        declared.sort();
+        assert_eq!(grouped, declared, "{name}");
+        for (parameter, definition) in &parameters {
+            assert!(!string(&definition["Description"]).is_empty(), "{parameter}");
+            assert!(
+                interface["ParameterLabels"][parameter]["default"].is_string(),
+                "{parameter}"
+            );
+            let has = |field: &str| definition.get(field).is_some();
+            let bounded = match string(&definition["Type"]) {
+                "Number" => has("AllowedValues") || has("MinValue") && has("MaxValue"),
+                "String" => has("AllowedValues") || has("AllowedPattern") && has("ConstraintDescription"),
+                other => panic!("{parameter} is a {other}"),
+            };
+            assert!(bounded, "{parameter} takes anything");
+        }
+    }
+}
+
+#[test]
+fn source_and_destination_bucket_must_differ() {
+    let rules = Template::load("source").section("Rules");
+    assert_eq!(
+        rules["BucketsDiffer"]["Assertions"][0]["Assert"],
+        json!({ "Fn::Not": [{ "Fn::Equals": [{ "Ref": "SourceBucketName" }, { "Ref": "DestinationBucketName" }] }] })
+    );
+}
+
+#[test]
+fn readme_lists_every_parameter_with_its_default() {
+    for name in ["destination", "source"] {
+        let documented: BTreeMap<String, String> = readme::table(&format!("## Parameters of the {name} stack"))
+            .into_iter()
+            .map(|row| (readme::code(&row[0]).concat(), row[1].trim_matches('`').to_owned()))
+            .collect();
+        let default = |definition: &Value| match definition.get("Default") {
+            None => "required".to_owned(),
+            Some(Value::String(text)) if text.is_empty() => "empty".to_owned(),
+            Some(Value::String(text)) => text.clone(),
+            Some(other) => other.to_string(),
+        };
+        let declared: BTreeMap<String, String> = Template::load(name)
+            .section("Parameters")
+            .iter()
+            .map(|(parameter, definition)| (parameter.clone(), default(definition)))
+            .collect();
+        assert_eq!(documented, declared, "{name}");
+    }
+}
+
+#[test]
+fn readme_lists_every_output_and_alarm() {
+    let first_column = |heading: &str| -> BTreeSet<String> {
+        readme::table(heading)
+            .iter()
+            .flat_map(|row| readme::code(&row[0]))
+            .collect()
+    };
+    for name in ["destination", "source"] {
+        let outputs = Template::load(name).section("Outputs");
+        assert!(
+            outputs.values().all(|output| output["Description"].is_string()),
+            "{name}"
+        );
+        let names: BTreeSet<String> = outputs.keys().cloned().collect();
+        assert_eq!(first_column(&format!("## Outputs of the {name} stack")), names);
+    }
+    let resources = Template::load("source").resources(&[]);
+    let alarms = of_type(&resources, "AWS::CloudWatch::Alarm");
+    assert_eq!(
+        first_column("## Runbook"),
+        alarms.iter().map(|(id, _)| (*id).to_owned()).collect()
+    );
+}
+
+#[test]
+fn readme_lists_every_statement_with_its_actions_and_condition() {
+    let template = Template::load("source");
+    for role in [
+        "ReplicatorRole",
+        "FinalSyncRole",
+        "FinalSyncStateMachineRole",
+        "FinalSyncBatchRole",
+        "FinalSyncScheduleRole",
+        "BucketWiringRole",
+        "ReplicationRole",
+    ] {
+        let documented: Vec<(String, Vec<String>, String)> = readme::table(&format!("### {role}"))
+            .into_iter()
+            .map(|row| {
+                assert!(
+                    !row[2].is_empty() && !row[4].is_empty(),
+                    "{role}: no resource or no reason in {row:?}"
+                );
+                (readme::code(&row[0]).concat(), readme::code(&row[1]), row[3].clone())
+            })
+            .collect();
+        let declared: Vec<(String, Vec<String>, String)> = template
+            .statements(role)
+            .into_iter()
+            .map(|(condition, statement)| {
+                let setting = setting_of(condition.as_deref()).to_owned();
+                (
+                    string(&statement["Sid"]).to_owned(),
+                    strings(&statement["Action"]),
+                    setting,
+                )
+            })
+            .collect();
+        assert_eq!(documented, declared, "{role}");
+    }
+}
+
+/// How `infra/README.md` says a condition of the template.
+fn setting_of(condition: Option<&str>) -> &'static str {
+    match condition {
+        None => "always",
+        Some("HasPropagateDeletes") => "`PropagateDeletes=true`",
+        Some("HasEnableVersioning") => "`EnableVersioning=true`",
+        Some("HasVersioningDemand") => "`EnableVersioning=true`, or `Engine=crr` or `both`",
+        Some("HasOwnReplicationRole") => "`Engine=crr` or `both`, `ReplicationRoleArn` empty",
+        Some("HasReplicationRoleArn") => "`ReplicationRoleArn` set",
+        Some("HasEventBridge") => "`EventSource=eventbridge`, `Engine=lambda` or `both`",
+        Some("HasSourceKmsKey") => "`SourceKmsKeyArn` set",
+        Some("HasAclCopies") => "`Acl=copy`",
+        Some("HasSharedOwnership") => "`Ownership=shared`",
+        Some("HasKmsKeyMapSourceKeys") => "`KmsKeyMapSourceKeyArns` set",
+        Some("HasKmsKeyMapDestinationKeys") => "`KmsKeyMapDestinationKeyArns` set",
+        Some("HasDestinationKmsKey") => "`DestinationKmsKeyArn` set",
+        Some(other) => panic!("infra/README.md has no words for {other}"),
+    }
+}
+
+#[test]
+fn samconfig_names_only_parameters_that_exist() {
+    let config = text("infra/samconfig.toml");
+    for name in ["destination", "source"] {
+        let (_, section) = config
+            .split_once(&format!("[{name}.deploy.parameters]"))
+            .expect("a table for each stack");
+        let (_, list) = section.split_once("parameter_overrides = [").expect("parameters");
+        let (list, _) = list.split_once(']').expect("the end of the list");
+        let given: BTreeSet<&str> = list
+            .split('"')
+            .skip(1)
+            .step_by(2)
+            .map(|pair| pair.split_once('=').expect("Name=Value").0)
+            .collect();
+        let parameters = Template::load(name).section("Parameters");
+        for parameter in &given {
+            assert!(parameters.contains_key(*parameter), "{name}: {parameter}");
+        }
+        for (parameter, _) in parameters
+            .iter()
+            .filter(|(_, definition)| definition.get("Default").is_none())
+        {
+            assert!(given.contains(parameter.as_str()), "{name}: {parameter} is required");
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! The final sync: state machine, roles, schedule.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use super::cloudformation::{Template, strings};
+use super::{EVERYTHING, all_statements, number, string};
+
+/// The definition of the state machine with these parameters.
+fn final_sync_definition(overrides: &[(&str, &str)]) -> Value {
+    let resources = Template::load("source").resources(overrides);
+    let definition = &resources["FinalSyncStateMachine"]["Properties"]["DefinitionString"];
+    serde_json::from_str(string(definition)).unwrap_or_else(|error| panic!("{error}: {definition}"))
+}
+
+/// The states of a state machine, those inside of its maps too, with their names.
+fn all_states(definition: &Value) -> Vec<(String, Value)> {
+    let states = definition["States"].as_object().cloned().unwrap_or_default();
+    states
+        .into_iter()
+        .flat_map(|(name, state)| {
+            let inner = all_states(&state["ItemProcessor"]);
+            std::iter::once((name, state)).chain(inner)
+        })
+        .collect()
+}
+
+#[test]
+fn final_sync_reads_a_manifest_in_bounded_batches_and_ends_in_a_summary() {
+    let overrides = [
+        ("FinalSyncBatchSize", "7"),
+        ("FinalSyncMaxConcurrency", "3"),
+        ("FinalSyncToleratedFailurePercentage", "9"),
+    ];
+    let definition = final_sync_definition(&overrides);
+    let map = &definition["States"]["SyncManifest"];
+    assert_eq!(map["ItemBatcher"]["MaxItemsPerBatch"], 7);
+    assert_eq!(map["MaxConcurrency"], 3);
+    assert_eq!(map["ToleratedFailurePercentage"], 9);
+    assert_eq!(
+        map["ItemReader"]["ReaderConfig"]["CSVHeaders"],
+        json!(["Bucket", "Key", "VersionId"])
+    );
+    assert_eq!(map["ItemReader"]["Parameters"]["Bucket"], "${StateBucket}");
+    assert_eq!(map["ResultWriter"]["Parameters"]["Bucket"], "${StateBucket}");
+    assert_eq!(map["ItemProcessor"]["ProcessorConfig"]["Mode"], "DISTRIBUTED");
+    // Stopped or not, the results are added up.
+    assert_eq!(
+        (&map["Next"], &map["Catch"][0]["Next"]),
+        (&json!("Conclude"), &json!("Conclude"))
+    );
+    // A state hands on 256 KiB at most, and a batch is handed on twice: as input, and as what is left of it.
+    assert!(number(&map["ItemBatcher"]["MaxInputBytesPerBatch"]) * 2 < 256 * 1024);
+}
+
+#[test]
+fn final_sync_tries_again_and_loses_no_batch_in_silence() {
+    for (name, state) in all_states(&final_sync_definition(&[])) {
+        let kind = string(&state["Type"]);
+        if kind == "Task" {
+            assert!(number(&state["Retry"][0]["MaxAttempts"]) >= 3, "{name}");
+            assert_eq!(
+                state["Resource"], "arn:${AWS::Partition}:states:::lambda:invoke",
+                "{name}"
+            );
+            assert_eq!(
+                state["Parameters"]["FunctionName"], "${FinalSyncFunction.Arn}",
+                "{name}"
+            );
+        }
+        let ends = state["Next"].is_string() || state["End"] == true || state["Default"].is_string();
+        assert!(ends || ["Fail", "Succeed"].contains(&kind), "{name} leads nowhere");
+    }
+    let batch = final_sync_definition(&[])["States"]["SyncManifest"]["ItemProcessor"]["States"].clone();
+    assert_eq!(batch["SyncBatch"]["Catch"][0]["Next"], "RecordLost");
+    // What is not done goes round: wait, then the same state with what is left.
+    assert_eq!(batch["IsFinished"]["Choices"][0]["Next"], "WaitForAnotherRun");
+    assert_eq!(batch["WaitForAnotherRun"]["Next"], "TakeWhatIsLeft");
+    assert_eq!(
+        (&batch["TakeWhatIsLeft"]["Next"], &batch["TakeWhatIsLeft"]["InputPath"]),
+        (&json!("SyncBatch"), &json!("$.answer.again"))
+    );
+}
+
+#[test]
+fn state_machine_may_run_itself_the_function_and_the_folder_of_final_syncs() {
+    let resources = Template::load("source").resources(&[]);
+    let name = &resources["FinalSyncStateMachine"]["Properties"]["StateMachineName"];
+    assert_eq!(name, "${AWS::StackName}-final-sync");
+    let rights: BTreeMap<String, Vec<String>> = all_statements(&resources)
+        .into_iter()
+        .filter(|(id, statement)| id == "FinalSyncStateMachineRole" && !statement["Resource"].is_null())
+        .map(|(_, statement)| (string(&statement["Resource"]).to_owned(), strings(&statement["Action"])))
+        .collect();
+    let states = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}";
+    let expected: BTreeSet<String> = [
+        "FinalSyncFunction.Arn".to_owned(),
+        "${StateBucket.Arn}/final-sync/*".to_owned(),
+        format!("{states}:stateMachine:{}", string(name)),
+        format!("{states}:execution:{}/*", string(name)),
+    ]
+    .into();
+    assert_eq!(rights.keys().cloned().collect::<BTreeSet<_>>(), expected);
+}
+
+#[test]
+fn only_the_service_of_this_account_takes_each_role_of_the_final_sync() {
+    let resources = Template::load("source").resources(EVERYTHING);
+    for (role, service) in [
+        ("FinalSyncStateMachineRole", "states.amazonaws.com"),
+        ("FinalSyncBatchRole", "batchoperations.s3.amazonaws.com"),
+        ("FinalSyncScheduleRole", "scheduler.amazonaws.com"),
+    ] {
+        let trust = &resources[role]["Properties"]["AssumeRolePolicyDocument"]["Statement"][0];
+        assert_eq!(trust["Principal"]["Service"], service);
+        assert_eq!(
+            trust["Condition"]["StringEquals"]["aws:SourceAccount"], "AWS::AccountId",
+            "{role}"
+        );
+    }
+    // Passing the job's role is for whoever creates the job: no role of the stack may.
+    let passes = |statement: &Value| strings(&statement["Action"]).contains(&"iam:PassRole".to_owned());
+    assert!(
+        all_statements(&resources)
+            .into_iter()
+            .filter(|(_, statement)| passes(statement))
+            .all(|(id, _)| id == "BucketWiringRole")
+    );
+}
+
+#[test]
+fn batch_role_writes_its_report_where_the_output_says() {
+    let template = Template::load("source");
+    let resources = template.resources(&[]);
+    let statements = all_statements(&resources)
+        .into_iter()
+        .filter(|(id, _)| id == "FinalSyncBatchRole");
+    let report = statements
+        .map(|(_, statement)| statement)
+        .find(|statement| statement["Sid"] == "WriteReport")
+        .expect("a statement for the report");
+    let prefix = template.section("Outputs")["FinalSyncReportPrefix"]["Value"].clone();
+    assert_eq!(
+        report["Resource"],
+        format!("${{StateBucket.Arn}}/{}/*", string(&prefix))
+    );
+}
+
+#[test]
+fn final_sync_is_repeated_only_where_a_schedule_is_given() {
+    let template = Template::load("source");
+    let default = template.resources(&[]);
+    assert!(!default.contains_key("FinalSyncSchedule") && !default.contains_key("FinalSyncScheduleRole"));
+    let overrides = [
+        ("FinalSyncScheduleExpression", "rate(1 day)"),
+        ("FinalSyncManifestKey", "final-sync/all.csv"),
+    ];
+    let schedule = template.resources(&overrides)["FinalSyncSchedule"]["Properties"].clone();
+    assert_eq!(schedule["ScheduleExpression"], "rate(1 day)");
+    let target = &schedule["Target"];
+    assert_eq!(
+        (&target["Arn"], &target["RoleArn"]),
+        (&json!("FinalSyncStateMachine"), &json!("FinalSyncScheduleRole.Arn"))
+    );
+    assert_eq!(target["Input"], r#"{"manifestKey":"final-sync/all.csv"}"#);
+}

@@ -1,0 +1,289 @@
+//! Who may do what.
+
+use std::collections::BTreeSet;
+
+use s3ferry_core::plan::{LARGEST_PART_BYTES, SMALLEST_PART_BYTES};
+use serde_json::{Value, json};
+
+use super::cloudformation::{Template, strings};
+use super::{EVERYTHING, all_statements, number, role_actions, string};
+
+#[test]
+fn no_statement_is_wider_than_it_says() {
+    let template = Template::load("source");
+    let given = [
+        EVERYTHING,
+        &[("ReplicationRoleArn", "arn:aws:iam::123456789012:role/given")],
+    ]
+    .concat();
+    for resources in [template.resources(EVERYTHING), template.resources(&given)] {
+        for (id, statement) in all_statements(&resources) {
+            let sid = string(&statement["Sid"]);
+            assert!(sid.chars().all(|c| c.is_ascii_alphanumeric()), "{id} {sid}");
+            assert_eq!(statement["Effect"], "Allow", "{id} {sid}");
+            for action in strings(&statement["Action"]) {
+                assert!(!action.contains('*'), "{id} {sid}: {action}");
+            }
+            // Listing rules is of no single rule: IAM knows no resource for it.
+            if strings(&statement["Action"]) == ["events:ListRules"] {
+                assert_eq!(statement["Resource"], "*");
+                continue;
+            }
+            for resource in strings(&statement["Resource"]) {
+                // A wildcard stands only at the end, and behind the name of a bucket.
+                let fixed = resource.strip_suffix('*').unwrap_or(&resource);
+                assert!(
+                    !fixed.is_empty() && !fixed.ends_with(':') && !fixed.contains('*'),
+                    "{id} {sid}: {resource}"
+                );
+            }
+            for forbidden in ["NotAction", "NotResource", "NotPrincipal"] {
+                assert_eq!(statement[forbidden], Value::Null, "{id} {sid}");
+            }
+            let trust = strings(&statement["Action"]) == ["sts:AssumeRole"];
+            assert_eq!(trust, statement["Resource"].is_null(), "{id} {sid}");
+        }
+    }
+}
+
+#[test]
+fn object_rights_end_at_the_prefix() {
+    let resources = Template::load("source").resources(&[&[("KeyPrefix", "in/")], EVERYTHING].concat());
+    let mut checked = 0;
+    for (id, statement) in all_statements(&resources) {
+        for resource in strings(&statement["Resource"])
+            .into_iter()
+            .filter(|resource| resource.contains("BucketName>/"))
+        {
+            assert!(resource.ends_with("BucketName>/in/*"), "{id}: {resource}");
+            checked += 1;
+        }
+    }
+    assert!(checked >= 4);
+}
+
+#[test]
+fn default_replicator_has_exactly_the_rights_of_a_copy() {
+    let actions = role_actions(&Template::load("source").resources(&[]), "ReplicatorRole");
+    let expected = [
+        "logs:CreateLogStream",
+        "logs:PutLogEvents",
+        "s3:AbortMultipartUpload",
+        "s3:DeleteObject",
+        "s3:DeleteObjectAnnotation",
+        "s3:DeleteObjectVersionAnnotation",
+        "s3:DeleteObjectVersionTagging",
+        "s3:GetBucketObjectLockConfiguration",
+        "s3:GetObject",
+        "s3:GetObjectAnnotation",
+        "s3:GetObjectAttributes",
+        "s3:GetObjectLegalHold",
+        "s3:GetObjectRetention",
+        "s3:GetObjectTagging",
+        "s3:GetObjectVersion",
+        "s3:GetObjectVersionAnnotation",
+        "s3:GetObjectVersionAttributes",
+        "s3:GetObjectVersionTagging",
+        "s3:GetReplicationConfiguration",
+        "s3:ListBucket",
+        "s3:ListBucketMultipartUploads",
+        "s3:ListMultipartUploadParts",
+        "s3:ListObjectAnnotations",
+        "s3:ListObjectVersionAnnotations",
+        "s3:PutObject",
+        "s3:PutObjectAnnotation",
+        "s3:PutObjectLegalHold",
+        "s3:PutObjectRetention",
+        "s3:PutObjectTagging",
+        "s3:PutObjectVersionAnnotation",
+        "s3:PutObjectVersionTagging",
+        "sqs:ChangeMessageVisibility",
+        "sqs:DeleteMessage",
+        "sqs:GetQueueAttributes",
+        "sqs:ReceiveMessage",
+        "sqs:SendMessage",
+    ];
+    assert_eq!(actions, expected.map(str::to_owned).into());
+}
+
+#[test]
+fn final_sync_may_what_the_replicator_may_and_keep_results() {
+    for overrides in [&[][..], EVERYTHING] {
+        let resources = Template::load("source").resources(overrides);
+        let of_objects = |role: &str| -> Vec<Value> {
+            let statements = all_statements(&resources).into_iter().filter(|(id, _)| id == role);
+            let statements = statements.map(|(_, statement)| statement).filter(|statement| {
+                let resource = statement["Resource"].to_string();
+                resource.contains("BucketName>") || resource.contains(":kms:")
+            });
+            statements.collect()
+        };
+        let rights = of_objects("FinalSyncRole");
+        assert!(rights.len() >= 6);
+        assert_eq!(rights, of_objects("ReplicatorRole"));
+    }
+    let actions = role_actions(&Template::load("source").resources(&[]), "FinalSyncRole");
+    let replicator = role_actions(&Template::load("source").resources(&[]), "ReplicatorRole");
+    let only_the_replicator: Vec<&String> = replicator.difference(&actions).collect();
+    assert_eq!(
+        only_the_replicator,
+        [
+            "sqs:ChangeMessageVisibility",
+            "sqs:DeleteMessage",
+            "sqs:GetQueueAttributes",
+            "sqs:ReceiveMessage"
+        ]
+    );
+    assert!(actions.is_subset(&replicator), "{actions:?}");
+}
+
+#[test]
+fn access_lists_are_touched_only_where_they_are_copied() {
+    let template = Template::load("source");
+    let rights = |overrides: &[(&str, &str)]| -> BTreeSet<String> {
+        let actions = role_actions(&template.resources(overrides), "ReplicatorRole").into_iter();
+        actions
+            .filter(|action| action.ends_with("Acl") || action.contains("Ownership"))
+            .collect()
+    };
+    assert_eq!(rights(&[]), BTreeSet::new());
+    let expected = [
+        "s3:GetBucketAcl",
+        "s3:GetBucketOwnershipControls",
+        "s3:GetObjectAcl",
+        "s3:GetObjectVersionAcl",
+        "s3:PutObjectAcl",
+        "s3:PutObjectVersionAcl",
+    ];
+    assert_eq!(rights(&[("Acl", "copy")]), expected.map(str::to_owned).into());
+}
+
+#[test]
+fn versions_are_removed_only_where_ownership_is_shared() {
+    let template = Template::load("source");
+    for role in ["ReplicatorRole", "FinalSyncRole"] {
+        let rights = |overrides: &[(&str, &str)]| role_actions(&template.resources(overrides), role);
+        let shared = rights(&[("Ownership", "shared")]);
+        let exclusive = rights(&[]);
+        let more: Vec<&String> = shared.difference(&exclusive).collect();
+        assert_eq!(
+            more,
+            [
+                "s3:DeleteObjectVersion",
+                "s3:GetBucketVersioning",
+                "s3:ListBucketVersions"
+            ]
+        );
+    }
+    let rule = template.section("Rules")["SharedOwnershipExcludesReplication"].clone();
+    assert_eq!(
+        rule["RuleCondition"],
+        json!({ "Fn::Equals": [{ "Ref": "Ownership" }, "shared"] })
+    );
+    assert_eq!(
+        rule["Assertions"][0]["Assert"],
+        json!({ "Fn::Equals": [{ "Ref": "Engine" }, "lambda"] })
+    );
+}
+
+#[test]
+fn keys_of_the_map_are_used_through_s3_only() {
+    let resources = Template::load("source").resources(EVERYTHING);
+    let statement = |sid: &str| {
+        let found = all_statements(&resources)
+            .into_iter()
+            .find(|(_, statement)| statement["Sid"] == sid);
+        found.unwrap_or_else(|| panic!("no statement {sid}")).1
+    };
+    let key = |region: &str, name: &str| format!("arn:aws:kms:{region}:123456789012:key/{name}");
+    let decrypting = statement("DecryptWithSourceKeysOfTheMap");
+    assert_eq!(
+        decrypting["Resource"],
+        json!([key("us-east-1", "one"), key("us-east-1", "two")])
+    );
+    let encrypting = statement("EncryptWithDestinationKeysOfTheMap");
+    assert_eq!(encrypting["Resource"], json!([key("eu-central-1", "one")]));
+    for statement in [decrypting, encrypting] {
+        let through = strings(&statement["Condition"]["StringEquals"]["kms:ViaService"]);
+        assert!(
+            through.iter().all(|service| service.starts_with("s3.")) && through.len() == 2,
+            "{statement}"
+        );
+    }
+}
+
+#[test]
+fn upload_journal_is_kept_where_nothing_expires() {
+    let resources = Template::load("source").resources(&[]);
+    let statements = all_statements(&resources);
+    let journal = statements
+        .iter()
+        .find(|(_, statement)| statement["Sid"] == "KeepUploadJournal");
+    let journal = journal.map(|(_, statement)| statement["Resource"].clone());
+    assert_eq!(journal, Some(json!("${StateBucket.Arn}/uploads/*")));
+    assert_eq!(
+        resources["StateBucket"]["Properties"]["LifecycleConfiguration"],
+        Value::Null
+    );
+}
+
+#[test]
+fn bounds_of_parts_are_those_of_the_code() {
+    let parameters = Template::load("source").section("Parameters");
+    for name in ["MultipartThresholdBytes", "PartSizeBytes"] {
+        let bounds = (
+            number(&parameters[name]["MinValue"]),
+            number(&parameters[name]["MaxValue"]),
+        );
+        assert_eq!(bounds, (SMALLEST_PART_BYTES, LARGEST_PART_BYTES), "{name}");
+    }
+}
+
+#[test]
+fn default_bucket_wiring_has_exactly_the_rights_of_a_notification() {
+    let actions = role_actions(&Template::load("source").resources(&[]), "BucketWiringRole");
+    let expected = [
+        "events:ListRules",
+        "logs:CreateLogStream",
+        "logs:PutLogEvents",
+        "s3:GetBucketNotification",
+        "s3:GetObject",
+        "s3:GetReplicationConfiguration",
+        "s3:ListBucket",
+        "s3:PutBucketNotification",
+        "s3:PutObject",
+        "s3:PutReplicationConfiguration",
+    ];
+    assert_eq!(actions, expected.map(str::to_owned).into());
+}
+
+#[test]
+fn nothing_can_delete_unless_deletes_are_propagated() {
+    // Tags and annotations go where the source's went; entries of the upload journal are ours.
+    const AROUND: [&str; 3] = [
+        "s3:DeleteObjectAnnotation",
+        "s3:DeleteObjectVersionAnnotation",
+        "s3:DeleteObjectVersionTagging",
+    ];
+    let template = Template::load("source");
+    let deleting = |propagate: &str| -> BTreeSet<String> {
+        let resources = template.resources(&[EVERYTHING, &[("PropagateDeletes", propagate)]].concat());
+        let actions = all_statements(&resources)
+            .into_iter()
+            .filter(|(_, statement)| statement["Resource"] != "${StateBucket.Arn}/uploads/*")
+            .flat_map(|(_, statement)| strings(&statement["Action"]));
+        actions
+            .filter(|action| {
+                let deletes = action.starts_with("s3:") && action.contains("Delete");
+                deletes && !AROUND.contains(&action.as_str()) || action == "s3:ListBucketVersions"
+            })
+            .collect()
+    };
+    assert_eq!(deleting("false"), BTreeSet::new());
+    assert_eq!(
+        deleting("true"),
+        ["s3:DeleteObject", "s3:ListBucketVersions", "s3:ReplicateDelete"]
+            .map(str::to_owned)
+            .into()
+    );
+}
