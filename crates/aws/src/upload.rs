@@ -3,7 +3,7 @@
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html>
 
 use aws_sdk_s3::types::{
-    ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart, EncodingType, Initiator, MultipartUpload,
+    ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart, EncodingType, Initiator, MultipartUpload, Owner,
     Part as ListedPart,
 };
 use s3ferry_core::failure::{Failure, FailureKind};
@@ -233,7 +233,12 @@ fn copied(part: &ListedPart) -> Option<CopiedPart> {
 }
 
 fn listed_upload(upload: &MultipartUpload) -> Option<ListedUpload> {
-    let initiator = upload.initiator().and_then(Initiator::id);
+    let owner = upload.owner().and_then(Owner::id);
+    // What names the account names all its users and roles.
+    let initiator = upload
+        .initiator()
+        .and_then(Initiator::id)
+        .filter(|id| Some(*id) != owner);
     let begun = upload.initiated()?.to_millis().ok()?;
     Some(ListedUpload {
         id: UploadId::new(upload.upload_id()?)?,

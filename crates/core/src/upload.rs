@@ -39,7 +39,8 @@ impl UploadId {
 pub struct ListedUpload {
     /// The upload.
     pub id: UploadId,
-    /// Who began it, in the bucket's own spelling, which says one thing for one principal.
+    /// Who began it, in the bucket's own spelling, which is one for each user or role; `None` where it names no more than
+    /// an account.
     pub initiator: Option<String>,
     /// When it was begun.
     pub begun: Timestamp,
@@ -48,20 +49,10 @@ pub struct ListedUpload {
 /// After so long nobody is taken to go on with an upload that has parts and is not written down.
 pub const FORGOTTEN_AFTER: Duration = Duration::from_hours(48);
 
-/// Finds the other uploads that whoever began `sample` began; `None` where `sample` is not listed, or nobody is named.
-#[must_use]
-pub fn begun_with<'l>(
-    sample: &'l UploadId,
-    listed: &'l [ListedUpload],
-) -> Option<impl Iterator<Item = &'l ListedUpload>> {
-    let initiator = listed.iter().find(|upload| upload.id == *sample)?.initiator.as_ref()?;
-    let is_alike = move |upload: &&ListedUpload| upload.initiator.as_ref() == Some(initiator);
-    Some(
-        listed
-            .iter()
-            .filter(is_alike)
-            .filter(move |upload| upload.id != *sample),
-    )
+/// Finds the other uploads that whoever began `sample` began: none where that is nobody.
+pub fn begun_with<'l>(sample: &'l ListedUpload, listed: &'l [ListedUpload]) -> impl Iterator<Item = &'l ListedUpload> {
+    let is_alike = |upload: &&ListedUpload| sample.initiator.is_some() && upload.initiator == sample.initiator;
+    listed.iter().filter(is_alike).filter(|upload| upload.id != sample.id)
 }
 
 /// The entry of a key in the upload journal.

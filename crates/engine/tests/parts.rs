@@ -5,6 +5,7 @@ mod world;
 
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use s3ferry_core::facts::{Aspect, Aspects, ChecksumCoverage};
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::order::{
@@ -49,7 +50,14 @@ const CALLS: [Call; 18] = [
 
 /// A world whose source has an object of 6 GiB in six parts.
 fn world() -> TestWorld {
+    world_before(Duration::from_hours(1))
+}
+
+/// The same world, in which what is begun at the destination is begun so long before the reconciles of the test.
+fn world_before(duration: Duration) -> TestWorld {
     let mut world = TestWorld::new();
+    let then = TestClock::START.minus(duration);
+    world.destination.pass_seconds(then.millis() / 1_000);
     world.policy.part_size_bytes = GIB;
     world.source.put_large(KEY, "one", 6 * GIB, &[]);
     world
@@ -433,12 +441,6 @@ fn begin_as(world: &TestWorld, key: &str, initiator: &'static str) -> UploadId {
     world.destination.begin_upload(key, initiator, &UploadTerms::plain())
 }
 
-/// Lets time pass at the destination until so long before the reconciles of the test.
-fn pass_until(world: &TestWorld, before: Duration) {
-    let then = TestClock::START.minus(before);
-    world.destination.pass_seconds(then.millis() / 1_000);
-}
-
 /// A script in which the answer to the first `CreateMultipartUpload` is lost.
 fn first_upload_is_unknown() -> Script {
     Script::default().on(Call::CreateUpload, 1, Fault::AnswerLost)
@@ -485,11 +487,41 @@ async fn when_a_message_comes_again_an_upload_that_nobody_wrote_down_is_aborted(
 
 #[tokio::test(start_paused = true)]
 async fn without_a_journal_what_an_earlier_process_left_is_looked_for() {
-    let mut world = world();
+    let mut world = world_before(Duration::from_hours(49));
     world.journal = None;
     begin_as(&world, KEY, OURSELVES);
     begin(&world).await;
     assert_copied(&world.reconcile().await);
+    assert_tidy(&world);
+}
+
+#[tokio::test(start_paused = true)]
+async fn upload_that_failed_for_a_while_and_was_begun_all_the_same_is_aborted() {
+    let fails = Fault::Fails(failure(FailureKind::Retry));
+    let world = scripted(Script::default().on(Call::CreateUpload, 1, fails));
+    begin_as(&world, KEY, OURSELVES);
+    assert_copied(&world.reconcile().await);
+    assert_tidy(&world);
+}
+
+#[tokio::test(start_paused = true)]
+async fn search_whose_own_upload_somebody_else_aborted_is_repeated() {
+    let base = world();
+    let port = MemoryDestination {
+        source: base.source.clone(),
+        bucket: base.destination.clone(),
+    };
+    let somebody_else_searches = move || {
+        for id in port.bucket.uploads() {
+            port.abort_upload(&key(KEY), &id).now_or_never().unwrap().unwrap();
+        }
+    };
+    let world = base.with_script(Script::default().on(Call::ListUploads, 2, Fault::before(somebody_else_searches)));
+    assert_copied(&unscripted(&world).reconcile().await);
+    begin_as(&world, KEY, OURSELVES);
+    let report = world.reconcile_with(&unfinished()).await;
+    assert_eq!(report.outcome, Outcome::Skipped(SkipReason::AlreadyIdentical));
+    assert_eq!(world.script.count(Call::ListUploads), 3);
     assert_tidy(&world);
 }
 
@@ -503,7 +535,6 @@ async fn uploads_that_are_not_looked_for_are_not_listed() {
 #[tokio::test(start_paused = true)]
 async fn uploads_of_others_and_those_with_parts_and_the_one_that_is_written_down_are_left_alone() {
     let world = scripted(first_upload_is_unknown());
-    pass_until(&world, Duration::from_hours(47));
     let foreign = begin_as(&world, KEY, "somebody else");
     let of_another_key = begin_as(&world, "another", OURSELVES);
     let with_parts = begin(&world).await.upload_id;
@@ -526,11 +557,10 @@ async fn uploads_of_others_and_those_with_parts_and_the_one_that_is_written_down
 #[tokio::test(start_paused = true)]
 async fn upload_with_parts_that_nobody_wrote_down_is_aborted_after_two_days() {
     for (hours, is_left) in [(49, false), (48, true), (47, true)] {
-        let world = world();
-        assert_copied(&world.reconcile().await);
-        pass_until(&world, Duration::from_hours(hours));
+        let world = world_before(Duration::from_hours(hours));
         let with_parts = begin(&world).await.upload_id;
         world.reconcile_with(&unfinished()).await;
+        world.assert_equal();
         let expected = is_left.then_some(with_parts);
         assert_eq!(world.destination.uploads(), Vec::from_iter(expected), "{hours} hours");
     }
@@ -542,7 +572,12 @@ async fn key_is_not_done_while_uploads_cannot_be_looked_for_unless_that_is_denie
         code: "AccessDenied".to_owned(),
         ..failure(FailureKind::Permanent)
     };
-    for call in [Call::ListUploads, Call::ListParts, Call::AbortUpload] {
+    for call in [
+        Call::ListUploads,
+        Call::CreateUpload,
+        Call::ListParts,
+        Call::AbortUpload,
+    ] {
         for failure in [
             failure(FailureKind::Retry),
             failure(FailureKind::Permanent),
@@ -552,7 +587,9 @@ async fn key_is_not_done_while_uploads_cannot_be_looked_for_unless_that_is_denie
             assert_copied(&unscripted(&world).reconcile().await);
             begin_as(&world, KEY, OURSELVES);
             let report = world.reconcile_with(&unfinished()).await;
-            let expected = if failure == denied {
+            // Once the search has begun an upload of its own, that must go.
+            let begins = matches!(call, Call::ListUploads | Call::CreateUpload);
+            let expected = if failure == denied && begins {
                 Outcome::Skipped(SkipReason::AlreadyIdentical)
             } else {
                 Outcome::Failed(failure)

@@ -156,19 +156,45 @@ async fn objects_that_fail_are_named_and_the_others_are_copied() {
     );
 }
 
+/// Copies in parts what has more than 5 MiB, and writes down how far that is.
+const IN_PARTS: [&str; 6] = [
+    "--multipart-threshold-bytes",
+    "5242880",
+    "--part-size-bytes",
+    "5242880",
+    "--state-bucket",
+    STATE,
+];
+
+fn large() -> String {
+    "x".repeat(11 * 1024 * 1024)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn upload_that_is_begun_late_leaves_nothing_behind() {
+    let stage = Stage::new().await;
+    // During the copy, between the two looks at the key, and during the second.
+    for after_requests in 12..20 {
+        let key = after_requests.to_string();
+        stage.put(SOURCE, &key, &large());
+        let late = json!([{
+            "operation": "CreateMultipartUpload", "nth": 1, "times": 1, "fault": "late",
+            "delay_ms": 1, "after_requests": after_requests, "after_ms": 600_000,
+        }]);
+        stage.server.set_faults(&late).expect("rules");
+        stage.on_both("sync", &IN_PARTS).await.must_end_with(0);
+        let model = stage.server.model();
+        let destination = model.bucket(DESTINATION).expect("the bucket");
+        assert!(destination.current_object(&key).is_some());
+        assert_eq!(destination.uploads.len(), 0, "after {after_requests} requests");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn large_objects_are_copied_in_parts_and_leave_nothing_behind() {
     let stage = Stage::new().await;
-    let content = "x".repeat(11 * 1024 * 1024);
-    stage.put(SOURCE, "large", &content);
-    let in_parts = [
-        "--multipart-threshold-bytes",
-        "5242880",
-        "--part-size-bytes",
-        "5242880",
-        "--state-bucket",
-        STATE,
-    ];
+    stage.put(SOURCE, "large", &large());
+    let in_parts = IN_PARTS;
     let ran = stage.on_both("sync", &in_parts).await.must_end_with(0);
     assert_eq!(ran.summary()["copied"], 1);
     let requests = stage.server.requests();

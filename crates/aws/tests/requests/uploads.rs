@@ -7,6 +7,7 @@ use s3ferry_core::failure::FailureKind;
 use s3ferry_core::names::VersionId;
 use s3ferry_core::order::{Metadata, StatedChecksum, UploadTerms, WriteCondition};
 use s3ferry_core::plan::Part;
+use s3ferry_core::time::Timestamp;
 use s3ferry_core::upload::UploadId;
 use s3ferry_engine::ports::{Completion, CopiedPart, DestinationBucket as _, WriteError, Written};
 
@@ -250,15 +251,15 @@ async fn all_pages_of_parts_are_listed() {
     );
 }
 
-/// A page of uploads, each of a key as it is encoded and with an id, begun by `we` unless that is left out.
-fn uploads(listed: &[(&str, &str)], next: Option<&str>) -> Answer {
+/// A page of uploads in an account's bucket, each of a key as it is encoded, with an id and who began it.
+fn uploads(listed: &[(&str, &str, &str)], next: Option<&str>) -> Answer {
     let next = next.map_or(String::new(), |id| {
         format!("<IsTruncated>true</IsTruncated><NextUploadIdMarker>{id}</NextUploadIdMarker>")
     });
-    let entry = |(key, id): &(&str, &str)| {
+    let entry = |(key, id, initiator): &(&str, &str, &str)| {
         format!(
-            "<Upload><Key>{key}</Key><UploadId>{id}</UploadId>\
-                 <Initiated>2026-01-02T03:04:05.000Z</Initiated><Initiator><ID>we</ID></Initiator></Upload>"
+            "<Upload><Key>{key}</Key><UploadId>{id}</UploadId><Initiated>2026-01-02T03:04:05.000Z</Initiated>\
+                 <Initiator><ID>{initiator}</ID></Initiator><Owner><ID>account</ID></Owner></Upload>"
         )
     };
     let entries: String = listed.iter().map(entry).collect();
@@ -274,15 +275,21 @@ fn uploads(listed: &[(&str, &str)], next: Option<&str>) -> Answer {
 async fn uploads_of_exactly_one_key_are_listed_over_all_pages() {
     const KEY: &str = "a+b%2Bc/%C3%BC.txt";
     let recorded = Recorded::new([
-        uploads(&[(KEY, "one"), (KEY, "two")], Some("two")),
-        uploads(&[(KEY, "three"), ("a+b%2Bc/%C3%BC.txt2", "four")], Some("four")),
+        uploads(&[(KEY, "one", "we"), (KEY, "two", "they")], Some("two")),
+        uploads(
+            &[(KEY, "three", "account"), ("a+b%2Bc/%C3%BC.txt2", "four", "we")],
+            Some("four"),
+        ),
     ]);
     let listed = recorded.destination().list_uploads(&key()).await.unwrap();
     let found: Vec<_> = listed
         .iter()
         .map(|upload| (upload.id.as_str(), upload.initiator.as_deref()))
         .collect();
-    assert_eq!(found, [("one", Some("we")), ("two", Some("we")), ("three", Some("we"))]);
+    // The account is no user or role.
+    assert_eq!(found, [("one", Some("we")), ("two", Some("they")), ("three", None)]);
+    let begun = Timestamp::from_seconds(1_767_323_045);
+    assert!(listed.iter().all(|upload| upload.begun == begun), "{listed:?}");
     // What follows a longer key is not asked for.
     assert_eq!(recorded.sent(), 2);
     for asked in ["uploads", "encoding-type=url", "prefix=a%20b%2Bc%2F%C3%BC.txt"] {

@@ -170,10 +170,13 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         attempt.write_under_way = true;
         let created = self.destination.create_upload(key, &terms).await;
         attempt.write_under_way = false;
-        let is_unknown = matches!(created, Err(WriteError::OutcomeUnknown(_)));
-        attempt.outcome_unknown |= is_unknown;
-        // Without a journal, a process that was killed before this one wrote nothing down.
-        attempt.may_be_unnamed = was_unnamed || is_unknown || self.uploads.is_none();
+        attempt.outcome_unknown |= matches!(created, Err(WriteError::OutcomeUnknown(_)));
+        attempt.may_be_unnamed = was_unnamed
+            || match &created {
+                // Without a journal, a process that was killed before this one wrote nothing down.
+                Ok(_) => self.uploads.is_none(),
+                Err(error) => is_passing(error),
+            };
         let id = match created {
             Ok(id) => id,
             Err(WriteError::WorldMoved) => return Err(Turn::ReadAgain),
@@ -371,10 +374,10 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         order: &CopyOrder,
         attempt: &mut Attempt,
     ) -> Result<bool, Turn> {
-        if self
-            .check_copy(key, written.version_id.as_ref(), order, attempt)
-            .await?
-        {
+        self.check_copy(key, written.version_id.as_ref(), order, attempt)
+            .await?;
+        if self.marker_of(order).is_some() {
+            // That has read it.
             return Ok(true);
         }
         let now = self.destination.read(key, &Aspects::new()).await.map_err(|failure| {
@@ -462,7 +465,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
     }
 }
 
-/// Tells whether a part may be copied when it is tried again.
+/// Tells whether a write may succeed when it is tried again.
 fn is_passing(error: &WriteError) -> bool {
     match error {
         WriteError::WorldMoved => false,

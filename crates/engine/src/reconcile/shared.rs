@@ -131,17 +131,22 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         }
     }
 
+    /// Returns the marker that a copy is ordered to carry, in shared mode.
+    pub(super) fn marker_of(&self, order: &CopyOrder) -> Option<Marker> {
+        Marker::ordered(order).filter(|_| self.is_shared())
+    }
+
     /// Makes sure, after a copy with a marker, that it hides nothing which had not been seen, and that it is one that can
-    /// be told to be ours. Tells whether it looked: then the copy is also the current version.
+    /// be told to be ours, and that it is the current version.
     pub(super) async fn check_copy(
         &self,
         key: &ObjectKey,
         written: Option<&VersionId>,
         order: &CopyOrder,
         attempt: &mut Attempt,
-    ) -> Result<bool, Turn> {
-        let Some(marker) = Marker::ordered(order).filter(|_| self.is_shared()) else {
-            return Ok(false);
+    ) -> Result<(), Turn> {
+        let Some(marker) = self.marker_of(order) else {
+            return Ok(());
         };
         let written = VersionName::Id(written.cloned().ok_or_else(|| unversioned(key))?);
         self.look_back(attempt);
@@ -165,7 +170,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         };
         let bucket = &self.state(key)?.route.destination;
         if Marker::bound(facts, Place { bucket, key }).is_some() {
-            return Ok(true);
+            return Ok(());
         }
         self.destination
             .remove_version(key, &written)
@@ -180,7 +185,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
     /// Makes sure that the parts of a copy are those that its marker stands for.
     pub(super) fn marker_holds(&self, key: &ObjectKey, order: &CopyOrder, plan: &CopyPlan) -> Result<(), Turn> {
         let breaks = |marker: &Marker| marker.needs_the_same_parts() && !plan.replays();
-        if !self.is_shared() || !Marker::ordered(order).as_ref().is_some_and(breaks) {
+        if !self.marker_of(order).as_ref().is_some_and(breaks) {
             return Ok(());
         }
         let refusal = Refusal::CannotBeMarked(CannotMark::NothingToBind);

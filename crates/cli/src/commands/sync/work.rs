@@ -9,6 +9,7 @@ use s3ferry_core::facts::{Aspect, Aspects};
 use s3ferry_core::failure::Failure;
 use s3ferry_core::names::ObjectKey;
 use s3ferry_core::outcome::{AgainReason, Outcome, Report};
+use s3ferry_core::policy::Ownership;
 use s3ferry_engine::diff::Merged;
 use s3ferry_engine::ports::{Clock, DestinationBucket, SourceBucket, StateStore};
 use s3ferry_engine::reconcile::Reconciler;
@@ -70,8 +71,12 @@ impl Work {
         let found = found.map(|merged| Ok(Next::Merged(Box::new(merged?))));
         let again = self.pass(found, &reconciler).await?;
         if !again.is_empty() {
-            // What is read again may differ in nothing but tags, which no HEAD shows.
-            self.aspects.insert(Aspect::Tags);
+            // What is read again may differ in nothing but tags, which no HEAD shows; and uploads may have been begun by
+            // requests that landed late.
+            self.aspects.extend([Aspect::Tags, Aspect::UnfinishedUpload]);
+            if reconciler.policy.ownership == Ownership::Shared {
+                self.aspects.insert(Aspect::History);
+            }
             let found = stream::iter(again).map(|key| Ok(Next::Again(key)));
             self.pass(found, &reconciler).await?;
         }
