@@ -6,7 +6,6 @@ mod versions;
 use std::collections::BTreeMap;
 
 use s3ferry_core::facts::{Aspect, Aspects, ObjectFacts, ObjectState};
-use s3ferry_core::lock::ObjectLock;
 use s3ferry_core::names::{ETag, ObjectKey, VersionId};
 use s3ferry_core::order::{CopyMethod, CopyOrder, SourcePin, Stated, WriteCondition};
 use s3ferry_engine::ports::{Absence, DestinationBucket, SourceBucket, WriteError};
@@ -162,12 +161,7 @@ fn order(facts: &ObjectFacts, condition: WriteCondition) -> CopyOrder {
         stated: Stated {
             storage_class: facts.storage_class.clone(),
             website_redirect: facts.website_redirect.clone(),
-            encryption: None,
-            lock: ObjectLock::default(),
-            metadata: None,
-            tags: None,
-            checksum: None,
-            acl: None,
+            ..Stated::plain()
         },
         source_checksum: None,
         size_bytes: facts.size_bytes,

@@ -12,7 +12,6 @@ use s3ferry_aws::journal::S3Journal;
 use s3ferry_aws::source::S3Source;
 use s3ferry_aws::state::StateBucket;
 use s3ferry_core::failure::{Failure, FailureKind};
-use s3ferry_core::lock::ObjectLock;
 use s3ferry_core::names::{AccountId, BucketName, ETag, ObjectKey, Region, VersionId};
 use s3ferry_core::order::{CopyMethod, CopyOrder, SourcePin, Stated, WriteCondition};
 use s3ferry_core::upload::Route;
@@ -201,12 +200,7 @@ pub(crate) fn stated() -> Stated {
     Stated {
         storage_class: "STANDARD_IA".to_owned(),
         website_redirect: Some("/elsewhere".to_owned()),
-        encryption: None,
-        lock: ObjectLock::default(),
-        metadata: None,
-        tags: None,
-        checksum: None,
-        acl: None,
+        ..Stated::plain()
     }
 }
 
