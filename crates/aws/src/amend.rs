@@ -11,13 +11,14 @@ use aws_sdk_s3::types::{
     Tagging,
 };
 use s3ferry_core::acl::Acl;
+use s3ferry_core::facts::{Aspect, Aspects};
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::lock::Retention;
-use s3ferry_core::names::{ObjectKey, VersionId};
+use s3ferry_core::names::{ETag, ObjectKey, VersionId};
 use s3ferry_core::order::{AmendOrder, AnnotationChange, LockChange, SourcePin};
 use s3ferry_engine::ports::WriteError;
 
-use crate::aspects::Unread;
+use crate::aspects::{Unread, action};
 use crate::classify::{Attempted, ErrorAnswer};
 use crate::destination::S3Destination;
 use crate::reading::Reading;
@@ -26,11 +27,13 @@ use crate::stated::Headers;
 impl S3Destination {
     /// Makes every change of the order, one request each. One that fails leaves those before it: the next turn reads
     /// what is left to do.
-    pub(crate) async fn amend_version(&self, key: &ObjectKey, order: &AmendOrder) -> Result<(), WriteError> {
+    pub(crate) async fn amend_version(&self, key: &ObjectKey, order: &AmendOrder) -> Result<Aspects, WriteError> {
+        let mut not_held = Aspects::new();
         let version = Version {
             destination: self,
             key,
-            id: &order.version_id,
+            id: order.version_id.as_ref(),
+            etag: &order.etag,
         };
         if let Some(tags) = &order.tags {
             version.put_tags(tags).await?;
@@ -39,12 +42,17 @@ impl S3Destination {
             version.put_lock(lock).await?;
         }
         if let Some(annotations) = &order.annotations {
-            version.put_annotations(&order.pin, annotations).await?;
+            // There a request would be taken for one that writes, or deletes, the object itself.
+            if self.reading.lacks_annotations.load(Ordering::Relaxed) {
+                not_held.insert(Aspect::Annotations);
+            } else {
+                version.put_annotations(&order.pin, annotations).await?;
+            }
         }
         if let Some(acl) = &order.acl {
             version.put_acl(acl).await?;
         }
-        Ok(())
+        Ok(not_held)
     }
 }
 
@@ -52,12 +60,23 @@ impl S3Destination {
 struct Version<'a> {
     destination: &'a S3Destination,
     key: &'a ObjectKey,
-    id: &'a VersionId,
+    /// Its id; without versions the object is named by its tag, where a request has that condition.
+    id: Option<&'a VersionId>,
+    etag: &'a ETag,
 }
 
 impl Version<'_> {
     fn bucket(&self) -> &str {
         self.destination.reading.bucket.as_str()
+    }
+
+    fn version_id(&self) -> Option<String> {
+        self.id.map(ToString::to_string)
+    }
+
+    /// The tag that an object without versions must have.
+    fn condition(&self) -> Option<String> {
+        self.id.is_none().then(|| self.etag.quoted())
     }
 
     fn attempted(&self, action: &'static str) -> Attempted {
@@ -103,7 +122,7 @@ impl Version<'_> {
             .put_object_tagging()
             .bucket(self.bucket())
             .key(self.key.as_str())
-            .version_id(self.id.as_str())
+            .set_version_id(self.version_id())
             .tagging(tagging)
             .send()
             .await;
@@ -117,7 +136,7 @@ impl Version<'_> {
             .delete_object_tagging()
             .bucket(self.bucket())
             .key(self.key.as_str())
-            .version_id(self.id.as_str())
+            .set_version_id(self.version_id())
             .send()
             .await;
         answer
@@ -147,7 +166,7 @@ impl Version<'_> {
             .put_object_retention()
             .bucket(self.bucket())
             .key(self.key.as_str())
-            .version_id(self.id.as_str())
+            .set_version_id(self.version_id())
             .retention(retention)
             .send()
             .await;
@@ -166,7 +185,7 @@ impl Version<'_> {
             .put_object_legal_hold()
             .bucket(self.bucket())
             .key(self.key.as_str())
-            .version_id(self.id.as_str())
+            .set_version_id(self.version_id())
             .legal_hold(hold)
             .send()
             .await;
@@ -176,15 +195,6 @@ impl Version<'_> {
     }
 
     async fn put_annotations(&self, pin: &SourcePin, change: &AnnotationChange) -> Result<(), WriteError> {
-        // There the request would be taken for one that writes, or deletes, the object itself.
-        if self.destination.reading.lacks_annotations.load(Ordering::Relaxed) {
-            return Err(self.failure(
-                FailureKind::Configuration,
-                "AnnotationsUnknown",
-                "s3:PutObjectVersionAnnotation",
-                "the destination's store does not know annotations, and the source's object has some".to_owned(),
-            ));
-        }
         for name in &change.write {
             let payload = self.source_annotation(pin, name).await?;
             self.put_annotation(name, payload).await?;
@@ -238,14 +248,14 @@ impl Version<'_> {
             .put_object_annotation()
             .bucket(self.bucket())
             .key(self.key.as_str())
-            .version_id(self.id.as_str())
+            .set_version_id(self.version_id())
+            .set_object_if_match(self.condition())
             .annotation_name(name)
             .annotation_payload(ByteStream::from(payload))
             .send()
             .await;
-        answer
-            .map(|_| ())
-            .map_err(|error| self.error("s3:PutObjectVersionAnnotation", &error))
+        let action = action(self.id, "s3:PutObjectVersionAnnotation", "s3:PutObjectAnnotation");
+        answer.map(|_| ()).map_err(|error| self.error(action, &error))
     }
 
     async fn delete_annotation(&self, name: &str) -> Result<(), WriteError> {
@@ -255,13 +265,13 @@ impl Version<'_> {
             .delete_object_annotation()
             .bucket(self.bucket())
             .key(self.key.as_str())
-            .version_id(self.id.as_str())
+            .set_version_id(self.version_id())
+            .set_object_if_match(self.condition())
             .annotation_name(name)
             .send()
             .await;
-        answer
-            .map(|_| ())
-            .map_err(|error| self.error("s3:DeleteObjectVersionAnnotation", &error))
+        let action = action(self.id, "s3:DeleteObjectVersionAnnotation", "s3:DeleteObjectAnnotation");
+        answer.map(|_| ()).map_err(|error| self.error(action, &error))
     }
 
     /// Replaces all grants; the owner's full control, which is not among those of `acl`, stays.
@@ -272,11 +282,11 @@ impl Version<'_> {
             .put_object_acl()
             .bucket(self.bucket())
             .key(self.key.as_str())
-            .version_id(self.id.as_str());
+            .set_version_id(self.version_id());
         let answer = if acl.grants.is_empty() {
             request.acl(ObjectCannedAcl::Private).send().await
         } else {
-            let present = self.destination.reading.acl(self.key, Some(self.id)).await;
+            let present = self.destination.reading.acl(self.key, self.id).await;
             let present = present.map_err(|unread| match unread {
                 Unread::Gone(_) => WriteError::WorldMoved,
                 Unread::Failed(failure) => WriteError::Failed(failure),

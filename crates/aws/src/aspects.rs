@@ -47,7 +47,7 @@ impl Unread {
 }
 
 /// The action of a request that may name a version; IAM knows one for each.
-fn action(version_id: Option<&VersionId>, of_version: &'static str, of_key: &'static str) -> &'static str {
+pub(crate) fn action(version_id: Option<&VersionId>, of_version: &'static str, of_key: &'static str) -> &'static str {
     version_id.map_or(of_key, |_| of_version)
 }
 

@@ -6,6 +6,7 @@ use s3ferry_core::facts::{Aspects, ObjectFacts, ObjectState};
 use s3ferry_core::failure::{Failure, FailureKind, Reaction};
 use s3ferry_core::names::{AccountId, BucketName, ObjectKey, Region};
 use s3ferry_core::plan::SourceLayout;
+use s3ferry_engine::ports::Absence;
 use s3ferry_engine::verify::{ContentHash, VerifiedBucket};
 use sha2::{Digest as _, Sha256};
 
@@ -126,6 +127,10 @@ fn begins_at(answer: &GetObjectOutput, offset: u64) -> bool {
 }
 
 impl VerifiedBucket for S3Content {
+    async fn confirm_absence(&self, key: &ObjectKey) -> Result<Absence, Failure> {
+        self.reading.absence(key).await
+    }
+
     async fn read(&self, key: &ObjectKey, aspects: &Aspects) -> Result<ObjectState, Failure> {
         let state = self.reading.state(key, aspects).await?;
         if state == ObjectState::NotFound {

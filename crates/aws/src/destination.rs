@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::copy_object::builders::CopyObjectFluentBuilder;
-use aws_sdk_s3::types::{self, ObjectLockEnabled};
+use aws_sdk_s3::types::{self, ObjectLockEnabled, ObjectLockRetentionMode};
+use s3ferry_core::decide::BucketLock;
 use s3ferry_core::facts::{Aspects, ObjectState};
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::history::{VersionName, VersionStamp};
+use s3ferry_core::lock::{DefaultRetention, RetentionMode};
 use s3ferry_core::names::{BucketName, ETag, ObjectKey, Region, VersionId};
 use s3ferry_core::order::{AmendOrder, CopyOrder, SourcePin, Stated, UploadTerms, WriteCondition};
 use s3ferry_core::plan::Part;
 use s3ferry_core::upload::{ListedUpload, UploadId};
-use s3ferry_engine::ports::{Completion, CopiedPart, DestinationBucket, WriteError, Written};
+use s3ferry_engine::ports::{Absence, Completion, CopiedPart, DestinationBucket, WriteError, Written};
 use tokio::sync::OnceCell;
 
 use crate::classify::{Attempted, ErrorAnswer};
@@ -32,7 +34,7 @@ pub struct S3Destination {
     pub(crate) copying: Client,
     /// The bucket that copies come from.
     pub(crate) source: Reading,
-    has_object_lock: Arc<OnceCell<bool>>,
+    object_lock: Arc<OnceCell<Option<BucketLock>>>,
     bucket_owner: Arc<OnceCell<Option<String>>>,
     /// Set once the bucket is known to keep versions.
     pub(crate) is_versioned: Arc<OnceCell<()>>,
@@ -49,7 +51,7 @@ impl S3Destination {
             copying: clients.s3_for_copying_parts(&region),
             reading: Reading::new(clients.s3_for_reading(&region), bucket, region, None),
             source: source.reading.clone(),
-            has_object_lock: Arc::default(),
+            object_lock: Arc::default(),
             bucket_owner: Arc::default(),
             is_versioned: Arc::default(),
         }
@@ -129,6 +131,20 @@ impl S3Destination {
     }
 }
 
+/// Reads the retention of versions that state none of their own; years are counted as the longest ones.
+fn default_retention(configuration: &types::ObjectLockConfiguration) -> Option<DefaultRetention> {
+    const LONGEST_YEAR_DAYS: u32 = 366;
+    let default = configuration.rule()?.default_retention()?;
+    let mode = match default.mode()? {
+        ObjectLockRetentionMode::Compliance => RetentionMode::Compliance,
+        _ => RetentionMode::Governance,
+    };
+    let days = default.days().and_then(|days| u32::try_from(days).ok());
+    let years = default.years().and_then(|years| u32::try_from(years).ok());
+    let days = days.or(years.map(|years| years.saturating_mul(LONGEST_YEAR_DAYS)))?;
+    Some(DefaultRetention { mode, days })
+}
+
 /// A success that carries neither a result nor an error says nothing about what happened.
 pub(crate) fn unreadable(attempted: Attempted, detail: &str) -> WriteError {
     WriteError::OutcomeUnknown(Failure {
@@ -145,7 +161,11 @@ impl DestinationBucket for S3Destination {
         self.reading.state(key, aspects).await
     }
 
-    async fn has_object_lock(&self) -> Result<bool, Failure> {
+    async fn confirm_absence(&self, key: &ObjectKey) -> Result<Absence, Failure> {
+        self.reading.absence(key).await
+    }
+
+    async fn object_lock(&self) -> Result<Option<BucketLock>, Failure> {
         let reading = &self.reading;
         let ask = || async {
             let answer = reading
@@ -157,39 +177,45 @@ impl DestinationBucket for S3Destination {
             match answer {
                 Ok(answer) => {
                     let configuration = answer.object_lock_configuration();
-                    let enabled = configuration.and_then(types::ObjectLockConfiguration::object_lock_enabled);
-                    Ok(enabled == Some(&ObjectLockEnabled::Enabled))
+                    let enabled =
+                        configuration.filter(|it| it.object_lock_enabled() == Some(&ObjectLockEnabled::Enabled));
+                    Ok(enabled.map(|it| BucketLock {
+                        default: default_retention(it),
+                    }))
                 }
                 Err(error) => {
                     let answer = ErrorAnswer::of(&error);
                     if answer.code.as_deref() == Some("ObjectLockConfigurationNotFoundError") {
-                        return Ok(false);
+                        return Ok(None);
                     }
                     Err(answer.into_failure(&reading.bucket_attempted("s3:GetBucketObjectLockConfiguration")))
                 }
             }
         };
-        self.has_object_lock.get_or_try_init(ask).await.copied()
+        self.object_lock.get_or_try_init(ask).await.copied()
     }
 
     async fn has_acl(&self) -> Result<bool, Failure> {
         self.reading.has_acl().await
     }
 
-    async fn copy(&self, key: &ObjectKey, order: &CopyOrder) -> Result<Option<VersionId>, WriteError> {
+    async fn copy(&self, key: &ObjectKey, order: &CopyOrder) -> Result<Written, WriteError> {
         let attempted = self.write_attempted(key);
         let headers = self.headers(key, &order.stated).await?.with_directives(&order.stated);
         let request = self.copy_request(key, order).customize();
         let sent = request.map_request(move |request| headers.set_on(request)).send().await;
         let answer = sent.map_err(|error| ErrorAnswer::of(&error).into_write_error(&attempted))?;
-        let copied = answer.copy_object_result().and_then(|result| result.e_tag());
-        if copied.is_none() {
+        let etag = answer.copy_object_result().and_then(|result| result.e_tag());
+        let Some(etag) = etag.and_then(|etag| ETag::new(etag).ok()) else {
             return Err(unreadable(attempted, "the answer of CopyObject has no result"));
-        }
-        Ok(answer.version_id().and_then(VersionId::pinnable))
+        };
+        Ok(Written {
+            version_id: answer.version_id().and_then(VersionId::pinnable),
+            etag,
+        })
     }
 
-    async fn amend(&self, key: &ObjectKey, order: &AmendOrder) -> Result<(), WriteError> {
+    async fn amend(&self, key: &ObjectKey, order: &AmendOrder) -> Result<Aspects, WriteError> {
         self.amend_version(key, order).await
     }
 

@@ -7,16 +7,18 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::operation::head_object::{HeadObjectError, HeadObjectOutput};
-use aws_sdk_s3::types::ChecksumMode;
+use aws_sdk_s3::types::{ChecksumMode, EncodingType, ObjectVersion};
 use s3ferry_core::facts::{Aspects, ObjectFacts, ObjectState};
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::history::VersionName;
 use s3ferry_core::names::{AccountId, BucketName, ObjectKey, Region};
+use s3ferry_engine::ports::Absence;
 use tokio::sync::OnceCell;
 
 use crate::aspects::Unread;
 use crate::classify::{Attempted, ErrorAnswer};
 use crate::facts::facts_of;
+use crate::listing::is_key;
 
 /// A bucket as it is read.
 #[derive(Debug, Clone)]
@@ -94,7 +96,7 @@ impl Reading {
         let ObjectState::Present(now) = self.state(key, aspects).await? else {
             return Ok(None);
         };
-        Ok(facts.is_still(&now).then_some(*now))
+        Ok(facts.is_still(&now).then(|| now.with_earlier(facts)))
     }
 
     async fn head(
@@ -145,6 +147,35 @@ impl Reading {
             _ => {}
         }
         Err(answer.into_failure(&self.attempted(key, "s3:GetObject")))
+    }
+
+    /// Looks for positive evidence that a key has no current object: its versions are listed, which answers
+    /// `NoSuchBucket` for a missing bucket where a HEAD answers a plain 404.
+    ///
+    /// Versions come in the order of their keys, those of `key` itself before those of longer keys; so the first page
+    /// settles it unless it is full of old versions of the key, and the newest of them comes first.
+    ///
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html>
+    pub(crate) async fn absence(&self, key: &ObjectKey) -> Result<Absence, Failure> {
+        let listed = self
+            .client
+            .list_object_versions()
+            .bucket(self.bucket.as_str())
+            .prefix(key.as_str())
+            // XML cannot spell every key.
+            .encoding_type(EncodingType::Url)
+            .set_expected_bucket_owner(self.owner())
+            .send()
+            .await
+            .map_err(|error| ErrorAnswer::of(&error).into_failure(&self.bucket_attempted("s3:ListBucketVersions")))?;
+        let is_encoded = listed.encoding_type() == Some(&EncodingType::Url);
+        let is_current =
+            |version: &ObjectVersion| version.is_latest() == Some(true) && is_key(version.key(), is_encoded, key);
+        Ok(if listed.versions().iter().any(is_current) {
+            Absence::ObjectFound
+        } else {
+            Absence::Confirmed
+        })
     }
 
     /// Makes sure that the bucket is there: a HEAD of a key answers 404 for a missing bucket as for a missing key.

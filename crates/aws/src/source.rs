@@ -82,32 +82,8 @@ impl SourceBucket for S3Source {
         self.reading.has_acl().await
     }
 
-    /// Lists the versions of the key, which answers `NoSuchBucket` for a missing bucket where a HEAD answers a plain 404.
-    ///
-    /// Versions come in the order of their keys, those of `key` itself before those of longer keys; so the first page
-    /// settles it unless it is full of old versions of the key, and the newest of them comes first.
-    ///
-    /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html>
     async fn confirm_absence(&self, key: &ObjectKey) -> Result<Absence, Failure> {
-        let reading = &self.reading;
-        let listed = reading
-            .client
-            .list_object_versions()
-            .bucket(reading.bucket.as_str())
-            .prefix(key.as_str())
-            .set_expected_bucket_owner(reading.owner())
-            .send()
-            .await
-            .map_err(|error| ErrorAnswer::of(&error).into_failure(&self.attempted("s3:ListBucketVersions")))?;
-        let current = listed
-            .versions()
-            .iter()
-            .any(|version| version.key() == Some(key.as_str()) && version.is_latest() == Some(true));
-        Ok(if current {
-            Absence::ObjectFound
-        } else {
-            Absence::Confirmed
-        })
+        self.reading.absence(key).await
     }
 
     async fn replication(&self, key: &ObjectKey) -> Result<ReplicationCoverage, Failure> {

@@ -2,6 +2,7 @@
 
 use crate::facts::{ChecksumCoverage, Encryption, ObjectFacts, ReplicationStatus, agree};
 use crate::marker::{Marker, without_marker};
+use crate::time::Timestamp;
 
 /// The result of comparing the source's object with the destination's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,18 +46,23 @@ pub enum Unsettled {
 /// Every pair that can be compared must agree, and at least one must exist; or the destination is S3's own replica of
 /// the source's very version. A different storage class alone is no difference.
 #[must_use]
-pub fn compare(source: &ObjectFacts, destination: &ObjectFacts) -> Verdict {
-    compare_marked(source, destination, None)
+pub fn compare(source: &ObjectFacts, destination: &ObjectFacts, now: Timestamp) -> Verdict {
+    compare_marked(source, destination, None, now)
 }
 
 /// Compares as [`compare`] does a copy that carries a bound `marker`: the marker is no difference, and where nothing else
 /// settles the content, it does if it names the source's very version.
 #[must_use]
-pub fn compare_marked(source: &ObjectFacts, destination: &ObjectFacts, marker: Option<&Marker>) -> Verdict {
+pub fn compare_marked(
+    source: &ObjectFacts,
+    destination: &ObjectFacts,
+    marker: Option<&Marker>,
+    now: Timestamp,
+) -> Verdict {
     let body = compare_marked_bodies(source, destination, marker);
     match body {
         Verdict::Different(_) => body,
-        Verdict::Identical | Verdict::CannotTell(_) => compare_around(source, destination)
+        Verdict::Identical | Verdict::CannotTell(_) => compare_around(source, destination, now)
             .first()
             .map_or(body, |difference| Verdict::Different(*difference)),
     }
@@ -88,12 +94,13 @@ pub fn compare_marked_bodies(source: &ObjectFacts, destination: &ObjectFacts, ma
     Verdict::CannotTell(Unsettled::NothingInCommon)
 }
 
-/// Compares what can be changed without moving bytes, as far as both sides were read.
+/// Compares what can be changed without moving bytes, as far as both sides were read. A retention of the source that has
+/// ended by `now` asks for nothing: S3 accepts none that lies in the past.
 #[must_use]
-pub fn compare_around(source: &ObjectFacts, destination: &ObjectFacts) -> Vec<Difference> {
+pub fn compare_around(source: &ObjectFacts, destination: &ObjectFacts, now: Timestamp) -> Vec<Difference> {
     let findings = [
         (Difference::Tags, agree(source.tags.as_ref(), destination.tags.as_ref())),
-        (Difference::Lock, destination.lock.covers(source.lock)),
+        (Difference::Lock, destination.lock.covers(source.lock.in_force(now))),
         (
             Difference::Annotations,
             agree(source.annotations.as_ref(), destination.annotations.as_ref()),
@@ -126,7 +133,11 @@ impl Content {
     }
 }
 
+/// Compares the contents of two objects of one size.
 fn compare_content(source: &ObjectFacts, destination: &ObjectFacts) -> Content {
+    if source.size_bytes == 0 {
+        return Content::Agrees;
+    }
     compare_etags(source, destination).and(compare_checksums(source, destination))
 }
 
@@ -196,6 +207,7 @@ mod tests {
     use crate::facts::{Checksums, KmsEncryption};
     use crate::names::{ETag, VersionId};
 
+    const NOW: Timestamp = Timestamp::from_seconds(2_000);
     const SAME: Verdict = Verdict::Identical;
     const OTHER_CONTENT: Verdict = Verdict::Different(Difference::Content);
     const UNKNOWN: Verdict = Verdict::CannotTell(Unsettled::NothingInCommon);
@@ -225,8 +237,8 @@ mod tests {
     #[track_caller]
     fn check(source: &str, destination: &str, expected: Verdict) {
         let (source, destination) = (described(source), described(destination));
-        assert_eq!(compare(&source, &destination), expected);
-        assert_eq!(compare(&destination, &source), expected, "the other way round");
+        assert_eq!(compare(&source, &destination, NOW), expected);
+        assert_eq!(compare(&destination, &source, NOW), expected, "the other way round");
     }
 
     #[test]
@@ -274,7 +286,7 @@ mod tests {
             source.tags = Some(BTreeMap::new());
             let mut destination = source.clone();
             change(&mut destination);
-            assert_eq!(compare(&source, &destination), Verdict::Different(difference));
+            assert_eq!(compare(&source, &destination, NOW), Verdict::Different(difference));
         }
     }
 
@@ -282,7 +294,7 @@ mod tests {
     fn storage_class_alone_is_no_difference() {
         let mut destination = object("aa");
         destination.storage_class = "GLACIER_IR".into();
-        assert_eq!(compare(&object("aa"), &destination), SAME);
+        assert_eq!(compare(&object("aa"), &destination, NOW), SAME);
     }
 
     #[test]
@@ -291,19 +303,19 @@ mod tests {
         source.encryption = Encryption::Kms(KmsEncryption::default());
         let mut replica = source.clone();
         replica.replication_status = Some(ReplicationStatus::Replica);
-        assert_eq!(compare(&source, &replica), SAME);
+        assert_eq!(compare(&source, &replica, NOW), SAME);
         replica.version_id = VersionId::pinnable("v2");
-        assert_eq!(compare(&source, &replica), UNKNOWN);
+        assert_eq!(compare(&source, &replica, NOW), UNKNOWN);
         source.version_id = None;
         replica.version_id = None;
-        assert_eq!(compare(&source, &replica), UNKNOWN);
+        assert_eq!(compare(&source, &replica, NOW), UNKNOWN);
     }
 
     #[test]
     fn replica_with_another_content_is_different_all_the_same() {
         let mut replica = object("bb");
         replica.replication_status = Some(ReplicationStatus::Replica);
-        assert_eq!(compare(&object("aa"), &replica), OTHER_CONTENT);
+        assert_eq!(compare(&object("aa"), &replica, NOW), OTHER_CONTENT);
     }
 
     proptest! {
@@ -313,7 +325,7 @@ mod tests {
             source.size_bytes = size_bytes;
             let mut destination = source.clone();
             destination.size_bytes += 1;
-            prop_assert_eq!(compare(&source, &destination), Verdict::Different(Difference::Size));
+            prop_assert_eq!(compare(&source, &destination, NOW), Verdict::Different(Difference::Size));
         }
     }
 }

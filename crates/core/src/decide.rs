@@ -5,12 +5,14 @@ mod shared;
 use std::time::Duration;
 
 use crate::compare::{Verdict, compare_around, compare_bodies};
+use crate::diff::SideName;
 use crate::facts::{
-    Aspect, Aspects, Availability, Encryption, KmsEncryption, ObjectFacts, ObjectState, ReplicationStatus,
+    Aspect, Aspects, Availability, Encryption, HIDDEN_IN_HEAD, KmsEncryption, ObjectFacts, ObjectState,
+    ReplicationStatus,
 };
 use crate::failure::FailureKind;
 use crate::history::VersionName;
-use crate::lock::ObjectLock;
+use crate::lock::{DefaultRetention, ObjectLock};
 use crate::marker::{CannotMark, copy_is_comparable};
 use crate::names::ETag;
 use crate::order::{
@@ -41,6 +43,10 @@ pub struct Situation<'a> {
     pub replication: ReplicationCoverage,
     /// What the buckets can keep, where somebody asked.
     pub abilities: Option<Abilities>,
+    /// Whether a multipart copy at the destination may not have its annotations yet.
+    pub annotations_pending: bool,
+    /// Whether the destination's object is the copy that this reconcile just made of the source's object.
+    pub is_just_copied: bool,
     /// The present time.
     pub now: Timestamp,
 }
@@ -59,10 +65,17 @@ pub enum ReplicationCoverage {
 /// What the two buckets, by their settings, can keep besides bytes and metadata.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Abilities {
-    /// The destination bucket has Object Lock.
-    pub object_lock: bool,
+    /// How the destination bucket locks new versions, where it has Object Lock.
+    pub object_lock: Option<BucketLock>,
     /// Both buckets have access control lists (neither is `BucketOwnerEnforced`).
     pub acl: bool,
+}
+
+/// How a bucket with Object Lock locks new versions.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct BucketLock {
+    /// The retention of versions that state none of their own.
+    pub default: Option<DefaultRetention>,
 }
 
 /// What has to be done about a key.
@@ -70,16 +83,16 @@ pub struct Abilities {
 pub enum Decision {
     /// Nothing, and why.
     Skip(SkipReason),
-    /// Read an aspect that a HEAD does not show, on both sides, and decide again.
-    Read(Aspect),
+    /// Read aspects that a HEAD does not show, on both sides, and decide again.
+    Read(Aspects),
     /// Read aspects of the source's object that a HEAD does not show, and decide again.
     ReadSource(Aspects),
     /// Ask whether S3's own replication covers the key, and decide again.
     AskReplication,
     /// Ask what the buckets can keep, and decide again.
     AskAbilities,
-    /// Gather positive evidence that the source has no such object, and decide again.
-    ConfirmAbsence,
+    /// Gather positive evidence that one side has no such object, and decide again.
+    ConfirmAbsence(SideName),
     /// List the newest versions that the destination has of the key, with the deletes of ours that were announced for
     /// them, and decide again.
     AskHistory,
@@ -111,7 +124,7 @@ impl Decision {
             Self::Read(_) | Self::ReadSource(_) => "read",
             Self::AskReplication => "ask-replication",
             Self::AskAbilities => "ask-abilities",
-            Self::ConfirmAbsence => "confirm-absence",
+            Self::ConfirmAbsence(_) => "confirm-absence",
             Self::AskHistory => "ask-history",
             Self::AskBelow => "ask-below",
             Self::Copy(order) => match order.method {
@@ -187,37 +200,76 @@ pub fn decide(situation: &Situation<'_>, policy: &Policy) -> Decision {
     match (situation.source, situation.destination.facts()) {
         (ObjectState::Present(source), Some(destination)) => replace(source, destination, situation, policy),
         (ObjectState::Present(source), None) => copy(source, WriteCondition::Absent, situation, policy),
-        (_, None) => Decision::Skip(SkipReason::BothAbsent),
-        (_, Some(_)) if !policy.propagate_deletes => Decision::Skip(SkipReason::DeletesNotPropagated),
-        (ObjectState::NotFound, Some(_)) => Decision::ConfirmAbsence,
-        (ObjectState::DeleteMarker | ObjectState::ConfirmedAbsent, Some(destination)) => Decision::Delete {
+        (_, destination) => source_absent(destination, situation, policy),
+    }
+}
+
+/// Decides about a key without an object at the source.
+fn source_absent(destination: Option<&ObjectFacts>, situation: &Situation<'_>, policy: &Policy) -> Decision {
+    if let Some(side) = unconfirmed_absence(situation, policy) {
+        return Decision::ConfirmAbsence(side);
+    }
+    match destination {
+        None => Decision::Skip(SkipReason::BothAbsent),
+        Some(_) if !policy.propagate_deletes => Decision::Skip(SkipReason::DeletesNotPropagated),
+        Some(destination) => Decision::Delete {
             seen: destination.etag.clone(),
         },
     }
 }
 
+/// Names a side whose 404 is not evidence enough for what would follow from it.
+///
+/// S3 may answer 404 for an object that is there for up to 15 minutes after versioning was first enabled. Without an
+/// object at the source nothing would be copied; without one at the destination nothing would be deleted. (A copy onto
+/// an absent object needs no evidence: its condition fails if there is one.)
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/manage-versioning-examples.html>
+fn unconfirmed_absence(situation: &Situation<'_>, policy: &Policy) -> Option<SideName> {
+    match (situation.source, situation.destination) {
+        (ObjectState::Present(_), _) => None,
+        (ObjectState::NotFound, _) => Some(SideName::Source),
+        (_, ObjectState::NotFound) if policy.propagate_deletes => Some(SideName::Destination),
+        _ => None,
+    }
+}
+
 fn replace(source: &ObjectFacts, destination: &ObjectFacts, situation: &Situation<'_>, policy: &Policy) -> Decision {
-    match compare_bodies(source, destination) {
-        Verdict::Identical if tags_may_differ(source, destination) => Decision::Read(Aspect::Tags),
+    let verdict = compare_bodies(source, destination);
+    let unread = may_differ(source, destination);
+    match verdict {
+        Verdict::Identical if !unread.is_empty() => Decision::Read(unread),
         Verdict::Identical => amend(source, destination, situation, policy),
+        Verdict::CannotTell(_) if situation.is_just_copied => amend(source, destination, situation, policy),
         Verdict::Different(_) | Verdict::CannotTell(_) => copy_over(source, destination, situation, policy),
     }
 }
 
-/// An application may write equal bytes again with other tags, of which a HEAD shows only the number.
+/// Names attributes of equal bodies that may differ and were not read on both sides: an application may write equal bytes
+/// again with other tags, of which a HEAD shows only the number, or other annotations, of which it shows nothing.
 ///
 /// A copy of what was there before is then not newer than the source. Within one second nobody can tell which came
 /// first, which is only looked into where there are tags, so that an object without any costs no further requests. A
 /// copy that was under way when the source was written may be newer: whoever asked for it reads the source again, and
-/// is tried again with the tags read if it cannot.
-fn tags_may_differ(source: &ObjectFacts, destination: &ObjectFacts) -> bool {
-    if source.tags.is_some() && destination.tags.is_some() {
-        return false;
-    }
-    let is_tagged = source.tag_count.is_some();
-    source.tag_count != destination.tag_count
-        || source.last_modified > destination.last_modified
-        || is_tagged && source.last_modified == destination.last_modified
+/// is tried again with these attributes read if it cannot.
+fn may_differ(source: &ObjectFacts, destination: &ObjectFacts) -> Aspects {
+    let written_since = source.last_modified > destination.last_modified;
+    let in_same_second = source.last_modified == destination.last_modified;
+    let tags_may = source.tag_count != destination.tag_count || source.tag_count.is_some() && in_same_second;
+    let may_differ = |aspect: &Aspect| written_since || *aspect == Aspect::Tags && tags_may;
+    hidden_unread(source, destination).filter(may_differ).collect()
+}
+
+/// Names what no HEAD shows and was not read on both sides.
+fn hidden_unread(source: &ObjectFacts, destination: &ObjectFacts) -> impl Iterator<Item = Aspect> {
+    let is_unread = |facts: &ObjectFacts, aspect| match aspect {
+        Aspect::Tags => facts.tags.is_none(),
+        _ => facts.annotations.is_none(),
+    };
+    let unread = HIDDEN_IN_HEAD.map(|aspect| (aspect, is_unread(source, aspect) || is_unread(destination, aspect)));
+    unread
+        .into_iter()
+        .filter_map(|(aspect, is_unread)| is_unread.then_some(aspect))
 }
 
 /// Says how long to wait before a copy, so that it is newer than a source with tags: within one second nobody could
@@ -236,26 +288,26 @@ pub fn wait_before_copy(source: &ObjectFacts, now: Timestamp) -> Duration {
 
 /// Changes what lies around equal bodies, as far as it differs.
 fn amend(source: &ObjectFacts, destination: &ObjectFacts, situation: &Situation<'_>, policy: &Policy) -> Decision {
+    let may_lack_annotations = situation.annotations_pending && destination.etag.is_multipart();
+    if may_lack_annotations && hidden_unread(source, destination).any(|aspect| aspect == Aspect::Annotations) {
+        return Decision::Read(Aspects::from([Aspect::Annotations]));
+    }
     let wanted = match wanted_of(source, situation, policy) {
         Ok(wanted) => wanted,
         Err(decision) => return decision,
     };
     if policy.acl == AclRule::Copy && wanted.acl.is_some() && destination.acl.is_none() {
-        return Decision::Read(Aspect::Acl);
+        return Decision::Read(Aspects::from([Aspect::Acl]));
     }
-    if compare_around(&wanted, destination).is_empty() {
+    if compare_around(&wanted, destination, situation.now).is_empty() {
         return Decision::Skip(SkipReason::AlreadyIdentical);
     }
-    // Without versions there is nothing to address: what is amended may be another object by then. A copy has a
-    // condition.
-    let Some(version_id) = destination.version_id.clone() else {
-        return copy_over(source, destination, situation, policy);
-    };
     let differing = |wanted: Option<&_>, present: Option<&_>| {
         wanted.filter(|wanted| present.is_some_and(|p| p != *wanted)).cloned()
     };
-    Decision::Amend(Box::new(AmendOrder {
-        version_id,
+    let order = AmendOrder {
+        version_id: destination.version_id.clone(),
+        etag: destination.etag.clone(),
         pin: SourcePin::of(source),
         tags: differing(wanted.tags.as_ref(), destination.tags.as_ref()),
         lock: LockChange::between(destination.lock, wanted.lock),
@@ -267,7 +319,13 @@ fn amend(source: &ObjectFacts, destination: &ObjectFacts, situation: &Situation<
             (Some(present), Some(wanted)) if present != wanted => Some(wanted.clone()),
             _ => None,
         },
-    }))
+    };
+    // Without versions there is nothing to address: what is amended may be another object by then. Annotations are
+    // written on the condition that the object has the tag that was seen; for everything else only a copy has one.
+    if order.version_id.is_none() && order.aspects() != Aspects::from([Aspect::Annotations]) {
+        return copy_over(source, destination, situation, policy);
+    }
+    Decision::Amend(Box::new(order))
 }
 
 /// Returns the source's facts as the destination can hold them, or what must be known first.
@@ -277,7 +335,7 @@ fn wanted_of(source: &ObjectFacts, situation: &Situation<'_>, policy: &Policy) -
     let abilities = match situation.abilities {
         None if asks => return Err(Decision::AskAbilities),
         None => Abilities {
-            object_lock: false,
+            object_lock: None,
             acl: false,
         },
         Some(abilities) => abilities,
@@ -290,7 +348,7 @@ fn wanted_of(source: &ObjectFacts, situation: &Situation<'_>, policy: &Policy) -
         AclRule::Copy | AclRule::Ignore => None,
     };
     Ok(ObjectFacts {
-        lock: if abilities.object_lock {
+        lock: if abilities.object_lock.is_some() {
             lock
         } else {
             ObjectLock::default()
@@ -302,8 +360,9 @@ fn wanted_of(source: &ObjectFacts, situation: &Situation<'_>, policy: &Policy) -
 
 /// Copies onto an object that is there.
 fn copy_over(source: &ObjectFacts, destination: &ObjectFacts, situation: &Situation<'_>, policy: &Policy) -> Decision {
-    if must_read_tags(source, destination) {
-        return Decision::Read(Aspect::Tags);
+    let unread = must_read(source, destination);
+    if !unread.is_empty() {
+        return Decision::Read(unread);
     }
     copy(
         source,
@@ -314,9 +373,13 @@ fn copy_over(source: &ObjectFacts, destination: &ObjectFacts, situation: &Situat
 }
 
 /// The condition cannot tell two copies of the same bytes apart: a slow one may replace a faster one that carries newer
-/// tags, which only shows where the tags were read before the copy and after it.
-fn must_read_tags(source: &ObjectFacts, destination: &ObjectFacts) -> bool {
-    source.etag == destination.etag && (source.tags.is_none() || destination.tags.is_none())
+/// tags or annotations, which only shows where they were read before the copy and after it.
+fn must_read(source: &ObjectFacts, destination: &ObjectFacts) -> Aspects {
+    if source.etag == destination.etag {
+        hidden_unread(source, destination).collect()
+    } else {
+        Aspects::new()
+    }
 }
 
 fn copy(source: &ObjectFacts, condition: WriteCondition, situation: &Situation<'_>, policy: &Policy) -> Decision {
@@ -354,11 +417,27 @@ fn copy_by(
         Err(decision) => return decision,
     };
     let checksums = &source.checksums;
+    let default = situation.abilities.and_then(|abilities| abilities.object_lock?.default);
+    let lock = wanted.lock.beside_default(default, situation.now);
+    let follow_up = [
+        (Aspect::Lock, lock != wanted.lock),
+        // Parts do not carry them.
+        (
+            Aspect::Annotations,
+            method == CopyMethod::Parts
+                && wanted
+                    .annotations
+                    .as_ref()
+                    .is_some_and(|annotations| !annotations.is_empty()),
+        ),
+    ];
+    let follow_up = follow_up.into_iter().filter(|(_, follows)| *follows);
     Decision::Copy(Box::new(CopyOrder {
         pin: SourcePin::of(source),
         condition,
         method,
-        stated: stated(wanted, method, policy),
+        follow_up: follow_up.map(|(aspect, _)| aspect).collect(),
+        stated: stated(ObjectFacts { lock, ..wanted }, method, policy),
         source_checksum: checksums.values.keys().next().map(|algorithm| StatedChecksum {
             algorithm,
             coverage: checksums.coverage,
@@ -367,27 +446,29 @@ fn copy_by(
     }))
 }
 
-/// One request copies what it can, unless parts are wanted: for their speed, or for the `ETag` they make.
+/// Chooses how bytes are copied: as the policy prefers for speed or for the `ETag` that parts make, unless only the other
+/// method makes a copy that can be verified as equal. One that cannot would be made again by every event of its key.
 fn method(source: &ObjectFacts, policy: &Policy) -> CopyMethod {
-    let too_large = source.size_bytes > COPY_OBJECT_LIMIT_BYTES;
-    let wanted = match policy.preserve_etag {
-        PreserveEtag::Large => source.size_bytes > policy.multipart_threshold_bytes || only_parts_tell(source, policy),
+    let prefers_parts = match policy.preserve_etag {
+        PreserveEtag::Large => source.size_bytes > policy.multipart_threshold_bytes,
         PreserveEtag::Always => source.etag.is_multipart(),
     };
-    // No bytes make no parts.
-    if too_large || (wanted && source.size_bytes > 0) {
-        CopyMethod::Parts
-    } else {
-        CopyMethod::Whole
-    }
-}
-
-/// Tells whether a copy by one request could never be told equal, while one in the same parts can: it would be copied
-/// again whenever somebody asks.
-fn only_parts_tell(source: &ObjectFacts, policy: &Policy) -> bool {
     let encrypts_with_kms = mapped_key(&source.encryption, policy).is_some();
-    let tells = |method| copy_is_comparable(source, method, encrypts_with_kms);
-    source.etag.is_multipart() && !tells(CopyMethod::Whole) && tells(CopyMethod::Parts)
+    let is_comparable = |method| copy_is_comparable(source, method, encrypts_with_kms);
+    let only_other = |preferred, other| !is_comparable(preferred) && is_comparable(other);
+    if source.size_bytes > COPY_OBJECT_LIMIT_BYTES {
+        return CopyMethod::Parts;
+    }
+    // No bytes make no parts.
+    if source.size_bytes == 0 {
+        return CopyMethod::Whole;
+    }
+    let (preferred, other) = if prefers_parts {
+        (CopyMethod::Parts, CopyMethod::Whole)
+    } else {
+        (CopyMethod::Whole, CopyMethod::Parts)
+    };
+    if only_other(preferred, other) { other } else { preferred }
 }
 
 /// Says what S3 would reset, and with parts all that it would not carry over.
@@ -451,20 +532,26 @@ fn refuse(source: &ObjectFacts) -> Option<Refusal> {
 }
 
 /// Names what the destination does not keep of the source's object, however it gets there: `hinted` is what an event
-/// said has changed.
+/// said has changed, `destination_lock` the lock that its object has in the end, where that is known.
 #[must_use]
 pub fn not_kept(
     source: &ObjectFacts,
+    destination_lock: Option<ObjectLock>,
     hinted: &Aspects,
     abilities: Option<Abilities>,
     policy: &Policy,
     now: Timestamp,
 ) -> Aspects {
-    let keeps_locks = abilities.is_none_or(|abilities| abilities.object_lock);
+    let keeps_locks = abilities.is_none_or(|abilities| abilities.object_lock.is_some());
+    let lock = source.lock.in_force(now);
     let ignores_acl = policy.acl == AclRule::Ignore;
     let findings = [
         (Aspect::MissingMetadata, source.missing_metadata > 0),
-        (Aspect::Lock, !keeps_locks && !source.lock.in_force(now).is_none()),
+        (Aspect::Lock, !keeps_locks && !lock.is_none()),
+        (
+            Aspect::StricterLock,
+            !lock.is_none() && destination_lock.is_some_and(|other| other != lock && other.covers(lock)),
+        ),
         (Aspect::Acl, ignores_acl && hinted.contains(&Aspect::Acl)),
     ];
     findings

@@ -28,8 +28,13 @@ pub enum Aspect {
     Etag,
     /// The algorithm or the coverage of the stored checksum.
     Checksum,
-    /// A copy in parts that an earlier reconcile of the key may have left unfinished.
+    /// A multipart copy that an earlier reconcile of the key may have left unfinished.
     UnfinishedUpload,
+    /// The destination's lock is stricter than the source's: its bucket's default, or what it had before.
+    StricterLock,
+    /// Annotations that a multipart copy may not have written yet: read where the destination's object was uploaded in
+    /// parts, which do not carry them.
+    PendingAnnotations,
     /// What lies below the destination's current version, where applications write there too.
     History,
 }
@@ -47,6 +52,8 @@ impl Aspect {
             Self::Etag => "etag",
             Self::Checksum => "checksum",
             Self::UnfinishedUpload => "unfinished-upload",
+            Self::StricterLock => "stricter-lock",
+            Self::PendingAnnotations => "pending-annotations",
             Self::History => "history",
         }
     }
@@ -54,6 +61,20 @@ impl Aspect {
 
 /// A set of aspects.
 pub type Aspects = BTreeSet<Aspect>;
+
+/// The attributes that no HEAD shows and that may be all in which a copy differs from the source: it was made of a version
+/// with equal bytes, or its annotations were still to be written.
+pub const HIDDEN_IN_HEAD: [Aspect; 2] = [Aspect::Tags, Aspect::Annotations];
+
+/// Returns what is read of a key whose earlier reconcile may have been interrupted at any point: between a copy and the
+/// read of the source after it, amid a multipart copy, before the annotations that follow one, or before the check of what
+/// a write hides.
+#[must_use]
+pub fn after_interruption() -> Aspects {
+    let mut aspects = Aspects::from([Aspect::UnfinishedUpload, Aspect::History]);
+    aspects.extend(HIDDEN_IN_HEAD);
+    aspects
+}
 
 /// The headers S3 keeps with an object besides user metadata.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -197,6 +218,17 @@ impl ObjectFacts {
             && agree(self.tags.as_ref(), later.tags.as_ref())
             && agree(self.annotations.as_ref(), later.annotations.as_ref())
             && agree(self.acl.as_ref(), later.acl.as_ref())
+    }
+
+    /// Adds what an `earlier` reading of the same object has and this one was not asked for.
+    #[must_use]
+    pub fn with_earlier(self, earlier: &Self) -> Self {
+        Self {
+            tags: self.tags.or_else(|| earlier.tags.clone()),
+            annotations: self.annotations.or_else(|| earlier.annotations.clone()),
+            acl: self.acl.or_else(|| earlier.acl.clone()),
+            ..self
+        }
     }
 }
 

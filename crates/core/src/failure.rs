@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::diff::SideName;
 use crate::names::ObjectKey;
 
 /// Says what the caller must do about a failure.
@@ -74,6 +75,26 @@ impl Failure {
             action: action.to_owned(),
             resource: key.to_string(),
             detail: "it panicked; the panic's own message is in the log".to_owned(),
+        }
+    }
+}
+
+impl Failure {
+    /// Names a key that one side answers 404 for and lists a current object of.
+    ///
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/manage-versioning-examples.html>
+    #[must_use]
+    pub fn absence_unconfirmed(key: &ObjectKey, side: SideName) -> Self {
+        Self {
+            kind: FailureKind::Retry,
+            code: "AbsenceUnconfirmed".to_owned(),
+            action: "s3:ListBucketVersions".to_owned(),
+            resource: key.to_string(),
+            detail: format!(
+                "the {} answers 404 but lists a current object: it was written in between, or versioning was enabled \
+                 within the last 15 minutes; retry later",
+                side.as_str()
+            ),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Object Lock: how long a version cannot be deleted.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use crate::time::Timestamp;
@@ -44,7 +46,44 @@ impl RetentionMode {
     }
 }
 
+/// The retention that a bucket with Object Lock gives to new versions which state none of their own.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_DefaultRetention.html>
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DefaultRetention {
+    /// Who may end it.
+    pub mode: RetentionMode,
+    /// How many days it lasts; of a year, the longest there is.
+    pub days: u32,
+}
+
+impl DefaultRetention {
+    /// Returns the retention of a version that is written at `now`.
+    #[must_use]
+    pub fn starting(self, now: Timestamp) -> Retention {
+        Retention {
+            mode: self.mode,
+            until: now.plus(Duration::from_hours(24).saturating_mul(self.days)),
+        }
+    }
+}
+
 impl ObjectLock {
+    /// Returns what a write at `now` states of this lock to a bucket with a `default` retention.
+    ///
+    /// A retention that is stated replaces the default, so one that is weaker in mode or date is left out.
+    #[must_use]
+    pub fn beside_default(self, default: Option<DefaultRetention>, now: Timestamp) -> Self {
+        let is_weaker = |own: &Retention| {
+            let default = default.map(|default| default.starting(now));
+            default.is_some_and(|default| own.mode < default.mode || own.until < default.until)
+        };
+        Self {
+            retention: self.retention.filter(|own| !is_weaker(own)),
+            ..self
+        }
+    }
+
     /// Returns what of it still holds at `now`: S3 takes no retention that has ended.
     #[must_use]
     pub fn in_force(self, now: Timestamp) -> Self {
@@ -132,6 +171,30 @@ mod tests {
         };
         assert!(!until(8, compliance).covers(held));
         assert!(held.covers(ObjectLock::default()));
+    }
+
+    #[test]
+    fn retention_that_a_default_exceeds_in_mode_or_date_is_left_to_the_default() {
+        use RetentionMode::{Compliance, Governance};
+        let day = |days: i64| Timestamp::from_seconds(days * 24 * 60 * 60);
+        let own = |mode, days| ObjectLock {
+            retention: Some(Retention { mode, until: day(days) }),
+            legal_hold: true,
+        };
+        let default = |mode| Some(DefaultRetention { mode, days: 10 });
+        for (lock, default, is_stated) in [
+            (own(Governance, 5), None, true),
+            (own(Governance, 11), default(Governance), true),
+            (own(Governance, 12), default(Governance), true),
+            (own(Governance, 10), default(Governance), false),
+            (own(Governance, 99), default(Compliance), false),
+            (own(Compliance, 10), default(Governance), false),
+            (own(Compliance, 11), default(Governance), true),
+        ] {
+            let stated = lock.beside_default(default, day(1));
+            assert_eq!(stated.retention.is_some(), is_stated, "{lock:?} beside {default:?}");
+            assert!(stated.legal_hold);
+        }
     }
 
     #[test]

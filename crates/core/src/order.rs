@@ -25,6 +25,8 @@ pub struct CopyOrder {
     pub source_checksum: Option<StatedChecksum>,
     /// The size of what is copied.
     pub size_bytes: u64,
+    /// What the write does not carry, and is compared and written once it is done.
+    pub follow_up: Aspects,
 }
 
 impl CopyOrder {
@@ -208,11 +210,13 @@ impl UploadTerms {
     }
 }
 
-/// A change of what lies around an object's bytes, on exactly the destination version seen.
+/// A change of what lies around an object's bytes, on exactly the destination object seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AmendOrder {
-    /// The version that is changed.
-    pub version_id: VersionId,
+    /// The version that is changed; without versions annotations alone are, of an object with the tag that was seen.
+    pub version_id: Option<VersionId>,
+    /// The tag of the object that was seen.
+    pub etag: ETag,
     /// What the source was when this was decided; annotations are read from it.
     pub pin: SourcePin,
     /// All tags it gets.

@@ -6,7 +6,7 @@ use std::panic::AssertUnwindSafe;
 
 use futures::{FutureExt, StreamExt, stream};
 use s3ferry_core::event::{Continuation, Hint, Sequencer};
-use s3ferry_core::facts::{Aspect, Aspects};
+use s3ferry_core::facts::{Aspect, Aspects, HIDDEN_IN_HEAD};
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::{BucketName, ObjectKey};
 use s3ferry_core::outcome::{AgainReason, Outcome, Report};
@@ -144,9 +144,9 @@ where
             return Ok(false);
         };
         let mut aspects = aspects.clone();
-        // What was copied, or may still land, can differ in nothing but tags, which no HEAD shows.
+        // What was copied, or may still land, can differ in nothing that a HEAD shows.
         if report.progress || report.outcome_unknown {
-            aspects.insert(Aspect::Tags);
+            aspects.extend(HIDDEN_IN_HEAD);
         }
         // Where others write too, it is made sure that what was written hides nothing of theirs.
         if self.reconciler.policy.ownership == Ownership::Shared {

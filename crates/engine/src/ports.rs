@@ -3,7 +3,8 @@
 use std::future::Future;
 use std::time::Duration;
 
-use s3ferry_core::decide::ReplicationCoverage;
+use s3ferry_core::decide::{BucketLock, ReplicationCoverage};
+use s3ferry_core::diff::SideName;
 use s3ferry_core::event::{Continuation, ReceiptHandle};
 use s3ferry_core::facts::{Aspects, ObjectFacts, ObjectState};
 use s3ferry_core::failure::Failure;
@@ -38,14 +39,17 @@ pub trait SourceBucket: Send + Sync {
     /// Tells whether the bucket's objects have access control lists of their own.
     fn has_acl(&self) -> impl Future<Output = Result<bool, Failure>> + Send;
 
-    /// Looks for positive evidence that a key that answered 404 has no current object.
+    /// Looks for positive evidence that a key that answered 404 has no current object: a listing of its versions.
+    ///
+    /// For up to 15 minutes after versioning was first enabled, S3 may answer 404 for objects that are there:
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/manage-versioning-examples.html>
     fn confirm_absence(&self, key: &ObjectKey) -> impl Future<Output = Result<Absence, Failure>> + Send;
 
     /// Asks whether the bucket's own replication carries a key to our destination.
     fn replication(&self, key: &ObjectKey) -> impl Future<Output = Result<ReplicationCoverage, Failure>> + Send;
 }
 
-/// What a look at all versions of a key found.
+/// What a listing of a key's versions shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Absence {
     /// The bucket answered, and the key has no current object.
@@ -54,26 +58,43 @@ pub enum Absence {
     ObjectFound,
 }
 
+/// Looks for evidence that a key is gone that a listing named and a read answers 404 for.
+pub(crate) async fn confirm_gone(
+    state: ObjectState,
+    is_listed: bool,
+    key: &ObjectKey,
+    side: SideName,
+    confirm: impl Future<Output = Result<Absence, Failure>> + Send,
+) -> Result<ObjectState, Failure> {
+    if !is_listed || state != ObjectState::NotFound {
+        return Ok(state);
+    }
+    match confirm.await? {
+        Absence::Confirmed => Ok(ObjectState::ConfirmedAbsent),
+        Absence::ObjectFound => Err(Failure::absence_unconfirmed(key, side)),
+    }
+}
+
 /// The bucket that is migrated to.
 pub trait DestinationBucket: Send + Sync {
     /// Reads the current object of a key, and those `aspects` of it that a HEAD does not show.
     fn read(&self, key: &ObjectKey, aspects: &Aspects) -> impl Future<Output = Result<ObjectState, Failure>> + Send;
 
-    /// Tells whether the bucket has Object Lock.
-    fn has_object_lock(&self) -> impl Future<Output = Result<bool, Failure>> + Send;
+    /// Looks for positive evidence that a key that answered 404 has no current object, as
+    /// [`SourceBucket::confirm_absence`] does.
+    fn confirm_absence(&self, key: &ObjectKey) -> impl Future<Output = Result<Absence, Failure>> + Send;
+
+    /// Reads how the bucket locks new versions; `None` where it has no Object Lock.
+    fn object_lock(&self) -> impl Future<Output = Result<Option<BucketLock>, Failure>> + Send;
 
     /// Tells whether the bucket's objects have access control lists of their own.
     fn has_acl(&self) -> impl Future<Output = Result<bool, Failure>> + Send;
 
     /// Copies the source version that `order` pins in one request, if the destination is still what `order` says.
-    fn copy(
-        &self,
-        key: &ObjectKey,
-        order: &CopyOrder,
-    ) -> impl Future<Output = Result<Option<VersionId>, WriteError>> + Send;
+    fn copy(&self, key: &ObjectKey, order: &CopyOrder) -> impl Future<Output = Result<Written, WriteError>> + Send;
 
-    /// Changes what lies around the bytes of the version that `order` names.
-    fn amend(&self, key: &ObjectKey, order: &AmendOrder) -> impl Future<Output = Result<(), WriteError>> + Send;
+    /// Changes what lies around the bytes of the object that `order` names; returns what of it the store cannot hold.
+    fn amend(&self, key: &ObjectKey, order: &AmendOrder) -> impl Future<Output = Result<Aspects, WriteError>> + Send;
 
     /// Deletes the current object if it is still the one that was `seen`; returns the delete marker that stands for it
     /// now, where the bucket has versions.
@@ -168,7 +189,7 @@ pub struct Completion {
     pub checksum: Option<StatedChecksum>,
 }
 
-/// What a completed upload became.
+/// What a copy or a completed upload became.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
     /// The version, where the bucket has versions.

@@ -8,6 +8,7 @@ use s3ferry_core::diff::{Counts, Depth, DifferentKey, Kind};
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::listing::{Listed, StorageClassName};
 use s3ferry_core::names::ObjectKey;
+use s3ferry_core::time::Timestamp;
 use s3ferry_engine::diff::{Merged, Settled, Settler, aspects_at, merged};
 use s3ferry_testkit::memory::{MemoryBucket, MemoryDestination};
 
@@ -63,6 +64,7 @@ impl World {
             },
             depth,
             aspects: aspects_at(depth),
+            now: Timestamp::from_seconds(1_000),
             concurrency: 4,
         };
         let found = Arc::new(settler).settled(merged(page(source), page(destination), depth));
@@ -133,6 +135,20 @@ async fn what_changed_under_the_listing_is_no_difference() {
     let (different, counts) = world.compare(source, destination, Depth::Listing).await;
     assert_eq!(kinds(&different), []);
     assert_eq!((counts.settled_equal, counts.different_keys), (4, 0));
+}
+
+/// S3 may answer 404 for an object that its listing names, for minutes after versioning was first enabled.
+#[tokio::test]
+async fn object_that_is_listed_and_answers_404_is_not_taken_for_gone() {
+    let world = World::new();
+    world.source.put("a", "one");
+    world.source.hide("a");
+    let (different, counts) = world
+        .compare(rows(&world.source, &["a"]), Vec::new(), Depth::Listing)
+        .await;
+    assert_eq!(counts.settled_equal, 0);
+    let reason = different.first().and_then(|key| key.reason.as_deref());
+    assert!(reason.unwrap().contains("AbsenceUnconfirmed"), "{different:?}");
 }
 
 #[tokio::test]

@@ -56,6 +56,27 @@ fn without_the_condition_on_journal_entries_a_schedule_leaves_an_upload_behind()
     assert_bites(explore, Mutant::NoEntryCondition, "behind");
 }
 
+#[test]
+fn without_looking_back_at_what_comes_again_a_crash_loses_attributes() {
+    assert_bites(explore, Mutant::NoLookBack, "the source holds");
+}
+
+#[test]
+fn without_evidence_of_absence_a_schedule_loses_an_object() {
+    assert_bites(explore, Mutant::NoEvidence, "never equal");
+}
+
+#[test]
+fn without_what_was_read_before_an_interleaving_loses_tags() {
+    let mut scenarios = scenarios(&[Write::Tag("live")], false, Mutant::Forgetful);
+    scenarios.retain(|scenario| scenario.ticks && scenario.destination.is_none());
+    for scenario in &mut scenarios {
+        scenario.large = true;
+    }
+    let (_, violation) = walk(&scenarios, walk_all);
+    assert!(violation.unwrap().contains("the source holds"));
+}
+
 const OTHER: Object = ("two", "team a", "test");
 const OTHER_METADATA: Object = ("one", "team b", "test");
 const OTHER_TAGS: Object = ("one", "team a", "live");

@@ -7,7 +7,7 @@ mod world;
 
 use std::time::Duration;
 
-use s3ferry_core::facts::{Aspect, Aspects, ChecksumCoverage};
+use s3ferry_core::facts::{Aspect, Aspects, ChecksumCoverage, after_interruption};
 use s3ferry_core::failure::FailureKind;
 use s3ferry_core::order::{
     CopyMethod, CopyOrder, Metadata, SourcePin, Stated, StatedChecksum, UploadTerms, WriteCondition,
@@ -37,7 +37,7 @@ const CALLS: [Call; 18] = [
     Call::Delete,
     Call::ReadMore,
     Call::Layout,
-    Call::HasObjectLock,
+    Call::ObjectLock,
     Call::Amend,
     Call::CreateUpload,
     Call::CopyPart,
@@ -488,6 +488,7 @@ fn order(world: &TestWorld) -> CopyOrder {
             coverage: ChecksumCoverage::FullObject,
         }),
         size_bytes: facts.size_bytes,
+        follow_up: Aspects::new(),
     }
 }
 
@@ -658,5 +659,94 @@ async fn largest_object_is_copied_in_ten_thousand_parts() {
     world.source.put_large(KEY, "one", 10_000 * 5 * GIB, &[]);
     assert_copied(&world.reconcile().await);
     assert_eq!(world.script.count(Call::CopyPart), 10_000);
+    world.assert_equal();
+}
+
+/// A world with an annotated object that is copied in parts.
+fn annotated(destination: MemoryBucket, script: Script) -> TestWorld {
+    let mut world = TestWorld::of(MemoryBucket::versioned(), destination).with_script(script);
+    world.policy.part_size_bytes = GIB;
+    world.source.put_large_with(KEY, "one", 6 * GIB, &[], |facts| {
+        facts.annotations = Some([("note".to_owned(), "draft".to_owned())].into());
+    });
+    world
+}
+
+#[tokio::test(start_paused = true)]
+async fn annotations_that_could_not_be_written_follow_when_the_message_comes_again() {
+    let denied = Fault::Fails(failure(FailureKind::Permanent));
+    let throttled = Fault::Fails(failure(FailureKind::Retry));
+    let world = annotated(MemoryBucket::versioned(), Script::default());
+    for journal in [world.journal.clone(), None] {
+        for fault in [&denied, &throttled] {
+            let world = TestWorld {
+                journal: journal.clone(),
+                ..annotated(
+                    MemoryBucket::versioned(),
+                    Script::default().always(Call::Amend, fault.clone()),
+                )
+            };
+            let report = world.reconcile().await;
+            assert!(matches!(report.outcome, Outcome::Failed(_)), "{report:?}");
+            assert!(report.upload_left, "whoever comes next is told");
+            assert_eq!(world.script.count(Call::CompleteUpload), 1);
+            let world = unscripted(&world);
+            let report = world.reconcile_with(&after_interruption()).await;
+            let aspects = Aspects::from([Aspect::Annotations]);
+            assert_eq!(report.outcome, Outcome::Amended { aspects });
+            assert_eq!(world.script.count(Call::CompleteUpload), 0);
+            world.assert_equal();
+            assert_tidy(&world);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn entry_stays_until_annotations_are_written() {
+    let script = Script::default().on(Call::Amend, 1, Fault::Hangs);
+    let world = annotated(MemoryBucket::versioned(), script);
+    let report = world.reconcile().await;
+    assert_eq!(report.outcome, Outcome::Again(AgainReason::Deadline));
+    assert_eq!(world.journal.as_ref().unwrap().keys(), [key(KEY)]);
+    let world = unscripted(&world);
+    world.reconcile_with(&after_interruption()).await;
+    world.assert_equal();
+    assert_tidy(&world);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_versions_annotations_follow_a_copy_that_is_made_once() {
+    let world = annotated(MemoryBucket::unversioned(), Script::default());
+    assert_copied(&world.reconcile().await);
+    world.assert_equal();
+    assert_tidy(&world);
+    assert_eq!(world.script.count(Call::CompleteUpload), 1);
+    assert_eq!(world.script.count(Call::Amend), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_versions_tags_changed_alone_bring_all_attributes() {
+    let world = annotated(MemoryBucket::unversioned(), Script::default());
+    world.source.tag(KEY, &[("t", "1")]);
+    assert_copied(&world.reconcile().await);
+    world.source.tag(KEY, &[("t", "2")]);
+    let world = unscripted(&world);
+    assert_copied(&world.reconcile_with(&Aspects::from([Aspect::Tags])).await);
+    world.assert_equal();
+    assert_eq!(world.script.count(Call::CompleteUpload), 1);
+}
+
+/// S3 may answer 404 for an object that is there for minutes after versioning was first enabled.
+#[tokio::test(start_paused = true)]
+async fn destination_that_answers_404_for_its_object_is_not_copied_onto_over_and_over() {
+    let world = world();
+    world.destination.put(KEY, "old");
+    world.destination.hide(KEY);
+    let report = world.reconcile().await;
+    assert!(mentions(&report, "AbsenceUnconfirmed"), "{report:?}");
+    assert_eq!(world.script.count(Call::CompleteUpload), 1);
+    assert_tidy(&world);
+    world.destination.show_all();
+    assert_copied(&world.reconcile().await);
     world.assert_equal();
 }

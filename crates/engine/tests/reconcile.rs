@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use s3ferry_core::acl::{Acl, Grant, Grantee};
-use s3ferry_core::decide::ReplicationCoverage;
+use s3ferry_core::decide::{BucketLock, ReplicationCoverage};
 use s3ferry_core::facts::{Aspect, Aspects, Availability, ReplicationStatus};
 use s3ferry_core::failure::FailureKind;
-use s3ferry_core::lock::{ObjectLock, Retention, RetentionMode};
+use s3ferry_core::lock::{DefaultRetention, ObjectLock, Retention, RetentionMode};
 use s3ferry_core::outcome::{AgainReason, Outcome, Report, SkipReason};
 use s3ferry_core::policy::AclRule;
 use s3ferry_engine::ports::Clock as _;
@@ -162,7 +162,8 @@ async fn delete_of_an_unversioned_source_is_confirmed_first() {
     let world = TestWorld::of(MemoryBucket::unversioned(), MemoryBucket::versioned());
     world.destination.put(KEY, "left over");
     assert_eq!(world.reconcile().await.outcome, Outcome::Deleted);
-    assert_eq!(world.script.count(Call::ConfirmAbsence), 1);
+    // Before the delete and after it: a 404 alone says nothing at either time.
+    assert_eq!(world.script.count(Call::ConfirmAbsence), 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -502,10 +503,10 @@ async fn grants_are_copied_only_where_both_sides_have_them() {
 #[tokio::test(start_paused = true)]
 async fn nobody_asks_for_access_control_lists_that_are_not_copied() {
     let world = TestWorld::new().with_script(Script::default());
-    world.destination.enable_object_lock();
+    world.destination.enable_object_lock(BucketLock::default());
     world.source.put_with(KEY, "one", |facts| facts.lock.legal_hold = true);
     assert_copied(&world.reconcile().await);
-    assert_eq!(world.script.count(Call::HasObjectLock), 1);
+    assert_eq!(world.script.count(Call::ObjectLock), 1);
     assert_eq!(world.script.count(Call::HasAcl), 0);
 }
 
@@ -527,7 +528,7 @@ async fn locks_are_restated_strengthened_and_never_weakened() {
         legal_hold: false,
     };
     let world = TestWorld::new();
-    world.destination.enable_object_lock();
+    world.destination.enable_object_lock(BucketLock::default());
     let weak = until(1, RetentionMode::Governance);
     world.source.put_with(KEY, "one", |facts| facts.lock = weak);
     assert_copied(&world.reconcile().await);
@@ -634,4 +635,86 @@ async fn annotations_travel_with_the_copy() {
         Outcome::Amended { aspects: hinted }
     );
     world.assert_equal();
+}
+
+/// S3 may answer 404 for an object that is there for minutes after versioning was first enabled.
+#[tokio::test(start_paused = true)]
+async fn object_that_answers_404_is_not_done_until_it_is_shown() {
+    for (at_destination, propagate_deletes) in [(None, true), (None, false), (Some("old"), true), (Some("old"), false)]
+    {
+        let mut world = TestWorld::new();
+        world.policy.propagate_deletes = propagate_deletes;
+        world.source.put(KEY, "one");
+        if let Some(content) = at_destination {
+            world.destination.put(KEY, content);
+        }
+        world.source.hide(KEY);
+        let report = world.reconcile().await;
+        let Outcome::Failed(failure) = &report.outcome else {
+            panic!("{report:?}");
+        };
+        assert_eq!(
+            (failure.kind, failure.code.as_str()),
+            (FailureKind::Retry, "AbsenceUnconfirmed")
+        );
+        assert_eq!(world.destination.content(KEY).as_deref(), at_destination);
+        world.source.show_all();
+        assert_copied(&world.reconcile().await);
+        world.assert_equal();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn delete_is_not_done_while_the_destination_answers_404_for_its_object() {
+    let world = TestWorld::new();
+    world.source.put(KEY, "one");
+    world.source.delete(KEY);
+    world.destination.put(KEY, "one");
+    world.destination.hide(KEY);
+    let report = world.reconcile().await;
+    assert!(matches!(&report.outcome, Outcome::Failed(failure) if failure.code == "AbsenceUnconfirmed"));
+    world.destination.show_all();
+    assert_eq!(world.reconcile().await.outcome, Outcome::Deleted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn stricter_of_a_lock_and_the_default_of_the_bucket_wins_and_is_named() {
+    use RetentionMode::{Compliance, Governance};
+    const DAYS: u32 = 10;
+    let until = |days: u32| TestClock::START.plus(Duration::from_hours(24 * u64::from(days)));
+    let retention = |mode, days| Retention {
+        mode,
+        until: until(days),
+    };
+    let (short, long) = (1, 20);
+    for (own, default, expected) in [
+        // A default that is stricter is left to apply.
+        (retention(Governance, short), Governance, retention(Governance, DAYS)),
+        (retention(Governance, short), Compliance, retention(Compliance, DAYS)),
+        // Neither is stricter: both hold.
+        (retention(Compliance, short), Governance, retention(Compliance, DAYS)),
+        (retention(Governance, long), Compliance, retention(Compliance, long)),
+        (retention(Compliance, long), Governance, retention(Compliance, long)),
+    ] {
+        let world = TestWorld::new();
+        world.destination.pass_seconds(TestClock::START.millis() / 1_000);
+        let default = Some(DefaultRetention {
+            mode: default,
+            days: DAYS,
+        });
+        world.destination.enable_object_lock(BucketLock { default });
+        world
+            .source
+            .put_with(KEY, "one", |facts| facts.lock.retention = Some(own));
+        let report = world.reconcile().await;
+        assert_copied(&report);
+        let found = world.destination.facts(KEY).unwrap().lock.retention;
+        assert_eq!(found, Some(expected), "{own:?} and {default:?}");
+        assert_eq!(
+            report.lost.contains(&Aspect::StricterLock),
+            expected != own,
+            "{report:?}"
+        );
+        assert_eq!(world.script.count(Call::Copy), 1);
+    }
 }

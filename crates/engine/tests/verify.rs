@@ -12,12 +12,17 @@ use s3ferry_core::facts::{
 };
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::listing::{Listed, StorageClassName};
+use s3ferry_core::lock::{ObjectLock, Retention, RetentionMode};
 use s3ferry_core::names::{BucketName, ObjectKey};
 use s3ferry_core::plan::SourceLayout;
+use s3ferry_core::time::Timestamp;
 use s3ferry_core::verify::completion::{Checksums, Computed, Row};
 use s3ferry_core::verify::{Depth, Ending, Means, Scope, Tally, Told, Verdict};
+use s3ferry_engine::ports::Absence;
 use s3ferry_engine::verify::{ContentHash, Sample, Unsettled, VerifiedBucket, Verifier, listed};
 use s3ferry_testkit::memory::MemoryBucket;
+
+const NOW: Timestamp = Timestamp::from_seconds(1_000);
 
 const READ: Unsettled = Unsettled::Read { max_bytes: 1_000 };
 
@@ -45,6 +50,10 @@ impl VerifiedBucket for Watched {
             });
         }
         VerifiedBucket::read(&self.bucket, key, aspects).await
+    }
+
+    async fn confirm_absence(&self, key: &ObjectKey) -> Result<Absence, Failure> {
+        VerifiedBucket::confirm_absence(&self.bucket, key).await
     }
 
     async fn layout(&self, key: &ObjectKey, facts: &ObjectFacts) -> Result<SourceLayout, Failure> {
@@ -177,6 +186,7 @@ impl World {
             unsettled: self.unsettled,
             source_checksums,
             destination_checksums,
+            now: NOW,
             concurrency: 4,
         });
         let [source, destination] = listings.map(|rows| stream::iter([Ok(rows)]));
@@ -480,5 +490,53 @@ async fn failure_of_the_bucket_ends_it() {
         );
         let all: Result<Vec<_>, Failure> = found.try_collect().await;
         assert_eq!(all.unwrap_err(), failure);
+    }
+}
+
+/// S3 may answer 404 for an object that its listing names, for minutes after versioning was first enabled.
+#[tokio::test]
+async fn object_that_is_listed_and_answers_404_is_never_verified() {
+    for hidden in [
+        &[Side::Source][..],
+        &[Side::Destination],
+        &[Side::Source, Side::Destination],
+    ] {
+        let world = World::new(Depth::Head);
+        world.both("a", "one");
+        world.both("b", "one");
+        for side in hidden {
+            match side {
+                Side::Source => world.source.bucket.hide("b"),
+                Side::Destination => world.destination.bucket.hide("b"),
+            }
+        }
+        let said = world.verify().await;
+        assert_eq!((said.tally.unread, said.tally.gone), (1, 0), "{hidden:?}: {said:?}");
+        assert_ne!(said.verdict, Verdict::Verified, "{hidden:?}");
+        assert!(said.reason("b").contains("AbsenceUnconfirmed"), "{said:?}");
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Side {
+    Source,
+    Destination,
+}
+
+#[tokio::test]
+async fn retention_that_has_ended_is_no_difference() {
+    for (until_seconds, expected) in [(1_000, vec![]), (1_001, vec![("a", vec![Kind::Lock])])] {
+        let world = World::new(Depth::Head);
+        world.destination.bucket.put("a", "one");
+        world.source.bucket.put_with("a", "one", |facts| {
+            facts.lock = ObjectLock {
+                retention: Some(Retention {
+                    mode: RetentionMode::Governance,
+                    until: Timestamp::from_seconds(until_seconds),
+                }),
+                legal_hold: false,
+            };
+        });
+        assert_eq!(world.verify().await.kinds(), expected, "until {until_seconds}");
     }
 }

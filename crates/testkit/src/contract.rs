@@ -6,7 +6,7 @@ mod versions;
 use std::collections::BTreeMap;
 
 use s3ferry_core::facts::{Aspect, Aspects, ObjectFacts, ObjectState};
-use s3ferry_core::names::{ETag, ObjectKey, VersionId};
+use s3ferry_core::names::{ETag, ObjectKey};
 use s3ferry_core::order::{CopyMethod, CopyOrder, SourcePin, Stated, WriteCondition};
 use s3ferry_engine::ports::{Absence, DestinationBucket, SourceBucket, WriteError};
 
@@ -165,6 +165,7 @@ fn order(facts: &ObjectFacts, condition: WriteCondition) -> CopyOrder {
         },
         source_checksum: None,
         size_bytes: facts.size_bytes,
+        follow_up: Aspects::new(),
     }
 }
 
@@ -206,6 +207,14 @@ async fn deleted_object_is_a_delete_marker(world: &impl World) {
 async fn absence_is_confirmed_only_when_nothing_is_there(world: &impl World) {
     let confirm = async |key: &ObjectKey| world.source().confirm_absence(key).await.expect("the source answers");
     assert_eq!(confirm(&key("contract/absent")).await, Absence::Confirmed);
+    let confirm_copy = async |key: &ObjectKey| {
+        let confirmed = world.destination().confirm_absence(key).await;
+        confirmed.expect("the destination answers")
+    };
+    assert_eq!(confirm_copy(&key("contract/absent")).await, Absence::Confirmed);
+    let copy = Sample::plain("contract/there-already +&%", "x");
+    world.put_destination(&copy).await;
+    assert_eq!(confirm_copy(&copy.key).await, Absence::ObjectFound);
 
     // A longer key with the same beginning is somebody else's object.
     world.put_source(&Sample::plain("contract/absent-not", "x")).await;
@@ -226,11 +235,12 @@ async fn copy_brings_content_metadata_and_tags(world: &impl World) {
         .destination()
         .copy(&sample.key, &order(&facts, WriteCondition::Absent))
         .await;
-    let version = copied.expect("a copy onto nothing succeeds");
+    let written = copied.expect("a copy onto nothing succeeds");
     let copy = destination_facts(world, &sample.key).await;
     assert_eq!(
-        copy.version_id, version,
-        "the copy's version is the one that was answered"
+        (&copy.version_id, &copy.etag),
+        (&written.version_id, &written.etag),
+        "the copy is the one that was answered"
     );
     assert_eq!(copy.user_metadata, sample.user_metadata);
     assert_eq!(copy.tags, Some(sample.tags));
@@ -343,8 +353,7 @@ async fn copy_onto_another_object_than_seen_moves_nothing(world: &impl World) {
 
     let seen = destination_facts(world, &sample.key).await.etag;
     let condition = WriteCondition::Matches(seen);
-    let copied: Result<Option<VersionId>, WriteError> =
-        world.destination().copy(&sample.key, &order(&facts, condition)).await;
+    let copied = world.destination().copy(&sample.key, &order(&facts, condition)).await;
     copied.expect("what was seen can be replaced");
     assert_eq!(world.destination_content(&sample.key).await.as_deref(), Some("source"));
 }

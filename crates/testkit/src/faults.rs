@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use s3ferry_core::decide::ReplicationCoverage;
+use s3ferry_core::decide::{BucketLock, ReplicationCoverage};
 use s3ferry_core::facts::{Aspects, ObjectFacts, ObjectState};
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::history::{DeleteIntent, VersionName, VersionStamp};
@@ -24,7 +24,7 @@ use s3ferry_engine::ports::{
 pub enum Call {
     /// [`SourceBucket::read`]
     SourceRead,
-    /// [`SourceBucket::confirm_absence`]
+    /// [`SourceBucket::confirm_absence`] and the destination's
     ConfirmAbsence,
     /// [`SourceBucket::replication`]
     Replication,
@@ -40,8 +40,8 @@ pub enum Call {
     Layout,
     /// [`SourceBucket::has_acl`] and the destination's
     HasAcl,
-    /// [`DestinationBucket::has_object_lock`]
-    HasObjectLock,
+    /// [`DestinationBucket::object_lock`]
+    ObjectLock,
     /// [`DestinationBucket::amend`]
     Amend,
     /// [`DestinationBucket::create_upload`]
@@ -279,7 +279,7 @@ impl<T: DestinationBucket> DestinationBucket for Faults<T> {
             .await
     }
 
-    async fn copy(&self, key: &ObjectKey, order: &CopyOrder) -> Result<Option<VersionId>, WriteError> {
+    async fn copy(&self, key: &ObjectKey, order: &CopyOrder) -> Result<Written, WriteError> {
         self.script.write(Call::Copy, self.port.copy(key, order)).await
     }
 
@@ -305,15 +305,21 @@ impl<T: DestinationBucket> DestinationBucket for Faults<T> {
         self.script.read(Call::RemoveVersion, work).await
     }
 
-    async fn has_object_lock(&self) -> Result<bool, Failure> {
-        self.script.read(Call::HasObjectLock, self.port.has_object_lock()).await
+    async fn confirm_absence(&self, key: &ObjectKey) -> Result<Absence, Failure> {
+        self.script
+            .read(Call::ConfirmAbsence, self.port.confirm_absence(key))
+            .await
+    }
+
+    async fn object_lock(&self) -> Result<Option<BucketLock>, Failure> {
+        self.script.read(Call::ObjectLock, self.port.object_lock()).await
     }
 
     async fn has_acl(&self) -> Result<bool, Failure> {
         self.script.read(Call::HasAcl, self.port.has_acl()).await
     }
 
-    async fn amend(&self, key: &ObjectKey, order: &AmendOrder) -> Result<(), WriteError> {
+    async fn amend(&self, key: &ObjectKey, order: &AmendOrder) -> Result<Aspects, WriteError> {
         self.script.write(Call::Amend, self.port.amend(key, order)).await
     }
 

@@ -3,12 +3,12 @@
 mod destination;
 mod source;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use s3ferry_core::acl::Acl;
-use s3ferry_core::decide::ReplicationCoverage;
+use s3ferry_core::decide::{BucketLock, ReplicationCoverage};
 use s3ferry_core::facts::{
     Aspect, Aspects, Availability, ChecksumCoverage, Checksums, Encryption, KmsEncryption, ObjectFacts, ObjectState,
     SystemHeaders,
@@ -19,7 +19,7 @@ use s3ferry_core::names::{ETag, ObjectKey, VersionId};
 use s3ferry_core::order::{SourcePin, Stated, UploadTerms};
 use s3ferry_core::time::Timestamp;
 use s3ferry_core::upload::UploadId;
-use s3ferry_engine::ports::CopiedPart;
+use s3ferry_engine::ports::{Absence, CopiedPart, Written};
 
 pub use self::destination::MemoryDestination;
 
@@ -37,7 +37,9 @@ struct Inner {
     next_version: u64,
     clock_seconds: i64,
     replication: Option<ReplicationCoverage>,
-    has_object_lock: bool,
+    object_lock: Option<BucketLock>,
+    /// Keys whose objects a read does not show, though a listing does.
+    hidden: BTreeSet<String>,
     has_acl: bool,
     encrypts_with_kms: bool,
 }
@@ -147,15 +149,16 @@ impl MemoryBucket {
         self.store(key, content, facts, layout);
     }
 
-    fn store(&self, key: &str, content: &str, mut facts: ObjectFacts, layout: &[u64]) {
+    fn store(&self, key: &str, content: &str, mut facts: ObjectFacts, layout: &[u64]) -> Written {
         let mut inner = self.lock();
         let (id, written) = inner.stamp();
         facts.version_id = self.version_id(id);
         facts.last_modified = written;
-        if inner.encrypts_with_kms {
-            facts.encryption = Encryption::Kms(KmsEncryption::default());
-            facts.etag = ETag::new(&format!("kms:{id}")).expect("never empty");
-        }
+        inner.encrypt(&mut facts, id, layout.len());
+        let stored = Written {
+            version_id: facts.version_id.clone(),
+            etag: facts.etag.clone(),
+        };
         let object = StoredObject::new(facts, content, layout);
         let version = Version {
             id,
@@ -164,6 +167,7 @@ impl MemoryBucket {
             object: Some(object),
         };
         inner.push(self.versioned, key, version);
+        stored
     }
 
     /// Replaces the tags of the current object, which makes no version.
@@ -174,6 +178,19 @@ impl MemoryBucket {
             .and_then(|version| version.object.as_mut())
             .expect("an object to tag");
         object.tags = tags
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+    }
+
+    /// Replaces the annotations of the current object, which makes no version.
+    pub fn annotate(&self, key: &str, annotations: &[(&str, &str)]) {
+        let mut inner = self.lock();
+        let current = inner.keys.get_mut(key).and_then(|versions| versions.last_mut());
+        let object = current
+            .and_then(|version| version.object.as_mut())
+            .expect("an object to annotate");
+        object.annotations = annotations
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
@@ -260,8 +277,33 @@ impl MemoryBucket {
     }
 
     /// Gives the bucket Object Lock.
-    pub fn enable_object_lock(&self) {
-        self.lock().has_object_lock = true;
+    pub fn enable_object_lock(&self, lock: BucketLock) {
+        self.lock().object_lock = Some(lock);
+    }
+
+    /// Answers reads of a key with 404 until [`MemoryBucket::show`], as S3 may for minutes after versioning was first
+    /// enabled. Conditions of writes and listings see the key as it is.
+    ///
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/manage-versioning-examples.html>
+    pub fn hide(&self, key: &str) {
+        self.lock().hidden.insert(key.to_owned());
+    }
+
+    /// Ends what [`MemoryBucket::hide`] began, for all keys.
+    pub fn show_all(&self) {
+        self.lock().hidden.clear();
+    }
+
+    /// Tells whether reads of any key are answered with 404 for the time being.
+    pub fn hides_keys(&self) -> bool {
+        !self.lock().hidden.is_empty()
+    }
+
+    fn absence(&self, key: &ObjectKey) -> Absence {
+        match self.lock().current(key.as_str()) {
+            Some(_) => Absence::ObjectFound,
+            None => Absence::Confirmed,
+        }
     }
 
     /// Makes the bucket encrypt with a KMS key by default: no tag of it says anything of the content.
@@ -331,7 +373,8 @@ impl MemoryBucket {
 
     fn state(&self, key: &ObjectKey, aspects: &Aspects) -> ObjectState {
         let inner = self.lock();
-        let Some(current) = inner.keys.get(key.as_str()).and_then(|versions| versions.last()) else {
+        let current = inner.keys.get(key.as_str()).and_then(|versions| versions.last());
+        let Some(current) = current.filter(|_| !inner.hidden.contains(key.as_str())) else {
             return ObjectState::NotFound;
         };
         let Some(object) = &current.object else {
@@ -378,6 +421,16 @@ pub struct Snapshot {
 }
 
 impl Inner {
+    /// Encrypts an object as it was stated, or by the bucket's default: under KMS no tag says anything of the content.
+    fn encrypt(&self, facts: &mut ObjectFacts, id: u64, parts: usize) {
+        if self.encrypts_with_kms && facts.encryption == Encryption::Managed {
+            facts.encryption = Encryption::Kms(KmsEncryption::default());
+        }
+        if matches!(facts.encryption, Encryption::Kms(_)) {
+            facts.etag = etag_of(&format!("kms:{id}"), parts);
+        }
+    }
+
     fn stamp(&mut self) -> (u64, Timestamp) {
         self.next_version += 1;
         (self.next_version, Timestamp::from_seconds(self.clock_seconds))
@@ -442,9 +495,20 @@ fn etag_of(content: &str, parts: usize) -> ETag {
 }
 
 fn full_checksum(content: &str) -> Checksums {
+    checksum("CRC64NVME", ChecksumCoverage::FullObject, content, &[])
+}
+
+/// Returns what a bucket stores as the checksum of a content that was uploaded in parts of the given sizes, or in one.
+#[must_use]
+pub fn checksum(algorithm: &'static str, coverage: ChecksumCoverage, content: &str, layout: &[u64]) -> Checksums {
+    let name = name_of(content);
+    let value = match coverage {
+        ChecksumCoverage::FullObject => format!("{algorithm}:{name}"),
+        ChecksumCoverage::Composite => format!("{algorithm}:{name}:{layout:?}"),
+    };
     Checksums {
-        coverage: ChecksumCoverage::FullObject,
-        values: BTreeMap::from([("CRC64NVME", format!("crc:{}", name_of(content)))]),
+        coverage,
+        values: BTreeMap::from([(algorithm, value)]),
     }
 }
 

@@ -5,7 +5,7 @@ use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::ObjectKey;
 use s3ferry_core::order::SourcePin;
 use s3ferry_core::plan::SourceLayout;
-use s3ferry_engine::ports::SourceBucket;
+use s3ferry_engine::ports::{Absence, SourceBucket};
 use s3ferry_engine::verify::{ContentHash, VerifiedBucket};
 
 use crate::memory::MemoryBucket;
@@ -13,6 +13,10 @@ use crate::memory::MemoryBucket;
 impl VerifiedBucket for MemoryBucket {
     async fn read(&self, key: &ObjectKey, aspects: &Aspects) -> Result<ObjectState, Failure> {
         SourceBucket::read(self, key, aspects).await
+    }
+
+    async fn confirm_absence(&self, key: &ObjectKey) -> Result<Absence, Failure> {
+        SourceBucket::confirm_absence(self, key).await
     }
 
     async fn layout(&self, key: &ObjectKey, facts: &ObjectFacts) -> Result<SourceLayout, Failure> {

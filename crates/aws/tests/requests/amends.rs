@@ -11,11 +11,12 @@ use s3ferry_core::order::{AmendOrder, AnnotationChange, LockChange};
 use s3ferry_core::time::Timestamp;
 use s3ferry_engine::ports::{DestinationBucket as _, WriteError};
 
-use crate::recorded::{HEAD_OK, Recorded, answer, assert_failure, error, key, pin, spoken};
+use crate::recorded::{HEAD_OK, Recorded, answer, assert_failure, error, etag, key, pin, spoken};
 
 fn nothing() -> AmendOrder {
     AmendOrder {
-        version_id: VersionId::pinnable("w1").unwrap(),
+        version_id: VersionId::pinnable("w1"),
+        etag: etag("seen"),
         pin: pin(),
         tags: None,
         lock: None,
@@ -148,6 +149,33 @@ async fn annotations_are_read_from_the_source_version_and_put_on_the_destination
     assert!(recorded.body(1).contains("payload of a"), "{}", recorded.body(1));
 }
 
+#[tokio::test]
+async fn without_versions_annotations_are_put_on_condition_of_the_tag_seen() {
+    let recorded = Recorded::new([
+        answer(200, &[("etag", "\"n\"")], "payload of a"),
+        spoken(200, "<PutObjectAnnotationOutput></PutObjectAnnotationOutput>"),
+        error(412, "PreconditionFailed"),
+    ]);
+    let order = AmendOrder {
+        version_id: None,
+        annotations: Some(AnnotationChange {
+            write: names(&["a"]),
+            remove: names(&["old"]),
+        }),
+        ..nothing()
+    };
+    let amended = recorded.destination().amend(&key(), &order).await;
+    assert_eq!(amended, Err(WriteError::WorldMoved));
+    let expected = [
+        "PUT destination-bucket annotation&annotationName=a",
+        "DELETE destination-bucket annotation&annotationName=old",
+    ];
+    assert_eq!(requests(&recorded).get(1..), Some(&expected.map(String::from)[..]));
+    for index in [1, 2] {
+        recorded.assert_headers(index, &[("x-amz-object-if-match", Some("\"seen\""))]);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn nothing_is_put_where_annotations_are_unknown() {
     let recorded = Recorded::new([HEAD_OK, error(501, "NotImplemented")]);
@@ -162,11 +190,8 @@ async fn nothing_is_put_where_annotations_are_unknown() {
         }),
         ..nothing()
     };
-    let refused = destination.amend(&key(), &order).await.unwrap_err();
-    let WriteError::Failed(failure) = refused else {
-        panic!("{refused:?}");
-    };
-    assert_failure(&failure, FailureKind::Configuration, &["AnnotationsUnknown"]);
+    let not_held = destination.amend(&key(), &order).await.unwrap();
+    assert_eq!(not_held, aspects);
     assert_eq!(recorded.sent(), sent);
 }
 

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use s3ferry_core::acl::{Acl, Grant, Grantee};
+use s3ferry_core::decide::BucketLock;
 use s3ferry_core::facts::{KmsEncryption, SystemHeaders};
 use s3ferry_core::failure::FailureKind;
-use s3ferry_core::lock::{ObjectLock, Retention, RetentionMode};
+use s3ferry_core::lock::{DefaultRetention, ObjectLock, Retention, RetentionMode};
 use s3ferry_core::names::VersionId;
 use s3ferry_core::order::{Metadata, WriteCondition};
 use s3ferry_core::time::Timestamp;
@@ -21,7 +22,7 @@ async fn copy_is_asked_of_the_destination_region_pinned_and_conditional() {
         .copy(&key(), &order(WriteCondition::Absent))
         .await
         .unwrap();
-    assert_eq!(version, VersionId::pinnable("w1"));
+    assert_eq!(version.version_id, VersionId::pinnable("w1"));
     assert_eq!(
         recorded.line(0),
         "PUT https://destination-bucket.s3.eu-central-1.amazonaws.com/a%20b%2Bc/%C3%BC.txt?x-id=CopyObject"
@@ -343,26 +344,42 @@ async fn what_no_header_can_say_is_refused_by_name() {
 
 #[tokio::test]
 async fn object_lock_of_the_bucket_is_asked_for_once_it_is_known() {
+    use RetentionMode::{Compliance, Governance};
+    let with_default = |mode: &str, period: &str| {
+        format!(
+            "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule><DefaultRetention>\
+             <Mode>{mode}</Mode>{period}</DefaultRetention></Rule></ObjectLockConfiguration>"
+        )
+    };
+    let retains = |mode, days| {
+        let default = Some(DefaultRetention { mode, days });
+        Some(BucketLock { default })
+    };
     let locked = "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled></ObjectLockConfiguration>";
     for (known, expected) in [
-        (spoken(200, locked), true),
+        (spoken(200, locked), Some(BucketLock { default: None })),
         (
-            spoken(200, "<ObjectLockConfiguration></ObjectLockConfiguration>"),
-            false,
+            spoken(200, &with_default("COMPLIANCE", "<Days>30</Days>")),
+            retains(Compliance, 30),
         ),
-        (error(404, "ObjectLockConfigurationNotFoundError"), false),
+        (
+            spoken(200, &with_default("GOVERNANCE", "<Years>2</Years>")),
+            retains(Governance, 732),
+        ),
+        (spoken(200, "<ObjectLockConfiguration></ObjectLockConfiguration>"), None),
+        (error(404, "ObjectLockConfigurationNotFoundError"), None),
     ] {
         // A failure is not kept.
         let recorded = Recorded::new([error(403, "AccessDenied"), known]);
         let destination = recorded.destination();
-        let failure = destination.has_object_lock().await.unwrap_err();
+        let failure = destination.object_lock().await.unwrap_err();
         assert_failure(
             &failure,
             FailureKind::Permanent,
             &["s3:GetBucketObjectLockConfiguration", "arn:aws:s3:::destination-bucket"],
         );
-        assert_eq!(destination.has_object_lock().await, Ok(expected));
-        assert_eq!(destination.clone().has_object_lock().await, Ok(expected));
+        assert_eq!(destination.object_lock().await, Ok(expected));
+        assert_eq!(destination.clone().object_lock().await, Ok(expected));
         assert_eq!(recorded.sent(), 2);
         assert!(recorded.line(1).ends_with("/?object-lock"), "{}", recorded.line(1));
     }

@@ -11,6 +11,7 @@ use s3ferry_aws::destination::S3Destination;
 use s3ferry_aws::journal::S3Journal;
 use s3ferry_aws::source::S3Source;
 use s3ferry_aws::state::StateBucket;
+use s3ferry_core::facts::Aspects;
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::{AccountId, BucketName, ETag, ObjectKey, Region, VersionId};
 use s3ferry_core::order::{CopyMethod, CopyOrder, SourcePin, Stated, WriteCondition};
@@ -212,6 +213,7 @@ pub(crate) fn order(condition: WriteCondition) -> CopyOrder {
         stated: stated(),
         source_checksum: None,
         size_bytes: 5,
+        follow_up: Aspects::new(),
     }
 }
 

@@ -7,10 +7,12 @@ use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use futures::{Stream, StreamExt as _, stream};
+use s3ferry_aws::clock::SystemClock;
 use s3ferry_core::diff::{Counts, Depth, DifferentKey};
 use s3ferry_core::failure::Failure;
 use s3ferry_engine::diff::{Merged, Settled, Settler, aspects_at, merged};
 use s3ferry_engine::listing::Reach;
+use s3ferry_engine::ports::Clock as _;
 
 use self::report::Report;
 use crate::args::{DestinationArgs, SharedArgs, SourceArgs};
@@ -157,6 +159,7 @@ pub fn settled(
         destination,
         depth,
         aspects: aspects_at(depth),
+        now: SystemClock.now(),
         concurrency: usize::from(compare.concurrency),
     };
     let denials = denials.clone();

@@ -52,6 +52,7 @@ pub async fn run(shared: &SharedArgs, args: &VerifyArgs, interrupt: &Interrupt) 
         unsettled: args.unsettled(),
         source_checksums,
         destination_checksums,
+        now: SystemClock.now(),
         concurrency: usize::from(args.concurrency),
     };
     let (source_rows, destination_rows) = sides.rows(args.reach());

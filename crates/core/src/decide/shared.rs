@@ -3,10 +3,10 @@
 
 use super::{
     CopyOrder, Decision, Metadata, Refusal, Situation, SkipReason, amend, copy_by, leave_to_replication, mapped_key,
-    method, must_read_tags, refuse, tags_may_differ,
+    may_differ, method, must_read, refuse, unconfirmed_absence,
 };
 use crate::compare::{Verdict, compare_marked_bodies};
-use crate::facts::{Aspect, ObjectFacts, ObjectState};
+use crate::facts::{ObjectFacts, ObjectState};
 use crate::history::{Deleter, Past, VersionName, VersionStamp};
 use crate::marker::{MARKER_NAME, Marker, Place, is_newer, without_marker};
 use crate::order::WriteCondition;
@@ -38,6 +38,9 @@ pub fn decide_shared(shared: &SharedSituation<'_>, policy: &Policy) -> Decision 
         .and_then(|facts| Marker::bound(facts, shared.destination_place));
     if let Some(decision) = look_back(shared, ours.as_ref()) {
         return decision;
+    }
+    if let Some(side) = unconfirmed_absence(situation, policy) {
+        return Decision::ConfirmAbsence(side);
     }
     match (situation.source, situation.destination) {
         (ObjectState::Present(source), _) if Marker::bound(source, shared.source_place).is_some() => {
@@ -112,8 +115,9 @@ fn replace(
     policy: &Policy,
 ) -> Decision {
     let is_identical = compare_marked_bodies(source, destination, ours) == Verdict::Identical;
-    if is_identical && tags_may_differ(source, destination) {
-        return Decision::Read(Aspect::Tags);
+    let unread = may_differ(source, destination);
+    if is_identical && !unread.is_empty() {
+        return Decision::Read(unread);
     }
     if is_identical {
         match amend(source, destination, &shared.situation, policy) {
@@ -126,8 +130,9 @@ fn replace(
     if ours.is_none() && !is_newer(source.last_modified, destination.last_modified) {
         return Decision::Skip(SkipReason::DestinationNewer);
     }
-    if must_read_tags(source, destination) {
-        return Decision::Read(Aspect::Tags);
+    let unread = must_read(source, destination);
+    if !unread.is_empty() {
+        return Decision::Read(unread);
     }
     // Before ours is buried it is certain that it hides nothing.
     if ours.is_some() && shared.past.is_none() {
@@ -171,9 +176,6 @@ fn delete(destination: &ObjectFacts, is_ours: bool, shared: &SharedSituation<'_>
     }
     if !is_ours {
         return Decision::Skip(SkipReason::NotOurs);
-    }
-    if *shared.situation.source == ObjectState::NotFound {
-        return Decision::ConfirmAbsence;
     }
     if shared.past.is_none() {
         return Decision::AskHistory;

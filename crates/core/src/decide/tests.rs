@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::facts::ChecksumCoverage;
 use crate::facts::samples::object;
 use crate::lock::{Retention, RetentionMode};
 use crate::names::{ObjectKey, VersionId};
@@ -44,6 +45,8 @@ fn decided_with(
         destination,
         replication,
         abilities: None,
+        annotations_pending: false,
+        is_just_copied: false,
         now: NOW,
     };
     decide(&situation, policy)
@@ -60,6 +63,7 @@ fn order(condition: WriteCondition) -> CopyOrder {
         stated: Stated::plain(),
         source_checksum: None,
         size_bytes: 5,
+        follow_up: Aspects::new(),
     }
 }
 
@@ -121,18 +125,27 @@ fn object_written_since_the_copy_has_its_tags_read() {
     // The copy is of second 1,001.
     let identical = Decision::Skip(SkipReason::AlreadyIdentical);
     assert_eq!(written(1_000, Some(1)), identical);
-    assert_eq!(written(1_001, Some(1)), Decision::Read(Aspect::Tags));
-    assert_eq!(written(1_002, Some(1)), Decision::Read(Aspect::Tags));
+    assert_eq!(written(1_001, Some(1)), Decision::Read(Aspects::from([Aspect::Tags])));
+    assert_eq!(written(1_002, Some(1)), Decision::Read(HIDDEN_IN_HEAD.into()));
     assert_eq!(written(1_001, None), identical, "there is no tag on either side");
     // A store may not show the number of tags.
-    assert_eq!(written(1_002, None), Decision::Read(Aspect::Tags));
+    assert_eq!(written(1_002, None), Decision::Read(HIDDEN_IN_HEAD.into()));
+}
+
+/// Gives an object tags and no annotations, as they were read.
+fn hidden_read(facts: &mut ObjectFacts, tags: BTreeMap<String, String>) {
+    facts.tags = Some(tags);
+    facts.annotations = Some(BTreeMap::new());
 }
 
 #[test]
 fn same_bytes_with_other_metadata_are_replaced_once_their_tags_are_read() {
     let other = |facts: &mut ObjectFacts| facts.headers.content_type = Some("a/b".to_owned());
-    assert_eq!(decided(&present(|_| ()), &copied(other)), Decision::Read(Aspect::Tags));
-    let read = |facts: &mut ObjectFacts| facts.tags = Some(BTreeMap::new());
+    assert_eq!(
+        decided(&present(|_| ()), &copied(other)),
+        Decision::Read(HIDDEN_IN_HEAD.into())
+    );
+    let read = |facts: &mut ObjectFacts| hidden_read(facts, BTreeMap::new());
     let destination = copied(|facts| {
         other(facts);
         read(facts);
@@ -144,13 +157,16 @@ fn same_bytes_with_other_metadata_are_replaced_once_their_tags_are_read() {
 fn other_number_of_tags_has_them_read_at_any_time() {
     let long_after = copied(|facts| facts.last_modified = Timestamp::from_seconds(9_000));
     let source = present(|facts| facts.tag_count = Some(1));
-    assert_eq!(decided(&source, &long_after), Decision::Read(Aspect::Tags));
+    assert_eq!(
+        decided(&source, &long_after),
+        Decision::Read(Aspects::from([Aspect::Tags]))
+    );
 }
 
 #[test]
 fn tags_that_were_read_settle_it() {
-    let tagged = |facts: &mut ObjectFacts| facts.tags = Some(BTreeMap::from([("a".into(), "b".into())]));
-    let untagged = |facts: &mut ObjectFacts| facts.tags = Some(BTreeMap::new());
+    let tagged = |facts: &mut ObjectFacts| hidden_read(facts, BTreeMap::from([("a".into(), "b".into())]));
+    let untagged = |facts: &mut ObjectFacts| hidden_read(facts, BTreeMap::new());
     let later = |facts: &mut ObjectFacts| facts.last_modified = Timestamp::from_seconds(1_500);
     let source = present(|facts| {
         tagged(facts);
@@ -167,13 +183,16 @@ fn tags_that_were_read_settle_it() {
 fn absence_is_confirmed_before_anything_is_deleted() {
     assert_eq!(
         decided(&ObjectState::NotFound, &copied(|_| ())),
-        Decision::ConfirmAbsence
+        Decision::ConfirmAbsence(SideName::Source)
     );
-    for source in [ObjectState::DeleteMarker, ObjectState::ConfirmedAbsent] {
+    for source in EVIDENT {
         let seen = ETag::new("aa").unwrap();
         assert_eq!(decided(&source, &copied(|_| ())), Decision::Delete { seen });
     }
 }
+
+/// Absences that need no further evidence.
+const EVIDENT: [ObjectState; 2] = [ObjectState::DeleteMarker, ObjectState::ConfirmedAbsent];
 
 #[test]
 fn nothing_is_deleted_unless_asked() {
@@ -181,17 +200,35 @@ fn nothing_is_deleted_unless_asked() {
         propagate_deletes: false,
         ..policy()
     };
-    for source in ABSENT {
-        let decision = decided_with(&source, &copied(|_| ()), &policy, ReplicationCoverage::NotAsked);
-        assert_eq!(decision, Decision::Skip(SkipReason::DeletesNotPropagated));
+    let decided = |source| decided_with(&source, &copied(|_| ()), &policy, ReplicationCoverage::NotAsked);
+    for source in EVIDENT {
+        assert_eq!(decided(source), Decision::Skip(SkipReason::DeletesNotPropagated));
     }
+    assert_eq!(
+        decided(ObjectState::NotFound),
+        Decision::ConfirmAbsence(SideName::Source)
+    );
 }
 
 #[test]
-fn nothing_on_either_side_is_nothing_to_do() {
+fn nothing_on_either_side_is_nothing_to_do_once_there_is_evidence() {
+    let keeps = Policy {
+        propagate_deletes: false,
+        ..policy()
+    };
     for source in ABSENT {
         for destination in ABSENT {
-            assert_eq!(decided(&source, &destination), Decision::Skip(SkipReason::BothAbsent));
+            for policy in [&policy(), &keeps] {
+                let decision = decided_with(&source, &destination, policy, ReplicationCoverage::NotAsked);
+                let expected = if source == ObjectState::NotFound {
+                    Decision::ConfirmAbsence(SideName::Source)
+                } else if destination == ObjectState::NotFound && policy.propagate_deletes {
+                    Decision::ConfirmAbsence(SideName::Destination)
+                } else {
+                    Decision::Skip(SkipReason::BothAbsent)
+                };
+                assert_eq!(decision, expected, "{source:?}, {destination:?}");
+            }
         }
     }
 }
@@ -296,12 +333,12 @@ fn tags_of_one_side_alone_settle_nothing() {
     let read = |facts: &mut ObjectFacts| facts.tags = Some(BTreeMap::new());
     let later = Timestamp::from_seconds(1_500);
     let source = present(|facts| facts.last_modified = later);
-    assert_eq!(decided(&source, &copied(read)), Decision::Read(Aspect::Tags));
+    assert_eq!(decided(&source, &copied(read)), Decision::Read(HIDDEN_IN_HEAD.into()));
     let source = present(|facts| {
         read(facts);
         facts.last_modified = later;
     });
-    assert_eq!(decided(&source, &copied(|_| ())), Decision::Read(Aspect::Tags));
+    assert_eq!(decided(&source, &copied(|_| ())), Decision::Read(HIDDEN_IN_HEAD.into()));
 }
 
 #[test]
@@ -393,8 +430,10 @@ fn parts_begin_where_one_request_ends() {
         multipart_threshold_bytes: GIB,
         ..policy.clone()
     };
-    check_method(&early, GIB, "aa", Whole);
-    check_method(&early, GIB + 1, "aa", Parts);
+    check_method(&early, GIB, "aa-2", Parts);
+    check_method(&early, GIB + 1, "aa-2", Parts);
+    // Without a checksum the tag of a single part is all that a copy can be verified by.
+    check_method(&early, GIB + 1, "aa", Whole);
 }
 
 #[test]
@@ -497,7 +536,7 @@ fn other_tags_are_amended_without_a_copy_on_the_version_seen() {
     let Decision::Amend(order) = decided(&source, &destination) else {
         panic!("not an amendment");
     };
-    assert_eq!(order.version_id.as_str(), "copy");
+    assert_eq!(order.version_id.as_ref().unwrap().as_str(), "copy");
     assert_eq!(order.tags, Some(tagged("live")));
     assert_eq!(
         (order.lock, order.acl.clone(), order.annotations.clone()),
@@ -508,9 +547,9 @@ fn other_tags_are_amended_without_a_copy_on_the_version_seen() {
 
 #[test]
 fn without_versions_an_amendment_is_a_conditional_copy() {
-    let source = present(|facts| facts.tags = Some(tagged("live")));
+    let source = present(|facts| hidden_read(facts, tagged("live")));
     let destination = copied(|facts| {
-        facts.tags = Some(tagged("test"));
+        hidden_read(facts, tagged("test"));
         facts.version_id = None;
     });
     let expected = WriteCondition::Matches(ETag::new("aa").unwrap());
@@ -577,11 +616,11 @@ fn decisions_and_refusals_have_the_names_that_logs_are_searched_for() {
     let tags = Aspects::from([Aspect::Tags]);
     let decisions = [
         (Decision::Skip(SkipReason::BothAbsent), "both-absent"),
-        (Decision::Read(Aspect::Tags), "read"),
+        (Decision::Read(Aspects::from([Aspect::Tags])), "read"),
         (Decision::ReadSource(tags), "read"),
         (Decision::AskReplication, "ask-replication"),
         (Decision::AskAbilities, "ask-abilities"),
-        (Decision::ConfirmAbsence, "confirm-absence"),
+        (Decision::ConfirmAbsence(SideName::Source), "confirm-absence"),
         (Decision::AskHistory, "ask-history"),
         (Decision::AskBelow, "ask-below"),
         (Decision::Delete { seen: etag }, "delete"),
@@ -610,6 +649,174 @@ fn decisions_and_refusals_have_the_names_that_logs_are_searched_for() {
     }
 }
 
+fn annotated(text: &str) -> Option<BTreeMap<String, String>> {
+    Some(BTreeMap::from([("note".to_owned(), text.to_owned())]))
+}
+
+#[test]
+fn annotations_that_a_multipart_copy_may_lack_are_read() {
+    let decided = |etag: &str, annotations_pending, annotations: Option<BTreeMap<String, String>>| {
+        let change = |facts: &mut ObjectFacts| {
+            facts.etag = ETag::new(etag).unwrap();
+            facts.annotations.clone_from(&annotations);
+        };
+        let situation = Situation {
+            source: &present(change),
+            destination: &copied(change),
+            replication: ReplicationCoverage::NotAsked,
+            abilities: None,
+            annotations_pending,
+            is_just_copied: false,
+            now: NOW,
+        };
+        decide(&situation, &policy())
+    };
+    let identical = Decision::Skip(SkipReason::AlreadyIdentical);
+    assert_eq!(
+        decided("aa-2", true, None),
+        Decision::Read(Aspects::from([Aspect::Annotations]))
+    );
+    assert_eq!(decided("aa-2", false, None), identical);
+    assert_eq!(decided("aa", true, None), identical);
+    assert_eq!(decided("aa-2", true, annotated("x")), identical);
+}
+
+#[test]
+fn annotations_alone_are_amended_without_versions_too() {
+    let unversioned = |annotations: &str, stage: &str| {
+        copied(|facts| {
+            facts.version_id = None;
+            facts.annotations = annotated(annotations);
+            facts.tags = Some(BTreeMap::from([("stage".to_owned(), stage.to_owned())]));
+        })
+    };
+    let source = unversioned("new", "live");
+    let Decision::Amend(order) = decided(&source, &unversioned("old", "live")) else {
+        panic!("annotations should be amended");
+    };
+    assert_eq!((order.version_id, order.etag.as_str()), (None, "aa"));
+    assert!(matches!(
+        decided(&source, &unversioned("old", "test")),
+        Decision::Copy(_)
+    ));
+}
+
+#[test]
+fn copy_that_nothing_can_verify_is_not_repeated_for_what_follows_it() {
+    let kms = |facts: &mut ObjectFacts| facts.encryption = Encryption::Kms(KmsEncryption::default());
+    for (is_just_copied, expected) in [(false, "copy"), (true, "already-identical")] {
+        let situation = Situation {
+            source: &present(|_| ()),
+            destination: &copied(kms),
+            replication: ReplicationCoverage::NotAsked,
+            abilities: None,
+            annotations_pending: false,
+            is_just_copied,
+            now: NOW,
+        };
+        let tagged = |state: &ObjectState| {
+            let mut facts = state.facts().unwrap().clone();
+            hidden_read(&mut facts, BTreeMap::new());
+            ObjectState::Present(Box::new(facts))
+        };
+        let (source, destination) = (tagged(situation.source), tagged(situation.destination));
+        let situation = Situation {
+            source: &source,
+            destination: &destination,
+            ..situation
+        };
+        assert_eq!(decide(&situation, &policy()).as_str(), expected);
+    }
+}
+
+#[test]
+fn method_is_the_preferred_one_unless_only_the_other_makes_a_copy_that_can_be_verified() {
+    use ChecksumCoverage::{Composite, FullObject};
+    let lowered = Policy {
+        multipart_threshold_bytes: 5,
+        ..policy()
+    };
+    let always = Policy {
+        preserve_etag: PreserveEtag::Always,
+        ..policy()
+    };
+    let method_of = |etag: &str, size_bytes, checksum: Option<(&'static str, ChecksumCoverage)>, policy: &Policy| {
+        let mut facts = object(etag);
+        facts.size_bytes = size_bytes;
+        if let Some((algorithm, coverage)) = checksum {
+            facts.checksums.coverage = coverage;
+            facts.checksums.values.insert(algorithm, "x".to_owned());
+        }
+        method(&facts, policy)
+    };
+    let whole = CopyMethod::Whole;
+    let parts = CopyMethod::Parts;
+    // Above a lowered threshold parts are preferred; a checksum that S3 does not compute from parts does not survive them.
+    assert_eq!(method_of("aa", 6, Some(("CRC64NVME", FullObject)), &lowered), parts);
+    for algorithm in ["SHA256", "SHA1"] {
+        assert_eq!(method_of("aa", 6, Some((algorithm, FullObject)), &lowered), whole);
+    }
+    assert_eq!(method_of("aa", 6, None, &lowered), whole);
+    assert_eq!(method_of("aa-2", 6, None, &lowered), parts);
+    assert_eq!(method_of("aa-2", 5, None, &lowered), parts);
+    assert_eq!(method_of("aa-2", 5, Some(("SHA256", Composite)), &policy()), parts);
+    assert_eq!(method_of("aa-2", 5, Some(("CRC32", FullObject)), &policy()), whole);
+    assert_eq!(method_of("aa-2", 5, Some(("CRC32", FullObject)), &always), parts);
+    assert_eq!(method_of("aa", 5, None, &always), whole);
+    assert_eq!(method_of("aa-1", 0, None, &always), whole);
+    let too_large = COPY_OBJECT_LIMIT_BYTES + 1;
+    assert_eq!(
+        method_of("aa", too_large, Some(("SHA256", FullObject)), &policy()),
+        parts
+    );
+}
+
+#[test]
+fn retention_is_left_to_a_stricter_default_of_the_bucket_and_settled_afterwards() {
+    use RetentionMode::{Compliance, Governance};
+    let decided = |own: ObjectLock, mode| {
+        let default = Some(DefaultRetention { mode, days: 1 });
+        let abilities = Abilities {
+            object_lock: Some(BucketLock { default }),
+            acl: false,
+        };
+        let source = present(|facts| facts.lock = own);
+        match decided_by_able(&source, &ObjectState::DeleteMarker, &policy(), abilities) {
+            Decision::Copy(order) => (order.stated.lock, order.follow_up),
+            other => panic!("{other:?}"),
+        }
+    };
+    let day = 24 * 60 * 60;
+    let (short, long) = (retained(Governance, 2_000 + day - 1), retained(Compliance, 2_000 + day));
+    let left = (ObjectLock::default(), Aspects::from([Aspect::Lock]));
+    assert_eq!(decided(short, Governance), left);
+    assert_eq!(decided(retained(Governance, 9 * day), Compliance), left);
+    assert_eq!(decided(retained(Compliance, 3_000), Governance), left);
+    assert_eq!(decided(long, Compliance), (long, Aspects::new()));
+}
+
+#[test]
+fn lock_that_is_stricter_than_the_sources_is_named() {
+    use RetentionMode::{Compliance, Governance};
+    let source = present(|facts| facts.lock = retained(Governance, 3_000));
+    let named = |lock| {
+        let lost = not_kept(
+            source.facts().unwrap(),
+            lock,
+            &Aspects::new(),
+            Some(LOCKS),
+            &policy(),
+            NOW,
+        );
+        lost.contains(&Aspect::StricterLock)
+    };
+    assert!(named(Some(retained(Compliance, 3_000))));
+    assert!(named(Some(retained(Governance, 3_001))));
+    assert!(!named(Some(retained(Governance, 3_000))));
+    assert!(!named(Some(retained(Governance, 2_999))));
+    assert!(!named(None));
+}
+
 fn retained(mode: RetentionMode, until: i64) -> ObjectLock {
     ObjectLock {
         retention: Some(Retention {
@@ -627,21 +834,23 @@ fn decided_by_able(source: &ObjectState, destination: &ObjectState, policy: &Pol
         destination,
         replication: ReplicationCoverage::NotAsked,
         abilities: Some(abilities),
+        annotations_pending: false,
+        is_just_copied: false,
         now: NOW,
     };
     decide(&situation, policy)
 }
 
 const LOCKS: Abilities = Abilities {
-    object_lock: true,
+    object_lock: Some(BucketLock { default: None }),
     acl: false,
 };
 const NOTHING: Abilities = Abilities {
-    object_lock: false,
+    object_lock: None,
     acl: false,
 };
 const ACLS: Abilities = Abilities {
-    object_lock: false,
+    object_lock: None,
     acl: true,
 };
 
@@ -684,7 +893,14 @@ fn weaker_lock_is_strengthened_and_a_stricter_one_is_left() {
     assert_eq!(decided_by_able(&source, &stricter, &policy(), LOCKS), equal);
     assert_eq!(decided_by_able(&source, &copied(|_| ()), &policy(), NOTHING), equal);
     assert_eq!(
-        not_kept(source.facts().unwrap(), &Aspects::new(), Some(NOTHING), &policy(), NOW),
+        not_kept(
+            source.facts().unwrap(),
+            None,
+            &Aspects::new(),
+            Some(NOTHING),
+            &policy(),
+            NOW
+        ),
         Aspects::from([Aspect::Lock])
     );
 }
@@ -720,7 +936,7 @@ fn grants_are_restated_only_when_asked_and_possible() {
     let unread = copied(|_| ());
     assert_eq!(
         decided_by_able(&source, &unread, &asked, ACLS),
-        Decision::Read(Aspect::Acl)
+        Decision::Read(Aspects::from([Aspect::Acl]))
     );
     let other = copied(|facts| facts.acl = Some(acl("two")));
     match decided_by_able(&source, &other, &asked, ACLS) {
@@ -740,9 +956,16 @@ fn grants_are_restated_only_when_asked_and_possible() {
         other => panic!("not an amendment: {other:?}"),
     }
     let hinted = Aspects::from([Aspect::Acl]);
-    let lost = |policy| not_kept(source.facts().unwrap(), &hinted, None, policy, NOW);
+    let lost = |policy| not_kept(source.facts().unwrap(), None, &hinted, None, policy, NOW);
     assert_eq!((lost(&policy()), lost(&asked)), (hinted.clone(), Aspects::new()));
-    let of_nothing = not_kept(source.facts().unwrap(), &Aspects::new(), Some(NOTHING), &policy(), NOW);
+    let of_nothing = not_kept(
+        source.facts().unwrap(),
+        None,
+        &Aspects::new(),
+        Some(NOTHING),
+        &policy(),
+        NOW,
+    );
     assert_eq!(of_nothing, Aspects::new(), "no lock, and grants that nobody named");
 }
 
@@ -783,6 +1006,6 @@ fn mapped_kms_key_is_stated_with_its_bucket_key_and_any_other_is_not() {
 #[test]
 fn metadata_that_s3_cannot_show_is_named_as_lost() {
     let source = present(|facts| facts.missing_metadata = 1);
-    let lost = not_kept(source.facts().unwrap(), &Aspects::new(), None, &policy(), NOW);
+    let lost = not_kept(source.facts().unwrap(), None, &Aspects::new(), None, &policy(), NOW);
     assert_eq!(lost, Aspects::from([Aspect::MissingMetadata]));
 }

@@ -16,6 +16,17 @@ pub enum SideName {
     Destination,
 }
 
+impl SideName {
+    /// Returns the name used in messages.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Source => "source",
+            Self::Destination => "destination",
+        }
+    }
+}
+
 /// The rows of one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Pair {

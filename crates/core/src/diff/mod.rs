@@ -11,6 +11,7 @@ use crate::compare::{Difference, Verdict, compare_around, compare_bodies};
 use crate::facts::{ObjectFacts, ObjectState};
 use crate::listing::Listed;
 use crate::names::ObjectKey;
+use crate::time::Timestamp;
 
 /// In what an object of one side differs from the other's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -212,12 +213,18 @@ impl DifferentKey {
 /// A listing is a little old when its rows are compared. What was written or deleted since then is no difference of the
 /// buckets unless they still disagree when they are asked.
 #[must_use]
-pub fn settle(key: &ObjectKey, source: &ObjectState, destination: &ObjectState, depth: Depth) -> Option<DifferentKey> {
+pub fn settle(
+    key: &ObjectKey,
+    source: &ObjectState,
+    destination: &ObjectState,
+    depth: Depth,
+    now: Timestamp,
+) -> Option<DifferentKey> {
     let differences = match (source.facts(), destination.facts()) {
         (None, None) => Vec::new(),
         (Some(_), None) => vec![Kind::MissingAtDestination],
         (None, Some(_)) => vec![Kind::ExtraAtDestination],
-        (Some(source), Some(destination)) => differences(source, destination, depth),
+        (Some(source), Some(destination)) => differences(source, destination, depth, now),
     };
     (!differences.is_empty()).then(|| DifferentKey {
         key: key.clone(),
@@ -228,13 +235,13 @@ pub fn settle(key: &ObjectKey, source: &ObjectState, destination: &ObjectState, 
     })
 }
 
-fn differences(source: &ObjectFacts, destination: &ObjectFacts, depth: Depth) -> Vec<Kind> {
+fn differences(source: &ObjectFacts, destination: &ObjectFacts, depth: Depth, now: Timestamp) -> Vec<Kind> {
     let mut kinds = match compare_bodies(source, destination) {
         Verdict::Identical => Vec::new(),
         Verdict::Different(difference) => vec![difference.into()],
         Verdict::CannotTell(_) => vec![Kind::CannotTell],
     };
-    kinds.extend(compare_around(source, destination).into_iter().map(Kind::from));
+    kinds.extend(compare_around(source, destination, now).into_iter().map(Kind::from));
     if depth == Depth::Deep && source.storage_class != destination.storage_class {
         kinds.push(Kind::StorageClass);
     }

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{EventError, Message, bridge, classic, continuation, shortened, text};
-use crate::facts::Aspect;
+use crate::facts::after_interruption;
 
 /// Names a message of a queue.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -171,14 +171,12 @@ fn queue_message(record: &Value) -> Result<QueueMessage, EventError> {
         .pointer("/attributes/ApproximateReceiveCount")
         .and_then(Value::as_str);
     let deliveries = deliveries.and_then(|count| count.parse().ok()).unwrap_or(1);
-    // Whoever had the message before may have crashed: between a copy and the look after it, whose copy may differ in
-    // nothing but tags, which no HEAD shows; amid a copy in parts; or between a write and the look at what lies below it.
+    // An earlier receive may have crashed.
     if let Ok(Message::Records(records)) = &mut message
         && deliveries > 1
     {
         for hint in records.iter_mut().flatten() {
-            hint.aspects
-                .extend([Aspect::Tags, Aspect::UnfinishedUpload, Aspect::History]);
+            hint.aspects.extend(after_interruption());
         }
     }
     Ok(QueueMessage {

@@ -12,6 +12,7 @@ fn order(checksum: Option<(&'static str, ChecksumCoverage)>, etag: &str) -> Copy
         stated: Stated::plain(),
         source_checksum: checksum.map(|(algorithm, coverage)| StatedChecksum { algorithm, coverage }),
         size_bytes: facts.size_bytes,
+        follow_up: Aspects::new(),
     }
 }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::facts::Aspects;
 use crate::facts::samples::object;
 use crate::names::{ETag, VersionId};
 use crate::order::{CopyMethod, Metadata};
@@ -31,6 +32,7 @@ fn order(change: impl FnOnce(&mut CopyOrder)) -> CopyOrder {
         },
         source_checksum: None,
         size_bytes: SIZE_BYTES,
+        follow_up: Aspects::new(),
     };
     change(&mut order);
     order

@@ -8,6 +8,7 @@ use crate::compare::{Content, compare_around, compare_etags, is_replica_of, meta
 use crate::diff::Kind;
 use crate::facts::{ChecksumCoverage, Encryption, ObjectFacts};
 use crate::marker::Marker;
+use crate::time::Timestamp;
 
 /// What is compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,7 +71,13 @@ pub struct Judgement {
 /// Judges two objects. Every pair of hashes that can be compared must agree; one agreement that is good enough for the
 /// depth is needed for the contents to agree.
 #[must_use]
-pub fn judge(source: &ObjectFacts, destination: &ObjectFacts, known: &Known<'_>, scope: &Scope) -> Judgement {
+pub fn judge(
+    source: &ObjectFacts,
+    destination: &ObjectFacts,
+    known: &Known<'_>,
+    scope: &Scope,
+    now: Timestamp,
+) -> Judgement {
     let mut kinds = Vec::new();
     let contents = if source.size_bytes == destination.size_bytes {
         let contents = contents(source, destination, known, scope.depth);
@@ -85,7 +92,7 @@ pub fn judge(source: &ObjectFacts, destination: &ObjectFacts, known: &Known<'_>,
     if !metadata_agrees(source, destination, known.marker.is_some()) {
         kinds.push(Kind::Metadata);
     }
-    kinds.extend(compare_around(source, destination).into_iter().map(Kind::from));
+    kinds.extend(compare_around(source, destination, now).into_iter().map(Kind::from));
     if scope.depth > Depth::Listing && source.storage_class != destination.storage_class {
         kinds.push(Kind::StorageClass);
     }

@@ -14,6 +14,8 @@ use crate::listing::{Listed, StorageClassName};
 use crate::names::{BucketName, ETag, ObjectKey, VersionId};
 use crate::time::Timestamp;
 
+const NOW: Timestamp = Timestamp::from_seconds(2_000);
+
 const MD5_A: &str = "0cc175b9c0f1b6a831c399e269772661";
 
 /// `etag:...`, `full:...`, `composite:...` as stored; `kms`; `size:0`.
@@ -56,7 +58,7 @@ fn check(source: &str, destination: &str, at_head: Contents, at_checksum: Conten
     let (source, destination) = (described(source), described(destination));
     for (depth, expected) in [(Depth::Head, at_head), (Depth::Checksum, at_checksum)] {
         for (one, other) in [(&source, &destination), (&destination, &source)] {
-            let judgement = judge(one, other, &Known::default(), &scope(depth));
+            let judgement = judge(one, other, &Known::default(), &scope(depth), NOW);
             assert_eq!(judgement.contents, expected, "{depth:?}");
         }
     }
@@ -109,7 +111,7 @@ fn check_computed(source: &Computed, destination: Option<&Computed>, facts: [&st
     };
     let [one, other] = facts.map(described);
     for depth in [Depth::Head, Depth::Checksum] {
-        assert_eq!(judge(&one, &other, &known, &scope(depth)).contents, expected);
+        assert_eq!(judge(&one, &other, &known, &scope(depth), NOW).contents, expected);
     }
 }
 
@@ -172,7 +174,7 @@ fn kinds_are_all_named_and_only_what_lies_around_the_bytes_can_be_ignored() {
             depth,
             ignored: ignored.iter().copied().collect(),
         };
-        judge(&source, &destination, &Known::default(), &scope).kinds
+        judge(&source, &destination, &Known::default(), &scope, NOW).kinds
     };
     assert_eq!(kinds(Depth::Listing, &[]), [Kind::Content, Kind::Metadata]);
     assert_eq!(
@@ -369,14 +371,14 @@ proptest! {
         };
         let source = describe(&etags.0, &values.0, coverages.0, kms.0);
         let destination = describe(&etags.1, &values.1, coverages.1, kms.1);
-        let judged = judge(&source, &destination, &Known::default(), &scope(Depth::Head)).contents;
+        let judged = judge(&source, &destination, &Known::default(), &scope(Depth::Head), NOW).contents;
         match compare_bodies(&source, &destination) {
             Compared::Identical => prop_assert!(matches!(judged, Contents::Agree(_))),
             Compared::Different(Difference::Content) => prop_assert_eq!(judged, Contents::Differ),
             Compared::Different(other) => prop_assert!(false, "{:?}", other),
             Compared::CannotTell(_) => prop_assert_eq!(judged, Contents::Unknown),
         }
-        let deeper = judge(&source, &destination, &Known::default(), &scope(Depth::Checksum)).contents;
+        let deeper = judge(&source, &destination, &Known::default(), &scope(Depth::Checksum), NOW).contents;
         if let Contents::Agree(means) = deeper {
             prop_assert!(means.suffices_at(Depth::Checksum));
             prop_assert!(matches!(judged, Contents::Agree(_)), "what is proved deeper is proved");

@@ -8,8 +8,9 @@ use s3ferry_core::diff::{Counts, Depth, DifferentKey, Kind, Merge, Pair, SideNam
 use s3ferry_core::facts::{Aspect, Aspects};
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::listing::{Listed, OutOfOrder};
+use s3ferry_core::time::Timestamp;
 
-use crate::ports::{DestinationBucket, SourceBucket};
+use crate::ports::{DestinationBucket, SourceBucket, confirm_gone};
 
 /// How many keys are counted in silence at most.
 const KEYS_A_REPORT: u64 = 4_096;
@@ -123,6 +124,8 @@ pub struct Settler<S, D> {
     pub depth: Depth,
     /// What is read besides a HEAD.
     pub aspects: Aspects,
+    /// When it begins: retentions that have ended by then are not compared.
+    pub now: Timestamp,
     /// How many keys are looked at at once.
     pub concurrency: usize,
 }
@@ -199,11 +202,17 @@ impl<S: SourceBucket + 'static, D: DestinationBucket + 'static> Settler<S, D> {
 
     async fn look(&self, pair: &Pair) -> Result<Option<DifferentKey>, Failure> {
         let key = pair.key();
-        let (source, destination) = future::try_join(
-            self.source.read(key, &self.aspects),
-            self.destination.read(key, &self.aspects),
-        )
-        .await?;
-        Ok(settle(key, &source, &destination, self.depth))
+        let source = async {
+            let state = self.source.read(key, &self.aspects).await?;
+            let confirm = self.source.confirm_absence(key);
+            confirm_gone(state, pair.source().is_some(), key, SideName::Source, confirm).await
+        };
+        let destination = async {
+            let state = self.destination.read(key, &self.aspects).await?;
+            let confirm = self.destination.confirm_absence(key);
+            confirm_gone(state, pair.destination().is_some(), key, SideName::Destination, confirm).await
+        };
+        let (source, destination) = future::try_join(source, destination).await?;
+        Ok(settle(key, &source, &destination, self.depth, self.now))
     }
 }

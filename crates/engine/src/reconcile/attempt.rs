@@ -1,16 +1,16 @@
 //! What is known of one key's reconcile while it runs, and how a turn of it can go.
 
 use s3ferry_core::decide::Abilities;
-use s3ferry_core::facts::{Aspect, Aspects};
+use s3ferry_core::facts::{Aspect, Aspects, HIDDEN_IN_HEAD, ObjectState};
 use s3ferry_core::failure::Failure;
 use s3ferry_core::history::Past;
-use s3ferry_core::names::VersionId;
+use s3ferry_core::order::{SourcePin, WriteCondition};
 use s3ferry_core::outcome::Outcome;
 use s3ferry_core::policy::AclRule;
 use s3ferry_core::time::Timestamp;
 use s3ferry_core::upload::UploadId;
 
-use crate::ports::WriteError;
+use crate::ports::{WriteError, Written};
 
 /// What is known of one key's reconcile while it runs.
 #[derive(Debug)]
@@ -26,6 +26,8 @@ pub(super) struct Attempt {
     pub(super) progress: bool,
     /// Whether this turn copied parts that the next one will find.
     pub(super) went_further: bool,
+    /// Whether a write found an object where a read had found none.
+    pub(super) absence_refuted: bool,
     pub(super) outcome_unknown: bool,
     pub(super) write_under_way: bool,
     pub(super) last_failure: Option<Failure>,
@@ -33,7 +35,7 @@ pub(super) struct Attempt {
     /// What this turn learned of the destination's versions.
     pub(super) past: Option<Past>,
     /// What an earlier turn copied, where there was more to write than bytes.
-    pub(super) copied: Option<(Option<VersionId>, u64)>,
+    pub(super) copied: Option<UnsettledCopy>,
     /// Whether the upload journal may hold an entry of the key.
     pub(super) may_be_filed: bool,
     /// An upload that this invocation began and that no journal names: nobody else could put it away.
@@ -58,6 +60,7 @@ impl Attempt {
             turns: 0,
             progress: false,
             went_further: false,
+            absence_refuted: false,
             outcome_unknown: false,
             write_under_way: false,
             last_failure: None,
@@ -68,11 +71,29 @@ impl Attempt {
         }
     }
 
-    /// Reads again, and the tags too: what landed may be a copy of the version before, which had equal bytes and other
-    /// tags.
+    /// Tells whether the destination still holds what an earlier turn copied, and the source what it was copied of. Only
+    /// then is a copy that nothing stored can verify known to be equal.
+    pub(super) fn has_just_copied(&self, source: &ObjectState, destination: &ObjectState) -> bool {
+        let (Some(copy), Some(source), Some(destination)) = (&self.copied, source.facts(), destination.facts()) else {
+            return false;
+        };
+        let written = &copy.written;
+        copy.pin == SourcePin::of(source)
+            && written.version_id == destination.version_id
+            && written.etag == destination.etag
+    }
+
+    /// Reads again, and what a HEAD does not show, too: what landed may be a copy of the version before, which had equal
+    /// bytes and other tags or annotations.
     pub(super) fn world_moved(&mut self) -> Turn {
-        self.aspects.insert(Aspect::Tags);
+        self.aspects.extend(HIDDEN_IN_HEAD);
         Turn::ReadAgain
+    }
+
+    /// Takes a write under `condition` that did not report success.
+    pub(super) fn conditional_write_failed(&mut self, condition: &WriteCondition, error: WriteError) -> Turn {
+        self.absence_refuted |= error == WriteError::WorldMoved && *condition == WriteCondition::Absent;
+        self.write_failed(error)
     }
 
     /// Takes a write that did not report success.
@@ -83,11 +104,22 @@ impl Attempt {
             // Not repeated blindly: the next turn reads what became of it.
             WriteError::OutcomeUnknown(failure) => {
                 self.outcome_unknown = true;
-                self.aspects.extend([Aspect::Tags, Aspect::History]);
+                self.aspects.extend(HIDDEN_IN_HEAD);
+                self.aspects.insert(Aspect::History);
                 Turn::ReadLater(failure)
             }
         }
     }
+}
+
+/// A copy whose write does not carry everything: the rest follows in another turn.
+#[derive(Debug)]
+pub(super) struct UnsettledCopy {
+    /// What was copied.
+    pub(super) pin: SourcePin,
+    /// What it became.
+    pub(super) written: Written,
+    pub(super) size_bytes: u64,
 }
 
 /// How one turn of the loop went.

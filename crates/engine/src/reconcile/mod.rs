@@ -10,9 +10,11 @@ use std::pin::pin;
 
 use futures::future::{self, Either};
 use s3ferry_core::decide::{Abilities, Decision, Refusal, ReplicationCoverage, Situation, not_kept, wait_before_copy};
-use s3ferry_core::facts::{Aspect, Aspects, ObjectState};
+use s3ferry_core::diff::SideName;
+use s3ferry_core::facts::{Aspect, Aspects, HIDDEN_IN_HEAD, ObjectState};
 use s3ferry_core::failure::Failure;
 use s3ferry_core::history::VersionName;
+use s3ferry_core::lock::ObjectLock;
 use s3ferry_core::names::{ETag, ObjectKey};
 use s3ferry_core::order::{AmendOrder, CopyMethod, CopyOrder};
 use s3ferry_core::outcome::{AgainReason, Outcome, Report, SkipReason};
@@ -20,9 +22,9 @@ use s3ferry_core::policy::{AclRule, Policy};
 use s3ferry_core::time::Timestamp;
 use s3ferry_core::upload::Route;
 
-use self::attempt::{Attempt, Turn, after_failure};
+use self::attempt::{Attempt, Turn, UnsettledCopy, after_failure};
 pub use self::backoff::backoff;
-use crate::ports::{Absence, Clock, DestinationBucket, SourceBucket, StateStore};
+use crate::ports::{Absence, Clock, DestinationBucket, SourceBucket, StateStore, Written};
 
 /// How often both sides are read before a key that keeps changing, or failing, is left for later. A turn that brought a
 /// copy in parts further is not counted: of those there are no more than parts.
@@ -82,7 +84,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             progress: attempt.progress,
             // Cut off, a write may still land.
             outcome_unknown: attempt.outcome_unknown || attempt.write_under_way,
-            upload_left: attempt.may_be_filed || attempt.may_be_unnamed,
+            upload_left: attempt.may_be_filed || attempt.may_be_unnamed || attempt.copied.is_some(),
             duration: self.clock.now().since(started),
         }
     }
@@ -127,7 +129,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             (Ok(source), Ok(destination)) => (source, destination),
             (Err(failure), _) | (_, Err(failure)) => return after_failure(failure),
         };
-        let (source, decision) = match self.decision(key, source, &destination, attempt).await {
+        let (source, destination, decision) = match self.decision(key, source, destination, attempt).await {
             Ok(decided) => decided,
             Err(turn) => return turn,
         };
@@ -138,14 +140,15 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         match decision {
             Decision::Skip(reason) => {
                 if reason == SkipReason::AlreadyIdentical {
-                    self.note_lost(&source, attempt);
+                    let lock = destination.facts().map(|facts| facts.lock);
+                    self.note_lost(&source, lock, attempt);
                 }
                 Turn::Ended(Outcome::Skipped(reason))
             }
             Decision::Again(reason) => Turn::Ended(Outcome::Again(reason)),
             Decision::Refuse(refusal) => Turn::Ended(Outcome::Failed(refused(key, &refusal))),
-            Decision::Read(aspect) => {
-                attempt.aspects.insert(aspect);
+            Decision::Read(aspects) => {
+                attempt.aspects.extend(aspects);
                 Turn::ReadAgain
             }
             Decision::Copy(order) => {
@@ -164,7 +167,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             // `decision` answers these questions before it returns.
             Decision::AskReplication
             | Decision::AskAbilities
-            | Decision::ConfirmAbsence
+            | Decision::ConfirmAbsence(_)
             | Decision::AskHistory
             | Decision::AskBelow
             | Decision::ReadSource(_) => Turn::ReadAgain,
@@ -176,17 +179,22 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         &self,
         key: &ObjectKey,
         mut source: ObjectState,
-        destination: &ObjectState,
+        mut destination: ObjectState,
         attempt: &mut Attempt,
-    ) -> Result<(ObjectState, Decision), Turn> {
+    ) -> Result<(ObjectState, ObjectState, Decision), Turn> {
         let mut replication = ReplicationCoverage::NotAsked;
         attempt.past = None;
+        if attempt.absence_refuted && destination == ObjectState::NotFound {
+            self.confirm_absence(key, SideName::Destination).await?;
+        }
         for _ in 0..MAX_QUESTIONS {
             let situation = Situation {
                 source: &source,
-                destination,
+                destination: &destination,
                 replication,
                 abilities: attempt.abilities,
+                is_just_copied: attempt.has_just_copied(&source, &destination),
+                annotations_pending: attempt.aspects.contains(&Aspect::PendingAnnotations),
                 now: self.clock.now(),
             };
             match self.decide(key, situation, attempt)? {
@@ -196,27 +204,43 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
                 Decision::AskAbilities => {
                     attempt.abilities = Some(self.abilities().await.map_err(after_failure)?);
                 }
-                Decision::ConfirmAbsence => match self.source.confirm_absence(key).await.map_err(after_failure)? {
-                    Absence::Confirmed => source = ObjectState::ConfirmedAbsent,
-                    Absence::ObjectFound => return Err(Turn::ReadAgain),
-                },
-                Decision::AskHistory => attempt.past = Some(self.past(key, destination).await?),
+                Decision::ConfirmAbsence(side) => {
+                    self.confirm_absence(key, side).await?;
+                    match side {
+                        SideName::Source => source = ObjectState::ConfirmedAbsent,
+                        SideName::Destination => destination = ObjectState::ConfirmedAbsent,
+                    }
+                }
+                Decision::AskHistory => attempt.past = Some(self.past(key, &destination).await?),
                 Decision::AskBelow => self.read_below(key, attempt).await?,
                 Decision::ReadSource(aspects) => {
                     // Read again after the write, too.
                     attempt.aspects.extend(&aspects);
                     source = self.read_more(key, source, &aspects).await?;
                 }
-                decision => return Ok((source, decision)),
+                decision => return Ok((source, destination, decision)),
             }
         }
         Err(Turn::ReadAgain)
     }
 
+    /// Makes sure that a side which answered 404 has no current object. Where its versions list one, it was written
+    /// since, or S3 does not show it yet: the key is read again later, and nothing is concluded from the 404.
+    async fn confirm_absence(&self, key: &ObjectKey, side: SideName) -> Result<(), Turn> {
+        let absence = match side {
+            SideName::Source => self.source.confirm_absence(key).await,
+            SideName::Destination => self.destination.confirm_absence(key).await,
+        };
+        match absence.map_err(after_failure)? {
+            Absence::Confirmed => Ok(()),
+            Absence::ObjectFound => Err(Turn::ReadLater(Failure::absence_unconfirmed(key, side))),
+        }
+    }
+
     async fn abilities(&self) -> Result<Abilities, Failure> {
         let asks_acl = self.policy.acl == AclRule::Copy;
         Ok(Abilities {
-            object_lock: self.destination.has_object_lock().await?,
+            object_lock: self.destination.object_lock().await?,
             acl: asks_acl && self.source.has_acl().await? && self.destination.has_acl().await?,
         })
     }
@@ -247,36 +271,63 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         attempt.write_under_way = true;
         let answer = self.destination.copy(key, order).await;
         attempt.write_under_way = false;
-        let version_id = match answer {
-            Ok(version_id) => version_id,
-            Err(error) => return attempt.write_failed(error),
+        let written = match answer {
+            Ok(written) => written,
+            Err(error) => return attempt.conditional_write_failed(&order.condition, error),
         };
         attempt.progress = true;
         attempt.lost = order.lost_by_one_request();
-        self.note_lost(source, attempt);
-        if let Err(turn) = self.check_copy(key, version_id.as_ref(), order, attempt).await {
+        self.note_lost(source, None, attempt);
+        if let Err(turn) = self.check_copy(key, written.version_id.as_ref(), order, attempt).await {
             return turn;
         }
-        let copied = Outcome::Copied {
-            version_id,
+        self.end_copy(key, source, order, written, attempt).await
+    }
+
+    /// Ends a copy, or goes on with what the write does not carry: another pass reads and writes that.
+    async fn end_copy(
+        &self,
+        key: &ObjectKey,
+        source: &ObjectState,
+        order: &CopyOrder,
+        written: Written,
+        attempt: &mut Attempt,
+    ) -> Turn {
+        if order.follow_up.is_empty() {
+            let copied = Outcome::Copied {
+                version_id: written.version_id,
+                size_bytes: order.size_bytes,
+            };
+            return self.settle(key, source, copied, attempt).await;
+        }
+        attempt.copied = Some(UnsettledCopy {
+            pin: order.pin.clone(),
+            written,
             size_bytes: order.size_bytes,
-        };
-        self.settle(key, source, copied, attempt).await
+        });
+        Turn::ReadAgain
     }
 
     async fn amend(&self, key: &ObjectKey, source: &ObjectState, order: &AmendOrder, attempt: &mut Attempt) -> Turn {
         attempt.write_under_way = true;
         let answer = self.destination.amend(key, order).await;
         attempt.write_under_way = false;
-        if let Err(error) = answer {
-            return attempt.write_failed(error);
-        }
-        attempt.progress = true;
-        self.note_lost(source, attempt);
-        let aspects = order.aspects();
+        let not_held = match answer {
+            Ok(not_held) => not_held,
+            Err(error) => return attempt.write_failed(error),
+        };
+        self.note_lost(source, order.lock.map(|change| change.to), attempt);
+        attempt.lost.extend(&not_held);
         // The look at the source after the write must see what was written.
-        attempt.aspects.extend(&aspects);
-        self.settle(key, source, Outcome::Amended { aspects }, attempt).await
+        attempt.aspects.extend(order.aspects());
+        let aspects: Aspects = order.aspects().difference(&not_held).copied().collect();
+        let outcome = if aspects.is_empty() {
+            Outcome::Skipped(SkipReason::AlreadyIdentical)
+        } else {
+            attempt.progress = true;
+            Outcome::Amended { aspects }
+        };
+        self.settle(key, source, outcome, attempt).await
     }
 
     async fn delete(
@@ -305,24 +356,34 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
 
     /// Reads the source once more after a write: only when it did not move on was this the last word on the key.
     async fn settle(&self, key: &ObjectKey, seen: &ObjectState, outcome: Outcome, attempt: &mut Attempt) -> Turn {
-        match self.source.read(key, &attempt.aspects).await {
+        match self.source_now(key, seen, attempt).await {
             Ok(now) if seen.is_still(&now) => {
                 self.withdraw_superseded(key, attempt).await;
                 Turn::Ended(outcome)
             }
             Ok(_) => attempt.world_moved(),
-            Err(failure) => {
-                attempt.aspects.insert(Aspect::Tags);
-                after_failure(failure)
+            Err(turn) => {
+                attempt.aspects.extend(HIDDEN_IN_HEAD);
+                turn
             }
         }
     }
 
+    /// Reads the source once more; an absence that was confirmed before a delete is confirmed again after it.
+    async fn source_now(&self, key: &ObjectKey, seen: &ObjectState, attempt: &Attempt) -> Result<ObjectState, Turn> {
+        let now = self.source.read(key, &attempt.aspects).await.map_err(after_failure)?;
+        if *seen == ObjectState::ConfirmedAbsent && now == ObjectState::NotFound {
+            self.confirm_absence(key, SideName::Source).await?;
+        }
+        Ok(now)
+    }
+
     /// Names what the destination does not keep of the source's object.
-    fn note_lost(&self, source: &ObjectState, attempt: &mut Attempt) {
+    fn note_lost(&self, source: &ObjectState, destination_lock: Option<ObjectLock>, attempt: &mut Attempt) {
         let Some(facts) = source.facts() else { return };
         let lost = not_kept(
             facts,
+            destination_lock,
             &attempt.hinted,
             attempt.abilities,
             &self.policy,
@@ -334,10 +395,14 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
 
 /// What ends a reconcile that copied the bytes in an earlier turn is a copy, not the last touch to it.
 fn after_copy(outcome: Outcome, attempt: &mut Attempt) -> Outcome {
+    if matches!(outcome, Outcome::Again(_) | Outcome::Failed(_)) {
+        return outcome;
+    }
     match (outcome, attempt.copied.take()) {
-        (Outcome::Amended { .. } | Outcome::Skipped(SkipReason::AlreadyIdentical), Some((version_id, size_bytes))) => {
-            Outcome::Copied { version_id, size_bytes }
-        }
+        (Outcome::Amended { .. } | Outcome::Skipped(SkipReason::AlreadyIdentical), Some(copy)) => Outcome::Copied {
+            version_id: copy.written.version_id,
+            size_bytes: copy.size_bytes,
+        },
         (outcome, _) => outcome,
     }
 }

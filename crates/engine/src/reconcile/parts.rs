@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures::future::{self, Either};
 use futures::{StreamExt as _, stream};
 use s3ferry_core::decide::Refusal;
-use s3ferry_core::facts::{Aspect, Aspects, ObjectFacts, ObjectState};
+use s3ferry_core::facts::{Aspect, Aspects, HIDDEN_IN_HEAD, ObjectFacts, ObjectState};
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::{ETag, ObjectKey};
 use s3ferry_core::order::{CopyOrder, UploadTerms};
@@ -310,9 +310,10 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             Ok(written) => written,
             // After a conflict S3 wants the upload begun anew.
             // <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html>
-            Err(WriteError::WorldMoved) => {
+            Err(error @ WriteError::WorldMoved) => {
+                let turn = attempt.conditional_write_failed(&order.condition, error);
                 let dropped = self.drop_upload(key, &upload, attempt).await;
-                return dropped.err().unwrap_or_else(|| attempt.world_moved());
+                return dropped.err().unwrap_or(turn);
             }
             Err(WriteError::Failed(failure)) => return self.part_failed(key, &upload, failure, attempt).await,
             Err(error @ WriteError::OutcomeUnknown(_)) => return attempt.write_failed(error),
@@ -321,11 +322,13 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         attempt.unfiled = None;
         self.look_back(attempt);
         attempt.lost.clone_from(&upload.terms.lost);
-        self.note_lost(source, attempt);
+        self.note_lost(source, None, attempt);
         if upload.plan.replays() && upload.terms.stated.encryption.is_none() && written.etag != order.pin.etag {
             attempt.lost.insert(Aspect::Etag);
         }
+        // What the copy still lacks must survive a crash: the entry stays until that is written.
         if let (Some(uploads), Some(filed)) = (&self.uploads, &upload.filed)
+            && order.follow_up.is_empty()
             && let Err(turn) = self.forget(key, filed, uploads, attempt).await
         {
             return turn;
@@ -350,20 +353,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             Ok(false) => return attempt.world_moved(),
             Err(turn) => return turn,
         }
-        // Annotations do not come with parts: the next turn writes them.
-        let has_annotations = source
-            .facts()
-            .and_then(|facts| facts.annotations.as_ref())
-            .is_some_and(|annotations| !annotations.is_empty());
-        if has_annotations {
-            attempt.copied = Some((written.version_id, order.size_bytes));
-            return Turn::ReadAgain;
-        }
-        let copied = Outcome::Copied {
-            version_id: written.version_id,
-            size_bytes: order.size_bytes,
-        };
-        self.settle(key, source, copied, attempt).await
+        self.end_copy(key, source, order, written, attempt).await
     }
 
     /// Tells whether the destination's current object is what an upload became.
@@ -381,7 +371,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             return Ok(true);
         }
         let now = self.destination.read(key, &Aspects::new()).await.map_err(|failure| {
-            attempt.aspects.insert(Aspect::Tags);
+            attempt.aspects.extend(HIDDEN_IN_HEAD);
             after_failure(failure)
         })?;
         let is_written = |facts: &ObjectFacts| facts.version_id == written.version_id && facts.etag == written.etag;

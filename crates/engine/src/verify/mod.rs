@@ -7,14 +7,17 @@ use std::future::Future;
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt as _, future};
-use s3ferry_core::diff::{DifferentKey, Kind, Pair, Seen};
+use s3ferry_core::diff::{DifferentKey, Kind, Pair, Seen, SideName};
 use s3ferry_core::facts::{Aspects, Availability, ObjectFacts, ObjectState};
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::marker::{Marker, Place};
 use s3ferry_core::names::{BucketName, ObjectKey};
 use s3ferry_core::plan::SourceLayout;
+use s3ferry_core::time::Timestamp;
 use s3ferry_core::verify::completion::Checksums;
 use s3ferry_core::verify::{Contents, Depth, Known, Means, Scope, Tally, Told, judge};
+
+use crate::ports::{Absence, confirm_gone};
 
 pub use self::listed::{Listed, Sample, listed};
 
@@ -25,6 +28,9 @@ const TURNS: u32 = 4;
 pub trait VerifiedBucket: Send + Sync {
     /// Reads the current object of a key, and those `aspects` of it that a HEAD does not show.
     fn read(&self, key: &ObjectKey, aspects: &Aspects) -> impl Future<Output = Result<ObjectState, Failure>> + Send;
+
+    /// Looks for positive evidence that a key that answered 404 has no current object.
+    fn confirm_absence(&self, key: &ObjectKey) -> impl Future<Output = Result<Absence, Failure>> + Send;
 
     /// Reads in which parts the object that `facts` describe was uploaded.
     fn layout(
@@ -76,6 +82,8 @@ pub struct Verifier<S, D> {
     pub source_checksums: Checksums,
     /// Checksums that jobs computed of the destination's objects.
     pub destination_checksums: Checksums,
+    /// When it begins: retentions that have ended by then are not compared.
+    pub now: Timestamp,
     /// How many keys are looked at at once.
     pub concurrency: usize,
 }
@@ -139,7 +147,7 @@ impl<S: VerifiedBucket + 'static, D: VerifiedBucket + 'static> Verifier<S, D> {
     }
 
     async fn told(&self, pair: &Pair, tally: &mut Tally) -> Result<Told, Failure> {
-        match self.compared(pair.key(), tally).await {
+        match self.compared(pair, tally).await {
             Ok(Some(told)) => Ok(told),
             Ok(None) => {
                 let reason = "changed whenever it was read: verify it when nobody writes to it".to_owned();
@@ -158,8 +166,9 @@ impl<S: VerifiedBucket + 'static, D: VerifiedBucket + 'static> Verifier<S, D> {
     }
 
     /// Compares both sides of a key until neither changes in between; `None` where they always do.
-    async fn compared(&self, key: &ObjectKey, tally: &mut Tally) -> Result<Option<Told>, Failure> {
-        let (mut source, mut destination) = self.read(key).await?;
+    async fn compared(&self, pair: &Pair, tally: &mut Tally) -> Result<Option<Told>, Failure> {
+        let key = pair.key();
+        let (mut source, mut destination) = self.read(pair).await?;
         for turn in 0..TURNS {
             let open = match self.outcome(key, &source, &destination).await? {
                 Outcome::Equal(means) => {
@@ -173,7 +182,7 @@ impl<S: VerifiedBucket + 'static, D: VerifiedBucket + 'static> Verifier<S, D> {
                 }
                 Outcome::Moved => None,
             };
-            let (source_now, destination_now) = self.read(key).await?;
+            let (source_now, destination_now) = self.read(pair).await?;
             if let Some(open) = open
                 && source.is_still(&source_now)
                 && destination.is_still(&destination_now)
@@ -188,12 +197,20 @@ impl<S: VerifiedBucket + 'static, D: VerifiedBucket + 'static> Verifier<S, D> {
         Ok(None)
     }
 
-    async fn read(&self, key: &ObjectKey) -> Result<(ObjectState, ObjectState), Failure> {
-        future::try_join(
-            self.source.read(key, &self.aspects),
-            self.destination.read(key, &self.aspects),
-        )
-        .await
+    /// Reads both sides. A side that a listing named and that answers 404 is gone only if its versions say so.
+    async fn read(&self, pair: &Pair) -> Result<(ObjectState, ObjectState), Failure> {
+        let key = pair.key();
+        let source = async {
+            let state = self.source.read(key, &self.aspects).await?;
+            let confirm = self.source.confirm_absence(key);
+            confirm_gone(state, pair.source().is_some(), key, SideName::Source, confirm).await
+        };
+        let destination = async {
+            let state = self.destination.read(key, &self.aspects).await?;
+            let confirm = self.destination.confirm_absence(key);
+            confirm_gone(state, pair.destination().is_some(), key, SideName::Destination, confirm).await
+        };
+        future::try_join(source, destination).await
     }
 
     async fn outcome(
@@ -221,7 +238,7 @@ impl<S: VerifiedBucket + 'static, D: VerifiedBucket + 'static> Verifier<S, D> {
             destination: self.destination_checksums.of(key),
             marker: Marker::bound(other, place),
         };
-        let judgement = judge(one, other, &known, &self.scope);
+        let judgement = judge(one, other, &known, &self.scope, self.now);
         let mut kinds = judgement.kinds;
         let settled = match judgement.contents {
             Contents::Agree(_) | Contents::Differ => Settled::Known(judgement.contents, 0),

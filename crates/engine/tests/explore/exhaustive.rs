@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use s3ferry_core::event::Hint;
-use s3ferry_core::facts::{Aspects, ObjectFacts};
+use s3ferry_core::facts::{Aspects, ObjectFacts, after_interruption};
 use s3ferry_core::names::ObjectKey;
 use s3ferry_core::time::Timestamp;
 use s3ferry_engine::batch::Settled;
@@ -12,7 +12,7 @@ use s3ferry_testkit::memory::MemoryBucket;
 use s3ferry_testkit::schedule::{Invocation, Landing, Operation, Paths, Request};
 
 use super::history::Moment;
-use super::message::{hint, tags, thorough};
+use super::message::{hint, tags};
 use super::mutants::Mutant;
 use super::world::{Violation, World};
 use super::writer::PART_BYTES;
@@ -229,7 +229,7 @@ impl Walk {
                 self.world.tell(|| "#1 crashes".to_owned());
                 self.running.remove(&1);
                 self.world.interrupted(1);
-                self.later.push(hint(&self.key, "redelivered", thorough()));
+                self.later.push(hint(&self.key, "redelivered", after_interruption()));
                 Ok(())
             }
         }

@@ -53,7 +53,6 @@ pub(crate) fn tags() -> Aspects {
     Aspects::from([Aspect::Tags])
 }
 
-/// What the function looks at when a message comes again, and a sync at every key.
-pub(crate) fn thorough() -> Aspects {
-    Aspects::from([Aspect::Tags, Aspect::UnfinishedUpload])
+pub(crate) fn annotations() -> Aspects {
+    Aspects::from([Aspect::Annotations])
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use futures::FutureExt;
-use s3ferry_core::decide::ReplicationCoverage;
-use s3ferry_core::facts::{Aspects, ObjectFacts, ObjectState};
+use s3ferry_core::decide::{BucketLock, ReplicationCoverage};
+use s3ferry_core::facts::{Aspect, Aspects, ObjectFacts, ObjectState};
 use s3ferry_core::failure::Failure;
 use s3ferry_core::history::{DeleteIntent, VersionName, VersionStamp};
 use s3ferry_core::names::{ETag, ObjectKey, VersionId};
@@ -39,6 +39,12 @@ pub(crate) enum Mutant {
     NoSearch,
     /// The journal takes an entry though there is one.
     NoEntryCondition,
+    /// A message that comes again is taken for one that comes for the first time.
+    NoLookBack,
+    /// Absence is confirmed unseen.
+    NoEvidence,
+    /// Reading more of an object forgets what was read of it before.
+    Forgetful,
 }
 
 /// The upload journal, below the scheduler.
@@ -132,7 +138,7 @@ impl DestinationBucket for Destination {
         self.port.read(key, aspects).await
     }
 
-    async fn copy(&self, key: &ObjectKey, order: &CopyOrder) -> Result<Option<VersionId>, WriteError> {
+    async fn copy(&self, key: &ObjectKey, order: &CopyOrder) -> Result<WrittenObject, WriteError> {
         self.port.copy(key, &self.changed(key, order)).await
     }
 
@@ -160,15 +166,19 @@ impl DestinationBucket for Destination {
         self.port.remove_version(key, version).await
     }
 
-    async fn has_object_lock(&self) -> Result<bool, Failure> {
-        self.port.has_object_lock().await
+    async fn confirm_absence(&self, key: &ObjectKey) -> Result<Absence, Failure> {
+        self.port.confirm_absence(key).await
+    }
+
+    async fn object_lock(&self) -> Result<Option<BucketLock>, Failure> {
+        self.port.object_lock().await
     }
 
     async fn has_acl(&self) -> Result<bool, Failure> {
         DestinationBucket::has_acl(&self.port).await
     }
 
-    async fn amend(&self, key: &ObjectKey, order: &AmendOrder) -> Result<(), WriteError> {
+    async fn amend(&self, key: &ObjectKey, order: &AmendOrder) -> Result<Aspects, WriteError> {
         self.port.amend(key, order).await
     }
 
@@ -254,6 +264,13 @@ impl<T> Remembering<T> {
             written: Arc::clone(written),
         }
     }
+
+    fn evidence(&self, found: Absence) -> Absence {
+        match self.mutant {
+            Mutant::NoEvidence => Absence::Confirmed,
+            _ => found,
+        }
+    }
 }
 
 impl<T: SourceBucket + Clone + 'static> SourceBucket for Remembering<T> {
@@ -266,7 +283,8 @@ impl<T: SourceBucket + Clone + 'static> SourceBucket for Remembering<T> {
     }
 
     async fn confirm_absence(&self, key: &ObjectKey) -> Result<Absence, Failure> {
-        self.port.confirm_absence(key).await
+        let found = SourceBucket::confirm_absence(&self.port, key).await?;
+        Ok(self.evidence(found))
     }
 
     async fn replication(&self, key: &ObjectKey) -> Result<ReplicationCoverage, Failure> {
@@ -279,7 +297,12 @@ impl<T: SourceBucket + Clone + 'static> SourceBucket for Remembering<T> {
         facts: &ObjectFacts,
         aspects: &Aspects,
     ) -> Result<Option<ObjectFacts>, Failure> {
-        self.port.read_more(key, facts, aspects).await
+        let mut read = self.port.read_more(key, facts, aspects).await?;
+        if let (Mutant::Forgetful, Some(read)) = (self.mutant, &mut read) {
+            read.tags.take_if(|_| !aspects.contains(&Aspect::Tags));
+            read.annotations.take_if(|_| !aspects.contains(&Aspect::Annotations));
+        }
+        Ok(read)
     }
 
     async fn layout(&self, key: &ObjectKey, facts: &ObjectFacts) -> Result<SourceLayout, Failure> {
@@ -296,7 +319,7 @@ impl<T: TwoSteps + 'static> DestinationBucket for Remembering<T> {
         self.port.read(key, aspects).await
     }
 
-    async fn copy(&self, key: &ObjectKey, order: &CopyOrder) -> Result<Option<VersionId>, WriteError> {
+    async fn copy(&self, key: &ObjectKey, order: &CopyOrder) -> Result<WrittenObject, WriteError> {
         let copied = self.port.copy(key, order).await?;
         self.written.lock().unwrap().insert(key.clone());
         Ok(copied)
@@ -324,18 +347,23 @@ impl<T: TwoSteps + 'static> DestinationBucket for Remembering<T> {
         self.port.remove_version(key, version).await
     }
 
-    async fn has_object_lock(&self) -> Result<bool, Failure> {
-        self.port.has_object_lock().await
+    async fn confirm_absence(&self, key: &ObjectKey) -> Result<Absence, Failure> {
+        let found = DestinationBucket::confirm_absence(&self.port, key).await?;
+        Ok(self.evidence(found))
+    }
+
+    async fn object_lock(&self) -> Result<Option<BucketLock>, Failure> {
+        self.port.object_lock().await
     }
 
     async fn has_acl(&self) -> Result<bool, Failure> {
         DestinationBucket::has_acl(&self.port).await
     }
 
-    async fn amend(&self, key: &ObjectKey, order: &AmendOrder) -> Result<(), WriteError> {
+    async fn amend(&self, key: &ObjectKey, order: &AmendOrder) -> Result<Aspects, WriteError> {
         self.port.amend(key, order).await?;
         self.written.lock().unwrap().insert(key.clone());
-        Ok(())
+        Ok(Aspects::new())
     }
 
     async fn create_upload(&self, key: &ObjectKey, terms: &UploadTerms) -> Result<UploadId, WriteError> {

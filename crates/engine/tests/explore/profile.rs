@@ -26,6 +26,8 @@ pub(crate) struct Profile {
     pub(crate) crashes: bool,
     /// Whether copies in parts are written down.
     pub(crate) journal: bool,
+    /// How often reads of a key begin to be answered with 404, whatever it holds.
+    pub(crate) hides: usize,
     /// The sync begins while messages are still on their way.
     pub(crate) early_sweep: bool,
 }
@@ -45,6 +47,7 @@ impl Profile {
             duplicates: chance.once_in(3).then_some(3),
             crashes: chance.once_in(2),
             journal: !chance.once_in(6),
+            hides: chance.of(&[0, 0, 0, 1, 2]),
             early_sweep: chance.once_in(4),
         }
     }

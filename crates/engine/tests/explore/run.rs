@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use s3ferry_core::event::Hint;
-use s3ferry_core::facts::Aspects;
+use s3ferry_core::facts::{Aspects, after_interruption};
 use s3ferry_core::names::ObjectKey;
 use s3ferry_core::time::Timestamp;
 use s3ferry_engine::batch::Settled;
 use s3ferry_testkit::schedule::{Invocation, Landing, Operation, Request, Seeded};
 
 use super::history::Moment;
-use super::message::{Message, VISIBILITY, hint, thorough};
+use super::message::{Message, VISIBILITY, hint};
 use super::mutants::Mutant;
 use super::profile::{Profile, deadline, fault};
 use super::world::{REQUEST_LIFETIME, Violation, World};
@@ -28,6 +28,9 @@ enum Action {
     Tick,
     Advance(Timestamp),
     Sweep,
+    /// Reads of a key are answered with 404 on one side, whatever it holds.
+    Hide,
+    Show,
 }
 
 #[derive(Debug)]
@@ -147,6 +150,12 @@ impl Run {
         if self.ticks > 0 && !self.running.is_empty() {
             actions.push((Action::Tick, 3));
         }
+        if self.profile.hides > 0 {
+            actions.push((Action::Hide, 4));
+        }
+        if self.world.source.hides_keys() || self.world.destination.hides_keys() {
+            actions.push((Action::Show, 1));
+        }
         if self.profile.early_sweep && !self.swept && self.profile.writes == 0 {
             actions.push((Action::Sweep, 3));
         }
@@ -203,6 +212,24 @@ impl Run {
                 self.poll_all()?;
             }
             Action::Sweep => self.sweep(),
+            Action::Hide => {
+                self.profile.hides -= 1;
+                let key = self.chance.of(&self.keys);
+                let source = self.chance.once_in(2);
+                self.world
+                    .tell(|| format!("reads of {key} answer 404, of the source: {source}"));
+                let bucket = if source {
+                    &self.world.source
+                } else {
+                    &self.world.destination
+                };
+                bucket.hide(key.as_str());
+            }
+            Action::Show => {
+                self.world.tell(|| "reads answer again as it is".to_owned());
+                self.world.source.show_all();
+                self.world.destination.show_all();
+            }
         }
         Ok(())
     }
@@ -257,7 +284,7 @@ impl Run {
         self.world.tell(|| "a sync begins".to_owned());
         self.swept = true;
         for key in self.keys.clone() {
-            self.message(hint(&key, "sync", thorough()), self.world.now());
+            self.message(hint(&key, "sync", after_interruption()), self.world.now());
             self.messages.last_mut().unwrap().of_sweep = true;
         }
     }
@@ -311,9 +338,9 @@ impl Run {
         let duplicates = self.profile.duplicates;
         let message = self.messages.iter_mut().find(|message| message.id == id).unwrap();
         let mut hint = message.hint.clone();
-        // What the function does with a message that comes again: it may have crashed between a copy and its check.
-        if message.receives > 0 {
-            hint.aspects.extend(thorough());
+        // What the function does with a message that comes again.
+        if message.receives > 0 && self.world.mutant != Mutant::NoLookBack {
+            hint.aspects.extend(after_interruption());
         }
         message.receives += 1;
         let may_repeat = !message.duplicated && !message.of_sweep;

@@ -9,7 +9,7 @@ use s3ferry_core::names::ObjectKey;
 use s3ferry_testkit::memory::MemoryBucket;
 use s3ferry_testkit::schedule::Seeded;
 
-use super::message::tags;
+use super::message::{annotations, tags};
 use super::run::Run;
 
 /// The size of a part, and the size above which an object is copied in parts.
@@ -24,6 +24,7 @@ struct Written {
     content: &'static str,
     owner: Option<&'static str>,
     stage: Option<&'static str>,
+    note: Option<&'static str>,
     replicates: bool,
     /// Whether it is copied in parts, and the parts it was uploaded in.
     large: Option<&'static [u64]>,
@@ -38,6 +39,7 @@ impl Written {
             content: chance.of(&CONTENTS),
             owner: chance.of(&[None, None, Some("team a"), Some("team b")]),
             stage: chance.of(&[None, None, Some("test"), Some("live")]),
+            note: chance.of(&[None, None, None, Some("draft"), Some("final")]),
             replicates: chance.once_in(16),
             large: if chance.once_in(3) {
                 chance.of(&[Some(&[]), Some(TWO_PARTS)])
@@ -57,6 +59,7 @@ impl Written {
         let change = |facts: &mut ObjectFacts| {
             facts.user_metadata = map("owner", self.owner);
             facts.tags = Some(map("stage", self.stage));
+            facts.annotations = Some(map("note", self.note));
             facts.replication_status = self.replicates.then_some(ReplicationStatus::Pending);
         };
         match self.large {
@@ -86,7 +89,7 @@ impl Run {
     /// Writes the source once.
     pub(super) fn write(&mut self, key: &ObjectKey) {
         let exists = self.world.source.content(key.as_str()).is_some();
-        match self.chance.below(8) {
+        match self.chance.below(9) {
             0 | 1 => {
                 self.world.tell(|| format!("source: delete {key}"));
                 self.world.source.delete(key.as_str());
@@ -103,16 +106,29 @@ impl Run {
                 self.world.source.tag(key.as_str(), &[("stage", stage)]);
                 self.event(key, "ObjectTagging:Put", tags());
             }
+            4 if exists => {
+                let note = self.chance.of(&["draft", "final"]);
+                self.world.tell(|| format!("source: annotate {key} {note}"));
+                self.world.source.annotate(key.as_str(), &[("note", note)]);
+                self.event(key, "ObjectAnnotation:Put", annotations());
+            }
             _ => self.put(key),
         }
     }
 
     fn put(&mut self, key: &ObjectKey) {
-        if !self.profile.source_versioned {
-            // Without versions, equal bytes written twice in one second are one object to whoever looks at it.
+        let written = Written::of(&mut self.chance);
+        let key_name = key.as_str();
+        let has_note = |bucket: &MemoryBucket| {
+            let snapshot = bucket.snapshot();
+            snapshot.get(key_name).is_some_and(|it| !it.annotations.is_empty())
+        };
+        let notes = written.note.is_some() || has_note(&self.world.source) || has_note(&self.world.destination);
+        // Without versions, equal bytes written twice in one second are one object to whoever looks at it; so are equal
+        // bytes with other annotations written in the second of their copy, of which no HEAD says anything.
+        if !self.profile.source_versioned || notes {
             self.world.pass(Duration::from_secs(1));
         }
-        let written = Written::of(&mut self.chance);
         self.world.tell(|| format!("source: put {key}: {written:?}"));
         written.put(&self.world.source, key);
         self.event(key, "ObjectCreated:Put", Aspects::new());

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
-use s3ferry_core::decide::ReplicationCoverage;
+use s3ferry_core::decide::{BucketLock, ReplicationCoverage};
 use s3ferry_core::facts::{Aspects, ObjectFacts, ObjectState};
 use s3ferry_core::failure::Failure;
 use s3ferry_core::history::{DeleteIntent, VersionName, VersionStamp};
@@ -79,19 +79,23 @@ impl DestinationBucket for Destination {
         Ok(self.disguised(key, state))
     }
 
-    async fn has_object_lock(&self) -> Result<bool, Failure> {
-        self.port.has_object_lock().await
+    async fn confirm_absence(&self, key: &ObjectKey) -> Result<Absence, Failure> {
+        self.port.confirm_absence(key).await
+    }
+
+    async fn object_lock(&self) -> Result<Option<BucketLock>, Failure> {
+        self.port.object_lock().await
     }
 
     async fn has_acl(&self) -> Result<bool, Failure> {
         DestinationBucket::has_acl(&self.port).await
     }
 
-    async fn copy(&self, key: &ObjectKey, order: &CopyOrder) -> Result<Option<VersionId>, WriteError> {
+    async fn copy(&self, key: &ObjectKey, order: &CopyOrder) -> Result<Written, WriteError> {
         self.port.copy(key, order).await
     }
 
-    async fn amend(&self, key: &ObjectKey, order: &AmendOrder) -> Result<(), WriteError> {
+    async fn amend(&self, key: &ObjectKey, order: &AmendOrder) -> Result<Aspects, WriteError> {
         self.port.amend(key, order).await
     }
 

@@ -256,7 +256,9 @@ async fn uploads_of_exactly_a_key_are_listed(world: &impl World) {
 
 fn retagged(version_id: VersionId, pin: SourcePin, value: &str) -> AmendOrder {
     AmendOrder {
-        version_id,
+        version_id: Some(version_id),
+        // A version is named by its id alone.
+        etag: pin.etag.clone(),
         pin,
         tags: Some(BTreeMap::from([("stage".to_owned(), value.to_owned())])),
         lock: None,
@@ -307,10 +309,20 @@ async fn more_is_read_of_exactly_the_object_seen(world: &impl World) {
         ..seen.clone()
     };
     assert_eq!(read.expect("the source answers"), Some(expected));
+    // What was read before stays.
+    let seen_with_tags = read_more(world, &sample.key, &seen, Aspect::Tags).await;
+    let read = read_more(world, &sample.key, &seen_with_tags, Aspect::Annotations).await;
+    assert_eq!(read.tags, seen_with_tags.tags);
+    assert_eq!(read.annotations, Some(BTreeMap::new()));
     seen.version_id = source_facts(world, &super::key("contract/copied")).await.version_id;
     let read = source.read_more(&key("contract/never-written"), &seen, &aspects).await;
     assert_eq!(read.expect("the source answers"), None);
     assert!(destination_state(world, &sample.key).await.facts().is_none());
+}
+
+async fn read_more(world: &impl World, key: &ObjectKey, seen: &ObjectFacts, aspect: Aspect) -> ObjectFacts {
+    let read = world.source().read_more(key, seen, &Aspects::from([aspect])).await;
+    read.expect("the source answers").expect("the object is there")
 }
 
 async fn object_that_was_not_uploaded_in_parts_has_no_layout(world: &impl World) {

@@ -1,16 +1,20 @@
 //! The bucket in memory, as the destination.
 
+use s3ferry_core::decide::BucketLock;
 use s3ferry_core::facts::{Aspects, ChecksumCoverage, Encryption, ObjectFacts, ObjectState};
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::history::{VersionName, VersionStamp};
+use s3ferry_core::lock::ObjectLock;
 use s3ferry_core::names::{ETag, ObjectKey, VersionId};
 use s3ferry_core::order::{AmendOrder, CopyOrder, SourcePin, Stated, UploadTerms, WriteCondition};
 use s3ferry_core::plan::{COPY_OBJECT_LIMIT_BYTES, Part};
+use s3ferry_core::time::Timestamp;
 use s3ferry_core::upload::{ListedUpload, UploadId};
-use s3ferry_engine::ports::{Completion, CopiedPart, DestinationBucket, WriteError, Written};
+use s3ferry_engine::ports::{Absence, Completion, CopiedPart, DestinationBucket, WriteError, Written};
 
 use super::{
-    MemoryBucket, OURSELVES, Piece, StoredObject, Upload, Version, etag_of, full_checksum, name_of, plain_facts,
+    MemoryBucket, OURSELVES, Piece, StoredObject, Upload, Version, checksum, etag_of, full_checksum, name_of,
+    plain_facts,
 };
 
 /// A bucket as a destination: it knows the bucket it is copied from.
@@ -39,15 +43,19 @@ impl DestinationBucket for MemoryDestination {
         Ok(self.bucket.state(key, aspects))
     }
 
-    async fn has_object_lock(&self) -> Result<bool, Failure> {
-        Ok(self.bucket.lock().has_object_lock)
+    async fn confirm_absence(&self, key: &ObjectKey) -> Result<Absence, Failure> {
+        Ok(self.bucket.absence(key))
+    }
+
+    async fn object_lock(&self) -> Result<Option<BucketLock>, Failure> {
+        Ok(self.bucket.lock().object_lock)
     }
 
     async fn has_acl(&self) -> Result<bool, Failure> {
         Ok(self.bucket.lock().has_acl)
     }
 
-    async fn copy(&self, key: &ObjectKey, order: &CopyOrder) -> Result<Option<VersionId>, WriteError> {
+    async fn copy(&self, key: &ObjectKey, order: &CopyOrder) -> Result<Written, WriteError> {
         let object = self.source.pinned(key, &order.pin).ok_or(WriteError::WorldMoved)?;
         if object.facts.size_bytes > COPY_OBJECT_LIMIT_BYTES {
             return Err(refused(
@@ -68,28 +76,28 @@ impl DestinationBucket for MemoryDestination {
             ..object.facts.clone()
         };
         self.state_on(&mut facts, &order.stated)?;
-        self.bucket.store(key.as_str(), &object.content, facts, &[]);
-        let state = self.bucket.state(key, &Aspects::new());
-        Ok(state.facts().and_then(|facts| facts.version_id.clone()))
+        Ok(self.bucket.store(key.as_str(), &object.content, facts, &[]))
     }
 
-    async fn amend(&self, key: &ObjectKey, order: &AmendOrder) -> Result<(), WriteError> {
+    async fn amend(&self, key: &ObjectKey, order: &AmendOrder) -> Result<Aspects, WriteError> {
         let source = self.source.pinned(key, &order.pin);
         if order.annotations.is_some() && source.is_none() {
             return Err(WriteError::WorldMoved);
         }
         let version_id = |id| self.bucket.version_id(id);
         let mut inner = self.bucket.lock();
-        let has_object_lock = inner.has_object_lock;
+        let has_object_lock = inner.object_lock.is_some();
         let object = inner
             .keys
             .get_mut(key.as_str())
             .and_then(|versions| {
                 versions
                     .iter_mut()
-                    .find(|version| version_id(version.id).as_ref() == Some(&order.version_id))
+                    .rev()
+                    .find(|version| version_id(version.id) == order.version_id)
             })
             .and_then(|version| version.object.as_mut())
+            .filter(|object| order.version_id.is_some() || object.facts.etag == order.etag)
             .ok_or(WriteError::WorldMoved)?;
         if let Some(tags) = &order.tags {
             object.tags.clone_from(tags);
@@ -112,7 +120,7 @@ impl DestinationBucket for MemoryDestination {
                 object.annotations.insert(name.clone(), text.clone());
             }
         }
-        Ok(())
+        Ok(Aspects::new())
     }
 
     async fn delete(&self, key: &ObjectKey, seen: &ETag) -> Result<Option<VersionId>, WriteError> {
@@ -219,7 +227,10 @@ impl DestinationBucket for MemoryDestination {
         let mut facts = ObjectFacts {
             etag: etag_of(&content, layout.len()),
             size_bytes,
-            checksums: full_checksum(&content),
+            checksums: match upload.stated.checksum {
+                Some(stated) => checksum(stated.algorithm, stated.coverage, &content, &layout),
+                None => full_checksum(&content),
+            },
             last_modified: upload.begun,
             tags: upload.stated.tags.clone(),
             ..plain_facts(&content)
@@ -229,6 +240,7 @@ impl DestinationBucket for MemoryDestination {
         inner.uploads.remove(upload_id);
         let (id, _) = inner.stamp();
         facts.version_id = self.bucket.version_id(id);
+        inner.encrypt(&mut facts, id, layout.len());
         let written = Written {
             version_id: facts.version_id.clone(),
             etag: facts.etag.clone(),
@@ -255,10 +267,18 @@ impl MemoryDestination {
         facts.storage_class.clone_from(&stated.storage_class);
         facts.website_redirect.clone_from(&stated.website_redirect);
         facts.encryption = stated.encryption.clone().map_or(Encryption::Managed, Encryption::Kms);
-        if !stated.lock.is_none() && !self.bucket.lock().has_object_lock {
+        let (object_lock, now) = {
+            let inner = self.bucket.lock();
+            (inner.object_lock, Timestamp::from_seconds(inner.clock_seconds))
+        };
+        if !stated.lock.is_none() && object_lock.is_none() {
             return Err(refused("InvalidRequest", "the bucket has no Object Lock"));
         }
-        facts.lock = stated.lock;
+        let default = object_lock.and_then(|lock| lock.default);
+        facts.lock = ObjectLock {
+            retention: stated.lock.retention.or(default.map(|default| default.starting(now))),
+            ..stated.lock
+        };
         facts.acl.clone_from(&stated.acl);
         if let Some(metadata) = &stated.metadata {
             facts.headers.clone_from(&metadata.headers);

@@ -23,12 +23,7 @@ impl SourceBucket for MemoryBucket {
     ) -> Result<Option<ObjectFacts>, Failure> {
         let object = self.pinned(key, &SourcePin::of(facts));
         let read = object.map(|object| object.facts_with(aspects));
-        Ok(read.map(|read| ObjectFacts {
-            tags: read.tags.or_else(|| facts.tags.clone()),
-            annotations: read.annotations.or_else(|| facts.annotations.clone()),
-            acl: read.acl.or_else(|| facts.acl.clone()),
-            ..facts.clone()
-        }))
+        Ok(read.map(|read| read.with_earlier(facts)))
     }
 
     async fn layout(&self, key: &ObjectKey, facts: &ObjectFacts) -> Result<SourceLayout, Failure> {
@@ -45,10 +40,7 @@ impl SourceBucket for MemoryBucket {
     }
 
     async fn confirm_absence(&self, key: &ObjectKey) -> Result<Absence, Failure> {
-        Ok(match self.lock().current(key.as_str()) {
-            Some(_) => Absence::ObjectFound,
-            None => Absence::Confirmed,
-        })
+        Ok(self.absence(key))
     }
 
     async fn replication(&self, _key: &ObjectKey) -> Result<ReplicationCoverage, Failure> {

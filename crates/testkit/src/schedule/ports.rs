@@ -7,7 +7,7 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use futures::FutureExt;
-use s3ferry_core::decide::ReplicationCoverage;
+use s3ferry_core::decide::{BucketLock, ReplicationCoverage};
 use s3ferry_core::event::Continuation;
 use s3ferry_core::facts::{Aspect, Aspects, ObjectFacts, ObjectState};
 use s3ferry_core::failure::{Failure, FailureKind};
@@ -254,7 +254,7 @@ impl<T: TwoSteps + 'static> DestinationBucket for Scheduled<T> {
         read
     }
 
-    async fn copy(&self, key: &ObjectKey, order: &CopyOrder) -> Result<Option<VersionId>, WriteError> {
+    async fn copy(&self, key: &ObjectKey, order: &CopyOrder) -> Result<Written, WriteError> {
         let (mut port, of, mut order) = (self.port.clone(), key.clone(), order.clone());
         let effect = move |step| {
             if step == Step::Begin {
@@ -294,15 +294,21 @@ impl<T: TwoSteps + 'static> DestinationBucket for Scheduled<T> {
         self.line.call(Operation::RemoveVersion, key, effect).await
     }
 
-    async fn has_object_lock(&self) -> Result<bool, Failure> {
-        self.port.has_object_lock().await
+    async fn confirm_absence(&self, key: &ObjectKey) -> Result<Absence, Failure> {
+        let (port, of) = (self.port.clone(), key.clone());
+        let effect = move |_| Some(at_once(port.confirm_absence(&of)));
+        self.line.call(Operation::ConfirmAbsence, key, effect).await
+    }
+
+    async fn object_lock(&self) -> Result<Option<BucketLock>, Failure> {
+        self.port.object_lock().await
     }
 
     async fn has_acl(&self) -> Result<bool, Failure> {
         self.port.has_acl().await
     }
 
-    async fn amend(&self, key: &ObjectKey, order: &AmendOrder) -> Result<(), WriteError> {
+    async fn amend(&self, key: &ObjectKey, order: &AmendOrder) -> Result<Aspects, WriteError> {
         let (port, of, order) = (self.port.clone(), key.clone(), order.clone());
         let effect = move |_| Some(at_once(port.amend(&of, &order)));
         self.line.call(Operation::Amend, key, effect).await
@@ -407,7 +413,8 @@ impl TwoSteps for MemoryDestination {
     /// Holds the current object where it is what the order pins. Older versions cannot change, so that it makes no
     /// difference when they are read.
     fn begin(&self, key: &ObjectKey, order: &CopyOrder) -> (Self, CopyOrder) {
-        let current = at_once(SourceBucket::read(&self.source, key, &Aspects::from([Aspect::Tags])));
+        let everything = Aspects::from([Aspect::Tags, Aspect::Annotations, Aspect::Acl]);
+        let current = at_once(SourceBucket::read(&self.source, key, &everything));
         let Ok(ObjectState::Present(facts)) = current else {
             return (self.clone(), order.clone());
         };

@@ -1,5 +1,6 @@
 //! A destination that lets nothing be written: what would have been is the name of the refusal.
 
+use s3ferry_core::decide::BucketLock;
 use s3ferry_core::facts::{Aspects, ObjectState};
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::history::{DeleteIntent, VersionName, VersionStamp};
@@ -8,7 +9,7 @@ use s3ferry_core::order::{AmendOrder, CopyOrder, SourcePin, UploadTerms};
 use s3ferry_core::plan::Part;
 use s3ferry_core::upload::{ListedUpload, UploadEntry, UploadId};
 use s3ferry_engine::ports::{
-    Completion, CopiedPart, DeleteIntents, DestinationBucket, FiledUpload, UploadJournal, WriteError, Written,
+    Absence, Completion, CopiedPart, DeleteIntents, DestinationBucket, FiledUpload, UploadJournal, WriteError, Written,
 };
 
 /// The code of the failure that a write ends with which was not let through.
@@ -41,19 +42,23 @@ impl<D: DestinationBucket> DestinationBucket for DryDestination<D> {
         self.0.read(key, aspects).await
     }
 
-    async fn has_object_lock(&self) -> Result<bool, Failure> {
-        self.0.has_object_lock().await
+    async fn confirm_absence(&self, key: &ObjectKey) -> Result<Absence, Failure> {
+        self.0.confirm_absence(key).await
+    }
+
+    async fn object_lock(&self) -> Result<Option<BucketLock>, Failure> {
+        self.0.object_lock().await
     }
 
     async fn has_acl(&self) -> Result<bool, Failure> {
         self.0.has_acl().await
     }
 
-    async fn copy(&self, key: &ObjectKey, _order: &CopyOrder) -> Result<Option<VersionId>, WriteError> {
+    async fn copy(&self, key: &ObjectKey, _order: &CopyOrder) -> Result<Written, WriteError> {
         refused(key, "copy")
     }
 
-    async fn amend(&self, key: &ObjectKey, _order: &AmendOrder) -> Result<(), WriteError> {
+    async fn amend(&self, key: &ObjectKey, _order: &AmendOrder) -> Result<Aspects, WriteError> {
         refused(key, "amend")
     }
 

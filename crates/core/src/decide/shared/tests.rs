@@ -2,6 +2,8 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::decide::{Abilities, CopyMethod, ReplicationCoverage, SourcePin};
+use crate::diff::SideName;
+use crate::facts::HIDDEN_IN_HEAD;
 use crate::facts::samples::object;
 use crate::facts::{Encryption, KmsEncryption, ReplicationStatus};
 use crate::history::{DeleteIntent, VersionKind};
@@ -134,9 +136,11 @@ impl Case {
             destination: &self.destination,
             replication: self.replication,
             abilities: Some(Abilities {
-                object_lock: false,
+                object_lock: None,
                 acl: false,
             }),
+            annotations_pending: false,
+            is_just_copied: false,
             now: NOW,
         };
         let shared = SharedSituation {
@@ -217,12 +221,13 @@ fn newer_object_wins_and_ties_go_to_the_destination() {
 
 #[test]
 fn equal_object_of_somebody_else_is_left_alone() {
-    let source = facts("s1", "aa", 1_000);
+    let read = |version: &str, seconds| ObjectFacts {
+        annotations: Some(BTreeMap::new()),
+        ..facts(version, "aa", seconds)
+    };
     for seconds in [500, 5_000] {
-        check(
-            &case(present(&source), present(&facts("theirs", "aa", seconds))),
-            &IDENTICAL,
-        );
+        let theirs = present(&read("theirs", seconds));
+        check(&case(present(&read("s1", 1_000)), theirs), &IDENTICAL);
     }
 }
 
@@ -242,7 +247,11 @@ fn equal_object_of_somebody_else_is_not_amended() {
         &case(present(&source), present(&facts("theirs", "aa", 2_000))),
         &SKIP_NEWER,
     );
-    let older = case(present(&source), present(&facts("theirs", "aa", 500)));
+    let mut theirs = facts("theirs", "aa", 500);
+    for facts in [&mut source, &mut theirs] {
+        facts.annotations = Some(BTreeMap::new());
+    }
+    let older = case(present(&source), present(&theirs));
     check_copied(&older, &source, &matches("aa"), Some("theirs"));
 }
 
@@ -252,7 +261,7 @@ fn copy_of_ours_is_amended() {
     let copy = ours("c1", 1_001, &source, None);
     source.tags = Some(BTreeMap::from([("a".to_owned(), "b".to_owned())]));
     let decision = case(present(&source), present(&copy)).decided();
-    assert!(matches!(decision, Decision::Amend(order) if Some(&order.version_id) == copy.version_id.as_ref()));
+    assert!(matches!(decision, Decision::Amend(order) if order.version_id == copy.version_id));
 }
 
 #[test]
@@ -298,7 +307,7 @@ fn same_bytes_have_their_tags_read_before_they_are_replaced() {
     old.tags = None;
     let copy = ours("c1", 1_001, &old, None);
     let replaced = case(present(&source), present(&copy)).with(past([stamp(&copy)]));
-    check(&replaced, &Decision::Read(Aspect::Tags));
+    check(&replaced, &Decision::Read(HIDDEN_IN_HEAD.into()));
 }
 
 #[test]
@@ -466,7 +475,10 @@ fn delete_of_ours_that_hit_somebody_elses_equal_object_is_undone() {
 fn only_what_is_ours_is_deleted_once_it_hides_nothing() {
     let source = facts("s1", "aa", 1_000);
     let copy = ours("c1", 1_001, &source, None);
-    check(&case(ObjectState::NotFound, present(&copy)), &Decision::ConfirmAbsence);
+    check(
+        &case(ObjectState::NotFound, present(&copy)),
+        &Decision::ConfirmAbsence(SideName::Source),
+    );
     for gone in [ObjectState::DeleteMarker, ObjectState::ConfirmedAbsent] {
         let case_of = |destination: &ObjectFacts| case(gone.clone(), present(destination));
         check(&case_of(&copy), &Decision::AskHistory);
@@ -483,23 +495,17 @@ fn only_what_is_ours_is_deleted_once_it_hides_nothing() {
 }
 
 #[test]
-fn nothing_on_both_sides_is_nothing_to_do() {
-    for source in [
-        ObjectState::NotFound,
-        ObjectState::DeleteMarker,
-        ObjectState::ConfirmedAbsent,
-    ] {
-        for destination in [
-            ObjectState::NotFound,
-            ObjectState::DeleteMarker,
-            ObjectState::ConfirmedAbsent,
-        ] {
-            check(
-                &case(source.clone(), destination),
-                &Decision::Skip(SkipReason::BothAbsent),
-            );
+fn nothing_on_both_sides_is_nothing_to_do_once_there_is_evidence() {
+    let skip = Decision::Skip(SkipReason::BothAbsent);
+    for source in [ObjectState::DeleteMarker, ObjectState::ConfirmedAbsent] {
+        for destination in [ObjectState::DeleteMarker, ObjectState::ConfirmedAbsent] {
+            check(&case(source.clone(), destination), &skip);
         }
     }
+    let doubtful = case(ObjectState::NotFound, ObjectState::DeleteMarker);
+    check(&doubtful, &Decision::ConfirmAbsence(SideName::Source));
+    let doubtful = case(ObjectState::DeleteMarker, ObjectState::NotFound);
+    check(&doubtful, &Decision::ConfirmAbsence(SideName::Destination));
 }
 
 #[test]
