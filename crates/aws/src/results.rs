@@ -59,27 +59,21 @@ impl RunResults for S3Results {
             .map_err(|error| ErrorAnswer::of(&error).into_failure(&self.attempted("s3:PutObject", name)))
     }
 
-    async fn list(&self, prefix: &str) -> Result<Vec<String>, Failure> {
-        let mut pages = self
+    /// Lists one page. S3 lists in the order of the keys' bytes, so the last name of a page is where the next begins:
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html>
+    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<String>, Failure> {
+        let page = self
             .client
             .list_objects_v2()
             .bucket(self.bucket.as_str())
             .prefix(prefix)
+            .set_start_after(after.map(str::to_owned))
             .set_expected_bucket_owner(self.owner())
-            .into_paginator()
-            .send();
-        let mut names = Vec::new();
-        while let Some(page) = pages.next().await {
-            let page =
-                page.map_err(|error| ErrorAnswer::of(&error).into_failure(&self.attempted("s3:ListBucket", prefix)))?;
-            names.extend(
-                page.contents
-                    .unwrap_or_default()
-                    .into_iter()
-                    .filter_map(|object| object.key),
-            );
-        }
-        Ok(names)
+            .send()
+            .await
+            .map_err(|error| ErrorAnswer::of(&error).into_failure(&self.attempted("s3:ListBucket", prefix)))?;
+        let objects = page.contents.unwrap_or_default().into_iter();
+        Ok(objects.filter_map(|object| object.key).collect())
     }
 
     async fn read(&self, name: &str) -> Result<String, Failure> {

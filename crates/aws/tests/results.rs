@@ -5,11 +5,12 @@ use aws_config::SdkConfig;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, SharedCredentialsProvider};
 use aws_sdk_s3::primitives::SdkBody;
 use aws_smithy_http_client::test_util::{ReplayEvent, StaticReplayClient};
+use futures::TryStreamExt as _;
 use s3ferry_aws::client::Clients;
 use s3ferry_aws::results::S3Results;
 use s3ferry_core::failure::FailureKind;
 use s3ferry_core::names::{AccountId, BucketName, Region};
-use s3ferry_engine::results::RunResults as _;
+use s3ferry_engine::results::{RunResults as _, texts};
 
 /// A state bucket that answers from a list, and the requests it got.
 fn results(answers: &[(u16, &'static str)]) -> (S3Results, StaticReplayClient) {
@@ -59,18 +60,25 @@ async fn result_is_written_under_its_name_into_the_bucket_of_the_account() {
 }
 
 #[tokio::test]
-async fn all_pages_of_a_run_are_listed() {
+async fn results_of_a_run_are_read_page_by_page_in_their_order() {
     let first = "<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>next</NextContinuationToken>\
-                 <Contents><Key>a</Key></Contents></ListBucketResult>";
-    let second = "<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>b</Key></Contents>\
+                 <Contents><Key>e/a</Key></Contents></ListBucketResult>";
+    let second = "<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>e/b</Key></Contents>\
                   </ListBucketResult>";
-    let (results, http) = results(&[(200, first), (200, second)]);
-    assert_eq!(results.list("final-sync/e/results/").await.unwrap(), ["a", "b"]);
-    let requests: Vec<_> = http.actual_requests().collect();
+    let none = "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>";
+    let (results, http) = results(&[(200, first), (200, second), (200, none), (200, "of a"), (200, "of b")]);
+    let read: Vec<(String, String)> = texts(&results, "e/", None).try_collect().await.unwrap();
+    let expected = [("e/a", "of a"), ("e/b", "of b")].map(|(name, text)| (name.to_owned(), text.to_owned()));
+    assert_eq!(read, expected);
+    let uris: Vec<&str> = http.actual_requests().map(|request| request.uri()).collect();
+    let after = |name: &str| format!("start-after=e%2F{name}");
     assert!(
-        requests[1].uri().contains("continuation-token=next"),
-        "{}",
-        requests[1].uri()
+        !uris[0].contains("start-after") && uris[0].contains("prefix=e%2F"),
+        "{uris:?}"
+    );
+    assert!(
+        uris[1].contains(&after("a")) && uris[2].contains(&after("b")),
+        "{uris:?}"
     );
 }
 

@@ -66,16 +66,6 @@ pub type Aspects = BTreeSet<Aspect>;
 /// with equal bytes, or its annotations were still to be written.
 pub const HIDDEN_IN_HEAD: [Aspect; 2] = [Aspect::Tags, Aspect::Annotations];
 
-/// Returns what is read of a key whose earlier reconcile may have been interrupted at any point: between a copy and the
-/// read of the source after it, amid a multipart copy, before the annotations that follow one, or before the check of what
-/// a write hides.
-#[must_use]
-pub fn after_interruption() -> Aspects {
-    let mut aspects = Aspects::from([Aspect::UnfinishedUpload, Aspect::History]);
-    aspects.extend(HIDDEN_IN_HEAD);
-    aspects
-}
-
 /// The headers S3 keeps with an object besides user metadata.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct SystemHeaders {

@@ -145,8 +145,18 @@ impl Report {
     /// Reports a failure before anything was written.
     #[must_use]
     pub fn failed(failure: Failure) -> Self {
+        Self::without_a_turn(Outcome::Failed(failure))
+    }
+
+    /// Reports a key that was not begun before the deadline.
+    #[must_use]
+    pub fn not_begun() -> Self {
+        Self::without_a_turn(Outcome::Again(AgainReason::Deadline))
+    }
+
+    fn without_a_turn(outcome: Outcome) -> Self {
         Self {
-            outcome: Outcome::Failed(failure),
+            outcome,
             lost: Aspects::new(),
             turns: 0,
             progress: false,

@@ -1,9 +1,22 @@
-//! When a message that failed comes back.
+//! When a message that failed comes back, and what is read of its keys then.
 
 use std::time::Duration;
 
+use crate::facts::{Aspect, Aspects, HIDDEN_IN_HEAD};
 use crate::failure::FailureKind;
 use crate::outcome::AgainReason;
+
+/// Names what is read of a key whose last reconcile may have been interrupted, beside what a HEAD shows.
+///
+/// A crash between a copy and the read after it leaves a copy that may differ in what a HEAD does not show; one during a
+/// multipart copy leaves an upload, and one after it an object without its annotations; in shared ownership a crash after a
+/// write leaves the versions below it unread.
+#[must_use]
+pub fn aspects_after_interruption() -> Aspects {
+    let mut aspects = Aspects::from([Aspect::UnfinishedUpload, Aspect::History]);
+    aspects.extend(HIDDEN_IN_HEAD);
+    aspects
+}
 
 /// What a failed message waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -116,6 +116,10 @@ where
     }
 
     async fn reconcile_or_hand_over(&self, key: &ObjectKey, aspects: &Aspects, deadline: Timestamp) -> (Report, bool) {
+        // What cannot be begun any more costs no attempt, and nothing of it is under way.
+        if self.reconciler.clock.now() >= deadline {
+            return (Report::not_begun(), false);
+        }
         let mut report = self.reconciler.reconcile(key, aspects, deadline).await;
         let Some(reason) = comes_again(&report) else {
             let done = !matches!(report.outcome, Outcome::Failed(_));
@@ -190,7 +194,8 @@ fn comes_again(report: &Report) -> Option<AgainReason> {
     }
 }
 
-/// Groups hints by key and unites their aspects.
+/// Groups hints by key and unites their aspects. Keys keep the order of their first hints: where the time does not
+/// suffice for all, the caller says what comes first.
 fn group(hints: &[Hint], indexes: &[usize]) -> Vec<Group> {
     let mut groups: BTreeMap<&ObjectKey, Group> = BTreeMap::new();
     for index in indexes {
@@ -203,7 +208,9 @@ fn group(hints: &[Hint], indexes: &[usize]) -> Vec<Group> {
         group.aspects.extend(&hint.aspects);
         group.members.push(*index);
     }
-    groups.into_values().collect()
+    let mut groups: Vec<Group> = groups.into_values().collect();
+    groups.sort_by_key(|group| group.members.first().copied());
+    groups
 }
 
 /// Finds hints that another hint of the same key is newer than, by S3's own order of events.

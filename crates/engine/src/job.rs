@@ -10,7 +10,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures::future::{ready, select};
-use futures::{StreamExt as _, stream};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use md5::{Digest as _, Md5};
 use s3ferry_core::batch_operations::{ResultCode, TaskAnswered, invocation, read_answer};
 use s3ferry_core::batch_report::{
@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::ports::Clock;
-use crate::results::RunResults;
+use crate::results::{RunResults, texts};
 
 /// How often a task is run that fails for a while; S3 does not document its own number.
 pub const MOST_RUNS: u32 = 6;
@@ -222,7 +222,13 @@ impl<I: Invoke, R: RunResults, C: Clock, P: Stop> LocalJob<I, R, C, P> {
         let tasks: Vec<(u64, &Row)> = chunk.iter().filter_map(row).collect();
         let first = chunk.first().copied().unwrap_or_default();
         let invocation_id = format!("{}-{first}-{run}", self.record.id);
-        let payload = invocation(&self.record.id, &invocation_id, &self.record.user_arguments, &tasks);
+        let payload = invocation(
+            &self.record.id,
+            &invocation_id,
+            &self.record.user_arguments,
+            &tasks,
+            run,
+        );
         let answer = self.function.invoke(&payload).await;
         read_answer(&answer, &invocation_id, chunk)
     }
@@ -292,7 +298,7 @@ impl<I: Invoke, R: RunResults, C: Clock, P: Stop> LocalJob<I, R, C, P> {
 /// Reads what is written down of a job; `None` where there is no such job.
 pub async fn read_record<R: RunResults>(store: &R, id: &str) -> Result<Option<JobRecord>, Failure> {
     let name = format!("{}/{RECORD_NAME}", folder(id));
-    if !store.list(&name).await?.contains(&name) {
+    if !store.list(&name, None).await?.contains(&name) {
         return Ok(None);
     }
     read_as(&name, &store.read(&name).await?).map(Some)
@@ -306,8 +312,9 @@ pub async fn read_progress<R: RunResults>(store: &R, record: &JobRecord) -> Resu
 
 async fn read_ends<R: RunResults>(store: &R, id: &str) -> Result<Ends, Failure> {
     let mut ends = Ends::new();
-    for name in store.list(&format!("{}/progress/", folder(id))).await? {
-        let text = store.read(&name).await?;
+    let prefix = format!("{}/progress/", folder(id));
+    let mut texts = pin!(texts(store, &prefix, None));
+    while let Some((name, text)) = texts.try_next().await? {
         for line in text.lines() {
             let end: TaskAnswered = read_as(&name, line)?;
             ends.insert(end.task, end);

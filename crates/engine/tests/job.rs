@@ -51,9 +51,10 @@ impl RunResults for &MemoryFolder {
         Ok(())
     }
 
-    async fn list(&self, prefix: &str) -> Result<Vec<String>, Failure> {
+    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<String>, Failure> {
         let names = self.texts().into_keys();
-        Ok(names.filter(|name| name.starts_with(prefix)).collect())
+        let is_wanted = |name: &String| name.starts_with(prefix) && Some(name.as_str()) > after;
+        Ok(names.filter(is_wanted).take(3).collect())
     }
 
     async fn read(&self, name: &str) -> Result<String, Failure> {
@@ -65,6 +66,7 @@ impl RunResults for &MemoryFolder {
 struct Function<F> {
     answer: F,
     seen: Mutex<Vec<String>>,
+    attempts: Mutex<Vec<u64>>,
 }
 
 impl<F: Fn(&str, usize) -> &'static str> Function<F> {
@@ -72,6 +74,7 @@ impl<F: Fn(&str, usize) -> &'static str> Function<F> {
         Self {
             answer,
             seen: Mutex::default(),
+            attempts: Mutex::default(),
         }
     }
 
@@ -83,6 +86,10 @@ impl<F: Fn(&str, usize) -> &'static str> Function<F> {
 impl<F: Fn(&str, usize) -> &'static str + Send + Sync> Invoke for &Function<F> {
     async fn invoke(&self, payload: &Value) -> Result<Value, String> {
         let mut results = Vec::new();
+        self.attempts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(payload["attempt"].as_u64().unwrap());
         for task in payload["tasks"].as_array().unwrap() {
             let key = task["s3Key"].as_str().unwrap().to_owned();
             let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -187,6 +194,8 @@ async fn tasks_that_fail_for_a_while_run_again_with_growing_waits() {
         (1, 3, 1)
     );
     assert_eq!(times("key%200004"), usize::try_from(MOST_RUNS).unwrap());
+    let attempts = function.attempts.lock().unwrap().clone();
+    assert_eq!(attempts, [1, 1, 1, 2, 3, 4, 5, 6], "tasks that are run again say so");
     let report = report(&folder);
     assert_eq!(report.len(), 7);
     let given_up = report.iter().find(|row| row.cells.shown_key() == "key 0004").unwrap();

@@ -7,7 +7,8 @@ mod world;
 
 use std::time::Duration;
 
-use s3ferry_core::facts::{Aspect, Aspects, ChecksumCoverage, after_interruption};
+use s3ferry_core::facts::{Aspect, Aspects, ChecksumCoverage};
+use s3ferry_core::redelivery::aspects_after_interruption;
 use s3ferry_core::failure::FailureKind;
 use s3ferry_core::order::{
     CopyMethod, CopyOrder, Metadata, SourcePin, Stated, StatedChecksum, UploadTerms, WriteCondition,
@@ -691,7 +692,7 @@ async fn annotations_that_could_not_be_written_follow_when_the_message_comes_aga
             assert!(report.upload_left, "whoever comes next is told");
             assert_eq!(world.script.count(Call::CompleteUpload), 1);
             let world = unscripted(&world);
-            let report = world.reconcile_with(&after_interruption()).await;
+            let report = world.reconcile_with(&aspects_after_interruption()).await;
             let aspects = Aspects::from([Aspect::Annotations]);
             assert_eq!(report.outcome, Outcome::Amended { aspects });
             assert_eq!(world.script.count(Call::CompleteUpload), 0);
@@ -709,7 +710,7 @@ async fn entry_stays_until_annotations_are_written() {
     assert_eq!(report.outcome, Outcome::Again(AgainReason::Deadline));
     assert_eq!(world.journal.as_ref().unwrap().keys(), [key(KEY)]);
     let world = unscripted(&world);
-    world.reconcile_with(&after_interruption()).await;
+    world.reconcile_with(&aspects_after_interruption()).await;
     world.assert_equal();
     assert_tidy(&world);
 }

@@ -6,7 +6,8 @@ mod world;
 
 use std::collections::BTreeMap;
 
-use s3ferry_core::facts::{Aspects, ChecksumCoverage, Encryption, KmsEncryption, ObjectFacts, after_interruption};
+use s3ferry_core::facts::{Aspects, ChecksumCoverage, Encryption, KmsEncryption, ObjectFacts};
+use s3ferry_core::redelivery::aspects_after_interruption;
 use s3ferry_core::outcome::{Outcome, SkipReason};
 use s3ferry_core::plan::COPY_OBJECT_LIMIT_BYTES;
 use s3ferry_core::policy::{KmsKeys, Policy, PreserveEtag};
@@ -195,7 +196,7 @@ async fn second_reconcile_of_an_unchanged_key_writes_nothing() {
             continue;
         }
         verifiable += 1;
-        for aspects in [Aspects::new(), after_interruption()] {
+        for aspects in [Aspects::new(), aspects_after_interruption()] {
             let before = count();
             let again = world.reconcile_with(&aspects).await;
             assert_eq!(

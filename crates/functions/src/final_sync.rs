@@ -6,7 +6,7 @@ use s3ferry_aws::results::S3Results;
 use s3ferry_core::names::BucketName;
 use s3ferry_core::time::Timestamp;
 use s3ferry_engine::counts::Counts;
-pub use s3ferry_engine::final_sync::{FinalSync, FinalSyncError, Reply, Terms};
+pub use s3ferry_engine::final_sync::{FinalSync, FinalSyncError, Invocation, Reply, Terms};
 
 use crate::config::Config;
 use crate::metrics::to_line;

@@ -15,7 +15,7 @@ use s3ferry_aws::queue::SqsContinuations;
 use s3ferry_aws::source::S3Source;
 use s3ferry_core::acknowledge::to_redeliver;
 use s3ferry_core::event::{EventError, Hint, MessageId, Payload, QueueMessage, parse_payload};
-use s3ferry_core::redelivery::WaitsFor;
+use s3ferry_core::redelivery::{WaitsFor, aspects_after_interruption};
 use s3ferry_core::time::Timestamp;
 use s3ferry_engine::batch::Batch;
 use s3ferry_engine::counts::Counts;
@@ -130,7 +130,14 @@ where
             InvocationError::Payload { error }
         })?;
         let parts = parts(&parsed);
-        let hints: Vec<Hint> = parts.iter().filter_map(Part::hint).cloned().collect();
+        let mut hints: Vec<Hint> = parts.iter().filter_map(Part::hint).cloned().collect();
+        if matches!(parsed, Payload::Direct(_)) {
+            // Lambda repeats a failed asynchronous invocation and does not say so: each may follow an interrupted one.
+            // https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
+            for hint in &mut hints {
+                hint.aspects.extend(aspects_after_interruption());
+            }
+        }
         let settled = self.batch.settle(&hints, deadline).await;
 
         let mut counts = Counts::default();

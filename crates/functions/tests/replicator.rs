@@ -229,10 +229,10 @@ fn message(id: &str, body: &Value) -> Value {
 
 #[tokio::test(start_paused = true)]
 async fn good_bad_panicking_and_slow_messages_are_each_their_own() {
-    // The keys are reconciled in their order, so the first copy is that of `b-panics`.
+    // The keys are reconciled in the order of the records, so the first copy is that of `c-slow`.
     let script = Script::default()
-        .on(Call::Copy, 2, Fault::Panics)
-        .on(Call::Copy, 3, Fault::Hangs);
+        .on(Call::Copy, 1, Fault::Hangs)
+        .on(Call::Copy, 4, Fault::Panics);
     let world = World::new(script);
     for key in ["a-good", "b-panics", "c-slow", "d-good"] {
         world.source.put(key, "content");
@@ -330,6 +330,38 @@ async fn direct_invocation_fails_when_any_record_is_not_done() {
         Some("content"),
         "the other record is done"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn direct_invocation_reads_what_an_interrupted_one_may_have_left() {
+    let by_topic = json!({"Records": [{"EventSource": "aws:sns", "Sns": {
+        "Message": json!({"Records": [record("a")]}).to_string(),
+    }}]});
+    for (title, payload, repeated) in [
+        ("S3", json!({"Records": [record("a")]}), true),
+        ("SNS", by_topic, true),
+        (
+            "first delivery",
+            json!({"Records": [delivered("m", 1, &json!({"Records": [record("a")]}))]}),
+            false,
+        ),
+        (
+            "second delivery",
+            json!({"Records": [delivered("m", 2, &json!({"Records": [record("a")]}))]}),
+            true,
+        ),
+    ] {
+        let world = World::new(Script::default());
+        // An invocation crashed after its copy; in the meantime the tags had changed, and are as many as before.
+        world.source.put("a", "content");
+        world.source.tag("a", &[("t", "2")]);
+        world.destination.pass_seconds(10);
+        world.destination.put("a", "content");
+        world.destination.tag("a", &[("t", "1")]);
+        world.handle(&payload).await.unwrap();
+        assert_eq!(world.script.count(Call::Amend) > 0, repeated, "{title}: tags");
+        assert_eq!(world.script.count(Call::ListUploads) > 0, repeated, "{title}: uploads");
+    }
 }
 
 #[tokio::test(start_paused = true)]

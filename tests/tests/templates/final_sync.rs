@@ -50,8 +50,13 @@ fn final_sync_reads_a_manifest_in_bounded_batches_and_ends_in_a_summary() {
         (&map["Next"], &map["Catch"][0]["Next"]),
         (&json!("Conclude"), &json!("Conclude"))
     );
-    // A state hands on 256 KiB at most, and a batch is handed on twice: as input, and as what is left of it.
-    assert!(number(&map["ItemBatcher"]["MaxInputBytesPerBatch"]) * 2 < 256 * 1024);
+    // A state hands on 256 KiB at most, and a batch is handed on twice: as input, and as what is left of it. The run,
+    // which all items share, is spelled once then; that makes room for what an item carries from run to run.
+    let shared = r#","run":{"execution":"e","userArguments":{}}"#.len();
+    let carried = r#","attempts":300,"idle":10,"due":1795813108"#.len();
+    let largest =
+        number(&map["ItemBatcher"]["MaxInputBytesPerBatch"]) + 1_000 * (carried.saturating_sub(shared) as u64);
+    assert!((largest + 1_024) * 2 < 256 * 1024);
 }
 
 #[test]
@@ -74,6 +79,11 @@ fn final_sync_tries_again_and_loses_no_batch_in_silence() {
     }
     let batch = final_sync_definition(&[])["States"]["SyncManifest"]["ItemProcessor"]["States"].clone();
     assert_eq!(batch["SyncBatch"]["Catch"][0]["Next"], "RecordLost");
+    // An invocation that is retried says so.
+    assert_eq!(
+        batch["SyncBatch"]["Parameters"]["Payload"],
+        json!({ "batch.$": "$", "retries.$": "$$.State.RetryCount" })
+    );
     // What is not done goes round: wait, then the same state with what is left.
     assert_eq!(batch["IsFinished"]["Choices"][0]["Next"], "WaitForAnotherRun");
     assert_eq!(batch["WaitForAnotherRun"]["Next"], "TakeWhatIsLeft");
@@ -81,6 +91,24 @@ fn final_sync_tries_again_and_loses_no_batch_in_silence() {
         (&batch["TakeWhatIsLeft"]["Next"], &batch["TakeWhatIsLeft"]["InputPath"]),
         (&json!("SyncBatch"), &json!("$.answer.again"))
     );
+}
+
+#[test]
+fn summary_of_a_run_is_resumed_until_it_is_finished() {
+    let states = final_sync_definition(&[])["States"].clone();
+    // What the function resumes by is `summary.finished` of its own input.
+    assert_eq!(states["Conclude"]["ResultPath"], "$.summary");
+    assert_eq!(states["Conclude"]["ResultSelector"]["finished.$"], "$.Payload.finished");
+    assert_eq!(
+        states["Conclude"]["Parameters"]["Payload"],
+        json!({ "finalSync": "conclude", "begun.$": "$" })
+    );
+    assert_eq!(states["Conclude"]["Next"], "IsAddedUp");
+    assert_eq!(
+        states["IsAddedUp"]["Choices"],
+        json!([{ "Variable": "$.summary.finished", "BooleanEquals": false, "Next": "Conclude" }])
+    );
+    assert_eq!(states["IsAddedUp"]["Default"], "WasStopped");
 }
 
 #[test]

@@ -1,8 +1,11 @@
 //! The answer to each task: a code, and what an operator can act on.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
-use super::{BatchError, CurrentVersion, RowVersion, shortened};
+use super::rounds::FIRST_WAIT;
+use super::{BatchError, shortened};
 use crate::facts::Aspects;
 use crate::failure::{Failure, FailureKind};
 use crate::names::{BucketName, ObjectKey, VersionId};
@@ -56,6 +59,10 @@ pub struct TaskResult {
     pub bytes_copied: u64,
     /// Whether anything was achieved on the way.
     pub progress: bool,
+    /// Whether it was begun before the invocation's time was up.
+    pub reached: bool,
+    /// How long it must not be run again, where it is run again.
+    pub delay: Duration,
 }
 
 impl TaskResult {
@@ -66,6 +73,8 @@ impl TaskResult {
             text: text.into(),
             bytes_copied: 0,
             progress: false,
+            reached: true,
+            delay: Duration::ZERO,
         }
     }
 
@@ -84,22 +93,6 @@ impl TaskResult {
              row out of the manifest, or give it to the function of its bucket"
         );
         Self::new(ResultCode::PermanentFailure, "failed:ForeignBucket", text)
-    }
-
-    /// The result of a task that names another version than the current one.
-    #[must_use]
-    pub fn not_current(version: &RowVersion, current: &CurrentVersion) -> Self {
-        let current = match current {
-            CurrentVersion::Absent => "the key has no current object".to_owned(),
-            CurrentVersion::Null => "the current one is null".to_owned(),
-            CurrentVersion::Id(current) => format!("the current one is {current}"),
-        };
-        let text = format!(
-            "skipped not-current-version: the task names version {}, {current}; older versions are not copied, and \
-             versions=any lets a task stand for its key",
-            shortened(version.as_str(), 200)
-        );
-        Self::new(ResultCode::Succeeded, "skipped:not-current-version", text)
     }
 
     /// The result of a failure.
@@ -133,14 +126,33 @@ impl TaskResult {
         let used: usize = rest.iter().map(|part| part.chars().count()).sum::<usize>() + 40;
         let detail = shortened(&failure.detail, LONGEST_RESULT.saturating_sub(used));
         let text = format!("failed ({kind}) {what}: {action} on {resource}: {detail}; next: {next}");
-        Self::new(code, format!("failed:{what}"), text)
+        Self {
+            delay: FIRST_WAIT,
+            ..Self::new(code, format!("failed:{what}"), text)
+        }
     }
 
     /// The result of a task that is not done yet.
     #[must_use]
     pub fn unfinished(reason: AgainReason) -> Self {
         let text = format!("not done yet ({}); next: nothing, it is run again", reason.as_str());
-        Self::new(ResultCode::TemporaryFailure, "unfinished", text)
+        Self {
+            delay: reason.delay(),
+            ..Self::new(ResultCode::TemporaryFailure, "unfinished", text)
+        }
+    }
+
+    /// The result of a further row of a key: the rows share one reconcile, whose bytes count once.
+    #[must_use]
+    pub fn counted_elsewhere(self) -> Self {
+        if self.bytes_copied == 0 {
+            return self;
+        }
+        Self {
+            bytes_copied: 0,
+            text: format!("{}; counted with another row of the same key", self.text),
+            ..self
+        }
     }
 
     /// The result of an item that was run as often as items are, and is not done.
@@ -214,7 +226,11 @@ pub fn conclude(report: &Report, acknowledged: bool) -> TaskResult {
         result.code = ResultCode::TemporaryFailure;
         result.text = format!("{}; an earlier write may still land, so it is run again", result.text);
     }
+    if report.outcome_unknown {
+        result.delay = result.delay.max(AgainReason::OutcomeUnknown.delay());
+    }
     result.progress = report.progress;
+    result.reached = report.turns > 0;
     result
 }
 
@@ -318,6 +334,8 @@ pub fn merge(results: &[(&ObjectKey, TaskResult)]) -> Option<TaskResult> {
         text: results.iter().map(said).collect::<Vec<_>>().join(" | "),
         bytes_copied: results.iter().map(|(_, result)| result.bytes_copied).sum(),
         progress: results.iter().any(|(_, result)| result.progress),
+        reached: results.iter().any(|(_, result)| result.reached),
+        delay: results.iter().map(|(_, result)| result.delay).max().unwrap_or_default(),
         ..main.clone()
     })
 }

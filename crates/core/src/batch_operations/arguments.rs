@@ -18,8 +18,6 @@ pub enum ArgumentName {
     StorageClass,
     /// What is compared.
     ComparisonDepth,
-    /// What becomes of tasks that name a version.
-    Versions,
 }
 
 /// One argument.
@@ -61,12 +59,6 @@ pub const ARGUMENTS: &[Argument] = &[
         short: "depth",
         allowed: "`head`, `deep`",
     },
-    Argument {
-        name: ArgumentName::Versions,
-        spelled: "versions",
-        short: "versions",
-        allowed: "`current-only`, `any`",
-    },
 ];
 
 impl ArgumentName {
@@ -78,7 +70,6 @@ impl ArgumentName {
             Self::PropagateDeletes => "propagate-deletes",
             Self::StorageClass => "storage-class",
             Self::ComparisonDepth => "comparison-depth",
-            Self::Versions => "versions",
         }
     }
 
@@ -177,27 +168,6 @@ impl Depth {
                 Aspect::Lock,
                 Aspect::History,
             ]),
-        }
-    }
-}
-
-/// What becomes of a task that names a version.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Versions {
-    /// It is done where the version is the current one, and skipped by name where it is an older one.
-    #[default]
-    CurrentOnly,
-    /// It stands for its key, whichever version it names. The history of versions is not copied either way.
-    Any,
-}
-
-impl Versions {
-    /// Reads the value of the argument.
-    pub fn parse(value: &str) -> Result<Self, BatchError> {
-        match value {
-            "current-only" => Ok(Self::CurrentOnly),
-            "any" => Ok(Self::Any),
-            other => Err(ArgumentName::Versions.refused(other, "allowed: current-only, any")),
         }
     }
 }

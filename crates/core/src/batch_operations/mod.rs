@@ -10,16 +10,17 @@ mod answer;
 mod arguments;
 mod reading;
 mod request;
+mod rounds;
 mod summary;
 
 pub use answer::{Answer, LONGEST_RESULT, ResultCode, TaskResult, conclude, merge, outcome_of_text};
-pub use arguments::{ARGUMENTS, Argument, ArgumentName, Arguments, Depth, Versions};
+pub use arguments::{ARGUMENTS, Argument, ArgumentName, Arguments, Depth};
 pub use reading::{TaskAnswered, invocation, read_answer};
 pub use request::{
-    Begin, Conclusion, CurrentVersion, Item, JobInvocation, LostItems, MapBatch, Request, RowVersion, Run, RunName,
-    Target, Task, parse_request,
+    Begin, Conclusion, Item, JobInvocation, LostItems, MapBatch, Request, Run, RunName, Target, Task, parse_request,
 };
-pub use summary::{MAX_FAILURES_SHOWN, ResultLine, Summary};
+pub use rounds::{Ended, Round, Runs};
+pub use summary::{MAX_FAILURES_SHOWN, ResultLine, Summary, SummarySoFar};
 
 use crate::names::NameError;
 

@@ -21,12 +21,15 @@ pub struct TaskAnswered {
 }
 
 /// Spells an invocation of schema 2.0 for tasks, each a number and the row of the manifest.
+///
+/// `attempt` is how often the tasks are run, this time included, which S3 itself does not say.
 #[must_use]
 pub fn invocation(
     job_id: &str,
     invocation_id: &str,
     arguments: &BTreeMap<String, String>,
     tasks: &[(u64, &Row)],
+    attempt: u32,
 ) -> Value {
     let tasks: Vec<Value> = tasks
         .iter()
@@ -43,6 +46,7 @@ pub fn invocation(
         "invocationSchemaVersion": "2.0",
         "invocationId": invocation_id,
         "job": { "id": job_id, "userArguments": arguments },
+        "attempt": attempt,
         "tasks": tasks,
     })
 }

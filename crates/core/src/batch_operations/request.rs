@@ -4,9 +4,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::arguments::plain_name;
-use super::{Arguments, BatchError, shortened};
-use crate::facts::ObjectState;
-use crate::names::{BucketName, NameError, ObjectKey, VersionId};
+use super::{Arguments, BatchError, Ended, Runs, shortened};
+use crate::names::{BucketName, NameError, ObjectKey};
 
 /// What one invocation asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +33,8 @@ pub struct JobInvocation {
     pub job_id: Option<String>,
     /// What the job asks for by itself; an error here is the answer to each of its tasks.
     pub arguments: Result<Arguments, BatchError>,
+    /// How often the tasks were run, this time included. Only a local job says so; S3 repeats a task as if it were new.
+    pub attempt: u32,
     /// The tasks.
     pub tasks: Vec<Task>,
 }
@@ -56,8 +57,10 @@ pub struct MapBatch {
     pub arguments: Result<Arguments, BatchError>,
     /// The run that the items are of; without one, results are in the answer and nowhere else.
     pub run: Option<RunName>,
-    /// How often these items were run, this time included.
-    pub attempt: u32,
+    /// How often the state machine has retried this invocation, each time because the function failed as a whole.
+    pub retries: u32,
+    /// What earlier runs of the batch ended.
+    pub ended: Ended,
     /// What the batch was given for all of its items, as it came.
     pub input: Value,
 }
@@ -69,72 +72,22 @@ pub struct Item {
     pub value: Value,
     /// The row of the manifest that it was made of, as it came.
     pub row: Value,
+    /// How often it was run before.
+    pub runs: Runs,
     /// What it is about.
     pub target: Result<Target, BatchError>,
 }
 
 /// What a task or an item is about.
+///
+/// A version that the row names is not read: the row stands for its key, whose current object is copied. A manifest
+/// that is older than the last write of a key names a version that is no longer current.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     /// The bucket.
     pub bucket: BucketName,
     /// The key; two where its encoding can be read in two ways.
     pub keys: Vec<ObjectKey>,
-    /// The version, where one is named.
-    pub version: Option<RowVersion>,
-}
-
-/// The version that a row of a manifest names.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RowVersion {
-    /// A version with an id of its own.
-    Id(VersionId),
-    /// `null`: the version that was written without versioning.
-    Null,
-}
-
-impl RowVersion {
-    /// Tells whether this is the current version.
-    #[must_use]
-    pub fn is_current(&self, current: &CurrentVersion) -> bool {
-        match (self, current) {
-            (Self::Id(version), CurrentVersion::Id(current)) => version == current,
-            (Self::Null, CurrentVersion::Null) => true,
-            (Self::Id(_), CurrentVersion::Absent | CurrentVersion::Null)
-            | (Self::Null, CurrentVersion::Absent | CurrentVersion::Id(_)) => false,
-        }
-    }
-
-    /// Returns the text of the manifest.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        match self {
-            Self::Id(version) => version.as_str(),
-            Self::Null => "null",
-        }
-    }
-}
-
-/// What the source has under a key now, as far as versions go.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CurrentVersion {
-    /// No current object.
-    Absent,
-    /// An object that was written without versioning.
-    Null,
-    /// An object with a version of its own.
-    Id(VersionId),
-}
-
-impl CurrentVersion {
-    /// Takes what was read of the key.
-    #[must_use]
-    pub fn of(state: &ObjectState) -> Self {
-        match state.facts() {
-            None => Self::Absent,
-            Some(facts) => facts.version_id.clone().map_or(Self::Null, Self::Id),
-        }
-    }
 }
 
 /// Names a run of the state machine; part of the names of the run's objects.
@@ -209,6 +162,8 @@ pub struct Conclusion {
     pub manifest_key: String,
     /// Why the run was stopped, where it was.
     pub stopped: Option<String>,
+    /// Whether an earlier invocation began the summary, and this one resumes it.
+    pub resume: bool,
 }
 
 /// Reads a request.
@@ -220,6 +175,10 @@ pub fn parse_request(payload: &Value) -> Result<Request, BatchError> {
     }
     if payload.get("tasks").is_some() || payload.get("invocationSchemaVersion").is_some() {
         return parse_job(payload).map(Request::Job);
+    }
+    if let Some(batch) = payload.get("batch") {
+        let retries = number(payload.get("retries"), "retries")?;
+        return parse_map(batch).map(|batch| Request::Map(MapBatch { retries, ..batch }));
     }
     if payload.get("Items").is_some() || is_item(payload) {
         return parse_map(payload).map(Request::Map);
@@ -261,6 +220,7 @@ fn parse_command(command: &Value, payload: &Value) -> Result<Request, BatchError
                 run: run_name(begun.get("run").unwrap_or(&Value::Null), "execution")?,
                 manifest_key: text(begun, "manifestKey", "manifestKey")?.to_owned(),
                 stopped,
+                resume: begun.pointer("/summary/finished") == Some(&Value::Bool(false)),
             }))
         }
         _ => Err(unexpected("finalSync", Some(command), "begin, lost or conclude")),
@@ -285,6 +245,7 @@ fn parse_job(payload: &Value) -> Result<JobInvocation, BatchError> {
         invocation_id: invocation_id.to_owned(),
         job_id: payload.pointer("/job/id").and_then(Value::as_str).map(str::to_owned),
         arguments,
+        attempt: number(payload.get("attempt"), "attempt")?,
         tasks: tasks
             .iter()
             .enumerate()
@@ -303,7 +264,6 @@ fn parse_task(task: &Value, index: usize) -> Result<Task, BatchError> {
         Ok(Target {
             bucket,
             keys: keys_of(key).map_err(name_error(&field("s3Key")))?,
-            version: version_of(task.get("s3VersionId"), &field("s3VersionId"))?,
         })
     };
     Ok(Task {
@@ -341,19 +301,6 @@ fn keys_of(encoded: &str) -> Result<Vec<ObjectKey>, NameError> {
     Ok(keys)
 }
 
-fn version_of(value: Option<&Value>, field: &str) -> Result<Option<RowVersion>, BatchError> {
-    match value {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(version)) if trimmed(version).is_empty() => Ok(None),
-        Some(Value::String(version)) => match VersionId::pinnable(trimmed(version)) {
-            Some(_) if version.len() > 1_024 => Err(unexpected(field, value, "a version id of at most 1,024 bytes")),
-            Some(version) => Ok(Some(RowVersion::Id(version))),
-            None => Ok(Some(RowVersion::Null)),
-        },
-        other => Err(unexpected(field, other, "a string or null")),
-    }
-}
-
 /// Whether a payload is an item of a map by itself, as a map without batches hands them out.
 fn is_item(payload: &Value) -> bool {
     payload.get("row").is_some() || column(payload, "key").is_some()
@@ -380,17 +327,11 @@ fn parse_map(payload: &Value) -> Result<MapBatch, BatchError> {
         let of_batch = input.and_then(|input| input.get(name));
         of_batch.or_else(|| run.and_then(|run| run.get(name)))
     };
-    let attempt = match given("attempt") {
-        None | Some(Value::Null) => 1,
-        Some(found) => found
-            .as_u64()
-            .and_then(|attempt| u32::try_from(attempt).ok())
-            .ok_or_else(|| unexpected("attempt", Some(found), "a whole number"))?,
-    };
     Ok(MapBatch {
         arguments: Arguments::parse(given("userArguments"), "userArguments"),
         run: run.map(|run| run_name(run, "execution")).transpose()?,
-        attempt,
+        retries: 0,
+        ended: Ended::read(input),
         input: input.cloned().unwrap_or_default(),
         items,
     })
@@ -405,12 +346,12 @@ fn parse_item(item: &Value, index: usize) -> Item {
         Ok(Target {
             bucket: BucketName::new(bucket).map_err(name_error(&field("Bucket")))?,
             keys: keys_of(key).map_err(name_error(&field("Key")))?,
-            version: version_of(column(row, "versionid"), &field("VersionId"))?,
         })
     };
     Item {
         value: item.clone(),
         row: row.clone(),
+        runs: Runs::read(item),
         target: target(),
     }
 }
@@ -447,6 +388,17 @@ fn text<'a>(value: &'a Value, name: &str, field: &str) -> Result<&'a str, BatchE
     let found = value.get(name);
     let text = found.and_then(Value::as_str).filter(|text| !text.is_empty());
     text.ok_or_else(|| unexpected(field, found, "a text that is not empty"))
+}
+
+/// Reads a whole number; 0 where there is none.
+fn number(found: Option<&Value>, field: &str) -> Result<u32, BatchError> {
+    match found {
+        None | Some(Value::Null) => Ok(0),
+        Some(found) => found
+            .as_u64()
+            .and_then(|number| u32::try_from(number).ok())
+            .ok_or_else(|| unexpected(field, Some(found), "a whole number")),
+    }
 }
 
 fn name_error(field: &str) -> impl FnOnce(NameError) -> BatchError {

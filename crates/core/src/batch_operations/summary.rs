@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::TaskResult;
+use super::{Conclusion, TaskResult};
 
 /// How many failed items a summary shows; all of them are among the results.
 pub const MAX_FAILURES_SHOWN: usize = 100;
@@ -71,6 +71,31 @@ pub struct Summary {
     pub failures: Vec<ResultLine>,
     /// How many lines of the results could not be read.
     pub unreadable_lines: u64,
+}
+
+/// A sum that is not finished, as it is kept between invocations.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SummarySoFar {
+    /// The last object of results that is in the sum; they are added in the order of their names.
+    pub after: Option<String>,
+    /// The sum.
+    pub summary: Summary,
+}
+
+impl SummarySoFar {
+    /// Begins the sum of a run.
+    #[must_use]
+    pub fn new(end: &Conclusion) -> Self {
+        Self {
+            after: None,
+            summary: Summary {
+                execution: end.run.as_str().to_owned(),
+                manifest_key: end.manifest_key.clone(),
+                stopped: end.stopped.clone(),
+                ..Summary::default()
+            },
+        }
+    }
 }
 
 impl Summary {

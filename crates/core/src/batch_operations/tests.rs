@@ -8,6 +8,7 @@ use crate::facts::{Aspect, Aspects};
 use crate::failure::{Failure, FailureKind};
 use crate::names::{BucketName, ObjectKey, VersionId};
 use crate::outcome::{AgainReason, Outcome, Report, SkipReason};
+use crate::time::Timestamp;
 
 fn job(payload: &Value) -> JobInvocation {
     match parse_request(payload) {
@@ -37,8 +38,7 @@ fn read_task(fields: &Value) -> String {
     match &job.tasks[0].target {
         Ok(target) => {
             let keys: Vec<&str> = target.keys.iter().map(ObjectKey::as_str).collect();
-            let version = target.version.as_ref().map_or("-", RowVersion::as_str);
-            format!("{} {} {version}", target.bucket, keys.join("|"))
+            format!("{} {}", target.bucket, keys.join("|"))
         }
         Err(error) => format!("{}: {error}", error.code()),
     }
@@ -52,29 +52,26 @@ fn check_task(fields: &Value, expected: &str) {
 
 #[test]
 fn tasks_of_both_versions_are_read() {
-    check_task(&json!({}), "example a -");
+    check_task(&json!({}), "example a");
     check_task(
         &json!({"s3Bucket": null, "s3BucketArn": "arn:aws:s3:::bucket-one"}),
-        "bucket-one a -",
+        "bucket-one a",
     );
     // The example in AWS's own documentation has a region and an account.
     check_task(
         &json!({"s3Bucket": null, "s3BucketArn": "arn:aws-cn:s3:cn-north-1:0123456788:bucket-one"}),
-        "bucket-one a -",
+        "bucket-one a",
     );
-    check_task(&json!({"s3VersionId": "v1"}), "example a v1");
-    check_task(&json!({"s3VersionId": ""}), "example a -");
-    check_task(&json!({"s3VersionId": "null"}), "example a null");
-    check_task(&json!({"aFieldOfTomorrow": [1]}), "example a -");
+    check_task(&json!({"aFieldOfTomorrow": [1]}), "example a");
 }
 
 #[test]
 fn keys_are_decoded_in_every_way_they_can_be_read() {
     check_task(
         &json!({"s3Key": "a%20b%2Bc%2520%C3%BC/%E6%97%A5"}),
-        "example a b+c%20ü/日 -",
+        "example a b+c%20ü/日",
     );
-    check_task(&json!({"s3Key": "a+b%2Bc"}), "example a b+c|a+b+c -");
+    check_task(&json!({"s3Key": "a+b%2Bc"}), "example a b+c|a+b+c");
     check_task(
         &json!({"s3Key": "100%"}),
         "NameNotValid: `tasks[0].s3Key`: object key `100%` is not form-encoded",
@@ -98,10 +95,6 @@ fn what_cannot_be_read_of_a_task_is_its_own_result_and_names_its_field() {
     check_task(
         &json!({"s3Bucket": null, "s3BucketArn": "arn:aws:sqs:::name"}),
         "`tasks[0].s3BucketArn` is `arn:aws:sqs:::name`, and must be the ARN of a bucket",
-    );
-    check_task(
-        &json!({"s3VersionId": 3}),
-        "`tasks[0].s3VersionId` is 3, and must be a string or null",
     );
 }
 
@@ -128,6 +121,7 @@ fn payload_that_nobody_could_answer_is_refused_as_a_whole() {
     check_refused(&payload, "`tasks` is an empty object, and must be an array of tasks");
     check_refused(&json!({"Items": 3}), "`Items` is 3");
     check_refused(&json!({"Items": [], "BatchInput": 3}), "`BatchInput` is 3");
+    check_refused(&json!({"batch": {"Items": []}, "retries": "x"}), "`retries` is `x`");
     check_refused(&json!({"finalSync": "dance"}), "`finalSync` is `dance`");
 }
 
@@ -147,7 +141,7 @@ fn job_that_asks_for_what_nobody_knows_has_its_tasks_answered() {
     assert!(
         refused(|payload| payload["job"]["userArguments"] = json!({"speed": "high"})).contains(
             "user argument `speed` is not known: allowed are ownership, propagate-deletes, storage-class, \
-             comparison-depth, versions"
+             comparison-depth"
         )
     );
     assert!(refused(|payload| payload["job"]["userArguments"] = json!({"depth": 1})).contains("is 1, and must be"));
@@ -173,20 +167,16 @@ fn arguments_are_known_in_every_spelling() {
 }
 
 #[test]
-fn depth_and_versions_name_what_they_allow() {
+fn depth_names_what_it_allows() {
     assert_eq!(
         (Depth::parse("head"), Depth::parse("deep")),
         (Ok(Depth::Head), Ok(Depth::Deep))
     );
-    assert_eq!(Versions::parse("current-only"), Ok(Versions::CurrentOnly));
-    assert_eq!(Versions::parse("any"), Ok(Versions::Any));
     let error = Depth::parse("checksum").unwrap_err().to_string();
     assert_eq!(
         error,
         "user argument `comparison-depth` is `checksum`: allowed: head, deep"
     );
-    let error = Versions::parse("all").unwrap_err().to_string();
-    assert_eq!(error, "user argument `versions` is `all`: allowed: current-only, any");
     assert!(Depth::Head.aspects().is_empty() && Depth::Deep.aspects().contains(&Aspect::Tags));
 }
 
@@ -196,8 +186,8 @@ fn batch_of_a_map_and_its_item_alone_are_read_alike() {
     let target = |batch: MapBatch| batch.items[0].target.clone().unwrap();
     let alone = map(&row);
     assert_eq!(
-        (alone.run.clone(), alone.attempt, alone.items[0].row.clone()),
-        (None, 1, row.clone())
+        (alone.run.clone(), alone.retries, alone.items[0].row.clone()),
+        (None, 0, row.clone())
     );
     let expected = target(alone);
     assert_eq!(expected.keys[0].as_str(), "a b");
@@ -205,32 +195,41 @@ fn batch_of_a_map_and_its_item_alone_are_read_alike() {
         target(map(&json!({"Items": [row], "BatchInput": {"job": 1}}))),
         expected
     );
-    let selected = json!({"row": row, "run": {"execution": "e-1", "userArguments": {"versions": "any"}}});
+    let selected = json!({"row": row, "run": {"execution": "e-1", "userArguments": {"depth": "deep"}}});
     for payload in [selected.clone(), json!({"Items": [selected.clone(), selected]})] {
         let batch = map(&payload);
         assert_eq!(batch.run.as_ref().map(RunName::as_str), Some("e-1"));
         assert_eq!(
-            batch.arguments.as_ref().unwrap().get(ArgumentName::Versions),
-            Some("any")
+            batch.arguments.as_ref().unwrap().get(ArgumentName::ComparisonDepth),
+            Some("deep")
         );
         assert_eq!(batch.items[0].row, row);
         assert_eq!(target(batch), expected);
     }
-    let again = json!({"Items": [row], "BatchInput": {"attempt": 3, "run": {"execution": "e-1"}, "userArguments": {}}});
-    assert_eq!(map(&again).attempt, 3);
+    let again = json!({
+        "Items": [{"row": row, "attempts": 3, "idle": 2, "due": 1_000}],
+        "BatchInput": {"run": {"execution": "e-1"}, "userArguments": {}, "ended": {"items": 5, "failed": 1}},
+    });
+    let retried = map(&json!({"batch": again, "retries": 2}));
+    assert_eq!((retried.retries, retried.ended), (2, Ended { items: 5, failed: 1 }));
+    assert_eq!(target(retried.clone()), expected);
+    let due = Some(Timestamp::from_seconds(1_000));
+    let runs = Runs {
+        attempts: 3,
+        idle: 2,
+        due,
+    };
+    assert_eq!(retried.items[0].runs, runs);
+    assert_eq!(map(&again), MapBatch { retries: 0, ..retried });
     assert!(map(&json!({"Items": []})).items.is_empty());
 }
 
 #[test]
 fn columns_are_known_however_the_header_row_spells_them() {
-    for (bucket, key, version) in [
-        ("Bucket", "Key", "VersionId"),
-        ("bucket", "key", "version_id"),
-        ("\u{FEFF}BUCKET", " Key ", "Version-ID"),
-    ] {
-        let batch = map(&json!({"Items": [{bucket: "example", key: "a", version: "v1", "Size": "5"}]}));
+    for (bucket, key) in [("Bucket", "Key"), ("bucket", "key"), ("\u{FEFF}BUCKET", " Key ")] {
+        let batch = map(&json!({"Items": [{bucket: "example", key: "a", "VersionId": "v1", "Size": "5"}]}));
         let target = batch.items[0].target.clone().unwrap();
-        assert_eq!(target.version.unwrap().as_str(), "v1");
+        assert_eq!((target.bucket.as_str(), target.keys[0].as_str()), ("example", "a"));
     }
     let odd = json!({"Items": [{"Key": "a"}, {"Bucket": "example", "Key": 7}, {"Bucket": "example", "Key": "%"}, 3]});
     let errors: Vec<String> = map(&odd)
@@ -252,16 +251,12 @@ fn columns_are_known_however_the_header_row_spells_them() {
 fn what_editors_leave_around_a_row_is_no_part_of_it() {
     let batch = map(&json!({"Items": [
         {"Bucket": "\u{FEFF}example", "Key": "a%20b\r", "VersionId": ""},
-        {"Bucket": "example", "Key": "a", "VersionId": "v1\r"},
-        {"Bucket": "example", "Key": "a", "VersionId": "\r"},
         {"Bucket": "example", "Key": "\r"},
     ]}));
     let targets: Vec<_> = batch.items.into_iter().map(|item| item.target).collect();
     let read = |index: usize| targets[index].clone().unwrap();
     assert_eq!((read(0).bucket.as_str(), read(0).keys[0].as_str()), ("example", "a b"));
-    assert_eq!(read(1).version.unwrap().as_str(), "v1");
-    assert_eq!(read(2).version, None);
-    assert!(targets[3].is_err());
+    assert!(targets[1].is_err());
 }
 
 #[test]
@@ -295,7 +290,20 @@ fn commands_of_the_state_machine_are_read() {
     };
     assert!(lost.error.contains("\"E\"") && lost.batch.items.len() == 1);
     let conclude = json!({"finalSync": "conclude", "begun": {"run": {"execution": "e"}, "manifestKey": "m"}});
-    assert!(matches!(parse_request(&conclude), Ok(Request::Conclude(conclusion)) if conclusion.stopped.is_none()));
+    assert!(matches!(
+        parse_request(&conclude),
+        Ok(Request::Conclude(Conclusion {
+            stopped: None,
+            resume: false,
+            ..
+        }))
+    ));
+    let mut resumed = conclude.clone();
+    for (finished, resume) in [(false, true), (true, false)] {
+        resumed["begun"]["summary"] = json!({"finished": finished, "output": {}});
+        let read = parse_request(&resumed);
+        assert!(matches!(read, Ok(Request::Conclude(end)) if end.resume == resume));
+    }
 }
 
 fn report(outcome: Outcome) -> Report {
@@ -453,34 +461,6 @@ fn answer_is_spelled_as_s3_reads_it() {
         "results": [one, one],
     });
     assert_eq!(serde_json::to_value(answer).unwrap(), expected);
-}
-
-#[test]
-fn version_that_is_not_current_is_skipped_by_name() {
-    let id = |id: &str| VersionId::pinnable(id).unwrap();
-    let current = CurrentVersion::Id(id("v2"));
-    let named = RowVersion::Id(id("v1"));
-    assert!(named.is_current(&CurrentVersion::Id(id("v1"))));
-    assert!(RowVersion::Null.is_current(&CurrentVersion::Null));
-    for other in [&current, &CurrentVersion::Null, &CurrentVersion::Absent] {
-        assert!(!named.is_current(other), "{other:?}");
-    }
-    for other in [&current, &CurrentVersion::Absent] {
-        assert!(!RowVersion::Null.is_current(other), "{other:?}");
-    }
-    let result = TaskResult::not_current(&named, &current);
-    assert_eq!(
-        (result.code, result.outcome.as_str()),
-        (ResultCode::Succeeded, "skipped:not-current-version")
-    );
-    for (current, expected) in [
-        (&current, "names version v1, the current one is v2"),
-        (&CurrentVersion::Null, "the current one is null"),
-        (&CurrentVersion::Absent, "no current object"),
-    ] {
-        let text = TaskResult::not_current(&named, current).text;
-        assert!(text.contains(expected), "{text}");
-    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{EventError, Message, bridge, classic, continuation, shortened, text};
-use crate::facts::after_interruption;
+use crate::redelivery::aspects_after_interruption;
 
 /// Names a message of a queue.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -171,12 +171,11 @@ fn queue_message(record: &Value) -> Result<QueueMessage, EventError> {
         .pointer("/attributes/ApproximateReceiveCount")
         .and_then(Value::as_str);
     let deliveries = deliveries.and_then(|count| count.parse().ok()).unwrap_or(1);
-    // An earlier receive may have crashed.
     if let Ok(Message::Records(records)) = &mut message
         && deliveries > 1
     {
         for hint in records.iter_mut().flatten() {
-            hint.aspects.extend(after_interruption());
+            hint.aspects.extend(aspects_after_interruption());
         }
     }
     Ok(QueueMessage {

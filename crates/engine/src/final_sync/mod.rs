@@ -1,13 +1,14 @@
 //! The final sync: tasks of S3 Batch Operations and items of a Distributed Map, each reconciled and answered.
 
 mod map;
+mod summing;
 mod tasks;
 mod terms;
 
 use crate::batch::Batch;
 use crate::ports::{Clock, Continuations, DestinationBucket, SourceBucket, StateStore};
 use crate::results::RunResults;
-use s3ferry_core::batch_operations::{Answer, BatchError, Depth, JobInvocation, Request, Versions, parse_request};
+use s3ferry_core::batch_operations::{Answer, BatchError, Depth, JobInvocation, Request, parse_request};
 use s3ferry_core::failure::Failure;
 use s3ferry_core::names::BucketName;
 use s3ferry_core::policy::Policy;
@@ -16,7 +17,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::counts::Counts;
-pub use map::{Begun, Concluded, MapAnswer, Recorded};
+pub use map::{Begun, MapAnswer, Recorded};
+pub use summing::Concluded;
 pub use terms::Terms;
 
 /// Runs final syncs. `batches` makes the engine for a job's terms, `results` is where runs are put on record.
@@ -33,6 +35,15 @@ pub type ReportCounts = fn(&BucketName, &Counts, Timestamp);
 
 /// For whom nobody counts.
 fn unreported(_bucket: &BucketName, _counts: &Counts, _now: Timestamp) {}
+
+/// One invocation of the function.
+#[derive(Debug, Clone, Copy)]
+pub struct Invocation<'a> {
+    /// Its id, the same when the same invocation is repeated.
+    pub id: &'a str,
+    /// When it ends.
+    pub deadline: Timestamp,
+}
 
 /// What an invocation answers.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -123,14 +134,15 @@ where
         Self { report, ..self }
     }
 
-    /// Handles one invocation, which ends at `deadline`.
-    pub async fn handle(&self, payload: &Value, deadline: Timestamp) -> Result<Reply, FinalSyncError> {
+    /// Handles one invocation.
+    pub async fn handle(&self, payload: &Value, invocation: &Invocation<'_>) -> Result<Reply, FinalSyncError> {
+        let deadline = invocation.deadline;
         // In boxes: the engine's future is large, and would be as large in every caller.
         let reply = match parse_request(payload) {
             Ok(Request::Job(job)) => Ok(Reply::Job(Box::pin(self.answer_job(&job, deadline)).await)),
-            Ok(Request::Map(batch)) => Box::pin(self.answer_map(&batch, deadline)).await.map(Reply::Map),
+            Ok(Request::Map(batch)) => Box::pin(self.answer_map(&batch, invocation)).await.map(Reply::Map),
             Ok(Request::Begin(begin)) => self.begin(&begin).map(Reply::Begun),
-            Ok(Request::Lost(lost)) => Box::pin(self.record_lost(&lost, deadline)).await.map(Reply::Recorded),
+            Ok(Request::Lost(lost)) => Box::pin(self.record_lost(&lost, invocation)).await.map(Reply::Recorded),
             Ok(Request::Conclude(end)) => Box::pin(self.conclude(end, deadline)).await.map(Reply::Concluded),
             Err(error) => {
                 let counts = Counts {
@@ -156,6 +168,7 @@ where
             .map(|task| tasks::Asked {
                 id: task.id.clone(),
                 target: &task.target,
+                repeated: job.attempt > 1,
             })
             .collect();
         let results = self.results_of(&tasks, &terms, tasks::Kind::Task, deadline).await;
@@ -168,7 +181,6 @@ where
         (self.batches)(&Terms {
             policy: self.settings.clone(),
             depth: Depth::default(),
-            versions: Versions::default(),
             hand_over: true,
         })
     }

@@ -1,22 +1,16 @@
 //! Tasks and items on their way from what was asked to one result each.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::panic::AssertUnwindSafe;
-use std::pin::pin;
+use std::collections::BTreeMap;
 
 use crate::batch::{Batch, Settled};
 use crate::ports::{Clock, Continuations, DestinationBucket, SourceBucket, StateStore};
 use crate::results::RunResults;
-use futures::future::{Either, select};
-use futures::{FutureExt as _, StreamExt as _, stream};
-use s3ferry_core::batch_operations::{
-    BatchError, CurrentVersion, RowVersion, Target, TaskResult, Versions, conclude, merge,
-};
+use s3ferry_core::batch_operations::{BatchError, Target, TaskResult, conclude, merge};
 use s3ferry_core::event::Hint;
-use s3ferry_core::facts::Aspects;
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::ObjectKey;
-use s3ferry_core::outcome::{AgainReason, Outcome};
+use s3ferry_core::outcome::Outcome;
+use s3ferry_core::redelivery::aspects_after_interruption;
 use s3ferry_core::time::Timestamp;
 
 use super::{FinalSync, Terms};
@@ -30,22 +24,24 @@ pub(super) struct Asked<'a> {
     pub(super) id: String,
     /// What it is about.
     pub(super) target: &'a Result<Target, BatchError>,
+    /// Whether it was run before, and may have been interrupted.
+    pub(super) repeated: bool,
 }
 
 /// Who asks, and so who runs again what is not done.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A job of S3 Batch Operations.
     Task,
-    /// A Distributed Map; `again` names aspects to read because the items were run before.
-    Item { again: Aspects },
+    /// A Distributed Map.
+    Item,
 }
 
 impl Kind {
-    fn event_name(&self) -> &'static str {
+    fn event_name(self) -> &'static str {
         match self {
             Self::Task => "s3ferry:Task",
-            Self::Item { .. } => "s3ferry:Item",
+            Self::Item => "s3ferry:Item",
         }
     }
 }
@@ -55,10 +51,8 @@ struct Unit<'a> {
     owner: usize,
     target: &'a Target,
     key: &'a ObjectKey,
+    repeated: bool,
 }
-
-/// What the source has under a key now, or why nobody can tell.
-type Current = Result<CurrentVersion, TaskResult>;
 
 impl<F, R, S, D, C, J, Q> FinalSync<F, R>
 where
@@ -89,7 +83,12 @@ where
         for (owner, task) in asked.iter().enumerate() {
             match (terms, task.target) {
                 (Ok(_), Ok(target)) if target.bucket == batch.source_bucket => {
-                    units.extend(target.keys.iter().map(|key| Unit { owner, target, key }));
+                    units.extend(target.keys.iter().map(|key| Unit {
+                        owner,
+                        target,
+                        key,
+                        repeated: task.repeated,
+                    }));
                 }
                 (Ok(_), Ok(target)) => {
                     counts.refused += 1;
@@ -107,7 +106,7 @@ where
             tracing::error!(task.id = id, outcome = %result.outcome, detail = %result.result_string(), "record failed");
         }
         if let Ok(terms) = terms {
-            let ended = run(&batch, terms, &kind, asked, units, &mut counts, deadline).await;
+            let ended = run(&batch, terms, kind, asked, units, &mut counts, deadline).await;
             for (unit, result) in ended {
                 if let Some(of_task) = results.get_mut(unit.owner) {
                     of_task.push((unit.key, result));
@@ -129,7 +128,7 @@ where
 async fn run<'a, S, D, C, J, Q>(
     batch: &Batch<S, D, C, J, Q>,
     terms: &Terms,
-    kind: &Kind,
+    kind: Kind,
     asked: &[Asked<'_>],
     units: Vec<Unit<'a>>,
     counts: &mut Counts,
@@ -142,36 +141,22 @@ where
     J: StateStore,
     Q: Continuations,
 {
-    let current = current_versions(batch, terms, &units, deadline).await;
-    let mut ended = Vec::new();
-    let mut left = Vec::new();
-    for unit in units {
-        let version = unit.target.version.as_ref();
-        match version
-            .zip(current.get(unit.key))
-            .and_then(|(version, current)| skip(version, current))
-        {
-            Some(result) => {
-                let id = asked.get(unit.owner).map_or("", |task| task.id.as_str());
-                let (key, detail) = (unit.key, result.result_string());
-                tracing::info!(task.id = id, s3.key = %key, outcome = %result.outcome, %detail, "record done");
-                counts.skipped += u64::from(result.outcome.starts_with("skipped:"));
-                counts.failed += u64::from(!result.outcome.starts_with("skipped:"));
-                ended.push((unit, result));
-            }
-            None => left.push(unit),
-        }
-    }
-    let hints: Vec<Hint> = left.iter().map(|unit| hint(unit, terms, kind)).collect();
+    let hints: Vec<Hint> = units.iter().map(|unit| hint(unit, terms, kind)).collect();
     let settled = batch.settle(&hints, deadline).await;
     let mut settled = settled.into_iter();
-    for (unit, hint) in left.into_iter().zip(&hints) {
+    let mut ended = Vec::new();
+    for (unit, hint) in units.into_iter().zip(&hints) {
         let result = match settled.next() {
             Some(settled) => {
                 let id = asked.get(unit.owner).map_or("", |task| task.id.as_str());
                 record::count(&as_brought_back(&settled, kind), counts);
                 record::log(Origin::Task(id), hint, &settled);
-                conclude(&settled.report, settled.acknowledged)
+                let result = conclude(&settled.report, settled.acknowledged);
+                if settled.first_of_key {
+                    result
+                } else {
+                    result.counted_elsewhere()
+                }
             }
             None => unanswered(),
         };
@@ -180,10 +165,10 @@ where
     ended
 }
 
-fn hint(unit: &Unit<'_>, terms: &Terms, kind: &Kind) -> Hint {
+fn hint(unit: &Unit<'_>, terms: &Terms, kind: Kind) -> Hint {
     let mut aspects = terms.depth.aspects();
-    if let Kind::Item { again } = kind {
-        aspects.extend(again);
+    if unit.repeated {
+        aspects.extend(aspects_after_interruption());
     }
     Hint {
         bucket: unit.target.bucket.clone(),
@@ -195,58 +180,11 @@ fn hint(unit: &Unit<'_>, terms: &Terms, kind: &Kind) -> Hint {
 }
 
 /// The state machine brings back what is not done yet, as a continuation does: that is no failure to be counted.
-fn as_brought_back(settled: &Settled, kind: &Kind) -> Settled {
+fn as_brought_back(settled: &Settled, kind: Kind) -> Settled {
     let is_unfinished = !matches!(settled.report.outcome, Outcome::Failed(_));
     Settled {
-        acknowledged: settled.acknowledged || is_unfinished && *kind != Kind::Task,
+        acknowledged: settled.acknowledged || is_unfinished && kind == Kind::Item,
         ..settled.clone()
-    }
-}
-
-/// Reads which version is current of every key of which a version is named.
-async fn current_versions<'a, S, D, C, J, Q>(
-    batch: &Batch<S, D, C, J, Q>,
-    terms: &Terms,
-    units: &[Unit<'a>],
-    deadline: Timestamp,
-) -> BTreeMap<&'a ObjectKey, Current>
-where
-    S: SourceBucket,
-    D: DestinationBucket,
-    C: Clock,
-    J: StateStore,
-    Q: Continuations,
-{
-    let named = units.iter().filter(|unit| unit.target.version.is_some());
-    let covered = named.filter(|unit| terms.versions == Versions::CurrentOnly && terms.policy.covers(unit.key));
-    let keys: BTreeSet<&ObjectKey> = covered.map(|unit| unit.key).collect();
-    let clock = &batch.reconciler.clock;
-    stream::iter(keys)
-        .map(|key| async move {
-            let aspects = Aspects::new();
-            let read = AssertUnwindSafe(batch.reconciler.source.read(key, &aspects)).catch_unwind();
-            let time_left = clock.sleep(deadline.since(clock.now()));
-            let current = match select(pin!(read), pin!(time_left)).await {
-                Either::Left((Ok(Ok(state)), _)) => Ok(CurrentVersion::of(&state)),
-                Either::Left((Ok(Err(failure)), _)) => Err(TaskResult::failed(&failure)),
-                Either::Left((Err(_), _)) => {
-                    Err(TaskResult::failed(&Failure::panicked("read the current version", key)))
-                }
-                Either::Right(_) => Err(TaskResult::unfinished(AgainReason::Deadline)),
-            };
-            (key, current)
-        })
-        .buffer_unordered(batch.concurrency.max(1))
-        .collect()
-        .await
-}
-
-/// The result of a task whose version is not the current one, or cannot be told.
-fn skip(version: &RowVersion, current: &Current) -> Option<TaskResult> {
-    match current {
-        Err(result) => Some(result.clone()),
-        Ok(current) if version.is_current(current) => None,
-        Ok(current) => Some(TaskResult::not_current(version, current)),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What holds for one job: the function's settings, and what the job asks for by itself.
 
-use s3ferry_core::batch_operations::{ArgumentName, Arguments, BatchError, Depth, Versions};
+use s3ferry_core::batch_operations::{ArgumentName, Arguments, BatchError, Depth};
 use s3ferry_core::policy::{Ownership, Policy, boolean};
 
 /// What holds for one job.
@@ -10,8 +10,6 @@ pub struct Terms {
     pub policy: Policy,
     /// What is compared.
     pub depth: Depth,
-    /// What becomes of tasks that name a version.
-    pub versions: Versions,
     /// Whether keys that are not done yet are handed over to the queue.
     pub hand_over: bool,
 }
@@ -30,11 +28,9 @@ impl Terms {
             policy.storage_class = class;
         }
         let depth = arguments.get(ArgumentName::ComparisonDepth).map(Depth::parse);
-        let versions = arguments.get(ArgumentName::Versions).map(Versions::parse);
         Ok(Self {
             policy,
             depth: depth.transpose()?.unwrap_or_default(),
-            versions: versions.transpose()?.unwrap_or_default(),
             hand_over,
         })
     }
@@ -83,7 +79,6 @@ mod tests {
         let expected = Terms {
             policy: settings(),
             depth: Depth::Head,
-            versions: Versions::CurrentOnly,
             hand_over: true,
         };
         assert_eq!(terms(&json!({})), Ok(expected));
@@ -93,7 +88,6 @@ mod tests {
     fn every_argument_takes_the_place_of_its_setting() {
         let arguments = json!({
             "ownership": "exclusive", "PROPAGATE_DELETES": "true", "storageClass": "GLACIER_IR", "depth": "deep",
-            "versions": "any",
         });
         let terms = terms(&arguments).unwrap();
         assert!(terms.policy.propagate_deletes);
@@ -102,7 +96,7 @@ mod tests {
             StorageClassRule::Fixed("GLACIER_IR".to_owned())
         );
         assert_eq!(terms.policy.key_prefix, "data/", "no job leaves the prefix");
-        assert_eq!((terms.depth, terms.versions), (Depth::Deep, Versions::Any));
+        assert_eq!(terms.depth, Depth::Deep);
     }
 
     #[test]
@@ -123,10 +117,6 @@ mod tests {
             (
                 json!({"depth": "abyss"}),
                 "`comparison-depth` is `abyss`: allowed: head, deep",
-            ),
-            (
-                json!({"versions": "2"}),
-                "`versions` is `2`: allowed: current-only, any",
             ),
         ] {
             let error = terms(&arguments).unwrap_err().to_string();

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use s3ferry_core::event::Hint;
-use s3ferry_core::facts::{Aspects, after_interruption};
+use s3ferry_core::facts::{Aspects};
+use s3ferry_core::redelivery::aspects_after_interruption;
 use s3ferry_core::names::ObjectKey;
 use s3ferry_core::time::Timestamp;
 use s3ferry_engine::batch::Settled;
@@ -284,7 +285,7 @@ impl Run {
         self.world.tell(|| "a sync begins".to_owned());
         self.swept = true;
         for key in self.keys.clone() {
-            self.message(hint(&key, "sync", after_interruption()), self.world.now());
+            self.message(hint(&key, "sync", aspects_after_interruption()), self.world.now());
             self.messages.last_mut().unwrap().of_sweep = true;
         }
     }
@@ -340,7 +341,7 @@ impl Run {
         let mut hint = message.hint.clone();
         // What the function does with a message that comes again.
         if message.receives > 0 && self.world.mutant != Mutant::NoLookBack {
-            hint.aspects.extend(after_interruption());
+            hint.aspects.extend(aspects_after_interruption());
         }
         message.receives += 1;
         let may_repeat = !message.duplicated && !message.of_sweep;

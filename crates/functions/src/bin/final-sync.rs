@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use lambda_runtime::{LambdaEvent, service_fn};
 use s3ferry_functions::deadline::of_invocation;
+use s3ferry_functions::final_sync::Invocation;
 use s3ferry_functions::{final_sync, start};
 use serde_json::Value;
 
@@ -14,8 +15,11 @@ async fn main() -> ExitCode {
     };
     let sync = &final_sync::on_aws(config).await;
     let handler = service_fn(|event: LambdaEvent<Value>| async move {
-        let deadline = of_invocation(&event.context);
-        let reply = sync.handle(&event.payload, deadline).await;
+        let invocation = Invocation {
+            id: &event.context.request_id,
+            deadline: of_invocation(&event.context),
+        };
+        let reply = sync.handle(&event.payload, &invocation).await;
         reply.map_err(|error| final_sync::diagnostic(&error))
     });
     start::ended(lambda_runtime::run(handler).await)

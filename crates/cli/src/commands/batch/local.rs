@@ -15,7 +15,7 @@ use s3ferry_core::manifest::{Reader, Row};
 use s3ferry_core::names::BucketName;
 use s3ferry_core::policy::Policy;
 use s3ferry_engine::batch::Batch;
-use s3ferry_engine::final_sync::{FinalSync, Terms};
+use s3ferry_engine::final_sync::{FinalSync, Invocation, Terms};
 use s3ferry_engine::job::{Invoke, JobRecord, LocalJob, ReportPlace, Stop, folder};
 use s3ferry_engine::ports::{Clock as _, Continuations};
 use s3ferry_engine::reconcile::{Reconciler, Uploads};
@@ -57,7 +57,11 @@ struct Function<F>(FinalSync<F, S3Results>);
 
 impl<F: Fn(&Terms) -> Engine + Send + Sync> Invoke for Function<F> {
     async fn invoke(&self, payload: &Value) -> Result<Value, String> {
-        let reply = self.0.handle(payload, InterruptibleClock::no_end()).await;
+        let invocation = Invocation {
+            id: "local",
+            deadline: InterruptibleClock::no_end(),
+        };
+        let reply = self.0.handle(payload, &invocation).await;
         let reply = reply.map_err(|error| error.to_string())?;
         serde_json::to_value(reply).map_err(|error| error.to_string())
     }
@@ -146,17 +150,15 @@ pub(super) async fn run(shared: &SharedArgs, args: &StartArgs, interrupt: &Inter
     conclude(shared, &name, &ended, interrupt)
 }
 
-/// Says so where no task of a job named an object that is there now: the manifest is old, or of something else.
+/// Warns of a job whose tasks all name keys that neither bucket has: the manifest is of another bucket, or too old.
 fn warn_of_nothing(tally: &Tally) {
-    let count = |outcome: &str| tally.outcomes.get(outcome).copied().unwrap_or_default();
-    let (absent, old) = (count("skipped:both-absent"), count("skipped:not-current-version"));
-    if absent + old == tally.tasks() {
+    let absent = tally.outcomes.get("skipped:both-absent").copied().unwrap_or_default();
+    if absent == tally.tasks() {
         say(&format!(
-            "nothing was compared: of {} task(s), {} named keys that neither bucket has, and {} versions that are not \
-             current; look whether the manifest is of this source and not out of date",
+            "nothing was compared: of {} task(s), {} named keys that neither bucket has; check that the manifest is \
+             of this source and not out of date",
             grouped(tally.tasks()),
-            grouped(absent),
-            grouped(old)
+            grouped(absent)
         ));
     }
 }

@@ -177,13 +177,18 @@ impl RunResults for Place {
         }
     }
 
-    async fn list(&self, prefix: &str) -> Result<Vec<String>, Failure> {
+    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<String>, Failure> {
         match self {
-            Self::Folder(root) => names_in(root, prefix),
+            Self::Folder(root) => {
+                let mut names = names_in(root, prefix)?;
+                names.retain(|name| after.is_none_or(|after| name.as_str() > after));
+                Ok(names)
+            }
             Self::Bucket {
                 texts, prefix: root, ..
             } => {
-                let names = texts.list(&format!("{root}{prefix}")).await?;
+                let after = after.map(|after| format!("{root}{after}"));
+                let names = texts.list(&format!("{root}{prefix}"), after.as_deref()).await?;
                 let below = names.iter().filter_map(|name| name.strip_prefix(root.as_str()));
                 Ok(below.map(str::to_owned).collect())
             }
@@ -250,15 +255,17 @@ mod tests {
     async fn folder_keeps_texts_and_lists_them_by_prefix() {
         let folder = tempfile::TempDir::new().unwrap();
         let place = Place::Folder(folder.path().join("new"));
-        assert_eq!(place.list("job-1/").await.unwrap(), Vec::<String>::new());
+        assert_eq!(place.list("job-1/", None).await.unwrap(), Vec::<String>::new());
         for name in ["job-1/progress/2.jsonl", "job-1/progress/1.jsonl", "job-1/job.json"] {
             place.write(name, name.to_owned()).await.unwrap();
         }
         assert_eq!(
-            place.list("job-1/progress/").await.unwrap(),
+            place.list("job-1/progress/", None).await.unwrap(),
             ["job-1/progress/1.jsonl", "job-1/progress/2.jsonl"]
         );
-        assert_eq!(place.list("job-1/job.json").await.unwrap(), ["job-1/job.json"]);
+        let after = place.list("job-1/progress/", Some("job-1/progress/1.jsonl")).await;
+        assert_eq!(after.unwrap(), ["job-1/progress/2.jsonl"]);
+        assert_eq!(place.list("job-1/job.json", None).await.unwrap(), ["job-1/job.json"]);
         assert_eq!(place.read("job-1/job.json").await.unwrap(), "job-1/job.json");
         assert!(place.read("job-2/job.json").await.is_err());
         assert_eq!(place.fetch("../secret").await.unwrap_err().code(), 3);

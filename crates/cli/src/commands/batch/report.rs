@@ -3,8 +3,10 @@
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
+use std::pin::pin;
 
 use clap::Args;
+use futures::TryStreamExt as _;
 use s3ferry_aws::batch::runs::{Runs, name_of};
 use s3ferry_aws::client::Clients;
 use s3ferry_aws::results::S3Results;
@@ -14,7 +16,7 @@ use s3ferry_core::batch_report::{
 };
 use s3ferry_core::names::{BucketName, Region};
 use s3ferry_engine::job::{folder, read_progress, read_record};
-use s3ferry_engine::results::RunResults as _;
+use s3ferry_engine::results::texts;
 use serde_json::json;
 use tempfile::NamedTempFile;
 
@@ -217,9 +219,9 @@ impl Reading {
         let name = RunName::new(name_of(arn)).map_err(|error| Error::usage(error.to_string(), "name another run"))?;
         let region = found_region(clients, &state, region).await?;
         let results = S3Results::new(clients.s3_for_reading(&region), state, region, None);
-        let names = results.list(&format!("{}/results/", name.folder())).await?;
-        for name in names {
-            let text = results.read(&name).await?;
+        let prefix = format!("{}/results/", name.folder());
+        let mut texts = pin!(texts(&results, &prefix, None));
+        while let Some((name, text)) = texts.try_next().await? {
             for (line, number) in text.lines().zip(1_u64..).filter(|(line, _)| !line.trim().is_empty()) {
                 let Ok(line) = serde_json::from_str::<ResultLine>(line) else {
                     self.unreadable_lines += 1;

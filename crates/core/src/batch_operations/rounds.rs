@@ -1,0 +1,499 @@
+//! What comes again of a batch of a Distributed Map: which items, when, and which are given up.
+//!
+//! An invocation that ends before its batch does hands the rest back, and the state machine invokes the function with it
+//! once more. Each item carries how often it was run, so that no item pays for the others.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::{Item, MapBatch, ResultCode, ResultLine, TaskResult};
+use crate::time::Timestamp;
+
+/// How many runs in a row may achieve nothing, for an item and its whole batch, before the item is given up. With the
+/// waits between them it is half an hour, which outlasts what is waited for elsewhere.
+const MAX_IDLE_RUNS: u32 = 10;
+
+/// How many runs an item has at most, as the copy of a very large object needs many.
+const MAX_RUNS: u32 = 300;
+
+/// The wait after the first run that achieved nothing; each further one is twice as long.
+pub(super) const FIRST_WAIT: Duration = Duration::from_secs(10);
+
+/// The longest wait that grew.
+const LONGEST_WAIT: Duration = Duration::from_mins(5);
+
+/// What an item carries from one run to the next.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Runs {
+    /// How many runs reached the item.
+    pub attempts: u32,
+    /// How many of them, counted from the last one, achieved nothing, neither for the item nor for its batch.
+    pub idle: u32,
+    /// When the item is to be run again; without it, at once.
+    pub due: Option<Timestamp>,
+}
+
+/// What the earlier runs of a batch ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ended {
+    /// How many items ended.
+    pub items: u64,
+    /// How many of them failed.
+    pub failed: u64,
+}
+
+/// A batch after a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Round {
+    /// The results that hold.
+    pub lines: Vec<ResultLine>,
+    /// How many of them are failures.
+    pub failed: usize,
+    /// How many items ended in which way.
+    pub outcomes: BTreeMap<String, u64>,
+    /// How many items come again.
+    pub unfinished: usize,
+    /// Whether more than half of the batch failed, earlier runs included.
+    pub mostly_failed: bool,
+    /// How long to wait before the items come again.
+    pub wait_seconds: u64,
+    /// The payload of the next run.
+    pub again: Option<Value>,
+}
+
+impl MapBatch {
+    /// Returns which items are to be run now, by their index.
+    ///
+    /// If none is due, all are: the invocation came early, and it is not for nothing.
+    #[must_use]
+    pub fn due(&self, now: Timestamp) -> Vec<usize> {
+        let all = 0..self.items.len();
+        let is_due = |index: &usize| {
+            let due = self.items.get(*index).and_then(|item| item.runs.due);
+            due.is_none_or(|due| due <= now)
+        };
+        let due: Vec<usize> = all.clone().filter(is_due).collect();
+        if due.is_empty() { all.collect() } else { due }
+    }
+
+    /// Ends a run: `results` has the result of each item that was due, by its index.
+    #[must_use]
+    pub fn end_run(&self, results: &BTreeMap<usize, TaskResult>, now: Timestamp) -> Round {
+        let run = Run {
+            // An item that left the batch is progress, and so is a part of a large object.
+            progress: results.values().any(|result| !comes_again(result) || result.progress),
+            none_reached: !results.values().any(|result| result.reached),
+            now,
+        };
+        let mut left: Vec<(&Item, Runs)> = Vec::new();
+        let (mut lines, mut failed) = (Vec::new(), 0);
+        let mut outcomes: BTreeMap<String, u64> = BTreeMap::new();
+        for (index, item) in self.items.iter().enumerate() {
+            let Some(result) = results.get(&index) else {
+                left.push((item, item.runs));
+                continue;
+            };
+            let mut result = result.clone();
+            if comes_again(&result) {
+                let runs = run.after(item.runs, &result);
+                if runs.idle < MAX_IDLE_RUNS && runs.attempts < MAX_RUNS {
+                    left.push((item, runs));
+                    continue;
+                }
+                result = result.exhausted(runs.attempts.max(runs.idle));
+            }
+            failed += usize::from(result.code != ResultCode::Succeeded);
+            *outcomes.entry(result.outcome.clone()).or_default() += 1;
+            lines.push(ResultLine::new(&item.row, &result));
+        }
+        // Items that no run reached come first, then those that are due first.
+        left.sort_by_key(|(_, runs)| (runs.attempts > 0, runs.due));
+        let ended = Ended {
+            items: self.ended.items.saturating_add(count(lines.len())),
+            failed: self.ended.failed.saturating_add(count(failed)),
+        };
+        Round {
+            unfinished: left.len(),
+            mostly_failed: ended.failed.saturating_mul(2) > ended.items.saturating_add(count(left.len())),
+            wait_seconds: wait_seconds(&left, now),
+            again: (!left.is_empty()).then(|| self.next_payload(&left, ended)),
+            lines,
+            failed,
+            outcomes,
+        }
+    }
+
+    /// Spells the payload of the next run. What all items share is spelled once, so that the payload hardly grows.
+    fn next_payload(&self, left: &[(&Item, Runs)], ended: Ended) -> Value {
+        let mut input: Map<String, Value> = self.input.as_object().cloned().unwrap_or_default();
+        let run = left.first().and_then(|(item, _)| item.value.get("run"));
+        if let Some(run) = run.filter(|_| !input.contains_key("run")) {
+            input.insert("run".to_owned(), run.clone());
+        }
+        input.insert(
+            "ended".to_owned(),
+            json!({"items": ended.items, "failed": ended.failed}),
+        );
+        let items: Vec<Value> = left.iter().map(|(item, runs)| runs.written_into(item)).collect();
+        json!({"Items": items, "BatchInput": input})
+    }
+}
+
+/// What a run was like for all of its items.
+struct Run {
+    progress: bool,
+    none_reached: bool,
+    now: Timestamp,
+}
+
+impl Run {
+    /// Counts the run for an item that comes again.
+    fn after(&self, before: Runs, result: &TaskResult) -> Runs {
+        // A run in which nothing could be begun counts for all, or it would go on for ever.
+        if !result.reached && !self.none_reached {
+            return Runs { due: None, ..before };
+        }
+        let idle = if result.progress {
+            0
+        } else if self.progress {
+            before.idle
+        } else {
+            before.idle.saturating_add(1)
+        };
+        let wait = if result.progress || self.progress {
+            result.delay
+        } else {
+            result.delay.max(grown(idle))
+        };
+        Runs {
+            attempts: before.attempts.saturating_add(u32::from(result.reached)),
+            idle,
+            due: (!wait.is_zero()).then(|| whole_seconds(self.now.plus(wait))),
+        }
+    }
+}
+
+impl Runs {
+    const ATTEMPTS: &'static str = "attempts";
+    const IDLE: &'static str = "idle";
+    const DUE: &'static str = "due";
+
+    /// Reads what an item carries.
+    pub(super) fn read(item: &Value) -> Self {
+        let number = |name: &str| {
+            let number = item.get(name).and_then(Value::as_u64);
+            number.and_then(|number| u32::try_from(number).ok()).unwrap_or_default()
+        };
+        if item.get("row").is_none() {
+            return Self::default();
+        }
+        Self {
+            attempts: number(Self::ATTEMPTS),
+            idle: number(Self::IDLE),
+            due: item.get(Self::DUE).and_then(Value::as_i64).map(Timestamp::from_seconds),
+        }
+    }
+
+    fn written_into(self, item: &Item) -> Value {
+        let mut fields = match (&item.value, item.value.get("row")) {
+            (Value::Object(fields), Some(_)) => fields.clone(),
+            _ => Map::from_iter([("row".to_owned(), item.row.clone())]),
+        };
+        fields.remove("run");
+        for (name, number) in [(Self::ATTEMPTS, self.attempts), (Self::IDLE, self.idle)] {
+            fields.remove(name);
+            if number > 0 {
+                fields.insert(name.to_owned(), json!(number));
+            }
+        }
+        fields.remove(Self::DUE);
+        if let Some(due) = self.due {
+            fields.insert(Self::DUE.to_owned(), json!(due.millis().div_euclid(1_000)));
+        }
+        Value::Object(fields)
+    }
+}
+
+impl Ended {
+    /// Reads what a batch carries.
+    pub(super) fn read(input: Option<&Value>) -> Self {
+        let number = |name: &str| {
+            let number = input.and_then(|input| input.get("ended")?.get(name)?.as_u64());
+            number.unwrap_or_default()
+        };
+        Self {
+            items: number("items"),
+            failed: number("failed"),
+        }
+    }
+}
+
+fn comes_again(result: &TaskResult) -> bool {
+    result.code == ResultCode::TemporaryFailure
+}
+
+/// Grows from 10 seconds to 5 minutes.
+fn grown(idle: u32) -> Duration {
+    let factor = 2_u32.saturating_pow(idle.saturating_sub(1));
+    FIRST_WAIT.saturating_mul(factor).min(LONGEST_WAIT)
+}
+
+/// Waits for the item that is due first, and at least a second.
+fn wait_seconds(left: &[(&Item, Runs)], now: Timestamp) -> u64 {
+    let first = left.iter().map(|(_, runs)| runs.due.unwrap_or(now)).min();
+    let wait = first.map_or(FIRST_WAIT, |first| first.since(now));
+    u64::try_from(wait.as_millis().div_ceil(1_000))
+        .unwrap_or(u64::MAX)
+        .max(1)
+}
+
+fn whole_seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_seconds(time.millis().div_euclid(1_000))
+}
+
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch_operations::{Request, conclude, parse_request};
+    use crate::facts::Aspects;
+    use crate::failure::{Failure, FailureKind};
+    use crate::outcome::{AgainReason, Outcome, Report, SkipReason};
+
+    const NOW: Timestamp = Timestamp::from_millis(1_000_000_700);
+
+    fn batch(payload: &Value) -> MapBatch {
+        match parse_request(payload) {
+            Ok(Request::Map(batch)) => batch,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn items(count: usize) -> Value {
+        let item = |index: usize| {
+            json!({
+                "row": {"Bucket": "example", "Key": format!("key-{index:03}")}, "index": index,
+                "run": {"execution": "e", "userArguments": {}},
+            })
+        };
+        json!({"Items": (0..count).map(item).collect::<Vec<_>>()})
+    }
+
+    fn report(outcome: Outcome) -> Report {
+        Report {
+            outcome,
+            lost: Aspects::new(),
+            turns: 1,
+            progress: false,
+            outcome_unknown: false,
+            upload_left: false,
+            duration: Duration::ZERO,
+        }
+    }
+
+    fn done() -> TaskResult {
+        conclude(&report(Outcome::Skipped(SkipReason::AlreadyIdentical)), true)
+    }
+
+    fn cut_off() -> TaskResult {
+        conclude(&report(Outcome::Again(AgainReason::Deadline)), false)
+    }
+
+    fn not_begun() -> TaskResult {
+        conclude(&Report::not_begun(), false)
+    }
+
+    fn throttled() -> TaskResult {
+        conclude(
+            &report(Outcome::Failed(Failure {
+                kind: FailureKind::Retry,
+                code: "SlowDown".to_owned(),
+                action: "s3:GetObject".to_owned(),
+                resource: "arn:aws:s3:::example/key".to_owned(),
+                detail: "slow down".to_owned(),
+            })),
+            false,
+        )
+    }
+
+    fn may_land() -> TaskResult {
+        let report = Report {
+            outcome_unknown: true,
+            ..report(Outcome::Again(AgainReason::Deadline))
+        };
+        conclude(&report, false)
+    }
+
+    /// Ends a run with these results, in the order of the items.
+    fn end(payload: &Value, results: impl IntoIterator<Item = TaskResult>) -> Round {
+        batch(payload).end_run(&results.into_iter().enumerate().collect(), NOW)
+    }
+
+    /// Key, attempts, idle runs and seconds until an item is due, of each item that comes again.
+    fn left(round: &Round) -> Vec<(String, u32, u32, Option<u64>)> {
+        let again = round.again.as_ref().map(batch);
+        let items = again.into_iter().flat_map(|batch| batch.items);
+        items
+            .map(|item| {
+                let key = item.row["Key"].as_str().unwrap_or_default().to_owned();
+                let due = item
+                    .runs
+                    .due
+                    .map(|due| due.since(NOW).as_millis().div_ceil(1_000) as u64);
+                (key, item.runs.attempts, item.runs.idle, due)
+            })
+            .collect()
+    }
+
+    #[track_caller]
+    fn check(round: &Round, expected: &[(&str, u32, u32, Option<u64>)], wait_seconds: u64) {
+        let expected: Vec<_> = expected
+            .iter()
+            .map(|(key, attempts, idle, due)| ((*key).to_owned(), *attempts, *idle, *due))
+            .collect();
+        assert_eq!((left(round), round.wait_seconds), (expected, wait_seconds));
+    }
+
+    #[test]
+    fn items_that_were_not_begun_come_first_and_at_once_and_cost_nothing() {
+        let round = end(&items(4), [done(), cut_off(), throttled(), not_begun()]);
+        check(
+            &round,
+            &[
+                ("key-003", 0, 0, None),
+                ("key-001", 1, 0, None),
+                ("key-002", 1, 0, Some(10)),
+            ],
+            1,
+        );
+        assert_eq!((round.unfinished, round.failed, round.lines.len()), (3, 0, 1));
+    }
+
+    #[test]
+    fn waits_grow_only_while_the_whole_batch_achieves_nothing() {
+        let mut payload = items(2);
+        for (idle, wait) in [(1, 10), (2, 20), (3, 40), (4, 80), (5, 160), (6, 300), (7, 300)] {
+            let round = end(&payload, [throttled(), throttled()]);
+            let due = Some(wait);
+            check(
+                &round,
+                &[("key-000", idle, idle, due), ("key-001", idle, idle, due)],
+                wait,
+            );
+            payload = round.again.expect("both come again");
+        }
+        let round = end(&payload, [throttled(), done()]);
+        check(&round, &[("key-000", 8, 7, Some(10))], 10);
+    }
+
+    #[test]
+    fn item_is_given_up_after_ten_runs_of_its_own_that_achieved_nothing() {
+        let mut payload = items(3);
+        for run in 1..10 {
+            let round = end(&payload, [throttled(), cut_off(), not_begun()]);
+            // Not begun comes first, so the results are told by the key.
+            let again = batch(&round.again.expect("all come again"));
+            let unreached = again.items.iter().find(|item| item.runs.attempts == 0);
+            assert!(unreached.is_some_and(|item| item.runs.idle == 0), "run {run}");
+            let mut items: Vec<Value> = again.items.into_iter().map(|item| item.value).collect();
+            items.sort_by_key(|item| item["row"]["Key"].to_string());
+            payload = json!({"Items": items, "BatchInput": again.input});
+        }
+        let round = end(&payload, [throttled(), cut_off(), not_begun()]);
+        let given_up: Vec<&str> = round.lines.iter().map(|line| line.outcome.as_str()).collect();
+        assert_eq!(given_up, ["failed:SlowDown", "failed:Unfinished"]);
+        assert!(
+            round.lines[0]
+                .detail
+                .starts_with("given up after 10 runs: failed (retry)")
+        );
+        check(&round, &[("key-002", 0, 0, None)], 1);
+        assert!(round.mostly_failed);
+    }
+
+    #[test]
+    fn progress_of_an_item_begins_its_count_anew_up_to_a_bound() {
+        let progressed = || TaskResult {
+            progress: true,
+            ..cut_off()
+        };
+        let mut payload = items(1);
+        for run in 1..300 {
+            let round = end(&payload, [if run % 10 == 0 { progressed() } else { cut_off() }]);
+            payload = round.again.unwrap_or_else(|| panic!("given up in run {run}"));
+        }
+        let round = end(&payload, [progressed()]);
+        assert!(round.again.is_none() && round.lines[0].detail.starts_with("given up after 300 runs"));
+    }
+
+    #[test]
+    fn runs_that_begin_nothing_end_at_last() {
+        let mut payload = items(2);
+        for run in 1..10 {
+            let round = end(&payload, [not_begun(), not_begun()]);
+            check(
+                &round,
+                &[("key-000", 0, run, round_due(run)), ("key-001", 0, run, round_due(run))],
+                round.wait_seconds,
+            );
+            payload = round.again.expect("they come again");
+        }
+        let round = end(&payload, [not_begun(), not_begun()]);
+        assert_eq!((round.failed, round.again), (2, None));
+    }
+
+    fn round_due(idle: u32) -> Option<u64> {
+        Some(grown(idle).as_secs())
+    }
+
+    #[test]
+    fn write_that_may_still_land_is_waited_for_while_the_others_go_on() {
+        let round = end(&items(3), [may_land(), done(), not_begun()]);
+        check(&round, &[("key-002", 0, 0, None), ("key-000", 1, 0, Some(600))], 1);
+        let again = batch(&round.again.expect("two come again"));
+        assert_eq!(again.due(NOW), [0], "the other one is not due");
+        let only = BTreeMap::from([(0, done())]);
+        let round = again.end_run(&only, NOW);
+        check(&round, &[("key-000", 1, 0, Some(600))], 600);
+        let again = batch(&round.again.expect("one comes again"));
+        assert_eq!(again.due(NOW), [0], "an invocation that comes early is not for nothing");
+        assert_eq!(again.due(NOW.plus(Duration::from_mins(10))), [0]);
+    }
+
+    #[test]
+    fn most_of_a_batch_is_counted_over_all_of_its_runs() {
+        let failed = || TaskResult {
+            code: ResultCode::PermanentFailure,
+            ..throttled()
+        };
+        let round = end(&items(5), [done(), done(), done(), failed(), cut_off()]);
+        assert!(!round.mostly_failed);
+        let round = end(&round.again.expect("one comes again"), [failed()]);
+        assert_eq!((round.failed, round.mostly_failed), (1, false), "two of five");
+        let round = end(&items(3), [done(), failed(), cut_off()]);
+        let round = end(&round.again.expect("one comes again"), [failed()]);
+        assert!(round.mostly_failed, "two of three");
+    }
+
+    #[test]
+    fn payload_of_the_next_run_spells_the_run_once_and_hardly_grows() {
+        let payload = items(100);
+        let text = payload.to_string().len();
+        let again = end(&payload, std::iter::repeat_with(throttled).take(100))
+            .again
+            .expect("all");
+        assert_eq!(again["BatchInput"]["run"], payload["Items"][0]["run"]);
+        assert_eq!(again["Items"][0]["run"], Value::Null);
+        assert!(again.to_string().len() < text + 256, "{text}");
+        let plain =
+            json!({"Items": [{"Bucket": "example", "Key": "a"}], "BatchInput": {"userArguments": {"depth": "deep"}}});
+        let again = end(&plain, [cut_off()]).again.expect("it comes again");
+        assert_eq!(again["Items"][0]["row"], plain["Items"][0]);
+        assert_eq!(batch(&again).arguments, batch(&plain).arguments);
+    }
+}

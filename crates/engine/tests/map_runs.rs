@@ -1,0 +1,254 @@
+//! Runs of the state machine, explored: batches with deadlines, slow copies, failures and invocations that crash.
+//!
+//! Each case plays the part of the state machine with a batch until it is finished, on a clock of its own.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "test data is what the test made it, and a field that a JSON value does not have is null"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use proptest::prelude::*;
+use s3ferry_core::batch_operations::ResultLine;
+use s3ferry_core::facts::Availability;
+use s3ferry_core::failure::{Failure, FailureKind};
+use s3ferry_core::names::BucketName;
+use s3ferry_core::policy::Policy;
+use s3ferry_engine::batch::Batch;
+use s3ferry_engine::final_sync::{FinalSync, Invocation, Terms};
+use s3ferry_engine::ports::Clock as _;
+use s3ferry_engine::reconcile::{Reconciler, Uploads};
+use s3ferry_engine::results::RunResults;
+use s3ferry_testkit::clock::TestClock;
+use s3ferry_testkit::faults::{Call, Fault, Faults, Script, failure};
+use s3ferry_testkit::journal::{MemoryJournal, route};
+use s3ferry_testkit::memory::{MemoryBucket, MemoryDestination};
+use s3ferry_testkit::queue::MemoryQueue;
+use serde_json::{Value, json};
+
+/// How often the state machine retries an invocation that failed as a whole.
+const RETRIES: u32 = 6;
+
+#[derive(Debug, Default)]
+struct MemoryResults(Mutex<BTreeMap<String, String>>);
+
+impl MemoryResults {
+    fn lines(&self) -> Vec<ResultLine> {
+        let texts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines = texts.values().flat_map(|text| text.lines());
+        lines.map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+impl RunResults for &MemoryResults {
+    async fn write(&self, name: &str, text: String) -> Result<(), Failure> {
+        let mut texts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        texts.insert(name.to_owned(), text);
+        Ok(())
+    }
+
+    async fn list(&self, _prefix: &str, _after: Option<&str>) -> Result<Vec<String>, Failure> {
+        Ok(Vec::new())
+    }
+
+    async fn read(&self, _name: &str) -> Result<String, Failure> {
+        Err(failure(FailureKind::Bug))
+    }
+}
+
+/// What a case makes of a batch.
+#[derive(Debug, Clone)]
+struct Case {
+    items: usize,
+    /// Items whose object cannot be copied.
+    archived: BTreeSet<usize>,
+    concurrency: usize,
+    copy_seconds: u64,
+    invocation_seconds: u64,
+    /// Copies, by their number, that fail for a while.
+    throttled: BTreeSet<u32>,
+    /// Copies, by their number, whose answer is lost.
+    lost: BTreeSet<u32>,
+    /// Invocations, by their number, that crash, and after how many seconds.
+    crashes: BTreeMap<u32, u64>,
+}
+
+fn cases() -> impl Strategy<Value = Case> {
+    use prop::collection::{btree_map, btree_set};
+    let shape = (
+        1_usize..120,
+        btree_set(0_usize..120, 0..6),
+        1_usize..6,
+        0_u64..25,
+        30_u64..90,
+    );
+    let faults = (
+        btree_set(1_u32..150, 0..40),
+        btree_set(1_u32..150, 0..4),
+        btree_map(1_u32..20, 0_u64..90, 0..4),
+    );
+    (shape, faults).prop_map(|(shape, (throttled, lost, crashes))| {
+        let (items, archived, concurrency, copy_seconds, invocation_seconds) = shape;
+        Case {
+            items,
+            archived: archived.into_iter().filter(|index| *index < items).collect(),
+            concurrency,
+            copy_seconds,
+            invocation_seconds,
+            throttled,
+            lost,
+            crashes,
+        }
+    })
+}
+
+fn key(index: usize) -> String {
+    format!("key-{index:03}")
+}
+
+struct World {
+    case: Case,
+    source: MemoryBucket,
+    destination: MemoryBucket,
+    journal: MemoryJournal,
+    script: Script,
+    results: MemoryResults,
+    clock: TestClock,
+    invocations: u32,
+}
+
+impl World {
+    fn new(case: Case) -> Self {
+        let slow = Fault::Slow(Duration::from_secs(case.copy_seconds));
+        let throttled = Fault::Fails(failure(FailureKind::Retry));
+        let mut script = Script::default().always(Call::Copy, slow);
+        for (numbers, fault) in [(&case.throttled, throttled), (&case.lost, Fault::AnswerLost)] {
+            script = numbers
+                .iter()
+                .fold(script, |script, number| script.on(Call::Copy, *number, fault.clone()));
+        }
+        let source = MemoryBucket::versioned();
+        for index in 0..case.items {
+            source.put_with(&key(index), &key(index), |facts| {
+                if case.archived.contains(&index) {
+                    facts.availability = Availability::Archived;
+                }
+            });
+        }
+        Self {
+            case,
+            source,
+            destination: MemoryBucket::versioned(),
+            journal: MemoryJournal::default(),
+            script,
+            results: MemoryResults::default(),
+            clock: TestClock::start(),
+            invocations: 0,
+        }
+    }
+
+    /// Invokes the function; `None` where it crashes.
+    async fn invoke(&mut self, payload: &Value) -> Option<Value> {
+        self.invocations += 1;
+        let id = self.invocations.to_string();
+        let deadline = self.clock.now().plus(Duration::from_secs(self.case.invocation_seconds));
+        let batches = |terms: &Terms| Batch {
+            source_bucket: BucketName::new("source").unwrap(),
+            reconciler: Reconciler {
+                source: Faults {
+                    port: self.source.clone(),
+                    script: self.script.clone(),
+                },
+                destination: Faults {
+                    port: MemoryDestination {
+                        source: self.source.clone(),
+                        bucket: self.destination.clone(),
+                    },
+                    script: self.script.clone(),
+                },
+                uploads: Some(Uploads {
+                    journal: self.journal.clone(),
+                    route: route(),
+                }),
+                concurrent_parts: 4,
+                clock: self.clock.clone(),
+                policy: terms.policy.clone(),
+            },
+            continuations: None::<&MemoryQueue>,
+            concurrency: self.case.concurrency,
+        };
+        let sync = FinalSync::new(batches, Policy::default(), Some(&self.results));
+        let invocation = Invocation { id: &id, deadline };
+        let work = sync.handle(payload, &invocation);
+        let reply = match self.case.crashes.get(&self.invocations) {
+            Some(seconds) => tokio::time::timeout(Duration::from_secs(*seconds), work).await.ok()?,
+            None => work.await,
+        };
+        serde_json::to_value(reply.ok()?).ok()
+    }
+
+    /// Does what the state machine does, until the batch is finished; returns how many rounds it took.
+    async fn run(&mut self) -> Result<u32, TestCaseError> {
+        let run = json!({"execution": "e", "userArguments": {}});
+        let item = |index| {
+            let row = json!({"Bucket": "source", "Key": key(index), "VersionId": ""});
+            json!({"row": row, "index": index, "run": run})
+        };
+        let mut payload = json!({"Items": (0..self.case.items).map(item).collect::<Vec<_>>()});
+        let (mut rounds, mut retries) = (0, 0);
+        loop {
+            let Some(answer) = self.invoke(&json!({"batch": payload, "retries": retries})).await else {
+                retries += 1;
+                prop_assert!(retries <= RETRIES, "the case has fewer crashes");
+                continue;
+            };
+            (rounds, retries) = (rounds + 1, 0);
+            prop_assert!(rounds < 500, "it never ends");
+            if answer["finished"] == true {
+                return Ok(rounds);
+            }
+            let wait = answer["waitSeconds"].as_u64().unwrap();
+            prop_assert!((1..=600).contains(&wait), "{wait} s");
+            tokio::time::sleep(Duration::from_secs(wait)).await;
+            payload = answer["again"].clone();
+        }
+    }
+
+    fn check(&self) -> Result<(), TestCaseError> {
+        let lines = self.results.lines();
+        let keys: BTreeSet<&str> = lines.iter().filter_map(|line| line.row["Key"].as_str()).collect();
+        prop_assert_eq!(
+            (lines.len(), keys.len()),
+            (self.case.items, self.case.items),
+            "each item once"
+        );
+        for index in 0..self.case.items {
+            let key = key(index);
+            let line = lines.iter().find(|line| line.row["Key"] == key).unwrap();
+            let archived = self.case.archived.contains(&index);
+            prop_assert_eq!(line.is_done(), !archived, "{}: {}", key, line.detail);
+            prop_assert_eq!(self.destination.content(&key), (!archived).then(|| key.clone()));
+        }
+        let bytes: u64 = lines.iter().map(|line| line.bytes_copied).sum();
+        let copied: usize = self.destination.snapshot().into_keys().map(|key| key.len()).sum();
+        prop_assert!(bytes <= copied as u64, "{} of {}", bytes, copied);
+        Ok(())
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn every_item_of_a_batch_ends_once_and_rightly(case in cases()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let mut world = World::new(case);
+            world.run().await?;
+            world.check()
+        })?;
+    }
+}
