@@ -341,10 +341,8 @@ mod tests {
         items
             .map(|item| {
                 let key = item.row["Key"].as_str().unwrap_or_default().to_owned();
-                let due = item
-                    .runs
-                    .due
-                    .map(|due| due.since(NOW).as_millis().div_ceil(1_000) as u64);
+                // Due times are whole seconds, and now is not one.
+                let due = item.runs.due.map(|due| due.since(NOW).as_secs() + 1);
                 (key, item.runs.attempts, item.runs.idle, due)
             })
             .collect()
@@ -436,19 +434,13 @@ mod tests {
         let mut payload = items(2);
         for run in 1..10 {
             let round = end(&payload, [not_begun(), not_begun()]);
-            check(
-                &round,
-                &[("key-000", 0, run, round_due(run)), ("key-001", 0, run, round_due(run))],
-                round.wait_seconds,
-            );
+            let wait = grown(run).as_secs();
+            let due = Some(wait);
+            check(&round, &[("key-000", 0, run, due), ("key-001", 0, run, due)], wait);
             payload = round.again.expect("they come again");
         }
         let round = end(&payload, [not_begun(), not_begun()]);
         assert_eq!((round.failed, round.again), (2, None));
-    }
-
-    fn round_due(idle: u32) -> Option<u64> {
-        Some(grown(idle).as_secs())
     }
 
     #[test]
