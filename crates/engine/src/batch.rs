@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 
 use futures::{FutureExt, StreamExt, stream};
-use s3ferry_core::event::{Continuation, Hint, Sequencer};
+use s3ferry_core::event::{Continuation, Hint, Hops, MAX_IDLE_HOPS, Sequencer};
 use s3ferry_core::facts::{Aspect, Aspects, HIDDEN_IN_HEAD};
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::{BucketName, ObjectKey};
@@ -58,6 +58,8 @@ impl Settled {
 struct Group {
     key: ObjectKey,
     aspects: Aspects,
+    /// Those of the hint that the fewest continuations led to: what is new begins a new chain.
+    hops: Hops,
     members: Vec<usize>,
 }
 
@@ -79,7 +81,7 @@ where
         let groups = group(hints, &ours);
         let reconciled = stream::iter(groups)
             .map(|group| async move {
-                let (report, acknowledged) = self.settle_key(&group.key, &group.aspects, deadline).await;
+                let (report, acknowledged) = self.settle_key(&group, deadline).await;
                 (group.members, report, acknowledged)
             })
             .buffer_unordered(self.concurrency.max(1))
@@ -109,23 +111,23 @@ where
     }
 
     /// Settles one key; a panic anywhere in it is its own failure.
-    async fn settle_key(&self, key: &ObjectKey, aspects: &Aspects, deadline: Timestamp) -> (Report, bool) {
-        let work = self.reconcile_or_hand_over(key, aspects, deadline);
+    async fn settle_key(&self, group: &Group, deadline: Timestamp) -> (Report, bool) {
+        let work = self.reconcile_or_hand_over(group, deadline);
         let settled = AssertUnwindSafe(work).catch_unwind().await;
-        settled.unwrap_or_else(|_| (Report::failed(Failure::panicked("reconcile", key)), false))
+        settled.unwrap_or_else(|_| (Report::failed(Failure::panicked("reconcile", &group.key)), false))
     }
 
-    async fn reconcile_or_hand_over(&self, key: &ObjectKey, aspects: &Aspects, deadline: Timestamp) -> (Report, bool) {
+    async fn reconcile_or_hand_over(&self, group: &Group, deadline: Timestamp) -> (Report, bool) {
         // What cannot be begun any more costs no attempt, and nothing of it is under way.
         if self.reconciler.clock.now() >= deadline {
             return (Report::not_begun(), false);
         }
-        let mut report = self.reconciler.reconcile(key, aspects, deadline).await;
+        let mut report = self.reconciler.reconcile(&group.key, &group.aspects, deadline).await;
         let Some(reason) = comes_again(&report) else {
             let done = !matches!(report.outcome, Outcome::Failed(_));
             return (report, done);
         };
-        match self.hand_over(key, aspects, reason, &report).await {
+        match self.hand_over(group, reason, &report).await {
             Ok(handed_over) => (report, handed_over),
             Err(failure) => {
                 report.outcome = Outcome::Failed(failure);
@@ -135,19 +137,16 @@ where
     }
 
     /// Sends a continuation; tells whether one is durable now.
-    async fn hand_over(
-        &self,
-        key: &ObjectKey,
-        aspects: &Aspects,
-        reason: AgainReason,
-        report: &Report,
-    ) -> Result<bool, Failure> {
+    async fn hand_over(&self, group: &Group, reason: AgainReason, report: &Report) -> Result<bool, Failure> {
         // An invocation that got nowhere would get nowhere again, forever: it spends the message's retry budget.
         let stuck = matches!(reason, AgainReason::Deadline | AgainReason::HotKey) && !report.progress;
         let Some(queue) = self.continuations.as_ref().filter(|_| !stuck) else {
             return Ok(false);
         };
-        let mut aspects = aspects.clone();
+        let Some(hops) = group.hops.next(report.progress) else {
+            return Err(self.stalled(group, reason));
+        };
+        let mut aspects = group.aspects.clone();
         // What was copied, or may still land, can differ in nothing that a HEAD shows.
         if report.progress || report.outcome_unknown {
             aspects.extend(HIDDEN_IN_HEAD);
@@ -160,13 +159,27 @@ where
         if report.upload_left || report.outcome_unknown {
             aspects.insert(Aspect::UnfinishedUpload);
         }
-        let continuation = Continuation::new(&self.source_bucket, key, aspects, reason.as_str());
+        let continuation = Continuation::new(&self.source_bucket, &group.key, aspects, reason.as_str()).after(hops);
         // A write that may still land is waited for, whatever else brings the key back.
         let landing = report.outcome_unknown.then(|| AgainReason::OutcomeUnknown.delay());
         queue
             .send(&continuation, reason.delay().max(landing.unwrap_or_default()))
             .await?;
         Ok(true)
+    }
+
+    /// The failure of a key whose continuations have followed each other without progress: its message's attempts end it.
+    fn stalled(&self, group: &Group, reason: AgainReason) -> Failure {
+        Failure {
+            kind: FailureKind::Retry,
+            code: "ContinuationsStalled".to_owned(),
+            action: "reconcile".to_owned(),
+            resource: format!("{}/{}", self.source_bucket, group.key),
+            detail: format!(
+                "{MAX_IDLE_HOPS} continuations in a row made no progress, the last one for `{}`",
+                reason.as_str()
+            ),
+        }
     }
 
     fn refuse_foreign(&self, hint: &Hint) -> Report {
@@ -203,9 +216,11 @@ fn group(hints: &[Hint], indexes: &[usize]) -> Vec<Group> {
         let group = groups.entry(&hint.key).or_insert_with(|| Group {
             key: hint.key.clone(),
             aspects: Aspects::new(),
+            hops: hint.hops,
             members: Vec::new(),
         });
         group.aspects.extend(&hint.aspects);
+        group.hops = group.hops.min(hint.hops);
         group.members.push(*index);
     }
     let mut groups: Vec<Group> = groups.into_values().collect();

@@ -4,12 +4,15 @@ mod world;
 
 use std::time::Duration;
 
-use s3ferry_core::facts::{Aspects, HIDDEN_IN_HEAD};
+use s3ferry_core::decide::ReplicationCoverage;
+use s3ferry_core::event::MAX_IDLE_HOPS;
+use s3ferry_core::facts::{Aspects, HIDDEN_IN_HEAD, ReplicationStatus};
 use s3ferry_core::failure::FailureKind;
 use s3ferry_core::names::BucketName;
 use s3ferry_core::outcome::{AgainReason, Outcome};
 use s3ferry_engine::batch::Settled;
 use s3ferry_engine::ports::Clock as _;
+use s3ferry_testkit::clock::TestClock;
 use s3ferry_testkit::faults::{Call, Fault, Script, failure};
 use s3ferry_testkit::queue::MemoryQueue;
 use world::{KEY, TestWorld, hint, sequenced, tags};
@@ -176,6 +179,50 @@ async fn lost_answer_is_looked_at_once_more_later() {
         [false],
         "nobody would look again"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn chain_of_continuations_without_progress_fails_by_name() {
+    let queue = MemoryQueue::default();
+    let pending = || {
+        // S3's own replication says for ever that it is about to bring the object.
+        let world = TestWorld::new();
+        world.source.pass_seconds(TestClock::START.millis() / 1000 - 60);
+        world.source.put_with(KEY, "one", |facts| {
+            facts.replication_status = Some(ReplicationStatus::Pending);
+        });
+        world.source.set_replication(ReplicationCoverage::OurDestination);
+        world
+    };
+    let mut hint = hint(KEY);
+    for hop in 1..=MAX_IDLE_HOPS {
+        let world = pending();
+        let batch = world.batch(Some(&queue));
+        let deadline = batch.reconciler.clock.far_future();
+        let settled = batch.settle(std::slice::from_ref(&hint), deadline).await;
+        let (sent, _) = queue.sent().pop().unwrap_or_else(|| panic!("{settled:?}"));
+        assert_eq!((sent.hops.idle, sent.hops.total), (hop, hop), "{settled:?}");
+        hint.hops = sent.hops;
+    }
+    let settled = settle(&pending(), Some(&queue), std::slice::from_ref(&hint)).await;
+    let Outcome::Failed(failure) = &settled[0].report.outcome else {
+        panic!("{settled:?}");
+    };
+    assert_eq!(
+        (failure.kind, failure.code.as_str()),
+        (FailureKind::Retry, "ContinuationsStalled")
+    );
+    assert_eq!((acknowledged(&settled), queue.sent().len()), (vec![false], 8));
+    // An event of the key begins a new chain, and so does progress.
+    let fresh = world::hint(KEY);
+    assert_eq!(
+        acknowledged(&settle(&pending(), Some(&queue), &[hint.clone(), fresh]).await),
+        [true, true]
+    );
+    assert_eq!(queue.sent().last().unwrap().0.hops.idle, 1);
+    settle(&hot_world(), Some(&queue), &[hint]).await;
+    let (sent, _) = queue.sent().pop().unwrap();
+    assert_eq!((sent.hops.idle, sent.hops.total), (0, 9));
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use super::{EventError, Hint, Sequencer, aspects_of, shortened, text};
+use super::{EventError, Hint, Hops, Sequencer, aspects_of, shortened, text};
 use crate::names::{BucketName, ObjectKey};
 
 /// Reads one record.
@@ -22,6 +22,7 @@ pub(super) fn parse_record(record: &Value) -> Result<Hint, EventError> {
         event_name: shortened(event_name),
         aspects: aspects_of(event_name),
         sequencer: sequencer.and_then(Sequencer::classic),
+        hops: Hops::default(),
     })
 }
 

@@ -10,6 +10,33 @@ use crate::names::{BucketName, ObjectKey};
 /// The name of the event that a continuation stands for.
 const EVENT_NAME: &str = "s3ferry:Continuation";
 
+/// How many continuations in a row may follow each other without progress: Lambda itself would stop the chain after 16,
+/// without a name, where it is not told to let it be.
+///
+/// <https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html>
+pub const MAX_IDLE_HOPS: u32 = 8;
+
+/// How long a chain of continuations is: each is sent by the invocation that the one before brought about.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Hops {
+    /// How many continuations in a row, up to the last one, came without progress.
+    #[serde(default, rename = "idle_hops")]
+    pub idle: u32,
+    /// How many continuations there were.
+    #[serde(default, rename = "hops")]
+    pub total: u32,
+}
+
+impl Hops {
+    /// Counts one more continuation; `None` where the chain has to end for want of progress.
+    #[must_use]
+    pub fn next(self, progress: bool) -> Option<Self> {
+        let idle = if progress { 0 } else { self.idle.saturating_add(1) };
+        let total = self.total.saturating_add(1);
+        (idle <= MAX_IDLE_HOPS).then_some(Self { idle, total })
+    }
+}
+
 /// Asks for one more reconcile of a key, with what is known of why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Continuation {
@@ -22,6 +49,9 @@ pub struct Continuation {
     pub aspects: Aspects,
     /// Why the key comes again.
     pub reason: String,
+    /// How many continuations led here, this one included.
+    #[serde(flatten)]
+    pub hops: Hops,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -38,7 +68,14 @@ impl Continuation {
             key: key.to_string(),
             aspects,
             reason: reason.to_owned(),
+            hops: Hops::default(),
         }
+    }
+
+    /// Says how many continuations led here.
+    #[must_use]
+    pub fn after(self, hops: Hops) -> Self {
+        Self { hops, ..self }
     }
 
     /// Spells the body of the queue's message.
@@ -59,5 +96,6 @@ pub(super) fn parse_continuation(body: &Value) -> Result<Hint, EventError> {
         event_name: EVENT_NAME.to_owned(),
         aspects: body.s3ferry.aspects,
         sequencer: None,
+        hops: body.s3ferry.hops,
     })
 }

@@ -12,7 +12,7 @@ mod sequencer;
 
 use serde_json::Value;
 
-pub use continuation::Continuation;
+pub use continuation::{Continuation, Hops, MAX_IDLE_HOPS};
 pub use envelope::{MessageId, Payload, QueueMessage, ReceiptHandle, parse_payload};
 pub use sequencer::Sequencer;
 
@@ -32,6 +32,8 @@ pub struct Hint {
     pub aspects: Aspects,
     /// The position among events of the same key and channel.
     pub sequencer: Option<Sequencer>,
+    /// How many continuations led to it; none to an event.
+    pub hops: Hops,
 }
 
 /// What one message says.

@@ -365,6 +365,24 @@ fn continuation_survives_the_queue() {
         &queued(&json!({"s3ferry": {"bucket": "example"}})),
         &["[m1] FieldMissing"],
     );
+    for hops in [Hops::default(), Hops { idle: 3, total: 7 }] {
+        let body: Value = serde_json::from_str(&sent.clone().after(hops).to_body().unwrap()).unwrap();
+        assert_eq!(continuation::parse_continuation(&body).unwrap().hops, hops);
+    }
+    // As an earlier version sent it.
+    let old = json!({"s3ferry": {"bucket": "example", "key": "a", "aspects": [], "reason": "deadline"}});
+    assert_eq!(continuation::parse_continuation(&old).unwrap().hops, Hops::default());
+}
+
+#[test]
+fn chain_without_progress_ends_after_eight_continuations() {
+    let mut hops = Hops::default();
+    for idle in 1..=MAX_IDLE_HOPS {
+        hops = hops.next(false).unwrap();
+        assert_eq!((hops.idle, hops.total), (idle, idle));
+    }
+    assert_eq!(hops.next(false), None);
+    assert_eq!(hops.next(true), Some(Hops { idle: 0, total: 9 }));
 }
 
 fn any_json() -> impl Strategy<Value = Value> {

@@ -6,7 +6,7 @@ use crate::batch::{Batch, Settled};
 use crate::ports::{Clock, Continuations, DestinationBucket, SourceBucket, StateStore};
 use crate::results::RunResults;
 use s3ferry_core::batch_operations::{BatchError, Target, TaskResult, conclude, merge};
-use s3ferry_core::event::Hint;
+use s3ferry_core::event::{Hint, Hops};
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::ObjectKey;
 use s3ferry_core::outcome::Outcome;
@@ -176,6 +176,7 @@ fn hint(unit: &Unit<'_>, terms: &Terms, kind: Kind) -> Hint {
         event_name: kind.event_name().to_owned(),
         aspects,
         sequencer: None,
+        hops: Hops::default(),
     }
 }
 

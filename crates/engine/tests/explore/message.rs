@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use s3ferry_core::event::Hint;
+use s3ferry_core::event::{Hint, Hops};
 use s3ferry_core::facts::{Aspect, Aspects};
 use s3ferry_core::names::{BucketName, ObjectKey};
 use s3ferry_core::time::Timestamp;
@@ -46,6 +46,7 @@ pub(crate) fn hint(key: &ObjectKey, event_name: &str, aspects: Aspects) -> Hint 
         event_name: event_name.to_owned(),
         aspects,
         sequencer: None,
+        hops: Hops::default(),
     }
 }
 

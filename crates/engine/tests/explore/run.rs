@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use s3ferry_core::event::Hint;
-use s3ferry_core::facts::{Aspects};
+use s3ferry_core::event::{Hint, MAX_IDLE_HOPS};
+use s3ferry_core::facts::Aspects;
 use s3ferry_core::redelivery::aspects_after_interruption;
 use s3ferry_core::names::ObjectKey;
 use s3ferry_core::time::Timestamp;
@@ -260,7 +260,10 @@ impl Run {
                 continue;
             }
             let key = ObjectKey::from_raw(sent.continuation.key).unwrap();
-            self.message(hint(&key, "continuation", sent.continuation.aspects), sent.arrives);
+            let hops = sent.continuation.hops;
+            assert!(hops.idle <= MAX_IDLE_HOPS, "{hops:?}");
+            let hint = hint(&key, "continuation", sent.continuation.aspects);
+            self.message(Hint { hops, ..hint }, sent.arrives);
         }
     }
 

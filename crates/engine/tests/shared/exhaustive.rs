@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use s3ferry_core::event::Hint;
+use s3ferry_core::event::{Hint, Hops};
 use s3ferry_core::facts::{Aspect, Aspects};
 use s3ferry_core::names::ObjectKey;
 use s3ferry_core::time::Timestamp;
@@ -419,6 +419,7 @@ impl Walk {
             event_name: name.to_owned(),
             aspects,
             sequencer: None,
+            hops: Hops::default(),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use s3ferry_core::event::Hint;
+use s3ferry_core::event::{Hint, Hops};
 use s3ferry_core::facts::{Aspect, Aspects};
 use s3ferry_core::failure::FailureKind;
 use s3ferry_core::names::ObjectKey;
@@ -256,6 +256,7 @@ impl Run {
             event_name: name.to_owned(),
             aspects,
             sequencer: None,
+            hops: Hops::default(),
         };
         self.messages.push(Message {
             id: self.ids,

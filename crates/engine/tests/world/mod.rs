@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses its own part of this module")]
 #![expect(clippy::unwrap_used, reason = "test data is what the test made it")]
 
-use s3ferry_core::event::{Hint, Sequencer};
+use s3ferry_core::event::{Hint, Hops, Sequencer};
 use s3ferry_core::facts::{Aspect, Aspects};
 use s3ferry_core::names::{BucketName, ObjectKey};
 use s3ferry_core::outcome::Report;
@@ -125,6 +125,7 @@ pub(crate) fn hint(key_name: &str) -> Hint {
         event_name: "ObjectCreated:Put".to_owned(),
         aspects: Aspects::new(),
         sequencer: None,
+        hops: Hops::default(),
     }
 }
 
