@@ -72,7 +72,25 @@ impl Desired {
             enable_versioning: properties.enable_versioning,
         }
     }
+
+    /// Leaves out the newest event type that S3 does not offer in every region; returns the rest and that event type.
+    #[must_use]
+    pub fn without_newest_event(&self) -> Option<(Self, &'static str)> {
+        let events = &self.subscription.as_ref()?.events;
+        let newest = NEWEST_EVENTS.into_iter().find(|event| events.contains(event))?;
+        let mut rest = self.clone();
+        if let Some(subscription) = &mut rest.subscription {
+            subscription.events.retain(|event| *event != newest);
+        }
+        Some((rest, newest))
+    }
 }
+
+/// Event types that not every region and partition has, the newest first. S3 refuses a whole notification because of
+/// one that it does not know.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-event-types-and-destinations.html>
+const NEWEST_EVENTS: [&str; 2] = ["s3:ObjectAnnotation:*", "s3:ObjectRetention:Put"];
 
 /// The event types of our entry.
 fn events(properties: &WiringProperties) -> Vec<&'static str> {
@@ -181,6 +199,23 @@ mod tests {
         check("both", "queue", "false", &[&COPYING, &FAILING], false, true);
         check("both", "queue", "true", &[&COPYING, &DELETING, &FAILING], false, true);
         check("both", "eventbridge", "true", &[&FAILING], true, true);
+    }
+
+    #[test]
+    fn newest_events_are_left_out_one_by_one_and_no_others() {
+        let all = Desired::new(&parsed(&with(&[("Engine", "both"), ("PropagateDeletes", "true")])));
+        let (fewer, first) = all.without_newest_event().unwrap();
+        let (fewest, second) = fewer.without_newest_event().unwrap();
+        assert_eq!([first, second], ["s3:ObjectAnnotation:*", "s3:ObjectRetention:Put"]);
+        assert_eq!(fewest.without_newest_event(), None);
+        let events = |desired: &Desired| desired.subscription.clone().unwrap().events;
+        let mut left = events(&all);
+        left.retain(|event| ![first, second].contains(event));
+        assert_eq!(events(&fewest), left);
+        assert_eq!(fewest.replication, all.replication);
+
+        let bridged = Desired::new(&parsed(&with(&[("EventSource", "eventbridge")])));
+        assert_eq!(bridged.without_newest_event(), None);
     }
 
     #[test]

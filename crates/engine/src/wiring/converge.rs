@@ -7,6 +7,7 @@ use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::BucketName;
 use s3ferry_core::wiring::{Desired, InvalidProperties, OwnerId, Refusal, Versioning};
 
+use super::failures::{bucket_is_missing, is_denial, is_refused_notification};
 use super::plan::{Change, Switch, plan};
 use super::ports::{BucketConfiguration, EventRules, Pause, WiringBackup, WiringPorts};
 use super::snapshot::{
@@ -74,6 +75,8 @@ pub(super) struct Wired {
     pub(super) versioning_enabled_now: bool,
     /// The Id of our entry, when S3 sends events to our queue.
     pub(super) notification_id: Option<String>,
+    /// Event types that S3 refused, and that the bucket is wired without.
+    pub(super) omitted_events: Vec<&'static str>,
     /// Whether S3 sends events to `EventBridge`.
     pub(super) event_bridge: bool,
     /// The Id of our replication rule, when there is one.
@@ -113,13 +116,18 @@ enum Turn<R> {
 }
 
 /// Brings the bucket to what is wanted; nothing is written where nothing differs.
-pub(super) async fn converge<P: WiringPorts>(job: &Job<'_, P>) -> Result<Wired, WiringError> {
+///
+/// Where S3 refuses the notification, it is wired without the event types that not every region has; if S3 refuses that
+/// too, the first refusal is the reason.
+pub(super) async fn converge<P: WiringPorts>(job: &mut Job<'_, P>) -> Result<Wired, WiringError> {
     let mut versioning_enabled_now = false;
+    let mut omitted_events = Vec::new();
+    let mut first_refusal = None;
     let mut last_failure = None;
     let mut denials = 0;
     for _ in 0..TURNS {
         match job.turn().await {
-            Ok(Turn::Settled(seen)) => return Ok(job.wired(&seen, versioning_enabled_now)),
+            Ok(Turn::Settled(seen)) => return Ok(job.wired(&seen, versioning_enabled_now, omitted_events)),
             Ok(Turn::Wrote { versioning }) => versioning_enabled_now |= versioning,
             Ok(Turn::Moved) => {
                 tracing::warn!(s3.bucket = %job.name, "the bucket's configuration changed meanwhile; starting over");
@@ -129,6 +137,15 @@ pub(super) async fn converge<P: WiringPorts>(job: &Job<'_, P>) -> Result<Wired, 
                 denials += 1;
                 tracing::warn!(s3.bucket = %job.name, %failure, "trying again");
                 job.ports.time().pause(AFTER_FAILURE).await;
+            }
+            Err(WiringError::Failed(failure)) if is_refused_notification(&failure) => {
+                let Some((desired, event)) = job.desired.without_newest_event() else {
+                    return Err(first_refusal.unwrap_or(failure).into());
+                };
+                tracing::warn!(s3.bucket = %job.name, event, %failure, "trying without an event type");
+                job.desired = desired;
+                omitted_events.push(event);
+                first_refusal.get_or_insert(failure);
             }
             Err(WiringError::Failed(failure)) if failure.kind == FailureKind::Retry => {
                 tracing::warn!(s3.bucket = %job.name, %failure, "trying again");
@@ -293,12 +310,18 @@ impl<P: WiringPorts> Job<'_, P> {
         }
     }
 
-    fn wired(&self, seen: &Snapshot<RuleOf<P>>, versioning_enabled_now: bool) -> Wired {
+    fn wired(
+        &self,
+        seen: &Snapshot<RuleOf<P>>,
+        versioning_enabled_now: bool,
+        omitted_events: Vec<&'static str>,
+    ) -> Wired {
         let replication = seen.replication.as_ref();
         Wired {
             versioning: seen.versioning,
             versioning_enabled_now,
             notification_id: seen.notification.own(self.owner).and_then(|entry| entry.id.clone()),
+            omitted_events,
             event_bridge: seen.notification.event_bridge,
             replication_rule_id: replication
                 .and_then(|configuration| configuration.own(self.owner))
@@ -379,14 +402,4 @@ fn brings_role<'a, R>(seen: &Snapshot<R>, change: &'a Change<R>) -> Option<&'a s
         .as_ref()
         .map(|configuration| configuration.role.as_str());
     (before != Some(wanted.role.as_str())).then_some(wanted.role.as_str())
-}
-
-/// Tells whether a failure may be a permission that has not spread yet; an explicit deny is none.
-fn is_denial(failure: &Failure) -> bool {
-    failure.code.starts_with("AccessDenied") && !failure.detail.contains("explicit deny")
-}
-
-/// Tells whether a failure says that the bucket is not there.
-pub(super) fn bucket_is_missing(failure: &Failure) -> bool {
-    failure.code == "NoSuchBucket"
 }

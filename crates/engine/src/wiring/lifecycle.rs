@@ -6,7 +6,8 @@ use serde_json::{Map, Value, json};
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::converge::{Job, Wired, WiringError, bucket_is_missing, converge};
+use super::converge::{Job, Wired, WiringError, converge};
+use super::failures::bucket_is_missing;
 use super::ports::WiringPorts;
 
 /// Carries out a request and says how it ended. An answer is made in every case.
@@ -51,9 +52,9 @@ async fn wire<P: WiringPorts>(ports: &P, request: &Request, owner: &OwnerId) -> 
         return failed(request, former.clone(), &refusal.into());
     }
     let former = RemovalProperties::parse(&request.old_properties);
-    let job = wiring_job(ports, request, owner, &properties, former.as_ref());
+    let mut job = wiring_job(ports, request, owner, &properties, former.as_ref());
     let is_new = request.request_type == RequestType::Create;
-    match converge(&job).await {
+    match converge(&mut job).await {
         Ok(wired) => Response::success(request, id, data(&wired)),
         // Nothing was written, so there is nothing to undo, even where the bucket cannot be reached.
         Err(error) if is_new && !job.touched.load(Ordering::Relaxed) => failed(request, unwired_id(owner), &error),
@@ -101,7 +102,7 @@ async fn remove<P: WiringPorts>(
 ) -> Result<(), WiringError> {
     let (source, account) = (&properties.source, &properties.account);
     let state = properties.state.as_ref();
-    let job = Job {
+    let mut job = Job {
         ports,
         name: source,
         bucket: ports.bucket(source, account),
@@ -114,7 +115,7 @@ async fn remove<P: WiringPorts>(
         own_event_rules: properties.event_rule.iter().cloned().collect(),
         leaving_role: properties.replication_role_arn.clone(),
     };
-    match converge(&job).await {
+    match converge(&mut job).await {
         Ok(_) => Ok(()),
         Err(WiringError::Failed(failure)) if bucket_is_missing(&failure) => {
             tracing::info!(s3.bucket = %source, "nothing to remove: the bucket is gone");
@@ -161,6 +162,7 @@ fn data(wired: &Wired) -> Map<String, Value> {
             "NotificationId",
             json!(wired.notification_id.as_deref().unwrap_or_default()),
         ),
+        ("OmittedEvents", json!(omitted(&wired.omitted_events))),
         ("EventBridge", json!(wired.event_bridge.to_string())),
         (
             "ReplicationRuleId",
@@ -176,4 +178,13 @@ fn data(wired: &Wired) -> Map<String, Value> {
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))
         .collect()
+}
+
+/// Spells the omitted event types for an output of the stack, which must not be empty.
+fn omitted(events: &[&str]) -> String {
+    if events.is_empty() {
+        "none".to_owned()
+    } else {
+        events.join(", ")
+    }
 }

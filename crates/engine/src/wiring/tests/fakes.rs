@@ -55,6 +55,8 @@ pub(in crate::wiring) struct World {
     pub(in crate::wiring) lag: usize,
     pub(in crate::wiring) backups: BTreeMap<String, String>,
     pub(in crate::wiring) state_is_gone: bool,
+    /// Event types that S3 does not know.
+    pub(in crate::wiring) unknown_events: Vec<&'static str>,
     pub(in crate::wiring) rules: Vec<(String, String)>,
     pub(in crate::wiring) calls: Vec<String>,
     pub(in crate::wiring) fault: Option<Fault>,
@@ -179,6 +181,16 @@ impl BucketConfiguration for FakeBucket {
     }
 
     async fn put_notification(&self, configuration: &NotificationConfiguration, _check: bool) -> Result<(), Failure> {
+        let asked: Vec<&String> = configuration.entries().flat_map(|(_, entry)| &entry.events).collect();
+        let unknown = self.account.world().unknown_events.clone();
+        if unknown.iter().any(|event| asked.iter().any(|asked| asked == event)) {
+            let call = "put_notification";
+            return self.account.call(call, |_| {
+                let mut refusal = failure(FailureKind::Permanent, "InvalidArgument", "s3:PutBucketNotification");
+                "The event is not supported for notifications".clone_into(&mut refusal.detail);
+                Err(refusal)
+            });
+        }
         self.write("put_notification", |bucket| bucket.notification = configuration.clone())
     }
 

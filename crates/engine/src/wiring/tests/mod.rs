@@ -2,6 +2,7 @@
 
 mod concurrency;
 mod event_bridge;
+mod event_types;
 mod fakes;
 mod faults;
 mod replication;

@@ -1,0 +1,65 @@
+//! Event types that S3 does not offer everywhere.
+
+use super::{Stack, account, check_failed, check_success, foreign_entry, wired_by_others};
+
+fn events(account: &super::Account) -> Vec<String> {
+    account.get("source").notification.queues[0].events.clone()
+}
+
+#[tokio::test]
+async fn bucket_is_wired_without_the_event_types_that_s3_refuses_and_the_answer_names_them() {
+    for (unknown, omitted) in [
+        (&[][..], "none"),
+        (&["s3:ObjectAnnotation:*"], "s3:ObjectAnnotation:*"),
+        (
+            &["s3:ObjectAnnotation:*", "s3:ObjectRetention:Put"],
+            "s3:ObjectAnnotation:*, s3:ObjectRetention:Put",
+        ),
+    ] {
+        let account = account(wired_by_others());
+        account.world().unknown_events = unknown.to_vec();
+        let mut stack = Stack::new("ferry", &account);
+        let response = stack.create(&[]).await;
+        check_success(&response);
+        assert_eq!(response.data()["OmittedEvents"], omitted);
+        let wired = events(&account);
+        assert!(wired.contains(&"s3:ObjectCreated:*".to_owned()), "{wired:?}");
+        assert!(wired.iter().all(|event| !omitted.contains(event)), "{wired:?}");
+        assert_eq!(account.get("source").notification.functions, [foreign_entry()]);
+
+        // An update that changes nothing writes nothing, and says the same.
+        let update = stack.update(&[], &[]).await;
+        check_success(&update);
+        assert_eq!(update.data()["OmittedEvents"], omitted);
+        assert_eq!(events(&account), wired);
+        check_success(&stack.delete(&[]).await);
+        assert_eq!(account.get("source"), wired_by_others());
+    }
+}
+
+#[tokio::test]
+async fn event_types_that_s3_comes_to_offer_are_added_by_an_update() {
+    let account = account(wired_by_others());
+    account.world().unknown_events = vec!["s3:ObjectAnnotation:*"];
+    let mut stack = Stack::new("ferry", &account);
+    check_success(&stack.create(&[]).await);
+    account.world().unknown_events.clear();
+    let response = stack.update(&[], &[]).await;
+    check_success(&response);
+    assert_eq!(response.data()["OmittedEvents"], "none");
+    assert!(events(&account).contains(&"s3:ObjectAnnotation:*".to_owned()));
+}
+
+/// A refusal for any other reason stays one, whatever is left out.
+#[tokio::test]
+async fn notification_that_s3_refuses_altogether_fails_with_the_first_reason_and_leaves_nothing() {
+    let account = account(wired_by_others());
+    account.world().unknown_events = vec!["s3:ObjectCreated:*"];
+    let mut stack = Stack::new("ferry", &account);
+    let response = stack.create(&[]).await;
+    check_failed(
+        &response,
+        &["s3:PutBucketNotification", "InvalidArgument", "not supported"],
+    );
+    assert_eq!(account.get("source"), wired_by_others());
+}
