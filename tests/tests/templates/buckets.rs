@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::cloudformation::Template;
+use super::cloudformation::{Template, array};
 use super::{number, of_type, string};
 
 #[test]
@@ -11,7 +11,7 @@ fn destination_bucket_is_versioned_encrypted_private_and_kept() {
     let bucket = template.resources(&[])["DestinationBucket"].clone();
     assert_eq!(
         (&bucket["DeletionPolicy"], &bucket["UpdateReplacePolicy"]),
-        (&json!("Retain"), &json!("Retain"))
+        (&json!("RetainExceptOnCreate"), &json!("Retain"))
     );
     let properties = &bucket["Properties"];
     assert_eq!(properties["VersioningConfiguration"], json!({ "Status": "Enabled" }));
@@ -63,10 +63,72 @@ fn every_bucket_blocks_public_access_and_stays() {
                 block.len() == 4 && block.values().all(|blocked| blocked == true),
                 "{id}"
             );
-            assert_eq!(resources[id]["DeletionPolicy"], "Retain", "{id}");
+            // It stays, but for an empty one that a failed create would leave behind.
+            assert_eq!(resources[id]["DeletionPolicy"], "RetainExceptOnCreate", "{id}");
+            assert_eq!(resources[id]["UpdateReplacePolicy"], "Retain", "{id}");
             assert_ne!(bucket["BucketEncryption"], Value::Null, "{id}");
         }
     }
+}
+
+#[test]
+fn noncurrent_versions_expire_only_on_demand() {
+    let template = Template::load("destination");
+    let rules = |days: &str| {
+        let bucket = template.resources(&[("NoncurrentVersionExpirationDays", days)])["DestinationBucket"].clone();
+        array(&bucket["Properties"]["LifecycleConfiguration"]["Rules"])
+    };
+    assert_eq!(rules("0").len(), 1);
+    assert_eq!(
+        rules("45")[1],
+        json!({
+            "Id": "expire-noncurrent-versions", "Status": "Enabled",
+            "NoncurrentVersionExpiration": { "NoncurrentDays": "45" },
+        })
+    );
+}
+
+/// Emulators are reached by http and have the account 000000000000.
+#[test]
+fn every_bucket_and_queue_denies_requests_without_tls() {
+    let deny = |actions: &str, resources: Value| {
+        json!({
+            "Sid": "DenyRequestsWithoutTls", "Effect": "Deny", "Principal": "*", "Action": [actions],
+            "Resource": resources, "Condition": { "Bool": { "aws:SecureTransport": "false" } },
+        })
+    };
+    for name in ["source", "destination"] {
+        let resources = Template::load(name).resources(&[]);
+        let policies: Vec<&Value> = ["AWS::S3::BucketPolicy", "AWS::SQS::QueuePolicy"]
+            .into_iter()
+            .flat_map(|kind| of_type(&resources, kind))
+            .map(|(_, policy)| policy)
+            .collect();
+        let is_denied = |target: &str, statement: &Value| {
+            policies.iter().any(|policy| {
+                let targets = [array(&policy["Bucket"]), array(&policy["Queues"])].concat();
+                targets.contains(&Value::from(target))
+                    && array(&policy["PolicyDocument"]["Statement"]).contains(statement)
+            })
+        };
+        for (id, _) in of_type(&resources, "AWS::S3::Bucket") {
+            let statement = deny("s3:*", json!([format!("{id}.Arn"), format!("${{{id}.Arn}}/*")]));
+            assert!(is_denied(id, &statement), "{id}");
+        }
+        for (id, _) in of_type(&resources, "AWS::SQS::Queue") {
+            assert!(is_denied(id, &deny("sqs:*", json!(format!("{id}.Arn")))), "{id}");
+        }
+        for (id, _) in of_type(&resources, "AWS::S3::BucketPolicy") {
+            assert_eq!(resources[id]["DeletionPolicy"], "RetainExceptOnCreate", "{id}");
+        }
+    }
+    let on_an_emulator = Template::load("source").resources(&[("EndpointUrl", "http://127.0.0.1:4566")]);
+    assert!(!on_an_emulator.contains_key("StateBucketPolicy"));
+    let condition = Template::load("destination").section("Conditions")["HasTls"].clone();
+    assert_eq!(
+        condition,
+        json!({ "Fn::Not": [{ "Fn::Equals": [{ "Ref": "AWS::AccountId" }, "000000000000"] }] })
+    );
 }
 
 #[test]

@@ -129,12 +129,20 @@ impl Resolver {
         let arguments = array(argument);
         match (function, arguments.as_slice()) {
             ("Condition", [Value::String(name)]) => self.condition(name),
-            ("Fn::Equals", [left, right]) => self.resolve(left) == self.resolve(right),
+            // CloudFormation compares texts: a number is the text that it is written as.
+            ("Fn::Equals", [left, right]) => self.text(left) == self.text(right),
             ("Fn::Not", [inner]) => !self.holds(inner),
             ("Fn::And", all) => all.iter().all(|inner| self.holds(inner)),
             ("Fn::Or", any) => any.iter().any(|inner| self.holds(inner)),
             _ => panic!("not understood: {expression}"),
         }
+    }
+
+    fn text(&self, value: &Value) -> Option<String> {
+        self.resolve(value).map(|resolved| match resolved {
+            Value::String(text) => text,
+            other => other.to_string(),
+        })
     }
 
     /// `None` stands for `AWS::NoValue`.

@@ -29,7 +29,10 @@ fn every_parameter_is_grouped_labelled_described_and_bounded() {
             let has = |field: &str| definition.get(field).is_some();
             let bounded = match string(&definition["Type"]) {
                 "Number" => has("AllowedValues") || has("MinValue") && has("MaxValue"),
-                "String" => has("AllowedValues") || has("AllowedPattern") && has("ConstraintDescription"),
+                "String" => {
+                    let is_checked = has("AllowedPattern") && has("ConstraintDescription");
+                    has("AllowedValues") || is_checked && has("MaxLength")
+                }
                 other => panic!("{parameter} is a {other}"),
             };
             assert!(bounded, "{parameter} takes anything");

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::cloudformation::{Template, strings};
+use super::cloudformation::{Template, array, strings};
 use super::{EVERYTHING, all_statements, number, string};
 
 /// The definition of the state machine with these parameters.
@@ -119,33 +119,44 @@ fn state_machine_may_run_itself_the_function_and_the_folder_of_final_syncs() {
     let rights: BTreeMap<String, Vec<String>> = all_statements(&resources)
         .into_iter()
         .filter(|(id, statement)| id == "FinalSyncStateMachineRole" && !statement["Resource"].is_null())
-        .map(|(_, statement)| (string(&statement["Resource"]).to_owned(), strings(&statement["Action"])))
+        .flat_map(|(_, statement)| {
+            let actions = strings(&statement["Action"]);
+            strings(&statement["Resource"])
+                .into_iter()
+                .map(move |resource| (resource, actions.clone()))
+        })
         .collect();
     let states = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}";
     let expected: BTreeSet<String> = [
         "FinalSyncFunction.Arn".to_owned(),
         "${StateBucket.Arn}/final-sync/*".to_owned(),
         format!("{states}:stateMachine:{}", string(name)),
+        // Of a run and of its batches: https://docs.aws.amazon.com/step-functions/latest/dg/iam-policies-eg-dist-map.html
+        format!("{states}:execution:{}:*", string(name)),
         format!("{states}:execution:{}/*", string(name)),
     ]
     .into();
+    for executions in [":*", "/*"] {
+        let actions = &rights[&format!("{states}:execution:{}{executions}", string(name))];
+        assert!(actions.contains(&"states:DescribeExecution".to_owned()), "{executions}");
+    }
     assert_eq!(rights.keys().cloned().collect::<BTreeSet<_>>(), expected);
 }
 
 #[test]
-fn only_the_service_of_this_account_takes_each_role_of_the_final_sync() {
+fn only_its_service_takes_each_role_of_the_final_sync() {
     let resources = Template::load("source").resources(EVERYTHING);
     for (role, service) in [
         ("FinalSyncStateMachineRole", "states.amazonaws.com"),
         ("FinalSyncBatchRole", "batchoperations.s3.amazonaws.com"),
         ("FinalSyncScheduleRole", "scheduler.amazonaws.com"),
     ] {
-        let trust = &resources[role]["Properties"]["AssumeRolePolicyDocument"]["Statement"][0];
-        assert_eq!(trust["Principal"]["Service"], service);
-        assert_eq!(
-            trust["Condition"]["StringEquals"]["aws:SourceAccount"], "AWS::AccountId",
-            "{role}"
-        );
+        let trust = array(&resources[role]["Properties"]["AssumeRolePolicyDocument"]["Statement"]);
+        let services: Vec<&Value> = trust
+            .iter()
+            .map(|statement| &statement["Principal"]["Service"])
+            .collect();
+        assert_eq!(services, [service], "{role}");
     }
     // Passing the job's role is for whoever creates the job: no role of the stack may.
     let passes = |statement: &Value| strings(&statement["Action"]).contains(&"iam:PassRole".to_owned());
@@ -192,4 +203,17 @@ fn final_sync_is_repeated_only_where_a_schedule_is_given() {
         (&json!("FinalSyncStateMachine"), &json!("FinalSyncScheduleRole.Arn"))
     );
     assert_eq!(target["Input"], r#"{"manifestKey":"final-sync/all.csv"}"#);
+}
+
+/// Nothing else bounds how many invocations a job of S3 Batch Operations takes from the replicator.
+#[test]
+fn concurrency_of_the_final_sync_is_reserved_only_on_demand() {
+    let template = Template::load("source");
+    let reserved = |overrides: &[(&str, &str)]| {
+        let function = template.resources(overrides)["FinalSyncFunction"].clone();
+        function["Properties"]["ReservedConcurrentExecutions"].clone()
+    };
+    assert_eq!(reserved(&[]), Value::Null);
+    assert_eq!(reserved(&[("FinalSyncReservedConcurrency", "0")]), Value::Null);
+    assert_eq!(reserved(&[("FinalSyncReservedConcurrency", "50")]), "50");
 }

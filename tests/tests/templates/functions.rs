@@ -127,13 +127,38 @@ fn every_alarm_ignores_silence_and_is_sent_when_an_address_is_given() {
     }
 }
 
+/// By default Lambda ends a chain of messages to the function's own queue after about 16 hops:
+/// <https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html>
+#[test]
+fn functions_that_send_to_their_own_queue_may_do_so_often() {
+    let resources = Template::load("source").resources(&[]);
+    let mut allowed = Vec::new();
+    for (id, function) in functions(&resources) {
+        let role = string(&function["Role"]).trim_end_matches(".Arn");
+        let sends_to: BTreeSet<String> = all_statements(&resources)
+            .into_iter()
+            .filter(|(owner, statement)| {
+                owner == role && strings(&statement["Action"]).contains(&"sqs:SendMessage".to_owned())
+            })
+            .flat_map(|(_, statement)| strings(&statement["Resource"]))
+            .collect();
+        let is_recursive = queue_events(function)
+            .iter()
+            .any(|(queue, _)| sends_to.contains(&format!("{queue}.Arn")));
+        let expected = if is_recursive { json!("Allow") } else { Value::Null };
+        assert_eq!(function["RecursiveLoop"], expected, "{id}");
+        allowed.extend(is_recursive.then_some(id));
+    }
+    assert_eq!(allowed, ["ReplicatorFunction"]);
+}
+
 #[test]
 fn bucket_wiring_gets_all_it_needs_and_outlives_nothing_it_needs() {
     let wiring = Template::load("source").resources(EVERYTHING)["BucketWiring"].clone();
     assert_eq!(
         wiring["Properties"],
         json!({
-            "ServiceToken": "BucketWiringFunction.Arn", "ServiceTimeout": 360,
+            "ServiceToken": "BucketWiringFunction.Arn", "ServiceTimeout": 360, "Revision": "2",
             "SourceBucketName": "<SourceBucketName>", "DestinationBucketName": "<DestinationBucketName>",
             "DestinationRegion": "<DestinationRegion>", "StateBucketName": "StateBucket",
             "AccountId": "AWS::AccountId", "Engine": "both", "EventSource": "eventbridge",

@@ -7,11 +7,13 @@
     reason = "a field that a JSON value does not have is null, not a panic"
 )]
 
+mod alarms;
 mod buckets;
 mod cloudformation;
 mod documents;
 mod final_sync;
 mod functions;
+mod limits;
 mod queues;
 mod readme;
 mod rights;
@@ -44,6 +46,7 @@ const EVERYTHING: &[(&str, &str)] = &[
     ),
     ("AlarmEmail", "ops@example.com"),
     ("FinalSyncScheduleExpression", "rate(1 day)"),
+    ("FinalSyncReservedConcurrency", "7"),
     ("EndpointUrl", "http://127.0.0.1:4566"),
 ];
 
