@@ -207,7 +207,7 @@ DEPLOY_SOURCE = $(if $(DEPLOY_GIVEN),--region $(SOURCE_REGION) \
 check-deploy-parameters:
 	@if test -n "$(DEPLOY_MISSING)"; then \
 	  echo "make deploy: with $(DEPLOY_GIVEN) on the command line, also give: $(DEPLOY_MISSING)" >&2; exit 2; fi
-	@if test "$(ARCH)" != x86_64 && test -z "$(DEPLOY_GIVEN)" && ! grep -q 'Architecture=$(ARCH)' infra/samconfig.toml; then \
+	@if test "$(ARCH)" != x86_64 && test -z "$(DEPLOY_GIVEN)" && ! grep -qE '^[^#]*Architecture=$(ARCH)' infra/samconfig.toml; then \
 	  echo "make deploy: put \"Architecture=$(ARCH)\" into infra/samconfig.toml" >&2; exit 2; fi
-	@if test -z "$(DEPLOY_GIVEN)" && grep -n FILL-IN infra/samconfig.toml >&2; then \
-	  echo "make deploy: fill these in, or give $(DEPLOY_VARIABLES) on the command line" >&2; exit 2; fi
+	@if test -z "$(DEPLOY_GIVEN)" && grep -HnE '^[^#]*FILL-IN' infra/samconfig.toml >&2; then \
+	  echo "make deploy: fill in infra/samconfig.toml, or give $(DEPLOY_VARIABLES) on the command line" >&2; exit 2; fi

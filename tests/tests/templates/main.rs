@@ -10,6 +10,7 @@
 mod alarms;
 mod buckets;
 mod cloudformation;
+mod deploying;
 mod documents;
 mod final_sync;
 mod functions;

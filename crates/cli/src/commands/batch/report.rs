@@ -44,7 +44,7 @@ Examples:
       --residue s3://app-data-state/final-sync/run-1-residue.csv
   A run of the state machine:
     s3ferry batch report arn:aws:states:us-east-1:123456789012:execution:s3ferry-final-sync:batch-1 \\
-      --stack s3ferry --residue residue.csv
+      --stack s3ferry-source --residue residue.csv
 
 Exit code 0 means that every task is done; 1 that some failed, or were never run.")]
 pub struct ReportArgs {

@@ -24,9 +24,9 @@ use crate::policy::PolicyArgs;
 #[command(after_help = "\
 Examples:
   A job of S3 Batch Operations that invokes the final sync, with the names of the stack's outputs:
-    s3ferry batch start --stack s3ferry --manifest s3://app-data-state/final-sync/run-1-0001.csv
+    s3ferry batch start --stack s3ferry-source --manifest s3://app-data-state/final-sync/run-1-0001.csv
   The same manifest through the state machine, metadata and tags compared too:
-    s3ferry batch start --engine step-functions --stack s3ferry \\
+    s3ferry batch start --engine step-functions --stack s3ferry-source \\
       --manifest s3://app-data-state/final-sync/run-1-0001.csv --user-argument comparison-depth=deep
   From this machine, gone on with by the same command after an interruption:
     s3ferry batch start --engine local --manifest run-1-0001.csv \\

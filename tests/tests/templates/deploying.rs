@@ -1,0 +1,153 @@
+//! What the documents tell people to deploy, and how `make deploy` checks it.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use regex::Regex;
+use s3ferry_core::wiring::{Desired, WiringProperties};
+use serde_json::{Map, Value, json};
+
+use super::cloudformation::{repository, text};
+use super::readme;
+
+/// The files below a folder whose names end in `extension`.
+fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let paths = entries.map(|entry| entry.map(|entry| entry.path()));
+    let mut found = Vec::new();
+    for path in paths {
+        let path = path.unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+        if path.is_dir() {
+            found.extend(files(&path, extension));
+        } else if path.extension().is_some_and(|of| of == extension) {
+            found.push(path);
+        }
+    }
+    found
+}
+
+#[test]
+fn every_document_names_the_stacks_that_the_documents_deploy() {
+    let config = text("infra/samconfig.toml");
+    let deployed: BTreeSet<&str> = config
+        .lines()
+        .filter_map(|line| line.strip_prefix("stack_name = "))
+        .map(|name| name.trim_matches('"'))
+        .collect();
+    assert_eq!(deployed.len(), 2, "{deployed:?}");
+    let pattern = |before: &str| {
+        Regex::new(&format!("(?:{before})(s3ferry[a-z0-9-]*)")).unwrap_or_else(|error| panic!("{error}"))
+    };
+    let in_documents = pattern("--stack(?:-name)?[ =]|:stack/|execution:|mapRun:|stateMachine:|/aws/lambda/");
+    let in_help = pattern("--stack[ =]");
+    let mut documents = files(&repository().join("docs"), "md");
+    documents.extend(["README.md", "infra/README.md"].map(|path| repository().join(path)));
+    let help = files(&repository().join("crates/cli/src"), "rs");
+    let documents = documents.iter().map(|path| (path, &in_documents));
+    let mut named = 0;
+    for (document, pattern) in documents.chain(help.iter().map(|path| (path, &in_help))) {
+        let text = fs::read_to_string(document).unwrap_or_else(|error| panic!("{}: {error}", document.display()));
+        for found in pattern.captures_iter(&text) {
+            let name = found[1].trim_end_matches("-final-sync");
+            assert!(deployed.contains(name), "{} names the stack {name}", document.display());
+            named += 1;
+        }
+    }
+    assert!(named >= 8, "{named}");
+}
+
+/// The event types that bucket-wiring asks for.
+fn event_types(engine: &str, propagate_deletes: &str) -> BTreeSet<String> {
+    let properties = json!({
+        "SourceBucketName": "source", "DestinationBucketName": "destination", "DestinationRegion": "eu-central-1",
+        "StateBucketName": "state", "AccountId": "123456789012", "Engine": engine, "EventSource": "queue",
+        "QueueArn": "arn:aws:sqs:us-east-1:123456789012:ours", "EventRuleName": "", "KeyPrefix": "",
+        "PropagateDeletes": propagate_deletes, "EnableVersioning": "false", "DestinationKmsKeyArn": "",
+        "ReplicationRoleArn": "arn:aws:iam::123456789012:role/ours",
+    });
+    let properties: Map<String, Value> = properties.as_object().cloned().unwrap_or_default();
+    let properties = WiringProperties::parse(&properties).unwrap_or_else(|error| panic!("{error}"));
+    let subscription = Desired::new(&properties).subscription;
+    let events = subscription.map(|subscription| subscription.events).unwrap_or_default();
+    events.into_iter().map(str::to_owned).collect()
+}
+
+/// An overlap is found before the deployment by comparing with this table.
+#[test]
+fn readme_names_every_event_type_that_is_asked_for() {
+    let documented: Vec<BTreeSet<String>> = readme::table("## Before you deploy")
+        .iter()
+        .map(|row| readme::code(&row[0]).into_iter().collect())
+        .collect();
+    let copying = event_types("lambda", "false");
+    let deleting = event_types("lambda", "true").difference(&copying).cloned().collect();
+    assert_eq!(documented, [copying, deleting, event_types("crr", "false")]);
+}
+
+/// Runs the check that comes before `make deploy` on a copy of `infra/samconfig.toml`.
+fn check(config: &str) -> (bool, String) {
+    let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
+    let write = |path: &str, text: &str| {
+        let path = folder.path().join(path);
+        fs::write(&path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    };
+    fs::create_dir(folder.path().join("infra")).unwrap_or_else(|error| panic!("{error}"));
+    write("Makefile", &text("Makefile"));
+    write("infra/samconfig.toml", config);
+    let output = Command::new("make")
+        .arg("check-deploy-parameters")
+        .current_dir(folder.path())
+        .env_remove("MAKEFLAGS")
+        .output()
+        .unwrap_or_else(|error| panic!("make: {error}"));
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+}
+
+#[test]
+fn deploy_takes_a_file_that_is_filled_in_and_names_the_lines_that_are_not() {
+    let config = text("infra/samconfig.toml");
+    let (taken, said) = check(&config);
+    assert!(!taken);
+    for line in [
+        "infra/samconfig.toml:",
+        "BucketName=FILL-IN",
+        "SourceBucketName=FILL-IN",
+    ] {
+        assert!(said.contains(line), "{line} in {said}");
+    }
+    assert!(said.contains("fill in infra/samconfig.toml"), "{said}");
+
+    // Comments stay as they are, also at the end of a line.
+    let filled = config.replace("=FILL-IN", "=a-bucket");
+    assert!(filled.contains("FILL-IN"), "a comment says what to replace");
+    let (taken, said) = check(&filled.replace("\"BucketName=a-bucket\",", "\"BucketName=a-bucket\", # was FILL-IN"));
+    assert!(taken, "{said}");
+}
+
+/// Which of its two names S3 sends when a job's role is passed is not documented.
+#[test]
+fn runbook_lets_jobs_have_their_role_under_both_names_of_the_service() {
+    let runbook = text("docs/RUNBOOK.md");
+    let (_, section) = runbook
+        .split_once("### Permissions of whoever runs it")
+        .unwrap_or_else(|| panic!("no permissions"));
+    let policy = section
+        .split("```json")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next());
+    let policy = policy.unwrap_or_else(|| panic!("no policy"));
+    let policy: Value = serde_json::from_str(policy).unwrap_or_else(|error| panic!("{error}: {policy}"));
+    let statements = policy["Statement"].as_array().cloned().unwrap_or_default();
+    let passing = statements
+        .iter()
+        .find(|statement| statement["Action"] == "iam:PassRole");
+    let services = passing.map(|statement| statement["Condition"]["StringEquals"]["iam:PassedToService"].clone());
+    assert_eq!(
+        services,
+        Some(json!(["batchoperations.s3.amazonaws.com", "s3.amazonaws.com"]))
+    );
+    assert!(section.contains("`s3:RestoreObject`"), "what compute-checksum needs");
+}
