@@ -231,15 +231,17 @@ impl Region {
     /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html>
     #[must_use]
     pub fn partition(&self) -> &'static str {
-        if self.0.starts_with("cn-") {
-            "aws-cn"
-        } else if self.0.starts_with("us-gov-") {
-            "aws-us-gov"
-        } else if self.0.starts_with("eusc-") {
-            "aws-eusc"
-        } else {
-            "aws"
-        }
+        const PARTITIONS: [(&str, &str); 7] = [
+            ("cn-", "aws-cn"),
+            ("us-gov-", "aws-us-gov"),
+            ("eusc-", "aws-eusc"),
+            ("us-iso-", "aws-iso"),
+            ("us-isob-", "aws-iso-b"),
+            ("eu-isoe-", "aws-iso-e"),
+            ("us-isof-", "aws-iso-f"),
+        ];
+        let found = PARTITIONS.iter().find(|(prefix, _)| self.0.starts_with(prefix));
+        found.map_or("aws", |(_, partition)| partition)
     }
 }
 
@@ -319,7 +321,9 @@ mod tests {
         for name in ["", "ab", "has space", "a/b/c", "arn:aws:s3:::name", "ü-bucket"] {
             assert!(BucketName::new(name).is_err(), "{name}");
         }
-        assert!(Region::new("eu-central-1").is_ok());
+        for region in ["eu-central-1", "eusc-de-east-1", "us-gov-west-1", "us-isob-east-1"] {
+            assert!(Region::new(region).is_ok(), "{region}");
+        }
         for region in ["", "Frankfurt", "eu", "eu-central", "EU-CENTRAL-1"] {
             assert!(Region::new(region).is_err(), "{region}");
         }
@@ -337,6 +341,8 @@ mod tests {
         assert_eq!(arn("eu-west-1"), "arn:aws:s3:::example/a b");
         assert_eq!(arn("cn-north-1"), "arn:aws-cn:s3:::example/a b");
         assert_eq!(arn("us-gov-west-1"), "arn:aws-us-gov:s3:::example/a b");
+        assert_eq!(arn("eusc-de-east-1"), "arn:aws-eusc:s3:::example/a b");
+        assert_eq!(arn("us-isob-east-1"), "arn:aws-iso-b:s3:::example/a b");
     }
 
     #[test]
