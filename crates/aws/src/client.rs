@@ -27,9 +27,22 @@ const LISTING_ATTEMPT_TIMEOUT: Duration = Duration::from_mins(1);
 /// How often a page of a listing is asked for.
 const LISTING_ATTEMPTS: u32 = 8;
 
-/// How long the copy of one part may take, per attempt: 5 GiB at some 10 MiB a second, and less than the time that is
-/// left of an invocation after another attempt was given up.
-const PART_ATTEMPT_TIMEOUT: Duration = Duration::from_mins(8);
+/// How long a request that writes and moves no bytes may take, per attempt. A copy has more time by its size.
+const WRITE_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The slowest copy within S3 that is waited for. 5 GiB, the most that one request copies, then have 8 minutes: less
+/// than what is left of an invocation after another attempt was given up.
+const SLOWEST_COPY_BYTES_PER_SECOND: u64 = 12 * 1024 * 1024;
+
+/// How many parts S3 assembles in a second, at least. Assembling can take minutes:
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html>
+const PARTS_ASSEMBLED_PER_SECOND: u64 = 25;
+
+/// How long a file may take to be sent from this machine, per attempt.
+const FILE_ATTEMPT_TIMEOUT: Duration = Duration::from_mins(8);
+
+/// How long a request to a service other than S3 may take, per attempt.
+const DEFAULT_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long a continuation may take to be sent, all attempts together: it is sent after the work's deadline, out of what
 /// an invocation keeps back for its answer.
@@ -39,8 +52,54 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone)]
 pub struct Clients {
     shared: SdkConfig,
+    timeouts: Timeouts,
+}
+
+/// Bounds each attempt of a request by the work that it asks for. Without a bound, one connection that goes silent would
+/// hold its key up for ever.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Timeouts {
     /// Whether requests wait for their turn, which must not count as waiting for an answer.
     is_paced: bool,
+}
+
+impl Timeouts {
+    /// Bounds one attempt; where requests wait for their turn, from when it is sent.
+    fn attempt(self, timeout: Duration) -> TimeoutConfig {
+        let timeouts = TimeoutConfig::builder();
+        let timeouts = if self.is_paced {
+            timeouts.read_timeout(timeout)
+        } else {
+            timeouts.operation_attempt_timeout(timeout)
+        };
+        timeouts.build()
+    }
+
+    /// Bounds a request by which S3 copies so many bytes.
+    pub(crate) fn copying(self, size_bytes: u64) -> aws_sdk_s3::config::Builder {
+        self.by_work(size_bytes / SLOWEST_COPY_BYTES_PER_SECOND)
+    }
+
+    /// Bounds a request by which S3 makes an object of so many parts.
+    pub(crate) fn completing(self, parts: usize) -> aws_sdk_s3::config::Builder {
+        self.by_work(u64::try_from(parts).unwrap_or(u64::MAX) / PARTS_ASSEMBLED_PER_SECOND)
+    }
+
+    fn by_work(self, seconds: u64) -> aws_sdk_s3::config::Builder {
+        let timeout = attempt_timeout_of(Duration::from_secs(seconds));
+        aws_sdk_s3::config::Builder::new().timeout_config(self.attempt(timeout))
+    }
+}
+
+/// Doubles the time of a small write until there is room for the work besides. The steps are few because the SDK keeps
+/// connections apart by their read timeouts.
+fn attempt_timeout_of(work: Duration) -> Duration {
+    let needed = WRITE_ATTEMPT_TIMEOUT.saturating_add(work);
+    let mut timeout = WRITE_ATTEMPT_TIMEOUT;
+    while timeout < needed {
+        timeout = timeout.saturating_mul(2);
+    }
+    timeout
 }
 
 /// What is not left to where the SDK looks by itself.
@@ -91,10 +150,14 @@ impl Clients {
             }),
             None => http_client,
         };
+        let timeouts = Timeouts {
+            is_paced: settings.max_requests_per_second.is_some(),
+        };
         let behavior = BehaviorVersion::v2026_01_12();
         let region = aws_config::Region::new(region.to_string());
         let mut loader = aws_config::defaults(behavior)
             .http_client(http_client.clone())
+            .timeout_config(timeouts.attempt(DEFAULT_ATTEMPT_TIMEOUT))
             .region(region.clone());
         if let Some(profile) = &settings.profile {
             let config = ProviderConfig::default()
@@ -110,7 +173,7 @@ impl Clients {
         }
         Self {
             shared: loader.load().await,
-            is_paced: settings.max_requests_per_second.is_some(),
+            timeouts,
         }
     }
 
@@ -119,8 +182,13 @@ impl Clients {
     pub fn from_config(shared: SdkConfig) -> Self {
         Self {
             shared,
-            is_paced: false,
+            timeouts: Timeouts { is_paced: false },
         }
+    }
+
+    /// Returns how requests are bounded by their work.
+    pub(crate) fn timeouts(&self) -> Timeouts {
+        self.timeouts
     }
 
     /// Returns the endpoint of an emulator, if requests go to one.
@@ -134,7 +202,7 @@ impl Clients {
     /// It repeats failed reads by itself, with the SDK's standard policy.
     #[must_use]
     pub fn s3_for_reading(&self, region: &Region) -> aws_sdk_s3::Client {
-        let timeouts = self.attempt_timeout(READ_ATTEMPT_TIMEOUT);
+        let timeouts = self.timeouts.attempt(READ_ATTEMPT_TIMEOUT);
         let config = self
             .s3(region)
             .retry_config(RetryConfig::standard())
@@ -150,7 +218,7 @@ impl Clients {
         let config = self
             .s3(region)
             .retry_config(RetryConfig::standard().with_max_attempts(LISTING_ATTEMPTS))
-            .timeout_config(self.attempt_timeout(LISTING_ATTEMPT_TIMEOUT))
+            .timeout_config(self.timeouts.attempt(LISTING_ATTEMPT_TIMEOUT))
             .build();
         aws_sdk_s3::Client::from_conf(config)
     }
@@ -158,22 +226,33 @@ impl Clients {
     /// Makes an S3 client for writes: every request is sent once, for only the engine knows whether a write whose
     /// answer was lost may be sent again.
     ///
-    /// A copy may take minutes with next to no bytes on the wire, so nothing but the caller's deadline ends it.
+    /// A copy may take minutes with next to no bytes on the wire: its request says how long it may take.
     #[must_use]
     pub fn s3_for_writing(&self, region: &Region) -> aws_sdk_s3::Client {
         let config = self
             .s3(region)
             .retry_config(RetryConfig::disabled())
+            .timeout_config(self.timeouts.attempt(WRITE_ATTEMPT_TIMEOUT))
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .build();
         aws_sdk_s3::Client::from_conf(config)
     }
 
-    /// Makes an S3 client for what may be done twice without harm, and may take minutes with next to no bytes on the
-    /// wire: copying the parts of an upload, and dropping them.
+    /// Makes an S3 client for writes that may be done twice without harm: copying the parts of an upload, and aborting it.
+    /// A copy's request says how long it may take.
     #[must_use]
     pub fn s3_for_copying_parts(&self, region: &Region) -> aws_sdk_s3::Client {
-        let timeouts = self.attempt_timeout(PART_ATTEMPT_TIMEOUT);
+        self.s3_repeating(region, WRITE_ATTEMPT_TIMEOUT)
+    }
+
+    /// Makes an S3 client for sending files, which takes as long as the network of this machine needs.
+    #[must_use]
+    pub fn s3_for_files(&self, region: &Region) -> aws_sdk_s3::Client {
+        self.s3_repeating(region, FILE_ATTEMPT_TIMEOUT)
+    }
+
+    fn s3_repeating(&self, region: &Region, attempt_timeout: Duration) -> aws_sdk_s3::Client {
+        let timeouts = self.timeouts.attempt(attempt_timeout);
         let config = self
             .s3(region)
             .retry_config(RetryConfig::standard())
@@ -230,21 +309,24 @@ impl Clients {
         aws_sdk_cloudformation::Client::from_conf(config.build())
     }
 
-    /// Bounds one attempt; where requests wait for their turn, from when it is sent.
-    fn attempt_timeout(&self, timeout: Duration) -> TimeoutConfig {
-        let timeouts = TimeoutConfig::builder();
-        let timeouts = if self.is_paced {
-            timeouts.read_timeout(timeout)
-        } else {
-            timeouts.operation_attempt_timeout(timeout)
-        };
-        timeouts.build()
-    }
-
     fn s3(&self, region: &Region) -> aws_sdk_s3::config::Builder {
         aws_sdk_s3::config::Builder::from(&self.shared)
             .region(aws_sdk_s3::config::Region::new(region.to_string()))
             // Emulators have no host name per bucket.
             .force_path_style(self.shared.endpoint_url().is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copies_have_time_by_their_size() {
+        const GIB: u64 = 1024 * 1024 * 1024;
+        for (bytes, seconds) in [(0, 30), (1, 30), (GIB, 120), (5 * GIB, 480)] {
+            let work = Duration::from_secs(bytes / SLOWEST_COPY_BYTES_PER_SECOND);
+            assert_eq!(attempt_timeout_of(work).as_secs(), seconds, "{bytes}");
+        }
     }
 }

@@ -18,7 +18,7 @@ use s3ferry_engine::ports::{Absence, Completion, CopiedPart, DestinationBucket, 
 use tokio::sync::OnceCell;
 
 use crate::classify::{Attempted, ErrorAnswer};
-use crate::client::Clients;
+use crate::client::{Clients, Timeouts};
 use crate::copy_source;
 use crate::reading::Reading;
 use crate::source::S3Source;
@@ -32,6 +32,7 @@ pub struct S3Destination {
     pub(crate) writing: Client,
     /// Repeats what may be done twice.
     pub(crate) copying: Client,
+    pub(crate) timeouts: Timeouts,
     /// The bucket that copies come from.
     pub(crate) source: Reading,
     object_lock: Arc<OnceCell<Option<BucketLock>>>,
@@ -49,6 +50,7 @@ impl S3Destination {
         Self {
             writing: clients.s3_for_writing(&region),
             copying: clients.s3_for_copying_parts(&region),
+            timeouts: clients.timeouts(),
             reading: Reading::new(clients.s3_for_reading(&region), bucket, region, None),
             source: source.reading.clone(),
             object_lock: Arc::default(),
@@ -202,7 +204,10 @@ impl DestinationBucket for S3Destination {
     async fn copy(&self, key: &ObjectKey, order: &CopyOrder) -> Result<Written, WriteError> {
         let attempted = self.write_attempted(key);
         let headers = self.headers(key, &order.stated).await?.with_directives(&order.stated);
-        let request = self.copy_request(key, order).customize();
+        let request = self
+            .copy_request(key, order)
+            .customize()
+            .config_override(self.timeouts.copying(order.size_bytes));
         let sent = request.map_request(move |request| headers.set_on(request)).send().await;
         let answer = sent.map_err(|error| ErrorAnswer::of(&error).into_write_error(&attempted))?;
         let etag = answer.copy_object_result().and_then(|result| result.e_tag());

@@ -41,7 +41,7 @@ impl FileStore {
     pub fn new(clients: &Clients, bucket: BucketName, region: Region) -> Self {
         Self {
             // Put twice, a file does no harm, and a large one takes its time.
-            writing: clients.s3_for_copying_parts(&region),
+            writing: clients.s3_for_files(&region),
             reading: clients.s3_for_reading(&region),
             bucket,
             region,
@@ -92,14 +92,21 @@ impl FileStore {
             .head_object()
             .bucket(self.bucket.as_str())
             .key(key.as_str());
-        let answer = answer.send().await.map_err(|error| {
-            let mut answer = ErrorAnswer::of(&error);
-            if answer.status == Some(404) {
-                answer.code = Some("NoSuchKey".to_owned());
-                answer.message = String::from("there is no such object, or no such bucket");
+        let answer = match answer.send().await {
+            Ok(answer) => answer,
+            Err(error) => {
+                let mut answer = ErrorAnswer::of(&error);
+                if matches!(answer.status, Some(400 | 403)) {
+                    // A HEAD has no body that would say why.
+                    self.beginning(key, 1).await?;
+                }
+                if answer.status == Some(404) {
+                    answer.code = Some("NoSuchKey".to_owned());
+                    answer.message = String::from("there is no such object, or no such bucket");
+                }
+                return Err(absent_is_setup(answer.into_failure(&attempted)));
             }
-            absent_is_setup(answer.into_failure(&attempted))
-        })?;
+        };
         let etag = answer.e_tag().and_then(|etag| ETag::new(etag).ok());
         Ok(StoredFile {
             etag: etag.ok_or_else(|| broken(&attempted, "the answer has no usable ETag".to_owned()))?,

@@ -57,6 +57,8 @@ impl S3Destination {
             .copy_source_if_match(pin.etag.quoted())
             .set_copy_source_range(range_of(part))
             .set_expected_source_bucket_owner(self.source.owner())
+            .customize()
+            .config_override(self.timeouts.copying(part.size_bytes))
             .send()
             .await;
         let answer = answer.map_err(|error| ErrorAnswer::of(&error).into_write_error(&attempted))?;
@@ -178,7 +180,8 @@ impl S3Destination {
             WriteCondition::Absent => request.if_none_match("*"),
             WriteCondition::Matches(etag) => request.if_match(etag.quoted()),
         };
-        let sent = request.send().await;
+        let timeouts = self.timeouts.completing(completion.parts.len());
+        let sent = request.customize().config_override(timeouts).send().await;
         let answer = sent.map_err(|error| ErrorAnswer::of(&error).into_write_error(&attempted))?;
         let etag = answer.e_tag().and_then(|etag| ETag::new(etag).ok());
         Ok(Written {

@@ -17,5 +17,6 @@ mod layouts;
 mod queue;
 mod reads;
 mod recorded;
+mod timeouts;
 mod uploads;
 mod versions;

@@ -6,6 +6,7 @@ use aws_config::SdkConfig;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, SharedCredentialsProvider};
 use aws_sdk_s3::primitives::SdkBody;
 use aws_smithy_http_client::test_util::{ReplayEvent, StaticReplayClient};
+use aws_smithy_runtime_api::client::http::HttpClient;
 use s3ferry_aws::client::Clients;
 use s3ferry_aws::destination::S3Destination;
 use s3ferry_aws::journal::S3Journal;
@@ -69,31 +70,18 @@ impl Recorded {
             ReplayEvent::new(request, response.body(SdkBody::from(answer.body)).unwrap())
         });
         let http = StaticReplayClient::new(events.collect());
-        let shared = SdkConfig::builder()
-            .behavior_version(BehaviorVersion::v2026_01_12())
-            .http_client(http.clone())
-            .region(aws_config::Region::new(SOURCE_REGION))
-            .credentials_provider(SharedCredentialsProvider::new(Credentials::for_tests()))
-            .build();
         Self {
+            clients: clients(http.clone()),
             http,
-            clients: Clients::from_config(shared),
         }
     }
 
     pub(crate) fn source(&self) -> S3Source {
-        S3Source::new(
-            self.clients.s3_for_reading(&region(SOURCE_REGION)),
-            bucket("source-bucket"),
-            region(SOURCE_REGION),
-            Some(AccountId::new("123456789012").unwrap()),
-            bucket("destination-bucket"),
-        )
+        source_of(&self.clients)
     }
 
     pub(crate) fn destination(&self) -> S3Destination {
-        let region = region(DESTINATION_REGION);
-        S3Destination::new(&self.clients, bucket("destination-bucket"), region, &self.source())
+        destination_of(&self.clients)
     }
 
     pub(crate) fn journal(&self) -> S3Journal {
@@ -148,6 +136,32 @@ impl Recorded {
     pub(crate) fn sent(&self) -> usize {
         self.http.actual_requests().count()
     }
+}
+
+/// Makes clients of an HTTP client.
+pub(crate) fn clients(http: impl HttpClient + 'static) -> Clients {
+    let shared = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .http_client(http)
+        .region(aws_config::Region::new(SOURCE_REGION))
+        .credentials_provider(SharedCredentialsProvider::new(Credentials::for_tests()))
+        .build();
+    Clients::from_config(shared)
+}
+
+pub(crate) fn source_of(clients: &Clients) -> S3Source {
+    S3Source::new(
+        clients.s3_for_reading(&region(SOURCE_REGION)),
+        bucket("source-bucket"),
+        region(SOURCE_REGION),
+        Some(AccountId::new("123456789012").unwrap()),
+        bucket("destination-bucket"),
+    )
+}
+
+pub(crate) fn destination_of(clients: &Clients) -> S3Destination {
+    let region = region(DESTINATION_REGION);
+    S3Destination::new(clients, bucket("destination-bucket"), region, &source_of(clients))
 }
 
 pub(crate) fn region(name: &str) -> Region {
