@@ -11,7 +11,8 @@ use crate::columns::{Column, SORTED_SCHEMA};
 use crate::error::InventoryError;
 use crate::sorted::Counters;
 
-/// The rule by which rows count: current objects of one bucket below a prefix.
+/// The rule by which rows count: what is current of one bucket below a prefix. A current delete marker is sorted with the
+/// objects, because it may be newer than another current row of its key; it is no object and counted as left out.
 #[derive(Debug)]
 pub(crate) struct Admission {
     pub(crate) source_bucket: String,
@@ -24,6 +25,8 @@ pub(crate) struct ReadBatch<'a> {
     pub(crate) file: &'a str,
     /// How many rows of the file came before.
     pub(crate) rows_before: u64,
+    /// Whether the file has all versions, and so the columns that say which of them are current.
+    pub(crate) has_versions: bool,
     pub(crate) rows: RecordBatch,
 }
 
@@ -32,11 +35,14 @@ impl Admission {
     pub(crate) fn admit(&self, batch: &ReadBatch<'_>) -> Result<RecordBatch, InventoryError> {
         let columns = Columns::of(batch);
         let mut counted = BooleanBufferBuilder::new(columns.len);
+        let mut objects = 0;
         for index in 0..columns.len {
-            counted.append(self.counts(&columns, index)?);
+            let kind = self.kind(&columns, index)?;
+            objects += usize::from(kind == Some(Kind::Object));
+            counted.append(kind.is_some());
         }
         let counted = BooleanArray::new(counted.finish(), None);
-        self.counters.read(columns.len, counted.true_count());
+        self.counters.read(columns.len, objects);
 
         let all = batch.rows.columns().get(Column::DECIDING..).unwrap_or(&[]);
         RecordBatch::try_new(Arc::clone(&SORTED_SCHEMA), all.to_vec())
@@ -44,7 +50,8 @@ impl Admission {
             .map_err(|error| InventoryError::malformed(batch.file, batch.rows_before, &error))
     }
 
-    fn counts(&self, columns: &Columns<'_>, index: usize) -> Result<bool, InventoryError> {
+    /// Says what a row is; `None` where it does not count.
+    fn kind(&self, columns: &Columns<'_>, index: usize) -> Result<Option<Kind>, InventoryError> {
         let bucket = columns.text(Column::Bucket, index).unwrap_or_default();
         if bucket != self.source_bucket {
             let detail = format!("it is `{bucket}`, the manifest is of bucket `{}`", self.source_bucket);
@@ -54,43 +61,49 @@ impl Admission {
             return Err(columns.refused(Column::Key, index, "it is empty".to_owned()));
         };
         let is_old = columns.flag(Column::IsLatest, index)? == Some(false);
-        if is_old || columns.flag(Column::IsDeleteMarker, index)? == Some(true) || !key.starts_with(&self.prefix) {
-            return Ok(false);
+        let is_delete_marker = columns.flag(Column::IsDeleteMarker, index)? == Some(true);
+        if is_old || !key.starts_with(&self.prefix) {
+            return Ok(None);
         }
         if key.is_empty() || key.len() > ObjectKey::LIMIT_BYTES {
             let detail = format!("it has {} bytes, a key has 1 to {}", key.len(), ObjectKey::LIMIT_BYTES);
             return Err(columns.refused(Column::Key, index, detail));
         }
-        if columns.text(Column::ETag, index).is_none_or(str::is_empty) {
-            return Err(columns.refused(Column::ETag, index, "it is empty".to_owned()));
-        }
         if columns.is_empty(Column::LastModified, index) {
             return Err(columns.refused(Column::LastModified, index, "it is empty".to_owned()));
+        }
+        if is_delete_marker {
+            return Ok(Some(Kind::DeleteMarker));
+        }
+        if columns.text(Column::ETag, index).is_none_or(str::is_empty) {
+            return Err(columns.refused(Column::ETag, index, "it is empty".to_owned()));
         }
         match columns.size(index) {
             None => Err(columns.refused(Column::Size, index, "it is empty".to_owned())),
             Some(size) if size < 0 => Err(columns.refused(Column::Size, index, format!("it is {size}"))),
-            Some(_) => Ok(true),
+            Some(_) => Ok(Some(Kind::Object)),
         }
     }
+}
+
+/// What a row that counts is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Object,
+    DeleteMarker,
 }
 
 /// Looks into a batch by column and row.
 struct Columns<'a> {
     batch: &'a ReadBatch<'a>,
     len: usize,
-    has_versions: bool,
 }
 
 impl<'a> Columns<'a> {
     fn of(batch: &'a ReadBatch<'a>) -> Self {
-        let len = batch.rows.num_rows();
-        let latest = batch.rows.column(Column::IsLatest.read_index());
         Self {
             batch,
-            len,
-            // A report of current versions has no such column, which is read as nothing but nulls.
-            has_versions: latest.null_count() < len,
+            len: batch.rows.num_rows(),
         }
     }
 
@@ -112,13 +125,13 @@ impl<'a> Columns<'a> {
         array.is_valid(index).then(|| array.value(index))
     }
 
-    /// Reads a flag that all rows of a report have or none.
+    /// Reads a flag that every row has in a report of all versions, and none in a report of current versions.
     fn flag(&self, column: Column, index: usize) -> Result<Option<bool>, InventoryError> {
         let array = self.batch.rows.column(column.read_index()).as_boolean();
         if array.is_valid(index) {
             return Ok(Some(array.value(index)));
         }
-        if self.has_versions {
+        if self.batch.has_versions {
             return Err(self.refused(column, index, "it is empty".to_owned()));
         }
         Ok(None)

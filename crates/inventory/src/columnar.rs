@@ -70,6 +70,7 @@ impl<'a> ColumnarBatches<'a> {
         Ok(Some(ReadBatch {
             file: self.file,
             rows_before,
+            has_versions: self.layout.has_versions(),
             rows,
         }))
     }

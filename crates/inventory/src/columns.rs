@@ -63,7 +63,7 @@ impl Column {
         ChecksumAlgorithm,
     ];
     /// How many columns are dropped once a row is known to count.
-    pub(crate) const DECIDING: usize = 3;
+    pub(crate) const DECIDING: usize = 2;
 
     /// Returns the name in CSV reports.
     pub(crate) fn name(self) -> &'static str {
@@ -168,6 +168,11 @@ impl Layout {
     /// Returns where the file has a column.
     pub(crate) fn position(&self, column: Column) -> Option<usize> {
         self.positions.get(column.read_index()).copied().flatten()
+    }
+
+    /// Tells whether the file has all versions, and so must say of each row whether it is current.
+    pub(crate) fn has_versions(&self) -> bool {
+        self.has(IsLatest)
     }
 
     fn has(&self, column: Column) -> bool {

@@ -73,6 +73,7 @@ impl<'a> CsvBatches<'a> {
         Ok(Some(ReadBatch {
             file: self.file,
             rows_before,
+            has_versions: self.layout.has_versions(),
             rows,
         }))
     }

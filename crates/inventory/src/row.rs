@@ -1,5 +1,7 @@
 //! One object of a report.
 
+use std::cmp::Ordering;
+
 use s3ferry_core::listing::{Listed, StorageClassName};
 use s3ferry_core::names::{ETag, NameError, ObjectKey, VersionId};
 use s3ferry_core::time::Timestamp;
@@ -68,19 +70,75 @@ pub struct Row {
     pub archive_tier: Option<String>,
     /// The algorithm of its stored checksum.
     pub checksum_algorithm: Option<String>,
+    /// Whether another current row of the key has the same time: only the bucket can say which of them counts.
+    pub is_contested: bool,
+}
+
+/// A row that may be the current one of its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Current {
+    /// An object.
+    Object(Row),
+    /// A delete marker: the key has no object.
+    DeleteMarker {
+        /// The key.
+        key: ObjectKey,
+        /// When it was written.
+        last_modified: Timestamp,
+    },
+}
+
+impl Current {
+    /// Returns the key.
+    pub(crate) fn key(&self) -> &ObjectKey {
+        match self {
+            Self::Object(Row { key, .. }) | Self::DeleteMarker { key, .. } => key,
+        }
+    }
+
+    fn last_modified(&self) -> Timestamp {
+        match self {
+            Self::Object(Row { last_modified, .. }) | Self::DeleteMarker { last_modified, .. } => *last_modified,
+        }
+    }
+
+    /// Returns the object, unless the key has none.
+    pub(crate) fn object(self) -> Option<Row> {
+        match self {
+            Self::Object(row) => Some(row),
+            Self::DeleteMarker { .. } => None,
+        }
+    }
+
+    /// Returns the newer of two rows of one key. S3 makes a report while the key is written, and gives no order to rows of
+    /// the same time: if these are not the same, an object among them is contested.
+    pub(crate) fn newer(self, other: Self) -> Self {
+        match self.last_modified().cmp(&other.last_modified()) {
+            Ordering::Greater => self,
+            Ordering::Less => other,
+            Ordering::Equal if self == other => self,
+            Ordering::Equal => match (self, other) {
+                (Self::Object(row), _) | (_, Self::Object(row)) => Self::Object(Row {
+                    is_contested: true,
+                    ..row
+                }),
+                (marker, _) => marker,
+            },
+        }
+    }
 }
 
 impl From<Row> for Listed {
     /// Takes what a listing says too, for a merge with another report or with a listing.
     ///
     /// More than a listing says where the report tells how objects are encrypted: a tag that says nothing of the content
-    /// is left out.
+    /// is left out, and so is that of a contested row.
     fn from(row: Row) -> Self {
         let is_telling = row.encryption.is_none_or(EncryptionStatus::has_telling_etag);
         Self {
             key: row.key,
             size_bytes: row.size_bytes,
-            etag: Some(row.etag).filter(|_| is_telling),
+            etag: Some(row.etag).filter(|_| is_telling && !row.is_contested),
             last_modified: row.last_modified,
             storage_class: row
                 .storage_class
@@ -92,6 +150,7 @@ impl From<Row> for Listed {
 
 /// The values of a row as they stand in a batch.
 pub(crate) struct RawRow<'a> {
+    pub(crate) is_delete_marker: bool,
     pub(crate) key: &'a str,
     pub(crate) version_id: Option<&'a str>,
     pub(crate) size: i64,
@@ -122,6 +181,17 @@ impl RawRow<'_> {
                 .map(EncryptionStatus::of),
             archive_tier: text(self.access_tier).filter(|tier| tier.contains("ARCHIVE")),
             checksum_algorithm: text(self.checksum_algorithm),
+            is_contested: false,
+        })
+    }
+
+    pub(crate) fn current(&self) -> Result<Current, NameError> {
+        if !self.is_delete_marker {
+            return self.row().map(Current::Object);
+        }
+        Ok(Current::DeleteMarker {
+            key: ObjectKey::from_raw(self.key)?,
+            last_modified: Timestamp::from_millis(self.last_modified),
         })
     }
 }
@@ -132,6 +202,7 @@ mod tests {
 
     fn row(encryption: Option<&str>, storage_class: Option<&str>) -> Listed {
         let raw = RawRow {
+            is_delete_marker: false,
             key: "k",
             version_id: None,
             size: 1,

@@ -15,7 +15,7 @@ use futures::Stream;
 
 use crate::columns::Column;
 use crate::error::InventoryError;
-use crate::row::{RawRow, Row};
+use crate::row::{Current, RawRow, Row};
 
 /// What has been seen of a report so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub struct Counts {
     pub read: u64,
     /// Rows that are no current object below the prefix: older versions, delete markers, other keys.
     pub left_out: u64,
-    /// Rows of keys that a newer row describes, which happens when a key is written while S3 makes the list.
+    /// Rows of keys that another row describes, which happens when a key is written while S3 makes the list.
     pub superseded: u64,
     /// Columns whose names are not known to be S3's; they are not read.
     pub unknown_columns: BTreeSet<String>,
@@ -79,7 +79,7 @@ pub struct SortedRows {
     batches: Option<SendableRecordBatchStream>,
     batch: Option<Batch>,
     /// The last row read: given out once the next one is seen to be of another key.
-    pending: Option<Row>,
+    pending: Option<Current>,
     counters: Arc<Counters>,
 }
 
@@ -106,25 +106,26 @@ impl SortedRows {
         Tally(Arc::clone(&self.counters))
     }
 
-    /// Takes the next row in; returns the one before it where that is of another key.
-    fn follow(&mut self, next: Row) -> Result<Option<Row>, InventoryError> {
+    /// Takes the next row in; returns the object before it where that is of another key.
+    fn follow(&mut self, next: Current) -> Result<Option<Row>, InventoryError> {
         let Some(pending) = self.pending.take() else {
             self.pending = Some(next);
             return Ok(None);
         };
-        match pending.key.cmp(&next.key) {
+        match pending.key().cmp(next.key()) {
             std::cmp::Ordering::Less => {
                 self.pending = Some(next);
-                Ok(Some(pending))
+                Ok(pending.object())
             }
             std::cmp::Ordering::Equal => {
-                self.counters.superseded.fetch_add(1, Ordering::Relaxed);
-                let is_newer = next.last_modified > pending.last_modified;
-                self.pending = Some(if is_newer { next } else { pending });
+                if matches!((&pending, &next), (Current::Object(_), _) | (_, Current::Object(_))) {
+                    self.counters.superseded.fetch_add(1, Ordering::Relaxed);
+                }
+                self.pending = Some(pending.newer(next));
                 Ok(None)
             }
             std::cmp::Ordering::Greater => {
-                let detail = format!("key `{}` came after key `{}`", next.key, pending.key);
+                let detail = format!("key `{}` came after key `{}`", next.key(), pending.key());
                 Err(InventoryError::Engine(Box::new(DataFusionError::Internal(detail))))
             }
         }
@@ -143,7 +144,7 @@ impl SortedRows {
             };
             let Some(batch) = ready!(batches.as_mut().poll_next(context)) else {
                 self.batches = None;
-                return Poll::Ready(Ok(self.pending.take()));
+                return Poll::Ready(Ok(self.pending.take().and_then(Current::object)));
             };
             self.batch = Some(Batch::new(&batch.map_err(InventoryError::from_engine)?));
         }
@@ -190,13 +191,16 @@ impl Batch {
         }
     }
 
-    fn next(&mut self) -> Option<Result<Row, InventoryError>> {
+    fn next(&mut self) -> Option<Result<Current, InventoryError>> {
         if self.position == self.len {
             return None;
         }
         let index = self.position;
         self.position += 1;
         let raw = RawRow {
+            is_delete_marker: self
+                .value(Column::IsDeleteMarker, index, |array| array.as_boolean().value(index))
+                .unwrap_or_default(),
             key: self.text(Column::Key, index).unwrap_or_default(),
             version_id: self.text(Column::VersionId, index),
             size: self
@@ -217,7 +221,7 @@ impl Batch {
             checksum_algorithm: self.text(Column::ChecksumAlgorithm, index),
         };
         // What cannot be a row was refused when it was read.
-        Some(raw.row().map_err(|error| {
+        Some(raw.current().map_err(|error| {
             let detail = format!("key `{}`: {error}", raw.key);
             InventoryError::Engine(Box::new(DataFusionError::Internal(detail)))
         }))

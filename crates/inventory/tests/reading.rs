@@ -159,6 +159,84 @@ async fn newest_of_two_current_rows_of_a_key_counts() {
     assert_eq!(counts.superseded, 2);
 }
 
+/// A current row of the key `k`, written at a time.
+fn written(seconds: i64, etag: &str) -> Entry {
+    Entry {
+        last_modified_millis: WRITTEN_MILLIS + 1000 * seconds,
+        version_id: format!("v-{etag}"),
+        etag: etag.to_owned(),
+        ..entry("k")
+    }
+}
+
+fn deleted(seconds: i64) -> Entry {
+    Entry {
+        is_delete_marker: true,
+        size: None,
+        ..written(seconds, "")
+    }
+}
+
+/// Reads rows of the key `k` in any order; `None` where it has no object, else its tag and whether it is contested.
+async fn check_current(entries: &[Entry], expected: Option<(&str, bool)>) {
+    for format in FORMATS {
+        for turned in 0..entries.len() {
+            let mut entries = entries.to_vec();
+            entries.rotate_left(turned);
+            let root = tempfile::tempdir().unwrap();
+            report::write_entries(root.path(), format, &entries, 1);
+            let (rows, counts) = read(root.path()).await.unwrap();
+            let found = rows.first().map(|row| (row.etag.as_str(), row.is_contested));
+            assert!(rows.len() < 2, "{format}");
+            match (found, expected) {
+                // Which of two that are contested is given out does not matter.
+                (Some((_, true)), Some((_, true))) => {
+                    assert_eq!(Listed::from(rows[0].clone()).etag, None, "{format}");
+                }
+                _ => assert_eq!(found, expected, "{format}"),
+            }
+            assert_eq!(counts.read, entries.len() as u64, "{format}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn current_rows_of_one_time_are_contested() {
+    check_current(&[written(1, "aa"), written(1, "bb")], Some(("aa", true))).await;
+    check_current(
+        &[written(1, "aa"), written(1, "bb"), written(0, "cc")],
+        Some(("aa", true)),
+    )
+    .await;
+    check_current(
+        &[written(1, "aa"), written(1, "bb"), written(2, "cc")],
+        Some(("cc", false)),
+    )
+    .await;
+    check_current(&[written(1, "aa"), written(1, "aa")], Some(("aa", false))).await;
+}
+
+#[tokio::test]
+async fn newer_delete_marker_means_no_object() {
+    check_current(&[written(1, "aa"), deleted(2)], None).await;
+    check_current(&[written(3, "aa"), deleted(2)], Some(("aa", false))).await;
+    check_current(&[written(2, "aa"), deleted(2)], Some(("aa", true))).await;
+    check_current(&[deleted(1), deleted(1)], None).await;
+    check_current(&[deleted(1), written(2, "aa"), deleted(3)], None).await;
+}
+
+#[tokio::test]
+async fn column_of_flags_that_is_empty_is_refused() {
+    let schema = "Bucket, Key, Size, ETag, IsLatest, IsDeleteMarker, LastModifiedDate";
+    for (flags, column) in [(",", "IsLatest"), (",false", "IsLatest"), ("true,", "IsDeleteMarker")] {
+        let root = tempfile::tempdir().unwrap();
+        let line = format!("listed-bucket,a,1,tag,{flags},2026-11-23T01:02:03.000Z\n");
+        report::write(root.path(), "CSV", schema, &[gzip(line.as_bytes())]);
+        let error = read(root.path()).await.unwrap_err();
+        check_message(&error, &["row 1", &format!("column {column}"), "empty"]);
+    }
+}
+
 #[tokio::test]
 async fn empty_reports_have_no_rows() {
     for format in FORMATS {
