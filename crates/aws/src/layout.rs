@@ -6,6 +6,7 @@ use aws_sdk_s3::types::ObjectAttributes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use s3ferry_core::facts::{ChecksumCoverage, ObjectFacts};
 use s3ferry_core::failure::Failure;
+use s3ferry_core::history::VersionName;
 use s3ferry_core::names::ObjectKey;
 use s3ferry_core::plan::{MOST_PARTS, PartSizes, SourceLayout};
 
@@ -119,8 +120,9 @@ impl Reading {
             // What is there now has no such part.
             Err(error) if error.status == Some(416) => return Ok(None),
             Err(error) => {
-                let version_id = facts.version_id.as_ref();
-                let action = version_id.map_or("s3:GetObject", |_| "s3:GetObjectVersion");
+                let version = facts.version_id.clone().map(VersionName::Id);
+                let action = version.as_ref().map_or("s3:GetObject", |_| "s3:GetObjectVersion");
+                let error = Box::pin(self.refusal(key, version.as_ref(), error)).await;
                 return Err(error.into_failure(&self.attempted(key, action)));
             }
         };

@@ -22,6 +22,7 @@ pub mod preflight;
 mod profile;
 pub mod queue;
 mod reading;
+mod refusal;
 mod replication;
 pub mod results;
 pub mod source;

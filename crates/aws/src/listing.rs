@@ -73,7 +73,16 @@ impl Listing for S3Listing {
         let objects: Vec<Listed> = rows
             .collect::<Result<_, _>>()
             .map_err(|detail| self.unreadable(detail))?;
-        let more = answer.is_truncated() == Some(true);
+        // An answer that does not say so is no end: the keys behind it would be taken for keys that are not there.
+        let Some(more) = answer.is_truncated() else {
+            return Err(self.unreadable("the answer does not say whether it is complete (IsTruncated)".to_owned()));
+        };
+        if answer
+            .key_count()
+            .is_some_and(|count| usize::try_from(count) != Ok(objects.len()))
+        {
+            return Err(self.unreadable("the answer has another number of keys than it says (KeyCount)".to_owned()));
+        }
         if more && objects.is_empty() {
             return Err(self.unreadable("the answer says that there is more, and holds nothing".to_owned()));
         }

@@ -55,8 +55,10 @@ pub async fn region_of(
     let mut failure = answer.into_failure(&Attempted {
         action: "s3:ListBucket",
         resource: bucket.arn(region),
-        when_denied: "the credentials need s3:ListBucket on the bucket, and the bucket the owner that is expected"
-            .to_owned(),
+        when_denied:
+            "the credentials need s3:ListBucket on the bucket, and the bucket must have the expected owner; a \
+                      Requester Pays bucket is read with credentials of its own account"
+                .to_owned(),
     });
     if is_unreachable {
         UNREACHABLE.clone_into(&mut failure.code);
@@ -66,7 +68,7 @@ pub async fn region_of(
 }
 
 /// Asks for what needs the same permission and is answered with a body, and returns what its error says.
-async fn reason(client: &Client, bucket: &BucketName, owner: Option<&AccountId>) -> Option<ErrorAnswer> {
+pub(crate) async fn reason(client: &Client, bucket: &BucketName, owner: Option<&AccountId>) -> Option<ErrorAnswer> {
     let answer = client
         .list_objects_v2()
         .bucket(bucket.as_str())

@@ -19,6 +19,7 @@ use crate::aspects::Unread;
 use crate::classify::{Attempted, ErrorAnswer};
 use crate::facts::facts_of;
 use crate::listing::is_key;
+use crate::preflight;
 
 /// A bucket as it is read.
 #[derive(Debug, Clone)]
@@ -49,7 +50,7 @@ impl Reading {
     pub(crate) async fn state(&self, key: &ObjectKey, aspects: &Aspects) -> Result<ObjectState, Failure> {
         let head = match self.head(key, None).await {
             Ok(head) => head,
-            Err(error) => return self.state_of_error(key, &error),
+            Err(error) => return self.state_of_error(key, None, &error).await,
         };
         let facts = facts_of(&head).map_err(|missing| self.unreadable(key, &missing.to_string()))?;
         // That the version is gone by now says nothing of the key: a failure that has everything read again.
@@ -71,7 +72,7 @@ impl Reading {
                 if marker == Some("true") {
                     return Ok(ObjectState::DeleteMarker);
                 }
-                return self.state_of_error(key, &error);
+                return self.state_of_error(key, Some(version), &error).await;
             }
         };
         let facts = facts_of(&head).map_err(|missing| self.unreadable(key, &missing.to_string()))?;
@@ -115,12 +116,13 @@ impl Reading {
             .await
     }
 
-    /// A HEAD that fails has no body: its status and headers are all there is.
+    /// A HEAD that fails has no body: its status and headers are all there is. A refusal is judged by another request.
     ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html>
-    fn state_of_error(
+    async fn state_of_error(
         &self,
         key: &ObjectKey,
+        version: Option<&VersionName>,
         error: &SdkError<HeadObjectError, HttpResponse>,
     ) -> Result<ObjectState, Failure> {
         let response = error.raw_response();
@@ -132,19 +134,9 @@ impl Reading {
                 ObjectState::NotFound
             });
         }
-        let mut answer = ErrorAnswer::of(error);
-        match answer.status {
-            Some(400) => {
-                answer.code = Some("CustomerKeyEncrypted".to_owned());
-                answer.message = String::from(
-                    "a HEAD is answered so for an object under a customer-provided key, which s3ferry \
-                                  cannot copy; or for a request that was signed wrongly",
-                );
-            }
-            Some(301) => {
-                answer.message = format!("bucket {} is not in region {}", self.bucket, self.region);
-            }
-            _ => {}
+        let mut answer = Box::pin(self.refusal(key, version, ErrorAnswer::of(error))).await;
+        if answer.status == Some(301) {
+            answer.message = format!("bucket {} is not in region {}", self.bucket, self.region);
         }
         Err(answer.into_failure(&self.attempted(key, "s3:GetObject")))
     }
@@ -189,9 +181,16 @@ impl Reading {
             .await;
         let Err(error) = answer else { return Ok(()) };
         let mut answer = ErrorAnswer::of(&error);
-        if answer.status == Some(404) {
-            answer.code = Some("NoSuchBucket".to_owned());
-            answer.message = format!("bucket {} does not exist", self.bucket);
+        match answer.status {
+            Some(404) => {
+                answer.code = Some("NoSuchBucket".to_owned());
+                answer.message = format!("bucket {} does not exist", self.bucket);
+            }
+            Some(400 | 403) => {
+                let reason = preflight::reason(&self.client, &self.bucket, self.owner.as_ref()).await;
+                answer = reason.unwrap_or(answer);
+            }
+            _ => {}
         }
         Err(answer.into_failure(&Attempted {
             action: "s3:ListBucket",

@@ -57,10 +57,10 @@ impl Denials {
     }
 }
 
-/// Tells whether a failure may be that of the credentials.
+/// Tells whether a failure may be that of a permission that everything needs.
 #[must_use]
 pub fn is_denial(failure: &Failure) -> bool {
-    matches!(failure.code.as_str(), "AccessDenied" | "ExpiredToken")
+    failure.code == "AccessDenied"
 }
 
 #[cfg(test)]

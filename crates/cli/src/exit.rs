@@ -112,7 +112,7 @@ impl Error {
         match self {
             Self::Usage { .. } => 2,
             Self::Setup { .. } | Self::File { .. } | Self::Unreadable { .. } => 3,
-            Self::Failed(failure) if ails_setup(failure) => 3,
+            Self::Failed(failure) if failure.is_of_credentials() => 3,
             Self::Failed(failure) => match failure.kind {
                 FailureKind::Permanent | FailureKind::Configuration => 3,
                 FailureKind::Retry | FailureKind::Again | FailureKind::Bug => 1,
@@ -132,24 +132,22 @@ impl From<End> for ExitCode {
     }
 }
 
-/// Tells whether somebody must do something before the command can work, whatever a function would do about it.
-fn ails_setup(failure: &Failure) -> bool {
-    matches!(
-        failure.code.as_str(),
-        "CredentialsTimedOut" | "ExpiredToken" | "RequestTimeTooSkewed"
-    )
-}
-
 fn next_step(failure: &Failure) -> &'static str {
     match (failure.kind, failure.code.as_str()) {
         (_, "NoSuchBucket") => "check the bucket's name and the account of the credentials (--profile)",
         (_, "PermanentRedirect" | "Status301" | "AuthorizationHeaderMalformed") => {
             "name the bucket's own region with --source-region or --destination-region"
         }
-        (_, "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "InvalidToken" | "ExpiredToken") => {
-            "renew the credentials, or name others with --profile"
-        }
-        (_, "RequestTimeTooSkewed") => "set this machine's clock",
+        (
+            _,
+            "InvalidAccessKeyId"
+            | "SignatureDoesNotMatch"
+            | "InvalidToken"
+            | "ExpiredToken"
+            | "ExpiredTokenException"
+            | "TokenRefreshRequired",
+        ) => "renew the credentials, or name others with --profile, and run the same command again",
+        (_, "RequestTimeTooSkewed") => "set this machine's clock, and run the same command again",
         (_, "RequestNotMade") => "correct the name that no request can be made of",
         (_, "EndpointUnreachable") => "check the network of this machine and the names of the regions",
         (_, "CredentialsNotInProfile") => {

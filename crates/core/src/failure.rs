@@ -65,7 +65,34 @@ pub struct Failure {
     pub detail: String,
 }
 
+/// Codes of requests that were refused for the credentials they were signed with, whatever they asked for, and of
+/// requests that could not be signed.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>
+const OF_CREDENTIALS: [&str; 13] = [
+    "AccountProblem",
+    "CredentialsMisconfigured",
+    "CredentialsNotInProfile",
+    "CredentialsNotLoaded",
+    "CredentialsTimedOut",
+    "CredentialsUnavailable",
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InvalidAccessKeyId",
+    "InvalidToken",
+    "RequestTimeTooSkewed",
+    "SignatureDoesNotMatch",
+    "TokenRefreshRequired",
+];
+
 impl Failure {
+    /// Tells whether the credentials, or this machine's clock, are the cause: no request can succeed until that is
+    /// repaired.
+    #[must_use]
+    pub fn is_of_credentials(&self) -> bool {
+        is_credentials_code(&self.code)
+    }
+
     /// Names a panic during `action` on a key. It is the failure of that key, and of nothing else.
     #[must_use]
     pub fn panicked(action: &str, key: &ObjectKey) -> Self {
@@ -99,6 +126,12 @@ impl Failure {
     }
 }
 
+/// Tells whether a failure with this code is one of the credentials.
+#[must_use]
+pub fn is_credentials_code(code: &str) -> bool {
+    OF_CREDENTIALS.contains(&code)
+}
+
 /// Says how the reconcile loop must take an error answer of S3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reaction {
@@ -130,8 +163,8 @@ const BY_CODE: &[(&str, Reaction)] = &[
     ("EntityTooLarge", Fail(Permanent)),
     // A part below 5 MiB that is not the last: no plan has one.
     ("EntityTooSmall", Fail(Bug)),
-    // Credentials of a role are renewed between attempts.
-    ("ExpiredToken", Fail(Retry)),
+    ("ExpiredToken", Fail(Configuration)),
+    ("ExpiredTokenException", Fail(Configuration)),
     ("IllegalLocationConstraintException", Fail(Configuration)),
     ("InternalError", Fail(Retry)),
     ("InvalidAccessKeyId", Fail(Configuration)),
@@ -167,7 +200,7 @@ const BY_CODE: &[(&str, Reaction)] = &[
     ("RequestLimitExceeded", Fail(Retry)),
     // Our own name of what the SDK does not even send.
     ("RequestNotMade", Fail(Permanent)),
-    ("RequestTimeTooSkewed", Fail(Retry)),
+    ("RequestTimeTooSkewed", Fail(Configuration)),
     ("RequestTimeout", Fail(Retry)),
     ("ServiceUnavailable", Fail(Retry)),
     ("SignatureDoesNotMatch", Fail(Configuration)),
@@ -176,6 +209,7 @@ const BY_CODE: &[(&str, Reaction)] = &[
     ("TemporaryRedirect", Fail(Retry)),
     ("Throttling", Fail(Retry)),
     ("ThrottlingException", Fail(Retry)),
+    ("TokenRefreshRequired", Fail(Configuration)),
     ("TooManyRequestsException", Fail(Retry)),
 ];
 
@@ -190,7 +224,6 @@ pub fn react(code: Option<&str>, status: Option<u16>) -> Reaction {
         BY_CODE.get(index).map(|row| row.1)
     });
     by_code.unwrap_or(match status {
-        // 400 without a body is how S3 answers a HEAD of an object under a customer's key.
         Some(400 | 403 | 405 | 501) => Fail(Permanent),
         Some(404 | 409 | 412) => ReadAgain,
         Some(301) => Fail(Configuration),
@@ -251,7 +284,8 @@ mod tests {
             (Some("RequestNotMade"), None, Fail(Permanent)),
             (Some("CredentialsTimedOut"), None, Fail(Retry)),
             (Some("RequestTimeout"), Some(400), Fail(Retry)),
-            (Some("ExpiredToken"), Some(400), Fail(Retry)),
+            (Some("ExpiredToken"), Some(400), Fail(Configuration)),
+            (Some("RequestTimeTooSkewed"), Some(403), Fail(Configuration)),
             (Some("KMS.NotFoundException"), Some(400), Fail(Configuration)),
             (Some("KMS.ThrottlingException"), Some(400), Fail(Retry)),
             (Some("InvalidStorageClass"), Some(400), Fail(Configuration)),

@@ -4,6 +4,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::names::ObjectKey;
+
 /// How many characters behind the common beginning of two keys are taken into account.
 const WINDOW: usize = 12;
 
@@ -87,13 +89,14 @@ fn next_char(letter: char) -> Option<char> {
     char::from_u32(if code == 0xd800 { 0xe000 } else { code })
 }
 
-/// Keeps what is a sound cut: strictly ascending, behind `last` and before `end`.
+/// Keeps what is a sound cut: strictly ascending, behind `last` and before `end`, and no longer than a key: S3 lists from
+/// behind a key, and refuses what can be none.
 fn in_order(cuts: Vec<String>, last: &str, end: Option<&str>) -> Vec<String> {
     let mut kept: Vec<String> = Vec::with_capacity(cuts.len());
     for cut in cuts {
         let is_behind = cut.as_str() > kept.last().map_or(last, String::as_str);
         let is_before_end = end.is_none_or(|end| cut.as_str() < end);
-        if is_behind && is_before_end {
+        if is_behind && is_before_end && cut.len() <= ObjectKey::LIMIT_BYTES {
             kept.push(cut);
         }
     }
@@ -228,6 +231,24 @@ mod tests {
     fn end_of_a_folder_is_a_cut() {
         check(&["a/7", "a/8", "a/9"], None, &["a0"]);
         check(&["a/7", "a/8", "a/9"], Some("a0"), &[]);
+    }
+
+    #[test]
+    fn no_cut_is_longer_than_a_key() {
+        for letters in ["日本語", "αβγ", "xyz", "012"] {
+            let folder = "f".repeat(ObjectKey::LIMIT_BYTES - 1 - 4 * letters.chars().next().unwrap().len_utf8());
+            let keys: Vec<String> = letters
+                .chars()
+                .flat_map(|first| letters.chars().map(move |second| format!("{first}{second}{second}")))
+                .map(|name| format!("{folder}/{name}"))
+                .collect();
+            assert!(keys.iter().all(|key| key.len() <= ObjectKey::LIMIT_BYTES));
+            let stretch = Stretch::of(keys.iter().map(String::as_str)).unwrap();
+            for spread in [1, 2, 64] {
+                let cuts = stretch.cuts_ahead(None, spread, 40);
+                assert!(cuts.iter().all(|cut| cut.len() <= ObjectKey::LIMIT_BYTES), "{letters}");
+            }
+        }
     }
 
     #[test]

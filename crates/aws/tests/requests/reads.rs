@@ -64,11 +64,11 @@ async fn missing_key_and_delete_marker_are_told_apart() {
 
 #[tokio::test]
 async fn failed_reads_are_named_by_what_must_happen_next() {
-    let head = async |status| {
-        let recorded = Recorded::new([answer(status, &[], "")]);
+    let head = async |status, get| {
+        let recorded = Recorded::new([answer(status, &[], ""), get]);
         recorded.source().read(&key(), &Aspects::new()).await.unwrap_err()
     };
-    let denied = head(403).await;
+    let denied = head(403, error(403, "AccessDenied")).await;
     let arn = "arn:aws:s3:::source-bucket/a b+c/ü.txt";
     assert_failure(
         &denied,
@@ -76,15 +76,56 @@ async fn failed_reads_are_named_by_what_must_happen_next() {
         &["s3:GetObject", arn, "AccessDenied", "s3:ListBucket"],
     );
     assert_failure(
-        &head(301).await,
+        &head(301, error(301, "PermanentRedirect")).await,
         FailureKind::Configuration,
         &["not in region us-east-1"],
     );
     assert_failure(
-        &head(400).await,
+        &head(400, error(400, "InvalidRequest")).await,
         FailureKind::Permanent,
         &["CustomerKeyEncrypted", "customer-provided key"],
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn head_that_is_refused_is_judged_by_an_answer_with_a_body() {
+    let found = || answer(206, &[("content-length", "1"), ("content-range", "bytes 0-0/5")], "x");
+    for (status, get, kind, code) in [
+        (
+            400,
+            error(400, "ExpiredToken"),
+            FailureKind::Configuration,
+            "ExpiredToken",
+        ),
+        (
+            403,
+            error(403, "InvalidAccessKeyId"),
+            FailureKind::Configuration,
+            "InvalidAccessKeyId",
+        ),
+        (
+            403,
+            error(403, "RequestTimeTooSkewed"),
+            FailureKind::Configuration,
+            "RequestTimeTooSkewed",
+        ),
+        (
+            403,
+            error(403, "SignatureDoesNotMatch"),
+            FailureKind::Configuration,
+            "SignatureDoesNotMatch",
+        ),
+        (403, found(), FailureKind::Permanent, "AccessDenied"),
+        (400, found(), FailureKind::Retry, "UnconfirmedRefusal"),
+        (400, error(404, "NoSuchKey"), FailureKind::Retry, "UnconfirmedRefusal"),
+    ] {
+        let recorded = Recorded::new([answer(status, &[], ""), get]);
+        let failure = recorded.source().read(&key(), &Aspects::new()).await.unwrap_err();
+        assert_eq!((failure.kind, failure.code.as_str()), (kind, code), "{failure}");
+        let line = recorded.line(1);
+        assert!(line.starts_with("GET ") && line.contains("x-id=GetObject"), "{line}");
+        recorded.assert_headers(1, &[("range", Some("bytes=0-0"))]);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -113,11 +154,14 @@ async fn absence_is_looked_up_among_all_versions() {
     let old = "<Version><Key>a b+c/ü.txt</Key><VersionId>v1</VersionId><IsLatest>false</IsLatest></Version>\
                <DeleteMarker><Key>a b+c/ü.txt</Key><VersionId>m</VersionId><IsLatest>true</IsLatest></DeleteMarker>";
     let longer = "<Version><Key>a b+c/ü.txt.bak</Key><VersionId>v1</VersionId><IsLatest>true</IsLatest></Version>";
+    let encoded = "<EncodingType>url</EncodingType><Version><Key>a+b%2Bc/%C3%BC.txt</Key><VersionId>v1</VersionId>\
+                   <IsLatest>true</IsLatest></Version>";
     for (entries, expected) in [
         ("", Absence::Confirmed),
         (version, Absence::ObjectFound),
         (old, Absence::Confirmed),
         (longer, Absence::Confirmed),
+        (encoded, Absence::ObjectFound),
     ] {
         let recorded = Recorded::new([listing(entries)]);
         assert_eq!(
@@ -125,6 +169,7 @@ async fn absence_is_looked_up_among_all_versions() {
             Ok(expected),
             "{entries}"
         );
+        assert!(recorded.line(0).contains("encoding-type=url"), "{}", recorded.line(0));
         assert!(
             recorded.line(0).contains("prefix=a%20b%2Bc%2F%C3%BC.txt"),
             "{}",
