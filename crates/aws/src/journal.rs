@@ -1,12 +1,16 @@
 //! The upload journal and the delete intents in the state bucket.
 
+use futures::{StreamExt as _, TryStreamExt as _, future, stream};
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::history::{DeleteIntent, VersionName};
 use s3ferry_core::names::{ETag, ObjectKey};
-use s3ferry_core::upload::{Route, UploadEntry};
+use s3ferry_core::upload::{Route, UPLOADS, UploadEntry};
 use s3ferry_engine::ports::{DeleteIntents, FiledUpload, UploadJournal, WriteError};
 
 use crate::state::StateBucket;
+
+/// How many entries are read at once.
+const ENTRIES_AT_ONCE: usize = 16;
 
 /// What a migration writes down: one object for each key that is copied in parts, and one for each version that a delete
 /// of ours is announced for.
@@ -21,6 +25,20 @@ impl S3Journal {
     #[must_use]
     pub fn new(state: StateBucket, route: Route) -> Self {
         Self { state, route }
+    }
+
+    /// Finds the keys of this migration that have an entry: multipart copies that did not come to their end.
+    pub async fn unfinished(&self) -> Result<Vec<ObjectKey>, Failure> {
+        let names = self.state.names(UPLOADS).await?;
+        let keys = stream::iter(names)
+            .map(|name| async move {
+                let object = self.state.read(&name).await?;
+                // An entry that names no key of this migration is another one's, or is replaced with the next copy.
+                Ok(object.and_then(|object| self.route.key_of_entry(&name, &object.body)))
+            })
+            .buffer_unordered(ENTRIES_AT_ONCE)
+            .try_filter_map(future::ok);
+        keys.try_collect().await
     }
 
     /// Describes what cannot be written down or read as what it should be.

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use aws_sdk_s3::Client;
-use aws_sdk_s3::types::EncodingType;
 use s3ferry_core::decide::ReplicationCoverage;
 use s3ferry_core::facts::{Aspects, ObjectFacts, ObjectState};
 use s3ferry_core::failure::Failure;
@@ -13,7 +12,6 @@ use s3ferry_engine::ports::{Absence, SourceBucket};
 use tokio::sync::OnceCell;
 
 use crate::classify::{Attempted, ErrorAnswer};
-use crate::listing::is_key;
 use crate::reading::Reading;
 use crate::replication::coverage;
 

@@ -4,9 +4,11 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::{BucketName, ETag, Region};
+use s3ferry_engine::listing::Listing as _;
 use s3ferry_engine::ports::WriteError;
 
 use crate::classify::{Attempted, ErrorAnswer};
+use crate::listing::S3Listing;
 
 /// The state bucket.
 #[derive(Debug, Clone)]
@@ -65,6 +67,19 @@ impl StateBucket {
             etag,
             body: body.to_vec(),
         }))
+    }
+
+    /// Lists the names that begin with `prefix`.
+    pub async fn names(&self, prefix: &str) -> Result<Vec<String>, Failure> {
+        let listing = S3Listing::new(self.reading.clone(), self.bucket.clone(), self.region.clone(), None);
+        let mut names: Vec<String> = Vec::new();
+        loop {
+            let page = listing.page(prefix, names.last().map(String::as_str)).await?;
+            names.extend(page.objects.into_iter().map(|listed| listed.key.to_string()));
+            if !page.more {
+                return Ok(names);
+            }
+        }
     }
 
     /// Writes a JSON object unless there is one of this name, and returns its tag; `None` means that there is one.

@@ -1,7 +1,7 @@
 //! Files that commands read and write: of this machine, or objects of any bucket.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use s3ferry_aws::client::Clients;
@@ -47,6 +47,31 @@ impl fmt::Display for FileAt {
             Self::File(path) => path.display().fmt(formatter),
             Self::Object(location) => location.fmt(formatter),
         }
+    }
+}
+
+/// Returns the folder that a file is in.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or(Path::new("."))
+}
+
+/// Makes sure that files can be made in a folder.
+pub(crate) fn must_be_writable(folder: &Path) -> Result<(), Error> {
+    let made = NamedTempFile::new_in(folder);
+    made.map(drop)
+        .map_err(Error::file(format!("write to the folder {}", folder.display())))
+}
+
+/// Makes sure, before any work, that a file can be written, and removes the one of an earlier run: what is there at the
+/// end is of this run.
+pub(crate) fn make_way(path: &Path) -> Result<(), Error> {
+    must_be_writable(folder_of(path))?;
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::file(format!("replace {}", path.display()))(error))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Ctrl-C and SIGTERM: the first asks a command to stop, the second stops it.
 
+use std::sync::Arc;
+
 use tokio::sync::watch;
 
 use crate::clock::GRACE;
@@ -49,6 +51,19 @@ impl Interrupt {
         (sender, Self(receiver))
     }
 
+    /// Makes an interrupt that comes with this one, or when the command itself stops its work.
+    #[must_use]
+    pub fn linked(&self) -> (Stopper, Self) {
+        let (sender, receiver) = watch::channel(false);
+        let stopper = Stopper(Arc::new(sender));
+        let (first, forwarded) = (self.clone(), stopper.clone());
+        tokio::spawn(async move {
+            first.wait().await;
+            forwarded.stop();
+        });
+        (stopper, Self(receiver))
+    }
+
     /// Tells whether somebody asked to stop.
     #[must_use]
     pub fn is_set(&self) -> bool {
@@ -62,6 +77,17 @@ impl Interrupt {
             // Nobody is left who could ask.
             std::future::pending::<()>().await;
         }
+    }
+}
+
+/// Stops the work of a command from within.
+#[derive(Debug, Clone)]
+pub struct Stopper(Arc<watch::Sender<bool>>);
+
+impl Stopper {
+    /// Asks to stop.
+    pub fn stop(&self) {
+        self.0.send_replace(true);
     }
 }
 
@@ -99,6 +125,9 @@ mod tests {
         waiting.await.unwrap();
         assert!(interrupt.is_set());
         let never = Interrupt::never();
+        let (stopper, linked) = never.linked();
+        stopper.stop();
+        linked.wait().await;
         tokio::select! {
             () = never.wait() => panic!("nobody asked"),
             () = tokio::task::yield_now() => {}

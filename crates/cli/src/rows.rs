@@ -4,10 +4,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt as _, stream};
-use s3ferry_core::failure::Failure;
+use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::listing::Listed;
 use s3ferry_engine::listing::{Listing, Reach, in_order};
 use tokio::sync::mpsc;
+use tokio::task::JoinError;
 
 /// How many pages wait between a listing and its reader.
 const PAGES_BETWEEN: usize = 4;
@@ -25,9 +26,13 @@ pub fn listed<L: Listing + 'static>(
 }
 
 /// Runs a stream of pages in a task of its own.
-pub fn ahead<T: Send + 'static>(pages: impl Stream<Item = T> + Send + 'static) -> impl Stream<Item = T> + Send {
+///
+/// A task that is cut off is a failure: keys that were not listed would be taken for keys that are not there.
+pub fn ahead<T: Send + 'static>(
+    pages: impl Stream<Item = Result<T, Failure>> + Send + 'static,
+) -> impl Stream<Item = Result<T, Failure>> + Send {
     let (sender, receiver) = mpsc::channel(PAGES_BETWEEN);
-    tokio::spawn(async move {
+    let task = tokio::spawn(async move {
         let mut pages = std::pin::pin!(pages);
         loop {
             tokio::select! {
@@ -43,8 +48,43 @@ pub fn ahead<T: Send + 'static>(pages: impl Stream<Item = T> + Send + 'static) -
             }
         }
     });
-    stream::unfold(receiver, |mut receiver| async move {
-        let page = receiver.recv().await?;
-        Some((page, receiver))
+    stream::unfold((receiver, Some(task)), |(mut receiver, task)| async move {
+        if let Some(page) = receiver.recv().await {
+            return Some((page, (receiver, task)));
+        }
+        let cut_off = task?.await.err()?;
+        Some((Err(incomplete(&cut_off)), (receiver, None)))
     })
+}
+
+fn incomplete(cut_off: &JoinError) -> Failure {
+    Failure {
+        kind: FailureKind::Bug,
+        code: "ListingCutOff".to_owned(),
+        action: "s3:ListBucket".to_owned(),
+        resource: "the listing".to_owned(),
+        detail: format!("it did not come to its end: {cut_off}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn listing_that_is_cut_off_is_a_failure_and_no_end() {
+        let pages = stream::iter([1, 2]).map(|page| {
+            assert!(page == 1, "the listing panics");
+            Ok(page)
+        });
+        let read: Vec<Result<i32, Failure>> = ahead(pages).collect().await;
+        assert_eq!(read.first(), Some(&Ok(1)));
+        let code = read
+            .last()
+            .and_then(|last| last.as_ref().err())
+            .map(|failure| failure.code.as_str());
+        assert_eq!((read.len(), code), (2, Some("ListingCutOff")));
+        let whole: Vec<Result<i32, Failure>> = ahead(stream::iter([Ok(1)])).collect().await;
+        assert_eq!(whole, [Ok(1)]);
+    }
 }

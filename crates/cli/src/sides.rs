@@ -10,15 +10,17 @@ use s3ferry_aws::preflight::{UNREACHABLE, region_of};
 use s3ferry_aws::source::S3Source;
 use s3ferry_aws::state::StateBucket;
 use s3ferry_core::diff::SideName;
-use s3ferry_core::names::{AccountId, BucketName, Region};
+use s3ferry_core::names::{AccountId, BucketName, ObjectKey, Region};
+use s3ferry_core::prefix;
 use s3ferry_core::upload::Route;
-use s3ferry_engine::listing::Reach;
+use s3ferry_engine::listing::{Listing as _, Reach};
 use s3ferry_engine::reconcile::Uploads;
 
 use crate::args::{DestinationArgs, SharedArgs, SourceArgs, endpoint_url, region};
 use crate::exit::Error;
 use crate::inventories::{Inventories, InventoryArgs};
 use crate::location::Location;
+use crate::progress::say;
 use crate::rows::{BoxRows, listed};
 
 /// One bucket with the region that it is reached in.
@@ -43,6 +45,8 @@ pub struct Sides {
     pub destination: Side,
     /// Reports that are read instead of listings.
     pub inventories: Inventories,
+    /// What the locations may not be meant as.
+    pub warnings: Vec<String>,
 }
 
 impl Sides {
@@ -61,11 +65,19 @@ impl Sides {
             owner: None,
         };
         must_be_in_region(&clients, &destination, "--destination-region").await?;
+        let mut warnings = Vec::new();
+        for side in [&source, &destination] {
+            warnings.extend(side.warnings(&clients).await?);
+        }
+        for warning in &warnings {
+            say(warning);
+        }
         Ok(Self {
             clients,
             source,
             destination,
             inventories: Inventories::default(),
+            warnings,
         })
     }
 
@@ -157,6 +169,29 @@ impl Side {
             self.region.clone(),
             self.owner.clone(),
         )
+    }
+
+    /// Says where the prefix selects other keys than it may be meant to.
+    pub async fn warnings(&self, clients: &Clients) -> Result<Vec<String>, Error> {
+        let (location, prefix) = (&self.location, &self.location.prefix);
+        let mut warnings = Vec::new();
+        if let Some(letter) = prefix::wildcard_in(prefix) {
+            warnings.push(format!(
+                "warning: `{letter}` in {location} is taken literally: prefixes have no wildcards"
+            ));
+        }
+        if let Some(behind) = prefix::behind_folder(prefix) {
+            let listing = self.listing(clients);
+            let mut rows = listing.page(prefix, None).await?.objects;
+            rows.extend(listing.page(prefix, Some(&behind)).await?.objects);
+            let keys: Vec<ObjectKey> = rows.into_iter().map(|row| row.key).collect();
+            if let Some(key) = prefix::sibling(prefix, &keys) {
+                warnings.push(format!(
+                    "warning: {location} also selects `{key}`: end the prefix with `/` if only that folder is meant"
+                ));
+            }
+        }
+        Ok(warnings)
     }
 }
 

@@ -11,6 +11,9 @@ use crate::order::{CopyOrder, SourcePin, Stated, UploadTerms, WriteCondition};
 use crate::plan::CopyPlan;
 use crate::time::Timestamp;
 
+/// How the names of all journal objects begin.
+pub const UPLOADS: &str = "uploads/";
+
 /// The version of the entry's form; an entry of another one is nothing that can be resumed.
 const FORM: u32 = 1;
 
@@ -99,7 +102,7 @@ impl Route {
             hash.update((name.len() as u64).to_be_bytes());
             hash.update(name);
         }
-        format!("uploads/{}.json", hexadecimal(&hash.finalize()))
+        format!("{UPLOADS}{}.json", hexadecimal(&hash.finalize()))
     }
 
     /// Reads the entry of a key.
@@ -120,6 +123,15 @@ impl Route {
             let (source, destination, key) = names;
             Err(EntryError::OfAnother(format!("{source}/{key} to {destination}")))
         }
+    }
+
+    /// Finds the key that the journal object `name` is the entry of; `None` where it is no entry of this migration.
+    #[must_use]
+    pub fn key_of_entry(&self, name: &str, body: &[u8]) -> Option<ObjectKey> {
+        let entry: UploadEntry = serde_json::from_slice(body).ok()?;
+        let key = ObjectKey::from_raw(entry.key).ok()?;
+        let is_of_route = self.read_entry(&key, body).is_ok() && self.entry_name(&key) == name;
+        is_of_route.then_some(key)
     }
 
     /// Makes the entry of an upload that was just begun.

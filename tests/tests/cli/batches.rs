@@ -1,5 +1,6 @@
 //! `s3ferry batch --engine local`.
 
+use s3ferry_testkit::sim::model::bucket::Versioning;
 use s3ferry_testkit::sim::model::object::Stated;
 use serde_json::{Value, json};
 
@@ -377,4 +378,42 @@ async fn report_shows_keys_that_would_turn_a_line_around_as_escapes() {
     let report = stage.run("batch", &report).await.must_end_with(1);
     assert!(!report.stdout.contains(['\u{202e}', '\u{1b}']), "{report:?}");
     assert!(report.stdout.contains("a\\u{202e}\\u{1b}[31mb"), "{report:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn job_is_named_alone_on_standard_output() {
+    let stage = Stage::new().await;
+    stage.put(SOURCE, "a", "one");
+    write_manifest(&stage).await;
+    let arguments: Vec<String> = local("run-0001.csv", &[])
+        .into_iter()
+        .filter(|argument| argument != "--output" && argument != "json")
+        .collect();
+    let ran = stage.run("batch", &arguments).await.must_end_with(0);
+    let lines: Vec<&str> = ran.stdout.lines().collect();
+    assert_eq!(lines.len(), 1, "{ran:?}");
+    assert!(ran.stderr.contains("Complete: 1 done, 0 failed, of 1"), "{ran:?}");
+    let status = ["status", lines[0]].map(str::to_owned);
+    stage.run("batch", &status).await.must_end_with(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn versions_without_an_id_are_written_as_null_and_read_again() {
+    let stage = Stage::new().await;
+    let model = || stage.server.model();
+    model()
+        .set_versioning(SOURCE, Versioning::Suspended)
+        .expect("the bucket");
+    stage.put(SOURCE, "without", "one");
+    model().set_versioning(SOURCE, Versioning::Enabled).expect("the bucket");
+    stage.put(SOURCE, "with", "one");
+    stage
+        .on_both("manifest", &["--versions", "--to", "run.csv"])
+        .await
+        .must_end_with(0);
+    let text = std::fs::read_to_string(stage.folder().join("run-0001.csv")).expect("the manifest");
+    assert!(text.contains("cli-source,without,null\n"), "{text}");
+    let ran = stage.run("batch", &local("run-0001.csv", &[])).await.must_end_with(0);
+    assert_eq!(ran.summary()["succeeded"], 2);
+    stage.on_both("diff", &["--deep"]).await.must_end_with(0);
 }

@@ -1,70 +1,17 @@
 //! Permissions that are missing, for everything or for one object.
 
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::{TcpListener, TcpStream};
 
-use crate::stage::{DESTINATION, Ran, SOURCE, Stage, ended, start};
+use crate::proxy::{of_source, on_both, proxy, run};
+use crate::stage::{DESTINATION, SOURCE, Stage};
 
-/// Stands before the simulator and denies every HEAD of an object whose path has `part` in it.
+/// Denies every read of an object whose path has `part` in it.
 async fn denying(stage: &Stage, part: &'static str) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
-    let upstream = stage.server.endpoint().trim_start_matches("http://").to_owned();
-    tokio::spawn(async move {
-        while let Ok((connection, _)) = listener.accept().await {
-            tokio::spawn(pass_or_deny(connection, upstream.clone(), part));
-        }
-    });
-    endpoint
-}
-
-async fn pass_or_deny(connection: TcpStream, upstream: String, part: &str) {
-    let mut client = BufReader::new(connection);
-    let mut request = String::new();
-    while !request.ends_with("\r\n\r\n") {
-        // A client that is done closes what it holds open.
-        if client.read_line(&mut request).await.expect("a request") == 0 {
-            return;
-        }
-    }
-    let path = request.split(' ').nth(1).expect("a path");
-    let is_object = path.trim_matches('/').contains('/');
-    if request.starts_with("HEAD") && is_object && path.contains(part) {
-        let denied = b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
-        client.write_all(denied).await.expect("somebody reads");
-        return;
-    }
-    let mut server = TcpStream::connect(upstream).await.expect("the simulator");
-    let request = request.replacen("\r\n", "\r\nconnection: close\r\n", 1);
-    server.write_all(request.as_bytes()).await.expect("it reads");
-    // Whoever has read enough may go away.
-    let _cut = tokio::io::copy(&mut server, &mut client).await;
-}
-
-async fn run(stage: &Stage, endpoint: &str, command: &str, arguments: &[String]) -> Ran {
-    let environment = [
-        ("AWS_ENDPOINT_URL", endpoint),
-        ("AWS_ACCESS_KEY_ID", "any"),
-        ("AWS_SECRET_ACCESS_KEY", "any"),
-        ("AWS_EC2_METADATA_DISABLED", "true"),
-    ];
-    ended(start(stage.folder(), &environment, command, arguments)).await
-}
-
-fn on_both(more: &[&str]) -> Vec<String> {
-    let mut arguments = Stage::sides();
-    arguments.extend(more.iter().map(|argument| (*argument).to_owned()));
-    arguments
-}
-
-fn of_source(more: &[&str]) -> Vec<String> {
-    on_both(more)
-        .into_iter()
-        .enumerate()
-        .filter(|(at, _)| !(4..8).contains(at))
-        .map(|(_, argument)| argument)
-        .collect()
+    proxy(stage, move |head| {
+        let is_read = matches!(head.method(), "HEAD" | "GET") && head.is_of_object();
+        (is_read && head.target().contains(part)).then(|| head.refused(403, "AccessDenied"))
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]

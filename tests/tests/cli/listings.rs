@@ -6,6 +6,7 @@ use s3ferry_core::manifest::Reader;
 use s3ferry_core::names::BucketName;
 use s3ferry_testkit::sim::model::delete::Delete;
 use s3ferry_testkit::sim::model::simulator::Target;
+use s3ferry_testkit::sim::model::synthetic::SyntheticObject;
 use s3ferry_tests::waiting::{Seen, until};
 
 use crate::stage::{DESTINATION, SOURCE, Stage, ended};
@@ -137,4 +138,29 @@ async fn sync_under_changes_leaves_nothing_that_the_next_does_not_find() {
     );
     stage.on_both("sync", &["--delete", "--yes"]).await.must_end_with(0);
     stage.on_both("diff", &[]).await.must_end_with(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn overwrite_of_metadata_alone_is_found() {
+    let stage = Stage::new().await;
+    // The same bytes, a second later, and of another type.
+    for (bucket, content_type, last_modified) in [(DESTINATION, "text/plain", 1_000), (SOURCE, "text/html", 2_000)] {
+        let mut object = SyntheticObject {
+            size_bytes: 5,
+            last_modified: Some(last_modified),
+            ..SyntheticObject::default()
+        };
+        object.stated.headers.content_type = Some(content_type.to_owned());
+        let target = Target { bucket, key: "a" };
+        let written = stage.server.model().put_synthetic(target, &object);
+        written.expect("the object is written");
+    }
+    stage.both("b", "one");
+    let ran = stage.on_both("diff", &[]).await.must_end_with(1);
+    assert_eq!(ran.differences()["a"], ["metadata"]);
+    assert_eq!(ran.differences().len(), 1);
+    stage.on_both("diff", &["--unconfirmed"]).await.must_end_with(0);
+    let ran = stage.on_both("sync", &[]).await.must_end_with(0);
+    assert_eq!(ran.summary()["copied"], 1);
+    stage.on_both("diff", &["--deep"]).await.must_end_with(0);
 }

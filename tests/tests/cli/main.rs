@@ -6,6 +6,8 @@
 )]
 
 mod batches;
+mod credentials;
+mod deletes;
 mod denials;
 mod emulators;
 mod inventories;
@@ -13,9 +15,11 @@ mod jobs;
 mod listings;
 mod manifests;
 mod profiles;
+mod proxy;
 mod refusals;
 mod stage;
 mod syncs;
+mod uploads;
 mod verify;
 
 use s3ferry_testkit::sim::model::object::Stated;

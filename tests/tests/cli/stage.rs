@@ -134,6 +134,14 @@ impl Stage {
         self.put(DESTINATION, key, content);
     }
 
+    /// Counts a bucket's current objects.
+    pub(crate) fn objects(&self, bucket: &str) -> usize {
+        let model = self.server.model();
+        let bucket = model.bucket(bucket).expect("the bucket");
+        let current = bucket.keys.keys().filter(|key| bucket.current_object(key).is_some());
+        current.count()
+    }
+
     pub(crate) fn delete(&self, bucket: &str, key: &str) {
         let deleted = self
             .server

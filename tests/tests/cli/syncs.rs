@@ -156,6 +156,81 @@ async fn objects_that_fail_are_named_and_the_others_are_copied() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn file_of_failures_is_of_this_run_alone_and_can_be_written() {
+    let stage = Stage::new().await;
+    stage.put(SOURCE, "fine", "one");
+    let path = stage.folder().join("s3ferry-failures.jsonl");
+    std::fs::write(&path, "{\"key\":\"of an earlier run\"}\n").expect("a file");
+    for path in ["no/such/folder/failed.jsonl", "."] {
+        let ran = stage.on_both("sync", &["--failures", path]).await.must_end_with(3);
+        assert!(ran.stderr.contains("create the file of failures"), "{ran:?}");
+        assert!(stage.server.requests().is_empty(), "nothing was asked of S3");
+    }
+    let ran = stage.on_both("sync", &[]).await.must_end_with(0);
+    assert_eq!(
+        (&ran.summary()["copied"], &ran.summary()["failures"]),
+        (&1.into(), &json!(null))
+    );
+    assert_eq!(std::fs::read_to_string(&path).expect("the file of failures"), "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_output_files_are_checked_and_cleared_before_any_work() {
+    let stage = Stage::new().await;
+    stage.put(SOURCE, "a", "one");
+    for (command, flag) in [
+        ("verify", "--report"),
+        ("verify", "--differences"),
+        ("manifest", "--to"),
+    ] {
+        let ran = stage
+            .on_both(command, &[flag, "no/such/folder/out.csv"])
+            .await
+            .must_end_with(3);
+        assert!(ran.stderr.contains("no/such/folder"), "{ran:?}");
+        assert_eq!(stage.server.requests().get("HeadObject"), None, "{command} {flag}");
+    }
+    for extension in ["json", "html"] {
+        std::fs::write(stage.folder().join(format!("proof.{extension}")), "of an earlier run").expect("a file");
+    }
+    // The comparison fails before there is anything to report.
+    let gone = ["--report", "proof", "--source-checksums", "no-such-manifest.json"];
+    stage.on_both("verify", &gone).await.must_end_with(3);
+    for extension in ["json", "html"] {
+        assert!(
+            !stage.folder().join(format!("proof.{extension}")).exists(),
+            "{extension}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn locations_that_may_be_mistyped_get_a_warning() {
+    let stage = Stage::new().await;
+    for key in ["data/a", "database/b", "logs/2026-11/a", "images/*.jpg/a"] {
+        stage.both(key, "one");
+    }
+    for (prefix, warning) in [
+        ("data", Some("also selects `database/b`")),
+        (
+            "images/*.jpg",
+            Some("`*` in s3://cli-source/images/*.jpg is taken literally"),
+        ),
+        ("data/", None),
+        ("logs/2026-", None),
+        ("", None),
+    ] {
+        for command in ["diff", "sync", "verify"] {
+            let ran = stage.run(command, &Stage::sides_below(prefix)).await.must_end_with(0);
+            match warning {
+                Some(warning) => assert!(ran.stderr.contains(warning), "{prefix}: {ran:?}"),
+                None => assert!(!ran.stderr.contains("warning"), "{prefix}: {ran:?}"),
+            }
+        }
+    }
+}
+
 /// Copies in parts what has more than 5 MiB, and writes down how far that is.
 const IN_PARTS: [&str; 6] = [
     "--multipart-threshold-bytes",
@@ -166,7 +241,7 @@ const IN_PARTS: [&str; 6] = [
     STATE,
 ];
 
-fn large() -> String {
+pub(crate) fn large() -> String {
     "x".repeat(11 * 1024 * 1024)
 }
 

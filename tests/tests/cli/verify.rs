@@ -507,3 +507,31 @@ async fn checksums_of_parts_are_read_past_in_silence() {
         "the SDK's own warnings say nothing that the report does not"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_to_compare_is_not_verified() {
+    let stage = Stage::new().await;
+    stage.both("images/a", "one");
+    for command in ["verify", "diff"] {
+        let mistyped = Stage::sides_below("image/");
+        let ran = stage.run(command, &mistyped).await.must_end_with(1);
+        assert!(ran.stdout.contains("nothing to compare"), "{ran:?}");
+        let allowed = [&mistyped[..], &["--allow-empty".to_owned()]].concat();
+        stage.run(command, &allowed).await.must_end_with(0);
+        stage
+            .run(command, &Stage::sides_below("images/"))
+            .await
+            .must_end_with(0);
+    }
+    let ran = stage
+        .run(
+            "verify",
+            &[
+                &Stage::sides_below("image/")[..],
+                &["--output", "json"].map(str::to_owned),
+            ]
+            .concat(),
+        )
+        .await;
+    assert_eq!(ran.summary()["verdict"], "nothing-to-compare");
+}

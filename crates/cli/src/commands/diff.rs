@@ -20,8 +20,8 @@ use crate::denials::Denials;
 use crate::exit::{End, Error};
 use crate::interrupt::Interrupt;
 use crate::inventories::InventoryArgs;
-use crate::output::Format;
-use crate::progress::Progress;
+use crate::output::{Format, grouped};
+use crate::progress::{Progress, say};
 use crate::sides::Sides;
 
 /// The arguments of `diff`.
@@ -41,9 +41,11 @@ Examples:
     s3ferry diff --source s3://app-data --destination s3://app-data-eu \\
       --destination-region eu-central-1 --format manifest > manifest.csv
 
-Every difference is looked up on both sides before it is reported, so that what was written while the listings ran is
-no difference. With an inventory on a side its rows are the listing; whatever has changed since it was made, and looks
-different, is looked up like anything else. Exit code 0 means equal, 1 that there are differences.")]
+Every difference is read again on both sides before it is reported, so that what was written while the listings ran is no
+difference. So is every object whose row of the source's listing is newer than the destination's: the same bytes may have
+come with other metadata. What changes no Last-Modified is not seen in listings: tags, retention, legal holds, annotations,
+and an overwrite in the very second of the copy. --deep sees them. With an inventory on a side its rows are the listing.
+Exit code 0 means equal, 1 that there are differences, or that neither side lists an object.")]
 pub struct DiffArgs {
     #[command(flatten)]
     source: SourceArgs,
@@ -57,6 +59,9 @@ pub struct DiffArgs {
     /// Report what the listings show without looking at the objects again
     #[arg(long, conflicts_with = "deep")]
     unconfirmed: bool,
+    /// End with 0 although neither side lists an object
+    #[arg(long)]
+    allow_empty: bool,
     #[command(flatten)]
     inventories: InventoryArgs,
 }
@@ -129,15 +134,25 @@ pub async fn run(shared: &SharedArgs, args: &DiffArgs, interrupt: &Interrupt) ->
     } else {
         Box::pin(settled(&sides, compare, &denials))
     };
-    let counts = each(found, &progress, interrupt, |different| report.different(different)).await?;
+    let mut counts = Counts::default();
+    let ended = each(found, &progress, interrupt, &mut counts, |different| {
+        report.different(different)
+    })
+    .await;
     progress.finish();
+    if ended.is_err() {
+        say(&format!(
+            "stopped after {} of the source's keys and {} of the destination's; {} differ so far",
+            grouped(counts.source_keys),
+            grouped(counts.destination_keys),
+            grouped(counts.different_keys)
+        ));
+    }
+    ended?;
     report.end(&counts, &sides.inventories)?;
     denials.must_not_be_all()?;
-    Ok(if counts.different_keys == 0 {
-        End::Done
-    } else {
-        End::NotAll
-    })
+    let is_good = counts.different_keys == 0 && (args.allow_empty || !counts.is_empty());
+    Ok(if is_good { End::Done } else { End::NotAll })
 }
 
 /// Lists both sides, or reads their inventories, and merges the rows.
@@ -196,9 +211,9 @@ pub async fn each(
     found: impl Stream<Item = Result<Settled, Failure>> + Send,
     progress: &Progress,
     interrupt: &Interrupt,
+    counts: &mut Counts,
     mut take: impl FnMut(&DifferentKey) -> Result<(), Error>,
-) -> Result<Counts, Error> {
-    let mut counts = Counts::default();
+) -> Result<(), Error> {
     let interrupted = stream::once(interrupt.wait()).map(|()| None);
     let mut found = std::pin::pin!(stream::select(
         interrupted,
@@ -220,5 +235,5 @@ pub async fn each(
     if interrupt.is_set() {
         return Err(Error::Interrupted);
     }
-    Ok(counts)
+    Ok(())
 }

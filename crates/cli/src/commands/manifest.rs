@@ -15,6 +15,7 @@ use s3ferry_core::decide::Refusal;
 use s3ferry_core::diff::{DifferentKey, SideName};
 use s3ferry_core::facts::{Aspects, ObjectState};
 use s3ferry_core::failure::{Failure, FailureKind};
+use s3ferry_core::history::VersionName;
 use s3ferry_core::manifest::Row;
 use s3ferry_core::names::{BucketName, ObjectKey, Region};
 use s3ferry_core::object_class::{ObjectClass, class_of};
@@ -70,7 +71,7 @@ pub struct ManifestArgs {
     /// One manifest for each class of objects, by a HEAD of each
     #[arg(long)]
     by_class: bool,
-    /// Name the current version of each object, by a HEAD of each; the bucket must have versions
+    /// Name the current version of each object, by a HEAD of each; `null` is the version of an object that has no id
     #[arg(long)]
     versions: bool,
     #[command(flatten)]
@@ -118,6 +119,9 @@ pub async fn run(shared: &SharedArgs, args: &ManifestArgs, interrupt: &Interrupt
         }
         None => {
             let (clients, source) = open_source(shared, &args.source, rate).await?;
+            for warning in source.warnings(&clients).await? {
+                say(&warning);
+            }
             let inventories = Inventories::open(&args.inventories, &clients, &source, None).await?;
             let pages = inventories.rows(SideName::Source).unwrap_or_else(|| {
                 let listing = source.listing(&clients);
@@ -137,8 +141,16 @@ pub async fn run(shared: &SharedArgs, args: &ManifestArgs, interrupt: &Interrupt
     } else {
         Box::pin(unlooked(keys, bucket))
     };
-    write(sorted, &mut files, &progress, interrupt).await?;
+    let mut rows = 0;
+    let ended = write(sorted, &mut files, &mut rows, &progress, interrupt).await;
     progress.finish();
+    if ended.is_err() {
+        say(&format!(
+            "stopped after {} rows: the manifest is not complete",
+            grouped(rows)
+        ));
+    }
+    ended?;
     denials.must_not_be_all()?;
     let unread = files.unread;
     if unread > 0 {
@@ -154,6 +166,7 @@ pub async fn run(shared: &SharedArgs, args: &ManifestArgs, interrupt: &Interrupt
 async fn write(
     sorted: impl Stream<Item = Result<Option<Sorted>, Failure>> + Send,
     files: &mut Files,
+    rows: &mut u64,
     progress: &Progress,
     interrupt: &Interrupt,
 ) -> Result<(), Error> {
@@ -166,6 +179,7 @@ async fn write(
         let Some(next) = next else { return Ok(()) };
         if let Some(sorted) = next? {
             files.write(&sorted).await?;
+            *rows += 1;
             progress.advance(1);
         }
     }
@@ -274,26 +288,11 @@ async fn look(
         Err(failure) => return Err(failure),
     };
     let (class, reason) = class_of(&facts);
-    if kind.versions && facts.version_id.is_none() {
-        return Err(without_version(bucket, &key));
-    }
+    let version = kind.versions.then(|| VersionName::of(facts.version_id.as_ref()));
     Ok(Some(Sorted {
-        row: Row::new(bucket.clone(), key, facts.version_id.filter(|_| kind.versions)),
+        row: Row::new(bucket.clone(), key, version),
         class,
         reason: reason.to_owned(),
         is_unread: false,
     }))
-}
-
-/// A manifest names versions in all rows or in none.
-fn without_version(bucket: &BucketName, key: &ObjectKey) -> Failure {
-    Failure {
-        kind: FailureKind::Configuration,
-        code: "NoVersion".to_owned(),
-        action: "s3:GetObject".to_owned(),
-        resource: format!("{bucket}/{key}"),
-        detail: "the object has no version id, and a manifest names versions in all rows or in none: leave out \
-                 --versions"
-            .to_owned(),
-    }
 }

@@ -1,24 +1,29 @@
 //! `s3ferry sync`: makes the destination what the source is, from this machine.
 
+mod deletes;
 mod dry;
 mod results;
 mod work;
 
-use std::io::{self, IsTerminal as _};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use clap::Args;
+use s3ferry_aws::journal::S3Journal;
 use s3ferry_core::facts::Aspects;
-use s3ferry_core::names::BucketName;
+use s3ferry_core::names::{BucketName, ObjectKey};
 use s3ferry_engine::diff::aspects_at;
-use s3ferry_engine::reconcile::Reconciler;
+use s3ferry_engine::ports::{Clock, DestinationBucket, SourceBucket, StateStore};
+use s3ferry_engine::reconcile::{Reconciler, Uploads};
 
+use self::deletes::{DeleteArgs, HeldKeys};
 use self::dry::{DryDestination, DryStore};
 use self::results::Results;
 use self::work::Work;
 use crate::args::{DestinationArgs, SharedArgs, SourceArgs, bucket};
 use crate::clock::InterruptibleClock;
 use crate::commands::diff::{CompareArgs, findings};
+use crate::denials::is_denial;
 use crate::exit::{End, Error};
 use crate::interrupt::Interrupt;
 use crate::inventories::InventoryArgs;
@@ -45,8 +50,16 @@ a key that looks different is read anew on both sides before anything is done, s
 does nothing wrong. What was written after the report was made, and equal keys that changed since, are not looked at:
 the replicator brings them, or a sync that lists.
 
+With --delete the keys that only the destination has are held back until both listings have come to their ends. Nothing
+is deleted if the source lists no object (--allow-empty-source allows that) or if more would be deleted than --max-delete
+allows; the command then ends with 3. Each delete takes live evidence that the source has no such object.
+
+An object whose row of the source's listing is newer than the destination's is read on both sides, so that an overwrite
+with the same bytes and other metadata is found. What changes no Last-Modified is not seen in listings: tags, retention,
+legal holds, annotations, and an overwrite in the very second of the copy. --deep sees them.
+
 Interrupted, or with failures, it is run again: what is equal by then is passed over. Nothing else is kept between runs,
-except uploads in parts in the state bucket.")]
+except multipart uploads in the state bucket: those are resumed, or aborted where there is nothing to copy any more.")]
 pub struct SyncArgs {
     #[command(flatten)]
     source: SourceArgs,
@@ -59,16 +72,12 @@ pub struct SyncArgs {
     /// Say what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
-    /// Delete at the destination what the source no longer has; with exclusive ownership only
-    #[arg(long)]
-    delete: bool,
-    /// Delete without being asked for confirmation
-    #[arg(long, requires = "delete")]
-    yes: bool,
+    #[command(flatten)]
+    deletes: DeleteArgs,
     /// The bucket of s3ferry's state, in the source's region: uploads in parts are gone on with after an interruption
     #[arg(long, value_name = "BUCKET", value_parser = bucket)]
     state_bucket: Option<BucketName>,
-    /// Where objects that failed are written, as JSON lines; the file is made with the first
+    /// Where objects that failed are written, as JSON lines; the file is made at the start
     #[arg(long, value_name = "FILE", default_value = "s3ferry-failures.jsonl")]
     failures: PathBuf,
     #[command(flatten)]
@@ -84,7 +93,7 @@ impl SyncArgs {
 
     fn check(&self) -> Result<(), Error> {
         let is_shared = self.policy.ownership == OwnershipArg::Shared;
-        if is_shared && self.delete {
+        if is_shared && self.deletes.delete {
             return Err(Error::usage(
                 "--delete is for a destination that only s3ferry writes to, and --ownership is shared",
                 "leave out --delete, or give --ownership exclusive",
@@ -96,14 +105,7 @@ impl SyncArgs {
                 "give --state-bucket, as the replicator has it",
             ));
         }
-        let asks = self.delete && !self.yes && !self.dry_run;
-        if asks && !io::stdin().is_terminal() {
-            return Err(Error::usage(
-                "--delete asks for confirmation, and standard input is no terminal",
-                "give --yes if what is gone at the source is to go at the destination",
-            ));
-        }
-        Ok(())
+        self.deletes.check(self.dry_run)
     }
 }
 
@@ -111,6 +113,7 @@ impl SyncArgs {
 pub async fn run(shared: &SharedArgs, args: &SyncArgs, interrupt: &Interrupt) -> Result<End, Error> {
     args.check()?;
     args.policy.check(&args.destination.destination_region)?;
+    let results = Results::begin(shared.output, args.dry_run, args.state_bucket.is_some(), &args.failures)?;
     let compare = &args.compare;
     let sides = Sides::open(shared, &args.source, &args.destination, compare.max_requests_per_second).await?;
     let sides = sides.with_inventories(&args.inventories).await?;
@@ -118,38 +121,100 @@ pub async fn run(shared: &SharedArgs, args: &SyncArgs, interrupt: &Interrupt) ->
         Some(bucket) => Some(sides.state(bucket).await?),
         None => None,
     };
-    if args.delete && !args.yes && !args.dry_run {
-        confirm_deletes(&sides, interrupt).await?;
-    }
-    let (source, destination) = sides.adapters();
-    let reconciler = Reconciler {
-        source,
-        destination,
-        uploads,
-        concurrent_parts: usize::from(args.policy.max_concurrent_parts),
-        clock: InterruptibleClock::new(interrupt.clone()),
-        policy: args.policy.policy(sides.prefix(), args.delete),
-    };
+    let (stopper, stopping) = interrupt.linked();
     let mut work = Work {
         aspects: aspects_of(compare),
         concurrency: usize::from(compare.concurrency),
-        deletes: args.delete,
-        interrupt: interrupt.clone(),
+        held: args.deletes.delete.then(HeldKeys::new).transpose()?,
+        unfinished: match &uploads {
+            Some(uploads) if !args.dry_run => unfinished(uploads, &sides).await?,
+            _ => BTreeSet::new(),
+        },
+        interrupt: stopping.clone(),
+        stopper,
         progress: Progress::start("syncing", "keys", compare.expected_objects),
-        results: Results::new(shared.output, args.dry_run, args.failures.clone()),
+        results,
     };
-    let found = findings(&sides, compare);
-    if args.dry_run {
-        work.all(found, dry(reconciler)).await?;
+    let reconciler = |deletes| {
+        let (source, destination) = sides.adapters();
+        Reconciler {
+            source,
+            destination,
+            uploads: uploads.clone(),
+            concurrent_parts: usize::from(args.policy.max_concurrent_parts),
+            clock: InterruptibleClock::new(stopping.clone()),
+            policy: args.policy.policy(sides.prefix(), deletes),
+        }
+    };
+    let ended = if args.dry_run {
+        sync(&mut work, args, &sides, interrupt, |deletes| dry(reconciler(deletes))).await
     } else {
-        work.all(found, reconciler).await?;
-    }
+        sync(&mut work, args, &sides, interrupt, reconciler).await
+    };
     work.progress.finish();
-    let end = work.results.end(&sides)?;
-    if interrupt.is_set() {
+    let ended = match ended {
+        Ok(()) if interrupt.is_set() => Err(Error::Interrupted),
+        ended => ended,
+    };
+    work.results.end(&sides, ended)
+}
+
+/// Copies what differs, and then deletes what only the destination has: no key is deleted before both listings have come
+/// to their ends and the number of deletes is known.
+async fn sync<S, D, C, J>(
+    work: &mut Work,
+    args: &SyncArgs,
+    sides: &Sides,
+    interrupt: &Interrupt,
+    reconciler: impl Fn(bool) -> Reconciler<S, D, C, J>,
+) -> Result<(), Error>
+where
+    S: SourceBucket + 'static,
+    D: DestinationBucket + 'static,
+    C: Clock + 'static,
+    J: StateStore + 'static,
+{
+    let found = findings(sides, &args.compare);
+    work.copies(found, reconciler(false)).await?;
+    let Some(held) = work.held.take().filter(|held| held.count > 0) else {
+        return Ok(());
+    };
+    work.progress.finish();
+    let deletes = work.results.deletes(held.count);
+    let allowed = if interrupt.is_set() {
         Err(Error::Interrupted)
     } else {
-        end
+        args.deletes.refusal(sides, &deletes)
+    };
+    let confirmed = match allowed {
+        Ok(()) if !args.deletes.yes && !args.dry_run => deletes::confirm(sides, &deletes, interrupt).await,
+        allowed => allowed,
+    };
+    if confirmed.is_err() && !args.dry_run {
+        work.results.extra(held.count);
+        return confirmed;
+    }
+    work.progress = Progress::start("deleting", "keys", Some(held.count));
+    work.deletes(held, reconciler(true)).await?;
+    confirmed
+}
+
+/// Finds the keys whose multipart copies earlier runs left: their uploads are resumed, or aborted where nothing is to be
+/// copied any more.
+async fn unfinished(uploads: &Uploads<S3Journal>, sides: &Sides) -> Result<BTreeSet<ObjectKey>, Error> {
+    match uploads.journal.unfinished().await {
+        Ok(keys) => Ok(keys
+            .into_iter()
+            .filter(|key| key.as_str().starts_with(sides.prefix()))
+            .collect()),
+        Err(failure) if is_denial(&failure) => {
+            say(&format!(
+                "uploads that earlier runs left are resumed where their keys still differ, and not aborted elsewhere: \
+                 {failure}"
+            ));
+            Ok(BTreeSet::new())
+        }
+        Err(failure) => Err(failure.into()),
     }
 }
 
@@ -162,41 +227,12 @@ fn dry<S, D, C, J>(reconciler: Reconciler<S, D, C, J>) -> Reconciler<S, DryDesti
     Reconciler {
         source: reconciler.source,
         destination: DryDestination(reconciler.destination),
-        uploads: reconciler.uploads.map(|uploads| s3ferry_engine::reconcile::Uploads {
+        uploads: reconciler.uploads.map(|uploads| Uploads {
             journal: DryStore(uploads.journal),
             route: uploads.route,
         }),
         concurrent_parts: reconciler.concurrent_parts,
         clock: reconciler.clock,
         policy: reconciler.policy,
-    }
-}
-
-/// Has the name of the bucket typed that objects are deleted in.
-async fn confirm_deletes(sides: &Sides, interrupt: &Interrupt) -> Result<(), Error> {
-    let bucket = sides.destination.location.bucket.clone();
-    say(&format!(
-        "Objects of {} that {} does not have will be deleted.\nType the name of the destination bucket to go on:",
-        sides.destination.location, sides.source.location
-    ));
-    let typed = tokio::task::spawn_blocking(|| {
-        let mut line = String::new();
-        io::stdin().read_line(&mut line).map(|_| line)
-    });
-    let typed = tokio::select! {
-        () = interrupt.wait() => return Err(Error::Interrupted),
-        typed = typed => typed.map_err(|error| Error::Bug(error.to_string()))?,
-    };
-    let typed = typed.map_err(Error::file("read the confirmation"))?;
-    if typed.trim() == bucket.as_str() {
-        Ok(())
-    } else {
-        Err(Error::usage(
-            format!(
-                "`{}` is not the name of the destination bucket; nothing was done",
-                typed.trim()
-            ),
-            format!("type {bucket}, or leave out --delete"),
-        ))
     }
 }

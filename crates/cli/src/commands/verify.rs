@@ -12,7 +12,7 @@ use s3ferry_aws::clock::SystemClock;
 use s3ferry_aws::content::S3Content;
 use s3ferry_core::failure::Failure;
 use s3ferry_core::verify::completion::Checksums;
-use s3ferry_core::verify::{self as core, Amount, Ending, Header, Look, Objects, Sampled, Tool};
+use s3ferry_core::verify::{self as core, Amount, Ending, Header, Look, Objects, Sampled, Tool, Verdict};
 use s3ferry_engine::ports::Clock as _;
 use s3ferry_engine::verify::{Progress as Step, Verifier, listed};
 
@@ -72,7 +72,12 @@ pub async fn run(shared: &SharedArgs, args: &VerifyArgs, interrupt: &Interrupt) 
     let header = header.end(&sides, args, &look, &results, ended.as_ref().err());
     let verdict = results.end(header, ending, args.sample.0.is_some()).await?;
     ended?;
-    Ok(if verdict.is_good() { End::Done } else { End::NotAll })
+    let is_allowed = args.allow_empty && verdict == Verdict::NothingToCompare;
+    Ok(if verdict.is_good() || is_allowed {
+        End::Done
+    } else {
+        End::NotAll
+    })
 }
 
 fn content(sides: &Sides, side: &Side) -> S3Content {

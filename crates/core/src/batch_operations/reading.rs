@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::ResultCode;
+use crate::history::VersionName;
 use crate::manifest::{Row, encoded};
-use crate::names::VersionId;
 
 /// The end of one task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,7 +37,7 @@ pub fn invocation(
             json!({
                 "taskId": number.to_string(),
                 "s3Key": encoded(row.key.as_str()),
-                "s3VersionId": row.version.as_ref().map(VersionId::as_str),
+                "s3VersionId": row.version.as_ref().map(VersionName::as_str),
                 "s3Bucket": row.bucket.as_str(),
             })
         })

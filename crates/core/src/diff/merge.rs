@@ -74,6 +74,16 @@ impl Pair {
             Self::Both(source, destination) => looks(source, destination),
         }
     }
+
+    /// Tells whether the source's object was written after the destination's: it may have come with other metadata, which
+    /// no listing shows. Only a HEAD of both sides settles it.
+    #[must_use]
+    pub fn source_is_newer(&self) -> bool {
+        match self {
+            Self::Both(source, destination) => source.last_modified > destination.last_modified,
+            Self::Source(_) | Self::Destination(_) => false,
+        }
+    }
 }
 
 /// What the merge does next.

@@ -270,6 +270,12 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// Tells whether neither side has a key.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.source_keys == 0 && self.destination_keys == 0
+    }
+
     /// Counts a pair of the merge.
     pub fn pair(&mut self, pair: &Pair) {
         if let Some(source) = pair.source() {

@@ -7,7 +7,8 @@ use std::collections::HashSet;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use sha2::{Digest as _, Sha256};
 
-use crate::names::{BucketName, ObjectKey, VersionId};
+use crate::history::VersionName;
+use crate::names::{BucketName, ObjectKey};
 
 /// Everything but the characters that RFC 3986 leaves unreserved, and the slash. A space becomes `%20` and a plus sign
 /// `%2B`, which no reader can take for each other.
@@ -30,14 +31,14 @@ pub struct Row {
     pub bucket: BucketName,
     /// The key, decoded.
     pub key: ObjectKey,
-    /// The version, where the manifest names versions.
-    pub version: Option<VersionId>,
+    /// The version, where the manifest names versions; `null` for an object that was written without versioning.
+    pub version: Option<VersionName>,
 }
 
 impl Row {
     /// Makes a row.
     #[must_use]
-    pub fn new(bucket: BucketName, key: ObjectKey, version: Option<VersionId>) -> Self {
+    pub fn new(bucket: BucketName, key: ObjectKey, version: Option<VersionName>) -> Self {
         Self { bucket, key, version }
     }
 
@@ -182,7 +183,7 @@ impl Reader {
         }
         let bucket = self.own_bucket(bucket)?;
         let key = decoded(key)?;
-        let version = VersionId::pinnable(&decoded_text(version)?);
+        let version = VersionName::new(&decoded_text(version)?);
         let has_version = version.is_some();
         if *self.has_versions.get_or_insert(has_version) != has_version {
             return Err(Problem::MixedVersions(has_version));
@@ -280,7 +281,7 @@ fn fingerprint(row: &Row) -> [u8; 16] {
     let mut hash = Sha256::new();
     hash.update(row.key.as_str());
     hash.update([0xff]);
-    hash.update(row.version.as_ref().map_or("", VersionId::as_str));
+    hash.update(row.version.as_ref().map_or("", VersionName::as_str));
     let mut half = [0; 16];
     for (to, from) in half.iter_mut().zip(hash.finalize()) {
         *to = from;

@@ -244,7 +244,9 @@ impl Report {
 fn statement(verdict: Verdict, tally: &Tally, header: &Header) -> String {
     let depth = header.look.depth.as_str();
     match verdict {
-        Verdict::Verified if tally.keys == 0 => "Neither side has an object: there was nothing to compare.".to_owned(),
+        Verdict::NothingToCompare => {
+            "Neither side has an object: there is nothing to compare. Check both buckets and the prefix.".to_owned()
+        }
         Verdict::Verified => format!(
             "All {} objects of the source are at the destination and equal, and it has no others (depth {depth}).",
             tally.equal_objects()

@@ -179,6 +179,8 @@ impl Tally {
             Verdict::Different
         } else if self.cannot_tell > 0 {
             Verdict::CannotTell
+        } else if self.keys == self.gone {
+            Verdict::NothingToCompare
         } else if is_sample || self.not_examined > 0 {
             Verdict::NoDifferenceInSample
         } else {
@@ -208,6 +210,8 @@ pub enum Verdict {
     Different,
     /// No key is known to differ, and at least one could not be told.
     CannotTell,
+    /// Neither side has an object: the locations may be mistyped.
+    NothingToCompare,
     /// The comparison did not come to its end.
     Incomplete,
 }
@@ -221,6 +225,7 @@ impl Verdict {
             Self::NoDifferenceInSample => "no-difference-in-sample",
             Self::Different => "different",
             Self::CannotTell => "cannot-tell",
+            Self::NothingToCompare => "nothing-to-compare",
             Self::Incomplete => "incomplete",
         }
     }
@@ -230,7 +235,7 @@ impl Verdict {
     pub fn is_good(self) -> bool {
         match self {
             Self::Verified | Self::NoDifferenceInSample => true,
-            Self::Different | Self::CannotTell | Self::Incomplete => false,
+            Self::Different | Self::CannotTell | Self::NothingToCompare | Self::Incomplete => false,
         }
     }
 }

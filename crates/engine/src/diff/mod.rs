@@ -25,11 +25,13 @@ impl<T: Stream<Item = Result<Vec<Listed>, Failure>> + Send> Rows for T {}
 pub struct Merged {
     /// The keys since the last report, that of the finding included.
     pub counts: Counts,
-    /// The key that has to be looked at, with what the listings say of it; `None` for a report of counts alone.
+    /// The key that has to be read on both sides, with the difference that the listings show, if they show one; `None` for
+    /// a report of counts alone.
     pub finding: Option<(Pair, Option<Kind>)>,
 }
 
-/// Merges two listings and reports the keys that look different; at [`Depth::Deep`] every key.
+/// Merges two listings and reports the keys that look different, or that are newer at the source; at [`Depth::Deep`] every
+/// key.
 ///
 /// Holds a page of each side, however many keys there are.
 pub fn merged(source: impl Rows, destination: impl Rows, depth: Depth) -> impl Stream<Item = Result<Merged, Failure>> {
@@ -68,7 +70,7 @@ impl<A: Rows, B: Rows> Merging<A, B> {
                 Step::Pair(pair) => {
                     self.counts.pair(&pair);
                     let looks = pair.looks();
-                    if looks.is_some() || self.depth == Depth::Deep {
+                    if looks.is_some() || pair.source_is_newer() || self.depth == Depth::Deep {
                         return Ok(Some(self.report(Some((pair, looks)))));
                     }
                     if self.counts.source_keys.max(self.counts.destination_keys) >= KEYS_A_REPORT {

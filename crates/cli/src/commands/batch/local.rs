@@ -2,15 +2,17 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
 use s3ferry_aws::clock::SystemClock;
 use s3ferry_aws::destination::S3Destination;
 use s3ferry_aws::journal::S3Journal;
 use s3ferry_aws::results::S3Results;
 use s3ferry_aws::source::S3Source;
+use s3ferry_core::batch_operations::{ResultCode, outcome_of_text};
 use s3ferry_core::batch_report::{JobProgress, JobState, Tally, TokenFields};
 use s3ferry_core::event::Continuation;
-use s3ferry_core::failure::Failure;
+use s3ferry_core::failure::{Failure, FailureKind, is_credentials_code};
 use s3ferry_core::manifest::{Reader, Row};
 use s3ferry_core::names::BucketName;
 use s3ferry_core::policy::Policy;
@@ -29,7 +31,7 @@ use crate::args::{DestinationArgs, SharedArgs, SourceArgs};
 use crate::clock::InterruptibleClock;
 use crate::exit::{End, Error};
 use crate::files::{FileAt, fetch, file_store};
-use crate::interrupt::Interrupt;
+use crate::interrupt::{Interrupt, Stopper};
 use crate::output::{Format, Output, grouped};
 use crate::policy::OwnershipArg;
 use crate::progress::{Progress, say};
@@ -53,7 +55,40 @@ impl Continuations for NoQueue {
 type Engine = Batch<S3Source, S3Destination, InterruptibleClock, S3Journal, NoQueue>;
 
 /// The function, in this process.
-struct Function<F>(FinalSync<F, S3Results>);
+struct Function<F> {
+    final_sync: FinalSync<F, S3Results>,
+    /// The first task that failed for the credentials, of which all others would.
+    refused: Arc<OnceLock<Failure>>,
+    /// Ends the job then.
+    stopper: Stopper,
+}
+
+impl<F> Function<F> {
+    /// Has tasks run again that failed for the credentials: with others they may succeed.
+    fn spare(&self, reply: &mut Value) {
+        let results = reply.get_mut("results").and_then(Value::as_array_mut);
+        for result in results.into_iter().flatten() {
+            let text = result.get("resultString").and_then(Value::as_str).unwrap_or_default();
+            let outcome = outcome_of_text(text).unwrap_or_default();
+            let code = outcome.strip_prefix("failed:").unwrap_or_default();
+            if !is_credentials_code(code) {
+                continue;
+            }
+            let failure = Failure {
+                kind: FailureKind::Configuration,
+                code: code.to_owned(),
+                action: "work through the manifest".to_owned(),
+                resource: "the source and the destination".to_owned(),
+                detail: text.to_owned(),
+            };
+            self.refused.get_or_init(|| failure);
+            self.stopper.stop();
+            if let Some(code) = result.get_mut("resultCode") {
+                *code = ResultCode::TemporaryFailure.as_str().into();
+            }
+        }
+    }
+}
 
 impl<F: Fn(&Terms) -> Engine + Send + Sync> Invoke for Function<F> {
     async fn invoke(&self, payload: &Value) -> Result<Value, String> {
@@ -61,9 +96,11 @@ impl<F: Fn(&Terms) -> Engine + Send + Sync> Invoke for Function<F> {
             id: "local",
             deadline: InterruptibleClock::no_end(),
         };
-        let reply = self.0.handle(payload, &invocation).await;
+        let reply = self.final_sync.handle(payload, &invocation).await;
         let reply = reply.map_err(|error| error.to_string())?;
-        serde_json::to_value(reply).map_err(|error| error.to_string())
+        let mut reply = serde_json::to_value(reply).map_err(|error| error.to_string())?;
+        self.spare(&mut reply);
+        Ok(reply)
     }
 }
 
@@ -112,6 +149,8 @@ pub(super) async fn run(shared: &SharedArgs, args: &StartArgs, interrupt: &Inter
         fields.with("argument", name).with("value", value)
     });
     let id = token.token().short();
+    let (stopper, stopping) = interrupt.linked();
+    let refused = Arc::default();
     let job = LocalJob {
         record: JobRecord {
             id: id.clone(),
@@ -121,10 +160,14 @@ pub(super) async fn run(shared: &SharedArgs, args: &StartArgs, interrupt: &Inter
             tasks: u64::try_from(rows.len()).unwrap_or(u64::MAX),
             user_arguments,
         },
-        function: Function(final_sync(&sides, args, uploads, interrupt)),
+        function: Function {
+            final_sync: final_sync(&sides, args, uploads, &stopping),
+            refused: Arc::clone(&refused),
+            stopper,
+        },
         store: place,
         clock: SystemClock,
-        stop: interrupt.clone(),
+        stop: stopping.clone(),
         tasks_an_invocation: usize::from(args.local.tasks_per_invocation),
         invocations: INVOCATIONS,
         place: report_place(&root),
@@ -147,7 +190,11 @@ pub(super) async fn run(shared: &SharedArgs, args: &StartArgs, interrupt: &Inter
         .await?;
         warn_of_nothing(&tally);
     }
-    conclude(shared, &name, &ended, interrupt)
+    let end = conclude(shared, &name, &ended, interrupt)?;
+    match refused.get() {
+        Some(failure) => Err(Error::Failed(failure.clone())),
+        None => Ok(end),
+    }
 }
 
 /// Warns of a job whose tasks all name keys that neither bucket has: the manifest is of another bucket, or too old.
@@ -174,16 +221,8 @@ fn note(now: &JobProgress) -> String {
 fn conclude(shared: &SharedArgs, name: &str, ended: &JobProgress, interrupt: &Interrupt) -> Result<End, Error> {
     let mut output = Output::stdout();
     match shared.output {
-        Format::Human => {
-            output.line(name)?;
-            output.line(format!(
-                "  {}: {} done, {} failed, of {}",
-                ended.state,
-                grouped(ended.succeeded),
-                grouped(ended.failed),
-                grouped(ended.total.unwrap_or_default())
-            ))?;
-        }
+        // The job's name alone, for `JOB=$(s3ferry batch start ...)`.
+        Format::Human => output.line(name)?,
         Format::Json => output.json(&json!({
             "type": "summary",
             "engine": super::Engine::Local.as_str(),
@@ -195,6 +234,13 @@ fn conclude(shared: &SharedArgs, name: &str, ended: &JobProgress, interrupt: &In
         }))?,
     }
     output.flush()?;
+    say(&format!(
+        "{}: {} done, {} failed, of {}",
+        ended.state,
+        grouped(ended.succeeded),
+        grouped(ended.failed),
+        grouped(ended.total.unwrap_or_default())
+    ));
     if ended.failed > 0 {
         say(&format!(
             "what failed, and a manifest of it: s3ferry batch report {name} --residue residue.csv"

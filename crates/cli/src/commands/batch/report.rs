@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::Path;
 use std::pin::pin;
 
 use clap::Args;
@@ -27,7 +26,7 @@ use super::place::{Place, Root, put};
 use super::status::{no_such_job, open_local};
 use crate::args::{SharedArgs, bucket};
 use crate::exit::{End, Error};
-use crate::files::{FileAt, found_region};
+use crate::files::{FileAt, folder_of, found_region, make_way};
 use crate::interrupt::Interrupt;
 use crate::location::Location;
 use crate::output::{Format, Output, grouped, shown_key};
@@ -190,8 +189,8 @@ impl Reading {
             None => None,
             // Beside its place, so that it can be moved there.
             Some(FileAt::File(path)) => {
-                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-                Some(NamedTempFile::new_in(folder.unwrap_or(Path::new("."))))
+                make_way(path)?;
+                Some(NamedTempFile::new_in(folder_of(path)))
             }
             Some(FileAt::Object(_)) => Some(NamedTempFile::new()),
         };

@@ -107,7 +107,8 @@ impl Report {
                     "type": "summary",
                     "source": self.source,
                     "destination": self.destination,
-                    "equal": counts.different_keys == 0,
+                    "equal": counts.different_keys == 0 && !counts.is_empty(),
+                    "nothing_to_compare": counts.is_empty(),
                     "source_keys": counts.source_keys,
                     "source_bytes": counts.source_bytes,
                     "destination_keys": counts.destination_keys,
@@ -153,7 +154,9 @@ fn summary(source: &str, destination: &str, counts: &Counts) -> Vec<String> {
         side(source, counts.source_keys, counts.source_bytes),
         side(destination, counts.destination_keys, counts.destination_bytes),
     ];
-    if counts.different_keys == 0 {
+    if counts.is_empty() {
+        lines.push("nothing to compare: neither side lists an object; check both buckets and the prefix".to_owned());
+    } else if counts.different_keys == 0 {
         lines.push("equal".to_owned());
     } else {
         let kinds: Vec<String> = counts

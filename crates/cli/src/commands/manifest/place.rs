@@ -1,7 +1,7 @@
 //! Where manifests go: files of this machine, or objects.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use futures::StreamExt as _;
 use s3ferry_aws::client::Clients;
@@ -13,7 +13,7 @@ use s3ferry_engine::listing::Reach;
 use tempfile::NamedTempFile;
 
 use crate::exit::Error;
-use crate::files::{FileAt, found_region};
+use crate::files::{FileAt, folder_of, found_region, must_be_writable};
 use crate::rows::listed;
 
 /// Where manifests go, ready.
@@ -35,14 +35,8 @@ impl Place {
     pub(crate) async fn open(at: &FileAt, clients: &Clients, region: &Region) -> Result<Self, Error> {
         match at {
             FileAt::File(path) => {
-                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-                let folder = folder.unwrap_or(Path::new(".")).to_owned();
-                if !folder.is_dir() {
-                    return Err(Error::setup(
-                        format!("there is no folder {}", folder.display()),
-                        "make it, or name another file with --to",
-                    ));
-                }
+                let folder = folder_of(path).to_owned();
+                must_be_writable(&folder)?;
                 let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
                 Ok(Self::Folder { folder, name })
             }

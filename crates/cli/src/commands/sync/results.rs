@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use s3ferry_core::delete_limit::Deletes;
 use s3ferry_core::diff::{Counts, SideName};
 use s3ferry_core::facts::Aspect;
 use s3ferry_core::failure::{Failure, FailureKind};
@@ -26,6 +27,8 @@ const ALIKE: u64 = 64;
 pub(super) struct Results {
     format: Format,
     is_dry: bool,
+    /// Whether unfinished uploads are journaled, so that the next run resumes them.
+    has_journal: bool,
     failures: Failures,
     stdout: Output<std::io::Stdout>,
     compared: Counts,
@@ -44,6 +47,8 @@ pub(super) struct Results {
     asked_again: usize,
     /// Writes whose answer never came, although what is there was read and is right.
     unanswered: u64,
+    /// Keys whose uploads may be left at the destination, with nothing that names them.
+    uploads_left: u64,
     would: BTreeMap<String, u64>,
     first_failure: Option<Failure>,
     all_alike: bool,
@@ -60,39 +65,40 @@ struct Line<'a> {
     detail: String,
 }
 
-/// The file of failures, which is made with the first.
+/// The file of failures, made at the start: it never speaks of an earlier run.
 #[derive(Debug)]
 struct Failures {
     path: PathBuf,
-    file: Option<Output<File>>,
+    file: Output<File>,
+    lines: u64,
 }
 
 impl Failures {
+    fn begin(path: &Path) -> Result<Self, Error> {
+        let file = File::create(path);
+        let file = file.map_err(Error::file(format!("create the file of failures {}", path.display())))?;
+        Ok(Self {
+            path: path.to_owned(),
+            file: Output::to(file),
+            lines: 0,
+        })
+    }
+
     fn write(&mut self, line: &Line<'_>) -> Result<(), Error> {
-        if self.file.is_none() {
-            let file = File::create(&self.path);
-            let file = file.map_err(Error::file(format!(
-                "create the file of failures {}",
-                self.path.display()
-            )))?;
-            self.file = Some(Output::to(file));
-        }
-        let Some(file) = &mut self.file else { return Ok(()) };
-        file.json(line)?;
+        self.lines += 1;
+        self.file.json(line)?;
         // What is known to have failed must be there whatever ends the command.
-        file.flush()
+        self.file.flush()
     }
 }
 
 impl Results {
-    pub(super) fn new(format: Format, is_dry: bool, failures: PathBuf) -> Self {
-        Self {
+    pub(super) fn begin(format: Format, is_dry: bool, has_journal: bool, failures: &Path) -> Result<Self, Error> {
+        Ok(Self {
             format,
             is_dry,
-            failures: Failures {
-                path: failures,
-                file: None,
-            },
+            has_journal,
+            failures: Failures::begin(failures)?,
             stdout: Output::stdout(),
             compared: Counts::default(),
             extra: 0,
@@ -107,10 +113,11 @@ impl Results {
             failed: 0,
             asked_again: 0,
             unanswered: 0,
+            uploads_left: 0,
             would: BTreeMap::new(),
             first_failure: None,
             all_alike: true,
-        }
+        })
     }
 
     /// Counts keys that were compared.
@@ -118,9 +125,18 @@ impl Results {
         self.compared.add(counts);
     }
 
-    /// Counts an object of the destination alone that is left as it is.
-    pub(super) fn extra(&mut self) {
-        self.extra += 1;
+    /// Counts objects of the destination alone that are left as they are.
+    pub(super) fn extra(&mut self, keys: u64) {
+        self.extra += keys;
+    }
+
+    /// Makes what may be deleted of what the listings showed.
+    pub(super) fn deletes(&self, keys: u64) -> Deletes {
+        Deletes {
+            keys,
+            source_keys: self.compared.source_keys,
+            destination_keys: self.compared.destination_keys,
+        }
     }
 
     /// Counts a key that is looked at once more, and returns how many there were before.
@@ -159,6 +175,8 @@ impl Results {
                     "the destination's object is as new or newer",
                 )?;
             }
+            // The object is at the destination alone, and stays there.
+            Outcome::Skipped(SkipReason::DeletesNotPropagated) => {}
             Outcome::Skipped(_) => self.equal += 1,
             Outcome::Again(reason) => {
                 self.not_done += 1;
@@ -176,6 +194,10 @@ impl Results {
         if report.outcome_unknown && !matches!(report.outcome, Outcome::Failed(_) | Outcome::Again(_)) {
             self.unanswered += 1;
         }
+        if report.upload_left && !self.has_journal && !self.is_dry {
+            self.uploads_left += 1;
+            self.write("upload-left", key, None, "UploadLeft", UPLOAD_LEFT)?;
+        }
         if !report.lost.is_empty() {
             self.not_kept += 1;
             let aspects: Vec<&str> = report.lost.iter().copied().map(Aspect::as_str).collect();
@@ -187,6 +209,10 @@ impl Results {
     fn failed(&mut self, key: &ObjectKey, failure: &Failure) -> Result<(), Error> {
         self.failed += 1;
         self.write("failed", key, Some(failure.kind), &failure.code, &failure.to_string())?;
+        if failure.is_of_credentials() {
+            // No other key can end otherwise, whatever was done before.
+            return Err(Error::Failed(failure.clone()));
+        }
         match &self.first_failure {
             Some(first) => self.all_alike &= (first.kind, &first.code) == (failure.kind, &failure.code),
             None => self.first_failure = Some(failure.clone()),
@@ -233,8 +259,11 @@ impl Results {
         })
     }
 
-    /// Writes the summary; the inner result is how the command ends unless somebody asked it to stop.
-    pub(super) fn end(mut self, sides: &Sides) -> Result<Result<End, Error>, Error> {
+    /// Writes the summary of a run that `ended` so; returns how the command ends.
+    pub(super) fn end(mut self, sides: &Sides, ended: Result<(), Error>) -> Result<End, Error> {
+        if matches!(ended, Err(Error::OutputClosed)) {
+            return Err(Error::OutputClosed);
+        }
         match self.format {
             Format::Human => {
                 for line in self.lines(sides) {
@@ -242,21 +271,22 @@ impl Results {
                 }
             }
             Format::Json => {
-                let summary = self.summary(sides);
+                let stopped_by = ended.as_ref().err().map(ToString::to_string);
+                let summary = self.summary(sides, stopped_by.as_deref());
                 self.stdout.json(&summary)?;
             }
         }
         self.stdout.flush()?;
-        if let Err(error) = self.must_not_be_all_alike() {
-            return Ok(Err(error));
-        }
+        ended?;
+        self.must_not_be_all_alike()?;
         let is_done = self.failed + self.not_done == 0;
-        Ok(Ok(if is_done { End::Done } else { End::NotAll }))
+        Ok(if is_done { End::Done } else { End::NotAll })
     }
 
-    fn summary(&self, sides: &Sides) -> serde_json::Value {
+    fn summary(&self, sides: &Sides, stopped_by: Option<&str>) -> serde_json::Value {
         json!({
             "type": "summary",
+            "stopped_by": stopped_by,
             "source": sides.source.location.to_string(),
             "destination": sides.destination.location.to_string(),
             "dry_run": self.is_dry,
@@ -275,10 +305,11 @@ impl Results {
             "not_done": self.not_done,
             "failed": self.failed,
             "unanswered_writes": self.unanswered,
+            "uploads_left": self.uploads_left,
             "would": self.would,
             "source_inventory": sides.inventories.json(SideName::Source),
             "destination_inventory": sides.inventories.json(SideName::Destination),
-            "failures": self.failures.file.as_ref().map(|_| self.failures.path.display().to_string()),
+            "failures": (self.failures.lines > 0).then(|| self.failures.path.display().to_string()),
         })
     }
 
@@ -302,6 +333,10 @@ impl Results {
             (self.failed, "failed"),
             (self.extra, "only at the destination, left as they are"),
             (
+                self.uploads_left,
+                "may have left an incomplete multipart upload at the destination: run the same command again",
+            ),
+            (
                 self.unanswered,
                 "written with a request that was never answered: should it land late, a sync --deep finds it",
             ),
@@ -323,7 +358,7 @@ impl Results {
         if lines.len() == 1 + sides.inventories.lines().len() {
             lines.push("  nothing to do".to_owned());
         }
-        if self.failures.file.is_some() {
+        if self.failures.lines > 0 {
             lines.push(format!("named one by one in {}", self.failures.path.display()));
         }
         lines
@@ -333,6 +368,10 @@ impl Results {
 fn ails_everything(failure: &Failure) -> bool {
     failure.kind == FailureKind::Configuration || is_denial(failure)
 }
+
+/// What is known of an upload that may be left.
+const UPLOAD_LEFT: &str = "an incomplete multipart upload of this key may be left at the destination: the next run aborts \
+     it, or `aws s3api abort-multipart-upload`";
 
 fn not_done(reason: AgainReason) -> &'static str {
     match reason {

@@ -1,5 +1,6 @@
-//! Reconciles what a comparison finds, many keys at once, until it ends or somebody asks to stop.
+//! Reconciles what a comparison finds, many keys at once, until it ends, fails, or somebody asks to stop.
 
+use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -8,20 +9,21 @@ use s3ferry_core::diff::Pair;
 use s3ferry_core::facts::{Aspect, Aspects};
 use s3ferry_core::failure::Failure;
 use s3ferry_core::names::ObjectKey;
-use s3ferry_core::outcome::{AgainReason, Outcome, Report};
+use s3ferry_core::outcome::{AgainReason, Outcome, Report, SkipReason};
 use s3ferry_core::policy::Ownership;
 use s3ferry_engine::diff::Merged;
 use s3ferry_engine::ports::{Clock, DestinationBucket, SourceBucket, StateStore};
 use s3ferry_engine::reconcile::Reconciler;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
+use super::deletes::HeldKeys;
 use super::results::Results;
 use crate::clock::InterruptibleClock;
 use crate::exit::Error;
-use crate::interrupt::Interrupt;
-use crate::progress::Progress;
+use crate::interrupt::{Interrupt, Stopper};
+use crate::progress::{Progress, say};
 
-/// How many keys are remembered to be looked at once more at the end; those beyond are reported as not done.
+/// How many keys are remembered to be reconciled once more at the end; those beyond are reported as not done.
 const REMEMBERED: usize = 100_000;
 
 /// One sync.
@@ -31,9 +33,14 @@ pub(super) struct Work {
     pub(super) aspects: Aspects,
     /// How many keys are reconciled at once.
     pub(super) concurrency: usize,
-    /// Whether what only the destination has is looked at.
-    pub(super) deletes: bool,
+    /// Where keys wait that may have to be deleted; without it nothing is deleted.
+    pub(super) held: Option<HeldKeys>,
+    /// Keys whose multipart copies an earlier run left unfinished.
+    pub(super) unfinished: BTreeSet<ObjectKey>,
+    /// Set by an interrupt, or by `stopper`.
     pub(super) interrupt: Interrupt,
+    /// Lets what is under way come to an end soon.
+    pub(super) stopper: Stopper,
     pub(super) progress: Progress,
     pub(super) results: Results,
 }
@@ -42,21 +49,21 @@ pub(super) struct Work {
 enum Next {
     /// From the comparison.
     Merged(Box<Merged>),
-    /// From those that asked to be looked at once more.
-    Again(ObjectKey),
+    /// A key by itself, and whether it may ask to be reconciled once more.
+    Key(ObjectKey, bool),
 }
 
 /// One key that was reconciled.
 struct Reconciled {
     key: ObjectKey,
     report: Report,
-    /// Whether it may ask to be looked at once more.
+    /// Whether it may ask to be reconciled once more.
     may_ask: bool,
 }
 
 impl Work {
-    /// Reconciles every key that is found, and once more those that asked for it.
-    pub(super) async fn all<S, D, C, J>(
+    /// Reconciles every key that is found, and once more those that asked for it. Deletes nothing.
+    pub(super) async fn copies<S, D, C, J>(
         &mut self,
         found: impl Stream<Item = Result<Merged, Failure>> + Send,
         reconciler: Reconciler<S, D, C, J>,
@@ -70,23 +77,64 @@ impl Work {
         let reconciler = Arc::new(reconciler);
         let found = found.map(|merged| Ok(Next::Merged(Box::new(merged?))));
         let again = self.pass(found, &reconciler).await?;
-        if !again.is_empty() {
-            // What is read again may differ in nothing but tags, which no HEAD shows; and uploads may have been begun by
-            // requests that landed late.
-            self.aspects.extend([Aspect::Tags, Aspect::UnfinishedUpload]);
-            if reconciler.policy.ownership == Ownership::Shared {
-                self.aspects.insert(Aspect::History);
-            }
-            let found = stream::iter(again).map(|key| Ok(Next::Again(key)));
-            self.pass(found, &reconciler).await?;
-        }
-        Ok(())
+        self.once_more(again, &reconciler).await?;
+        // What the listings show as equal, or do not show, may still have an upload to be aborted.
+        let unfinished = self.unfinished.clone();
+        let unfinished = unfinished.into_iter().map(|key| Ok(Next::Key(key, false)));
+        self.pass(stream::iter(unfinished), &reconciler).await.map(drop)
     }
 
-    /// Goes through all of `found`, and returns the keys that asked to be looked at once more.
+    /// Reconciles the keys that were held back.
+    pub(super) async fn deletes<S, D, C, J>(
+        &mut self,
+        held: HeldKeys,
+        reconciler: Reconciler<S, D, C, J>,
+    ) -> Result<(), Error>
+    where
+        S: SourceBucket + 'static,
+        D: DestinationBucket + 'static,
+        C: Clock + 'static,
+        J: StateStore + 'static,
+    {
+        let reconciler = Arc::new(reconciler);
+        let keys = held.keys()?.map(|key| Ok(Next::Key(key?, true)));
+        let again = self.pass(stream::iter(keys), &reconciler).await?;
+        self.once_more(again, &reconciler).await
+    }
+
+    async fn once_more<S, D, C, J>(
+        &mut self,
+        again: Vec<ObjectKey>,
+        reconciler: &Arc<Reconciler<S, D, C, J>>,
+    ) -> Result<(), Error>
+    where
+        S: SourceBucket + 'static,
+        D: DestinationBucket + 'static,
+        C: Clock + 'static,
+        J: StateStore + 'static,
+    {
+        if again.is_empty() {
+            return Ok(());
+        }
+        // What is read again may differ in nothing but tags, which no HEAD shows; and uploads may have been begun by
+        // requests that landed late.
+        let first = self.aspects.clone();
+        self.aspects.extend([Aspect::Tags, Aspect::UnfinishedUpload]);
+        if reconciler.policy.ownership == Ownership::Shared {
+            self.aspects.insert(Aspect::History);
+        }
+        let found = again.into_iter().map(|key| Ok(Next::Key(key, false)));
+        let ended = self.pass(stream::iter(found), reconciler).await;
+        self.aspects = first;
+        ended.map(drop)
+    }
+
+    /// Goes through all of `found`, and returns the keys that asked to be reconciled once more.
+    ///
+    /// A failure ends it once what is under way has ended: a copy that was dropped would leave its upload behind.
     async fn pass<S, D, C, J>(
         &mut self,
-        found: impl Stream<Item = Result<Next, Failure>> + Send,
+        found: impl Stream<Item = Result<Next, Error>> + Send,
         reconciler: &Arc<Reconciler<S, D, C, J>>,
     ) -> Result<Vec<ObjectKey>, Error>
     where
@@ -99,50 +147,82 @@ impl Work {
         let mut under_way: JoinSet<Reconciled> = JoinSet::new();
         let mut again = Vec::new();
         let interrupt = self.interrupt.clone();
-        let mut goes_on = true;
+        let mut goes_on = !interrupt.is_set();
+        let mut ended = Ok(());
         loop {
             let takes_more = goes_on && under_way.len() < self.concurrency.max(1);
-            tokio::select! {
+            let step = tokio::select! {
                 biased;
-                () = interrupt.wait(), if goes_on => goes_on = false,
-                Some(joined) = under_way.join_next() => {
-                    let done = joined.map_err(|error| Error::Bug(error.to_string()))?;
-                    again.extend(self.settle(done)?);
+                () = interrupt.wait(), if goes_on => {
+                    goes_on = false;
+                    Ok(())
                 }
-                next = found.next(), if takes_more => match next {
-                    Some(next) => {
-                        let (key, may_ask) = match next? {
-                            Next::Merged(merged) => (self.key_of(*merged), true),
-                            Next::Again(key) => (Some(key), false),
-                        };
-                        if let Some(key) = key {
-                            under_way.spawn(reconcile(Arc::clone(reconciler), key, self.aspects.clone(), may_ask));
-                        }
-                    }
-                    None => goes_on = false,
-                },
+                Some(joined) = under_way.join_next() => self.joined(joined).map(|key| again.extend(key)),
+                next = found.next(), if takes_more => {
+                    goes_on = next.is_some();
+                    let begun = next.map(|next| next.and_then(|next| self.begin(next, reconciler, &mut under_way)));
+                    begun.unwrap_or(Ok(()))
+                }
                 else => break,
+            };
+            if let Err(error) = step {
+                goes_on = false;
+                if ended.is_ok() && !under_way.is_empty() {
+                    say("stopping: copies that are under way are finished, or left in order, within about 20 seconds");
+                }
+                ended = ended.and(Err(error));
+                self.stopper.stop();
             }
         }
-        Ok(again)
+        ended.map(|()| again)
+    }
+
+    fn begin<S, D, C, J>(
+        &mut self,
+        next: Next,
+        reconciler: &Arc<Reconciler<S, D, C, J>>,
+        under_way: &mut JoinSet<Reconciled>,
+    ) -> Result<(), Error>
+    where
+        S: SourceBucket + 'static,
+        D: DestinationBucket + 'static,
+        C: Clock + 'static,
+        J: StateStore + 'static,
+    {
+        let (key, may_ask) = match next {
+            Next::Merged(merged) => (self.key_of(*merged)?, true),
+            Next::Key(key, may_ask) => (Some(key), may_ask),
+        };
+        if let Some(key) = key {
+            let mut aspects = self.aspects.clone();
+            if self.unfinished.remove(&key) {
+                aspects.insert(Aspect::UnfinishedUpload);
+            }
+            under_way.spawn(reconcile(Arc::clone(reconciler), key, aspects, may_ask));
+        }
+        Ok(())
     }
 
     /// Counts what was merged, and returns the key that is to be reconciled.
-    fn key_of(&mut self, merged: Merged) -> Option<ObjectKey> {
+    fn key_of(&mut self, merged: Merged) -> Result<Option<ObjectKey>, Error> {
         self.progress
             .advance(merged.counts.source_keys.max(merged.counts.destination_keys));
         self.results.compared(&merged.counts);
-        let (pair, _) = merged.finding?;
-        if matches!(pair, Pair::Destination(_)) && !self.deletes {
-            self.results.extra();
-            return None;
+        let Some((pair, _)) = merged.finding else {
+            return Ok(None);
+        };
+        if !matches!(pair, Pair::Destination(_)) {
+            return Ok(Some(pair.key().clone()));
         }
-        Some(pair.key().clone())
+        match &mut self.held {
+            Some(held) => held.push(pair.key())?,
+            None => self.results.extra(1),
+        }
+        Ok(None)
     }
 
-    /// Takes the end of a reconcile; returns the key if it is to be looked at once more.
-    fn settle(&mut self, reconciled: Reconciled) -> Result<Option<ObjectKey>, Error> {
-        let Reconciled { key, report, may_ask } = reconciled;
+    fn joined(&mut self, joined: Result<Reconciled, JoinError>) -> Result<Option<ObjectKey>, Error> {
+        let Reconciled { key, report, may_ask } = joined.map_err(|error| Error::Bug(error.to_string()))?;
         let asks = report.outcome_unknown
             || matches!(
                 report.outcome,
@@ -151,8 +231,15 @@ impl Work {
         if asks && may_ask && !self.interrupt.is_set() && self.results.ask_again() < REMEMBERED {
             return Ok(Some(key));
         }
-        self.results.settled(&key, &report)?;
-        self.progress.note(self.results.note());
+        let is_gone = report.outcome == Outcome::Skipped(SkipReason::DeletesNotPropagated);
+        match &mut self.held {
+            // Gone since it was listed.
+            Some(held) if is_gone => held.push(&key)?,
+            _ => {
+                self.results.settled(&key, &report)?;
+                self.progress.note(self.results.note());
+            }
+        }
         Ok(None)
     }
 }

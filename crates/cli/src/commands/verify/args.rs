@@ -34,12 +34,16 @@ Examples:
     s3ferry verify ... --unsettled report --source-checksums s3://app-state/reports/job-1/manifest.json \\
       --destination-checksums s3://app-state-eu/reports/job-2/manifest.json --report verification
 
-Exit code 0 means that every object in scope was told equal, 1 that one differs, or that it cannot be told.")]
+Exit code 0 means that every object in scope was told equal, 1 that one differs, that it cannot be told, or that there is
+no object at all on either side.")]
 pub struct VerifyArgs {
     #[command(flatten)]
     pub(super) source: SourceArgs,
     #[command(flatten)]
     pub(super) destination: DestinationArgs,
+    /// End with 0 although neither side has an object
+    #[arg(long)]
+    pub(super) allow_empty: bool,
     /// What is demanded of an object before it is called equal
     #[arg(long, value_enum, value_name = "DEPTH", default_value_t = DepthName::Head)]
     pub(super) depth: DepthName,

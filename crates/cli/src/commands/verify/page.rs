@@ -56,6 +56,7 @@ pub(super) fn render(report: &Report) -> Result<String, Error> {
         Verdict::NoDifferenceInSample => ("No difference in the sample", "partial"),
         Verdict::Different => ("Different", "bad"),
         Verdict::CannotTell => ("Cannot tell", "partial"),
+        Verdict::NothingToCompare => ("Nothing to compare", "partial"),
         Verdict::Incomplete => ("Incomplete", "partial"),
     };
     let sides = &report.header.sides;

@@ -17,6 +17,7 @@ use crate::commands::diff::report::table_row;
 use crate::commands::manifest::place::Place;
 use crate::denials::Denials;
 use crate::exit::Error;
+use crate::files::{folder_of, make_way};
 use crate::output::{Format, Output, grouped};
 use crate::sides::Sides;
 
@@ -100,12 +101,14 @@ impl Results {
     /// Makes sure that everything can be written before anything is compared.
     pub(super) async fn begin(format: Format, args: &VerifyArgs, sides: &Sides) -> Result<Self, Error> {
         if let Some(report) = &args.report {
-            let folder = folder_of(report);
-            if report.file_name().is_none() || !folder.is_dir() {
+            if report.file_name().is_none() {
                 return Err(Error::setup(
                     format!("the report cannot be written to {}", report.display()),
                     "name a file in a folder that is there, as in --report verification",
                 ));
+            }
+            for extension in ["json", "html"] {
+                make_way(&with_extension(report, extension))?;
             }
         }
         let differences = match &args.differences {
@@ -227,17 +230,16 @@ impl Results {
     }
 }
 
-fn folder_of(path: &Path) -> &Path {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    folder.unwrap_or(Path::new("."))
+fn with_extension(path: &Path, extension: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(extension);
+    PathBuf::from(name)
 }
 
 /// Writes a file that appears under its name when it is whole.
 fn write(path: &Path, extension: &str, bytes: &[u8]) -> Result<PathBuf, Error> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".");
-    name.push(extension);
-    let path = PathBuf::from(name);
+    let path = with_extension(path, extension);
     let unwritable = || Error::file(format!("write the report {}", path.display()));
     let mut file = NamedTempFile::new_in(folder_of(&path)).map_err(unwritable())?;
     file.write_all(bytes).map_err(unwritable())?;

@@ -1,0 +1,164 @@
+//! What a sync may delete: held back until both listings are complete, and confirmed.
+
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, BufWriter, IsTerminal as _, Seek as _, Write as _};
+
+use clap::Args;
+use s3ferry_core::delete_limit::{DeleteRefusal, Deletes, MaxDelete};
+use s3ferry_core::names::ObjectKey;
+
+use crate::exit::Error;
+use crate::interrupt::Interrupt;
+use crate::output::grouped;
+use crate::progress::say;
+use crate::sides::Sides;
+
+/// What is deleted at the destination.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Deleting")]
+pub(super) struct DeleteArgs {
+    /// Delete at the destination what the source no longer has; with exclusive ownership only
+    #[arg(long)]
+    pub(super) delete: bool,
+    /// Delete without being asked for confirmation
+    #[arg(long, requires = "delete")]
+    pub(super) yes: bool,
+    /// How much of the destination may be deleted, as a number of keys or a percentage: 5000, 10%; the default is 50% or
+    /// 1000 keys, whichever is more
+    #[arg(long, value_name = "KEYS_OR_PERCENT", requires = "delete", value_parser = str::parse::<MaxDelete>)]
+    pub(super) max_delete: Option<MaxDelete>,
+    /// Delete although the source lists no object at all
+    #[arg(long, requires = "delete")]
+    pub(super) allow_empty_source: bool,
+}
+
+impl DeleteArgs {
+    /// Refuses deletes that must be confirmed where nobody can confirm them.
+    pub(super) fn check(&self, is_dry: bool) -> Result<(), Error> {
+        if self.delete && !self.yes && !is_dry && !io::stdin().is_terminal() {
+            return Err(Error::usage(
+                "--delete asks for confirmation, and standard input is no terminal",
+                "give --yes if what is gone at the source is to go at the destination",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Refuses deletes that a wrong source would ask for.
+    pub(super) fn refusal(&self, sides: &Sides, deletes: &Deletes) -> Result<(), Error> {
+        let limit = self.max_delete.unwrap_or(MaxDelete::Default);
+        let Err(refusal) = deletes.check(limit, self.allow_empty_source) else {
+            return Ok(());
+        };
+        let next = match refusal {
+            DeleteRefusal::EmptySource => {
+                "check --source, its prefix and its inventory; if the source is meant to be empty, give --allow-empty-source"
+            }
+            DeleteRefusal::AboveLimit(_) => {
+                "check --source, its prefix and its inventory; if so much is meant to be deleted, give --max-delete"
+            }
+        };
+        Err(Error::setup(
+            format!("nothing was deleted: {}, and {refusal}", question(sides, deletes)),
+            next,
+        ))
+    }
+}
+
+/// Says what would be deleted.
+fn question(sides: &Sides, deletes: &Deletes) -> String {
+    format!(
+        "{} of the {} objects ({}) of {} would be deleted, because {} ({} objects) does not have them",
+        grouped(deletes.keys),
+        grouped(deletes.destination_keys),
+        deletes.percentage(),
+        sides.destination.location,
+        sides.source.location,
+        grouped(deletes.source_keys),
+    )
+}
+
+/// Has the name of the bucket typed that objects are deleted in.
+pub(super) async fn confirm(sides: &Sides, deletes: &Deletes, interrupt: &Interrupt) -> Result<(), Error> {
+    let bucket = sides.destination.location.bucket.clone();
+    for warning in &sides.warnings {
+        say(warning);
+    }
+    say(&format!(
+        "{}.\nType the name of the destination bucket to go on:",
+        question(sides, deletes)
+    ));
+    let typed = tokio::task::spawn_blocking(|| {
+        let mut line = String::new();
+        io::stdin().read_line(&mut line).map(|_| line)
+    });
+    let typed = tokio::select! {
+        () = interrupt.wait() => return Err(Error::Interrupted),
+        typed = typed => typed.map_err(|error| Error::Bug(error.to_string()))?,
+    };
+    let typed = typed.map_err(Error::file("read the confirmation"))?;
+    if typed.trim() == bucket.as_str() {
+        return Ok(());
+    }
+    Err(Error::usage(
+        format!(
+            "`{}` is not the name of the destination bucket; nothing was deleted",
+            typed.trim()
+        ),
+        format!("type {bucket}, or leave out --delete"),
+    ))
+}
+
+/// Keys that wait on disk, however many there are.
+#[derive(Debug)]
+pub(super) struct HeldKeys {
+    file: BufWriter<File>,
+    /// How many there are.
+    pub(super) count: u64,
+}
+
+impl HeldKeys {
+    pub(super) fn new() -> Result<Self, Error> {
+        let file = tempfile::tempfile().map_err(Error::file("create a temporary file"))?;
+        Ok(Self {
+            file: BufWriter::new(file),
+            count: 0,
+        })
+    }
+
+    pub(super) fn push(&mut self, key: &ObjectKey) -> Result<(), Error> {
+        self.count += 1;
+        // In JSON a line is a key, whatever the key holds.
+        let line = serde_json::to_string(key).map_err(|error| Error::Bug(error.to_string()))?;
+        writeln!(self.file, "{line}").map_err(Error::file("write to a temporary file"))
+    }
+
+    /// Returns the keys in the order in which they came.
+    pub(super) fn keys(self) -> Result<impl Iterator<Item = Result<ObjectKey, Error>>, Error> {
+        let unusable = || Error::file("read a temporary file");
+        let mut file = self.file.into_inner().map_err(|error| unusable()(error.into_error()))?;
+        file.rewind().map_err(unusable())?;
+        Ok(BufReader::new(file).lines().map(move |line| {
+            let key: String = serde_json::from_str(&line.map_err(unusable())?)
+                .map_err(|error| Error::Bug(format!("a key that was held back: {error}")))?;
+            ObjectKey::from_raw(key).map_err(|error| Error::Bug(error.to_string()))
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn held_keys_come_back_as_they_were() {
+        let mut held = HeldKeys::new().unwrap();
+        let keys = ["a", "new\nline", "\"q\"\r", "\u{1}\u{2028}ü"].map(|key| ObjectKey::from_raw(key).unwrap());
+        for key in &keys {
+            held.push(key).unwrap();
+        }
+        assert_eq!(held.count, 4);
+        let back: Vec<ObjectKey> = held.keys().unwrap().map(Result::unwrap).collect();
+        assert_eq!(back, keys);
+    }
+}
