@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
+use std::sync::OnceLock;
 
 use futures::{FutureExt, StreamExt, stream};
 use s3ferry_core::event::{Continuation, Hint, Hops, MAX_IDLE_HOPS, Sequencer};
@@ -79,9 +80,19 @@ where
         let (ours, foreign): (Vec<usize>, Vec<usize>) =
             (0..hints.len()).partition(|index| hints.get(*index).is_some_and(|hint| hint.bucket == self.source_bucket));
         let groups = group(hints, &ours);
+        let refused = &OnceLock::<Failure>::new();
         let reconciled = stream::iter(groups)
             .map(|group| async move {
-                let (report, acknowledged) = self.settle_key(&group, deadline).await;
+                let (report, acknowledged) = match refused.get() {
+                    // Credentials that were refused once are refused for every key.
+                    Some(failure) => (Report::failed(failure.clone()), false),
+                    None => self.settle_key(&group, deadline).await,
+                };
+                if let Outcome::Failed(failure) = &report.outcome
+                    && failure.is_of_credentials()
+                {
+                    refused.get_or_init(|| failure.clone());
+                }
                 (group.members, report, acknowledged)
             })
             .buffer_unordered(self.concurrency.max(1))

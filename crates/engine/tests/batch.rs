@@ -99,6 +99,25 @@ async fn failed_key_does_not_hold_the_others_back() {
     assert_eq!(acknowledged(&settled), [false, true]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn refused_credentials_are_asked_once_an_invocation() {
+    let mut expired = failure(FailureKind::Configuration);
+    expired.code = "ExpiredToken".to_owned();
+    let world = TestWorld::new().with_script(Script::default().always(Call::SourceRead, Fault::Fails(expired)));
+    let names: Vec<String> = (0..200).map(|number| format!("{number}")).collect();
+    for name in &names {
+        world.source.put(name, "one");
+    }
+    let hints: Vec<_> = names.iter().map(|name| hint(name)).collect();
+    let settled = settle(&world, None, &hints).await;
+    assert_eq!(acknowledged(&settled), [false; 200]);
+    let is_expired = |settled: &Settled| matches!(&settled.report.outcome, Outcome::Failed(failure) if failure.code == "ExpiredToken");
+    assert!(settled.iter().all(is_expired));
+    // Those that were under way at once.
+    let concurrency = world.batch(None).concurrency;
+    assert!(world.script.count(Call::SourceRead) <= u32::try_from(concurrency).unwrap());
+}
+
 /// A world in which the key changes after every copy.
 fn hot_world() -> TestWorld {
     let world = TestWorld::new();

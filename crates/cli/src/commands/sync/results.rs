@@ -194,7 +194,8 @@ impl Results {
         if report.outcome_unknown && !matches!(report.outcome, Outcome::Failed(_) | Outcome::Again(_)) {
             self.unanswered += 1;
         }
-        if report.upload_left && !self.has_journal && !self.is_dry {
+        let is_unfinished = matches!(report.outcome, Outcome::Again(_) | Outcome::Failed(_));
+        if report.upload_left && is_unfinished && !self.has_journal && !self.is_dry {
             self.uploads_left += 1;
             self.write("upload-left", key, None, "UploadLeft", UPLOAD_LEFT)?;
         }
