@@ -82,12 +82,7 @@ async fn every_way_to_be_no_valid_credentials_ends_a_sync_whatever_succeeded_bef
             "{summary}"
         );
         // With credentials that are good again the rest is done.
-        let copied = summary["copied"].as_u64().expect("a count");
-        let ran = stage.on_both("sync", &[]).await.must_end_with(0);
-        assert_eq!(
-            ran.summary()["copied"].as_u64().map(|rest| rest + copied >= 40),
-            Some(true)
-        );
+        stage.on_both("sync", &[]).await.must_end_with(0);
         stage.on_both("diff", &[]).await.must_end_with(0);
     }
 }

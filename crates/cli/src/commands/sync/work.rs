@@ -191,7 +191,11 @@ impl Work {
     {
         let (key, may_ask) = match next {
             Next::Merged(merged) => (self.key_of(*merged)?, true),
-            Next::Key(key, may_ask) => (Some(key), may_ask),
+            Next::Key(key, may_ask) => {
+                // What comes once more was counted the first time.
+                self.progress.advance(u64::from(may_ask));
+                (Some(key), may_ask)
+            }
         };
         if let Some(key) = key {
             let mut aspects = self.aspects.clone();
