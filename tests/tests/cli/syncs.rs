@@ -302,7 +302,8 @@ async fn deletes_take_evidence_and_a_yes() {
         )
         .await
         .must_end_with(2);
-    assert!(ran.stderr.contains("--ownership exclusive"), "{ran:?}");
+    assert!(ran.stderr.contains("next: leave out --delete"), "{ran:?}");
+    assert!(!ran.stderr.contains("--ownership exclusive"), "{ran:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

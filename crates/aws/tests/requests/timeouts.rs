@@ -90,7 +90,7 @@ async fn unanswered_request_that_may_be_repeated_ends() {
     .await;
     check_repeated(3 * 480, silent.copy_part(&key(), &upload, &pin(), &part(5 * GIB))).await;
     check_repeated(3 * 30, silent.abort_upload(&key(), &upload)).await;
-    check_repeated(3 * 10, silent.read(&key(), &Aspects::new())).await;
+    check_repeated(3 * 10, Box::pin(silent.read(&key(), &Aspects::new()))).await;
     let source = source_of(&clients(NeverClient::new()));
     check_repeated::<_, Failure>(3 * 10, source.confirm_absence(&key())).await;
 }

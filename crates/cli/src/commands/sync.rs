@@ -96,7 +96,7 @@ impl SyncArgs {
         if is_shared && self.deletes.delete {
             return Err(Error::usage(
                 "--delete is for a destination that only s3ferry writes to, and --ownership is shared",
-                "leave out --delete, or give --ownership exclusive",
+                "leave out --delete: an object that only the destination has may be an application's",
             ));
         }
         if is_shared && self.state_bucket.is_none() {
