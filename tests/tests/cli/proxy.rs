@@ -59,13 +59,14 @@ pub(crate) async fn proxy(
     let upstream = stage.server.endpoint().trim_start_matches("http://").to_owned();
     tokio::spawn(async move {
         while let Ok((connection, _)) = listener.accept().await {
-            tokio::spawn(pass_or_answer(connection, upstream.clone(), answers.clone()));
+            let (upstream, answers) = (upstream.clone(), answers.clone());
+            tokio::spawn(async move { pass_or_answer(connection, upstream, &answers).await });
         }
     });
     endpoint
 }
 
-async fn pass_or_answer(connection: TcpStream, upstream: String, answers: impl Fn(&Head) -> Option<String>) {
+async fn pass_or_answer(connection: TcpStream, upstream: String, answers: &(impl Fn(&Head) -> Option<String> + Sync)) {
     let mut client = BufReader::new(connection);
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {

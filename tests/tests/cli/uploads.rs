@@ -42,9 +42,10 @@ async fn listing_that_fails_during_a_multipart_copy_leaves_no_upload() {
             begun.store(true, Ordering::SeqCst);
         }
         let is_second_page = head.lists(SOURCE) && head.target().contains("start-after");
-        let (status, code) = match begun.load(Ordering::SeqCst) {
-            true => (403, "AccessDenied"),
-            false => (503, "SlowDown"),
+        let (status, code) = if begun.load(Ordering::SeqCst) {
+            (403, "AccessDenied")
+        } else {
+            (503, "SlowDown")
         };
         is_second_page.then(|| head.refused(status, code))
     })
