@@ -8,7 +8,7 @@ use aws_sdk_s3::types::{self, ObjectLockEnabled, ObjectLockRetentionMode};
 use s3ferry_core::decide::BucketLock;
 use s3ferry_core::facts::{Aspects, ObjectState};
 use s3ferry_core::failure::{Failure, FailureKind};
-use s3ferry_core::history::{VersionName, VersionStamp};
+use s3ferry_core::history::{VersionListing, VersionName};
 use s3ferry_core::lock::{DefaultRetention, RetentionMode};
 use s3ferry_core::names::{BucketName, ETag, ObjectKey, Region, VersionId};
 use s3ferry_core::order::{AmendOrder, CopyOrder, SourcePin, Stated, UploadTerms, WriteCondition};
@@ -243,7 +243,7 @@ impl DestinationBucket for S3Destination {
         self.keeps_versions().await
     }
 
-    async fn history(&self, key: &ObjectKey) -> Result<Vec<VersionStamp>, Failure> {
+    async fn history(&self, key: &ObjectKey) -> Result<VersionListing, Failure> {
         self.newest_versions(key).await
     }
 

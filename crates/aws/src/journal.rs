@@ -110,8 +110,4 @@ impl DeleteIntents for S3Journal {
             .map(Some)
             .map_err(|error| self.failure("s3:GetObject", &name, "UnreadableIntent", &error))
     }
-
-    async fn withdraw(&self, key: &ObjectKey, covered: &VersionName) -> Result<(), Failure> {
-        self.state.discard(&self.route.intent_name(key, covered)).await
-    }
 }

@@ -1,15 +1,18 @@
 //! The source bucket on S3.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_sdk_s3::Client;
+use aws_sdk_s3::types::ReplicationConfiguration;
 use s3ferry_core::decide::ReplicationCoverage;
 use s3ferry_core::facts::{Aspects, ObjectFacts, ObjectState};
 use s3ferry_core::failure::Failure;
 use s3ferry_core::names::{AccountId, BucketName, ObjectKey, Region};
 use s3ferry_core::plan::SourceLayout;
 use s3ferry_engine::ports::{Absence, SourceBucket};
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, OnceCell};
+use tokio::time::Instant;
 
 use crate::classify::{Attempted, ErrorAnswer};
 use crate::reading::Reading;
@@ -22,6 +25,19 @@ pub struct S3Source {
     destination: BucketName,
     /// Set once the bucket was seen to be there. A bucket that is removed later holds no key any more, as a read then says.
     is_there: Arc<OnceCell<()>>,
+    /// The bucket's own replication as it was read last.
+    replication: Arc<Mutex<Option<ReadReplication>>>,
+}
+
+/// How long the configuration of the bucket's own replication is taken for what it was: it is asked for with every key in
+/// shared ownership, and seldom changes.
+const REPLICATION_KEPT: Duration = Duration::from_mins(1);
+
+/// The configuration of a bucket's own replication, if it has one, and when it was read.
+#[derive(Debug)]
+struct ReadReplication {
+    configuration: Option<ReplicationConfiguration>,
+    at: Instant,
 }
 
 impl S3Source {
@@ -38,6 +54,28 @@ impl S3Source {
             reading: Reading::new(client, bucket, region, owner),
             destination,
             is_there: Arc::default(),
+            replication: Arc::default(),
+        }
+    }
+
+    async fn read_replication(&self) -> Result<Option<ReplicationConfiguration>, Failure> {
+        let reading = &self.reading;
+        let answer = reading
+            .client
+            .get_bucket_replication()
+            .bucket(reading.bucket.as_str())
+            .set_expected_bucket_owner(reading.owner())
+            .send()
+            .await;
+        match answer {
+            Ok(answer) => Ok(answer.replication_configuration),
+            Err(error) => {
+                let answer = ErrorAnswer::of(&error);
+                if answer.code.as_deref() == Some("ReplicationConfigurationNotFoundError") {
+                    return Ok(None);
+                }
+                Err(answer.into_failure(&self.attempted("s3:GetReplicationConfiguration")))
+            }
         }
     }
 
@@ -87,27 +125,18 @@ impl SourceBucket for S3Source {
     }
 
     async fn replication(&self, key: &ObjectKey) -> Result<ReplicationCoverage, Failure> {
-        let reading = &self.reading;
-        let answer = reading
-            .client
-            .get_bucket_replication()
-            .bucket(reading.bucket.as_str())
-            .set_expected_bucket_owner(reading.owner())
-            .send()
-            .await;
-        match answer {
-            Ok(answer) => Ok(answer
-                .replication_configuration()
-                .map_or(ReplicationCoverage::Elsewhere, |configuration| {
-                    coverage(configuration, key, &self.destination)
-                })),
-            Err(error) => {
-                let answer = ErrorAnswer::of(&error);
-                if answer.code.as_deref() == Some("ReplicationConfigurationNotFoundError") {
-                    return Ok(ReplicationCoverage::Elsewhere);
-                }
-                Err(answer.into_failure(&self.attempted("s3:GetReplicationConfiguration")))
-            }
-        }
+        // One of those who ask at the same time reads it for all.
+        let mut kept = self.replication.lock().await;
+        let read = match kept.take().filter(|read| read.at.elapsed() < REPLICATION_KEPT) {
+            Some(read) => read,
+            None => ReadReplication {
+                configuration: self.read_replication().await?,
+                at: Instant::now(),
+            },
+        };
+        let configuration = kept.insert(read).configuration.as_ref();
+        Ok(configuration.map_or(ReplicationCoverage::Elsewhere, |configuration| {
+            coverage(configuration, key, &self.destination)
+        }))
     }
 }

@@ -125,18 +125,6 @@ impl StateBucket {
             .map_err(|error| ErrorAnswer::of(&error).into_failure(&self.attempted("s3:PutObject", name)))
     }
 
-    /// Removes an object whatever it holds; one that is not there is no failure.
-    pub async fn discard(&self, name: &str) -> Result<(), Failure> {
-        self.reading
-            .delete_object()
-            .bucket(self.bucket.as_str())
-            .key(name)
-            .send()
-            .await
-            .map(drop)
-            .map_err(|error| ErrorAnswer::of(&error).into_failure(&self.attempted("s3:DeleteObject", name)))
-    }
-
     /// Removes an object if it is still the one that was seen; `false` means that it was not.
     ///
     /// Asked again after an answer that was lost, it finds nothing to remove: the SDK may repeat it.

@@ -6,11 +6,11 @@ use aws_sdk_s3::config::interceptors::AfterDeserializationInterceptorContextRef;
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
 use aws_sdk_s3::operation::list_object_versions::ListObjectVersionsOutput;
-use aws_sdk_s3::primitives::DateTime;
+use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
 use aws_sdk_s3::types::{BucketVersioningStatus, DeleteMarkerEntry, EncodingType, ObjectVersion};
 use s3ferry_core::facts::ObjectState;
 use s3ferry_core::failure::Failure;
-use s3ferry_core::history::{VersionKind, VersionName, VersionStamp};
+use s3ferry_core::history::{VersionKind, VersionListing, VersionName, VersionStamp};
 use s3ferry_core::names::{ETag, ObjectKey};
 use s3ferry_core::time::Timestamp;
 
@@ -48,9 +48,11 @@ impl S3Destination {
     /// Lists the newest versions of exactly this key: they come before those of longer keys, newest first.
     ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html>
-    pub(crate) async fn newest_versions(&self, key: &ObjectKey) -> Result<Vec<VersionStamp>, Failure> {
+    ///
+    /// The listing's own time is that of its `Date` header: by the clock that dates what is written after it.
+    pub(crate) async fn newest_versions(&self, key: &ObjectKey) -> Result<VersionListing, Failure> {
         let reading = &self.reading;
-        let order = Order::default();
+        let answered = Answered::default();
         let answer = reading
             .client
             .list_object_versions()
@@ -60,11 +62,19 @@ impl S3Destination {
             // XML cannot spell every key.
             .encoding_type(EncodingType::Url)
             .customize()
-            .interceptor(order.clone())
+            .interceptor(answered.clone())
             .send()
             .await;
         let listed = answer.map_err(|error| ErrorAnswer::of(&error).into_failure(&self.listing()))?;
-        of_key(&listed, key, &order.kinds()).ok_or_else(|| reading.unreadable(key, "a version is listed incompletely"))
+        let incomplete = || reading.unreadable(key, "a version is listed incompletely");
+        let (kinds, listed_at) = answered.read();
+        let versions = of_key(&listed, key, &kinds).ok_or_else(incomplete)?;
+        let is_cut_off = listed.is_truncated() == Some(true) && versions.len() == kinds.len();
+        Ok(VersionListing {
+            versions,
+            is_complete: !is_cut_off,
+            listed: listed_at.ok_or_else(|| reading.unreadable(key, "the listing has no Date header"))?,
+        })
     }
 
     pub(crate) async fn version_state(&self, key: &ObjectKey, version: &VersionName) -> Result<ObjectState, Failure> {
@@ -169,12 +179,13 @@ enum Kind {
     DeleteMarker,
 }
 
-/// The order in which a listing's body names objects and delete markers: the SDK sorts them into two lists and forgets it.
+/// What an answer says that the SDK forgets: the order in which the body names objects and delete markers, which become
+/// two lists, and when it was answered.
 #[derive(Debug, Clone, Default)]
-struct Order(Arc<Mutex<Vec<Kind>>>);
+struct Answered(Arc<Mutex<(Vec<Kind>, Option<Timestamp>)>>);
 
-impl Order {
-    fn kinds(&self) -> Vec<Kind> {
+impl Answered {
+    fn read(&self) -> (Vec<Kind>, Option<Timestamp>) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -190,9 +201,9 @@ fn kinds_in(body: &str) -> Vec<Kind> {
     .collect()
 }
 
-impl Intercept for Order {
+impl Intercept for Answered {
     fn name(&self) -> &'static str {
-        "order of versions"
+        "order and time of a listing"
     }
 
     fn read_after_deserialization(
@@ -203,7 +214,10 @@ impl Intercept for Order {
     ) -> Result<(), BoxError> {
         let body = context.response().body().bytes().unwrap_or_default();
         let kinds = kinds_in(&String::from_utf8_lossy(body));
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = kinds;
+        let date = context.response().headers().get("date");
+        let date = date.and_then(|date| DateTime::from_str(date, DateTimeFormat::HttpDate).ok());
+        let answered = (kinds, date.as_ref().map(timestamp));
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = answered;
         Ok(())
     }
 }

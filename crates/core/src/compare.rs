@@ -1,7 +1,7 @@
 //! Whether two objects are equal, and what can be said when that cannot be told.
 
 use crate::facts::{ChecksumCoverage, Encryption, ObjectFacts, ReplicationStatus, agree};
-use crate::marker::{Marker, without_marker};
+use crate::marker::without_marker;
 use crate::time::Timestamp;
 
 /// The result of comparing the source's object with the destination's.
@@ -44,22 +44,10 @@ pub enum Unsettled {
 /// Compares the source's object with the destination's.
 ///
 /// Every pair that can be compared must agree, and at least one must exist; or the destination is S3's own replica of
-/// the source's very version. A different storage class alone is no difference.
+/// the source's very version. A different storage class alone is no difference, and the marker of a copy is none.
 #[must_use]
 pub fn compare(source: &ObjectFacts, destination: &ObjectFacts, now: Timestamp) -> Verdict {
-    compare_marked(source, destination, None, now)
-}
-
-/// Compares as [`compare`] does a copy that carries a bound `marker`: the marker is no difference, and where nothing else
-/// settles the content, it does if it names the source's very version.
-#[must_use]
-pub fn compare_marked(
-    source: &ObjectFacts,
-    destination: &ObjectFacts,
-    marker: Option<&Marker>,
-    now: Timestamp,
-) -> Verdict {
-    let body = compare_marked_bodies(source, destination, marker);
+    let body = compare_bodies(source, destination);
     match body {
         Verdict::Different(_) => body,
         Verdict::Identical | Verdict::CannotTell(_) => compare_around(source, destination, now)
@@ -71,12 +59,6 @@ pub fn compare_marked(
 /// Compares what only a copy can change: content, headers, user metadata and the website redirect.
 #[must_use]
 pub fn compare_bodies(source: &ObjectFacts, destination: &ObjectFacts) -> Verdict {
-    compare_marked_bodies(source, destination, None)
-}
-
-/// Compares bodies as [`compare_bodies`] does, of a copy that carries a bound `marker`.
-#[must_use]
-pub fn compare_marked_bodies(source: &ObjectFacts, destination: &ObjectFacts, marker: Option<&Marker>) -> Verdict {
     if source.size_bytes != destination.size_bytes {
         return Verdict::Different(Difference::Size);
     }
@@ -84,11 +66,10 @@ pub fn compare_marked_bodies(source: &ObjectFacts, destination: &ObjectFacts, ma
     if content == Content::Differs {
         return Verdict::Different(Difference::Content);
     }
-    if !metadata_agrees(source, destination, marker.is_some()) {
+    if !metadata_agrees(source, destination) {
         return Verdict::Different(Difference::Metadata);
     }
-    let is_named = marker.is_some_and(|marker| marker.names(source));
-    if content == Content::Agrees || is_replica_of(source, destination) || is_named {
+    if content == Content::Agrees || is_replica_of(source, destination) {
         return Verdict::Identical;
     }
     Verdict::CannotTell(Unsettled::NothingInCommon)
@@ -176,14 +157,9 @@ fn compare_checksums(source: &ObjectFacts, destination: &ObjectFacts) -> Content
         .fold(Content::NotComparable, Content::and)
 }
 
-pub(crate) fn metadata_agrees(source: &ObjectFacts, destination: &ObjectFacts, is_marked: bool) -> bool {
-    let user_metadata_agrees = if is_marked {
-        without_marker(&source.user_metadata).eq(without_marker(&destination.user_metadata))
-    } else {
-        source.user_metadata == destination.user_metadata
-    };
+pub(crate) fn metadata_agrees(source: &ObjectFacts, destination: &ObjectFacts) -> bool {
     source.headers == destination.headers
-        && user_metadata_agrees
+        && without_marker(&source.user_metadata).eq(without_marker(&destination.user_metadata))
         && source.website_redirect == destination.website_redirect
 }
 

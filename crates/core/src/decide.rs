@@ -93,11 +93,6 @@ pub enum Decision {
     AskAbilities,
     /// Gather positive evidence that one side has no such object, and decide again.
     ConfirmAbsence(SideName),
-    /// List the newest versions that the destination has of the key, with the deletes of ours that were announced for
-    /// them, and decide again.
-    AskHistory,
-    /// Read the objects that are listed below the destination's current version, and decide again.
-    AskBelow,
     /// Copy the version that was seen, conditionally.
     Copy(Box<CopyOrder>),
     /// Change what lies around the bytes, which are equal.
@@ -107,8 +102,13 @@ pub enum Decision {
         /// The tag of the object that was seen.
         seen: ETag,
     },
-    /// Remove the destination's current version, which is ours and hides one that it should not.
-    RemoveVersion(VersionName),
+    /// Remove the destination's current version, which is s3ferry's and hides an external write.
+    RemoveVersion {
+        /// The current version.
+        version: VersionName,
+        /// What it hides.
+        hidden: VersionName,
+    },
     /// Come back later.
     Again(AgainReason),
     /// It cannot be done, and trying again does not help.
@@ -125,15 +125,13 @@ impl Decision {
             Self::AskReplication => "ask-replication",
             Self::AskAbilities => "ask-abilities",
             Self::ConfirmAbsence(_) => "confirm-absence",
-            Self::AskHistory => "ask-history",
-            Self::AskBelow => "ask-below",
             Self::Copy(order) => match order.method {
                 CopyMethod::Whole => "copy",
                 CopyMethod::Parts => "copy-in-parts",
             },
             Self::Amend(_) => "amend",
             Self::Delete { .. } => "delete",
-            Self::RemoveVersion(_) => "remove-version",
+            Self::RemoveVersion { .. } => "remove-version",
             Self::Again(reason) => reason.as_str(),
             Self::Refuse(refusal) => refusal.code(),
         }

@@ -35,8 +35,6 @@ pub enum Aspect {
     /// Annotations that a multipart copy may not have written yet: read where the destination's object was uploaded in
     /// parts, which do not carry them.
     PendingAnnotations,
-    /// What lies below the destination's current version, where applications write there too.
-    History,
 }
 
 impl Aspect {
@@ -54,7 +52,6 @@ impl Aspect {
             Self::UnfinishedUpload => "unfinished-upload",
             Self::StricterLock => "stricter-lock",
             Self::PendingAnnotations => "pending-annotations",
-            Self::History => "history",
         }
     }
 }

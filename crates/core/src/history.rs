@@ -1,4 +1,4 @@
-//! What lies below a key's current object: its versions, and which delete markers among them are ours.
+//! The versions of a key as the destination lists them, and the announcements of s3ferry's deletes.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,13 +6,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::facts::{ObjectFacts, ObjectState};
 use crate::names::{ETag, ObjectKey, VersionId};
 use crate::time::Timestamp;
 use crate::upload::{Route, hexadecimal};
 
 /// Names any version of a key, also the one that was written before the bucket had versions.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum VersionName {
     /// The version without an id of its own.
     Null,
@@ -85,6 +84,15 @@ impl VersionStamp {
         self.kind == VersionKind::DeleteMarker
     }
 
+    /// Returns the size of an object.
+    #[must_use]
+    pub fn size_bytes(&self) -> Option<u64> {
+        match &self.kind {
+            VersionKind::DeleteMarker => None,
+            VersionKind::Object { size_bytes, .. } => Some(*size_bytes),
+        }
+    }
+
     /// Returns the tag of an object.
     #[must_use]
     pub fn etag(&self) -> Option<&ETag> {
@@ -95,83 +103,23 @@ impl VersionStamp {
     }
 }
 
-/// What is known of the destination's versions of a key.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Past {
-    /// The newest versions, newest first.
+/// The newest versions of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VersionListing {
+    /// The versions, newest first.
     pub versions: Vec<VersionStamp>,
-    /// The deletes of ours that were announced for any of them.
-    pub announced: Vec<DeleteIntent>,
-    /// The objects below the newest version, where somebody read them.
-    pub below: Option<Vec<ObjectFacts>>,
+    /// Whether these are all of them.
+    pub is_complete: bool,
+    /// When the bucket answered, by its own clock: whatever is written later has no earlier time.
+    pub listed: Timestamp,
 }
 
-impl Past {
-    /// Tells whether the newest version is the one that was read.
-    #[must_use]
-    pub fn begins_with(&self, current: &ObjectState) -> bool {
-        let Some(top) = self.versions.first() else { return false };
-        match current {
-            ObjectState::Present(facts) => {
-                !top.is_delete_marker() && top.version == VersionName::of(facts.version_id.as_ref())
-            }
-            ObjectState::DeleteMarker => top.is_delete_marker(),
-            ObjectState::NotFound | ObjectState::ConfirmedAbsent => false,
-        }
-    }
+/// How long after a listing a write that was decided on it may happen: it is sent before its invocation ends, which takes
+/// 15 minutes at most, and lands within ten minutes.
+pub const WRITTEN_WITHIN: Duration = Duration::from_mins(30);
 
-    /// Returns the version right below the newest one.
-    #[must_use]
-    pub fn second(&self) -> Option<&VersionStamp> {
-        self.versions.get(1)
-    }
-
-    /// Returns the objects below the newest version.
-    pub fn objects_below(&self) -> impl Iterator<Item = &VersionStamp> {
-        self.versions.iter().skip(1).filter(|stamp| !stamp.is_delete_marker())
-    }
-
-    /// Tells whose delete marker the newest version is, which is one.
-    #[must_use]
-    pub fn delete_marker(&self) -> Deleter {
-        let (Some(marker), Some(covered)) = (self.versions.first(), self.second()) else {
-            return Deleter::SomebodyElse;
-        };
-        if self.announced.iter().any(|intent| intent.covered == covered.version) {
-            return Deleter::Us;
-        }
-        let covers_its_like = |intent: &DeleteIntent| {
-            let lies_deeper = self
-                .versions
-                .iter()
-                .skip(2)
-                .any(|stamp| stamp.version == intent.covered);
-            Some(&intent.etag) == covered.etag() && lies_deeper && intent.may_land_at(marker.last_modified)
-        };
-        if self.announced.iter().any(covers_its_like) {
-            Deleter::UsByMistake
-        } else {
-            Deleter::SomebodyElse
-        }
-    }
-}
-
-/// Whose a delete marker is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Deleter {
-    /// Ours: it was announced for the version that it covers.
-    Us,
-    /// Ours, but it covers another version than the one it was announced for: that one had the same tag.
-    UsByMistake,
-    /// An application's.
-    SomebodyElse,
-}
-
-/// How long a request can stay under way.
-pub const LANDS_WITHIN: Duration = Duration::from_mins(10);
-
-/// How far the clocks of S3 and of an invocation may be apart.
-const SKEW: Duration = Duration::from_mins(1);
+/// How far the clocks of two servers of S3 may be apart.
+pub(crate) const SKEW: Duration = Duration::from_mins(1);
 
 /// An announcement: we are about to delete an object of ours at the destination.
 ///
@@ -182,7 +130,7 @@ pub struct DeleteIntent {
     pub covered: VersionName,
     /// Its tag, which is the condition of the delete.
     pub etag: ETag,
-    /// When it was announced.
+    /// When the version was listed before it was announced, by the destination's clock.
     pub announced: Timestamp,
 }
 
@@ -190,13 +138,7 @@ impl DeleteIntent {
     /// Tells whether the delete that was announced may have landed at a point in time.
     #[must_use]
     pub fn may_land_at(&self, time: Timestamp) -> bool {
-        self.announced.minus(SKEW) <= time && time <= self.announced.plus(LANDS_WITHIN).plus(SKEW)
-    }
-
-    /// Tells whether no delete that was announced can be under way any longer.
-    #[must_use]
-    pub fn is_settled(&self, now: Timestamp) -> bool {
-        now > self.announced.plus(LANDS_WITHIN).plus(SKEW)
+        self.announced.minus(SKEW) <= time && time <= self.announced.plus(WRITTEN_WITHIN)
     }
 }
 

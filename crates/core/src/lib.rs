@@ -2,6 +2,7 @@
 
 pub mod acknowledge;
 pub mod acl;
+pub mod attributes;
 pub mod batch_operations;
 pub mod batch_report;
 pub mod compare;
@@ -29,4 +30,5 @@ pub mod redelivery;
 pub mod time;
 pub mod upload;
 pub mod verify;
+pub mod version_history;
 pub mod wiring;

@@ -1,19 +1,24 @@
 //! The origin marker: how a copy in a bucket that others write to says that it is one, and of what.
 //!
-//! It is one entry of the copy's user metadata, written in the same request as the bytes. Because whoever copies an
-//! object carries its metadata along, the marker binds what it stands for by a hash: bucket, key, size, content, headers
-//! and metadata. An object whose own facts do not reproduce the hash is somebody else's.
+//! It is one entry of the copy's user metadata, written in the same request as the bytes. Whoever copies an object carries
+//! its metadata along, so the marker binds what it stands for by a hash: bucket, key, size, content, headers and metadata.
+//! And it vouches only for what was written by its own request: for a version of the time in which that can have happened,
+//! and, of several that carry it, for the oldest ([`crate::version_history`]). Any other object is an external write.
+
+mod content;
 
 use std::collections::BTreeMap;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use sha2::{Digest, Sha256};
 
-use crate::facts::{ChecksumCoverage, Checksums, Encryption, ObjectFacts};
-use crate::history::{VersionName, VersionStamp};
+pub(crate) use self::content::copy_is_comparable;
+use self::content::{Content, bindable};
+use crate::attributes::Attributes;
+use crate::facts::ObjectFacts;
+use crate::history::{SKEW, VersionName, WRITTEN_WITHIN};
 use crate::names::{BucketName, ETag, ObjectKey, VersionId};
-use crate::order::{CopyMethod, CopyOrder, full_object_from_parts};
-use crate::plan::COPY_OBJECT_LIMIT_BYTES;
+use crate::order::{CopyMethod, Metadata};
 use crate::time::Timestamp;
 use crate::upload::hexadecimal;
 
@@ -26,7 +31,7 @@ pub const MARKER_NAME: &str = "s3ferry-origin";
 pub const METADATA_LIMIT_BYTES: usize = 2048;
 
 /// The version of the marker's form.
-const FORM: &str = "1";
+const FORM: &str = "2";
 
 /// What separates the marker's fields, which are escaped.
 const SEPARATOR: char = ';';
@@ -46,6 +51,8 @@ pub struct Place<'a> {
 /// Says of what an object is a copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Marker {
+    /// The bucket that was copied from.
+    pub source_bucket: BucketName,
     /// The version that was copied, where the source has versions.
     pub source_version: Option<VersionId>,
     /// Its tag.
@@ -54,24 +61,14 @@ pub struct Marker {
     pub source_last_modified: Timestamp,
     /// The version of the copy's key that the copy was written over.
     pub over: Option<VersionName>,
-    /// When a copy in one request was decided, which tells two copies of one version apart. A copy in parts may be decided
-    /// in several invocations, and is written once.
-    ordered: Option<Timestamp>,
+    /// When the destination was listed before the request, by its own clock.
+    pub requested: Timestamp,
+    /// When the copy was decided, by the clock of whoever decided it: it tells two copies of one version apart.
+    decided: Timestamp,
+    /// What the source's object had besides its bytes and metadata.
+    pub attributes: Attributes,
     content: Content,
     digest: String,
-}
-
-/// By what a marker binds the content.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Content {
-    /// There is none: the size says it all.
-    Empty,
-    /// The `ETag`, which is a hash of the content.
-    Etag,
-    /// A checksum of the whole content, by algorithm.
-    FullObject(String),
-    /// A checksum of the checksums of parts, by algorithm.
-    Composite(String),
 }
 
 /// Why a copy cannot carry a marker.
@@ -95,24 +92,43 @@ pub enum CannotMark {
     NotReproduced,
 }
 
+/// What a marker says of a copy besides what the source's object says.
+#[derive(Debug, Clone)]
+pub struct Request<'a> {
+    /// The bucket that is copied from.
+    pub source_bucket: &'a BucketName,
+    /// Where the copy is written.
+    pub place: Place<'a>,
+    /// The version of its key that it is written over.
+    pub over: Option<VersionName>,
+    /// When the destination was listed before the request, by its own clock.
+    pub requested: Timestamp,
+    /// When the copy is decided, by the clock of whoever decides it.
+    pub decided: Timestamp,
+    /// The source's attributes as the copy is to account for them.
+    pub attributes: Attributes,
+}
+
 impl Marker {
-    /// Makes the marker of a copy that is decided `now` and to be written at `place` over the version `over`, and says by
-    /// which method it must be copied for the marker to hold: the `preferred` one, if that one's result can be told.
+    /// Makes the marker of a copy, and says by which method it must be copied for the marker to hold: the `preferred` one,
+    /// if that one's result can be told.
     pub fn for_copy(
         source: &ObjectFacts,
         preferred: CopyMethod,
         encrypts_with_kms: bool,
-        place: Place<'_>,
-        over: Option<VersionName>,
-        now: Timestamp,
+        request: Request<'_>,
     ) -> Result<(CopyMethod, Self), CannotMark> {
         let (method, content) = bindable(source, preferred, encrypts_with_kms).ok_or(CannotMark::NothingToBind)?;
+        let place = request.place;
         let mut marker = Self {
+            source_bucket: request.source_bucket.clone(),
             source_version: source.version_id.clone(),
             source_etag: source.etag.clone(),
             source_last_modified: source.last_modified,
-            over,
-            ordered: (method == CopyMethod::Whole).then_some(now),
+            over: request.over,
+            requested: request.requested,
+            decided: request.decided,
+            attributes: request.attributes,
             content,
             digest: String::new(),
         };
@@ -127,19 +143,30 @@ impl Marker {
         Ok((method, marker))
     }
 
-    /// Finds the marker of an object that is a copy of ours. None means that the object is somebody else's: it has no
-    /// marker, or its facts do not reproduce the one it has.
+    /// Finds the marker that vouches for an object by what it says of itself. None means that the object is an external
+    /// write: it has no marker, its facts do not reproduce the one it has, or its time is not that of the marker's request.
     #[must_use]
     pub fn bound(facts: &ObjectFacts, place: Place<'_>) -> Option<Self> {
         let marker = Self::parse(facts.user_metadata.get(MARKER_NAME)?)?;
-        (marker.hash(facts, place).as_ref() == Some(&marker.digest)).then_some(marker)
+        let written = marker.possible_since()..=marker.requested.plus(WRITTEN_WITHIN);
+        let is_bound =
+            written.contains(&facts.last_modified) && marker.hash(facts, place).as_ref() == Some(&marker.digest);
+        is_bound.then_some(marker)
     }
 
-    /// Returns the marker that a copy was ordered with.
+    /// Returns the marker that is stated with a copy.
     #[must_use]
-    pub fn ordered(order: &CopyOrder) -> Option<Self> {
-        let metadata = order.stated.metadata.as_ref()?;
-        Self::parse(metadata.user.get(MARKER_NAME)?)
+    pub fn stated(metadata: Option<&Metadata>) -> Option<Self> {
+        Self::parse(metadata?.user.get(MARKER_NAME)?)
+    }
+
+    /// Returns since when an object can carry the marker.
+    ///
+    /// An upload in parts has the time of its start, at which its metadata was stated:
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html>
+    #[must_use]
+    pub fn possible_since(&self) -> Timestamp {
+        self.requested.minus(SKEW)
     }
 
     /// Tells whether it only holds for a copy made of the very parts that the source was uploaded in.
@@ -155,19 +182,15 @@ impl Marker {
     /// Tells whether it names exactly this version of the source.
     #[must_use]
     pub fn names(&self, source: &ObjectFacts) -> bool {
-        self.source_version.is_some()
-            && self.source_version == source.version_id
-            && self.source_etag == source.etag
-            && self.source_last_modified == source.last_modified
+        self.source_version.is_some() && self.is_of(source)
     }
 
-    /// Tells whether the copy hides a version that nobody had seen when it was decided: one that lies right `below` it,
-    /// is not the one it was written over, and is as new as what was copied.
+    /// Tells whether the source was not written again since the copy, as far as that can be told without versions.
     #[must_use]
-    pub fn hides(&self, below: Option<&VersionStamp>) -> bool {
-        below.is_some_and(|below| {
-            Some(&below.version) != self.over.as_ref() && !is_newer(self.source_last_modified, below.last_modified)
-        })
+    pub fn is_of(&self, source: &ObjectFacts) -> bool {
+        self.source_version == source.version_id
+            && self.source_etag == source.etag
+            && self.source_last_modified == source.last_modified
     }
 
     /// Spells the marker as the value of its metadata entry, in printable ASCII.
@@ -183,13 +206,14 @@ impl Marker {
     fn named(&self) -> String {
         let fields = [
             FORM.to_owned(),
+            escaped(self.source_bucket.as_str()),
             escaped(self.source_version.as_ref().map_or("", VersionId::as_str)),
             escaped(self.source_etag.as_str()),
             self.source_last_modified.millis().to_string(),
             escaped(self.over.as_ref().map_or("", VersionName::as_str)),
-            self.ordered
-                .map(|ordered| ordered.millis().to_string())
-                .unwrap_or_default(),
+            self.requested.millis().to_string(),
+            self.decided.millis().to_string(),
+            self.attributes.to_text(),
             self.content.to_text(),
         ];
         fields.join(&SEPARATOR.to_string())
@@ -198,18 +222,31 @@ impl Marker {
     /// Reads what `to_text` spells, and nothing else.
     fn parse(text: &str) -> Option<Self> {
         let fields: Vec<&str> = text.split(SEPARATOR).collect();
-        let [FORM, version, etag, millis, over, ordered, content, digest] = fields[..] else {
+        let [
+            FORM,
+            bucket,
+            version,
+            etag,
+            millis,
+            over,
+            requested,
+            decided,
+            attributes,
+            content,
+            digest,
+        ] = fields[..]
+        else {
             return None;
         };
         let marker = Self {
+            source_bucket: BucketName::new(&unescaped(bucket)?).ok()?,
             source_version: VersionId::pinnable(&unescaped(version)?),
             source_etag: ETag::new(&unescaped(etag)?).ok()?,
             source_last_modified: Timestamp::from_millis(millis.parse().ok()?),
             over: VersionName::new(&unescaped(over)?),
-            ordered: match ordered {
-                "" => None,
-                millis => Some(Timestamp::from_millis(millis.parse().ok()?)),
-            },
+            requested: Timestamp::from_millis(requested.parse().ok()?),
+            decided: Timestamp::from_millis(decided.parse().ok()?),
+            attributes: Attributes::parse(attributes)?,
             content: Content::parse(content)?,
             digest: digest.to_owned(),
         };
@@ -244,6 +281,22 @@ impl Marker {
     }
 }
 
+/// Returns metadata with the marker in it, if there is one, as it is for a copy of the same source over the same version,
+/// whenever it is requested.
+pub(crate) fn whenever_requested(metadata: &Metadata) -> Metadata {
+    let mut metadata = metadata.clone();
+    if let Some(marker) = Marker::stated(Some(&metadata)) {
+        let marker = Marker {
+            requested: Timestamp::from_seconds(0),
+            decided: Timestamp::from_seconds(0),
+            digest: String::new(),
+            ..marker
+        };
+        metadata.user.insert(MARKER_NAME.to_owned(), marker.to_text());
+    }
+    metadata
+}
+
 /// A hash of fields, each with its length: no two lists of fields are hashed alike.
 struct Fields(Sha256);
 
@@ -257,89 +310,6 @@ impl Fields {
         self.add(if field.is_some() { "some" } else { "none" });
         self.add(field.unwrap_or_default());
     }
-}
-
-impl Content {
-    fn to_text(&self) -> String {
-        match self {
-            Self::Empty => "empty".to_owned(),
-            Self::Etag => "etag".to_owned(),
-            Self::FullObject(algorithm) => format!("full.{}", escaped(algorithm)),
-            Self::Composite(algorithm) => format!("composite.{}", escaped(algorithm)),
-        }
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        match text.split_once('.') {
-            None if text == "empty" => Some(Self::Empty),
-            None if text == "etag" => Some(Self::Etag),
-            Some(("full", algorithm)) => unescaped(algorithm).map(Self::FullObject),
-            Some(("composite", algorithm)) => unescaped(algorithm).map(Self::Composite),
-            _ => None,
-        }
-    }
-
-    /// Returns what an object stores of it.
-    fn of<'a>(&self, facts: &'a ObjectFacts) -> Option<&'a str> {
-        let checksum = |coverage, algorithm: &str| {
-            let Checksums {
-                coverage: stored,
-                values,
-            } = &facts.checksums;
-            (*stored == coverage)
-                .then(|| values.get(algorithm).map(String::as_str))
-                .flatten()
-        };
-        match self {
-            Self::Empty => (facts.size_bytes == 0).then_some(""),
-            Self::Etag => (facts.encryption == Encryption::Managed).then(|| facts.etag.as_str()),
-            Self::FullObject(algorithm) => checksum(ChecksumCoverage::FullObject, algorithm),
-            Self::Composite(algorithm) => checksum(ChecksumCoverage::Composite, algorithm),
-        }
-    }
-}
-
-/// Finds something that source and copy will both store of the content, and the method of copying that makes it so.
-fn bindable(source: &ObjectFacts, preferred: CopyMethod, encrypts_with_kms: bool) -> Option<(CopyMethod, Content)> {
-    let other = match preferred {
-        CopyMethod::Whole => CopyMethod::Parts,
-        CopyMethod::Parts => CopyMethod::Whole,
-    };
-    let possible = |method: &CopyMethod| match method {
-        CopyMethod::Whole => source.size_bytes <= COPY_OBJECT_LIMIT_BYTES,
-        CopyMethod::Parts => source.size_bytes > 0,
-    };
-    [preferred, other].into_iter().filter(possible).find_map(|method| {
-        let content = stored_by_both(source, method, encrypts_with_kms)?;
-        Some((method, content))
-    })
-}
-
-/// Tells whether a copy by `method` and its source both store something of the content that can be compared.
-pub(crate) fn copy_is_comparable(source: &ObjectFacts, method: CopyMethod, encrypts_with_kms: bool) -> bool {
-    stored_by_both(source, method, encrypts_with_kms).is_some()
-}
-
-/// Says what a copy stores of the content that its source stores too.
-///
-/// One request makes one part of any object: it keeps the tag of a single part and a checksum of the whole. Parts keep the
-/// tag and the composite checksum of the same parts, and those checksums of the whole that S3 computes from parts.
-fn stored_by_both(source: &ObjectFacts, method: CopyMethod, encrypts_with_kms: bool) -> Option<Content> {
-    if source.size_bytes == 0 {
-        return Some(Content::Empty);
-    }
-    let in_parts = method == CopyMethod::Parts;
-    let algorithm = source.checksums.values.keys().next().map(|name| (*name).to_owned());
-    let by_checksum = algorithm.and_then(|algorithm| match source.checksums.coverage {
-        ChecksumCoverage::FullObject => {
-            let keeps = !in_parts || full_object_from_parts(&algorithm);
-            keeps.then_some(Content::FullObject(algorithm))
-        }
-        ChecksumCoverage::Composite => in_parts.then_some(Content::Composite(algorithm)),
-    });
-    let is_hash = source.encryption == Encryption::Managed && !encrypts_with_kms;
-    let by_etag = (is_hash && source.etag.is_multipart() == in_parts).then_some(Content::Etag);
-    by_checksum.or(by_etag)
 }
 
 /// Tells whether `time` is later than `other` in S3's whole seconds.

@@ -9,11 +9,10 @@ use crate::outcome::AgainReason;
 /// Names what is read of a key whose last reconcile may have been interrupted, beside what a HEAD shows.
 ///
 /// A crash between a copy and the read after it leaves a copy that may differ in what a HEAD does not show; one during a
-/// multipart copy leaves an upload, and one after it an object without its annotations; in shared ownership a crash after a
-/// write leaves the versions below it unread.
+/// multipart copy leaves an upload, and one after it an object without its annotations.
 #[must_use]
 pub fn aspects_after_interruption() -> Aspects {
-    let mut aspects = Aspects::from([Aspect::UnfinishedUpload, Aspect::History]);
+    let mut aspects = Aspects::from([Aspect::UnfinishedUpload]);
     aspects.extend(HIDDEN_IN_HEAD);
     aspects
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::marker::whenever_requested;
 use crate::names::{BucketName, ObjectKey};
 use crate::order::{CopyOrder, SourcePin, Stated, UploadTerms, WriteCondition};
 use crate::plan::CopyPlan;
@@ -168,11 +169,16 @@ fn fingerprint(order: &CopyOrder, plan: &CopyPlan) -> Option<String> {
         stated: &'a Stated,
     }
     let terms = UploadTerms::new(order, plan);
+    // Whoever resumes an upload decides later than whoever began it.
+    let stated = Stated {
+        metadata: terms.stated.metadata.as_ref().map(whenever_requested),
+        ..terms.stated
+    };
     let begun = Begun {
         pin: &order.pin,
         condition: &order.condition,
         size_bytes: order.size_bytes,
-        stated: &terms.stated,
+        stated: &stated,
     };
     // Maps and sets are ordered, so equal terms are spelled the same.
     let spelled = serde_json::to_vec(&begun).ok()?;

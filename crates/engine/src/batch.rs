@@ -11,7 +11,6 @@ use s3ferry_core::facts::{Aspect, Aspects, HIDDEN_IN_HEAD};
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::{BucketName, ObjectKey};
 use s3ferry_core::outcome::{AgainReason, Outcome, Report};
-use s3ferry_core::policy::Ownership;
 use s3ferry_core::time::Timestamp;
 
 use crate::ports::{Clock, Continuations, DestinationBucket, SourceBucket, StateStore};
@@ -161,10 +160,6 @@ where
         // What was copied, or may still land, can differ in nothing that a HEAD shows.
         if report.progress || report.outcome_unknown {
             aspects.extend(HIDDEN_IN_HEAD);
-        }
-        // Where others write too, it is made sure that what was written hides nothing of theirs.
-        if self.reconciler.policy.ownership == Ownership::Shared {
-            aspects.insert(Aspect::History);
         }
         // What was begun is gone on with, or put away if the source has moved on by then.
         if report.upload_left || report.outcome_unknown {

@@ -8,7 +8,7 @@ use s3ferry_core::diff::SideName;
 use s3ferry_core::event::{Continuation, ReceiptHandle};
 use s3ferry_core::facts::{Aspects, ObjectFacts, ObjectState};
 use s3ferry_core::failure::Failure;
-use s3ferry_core::history::{DeleteIntent, VersionName, VersionStamp};
+use s3ferry_core::history::{DeleteIntent, VersionListing, VersionName};
 use s3ferry_core::names::{ETag, ObjectKey, VersionId};
 use s3ferry_core::order::{AmendOrder, CopyOrder, SourcePin, StatedChecksum, UploadTerms, WriteCondition};
 use s3ferry_core::plan::{Part, SourceLayout};
@@ -107,8 +107,8 @@ pub trait DestinationBucket: Send + Sync {
     /// Tells whether the bucket keeps versions.
     fn is_versioned(&self) -> impl Future<Output = Result<bool, Failure>> + Send;
 
-    /// Lists the newest versions of exactly this key, newest first: at least four, if there are as many.
-    fn history(&self, key: &ObjectKey) -> impl Future<Output = Result<Vec<VersionStamp>, Failure>> + Send;
+    /// Lists the newest versions of exactly this key: at least four, if there are as many.
+    fn history(&self, key: &ObjectKey) -> impl Future<Output = Result<VersionListing, Failure>> + Send;
 
     /// Reads one version of a key.
     fn read_version(
@@ -236,9 +236,6 @@ pub trait DeleteIntents: Send + Sync {
         key: &ObjectKey,
         covered: &VersionName,
     ) -> impl Future<Output = Result<Option<DeleteIntent>, Failure>> + Send;
-
-    /// Removes an announcement; one that is not there is no failure.
-    fn withdraw(&self, key: &ObjectKey, covered: &VersionName) -> impl Future<Output = Result<(), Failure>> + Send;
 }
 
 /// What is written down between invocations.
@@ -270,10 +267,6 @@ impl DeleteIntents for NoJournal {
     }
 
     async fn find(&self, _key: &ObjectKey, _covered: &VersionName) -> Result<Option<DeleteIntent>, Failure> {
-        match *self {}
-    }
-
-    async fn withdraw(&self, _key: &ObjectKey, _covered: &VersionName) -> Result<(), Failure> {
         match *self {}
     }
 }

@@ -8,7 +8,6 @@ mod world;
 use std::time::Duration;
 
 use s3ferry_core::facts::{Aspect, Aspects, ChecksumCoverage};
-use s3ferry_core::redelivery::aspects_after_interruption;
 use s3ferry_core::failure::FailureKind;
 use s3ferry_core::order::{
     CopyMethod, CopyOrder, Metadata, SourcePin, Stated, StatedChecksum, UploadTerms, WriteCondition,
@@ -16,6 +15,7 @@ use s3ferry_core::order::{
 use s3ferry_core::outcome::{AgainReason, Outcome, Report, SkipReason};
 use s3ferry_core::plan::{SourceLayout, plan};
 use s3ferry_core::policy::PreserveEtag;
+use s3ferry_core::redelivery::aspects_after_interruption;
 use s3ferry_core::upload::UploadEntry;
 use s3ferry_engine::ports::{Clock as _, DestinationBucket as _};
 use s3ferry_engine::reconcile::MAX_TURNS;

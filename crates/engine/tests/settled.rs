@@ -7,10 +7,10 @@ mod world;
 use std::collections::BTreeMap;
 
 use s3ferry_core::facts::{Aspects, ChecksumCoverage, Encryption, KmsEncryption, ObjectFacts};
-use s3ferry_core::redelivery::aspects_after_interruption;
 use s3ferry_core::outcome::{Outcome, SkipReason};
 use s3ferry_core::plan::COPY_OBJECT_LIMIT_BYTES;
 use s3ferry_core::policy::{KmsKeys, Policy, PreserveEtag};
+use s3ferry_core::redelivery::aspects_after_interruption;
 use s3ferry_testkit::faults::Call;
 use s3ferry_testkit::memory::{MemoryBucket, checksum};
 use world::{KEY, TestWorld};

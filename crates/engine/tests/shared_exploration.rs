@@ -36,8 +36,18 @@ fn without_the_version_below_equal_bytes_of_others_are_replaced() {
 }
 
 #[test]
-fn without_looking_back_a_crash_hides_what_is_newer() {
-    assert_bites(explore, Mutant::NoLookingBack, "lost");
+fn without_the_versions_further_below_uploads_of_others_stay_hidden() {
+    assert_bites(explore, Mutant::NoDepth, "lost");
+}
+
+#[test]
+fn without_the_oldest_bearer_of_a_marker_restored_copies_are_replaced() {
+    assert_bites(explore, Mutant::NoFirstBearer, "lost");
+}
+
+#[test]
+fn without_the_tags_that_were_copied_those_of_applications_are_replaced() {
+    assert_bites(explore, Mutant::NoCopiedTags, "lost");
 }
 
 #[test]
@@ -66,7 +76,7 @@ fn what_shared_ownership_rests_on_is_missed_in_an_interleaving() {
         Mutant::NoMarker,
         Mutant::NoBinding,
         Mutant::NoHistory,
-        Mutant::NoLookingBack,
+        Mutant::NoFirstBearer,
         Mutant::NoIntents,
     ];
     for mutant in mutants {

@@ -3,15 +3,14 @@
 mod world;
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use s3ferry_core::decide::ReplicationCoverage;
 use s3ferry_core::facts::{Aspect, Aspects, ObjectFacts, ReplicationStatus};
 use s3ferry_core::failure::FailureKind;
 use s3ferry_core::marker::MARKER_NAME;
+use s3ferry_core::names::BucketName;
 use s3ferry_core::outcome::{Outcome, Report, SkipReason};
 use s3ferry_core::policy::Ownership;
-use s3ferry_testkit::clock::TestClock;
 use s3ferry_testkit::faults::{Call, Fault, Script, failure};
 use s3ferry_testkit::memory::MemoryBucket;
 use world::{KEY, TestWorld, key};
@@ -79,12 +78,12 @@ async fn copy_carries_a_marker_and_is_found_equal() {
     let copy = world.destination.facts(KEY).unwrap();
     assert!(copy.user_metadata.contains_key(MARKER_NAME));
     let counted = [Call::SourceRead, Call::DestinationRead, Call::Copy, Call::History].map(|c| world.script.count(c));
-    assert_eq!(counted, [2, 2, 1, 1]);
+    assert_eq!(counted, [2, 2, 1, 2]);
 
     let again = again(&world);
     assert_skipped(&again.reconcile().await, SkipReason::AlreadyIdentical);
     let counted = [Call::SourceRead, Call::DestinationRead, Call::Copy, Call::History].map(|c| again.script.count(c));
-    assert_eq!(counted, [1, 1, 0, 0]);
+    assert_eq!(counted, [1, 1, 0, 1]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -135,7 +134,7 @@ async fn equal_bytes_that_an_application_writes_during_a_delete_come_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn check_that_failed_is_made_up_for_when_the_message_comes_again() {
+async fn check_that_failed_is_made_up_for_by_whatever_comes_next() {
     let world = shared();
     copy_across(&world, "one").await;
     world.source.put_with(KEY, "one", |facts| {
@@ -145,21 +144,19 @@ async fn check_that_failed_is_made_up_for_when_the_message_comes_again() {
     let destination = world.destination.clone();
     let script = Script::default()
         .on(Call::Copy, 1, Fault::before(move || write_same_bytes(&destination)))
-        .on(Call::History, 2, Fault::Hangs);
+        .on(Call::History, 3, Fault::Hangs);
     let cut_off = world.clone().with_script(script);
     let report = cut_off.reconcile().await;
     assert!(matches!(report.outcome, Outcome::Again(_)), "{report:?}");
     assert_eq!(owner(&world.destination).as_deref(), Some("ours"));
     let redelivered = again(&world);
-    let report = redelivered
-        .reconcile_with(&Aspects::from([Aspect::Tags, Aspect::History]))
-        .await;
+    let report = redelivered.reconcile().await;
     assert_skipped(&report, SkipReason::DestinationNewer);
     assert_eq!(owner(&redelivered.destination).as_deref(), Some("theirs"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn check_that_failed_is_made_up_for_in_the_next_turn() {
+async fn check_that_failed_is_made_up_for_in_the_next_pass() {
     const PART: u64 = 5 << 20;
     let put = |bucket: &MemoryBucket, large: bool, who: &'static str| {
         let change = move |facts: &mut ObjectFacts| {
@@ -173,7 +170,7 @@ async fn check_that_failed_is_made_up_for_in_the_next_turn() {
         }
     };
     for (large, copy, check, nth) in [
-        (false, Call::Copy, Call::History, 2),
+        (false, Call::Copy, Call::History, 3),
         (true, Call::CreateUpload, Call::RemoveEntry, 1),
     ] {
         let world = shared();
@@ -194,13 +191,11 @@ async fn check_that_failed_is_made_up_for_in_the_next_turn() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn delete_that_hit_equal_bytes_is_known_for_ours_when_the_message_comes_again() {
+async fn delete_that_hit_equal_bytes_is_known_for_ours_by_whatever_comes_next() {
     let world = shared();
     for content in ["old", "one"] {
         copy_across(&world, content).await;
     }
-    // The buckets' clocks and ours agree.
-    pass(&world, TestClock::START.millis() / 1_000);
     world.source.delete(KEY);
     let destination = world.destination.clone();
     let script = Script::default()
@@ -210,9 +205,7 @@ async fn delete_that_hit_equal_bytes_is_known_for_ours_when_the_message_comes_ag
     assert!(matches!(report.outcome, Outcome::Again(_)), "{report:?}");
     assert_eq!(world.destination.content(KEY), None, "deleted, and not looked at since");
     let redelivered = again(&world);
-    let report = redelivered
-        .reconcile_with(&Aspects::from([Aspect::Tags, Aspect::History]))
-        .await;
+    let report = redelivered.reconcile().await;
     assert_skipped(&report, SkipReason::NotOurs);
     assert_eq!(owner(&redelivered.destination).as_deref(), Some("theirs"));
     let counted = [Call::FindIntent, Call::RemoveVersion].map(|call| redelivered.script.count(call));
@@ -239,7 +232,7 @@ async fn delete_that_is_known_for_ours_is_not_looked_for_among_older_versions() 
     pass(&world, 1);
     let brought_back = again(&world);
     assert_copied(&brought_back.reconcile().await);
-    assert_eq!(brought_back.script.count(Call::FindIntent), 1);
+    assert_eq!(brought_back.script.count(Call::FindIntent), 2, "once in each pass");
 }
 
 #[tokio::test(start_paused = true)]
@@ -345,14 +338,17 @@ async fn missing_state_bucket_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn replication_by_s3_to_the_same_bucket_is_refused() {
-    let world = shared();
-    world.source.pass_seconds(TestClock::START.millis() / 1000 - 60);
-    world.source.put_with(KEY, "one", |facts| {
-        facts.replication_status = Some(ReplicationStatus::Pending);
-    });
-    world.source.set_replication(ReplicationCoverage::OurDestination);
-    assert_failed(&world.reconcile().await, FailureKind::Configuration, "ReplicatedByS3");
+async fn replication_by_s3_to_the_same_bucket_is_refused_whatever_its_status() {
+    use ReplicationStatus::{Completed, Failed, Pending, Replica};
+    for status in [None, Some(Pending), Some(Completed), Some(Failed), Some(Replica)] {
+        let world = shared();
+        world
+            .source
+            .put_with(KEY, "one", |facts| facts.replication_status = status);
+        world.source.set_replication(ReplicationCoverage::OurDestination);
+        assert_failed(&world.reconcile().await, FailureKind::Configuration, "ReplicatedByS3");
+        assert_eq!(world.script.count(Call::Copy), 0);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -400,18 +396,234 @@ async fn what_an_application_writes_after_a_delete_is_seen() {
     assert_eq!(owner(&racing.destination).as_deref(), Some("theirs"));
 }
 
+/// Takes an object of the destination over with its metadata, as an application that edits it does.
+fn edit(world: &TestWorld, content: &str) {
+    let metadata = world.destination.facts(KEY).unwrap().user_metadata;
+    world
+        .destination
+        .put_with(KEY, content, |facts| facts.user_metadata = metadata);
+}
+
 #[tokio::test(start_paused = true)]
-async fn intent_is_withdrawn_once_its_delete_cannot_land_any_more() {
-    for (takes, withdrawn) in [(Duration::from_secs(1), 0), (Duration::from_mins(20), 1)] {
+async fn copy_that_an_application_edited_with_its_metadata_is_an_external_write() {
+    for seconds in [0, 1, 5_000] {
         let world = shared();
         copy_across(&world, "one").await;
+        pass(&world, seconds);
+        edit(&world, "edited");
+        assert_skipped(&again(&world).reconcile().await, SkipReason::DestinationNewer);
         world.source.delete(KEY);
-        assert_eq!(world.reconcile().await.outcome, Outcome::Deleted);
-        world.source.put(KEY, "two");
-        pass(&world, 1);
-        let slow = Script::default().on(Call::SourceRead, 1, Fault::Slow(takes));
-        let brought_back = world.with_script(slow);
-        assert_copied(&brought_back.reconcile().await);
-        assert_eq!(brought_back.script.count(Call::Withdraw), withdrawn, "{takes:?}");
+        assert_skipped(&again(&world).reconcile().await, SkipReason::NotOurs);
+        assert_eq!(world.destination.content(KEY).as_deref(), Some("edited"));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn old_copy_that_an_application_restores_stays() {
+    for seconds in [0, 1, 5_000] {
+        let world = shared();
+        copy_across(&world, "one").await;
+        let old = world.destination.history(KEY).swap_remove(0).version;
+        copy_across(&world, "two").await;
+        pass(&world, seconds);
+        world.destination.rewrite(KEY, &old);
+        assert_skipped(&again(&world).reconcile().await, SkipReason::DestinationNewer);
+        assert_eq!(world.destination.content(KEY).as_deref(), Some("one"));
+        // It competes by time like any external write.
+        pass(&world, 1);
+        copy_across(&world, "three").await;
+        assert_eq!(world.destination.content(KEY).as_deref(), Some("three"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn copy_that_an_application_writes_again_is_not_deleted() {
+    let world = shared();
+    copy_across(&world, "one").await;
+    let copy = world.destination.history(KEY).swap_remove(0).version;
+    world.destination.rewrite(KEY, &copy);
+    world.source.delete(KEY);
+    assert_skipped(&world.reconcile().await, SkipReason::NotOurs);
+}
+
+#[tokio::test(start_paused = true)]
+async fn upload_that_an_application_began_before_a_copy_comes_back() {
+    for large in [false, true] {
+        let world = shared();
+        world.source.put(KEY, "one");
+        pass(&world, 1);
+        let begun = world.destination.begin_put();
+        pass(&world, 1);
+        assert_copied(&world.reconcile().await);
+        if large {
+            world.source.put_large(KEY, "much", 15 << 20, &[10 << 20, 5 << 20]);
+            world.destination.finish_put(KEY, &begun, "theirs", |_| ());
+            assert_copied(&world.reconcile().await);
+            continue;
+        }
+        world.destination.finish_put(KEY, &begun, "theirs", |_| ());
+        assert_eq!(world.destination.content(KEY).as_deref(), Some("one"), "it is hidden");
+        let report = again(&world).reconcile().await;
+        assert_skipped(&report, SkipReason::DestinationNewer);
+        assert_eq!(world.destination.content(KEY).as_deref(), Some("theirs"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn upload_that_an_application_began_before_a_delete_comes_back() {
+    let world = shared();
+    copy_across(&world, "one").await;
+    pass(&world, 1);
+    let begun = world.destination.begin_put();
+    world.source.delete(KEY);
+    assert_eq!(world.reconcile().await.outcome, Outcome::Deleted);
+    world.destination.finish_put(KEY, &begun, "theirs", |_| ());
+    assert_eq!(world.destination.content(KEY), None, "it is hidden");
+    assert_skipped(&again(&world).reconcile().await, SkipReason::NotOurs);
+    assert_eq!(world.destination.content(KEY).as_deref(), Some("theirs"));
+}
+
+fn stage(bucket: &MemoryBucket) -> Option<String> {
+    bucket.facts(KEY)?.tags?.get("stage").cloned()
+}
+
+async fn reconcile_tags(world: &TestWorld) -> Report {
+    again(world).reconcile_with(&Aspects::from([Aspect::Tags])).await
+}
+
+/// Copies an object whose tag says `stage`.
+async fn tagged_copy(value: &str) -> TestWorld {
+    let world = shared();
+    world.source.put(KEY, "one");
+    world.source.tag(KEY, &[("stage", value)]);
+    pass(&world, 1);
+    assert_copied(&world.reconcile().await);
+    assert_eq!(stage(&world.destination).as_deref(), Some(value));
+    pass(&world, 1);
+    world
+}
+
+#[tokio::test(start_paused = true)]
+async fn tags_that_an_application_set_on_a_copy_stay() {
+    for theirs in [&[("stage", "theirs")][..], &[("stage", "a"), ("more", "b")], &[]] {
+        let world = tagged_copy("a").await;
+        world.destination.tag(KEY, theirs);
+        let tags = world.destination.facts(KEY).unwrap().tags;
+        for aspects in [Aspects::new(), Aspects::from([Aspect::Tags])] {
+            let report = again(&world).reconcile_with(&aspects).await;
+            assert_skipped(&report, SkipReason::AlreadyIdentical);
+        }
+        assert_eq!(world.destination.facts(KEY).unwrap().tags, tags);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn tags_that_change_at_the_source_arrive_again_and_again() {
+    let world = tagged_copy("a").await;
+    for value in ["b", "c", "b"] {
+        world.source.tag(KEY, &[("stage", value)]);
+        assert_copied(&reconcile_tags(&world).await);
+        assert_eq!(stage(&world.destination).as_deref(), Some(value));
+        assert_skipped(&reconcile_tags(&world).await, SkipReason::AlreadyIdentical);
+        pass(&world, 1);
+    }
+    world.destination.tag(KEY, &[("stage", "theirs")]);
+    assert_skipped(&reconcile_tags(&world).await, SkipReason::AlreadyIdentical);
+    assert_eq!(stage(&world.destination).as_deref(), Some("theirs"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn tags_that_change_on_both_sides_are_a_conflict_that_the_application_wins() {
+    let world = tagged_copy("a").await;
+    world.destination.tag(KEY, &[("stage", "theirs")]);
+    world.source.tag(KEY, &[("stage", "b")]);
+    assert_skipped(&reconcile_tags(&world).await, SkipReason::DestinationNewer);
+    assert_eq!(stage(&world.destination).as_deref(), Some("theirs"));
+    // The object itself goes on being replaced, and the conflict goes on being reported.
+    world.source.put(KEY, "two");
+    world.source.tag(KEY, &[("stage", "b")]);
+    pass(&world, 1);
+    assert_skipped(&again(&world).reconcile().await, SkipReason::DestinationNewer);
+    assert_eq!(world.destination.content(KEY).as_deref(), Some("two"));
+    assert_eq!(stage(&world.destination).as_deref(), Some("theirs"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn annotations_of_parts_are_written_after_a_crash_by_whatever_comes_next() {
+    let world = shared();
+    world
+        .source
+        .put_large_with(KEY, "much", 15 << 20, &[10 << 20, 5 << 20], |facts| {
+            facts.checksums.values.clear();
+        });
+    world.source.annotate(KEY, &[("note", "text")]);
+    pass(&world, 1);
+    let cut_off = world
+        .clone()
+        .with_script(Script::default().on(Call::DestinationRead, 2, Fault::Hangs));
+    assert!(matches!(cut_off.reconcile().await.outcome, Outcome::Again(_)));
+    let notes = || world.destination.facts(KEY).unwrap().annotations.unwrap().len();
+    assert_eq!(notes(), 0);
+    assert!(matches!(
+        again(&world).reconcile().await.outcome,
+        Outcome::Amended { .. }
+    ));
+    assert_eq!(notes(), 1);
+    assert_skipped(&again(&world).reconcile().await, SkipReason::AlreadyIdentical);
+}
+
+#[tokio::test(start_paused = true)]
+async fn version_that_cannot_be_removed_is_reported_as_hiding_until_it_is_settled() {
+    let world = shared();
+    world.source.put(KEY, "one");
+    pass(&world, 1);
+    let begun = world.destination.begin_put();
+    pass(&world, 1);
+    assert_copied(&world.reconcile().await);
+    world.destination.finish_put(KEY, &begun, "theirs", |_| ());
+    let mut locked = failure(FailureKind::Permanent);
+    locked.action = "s3:DeleteObjectVersion".to_owned();
+    locked.detail = "Access Denied because object protected by object lock".to_owned();
+    for _ in 0..2 {
+        let script = Script::default().always(Call::RemoveVersion, Fault::Fails(locked.clone()));
+        let report = world.clone().with_script(script).reconcile().await;
+        assert_failed(&report, FailureKind::Permanent, "ExternalWriteHidden");
+        let Outcome::Failed(failure) = report.outcome else {
+            panic!("it failed")
+        };
+        assert!(failure.detail.contains(&locked.detail), "{failure}");
+    }
+    let hidden = world.destination.history(KEY).swap_remove(1).version;
+    pass(&world, 1);
+    world.destination.rewrite(KEY, &hidden);
+    assert_skipped(&again(&world).reconcile().await, SkipReason::DestinationNewer);
+}
+
+/// Reconciles between two buckets as another pair of s3ferry's does.
+async fn between(names: (&str, &str), source: &MemoryBucket, destination: &MemoryBucket) -> Outcome {
+    let world = shared_of(source.clone(), destination.clone());
+    let mut reconciler = world.reconciler();
+    let route = &mut reconciler.uploads.as_mut().unwrap().route;
+    route.source = BucketName::new(names.0).unwrap();
+    route.destination = BucketName::new(names.1).unwrap();
+    let deadline = reconciler.clock.far_future();
+    reconciler.reconcile(&key(KEY), &Aspects::new(), deadline).await.outcome
+}
+
+#[tokio::test(start_paused = true)]
+async fn copy_goes_on_to_a_third_bucket_and_back_only_to_one_that_lost_it() {
+    let [first, second, third] = [(); 3].map(|()| MemoryBucket::versioned());
+    first.put(KEY, "one");
+    let tick = || [&first, &second, &third].map(|bucket| bucket.pass_seconds(1));
+    tick();
+    let copied = |outcome: Outcome| assert!(matches!(outcome, Outcome::Copied { .. }), "{outcome:?}");
+    copied(between(("first", "second"), &first, &second).await);
+    tick();
+    copied(between(("second", "third"), &second, &third).await);
+    assert_eq!(third.content(KEY).as_deref(), Some("one"));
+    let back = between(("second", "first"), &second, &first).await;
+    assert_eq!(back, Outcome::Skipped(SkipReason::SourceIsReplica));
+    first.purge(KEY);
+    copied(between(("second", "first"), &second, &first).await);
+    assert_eq!(first.content(KEY).as_deref(), Some("one"));
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use s3ferry_core::decide::{BucketLock, ReplicationCoverage};
 use s3ferry_core::facts::{Aspects, ObjectFacts, ObjectState};
 use s3ferry_core::failure::{Failure, FailureKind};
-use s3ferry_core::history::{DeleteIntent, VersionName, VersionStamp};
+use s3ferry_core::history::{DeleteIntent, VersionListing, VersionName};
 use s3ferry_core::names::{ETag, ObjectKey, VersionId};
 use s3ferry_core::order::{AmendOrder, CopyOrder, SourcePin, UploadTerms};
 use s3ferry_core::plan::{Part, SourceLayout};
@@ -74,8 +74,6 @@ pub enum Call {
     Announce,
     /// [`DeleteIntents::find`]
     FindIntent,
-    /// [`DeleteIntents::withdraw`]
-    Withdraw,
 }
 
 /// What a test does between two calls.
@@ -291,7 +289,7 @@ impl<T: DestinationBucket> DestinationBucket for Faults<T> {
         self.script.read(Call::IsVersioned, self.port.is_versioned()).await
     }
 
-    async fn history(&self, key: &ObjectKey) -> Result<Vec<VersionStamp>, Failure> {
+    async fn history(&self, key: &ObjectKey) -> Result<VersionListing, Failure> {
         self.script.read(Call::History, self.port.history(key)).await
     }
 
@@ -388,9 +386,5 @@ impl<T: DeleteIntents> DeleteIntents for Faults<T> {
 
     async fn find(&self, key: &ObjectKey, covered: &VersionName) -> Result<Option<DeleteIntent>, Failure> {
         self.script.read(Call::FindIntent, self.port.find(key, covered)).await
-    }
-
-    async fn withdraw(&self, key: &ObjectKey, covered: &VersionName) -> Result<(), Failure> {
-        self.script.read(Call::Withdraw, self.port.withdraw(key, covered)).await
     }
 }

@@ -97,9 +97,4 @@ impl DeleteIntents for MemoryJournal {
     async fn find(&self, key: &ObjectKey, covered: &VersionName) -> Result<Option<DeleteIntent>, Failure> {
         Ok(self.lock().intents.get(&(key.clone(), covered.to_string())).cloned())
     }
-
-    async fn withdraw(&self, key: &ObjectKey, covered: &VersionName) -> Result<(), Failure> {
-        self.lock().intents.remove(&(key.clone(), covered.to_string()));
-        Ok(())
-    }
 }

@@ -66,6 +66,13 @@ struct StoredObject {
     layout: Vec<u64>,
 }
 
+/// An application's upload in parts that was begun.
+#[derive(Debug, Clone)]
+pub struct BegunPut {
+    since: u64,
+    begun: Timestamp,
+}
+
 /// Who begins the uploads that are asked for through the port.
 pub const OURSELVES: &str = "s3ferry";
 
@@ -170,6 +177,32 @@ impl MemoryBucket {
         stored
     }
 
+    /// Begins an application's upload in parts: it counts from now on, and shows when it is finished.
+    pub fn begin_put(&self) -> BegunPut {
+        let (since, begun) = self.lock().stamp();
+        BegunPut { since, begun }
+    }
+
+    /// Finishes an application's upload of an object whose facts `change` adjusts.
+    pub fn finish_put(&self, key: &str, begun: &BegunPut, content: &str, change: impl FnOnce(&mut ObjectFacts)) {
+        let mut facts = ObjectFacts {
+            etag: etag_of(content, 1),
+            last_modified: begun.begun,
+            ..plain_facts(content)
+        };
+        change(&mut facts);
+        let mut inner = self.lock();
+        let (id, _) = inner.stamp();
+        facts.version_id = self.version_id(id);
+        let version = Version {
+            id,
+            since: begun.since,
+            written: begun.begun,
+            object: Some(StoredObject::new(facts, content, &[])),
+        };
+        inner.push(self.versioned, key, version);
+    }
+
     /// Replaces the tags of the current object, which makes no version.
     pub fn tag(&self, key: &str, tags: &[(&str, &str)]) {
         let mut inner = self.lock();
@@ -254,6 +287,7 @@ impl MemoryBucket {
         let object = found.expect("an object to write again");
         let mut facts = object.facts.clone();
         facts.tags = Some(object.tags.clone());
+        facts.annotations = Some(object.annotations.clone());
         self.store(key, &object.content, facts, &object.layout);
     }
 

@@ -30,7 +30,7 @@ struct World {
     reconciler: Reconciler<S3Source, S3Destination, SystemClock, S3Journal>,
     source: Client,
     destination: Client,
-    _server: Server,
+    server: Server,
 }
 
 impl World {
@@ -70,7 +70,7 @@ impl World {
             },
             source: writing,
             destination: clients.s3_for_writing(&far),
-            _server: server,
+            server,
         }
     }
 
@@ -133,7 +133,7 @@ async fn marker_binds_every_header_as_it_is_stored() {
         .expect("the object is written");
     assert_copied(&world.reconcile("a b+c/ü.txt").await);
     assert!(world.marker("a b+c/ü.txt").await.is_some());
-    let deep = Aspects::from([Aspect::Tags, Aspect::History]);
+    let deep = Aspects::from([Aspect::Tags]);
     let again = world.reconcile_with("a b+c/ü.txt", &deep).await;
     assert_eq!(again, Outcome::Skipped(SkipReason::AlreadyIdentical));
 }
@@ -166,6 +166,95 @@ async fn object_uploaded_in_parts_is_copied_with_a_marker() {
     assert_copied(&world.reconcile("large").await);
     let again = world.reconcile("large").await;
     assert_eq!(again, Outcome::Skipped(SkipReason::AlreadyIdentical));
+}
+
+#[tokio::test]
+async fn copy_takes_the_requests_that_semantics_names() {
+    let world = World::prepare().await;
+    // What is asked once and kept.
+    world.put("first", "one").await;
+    assert_copied(&world.reconcile("first").await);
+    world.put("key", "one").await;
+    let requests = async || {
+        world.server.forget_requests();
+        let outcome = world.reconcile("key").await;
+        (outcome, world.server.requests())
+    };
+    let (outcome, copied) = requests().await;
+    assert_copied(&outcome);
+    let expected = [
+        ("CopyObject", 1),
+        ("GetObjectTagging", 1),
+        ("HeadObject", 4),
+        ("ListObjectAnnotations", 1),
+        ("ListObjectVersions", 2),
+    ];
+    assert_eq!(copied, expected.into());
+    let (outcome, equal) = requests().await;
+    assert_eq!(outcome, Outcome::Skipped(SkipReason::AlreadyIdentical));
+    assert_eq!(equal, [("HeadObject", 2), ("ListObjectVersions", 1)].into());
+}
+
+#[tokio::test]
+async fn object_that_an_application_restores_or_edits_is_its_own() {
+    let world = World::prepare().await;
+    world.put("key", "one").await;
+    assert_copied(&world.reconcile("key").await);
+    let copy = world.destination.copy_object().bucket(DESTINATION).key("key");
+    let restored = copy
+        .copy_source(format!("{DESTINATION}/key"))
+        .storage_class(aws_sdk_s3::types::StorageClass::StandardIa)
+        .send()
+        .await;
+    restored.expect("an application copies the copy onto itself");
+    assert_eq!(
+        world.reconcile("key").await,
+        Outcome::Skipped(SkipReason::AlreadyIdentical)
+    );
+    let marker = world.marker("key").await.expect("its metadata is carried along");
+    let delete = world.source.delete_object().bucket(SOURCE).key("key").send().await;
+    delete.expect("the object is deleted");
+    assert_eq!(world.reconcile("key").await, Outcome::Skipped(SkipReason::NotOurs));
+    let put = world.destination.put_object().bucket(DESTINATION).key("key");
+    let edited = put.metadata(MARKER_NAME, marker).body(ByteStream::from_static(b"two"));
+    edited.send().await.expect("an application edits the object");
+    assert_eq!(world.reconcile("key").await, Outcome::Skipped(SkipReason::NotOurs));
+}
+
+#[tokio::test]
+async fn tags_of_an_application_stay_and_those_of_the_source_arrive() {
+    let world = World::prepare().await;
+    let tagging = |value: &str| {
+        let tag = aws_sdk_s3::types::Tag::builder().key("stage").value(value).build();
+        aws_sdk_s3::types::Tagging::builder()
+            .tag_set(tag.expect("a tag"))
+            .build()
+            .expect("tags")
+    };
+    let tags = Aspects::from([Aspect::Tags]);
+    for key in ["key", "other"] {
+        let put = world.source.put_object().bucket(SOURCE).key(key).tagging("stage=a");
+        let put = put.body(ByteStream::from_static(b"one")).send().await;
+        put.expect("the object is written");
+        assert_copied(&world.reconcile(key).await);
+        let arrived = world.source.put_object_tagging().bucket(SOURCE).key(key);
+        let arrived = arrived.tagging(tagging("b")).send().await;
+        arrived.expect("the source's tags change");
+        assert_copied(&world.reconcile_with(key, &tags).await);
+    }
+    let theirs = world.destination.put_object_tagging().bucket(DESTINATION).key("key");
+    let theirs = theirs.tagging(tagging("theirs")).send().await;
+    theirs.expect("the destination's tags change");
+    for _ in 0..2 {
+        let outcome = world.reconcile_with("key", &tags).await;
+        assert_eq!(outcome, Outcome::Skipped(SkipReason::AlreadyIdentical));
+    }
+    let read = world.destination.get_object_tagging().bucket(DESTINATION).key("key");
+    let read = read.send().await.expect("the tags are there");
+    assert_eq!(
+        read.tag_set().first().map(aws_sdk_s3::types::Tag::value),
+        Some("theirs")
+    );
 }
 
 #[tokio::test]

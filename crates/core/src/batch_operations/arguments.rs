@@ -161,13 +161,7 @@ impl Depth {
     pub fn aspects(self) -> Aspects {
         match self {
             Self::Head => Aspects::new(),
-            Self::Deep => Aspects::from([
-                Aspect::Tags,
-                Aspect::Annotations,
-                Aspect::Acl,
-                Aspect::Lock,
-                Aspect::History,
-            ]),
+            Self::Deep => Aspects::from([Aspect::Tags, Aspect::Annotations, Aspect::Acl, Aspect::Lock]),
         }
     }
 }

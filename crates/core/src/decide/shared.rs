@@ -1,236 +1,293 @@
-//! The decision where applications write to the destination, too: the newer object wins, and only what carries our bound
-//! marker is ours.
+//! The decision where applications write to the destination, too: the newer object wins, and only what s3ferry's marker
+//! vouches for is replaced whenever the source differs.
+
+use std::collections::BTreeMap;
 
 use super::{
-    CopyOrder, Decision, Metadata, Refusal, Situation, SkipReason, amend, copy_by, leave_to_replication, mapped_key,
+    CopyOrder, Decision, Metadata, Refusal, Situation, SkipReason, amend, copy_by, hidden_unread, mapped_key,
     may_differ, method, must_read, refuse, unconfirmed_absence,
 };
-use crate::compare::{Verdict, compare_marked_bodies};
-use crate::facts::{ObjectFacts, ObjectState};
-use crate::history::{Deleter, Past, VersionName, VersionStamp};
-use crate::marker::{MARKER_NAME, Marker, Place, is_newer, without_marker};
+use crate::attributes::{Attributes, Change, tags_are_known};
+use crate::compare::{Verdict, compare_bodies};
+use crate::facts::{Aspect, Aspects, ObjectFacts, ObjectState};
+use crate::history::VersionName;
+use crate::marker::{MARKER_NAME, Marker, Place, Request, is_newer, without_marker};
+use crate::names::ObjectKey;
 use crate::order::WriteCondition;
-use crate::outcome::AgainReason;
 use crate::policy::Policy;
+use crate::upload::Route;
+use crate::version_history::{Examined, Owner};
 
 /// Everything a decision depends on in shared mode.
 #[derive(Debug, Clone, Copy)]
 pub struct SharedSituation<'a> {
     /// What it depends on in any mode.
     pub situation: Situation<'a>,
-    /// Where the source's object is.
-    pub source_place: Place<'a>,
-    /// Where the destination's object is.
-    pub destination_place: Place<'a>,
-    /// The versions below the destination's current one, where somebody asked.
-    pub past: Option<&'a Past>,
-    /// Whether an earlier write of ours may not have been checked.
-    pub looks_back: bool,
+    /// The two buckets.
+    pub route: &'a Route,
+    /// The key.
+    pub key: &'a ObjectKey,
+    /// Whose the destination's versions are.
+    pub history: &'a Examined,
+}
+
+impl<'a> SharedSituation<'a> {
+    fn source_place(&self) -> Place<'a> {
+        Place {
+            bucket: &self.route.source,
+            key: self.key,
+        }
+    }
+
+    fn destination_place(&self) -> Place<'a> {
+        Place {
+            bucket: &self.route.destination,
+            key: self.key,
+        }
+    }
+
+    /// Tells whether the source's object is a copy that s3ferry made of the destination's, as in the reverse direction.
+    fn is_replica(&self, source: &ObjectFacts) -> bool {
+        let marker = Marker::bound(source, self.source_place());
+        marker.is_some_and(|marker| marker.source_bucket == self.route.destination)
+    }
+
+    fn newest_version(&self) -> Option<VersionName> {
+        self.history.newest.as_ref().map(|newest| newest.version.clone())
+    }
 }
 
 /// Decides what has to be done about a key in scope, with a destination that others write to.
 #[must_use]
 pub fn decide_shared(shared: &SharedSituation<'_>, policy: &Policy) -> Decision {
-    let situation = &shared.situation;
-    let ours = situation
-        .destination
-        .facts()
-        .and_then(|facts| Marker::bound(facts, shared.destination_place));
-    if let Some(decision) = look_back(shared, ours.as_ref()) {
-        return decision;
+    use ObjectState::{ConfirmedAbsent, DeleteMarker, NotFound, Present};
+    if let (Some(version), Some(hidden)) = (shared.newest_version(), &shared.history.hidden) {
+        let hidden = hidden.clone();
+        return Decision::RemoveVersion { version, hidden };
     }
-    if let Some(side) = unconfirmed_absence(situation, policy) {
+    if let Some(side) = unconfirmed_absence(&shared.situation, policy) {
         return Decision::ConfirmAbsence(side);
     }
-    match (situation.source, situation.destination) {
-        (ObjectState::Present(source), _) if Marker::bound(source, shared.source_place).is_some() => {
+    match (shared.situation.source, shared.situation.destination) {
+        // A key that the other side lost altogether is brought back to it.
+        (Present(source), Present(_) | DeleteMarker) if shared.is_replica(source) => {
             Decision::Skip(SkipReason::SourceIsReplica)
         }
-        (ObjectState::Present(source), ObjectState::Present(destination)) => {
-            replace(source, destination, ours.as_ref(), shared, policy)
-        }
-        (ObjectState::Present(source), ObjectState::DeleteMarker) => bring_back(source, shared, policy),
-        (ObjectState::Present(source), ObjectState::NotFound | ObjectState::ConfirmedAbsent) => {
-            copy(source, WriteCondition::Absent, None, shared, policy)
-        }
-        (_, ObjectState::Present(destination)) => delete(destination, ours.is_some(), shared, policy),
-        (_, ObjectState::DeleteMarker | ObjectState::NotFound | ObjectState::ConfirmedAbsent) => {
-            Decision::Skip(SkipReason::BothAbsent)
-        }
+        (Present(source), Present(destination)) => match &shared.history.owner {
+            Owner::Copy(marker) => replace_copy(source, destination, marker, shared, policy),
+            Owner::Delete { .. } | Owner::External => replace_external(source, destination, shared, policy),
+        },
+        (Present(source), DeleteMarker) => bring_back(source, shared, policy),
+        (Present(source), NotFound | ConfirmedAbsent) => copy(source, WriteCondition::Absent, None, shared, policy),
+        (_, Present(destination)) => delete(destination, shared, policy),
+        (_, DeleteMarker | NotFound | ConfirmedAbsent) => Decision::Skip(SkipReason::BothAbsent),
     }
 }
 
-/// Finds a write of ours that hides somebody else's, whose condition only saw equal bytes.
-fn look_back(shared: &SharedSituation<'_>, ours: Option<&Marker>) -> Option<Decision> {
-    let destination = shared.situation.destination;
-    let is_delete_marker = *destination == ObjectState::DeleteMarker;
-    let Some(past) = shared.past else {
-        let can_hide = ours.is_some() || is_delete_marker;
-        return (shared.looks_back && can_hide).then_some(Decision::AskHistory);
-    };
-    let is_misplaced = match (ours, &past.below) {
-        (Some(marker), None) if marker.hides(past.second()) => return Some(Decision::AskBelow),
-        (Some(marker), Some(below)) => hides_theirs(marker, &past.versions, &markers(below, shared)),
-        (Some(_), None) => false,
-        (None, _) => is_delete_marker && past.delete_marker() == Deleter::UsByMistake,
-    };
-    let current = past.versions.first().filter(|_| is_misplaced)?;
-    Some(Decision::RemoveVersion(current.version.clone()))
-}
-
-/// The versions that are copies of ours, with their markers.
-type Markers = Vec<(VersionName, Marker)>;
-
-fn markers(objects: &[ObjectFacts], shared: &SharedSituation<'_>) -> Markers {
-    let marked = objects.iter().filter_map(|facts| {
-        let marker = Marker::bound(facts, shared.destination_place)?;
-        Some((VersionName::of(facts.version_id.as_ref()), marker))
-    });
-    marked.collect()
-}
-
-/// Tells whether the copy at the top of `versions` hides somebody else's, itself or by another copy of ours below it.
-///
-/// An application may have written a copy of ours again as it was, marker and all: that hides nothing which the
-/// application did not want hidden.
-fn hides_theirs(marker: &Marker, versions: &[VersionStamp], below: &Markers) -> bool {
-    let [_, rest @ ..] = versions else { return false };
-    let marker_of = |stamp: &VersionStamp| {
-        let found = below.iter().find(|(version, _)| *version == stamp.version);
-        found.map(|(_, marker)| marker)
-    };
-    if !marker.hides(rest.first()) || rest.iter().any(|stamp| marker_of(stamp) == Some(marker)) {
-        return false;
-    }
-    let second = rest.first().and_then(marker_of);
-    second.is_none_or(|second| hides_theirs(second, rest, below))
-}
-
-/// An object on both sides.
-fn replace(
+/// An object at the source, and an external write at the destination.
+fn replace_external(
     source: &ObjectFacts,
     destination: &ObjectFacts,
-    ours: Option<&Marker>,
     shared: &SharedSituation<'_>,
     policy: &Policy,
 ) -> Decision {
-    let is_identical = compare_marked_bodies(source, destination, ours) == Verdict::Identical;
-    let unread = may_differ(source, destination);
+    if compare_bodies(source, destination) == Verdict::Identical {
+        let unread = may_differ(source, destination);
+        if !unread.is_empty() {
+            return Decision::Read(unread);
+        }
+        match amend(source, destination, &shared.situation, policy) {
+            // An external write is replaced or left, not changed.
+            Decision::Amend(_) | Decision::Copy(_) => {}
+            decision => return decision,
+        }
+    }
+    if !is_newer(source.last_modified, destination.last_modified) {
+        return Decision::Skip(SkipReason::DestinationNewer);
+    }
+    copy(source, matches(destination), None, shared, policy)
+}
+
+/// An object at the source, and a copy of s3ferry at the destination.
+fn replace_copy(
+    source: &ObjectFacts,
+    destination: &ObjectFacts,
+    marker: &Marker,
+    shared: &SharedSituation<'_>,
+    policy: &Policy,
+) -> Decision {
+    let is_identical = compare_bodies(source, destination) == Verdict::Identical;
+    // Equal bytes that were written again may have come with other attributes.
+    let unread: Aspects = if marker.is_of(source) {
+        may_differ(source, destination)
+    } else {
+        hidden_unread(source, destination).collect()
+    };
     if is_identical && !unread.is_empty() {
         return Decision::Read(unread);
     }
     if is_identical {
-        match amend(source, destination, &shared.situation, policy) {
-            // What is somebody else's is replaced or left, not changed.
-            Decision::Amend(_) if ours.is_none() => {}
-            Decision::Copy(_) => {}
-            decision => return decision,
+        let unwritten = unwritten_annotations(source, destination, marker);
+        if unwritten == Some(Unwritten::Unread) {
+            return Decision::Read(Aspects::from([Aspect::Annotations]));
+        }
+        let change = |attribute| marker.attributes.change(attribute, source, destination);
+        let changes = [Aspect::Tags, Aspect::Acl, Aspect::Annotations].map(change);
+        let has_unwritten = unwritten == Some(Unwritten::All);
+        if !has_unwritten && changes.contains(&Some(Change::Conflict)) {
+            return Decision::Skip(SkipReason::DestinationNewer);
+        }
+        if has_unwritten || !changes.contains(&Some(Change::Source)) {
+            let source = amendable(source, destination, has_unwritten);
+            return amend(&source, destination, &shared.situation, policy);
+        }
+        // A copy brings the source's annotations, so it must not be an application that changed those.
+        match change(Aspect::Annotations) {
+            None => return Decision::Read(Aspects::from([Aspect::Annotations])),
+            Some(Change::None) if source.annotations != destination.annotations => {
+                return Decision::Skip(SkipReason::DestinationNewer);
+            }
+            Some(_) => {}
         }
     }
-    if ours.is_none() && !is_newer(source.last_modified, destination.last_modified) {
-        return Decision::Skip(SkipReason::DestinationNewer);
+    let mut unread = must_read(source, destination);
+    if !tags_are_known(source) || !tags_are_known(destination) {
+        unread.insert(Aspect::Tags);
     }
-    let unread = must_read(source, destination);
     if !unread.is_empty() {
         return Decision::Read(unread);
     }
-    // Before ours is buried it is certain that it hides nothing.
-    if ours.is_some() && shared.past.is_none() {
-        return Decision::AskHistory;
+    let replaced = Some((destination, marker));
+    copy(source, matches(destination), replaced, shared, policy)
+}
+
+/// What is known of the annotations that a copy in parts did not bring: they are written after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unwritten {
+    /// There may be some.
+    Unread,
+    /// None of them is written.
+    All,
+}
+
+fn unwritten_annotations(source: &ObjectFacts, destination: &ObjectFacts, marker: &Marker) -> Option<Unwritten> {
+    let may_lack = destination.etag.is_multipart() && marker.attributes.has(Aspect::Annotations);
+    match (&source.annotations, &destination.annotations) {
+        (Some(wanted), Some(present)) if may_lack => {
+            (present.is_empty() && !wanted.is_empty()).then_some(Unwritten::All)
+        }
+        _ => may_lack.then_some(Unwritten::Unread),
     }
-    let over = VersionName::of(destination.version_id.as_ref());
-    copy(
-        source,
-        WriteCondition::Matches(destination.etag.clone()),
-        Some(over),
-        shared,
-        policy,
-    )
+}
+
+/// Returns of the source's facts what may be amended: the marker accounts for what a copy brings.
+fn amendable(source: &ObjectFacts, destination: &ObjectFacts, with_annotations: bool) -> ObjectFacts {
+    ObjectFacts {
+        tags: None,
+        acl: source.acl.clone().map(|acl| destination.acl.clone().unwrap_or(acl)),
+        annotations: source.annotations.clone().filter(|_| with_annotations),
+        ..source.clone()
+    }
+}
+
+fn matches(destination: &ObjectFacts) -> WriteCondition {
+    WriteCondition::Matches(destination.etag.clone())
 }
 
 /// An object at the source, and a delete marker at the destination.
 fn bring_back(source: &ObjectFacts, shared: &SharedSituation<'_>, policy: &Policy) -> Decision {
-    let Some(past) = shared.past else {
-        return Decision::AskHistory;
-    };
-    let Some(marker) = past.versions.first() else {
-        return Decision::AskHistory;
-    };
-    let is_theirs = past.delete_marker() == Deleter::SomebodyElse;
-    if is_theirs && !is_newer(source.last_modified, marker.last_modified) {
+    let deleted = shared.history.newest.as_ref();
+    let is_older = deleted.is_some_and(|deleted| !is_newer(source.last_modified, deleted.last_modified));
+    if shared.history.owner == Owner::External && is_older {
         return Decision::Skip(SkipReason::DestinationNewer);
     }
-    copy(
-        source,
-        WriteCondition::Absent,
-        Some(marker.version.clone()),
-        shared,
-        policy,
-    )
+    copy(source, WriteCondition::Absent, None, shared, policy)
 }
 
 /// No object at the source, and one at the destination.
-fn delete(destination: &ObjectFacts, is_ours: bool, shared: &SharedSituation<'_>, policy: &Policy) -> Decision {
+fn delete(destination: &ObjectFacts, shared: &SharedSituation<'_>, policy: &Policy) -> Decision {
     if !policy.propagate_deletes {
         return Decision::Skip(SkipReason::DeletesNotPropagated);
     }
-    if !is_ours {
-        return Decision::Skip(SkipReason::NotOurs);
-    }
-    if shared.past.is_none() {
-        return Decision::AskHistory;
-    }
-    Decision::Delete {
-        seen: destination.etag.clone(),
+    match shared.history.owner {
+        Owner::Copy(_) => Decision::Delete {
+            seen: destination.etag.clone(),
+        },
+        Owner::Delete { .. } | Owner::External => Decision::Skip(SkipReason::NotOurs),
     }
 }
 
-/// Copies with a marker.
+/// Copies with a marker, onto what was seen: nothing, an external write, or the copy that is `replaced`.
 fn copy(
     source: &ObjectFacts,
     condition: WriteCondition,
-    over: Option<VersionName>,
+    replaced: Option<(&ObjectFacts, &Marker)>,
     shared: &SharedSituation<'_>,
     policy: &Policy,
 ) -> Decision {
     let situation = &shared.situation;
-    match leave_to_replication(source, situation) {
-        Some(Decision::Again(AgainReason::ReplicationPending { .. })) => {
-            return Decision::Refuse(Refusal::ReplicatedByS3);
-        }
-        Some(decision) => return decision,
-        None => {}
-    }
     if let Some(refusal) = refuse(source) {
         return Decision::Refuse(refusal);
     }
+    // What is stated is what the marker accounts for, whatever becomes of the source's object meanwhile.
+    let unread: Aspects = hidden_unread(source, source).collect();
+    if !unread.is_empty() {
+        return Decision::ReadSource(unread);
+    }
+    let (tags, attributes) = carried(source, replaced);
+    let request = Request {
+        source_bucket: &shared.route.source,
+        place: shared.destination_place(),
+        over: shared.newest_version(),
+        requested: shared.history.listed,
+        decided: situation.now,
+        attributes,
+    };
     let encrypts_with_kms = mapped_key(&source.encryption, policy).is_some();
-    let preferred = method(source, policy);
-    let bound = Marker::for_copy(
-        source,
-        preferred,
-        encrypts_with_kms,
-        shared.destination_place,
-        over,
-        situation.now,
-    );
+    let bound = Marker::for_copy(source, method(source, policy), encrypts_with_kms, request);
     let (method, marker) = match bound {
         Ok(bound) => bound,
         Err(cause) => return Decision::Refuse(Refusal::CannotBeMarked(cause)),
     };
     match copy_by(method, source, condition, situation, policy) {
-        Decision::Copy(order) => Decision::Copy(with_marker(order, source, &marker)),
+        Decision::Copy(order) => Decision::Copy(with_marker(order, source, tags, &marker)),
         decision => decision,
     }
 }
 
-/// States headers and user metadata with the marker among them, in the same request as the bytes.
-fn with_marker(mut order: Box<CopyOrder>, source: &ObjectFacts, marker: &Marker) -> Box<CopyOrder> {
+/// Says which tags a copy gets, and for which attributes of the source its marker is to account.
+///
+/// Tags that an application changed on the copy that is replaced stay. Where the source's changed, too, the marker keeps
+/// what it said, so that the conflict is reported.
+fn carried(
+    source: &ObjectFacts,
+    replaced: Option<(&ObjectFacts, &Marker)>,
+) -> (Option<BTreeMap<String, String>>, Attributes) {
+    let attributes = Attributes::of(source);
+    let Some((destination, marker)) = replaced else {
+        return (source.tags.clone(), attributes);
+    };
+    let theirs = Some(destination.tags.clone().unwrap_or_default());
+    match marker.attributes.change(Aspect::Tags, source, destination) {
+        Some(Change::None) => (theirs, attributes),
+        Some(Change::Conflict) => (theirs, attributes.with(Aspect::Tags, &marker.attributes)),
+        Some(Change::Source) | None => (source.tags.clone(), attributes),
+    }
+}
+
+/// States headers, tags and user metadata with the marker among them, in the same request as the bytes.
+fn with_marker(
+    mut order: Box<CopyOrder>,
+    source: &ObjectFacts,
+    tags: Option<BTreeMap<String, String>>,
+    marker: &Marker,
+) -> Box<CopyOrder> {
     let kept = without_marker(&source.user_metadata).map(|(name, value)| (name.clone(), value.clone()));
     order.stated.metadata = Some(Metadata {
         headers: source.headers.clone(),
         user: kept.chain([(MARKER_NAME.to_owned(), marker.to_text())]).collect(),
     });
+    order.stated.tags = tags;
     order
 }
 

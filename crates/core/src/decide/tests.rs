@@ -621,8 +621,6 @@ fn decisions_and_refusals_have_the_names_that_logs_are_searched_for() {
         (Decision::AskReplication, "ask-replication"),
         (Decision::AskAbilities, "ask-abilities"),
         (Decision::ConfirmAbsence(SideName::Source), "confirm-absence"),
-        (Decision::AskHistory, "ask-history"),
-        (Decision::AskBelow, "ask-below"),
         (Decision::Delete { seen: etag }, "delete"),
         (Decision::Again(AgainReason::HotKey), "hot-key"),
         (Decision::Refuse(Refusal::CustomerKeyEncrypted), "CustomerKeyEncrypted"),

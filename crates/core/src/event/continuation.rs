@@ -1,6 +1,6 @@
 //! A message of ours to ourselves: a key that must be looked at again.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::{EventError, Hint};
@@ -45,7 +45,7 @@ pub struct Continuation {
     /// The key, as it is.
     pub key: String,
     /// Aspects that must be read.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "known_aspects")]
     pub aspects: Aspects,
     /// Why the key comes again.
     pub reason: String,
@@ -82,6 +82,13 @@ impl Continuation {
     pub fn to_body(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string(&Body { s3ferry: self.clone() })
     }
+}
+
+/// Reads the aspects that this version of s3ferry knows: a queue may hold continuations of another one.
+fn known_aspects<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Aspects, D::Error> {
+    let named = Vec::<Value>::deserialize(deserializer)?;
+    let known = named.into_iter().filter_map(|name| serde_json::from_value(name).ok());
+    Ok(known.collect())
 }
 
 /// Reads the body of a continuation.

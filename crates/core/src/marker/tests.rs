@@ -1,9 +1,9 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::facts::KmsEncryption;
 use crate::facts::samples::object;
-use crate::history::VersionKind;
+use crate::facts::{ChecksumCoverage, Checksums, Encryption, KmsEncryption};
+use crate::plan::COPY_OBJECT_LIMIT_BYTES;
 
 const NOW: Timestamp = Timestamp::from_seconds(7_777);
 
@@ -24,12 +24,23 @@ fn marked(source: &ObjectFacts, preferred: CopyMethod) -> Result<(CopyMethod, Ob
         bucket: &bucket,
         key: &key,
     };
-    let (method, marker) = Marker::for_copy(source, preferred, false, place, over(), NOW)?;
+    let (method, marker) = Marker::for_copy(source, preferred, false, request(source, place))?;
     let mut copy = source.clone();
     copy.version_id = VersionId::pinnable("copy");
-    copy.last_modified = Timestamp::from_seconds(9_999);
+    copy.last_modified = NOW;
     copy.user_metadata.insert(MARKER_NAME.to_owned(), marker.to_text());
     Ok((method, copy))
+}
+
+fn request<'a>(source: &ObjectFacts, place: Place<'a>) -> Request<'a> {
+    Request {
+        source_bucket: place.bucket,
+        place,
+        over: over(),
+        requested: NOW,
+        decided: Timestamp::from_seconds(8_888),
+        attributes: Attributes::of(source),
+    }
 }
 
 fn bound_at(facts: &ObjectFacts, bucket: &str, key: &str) -> Option<Marker> {
@@ -65,22 +76,45 @@ fn copy_says_of_what_it_is_one_and_over_what() {
     assert_eq!(marker.source_etag, source.etag);
     assert_eq!(marker.source_last_modified, source.last_modified);
     assert_eq!(marker.over, over());
+    assert_eq!(marker.source_bucket.as_str(), BUCKET);
+    assert_eq!(marker.requested, NOW);
+    assert_eq!(marker.attributes, Attributes::of(&source));
     assert!(marker.names(&source));
 }
 
 #[test]
-fn two_copies_of_one_version_are_told_apart_unless_they_are_made_of_parts() {
+fn two_copies_of_one_version_are_told_apart() {
     let (bucket, key) = names(BUCKET, "key");
     let place = Place {
         bucket: &bucket,
         key: &key,
     };
-    for (source, differ) in [(object("aa"), true), (object("aa-2"), false)] {
-        let marker = |seconds| {
-            let now = Timestamp::from_seconds(seconds);
-            Marker::for_copy(&source, CopyMethod::Whole, false, place, None, now).unwrap()
+    let source = object("aa");
+    let text = |seconds| {
+        let request = Request {
+            decided: Timestamp::from_seconds(seconds),
+            ..request(&source, place)
         };
-        assert_eq!(marker(1) != marker(2), differ);
+        let (_, marker) = Marker::for_copy(&source, CopyMethod::Whole, false, request).unwrap();
+        marker.to_text()
+    };
+    assert_ne!(text(1), text(2));
+}
+
+#[test]
+fn marker_vouches_only_for_what_its_request_can_have_written() {
+    let (_, copy) = marked(&object("aa"), CopyMethod::Whole).unwrap();
+    for (seconds, expected) in [
+        (-61, false),
+        (-60, true),
+        (0, true),
+        (1_800, true),
+        (1_801, false),
+        (500_000, false),
+    ] {
+        let mut other = copy.clone();
+        other.last_modified = Timestamp::from_seconds(7_777 + seconds);
+        assert_eq!(bound(&other).is_some(), expected, "{seconds}");
     }
 }
 
@@ -142,7 +176,7 @@ fn what_s3_changes_by_itself_or_an_amendment_does_leaves_it_ours() {
         |facts| facts.storage_class = "GLACIER".to_owned(),
         |facts| facts.version_id = VersionId::pinnable("v9"),
         |facts| facts.lock.legal_hold = true,
-        |facts| facts.tag_count = Some(1),
+        |facts| facts.tags = Some(BTreeMap::new()),
     ];
     for change in changes {
         let mut other = copy.clone();
@@ -278,7 +312,8 @@ fn object_under_kms_without_a_checksum_cannot_be_marked() {
         bucket: &bucket,
         key: &key,
     };
-    let mapped = Marker::for_copy(&object("aa"), CopyMethod::Whole, true, place, None, NOW);
+    let source = object("aa");
+    let mapped = Marker::for_copy(&source, CopyMethod::Whole, true, request(&source, place));
     assert_eq!(mapped, Err(CannotMark::NothingToBind));
 }
 
@@ -309,23 +344,6 @@ fn marker_fits_into_two_kilobytes_or_is_refused() {
     // What stood there before is replaced and takes no room.
     source.user_metadata = BTreeMap::from([(MARKER_NAME.to_owned(), "x".repeat(METADATA_LIMIT_BYTES))]);
     assert!(marked(&source, CopyMethod::Whole).is_ok());
-}
-
-#[test]
-fn version_that_nobody_saw_is_hidden_only_if_it_is_as_new_as_what_was_copied() {
-    let (_, copy) = marked(&object("aa"), CopyMethod::Whole).unwrap();
-    let marker = bound(&copy).unwrap();
-    let stamp = |version: &str, last_modified| VersionStamp {
-        version: VersionName::new(version).unwrap(),
-        last_modified,
-        kind: VersionKind::DeleteMarker,
-    };
-    let written = Timestamp::from_seconds(1_000);
-    assert!(!marker.hides(None));
-    assert!(!marker.hides(Some(&stamp("below", Timestamp::from_seconds(5_000)))));
-    assert!(!marker.hides(Some(&stamp("null", Timestamp::from_seconds(999)))));
-    assert!(marker.hides(Some(&stamp("null", written))));
-    assert!(marker.hides(Some(&stamp("other", Timestamp::from_millis(1_000_900)))));
 }
 
 #[test]
@@ -377,6 +395,7 @@ proptest! {
     fn another_object_does_not_reproduce_the_marker(source in any_object(), other in any_object()) {
         let (_, copy) = marked(&source, CopyMethod::Whole).unwrap();
         let mut stolen = other.clone();
+        stolen.last_modified = NOW;
         stolen.user_metadata.insert(MARKER_NAME.to_owned(), copy.user_metadata.get(MARKER_NAME).unwrap().clone());
         let is_same = without_marker(&source.user_metadata).eq(without_marker(&other.user_metadata))
             && source.headers == other.headers
@@ -393,7 +412,7 @@ proptest! {
     }
 
     #[test]
-    fn any_fields_are_read_without_panic(fields in proptest::collection::vec("[0-9a-z.%-]{0,6}", 8)) {
+    fn any_fields_are_read_without_panic(fields in proptest::collection::vec("[0-9a-z.%-]{0,6}", 11)) {
         let mut facts = object("aa");
         facts.user_metadata.insert(MARKER_NAME.to_owned(), fields.join(";"));
         prop_assert_eq!(bound(&facts), None);

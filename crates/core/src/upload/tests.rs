@@ -1,6 +1,9 @@
 use super::*;
+use crate::attributes::Attributes;
 use crate::facts::Aspects;
 use crate::facts::samples::object;
+use crate::history::VersionName;
+use crate::marker::{MARKER_NAME, Marker, Place, Request};
 use crate::names::{ETag, VersionId};
 use crate::order::{CopyMethod, Metadata};
 use crate::plan::{SourceLayout, plan};
@@ -70,6 +73,34 @@ fn upload_is_not_resumed_once_anything_it_began_with_is_another() {
     for (change, number) in changes.into_iter().zip(1..) {
         assert!(!entry().fulfils(&order(change)), "change {number}");
     }
+}
+
+#[test]
+fn upload_is_resumed_though_its_marker_is_of_an_earlier_request() {
+    let marked = |seconds: i64, over: &str| {
+        let (bucket, key) = (BucketName::new("destination").unwrap(), key());
+        let mut facts = object("aa-3");
+        facts.size_bytes = SIZE_BYTES;
+        let request = Request {
+            source_bucket: &bucket,
+            place: Place {
+                bucket: &bucket,
+                key: &key,
+            },
+            over: VersionName::new(over),
+            requested: Timestamp::from_seconds(seconds),
+            decided: Timestamp::from_seconds(seconds),
+            attributes: Attributes::of(&facts),
+        };
+        let (_, marker) = Marker::for_copy(&facts, CopyMethod::Parts, false, request).unwrap();
+        order(|order| {
+            order.stated.metadata.get_or_insert_default().user = [(MARKER_NAME.to_owned(), marker.to_text())].into();
+        })
+    };
+    let plan = plan(SIZE_BYTES, &SourceLayout::Unknown, 5 << 20).unwrap();
+    let entry = route().entry(&key(), UploadId::new("id").unwrap(), &marked(1_000, "v1"), plan);
+    assert!(entry.fulfils(&marked(9_000, "v1")));
+    assert!(!entry.fulfils(&marked(9_000, "v2")));
 }
 
 #[test]

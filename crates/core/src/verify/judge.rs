@@ -89,7 +89,7 @@ pub fn judge(
         kinds.push(Kind::Size);
         Contents::Differ
     };
-    if !metadata_agrees(source, destination, known.marker.is_some()) {
+    if !metadata_agrees(source, destination) {
         kinds.push(Kind::Metadata);
     }
     kinds.extend(compare_around(source, destination, now).into_iter().map(Kind::from));

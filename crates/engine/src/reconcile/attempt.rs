@@ -3,12 +3,13 @@
 use s3ferry_core::decide::Abilities;
 use s3ferry_core::facts::{Aspect, Aspects, HIDDEN_IN_HEAD, ObjectState};
 use s3ferry_core::failure::Failure;
-use s3ferry_core::history::Past;
-use s3ferry_core::order::{SourcePin, WriteCondition};
+use s3ferry_core::history::VersionName;
+use s3ferry_core::order::{CopyOrder, SourcePin, WriteCondition};
 use s3ferry_core::outcome::Outcome;
 use s3ferry_core::policy::AclRule;
 use s3ferry_core::time::Timestamp;
 use s3ferry_core::upload::UploadId;
+use s3ferry_core::version_history::Examined;
 
 use crate::ports::{WriteError, Written};
 
@@ -32,10 +33,16 @@ pub(super) struct Attempt {
     pub(super) write_under_way: bool,
     pub(super) last_failure: Option<Failure>,
     pub(super) abilities: Option<Abilities>,
-    /// What this turn learned of the destination's versions.
-    pub(super) past: Option<Past>,
-    /// What an earlier turn copied, where there was more to write than bytes.
+    /// Whose the destination's versions are, in shared mode.
+    pub(super) history: Option<Examined>,
+    /// What this reconcile removed of the destination's versions.
+    pub(super) removed: Vec<VersionName>,
+    /// Whether shared mode was found to be possible.
+    pub(super) may_share: bool,
+    /// What an earlier turn copied, where there is more to read or to write than bytes.
     pub(super) copied: Option<UnsettledCopy>,
+    /// Whether an earlier turn deleted the destination's object, and left it to the next one to see what came of it.
+    pub(super) deleted: bool,
     /// Whether the upload journal may hold an entry of the key.
     pub(super) may_be_filed: bool,
     /// An upload that this invocation began and that no journal names: nobody else could put it away.
@@ -65,8 +72,11 @@ impl Attempt {
             write_under_way: false,
             last_failure: None,
             abilities: None,
-            past: None,
+            history: None,
+            removed: Vec::new(),
+            may_share: false,
             copied: None,
+            deleted: false,
             deadline,
         }
     }
@@ -90,6 +100,16 @@ impl Attempt {
         Turn::ReadAgain
     }
 
+    /// Takes note of a copy, and leaves it to the next turn to read and to write the rest.
+    pub(super) fn copied(&mut self, written: Written, order: &CopyOrder) -> Turn {
+        self.copied = Some(UnsettledCopy {
+            pin: order.pin.clone(),
+            written,
+            size_bytes: order.size_bytes,
+        });
+        Turn::ReadAgain
+    }
+
     /// Takes a write under `condition` that did not report success.
     pub(super) fn conditional_write_failed(&mut self, condition: &WriteCondition, error: WriteError) -> Turn {
         self.absence_refuted |= error == WriteError::WorldMoved && *condition == WriteCondition::Absent;
@@ -105,7 +125,6 @@ impl Attempt {
             WriteError::OutcomeUnknown(failure) => {
                 self.outcome_unknown = true;
                 self.aspects.extend(HIDDEN_IN_HEAD);
-                self.aspects.insert(Aspect::History);
                 Turn::ReadLater(failure)
             }
         }

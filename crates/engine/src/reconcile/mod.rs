@@ -13,7 +13,6 @@ use s3ferry_core::decide::{Abilities, Decision, Refusal, ReplicationCoverage, Si
 use s3ferry_core::diff::SideName;
 use s3ferry_core::facts::{Aspect, Aspects, HIDDEN_IN_HEAD, ObjectState};
 use s3ferry_core::failure::Failure;
-use s3ferry_core::history::VersionName;
 use s3ferry_core::lock::ObjectLock;
 use s3ferry_core::names::{ETag, ObjectKey};
 use s3ferry_core::order::{AmendOrder, CopyMethod, CopyOrder};
@@ -22,7 +21,7 @@ use s3ferry_core::policy::{AclRule, Policy};
 use s3ferry_core::time::Timestamp;
 use s3ferry_core::upload::Route;
 
-use self::attempt::{Attempt, Turn, UnsettledCopy, after_failure};
+use self::attempt::{Attempt, Turn, after_failure};
 pub use self::backoff::backoff;
 use crate::ports::{Absence, Clock, DestinationBucket, SourceBucket, StateStore, Written};
 
@@ -129,14 +128,14 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             (Ok(source), Ok(destination)) => (source, destination),
             (Err(failure), _) | (_, Err(failure)) => return after_failure(failure),
         };
+        if let Err(turn) = self.examine(key, &destination, attempt).await {
+            return turn;
+        }
         let (source, destination, decision) = match self.decision(key, source, destination, attempt).await {
             Ok(decided) => decided,
             Err(turn) => return turn,
         };
         tracing::debug!(s3.key = %key, %source, %destination, decision = decision.as_str(), "decided");
-        if let Err(turn) = self.may_write(key, &decision).await {
-            return turn;
-        }
         match decision {
             Decision::Skip(reason) => {
                 if reason == SkipReason::AlreadyIdentical {
@@ -160,16 +159,14 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             }
             Decision::Amend(order) => self.amend(key, &source, &order, attempt).await,
             Decision::Delete { seen } => match self.announce(key, &destination, attempt).await {
-                Ok(covered) => self.delete(key, &source, &seen, covered.as_ref(), attempt).await,
+                Ok(()) => self.delete(key, &source, &seen, attempt).await,
                 Err(turn) => turn,
             },
-            Decision::RemoveVersion(version) => self.remove_version(key, &version, attempt).await,
+            Decision::RemoveVersion { version, hidden } => self.take_back(key, &version, &hidden, attempt).await,
             // `decision` answers these questions before it returns.
             Decision::AskReplication
             | Decision::AskAbilities
             | Decision::ConfirmAbsence(_)
-            | Decision::AskHistory
-            | Decision::AskBelow
             | Decision::ReadSource(_) => Turn::ReadAgain,
         }
     }
@@ -183,7 +180,6 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         attempt: &mut Attempt,
     ) -> Result<(ObjectState, ObjectState, Decision), Turn> {
         let mut replication = ReplicationCoverage::NotAsked;
-        attempt.past = None;
         if attempt.absence_refuted && destination == ObjectState::NotFound {
             self.confirm_absence(key, SideName::Destination).await?;
         }
@@ -211,11 +207,11 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
                         SideName::Destination => destination = ObjectState::ConfirmedAbsent,
                     }
                 }
-                Decision::AskHistory => attempt.past = Some(self.past(key, &destination).await?),
-                Decision::AskBelow => self.read_below(key, attempt).await?,
                 Decision::ReadSource(aspects) => {
-                    // Read again after the write, too.
-                    attempt.aspects.extend(&aspects);
+                    // Read again after the write, too. In shared mode the marker says what was read.
+                    if !self.is_shared() {
+                        attempt.aspects.extend(&aspects);
+                    }
                     source = self.read_more(key, source, &aspects).await?;
                 }
                 decision => return Ok((source, destination, decision)),
@@ -278,8 +274,8 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         attempt.progress = true;
         attempt.lost = order.lost_by_one_request();
         self.note_lost(source, None, attempt);
-        if let Err(turn) = self.check_copy(key, written.version_id.as_ref(), order, attempt).await {
-            return turn;
+        if self.is_shared() {
+            return attempt.copied(written, order);
         }
         self.end_copy(key, source, order, written, attempt).await
     }
@@ -300,12 +296,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             };
             return self.settle(key, source, copied, attempt).await;
         }
-        attempt.copied = Some(UnsettledCopy {
-            pin: order.pin.clone(),
-            written,
-            size_bytes: order.size_bytes,
-        });
-        Turn::ReadAgain
+        attempt.copied(written, order)
     }
 
     async fn amend(&self, key: &ObjectKey, source: &ObjectState, order: &AmendOrder, attempt: &mut Attempt) -> Turn {
@@ -330,26 +321,17 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         self.settle(key, source, outcome, attempt).await
     }
 
-    async fn delete(
-        &self,
-        key: &ObjectKey,
-        source: &ObjectState,
-        seen: &ETag,
-        covered: Option<&VersionName>,
-        attempt: &mut Attempt,
-    ) -> Turn {
+    async fn delete(&self, key: &ObjectKey, source: &ObjectState, seen: &ETag, attempt: &mut Attempt) -> Turn {
         attempt.write_under_way = true;
         let answer = self.destination.delete(key, seen).await;
         attempt.write_under_way = false;
-        let marker = match answer {
-            Ok(marker) => marker,
-            Err(error) => return attempt.write_failed(error),
-        };
+        if let Err(error) = answer {
+            return attempt.write_failed(error);
+        }
         attempt.progress = true;
-        if let Some(covered) = covered
-            && let Err(turn) = self.check_delete(key, marker.as_ref(), covered, attempt).await
-        {
-            return turn;
+        if self.is_shared() {
+            attempt.deleted = true;
+            return Turn::ReadAgain;
         }
         self.settle(key, source, Outcome::Deleted, attempt).await
     }
@@ -357,10 +339,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
     /// Reads the source once more after a write: only when it did not move on was this the last word on the key.
     async fn settle(&self, key: &ObjectKey, seen: &ObjectState, outcome: Outcome, attempt: &mut Attempt) -> Turn {
         match self.source_now(key, seen, attempt).await {
-            Ok(now) if seen.is_still(&now) => {
-                self.withdraw_superseded(key, attempt).await;
-                Turn::Ended(outcome)
-            }
+            Ok(now) if seen.is_still(&now) => Turn::Ended(outcome),
             Ok(_) => attempt.world_moved(),
             Err(turn) => {
                 attempt.aspects.extend(HIDDEN_IN_HEAD);
@@ -398,8 +377,14 @@ fn after_copy(outcome: Outcome, attempt: &mut Attempt) -> Outcome {
     if matches!(outcome, Outcome::Again(_) | Outcome::Failed(_)) {
         return outcome;
     }
+    if attempt.deleted && outcome == Outcome::Skipped(SkipReason::BothAbsent) {
+        return Outcome::Deleted;
+    }
     match (outcome, attempt.copied.take()) {
-        (Outcome::Amended { .. } | Outcome::Skipped(SkipReason::AlreadyIdentical), Some(copy)) => Outcome::Copied {
+        (
+            Outcome::Amended { .. } | Outcome::Skipped(SkipReason::AlreadyIdentical | SkipReason::SourceIsReplica),
+            Some(copy),
+        ) => Outcome::Copied {
             version_id: copy.written.version_id,
             size_bytes: copy.size_bytes,
         },

@@ -320,7 +320,6 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         };
         attempt.progress = true;
         attempt.unfiled = None;
-        self.look_back(attempt);
         attempt.lost.clone_from(&upload.terms.lost);
         self.note_lost(source, None, attempt);
         if upload.plan.replays() && upload.terms.stated.encryption.is_none() && written.etag != order.pin.etag {
@@ -348,7 +347,10 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         written: Written,
         attempt: &mut Attempt,
     ) -> Turn {
-        match self.is_current(key, &written, order, attempt).await {
+        if self.is_shared() {
+            return attempt.copied(written, order);
+        }
+        match self.is_current(key, &written, attempt).await {
             Ok(true) => {}
             Ok(false) => return attempt.world_moved(),
             Err(turn) => return turn,
@@ -357,19 +359,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
     }
 
     /// Tells whether the destination's current object is what an upload became.
-    async fn is_current(
-        &self,
-        key: &ObjectKey,
-        written: &Written,
-        order: &CopyOrder,
-        attempt: &mut Attempt,
-    ) -> Result<bool, Turn> {
-        self.check_copy(key, written.version_id.as_ref(), order, attempt)
-            .await?;
-        if self.marker_of(order).is_some() {
-            // That has read it.
-            return Ok(true);
-        }
+    async fn is_current(&self, key: &ObjectKey, written: &Written, attempt: &mut Attempt) -> Result<bool, Turn> {
         let now = self.destination.read(key, &Aspects::new()).await.map_err(|failure| {
             attempt.aspects.extend(HIDDEN_IN_HEAD);
             after_failure(failure)

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use s3ferry_core::event::Hint;
 use s3ferry_core::facts::{Aspects, ObjectFacts};
-use s3ferry_core::redelivery::aspects_after_interruption;
 use s3ferry_core::names::ObjectKey;
+use s3ferry_core::redelivery::aspects_after_interruption;
 use s3ferry_core::time::Timestamp;
 use s3ferry_engine::batch::Settled;
 use s3ferry_testkit::memory::MemoryBucket;
@@ -230,7 +230,8 @@ impl Walk {
                 self.world.tell(|| "#1 crashes".to_owned());
                 self.running.remove(&1);
                 self.world.interrupted(1);
-                self.later.push(hint(&self.key, "redelivered", aspects_after_interruption()));
+                self.later
+                    .push(hint(&self.key, "redelivered", aspects_after_interruption()));
                 Ok(())
             }
         }

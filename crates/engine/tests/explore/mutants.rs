@@ -7,7 +7,7 @@ use futures::FutureExt;
 use s3ferry_core::decide::{BucketLock, ReplicationCoverage};
 use s3ferry_core::facts::{Aspect, Aspects, ObjectFacts, ObjectState};
 use s3ferry_core::failure::Failure;
-use s3ferry_core::history::{DeleteIntent, VersionName, VersionStamp};
+use s3ferry_core::history::{DeleteIntent, VersionListing, VersionName};
 use s3ferry_core::names::{ETag, ObjectKey, VersionId};
 use s3ferry_core::order::{AmendOrder, CopyOrder, SourcePin, UploadTerms, WriteCondition};
 use s3ferry_core::plan::{Part, SourceLayout};
@@ -78,10 +78,6 @@ impl DeleteIntents for Journal {
 
     async fn find(&self, key: &ObjectKey, covered: &VersionName) -> Result<Option<DeleteIntent>, Failure> {
         self.port.find(key, covered).await
-    }
-
-    async fn withdraw(&self, key: &ObjectKey, covered: &VersionName) -> Result<(), Failure> {
-        self.port.withdraw(key, covered).await
     }
 }
 
@@ -154,7 +150,7 @@ impl DestinationBucket for Destination {
         self.port.is_versioned().await
     }
 
-    async fn history(&self, key: &ObjectKey) -> Result<Vec<VersionStamp>, Failure> {
+    async fn history(&self, key: &ObjectKey) -> Result<VersionListing, Failure> {
         self.port.history(key).await
     }
 
@@ -335,7 +331,7 @@ impl<T: TwoSteps + 'static> DestinationBucket for Remembering<T> {
         self.port.is_versioned().await
     }
 
-    async fn history(&self, key: &ObjectKey) -> Result<Vec<VersionStamp>, Failure> {
+    async fn history(&self, key: &ObjectKey) -> Result<VersionListing, Failure> {
         self.port.history(key).await
     }
 

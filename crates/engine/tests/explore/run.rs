@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use s3ferry_core::event::{Hint, MAX_IDLE_HOPS};
 use s3ferry_core::facts::Aspects;
-use s3ferry_core::redelivery::aspects_after_interruption;
 use s3ferry_core::names::ObjectKey;
+use s3ferry_core::redelivery::aspects_after_interruption;
 use s3ferry_core::time::Timestamp;
 use s3ferry_engine::batch::Settled;
 use s3ferry_testkit::schedule::{Invocation, Landing, Operation, Request, Seeded};

@@ -8,7 +8,7 @@ use s3ferry_core::facts::{Aspect, Aspects};
 use s3ferry_core::names::ObjectKey;
 use s3ferry_core::time::Timestamp;
 use s3ferry_engine::batch::Settled;
-use s3ferry_testkit::memory::MemoryBucket;
+use s3ferry_testkit::memory::{BegunPut, MemoryBucket};
 use s3ferry_testkit::schedule::{Invocation, Landing, Operation, Paths, Request};
 
 use super::mutants::Mutant;
@@ -51,6 +51,10 @@ enum Write {
     Delete,
     /// A change of the content that keeps all metadata, a marker of ours too.
     Edit,
+    /// The oldest object is written again as it is, marker and all.
+    Restore,
+    /// An upload that was begun before the first event lands.
+    Upload,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -84,12 +88,19 @@ pub(crate) fn one_at_a_time(mutant: Mutant) -> Vec<Scenario> {
         Write::Put(FIRST),
         Write::Delete,
         Write::Edit,
+        Write::Restore,
+        Write::Upload,
     ];
     let mut scenarios = Vec::new();
     for source_versioned in [true, false] {
         for before in beginnings {
             for at_source in at_source {
                 for at_destination in at_destination {
+                    // Some of the writes make a difference on one kind of source as on the other.
+                    let is_odd = matches!(at_destination, Write::Restore | Write::Upload | Write::Edit);
+                    if is_odd && !source_versioned {
+                        continue;
+                    }
                     scenarios.push(Scenario {
                         source_versioned,
                         before,
@@ -159,6 +170,7 @@ struct Walk {
     may_write_source: bool,
     may_write_destination: bool,
     may_crash: bool,
+    begun: Option<BegunPut>,
 }
 
 /// Walks every way through a scenario.
@@ -190,6 +202,7 @@ impl Walk {
             may_write_source: false,
             may_write_destination: false,
             may_crash: false,
+            begun: None,
         }
     }
 
@@ -198,6 +211,8 @@ impl Walk {
         self.may_write_source = !matches!(self.scenario.at_source, Write::Nothing);
         self.may_write_destination = !matches!(self.scenario.at_destination, Write::Nothing);
         self.may_crash = self.scenario.crash;
+        self.begun = Some(self.world.destination.begin_put());
+        self.tick();
         let event = self.hint("ObjectCreated:Put", Aspects::new());
         self.start(event)?;
         self.run(paths)?;
@@ -257,10 +272,20 @@ impl Walk {
         let requests = self.world.schedule.requests();
         let may_crash = self.may_crash && self.running.contains_key(&self.crashing());
         // Reads that answer the same at any time from now on are taken at once: their order makes no difference.
-        let is_settled = |request: &Request| request.awaited && !self.may_write_source && self.reads_source(request);
+        // Nobody but the one invocation can change anything at the destination.
+        let is_alone =
+            self.running.len() == 1 && !self.may_write_destination && requests.iter().all(|request| request.awaited);
+        let is_settled = |request: &Request| {
+            let reads = (!self.may_write_source && self.reads_source(request))
+                || request.about.operation == Operation::Settings
+                || (is_alone && !request.about.operation.has_effect() && !self.reads_source(request));
+            request.awaited && reads
+        };
         if let Some(index) = requests.iter().position(is_settled) {
             steps.push(Step::Land(index, self.landing(&requests[index])));
-            steps.extend(may_crash.then_some(Step::Crash));
+            // Every pass reads the source: a crash at any other read of it comes to the same.
+            let begins_pass = requests[index].about.operation == Operation::SourceRead;
+            steps.extend((may_crash && begins_pass).then_some(Step::Crash));
             return steps;
         }
         for (index, request) in requests.iter().enumerate() {
@@ -323,6 +348,11 @@ impl Walk {
                 self.may_write_destination = false;
                 self.tick();
                 self.write_destination();
+                if matches!(self.scenario.at_destination, Write::Upload) {
+                    // Whatever comes next finds what it hides.
+                    let event = self.hint("ObjectCreated:Put", Aspects::new());
+                    self.later(event, self.world.now());
+                }
                 Ok(())
             }
             Step::Crash => {
@@ -356,7 +386,7 @@ impl Walk {
                 self.world.source.delete(self.key.as_str());
                 self.hint("ObjectRemoved:Delete", Aspects::new())
             }
-            Write::Nothing | Write::Edit => return Ok(()),
+            Write::Nothing | Write::Edit | Write::Restore | Write::Upload => return Ok(()),
         };
         if self.scenario.concurrent {
             return self.start(event);
@@ -372,6 +402,23 @@ impl Walk {
             Write::Nothing => {}
             Write::Put(object) => self.put_at_destination(object),
             Write::Delete => self.delete_at_destination(),
+            Write::Restore => {
+                let history = self.world.destination.history(self.key.as_str());
+                let key = self.key.clone();
+                if let Some(oldest) = history.iter().rfind(|stamp| !stamp.is_delete_marker()) {
+                    self.world.written_by(Author::Application, &key, |bucket| {
+                        bucket.rewrite(key.as_str(), &oldest.version)
+                    });
+                }
+            }
+            Write::Upload => {
+                let (key, begun) = (self.key.clone(), self.begun.take());
+                self.world.written_by(Author::Application, &key, |bucket| {
+                    if let Some(begun) = &begun {
+                        bucket.finish_put(key.as_str(), begun, "uploaded", |_| ());
+                    }
+                });
+            }
             Write::Edit => {
                 let Some(facts) = self.world.destination.facts(self.key.as_str()) else {
                     return;
@@ -432,9 +479,6 @@ impl Walk {
     /// Has a message come again, as the function takes one that does.
     fn again(&mut self, mut hint: Hint) {
         hint.aspects.extend([Aspect::Tags, Aspect::UnfinishedUpload]);
-        if self.scenario.mutant != Mutant::NoLookingBack {
-            hint.aspects.insert(Aspect::History);
-        }
         self.later(hint, self.world.now().plus(VISIBILITY));
     }
 
@@ -442,10 +486,7 @@ impl Walk {
         let sent = self.world.sent.lock().unwrap()[self.taken..].to_vec();
         self.taken += sent.len();
         for sent in sent {
-            let mut hint = self.hint("continuation", sent.continuation.aspects);
-            if self.scenario.mutant == Mutant::NoLookingBack {
-                hint.aspects.remove(&Aspect::History);
-            }
+            let hint = self.hint("continuation", sent.continuation.aspects);
             self.later(hint, sent.arrives);
         }
     }

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
+use s3ferry_core::attributes::Attributes;
 use s3ferry_core::decide::{BucketLock, ReplicationCoverage};
-use s3ferry_core::facts::{Aspects, ObjectFacts, ObjectState};
+use s3ferry_core::facts::{Aspect, Aspects, ObjectFacts, ObjectState};
 use s3ferry_core::failure::Failure;
-use s3ferry_core::history::{DeleteIntent, VersionName, VersionStamp};
-use s3ferry_core::marker::{MARKER_NAME, Marker, Place};
+use s3ferry_core::history::{DeleteIntent, VersionKind, VersionListing, VersionName};
+use s3ferry_core::marker::{MARKER_NAME, Marker, Place, Request as MarkerRequest};
 use s3ferry_core::names::{ETag, ObjectKey, VersionId};
 use s3ferry_core::order::{AmendOrder, CopyMethod, CopyOrder, SourcePin, UploadTerms};
 use s3ferry_core::plan::{Part, SourceLayout};
@@ -33,8 +34,12 @@ pub(crate) enum Mutant {
     NoBinding,
     /// A listing of versions shows the newest one only.
     NoHistory,
-    /// What comes again is not checked for what an earlier invocation may have hidden.
-    NoLookingBack,
+    /// A listing of versions shows what lies right below the newest one, and nothing deeper.
+    NoDepth,
+    /// Of several versions with one marker any may be the copy.
+    NoFirstBearer,
+    /// Whatever tags the destination has are taken for those that were copied.
+    NoCopiedTags,
     /// Deletes are not announced.
     NoIntents,
     /// The read after a write answers what was read before it.
@@ -54,6 +59,10 @@ impl Destination {
         let ObjectState::Present(mut facts) = state else {
             return state;
         };
+        if self.mutant == Mutant::NoCopiedTags {
+            let copied = Attributes::of(&facts);
+            return self.marked(key, facts, |request| request.attributes = copied);
+        }
         let disguises = match self.mutant {
             Mutant::NoMarker => true,
             Mutant::NoBinding => facts.user_metadata.contains_key(MARKER_NAME),
@@ -62,11 +71,54 @@ impl Destination {
         let bucket = route().destination;
         let place = Place { bucket: &bucket, key };
         if disguises && Marker::bound(&facts, place).is_none() {
+            facts.user_metadata.remove(MARKER_NAME);
             // Over what lies below it, so that it seems to hide nothing.
             let history = self.port.bucket.history(key.as_str());
             let over = history.get(1).map(|stamp| stamp.version.clone());
-            let now = Timestamp::from_seconds(0);
-            let (_, marker) = Marker::for_copy(&facts, CopyMethod::Whole, false, place, over, now).unwrap();
+            return self.marked(key, facts, |request| request.over = over);
+        }
+        ObjectState::Present(facts)
+    }
+
+    /// Gives an object a marker that vouches for it; one that it has is changed, and none is added to an external write
+    /// that has one.
+    fn marked(
+        &self,
+        key: &ObjectKey,
+        mut facts: Box<ObjectFacts>,
+        change: impl FnOnce(&mut MarkerRequest<'_>),
+    ) -> ObjectState {
+        let route = route();
+        let place = Place {
+            bucket: &route.destination,
+            key,
+        };
+        let marker = Marker::bound(&facts, place);
+        if marker.is_none() && self.mutant == Mutant::NoCopiedTags {
+            return ObjectState::Present(facts);
+        }
+        let copied = marker
+            .as_ref()
+            .map_or(facts.last_modified, |marker| marker.source_last_modified);
+        let source = ObjectFacts {
+            last_modified: copied,
+            ..(*facts).clone()
+        };
+        let mut request = MarkerRequest {
+            source_bucket: &route.source,
+            place,
+            over: marker.as_ref().and_then(|marker| marker.over.clone()),
+            requested: marker.map_or(facts.last_modified, |marker| marker.requested),
+            decided: Timestamp::from_seconds(0),
+            attributes: Attributes::of(&facts),
+        };
+        change(&mut request);
+        let method = if facts.etag.is_multipart() {
+            CopyMethod::Parts
+        } else {
+            CopyMethod::Whole
+        };
+        if let Ok((_, marker)) = Marker::for_copy(&source, method, false, request) {
             facts.user_metadata.insert(MARKER_NAME.to_owned(), marker.to_text());
         }
         ObjectState::Present(facts)
@@ -75,7 +127,9 @@ impl Destination {
 
 impl DestinationBucket for Destination {
     async fn read(&self, key: &ObjectKey, aspects: &Aspects) -> Result<ObjectState, Failure> {
-        let state = self.port.read(key, aspects).await?;
+        let mut aspects = aspects.clone();
+        aspects.extend((self.mutant == Mutant::NoCopiedTags).then_some(Aspect::Tags));
+        let state = self.port.read(key, &aspects).await?;
         Ok(self.disguised(key, state))
     }
 
@@ -107,12 +161,21 @@ impl DestinationBucket for Destination {
         self.port.is_versioned().await
     }
 
-    async fn history(&self, key: &ObjectKey) -> Result<Vec<VersionStamp>, Failure> {
-        let mut versions = self.port.history(key).await?;
-        if self.mutant == Mutant::NoHistory {
-            versions.truncate(1);
+    async fn history(&self, key: &ObjectKey) -> Result<VersionListing, Failure> {
+        let mut listing = self.port.history(key).await?;
+        match self.mutant {
+            Mutant::NoHistory => listing.versions.truncate(1),
+            Mutant::NoDepth => listing.versions.truncate(2),
+            Mutant::NoFirstBearer => {
+                for stamp in listing.versions.iter_mut().skip(1) {
+                    if let VersionKind::Object { size_bytes, .. } = &mut stamp.kind {
+                        *size_bytes += 1;
+                    }
+                }
+            }
+            _ => {}
         }
-        Ok(versions)
+        Ok(listing)
     }
 
     async fn read_version(&self, key: &ObjectKey, version: &VersionName) -> Result<ObjectState, Failure> {
@@ -199,10 +262,6 @@ impl DeleteIntents for Journal {
     async fn find(&self, key: &ObjectKey, covered: &VersionName) -> Result<Option<DeleteIntent>, Failure> {
         self.port.find(key, covered).await
     }
-
-    async fn withdraw(&self, key: &ObjectKey, covered: &VersionName) -> Result<(), Failure> {
-        self.port.withdraw(key, covered).await
-    }
 }
 
 /// The source bucket, above the scheduler.
@@ -244,8 +303,9 @@ impl SourceBucket for Source {
         self.port.confirm_absence(key).await
     }
 
-    async fn replication(&self, key: &ObjectKey) -> Result<ReplicationCoverage, Failure> {
-        self.port.replication(key).await
+    /// A setting that nobody changes here: it makes no step.
+    async fn replication(&self, _key: &ObjectKey) -> Result<ReplicationCoverage, Failure> {
+        Ok(ReplicationCoverage::Elsewhere)
     }
 }
 

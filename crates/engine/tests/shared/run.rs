@@ -9,6 +9,7 @@ use s3ferry_core::failure::FailureKind;
 use s3ferry_core::names::ObjectKey;
 use s3ferry_core::time::Timestamp;
 use s3ferry_engine::batch::Settled;
+use s3ferry_testkit::memory::BegunPut;
 use s3ferry_testkit::schedule::{Invocation, Landing, Operation, Request, Seeded};
 
 use super::mutants::Mutant;
@@ -25,6 +26,7 @@ enum Action {
     Request(usize),
     WriteSource,
     WriteDestination,
+    FinishUpload,
     Deliver,
     Crash(u32),
     Tick,
@@ -51,6 +53,8 @@ pub(crate) struct Run {
     pub(super) world: World,
     pub(super) keys: Vec<ObjectKey>,
     pub(super) source_versioned: bool,
+    /// Uploads of applications that are under way.
+    pub(super) begun: Vec<(ObjectKey, BegunPut)>,
     messages: Vec<Message>,
     running: BTreeMap<u32, Running>,
     ids: u32,
@@ -87,6 +91,7 @@ pub(crate) fn explore(seed: u64, mutant: Mutant, traced: bool) -> Result<u32, (V
         chance,
         world,
         source_versioned,
+        begun: Vec::new(),
         messages: Vec::new(),
         running: BTreeMap::new(),
         ids: 0,
@@ -153,6 +158,9 @@ impl Run {
         if self.destination_writes > 0 {
             actions.push((Action::WriteDestination, 3));
         }
+        if !self.begun.is_empty() {
+            actions.push((Action::FinishUpload, 2));
+        }
         let may_start = self.running.len() < self.invocations;
         if may_start && self.messages.iter().any(|message| message.visible <= now) {
             actions.push((Action::Deliver, 8));
@@ -198,6 +206,7 @@ impl Run {
                 let key = self.chance.of(&self.keys);
                 self.write_destination(&key);
             }
+            Action::FinishUpload => self.finish_upload(),
             Action::Deliver => self.deliver(),
             Action::Crash(id) => {
                 self.faults -= 1;
@@ -236,6 +245,11 @@ impl Run {
         Ok(())
     }
 
+    /// Tells whether nothing of s3ferry is under way.
+    pub(super) fn is_idle(&self) -> bool {
+        self.running.is_empty() && self.world.schedule.requests().is_empty()
+    }
+
     fn take_continuations(&mut self) {
         let sent = self.world.sent.lock().unwrap()[self.taken..].to_vec();
         self.taken += sent.len();
@@ -245,10 +259,7 @@ impl Run {
         }
     }
 
-    fn message(&mut self, key: &ObjectKey, name: &str, mut aspects: Aspects, visible: Timestamp) {
-        if self.world.mutant == Mutant::NoLookingBack {
-            aspects.remove(&Aspect::History);
-        }
+    fn message(&mut self, key: &ObjectKey, name: &str, aspects: Aspects, visible: Timestamp) {
         self.ids += 1;
         let hint = Hint {
             bucket: source_bucket(),
@@ -280,13 +291,11 @@ impl Run {
         let visible = self.messages.iter().filter(|message| message.visible <= now);
         let candidates: Vec<u32> = visible.map(|message| message.id).collect();
         let picked = self.chance.of(&candidates);
-        let looks_back = self.world.mutant != Mutant::NoLookingBack;
         let message = self.messages.iter_mut().find(|message| message.id == picked).unwrap();
         let mut hint = message.hint.clone();
         // What the function does with a message that comes again.
         if message.receives > 0 {
             hint.aspects.extend([Aspect::Tags, Aspect::UnfinishedUpload]);
-            hint.aspects.extend(looks_back.then_some(Aspect::History));
         }
         message.receives += 1;
         message.visible = now.plus(VISIBILITY);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use s3ferry_core::event::Hint;
 use s3ferry_core::history::{VersionName, VersionStamp};
 use s3ferry_core::marker::{MARKER_NAME, is_newer};
-use s3ferry_core::names::{BucketName, ObjectKey};
+use s3ferry_core::names::{BucketName, ETag, ObjectKey};
 use s3ferry_core::policy::{Ownership, Policy};
 use s3ferry_core::time::Timestamp;
 use s3ferry_engine::batch::{Batch, Settled};
@@ -36,13 +36,29 @@ pub(crate) type Violation = String;
 pub(crate) enum Author {
     /// An application.
     Application,
-    /// An application, which wrote a copy of ours again as it was.
-    Rewriter,
     /// An application, which deleted what we were about to delete: nobody can tell whose delete marker it is.
     Doubtful,
     /// We did, from a source version of that time; a delete marker is of no version.
     Us(Option<Timestamp>),
 }
+
+/// What an application changes on a copy of ours without writing it again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Touched {
+    Tags,
+    Annotations,
+}
+
+/// A change of an attribute by an application.
+#[derive(Debug, Clone)]
+struct Touch {
+    version: VersionName,
+    /// Whether nothing of ours was under way: a copy that is decided before the change may carry what was there before.
+    is_certain: bool,
+}
+
+/// What applications write into the attributes of copies, and nobody else.
+const THEIRS: (&str, &str) = ("stage", "theirs");
 
 #[derive(Debug)]
 pub(crate) struct World {
@@ -54,8 +70,8 @@ pub(crate) struct World {
     pub(crate) mutant: Mutant,
     pub(crate) deletes: bool,
     authors: BTreeMap<(ObjectKey, String), Author>,
-    /// Which version was written again, by the version it became.
-    originals: BTreeMap<(ObjectKey, String), VersionName>,
+    /// The attributes that applications changed on copies of ours, by key: the last of each kind.
+    touches: BTreeMap<(ObjectKey, Touched), Touch>,
     /// What happened, where somebody wants to read it.
     pub(crate) trace: Option<Vec<String>>,
 }
@@ -84,7 +100,7 @@ impl World {
             mutant,
             deletes: true,
             authors: BTreeMap::new(),
-            originals: BTreeMap::new(),
+            touches: BTreeMap::new(),
             trace: None,
         }
     }
@@ -171,14 +187,18 @@ impl World {
         self.sign(key, &before, author);
     }
 
-    /// Lets an application write a version of the destination again as it is, marker and all.
-    pub(crate) fn written_again(&mut self, key: &ObjectKey, version: &VersionName) {
-        let is_ours = matches!(self.author(key, version), Author::Us(_) | Author::Rewriter);
-        let author = if is_ours { Author::Rewriter } else { Author::Application };
-        self.written_by(author, key, |bucket| bucket.rewrite(key.as_str(), version));
-        let written = self.destination.history(key.as_str()).swap_remove(0).version;
-        self.originals
-            .insert((key.clone(), written.to_string()), version.clone());
+    /// Lets an application change an attribute of the current version.
+    pub(crate) fn touch(&mut self, key: &ObjectKey, version: &VersionName, touched: Touched, is_idle: bool) {
+        self.tell(|| format!("destination: change {touched:?} of {key}, {version}"));
+        match touched {
+            Touched::Tags => self.destination.tag(key.as_str(), &[THEIRS]),
+            Touched::Annotations => self.destination.annotate(key.as_str(), &[THEIRS]),
+        }
+        let touch = Touch {
+            version: version.clone(),
+            is_certain: is_idle,
+        };
+        self.touches.insert((key.clone(), touched), touch);
     }
 
     fn names(&self, key: &ObjectKey) -> BTreeSet<String> {
@@ -199,9 +219,12 @@ impl World {
     /// Tells whether a delete of ours is announced for a version, or for one with the same tag.
     pub(crate) fn is_announced(&self, key: &ObjectKey, stamp: &VersionStamp) -> bool {
         let intents = self.journal.intents(key);
-        intents
-            .iter()
-            .any(|intent| intent.covered == stamp.version || Some(&intent.etag) == stamp.etag())
+        let is_upload = stamp.etag().is_some_and(ETag::is_multipart);
+        let now = self.now();
+        intents.iter().any(|intent| {
+            let is_alike = is_upload || Some(&intent.etag) == stamp.etag();
+            intent.covered == stamp.version || (is_alike && intent.may_land_at(now))
+        })
     }
 
     /// Takes note of delete markers of applications over what we announced to delete.
@@ -235,16 +258,7 @@ impl World {
         self.doubt(key);
         let after = self.names(key);
         let removed = before.iter().find(|stamp| !after.contains(stamp.version.as_str()));
-        // What was written again must be there to be known for it.
-        let is_known = |version: &VersionName| {
-            let original = self.originals.get(&(key.clone(), version.to_string()));
-            original.is_some_and(|original| after.contains(original.as_str()))
-        };
-        let is_lost = |removed: &VersionStamp| match self.author(key, &removed.version) {
-            Author::Application => true,
-            Author::Rewriter => is_known(&removed.version),
-            Author::Doubtful | Author::Us(_) => false,
-        };
+        let is_lost = |removed: &VersionStamp| self.author(key, &removed.version) == Author::Application;
         if let Some(removed) = removed.filter(|removed| is_lost(removed)) {
             return Err(format!(
                 "lost: #{} removed {removed:?} of {key}, which an application wrote",
@@ -284,7 +298,7 @@ impl World {
                     };
                 }
                 // Whatever lies deeper, applications wanted it so.
-                Author::Application | Author::Rewriter | Author::Doubtful => return Ok(()),
+                Author::Application | Author::Doubtful => return Ok(()),
             }
         }
         Ok(())
@@ -297,18 +311,19 @@ impl World {
         source: Option<&Snapshot>,
         destination: Option<&Snapshot>,
     ) -> Result<(), Violation> {
-        if source.cloned() == destination.map(unmarked) {
+        let history = self.destination.history(key.as_str());
+        if let (Some(_), Some(destination)) = (source, destination.map(unmarked)) {
+            self.check_attributes(key, &destination, &history)?;
+        }
+        if self.is_equal(key, source, destination) {
             return Ok(());
         }
-        let history = self.destination.history(key.as_str());
         let top = history.first();
         let author = top.map(|stamp| self.author(key, &stamp.version));
         let written = self.source.facts(key.as_str()).map(|facts| facts.last_modified);
         let is_right = match (written, top, author) {
             // No event says that an application brought an older copy of ours back.
-            (None, _, Some(Author::Application))
-            | (_, _, Some(Author::Rewriter))
-            | (Some(_), _, Some(Author::Doubtful)) => true,
+            (None, _, Some(Author::Application)) | (Some(_), _, Some(Author::Doubtful)) => true,
             (None, ..) => !self.deletes || destination.is_none(),
             (Some(written), Some(top), Some(Author::Application)) => !is_newer(written, top.last_modified),
             (Some(_), ..) => false,
@@ -319,6 +334,60 @@ impl World {
         Err(format!(
             "{key}: the source holds {source:?} of {written:?}, the destination {destination:?} by {author:?}"
         ))
+    }
+}
+
+impl World {
+    /// Tells whether both sides are equal but for attributes that an application changed at the destination.
+    fn is_equal(&self, key: &ObjectKey, source: Option<&Snapshot>, destination: Option<&Snapshot>) -> bool {
+        let (Some(source), Some(destination)) = (source, destination.map(unmarked)) else {
+            return source.is_none() && destination.is_none();
+        };
+        let is_theirs = |touched| self.touches.contains_key(&(key.clone(), touched));
+        let mut expected = source.clone();
+        // A conflict over one attribute leaves the others as they are, and is reported; and a copy that brings tags would
+        // bring annotations, too, and so waits where an application changed those.
+        if is_theirs(Touched::Tags) || is_theirs(Touched::Annotations) {
+            expected.tags.clone_from(&destination.tags);
+            expected.annotations.clone_from(&destination.annotations);
+        }
+        expected == destination
+    }
+
+    /// Attributes that an application changed on a copy of ours stay, also where the copy is replaced; annotations only
+    /// as long as the object is the same.
+    fn check_attributes(
+        &self,
+        key: &ObjectKey,
+        destination: &Snapshot,
+        history: &[VersionStamp],
+    ) -> Result<(), Violation> {
+        let their = [(THEIRS.0.to_owned(), THEIRS.1.to_owned())].into();
+        for touched in [Touched::Tags, Touched::Annotations] {
+            let touch = self.touches.get(&(key.clone(), touched));
+            let Some(touch) = touch.filter(|touch| touch.is_certain) else {
+                continue;
+            };
+            let Some(depth) = history.iter().position(|stamp| stamp.version == touch.version) else {
+                continue;
+            };
+            let replaced = history.iter().take(depth + 1);
+            let is_copied = |stamp: &VersionStamp| matches!(self.author(key, &stamp.version), Author::Us(Some(_)));
+            if !replaced.into_iter().all(is_copied) {
+                continue;
+            }
+            let is_kept = match touched {
+                Touched::Tags => destination.tags == their,
+                Touched::Annotations => depth > 0 || destination.annotations == their,
+            };
+            if !is_kept {
+                return Err(format!(
+                    "lost: an application's {touched:?} of {key}, {}: {destination:?}",
+                    touch.version
+                ));
+            }
+        }
+        Ok(())
     }
 }
 

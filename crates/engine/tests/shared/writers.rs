@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use s3ferry_core::facts::{Aspects, ObjectFacts};
+use s3ferry_core::facts::{Aspect, Aspects, ObjectFacts};
 use s3ferry_core::names::ObjectKey;
 use s3ferry_testkit::memory::MemoryBucket;
 use s3ferry_testkit::schedule::Seeded;
 
 use super::run::{Run, tags};
-use super::world::{Author, PART_BYTES};
+use super::world::{Author, PART_BYTES, Touched};
 
 /// Few contents, so that a key often returns to what it was.
 const CONTENTS: [&str; 2] = ["one", "two"];
@@ -88,6 +88,13 @@ impl Run {
                 self.world.source.tag(key.as_str(), &[("stage", "live")]);
                 self.event(key, "ObjectTagging:Put", tags());
             }
+            // One request copies whatever annotations there are: a marker cannot state them.
+            4 if exists && self.is_idle() => {
+                self.world.tell(|| format!("source: annotate {key}"));
+                let note = self.chance.of(&["one", "other"]);
+                self.world.source.annotate(key.as_str(), &[("note", note)]);
+                self.event(key, "ObjectAnnotation:Put", Aspects::from([Aspect::Annotations]));
+            }
             _ => self.put_at_source(key),
         }
     }
@@ -107,7 +114,7 @@ impl Run {
         let history = self.world.destination.history(key.as_str());
         let current = history.first().filter(|stamp| !stamp.is_delete_marker());
         let objects: Vec<_> = history.iter().filter(|stamp| !stamp.is_delete_marker()).collect();
-        match (self.chance.below(8), current) {
+        match (self.chance.below(12), current) {
             (0 | 1, Some(current)) => {
                 let author = if self.world.is_announced(key, current) {
                     Author::Doubtful
@@ -122,10 +129,36 @@ impl Run {
                 let version = self.chance.of(&objects).version.clone();
                 self.world
                     .tell(|| format!("destination: write {version} of {key} again"));
-                self.world.written_again(key, &version);
+                self.world.written_by(Author::Application, key, |bucket| {
+                    bucket.rewrite(key.as_str(), &version);
+                });
+            }
+            (4 | 5, Some(current)) => {
+                let current = current.version.clone();
+                self.world.touch(key, &current, Touched::Tags, self.is_idle());
+            }
+            (6, Some(current)) => {
+                let current = current.version.clone();
+                self.world.touch(key, &current, Touched::Annotations, self.is_idle());
+            }
+            (7 | 8, _) => {
+                self.world.tell(|| format!("destination: begin an upload of {key}"));
+                self.begun.push((key.clone(), self.world.destination.begin_put()));
             }
             _ => self.put_at_destination(key),
         }
+    }
+
+    /// Lets an upload of an application land; whatever comes next finds what hides it.
+    pub(super) fn finish_upload(&mut self) {
+        let (key, begun) = self.begun.swap_remove(0);
+        let content = self.chance.of(&CONTENTS);
+        self.world
+            .tell(|| format!("destination: finish the upload of {key}: {content}"));
+        self.world.written_by(Author::Application, &key, |bucket| {
+            bucket.finish_put(key.as_str(), &begun, content, |_| ());
+        });
+        self.event(&key, "ObjectCreated:Put", Aspects::new());
     }
 
     fn put_at_destination(&mut self, key: &ObjectKey) {

@@ -20,7 +20,13 @@ pub(super) async fn run(world: &impl World) {
 }
 
 async fn history(world: &impl World, key: &ObjectKey) -> Vec<VersionStamp> {
-    world.destination().history(key).await.expect("a listing")
+    let listing = world.destination().history(key).await.expect("a listing");
+    let is_dated = listing
+        .versions
+        .iter()
+        .all(|stamp| stamp.last_modified <= listing.listed);
+    assert!(listing.is_complete && is_dated, "{listing:?}");
+    listing.versions
 }
 
 async fn put(world: &impl World, key: &str, content: &str) -> VersionName {

@@ -3,7 +3,7 @@
 use s3ferry_core::decide::BucketLock;
 use s3ferry_core::facts::{Aspects, ChecksumCoverage, Encryption, ObjectFacts, ObjectState};
 use s3ferry_core::failure::{Failure, FailureKind};
-use s3ferry_core::history::{VersionName, VersionStamp};
+use s3ferry_core::history::{VersionListing, VersionName};
 use s3ferry_core::lock::ObjectLock;
 use s3ferry_core::names::{ETag, ObjectKey, VersionId};
 use s3ferry_core::order::{AmendOrder, CopyOrder, SourcePin, Stated, UploadTerms, WriteCondition};
@@ -137,8 +137,12 @@ impl DestinationBucket for MemoryDestination {
         Ok(self.bucket.versioned)
     }
 
-    async fn history(&self, key: &ObjectKey) -> Result<Vec<VersionStamp>, Failure> {
-        Ok(self.bucket.history(key.as_str()))
+    async fn history(&self, key: &ObjectKey) -> Result<VersionListing, Failure> {
+        Ok(VersionListing {
+            versions: self.bucket.history(key.as_str()),
+            is_complete: true,
+            listed: Timestamp::from_seconds(self.bucket.lock().clock_seconds),
+        })
     }
 
     async fn read_version(&self, key: &ObjectKey, version: &VersionName) -> Result<ObjectState, Failure> {

@@ -74,8 +74,6 @@ pub enum Operation {
     Announce,
     /// The announcement of a delete is read.
     FindIntent,
-    /// The announcement of a delete is removed.
-    Withdraw,
     /// A continuation is sent.
     Send,
 }
@@ -95,7 +93,6 @@ impl Operation {
             | Self::RemoveEntry
             | Self::RemoveVersion
             | Self::Announce
-            | Self::Withdraw
             | Self::Send => true,
             Self::SourceRead
             | Self::ConfirmAbsence

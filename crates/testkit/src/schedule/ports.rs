@@ -11,7 +11,7 @@ use s3ferry_core::decide::{BucketLock, ReplicationCoverage};
 use s3ferry_core::event::Continuation;
 use s3ferry_core::facts::{Aspect, Aspects, ObjectFacts, ObjectState};
 use s3ferry_core::failure::{Failure, FailureKind};
-use s3ferry_core::history::{DeleteIntent, VersionName, VersionStamp};
+use s3ferry_core::history::{DeleteIntent, VersionListing, VersionName};
 use s3ferry_core::names::{ETag, ObjectKey, VersionId};
 use s3ferry_core::order::{AmendOrder, CopyOrder, SourcePin, UploadTerms};
 use s3ferry_core::plan::{Part as ObjectPart, SourceLayout};
@@ -276,7 +276,7 @@ impl<T: TwoSteps + 'static> DestinationBucket for Scheduled<T> {
         self.port.is_versioned().await
     }
 
-    async fn history(&self, key: &ObjectKey) -> Result<Vec<VersionStamp>, Failure> {
+    async fn history(&self, key: &ObjectKey) -> Result<VersionListing, Failure> {
         let (port, of) = (self.port.clone(), key.clone());
         let effect = move |_| Some(at_once(port.history(&of)));
         self.line.call(Operation::History, key, effect).await
@@ -393,12 +393,6 @@ impl<T: DeleteIntents + Clone + 'static> DeleteIntents for Scheduled<T> {
         let (port, of, covered) = (self.port.clone(), key.clone(), covered.clone());
         let effect = move |_| Some(at_once(port.find(&of, &covered)));
         self.line.call(Operation::FindIntent, key, effect).await
-    }
-
-    async fn withdraw(&self, key: &ObjectKey, covered: &VersionName) -> Result<(), Failure> {
-        let (port, of, covered) = (self.port.clone(), key.clone(), covered.clone());
-        let effect = move |_| Some(at_once(port.withdraw(&of, &covered)));
-        self.line.call(Operation::Withdraw, key, effect).await
     }
 }
 

@@ -3,7 +3,7 @@
 use s3ferry_core::decide::BucketLock;
 use s3ferry_core::facts::{Aspects, ObjectState};
 use s3ferry_core::failure::{Failure, FailureKind};
-use s3ferry_core::history::{DeleteIntent, VersionName, VersionStamp};
+use s3ferry_core::history::{DeleteIntent, VersionListing, VersionName};
 use s3ferry_core::names::{ETag, ObjectKey, VersionId};
 use s3ferry_core::order::{AmendOrder, CopyOrder, SourcePin, UploadTerms};
 use s3ferry_core::plan::Part;
@@ -70,7 +70,7 @@ impl<D: DestinationBucket> DestinationBucket for DryDestination<D> {
         self.0.is_versioned().await
     }
 
-    async fn history(&self, key: &ObjectKey) -> Result<Vec<VersionStamp>, Failure> {
+    async fn history(&self, key: &ObjectKey) -> Result<VersionListing, Failure> {
         self.0.history(key).await
     }
 
@@ -141,9 +141,5 @@ impl<J: DeleteIntents> DeleteIntents for DryStore<J> {
 
     async fn find(&self, key: &ObjectKey, covered: &VersionName) -> Result<Option<DeleteIntent>, Failure> {
         self.0.find(key, covered).await
-    }
-
-    async fn withdraw(&self, _key: &ObjectKey, _covered: &VersionName) -> Result<(), Failure> {
-        Ok(())
     }
 }

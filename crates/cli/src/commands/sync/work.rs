@@ -10,7 +10,7 @@ use s3ferry_core::facts::{Aspect, Aspects};
 use s3ferry_core::failure::Failure;
 use s3ferry_core::names::ObjectKey;
 use s3ferry_core::outcome::{AgainReason, Outcome, Report, SkipReason};
-use s3ferry_core::policy::Ownership;
+use s3ferry_core::redelivery::aspects_after_interruption;
 use s3ferry_engine::diff::Merged;
 use s3ferry_engine::ports::{Clock, DestinationBucket, SourceBucket, StateStore};
 use s3ferry_engine::reconcile::Reconciler;
@@ -116,13 +116,9 @@ impl Work {
         if again.is_empty() {
             return Ok(());
         }
-        // What is read again may differ in nothing but tags, which no HEAD shows; and uploads may have been begun by
-        // requests that landed late.
+        // Requests of the first pass may have landed late.
         let first = self.aspects.clone();
-        self.aspects.extend([Aspect::Tags, Aspect::UnfinishedUpload]);
-        if reconciler.policy.ownership == Ownership::Shared {
-            self.aspects.insert(Aspect::History);
-        }
+        self.aspects.extend(aspects_after_interruption());
         let found = again.into_iter().map(|key| Ok(Next::Key(key, false)));
         let ended = self.pass(stream::iter(found), reconciler).await;
         self.aspects = first;

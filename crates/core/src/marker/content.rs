@@ -1,0 +1,106 @@
+//! By what a marker binds the content of a copy.
+
+use super::{escaped, unescaped};
+use crate::facts::{ChecksumCoverage, Checksums, Encryption, ObjectFacts};
+use crate::order::{CopyMethod, full_object_from_parts};
+use crate::plan::COPY_OBJECT_LIMIT_BYTES;
+
+/// By what a marker binds the content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Content {
+    /// There is none: the size says it all.
+    Empty,
+    /// The `ETag`, which is a hash of the content.
+    Etag,
+    /// A checksum of the whole content, by algorithm.
+    FullObject(String),
+    /// A checksum of the checksums of parts, by algorithm.
+    Composite(String),
+}
+
+impl Content {
+    pub(super) fn to_text(&self) -> String {
+        match self {
+            Self::Empty => "empty".to_owned(),
+            Self::Etag => "etag".to_owned(),
+            Self::FullObject(algorithm) => format!("full.{}", escaped(algorithm)),
+            Self::Composite(algorithm) => format!("composite.{}", escaped(algorithm)),
+        }
+    }
+
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        match text.split_once('.') {
+            None if text == "empty" => Some(Self::Empty),
+            None if text == "etag" => Some(Self::Etag),
+            Some(("full", algorithm)) => unescaped(algorithm).map(Self::FullObject),
+            Some(("composite", algorithm)) => unescaped(algorithm).map(Self::Composite),
+            _ => None,
+        }
+    }
+
+    /// Returns what an object stores of it.
+    pub(super) fn of<'a>(&self, facts: &'a ObjectFacts) -> Option<&'a str> {
+        let checksum = |coverage, algorithm: &str| {
+            let Checksums {
+                coverage: stored,
+                values,
+            } = &facts.checksums;
+            (*stored == coverage)
+                .then(|| values.get(algorithm).map(String::as_str))
+                .flatten()
+        };
+        match self {
+            Self::Empty => (facts.size_bytes == 0).then_some(""),
+            Self::Etag => (facts.encryption == Encryption::Managed).then(|| facts.etag.as_str()),
+            Self::FullObject(algorithm) => checksum(ChecksumCoverage::FullObject, algorithm),
+            Self::Composite(algorithm) => checksum(ChecksumCoverage::Composite, algorithm),
+        }
+    }
+}
+
+/// Finds something that source and copy will both store of the content, and the method of copying that makes it so.
+pub(super) fn bindable(
+    source: &ObjectFacts,
+    preferred: CopyMethod,
+    encrypts_with_kms: bool,
+) -> Option<(CopyMethod, Content)> {
+    let other = match preferred {
+        CopyMethod::Whole => CopyMethod::Parts,
+        CopyMethod::Parts => CopyMethod::Whole,
+    };
+    let possible = |method: &CopyMethod| match method {
+        CopyMethod::Whole => source.size_bytes <= COPY_OBJECT_LIMIT_BYTES,
+        CopyMethod::Parts => source.size_bytes > 0,
+    };
+    [preferred, other].into_iter().filter(possible).find_map(|method| {
+        let content = stored_by_both(source, method, encrypts_with_kms)?;
+        Some((method, content))
+    })
+}
+
+/// Tells whether a copy by `method` and its source both store something of the content that can be compared.
+pub(crate) fn copy_is_comparable(source: &ObjectFacts, method: CopyMethod, encrypts_with_kms: bool) -> bool {
+    stored_by_both(source, method, encrypts_with_kms).is_some()
+}
+
+/// Says what a copy stores of the content that its source stores too.
+///
+/// One request makes one part of any object: it keeps the tag of a single part and a checksum of the whole. Parts keep the
+/// tag and the composite checksum of the same parts, and those checksums of the whole that S3 computes from parts.
+fn stored_by_both(source: &ObjectFacts, method: CopyMethod, encrypts_with_kms: bool) -> Option<Content> {
+    if source.size_bytes == 0 {
+        return Some(Content::Empty);
+    }
+    let in_parts = method == CopyMethod::Parts;
+    let algorithm = source.checksums.values.keys().next().map(|name| (*name).to_owned());
+    let by_checksum = algorithm.and_then(|algorithm| match source.checksums.coverage {
+        ChecksumCoverage::FullObject => {
+            let keeps = !in_parts || full_object_from_parts(&algorithm);
+            keeps.then_some(Content::FullObject(algorithm))
+        }
+        ChecksumCoverage::Composite => in_parts.then_some(Content::Composite(algorithm)),
+    });
+    let is_hash = source.encryption == Encryption::Managed && !encrypts_with_kms;
+    let by_etag = (is_hash && source.etag.is_multipart() == in_parts).then_some(Content::Etag);
+    by_checksum.or(by_etag)
+}
