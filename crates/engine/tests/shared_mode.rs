@@ -1,5 +1,7 @@
 //! One key where applications write to the destination, too.
 
+#![expect(clippy::unwrap_used, reason = "test data is what the test made it")]
+
 mod world;
 
 use std::sync::{Arc, Mutex};

@@ -407,7 +407,7 @@ impl Walk {
                 let key = self.key.clone();
                 if let Some(oldest) = history.iter().rfind(|stamp| !stamp.is_delete_marker()) {
                     self.world.written_by(Author::Application, &key, |bucket| {
-                        bucket.rewrite(key.as_str(), &oldest.version)
+                        bucket.rewrite(key.as_str(), &oldest.version);
                     });
                 }
             }
