@@ -107,6 +107,16 @@ impl Failure {
 }
 
 impl Failure {
+    /// Says that the bytes were copied before it: a comparison of bytes will not find what is left to be written.
+    #[must_use]
+    pub fn after_copy(self) -> Self {
+        let detail = format!(
+            "the object was copied, but not the attributes that follow its copy, which a deep comparison finds: {}",
+            self.detail
+        );
+        Self { detail, ..self }
+    }
+
     /// Names a key that one side answers 404 for and lists a current object of.
     ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/manage-versioning-examples.html>

@@ -7,6 +7,7 @@ use crate::ports::{Clock, Continuations, DestinationBucket, SourceBucket, StateS
 use crate::results::RunResults;
 use s3ferry_core::batch_operations::{BatchError, Target, TaskResult, conclude, merge};
 use s3ferry_core::event::{Hint, Hops};
+use s3ferry_core::facts::Aspect;
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::ObjectKey;
 use s3ferry_core::outcome::Outcome;
@@ -167,6 +168,8 @@ where
 
 fn hint(unit: &Unit<'_>, terms: &Terms, kind: Kind) -> Hint {
     let mut aspects = terms.depth.aspects();
+    // An earlier run may have ended between a multipart copy and its annotations.
+    aspects.insert(Aspect::PendingAnnotations);
     if unit.repeated {
         aspects.extend(aspects_after_interruption());
     }

@@ -113,10 +113,11 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
                 }
             }
         }
-        match attempt.last_failure.take() {
+        let outcome = match attempt.last_failure.take() {
             Some(failure) => Outcome::Failed(failure),
             None => Outcome::Again(AgainReason::HotKey),
-        }
+        };
+        after_copy(outcome, attempt)
     }
 
     async fn turn(&self, key: &ObjectKey, attempt: &mut Attempt) -> Turn {
@@ -374,9 +375,16 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
 
 /// What ends a reconcile that copied the bytes in an earlier turn is a copy, not the last touch to it.
 fn after_copy(outcome: Outcome, attempt: &mut Attempt) -> Outcome {
-    if matches!(outcome, Outcome::Again(_) | Outcome::Failed(_)) {
-        return outcome;
-    }
+    let outcome = match outcome {
+        Outcome::Again(_) => return outcome,
+        Outcome::Failed(failure) => {
+            return Outcome::Failed(match &attempt.copied {
+                Some(_) => failure.after_copy(),
+                None => failure,
+            });
+        }
+        outcome => outcome,
+    };
     if attempt.deleted && outcome == Outcome::Skipped(SkipReason::BothAbsent) {
         return Outcome::Deleted;
     }

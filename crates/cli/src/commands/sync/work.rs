@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use futures::{FutureExt as _, Stream, StreamExt as _, stream};
 use s3ferry_core::diff::Pair;
-use s3ferry_core::facts::{Aspect, Aspects};
+use s3ferry_core::facts::Aspects;
 use s3ferry_core::failure::Failure;
 use s3ferry_core::names::ObjectKey;
 use s3ferry_core::outcome::{AgainReason, Outcome, Report, SkipReason};
@@ -196,7 +196,7 @@ impl Work {
         if let Some(key) = key {
             let mut aspects = self.aspects.clone();
             if self.unfinished.remove(&key) {
-                aspects.insert(Aspect::UnfinishedUpload);
+                aspects.extend(aspects_after_interruption());
             }
             under_way.spawn(reconcile(Arc::clone(reconciler), key, aspects, may_ask));
         }
