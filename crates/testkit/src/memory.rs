@@ -315,7 +315,7 @@ impl MemoryBucket {
         self.lock().object_lock = Some(lock);
     }
 
-    /// Answers reads of a key with 404 until [`MemoryBucket::show`], as S3 may for minutes after versioning was first
+    /// Answers reads of a key with 404 until [`MemoryBucket::show_all`], as S3 may for minutes after versioning was first
     /// enabled. Conditions of writes and listings see the key as it is.
     ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/manage-versioning-examples.html>
