@@ -18,6 +18,9 @@ use s3ferry_core::names::Region;
 use crate::pace::{Pace, PacedClient};
 use crate::profile::NamedProfile;
 
+/// How long a request may wait for its turn where requests are paced: the most concurrent ones at the slowest pace.
+const LONGEST_TURN: Duration = Duration::from_mins(20);
+
 /// How long a request that only reads facts may take, per attempt.
 const READ_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -64,11 +67,14 @@ pub(crate) struct Timeouts {
 }
 
 impl Timeouts {
-    /// Bounds one attempt; where requests wait for their turn, from when it is sent.
+    /// Bounds one attempt. Where requests wait for their turn, the answer has to begin in time from when it is sent, and to
+    /// end before the longest wait there may be is over as well.
     fn attempt(self, timeout: Duration) -> TimeoutConfig {
         let timeouts = TimeoutConfig::builder();
         let timeouts = if self.is_paced {
-            timeouts.read_timeout(timeout)
+            timeouts
+                .read_timeout(timeout)
+                .operation_attempt_timeout(timeout.saturating_add(LONGEST_TURN))
         } else {
             timeouts.operation_attempt_timeout(timeout)
         };

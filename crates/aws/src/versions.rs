@@ -18,8 +18,8 @@ use crate::classify::{Attempted, ErrorAnswer};
 use crate::destination::S3Destination;
 use crate::listing::is_key;
 
-/// How many versions of a key are looked at: those that several invocations and applications can write at once.
-const NEWEST: i32 = 16;
+/// How many versions of a key are listed: more than are written within the half hour in which a marker may vouch for one.
+const NEWEST: i32 = 250;
 
 impl S3Destination {
     /// Tells whether the bucket keeps versions. Only a "yes" is kept: versioning is enabled while we run.

@@ -22,7 +22,16 @@ pub struct VersionHistory {
     /// The announcements of deletes of those that were looked up.
     pub intents: BTreeMap<VersionName, Option<DeleteIntent>>,
     /// Versions that this reconcile removed: a delete of one of them may have landed just before.
-    pub removed: Vec<VersionName>,
+    pub removed: Vec<RemovedVersion>,
+}
+
+/// A version of s3ferry that this reconcile removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemovedVersion {
+    /// Which one it was.
+    pub version: VersionName,
+    /// The marker that it carried: whatever else carries it is no copy of s3ferry. A delete marker has none.
+    pub marker: Option<Marker>,
 }
 
 /// What must be known of a version before it can be told whose it is.
@@ -137,6 +146,14 @@ impl VersionHistory {
         let Some(marker) = Marker::bound(facts, place) else {
             return Ok(Owner::External);
         };
+        // The copy that had this marker is gone: an application wrote it again meanwhile.
+        if self
+            .removed
+            .iter()
+            .any(|removed| removed.marker.as_ref() == Some(&marker))
+        {
+            return Ok(Owner::External);
+        }
         // Whoever wrote the copy again, marker and all, wrote it later: the oldest that carries the marker is the copy.
         for older in below
             .iter()
@@ -168,7 +185,7 @@ impl VersionHistory {
             let covered = covered.version.clone();
             return Ok(Owner::Delete { covered });
         }
-        for version in &self.removed {
+        for RemovedVersion { version, .. } in &self.removed {
             if let Some(intent) = self.intent(version)?
                 && intent.may_land_at(marker.last_modified)
             {

@@ -574,6 +574,35 @@ async fn annotations_of_parts_are_written_after_a_crash_by_whatever_comes_next()
     assert_skipped(&again(&world).reconcile().await, SkipReason::AlreadyIdentical);
 }
 
+/// The application's version has the marker of the copy that is removed, and must not be taken for that copy.
+#[tokio::test(start_paused = true)]
+async fn copy_that_an_application_writes_again_while_it_is_taken_back_stays() {
+    let world = shared();
+    world.source.put(KEY, "one");
+    pass(&world, 1);
+    let begun = world.destination.begin_put();
+    pass(&world, 1);
+    assert_copied(&world.reconcile().await);
+    world.destination.finish_put(KEY, &begun, "theirs", |_| ());
+    let destination = world.destination.clone();
+    let rewrite = Fault::before(move || {
+        let newest = destination.history(KEY).into_iter().next().unwrap().version;
+        destination.rewrite(KEY, &newest);
+    });
+    let world = TestWorld {
+        script: Script::default().on(Call::RemoveVersion, 1, rewrite),
+        ..world
+    };
+    let report = world.reconcile().await;
+    assert!(!matches!(report.outcome, Outcome::Failed(_)), "{report:?}");
+    assert_eq!(
+        world.destination.content(KEY).as_deref(),
+        Some("one"),
+        "the application's own"
+    );
+    assert_eq!(world.script.count(Call::RemoveVersion), 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn version_that_cannot_be_removed_is_reported_as_hiding_until_it_is_settled() {
     let world = shared();

@@ -56,7 +56,8 @@ allows; the command then ends with 3. Each delete takes live evidence that the s
 
 An object whose row of the source's listing is newer than the destination's is read on both sides, so that an overwrite
 with the same bytes and other metadata is found. What changes no Last-Modified is not seen in listings: tags, retention,
-legal holds, annotations, and an overwrite in the very second of the copy. --deep sees them.
+legal holds, annotations, and an overwrite in the very second of the copy. --deep sees them, and --ownership shared
+always reads as --deep does.
 
 Interrupted, or with failures, it is run again: what is equal by then is passed over. Nothing else is kept between runs,
 except multipart uploads in the state bucket: those are resumed, or aborted where there is nothing to copy any more.")]
@@ -91,6 +92,16 @@ impl SyncArgs {
         !self.dry_run
     }
 
+    /// Returns what is compared: with shared ownership every key is read, because an application's write that a copy
+    /// hides leaves the listings equal.
+    fn compared(&self) -> CompareArgs {
+        let is_shared = self.policy.ownership == OwnershipArg::Shared;
+        CompareArgs {
+            deep: self.compare.deep || is_shared,
+            ..self.compare.clone()
+        }
+    }
+
     fn check(&self) -> Result<(), Error> {
         let is_shared = self.policy.ownership == OwnershipArg::Shared;
         if is_shared && self.deletes.delete {
@@ -114,7 +125,7 @@ pub async fn run(shared: &SharedArgs, args: &SyncArgs, interrupt: &Interrupt) ->
     args.check()?;
     args.policy.check(&args.destination.destination_region)?;
     let results = Results::begin(shared.output, args.dry_run, args.state_bucket.is_some(), &args.failures)?;
-    let compare = &args.compare;
+    let compare = &args.compared();
     let sides = Sides::open(shared, &args.source, &args.destination, compare.max_requests_per_second).await?;
     let sides = sides.with_inventories(&args.inventories).await?;
     let uploads = match &args.state_bucket {
@@ -174,7 +185,7 @@ where
     C: Clock + 'static,
     J: StateStore + 'static,
 {
-    let found = findings(sides, &args.compare);
+    let found = findings(sides, &args.compared());
     work.copies(found, reconciler(false)).await?;
     let Some(held) = work.held.take().filter(|held| held.count > 0) else {
         return Ok(());

@@ -3,13 +3,12 @@
 use s3ferry_core::decide::Abilities;
 use s3ferry_core::facts::{Aspect, Aspects, HIDDEN_IN_HEAD, ObjectState};
 use s3ferry_core::failure::Failure;
-use s3ferry_core::history::VersionName;
 use s3ferry_core::order::{CopyOrder, SourcePin, WriteCondition};
 use s3ferry_core::outcome::Outcome;
 use s3ferry_core::policy::AclRule;
 use s3ferry_core::time::Timestamp;
 use s3ferry_core::upload::UploadId;
-use s3ferry_core::version_history::Examined;
+use s3ferry_core::version_history::{Examined, RemovedVersion};
 
 use crate::ports::{WriteError, Written};
 
@@ -36,7 +35,7 @@ pub(super) struct Attempt {
     /// Whose the destination's versions are, in shared mode.
     pub(super) history: Option<Examined>,
     /// What this reconcile removed of the destination's versions.
-    pub(super) removed: Vec<VersionName>,
+    pub(super) removed: Vec<RemovedVersion>,
     /// Whether shared mode was found to be possible.
     pub(super) may_share: bool,
     /// What an earlier turn copied, where there is more to read or to write than bytes.

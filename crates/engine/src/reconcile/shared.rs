@@ -11,7 +11,7 @@ use s3ferry_core::order::CopyOrder;
 use s3ferry_core::outcome::Outcome;
 use s3ferry_core::plan::CopyPlan;
 use s3ferry_core::policy::Ownership;
-use s3ferry_core::version_history::{Examined, Owner, Question, VersionHistory};
+use s3ferry_core::version_history::{Examined, Owner, Question, RemovedVersion, VersionHistory};
 
 use super::attempt::{Attempt, Turn, after_failure};
 use super::{Reconciler, Uploads, refused};
@@ -130,7 +130,14 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         match self.destination.remove_version(key, version).await {
             Ok(()) => {
                 attempt.progress = true;
-                attempt.removed.push(version.clone());
+                let marker = match attempt.history.as_ref().map(|history| &history.owner) {
+                    Some(Owner::Copy(marker)) => Some((**marker).clone()),
+                    Some(Owner::Delete { .. } | Owner::External) | None => None,
+                };
+                attempt.removed.push(RemovedVersion {
+                    version: version.clone(),
+                    marker,
+                });
                 attempt.copied = None;
                 attempt.deleted = false;
                 attempt.world_moved()
