@@ -359,11 +359,11 @@ async fn object_lock_of_the_bucket_is_asked_for_once_it_is_known() {
     for (known, expected) in [
         (spoken(200, locked), Some(BucketLock { default: None })),
         (
-            spoken(200, &with_default("COMPLIANCE", "<Days>30</Days>")),
+            spoken(200, with_default("COMPLIANCE", "<Days>30</Days>")),
             retains(Compliance, 30),
         ),
         (
-            spoken(200, &with_default("GOVERNANCE", "<Years>2</Years>")),
+            spoken(200, with_default("GOVERNANCE", "<Years>2</Years>")),
             retains(Governance, 732),
         ),
         (spoken(200, "<ObjectLockConfiguration></ObjectLockConfiguration>"), None),

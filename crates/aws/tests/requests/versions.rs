@@ -65,7 +65,7 @@ async fn versions_come_in_the_order_of_the_listing_and_of_the_key_alone() {
     assert_eq!(history[1].last_modified, Timestamp::from_seconds(1_795_169_730));
     assert_eq!(
         recorded.line(0),
-        "GET https://destination-bucket.s3.eu-central-1.amazonaws.com/?versions&encoding-type=url&max-keys=16\
+        "GET https://destination-bucket.s3.eu-central-1.amazonaws.com/?versions&encoding-type=url&max-keys=250\
          &prefix=a%20b%2Bc%2F%C3%BC.txt"
     );
 }

@@ -647,8 +647,8 @@ fn decisions_and_refusals_have_the_names_that_logs_are_searched_for() {
     }
 }
 
-fn annotated(text: &str) -> Option<BTreeMap<String, String>> {
-    Some(BTreeMap::from([("note".to_owned(), text.to_owned())]))
+fn annotated(text: &str) -> BTreeMap<String, String> {
+    BTreeMap::from([("note".to_owned(), text.to_owned())])
 }
 
 #[test]
@@ -676,7 +676,7 @@ fn annotations_that_a_multipart_copy_may_lack_are_read() {
     );
     assert_eq!(decided("aa-2", false, None), identical);
     assert_eq!(decided("aa", true, None), identical);
-    assert_eq!(decided("aa-2", true, annotated("x")), identical);
+    assert_eq!(decided("aa-2", true, Some(annotated("x"))), identical);
 }
 
 #[test]
@@ -684,7 +684,7 @@ fn annotations_alone_are_amended_without_versions_too() {
     let unversioned = |annotations: &str, stage: &str| {
         copied(|facts| {
             facts.version_id = None;
-            facts.annotations = annotated(annotations);
+            facts.annotations = Some(annotated(annotations));
             facts.tags = Some(BTreeMap::from([("stage".to_owned(), stage.to_owned())]));
         })
     };
