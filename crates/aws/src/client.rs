@@ -1,6 +1,6 @@
 //! SDK clients: one set of credentials and connections, one client per region.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use aws_config::environment::EnvironmentVariableRegionProvider;
@@ -12,14 +12,10 @@ use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_smithy_http_client::{Builder, tls};
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use s3ferry_core::names::Region;
 
-use crate::pace::{Pace, PacedClient};
+use crate::in_flight::{BoundedClient, InFlight, MAX_REQUESTS_IN_FLIGHT};
 use crate::profile::NamedProfile;
-
-/// How long a request may wait for its turn where requests are paced: the most concurrent ones at the slowest pace.
-const LONGEST_TURN: Duration = Duration::from_mins(20);
 
 /// How long a request that only reads facts may take, per attempt.
 const READ_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -44,6 +40,9 @@ const PARTS_ASSEMBLED_PER_SECOND: u64 = 25;
 /// How long a file may take to be sent from this machine, per attempt.
 const FILE_ATTEMPT_TIMEOUT: Duration = Duration::from_mins(8);
 
+/// How long content may take to come, per attempt. The SDK ends a download that stalls long before.
+const DOWNLOAD_TIMEOUT: Duration = Duration::from_hours(12);
+
 /// How long a request to a service other than S3 may take, per attempt.
 const DEFAULT_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -55,50 +54,37 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone)]
 pub struct Clients {
     shared: SdkConfig,
-    timeouts: Timeouts,
+    /// What all clients of S3 share.
+    in_flight: InFlight,
 }
 
-/// Bounds each attempt of a request by the work that it asks for. Without a bound, one connection that goes silent would
-/// hold its key up for ever.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Timeouts {
-    /// Whether requests wait for their turn, which must not count as waiting for an answer.
-    is_paced: bool,
+/// Bounds each attempt of a request by the work that it asks for, from when it is sent. Without a bound, one connection
+/// that goes silent would hold its key up for ever.
+fn answered_within(timeout: Duration) -> TimeoutConfig {
+    TimeoutConfig::builder().read_timeout(timeout).build()
 }
 
-impl Timeouts {
-    /// Bounds one attempt. Where requests wait for their turn, the answer has to begin in time from when it is sent, and to
-    /// end before the longest wait there may be is over as well.
-    fn attempt(self, timeout: Duration) -> TimeoutConfig {
-        let timeouts = TimeoutConfig::builder();
-        let timeouts = if self.is_paced {
-            timeouts
-                .read_timeout(timeout)
-                .operation_attempt_timeout(timeout.saturating_add(LONGEST_TURN))
-        } else {
-            timeouts.operation_attempt_timeout(timeout)
-        };
-        timeouts.build()
-    }
-
-    /// Bounds a request by which S3 copies so many bytes.
-    pub(crate) fn copying(self, size_bytes: u64) -> aws_sdk_s3::config::Builder {
-        self.by_work(size_bytes / SLOWEST_COPY_BYTES_PER_SECOND)
-    }
-
-    /// Bounds a request by which S3 makes an object of so many parts.
-    pub(crate) fn completing(self, parts: usize) -> aws_sdk_s3::config::Builder {
-        self.by_work(u64::try_from(parts).unwrap_or(u64::MAX) / PARTS_ASSEMBLED_PER_SECOND)
-    }
-
-    fn by_work(self, seconds: u64) -> aws_sdk_s3::config::Builder {
-        let timeout = attempt_timeout_of(Duration::from_secs(seconds));
-        aws_sdk_s3::config::Builder::new().timeout_config(self.attempt(timeout))
-    }
+/// Bounds a request by which S3 copies so many bytes.
+pub(crate) fn copying(size_bytes: u64) -> aws_sdk_s3::config::Builder {
+    by_work(size_bytes / SLOWEST_COPY_BYTES_PER_SECOND)
 }
 
-/// Doubles the time of a small write until there is room for the work besides. The steps are few because the SDK keeps
-/// connections apart by their read timeouts.
+/// Bounds a request by which S3 makes an object of so many parts.
+pub(crate) fn completing(parts: usize) -> aws_sdk_s3::config::Builder {
+    by_work(u64::try_from(parts).unwrap_or(u64::MAX) / PARTS_ASSEMBLED_PER_SECOND)
+}
+
+/// Bounds a request whose answer is an object's content.
+pub(crate) fn downloading() -> aws_sdk_s3::config::Builder {
+    aws_sdk_s3::config::Builder::new().timeout_config(answered_within(DOWNLOAD_TIMEOUT))
+}
+
+fn by_work(seconds: u64) -> aws_sdk_s3::config::Builder {
+    let timeout = attempt_timeout_of(Duration::from_secs(seconds));
+    aws_sdk_s3::config::Builder::new().timeout_config(answered_within(timeout))
+}
+
+/// Doubles the time of a small write until there is room for the work besides.
 fn attempt_timeout_of(work: Duration) -> Duration {
     let needed = WRITE_ATTEMPT_TIMEOUT.saturating_add(work);
     let mut timeout = WRITE_ATTEMPT_TIMEOUT;
@@ -115,8 +101,37 @@ pub struct Settings {
     pub profile: Option<String>,
     /// The endpoint of an emulator.
     pub endpoint_url: Option<String>,
-    /// How many requests all clients together send in a second at most.
-    pub max_requests_per_second: Option<NonZeroU32>,
+    /// What bounds the requests of all clients of S3 together.
+    pub limits: RequestLimits,
+}
+
+/// What bounds the requests of all clients of S3 together.
+#[derive(Debug, Clone, Copy)]
+pub struct RequestLimits {
+    /// How many are sent in a second at most, retries counted.
+    pub per_second: Option<NonZeroU32>,
+    /// How many are in flight at most.
+    pub in_flight: NonZeroUsize,
+}
+
+impl RequestLimits {
+    /// Allows `concurrency` requests in flight if that is more than the default.
+    #[must_use]
+    pub fn new(per_second: Option<NonZeroU32>, concurrency: u16) -> Self {
+        let concurrency = NonZeroUsize::new(usize::from(concurrency));
+        Self {
+            per_second,
+            in_flight: concurrency.map_or(MAX_REQUESTS_IN_FLIGHT, |concurrency| {
+                concurrency.max(MAX_REQUESTS_IN_FLIGHT)
+            }),
+        }
+    }
+}
+
+impl Default for RequestLimits {
+    fn default() -> Self {
+        Self::new(None, 0)
+    }
 }
 
 impl Settings {
@@ -149,21 +164,15 @@ impl Clients {
         let http_client = Builder::new()
             .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
             .build_https();
-        let http_client: SharedHttpClient = match settings.max_requests_per_second {
-            Some(rate) => SharedHttpClient::new(PacedClient {
-                inner: http_client,
-                pace: Pace::new(rate),
-            }),
-            None => http_client,
-        };
-        let timeouts = Timeouts {
-            is_paced: settings.max_requests_per_second.is_some(),
-        };
         let behavior = BehaviorVersion::v2026_01_12();
         let region = aws_config::Region::new(region.to_string());
         let mut loader = aws_config::defaults(behavior)
             .http_client(http_client.clone())
-            .timeout_config(timeouts.attempt(DEFAULT_ATTEMPT_TIMEOUT))
+            .timeout_config(
+                TimeoutConfig::builder()
+                    .operation_attempt_timeout(DEFAULT_ATTEMPT_TIMEOUT)
+                    .build(),
+            )
             .region(region.clone());
         if let Some(profile) = &settings.profile {
             let config = ProviderConfig::default()
@@ -179,7 +188,7 @@ impl Clients {
         }
         Self {
             shared: loader.load().await,
-            timeouts,
+            in_flight: InFlight::new(settings.limits),
         }
     }
 
@@ -188,13 +197,8 @@ impl Clients {
     pub fn from_config(shared: SdkConfig) -> Self {
         Self {
             shared,
-            timeouts: Timeouts { is_paced: false },
+            in_flight: InFlight::new(RequestLimits::default()),
         }
-    }
-
-    /// Returns how requests are bounded by their work.
-    pub(crate) fn timeouts(&self) -> Timeouts {
-        self.timeouts
     }
 
     /// Returns the endpoint of an emulator, if requests go to one.
@@ -208,7 +212,7 @@ impl Clients {
     /// It repeats failed reads by itself, with the SDK's standard policy.
     #[must_use]
     pub fn s3_for_reading(&self, region: &Region) -> aws_sdk_s3::Client {
-        let timeouts = self.timeouts.attempt(READ_ATTEMPT_TIMEOUT);
+        let timeouts = answered_within(READ_ATTEMPT_TIMEOUT);
         let config = self
             .s3(region)
             .retry_config(RetryConfig::standard())
@@ -224,7 +228,7 @@ impl Clients {
         let config = self
             .s3(region)
             .retry_config(RetryConfig::standard().with_max_attempts(LISTING_ATTEMPTS))
-            .timeout_config(self.timeouts.attempt(LISTING_ATTEMPT_TIMEOUT))
+            .timeout_config(answered_within(LISTING_ATTEMPT_TIMEOUT))
             .build();
         aws_sdk_s3::Client::from_conf(config)
     }
@@ -238,7 +242,7 @@ impl Clients {
         let config = self
             .s3(region)
             .retry_config(RetryConfig::disabled())
-            .timeout_config(self.timeouts.attempt(WRITE_ATTEMPT_TIMEOUT))
+            .timeout_config(answered_within(WRITE_ATTEMPT_TIMEOUT))
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .build();
         aws_sdk_s3::Client::from_conf(config)
@@ -258,7 +262,7 @@ impl Clients {
     }
 
     fn s3_repeating(&self, region: &Region, attempt_timeout: Duration) -> aws_sdk_s3::Client {
-        let timeouts = self.timeouts.attempt(attempt_timeout);
+        let timeouts = answered_within(attempt_timeout);
         let config = self
             .s3(region)
             .retry_config(RetryConfig::standard())
@@ -316,7 +320,15 @@ impl Clients {
     }
 
     fn s3(&self, region: &Region) -> aws_sdk_s3::config::Builder {
-        aws_sdk_s3::config::Builder::from(&self.shared)
+        let config = aws_sdk_s3::config::Builder::from(&self.shared);
+        let config = match self.shared.http_client() {
+            Some(inner) => config.http_client(BoundedClient {
+                inner,
+                in_flight: self.in_flight.clone(),
+            }),
+            None => config,
+        };
+        config
             .region(aws_sdk_s3::config::Region::new(region.to_string()))
             // Emulators have no host name per bucket.
             .force_path_style(self.shared.endpoint_url().is_some())

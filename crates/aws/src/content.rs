@@ -11,6 +11,7 @@ use s3ferry_engine::verify::{ContentHash, VerifiedBucket};
 use sha2::{Digest as _, Sha256};
 
 use crate::classify::ErrorAnswer;
+use crate::client;
 use crate::reading::Reading;
 
 /// How often a stream that brought nothing is begun again.
@@ -64,6 +65,8 @@ impl S3Content {
             .if_match(facts.etag.quoted())
             .set_range((*offset > 0).then(|| format!("bytes={offset}-")))
             .set_expected_bucket_owner(reading.owner())
+            .customize()
+            .config_override(client::downloading())
             .send()
             .await;
         let mut answer = match answer {

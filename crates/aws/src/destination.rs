@@ -18,7 +18,7 @@ use s3ferry_engine::ports::{Absence, Completion, CopiedPart, DestinationBucket, 
 use tokio::sync::OnceCell;
 
 use crate::classify::{Attempted, ErrorAnswer};
-use crate::client::{Clients, Timeouts};
+use crate::client::{self, Clients};
 use crate::copy_source;
 use crate::reading::Reading;
 use crate::source::S3Source;
@@ -32,7 +32,6 @@ pub struct S3Destination {
     pub(crate) writing: Client,
     /// Repeats what may be done twice.
     pub(crate) copying: Client,
-    pub(crate) timeouts: Timeouts,
     /// The bucket that copies come from.
     pub(crate) source: Reading,
     object_lock: Arc<OnceCell<Option<BucketLock>>>,
@@ -50,7 +49,6 @@ impl S3Destination {
         Self {
             writing: clients.s3_for_writing(&region),
             copying: clients.s3_for_copying_parts(&region),
-            timeouts: clients.timeouts(),
             reading: Reading::new(clients.s3_for_reading(&region), bucket, region, None),
             source: source.reading.clone(),
             object_lock: Arc::default(),
@@ -207,7 +205,7 @@ impl DestinationBucket for S3Destination {
         let request = self
             .copy_request(key, order)
             .customize()
-            .config_override(self.timeouts.copying(order.size_bytes));
+            .config_override(client::copying(order.size_bytes));
         let sent = request.map_request(move |request| headers.set_on(request)).send().await;
         let answer = sent.map_err(|error| ErrorAnswer::of(&error).into_write_error(&attempted))?;
         let etag = answer.copy_object_result().and_then(|result| result.e_tag());

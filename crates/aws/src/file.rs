@@ -10,7 +10,7 @@ use s3ferry_core::names::{BucketName, ETag, ObjectKey, Region, VersionId};
 use tokio::io::AsyncWriteExt as _;
 
 use crate::classify::{Attempted, ErrorAnswer};
-use crate::client::Clients;
+use crate::client::{self, Clients};
 
 /// How often an object is fetched whose content breaks off.
 const FETCH_ATTEMPTS: u32 = 4;
@@ -162,6 +162,8 @@ impl FileStore {
                 .get_object()
                 .bucket(self.bucket.as_str())
                 .key(key.as_str())
+                .customize()
+                .config_override(client::downloading())
                 .send()
                 .await;
             let answer = answer.map_err(|error| {

@@ -4,11 +4,6 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_smithy_runtime_api::client::http::{
-    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
-};
-use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
-use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -41,38 +36,6 @@ impl Pace {
         *next = Some(moment + self.interval);
         drop(next);
         tokio::time::sleep_until(moment).await;
-    }
-}
-
-/// An HTTP client that keeps a pace.
-#[derive(Debug)]
-pub(crate) struct PacedClient {
-    pub(crate) inner: SharedHttpClient,
-    pub(crate) pace: Pace,
-}
-
-#[derive(Debug)]
-struct PacedConnector {
-    inner: SharedHttpConnector,
-    pace: Pace,
-}
-
-impl HttpClient for PacedClient {
-    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
-        SharedHttpConnector::new(PacedConnector {
-            inner: self.inner.http_connector(settings, components),
-            pace: self.pace.clone(),
-        })
-    }
-}
-
-impl HttpConnector for PacedConnector {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let (inner, pace) = (self.inner.clone(), self.pace.clone());
-        HttpConnectorFuture::new(async move {
-            pace.wait().await;
-            inner.call(request).await
-        })
     }
 }
 

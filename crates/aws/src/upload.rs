@@ -16,6 +16,7 @@ use s3ferry_engine::ports::{Completion, CopiedPart, WriteError, Written};
 
 use crate::checksum::{by_algorithm, completed, only, type_of};
 use crate::classify::{Attempted, ErrorAnswer};
+use crate::client;
 use crate::destination::{S3Destination, unreadable};
 use crate::listing::is_key;
 
@@ -58,7 +59,7 @@ impl S3Destination {
             .set_copy_source_range(range_of(part))
             .set_expected_source_bucket_owner(self.source.owner())
             .customize()
-            .config_override(self.timeouts.copying(part.size_bytes))
+            .config_override(client::copying(part.size_bytes))
             .send()
             .await;
         let answer = answer.map_err(|error| ErrorAnswer::of(&error).into_write_error(&attempted))?;
@@ -180,7 +181,7 @@ impl S3Destination {
             WriteCondition::Absent => request.if_none_match("*"),
             WriteCondition::Matches(etag) => request.if_match(etag.quoted()),
         };
-        let timeouts = self.timeouts.completing(completion.parts.len());
+        let timeouts = client::completing(completion.parts.len());
         let sent = request.customize().config_override(timeouts).send().await;
         let answer = sent.map_err(|error| ErrorAnswer::of(&error).into_write_error(&attempted))?;
         let etag = answer.e_tag().and_then(|etag| ETag::new(etag).ok());

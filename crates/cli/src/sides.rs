@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use s3ferry_aws::client::{Clients, Settings};
+use s3ferry_aws::client::{Clients, RequestLimits, Settings};
 use s3ferry_aws::destination::S3Destination;
 use s3ferry_aws::journal::S3Journal;
 use s3ferry_aws::listing::S3Listing;
@@ -55,10 +55,10 @@ impl Sides {
         shared: &SharedArgs,
         source: &SourceArgs,
         destination: &DestinationArgs,
-        max_requests_per_second: Option<NonZeroU32>,
+        limits: RequestLimits,
     ) -> Result<Self, Error> {
         must_match(&source.source, &destination.destination)?;
-        let (clients, source) = open_source(shared, source, max_requests_per_second).await?;
+        let (clients, source) = open_source(shared, source, limits).await?;
         let destination = Side {
             location: destination.destination.clone(),
             region: destination.destination_region.clone(),
@@ -199,15 +199,9 @@ impl Side {
 pub async fn open_source(
     shared: &SharedArgs,
     source: &SourceArgs,
-    max_requests_per_second: Option<NonZeroU32>,
+    limits: RequestLimits,
 ) -> Result<(Clients, Side), Error> {
-    let (clients, region) = load_clients(
-        shared,
-        source.source_region.as_ref(),
-        "--source-region",
-        max_requests_per_second,
-    )
-    .await?;
+    let (clients, region) = load_clients(shared, source.source_region.as_ref(), "--source-region", limits).await?;
     let side = Side {
         location: source.source.clone(),
         region,
@@ -222,12 +216,12 @@ pub async fn load_clients(
     shared: &SharedArgs,
     region: Option<&Region>,
     flag: &str,
-    max_requests_per_second: Option<NonZeroU32>,
+    limits: RequestLimits,
 ) -> Result<(Clients, Region), Error> {
     let settings = Settings {
         profile: shared.profile.clone(),
         endpoint_url: checked_endpoint(shared)?,
-        max_requests_per_second,
+        limits,
     };
     let region = match region {
         Some(region) => region.clone(),

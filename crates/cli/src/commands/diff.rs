@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use futures::{Stream, StreamExt as _, stream};
+use s3ferry_aws::client::RequestLimits;
 use s3ferry_aws::clock::SystemClock;
 use s3ferry_core::diff::{Counts, Depth, DifferentKey};
 use s3ferry_core::failure::Failure;
@@ -87,6 +88,12 @@ pub struct CompareArgs {
 }
 
 impl CompareArgs {
+    /// Returns what bounds requests.
+    #[must_use]
+    pub fn limits(&self) -> RequestLimits {
+        RequestLimits::new(self.max_requests_per_second, self.concurrency)
+    }
+
     /// Returns how deep objects are compared.
     #[must_use]
     pub fn depth(&self) -> Depth {
@@ -120,7 +127,7 @@ pub enum DiffFormat {
 /// Compares, and writes what differs.
 pub async fn run(shared: &SharedArgs, args: &DiffArgs, interrupt: &Interrupt) -> Result<End, Error> {
     let compare = &args.compare;
-    let sides = Sides::open(shared, &args.source, &args.destination, compare.max_requests_per_second).await?;
+    let sides = Sides::open(shared, &args.source, &args.destination, compare.limits()).await?;
     let sides = sides.with_inventories(&args.inventories).await?;
     let format = args.format.unwrap_or(match shared.output {
         Format::Human => DiffFormat::Table,

@@ -102,11 +102,11 @@ type Keys = Pin<Box<dyn Stream<Item = Result<Vec<ObjectKey>, Failure>> + Send>>;
 /// Lists or compares, sorts, and writes.
 pub async fn run(shared: &SharedArgs, args: &ManifestArgs, interrupt: &Interrupt) -> Result<End, Error> {
     let compare = &args.compare;
-    let rate = compare.max_requests_per_second;
+    let limits = compare.limits();
     let denials = Denials::default();
     let (clients, source, inventories, keys): (Clients, Side, Inventories, Keys) = match args.destination() {
         Some(destination) => {
-            let sides = Sides::open(shared, &args.source, &destination, rate).await?;
+            let sides = Sides::open(shared, &args.source, &destination, limits).await?;
             let sides = sides.with_inventories(&args.inventories).await?;
             let keys = different_keys(&sides, compare, &denials);
             (sides.clients, sides.source, sides.inventories, keys)
@@ -118,7 +118,7 @@ pub async fn run(shared: &SharedArgs, args: &ManifestArgs, interrupt: &Interrupt
             ));
         }
         None => {
-            let (clients, source) = open_source(shared, &args.source, rate).await?;
+            let (clients, source) = open_source(shared, &args.source, limits).await?;
             for warning in source.warnings(&clients).await? {
                 say(&warning);
             }

@@ -8,6 +8,7 @@ mod results;
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt as _};
+use s3ferry_aws::client::RequestLimits;
 use s3ferry_aws::clock::SystemClock;
 use s3ferry_aws::content::S3Content;
 use s3ferry_core::failure::Failure;
@@ -33,7 +34,8 @@ pub async fn run(shared: &SharedArgs, args: &VerifyArgs, interrupt: &Interrupt) 
             "leave out --sample, or give --depth head or --depth checksum",
         ));
     }
-    let sides = Sides::open(shared, &args.source, &args.destination, args.max_requests_per_second).await?;
+    let limits = RequestLimits::new(args.max_requests_per_second, args.concurrency);
+    let sides = Sides::open(shared, &args.source, &args.destination, limits).await?;
     let mut results = Results::begin(shared.output, args, &sides).await?;
     let clients = &sides.clients;
     let source_checksums = checksums::load(args.source_checksums.as_ref(), clients, &sides.source).await?;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use s3ferry_aws::batch::jobs::{BatchJobs, JobOrder, ManifestObject, Operation};
 use s3ferry_aws::batch::runs::{Runs, Started};
 use s3ferry_aws::batch::stacks;
-use s3ferry_aws::client::Clients;
+use s3ferry_aws::client::{Clients, RequestLimits};
 use s3ferry_core::batch_report::TokenFields;
 use s3ferry_core::manifest::Reader;
 use s3ferry_core::names::{AccountId, BucketName, ObjectKey, Region};
@@ -172,8 +172,13 @@ fn token_fields(args: &StartArgs, manifest: &ManifestObject, arguments: &BTreeMa
 /// Makes a job of S3 Batch Operations.
 pub(super) async fn start_job(shared: &SharedArgs, args: &StartArgs) -> Result<End, Error> {
     let arguments = args.user_arguments()?;
-    let (clients, source_region) =
-        load_clients(shared, args.buckets.source_region.as_ref(), "--source-region", None).await?;
+    let (clients, source_region) = load_clients(
+        shared,
+        args.buckets.source_region.as_ref(),
+        "--source-region",
+        RequestLimits::default(),
+    )
+    .await?;
     let outputs = Outputs::read(&clients, &source_region, args.stack.as_ref()).await?;
     let (operation, region) = operation(args, &outputs, arguments.clone(), &source_region)?;
     let role_arn = match (&args.cloud.role_arn, args.operation) {
@@ -304,7 +309,13 @@ fn account_of(args: &StartArgs, role_arn: &str) -> Result<AccountId, Error> {
 /// Starts a run of the state machine.
 pub(super) async fn start_run(shared: &SharedArgs, args: &StartArgs) -> Result<End, Error> {
     let arguments = args.user_arguments()?;
-    let (clients, region) = load_clients(shared, args.buckets.source_region.as_ref(), "--source-region", None).await?;
+    let (clients, region) = load_clients(
+        shared,
+        args.buckets.source_region.as_ref(),
+        "--source-region",
+        RequestLimits::default(),
+    )
+    .await?;
     let outputs = Outputs::read(&clients, &region, args.stack.as_ref()).await?;
     let machine = outputs.or(
         args.cloud.state_machine_arn.as_ref(),

@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
+use s3ferry_aws::client::RequestLimits;
 use s3ferry_aws::clock::SystemClock;
 use s3ferry_aws::destination::S3Destination;
 use s3ferry_aws::journal::S3Journal;
@@ -125,7 +126,8 @@ pub(super) async fn run(shared: &SharedArgs, args: &StartArgs, interrupt: &Inter
         ));
     }
     args.policy.check(&destination.destination_region)?;
-    let sides = Sides::open(shared, &source, &destination, args.local.max_requests_per_second).await?;
+    let limits = RequestLimits::new(args.local.max_requests_per_second, args.local.concurrency);
+    let sides = Sides::open(shared, &source, &destination, limits).await?;
     let uploads = match &args.local.state_bucket {
         Some(bucket) => Some(sides.state(bucket).await?),
         None => None,

@@ -7,7 +7,7 @@ use std::pin::pin;
 use clap::Args;
 use futures::TryStreamExt as _;
 use s3ferry_aws::batch::runs::{Runs, name_of};
-use s3ferry_aws::client::Clients;
+use s3ferry_aws::client::{Clients, RequestLimits};
 use s3ferry_aws::results::S3Results;
 use s3ferry_core::batch_operations::{ResultLine, RunName};
 use s3ferry_core::batch_report::{
@@ -69,7 +69,8 @@ pub(super) async fn run(shared: &SharedArgs, args: &ReportArgs, interrupt: &Inte
     let work = async {
         match args.job.parse()? {
             Job::S3 { account, region, id } => {
-                let (clients, region) = load_clients(shared, region.as_ref(), "--region", None).await?;
+                let (clients, region) =
+                    load_clients(shared, region.as_ref(), "--region", RequestLimits::default()).await?;
                 let described = jobs_of(&clients, account, region.clone())?.describe(&id).await?;
                 must_be_over(&described.progress)?;
                 let (bucket, prefix) = described.report.ok_or_else(|| {
@@ -89,7 +90,8 @@ pub(super) async fn run(shared: &SharedArgs, args: &ReportArgs, interrupt: &Inte
                 Ok((described.progress, Some((clients, region))))
             }
             Job::Run { arn, region } => {
-                let (clients, region) = load_clients(shared, Some(&region), "--region", None).await?;
+                let (clients, region) =
+                    load_clients(shared, Some(&region), "--region", RequestLimits::default()).await?;
                 let progress = Runs::new(&clients, &region).describe(&arn).await?.progress;
                 must_be_over(&progress)?;
                 let outputs = Outputs::read(&clients, &region, args.stack.as_ref()).await?;
@@ -396,5 +398,5 @@ async fn residue_clients(shared: &SharedArgs, args: &ReportArgs, to: &FileAt) ->
         FileAt::File(_) => Some(&anywhere),
         FileAt::Object(_) => args.job.region.as_ref(),
     };
-    load_clients(shared, region, "--region", None).await
+    load_clients(shared, region, "--region", RequestLimits::default()).await
 }

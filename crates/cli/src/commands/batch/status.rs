@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use s3ferry_aws::batch::jobs::BatchJobs;
 use s3ferry_aws::batch::runs::Runs;
+use s3ferry_aws::client::RequestLimits;
 use s3ferry_core::batch_report::{JobProgress, JobState};
 use s3ferry_engine::job::{read_progress, read_record};
 use serde_json::json;
@@ -56,12 +57,14 @@ impl Watched {
     async fn open(shared: &SharedArgs, job: Job) -> Result<Self, Error> {
         match job {
             Job::S3 { account, region, id } => {
-                let (clients, region) = load_clients(shared, region.as_ref(), "--region", None).await?;
+                let (clients, region) =
+                    load_clients(shared, region.as_ref(), "--region", RequestLimits::default()).await?;
                 let jobs = jobs_of(&clients, account, region)?;
                 Ok(Self::S3 { jobs, id })
             }
             Job::Run { arn, region } => {
-                let (clients, region) = load_clients(shared, Some(&region), "--region", None).await?;
+                let (clients, region) =
+                    load_clients(shared, Some(&region), "--region", RequestLimits::default()).await?;
                 let runs = Runs::new(&clients, &region);
                 Ok(Self::Run { runs, arn })
             }
@@ -108,7 +111,7 @@ pub(super) async fn open_local(
     match root {
         Root::Folder(path) => Ok(Place::Folder(path.clone())),
         Root::Bucket(_) => {
-            let (clients, region) = load_clients(shared, region, "--region", None).await?;
+            let (clients, region) = load_clients(shared, region, "--region", RequestLimits::default()).await?;
             root.open(&clients, &region).await
         }
     }

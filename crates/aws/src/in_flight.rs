@@ -1,0 +1,238 @@
+//! A bound on the requests in flight, and the time that each has from when it is sent.
+//!
+//! A process may have 1,024 open files in Lambda, where every connection is one:
+//! <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>. Keys and parts that are worked on side by
+//! side share one bound; what waits for its turn is not held to have been sent, so that its time does not run.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_s3::primitives::SdkBody;
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use futures::{StreamExt as _, stream};
+use http_body_util::{BodyExt as _, StreamBody};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout_at};
+
+use crate::client::RequestLimits;
+use crate::pace::Pace;
+
+/// How many requests to S3 are in flight at most, unless a caller needs more.
+///
+/// The SDK keeps idle connections to each bucket: to the source, the destination and the state bucket there are 768 at
+/// most, fewer than the files that a Lambda function may have open.
+pub const MAX_REQUESTS_IN_FLIGHT: NonZeroUsize = NonZeroUsize::new(256).unwrap();
+
+/// Lets a bounded number of requests be in flight, however many clients share it.
+#[derive(Debug, Clone)]
+pub(crate) struct InFlight {
+    permits: Arc<Semaphore>,
+    pace: Option<Pace>,
+}
+
+impl InFlight {
+    pub(crate) fn new(limits: RequestLimits) -> Self {
+        Self {
+            permits: Arc::new(Semaphore::new(limits.in_flight.get().min(Semaphore::MAX_PERMITS))),
+            pace: limits.per_second.map(Pace::new),
+        }
+    }
+
+    /// Waits until one more request may be sent.
+    async fn turn(&self) -> Result<OwnedSemaphorePermit, ConnectorError> {
+        let permit = Arc::clone(&self.permits).acquire_owned().await;
+        if let Some(pace) = &self.pace {
+            pace.wait().await;
+        }
+        permit.map_err(|error| ConnectorError::other(error.into(), None))
+    }
+}
+
+/// An HTTP client with a bound on its requests in flight. A read timeout bounds the whole answer, from when the request
+/// is sent to the last byte.
+#[derive(Debug)]
+pub(crate) struct BoundedClient {
+    pub(crate) inner: SharedHttpClient,
+    pub(crate) in_flight: InFlight,
+}
+
+#[derive(Debug)]
+struct BoundedConnector {
+    inner: SharedHttpConnector,
+    in_flight: InFlight,
+    answer_timeout: Option<Duration>,
+}
+
+/// When an answer must have come.
+#[derive(Debug, Clone, Copy)]
+struct Deadline {
+    at: Instant,
+    timeout: Duration,
+}
+
+/// The whole answer did not come in time.
+#[derive(Debug, thiserror::Error)]
+#[error("no complete answer within {} s", timeout.as_secs())]
+struct AnswerTimedOut {
+    timeout: Duration,
+}
+
+impl Deadline {
+    fn new(timeout: Option<Duration>) -> Option<Self> {
+        let now = Instant::now();
+        timeout.and_then(|timeout| now.checked_add(timeout).map(|at| Self { at, timeout }))
+    }
+
+    /// Waits for `work`, no longer than until `deadline`.
+    async fn bound<T>(deadline: Option<Self>, work: impl Future<Output = T>) -> Result<T, AnswerTimedOut> {
+        match deadline {
+            Some(Self { at, timeout }) => timeout_at(at, work).await.map_err(|_| AnswerTimedOut { timeout }),
+            None => Ok(work.await),
+        }
+    }
+}
+
+impl HttpClient for BoundedClient {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        // The SDK keeps the connections of each read timeout apart; without one, all requests share them.
+        let mut shared = HttpConnectorSettings::builder();
+        shared.set_connect_timeout(settings.connect_timeout());
+        SharedHttpConnector::new(BoundedConnector {
+            inner: self.inner.http_connector(&shared.build(), components),
+            in_flight: self.in_flight.clone(),
+            answer_timeout: settings.read_timeout(),
+        })
+    }
+}
+
+impl HttpConnector for BoundedConnector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let (inner, in_flight, answer_timeout) = (self.inner.clone(), self.in_flight.clone(), self.answer_timeout);
+        HttpConnectorFuture::new(async move {
+            let permit = in_flight.turn().await?;
+            let deadline = Deadline::new(answer_timeout);
+            let answer = Deadline::bound(deadline, inner.call(request)).await;
+            let mut answer = answer.map_err(|error| ConnectorError::timeout(error.into()))??;
+            if answer.body().is_streaming() {
+                let body = answer.take_body();
+                *answer.body_mut() = rest_of_answer(body, deadline, permit);
+            }
+            Ok(answer)
+        })
+    }
+}
+
+/// Bounds a body that is still coming, and keeps the permit until it came or is dropped.
+fn rest_of_answer(body: SdkBody, deadline: Option<Deadline>, permit: OwnedSemaphorePermit) -> SdkBody {
+    let frames = stream::unfold((body, permit), move |(mut body, permit)| async move {
+        let frame = match Deadline::bound(deadline, body.frame()).await {
+            Ok(frame) => frame?,
+            Err(error) => Err(error.into()),
+        };
+        Some((frame, (body, permit)))
+    });
+    // Whoever reads a body may ask again after its end.
+    SdkBody::from_body_1_x(StreamBody::new(frames.fuse()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+    use aws_smithy_runtime_api::http::StatusCode;
+    use http_body::Frame;
+
+    use super::*;
+
+    /// Answers each request after a second, with a byte every second from then on.
+    #[derive(Debug, Default)]
+    struct Dripping {
+        bytes: u64,
+        in_flight: Arc<AtomicUsize>,
+        most: Arc<AtomicUsize>,
+    }
+
+    /// Counts a request from when it is sent until its body is dropped.
+    struct Counted(Arc<AtomicUsize>);
+
+    impl Drop for Counted {
+        fn drop(&mut self) {
+            self.0.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
+    impl HttpConnector for Dripping {
+        fn call(&self, _request: HttpRequest) -> HttpConnectorFuture {
+            let now = self.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
+            self.most.fetch_max(now, Ordering::SeqCst);
+            let (counted, bytes) = (Counted(Arc::clone(&self.in_flight)), self.bytes);
+            HttpConnectorFuture::new(async move {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                let frames = stream::unfold((0, counted), move |(sent, counted)| async move {
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    let frame = Frame::data(bytes::Bytes::from_static(b"x"));
+                    (sent < bytes).then_some((Ok::<_, std::io::Error>(frame), (sent + 1, counted)))
+                });
+                let body = SdkBody::from_body_1_x(StreamBody::new(frames.fuse()));
+                Ok(HttpResponse::new(StatusCode::try_from(200).unwrap(), body))
+            })
+        }
+    }
+
+    fn connector(inner: Dripping, requests: usize, answer_timeout: Duration) -> BoundedConnector {
+        BoundedConnector {
+            inner: SharedHttpConnector::new(inner),
+            in_flight: InFlight::new(RequestLimits {
+                per_second: None,
+                in_flight: NonZeroUsize::new(requests).unwrap(),
+            }),
+            answer_timeout: Some(answer_timeout),
+        }
+    }
+
+    /// Sends a request and reads its whole answer; tells how many bytes came.
+    async fn answer(connector: &BoundedConnector) -> Result<usize, String> {
+        let answer = connector
+            .call(HttpRequest::empty())
+            .await
+            .map_err(|error| format!("{error:?}"))?;
+        let body = answer.into_body().collect().await.map_err(|error| error.to_string())?;
+        Ok(body.to_bytes().len())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_in_flight_are_bounded_until_their_answers_came() {
+        let dripping = Dripping {
+            bytes: 3,
+            ..Dripping::default()
+        };
+        let most = Arc::clone(&dripping.most);
+        let connector = connector(dripping, 4, Duration::from_secs(6));
+        let answers = futures::future::join_all((0..12).map(|_| answer(&connector))).await;
+        // Those that wait for their turn, up to ten seconds here, have all of their time left.
+        assert_eq!(answers, vec![Ok(3); 12]);
+        assert_eq!(most.load(Ordering::SeqCst), 4);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn answer_that_drips_ends_at_its_deadline_and_gives_its_turn_back() {
+        let dripping = Dripping {
+            bytes: 1_000_000,
+            ..Dripping::default()
+        };
+        let connector = connector(dripping, 1, Duration::from_secs(10));
+        for _ in 0..2 {
+            let sent = Instant::now();
+            let error = answer(&connector).await.unwrap_err();
+            assert_eq!(error, "no complete answer within 10 s");
+            assert_eq!(sent.elapsed(), Duration::from_secs(10));
+        }
+    }
+}
