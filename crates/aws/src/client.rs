@@ -16,6 +16,7 @@ use s3ferry_core::names::Region;
 
 use crate::in_flight::{BoundedClient, InFlight, MAX_REQUESTS_IN_FLIGHT};
 use crate::profile::NamedProfile;
+use crate::unreadable::LeaveOutUnreadable;
 
 /// How long a request that only reads facts may take, per attempt.
 const READ_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -329,6 +330,7 @@ impl Clients {
             None => config,
         };
         config
+            .interceptor(LeaveOutUnreadable)
             .region(aws_sdk_s3::config::Region::new(region.to_string()))
             // Emulators have no host name per bucket.
             .force_path_style(self.shared.endpoint_url().is_some())

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
-use aws_sdk_s3::types::{self, ChecksumType, ObjectLockLegalHoldStatus, ObjectLockMode, ServerSideEncryption};
+use aws_sdk_s3::types::{
+    self, ChecksumType, ObjectLockEventHold, ObjectLockLegalHoldStatus, ObjectLockMode, ServerSideEncryption,
+};
 use s3ferry_core::facts::{
     Availability, ChecksumCoverage, Checksums, Encryption, KmsEncryption, ObjectFacts, ReplicationStatus, SystemHeaders,
 };
-use s3ferry_core::lock::{ObjectLock, Retention, RetentionMode};
+use s3ferry_core::lock::{EventHold, ObjectLock, Retention, RetentionMode};
 use s3ferry_core::names::{ETag, VersionId};
 use s3ferry_core::time::Timestamp;
 
@@ -43,6 +45,7 @@ pub(crate) fn facts_of(head: &HeadObjectOutput) -> Result<ObjectFacts, MissingFi
             .missing_meta()
             .and_then(|count| u32::try_from(count).ok())
             .unwrap_or(0),
+        unreadable_headers: BTreeMap::new(),
         website_redirect: head.website_redirect_location().map(str::to_owned),
         storage_class: storage_class.to_owned(),
         availability: availability(head, storage_class),
@@ -61,11 +64,25 @@ fn system_headers(head: &HeadObjectOutput) -> SystemHeaders {
     SystemHeaders {
         cache_control: head.cache_control().map(str::to_owned),
         content_disposition: head.content_disposition().map(str::to_owned),
-        content_encoding: head.content_encoding().map(str::to_owned),
+        content_encoding: head.content_encoding().and_then(stored_codings),
         content_language: head.content_language().map(str::to_owned),
         content_type: head.content_type().map(str::to_owned),
         expires: head.expires_string().map(str::to_owned),
     }
+}
+
+/// Leaves `aws-chunked` out of a `Content-Encoding`: it is how an upload was sent, not how the object is encoded. Some
+/// uploaders leave it on the object; stated again it would describe the request.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html>
+fn stored_codings(content_encoding: &str) -> Option<String> {
+    let is_stored = |coding: &&str| !coding.eq_ignore_ascii_case("aws-chunked");
+    let codings = content_encoding.split(',').map(str::trim);
+    if codings.clone().all(|coding| is_stored(&coding)) {
+        return Some(content_encoding.to_owned());
+    }
+    let stored: Vec<&str> = codings.filter(is_stored).filter(|coding| !coding.is_empty()).collect();
+    (!stored.is_empty()).then(|| stored.join(","))
 }
 
 /// An archived object can be read while a restored copy of it exists, which `x-amz-restore` says; an object of
@@ -106,8 +123,11 @@ fn lock(head: &HeadObjectOutput) -> ObjectLock {
     let until = head
         .object_lock_retain_until_date()
         .and_then(|until| until.to_millis().ok());
+    let event_hold = event_hold(head);
+    let retention = head.object_lock_mode().zip(until).filter(|_| event_hold.is_none());
     ObjectLock {
-        retention: head.object_lock_mode().zip(until).map(|(mode, until)| Retention {
+        event_hold,
+        retention: retention.map(|(mode, until)| Retention {
             // A mode that nobody knows yet is taken for the stricter one: nothing may be kept less strictly.
             mode: match mode {
                 ObjectLockMode::Governance => RetentionMode::Governance,
@@ -117,6 +137,17 @@ fn lock(head: &HeadObjectOutput) -> ObjectLock {
         }),
         legal_hold: head.object_lock_legal_hold_status() == Some(&ObjectLockLegalHoldStatus::On),
     }
+}
+
+/// Reads the event hold that is on. While it is, the date that S3 answers with is computed and means nothing.
+fn event_hold(head: &HeadObjectOutput) -> Option<EventHold> {
+    let number = |number: Option<i32>| number.and_then(|number| u32::try_from(number).ok());
+    (head.object_lock_event_hold() == Some(&ObjectLockEventHold::On)).then(|| {
+        match number(head.object_lock_event_hold_duration_years()) {
+            Some(years) => EventHold::Years(years),
+            None => EventHold::Days(number(head.object_lock_event_hold_duration_days()).unwrap_or_default()),
+        }
+    })
 }
 
 fn checksums(head: &HeadObjectOutput) -> Checksums {
@@ -178,6 +209,22 @@ mod tests {
         assert_eq!(facts.version_id, None);
         assert_eq!(facts.encryption, Encryption::Managed);
         assert_eq!(facts.availability, Availability::Readable);
+    }
+
+    #[test]
+    fn coding_of_an_upload_is_not_one_of_the_object() {
+        for (stored, expected) in [
+            ("gzip", Some("gzip")),
+            ("gzip, br", Some("gzip, br")),
+            ("", Some("")),
+            ("aws-chunked", None),
+            ("AWS-Chunked,", None),
+            ("aws-chunked,gzip", Some("gzip")),
+            ("gzip, aws-chunked , br", Some("gzip,br")),
+        ] {
+            let encoding = facts(head().content_encoding(stored)).headers.content_encoding;
+            assert_eq!(encoding.as_deref(), expected, "{stored}");
+        }
     }
 
     #[test]
@@ -265,6 +312,7 @@ mod tests {
                 until: Timestamp::from_millis(9_500),
             }),
             legal_hold: false,
+            event_hold: None,
         };
         assert_eq!(locked("GOVERNANCE"), expected(RetentionMode::Governance));
         assert_eq!(locked("COMPLIANCE"), expected(RetentionMode::Compliance));

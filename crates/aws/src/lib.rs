@@ -29,6 +29,7 @@ pub mod results;
 pub mod source;
 pub mod state;
 mod stated;
+mod unreadable;
 mod upload;
 mod versions;
 pub mod wiring;

@@ -1,5 +1,6 @@
 //! Reading the state of a key, the same on both sides.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -20,6 +21,13 @@ use crate::classify::{Attempted, ErrorAnswer};
 use crate::facts::facts_of;
 use crate::listing::is_key;
 use crate::preflight;
+use crate::unreadable::UnreadableHeaders;
+
+/// What a HEAD answers.
+struct Head {
+    answer: HeadObjectOutput,
+    unreadable_headers: BTreeMap<String, Vec<u8>>,
+}
 
 /// A bucket as it is read.
 #[derive(Debug, Clone)]
@@ -52,7 +60,7 @@ impl Reading {
             Ok(head) => head,
             Err(error) => return self.state_of_error(key, None, &error).await,
         };
-        let facts = facts_of(&head).map_err(|missing| self.unreadable(key, &missing.to_string()))?;
+        let facts = self.facts(key, head)?;
         // That the version is gone by now says nothing of the key: a failure that has everything read again.
         let facts = self
             .with_aspects(key, facts, aspects)
@@ -75,7 +83,7 @@ impl Reading {
                 return self.state_of_error(key, Some(version), &error).await;
             }
         };
-        let facts = facts_of(&head).map_err(|missing| self.unreadable(key, &missing.to_string()))?;
+        let facts = self.facts(key, head)?;
         Ok(ObjectState::Present(Box::new(facts)))
     }
 
@@ -100,20 +108,45 @@ impl Reading {
         Ok(facts.is_still(&now).then(|| now.with_earlier(facts)))
     }
 
+    fn facts(&self, key: &ObjectKey, head: Head) -> Result<ObjectFacts, Failure> {
+        let facts = facts_of(&head.answer).map_err(|missing| self.unreadable(key, &missing.to_string()))?;
+        if !head.unreadable_headers.is_empty() {
+            let headers: Vec<&str> = head.unreadable_headers.keys().map(String::as_str).collect();
+            tracing::warn!(
+                s3.bucket = %self.bucket,
+                s3.key = %key,
+                ?headers,
+                "headers hold bytes that are not UTF-8: a copy carries them over, and nothing can state them"
+            );
+        }
+        Ok(ObjectFacts {
+            unreadable_headers: head.unreadable_headers,
+            ..facts
+        })
+    }
+
     async fn head(
         &self,
         key: &ObjectKey,
         version: Option<&VersionName>,
-    ) -> Result<HeadObjectOutput, SdkError<HeadObjectError, HttpResponse>> {
-        self.client
+    ) -> Result<Head, SdkError<HeadObjectError, HttpResponse>> {
+        let unreadable = UnreadableHeaders::default();
+        let answer = self
+            .client
             .head_object()
             .bucket(self.bucket.as_str())
             .key(key.as_str())
             .set_version_id(version.map(ToString::to_string))
             .checksum_mode(ChecksumMode::Enabled)
             .set_expected_bucket_owner(self.owner())
+            .customize()
+            .interceptor(unreadable.clone())
             .send()
-            .await
+            .await?;
+        Ok(Head {
+            answer,
+            unreadable_headers: unreadable.take(),
+        })
     }
 
     /// A HEAD that fails has no body: its status and headers are all there is. A refusal is judged by another request.

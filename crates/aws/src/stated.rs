@@ -11,7 +11,7 @@ use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3ferry_core::acl::{Acl, Grantee};
 use s3ferry_core::facts::KmsEncryption;
-use s3ferry_core::lock::ObjectLock;
+use s3ferry_core::lock::{EventHold, ObjectLock};
 use s3ferry_core::order::{Metadata, Stated};
 
 /// The permissions that a header of its own grants.
@@ -117,6 +117,18 @@ impl Headers {
             })?;
             self.set("x-amz-object-lock-mode", retention.mode.as_str());
             self.set("x-amz-object-lock-retain-until-date", &until);
+        }
+        match lock.event_hold {
+            Some(EventHold::Days(days)) => {
+                self.set("x-amz-object-lock-event-hold-duration-days", &days.to_string());
+            }
+            Some(EventHold::Years(years)) => {
+                self.set("x-amz-object-lock-event-hold-duration-years", &years.to_string());
+            }
+            None => {}
+        }
+        if lock.event_hold.is_some() {
+            self.set("x-amz-object-lock-event-hold", "ON");
         }
         if lock.legal_hold {
             self.set("x-amz-object-lock-legal-hold", "ON");

@@ -159,6 +159,7 @@ fn compare_checksums(source: &ObjectFacts, destination: &ObjectFacts) -> Content
 
 pub(crate) fn metadata_agrees(source: &ObjectFacts, destination: &ObjectFacts) -> bool {
     source.headers == destination.headers
+        && source.unreadable_headers == destination.unreadable_headers
         && without_marker(&source.user_metadata).eq(without_marker(&destination.user_metadata))
         && source.website_redirect == destination.website_redirect
 }
@@ -244,7 +245,7 @@ mod tests {
     fn sizes_metadata_and_tags_differ_before_anything_is_called_identical() {
         type Change = fn(&mut ObjectFacts);
         let source = object("aa");
-        let differing: [(Difference, Change); 5] = [
+        let differing: [(Difference, Change); 6] = [
             (Difference::Size, |facts| facts.size_bytes = 6),
             (Difference::Metadata, |facts| {
                 facts.headers.content_type = Some("a/b".into());
@@ -253,6 +254,9 @@ mod tests {
                 facts.user_metadata.insert("a".into(), "b".into());
             }),
             (Difference::Metadata, |facts| facts.website_redirect = Some("/x".into())),
+            (Difference::Metadata, |facts| {
+                facts.unreadable_headers.insert("x-amz-meta-a".into(), vec![0xfc]);
+            }),
             (Difference::Tags, |facts| {
                 facts.tags = Some(BTreeMap::from([("a".into(), "b".into())]));
             }),

@@ -17,7 +17,7 @@ use crate::marker::{CannotMark, copy_is_comparable};
 use crate::names::ETag;
 use crate::order::{
     AmendOrder, AnnotationChange, CopyMethod, CopyOrder, LockChange, Metadata, SourcePin, Stated, StatedChecksum,
-    WriteCondition,
+    WriteCondition, tags_fit,
 };
 use crate::outcome::{AgainReason, SkipReason};
 use crate::plan::{COPY_OBJECT_LIMIT_BYTES, LARGEST_OBJECT_BYTES};
@@ -150,6 +150,15 @@ pub enum Refusal {
     /// Only the holder of its key can read it.
     #[error("the object is encrypted with a customer-provided key, which s3ferry does not have")]
     CustomerKeyEncrypted,
+    /// A header that must be stated holds bytes that no request can state.
+    #[error(
+        "the value of header {headers} is not UTF-8, and this copy must state all headers, being one in parts or one with a \
+         marker: write the object's metadata again at the source (aws s3api copy-object --metadata-directive REPLACE)"
+    )]
+    UnreadableHeader {
+        /// The header, or several.
+        headers: String,
+    },
     /// It is larger than anything S3 stores.
     #[error("the object has {size_bytes} bytes, an upload in parts holds at most {LARGEST_OBJECT_BYTES}")]
     TooLarge {
@@ -173,6 +182,7 @@ impl Refusal {
         match self {
             Self::ArchivedNotRestored { .. } => "ArchivedNotRestored",
             Self::CustomerKeyEncrypted => "CustomerKeyEncrypted",
+            Self::UnreadableHeader { .. } => "UnreadableHeader",
             Self::TooLarge { .. } => "ObjectTooLarge",
             Self::CannotBeMarked(_) => "CannotBeMarked",
             Self::ReplicatedByS3 => "ReplicatedByS3",
@@ -186,6 +196,7 @@ impl Refusal {
             Self::ReplicatedByS3 => FailureKind::Configuration,
             Self::ArchivedNotRestored { .. }
             | Self::CustomerKeyEncrypted
+            | Self::UnreadableHeader { .. }
             | Self::TooLarge { .. }
             | Self::CannotBeMarked(_) => FailureKind::Permanent,
         }
@@ -319,8 +330,15 @@ fn amend(source: &ObjectFacts, destination: &ObjectFacts, situation: &Situation<
         },
     };
     // Without versions there is nothing to address: what is amended may be another object by then. Annotations are
-    // written on the condition that the object has the tag that was seen; for everything else only a copy has one.
-    if order.version_id.is_none() && order.aspects() != Aspects::from([Aspect::Annotations]) {
+    // written on the condition that the object has the tag that was seen; for everything else only a copy has one. Tags
+    // that a copy cannot state are written all the same: whoever made the other object reads the source after it, and so
+    // does this reconcile.
+    let without_copy = |aspect: &Aspect| match aspect {
+        Aspect::Annotations => true,
+        Aspect::Tags => !tags_fit(source),
+        _ => false,
+    };
+    if order.version_id.is_none() && !order.aspects().iter().all(without_copy) {
         return copy_over(source, destination, situation, policy);
     }
     Decision::Amend(Box::new(order))
@@ -384,7 +402,7 @@ fn copy(source: &ObjectFacts, condition: WriteCondition, situation: &Situation<'
     if let Some(decision) = leave_to_replication(source, situation) {
         return decision;
     }
-    if let Some(refusal) = refuse(source) {
+    if let Some(refusal) = refuse(source, source.size_bytes > COPY_OBJECT_LIMIT_BYTES) {
         return Decision::Refuse(refusal);
     }
     copy_by(method(source, policy), source, condition, situation, policy)
@@ -419,6 +437,7 @@ fn copy_by(
     let lock = wanted.lock.beside_default(default, situation.now);
     let follow_up = [
         (Aspect::Lock, lock != wanted.lock),
+        (Aspect::Tags, method == CopyMethod::Parts && !tags_fit(source)),
         // Parts do not carry them.
         (
             Aspect::Annotations,
@@ -457,8 +476,8 @@ fn method(source: &ObjectFacts, policy: &Policy) -> CopyMethod {
     if source.size_bytes > COPY_OBJECT_LIMIT_BYTES {
         return CopyMethod::Parts;
     }
-    // No bytes make no parts.
-    if source.size_bytes == 0 {
+    // No bytes make no parts, and parts need every header stated.
+    if source.size_bytes == 0 || !source.unreadable_headers.is_empty() {
         return CopyMethod::Whole;
     }
     let (preferred, other) = if prefers_parts {
@@ -471,6 +490,7 @@ fn method(source: &ObjectFacts, policy: &Policy) -> CopyMethod {
 
 /// Says what S3 would reset, and with parts all that it would not carry over.
 fn stated(wanted: ObjectFacts, method: CopyMethod, policy: &Policy) -> Stated {
+    let tags_fit = tags_fit(&wanted);
     let in_parts = method == CopyMethod::Parts;
     Stated {
         storage_class: match &policy.storage_class {
@@ -484,7 +504,7 @@ fn stated(wanted: ObjectFacts, method: CopyMethod, policy: &Policy) -> Stated {
             headers: wanted.headers,
             user: wanted.user_metadata,
         }),
-        tags: wanted.tags.filter(|_| in_parts),
+        tags: wanted.tags.filter(|_| in_parts && tags_fit),
         checksum: None,
         acl: wanted.acl,
     }
@@ -515,13 +535,20 @@ fn leave_to_replication(source: &ObjectFacts, situation: &Situation<'_>) -> Opti
     }
 }
 
-fn refuse(source: &ObjectFacts) -> Option<Refusal> {
+/// Says why an object cannot be copied; `states_headers` tells whether they do not come with the bytes.
+fn refuse(source: &ObjectFacts, states_headers: bool) -> Option<Refusal> {
     if source.encryption == Encryption::CustomerKey {
         return Some(Refusal::CustomerKeyEncrypted);
     }
     if source.availability == Availability::Archived {
         return Some(Refusal::ArchivedNotRestored {
             storage_class: source.storage_class.clone(),
+        });
+    }
+    if states_headers && !source.unreadable_headers.is_empty() {
+        let names: Vec<&str> = source.unreadable_headers.keys().map(String::as_str).collect();
+        return Some(Refusal::UnreadableHeader {
+            headers: names.join(", "),
         });
     }
     (source.size_bytes > LARGEST_OBJECT_BYTES).then_some(Refusal::TooLarge {
@@ -548,7 +575,11 @@ pub fn not_kept(
         (Aspect::Lock, !keeps_locks && !lock.is_none()),
         (
             Aspect::StricterLock,
-            !lock.is_none() && destination_lock.is_some_and(|other| other != lock && other.covers(lock)),
+            !lock.is_none() && destination_lock.is_some_and(|other| is_stricter(other, lock)),
+        ),
+        (
+            Aspect::EventHold,
+            lock.event_hold.is_some() && destination_lock.is_some_and(|other| other.event_hold != lock.event_hold),
         ),
         (Aspect::Acl, ignores_acl && hinted.contains(&Aspect::Acl)),
     ];
@@ -556,6 +587,12 @@ pub fn not_kept(
         .into_iter()
         .filter_map(|(aspect, is_lost)| is_lost.then_some(aspect))
         .collect()
+}
+
+/// Tells whether a lock is stricter than the `wanted` one.
+fn is_stricter(lock: ObjectLock, wanted: ObjectLock) -> bool {
+    let holds_longer = lock.event_hold.is_some() && wanted.event_hold.is_none();
+    holds_longer || (lock != wanted.attainable(lock) && lock.covers(wanted))
 }
 
 #[cfg(test)]

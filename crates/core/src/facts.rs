@@ -24,6 +24,8 @@ pub enum Aspect {
     Annotations,
     /// Metadata that S3 could not express in headers (`x-amz-missing-meta`).
     MissingMetadata,
+    /// An event hold of Object Lock.
+    EventHold,
     /// The `ETag` of an object that was uploaded in parts.
     Etag,
     /// The algorithm or the coverage of the stored checksum.
@@ -47,6 +49,7 @@ impl Aspect {
             Self::Lock => "lock",
             Self::Annotations => "annotations",
             Self::MissingMetadata => "missing-metadata",
+            Self::EventHold => "event-hold",
             Self::Etag => "etag",
             Self::Checksum => "checksum",
             Self::UnfinishedUpload => "unfinished-upload",
@@ -160,6 +163,9 @@ pub struct ObjectFacts {
     pub headers: SystemHeaders,
     /// Headers the application added, by lower-case name without `x-amz-meta-`.
     pub user_metadata: BTreeMap<String, String>,
+    /// Headers of either kind whose bytes are not UTF-8, by lower-case name: a copy of the object can carry them over, and
+    /// no request can state them.
+    pub unreadable_headers: BTreeMap<String, Vec<u8>>,
     /// How many metadata entries S3 could not show.
     pub missing_metadata: u32,
     /// Where a website endpoint redirects; no copy carries it by itself.
@@ -296,6 +302,7 @@ pub(crate) mod samples {
             size_bytes: 5,
             headers: SystemHeaders::default(),
             user_metadata: BTreeMap::new(),
+            unreadable_headers: BTreeMap::new(),
             missing_metadata: 0,
             website_redirect: None,
             storage_class: "STANDARD".to_owned(),
@@ -336,6 +343,9 @@ mod tests {
         check_still(false, |facts| facts.headers.content_type = Some("a/b".into()));
         check_still(false, |facts| {
             facts.user_metadata.insert("a".into(), "b".into());
+        });
+        check_still(false, |facts| {
+            facts.unreadable_headers.insert("content-language".into(), vec![0xfc]);
         });
         check_still(false, |facts| facts.website_redirect = Some("/x".into()));
         check_still(false, |facts| facts.storage_class = "GLACIER".into());

@@ -15,6 +15,20 @@ pub struct ObjectLock {
     pub retention: Option<Retention>,
     /// Whether it is kept until somebody says otherwise.
     pub legal_hold: bool,
+    /// The event hold, if one is on: the version then has no retention of its own, though S3 answers with a date that it
+    /// computes anew each time.
+    ///
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html>
+    pub event_hold: Option<EventHold>,
+}
+
+/// How long a version is kept once its event hold is turned off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum EventHold {
+    /// So many days.
+    Days(u32),
+    /// So many years.
+    Years(u32),
 }
 
 /// A retention period.
@@ -99,10 +113,24 @@ impl ObjectLock {
         self == Self::default()
     }
 
-    /// Tells whether it is at least as strict as `other`.
+    /// Tells whether it is at least as strict as `other`, as far as a version can be made so.
     #[must_use]
     pub fn covers(self, other: Self) -> bool {
-        self.join(other) == self
+        self.join(other.attainable(self)) == self
+    }
+
+    /// Returns what of it a version that has `present` can still get. An event hold is given to new versions only; the
+    /// retention of a version that has one is computed by S3, and nothing extends it.
+    #[must_use]
+    pub fn attainable(self, present: Self) -> Self {
+        Self {
+            retention: match present.event_hold {
+                Some(_) => present.retention,
+                None => self.retention,
+            },
+            event_hold: present.event_hold,
+            ..self
+        }
     }
 
     /// Returns the stricter of both in every respect: nothing is ever shortened or taken away.
@@ -118,6 +146,7 @@ impl ObjectLock {
         Self {
             retention,
             legal_hold: self.legal_hold || other.legal_hold,
+            event_hold: self.event_hold.or(other.event_hold),
         }
     }
 }
@@ -132,8 +161,11 @@ mod tests {
         let mode = prop_oneof![Just(RetentionMode::Governance), Just(RetentionMode::Compliance)];
         let until = (0..4_i64).prop_map(Timestamp::from_seconds);
         let retention = (mode, until).prop_map(|(mode, until)| Retention { mode, until });
-        (prop::option::of(retention), any::<bool>())
-            .prop_map(|(retention, legal_hold)| ObjectLock { retention, legal_hold })
+        (prop::option::of(retention), any::<bool>()).prop_map(|(retention, legal_hold)| ObjectLock {
+            retention,
+            legal_hold,
+            event_hold: None,
+        })
     }
 
     proptest! {
@@ -158,6 +190,7 @@ mod tests {
                 until: Timestamp::from_seconds(seconds),
             }),
             legal_hold: false,
+            event_hold: None,
         };
         let (governance, compliance) = (RetentionMode::Governance, RetentionMode::Compliance);
         assert!(until(9, compliance).covers(until(9, governance)));
@@ -180,6 +213,7 @@ mod tests {
         let own = |mode, days| ObjectLock {
             retention: Some(Retention { mode, until: day(days) }),
             legal_hold: true,
+            event_hold: None,
         };
         let default = |mode| Some(DefaultRetention { mode, days: 10 });
         for (lock, default, is_stated) in [
@@ -205,8 +239,35 @@ mod tests {
                 until: Timestamp::from_seconds(5),
             }),
             legal_hold: false,
+            event_hold: None,
         };
         assert!(lock.in_force(Timestamp::from_seconds(5)).is_none());
         assert_eq!(lock.in_force(Timestamp::from_seconds(4)), lock);
+    }
+
+    #[test]
+    fn event_hold_is_given_to_new_versions_only_and_extends_nothing() {
+        let until = |seconds| ObjectLock {
+            retention: Some(Retention {
+                mode: RetentionMode::Compliance,
+                until: Timestamp::from_seconds(seconds),
+            }),
+            ..ObjectLock::default()
+        };
+        let held = ObjectLock {
+            event_hold: Some(EventHold::Days(30)),
+            ..ObjectLock::default()
+        };
+        // A copy without the hold, or with an older retention, is left as it is.
+        assert!(ObjectLock::default().covers(held));
+        assert!(until(5).covers(held));
+        // A copy with the hold gets no date, whatever the source's is by now.
+        assert!(held.covers(until(5)));
+        assert!(!held.covers(ObjectLock {
+            legal_hold: true,
+            ..held
+        }));
+        assert_eq!(until(5).beside_default(None, Timestamp::from_seconds(1)), until(5));
+        assert_eq!(held.beside_default(None, Timestamp::from_seconds(1)), held);
     }
 }

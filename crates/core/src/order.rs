@@ -48,6 +48,51 @@ impl CopyOrder {
     }
 }
 
+/// How many bytes of headers and tags a request states. S3 takes 8 KB of headers in all; the rest is for the signature, a
+/// session's token, the marker and the name of the source.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html>
+const STATED_LIMIT_BYTES: usize = 4096;
+
+/// Tells whether an object's tags fit beside its metadata into the headers of one request. What does not is written after
+/// the copy.
+#[must_use]
+pub(crate) fn tags_fit(facts: &ObjectFacts) -> bool {
+    let headers = &facts.headers;
+    let system = [
+        &headers.cache_control,
+        &headers.content_disposition,
+        &headers.content_encoding,
+        &headers.content_language,
+        &headers.content_type,
+        &headers.expires,
+        &facts.website_redirect,
+    ];
+    let system: usize = system.into_iter().flatten().map(|value| value.len()).sum();
+    let user: usize = facts
+        .user_metadata
+        .iter()
+        .map(|(name, value)| "x-amz-meta-".len() + name.len() + value.len())
+        .sum();
+    let tags: usize = facts
+        .tags
+        .iter()
+        .flatten()
+        .map(|(name, value)| "=&".len() + in_query_bytes(name) + in_query_bytes(value))
+        .sum();
+    tags == 0 || system + user + tags <= STATED_LIMIT_BYTES
+}
+
+/// Counts the bytes of a text as a URL's query spells it.
+fn in_query_bytes(text: &str) -> usize {
+    let spelled = |byte: u8| match byte {
+        b'-' | b'.' | b'_' | b'~' => 1,
+        _ if byte.is_ascii_alphanumeric() => 1,
+        _ => "%00".len(),
+    };
+    text.bytes().map(spelled).sum()
+}
+
 /// How bytes are copied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CopyMethod {
@@ -213,7 +258,8 @@ impl UploadTerms {
 /// A change of what lies around an object's bytes, on exactly the destination object seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AmendOrder {
-    /// The version that is changed; without versions annotations alone are, of an object with the tag that was seen.
+    /// The version that is changed. Without versions it is the key's object: annotations are written if it still has the tag
+    /// that was seen, and tags are only where no copy can state them.
     pub version_id: Option<VersionId>,
     /// The tag of the object that was seen.
     pub etag: ETag,
@@ -262,7 +308,7 @@ impl LockChange {
     /// Returns what makes `present` at least as strict as `wanted`, or nothing if it is.
     #[must_use]
     pub fn between(present: ObjectLock, wanted: ObjectLock) -> Option<Self> {
-        let to = present.join(wanted);
+        let to = present.join(wanted.attainable(present));
         (to != present).then_some(Self {
             to,
             changes_retention: to.retention != present.retention,

@@ -754,3 +754,28 @@ async fn destination_that_answers_404_for_its_object_is_not_copied_onto_over_and
     assert_copied(&world.reconcile().await);
     world.assert_equal();
 }
+
+/// S3 takes 8 KB of headers, and ten tags alone can be longer.
+#[tokio::test(start_paused = true)]
+async fn tags_that_do_not_fit_into_headers_follow_the_copy() {
+    let long = "x".repeat(5_000);
+    for destination in [MemoryBucket::versioned(), MemoryBucket::unversioned()] {
+        let script = Script::default().on(Call::Amend, 1, Fault::Hangs);
+        let world = TestWorld::of(MemoryBucket::versioned(), destination).with_script(script);
+        world.source.put_large_with(KEY, "one", 6 * GIB, &[], |facts| {
+            facts.tags = Some([("note".to_owned(), long.clone())].into());
+        });
+        let report = world.reconcile().await;
+        assert_eq!(report.outcome, Outcome::Again(AgainReason::Deadline));
+        let tags = || world.destination.facts(KEY).unwrap().tags;
+        assert_eq!(tags().map(|tags| tags.len()), Some(0));
+        // Whoever comes next sees that their number differs.
+        let world = unscripted(&world);
+        let aspects = Aspects::from([Aspect::Tags]);
+        assert_eq!(world.reconcile().await.outcome, Outcome::Amended { aspects });
+        assert_eq!(world.script.count(Call::CompleteUpload), 0);
+        world.assert_equal();
+        let outcome = world.reconcile().await.outcome;
+        assert_eq!(outcome, Outcome::Skipped(SkipReason::AlreadyIdentical));
+    }
+}

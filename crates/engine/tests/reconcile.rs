@@ -9,9 +9,9 @@ use s3ferry_core::acl::{Acl, Grant, Grantee};
 use s3ferry_core::decide::{BucketLock, ReplicationCoverage};
 use s3ferry_core::facts::{Aspect, Aspects, Availability, ReplicationStatus};
 use s3ferry_core::failure::FailureKind;
-use s3ferry_core::lock::{DefaultRetention, ObjectLock, Retention, RetentionMode};
+use s3ferry_core::lock::{DefaultRetention, EventHold, ObjectLock, Retention, RetentionMode};
 use s3ferry_core::outcome::{AgainReason, Outcome, Report, SkipReason};
-use s3ferry_core::policy::AclRule;
+use s3ferry_core::policy::{AclRule, PreserveEtag};
 use s3ferry_engine::ports::Clock as _;
 use s3ferry_engine::reconcile::MAX_TURNS;
 use s3ferry_testkit::clock::TestClock;
@@ -22,6 +22,11 @@ use world::{KEY, TestWorld, key, tags};
 #[track_caller]
 fn assert_copied(report: &Report) {
     assert!(matches!(report.outcome, Outcome::Copied { .. }), "{report:?}");
+}
+
+#[track_caller]
+fn assert_skipped(report: &Report, reason: SkipReason) {
+    assert_eq!(report.outcome, Outcome::Skipped(reason));
 }
 
 #[track_caller]
@@ -526,6 +531,7 @@ async fn locks_are_restated_strengthened_and_never_weakened() {
             until: TestClock::START.plus(Duration::from_hours(24 * days)),
         }),
         legal_hold: false,
+        event_hold: None,
     };
     let world = TestWorld::new();
     world.destination.enable_object_lock(BucketLock::default());
@@ -717,4 +723,65 @@ async fn stricter_of_a_lock_and_the_default_of_the_bucket_wins_and_is_named() {
         );
         assert_eq!(world.script.count(Call::Copy), 1);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn header_that_no_request_can_state_comes_with_the_bytes() {
+    let name = "content-disposition";
+    let mut world = TestWorld::new();
+    // Parts would be preferred, and would need it stated.
+    world.policy.preserve_etag = PreserveEtag::Always;
+    for value in [b"M\xfcller.pdf".to_vec(), b"M\xe4rz.pdf".to_vec()] {
+        world
+            .source
+            .put_large_with(KEY, "one", 12 << 20, &[6 << 20, 6 << 20], |facts| {
+                facts.unreadable_headers.insert(name.to_owned(), value.clone());
+            });
+        assert_copied(&world.reconcile().await);
+        let copied = world.destination.facts(KEY).unwrap().unreadable_headers;
+        assert_eq!(copied.get(name), Some(&value));
+        assert_skipped(&world.reconcile().await, SkipReason::AlreadyIdentical);
+    }
+    world.source.put_large_with(KEY, "one", 6 << 30, &[], |facts| {
+        facts.unreadable_headers.insert(name.to_owned(), vec![0xfc]);
+    });
+    let Outcome::Failed(failure) = world.reconcile().await.outcome else {
+        panic!("not refused");
+    };
+    assert_eq!(
+        (failure.kind, failure.code.as_str()),
+        (FailureKind::Permanent, "UnreadableHeader")
+    );
+    assert!(failure.detail.contains(name), "{failure}");
+}
+
+/// While an event hold is on, S3 answers with a date that moves on: copied as a retention it could never be taken back.
+#[tokio::test(start_paused = true)]
+async fn event_hold_is_copied_and_never_as_a_date() {
+    let world = TestWorld::new();
+    world.destination.enable_object_lock(BucketLock::default());
+    let held = ObjectLock {
+        event_hold: Some(EventHold::Years(7)),
+        ..ObjectLock::default()
+    };
+    world.source.put_with(KEY, "one", |facts| facts.lock = held);
+    let copied = world.reconcile().await;
+    assert_copied(&copied);
+    assert_eq!(copied.lost, Aspects::new());
+    assert_eq!(world.destination.facts(KEY).unwrap().lock, held);
+    let aspects = Aspects::from([Aspect::Lock]);
+    let skipped = world.reconcile_with(&aspects).await;
+    assert_skipped(&skipped, SkipReason::AlreadyIdentical);
+    assert_eq!(skipped.lost, Aspects::new());
+
+    // A version that is there gets no hold, which is said.
+    let other = TestWorld::new();
+    other.destination.enable_object_lock(BucketLock::default());
+    other.source.put(KEY, "one");
+    assert_copied(&other.reconcile().await);
+    other.source.put_with(KEY, "one", |facts| facts.lock = held);
+    let skipped = other.reconcile_with(&aspects).await;
+    assert_skipped(&skipped, SkipReason::AlreadyIdentical);
+    assert_eq!(skipped.lost, Aspects::from([Aspect::EventHold]));
+    assert_eq!(other.destination.facts(KEY).unwrap().lock, ObjectLock::default());
 }

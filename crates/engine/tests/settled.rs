@@ -27,6 +27,15 @@ enum Keys {
     MappedKms,
 }
 
+/// What the source's object has besides bytes and metadata.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Attributes {
+    None,
+    TagsAndAnnotations,
+    /// Tags that do not fit into the headers of a request.
+    LongTags,
+}
+
 #[derive(Debug, Clone, Copy)]
 #[expect(clippy::struct_excessive_bools, reason = "each says one thing that is so or not")]
 struct Case {
@@ -40,7 +49,7 @@ struct Case {
     destination_encrypts_with_kms: bool,
     source_versioned: bool,
     destination_versioned: bool,
-    attributes: bool,
+    attributes: Attributes,
 }
 
 impl Case {
@@ -113,8 +122,13 @@ impl Case {
                     ..KmsEncryption::default()
                 });
             }
-            if self.attributes {
-                facts.tags = Some(BTreeMap::from([("stage".to_owned(), "live".to_owned())]));
+            let value_bytes = match self.attributes {
+                Attributes::None => return,
+                Attributes::TagsAndAnnotations => 1,
+                Attributes::LongTags => 5_000,
+            };
+            facts.tags = Some(BTreeMap::from([("stage".to_owned(), "x".repeat(value_bytes))]));
+            if self.attributes == Attributes::TagsAndAnnotations {
                 facts.annotations = Some(BTreeMap::from([("note".to_owned(), "draft".to_owned())]));
             }
         };
@@ -146,7 +160,7 @@ fn cases() -> Vec<Case> {
     for keys in [Keys::Managed, Keys::Kms, Keys::MappedKms] {
         for checksum in &checksums {
             for (size_bytes, layout) in sizes_and_layouts {
-                for flags in 0..64_u32 {
+                for flags in 0..96_u32 {
                     let flag = |bit: u32| flags >> bit & 1 == 1;
                     cases.push(Case {
                         keys,
@@ -162,7 +176,11 @@ fn cases() -> Vec<Case> {
                         destination_encrypts_with_kms: flag(2),
                         source_versioned: flag(3),
                         destination_versioned: flag(4),
-                        attributes: flag(5),
+                        attributes: match flags >> 5 {
+                            0 => Attributes::None,
+                            1 => Attributes::TagsAndAnnotations,
+                            _ => Attributes::LongTags,
+                        },
                     });
                 }
             }

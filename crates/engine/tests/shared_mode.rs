@@ -574,6 +574,43 @@ async fn annotations_of_parts_are_written_after_a_crash_by_whatever_comes_next()
     assert_skipped(&again(&world).reconcile().await, SkipReason::AlreadyIdentical);
 }
 
+#[tokio::test(start_paused = true)]
+async fn tags_that_do_not_fit_into_headers_are_written_after_a_crash_by_whatever_comes_next() {
+    let long = "x".repeat(5_000);
+    let world = shared();
+    world.source.put(KEY, "one");
+    world.source.tag(KEY, &[("stage", &long)]);
+    pass(&world, 1);
+    let script = Script::default().on(Call::Amend, 1, Fault::Hangs);
+    let cut_off = world.clone().with_script(script);
+    assert!(matches!(cut_off.reconcile().await.outcome, Outcome::Again(_)));
+    assert_eq!(stage(&world.destination), None);
+    let aspects = Aspects::from([Aspect::Tags]);
+    assert_eq!(again(&world).reconcile().await.outcome, Outcome::Amended { aspects });
+    assert_eq!(stage(&world.destination).as_ref(), Some(&long));
+    assert_skipped(&again(&world).reconcile().await, SkipReason::AlreadyIdentical);
+    // An application's tags stay here, too.
+    world.destination.tag(KEY, &[("stage", "theirs")]);
+    assert_skipped(&reconcile_tags(&world).await, SkipReason::AlreadyIdentical);
+}
+
+#[tokio::test(start_paused = true)]
+async fn object_whose_headers_cannot_be_stated_gets_no_marker() {
+    let world = shared();
+    world.source.put_with(KEY, "one", |facts| {
+        facts.unreadable_headers.insert("content-type".to_owned(), vec![0xfc]);
+    });
+    let Outcome::Failed(failure) = world.reconcile().await.outcome else {
+        panic!("copied without its header");
+    };
+    assert_eq!(
+        (failure.kind, failure.code.as_str()),
+        (FailureKind::Permanent, "UnreadableHeader")
+    );
+    assert!(failure.detail.contains("content-type"), "{failure}");
+    assert_eq!(world.destination.content(KEY), None);
+}
+
 /// The application's version has the marker of the copy that is removed, and must not be taken for that copy.
 #[tokio::test(start_paused = true)]
 async fn copy_that_an_application_writes_again_while_it_is_taken_back_stays() {

@@ -535,6 +535,7 @@ async fn retention_that_has_ended_is_no_difference() {
                     until: Timestamp::from_seconds(until_seconds),
                 }),
                 legal_hold: false,
+                event_hold: None,
             };
         });
         assert_eq!(world.verify().await.kinds(), expected, "until {until_seconds}");

@@ -554,6 +554,7 @@ fn plain_facts(content: &str) -> ObjectFacts {
         size_bytes: content.len() as u64,
         headers: SystemHeaders::default(),
         user_metadata: BTreeMap::new(),
+        unreadable_headers: BTreeMap::new(),
         missing_metadata: 0,
         website_redirect: None,
         storage_class: "STANDARD".to_owned(),

@@ -84,6 +84,7 @@ fn lock_change(changes_retention: bool, changes_legal_hold: bool) -> AmendOrder 
                     until: Timestamp::from_seconds(1_800_000_000),
                 }),
                 legal_hold: true,
+                event_hold: None,
             },
             changes_retention,
             changes_legal_hold,

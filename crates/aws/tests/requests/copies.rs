@@ -170,6 +170,7 @@ async fn copy_states_everything_that_s3_would_reset() {
             until: Timestamp::from_millis(1_800_000_000_250),
         }),
         legal_hold: true,
+        event_hold: None,
     };
     recorded.destination().copy(&key(), &order).await.unwrap();
     recorded.assert_headers(

@@ -13,7 +13,7 @@ use crate::facts::{Aspect, Aspects, ObjectFacts, ObjectState};
 use crate::history::VersionName;
 use crate::marker::{MARKER_NAME, Marker, Place, Request, is_newer, without_marker};
 use crate::names::ObjectKey;
-use crate::order::WriteCondition;
+use crate::order::{WriteCondition, tags_fit};
 use crate::policy::Policy;
 use crate::upload::Route;
 use crate::version_history::{Examined, Owner};
@@ -127,18 +127,24 @@ fn replace_copy(
         return Decision::Read(unread);
     }
     if is_identical {
-        let unwritten = unwritten_annotations(source, destination, marker);
-        if unwritten == Some(Unwritten::Unread) {
-            return Decision::Read(Aspects::from([Aspect::Annotations]));
+        let unwritten = [Aspect::Annotations, Aspect::Tags]
+            .map(|attribute| (attribute, unwritten(attribute, source, destination, marker)));
+        let those = |state| -> Aspects {
+            let found = unwritten.iter().filter(|(_, found)| *found == Some(state));
+            found.map(|(attribute, _)| *attribute).collect()
+        };
+        let unread = those(Unwritten::Unread);
+        if !unread.is_empty() {
+            return Decision::Read(unread);
         }
+        let unwritten = those(Unwritten::All);
         let change = |attribute| marker.attributes.change(attribute, source, destination);
         let changes = [Aspect::Tags, Aspect::Acl, Aspect::Annotations].map(change);
-        let has_unwritten = unwritten == Some(Unwritten::All);
-        if !has_unwritten && changes.contains(&Some(Change::Conflict)) {
+        if unwritten.is_empty() && changes.contains(&Some(Change::Conflict)) {
             return Decision::Skip(SkipReason::DestinationNewer);
         }
-        if has_unwritten || !changes.contains(&Some(Change::Source)) {
-            let source = amendable(source, destination, has_unwritten);
+        if !unwritten.is_empty() || !changes.contains(&Some(Change::Source)) {
+            let source = amendable(source, destination, &unwritten);
             return amend(&source, destination, &shared.situation, policy);
         }
         // A copy brings the source's annotations, so it must not be an application that changed those.
@@ -161,31 +167,43 @@ fn replace_copy(
     copy(source, matches(destination), replaced, shared, policy)
 }
 
-/// What is known of the annotations that a copy in parts did not bring: they are written after it.
+/// What is known of an attribute that a copy did not bring: it is written after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Unwritten {
     /// There may be some.
     Unread,
-    /// None of them is written.
+    /// Nothing of it is written.
     All,
 }
 
-fn unwritten_annotations(source: &ObjectFacts, destination: &ObjectFacts, marker: &Marker) -> Option<Unwritten> {
-    let may_lack = destination.etag.is_multipart() && marker.attributes.has(Aspect::Annotations);
-    match (&source.annotations, &destination.annotations) {
-        (Some(wanted), Some(present)) if may_lack => {
-            (present.is_empty() && !wanted.is_empty()).then_some(Unwritten::All)
-        }
-        _ => may_lack.then_some(Unwritten::Unread),
+/// A copy in parts brings no annotations, and none brings tags that do not fit into its headers.
+fn unwritten(attribute: Aspect, source: &ObjectFacts, destination: &ObjectFacts, marker: &Marker) -> Option<Unwritten> {
+    let (wanted, present, may_lack) = match attribute {
+        Aspect::Annotations => (
+            source.annotations.as_ref(),
+            destination.annotations.as_ref(),
+            destination.etag.is_multipart(),
+        ),
+        _ => (source.tags.as_ref(), destination.tags.as_ref(), !tags_fit(source)),
+    };
+    if !may_lack || !marker.attributes.has(attribute) {
+        return None;
+    }
+    match (wanted, present) {
+        (Some(wanted), Some(present)) => (present.is_empty() && !wanted.is_empty()).then_some(Unwritten::All),
+        _ => Some(Unwritten::Unread),
     }
 }
 
 /// Returns of the source's facts what may be amended: the marker accounts for what a copy brings.
-fn amendable(source: &ObjectFacts, destination: &ObjectFacts, with_annotations: bool) -> ObjectFacts {
+fn amendable(source: &ObjectFacts, destination: &ObjectFacts, unwritten: &Aspects) -> ObjectFacts {
     ObjectFacts {
-        tags: None,
+        tags: source.tags.clone().filter(|_| unwritten.contains(&Aspect::Tags)),
         acl: source.acl.clone().map(|acl| destination.acl.clone().unwrap_or(acl)),
-        annotations: source.annotations.clone().filter(|_| with_annotations),
+        annotations: source
+            .annotations
+            .clone()
+            .filter(|_| unwritten.contains(&Aspect::Annotations)),
         ..source.clone()
     }
 }
@@ -226,7 +244,8 @@ fn copy(
     policy: &Policy,
 ) -> Decision {
     let situation = &shared.situation;
-    if let Some(refusal) = refuse(source) {
+    // The marker is stated, and with it all other metadata.
+    if let Some(refusal) = refuse(source, true) {
         return Decision::Refuse(refusal);
     }
     // What is stated is what the marker accounts for, whatever becomes of the source's object meanwhile.
@@ -287,7 +306,13 @@ fn with_marker(
         headers: source.headers.clone(),
         user: kept.chain([(MARKER_NAME.to_owned(), marker.to_text())]).collect(),
     });
-    order.stated.tags = tags;
+    // A copy brings all of its tags, or none of those that do not fit.
+    order.stated.tags = if tags_fit(source) {
+        tags
+    } else {
+        order.follow_up.insert(Aspect::Tags);
+        Some(BTreeMap::new())
+    };
     order
 }
 

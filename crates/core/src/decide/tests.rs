@@ -822,6 +822,7 @@ fn retained(mode: RetentionMode, until: i64) -> ObjectLock {
             until: Timestamp::from_seconds(until),
         }),
         legal_hold: false,
+        event_hold: None,
     }
 }
 

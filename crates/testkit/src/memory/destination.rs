@@ -286,6 +286,7 @@ impl MemoryDestination {
         facts.acl.clone_from(&stated.acl);
         if let Some(metadata) = &stated.metadata {
             facts.headers.clone_from(&metadata.headers);
+            facts.unreadable_headers.clear();
             facts.user_metadata.clone_from(&metadata.user);
         }
         if let Some(tags) = &stated.tags {

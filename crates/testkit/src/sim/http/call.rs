@@ -137,12 +137,31 @@ fn encode(text: &str) -> String {
     percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 
-/// Reads a header's bytes as text.
+/// The first of the characters, for private use, that stand for the bytes from 0x80 of a header that is not UTF-8.
+const RAW_BYTE: u32 = 0xF780;
+
+/// Reads a header's bytes as text, from which [`bytes`] makes the same bytes.
 pub(crate) fn text(value: &HeaderValue) -> String {
+    let raw = |byte: &u8| match byte {
+        0..0x80 => char::from(*byte),
+        _ => char::from_u32(RAW_BYTE - 0x80 + u32::from(*byte)).unwrap_or(char::REPLACEMENT_CHARACTER),
+    };
     match std::str::from_utf8(value.as_bytes()) {
         Ok(text) => text.to_owned(),
-        Err(_) => value.as_bytes().iter().copied().map(char::from).collect(),
+        Err(_) => value.as_bytes().iter().map(raw).collect(),
     }
+}
+
+/// Makes a header's bytes of text.
+pub(crate) fn bytes(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for character in text.chars() {
+        match u32::from(character).checked_sub(RAW_BYTE).map(u8::try_from) {
+            Some(Ok(raw @ 0..0x80)) => bytes.push(raw + 0x80),
+            _ => bytes.extend(character.encode_utf8(&mut [0; 4]).bytes()),
+        }
+    }
+    bytes
 }
 
 fn path_with_bucket(parts: &Parts) -> String {

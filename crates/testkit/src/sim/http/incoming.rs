@@ -71,6 +71,7 @@ impl Call {
             legal_hold: self
                 .header("x-amz-object-lock-legal-hold")
                 .map(|value| value.eq_ignore_ascii_case("ON")),
+            event_hold_days: self.event_hold_days()?,
         })
     }
 
@@ -147,6 +148,22 @@ impl Call {
             .and_then(|text| parse_iso_date(&text))
             .ok_or_else(|| invalid("x-amz-object-lock-retain-until-date is not a date"))?;
         Ok(Some(Retention { mode, until }))
+    }
+
+    /// Reads an event hold that is on; a year is taken for 365 days.
+    fn event_hold_days(&self) -> Answer<Option<u64>> {
+        if self.header("x-amz-object-lock-event-hold").as_deref() != Some("ON") {
+            return Ok(None);
+        }
+        let number = |unit: &str| {
+            let value = self.header(&format!("x-amz-object-lock-event-hold-duration-{unit}"));
+            value.and_then(|value| value.parse::<u64>().ok())
+        };
+        match (number("days"), number("years")) {
+            (Some(days), None) => Ok(Some(days)),
+            (None, Some(years)) => Ok(Some(years * 365)),
+            _ => Err(invalid("An event hold needs a duration in days or in years")),
+        }
     }
 
     /// Reads canned and explicit grants; the owner's own are not counted.

@@ -2,6 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use super::call::bytes;
 use super::rfc2047;
 use crate::sim::model::clock::{http_date, iso_date};
 use crate::sim::model::object::{Checksum, Encryption, Object, STANDARD, Stated};
@@ -14,7 +15,7 @@ impl Headers {
     /// Sets a header; a value that no header can carry is left out, as S3 leaves such metadata out.
     pub(crate) fn set(&mut self, name: &str, value: impl AsRef<str>) -> &mut Self {
         let name = HeaderName::from_bytes(name.as_bytes());
-        let value = HeaderValue::from_bytes(value.as_ref().as_bytes());
+        let value = HeaderValue::from_bytes(&bytes(value.as_ref()));
         if let (Ok(name), Ok(value)) = (name, value) {
             self.0.insert(name, value);
         }
@@ -101,6 +102,10 @@ impl Headers {
         if let Some(retention) = &stated.retention {
             self.set("x-amz-object-lock-mode", &retention.mode)
                 .set("x-amz-object-lock-retain-until-date", iso_date(retention.until));
+        }
+        if let Some(days) = stated.event_hold_days {
+            self.set("x-amz-object-lock-event-hold", "ON")
+                .set("x-amz-object-lock-event-hold-duration-days", days.to_string());
         }
         if let Some(on) = stated.legal_hold {
             self.set("x-amz-object-lock-legal-hold", if on { "ON" } else { "OFF" });

@@ -64,6 +64,10 @@ async fn serve_parts(shared: Arc<Shared>, parts: Parts, body: Incoming) -> Resul
     if announces_too_much(&parts.headers) {
         return Ok(refused(&Code::EntityTooLarge.into(), false, None));
     }
+    if header_bytes(&parts.headers) > HEADERS_LIMIT_BYTES {
+        let is_head = parts.method == http::Method::HEAD;
+        return Ok(refused(&Code::RequestHeaderSectionTooLarge.into(), is_head, None));
+    }
     let body = body.collect().await.map_err(Dropped::Incomplete)?.to_bytes();
     if parts.uri.path().starts_with(side_door::PREFIX) {
         return Ok(side_door::answer(&shared, &parts.method, parts.uri.path(), &body));
@@ -97,6 +101,16 @@ async fn serve_parts(shared: Arc<Shared>, parts: Parts, body: Incoming) -> Resul
         return Err(Dropped::ByFault);
     }
     Ok(response)
+}
+
+/// How many bytes of headers a request may have.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html>
+const HEADERS_LIMIT_BYTES: usize = 8192;
+
+fn header_bytes(headers: &http::HeaderMap) -> usize {
+    let line = |(name, value): (&http::HeaderName, &HeaderValue)| name.as_str().len() + value.len() + ": \r\n".len();
+    headers.iter().map(line).sum()
 }
 
 /// A body of more than 5 GiB is refused by its announced size, before it is read into memory.

@@ -16,7 +16,7 @@ pub(crate) fn check_unlocked(object: &Object, now: Millis, bypass_governance: bo
         .retention
         .as_ref()
         .is_some_and(|retention| retention.until > now && !(bypass_governance && retention.mode == "GOVERNANCE"));
-    if retained || object.stated.legal_hold == Some(true) {
+    if retained || object.stated.legal_hold == Some(true) || object.stated.event_hold_days.is_some() {
         return Err(Refusal::because(
             Code::AccessDenied,
             "Access Denied because object protected by object lock.",

@@ -94,6 +94,8 @@ pub struct Stated {
     pub retention: Option<Retention>,
     /// Legal hold, where one was said.
     pub legal_hold: Option<bool>,
+    /// How many days the object is kept once its event hold is turned off, where one is on.
+    pub event_hold_days: Option<u64>,
 }
 
 /// Whether a checksum covers the bytes or the checksums of the parts.

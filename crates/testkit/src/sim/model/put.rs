@@ -213,7 +213,8 @@ impl Stated {
         {
             return Err(Code::InvalidStorageClass.into());
         }
-        if (self.retention.is_some() || self.legal_hold.is_some()) && !bucket.object_lock {
+        let is_locked = self.retention.is_some() || self.legal_hold.is_some() || self.event_hold_days.is_some();
+        if is_locked && !bucket.object_lock {
             return Err(no_object_lock());
         }
         check_retention(self.retention.as_ref(), now)?;

@@ -75,6 +75,7 @@ codes! {
     MetadataTooLarge = "MetadataTooLarge", 400, "Your metadata headers exceed the maximum allowed metadata size";
     MethodNotAllowed = "MethodNotAllowed", 405, "The specified method is not allowed against this resource.";
     MissingContentLength = "MissingContentLength", 411, "You must provide the Content-Length HTTP header.";
+    RequestHeaderSectionTooLarge = "RequestHeaderSectionTooLarge", 400, "Your request header section exceeds the maximum allowed size.";
     NoSuchAnnotation = "NoSuchAnnotation", 404, "The specified annotation does not exist.";
     NoSuchBucket = "NoSuchBucket", 404, "The specified bucket does not exist";
     NoSuchKey = "NoSuchKey", 404, "The specified key does not exist.";

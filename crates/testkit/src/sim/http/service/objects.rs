@@ -9,6 +9,7 @@ use super::{Reply, etag, reply, set_checksum, timestamp, with_headers, with_stat
 use crate::sim::http::call::Call;
 use crate::sim::http::outgoing::Headers;
 use crate::sim::http::range;
+use crate::sim::model::clock::iso_date;
 use crate::sim::model::conditions::Conditions;
 use crate::sim::model::content::Content;
 use crate::sim::model::copy::{Copy, check_customer_key, check_readable, shown_id};
@@ -64,6 +65,13 @@ fn read(model: &Simulator, call: &Call) -> Answer<Read> {
         check_readable(object)?;
     }
     let mut headers = object_headers(call, version, object);
+    if let Some(days) = object.stated.event_hold_days {
+        // While the hold is on, the date moves on with the time of day.
+        let until = model.clock.now() + days * 86_400_000;
+        headers
+            .set("x-amz-object-lock-mode", "GOVERNANCE")
+            .set("x-amz-object-lock-retain-until-date", iso_date(until));
+    }
     headers.set_some("x-amz-version-id", shown_id(bucket.versioning, version));
     let wanted = range::wanted(call, object)?;
     let size = object.content.size_bytes();

@@ -1,0 +1,77 @@
+//! Headers whose bytes are not UTF-8, as in `Content-Disposition: attachment; filename="M\xfcller.pdf"` in ISO 8859-1.
+//!
+//! S3 stores what it is sent. The SDK has no text for such a value and refuses the whole answer unless it is told to leave
+//! the header out.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aws_sdk_s3::config::interceptors::{
+    BeforeDeserializationInterceptorContextRef, BeforeSerializationInterceptorContextRef,
+};
+use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_s3::error::BoxError;
+use aws_smithy_runtime_api::http::NonUtf8HeaderHandling;
+
+/// Has the SDK leave unreadable headers out of what it reads of an answer.
+#[derive(Debug)]
+pub(crate) struct LeaveOutUnreadable;
+
+impl Intercept for LeaveOutUnreadable {
+    fn name(&self) -> &'static str {
+        "LeaveOutUnreadable"
+    }
+
+    fn read_before_execution(
+        &self,
+        _context: &BeforeSerializationInterceptorContextRef<'_>,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        config.interceptor_state().store_put(NonUtf8HeaderHandling::Skip);
+        Ok(())
+    }
+}
+
+/// Tells whether a header is stored with an object.
+fn is_stored(name: &str) -> bool {
+    const SYSTEM: [&str; 7] = [
+        "cache-control",
+        "content-disposition",
+        "content-encoding",
+        "content-language",
+        "content-type",
+        "expires",
+        "x-amz-website-redirect-location",
+    ];
+    SYSTEM.contains(&name) || name.starts_with("x-amz-meta-")
+}
+
+/// Keeps the unreadable headers of a request's answer.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct UnreadableHeaders(Arc<Mutex<BTreeMap<String, Vec<u8>>>>);
+
+impl UnreadableHeaders {
+    /// Returns those of the last answer, by lower-case name.
+    pub(crate) fn take(&self) -> BTreeMap<String, Vec<u8>> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Intercept for UnreadableHeaders {
+    fn name(&self) -> &'static str {
+        "UnreadableHeaders"
+    }
+
+    fn read_before_deserialization(
+        &self,
+        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let headers = context.response().headers().iter_bytes();
+        let of_object = headers.map(|(name, value)| (name.to_ascii_lowercase(), value.to_vec()));
+        let unreadable = of_object.filter(|(name, value)| is_stored(name) && std::str::from_utf8(value).is_err());
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = unreadable.collect();
+        Ok(())
+    }
+}
