@@ -62,10 +62,15 @@ impl S3Destination {
             .writing
             .copy_object()
             .bucket(self.reading.bucket.as_str())
-            .key(key.as_str())
-            .copy_source(self.copy_source(key, &order.pin))
-            .copy_source_if_match(order.pin.etag.quoted())
-            .set_expected_source_bucket_owner(self.source.owner());
+            .key(key.as_str());
+        let (bucket, pin) = match &order.in_place {
+            Some(own) => (&self.reading, own),
+            None => (&self.source, &order.pin),
+        };
+        let request = request
+            .copy_source(copy_source(&bucket.bucket, key, pin.version_id.as_ref()))
+            .copy_source_if_match(pin.etag.quoted())
+            .set_expected_source_bucket_owner(bucket.owner());
         match &order.condition {
             WriteCondition::Absent => request.if_none_match("*"),
             WriteCondition::Matches(etag) => request.if_match(etag.quoted()),

@@ -89,6 +89,7 @@ impl PolicyArgs {
                 OwnershipArg::Exclusive => Ownership::Exclusive,
                 OwnershipArg::Shared => Ownership::Shared,
             },
+            adopts_equal_objects: false,
             propagate_deletes,
             storage_class: self.storage_class.clone(),
             kms_keys: self.kms_key_map.clone().unwrap_or_default(),

@@ -1,6 +1,5 @@
 //! The two buckets that a command works on: named, looked at, and reached through the adapters.
 
-
 use s3ferry_aws::client::{Clients, RequestLimits, Settings};
 use s3ferry_aws::destination::S3Destination;
 use s3ferry_aws::journal::S3Journal;

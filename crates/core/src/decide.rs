@@ -451,6 +451,7 @@ fn copy_by(
     let follow_up = follow_up.into_iter().filter(|(_, follows)| *follows);
     Decision::Copy(Box::new(CopyOrder {
         pin: SourcePin::of(source),
+        in_place: None,
         condition,
         method,
         follow_up: follow_up.map(|(aspect, _)| aspect).collect(),

@@ -15,6 +15,8 @@ use crate::plan::CopyPlan;
 pub struct CopyOrder {
     /// What is copied.
     pub pin: SourcePin,
+    /// The destination's own version to copy the bytes of instead, which is equal: it stays within the region.
+    pub in_place: Option<SourcePin>,
     /// Onto what.
     pub condition: WriteCondition,
     /// In one request or in parts.

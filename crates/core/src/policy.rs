@@ -60,6 +60,9 @@ pub struct Policy {
     pub key_prefix: String,
     /// Who writes to the destination until the cutover.
     pub ownership: Ownership,
+    /// In shared mode, an object without a marker that is equal to the source's counts as a copy that was made before there
+    /// were markers: it gets one.
+    pub adopts_equal_objects: bool,
     /// What is gone at the source goes at the destination.
     pub propagate_deletes: bool,
     /// The storage class of copies.
@@ -81,6 +84,7 @@ impl Default for Policy {
         Self {
             key_prefix: String::new(),
             ownership: Ownership::Exclusive,
+            adopts_equal_objects: false,
             propagate_deletes: false,
             storage_class: StorageClassRule::AsSource,
             kms_keys: KmsKeys::new(),

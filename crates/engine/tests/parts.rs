@@ -476,6 +476,7 @@ async fn other_write_at_the_destination_during_the_upload_is_seen() {
 fn order(world: &TestWorld) -> CopyOrder {
     let facts = world.source.facts(KEY).unwrap();
     CopyOrder {
+        in_place: None,
         pin: SourcePin::of(&facts),
         condition: WriteCondition::Absent,
         method: CopyMethod::Parts,

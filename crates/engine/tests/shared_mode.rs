@@ -12,7 +12,7 @@ use s3ferry_core::failure::FailureKind;
 use s3ferry_core::marker::MARKER_NAME;
 use s3ferry_core::names::BucketName;
 use s3ferry_core::outcome::{Outcome, Report, SkipReason};
-use s3ferry_core::policy::Ownership;
+use s3ferry_core::policy::{Ownership, Policy};
 use s3ferry_testkit::faults::{Call, Fault, Script, failure};
 use s3ferry_testkit::memory::MemoryBucket;
 use world::{KEY, TestWorld, key};
@@ -482,6 +482,76 @@ async fn upload_that_an_application_began_before_a_delete_comes_back() {
     world.destination.finish_put(KEY, &begun, "theirs", |_| ());
     assert_eq!(world.destination.content(KEY), None, "it is hidden");
     assert_skipped(&again(&world).reconcile().await, SkipReason::NotOurs);
+    assert_eq!(world.destination.content(KEY).as_deref(), Some("theirs"));
+}
+
+/// A world in which copies were made before ownership became shared, and equal objects are adopted.
+async fn adopting(parts: &[u64]) -> TestWorld {
+    let mut world = shared();
+    world.policy.ownership = Ownership::Exclusive;
+    let size_bytes = parts.iter().sum::<u64>().max(3);
+    world.source.put_large_with(KEY, "one", size_bytes, parts, |_| ());
+    world.source.tag(KEY, &[("stage", "a")]);
+    pass(&world, 1);
+    assert_copied(&world.reconcile().await);
+    pass(&world, 1);
+    world.policy = Policy {
+        ownership: Ownership::Shared,
+        adopts_equal_objects: true,
+        ..world.policy
+    };
+    world
+}
+
+#[tokio::test(start_paused = true)]
+async fn equal_object_without_marker_is_adopted_once_and_is_then_a_copy() {
+    for parts in [&[][..], &[6 << 20, 6 << 20]] {
+        let mut world = adopting(parts).await;
+        let tags = world.destination.facts(KEY).unwrap().tags;
+        assert_copied(&world.reconcile().await);
+        assert!(
+            world
+                .destination
+                .facts(KEY)
+                .unwrap()
+                .user_metadata
+                .contains_key(MARKER_NAME)
+        );
+        assert_eq!(world.destination.facts(KEY).unwrap().tags, tags);
+        assert_skipped(&again(&world).reconcile().await, SkipReason::AlreadyIdentical);
+        world.policy.adopts_equal_objects = false;
+        world.source.delete(KEY);
+        assert_eq!(again(&world).reconcile().await.outcome, Outcome::Deleted);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_differs_is_not_adopted() {
+    let differences: [fn(&TestWorld); 4] = [
+        |world| write_same_bytes(&world.destination),
+        |world| world.destination.tag(KEY, &[("stage", "theirs")]),
+        |world| world.destination.annotate(KEY, &[("note", "theirs")]),
+        |world| world.destination.put(KEY, "theirs"),
+    ];
+    for differ in differences {
+        let world = adopting(&[]).await;
+        differ(&world);
+        assert_skipped(&world.reconcile().await, SkipReason::DestinationNewer);
+        let metadata = world.destination.facts(KEY).unwrap().user_metadata;
+        assert!(!metadata.contains_key(MARKER_NAME));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn object_that_an_application_replaces_while_it_is_adopted_stays() {
+    let world = adopting(&[]).await;
+    let destination = world.destination.clone();
+    let write = Fault::before(move || destination.put(KEY, "theirs"));
+    let world = TestWorld {
+        script: Script::default().on(Call::Copy, 1, write),
+        ..world
+    };
+    assert_skipped(&world.reconcile().await, SkipReason::DestinationNewer);
     assert_eq!(world.destination.content(KEY).as_deref(), Some("theirs"));
 }
 

@@ -128,7 +128,8 @@ pub const VARIABLES: &[Variable] = &[
         "MAX_CONCURRENT_COPIES",
         false,
         "16",
-        "How many keys one invocation reconciles at once, 1 to 256",
+        "How many keys one invocation reconciles at once, 1 to 256. All keys and parts together have at most 256 requests \
+         to S3 in flight, so that connections stay below Lambda's 1,024 open files",
     ),
     variable(
         "AWS_ENDPOINT_URL",
@@ -257,6 +258,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<'_, L> {
             policy: Policy {
                 key_prefix: self.value("KEY_PREFIX").unwrap_or_default(),
                 ownership: ownership.unwrap_or(Ownership::Exclusive),
+                adopts_equal_objects: false,
                 propagate_deletes,
                 storage_class,
                 kms_keys,

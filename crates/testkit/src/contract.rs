@@ -155,6 +155,7 @@ async fn destination_facts(world: &impl World, key: &ObjectKey) -> ObjectFacts {
 /// Orders a copy in one request that states what S3 would reset.
 fn order(facts: &ObjectFacts, condition: WriteCondition) -> CopyOrder {
     CopyOrder {
+        in_place: None,
         pin: SourcePin::of(facts),
         condition,
         method: CopyMethod::Whole,

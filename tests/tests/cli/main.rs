@@ -5,6 +5,8 @@
     reason = "a broken expectation is a failed test"
 )]
 
+mod adoption;
+mod attributes;
 mod batches;
 mod credentials;
 mod deletes;

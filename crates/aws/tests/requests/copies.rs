@@ -8,7 +8,7 @@ use s3ferry_core::facts::{KmsEncryption, SystemHeaders};
 use s3ferry_core::failure::FailureKind;
 use s3ferry_core::lock::{DefaultRetention, ObjectLock, Retention, RetentionMode};
 use s3ferry_core::names::VersionId;
-use s3ferry_core::order::{Metadata, WriteCondition};
+use s3ferry_core::order::{CopyOrder, Metadata, SourcePin, WriteCondition};
 use s3ferry_core::time::Timestamp;
 use s3ferry_engine::ports::{DestinationBucket as _, WriteError};
 
@@ -56,6 +56,31 @@ async fn replacing_copy_names_the_object_it_replaces() {
     recorded.destination().copy(&key(), &order(seen)).await.unwrap();
     assert_eq!(recorded.header(0, "if-match").as_deref(), Some("\"bb\""));
     assert_eq!(recorded.header(0, "if-none-match"), None);
+}
+
+#[tokio::test]
+async fn copy_in_place_is_of_the_destinations_own_version() {
+    let recorded = Recorded::new([answer(200, &[], COPIED)]);
+    let order = CopyOrder {
+        in_place: Some(SourcePin {
+            version_id: VersionId::pinnable("own"),
+            etag: etag("bb"),
+        }),
+        ..order(WriteCondition::Matches(etag("bb")))
+    };
+    recorded.destination().copy(&key(), &order).await.unwrap();
+    recorded.assert_headers(
+        0,
+        &[
+            (
+                "x-amz-copy-source",
+                Some("destination-bucket/a%20b%2Bc/%C3%BC.txt?versionId=own"),
+            ),
+            ("x-amz-copy-source-if-match", Some("\"bb\"")),
+            ("x-amz-source-expected-bucket-owner", None),
+            ("if-match", Some("\"bb\"")),
+        ],
+    );
 }
 
 #[tokio::test]

@@ -221,6 +221,7 @@ pub(crate) fn stated() -> Stated {
 
 pub(crate) fn order(condition: WriteCondition) -> CopyOrder {
     CopyOrder {
+        in_place: None,
         pin: pin(),
         condition,
         method: CopyMethod::Whole,

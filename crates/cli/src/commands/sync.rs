@@ -12,6 +12,7 @@ use clap::Args;
 use s3ferry_aws::journal::S3Journal;
 use s3ferry_core::facts::Aspects;
 use s3ferry_core::names::{BucketName, ObjectKey};
+use s3ferry_core::policy::Policy;
 use s3ferry_engine::diff::aspects_at;
 use s3ferry_engine::ports::{Clock, DestinationBucket, SourceBucket, StateStore};
 use s3ferry_engine::reconcile::{Reconciler, Uploads};
@@ -70,6 +71,9 @@ pub struct SyncArgs {
     compare: CompareArgs,
     #[command(flatten)]
     policy: PolicyArgs,
+    /// With --ownership shared: take equal objects without a marker for copies made before, and give them one
+    #[arg(long)]
+    adopt: bool,
     /// Say what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
@@ -116,6 +120,12 @@ impl SyncArgs {
                 "give --state-bucket, as the replicator has it",
             ));
         }
+        if self.adopt && !is_shared {
+            return Err(Error::usage(
+                "--adopt writes markers, which copies have with --ownership shared only",
+                "give --ownership shared and --state-bucket, or leave out --adopt",
+            ));
+        }
         self.deletes.check(self.dry_run)
     }
 }
@@ -154,7 +164,10 @@ pub async fn run(shared: &SharedArgs, args: &SyncArgs, interrupt: &Interrupt) ->
             uploads: uploads.clone(),
             concurrent_parts: usize::from(args.policy.max_concurrent_parts),
             clock: InterruptibleClock::new(stopping.clone()),
-            policy: args.policy.policy(sides.prefix(), deletes),
+            policy: Policy {
+                adopts_equal_objects: args.adopt,
+                ..args.policy.policy(sides.prefix(), deletes)
+            },
         }
     };
     let ended = if args.dry_run {

@@ -9,11 +9,11 @@ use super::{
 };
 use crate::attributes::{Attributes, Change, tags_are_known};
 use crate::compare::{Verdict, compare_bodies};
-use crate::facts::{Aspect, Aspects, ObjectFacts, ObjectState};
+use crate::facts::{Aspect, Aspects, Availability, ObjectFacts, ObjectState};
 use crate::history::VersionName;
 use crate::marker::{MARKER_NAME, Marker, Place, Request, is_newer, without_marker};
 use crate::names::ObjectKey;
-use crate::order::{WriteCondition, tags_fit};
+use crate::order::{CopyMethod, SourcePin, WriteCondition, tags_fit};
 use crate::policy::Policy;
 use crate::upload::Route;
 use crate::version_history::{Examined, Owner};
@@ -92,13 +92,20 @@ fn replace_external(
     policy: &Policy,
 ) -> Decision {
     if compare_bodies(source, destination) == Verdict::Identical {
-        let unread = may_differ(source, destination);
+        let unread: Aspects = if policy.adopts_equal_objects {
+            hidden_unread(source, destination).collect()
+        } else {
+            may_differ(source, destination)
+        };
         if !unread.is_empty() {
             return Decision::Read(unread);
         }
         match amend(source, destination, &shared.situation, policy) {
             // An external write is replaced or left, not changed.
             Decision::Amend(_) | Decision::Copy(_) => {}
+            Decision::Skip(SkipReason::AlreadyIdentical) if policy.adopts_equal_objects => {
+                return adopt(source, destination, shared, policy);
+            }
             decision => return decision,
         }
     }
@@ -106,6 +113,19 @@ fn replace_external(
         return Decision::Skip(SkipReason::DestinationNewer);
     }
     copy(source, matches(destination), None, shared, policy)
+}
+
+/// Writes an equal object again with a marker: by a copy of itself where one request does it.
+fn adopt(source: &ObjectFacts, destination: &ObjectFacts, shared: &SharedSituation<'_>, policy: &Policy) -> Decision {
+    let is_readable = destination.availability == Availability::Readable;
+    match copy(source, matches(destination), None, shared, policy) {
+        Decision::Copy(mut order) => {
+            let in_place = order.method == CopyMethod::Whole && is_readable;
+            order.in_place = in_place.then(|| SourcePin::of(destination));
+            Decision::Copy(order)
+        }
+        decision => decision,
+    }
 }
 
 /// An object at the source, and a copy of s3ferry at the destination.

@@ -54,6 +54,7 @@ fn decided_with(
 
 fn order(condition: WriteCondition) -> CopyOrder {
     CopyOrder {
+        in_place: None,
         pin: SourcePin {
             version_id: VersionId::pinnable("v1"),
             etag: ETag::new("aa").unwrap(),

@@ -6,6 +6,7 @@ fn order(checksum: Option<(&'static str, ChecksumCoverage)>, etag: &str) -> Copy
     let mut facts = object(etag);
     facts.size_bytes = 12 << 20;
     CopyOrder {
+        in_place: None,
         pin: SourcePin::of(&facts),
         condition: WriteCondition::Absent,
         method: CopyMethod::Parts,

@@ -25,6 +25,7 @@ fn order(change: impl FnOnce(&mut CopyOrder)) -> CopyOrder {
     let mut facts = object("aa-3");
     facts.size_bytes = SIZE_BYTES;
     let mut order = CopyOrder {
+        in_place: None,
         pin: SourcePin::of(&facts),
         condition: WriteCondition::Absent,
         method: CopyMethod::Parts,

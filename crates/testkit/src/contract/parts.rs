@@ -39,6 +39,7 @@ fn large(key: &str, letter: &str) -> Sample {
 fn order_in_parts(facts: &ObjectFacts, condition: WriteCondition) -> CopyOrder {
     let whole = order(facts, condition);
     CopyOrder {
+        in_place: None,
         method: CopyMethod::Parts,
         stated: Stated {
             metadata: Some(Metadata {

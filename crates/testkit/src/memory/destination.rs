@@ -56,7 +56,11 @@ impl DestinationBucket for MemoryDestination {
     }
 
     async fn copy(&self, key: &ObjectKey, order: &CopyOrder) -> Result<Written, WriteError> {
-        let object = self.source.pinned(key, &order.pin).ok_or(WriteError::WorldMoved)?;
+        let object = match &order.in_place {
+            Some(own) => self.bucket.pinned(key, own),
+            None => self.source.pinned(key, &order.pin),
+        };
+        let object = object.ok_or(WriteError::WorldMoved)?;
         if object.facts.size_bytes > COPY_OBJECT_LIMIT_BYTES {
             return Err(refused(
                 "InvalidRequest",
