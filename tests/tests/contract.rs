@@ -70,7 +70,7 @@ impl OnS3 {
             name(&destination_bucket),
         );
         Self {
-            destination: S3Destination::new(&clients, name(&destination_bucket), destination_region, &source),
+            destination: S3Destination::new(&clients, name(&destination_bucket), destination_region, None, &source),
             source,
             source_bucket,
             destination_bucket,

@@ -199,6 +199,22 @@ async fn overlapping_notification_is_refused_by_name_and_eventbridge_is_the_way(
 }
 
 #[tokio::test]
+async fn missing_destination_fails_the_stack_before_the_bucket_is_wired() {
+    let deployment = Deployment::prepare(Options::default()).await.expect("emulator");
+    let before = deployment.source.notification().await.expect("notification");
+    let refused = deployment.deploy_source("s3ferry", &[]).await;
+    let refused = refused.expect_err("there is no destination");
+    let Error::StackFailed { reasons, .. } = &refused else {
+        panic!("{refused}")
+    };
+    let names_it = |reason: &String| reason.contains(DESTINATION_BUCKET) && reason.contains("NoSuchBucket");
+    assert!(reasons.iter().any(names_it), "{reasons:?}");
+    assert_eq!(deployment.source.notification().await.expect("notification"), before);
+    let stack = deployment.source_stack("s3ferry");
+    stack.delete().await.expect("delete what was rolled back");
+}
+
+#[tokio::test]
 async fn event_source_of_a_stack_is_changed_and_changed_back() {
     let deployment = prepare().await;
     deployment.foreign_consumer("archive/").await.expect("foreign queue");

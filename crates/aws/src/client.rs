@@ -12,9 +12,10 @@ use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_smithy_http_client::{Builder, tls};
-use s3ferry_core::names::Region;
+use s3ferry_core::names::{AccountId, Region};
 
 use crate::in_flight::{BoundedClient, InFlight, MAX_REQUESTS_IN_FLIGHT};
+use crate::owner::ExpectedOwner;
 use crate::profile::NamedProfile;
 use crate::unreadable::LeaveOutUnreadable;
 
@@ -57,6 +58,8 @@ pub struct Clients {
     shared: SdkConfig,
     /// What all clients of S3 share.
     in_flight: InFlight,
+    /// The account that must own the buckets of all S3 requests.
+    owner: Option<ExpectedOwner>,
 }
 
 /// Bounds each attempt of a request by the work that it asks for, from when it is sent. Without a bound, one connection
@@ -190,6 +193,7 @@ impl Clients {
         Self {
             shared: loader.load().await,
             in_flight: InFlight::new(settings.limits),
+            owner: None,
         }
     }
 
@@ -199,6 +203,16 @@ impl Clients {
         Self {
             shared,
             in_flight: InFlight::new(RequestLimits::default()),
+            owner: None,
+        }
+    }
+
+    /// Makes clients whose S3 requests are refused by S3 unless `owner` owns their bucket; without one, any owner will do.
+    #[must_use]
+    pub fn expecting(&self, owner: Option<&AccountId>) -> Self {
+        Self {
+            owner: owner.map(ExpectedOwner::new),
+            ..self.clone()
         }
     }
 
@@ -329,11 +343,15 @@ impl Clients {
             }),
             None => config,
         };
-        config
+        let config = config
             .interceptor(LeaveOutUnreadable)
             .region(aws_sdk_s3::config::Region::new(region.to_string()))
             // Emulators have no host name per bucket.
-            .force_path_style(self.shared.endpoint_url().is_some())
+            .force_path_style(self.shared.endpoint_url().is_some());
+        match &self.owner {
+            Some(owner) => config.interceptor(owner.clone()),
+            None => config,
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use s3ferry_core::facts::{Aspects, ObjectState};
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::history::{VersionListing, VersionName};
 use s3ferry_core::lock::{DefaultRetention, RetentionMode};
-use s3ferry_core::names::{BucketName, ETag, ObjectKey, Region, VersionId};
+use s3ferry_core::names::{AccountId, BucketName, ETag, ObjectKey, Region, VersionId};
 use s3ferry_core::order::{AmendOrder, CopyOrder, SourcePin, Stated, UploadTerms, WriteCondition};
 use s3ferry_core::plan::Part;
 use s3ferry_core::upload::{ListedUpload, UploadId};
@@ -41,15 +41,22 @@ pub struct S3Destination {
 }
 
 impl S3Destination {
-    /// Takes the bucket, and the one that copies come from.
+    /// Takes the bucket with the account it must belong to, and the bucket that copies come from.
     ///
     /// Copies are asked of the destination's region: S3 answers a `CopyObject` where the copy is written.
     #[must_use]
-    pub fn new(clients: &Clients, bucket: BucketName, region: Region, source: &S3Source) -> Self {
+    pub fn new(
+        clients: &Clients,
+        bucket: BucketName,
+        region: Region,
+        owner: Option<AccountId>,
+        source: &S3Source,
+    ) -> Self {
+        let clients = &clients.expecting(owner.as_ref());
         Self {
             writing: clients.s3_for_writing(&region),
             copying: clients.s3_for_copying_parts(&region),
-            reading: Reading::new(clients.s3_for_reading(&region), bucket, region, None),
+            reading: Reading::new(clients.s3_for_reading(&region), bucket, region, owner),
             source: source.reading.clone(),
             object_lock: Arc::default(),
             bucket_owner: Arc::default(),

@@ -1,13 +1,74 @@
 //! A first look at a bucket, before any work: whether it is there, may be listed, and in which region.
 
 use aws_sdk_s3::Client;
+use aws_sdk_s3::types::{BucketVersioningStatus, ObjectLockEnabled};
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::{AccountId, BucketName, Region};
+use s3ferry_core::preflight::{BucketState, ExpectedBucket, PreflightError, Unfit};
+use s3ferry_core::wiring::Versioning;
 
 use crate::classify::{Attempted, ErrorAnswer};
+use crate::client::Clients;
 
 /// The code of the failure of a first look that nobody answered.
 pub const UNREACHABLE: &str = "EndpointUnreachable";
+
+/// Makes sure that a bucket is there, with the owner and in the region that are expected.
+pub async fn confirm(clients: &Clients, expected: &ExpectedBucket) -> Result<(), PreflightError> {
+    let ExpectedBucket { name, region, owner } = expected;
+    let client = clients.s3_for_reading(region);
+    match region_of(&client, name, region, owner.as_ref()).await? {
+        Some(found) if found != region.as_str() => Err(PreflightError::Unfit(Unfit::Elsewhere {
+            bucket: name.clone(),
+            asked: region.clone(),
+            found,
+        })),
+        _ => Ok(()),
+    }
+}
+
+/// Makes sure of a bucket as [`confirm`] does, and reads what it keeps.
+pub async fn examine(clients: &Clients, expected: &ExpectedBucket) -> Result<BucketState, PreflightError> {
+    confirm(clients, expected).await?;
+    let client = clients
+        .expecting(expected.owner.as_ref())
+        .s3_for_reading(&expected.region);
+    let name = expected.name.as_str();
+    let attempted = |action| Attempted {
+        action,
+        resource: expected.name.arn(&expected.region),
+        when_denied: format!("the role needs {action} on the bucket"),
+    };
+    let versioning = client.get_bucket_versioning().bucket(name).send().await;
+    let versioning =
+        versioning.map_err(|error| ErrorAnswer::of(&error).into_failure(&attempted("s3:GetBucketVersioning")))?;
+    let lock = client.get_object_lock_configuration().bucket(name).send().await;
+    let has_object_lock = match lock {
+        Ok(answer) => answer
+            .object_lock_configuration()
+            .is_some_and(|lock| lock.object_lock_enabled() == Some(&ObjectLockEnabled::Enabled)),
+        Err(error) => match ErrorAnswer::of(&error) {
+            answer if answer.code.as_deref() == Some("ObjectLockConfigurationNotFoundError") => false,
+            answer => {
+                let failure = answer.into_failure(&attempted("s3:GetBucketObjectLockConfiguration"));
+                return Err(failure.into());
+            }
+        },
+    };
+    Ok(BucketState {
+        versioning: versioning_of(versioning.status()),
+        has_object_lock,
+    })
+}
+
+/// Reads S3's word for whether a bucket keeps versions.
+pub(crate) fn versioning_of(status: Option<&BucketVersioningStatus>) -> Versioning {
+    match status {
+        Some(BucketVersioningStatus::Enabled) => Versioning::Enabled,
+        Some(_) => Versioning::Suspended,
+        None => Versioning::Off,
+    }
+}
 
 /// Asks for a bucket in `region` and returns the region it says it is in; `None` where it does not say.
 ///

@@ -3,11 +3,12 @@
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 use s3ferry_core::failure::{Failure, FailureKind};
-use s3ferry_core::names::{BucketName, ETag, Region};
+use s3ferry_core::names::{AccountId, BucketName, ETag, Region};
 use s3ferry_engine::listing::Listing as _;
 use s3ferry_engine::ports::WriteError;
 
 use crate::classify::{Attempted, ErrorAnswer};
+use crate::client::Clients;
 use crate::listing::S3Listing;
 
 /// The state bucket.
@@ -29,12 +30,13 @@ pub struct StateObject {
 }
 
 impl StateBucket {
-    /// Takes the bucket with clients of its region.
+    /// Takes the bucket; `owner` is the account it must belong to.
     #[must_use]
-    pub fn new(reading: Client, writing: Client, bucket: BucketName, region: Region) -> Self {
+    pub fn new(clients: &Clients, bucket: BucketName, region: Region, owner: Option<&AccountId>) -> Self {
+        let clients = clients.expecting(owner);
         Self {
-            reading,
-            writing,
+            reading: clients.s3_for_reading(&region),
+            writing: clients.s3_for_writing(&region),
             bucket,
             region,
         }

@@ -56,7 +56,7 @@ pub struct SourceArgs {
     /// The region of the source bucket; the default is AWS_REGION, then the profile's region
     #[arg(long, value_name = "REGION", value_parser = region)]
     pub source_region: Option<Region>,
-    /// The account that must own the source bucket, twelve digits
+    /// The account that must own the source bucket and the state bucket, twelve digits
     #[arg(long, value_name = "ACCOUNT", value_parser = account)]
     pub source_bucket_owner: Option<AccountId>,
 }
@@ -70,6 +70,9 @@ pub struct DestinationArgs {
     /// The region of the destination bucket, as in eu-central-1
     #[arg(long, value_name = "REGION", value_parser = region)]
     pub destination_region: Region,
+    /// The account that must own the destination bucket, twelve digits
+    #[arg(long, value_name = "ACCOUNT", value_parser = account)]
+    pub destination_bucket_owner: Option<AccountId>,
 }
 
 /// What to do.

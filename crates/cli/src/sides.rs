@@ -4,12 +4,13 @@ use s3ferry_aws::client::{Clients, RequestLimits, Settings};
 use s3ferry_aws::destination::S3Destination;
 use s3ferry_aws::journal::S3Journal;
 use s3ferry_aws::listing::S3Listing;
-use s3ferry_aws::preflight::{UNREACHABLE, region_of};
+use s3ferry_aws::preflight::{self, UNREACHABLE};
 use s3ferry_aws::source::S3Source;
 use s3ferry_aws::state::StateBucket;
 use s3ferry_core::diff::SideName;
 use s3ferry_core::names::{AccountId, BucketName, ObjectKey, Region};
 use s3ferry_core::prefix;
+use s3ferry_core::preflight::{ExpectedBucket, PreflightError, Unfit};
 use s3ferry_core::upload::Route;
 use s3ferry_engine::listing::{Listing as _, Reach};
 use s3ferry_engine::reconcile::Uploads;
@@ -60,7 +61,7 @@ impl Sides {
         let destination = Side {
             location: destination.destination.clone(),
             region: destination.destination_region.clone(),
-            owner: None,
+            owner: destination.destination_bucket_owner.clone(),
         };
         must_be_in_region(&clients, &destination, "--destination-region").await?;
         let mut warnings = Vec::new();
@@ -122,15 +123,15 @@ impl Sides {
                 prefix: String::new(),
             },
             region: region.clone(),
-            owner: None,
+            // It is the source stack's, so it belongs to the source's account; a stranger's bucket is never written to.
+            owner: self.source.owner.clone().or_else(|| self.destination.owner.clone()),
         };
         must_be_in_region(&self.clients, &side, "a --state-bucket of the source's region, not of").await?;
         let route = Route {
             source: self.source.location.bucket.clone(),
             destination: self.destination.location.bucket.clone(),
         };
-        let (reading, writing) = (self.clients.s3_for_reading(region), self.clients.s3_for_writing(region));
-        let state = StateBucket::new(reading, writing, bucket.clone(), region.clone());
+        let state = StateBucket::new(&self.clients, bucket.clone(), region.clone(), side.owner.as_ref());
         Ok(Uploads {
             journal: S3Journal::new(state, route.clone()),
             route,
@@ -151,6 +152,7 @@ impl Sides {
             &self.clients,
             self.destination.location.bucket.clone(),
             self.destination.region.clone(),
+            self.destination.owner.clone(),
             &source,
         );
         (source, destination)
@@ -282,28 +284,28 @@ fn must_match(source: &Location, destination: &Location) -> Result<(), Error> {
 
 /// Looks at a bucket; a wrong region is named together with the right one.
 pub async fn must_be_in_region(clients: &Clients, side: &Side, flag: &str) -> Result<(), Error> {
-    let client = clients.s3_for_reading(&side.region);
-    let found = region_of(&client, &side.location.bucket, &side.region, side.owner.as_ref()).await;
-    let found = found.map_err(|failure| match clients.endpoint_url() {
-        Some(url) if failure.code == UNREACHABLE => Error::setup(
+    let expected = ExpectedBucket {
+        name: side.location.bucket.clone(),
+        region: side.region.clone(),
+        owner: side.owner.clone(),
+    };
+    let confirmed = preflight::confirm(clients, &expected).await;
+    confirmed.map_err(|error| match (error, clients.endpoint_url()) {
+        (PreflightError::Failed(failure), Some(url)) if failure.code == UNREACHABLE => Error::setup(
             format!("the endpoint {url} gives no answer: {}", failure.detail),
             "start what should listen there, or correct --endpoint-url or AWS_ENDPOINT_URL",
         ),
-        _ => Error::Failed(failure),
-    })?;
-    match found {
-        Some(found) if found != side.region.as_str() => {
-            Err(wrong_region(&side.location.bucket, &side.region, &found, flag))
-        }
-        _ => Ok(()),
-    }
+        (PreflightError::Failed(failure), _) => Error::Failed(failure),
+        (PreflightError::Unfit(unfit), _) => unfitting(&unfit, flag),
+    })
 }
 
-fn wrong_region(bucket: &BucketName, asked: &Region, found: &str, flag: &str) -> Error {
-    Error::setup(
-        format!("bucket {bucket} is in region {found}, and was looked for in {asked}"),
-        format!("give {flag} {found}"),
-    )
+fn unfitting(unfit: &Unfit, flag: &str) -> Error {
+    let next = match unfit {
+        Unfit::Elsewhere { found, .. } => format!("give {flag} {found}"),
+        _ => "correct what is named and run the command again".to_owned(),
+    };
+    Error::setup(unfit.to_string(), next)
 }
 
 #[cfg(test)]
@@ -323,11 +325,12 @@ mod tests {
 
     #[test]
     fn wrong_region_names_both_and_the_flag() {
-        let (bucket, asked) = (
-            BucketName::new("one-bucket").unwrap(),
-            Region::new("us-east-1").unwrap(),
-        );
-        let error = wrong_region(&bucket, &asked, "eu-central-1", "--source-region");
+        let unfit = Unfit::Elsewhere {
+            bucket: BucketName::new("one-bucket").unwrap(),
+            asked: Region::new("us-east-1").unwrap(),
+            found: "eu-central-1".to_owned(),
+        };
+        let error = unfitting(&unfit, "--source-region");
         assert_eq!(error.code(), 3);
         let text = error.to_string();
         assert!(

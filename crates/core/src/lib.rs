@@ -26,6 +26,7 @@ pub mod outcome;
 pub mod plan;
 pub mod policy;
 pub mod prefix;
+pub mod preflight;
 pub mod redelivery;
 pub mod time;
 pub mod upload;

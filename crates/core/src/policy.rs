@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
+use crate::diff::SideName;
 use crate::names::{AccountId, ObjectKey, Region};
 
 /// The storage classes that `CopyObject` takes in an AWS region.
@@ -44,12 +45,14 @@ pub enum PolicyError {
         arn: String,
     },
     /// S3 encrypts with keys of the bucket's own region only.
-    #[error("`{arn}` is not in {destination}, the region of the destination bucket")]
+    #[error("`{arn}` is not in {region}, the region of the {} bucket", .side.as_str())]
     KmsKeyElsewhere {
         /// The key.
         arn: String,
         /// Where it should be.
-        destination: Region,
+        region: Region,
+        /// The bucket that it is of.
+        side: SideName,
     },
 }
 
@@ -164,12 +167,21 @@ pub fn kms_keys(text: &str) -> Result<KmsKeys, PolicyError> {
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/specifying-kms-encryption.html>
 pub fn kms_keys_must_be_in(keys: &KmsKeys, destination: &Region) -> Result<(), PolicyError> {
-    let elsewhere = |copy: &&String| region_of_key(copy) != Some(destination.as_str());
-    match keys.values().find(elsewhere) {
-        None => Ok(()),
-        Some(arn) => Err(PolicyError::KmsKeyElsewhere {
-            arn: arn.clone(),
-            destination: destination.clone(),
+    keys.values()
+        .try_for_each(|arn| kms_key_must_be_in(arn, destination, SideName::Destination))
+}
+
+/// Checks that a key is in the region of its bucket: S3 uses no other.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/specifying-kms-encryption.html>
+pub fn kms_key_must_be_in(arn: &str, region: &Region, side: SideName) -> Result<(), PolicyError> {
+    match region_of_key(arn) {
+        None => Err(PolicyError::NotAKmsKey { arn: arn.to_owned() }),
+        Some(found) if found == region.as_str() => Ok(()),
+        Some(_) => Err(PolicyError::KmsKeyElsewhere {
+            arn: arn.to_owned(),
+            region: region.clone(),
+            side,
         }),
     }
 }

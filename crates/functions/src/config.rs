@@ -44,7 +44,7 @@ pub const VARIABLES: &[Variable] = &[
         "SOURCE_BUCKET_OWNER",
         false,
         "",
-        "The account that must own the source bucket, twelve digits",
+        "The account that must own the source bucket and the state bucket, twelve digits",
     ),
     variable("DESTINATION_BUCKET", true, "", "The bucket that is migrated to"),
     variable(
@@ -52,6 +52,12 @@ pub const VARIABLES: &[Variable] = &[
         true,
         "",
         "The region of the destination bucket, where copies are asked for",
+    ),
+    variable(
+        "DESTINATION_BUCKET_OWNER",
+        false,
+        "",
+        "The account that must own the destination bucket, twelve digits",
     ),
     variable(
         "STATE_BUCKET",
@@ -158,6 +164,8 @@ pub struct Config {
     pub destination_bucket: BucketName,
     /// Its region.
     pub destination_region: Region,
+    /// The account that must own it.
+    pub destination_bucket_owner: Option<AccountId>,
     /// Where s3ferry keeps its own state.
     pub state_bucket: Option<BucketName>,
     /// Where continuations go.
@@ -213,6 +221,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<'_, L> {
         let source_bucket_owner = self.optional("SOURCE_BUCKET_OWNER", |value| AccountId::new(value));
         let destination_bucket = self.required("DESTINATION_BUCKET", |value| BucketName::new(value));
         let destination_region = self.required("DESTINATION_REGION", |value| Region::new(value));
+        let destination_bucket_owner = self.optional("DESTINATION_BUCKET_OWNER", |value| AccountId::new(value));
         let state_bucket = self.optional("STATE_BUCKET", |value| BucketName::new(value));
         self.distinct([
             ("SOURCE_BUCKET", source_bucket.as_ref()),
@@ -253,6 +262,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<'_, L> {
             source_bucket_owner,
             destination_bucket: destination_bucket?,
             destination_region: destination_region?,
+            destination_bucket_owner,
             state_bucket,
             queue_url,
             policy: Policy {
@@ -426,6 +436,7 @@ mod tests {
         );
         assert_eq!(config.log_level, tracing::Level::INFO);
         assert_eq!((config.queue_url, config.source_bucket_owner), (None, None));
+        assert_eq!(config.destination_bucket_owner, None);
         let default = |name| VARIABLES.iter().find(|variable| variable.name == name).unwrap().default;
         assert_eq!(default("MAX_CONCURRENT_COPIES"), "16");
         assert_eq!(default("PROPAGATE_DELETES"), "false");
@@ -447,6 +458,7 @@ mod tests {
         let config = read(&[
             ("SOURCE_REGION", "us-west-2"),
             ("SOURCE_BUCKET_OWNER", "123456789012"),
+            ("DESTINATION_BUCKET_OWNER", "210987654321"),
             ("STATE_BUCKET", "state"),
             ("QUEUE_URL", "https://sqs.us-west-2.amazonaws.com/123456789012/q"),
             ("OWNERSHIP", "exclusive"),
@@ -473,6 +485,11 @@ mod tests {
         assert_eq!(config.policy.ownership, Ownership::Exclusive);
         assert_eq!(config.state_bucket.unwrap().as_str(), "state");
         assert_eq!(config.source_region.as_str(), "us-west-2");
+        let owners = [config.source_bucket_owner, config.destination_bucket_owner];
+        assert_eq!(
+            owners.map(|owner| owner.unwrap().to_string()),
+            ["123456789012", "210987654321"]
+        );
         assert!(config.policy.propagate_deletes);
         assert_eq!(config.policy.key_prefix, "data/");
         assert_eq!(
@@ -491,6 +508,7 @@ mod tests {
             ("DESTINATION_REGION", "Frankfurt"),
             ("AWS_REGION", ""),
             ("SOURCE_BUCKET_OWNER", "12"),
+            ("DESTINATION_BUCKET_OWNER", "13"),
             ("QUEUE_URL", "arn:aws:sqs:eu-west-1:1:q"),
             ("OWNERSHIP", "mine"),
             ("PROPAGATE_DELETES", "yes"),
@@ -513,6 +531,7 @@ mod tests {
             "DESTINATION_REGION=`Frankfurt`",
             "SOURCE_REGION is not set, and neither is AWS_REGION",
             "SOURCE_BUCKET_OWNER=`12`: account id `12` is not valid: twelve digits",
+            "DESTINATION_BUCKET_OWNER=`13`: account id `13` is not valid: twelve digits",
             "QUEUE_URL=`arn:aws:sqs:eu-west-1:1:q`",
             "OWNERSHIP=`mine`: allowed: exclusive, shared",
             "PROPAGATE_DELETES=`yes`: allowed: true, false",
@@ -529,7 +548,7 @@ mod tests {
         ] {
             assert!(errors.contains(expected), "{expected} is not in {errors}");
         }
-        assert!(errors.contains("18 problem(s)"), "{errors}");
+        assert!(errors.contains("19 problem(s)"), "{errors}");
     }
 
     #[test]

@@ -27,7 +27,8 @@ pub(crate) fn batch(clients: &Clients, config: &Config) -> AwsBatch {
         config.destination_bucket.clone(),
     );
     let (bucket, region) = (config.destination_bucket.clone(), config.destination_region.clone());
-    let destination = S3Destination::new(clients, bucket, region, &source);
+    let owner = config.destination_bucket_owner.clone();
+    let destination = S3Destination::new(clients, bucket, region, owner, &source);
     let queue_url = config.queue_url.clone();
     Batch {
         source_bucket: config.source_bucket.clone(),
@@ -44,7 +45,7 @@ pub(crate) fn batch(clients: &Clients, config: &Config) -> AwsBatch {
     }
 }
 
-/// Makes the upload journal, where there is a state bucket; it is in the source's region.
+/// Makes the upload journal, where there is a state bucket; it is in the source's region and account.
 fn uploads(clients: &Clients, config: &Config) -> Option<Uploads<S3Journal>> {
     let bucket = config.state_bucket.clone()?;
     let region = &config.source_region;
@@ -52,8 +53,7 @@ fn uploads(clients: &Clients, config: &Config) -> Option<Uploads<S3Journal>> {
         source: config.source_bucket.clone(),
         destination: config.destination_bucket.clone(),
     };
-    let (reading, writing) = (clients.s3_for_reading(region), clients.s3_for_writing(region));
-    let state = StateBucket::new(reading, writing, bucket, region.clone());
+    let state = StateBucket::new(clients, bucket, region.clone(), config.source_bucket_owner.as_ref());
     Some(Uploads {
         journal: S3Journal::new(state, route.clone()),
         route,

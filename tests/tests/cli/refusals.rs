@@ -1,11 +1,12 @@
 //! What the command line refuses, with which exit code, and what it says to do instead.
 
+use s3ferry_testkit::sim::model::bucket::ACCOUNT;
 use s3ferry_tests::{DESTINATION_REGION, SOURCE_REGION};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use crate::stage::{DESTINATION, Ran, SOURCE, Stage, ended, start};
+use crate::stage::{DESTINATION, Ran, SOURCE, STATE, Stage, ended, start};
 
 fn arguments(arguments: &[&str]) -> Vec<String> {
     arguments.iter().map(|argument| (*argument).to_owned()).collect()
@@ -109,6 +110,32 @@ async fn wrong_regions_and_missing_buckets_end_with_3() {
         .await;
     let ran = ran.must_end_with(3);
     assert!(ran.stderr.contains("the region is not known"), "{ran:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn buckets_of_another_account_than_the_expected_one_are_refused() {
+    const STRANGER: &str = "999999999999";
+    let stage = Stage::new().await;
+    stage.put(SOURCE, "a", "one");
+    let owned = |account| ["--destination-bucket-owner", account];
+    stage.on_both("sync", &owned(ACCOUNT)).await.must_end_with(0);
+    stage.on_both("verify", &owned(ACCOUNT)).await.must_end_with(0);
+    let give = |bucket: &str| {
+        let mut model = stage.server.model();
+        STRANGER.clone_into(&mut model.bucket_mut(bucket).expect("the bucket").owner);
+    };
+    give(DESTINATION);
+    for command in ["sync", "diff", "verify"] {
+        let ran = stage.on_both(command, &owned(ACCOUNT)).await.must_end_with(3);
+        assert!(ran.stderr.contains("must have the expected owner"), "{ran:?}");
+        stage.on_both(command, &owned(STRANGER)).await.must_end_with(0);
+        // Without the flag any owner will do.
+        stage.on_both(command, &[]).await.must_end_with(0);
+    }
+    give(STATE);
+    let state = ["--state-bucket", STATE, "--source-bucket-owner", ACCOUNT];
+    let ran = stage.on_both("sync", &state).await.must_end_with(3);
+    assert!(ran.stderr.contains(STATE), "{ran:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -39,7 +39,7 @@ impl OnSimulator {
             bucket(DESTINATION),
         );
         Self {
-            destination: S3Destination::new(&clients, bucket(DESTINATION), region(DESTINATION_REGION), &source),
+            destination: S3Destination::new(&clients, bucket(DESTINATION), region(DESTINATION_REGION), None, &source),
             source,
             server,
         }

@@ -4,5 +4,6 @@
 
 mod binaries;
 mod contract;
+mod preflight;
 mod shared;
 mod stage;

@@ -46,15 +46,15 @@ impl World {
         let clients = clients(server.endpoint());
         let (near, far) = (region(SOURCE_REGION), region(DESTINATION_REGION));
         let (reading, writing) = (clients.s3_for_reading(&near), clients.s3_for_writing(&near));
-        let source = S3Source::new(reading.clone(), bucket(SOURCE), near.clone(), None, bucket(DESTINATION));
+        let source = S3Source::new(reading, bucket(SOURCE), near.clone(), None, bucket(DESTINATION));
         let route = Route {
             source: bucket(SOURCE),
             destination: bucket(DESTINATION),
         };
-        let state = StateBucket::new(reading, writing.clone(), bucket(STATE), near);
+        let state = StateBucket::new(&clients, bucket(STATE), near, None);
         Self {
             reconciler: Reconciler {
-                destination: S3Destination::new(&clients, bucket(DESTINATION), far.clone(), &source),
+                destination: S3Destination::new(&clients, bucket(DESTINATION), far.clone(), None, &source),
                 source,
                 uploads: Some(Uploads {
                     journal: S3Journal::new(state, route.clone()),

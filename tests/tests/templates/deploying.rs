@@ -61,7 +61,8 @@ fn every_document_names_the_stacks_that_the_documents_deploy() {
 /// The event types that bucket-wiring asks for.
 fn event_types(engine: &str, propagate_deletes: &str) -> BTreeSet<String> {
     let properties = json!({
-        "SourceBucketName": "source", "DestinationBucketName": "destination", "DestinationRegion": "eu-central-1",
+        "SourceBucketName": "source", "SourceRegion": "us-east-1", "DestinationBucketName": "destination",
+        "DestinationRegion": "eu-central-1", "DestinationBucketOwner": "123456789012", "Ownership": "exclusive",
         "StateBucketName": "state", "AccountId": "123456789012", "Engine": engine, "EventSource": "queue",
         "QueueArn": "arn:aws:sqs:us-east-1:123456789012:ours", "EventRuleName": "", "KeyPrefix": "",
         "PropagateDeletes": propagate_deletes, "EnableVersioning": "false", "DestinationKmsKeyArn": "",

@@ -159,12 +159,14 @@ fn bucket_wiring_gets_all_it_needs_and_outlives_nothing_it_needs() {
         wiring["Properties"],
         json!({
             "ServiceToken": "BucketWiringFunction.Arn", "ServiceTimeout": 360, "Revision": "2",
-            "SourceBucketName": "<SourceBucketName>", "DestinationBucketName": "<DestinationBucketName>",
-            "DestinationRegion": "<DestinationRegion>", "StateBucketName": "StateBucket",
+            "SourceBucketName": "<SourceBucketName>", "SourceRegion": "AWS::Region",
+            "DestinationBucketName": "<DestinationBucketName>", "DestinationRegion": "<DestinationRegion>",
+            "DestinationBucketOwner": "AWS::AccountId", "Ownership": "exclusive", "StateBucketName": "StateBucket",
             "AccountId": "AWS::AccountId", "Engine": "both", "EventSource": "eventbridge",
             "QueueArn": "ReplicationQueue.Arn", "EventRuleName": "ReplicationEventRule", "PropagateDeletes": "true",
             "KeyPrefix": "", "EnableVersioning": "true", "ReplicationRoleArn": "ReplicationRole.Arn",
             "DestinationKmsKeyArn": "arn:aws:kms:eu-central-1:123456789012:key/destination",
+            "SourceKmsKeyArn": "arn:aws:kms:us-east-1:123456789012:key/source", "KmsKeyMap": "{}",
         })
     );
     assert!(strings(&wiring["DependsOn"]).contains(&"ReplicationQueuePolicy".to_owned()));

@@ -46,6 +46,7 @@ fn longest_text(name: &str, definition: &Value) -> String {
     let filled = |start: &str, end: &str| format!("{start}{}{end}", "a".repeat(room - start.len() - end.len()));
     let value = match name {
         "DestinationRegion" => filled("eu-", "-1"),
+        "DestinationBucketOwner" => "9".repeat(room),
         "SourceKmsKeyArn" | "DestinationKmsKeyArn" => filled("arn:aws-us-gov:kms:us-gov-west-1:123456789012:key/", ""),
         "KmsKeyMap" => format!(
             "{{{}}}",

@@ -63,6 +63,38 @@ fn no_statement_is_wider_than_it_says() {
 }
 
 #[test]
+fn statements_on_destination_and_state_bucket_end_with_their_owner() {
+    let template = Template::load("source");
+    for (given, owner) in [("", "AWS::AccountId"), ("210987654321", "210987654321")] {
+        let resources = template.resources(&[EVERYTHING, &[("DestinationBucketOwner", given)]].concat());
+        let mut checked = 0;
+        for (id, statement) in all_statements(&resources) {
+            let on = statement["Resource"].to_string();
+            let (of_state, of_destination) = (on.contains("StateBucket"), on.contains("<DestinationBucketName>"));
+            if statement["Effect"] != "Allow" || !(of_state || of_destination) {
+                continue;
+            }
+            let expected = match (of_destination, on.contains("<SourceBucketName>")) {
+                (true, false) => json!(owner),
+                (true, true) => json!(["AWS::AccountId", owner]),
+                (false, _) => json!("AWS::AccountId"),
+            };
+            let sid = &statement["Sid"];
+            assert_eq!(
+                statement["Condition"]["StringEqualsIfExists"]["aws:ResourceAccount"], expected,
+                "{id} {sid}"
+            );
+            checked += 1;
+        }
+        assert!(checked >= 20, "{checked}");
+        for function in ["ReplicatorFunction", "FinalSyncFunction"] {
+            let variables = &resources[function]["Properties"]["Environment"]["Variables"];
+            assert_eq!(variables["DESTINATION_BUCKET_OWNER"], owner, "{function}");
+        }
+    }
+}
+
+#[test]
 fn object_rights_end_at_the_prefix() {
     let resources = Template::load("source").resources(&[&[("KeyPrefix", "in/")], EVERYTHING].concat());
     let mut checked = 0;
@@ -318,6 +350,8 @@ fn default_bucket_wiring_has_exactly_the_rights_of_a_notification() {
         "logs:CreateLogStream",
         "logs:PutLogEvents",
         "s3:GetBucketNotification",
+        "s3:GetBucketObjectLockConfiguration",
+        "s3:GetBucketVersioning",
         "s3:GetObject",
         "s3:GetReplicationConfiguration",
         "s3:ListBucket",

@@ -12,6 +12,7 @@ use s3ferry_engine::wiring::BucketConfiguration;
 use super::notification;
 use super::replication_rule::{self, SdkRule};
 use crate::classify::{Attempted, ErrorAnswer};
+use crate::preflight::versioning_of;
 
 /// The configuration of one bucket of one account.
 #[derive(Debug, Clone)]
@@ -85,11 +86,7 @@ impl BucketConfiguration for S3BucketConfiguration {
             .send()
             .await
             .map_err(|error| self.failure("s3:GetBucketVersioning", &error))?;
-        Ok(match answer.status() {
-            Some(BucketVersioningStatus::Enabled) => Versioning::Enabled,
-            Some(_) => Versioning::Suspended,
-            None => Versioning::Off,
-        })
+        Ok(versioning_of(answer.status()))
     }
 
     async fn enable_versioning(&self) -> Result<(), Failure> {

@@ -9,6 +9,7 @@ mod replication_rule;
 use std::time::Duration;
 
 use s3ferry_core::names::{AccountId, BucketName, Region};
+use s3ferry_core::preflight::{BucketState, ExpectedBucket, PreflightError};
 use s3ferry_core::wiring::OwnerId;
 use s3ferry_engine::ports::Clock as _;
 use s3ferry_engine::wiring::{Pause, WiringPorts};
@@ -20,10 +21,12 @@ pub use replication_rule::SdkRule;
 
 use crate::client::Clients;
 use crate::clock::SystemClock;
+use crate::preflight;
 
 /// Reaches buckets, backups and event rules of one region.
 #[derive(Debug, Clone)]
 pub struct AwsWiring {
+    clients: Clients,
     reading: aws_sdk_s3::Client,
     writing: aws_sdk_s3::Client,
     rules: DefaultBusRules,
@@ -35,6 +38,7 @@ impl AwsWiring {
     #[must_use]
     pub fn new(clients: &Clients, region: Region) -> Self {
         Self {
+            clients: clients.clone(),
             reading: clients.s3_for_reading(&region),
             writing: clients.s3_for_writing(&region),
             rules: DefaultBusRules::new(clients.eventbridge(), region.clone()),
@@ -73,6 +77,10 @@ impl WiringPorts for AwsWiring {
             region: self.region.clone(),
             prefix: format!("bucket-wiring/{bucket}/{owner}/"),
         }
+    }
+
+    async fn examine(&self, bucket: &ExpectedBucket) -> Result<BucketState, PreflightError> {
+        preflight::examine(&self.clients, bucket).await
     }
 
     fn rules(&self) -> &DefaultBusRules {

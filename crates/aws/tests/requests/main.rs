@@ -14,6 +14,7 @@ mod copies;
 mod files;
 mod journal;
 mod layouts;
+mod owners;
 mod queue;
 mod reads;
 mod recorded;

@@ -20,6 +20,8 @@ use s3ferry_core::upload::Route;
 
 pub(crate) const SOURCE_REGION: &str = "us-east-1";
 pub(crate) const DESTINATION_REGION: &str = "eu-central-1";
+pub(crate) const SOURCE_OWNER: &str = "123456789012";
+pub(crate) const DESTINATION_OWNER: &str = "210987654321";
 
 /// Answers requests from a list and keeps them.
 pub(crate) struct Recorded {
@@ -85,15 +87,14 @@ impl Recorded {
     }
 
     pub(crate) fn journal(&self) -> S3Journal {
-        let region = region(SOURCE_REGION);
-        let (reading, writing) = (
-            self.clients.s3_for_reading(&region),
-            self.clients.s3_for_writing(&region),
+        let owner = AccountId::new(SOURCE_OWNER).unwrap();
+        let state = StateBucket::new(
+            &self.clients,
+            bucket("state-bucket"),
+            region(SOURCE_REGION),
+            Some(&owner),
         );
-        S3Journal::new(
-            StateBucket::new(reading, writing, bucket("state-bucket"), region),
-            route(),
-        )
+        S3Journal::new(state, route())
     }
 
     /// Returns the body of a request.
@@ -154,14 +155,21 @@ pub(crate) fn source_of(clients: &Clients) -> S3Source {
         clients.s3_for_reading(&region(SOURCE_REGION)),
         bucket("source-bucket"),
         region(SOURCE_REGION),
-        Some(AccountId::new("123456789012").unwrap()),
+        Some(AccountId::new(SOURCE_OWNER).unwrap()),
         bucket("destination-bucket"),
     )
 }
 
 pub(crate) fn destination_of(clients: &Clients) -> S3Destination {
     let region = region(DESTINATION_REGION);
-    S3Destination::new(clients, bucket("destination-bucket"), region, &source_of(clients))
+    let owner = Some(AccountId::new(DESTINATION_OWNER).unwrap());
+    S3Destination::new(
+        clients,
+        bucket("destination-bucket"),
+        region,
+        owner,
+        &source_of(clients),
+    )
 }
 
 pub(crate) fn region(name: &str) -> Region {

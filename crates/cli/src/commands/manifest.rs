@@ -17,13 +17,13 @@ use s3ferry_core::facts::{Aspects, ObjectState};
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::history::VersionName;
 use s3ferry_core::manifest::Row;
-use s3ferry_core::names::{BucketName, ObjectKey, Region};
+use s3ferry_core::names::{AccountId, BucketName, ObjectKey, Region};
 use s3ferry_core::object_class::{ObjectClass, class_of};
 use s3ferry_engine::ports::SourceBucket as _;
 
 use self::files::Files;
 use self::place::Place;
-use crate::args::{DestinationArgs, SharedArgs, SourceArgs, region};
+use crate::args::{DestinationArgs, SharedArgs, SourceArgs, account, region};
 use crate::commands::diff::{CompareArgs, findings, settled};
 use crate::denials::Denials;
 use crate::exit::{End, Error};
@@ -60,6 +60,9 @@ pub struct ManifestArgs {
     /// The region of the destination bucket, as in eu-central-1
     #[arg(long, value_name = "REGION", requires = "destination", value_parser = region)]
     destination_region: Option<Region>,
+    /// The account that must own the destination bucket, twelve digits
+    #[arg(long, value_name = "ACCOUNT", value_parser = account, requires = "destination")]
+    destination_bucket_owner: Option<AccountId>,
     #[command(flatten)]
     compare: CompareArgs,
     /// Where the manifest goes: a file, or an object as in `s3://my-bucket/manifests/run-1.csv`; numbers are added
@@ -83,6 +86,7 @@ impl ManifestArgs {
         Some(DestinationArgs {
             destination: self.destination.clone()?,
             destination_region: self.destination_region.clone()?,
+            destination_bucket_owner: self.destination_bucket_owner.clone(),
         })
     }
 }

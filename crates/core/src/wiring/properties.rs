@@ -4,7 +4,10 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
+use crate::diff::SideName;
 use crate::names::{AccountId, BucketName, NameError, ObjectKey, Region};
+use crate::policy::{KmsKeys, Ownership, PolicyError, kms_key_must_be_in, kms_keys};
+use crate::preflight::{ExpectedBucket, Unfit};
 
 /// Says who copies what is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,10 +65,16 @@ fn listed(problems: &[PropertyProblem]) -> String {
 pub struct WiringProperties {
     /// The bucket to wire (`SourceBucketName`).
     pub source: BucketName,
+    /// Its region (`SourceRegion`).
+    pub source_region: Region,
     /// The bucket that objects are copied to (`DestinationBucketName`).
     pub destination: BucketName,
     /// Its region (`DestinationRegion`).
     pub destination_region: Region,
+    /// The account that must own it (`DestinationBucketOwner`).
+    pub destination_owner: AccountId,
+    /// Who writes to it (`Ownership`).
+    pub ownership: Ownership,
     /// Where backups go (`StateBucketName`).
     pub state: BucketName,
     /// The account that must own the source bucket (`AccountId`).
@@ -88,6 +97,10 @@ pub struct WiringProperties {
     pub replication_role_arn: Option<String>,
     /// The key that replicas are encrypted with (`DestinationKmsKeyArn`).
     pub destination_kms_key_arn: Option<String>,
+    /// The key of the source objects (`SourceKmsKeyArn`).
+    pub source_kms_key_arn: Option<String>,
+    /// Which keys copies get (`KmsKeyMap`).
+    pub kms_keys: KmsKeys,
 }
 
 impl WiringProperties {
@@ -108,7 +121,10 @@ impl WiringProperties {
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let source = reader.bucket("SourceBucketName");
         let destination = reader.bucket("DestinationBucketName");
+        let source_region = reader.name("SourceRegion", "an AWS region such as us-east-1", Region::new);
         let destination_region = reader.name("DestinationRegion", "an AWS region such as eu-central-1", Region::new);
+        let destination_owner = reader.name("DestinationBucketOwner", "twelve digits", AccountId::new);
+        let ownership = reader.choice("Ownership", OWNERSHIPS);
         let state = reader.bucket("StateBucketName");
         let account = reader.name("AccountId", "twelve digits", AccountId::new);
         let engine = reader.choice("Engine", ENGINES);
@@ -120,6 +136,8 @@ impl WiringProperties {
         let enable_versioning = reader.choice("EnableVersioning", BOOLEANS);
         let replication_role_arn = reader.optional_arn("ReplicationRoleArn", "iam");
         let destination_kms_key_arn = reader.optional_arn("DestinationKmsKeyArn", "kms");
+        let source_kms_key_arn = reader.optional_arn("SourceKmsKeyArn", "kms");
+        let kms_keys = reader.kms_keys("KmsKeyMap");
         reader.distinct("DestinationBucketName", "SourceBucketName");
         reader.distinct("StateBucketName", "SourceBucketName");
         reader.distinct("StateBucketName", "DestinationBucketName");
@@ -133,7 +151,10 @@ impl WiringProperties {
         Some(Self {
             source: source?,
             destination: destination?,
+            source_region: source_region?,
             destination_region: destination_region?,
+            destination_owner: destination_owner?,
+            ownership: ownership?,
             state: state?,
             account: account?,
             engine: engine?,
@@ -145,7 +166,70 @@ impl WiringProperties {
             enable_versioning: enable_versioning?,
             replication_role_arn,
             destination_kms_key_arn,
+            source_kms_key_arn,
+            kms_keys,
         })
+    }
+
+    /// The properties that decide whether the buckets fit.
+    const OF_BUCKETS: [&str; 10] = [
+        "SourceBucketName",
+        "SourceRegion",
+        "DestinationBucketName",
+        "DestinationRegion",
+        "DestinationBucketOwner",
+        "Ownership",
+        "Engine",
+        "SourceKmsKeyArn",
+        "DestinationKmsKeyArn",
+        "KmsKeyMap",
+    ];
+
+    /// Tells whether properties differ in anything that decides whether the buckets fit.
+    #[must_use]
+    pub fn names_other_buckets(properties: &Map<String, Value>, former: &Map<String, Value>) -> bool {
+        Self::OF_BUCKETS
+            .into_iter()
+            .any(|name| given(properties, name) != given(former, name))
+    }
+
+    /// Returns the source bucket as it must be.
+    #[must_use]
+    pub fn expected_source(&self) -> ExpectedBucket {
+        ExpectedBucket {
+            name: self.source.clone(),
+            region: self.source_region.clone(),
+            owner: Some(self.account.clone()),
+        }
+    }
+
+    /// Returns the destination bucket as it must be.
+    #[must_use]
+    pub fn expected_destination(&self) -> ExpectedBucket {
+        ExpectedBucket {
+            name: self.destination.clone(),
+            region: self.destination_region.clone(),
+            owner: Some(self.destination_owner.clone()),
+        }
+    }
+
+    /// Checks that every KMS key is in the region of its bucket.
+    pub fn check_keys(&self) -> Result<(), Unfit> {
+        let (near, far) = (&self.source_region, &self.destination_region);
+        let (source, destination) = (SideName::Source, SideName::Destination);
+        let named = [
+            ("SourceKmsKeyArn", &self.source_kms_key_arn, near, source),
+            ("DestinationKmsKeyArn", &self.destination_kms_key_arn, far, destination),
+        ];
+        let named = named
+            .into_iter()
+            .filter_map(|(setting, arn, region, side)| Some((setting, arn.as_ref()?, region, side)));
+        let sources = self.kms_keys.keys().map(|arn| ("KmsKeyMap", arn, near, source));
+        let copies = self.kms_keys.values().map(|arn| ("KmsKeyMap", arn, far, destination));
+        for (setting, arn, region, side) in named.chain(sources).chain(copies) {
+            kms_key_must_be_in(arn, region, side).map_err(|error| Unfit::Key { setting, error })?;
+        }
+        Ok(())
     }
 }
 
@@ -197,6 +281,7 @@ type Choices<T> = &'static [(&'static str, T)];
 
 const ENGINES: Choices<Engine> = &[("lambda", Engine::Lambda), ("crr", Engine::Crr), ("both", Engine::Both)];
 const EVENT_SOURCES: Choices<EventSource> = &[("queue", EventSource::Queue), ("eventbridge", EventSource::EventBridge)];
+const OWNERSHIPS: Choices<Ownership> = &[("exclusive", Ownership::Exclusive), ("shared", Ownership::Shared)];
 const BOOLEANS: Choices<bool> = &[("true", true), ("false", false)];
 
 /// `CloudFormation` sends texts; other tools send what the template says.
@@ -273,6 +358,15 @@ impl Reader<'_> {
             self.needed(name, format!("empty, or an ARN as in arn:aws:{service}:..."));
         }
         Some(value)
+    }
+
+    fn kms_keys(&mut self, name: &'static str) -> KmsKeys {
+        let value = given(self.properties, name).filter(|value| !value.is_empty());
+        let keys = value.map_or(Ok(KmsKeys::new()), |value| kms_keys(&value));
+        keys.unwrap_or_else(|error: PolicyError| {
+            self.needed(name, error.to_string());
+            KmsKeys::new()
+        })
     }
 
     fn key_prefix(&mut self, name: &'static str) -> String {

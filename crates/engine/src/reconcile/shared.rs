@@ -11,6 +11,7 @@ use s3ferry_core::order::CopyOrder;
 use s3ferry_core::outcome::Outcome;
 use s3ferry_core::plan::CopyPlan;
 use s3ferry_core::policy::Ownership;
+use s3ferry_core::preflight::SHARED_NEEDS_VERSIONS;
 use s3ferry_core::version_history::{Examined, Owner, Question, RemovedVersion, VersionHistory};
 
 use super::attempt::{Attempt, Turn, after_failure};
@@ -58,7 +59,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             return Ok(());
         }
         if !self.destination.is_versioned().await.map_err(after_failure)? {
-            return Err(misconfigured(key, "DestinationNotVersioned", NEEDS_VERSIONS));
+            return Err(misconfigured(key, "DestinationNotVersioned", SHARED_NEEDS_VERSIONS));
         }
         let replication = self.source.replication(key).await.map_err(after_failure)?;
         if replication == ReplicationCoverage::OurDestination {
@@ -192,9 +193,6 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
 }
 
 const NEEDS_STATE: &str = "shared ownership announces its deletes in the state bucket: set STATE_BUCKET";
-
-const NEEDS_VERSIONS: &str =
-    "shared ownership needs versions at the destination, to see and undo what it must not replace: enable versioning";
 
 /// A version of s3ferry that cannot be removed, as under Object Lock, hides an external write until somebody acts.
 fn hides(version: &VersionName, hidden: &VersionName, refused: Failure) -> Failure {

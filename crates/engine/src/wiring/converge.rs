@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::BucketName;
+use s3ferry_core::preflight::Unfit;
 use s3ferry_core::wiring::{Desired, InvalidProperties, OwnerId, Refusal, Versioning};
 
 use super::failures::{bucket_is_missing, is_denial, is_refused_notification};
@@ -28,10 +29,10 @@ const SIGHTINGS: usize = 2;
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 
 /// How often a denial is waited out: what a role may do takes some seconds to spread after the stack has changed it.
-const DENIALS: usize = 6;
+pub(super) const DENIALS: usize = 6;
 
 /// The time after a failure that passes, such as a queue policy that S3 does not know of yet.
-const AFTER_FAILURE: Duration = Duration::from_secs(5);
+pub(super) const AFTER_FAILURE: Duration = Duration::from_secs(5);
 
 /// Says why a bucket is not wired as it was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -45,6 +46,13 @@ pub(super) enum WiringError {
     /// `CloudFormation` asked for something unknown.
     #[error("the request type `{0}` is not known, expected: Create or Update or Delete")]
     UnknownRequest(String),
+    /// The buckets are not what the migration needs.
+    #[error("{unfit}{}", way_out(.unfit))]
+    Unfit {
+        /// What does not fit.
+        #[from]
+        unfit: Unfit,
+    },
     /// It must not be done.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -62,6 +70,18 @@ pub(super) enum WiringError {
         /// How often it was read afresh.
         turns: usize,
     },
+}
+
+/// Names the parameter of the stack that a bucket in another region belongs to.
+fn way_out(unfit: &Unfit) -> String {
+    match unfit {
+        Unfit::Elsewhere { found, .. } => format!(
+            "; if it is the destination bucket, set DestinationRegion={found}; a source bucket's stack is deployed in the \
+             bucket's own region"
+        ),
+        Unfit::Key { .. } => "; S3 uses keys of the bucket's own region only".to_owned(),
+        Unfit::Unshareable { .. } | Unfit::Unreplicable { .. } | Unfit::Unlockable { .. } => String::new(),
+    }
 }
 
 /// What a bucket has in the end.

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::converge::{Job, Wired, WiringError, converge};
 use super::failures::bucket_is_missing;
+use super::fitness::check_buckets;
 use super::ports::WiringPorts;
 
 /// Carries out a request and says how it ended. An answer is made in every case.
@@ -51,9 +52,15 @@ async fn wire<P: WiringPorts>(ports: &P, request: &Request, owner: &OwnerId) -> 
         };
         return failed(request, former.clone(), &refusal.into());
     }
+    let is_new = request.request_type == RequestType::Create;
+    // An update that names the same buckets is not refused for what became of them: neither is its rollback, then.
+    let is_checked = is_new || WiringProperties::names_other_buckets(&request.properties, &request.old_properties);
+    if is_checked && let Err(error) = check_buckets(ports, &properties).await {
+        let id = if is_new { unwired_id(owner) } else { id };
+        return failed(request, id, &error);
+    }
     let former = RemovalProperties::parse(&request.old_properties);
     let mut job = wiring_job(ports, request, owner, &properties, former.as_ref());
-    let is_new = request.request_type == RequestType::Create;
     match converge(&mut job).await {
         Ok(wired) => Response::success(request, id, data(&wired)),
         // Nothing was written, so there is nothing to undo, even where the bucket cannot be reached.

@@ -7,6 +7,7 @@
 
 mod converge;
 mod failures;
+mod fitness;
 mod lifecycle;
 mod plan;
 mod ports;

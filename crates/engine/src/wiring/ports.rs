@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use s3ferry_core::failure::Failure;
 use s3ferry_core::names::{AccountId, BucketName};
+use s3ferry_core::preflight::{BucketState, ExpectedBucket, PreflightError};
 use s3ferry_core::wiring::{
     NotificationConfiguration, OwnerId, ReplicationConfiguration, ReplicationTerms, Versioning,
 };
@@ -99,6 +100,9 @@ pub trait WiringPorts: Send + Sync {
 
     /// Reaches the backups that `owner` keeps of `bucket` in the bucket `state`, which must belong to `account`.
     fn backup(&self, state: &BucketName, account: &AccountId, bucket: &BucketName, owner: &OwnerId) -> Self::Backup;
+
+    /// Makes sure of a bucket, in whatever region it is expected, and reads what it keeps.
+    fn examine(&self, bucket: &ExpectedBucket) -> impl Future<Output = Result<BucketState, PreflightError>> + Send;
 
     /// Reaches the rules of the default event bus.
     fn rules(&self) -> &Self::Rules;

@@ -4,6 +4,7 @@ use std::thread::JoinHandle;
 
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::{AccountId, BucketName};
+use s3ferry_core::preflight::{BucketState, ExpectedBucket, PreflightError};
 use s3ferry_core::wiring::{
     NotificationConfiguration, OwnerId, ReplicationConfiguration, ReplicationTerms, Versioning,
 };
@@ -112,6 +113,13 @@ impl WiringPorts for Fake {
         Self(self.0)
     }
 
+    async fn examine(&self, _bucket: &ExpectedBucket) -> Result<BucketState, PreflightError> {
+        Ok(BucketState {
+            versioning: Versioning::Enabled,
+            has_object_lock: false,
+        })
+    }
+
     fn rules(&self) -> &Self {
         self
     }
@@ -180,7 +188,10 @@ fn event(kind: &str, url: &str) -> Value {
             "ServiceTimeout": "360",
             "SourceBucketName": "source",
             "DestinationBucketName": "destination",
+            "SourceRegion": "us-east-1",
             "DestinationRegion": "eu-central-1",
+            "DestinationBucketOwner": "123456789012",
+            "Ownership": "exclusive",
             "StateBucketName": "state",
             "AccountId": "123456789012",
             "Engine": "lambda",

@@ -21,6 +21,7 @@ The side door, in JSON:
       {"bucket", "key", "size_bytes", "seed", "part_size_bytes"?, "metadata"?, "tags"?, "headers"?, "storage_class"?,
        "checksum"?: false or CRC32, CRC32C, CRC64NVME, SHA1, SHA256, "checksum_type"?: FULL_OBJECT or COMPOSITE,
        "encryption"?: AES256, aws:kms or aws:kms:KEY, "last_modified"?, "missing_metadata"?}
+  PUT    /_sim/owners    gives a bucket to an account, {"bucket", "account"}; at first all are of 123456789012
   PUT    /_sim/faults    replaces the fault rules:
       [{"operation": a name or *, "probability" | "nth", "fault", "times"?, "delay_ms"?, "after_requests"?,
         "after_ms"?}]

@@ -275,6 +275,7 @@ fn both_sides(args: &StartArgs) -> Result<(SourceArgs, DestinationArgs), Error> 
     let destination = DestinationArgs {
         destination: destination.clone(),
         destination_region: destination_region.clone(),
+        destination_bucket_owner: buckets.destination_bucket_owner.clone(),
     };
     Ok((source, destination))
 }

@@ -113,6 +113,9 @@ pub(super) struct BucketArgs {
     /// The region of the destination bucket, which is where S3 wants jobs of --operation copy made
     #[arg(long, value_name = "REGION", value_parser = region)]
     pub(super) destination_region: Option<Region>,
+    /// The account that must own the destination bucket, with --engine local
+    #[arg(long, value_name = "ACCOUNT", value_parser = account)]
+    pub(super) destination_bucket_owner: Option<AccountId>,
 }
 
 /// How this machine works.
@@ -244,6 +247,11 @@ impl StartArgs {
                 "--destination-region",
                 self.buckets.destination_region.is_some(),
                 is_local || copies,
+            ),
+            (
+                "--destination-bucket-owner",
+                self.buckets.destination_bucket_owner.is_some(),
+                is_local,
             ),
             (
                 "--max-requests-per-second",

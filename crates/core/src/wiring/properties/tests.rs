@@ -8,7 +8,10 @@ pub(in crate::wiring) fn with(changes: &[(&str, &str)]) -> Map<String, Value> {
         "ServiceToken": "arn:aws:lambda:us-east-1:123456789012:function:wiring",
         "SourceBucketName": "source",
         "DestinationBucketName": "destination",
+        "SourceRegion": "us-east-1",
         "DestinationRegion": "eu-central-1",
+        "DestinationBucketOwner": "123456789012",
+        "Ownership": "exclusive",
         "StateBucketName": "state",
         "AccountId": "123456789012",
         "Engine": "lambda",
@@ -20,6 +23,8 @@ pub(in crate::wiring) fn with(changes: &[(&str, &str)]) -> Map<String, Value> {
         "EnableVersioning": "false",
         "ReplicationRoleArn": "arn:aws:iam::123456789012:role/replication",
         "DestinationKmsKeyArn": "",
+        "SourceKmsKeyArn": "",
+        "KmsKeyMap": "",
     });
     let fields = properties.as_object_mut().unwrap();
     for (name, value) in changes {
@@ -97,6 +102,54 @@ fn properties_that_need_each_other_are_checked_together() {
 }
 
 #[test]
+fn keys_are_in_the_regions_of_their_buckets() {
+    let key = |region: &str| format!("arn:aws:kms:{region}:123456789012:key/12ab");
+    let map = |source: &str, copy: &str| format!("{{\"{}\":\"{}\"}}", key(source), key(copy));
+    let check = |name: &str, value: &str| parsed(&with(&[(name, value)])).check_keys();
+    for (name, value) in [
+        ("SourceKmsKeyArn", key("us-east-1")),
+        ("DestinationKmsKeyArn", key("eu-central-1")),
+        ("KmsKeyMap", map("us-east-1", "eu-central-1")),
+    ] {
+        assert_eq!(check(name, &value), Ok(()), "{name}");
+    }
+    for (name, value, expected) in [
+        (
+            "SourceKmsKeyArn",
+            key("eu-central-1"),
+            "is not in us-east-1, the region of the source bucket",
+        ),
+        (
+            "DestinationKmsKeyArn",
+            key("eu-west-1"),
+            "is not in eu-central-1, the region of the destination bucket",
+        ),
+        (
+            "KmsKeyMap",
+            map("us-east-1", "us-east-1"),
+            "is not in eu-central-1, the region of the destination bucket",
+        ),
+        (
+            "KmsKeyMap",
+            map("eu-central-1", "eu-central-1"),
+            "is not in us-east-1, the region of the source bucket",
+        ),
+    ] {
+        let error = check(name, &value).unwrap_err().to_string();
+        assert!(error.starts_with(name) && error.ends_with(expected), "{error}");
+    }
+}
+
+#[test]
+fn buckets_are_other_ones_when_anything_that_they_must_fit_is() {
+    let changed = |name: &str, value: &str| WiringProperties::names_other_buckets(&with(&[(name, value)]), &with(&[]));
+    assert!(!changed("KeyPrefix", "other/"));
+    for name in WiringProperties::OF_BUCKETS {
+        assert!(changed(name, "another"), "{name}");
+    }
+}
+
+#[test]
 fn all_problems_are_reported_at_once() {
     let error = WiringProperties::parse(&Map::new()).unwrap_err();
     let names: Vec<&str> = error.0.iter().map(|problem| problem.name).collect();
@@ -105,7 +158,10 @@ fn all_problems_are_reported_at_once() {
         [
             "SourceBucketName",
             "DestinationBucketName",
+            "SourceRegion",
             "DestinationRegion",
+            "DestinationBucketOwner",
+            "Ownership",
             "StateBucketName",
             "AccountId",
             "Engine",

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::{AccountId, BucketName};
+use s3ferry_core::preflight::{BucketState, ExpectedBucket, PreflightError};
 use s3ferry_core::wiring::{
     NotificationConfiguration, OwnerId, ReplicationConfiguration, ReplicationTerms, Versioning, listens_to_bucket,
 };
@@ -63,6 +64,10 @@ pub(in crate::wiring) struct World {
     /// Runs after each call, with its name: other people's writes.
     pub(in crate::wiring) hook: Option<Hook>,
     pub(in crate::wiring) waited: Duration,
+    /// What looking at a bucket answers, by its name, each answer once; after them, that it fits.
+    pub(in crate::wiring) looks: BTreeMap<String, Vec<Result<BucketState, PreflightError>>>,
+    /// The buckets that were looked at, as they were expected.
+    pub(in crate::wiring) looked_at: Vec<ExpectedBucket>,
 }
 
 impl fmt::Debug for World {
@@ -288,6 +293,19 @@ impl WiringPorts for Account {
             account: self.clone(),
             prefix: format!("{state}/bucket-wiring/{bucket}/{owner}/"),
         }
+    }
+
+    async fn examine(&self, bucket: &ExpectedBucket) -> Result<BucketState, PreflightError> {
+        let mut world = self.world();
+        world.looked_at.push(bucket.clone());
+        let answers = world.looks.get_mut(bucket.name.as_str());
+        let answer = answers
+            .filter(|answers| !answers.is_empty())
+            .map(|answers| answers.remove(0));
+        answer.unwrap_or(Ok(BucketState {
+            versioning: Versioning::Enabled,
+            has_object_lock: false,
+        }))
     }
 
     fn rules(&self) -> &Self {

@@ -5,6 +5,7 @@ mod event_bridge;
 mod event_types;
 mod fakes;
 mod faults;
+mod fitness;
 mod replication;
 mod requests;
 
@@ -42,7 +43,10 @@ pub(in crate::wiring) fn properties(changes: &[(&str, &str)]) -> Value {
     let mut properties = json!({
         "SourceBucketName": "source",
         "DestinationBucketName": "destination",
+        "SourceRegion": "us-east-1",
         "DestinationRegion": "eu-central-1",
+        "DestinationBucketOwner": "123456789012",
+        "Ownership": "exclusive",
         "StateBucketName": "state",
         "AccountId": "123456789012",
         "Engine": "lambda",

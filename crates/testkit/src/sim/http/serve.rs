@@ -124,7 +124,8 @@ fn announces_too_much(headers: &http::HeaderMap) -> bool {
 /// Lets a request take effect and writes the answer.
 async fn answer(shared: &Shared, call: &Arc<Call>) -> Response<ResponseBody> {
     let is_head = call.method == "HEAD";
-    if let Err(refusal) = check_region(&shared.service.model(), call) {
+    let checked = check_target(&shared.service.model(), call);
+    if let Err(refusal) = checked {
         return refused(&refusal, is_head, Some(call));
     }
     let mut request = match call.for_s3s() {
@@ -210,6 +211,17 @@ fn check_region(model: &Simulator, call: &Call) -> Answer<()> {
         return Ok(());
     }
     model.check_region(call.target().bucket, call.region.as_deref())
+}
+
+/// Refuses requests to a bucket of another region or of another owner than they expect, and copies from one.
+fn check_target(model: &Simulator, call: &Call) -> Answer<()> {
+    check_region(model, call)?;
+    let expected = call.header("x-amz-expected-bucket-owner");
+    model.check_owner(call.target().bucket, expected.as_deref())?;
+    match call.header("x-amz-source-expected-bucket-owner") {
+        Some(expected) => model.check_owner(&call.source()?.bucket, Some(&expected)),
+        None => Ok(()),
+    }
 }
 
 /// Returns what a copy would move.

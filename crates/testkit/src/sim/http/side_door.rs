@@ -55,12 +55,13 @@ pub(crate) fn answer(shared: &Shared, method: &Method, path: &str, body: &Bytes)
         }
         ("GET", "events") => Ok(json!({ "Records": shared.service.model().notifications.drain() })),
         ("PUT", "faults") => parse(body).and_then(|document| set_faults(shared, &document)),
+        ("PUT", "owners") => parse(body).and_then(|document| set_owner(shared, &document)),
         ("PUT", "objects") => parse(body).and_then(|document| put_object(shared, &document)),
         _ => Err(Refused {
             status: StatusCode::NOT_FOUND,
             field: "request".to_owned(),
             value: format!("{method} {path}"),
-            allowed: "GET health, GET or DELETE requests, GET events, PUT faults, PUT objects".to_owned(),
+            allowed: "GET health, GET or DELETE requests, GET events, PUT faults, PUT objects, PUT owners".to_owned(),
         }),
     };
     let (status, document) = match answered {
@@ -91,6 +92,25 @@ fn set_faults(shared: &Shared, document: &Value) -> Result<Value, Refused> {
     let count = rules.len();
     shared.faults().set(rules);
     Ok(json!({ "rules": count }))
+}
+
+/// A bucket, and the account that it is given to.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewOwner {
+    bucket: String,
+    account: String,
+}
+
+fn set_owner(shared: &Shared, document: &Value) -> Result<Value, Refused> {
+    let given = NewOwner::deserialize(document)
+        .map_err(|error| Refused::new("the owner", document, format!("does not fit: {error}")))?;
+    let mut model = shared.service.model();
+    let bucket = model
+        .bucket_mut(&given.bucket)
+        .map_err(|refusal| Refused::new("bucket", &given.bucket, refusal))?;
+    bucket.owner.clone_from(&given.account);
+    Ok(json!({ "account": given.account }))
 }
 
 #[derive(Deserialize)]

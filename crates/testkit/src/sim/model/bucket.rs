@@ -22,11 +22,16 @@ pub enum Versioning {
     Suspended,
 }
 
+/// The account that owns every bucket, unless a test gives it to another one.
+pub const ACCOUNT: &str = "123456789012";
+
 /// A bucket.
 #[derive(Debug, Clone)]
 pub struct Bucket {
     /// Where it is.
     pub region: String,
+    /// The account that owns it.
+    pub owner: String,
     /// When it was made.
     pub created: Millis,
     /// Whether it keeps versions.
@@ -48,6 +53,7 @@ impl Bucket {
     pub fn new(region: &str, created: Millis) -> Self {
         Self {
             region: region.to_owned(),
+            owner: ACCOUNT.to_owned(),
             created,
             versioning: Versioning::Unversioned,
             object_lock: false,

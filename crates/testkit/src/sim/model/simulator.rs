@@ -88,6 +88,16 @@ impl Simulator {
         Err(Refusal::new(Code::PermanentRedirect).with_header("x-amz-bucket-region", &bucket.region))
     }
 
+    /// Refuses a request that expects another owner of a bucket.
+    ///
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-owner-condition.html>
+    pub fn check_owner(&self, bucket: &str, expected: Option<&str>) -> Answer<()> {
+        match (self.buckets.get(bucket), expected) {
+            (Some(bucket), Some(expected)) if bucket.owner != expected => Err(Code::AccessDenied.into()),
+            _ => Ok(()),
+        }
+    }
+
     /// Creates a bucket.
     pub fn create_bucket(&mut self, name: &str, region: &str, object_lock: bool) -> Answer<()> {
         check_bucket_name(name)?;

@@ -1,0 +1,135 @@
+use s3ferry_core::failure::FailureKind;
+use s3ferry_core::names::{BucketName, Region};
+use s3ferry_core::preflight::{BucketState, PreflightError, Unfit};
+use s3ferry_core::wiring::Versioning;
+
+use super::fakes::{Account, failure};
+use super::{Stack, account, check_failed, check_success, wired_by_others};
+
+type Look = Result<BucketState, PreflightError>;
+
+fn state(versioning: Versioning, has_object_lock: bool) -> Look {
+    Ok(BucketState {
+        versioning,
+        has_object_lock,
+    })
+}
+
+fn seen(looks: &[(&str, Look)]) -> Account {
+    let account = account(wired_by_others());
+    for (bucket, look) in looks {
+        let looks = &mut account.world().looks;
+        looks.entry((*bucket).to_owned()).or_default().push(look.clone());
+    }
+    account
+}
+
+#[tokio::test]
+async fn both_buckets_are_looked_at_with_region_and_owner() {
+    let account = seen(&[]);
+    let owner = ("DestinationBucketOwner", "210987654321");
+    check_success(&Stack::new("ferry", &account).create(&[owner]).await);
+    let looked_at: Vec<String> = account
+        .world()
+        .looked_at
+        .iter()
+        .map(|bucket| format!("{} {} {}", bucket.name, bucket.region, bucket.owner.as_ref().unwrap()))
+        .collect();
+    assert_eq!(
+        looked_at,
+        ["source us-east-1 123456789012", "destination eu-central-1 210987654321"]
+    );
+}
+
+#[tokio::test]
+async fn buckets_that_do_not_fit_fail_the_stack_before_anything_is_written() {
+    let elsewhere = Err(PreflightError::Unfit(Unfit::Elsewhere {
+        bucket: BucketName::new("destination").unwrap(),
+        asked: Region::new("eu-central-1").unwrap(),
+        found: "eu-west-1".to_owned(),
+    }));
+    let missing = Err(PreflightError::Failed(failure(
+        FailureKind::Configuration,
+        "NoSuchBucket",
+        "s3:ListBucket",
+    )));
+    let off = state(Versioning::Off, false);
+    let wrong_key = "arn:aws:kms:eu-west-1:123456789012:key/12ab";
+    let cases: [(&[(&str, Look)], &[(&str, &str)], &str); 7] = [
+        (
+            &[("destination", elsewhere)],
+            &[],
+            "bucket destination is in region eu-west-1, and was looked for in eu-central-1; if it is the destination \
+             bucket, set DestinationRegion=eu-west-1",
+        ),
+        (&[("destination", missing.clone())], &[], "NoSuchBucket"),
+        (&[("source", missing)], &[], "NoSuchBucket"),
+        (
+            &[("destination", off.clone())],
+            &[("Ownership", "shared")],
+            "shared ownership needs versions at the destination",
+        ),
+        (
+            &[("destination", off)],
+            &[("Engine", "both")],
+            "S3's own replication needs versioning",
+        ),
+        (
+            &[("source", state(Versioning::Enabled, true))],
+            &[],
+            "source bucket source has Object Lock and destination bucket destination has not",
+        ),
+        (
+            &[],
+            &[("DestinationKmsKeyArn", wrong_key)],
+            "is not in eu-central-1, the region of the destination bucket",
+        ),
+    ];
+    for (looks, changes, expected) in cases {
+        let account = seen(looks);
+        let mut stack = Stack::new("ferry", &account);
+        let response = stack.create(changes).await;
+        check_failed(&response, &[expected]);
+        assert!(
+            account.writes().is_empty() && account.backups().is_empty(),
+            "{expected}"
+        );
+        // The rollback deletes the resource, whatever the buckets are.
+        check_success(&stack.delete(changes).await);
+    }
+}
+
+#[tokio::test]
+async fn denials_are_waited_out_and_then_told() {
+    let denied = || {
+        Err(PreflightError::Failed(failure(
+            FailureKind::Permanent,
+            "AccessDenied",
+            "s3:ListBucket",
+        )))
+    };
+    let account = seen(&[("destination", denied()), ("destination", denied())]);
+    check_success(&Stack::new("ferry", &account).create(&[]).await);
+    assert!(!account.world().waited.is_zero());
+    let account = seen(&[]);
+    account
+        .world()
+        .looks
+        .insert("destination".to_owned(), vec![denied(); 10]);
+    check_failed(&Stack::new("ferry", &account).create(&[]).await, &["AccessDenied"]);
+}
+
+#[tokio::test]
+async fn updates_look_only_at_buckets_that_they_name_anew_and_deletes_at_none() {
+    let account = seen(&[]);
+    let mut stack = Stack::new("ferry", &account);
+    check_success(&stack.create(&[]).await);
+    account.world().looked_at.clear();
+    check_success(&stack.update(&[("KeyPrefix", "more/")], &[]).await);
+    check_success(&stack.delete(&[("KeyPrefix", "more/")]).await);
+    assert!(account.world().looked_at.is_empty());
+    check_success(&stack.create(&[]).await);
+    account.world().looked_at.clear();
+    check_success(&stack.update(&[("Ownership", "shared")], &[]).await);
+    assert_eq!(account.world().looked_at.len(), 2);
+}
