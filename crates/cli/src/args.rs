@@ -10,9 +10,12 @@ use crate::output::Format;
 
 const EXAMPLES: &str = "\
 A small bucket in three commands:
-  s3ferry sync --source s3://app-data --destination s3://app-data-eu --destination-region eu-central-1 --dry-run
-  s3ferry sync --source s3://app-data --destination s3://app-data-eu --destination-region eu-central-1
-  s3ferry verify --source s3://app-data --destination s3://app-data-eu --destination-region eu-central-1 --report proof
+  s3ferry sync --source s3://app-data --destination s3://app-data-eu \\
+    --destination-region eu-central-1 --dry-run
+  s3ferry sync --source s3://app-data --destination s3://app-data-eu \\
+    --destination-region eu-central-1
+  s3ferry verify --source s3://app-data --destination s3://app-data-eu \\
+    --destination-region eu-central-1 --report proof
 
 Exit codes: 0 equal or done, 1 differences, failed objects or not finished, 2 usage, 3 configuration or permission,
 130 interrupted. Data goes to standard output, everything else to standard error.";
@@ -153,6 +156,45 @@ mod tests {
     #[test]
     fn command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    /// Takes the example commands out of a help text: the lines of each, and the words that a shell makes of them.
+    fn examples(help: &str) -> Vec<(Vec<&str>, Vec<String>)> {
+        let mut examples = Vec::new();
+        let mut lines = help.lines();
+        while let Some(line) = lines.next() {
+            if !line.trim_start().starts_with("s3ferry ") {
+                continue;
+            }
+            let mut all = vec![line];
+            while all.last().is_some_and(|line| line.ends_with('\\')) {
+                all.extend(lines.next());
+            }
+            let command = all.iter().map(|line| line.trim_end_matches('\\')).collect::<String>();
+            let words = command
+                .split_whitespace()
+                .take_while(|word| !matches!(*word, ">" | "|"));
+            examples.push((all, words.map(|word| word.trim_matches('"').to_owned()).collect()));
+        }
+        examples
+    }
+
+    #[test]
+    fn examples_fit_80_columns_and_can_be_pasted() {
+        let mut cli = Cli::command();
+        cli.build();
+        let (mut commands, mut count) = (vec![&cli], 0);
+        while let Some(command) = commands.pop() {
+            commands.extend(command.get_subcommands());
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            for (lines, words) in examples(&help) {
+                count += 1;
+                // Wider lines would be wrapped by clap, within words that belong together.
+                assert!(lines.iter().all(|line| line.len() < 80), "{lines:#?}");
+                Cli::try_parse_from(&words).unwrap_or_else(|error| panic!("{words:?}: {error}"));
+            }
+        }
+        assert!(count > 15, "{count}");
     }
 
     #[test]

@@ -85,6 +85,26 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
+/// Writes a number of bytes in the largest binary unit that leaves it at least 1, for people.
+#[must_use]
+pub fn byte_size(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    let mut tenths = u128::from(bytes) * 10;
+    let mut unit = "B";
+    for larger in UNITS {
+        if tenths < 10_240 {
+            break;
+        }
+        (tenths, unit) = (tenths / 1_024, larger);
+    }
+    let (whole, tenth) = (tenths / 10, tenths % 10);
+    if unit == "B" || whole >= 10 {
+        format!("{whole} {unit}")
+    } else {
+        format!("{whole}.{tenth} {unit}")
+    }
+}
+
 /// Tells whether a character takes no room of its own, as control characters, marks of direction and joints do: it would
 /// not be seen, or would move others about.
 #[must_use]
@@ -139,6 +159,20 @@ mod tests {
     fn thousands_are_separated() {
         for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
             assert_eq!(grouped(number), text);
+        }
+    }
+
+    #[test]
+    fn bytes_have_the_largest_unit_that_fits() {
+        for (bytes, text) in [
+            (0, "0 B"),
+            (1_023, "1023 B"),
+            (1_024, "1.0 KiB"),
+            (10 * 1_024 + 1_000, "10 KiB"),
+            (5 << 30, "5.0 GiB"),
+            (u64::MAX, "15 EiB"),
+        ] {
+            assert_eq!(byte_size(bytes), text);
         }
     }
 

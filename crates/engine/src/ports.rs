@@ -1,5 +1,6 @@
 //! What the engine needs of the world.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use s3ferry_core::failure::Failure;
 use s3ferry_core::history::{DeleteIntent, VersionListing, VersionName};
 use s3ferry_core::names::{ETag, ObjectKey, VersionId};
 use s3ferry_core::order::{AmendOrder, CopyOrder, SourcePin, StatedChecksum, UploadTerms, WriteCondition};
-use s3ferry_core::plan::{Part, SourceLayout};
+use s3ferry_core::plan::{CopyPlan, Part, SourceLayout};
 use s3ferry_core::time::Timestamp;
 use s3ferry_core::upload::{ListedUpload, UploadEntry, UploadId};
 
@@ -130,6 +131,9 @@ pub trait DestinationBucket: Send + Sync {
         key: &ObjectKey,
         terms: &UploadTerms,
     ) -> impl Future<Output = Result<UploadId, WriteError>> + Send;
+
+    /// Learns how far an upload is before its missing parts are copied. Only what shows progress needs it.
+    fn parts_follow(&self, _key: &ObjectKey, _plan: &CopyPlan, _copied: &BTreeMap<u32, CopiedPart>) {}
 
     /// Copies one part of the source version that `pin` names. Doing so twice does no harm.
     fn copy_part(

@@ -1,12 +1,15 @@
 //! `s3ferry sync`.
 
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use s3ferry_testkit::sim::model::object::Stated;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use crate::differing;
+use crate::proxy::{on_both, proxy, run};
 use crate::stage::{DESTINATION, SOURCE, STATE, Stage, ended};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -68,6 +71,73 @@ async fn dry_run_says_what_would_be_done_and_does_nothing() {
         "CreateMultipartUpload",
     ];
     assert!(writes.iter().all(|write| !requests.contains_key(write)), "{requests:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dry_run_shows_people_some_keys_and_then_the_summary() {
+    let stage = Stage::new().await;
+    (0..45).for_each(|number| stage.put(SOURCE, &format!("{number:04}"), "one"));
+    let ran = stage
+        .run("sync", &[Stage::sides(), vec!["--dry-run".to_owned()]].concat())
+        .await
+        .must_end_with(0);
+    let lines: Vec<&str> = ran.stdout.lines().collect();
+    assert!(lines[..20].iter().all(|line| line.starts_with("copy ")), "{ran:?}");
+    assert_eq!(lines[20..22], ["... and 25 more: --output json names them all", ""]);
+    assert!(lines[22].ends_with("45 keys compared"), "{ran:?}");
+    assert_eq!(lines[23], "            45  would be copied");
+    let ran = stage.on_both("sync", &["--dry-run"]).await.must_end_with(0);
+    assert_eq!(ran.json().len(), 46, "JSON names every key: {ran:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn progress_is_a_json_value_on_standard_error_with_output_json() {
+    let stage = Stage::new().await;
+    (0..3).for_each(|number| stage.put(SOURCE, &format!("{number:04}"), "one"));
+    stage.put(SOURCE, "large", &large());
+    let in_parts = ["--multipart-threshold-bytes", "5242880", "--part-size-bytes", "5242880"];
+    let ran = stage
+        .on_both("sync", &[&["--expected-objects", "4"], &in_parts[..]].concat())
+        .await
+        .must_end_with(0);
+    let event: Value = serde_json::from_str(ran.stderr.trim()).expect("a JSON value");
+    for (name, expected) in [
+        ("type", json!("progress")),
+        ("label", "syncing".into()),
+        ("done", 4.into()),
+        ("total", 4.into()),
+        ("bytes", (3 * 3 + large().len()).into()),
+        ("large_copies", 0.into()),
+        ("eta_seconds", 0.into()),
+        ("counts", json!({ "copied": 4, "deleted": 0, "failed": 0 })),
+    ] {
+        assert_eq!(event[name], expected, "{name}: {event}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_sync_of_the_same_buckets_is_noticed_by_refused_copies() {
+    let stage = Stage::new().await;
+    let keys = 30;
+    (0..keys).for_each(|number| stage.put(SOURCE, &format!("{number:04}"), "one"));
+    // As if something else had written each key between the read and the copy.
+    let refused = Arc::new(Mutex::new(BTreeSet::new()));
+    let endpoint = proxy(&stage, move |head| {
+        let is_first = head.method() == "PUT"
+            && head.is_of_object()
+            && refused.lock().expect("no panic").insert(head.target().to_owned());
+        is_first.then(|| head.refused(412, "PreconditionFailed"))
+    })
+    .await;
+    let ran = run(&stage, &endpoint, "sync", &on_both(&["--output", "json"])).await;
+    let ran = ran.must_end_with(0);
+    assert_eq!(ran.summary()["overtaken"], keys, "{ran:?}");
+    assert_eq!(ran.summary()["copied"], keys, "{ran:?}");
+    assert_eq!(
+        ran.stderr.matches("Another sync of these buckets?").count(),
+        1,
+        "{ran:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -30,14 +30,15 @@ use crate::sides::Sides;
 #[command(after_help = "\
 Examples:
   What is missing, or looks different, below images/:
-    s3ferry diff --source s3://app-data/images/ --destination s3://app-data-eu/images/ \\
-      --destination-region eu-central-1
+    s3ferry diff --source s3://app-data/images/ \\
+      --destination s3://app-data-eu/images/ --destination-region eu-central-1
   Every object's metadata, tags, Object Lock and storage class as well, as JSON lines:
     s3ferry diff --source s3://app-data --destination s3://app-data-eu \\
-      --destination-region eu-central-1 --deep --output json > differences.jsonl
+      --destination-region eu-central-1 --deep --output json > diff.jsonl
   An S3 Inventory report of the source against a live listing of the destination:
-    s3ferry diff --source s3://app-data --destination s3://app-data-eu --destination-region eu-central-1 \
-      --source-inventory s3://app-reports/app-data/daily/2026-11-22T01-00Z/manifest.json
+    s3ferry diff --source s3://app-data --destination s3://app-data-eu \\
+      --destination-region eu-central-1 \\
+      --source-inventory s3://reports/app-data/2026-11-22T01-00Z/manifest.json
   A manifest of what S3 Batch Operations has to copy:
     s3ferry diff --source s3://app-data --destination s3://app-data-eu \\
       --destination-region eu-central-1 --format manifest > manifest.csv
@@ -236,7 +237,7 @@ pub async fn each(
         counts.add(&more);
         if let Some(different) = different {
             take(&different)?;
-            progress.note(format!("{} differ", counts.different_keys));
+            progress.counts(&[("differ", counts.different_keys)]);
         }
     }
     if interrupt.is_set() {

@@ -3,10 +3,12 @@
 mod deletes;
 mod dry;
 mod results;
+mod watched;
 mod work;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 use s3ferry_aws::journal::S3Journal;
@@ -20,6 +22,7 @@ use s3ferry_engine::reconcile::{Reconciler, Uploads};
 use self::deletes::{DeleteArgs, HeldKeys};
 use self::dry::{DryDestination, DryStore};
 use self::results::Results;
+use self::watched::WatchedDestination;
 use self::work::Work;
 use crate::args::{DestinationArgs, SharedArgs, SourceArgs, bucket};
 use crate::clock::InterruptibleClock;
@@ -42,7 +45,7 @@ Examples:
   Copy it, a thousand requests a second at most:
     s3ferry sync --source s3://app-data --destination s3://app-data-eu \\
       --destination-region eu-central-1 --max-requests-per-second 1000
-  The same, metadata and tags of equal objects compared too, and large uploads gone on with after an interruption:
+  The same, metadata and tags of equal objects compared too, and large uploads resumed after an interruption:
     s3ferry sync --source s3://app-data --destination s3://app-data-eu \\
       --destination-region eu-central-1 --deep --state-bucket app-data-state
 
@@ -79,7 +82,7 @@ pub struct SyncArgs {
     dry_run: bool,
     #[command(flatten)]
     deletes: DeleteArgs,
-    /// The bucket of s3ferry's state, in the source's region: uploads in parts are gone on with after an interruption
+    /// The bucket of s3ferry's state, in the source's region: multipart uploads are resumed after an interruption
     #[arg(long, value_name = "BUCKET", value_parser = bucket)]
     state_bucket: Option<BucketName>,
     /// Where objects that failed are written, as JSON lines; the file is made at the start
@@ -143,6 +146,8 @@ pub async fn run(shared: &SharedArgs, args: &SyncArgs, interrupt: &Interrupt) ->
         None => None,
     };
     let (stopper, stopping) = interrupt.linked();
+    let progress = Progress::start("syncing", "keys", compare.expected_objects);
+    let overtaken = results.overtaken();
     let mut work = Work {
         aspects: aspects_of(compare),
         concurrency: usize::from(compare.concurrency),
@@ -153,14 +158,18 @@ pub async fn run(shared: &SharedArgs, args: &SyncArgs, interrupt: &Interrupt) ->
         },
         interrupt: stopping.clone(),
         stopper,
-        progress: Progress::start("syncing", "keys", compare.expected_objects),
+        progress: progress.clone(),
         results,
     };
     let reconciler = |deletes| {
         let (source, destination) = sides.adapters();
         Reconciler {
             source,
-            destination,
+            destination: WatchedDestination {
+                inner: destination,
+                progress: progress.clone(),
+                overtaken: Arc::clone(&overtaken),
+            },
             uploads: uploads.clone(),
             concurrent_parts: usize::from(args.policy.max_concurrent_parts),
             clock: InterruptibleClock::new(stopping.clone()),

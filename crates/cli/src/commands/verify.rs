@@ -109,7 +109,8 @@ async fn each(
         let step = step?;
         progress.advance(step.tally.keys);
         results.take(&step)?;
-        progress.note(results.note());
+        progress.advance_bytes(step.tally.read_bytes);
+        progress.counts(&results.counts());
     }
 }
 

@@ -262,6 +262,9 @@ fn statement(verdict: Verdict, tally: &Tally, header: &Header) -> String {
                  except that they are on both sides in the same size."
             )
         }
+        Verdict::Different if tally.cannot_tell == 0 => {
+            format!("{} of {} keys differ.", tally.different, tally.keys)
+        }
         Verdict::Different => format!(
             "{} of {} keys differ; of {} more it cannot be told.",
             tally.different, tally.keys, tally.cannot_tell

@@ -178,7 +178,7 @@ pub(super) async fn run(shared: &SharedArgs, args: &StartArgs, interrupt: &Inter
     let progress = Progress::start("working", "tasks", Some(job.record.tasks));
     let watch = |now: &JobProgress| {
         progress.set(now.ended(), now.total);
-        progress.note(note(now));
+        progress.counts(&[("failed", now.failed)]);
     };
     let ended = job.run(&rows, &watch).await;
     progress.finish();
@@ -209,14 +209,6 @@ fn warn_of_nothing(tally: &Tally) {
             grouped(tally.tasks()),
             grouped(absent)
         ));
-    }
-}
-
-fn note(now: &JobProgress) -> String {
-    if now.failed > 0 {
-        format!("{} FAILED", grouped(now.failed))
-    } else {
-        String::new()
     }
 }
 

@@ -38,12 +38,9 @@ use crate::sides::load_clients;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  What came of it, and a manifest of what failed:
-    s3ferry batch report arn:aws:s3:us-east-1:123456789012:job/f8fb9d89-a3aa-461d-bddc-ea6a1b131955 \\
+  What came of it, and a manifest of what failed; JOB is what `s3ferry batch start` printed:
+    s3ferry batch report \"$JOB\" \\
       --residue s3://app-data-state/final-sync/run-1-residue.csv
-  A run of the state machine:
-    s3ferry batch report arn:aws:states:us-east-1:123456789012:execution:s3ferry-final-sync:batch-1 \\
-      --stack s3ferry-source --residue residue.csv
 
 Exit code 0 means that every task is done; 1 that some failed, or were never run.")]
 pub struct ReportArgs {

@@ -24,13 +24,16 @@ use crate::policy::PolicyArgs;
 #[command(after_help = "\
 Examples:
   A job of S3 Batch Operations that invokes the final sync, with the names of the stack's outputs:
-    s3ferry batch start --stack s3ferry-source --manifest s3://app-data-state/final-sync/run-1-0001.csv
+    s3ferry batch start --stack s3ferry-source \\
+      --manifest s3://app-data-state/final-sync/run-1-0001.csv
   The same manifest through the state machine, metadata and tags compared too:
     s3ferry batch start --engine step-functions --stack s3ferry-source \\
-      --manifest s3://app-data-state/final-sync/run-1-0001.csv --user-argument comparison-depth=deep
-  From this machine, gone on with by the same command after an interruption:
+      --manifest s3://app-data-state/final-sync/run-1-0001.csv \\
+      --user-argument comparison-depth=deep
+  From this machine; after an interruption the same command resumes it:
     s3ferry batch start --engine local --manifest run-1-0001.csv \\
-      --source s3://app-data --destination s3://app-data-eu --destination-region eu-central-1
+      --source s3://app-data --destination s3://app-data-eu \\
+      --destination-region eu-central-1
 
 The same command names the same job: given twice, after a lost answer as well, it makes one job. --run NAME makes
 another one of the same manifest.")]
@@ -131,7 +134,7 @@ pub(super) struct LocalArgs {
     /// How many requests are sent in a second at most, all of them counted
     #[arg(long, value_name = "NUMBER")]
     pub(super) max_requests_per_second: Option<NonZeroU32>,
-    /// The bucket of s3ferry's state, in the source's region: uploads in parts are gone on with after an interruption
+    /// The bucket of s3ferry's state, in the source's region: multipart uploads are resumed after an interruption
     #[arg(long, value_name = "BUCKET", value_parser = bucket)]
     pub(super) state_bucket: Option<BucketName>,
 }

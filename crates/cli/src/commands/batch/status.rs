@@ -25,10 +25,10 @@ use crate::sides::load_clients;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  How far is it?
-    s3ferry batch status arn:aws:s3:us-east-1:123456789012:job/f8fb9d89-a3aa-461d-bddc-ea6a1b131955
+  How far is it? JOB is what `s3ferry batch start` printed:
+    s3ferry batch status \"$JOB\"
   To its end:
-    s3ferry batch status arn:aws:states:us-east-1:123456789012:execution:s3ferry-final-sync:batch-1 --follow
+    s3ferry batch status \"$JOB\" --follow
 
 Exit code 0 means complete without a failed task; 1 that tasks failed, that the job failed or was cancelled, or that it
 is not over. Ctrl-C ends the following, not the job.")]
@@ -155,11 +155,8 @@ async fn follow(
     let progress = Progress::start("working", "tasks", now.total);
     loop {
         progress.set(now.ended(), now.total);
-        progress.note(if now.failed > 0 {
-            format!("{}, {} FAILED", now.state, grouped(now.failed))
-        } else {
-            now.state.to_string()
-        });
+        progress.state(now.state.to_string());
+        progress.counts(&[("failed", now.failed)]);
         // A job that was confirmed is suspended for a moment more.
         if watched.rests(&now) && !(args.confirm && now.state == JobState::Suspended) {
             progress.finish();

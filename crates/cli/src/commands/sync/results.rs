@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use s3ferry_core::delete_limit::Deletes;
 use s3ferry_core::diff::{Counts, SideName};
@@ -17,10 +19,17 @@ use super::dry::DRY_RUN;
 use crate::denials::is_denial;
 use crate::exit::{End, Error};
 use crate::output::{Format, Output, grouped, shown_key};
+use crate::progress::say;
 use crate::sides::Sides;
 
 /// So many failures alike, with nothing done before them, are one failure of the whole command.
 const ALIKE: u64 = 64;
+
+/// So many keys of a dry run are shown to people; JSON has them all.
+const SHOWN: u64 = 20;
+
+/// So many copies that something else was faster with are told of at once.
+const OVERTAKEN: u64 = 20;
 
 /// What came of a sync so far.
 #[derive(Debug)]
@@ -50,6 +59,9 @@ pub(super) struct Results {
     /// Keys whose uploads may be left at the destination, with nothing that names them.
     uploads_left: u64,
     would: BTreeMap<String, u64>,
+    /// Copies that were refused because a side had changed since it was read.
+    overtaken: Arc<AtomicU64>,
+    warned_of_overtaken: bool,
     first_failure: Option<Failure>,
     all_alike: bool,
 }
@@ -115,6 +127,8 @@ impl Results {
             unanswered: 0,
             uploads_left: 0,
             would: BTreeMap::new(),
+            overtaken: Arc::default(),
+            warned_of_overtaken: false,
             first_failure: None,
             all_alike: true,
         })
@@ -145,15 +159,28 @@ impl Results {
         self.asked_again - 1
     }
 
-    /// Says in a few words how it goes.
-    pub(super) fn note(&self) -> String {
-        let problems = self.failed + self.not_done;
-        let problems = if problems > 0 {
-            format!(", {} FAILED", grouped(problems))
-        } else {
-            String::new()
-        };
-        format!("{} copied{problems}", grouped(self.copied + self.amended))
+    /// Returns the counter of copies that something else was faster with.
+    pub(super) fn overtaken(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.overtaken)
+    }
+
+    /// Says once that something else writes the same keys, while there is time to stop one of the two.
+    pub(super) fn warn_if_overtaken(&mut self) {
+        if !self.warned_of_overtaken && self.overtaken.load(Ordering::Relaxed) >= OVERTAKEN {
+            self.warned_of_overtaken = true;
+            say(&format!(
+                "warning: {OVERTAKEN} copies so far were refused because {OVERTAKEN_BY}"
+            ));
+        }
+    }
+
+    /// Says in a few numbers how it goes.
+    pub(super) fn counts(&self) -> [(&'static str, u64); 3] {
+        [
+            ("copied", self.copied + self.amended),
+            ("deleted", self.deleted),
+            ("failed", self.failed + self.not_done),
+        ]
     }
 
     /// Takes the end of one key.
@@ -236,6 +263,7 @@ impl Results {
     fn would(&mut self, key: &ObjectKey, action: &str) -> Result<(), Error> {
         *self.would.entry(action.to_owned()).or_default() += 1;
         match self.format {
+            Format::Human if self.would.values().sum::<u64>() > SHOWN => Ok(()),
             Format::Human => self.stdout.line(format!("{action:<14} {}", shown_key(key.as_str()))),
             Format::Json => self
                 .stdout
@@ -306,6 +334,7 @@ impl Results {
             "not_done": self.not_done,
             "failed": self.failed,
             "unanswered_writes": self.unanswered,
+            "overtaken": self.overtaken.load(Ordering::Relaxed),
             "uploads_left": self.uploads_left,
             "would": self.would,
             "source_inventory": sides.inventories.json(SideName::Source),
@@ -316,13 +345,23 @@ impl Results {
 
     fn lines(&self, sides: &Sides) -> Vec<String> {
         let keys = self.compared.source_keys.max(self.compared.destination_keys);
-        let mut lines = vec![format!(
+        let mut lines = Vec::new();
+        let would = self.would.values().sum::<u64>();
+        if would > SHOWN {
+            let more = grouped(would - SHOWN);
+            lines.push(format!("... and {more} more: --output json names them all"));
+        }
+        if would > 0 {
+            lines.push(String::new());
+        }
+        lines.push(format!(
             "{} -> {}: {} keys compared",
             sides.source.location,
             sides.destination.location,
             grouped(keys)
-        )];
+        ));
         lines.extend(sides.inventories.lines());
+        let above = lines.len();
         let counts = [
             (self.copied, "copied"),
             (self.amended, "amended around equal bytes"),
@@ -341,6 +380,10 @@ impl Results {
                 self.unanswered,
                 "written with a request that was never answered: should it land late, a sync --deep finds it",
             ),
+            (
+                self.overtaken.load(Ordering::Relaxed),
+                "copies refused and decided again: something else, such as another sync, wrote these keys first",
+            ),
         ];
         lines.extend(
             counts
@@ -351,12 +394,12 @@ impl Results {
         lines.extend(
             self.would
                 .iter()
-                .map(|(action, count)| format!("  {:>12}  would be written: {action}", grouped(*count))),
+                .map(|(action, count)| format!("  {:>12}  {}", grouped(*count), would_be(action))),
         );
         if self.copied_bytes > 0 {
             lines.push(format!("  {:>12}  bytes copied", grouped(self.copied_bytes)));
         }
-        if lines.len() == 1 + sides.inventories.lines().len() {
+        if lines.len() == above {
             lines.push("  nothing to do".to_owned());
         }
         if self.failures.lines > 0 {
@@ -370,9 +413,24 @@ fn ails_everything(failure: &Failure) -> bool {
     failure.kind == FailureKind::Configuration || is_denial(failure)
 }
 
+/// What may have been faster.
+const OVERTAKEN_BY: &str = "something else wrote the same keys first. Another sync of these buckets? Both then do the same \
+     work: stop one of them (nothing is lost by it). The replicator does so for keys that are being written now";
+
 /// What is known of an upload that may be left.
 const UPLOAD_LEFT: &str = "an incomplete multipart upload of this key may be left at the destination: the next run aborts \
      it, or `aws s3api abort-multipart-upload`";
+
+/// Says what a dry run withheld.
+fn would_be(action: &str) -> String {
+    match action {
+        "copy" => "would be copied".to_owned(),
+        "copy-in-parts" => "would be copied in parts (multipart copy)".to_owned(),
+        "amend" => "would get the source's tags, lock, annotations or grants".to_owned(),
+        "delete" => "would be deleted".to_owned(),
+        action => format!("would be written: {action}"),
+    }
+}
 
 fn not_done(reason: AgainReason) -> &'static str {
     match reason {

@@ -223,6 +223,8 @@ impl Work {
 
     fn joined(&mut self, joined: Result<Reconciled, JoinError>) -> Result<Option<ObjectKey>, Error> {
         let Reconciled { key, report, may_ask } = joined.map_err(|error| Error::Bug(error.to_string()))?;
+        self.progress.end_large(&key);
+        self.results.warn_if_overtaken();
         let asks = report.outcome_unknown
             || matches!(
                 report.outcome,
@@ -237,7 +239,7 @@ impl Work {
             Some(held) if is_gone => held.push(&key)?,
             _ => {
                 self.results.settled(&key, &report)?;
-                self.progress.note(self.results.note());
+                self.progress.counts(&self.results.counts());
             }
         }
         Ok(None)

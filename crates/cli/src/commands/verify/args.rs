@@ -30,9 +30,13 @@ Examples:
       --destination-region eu-central-1 --depth checksum --report verification
   Nothing read: the objects that only checksums settle go into two manifests, for two Compute checksum jobs of
   S3 Batch Operations, whose reports are handed in afterwards:
-    s3ferry verify ... --unsettled report --unsettled-manifest s3://app-state/unsettled.csv
-    s3ferry verify ... --unsettled report --source-checksums s3://app-state/reports/job-1/manifest.json \\
-      --destination-checksums s3://app-state-eu/reports/job-2/manifest.json --report verification
+    s3ferry verify --source s3://app-data --destination s3://app-data-eu \\
+      --destination-region eu-central-1 --unsettled report \\
+      --unsettled-manifest s3://app-state/unsettled.csv
+    s3ferry verify --source s3://app-data --destination s3://app-data-eu \\
+      --destination-region eu-central-1 --unsettled report --report proof \\
+      --source-checksums s3://app-state/reports/job-1/manifest.json \\
+      --destination-checksums s3://app-state-eu/reports/job-2/manifest.json
 
 Exit code 0 means that every object in scope was told equal, 1 that one differs, that it cannot be told, or that there is
 no object at all on either side.")]

@@ -139,16 +139,12 @@ impl Results {
         &self.tally
     }
 
-    /// Says in a few words how it goes.
-    pub(super) fn note(&self) -> String {
-        let Tally {
-            different, cannot_tell, ..
-        } = &self.tally;
-        match (different, cannot_tell) {
-            (0, 0) => String::new(),
-            (different, 0) => format!("{} differ", grouped(*different)),
-            (different, open) => format!("{} differ, {} cannot be told", grouped(*different), grouped(*open)),
-        }
+    /// Says in a few numbers how it goes.
+    pub(super) fn counts(&self) -> [(&'static str, u64); 2] {
+        [
+            ("differ", self.tally.different),
+            ("cannot-tell", self.tally.cannot_tell),
+        ]
     }
 
     /// Takes what came of some more keys.

@@ -1,0 +1,140 @@
+//! A destination that shows what is copied, and counts what something else wrote first.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use s3ferry_core::decide::BucketLock;
+use s3ferry_core::facts::{Aspects, ObjectState};
+use s3ferry_core::failure::Failure;
+use s3ferry_core::history::{VersionListing, VersionName};
+use s3ferry_core::names::{ETag, ObjectKey, VersionId};
+use s3ferry_core::order::{AmendOrder, CopyOrder, SourcePin, UploadTerms};
+use s3ferry_core::plan::{CopyPlan, Part};
+use s3ferry_core::upload::{ListedUpload, UploadId};
+use s3ferry_engine::ports::{Absence, Completion, CopiedPart, DestinationBucket, WriteError, Written};
+
+use crate::progress::{LargeCopy, Progress};
+
+/// Hands everything on.
+#[derive(Debug)]
+pub(super) struct WatchedDestination<D> {
+    pub(super) inner: D,
+    pub(super) progress: Progress,
+    /// Copies that were refused because a side had changed since it was read.
+    pub(super) overtaken: Arc<AtomicU64>,
+}
+
+impl<D> WatchedDestination<D> {
+    fn written<T>(&self, written: Result<T, WriteError>, bytes: u64) -> Result<T, WriteError> {
+        match &written {
+            Ok(_) if bytes > 0 => self.progress.advance_bytes(bytes),
+            Err(WriteError::WorldMoved) => {
+                self.overtaken.fetch_add(1, Ordering::Relaxed);
+            }
+            Ok(_) | Err(_) => {}
+        }
+        written
+    }
+}
+
+impl<D: DestinationBucket> DestinationBucket for WatchedDestination<D> {
+    async fn read(&self, key: &ObjectKey, aspects: &Aspects) -> Result<ObjectState, Failure> {
+        self.inner.read(key, aspects).await
+    }
+
+    async fn confirm_absence(&self, key: &ObjectKey) -> Result<Absence, Failure> {
+        self.inner.confirm_absence(key).await
+    }
+
+    async fn object_lock(&self) -> Result<Option<BucketLock>, Failure> {
+        self.inner.object_lock().await
+    }
+
+    async fn has_acl(&self) -> Result<bool, Failure> {
+        self.inner.has_acl().await
+    }
+
+    async fn copy(&self, key: &ObjectKey, order: &CopyOrder) -> Result<Written, WriteError> {
+        self.written(self.inner.copy(key, order).await, order.size_bytes)
+    }
+
+    async fn amend(&self, key: &ObjectKey, order: &AmendOrder) -> Result<Aspects, WriteError> {
+        self.inner.amend(key, order).await
+    }
+
+    async fn delete(&self, key: &ObjectKey, seen: &ETag) -> Result<Option<VersionId>, WriteError> {
+        self.inner.delete(key, seen).await
+    }
+
+    async fn is_versioned(&self) -> Result<bool, Failure> {
+        self.inner.is_versioned().await
+    }
+
+    async fn history(&self, key: &ObjectKey) -> Result<VersionListing, Failure> {
+        self.inner.history(key).await
+    }
+
+    async fn read_version(&self, key: &ObjectKey, version: &VersionName) -> Result<ObjectState, Failure> {
+        self.inner.read_version(key, version).await
+    }
+
+    async fn remove_version(&self, key: &ObjectKey, version: &VersionName) -> Result<(), Failure> {
+        self.inner.remove_version(key, version).await
+    }
+
+    async fn create_upload(&self, key: &ObjectKey, terms: &UploadTerms) -> Result<UploadId, WriteError> {
+        self.inner.create_upload(key, terms).await
+    }
+
+    fn parts_follow(&self, key: &ObjectKey, plan: &CopyPlan, copied: &BTreeMap<u32, CopiedPart>) {
+        self.progress.begin_large(
+            key,
+            LargeCopy {
+                parts: copied.values().map(|_| 1).sum(),
+                all_parts: plan.count().into(),
+                bytes: copied.values().map(|part| part.size_bytes).sum(),
+                all_bytes: plan.size_bytes(),
+            },
+        );
+    }
+
+    async fn copy_part(
+        &self,
+        key: &ObjectKey,
+        upload_id: &UploadId,
+        pin: &SourcePin,
+        part: &Part,
+    ) -> Result<CopiedPart, WriteError> {
+        let copied = self.inner.copy_part(key, upload_id, pin, part).await;
+        if copied.is_ok() {
+            self.progress.advance_large(key, part.size_bytes);
+        }
+        copied
+    }
+
+    async fn list_parts(&self, key: &ObjectKey, upload_id: &UploadId) -> Result<Option<Vec<CopiedPart>>, Failure> {
+        self.inner.list_parts(key, upload_id).await
+    }
+
+    async fn list_uploads(&self, key: &ObjectKey) -> Result<Vec<ListedUpload>, Failure> {
+        self.inner.list_uploads(key).await
+    }
+
+    async fn complete_upload(
+        &self,
+        key: &ObjectKey,
+        upload_id: &UploadId,
+        completion: &Completion,
+    ) -> Result<Written, WriteError> {
+        let written = self.inner.complete_upload(key, upload_id, completion).await;
+        self.progress.end_large(key);
+        // Its bytes were counted part by part.
+        self.written(written, 0)
+    }
+
+    async fn abort_upload(&self, key: &ObjectKey, upload_id: &UploadId) -> Result<(), Failure> {
+        self.progress.end_large(key);
+        self.inner.abort_upload(key, upload_id).await
+    }
+}
