@@ -306,6 +306,6 @@ fn attempted(bucket: &Reading, key: &ObjectKey, action: &'static str) -> Attempt
     Attempted {
         action,
         resource: key.arn(&bucket.bucket, &bucket.region),
-        when_denied: format!("the role needs {action} on the object"),
+        when_denied: format!("the credentials need {action} on the object"),
     }
 }

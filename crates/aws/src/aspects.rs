@@ -223,7 +223,7 @@ impl Reading {
         Attempted {
             action,
             resource: self.bucket.arn(&self.region),
-            when_denied: format!("the role needs {action} on the bucket"),
+            when_denied: format!("the credentials need {action} on the bucket"),
         }
     }
 }

@@ -58,8 +58,14 @@ impl ErrorAnswer {
             // Never sent.
             _ => false,
         };
+        // The SDK's own sentence about an error that it has no type for is a dump of the answer.
+        let message = message.unwrap_or_else(|| match (error, status) {
+            (SdkError::ServiceError(_), Some(200..300)) => format!("this is no answer of S3: {}", innermost(error)),
+            (SdkError::ServiceError(_), Some(status)) => without_words(status),
+            _ => chain(error),
+        });
         Self {
-            message: message.unwrap_or_else(|| chain(error)),
+            message,
             code,
             status,
             unanswered,
@@ -102,6 +108,9 @@ impl ErrorAnswer {
         let code = match (self.code, self.status) {
             (Some(code), _) => code,
             (None, Some(403)) => "AccessDenied".to_owned(),
+            // S3 asks for fewer requests; a HEAD has no body that would say so.
+            // <https://docs.aws.amazon.com/AmazonS3/latest/userguide/http-503-slow-down.html>
+            (None, Some(429 | 503)) => "SlowDown".to_owned(),
             (None, Some(status)) => format!("Status{status}"),
             (None, None) => "NoAnswer".to_owned(),
         };
@@ -120,6 +129,21 @@ impl ErrorAnswer {
             detail,
         }
     }
+}
+
+/// Says what an answer says that has no words: an answer to a HEAD, or of a proxy in between.
+fn without_words(status: u16) -> String {
+    let meaning = match status {
+        400 => "refused as malformed",
+        401 | 403 => "access denied",
+        404 => "not found",
+        405 | 501 => "not implemented by what answers at this endpoint",
+        412 => "precondition failed",
+        429 | 503 => "throttled: too many requests for now",
+        500.. => "an error of the service",
+        _ => "refused",
+    };
+    format!("{meaning} (HTTP {status} without a message)")
 }
 
 /// Says of which key the SDK makes no request. It trims keys before it looks whether there is one.
@@ -164,6 +188,15 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// Returns the sentence of the last cause.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut innermost = error;
+    while let Some(cause) = innermost.source() {
+        innermost = cause;
+    }
+    innermost.to_string()
+}
+
 /// Finds the action and resource in the sentence S3 says with a denial.
 ///
 /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html>
@@ -185,7 +218,7 @@ mod tests {
         Attempted {
             action: "s3:PutObject",
             resource: "arn:aws:s3:::destination/key".to_owned(),
-            when_denied: "the role needs s3:PutObject".to_owned(),
+            when_denied: "the credentials need s3:PutObject".to_owned(),
         }
     }
 
@@ -226,7 +259,10 @@ mod tests {
         assert_eq!(failure.kind, FailureKind::Permanent);
         assert_eq!(failure.action, "s3:PutObject");
         assert_eq!(failure.resource, "arn:aws:s3:::destination/key");
-        assert!(failure.detail.contains("the role needs s3:PutObject"), "{failure}");
+        assert!(
+            failure.detail.contains("the credentials need s3:PutObject"),
+            "{failure}"
+        );
 
         denied.message = "User: arn:aws:sts::1:assumed-role/r/f is not authorized to perform: s3:PutObjectTagging on \
                           resource: \"arn:aws:s3:::destination/a b\" because no policy allows it"
@@ -303,6 +339,56 @@ mod tests {
             );
             assert!(failure.detail.contains(expected), "{failure}");
             assert_eq!(answer.into_write_error(&attempted), WriteError::Failed(failure));
+        }
+    }
+
+    #[test]
+    fn answers_without_words_are_said_in_ours_and_never_dumped() {
+        use aws_sdk_s3::error::ErrorMetadata;
+        use aws_sdk_s3::operation::head_object::HeadObjectError;
+        use aws_sdk_s3::primitives::SdkBody;
+
+        for (status, named, code, detail) in [
+            (
+                503,
+                None,
+                "SlowDown",
+                "throttled: too many requests for now (HTTP 503 without a message)",
+            ),
+            (
+                403,
+                None,
+                "AccessDenied",
+                "access denied (HTTP 403 without a message) (the credentials need s3:PutObject)",
+            ),
+            (
+                500,
+                None,
+                "Status500",
+                "an error of the service (HTTP 500 without a message)",
+            ),
+            (
+                501,
+                None,
+                "Status501",
+                "not implemented by what answers at this endpoint (HTTP 501 without a message)",
+            ),
+            (
+                400,
+                Some("InvalidBucketName"),
+                "InvalidBucketName",
+                "refused as malformed (HTTP 400 without a message)",
+            ),
+        ] {
+            let metadata = ErrorMetadata::builder().custom("aws_request_id", "4442587FB7D0A2F9");
+            let metadata = match named {
+                Some(code) => metadata.code(code).build(),
+                None => metadata.build(),
+            };
+            let response = HttpResponse::new(status.try_into().unwrap(), SdkBody::empty());
+            let error = SdkError::service_error(HeadObjectError::generic(metadata), response);
+            let failure = ErrorAnswer::of(&error).into_failure(&attempted());
+            assert_eq!((failure.code.as_str(), failure.detail.as_str()), (code, detail));
         }
     }
 

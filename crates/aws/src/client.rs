@@ -28,6 +28,10 @@ const LISTING_ATTEMPT_TIMEOUT: Duration = Duration::from_mins(1);
 /// How often a page of a listing is asked for.
 const LISTING_ATTEMPTS: u32 = 8;
 
+/// How long a page of a listing is asked for, all attempts together: longer than eight attempts that are throttled take
+/// with the waits between them, and no longer where nothing answers at all.
+const LISTING_TIMEOUT: Duration = Duration::from_mins(3);
+
 /// How long a request that writes and moves no bytes may take, per attempt. A copy has more time by its size.
 const WRITE_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -243,9 +247,19 @@ impl Clients {
         let config = self
             .s3(region)
             .retry_config(RetryConfig::standard().with_max_attempts(LISTING_ATTEMPTS))
-            .timeout_config(answered_within(LISTING_ATTEMPT_TIMEOUT))
+            .timeout_config(self.listing_timeouts())
             .build();
         aws_sdk_s3::Client::from_conf(config)
+    }
+
+    /// Bounds a page of a listing, all attempts together. Where requests are paced, only each attempt is bounded: waiting for
+    /// one's turn must not count.
+    fn listing_timeouts(&self) -> TimeoutConfig {
+        let timeouts = answered_within(LISTING_ATTEMPT_TIMEOUT);
+        if self.in_flight.is_paced() {
+            return timeouts;
+        }
+        timeouts.to_builder().operation_timeout(LISTING_TIMEOUT).build()
     }
 
     /// Makes an S3 client for writes: every request is sent once, for only the engine knows whether a write whose
@@ -358,6 +372,15 @@ impl Clients {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn listing_that_nothing_answers_ends_within_minutes() {
+        let timeouts = Timeouts { is_paced: false }.listing();
+        assert_eq!(timeouts.operation_timeout(), Some(LISTING_TIMEOUT));
+        let attempt = timeouts.operation_attempt_timeout().unwrap();
+        assert!(attempt * 2 < LISTING_TIMEOUT, "more than one attempt has its time");
+        assert_eq!(Timeouts { is_paced: true }.listing().operation_timeout(), None);
+    }
 
     #[test]
     fn copies_have_time_by_their_size() {

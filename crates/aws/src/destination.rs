@@ -133,7 +133,7 @@ impl S3Destination {
             action: "s3:PutObject",
             resource: key.arn(&self.reading.bucket, &self.reading.region),
             when_denied: format!(
-                "the role needs s3:PutObject and s3:PutObjectTagging on the destination object (for locked objects \
+                "the credentials need s3:PutObject and s3:PutObjectTagging on the destination object (for locked objects \
                  s3:PutObjectRetention and s3:PutObjectLegalHold, with ACL=copy s3:PutObjectAcl), s3:GetObject, \
                  s3:GetObjectVersion, s3:GetObjectTagging and s3:GetObjectVersionTagging on {}, and the rights on the \
                  KMS keys of both",

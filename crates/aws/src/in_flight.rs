@@ -44,6 +44,11 @@ impl InFlight {
         }
     }
 
+    /// Tells whether requests wait for their turn for longer than other requests take.
+    pub(crate) fn is_paced(&self) -> bool {
+        self.pace.is_some()
+    }
+
     /// Waits until one more request may be sent.
     async fn turn(&self) -> Result<OwnedSemaphorePermit, ConnectorError> {
         let permit = Arc::clone(&self.permits).acquire_owned().await;

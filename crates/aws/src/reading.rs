@@ -228,7 +228,7 @@ impl Reading {
         Err(answer.into_failure(&Attempted {
             action: "s3:ListBucket",
             resource: self.bucket.arn(&self.region),
-            when_denied: "the role needs s3:ListBucket on the bucket, and the bucket the owner that is expected"
+            when_denied: "the credentials need s3:ListBucket on the bucket, and the bucket the owner that is expected"
                 .to_owned(),
         }))
     }
@@ -238,7 +238,7 @@ impl Reading {
             action,
             resource: key.arn(&self.bucket, &self.region),
             when_denied: format!(
-                "the role needs {action} on the object, and s3:ListBucket on {} so that a missing key is told from a \
+                "the credentials need {action} on the object, and s3:ListBucket on {} so that a missing key is told from a \
                  forbidden one",
                 self.bucket.arn(&self.region)
             ),

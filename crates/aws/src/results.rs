@@ -35,7 +35,7 @@ impl S3Results {
         Attempted {
             action,
             resource: format!("{}/{name}", self.bucket.arn(&self.region)),
-            when_denied: format!("the role needs {action} on the state bucket"),
+            when_denied: format!("the credentials need {action} on the state bucket"),
         }
     }
 

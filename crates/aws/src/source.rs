@@ -83,7 +83,7 @@ impl S3Source {
         Attempted {
             action,
             resource: self.reading.bucket.arn(&self.reading.region),
-            when_denied: format!("the role needs {action} on the source bucket"),
+            when_denied: format!("the credentials need {action} on the source bucket"),
         }
     }
 }

@@ -154,7 +154,7 @@ impl StateBucket {
             action,
             resource: format!("{}/{name}", self.bucket.arn(&self.region)),
             when_denied: format!(
-                "the role needs {action} on this object of the state bucket, and s3:ListBucket on the bucket so that a \
+                "the credentials need {action} on this object of the state bucket, and s3:ListBucket on the bucket so that a \
                  missing object is told from a forbidden one"
             ),
         }

@@ -6,6 +6,9 @@ use s3ferry_core::failure::{Failure, FailureKind};
 
 use crate::output::shown_text;
 
+/// The code of requests that nothing answers.
+const NO_ANSWER: &str = "NoAnswer";
+
 /// What stands between an error and what to do about it.
 const NEXT: &str = "\n  next: ";
 
@@ -112,7 +115,7 @@ impl Error {
         match self {
             Self::Usage { .. } => 2,
             Self::Setup { .. } | Self::File { .. } | Self::Unreadable { .. } => 3,
-            Self::Failed(failure) if failure.is_of_credentials() => 3,
+            Self::Failed(failure) if failure.is_of_credentials() || failure.code == NO_ANSWER => 3,
             Self::Failed(failure) => match failure.kind {
                 FailureKind::Permanent | FailureKind::Configuration => 3,
                 FailureKind::Retry | FailureKind::Again | FailureKind::Bug => 1,
@@ -134,7 +137,24 @@ impl From<End> for ExitCode {
 
 fn next_step(failure: &Failure) -> &'static str {
     match (failure.kind, failure.code.as_str()) {
-        (_, "NoSuchBucket") => "check the bucket's name and the account of the credentials (--profile)",
+        (_, "NoSuchBucket") => {
+            "check the bucket's name, the account of the credentials (--profile), and that S3 answers at the endpoint if one \
+             is given"
+        }
+        (_, "InvalidBucketName") => {
+            "correct the bucket's name: 3 to 63 lower-case letters, digits, dots and hyphens, with a letter or digit at both \
+             ends"
+        }
+        (_, NO_ANSWER) => {
+            "check the network of this machine, and the endpoint if one is given; then run the same command again"
+        }
+        (_, "Status405" | "Status501" | "NotImplemented") => {
+            "check the endpoint (--endpoint-url, AWS_ENDPOINT_URL): what answers there does not have this API"
+        }
+        (_, "UnreadableListing" | "ListingOutOfOrder") => {
+            "run the same command again; if that does not help, what answers at the endpoint lists wrongly: check \
+             --endpoint-url and any proxy. Nothing was decided by this listing"
+        }
         (_, "PermanentRedirect" | "Status301" | "AuthorizationHeaderMalformed") => {
             "name the bucket's own region with --source-region or --destination-region"
         }
@@ -164,8 +184,10 @@ fn next_step(failure: &Failure) -> &'static str {
         (_, code) if code.starts_with("Inventory") => {
             "name another report; without an inventory the bucket is listed instead"
         }
-        (FailureKind::Permanent, _) => "grant the action that is named, or use other credentials with --profile",
-        (FailureKind::Configuration, _) => "correct what is named and run the command again",
+        (_, code) if code.contains("AccessDenied") || code.contains("Unauthorized") => {
+            "grant the action that is named, or use other credentials with --profile"
+        }
+        (FailureKind::Permanent | FailureKind::Configuration, _) => "correct what is named and run the command again",
         (FailureKind::Retry | FailureKind::Again, _) => "run the same command again; it goes on where it is",
         (FailureKind::Bug, _) => "report it with the command line and this message",
     }
@@ -195,7 +217,26 @@ mod tests {
         for code in ["CredentialsTimedOut", "ExpiredToken", "RequestTimeTooSkewed"] {
             assert_eq!(failure(FailureKind::Retry, code).code(), 3, "{code}");
         }
+        assert_eq!(failure(FailureKind::Retry, "NoAnswer").code(), 3);
         assert_eq!(Error::Interrupted.code(), 130);
+    }
+
+    #[test]
+    fn only_denials_ask_for_an_action_to_be_granted() {
+        for (kind, code, asks) in [
+            (FailureKind::Permanent, "AccessDenied", true),
+            (FailureKind::Permanent, "AccessDeniedException", true),
+            (FailureKind::Permanent, "UnauthorizedOperation", true),
+            (FailureKind::Configuration, "InvalidBucketName", false),
+            (FailureKind::Permanent, "UnreadableListing", false),
+            (FailureKind::Permanent, "Status501", false),
+            (FailureKind::Permanent, "InvalidRequest", false),
+        ] {
+            let text = failure(kind, code).to_string();
+            assert_eq!(text.contains("grant the action"), asks, "{text}");
+        }
+        let text = failure(FailureKind::Configuration, "InvalidBucketName").to_string();
+        assert!(text.contains("lower-case letters, digits, dots and hyphens"), "{text}");
     }
 
     #[test]

@@ -94,8 +94,9 @@ impl Stopper {
 /// What may be left by a command that copied and was not let come to its end.
 const LEFT: &str = "stopped at once: uploads in parts may be left at the destination, and cost storage until they are gone\n  \
                     next: run the same command again; with the same --state-bucket it goes on with the uploads that are \
-                    written down there. The others are named by `aws s3api list-multipart-uploads` and removed by `aws \
-                    s3api abort-multipart-upload`, or by a lifecycle rule with AbortIncompleteMultipartUpload";
+                    written down there. The next run aborts its own others where it copies their keys; a lifecycle rule \
+                    with AbortIncompleteMultipartUpload after 7 days removes the rest. Abort none by hand that the \
+                    replicator or an application may be working on";
 
 fn stopping(copies: bool) -> String {
     if copies {

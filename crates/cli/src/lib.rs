@@ -5,6 +5,7 @@ pub mod clock;
 pub mod commands;
 pub mod denials;
 pub mod exit;
+pub mod failures;
 pub mod files;
 pub mod interrupt;
 #[cfg_attr(not(feature = "inventory"), path = "no_inventories.rs")]

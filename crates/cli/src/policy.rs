@@ -50,6 +50,15 @@ pub enum OwnershipArg {
     Shared,
 }
 
+impl From<OwnershipArg> for Ownership {
+    fn from(ownership: OwnershipArg) -> Self {
+        match ownership {
+            OwnershipArg::Exclusive => Self::Exclusive,
+            OwnershipArg::Shared => Self::Shared,
+        }
+    }
+}
+
 /// When the tag of a multipart object is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum PreserveEtagArg {
@@ -85,10 +94,7 @@ impl PolicyArgs {
     pub fn policy(&self, key_prefix: &str, propagate_deletes: bool) -> Policy {
         Policy {
             key_prefix: key_prefix.to_owned(),
-            ownership: match self.ownership {
-                OwnershipArg::Exclusive => Ownership::Exclusive,
-                OwnershipArg::Shared => Ownership::Shared,
-            },
+            ownership: self.ownership.into(),
             adopts_equal_objects: false,
             propagate_deletes,
             storage_class: self.storage_class.clone(),

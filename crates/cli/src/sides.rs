@@ -8,10 +8,12 @@ use s3ferry_aws::preflight::{self, UNREACHABLE};
 use s3ferry_aws::source::S3Source;
 use s3ferry_aws::state::StateBucket;
 use s3ferry_core::diff::SideName;
+use s3ferry_core::failure::Failure;
 use s3ferry_core::names::{AccountId, BucketName, ObjectKey, Region};
 use s3ferry_core::prefix;
 use s3ferry_core::preflight::{ExpectedBucket, PreflightError, Unfit};
 use s3ferry_core::upload::Route;
+use s3ferry_engine::diff::LISTING_OUT_OF_ORDER;
 use s3ferry_engine::listing::{Listing as _, Reach};
 use s3ferry_engine::reconcile::Uploads;
 
@@ -104,6 +106,20 @@ impl Sides {
             rows(SideName::Source, &self.source),
             rows(SideName::Destination, &self.destination),
         )
+    }
+
+    /// Names the bucket in the failure of a listing that is not in order, which has the name of its side.
+    pub fn names_bucket(&self) -> impl Fn(Failure) -> Failure + Send + use<> {
+        let locations = [
+            (SideName::Source, self.source.location.clone()),
+            (SideName::Destination, self.destination.location.clone()),
+        ];
+        move |failure| {
+            let is_of = |side: SideName| failure.code == LISTING_OUT_OF_ORDER && failure.resource == side.as_str();
+            let location = locations.iter().find(|(side, _)| is_of(*side));
+            let resource = location.map_or_else(|| failure.resource.clone(), |(_, location)| location.to_string());
+            Failure { resource, ..failure }
+        }
     }
 
     /// Looks at the state bucket, which is in the source's region, and makes the store of what is written down there.
@@ -230,11 +246,10 @@ pub async fn load_clients(
     Ok((Clients::load_with(&region, &settings).await, region))
 }
 
-/// Refuses an endpoint in the environment that the SDK cannot read: it would go to AWS itself.
+/// Refuses an endpoint in the environment that the SDK cannot read: it would go to AWS itself, or nowhere if it is empty.
 fn checked_endpoint(shared: &SharedArgs) -> Result<Option<String>, Error> {
     const VARIABLE: &str = "AWS_ENDPOINT_URL";
-    let from_environment = std::env::var(VARIABLE).ok().filter(|url| !url.is_empty());
-    match (&shared.endpoint_url, from_environment) {
+    match (&shared.endpoint_url, std::env::var(VARIABLE).ok()) {
         (Some(url), _) => Ok(Some(url.clone())),
         (None, Some(url)) => match endpoint_url(&url) {
             Ok(url) => Ok(Some(url)),
@@ -276,10 +291,21 @@ fn must_match(source: &Location, destination: &Location) -> Result<(), Error> {
                 "the prefixes differ: `{}` at the source, `{}` at the destination; s3ferry never renames keys",
                 source.prefix, destination.prefix
             ),
-            format!("give --destination s3://{}/{}", destination.bucket, source.prefix),
+            format!(
+                "give both the same prefix: --destination {}{}, or --source {}{}",
+                bare(destination),
+                source.prefix,
+                bare(source),
+                destination.prefix
+            ),
         ));
     }
     Ok(())
+}
+
+/// Spells a location without its prefix.
+fn bare(location: &Location) -> String {
+    format!("s3://{}/", location.bucket)
 }
 
 /// Looks at a bucket; a wrong region is named together with the right one.
@@ -319,7 +345,12 @@ mod tests {
         assert!(check("s3://one/a/", "s3://two/a/").is_ok());
         let error = check("s3://one/a/", "s3://two/b/").unwrap_err();
         assert_eq!(error.code(), 2);
-        assert!(error.to_string().contains("give --destination s3://two/a/"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .contains("--destination s3://two/a/, or --source s3://one/b/"),
+            "{error}"
+        );
         assert_eq!(check("s3://one", "s3://one").unwrap_err().code(), 2);
     }
 

@@ -179,6 +179,7 @@ const BY_CODE: &[(&str, Reaction)] = &[
     ("InternalError", Fail(Retry)),
     ("InvalidAccessKeyId", Fail(Configuration)),
     ("InvalidArgument", Fail(Permanent)),
+    ("InvalidBucketName", Fail(Configuration)),
     ("InvalidBucketState", Fail(Configuration)),
     ("InvalidObjectState", Fail(Permanent)),
     // A part that was copied again since it was listed: it is listed anew.
@@ -287,6 +288,7 @@ mod tests {
             (Some("EntityTooSmall"), Some(400), Fail(Bug)),
             (Some("NoSuchVersion"), Some(404), ReadAgain),
             (Some("InvalidRequest"), Some(400), Fail(Permanent)),
+            (Some("InvalidBucketName"), Some(400), Fail(Configuration)),
             (Some("EntityTooLarge"), Some(400), Fail(Permanent)),
             (Some("MalformedXML"), Some(400), Fail(Permanent)),
             (Some("CredentialsNotInProfile"), None, Fail(Configuration)),

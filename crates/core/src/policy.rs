@@ -117,6 +117,15 @@ pub enum Ownership {
 }
 
 impl Ownership {
+    /// Returns the value of variables and arguments.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Exclusive => "exclusive",
+            Self::Shared => "shared",
+        }
+    }
+
     /// Reads the value of a variable or an argument.
     pub fn parse(value: &str) -> Result<Self, &'static str> {
         match value {

@@ -15,6 +15,7 @@ use s3ferry_core::listing::{Listed, StorageClassName};
 use s3ferry_core::lock::{ObjectLock, Retention, RetentionMode};
 use s3ferry_core::names::{BucketName, ObjectKey};
 use s3ferry_core::plan::SourceLayout;
+use s3ferry_core::policy::Ownership;
 use s3ferry_core::time::Timestamp;
 use s3ferry_core::verify::completion::{Checksums, Computed, Row};
 use s3ferry_core::verify::{Depth, Ending, Means, Scope, Tally, Told, Verdict};
@@ -178,6 +179,7 @@ impl World {
             scope: Scope {
                 depth: self.depth,
                 ignored: self.ignored,
+                ownership: Ownership::Exclusive,
             },
             aspects: match self.depth {
                 Depth::Listing => Aspects::new(),

@@ -66,6 +66,26 @@ async fn what_one_object_is_denied_is_that_objects_matter() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn same_denial_is_said_once_with_a_count_and_of_credentials() {
+    let stage = Stage::new().await;
+    for key in ["denied/1", "denied/2", "denied/3", "fine"] {
+        stage.put(SOURCE, key, "longer");
+        stage.put(DESTINATION, key, "one");
+    }
+    let endpoint = denying(&stage, "denied").await;
+    for command in ["diff", "verify", "sync"] {
+        let ran = run(&stage, &endpoint, command, &on_both(&[])).await.must_end_with(1);
+        assert!(ran.stdout.contains("; 2 more alike"), "{ran:?}");
+        assert_eq!(ran.stdout.matches("Said by a proxy.").count(), 1, "{ran:?}");
+        assert!(ran.stdout.contains("the credentials need s3:GetObject"), "{ran:?}");
+        assert!(!ran.stdout.contains("role"), "the caller is a user: {ran:?}");
+    }
+    // Nothing else is left to be done, so that everything is denied.
+    let ran = run(&stage, &endpoint, "sync", &on_both(&["--output", "json"])).await;
+    assert_eq!(ran.must_end_with(3).summary()["failed_by"][0]["objects"], 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn keys_in_reasons_reach_a_terminal_as_escapes_and_json_as_they_are() {
     const HOSTILE: &str = "\u{1b}[31mRED\u{1b}]0;pwn\u{7}\u{202e}\n  next: pay";
     let stage = Stage::new().await;

@@ -6,6 +6,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
+use crate::proxy::{proxy, run};
 use crate::stage::{DESTINATION, Ran, SOURCE, STATE, Stage, ended, start};
 
 fn arguments(arguments: &[&str]) -> Vec<String> {
@@ -139,6 +140,81 @@ async fn buckets_of_another_account_than_the_expected_one_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn names_that_s3_refuses_are_met_with_what_is_allowed() {
+    let stage = Stage::new().await;
+    let upper = ["--source", "s3://Cli-Source", "--source-region", SOURCE_REGION];
+    let destination = format!("s3://{DESTINATION}");
+    let both = [
+        &upper[..],
+        &[
+            "--destination",
+            &destination,
+            "--destination-region",
+            DESTINATION_REGION,
+        ],
+    ]
+    .concat();
+    let mut state = Stage::sides();
+    state.extend(arguments(&["--state-bucket", "Cli-State"]));
+    for (command, arguments) in [
+        ("diff", arguments(&both)),
+        ("sync", arguments(&both)),
+        ("verify", arguments(&both)),
+        ("manifest", arguments(&[&upper[..], &["--to", "run.csv"]].concat())),
+        ("sync", state),
+    ] {
+        let ran = stage.run(command, &arguments).await.must_end_with(3);
+        assert!(ran.stderr.contains("InvalidBucketName"), "{ran:?}");
+        assert!(
+            ran.stderr
+                .contains("next: correct the bucket's name: 3 to 63 lower-case letters"),
+            "{ran:?}"
+        );
+        for wrong in ["grant the action", "Error {", "unhandled"] {
+            assert!(!ran.stderr.contains(wrong), "{wrong}: {ran:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn listings_that_cannot_be_right_name_the_bucket_and_ask_for_no_permission() {
+    let row = |key: &str| {
+        format!(
+            "<Contents><Key>{key}</Key><LastModified>2026-11-23T00:00:00.000Z</LastModified><ETag>\"aa\"</ETag>\
+             <Size>1</Size><StorageClass>STANDARD</StorageClass></Contents>"
+        )
+    };
+    for (count, expected) in [
+        (
+            2,
+            "s3:ListBucket on s3://cli-source/: ListingOutOfOrder: the listing is not in order: key `a` came after `b`",
+        ),
+        (
+            3,
+            "UnreadableListing: the answer has another number of keys than it says (KeyCount)",
+        ),
+    ] {
+        let stage = Stage::new().await;
+        let listing = format!(
+            "<?xml version=\"1.0\"?><ListBucketResult><Name>{SOURCE}</Name><KeyCount>{count}</KeyCount>\
+             <IsTruncated>false</IsTruncated>{}{}</ListBucketResult>",
+            row("b"),
+            row("a")
+        );
+        let endpoint = proxy(&stage, move |head| {
+            head.lists(SOURCE).then(|| head.answered(200, &listing))
+        })
+        .await;
+        for command in ["diff", "sync", "verify"] {
+            let ran = run(&stage, &endpoint, command, &Stage::sides()).await.must_end_with(3);
+            assert!(ran.stderr.contains(expected), "{expected}: {ran:?}");
+            assert!(ran.stderr.contains("next: run the same command again"), "{ran:?}");
+            assert!(!ran.stderr.contains("grant the action"), "{ran:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn help_manual_and_completions_need_no_bucket() {
     let stage = Stage::new().await;
     for (command, more, expected) in [
@@ -211,6 +287,16 @@ async fn expired_credentials_end_with_3_and_are_named() {
         "{ran:?}"
     );
     assert!(ran.stderr.contains("next: renew the credentials"), "{ran:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn endpoint_variable_that_is_set_and_empty_is_named() {
+    let environment = [&[("AWS_ENDPOINT_URL", "")], &CREDENTIALS[..]].concat();
+    let ran = diff_with(&environment).await.must_end_with(3);
+    assert!(
+        ran.stderr.contains("next: correct or unset AWS_ENDPOINT_URL"),
+        "{ran:?}"
+    );
 }
 
 /// Answers as S3 does to credentials that have expired: a HEAD without a body, anything else with the reason.

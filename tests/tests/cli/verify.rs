@@ -6,9 +6,9 @@ use s3ferry_testkit::sim::model::simulator::Target;
 use s3ferry_testkit::sim::model::synthetic::{SyntheticChecksum, SyntheticObject};
 use serde_json::{Value, json};
 
-use crate::differing;
 use crate::stage::{DESTINATION, SOURCE, STATE, Stage, ended};
 use crate::syncs::interrupt;
+use crate::{differing, tags};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -508,6 +508,47 @@ async fn checksums_of_parts_are_read_past_in_silence() {
         1,
         "the SDK's own warnings say nothing that the report does not: {ran:?}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writes_of_applications_at_a_shared_destination_are_ahead_and_no_difference() {
+    let stage = Stage::new().await;
+    for key in ["copied", "deleted", "newer", "tagged"] {
+        stage.put_with(SOURCE, key, "one", tags("1"));
+    }
+    let shared = ["--ownership", "shared"];
+    let sync = [&shared[..], &["--state-bucket", STATE]].concat();
+    stage.on_both("sync", &sync).await.must_end_with(0);
+    stage.put(DESTINATION, "newer", "two");
+    stage.put(DESTINATION, "external", "two");
+    let target = Target {
+        bucket: DESTINATION,
+        key: "tagged",
+    };
+    let theirs = [("a".to_owned(), "2".to_owned())].into();
+    let tagged = stage.server.model().put_tags(target, None, theirs);
+    tagged.expect("the object is tagged");
+    stage.delete(SOURCE, "deleted");
+    let kinds = |kinds: &[&str]| kinds.iter().map(|kind| (*kind).to_owned()).collect::<Vec<_>>();
+    let ran = stage.on_both("verify", &shared).await.must_end_with(1);
+    let expected = [
+        ("deleted", kinds(&["extra-at-destination"])),
+        ("external", kinds(&["external-at-destination"])),
+        ("newer", kinds(&["destination-newer", "content", "tags"])),
+        ("tagged", kinds(&["destination-newer", "tags"])),
+    ];
+    let expected = expected.map(|(key, kinds)| (key.to_owned(), kinds)).into();
+    assert_eq!(ran.differences(), expected);
+    let summary = ran.summary();
+    assert_eq!(
+        (&summary["verdict"], &summary["ahead"]),
+        (&"different".into(), &3.into())
+    );
+    stage.delete(DESTINATION, "deleted");
+    let ran = stage.on_both("verify", &shared).await.must_end_with(0);
+    assert_eq!(ran.summary()["verdict"], "destination-ahead");
+    let ran = stage.on_both("verify", &[]).await.must_end_with(1);
+    assert_eq!(ran.summary()["verdict"], "different", "with exclusive ownership");
 }
 
 #[tokio::test(flavor = "multi_thread")]

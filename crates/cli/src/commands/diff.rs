@@ -143,8 +143,8 @@ pub async fn run(shared: &SharedArgs, args: &DiffArgs, interrupt: &Interrupt) ->
         Box::pin(settled(&sides, compare, &denials))
     };
     let mut counts = Counts::default();
-    let ended = each(found, &progress, interrupt, &mut counts, |different| {
-        report.different(different)
+    let ended = each(found, &progress, interrupt, &mut counts, |different, unread| {
+        report.different(different, unread)
     })
     .await;
     progress.finish();
@@ -166,7 +166,8 @@ pub async fn run(shared: &SharedArgs, args: &DiffArgs, interrupt: &Interrupt) ->
 /// Lists both sides, or reads their inventories, and merges the rows.
 pub fn findings(sides: &Sides, compare: &CompareArgs) -> impl Stream<Item = Result<Merged, Failure>> + Send + use<> {
     let (source, destination) = sides.rows(compare.reach());
-    merged(source, destination, compare.depth())
+    let named = sides.names_bucket();
+    merged(source, destination, compare.depth()).map(move |merged| merged.map_err(&named))
 }
 
 /// Lists both sides, and looks at what differs; fails as soon as it is plain that nothing may be looked at.
@@ -220,7 +221,7 @@ pub async fn each(
     progress: &Progress,
     interrupt: &Interrupt,
     counts: &mut Counts,
-    mut take: impl FnMut(&DifferentKey) -> Result<(), Error>,
+    mut take: impl FnMut(&DifferentKey, Option<&Failure>) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let interrupted = stream::once(interrupt.wait()).map(|()| None);
     let mut found = std::pin::pin!(stream::select(
@@ -231,12 +232,12 @@ pub async fn each(
         let Settled {
             counts: more,
             different,
-            look: _,
+            look,
         } = settled?;
         progress.advance(more.source_keys.max(more.destination_keys));
         counts.add(&more);
         if let Some(different) = different {
-            take(&different)?;
+            take(&different, look.as_ref().and_then(|look| look.as_ref().err()))?;
             progress.counts(&[("differ", counts.different_keys)]);
         }
     }

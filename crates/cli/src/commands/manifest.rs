@@ -42,7 +42,7 @@ use crate::sides::{Side, Sides, open_source};
 Examples:
   Everything that differs, for a job of S3 Batch Operations:
     s3ferry manifest --source s3://app-data --destination s3://app-data-eu \\
-      --destination-region eu-central-1 --to s3://app-state/final-sync/run-1.csv
+      --destination-region eu-central-1 --to s3://state/final-sync/run-1.csv
   Everything there is, a million rows a file, sorted by the engine that can copy it:
     s3ferry manifest --source s3://app-data --by-class --rows 1000000 \\
       --to run-1.csv

@@ -58,7 +58,9 @@ pub async fn run(shared: &SharedArgs, args: &VerifyArgs, interrupt: &Interrupt) 
         concurrency: usize::from(args.concurrency),
     };
     let (source_rows, destination_rows) = sides.rows(args.reach());
+    let named = sides.names_bucket();
     let found = listed(source_rows, destination_rows, args.depth.into(), args.sample());
+    let found = found.map(move |listed| listed.map_err(&named));
     let progress = Progress::start("verifying", "keys", args.expected_objects);
     let ended = each(Arc::new(verifier).verified(found), &progress, interrupt, &mut results).await;
     progress.finish();
@@ -187,6 +189,7 @@ impl Draft {
                 }),
                 reads_contents: args.unsettled == UnsettledMode::Read,
                 max_read_bytes: args.max_read_bytes,
+                ownership: args.scope().ownership.as_str(),
             },
             stopped_by: stopped_by.map(|error| match error {
                 Error::Interrupted => "somebody asked to stop".to_owned(),

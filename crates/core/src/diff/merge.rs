@@ -136,13 +136,12 @@ impl Merge {
         self.rows(side).ended = true;
     }
 
-    /// Goes on.
-    pub fn step(&mut self) -> Result<Step, OutOfOrder> {
-        if !self.source.ready()? {
-            return Ok(Step::Needs(SideName::Source));
-        }
-        if !self.destination.ready()? {
-            return Ok(Step::Needs(SideName::Destination));
+    /// Goes on; a side that is not in order is named.
+    pub fn step(&mut self) -> Result<Step, (SideName, OutOfOrder)> {
+        for side in [SideName::Source, SideName::Destination] {
+            if !self.rows(side).ready().map_err(|error| (side, error))? {
+                return Ok(Step::Needs(side));
+            }
         }
         let order = match (&self.source.next, &self.destination.next) {
             (Some(source), Some(destination)) => source.key.cmp(&destination.key),

@@ -37,13 +37,17 @@ pub enum Kind {
     Acl,
     /// The storage classes; moves no bytes by itself.
     StorageClass,
+    /// An application's write at a destination that applications write to, as new as the source's object or newer.
+    DestinationNewer,
+    /// An object that an application wrote at such a destination, and the source never had.
+    ExternalAtDestination,
     /// Nothing that both sides store can be compared. Never to be taken for "equal".
     CannotTell,
 }
 
 impl Kind {
     /// All kinds, in the order of reports.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::MissingAtDestination,
         Self::ExtraAtDestination,
         Self::Size,
@@ -54,6 +58,8 @@ impl Kind {
         Self::Annotations,
         Self::Acl,
         Self::StorageClass,
+        Self::DestinationNewer,
+        Self::ExternalAtDestination,
         Self::CannotTell,
     ];
 
@@ -71,6 +77,8 @@ impl Kind {
             Self::Annotations => "annotations",
             Self::Acl => "acl",
             Self::StorageClass => "storage-class",
+            Self::DestinationNewer => "destination-newer",
+            Self::ExternalAtDestination => "external-at-destination",
             Self::CannotTell => "cannot-tell",
         }
     }

@@ -109,7 +109,11 @@ fn kinds_are_written_by_the_names_they_have() {
 }
 
 /// Merges two listings whose pages have the given sizes.
-fn merged(source: Vec<Listed>, destination: Vec<Listed>, page: usize) -> Result<Vec<Pair>, crate::listing::OutOfOrder> {
+fn merged(
+    source: Vec<Listed>,
+    destination: Vec<Listed>,
+    page: usize,
+) -> Result<Vec<Pair>, (SideName, crate::listing::OutOfOrder)> {
     let pages = |rows: Vec<Listed>| rows.chunks(page).map(<[Listed]>::to_vec).collect::<VecDeque<_>>();
     let (mut source, mut destination) = (pages(source), pages(destination));
     let (mut merge, mut pairs) = (Merge::default(), Vec::new());
@@ -134,8 +138,10 @@ fn merged(source: Vec<Listed>, destination: Vec<Listed>, page: usize) -> Result<
 #[test]
 fn merge_refuses_a_listing_that_is_not_sorted() {
     let unsorted = vec![listed("b", 1, "aa"), listed("a", 1, "aa")];
-    assert!(merged(unsorted.clone(), Vec::new(), 10).is_err());
-    assert!(merged(vec![listed("c", 1, "aa")], unsorted, 1).is_err());
+    let (side, _) = merged(unsorted.clone(), Vec::new(), 10).unwrap_err();
+    assert_eq!(side, SideName::Source);
+    let (side, _) = merged(vec![listed("c", 1, "aa")], unsorted, 1).unwrap_err();
+    assert_eq!(side, SideName::Destination);
 }
 
 proptest! {

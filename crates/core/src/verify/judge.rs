@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 
 use super::completion::Computed;
 use super::{Depth, Means};
+use crate::attributes::Change;
 use crate::compare::{Content, compare_around, compare_etags, is_replica_of, metadata_agrees};
 use crate::diff::Kind;
-use crate::facts::{ChecksumCoverage, Encryption, ObjectFacts};
-use crate::marker::Marker;
+use crate::facts::{Aspect, ChecksumCoverage, Encryption, ObjectFacts};
+use crate::marker::{Marker, is_newer};
+use crate::policy::Ownership;
 use crate::time::Timestamp;
 
 /// What is compared.
@@ -17,6 +19,8 @@ pub struct Scope {
     pub depth: Depth,
     /// Kinds of differences that are none here.
     pub ignored: BTreeSet<Kind>,
+    /// Whether applications write to the destination, too.
+    pub ownership: Ownership,
 }
 
 impl Scope {
@@ -98,6 +102,45 @@ pub fn judge(
     }
     kinds.retain(|kind| scope.counts(*kind));
     Judgement { contents, kinds }
+}
+
+/// Names what an application did at a destination that applications write to: `None` where the difference is one that a
+/// sync repairs. It goes by what [`crate::decide::shared::decide_shared`] leaves alone.
+///
+/// A copy of s3ferry whose tags or grants an application changed is ahead; one without the source's annotations is not,
+/// because those are written after a multipart copy.
+#[must_use]
+pub fn written_by_others(
+    source: Option<&ObjectFacts>,
+    destination: &ObjectFacts,
+    marker: Option<&Marker>,
+    kinds: &[Kind],
+    ownership: Ownership,
+) -> Option<Kind> {
+    if ownership == Ownership::Exclusive || kinds.contains(&Kind::CannotTell) {
+        return None;
+    }
+    match (source, marker) {
+        (None, None) => Some(Kind::ExternalAtDestination),
+        (None, Some(_)) => None,
+        (Some(source), None) => {
+            let is_ahead = !is_newer(source.last_modified, destination.last_modified);
+            is_ahead.then_some(Kind::DestinationNewer)
+        }
+        (Some(source), Some(marker)) => {
+            let is_of_application = |kind: &Kind| {
+                let aspect = match kind {
+                    Kind::Tags => Aspect::Tags,
+                    Kind::Acl => Aspect::Acl,
+                    _ => return false,
+                };
+                let change = marker.attributes.change(aspect, source, destination);
+                matches!(change, Some(Change::None | Change::Conflict))
+            };
+            let is_ahead = !kinds.is_empty() && kinds.iter().all(is_of_application);
+            is_ahead.then_some(Kind::DestinationNewer)
+        }
+    }
 }
 
 /// One hash of a content.

@@ -10,7 +10,7 @@ mod tally;
 
 use serde::Serialize;
 
-pub use self::judge::{Contents, Judgement, Known, Scope, judge};
+pub use self::judge::{Contents, Judgement, Known, Scope, judge, written_by_others};
 pub use self::report::{
     Aspects, Compared, DifferenceCount, Examples, Header, JobReport, Look, Objects, Report, SCHEMA, Sampled, Sides,
     Tool,

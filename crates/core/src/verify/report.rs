@@ -83,6 +83,8 @@ pub struct Look {
     pub reads_contents: bool,
     /// The largest object that is read.
     pub max_read_bytes: u64,
+    /// Who writes to the destination.
+    pub ownership: &'static str,
 }
 
 /// What was compared, and what was not.
@@ -179,6 +181,8 @@ pub struct Report {
     pub equal: u64,
     /// How many keys differ.
     pub different: u64,
+    /// Of how many the destination has an application's write that stays.
+    pub ahead: u64,
     /// Of how many it cannot be told.
     pub cannot_tell: u64,
     /// How many of those could not be read.
@@ -226,6 +230,7 @@ impl Report {
             keys: tally.keys,
             equal: tally.equal_objects(),
             different: tally.different,
+            ahead: tally.ahead,
             cannot_tell: tally.cannot_tell,
             unread: tally.unread,
             gone: tally.gone,
@@ -251,6 +256,12 @@ fn statement(verdict: Verdict, tally: &Tally, header: &Header) -> String {
             "All {} objects of the source are at the destination and equal, and it has no others (depth {depth}).",
             tally.equal_objects()
         ),
+        Verdict::DestinationAhead => format!(
+            "All {} objects of the source are at the destination and equal (depth {depth}), but for {} keys of which \
+             applications wrote the destination's object: those are as new as the source's or newer, or the source has none.",
+            tally.equal_objects(),
+            tally.ahead
+        ),
         Verdict::NoDifferenceInSample => {
             let (drawn, of) = header
                 .look
@@ -259,7 +270,11 @@ fn statement(verdict: Verdict, tally: &Tally, header: &Header) -> String {
                 .map_or((0, 0), |sample| (sample.drawn, sample.of));
             format!(
                 "No difference in a sample of {drawn} of {of} objects (depth {depth}); nothing is said of the others, \
-                 except that they are on both sides in the same size."
+                 except that they are on both sides in the same size.{}",
+                match tally.ahead {
+                    0 => String::new(),
+                    ahead => format!(" Applications wrote the destination's object of {ahead} keys."),
+                }
             )
         }
         Verdict::Different if tally.cannot_tell == 0 => {

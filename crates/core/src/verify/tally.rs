@@ -22,6 +22,8 @@ pub enum Told {
     Gone,
     /// The sides differ.
     Different(DifferentKey),
+    /// The destination has an application's write that stays.
+    Ahead(DifferentKey),
     /// It cannot be told; a job that computes checksums may help where the content is all that is open.
     CannotTell {
         /// What is known of it.
@@ -42,7 +44,10 @@ impl Told {
     /// Sorts a key that is not equal: what differs in anything that is known is different.
     #[must_use]
     pub fn not_equal(key: DifferentKey, checksums_would_help: bool) -> Self {
-        if key.differences.iter().all(|kind| *kind == Kind::CannotTell) {
+        let is_ahead = |kind: &Kind| matches!(kind, Kind::DestinationNewer | Kind::ExternalAtDestination);
+        if key.differences.iter().any(is_ahead) {
+            Self::Ahead(key)
+        } else if key.differences.iter().all(|kind| *kind == Kind::CannotTell) {
             Self::CannotTell {
                 key,
                 checksums_would_help,
@@ -57,7 +62,9 @@ impl Told {
     pub fn key(&self) -> Option<&DifferentKey> {
         match self {
             Self::Equal { .. } | Self::Gone => None,
-            Self::Different(key) | Self::CannotTell { key, .. } | Self::Unread { key, .. } => Some(key),
+            Self::Different(key) | Self::Ahead(key) | Self::CannotTell { key, .. } | Self::Unread { key, .. } => {
+                Some(key)
+            }
         }
     }
 }
@@ -92,6 +99,8 @@ pub struct Tally {
     pub gone: u64,
     /// Keys that differ.
     pub different: u64,
+    /// Keys of which the destination has an application's write that stays.
+    pub ahead: u64,
     /// Keys of which it cannot be told, those that could not be read included.
     pub cannot_tell: u64,
     /// Keys that could not be read.
@@ -122,6 +131,10 @@ impl Tally {
                 self.different += 1;
                 self.counts.different(key);
             }
+            Told::Ahead(key) => {
+                self.ahead += 1;
+                self.counts.different(key);
+            }
             Told::CannotTell { key, .. } => {
                 self.cannot_tell += 1;
                 self.counts.different(key);
@@ -150,6 +163,7 @@ impl Tally {
         }
         self.gone += more.gone;
         self.different += more.different;
+        self.ahead += more.ahead;
         self.cannot_tell += more.cannot_tell;
         self.unread += more.unread;
         self.not_examined += more.not_examined;
@@ -167,7 +181,7 @@ impl Tally {
     /// Returns how many keys are accounted for.
     #[must_use]
     pub fn accounted(&self) -> u64 {
-        self.equal_objects() + self.gone + self.different + self.cannot_tell + self.not_examined
+        self.equal_objects() + self.gone + self.different + self.ahead + self.cannot_tell + self.not_examined
     }
 
     /// Says what may be said of all keys; anything but "verified" where a single key leaves a doubt.
@@ -183,6 +197,8 @@ impl Tally {
             Verdict::NothingToCompare
         } else if is_sample || self.not_examined > 0 {
             Verdict::NoDifferenceInSample
+        } else if self.ahead > 0 {
+            Verdict::DestinationAhead
         } else {
             Verdict::Verified
         }
@@ -204,6 +220,8 @@ pub enum Ending {
 pub enum Verdict {
     /// Every object was told equal.
     Verified,
+    /// Every object was told equal, but for applications' writes at the destination that stay.
+    DestinationAhead,
     /// Every object of a sample was told equal; nothing is said of the others.
     NoDifferenceInSample,
     /// At least one key differs.
@@ -222,6 +240,7 @@ impl Verdict {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Verified => "verified",
+            Self::DestinationAhead => "destination-ahead",
             Self::NoDifferenceInSample => "no-difference-in-sample",
             Self::Different => "different",
             Self::CannotTell => "cannot-tell",
@@ -234,7 +253,7 @@ impl Verdict {
     #[must_use]
     pub fn is_good(self) -> bool {
         match self {
-            Self::Verified | Self::NoDifferenceInSample => true,
+            Self::Verified | Self::DestinationAhead | Self::NoDifferenceInSample => true,
             Self::Different | Self::CannotTell | Self::NothingToCompare | Self::Incomplete => false,
         }
     }

@@ -12,6 +12,7 @@ use crate::facts::{ChecksumCoverage, Checksums as Stored, Encryption, KmsEncrypt
 use crate::failure::{Failure, FailureKind};
 use crate::listing::{Listed, StorageClassName};
 use crate::names::{BucketName, ETag, ObjectKey, VersionId};
+use crate::policy::Ownership;
 use crate::time::Timestamp;
 
 const NOW: Timestamp = Timestamp::from_seconds(2_000);
@@ -50,6 +51,7 @@ fn scope(depth: Depth) -> Scope {
     Scope {
         depth,
         ignored: BTreeSet::new(),
+        ownership: Ownership::Exclusive,
     }
 }
 
@@ -171,8 +173,8 @@ fn kinds_are_all_named_and_only_what_lies_around_the_bytes_can_be_ignored() {
     destination.storage_class = "GLACIER_IR".into();
     let kinds = |depth, ignored: &[Kind]| {
         let scope = Scope {
-            depth,
             ignored: ignored.iter().copied().collect(),
+            ..scope(depth)
         };
         judge(&source, &destination, &Known::default(), &scope, NOW).kinds
     };
@@ -422,6 +424,7 @@ fn report(tally: &Tally, verdict: Verdict) -> Report {
             }),
             reads_contents: true,
             max_read_bytes: 1,
+            ownership: "exclusive",
         },
         stopped_by: None,
         job_reports: Vec::new(),
@@ -462,6 +465,7 @@ fn report_has_the_form_that_its_schema_names() {
     assert_eq!(
         fields,
         [
+            "ahead",
             "by",
             "cannot_tell",
             "changed",
@@ -496,6 +500,61 @@ fn report_has_the_form_that_its_schema_names() {
         (&1.into(), &1.into())
     );
     assert_eq!(value["source"]["objects"], 0);
+}
+
+#[test]
+fn report_counts_no_keys_that_there_are_not() {
+    let statement = |ends: &[u8]| {
+        let tally = tally(ends);
+        report(&tally, tally.verdict(Ending::Whole, false)).statement
+    };
+    assert_eq!(statement(&[0, 2]), "1 of 2 keys differ.");
+    assert_eq!(
+        statement(&[0, 2, 3]),
+        "1 of 3 keys differ; of 1 more it cannot be told."
+    );
+}
+
+#[test]
+fn writes_of_applications_are_ahead_only_where_they_share_the_destination() {
+    let at = |seconds| ObjectFacts {
+        last_modified: Timestamp::from_seconds(seconds),
+        ..described("etag:aa")
+    };
+    let (shared, exclusive) = (Ownership::Shared, Ownership::Exclusive);
+    let kinds = [Kind::Content];
+    for (source, destination, kinds, ownership, expected) in [
+        (Some(5), 6, &kinds[..], shared, Some(Kind::DestinationNewer)),
+        // A tie goes to the destination, as in a sync.
+        (Some(6), 6, &kinds[..], shared, Some(Kind::DestinationNewer)),
+        (Some(7), 6, &kinds[..], shared, None),
+        (Some(5), 6, &kinds[..], exclusive, None),
+        (Some(5), 6, &[Kind::Tags, Kind::CannotTell], shared, None),
+        (None, 6, &[], shared, Some(Kind::ExternalAtDestination)),
+        (None, 6, &[], exclusive, None),
+    ] {
+        let source = source.map(at);
+        let found = written_by_others(source.as_ref(), &at(destination), None, kinds, ownership);
+        assert_eq!(found, expected, "{source:?}");
+    }
+}
+
+#[test]
+fn destination_ahead_is_a_verdict_of_its_own() {
+    let ahead = |kinds: &[Kind]| Told::not_equal(different(kinds), false);
+    let verdict = |told: &[Told]| {
+        let mut tally = Tally::default();
+        for told in told {
+            tally.keys += 1;
+            tally.take(told);
+        }
+        tally.verdict(Ending::Whole, false)
+    };
+    let newer = ahead(&[Kind::DestinationNewer, Kind::Content]);
+    let external = ahead(&[Kind::ExternalAtDestination]);
+    assert_eq!(verdict(&[told(0), newer.clone(), external]), Verdict::DestinationAhead);
+    assert_eq!(verdict(&[newer.clone(), told(2)]), Verdict::Different);
+    assert_eq!(verdict(&[newer, told(3)]), Verdict::CannotTell);
 }
 
 #[test]

@@ -65,7 +65,7 @@ struct Merging<A, B> {
 impl<A: Rows, B: Rows> Merging<A, B> {
     async fn next(&mut self) -> Result<Option<Merged>, Failure> {
         loop {
-            match self.merge.step().map_err(|error| out_of_order(&error))? {
+            match self.merge.step().map_err(|(side, error)| out_of_order(side, &error))? {
                 Step::Needs(side) => self.fetch(side).await?,
                 Step::Pair(pair) => {
                     self.counts.pair(&pair);
@@ -105,12 +105,15 @@ impl<A: Rows, B: Rows> Merging<A, B> {
     }
 }
 
-fn out_of_order(error: &OutOfOrder) -> Failure {
+/// The code of the failure of a listing that is not in order; its resource is the name of the side.
+pub const LISTING_OUT_OF_ORDER: &str = "ListingOutOfOrder";
+
+fn out_of_order(side: SideName, error: &OutOfOrder) -> Failure {
     Failure {
         kind: FailureKind::Configuration,
-        code: "ListingOutOfOrder".to_owned(),
+        code: LISTING_OUT_OF_ORDER.to_owned(),
         action: "s3:ListBucket".to_owned(),
-        resource: error.key.to_string(),
+        resource: side.as_str().to_owned(),
         detail: format!("{error}; directory buckets list in no order and cannot be compared"),
     }
 }

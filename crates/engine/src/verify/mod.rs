@@ -15,7 +15,7 @@ use s3ferry_core::names::{BucketName, ObjectKey};
 use s3ferry_core::plan::SourceLayout;
 use s3ferry_core::time::Timestamp;
 use s3ferry_core::verify::completion::Checksums;
-use s3ferry_core::verify::{Contents, Depth, Known, Means, Scope, Tally, Told, judge};
+use s3ferry_core::verify::{Contents, Depth, Known, Means, Scope, Tally, Told, judge, written_by_others};
 
 use crate::ports::{Absence, confirm_gone};
 
@@ -219,24 +219,30 @@ impl<S: VerifiedBucket + 'static, D: VerifiedBucket + 'static> Verifier<S, D> {
         source: &ObjectState,
         destination: &ObjectState,
     ) -> Result<Outcome, Failure> {
+        let place = Place {
+            bucket: &self.destination_name,
+            key,
+        };
+        let marker = destination.facts().and_then(|facts| Marker::bound(facts, place));
+        let by_others = |facts, kinds: &[Kind]| {
+            written_by_others(source.facts(), facts, marker.as_ref(), kinds, self.scope.ownership)
+        };
         let one_sided = |kind| {
-            let told = Told::Different(different(key, vec![kind], source, destination, None));
+            let told = Told::not_equal(different(key, vec![kind], source, destination, None), false);
             Ok(Outcome::Open(Box::new(Open { told, read_bytes: 0 })))
         };
         let (one, other) = match (source.facts(), destination.facts()) {
             (None, None) => return Ok(Outcome::Gone),
             (Some(_), None) => return one_sided(Kind::MissingAtDestination),
-            (None, Some(_)) => return one_sided(Kind::ExtraAtDestination),
+            (None, Some(other)) => {
+                return one_sided(by_others(other, &[]).unwrap_or(Kind::ExtraAtDestination));
+            }
             (Some(one), Some(other)) => (one, other),
-        };
-        let place = Place {
-            bucket: &self.destination_name,
-            key,
         };
         let known = Known {
             source: self.source_checksums.of(key),
             destination: self.destination_checksums.of(key),
-            marker: Marker::bound(other, place),
+            marker: marker.clone(),
         };
         let judgement = judge(one, other, &known, &self.scope, self.now);
         let mut kinds = judgement.kinds;
@@ -269,6 +275,9 @@ impl<S: VerifiedBucket + 'static, D: VerifiedBucket + 'static> Verifier<S, D> {
                 (Some(reason), would_help, 0)
             }
         };
+        if let Some(kind) = by_others(other, &kinds) {
+            kinds.insert(0, kind);
+        }
         let key = different(key, kinds, source, destination, reason);
         let told = Told::not_equal(key, checksums_would_help);
         Ok(Outcome::Open(Box::new(Open { told, read_bytes })))

@@ -22,6 +22,10 @@ const TURNS: usize = 20;
 /// How often a change is looked for before its write counts as overwritten.
 const LOOKS: usize = 30;
 
+/// How often a change may be overwritten before the work is given up with its name. Each time takes as long as a change is
+/// looked for, and the function has 300 seconds.
+const OVERWRITES: usize = 5;
+
 /// How often in a row a change must be seen: one answer alone may come from the only place that has it yet.
 const SIGHTINGS: usize = 2;
 
@@ -69,6 +73,20 @@ pub(super) enum WiringError {
         bucket: BucketName,
         /// How often it was read afresh.
         turns: usize,
+    },
+    /// Something else reverts what is written.
+    #[error(
+        "{what} of bucket {bucket} was written {times} times and reverted each time: something else, such as Terraform or \
+         another stack, writes the configuration of this bucket; add {what} there, or stop it from writing, then deploy \
+         again"
+    )]
+    Overwritten {
+        /// The bucket.
+        bucket: BucketName,
+        /// What is reverted.
+        what: String,
+        /// How often it was.
+        times: usize,
     },
 }
 
@@ -133,6 +151,8 @@ enum Turn<R> {
     Wrote { versioning: bool },
     /// Somebody else wrote.
     Moved,
+    /// Somebody else reverted what was written.
+    Overwritten { what: String },
 }
 
 /// Brings the bucket to what is wanted; nothing is written where nothing differs.
@@ -144,7 +164,7 @@ pub(super) async fn converge<P: WiringPorts>(job: &mut Job<'_, P>) -> Result<Wir
     let mut omitted_events = Vec::new();
     let mut first_refusal = None;
     let mut last_failure = None;
-    let mut denials = 0;
+    let (mut denials, mut overwrites) = (0, 0);
     for _ in 0..TURNS {
         match job.turn().await {
             Ok(Turn::Settled(seen)) => return Ok(job.wired(&seen, versioning_enabled_now, omitted_events)),
@@ -152,6 +172,17 @@ pub(super) async fn converge<P: WiringPorts>(job: &mut Job<'_, P>) -> Result<Wir
             Ok(Turn::Moved) => {
                 tracing::warn!(s3.bucket = %job.name, "the bucket's configuration changed meanwhile; starting over");
                 job.ports.time().pause(BETWEEN_LOOKS).await;
+            }
+            Ok(Turn::Overwritten { what }) => {
+                overwrites += 1;
+                tracing::warn!(s3.bucket = %job.name, what, overwrites, "a change was reverted; starting over");
+                if overwrites == OVERWRITES {
+                    return Err(WiringError::Overwritten {
+                        bucket: job.name.clone(),
+                        what,
+                        times: overwrites,
+                    });
+                }
             }
             Err(WiringError::Failed(failure)) if is_denial(&failure) && denials < DENIALS => {
                 denials += 1;
@@ -200,7 +231,8 @@ impl<P: WiringPorts> Job<'_, P> {
         }
         self.write(&change).await?;
         if !self.appears(&change).await? {
-            return Ok(Turn::Moved);
+            let what = self.named(&seen, &change);
+            return Ok(Turn::Overwritten { what });
         }
         self.note_switched_off(&seen, &change).await?;
         let versioning = change == Change::EnableVersioning;
@@ -291,6 +323,20 @@ impl<P: WiringPorts> Job<'_, P> {
                 self.bucket.put_notification(configuration, check).await
             }
             Change::Replication(configuration) => self.bucket.put_replication(configuration.as_ref()).await,
+        }
+    }
+
+    /// Names what a change writes.
+    fn named(&self, seen: &Snapshot<RuleOf<P>>, change: &Change<RuleOf<P>>) -> String {
+        match change {
+            Change::EnableVersioning => "versioning".to_owned(),
+            Change::Notification(wanted)
+                if wanted.entries().eq(seen.notification.entries()) && switches(seen, change).is_some() =>
+            {
+                "the EventBridge notification".to_owned()
+            }
+            Change::Notification(_) => format!("the notification entry `{}`", self.owner),
+            Change::Replication(_) => format!("the replication rule `{}`", self.owner),
         }
     }
 

@@ -3,12 +3,14 @@
 use std::io;
 
 use s3ferry_core::diff::{Counts, DifferentKey, Kind, Seen, SideName};
+use s3ferry_core::failure::Failure;
 use s3ferry_core::manifest::Row;
 use serde::Serialize;
 use serde_json::json;
 
 use super::DiffFormat;
 use crate::exit::Error;
+use crate::failures::FailureCounts;
 use crate::inventories::Inventories;
 use crate::output::{Output, grouped, shown_key};
 use crate::sides::Sides;
@@ -22,6 +24,7 @@ pub(super) struct Report {
     destination: String,
     source_bucket: s3ferry_core::names::BucketName,
     written: u64,
+    unread: FailureCounts,
 }
 
 /// The columns of the CSV form.
@@ -56,10 +59,15 @@ impl Report {
             destination: sides.destination.location.to_string(),
             source_bucket: sides.source.location.bucket.clone(),
             written: 0,
+            unread: FailureCounts::default(),
         })
     }
 
-    pub(super) fn different(&mut self, different: &DifferentKey) -> Result<(), Error> {
+    /// Takes a key that differs, or that was `unread`.
+    pub(super) fn different(&mut self, different: &DifferentKey, unread: Option<&Failure>) -> Result<(), Error> {
+        if let Some(failure) = unread {
+            self.unread.count(failure);
+        }
         let first = self.written == 0;
         self.written += 1;
         match self.format {
@@ -70,7 +78,7 @@ impl Report {
                         "DIFFERENCE", "SOURCE", "DESTINATION"
                     ))?;
                 }
-                self.output.line(table_row(different))
+                self.output.line(table_row(different, unread))
             }
             DiffFormat::Json => self.output.json(&Line {
                 r#type: "difference",
@@ -94,6 +102,7 @@ impl Report {
                     self.output.line("")?;
                 }
                 let lines = summary(&self.source, &self.destination, counts);
+                let lines = lines.into_iter().chain(unread_lines(&self.unread));
                 for line in inventories.lines().into_iter().chain(lines) {
                     self.output.line(line)?;
                 }
@@ -117,6 +126,7 @@ impl Report {
                     "differences": kinds,
                     "other_storage_class": counts.other_storage_class,
                     "settled_equal": counts.settled_equal,
+                    "unread": self.unread.json(),
                     "source_inventory": inventories.json(SideName::Source),
                     "destination_inventory": inventories.json(SideName::Destination),
                 }))?;
@@ -127,17 +137,24 @@ impl Report {
     }
 }
 
-pub(crate) fn table_row(different: &DifferentKey) -> String {
+/// Says why objects could not be read, each reason once.
+pub(crate) fn unread_lines(unread: &FailureCounts) -> Vec<String> {
+    let mut lines = unread.lines();
+    if !lines.is_empty() {
+        lines.insert(0, "could not be read:".to_owned());
+    }
+    lines
+}
+
+/// Makes the row of a key; the reason of one that was `unread` is said once for all, after the rows.
+pub(crate) fn table_row(different: &DifferentKey, unread: Option<&Failure>) -> String {
     let kinds: Vec<&str> = different.differences.iter().map(|kind| kind.as_str()).collect();
     let size = |seen: &Option<Seen>| {
         seen.as_ref()
             .map_or_else(|| "-".to_owned(), |seen| grouped(seen.size_bytes))
     };
-    let reason = different
-        .reason
-        .as_ref()
-        .map(|reason| format!("  ({reason})"))
-        .unwrap_or_default();
+    let reason = unread.map(|failure| &failure.code).or(different.reason.as_ref());
+    let reason = reason.map(|reason| format!("  ({reason})")).unwrap_or_default();
     format!(
         "{:<24} {:>15} {:>15}  {}{reason}",
         kinds.join("+"),
@@ -236,7 +253,7 @@ mod tests {
 
     #[test]
     fn table_row_stays_on_one_line() {
-        let row = table_row(&different());
+        let row = table_row(&different(), None);
         assert!(!row.contains('\n'), "{row}");
         assert!(row.starts_with("metadata+tags"), "{row}");
         assert!(row.contains("1,234"), "{row}");

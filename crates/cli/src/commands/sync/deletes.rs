@@ -38,7 +38,7 @@ impl DeleteArgs {
         if self.delete && !self.yes && !is_dry && !io::stdin().is_terminal() {
             return Err(Error::usage(
                 "--delete asks for confirmation, and standard input is no terminal",
-                "give --yes if what is gone at the source is to go at the destination",
+                "look at what would be deleted with --dry-run, then give --yes",
             ));
         }
         Ok(())
@@ -52,10 +52,12 @@ impl DeleteArgs {
         };
         let next = match refusal {
             DeleteRefusal::EmptySource => {
-                "check --source, its prefix and its inventory; if the source is meant to be empty, give --allow-empty-source"
+                "check --source, its prefix and its inventory. --allow-empty-source would delete every one of these objects: \
+                 give it only if the source is meant to be empty"
             }
             DeleteRefusal::AboveLimit(_) => {
-                "check --source, its prefix and its inventory; if so much is meant to be deleted, give --max-delete"
+                "check --source, its prefix and its inventory, and look at the keys with --dry-run --output json. A larger \
+                 --max-delete deletes all of them"
             }
         };
         Err(Error::setup(

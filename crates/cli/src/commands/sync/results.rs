@@ -18,6 +18,7 @@ use serde_json::json;
 use super::dry::DRY_RUN;
 use crate::denials::is_denial;
 use crate::exit::{End, Error};
+use crate::failures::FailureCounts;
 use crate::output::{Format, Output, grouped, shown_key};
 use crate::progress::say;
 use crate::sides::Sides;
@@ -53,6 +54,7 @@ pub(super) struct Results {
     not_kept: u64,
     not_done: u64,
     failed: u64,
+    failed_by: FailureCounts,
     asked_again: usize,
     /// Writes whose answer never came, although what is there was read and is right.
     unanswered: u64,
@@ -123,6 +125,7 @@ impl Results {
             not_kept: 0,
             not_done: 0,
             failed: 0,
+            failed_by: FailureCounts::default(),
             asked_again: 0,
             unanswered: 0,
             uploads_left: 0,
@@ -236,6 +239,7 @@ impl Results {
 
     fn failed(&mut self, key: &ObjectKey, failure: &Failure) -> Result<(), Error> {
         self.failed += 1;
+        self.failed_by.count(failure);
         self.write("failed", key, Some(failure.kind), &failure.code, &failure.to_string())?;
         if failure.is_of_credentials() {
             // No other key can end otherwise, whatever was done before.
@@ -333,6 +337,7 @@ impl Results {
             "not_kept": self.not_kept,
             "not_done": self.not_done,
             "failed": self.failed,
+            "failed_by": self.failed_by.json(),
             "unanswered_writes": self.unanswered,
             "overtaken": self.overtaken.load(Ordering::Relaxed),
             "uploads_left": self.uploads_left,
@@ -396,6 +401,7 @@ impl Results {
                 .iter()
                 .map(|(action, count)| format!("  {:>12}  {}", grouped(*count), would_be(action))),
         );
+        lines.extend(self.failed_by.lines());
         if self.copied_bytes > 0 {
             lines.push(format!("  {:>12}  bytes copied", grouped(self.copied_bytes)));
         }
@@ -418,8 +424,8 @@ const OVERTAKEN_BY: &str = "something else wrote the same keys first. Another sy
      work: stop one of them (nothing is lost by it). The replicator does so for keys that are being written now";
 
 /// What is known of an upload that may be left.
-const UPLOAD_LEFT: &str = "an incomplete multipart upload of this key may be left at the destination: the next run aborts \
-     it, or `aws s3api abort-multipart-upload`";
+const UPLOAD_LEFT: &str = "an incomplete multipart upload of this key may be left at the destination: the next run \
+     aborts it";
 
 /// Says what a dry run withheld.
 fn would_be(action: &str) -> String {

@@ -14,6 +14,7 @@ use s3ferry_engine::verify::{Sample, Unsettled};
 
 use crate::args::{DestinationArgs, SourceArgs};
 use crate::files::FileAt;
+use crate::policy::OwnershipArg;
 
 /// The largest object that is read unless somebody says otherwise: 5 GiB.
 const MAX_READ_BYTES: u64 = 5 * 1024 * 1024 * 1024;
@@ -38,7 +39,8 @@ Examples:
       --source-checksums s3://app-state/reports/job-1/manifest.json \\
       --destination-checksums s3://app-state-eu/reports/job-2/manifest.json
 
-Exit code 0 means that every object in scope was told equal, 1 that one differs, that it cannot be told, or that there is
+Exit code 0 means that every object in scope was told equal (with --ownership shared: or was written by an application
+at the destination, which is named), 1 that one differs, that it cannot be told, or that there is
 no object at all on either side.")]
 pub struct VerifyArgs {
     #[command(flatten)]
@@ -60,6 +62,9 @@ pub struct VerifyArgs {
     /// Kinds of differences that are none here: metadata, tags, lock, annotations, storage-class
     #[arg(long, value_enum, value_name = "KINDS", value_delimiter = ',')]
     pub(super) ignore: Vec<IgnoredKind>,
+    /// Who writes to the destination: with `shared`, newer writes of applications there are no differences
+    #[arg(long, value_enum, value_name = "MODE", default_value_t = OwnershipArg::Exclusive)]
+    pub(super) ownership: OwnershipArg,
     /// Whether explicit grants are compared, where both buckets have access control lists
     #[arg(long, value_enum, value_name = "MODE", default_value_t = AclMode::Ignore)]
     pub(super) acl: AclMode,
@@ -195,6 +200,7 @@ impl VerifyArgs {
         Scope {
             depth: self.depth.into(),
             ignored: self.ignored(),
+            ownership: self.ownership.into(),
         }
     }
 

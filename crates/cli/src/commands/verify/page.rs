@@ -53,6 +53,7 @@ struct Example {
 pub(super) fn render(report: &Report) -> Result<String, Error> {
     let (title, tone) = match report.verdict {
         Verdict::Verified => ("Verified", "good"),
+        Verdict::DestinationAhead => ("Equal, and the destination is ahead", "good"),
         Verdict::NoDifferenceInSample => ("No difference in the sample", "partial"),
         Verdict::Different => ("Different", "bad"),
         Verdict::CannotTell => ("Cannot tell", "partial"),
@@ -104,6 +105,7 @@ fn run(report: &Report) -> Vec<(&'static str, String)> {
     let look = &header.look;
     let mut run = vec![
         ("Depth", look.depth.as_str().to_owned()),
+        ("Ownership", look.ownership.to_owned()),
         ("Compared", look.aspects.compared.join("; ")),
         ("Not compared", look.aspects.not_compared.join("; ")),
         (
@@ -173,6 +175,7 @@ fn counts(report: &Report) -> Vec<(&'static str, String)> {
     ];
     let sometimes = [
         ("Of those, could not be read", report.unread),
+        ("Written by applications at the destination", report.ahead),
         ("Gone on both sides since they were listed", report.gone),
         ("Not drawn for the sample", report.not_examined),
         ("Changed meanwhile, and compared again", report.changed),

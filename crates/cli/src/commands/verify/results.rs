@@ -13,10 +13,11 @@ use serde::Serialize;
 use tempfile::NamedTempFile;
 
 use super::{VerifyArgs, page};
-use crate::commands::diff::report::table_row;
+use crate::commands::diff::report::{table_row, unread_lines};
 use crate::commands::manifest::place::Place;
 use crate::denials::Denials;
 use crate::exit::Error;
+use crate::failures::FailureCounts;
 use crate::files::{folder_of, make_way};
 use crate::output::{Format, Output, grouped};
 use crate::sides::Sides;
@@ -35,6 +36,7 @@ pub(super) struct Results {
     tally: Tally,
     examples: Examples,
     denials: Denials,
+    unread: FailureCounts,
 }
 
 /// One key that is not equal, as a line of JSON.
@@ -131,6 +133,7 @@ impl Results {
             tally: Tally::default(),
             examples: Examples::default(),
             denials: Denials::default(),
+            unread: FailureCounts::default(),
         })
     }
 
@@ -140,10 +143,12 @@ impl Results {
     }
 
     /// Says in a few numbers how it goes.
-    pub(super) fn counts(&self) -> [(&'static str, u64); 2] {
+    pub(super) fn counts(&self) -> [(&'static str, u64); 3] {
+        let tally = &self.tally;
         [
-            ("differ", self.tally.different),
-            ("cannot-tell", self.tally.cannot_tell),
+            ("differ", tally.different),
+            ("ahead", tally.ahead),
+            ("cannot-tell", tally.cannot_tell),
         ]
     }
 
@@ -159,12 +164,15 @@ impl Results {
         }
         let Some(told) = &step.told else { return Ok(()) };
         let Some(key) = told.key() else { return Ok(()) };
+        if let Some(failure) = unread {
+            self.unread.count(failure);
+        }
         let line = Line {
             r#type: "difference",
             key,
         };
         match self.format {
-            Format::Human if self.examples.shown.len() < EXAMPLES => self.stdout.line(table_row(key))?,
+            Format::Human if self.examples.shown.len() < EXAMPLES => self.stdout.line(table_row(key, unread))?,
             Format::Human => {}
             Format::Json => self.stdout.json(&line)?,
         }
@@ -212,7 +220,7 @@ impl Results {
         }
         match self.format {
             Format::Human => {
-                for line in lines(&report, &written) {
+                for line in lines(&report, &unread_lines(&self.unread), &written) {
                     self.stdout.line(line)?;
                 }
             }
@@ -243,7 +251,7 @@ fn write(path: &Path, extension: &str, bytes: &[u8]) -> Result<PathBuf, Error> {
     Ok(path)
 }
 
-fn lines(report: &Report, written: &[PathBuf]) -> Vec<String> {
+fn lines(report: &Report, unread: &[String], written: &[PathBuf]) -> Vec<String> {
     let mut lines = Vec::new();
     if report.examples.left_out > 0 {
         lines.push(format!(
@@ -288,6 +296,7 @@ fn lines(report: &Report, written: &[PathBuf]) -> Vec<String> {
             .filter(|(count, _)| *count > 0)
             .map(|(count, what)| row(*count, what)),
     );
+    lines.extend(unread.iter().cloned());
     lines.extend(
         report
             .header

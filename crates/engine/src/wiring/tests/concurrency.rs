@@ -89,6 +89,40 @@ async fn bucket_that_never_rests_is_given_up_by_name() {
 }
 
 #[tokio::test]
+async fn entry_that_is_reverted_again_and_again_is_named_while_there_is_time() {
+    for (changes, what) in [
+        (&[][..], "the notification entry `"),
+        (
+            &[("Engine", "crr"), ("EnableVersioning", "true")][..],
+            "the replication rule `",
+        ),
+    ] {
+        let account = account(wired_by_others());
+        account.world().hook = Some(Box::new(
+            move |name: &str, buckets: &mut BTreeMap<String, Configuration>| {
+                let source = buckets.get_mut("source").unwrap();
+                match name {
+                    "put_notification" if what.contains("notification") => {
+                        source.notification = wired_by_others().notification;
+                    }
+                    "put_replication" => source.replication = None,
+                    _ => {}
+                }
+            },
+        ));
+        let mut stack = Stack::new("ferry", &account);
+        let response = stack.create(changes).await;
+        let named = format!("{what}{}`", stack.owner());
+        check_failed(
+            &response,
+            &["of bucket source was written 5 times", &named, "Terraform"],
+        );
+        let waited = account.world().waited;
+        assert!(waited < Duration::from_secs(200), "{waited:?} of the function's 300 s");
+    }
+}
+
+#[tokio::test]
 async fn change_is_waited_for_until_it_is_seen() {
     let account = account(wired_by_others());
     account.world().lag = 12;

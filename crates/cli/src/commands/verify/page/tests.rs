@@ -37,6 +37,7 @@ fn header(by: &str) -> Header {
             sample: None,
             reads_contents: true,
             max_read_bytes: 5 * 1024 * 1024,
+            ownership: "exclusive",
         },
         stopped_by: None,
         job_reports: Vec::new(),

@@ -1,0 +1,90 @@
+//! Failures of many objects for few reasons: each reason is shown once, with how many objects it stopped.
+
+use std::collections::BTreeMap;
+
+use s3ferry_core::failure::Failure;
+use serde_json::{Value, json};
+
+use crate::output::grouped;
+
+/// So many reasons are shown to people; JSON has them all.
+const SHOWN: usize = 10;
+
+/// How many objects failed for which reason.
+#[derive(Debug, Default)]
+pub struct FailureCounts(BTreeMap<(String, String), Alike>);
+
+#[derive(Debug)]
+struct Alike {
+    count: u64,
+    first: Failure,
+}
+
+impl FailureCounts {
+    /// Counts one failure.
+    pub fn count(&mut self, failure: &Failure) {
+        let reason = (failure.code.clone(), failure.action.clone());
+        let alike = self.0.entry(reason).or_insert_with(|| Alike {
+            count: 0,
+            first: failure.clone(),
+        });
+        alike.count += 1;
+    }
+
+    /// Says each reason once, with the first object that it stopped.
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines: Vec<String> = self.0.values().take(SHOWN).map(Alike::line).collect();
+        if self.0.len() > SHOWN {
+            lines.push(format!("    and {} more reasons", self.0.len() - SHOWN));
+        }
+        lines
+    }
+
+    /// Returns the same as JSON.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        let reason = |((code, action), alike): (&(String, String), &Alike)| json!({ "code": code, "action": action, "objects": alike.count, "first": alike.first.to_string() });
+        self.0.iter().map(reason).collect()
+    }
+}
+
+impl Alike {
+    fn line(&self) -> String {
+        let others = match self.count {
+            1 => String::new(),
+            count => format!("; {} more alike", grouped(count - 1)),
+        };
+        format!("    {}{others}", self.first)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use s3ferry_core::failure::FailureKind;
+
+    use super::*;
+
+    #[test]
+    fn each_reason_is_said_once_with_a_count() {
+        let mut counts = FailureCounts::default();
+        let failure = |code: &str, key: &str| Failure {
+            kind: FailureKind::Permanent,
+            code: code.to_owned(),
+            action: "s3:GetObject".to_owned(),
+            resource: format!("arn:aws:s3:::source/{key}"),
+            detail: "said S3".to_owned(),
+        };
+        for key in ["a", "b", "c"] {
+            counts.count(&failure("AccessDenied", key));
+        }
+        counts.count(&failure("Panic", "d"));
+        assert_eq!(
+            counts.lines(),
+            [
+                "    s3:GetObject on arn:aws:s3:::source/a: AccessDenied: said S3; 2 more alike",
+                "    s3:GetObject on arn:aws:s3:::source/d: Panic: said S3",
+            ]
+        );
+        assert_eq!(counts.json()[0]["objects"], 3);
+    }
+}
