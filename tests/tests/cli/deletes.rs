@@ -23,7 +23,10 @@ async fn empty_source_deletes_nothing_unless_that_is_allowed() {
     fill(&stage, 3);
     let ran = stage.run("sync", &delete(&[])).await.must_end_with(3);
     assert!(ran.stderr.contains("the source lists no object at all"), "{ran:?}");
-    assert!(ran.stderr.contains("give --allow-empty-source"), "{ran:?}");
+    assert!(
+        ran.stderr.contains("--allow-empty-source would delete every one"),
+        "{ran:?}"
+    );
     let summary = ran.summary();
     assert_eq!(
         (&summary["deleted"], &summary["extra_at_destination"]),

@@ -180,6 +180,24 @@ fn starting<'a>(more: &[&'a str]) -> Vec<&'a str> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn endpoint_without_s3_control_is_named_with_the_ways_around_it() {
+    let stage = staged().await;
+    let status = ["status", ARN, "--output", "json"].map(str::to_owned);
+    let ran = stage.run("batch", &status).await.must_end_with(3);
+    let asked = format!("(S3 Control was asked at {})", stage.server.endpoint());
+    for expected in [asked.as_str(), "--engine local", "AWS_ENDPOINT_URL_S3_CONTROL"] {
+        assert!(ran.stderr.contains(expected), "{expected}: {ran:?}");
+    }
+    let start: Vec<String> = starting(&["--function-arn", FUNCTION])
+        .iter()
+        .map(|word| (*word).to_owned())
+        .collect();
+    let ran = stage.run("batch", &start).await.must_end_with(3);
+    assert!(ran.stderr.contains("engine: s3-batch-operations"), "{ran:?}");
+    assert!(ran.stderr.contains(&asked), "{ran:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn job_is_made_once_followed_and_its_failures_become_a_residue() {
     let (stage, double) = (staged().await, Double::start(1).await);
     let start = starting(&["--function-arn", FUNCTION, "--user-argument", "depth=deep"]);

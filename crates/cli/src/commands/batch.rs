@@ -31,7 +31,7 @@ impl BatchArgs {
     /// Tells whether this process copies objects.
     #[must_use]
     pub fn copies(&self) -> bool {
-        matches!(&self.verb, Verb::Start(args) if args.engine == Engine::Local)
+        matches!(&self.verb, Verb::Start(args) if args.engine == Some(Engine::Local))
     }
 }
 

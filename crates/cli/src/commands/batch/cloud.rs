@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use s3ferry_aws::batch::jobs::{BatchJobs, JobOrder, ManifestObject, Operation};
+use s3ferry_aws::batch::jobs::{BatchJobs, JobDescription, JobOrder, ManifestObject, Operation};
 use s3ferry_aws::batch::runs::{Runs, Started};
 use s3ferry_aws::batch::stacks;
 use s3ferry_aws::client::{Clients, RequestLimits};
 use s3ferry_core::batch_report::TokenFields;
+use s3ferry_core::failure::Failure;
 use s3ferry_core::manifest::Reader;
 use s3ferry_core::names::{AccountId, BucketName, ObjectKey, Region};
 use serde_json::json;
@@ -31,9 +32,59 @@ const LONGEST_DESCRIPTION: usize = 256;
 /// The endpoint of a double of S3 Control; the SDK reads it by itself only where no other endpoint is given.
 const S3_CONTROL_ENDPOINT: &str = "AWS_ENDPOINT_URL_S3_CONTROL";
 
+fn s3_control_endpoint() -> Option<String> {
+    std::env::var(S3_CONTROL_ENDPOINT).ok().filter(|url| !url.is_empty())
+}
+
+/// Tells whether jobs of S3 Batch Operations can be made where requests go: no emulator has them.
+pub(super) fn has_s3_control(shared: &SharedArgs) -> bool {
+    let has_endpoint = shared.endpoint_url.is_some() || std::env::var_os("AWS_ENDPOINT_URL").is_some();
+    !has_endpoint || s3_control_endpoint().is_some()
+}
+
+/// The jobs of one account, and where they are asked for.
+pub(super) struct Jobs {
+    jobs: BatchJobs,
+    /// The endpoint, where it is not AWS's own.
+    endpoint: Option<String>,
+}
+
+impl Jobs {
+    pub(super) fn arn(&self, id: &str) -> String {
+        self.jobs.arn(id)
+    }
+
+    pub(super) async fn create(&self, order: &JobOrder) -> Result<String, Error> {
+        self.jobs.create(order).await.map_err(|failure| self.failed(failure))
+    }
+
+    pub(super) async fn describe(&self, id: &str) -> Result<JobDescription, Error> {
+        self.jobs.describe(id).await.map_err(|failure| self.failed(failure))
+    }
+
+    pub(super) async fn confirm(&self, id: &str) -> Result<(), Error> {
+        self.jobs.confirm(id).await.map_err(|failure| self.failed(failure))
+    }
+
+    /// Names the endpoint of an emulator, and the ways around what it does not have.
+    fn failed(&self, failure: Failure) -> Error {
+        match &self.endpoint {
+            Some(url) if !failure.is_of_credentials() => Error::setup(
+                format!("failed to {failure} (S3 Control was asked at {url})"),
+                format!(
+                    "if that is an emulator without S3 Batch Operations, give --engine step-functions or --engine local; if \
+                     S3 Control is elsewhere, name its endpoint with {S3_CONTROL_ENDPOINT}; for AWS itself unset \
+                     AWS_ENDPOINT_URL and leave out --endpoint-url"
+                ),
+            ),
+            _ => Error::Failed(failure),
+        }
+    }
+}
+
 /// Takes the jobs of an account.
-pub(super) fn jobs_of(clients: &Clients, account: AccountId, region: Region) -> Result<BatchJobs, Error> {
-    let endpoint = std::env::var(S3_CONTROL_ENDPOINT).ok().filter(|url| !url.is_empty());
+pub(super) fn jobs_of(clients: &Clients, account: AccountId, region: Region) -> Result<Jobs, Error> {
+    let endpoint = s3_control_endpoint();
     if let Some(url) = &endpoint {
         crate::args::endpoint_url(url).map_err(|allowed| {
             Error::setup(
@@ -42,7 +93,10 @@ pub(super) fn jobs_of(clients: &Clients, account: AccountId, region: Region) -> 
             )
         })?;
     }
-    Ok(BatchJobs::new(clients, account, region, endpoint.as_deref()))
+    Ok(Jobs {
+        jobs: BatchJobs::new(clients, account, region, endpoint.as_deref()),
+        endpoint: endpoint.or_else(|| clients.endpoint_url().map(str::to_owned)),
+    })
 }
 
 /// The outputs of a stack, where one is named.
@@ -151,14 +205,19 @@ fn location_text(bucket: &BucketName, key: &ObjectKey) -> String {
 }
 
 pub(super) fn unusable_manifest(problem: &str) -> Error {
-    Error::setup(problem, "mend the manifest, or write one with `s3ferry manifest`")
+    Error::setup(problem, "correct the manifest, or write one with `s3ferry manifest`")
 }
 
 /// What makes a job the same job.
-fn token_fields(args: &StartArgs, manifest: &ManifestObject, arguments: &BTreeMap<String, String>) -> TokenFields {
+fn token_fields(
+    args: &StartArgs,
+    engine: Engine,
+    manifest: &ManifestObject,
+    arguments: &BTreeMap<String, String>,
+) -> TokenFields {
     let version = manifest.version.as_ref().map(ToString::to_string);
     let fields = TokenFields::default()
-        .with("engine", args.engine.as_str())
+        .with("engine", engine.as_str())
         .with("operation", args.operation.as_str())
         .with("manifest", location_text(&manifest.bucket, &manifest.key))
         .with("etag", manifest.etag.as_str())
@@ -197,7 +256,7 @@ pub(super) async fn start_job(shared: &SharedArgs, args: &StartArgs) -> Result<E
     let report = outputs.report_prefix(args.report_prefix.as_ref())?;
     let manifest = manifest_object(&clients, &source_region, &args.manifest).await?;
     let what = format!("{operation:?} {report} {role_arn} {}", args.cloud.priority);
-    let token = token_fields(args, &manifest, &arguments)
+    let token = token_fields(args, Engine::S3BatchOperations, &manifest, &arguments)
         .with("job", what)
         .with("confirmation", args.cloud.confirmation_required.to_string())
         .token();
@@ -335,7 +394,7 @@ pub(super) async fn start_run(shared: &SharedArgs, args: &StartArgs) -> Result<E
             ));
         }
     }
-    let token = token_fields(args, &manifest, &arguments)
+    let token = token_fields(args, Engine::StepFunctions, &manifest, &arguments)
         .with("machine", &machine)
         .token();
     let input = json!({ "manifestKey": manifest.key.as_str(), "userArguments": arguments });

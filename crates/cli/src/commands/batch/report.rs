@@ -52,7 +52,7 @@ pub struct ReportArgs {
     /// How many failures are shown to people; JSON has them all
     #[arg(long, value_name = "NUMBER", default_value_t = 20)]
     failures: u64,
-    /// The stack of a run of the state machine, whose outputs name the state bucket
+    /// The stack of a run of the state machine, whose outputs name the state bucket; the default is told by JOB
     #[arg(long, value_name = "NAME", conflicts_with = "state_bucket")]
     stack: Option<String>,
     /// The state bucket of a run of the state machine
@@ -91,7 +91,9 @@ pub(super) async fn run(shared: &SharedArgs, args: &ReportArgs, interrupt: &Inte
                     load_clients(shared, Some(&region), "--region", RequestLimits::default()).await?;
                 let progress = Runs::new(&clients, &region).describe(&arn).await?.progress;
                 must_be_over(&progress)?;
-                let outputs = Outputs::read(&clients, &region, args.stack.as_ref()).await?;
+                let stack = args.stack.clone().or_else(|| stack_of(&arn).map(str::to_owned));
+                let stack = stack.filter(|_| args.state_bucket.is_none());
+                let outputs = Outputs::read(&clients, &region, stack.as_ref()).await?;
                 let state = outputs.state_bucket(args.state_bucket.as_ref(), "--state-bucket")?;
                 reading.run(&clients, &region, state, &arn).await?;
                 // Batches are counted there, items are here.
@@ -117,6 +119,12 @@ pub(super) async fn run(shared: &SharedArgs, args: &ReportArgs, interrupt: &Inte
         done = work => done?,
     };
     reading.end(shared, args, &progress, clients).await
+}
+
+/// Returns the stack that has the state machine of a run: infra/source.yaml names the one after the other.
+fn stack_of(execution_arn: &str) -> Option<&str> {
+    let machine = execution_arn.split(':').nth(6)?;
+    machine.strip_suffix("-final-sync").filter(|stack| !stack.is_empty())
 }
 
 fn slashed(prefix: &str) -> String {
@@ -396,4 +404,21 @@ async fn residue_clients(shared: &SharedArgs, args: &ReportArgs, to: &FileAt) ->
         FileAt::Object(_) => args.job.region.as_ref(),
     };
     load_clients(shared, region, "--region", RequestLimits::default()).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stack_is_told_by_the_run() {
+        for (machine, stack) in [
+            ("s3ferry-source-final-sync", Some("s3ferry-source")),
+            ("mine", None),
+            ("-final-sync", None),
+        ] {
+            let arn = format!("arn:aws:states:us-east-1:123456789012:execution:{machine}:batch-1");
+            assert_eq!(stack_of(&arn), stack);
+        }
+    }
 }

@@ -10,6 +10,7 @@ use s3ferry_core::names::{AccountId, BucketName, Region};
 use s3ferry_core::policy::{Policy, StorageClassRule};
 use s3ferry_engine::final_sync::Terms;
 
+use super::cloud::has_s3_control;
 use super::place::Root;
 use super::{Engine, cloud, local};
 use crate::args::{SharedArgs, account, bucket, region};
@@ -18,6 +19,7 @@ use crate::files::FileAt;
 use crate::interrupt::Interrupt;
 use crate::location::Location;
 use crate::policy::PolicyArgs;
+use crate::progress::say;
 
 /// The arguments of `batch start`.
 #[derive(Debug, Args)]
@@ -38,9 +40,10 @@ Examples:
 The same command names the same job: given twice, after a lost answer as well, it makes one job. --run NAME makes
 another one of the same manifest.")]
 pub struct StartArgs {
-    /// Who runs the job
-    #[arg(long, value_enum, value_name = "ENGINE", default_value_t = Engine::S3BatchOperations)]
-    pub(super) engine: Engine,
+    /// Who runs the job; the default is the engine that the other flags are of, else s3-batch-operations, or step-functions
+    /// with the stack on an emulator that has no S3 Control
+    #[arg(long, value_enum, value_name = "ENGINE")]
+    pub(super) engine: Option<Engine>,
     /// The manifest: an object, or with --engine local a file
     #[arg(long, value_name = "PATH")]
     pub(super) manifest: FileAt,
@@ -169,8 +172,13 @@ struct Defaults {
 
 /// Starts a job, or runs it.
 pub(super) async fn run(shared: &SharedArgs, args: &StartArgs, interrupt: &Interrupt) -> Result<End, Error> {
-    args.must_fit_the_engine()?;
-    match args.engine {
+    let engine = args.engine.unwrap_or_else(|| {
+        let engine = args.fitting_engine(has_s3_control(shared));
+        say(&format!("engine: {} (--engine chooses another)", engine.as_str()));
+        engine
+    });
+    args.must_fit(engine)?;
+    match engine {
         Engine::S3BatchOperations => cloud::start_job(shared, args).await,
         Engine::StepFunctions => cloud::start_run(shared, args).await,
         Engine::Local => local::run(shared, args, interrupt).await,
@@ -194,9 +202,25 @@ impl StartArgs {
         terms.map(|_| given).map_err(|error| refused(error.to_string()))
     }
 
+    /// Chooses the engine that the other flags are of; where they are of either, jobs of S3 Batch Operations, unless those
+    /// do not exist where requests go.
+    fn fitting_engine(&self, has_s3_control: bool) -> Engine {
+        let is_of_jobs = self.operation != OperationArg::FinalSync
+            || self.cloud.function_arn.is_some()
+            || self.cloud.role_arn.is_some()
+            || self.cloud.account.is_some()
+            || self.cloud.confirmation_required
+            || self.report_prefix.is_some();
+        let is_of_runs = self.cloud.state_machine_arn.is_some() || (self.stack.is_some() && !has_s3_control);
+        if is_of_runs && !is_of_jobs {
+            Engine::StepFunctions
+        } else {
+            Engine::S3BatchOperations
+        }
+    }
+
     /// Refuses flags that the engine would not heed.
-    fn must_fit_the_engine(&self) -> Result<(), Error> {
-        let engine = self.engine;
+    fn must_fit(&self, engine: Engine) -> Result<(), Error> {
         let (is_local, is_jobs) = (engine == Engine::Local, engine == Engine::S3BatchOperations);
         if !is_jobs && self.operation != OperationArg::FinalSync {
             return Err(Error::usage(
@@ -308,5 +332,42 @@ fn pair(text: &str) -> Result<(String, String), &'static str> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("must be NAME=VALUE, as in comparison-depth=deep"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Start {
+        #[command(flatten)]
+        args: StartArgs,
+    }
+
+    #[test]
+    fn engine_that_fits_the_flags_and_the_endpoint_is_chosen() {
+        use Engine::{S3BatchOperations, StepFunctions};
+        let manifest = ["start", "--manifest", "s3://state/final-sync/run-1.csv"];
+        for (flags, on_aws, on_emulator) in [
+            (&["--stack", "s3ferry-source"][..], S3BatchOperations, StepFunctions),
+            (
+                &["--stack", "s3ferry-source", "--confirmation-required"],
+                S3BatchOperations,
+                S3BatchOperations,
+            ),
+            (
+                &["--stack", "s3ferry-source", "--operation", "compute-checksum"],
+                S3BatchOperations,
+                S3BatchOperations,
+            ),
+            (&["--state-machine-arn", "arn"], StepFunctions, StepFunctions),
+            (&["--function-arn", "arn"], S3BatchOperations, S3BatchOperations),
+            (&[], S3BatchOperations, S3BatchOperations),
+        ] {
+            let start = Start::parse_from(manifest.iter().chain(flags));
+            let chosen = [true, false].map(|has_s3_control| start.args.fitting_engine(has_s3_control));
+            assert_eq!(chosen, [on_aws, on_emulator], "{flags:?}");
+        }
     }
 }

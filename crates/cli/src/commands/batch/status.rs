@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use clap::Args;
-use s3ferry_aws::batch::jobs::BatchJobs;
 use s3ferry_aws::batch::runs::Runs;
 use s3ferry_aws::client::RequestLimits;
 use s3ferry_core::batch_report::{JobProgress, JobState};
@@ -11,7 +10,7 @@ use s3ferry_engine::job::{read_progress, read_record};
 use serde_json::json;
 
 use super::JobArgs;
-use super::cloud::jobs_of;
+use super::cloud::{Jobs, jobs_of};
 use super::job::Job;
 use super::place::{Place, Root};
 use crate::args::SharedArgs;
@@ -48,7 +47,7 @@ pub struct StatusArgs {
 
 /// A job that can be asked how far it is.
 enum Watched {
-    S3 { jobs: BatchJobs, id: String },
+    S3 { jobs: Jobs, id: String },
     Run { runs: Runs, arn: String },
     Local { place: Place, id: String, name: String },
 }
