@@ -150,6 +150,20 @@ impl Stage {
         deleted.expect("the object is deleted");
     }
 
+    /// Takes the current version of a key out for good.
+    pub(crate) fn purge(&self, bucket: &str, key: &str) {
+        let mut model = self.server.model();
+        let current = model.bucket(bucket).expect("the bucket").current(key);
+        let version_id = Some(current.expect("the object").id.clone());
+        let delete = Delete {
+            version_id,
+            ..Delete::default()
+        };
+        model
+            .delete_object(Target { bucket, key }, &delete)
+            .expect("the version is deleted");
+    }
+
     /// The arguments that name both sides.
     pub(crate) fn sides() -> Vec<String> {
         Self::sides_below("")

@@ -59,6 +59,32 @@ async fn listing_that_fails_during_a_multipart_copy_leaves_no_upload() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn source_that_is_deleted_while_it_is_copied_in_parts_is_reported_as_that() {
+    type Delete = fn(&Stage);
+    let deletes: [(Delete, &str, usize); 2] = [
+        // Its version is still there, so that the copy ends first.
+        (|stage| stage.delete(SOURCE, "large"), "gone_at_source", 1),
+        (|stage| stage.purge(SOURCE, "large"), "gone", 0),
+    ];
+    for (delete, reported, left) in deletes {
+        let stage = Stage::new().await;
+        stage.put(SOURCE, "large", &large());
+        let slow = json!([{ "operation": "UploadPartCopy", "nth": 1, "fault": "slow", "delay_ms": 300 }]);
+        stage.server.set_faults(&slow).expect("rules");
+        let arguments = on_both(&[&IN_PARTS[..], &["--max-concurrent-parts", "1", "--output", "json"]].concat());
+        let child = stage.start("sync", &arguments);
+        stage.until_requested("UploadPartCopy", 1).await;
+        delete(&stage);
+        let ran = ended(child).await.must_end_with(0);
+        let summary = ran.summary();
+        let counts = ["copied", "found_equal", "gone", "gone_at_source"].map(|name| (name, summary[name].as_u64()));
+        let expected = counts.map(|(name, _)| (name, Some(u64::from(name == reported))));
+        assert_eq!(counts, expected, "{ran:?}");
+        assert_eq!((uploads(&stage), stage.objects(DESTINATION)), (0, left), "{ran:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn upload_whose_source_is_small_or_gone_by_now_is_aborted_by_the_next_run() {
     type Change = fn(&Stage);
     let changes: [(Change, &str); 4] = [

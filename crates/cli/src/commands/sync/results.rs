@@ -48,8 +48,12 @@ pub(super) struct Results {
     copied_bytes: u64,
     amended: u64,
     deleted: u64,
-    /// Reconciled, and found equal or gone.
+    /// Reconciled, and found equal.
     equal: u64,
+    /// Gone on both sides since they were listed.
+    gone: u64,
+    /// Gone at the source since they were listed, and left at the destination.
+    gone_at_source: u64,
     conflicts: u64,
     not_kept: u64,
     not_done: u64,
@@ -121,6 +125,8 @@ impl Results {
             amended: 0,
             deleted: 0,
             equal: 0,
+            gone: 0,
+            gone_at_source: 0,
             conflicts: 0,
             not_kept: 0,
             not_done: 0,
@@ -205,8 +211,9 @@ impl Results {
                     "the destination's object is as new or newer",
                 )?;
             }
-            // The object is at the destination alone, and stays there.
-            Outcome::Skipped(SkipReason::DeletesNotPropagated) => {}
+            Outcome::Skipped(SkipReason::BothAbsent) => self.gone += 1,
+            // Also where its copy came to its end first.
+            Outcome::Skipped(SkipReason::DeletesNotPropagated) => self.gone_at_source += 1,
             Outcome::Skipped(_) => self.equal += 1,
             Outcome::Again(reason) => {
                 self.not_done += 1;
@@ -257,7 +264,7 @@ impl Results {
 
     /// Ends the command where everything fails for one reason that ails the buckets or the credentials, not the objects.
     fn must_not_be_all_alike(&self) -> Result<(), Error> {
-        let done = self.copied + self.amended + self.deleted + self.equal;
+        let done = self.copied + self.amended + self.deleted + self.equal + self.gone + self.gone_at_source;
         match &self.first_failure {
             Some(first) if self.all_alike && done == 0 && ails_everything(first) => Err(Error::Failed(first.clone())),
             _ => Ok(()),
@@ -332,6 +339,8 @@ impl Results {
             "amended": self.amended,
             "deleted": self.deleted,
             "found_equal": self.equal,
+            "gone": self.gone,
+            "gone_at_source": self.gone_at_source,
             "extra_at_destination": self.extra,
             "conflicts": self.conflicts,
             "not_kept": self.not_kept,
@@ -372,6 +381,11 @@ impl Results {
             (self.amended, "amended around equal bytes"),
             (self.deleted, "deleted"),
             (self.equal, "looked different and were equal"),
+            (self.gone, "deleted since they were listed, on both sides"),
+            (
+                self.gone_at_source,
+                "deleted at the source while they were compared or copied; the destination's objects stay",
+            ),
             (self.conflicts, "conflicts: the destination's object is as new or newer"),
             (self.not_kept, "copied without everything they had at the source"),
             (self.not_done, "not done yet: run the same command again"),
