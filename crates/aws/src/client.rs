@@ -72,6 +72,16 @@ fn answered_within(timeout: Duration) -> TimeoutConfig {
     TimeoutConfig::builder().read_timeout(timeout).build()
 }
 
+/// Bounds a page of a listing, all attempts together. Where requests are paced, only each attempt is bounded: waiting for
+/// one's turn must not count.
+fn listing_timeouts(is_paced: bool) -> TimeoutConfig {
+    let timeouts = answered_within(LISTING_ATTEMPT_TIMEOUT);
+    if is_paced {
+        return timeouts;
+    }
+    timeouts.to_builder().operation_timeout(LISTING_TIMEOUT).build()
+}
+
 /// Bounds a request by which S3 copies so many bytes.
 pub(crate) fn copying(size_bytes: u64) -> aws_sdk_s3::config::Builder {
     by_work(size_bytes / SLOWEST_COPY_BYTES_PER_SECOND)
@@ -247,19 +257,9 @@ impl Clients {
         let config = self
             .s3(region)
             .retry_config(RetryConfig::standard().with_max_attempts(LISTING_ATTEMPTS))
-            .timeout_config(self.listing_timeouts())
+            .timeout_config(listing_timeouts(self.in_flight.is_paced()))
             .build();
         aws_sdk_s3::Client::from_conf(config)
-    }
-
-    /// Bounds a page of a listing, all attempts together. Where requests are paced, only each attempt is bounded: waiting for
-    /// one's turn must not count.
-    fn listing_timeouts(&self) -> TimeoutConfig {
-        let timeouts = answered_within(LISTING_ATTEMPT_TIMEOUT);
-        if self.in_flight.is_paced() {
-            return timeouts;
-        }
-        timeouts.to_builder().operation_timeout(LISTING_TIMEOUT).build()
     }
 
     /// Makes an S3 client for writes: every request is sent once, for only the engine knows whether a write whose
@@ -375,11 +375,11 @@ mod tests {
 
     #[test]
     fn listing_that_nothing_answers_ends_within_minutes() {
-        let timeouts = Timeouts { is_paced: false }.listing();
+        let timeouts = listing_timeouts(false);
         assert_eq!(timeouts.operation_timeout(), Some(LISTING_TIMEOUT));
-        let attempt = timeouts.operation_attempt_timeout().unwrap();
+        let attempt = timeouts.read_timeout().unwrap();
         assert!(attempt * 2 < LISTING_TIMEOUT, "more than one attempt has its time");
-        assert_eq!(Timeouts { is_paced: true }.listing().operation_timeout(), None);
+        assert_eq!(listing_timeouts(true).operation_timeout(), None);
     }
 
     #[test]

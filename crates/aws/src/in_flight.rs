@@ -27,7 +27,7 @@ use crate::pace::Pace;
 ///
 /// The SDK keeps idle connections to each bucket: to the source, the destination and the state bucket there are 768 at
 /// most, fewer than the files that a Lambda function may have open.
-pub const MAX_REQUESTS_IN_FLIGHT: NonZeroUsize = NonZeroUsize::new(256).unwrap();
+pub(crate) const MAX_REQUESTS_IN_FLIGHT: NonZeroUsize = NonZeroUsize::new(256).unwrap();
 
 /// Lets a bounded number of requests be in flight, however many clients share it.
 #[derive(Debug, Clone)]

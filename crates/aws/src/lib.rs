@@ -13,7 +13,7 @@ pub mod content;
 pub mod destination;
 mod facts;
 pub mod file;
-pub mod in_flight;
+mod in_flight;
 pub mod journal;
 mod layout;
 pub mod listing;

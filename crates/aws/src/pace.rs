@@ -12,7 +12,7 @@ const CATCH_UP: Duration = Duration::from_millis(100);
 
 /// Hands out moments at which a request may be sent, evenly spaced.
 #[derive(Debug, Clone)]
-pub struct Pace {
+pub(crate) struct Pace {
     interval: Duration,
     next: Arc<Mutex<Option<Instant>>>,
 }
@@ -20,7 +20,7 @@ pub struct Pace {
 impl Pace {
     /// Sends at most so many requests in a second, however many clients share it.
     #[must_use]
-    pub fn new(per_second: NonZeroU32) -> Self {
+    pub(crate) fn new(per_second: NonZeroU32) -> Self {
         Self {
             interval: Duration::from_secs(1) / per_second.get(),
             next: Arc::default(),
@@ -28,7 +28,7 @@ impl Pace {
     }
 
     /// Waits for the next free moment.
-    pub async fn wait(&self) {
+    pub(crate) async fn wait(&self) {
         let now = Instant::now();
         let mut next = self.next.lock().await;
         let earliest = now.checked_sub(CATCH_UP).unwrap_or(now);

@@ -77,7 +77,7 @@ async fn copy_in_place_is_of_the_destinations_own_version() {
                 Some("destination-bucket/a%20b%2Bc/%C3%BC.txt?versionId=own"),
             ),
             ("x-amz-copy-source-if-match", Some("\"bb\"")),
-            ("x-amz-source-expected-bucket-owner", None),
+            ("x-amz-source-expected-bucket-owner", Some("210987654321")),
             ("if-match", Some("\"bb\"")),
         ],
     );
