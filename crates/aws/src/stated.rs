@@ -10,7 +10,7 @@ use aws_sdk_s3::error::BoxError;
 use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3ferry_core::acl::{Acl, Grantee};
-use s3ferry_core::facts::KmsEncryption;
+use s3ferry_core::facts::{KmsEncryption, StatedEncryption};
 use s3ferry_core::lock::{EventHold, ObjectLock};
 use s3ferry_core::order::{Metadata, Stated};
 
@@ -44,8 +44,10 @@ impl Headers {
         let mut headers = Self::default();
         headers.set("x-amz-storage-class", &stated.storage_class);
         headers.set_some("x-amz-website-redirect-location", stated.website_redirect.as_ref());
-        if let Some(kms) = &stated.encryption {
-            headers.encrypt(kms);
+        match &stated.encryption {
+            None => {}
+            Some(StatedEncryption::Managed) => headers.set("x-amz-server-side-encryption", "AES256"),
+            Some(StatedEncryption::Kms(kms)) => headers.encrypt(kms),
         }
         headers.lock(stated.lock)?;
         if let Some(metadata) = &stated.metadata {

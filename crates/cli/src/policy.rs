@@ -1,10 +1,12 @@
 //! The policy of a migration as it is written on a command line: the functions' variables as flags.
 
 use clap::{Args, ValueEnum};
+use s3ferry_core::facts::StatedEncryption;
 use s3ferry_core::names::Region;
 use s3ferry_core::plan::{COPY_OBJECT_LIMIT_BYTES, DEFAULT_PART_BYTES, LARGEST_PART_BYTES, SMALLEST_PART_BYTES};
 use s3ferry_core::policy::{
-    AclRule, KmsKeys, Ownership, Policy, PreserveEtag, StorageClassRule, kms_keys, kms_keys_must_be_in,
+    AclRule, KmsKeys, Ownership, Policy, PolicyError, PreserveEtag, StorageClassRule, destination_encryption,
+    destination_encryption_must_be_in, kms_keys, kms_keys_must_be_in,
 };
 
 use crate::exit::Error;
@@ -22,6 +24,10 @@ pub struct PolicyArgs {
     /// Which KMS key copies get, as JSON: {"source key ARN":"destination key ARN"}
     #[arg(long, value_name = "JSON", value_parser = kms_keys)]
     pub kms_key_map: Option<KmsKeys>,
+    /// How copies are encrypted whose key --kms-key-map does not name: bucket-default, AES256, aws:kms:KEY_ARN or
+    /// aws:kms:dsse:KEY_ARN
+    #[arg(long, value_name = "ENCRYPTION", default_value = "bucket-default", value_parser = encryption)]
+    pub destination_encryption: EncryptionArg,
     /// Larger objects are copied in parts
     #[arg(long, value_name = "BYTES", default_value_t = COPY_OBJECT_LIMIT_BYTES,
         value_parser = clap::value_parser!(u64).range(SMALLEST_PART_BYTES..=LARGEST_PART_BYTES))]
@@ -39,6 +45,14 @@ pub struct PolicyArgs {
     /// What happens to access control lists
     #[arg(long, value_enum, value_name = "RULE", default_value_t = AclArg::Ignore)]
     pub acl: AclArg,
+}
+
+/// How copies are encrypted; by the bucket's default if nothing is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EncryptionArg(pub Option<StatedEncryption>);
+
+fn encryption(text: &str) -> Result<EncryptionArg, PolicyError> {
+    destination_encryption(text).map(EncryptionArg)
 }
 
 /// Who writes to the destination.
@@ -80,13 +94,18 @@ pub enum AclArg {
 impl PolicyArgs {
     /// Checks what one flag alone does not show.
     pub fn check(&self, destination: &Region) -> Result<(), Error> {
-        let Some(keys) = &self.kms_key_map else { return Ok(()) };
-        kms_keys_must_be_in(keys, destination).map_err(|error| {
-            Error::usage(
-                format!("--kms-key-map: {error}"),
-                "name a key of that region: S3 encrypts with no other",
-            )
-        })
+        let mapped = self.kms_key_map.as_ref();
+        let mapped = mapped.map_or(Ok(()), |keys| kms_keys_must_be_in(keys, destination));
+        let stated = destination_encryption_must_be_in(self.destination_encryption.0.as_ref(), destination);
+        for (flag, checked) in [("--kms-key-map", mapped), ("--destination-encryption", stated)] {
+            checked.map_err(|error| {
+                Error::usage(
+                    format!("{flag}: {error}"),
+                    "name a key of that region: S3 encrypts with no other",
+                )
+            })?;
+        }
+        Ok(())
     }
 
     /// Makes the policy for keys that begin with `key_prefix`.
@@ -99,6 +118,7 @@ impl PolicyArgs {
             propagate_deletes,
             storage_class: self.storage_class.clone(),
             kms_keys: self.kms_key_map.clone().unwrap_or_default(),
+            destination_encryption: self.destination_encryption.0.clone(),
             multipart_threshold_bytes: self.multipart_threshold_bytes,
             part_size_bytes: self.part_size_bytes,
             preserve_etag: match self.preserve_etag {

@@ -7,8 +7,7 @@ use std::time::Duration;
 use crate::compare::{Verdict, compare_around, compare_bodies};
 use crate::diff::SideName;
 use crate::facts::{
-    Aspect, Aspects, Availability, Encryption, HIDDEN_IN_HEAD, KmsEncryption, ObjectFacts, ObjectState,
-    ReplicationStatus,
+    Aspect, Aspects, Availability, Encryption, HIDDEN_IN_HEAD, ObjectFacts, ObjectState, ReplicationStatus,
 };
 use crate::failure::FailureKind;
 use crate::history::VersionName;
@@ -471,7 +470,7 @@ fn method(source: &ObjectFacts, policy: &Policy) -> CopyMethod {
         PreserveEtag::Large => source.size_bytes > policy.multipart_threshold_bytes,
         PreserveEtag::Always => source.etag.is_multipart(),
     };
-    let encrypts_with_kms = mapped_key(&source.encryption, policy).is_some();
+    let encrypts_with_kms = policy.encrypts_with_kms(&source.encryption);
     let is_comparable = |method| copy_is_comparable(source, method, encrypts_with_kms);
     let only_other = |preferred, other| !is_comparable(preferred) && is_comparable(other);
     if source.size_bytes > COPY_OBJECT_LIMIT_BYTES {
@@ -499,7 +498,7 @@ fn stated(wanted: ObjectFacts, method: CopyMethod, policy: &Policy) -> Stated {
             StorageClassRule::Fixed(class) => class.clone(),
         },
         website_redirect: wanted.website_redirect,
-        encryption: mapped_key(&wanted.encryption, policy),
+        encryption: policy.encryption_of(&wanted.encryption),
         lock: wanted.lock,
         metadata: in_parts.then_some(Metadata {
             headers: wanted.headers,
@@ -509,15 +508,6 @@ fn stated(wanted: ObjectFacts, method: CopyMethod, policy: &Policy) -> Stated {
         checksum: None,
         acl: wanted.acl,
     }
-}
-
-fn mapped_key(encryption: &Encryption, policy: &Policy) -> Option<KmsEncryption> {
-    let Encryption::Kms(kms) = encryption else { return None };
-    let mapped = policy.kms_keys.get(kms.key_arn.as_ref()?)?;
-    Some(KmsEncryption {
-        key_arn: Some(mapped.clone()),
-        ..kms.clone()
-    })
 }
 
 /// S3's own replication gets a grace period where it is about to do the same.

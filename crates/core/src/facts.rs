@@ -106,6 +106,15 @@ pub struct KmsEncryption {
     pub dual_layer: bool,
 }
 
+/// The encryption that a write asks for, in place of the bucket's default.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub enum StatedEncryption {
+    /// With keys that S3 manages (`AES256`).
+    Managed,
+    /// With a KMS key.
+    Kms(KmsEncryption),
+}
+
 /// What a stored checksum covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub enum ChecksumCoverage {

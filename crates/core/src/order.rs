@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::acl::Acl;
-use crate::facts::{Aspect, Aspects, ChecksumCoverage, KmsEncryption, ObjectFacts, SystemHeaders};
+use crate::facts::{Aspect, Aspects, ChecksumCoverage, ObjectFacts, StatedEncryption, SystemHeaders};
 use crate::lock::ObjectLock;
 use crate::names::{ETag, VersionId};
 use crate::plan::CopyPlan;
@@ -140,8 +140,8 @@ pub struct Stated {
     pub storage_class: String,
     /// Where a website endpoint redirects.
     pub website_redirect: Option<String>,
-    /// The KMS key, where the key map has one; the bucket's default encryption else.
-    pub encryption: Option<KmsEncryption>,
+    /// The encryption; the bucket's default if `None`.
+    pub encryption: Option<StatedEncryption>,
     /// The lock, where the destination bucket has Object Lock.
     pub lock: ObjectLock,
     /// Headers and user metadata, where they do not come with the bytes.
@@ -247,11 +247,14 @@ impl UploadTerms {
         }
     }
 
-    /// States nothing of its own: for an upload that will have no parts.
+    /// States nothing but the encryption that the bucket may demand: for an upload that will have no parts.
     #[must_use]
-    pub fn plain() -> Self {
+    pub fn plain(encryption: Option<StatedEncryption>) -> Self {
         Self {
-            stated: Stated::plain(),
+            stated: Stated {
+                encryption,
+                ..Stated::plain()
+            },
             lost: Aspects::new(),
         }
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use crate::diff::SideName;
+use crate::facts::{Encryption, KmsEncryption, StatedEncryption};
 use crate::names::{AccountId, ObjectKey, Region};
 
 /// The storage classes that `CopyObject` takes in an AWS region.
@@ -44,6 +45,15 @@ pub enum PolicyError {
         /// What was given.
         arn: String,
     },
+    /// Not a way in which S3 encrypts.
+    #[error("allowed: bucket-default, AES256, aws:kms:KEY_ARN, aws:kms:dsse:KEY_ARN")]
+    UnknownEncryption,
+    /// The default key of a service is of one region and of no use to other accounts, so a key is always named.
+    #[error("needs the ARN of a KMS key, as in {algorithm}:arn:aws:kms:eu-central-1:123456789012:key/1234abcd")]
+    KmsWithoutKey {
+        /// How S3 is to encrypt.
+        algorithm: String,
+    },
     /// S3 encrypts with keys of the bucket's own region only.
     #[error("`{arn}` is not in {region}, the region of the {} bucket", .side.as_str())]
     KmsKeyElsewhere {
@@ -70,8 +80,10 @@ pub struct Policy {
     pub propagate_deletes: bool,
     /// The storage class of copies.
     pub storage_class: StorageClassRule,
-    /// Which KMS key a copy gets, by the ARN of the source object's key; any other gets the bucket's default encryption.
+    /// Which KMS key a copy gets, by the ARN of the source object's key.
     pub kms_keys: KmsKeys,
+    /// How all other copies are encrypted; by the bucket's default if `None`.
+    pub destination_encryption: Option<StatedEncryption>,
     /// Objects larger than this are copied in parts.
     pub multipart_threshold_bytes: u64,
     /// How large parts are where the source gives no boundaries.
@@ -91,6 +103,7 @@ impl Default for Policy {
             propagate_deletes: false,
             storage_class: StorageClassRule::AsSource,
             kms_keys: KmsKeys::new(),
+            destination_encryption: None,
             multipart_threshold_bytes: crate::plan::COPY_OBJECT_LIMIT_BYTES,
             part_size_bytes: crate::plan::DEFAULT_PART_BYTES,
             preserve_etag: PreserveEtag::Large,
@@ -104,6 +117,72 @@ impl Policy {
     #[must_use]
     pub fn covers(&self, key: &ObjectKey) -> bool {
         key.as_str().starts_with(&self.key_prefix)
+    }
+
+    /// Returns the encryption that a copy asks for, of an object that is encrypted like `source`: the key map goes before
+    /// the encryption for all copies.
+    #[must_use]
+    pub fn encryption_of(&self, source: &Encryption) -> Option<StatedEncryption> {
+        let mapped = match source {
+            Encryption::Kms(kms) => {
+                let key = kms.key_arn.as_ref().and_then(|arn| self.kms_keys.get(arn));
+                key.map(|key| KmsEncryption {
+                    key_arn: Some(key.clone()),
+                    ..kms.clone()
+                })
+            }
+            Encryption::Managed | Encryption::CustomerKey => None,
+        };
+        mapped
+            .map(StatedEncryption::Kms)
+            .or_else(|| self.destination_encryption.clone())
+    }
+
+    /// Tells whether a copy asks for a KMS key, so that its `ETag` says nothing of the content.
+    #[must_use]
+    pub fn encrypts_with_kms(&self, source: &Encryption) -> bool {
+        matches!(self.encryption_of(source), Some(StatedEncryption::Kms(_)))
+    }
+}
+
+/// Reads how copies are encrypted: `bucket-default`, `AES256`, `aws:kms:` or `aws:kms:dsse:` and the ARN of a key.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/serv-side-encryption.html>
+pub fn destination_encryption(text: &str) -> Result<Option<StatedEncryption>, PolicyError> {
+    let (arn, dual_layer) = match (text.strip_prefix("aws:kms:dsse"), text.strip_prefix("aws:kms")) {
+        _ if text == "bucket-default" => return Ok(None),
+        _ if text == "AES256" => return Ok(Some(StatedEncryption::Managed)),
+        (Some(key), _) => (key, true),
+        (None, Some(key)) => (key, false),
+        (None, None) => return Err(PolicyError::UnknownEncryption),
+    };
+    let Some(arn) = arn.strip_prefix(':').filter(|arn| !arn.is_empty()) else {
+        return Err(PolicyError::KmsWithoutKey {
+            algorithm: text.trim_end_matches(':').to_owned(),
+        });
+    };
+    if region_of_key(arn).is_none() {
+        return Err(PolicyError::NotAKmsKey { arn: arn.to_owned() });
+    }
+    Ok(Some(StatedEncryption::Kms(KmsEncryption {
+        key_arn: Some(arn.to_owned()),
+        // It saves nearly all requests to KMS; there is none with two layers.
+        // https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-key.html
+        bucket_key: !dual_layer,
+        dual_layer,
+    })))
+}
+
+/// Checks that the key that copies are encrypted with is in the region of the destination bucket.
+pub fn destination_encryption_must_be_in(
+    encryption: Option<&StatedEncryption>,
+    destination: &Region,
+) -> Result<(), PolicyError> {
+    match encryption {
+        Some(StatedEncryption::Kms(KmsEncryption { key_arn: Some(arn), .. })) => {
+            kms_key_must_be_in(arn, destination, SideName::Destination)
+        }
+        _ => Ok(()),
     }
 }
 
@@ -265,6 +344,60 @@ mod tests {
             let error = kms_keys(text).unwrap_err().to_string();
             assert!(error.contains(expected), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn encryption_of_copies_is_the_default_or_names_its_key() {
+        let kms = |dual_layer: bool| {
+            StatedEncryption::Kms(KmsEncryption {
+                key_arn: Some(KEY.to_owned()),
+                bucket_key: !dual_layer,
+                dual_layer,
+            })
+        };
+        for (text, expected) in [
+            ("bucket-default".to_owned(), None),
+            ("AES256".to_owned(), Some(StatedEncryption::Managed)),
+            (format!("aws:kms:{KEY}"), Some(kms(false))),
+            (format!("aws:kms:dsse:{KEY}"), Some(kms(true))),
+        ] {
+            assert_eq!(destination_encryption(&text), Ok(expected), "{text}");
+        }
+        for (text, expected) in [
+            ("aes256", "allowed: bucket-default, AES256, aws:kms:KEY_ARN"),
+            ("", "allowed: bucket-default"),
+            ("aws:kms", "needs the ARN of a KMS key, as in aws:kms:arn:aws:kms:"),
+            ("aws:kms:dsse:", "needs the ARN of a KMS key, as in aws:kms:dsse:arn:"),
+            ("aws:kms:alias/mine", "`alias/mine` is not the ARN of a KMS key"),
+        ] {
+            let error = destination_encryption(text).unwrap_err().to_string();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+        let elsewhere = Region::new("eu-west-1").unwrap();
+        let error = destination_encryption_must_be_in(Some(&kms(true)), &elsewhere).unwrap_err();
+        assert!(error.to_string().contains("is not in eu-west-1"), "{error}");
+    }
+
+    #[test]
+    fn key_map_goes_before_the_encryption_of_all_copies() {
+        let source = Encryption::Kms(KmsEncryption {
+            key_arn: Some("mapped".to_owned()),
+            ..KmsEncryption::default()
+        });
+        let mut policy = Policy {
+            kms_keys: KmsKeys::from([("mapped".to_owned(), KEY.to_owned())]),
+            destination_encryption: Some(StatedEncryption::Managed),
+            ..Policy::default()
+        };
+        assert!(policy.encrypts_with_kms(&source));
+        assert_eq!(
+            policy.encryption_of(&Encryption::Managed),
+            Some(StatedEncryption::Managed)
+        );
+        policy.kms_keys.clear();
+        assert_eq!(policy.encryption_of(&source), Some(StatedEncryption::Managed));
+        policy.destination_encryption = None;
+        assert_eq!(policy.encryption_of(&source), None);
     }
 
     #[test]

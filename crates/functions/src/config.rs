@@ -5,8 +5,8 @@ use std::fmt;
 use s3ferry_core::names::{AccountId, BucketName, Region};
 use s3ferry_core::plan::{COPY_OBJECT_LIMIT_BYTES, DEFAULT_PART_BYTES, LARGEST_PART_BYTES, SMALLEST_PART_BYTES};
 use s3ferry_core::policy::{
-    AclRule, KmsKeys, Ownership, Policy, PolicyError, PreserveEtag, StorageClassRule, boolean, kms_keys,
-    kms_keys_must_be_in,
+    AclRule, KmsKeys, Ownership, Policy, PolicyError, PreserveEtag, StorageClassRule, boolean, destination_encryption,
+    destination_encryption_must_be_in, kms_keys, kms_keys_must_be_in,
 };
 
 /// One environment variable.
@@ -96,8 +96,15 @@ pub const VARIABLES: &[Variable] = &[
         "KMS_KEY_MAP",
         false,
         "",
-        "Which key copies get: a JSON object of source key ARN to destination key ARN; other copies get the bucket's \
-         default encryption",
+        "Which key copies get: a JSON object of source key ARN to destination key ARN; DESTINATION_ENCRYPTION says how \
+         other copies are encrypted",
+    ),
+    variable(
+        "DESTINATION_ENCRYPTION",
+        false,
+        "bucket-default",
+        "How copies are encrypted whose key KMS_KEY_MAP does not name: `bucket-default`, `AES256`, \
+         `aws:kms:KEY_ARN` or `aws:kms:dsse:KEY_ARN`; all but the first are sent with every write",
     ),
     variable(
         "MULTIPART_THRESHOLD_BYTES",
@@ -241,6 +248,15 @@ impl<L: Fn(&str) -> Option<String>> Reader<'_, L> {
         let kms_keys = self
             .optional("KMS_KEY_MAP", |value| kms_key_map(value, destination_region.as_ref()))
             .unwrap_or_default();
+        let destination_encryption = self
+            .optional("DESTINATION_ENCRYPTION", |value| {
+                let encryption = destination_encryption(value)?;
+                if let Some(region) = &destination_region {
+                    destination_encryption_must_be_in(encryption.as_ref(), region)?;
+                }
+                Ok::<_, PolicyError>(encryption)
+            })
+            .flatten();
         let multipart_threshold_bytes = self
             .optional("MULTIPART_THRESHOLD_BYTES", part_bytes)
             .unwrap_or(COPY_OBJECT_LIMIT_BYTES);
@@ -272,6 +288,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<'_, L> {
                 propagate_deletes,
                 storage_class,
                 kms_keys,
+                destination_encryption,
                 multipart_threshold_bytes,
                 part_size_bytes,
                 preserve_etag,
@@ -399,6 +416,7 @@ pub fn log_level(value: &str) -> Result<tracing::Level, &'static str> {
 mod tests {
     use std::collections::BTreeMap;
 
+    use s3ferry_core::facts::StatedEncryption;
     use serde_json::json;
 
     use super::*;
@@ -467,6 +485,7 @@ mod tests {
             ("STORAGE_CLASS", "STANDARD_IA"),
             ("MAX_CONCURRENT_COPIES", "256"),
             ("KMS_KEY_MAP", &json!({ SOURCE_KEY: DESTINATION_KEY }).to_string()),
+            ("DESTINATION_ENCRYPTION", "AES256"),
             ("MULTIPART_THRESHOLD_BYTES", "5242880"),
             ("PART_SIZE_BYTES", "5368709120"),
             ("MAX_CONCURRENT_PARTS", "1"),
@@ -477,6 +496,7 @@ mod tests {
         .unwrap();
         let keys = BTreeMap::from([(SOURCE_KEY.to_owned(), DESTINATION_KEY.to_owned())]);
         assert_eq!(config.policy.kms_keys, keys);
+        assert_eq!(config.policy.destination_encryption, Some(StatedEncryption::Managed));
         assert_eq!(config.policy.multipart_threshold_bytes, 5_242_880);
         assert_eq!(config.policy.part_size_bytes, 5_368_709_120);
         assert_eq!(config.max_concurrent_parts, 1);
@@ -515,6 +535,7 @@ mod tests {
             ("STORAGE_CLASS", "CHEAP"),
             ("MAX_CONCURRENT_COPIES", "0"),
             ("KMS_KEY_MAP", "[]"),
+            ("DESTINATION_ENCRYPTION", "aws:kms"),
             ("MULTIPART_THRESHOLD_BYTES", "5242879"),
             ("PART_SIZE_BYTES", "5368709121"),
             ("MAX_CONCURRENT_PARTS", "257"),
@@ -538,6 +559,7 @@ mod tests {
             "STORAGE_CLASS=`CHEAP`: allowed: source, STANDARD",
             "MAX_CONCURRENT_COPIES=`0`",
             "KMS_KEY_MAP=`[]`: must be a JSON object",
+            "DESTINATION_ENCRYPTION=`aws:kms`: needs the ARN of a KMS key",
             "MULTIPART_THRESHOLD_BYTES=`5242879`: must be a whole number from 5242880 to 5368709120",
             "PART_SIZE_BYTES=`5368709121`: must be a whole number from 5242880 to 5368709120",
             "MAX_CONCURRENT_PARTS=`257`",
@@ -548,7 +570,7 @@ mod tests {
         ] {
             assert!(errors.contains(expected), "{expected} is not in {errors}");
         }
-        assert!(errors.contains("19 problem(s)"), "{errors}");
+        assert!(errors.contains("20 problem(s)"), "{errors}");
     }
 
     #[test]
@@ -606,5 +628,10 @@ mod tests {
             assert!(errors.contains("1 problem(s)"), "{errors}");
         }
         assert_eq!(read(&[("KMS_KEY_MAP", "{}")]).unwrap().policy, Policy::default());
+        let encryption = format!("aws:kms:{elsewhere}");
+        let errors = read(&[("DESTINATION_ENCRYPTION", &encryption)])
+            .unwrap_err()
+            .to_string();
+        assert!(errors.contains("is not in eu-central-1, the region"), "{errors}");
     }
 }

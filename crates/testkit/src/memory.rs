@@ -126,6 +126,7 @@ impl MemoryBucket {
     /// Writes an object whose facts `change` adjusts; tags, annotations and grants given there are stored.
     pub fn put_with(&self, key: &str, content: &str, change: impl FnOnce(&mut ObjectFacts)) {
         let mut facts = plain_facts(content);
+        facts.encryption = self.lock().default_encryption();
         change(&mut facts);
         self.store(key, content, facts, &[]);
     }
@@ -150,6 +151,7 @@ impl MemoryBucket {
             etag: etag_of(content, layout.len()),
             size_bytes,
             checksums: full_checksum(content),
+            encryption: self.lock().default_encryption(),
             ..plain_facts(content)
         };
         change(&mut facts);
@@ -161,7 +163,7 @@ impl MemoryBucket {
         let (id, written) = inner.stamp();
         facts.version_id = self.version_id(id);
         facts.last_modified = written;
-        inner.encrypt(&mut facts, id, layout.len());
+        Inner::encrypt(&mut facts, id, layout.len());
         let stored = Written {
             version_id: facts.version_id.clone(),
             etag: facts.etag.clone(),
@@ -455,11 +457,17 @@ pub struct Snapshot {
 }
 
 impl Inner {
-    /// Encrypts an object as it was stated, or by the bucket's default: under KMS no tag says anything of the content.
-    fn encrypt(&self, facts: &mut ObjectFacts, id: u64, parts: usize) {
-        if self.encrypts_with_kms && facts.encryption == Encryption::Managed {
-            facts.encryption = Encryption::Kms(KmsEncryption::default());
+    /// Returns the encryption of objects whose writers ask for none.
+    fn default_encryption(&self) -> Encryption {
+        if self.encrypts_with_kms {
+            Encryption::Kms(KmsEncryption::default())
+        } else {
+            Encryption::Managed
         }
+    }
+
+    /// Gives an encrypted object its tag: under KMS no tag says anything of the content.
+    fn encrypt(facts: &mut ObjectFacts, id: u64, parts: usize) {
         if matches!(facts.encryption, Encryption::Kms(_)) {
             facts.etag = etag_of(&format!("kms:{id}"), parts);
         }

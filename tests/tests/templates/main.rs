@@ -35,6 +35,7 @@ const EVERYTHING: &[(&str, &str)] = &[
         "DestinationKmsKeyArn",
         "arn:aws:kms:eu-central-1:123456789012:key/destination",
     ),
+    ("DestinationEncryption", "aws:kms:dsse"),
     ("Acl", "copy"),
     ("KmsKeyMap", "{}"),
     (

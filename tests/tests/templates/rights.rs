@@ -217,6 +217,46 @@ fn replication_of_encrypted_objects_needs_the_key_of_the_replicas() {
 }
 
 #[test]
+fn encryption_of_copies_is_sent_with_its_key_and_contradictions_are_refused() {
+    let template = Template::load("source");
+    let key = (
+        "DestinationKmsKeyArn",
+        "arn:aws:kms:eu-central-1:123456789012:key/destination",
+    );
+    let sent = |encryption| {
+        let resources = template.resources(&[("DestinationEncryption", encryption), key]);
+        ["ReplicatorFunction", "FinalSyncFunction"].map(|function| {
+            let variables = &resources[function]["Properties"]["Environment"]["Variables"];
+            string(&variables["DESTINATION_ENCRYPTION"]).to_owned()
+        })
+    };
+    for (encryption, expected) in [
+        ("bucket-default", "bucket-default".to_owned()),
+        ("AES256", "AES256".to_owned()),
+        ("aws:kms", format!("aws:kms:{}", key.1)),
+        ("aws:kms:dsse", format!("aws:kms:dsse:{}", key.1)),
+    ] {
+        assert_eq!(sent(encryption), [expected.clone(), expected.clone()]);
+        assert!(
+            s3ferry_core::policy::destination_encryption(&expected).is_ok(),
+            "{expected}"
+        );
+    }
+    let rules = template.section("Rules");
+    let is = |value: &str| json!({ "Fn::Equals": [{ "Ref": "DestinationEncryption" }, value] });
+    let no_key = json!({ "Fn::Equals": [{ "Ref": "DestinationKmsKeyArn" }, ""] });
+    let with_key = &rules["KmsEncryptionHasItsKey"];
+    assert_eq!(
+        with_key["RuleCondition"],
+        json!({ "Fn::Or": [is("aws:kms"), is("aws:kms:dsse")] })
+    );
+    assert_eq!(with_key["Assertions"][0]["Assert"], json!({ "Fn::Not": [no_key] }));
+    let without_key = &rules["ManagedEncryptionHasNoKey"];
+    assert_eq!(without_key["RuleCondition"], is("AES256"));
+    assert_eq!(without_key["Assertions"][0]["Assert"], no_key);
+}
+
+#[test]
 fn final_sync_may_what_the_replicator_may_and_keep_results() {
     for overrides in [&[][..], EVERYTHING] {
         let resources = Template::load("source").resources(overrides);

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use s3ferry_core::acl::{Acl, Grant, Grantee};
 use s3ferry_core::decide::BucketLock;
-use s3ferry_core::facts::{KmsEncryption, SystemHeaders};
+use s3ferry_core::facts::{KmsEncryption, StatedEncryption, SystemHeaders};
 use s3ferry_core::failure::FailureKind;
 use s3ferry_core::lock::{DefaultRetention, ObjectLock, Retention, RetentionMode};
 use s3ferry_core::names::VersionId;
-use s3ferry_core::order::{CopyOrder, Metadata, SourcePin, WriteCondition};
+use s3ferry_core::order::{CopyOrder, Metadata, SourcePin, UploadTerms, WriteCondition};
 use s3ferry_core::time::Timestamp;
 use s3ferry_engine::ports::{DestinationBucket as _, WriteError};
 
@@ -46,6 +46,36 @@ async fn copy_is_asked_of_the_destination_region_pinned_and_conditional() {
     ];
     for (name, value) in expected {
         assert_eq!(recorded.header(0, name).as_deref(), value, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn every_write_sends_the_encryption_that_is_asked_for() {
+    let upload = "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>";
+    let kms = |dual_layer: bool| {
+        StatedEncryption::Kms(KmsEncryption {
+            key_arn: Some("arn:key".to_owned()),
+            bucket_key: !dual_layer,
+            dual_layer,
+        })
+    };
+    let algorithm = "x-amz-server-side-encryption";
+    let key_id = "x-amz-server-side-encryption-aws-kms-key-id";
+    for (encryption, expected, expected_key) in [
+        (None, None, None),
+        (Some(StatedEncryption::Managed), Some("AES256"), None),
+        (Some(kms(false)), Some("aws:kms"), Some("arn:key")),
+        (Some(kms(true)), Some("aws:kms:dsse"), Some("arn:key")),
+    ] {
+        let recorded = Recorded::new([answer(200, &[], COPIED), answer(200, &[], upload)]);
+        let mut order = order(WriteCondition::Absent);
+        order.stated.encryption.clone_from(&encryption);
+        recorded.destination().copy(&key(), &order).await.unwrap();
+        let terms = UploadTerms::plain(encryption);
+        recorded.destination().create_upload(&key(), &terms).await.unwrap();
+        for request in 0..2 {
+            recorded.assert_headers(request, &[(algorithm, expected), (key_id, expected_key)]);
+        }
     }
 }
 
@@ -184,11 +214,11 @@ async fn delete_is_conditional_and_names_no_version() {
 async fn copy_states_everything_that_s3_would_reset() {
     let recorded = Recorded::new([answer(200, &[], COPIED)]);
     let mut order = order(WriteCondition::Absent);
-    order.stated.encryption = Some(KmsEncryption {
+    order.stated.encryption = Some(StatedEncryption::Kms(KmsEncryption {
         key_arn: Some("arn:aws:kms:eu-central-1:123456789012:key/k".to_owned()),
         bucket_key: true,
         dual_layer: false,
-    });
+    }));
     order.stated.lock = ObjectLock {
         retention: Some(Retention {
             mode: RetentionMode::Compliance,
@@ -225,11 +255,11 @@ async fn copy_states_everything_that_s3_would_reset() {
 async fn dual_layer_has_no_bucket_key() {
     let recorded = Recorded::new([answer(200, &[], COPIED)]);
     let mut order = order(WriteCondition::Absent);
-    order.stated.encryption = Some(KmsEncryption {
+    order.stated.encryption = Some(StatedEncryption::Kms(KmsEncryption {
         key_arn: Some("key".to_owned()),
         bucket_key: true,
         dual_layer: true,
-    });
+    }));
     recorded.destination().copy(&key(), &order).await.unwrap();
     recorded.assert_headers(
         0,

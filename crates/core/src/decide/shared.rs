@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    CopyOrder, Decision, Metadata, Refusal, Situation, SkipReason, amend, copy_by, hidden_unread, mapped_key,
-    may_differ, method, must_read, refuse, unconfirmed_absence,
+    CopyOrder, Decision, Metadata, Refusal, Situation, SkipReason, amend, copy_by, hidden_unread, may_differ, method,
+    must_read, refuse, unconfirmed_absence,
 };
 use crate::attributes::{Attributes, Change, tags_are_known};
 use crate::compare::{Verdict, compare_bodies};
@@ -282,7 +282,7 @@ fn copy(
         decided: situation.now,
         attributes,
     };
-    let encrypts_with_kms = mapped_key(&source.encryption, policy).is_some();
+    let encrypts_with_kms = policy.encrypts_with_kms(&source.encryption);
     let bound = Marker::for_copy(source, method(source, policy), encrypts_with_kms, request);
     let (method, marker) = match bound {
         Ok(bound) => bound,

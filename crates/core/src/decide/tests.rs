@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::facts::ChecksumCoverage;
+use crate::facts::{ChecksumCoverage, KmsEncryption, StatedEncryption};
 use crate::facts::samples::object;
 use crate::lock::{Retention, RetentionMode};
 use crate::names::{ObjectKey, VersionId};
@@ -993,11 +993,11 @@ fn mapped_kms_key_is_stated_with_its_bucket_key_and_any_other_is_not() {
         Decision::Copy(order) => order.stated.encryption,
         other => panic!("not a copy: {other:?}"),
     };
-    let expected = KmsEncryption {
+    let expected = StatedEncryption::Kms(KmsEncryption {
         key_arn: Some("arn:eu".to_owned()),
         bucket_key: true,
         dual_layer: false,
-    };
+    });
     assert_eq!(stated(&under("arn:us")), Some(expected));
     assert_eq!(stated(&under("arn:other")), None);
     assert_eq!(stated(&present(|_| ())), None);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures::future::{self, Either};
 use futures::{StreamExt as _, stream};
 use s3ferry_core::decide::Refusal;
-use s3ferry_core::facts::{Aspect, Aspects, HIDDEN_IN_HEAD, ObjectFacts, ObjectState};
+use s3ferry_core::facts::{Aspect, Aspects, HIDDEN_IN_HEAD, ObjectFacts, ObjectState, StatedEncryption};
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::{ETag, ObjectKey};
 use s3ferry_core::order::{CopyOrder, UploadTerms};
@@ -323,7 +323,10 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         attempt.unfiled = None;
         attempt.lost.clone_from(&upload.terms.lost);
         self.note_lost(source, None, attempt);
-        if upload.plan.replays() && upload.terms.stated.encryption.is_none() && written.etag != order.pin.etag {
+        if upload.plan.replays()
+            && !matches!(upload.terms.stated.encryption, Some(StatedEncryption::Kms(_)))
+            && written.etag != order.pin.etag
+        {
             attempt.lost.insert(Aspect::Etag);
         }
         // What the copy still lacks must survive a crash: the entry stays until that is written.

@@ -79,7 +79,8 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         if suspects.is_empty() {
             return Ok(None);
         }
-        let sample = self.destination.create_upload(key, &UploadTerms::plain()).await?;
+        let terms = UploadTerms::plain(self.policy.destination_encryption.clone());
+        let sample = self.destination.create_upload(key, &terms).await?;
         Ok(Some(Search { suspects, sample }))
     }
 

@@ -22,7 +22,9 @@ fn unfinished() -> Aspects {
 
 /// Begins an upload that nobody writes down.
 fn begin_as(world: &TestWorld, key: &str, initiator: &'static str) -> UploadId {
-    world.destination.begin_upload(key, initiator, &UploadTerms::plain())
+    world
+        .destination
+        .begin_upload(key, initiator, &UploadTerms::plain(None))
 }
 
 /// A script in which the answer to the first `CreateMultipartUpload` is lost.

@@ -237,7 +237,7 @@ async fn uploads_of_exactly_a_key_are_listed(world: &impl World) {
     let longer = key(&format!("{listed}-longer"));
     let mut begun = Vec::new();
     for of in [&listed, &longer, &listed] {
-        let id = destination.create_upload(of, &UploadTerms::plain()).await;
+        let id = destination.create_upload(of, &UploadTerms::plain(None)).await;
         begun.push((of, id.expect("an upload begins")));
     }
     let uploads = destination.list_uploads(&listed).await.expect("uploads are listed");

@@ -1,7 +1,7 @@
 //! The bucket in memory, as the destination.
 
 use s3ferry_core::decide::BucketLock;
-use s3ferry_core::facts::{Aspects, ChecksumCoverage, Encryption, ObjectFacts, ObjectState};
+use s3ferry_core::facts::{Aspects, ChecksumCoverage, Encryption, ObjectFacts, ObjectState, StatedEncryption};
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::history::{VersionListing, VersionName};
 use s3ferry_core::lock::ObjectLock;
@@ -13,7 +13,7 @@ use s3ferry_core::upload::{ListedUpload, UploadId};
 use s3ferry_engine::ports::{Absence, Completion, CopiedPart, DestinationBucket, WriteError, Written};
 
 use super::{
-    MemoryBucket, OURSELVES, Piece, StoredObject, Upload, Version, checksum, etag_of, full_checksum, name_of,
+    Inner, MemoryBucket, OURSELVES, Piece, StoredObject, Upload, Version, checksum, etag_of, full_checksum, name_of,
     plain_facts,
 };
 
@@ -248,7 +248,7 @@ impl DestinationBucket for MemoryDestination {
         inner.uploads.remove(upload_id);
         let (id, _) = inner.stamp();
         facts.version_id = self.bucket.version_id(id);
-        inner.encrypt(&mut facts, id, layout.len());
+        Inner::encrypt(&mut facts, id, layout.len());
         let written = Written {
             version_id: facts.version_id.clone(),
             etag: facts.etag.clone(),
@@ -274,10 +274,15 @@ impl MemoryDestination {
     fn state_on(&self, facts: &mut ObjectFacts, stated: &Stated) -> Result<(), WriteError> {
         facts.storage_class.clone_from(&stated.storage_class);
         facts.website_redirect.clone_from(&stated.website_redirect);
-        facts.encryption = stated.encryption.clone().map_or(Encryption::Managed, Encryption::Kms);
-        let (object_lock, now) = {
+        let (object_lock, now, default_encryption) = {
             let inner = self.bucket.lock();
-            (inner.object_lock, Timestamp::from_seconds(inner.clock_seconds))
+            let now = Timestamp::from_seconds(inner.clock_seconds);
+            (inner.object_lock, now, inner.default_encryption())
+        };
+        facts.encryption = match &stated.encryption {
+            None => default_encryption,
+            Some(StatedEncryption::Managed) => Encryption::Managed,
+            Some(StatedEncryption::Kms(kms)) => Encryption::Kms(kms.clone()),
         };
         if !stated.lock.is_none() && object_lock.is_none() {
             return Err(refused("InvalidRequest", "the bucket has no Object Lock"));
