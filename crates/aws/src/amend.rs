@@ -7,11 +7,11 @@ use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{BuildError, ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
 use aws_sdk_s3::types::{
-    ObjectCannedAcl, ObjectLockLegalHold, ObjectLockLegalHoldStatus, ObjectLockRetention, ObjectLockRetentionMode, Tag,
-    Tagging,
+    ObjectCannedAcl, ObjectEncryption, ObjectLockLegalHold, ObjectLockLegalHoldStatus, ObjectLockRetention,
+    ObjectLockRetentionMode, SsekmsEncryption, Tag, Tagging,
 };
 use s3ferry_core::acl::Acl;
-use s3ferry_core::facts::{Aspect, Aspects};
+use s3ferry_core::facts::{Aspect, Aspects, KmsEncryption};
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::lock::Retention;
 use s3ferry_core::names::{ETag, ObjectKey, VersionId};
@@ -51,6 +51,11 @@ impl S3Destination {
         }
         if let Some(acl) = &order.acl {
             version.put_acl(acl).await?;
+        }
+        if let Some(encryption) = &order.encryption
+            && !version.put_encryption(encryption).await?
+        {
+            not_held.insert(Aspect::Encryption);
         }
         Ok(not_held)
     }
@@ -272,6 +277,42 @@ impl Version<'_> {
             .await;
         let action = action(self.id, "s3:DeleteObjectVersionAnnotation", "s3:DeleteObjectAnnotation");
         answer.map(|_| ()).map_err(|error| self.error(action, &error))
+    }
+
+    /// Changes the KMS key without moving bytes; `false` means that S3 does not do so for this object, and a copy must. The
+    /// last of all changes: the copy finds the others done.
+    ///
+    /// S3 refuses, among others, keys of another account: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_UpdateObjectEncryption.html>
+    async fn put_encryption(&self, kms: &KmsEncryption) -> Result<bool, WriteError> {
+        const ACTION: &str = "s3:UpdateObjectEncryption";
+        const REFUSALS: [&str; 4] = ["AccessDenied", "InvalidRequest", "MethodNotAllowed", "NotImplemented"];
+        // A store without annotations is older than this operation, and would take the request for one that writes the
+        // object.
+        let reading = &self.destination.reading;
+        let is_known = reading.annotations(self.key, self.id).await.is_ok();
+        if !is_known || reading.lacks_annotations.load(Ordering::Relaxed) {
+            return Ok(false);
+        }
+        let encryption = SsekmsEncryption::builder()
+            .kms_key_arn(kms.key_arn.clone().unwrap_or_default())
+            .bucket_key_enabled(kms.bucket_key)
+            .build()
+            .map_err(|error| self.defect(ACTION, &error))?;
+        let answer = self
+            .destination
+            .writing
+            .update_object_encryption()
+            .bucket(self.bucket())
+            .key(self.key.as_str())
+            .set_version_id(self.version_id())
+            .object_encryption(ObjectEncryption::Ssekms(encryption))
+            .send()
+            .await;
+        let Err(error) = answer else { return Ok(true) };
+        match ErrorAnswer::of(&error) {
+            answer if answer.code.as_deref().is_some_and(|code| REFUSALS.contains(&code)) => Ok(false),
+            answer => Err(answer.into_write_error(&self.attempted(ACTION))),
+        }
     }
 
     /// Replaces all grants; the owner's full control, which is not among those of `acl`, stays.

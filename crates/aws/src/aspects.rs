@@ -93,7 +93,7 @@ impl Reading {
     }
 
     /// Lists the annotations, name to `ETag`. A store that does not know them has none.
-    async fn annotations(
+    pub(crate) async fn annotations(
         &self,
         key: &ObjectKey,
         version_id: Option<&VersionId>,

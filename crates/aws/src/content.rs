@@ -2,7 +2,7 @@
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
-use s3ferry_core::facts::{Aspects, ObjectFacts, ObjectState};
+use s3ferry_core::facts::{Aspects, ObjectFacts, ObjectState, StatedEncryption};
 use s3ferry_core::failure::{Failure, FailureKind, Reaction};
 use s3ferry_core::names::{AccountId, BucketName, ObjectKey, Region};
 use s3ferry_core::plan::SourceLayout;
@@ -45,6 +45,11 @@ impl S3Content {
     /// Tells whether the bucket's objects have access control lists of their own.
     pub async fn has_acl(&self) -> Result<bool, Failure> {
         self.reading.has_acl().await
+    }
+
+    /// Reads how the bucket encrypts what is written without saying how; `None` where that may not be read.
+    pub async fn default_encryption(&self) -> Result<Option<StatedEncryption>, Failure> {
+        self.reading.default_encryption().await
     }
 
     /// Reads on, from `offset`, in exactly the object that `facts` describe.

@@ -6,7 +6,7 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::copy_object::builders::CopyObjectFluentBuilder;
 use aws_sdk_s3::types::{self, ObjectLockEnabled, ObjectLockRetentionMode};
 use s3ferry_core::decide::BucketLock;
-use s3ferry_core::facts::{Aspects, ObjectState};
+use s3ferry_core::facts::{Aspects, ObjectState, StatedEncryption};
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::history::{VersionListing, VersionName};
 use s3ferry_core::lock::{DefaultRetention, RetentionMode};
@@ -35,6 +35,7 @@ pub struct S3Destination {
     /// The bucket that copies come from.
     pub(crate) source: Reading,
     object_lock: Arc<OnceCell<Option<BucketLock>>>,
+    default_encryption: Arc<OnceCell<Option<StatedEncryption>>>,
     bucket_owner: Arc<OnceCell<Option<String>>>,
     /// Set once the bucket is known to keep versions.
     pub(crate) is_versioned: Arc<OnceCell<()>>,
@@ -59,6 +60,7 @@ impl S3Destination {
             reading: Reading::new(clients.s3_for_reading(&region), bucket, region, owner),
             source: source.reading.clone(),
             object_lock: Arc::default(),
+            default_encryption: Arc::default(),
             bucket_owner: Arc::default(),
             is_versioned: Arc::default(),
         }
@@ -205,6 +207,11 @@ impl DestinationBucket for S3Destination {
             }
         };
         self.object_lock.get_or_try_init(ask).await.copied()
+    }
+
+    async fn default_encryption(&self) -> Result<Option<StatedEncryption>, Failure> {
+        let read = || self.reading.default_encryption();
+        self.default_encryption.get_or_try_init(read).await.cloned()
     }
 
     async fn has_acl(&self) -> Result<bool, Failure> {

@@ -8,8 +8,11 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::operation::head_object::{HeadObjectError, HeadObjectOutput};
-use aws_sdk_s3::types::{ChecksumMode, EncodingType, ObjectVersion};
-use s3ferry_core::facts::{Aspects, ObjectFacts, ObjectState};
+use aws_sdk_s3::types::{
+    ChecksumMode, EncodingType, ObjectVersion, ServerSideEncryption, ServerSideEncryptionConfiguration,
+    ServerSideEncryptionRule,
+};
+use s3ferry_core::facts::{Aspects, KmsEncryption, ObjectFacts, ObjectState, StatedEncryption};
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::history::VersionName;
 use s3ferry_core::names::{AccountId, BucketName, ObjectKey, Region};
@@ -233,6 +236,45 @@ impl Reading {
         }))
     }
 
+    /// Reads how the bucket encrypts what is written without saying how; `None` where that may not be read, or a store
+    /// does not know it.
+    ///
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/default-bucket-encryption.html>
+    pub(crate) async fn default_encryption(&self) -> Result<Option<StatedEncryption>, Failure> {
+        let answer = self
+            .client
+            .get_bucket_encryption()
+            .bucket(self.bucket.as_str())
+            .set_expected_bucket_owner(self.owner())
+            .send()
+            .await;
+        match answer {
+            Ok(answer) => {
+                let rules = answer
+                    .server_side_encryption_configuration()
+                    .map(ServerSideEncryptionConfiguration::rules);
+                Ok(Some(
+                    rules
+                        .and_then(<[_]>::first)
+                        .map_or(StatedEncryption::Managed, stated_by),
+                ))
+            }
+            Err(error) => {
+                let answer = ErrorAnswer::of(&error);
+                if answer.code.as_deref() == Some("ServerSideEncryptionConfigurationNotFoundError") {
+                    return Ok(Some(StatedEncryption::Managed));
+                }
+                let is_unknown = answer.status == Some(501);
+                let failure = answer.into_failure(&self.bucket_attempted("s3:GetEncryptionConfiguration"));
+                if is_unknown || failure.kind == FailureKind::Permanent {
+                    tracing::debug!(s3.bucket = %self.bucket, %failure, "the default encryption is not compared");
+                    return Ok(None);
+                }
+                Err(failure)
+            }
+        }
+    }
+
     pub(crate) fn attempted(&self, key: &ObjectKey, action: &'static str) -> Attempted {
         Attempted {
             action,
@@ -257,5 +299,23 @@ impl Reading {
             resource: key.arn(&self.bucket, &self.region),
             detail: detail.to_owned(),
         }
+    }
+}
+
+/// Reads a rule of a bucket's default encryption. A key that is not named by its ARN may be any key.
+fn stated_by(rule: &ServerSideEncryptionRule) -> StatedEncryption {
+    let Some(default) = rule.apply_server_side_encryption_by_default() else {
+        return StatedEncryption::Managed;
+    };
+    match default.sse_algorithm() {
+        ServerSideEncryption::Aes256 => StatedEncryption::Managed,
+        algorithm => StatedEncryption::Kms(KmsEncryption {
+            key_arn: default
+                .kms_master_key_id()
+                .filter(|key| key.starts_with("arn:") && key.contains(":key/"))
+                .map(str::to_owned),
+            bucket_key: rule.bucket_key_enabled() == Some(true),
+            dual_layer: algorithm == &ServerSideEncryption::AwsKmsDsse,
+        }),
     }
 }

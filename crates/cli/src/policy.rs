@@ -1,6 +1,7 @@
 //! The policy of a migration as it is written on a command line: the functions' variables as flags.
 
 use clap::{Args, ValueEnum};
+use s3ferry_core::encryption::EncryptionRules;
 use s3ferry_core::facts::StatedEncryption;
 use s3ferry_core::names::Region;
 use s3ferry_core::plan::{COPY_OBJECT_LIMIT_BYTES, DEFAULT_PART_BYTES, LARGEST_PART_BYTES, SMALLEST_PART_BYTES};
@@ -21,13 +22,8 @@ pub struct PolicyArgs {
     /// The storage class of copies: `source` keeps each object's own, or one class for all
     #[arg(long, value_name = "CLASS", default_value = "source", value_parser = str::parse::<StorageClassRule>)]
     pub storage_class: StorageClassRule,
-    /// Which KMS key copies get, as JSON: {"source key ARN":"destination key ARN"}
-    #[arg(long, value_name = "JSON", value_parser = kms_keys)]
-    pub kms_key_map: Option<KmsKeys>,
-    /// How copies are encrypted whose key --kms-key-map does not name: bucket-default, AES256, aws:kms:KEY_ARN or
-    /// aws:kms:dsse:KEY_ARN
-    #[arg(long, value_name = "ENCRYPTION", default_value = "bucket-default", value_parser = encryption)]
-    pub destination_encryption: EncryptionArg,
+    #[command(flatten)]
+    pub encryption: EncryptionArgs,
     /// Larger objects are copied in parts
     #[arg(long, value_name = "BYTES", default_value_t = COPY_OBJECT_LIMIT_BYTES,
         value_parser = clap::value_parser!(u64).range(SMALLEST_PART_BYTES..=LARGEST_PART_BYTES))]
@@ -45,6 +41,47 @@ pub struct PolicyArgs {
     /// What happens to access control lists
     #[arg(long, value_enum, value_name = "RULE", default_value_t = AclArg::Ignore)]
     pub acl: AclArg,
+}
+
+/// How copies are encrypted.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(next_help_heading = "Encryption of copies")]
+pub struct EncryptionArgs {
+    /// Which KMS key copies get, as JSON: {"source key ARN":"destination key ARN"}
+    #[arg(long, value_name = "JSON", value_parser = kms_keys)]
+    pub kms_key_map: Option<KmsKeys>,
+    /// How copies are encrypted whose key --kms-key-map does not name: bucket-default, AES256, aws:kms:KEY_ARN or
+    /// aws:kms:dsse:KEY_ARN
+    #[arg(long, value_name = "ENCRYPTION", default_value = "bucket-default", value_parser = encryption)]
+    pub destination_encryption: EncryptionArg,
+}
+
+impl EncryptionArgs {
+    /// Checks what one flag alone does not show.
+    pub fn check(&self, destination: &Region) -> Result<(), Error> {
+        let mapped = self.kms_key_map.as_ref();
+        let mapped = mapped.map_or(Ok(()), |keys| kms_keys_must_be_in(keys, destination));
+        let stated = destination_encryption_must_be_in(self.destination_encryption.0.as_ref(), destination);
+        for (flag, checked) in [("--kms-key-map", mapped), ("--destination-encryption", stated)] {
+            checked.map_err(|error| {
+                Error::usage(
+                    format!("{flag}: {error}"),
+                    "name a key of that region: S3 encrypts with no other",
+                )
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Returns what is expected of copies, beside the bucket's default encryption.
+    #[must_use]
+    pub fn rules(&self, bucket_default: Option<StatedEncryption>) -> EncryptionRules {
+        EncryptionRules {
+            kms_keys: self.kms_key_map.clone().unwrap_or_default(),
+            stated: self.destination_encryption.0.clone(),
+            bucket_default,
+        }
+    }
 }
 
 /// How copies are encrypted; by the bucket's default if nothing is asked for.
@@ -94,18 +131,7 @@ pub enum AclArg {
 impl PolicyArgs {
     /// Checks what one flag alone does not show.
     pub fn check(&self, destination: &Region) -> Result<(), Error> {
-        let mapped = self.kms_key_map.as_ref();
-        let mapped = mapped.map_or(Ok(()), |keys| kms_keys_must_be_in(keys, destination));
-        let stated = destination_encryption_must_be_in(self.destination_encryption.0.as_ref(), destination);
-        for (flag, checked) in [("--kms-key-map", mapped), ("--destination-encryption", stated)] {
-            checked.map_err(|error| {
-                Error::usage(
-                    format!("{flag}: {error}"),
-                    "name a key of that region: S3 encrypts with no other",
-                )
-            })?;
-        }
-        Ok(())
+        self.encryption.check(destination)
     }
 
     /// Makes the policy for keys that begin with `key_prefix`.
@@ -117,8 +143,8 @@ impl PolicyArgs {
             adopts_equal_objects: false,
             propagate_deletes,
             storage_class: self.storage_class.clone(),
-            kms_keys: self.kms_key_map.clone().unwrap_or_default(),
-            destination_encryption: self.destination_encryption.0.clone(),
+            kms_keys: self.encryption.kms_key_map.clone().unwrap_or_default(),
+            destination_encryption: self.encryption.destination_encryption.0.clone(),
             multipart_threshold_bytes: self.multipart_threshold_bytes,
             part_size_bytes: self.part_size_bytes,
             preserve_etag: match self.preserve_etag {

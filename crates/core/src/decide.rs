@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use crate::compare::{Verdict, compare_around, compare_bodies};
 use crate::diff::SideName;
+use crate::encryption::is_weaker;
 use crate::facts::{
-    Aspect, Aspects, Availability, Encryption, HIDDEN_IN_HEAD, ObjectFacts, ObjectState, ReplicationStatus,
+    Aspect, Aspects, Availability, Encryption, HIDDEN_IN_HEAD, KmsEncryption, ObjectFacts, ObjectState,
+    ReplicationStatus, StatedEncryption,
 };
 use crate::failure::FailureKind;
 use crate::history::VersionName;
@@ -42,6 +44,10 @@ pub struct Situation<'a> {
     pub replication: ReplicationCoverage,
     /// What the buckets can keep, where somebody asked.
     pub abilities: Option<Abilities>,
+    /// How the destination bucket encrypts by default, where somebody asked.
+    pub default_encryption: &'a DefaultEncryption,
+    /// Whether an object's encryption can be changed by a copy only.
+    pub encrypts_by_copy: bool,
     /// Whether a multipart copy at the destination may not have its annotations yet.
     pub annotations_pending: bool,
     /// Whether the destination's object is the copy that this reconcile just made of the source's object.
@@ -59,6 +65,17 @@ pub enum ReplicationCoverage {
     OurDestination,
     /// No rule does.
     Elsewhere,
+}
+
+/// How the destination bucket encrypts what is written without saying how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DefaultEncryption {
+    /// Nobody asked yet.
+    NotAsked,
+    /// Nobody may know.
+    Unknown,
+    /// This way.
+    Is(StatedEncryption),
 }
 
 /// What the two buckets, by their settings, can keep besides bytes and metadata.
@@ -90,6 +107,8 @@ pub enum Decision {
     AskReplication,
     /// Ask what the buckets can keep, and decide again.
     AskAbilities,
+    /// Ask how the destination bucket encrypts by default, and decide again.
+    AskDefaultEncryption,
     /// Gather positive evidence that one side has no such object, and decide again.
     ConfirmAbsence(SideName),
     /// Copy the version that was seen, conditionally.
@@ -123,6 +142,7 @@ impl Decision {
             Self::Read(_) | Self::ReadSource(_) => "read",
             Self::AskReplication => "ask-replication",
             Self::AskAbilities => "ask-abilities",
+            Self::AskDefaultEncryption => "ask-default-encryption",
             Self::ConfirmAbsence(_) => "confirm-absence",
             Self::Copy(order) => match order.method {
                 CopyMethod::Whole => "copy",
@@ -247,8 +267,13 @@ fn replace(source: &ObjectFacts, destination: &ObjectFacts, situation: &Situatio
     let unread = may_differ(source, destination);
     match verdict {
         Verdict::Identical if !unread.is_empty() => Decision::Read(unread),
-        Verdict::Identical => amend(source, destination, situation, policy),
-        Verdict::CannotTell(_) if situation.is_just_copied => amend(source, destination, situation, policy),
+        Verdict::Identical => match encryption_change(source, destination, situation, policy) {
+            Ok(change) => amend(source, destination, situation, policy, change),
+            Err(decision) => decision,
+        },
+        Verdict::CannotTell(_) if situation.is_just_copied => {
+            amend(source, destination, situation, policy, EncryptionChange::None)
+        }
         Verdict::Different(_) | Verdict::CannotTell(_) => copy_over(source, destination, situation, policy),
     }
 }
@@ -294,8 +319,72 @@ pub fn wait_before_copy(source: &ObjectFacts, now: Timestamp) -> Duration {
     }
 }
 
+/// What has to be done about the encryption of an equal object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum EncryptionChange {
+    /// It is as it must be, or nothing can be done.
+    None,
+    /// It is changed without moving bytes.
+    InPlace(KmsEncryption),
+    /// Only a copy changes it.
+    ByCopy,
+}
+
+/// Compares the encryption of a destination's object with what it must be.
+///
+/// `UpdateObjectEncryption` changes objects under keys that S3 manages and under SSE-KMS, to SSE-KMS with a key that is
+/// named by its ARN, and none that is locked:
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_UpdateObjectEncryption.html>
+fn encryption_change(
+    source: &ObjectFacts,
+    destination: &ObjectFacts,
+    situation: &Situation<'_>,
+    policy: &Policy,
+) -> Result<EncryptionChange, Decision> {
+    let asked_for = policy.encryption_of(&source.encryption);
+    let expected = match (asked_for, situation.default_encryption) {
+        // What a store made of the request that asked for it is all that it can do.
+        _ if situation.is_just_copied => return Ok(EncryptionChange::None),
+        (Some(expected), _) => expected,
+        (None, DefaultEncryption::Is(expected)) => expected.clone(),
+        (None, DefaultEncryption::Unknown) => return Ok(EncryptionChange::None),
+        (None, DefaultEncryption::NotAsked) => return Err(Decision::AskDefaultEncryption),
+    };
+    if expected.is_of(&destination.encryption) {
+        return Ok(EncryptionChange::None);
+    }
+    let is_updatable = match &destination.encryption {
+        Encryption::Managed => true,
+        Encryption::Kms(kms) => !kms.dual_layer,
+        Encryption::CustomerKey => false,
+    };
+    let is_locked = !destination.lock.in_force(situation.now).is_none();
+    let is_versioned = destination.version_id.is_some();
+    Ok(match expected {
+        StatedEncryption::Kms(kms)
+            if kms.key_arn.is_some()
+                && !kms.dual_layer
+                && is_updatable
+                && !is_locked
+                && is_versioned
+                && !situation.encrypts_by_copy =>
+        {
+            EncryptionChange::InPlace(kms)
+        }
+        // What cannot be copied is equal all the same; what it does not keep is reported.
+        _ if refuse(source, source.size_bytes > COPY_OBJECT_LIMIT_BYTES).is_some() => EncryptionChange::None,
+        _ => EncryptionChange::ByCopy,
+    })
+}
+
 /// Changes what lies around equal bodies, as far as it differs.
-fn amend(source: &ObjectFacts, destination: &ObjectFacts, situation: &Situation<'_>, policy: &Policy) -> Decision {
+fn amend(
+    source: &ObjectFacts,
+    destination: &ObjectFacts,
+    situation: &Situation<'_>,
+    policy: &Policy,
+    encryption: EncryptionChange,
+) -> Decision {
     let may_lack_annotations = situation.annotations_pending && destination.etag.is_multipart();
     if may_lack_annotations && hidden_unread(source, destination).any(|aspect| aspect == Aspect::Annotations) {
         return Decision::Read(Aspects::from([Aspect::Annotations]));
@@ -307,7 +396,12 @@ fn amend(source: &ObjectFacts, destination: &ObjectFacts, situation: &Situation<
     if policy.acl == AclRule::Copy && wanted.acl.is_some() && destination.acl.is_none() {
         return Decision::Read(Aspects::from([Aspect::Acl]));
     }
-    if compare_around(&wanted, destination, situation.now).is_empty() {
+    let encryption = match encryption {
+        EncryptionChange::ByCopy => return copy_over(source, destination, situation, policy),
+        EncryptionChange::InPlace(kms) => Some(kms),
+        EncryptionChange::None => None,
+    };
+    if encryption.is_none() && compare_around(&wanted, destination, situation.now).is_empty() {
         return Decision::Skip(SkipReason::AlreadyIdentical);
     }
     let differing = |wanted: Option<&_>, present: Option<&_>| {
@@ -327,6 +421,7 @@ fn amend(source: &ObjectFacts, destination: &ObjectFacts, situation: &Situation<
             (Some(present), Some(wanted)) if present != wanted => Some(wanted.clone()),
             _ => None,
         },
+        encryption,
     };
     // Without versions there is nothing to address: what is amended may be another object by then. Annotations are
     // written on the condition that the object has the tag that was seen; for everything else only a copy has one. Tags
@@ -431,6 +526,12 @@ fn copy_by(
         Ok(wanted) => wanted,
         Err(decision) => return decision,
     };
+    // Whether a KMS key is kept is reported with the copy.
+    let is_left_to_bucket =
+        matches!(source.encryption, Encryption::Kms(_)) && policy.encryption_of(&source.encryption).is_none();
+    if is_left_to_bucket && *situation.default_encryption == DefaultEncryption::NotAsked {
+        return Decision::AskDefaultEncryption;
+    }
     let checksums = &source.checksums;
     let default = situation.abilities.and_then(|abilities| abilities.object_lock?.default);
     let lock = wanted.lock.beside_default(default, situation.now);
@@ -548,11 +649,13 @@ fn refuse(source: &ObjectFacts, states_headers: bool) -> Option<Refusal> {
 }
 
 /// Names what the destination does not keep of the source's object, however it gets there: `hinted` is what an event
-/// said has changed, `destination_lock` the lock that its object has in the end, where that is known.
+/// said has changed, `destination_lock` the lock that its object has in the end, where that is known, and
+/// `destination_encryption` its encryption.
 #[must_use]
 pub fn not_kept(
     source: &ObjectFacts,
     destination_lock: Option<ObjectLock>,
+    destination_encryption: Option<&Encryption>,
     hinted: &Aspects,
     abilities: Option<Abilities>,
     policy: &Policy,
@@ -571,6 +674,15 @@ pub fn not_kept(
         (
             Aspect::EventHold,
             lock.event_hold.is_some() && destination_lock.is_some_and(|other| other.event_hold != lock.event_hold),
+        ),
+        (
+            Aspect::Encryption,
+            destination_encryption.is_some_and(|encryption| {
+                let is_asked_for = policy
+                    .encryption_of(&source.encryption)
+                    .is_some_and(|asked_for| asked_for.is_of(encryption));
+                !is_asked_for && is_weaker(&source.encryption, encryption)
+            }),
         ),
         (Aspect::Acl, ignores_acl && hinted.contains(&Aspect::Acl)),
     ];

@@ -20,6 +20,8 @@ pub enum Aspect {
     Acl,
     /// Object Lock retention or legal hold.
     Lock,
+    /// The encryption.
+    Encryption,
     /// The object's annotations.
     Annotations,
     /// Metadata that S3 could not express in headers (`x-amz-missing-meta`).
@@ -47,6 +49,7 @@ impl Aspect {
             Self::Tags => "tags",
             Self::Acl => "acl",
             Self::Lock => "lock",
+            Self::Encryption => "encryption",
             Self::Annotations => "annotations",
             Self::MissingMetadata => "missing-metadata",
             Self::EventHold => "event-hold",

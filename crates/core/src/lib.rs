@@ -10,6 +10,7 @@ pub mod custom_resource;
 pub mod decide;
 pub mod delete_limit;
 pub mod diff;
+pub mod encryption;
 pub mod event;
 pub mod facts;
 pub mod failure;

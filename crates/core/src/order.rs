@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::acl::Acl;
-use crate::facts::{Aspect, Aspects, ChecksumCoverage, ObjectFacts, StatedEncryption, SystemHeaders};
+use crate::facts::{Aspect, Aspects, ChecksumCoverage, KmsEncryption, ObjectFacts, StatedEncryption, SystemHeaders};
 use crate::lock::ObjectLock;
 use crate::names::{ETag, VersionId};
 use crate::plan::CopyPlan;
@@ -278,6 +278,8 @@ pub struct AmendOrder {
     pub annotations: Option<AnnotationChange>,
     /// All explicit grants it gets.
     pub acl: Option<Acl>,
+    /// The KMS key it gets.
+    pub encryption: Option<KmsEncryption>,
 }
 
 impl AmendOrder {
@@ -289,6 +291,7 @@ impl AmendOrder {
             (Aspect::Lock, self.lock.is_some()),
             (Aspect::Annotations, self.annotations.is_some()),
             (Aspect::Acl, self.acl.is_some()),
+            (Aspect::Encryption, self.encryption.is_some()),
         ];
         changes
             .into_iter()

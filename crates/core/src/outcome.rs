@@ -137,6 +137,8 @@ pub struct Report {
     pub outcome_unknown: bool,
     /// Whether a copy in parts may be left unfinished, so that whoever looks at the key next must look for it.
     pub upload_left: bool,
+    /// Whether there was a copy already, and it was made again only because nothing that both sides store can be compared.
+    pub not_comparable: bool,
     /// How long it took.
     pub duration: Duration,
 }
@@ -162,6 +164,7 @@ impl Report {
             progress: false,
             outcome_unknown: false,
             upload_left: false,
+            not_comparable: false,
             duration: Duration::ZERO,
         }
     }

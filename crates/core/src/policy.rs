@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use crate::diff::SideName;
+use crate::encryption::asked_for;
 use crate::facts::{Encryption, KmsEncryption, StatedEncryption};
 use crate::names::{AccountId, ObjectKey, Region};
 
@@ -123,19 +124,7 @@ impl Policy {
     /// the encryption for all copies.
     #[must_use]
     pub fn encryption_of(&self, source: &Encryption) -> Option<StatedEncryption> {
-        let mapped = match source {
-            Encryption::Kms(kms) => {
-                let key = kms.key_arn.as_ref().and_then(|arn| self.kms_keys.get(arn));
-                key.map(|key| KmsEncryption {
-                    key_arn: Some(key.clone()),
-                    ..kms.clone()
-                })
-            }
-            Encryption::Managed | Encryption::CustomerKey => None,
-        };
-        mapped
-            .map(StatedEncryption::Kms)
-            .or_else(|| self.destination_encryption.clone())
+        asked_for(&self.kms_keys, self.destination_encryption.as_ref(), source)
     }
 
     /// Tells whether a copy asks for a KMS key, so that its `ETag` says nothing of the content.

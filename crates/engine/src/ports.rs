@@ -7,7 +7,7 @@ use std::time::Duration;
 use s3ferry_core::decide::{BucketLock, ReplicationCoverage};
 use s3ferry_core::diff::SideName;
 use s3ferry_core::event::{Continuation, ReceiptHandle};
-use s3ferry_core::facts::{Aspects, ObjectFacts, ObjectState};
+use s3ferry_core::facts::{Aspects, ObjectFacts, ObjectState, StatedEncryption};
 use s3ferry_core::failure::Failure;
 use s3ferry_core::history::{DeleteIntent, VersionListing, VersionName};
 use s3ferry_core::names::{ETag, ObjectKey, VersionId};
@@ -87,6 +87,9 @@ pub trait DestinationBucket: Send + Sync {
 
     /// Reads how the bucket locks new versions; `None` where it has no Object Lock.
     fn object_lock(&self) -> impl Future<Output = Result<Option<BucketLock>, Failure>> + Send;
+
+    /// Reads how the bucket encrypts what is written without saying how; `None` where that may not be read.
+    fn default_encryption(&self) -> impl Future<Output = Result<Option<StatedEncryption>, Failure>> + Send;
 
     /// Tells whether the bucket's objects have access control lists of their own.
     fn has_acl(&self) -> impl Future<Output = Result<bool, Failure>> + Send;

@@ -160,6 +160,7 @@ mod tests {
                 progress: false,
                 outcome_unknown: false,
                 upload_left: false,
+                not_comparable: false,
                 duration: Duration::ZERO,
             },
             acknowledged: true,

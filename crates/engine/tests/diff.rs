@@ -65,6 +65,7 @@ impl World {
             depth,
             aspects: aspects_at(depth),
             now: Timestamp::from_seconds(1_000),
+            encryption: s3ferry_core::encryption::EncryptionRules::default(),
             concurrency: 4,
         };
         let found = Arc::new(settler).settled(merged(page(source), page(destination), depth));

@@ -5,7 +5,10 @@ mod world;
 
 use std::collections::BTreeMap;
 
-use s3ferry_core::facts::{Aspects, ChecksumCoverage, Checksums, Encryption, KmsEncryption, ObjectFacts};
+use s3ferry_core::encryption::EncryptionRules;
+use s3ferry_core::facts::{
+    Aspect, Aspects, ChecksumCoverage, Checksums, Encryption, KmsEncryption, ObjectFacts, StatedEncryption,
+};
 use s3ferry_core::outcome::{Outcome, SkipReason};
 use s3ferry_core::plan::COPY_OBJECT_LIMIT_BYTES;
 use s3ferry_core::policy::{KmsKeys, Policy, PreserveEtag};
@@ -225,4 +228,142 @@ async fn second_reconcile_of_an_unchanged_key_writes_nothing() {
         }
     }
     assert!(verifiable > 3_000, "{verifiable} cases");
+}
+
+/// How a destination is to be encrypted: what the policy says, and what the bucket does by itself.
+#[derive(Debug, Clone)]
+struct Regime {
+    is_mapped: bool,
+    asked_for: Option<StatedEncryption>,
+    bucket_default: Option<KmsEncryption>,
+    default_is_secret: bool,
+}
+
+fn kms(key: Option<&str>, dual_layer: bool) -> KmsEncryption {
+    KmsEncryption {
+        key_arn: key.map(str::to_owned),
+        bucket_key: false,
+        dual_layer,
+    }
+}
+
+impl Regime {
+    fn all() -> Vec<Self> {
+        let asked_for = [
+            None,
+            Some(StatedEncryption::Managed),
+            Some(StatedEncryption::Kms(kms(Some("stated"), false))),
+            Some(StatedEncryption::Kms(kms(Some("stated"), true))),
+        ];
+        let defaults = [None, Some(kms(Some("default"), false)), Some(kms(None, false))];
+        let mut all = Vec::new();
+        for flags in 0..4_u32 {
+            for asked_for in &asked_for {
+                for bucket_default in &defaults {
+                    all.push(Self {
+                        is_mapped: flags & 1 == 1,
+                        asked_for: asked_for.clone(),
+                        bucket_default: bucket_default.clone(),
+                        default_is_secret: flags & 2 == 2,
+                    });
+                }
+            }
+        }
+        all
+    }
+
+    fn apply(&self, world: &mut TestWorld) {
+        world
+            .destination
+            .encrypt_by_default(self.bucket_default.clone(), self.default_is_secret);
+        world.policy.destination_encryption.clone_from(&self.asked_for);
+        world.policy.kms_keys = if self.is_mapped {
+            KmsKeys::from([(SOURCE_KEY.to_owned(), "mapped".to_owned())])
+        } else {
+            KmsKeys::new()
+        };
+    }
+
+    /// What copies must be, as far as anybody may know.
+    fn rules(&self, policy: &Policy) -> EncryptionRules {
+        let default = self.bucket_default.clone();
+        let default = default.map_or(StatedEncryption::Managed, StatedEncryption::Kms);
+        EncryptionRules::of(policy, Some(default).filter(|_| !self.default_is_secret))
+    }
+}
+
+/// One kind of object, and what the destination can do for it.
+#[derive(Debug, Clone, Copy)]
+struct Kind {
+    source_has_key: bool,
+    versioned: bool,
+    refuses_updates: bool,
+}
+
+impl Kind {
+    fn all() -> impl Iterator<Item = Self> {
+        (0..8_u32).map(|flags| Self {
+            source_has_key: flags & 1 == 1,
+            versioned: flags & 2 == 2,
+            refuses_updates: flags & 4 == 4,
+        })
+    }
+
+    fn world(self) -> TestWorld {
+        let destination = if self.versioned {
+            MemoryBucket::versioned()
+        } else {
+            MemoryBucket::unversioned()
+        };
+        if self.refuses_updates {
+            destination.refuse_encryption_updates();
+        }
+        let world = TestWorld::of(MemoryBucket::versioned(), destination);
+        let change = |facts: &mut ObjectFacts| {
+            if self.source_has_key {
+                facts.encryption = Encryption::Kms(kms(Some(SOURCE_KEY), false));
+            }
+        };
+        // With a checksum over the whole content, by which any copy can be verified.
+        world.source.put_large_with(KEY, CONTENT, 5, &[], change);
+        world
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn encryption_is_repaired_once_after_every_change_of_what_is_asked_for() {
+    let mut repaired = 0;
+    for kind in Kind::all() {
+        for before in Regime::all() {
+            for after in Regime::all() {
+                let mut world = kind.world();
+                before.apply(&mut world);
+                let first = world.reconcile().await;
+                assert!(matches!(first.outcome, Outcome::Copied { .. }), "{kind:?} {before:?}");
+                after.apply(&mut world);
+                let case = format!("{kind:?}\n{before:?}\n{after:?}");
+                let second = world.reconcile().await;
+                let facts = world.source.facts(KEY).zip(world.destination.facts(KEY));
+                let (source, destination) = facts.expect("both are there");
+                let rules = after.rules(&world.policy);
+                let expected = rules.expected(&source.encryption);
+                let is_right = expected.is_none_or(|expected| expected.is_of(&destination.encryption));
+                assert!(is_right, "{case}: {:?}", destination.encryption);
+                let is_named = second.lost.contains(&Aspect::Encryption);
+                assert_eq!(
+                    is_named,
+                    !rules.agree(&source.encryption, &destination.encryption),
+                    "{case}"
+                );
+                repaired += u32::from(second.progress);
+                let count = || WRITES.map(|call| world.script.count(call));
+                let counted = count();
+                let third = world.reconcile().await;
+                assert_eq!(third.outcome, Outcome::Skipped(SkipReason::AlreadyIdentical), "{case}");
+                assert_eq!(count(), counted, "{case}: written again");
+                world.assert_equal();
+            }
+        }
+    }
+    assert!(repaired > 5_000, "{repaired} repairs");
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures::{TryStreamExt as _, stream};
 use s3ferry_core::diff::Kind;
+use s3ferry_core::encryption::EncryptionRules;
 use s3ferry_core::facts::{
     Aspect, Aspects, Availability, ChecksumCoverage, Checksums as Stored, ObjectFacts, ObjectState,
 };
@@ -180,6 +181,7 @@ impl World {
                 depth: self.depth,
                 ignored: self.ignored,
                 ownership: Ownership::Exclusive,
+                encryption: EncryptionRules::default(),
             },
             aspects: match self.depth {
                 Depth::Listing => Aspects::new(),

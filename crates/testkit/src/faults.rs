@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use s3ferry_core::decide::{BucketLock, ReplicationCoverage};
-use s3ferry_core::facts::{Aspects, ObjectFacts, ObjectState};
+use s3ferry_core::facts::{Aspects, ObjectFacts, ObjectState, StatedEncryption};
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::history::{DeleteIntent, VersionListing, VersionName};
 use s3ferry_core::names::{ETag, ObjectKey, VersionId};
@@ -42,6 +42,8 @@ pub enum Call {
     HasAcl,
     /// [`DestinationBucket::object_lock`]
     ObjectLock,
+    /// [`DestinationBucket::default_encryption`]
+    DefaultEncryption,
     /// [`DestinationBucket::amend`]
     Amend,
     /// [`DestinationBucket::create_upload`]
@@ -311,6 +313,12 @@ impl<T: DestinationBucket> DestinationBucket for Faults<T> {
 
     async fn object_lock(&self) -> Result<Option<BucketLock>, Failure> {
         self.script.read(Call::ObjectLock, self.port.object_lock()).await
+    }
+
+    async fn default_encryption(&self) -> Result<Option<StatedEncryption>, Failure> {
+        self.script
+            .read(Call::DefaultEncryption, self.port.default_encryption())
+            .await
     }
 
     async fn has_acl(&self) -> Result<bool, Failure> {

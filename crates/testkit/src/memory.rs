@@ -41,7 +41,12 @@ struct Inner {
     /// Keys whose objects a read does not show, though a listing does.
     hidden: BTreeSet<String>,
     has_acl: bool,
-    encrypts_with_kms: bool,
+    /// The KMS key that the bucket encrypts with by default.
+    default_key: Option<KmsEncryption>,
+    /// Whether nobody may read the default encryption.
+    default_encryption_is_secret: bool,
+    /// Whether only a copy changes an object's encryption.
+    refuses_encryption_updates: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -344,7 +349,20 @@ impl MemoryBucket {
 
     /// Makes the bucket encrypt with a KMS key by default: no tag of it says anything of the content.
     pub fn encrypt_with_kms(&self) {
-        self.lock().encrypts_with_kms = true;
+        self.encrypt_by_default(Some(KmsEncryption::default()), false);
+    }
+
+    /// Makes the bucket encrypt by default with a KMS key, or with keys that S3 manages; where that `is_secret`, nobody may
+    /// read it.
+    pub fn encrypt_by_default(&self, key: Option<KmsEncryption>, is_secret: bool) {
+        let mut inner = self.lock();
+        inner.default_key = key;
+        inner.default_encryption_is_secret = is_secret;
+    }
+
+    /// Refuses to change the encryption of objects other than by a copy.
+    pub fn refuse_encryption_updates(&self) {
+        self.lock().refuses_encryption_updates = true;
     }
 
     /// Gives the bucket's objects access control lists.
@@ -459,11 +477,8 @@ pub struct Snapshot {
 impl Inner {
     /// Returns the encryption of objects whose writers ask for none.
     fn default_encryption(&self) -> Encryption {
-        if self.encrypts_with_kms {
-            Encryption::Kms(KmsEncryption::default())
-        } else {
-            Encryption::Managed
-        }
+        let key = self.default_key.clone();
+        key.map_or(Encryption::Managed, Encryption::Kms)
     }
 
     /// Gives an encrypted object its tag: under KMS no tag says anything of the content.

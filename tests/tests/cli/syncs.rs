@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use s3ferry_testkit::sim::model::object::Stated;
+use s3ferry_testkit::sim::model::object::{Encryption, Stated};
+use s3ferry_testkit::sim::model::simulator::Target;
+use s3ferry_testkit::sim::model::synthetic::{SyntheticChecksum, SyntheticObject};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
@@ -423,4 +425,45 @@ async fn keys_of_white_space_alone_are_named_and_hold_nothing_up() {
         assert!(line["detail"].as_str().expect("a text").contains(&expected), "{line}");
     }
     assert_eq!(failures.lines().count(), 3);
+}
+
+/// Under SSE-KMS without a checksum nothing tells a copy from another object: it is made again, and the summary says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn copies_of_what_cannot_be_compared_are_counted() {
+    let stage = Stage::new().await;
+    stage.put(SOURCE, "plain", "one");
+    let object = SyntheticObject {
+        size_bytes: 5,
+        seed: 1,
+        checksum: SyntheticChecksum::Missing,
+        stated: Stated {
+            encryption: Some(Encryption::Kms {
+                algorithm: "aws:kms".to_owned(),
+                key: None,
+                bucket_key: false,
+            }),
+            ..Stated::default()
+        },
+        ..SyntheticObject::default()
+    };
+    let target = Target {
+        bucket: SOURCE,
+        key: "secret",
+    };
+    stage
+        .server
+        .model()
+        .put_synthetic(target, &object)
+        .expect("the object is made");
+    for (copied, not_comparable) in [(2, 0), (1, 1)] {
+        let summary = stage.on_both("sync", &[]).await.must_end_with(0).summary();
+        assert_eq!(summary["copied"], copied, "{summary}");
+        assert_eq!(summary["copied_not_comparable"], not_comparable, "{summary}");
+    }
+    let ran = stage.run("sync", &Stage::sides()).await.must_end_with(0);
+    assert!(
+        ran.stdout
+            .contains("because nothing that both sides store can be compared"),
+        "{ran:?}"
+    );
 }

@@ -1,9 +1,13 @@
 //! `s3ferry verify`.
 
+use std::collections::BTreeMap;
+
+use s3ferry_testkit::sim::model::bucket::ACCOUNT;
 use s3ferry_testkit::sim::model::digest::{Algorithm, hex, md5_of_bytes};
-use s3ferry_testkit::sim::model::object::Stated;
+use s3ferry_testkit::sim::model::object::{Encryption, Stated};
 use s3ferry_testkit::sim::model::simulator::Target;
 use s3ferry_testkit::sim::model::synthetic::{SyntheticChecksum, SyntheticObject};
+use s3ferry_tests::{DESTINATION_REGION, SOURCE_REGION};
 use serde_json::{Value, json};
 
 use crate::stage::{DESTINATION, SOURCE, STATE, Stage, ended};
@@ -577,4 +581,74 @@ async fn nothing_to_compare_is_not_verified() {
         )
         .await;
     assert_eq!(ran.summary()["verdict"], "nothing-to-compare");
+}
+
+/// A key map that is given late: told by `diff` and `verify`, repaired by `sync`, and then at rest.
+#[tokio::test(flavor = "multi_thread")]
+async fn encryption_is_compared_with_what_is_asked_for_and_repaired() {
+    let key = |region: &str, name: &str| format!("arn:aws:kms:{region}:{ACCOUNT}:key/{name}");
+    let (source_key, copy_key) = (key(SOURCE_REGION, "source"), key(DESTINATION_REGION, "copy"));
+    let stage = Stage::new().await;
+    stage.put(SOURCE, "plain", "one");
+    stage.put_with(SOURCE, "secret", "two", |stated| {
+        stated.encryption = Some(Encryption::Kms {
+            algorithm: "aws:kms".to_owned(),
+            key: Some(source_key.clone()),
+            bucket_key: false,
+        });
+    });
+    let ran = stage
+        .on_both("sync", &["--failures", "failures.jsonl"])
+        .await
+        .must_end_with(0);
+    assert_eq!(ran.summary()["copied"], 2);
+    let failures = std::fs::read_to_string(stage.folder().join("failures.jsonl")).expect("a file");
+    assert!(
+        failures.contains("not-kept") && failures.contains("encryption"),
+        "{failures}"
+    );
+    // The KMS key is lost, whatever the bucket's default is.
+    let lost = BTreeMap::from([("secret".to_owned(), vec!["encryption".to_owned()])]);
+    for (command, more) in [("verify", &["--depth", "checksum"][..]), ("diff", &["--deep"])] {
+        let ran = stage.on_both(command, more).await.must_end_with(1);
+        assert_eq!(ran.differences(), lost, "{command}");
+    }
+    stage
+        .on_both("verify", &["--ignore", "encryption"])
+        .await
+        .must_end_with(0);
+    stage
+        .on_both("verify", &["--destination-encryption", "AES256"])
+        .await
+        .must_end_with(0);
+    let map = format!("{{\"{source_key}\":\"{copy_key}\"}}");
+    let with_map = ["--kms-key-map", map.as_str()];
+    stage.server.forget_requests();
+    stage.on_both("sync", &with_map).await.must_end_with(0);
+    let requests = stage.server.requests();
+    assert_eq!(requests.get("UpdateObjectEncryption"), Some(&1), "{requests:?}");
+    assert!(!requests.contains_key("CopyObject"), "{requests:?}");
+    for (command, more) in [("verify", &["--depth", "checksum"][..]), ("diff", &["--deep"])] {
+        let arguments = [&with_map[..], more].concat();
+        stage.on_both(command, &arguments).await.must_end_with(0);
+    }
+    stage.server.forget_requests();
+    stage
+        .on_both("sync", &[&with_map[..], &["--deep"]].concat())
+        .await
+        .must_end_with(0);
+    let requests = stage.server.requests();
+    let is_written = |operation: &&str| requests.contains_key(*operation);
+    assert_eq!(
+        ["UpdateObjectEncryption", "CopyObject"]
+            .iter()
+            .find(|operation| is_written(operation)),
+        None
+    );
+    // Two layers are made by a copy only.
+    let two_layers = format!("aws:kms:dsse:{copy_key}");
+    let asked_for = ["--deep", "--destination-encryption", two_layers.as_str()];
+    stage.on_both("sync", &asked_for).await.must_end_with(0);
+    assert_eq!(stage.server.requests()["CopyObject"], 2);
+    stage.on_both("verify", &asked_for[1..]).await.must_end_with(0);
 }

@@ -155,6 +155,14 @@ impl World {
         copy
     }
 
+    /// The requests of a reconcile with nothing to do, but for how the destination encrypts by default, which each process
+    /// reads once.
+    fn idle_requests(&self) -> BTreeMap<&'static str, u64> {
+        let mut requests = self.server.requests();
+        requests.remove("GetBucketEncryption");
+        requests
+    }
+
     fn requests(&self) -> (BTreeMap<&'static str, u64>, u64) {
         let requests = self.server.requests();
         let all = requests.values().sum();
@@ -274,8 +282,7 @@ async fn copies_in_parts_take_a_request_a_part_and_few_besides() {
         }
         world.server.forget_requests();
         assert!(message(&mut replicator).await);
-        let (requests, _) = world.requests();
-        assert_eq!(requests, BTreeMap::from([("HeadObject", 2)]), "{title}: nothing to do");
+        assert_eq!(world.idle_requests(), BTreeMap::from([("HeadObject", 2)]), "{title}");
     }
 }
 
@@ -323,7 +330,7 @@ async fn small_copy_takes_four_requests_and_nothing_to_do_takes_two() {
         assert_eq!((requests.get("CopyObject"), all), (Some(&1), 4), "{requests:?}");
         world.server.forget_requests();
         assert!(message(&mut replicator).await);
-        assert_eq!(world.requests().0, BTreeMap::from([("HeadObject", 2)]));
+        assert_eq!(world.idle_requests(), BTreeMap::from([("HeadObject", 2)]));
     }
 }
 

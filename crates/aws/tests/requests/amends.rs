@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use s3ferry_core::acl::{Acl, Grant, Grantee};
-use s3ferry_core::facts::{Aspect, Aspects};
+use s3ferry_core::facts::{Aspect, Aspects, KmsEncryption, StatedEncryption};
 use s3ferry_core::failure::FailureKind;
 use s3ferry_core::lock::{ObjectLock, Retention, RetentionMode};
 use s3ferry_core::names::VersionId;
@@ -22,6 +22,7 @@ fn nothing() -> AmendOrder {
         lock: None,
         annotations: None,
         acl: None,
+        encryption: None,
     }
 }
 
@@ -288,5 +289,110 @@ async fn denied_change_names_its_action_and_is_sent_once() {
         let recorded = Recorded::new([error(503, "SlowDown")]);
         assert!(recorded.destination().amend(&key(), &order).await.is_err());
         assert_eq!(recorded.sent(), 1, "a write is sent once");
+    }
+}
+
+fn encrypt() -> AmendOrder {
+    AmendOrder {
+        encryption: Some(KmsEncryption {
+            key_arn: Some("arn:aws:kms:eu-central-1:123456789012:key/k".to_owned()),
+            bucket_key: true,
+            dual_layer: false,
+        }),
+        ..nothing()
+    }
+}
+
+const NO_ANNOTATIONS: &str = "<ListObjectAnnotationsOutput></ListObjectAnnotationsOutput>";
+
+#[tokio::test]
+async fn encryption_of_the_version_is_updated_in_place() {
+    let recorded = Recorded::new([answer(200, &[], NO_ANNOTATIONS), answer(200, &[], "")]);
+    let not_held = recorded.destination().amend(&key(), &encrypt()).await.unwrap();
+    assert!(not_held.is_empty());
+    assert_eq!(requests(&recorded)[1], "PUT destination-bucket encryption&versionId=w1");
+    let body = recorded.body(1);
+    for part in [
+        "<SSE-KMS>",
+        "<KMSKeyArn>arn:aws:kms:eu-central-1:123456789012:key/k</KMSKeyArn>",
+        "<BucketKeyEnabled>true</BucketKeyEnabled>",
+    ] {
+        assert!(body.contains(part), "{body}");
+    }
+}
+
+/// A store that knows no annotations would take the request for one that writes the object.
+#[tokio::test(start_paused = true)]
+async fn encryption_is_left_to_a_copy_where_s3_does_not_update_it() {
+    let object = answer(200, &[("etag", "\"aa\""), ("content-length", "11")], "hello world");
+    for (unknown, sent) in [
+        (object, 1),
+        (error(501, "NotImplemented"), 1),
+        (error(403, "AccessDenied"), 1),
+    ] {
+        let recorded = Recorded::new([unknown]);
+        let not_held = recorded.destination().amend(&key(), &encrypt()).await;
+        assert_eq!(not_held, Ok(Aspects::from([Aspect::Encryption])));
+        assert_eq!(recorded.sent(), sent);
+    }
+    for (status, code) in [
+        (403, "AccessDenied"),
+        (400, "InvalidRequest"),
+        (405, "MethodNotAllowed"),
+    ] {
+        let recorded = Recorded::new([answer(200, &[], NO_ANNOTATIONS), error(status, code)]);
+        let not_held = recorded.destination().amend(&key(), &encrypt()).await;
+        assert_eq!(not_held, Ok(Aspects::from([Aspect::Encryption])), "{code}");
+    }
+    let recorded = Recorded::new([answer(200, &[], NO_ANNOTATIONS), error(404, "NoSuchVersion")]);
+    let gone = recorded.destination().amend(&key(), &encrypt()).await;
+    assert_eq!(gone, Err(WriteError::WorldMoved));
+}
+
+#[tokio::test(start_paused = true)]
+async fn default_encryption_of_the_bucket_is_read_once_or_is_unknown() {
+    let document = |algorithm: &str, key: &str| {
+        let key = if key.is_empty() {
+            String::new()
+        } else {
+            format!("<KMSMasterKeyID>{key}</KMSMasterKeyID>")
+        };
+        spoken(
+            200,
+            format!(
+                "<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault>\
+                 <SSEAlgorithm>{algorithm}</SSEAlgorithm>{key}</ApplyServerSideEncryptionByDefault></Rule>\
+                 </ServerSideEncryptionConfiguration>"
+            ),
+        )
+    };
+    let kms = |key: Option<&str>, dual_layer| {
+        Some(StatedEncryption::Kms(KmsEncryption {
+            key_arn: key.map(str::to_owned),
+            bucket_key: false,
+            dual_layer,
+        }))
+    };
+    let arn = "arn:aws:kms:eu-central-1:123456789012:key/k";
+    for (answer, expected) in [
+        (document("AES256", ""), Some(StatedEncryption::Managed)),
+        (document("aws:kms", arn), kms(Some(arn), false)),
+        (document("aws:kms:dsse", arn), kms(Some(arn), true)),
+        // Neither an id nor an alias is what a HEAD names.
+        (document("aws:kms", "alias/mine"), kms(None, false)),
+        (document("aws:kms", ""), kms(None, false)),
+        (
+            error(404, "ServerSideEncryptionConfigurationNotFoundError"),
+            Some(StatedEncryption::Managed),
+        ),
+        (error(403, "AccessDenied"), None),
+        (error(501, "NotImplemented"), None),
+    ] {
+        let recorded = Recorded::new([answer]);
+        let destination = recorded.destination();
+        for _ in 0..2 {
+            assert_eq!(destination.default_encryption().await, Ok(expected.clone()));
+        }
+        assert_eq!(recorded.sent(), 1);
     }
 }

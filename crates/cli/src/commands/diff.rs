@@ -10,10 +10,11 @@ use futures::{Stream, StreamExt as _, stream};
 use s3ferry_aws::client::RequestLimits;
 use s3ferry_aws::clock::SystemClock;
 use s3ferry_core::diff::{Counts, Depth, DifferentKey};
+use s3ferry_core::encryption::EncryptionRules;
 use s3ferry_core::failure::Failure;
 use s3ferry_engine::diff::{Merged, Settled, Settler, aspects_at, merged};
 use s3ferry_engine::listing::Reach;
-use s3ferry_engine::ports::Clock as _;
+use s3ferry_engine::ports::{Clock as _, DestinationBucket as _};
 
 use self::report::Report;
 use crate::args::{DestinationArgs, SharedArgs, SourceArgs};
@@ -22,6 +23,7 @@ use crate::exit::{End, Error};
 use crate::interrupt::Interrupt;
 use crate::inventories::InventoryArgs;
 use crate::output::{Format, grouped};
+use crate::policy::EncryptionArgs;
 use crate::progress::{Progress, say};
 use crate::sides::Sides;
 
@@ -65,13 +67,16 @@ pub struct DiffArgs {
     #[arg(long)]
     allow_empty: bool,
     #[command(flatten)]
+    encryption: EncryptionArgs,
+    #[command(flatten)]
     inventories: InventoryArgs,
 }
 
 /// How two buckets are compared.
 #[derive(Debug, Clone, Args)]
 pub struct CompareArgs {
-    /// Compare every object's metadata, tags, annotations, Object Lock and storage class, too: six requests an object
+    /// Compare every object's metadata, tags, annotations, Object Lock, encryption and storage class, too: six requests an
+    /// object
     #[arg(long)]
     pub deep: bool,
     /// How many objects are looked at at once, 1 to 1024
@@ -128,6 +133,7 @@ pub enum DiffFormat {
 /// Compares, and writes what differs.
 pub async fn run(shared: &SharedArgs, args: &DiffArgs, interrupt: &Interrupt) -> Result<End, Error> {
     let compare = &args.compare;
+    args.encryption.check(&args.destination.destination_region)?;
     let sides = Sides::open(shared, &args.source, &args.destination, compare.limits()).await?;
     let sides = sides.with_inventories(&args.inventories).await?;
     let format = args.format.unwrap_or(match shared.output {
@@ -140,7 +146,11 @@ pub async fn run(shared: &SharedArgs, args: &DiffArgs, interrupt: &Interrupt) ->
     let found: std::pin::Pin<Box<dyn Stream<Item = Result<Settled, Failure>> + Send>> = if args.unconfirmed {
         Box::pin(as_listed(findings(&sides, compare)))
     } else {
-        Box::pin(settled(&sides, compare, &denials))
+        let default = match compare.depth() {
+            Depth::Deep => sides.adapters().1.default_encryption().await?,
+            Depth::Listing => None,
+        };
+        Box::pin(settled(&sides, compare, args.encryption.rules(default), &denials))
     };
     let mut counts = Counts::default();
     let ended = each(found, &progress, interrupt, &mut counts, |different, unread| {
@@ -174,6 +184,7 @@ pub fn findings(sides: &Sides, compare: &CompareArgs) -> impl Stream<Item = Resu
 pub fn settled(
     sides: &Sides,
     compare: &CompareArgs,
+    encryption: EncryptionRules,
     denials: &Denials,
 ) -> impl Stream<Item = Result<Settled, Failure>> + Send + use<> {
     let (source, destination) = sides.adapters();
@@ -184,6 +195,7 @@ pub fn settled(
         depth,
         aspects: aspects_at(depth),
         now: SystemClock.now(),
+        encryption,
         concurrency: usize::from(compare.concurrency),
     };
     let denials = denials.clone();

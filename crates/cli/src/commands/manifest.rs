@@ -13,6 +13,7 @@ use s3ferry_aws::client::Clients;
 use s3ferry_aws::source::S3Source;
 use s3ferry_core::decide::Refusal;
 use s3ferry_core::diff::{DifferentKey, SideName};
+use s3ferry_core::encryption::EncryptionRules;
 use s3ferry_core::facts::{Aspects, ObjectState};
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::history::VersionName;
@@ -193,10 +194,12 @@ async fn write(
 /// The keys that differ and that the source has: what it does not have, nobody can copy.
 fn different_keys(sides: &Sides, compare: &CompareArgs, denials: &Denials) -> Keys {
     if compare.deep {
-        return Box::pin(settled(sides, compare, denials).map(|settled| {
-            let different = settled?.different.filter(DifferentKey::can_be_copied);
-            Ok(different.map(|different| different.key).into_iter().collect())
-        }));
+        return Box::pin(
+            settled(sides, compare, EncryptionRules::default(), denials).map(|settled| {
+                let different = settled?.different.filter(DifferentKey::can_be_copied);
+                Ok(different.map(|different| different.key).into_iter().collect())
+            }),
+        );
     }
     Box::pin(findings(sides, compare).map(|merged| {
         let pair = merged?

@@ -34,6 +34,7 @@ pub async fn run(shared: &SharedArgs, args: &VerifyArgs, interrupt: &Interrupt) 
             "leave out --sample, or give --depth head or --depth checksum",
         ));
     }
+    args.encryption.check(&args.destination.destination_region)?;
     let limits = RequestLimits::new(args.max_requests_per_second, args.concurrency);
     let sides = Sides::open(shared, &args.source, &args.destination, limits).await?;
     let mut results = Results::begin(shared.output, args, &sides).await?;
@@ -45,11 +46,15 @@ pub async fn run(shared: &SharedArgs, args: &VerifyArgs, interrupt: &Interrupt) 
     let (source, destination) = (content(&sides, &sides.source), content(&sides, &sides.destination));
     let with_acl = args.acl == AclMode::Compare && source.has_acl().await? && destination.has_acl().await?;
     let look = args.look(with_acl);
+    let default_encryption = match args.depth {
+        DepthName::Listing => None,
+        DepthName::Head | DepthName::Checksum => destination.default_encryption().await?,
+    };
     let verifier = Verifier {
         source,
         destination,
         destination_name: sides.destination.location.bucket.clone(),
-        scope: args.scope(),
+        scope: args.scope(default_encryption),
         aspects: look.read.clone(),
         unsettled: args.unsettled(),
         source_checksums,
@@ -189,7 +194,7 @@ impl Draft {
                 }),
                 reads_contents: args.unsettled == UnsettledMode::Read,
                 max_read_bytes: args.max_read_bytes,
-                ownership: args.scope().ownership.as_str(),
+                ownership: args.ownership().as_str(),
             },
             stopped_by: stopped_by.map(|error| match error {
                 Error::Interrupted => "somebody asked to stop".to_owned(),

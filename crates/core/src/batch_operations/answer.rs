@@ -190,7 +190,7 @@ pub fn conclude(report: &Report, acknowledged: bool) -> TaskResult {
     let mut result = match &report.outcome {
         Outcome::Copied { version_id, size_bytes } => TaskResult {
             bytes_copied: *size_bytes,
-            ..copied(version_id.as_ref(), *size_bytes)
+            ..copied(version_id.as_ref(), *size_bytes, report.not_comparable)
         },
         Outcome::Amended { aspects } => TaskResult::new(
             ResultCode::Succeeded,
@@ -243,6 +243,9 @@ pub fn outcome_of_text(text: &str) -> Option<String> {
         let (word, _) = text.strip_prefix(beginning)?.split_once(':')?;
         Some(word.rsplit(' ').next().unwrap_or_default()).filter(|word| !word.is_empty())
     };
+    if begins("copied ") && text.contains(NOT_COMPARABLE) {
+        return Some("copied:not-comparable".to_owned());
+    }
     if begins("copied ") {
         return Some("copied".to_owned());
     }
@@ -279,12 +282,20 @@ pub fn outcome_of_text(text: &str) -> Option<String> {
     word_behind("failed (").map(|code| format!("failed:{code}"))
 }
 
-fn copied(version_id: Option<&VersionId>, size_bytes: u64) -> TaskResult {
+/// How a result names a copy that was made again only because nothing stored can be compared.
+const NOT_COMPARABLE: &str = "; it was there, but nothing that both sides store can be compared";
+
+fn copied(version_id: Option<&VersionId>, size_bytes: u64, not_comparable: bool) -> TaskResult {
     let version = version_id.map_or_else(String::new, |version| format!(" as version {version}"));
+    let (outcome, why) = if not_comparable {
+        ("copied:not-comparable", NOT_COMPARABLE)
+    } else {
+        ("copied", "")
+    };
     TaskResult::new(
         ResultCode::Succeeded,
-        "copied",
-        format!("copied {size_bytes} bytes{version}"),
+        outcome,
+        format!("copied {size_bytes} bytes{version}{why}"),
     )
 }
 

@@ -292,6 +292,7 @@ mod tests {
             progress: false,
             outcome_unknown: false,
             upload_left: false,
+            not_comparable: false,
             duration: Duration::ZERO,
         }
     }

@@ -314,6 +314,7 @@ fn report(outcome: Outcome) -> Report {
         progress: false,
         outcome_unknown: false,
         upload_left: false,
+        not_comparable: false,
         duration: Duration::ZERO,
     }
 }
@@ -399,6 +400,22 @@ fn every_outcome_has_a_code_and_a_text() {
         let text = format!("failed ({kind}) SomeCode: s3:PutObject on arn:aws:s3:::example/key: what the service said");
         check_result(Outcome::Failed(failure(kind)), false, code, "failed:SomeCode", &text);
     }
+}
+
+#[test]
+fn copies_of_what_cannot_be_compared_are_counted_apart() {
+    let copied = Outcome::Copied {
+        version_id: None,
+        size_bytes: 5,
+    };
+    let mut report = report(copied);
+    report.not_comparable = true;
+    let result = conclude(&report, true);
+    assert_eq!(
+        (result.outcome.as_str(), result.bytes_copied),
+        ("copied:not-comparable", 5)
+    );
+    assert_eq!(outcome_of_text(&result.text).as_deref(), Some("copied:not-comparable"));
 }
 
 #[test]

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    CopyOrder, Decision, Metadata, Refusal, Situation, SkipReason, amend, copy_by, hidden_unread, may_differ, method,
-    must_read, refuse, unconfirmed_absence,
+    CopyOrder, Decision, EncryptionChange, Metadata, Refusal, Situation, SkipReason, amend, copy_by, hidden_unread,
+    may_differ, method, must_read, refuse, unconfirmed_absence,
 };
 use crate::attributes::{Attributes, Change, tags_are_known};
 use crate::compare::{Verdict, compare_bodies};
@@ -100,7 +100,7 @@ fn replace_external(
         if !unread.is_empty() {
             return Decision::Read(unread);
         }
-        match amend(source, destination, &shared.situation, policy) {
+        match amend(source, destination, &shared.situation, policy, EncryptionChange::None) {
             // An external write is replaced or left, not changed.
             Decision::Amend(_) | Decision::Copy(_) => {}
             Decision::Skip(SkipReason::AlreadyIdentical) if policy.adopts_equal_objects => {
@@ -165,7 +165,8 @@ fn replace_copy(
         }
         if !unwritten.is_empty() || !changes.contains(&Some(Change::Source)) {
             let source = amendable(source, destination, &unwritten);
-            return amend(&source, destination, &shared.situation, policy);
+            // Another encryption makes another object of it, to which its marker is not bound.
+            return amend(&source, destination, &shared.situation, policy, EncryptionChange::None);
         }
         // A copy brings the source's annotations, so it must not be an application that changed those.
         match change(Aspect::Annotations) {

@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::facts::{ChecksumCoverage, KmsEncryption, StatedEncryption};
 use crate::facts::samples::object;
+use crate::facts::{ChecksumCoverage, KmsEncryption, StatedEncryption};
 use crate::lock::{Retention, RetentionMode};
 use crate::names::{ObjectKey, VersionId};
 
@@ -45,6 +45,8 @@ fn decided_with(
         destination,
         replication,
         abilities: None,
+        default_encryption: &DefaultEncryption::Unknown,
+        encrypts_by_copy: false,
         annotations_pending: false,
         is_just_copied: false,
         now: NOW,
@@ -664,6 +666,8 @@ fn annotations_that_a_multipart_copy_may_lack_are_read() {
             destination: &copied(change),
             replication: ReplicationCoverage::NotAsked,
             abilities: None,
+            default_encryption: &DefaultEncryption::Unknown,
+            encrypts_by_copy: false,
             annotations_pending,
             is_just_copied: false,
             now: NOW,
@@ -709,6 +713,8 @@ fn copy_that_nothing_can_verify_is_not_repeated_for_what_follows_it() {
             destination: &copied(kms),
             replication: ReplicationCoverage::NotAsked,
             abilities: None,
+            default_encryption: &DefaultEncryption::Unknown,
+            encrypts_by_copy: false,
             annotations_pending: false,
             is_just_copied,
             now: NOW,
@@ -802,6 +808,7 @@ fn lock_that_is_stricter_than_the_sources_is_named() {
         let lost = not_kept(
             source.facts().unwrap(),
             lock,
+            None,
             &Aspects::new(),
             Some(LOCKS),
             &policy(),
@@ -834,6 +841,8 @@ fn decided_by_able(source: &ObjectState, destination: &ObjectState, policy: &Pol
         destination,
         replication: ReplicationCoverage::NotAsked,
         abilities: Some(abilities),
+        default_encryption: &DefaultEncryption::Unknown,
+        encrypts_by_copy: false,
         annotations_pending: false,
         is_just_copied: false,
         now: NOW,
@@ -896,6 +905,7 @@ fn weaker_lock_is_strengthened_and_a_stricter_one_is_left() {
         not_kept(
             source.facts().unwrap(),
             None,
+            None,
             &Aspects::new(),
             Some(NOTHING),
             &policy(),
@@ -956,10 +966,11 @@ fn grants_are_restated_only_when_asked_and_possible() {
         other => panic!("not an amendment: {other:?}"),
     }
     let hinted = Aspects::from([Aspect::Acl]);
-    let lost = |policy| not_kept(source.facts().unwrap(), None, &hinted, None, policy, NOW);
+    let lost = |policy| not_kept(source.facts().unwrap(), None, None, &hinted, None, policy, NOW);
     assert_eq!((lost(&policy()), lost(&asked)), (hinted.clone(), Aspects::new()));
     let of_nothing = not_kept(
         source.facts().unwrap(),
+        None,
         None,
         &Aspects::new(),
         Some(NOTHING),
@@ -1006,6 +1017,138 @@ fn mapped_kms_key_is_stated_with_its_bucket_key_and_any_other_is_not() {
 #[test]
 fn metadata_that_s3_cannot_show_is_named_as_lost() {
     let source = present(|facts| facts.missing_metadata = 1);
-    let lost = not_kept(source.facts().unwrap(), None, &Aspects::new(), None, &policy(), NOW);
+    let lost = not_kept(
+        source.facts().unwrap(),
+        None,
+        None,
+        &Aspects::new(),
+        None,
+        &policy(),
+        NOW,
+    );
     assert_eq!(lost, Aspects::from([Aspect::MissingMetadata]));
+}
+
+/// How the objects and the bucket of a row are encrypted: `managed`, or the name of a KMS key; `2:` before it means two
+/// layers.
+fn encrypted(name: &str) -> StatedEncryption {
+    if name == "managed" {
+        return StatedEncryption::Managed;
+    }
+    let (key, dual_layer) = name.strip_prefix("2:").map_or((name, false), |key| (key, true));
+    StatedEncryption::Kms(KmsEncryption {
+        key_arn: Some(key.to_owned()),
+        bucket_key: false,
+        dual_layer,
+    })
+}
+
+fn stored_as(name: &str) -> Encryption {
+    match encrypted(name) {
+        StatedEncryption::Managed => Encryption::Managed,
+        StatedEncryption::Kms(kms) => Encryption::Kms(kms),
+    }
+}
+
+#[test]
+fn encryption_of_equal_objects_is_changed_in_place_or_by_a_copy() {
+    type Change = fn(&mut ObjectFacts);
+    let with_checksum = |facts: &mut ObjectFacts| {
+        facts.checksums.values = BTreeMap::from([("CRC64NVME", "x".to_owned())]);
+    };
+    let decided = |asked_for: Option<&str>, default: &DefaultEncryption, present_as: &str, change: Change, by_copy| {
+        let both = |facts: &mut ObjectFacts| {
+            with_checksum(facts);
+            hidden_read(facts, BTreeMap::new());
+        };
+        let source = present(both);
+        let destination = copied(|facts| {
+            both(facts);
+            facts.encryption = stored_as(present_as);
+            change(facts);
+        });
+        let situation = Situation {
+            source: &source,
+            destination: &destination,
+            replication: ReplicationCoverage::NotAsked,
+            abilities: None,
+            default_encryption: default,
+            encrypts_by_copy: by_copy,
+            annotations_pending: false,
+            is_just_copied: false,
+            now: NOW,
+        };
+        let policy = Policy {
+            destination_encryption: asked_for.map(encrypted),
+            ..policy()
+        };
+        decide(&situation, &policy).as_str()
+    };
+    let is = |name: &str| DefaultEncryption::Is(encrypted(name));
+    let (not_asked, unknown) = (DefaultEncryption::NotAsked, DefaultEncryption::Unknown);
+    let same: Change = |_| ();
+    let locked: Change = |facts| facts.lock.legal_hold = true;
+    let unversioned: Change = |facts| facts.version_id = None;
+    let (skip, amend, copy) = ("already-identical", "amend", "copy");
+    for (asked_for, default, present_as, change, by_copy, expected) in [
+        (None, &not_asked, "managed", same, false, "ask-default-encryption"),
+        (None, &unknown, "managed", same, false, skip),
+        (None, &unknown, "key", same, false, skip),
+        (None, &is("managed"), "managed", same, false, skip),
+        (None, &is("managed"), "key", same, false, copy),
+        (None, &is("key"), "managed", same, false, amend),
+        (Some("managed"), &not_asked, "managed", same, false, skip),
+        (Some("managed"), &not_asked, "key", same, false, copy),
+        (Some("key"), &not_asked, "key", same, false, skip),
+        (Some("key"), &not_asked, "managed", same, false, amend),
+        (Some("key"), &not_asked, "other", same, false, amend),
+        // What S3 does not change in place.
+        (Some("key"), &not_asked, "managed", same, true, copy),
+        (Some("key"), &not_asked, "managed", locked, false, copy),
+        (Some("key"), &not_asked, "managed", unversioned, false, copy),
+        (Some("key"), &not_asked, "2:key", same, false, copy),
+        (Some("2:key"), &not_asked, "managed", same, false, copy),
+    ] {
+        let found = decided(asked_for, default, present_as, change, by_copy);
+        assert_eq!(found, expected, "{asked_for:?} {default:?} {present_as} {by_copy}");
+    }
+}
+
+#[test]
+fn what_cannot_be_copied_keeps_its_encryption() {
+    let archived = |facts: &mut ObjectFacts| {
+        facts.availability = Availability::Archived;
+        hidden_read(facts, BTreeMap::new());
+    };
+    let policy = Policy {
+        destination_encryption: Some(encrypted("2:key")),
+        ..policy()
+    };
+    let decision = decided_with(
+        &present(archived),
+        &copied(archived),
+        &policy,
+        ReplicationCoverage::NotAsked,
+    );
+    assert_eq!(decision, Decision::Skip(SkipReason::AlreadyIdentical));
+}
+
+#[test]
+fn lost_kms_key_is_named_unless_it_was_asked_for() {
+    let source = present(|facts| facts.encryption = stored_as("source"));
+    let lost = |encryption: Option<&str>, asked_for: Option<&str>| {
+        let policy = Policy {
+            destination_encryption: asked_for.map(encrypted),
+            ..policy()
+        };
+        let encryption = encryption.map(stored_as);
+        let (facts, hinted) = (source.facts().unwrap(), Aspects::new());
+        not_kept(facts, None, encryption.as_ref(), &hinted, None, &policy, NOW)
+    };
+    let named = Aspects::from([Aspect::Encryption]);
+    assert_eq!(lost(Some("managed"), None), named);
+    assert_eq!(lost(Some("managed"), Some("key")), named, "asked for in vain");
+    for (encryption, asked_for) in [(None, None), (Some("key"), None), (Some("managed"), Some("managed"))] {
+        assert_eq!(lost(encryption, asked_for), Aspects::new());
+    }
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 pub use self::merge::{Merge, Pair, SideName, Step};
 use crate::compare::{Difference, Verdict, compare_around, compare_bodies};
+use crate::encryption::EncryptionRules;
 use crate::facts::{ObjectFacts, ObjectState};
 use crate::listing::Listed;
 use crate::names::ObjectKey;
@@ -31,6 +32,8 @@ pub enum Kind {
     Tags,
     /// The destination's Object Lock is less strict.
     Lock,
+    /// The destination's object is not encrypted as it must be, or weaker than the source's.
+    Encryption,
     /// The annotations.
     Annotations,
     /// The explicit grants of the access control lists.
@@ -47,7 +50,7 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds, in the order of reports.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::MissingAtDestination,
         Self::ExtraAtDestination,
         Self::Size,
@@ -55,6 +58,7 @@ impl Kind {
         Self::Metadata,
         Self::Tags,
         Self::Lock,
+        Self::Encryption,
         Self::Annotations,
         Self::Acl,
         Self::StorageClass,
@@ -74,6 +78,7 @@ impl Kind {
             Self::Metadata => "metadata",
             Self::Tags => "tags",
             Self::Lock => "lock",
+            Self::Encryption => "encryption",
             Self::Annotations => "annotations",
             Self::Acl => "acl",
             Self::StorageClass => "storage-class",
@@ -219,20 +224,28 @@ impl DifferentKey {
 /// Settles a finding by what both sides say now; `None` when they are equal, or neither has the object any more.
 ///
 /// A listing is a little old when its rows are compared. What was written or deleted since then is no difference of the
-/// buckets unless they still disagree when they are asked.
+/// buckets unless they still disagree when they are asked. The encryption is compared with what is asked for by
+/// `encryption`.
 #[must_use]
 pub fn settle(
     key: &ObjectKey,
     source: &ObjectState,
     destination: &ObjectState,
     depth: Depth,
+    encryption: &EncryptionRules,
     now: Timestamp,
 ) -> Option<DifferentKey> {
     let differences = match (source.facts(), destination.facts()) {
         (None, None) => Vec::new(),
         (Some(_), None) => vec![Kind::MissingAtDestination],
         (None, Some(_)) => vec![Kind::ExtraAtDestination],
-        (Some(source), Some(destination)) => differences(source, destination, depth, now),
+        (Some(source), Some(destination)) => {
+            let mut kinds = differences(source, destination, depth, now);
+            if depth == Depth::Deep && !encryption.agree(&source.encryption, &destination.encryption) {
+                kinds.push(Kind::Encryption);
+            }
+            kinds
+        }
     };
     (!differences.is_empty()).then(|| DifferentKey {
         key: key.clone(),

@@ -41,8 +41,16 @@ fn listings_tell_equal_tags_and_nothing_more() {
 
 fn settled(source: &ObjectState, destination: &ObjectState, depth: Depth) -> Vec<Kind> {
     let key = ObjectKey::from_raw("k").unwrap();
-    settle(&key, source, destination, depth, Timestamp::from_seconds(2_000))
-        .map_or_else(Vec::new, |different| different.differences)
+    let encryption = EncryptionRules::default();
+    settle(
+        &key,
+        source,
+        destination,
+        depth,
+        &encryption,
+        Timestamp::from_seconds(2_000),
+    )
+    .map_or_else(Vec::new, |different| different.differences)
 }
 
 fn present(facts: ObjectFacts) -> ObjectState {

@@ -7,6 +7,7 @@ use super::{Depth, Means};
 use crate::attributes::Change;
 use crate::compare::{Content, compare_around, compare_etags, is_replica_of, metadata_agrees};
 use crate::diff::Kind;
+use crate::encryption::EncryptionRules;
 use crate::facts::{Aspect, ChecksumCoverage, Encryption, ObjectFacts};
 use crate::marker::{Marker, is_newer};
 use crate::policy::Ownership;
@@ -21,14 +22,17 @@ pub struct Scope {
     pub ignored: BTreeSet<Kind>,
     /// Whether applications write to the destination, too.
     pub ownership: Ownership,
+    /// How the destination's objects are to be encrypted.
+    pub encryption: EncryptionRules,
 }
 
 impl Scope {
     /// Kinds that somebody may leave out of a comparison: content is not among them.
-    pub const IGNORABLE: [Kind; 6] = [
+    pub const IGNORABLE: [Kind; 7] = [
         Kind::Metadata,
         Kind::Tags,
         Kind::Lock,
+        Kind::Encryption,
         Kind::Annotations,
         Kind::Acl,
         Kind::StorageClass,
@@ -97,6 +101,9 @@ pub fn judge(
         kinds.push(Kind::Metadata);
     }
     kinds.extend(compare_around(source, destination, now).into_iter().map(Kind::from));
+    if scope.depth > Depth::Listing && !scope.encryption.agree(&source.encryption, &destination.encryption) {
+        kinds.push(Kind::Encryption);
+    }
     if scope.depth > Depth::Listing && source.storage_class != destination.storage_class {
         kinds.push(Kind::StorageClass);
     }

@@ -7,6 +7,7 @@ use super::*;
 use crate::batch_report::{Cells, ReportRow, TaskEnd};
 use crate::compare::{Difference, Verdict as Compared, compare_bodies};
 use crate::diff::{Counts, DifferentKey, Kind, Pair};
+use crate::encryption::EncryptionRules;
 use crate::facts::samples::object;
 use crate::facts::{ChecksumCoverage, Checksums as Stored, Encryption, KmsEncryption, ObjectFacts};
 use crate::failure::{Failure, FailureKind};
@@ -52,6 +53,7 @@ fn scope(depth: Depth) -> Scope {
         depth,
         ignored: BTreeSet::new(),
         ownership: Ownership::Exclusive,
+        encryption: EncryptionRules::default(),
     }
 }
 

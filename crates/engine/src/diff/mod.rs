@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures::{Stream, StreamExt as _, future, stream};
 use s3ferry_core::diff::{Counts, Depth, DifferentKey, Kind, Merge, Pair, SideName, Step, settle};
+use s3ferry_core::encryption::EncryptionRules;
 use s3ferry_core::facts::{Aspect, Aspects};
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::listing::{Listed, OutOfOrder};
@@ -131,6 +132,8 @@ pub struct Settler<S, D> {
     pub aspects: Aspects,
     /// When it begins: retentions that have ended by then are not compared.
     pub now: Timestamp,
+    /// How the destination's objects are to be encrypted.
+    pub encryption: EncryptionRules,
     /// How many keys are looked at at once.
     pub concurrency: usize,
 }
@@ -218,6 +221,13 @@ impl<S: SourceBucket + 'static, D: DestinationBucket + 'static> Settler<S, D> {
             confirm_gone(state, pair.destination().is_some(), key, SideName::Destination, confirm).await
         };
         let (source, destination) = future::try_join(source, destination).await?;
-        Ok(settle(key, &source, &destination, self.depth, self.now))
+        Ok(settle(
+            key,
+            &source,
+            &destination,
+            self.depth,
+            &self.encryption,
+            self.now,
+        ))
     }
 }

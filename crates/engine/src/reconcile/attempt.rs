@@ -1,6 +1,6 @@
 //! What is known of one key's reconcile while it runs, and how a turn of it can go.
 
-use s3ferry_core::decide::Abilities;
+use s3ferry_core::decide::{Abilities, DefaultEncryption};
 use s3ferry_core::facts::{Aspect, Aspects, HIDDEN_IN_HEAD, ObjectState};
 use s3ferry_core::failure::Failure;
 use s3ferry_core::order::{CopyOrder, SourcePin, WriteCondition};
@@ -32,6 +32,12 @@ pub(super) struct Attempt {
     pub(super) write_under_way: bool,
     pub(super) last_failure: Option<Failure>,
     pub(super) abilities: Option<Abilities>,
+    /// How the destination bucket encrypts by default.
+    pub(super) default_encryption: DefaultEncryption,
+    /// Whether the encryption of an object turned out to be changed by a copy only.
+    pub(super) encrypts_by_copy: bool,
+    /// Whether the last copy replaced an object that nothing stored could be compared with.
+    pub(super) not_comparable: bool,
     /// Whose the destination's versions are, in shared mode.
     pub(super) history: Option<Examined>,
     /// What this reconcile removed of the destination's versions.
@@ -71,6 +77,9 @@ impl Attempt {
             write_under_way: false,
             last_failure: None,
             abilities: None,
+            default_encryption: DefaultEncryption::NotAsked,
+            encrypts_by_copy: false,
+            not_comparable: false,
             history: None,
             removed: Vec::new(),
             may_share: false,

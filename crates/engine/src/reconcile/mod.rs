@@ -9,9 +9,12 @@ mod unnamed;
 use std::pin::pin;
 
 use futures::future::{self, Either};
-use s3ferry_core::decide::{Abilities, Decision, Refusal, ReplicationCoverage, Situation, not_kept, wait_before_copy};
+use s3ferry_core::compare::{Verdict, compare_bodies};
+use s3ferry_core::decide::{
+    Abilities, Decision, DefaultEncryption, Refusal, ReplicationCoverage, Situation, not_kept, wait_before_copy,
+};
 use s3ferry_core::diff::SideName;
-use s3ferry_core::facts::{Aspect, Aspects, HIDDEN_IN_HEAD, ObjectState};
+use s3ferry_core::facts::{Aspect, Aspects, Encryption, HIDDEN_IN_HEAD, ObjectState, StatedEncryption};
 use s3ferry_core::failure::Failure;
 use s3ferry_core::lock::ObjectLock;
 use s3ferry_core::names::{ETag, ObjectKey};
@@ -30,7 +33,7 @@ use crate::ports::{Absence, Clock, DestinationBucket, SourceBucket, StateStore, 
 pub const MAX_TURNS: u32 = 6;
 
 /// How many questions a decision asks at most: each is asked once and answered.
-const MAX_QUESTIONS: u32 = 8;
+const MAX_QUESTIONS: u32 = 9;
 
 /// Reconciles keys between two buckets.
 #[derive(Debug)]
@@ -83,6 +86,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             progress: attempt.progress,
             // Cut off, a write may still land.
             outcome_unknown: attempt.outcome_unknown || attempt.write_under_way,
+            not_comparable: attempt.not_comparable,
             upload_left: attempt.may_be_filed || attempt.may_be_unnamed || attempt.copied.is_some(),
             duration: self.clock.now().since(started),
         }
@@ -140,8 +144,9 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         match decision {
             Decision::Skip(reason) => {
                 if reason == SkipReason::AlreadyIdentical {
+                    let encryption = destination.facts().map(|facts| facts.encryption.clone());
                     let lock = destination.facts().map(|facts| facts.lock);
-                    self.note_lost(&source, lock, attempt);
+                    self.note_lost(&source, lock, encryption, attempt);
                 }
                 Turn::Ended(Outcome::Skipped(reason))
             }
@@ -152,6 +157,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
                 Turn::ReadAgain
             }
             Decision::Copy(order) => {
+                attempt.not_comparable = is_not_comparable(&source, &destination);
                 self.wait_before_copy(&source).await;
                 match order.method {
                     CopyMethod::Whole => self.copy(key, &source, &order, attempt).await,
@@ -167,6 +173,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             // `decision` answers these questions before it returns.
             Decision::AskReplication
             | Decision::AskAbilities
+            | Decision::AskDefaultEncryption
             | Decision::ConfirmAbsence(_)
             | Decision::ReadSource(_) => Turn::ReadAgain,
         }
@@ -190,6 +197,8 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
                 destination: &destination,
                 replication,
                 abilities: attempt.abilities,
+                default_encryption: &attempt.default_encryption.clone(),
+                encrypts_by_copy: attempt.encrypts_by_copy,
                 is_just_copied: attempt.has_just_copied(&source, &destination),
                 annotations_pending: attempt.aspects.contains(&Aspect::PendingAnnotations),
                 now: self.clock.now(),
@@ -200,6 +209,10 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
                 }
                 Decision::AskAbilities => {
                     attempt.abilities = Some(self.abilities().await.map_err(after_failure)?);
+                }
+                Decision::AskDefaultEncryption => {
+                    let default = self.destination.default_encryption().await.map_err(after_failure)?;
+                    attempt.default_encryption = default.map_or(DefaultEncryption::Unknown, DefaultEncryption::Is);
                 }
                 Decision::ConfirmAbsence(side) => {
                     self.confirm_absence(key, side).await?;
@@ -274,7 +287,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         };
         attempt.progress = true;
         attempt.lost = order.lost_by_one_request();
-        self.note_lost(source, None, attempt);
+        self.note_lost(source, None, self.encryption_of_copy(source, attempt), attempt);
         if self.is_shared() {
             return attempt.copied(written, order);
         }
@@ -308,7 +321,14 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             Ok(not_held) => not_held,
             Err(error) => return attempt.write_failed(error),
         };
-        self.note_lost(source, order.lock.map(|change| change.to), attempt);
+        if not_held.contains(&Aspect::Encryption) {
+            // The rest is done; a copy does this.
+            attempt.encrypts_by_copy = true;
+            attempt.aspects.extend(order.aspects());
+            return Turn::ReadAgain;
+        }
+        let encryption = order.encryption.clone().map(Encryption::Kms);
+        self.note_lost(source, order.lock.map(|change| change.to), encryption, attempt);
         attempt.lost.extend(&not_held);
         // The look at the source after the write must see what was written.
         attempt.aspects.extend(order.aspects());
@@ -358,12 +378,32 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         Ok(now)
     }
 
+    /// Returns how a copy of the source's object is encrypted, where that is known.
+    fn encryption_of_copy(&self, source: &ObjectState, attempt: &Attempt) -> Option<Encryption> {
+        let asked_for = self.policy.encryption_of(&source.facts()?.encryption);
+        match (asked_for, &attempt.default_encryption) {
+            (Some(StatedEncryption::Managed), _) | (None, DefaultEncryption::Is(StatedEncryption::Managed)) => {
+                Some(Encryption::Managed)
+            }
+            (Some(StatedEncryption::Kms(kms)), _) => Some(Encryption::Kms(kms)),
+            (None, DefaultEncryption::Is(StatedEncryption::Kms(kms))) => Some(Encryption::Kms(kms.clone())),
+            (None, DefaultEncryption::NotAsked | DefaultEncryption::Unknown) => None,
+        }
+    }
+
     /// Names what the destination does not keep of the source's object.
-    fn note_lost(&self, source: &ObjectState, destination_lock: Option<ObjectLock>, attempt: &mut Attempt) {
+    fn note_lost(
+        &self,
+        source: &ObjectState,
+        destination_lock: Option<ObjectLock>,
+        destination_encryption: Option<Encryption>,
+        attempt: &mut Attempt,
+    ) {
         let Some(facts) = source.facts() else { return };
         let lost = not_kept(
             facts,
             destination_lock,
+            destination_encryption.as_ref(),
             &attempt.hinted,
             attempt.abilities,
             &self.policy,
@@ -398,6 +438,12 @@ fn after_copy(outcome: Outcome, attempt: &mut Attempt) -> Outcome {
         },
         (outcome, _) => outcome,
     }
+}
+
+/// Tells whether nothing that both sides store of an object can be compared.
+fn is_not_comparable(source: &ObjectState, destination: &ObjectState) -> bool {
+    let facts = source.facts().zip(destination.facts());
+    facts.is_some_and(|(source, destination)| matches!(compare_bodies(source, destination), Verdict::CannotTell(_)))
 }
 
 fn refused(key: &ObjectKey, refusal: &Refusal) -> Failure {

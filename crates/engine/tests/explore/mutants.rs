@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use futures::FutureExt;
 use s3ferry_core::decide::{BucketLock, ReplicationCoverage};
-use s3ferry_core::facts::{Aspect, Aspects, ObjectFacts, ObjectState};
+use s3ferry_core::facts::{Aspect, Aspects, ObjectFacts, ObjectState, StatedEncryption};
 use s3ferry_core::failure::Failure;
 use s3ferry_core::history::{DeleteIntent, VersionListing, VersionName};
 use s3ferry_core::names::{ETag, ObjectKey, VersionId};
@@ -168,6 +168,10 @@ impl DestinationBucket for Destination {
 
     async fn object_lock(&self) -> Result<Option<BucketLock>, Failure> {
         self.port.object_lock().await
+    }
+
+    async fn default_encryption(&self) -> Result<Option<StatedEncryption>, Failure> {
+        self.port.default_encryption().await
     }
 
     async fn has_acl(&self) -> Result<bool, Failure> {
@@ -350,6 +354,10 @@ impl<T: TwoSteps + 'static> DestinationBucket for Remembering<T> {
 
     async fn object_lock(&self) -> Result<Option<BucketLock>, Failure> {
         self.port.object_lock().await
+    }
+
+    async fn default_encryption(&self) -> Result<Option<StatedEncryption>, Failure> {
+        self.port.default_encryption().await
     }
 
     async fn has_acl(&self) -> Result<bool, Failure> {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use s3ferry_core::attributes::Attributes;
 use s3ferry_core::decide::{BucketLock, ReplicationCoverage};
-use s3ferry_core::facts::{Aspect, Aspects, ObjectFacts, ObjectState};
+use s3ferry_core::facts::{Aspect, Aspects, ObjectFacts, ObjectState, StatedEncryption};
 use s3ferry_core::failure::Failure;
 use s3ferry_core::history::{DeleteIntent, VersionKind, VersionListing, VersionName};
 use s3ferry_core::marker::{MARKER_NAME, Marker, Place, Request as MarkerRequest};
@@ -139,6 +139,10 @@ impl DestinationBucket for Destination {
 
     async fn object_lock(&self) -> Result<Option<BucketLock>, Failure> {
         self.port.object_lock().await
+    }
+
+    async fn default_encryption(&self) -> Result<Option<StatedEncryption>, Failure> {
+        self.port.default_encryption().await
     }
 
     async fn has_acl(&self) -> Result<bool, Failure> {

@@ -265,6 +265,7 @@ fn retagged(version_id: VersionId, pin: SourcePin, value: &str) -> AmendOrder {
         lock: None,
         annotations: None,
         acl: None,
+        encryption: None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The bucket in memory, as the destination.
 
 use s3ferry_core::decide::BucketLock;
-use s3ferry_core::facts::{Aspects, ChecksumCoverage, Encryption, ObjectFacts, ObjectState, StatedEncryption};
+use s3ferry_core::facts::{Aspect, Aspects, ChecksumCoverage, Encryption, ObjectFacts, ObjectState, StatedEncryption};
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::history::{VersionListing, VersionName};
 use s3ferry_core::lock::ObjectLock;
@@ -51,6 +51,17 @@ impl DestinationBucket for MemoryDestination {
         Ok(self.bucket.lock().object_lock)
     }
 
+    async fn default_encryption(&self) -> Result<Option<StatedEncryption>, Failure> {
+        let inner = self.bucket.lock();
+        if inner.default_encryption_is_secret {
+            return Ok(None);
+        }
+        Ok(Some(match inner.default_encryption() {
+            Encryption::Kms(kms) => StatedEncryption::Kms(kms),
+            Encryption::Managed | Encryption::CustomerKey => StatedEncryption::Managed,
+        }))
+    }
+
     async fn has_acl(&self) -> Result<bool, Failure> {
         Ok(self.bucket.lock().has_acl)
     }
@@ -91,6 +102,7 @@ impl DestinationBucket for MemoryDestination {
         let version_id = |id| self.bucket.version_id(id);
         let mut inner = self.bucket.lock();
         let has_object_lock = inner.object_lock.is_some();
+        let refuses_updates = inner.refuses_encryption_updates;
         let object = inner
             .keys
             .get_mut(key.as_str())
@@ -108,6 +120,12 @@ impl DestinationBucket for MemoryDestination {
         }
         if let Some(acl) = &order.acl {
             object.acl.clone_from(acl);
+        }
+        if let Some(kms) = &order.encryption {
+            if refuses_updates {
+                return Ok(Aspects::from([Aspect::Encryption]));
+            }
+            object.facts.encryption = Encryption::Kms(kms.clone());
         }
         if let Some(change) = &order.lock {
             if !has_object_lock {

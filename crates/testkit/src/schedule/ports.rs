@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use s3ferry_core::decide::{BucketLock, ReplicationCoverage};
 use s3ferry_core::event::Continuation;
-use s3ferry_core::facts::{Aspect, Aspects, ObjectFacts, ObjectState};
+use s3ferry_core::facts::{Aspect, Aspects, ObjectFacts, ObjectState, StatedEncryption};
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::history::{DeleteIntent, VersionListing, VersionName};
 use s3ferry_core::names::{ETag, ObjectKey, VersionId};
@@ -302,6 +302,10 @@ impl<T: TwoSteps + 'static> DestinationBucket for Scheduled<T> {
 
     async fn object_lock(&self) -> Result<Option<BucketLock>, Failure> {
         self.port.object_lock().await
+    }
+
+    async fn default_encryption(&self) -> Result<Option<StatedEncryption>, Failure> {
+        self.port.default_encryption().await
     }
 
     async fn has_acl(&self) -> Result<bool, Failure> {

@@ -1,7 +1,7 @@
 //! A destination that lets nothing be written: what would have been is the name of the refusal.
 
 use s3ferry_core::decide::BucketLock;
-use s3ferry_core::facts::{Aspects, ObjectState};
+use s3ferry_core::facts::{Aspects, ObjectState, StatedEncryption};
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::history::{DeleteIntent, VersionListing, VersionName};
 use s3ferry_core::names::{ETag, ObjectKey, VersionId};
@@ -48,6 +48,10 @@ impl<D: DestinationBucket> DestinationBucket for DryDestination<D> {
 
     async fn object_lock(&self) -> Result<Option<BucketLock>, Failure> {
         self.0.object_lock().await
+    }
+
+    async fn default_encryption(&self) -> Result<Option<StatedEncryption>, Failure> {
+        self.0.default_encryption().await
     }
 
     async fn has_acl(&self) -> Result<bool, Failure> {

@@ -46,6 +46,8 @@ pub(super) struct Results {
     extra: u64,
     copied: u64,
     copied_bytes: u64,
+    /// Of the copied ones, those that were there and that nothing stored could be compared with.
+    not_comparable: u64,
     amended: u64,
     deleted: u64,
     /// Reconciled, and found equal.
@@ -122,6 +124,7 @@ impl Results {
             extra: 0,
             copied: 0,
             copied_bytes: 0,
+            not_comparable: 0,
             amended: 0,
             deleted: 0,
             equal: 0,
@@ -197,6 +200,7 @@ impl Results {
         match &report.outcome {
             Outcome::Copied { size_bytes, .. } => {
                 self.copied += 1;
+                self.not_comparable += u64::from(report.not_comparable);
                 self.copied_bytes = self.copied_bytes.saturating_add(*size_bytes);
             }
             Outcome::Amended { .. } => self.amended += 1,
@@ -336,6 +340,7 @@ impl Results {
             "destination_bytes": self.compared.destination_bytes,
             "copied": self.copied,
             "copied_bytes": self.copied_bytes,
+            "copied_not_comparable": self.not_comparable,
             "amended": self.amended,
             "deleted": self.deleted,
             "found_equal": self.equal,
@@ -378,6 +383,10 @@ impl Results {
         let above = lines.len();
         let counts = [
             (self.copied, "copied"),
+            (
+                self.not_comparable,
+                "of these copied again, because nothing that both sides store can be compared",
+            ),
             (self.amended, "amended around equal bytes"),
             (self.deleted, "deleted"),
             (self.equal, "looked different and were equal"),

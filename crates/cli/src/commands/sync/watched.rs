@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use s3ferry_core::decide::BucketLock;
-use s3ferry_core::facts::{Aspects, ObjectState};
+use s3ferry_core::facts::{Aspects, ObjectState, StatedEncryption};
 use s3ferry_core::failure::Failure;
 use s3ferry_core::history::{VersionListing, VersionName};
 use s3ferry_core::names::{ETag, ObjectKey, VersionId};
@@ -49,6 +49,10 @@ impl<D: DestinationBucket> DestinationBucket for WatchedDestination<D> {
 
     async fn object_lock(&self) -> Result<Option<BucketLock>, Failure> {
         self.inner.object_lock().await
+    }
+
+    async fn default_encryption(&self) -> Result<Option<StatedEncryption>, Failure> {
+        self.inner.default_encryption().await
     }
 
     async fn has_acl(&self) -> Result<bool, Failure> {

@@ -7,14 +7,15 @@ use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 use s3ferry_core::diff::Kind;
-use s3ferry_core::facts::{Aspect, Aspects};
+use s3ferry_core::facts::{Aspect, Aspects, StatedEncryption};
+use s3ferry_core::policy::Ownership;
 use s3ferry_core::verify::{self as core, Scope};
 use s3ferry_engine::listing::Reach;
 use s3ferry_engine::verify::{Sample, Unsettled};
 
 use crate::args::{DestinationArgs, SourceArgs};
 use crate::files::FileAt;
-use crate::policy::OwnershipArg;
+use crate::policy::{EncryptionArgs, OwnershipArg};
 
 /// The largest object that is read unless somebody says otherwise: 5 GiB.
 const MAX_READ_BYTES: u64 = 5 * 1024 * 1024 * 1024;
@@ -68,6 +69,8 @@ pub struct VerifyArgs {
     /// Whether explicit grants are compared, where both buckets have access control lists
     #[arg(long, value_enum, value_name = "MODE", default_value_t = AclMode::Ignore)]
     pub(super) acl: AclMode,
+    #[command(flatten)]
+    pub(super) encryption: EncryptionArgs,
     /// What becomes of contents that nothing stored can settle
     #[arg(long, value_enum, value_name = "MODE", default_value_t = UnsettledMode::Read)]
     pub(super) unsettled: UnsettledMode,
@@ -153,6 +156,8 @@ pub(super) enum IgnoredKind {
     Tags,
     /// Object Lock
     Lock,
+    /// Encryption
+    Encryption,
     /// Annotations
     Annotations,
     /// Storage classes
@@ -165,6 +170,7 @@ impl From<IgnoredKind> for Kind {
             IgnoredKind::Metadata => Self::Metadata,
             IgnoredKind::Tags => Self::Tags,
             IgnoredKind::Lock => Self::Lock,
+            IgnoredKind::Encryption => Self::Encryption,
             IgnoredKind::Annotations => Self::Annotations,
             IgnoredKind::StorageClass => Self::StorageClass,
         }
@@ -196,11 +202,17 @@ pub(super) struct Looked {
 }
 
 impl VerifyArgs {
-    pub(super) fn scope(&self) -> Scope {
+    /// Returns who writes to the destination.
+    pub(super) fn ownership(&self) -> Ownership {
+        self.ownership.into()
+    }
+
+    pub(super) fn scope(&self, default_encryption: Option<StatedEncryption>) -> Scope {
         Scope {
             depth: self.depth.into(),
             ignored: self.ignored(),
-            ownership: self.ownership.into(),
+            ownership: self.ownership(),
+            encryption: self.encryption.rules(default_encryption),
         }
     }
 
@@ -241,6 +253,7 @@ impl VerifyArgs {
             (Kind::Metadata, "system headers, user metadata, website redirect"),
             (Kind::Tags, "tags"),
             (Kind::Lock, "Object Lock"),
+            (Kind::Encryption, "encryption"),
             (Kind::Annotations, "annotations"),
             (Kind::StorageClass, "storage class"),
         ];
@@ -256,7 +269,7 @@ impl VerifyArgs {
         } else {
             not_compared.push("explicit grants".to_owned());
         }
-        not_compared.extend(["encryption", "older versions", "the buckets' configuration"].map(str::to_owned));
+        not_compared.extend(["older versions", "the buckets' configuration"].map(str::to_owned));
         let read = [
             (
                 Aspect::Tags,

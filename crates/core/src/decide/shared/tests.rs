@@ -147,6 +147,8 @@ impl Case {
                 object_lock: None,
                 acl: false,
             }),
+            default_encryption: &crate::decide::DefaultEncryption::Unknown,
+            encrypts_by_copy: false,
             annotations_pending: false,
             is_just_copied: false,
             now: NOW,

@@ -13,7 +13,7 @@ pub(crate) struct Shape<'a> {
 }
 
 /// Operations that are not about a document of a bucket.
-const OTHERS: [&str; 48] = [
+const OTHERS: [&str; 49] = [
     "AbortMultipartUpload",
     "CompleteMultipartUpload",
     "CopyObject",
@@ -53,6 +53,7 @@ const OTHERS: [&str; 48] = [
     "PutObjectTagging",
     "RestoreObject",
     "SelectObjectContent",
+    "UpdateObjectEncryption",
     "UploadPart",
     "UploadPartCopy",
     // Answered as not implemented, by name all the same.
@@ -181,6 +182,7 @@ impl Shape<'_> {
             ("retention", "PutObjectRetention"),
             ("tagging", "PutObjectTagging"),
             ("annotation", "PutObjectAnnotation"),
+            ("encryption", "UpdateObjectEncryption"),
         ];
         let of_part = self.has("partNumber") && self.has("uploadId");
         let otherwise = match (of_part, self.has_copy_source) {

@@ -18,6 +18,7 @@ use super::service::{VersionOrder, error_document, refusal_headers, with_referen
 use super::side_door;
 use crate::sim::fault::{Fault, Strike, Timing};
 use crate::sim::latency::Movement;
+use crate::sim::model::document::element;
 use crate::sim::model::put::ONE_REQUEST_LIMIT_BYTES;
 use crate::sim::model::refusal::{Answer, Code, Refusal};
 use crate::sim::model::simulator::Simulator;
@@ -128,6 +129,13 @@ async fn answer(shared: &Shared, call: &Arc<Call>) -> Response<ResponseBody> {
     if let Err(refusal) = checked {
         return refused(&refusal, is_head, Some(call));
     }
+    if call.operation == "UpdateObjectEncryption" {
+        // s3s does not know it yet.
+        return match update_encryption(&mut shared.service.model(), call) {
+            Ok(()) => finish(Response::new(full(Bytes::new()))),
+            Err(refusal) => refused(&refusal, false, Some(call)),
+        };
+    }
     let mut request = match call.for_s3s() {
         Ok(request) => request,
         Err(refusal) => return refused(&refusal, is_head, Some(call)),
@@ -211,6 +219,13 @@ fn check_region(model: &Simulator, call: &Call) -> Answer<()> {
         return Ok(());
     }
     model.check_region(call.target().bucket, call.region.as_deref())
+}
+
+fn update_encryption(model: &mut Simulator, call: &Call) -> Answer<()> {
+    let document = String::from_utf8_lossy(&call.body);
+    let key = element(&document, "KMSKeyArn").ok_or(Code::MalformedXml)?;
+    let bucket_key = element(&document, "BucketKeyEnabled").as_deref() == Some("true");
+    model.update_encryption(call.target(), call.version_id(), &key, bucket_key)
 }
 
 /// Refuses requests to a bucket of another region or of another owner than they expect, and copies from one.

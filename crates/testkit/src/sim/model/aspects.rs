@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::event::{Happening, Subject};
-use super::object::{Annotation, Grant, Object};
+use super::lock::check_unlocked;
+use super::object::{Annotation, Encryption, Grant, Object};
 use super::put::check_tags;
 use super::refusal::{Answer, Code, Refusal};
 use super::simulator::{Simulator, Target};
@@ -56,6 +57,48 @@ impl Simulator {
         self.change(target, version_id, Happening::Acl, |object| {
             object.stated.grants = grants;
         })
+    }
+
+    /// `UpdateObjectEncryption`: to SSE-KMS, in place; everything but the encryption stays, the `ETag` too.
+    ///
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_UpdateObjectEncryption.html>
+    pub fn update_encryption(
+        &mut self,
+        target: Target<'_>,
+        version_id: Option<&str>,
+        key: &str,
+        bucket_key: bool,
+    ) -> Answer<()> {
+        let now = self.clock.now();
+        let bucket = self.bucket(target.bucket)?;
+        let (_, object) = bucket.read(target.key, version_id)?;
+        let is_supported = match object.encryption() {
+            Encryption::S3 => true,
+            Encryption::Kms { algorithm, .. } => algorithm == "aws:kms",
+            Encryption::Customer { .. } => false,
+        };
+        if !is_supported || !(key.starts_with("arn:") && key.contains(":key/")) {
+            return Err(Refusal::because(
+                Code::InvalidRequest,
+                "Only source objects encrypted with SSE-S3 or SSE-KMS are supported, and keys named by their ARN.",
+            ));
+        }
+        check_unlocked(object, now, false)?;
+        let owner = key.split(':').nth(4);
+        if owner != Some(bucket.owner.as_str()) {
+            return Err(Refusal::because(
+                Code::AccessDenied,
+                "The AWS KMS key in the request must be owned by the same account as the bucket.",
+            ));
+        }
+        let version = self.bucket_mut(target.bucket)?.change(target.key, version_id)?;
+        let object = version.object_mut().ok_or(Code::MethodNotAllowed)?;
+        object.stated.encryption = Some(Encryption::Kms {
+            algorithm: "aws:kms".to_owned(),
+            key: Some(key.to_owned()),
+            bucket_key,
+        });
+        Ok(())
     }
 
     /// `PutObjectAnnotation`.

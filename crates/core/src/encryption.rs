@@ -1,0 +1,148 @@
+//! How a copy must be encrypted: by the key map, else as the setting for all copies says, else by the destination bucket's
+//! default.
+
+use crate::facts::{Encryption, KmsEncryption, StatedEncryption};
+use crate::policy::{KmsKeys, Policy};
+
+/// What decides how copies are encrypted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EncryptionRules {
+    /// Which KMS key a copy gets, by the ARN of the source object's key.
+    pub kms_keys: KmsKeys,
+    /// How all other copies are encrypted; by the bucket's default if `None`.
+    pub stated: Option<StatedEncryption>,
+    /// The bucket's default; `None` where it may not be read, so that nothing is expected of copies that it decides on.
+    pub bucket_default: Option<StatedEncryption>,
+}
+
+impl EncryptionRules {
+    /// Takes the rules of a policy.
+    #[must_use]
+    pub fn of(policy: &Policy, bucket_default: Option<StatedEncryption>) -> Self {
+        Self {
+            kms_keys: policy.kms_keys.clone(),
+            stated: policy.destination_encryption.clone(),
+            bucket_default,
+        }
+    }
+
+    /// Returns how a copy must be encrypted, of an object that is encrypted like `source`.
+    #[must_use]
+    pub fn expected(&self, source: &Encryption) -> Option<StatedEncryption> {
+        asked_for(&self.kms_keys, self.stated.as_ref(), source).or_else(|| self.bucket_default.clone())
+    }
+
+    /// Tells whether a copy is encrypted as it must be, and no weaker than its source unless that was asked for.
+    #[must_use]
+    pub fn agree(&self, source: &Encryption, destination: &Encryption) -> bool {
+        let is_expected = self.expected(source).is_none_or(|expected| expected.is_of(destination));
+        let asked_for = asked_for(&self.kms_keys, self.stated.as_ref(), source);
+        is_expected && (asked_for.is_some() || !is_weaker(source, destination))
+    }
+}
+
+/// Returns the encryption that a copy asks for; `None` leaves it to the bucket.
+pub(crate) fn asked_for(
+    kms_keys: &KmsKeys,
+    stated: Option<&StatedEncryption>,
+    source: &Encryption,
+) -> Option<StatedEncryption> {
+    let mapped = match source {
+        Encryption::Kms(kms) => {
+            let key = kms.key_arn.as_ref().and_then(|arn| kms_keys.get(arn));
+            key.map(|key| KmsEncryption {
+                key_arn: Some(key.clone()),
+                ..kms.clone()
+            })
+        }
+        Encryption::Managed | Encryption::CustomerKey => None,
+    };
+    mapped.map(StatedEncryption::Kms).or_else(|| stated.cloned())
+}
+
+/// Tells whether a KMS key, or one of two layers, got lost on the way.
+#[must_use]
+pub fn is_weaker(source: &Encryption, destination: &Encryption) -> bool {
+    match (source, destination) {
+        (Encryption::Kms(_), Encryption::Managed) => true,
+        (Encryption::Kms(source), Encryption::Kms(destination)) => source.dual_layer && !destination.dual_layer,
+        _ => false,
+    }
+}
+
+impl StatedEncryption {
+    /// Tells whether an object is encrypted this way. A key that is not named, as that of a bucket's default may be, is any
+    /// key; whether the bucket's own key stands before it makes no difference.
+    #[must_use]
+    pub fn is_of(&self, actual: &Encryption) -> bool {
+        match (self, actual) {
+            (Self::Managed, Encryption::Managed) => true,
+            (Self::Kms(wanted), Encryption::Kms(actual)) => {
+                let keys = wanted.key_arn.as_ref().zip(actual.key_arn.as_ref());
+                wanted.dual_layer == actual.dual_layer && keys.is_none_or(|(wanted, actual)| wanted == actual)
+            }
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kms(key: &str, dual_layer: bool) -> KmsEncryption {
+        KmsEncryption {
+            key_arn: (!key.is_empty()).then(|| key.to_owned()),
+            bucket_key: false,
+            dual_layer,
+        }
+    }
+
+    fn under(key: &str) -> Encryption {
+        Encryption::Kms(kms(key, false))
+    }
+
+    #[test]
+    fn copies_are_compared_with_what_the_rules_ask_for() {
+        let rules = |map: &[(&str, &str)], stated: Option<StatedEncryption>, default: Option<StatedEncryption>| {
+            let entries = map
+                .iter()
+                .map(|(source, copy)| ((*source).to_owned(), (*copy).to_owned()));
+            EncryptionRules {
+                kms_keys: entries.collect(),
+                stated,
+                bucket_default: default,
+            }
+        };
+        let managed = || Some(StatedEncryption::Managed);
+        let with = |key: &str| Some(StatedEncryption::Kms(kms(key, false)));
+        let two_layers = Encryption::Kms(kms("a", true));
+        let plain = Encryption::Managed;
+        for (rules, source, destination, agree) in [
+            // The bucket's default.
+            (rules(&[], None, managed()), &plain, &plain, true),
+            (rules(&[], None, with("a")), &plain, &plain, false),
+            (rules(&[], None, with("a")), &plain, &under("a"), true),
+            (rules(&[], None, with("a")), &plain, &under("b"), false),
+            (rules(&[], None, with("")), &plain, &under("b"), true),
+            // One that nobody could read expects nothing, but a lost key is one all the same.
+            (rules(&[], None, None), &plain, &under("b"), true),
+            (rules(&[], None, None), &under("s"), &plain, false),
+            (rules(&[], None, managed()), &under("s"), &plain, false),
+            (rules(&[], None, None), &two_layers, &under("b"), false),
+            // What is asked for.
+            (rules(&[], managed(), None), &under("s"), &plain, true),
+            (rules(&[], managed(), with("a")), &plain, &under("a"), false),
+            (rules(&[], with("a"), managed()), &plain, &plain, false),
+            (rules(&[("s", "d")], managed(), None), &under("s"), &under("d"), true),
+            (rules(&[("s", "d")], managed(), None), &under("s"), &plain, false),
+            (rules(&[("s", "d")], managed(), None), &under("t"), &plain, true),
+        ] {
+            assert_eq!(
+                rules.agree(source, destination),
+                agree,
+                "{rules:?} {source:?} {destination:?}"
+            );
+        }
+    }
+}
