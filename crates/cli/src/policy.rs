@@ -22,6 +22,7 @@ pub struct PolicyArgs {
     /// The storage class of copies: `source` keeps each object's own, or one class for all
     #[arg(long, value_name = "CLASS", default_value = "source", value_parser = str::parse::<StorageClassRule>)]
     pub storage_class: StorageClassRule,
+    /// How copies are encrypted.
     #[command(flatten)]
     pub encryption: EncryptionArgs,
     /// Larger objects are copied in parts

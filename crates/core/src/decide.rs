@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::compare::{Verdict, compare_around, compare_bodies};
 use crate::diff::SideName;
-use crate::encryption::is_weaker;
+use crate::encryption::{is_weaker, satisfies_default};
 use crate::facts::{
     Aspect, Aspects, Availability, Encryption, HIDDEN_IN_HEAD, KmsEncryption, ObjectFacts, ObjectState,
     ReplicationStatus, StatedEncryption,
@@ -341,18 +341,20 @@ fn encryption_change(
     situation: &Situation<'_>,
     policy: &Policy,
 ) -> Result<EncryptionChange, Decision> {
-    let asked_for = policy.encryption_of(&source.encryption);
-    let expected = match (asked_for, situation.default_encryption) {
-        // What a store made of the request that asked for it is all that it can do.
-        _ if situation.is_just_copied => return Ok(EncryptionChange::None),
-        (Some(expected), _) => expected,
-        (None, DefaultEncryption::Is(expected)) => expected.clone(),
+    // What a store made of the request that asked for it is all that it can do.
+    if situation.is_just_copied {
+        return Ok(EncryptionChange::None);
+    }
+    let expected = match (policy.encryption_of(&source.encryption), situation.default_encryption) {
+        (Some(asked_for), _) if asked_for.is_of(&destination.encryption) => return Ok(EncryptionChange::None),
+        (Some(asked_for), _) => asked_for,
+        (None, DefaultEncryption::Is(default)) if satisfies_default(destination, default) => {
+            return Ok(EncryptionChange::None);
+        }
+        (None, DefaultEncryption::Is(default)) => default.clone(),
         (None, DefaultEncryption::Unknown) => return Ok(EncryptionChange::None),
         (None, DefaultEncryption::NotAsked) => return Err(Decision::AskDefaultEncryption),
     };
-    if expected.is_of(&destination.encryption) {
-        return Ok(EncryptionChange::None);
-    }
     let is_updatable = match &destination.encryption {
         Encryption::Managed => true,
         Encryption::Kms(kms) => !kms.dual_layer,

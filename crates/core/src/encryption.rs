@@ -1,7 +1,7 @@
 //! How a copy must be encrypted: by the key map, else as the setting for all copies says, else by the destination bucket's
 //! default.
 
-use crate::facts::{Encryption, KmsEncryption, StatedEncryption};
+use crate::facts::{Encryption, KmsEncryption, ObjectFacts, ReplicationStatus, StatedEncryption};
 use crate::policy::{KmsKeys, Policy};
 
 /// What decides how copies are encrypted.
@@ -26,19 +26,30 @@ impl EncryptionRules {
         }
     }
 
-    /// Returns how a copy must be encrypted, of an object that is encrypted like `source`.
-    #[must_use]
-    pub fn expected(&self, source: &Encryption) -> Option<StatedEncryption> {
-        asked_for(&self.kms_keys, self.stated.as_ref(), source).or_else(|| self.bucket_default.clone())
-    }
-
     /// Tells whether a copy is encrypted as it must be, and no weaker than its source unless that was asked for.
     #[must_use]
-    pub fn agree(&self, source: &Encryption, destination: &Encryption) -> bool {
-        let is_expected = self.expected(source).is_none_or(|expected| expected.is_of(destination));
-        let asked_for = asked_for(&self.kms_keys, self.stated.as_ref(), source);
-        is_expected && (asked_for.is_some() || !is_weaker(source, destination))
+    pub fn agree(&self, source: &ObjectFacts, destination: &ObjectFacts) -> bool {
+        match asked_for(&self.kms_keys, self.stated.as_ref(), &source.encryption) {
+            Some(asked_for) => asked_for.is_of(&destination.encryption),
+            None => {
+                let default = self.bucket_default.as_ref();
+                default.is_none_or(|default| satisfies_default(destination, default))
+                    && !is_weaker(&source.encryption, &destination.encryption)
+            }
+        }
     }
+}
+
+/// Tells whether an object is encrypted as the bucket would do it, or stronger: nothing is repaired to less. S3's own
+/// replicas follow the replication rule.
+pub(crate) fn satisfies_default(object: &ObjectFacts, default: &StatedEncryption) -> bool {
+    let default_encryption = match default {
+        StatedEncryption::Managed => Encryption::Managed,
+        StatedEncryption::Kms(kms) => Encryption::Kms(kms.clone()),
+    };
+    default.is_of(&object.encryption)
+        || is_weaker(&object.encryption, &default_encryption)
+        || object.replication_status == Some(ReplicationStatus::Replica)
 }
 
 /// Returns the encryption that a copy asks for; `None` leaves it to the bucket.
@@ -89,6 +100,7 @@ impl StatedEncryption {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::facts::samples::object;
 
     fn kms(key: &str, dual_layer: bool) -> KmsEncryption {
         KmsEncryption {
@@ -124,6 +136,9 @@ mod tests {
             (rules(&[], None, with("a")), &plain, &plain, false),
             (rules(&[], None, with("a")), &plain, &under("a"), true),
             (rules(&[], None, with("a")), &plain, &under("b"), false),
+            // Stronger than the default is no difference.
+            (rules(&[], None, managed()), &plain, &under("b"), true),
+            (rules(&[], None, with("a")), &plain, &two_layers, true),
             (rules(&[], None, with("")), &plain, &under("b"), true),
             // One that nobody could read expects nothing, but a lost key is one all the same.
             (rules(&[], None, None), &plain, &under("b"), true),
@@ -138,11 +153,25 @@ mod tests {
             (rules(&[("s", "d")], managed(), None), &under("s"), &plain, false),
             (rules(&[("s", "d")], managed(), None), &under("t"), &plain, true),
         ] {
-            assert_eq!(
-                rules.agree(source, destination),
-                agree,
-                "{rules:?} {source:?} {destination:?}"
-            );
+            let of = |encryption: &Encryption| ObjectFacts {
+                encryption: encryption.clone(),
+                ..object("aa")
+            };
+            let found = rules.agree(&of(source), &of(destination));
+            assert_eq!(found, agree, "{rules:?} {source:?} {destination:?}");
         }
+    }
+
+    #[test]
+    fn replicas_of_s3_follow_its_rule_and_not_the_default_of_the_bucket() {
+        let rules = EncryptionRules {
+            bucket_default: Some(StatedEncryption::Kms(kms("a", false))),
+            ..EncryptionRules::default()
+        };
+        let mut replica = object("aa");
+        replica.encryption = under("b");
+        assert!(!rules.agree(&object("aa"), &replica));
+        replica.replication_status = Some(ReplicationStatus::Replica);
+        assert!(rules.agree(&object("aa"), &replica));
     }
 }

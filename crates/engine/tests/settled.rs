@@ -346,15 +346,11 @@ async fn encryption_is_repaired_once_after_every_change_of_what_is_asked_for() {
                 let facts = world.source.facts(KEY).zip(world.destination.facts(KEY));
                 let (source, destination) = facts.expect("both are there");
                 let rules = after.rules(&world.policy);
-                let expected = rules.expected(&source.encryption);
-                let is_right = expected.is_none_or(|expected| expected.is_of(&destination.encryption));
+                let asked_for = world.policy.encryption_of(&source.encryption);
+                let is_right = asked_for.is_none_or(|asked_for| asked_for.is_of(&destination.encryption));
                 assert!(is_right, "{case}: {:?}", destination.encryption);
                 let is_named = second.lost.contains(&Aspect::Encryption);
-                assert_eq!(
-                    is_named,
-                    !rules.agree(&source.encryption, &destination.encryption),
-                    "{case}"
-                );
+                assert_eq!(is_named, !rules.agree(&source, &destination), "{case}");
                 repaired += u32::from(second.progress);
                 let count = || WRITES.map(|call| world.script.count(call));
                 let counted = count();

@@ -241,7 +241,7 @@ pub fn settle(
         (None, Some(_)) => vec![Kind::ExtraAtDestination],
         (Some(source), Some(destination)) => {
             let mut kinds = differences(source, destination, depth, now);
-            if depth == Depth::Deep && !encryption.agree(&source.encryption, &destination.encryption) {
+            if depth == Depth::Deep && !encryption.agree(source, destination) {
                 kinds.push(Kind::Encryption);
             }
             kinds

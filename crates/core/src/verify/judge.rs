@@ -101,7 +101,7 @@ pub fn judge(
         kinds.push(Kind::Metadata);
     }
     kinds.extend(compare_around(source, destination, now).into_iter().map(Kind::from));
-    if scope.depth > Depth::Listing && !scope.encryption.agree(&source.encryption, &destination.encryption) {
+    if scope.depth > Depth::Listing && !scope.encryption.agree(source, destination) {
         kinds.push(Kind::Encryption);
     }
     if scope.depth > Depth::Listing && source.storage_class != destination.storage_class {
