@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use s3ferry_testkit::sim::latency::Latency;
-use s3ferry_testkit::sim::model::bucket::Versioning;
+use s3ferry_testkit::sim::model::bucket::{ACCOUNT, Versioning};
 use s3ferry_testkit::sim::model::complete::{Completion, NamedPart};
 use s3ferry_testkit::sim::model::content::Content;
 use s3ferry_testkit::sim::model::digest::Algorithm;
 use s3ferry_testkit::sim::model::multipart::PartTarget;
-use s3ferry_testkit::sim::model::object::{ChecksumKind, Object, Stated, SystemHeaders};
+use s3ferry_testkit::sim::model::object::{ChecksumKind, Encryption, Object, Stated, SystemHeaders};
 use s3ferry_testkit::sim::model::put::Declared;
 use s3ferry_testkit::sim::model::simulator::Target;
 use s3ferry_testkit::sim::model::synthetic::{SyntheticChecksum, SyntheticObject};
@@ -475,4 +475,50 @@ async fn faults_in_the_middle_of_a_large_copy_cost_no_other_part_and_leave_nothi
         let parts = requests.get("UploadPartCopy").copied().unwrap_or_default();
         assert!(parts <= 96 + 3, "{rules}: {requests:?}");
     }
+}
+
+/// The functions send the owners that they are told, and the encryption that is asked for.
+#[tokio::test(flavor = "multi_thread")]
+async fn owners_and_encryption_are_sent_as_they_are_set() {
+    const STRANGER: &str = "999999999999";
+    let key = format!("arn:aws:kms:{DESTINATION_REGION}:{ACCOUNT}:key/12ab");
+    let world = World::prepare().await;
+    world.put(&of_size(1, None));
+    for (name, owner) in [
+        ("DESTINATION_BUCKET_OWNER", STRANGER),
+        ("SOURCE_BUCKET_OWNER", STRANGER),
+    ] {
+        let mut replicator = world.function("replicator", TIMEOUT, &[(name, owner)]).await;
+        assert!(!message(&mut replicator).await, "{name}");
+        assert!(world.object(DESTINATION).is_none(), "{name}");
+    }
+    let encryption = format!("aws:kms:{key}");
+    let settings = [
+        ("DESTINATION_BUCKET_OWNER", ACCOUNT),
+        ("SOURCE_BUCKET_OWNER", ACCOUNT),
+        ("DESTINATION_ENCRYPTION", encryption.as_str()),
+    ];
+    let mut replicator = world.function("replicator", TIMEOUT, &settings).await;
+    for size_bytes in [1, 6 * GIB] {
+        world.put(&of_size(size_bytes, None));
+        assert!(message(&mut replicator).await, "{:?}", replicator.log());
+        let copy = world.object(DESTINATION).expect("the copy");
+        assert_eq!(copy.content.size_bytes(), size_bytes);
+        let expected = Encryption::Kms {
+            algorithm: "aws:kms".to_owned(),
+            key: Some(key.clone()),
+            bucket_key: true,
+        };
+        assert_eq!(copy.encryption(), &expected);
+    }
+    // A state bucket of somebody else's takes no entry, so nothing is begun.
+    {
+        let mut model = world.server.model();
+        STRANGER.clone_into(&mut model.bucket_mut(STATE).expect("the bucket").owner);
+    }
+    world.put(&SyntheticObject {
+        seed: 8,
+        ..of_size(6 * GIB, None)
+    });
+    assert!(!message(&mut replicator).await);
 }

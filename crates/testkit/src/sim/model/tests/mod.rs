@@ -3,6 +3,7 @@
 mod conditions;
 mod copies;
 mod digests;
+mod encryption;
 mod listings;
 mod locks;
 mod uploads;

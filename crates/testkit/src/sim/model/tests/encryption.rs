@@ -1,0 +1,76 @@
+use super::*;
+use crate::sim::model::bucket::ACCOUNT;
+use crate::sim::model::object::Encryption;
+
+fn key(account: &str) -> String {
+    format!("arn:aws:kms:us-east-1:{account}:key/12ab")
+}
+
+fn kms(algorithm: &str) -> Stated {
+    Stated {
+        encryption: Some(Encryption::Kms {
+            algorithm: algorithm.to_owned(),
+            key: Some("old".to_owned()),
+            bucket_key: false,
+        }),
+        ..Stated::default()
+    }
+}
+
+#[test]
+fn update_changes_the_key_and_nothing_else() {
+    for stated in [Stated::default(), kms("aws:kms")] {
+        let mut world = World::new();
+        let before = world.put_stated(VERSIONED, "x", stated);
+        world.clock.advance(Duration::from_secs(5));
+        let id = before.version_id.as_deref();
+        let updated = world.simulator.update_encryption(VERSIONED, id, &key(ACCOUNT), true);
+        assert_eq!(code(updated), None);
+        let bucket = world.simulator.bucket(VERSIONED.bucket).expect("the bucket");
+        let (version, object) = bucket.read(VERSIONED.key, None).expect("the object");
+        assert_eq!(
+            (Some(version.id.as_str()), version.last_modified, &object.etag),
+            (id, before.last_modified, &before.object.etag)
+        );
+        let expected = Encryption::Kms {
+            algorithm: "aws:kms".to_owned(),
+            key: Some(key(ACCOUNT)),
+            bucket_key: true,
+        };
+        assert_eq!(object.encryption(), &expected);
+    }
+}
+
+#[test]
+fn update_is_refused_for_two_layers_locks_and_keys_of_others() {
+    let held = Stated {
+        legal_hold: Some(true),
+        ..Stated::default()
+    };
+    for (stated, key, expected) in [
+        (kms("aws:kms:dsse"), key(ACCOUNT), Code::InvalidRequest),
+        (Stated::default(), "alias/mine".to_owned(), Code::InvalidRequest),
+        (held, key(ACCOUNT), Code::AccessDenied),
+        (Stated::default(), key("999999999999"), Code::AccessDenied),
+    ] {
+        let mut world = World::new();
+        world.put_stated(VERSIONED, "x", stated);
+        let refused = world.simulator.update_encryption(VERSIONED, None, &key, false);
+        assert_eq!(code(refused), Some(expected), "{key}");
+    }
+    let absent = World::new()
+        .simulator
+        .update_encryption(VERSIONED, None, &key(ACCOUNT), false);
+    assert_eq!(code(absent), Some(Code::NoSuchKey));
+}
+
+#[test]
+fn expected_owner_must_own_the_bucket() {
+    let world = World::new();
+    let check = |bucket: &str, owner: Option<&str>| code(world.simulator.check_owner(bucket, owner));
+    assert_eq!(check(PLAIN.bucket, None), None);
+    assert_eq!(check(PLAIN.bucket, Some(ACCOUNT)), None);
+    assert_eq!(check(PLAIN.bucket, Some("999999999999")), Some(Code::AccessDenied));
+    // That it is missing is what S3 says then.
+    assert_eq!(check("no-bucket", Some("999999999999")), None);
+}
