@@ -135,12 +135,21 @@ impl PolicyArgs {
         self.encryption.check(destination)
     }
 
+    /// Returns who writes to the destination.
+    #[must_use]
+    pub fn ownership(&self) -> Ownership {
+        match self.ownership {
+            OwnershipArg::Exclusive => Ownership::Exclusive,
+            OwnershipArg::Shared => Ownership::Shared,
+        }
+    }
+
     /// Makes the policy for keys that begin with `key_prefix`.
     #[must_use]
     pub fn policy(&self, key_prefix: &str, propagate_deletes: bool) -> Policy {
         Policy {
             key_prefix: key_prefix.to_owned(),
-            ownership: self.ownership.into(),
+            ownership: self.ownership(),
             adopts_equal_objects: false,
             propagate_deletes,
             storage_class: self.storage_class.clone(),

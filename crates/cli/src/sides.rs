@@ -10,8 +10,9 @@ use s3ferry_aws::state::StateBucket;
 use s3ferry_core::diff::SideName;
 use s3ferry_core::failure::Failure;
 use s3ferry_core::names::{AccountId, BucketName, ObjectKey, Region};
+use s3ferry_core::policy::Ownership;
 use s3ferry_core::prefix;
-use s3ferry_core::preflight::{ExpectedBucket, PreflightError, Unfit};
+use s3ferry_core::preflight::{ExpectedBucket, PreflightError, Unfit, check_destination};
 use s3ferry_core::upload::Route;
 use s3ferry_engine::diff::LISTING_OUT_OF_ORDER;
 use s3ferry_engine::listing::{Listing as _, Reach};
@@ -122,6 +123,26 @@ impl Sides {
         }
     }
 
+    /// Checks that the destination can hold what is to be copied, by what a stack is refused for, too. Locks that would be
+    /// lost are a warning here: each object that loses one is named. A bucket whose settings may not be read is left to the
+    /// copies, which name what they lack.
+    pub async fn check_destination(&self, ownership: Ownership) -> Result<(), Error> {
+        let examined = async |side: &Side| preflight::examine(&self.clients, &side.expected()).await;
+        let (Ok(source), Ok(destination)) = (examined(&self.source).await, examined(&self.destination).await) else {
+            return Ok(());
+        };
+        let source = (&self.source.location.bucket, source);
+        let destination = (&self.destination.location.bucket, destination);
+        match check_destination(source, destination, ownership, false) {
+            Ok(()) => Ok(()),
+            Err(unfit @ Unfit::Unlockable { .. }) => {
+                say(&format!("warning: {unfit}"));
+                Ok(())
+            }
+            Err(unfit) => Err(unfitting(&unfit, "--destination-region")),
+        }
+    }
+
     /// Looks at the state bucket, which is in the source's region, and makes the store of what is written down there.
     pub async fn state(&self, bucket: &BucketName) -> Result<Uploads<S3Journal>, Error> {
         let region = &self.source.region;
@@ -176,6 +197,14 @@ impl Sides {
 }
 
 impl Side {
+    fn expected(&self) -> ExpectedBucket {
+        ExpectedBucket {
+            name: self.location.bucket.clone(),
+            region: self.region.clone(),
+            owner: self.owner.clone(),
+        }
+    }
+
     /// Makes the bucket's listing.
     #[must_use]
     pub fn listing(&self, clients: &Clients) -> S3Listing {
@@ -310,12 +339,7 @@ fn bare(location: &Location) -> String {
 
 /// Looks at a bucket; a wrong region is named together with the right one.
 pub async fn must_be_in_region(clients: &Clients, side: &Side, flag: &str) -> Result<(), Error> {
-    let expected = ExpectedBucket {
-        name: side.location.bucket.clone(),
-        region: side.region.clone(),
-        owner: side.owner.clone(),
-    };
-    let confirmed = preflight::confirm(clients, &expected).await;
+    let confirmed = preflight::confirm(clients, &side.expected()).await;
     confirmed.map_err(|error| match (error, clients.endpoint_url()) {
         (PreflightError::Failed(failure), Some(url)) if failure.code == UNREACHABLE => Error::setup(
             format!("the endpoint {url} gives no answer: {}", failure.detail),

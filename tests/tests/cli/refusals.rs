@@ -1,6 +1,8 @@
 //! What the command line refuses, with which exit code, and what it says to do instead.
 
-use s3ferry_testkit::sim::model::bucket::ACCOUNT;
+use s3ferry_core::preflight::SHARED_NEEDS_VERSIONS;
+use s3ferry_testkit::sim::model::bucket::{ACCOUNT, Bucket, Versioning};
+use s3ferry_testkit::sim::model::document::Document;
 use s3ferry_tests::{DESTINATION_REGION, SOURCE_REGION};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -137,6 +139,30 @@ async fn buckets_of_another_account_than_the_expected_one_are_refused() {
     let state = ["--state-bucket", STATE, "--source-bucket-owner", ACCOUNT];
     let ran = stage.on_both("sync", &state).await.must_end_with(3);
     assert!(ran.stderr.contains(STATE), "{ran:?}");
+}
+
+/// The sentences are those that a stack fails with.
+#[tokio::test(flavor = "multi_thread")]
+async fn destination_that_cannot_hold_the_copies_is_told_before_any_copy() {
+    let stage = Stage::new().await;
+    stage.put(SOURCE, "a", "one");
+    let set = |bucket: &str, change: &dyn Fn(&mut Bucket)| {
+        change(stage.server.model().bucket_mut(bucket).expect("the bucket"));
+    };
+    set(DESTINATION, &|bucket| bucket.versioning = Versioning::Unversioned);
+    let shared = ["--ownership", "shared", "--state-bucket", STATE];
+    let ran = stage.on_both("sync", &shared).await.must_end_with(3);
+    assert!(ran.stderr.contains(SHARED_NEEDS_VERSIONS), "{ran:?}");
+    assert_eq!(stage.objects(DESTINATION), 0);
+    let lock = "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled></ObjectLockConfiguration>";
+    set(SOURCE, &|bucket| {
+        bucket.documents.insert(Document::ObjectLock, lock.to_owned());
+    });
+    let ran = stage.on_both("sync", &[]).await.must_end_with(0);
+    let warning =
+        format!("warning: source bucket {SOURCE} has Object Lock and destination bucket {DESTINATION} has not");
+    assert!(ran.stderr.contains(&warning), "{ran:?}");
+    assert_eq!(stage.objects(DESTINATION), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

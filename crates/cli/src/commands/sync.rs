@@ -140,6 +140,7 @@ pub async fn run(shared: &SharedArgs, args: &SyncArgs, interrupt: &Interrupt) ->
     let results = Results::begin(shared.output, args.dry_run, args.state_bucket.is_some(), &args.failures)?;
     let compare = &args.compared();
     let sides = Sides::open(shared, &args.source, &args.destination, compare.limits()).await?;
+    sides.check_destination(args.policy.ownership()).await?;
     let sides = sides.with_inventories(&args.inventories).await?;
     let uploads = match &args.state_bucket {
         Some(bucket) => Some(sides.state(bucket).await?),

@@ -128,6 +128,7 @@ pub(super) async fn run(shared: &SharedArgs, args: &StartArgs, interrupt: &Inter
     args.policy.check(&destination.destination_region)?;
     let limits = RequestLimits::new(args.local.max_requests_per_second, args.local.concurrency);
     let sides = Sides::open(shared, &source, &destination, limits).await?;
+    sides.check_destination(args.policy.ownership()).await?;
     let uploads = match &args.local.state_bucket {
         Some(bucket) => Some(sides.state(bucket).await?),
         None => None,
