@@ -339,6 +339,14 @@ impl Clients {
         aws_sdk_sfn::Client::from_conf(aws_sdk_sfn::config::Builder::from(&self.shared).region(region).build())
     }
 
+    /// Makes an SQS client of a region, for looking at queues.
+    #[cfg(feature = "batch")]
+    #[must_use]
+    pub fn sqs_in(&self, region: &Region) -> aws_sdk_sqs::Client {
+        let region = aws_sdk_sqs::config::Region::new(region.to_string());
+        aws_sdk_sqs::Client::from_conf(aws_sdk_sqs::config::Builder::from(&self.shared).region(region).build())
+    }
+
     /// Makes a `CloudFormation` client of a region.
     #[cfg(feature = "batch")]
     #[must_use]

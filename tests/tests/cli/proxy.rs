@@ -19,6 +19,11 @@ impl Head {
         self.0.split(' ').nth(1).expect("a target")
     }
 
+    /// Tells whether a header has a value.
+    pub(crate) fn has(&self, header: &str) -> bool {
+        self.0.lines().any(|line| line.eq_ignore_ascii_case(header))
+    }
+
     /// Tells whether it is of an object, and not of a bucket.
     pub(crate) fn is_of_object(&self) -> bool {
         self.target().trim_matches('/').contains('/')

@@ -10,6 +10,7 @@ use s3ferry_testkit::sim::model::synthetic::{SyntheticChecksum, SyntheticObject}
 use s3ferry_tests::{DESTINATION_REGION, SOURCE_REGION};
 use serde_json::{Value, json};
 
+use crate::proxy::{on_both, proxy, run};
 use crate::stage::{DESTINATION, SOURCE, STATE, Stage, ended};
 use crate::syncs::interrupt;
 use crate::{differing, tags};
@@ -553,6 +554,56 @@ async fn writes_of_applications_at_a_shared_destination_are_ahead_and_no_differe
     assert_eq!(ran.summary()["verdict"], "destination-ahead");
     let ran = stage.on_both("verify", &[]).await.must_end_with(1);
     assert_eq!(ran.summary()["verdict"], "different", "with exclusive ownership");
+}
+
+/// Answers for `CloudFormation`, and for SQS with so many messages in each queue.
+async fn with_a_stack(stage: &Stage, messages: u64) -> String {
+    proxy(stage, move |head| {
+        let output = |name: &str, queue: &str| {
+            format!("<member><OutputKey>{name}</OutputKey><OutputValue>http://sqs/1/{queue}</OutputValue></member>")
+        };
+        if head.has("x-amz-target: AmazonSQS.GetQueueAttributes") {
+            let counts = json!({ "Attributes": {
+                "ApproximateNumberOfMessages": messages.to_string(),
+                "ApproximateNumberOfMessagesNotVisible": "0",
+                "ApproximateNumberOfMessagesDelayed": "0",
+            } });
+            return Some(head.answered(200, &counts.to_string()));
+        }
+        (head.method() == "POST" && head.target() == "/").then(|| {
+            let outputs = output("ReplicationQueueUrl", "queue") + &output("ReplicationDeadLetterQueueUrl", "dead");
+            let stack = format!("<member><StackName>s3ferry-source</StackName><Outputs>{outputs}</Outputs></member>");
+            let result = format!("<DescribeStacksResult><Stacks>{stack}</Stacks></DescribeStacksResult>");
+            head.answered(
+                200,
+                &format!("<DescribeStacksResponse>{result}</DescribeStacksResponse>"),
+            )
+        })
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_in_the_queues_of_the_stack_are_warned_of() {
+    let stage = Stage::new().await;
+    stage.both("a", "one");
+    let arguments = on_both(&["--stack", "s3ferry-source", "--output", "json"]);
+    for (messages, warns) in [(3, true), (0, false)] {
+        let endpoint = with_a_stack(&stage, messages).await;
+        let ran = run(&stage, &endpoint, "verify", &arguments).await.must_end_with(0);
+        let counted = json!({ "queue": messages, "dead_letters": messages });
+        assert_eq!(ran.summary()["messages"], counted, "{ran:?}");
+        assert_eq!(
+            ran.stderr.contains("warning: 3 messages and 3 dead letters"),
+            warns,
+            "{ran:?}"
+        );
+        assert_eq!(
+            ran.stderr.contains("neither switch over nor delete the stack"),
+            warns,
+            "{ran:?}"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,8 @@
 //! AWS's own engines for work over a manifest: jobs of S3 Batch Operations, runs of the final sync's state machine, and the
-//! outputs of the stack that has both.
+//! outputs and queues of the stack that has both.
 
 pub mod jobs;
+pub mod queues;
 pub mod runs;
 pub mod stacks;
 

@@ -3,6 +3,7 @@
 mod args;
 mod checksums;
 mod page;
+mod queues;
 mod results;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use s3ferry_engine::verify::{Progress as Step, Verifier, listed};
 
 pub use self::args::VerifyArgs;
 use self::args::{AclMode, DepthName, Looked, UnsettledMode};
+use self::queues::Queues;
 use self::results::Results;
 use crate::args::SharedArgs;
 use crate::exit::{End, Error};
@@ -37,6 +39,10 @@ pub async fn run(shared: &SharedArgs, args: &VerifyArgs, interrupt: &Interrupt) 
     args.encryption.check(&args.destination.destination_region)?;
     let limits = RequestLimits::new(args.max_requests_per_second, args.concurrency);
     let sides = Sides::open(shared, &args.source, &args.destination, limits).await?;
+    let queues = match &args.stack {
+        Some(stack) => Some(Queues::find(&sides, stack).await?),
+        None => None,
+    };
     let mut results = Results::begin(shared.output, args, &sides).await?;
     let clients = &sides.clients;
     let source_checksums = checksums::load(args.source_checksums.as_ref(), clients, &sides.source).await?;
@@ -78,7 +84,10 @@ pub async fn run(shared: &SharedArgs, args: &VerifyArgs, interrupt: &Interrupt) 
         Ok(()) => Ending::Whole,
         Err(_) => Ending::Cut,
     };
-    let header = header.end(&sides, args, &look, &results, ended.as_ref().err());
+    let mut header = header.end(&sides, args, &look, &results, ended.as_ref().err());
+    if let Some(queues) = queues.filter(|_| ended.is_ok()) {
+        header.messages = queues.messages(&sides).await;
+    }
     let verdict = results.end(header, ending, args.sample.0.is_some()).await?;
     ended?;
     let is_allowed = args.allow_empty && verdict == Verdict::NothingToCompare;
@@ -203,6 +212,7 @@ impl Draft {
             job_reports: self.job_reports,
             differences_file: args.differences.as_ref().map(|path| path.display().to_string()),
             unsettled_manifests: Vec::new(),
+            messages: None,
         }
     }
 }

@@ -12,8 +12,8 @@ use serde::Serialize;
 
 pub use self::judge::{Contents, Judgement, Known, Scope, judge, written_by_others};
 pub use self::report::{
-    Aspects, Compared, DifferenceCount, Examples, Header, JobReport, Look, Objects, Report, SCHEMA, Sampled, Sides,
-    Tool,
+    Aspects, Compared, DifferenceCount, Examples, Header, JobReport, Look, Messages, Objects, Report, SCHEMA, Sampled,
+    Sides, Tool,
 };
 pub use self::sample::Sampler;
 pub use self::tally::{Amount, Ending, Tally, Told, Verdict};

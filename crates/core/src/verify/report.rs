@@ -35,6 +35,18 @@ pub struct Header {
     pub differences_file: Option<String>,
     /// The manifests of what checksums would settle, if they were written.
     pub unsettled_manifests: Vec<String>,
+    /// Messages that were still in the replicator's queues at the end, where those were looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub messages: Option<Messages>,
+}
+
+/// Messages of the replicator that were not worked off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Messages {
+    /// In its queue.
+    pub queue: u64,
+    /// In its dead-letter queue.
+    pub dead_letters: u64,
 }
 
 /// What made the report.

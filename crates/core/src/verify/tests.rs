@@ -432,6 +432,7 @@ fn report(tally: &Tally, verdict: Verdict) -> Report {
         job_reports: Vec::new(),
         differences_file: None,
         unsettled_manifests: Vec::new(),
+        messages: None,
     };
     let mut examples = Examples::default();
     for _ in 0..3 {

@@ -66,6 +66,9 @@ pub struct VerifyArgs {
     /// Who writes to the destination: with `shared`, newer writes of applications there are no differences
     #[arg(long, value_enum, value_name = "MODE", default_value_t = OwnershipArg::Exclusive)]
     pub(super) ownership: OwnershipArg,
+    /// The source stack: at the end, messages that are still in its queues are warned of
+    #[arg(long, value_name = "NAME")]
+    pub(super) stack: Option<String>,
     /// Whether explicit grants are compared, where both buckets have access control lists
     #[arg(long, value_enum, value_name = "MODE", default_value_t = AclMode::Ignore)]
     pub(super) acl: AclMode,

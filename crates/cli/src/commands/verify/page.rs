@@ -150,6 +150,13 @@ fn run(report: &Report) -> Vec<(&'static str, String)> {
         ("By", visible(&header.by)),
         ("Tool", format!("{} {}", header.tool.name, header.tool.version)),
     ]);
+    run.extend(header.messages.iter().map(|messages| {
+        let (queue, dead_letters) = (grouped(messages.queue), grouped(messages.dead_letters));
+        (
+            "Messages in flight at the end",
+            format!("{queue}, and {dead_letters} dead letters"),
+        )
+    }));
     run.extend(header.stopped_by.iter().map(|why| ("Stopped by", visible(why))));
     run.extend(
         header

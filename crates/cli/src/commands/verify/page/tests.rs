@@ -42,6 +42,7 @@ fn header(by: &str) -> Header {
         stopped_by: None,
         job_reports: Vec::new(),
         differences_file: None,
+        messages: None,
         unsettled_manifests: Vec::new(),
     }
 }
