@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::io::{self, BufWriter, Write};
 
 use clap::ValueEnum;
+pub use s3ferry_core::numerals::grouped;
 use serde::Serialize;
 
 use crate::exit::Error;
@@ -69,20 +70,6 @@ fn unwritable(error: io::Error) -> Error {
     } else {
         Error::file("write to standard output")(error)
     }
-}
-
-/// Writes a number with separators between thousands, for people.
-#[must_use]
-pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// Writes a number of bytes in the largest binary unit that leaves it at least 1, for people.
@@ -154,13 +141,6 @@ pub fn shown_lines(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn thousands_are_separated() {
-        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
-            assert_eq!(grouped(number), text);
-        }
-    }
 
     #[test]
     fn bytes_have_the_largest_unit_that_fits() {

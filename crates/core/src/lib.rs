@@ -21,6 +21,7 @@ pub mod lock;
 pub mod manifest;
 pub mod marker;
 pub mod names;
+pub mod numerals;
 pub mod object_class;
 pub mod order;
 pub mod outcome;

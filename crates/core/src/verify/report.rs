@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::tally::{Amount, Tally, Verdict};
 use super::{Depth, Means};
 use crate::diff::DifferentKey;
+use crate::numerals::grouped;
 
 /// Names the form of the report; changed with every change that a reader must know of.
 pub const SCHEMA: &str = "s3ferry-verification/1";
@@ -266,13 +267,13 @@ fn statement(verdict: Verdict, tally: &Tally, header: &Header) -> String {
         }
         Verdict::Verified => format!(
             "All {} objects of the source are at the destination and equal, and it has no others (depth {depth}).",
-            tally.equal_objects()
+            grouped(tally.equal_objects())
         ),
         Verdict::DestinationAhead => format!(
             "All {} objects of the source are at the destination and equal (depth {depth}), but for {} keys of which \
              applications wrote the destination's object: those are as new as the source's or newer, or the source has none.",
-            tally.equal_objects(),
-            tally.ahead
+            grouped(tally.equal_objects()),
+            grouped(tally.ahead)
         ),
         Verdict::NoDifferenceInSample => {
             let (drawn, of) = header
@@ -280,30 +281,37 @@ fn statement(verdict: Verdict, tally: &Tally, header: &Header) -> String {
                 .sample
                 .as_ref()
                 .map_or((0, 0), |sample| (sample.drawn, sample.of));
+            let (drawn, of) = (grouped(drawn), grouped(of));
             format!(
                 "No difference in a sample of {drawn} of {of} objects (depth {depth}); nothing is said of the others, \
                  except that they are on both sides in the same size.{}",
                 match tally.ahead {
                     0 => String::new(),
-                    ahead => format!(" Applications wrote the destination's object of {ahead} keys."),
+                    ahead => format!(
+                        " Applications wrote the destination's object of {} keys.",
+                        grouped(ahead)
+                    ),
                 }
             )
         }
         Verdict::Different if tally.cannot_tell == 0 => {
-            format!("{} of {} keys differ.", tally.different, tally.keys)
+            format!("{} of {} keys differ.", grouped(tally.different), grouped(tally.keys))
         }
         Verdict::Different => format!(
             "{} of {} keys differ; of {} more it cannot be told.",
-            tally.different, tally.keys, tally.cannot_tell
+            grouped(tally.different),
+            grouped(tally.keys),
+            grouped(tally.cannot_tell)
         ),
         Verdict::CannotTell => format!(
             "No difference is known, but of {} of {} keys it cannot be told whether they are equal.",
-            tally.cannot_tell, tally.keys
+            grouped(tally.cannot_tell),
+            grouped(tally.keys)
         ),
         Verdict::Incomplete => format!(
             "The comparison did not come to its end: {} keys were told equal, {} differ, and nothing is said of the rest.",
-            tally.equal_objects(),
-            tally.different
+            grouped(tally.equal_objects()),
+            grouped(tally.different)
         ),
     }
 }
