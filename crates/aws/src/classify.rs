@@ -62,6 +62,8 @@ impl ErrorAnswer {
         let message = message.unwrap_or_else(|| match (error, status) {
             (SdkError::ServiceError(_), Some(200..300)) => format!("this is no answer of S3: {}", innermost(error)),
             (SdkError::ServiceError(_), Some(status)) => without_words(status),
+            // The layers of the connection say nothing that its innermost cause does not.
+            (SdkError::DispatchFailure(_), _) if code.is_none() => innermost(error),
             _ => chain(error),
         });
         Self {
@@ -102,9 +104,9 @@ impl ErrorAnswer {
 
     fn failure(self, kind: FailureKind, attempted: &Attempted) -> Failure {
         let is_denied = self.status == Some(403) || self.code.as_deref() == Some("AccessDenied");
-        let (action, resource) = denied_action(&self.message)
-            .filter(|_| is_denied)
-            .unwrap_or_else(|| (attempted.action.to_owned(), attempted.resource.clone()));
+        let named = denied_action(&self.message).filter(|_| is_denied);
+        let is_named = named.is_some();
+        let (action, resource) = named.unwrap_or_else(|| (attempted.action.to_owned(), attempted.resource.clone()));
         let code = match (self.code, self.status) {
             (Some(code), _) => code,
             (None, Some(403)) => "AccessDenied".to_owned(),
@@ -114,7 +116,7 @@ impl ErrorAnswer {
             (None, Some(status)) => format!("Status{status}"),
             (None, None) => "NoAnswer".to_owned(),
         };
-        let detail = if is_denied {
+        let detail = if is_denied && !is_named {
             format!("{} ({})", self.message, attempted.when_denied)
         } else if code == NOT_MADE {
             not_made(&attempted.resource, &self.message)
@@ -267,7 +269,11 @@ mod tests {
         denied.message = "User: arn:aws:sts::1:assumed-role/r/f is not authorized to perform: s3:PutObjectTagging on \
                           resource: \"arn:aws:s3:::destination/a b\" because no policy allows it"
             .to_owned();
-        let failure = denied.into_failure(&attempted());
+        let failure = denied.clone().into_failure(&attempted());
+        assert_eq!(
+            failure.detail, denied.message,
+            "nothing is guessed beside what S3 names"
+        );
         assert_eq!(failure.action, "s3:PutObjectTagging");
         assert_eq!(failure.resource, "arn:aws:s3:::destination/a b");
     }

@@ -29,9 +29,27 @@ pub(crate) fn write_as(format: Format) {
     WRITES_JSON.store(format == Format::Json, Ordering::Relaxed);
 }
 
+/// Whether standard error shows colours: a terminal does, unless its user wants none (<https://no-color.org>).
+static HAS_COLOURS: LazyLock<bool> = LazyLock::new(|| {
+    let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    io::stderr().is_terminal() && !is_set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+});
+
+/// Colours the word that says what a text is, and the one before the next step.
+fn coloured(text: &str) -> String {
+    let text = text.replacen("\n  next:", "\n  \u{1b}[1mnext:\u{1b}[0m", 1);
+    for (word, colour) in [("s3ferry:", 31), ("warning:", 33)] {
+        if let Some(rest) = text.strip_prefix(word) {
+            return format!("\u{1b}[1;{colour}m{word}\u{1b}[0m{rest}");
+        }
+    }
+    text
+}
+
 /// Writes lines to standard error without disturbing a bar, with escapes for what nobody would see.
 pub fn say(text: &str) {
     let text = shown_lines(text);
+    let text = if *HAS_COLOURS { coloured(&text) } else { text };
     BARS.suspend(|| {
         // Nobody can be told that nobody listens.
         let _unheard = writeln!(io::stderr().lock(), "{text}");
@@ -466,6 +484,16 @@ mod tests {
         let rows = rates(123_456_789, None, "rows", Duration::from_secs(300));
         let longest_label = "* destination keys from inventory ".len();
         assert!(longest_label + rows.len() < 80, "{rows}");
+    }
+
+    #[test]
+    fn colours_are_of_the_words_that_say_what_a_text_is() {
+        assert_eq!(
+            coloured("s3ferry: failed\n  next: wait"),
+            "\u{1b}[1;31ms3ferry:\u{1b}[0m failed\n  \u{1b}[1mnext:\u{1b}[0m wait"
+        );
+        assert_eq!(coloured("warning: a"), "\u{1b}[1;33mwarning:\u{1b}[0m a");
+        assert_eq!(coloured("stopping: a warning: b"), "stopping: a warning: b");
     }
 
     #[test]

@@ -270,8 +270,8 @@ fn statement(verdict: Verdict, tally: &Tally, header: &Header) -> String {
             grouped(tally.equal_objects())
         ),
         Verdict::DestinationAhead => format!(
-            "All {} objects of the source are at the destination and equal (depth {depth}), but for {} keys of which \
-             applications wrote the destination's object: those are as new as the source's or newer, or the source has none.",
+            "{} objects of the source are at the destination and equal (depth {depth}). Of {} keys applications wrote the \
+             destination's object: it is as new as the source's or newer, or the source has none. Nothing else differs.",
             grouped(tally.equal_objects()),
             grouped(tally.ahead)
         ),

@@ -516,6 +516,7 @@ fn report_counts_no_keys_that_there_are_not() {
         statement(&[0, 2, 3]),
         "1 of 3 keys differ; of 1 more it cannot be told."
     );
+    assert_eq!(statement(&[2; 1_000]), "1,000 of 1,000 keys differ.");
 }
 
 #[test]
