@@ -15,7 +15,8 @@ use s3ferry_core::order::{AmendOrder, CopyOrder, SourcePin, Stated, UploadTerms,
 use s3ferry_core::plan::Part;
 use s3ferry_core::upload::{ListedUpload, UploadId};
 use s3ferry_engine::ports::{Absence, Completion, CopiedPart, DestinationBucket, WriteError, Written};
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, OnceCell};
+use tokio::time::Instant;
 
 use crate::classify::{Attempted, ErrorAnswer};
 use crate::client::{self, Clients};
@@ -38,7 +39,7 @@ pub struct S3Destination {
     default_encryption: Arc<OnceCell<Option<StatedEncryption>>>,
     bucket_owner: Arc<OnceCell<Option<String>>>,
     /// Set once the bucket is known to keep versions.
-    pub(crate) is_versioned: Arc<OnceCell<()>>,
+    pub(crate) versioned_at: Arc<Mutex<Option<Instant>>>,
 }
 
 impl S3Destination {
@@ -62,7 +63,7 @@ impl S3Destination {
             object_lock: Arc::default(),
             default_encryption: Arc::default(),
             bucket_owner: Arc::default(),
-            is_versioned: Arc::default(),
+            versioned_at: Arc::default(),
         }
     }
 

@@ -21,10 +21,16 @@ use crate::listing::is_key;
 /// How many versions of a key are listed: more than are written within the half hour in which a marker may vouch for one.
 const NEWEST: i32 = 250;
 
+/// How long an answer that the bucket keeps versions is relied on.
+const VERSIONING_KEPT: Duration = Duration::from_mins(1);
+
 impl S3Destination {
-    /// Tells whether the bucket keeps versions. Only a "yes" is kept: versioning is enabled while we run.
+    /// Tells whether the bucket keeps versions. Only a "yes" is kept, and for a minute: versioning may be enabled, and
+    /// suspended, while we run.
     pub(crate) async fn keeps_versions(&self) -> Result<bool, Failure> {
-        if self.is_versioned.initialized() {
+        // One of those who ask at the same time asks for all.
+        let mut seen = self.versioned_at.lock().await;
+        if seen.is_some_and(|at| at.elapsed() < VERSIONING_KEPT) {
             return Ok(true);
         }
         let reading = &self.reading;
@@ -38,10 +44,7 @@ impl S3Destination {
             ErrorAnswer::of(&error).into_failure(&reading.bucket_attempted("s3:GetBucketVersioning"))
         })?;
         let is_enabled = answer.status() == Some(&BucketVersioningStatus::Enabled);
-        if is_enabled {
-            // Somebody else may have been faster with the same answer.
-            self.is_versioned.get_or_init(|| async {}).await;
-        }
+        *seen = is_enabled.then(Instant::now);
         Ok(is_enabled)
     }
 

@@ -32,6 +32,7 @@ impl FailureCounts {
     }
 
     /// Says each reason once, with the first object that it stopped.
+    #[must_use]
     pub fn lines(&self) -> Vec<String> {
         let mut lines: Vec<String> = self.0.values().take(SHOWN).map(Alike::line).collect();
         if self.0.len() > SHOWN {

@@ -178,6 +178,12 @@ pub enum Refusal {
         /// The header, or several.
         headers: String,
     },
+    /// A copy would have to state the tags that an application set on the copy before it.
+    #[error(
+        "the tags that an application set on the copy at the destination do not fit into the headers of the request that \
+         would replace it: shorten or remove them there"
+    )]
+    TagsDoNotFit,
     /// It is larger than anything S3 stores.
     #[error("the object has {size_bytes} bytes, an upload in parts holds at most {LARGEST_OBJECT_BYTES}")]
     TooLarge {
@@ -202,6 +208,7 @@ impl Refusal {
             Self::ArchivedNotRestored { .. } => "ArchivedNotRestored",
             Self::CustomerKeyEncrypted => "CustomerKeyEncrypted",
             Self::UnreadableHeader { .. } => "UnreadableHeader",
+            Self::TagsDoNotFit => "TagsDoNotFit",
             Self::TooLarge { .. } => "ObjectTooLarge",
             Self::CannotBeMarked(_) => "CannotBeMarked",
             Self::ReplicatedByS3 => "ReplicatedByS3",
@@ -216,6 +223,7 @@ impl Refusal {
             Self::ArchivedNotRestored { .. }
             | Self::CustomerKeyEncrypted
             | Self::UnreadableHeader { .. }
+            | Self::TagsDoNotFit
             | Self::TooLarge { .. }
             | Self::CannotBeMarked(_) => FailureKind::Permanent,
         }

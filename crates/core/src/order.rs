@@ -60,6 +60,12 @@ const STATED_LIMIT_BYTES: usize = 4096;
 /// the copy.
 #[must_use]
 pub(crate) fn tags_fit(facts: &ObjectFacts) -> bool {
+    fit_beside(facts, facts.tags.as_ref())
+}
+
+/// Tells whether tags fit beside the metadata of `facts`.
+#[must_use]
+pub(crate) fn fit_beside(facts: &ObjectFacts, tags: Option<&BTreeMap<String, String>>) -> bool {
     let headers = &facts.headers;
     let system = [
         &headers.cache_control,
@@ -76,9 +82,8 @@ pub(crate) fn tags_fit(facts: &ObjectFacts) -> bool {
         .iter()
         .map(|(name, value)| "x-amz-meta-".len() + name.len() + value.len())
         .sum();
-    let tags: usize = facts
-        .tags
-        .iter()
+    let tags: usize = tags
+        .into_iter()
         .flatten()
         .map(|(name, value)| "=&".len() + in_query_bytes(name) + in_query_bytes(value))
         .sum();

@@ -665,6 +665,24 @@ async fn tags_that_do_not_fit_into_headers_are_written_after_a_crash_by_whatever
 }
 
 #[tokio::test(start_paused = true)]
+async fn tags_of_an_application_that_no_copy_can_state_are_named_and_stay() {
+    let world = tagged_copy("a").await;
+    let long = "x".repeat(5_000);
+    world.destination.tag(KEY, &[("stage", &long)]);
+    world.source.put(KEY, "two");
+    world.source.tag(KEY, &[("stage", "a")]);
+    pass(&world, 1);
+    let Outcome::Failed(failure) = again(&world).reconcile().await.outcome else {
+        panic!("the application's tags are lost");
+    };
+    assert_eq!(
+        (failure.kind, failure.code.as_str()),
+        (FailureKind::Permanent, "TagsDoNotFit")
+    );
+    assert_eq!(stage(&world.destination).as_ref(), Some(&long));
+}
+
+#[tokio::test(start_paused = true)]
 async fn object_whose_headers_cannot_be_stated_gets_no_marker() {
     let world = shared();
     world.source.put_with(KEY, "one", |facts| {

@@ -6,6 +6,7 @@ mod job;
 mod local;
 mod place;
 mod report;
+mod s3_control;
 mod start;
 mod status;
 

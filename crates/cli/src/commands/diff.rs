@@ -34,10 +34,12 @@ Examples:
   What is missing, or looks different, below images/:
     s3ferry diff --source s3://app-data/images/ \\
       --destination s3://app-data-eu/images/ --destination-region eu-central-1
-  Every object's metadata, tags, Object Lock and storage class as well, as JSON lines:
+  Every object's metadata, tags, Object Lock and storage class as well, as JSON
+  lines:
     s3ferry diff --source s3://app-data --destination s3://app-data-eu \\
       --destination-region eu-central-1 --deep --output json > diff.jsonl
-  An S3 Inventory report of the source against a live listing of the destination:
+  An S3 Inventory report of the source against a live listing of the
+  destination:
     s3ferry diff --source s3://app-data --destination s3://app-data-eu \\
       --destination-region eu-central-1 \\
       --source-inventory s3://reports/app-data/2026-11-22T01-00Z/manifest.json
@@ -45,11 +47,14 @@ Examples:
     s3ferry diff --source s3://app-data --destination s3://app-data-eu \\
       --destination-region eu-central-1 --format manifest > manifest.csv
 
-Every difference is read again on both sides before it is reported, so that what was written while the listings ran is no
-difference. So is every object whose row of the source's listing is newer than the destination's: the same bytes may have
-come with other metadata. What changes no Last-Modified is not seen in listings: tags, retention, legal holds, annotations,
-and an overwrite in the very second of the copy. --deep sees them. With an inventory on a side its rows are the listing.
-Exit code 0 means equal, 1 that there are differences, or that neither side lists an object.")]
+Every difference is read again on both sides before it is reported, so that
+what was written while the listings ran is no difference. So is every object
+whose row of the source's listing is newer than the destination's: the same
+bytes may have come with other metadata. What changes no Last-Modified is not
+seen in listings: tags, retention, legal holds, annotations, and an overwrite
+in the very second of the copy. --deep sees them. With an inventory on a side
+its rows are the listing. Exit code 0 means equal, 1 that there are
+differences, or that neither side lists an object.")]
 pub struct DiffArgs {
     #[command(flatten)]
     source: SourceArgs,

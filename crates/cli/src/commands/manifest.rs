@@ -44,15 +44,18 @@ Examples:
   Everything that differs, for a job of S3 Batch Operations:
     s3ferry manifest --source s3://app-data --destination s3://app-data-eu \\
       --destination-region eu-central-1 --to s3://state/final-sync/run-1.csv
-  Everything there is, a million rows a file, sorted by the engine that can copy it:
+  Everything there is, a million rows a file, sorted by the engine that can
+  copy it:
     s3ferry manifest --source s3://app-data --by-class --rows 1000000 \\
       --to run-1.csv
 
-Files are numbered: run-1-0001.csv, with --by-class run-1-plain-0001.csv, run-1-large-or-rich-0001.csv,
-run-1-archived-0001.csv (restore these first) and run-1-not-copyable-0001.jsonl (with the reasons).
-Objects that cannot be looked at go to run-1-not-copyable-0001.jsonl, too, and end the command with 1; not so those
-under a key of the customer's (SSE-C), which --by-class knows for what they are.
-Rows are Bucket,Key or Bucket,Key,VersionId; keys are URL-encoded, a space as %20 and a plus sign as %2B.")]
+Files are numbered: run-1-0001.csv, with --by-class run-1-plain-0001.csv,
+run-1-large-or-rich-0001.csv, run-1-archived-0001.csv (restore these first) and
+run-1-not-copyable-0001.jsonl (with the reasons). Objects that cannot be looked
+at go to run-1-not-copyable-0001.jsonl, too, and end the command with 1; not so
+those under a key of the customer's (SSE-C), which --by-class knows for what
+they are. Rows are Bucket,Key or Bucket,Key,VersionId; keys are URL-encoded, a
+space as %20 and a plus sign as %2B.")]
 pub struct ManifestArgs {
     #[command(flatten)]
     source: SourceArgs,

@@ -2,6 +2,7 @@
 
 mod deletes;
 mod dry;
+mod failures_file;
 mod results;
 mod watched;
 mod work;
@@ -45,26 +46,33 @@ Examples:
   Copy it, a thousand requests a second at most:
     s3ferry sync --source s3://app-data --destination s3://app-data-eu \\
       --destination-region eu-central-1 --max-requests-per-second 1000
-  The same, metadata and tags of equal objects compared too, and large uploads resumed after an interruption:
+  The same, metadata and tags of equal objects compared too, and large uploads
+  resumed after an interruption:
     s3ferry sync --source s3://app-data --destination s3://app-data-eu \\
       --destination-region eu-central-1 --deep --state-bucket app-data-state
 
-With --source-inventory or --destination-inventory the keys come from a report instead of a listing. It may be days old:
-a key that looks different is read anew on both sides before anything is done, so that an old row costs two requests and
-does nothing wrong. What was written after the report was made, and equal keys that changed since, are not looked at:
-the replicator brings them, or a sync that lists.
+With --source-inventory or --destination-inventory the keys come from a report
+instead of a listing. It may be days old: a key that looks different is read
+anew on both sides before anything is done, so that an old row costs two
+requests and does nothing wrong. What was written after the report was made,
+and equal keys that changed since, are not looked at: the replicator brings
+them, or a sync that lists.
 
-With --delete the keys that only the destination has are held back until both listings have come to their ends. Nothing
-is deleted if the source lists no object (--allow-empty-source allows that) or if more would be deleted than --max-delete
-allows; the command then ends with 3. Each delete takes live evidence that the source has no such object.
+With --delete the keys that only the destination has are held back until both
+listings have come to their ends. Nothing is deleted if the source lists no
+object (--allow-empty-source allows that) or if more would be deleted than
+--max-delete allows; the command then ends with 3. Each delete takes live
+evidence that the source has no such object.
 
-An object whose row of the source's listing is newer than the destination's is read on both sides, so that an overwrite
-with the same bytes and other metadata is found. What changes no Last-Modified is not seen in listings: tags, retention,
-legal holds, annotations, and an overwrite in the very second of the copy. --deep sees them, and --ownership shared
-always reads as --deep does.
+An object whose row of the source's listing is newer than the destination's is
+read on both sides, so that an overwrite with the same bytes and other metadata
+is found. What changes no Last-Modified is not seen in listings: tags,
+retention, legal holds, annotations, and an overwrite in the very second of the
+copy. --deep sees them, and --ownership shared always reads as --deep does.
 
-Interrupted, or with failures, it is run again: what is equal by then is passed over. Nothing else is kept between runs,
-except multipart uploads in the state bucket: those are resumed, or aborted where there is nothing to copy any more.")]
+Interrupted, or with failures, it is run again: what is equal by then is passed
+over. Nothing else is kept between runs, except multipart uploads in the state
+bucket: those are resumed, or aborted where there is nothing to copy any more.")]
 pub struct SyncArgs {
     #[command(flatten)]
     source: SourceArgs,

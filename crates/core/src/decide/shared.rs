@@ -13,7 +13,7 @@ use crate::facts::{Aspect, Aspects, Availability, ObjectFacts, ObjectState};
 use crate::history::VersionName;
 use crate::marker::{MARKER_NAME, Marker, Place, Request, is_newer, without_marker};
 use crate::names::ObjectKey;
-use crate::order::{CopyMethod, SourcePin, WriteCondition, tags_fit};
+use crate::order::{CopyMethod, SourcePin, WriteCondition, fit_beside, tags_fit};
 use crate::policy::Policy;
 use crate::upload::Route;
 use crate::version_history::{Examined, Owner};
@@ -275,6 +275,10 @@ fn copy(
         return Decision::ReadSource(unread);
     }
     let (tags, attributes) = carried(source, replaced);
+    // What an application set on the copy is only there: written after the copy it could be lost in between.
+    if tags != source.tags && !fit_beside(source, tags.as_ref()) {
+        return Decision::Refuse(Refusal::TagsDoNotFit);
+    }
     let request = Request {
         source_bucket: &shared.route.source,
         place: shared.destination_place(),
@@ -328,7 +332,7 @@ fn with_marker(
         user: kept.chain([(MARKER_NAME.to_owned(), marker.to_text())]).collect(),
     });
     // A copy brings all of its tags, or none of those that do not fit.
-    order.stated.tags = if tags_fit(source) {
+    order.stated.tags = if fit_beside(source, tags.as_ref()) {
         tags
     } else {
         order.follow_up.insert(Aspect::Tags);

@@ -112,7 +112,7 @@ pub fn judge(
 }
 
 /// Names what an application did at a destination that applications write to: `None` where the difference is one that a
-/// sync repairs. It goes by what [`crate::decide::shared::decide_shared`] leaves alone.
+/// sync repairs. It goes by what [`crate::decide::decide_shared`] leaves alone.
 ///
 /// A copy of s3ferry whose tags or grants an application changed is ahead; one without the source's annotations is not,
 /// because those are written after a multipart copy.

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::BucketName;
-use s3ferry_core::preflight::Unfit;
-use s3ferry_core::wiring::{Desired, InvalidProperties, OwnerId, Refusal, Versioning};
+use s3ferry_core::wiring::{Desired, OwnerId, Refusal, Versioning};
 
+use super::error::WiringError;
 use super::failures::{bucket_is_missing, is_denial, is_refused_notification};
 use super::plan::{Change, Switch, plan};
 use super::ports::{BucketConfiguration, EventRules, Pause, WiringBackup, WiringPorts};
@@ -37,70 +37,6 @@ pub(super) const DENIALS: usize = 6;
 
 /// The time after a failure that passes, such as a queue policy that S3 does not know of yet.
 pub(super) const AFTER_FAILURE: Duration = Duration::from_secs(5);
-
-/// Says why a bucket is not wired as it was asked for.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum WiringError {
-    /// The properties are not valid.
-    #[error(transparent)]
-    Invalid(#[from] InvalidProperties),
-    /// `CloudFormation` did not say what it is about.
-    #[error("the request lacks {0}")]
-    IncompleteRequest(String),
-    /// `CloudFormation` asked for something unknown.
-    #[error("the request type `{0}` is not known, expected: Create or Update or Delete")]
-    UnknownRequest(String),
-    /// The buckets are not what the migration needs.
-    #[error("{unfit}{}", way_out(.unfit))]
-    Unfit {
-        /// What does not fit.
-        #[from]
-        unfit: Unfit,
-    },
-    /// It must not be done.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// It could not be done.
-    #[error(transparent)]
-    Failed(#[from] Failure),
-    /// Somebody else kept writing.
-    #[error(
-        "the configuration of bucket {bucket} was still changing after {turns} attempts: something else writes it at \
-         the same time; try again when it does not"
-    )]
-    Unsettled {
-        /// The bucket.
-        bucket: BucketName,
-        /// How often it was read afresh.
-        turns: usize,
-    },
-    /// Something else reverts what is written.
-    #[error(
-        "{what} of bucket {bucket} was written {times} times and reverted each time: something else, such as Terraform or \
-         another stack, writes the configuration of this bucket; add {what} there, or stop it from writing, then deploy \
-         again"
-    )]
-    Overwritten {
-        /// The bucket.
-        bucket: BucketName,
-        /// What is reverted.
-        what: String,
-        /// How often it was.
-        times: usize,
-    },
-}
-
-/// Names the parameter of the stack that a bucket in another region belongs to.
-fn way_out(unfit: &Unfit) -> String {
-    match unfit {
-        Unfit::Elsewhere { found, .. } => format!(
-            "; if it is the destination bucket, set DestinationRegion={found}; a source bucket's stack is deployed in the \
-             bucket's own region"
-        ),
-        Unfit::Key { .. } => "; S3 uses keys of the bucket's own region only".to_owned(),
-        Unfit::Unshareable { .. } | Unfit::Unreplicable { .. } | Unfit::Unlockable { .. } => String::new(),
-    }
-}
 
 /// What a bucket has in the end.
 #[derive(Debug, Clone, PartialEq, Eq)]

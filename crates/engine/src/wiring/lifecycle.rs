@@ -6,7 +6,8 @@ use serde_json::{Map, Value, json};
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::converge::{Job, Wired, WiringError, converge};
+use super::converge::{Job, Wired, converge};
+use super::error::WiringError;
 use super::failures::bucket_is_missing;
 use super::fitness::check_buckets;
 use super::ports::WiringPorts;

@@ -6,6 +6,7 @@
 //! is refused in the turn's decision, before its write.
 
 mod converge;
+mod error;
 mod failures;
 mod fitness;
 mod lifecycle;

@@ -20,9 +20,10 @@ use serde_json::json;
 use tempfile::NamedTempFile;
 
 use super::JobArgs;
-use super::cloud::{Outputs, jobs_of};
+use super::cloud::Outputs;
 use super::job::Job;
 use super::place::{Place, Root, put};
+use super::s3_control::jobs_of;
 use super::status::{no_such_job, open_local};
 use crate::args::{SharedArgs, bucket};
 use crate::exit::{End, Error};
@@ -38,11 +39,13 @@ use crate::sides::load_clients;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  What came of it, and a manifest of what failed; JOB is what `s3ferry batch start` printed:
+  What came of it, and a manifest of what failed; JOB is what `s3ferry batch
+  start` printed:
     s3ferry batch report \"$JOB\" \\
       --residue s3://app-data-state/final-sync/run-1-residue.csv
 
-Exit code 0 means that every task is done; 1 that some failed, or were never run.")]
+Exit code 0 means that every task is done; 1 that some failed, or were never
+run.")]
 pub struct ReportArgs {
     #[command(flatten)]
     job: JobArgs,

@@ -10,8 +10,8 @@ use s3ferry_core::names::{AccountId, BucketName, Region};
 use s3ferry_core::policy::{Policy, StorageClassRule};
 use s3ferry_engine::final_sync::Terms;
 
-use super::cloud::has_s3_control;
 use super::place::Root;
+use super::s3_control::has_s3_control;
 use super::{Engine, cloud, local};
 use crate::args::{SharedArgs, account, bucket, region};
 use crate::exit::{End, Error};
@@ -25,7 +25,8 @@ use crate::progress::say;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  A job of S3 Batch Operations that invokes the final sync, with the names of the stack's outputs:
+  A job of S3 Batch Operations that invokes the final sync, with the names of
+  the stack's outputs:
     s3ferry batch start --stack s3ferry-source \\
       --manifest s3://app-data-state/final-sync/run-1-0001.csv
   The same manifest through the state machine, metadata and tags compared too:
@@ -37,8 +38,8 @@ Examples:
       --source s3://app-data --destination s3://app-data-eu \\
       --destination-region eu-central-1
 
-The same command names the same job: given twice, after a lost answer as well, it makes one job. --run NAME makes
-another one of the same manifest.")]
+The same command names the same job: given twice, after a lost answer as well,
+it makes one job. --run NAME makes another one of the same manifest.")]
 pub struct StartArgs {
     /// Who runs the job; the default is the engine that the other flags are of, else s3-batch-operations, or step-functions
     /// with the stack on an emulator that has no S3 Control

@@ -10,9 +10,9 @@ use s3ferry_engine::job::{read_progress, read_record};
 use serde_json::json;
 
 use super::JobArgs;
-use super::cloud::{Jobs, jobs_of};
 use super::job::Job;
 use super::place::{Place, Root};
+use super::s3_control::{Jobs, jobs_of};
 use crate::args::SharedArgs;
 use crate::exit::{End, Error};
 use crate::interrupt::Interrupt;
@@ -29,8 +29,9 @@ Examples:
   To its end:
     s3ferry batch status \"$JOB\" --follow
 
-Exit code 0 means complete without a failed task; 1 that tasks failed, that the job failed or was cancelled, or that it
-is not over. Ctrl-C ends the following, not the job.")]
+Exit code 0 means complete without a failed task; 1 that tasks failed, that the
+job failed or was cancelled, or that it is not over. Ctrl-C ends the following,
+not the job.")]
 pub struct StatusArgs {
     #[command(flatten)]
     job: JobArgs,

@@ -1,8 +1,7 @@
 //! What came of a sync: counts, a file of what failed, and a summary.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,10 +11,10 @@ use s3ferry_core::facts::Aspect;
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::ObjectKey;
 use s3ferry_core::outcome::{AgainReason, Outcome, Report, SkipReason};
-use serde::Serialize;
 use serde_json::json;
 
 use super::dry::DRY_RUN;
+use super::failures_file::{FailuresFile, Line};
 use crate::denials::is_denial;
 use crate::exit::{End, Error};
 use crate::failures::FailureCounts;
@@ -39,7 +38,7 @@ pub(super) struct Results {
     is_dry: bool,
     /// Whether unfinished uploads are journaled, so that the next run resumes them.
     has_journal: bool,
-    failures: Failures,
+    failures: FailuresFile,
     stdout: Output<std::io::Stdout>,
     compared: Counts,
     /// Objects of the destination alone, which were left as they are.
@@ -74,51 +73,13 @@ pub(super) struct Results {
     all_alike: bool,
 }
 
-/// One line of the file of failures.
-#[derive(Debug, Serialize)]
-struct Line<'a> {
-    r#type: &'static str,
-    key: &'a ObjectKey,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    kind: Option<&'static str>,
-    code: &'a str,
-    detail: String,
-}
-
-/// The file of failures, made at the start: it never speaks of an earlier run.
-#[derive(Debug)]
-struct Failures {
-    path: PathBuf,
-    file: Output<File>,
-    lines: u64,
-}
-
-impl Failures {
-    fn begin(path: &Path) -> Result<Self, Error> {
-        let file = File::create(path);
-        let file = file.map_err(Error::file(format!("create the file of failures {}", path.display())))?;
-        Ok(Self {
-            path: path.to_owned(),
-            file: Output::to(file),
-            lines: 0,
-        })
-    }
-
-    fn write(&mut self, line: &Line<'_>) -> Result<(), Error> {
-        self.lines += 1;
-        self.file.json(line)?;
-        // What is known to have failed must be there whatever ends the command.
-        self.file.flush()
-    }
-}
-
 impl Results {
     pub(super) fn begin(format: Format, is_dry: bool, has_journal: bool, failures: &Path) -> Result<Self, Error> {
         Ok(Self {
             format,
             is_dry,
             has_journal,
-            failures: Failures::begin(failures)?,
+            failures: FailuresFile::begin(failures)?,
             stdout: Output::stdout(),
             compared: Counts::default(),
             extra: 0,

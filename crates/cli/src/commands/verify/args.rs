@@ -24,14 +24,16 @@ const MAX_READ_BYTES: u64 = 5 * 1024 * 1024 * 1024;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  Every object, by its metadata and whatever hashes are stored; a report to keep:
+  Every object, by its metadata and whatever hashes are stored; a report to
+  keep:
     s3ferry verify --source s3://app-data --destination s3://app-data-eu \\
       --destination-region eu-central-1 --report verification
   A hash of the whole content of each object, read where S3 stores none:
     s3ferry verify --source s3://app-data --destination s3://app-data-eu \\
       --destination-region eu-central-1 --depth checksum --report verification
-  Nothing read: the objects that only checksums settle go into two manifests, for two Compute checksum jobs of
-  S3 Batch Operations, whose reports are handed in afterwards:
+  Nothing read: the objects that only checksums settle go into two manifests,
+  for two Compute checksum jobs of S3 Batch Operations, whose reports are
+  handed in afterwards:
     s3ferry verify --source s3://app-data --destination s3://app-data-eu \\
       --destination-region eu-central-1 --unsettled report \\
       --unsettled-manifest s3://app-state/unsettled.csv
@@ -40,9 +42,10 @@ Examples:
       --source-checksums s3://app-state/reports/job-1/manifest.json \\
       --destination-checksums s3://app-state-eu/reports/job-2/manifest.json
 
-Exit code 0 means that every object in scope was told equal (with --ownership shared: or was written by an application
-at the destination, which is named), 1 that one differs, that it cannot be told, or that there is
-no object at all on either side.")]
+Exit code 0 means that every object in scope was told equal (with --ownership
+shared: or was written by an application at the destination, which is named), 1
+that one differs, that it cannot be told, or that there is no object at all on
+either side.")]
 pub struct VerifyArgs {
     #[command(flatten)]
     pub(super) source: SourceArgs,

@@ -1,0 +1,80 @@
+//! Where jobs of S3 Batch Operations are asked for, and what to do where nothing has them.
+
+use s3ferry_aws::batch::jobs::{BatchJobs, JobDescription, JobOrder};
+use s3ferry_aws::client::Clients;
+use s3ferry_core::failure::Failure;
+use s3ferry_core::names::{AccountId, Region};
+
+use crate::args::SharedArgs;
+use crate::exit::Error;
+
+/// The endpoint of a double of S3 Control; the SDK reads it by itself only where no other endpoint is given.
+const S3_CONTROL_ENDPOINT: &str = "AWS_ENDPOINT_URL_S3_CONTROL";
+
+fn s3_control_endpoint() -> Option<String> {
+    std::env::var(S3_CONTROL_ENDPOINT).ok().filter(|url| !url.is_empty())
+}
+
+/// Tells whether jobs of S3 Batch Operations can be made where requests go: no emulator has them.
+pub(super) fn has_s3_control(shared: &SharedArgs) -> bool {
+    let has_endpoint = shared.endpoint_url.is_some() || std::env::var_os("AWS_ENDPOINT_URL").is_some();
+    !has_endpoint || s3_control_endpoint().is_some()
+}
+
+/// The jobs of one account, and where they are asked for.
+#[derive(Debug)]
+pub(super) struct Jobs {
+    jobs: BatchJobs,
+    /// The endpoint, where it is not AWS's own.
+    endpoint: Option<String>,
+}
+
+impl Jobs {
+    pub(super) fn arn(&self, id: &str) -> String {
+        self.jobs.arn(id)
+    }
+
+    pub(super) async fn create(&self, order: &JobOrder) -> Result<String, Error> {
+        self.jobs.create(order).await.map_err(|failure| self.failed(failure))
+    }
+
+    pub(super) async fn describe(&self, id: &str) -> Result<JobDescription, Error> {
+        self.jobs.describe(id).await.map_err(|failure| self.failed(failure))
+    }
+
+    pub(super) async fn confirm(&self, id: &str) -> Result<(), Error> {
+        self.jobs.confirm(id).await.map_err(|failure| self.failed(failure))
+    }
+
+    /// Names the endpoint of an emulator, and the ways around what it does not have.
+    fn failed(&self, failure: Failure) -> Error {
+        match &self.endpoint {
+            Some(url) if !failure.is_of_credentials() => Error::setup(
+                format!("failed to {failure} (S3 Control was asked at {url})"),
+                format!(
+                    "if that is an emulator without S3 Batch Operations, give --engine step-functions or --engine local; if \
+                     S3 Control is elsewhere, name its endpoint with {S3_CONTROL_ENDPOINT}; for AWS itself unset \
+                     AWS_ENDPOINT_URL and leave out --endpoint-url"
+                ),
+            ),
+            _ => Error::Failed(failure),
+        }
+    }
+}
+
+/// Takes the jobs of an account.
+pub(super) fn jobs_of(clients: &Clients, account: AccountId, region: Region) -> Result<Jobs, Error> {
+    let endpoint = s3_control_endpoint();
+    if let Some(url) = &endpoint {
+        crate::args::endpoint_url(url).map_err(|allowed| {
+            Error::setup(
+                format!("{S3_CONTROL_ENDPOINT}=`{url}`: {allowed}"),
+                format!("correct or unset {S3_CONTROL_ENDPOINT}"),
+            )
+        })?;
+    }
+    Ok(Jobs {
+        jobs: BatchJobs::new(clients, account, region, endpoint.as_deref()),
+        endpoint: endpoint.or_else(|| clients.endpoint_url().map(str::to_owned)),
+    })
+}

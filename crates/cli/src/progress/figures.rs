@@ -1,0 +1,286 @@
+//! What is known of the progress of one piece of work, and how it is spelled.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use s3ferry_core::names::ObjectKey;
+use serde::Serialize;
+
+use crate::output::{byte_size, grouped};
+
+/// How far a multipart copy is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LargeCopy {
+    /// The parts that are at the destination.
+    pub parts: u64,
+    /// All parts.
+    pub all_parts: u64,
+    /// The bytes of the parts that are at the destination.
+    pub bytes: u64,
+    /// The size of the object.
+    pub all_bytes: u64,
+}
+
+impl LargeCopy {
+    fn add(&mut self, more: Self) {
+        self.parts += more.parts;
+        self.all_parts += more.all_parts;
+        self.bytes += more.bytes;
+        self.all_bytes += more.all_bytes;
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Figures {
+    pub(super) label: &'static str,
+    pub(super) unit: &'static str,
+    pub(super) done: u64,
+    pub(super) total: Option<u64>,
+    pub(super) bytes: u64,
+    /// The multipart copies that are under way.
+    pub(super) large: BTreeMap<ObjectKey, LargeCopy>,
+    pub(super) state: String,
+    pub(super) counts: Vec<(&'static str, u64)>,
+    pub(super) started: Instant,
+    pub(super) last_line: Instant,
+}
+
+/// The figures as a JSON value.
+#[derive(Debug, Serialize)]
+struct Event<'a> {
+    r#type: &'static str,
+    label: &'a str,
+    unit: &'a str,
+    done: u64,
+    total: Option<u64>,
+    per_second: u64,
+    bytes: u64,
+    bytes_per_second: u64,
+    large_copies: usize,
+    large_copies_parts: u64,
+    large_copies_all_parts: u64,
+    large_copies_bytes: u64,
+    large_copies_all_bytes: u64,
+    elapsed_seconds: u64,
+    eta_seconds: Option<u64>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    state: &'a str,
+    counts: BTreeMap<&'static str, u64>,
+}
+
+impl Figures {
+    /// Everything that the first line of a bar does not show.
+    pub(super) fn details(&self, now: Instant) -> String {
+        let mut details = Vec::new();
+        if self.bytes > 0 {
+            let rate = per_second(self.bytes, now.duration_since(self.started));
+            details.push(format!("{}, {}/s", byte_size(self.bytes), byte_size(rate)));
+        }
+        if !self.large.is_empty() {
+            let large = self.large_copies();
+            details.push(format!(
+                "{} large: {}/{} parts, {} of {}",
+                self.large.len(),
+                grouped(large.parts),
+                grouped(large.all_parts),
+                byte_size(large.bytes),
+                byte_size(large.all_bytes)
+            ));
+        }
+        if !self.state.is_empty() {
+            details.push(self.state.clone());
+        }
+        let counts = self.counts.iter().filter(|(_, count)| *count > 0);
+        details.extend(counts.map(|(name, count)| match *name {
+            "failed" => format!("{} FAILED", grouped(*count)),
+            name => format!("{} {name}", grouped(*count)),
+        }));
+        details.join(", ")
+    }
+
+    fn large_copies(&self) -> LargeCopy {
+        let mut all = LargeCopy::default();
+        for copy in self.large.values() {
+            all.add(*copy);
+        }
+        all
+    }
+
+    fn line(&self, now: Instant) -> String {
+        let rates = rates(self.done, self.total, self.unit, now.duration_since(self.started));
+        let details = self.details(now);
+        let comma = if details.is_empty() { "" } else { ", " };
+        format!("{}: {rates}{comma}{details}", self.label)
+    }
+
+    fn event(&self, now: Instant) -> Event<'_> {
+        let elapsed = now.duration_since(self.started);
+        let large = self.large_copies();
+        Event {
+            r#type: "progress",
+            label: self.label,
+            unit: self.unit,
+            done: self.done,
+            total: self.total,
+            per_second: per_second(self.done, elapsed),
+            bytes: self.bytes,
+            bytes_per_second: per_second(self.bytes, elapsed),
+            large_copies: self.large.len(),
+            large_copies_parts: large.parts,
+            large_copies_all_parts: large.all_parts,
+            large_copies_bytes: large.bytes,
+            large_copies_all_bytes: large.all_bytes,
+            elapsed_seconds: elapsed.as_secs(),
+            eta_seconds: self
+                .total
+                .and_then(|total| remaining(self.done, total, elapsed))
+                .map(|left| left.as_secs()),
+            state: &self.state,
+            counts: self.counts.iter().copied().collect(),
+        }
+    }
+
+    /// Spells the figures for a line, as JSON or for people.
+    pub(super) fn spelled(&self, as_json: bool, now: Instant) -> String {
+        let json = as_json.then(|| serde_json::to_string(&self.event(now)));
+        match json {
+            Some(Ok(json)) => json,
+            // Numbers and names are always written.
+            Some(Err(_)) | None => self.line(now),
+        }
+    }
+}
+
+fn per_second(done: u64, elapsed: Duration) -> u64 {
+    let millis = elapsed.as_millis().max(1);
+    u64::try_from(u128::from(done) * 1_000 / millis).unwrap_or(u64::MAX)
+}
+
+/// Estimates how long the rest takes at the rate so far.
+fn remaining(done: u64, total: u64, elapsed: Duration) -> Option<Duration> {
+    let left = total.saturating_sub(done);
+    if done == 0 {
+        return None;
+    }
+    let millis = u128::from(left) * elapsed.as_millis() / u128::from(done);
+    Some(Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX)))
+}
+
+/// Spells a duration by its two largest units, as in `12m34s`.
+fn spelled(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => format!("{minutes}m{:02}s", seconds % 60),
+        (0, _, _) => format!("{hours}h{:02}m", minutes % 60),
+        _ => format!("{}d{:02}h", grouped(days), hours % 24),
+    }
+}
+
+/// How many, how fast, and for how long.
+pub(super) fn rates(done: u64, total: Option<u64>, unit: &str, elapsed: Duration) -> String {
+    let mut text = grouped(done);
+    // To a text writing never fails.
+    let _never = total.map(|total| write!(text, "/{}", grouped(total)));
+    let rate = grouped(per_second(done, elapsed));
+    let _never = write!(text, " {unit}, {rate}/s, elapsed {}", spelled(elapsed));
+    let left = total.and_then(|total| remaining(done, total, elapsed));
+    let _never = left.map(|left| write!(text, ", ETA {}", spelled(left)));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn figures() -> Figures {
+        let started = Instant::now();
+        Figures {
+            label: "syncing",
+            unit: "keys",
+            done: 500,
+            total: Some(1_500),
+            bytes: 0,
+            large: BTreeMap::new(),
+            state: String::new(),
+            counts: vec![("copied", 1_234), ("failed", 0)],
+            started,
+            last_line: started,
+        }
+    }
+
+    #[test]
+    fn line_names_counts_rates_and_remaining_time() {
+        let mut figures = figures();
+        let now = figures.started + Duration::from_secs(10);
+        let begins = "syncing: 500/1,500 keys, 50/s, elapsed 10 s, ETA 20 s, ";
+        assert_eq!(figures.line(now), format!("{begins}1,234 copied"));
+        figures.bytes = 3 << 30;
+        for (key, parts) in [("a", 3), ("b", 9)] {
+            let copy = LargeCopy {
+                parts,
+                all_parts: 40,
+                bytes: parts << 27,
+                all_bytes: 5 << 30,
+            };
+            figures.large.insert(ObjectKey::from_raw(key).unwrap(), copy);
+        }
+        figures.counts = vec![("failed", 2)];
+        assert_eq!(
+            figures.line(now),
+            format!("{begins}3.0 GiB, 307 MiB/s, 2 large: 12/80 parts, 1.5 GiB of 10 GiB, 2 FAILED")
+        );
+    }
+
+    #[test]
+    fn event_has_the_figures_of_the_line() {
+        let mut figures = figures();
+        figures.bytes = 1_000;
+        let event = serde_json::to_value(figures.event(figures.started + Duration::from_secs(10))).unwrap();
+        for (name, expected) in [
+            ("type", serde_json::json!("progress")),
+            ("done", 500.into()),
+            ("total", 1_500.into()),
+            ("per_second", 50.into()),
+            ("bytes_per_second", 100.into()),
+            ("elapsed_seconds", 10.into()),
+            ("eta_seconds", 20.into()),
+            ("counts", serde_json::json!({ "copied": 1_234, "failed": 0 })),
+        ] {
+            assert_eq!(event[name], expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn first_line_of_a_bar_fits_80_columns() {
+        let elapsed = Duration::from_secs(45_296);
+        let text = rates(123_456_789, Some(999_999_999), "keys", elapsed);
+        assert_eq!(text, "123,456,789/999,999,999 keys, 2,725/s, elapsed 12h34m, ETA 3d17h");
+        let longest_label = "verifying []  ".len();
+        assert!(longest_label + text.len() < 80, "{text}");
+        let rows = rates(123_456_789, None, "rows", Duration::from_secs(300));
+        let longest_label = "* destination keys from inventory ".len();
+        assert!(longest_label + rows.len() < 80, "{rows}");
+    }
+
+    #[test]
+    fn nothing_done_has_no_remaining_time() {
+        assert_eq!(remaining(0, 10, Duration::from_secs(1)), None);
+        assert_eq!(remaining(10, 10, Duration::from_secs(1)), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn durations_are_spelled_by_their_largest_units() {
+        for (seconds, text) in [
+            (0, "0 s"),
+            (59, "59 s"),
+            (754, "12m34s"),
+            (3_720, "1h02m"),
+            (90_000, "1d01h"),
+        ] {
+            assert_eq!(spelled(Duration::from_secs(seconds)), text);
+        }
+    }
+}
