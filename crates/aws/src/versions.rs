@@ -1,6 +1,7 @@
 //! The destination's versions: listed in their order, read and removed one by one.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use aws_sdk_s3::config::interceptors::AfterDeserializationInterceptorContextRef;
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
@@ -13,6 +14,7 @@ use s3ferry_core::failure::Failure;
 use s3ferry_core::history::{VersionKind, VersionListing, VersionName, VersionStamp};
 use s3ferry_core::names::{ETag, ObjectKey};
 use s3ferry_core::time::Timestamp;
+use tokio::time::Instant;
 
 use crate::classify::{Attempted, ErrorAnswer};
 use crate::destination::S3Destination;

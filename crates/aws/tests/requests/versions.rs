@@ -1,5 +1,7 @@
 //! The destination's versions, and the announcements of deletes.
 
+use std::time::Duration;
+
 use s3ferry_core::facts::ObjectState;
 use s3ferry_core::failure::FailureKind;
 use s3ferry_core::history::{DeleteIntent, VersionName};
@@ -152,8 +154,8 @@ async fn delete_names_the_marker_it_left() {
     assert_eq!(destination.delete(&key(), &etag("aa")).await, Ok(None));
 }
 
-#[tokio::test]
-async fn only_enabled_versioning_counts_and_is_remembered() {
+#[tokio::test(start_paused = true)]
+async fn only_enabled_versioning_counts_and_is_remembered_for_a_minute() {
     let status = |status: &str| {
         spoken(
             200,
@@ -161,12 +163,14 @@ async fn only_enabled_versioning_counts_and_is_remembered() {
         )
     };
     let never = spoken(200, "<VersioningConfiguration/>");
-    let recorded = Recorded::new([never, status("Suspended"), status("Enabled")]);
+    let recorded = Recorded::new([never, status("Suspended"), status("Enabled"), status("Suspended")]);
     let destination = recorded.destination();
     for expected in [false, false, true, true] {
         assert_eq!(destination.is_versioned().await, Ok(expected));
     }
     assert_eq!(recorded.sent(), 3);
+    tokio::time::advance(Duration::from_secs(61)).await;
+    assert_eq!(destination.is_versioned().await, Ok(false));
 }
 
 fn intent() -> DeleteIntent {

@@ -4,7 +4,8 @@ use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::preflight::{BucketState, ExpectedBucket, PreflightError, check_destination};
 use s3ferry_core::wiring::{Engine, WiringProperties};
 
-use super::converge::{AFTER_FAILURE, DENIALS, WiringError};
+use super::converge::{AFTER_FAILURE, DENIALS};
+use super::error::WiringError;
 use super::failures::is_denial;
 use super::ports::{Pause as _, WiringPorts};
 
