@@ -67,9 +67,9 @@ impl ErrorAnswer {
             _ => chain(error),
         });
         Self {
-            message,
             code,
             status,
+            message,
             unanswered,
         }
     }

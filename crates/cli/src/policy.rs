@@ -53,6 +53,7 @@ pub struct EncryptionArgs {
     pub kms_key_map: Option<KmsKeys>,
     /// How copies are encrypted whose key --kms-key-map does not name: bucket-default, AES256, aws:kms:KEY_ARN or
     /// aws:kms:dsse:KEY_ARN
+    #[expect(clippy::doc_markdown, reason = "the help shows it as it is")]
     #[arg(long, value_name = "ENCRYPTION", default_value = "bucket-default", value_parser = encryption)]
     pub destination_encryption: EncryptionArg,
 }

@@ -195,17 +195,14 @@ impl Progress {
 
     /// Ends: the bar goes away. Elsewhere a last line is written, after short work in JSON only.
     pub fn finish(&self) {
-        match &self.0.bar {
-            Some(bar) => {
-                bar.finish_and_clear();
-                BARS.remove(bar);
-            }
-            None => {
-                let figures = self.figures();
-                if writes_json() || figures.started.elapsed() >= LINE_EVERY {
-                    say(&figures.spelled(writes_json(), Instant::now()));
-                }
-            }
+        if let Some(bar) = &self.0.bar {
+            bar.finish_and_clear();
+            BARS.remove(bar);
+            return;
+        }
+        let figures = self.figures();
+        if writes_json() || figures.started.elapsed() >= LINE_EVERY {
+            say(&figures.spelled(writes_json(), Instant::now()));
         }
     }
 }

@@ -110,7 +110,6 @@ impl Sides {
     }
 
     /// Names the bucket in the failure of a listing that is not in order, which has the name of its side.
-    #[must_use]
     pub fn names_bucket(&self) -> impl Fn(Failure) -> Failure + Send + use<> {
         let locations = [
             (SideName::Source, self.source.location.clone()),

@@ -29,14 +29,12 @@ impl EncryptionRules {
     /// Tells whether a copy is encrypted as it must be, and no weaker than its source unless that was asked for.
     #[must_use]
     pub fn agree(&self, source: &ObjectFacts, destination: &ObjectFacts) -> bool {
-        match asked_for(&self.kms_keys, self.stated.as_ref(), &source.encryption) {
-            Some(asked_for) => asked_for.is_of(&destination.encryption),
-            None => {
-                let default = self.bucket_default.as_ref();
-                default.is_none_or(|default| satisfies_default(destination, default))
-                    && !is_weaker(&source.encryption, &destination.encryption)
-            }
+        if let Some(asked_for) = asked_for(&self.kms_keys, self.stated.as_ref(), &source.encryption) {
+            return asked_for.is_of(&destination.encryption);
         }
+        let default = self.bucket_default.as_ref();
+        default.is_none_or(|default| satisfies_default(destination, default))
+            && !is_weaker(&source.encryption, &destination.encryption)
     }
 }
 

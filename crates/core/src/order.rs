@@ -76,7 +76,7 @@ pub(crate) fn fit_beside(facts: &ObjectFacts, tags: Option<&BTreeMap<String, Str
         &headers.expires,
         &facts.website_redirect,
     ];
-    let system: usize = system.into_iter().flatten().map(|value| value.len()).sum();
+    let system: usize = system.into_iter().flatten().map(String::len).sum();
     let user: usize = facts
         .user_metadata
         .iter()

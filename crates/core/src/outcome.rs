@@ -124,6 +124,7 @@ impl AgainReason {
 
 /// The whole result of reconciling one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each says one thing that happened or not")]
 pub struct Report {
     /// How it ended.
     pub outcome: Outcome,

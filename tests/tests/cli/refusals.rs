@@ -136,8 +136,8 @@ async fn buckets_of_another_account_than_the_expected_one_are_refused() {
         stage.on_both(command, &[]).await.must_end_with(0);
     }
     give(STATE);
-    let state = ["--state-bucket", STATE, "--source-bucket-owner", ACCOUNT];
-    let ran = stage.on_both("sync", &state).await.must_end_with(3);
+    let with_state = ["--state-bucket", STATE, "--source-bucket-owner", ACCOUNT];
+    let ran = stage.on_both("sync", &with_state).await.must_end_with(3);
     assert!(ran.stderr.contains(STATE), "{ran:?}");
 }
 
@@ -180,14 +180,14 @@ async fn names_that_s3_refuses_are_met_with_what_is_allowed() {
         ],
     ]
     .concat();
-    let mut state = Stage::sides();
-    state.extend(arguments(&["--state-bucket", "Cli-State"]));
+    let mut with_state = Stage::sides();
+    with_state.extend(arguments(&["--state-bucket", "Cli-State"]));
     for (command, arguments) in [
         ("diff", arguments(&both)),
         ("sync", arguments(&both)),
         ("verify", arguments(&both)),
         ("manifest", arguments(&[&upper[..], &["--to", "run.csv"]].concat())),
-        ("sync", state),
+        ("sync", with_state),
     ] {
         let ran = stage.run(command, &arguments).await.must_end_with(3);
         assert!(ran.stderr.contains("InvalidBucketName"), "{ran:?}");

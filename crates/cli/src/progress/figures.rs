@@ -260,7 +260,7 @@ mod tests {
         assert_eq!(text, "123,456,789/999,999,999 keys, 2,725/s, elapsed 12h34m, ETA 3d17h");
         let longest_label = "verifying []  ".len();
         assert!(longest_label + text.len() < 80, "{text}");
-        let rows = rates(123_456_789, None, "rows", Duration::from_secs(300));
+        let rows = rates(123_456_789, None, "rows", Duration::from_mins(5));
         let longest_label = "* destination keys from inventory ".len();
         assert!(longest_label + rows.len() < 80, "{rows}");
     }

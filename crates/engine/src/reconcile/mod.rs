@@ -146,7 +146,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
                 if reason == SkipReason::AlreadyIdentical {
                     let encryption = destination.facts().map(|facts| facts.encryption.clone());
                     let lock = destination.facts().map(|facts| facts.lock);
-                    self.note_lost(&source, lock, encryption, attempt);
+                    self.note_lost(&source, lock, encryption.as_ref(), attempt);
                 }
                 Turn::Ended(Outcome::Skipped(reason))
             }
@@ -287,7 +287,8 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         };
         attempt.progress = true;
         attempt.lost = order.lost_by_one_request();
-        self.note_lost(source, None, self.encryption_of_copy(source, attempt), attempt);
+        let encryption = self.encryption_of_copy(source, attempt);
+        self.note_lost(source, None, encryption.as_ref(), attempt);
         if self.is_shared() {
             return attempt.copied(written, order);
         }
@@ -328,7 +329,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             return Turn::ReadAgain;
         }
         let encryption = order.encryption.clone().map(Encryption::Kms);
-        self.note_lost(source, order.lock.map(|change| change.to), encryption, attempt);
+        self.note_lost(source, order.lock.map(|change| change.to), encryption.as_ref(), attempt);
         attempt.lost.extend(&not_held);
         // The look at the source after the write must see what was written.
         attempt.aspects.extend(order.aspects());
@@ -396,14 +397,14 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         &self,
         source: &ObjectState,
         destination_lock: Option<ObjectLock>,
-        destination_encryption: Option<Encryption>,
+        destination_encryption: Option<&Encryption>,
         attempt: &mut Attempt,
     ) {
         let Some(facts) = source.facts() else { return };
         let lost = not_kept(
             facts,
             destination_lock,
-            destination_encryption.as_ref(),
+            destination_encryption,
             &attempt.hinted,
             attempt.abilities,
             &self.policy,

@@ -322,7 +322,8 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         attempt.progress = true;
         attempt.unfiled = None;
         attempt.lost.clone_from(&upload.terms.lost);
-        self.note_lost(source, None, self.encryption_of_copy(source, attempt), attempt);
+        let encryption = self.encryption_of_copy(source, attempt);
+        self.note_lost(source, None, encryption.as_ref(), attempt);
         if upload.plan.replays()
             && !matches!(upload.terms.stated.encryption, Some(StatedEncryption::Kms(_)))
             && written.etag != order.pin.etag

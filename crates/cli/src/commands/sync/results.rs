@@ -33,6 +33,7 @@ const OVERTAKEN: u64 = 20;
 
 /// What came of a sync so far.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each says one thing that is so or not")]
 pub(super) struct Results {
     format: Format,
     is_dry: bool,

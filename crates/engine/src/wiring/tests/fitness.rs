@@ -8,6 +8,10 @@ use super::{Stack, account, check_failed, check_success, wired_by_others};
 
 type Look = Result<BucketState, PreflightError>;
 
+/// What the buckets answer, the properties beside the defaults, and what the failure says.
+type Case<'a> = (&'a [(&'a str, Look)], &'a [(&'a str, &'a str)], &'a str);
+
+#[expect(clippy::unnecessary_wraps, reason = "it is what a bucket answers")]
 fn state(versioning: Versioning, has_object_lock: bool) -> Look {
     Ok(BucketState {
         versioning,
@@ -55,7 +59,7 @@ async fn buckets_that_do_not_fit_fail_the_stack_before_anything_is_written() {
     )));
     let off = state(Versioning::Off, false);
     let wrong_key = "arn:aws:kms:eu-west-1:123456789012:key/12ab";
-    let cases: [(&[(&str, Look)], &[(&str, &str)], &str); 7] = [
+    let cases: [Case<'_>; 7] = [
         (
             &[("destination", elsewhere)],
             &[],

@@ -77,7 +77,7 @@ impl Simulator {
             Encryption::Kms { algorithm, .. } => algorithm == "aws:kms",
             Encryption::Customer { .. } => false,
         };
-        if !is_supported || !(key.starts_with("arn:") && key.contains(":key/")) {
+        if !(is_supported && key.starts_with("arn:") && key.contains(":key/")) {
             return Err(Refusal::because(
                 Code::InvalidRequest,
                 "Only source objects encrypted with SSE-S3 or SSE-KMS are supported, and keys named by their ARN.",
