@@ -289,9 +289,15 @@ impl Version<'_> {
         // A store without annotations is older than this operation, and would take the request for one that writes the
         // object.
         let reading = &self.destination.reading;
-        let is_known = reading.annotations(self.key, self.id).await.is_ok();
-        if !is_known || reading.lacks_annotations.load(Ordering::Relaxed) {
-            return Ok(false);
+        match reading.annotations(self.key, self.id).await {
+            Ok(_) if reading.lacks_annotations.load(Ordering::Relaxed) => return Ok(false),
+            Ok(_) => {}
+            Err(Unread::Gone(_)) => return Err(WriteError::WorldMoved),
+            Err(Unread::Failed(failure)) if failure.kind.is_passing() => return Err(WriteError::Failed(failure)),
+            Err(Unread::Failed(failure)) => {
+                tracing::debug!(s3.key = %self.key, %failure, "the encryption is not changed in place");
+                return Ok(false);
+            }
         }
         let encryption = SsekmsEncryption::builder()
             .kms_key_arn(kms.key_arn.clone().unwrap_or_default())

@@ -60,7 +60,7 @@ impl ErrorAnswer {
         };
         // The SDK's own sentence about an error that it has no type for is a dump of the answer.
         let message = message.unwrap_or_else(|| match (error, status) {
-            (SdkError::ServiceError(_), Some(200..300)) => format!("this is no answer of S3: {}", innermost(error)),
+            (SdkError::ServiceError(_), Some(200..300)) => not_of_s3(&innermost(error)),
             (SdkError::ServiceError(_), Some(status)) => without_words(status),
             // The layers of the connection say nothing that its innermost cause does not.
             (SdkError::DispatchFailure(_), _) if code.is_none() => innermost(error),
@@ -146,6 +146,16 @@ fn without_words(status: u16) -> String {
         _ => "refused",
     };
     format!("{meaning} (HTTP {status} without a message)")
+}
+
+/// Says that a success is none. Of a page of another kind the SDK has a dump to show, of a document that ends early the
+/// reason.
+fn not_of_s3(cause: &str) -> String {
+    if cause.contains('{') {
+        "the response is not from S3: check the endpoint".to_owned()
+    } else {
+        format!("the response is not from S3: {cause}")
+    }
 }
 
 /// Says of which key the SDK makes no request. It trims keys before it looks whether there is one.

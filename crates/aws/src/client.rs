@@ -69,7 +69,12 @@ pub struct Clients {
 /// Bounds each attempt of a request by the work that it asks for, from when it is sent. Without a bound, one connection
 /// that goes silent would hold its key up for ever.
 fn answered_within(timeout: Duration) -> TimeoutConfig {
-    TimeoutConfig::builder().read_timeout(timeout).build()
+    TimeoutConfig::builder()
+        .read_timeout(timeout)
+        // The time of an attempt would run while it waits for its turn, and what is not set here is taken over from the
+        // configuration that all services share.
+        .disable_operation_attempt_timeout()
+        .build()
 }
 
 /// Bounds a page of a listing, all attempts together. Where requests are paced, only each attempt is bounded: waiting for

@@ -15,12 +15,12 @@ use s3ferry_core::order::{AmendOrder, CopyOrder, SourcePin, Stated, UploadTerms,
 use s3ferry_core::plan::Part;
 use s3ferry_core::upload::{ListedUpload, UploadId};
 use s3ferry_engine::ports::{Absence, Completion, CopiedPart, DestinationBucket, WriteError, Written};
-use tokio::sync::{Mutex, OnceCell};
-use tokio::time::Instant;
+use tokio::sync::OnceCell;
 
 use crate::classify::{Attempted, ErrorAnswer};
 use crate::client::{self, Clients};
 use crate::copy_source;
+use crate::kept::Kept;
 use crate::reading::Reading;
 use crate::source::S3Source;
 use crate::stated::{Headers, Unsendable};
@@ -36,10 +36,9 @@ pub struct S3Destination {
     /// The bucket that copies come from.
     pub(crate) source: Reading,
     object_lock: Arc<OnceCell<Option<BucketLock>>>,
-    default_encryption: Arc<OnceCell<Option<StatedEncryption>>>,
+    default_encryption: Arc<Kept<Option<StatedEncryption>>>,
     bucket_owner: Arc<OnceCell<Option<String>>>,
-    /// Set once the bucket is known to keep versions.
-    pub(crate) versioned_at: Arc<Mutex<Option<Instant>>>,
+    pub(crate) is_versioned: Arc<Kept<bool>>,
 }
 
 impl S3Destination {
@@ -63,7 +62,7 @@ impl S3Destination {
             object_lock: Arc::default(),
             default_encryption: Arc::default(),
             bucket_owner: Arc::default(),
-            versioned_at: Arc::default(),
+            is_versioned: Arc::default(),
         }
     }
 
@@ -211,8 +210,8 @@ impl DestinationBucket for S3Destination {
     }
 
     async fn default_encryption(&self) -> Result<Option<StatedEncryption>, Failure> {
-        let read = || self.reading.default_encryption();
-        self.default_encryption.get_or_try_init(read).await.cloned()
+        let read = self.reading.default_encryption();
+        self.default_encryption.get(read, |_| true).await
     }
 
     async fn has_acl(&self) -> Result<bool, Failure> {

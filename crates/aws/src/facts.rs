@@ -143,10 +143,9 @@ fn lock(head: &HeadObjectOutput) -> ObjectLock {
 fn event_hold(head: &HeadObjectOutput) -> Option<EventHold> {
     let number = |number: Option<i32>| number.and_then(|number| u32::try_from(number).ok());
     (head.object_lock_event_hold() == Some(&ObjectLockEventHold::On)).then(|| {
-        match number(head.object_lock_event_hold_duration_years()) {
-            Some(years) => EventHold::Years(years),
-            None => EventHold::Days(number(head.object_lock_event_hold_duration_days()).unwrap_or_default()),
-        }
+        let years = number(head.object_lock_event_hold_duration_years()).map(EventHold::Years);
+        let days = number(head.object_lock_event_hold_duration_days()).map(EventHold::Days);
+        years.or(days).unwrap_or(EventHold::Unknown)
     })
 }
 

@@ -22,6 +22,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::client::RequestLimits;
 use crate::pace::Pace;
+use crate::unreadable::put_aside_expires;
 
 /// How many requests to S3 are in flight at most, unless a caller needs more.
 ///
@@ -124,6 +125,7 @@ impl HttpConnector for BoundedConnector {
             let deadline = Deadline::new(answer_timeout);
             let answer = Deadline::bound(deadline, inner.call(request)).await;
             let mut answer = answer.map_err(|error| ConnectorError::timeout(error.into()))??;
+            put_aside_expires(answer.headers_mut());
             if answer.body().is_streaming() {
                 let body = answer.take_body();
                 *answer.body_mut() = rest_of_answer(body, deadline, permit);

@@ -15,6 +15,7 @@ mod facts;
 pub mod file;
 mod in_flight;
 pub mod journal;
+mod kept;
 mod layout;
 pub mod listing;
 pub mod owner;

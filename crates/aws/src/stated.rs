@@ -120,17 +120,17 @@ impl Headers {
             self.set("x-amz-object-lock-mode", retention.mode.as_str());
             self.set("x-amz-object-lock-retain-until-date", &until);
         }
-        match lock.event_hold {
-            Some(EventHold::Days(days)) => {
-                self.set("x-amz-object-lock-event-hold-duration-days", &days.to_string());
-            }
-            Some(EventHold::Years(years)) => {
-                self.set("x-amz-object-lock-event-hold-duration-years", &years.to_string());
-            }
-            None => {}
-        }
-        if lock.event_hold.is_some() {
+        let hold = match lock.event_hold {
+            Some(EventHold::Days(days)) => Some(("days", days)),
+            Some(EventHold::Years(years)) => Some(("years", years)),
+            Some(EventHold::Unknown) | None => None,
+        };
+        if let Some((unit, number)) = hold {
             self.set("x-amz-object-lock-event-hold", "ON");
+            self.set(
+                &format!("x-amz-object-lock-event-hold-duration-{unit}"),
+                &number.to_string(),
+            );
         }
         if lock.legal_hold {
             self.set("x-amz-object-lock-legal-hold", "ON");

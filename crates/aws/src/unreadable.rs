@@ -11,7 +11,8 @@ use aws_sdk_s3::config::interceptors::{
 };
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
-use aws_smithy_runtime_api::http::NonUtf8HeaderHandling;
+use aws_smithy_runtime_api::http::{Headers, NonUtf8HeaderHandling};
+use s3ferry_core::upload::hexadecimal;
 
 /// Has the SDK leave unreadable headers out of what it reads of an answer.
 #[derive(Debug)]
@@ -46,6 +47,28 @@ fn is_stored(name: &str) -> bool {
     SYSTEM.contains(&name) || name.starts_with("x-amz-meta-")
 }
 
+/// What an unreadable `Expires` is renamed to, in hexadecimal digits.
+const RAW_EXPIRES: &str = "x-s3ferry-raw-expires";
+
+/// Puts an unreadable `Expires` aside before the SDK sees it: its own look at that header takes every value for text, and
+/// panics (aws-sdk-s3 1.157, `s3_expires_interceptor.rs`).
+pub(crate) fn put_aside_expires(headers: &mut Headers) {
+    let raw = headers
+        .get_bytes("expires")
+        .filter(|value| std::str::from_utf8(value).is_err());
+    if let Some(digits) = raw.map(hexadecimal) {
+        headers.remove("expires");
+        headers.insert(RAW_EXPIRES, digits);
+    }
+}
+
+/// Returns what [`put_aside_expires`] put aside.
+fn expires_put_aside(headers: &Headers) -> Option<Vec<u8>> {
+    let digits = headers.get(RAW_EXPIRES)?.as_bytes();
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    digits.chunks(2).map(byte).collect()
+}
+
 /// Keeps the unreadable headers of a request's answer.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct UnreadableHeaders(Arc<Mutex<BTreeMap<String, Vec<u8>>>>);
@@ -68,10 +91,13 @@ impl Intercept for UnreadableHeaders {
         _components: &RuntimeComponents,
         _config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let headers = context.response().headers().iter_bytes();
-        let of_object = headers.map(|(name, value)| (name.to_ascii_lowercase(), value.to_vec()));
+        let headers = context.response().headers();
+        let of_object = headers
+            .iter_bytes()
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.to_vec()));
         let unreadable = of_object.filter(|(name, value)| is_stored(name) && std::str::from_utf8(value).is_err());
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = unreadable.collect();
+        let expires = expires_put_aside(headers).map(|value| ("expires".to_owned(), value));
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = unreadable.chain(expires).collect();
         Ok(())
     }
 }

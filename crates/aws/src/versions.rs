@@ -1,7 +1,6 @@
 //! The destination's versions: listed in their order, read and removed one by one.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use aws_sdk_s3::config::interceptors::AfterDeserializationInterceptorContextRef;
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
@@ -14,7 +13,6 @@ use s3ferry_core::failure::Failure;
 use s3ferry_core::history::{VersionKind, VersionListing, VersionName, VersionStamp};
 use s3ferry_core::names::{ETag, ObjectKey};
 use s3ferry_core::time::Timestamp;
-use tokio::time::Instant;
 
 use crate::classify::{Attempted, ErrorAnswer};
 use crate::destination::S3Destination;
@@ -23,18 +21,14 @@ use crate::listing::is_key;
 /// How many versions of a key are listed: more than are written within the half hour in which a marker may vouch for one.
 const NEWEST: i32 = 250;
 
-/// How long an answer that the bucket keeps versions is relied on.
-const VERSIONING_KEPT: Duration = Duration::from_mins(1);
-
 impl S3Destination {
     /// Tells whether the bucket keeps versions. Only a "yes" is kept, and for a minute: versioning may be enabled, and
     /// suspended, while we run.
     pub(crate) async fn keeps_versions(&self) -> Result<bool, Failure> {
-        // One of those who ask at the same time asks for all.
-        let mut seen = self.versioned_at.lock().await;
-        if seen.is_some_and(|at| at.elapsed() < VERSIONING_KEPT) {
-            return Ok(true);
-        }
+        self.is_versioned.get(self.read_versioning(), |enabled| *enabled).await
+    }
+
+    async fn read_versioning(&self) -> Result<bool, Failure> {
         let reading = &self.reading;
         let answer = reading
             .client
@@ -45,9 +39,7 @@ impl S3Destination {
         let answer = answer.map_err(|error| {
             ErrorAnswer::of(&error).into_failure(&reading.bucket_attempted("s3:GetBucketVersioning"))
         })?;
-        let is_enabled = answer.status() == Some(&BucketVersioningStatus::Enabled);
-        *seen = is_enabled.then(Instant::now);
-        Ok(is_enabled)
+        Ok(answer.status() == Some(&BucketVersioningStatus::Enabled))
     }
 
     /// Lists the newest versions of exactly this key: they come before those of longer keys, newest first.

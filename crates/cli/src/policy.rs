@@ -46,7 +46,6 @@ pub struct PolicyArgs {
 
 /// How copies are encrypted.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
-#[command(next_help_heading = "Encryption of copies")]
 pub struct EncryptionArgs {
     /// Which KMS key copies get, as JSON: {"source key ARN":"destination key ARN"}
     #[arg(long, value_name = "JSON", value_parser = kms_keys)]

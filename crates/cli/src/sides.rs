@@ -160,8 +160,8 @@ impl Sides {
                 prefix: String::new(),
             },
             region: region.clone(),
-            // It is the source stack's, so it belongs to the source's account; a stranger's bucket is never written to.
-            owner: self.source.owner.clone().or_else(|| self.destination.owner.clone()),
+            // It is the source stack's, so it belongs to the source's account.
+            owner: self.source.owner.clone(),
         };
         must_be_in_region(&self.clients, &side, "a --state-bucket of the source's region, not of").await?;
         let route = Route {
@@ -388,10 +388,7 @@ mod tests {
         let error = unfitting(&unfit, "--source-region");
         assert_eq!(error.code(), 3);
         let text = error.to_string();
-        assert!(
-            text.contains("is in region eu-central-1, and was looked for in us-east-1"),
-            "{text}"
-        );
+        assert!(text.contains("is in region eu-central-1, not in us-east-1"), "{text}");
         assert!(text.contains("give --source-region eu-central-1"), "{text}");
     }
 }

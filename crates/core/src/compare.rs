@@ -81,7 +81,7 @@ pub fn compare_bodies(source: &ObjectFacts, destination: &ObjectFacts) -> Verdic
 pub fn compare_around(source: &ObjectFacts, destination: &ObjectFacts, now: Timestamp) -> Vec<Difference> {
     let findings = [
         (Difference::Tags, agree(source.tags.as_ref(), destination.tags.as_ref())),
-        (Difference::Lock, destination.lock.covers(source.lock.in_force(now))),
+        (Difference::Lock, destination.lock.satisfies(source.lock.in_force(now))),
         (
             Difference::Annotations,
             agree(source.annotations.as_ref(), destination.annotations.as_ref()),
@@ -125,13 +125,18 @@ fn compare_content(source: &ObjectFacts, destination: &ObjectFacts) -> Content {
 /// An `ETag` is the MD5 of the content only without KMS and customer keys, and only for an object of a single part; the
 /// tags of two multipart objects are equal only when the parts are, so a difference says nothing of the content.
 ///
-/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html>
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html>,
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_UpdateObjectEncryption.html>
 pub(crate) fn compare_etags(source: &ObjectFacts, destination: &ObjectFacts) -> Content {
-    let hashes = source.encryption == Encryption::Managed && destination.encryption == Encryption::Managed;
-    if !hashes {
-        return Content::NotComparable;
-    }
     let equal = source.etag == destination.etag;
+    match (&source.encryption, &destination.encryption) {
+        (Encryption::Managed, Encryption::Managed) => {}
+        // An object whose encryption was changed in place keeps its tag; no other tag under KMS equals a hash.
+        (Encryption::Managed, Encryption::Kms(_)) | (Encryption::Kms(_), Encryption::Managed) if equal => {
+            return Content::Agrees;
+        }
+        _ => return Content::NotComparable,
+    }
     match (source.etag.is_multipart(), destination.etag.is_multipart()) {
         (false, false) => Content::of(equal),
         (true, true) if equal => Content::Agrees,
@@ -225,7 +230,10 @@ mod tests {
         check("etag:aa-2", "etag:aa-2", SAME);
         check("etag:aa-2", "etag:bb-2", UNKNOWN);
         check("etag:aa-2", "etag:bb", UNKNOWN);
-        check("etag:aa kms", "etag:aa", UNKNOWN);
+        check("etag:aa kms", "etag:bb", UNKNOWN);
+        check("etag:aa kms", "etag:aa", SAME);
+        check("etag:aa-2 kms", "etag:aa-2", SAME);
+        check("etag:aa kms", "etag:aa kms", UNKNOWN);
         check("etag:aa kms", "etag:bb kms", UNKNOWN);
         check("etag:aa kms full:x", "etag:bb full:x", SAME);
         check("etag:aa kms full:x", "etag:bb full:y", OTHER_CONTENT);

@@ -4,7 +4,7 @@ mod shared;
 
 use std::time::Duration;
 
-use crate::compare::{Verdict, compare_around, compare_bodies};
+use crate::compare::{Verdict, compare_bodies};
 use crate::diff::SideName;
 use crate::encryption::{is_weaker, satisfies_default};
 use crate::facts::{
@@ -13,7 +13,7 @@ use crate::facts::{
 };
 use crate::failure::FailureKind;
 use crate::history::VersionName;
-use crate::lock::{DefaultRetention, ObjectLock};
+use crate::lock::{DefaultRetention, EventHold, ObjectLock};
 use crate::marker::{CannotMark, copy_is_comparable};
 use crate::names::ETag;
 use crate::order::{
@@ -25,6 +25,7 @@ use crate::plan::{COPY_OBJECT_LIMIT_BYTES, LARGEST_OBJECT_BYTES};
 use crate::policy::{AclRule, Policy, PreserveEtag, StorageClassRule};
 use crate::time::Timestamp;
 
+pub(crate) use shared::is_unfinished;
 pub use shared::{SharedSituation, decide_shared};
 
 /// How long a key that S3's own replication reports as pending is left to it.
@@ -40,11 +41,11 @@ pub struct Situation<'a> {
     pub source: &'a ObjectState,
     /// What the destination says of the key.
     pub destination: &'a ObjectState,
-    /// Whether S3's own replication carries the key to our destination, where somebody asked.
+    /// Whether S3's own replication carries the key to our destination, where that was read.
     pub replication: ReplicationCoverage,
-    /// What the buckets can keep, where somebody asked.
+    /// What the buckets can keep, where that was read.
     pub abilities: Option<Abilities>,
-    /// How the destination bucket encrypts by default, where somebody asked.
+    /// How the destination bucket encrypts by default, where that was read.
     pub default_encryption: &'a DefaultEncryption,
     /// Whether an object's encryption can be changed by a copy only.
     pub encrypts_by_copy: bool,
@@ -59,7 +60,7 @@ pub struct Situation<'a> {
 /// Whether an enabled rule of the source's own replication covers the key and names our destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReplicationCoverage {
-    /// Nobody asked yet.
+    /// Not read yet.
     NotAsked,
     /// A rule does.
     OurDestination,
@@ -70,9 +71,9 @@ pub enum ReplicationCoverage {
 /// How the destination bucket encrypts what is written without saying how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DefaultEncryption {
-    /// Nobody asked yet.
+    /// Not read yet.
     NotAsked,
-    /// Nobody may know.
+    /// It cannot be read.
     Unknown,
     /// This way.
     Is(StatedEncryption),
@@ -407,13 +408,12 @@ fn amend(
         return Decision::Read(Aspects::from([Aspect::Acl]));
     }
     let encryption = match encryption {
-        EncryptionChange::ByCopy => return copy_over(source, destination, situation, policy),
+        EncryptionChange::ByCopy => {
+            return copy_over(&locked_like(source, destination), destination, situation, policy);
+        }
         EncryptionChange::InPlace(kms) => Some(kms),
         EncryptionChange::None => None,
     };
-    if encryption.is_none() && compare_around(&wanted, destination, situation.now).is_empty() {
-        return Decision::Skip(SkipReason::AlreadyIdentical);
-    }
     let differing = |wanted: Option<&_>, present: Option<&_>| {
         wanted.filter(|wanted| present.is_some_and(|p| p != *wanted)).cloned()
     };
@@ -433,6 +433,10 @@ fn amend(
         },
         encryption,
     };
+    // What cannot be changed, as an event hold, is no reason for another look; it is reported.
+    if order.aspects().is_empty() {
+        return Decision::Skip(SkipReason::AlreadyIdentical);
+    }
     // Without versions there is nothing to address: what is amended may be another object by then. Annotations are
     // written on the condition that the object has the tag that was seen; for everything else only a copy has one. Tags
     // that a copy cannot state are written all the same: whoever made the other object reads the source after it, and so
@@ -476,6 +480,14 @@ fn wanted_of(source: &ObjectFacts, situation: &Situation<'_>, policy: &Policy) -
         acl,
         ..source.clone()
     })
+}
+
+/// Returns the source's facts with what the equal object at the destination is locked by, too: written again, it stays so.
+fn locked_like(source: &ObjectFacts, destination: &ObjectFacts) -> ObjectFacts {
+    ObjectFacts {
+        lock: destination.lock.join(source.lock),
+        ..source.clone()
+    }
 }
 
 /// Copies onto an object that is there.
@@ -647,7 +659,9 @@ fn refuse(source: &ObjectFacts, states_headers: bool) -> Option<Refusal> {
             storage_class: source.storage_class.clone(),
         });
     }
-    if states_headers && !source.unreadable_headers.is_empty() {
+    // A website redirect is stated with every copy.
+    let must_state = |name: &String| states_headers || name == "x-amz-website-redirect-location";
+    if source.unreadable_headers.keys().any(must_state) {
         let names: Vec<&str> = source.unreadable_headers.keys().map(String::as_str).collect();
         return Some(Refusal::UnreadableHeader {
             headers: names.join(", "),
@@ -676,14 +690,20 @@ pub fn not_kept(
     let ignores_acl = policy.acl == AclRule::Ignore;
     let findings = [
         (Aspect::MissingMetadata, source.missing_metadata > 0),
-        (Aspect::Lock, !keeps_locks && !lock.is_none()),
+        (
+            Aspect::Lock,
+            !keeps_locks && !lock.is_none()
+                || destination_lock.is_some_and(|other| other.event_hold.is_some() && lock.retention.is_some()),
+        ),
         (
             Aspect::StricterLock,
-            !lock.is_none() && destination_lock.is_some_and(|other| is_stricter(other, lock)),
+            destination_lock.is_some_and(|other| is_stricter(other, lock)),
         ),
         (
             Aspect::EventHold,
-            lock.event_hold.is_some() && destination_lock.is_some_and(|other| other.event_hold != lock.event_hold),
+            lock.event_hold == Some(EventHold::Unknown)
+                || lock.event_hold.is_some()
+                    && destination_lock.is_some_and(|other| other.event_hold != lock.event_hold),
         ),
         (
             Aspect::Encryption,
@@ -704,8 +724,9 @@ pub fn not_kept(
 
 /// Tells whether a lock is stricter than the `wanted` one.
 fn is_stricter(lock: ObjectLock, wanted: ObjectLock) -> bool {
-    let holds_longer = lock.event_hold.is_some() && wanted.event_hold.is_none();
-    holds_longer || (lock != wanted.attainable(lock) && lock.covers(wanted))
+    let is_held_alone = lock.event_hold.is_some() && wanted.event_hold.is_none() && wanted.retention.is_none();
+    let is_locked_longer = !wanted.is_none() && lock != wanted.attainable(lock) && lock.covers(wanted);
+    is_held_alone || (lock.event_hold.is_none() && is_locked_longer)
 }
 
 #[cfg(test)]

@@ -29,6 +29,8 @@ pub enum EventHold {
     Days(u32),
     /// So many years.
     Years(u32),
+    /// S3 does not say how long: no copy can state it.
+    Unknown,
 }
 
 /// A retention period.
@@ -117,6 +119,15 @@ impl ObjectLock {
     #[must_use]
     pub fn covers(self, other: Self) -> bool {
         self.join(other.attainable(self)) == self
+    }
+
+    /// Tells whether it is at least as strict as `other` in every respect. An event hold says how long a version is kept
+    /// from some day on, which nobody can compare with a date.
+    #[must_use]
+    pub fn satisfies(self, other: Self) -> bool {
+        let holds_alike = other.event_hold.is_none() || self.event_hold == other.event_hold;
+        let is_dated = self.event_hold.is_none() || other.retention.is_none();
+        holds_alike && is_dated && self.covers(other)
     }
 
     /// Returns what of it a version that has `present` can still get. An event hold is given to new versions only; the
@@ -261,6 +272,9 @@ mod tests {
         // A copy without the hold, or with an older retention, is left as it is.
         assert!(ObjectLock::default().covers(held));
         assert!(until(5).covers(held));
+        // Neither is as strict as the other.
+        assert!(!ObjectLock::default().satisfies(held) && !until(5).satisfies(held) && !held.satisfies(until(5)));
+        assert!(held.satisfies(held) && held.satisfies(ObjectLock::default()));
         // A copy with the hold gets no date, whatever the source's is by now.
         assert!(held.covers(until(5)));
         assert!(!held.covers(ObjectLock {

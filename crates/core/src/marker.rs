@@ -179,6 +179,12 @@ impl Marker {
         }
     }
 
+    /// Tells whether an object stores what the marker holds its content by.
+    #[must_use]
+    pub fn binds(&self, facts: &ObjectFacts) -> bool {
+        self.content.of(facts).is_some()
+    }
+
     /// Tells whether it names exactly this version of the source.
     #[must_use]
     pub fn names(&self, source: &ObjectFacts) -> bool {

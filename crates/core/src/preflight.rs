@@ -33,7 +33,7 @@ pub struct BucketState {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
     /// It is in another region.
-    #[error("bucket {bucket} is in region {found}, and was looked for in {asked}")]
+    #[error("bucket {bucket} is in region {found}, not in {asked}")]
     Elsewhere {
         /// The bucket.
         bucket: BucketName,
@@ -67,8 +67,8 @@ pub enum Unfit {
     ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock-configure.html>
     #[error(
-        "source bucket {source_bucket} has Object Lock and destination bucket {bucket} has not, so that no copy would be \
-         locked: enable Object Lock on the destination bucket"
+        "source bucket {source_bucket} has Object Lock and destination bucket {bucket} does not: copies would not be \
+         locked; enable Object Lock on the destination bucket"
     )]
     Unlockable {
         /// The source.
@@ -158,7 +158,7 @@ mod tests {
             ),
             (
                 check(true, versioned, Ownership::Exclusive, false),
-                "source bucket source has Object Lock and destination bucket destination has not",
+                "source bucket source has Object Lock and destination bucket destination does not",
             ),
         ] {
             let refused = refused.unwrap_err();

@@ -186,7 +186,8 @@ fn fingerprint(order: &CopyOrder, plan: &CopyPlan) -> Option<String> {
 }
 
 /// Spells bytes in hexadecimal digits.
-pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
+#[must_use]
+pub fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         // Writing to a text cannot fail.
         let _infallible = write!(text, "{byte:02x}");

@@ -5,6 +5,7 @@ mod world;
 
 use std::collections::BTreeMap;
 
+use s3ferry_core::decide::BucketLock;
 use s3ferry_core::encryption::EncryptionRules;
 use s3ferry_core::facts::{
     Aspect, Aspects, ChecksumCoverage, Checksums, Encryption, KmsEncryption, ObjectFacts, StatedEncryption,
@@ -362,4 +363,40 @@ async fn encryption_is_repaired_once_after_every_change_of_what_is_asked_for() {
         }
     }
     assert!(repaired > 5_000, "{repaired} repairs");
+}
+
+/// Without a checksum the tag is all there is to compare, and an update in place keeps it.
+#[tokio::test(start_paused = true)]
+async fn encryption_that_is_changed_in_place_leaves_a_copy_that_can_be_compared() {
+    for layout in [&[][..], &[6 * MIB, 6 * MIB]] {
+        let mut world = TestWorld::new();
+        world.policy.preserve_etag = PreserveEtag::Always;
+        let size_bytes = layout.iter().sum::<u64>().max(5);
+        world.source.put_large_with(KEY, CONTENT, size_bytes, layout, |facts| {
+            facts.checksums = Checksums::default();
+        });
+        assert!(matches!(world.reconcile().await.outcome, Outcome::Copied { .. }));
+        world.policy.destination_encryption = Some(StatedEncryption::Kms(kms(Some("stated"), false)));
+        let aspects = Aspects::from([Aspect::Encryption]);
+        assert_eq!(world.reconcile().await.outcome, Outcome::Amended { aspects });
+        for _ in 0..2 {
+            let again = world.reconcile_with(&aspects_after_interruption()).await;
+            assert_eq!(again.outcome, Outcome::Skipped(SkipReason::AlreadyIdentical));
+        }
+    }
+}
+
+/// A locked copy is encrypted anew by a copy, which must not be locked less.
+#[tokio::test(start_paused = true)]
+async fn encryption_that_only_a_copy_changes_keeps_a_stricter_lock() {
+    let mut world = TestWorld::new();
+    world.destination.enable_object_lock(BucketLock::default());
+    world.source.put_large(KEY, CONTENT, 5, &[]);
+    assert!(matches!(world.reconcile().await.outcome, Outcome::Copied { .. }));
+    world.destination.change(KEY, |facts| facts.lock.legal_hold = true);
+    world.policy.destination_encryption = Some(StatedEncryption::Kms(kms(Some("stated"), false)));
+    assert!(matches!(world.reconcile().await.outcome, Outcome::Copied { .. }));
+    assert!(world.destination.facts(KEY).expect("it is there").lock.legal_hold);
+    let again = world.reconcile().await;
+    assert_eq!(again.outcome, Outcome::Skipped(SkipReason::AlreadyIdentical));
 }

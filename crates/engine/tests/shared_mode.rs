@@ -7,14 +7,14 @@ mod world;
 use std::sync::{Arc, Mutex};
 
 use s3ferry_core::decide::ReplicationCoverage;
-use s3ferry_core::facts::{Aspect, Aspects, ObjectFacts, ReplicationStatus};
+use s3ferry_core::facts::{Aspect, Aspects, ChecksumCoverage, ObjectFacts, ReplicationStatus};
 use s3ferry_core::failure::FailureKind;
 use s3ferry_core::marker::MARKER_NAME;
 use s3ferry_core::names::BucketName;
 use s3ferry_core::outcome::{Outcome, Report, SkipReason};
 use s3ferry_core::policy::{Ownership, Policy};
 use s3ferry_testkit::faults::{Call, Fault, Script, failure};
-use s3ferry_testkit::memory::MemoryBucket;
+use s3ferry_testkit::memory::{MemoryBucket, checksum};
 use world::{KEY, TestWorld, key};
 
 fn shared() -> TestWorld {
@@ -523,6 +523,20 @@ async fn equal_object_without_marker_is_adopted_once_and_is_then_a_copy() {
         world.source.delete(KEY);
         assert_eq!(again(&world).reconcile().await.outcome, Outcome::Deleted);
     }
+}
+
+/// A copy in place stores what the destination's object stores, which its marker must hold it by.
+#[tokio::test(start_paused = true)]
+async fn object_with_another_checksum_is_adopted_by_a_copy_of_the_source() {
+    let world = adopting(&[]).await;
+    world.destination.change(KEY, |facts| {
+        facts.checksums = checksum("SHA256", ChecksumCoverage::FullObject, "one", &[]);
+    });
+    assert_copied(&world.reconcile().await);
+    let adopted = world.destination.facts(KEY).unwrap();
+    assert!(adopted.user_metadata.contains_key(MARKER_NAME));
+    assert_eq!(adopted.checksums, world.source.facts(KEY).unwrap().checksums);
+    assert_skipped(&again(&world).reconcile().await, SkipReason::AlreadyIdentical);
 }
 
 #[tokio::test(start_paused = true)]

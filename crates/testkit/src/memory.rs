@@ -223,6 +223,14 @@ impl MemoryBucket {
             .collect();
     }
 
+    /// Changes what is known of the current object, which makes no version.
+    pub fn change(&self, key: &str, change: impl FnOnce(&mut ObjectFacts)) {
+        let mut inner = self.lock();
+        let current = inner.keys.get_mut(key).and_then(|versions| versions.last_mut());
+        let object = current.and_then(|version| version.object.as_mut());
+        change(&mut object.expect("an object to change").facts);
+    }
+
     /// Replaces the annotations of the current object, which makes no version.
     pub fn annotate(&self, key: &str, annotations: &[(&str, &str)]) {
         let mut inner = self.lock();

@@ -28,10 +28,12 @@ async fn headers_that_are_not_utf8_arrive_byte_by_byte_and_are_verified() {
     stage.put_with(SOURCE, "raw", "one", |stated| {
         stated.headers.content_disposition = Some(name.clone());
         stated.headers.content_language = Some(RAW_U_UMLAUT.to_string());
+        stated.headers.expires = Some(RAW_U_UMLAUT.to_string());
     });
     stage.on_both("sync", &["--deep"]).await.must_end_with(0);
     let arrived = stage.object(DESTINATION, "raw").stated.headers;
     assert_eq!(arrived.content_disposition, Some(name));
+    assert_eq!(arrived.expires, Some(RAW_U_UMLAUT.to_string()));
     let again = stage.on_both("sync", &["--deep"]).await.must_end_with(0);
     assert_eq!(again.summary()["copied"], 0);
     stage.on_both("verify", &[]).await.must_end_with(0);

@@ -48,7 +48,7 @@ async fn buckets_are_looked_at_in_their_own_regions() {
             "plain-bucket",
             "eu-west-1",
             ACCOUNT,
-            "bucket plain-bucket is in region eu-central-1, and was looked for in eu-west-1",
+            "bucket plain-bucket is in region eu-central-1, not in eu-west-1",
         ),
         (
             "plain-bucket",

@@ -1,8 +1,10 @@
 //! A client whose answers are recorded, and which keeps what it was asked.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use aws_config::SdkConfig;
+use aws_config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, SharedCredentialsProvider};
 use aws_sdk_s3::primitives::SdkBody;
 use aws_smithy_http_client::test_util::{ReplayEvent, StaticReplayClient};
@@ -144,6 +146,12 @@ pub(crate) fn clients(http: impl HttpClient + 'static) -> Clients {
     let shared = SdkConfig::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
         .http_client(http)
+        // As the configuration that all services share has it: S3 has its own.
+        .timeout_config(
+            TimeoutConfig::builder()
+                .operation_attempt_timeout(Duration::from_secs(1))
+                .build(),
+        )
         .region(aws_config::Region::new(SOURCE_REGION))
         .credentials_provider(SharedCredentialsProvider::new(Credentials::for_tests()))
         .build();

@@ -127,14 +127,14 @@ impl SyncArgs {
         }
         if is_shared && self.state_bucket.is_none() {
             return Err(Error::usage(
-                "--ownership shared needs to write down what it does, and there is no --state-bucket",
+                "--ownership shared requires --state-bucket",
                 "give --state-bucket, as the replicator has it",
             ));
         }
         if self.adopt && !is_shared {
             return Err(Error::usage(
                 "--adopt writes markers, which copies have with --ownership shared only",
-                "give --ownership shared and --state-bucket, or leave out --adopt",
+                "give --ownership shared and --state-bucket: without them newer objects of applications would be replaced",
             ));
         }
         self.deletes.check(self.dry_run)

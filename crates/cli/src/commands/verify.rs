@@ -21,7 +21,7 @@ use s3ferry_engine::verify::{Progress as Step, Verifier, listed};
 pub use self::args::VerifyArgs;
 use self::args::{AclMode, DepthName, Looked, UnsettledMode};
 use self::queues::Queues;
-use self::results::Results;
+use self::results::{Results, make_way_for_files};
 use crate::args::SharedArgs;
 use crate::exit::{End, Error};
 use crate::interrupt::Interrupt;
@@ -37,6 +37,7 @@ pub async fn run(shared: &SharedArgs, args: &VerifyArgs, interrupt: &Interrupt) 
         ));
     }
     args.encryption.check(&args.destination.destination_region)?;
+    make_way_for_files(args)?;
     let limits = RequestLimits::new(args.max_requests_per_second, args.concurrency);
     let sides = Sides::open(shared, &args.source, &args.destination, limits).await?;
     let queues = match &args.stack {
@@ -85,13 +86,15 @@ pub async fn run(shared: &SharedArgs, args: &VerifyArgs, interrupt: &Interrupt) 
         Err(_) => Ending::Cut,
     };
     let mut header = header.end(&sides, args, &look, &results, ended.as_ref().err());
+    let mut are_queues_empty = true;
     if let Some(queues) = queues.filter(|_| ended.is_ok()) {
         header.messages = queues.messages(&sides).await;
+        are_queues_empty = header.messages.as_ref().is_some_and(|messages| messages.is_empty());
     }
     let verdict = results.end(header, ending, args.sample.0.is_some()).await?;
     ended?;
     let is_allowed = args.allow_empty && verdict == Verdict::NothingToCompare;
-    Ok(if verdict.is_good() || is_allowed {
+    Ok(if are_queues_empty && (verdict.is_good() || is_allowed) {
         End::Done
     } else {
         End::NotAll

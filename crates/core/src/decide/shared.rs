@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::{
     CopyOrder, Decision, EncryptionChange, Metadata, Refusal, Situation, SkipReason, amend, copy_by, hidden_unread,
-    may_differ, method, must_read, refuse, unconfirmed_absence,
+    locked_like, may_differ, method, must_read, refuse, unconfirmed_absence,
 };
 use crate::attributes::{Attributes, Change, tags_are_known};
 use crate::compare::{Verdict, compare_bodies};
@@ -118,9 +118,17 @@ fn replace_external(
 /// Writes an equal object again with a marker: by a copy of itself where one request does it.
 fn adopt(source: &ObjectFacts, destination: &ObjectFacts, shared: &SharedSituation<'_>, policy: &Policy) -> Decision {
     let is_readable = destination.availability == Availability::Readable;
-    match copy(source, matches(destination), None, shared, policy) {
+    match copy(
+        &locked_like(source, destination),
+        matches(destination),
+        None,
+        shared,
+        policy,
+    ) {
         Decision::Copy(mut order) => {
-            let in_place = order.method == CopyMethod::Whole && is_readable;
+            let marker = Marker::stated(order.stated.metadata.as_ref());
+            let is_bound = marker.is_some_and(|marker| marker.binds(destination));
+            let in_place = order.method == CopyMethod::Whole && is_readable && is_bound;
             order.in_place = in_place.then(|| SourcePin::of(destination));
             Decision::Copy(order)
         }
@@ -214,6 +222,14 @@ fn unwritten(attribute: Aspect, source: &ObjectFacts, destination: &ObjectFacts,
         (Some(wanted), Some(present)) => (present.is_empty() && !wanted.is_empty()).then_some(Unwritten::All),
         _ => Some(Unwritten::Unread),
     }
+}
+
+/// Tells whether a copy lacks what is written after it, as far as that was read.
+pub(crate) fn is_unfinished(source: &ObjectFacts, destination: &ObjectFacts, marker: &Marker) -> bool {
+    let state = |attribute| unwritten(attribute, source, destination, marker);
+    [Aspect::Annotations, Aspect::Tags]
+        .map(state)
+        .contains(&Some(Unwritten::All))
 }
 
 /// Returns of the source's facts what may be amended: the marker accounts for what a copy brings.

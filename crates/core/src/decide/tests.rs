@@ -706,7 +706,10 @@ fn annotations_alone_are_amended_without_versions_too() {
 
 #[test]
 fn copy_that_nothing_can_verify_is_not_repeated_for_what_follows_it() {
-    let kms = |facts: &mut ObjectFacts| facts.encryption = Encryption::Kms(KmsEncryption::default());
+    let kms = |facts: &mut ObjectFacts| {
+        facts.encryption = Encryption::Kms(KmsEncryption::default());
+        facts.etag = ETag::new("kms").unwrap();
+    };
     for (is_just_copied, expected) in [(false, "copy"), (true, "already-identical")] {
         let situation = Situation {
             source: &present(|_| ()),
@@ -1071,7 +1074,10 @@ fn encryption_of_equal_objects_is_changed_in_place_or_by_a_copy() {
             source: &source,
             destination: &destination,
             replication: ReplicationCoverage::NotAsked,
-            abilities: None,
+            abilities: Some(Abilities {
+                object_lock: Some(BucketLock::default()),
+                acl: false,
+            }),
             default_encryption: default,
             encrypts_by_copy: by_copy,
             annotations_pending: false,

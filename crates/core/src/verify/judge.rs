@@ -6,6 +6,7 @@ use super::completion::Computed;
 use super::{Depth, Means};
 use crate::attributes::Change;
 use crate::compare::{Content, compare_around, compare_etags, is_replica_of, metadata_agrees};
+use crate::decide::is_unfinished;
 use crate::diff::Kind;
 use crate::encryption::EncryptionRules;
 use crate::facts::{Aspect, ChecksumCoverage, Encryption, ObjectFacts};
@@ -134,6 +135,8 @@ pub fn written_by_others(
             let is_ahead = !is_newer(source.last_modified, destination.last_modified);
             is_ahead.then_some(Kind::DestinationNewer)
         }
+        // What s3ferry has still to write is nobody else's change.
+        (Some(source), Some(marker)) if is_unfinished(source, destination, marker) => None,
         (Some(source), Some(marker)) => {
             let is_of_application = |kind: &Kind| {
                 let aspect = match kind {

@@ -50,6 +50,14 @@ pub struct Messages {
     pub dead_letters: u64,
 }
 
+impl Messages {
+    /// Tells whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.queue + self.dead_letters == 0
+    }
+}
+
 /// What made the report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Tool {
@@ -309,7 +317,7 @@ fn statement(verdict: Verdict, tally: &Tally, header: &Header) -> String {
             grouped(tally.keys)
         ),
         Verdict::Incomplete => format!(
-            "The comparison did not come to its end: {} keys were told equal, {} differ, and nothing is said of the rest.",
+            "The comparison did not come to its end: {} keys are equal, {} differ, and nothing is said of the rest.",
             grouped(tally.equal_objects()),
             grouped(tally.different)
         ),

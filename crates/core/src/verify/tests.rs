@@ -76,7 +76,9 @@ fn contents_are_proved_by_what_the_depth_takes() {
     check("etag:aa", "etag:bb", Differ, Differ);
     check("etag:aa-2", "etag:aa-2", Agree(PartsEtag), Unknown);
     check("etag:aa-2", "etag:bb", Unknown, Unknown);
-    check("etag:aa kms", "etag:aa", Unknown, Unknown);
+    check("etag:aa kms", "etag:bb", Unknown, Unknown);
+    // Encrypted in place, which keeps the tag.
+    check("etag:aa kms", "etag:aa", Agree(Etag), Agree(Etag));
     check(
         "etag:aa-2 full:x",
         "etag:bb full:x",

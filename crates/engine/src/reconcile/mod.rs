@@ -164,7 +164,10 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
                     CopyMethod::Parts => self.copy_in_parts(key, &source, &order, attempt).await,
                 }
             }
-            Decision::Amend(order) => self.amend(key, &source, &order, attempt).await,
+            Decision::Amend(order) => {
+                let present = destination.facts().map(|facts| facts.encryption.clone());
+                self.amend(key, &source, &order, present, attempt).await
+            }
             Decision::Delete { seen } => match self.announce(key, &destination, attempt).await {
                 Ok(()) => self.delete(key, &source, &seen, attempt).await,
                 Err(turn) => turn,
@@ -314,7 +317,14 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         attempt.copied(written, order)
     }
 
-    async fn amend(&self, key: &ObjectKey, source: &ObjectState, order: &AmendOrder, attempt: &mut Attempt) -> Turn {
+    async fn amend(
+        &self,
+        key: &ObjectKey,
+        source: &ObjectState,
+        order: &AmendOrder,
+        present_encryption: Option<Encryption>,
+        attempt: &mut Attempt,
+    ) -> Turn {
         attempt.write_under_way = true;
         let answer = self.destination.amend(key, order).await;
         attempt.write_under_way = false;
@@ -328,7 +338,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             attempt.aspects.extend(order.aspects());
             return Turn::ReadAgain;
         }
-        let encryption = order.encryption.clone().map(Encryption::Kms);
+        let encryption = order.encryption.clone().map(Encryption::Kms).or(present_encryption);
         self.note_lost(source, order.lock.map(|change| change.to), encryption.as_ref(), attempt);
         attempt.lost.extend(&not_held);
         // The look at the source after the write must see what was written.

@@ -121,7 +121,7 @@ pub(super) async fn run(shared: &SharedArgs, args: &StartArgs, interrupt: &Inter
     let (source, destination) = both_sides(args)?;
     if args.policy.ownership == OwnershipArg::Shared && args.local.state_bucket.is_none() {
         return Err(Error::usage(
-            "--ownership shared needs to write down what it does, and there is no --state-bucket",
+            "--ownership shared requires --state-bucket",
             "give --state-bucket, as the replicator has it",
         ));
     }

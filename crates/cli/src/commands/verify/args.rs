@@ -42,10 +42,10 @@ Examples:
       --source-checksums s3://app-state/reports/job-1/manifest.json \\
       --destination-checksums s3://app-state-eu/reports/job-2/manifest.json
 
-Exit code 0 means that every object in scope was told equal (with --ownership
-shared: or was written by an application at the destination, which is named), 1
-that one differs, that it cannot be told, or that there is no object at all on
-either side.")]
+Exit code 0 means that every object in scope was verified as equal (with
+--ownership shared: or was written by an application at the destination, which
+is named), 1 that one differs, that it cannot be told, that neither side has an
+object, or that messages are left in the queues of --stack.")]
 pub struct VerifyArgs {
     #[command(flatten)]
     pub(super) source: SourceArgs,

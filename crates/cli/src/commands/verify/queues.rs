@@ -43,7 +43,7 @@ impl Queues {
         let stack = &self.stack;
         match self.count(sides).await {
             Ok(messages) => {
-                if messages.queue + messages.dead_letters > 0 {
+                if !messages.is_empty() {
                     say(&format!(
                         "warning: {} messages and {} dead letters are in the queues of stack {stack}: what they announce \
                          may not be at the destination yet.\n  next: redrive the dead letters, wait until both queues \

@@ -99,20 +99,28 @@ impl Manifests {
     }
 }
 
+/// Makes way for the files that will be written: those of an earlier run must not speak for one that fails at once.
+pub(super) fn make_way_for_files(args: &VerifyArgs) -> Result<(), Error> {
+    if let Some(report) = &args.report {
+        if report.file_name().is_none() {
+            return Err(Error::setup(
+                format!("the report cannot be written to {}", report.display()),
+                "name a file in a folder that is there, as in --report verification",
+            ));
+        }
+        for extension in ["json", "html"] {
+            make_way(&with_extension(report, extension))?;
+        }
+    }
+    match &args.differences {
+        Some(path) => make_way(path),
+        None => Ok(()),
+    }
+}
+
 impl Results {
     /// Makes sure that everything can be written before anything is compared.
     pub(super) async fn begin(format: Format, args: &VerifyArgs, sides: &Sides) -> Result<Self, Error> {
-        if let Some(report) = &args.report {
-            if report.file_name().is_none() {
-                return Err(Error::setup(
-                    format!("the report cannot be written to {}", report.display()),
-                    "name a file in a folder that is there, as in --report verification",
-                ));
-            }
-            for extension in ["json", "html"] {
-                make_way(&with_extension(report, extension))?;
-            }
-        }
         let differences = match &args.differences {
             Some(path) => {
                 let file = File::create(path);

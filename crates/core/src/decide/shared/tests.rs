@@ -621,3 +621,18 @@ fn object_uploaded_in_parts_is_copied_in_them_so_that_its_tag_binds_it() {
     assert!(marker.needs_the_same_parts());
     assert_eq!(order.stated.lock, ObjectLock::default());
 }
+
+#[test]
+fn copy_that_lacks_its_long_tags_is_unfinished() {
+    let source = tagged(&facts("v1", "aa", 10), &"x".repeat(5_000));
+    let mut copy = ours("w1", 20, &source, None);
+    let Owner::Copy(marker) = owner(&copy) else {
+        panic!("not ours");
+    };
+    copy.tags.clone_from(&source.tags);
+    assert!(!is_unfinished(&source, &copy, &marker));
+    copy.tags = Some(BTreeMap::new());
+    assert!(is_unfinished(&source, &copy, &marker));
+    let short = tagged(&source, "x");
+    assert!(!is_unfinished(&short, &copy, &marker));
+}

@@ -63,7 +63,7 @@ async fn buckets_that_do_not_fit_fail_the_stack_before_anything_is_written() {
         (
             &[("destination", elsewhere)],
             &[],
-            "bucket destination is in region eu-west-1, and was looked for in eu-central-1; if it is the destination \
+            "bucket destination is in region eu-west-1, not in eu-central-1; if it is the destination \
              bucket, set DestinationRegion=eu-west-1",
         ),
         (&[("destination", missing.clone())], &[], "NoSuchBucket"),
@@ -81,7 +81,7 @@ async fn buckets_that_do_not_fit_fail_the_stack_before_anything_is_written() {
         (
             &[("source", state(Versioning::Enabled, true))],
             &[],
-            "source bucket source has Object Lock and destination bucket destination has not",
+            "source bucket source has Object Lock and destination bucket destination does not",
         ),
         (
             &[],
