@@ -89,7 +89,10 @@ pub async fn run(shared: &SharedArgs, args: &VerifyArgs, interrupt: &Interrupt) 
     let mut are_queues_empty = true;
     if let Some(queues) = queues.filter(|_| ended.is_ok()) {
         header.messages = queues.messages(&sides).await;
-        are_queues_empty = header.messages.as_ref().is_some_and(|messages| messages.is_empty());
+        are_queues_empty = header
+            .messages
+            .as_ref()
+            .is_some_and(s3ferry_core::verify::Messages::is_empty);
     }
     let verdict = results.end(header, ending, args.sample.0.is_some()).await?;
     ended?;
