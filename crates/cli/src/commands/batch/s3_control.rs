@@ -52,7 +52,7 @@ impl Jobs {
             Some(url) if !failure.is_of_credentials() => Error::setup(
                 format!("failed to {failure} (S3 Control was asked at {url})"),
                 format!(
-                    "if that is an emulator without S3 Batch Operations, give --engine step-functions or --engine local; if \
+                    "if that is an emulator without S3 Batch Operations, use --engine step-functions, or start the manifest with --engine local; if \
                      S3 Control is elsewhere, name its endpoint with {S3_CONTROL_ENDPOINT}; for AWS itself unset \
                      AWS_ENDPOINT_URL and leave out --endpoint-url"
                 ),
