@@ -211,6 +211,26 @@ mod tests {
     }
 
     #[test]
+    fn event_hold_stands_in_for_the_date_that_is_computed_while_it_is_on() {
+        let held = || {
+            head()
+                .object_lock_mode(ObjectLockMode::Compliance)
+                .object_lock_retain_until_date(DateTime::from_secs(9))
+                .object_lock_event_hold(ObjectLockEventHold::On)
+        };
+        for (head, hold) in [
+            (held().object_lock_event_hold_duration_days(3), EventHold::Days(3)),
+            (held().object_lock_event_hold_duration_years(7), EventHold::Years(7)),
+            (held(), EventHold::Unknown),
+        ] {
+            let lock = facts(head).lock;
+            assert_eq!((lock.event_hold, lock.retention), (Some(hold), None));
+        }
+        let off = facts(held().object_lock_event_hold(ObjectLockEventHold::Off)).lock;
+        assert!(off.event_hold.is_none() && off.retention.is_some());
+    }
+
+    #[test]
     fn coding_of_an_upload_is_not_one_of_the_object() {
         for (stored, expected) in [
             ("gzip", Some("gzip")),

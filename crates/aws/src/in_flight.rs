@@ -144,7 +144,7 @@ fn rest_of_answer(body: SdkBody, deadline: Option<Deadline>, permit: OwnedSemaph
         };
         Some((frame, (body, permit)))
     });
-    // Whoever reads a body may ask again after its end.
+    // A body may be polled again after its end.
     SdkBody::from_body_1_x(StreamBody::new(frames.fuse()))
 }
 

@@ -172,8 +172,8 @@ pub enum Refusal {
     CustomerKeyEncrypted,
     /// A header that must be stated holds bytes that no request can state.
     #[error(
-        "the value of header {headers} is not UTF-8, and this copy must state all headers, being one in parts or one with a \
-         marker: write the object's metadata again at the source (aws s3api copy-object --metadata-directive REPLACE)"
+        "the value of header {headers} is not UTF-8, so no request can state it, and this copy must: write the object's \
+         metadata again at the source (aws s3api copy-object --metadata-directive REPLACE)"
     )]
     UnreadableHeader {
         /// The header, or several.
@@ -439,8 +439,8 @@ fn amend(
     }
     // Without versions there is nothing to address: what is amended may be another object by then. Annotations are
     // written on the condition that the object has the tag that was seen; for everything else only a copy has one. Tags
-    // that a copy cannot state are written all the same: whoever made the other object reads the source after it, and so
-    // does this reconcile.
+    // that a copy cannot state are written all the same: the reconcile that made the other object reads the source after
+    // it, and so does this one.
     let without_copy = |aspect: &Aspect| match aspect {
         Aspect::Annotations => true,
         Aspect::Tags => !tags_fit(source),

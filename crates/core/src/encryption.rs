@@ -138,7 +138,7 @@ mod tests {
             (rules(&[], None, managed()), &plain, &under("b"), true),
             (rules(&[], None, with("a")), &plain, &two_layers, true),
             (rules(&[], None, with("")), &plain, &under("b"), true),
-            // One that nobody could read expects nothing, but a lost key is one all the same.
+            // A default that cannot be read expects nothing, but a lost key is one all the same.
             (rules(&[], None, None), &plain, &under("b"), true),
             (rules(&[], None, None), &under("s"), &plain, false),
             (rules(&[], None, managed()), &under("s"), &plain, false),

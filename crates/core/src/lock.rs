@@ -122,7 +122,7 @@ impl ObjectLock {
     }
 
     /// Tells whether it is at least as strict as `other` in every respect. An event hold says how long a version is kept
-    /// from some day on, which nobody can compare with a date.
+    /// from some day on, which cannot be compared with a date.
     #[must_use]
     pub fn satisfies(self, other: Self) -> bool {
         let holds_alike = other.event_hold.is_none() || self.event_hold == other.event_hold;

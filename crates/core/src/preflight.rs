@@ -92,7 +92,7 @@ pub enum PreflightError {
     /// They do not fit.
     #[error(transparent)]
     Unfit(#[from] Unfit),
-    /// They could not be looked at, or are not there.
+    /// They could not be read, or are not there.
     #[error(transparent)]
     Failed(#[from] crate::failure::Failure),
 }

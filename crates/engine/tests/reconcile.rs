@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use s3ferry_core::acl::{Acl, Grant, Grantee};
 use s3ferry_core::decide::{BucketLock, ReplicationCoverage};
-use s3ferry_core::facts::{Aspect, Aspects, Availability, ReplicationStatus};
+use s3ferry_core::facts::{Aspect, Aspects, Availability, Encryption, KmsEncryption, ReplicationStatus};
 use s3ferry_core::failure::FailureKind;
 use s3ferry_core::lock::{DefaultRetention, EventHold, ObjectLock, Retention, RetentionMode};
 use s3ferry_core::outcome::{AgainReason, Outcome, Report, SkipReason};
@@ -753,6 +753,38 @@ async fn header_that_no_request_can_state_comes_with_the_bytes() {
         (FailureKind::Permanent, "UnreadableHeader")
     );
     assert!(failure.detail.contains(name), "{failure}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn redirect_that_no_request_can_state_is_refused_at_any_size() {
+    let name = "x-amz-website-redirect-location";
+    let world = TestWorld::new();
+    world.source.put_with(KEY, "one", |facts| {
+        facts.unreadable_headers.insert(name.to_owned(), vec![0xfc]);
+    });
+    let Outcome::Failed(failure) = world.reconcile().await.outcome else {
+        panic!("copied without its redirect");
+    };
+    assert_eq!(failure.code, "UnreadableHeader");
+    assert!(failure.detail.contains(name), "{failure}");
+    assert_eq!(world.destination.content(KEY), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn lost_key_is_named_by_a_change_of_tags_too() {
+    let world = TestWorld::new();
+    world.source.put_large_with(KEY, "one", 5, &[], |facts| {
+        facts.encryption = Encryption::Kms(KmsEncryption {
+            key_arn: Some("a key that no map names".to_owned()),
+            ..KmsEncryption::default()
+        });
+    });
+    let lost = Aspects::from([Aspect::Encryption]);
+    assert_eq!(world.reconcile().await.lost, lost);
+    world.source.tag(KEY, &[("stage", "live")]);
+    let changed = world.reconcile_with(&tags()).await;
+    assert_amended(&changed);
+    assert_eq!(changed.lost, lost);
 }
 
 /// While an event hold is on, S3 answers with a date that moves on: copied as a retention it could never be taken back.

@@ -608,6 +608,21 @@ async fn messages_in_the_queues_of_the_stack_are_warned_of() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn files_of_an_earlier_run_do_not_outlive_one_that_fails_at_once() {
+    let stage = Stage::new().await;
+    stage.both("a", "one");
+    let files = ["--report", "proof", "--differences", "differences.jsonl"];
+    stage.run("verify", &on_both(&files)).await.must_end_with(0);
+    let present = |name: &str| stage.folder().join(name).exists();
+    assert!(present("proof.json") && present("differences.jsonl"));
+    let elsewhere = on_both(&[&files[..], &["--profile", "missing"]].concat());
+    stage.run("verify", &elsewhere).await.must_end_with(3);
+    for name in ["proof.json", "proof.html", "differences.jsonl"] {
+        assert!(!present(name), "{name} is left");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nothing_to_compare_is_not_verified() {
     let stage = Stage::new().await;
     stage.both("images/a", "one");

@@ -84,7 +84,7 @@ pub struct CompareArgs {
     /// object
     #[arg(long)]
     pub deep: bool,
-    /// How many objects are looked at at once, 1 to 1024
+    /// How many objects are read at once, 1 to 1024
     #[arg(long, value_name = "NUMBER", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub concurrency: u16,
     /// How many pages of each listing are asked for at once, 1 to 64

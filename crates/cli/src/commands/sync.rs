@@ -55,7 +55,7 @@ With --source-inventory or --destination-inventory the keys come from a report
 instead of a listing. It may be days old: a key that looks different is read
 anew on both sides before anything is done, so that an old row costs two
 requests and does nothing wrong. What was written after the report was made,
-and equal keys that changed since, are not looked at: the replicator brings
+and equal keys that changed since, are not read: the replicator brings
 them, or a sync that lists.
 
 With --delete the keys that only the destination has are held back until both

@@ -205,7 +205,7 @@ enum Unwritten {
     All,
 }
 
-/// A copy in parts brings no annotations, and none brings tags that do not fit into its headers.
+/// A multipart copy brings no annotations, and no copy brings tags that do not fit into its headers.
 fn unwritten(attribute: Aspect, source: &ObjectFacts, destination: &ObjectFacts, marker: &Marker) -> Option<Unwritten> {
     let (wanted, present, may_lack) = match attribute {
         Aspect::Annotations => (

@@ -135,7 +135,7 @@ pub fn written_by_others(
             let is_ahead = !is_newer(source.last_modified, destination.last_modified);
             is_ahead.then_some(Kind::DestinationNewer)
         }
-        // What s3ferry has still to write is nobody else's change.
+        // What s3ferry has still to write was not changed by an application.
         (Some(source), Some(marker)) if is_unfinished(source, destination, marker) => None,
         (Some(source), Some(marker)) => {
             let is_of_application = |kind: &Kind| {

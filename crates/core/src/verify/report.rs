@@ -36,7 +36,7 @@ pub struct Header {
     pub differences_file: Option<String>,
     /// The manifests of what checksums would settle, if they were written.
     pub unsettled_manifests: Vec<String>,
-    /// Messages that were still in the replicator's queues at the end, where those were looked at.
+    /// Messages that were still in the replicator's queues at the end, where those were read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub messages: Option<Messages>,
 }

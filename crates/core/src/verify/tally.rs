@@ -220,7 +220,7 @@ pub enum Ending {
 pub enum Verdict {
     /// Every object was told equal.
     Verified,
-    /// Every object was told equal, but for applications' writes at the destination that stay.
+    /// Every object is equal, but for applications' writes at the destination that stay.
     DestinationAhead,
     /// Every object of a sample was told equal; nothing is said of the others.
     NoDifferenceInSample,

@@ -87,7 +87,7 @@ enum Turn<R> {
     Wrote { versioning: bool },
     /// Somebody else wrote.
     Moved,
-    /// Somebody else reverted what was written.
+    /// Something else reverted what was written.
     Overwritten { what: String },
 }
 

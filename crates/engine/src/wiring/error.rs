@@ -30,7 +30,7 @@ pub(super) enum WiringError {
     /// It could not be done.
     #[error(transparent)]
     Failed(#[from] Failure),
-    /// Somebody else kept writing.
+    /// Something else kept writing.
     #[error(
         "the configuration of bucket {bucket} was still changing after {turns} attempts: something else writes it at \
          the same time; try again when it does not"

@@ -1,4 +1,4 @@
-//! Both buckets are looked at before one of them is wired.
+//! Both buckets are checked before one of them is wired.
 
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::preflight::{BucketState, ExpectedBucket, PreflightError, check_destination};

@@ -102,7 +102,7 @@ pub struct VerifyArgs {
     /// Who has it verified, for the report; the default is the profile's name
     #[arg(long, value_name = "NAME")]
     pub(super) by: Option<String>,
-    /// How many objects are looked at, or read, at once, 1 to 1024
+    /// How many objects are read at once, 1 to 1024
     #[arg(long, value_name = "NUMBER", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(super) concurrency: u16,
     /// How many pages of each listing are asked for at once, 1 to 64
