@@ -1,20 +1,21 @@
 //! The decision: what has to be done about a key, given what both buckets say of it.
 
+mod encryption;
+mod refusal;
 mod shared;
 
 use std::time::Duration;
 
 use crate::compare::{Verdict, compare_bodies};
 use crate::diff::SideName;
-use crate::encryption::{is_weaker, satisfies_default};
+use crate::encryption::is_weaker;
 use crate::facts::{
-    Aspect, Aspects, Availability, Encryption, HIDDEN_IN_HEAD, KmsEncryption, ObjectFacts, ObjectState,
-    ReplicationStatus, StatedEncryption,
+    Aspect, Aspects, Availability, Encryption, HIDDEN_IN_HEAD, ObjectFacts, ObjectState, ReplicationStatus,
+    StatedEncryption,
 };
-use crate::failure::FailureKind;
 use crate::history::VersionName;
 use crate::lock::{DefaultRetention, EventHold, ObjectLock};
-use crate::marker::{CannotMark, copy_is_comparable};
+use crate::marker::copy_is_comparable;
 use crate::names::ETag;
 use crate::order::{
     AmendOrder, AnnotationChange, CopyMethod, CopyOrder, LockChange, Metadata, SourcePin, Stated, StatedChecksum,
@@ -25,6 +26,8 @@ use crate::plan::{COPY_OBJECT_LIMIT_BYTES, LARGEST_OBJECT_BYTES};
 use crate::policy::{AclRule, Policy, PreserveEtag, StorageClassRule};
 use crate::time::Timestamp;
 
+use self::encryption::{EncryptionChange, encryption_change};
+pub use self::refusal::Refusal;
 pub(crate) use shared::is_unfinished;
 pub use shared::{SharedSituation, decide_shared};
 
@@ -158,79 +161,6 @@ impl Decision {
     }
 }
 
-/// Why an object cannot be copied.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// Its bytes are archived.
-    #[error("the object is archived in {storage_class} and not restored: restore it, which brings it here again")]
-    ArchivedNotRestored {
-        /// Where it is archived.
-        storage_class: String,
-    },
-    /// Only the holder of its key can read it.
-    #[error("the object is encrypted with a customer-provided key, which s3ferry does not have")]
-    CustomerKeyEncrypted,
-    /// A header that must be stated holds bytes that no request can state.
-    #[error(
-        "the value of header {headers} is not UTF-8, so no request can state it, and this copy must: write the object's \
-         metadata again at the source (aws s3api copy-object --metadata-directive REPLACE)"
-    )]
-    UnreadableHeader {
-        /// The header, or several.
-        headers: String,
-    },
-    /// A copy would have to state the tags that an application set on the copy before it.
-    #[error(
-        "the tags that an application set on the copy at the destination do not fit into the headers of the request that \
-         would replace it: shorten or remove them there"
-    )]
-    TagsDoNotFit,
-    /// It is larger than anything S3 stores.
-    #[error("the object has {size_bytes} bytes, an upload in parts holds at most {LARGEST_OBJECT_BYTES}")]
-    TooLarge {
-        /// Its size.
-        size_bytes: u64,
-    },
-    /// Nobody could tell its copy from an object of an application.
-    #[error("the copy cannot carry a marker of its origin, which shared ownership needs: {0}")]
-    CannotBeMarked(CannotMark),
-    /// S3's own replication brings it, without a marker.
-    #[error(
-        "the bucket's own replication writes to the destination too, which shared ownership excludes: end one of both"
-    )]
-    ReplicatedByS3,
-}
-
-impl Refusal {
-    /// Returns the name used as the failure's code.
-    #[must_use]
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::ArchivedNotRestored { .. } => "ArchivedNotRestored",
-            Self::CustomerKeyEncrypted => "CustomerKeyEncrypted",
-            Self::UnreadableHeader { .. } => "UnreadableHeader",
-            Self::TagsDoNotFit => "TagsDoNotFit",
-            Self::TooLarge { .. } => "ObjectTooLarge",
-            Self::CannotBeMarked(_) => "CannotBeMarked",
-            Self::ReplicatedByS3 => "ReplicatedByS3",
-        }
-    }
-
-    /// Returns what must happen next.
-    #[must_use]
-    pub fn kind(&self) -> FailureKind {
-        match self {
-            Self::ReplicatedByS3 => FailureKind::Configuration,
-            Self::ArchivedNotRestored { .. }
-            | Self::CustomerKeyEncrypted
-            | Self::UnreadableHeader { .. }
-            | Self::TagsDoNotFit
-            | Self::TooLarge { .. }
-            | Self::CannotBeMarked(_) => FailureKind::Permanent,
-        }
-    }
-}
-
 /// Decides what has to be done about a key in scope, with the destination owned exclusively.
 #[must_use]
 pub fn decide(situation: &Situation<'_>, policy: &Policy) -> Decision {
@@ -326,66 +256,6 @@ pub fn wait_before_copy(source: &ObjectFacts, now: Timestamp) -> Duration {
     } else {
         Duration::ZERO
     }
-}
-
-/// What has to be done about the encryption of an equal object.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum EncryptionChange {
-    /// It is as it must be, or nothing can be done.
-    None,
-    /// It is changed without moving bytes.
-    InPlace(KmsEncryption),
-    /// Only a copy changes it.
-    ByCopy,
-}
-
-/// Compares the encryption of a destination's object with what it must be.
-///
-/// `UpdateObjectEncryption` changes objects under keys that S3 manages and under SSE-KMS, to SSE-KMS with a key that is
-/// named by its ARN, and none that is locked:
-/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_UpdateObjectEncryption.html>
-fn encryption_change(
-    source: &ObjectFacts,
-    destination: &ObjectFacts,
-    situation: &Situation<'_>,
-    policy: &Policy,
-) -> Result<EncryptionChange, Decision> {
-    // What a store made of the request that asked for it is all that it can do.
-    if situation.is_just_copied {
-        return Ok(EncryptionChange::None);
-    }
-    let expected = match (policy.encryption_of(&source.encryption), situation.default_encryption) {
-        (Some(asked_for), _) if asked_for.is_of(&destination.encryption) => return Ok(EncryptionChange::None),
-        (Some(asked_for), _) => asked_for,
-        (None, DefaultEncryption::Is(default)) if satisfies_default(destination, default) => {
-            return Ok(EncryptionChange::None);
-        }
-        (None, DefaultEncryption::Is(default)) => default.clone(),
-        (None, DefaultEncryption::Unknown) => return Ok(EncryptionChange::None),
-        (None, DefaultEncryption::NotAsked) => return Err(Decision::AskDefaultEncryption),
-    };
-    let is_updatable = match &destination.encryption {
-        Encryption::Managed => true,
-        Encryption::Kms(kms) => !kms.dual_layer,
-        Encryption::CustomerKey => false,
-    };
-    let is_locked = !destination.lock.in_force(situation.now).is_none();
-    let is_versioned = destination.version_id.is_some();
-    Ok(match expected {
-        StatedEncryption::Kms(kms)
-            if kms.key_arn.is_some()
-                && !kms.dual_layer
-                && is_updatable
-                && !is_locked
-                && is_versioned
-                && !situation.encrypts_by_copy =>
-        {
-            EncryptionChange::InPlace(kms)
-        }
-        // What cannot be copied is equal all the same; what it does not keep is reported.
-        _ if refuse(source, source.size_bytes > COPY_OBJECT_LIMIT_BYTES).is_some() => EncryptionChange::None,
-        _ => EncryptionChange::ByCopy,
-    })
 }
 
 /// Changes what lies around equal bodies, as far as it differs.

@@ -4,6 +4,7 @@ use super::*;
 use crate::facts::samples::object;
 use crate::facts::{ChecksumCoverage, KmsEncryption, StatedEncryption};
 use crate::lock::{Retention, RetentionMode};
+use crate::marker::CannotMark;
 use crate::names::{ObjectKey, VersionId};
 
 const NOW: Timestamp = Timestamp::from_seconds(2_000);
