@@ -1,8 +1,11 @@
 //! Multipart uploads that a sync leaves, or must not leave, at the destination.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use s3ferry_testkit::sim::model::simulator::Target;
+use s3ferry_testkit::sim::model::synthetic::SyntheticObject;
 use serde_json::json;
 
 use crate::proxy::{on_both, proxy, run};
@@ -137,4 +140,78 @@ async fn interrupted_multipart_copy_without_a_journal_is_aborted_or_named() {
         let failures = std::fs::read_to_string(stage.folder().join("s3ferry-failures.jsonl")).expect("the failures");
         assert_eq!(failures.contains("\"upload-left\""), left > 0, "{failures}");
     }
+}
+
+fn annotations(stage: &Stage, key: &str) -> BTreeMap<String, String> {
+    let model = stage.server.model();
+    let object = model.bucket(DESTINATION).expect("the bucket").current_object(key);
+    let annotations = &object.expect("the object").annotations;
+    let text = |payload: &[u8]| String::from_utf8(payload.to_vec()).expect("a text");
+    annotations
+        .iter()
+        .map(|(name, annotation)| (name.clone(), text(&annotation.payload)))
+        .collect()
+}
+
+/// Makes the objects of both sides older than they are.
+fn age(stage: &Stage, key: &str, hours: u64) {
+    let mut model = stage.server.model();
+    for bucket in [SOURCE, DESTINATION] {
+        let bucket = model.bucket_mut(bucket).expect("the bucket");
+        let version = bucket.change(key, None).expect("the version");
+        version.last_modified -= hours * 60 * 60 * 1_000;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sync_that_is_killed_before_the_annotations_of_a_multipart_copy_is_repaired_by_the_same_command() {
+    let stage = Stage::new().await;
+    stage.put(SOURCE, "small", "one");
+    let at_source = |key| Target { bucket: SOURCE, key };
+    let object = SyntheticObject {
+        size_bytes: 12 << 20,
+        part_size_bytes: Some(6 << 20),
+        ..SyntheticObject::default()
+    };
+    for key in ["large", "plain"] {
+        let written = stage.server.model().put_synthetic(at_source(key), &object);
+        written.expect("the object is written");
+    }
+    let annotated = stage
+        .server
+        .model()
+        .put_annotation(at_source("large"), None, "note", "one".to_owned().into());
+    annotated.expect("the annotation is written");
+    let hangs = json!([{ "operation": "PutObjectAnnotation", "probability": 1.0, "fault": "timeout" }]);
+    stage.server.set_faults(&hangs).expect("rules");
+    let arguments = on_both(&[&IN_PARTS[..], &["--output", "json"]].concat());
+    let mut child = stage.start("sync", &arguments);
+    stage.until_requested("PutObjectAnnotation", 1).await;
+    child.kill().await.expect("it is killed");
+    stage.server.set_faults(&json!([])).expect("rules");
+    assert_eq!(annotations(&stage, "large"), BTreeMap::new());
+    stage.run("sync", &arguments).await.must_end_with(0);
+    let arrived = BTreeMap::from([("note".to_owned(), "one".to_owned())]);
+    assert_eq!(annotations(&stage, "large"), arrived);
+
+    // With a state bucket the journal names what is unfinished; without one, objects of the last day are read.
+    let requests_of = async |more: &[&str]| {
+        stage.server.forget_requests();
+        let arguments = [&IN_PARTS[..], more].concat();
+        let ran = stage.on_both("sync", &arguments).await.must_end_with(0);
+        assert_eq!(
+            (&ran.summary()["copied"], &ran.summary()["amended"]),
+            (&0.into(), &0.into()),
+            "{ran:?}"
+        );
+        let requests = stage.server.requests();
+        let count = |operation: &str| requests.get(operation).copied().unwrap_or_default();
+        (count("HeadObject"), count("ListObjectAnnotations"))
+    };
+    assert_eq!(requests_of(&["--state-bucket", STATE]).await, (0, 0));
+    // Each of the two multipart objects is read twice on both sides, the second time with its annotations.
+    assert_eq!(requests_of(&[]).await, (8, 4));
+    age(&stage, "large", 23);
+    age(&stage, "plain", 25);
+    assert_eq!(requests_of(&[]).await, (4, 2));
 }

@@ -12,7 +12,8 @@ use s3ferry_aws::clock::SystemClock;
 use s3ferry_core::diff::{Counts, Depth, DifferentKey};
 use s3ferry_core::encryption::EncryptionRules;
 use s3ferry_core::failure::Failure;
-use s3ferry_engine::diff::{Merged, Settled, Settler, aspects_at, merged};
+use s3ferry_core::time::Timestamp;
+use s3ferry_engine::diff::{Merged, Settled, Settler, aspects_at, merged_with_multipart};
 use s3ferry_engine::listing::Reach;
 use s3ferry_engine::ports::{Clock as _, DestinationBucket as _};
 
@@ -180,9 +181,20 @@ pub async fn run(shared: &SharedArgs, args: &DiffArgs, interrupt: &Interrupt) ->
 
 /// Lists both sides, or reads their inventories, and merges the rows.
 pub fn findings(sides: &Sides, compare: &CompareArgs) -> impl Stream<Item = Result<Merged, Failure>> + Send + use<> {
+    findings_with_multipart(sides, compare, None)
+}
+
+/// Finds what [`findings`] does, and the keys whose object at the destination was written by a multipart upload that began
+/// at `multipart_since` or later.
+pub fn findings_with_multipart(
+    sides: &Sides,
+    compare: &CompareArgs,
+    multipart_since: Option<Timestamp>,
+) -> impl Stream<Item = Result<Merged, Failure>> + Send + use<> {
     let (source, destination) = sides.rows(compare.reach());
     let named = sides.names_bucket();
-    merged(source, destination, compare.depth()).map(move |merged| merged.map_err(&named))
+    merged_with_multipart(source, destination, compare.depth(), multipart_since)
+        .map(move |merged| merged.map_err(&named))
 }
 
 /// Lists both sides, and looks at what differs; fails as soon as it is plain that nothing may be looked at.

@@ -10,10 +10,12 @@ mod work;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
+use s3ferry_aws::clock::SystemClock;
 use s3ferry_aws::journal::S3Journal;
-use s3ferry_core::facts::Aspects;
+use s3ferry_core::facts::{Aspect, Aspects};
 use s3ferry_core::names::{BucketName, ObjectKey};
 use s3ferry_core::policy::Policy;
 use s3ferry_engine::diff::aspects_at;
@@ -27,7 +29,7 @@ use self::watched::WatchedDestination;
 use self::work::Work;
 use crate::args::{DestinationArgs, SharedArgs, SourceArgs, bucket};
 use crate::clock::InterruptibleClock;
-use crate::commands::diff::{CompareArgs, findings};
+use crate::commands::diff::{CompareArgs, findings_with_multipart};
 use crate::denials::is_denial;
 use crate::exit::{End, Error};
 use crate::interrupt::Interrupt;
@@ -72,7 +74,10 @@ copy. --deep sees them, and --ownership shared always reads as --deep does.
 
 Interrupted, or with failures, it is run again: what is equal by then is passed
 over. Nothing else is kept between runs, except multipart uploads in the state
-bucket: those are resumed, or aborted where there is nothing to copy any more.")]
+bucket: those are resumed, or aborted where there is nothing to copy any more.
+Without a state bucket, the annotations of multipart objects that were written
+to the destination within the last 24 hours are read, because a run that was
+killed may have left a multipart copy without them.")]
 pub struct SyncArgs {
     #[command(flatten)]
     source: SourceArgs,
@@ -117,6 +122,22 @@ impl SyncArgs {
         }
     }
 
+    /// Tells whether multipart copies that an earlier run may have left without annotations are found by reading them: with
+    /// a state bucket, its journal names them.
+    fn reads_recent_multipart_copies(&self) -> bool {
+        self.state_bucket.is_none()
+    }
+
+    /// Returns what is read of every key besides what a HEAD shows.
+    fn aspects(&self, compare: &CompareArgs) -> Aspects {
+        let mut aspects = aspects_at(compare.depth());
+        aspects.extend(
+            self.reads_recent_multipart_copies()
+                .then_some(Aspect::PendingAnnotations),
+        );
+        aspects
+    }
+
     fn check(&self) -> Result<(), Error> {
         let is_shared = self.policy.ownership == OwnershipArg::Shared;
         if is_shared && self.deletes.delete {
@@ -141,6 +162,13 @@ impl SyncArgs {
     }
 }
 
+/// How far back a sync without --state-bucket reads the annotations of multipart objects.
+///
+/// A multipart copy writes them after the object, and a run that was killed in between leaves no trace but the object
+/// itself. Whoever runs the same command again does so within a day, and older objects are left to `--deep`, so that a
+/// run that finds nothing to do stays cheap. Last-Modified of a multipart object is when its upload began.
+const RECENT_MULTIPART_COPIES: Duration = Duration::from_hours(24);
+
 /// Makes the destination what the source is.
 pub async fn run(shared: &SharedArgs, args: &SyncArgs, interrupt: &Interrupt) -> Result<End, Error> {
     args.check()?;
@@ -158,7 +186,7 @@ pub async fn run(shared: &SharedArgs, args: &SyncArgs, interrupt: &Interrupt) ->
     let progress = Progress::start("syncing", "keys", compare.expected_objects);
     let overtaken = results.overtaken();
     let mut work = Work {
-        aspects: aspects_of(compare),
+        aspects: args.aspects(compare),
         concurrency: usize::from(compare.concurrency),
         held: args.deletes.delete.then(HeldKeys::new).transpose()?,
         unfinished: match &uploads {
@@ -216,7 +244,9 @@ where
     C: Clock + 'static,
     J: StateStore + 'static,
 {
-    let found = findings(sides, &args.compared());
+    let since = args.reads_recent_multipart_copies();
+    let since = since.then(|| SystemClock.now().minus(RECENT_MULTIPART_COPIES));
+    let found = findings_with_multipart(sides, &args.compared(), since);
     work.copies(found, reconciler(false)).await?;
     let Some(held) = work.held.take().filter(|held| held.count > 0) else {
         return Ok(());
@@ -258,10 +288,6 @@ async fn unfinished(uploads: &Uploads<S3Journal>, sides: &Sides) -> Result<BTree
         }
         Err(failure) => Err(failure.into()),
     }
-}
-
-fn aspects_of(compare: &CompareArgs) -> Aspects {
-    aspects_at(compare.depth())
 }
 
 /// Keeps the reads and what is decided of them, and lets no write through.

@@ -5,7 +5,8 @@ use std::vec::IntoIter;
 
 use super::{Kind, looks};
 use crate::listing::{Listed, Order, OutOfOrder};
-use crate::names::ObjectKey;
+use crate::names::{ETag, ObjectKey};
+use crate::time::Timestamp;
 
 /// One of the two listings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +84,17 @@ impl Pair {
             Self::Both(source, destination) => source.last_modified > destination.last_modified,
             Self::Source(_) | Self::Destination(_) => false,
         }
+    }
+
+    /// Tells whether both sides have the object, and the destination's was written by a multipart upload that began at
+    /// `since` or later: a multipart copy writes annotations after the object, and may have been interrupted in between.
+    #[must_use]
+    pub fn is_multipart_since(&self, since: Timestamp) -> bool {
+        let Self::Both(_, destination) = self else {
+            return false;
+        };
+        let is_multipart = destination.etag.as_ref().is_some_and(ETag::is_multipart);
+        is_multipart && destination.last_modified >= since
     }
 }
 

@@ -36,12 +36,24 @@ pub struct Merged {
 ///
 /// Holds a page of each side, however many keys there are.
 pub fn merged(source: impl Rows, destination: impl Rows, depth: Depth) -> impl Stream<Item = Result<Merged, Failure>> {
+    merged_with_multipart(source, destination, depth, None)
+}
+
+/// Merges two listings as [`merged`] does, and also reports the keys whose object at the destination was written by a
+/// multipart upload that began at `multipart_since` or later.
+pub fn merged_with_multipart(
+    source: impl Rows,
+    destination: impl Rows,
+    depth: Depth,
+    multipart_since: Option<Timestamp>,
+) -> impl Stream<Item = Result<Merged, Failure>> {
     let merging = Merging {
         source: Box::pin(source),
         destination: Box::pin(destination),
         merge: Merge::default(),
         counts: Counts::default(),
         depth,
+        multipart_since,
         ended: false,
     };
     stream::unfold(merging, |mut merging| async move {
@@ -60,6 +72,7 @@ struct Merging<A, B> {
     merge: Merge,
     counts: Counts,
     depth: Depth,
+    multipart_since: Option<Timestamp>,
     ended: bool,
 }
 
@@ -71,7 +84,8 @@ impl<A: Rows, B: Rows> Merging<A, B> {
                 Step::Pair(pair) => {
                     self.counts.pair(&pair);
                     let looks = pair.looks();
-                    if looks.is_some() || pair.source_is_newer() || self.depth == Depth::Deep {
+                    let is_recent = self.multipart_since.is_some_and(|since| pair.is_multipart_since(since));
+                    if looks.is_some() || pair.source_is_newer() || is_recent || self.depth == Depth::Deep {
                         return Ok(Some(self.report(Some((pair, looks)))));
                     }
                     if self.counts.source_keys.max(self.counts.destination_keys) >= KEYS_A_REPORT {

@@ -364,7 +364,7 @@ impl Results {
             (self.extra, "only at the destination, left as they are"),
             (
                 self.uploads_left,
-                "may have left an incomplete multipart copy at the destination: run the same command again, with --deep",
+                "may have left an incomplete multipart copy at the destination: run the same command again",
             ),
             (
                 self.unanswered,
