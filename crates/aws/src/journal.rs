@@ -1,8 +1,8 @@
 //! The upload journal and the delete intents in the state bucket.
 
-use futures::{StreamExt as _, TryStreamExt as _, future, stream};
+use futures::{Stream, StreamExt as _, TryStreamExt as _, future, stream};
 use s3ferry_core::failure::{Failure, FailureKind};
-use s3ferry_core::history::{DeleteIntent, VersionName};
+use s3ferry_core::history::{DeleteIntent, INTENTS, VersionName};
 use s3ferry_core::names::{ETag, ObjectKey};
 use s3ferry_core::upload::{Route, UPLOADS, UploadEntry};
 use s3ferry_engine::ports::{DeleteIntents, FiledUpload, UploadJournal, WriteError};
@@ -11,6 +11,15 @@ use crate::state::StateBucket;
 
 /// How many entries are read at once.
 const ENTRIES_AT_ONCE: usize = 16;
+
+/// An object in the state bucket that announces a delete.
+#[derive(Debug)]
+pub struct ListedIntent {
+    /// The name of the object.
+    pub name: String,
+    /// The key that it is of; `None` if it is of another migration, or is gone.
+    pub key: Result<Option<ObjectKey>, Failure>,
+}
 
 /// What a migration writes down: one object for each key that is copied in parts, and one for each version that a delete
 /// of ours is announced for.
@@ -29,7 +38,7 @@ impl S3Journal {
 
     /// Finds the keys of this migration that have an entry: multipart copies that did not come to their end.
     pub async fn unfinished(&self) -> Result<Vec<ObjectKey>, Failure> {
-        let names = self.state.names(UPLOADS).await?;
+        let names: Vec<String> = self.state.names(UPLOADS).try_concat().await?;
         let keys = stream::iter(names)
             .map(|name| async move {
                 let object = self.state.read(&name).await?;
@@ -39,6 +48,27 @@ impl S3Journal {
             .buffer_unordered(ENTRIES_AT_ONCE)
             .try_filter_map(future::ok);
         keys.try_collect().await
+    }
+
+    /// Lists the intents in the state bucket and reads each, `concurrency` of them at once. A listing that fails ends the
+    /// stream; an intent that cannot be read does not.
+    pub fn intents(&self, concurrency: usize) -> impl Stream<Item = Result<ListedIntent, Failure>> + Send + '_ {
+        let names = self.state.names(INTENTS);
+        let names = names.map_ok(|page| stream::iter(page).map(Ok)).try_flatten();
+        names
+            .map_ok(async |name| {
+                let key = self.key_of_intent(&name).await;
+                Ok(ListedIntent { name, key })
+            })
+            .try_buffer_unordered(concurrency)
+    }
+
+    async fn key_of_intent(&self, name: &str) -> Result<Option<ObjectKey>, Failure> {
+        let Some(object) = self.state.read(name).await? else {
+            return Ok(None);
+        };
+        let key = self.route.key_of_intent(name, &object.body);
+        key.map_err(|error| self.failure("s3:GetObject", name, "UnreadableIntent", &error))
     }
 
     /// Describes what cannot be written down or read as what it should be.

@@ -2,6 +2,7 @@
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
+use futures::{Stream, stream};
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::{AccountId, BucketName, ETag, Region};
 use s3ferry_engine::listing::Listing as _;
@@ -71,17 +72,17 @@ impl StateBucket {
         }))
     }
 
-    /// Lists the names that begin with `prefix`.
-    pub async fn names(&self, prefix: &str) -> Result<Vec<String>, Failure> {
+    /// Lists the names that begin with `prefix`, page by page.
+    pub fn names(&self, prefix: &'static str) -> impl Stream<Item = Result<Vec<String>, Failure>> + Send + use<> {
         let listing = S3Listing::new(self.reading.clone(), self.bucket.clone(), self.region.clone(), None);
-        let mut names: Vec<String> = Vec::new();
-        loop {
-            let page = listing.page(prefix, names.last().map(String::as_str)).await?;
-            names.extend(page.objects.into_iter().map(|listed| listed.key.to_string()));
-            if !page.more {
-                return Ok(names);
-            }
-        }
+        stream::try_unfold((listing, Some(None)), move |(listing, next)| async move {
+            let Some(after) = next else { return Ok(None) };
+            let after: Option<String> = after;
+            let page = listing.page(prefix, after.as_deref()).await?;
+            let names: Vec<String> = page.objects.iter().map(|listed| listed.key.to_string()).collect();
+            let next = page.more.then(|| names.last().cloned());
+            Ok(Some((names, (listing, next))))
+        })
     }
 
     /// Writes a JSON object unless there is one of this name, and returns its tag; `None` means that there is one.

@@ -142,6 +142,9 @@ impl DeleteIntent {
     }
 }
 
+/// How the names of all intents begin.
+pub const INTENTS: &str = "intents/";
+
 /// The version of the form in which intents are written down.
 const FORM: u32 = 1;
 
@@ -182,7 +185,7 @@ impl Route {
             hash.update((name.len() as u64).to_be_bytes());
             hash.update(name);
         }
-        format!("intents/{}.json", hexadecimal(&hash.finalize()))
+        format!("{INTENTS}{}.json", hexadecimal(&hash.finalize()))
     }
 
     /// Spells an intent.
@@ -227,6 +230,26 @@ impl Route {
             etag: ETag::new(&written.etag).map_err(|error| unreadable(&error))?,
             announced: written.announced,
         })
+    }
+}
+
+impl Route {
+    /// Finds the key that the state object `name` is an intent of; `None` if it is an intent of another migration.
+    pub fn key_of_intent(&self, name: &str, body: &[u8]) -> Result<Option<ObjectKey>, IntentError> {
+        let unreadable = |error: &dyn fmt::Display| IntentError::Unreadable(error.to_string());
+        let written: Written = serde_json::from_slice(body).map_err(|error| unreadable(&error))?;
+        if (written.source_bucket.as_str(), written.destination_bucket.as_str())
+            != (self.source.as_str(), self.destination.as_str())
+        {
+            return Ok(None);
+        }
+        let key = ObjectKey::from_raw(written.key).map_err(|error| unreadable(&error))?;
+        let covered = VersionName::new(&written.covered).ok_or_else(|| unreadable(&"it names no version"))?;
+        self.read_intent(&key, &covered, body)?;
+        if self.intent_name(&key, &covered) != name {
+            return Err(IntentError::OfAnother(format!("version {covered} of {key}")));
+        }
+        Ok(Some(key))
     }
 }
 

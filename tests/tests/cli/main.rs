@@ -19,6 +19,7 @@ mod manifests;
 mod profiles;
 mod proxy;
 mod refusals;
+mod shared;
 mod stage;
 mod syncs;
 mod uploads;

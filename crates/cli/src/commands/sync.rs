@@ -3,6 +3,7 @@
 mod deletes;
 mod dry;
 mod failures_file;
+mod intents;
 mod results;
 mod watched;
 mod work;
@@ -71,6 +72,8 @@ read on both sides, so that an overwrite with the same bytes and other metadata
 is found. What changes no Last-Modified is not seen in listings: tags,
 retention, legal holds, annotations, and an overwrite in the very second of the
 copy. --deep sees them, and --ownership shared always reads as --deep does.
+It also reads the keys that s3ferry deleted earlier (the delete intents in the
+state bucket), because an application's write may be hidden below such a delete.
 
 Interrupted, or with failures, it is run again: what is equal by then is passed
 over. Nothing else is kept between runs, except multipart uploads in the state
@@ -115,9 +118,8 @@ impl SyncArgs {
     /// Returns what is compared: with shared ownership every key is read, because an application's write that a copy
     /// hides leaves the listings equal.
     fn compared(&self) -> CompareArgs {
-        let is_shared = self.policy.ownership == OwnershipArg::Shared;
         CompareArgs {
-            deep: self.compare.deep || is_shared,
+            deep: self.compare.deep || self.is_shared(),
             ..self.compare.clone()
         }
     }
@@ -138,8 +140,12 @@ impl SyncArgs {
         aspects
     }
 
+    fn is_shared(&self) -> bool {
+        self.policy.ownership == OwnershipArg::Shared
+    }
+
     fn check(&self) -> Result<(), Error> {
-        let is_shared = self.policy.ownership == OwnershipArg::Shared;
+        let is_shared = self.is_shared();
         if is_shared && self.deletes.delete {
             return Err(Error::usage(
                 "--delete is for a destination that only s3ferry writes to, and --ownership is shared",
@@ -193,6 +199,9 @@ pub async fn run(shared: &SharedArgs, args: &SyncArgs, interrupt: &Interrupt) ->
             Some(uploads) if !args.dry_run => unfinished(uploads, &sides).await?,
             _ => BTreeSet::new(),
         },
+        deleted: None,
+        reads_extra: args.is_shared(),
+        reads_deleted: false,
         interrupt: stopping.clone(),
         stopper,
         progress: progress.clone(),
@@ -216,10 +225,14 @@ pub async fn run(shared: &SharedArgs, args: &SyncArgs, interrupt: &Interrupt) ->
             },
         }
     };
-    let ended = if args.dry_run {
-        sync(&mut work, args, &sides, interrupt, |deletes| dry(reconciler(deletes))).await
-    } else {
-        sync(&mut work, args, &sides, interrupt, reconciler).await
+    let read = match &uploads {
+        Some(uploads) if args.is_shared() => work.read_intents(&uploads.journal, sides.prefix()).await,
+        _ => Ok(()),
+    };
+    let ended = match read {
+        Err(error) => Err(error),
+        Ok(()) if args.dry_run => sync(&mut work, args, &sides, interrupt, |deletes| dry(reconciler(deletes))).await,
+        Ok(()) => sync(&mut work, args, &sides, interrupt, reconciler).await,
     };
     work.progress.finish();
     let ended = match ended {

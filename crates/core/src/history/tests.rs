@@ -55,6 +55,27 @@ fn intent_comes_back_as_it_was_written_and_of_nothing_else() {
 }
 
 #[test]
+fn key_of_an_intent_is_read_unless_it_is_of_another_migration() {
+    let key = ObjectKey::from_raw("a/b").unwrap();
+    let intent = intent("null", "aa");
+    let written = route().write_intent(&key, &intent).unwrap();
+    let name = route().intent_name(&key, &intent.covered);
+    assert_eq!(route().key_of_intent(&name, &written), Ok(Some(key)));
+    let reverse = Route {
+        source: route().destination,
+        destination: route().source,
+    };
+    assert_eq!(reverse.key_of_intent(&name, &written), Ok(None));
+    let renamed = route().key_of_intent("intents/other.json", &written);
+    assert!(matches!(renamed, Err(IntentError::OfAnother(_))), "{renamed:?}");
+    let newer = String::from_utf8(written).unwrap().replace("\"form\":1", "\"form\":2");
+    for unreadable in ["", "{}", newer.as_str()] {
+        let read = route().key_of_intent(&name, unreadable.as_bytes());
+        assert!(matches!(read, Err(IntentError::Unreadable(_))), "{unreadable}");
+    }
+}
+
+#[test]
 fn every_version_has_an_intent_of_its_own() {
     let key = ObjectKey::from_raw("a/b").unwrap();
     let name = |version: &VersionName| route().intent_name(&key, version);

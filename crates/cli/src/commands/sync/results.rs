@@ -56,6 +56,8 @@ pub(super) struct Results {
     gone: u64,
     /// Gone at the source since they were listed, and left at the destination.
     gone_at_source: u64,
+    /// Keys that no listing named and that s3ferry deleted earlier, with shared ownership.
+    deleted_before: u64,
     conflicts: u64,
     not_kept: u64,
     not_done: u64,
@@ -92,6 +94,7 @@ impl Results {
             equal: 0,
             gone: 0,
             gone_at_source: 0,
+            deleted_before: 0,
             conflicts: 0,
             not_kept: 0,
             not_done: 0,
@@ -210,10 +213,25 @@ impl Results {
         Ok(())
     }
 
+    /// Counts keys that no listing named and that s3ferry deleted earlier.
+    pub(super) fn deleted_before(&mut self, keys: u64) {
+        self.deleted_before += keys;
+    }
+
+    /// Takes a delete intent that cannot be read: its key is not known.
+    pub(super) fn intent_unread(&mut self, name: &str, failure: &Failure) -> Result<(), Error> {
+        let name = ObjectKey::from_raw(name).map_err(|error| Error::Bug(error.to_string()))?;
+        self.fails("intent-unread", &name, failure)
+    }
+
     fn failed(&mut self, key: &ObjectKey, failure: &Failure) -> Result<(), Error> {
+        self.fails("failed", key, failure)
+    }
+
+    fn fails(&mut self, r#type: &'static str, key: &ObjectKey, failure: &Failure) -> Result<(), Error> {
         self.failed += 1;
         self.failed_by.count(failure);
-        self.write("failed", key, Some(failure.kind), &failure.code, &failure.to_string())?;
+        self.write(r#type, key, Some(failure.kind), &failure.code, &failure.to_string())?;
         if failure.is_of_credentials() {
             // No other key can end otherwise, whatever was done before.
             return Err(Error::Failed(failure.clone()));
@@ -308,6 +326,7 @@ impl Results {
             "found_equal": self.equal,
             "gone": self.gone,
             "gone_at_source": self.gone_at_source,
+            "deleted_before": self.deleted_before,
             "extra_at_destination": self.extra,
             "conflicts": self.conflicts,
             "not_kept": self.not_kept,
@@ -356,6 +375,10 @@ impl Results {
             (
                 self.gone_at_source,
                 "deleted at the source while they were compared or copied; the destination's objects stay",
+            ),
+            (
+                self.deleted_before,
+                "read because s3ferry deleted them earlier, and in neither listing",
             ),
             (self.conflicts, "conflicts: the destination's object is as new or newer"),
             (self.not_kept, "copied without everything they had at the source"),
@@ -419,6 +442,7 @@ fn would_be(action: &str) -> String {
         "copy-in-parts" => "would be copied in parts (multipart copy)".to_owned(),
         "amend" => "would get the source's tags, lock, annotations or grants".to_owned(),
         "delete" => "would be deleted".to_owned(),
+        "remove-version" => "would have s3ferry's version removed, which hides an application's write".to_owned(),
         action => format!("would be written: {action}"),
     }
 }

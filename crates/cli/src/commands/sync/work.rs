@@ -5,6 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures::{FutureExt as _, Stream, StreamExt as _, stream};
+use s3ferry_aws::journal::{ListedIntent, S3Journal};
 use s3ferry_core::diff::Pair;
 use s3ferry_core::facts::Aspects;
 use s3ferry_core::failure::Failure;
@@ -17,6 +18,7 @@ use s3ferry_engine::reconcile::Reconciler;
 use tokio::task::{JoinError, JoinSet};
 
 use super::deletes::HeldKeys;
+use super::intents::DeletedKeys;
 use super::results::Results;
 use crate::clock::InterruptibleClock;
 use crate::exit::Error;
@@ -37,6 +39,13 @@ pub(super) struct Work {
     pub(super) held: Option<HeldKeys>,
     /// Keys whose multipart copies an earlier run left unfinished.
     pub(super) unfinished: BTreeSet<ObjectKey>,
+    /// With shared ownership, keys that s3ferry deleted at the destination.
+    pub(super) deleted: Option<DeletedKeys>,
+    /// Whether keys that only the destination lists are reconciled, too: with shared ownership a copy may hide an
+    /// application's write there.
+    pub(super) reads_extra: bool,
+    /// Whether the keys that are reconciled now are those of earlier deletes, which no listing names.
+    pub(super) reads_deleted: bool,
     /// Set by an interrupt, or by `stopper`.
     pub(super) interrupt: Interrupt,
     /// Lets what is under way come to an end soon.
@@ -81,7 +90,39 @@ impl Work {
         // What the listings show as equal, or do not show, may still have an upload to be aborted.
         let unfinished = self.unfinished.clone();
         let unfinished = unfinished.into_iter().map(|key| Ok(Next::Key(key, false)));
-        self.pass(stream::iter(unfinished), &reconciler).await.map(drop)
+        self.pass(stream::iter(unfinished), &reconciler).await?;
+        let Some(deleted) = self.deleted.take() else {
+            return Ok(());
+        };
+        self.reads_deleted = true;
+        let deleted = deleted.keys()?.map(|key| Ok(Next::Key(key?, true)));
+        let again = self.pass(stream::iter(deleted), &reconciler).await?;
+        self.once_more(again, &reconciler).await
+    }
+
+    /// Reads which keys of this migration s3ferry deleted at the destination. A listing that fails, or that may not be
+    /// made, ends the sync: an application's write could stay hidden unseen. An intent that cannot be read is a failure of
+    /// its own.
+    pub(super) async fn read_intents(&mut self, journal: &S3Journal, prefix: &str) -> Result<(), Error> {
+        let mut deleted = DeletedKeys::new()?;
+        let interrupt = self.interrupt.clone();
+        let mut intents = std::pin::pin!(journal.intents(self.concurrency.max(1)));
+        loop {
+            let intent = tokio::select! {
+                biased;
+                () = interrupt.wait() => return Err(Error::Interrupted),
+                intent = intents.next() => intent,
+            };
+            let Some(intent) = intent else { break };
+            let ListedIntent { name, key } = intent?;
+            match key {
+                Ok(Some(key)) if key.as_str().starts_with(prefix) => deleted.push(&key)?,
+                Ok(_) => {}
+                Err(failure) => self.results.intent_unread(&name, &failure)?,
+            }
+        }
+        self.deleted = Some(deleted);
+        Ok(())
     }
 
     /// Reconciles the keys that were held back.
@@ -195,6 +236,9 @@ impl Work {
         };
         if let Some(key) = key {
             let mut aspects = self.aspects.clone();
+            if let Some(deleted) = &mut self.deleted {
+                deleted.leave_out(&key);
+            }
             if self.unfinished.remove(&key) {
                 aspects.extend(aspects_after_interruption());
             }
@@ -211,7 +255,7 @@ impl Work {
         let Some((pair, _)) = merged.finding else {
             return Ok(None);
         };
-        if !matches!(pair, Pair::Destination(_)) {
+        if self.reads_extra || !matches!(pair, Pair::Destination(_)) {
             return Ok(Some(pair.key().clone()));
         }
         match &mut self.held {
@@ -234,9 +278,12 @@ impl Work {
             return Ok(Some(key));
         }
         let is_gone = report.outcome == Outcome::Skipped(SkipReason::DeletesNotPropagated);
+        self.results.deleted_before(u64::from(self.reads_deleted));
         match &mut self.held {
             // Gone since it was listed.
             Some(held) if is_gone => held.push(&key)?,
+            None if is_gone && self.reads_extra => self.results.extra(1),
+            _ if self.reads_deleted && report.outcome == Outcome::Skipped(SkipReason::BothAbsent) => {}
             _ => {
                 self.results.settled(&key, &report)?;
                 self.progress.counts(&self.results.counts());
