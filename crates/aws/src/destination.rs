@@ -261,11 +261,11 @@ impl DestinationBucket for S3Destination {
     }
 
     async fn history(&self, key: &ObjectKey) -> Result<VersionListing, Failure> {
-        self.newest_versions(key).await
+        self.reading.newest_versions(key).await
     }
 
     async fn read_version(&self, key: &ObjectKey, version: &VersionName) -> Result<ObjectState, Failure> {
-        self.version_state(key, version).await
+        self.reading.version_state(key, version).await
     }
 
     async fn remove_version(&self, key: &ObjectKey, version: &VersionName) -> Result<(), Failure> {

@@ -8,6 +8,7 @@ use aws_sdk_s3::types::ReplicationConfiguration;
 use s3ferry_core::decide::ReplicationCoverage;
 use s3ferry_core::facts::{Aspects, ObjectFacts, ObjectState};
 use s3ferry_core::failure::Failure;
+use s3ferry_core::history::{VersionListing, VersionName};
 use s3ferry_core::names::{AccountId, BucketName, ObjectKey, Region};
 use s3ferry_core::plan::SourceLayout;
 use s3ferry_engine::ports::{Absence, SourceBucket};
@@ -122,6 +123,14 @@ impl SourceBucket for S3Source {
 
     async fn confirm_absence(&self, key: &ObjectKey) -> Result<Absence, Failure> {
         self.reading.absence(key).await
+    }
+
+    async fn versions(&self, key: &ObjectKey) -> Result<VersionListing, Failure> {
+        self.reading.newest_versions(key).await
+    }
+
+    async fn version(&self, key: &ObjectKey, version: &VersionName) -> Result<ObjectState, Failure> {
+        self.reading.version_state(key, version).await
     }
 
     async fn replication(&self, key: &ObjectKey) -> Result<ReplicationCoverage, Failure> {

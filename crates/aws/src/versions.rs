@@ -1,4 +1,4 @@
-//! The destination's versions: listed in their order, read and removed one by one.
+//! The versions of a key: listed in their order, and at the destination removed one by one.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,15 +8,15 @@ use aws_sdk_s3::error::BoxError;
 use aws_sdk_s3::operation::list_object_versions::ListObjectVersionsOutput;
 use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
 use aws_sdk_s3::types::{BucketVersioningStatus, DeleteMarkerEntry, EncodingType, ObjectVersion};
-use s3ferry_core::facts::ObjectState;
 use s3ferry_core::failure::Failure;
 use s3ferry_core::history::{VersionKind, VersionListing, VersionName, VersionStamp};
 use s3ferry_core::names::{ETag, ObjectKey};
 use s3ferry_core::time::Timestamp;
 
-use crate::classify::{Attempted, ErrorAnswer};
+use crate::classify::ErrorAnswer;
 use crate::destination::S3Destination;
 use crate::listing::is_key;
+use crate::reading::Reading;
 
 /// How many versions of a key are listed: more than are written within the half hour in which a marker may vouch for one.
 const NEWEST: i32 = 250;
@@ -42,42 +42,6 @@ impl S3Destination {
         Ok(answer.status() == Some(&BucketVersioningStatus::Enabled))
     }
 
-    /// Lists the newest versions of exactly this key: they come before those of longer keys, newest first.
-    ///
-    /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html>
-    ///
-    /// The listing's own time is that of its `Date` header: by the clock that dates what is written after it.
-    pub(crate) async fn newest_versions(&self, key: &ObjectKey) -> Result<VersionListing, Failure> {
-        let reading = &self.reading;
-        let answered = Answered::default();
-        let answer = reading
-            .client
-            .list_object_versions()
-            .bucket(reading.bucket.as_str())
-            .prefix(key.as_str())
-            .max_keys(NEWEST)
-            // XML cannot spell every key.
-            .encoding_type(EncodingType::Url)
-            .customize()
-            .interceptor(answered.clone())
-            .send()
-            .await;
-        let listed = answer.map_err(|error| ErrorAnswer::of(&error).into_failure(&self.listing()))?;
-        let incomplete = || reading.unreadable(key, "a version is listed incompletely");
-        let (kinds, listed_at) = answered.read();
-        let versions = of_key(&listed, key, &kinds).ok_or_else(incomplete)?;
-        let is_cut_off = listed.is_truncated() == Some(true) && versions.len() == kinds.len();
-        Ok(VersionListing {
-            versions,
-            is_complete: !is_cut_off,
-            listed: listed_at.ok_or_else(|| reading.unreadable(key, "the listing has no Date header"))?,
-        })
-    }
-
-    pub(crate) async fn version_state(&self, key: &ObjectKey, version: &VersionName) -> Result<ObjectState, Failure> {
-        self.reading.version_state(key, version).await
-    }
-
     /// Removes a version; asked again it finds nothing to remove, so the SDK may repeat it.
     ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/DeletingObjectVersions.html>
@@ -99,9 +63,40 @@ impl S3Destination {
         }
         Err(answer.into_failure(&attempted))
     }
+}
 
-    fn listing(&self) -> Attempted {
-        self.reading.bucket_attempted("s3:ListBucketVersions")
+impl Reading {
+    /// Lists the newest versions of exactly this key: they come before those of longer keys, newest first.
+    ///
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html>
+    ///
+    /// The listing's own time is that of its `Date` header: by the clock that dates what is written after it.
+    pub(crate) async fn newest_versions(&self, key: &ObjectKey) -> Result<VersionListing, Failure> {
+        let answered = Answered::default();
+        let answer = self
+            .client
+            .list_object_versions()
+            .bucket(self.bucket.as_str())
+            .prefix(key.as_str())
+            .max_keys(NEWEST)
+            .set_expected_bucket_owner(self.owner())
+            // XML cannot spell every key.
+            .encoding_type(EncodingType::Url)
+            .customize()
+            .interceptor(answered.clone())
+            .send()
+            .await;
+        let listed = answer
+            .map_err(|error| ErrorAnswer::of(&error).into_failure(&self.bucket_attempted("s3:ListBucketVersions")))?;
+        let incomplete = || self.unreadable(key, "a version is listed incompletely");
+        let (kinds, listed_at) = answered.read();
+        let versions = of_key(&listed, key, &kinds).ok_or_else(incomplete)?;
+        let is_cut_off = listed.is_truncated() == Some(true) && versions.len() == kinds.len();
+        Ok(VersionListing {
+            versions,
+            is_complete: !is_cut_off,
+            listed: listed_at.ok_or_else(|| self.unreadable(key, "the listing has no Date header"))?,
+        })
     }
 }
 

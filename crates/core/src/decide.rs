@@ -113,6 +113,8 @@ pub enum Decision {
     AskAbilities,
     /// Ask how the destination bucket encrypts by default, and decide again.
     AskDefaultEncryption,
+    /// Ask whether the source's object is a copy of s3ferry: its versions show whether an application wrote it again.
+    AskSourceVersions,
     /// Gather positive evidence that one side has no such object, and decide again.
     ConfirmAbsence(SideName),
     /// Copy the version that was seen, conditionally.
@@ -147,6 +149,7 @@ impl Decision {
             Self::AskReplication => "ask-replication",
             Self::AskAbilities => "ask-abilities",
             Self::AskDefaultEncryption => "ask-default-encryption",
+            Self::AskSourceVersions => "ask-source-versions",
             Self::ConfirmAbsence(_) => "confirm-absence",
             Self::Copy(order) => match order.method {
                 CopyMethod::Whole => "copy",

@@ -137,6 +137,19 @@ impl VersionHistory {
         Ok(examined)
     }
 
+    /// Tells whether the newest version is a copy of s3ferry: the very version that the request of its marker wrote.
+    ///
+    /// Copies get a marker only in a bucket that keeps versions. So an object without a version id is an external write, also
+    /// where it carries a marker: an application wrote it after versioning was suspended.
+    pub fn newest_is_copy(&self, place: Place<'_>) -> Result<bool, Question> {
+        match self.listing.versions.split_first() {
+            Some((newest, below)) if !newest.is_delete_marker() && newest.version != VersionName::Null => {
+                Ok(matches!(self.owner(newest, below, place)?, Owner::Copy(_)))
+            }
+            _ => Ok(false),
+        }
+    }
+
     /// Tells whose a version is that lies right above the versions `below`.
     fn owner(&self, stamp: &VersionStamp, below: &[VersionStamp], place: Place<'_>) -> Result<Owner, Question> {
         if stamp.is_delete_marker() {

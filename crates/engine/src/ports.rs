@@ -46,6 +46,16 @@ pub trait SourceBucket: Send + Sync {
     /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/manage-versioning-examples.html>
     fn confirm_absence(&self, key: &ObjectKey) -> impl Future<Output = Result<Absence, Failure>> + Send;
 
+    /// Lists the newest versions of exactly this key, as [`DestinationBucket::history`] does.
+    fn versions(&self, key: &ObjectKey) -> impl Future<Output = Result<VersionListing, Failure>> + Send;
+
+    /// Reads one version of a key.
+    fn version(
+        &self,
+        key: &ObjectKey,
+        version: &VersionName,
+    ) -> impl Future<Output = Result<ObjectState, Failure>> + Send;
+
     /// Asks whether the bucket's own replication carries a key to our destination.
     fn replication(&self, key: &ObjectKey) -> impl Future<Output = Result<ReplicationCoverage, Failure>> + Send;
 }

@@ -56,6 +56,11 @@ fn without_intents_our_own_deletes_win_against_newer_objects() {
 }
 
 #[test]
+fn without_the_versions_of_the_source_restored_replicas_are_not_copied() {
+    assert_bites(explore, Mutant::NoSourceVersions, "the source holds");
+}
+
+#[test]
 fn without_the_read_after_a_write_a_schedule_diverges() {
     assert_bites(explore, Mutant::NoReread, "the source holds");
 }

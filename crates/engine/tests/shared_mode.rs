@@ -797,3 +797,58 @@ async fn copy_goes_on_to_a_third_bucket_and_back_only_to_one_that_lost_it() {
     copied(between(("second", "first"), &second, &first).await);
     assert_eq!(first.content(KEY).as_deref(), Some("one"));
 }
+
+/// Both directions at work, each with its own route.
+async fn there_and_back(first: &MemoryBucket, second: &MemoryBucket) -> [Outcome; 2] {
+    let there = between(("first", "second"), first, second).await;
+    [there, between(("second", "first"), second, first).await]
+}
+
+#[tokio::test(start_paused = true)]
+async fn old_replica_that_an_application_restores_at_the_source_is_copied_once() {
+    let [first, second] = [(); 2].map(|()| MemoryBucket::versioned());
+    let tick = || [&first, &second].map(|bucket| bucket.pass_seconds(1));
+    let copied = |outcome: &Outcome| assert!(matches!(outcome, Outcome::Copied { .. }), "{outcome:?}");
+    for content in ["one", "two"] {
+        first.put(KEY, content);
+        tick();
+        copied(&between(("first", "second"), &first, &second).await);
+        tick();
+    }
+    let replica = second.history(KEY).swap_remove(1).version;
+    second.rewrite(KEY, &replica);
+    let [_, restored] = there_and_back(&first, &second).await;
+    copied(&restored);
+    assert_eq!(first.content(KEY).as_deref(), Some("one"));
+    // The other direction takes it for what it is, and neither writes any more.
+    for _ in 0..3 {
+        tick();
+        let settled = [SkipReason::SourceIsReplica, SkipReason::AlreadyIdentical].map(Outcome::Skipped);
+        assert_eq!(there_and_back(&first, &second).await, settled);
+    }
+    assert_eq!(first.history(KEY).len(), 3);
+    // A genuine replica is not copied back, whatever the other side holds by then.
+    first.put(KEY, "three");
+    tick();
+    copied(&between(("first", "second"), &first, &second).await);
+    first.put(KEY, "four");
+    let back = between(("second", "first"), &second, &first).await;
+    assert_eq!(back, Outcome::Skipped(SkipReason::SourceIsReplica));
+}
+
+#[tokio::test(start_paused = true)]
+async fn source_versions_are_listed_only_where_the_source_has_the_marker_of_a_replica() {
+    let world = shared();
+    copy_across(&world, "one").await;
+    let counted = |world: &TestWorld| [Call::SourceVersions, Call::SourceVersion].map(|call| world.script.count(call));
+    assert_eq!(counted(&world), [0, 0]);
+    let back = TestWorld::of(world.destination.clone(), world.source.clone());
+    let mut reconciler = back.reconciler();
+    reconciler.policy.ownership = Ownership::Shared;
+    let route = &mut reconciler.uploads.as_mut().unwrap().route;
+    std::mem::swap(&mut route.source, &mut route.destination);
+    let deadline = reconciler.clock.far_future();
+    let report = reconciler.reconcile(&key(KEY), &Aspects::new(), deadline).await;
+    assert_skipped(&report, SkipReason::SourceIsReplica);
+    assert_eq!(counted(&back), [1, 0]);
+}

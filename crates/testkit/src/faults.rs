@@ -26,6 +26,10 @@ pub enum Call {
     SourceRead,
     /// [`SourceBucket::confirm_absence`] and the destination's
     ConfirmAbsence,
+    /// [`SourceBucket::versions`]
+    SourceVersions,
+    /// [`SourceBucket::version`]
+    SourceVersion,
     /// [`SourceBucket::replication`]
     Replication,
     /// [`DestinationBucket::read`]
@@ -247,6 +251,15 @@ impl<T: SourceBucket> SourceBucket for Faults<T> {
         self.script
             .read(Call::ConfirmAbsence, self.port.confirm_absence(key))
             .await
+    }
+
+    async fn versions(&self, key: &ObjectKey) -> Result<VersionListing, Failure> {
+        self.script.read(Call::SourceVersions, self.port.versions(key)).await
+    }
+
+    async fn version(&self, key: &ObjectKey, version: &VersionName) -> Result<ObjectState, Failure> {
+        let work = self.port.version(key, version);
+        self.script.read(Call::SourceVersion, work).await
     }
 
     async fn replication(&self, key: &ObjectKey) -> Result<ReplicationCoverage, Failure> {

@@ -13,7 +13,7 @@ use s3ferry_core::facts::{
     Aspect, Aspects, Availability, ChecksumCoverage, Checksums, Encryption, KmsEncryption, ObjectFacts, ObjectState,
     SystemHeaders,
 };
-use s3ferry_core::history::{VersionKind, VersionName, VersionStamp};
+use s3ferry_core::history::{VersionKind, VersionListing, VersionName, VersionStamp};
 use s3ferry_core::lock::ObjectLock;
 use s3ferry_core::names::{ETag, ObjectKey, VersionId};
 use s3ferry_core::order::{SourcePin, Stated, UploadTerms};
@@ -346,6 +346,25 @@ impl MemoryBucket {
     /// Tells whether reads of any key are answered with 404 for the time being.
     pub fn hides_keys(&self) -> bool {
         !self.lock().hidden.is_empty()
+    }
+
+    fn listed_versions(&self, key: &ObjectKey) -> VersionListing {
+        VersionListing {
+            versions: self.history(key.as_str()),
+            is_complete: true,
+            listed: Timestamp::from_seconds(self.lock().clock_seconds),
+        }
+    }
+
+    fn version_state(&self, key: &ObjectKey, version: &VersionName) -> ObjectState {
+        let inner = self.lock();
+        let mut versions = inner.keys.get(key.as_str()).into_iter().flatten();
+        let found = versions.find(|other| self.version_name(other.id) == *version);
+        match found.map(|version| &version.object) {
+            None => ObjectState::NotFound,
+            Some(None) => ObjectState::DeleteMarker,
+            Some(Some(object)) => ObjectState::Present(Box::new(object.facts_with(&Aspects::new()))),
+        }
     }
 
     fn absence(&self, key: &ObjectKey) -> Absence {

@@ -29,6 +29,9 @@ pub struct SharedSituation<'a> {
     pub key: &'a ObjectKey,
     /// Whose the destination's versions are.
     pub history: &'a Examined,
+    /// Whether the source's object is a copy of s3ferry by the versions that the source has of the key, where those were
+    /// read.
+    pub source_is_copy: Option<bool>,
 }
 
 impl<'a> SharedSituation<'a> {
@@ -46,8 +49,9 @@ impl<'a> SharedSituation<'a> {
         }
     }
 
-    /// Tells whether the source's object is a copy that s3ferry made of the destination's, as in the reverse direction.
-    fn is_replica(&self, source: &ObjectFacts) -> bool {
+    /// Tells whether the source's object carries the marker of a copy that s3ferry made of the destination's, as in the
+    /// reverse direction. An application may have written it again with that marker, which the source's versions show.
+    fn may_be_replica(&self, source: &ObjectFacts) -> bool {
         let marker = Marker::bound(source, self.source_place());
         marker.is_some_and(|marker| marker.source_bucket == self.route.destination)
     }
@@ -70,8 +74,13 @@ pub fn decide_shared(shared: &SharedSituation<'_>, policy: &Policy) -> Decision 
     }
     match (shared.situation.source, shared.situation.destination) {
         // A key that the other side lost altogether is brought back to it.
-        (Present(source), Present(_) | DeleteMarker) if shared.is_replica(source) => {
-            Decision::Skip(SkipReason::SourceIsReplica)
+        (Present(source), Present(_) | DeleteMarker)
+            if shared.source_is_copy != Some(false) && shared.may_be_replica(source) =>
+        {
+            match shared.source_is_copy {
+                Some(_) => Decision::Skip(SkipReason::SourceIsReplica),
+                None => Decision::AskSourceVersions,
+            }
         }
         (Present(source), Present(destination)) => match &shared.history.owner {
             Owner::Copy(marker) => replace_copy(source, destination, marker, shared, policy),

@@ -293,6 +293,48 @@ fn delete_that_hit_another_version_than_the_announced_one_hides_it() {
     }
 }
 
+#[track_caller]
+fn check_newest_is_copy(versions: &Versions, expected: bool) {
+    let current = versions.objects.first().and_then(|(_, facts)| facts.clone());
+    let current = current.map_or(ObjectState::DeleteMarker, |facts| ObjectState::Present(Box::new(facts)));
+    let listing = VersionListing {
+        versions: versions.objects.iter().map(|(stamp, _)| stamp.clone()).collect(),
+        is_complete: versions.is_complete,
+        listed: at(9_000),
+    };
+    let mut history = VersionHistory::new(listing, &current);
+    let objects = versions.objects.iter();
+    history
+        .objects
+        .extend(objects.filter_map(|(stamp, facts)| Some((stamp.version.clone(), facts.clone()?))));
+    let (bucket, key) = names();
+    let place = Place {
+        bucket: &bucket,
+        key: &key,
+    };
+    assert_eq!(history.newest_is_copy(place), Ok(expected), "{versions:?}");
+}
+
+#[test]
+fn newest_version_is_a_copy_unless_an_application_wrote_it_with_a_marker_that_is_there_already() {
+    let copy = ours("c", "aa", 1_000, 900, None);
+    check_newest_is_copy(&Versions::new().put(&theirs("x", "aa", 999)).put(&copy), true);
+    check_newest_is_copy(&Versions::new().put(&copy).put(&again("r", &copy, 1_001)), false);
+    let other = theirs("x", "bb", 1_001);
+    check_newest_is_copy(
+        &Versions::new().put(&copy).put(&other).put(&again("r", &copy, 1_002)),
+        false,
+    );
+    check_newest_is_copy(&Versions::new().put(&theirs("x", "aa", 999)), false);
+    check_newest_is_copy(&Versions::new().put(&copy).delete("m", 1_001), false);
+    // Where the listing does not go back to the request, nothing says which version was first.
+    let mut cut_off = Versions::new().put(&copy);
+    cut_off.is_complete = false;
+    check_newest_is_copy(&cut_off, false);
+    // What is written while versioning is suspended replaces the version before, if that has no id either.
+    check_newest_is_copy(&Versions::new().put(&again("null", &copy, 1_000)), false);
+}
+
 #[test]
 fn history_belongs_to_what_was_read() {
     let history = |versions: &Versions, current: &ObjectState| {

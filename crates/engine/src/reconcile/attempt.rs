@@ -40,6 +40,8 @@ pub(super) struct Attempt {
     pub(super) not_comparable: bool,
     /// Whose the destination's versions are, in shared mode.
     pub(super) history: Option<Examined>,
+    /// Whether the source's object that this pass read is a copy of s3ferry, where that was asked.
+    pub(super) source_is_copy: Option<bool>,
     /// What this reconcile removed of the destination's versions.
     pub(super) removed: Vec<RemovedVersion>,
     /// Whether shared mode was found to be possible.
@@ -81,6 +83,7 @@ impl Attempt {
             encrypts_by_copy: false,
             not_comparable: false,
             history: None,
+            source_is_copy: None,
             removed: Vec::new(),
             may_share: false,
             copied: None,

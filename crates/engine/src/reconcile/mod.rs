@@ -33,7 +33,7 @@ use crate::ports::{Absence, Clock, DestinationBucket, SourceBucket, StateStore, 
 pub const MAX_TURNS: u32 = 6;
 
 /// How many questions a decision asks at most: each is asked once and answered.
-const MAX_QUESTIONS: u32 = 9;
+const MAX_QUESTIONS: u32 = 10;
 
 /// Reconciles keys between two buckets.
 #[derive(Debug)]
@@ -177,6 +177,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             Decision::AskReplication
             | Decision::AskAbilities
             | Decision::AskDefaultEncryption
+            | Decision::AskSourceVersions
             | Decision::ConfirmAbsence(_)
             | Decision::ReadSource(_) => Turn::ReadAgain,
         }
@@ -216,6 +217,9 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
                 Decision::AskDefaultEncryption => {
                     let default = self.destination.default_encryption().await.map_err(after_failure)?;
                     attempt.default_encryption = default.map_or(DefaultEncryption::Unknown, DefaultEncryption::Is);
+                }
+                Decision::AskSourceVersions => {
+                    attempt.source_is_copy = Some(self.source_is_copy(key, &source).await?);
                 }
                 Decision::ConfirmAbsence(side) => {
                     self.confirm_absence(key, side).await?;

@@ -48,6 +48,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             route,
             key,
             history,
+            source_is_copy: attempt.source_is_copy,
         };
         Ok(decide_shared(&shared, &self.policy))
     }
@@ -80,6 +81,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         if !self.is_shared() {
             return Ok(());
         }
+        attempt.source_is_copy = None;
         self.ensure_shareable(key, attempt).await?;
         let examined = self.examined(key, destination, attempt).await?;
         let newest = examined.newest.as_ref().map(|newest| &newest.version);
@@ -115,6 +117,34 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
                 Err(Question::Intent(version)) => {
                     let found = state.journal.find(key, &version).await.map_err(after_failure)?;
                     history.intents.insert(version, found);
+                }
+            }
+        }
+    }
+
+    /// Finds out whether the source's object is a copy that s3ferry made in the reverse direction, or what an application
+    /// made of such a copy.
+    pub(super) async fn source_is_copy(&self, key: &ObjectKey, source: &ObjectState) -> Result<bool, Turn> {
+        let place = Place {
+            bucket: &self.state(key)?.route.source,
+            key,
+        };
+        let listing = self.source.versions(key).await.map_err(after_failure)?;
+        let mut history = VersionHistory::new(listing, source);
+        if !history.begins_with(source) {
+            return Err(Turn::ReadAgain);
+        }
+        loop {
+            match history.newest_is_copy(place) {
+                Ok(is_copy) => return Ok(is_copy),
+                Err(Question::Object(version)) => {
+                    let read = self.source.version(key, &version).await;
+                    let facts = read.map_err(after_failure)?.facts().cloned();
+                    history.objects.insert(version, facts.ok_or(Turn::ReadAgain)?);
+                }
+                // Only of delete markers, which the newest version is not.
+                Err(Question::Intent(version)) => {
+                    history.intents.insert(version, None);
                 }
             }
         }

@@ -287,6 +287,14 @@ impl<T: SourceBucket + Clone + 'static> SourceBucket for Remembering<T> {
         Ok(self.evidence(found))
     }
 
+    async fn versions(&self, key: &ObjectKey) -> Result<VersionListing, Failure> {
+        self.port.versions(key).await
+    }
+
+    async fn version(&self, key: &ObjectKey, version: &VersionName) -> Result<ObjectState, Failure> {
+        self.port.version(key, version).await
+    }
+
     async fn replication(&self, key: &ObjectKey) -> Result<ReplicationCoverage, Failure> {
         self.port.replication(key).await
     }

@@ -315,7 +315,11 @@ impl Walk {
 
     fn reads_source(&self, request: &Request) -> bool {
         match request.about.operation {
-            Operation::SourceRead | Operation::ConfirmAbsence | Operation::Replication | Operation::ReadMore => true,
+            Operation::SourceRead
+            | Operation::ConfirmAbsence
+            | Operation::SourceVersions
+            | Operation::Replication
+            | Operation::ReadMore => true,
             Operation::Copy => self.landing(request) == Landing::Begins,
             _ => false,
         }

@@ -44,6 +44,8 @@ pub(crate) enum Mutant {
     NoIntents,
     /// The read after a write answers what was read before it.
     NoReread,
+    /// A listing of the source's versions shows the newest one only.
+    NoSourceVersions,
 }
 
 /// The destination bucket, below the scheduler.
@@ -305,6 +307,18 @@ impl SourceBucket for Source {
 
     async fn confirm_absence(&self, key: &ObjectKey) -> Result<Absence, Failure> {
         self.port.confirm_absence(key).await
+    }
+
+    async fn versions(&self, key: &ObjectKey) -> Result<VersionListing, Failure> {
+        let mut listing = self.port.versions(key).await?;
+        if self.mutant == Mutant::NoSourceVersions {
+            listing.versions.truncate(1);
+        }
+        Ok(listing)
+    }
+
+    async fn version(&self, key: &ObjectKey, version: &VersionName) -> Result<ObjectState, Failure> {
+        self.port.version(key, version).await
     }
 
     /// A setting that nobody changes here: it makes no step.

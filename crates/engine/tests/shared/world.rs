@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use s3ferry_core::attributes::Attributes;
 use s3ferry_core::event::Hint;
 use s3ferry_core::history::{VersionName, VersionStamp};
-use s3ferry_core::marker::{MARKER_NAME, is_newer};
+use s3ferry_core::marker::{MARKER_NAME, Marker, Place, Request as MarkerRequest, is_newer};
 use s3ferry_core::names::{BucketName, ETag, ObjectKey};
+use s3ferry_core::order::CopyMethod;
 use s3ferry_core::policy::{Ownership, Policy};
 use s3ferry_core::time::Timestamp;
 use s3ferry_engine::batch::{Batch, Settled};
@@ -72,6 +74,8 @@ pub(crate) struct World {
     authors: BTreeMap<(ObjectKey, String), Author>,
     /// The attributes that applications changed on copies of ours, by key: the last of each kind.
     touches: BTreeMap<(ObjectKey, Touched), Touch>,
+    /// The versions of the source that s3ferry copied there in the reverse direction.
+    replicas: BTreeSet<(ObjectKey, VersionName)>,
     /// What happened, where somebody wants to read it.
     pub(crate) trace: Option<Vec<String>>,
 }
@@ -101,6 +105,7 @@ impl World {
             deletes: true,
             authors: BTreeMap::new(),
             touches: BTreeMap::new(),
+            replicas: BTreeSet::new(),
             trace: None,
         }
     }
@@ -199,6 +204,37 @@ impl World {
             is_certain: is_idle,
         };
         self.touches.insert((key.clone(), touched), touch);
+    }
+
+    /// Writes at the source what s3ferry copies there in the reverse direction: the destination's object with a marker.
+    pub(crate) fn replicate_back(&mut self, key: &ObjectKey, content: &str) {
+        self.tell(|| format!("source: replica of {key}: {content}"));
+        let original = self.destination.facts(key.as_str()).unwrap();
+        let route = route();
+        let request = MarkerRequest {
+            source_bucket: &route.destination,
+            place: Place {
+                bucket: &route.source,
+                key,
+            },
+            over: None,
+            requested: self.now(),
+            decided: self.now(),
+            attributes: Attributes::of(&original),
+        };
+        let (_, marker) = Marker::for_copy(&original, CopyMethod::Whole, false, request).unwrap();
+        self.source.put_with(key.as_str(), content, |facts| {
+            facts.user_metadata.clone_from(&original.user_metadata);
+            facts.user_metadata.insert(MARKER_NAME.to_owned(), marker.to_text());
+            facts.tags.clone_from(&original.tags);
+        });
+        let replica = self.current_at_source(key).unwrap();
+        self.replicas.insert((key.clone(), replica));
+    }
+
+    fn current_at_source(&self, key: &ObjectKey) -> Option<VersionName> {
+        let facts = self.source.facts(key.as_str())?;
+        Some(VersionName::of(facts.version_id.as_ref()))
     }
 
     fn names(&self, key: &ObjectKey) -> BTreeSet<String> {
@@ -318,6 +354,10 @@ impl World {
         if self.is_equal(key, source, destination) {
             return Ok(());
         }
+        let replica = self.current_at_source(key).map(|version| (key.clone(), version));
+        if !history.is_empty() && replica.is_some_and(|replica| self.replicas.contains(&replica)) {
+            return Ok(());
+        }
         let top = history.first();
         let author = top.map(|stamp| self.author(key, &stamp.version));
         let written = self.source.facts(key.as_str()).map(|facts| facts.last_modified);
@@ -340,11 +380,12 @@ impl World {
 impl World {
     /// Tells whether both sides are equal but for attributes that an application changed at the destination.
     fn is_equal(&self, key: &ObjectKey, source: Option<&Snapshot>, destination: Option<&Snapshot>) -> bool {
-        let (Some(source), Some(destination)) = (source, destination.map(unmarked)) else {
+        // A replica that an application restored at the source is copied with another marker.
+        let (Some(source), Some(destination)) = (source.map(unmarked), destination.map(unmarked)) else {
             return source.is_none() && destination.is_none();
         };
         let is_theirs = |touched| self.touches.contains_key(&(key.clone(), touched));
-        let mut expected = source.clone();
+        let mut expected = source;
         // A conflict over one attribute leaves the others as they are, and is reported; and a copy that brings tags would
         // bring annotations, too, and so waits where an application changed those.
         if is_theirs(Touched::Tags) || is_theirs(Touched::Annotations) {

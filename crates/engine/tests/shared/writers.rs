@@ -62,7 +62,12 @@ impl Run {
     /// Makes both buckets what they were before anybody looked.
     pub(super) fn set_up(&mut self) {
         for key in self.keys.clone() {
-            if self.chance.once_in(3) {
+            if self.source_versioned && self.chance.once_in(5) {
+                self.replicate_back(&key);
+                if self.chance.once_in(3) {
+                    continue;
+                }
+            } else if self.chance.once_in(3) {
                 self.put_at_destination(&key);
                 self.world.pass(Duration::from_secs(self.chance.of(&[0, 1])));
             }
@@ -88,6 +93,7 @@ impl Run {
                 self.world.source.tag(key.as_str(), &[("stage", "live")]);
                 self.event(key, "ObjectTagging:Put", tags());
             }
+            5 if self.source_versioned => self.restore_at_source(key),
             // One request copies whatever annotations there are: a marker cannot state them.
             4 if exists && self.is_idle() => {
                 self.world.tell(|| format!("source: annotate {key}"));
@@ -97,6 +103,34 @@ impl Run {
             }
             _ => self.put_at_source(key),
         }
+    }
+
+    /// Leaves what the reverse direction makes of an application's write at the destination.
+    fn replicate_back(&mut self, key: &ObjectKey) {
+        let object = Object {
+            large: None,
+            ..Object::of(&mut self.chance)
+        };
+        self.world.tell(|| format!("destination: put {key}: {object:?}"));
+        self.world
+            .written_by(Author::Application, key, |bucket| object.put(bucket, key));
+        self.world.pass(Duration::from_secs(1));
+        self.world.replicate_back(key, object.content);
+        self.event(key, "ObjectCreated:Copy", Aspects::new());
+        self.world.pass(Duration::from_secs(self.chance.of(&[0, 1])));
+    }
+
+    /// Writes an old object of the source again as it was, marker and all.
+    fn restore_at_source(&mut self, key: &ObjectKey) {
+        let history = self.world.source.history(key.as_str());
+        let objects: Vec<_> = history.iter().filter(|stamp| !stamp.is_delete_marker()).collect();
+        if objects.is_empty() {
+            return self.put_at_source(key);
+        }
+        let version = self.chance.of(&objects).version.clone();
+        self.world.tell(|| format!("source: write {version} of {key} again"));
+        self.world.source.rewrite(key.as_str(), &version);
+        self.event(key, "ObjectCreated:Copy", Aspects::new());
     }
 
     fn put_at_source(&mut self, key: &ObjectKey) {

@@ -160,22 +160,11 @@ impl DestinationBucket for MemoryDestination {
     }
 
     async fn history(&self, key: &ObjectKey) -> Result<VersionListing, Failure> {
-        Ok(VersionListing {
-            versions: self.bucket.history(key.as_str()),
-            is_complete: true,
-            listed: Timestamp::from_seconds(self.bucket.lock().clock_seconds),
-        })
+        Ok(self.bucket.listed_versions(key))
     }
 
     async fn read_version(&self, key: &ObjectKey, version: &VersionName) -> Result<ObjectState, Failure> {
-        let inner = self.bucket.lock();
-        let mut versions = inner.keys.get(key.as_str()).into_iter().flatten();
-        let found = versions.find(|other| self.bucket.version_name(other.id) == *version);
-        Ok(match found.map(|version| &version.object) {
-            None => ObjectState::NotFound,
-            Some(None) => ObjectState::DeleteMarker,
-            Some(Some(object)) => ObjectState::Present(Box::new(object.facts_with(&Aspects::new()))),
-        })
+        Ok(self.bucket.version_state(key, version))
     }
 
     async fn remove_version(&self, key: &ObjectKey, version: &VersionName) -> Result<(), Failure> {

@@ -3,6 +3,7 @@
 use s3ferry_core::decide::ReplicationCoverage;
 use s3ferry_core::facts::{Aspects, ObjectFacts, ObjectState};
 use s3ferry_core::failure::Failure;
+use s3ferry_core::history::{VersionListing, VersionName};
 use s3ferry_core::names::ObjectKey;
 use s3ferry_core::order::SourcePin;
 use s3ferry_core::plan::{PartSizes, SourceLayout};
@@ -41,6 +42,14 @@ impl SourceBucket for MemoryBucket {
 
     async fn confirm_absence(&self, key: &ObjectKey) -> Result<Absence, Failure> {
         Ok(self.absence(key))
+    }
+
+    async fn versions(&self, key: &ObjectKey) -> Result<VersionListing, Failure> {
+        Ok(self.listed_versions(key))
+    }
+
+    async fn version(&self, key: &ObjectKey, version: &VersionName) -> Result<ObjectState, Failure> {
+        Ok(self.version_state(key, version))
     }
 
     async fn replication(&self, _key: &ObjectKey) -> Result<ReplicationCoverage, Failure> {

@@ -32,6 +32,8 @@ pub enum Operation {
     SourceRead,
     /// The source's versions are listed.
     ConfirmAbsence,
+    /// The source's versions are listed, or one is read, to tell a copy from what an application made of it.
+    SourceVersions,
     /// The source's replication is read.
     Replication,
     /// The destination's object is read.
@@ -96,6 +98,7 @@ impl Operation {
             | Self::Send => true,
             Self::SourceRead
             | Self::ConfirmAbsence
+            | Self::SourceVersions
             | Self::Replication
             | Self::DestinationRead
             | Self::ReadMore

@@ -209,6 +209,18 @@ impl<T: SourceBucket + Clone + 'static> SourceBucket for Scheduled<T> {
         self.line.call(Operation::ConfirmAbsence, key, effect).await
     }
 
+    async fn versions(&self, key: &ObjectKey) -> Result<VersionListing, Failure> {
+        let (port, of) = (self.port.clone(), key.clone());
+        let effect = move |_| Some(at_once(port.versions(&of)));
+        self.line.call(Operation::SourceVersions, key, effect).await
+    }
+
+    async fn version(&self, key: &ObjectKey, version: &VersionName) -> Result<ObjectState, Failure> {
+        let (port, of, version) = (self.port.clone(), key.clone(), version.clone());
+        let effect = move |_| Some(at_once(port.version(&of, &version)));
+        self.line.call(Operation::SourceVersions, key, effect).await
+    }
+
     async fn replication(&self, key: &ObjectKey) -> Result<ReplicationCoverage, Failure> {
         let (port, of) = (self.port.clone(), key.clone());
         let effect = move |_| Some(at_once(port.replication(&of)));

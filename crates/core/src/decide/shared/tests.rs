@@ -23,6 +23,7 @@ struct Case {
     source: ObjectState,
     destination: ObjectState,
     history: Examined,
+    source_is_copy: Option<bool>,
     policy: Policy,
 }
 
@@ -118,6 +119,7 @@ fn case(source: ObjectState, destination: ObjectState) -> Case {
             hidden: None,
             listed: LISTED,
         },
+        source_is_copy: None,
         policy: Policy {
             ownership: Ownership::Shared,
             propagate_deletes: true,
@@ -158,6 +160,7 @@ impl Case {
             route: &route,
             key: &key(),
             history: &self.history,
+            source_is_copy: self.source_is_copy,
         };
         decide_shared(&shared, &self.policy)
     }
@@ -496,11 +499,30 @@ fn replica_of_the_destination_is_not_copied_back() {
         present(&ours("c1", 2_000, &facts("s0", "cc", 900), None)),
     ];
     for destination in destinations {
-        check(
-            &case(present(&replica), destination),
-            &Decision::Skip(SkipReason::SourceIsReplica),
-        );
+        let mut case = case(present(&replica), destination);
+        check(&case, &Decision::AskSourceVersions);
+        case.source_is_copy = Some(true);
+        check(&case, &Decision::Skip(SkipReason::SourceIsReplica));
     }
+}
+
+#[test]
+fn replica_that_an_application_wrote_again_is_an_external_write() {
+    let restored = copy_between(THERE_AND_BACK, "s2", 5_000, &facts("d1", "aa", 1_000), None);
+    let decided = |destination: &ObjectFacts| {
+        let mut case = case(present(&restored), present(destination));
+        case.source_is_copy = Some(false);
+        case.decided()
+    };
+    assert!(matches!(decided(&facts("d2", "bb", 4_999)), Decision::Copy(_)));
+    let newer = decided(&facts("d2", "bb", 5_000));
+    assert_eq!(newer, Decision::Skip(SkipReason::DestinationNewer));
+    // What the other direction would write again is equal by then.
+    let equal = ObjectFacts {
+        user_metadata: BTreeMap::new(),
+        ..restored.clone()
+    };
+    assert_eq!(decided(&equal), Decision::Skip(SkipReason::AlreadyIdentical));
 }
 
 #[test]
