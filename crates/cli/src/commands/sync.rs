@@ -72,8 +72,9 @@ read on both sides, so that an overwrite with the same bytes and other metadata
 is found. What changes no Last-Modified is not seen in listings: tags,
 retention, legal holds, annotations, and an overwrite in the very second of the
 copy. --deep sees them, and --ownership shared always reads as --deep does.
-It also reads the keys that s3ferry deleted earlier (the delete intents in the
-state bucket), because an application's write may be hidden below such a delete.
+Shared ownership also reads the keys that s3ferry deleted earlier (the delete
+intents in the state bucket), because an application's write may be hidden
+below such a delete.
 
 Interrupted, or with failures, it is run again: what is equal by then is passed
 over. Nothing else is kept between runs, except multipart uploads in the state
@@ -171,8 +172,8 @@ impl SyncArgs {
 /// How far back a sync without --state-bucket reads the annotations of multipart objects.
 ///
 /// A multipart copy writes them after the object, and a run that was killed in between leaves no trace but the object
-/// itself. Whoever runs the same command again does so within a day, and older objects are left to `--deep`, so that a
-/// run that finds nothing to do stays cheap. Last-Modified of a multipart object is when its upload began.
+/// itself. A run that was killed is usually repeated within a day. Older objects are left to `--deep`, so that a run that
+/// finds nothing to do stays cheap. Last-Modified of a multipart object is when its upload began.
 const RECENT_MULTIPART_COPIES: Duration = Duration::from_hours(24);
 
 /// Makes the destination what the source is.

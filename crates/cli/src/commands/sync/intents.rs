@@ -11,8 +11,8 @@ use s3ferry_core::names::ObjectKey;
 use super::deletes::HeldKeys;
 use crate::exit::Error;
 
-/// How many different keys are told apart. A key beyond them may be reconciled more than once, which changes nothing.
-const TOLD_APART: usize = 1_000_000;
+/// How many different keys are distinguished. A key beyond them may be reconciled more than once, which changes nothing.
+const DISTINGUISHED: usize = 1_000_000;
 
 /// The keys of the intents: they wait on disk until the listings are complete, with a hash of each in memory.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub(super) struct DeletedKeys {
     /// Hashes of the first keys in `held` that were not reconciled yet.
     left: HashSet<u64>,
     /// How many keys of `held` have their hash in `left` at first.
-    told_apart: usize,
+    distinguished: usize,
     hasher: RandomState,
 }
 
@@ -30,14 +30,14 @@ impl DeletedKeys {
         Ok(Self {
             held: HeldKeys::new()?,
             left: HashSet::new(),
-            told_apart: 0,
+            distinguished: 0,
             hasher: RandomState::new(),
         })
     }
 
     /// Takes the key of an intent; a key has one for each version that was deleted.
     pub(super) fn push(&mut self, key: &ObjectKey) -> Result<(), Error> {
-        self.push_within(TOLD_APART, key)
+        self.push_within(DISTINGUISHED, key)
     }
 
     fn push_within(&mut self, limit: usize, key: &ObjectKey) -> Result<(), Error> {
@@ -45,9 +45,9 @@ impl DeletedKeys {
         if self.left.contains(&hash) {
             return Ok(());
         }
-        if self.told_apart < limit {
+        if self.distinguished < limit {
             self.left.insert(hash);
-            self.told_apart += 1;
+            self.distinguished += 1;
         }
         self.held.push(key)
     }
@@ -64,11 +64,11 @@ impl DeletedKeys {
         let Self {
             held,
             left,
-            told_apart,
+            distinguished,
             hasher,
         } = self;
         let is_left = move |(index, key): (usize, Result<ObjectKey, Error>)| match key {
-            Ok(key) if index < told_apart && !left.contains(&hasher.hash_one(&key)) => None,
+            Ok(key) if index < distinguished && !left.contains(&hasher.hash_one(&key)) => None,
             key => Some(key),
         };
         Ok(held.keys()?.enumerate().filter_map(is_left))
