@@ -74,6 +74,9 @@ pub struct ManifestArgs {
     #[arg(long, value_name = "PATH")]
     to: FileAt,
     /// How many rows a file has at most
+    /// The account that must own the bucket of --to; the default is --source-bucket-owner, as for the state bucket
+    #[arg(long, value_name = "ACCOUNT", value_parser = account)]
+    state_bucket_owner: Option<AccountId>,
     #[arg(long, value_name = "NUMBER", default_value = "1000000")]
     rows: NonZeroU64,
     /// One manifest for each class of objects, by a HEAD of each
@@ -140,7 +143,8 @@ pub async fn run(shared: &SharedArgs, args: &ManifestArgs, interrupt: &Interrupt
             (clients, source, inventories, Box::pin(keys))
         }
     };
-    let place = Place::open(&args.to, &clients, &source.region).await?;
+    let owner = args.state_bucket_owner.as_ref().or(source.owner.as_ref());
+    let place = Place::open(&args.to, &clients.expecting(owner), &source.region).await?;
     let mut files = Files::begin(place, args.rows.get(), args.by_class).await?;
     let progress = Progress::start("writing", "rows", compare.expected_objects);
     let bucket = source.location.bucket.clone();
