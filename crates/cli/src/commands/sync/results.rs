@@ -59,6 +59,8 @@ pub(super) struct Results {
     conflicts: u64,
     not_kept: u64,
     not_done: u64,
+    /// Of those that are not done, multipart copies that were interrupted.
+    interrupted: u64,
     failed: u64,
     failed_by: FailureCounts,
     asked_again: usize,
@@ -95,6 +97,7 @@ impl Results {
             conflicts: 0,
             not_kept: 0,
             not_done: 0,
+            interrupted: 0,
             failed: 0,
             failed_by: FailureCounts::default(),
             asked_again: 0,
@@ -149,11 +152,12 @@ impl Results {
     }
 
     /// Says in a few numbers how it goes.
-    pub(super) fn counts(&self) -> [(&'static str, u64); 3] {
+    pub(super) fn counts(&self) -> [(&'static str, u64); 4] {
         [
             ("copied", self.copied + self.amended),
             ("deleted", self.deleted),
-            ("failed", self.failed + self.not_done),
+            ("not done", self.not_done),
+            ("failed", self.failed),
         ]
     }
 
@@ -192,6 +196,14 @@ impl Results {
                 )?;
             }
             Outcome::Failed(failure) if failure.code == DRY_RUN => self.would(key, &failure.action)?,
+            // This process ends no copy by itself: the command was stopped.
+            Outcome::Failed(failure)
+                if failure.code == STATE_BUCKET_REQUIRED && failure.action == "s3:UploadPartCopy" =>
+            {
+                self.not_done += 1;
+                self.interrupted += 1;
+                self.write("not-done", key, Some(FailureKind::Again), "Interrupted", INTERRUPTED)?;
+            }
             Outcome::Failed(failure) => self.failed(key, failure)?,
         }
         if report.outcome_unknown && !matches!(report.outcome, Outcome::Failed(_) | Outcome::Again(_)) {
@@ -315,6 +327,7 @@ impl Results {
             "failed": self.failed,
             "failed_by": self.failed_by.json(),
             "unanswered_writes": self.unanswered,
+            "interrupted": self.interrupted,
             "overtaken": self.overtaken.load(Ordering::Relaxed),
             "uploads_left": self.uploads_left,
             "would": self.would,
@@ -363,6 +376,7 @@ impl Results {
             (self.failed, "failed"),
             (self.extra, "only at the destination, left as they are"),
             (
+            (self.interrupted, INTERRUPTED_LINE),
                 self.uploads_left,
                 "may have left an incomplete multipart copy at the destination: run the same command again, with --deep",
             ),
@@ -419,13 +433,22 @@ fn would_be(action: &str) -> String {
         "copy-in-parts" => "would be copied in parts (multipart copy)".to_owned(),
         "amend" => "would get the source's tags, lock, annotations or grants".to_owned(),
         "delete" => "would be deleted".to_owned(),
+/// The code of a multipart copy that did not end in time and is not journaled.
+const STATE_BUCKET_REQUIRED: &str = "StateBucketRequired";
+
+const INTERRUPTED: &str = "the multipart copy was interrupted: run the same command again; with --state-bucket an \
+     interrupted copy is resumed, without it the copy starts over";
+
+const INTERRUPTED_LINE: &str = "of these multipart copies that were interrupted: --state-bucket lets the next run resume \
+     such copies";
+
         action => format!("would be written: {action}"),
     }
 }
 
 fn not_done(reason: AgainReason) -> &'static str {
     match reason {
-        AgainReason::Deadline => "stopped before it was done; the next run goes on",
+        AgainReason::Deadline => "stopped before the copy was done: run the same command again",
         AgainReason::HotKey => "changed whenever it was read",
         AgainReason::ReplicationPending { .. } => "S3's own replication is expected to bring it",
         AgainReason::OutcomeUnknown => "a write was sent whose answer never came",

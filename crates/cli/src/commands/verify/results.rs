@@ -272,11 +272,19 @@ fn lines(report: &Report, unread: &[String], written: &[PathBuf]) -> Vec<String>
     }
     for side in [&report.header.sides.source, &report.header.sides.destination] {
         lines.push(format!(
-            "s3://{}/{}: {} objects, {} bytes",
+            "s3://{}/{}: {} objects, {} bytes{}",
+    let is_whole = report.verdict != Verdict::Incomplete;
+    if !is_whole {
+        lines.push(format!(
+            "stopped after {} keys: the figures are those of the keys compared so far, and no verdict",
+            grouped(report.keys)
+        ));
+    }
             side.bucket,
             side.prefix,
             grouped(side.amount.objects),
-            grouped(side.amount.bytes)
+            grouped(side.amount.bytes),
+            if is_whole { "" } else { " compared so far" }
         ));
     }
     let row = |count: u64, what: &str| format!("  {:>12}  {what}", grouped(count));
