@@ -296,6 +296,9 @@ impl Results {
         }
         self.stdout.flush()?;
         ended?;
+        if self.compared.is_empty() {
+            say(&nothing_compared(sides));
+        }
         self.must_not_be_all_alike()?;
         let is_done = self.failed + self.not_done == 0;
         Ok(if is_done { End::Done } else { End::NotAll })
@@ -324,10 +327,10 @@ impl Results {
             "conflicts": self.conflicts,
             "not_kept": self.not_kept,
             "not_done": self.not_done,
+            "interrupted": self.interrupted,
             "failed": self.failed,
             "failed_by": self.failed_by.json(),
             "unanswered_writes": self.unanswered,
-            "interrupted": self.interrupted,
             "overtaken": self.overtaken.load(Ordering::Relaxed),
             "uploads_left": self.uploads_left,
             "would": self.would,
@@ -373,10 +376,10 @@ impl Results {
             (self.conflicts, "conflicts: the destination's object is as new or newer"),
             (self.not_kept, "copied without everything they had at the source"),
             (self.not_done, "not done yet: run the same command again"),
+            (self.interrupted, INTERRUPTED_LINE),
             (self.failed, "failed"),
             (self.extra, "only at the destination, left as they are"),
             (
-            (self.interrupted, INTERRUPTED_LINE),
                 self.uploads_left,
                 "may have left an incomplete multipart copy at the destination: run the same command again, with --deep",
             ),
@@ -418,9 +421,26 @@ fn ails_everything(failure: &Failure) -> bool {
     failure.kind == FailureKind::Configuration || is_denial(failure)
 }
 
+/// Names both locations where neither has an object.
+fn nothing_compared(sides: &Sides) -> String {
+    format!(
+        "warning: neither {} nor {} has an object: there is nothing to copy. Check the bucket and the prefix of --source",
+        sides.source.location, sides.destination.location
+    )
+}
+
 /// What may have been faster.
 const OVERTAKEN_BY: &str = "something else wrote the same keys first. Another sync of these buckets? Both then do the same \
      work: stop one of them (nothing is lost by it). The replicator does so for keys that are being written now";
+
+/// The code of a multipart copy that did not end in time and is not journaled.
+const STATE_BUCKET_REQUIRED: &str = "StateBucketRequired";
+
+const INTERRUPTED: &str = "the multipart copy was interrupted: run the same command again; with --state-bucket an \
+     interrupted copy is resumed, without it the copy starts over";
+
+const INTERRUPTED_LINE: &str = "of these multipart copies that were interrupted: --state-bucket lets the next run resume \
+     such copies";
 
 /// What is known of an upload that may be left.
 const UPLOAD_LEFT: &str = "an incomplete multipart upload of this key may be left at the destination: the next run \
@@ -433,15 +453,6 @@ fn would_be(action: &str) -> String {
         "copy-in-parts" => "would be copied in parts (multipart copy)".to_owned(),
         "amend" => "would get the source's tags, lock, annotations or grants".to_owned(),
         "delete" => "would be deleted".to_owned(),
-/// The code of a multipart copy that did not end in time and is not journaled.
-const STATE_BUCKET_REQUIRED: &str = "StateBucketRequired";
-
-const INTERRUPTED: &str = "the multipart copy was interrupted: run the same command again; with --state-bucket an \
-     interrupted copy is resumed, without it the copy starts over";
-
-const INTERRUPTED_LINE: &str = "of these multipart copies that were interrupted: --state-bucket lets the next run resume \
-     such copies";
-
         action => format!("would be written: {action}"),
     }
 }
