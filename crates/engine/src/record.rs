@@ -221,7 +221,9 @@ mod tests {
 
     /// Keeps level and message of every event.
     #[derive(Debug, Clone, Default)]
-    struct Log(Arc<Mutex<Vec<(Level, BTreeMap<&'static str, String>)>>>);
+    struct Log(Arc<Mutex<Vec<Line>>>);
+
+    type Line = (Level, BTreeMap<&'static str, String>);
 
     #[derive(Default)]
     struct Fields(BTreeMap<&'static str, String>);
@@ -287,9 +289,9 @@ mod tests {
         let written = Log::default();
         tracing::subscriber::with_default(written.clone(), || {
             log_denials(&settled);
-            settled
-                .iter()
-                .for_each(|settled| log(Origin::Message(None), &hint, settled));
+            for settled in &settled {
+                log(Origin::Message(None), &hint, settled);
+            }
         });
         let written = written.0.lock().unwrap();
         let of_level = |wanted: Level| written.iter().filter(move |(level, _)| *level == wanted);

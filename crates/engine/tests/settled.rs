@@ -295,6 +295,7 @@ impl Regime {
 
 /// One kind of object, and what the destination can do for it.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one thing that is so or not")]
 struct Kind {
     source_has_key: bool,
     versioned: bool,

@@ -176,7 +176,7 @@ fn replace_copy(
                 Ok(encryption) => encryption,
                 Err(decision) => return decision,
             };
-            let changed = match encryption {
+            let encryption = match encryption {
                 // Attributes that are missing are written first.
                 EncryptionChange::ByCopy(_) if !unwritten.is_empty() => EncryptionChange::None,
                 EncryptionChange::ByCopy(expected) => {
@@ -188,7 +188,7 @@ fn replace_copy(
                 encryption => encryption,
             };
             let source = amendable(source, destination, &unwritten);
-            return amend(&source, destination, &shared.situation, policy, changed);
+            return amend(&source, destination, &shared.situation, policy, encryption);
         }
         // A copy brings the source's annotations, so it must not be an application that changed those.
         match change(Aspect::Annotations) {
