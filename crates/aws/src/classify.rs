@@ -3,9 +3,11 @@
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
-use s3ferry_core::failure::{Failure, FailureKind, Reaction, react};
+use s3ferry_core::failure::{EXPECTS_OWNER, Failure, FailureKind, NOT_FROM_S3, Reaction, react};
 use s3ferry_engine::ports::WriteError;
 
+use crate::in_flight::sender;
+use crate::owner::expected_by;
 use crate::profile::NoCredentialsInProfile;
 
 /// The code of a request that the SDK does not make, and so never sends.
@@ -33,6 +35,8 @@ pub struct ErrorAnswer {
     pub message: String,
     /// Whether the request may have taken effect without an answer having come.
     pub unanswered: bool,
+    /// The account that the refused request expected to own the bucket.
+    pub expected_owner: Option<String>,
 }
 
 impl ErrorAnswer {
@@ -58,9 +62,13 @@ impl ErrorAnswer {
             // Never sent.
             _ => false,
         };
+        let endpoint = error.raw_response().and_then(sender);
+        // A page of a proxy names no error either, and trying again brings the same page.
+        let is_page = matches!(error, SdkError::ServiceError(_)) && code.is_none() && endpoint.is_some();
+        let code = code.or_else(|| is_page.then(|| NOT_FROM_S3.to_owned()));
         // The SDK's own sentence about an error that it has no type for is a dump of the answer.
         let message = message.unwrap_or_else(|| match (error, status) {
-            (SdkError::ServiceError(_), Some(200..300)) => not_of_s3(&innermost(error)),
+            (SdkError::ServiceError(_), Some(200..300)) => not_of_s3(&innermost(error), endpoint),
             (SdkError::ServiceError(_), Some(status)) => without_words(status),
             // The layers of the connection say nothing that its innermost cause does not.
             (SdkError::DispatchFailure(_), _) if code.is_none() => innermost(error),
@@ -71,6 +79,7 @@ impl ErrorAnswer {
             status,
             message,
             unanswered,
+            expected_owner: error.raw_response().and_then(expected_by).map(str::to_owned),
         }
     }
 
@@ -117,7 +126,19 @@ impl ErrorAnswer {
             (None, None) => "NoAnswer".to_owned(),
         };
         let detail = if is_denied && !is_named {
-            format!("{} ({})", self.message, attempted.when_denied)
+            let expected = self.expected_owner.map(|owner| {
+                format!(
+                    "; {EXPECTS_OWNER} {owner}: if another account owns it, correct --destination-bucket-owner \
+                     (DESTINATION_BUCKET_OWNER), for the source and the state bucket --source-bucket-owner \
+                     (SOURCE_BUCKET_OWNER) or --state-bucket-owner"
+                )
+            });
+            format!(
+                "{} ({}{})",
+                self.message,
+                attempted.when_denied,
+                expected.unwrap_or_default()
+            )
         } else if code == NOT_MADE {
             not_made(&attempted.resource, &self.message)
         } else {
@@ -150,7 +171,10 @@ fn without_words(status: u16) -> String {
 
 /// Says that a success is none. Of a page of another kind the SDK has a dump to show, of a document that ends early the
 /// reason.
-fn not_of_s3(cause: &str) -> String {
+fn not_of_s3(cause: &str, endpoint: Option<&str>) -> String {
+    if let Some(endpoint) = endpoint {
+        return format!("the response of {endpoint} is not from S3: check the endpoint and any proxy");
+    }
     if cause.contains('{') {
         "the response is not from S3: check the endpoint".to_owned()
     } else {
@@ -240,6 +264,7 @@ mod tests {
             status,
             message: "what the service says".to_owned(),
             unanswered,
+            expected_owner: None,
         }
     }
 
@@ -286,6 +311,22 @@ mod tests {
         );
         assert_eq!(failure.action, "s3:PutObjectTagging");
         assert_eq!(failure.resource, "arn:aws:s3:::destination/a b");
+    }
+
+    #[test]
+    fn denial_names_the_owner_that_was_expected_unless_s3_names_the_action() {
+        let mut denied = answer(Some("AccessDenied"), Some(403), false);
+        denied.expected_owner = Some("111122223333".to_owned());
+        let failure = denied.clone().into_failure(&attempted());
+        for part in [
+            "owned by account 111122223333",
+            "--destination-bucket-owner (DESTINATION_BUCKET_OWNER)",
+        ] {
+            assert!(failure.detail.contains(part), "{failure}");
+        }
+        denied.message = "User: a is not authorized to perform: s3:GetObject on resource: \"b\"".to_owned();
+        let failure = denied.into_failure(&attempted());
+        assert!(!failure.detail.contains("111122223333"), "{failure}");
     }
 
     #[test]

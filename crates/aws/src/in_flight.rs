@@ -12,7 +12,7 @@ use aws_sdk_s3::primitives::SdkBody;
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
 };
-use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use futures::{StreamExt as _, stream};
@@ -21,6 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
 use crate::client::RequestLimits;
+use crate::owner;
 use crate::pace::Pace;
 use crate::unreadable::put_aside_expires;
 
@@ -123,9 +124,13 @@ impl HttpConnector for BoundedConnector {
         HttpConnectorFuture::new(async move {
             let permit = in_flight.turn().await?;
             let deadline = Deadline::new(answer_timeout);
+            let expected_owner = request.headers().get(owner::HEADER).map(str::to_owned);
+            let uri = request.uri().to_owned();
             let answer = Deadline::bound(deadline, inner.call(request)).await;
             let mut answer = answer.map_err(|error| ConnectorError::timeout(error.into()))??;
             put_aside_expires(answer.headers_mut());
+            owner::note_expected(&mut answer, expected_owner);
+            note_sender(&mut answer, &uri);
             if answer.body().is_streaming() {
                 let body = answer.take_body();
                 *answer.body_mut() = rest_of_answer(body, deadline, permit);
@@ -133,6 +138,28 @@ impl HttpConnector for BoundedConnector {
             Ok(answer)
         })
     }
+}
+
+/// What answers of another form than S3's are noted with.
+const SENDER: &str = "x-s3ferry-endpoint";
+
+/// Notes which endpoint sent a success that is not of the form of S3's documents, as a web page.
+fn note_sender(answer: &mut HttpResponse, uri: &str) {
+    let is_document = |kind: &str| kind.contains("xml") || kind.contains("octet-stream");
+    let is_other = answer
+        .headers()
+        .get("content-type")
+        .is_some_and(|kind| !is_document(kind));
+    if !answer.status().is_success() || !is_other {
+        return;
+    }
+    let scheme_and_host: Vec<&str> = uri.splitn(4, '/').take(3).collect();
+    let _unnoted = answer.headers_mut().try_insert(SENDER, scheme_and_host.join("/"));
+}
+
+/// Returns the endpoint that sent an answer of another form than S3's.
+pub(crate) fn sender(answer: &HttpResponse) -> Option<&str> {
+    answer.headers().get(SENDER)
 }
 
 /// Bounds a body that is still coming, and keeps the permit until it came or is dropped.
@@ -152,7 +179,6 @@ fn rest_of_answer(body: SdkBody, deadline: Option<Deadline>, permit: OwnedSemaph
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
     use aws_smithy_runtime_api::http::StatusCode;
     use http_body::Frame;
 

@@ -6,10 +6,27 @@
 use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextMut;
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use s3ferry_core::names::AccountId;
 
 /// The header by which S3 compares the owner of the bucket that a request addresses.
-const HEADER: &str = "x-amz-expected-bucket-owner";
+pub(crate) const HEADER: &str = "x-amz-expected-bucket-owner";
+
+/// The owner that a refused request expected. S3 does not say in its answer that this is why it refused.
+const REFUSED_FOR: &str = "x-s3ferry-expected-bucket-owner";
+
+/// Notes in the answer to a refused request which owner it expected.
+pub(crate) fn note_expected(answer: &mut HttpResponse, expected: Option<String>) {
+    if let Some(expected) = expected.filter(|_| answer.status().as_u16() == 403) {
+        // The value was sent as a header before.
+        let _unnoted = answer.headers_mut().try_insert(REFUSED_FOR, expected);
+    }
+}
+
+/// Returns the owner that a refused request expected.
+pub(crate) fn expected_by(answer: &HttpResponse) -> Option<&str> {
+    answer.headers().get(REFUSED_FOR)
+}
 
 /// Sets the owner on every request of a client, so that no call can leave it out.
 #[derive(Debug, Clone)]

@@ -61,5 +61,6 @@ fn unconfirmed(refused: ErrorAnswer) -> ErrorAnswer {
         status: None,
         message: "a HEAD was answered with 400, and the GET after it was not refused".to_owned(),
         unanswered: false,
+        expected_owner: None,
     }
 }

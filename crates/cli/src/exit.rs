@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use s3ferry_core::failure::{Failure, FailureKind};
+use s3ferry_core::failure::{EXPECTS_OWNER, Failure, FailureKind, NOT_FROM_S3};
 
 use crate::output::shown_text;
 
@@ -115,7 +115,8 @@ impl Error {
         match self {
             Self::Usage { .. } => 2,
             Self::Setup { .. } | Self::File { .. } | Self::Unreadable { .. } => 3,
-            Self::Failed(failure) if failure.is_of_credentials() || failure.code == NO_ANSWER => 3,
+            Self::Failed(failure) if failure.is_of_credentials() => 3,
+            Self::Failed(failure) if [NO_ANSWER, NOT_FROM_S3].contains(&failure.code.as_str()) => 3,
             Self::Failed(failure) => match failure.kind {
                 FailureKind::Permanent | FailureKind::Configuration => 3,
                 FailureKind::Retry | FailureKind::Again | FailureKind::Bug => 1,
@@ -147,6 +148,9 @@ fn next_step(failure: &Failure) -> &'static str {
         }
         (_, NO_ANSWER) => {
             "check the network of this machine, and the endpoint if one is given; then run the same command again"
+        }
+        (_, NOT_FROM_S3) => {
+            "name an endpoint of S3 (--endpoint-url, AWS_ENDPOINT_URL), or let the proxy pass requests to S3"
         }
         (_, "Status405" | "Status501" | "NotImplemented") => {
             "check the endpoint (--endpoint-url, AWS_ENDPOINT_URL): what answers there does not have this API"
@@ -183,6 +187,10 @@ fn next_step(failure: &Failure) -> &'static str {
         }
         (_, code) if code.starts_with("Inventory") => {
             "name another report; without an inventory the bucket is listed instead"
+        }
+        (_, code) if code.contains("AccessDenied") && failure.detail.contains(EXPECTS_OWNER) => {
+            "correct the expected owner if another account owns the bucket; else grant the action that is named, or use \
+             other credentials with --profile"
         }
         (_, code) if code.contains("AccessDenied") || code.contains("Unauthorized") => {
             "grant the action that is named, or use other credentials with --profile"
@@ -237,6 +245,24 @@ mod tests {
         }
         let text = failure(FailureKind::Configuration, "InvalidBucketName").to_string();
         assert!(text.contains("lower-case letters, digits, dots and hyphens"), "{text}");
+    }
+
+    #[test]
+    fn denial_of_a_request_with_an_expected_owner_asks_for_the_owner_first() {
+        let mut denied = match failure(FailureKind::Permanent, "AccessDenied") {
+            Error::Failed(failure) => failure,
+            error => panic!("{error}"),
+        };
+        denied.detail = format!("Access Denied ({EXPECTS_OWNER} 111122223333)");
+        let text = Error::Failed(denied).to_string();
+        assert!(text.contains("next: correct the expected owner"), "{text}");
+    }
+
+    #[test]
+    fn endpoint_that_is_not_s3_is_a_fault_of_the_setup() {
+        let error = failure(FailureKind::Retry, NOT_FROM_S3);
+        assert_eq!(error.code(), 3);
+        assert!(error.to_string().contains("next: name an endpoint of S3"), "{error}");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 use s3ferry_core::names::ObjectKey;
 
 pub use self::figures::LargeCopy;
-use self::figures::{Figures, rates};
+use self::figures::{Figures, LargeLeft, rates};
 use crate::output::{Format, shown_lines};
 
 /// How often a line is written where there is no terminal.
@@ -87,6 +87,8 @@ struct Inner {
     /// The bar, on a terminal.
     bar: Option<ProgressBar>,
     figures: Mutex<Figures>,
+    /// What the bar adds to its estimate.
+    large_left: Arc<Mutex<LargeLeft>>,
 }
 
 impl Progress {
@@ -94,9 +96,10 @@ impl Progress {
     #[must_use]
     pub fn start(label: &'static str, unit: &'static str, total: Option<u64>) -> Self {
         let now = Instant::now();
+        let large_left = Arc::<Mutex<LargeLeft>>::default();
         let bar = io::stderr().is_terminal().then(|| {
             let bar = BARS.add(total.map_or_else(ProgressBar::no_length, ProgressBar::new));
-            bar.set_style(style(unit, total.is_some()));
+            bar.set_style(style(unit, total.is_some(), Arc::clone(&large_left)));
             bar.set_prefix(label);
             bar.enable_steady_tick(TICK);
             bar
@@ -113,7 +116,11 @@ impl Progress {
             started: now,
             last_line: now,
         });
-        Self(Arc::new(Inner { bar, figures }))
+        Self(Arc::new(Inner {
+            bar,
+            figures,
+            large_left,
+        }))
     }
 
     /// Counts what was done.
@@ -170,7 +177,7 @@ impl Progress {
     }
 
     fn figures(&self) -> MutexGuard<'_, Figures> {
-        self.0.figures.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.0.figures)
     }
 
     fn update(&self, change: impl FnOnce(&mut Figures)) {
@@ -182,6 +189,7 @@ impl Progress {
                 if let Some(total) = figures.total {
                     bar.set_length(total);
                 }
+                *locked(&self.0.large_left) = figures.large_left(now);
                 bar.set_position(figures.done);
                 bar.set_message(figures.details(now));
             }
@@ -215,8 +223,12 @@ impl Drop for Inner {
     }
 }
 
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Two lines that fit a terminal of 80 columns: indicatif cuts what is wide to the terminal's width.
-fn style(unit: &'static str, has_total: bool) -> ProgressStyle {
+fn style(unit: &'static str, has_total: bool, large_left: Arc<Mutex<LargeLeft>>) -> ProgressStyle {
     let template = if has_total {
         "{prefix} [{wide_bar}] {figures}\n  {wide_msg}"
     } else {
@@ -224,7 +236,13 @@ fn style(unit: &'static str, has_total: bool) -> ProgressStyle {
     };
     let figures = move |state: &ProgressState, text: &mut dyn std::fmt::Write| {
         // A terminal's line is drawn again soon.
-        let _undrawn = text.write_str(&rates(state.pos(), state.len(), unit, state.elapsed()));
+        let _undrawn = text.write_str(&rates(
+            state.pos(),
+            state.len(),
+            unit,
+            state.elapsed(),
+            *locked(&large_left),
+        ));
     };
     ProgressStyle::with_template(template)
         .unwrap_or_else(|_| ProgressStyle::default_bar())

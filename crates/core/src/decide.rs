@@ -281,7 +281,7 @@ fn amend(
         return Decision::Read(Aspects::from([Aspect::Acl]));
     }
     let encryption = match encryption {
-        EncryptionChange::ByCopy => {
+        EncryptionChange::ByCopy(_) => {
             return copy_over(&locked_like(source, destination), destination, situation, policy);
         }
         EncryptionChange::InPlace(kms) => Some(kms),

@@ -85,6 +85,12 @@ const OF_CREDENTIALS: [&str; 13] = [
     "TokenRefreshRequired",
 ];
 
+/// The code of a success that is not of the form of S3's, as a web page of a proxy.
+pub const NOT_FROM_S3: &str = "ResponseNotFromS3";
+
+/// How a denial begins to say which owner its request expected.
+pub const EXPECTS_OWNER: &str = "the request expects the bucket to be owned by account";
+
 impl Failure {
     /// Tells whether the credentials, or this machine's clock, are the cause: no request can succeed until that is
     /// repaired.

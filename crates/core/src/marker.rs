@@ -179,6 +179,12 @@ impl Marker {
         }
     }
 
+    /// Tells whether it holds the content by its `ETag`.
+    #[must_use]
+    pub fn needs_etag(&self) -> bool {
+        self.content == Content::Etag
+    }
+
     /// Tells whether an object stores what the marker holds its content by.
     #[must_use]
     pub fn binds(&self, facts: &ObjectFacts) -> bool {

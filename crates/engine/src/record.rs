@@ -1,8 +1,10 @@
 //! The end of one record: counted, and put into the log in one line.
 
+use std::collections::BTreeMap;
+
 use s3ferry_core::event::Hint;
 use s3ferry_core::facts::Aspects;
-use s3ferry_core::failure::FailureKind;
+use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::VersionId;
 use s3ferry_core::outcome::{Outcome, SkipReason};
 
@@ -87,6 +89,10 @@ pub fn log(origin: Origin<'_>, hint: &Hint, settled: &Settled) {
         Outcome::Failed(failure) => {
             let (kind, code) = (failure.kind.as_str(), &failure.code);
             match failure.kind {
+                // `log_denials` says once for all of them that an operator must act.
+                FailureKind::Permanent | FailureKind::Configuration if is_denial(failure) => {
+                    terminal!(warn, "record failed", error.kind = kind, error.code = code, %failure,);
+                }
                 FailureKind::Retry | FailureKind::Again => {
                     terminal!(warn, "record failed", error.kind = kind, error.code = code, %failure,);
                 }
@@ -136,6 +142,42 @@ pub fn log(origin: Origin<'_>, hint: &Hint, settled: &Settled) {
     }
 }
 
+/// Logs each denial of an invocation once, with the number of records that it stopped.
+pub fn log_denials<'a>(settled: impl IntoIterator<Item = &'a Settled>) {
+    let mut denials: BTreeMap<(&str, &str), (u64, &Failure)> = BTreeMap::new();
+    for settled in settled {
+        if let Outcome::Failed(failure) = &settled.report.outcome
+            && is_denial(failure)
+        {
+            let denial = denials.entry((&failure.action, bucket_of(&failure.resource)));
+            denial.or_insert((0, failure)).0 += 1;
+        }
+    }
+    for ((action, bucket), (records, failure)) in denials {
+        tracing::error!(
+            error.kind = failure.kind.as_str(),
+            error.code = failure.code,
+            action,
+            resource = bucket,
+            records,
+            %failure,
+            "access denied"
+        );
+    }
+}
+
+fn is_denial(failure: &Failure) -> bool {
+    failure.code.starts_with("AccessDenied")
+}
+
+/// Returns the bucket of an object's ARN, or the resource as it is.
+fn bucket_of(resource: &str) -> &str {
+    match resource.split_once('/') {
+        Some((bucket, _)) if bucket.contains(":s3:") => bucket,
+        _ => resource,
+    }
+}
+
 /// Names aspects in the log, with commas between them.
 fn listed(aspects: &Aspects) -> String {
     let names: Vec<&str> = aspects.iter().map(|aspect| aspect.as_str()).collect();
@@ -144,10 +186,15 @@ fn listed(aspects: &Aspects) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
+    use s3ferry_core::event::Hops;
     use s3ferry_core::facts::Aspect;
+    use s3ferry_core::names::{BucketName, ObjectKey};
     use s3ferry_core::outcome::Report;
+    use tracing::field::{Field, Visit};
+    use tracing::{Event, Level, Metadata, Subscriber, span};
 
     use super::*;
 
@@ -170,6 +217,90 @@ mod tests {
         let mut counts = Counts::default();
         count(&settled, &mut counts);
         counts
+    }
+
+    /// Keeps level and message of every event.
+    #[derive(Debug, Clone, Default)]
+    struct Log(Arc<Mutex<Vec<Line>>>);
+
+    type Line = (Level, BTreeMap<&'static str, String>);
+
+    #[derive(Default)]
+    struct Fields(BTreeMap<&'static str, String>);
+
+    impl Visit for Fields {
+        fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+            self.0.insert(field.name(), format!("{value:?}"));
+        }
+    }
+
+    impl Subscriber for Log {
+        fn enabled(&self, _metadata: &Metadata<'_>) -> bool {
+            true
+        }
+
+        fn new_span(&self, _span: &span::Attributes<'_>) -> span::Id {
+            span::Id::from_u64(1)
+        }
+
+        fn record(&self, _span: &span::Id, _values: &span::Record<'_>) {}
+
+        fn record_follows_from(&self, _span: &span::Id, _follows: &span::Id) {}
+
+        fn event(&self, event: &Event<'_>) {
+            let mut fields = Fields::default();
+            event.record(&mut fields);
+            self.0.lock().unwrap().push((*event.metadata().level(), fields.0));
+        }
+
+        fn enter(&self, _span: &span::Id) {}
+
+        fn exit(&self, _span: &span::Id) {}
+    }
+
+    #[test]
+    fn denials_alike_are_one_error_with_a_count_beside_the_line_of_each_record() {
+        let denied = |bucket: &str, key: &str| Settled {
+            report: Report::failed(Failure {
+                kind: FailureKind::Permanent,
+                code: "AccessDenied".to_owned(),
+                action: "s3:GetObject".to_owned(),
+                resource: format!("arn:aws:s3:::{bucket}/{key}"),
+                detail: "said S3".to_owned(),
+            }),
+            acknowledged: false,
+            stale: false,
+            first_of_key: true,
+        };
+        let settled = [
+            denied("one", "a"),
+            denied("one", "b"),
+            denied("two", "a"),
+            denied("one", "c"),
+        ];
+        let hint = Hint {
+            bucket: BucketName::new("one").unwrap(),
+            key: ObjectKey::from_raw("a").unwrap(),
+            event_name: "ObjectCreated:Put".to_owned(),
+            aspects: Aspects::new(),
+            sequencer: None,
+            hops: Hops::default(),
+        };
+        let written = Log::default();
+        tracing::subscriber::with_default(written.clone(), || {
+            log_denials(&settled);
+            for settled in &settled {
+                log(Origin::Message(None), &hint, settled);
+            }
+        });
+        let written = written.0.lock().unwrap();
+        let of_level = |wanted: Level| written.iter().filter(move |(level, _)| *level == wanted);
+        let errors: Vec<(&str, &str)> = of_level(Level::ERROR)
+            .map(|(_, fields)| (fields["resource"].as_str(), fields["records"].as_str()))
+            .collect();
+        assert_eq!(errors, [("\"arn:aws:s3:::one\"", "3"), ("\"arn:aws:s3:::two\"", "1")]);
+        let ends = of_level(Level::WARN).filter(|(_, fields)| fields["message"] == "record failed");
+        assert_eq!(ends.count(), 4, "each record has its line");
     }
 
     #[test]

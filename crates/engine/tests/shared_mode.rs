@@ -7,7 +7,9 @@ mod world;
 use std::sync::{Arc, Mutex};
 
 use s3ferry_core::decide::ReplicationCoverage;
-use s3ferry_core::facts::{Aspect, Aspects, ChecksumCoverage, ObjectFacts, ReplicationStatus};
+use s3ferry_core::facts::{
+    Aspect, Aspects, ChecksumCoverage, Encryption, KmsEncryption, ObjectFacts, ReplicationStatus, StatedEncryption,
+};
 use s3ferry_core::failure::FailureKind;
 use s3ferry_core::marker::MARKER_NAME;
 use s3ferry_core::names::BucketName;
@@ -313,6 +315,77 @@ async fn copy_that_s3_stores_under_a_key_of_its_own_is_taken_back_and_refused() 
     // With a stored checksum there is something to bind.
     world.source.put_large(KEY, "one", 5, &[]);
     assert_copied(&again(&world).reconcile().await);
+}
+
+fn kms(key: Option<&str>) -> KmsEncryption {
+    KmsEncryption {
+        key_arn: key.map(ToOwned::to_owned),
+        ..KmsEncryption::default()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn encryption_that_is_changed_in_place_leaves_a_copy_that_s3ferry_deletes() {
+    let mut world = shared();
+    world.policy.propagate_deletes = true;
+    copy_across(&world, "one").await;
+    world.policy.destination_encryption = Some(StatedEncryption::Kms(kms(Some("key"))));
+    let aspects = Aspects::from([Aspect::Encryption]);
+    assert_eq!(world.reconcile().await.outcome, Outcome::Amended { aspects });
+    assert_eq!(world.destination.history(KEY).len(), 1);
+    assert_skipped(&world.reconcile().await, SkipReason::AlreadyIdentical);
+    world.source.delete(KEY);
+    assert_eq!(world.reconcile().await.outcome, Outcome::Deleted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn encryption_of_an_external_write_is_never_changed() {
+    for seconds in [0, 1] {
+        let mut world = shared();
+        world.source.put(KEY, "one");
+        pass(&world, seconds);
+        write_same_bytes(&world.destination);
+        world.policy.destination_encryption = Some(StatedEncryption::Kms(kms(Some("key"))));
+        world.reconcile().await;
+        assert_eq!(world.destination.facts(KEY).unwrap().encryption, Encryption::Managed);
+        assert_eq!(world.script.count(Call::Copy) + world.script.count(Call::Amend), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn copy_that_no_marker_could_vouch_for_under_kms_keeps_its_encryption() {
+    let world = shared();
+    copy_across(&world, "one").await;
+    // A default without a key's ARN: only a copy gets that key, and its ETag would be no hash.
+    world.destination.encrypt_with_kms();
+    let again = again(&world);
+    assert_skipped(&again.reconcile().await, SkipReason::AlreadyIdentical);
+    assert_eq!(again.script.count(Call::Copy), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn encryption_that_only_a_copy_changes_keeps_what_applications_set() {
+    let mut world = shared();
+    world.source.put_large(KEY, "one", 5, &[]);
+    pass(&world, 1);
+    assert_copied(&world.reconcile().await);
+    world.policy.destination_encryption = Some(StatedEncryption::Kms(kms(Some("key"))));
+    world.destination.refuse_encryption_updates();
+    // No copy brings another object's annotations.
+    world.destination.annotate(KEY, &[("theirs", "text")]);
+    let refused = again(&world);
+    assert_skipped(&refused.reconcile().await, SkipReason::AlreadyIdentical);
+    assert_eq!(refused.script.count(Call::Copy), 0);
+    world.destination.annotate(KEY, &[]);
+    world.destination.tag(KEY, &[("stage", "theirs")]);
+    assert_copied(&world.reconcile().await);
+    let copy = world.destination.facts(KEY).unwrap();
+    assert_eq!(copy.encryption, Encryption::Kms(kms(Some("key"))));
+    assert_eq!(
+        copy.tags.unwrap().get("stage").map(String::as_str),
+        Some("theirs")
+    );
+    assert_skipped(&world.reconcile().await, SkipReason::AlreadyIdentical);
 }
 
 #[tokio::test(start_paused = true)]

@@ -20,6 +20,7 @@ use s3ferry_core::time::Timestamp;
 use s3ferry_engine::batch::Batch;
 use s3ferry_engine::counts::Counts;
 use s3ferry_engine::ports::{Clock, Continuations, DestinationBucket, Redelivery, SourceBucket, StateStore};
+use s3ferry_engine::record::log_denials;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -139,6 +140,7 @@ where
             }
         }
         let settled = self.batch.settle(&hints, deadline).await;
+        log_denials(&settled);
 
         let mut counts = Counts::default();
         let mut results = settled.iter();

@@ -147,6 +147,25 @@ fn between<'a>(xml: &'a str, name: &str) -> &'a str {
     rest.split_once(&format!("</{name}>")).map_or("", |(text, _)| text)
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn missing_job_is_not_advised_to_run_elsewhere() {
+    let (stage, control) = (Stage::new().await, Double::start(0).await);
+    let missing = ARN.replace("f8fb9d89", "00000000");
+    for arguments in [
+        &["status", &missing][..],
+        &["status", &missing, "--confirm"],
+        &["report", &missing],
+    ] {
+        let ran = control.run(&stage, arguments).await.must_end_with(3);
+        assert!(!ran.stderr.contains("--engine"), "{ran:?}");
+        assert!(
+            ran.stderr
+                .contains("next: name the job as `s3ferry batch start` printed it"),
+            "{ran:?}"
+        );
+    }
+}
+
 async fn staged() -> Stage {
     let stage = Stage::new().await;
     stage.put(

@@ -5,6 +5,7 @@ use s3ferry_core::names::BucketName;
 use s3ferry_testkit::sim::model::object::{Encryption, Stated};
 use s3ferry_tests::SOURCE_REGION;
 
+use crate::proxy::{Head, proxy, run};
 use crate::stage::{DESTINATION, SOURCE, STATE, Stage};
 
 fn read(text: &str) -> Vec<Row> {
@@ -150,16 +151,71 @@ async fn files_of_an_earlier_run_are_named() {
         run("2").await.must_end_with(0);
         // The same files again are the same manifest.
         run("2").await.must_end_with(0);
+        if folder.is_empty() {
+            let ran = run("10").await.must_end_with(0);
+            assert_eq!(ran.summary()["files"], 1);
+            assert!(!stage.folder().join("run-0002.csv").exists(), "{ran:?}");
+            continue;
+        }
         let ran = run("10").await.must_end_with(3);
         assert_eq!(ran.summary()["files"], 1);
         let left = format!("{folder}run-0002.csv");
-        assert!(
-            ran.stderr.contains(&format!(
-                "beside it: {}{left}\n",
-                if folder.is_empty() { "./" } else { "" }
-            )),
-            "{ran:?}"
-        );
+        assert!(ran.stderr.contains(&format!("beside it: {left}\n")), "{ran:?}");
         assert!(ran.stderr.contains("next: remove them"), "{ran:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_of_an_earlier_run_do_not_outlive_a_run_that_fails() {
+    let stage = Stage::new().await;
+    (0..4).for_each(|number| stage.put(SOURCE, &format!("{number}"), "one"));
+    let written = || {
+        let entries = std::fs::read_dir(stage.folder()).expect("the folder");
+        let names = entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());
+        names.filter(|name| name.starts_with("run")).collect::<Vec<_>>()
+    };
+    let arguments = of_source(&["--rows", "1", "--to", "run.csv"]);
+    stage.run("manifest", &arguments).await.must_end_with(0);
+    assert_eq!(written().len(), 4);
+    let expired = |head: &Head| {
+        let is_last = head.is_of_object() && head.target().contains("/3");
+        is_last.then(|| head.refused(400, "ExpiredToken"))
+    };
+    let endpoint = proxy(&stage, expired).await;
+    let arguments = of_source(&["--rows", "1", "--versions", "--to", "run.csv"]);
+    let ran = run(&stage, &endpoint, "manifest", &arguments).await.must_end_with(3);
+    assert_eq!(written(), [""; 0], "{ran:?}");
+    let mut nowhere = Stage::sides();
+    nowhere[1] = "s3://cli-nowhere".to_owned();
+    nowhere.extend(["--to", "run.csv"].map(str::to_owned));
+    std::fs::write(stage.folder().join("run-0001.csv"), "old").expect("a file");
+    stage.run("manifest", &nowhere).await.must_end_with(3);
+    assert_eq!(written(), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unwritable_path_ends_the_command_before_any_request() {
+    let stage = Stage::new().await;
+    stage.put(SOURCE, "a", "one");
+    stage.server.forget_requests();
+    let ran = stage.run("manifest", &of_source(&["--to", "missing/run.csv"])).await;
+    let ran = ran.must_end_with(3);
+    assert!(ran.stderr.contains("missing"), "{ran:?}");
+    assert!(stage.server.requests().is_empty(), "{:?}", stage.server.requests());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn manifest_of_nothing_warns_of_a_mistyped_location() {
+    let stage = Stage::new().await;
+    let warning = format!("warning: s3://{SOURCE}/ has no objects");
+    for deep in [&[][..], &["--deep"]] {
+        let ran = stage.on_both("manifest", &[&["--to", "run.csv"], deep].concat()).await;
+        assert!(ran.must_end_with(0).stderr.contains(&warning));
+    }
+    let ran = stage.run("manifest", &of_source(&["--to", "run.csv"])).await;
+    assert!(ran.must_end_with(0).stderr.contains(&warning));
+    // Two equal sides are another thing.
+    stage.both("a", "one");
+    let ran = stage.on_both("manifest", &["--to", "run.csv"]).await.must_end_with(0);
+    assert!(!ran.stderr.contains("warning"), "{ran:?}");
 }

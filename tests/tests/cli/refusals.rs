@@ -130,6 +130,13 @@ async fn buckets_of_another_account_than_the_expected_one_are_refused() {
     for command in ["sync", "diff", "verify"] {
         let ran = stage.on_both(command, &owned(ACCOUNT)).await.must_end_with(3);
         assert!(ran.stderr.contains("must have the expected owner"), "{ran:?}");
+        for part in [
+            ACCOUNT,
+            "--destination-bucket-owner",
+            "next: correct the expected owner",
+        ] {
+            assert!(ran.stderr.contains(part), "{part}: {ran:?}");
+        }
         stage.on_both(command, &owned(STRANGER)).await.must_end_with(0);
         // Without the flag any owner will do.
         stage.on_both(command, &[]).await.must_end_with(0);
@@ -138,6 +145,43 @@ async fn buckets_of_another_account_than_the_expected_one_are_refused() {
     let with_state = ["--state-bucket", STATE, "--source-bucket-owner", ACCOUNT];
     let ran = stage.on_both("sync", &with_state).await.must_end_with(3);
     assert!(ran.stderr.contains(STATE), "{ran:?}");
+    let to = format!("s3://{STATE}/manifests/run.csv");
+    for (owner, code) in [
+        (&["--source-bucket-owner", ACCOUNT][..], 3),
+        (&["--state-bucket-owner", ACCOUNT], 3),
+        (&["--source-bucket-owner", ACCOUNT, "--state-bucket-owner", STRANGER], 0),
+        // The destination's owner is not that of the state bucket.
+        (&["--destination-bucket-owner", STRANGER], 0),
+    ] {
+        let ran = stage.on_both("manifest", &[&["--to", &to][..], owner].concat()).await;
+        let ran = ran.must_end_with(code);
+        assert_eq!(ran.stderr.contains("--state-bucket-owner"), code == 3, "{ran:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn endpoint_that_answers_with_a_web_page_is_named() {
+    let stage = Stage::new().await;
+    stage.put(SOURCE, "a", "one");
+    let endpoint = proxy(&stage, |head| {
+        let page = "<!DOCTYPE html><html><body>Sign in</body></html>";
+        Some(
+            head.answered(200, page)
+                .replacen("application/xml", "text/html; charset=utf-8", 1),
+        )
+    })
+    .await;
+    for command in ["sync", "diff", "verify"] {
+        let mut arguments = Stage::sides();
+        arguments.extend(["--endpoint-url".to_owned(), endpoint.clone()]);
+        let ran = stage.run(command, &arguments).await.must_end_with(3);
+        assert!(
+            ran.stderr
+                .contains(&format!("the response of {endpoint} is not from S3")),
+            "{ran:?}"
+        );
+        assert!(ran.stderr.contains("next: name an endpoint of S3"), "{ran:?}");
+    }
 }
 
 /// The sentences are those that a stack fails with.

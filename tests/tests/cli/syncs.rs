@@ -467,3 +467,20 @@ async fn copies_of_what_cannot_be_compared_are_counted() {
         "{ran:?}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sync_of_two_empty_sides_warns_of_a_mistyped_location() {
+    let stage = Stage::new().await;
+    stage.put(SOURCE, "data/a", "one");
+    let mut arguments = Stage::sides_below("dta/");
+    for dry in [false, true] {
+        if dry {
+            arguments.push("--dry-run".to_owned());
+        }
+        let ran = stage.run("sync", &arguments).await.must_end_with(0);
+        let warning = format!("warning: neither s3://{SOURCE}/dta/ nor s3://{DESTINATION}/dta/ has an object");
+        assert!(ran.stderr.contains(&warning), "{ran:?}");
+    }
+    let ran = stage.run("sync", &Stage::sides_below("data/")).await.must_end_with(0);
+    assert!(!ran.stderr.contains("warning"), "{ran:?}");
+}

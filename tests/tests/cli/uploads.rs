@@ -139,6 +139,14 @@ async fn interrupted_multipart_copy_without_a_journal_is_aborted_or_named() {
         assert_eq!(ran.summary()["uploads_left"], left, "{ran:?}");
         let failures = std::fs::read_to_string(stage.folder().join("s3ferry-failures.jsonl")).expect("the failures");
         assert_eq!(failures.contains("\"upload-left\""), left > 0, "{failures}");
+        let summary = ran.summary();
+        let counted = ["failed", "not_done", "interrupted"].map(|count| summary[count].as_u64());
+        // Where the abort hangs, too, the time is over before the copy ends.
+        assert_eq!(counted, [Some(0), Some(1), Some(u64::from(aborts))], "{ran:?}");
+        assert!(!ran.stderr.contains("\"failed\":1"), "{ran:?}");
+        assert!(failures.contains("run the same command again"), "{failures}");
+        assert_eq!(failures.contains("--state-bucket"), aborts, "{failures}");
+        assert!(!failures.contains("STATE_BUCKET"), "{failures}");
     }
 }
 

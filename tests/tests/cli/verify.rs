@@ -425,6 +425,31 @@ async fn interrupted_verification_leaves_a_report_that_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn interrupted_verification_shows_what_was_compared_and_that_it_is_no_verdict() {
+    let stage = Stage::with_latency(20).await;
+    (0..400).for_each(|number| stage.both(&format!("{number:04}"), "one"));
+    let mut arguments = Stage::sides();
+    arguments.extend(["--concurrency", "4"].map(str::to_owned));
+    let child = stage.start("verify", &arguments);
+    let pid = child.id().expect("it runs");
+    stage.until_requested("HeadObject", 40).await;
+    interrupt(pid);
+    let ran = ended(child).await.must_end_with(130);
+    let stopped = ran.stdout.lines().find(|line| line.starts_with("stopped after "));
+    let stopped = stopped.unwrap_or_else(|| panic!("{ran:?}"));
+    assert!(
+        stopped.ends_with("and no verdict") && !stopped.contains("after 0 keys"),
+        "{ran:?}"
+    );
+    let sides = ran.stdout.lines().filter(|line| line.ends_with(" compared so far"));
+    let sides: Vec<&str> = sides.collect();
+    assert!(
+        sides.len() == 2 && sides.iter().all(|side| !side.contains(": 0 objects")),
+        "{ran:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sample_says_nothing_of_the_rest() {
     let stage = Stage::new().await;
     (0..100).for_each(|number| stage.both(&format!("{number:04}"), "one"));

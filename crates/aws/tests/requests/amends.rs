@@ -344,6 +344,22 @@ async fn encryption_is_left_to_a_copy_where_s3_does_not_update_it() {
         let not_held = recorded.destination().amend(&key(), &encrypt()).await;
         assert_eq!(not_held, Ok(Aspects::from([Aspect::Encryption])), "{code}");
     }
+    for (status, code) in [
+        (400, "KMS.DisabledException"),
+        (400, "ExpiredToken"),
+        (403, "SignatureDoesNotMatch"),
+        (409, "OperationAborted"),
+        (500, "InternalError"),
+        (503, "SlowDown"),
+    ] {
+        let recorded = Recorded::new([answer(200, &[], NO_ANNOTATIONS), error(status, code)]);
+        let failed = recorded.destination().amend(&key(), &encrypt()).await;
+        assert!(
+            matches!(&failed, Err(WriteError::Failed(failure)) if failure.code == code),
+            "a copy cannot help either: {failed:?}"
+        );
+        assert_eq!(recorded.sent(), 2, "{code}: a write is sent once");
+    }
     let recorded = Recorded::new([answer(200, &[], NO_ANNOTATIONS), error(404, "NoSuchVersion")]);
     let gone = recorded.destination().amend(&key(), &encrypt()).await;
     assert_eq!(gone, Err(WriteError::WorldMoved));

@@ -82,6 +82,9 @@ pub struct JobArgs {
     /// The account of a job that is named by its id alone
     #[arg(long, value_name = "ACCOUNT", value_parser = account)]
     account: Option<AccountId>,
+    /// The account that must own the bucket of the job's report or results; the default is the account in JOB
+    #[arg(long, value_name = "ACCOUNT", value_parser = account)]
+    state_bucket_owner: Option<AccountId>,
     /// The region of a job that is named by its id alone; the default is AWS_REGION, then the profile's region
     #[arg(long, value_name = "REGION", value_parser = region)]
     region: Option<Region>,

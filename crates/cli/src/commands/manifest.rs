@@ -6,6 +6,7 @@ pub(crate) mod place;
 use std::num::NonZeroU64;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use clap::Args;
 use futures::{Stream, StreamExt as _, stream};
@@ -23,7 +24,7 @@ use s3ferry_core::object_class::{ObjectClass, class_of};
 use s3ferry_engine::ports::SourceBucket as _;
 
 use self::files::Files;
-use self::place::Place;
+use self::place::{Place, make_way_for_numbered};
 use crate::args::{DestinationArgs, SharedArgs, SourceArgs, account, region};
 use crate::commands::diff::{CompareArgs, findings, settled};
 use crate::denials::Denials;
@@ -73,6 +74,9 @@ pub struct ManifestArgs {
     /// Where the manifest goes: a file, or an object as in `s3://my-bucket/manifests/run-1.csv`; numbers are added
     #[arg(long, value_name = "PATH")]
     to: FileAt,
+    /// The account that must own the bucket of --to; the default is --source-bucket-owner, as for the state bucket
+    #[arg(long, value_name = "ACCOUNT", value_parser = account)]
+    state_bucket_owner: Option<AccountId>,
     /// How many rows a file has at most
     #[arg(long, value_name = "NUMBER", default_value = "1000000")]
     rows: NonZeroU64,
@@ -111,13 +115,15 @@ type Keys = Pin<Box<dyn Stream<Item = Result<Vec<ObjectKey>, Failure>> + Send>>;
 /// Lists or compares, sorts, and writes.
 pub async fn run(shared: &SharedArgs, args: &ManifestArgs, interrupt: &Interrupt) -> Result<End, Error> {
     let compare = &args.compare;
+    make_way_for_numbered(&args.to)?;
     let limits = compare.limits();
+    let listed_keys = Arc::<AtomicU64>::default();
     let denials = Denials::default();
     let (clients, source, inventories, keys): (Clients, Side, Inventories, Keys) = match args.destination() {
         Some(destination) => {
             let sides = Sides::open(shared, &args.source, &destination, limits).await?;
             let sides = sides.with_inventories(&args.inventories).await?;
-            let keys = different_keys(&sides, compare, &denials);
+            let keys = different_keys(&sides, compare, &denials, &listed_keys);
             (sides.clients, sides.source, sides.inventories, keys)
         }
         None if compare.deep => {
@@ -136,11 +142,17 @@ pub async fn run(shared: &SharedArgs, args: &ManifestArgs, interrupt: &Interrupt
                 let listing = source.listing(&clients);
                 Box::pin(listed(listing, &source.location.prefix, compare.reach()))
             });
-            let keys = pages.map(|page| Ok(page?.into_iter().map(|row| row.key).collect()));
+            let counter = Arc::clone(&listed_keys);
+            let keys = pages.map(move |page| {
+                let page = page?;
+                counter.fetch_add(u64::try_from(page.len()).unwrap_or(u64::MAX), Ordering::Relaxed);
+                Ok(page.into_iter().map(|row| row.key).collect())
+            });
             (clients, source, inventories, Box::pin(keys))
         }
     };
-    let place = Place::open(&args.to, &clients, &source.region).await?;
+    let owner = args.state_bucket_owner.as_ref().or(source.owner.as_ref());
+    let place = Place::open(&args.to, &clients.expecting(owner), &source.region).await?;
     let mut files = Files::begin(place, args.rows.get(), args.by_class).await?;
     let progress = Progress::start("writing", "rows", compare.expected_objects);
     let bucket = source.location.bucket.clone();
@@ -153,14 +165,23 @@ pub async fn run(shared: &SharedArgs, args: &ManifestArgs, interrupt: &Interrupt
     let mut rows = 0;
     let ended = write(sorted, &mut files, &mut rows, &progress, interrupt).await;
     progress.finish();
-    if ended.is_err() {
+    let ended = ended.and_then(|()| denials.must_not_be_all().map_err(Error::from));
+    if let Err(error) = ended {
         say(&format!(
             "stopped after {} rows: the manifest is not complete",
             grouped(rows)
         ));
+        if let Some(left) = files.abandon() {
+            say(&left);
+        }
+        return Err(error);
     }
-    ended?;
-    denials.must_not_be_all()?;
+    if listed_keys.load(Ordering::Relaxed) == 0 {
+        say(&format!(
+            "warning: {} has no objects, so the manifest is empty. Check the bucket and the prefix of --source",
+            source.location
+        ));
+    }
     let unread = files.unread;
     if unread > 0 {
         say(&format!(
@@ -195,17 +216,22 @@ async fn write(
 }
 
 /// The keys that differ and that the source has: what it does not have, nobody can copy.
-fn different_keys(sides: &Sides, compare: &CompareArgs, denials: &Denials) -> Keys {
+fn different_keys(sides: &Sides, compare: &CompareArgs, denials: &Denials, listed_keys: &Arc<AtomicU64>) -> Keys {
+    let listed_keys = Arc::clone(listed_keys);
     if compare.deep {
         return Box::pin(
-            settled(sides, compare, EncryptionRules::default(), denials).map(|settled| {
-                let different = settled?.different.filter(DifferentKey::can_be_copied);
+            settled(sides, compare, EncryptionRules::default(), denials).map(move |settled| {
+                let settled = settled?;
+                listed_keys.fetch_add(settled.counts.source_keys, Ordering::Relaxed);
+                let different = settled.different.filter(DifferentKey::can_be_copied);
                 Ok(different.map(|different| different.key).into_iter().collect())
             }),
         );
     }
-    Box::pin(findings(sides, compare).map(|merged| {
-        let pair = merged?
+    Box::pin(findings(sides, compare).map(move |merged| {
+        let merged = merged?;
+        listed_keys.fetch_add(merged.counts.source_keys, Ordering::Relaxed);
+        let pair = merged
             .finding
             .map(|(pair, _)| pair)
             .filter(|pair| pair.source().is_some());

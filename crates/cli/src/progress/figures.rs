@@ -107,8 +107,20 @@ impl Figures {
         all
     }
 
+    /// Estimates how long the multipart copies take that are under way.
+    pub(super) fn large_left(&self, now: Instant) -> LargeLeft {
+        let large = self.large_copies();
+        let bytes = large.all_bytes.saturating_sub(large.bytes);
+        match remaining_at_rate(self.bytes, bytes, now.duration_since(self.started)) {
+            _ if self.large.is_empty() => LargeLeft::Nothing,
+            Some(left) => LargeLeft::Estimated(left),
+            None => LargeLeft::Unknown,
+        }
+    }
+
     fn line(&self, now: Instant) -> String {
-        let rates = rates(self.done, self.total, self.unit, now.duration_since(self.started));
+        let left = self.large_left(now);
+        let rates = rates(self.done, self.total, self.unit, now.duration_since(self.started), left);
         let details = self.details(now);
         let comma = if details.is_empty() { "" } else { ", " };
         format!("{}: {rates}{comma}{details}", self.label)
@@ -134,7 +146,7 @@ impl Figures {
             elapsed_seconds: elapsed.as_secs(),
             eta_seconds: self
                 .total
-                .and_then(|total| remaining(self.done, total, elapsed))
+                .and_then(|total| remaining(self.done, total, elapsed, self.large_left(now)))
                 .map(|left| left.as_secs()),
             state: &self.state,
             counts: self.counts.iter().copied().collect(),
@@ -157,9 +169,29 @@ fn per_second(done: u64, elapsed: Duration) -> u64 {
     u64::try_from(u128::from(done) * 1_000 / millis).unwrap_or(u64::MAX)
 }
 
+/// How long the multipart copies take that are under way: their keys are counted as done when the copies begin.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum LargeLeft {
+    /// None is under way.
+    #[default]
+    Nothing,
+    /// So long, at the rate so far.
+    Estimated(Duration),
+    /// No byte is copied yet.
+    Unknown,
+}
+
 /// Estimates how long the rest takes at the rate so far.
-fn remaining(done: u64, total: u64, elapsed: Duration) -> Option<Duration> {
-    let left = total.saturating_sub(done);
+fn remaining(done: u64, total: u64, elapsed: Duration, large: LargeLeft) -> Option<Duration> {
+    let left = remaining_at_rate(done, total.saturating_sub(done), elapsed)?;
+    match large {
+        LargeLeft::Nothing => Some(left),
+        LargeLeft::Estimated(large) => Some(left.max(large)),
+        LargeLeft::Unknown => None,
+    }
+}
+
+fn remaining_at_rate(done: u64, left: u64, elapsed: Duration) -> Option<Duration> {
     if done == 0 {
         return None;
     }
@@ -180,13 +212,13 @@ fn spelled(duration: Duration) -> String {
 }
 
 /// How many, how fast, and for how long.
-pub(super) fn rates(done: u64, total: Option<u64>, unit: &str, elapsed: Duration) -> String {
+pub(super) fn rates(done: u64, total: Option<u64>, unit: &str, elapsed: Duration, large: LargeLeft) -> String {
     let mut text = grouped(done);
     // To a text writing never fails.
     let _never = total.map(|total| write!(text, "/{}", grouped(total)));
     let rate = grouped(per_second(done, elapsed));
     let _never = write!(text, " {unit}, {rate}/s, elapsed {}", spelled(elapsed));
-    let left = total.and_then(|total| remaining(done, total, elapsed));
+    let left = total.and_then(|total| remaining(done, total, elapsed, large));
     let _never = left.map(|left| write!(text, ", ETA {}", spelled(left)));
     text
 }
@@ -230,7 +262,10 @@ mod tests {
         figures.counts = vec![("failed", 2)];
         assert_eq!(
             figures.line(now),
-            format!("{begins}3.0 GiB, 307 MiB/s, 2 large: 12/80 parts, 1.5 GiB of 10 GiB, 2 FAILED")
+            format!(
+                "{}3.0 GiB, 307 MiB/s, 2 large: 12/80 parts, 1.5 GiB of 10 GiB, 2 FAILED",
+                begins.replace("20 s", "28 s")
+            )
         );
     }
 
@@ -256,19 +291,53 @@ mod tests {
     #[test]
     fn first_line_of_a_bar_fits_80_columns() {
         let elapsed = Duration::from_secs(45_296);
-        let text = rates(123_456_789, Some(999_999_999), "keys", elapsed);
+        let text = rates(123_456_789, Some(999_999_999), "keys", elapsed, LargeLeft::Nothing);
         assert_eq!(text, "123,456,789/999,999,999 keys, 2,725/s, elapsed 12h34m, ETA 3d17h");
         let longest_label = "verifying []  ".len();
         assert!(longest_label + text.len() < 80, "{text}");
-        let rows = rates(123_456_789, None, "rows", Duration::from_mins(5));
+        let rows = rates(123_456_789, None, "rows", Duration::from_mins(5), LargeLeft::Nothing);
         let longest_label = "* destination keys from inventory ".len();
         assert!(longest_label + rows.len() < 80, "{rows}");
     }
 
     #[test]
     fn nothing_done_has_no_remaining_time() {
-        assert_eq!(remaining(0, 10, Duration::from_secs(1)), None);
-        assert_eq!(remaining(10, 10, Duration::from_secs(1)), Some(Duration::ZERO));
+        let second = Duration::from_secs(1);
+        assert_eq!(remaining(0, 10, second, LargeLeft::Nothing), None);
+        assert_eq!(remaining(10, 10, second, LargeLeft::Nothing), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn multipart_copies_under_way_count_for_the_remaining_time() {
+        let mut figures = figures();
+        figures.total = Some(figures.done);
+        let now = figures.started + Duration::from_secs(10);
+        let copy = LargeCopy {
+            parts: 0,
+            all_parts: 4,
+            bytes: 0,
+            all_bytes: 4_000,
+        };
+        let key = ObjectKey::from_raw("a").unwrap();
+        figures.large.insert(key.clone(), copy);
+        assert!(
+            !figures.line(now).contains("ETA"),
+            "no byte is copied yet: {}",
+            figures.line(now)
+        );
+        figures.bytes = 1_000;
+        figures.large.insert(
+            key.clone(),
+            LargeCopy {
+                parts: 1,
+                bytes: 1_000,
+                ..copy
+            },
+        );
+        assert!(figures.line(now).contains("ETA 30 s"), "{}", figures.line(now));
+        assert_eq!(serde_json::to_value(figures.event(now)).unwrap()["eta_seconds"], 30);
+        figures.large.remove(&key);
+        assert!(figures.line(now).contains("ETA 0 s"), "{}", figures.line(now));
     }
 
     #[test]

@@ -13,8 +13,8 @@ pub(super) enum EncryptionChange {
     None,
     /// It is changed without moving bytes.
     InPlace(KmsEncryption),
-    /// Only a copy changes it.
-    ByCopy,
+    /// Only a copy changes it, to this.
+    ByCopy(StatedEncryption),
 }
 
 /// Compares the encryption of a destination's object with what it must be.
@@ -62,6 +62,6 @@ pub(super) fn encryption_change(
         }
         // What cannot be copied is equal all the same; what it does not keep is reported.
         _ if refuse(source, source.size_bytes > COPY_OBJECT_LIMIT_BYTES).is_some() => EncryptionChange::None,
-        _ => EncryptionChange::ByCopy,
+        expected => EncryptionChange::ByCopy(expected),
     })
 }

@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 
 use super::{
-    CopyOrder, Decision, EncryptionChange, Metadata, Refusal, Situation, SkipReason, amend, copy_by, hidden_unread,
-    locked_like, may_differ, method, must_read, refuse, unconfirmed_absence,
+    CopyOrder, Decision, EncryptionChange, Metadata, Refusal, Situation, SkipReason, amend, copy_by, encryption_change,
+    hidden_unread, locked_like, may_differ, method, must_read, refuse, unconfirmed_absence, wanted_of,
 };
 use crate::attributes::{Attributes, Change, tags_are_known};
 use crate::compare::{Verdict, compare_bodies};
-use crate::facts::{Aspect, Aspects, Availability, ObjectFacts, ObjectState};
+use crate::facts::{Aspect, Aspects, Availability, ObjectFacts, ObjectState, StatedEncryption};
 use crate::history::VersionName;
 use crate::marker::{MARKER_NAME, Marker, Place, Request, is_newer, without_marker};
 use crate::names::ObjectKey;
@@ -181,9 +181,23 @@ fn replace_copy(
             return Decision::Skip(SkipReason::DestinationNewer);
         }
         if !unwritten.is_empty() || !changes.contains(&Some(Change::Source)) {
+            let encryption = match encryption_change(source, destination, &shared.situation, policy) {
+                Ok(encryption) => encryption,
+                Err(decision) => return decision,
+            };
+            let encryption = match encryption {
+                // Attributes that are missing are written first.
+                EncryptionChange::ByCopy(_) if !unwritten.is_empty() => EncryptionChange::None,
+                EncryptionChange::ByCopy(expected) => {
+                    match copy_encrypted(source, destination, marker, &expected, shared, policy) {
+                        Some(decision) => return decision,
+                        None => EncryptionChange::None,
+                    }
+                }
+                encryption => encryption,
+            };
             let source = amendable(source, destination, &unwritten);
-            // Another encryption makes another object of it, to which its marker is not bound.
-            return amend(&source, destination, &shared.situation, policy, EncryptionChange::None);
+            return amend(&source, destination, &shared.situation, policy, encryption);
         }
         // A copy brings the source's annotations, so it must not be an application that changed those.
         match change(Aspect::Annotations) {
@@ -203,6 +217,47 @@ fn replace_copy(
     }
     let replaced = Some((destination, marker));
     copy(source, matches(destination), replaced, shared, policy)
+}
+
+/// Copies an equal object again for its encryption. Returns none where such a copy could not carry a marker, or would
+/// replace annotations or grants that an application set: the encryption then stays, and is reported.
+fn copy_encrypted(
+    source: &ObjectFacts,
+    destination: &ObjectFacts,
+    marker: &Marker,
+    expected: &StatedEncryption,
+    shared: &SharedSituation<'_>,
+    policy: &Policy,
+) -> Option<Decision> {
+    let wanted = match wanted_of(source, &shared.situation, policy) {
+        Ok(wanted) => wanted,
+        Err(decision) => return Some(decision),
+    };
+    let mut unread: Aspects = hidden_unread(source, destination).collect();
+    if wanted.acl.is_some() && destination.acl.is_none() {
+        unread.insert(Aspect::Acl);
+    }
+    if !unread.is_empty() {
+        return Some(Decision::Read(unread));
+    }
+    let is_of_application =
+        source.annotations != destination.annotations || wanted.acl.is_some() && wanted.acl != destination.acl;
+    if is_of_application {
+        return None;
+    }
+    let locked = locked_like(source, destination);
+    let replaced = Some((destination, marker));
+    match copy(&locked, matches(destination), replaced, shared, policy) {
+        Decision::Refuse(_) => None,
+        Decision::Copy(order) => {
+            let marker = Marker::stated(order.stated.metadata.as_ref());
+            let needs_hash = marker.is_none_or(|marker| marker.needs_etag());
+            // Under a KMS key a new object's ETag is no hash of its content.
+            let is_marked = !needs_hash || *expected == StatedEncryption::Managed;
+            is_marked.then_some(Decision::Copy(order))
+        }
+        decision => Some(decision),
+    }
 }
 
 /// What is known of an attribute that a copy did not bring: it is written after it.

@@ -51,7 +51,8 @@ impl Content {
         };
         match self {
             Self::Empty => (facts.size_bytes == 0).then_some(""),
-            Self::Etag => (facts.encryption == Encryption::Managed).then(|| facts.etag.as_str()),
+            // `UpdateObjectEncryption` keeps the tag, and any other tag under KMS equals no hash.
+            Self::Etag => (facts.encryption != Encryption::CustomerKey).then(|| facts.etag.as_str()),
             Self::FullObject(algorithm) => checksum(ChecksumCoverage::FullObject, algorithm),
             Self::Composite(algorithm) => checksum(ChecksumCoverage::Composite, algorithm),
         }

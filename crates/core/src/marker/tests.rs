@@ -148,7 +148,7 @@ fn whatever_an_application_changes_makes_the_object_its_own() {
     let changes: [fn(&mut ObjectFacts); 13] = [
         |facts| facts.size_bytes += 1,
         |facts| facts.etag = ETag::new("bb").unwrap(),
-        |facts| facts.encryption = Encryption::Kms(KmsEncryption::default()),
+        |facts| facts.encryption = Encryption::CustomerKey,
         |facts| facts.headers.content_type = None,
         |facts| facts.headers.cache_control = Some(String::new()),
         |facts| facts.headers.content_disposition = Some("a/b".to_owned()),
@@ -172,8 +172,10 @@ fn whatever_an_application_changes_makes_the_object_its_own() {
 #[test]
 fn what_s3_changes_by_itself_or_an_amendment_does_leaves_it_ours() {
     let (_, copy) = marked(&object("aa"), CopyMethod::Whole).unwrap();
-    let changes: [fn(&mut ObjectFacts); 4] = [
+    let changes: [fn(&mut ObjectFacts); 5] = [
         |facts| facts.storage_class = "GLACIER".to_owned(),
+        // `UpdateObjectEncryption` keeps the tag.
+        |facts| facts.encryption = Encryption::Kms(KmsEncryption::default()),
         |facts| facts.version_id = VersionId::pinnable("v9"),
         |facts| facts.lock.legal_hold = true,
         |facts| facts.tags = Some(BTreeMap::new()),

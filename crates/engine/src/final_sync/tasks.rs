@@ -144,6 +144,7 @@ where
 {
     let hints: Vec<Hint> = units.iter().map(|unit| hint(unit, terms, kind)).collect();
     let settled = batch.settle(&hints, deadline).await;
+    record::log_denials(&settled);
     let mut settled = settled.into_iter();
     let mut ended = Vec::new();
     for (unit, hint) in units.into_iter().zip(&hints) {

@@ -466,7 +466,7 @@ fn needs_journal(key: &ObjectKey, order: &CopyOrder) -> Failure {
         resource: key.to_string(),
         detail: format!(
             "the {} bytes could not be copied within one invocation, and without a state bucket the next one would begin \
-             anew: set STATE_BUCKET",
+             anew: set STATE_BUCKET (--state-bucket)",
             order.size_bytes
         ),
     }

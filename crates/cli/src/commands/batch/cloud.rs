@@ -71,6 +71,12 @@ impl Outputs {
         BucketName::new(name).map_err(|error| Error::setup(error.to_string(), format!("give {flag}")))
     }
 
+    /// Returns the account that must own a bucket if it is the stack's state bucket, which is in the stack's own account.
+    fn owner_of<'a>(&self, bucket: &BucketName, account: &'a AccountId) -> Option<&'a AccountId> {
+        let state = self.outputs.get("StateBucketName");
+        state.is_some_and(|state| state == bucket.as_str()).then_some(account)
+    }
+
     fn report_prefix(&self, given: Option<&Root>) -> Result<Location, Error> {
         let text = match given {
             Some(Root::Bucket(location)) => return Ok(location.clone()),
@@ -95,13 +101,20 @@ impl Outputs {
 }
 
 /// Looks at a manifest: that it is there, and begins as it must.
-async fn manifest_object(clients: &Clients, region: &Region, manifest: &FileAt) -> Result<ManifestObject, Error> {
+async fn manifest_object(
+    clients: &Clients,
+    region: &Region,
+    manifest: &FileAt,
+    outputs: &Outputs,
+    account: Option<&AccountId>,
+) -> Result<ManifestObject, Error> {
     let FileAt::Object(location) = manifest else {
         return Err(Error::Bug("a file is no manifest in a bucket".to_owned()));
     };
     let key = ObjectKey::from_raw(location.prefix.clone());
     let key = key.map_err(|error| Error::usage(error.to_string(), "name another --manifest"))?;
-    let files = file_store(clients, &location.bucket, region).await?;
+    let owner = account.and_then(|account| outputs.owner_of(&location.bucket, account));
+    let files = file_store(&clients.expecting(owner), &location.bucket, region).await?;
     let stored = files.head(&key).await?;
     let beginning = files.beginning(&key, LOOKED_AT).await?;
     let is_whole = u64::try_from(beginning.len()).is_ok_and(|read| read >= stored.size_bytes);
@@ -184,7 +197,7 @@ pub(super) async fn start_job(shared: &SharedArgs, args: &StartArgs) -> Result<E
     };
     let account = account_of(args, &role_arn)?;
     let report = outputs.report_prefix(args.report_prefix.as_ref())?;
-    let manifest = manifest_object(&clients, &source_region, &args.manifest).await?;
+    let manifest = manifest_object(&clients, &source_region, &args.manifest, &outputs, Some(&account)).await?;
     let what = format!("{operation:?} {report} {role_arn} {}", args.cloud.priority);
     let token = token_fields(args, Engine::S3BatchOperations, &manifest, &arguments)
         .with("job", what)
@@ -311,7 +324,11 @@ pub(super) async fn start_run(shared: &SharedArgs, args: &StartArgs) -> Result<E
         "--state-machine-arn",
         "FinalSyncStateMachineArn",
     )?;
-    let manifest = manifest_object(&clients, &region, &args.manifest).await?;
+    let account = machine
+        .split(':')
+        .nth(4)
+        .and_then(|account| AccountId::new(account).ok());
+    let manifest = manifest_object(&clients, &region, &args.manifest, &outputs, account.as_ref()).await?;
     if args.stack.is_some() {
         let state = outputs.state_bucket(None, "--stack")?;
         if state != manifest.bucket {

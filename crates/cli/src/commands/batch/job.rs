@@ -32,6 +32,17 @@ impl Job {
 }
 
 impl JobArgs {
+    /// Returns the account that must own the bucket of the job's report or results: the one that runs the job, unless
+    /// another is named. Of a local job none is known.
+    pub(super) fn state_owner(&self, job: &Job) -> Option<AccountId> {
+        let of_job = match job {
+            Job::S3 { account, .. } => Some(account.clone()),
+            Job::Run { arn, .. } => arn.split(':').nth(4).and_then(|account| AccountId::new(account).ok()),
+            Job::Local { .. } => None,
+        };
+        self.state_bucket_owner.clone().or(of_job)
+    }
+
     /// Reads the name.
     pub(super) fn parse(&self) -> Result<Job, Error> {
         let job = self.read()?;
@@ -129,6 +140,7 @@ mod tests {
             job: text.to_owned(),
             engine: None,
             account: None,
+            state_bucket_owner: None,
             region: None,
         };
         args.parse()
@@ -156,6 +168,32 @@ mod tests {
     }
 
     #[test]
+    fn bucket_of_a_job_belongs_to_the_account_that_runs_it_unless_another_is_named() {
+        let owner = |text: &str, named: Option<&str>| {
+            let args = JobArgs {
+                job: text.to_owned(),
+                engine: None,
+                account: None,
+                state_bucket_owner: named.map(|account| AccountId::new(account).unwrap()),
+                region: None,
+            };
+            let owner = args.state_owner(&args.parse().unwrap());
+            owner.map(|account| account.to_string())
+        };
+        let run = "arn:aws:states:us-east-1:123456789012:execution:s3ferry-final-sync:batch-1";
+        let job = "arn:aws:s3:us-east-1:123456789012:job/f8fb9d89-a3aa-461d-bddc-ea6a1b131955";
+        for (text, named, expected) in [
+            (run, None, Some("123456789012")),
+            (job, None, Some("123456789012")),
+            (run, Some("444455556666"), Some("444455556666")),
+            ("s3://state/job-1", Some("444455556666"), Some("444455556666")),
+            ("s3://state/job-1", None, None),
+        ] {
+            assert_eq!(owner(text, named).as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
     fn what_names_no_job_says_what_does() {
         for text in [
             "",
@@ -175,6 +213,7 @@ mod tests {
             job: "job-1".to_owned(),
             engine: Some(Engine::StepFunctions),
             account: None,
+            state_bucket_owner: None,
             region: None,
         };
         let error = args.parse().unwrap_err().to_string();

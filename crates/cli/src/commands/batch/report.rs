@@ -67,7 +67,9 @@ pub struct ReportArgs {
 pub(super) async fn run(shared: &SharedArgs, args: &ReportArgs, interrupt: &Interrupt) -> Result<End, Error> {
     let mut reading = Reading::new(shared, args)?;
     let work = async {
-        match args.job.parse()? {
+        let job = args.job.parse()?;
+        let owner = args.job.state_owner(&job);
+        match job {
             Job::S3 { account, region, id } => {
                 let (clients, region) =
                     load_clients(shared, region.as_ref(), "--region", RequestLimits::default()).await?;
@@ -85,9 +87,9 @@ pub(super) async fn run(shared: &SharedArgs, args: &ReportArgs, interrupt: &Inte
                     prefix: slashed(&location.prefix),
                     ..location
                 });
-                let place = root.open(&clients, &region).await?;
+                let place = root.open(&clients.expecting(owner.as_ref()), &region).await?;
                 reading.report(&place, &root, &id).await?;
-                Ok((described.progress, Some((clients, region))))
+                Ok((described.progress, Some((clients.expecting(owner.as_ref()), region))))
             }
             Job::Run { arn, region } => {
                 let (clients, region) =
@@ -98,16 +100,18 @@ pub(super) async fn run(shared: &SharedArgs, args: &ReportArgs, interrupt: &Inte
                 let stack = stack.filter(|_| args.state_bucket.is_none());
                 let outputs = Outputs::read(&clients, &region, stack.as_ref()).await?;
                 let state = outputs.state_bucket(args.state_bucket.as_ref(), "--state-bucket")?;
-                reading.run(&clients, &region, state, &arn).await?;
+                reading
+                    .run(&clients.expecting(owner.as_ref()), &region, state, &arn)
+                    .await?;
                 // Batches are counted there, items are here.
                 let progress = JobProgress {
                     total: progress.total.or(Some(reading.tally.tasks())),
                     ..progress
                 };
-                Ok((progress, Some((clients, region))))
+                Ok((progress, Some((clients.expecting(owner.as_ref()), region))))
             }
             Job::Local { root, id } => {
-                let place = open_local(shared, &root, args.job.region.as_ref()).await?;
+                let place = open_local(shared, &root, &args.job).await?;
                 let record = read_record(&place, &id).await?;
                 let record = record.ok_or_else(|| no_such_job(&format!("job-{id} in {root}")))?;
                 let progress = read_progress(&place, &record).await?;
@@ -406,7 +410,8 @@ async fn residue_clients(shared: &SharedArgs, args: &ReportArgs, to: &FileAt) ->
         FileAt::File(_) => Some(&anywhere),
         FileAt::Object(_) => args.job.region.as_ref(),
     };
-    load_clients(shared, region, "--region", RequestLimits::default()).await
+    let (clients, region) = load_clients(shared, region, "--region", RequestLimits::default()).await?;
+    Ok((clients.expecting(args.job.state_bucket_owner.as_ref()), region))
 }
 
 #[cfg(test)]

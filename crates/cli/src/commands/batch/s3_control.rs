@@ -11,6 +11,10 @@ use crate::exit::Error;
 /// The endpoint of a double of S3 Control; the SDK reads it by itself only where no other endpoint is given.
 const S3_CONTROL_ENDPOINT: &str = "AWS_ENDPOINT_URL_S3_CONTROL";
 
+/// The code with which S3 Control answers for a job that is not there:
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_control_DescribeJob.html>
+const JOB_NOT_FOUND: &str = "NotFoundException";
+
 fn s3_control_endpoint() -> Option<String> {
     std::env::var(S3_CONTROL_ENDPOINT).ok().filter(|url| !url.is_empty())
 }
@@ -39,11 +43,35 @@ impl Jobs {
     }
 
     pub(super) async fn describe(&self, id: &str) -> Result<JobDescription, Error> {
-        self.jobs.describe(id).await.map_err(|failure| self.failed(failure))
+        self.jobs
+            .describe(id)
+            .await
+            .map_err(|failure| self.failed_on_job(failure))
     }
 
     pub(super) async fn confirm(&self, id: &str) -> Result<(), Error> {
-        self.jobs.confirm(id).await.map_err(|failure| self.failed(failure))
+        self.jobs
+            .confirm(id)
+            .await
+            .map_err(|failure| self.failed_on_job(failure))
+    }
+
+    /// Names where a job was looked for that is not there; any other failure is one of the endpoint.
+    fn failed_on_job(&self, failure: Failure) -> Error {
+        if failure.code != JOB_NOT_FOUND {
+            return self.failed(failure);
+        }
+        let asked = self
+            .endpoint
+            .as_ref()
+            .map(|url| format!(" (S3 Control was asked at {url})"));
+        Error::setup(
+            format!("failed to {failure}{}", asked.unwrap_or_default()),
+            format!(
+                "name the job as `s3ferry batch start` printed it, with its account and region if it is named by its id; if it \
+                 runs elsewhere, name the endpoint of its S3 Control with {S3_CONTROL_ENDPOINT}"
+            ),
+        )
     }
 
     /// Names the endpoint of an emulator, and the ways around what it does not have.

@@ -54,7 +54,7 @@ enum Watched {
 }
 
 impl Watched {
-    async fn open(shared: &SharedArgs, job: Job) -> Result<Self, Error> {
+    async fn open(shared: &SharedArgs, args: &JobArgs, job: Job) -> Result<Self, Error> {
         match job {
             Job::S3 { account, region, id } => {
                 let (clients, region) =
@@ -70,7 +70,7 @@ impl Watched {
             }
             Job::Local { root, id } => {
                 let name = format!("job-{id} in {root}");
-                let place = open_local(shared, &root, None).await?;
+                let place = open_local(shared, &root, args).await?;
                 Ok(Self::Local { place, id, name })
             }
         }
@@ -103,16 +103,14 @@ pub(super) fn no_such_job(name: &str) -> Error {
 }
 
 /// Takes the place of local jobs; a folder needs no region.
-pub(super) async fn open_local(
-    shared: &SharedArgs,
-    root: &Root,
-    region: Option<&s3ferry_core::names::Region>,
-) -> Result<Place, Error> {
+pub(super) async fn open_local(shared: &SharedArgs, root: &Root, args: &JobArgs) -> Result<Place, Error> {
     match root {
         Root::Folder(path) => Ok(Place::Folder(path.clone())),
         Root::Bucket(_) => {
-            let (clients, region) = load_clients(shared, region, "--region", RequestLimits::default()).await?;
-            root.open(&clients, &region).await
+            let (clients, region) =
+                load_clients(shared, args.region.as_ref(), "--region", RequestLimits::default()).await?;
+            root.open(&clients.expecting(args.state_bucket_owner.as_ref()), &region)
+                .await
         }
     }
 }
@@ -122,10 +120,10 @@ pub(super) async fn run(shared: &SharedArgs, args: &StatusArgs, interrupt: &Inte
     let watched = match args.job.parse()? {
         Job::Local { root, id } => {
             let name = format!("job-{id} in {root}");
-            let place = open_local(shared, &root, args.job.region.as_ref()).await?;
+            let place = open_local(shared, &root, &args.job).await?;
             Watched::Local { place, id, name }
         }
-        job => Watched::open(shared, job).await?,
+        job => Watched::open(shared, &args.job, job).await?,
     };
     if args.confirm {
         match &watched {

@@ -121,6 +121,25 @@ impl Files {
         Ok(())
     }
 
+    /// Ends a run that failed: what it wrote on this machine is removed. Objects stay, and are named, as are those of an
+    /// earlier run.
+    pub(super) fn abandon(self) -> Option<String> {
+        let written = self.written.into_iter().map(|written| written.location);
+        match &self.place {
+            Place::Folder { .. } => {
+                let left: BTreeSet<String> = written.filter(|path| std::fs::remove_file(path).is_err()).collect();
+                named("the manifest is not complete, and its files were not removed", &left)
+            }
+            Place::Bucket { .. } => {
+                let left: BTreeSet<String> = self.earlier.into_iter().chain(written).collect();
+                named(
+                    "do not use these objects, which are of this run or of an earlier one",
+                    &left,
+                )
+            }
+        }
+    }
+
     /// Finishes all files, and says where they are.
     pub(super) async fn end(mut self, format: Format, inventories: &Inventories) -> Result<(), Error> {
         for class in ObjectClass::ALL {
@@ -171,19 +190,22 @@ impl Files {
         if left.is_empty() {
             return Ok(());
         }
-        let names: Vec<&str> = left.iter().take(LEFT_SHOWN).map(String::as_str).collect();
-        let more = left.len() - names.len();
-        let more = if more > 0 {
-            format!(" and {} more", grouped(u64::try_from(more).unwrap_or(u64::MAX)))
-        } else {
-            String::new()
-        };
+        let what = "the manifest is written, and files of an earlier run with the same name are beside it";
         Err(Error::setup(
-            format!(
-                "the manifest is written, and files of an earlier run with the same name are beside it: {}{more}",
-                names.join(", ")
-            ),
+            named(what, &left).unwrap_or_default(),
             "remove them before the manifest is used, or write it under another name with --to",
         ))
     }
+}
+
+/// Names files after a sentence about them, if there are any.
+fn named(what: &str, files: &BTreeSet<String>) -> Option<String> {
+    let names: Vec<&str> = files.iter().take(LEFT_SHOWN).map(String::as_str).collect();
+    let more = files.len() - names.len();
+    let more = if more > 0 {
+        format!(" and {} more", grouped(u64::try_from(more).unwrap_or(u64::MAX)))
+    } else {
+        String::new()
+    };
+    (!files.is_empty()).then(|| format!("{what}: {}{more}", names.join(", ")))
 }

@@ -1,7 +1,7 @@
 //! Where manifests go: files of this machine, or objects.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use futures::StreamExt as _;
 use s3ferry_aws::client::Clients;
@@ -13,7 +13,7 @@ use s3ferry_engine::listing::Reach;
 use tempfile::NamedTempFile;
 
 use crate::exit::Error;
-use crate::files::{FileAt, folder_of, found_region, must_be_writable};
+use crate::files::{FileAt, folder_of, found_region, make_way, must_be_writable};
 use crate::rows::listed;
 
 /// Where manifests go, ready.
@@ -58,16 +58,8 @@ impl Place {
         let mut found = BTreeSet::new();
         match self {
             Self::Folder { folder, name } => {
-                let unreadable = || Error::unreadable(format!("look through {}", folder.display()));
-                for entry in std::fs::read_dir(folder).map_err(unreadable())? {
-                    let path = folder.join(entry.map_err(unreadable())?.file_name());
-                    let is_numbered = path
-                        .file_name()
-                        .is_some_and(|file| is_numbered(name, &file.to_string_lossy()));
-                    if is_numbered {
-                        found.insert(path.display().to_string());
-                    }
-                }
+                let paths = numbered_in(folder, name)?;
+                found.extend(paths.into_iter().map(|path| path.display().to_string()));
             }
             Self::Bucket { store, listing, prefix } => {
                 let begin = format!("{}-", stem(prefix));
@@ -113,6 +105,36 @@ impl Place {
             }
         }
     }
+}
+
+/// Makes sure, before any work, that the numbered files of a manifest can be written on this machine, and removes those of
+/// an earlier run: what is there at the end is of this run. Objects are left: a failed run names them.
+pub(super) fn make_way_for_numbered(at: &FileAt) -> Result<(), Error> {
+    let FileAt::File(path) = at else { return Ok(()) };
+    let folder = folder_of(path);
+    must_be_writable(folder)?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    numbered_in(folder, &name)?.iter().try_for_each(|path| make_way(path))
+}
+
+/// Does the same for the files with each of the `suffixes`.
+pub(crate) fn make_way_for_suffixes(at: &FileAt, suffixes: &[&str]) -> Result<(), Error> {
+    let FileAt::File(path) = at else { return Ok(()) };
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let of_suffix = |suffix: &&str| make_way(&folder_of(path).join(numbered(&name, suffix, "csv")));
+    suffixes.iter().try_for_each(of_suffix)
+}
+
+fn numbered_in(folder: &Path, name: &str) -> Result<Vec<PathBuf>, Error> {
+    let unreadable = || Error::unreadable(format!("look through {}", folder.display()));
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(unreadable())? {
+        let file = entry.map_err(unreadable())?.file_name();
+        if is_numbered(name, &file.to_string_lossy()) {
+            found.push(folder.join(file));
+        }
+    }
+    Ok(found)
 }
 
 /// Puts a suffix before the extension: `run.csv` and `-0001` are `run-0001.csv`.

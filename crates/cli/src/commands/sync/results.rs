@@ -61,6 +61,8 @@ pub(super) struct Results {
     conflicts: u64,
     not_kept: u64,
     not_done: u64,
+    /// Of those that are not done, multipart copies that were interrupted.
+    interrupted: u64,
     failed: u64,
     failed_by: FailureCounts,
     asked_again: usize,
@@ -98,6 +100,7 @@ impl Results {
             conflicts: 0,
             not_kept: 0,
             not_done: 0,
+            interrupted: 0,
             failed: 0,
             failed_by: FailureCounts::default(),
             asked_again: 0,
@@ -152,11 +155,12 @@ impl Results {
     }
 
     /// Says in a few numbers how it goes.
-    pub(super) fn counts(&self) -> [(&'static str, u64); 3] {
+    pub(super) fn counts(&self) -> [(&'static str, u64); 4] {
         [
             ("copied", self.copied + self.amended),
             ("deleted", self.deleted),
-            ("failed", self.failed + self.not_done),
+            ("not done", self.not_done),
+            ("failed", self.failed),
         ]
     }
 
@@ -195,6 +199,14 @@ impl Results {
                 )?;
             }
             Outcome::Failed(failure) if failure.code == DRY_RUN => self.would(key, &failure.action)?,
+            // This process ends no copy by itself: the command was stopped.
+            Outcome::Failed(failure)
+                if failure.code == STATE_BUCKET_REQUIRED && failure.action == "s3:UploadPartCopy" =>
+            {
+                self.not_done += 1;
+                self.interrupted += 1;
+                self.write("not-done", key, Some(FailureKind::Again), "Interrupted", INTERRUPTED)?;
+            }
             Outcome::Failed(failure) => self.failed(key, failure)?,
         }
         if report.outcome_unknown && !matches!(report.outcome, Outcome::Failed(_) | Outcome::Again(_)) {
@@ -302,6 +314,9 @@ impl Results {
         }
         self.stdout.flush()?;
         ended?;
+        if self.compared.is_empty() {
+            say(&nothing_compared(sides));
+        }
         self.must_not_be_all_alike()?;
         let is_done = self.failed + self.not_done == 0;
         Ok(if is_done { End::Done } else { End::NotAll })
@@ -331,6 +346,7 @@ impl Results {
             "conflicts": self.conflicts,
             "not_kept": self.not_kept,
             "not_done": self.not_done,
+            "interrupted": self.interrupted,
             "failed": self.failed,
             "failed_by": self.failed_by.json(),
             "unanswered_writes": self.unanswered,
@@ -383,6 +399,7 @@ impl Results {
             (self.conflicts, "conflicts: the destination's object is as new or newer"),
             (self.not_kept, "copied without everything they had at the source"),
             (self.not_done, "not done yet: run the same command again"),
+            (self.interrupted, INTERRUPTED_LINE),
             (self.failed, "failed"),
             (self.extra, "only at the destination, left as they are"),
             (
@@ -427,9 +444,26 @@ fn ails_everything(failure: &Failure) -> bool {
     failure.kind == FailureKind::Configuration || is_denial(failure)
 }
 
+/// Names both locations where neither has an object.
+fn nothing_compared(sides: &Sides) -> String {
+    format!(
+        "warning: neither {} nor {} has an object: there is nothing to copy. Check the bucket and the prefix of --source",
+        sides.source.location, sides.destination.location
+    )
+}
+
 /// What may have been faster.
 const OVERTAKEN_BY: &str = "something else wrote the same keys first. Another sync of these buckets? Both then do the same \
      work: stop one of them (nothing is lost by it). The replicator does so for keys that are being written now";
+
+/// The code of a multipart copy that did not end in time and is not journaled.
+const STATE_BUCKET_REQUIRED: &str = "StateBucketRequired";
+
+const INTERRUPTED: &str = "the multipart copy was interrupted: run the same command again; with --state-bucket an \
+     interrupted copy is resumed, without it the copy starts over";
+
+const INTERRUPTED_LINE: &str = "of these multipart copies that were interrupted: --state-bucket lets the next run resume \
+     such copies";
 
 /// What is known of an upload that may be left.
 const UPLOAD_LEFT: &str = "an incomplete multipart upload of this key may be left at the destination: the next run \
@@ -449,7 +483,7 @@ fn would_be(action: &str) -> String {
 
 fn not_done(reason: AgainReason) -> &'static str {
     match reason {
-        AgainReason::Deadline => "stopped before it was done; the next run goes on",
+        AgainReason::Deadline => "stopped before the copy was done: run the same command again",
         AgainReason::HotKey => "changed whenever it was read",
         AgainReason::ReplicationPending { .. } => "S3's own replication is expected to bring it",
         AgainReason::OutcomeUnknown => "a write was sent whose answer never came",

@@ -14,7 +14,7 @@ use tempfile::NamedTempFile;
 
 use super::{VerifyArgs, page};
 use crate::commands::diff::report::{table_row, unread_lines};
-use crate::commands::manifest::place::Place;
+use crate::commands::manifest::place::{Place, make_way_for_suffixes};
 use crate::denials::Denials;
 use crate::exit::Error;
 use crate::failures::FailureCounts;
@@ -111,6 +111,9 @@ pub(super) fn make_way_for_files(args: &VerifyArgs) -> Result<(), Error> {
         for extension in ["json", "html"] {
             make_way(&with_extension(report, extension))?;
         }
+    }
+    if let Some(target) = &args.unsettled_manifest {
+        make_way_for_suffixes(target, &["-source", "-destination"])?;
     }
     match &args.differences {
         Some(path) => make_way(path),
@@ -270,13 +273,21 @@ fn lines(report: &Report, unread: &[String], written: &[PathBuf]) -> Vec<String>
     if !report.examples.shown.is_empty() {
         lines.push(String::new());
     }
+    let is_whole = report.verdict != Verdict::Incomplete;
+    if !is_whole {
+        lines.push(format!(
+            "stopped after {} keys: the figures are those of the keys compared so far, and no verdict",
+            grouped(report.keys)
+        ));
+    }
     for side in [&report.header.sides.source, &report.header.sides.destination] {
         lines.push(format!(
-            "s3://{}/{}: {} objects, {} bytes",
+            "s3://{}/{}: {} objects, {} bytes{}",
             side.bucket,
             side.prefix,
             grouped(side.amount.objects),
-            grouped(side.amount.bytes)
+            grouped(side.amount.bytes),
+            if is_whole { "" } else { " compared so far" }
         ));
     }
     let row = |count: u64, what: &str| format!("  {:>12}  {what}", grouped(count));
