@@ -1,4 +1,4 @@
-//! The documents say what the code does: variables, metrics, costs, tests and links.
+//! The documents say what the code does: variables, metrics, user arguments, costs, and every test that they name.
 #![expect(clippy::expect_used, reason = "a broken expectation is a failed test")]
 
 use std::collections::BTreeSet;
