@@ -1,4 +1,4 @@
-//! README says what the code does: variables, metrics, costs, and every test that the documents name.
+//! The documents say what the code does: variables, metrics, user arguments, costs, and every test that they name.
 #![expect(clippy::expect_used, reason = "a broken expectation is a failed test")]
 
 use std::collections::BTreeSet;
@@ -121,46 +121,127 @@ fn runbook_adds_its_costs_up_correctly() {
     }
 }
 
-/// Finds the names of all test functions of the repository, by the attribute above them.
-fn tests_of(folder: &Path, names: &mut BTreeSet<String>) {
+/// Adds the files with this extension below a folder.
+fn files(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).expect("the folder can be read") {
         let path = entry.expect("an entry").path();
         if path.is_dir() {
-            tests_of(&path, names);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let text = std::fs::read_to_string(&path).expect("the file can be read");
-            let functions = text
-                .lines()
-                .filter_map(|line| line.trim().split_once("fn ")?.1.split('(').next());
-            names.extend(functions.map(str::to_owned));
+            files(&path, extension, found);
+        } else if path.extension().is_some_and(|actual| actual == extension) {
+            found.push(path);
         }
     }
 }
 
+/// Returns every document that readers get.
+fn documents() -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for folder in ["docs", "crates"] {
+        files(&repository().join(folder), "md", &mut found);
+    }
+    for name in [
+        "README.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+        "fuzz/README.md",
+        "infra/README.md",
+    ] {
+        found.push(repository().join(name));
+    }
+    found
+}
+
+/// Returns a document without its code blocks.
+fn prose(document: &str) -> String {
+    let mut is_code = false;
+    let mut lines = Vec::new();
+    for line in document.lines() {
+        if line.trim_start().starts_with("```") {
+            is_code = !is_code;
+        } else if !is_code {
+            lines.push(line);
+        }
+    }
+    lines.join("\n")
+}
+
+/// Returns the names of a source file's test functions: those with `#[test]` or `#[tokio::test]`, in `proptest!` too.
+fn tests_of(source: &str) -> BTreeSet<String> {
+    let mut tests = BTreeSet::new();
+    let mut is_test = false;
+    for line in source.lines().map(str::trim) {
+        if line == "#[test]" || line.starts_with("#[tokio::test") {
+            is_test = true;
+        } else if let Some(function) = line.strip_prefix("async ").unwrap_or(line).strip_prefix("fn ")
+            && std::mem::take(&mut is_test)
+        {
+            tests.extend(function.split(['(', '<']).next().map(str::to_owned));
+        }
+    }
+    tests
+}
+
+/// Returns the anchor that GitHub gives a heading.
+fn anchor(heading: &str) -> String {
+    heading
+        .trim_start_matches('#')
+        .trim()
+        .to_lowercase()
+        .chars()
+        .filter(|character| character.is_alphanumeric() || matches!(character, ' ' | '-' | '_'))
+        .map(|character| if character == ' ' { '-' } else { character })
+        .collect()
+}
+
 #[test]
 fn documents_name_only_tests_and_files_that_exist() {
-    let mut functions = BTreeSet::new();
-    tests_of(&repository().join("crates"), &mut functions);
-    tests_of(&repository().join("tests"), &mut functions);
+    let mut sources = Vec::new();
+    for folder in ["crates", "tests"] {
+        files(&repository().join(folder), "rs", &mut sources);
+    }
+    let tests: BTreeSet<String> = sources.iter().flat_map(|source| tests_of(&read(source))).collect();
     let mut named = 0;
-    for document in [
-        "README.md",
-        "docs/SEMANTICS.md",
-        "docs/ARCHITECTURE.md",
-        "docs/FINAL_SYNC.md",
-        "docs/CLI.md",
-        "docs/RUNBOOK.md",
-        "docs/VERIFY.md",
-    ] {
-        let text = read(document);
+    for document in documents() {
+        let (text, document) = (prose(&read(&document)), document.display());
         for quoted in text.split('`').skip(1).step_by(2) {
-            if let Some((_, test)) = quoted.split_once(".rs::") {
-                assert!(functions.contains(test), "{document} names the test {test}");
+            if let Some((file, test)) = quoted.split_once(".rs::") {
+                let source = read(format!("{file}.rs"));
+                assert!(tests_of(&source).contains(test), "{document}: {quoted} is no test");
                 named += 1;
-            } else if Path::new(quoted).extension().is_some_and(|extension| extension == "rs") && quoted.contains('/') {
-                assert!(repository().join(quoted).exists(), "{document} names {quoted}");
+            } else if quoted.contains('/') && Path::new(quoted).extension().is_some_and(|extension| extension == "rs") {
+                assert!(
+                    repository().join(quoted).exists(),
+                    "{document}: {quoted} does not exist"
+                );
+            } else {
+                assert!(!tests.contains(quoted), "{document}: name the file of {quoted}");
             }
         }
     }
-    assert!(named > 20, "the documents name their tests");
+    assert!(named > 200, "{named} tests are named");
+}
+
+#[test]
+fn documents_link_only_to_what_exists() {
+    for document in documents() {
+        let text = prose(&read(&document));
+        let folder = document.parent().expect("a document is in a folder");
+        let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        for link in links.filter(|link| !link.contains("://")) {
+            let (path, fragment) = link.split_once('#').unwrap_or((link, ""));
+            let target = if path.is_empty() {
+                document.clone()
+            } else {
+                folder.join(path)
+            };
+            assert!(target.exists(), "{}: {link} does not exist", document.display());
+            if !fragment.is_empty() {
+                let headings = prose(&read(&target));
+                let mut headings = headings.lines().filter(|line| line.starts_with('#'));
+                let is_there = headings.any(|heading| anchor(heading) == fragment);
+                assert!(is_there, "{}: {link} has no such heading", document.display());
+            }
+        }
+    }
 }
