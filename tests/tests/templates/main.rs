@@ -26,7 +26,7 @@ use serde_json::Value;
 
 /// Every optional part of the source template at once.
 const EVERYTHING: &[(&str, &str)] = &[
-    ("Engine", "both"),
+    ("ReplicationEngine", "both"),
     ("EventSource", "eventbridge"),
     ("PropagateDeletes", "true"),
     ("EnableVersioning", "true"),
