@@ -145,6 +145,11 @@ fn migration_chooses_by_the_costs_that_it_adds_up() {
     }
 }
 
+/// Tells the line between the head of a table and its rows.
+fn is_ruler(line: &str) -> bool {
+    line.starts_with("|---")
+}
+
 /// A fact that stands in two tables is wrong in one of them some day.
 #[test]
 fn no_row_of_a_table_stands_in_two_documents() {
@@ -159,7 +164,6 @@ fn no_row_of_a_table_stands_in_two_documents() {
         let text = read(document);
         let lines: Vec<&str> = text.lines().collect();
         for (index, line) in lines.iter().enumerate() {
-            let is_ruler = |line: &str| line.starts_with("|---");
             let is_head = lines.get(index + 1).is_some_and(|next| is_ruler(next));
             if line.starts_with('|') && !is_ruler(line) && !is_head {
                 assert!(seen.insert((*line).to_owned()), "{document} repeats {line}");
