@@ -145,12 +145,12 @@ fn migration_chooses_by_the_costs_that_it_adds_up() {
     }
 }
 
-/// Tells the line between the head of a table and its rows.
+/// Returns whether the line separates the head of a table from its rows.
 fn is_ruler(line: &str) -> bool {
     line.starts_with("|---")
 }
 
-/// A fact that stands in two tables is wrong in one of them some day.
+/// A fact in two tables becomes wrong in one of them.
 #[test]
 fn no_row_of_a_table_stands_in_two_documents() {
     let mut seen = BTreeSet::new();
