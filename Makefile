@@ -36,7 +36,7 @@ invoke: build setup ## Run a function locally on one event or batch: make invoke
 	cargo run $(LOCKED) --package s3ferry-tests --bin invoke -- "$(EVENT)"
 
 .PHONY: deploy
-deploy: check-deploy-parameters build .tools/sam/.installed ## Build, then deploy both stacks to AWS (see infra/README.md)
+deploy: check-deploy-parameters build .tools/sam/.installed ## Build, then deploy both stacks to AWS (see docs/MIGRATION.md)
 	cd infra && SAM_CLI_TELEMETRY=0 ../.tools/sam/bin/sam deploy --config-env destination $(DEPLOY_DESTINATION)
 	cd infra && SAM_CLI_TELEMETRY=0 ../.tools/sam/bin/sam deploy --config-env source $(DEPLOY_SOURCE)
 

@@ -266,7 +266,11 @@ async fn engine_both_puts_a_replication_rule_and_takes_it_away_again() {
     // Versioning is off at first: EnableVersioning switches it on.
     let deployment = Deployment::prepare(Options::default()).await.expect("emulator");
     deployment.deploy_destination().await.expect("destination stack");
-    let parameters = [("Engine", "both"), ("EnableVersioning", "true"), ("KeyPrefix", PREFIX)];
+    let parameters = [
+        ("ReplicationEngine", "both"),
+        ("EnableVersioning", "true"),
+        ("KeyPrefix", PREFIX),
+    ];
     let stack = deployment
         .deploy_source("s3ferry", &parameters)
         .await
@@ -282,7 +286,7 @@ async fn engine_both_puts_a_replication_rule_and_takes_it_away_again() {
     assert_eq!(stack.dead_letters.count().await.expect("count"), 0);
 
     deployment
-        .deploy_source("s3ferry", &[("Engine", "lambda"), ("KeyPrefix", PREFIX)])
+        .deploy_source("s3ferry", &[("ReplicationEngine", "lambda"), ("KeyPrefix", PREFIX)])
         .await
         .expect("lambda alone");
     assert_eq!(replication_destinations(&deployment).await, None);

@@ -178,7 +178,7 @@ async fn manifest_of_odd_keys_is_synced_and_ends_in_a_summary() {
     assert_eq!(sum["failures"].as_array().map(Vec::len), Some(2));
 
     // Again, and deeper: nothing to do, and nothing is done.
-    let input = json!({ "manifestKey": MANIFEST_KEY, "userArguments": { "comparison-depth": "deep" } });
+    let input = json!({ "manifestKey": MANIFEST_KEY, "userArguments": { "compare-attributes": "always" } });
     let execution = start(&deployment, &stack, "second-run", &input).await;
     let ended = until_ended(&deployment, &execution).await;
     assert_eq!(ended["status"], "SUCCEEDED", "{ended}");

@@ -8,6 +8,9 @@ use s3ferry_core::batch_operations::ARGUMENTS;
 use s3ferry_functions::config::VARIABLES;
 use s3ferry_functions::metrics::METRICS;
 
+const CONFIGURATION: &str = "docs/CONFIGURATION.md";
+const MIGRATION: &str = "docs/MIGRATION.md";
+
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
@@ -18,12 +21,11 @@ fn read(path: impl AsRef<Path>) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Returns the rows of the table under the heading, without its head.
+/// Returns the rows of the tables below the heading, up to the next one, without their heads.
 fn table(document: &str, heading: &str) -> Vec<Vec<String>> {
     let (_, section) = document
-        .split_once(&format!("\n## {heading}\n"))
-        .expect("the heading is there");
-    let section = section.split("\n## ").next().unwrap_or_default();
+        .split_once(&format!("\n{heading}\n"))
+        .unwrap_or_else(|| panic!("no heading {heading}"));
     let cells = |line: &str| {
         line.trim_matches('|')
             .split('|')
@@ -32,6 +34,7 @@ fn table(document: &str, heading: &str) -> Vec<Vec<String>> {
     };
     section
         .lines()
+        .take_while(|line| !line.starts_with('#'))
         .filter(|line| line.starts_with('|'))
         .skip(2)
         .map(cells)
@@ -47,7 +50,7 @@ fn code(text: &str) -> String {
 }
 
 #[test]
-fn readme_lists_every_variable_as_the_code_has_it() {
+fn configuration_lists_every_variable_as_the_code_has_it() {
     let expected: Vec<Vec<String>> = VARIABLES
         .iter()
         .map(|variable| {
@@ -60,20 +63,20 @@ fn readme_lists_every_variable_as_the_code_has_it() {
             ]
         })
         .collect();
-    assert_eq!(table(&read("README.md"), "Configuration of the replicator"), expected);
+    assert_eq!(table(&read(CONFIGURATION), "## Environment variables"), expected);
 }
 
 #[test]
-fn readme_lists_every_metric_as_the_code_has_it() {
+fn configuration_lists_every_metric_as_the_code_has_it() {
     let expected: Vec<Vec<String>> = METRICS
         .iter()
         .map(|metric| vec![code(metric.name), metric.unit.to_owned(), metric.meaning.to_owned()])
         .collect();
-    assert_eq!(table(&read("README.md"), "Metrics"), expected);
+    assert_eq!(table(&read(CONFIGURATION), "## Metrics"), expected);
 }
 
 #[test]
-fn final_sync_page_lists_every_argument_as_the_code_has_it() {
+fn configuration_lists_every_user_argument_as_the_code_has_it() {
     let expected: Vec<Vec<String>> = ARGUMENTS
         .iter()
         .map(|argument| {
@@ -84,15 +87,14 @@ fn final_sync_page_lists_every_argument_as_the_code_has_it() {
             ]
         })
         .collect();
-    let page = read("docs/FINAL_SYNC.md");
-    assert_eq!(table(&page, "What a job may ask for by itself"), expected);
+    assert_eq!(table(&read(CONFIGURATION), "## Final sync: user arguments"), expected);
 }
 
 #[test]
-fn readme_adds_its_costs_up_correctly() {
+fn migration_adds_the_costs_of_replication_up_correctly() {
     let cents = |dollars: f64| (dollars * 100.0).round();
     let number = |cell: &str| cell.trim_matches('*').parse::<f64>().expect("a number");
-    let rows = table(&read("README.md"), "What it costs");
+    let rows = table(&read(MIGRATION), "### Cost of replication");
     let (sum, items) = rows.split_last().expect("a table");
     let mut total = 0.0;
     for row in items {
@@ -110,14 +112,63 @@ fn readme_adds_its_costs_up_correctly() {
 }
 
 #[test]
-fn runbook_adds_its_costs_up_correctly() {
+fn migration_adds_the_costs_of_the_backfill_up_correctly() {
     let cents = |dollars: &str| (dollars.trim_matches('*').parse::<f64>().expect("a number") * 100.0).round();
-    let page = read("docs/RUNBOOK.md").replace("\n### ", "\n## ");
-    let rows = table(&page, "What it costs");
+    let rows = table(&read(MIGRATION), "### Cost of the backfill");
     let (sum, items) = rows.split_last().expect("a table");
     for column in 1..sum.len() {
         let total: f64 = items.iter().map(|row| cents(&row[column])).sum();
         assert!((total - cents(&sum[column])).abs() < 0.5, "column {column}: {total}");
+    }
+}
+
+/// The tables that help to choose repeat the totals of the cost tables.
+#[test]
+fn migration_chooses_by_the_costs_that_it_adds_up() {
+    let page = read(MIGRATION);
+    let last = |heading: &str| table(&page, heading).pop().expect("a table");
+    let replication = last("### Cost of replication").pop().expect("a total");
+    let engines = table(&page, "### How new writes are replicated");
+    let costs = engines.iter().find(|row| row[0].starts_with("Cost per million"));
+    assert_eq!(costs.expect("the costs")[1], replication.trim_matches('*'));
+
+    let backfill = last("### Cost of the backfill");
+    let tools = table(&page, "### How existing objects are copied");
+    for (tool, column) in [
+        ("Final sync, S3 Batch Operations job", 1),
+        ("Final sync, state machine", 2),
+        ("`s3ferry sync`", 3),
+        ("S3 Batch Operations, `copy`", 4),
+    ] {
+        let row = tools.iter().find(|row| row[0] == tool).expect(tool);
+        assert_eq!(row[2], backfill[column].trim_matches('*'), "{tool}");
+    }
+}
+
+/// Returns whether the line separates the head of a table from its rows.
+fn is_ruler(line: &str) -> bool {
+    line.starts_with("|---")
+}
+
+/// A fact in two tables becomes wrong in one of them.
+#[test]
+fn no_row_of_a_table_stands_in_two_documents() {
+    let mut seen = BTreeSet::new();
+    for document in [
+        "README.md",
+        CONFIGURATION,
+        MIGRATION,
+        "docs/RUNBOOK.md",
+        "infra/README.md",
+    ] {
+        let text = read(document);
+        let lines: Vec<&str> = text.lines().collect();
+        for (index, line) in lines.iter().enumerate() {
+            let is_head = lines.get(index + 1).is_some_and(|next| is_ruler(next));
+            if line.starts_with('|') && !is_ruler(line) && !is_head {
+                assert!(seen.insert((*line).to_owned()), "{document} repeats {line}");
+            }
+        }
     }
 }
 

@@ -31,124 +31,124 @@ const fn variable(name: &'static str, required: bool, default: &'static str, mea
     }
 }
 
-/// Every variable that s3ferry reads; README, templates and code are tested against this table.
+/// Every variable that s3ferry reads; docs/CONFIGURATION.md, templates and code are tested against this table.
 pub const VARIABLES: &[Variable] = &[
     variable(
         "SOURCE_BUCKET",
         true,
         "",
-        "The bucket that is migrated; events of others are refused",
+        "Source bucket; records of other buckets are refused",
     ),
-    variable("SOURCE_REGION", false, "AWS_REGION", "The region of the source bucket"),
+    variable("SOURCE_REGION", false, "AWS_REGION", "Region of the source bucket"),
     variable(
         "SOURCE_BUCKET_OWNER",
         false,
         "",
-        "The account that must own the source bucket and the state bucket, twelve digits",
+        "Account that must own the source bucket and the state bucket, twelve digits",
     ),
-    variable("DESTINATION_BUCKET", true, "", "The bucket that is migrated to"),
+    variable("DESTINATION_BUCKET", true, "", "Destination bucket"),
     variable(
         "DESTINATION_REGION",
         true,
         "",
-        "The region of the destination bucket, where copies are asked for",
+        "Region of the destination bucket, which receives the copy requests",
     ),
     variable(
         "DESTINATION_BUCKET_OWNER",
         false,
         "",
-        "The account that must own the destination bucket, twelve digits",
+        "Account that must own the destination bucket, twelve digits",
     ),
     variable(
         "STATE_BUCKET",
         false,
         "",
-        "The bucket of s3ferry's own state, in the source's region; must be neither of the two. Without it a copy in \
-         parts must be done within one invocation",
+        "Bucket for s3ferry's own state, in the source region; not the source or destination bucket. If unset, a \
+         multipart copy must finish within one invocation",
     ),
     variable(
         "QUEUE_URL",
         false,
         "",
-        "The queue that keys which are not done yet are sent to; without it they fail",
+        "Queue for unfinished keys. If unset, unfinished keys fail",
     ),
     variable(
         "OWNERSHIP",
         false,
         "exclusive",
-        "Who writes to the destination: `exclusive` is s3ferry alone; `shared` is applications, too, the newer object \
-         wins, and copies carry a marker (needs STATE_BUCKET and versions at the destination)",
+        "Who writes to the destination: `exclusive` (only s3ferry) or `shared` (applications too; the newer object \
+         wins, and copies carry a marker). `shared` requires STATE_BUCKET and a versioned destination",
     ),
     variable(
         "PROPAGATE_DELETES",
         false,
         "false",
-        "`true` deletes at the destination what is gone at the source",
+        "`true` deletes at the destination what is deleted at the source",
     ),
-    variable("KEY_PREFIX", false, "", "Only keys that begin with this are migrated"),
+    variable("KEY_PREFIX", false, "", "Only keys with this prefix are copied"),
     variable(
         "STORAGE_CLASS",
         false,
         "source",
-        "The class of copies: `source` keeps each object's own, or one class for all",
+        "Storage class of copies: `source` keeps the class of each object; any other value applies to all copies",
     ),
     variable(
         "KMS_KEY_MAP",
         false,
         "",
-        "Which key copies get: a JSON object of source key ARN to destination key ARN; DESTINATION_ENCRYPTION says how \
-         other copies are encrypted",
+        "KMS keys of copies: a JSON object of source key ARN to destination key ARN. DESTINATION_ENCRYPTION applies \
+         to all other copies",
     ),
     variable(
         "DESTINATION_ENCRYPTION",
         false,
         "bucket-default",
-        "How copies are encrypted whose key KMS_KEY_MAP does not name: `bucket-default`, `AES256`, \
-         `aws:kms:KEY_ARN` or `aws:kms:dsse:KEY_ARN`; all but the first are sent with every write",
+        "Encryption of copies whose source key is not in KMS_KEY_MAP: `bucket-default`, `AES256`, `aws:kms:KEY_ARN` \
+         or `aws:kms:dsse:KEY_ARN`. Every write sends it, except `bucket-default`",
     ),
     variable(
         "MULTIPART_THRESHOLD_BYTES",
         false,
         "5368709120",
-        "Larger objects are copied in parts, 5242880 to 5368709120",
+        "Larger objects are copied with multipart copy, 5242880 to 5368709120",
     ),
     variable(
         "PART_SIZE_BYTES",
         false,
         "134217728",
-        "The size of parts where the source gives none, 5242880 to 5368709120",
+        "Part size if the source has no parts or does not show them, 5242880 to 5368709120",
     ),
     variable(
         "MAX_CONCURRENT_PARTS",
         false,
         "16",
-        "How many parts of one object are copied at once, 1 to 256",
+        "Concurrent part copies of one object, 1 to 256",
     ),
     variable(
         "PRESERVE_ETAG",
         false,
         "large",
-        "Which objects that were uploaded in parts keep their ETag: `large` are those copied in parts anyway, and those \
-         without a checksum over the whole object; `always` are all",
+        "Multipart objects that keep their ETag: `large` (those copied with multipart copy anyway, and those without \
+         a full-object checksum) or `always` (all)",
     ),
     variable(
         "ACL",
         false,
         "ignore",
-        "`copy` restates explicit grants where both buckets have access control lists",
+        "`copy` copies explicit grants if both buckets use access control lists; `ignore` does not",
     ),
     variable(
         "MAX_CONCURRENT_COPIES",
         false,
         "16",
-        "How many keys one invocation reconciles at once, 1 to 256. All keys and parts together have at most 256 requests \
-         to S3 in flight, so that connections stay below Lambda's 1,024 open files",
+        "Keys that one invocation reconciles concurrently, 1 to 256. All keys and parts together send at most 256 \
+         concurrent requests to S3, so that connections stay below Lambda's limit of 1,024 open files",
     ),
     variable(
         "AWS_ENDPOINT_URL",
         false,
         "",
-        "The endpoint of an emulator; read by the SDK, with path-style requests",
+        "Endpoint of an AWS emulator, with path-style requests; the SDK reads it",
     ),
     variable(
         "LOG_LEVEL",

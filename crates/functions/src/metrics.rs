@@ -25,48 +25,53 @@ const fn metric(name: &'static str, unit: &'static str, meaning: &'static str) -
     Metric { name, unit, meaning }
 }
 
-/// Every metric; README is tested against this table.
+/// Every metric; docs/CONFIGURATION.md is tested against this table.
 pub const METRICS: &[Metric] = &[
     metric("ObjectsCopied", "Count", "Keys whose object was copied"),
-    metric("BytesCopied", "Bytes", "Bytes of those objects"),
+    metric("BytesCopied", "Bytes", "Bytes of the copied objects"),
     metric(
-        "Amended",
+        "ObjectsAttributesUpdated",
         "Count",
-        "Keys whose object had tags, lock, annotations or grants changed and no bytes copied",
+        "Keys whose tags, Object Lock, annotations, grants or encryption changed without a copy",
     ),
-    metric(
-        "ObjectsDeleted",
-        "Count",
-        "Keys whose object was deleted at the destination",
-    ),
-    metric("ObjectsSkipped", "Count", "Keys that needed nothing"),
+    metric("ObjectsDeleted", "Count", "Keys deleted at the destination"),
+    metric("ObjectsSkipped", "Count", "Keys left unchanged"),
     metric(
         "Conflicts",
         "Count",
-        "Keys left alone because the destination's object is as new or newer, and not ours",
+        "Keys left unchanged because the destination has an external write that is as new or newer; also in \
+         `ObjectsSkipped`",
     ),
-    metric("ObjectsHandedOver", "Count", "Keys that a continuation brings back"),
+    metric(
+        "ObjectsRequeued",
+        "Count",
+        "Unfinished keys sent back to the queue as a continuation",
+    ),
     metric(
         "RecordsFailed",
         "Count",
-        "Records that failed, among them the refused ones",
+        "Records that failed, including `RecordsRefused`",
     ),
     metric(
         "RecordsRefused",
         "Count",
-        "Records of another bucket than the configured one",
+        "Records of a bucket other than the source bucket",
     ),
     metric(
         "MessagesUnreadable",
         "Count",
-        "Messages or records that are no S3 notification",
+        "Messages or records that are not S3 notifications",
     ),
     metric(
-        "StaleHints",
+        "RecordsSuperseded",
         "Count",
-        "Records that a newer event of the same key accompanied",
+        "Records superseded by a newer event for the same key in the batch",
     ),
-    metric("AspectsLost", "Count", "Aspects that copies did not carry"),
+    metric(
+        "AttributesNotPreserved",
+        "Count",
+        "Attributes that the copies do not preserve",
+    ),
 ];
 
 /// Spells the log line, with the bucket as the dimension.
@@ -142,7 +147,13 @@ mod tests {
             assert!(line[name].is_u64(), "{name}");
         }
         assert_eq!((&line["ObjectsCopied"], &line["BytesCopied"]), (&json!(2), &json!(3)));
-        assert_eq!((&line["Amended"], &line["Conflicts"]), (&json!(6), &json!(7)));
-        assert_eq!((&line["RecordsRefused"], &line["AspectsLost"]), (&json!(4), &json!(5)));
+        assert_eq!(
+            (&line["ObjectsAttributesUpdated"], &line["Conflicts"]),
+            (&json!(6), &json!(7))
+        );
+        assert_eq!(
+            (&line["RecordsRefused"], &line["AttributesNotPreserved"]),
+            (&json!(4), &json!(5))
+        );
     }
 }

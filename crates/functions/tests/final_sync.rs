@@ -388,7 +388,7 @@ async fn deep_comparison_finds_what_no_head_shows() {
     world.destination.tag("a", &[("team", "b")]);
     world.source.tag("a", &[("team", "a")]);
     let answer = world
-        .handle(&job(&[task("t", "a")], &json!({"comparison-depth": "deep"})))
+        .handle(&job(&[task("t", "a")], &json!({"compare-attributes": "always"})))
         .await;
     check(&answer, &[("t", "Succeeded", "changed at the destination: tags")]);
 }
@@ -857,11 +857,11 @@ async fn run_is_refused_at_its_beginning_where_it_asks_for_what_nobody_knows() {
     let request = |input: Value| json!({"finalSync": "begin", "execution": "e-1", "input": input});
     let begun = world
         .handle(&request(
-            json!({"manifestKey": "final-sync/m.csv", "userArguments": {"depth": "deep"}}),
+            json!({"manifestKey": "final-sync/m.csv", "userArguments": {"attributes": "always"}}),
         ))
         .await;
     let expected = json!({
-        "run": {"execution": "e-1", "userArguments": {"depth": "deep"}}, "manifestKey": "final-sync/m.csv",
+        "run": {"execution": "e-1", "userArguments": {"attributes": "always"}}, "manifestKey": "final-sync/m.csv",
         "mapResults": "final-sync/e-1/map",
     });
     assert_eq!(begun, expected);
@@ -874,7 +874,7 @@ async fn run_is_refused_at_its_beginning_where_it_asks_for_what_nobody_knows() {
             "ArgumentNotKnown",
         ),
         (
-            json!({"manifestKey": "m", "userArguments": {"depth": "1"}}),
+            json!({"manifestKey": "m", "userArguments": {"attributes": "1"}}),
             "ArgumentNotValid",
         ),
     ] {

@@ -202,7 +202,7 @@ async fn arguments_of_the_job_are_those_of_the_final_sync() {
     });
     stage.put(DESTINATION, "tags", "one");
     std::fs::write(stage.folder().join("run.csv"), "cli-source,equal\ncli-source,tags\n").expect("the manifest");
-    let deep = local("run.csv", &["--user-argument", "comparison-depth=deep"]);
+    let deep = local("run.csv", &["--user-argument", "compare-attributes=always"]);
     stage.run("batch", &deep).await.must_end_with(0);
     stage.on_both("diff", &["--deep"]).await.must_end_with(0);
     for (argument, expected) in [
@@ -210,8 +210,11 @@ async fn arguments_of_the_job_are_those_of_the_final_sync() {
             "speed=high",
             "user argument `speed` is not known: allowed are ownership",
         ),
-        ("depth=abyss", "`comparison-depth` is `abyss`: allowed: head, deep"),
-        ("depth", "must be NAME=VALUE"),
+        (
+            "attributes=abyss",
+            "`compare-attributes` is `abyss`: allowed: as-needed, always",
+        ),
+        ("attributes", "must be NAME=VALUE"),
     ] {
         let ran = stage
             .run("batch", &local("run.csv", &["--user-argument", argument]))

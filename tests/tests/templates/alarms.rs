@@ -7,7 +7,8 @@ use s3ferry_functions::metrics::{METRICS, NAMESPACE, to_line};
 use serde_json::{Value, json};
 
 use super::cloudformation::{Template, array, text};
-use super::{EVERYTHING, number, of_type, readme, string};
+use super::tables::{self, MIGRATION, RUNBOOK};
+use super::{EVERYTHING, number, of_type, string};
 
 /// AWS's metrics that alarms may watch, with their dimension and the type of resource that it names.
 ///
@@ -86,9 +87,9 @@ fn message_that_keeps_failing_keeps_an_alarm_on() {
 /// Metrics and alarms cost the same in a month without a single object.
 #[test]
 fn cost_table_counts_every_metric_and_alarm() {
-    let readme = text("README.md");
+    let migration = text(MIGRATION);
     let quantity = |item: &str| {
-        let row = readme.lines().find(|line| line.starts_with(&format!("| {item}")));
+        let row = migration.lines().find(|line| line.starts_with(&format!("| {item}")));
         let cell = row.and_then(|row| row.split('|').nth(2));
         cell.unwrap_or_else(|| panic!("no row of {item}")).trim().to_owned()
     };
@@ -99,8 +100,8 @@ fn cost_table_counts_every_metric_and_alarm() {
 }
 
 #[test]
-fn readme_says_what_the_age_of_the_oldest_message_leaves_out() {
-    let rows = readme::table("## Runbook");
+fn runbook_says_what_the_age_of_the_oldest_message_ignores() {
+    let rows = tables::table(RUNBOOK, "## Alarms");
     let row = rows.iter().find(|row| row[0].contains("ReplicationAgeAlarm"));
     let meaning = &row.unwrap_or_else(|| panic!("no row of the alarm"))[1];
     assert!(meaning.contains("`RecordsFailedAlarm`"), "{meaning}");

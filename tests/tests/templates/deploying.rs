@@ -10,7 +10,7 @@ use s3ferry_core::wiring::{Desired, WiringProperties};
 use serde_json::{Map, Value, json};
 
 use super::cloudformation::{repository, text};
-use super::readme;
+use super::tables::{self, CONFIGURATION, MIGRATION};
 
 /// The files below a folder whose names end in `extension`.
 fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
@@ -77,10 +77,10 @@ fn event_types(engine: &str, propagate_deletes: &str) -> BTreeSet<String> {
 
 /// An overlap is found before the deployment by comparing with this table.
 #[test]
-fn readme_names_every_event_type_that_is_asked_for() {
-    let documented: Vec<BTreeSet<String>> = readme::table("## Before you deploy")
+fn migration_names_every_event_type_that_is_subscribed_to() {
+    let documented: Vec<BTreeSet<String>> = tables::table(MIGRATION, "## 2. Check the source bucket")
         .iter()
-        .map(|row| readme::code(&row[0]).into_iter().collect())
+        .map(|row| tables::code(&row[0]).into_iter().collect())
         .collect();
     let copying = event_types("lambda", "false");
     let deleting = event_types("lambda", "true").difference(&copying).cloned().collect();
@@ -130,10 +130,10 @@ fn deploy_takes_a_file_that_is_filled_in_and_names_the_lines_that_are_not() {
 
 /// Which of its two names S3 sends when a job's role is passed is not documented.
 #[test]
-fn runbook_lets_jobs_have_their_role_under_both_names_of_the_service() {
-    let runbook = text("docs/RUNBOOK.md");
-    let (_, section) = runbook
-        .split_once("### Permissions of whoever runs it")
+fn operator_may_pass_the_role_of_jobs_under_both_names_of_the_service() {
+    let page = text(CONFIGURATION);
+    let (_, section) = page
+        .split_once("\n### Operator\n")
         .unwrap_or_else(|| panic!("no permissions"));
     let policy = section
         .split("```json")

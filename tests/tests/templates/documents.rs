@@ -1,11 +1,11 @@
-//! Parameters, and the tables of `infra/README.md`.
+//! Parameters, and the tables of the documents.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
 use super::cloudformation::{Template, array, strings, text};
-use super::readme;
+use super::tables::{self, CONFIGURATION, RUNBOOK};
 use super::{of_type, string};
 
 #[test]
@@ -50,12 +50,13 @@ fn source_and_destination_bucket_must_differ() {
 }
 
 #[test]
-fn readme_lists_every_parameter_with_its_default() {
+fn configuration_lists_every_parameter_with_its_default() {
     for name in ["destination", "source"] {
-        let documented: BTreeMap<String, String> = readme::table(&format!("## Parameters of the {name} stack"))
-            .into_iter()
-            .map(|row| (readme::code(&row[0]).concat(), row[1].trim_matches('`').to_owned()))
-            .collect();
+        let documented: BTreeMap<String, String> =
+            tables::table(CONFIGURATION, &format!("## Parameters of the {name} stack"))
+                .into_iter()
+                .map(|row| (tables::code(&row[0]).concat(), row[1].trim_matches('`').to_owned()))
+                .collect();
         let default = |definition: &Value| match definition.get("Default") {
             None => "required".to_owned(),
             Some(Value::String(text)) if text.is_empty() => "empty".to_owned(),
@@ -72,11 +73,11 @@ fn readme_lists_every_parameter_with_its_default() {
 }
 
 #[test]
-fn readme_lists_every_output_and_alarm() {
-    let first_column = |heading: &str| -> BTreeSet<String> {
-        readme::table(heading)
+fn documents_list_every_output_and_alarm() {
+    let first_column = |document: &str, heading: &str| -> BTreeSet<String> {
+        tables::table(document, heading)
             .iter()
-            .flat_map(|row| readme::code(&row[0]))
+            .flat_map(|row| tables::code(&row[0]))
             .collect()
     };
     for name in ["destination", "source"] {
@@ -86,18 +87,36 @@ fn readme_lists_every_output_and_alarm() {
             "{name}"
         );
         let names: BTreeSet<String> = outputs.keys().cloned().collect();
-        assert_eq!(first_column(&format!("## Outputs of the {name} stack")), names);
+        assert_eq!(
+            first_column(CONFIGURATION, &format!("## Outputs of the {name} stack")),
+            names
+        );
     }
     let resources = Template::load("source").resources(&[]);
     let alarms = of_type(&resources, "AWS::CloudWatch::Alarm");
     assert_eq!(
-        first_column("## Runbook"),
+        first_column(RUNBOOK, "## Alarms"),
         alarms.iter().map(|(id, _)| (*id).to_owned()).collect()
     );
 }
 
+/// A statement of a role, as a document and the template have it: its actions and its setting.
+type Statements = BTreeMap<String, (Vec<String>, String)>;
+
+fn documented_statements(heading: &str, statements: &mut Statements) {
+    for row in tables::table(CONFIGURATION, heading) {
+        assert!(
+            !row[2].is_empty() && !row[4].is_empty(),
+            "{heading}: no resource or no reason in {row:?}"
+        );
+        let statement = (tables::code(&row[1]), row[3].clone());
+        let earlier = statements.insert(tables::code(&row[0]).concat(), statement);
+        assert!(earlier.is_none(), "{heading}: twice {row:?}");
+    }
+}
+
 #[test]
-fn readme_lists_every_statement_with_its_actions_and_condition() {
+fn configuration_lists_every_statement_with_its_actions_and_condition() {
     let template = Template::load("source");
     for role in [
         "ReplicatorRole",
@@ -108,49 +127,44 @@ fn readme_lists_every_statement_with_its_actions_and_condition() {
         "BucketWiringRole",
         "ReplicationRole",
     ] {
-        let documented: Vec<(String, Vec<String>, String)> = readme::table(&format!("### {role}"))
-            .into_iter()
-            .map(|row| {
-                assert!(
-                    !row[2].is_empty() && !row[4].is_empty(),
-                    "{role}: no resource or no reason in {row:?}"
-                );
-                (readme::code(&row[0]).concat(), readme::code(&row[1]), row[3].clone())
-            })
-            .collect();
-        let declared: Vec<(String, Vec<String>, String)> = template
-            .statements(role)
-            .into_iter()
+        let mut documented = Statements::new();
+        documented_statements(&format!("### {role}"), &mut documented);
+        if ["ReplicatorRole", "FinalSyncRole"].contains(&role) {
+            documented_statements("### ReplicatorRole and FinalSyncRole", &mut documented);
+        }
+        let statements = template.statements(role);
+        let declared: Statements = statements
+            .iter()
             .map(|(condition, statement)| {
                 let setting = setting_of(condition.as_deref()).to_owned();
                 (
                     string(&statement["Sid"]).to_owned(),
-                    strings(&statement["Action"]),
-                    setting,
+                    (strings(&statement["Action"]), setting),
                 )
             })
             .collect();
+        assert_eq!(declared.len(), statements.len(), "{role}: a name twice");
         assert_eq!(documented, declared, "{role}");
     }
 }
 
-/// How `infra/README.md` says a condition of the template.
+/// How CONFIGURATION.md says a condition of the template.
 fn setting_of(condition: Option<&str>) -> &'static str {
     match condition {
         None => "always",
         Some("HasPropagateDeletes") => "`PropagateDeletes=true`",
         Some("HasEnableVersioning") => "`EnableVersioning=true`",
-        Some("HasVersioningDemand") => "`EnableVersioning=true`, or `Engine=crr` or `both`",
-        Some("HasOwnReplicationRole") => "`Engine=crr` or `both`, `ReplicationRoleArn` empty",
+        Some("HasVersioningDemand") => "`EnableVersioning=true`, or `ReplicationEngine=crr` or `both`",
+        Some("HasOwnReplicationRole") => "`ReplicationEngine=crr` or `both`, `ReplicationRoleArn` empty",
         Some("HasReplicationRoleArn") => "`ReplicationRoleArn` set",
-        Some("HasEventBridge") => "`EventSource=eventbridge`, `Engine=lambda` or `both`",
+        Some("HasEventBridge") => "`EventSource=eventbridge`, `ReplicationEngine=lambda` or `both`",
         Some("HasSourceKmsKey") => "`SourceKmsKeyArn` set",
         Some("HasAclCopies") => "`Acl=copy`",
         Some("HasSharedOwnership") => "`Ownership=shared`",
         Some("HasKmsKeyMapSourceKeys") => "`KmsKeyMapSourceKeyArns` set",
         Some("HasKmsKeyMapDestinationKeys") => "`KmsKeyMapDestinationKeyArns` set",
         Some("HasDestinationKmsKey") => "`DestinationKmsKeyArn` set",
-        Some(other) => panic!("infra/README.md has no words for {other}"),
+        Some(other) => panic!("CONFIGURATION.md has no words for {other}"),
     }
 }
 

@@ -184,7 +184,7 @@ fn replication_role_is_made_used_or_left_out() {
         ("crr", given, given, false),
     ];
     for (engine, role, wired, made) in cases {
-        let resources = template.resources(&[("Engine", engine), ("ReplicationRoleArn", role)]);
+        let resources = template.resources(&[("ReplicationEngine", engine), ("ReplicationRoleArn", role)]);
         assert_eq!(
             resources["BucketWiring"]["Properties"]["ReplicationRoleArn"], wired,
             "{engine} {role}"

@@ -1,4 +1,4 @@
-//! What the templates promise, and that `infra/README.md` says the same.
+//! What the templates promise, and that the documents say the same.
 //!
 //! The emulator ignores much of this (permissions of event sources, encryption, lifecycle, bounds of timeouts), so
 //! these tests are what proves it.
@@ -16,8 +16,8 @@ mod final_sync;
 mod functions;
 mod limits;
 mod queues;
-mod readme;
 mod rights;
+mod tables;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,7 +26,7 @@ use serde_json::Value;
 
 /// Every optional part of the source template at once.
 const EVERYTHING: &[(&str, &str)] = &[
-    ("Engine", "both"),
+    ("ReplicationEngine", "both"),
     ("EventSource", "eventbridge"),
     ("PropagateDeletes", "true"),
     ("EnableVersioning", "true"),

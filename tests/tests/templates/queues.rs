@@ -107,7 +107,10 @@ fn queue_policy_admits_only_the_bucket_of_this_account_and_the_own_rule() {
     };
     assert_eq!(admitted(&[]), std::slice::from_ref(&bucket));
     assert_eq!(admitted(&[("EventSource", "eventbridge")]), [bucket.clone(), rule]);
-    assert_eq!(admitted(&[("EventSource", "eventbridge"), ("Engine", "crr")]), [bucket]);
+    assert_eq!(
+        admitted(&[("EventSource", "eventbridge"), ("ReplicationEngine", "crr")]),
+        [bucket]
+    );
 }
 
 #[test]

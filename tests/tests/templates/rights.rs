@@ -177,7 +177,7 @@ fn every_source_key_may_be_used_for_a_head_with_checksums() {
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock-managing.html#object-lock-managing-replication>
 #[test]
 fn replication_reads_the_locks_of_source_objects() {
-    let resources = Template::load("source").resources(&[("Engine", "crr")]);
+    let resources = Template::load("source").resources(&[("ReplicationEngine", "crr")]);
     let actions = role_actions(&resources, "ReplicationRole");
     for action in ["s3:GetObjectRetention", "s3:GetObjectLegalHold"] {
         assert!(actions.contains(action), "{action}");
@@ -213,7 +213,7 @@ fn replication_of_encrypted_objects_needs_the_key_of_the_replicas() {
     let given = |name: &str| json!({ "Fn::Not": [{ "Fn::Equals": [{ "Ref": name }, ""] }] });
     assert_eq!(
         rule["RuleCondition"],
-        json!({ "Fn::And": [{ "Fn::Equals": [{ "Ref": "Engine" }, "crr"] }, given("SourceKmsKeyArn")] })
+        json!({ "Fn::And": [{ "Fn::Equals": [{ "Ref": "ReplicationEngine" }, "crr"] }, given("SourceKmsKeyArn")] })
     );
     assert_eq!(rule["Assertions"][0]["Assert"], given("DestinationKmsKeyArn"));
 }
@@ -324,7 +324,7 @@ fn versions_are_removed_only_where_ownership_is_shared() {
     );
     assert_eq!(
         rule["Assertions"][0]["Assert"],
-        json!({ "Fn::Equals": [{ "Ref": "Engine" }, "lambda"] })
+        json!({ "Fn::Equals": [{ "Ref": "ReplicationEngine" }, "lambda"] })
     );
 }
 

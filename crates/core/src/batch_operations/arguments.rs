@@ -39,25 +39,25 @@ pub const ARGUMENTS: &[Argument] = &[
         name: ArgumentName::Ownership,
         spelled: "ownership",
         short: "ownership",
-        allowed: "as the variable `OWNERSHIP`",
+        allowed: "values of `OWNERSHIP`",
     },
     Argument {
         name: ArgumentName::PropagateDeletes,
         spelled: "propagate-deletes",
         short: "deletes",
-        allowed: "as the variable `PROPAGATE_DELETES`",
+        allowed: "values of `PROPAGATE_DELETES`",
     },
     Argument {
         name: ArgumentName::StorageClass,
         spelled: "storage-class",
         short: "storage-class",
-        allowed: "as the variable `STORAGE_CLASS`",
+        allowed: "values of `STORAGE_CLASS`",
     },
     Argument {
         name: ArgumentName::ComparisonDepth,
-        spelled: "comparison-depth",
-        short: "depth",
-        allowed: "`head`, `deep`",
+        spelled: "compare-attributes",
+        short: "attributes",
+        allowed: "`as-needed`, `always`",
     },
 ];
 
@@ -69,7 +69,7 @@ impl ArgumentName {
             Self::Ownership => "ownership",
             Self::PropagateDeletes => "propagate-deletes",
             Self::StorageClass => "storage-class",
-            Self::ComparisonDepth => "comparison-depth",
+            Self::ComparisonDepth => "compare-attributes",
         }
     }
 
@@ -150,9 +150,9 @@ impl Depth {
     /// Reads the value of the argument.
     pub fn parse(value: &str) -> Result<Self, BatchError> {
         match value {
-            "head" => Ok(Self::Head),
-            "deep" => Ok(Self::Deep),
-            other => Err(ArgumentName::ComparisonDepth.refused(other, "allowed: head, deep")),
+            "as-needed" => Ok(Self::Head),
+            "always" => Ok(Self::Deep),
+            other => Err(ArgumentName::ComparisonDepth.refused(other, "allowed: as-needed, always")),
         }
     }
 

@@ -483,8 +483,7 @@ mod tests {
         assert_eq!(again["BatchInput"]["run"], payload["Items"][0]["run"]);
         assert_eq!(again["Items"][0]["run"], Value::Null);
         assert!(again.to_string().len() < text + 256, "{text}");
-        let plain =
-            json!({"Items": [{"Bucket": "example", "Key": "a"}], "BatchInput": {"userArguments": {"depth": "deep"}}});
+        let plain = json!({"Items": [{"Bucket": "example", "Key": "a"}], "BatchInput": {"userArguments": {"attributes": "always"}}});
         let again = end(&plain, [cut_off()]).again.expect("it comes again");
         assert_eq!(again["Items"][0]["row"], plain["Items"][0]);
         assert_eq!(batch(&again).arguments, batch(&plain).arguments);

@@ -141,14 +141,17 @@ fn job_that_asks_for_what_nobody_knows_has_its_tasks_answered() {
     assert!(
         refused(|payload| payload["job"]["userArguments"] = json!({"speed": "high"})).contains(
             "user argument `speed` is not known: allowed are ownership, propagate-deletes, storage-class, \
-             comparison-depth"
+             compare-attributes"
         )
     );
-    assert!(refused(|payload| payload["job"]["userArguments"] = json!({"depth": 1})).contains("is 1, and must be"));
-    assert!(refused(|payload| payload["job"]["userArguments"] = json!("deep")).contains("is `deep`, and must be"));
     assert!(
-        refused(|payload| payload["job"]["userArguments"] = json!({"depth": "head", "comparison_depth": "deep"}))
-            .contains("user argument `comparison-depth` is given more than once")
+        refused(|payload| payload["job"]["userArguments"] = json!({"attributes": 1})).contains("is 1, and must be")
+    );
+    assert!(refused(|payload| payload["job"]["userArguments"] = json!("always")).contains("is `always`, and must be"));
+    assert!(
+        refused(|payload| payload["job"]["userArguments"] =
+            json!({"attributes": "as-needed", "compare_attributes": "always"}))
+        .contains("user argument `compare-attributes` is given more than once")
     );
 }
 
@@ -169,13 +172,13 @@ fn arguments_are_known_in_every_spelling() {
 #[test]
 fn depth_names_what_it_allows() {
     assert_eq!(
-        (Depth::parse("head"), Depth::parse("deep")),
+        (Depth::parse("as-needed"), Depth::parse("always")),
         (Ok(Depth::Head), Ok(Depth::Deep))
     );
     let error = Depth::parse("checksum").unwrap_err().to_string();
     assert_eq!(
         error,
-        "user argument `comparison-depth` is `checksum`: allowed: head, deep"
+        "user argument `compare-attributes` is `checksum`: allowed: as-needed, always"
     );
     assert!(Depth::Head.aspects().is_empty() && Depth::Deep.aspects().contains(&Aspect::Tags));
 }
@@ -195,13 +198,13 @@ fn batch_of_a_map_and_its_item_alone_are_read_alike() {
         target(map(&json!({"Items": [row], "BatchInput": {"job": 1}}))),
         expected
     );
-    let selected = json!({"row": row, "run": {"execution": "e-1", "userArguments": {"depth": "deep"}}});
+    let selected = json!({"row": row, "run": {"execution": "e-1", "userArguments": {"attributes": "always"}}});
     for payload in [selected.clone(), json!({"Items": [selected.clone(), selected]})] {
         let batch = map(&payload);
         assert_eq!(batch.run.as_ref().map(RunName::as_str), Some("e-1"));
         assert_eq!(
             batch.arguments.as_ref().unwrap().get(ArgumentName::ComparisonDepth),
-            Some("deep")
+            Some("always")
         );
         assert_eq!(batch.items[0].row, row);
         assert_eq!(target(batch), expected);

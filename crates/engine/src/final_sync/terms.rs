@@ -87,7 +87,7 @@ mod tests {
     #[test]
     fn every_argument_takes_the_place_of_its_setting() {
         let arguments = json!({
-            "ownership": "exclusive", "PROPAGATE_DELETES": "true", "storageClass": "GLACIER_IR", "depth": "deep",
+            "ownership": "exclusive", "PROPAGATE_DELETES": "true", "storageClass": "GLACIER_IR", "attributes": "always",
         });
         let terms = terms(&arguments).unwrap();
         assert!(terms.policy.propagate_deletes);
@@ -115,8 +115,8 @@ mod tests {
                 "`storage-class` is `CHEAP`: allowed: source, STANDARD",
             ),
             (
-                json!({"depth": "abyss"}),
-                "`comparison-depth` is `abyss`: allowed: head, deep",
+                json!({"attributes": "abyss"}),
+                "`compare-attributes` is `abyss`: allowed: as-needed, always",
             ),
         ] {
             let error = terms(&arguments).unwrap_err().to_string();

@@ -190,7 +190,7 @@ pub(super) async fn start_job(shared: &SharedArgs, args: &StartArgs) -> Result<E
                     "--operation {} needs a role of its own with --role-arn: the stack's may only invoke the function",
                     args.operation.as_str()
                 ),
-                "make the role that docs/RUNBOOK.md shows and give --role-arn",
+                "create the role that docs/CONFIGURATION.md describes and pass --role-arn",
             ));
         }
         (given, _) => outputs.or(given.as_ref(), "--role-arn", "FinalSyncBatchRoleArn")?,

@@ -32,7 +32,7 @@ Examples:
   The same manifest through the state machine, metadata and tags compared too:
     s3ferry batch start --engine step-functions --stack s3ferry-source \\
       --manifest s3://app-data-state/final-sync/run-1-0001.csv \\
-      --user-argument comparison-depth=deep
+      --user-argument compare-attributes=always
   From this machine; after an interruption the same command resumes it:
     s3ferry batch start --engine local --manifest run-1-0001.csv \\
       --source s3://app-data --destination s3://app-data-eu \\
@@ -51,7 +51,7 @@ pub struct StartArgs {
     /// What is done with each object
     #[arg(long, value_enum, value_name = "OPERATION", default_value_t = OperationArg::FinalSync)]
     pub(super) operation: OperationArg,
-    /// What the final sync does otherwise for this job, as in comparison-depth=deep
+    /// What the final sync does otherwise for this job, as in compare-attributes=always
     #[arg(long = "user-argument", value_name = "NAME=VALUE", value_parser = pair)]
     user_arguments: Vec<(String, String)>,
     /// Makes a job of its own of a manifest that was worked through before
@@ -189,8 +189,7 @@ pub(super) async fn run(shared: &SharedArgs, args: &StartArgs, interrupt: &Inter
 impl StartArgs {
     /// Returns what the job asks for by itself; names and values are checked as the function does it.
     pub(super) fn user_arguments(&self) -> Result<BTreeMap<String, String>, Error> {
-        let refused =
-            |what: String| Error::usage(what, "correct --user-argument; docs/FINAL_SYNC.md lists what there is");
+        let refused = |what: String| Error::usage(what, "correct --user-argument; docs/CONFIGURATION.md lists them");
         let mut given = BTreeMap::new();
         for (name, value) in &self.user_arguments {
             if given.insert(name.clone(), value.clone()).is_some() {
@@ -332,7 +331,7 @@ impl StartArgs {
 fn pair(text: &str) -> Result<(String, String), &'static str> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err("must be NAME=VALUE, as in comparison-depth=deep"),
+        _ => Err("must be NAME=VALUE, as in compare-attributes=always"),
     }
 }
 

@@ -1,13 +1,17 @@
-//! Reads the tables of `infra/README.md`.
+//! Reads the tables of the documents.
 
 use super::cloudformation::text;
 
-/// The rows of the first table below a heading, without its head.
-pub(crate) fn table(heading: &str) -> Vec<Vec<String>> {
-    let readme = text("infra/README.md");
-    let (_, section) = readme
+pub(crate) const CONFIGURATION: &str = "docs/CONFIGURATION.md";
+pub(crate) const MIGRATION: &str = "docs/MIGRATION.md";
+pub(crate) const RUNBOOK: &str = "docs/RUNBOOK.md";
+
+/// The rows of the first table below a heading of a document, without its head.
+pub(crate) fn table(document: &str, heading: &str) -> Vec<Vec<String>> {
+    let page = text(document);
+    let (_, section) = page
         .split_once(&format!("\n{heading}\n"))
-        .unwrap_or_else(|| panic!("infra/README.md has no heading {heading:?}"));
+        .unwrap_or_else(|| panic!("{document} has no heading {heading:?}"));
     section
         .lines()
         .skip_while(|line| !line.starts_with('|'))
