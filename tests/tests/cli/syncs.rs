@@ -111,7 +111,7 @@ async fn progress_is_a_json_value_on_standard_error_with_output_json() {
         ("bytes", (3 * 3 + large().len()).into()),
         ("large_copies", 0.into()),
         ("eta_seconds", 0.into()),
-        ("counts", json!({ "copied": 4, "deleted": 0, "failed": 0 })),
+        ("counts", json!({ "copied": 4, "deleted": 0, "failed": 0, "not-done": 0 })),
     ] {
         assert_eq!(event[name], expected, "{name}: {event}");
     }

@@ -159,7 +159,7 @@ impl Results {
         [
             ("copied", self.copied + self.amended),
             ("deleted", self.deleted),
-            ("not done", self.not_done),
+            ("not-done", self.not_done),
             ("failed", self.failed),
         ]
     }
