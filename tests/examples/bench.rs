@@ -8,11 +8,11 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use s3ferry_testkit::sim::latency::Latency;
-use s3ferry_testkit::sim::model::content::Content;
-use s3ferry_testkit::sim::model::put::Put;
-use s3ferry_testkit::sim::model::simulator::Target;
-use s3ferry_testkit::sim::{Options, Server};
+use s3ferry_testkit::sim::latency::SimLatency;
+use s3ferry_testkit::sim::model::content::SimContent;
+use s3ferry_testkit::sim::model::put::PutRequest;
+use s3ferry_testkit::sim::model::simulator::WriteTarget;
+use s3ferry_testkit::sim::{ServerOptions, SimServer};
 use s3ferry_tests::{DESTINATION_REGION, SOURCE_REGION, process, tools};
 use tokio::process::Command;
 
@@ -20,7 +20,7 @@ const SOURCE: &str = "bench-source";
 const DESTINATION: &str = "bench-destination";
 
 /// How often the memory of the command line is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 #[tokio::main]
 async fn main() {
@@ -107,36 +107,36 @@ struct Ran {
     peak_kib: u64,
 }
 
-async fn start(latency_ms: u64) -> Server {
-    let options = Options {
-        latency: Latency {
+async fn start(latency_ms: u64) -> SimServer {
+    let options = ServerOptions {
+        latency: SimLatency {
             request: Duration::from_millis(latency_ms),
-            ..Latency::default()
+            ..SimLatency::default()
         },
-        ..Options::default()
+        ..ServerOptions::default()
     };
-    let server = Server::start(options).await.expect("the simulator starts");
+    let server = SimServer::start(options).await.expect("the simulator starts");
     server
         .make_versioned_buckets([(SOURCE, SOURCE_REGION), (DESTINATION, DESTINATION_REGION)])
         .expect("the buckets are made");
     server
 }
 
-fn fill(server: &Server, bucket: &str, numbers: impl Iterator<Item = u64>) {
+fn fill(server: &SimServer, bucket: &str, numbers: impl Iterator<Item = u64>) {
     let mut model = server.model();
     for number in numbers {
-        let put = Put {
-            content: Content::from("x".to_owned()),
-            ..Put::default()
+        let put = PutRequest {
+            content: SimContent::from("x".to_owned()),
+            ..PutRequest::default()
         };
         let key = format!("photos/{:03}/{number:09}.jpg", number / 10_000);
-        let written = model.put_object(Target { bucket, key: &key }, put);
+        let written = model.put_object(WriteTarget { bucket, key: &key }, put);
         written.expect("the object is written");
     }
 }
 
 /// Runs the command line, and watches its memory.
-async fn run(server: &Server, command: &str, more: &[&str], code: i32) -> Ran {
+async fn run(server: &SimServer, command: &str, more: &[&str], code: i32) -> Ran {
     let (source, destination) = (format!("s3://{SOURCE}"), format!("s3://{DESTINATION}"));
     let begun = Instant::now();
     let mut child = Command::new(tools::cli().expect("the command line is built"))
@@ -162,7 +162,7 @@ async fn run(server: &Server, command: &str, more: &[&str], code: i32) -> Ran {
     let status = loop {
         tokio::select! {
             status = child.wait() => break status.expect("the command line ends"),
-            () = tokio::time::sleep(LOOK_EVERY) => {
+            () = tokio::time::sleep(POLL_INTERVAL) => {
                 let peak = process::peak_resident_kib(std::process::id(), "s3ferry").unwrap_or(0);
                 peak_kib = peak.max(peak_kib);
             }

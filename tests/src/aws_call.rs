@@ -4,7 +4,7 @@ use serde_json::Value;
 use tokio::process::Command;
 
 use crate::emulator::Emulator;
-use crate::{Error, Result, tools};
+use crate::{HarnessError, Result, tools};
 
 /// Calls an operation with its parameters as JSON and prints the answer as JSON.
 const SCRIPT: &str = "import boto3, json, sys\n\
@@ -26,13 +26,13 @@ pub async fn aws_call(
         .envs(emulator.environment(region))
         .output()
         .await
-        .map_err(Error::io("starting Python"))?;
+        .map_err(HarnessError::io("starting Python"))?;
     if !output.status.success() {
         let error = String::from_utf8_lossy(&output.stderr);
-        return Err(Error::Aws {
+        return Err(HarnessError::Aws {
             operation: format!("{service} {operation}"),
             detail: error.lines().last().unwrap_or_default().to_owned(),
         });
     }
-    serde_json::from_slice(&output.stdout).map_err(Error::json(format!("the answer of {operation}")))
+    serde_json::from_slice(&output.stdout).map_err(HarnessError::json(format!("the answer of {operation}")))
 }

@@ -9,12 +9,12 @@ use aws_sdk_s3::types::{
 };
 
 use crate::emulator::Emulator;
-use crate::upload::SystemHeaders;
-use crate::{Error, Result};
+use crate::upload::TestHeaders;
+use crate::{HarnessError, Result};
 
 /// A bucket and a client of its region.
 #[derive(Clone, Debug)]
-pub struct Bucket {
+pub struct TestBucket {
     /// A client that signs for the bucket's region.
     pub client: aws_sdk_s3::Client,
     /// The bucket's name.
@@ -24,11 +24,11 @@ pub struct Bucket {
 
 /// Everything of an object that the two sides must have in common.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Object {
+pub struct TestObject {
     /// The bytes.
     pub body: Vec<u8>,
     /// System headers.
-    pub headers: SystemHeaders,
+    pub headers: TestHeaders,
     /// User metadata.
     pub metadata: BTreeMap<String, String>,
     /// Tags.
@@ -41,14 +41,14 @@ pub struct Object {
 
 /// What a listing says of one object.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
+pub struct ListedTestObject {
     /// Size.
     pub size_bytes: i64,
     /// `ETag`; of single-part uploads in these buckets it is the content's MD5.
     pub etag: String,
 }
 
-impl Bucket {
+impl TestBucket {
     /// A handle of an existing bucket.
     #[must_use]
     pub fn at(emulator: &Emulator, region: &str, name: &str) -> Self {
@@ -74,14 +74,14 @@ impl Bucket {
     /// Whether versioning is on.
     pub async fn has_versioning(&self) -> Result<bool> {
         let asked = self.client.get_bucket_versioning().bucket(&self.name).send().await;
-        let answer = asked.map_err(Error::aws(format!("GetBucketVersioning {}", self.name)))?;
+        let answer = asked.map_err(HarnessError::aws(format!("GetBucketVersioning {}", self.name)))?;
         Ok(answer.status == Some(BucketVersioningStatus::Enabled))
     }
 
     /// Deletes the bucket, which must be empty.
     pub async fn remove(&self) -> Result<()> {
         let asked = self.client.delete_bucket().bucket(&self.name).send().await;
-        asked.map_err(Error::aws(format!("DeleteBucket {}", self.name)))?;
+        asked.map_err(HarnessError::aws(format!("DeleteBucket {}", self.name)))?;
         Ok(())
     }
 
@@ -99,7 +99,7 @@ impl Bucket {
                 .set_upload_id_marker(upload_id_marker)
                 .send()
                 .await
-                .map_err(Error::aws(format!("ListMultipartUploads {}", self.name)))?;
+                .map_err(HarnessError::aws(format!("ListMultipartUploads {}", self.name)))?;
             found.extend(page.uploads().iter().map(|upload| {
                 let (key, id) = (upload.key().unwrap_or_default(), upload.upload_id().unwrap_or_default());
                 (key.to_owned(), id.to_owned())
@@ -121,7 +121,7 @@ impl Bucket {
                 .upload_id(upload_id)
                 .send()
                 .await
-                .map_err(Error::aws(format!("AbortMultipartUpload {key}")))?;
+                .map_err(HarnessError::aws(format!("AbortMultipartUpload {key}")))?;
         }
         Ok(())
     }
@@ -140,7 +140,7 @@ impl Bucket {
             .set_create_bucket_configuration(location)
             .send()
             .await
-            .map_err(Error::aws(format!("CreateBucket {}", self.name)))?;
+            .map_err(HarnessError::aws(format!("CreateBucket {}", self.name)))?;
         Ok(())
     }
 
@@ -155,7 +155,7 @@ impl Bucket {
             .versioning_configuration(enabled)
             .send()
             .await
-            .map_err(Error::aws(format!("PutBucketVersioning {}", self.name)))?;
+            .map_err(HarnessError::aws(format!("PutBucketVersioning {}", self.name)))?;
         Ok(())
     }
 
@@ -167,7 +167,7 @@ impl Bucket {
             .key(key)
             .send()
             .await
-            .map_err(Error::aws(format!("DeleteObject {key}")))?;
+            .map_err(HarnessError::aws(format!("DeleteObject {key}")))?;
         Ok(())
     }
 
@@ -186,7 +186,7 @@ impl Bucket {
                 .set_version_id(version_id)
                 .send()
                 .await
-                .map_err(Error::aws(format!("DeleteObject {key}")))?;
+                .map_err(HarnessError::aws(format!("DeleteObject {key}")))?;
         }
         Ok(())
     }
@@ -205,7 +205,7 @@ impl Bucket {
                 .set_version_id_marker(version_id_marker)
                 .send()
                 .await
-                .map_err(Error::aws(format!("ListObjectVersions {}", self.name)))?;
+                .map_err(HarnessError::aws(format!("ListObjectVersions {}", self.name)))?;
             let pair = |key: Option<&str>, version_id: Option<&str>| {
                 (key.unwrap_or_default().to_owned(), version_id.map(str::to_owned))
             };
@@ -221,14 +221,14 @@ impl Bucket {
     }
 
     /// The current object of a key with all that [`Object`] holds, `None` when there is none.
-    pub async fn read(&self, key: &str) -> Result<Option<Object>> {
+    pub async fn read(&self, key: &str) -> Result<Option<TestObject>> {
         let answer = match self.client.get_object().bucket(&self.name).key(key).send().await {
             Ok(answer) => answer,
             Err(error) if error.as_service_error().is_some_and(GetObjectError::is_no_such_key) => return Ok(None),
-            Err(error) => return Err(Error::aws(format!("GetObject {key}"))(error)),
+            Err(error) => return Err(HarnessError::aws(format!("GetObject {key}"))(error)),
         };
         // Read before the body is taken out of the answer.
-        let headers = SystemHeaders {
+        let headers = TestHeaders {
             content_type: answer.content_type.clone(),
             cache_control: answer.cache_control.clone(),
             content_disposition: answer.content_disposition.clone(),
@@ -246,10 +246,10 @@ impl Bucket {
             .body
             .collect()
             .await
-            .map_err(Error::aws(format!("the body of {key}")))?
+            .map_err(HarnessError::aws(format!("the body of {key}")))?
             .to_vec();
         let tags = self.tags(key).await?;
-        Ok(Some(Object {
+        Ok(Some(TestObject {
             body,
             headers,
             metadata,
@@ -260,7 +260,7 @@ impl Bucket {
     }
 
     /// Every current object below `prefix`.
-    pub async fn list(&self, prefix: &str) -> Result<BTreeMap<String, Listed>> {
+    pub async fn list(&self, prefix: &str) -> Result<BTreeMap<String, ListedTestObject>> {
         let mut pages = self
             .client
             .list_objects_v2()
@@ -270,13 +270,13 @@ impl Bucket {
             .send();
         let mut found = BTreeMap::new();
         while let Some(page) = pages.next().await {
-            let page = page.map_err(Error::aws(format!("ListObjectsV2 {}", self.name)))?;
+            let page = page.map_err(HarnessError::aws(format!("ListObjectsV2 {}", self.name)))?;
             for object in page.contents() {
                 let key = object.key().unwrap_or_default().to_owned();
                 let etag = object.e_tag().unwrap_or_default().to_owned();
                 found.insert(
                     key,
-                    Listed {
+                    ListedTestObject {
                         size_bytes: object.size().unwrap_or_default(),
                         etag,
                     },
@@ -294,7 +294,10 @@ impl Bucket {
             .bucket(&self.name)
             .send()
             .await
-            .map_err(Error::aws(format!("GetBucketNotificationConfiguration {}", self.name)))?;
+            .map_err(HarnessError::aws(format!(
+                "GetBucketNotificationConfiguration {}",
+                self.name
+            )))?;
         Ok(NotificationConfiguration::builder()
             .set_topic_configurations(answer.topic_configurations)
             .set_queue_configurations(answer.queue_configurations)
@@ -311,7 +314,10 @@ impl Bucket {
             .notification_configuration(configuration)
             .send()
             .await
-            .map_err(Error::aws(format!("PutBucketNotificationConfiguration {}", self.name)))?;
+            .map_err(HarnessError::aws(format!(
+                "PutBucketNotificationConfiguration {}",
+                self.name
+            )))?;
         Ok(())
     }
 
@@ -323,7 +329,7 @@ impl Bucket {
             .key(key)
             .send()
             .await
-            .map_err(Error::aws(format!("GetObjectTagging {key}")))?;
+            .map_err(HarnessError::aws(format!("GetObjectTagging {key}")))?;
         Ok(answer
             .tag_set()
             .iter()
@@ -336,12 +342,12 @@ impl Bucket {
 mod tests {
     use crate::compare::differences;
     use crate::deployment::Deployment;
-    use crate::emulator::Options;
+    use crate::emulator::EmulatorOptions;
     use crate::workload::{odd_keys, rich_objects};
 
     #[tokio::test]
     async fn whole_workload_reads_back_as_it_was_written() {
-        let deployment = Deployment::prepare(Options::default()).await.expect("emulator");
+        let deployment = Deployment::prepare(EmulatorOptions::default()).await.expect("emulator");
         let source = &deployment.source;
         for case in odd_keys("live/").into_iter().chain(rich_objects("live/")) {
             let upload = &case.upload;

@@ -5,15 +5,15 @@ use std::fmt::{self, Debug};
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 
-use crate::bucket::{Bucket, Object};
-use crate::{Error, Result};
+use crate::bucket::{TestBucket, TestObject};
+use crate::{HarnessError, Result};
 
 /// Objects read at the same time.
 const READS_AT_ONCE: usize = 8;
 
 /// One way in which the two sides differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Difference {
+pub enum SideDifference {
     /// The destination has no such object.
     MissingAtDestination {
         /// The object's key.
@@ -25,11 +25,11 @@ pub enum Difference {
         key: String,
     },
     /// Both have the object and disagree in one aspect.
-    Aspect {
+    Attribute {
         /// The object's key.
         key: String,
         /// What differs: `bytes`, `system headers`, ...
-        aspect: &'static str,
+        attribute: &'static str,
         /// The source's value.
         source: String,
         /// The destination's value.
@@ -37,20 +37,20 @@ pub enum Difference {
     },
 }
 
-impl fmt::Display for Difference {
+impl fmt::Display for SideDifference {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::MissingAtDestination { key } => write!(formatter, "{key:?} is missing at the destination"),
             Self::MissingAtSource { key } => write!(formatter, "{key:?} is at the destination only"),
-            Self::Aspect {
+            Self::Attribute {
                 key,
-                aspect,
+                attribute,
                 source,
                 destination,
             } => {
                 write!(
                     formatter,
-                    "{key:?}: {aspect} differ: {source} at the source, {destination} at the destination"
+                    "{key:?}: {attribute} differ: {source} at the source, {destination} at the destination"
                 )
             }
         }
@@ -59,7 +59,7 @@ impl fmt::Display for Difference {
 
 /// Compares the current objects of both buckets below `prefix`: bytes, system headers, user metadata, tags, storage
 /// class and website redirect of every key that either side has.
-pub async fn differences(source: &Bucket, destination: &Bucket, prefix: &str) -> Result<Vec<Difference>> {
+pub async fn differences(source: &TestBucket, destination: &TestBucket, prefix: &str) -> Result<Vec<SideDifference>> {
     let (source_listing, destination_listing) = (source.list(prefix).await?, destination.list(prefix).await?);
     let keys: BTreeSet<String> = source_listing
         .into_keys()
@@ -70,14 +70,14 @@ pub async fn differences(source: &Bucket, destination: &Bucket, prefix: &str) ->
 
 /// Compares the current objects of both buckets at these keys.
 pub async fn differences_of(
-    source: &Bucket,
-    destination: &Bucket,
+    source: &TestBucket,
+    destination: &TestBucket,
     keys: impl IntoIterator<Item = String>,
-) -> Result<Vec<Difference>> {
-    let found: Vec<Vec<Difference>> = stream::iter(keys)
+) -> Result<Vec<SideDifference>> {
+    let found: Vec<Vec<SideDifference>> = stream::iter(keys)
         .map(|key| async move {
             let pair = futures::try_join!(source.read(&key), destination.read(&key))?;
-            Ok::<_, Error>(differences_of_object(&key, pair.0.as_ref(), pair.1.as_ref()))
+            Ok::<_, HarnessError>(differences_of_object(&key, pair.0.as_ref(), pair.1.as_ref()))
         })
         .buffered(READS_AT_ONCE)
         .try_collect()
@@ -86,31 +86,39 @@ pub async fn differences_of(
 }
 
 /// Compares what the two listings say; a cheap condition to wait for before [`differences`] proves equality.
-pub async fn listing_differences(source: &Bucket, destination: &Bucket, prefix: &str) -> Result<Vec<Difference>> {
+pub async fn listing_differences(
+    source: &TestBucket,
+    destination: &TestBucket,
+    prefix: &str,
+) -> Result<Vec<SideDifference>> {
     let (source_listing, destination_listing) = futures::try_join!(source.list(prefix), destination.list(prefix))?;
     let keys: BTreeSet<&String> = source_listing.keys().chain(destination_listing.keys()).collect();
     let difference = |key: &String| match (source_listing.get(key), destination_listing.get(key)) {
         (Some(ours), Some(theirs)) if ours == theirs => None,
-        (Some(ours), Some(theirs)) => Some(aspect(key, "listings", ours, theirs)),
-        (Some(_), None) => Some(Difference::MissingAtDestination { key: key.clone() }),
-        (None, _) => Some(Difference::MissingAtSource { key: key.clone() }),
+        (Some(ours), Some(theirs)) => Some(attribute(key, "listings", ours, theirs)),
+        (Some(_), None) => Some(SideDifference::MissingAtDestination { key: key.clone() }),
+        (None, _) => Some(SideDifference::MissingAtSource { key: key.clone() }),
     };
     Ok(keys.into_iter().filter_map(difference).collect())
 }
 
-fn differences_of_object(key: &str, source: Option<&Object>, destination: Option<&Object>) -> Vec<Difference> {
+fn differences_of_object(
+    key: &str,
+    source: Option<&TestObject>,
+    destination: Option<&TestObject>,
+) -> Vec<SideDifference> {
     let (source, destination) = match (source, destination) {
         (Some(source), Some(destination)) => (source, destination),
-        (Some(_), None) => return vec![Difference::MissingAtDestination { key: key.to_owned() }],
-        (None, Some(_)) => return vec![Difference::MissingAtSource { key: key.to_owned() }],
+        (Some(_), None) => return vec![SideDifference::MissingAtDestination { key: key.to_owned() }],
+        (None, Some(_)) => return vec![SideDifference::MissingAtSource { key: key.to_owned() }],
         (None, None) => return Vec::new(),
     };
     let mut found = Vec::new();
     if source.body != destination.body {
-        let size = |object: &Object| format!("{} bytes", object.body.len());
-        found.push(Difference::Aspect {
+        let size = |object: &TestObject| format!("{} bytes", object.body.len());
+        found.push(SideDifference::Attribute {
             key: key.to_owned(),
-            aspect: "bytes",
+            attribute: "bytes",
             source: size(source),
             destination: size(destination),
         });
@@ -133,14 +141,19 @@ fn differences_of_object(key: &str, source: Option<&Object>, destination: Option
     found
 }
 
-fn compared<T: PartialEq + Debug>(key: &str, name: &'static str, source: &T, destination: &T) -> Option<Difference> {
-    (source != destination).then(|| aspect(key, name, source, destination))
+fn compared<T: PartialEq + Debug>(
+    key: &str,
+    name: &'static str,
+    source: &T,
+    destination: &T,
+) -> Option<SideDifference> {
+    (source != destination).then(|| attribute(key, name, source, destination))
 }
 
-fn aspect(key: &str, aspect: &'static str, source: &impl Debug, destination: &impl Debug) -> Difference {
-    Difference::Aspect {
+fn attribute(key: &str, attribute: &'static str, source: &impl Debug, destination: &impl Debug) -> SideDifference {
+    SideDifference::Attribute {
         key: key.to_owned(),
-        aspect,
+        attribute,
         source: format!("{source:?}"),
         destination: format!("{destination:?}"),
     }
@@ -148,7 +161,7 @@ fn aspect(key: &str, aspect: &'static str, source: &impl Debug, destination: &im
 
 /// The first differences as text, for a message.
 #[must_use]
-pub fn summary(differences: &[Difference]) -> String {
+pub fn summary(differences: &[SideDifference]) -> String {
     let shown: Vec<String> = differences.iter().take(5).map(ToString::to_string).collect();
     match differences.len().checked_sub(shown.len()) {
         None | Some(0) => shown.join("; "),
@@ -161,12 +174,12 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::upload::SystemHeaders;
+    use crate::upload::TestHeaders;
 
-    fn object() -> Object {
-        Object {
+    fn object() -> TestObject {
+        TestObject {
             body: b"bytes".to_vec(),
-            headers: SystemHeaders::default(),
+            headers: TestHeaders::default(),
             metadata: BTreeMap::new(),
             tags: BTreeMap::new(),
             storage_class: "STANDARD".to_owned(),
@@ -174,38 +187,44 @@ mod tests {
         }
     }
 
-    fn aspects(change: impl FnOnce(&mut Object)) -> Vec<String> {
+    fn attributes(change: impl FnOnce(&mut TestObject)) -> Vec<String> {
         let mut changed = object();
         change(&mut changed);
-        let aspect = |difference| match difference {
-            Difference::Aspect { aspect, .. } => aspect.to_owned(),
+        let attribute = |difference| match difference {
+            SideDifference::Attribute { attribute, .. } => attribute.to_owned(),
             other => panic!("{other}"),
         };
         differences_of_object("key", Some(&object()), Some(&changed))
             .into_iter()
-            .map(aspect)
+            .map(attribute)
             .collect()
     }
 
     #[test]
-    fn every_aspect_that_changes_is_a_difference() {
-        assert!(aspects(|_| ()).is_empty());
-        assert_eq!(aspects(|o| o.body = b"other".to_vec()), ["bytes"]);
-        assert_eq!(aspects(|o| o.headers = SystemHeaders::all()), ["system headers"]);
+    fn every_changed_attribute_is_a_difference() {
+        assert!(attributes(|_| ()).is_empty());
+        assert_eq!(attributes(|o| o.body = b"other".to_vec()), ["bytes"]);
+        assert_eq!(attributes(|o| o.headers = TestHeaders::all()), ["system headers"]);
         assert_eq!(
-            aspects(|o| drop(o.metadata.insert("a".into(), "b".into()))),
+            attributes(|o| drop(o.metadata.insert("a".into(), "b".into()))),
             ["user metadata"]
         );
-        assert_eq!(aspects(|o| drop(o.tags.insert("a".into(), "b".into()))), ["tags"]);
-        assert_eq!(aspects(|o| o.storage_class = "GLACIER".into()), ["storage class"]);
-        assert_eq!(aspects(|o| o.website_redirect = Some("/".into())), ["website redirect"]);
+        assert_eq!(attributes(|o| drop(o.tags.insert("a".into(), "b".into()))), ["tags"]);
+        assert_eq!(attributes(|o| o.storage_class = "GLACIER".into()), ["storage class"]);
+        assert_eq!(
+            attributes(|o| o.website_redirect = Some("/".into())),
+            ["website redirect"]
+        );
     }
 
     #[test]
     fn object_on_one_side_only_is_a_difference() {
         let missing = differences_of_object("key", Some(&object()), None);
-        assert_eq!(missing, [Difference::MissingAtDestination { key: "key".to_owned() }]);
+        assert_eq!(
+            missing,
+            [SideDifference::MissingAtDestination { key: "key".to_owned() }]
+        );
         let extra = differences_of_object("key", None, Some(&object()));
-        assert_eq!(extra, [Difference::MissingAtSource { key: "key".to_owned() }]);
+        assert_eq!(extra, [SideDifference::MissingAtSource { key: "key".to_owned() }]);
     }
 }

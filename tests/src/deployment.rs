@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use crate::bucket::Bucket;
+use crate::bucket::TestBucket;
 use crate::compare::{differences, listing_differences, summary};
-use crate::emulator::{Emulator, Options};
+use crate::emulator::{Emulator, EmulatorOptions};
 use crate::foreign::ForeignConsumer;
 use crate::queue::Queue;
-use crate::stack::{Outputs, Parameters, Stack, output};
-use crate::waiting::{Seen, until};
+use crate::stack::{DeployedStack, OutputsByName, Parameters, output};
+use crate::waiting::{PollResult, until};
 use crate::{DESTINATION_REGION, Result, SOURCE_REGION};
 
 /// The source bucket's name.
@@ -26,18 +26,18 @@ pub struct Deployment {
     /// The emulator.
     pub emulator: Emulator,
     /// The source bucket; it exists.
-    pub source: Bucket,
+    pub source: TestBucket,
     /// The destination bucket; its stack creates it.
-    pub destination: Bucket,
+    pub destination: TestBucket,
 }
 
 /// A deployed source stack.
 #[derive(Debug)]
 pub struct SourceStack<'a> {
     /// The stack.
-    pub stack: Stack<'a>,
+    pub stack: DeployedStack<'a>,
     /// Its outputs.
-    pub outputs: Outputs,
+    pub outputs: OutputsByName,
     /// `ReplicationQueue`.
     pub queue: Queue,
     /// `ReplicationDeadLetterQueue`.
@@ -46,10 +46,10 @@ pub struct SourceStack<'a> {
 
 impl Deployment {
     /// Starts an emulator and creates the source bucket.
-    pub async fn prepare(options: Options) -> Result<Self> {
+    pub async fn prepare(options: EmulatorOptions) -> Result<Self> {
         let emulator = Emulator::start(options).await?;
-        let source = Bucket::at(&emulator, SOURCE_REGION, SOURCE_BUCKET);
-        let destination = Bucket::at(&emulator, DESTINATION_REGION, DESTINATION_BUCKET);
+        let source = TestBucket::at(&emulator, SOURCE_REGION, SOURCE_BUCKET);
+        let destination = TestBucket::at(&emulator, DESTINATION_REGION, DESTINATION_BUCKET);
         source.create().await?;
         Ok(Self {
             emulator,
@@ -65,7 +65,7 @@ impl Deployment {
 
     /// Deploys the destination stack.
     pub async fn deploy_destination(&self) -> Result<()> {
-        let stack = Stack::destination(&self.emulator, "s3ferry-destination");
+        let stack = DeployedStack::destination(&self.emulator, "s3ferry-destination");
         stack.deploy(&[("BucketName", DESTINATION_BUCKET)]).await.map(drop)
     }
 
@@ -96,8 +96,8 @@ impl Deployment {
 
     /// A handle of a source stack, deployed or not.
     #[must_use]
-    pub fn source_stack(&self, name: &str) -> Stack<'_> {
-        Stack::source(&self.emulator, name)
+    pub fn source_stack(&self, name: &str) -> DeployedStack<'_> {
+        DeployedStack::source(&self.emulator, name)
     }
 
     /// Waits until both listings below `prefix` agree, then until every object is equal in every aspect.
@@ -105,12 +105,12 @@ impl Deployment {
         let (source, destination) = (&self.source, &self.destination);
         until(&format!("equal listings below {prefix:?}"), PATIENCE, || async {
             let found = listing_differences(source, destination, prefix).await?;
-            Ok(Seen::when(found.is_empty(), || summary(&found)))
+            Ok(PollResult::when(found.is_empty(), || summary(&found)))
         })
         .await?;
         until(&format!("equal objects below {prefix:?}"), PATIENCE, || async {
             let found = differences(source, destination, prefix).await?;
-            Ok(Seen::when(found.is_empty(), || summary(&found)))
+            Ok(PollResult::when(found.is_empty(), || summary(&found)))
         })
         .await
     }
@@ -121,7 +121,7 @@ impl SourceStack<'_> {
     pub async fn until_idle(&self) -> Result<()> {
         until("an empty replication queue", PATIENCE, || async {
             let count = self.queue.count().await?;
-            Ok(Seen::when(count == 0, || format!("{count} messages")))
+            Ok(PollResult::when(count == 0, || format!("{count} messages")))
         })
         .await
     }
@@ -133,9 +133,9 @@ impl SourceStack<'_> {
             bodies.sort();
             let seen = bodies.len();
             Ok(if seen == count {
-                Seen::Yes(bodies)
+                PollResult::Yes(bodies)
             } else {
-                Seen::NotYet(format!("{seen} dead letters"))
+                PollResult::NotYet(format!("{seen} dead letters"))
             })
         })
         .await
@@ -151,9 +151,9 @@ pub async fn until_notified(consumer: &ForeignConsumer, keys: &[&str]) -> Result
         let received = until(&format!("foreign events for {missing:?}"), left, || async {
             let keys = consumer.take_keys().await?;
             Ok(if keys.is_empty() {
-                Seen::NotYet("no event".to_owned())
+                PollResult::NotYet("no event".to_owned())
             } else {
-                Seen::Yes(keys)
+                PollResult::Yes(keys)
             })
         })
         .await?;

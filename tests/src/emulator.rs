@@ -4,17 +4,17 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::server::{Program, Server};
+use crate::server::{ServerProcess, ServerProgram};
 use crate::{ACCOUNT_ID, Result, process, tools};
 
-const PROGRAM: Program = Program {
+const PROGRAM: ServerProgram = ServerProgram {
     name: "emulator",
     health_path: "/_ministack/health",
 };
 
 /// How an emulator is started.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Options {
+pub struct EmulatorOptions {
     /// Writes a log line for every request, see [`Emulator::requests`].
     pub log_requests: bool,
     /// Gives the emulator a process group of its own, so that it survives the terminal's interrupt.
@@ -24,13 +24,13 @@ pub struct Options {
 /// A running emulator; dropping it ends it with all its workers and removes its files.
 #[derive(Debug)]
 pub struct Emulator {
-    server: Server,
+    server: ServerProcess,
 }
 
 impl Emulator {
     /// Starts an emulator on a free loopback port and waits until it is healthy.
-    pub async fn start(options: Options) -> Result<Self> {
-        let server = Server::start(PROGRAM, &tools::ministack()?, |command, scratch, port| {
+    pub async fn start(options: EmulatorOptions) -> Result<Self> {
+        let server = ServerProcess::start(PROGRAM, &tools::ministack()?, |command, scratch, port| {
             configure(command, scratch, port, options);
         })
         .await?;
@@ -127,7 +127,7 @@ impl Emulator {
     }
 }
 
-fn configure(command: &mut Command, scratch: &Path, port: u16, options: Options) {
+fn configure(command: &mut Command, scratch: &Path, port: u16, options: EmulatorOptions) {
     command
         .env("STATE_DIR", scratch.join("state"))
         .env("S3_DATA_DIR", scratch.join("s3"))

@@ -6,11 +6,11 @@ use std::time::Duration;
 use aws_sdk_s3::error::DisplayErrorContext;
 
 /// Result of everything fallible in the harness.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T> = std::result::Result<T, HarnessError>;
 
 /// A failure of the harness, or of a program that it runs.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum HarnessError {
     /// A tool that `make setup` installs is not there.
     #[error("{tool} is missing at {}; run `make setup`", path.display())]
     ToolMissing {
@@ -105,7 +105,7 @@ pub enum Error {
     },
 }
 
-impl Error {
+impl HarnessError {
     /// Wraps a refusal of the operating system.
     pub fn io(action: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let action = action.into();

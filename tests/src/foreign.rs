@@ -9,9 +9,9 @@ use aws_sdk_s3::types::{
 use aws_sdk_sqs::types::QueueAttributeName;
 use serde_json::{Value, json};
 
-use crate::bucket::Bucket;
+use crate::bucket::TestBucket;
 use crate::emulator::Emulator;
-use crate::{ACCOUNT_ID, Error, Result, SOURCE_REGION};
+use crate::{ACCOUNT_ID, HarnessError, Result, SOURCE_REGION};
 
 /// The `Id` of the notification that was there first.
 pub const NOTIFICATION_ID: &str = "audit-trail";
@@ -25,7 +25,7 @@ pub struct ForeignConsumer {
 
 impl ForeignConsumer {
     /// Makes the queue and subscribes it to every creation and removal below `prefix` of `bucket`.
-    pub async fn subscribe(emulator: &Emulator, bucket: &Bucket, prefix: &str) -> Result<Self> {
+    pub async fn subscribe(emulator: &Emulator, bucket: &TestBucket, prefix: &str) -> Result<Self> {
         let client = emulator.sqs(SOURCE_REGION);
         let name = format!("{NOTIFICATION_ID}-of-{}", bucket.name);
         let arn = format!("arn:aws:sqs:{SOURCE_REGION}:{ACCOUNT_ID}:{name}");
@@ -35,7 +35,7 @@ impl ForeignConsumer {
             .attributes(QueueAttributeName::Policy, policy(&arn, &bucket.name).to_string())
             .send()
             .await
-            .map_err(Error::aws(format!("CreateQueue {name}")))?;
+            .map_err(HarnessError::aws(format!("CreateQueue {name}")))?;
         let configuration = QueueConfiguration::builder()
             .id(NOTIFICATION_ID)
             .queue_arn(arn)
@@ -43,7 +43,7 @@ impl ForeignConsumer {
             .events(Event::from("s3:ObjectRemoved:*"))
             .filter(prefix_filter(prefix))
             .build()
-            .map_err(Error::aws("building a QueueConfiguration"))?;
+            .map_err(HarnessError::aws("building a QueueConfiguration"))?;
         bucket
             .set_notification(
                 NotificationConfiguration::builder()
@@ -66,11 +66,11 @@ impl ForeignConsumer {
             .max_number_of_messages(10)
             .send()
             .await
-            .map_err(Error::aws("ReceiveMessage"))?;
+            .map_err(HarnessError::aws("ReceiveMessage"))?;
         let mut keys = BTreeSet::new();
         for message in received.messages() {
             let body: Value =
-                serde_json::from_str(message.body().unwrap_or_default()).map_err(Error::json("an event"))?;
+                serde_json::from_str(message.body().unwrap_or_default()).map_err(HarnessError::json("an event"))?;
             // `s3:TestEvent` has no records.
             let records = body.get("Records").and_then(Value::as_array);
             let key = |record: &Value| {
@@ -86,7 +86,7 @@ impl ForeignConsumer {
                 .receipt_handle(message.receipt_handle().unwrap_or_default())
                 .send()
                 .await
-                .map_err(Error::aws("DeleteMessage"))?;
+                .map_err(HarnessError::aws("DeleteMessage"))?;
         }
         Ok(keys)
     }

@@ -27,7 +27,7 @@ pub mod upload;
 pub mod waiting;
 pub mod workload;
 
-pub use error::{Error, Result};
+pub use error::{HarnessError, Result};
 
 /// Region of the source bucket, its stack and its queues.
 pub const SOURCE_REGION: &str = "us-east-1";

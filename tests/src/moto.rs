@@ -1,9 +1,9 @@
 //! moto, a second emulator of S3: another pair of eyes on what the adapters send.
 
-use crate::server::{Program, Server};
+use crate::server::{ServerProcess, ServerProgram};
 use crate::{Result, tools};
 
-const PROGRAM: Program = Program {
+const PROGRAM: ServerProgram = ServerProgram {
     name: "moto",
     health_path: "/moto-api/data.json",
 };
@@ -11,13 +11,13 @@ const PROGRAM: Program = Program {
 /// A running moto server; dropping it ends it and removes its files.
 #[derive(Debug)]
 pub struct Moto {
-    server: Server,
+    server: ServerProcess,
 }
 
 impl Moto {
     /// Starts a server on a free loopback port and waits until it is ready.
     pub async fn start() -> Result<Self> {
-        let server = Server::start(PROGRAM, &tools::moto()?, |command, _, port| {
+        let server = ServerProcess::start(PROGRAM, &tools::moto()?, |command, _, port| {
             command.args(["--host", "127.0.0.1", "--port", &port.to_string()]);
         })
         .await?;

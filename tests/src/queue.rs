@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_sdk_sqs::types::QueueAttributeName;
 
 use crate::emulator::Emulator;
-use crate::{Error, Result, SOURCE_REGION};
+use crate::{HarnessError, Result, SOURCE_REGION};
 
 /// A queue of the source region.
 #[derive(Clone, Debug)]
@@ -33,7 +33,7 @@ impl Queue {
             .queue_name(name)
             .send()
             .await
-            .map_err(Error::aws(format!("CreateQueue {name}")))?;
+            .map_err(HarnessError::aws(format!("CreateQueue {name}")))?;
         Ok(Self {
             client,
             url: created.queue_url.unwrap_or_default(),
@@ -63,7 +63,7 @@ impl Queue {
             .set_attribute_names(Some(counted.to_vec()))
             .send()
             .await
-            .map_err(Error::aws("GetQueueAttributes"))?;
+            .map_err(HarnessError::aws("GetQueueAttributes"))?;
         let counts = answer.attributes.unwrap_or_default();
         Ok(counted
             .iter()
@@ -79,7 +79,7 @@ impl Queue {
             .attributes(QueueAttributeName::VisibilityTimeout, timeout.as_secs().to_string())
             .send()
             .await
-            .map_err(Error::aws("SetQueueAttributes"))?;
+            .map_err(HarnessError::aws("SetQueueAttributes"))?;
         Ok(())
     }
 
@@ -91,7 +91,7 @@ impl Queue {
             .message_body(body)
             .send()
             .await
-            .map_err(Error::aws("SendMessage"))?;
+            .map_err(HarnessError::aws("SendMessage"))?;
         Ok(())
     }
 
@@ -105,7 +105,7 @@ impl Queue {
             .visibility_timeout(0)
             .send()
             .await
-            .map_err(Error::aws("ReceiveMessage"))?;
+            .map_err(HarnessError::aws("ReceiveMessage"))?;
         Ok(received
             .messages()
             .iter()

@@ -12,19 +12,19 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hyper::body::Bytes;
-use server::{Invocation, Shared, serve};
+use server::{PendingInvocation, RuntimeApiState, serve};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::{ACCOUNT_ID, Error, Result, SOURCE_REGION, process};
+use crate::{ACCOUNT_ID, HarnessError, Result, SOURCE_REGION, process};
 
 /// How long a binary may take to ask for its first event, or to end, on a busy machine.
 const START: Duration = Duration::from_mins(1);
 
 /// What a function answered to one event.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum InvocationReply {
     /// The function's result.
     Response(String),
     /// The function's error document.
@@ -35,7 +35,7 @@ pub enum Answer {
 #[derive(Debug)]
 pub struct Function {
     child: Child,
-    events: mpsc::Sender<Invocation>,
+    events: mpsc::Sender<PendingInvocation>,
     server: tokio::task::JoinHandle<()>,
     scratch: TempDir,
     timeout: Duration,
@@ -50,8 +50,10 @@ impl Function {
     pub async fn start(binary: &Path, environment: &[(String, String)], timeout: Duration) -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0))
             .await
-            .map_err(Error::io("binding the runtime API"))?;
-        let address = listener.local_addr().map_err(Error::io("binding the runtime API"))?;
+            .map_err(HarnessError::io("binding the runtime API"))?;
+        let address = listener
+            .local_addr()
+            .map_err(HarnessError::io("binding the runtime API"))?;
         let name = binary
             .parent()
             .and_then(Path::file_name)
@@ -60,14 +62,15 @@ impl Function {
         let (events, waiting) = mpsc::channel(1);
         let (first_next, mut first_next_seen) = watch::channel(None);
         let function_arn = format!("arn:aws:lambda:{SOURCE_REGION}:{ACCOUNT_ID}:function:{name}");
-        let shared = Shared::new(waiting, first_next, function_arn);
+        let shared = RuntimeApiState::new(waiting, first_next, function_arn);
         let server = tokio::spawn(serve(listener, shared));
-        let scratch = TempDir::with_prefix("s3ferry-function-").map_err(Error::io("making a temporary folder"))?;
-        let log = File::create(log_path(&scratch)).map_err(Error::io("creating the function's log"))?;
+        let scratch =
+            TempDir::with_prefix("s3ferry-function-").map_err(HarnessError::io("making a temporary folder"))?;
+        let log = File::create(log_path(&scratch)).map_err(HarnessError::io("creating the function's log"))?;
         let begun = Instant::now();
         let child = command(binary, &address.to_string(), &name, environment, log)?
             .spawn()
-            .map_err(Error::io(format!("starting {}", binary.display())))?;
+            .map_err(HarnessError::io(format!("starting {}", binary.display())))?;
         let mut function = Self {
             child,
             events,
@@ -90,11 +93,11 @@ impl Function {
     }
 
     /// Sends one event and waits for the function's answer.
-    pub async fn invoke(&mut self, event: impl Into<Vec<u8>>) -> Result<Answer> {
+    pub async fn invoke(&mut self, event: impl Into<Vec<u8>>) -> Result<InvocationReply> {
         self.invocations += 1;
         let (answer, answered) = oneshot::channel();
         let deadline = SystemTime::now() + self.timeout;
-        let invocation = Invocation {
+        let invocation = PendingInvocation {
             request_id: format!("00000000-0000-4000-8000-{:012}", self.invocations),
             event: Bytes::from(event.into()),
             deadline_ms: deadline.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis()),
@@ -123,7 +126,7 @@ impl Function {
 
     /// What the function has written so far.
     pub fn log(&self) -> Result<String> {
-        std::fs::read_to_string(log_path(&self.scratch)).map_err(Error::io("reading the function's log"))
+        std::fs::read_to_string(log_path(&self.scratch)).map_err(HarnessError::io("reading the function's log"))
     }
 
     /// Waits for `outcome`, but not longer than the process lives or `deadline` lasts.
@@ -137,8 +140,12 @@ impl Function {
                 found = &mut outcome => return Ok(found),
                 _ = look.tick() => {}
             }
-            if let Some(status) = self.child.try_wait().map_err(Error::io("looking at the function"))? {
-                return Err(Error::Ended {
+            if let Some(status) = self
+                .child
+                .try_wait()
+                .map_err(HarnessError::io("looking at the function"))?
+            {
+                return Err(HarnessError::Ended {
                     program: self.name.clone(),
                     status,
                     output: self.log()?,
@@ -146,7 +153,7 @@ impl Function {
             }
             let waited = begun.elapsed();
             if waited > deadline {
-                return Err(Error::TimedOut {
+                return Err(HarnessError::TimedOut {
                     what: what.to_owned(),
                     waited,
                     last_seen: self.log()?,
@@ -164,7 +171,9 @@ impl Drop for Function {
 }
 
 fn command(binary: &Path, address: &str, name: &str, environment: &[(String, String)], log: File) -> Result<Command> {
-    let errors = log.try_clone().map_err(Error::io("sharing the function's log"))?;
+    let errors = log
+        .try_clone()
+        .map_err(HarnessError::io("sharing the function's log"))?;
     let mut command = Command::new(binary);
     command
         .env_clear()
@@ -186,8 +195,8 @@ fn log_path(scratch: &TempDir) -> PathBuf {
     scratch.path().join("function.log")
 }
 
-fn runtime_api(detail: &str) -> Error {
-    Error::RuntimeApi {
+fn runtime_api(detail: &str) -> HarnessError {
+    HarnessError::RuntimeApi {
         detail: detail.to_owned(),
     }
 }

@@ -3,24 +3,24 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use s3ferry_core::batch_operations::{Request, Target, parse_request};
-use s3ferry_core::event::{Hint, Message, Payload, parse_payload};
+use s3ferry_core::batch_operations::{FinalSyncRequest, TaskTarget, parse_request};
+use s3ferry_core::event::{EventMessage, KeyHint, Payload, parse_payload};
 use serde_json::Value;
 
 use crate::Result;
-use crate::bucket::Bucket;
-use crate::upload::Upload;
+use crate::bucket::TestBucket;
+use crate::upload::TestUpload;
 
 /// Where an object was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
+pub enum SampleSide {
     /// At the source: the event says that it was written or changed.
     Source,
     /// At the destination alone: the event says that it was deleted, and there must be something left to delete.
     Destination,
 }
 
-impl fmt::Display for Side {
+impl fmt::Display for SampleSide {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::Source => "source",
@@ -30,12 +30,12 @@ impl fmt::Display for Side {
 }
 
 /// Writes every object of the source bucket that the event names and returns which and where.
-pub async fn seed(source: &Bucket, destination: &Bucket, event: &str) -> Result<BTreeMap<String, Side>> {
-    let hints: Vec<Hint> = hints(event)
+pub async fn seed(source: &TestBucket, destination: &TestBucket, event: &str) -> Result<BTreeMap<String, SampleSide>> {
+    let hints: Vec<KeyHint> = hints(event)
         .into_iter()
         .filter(|hint| hint.bucket.as_str() == source.name)
         .collect();
-    let key = |hint: &Hint| hint.key.as_str().to_owned();
+    let key = |hint: &KeyHint| hint.key.as_str().to_owned();
     let deleted: BTreeSet<String> = hints
         .iter()
         .filter(|hint| is_removal(&hint.event_name))
@@ -44,11 +44,11 @@ pub async fn seed(source: &Bucket, destination: &Bucket, event: &str) -> Result<
     let mut seeded = BTreeMap::new();
     for key in hints.iter().map(key).collect::<BTreeSet<String>>() {
         let (bucket, side) = if deleted.contains(&key) {
-            (destination, Side::Destination)
+            (destination, SampleSide::Destination)
         } else {
-            (source, Side::Source)
+            (source, SampleSide::Source)
         };
-        Upload::new(key.clone(), format!("sample body of {key}"))
+        TestUpload::new(key.clone(), format!("sample body of {key}"))
             .write(bucket)
             .await?;
         seeded.insert(key, side);
@@ -57,11 +57,11 @@ pub async fn seed(source: &Bucket, destination: &Bucket, event: &str) -> Result<
 }
 
 /// Writes every object of the source bucket that the batch names and returns their keys.
-pub async fn seed_batch(source: &Bucket, batch: &str) -> Result<BTreeSet<String>> {
+pub async fn seed_batch(source: &TestBucket, batch: &str) -> Result<BTreeSet<String>> {
     let payload: Value = serde_json::from_str(batch).unwrap_or_default();
-    let targets: Vec<Target> = match parse_request(&payload) {
-        Ok(Request::Job(job)) => job.tasks.into_iter().filter_map(|task| task.target.ok()).collect(),
-        Ok(Request::Map(batch)) => batch.items.into_iter().filter_map(|item| item.target.ok()).collect(),
+    let targets: Vec<TaskTarget> = match parse_request(&payload) {
+        Ok(FinalSyncRequest::Job(job)) => job.tasks.into_iter().filter_map(|task| task.target.ok()).collect(),
+        Ok(FinalSyncRequest::Map(batch)) => batch.items.into_iter().filter_map(|item| item.target.ok()).collect(),
         _ => Vec::new(),
     };
     let ours = targets
@@ -72,7 +72,7 @@ pub async fn seed_batch(source: &Bucket, batch: &str) -> Result<BTreeSet<String>
         .map(|key| key.as_str().to_owned())
         .collect();
     for key in &keys {
-        Upload::new(key.clone(), format!("sample body of {key}"))
+        TestUpload::new(key.clone(), format!("sample body of {key}"))
             .write(source)
             .await?;
     }
@@ -80,10 +80,10 @@ pub async fn seed_batch(source: &Bucket, batch: &str) -> Result<BTreeSet<String>
 }
 
 /// Every record of the event that can be read; the function itself reports the others.
-fn hints(event: &str) -> Vec<Hint> {
+fn hints(event: &str) -> Vec<KeyHint> {
     // What is not JSON names nothing.
     let payload: Value = serde_json::from_str(event).unwrap_or_default();
-    let messages: Vec<Message> = match parse_payload(&payload) {
+    let messages: Vec<EventMessage> = match parse_payload(&payload) {
         Ok(Payload::Queue(messages)) => messages
             .into_iter()
             .filter_map(|message| message.message.ok())
@@ -92,8 +92,8 @@ fn hints(event: &str) -> Vec<Hint> {
         Err(_) => Vec::new(),
     };
     let records = messages.into_iter().filter_map(|message| match message {
-        Message::Records(records) => Some(records),
-        Message::TestEvent => None,
+        EventMessage::Records(records) => Some(records),
+        EventMessage::TestEvent => None,
     });
     records.flatten().filter_map(std::result::Result::ok).collect()
 }

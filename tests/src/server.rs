@@ -11,8 +11,8 @@ use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region, SharedHttpClient}
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use tempfile::TempDir;
 
-use crate::waiting::{Seen, until};
-use crate::{Error, Result, process};
+use crate::waiting::{PollResult, until};
+use crate::{HarnessError, Result, process};
 
 /// How long a start may take on a busy machine.
 const START: Duration = Duration::from_mins(2);
@@ -28,7 +28,7 @@ pub(crate) const ROOT: &str = "test";
 
 /// What is started.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Program {
+pub(crate) struct ServerProgram {
     /// What it is called in messages and in names of files.
     pub(crate) name: &'static str,
     /// The path that answers 200 once it is ready.
@@ -37,19 +37,19 @@ pub(crate) struct Program {
 
 /// A running server; dropping it ends it with everything it started and removes its files.
 #[derive(Debug)]
-pub(crate) struct Server {
-    program: Program,
+pub(crate) struct ServerProcess {
+    program: ServerProgram,
     child: Option<Child>,
     port: u16,
     scratch: TempDir,
     http: SharedHttpClient,
 }
 
-impl Server {
+impl ServerProcess {
     /// Starts a program on a free loopback port and waits until it is ready. `command` gets a folder of its own and
     /// the port; environment, input and output are set here, before what it sets itself.
     pub(crate) async fn start(
-        program: Program,
+        program: ServerProgram,
         binary: &Path,
         command: impl Fn(&mut Command, &Path, u16) + Send + Sync,
     ) -> Result<Self> {
@@ -57,21 +57,21 @@ impl Server {
         loop {
             match Self::start_once(program, binary, &command).await {
                 // Somebody else may take the port before the server does; it ends then.
-                Err(Error::Ended { .. }) if attempt < ATTEMPTS => attempt += 1,
+                Err(HarnessError::Ended { .. }) if attempt < ATTEMPTS => attempt += 1,
                 outcome => return outcome,
             }
         }
     }
 
     async fn start_once(
-        program: Program,
+        program: ServerProgram,
         binary: &Path,
         command: &(impl Fn(&mut Command, &Path, u16) + Send + Sync),
     ) -> Result<Self> {
         let scratch = TempDir::with_prefix(format!("s3ferry-{}-", program.name))
-            .map_err(Error::io("making a temporary folder"))?;
+            .map_err(HarnessError::io("making a temporary folder"))?;
         let port = free_port()?;
-        let creating = || Error::io(format!("creating the log of {}", program.name));
+        let creating = || HarnessError::io(format!("creating the log of {}", program.name));
         let log = File::create(log_path(program, &scratch)).map_err(creating())?;
         let errors = log.try_clone().map_err(creating())?;
         let mut starting = Command::new(binary);
@@ -88,7 +88,7 @@ impl Server {
         command(&mut starting, scratch.path(), port);
         let child = starting
             .spawn()
-            .map_err(Error::io(format!("starting {}", binary.display())))?;
+            .map_err(HarnessError::io(format!("starting {}", binary.display())))?;
         let http = aws_smithy_http_client::Builder::new()
             .tls_provider(Provider::Rustls(CryptoMode::Ring))
             .build_https();
@@ -193,13 +193,13 @@ impl Server {
         until(&format!("{} to be healthy", program.name), START, || {
             let ended = child
                 .try_wait()
-                .map_err(Error::io(format!("looking at {}", program.name)));
+                .map_err(HarnessError::io(format!("looking at {}", program.name)));
             let log_path = log_path.clone();
             async move {
                 if let Some(status) = ended? {
                     let output = std::fs::read_to_string(&log_path)
-                        .map_err(Error::io(format!("reading the log of {}", program.name)))?;
-                    return Err(Error::Ended {
+                        .map_err(HarnessError::io(format!("reading the log of {}", program.name)))?;
+                    return Err(HarnessError::Ended {
                         program: program.name.to_owned(),
                         status,
                         output,
@@ -208,14 +208,14 @@ impl Server {
                 let healthy = tokio::task::spawn_blocking(move || health(port, program.health_path))
                     .await
                     .unwrap_or(false);
-                Ok(Seen::when(healthy, || "no healthy answer".to_owned()))
+                Ok(PollResult::when(healthy, || "no healthy answer".to_owned()))
             }
         })
         .await
     }
 }
 
-impl Drop for Server {
+impl Drop for ServerProcess {
     fn drop(&mut self) {
         let Some(mut child) = self.child.take() else { return };
         if std::thread::panicking() {
@@ -225,17 +225,17 @@ impl Drop for Server {
     }
 }
 
-fn log_path(program: Program, scratch: &TempDir) -> PathBuf {
+fn log_path(program: ServerProgram, scratch: &TempDir) -> PathBuf {
     scratch.path().join(format!("{}.log", program.name))
 }
 
 /// A port that was free a moment ago.
 fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).map_err(Error::io("finding a free port"))?;
+    let listener = TcpListener::bind(("127.0.0.1", 0)).map_err(HarnessError::io("finding a free port"))?;
     listener
         .local_addr()
         .map(|address| address.port())
-        .map_err(Error::io("finding a free port"))
+        .map_err(HarnessError::io("finding a free port"))
 }
 
 /// Whether the health endpoint answers 200; a plain socket, so that no HTTP client is needed before the first start.

@@ -8,24 +8,24 @@ use tokio::process::Command;
 
 use crate::aws_call::aws_call;
 use crate::emulator::Emulator;
-use crate::{DESTINATION_REGION, Error, Result, SOURCE_REGION, tools};
+use crate::{DESTINATION_REGION, HarnessError, Result, SOURCE_REGION, tools};
 
 /// Outputs of a stack by name.
-pub type Outputs = BTreeMap<String, String>;
+pub type OutputsByName = BTreeMap<String, String>;
 
 /// Parameters of a stack: name and value.
 pub type Parameters<'a> = &'a [(&'a str, &'a str)];
 
 /// One stack of one region; it exists once [`Stack::deploy`] has succeeded.
 #[derive(Debug)]
-pub struct Stack<'a> {
+pub struct DeployedStack<'a> {
     emulator: &'a Emulator,
     name: String,
     region: &'static str,
     template: PathBuf,
 }
 
-impl<'a> Stack<'a> {
+impl<'a> DeployedStack<'a> {
     /// A stack of `infra/destination.yaml`.
     #[must_use]
     pub fn destination(emulator: &'a Emulator, name: &str) -> Self {
@@ -55,7 +55,7 @@ impl<'a> Stack<'a> {
     }
 
     /// Creates or updates the stack with `sam deploy` and returns its outputs.
-    pub async fn deploy(&self, parameters: Parameters<'_>) -> Result<Outputs> {
+    pub async fn deploy(&self, parameters: Parameters<'_>) -> Result<OutputsByName> {
         let mut command = self.sam("deploy").await?;
         command.arg("--template-file").arg(&self.template).args([
             "--resolve-s3",
@@ -82,7 +82,7 @@ impl<'a> Stack<'a> {
     }
 
     /// The stack's outputs.
-    pub async fn outputs(&self) -> Result<Outputs> {
+    pub async fn outputs(&self) -> Result<OutputsByName> {
         let answer = self.ask("describe_stacks").await?;
         let listed = answer.pointer("/Stacks/0/Outputs").and_then(Value::as_array);
         let pair = |output: &Value| Some((text(output, "OutputKey")?, text(output, "OutputValue")?));
@@ -104,7 +104,7 @@ impl<'a> Stack<'a> {
 
     /// Tells why resources failed, where a command failed because of them.
     async fn with_reasons(&self, outcome: Result<String>) -> Result<()> {
-        let Err(Error::CommandFailed {
+        let Err(HarnessError::CommandFailed {
             command,
             status,
             output,
@@ -115,13 +115,13 @@ impl<'a> Stack<'a> {
         // A template that was refused before any resource was touched leaves no events to ask for.
         let reasons = self.failure_reasons().await.unwrap_or_default();
         if reasons.is_empty() {
-            return Err(Error::CommandFailed {
+            return Err(HarnessError::CommandFailed {
                 command,
                 status,
                 output,
             });
         }
-        Err(Error::StackFailed {
+        Err(HarnessError::StackFailed {
             stack: self.name.clone(),
             reasons,
             output,
@@ -144,7 +144,7 @@ impl<'a> Stack<'a> {
         let configuration = self.emulator.scratch().join("samconfig.toml");
         tokio::fs::write(&configuration, "version = 0.1\n")
             .await
-            .map_err(Error::io("writing samconfig.toml"))?;
+            .map_err(HarnessError::io("writing samconfig.toml"))?;
         let mut command = Command::new(tools::sam()?);
         command
             .env_clear()
@@ -160,8 +160,8 @@ impl<'a> Stack<'a> {
 }
 
 /// An output that the stack must have.
-pub fn output<'o>(outputs: &'o Outputs, stack: &Stack<'_>, name: &str) -> Result<&'o str> {
-    let missing = || Error::OutputMissing {
+pub fn output<'o>(outputs: &'o OutputsByName, stack: &DeployedStack<'_>, name: &str) -> Result<&'o str> {
+    let missing = || HarnessError::OutputMissing {
         stack: stack.name.clone(),
         output: name.to_owned(),
     };
@@ -170,7 +170,10 @@ pub fn output<'o>(outputs: &'o Outputs, stack: &Stack<'_>, name: &str) -> Result
 
 async fn run(mut command: Command) -> Result<String> {
     let shown = format!("{:?}", command.as_std());
-    let finished = command.output().await.map_err(Error::io(format!("starting {shown}")))?;
+    let finished = command
+        .output()
+        .await
+        .map_err(HarnessError::io(format!("starting {shown}")))?;
     let output = format!(
         "{}{}",
         String::from_utf8_lossy(&finished.stdout),
@@ -179,7 +182,7 @@ async fn run(mut command: Command) -> Result<String> {
     if finished.status.success() {
         return Ok(output);
     }
-    Err(Error::CommandFailed {
+    Err(HarnessError::CommandFailed {
         command: shown,
         status: finished.status,
         output,

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::{Error, Result};
+use crate::{HarnessError, Result};
 
 /// The repository's root folder. `cargo` and the test runner say where this crate is now; a binary that is started by
 /// hand remembers where it was built.
@@ -34,7 +34,7 @@ pub fn python() -> Result<PathBuf> {
     if path.is_file() {
         Ok(path)
     } else {
-        Err(Error::ToolMissing {
+        Err(HarnessError::ToolMissing {
             tool: "MiniStack's Python",
             path,
         })
@@ -78,7 +78,7 @@ pub fn is_batch(path: &Path) -> bool {
 
 fn all_samples() -> Result<Vec<PathBuf>> {
     let folder = repository().join("events");
-    let entries = std::fs::read_dir(&folder).map_err(Error::io(format!("listing {}", folder.display())))?;
+    let entries = std::fs::read_dir(&folder).map_err(HarnessError::io(format!("listing {}", folder.display())))?;
     let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
     paths.sort();
@@ -93,7 +93,7 @@ pub fn function(name: &str) -> Result<PathBuf> {
     if path.is_file() {
         Ok(path)
     } else {
-        Err(Error::BinaryMissing { path })
+        Err(HarnessError::BinaryMissing { path })
     }
 }
 
@@ -104,7 +104,7 @@ pub fn cli() -> Result<PathBuf> {
     if path.is_file() {
         Ok(path)
     } else {
-        Err(Error::BinaryMissing { path })
+        Err(HarnessError::BinaryMissing { path })
     }
 }
 
@@ -113,6 +113,6 @@ fn find(tool: &'static str, variable: &str, below_tools: &str) -> Result<PathBuf
     if path.is_file() {
         Ok(path)
     } else {
-        Err(Error::ToolMissing { tool, path })
+        Err(HarnessError::ToolMissing { tool, path })
     }
 }

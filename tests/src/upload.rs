@@ -6,12 +6,12 @@ use aws_sdk_s3::primitives::{ByteStream, DateTime, DateTimeFormat};
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, StorageClass};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::bucket::Bucket;
-use crate::{Error, Result};
+use crate::bucket::TestBucket;
+use crate::{HarnessError, Result};
 
 /// The headers that S3 stores with an object and returns as they were given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SystemHeaders {
+pub struct TestHeaders {
     /// `Content-Type`.
     pub content_type: Option<String>,
     /// `Cache-Control`.
@@ -26,7 +26,7 @@ pub struct SystemHeaders {
     pub expires: Option<String>,
 }
 
-impl SystemHeaders {
+impl TestHeaders {
     /// Every header set to something that no default would give.
     #[must_use]
     pub fn all() -> Self {
@@ -43,13 +43,13 @@ impl SystemHeaders {
 
 /// One object to be written.
 #[derive(Clone, Debug)]
-pub struct Upload {
+pub struct TestUpload {
     /// The key as it is, not encoded.
     pub key: String,
     /// The bytes.
     pub body: Vec<u8>,
     /// System headers.
-    pub headers: SystemHeaders,
+    pub headers: TestHeaders,
     /// User metadata.
     pub metadata: BTreeMap<String, String>,
     /// Tags.
@@ -62,13 +62,13 @@ pub struct Upload {
     pub part_size_bytes: Option<usize>,
 }
 
-impl Upload {
+impl TestUpload {
     /// An object with nothing but bytes.
     pub fn new(key: impl Into<String>, body: impl Into<Vec<u8>>) -> Self {
         Self {
             key: key.into(),
             body: body.into(),
-            headers: SystemHeaders::default(),
+            headers: TestHeaders::default(),
             metadata: BTreeMap::new(),
             tags: BTreeMap::new(),
             storage_class: None,
@@ -78,19 +78,19 @@ impl Upload {
     }
 
     /// Writes the object.
-    pub async fn write(&self, bucket: &Bucket) -> Result<()> {
+    pub async fn write(&self, bucket: &TestBucket) -> Result<()> {
         match self.part_size_bytes {
             None => self.write_at_once(bucket).await,
-            Some(size_bytes) => self.write_in_parts(bucket, size_bytes).await,
+            Some(size_bytes) => self.upload_multipart(bucket, size_bytes).await,
         }
     }
 
-    async fn write_at_once(&self, bucket: &Bucket) -> Result<()> {
+    async fn write_at_once(&self, bucket: &TestBucket) -> Result<()> {
         let expires = self.headers.expires.as_deref();
         let expires = expires
             .map(|text| DateTime::from_str(text, DateTimeFormat::HttpDate))
             .transpose()
-            .map_err(Error::aws(format!("the Expires header of {}", self.key)))?;
+            .map_err(HarnessError::aws(format!("the Expires header of {}", self.key)))?;
         bucket
             .client
             .put_object()
@@ -109,11 +109,11 @@ impl Upload {
             .set_website_redirect_location(self.website_redirect.clone())
             .send()
             .await
-            .map_err(Error::aws(format!("PutObject {}", self.key)))?;
+            .map_err(HarnessError::aws(format!("PutObject {}", self.key)))?;
         Ok(())
     }
 
-    async fn write_in_parts(&self, bucket: &Bucket, part_size_bytes: usize) -> Result<()> {
+    async fn upload_multipart(&self, bucket: &TestBucket, part_size_bytes: usize) -> Result<()> {
         let client = &bucket.client;
         let created = client
             .create_multipart_upload()
@@ -125,7 +125,7 @@ impl Upload {
             .set_storage_class(self.storage_class.clone())
             .send()
             .await
-            .map_err(Error::aws(format!("CreateMultipartUpload {}", self.key)))?;
+            .map_err(HarnessError::aws(format!("CreateMultipartUpload {}", self.key)))?;
         let upload_id = created.upload_id().unwrap_or_default();
         let mut parts = Vec::new();
         for (part_number, part) in (1..).zip(self.body.chunks(part_size_bytes)) {
@@ -138,7 +138,7 @@ impl Upload {
                 .body(ByteStream::from(part.to_vec()))
                 .send()
                 .await
-                .map_err(Error::aws(format!("UploadPart {part_number} of {}", self.key)))?;
+                .map_err(HarnessError::aws(format!("UploadPart {part_number} of {}", self.key)))?;
             parts.push(
                 CompletedPart::builder()
                     .part_number(part_number)
@@ -154,7 +154,7 @@ impl Upload {
             .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(parts)).build())
             .send()
             .await
-            .map_err(Error::aws(format!("CompleteMultipartUpload {}", self.key)))?;
+            .map_err(HarnessError::aws(format!("CompleteMultipartUpload {}", self.key)))?;
         Ok(())
     }
 

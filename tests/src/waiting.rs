@@ -2,21 +2,21 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{Error, Result};
+use crate::{HarnessError, Result};
 
 /// Pause between two looks. Short, because every look is one local request.
 const PAUSE: Duration = Duration::from_millis(150);
 
 /// What one look found.
 #[derive(Debug)]
-pub enum Seen<T> {
+pub enum PollResult<T> {
     /// The condition holds.
     Yes(T),
     /// Not yet; the text describes the present state for the message of a time-out.
     NotYet(String),
 }
 
-impl Seen<()> {
+impl PollResult<()> {
     /// `Yes` when `holds`, else `NotYet` with the state described.
     pub fn when(holds: bool, state: impl FnOnce() -> String) -> Self {
         if holds { Self::Yes(()) } else { Self::NotYet(state()) }
@@ -29,7 +29,7 @@ impl Seen<()> {
 pub async fn until<T, F, Look>(what: &str, deadline: Duration, look: F) -> Result<T>
 where
     F: FnMut() -> Look,
-    Look: Future<Output = Result<Seen<T>>>,
+    Look: Future<Output = Result<PollResult<T>>>,
 {
     until_looking_every(PAUSE, what, deadline, look).await
 }
@@ -38,17 +38,17 @@ where
 pub async fn until_looking_every<T, F, Look>(pause: Duration, what: &str, deadline: Duration, mut look: F) -> Result<T>
 where
     F: FnMut() -> Look,
-    Look: Future<Output = Result<Seen<T>>>,
+    Look: Future<Output = Result<PollResult<T>>>,
 {
     let begun = Instant::now();
     loop {
         let last_seen = match look().await? {
-            Seen::Yes(found) => return Ok(found),
-            Seen::NotYet(state) => state,
+            PollResult::Yes(found) => return Ok(found),
+            PollResult::NotYet(state) => state,
         };
         let waited = begun.elapsed();
         if waited >= deadline {
-            return Err(Error::TimedOut {
+            return Err(HarnessError::TimedOut {
                 what: what.to_owned(),
                 waited,
                 last_seen,
@@ -65,7 +65,7 @@ mod tests {
     #[tokio::test]
     async fn condition_that_never_holds_names_itself_and_the_last_state() {
         let outcome: Result<()> = until("the queue to drain", Duration::ZERO, || async {
-            Ok(Seen::NotYet("3 messages".to_owned()))
+            Ok(PollResult::NotYet("3 messages".to_owned()))
         })
         .await;
         let text = outcome.expect_err("never true").to_string();
@@ -83,9 +83,9 @@ mod tests {
             let look = looks;
             async move {
                 Ok(if look == 3 {
-                    Seen::Yes(look)
+                    PollResult::Yes(look)
                 } else {
-                    Seen::NotYet(look.to_string())
+                    PollResult::NotYet(look.to_string())
                 })
             }
         })

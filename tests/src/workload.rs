@@ -2,7 +2,7 @@
 
 use aws_sdk_s3::types::StorageClass;
 
-use crate::upload::{SystemHeaders, Upload};
+use crate::upload::{TestHeaders, TestUpload};
 
 /// The longest key that S3 takes, in bytes of UTF-8.
 const KEY_LIMIT_BYTES: usize = 1024;
@@ -12,16 +12,16 @@ const PART_SIZE_BYTES: usize = 5 * 1024 * 1024;
 
 /// An object and what is special about it.
 #[derive(Clone, Debug)]
-pub struct Case {
+pub struct WorkloadCase {
     /// What is special, in a few words.
     pub title: &'static str,
     /// The object.
-    pub upload: Upload,
+    pub upload: TestUpload,
 }
 
 /// Objects whose keys are hard to carry through notifications, copy sources and URLs, all below `prefix`.
 #[must_use]
-pub fn odd_keys(prefix: &str) -> Vec<Case> {
+pub fn odd_keys(prefix: &str) -> Vec<WorkloadCase> {
     let long = format!("{prefix}{}", "k".repeat(KEY_LIMIT_BYTES.saturating_sub(prefix.len())));
     let keys = [
         ("key with spaces", format!("{prefix}with space and  two.txt")),
@@ -45,53 +45,53 @@ pub fn odd_keys(prefix: &str) -> Vec<Case> {
         ("key ending in /", format!("{prefix}folder/")),
         ("key of 1,024 bytes", long),
     ];
-    keys.map(|(title, key)| Case {
+    keys.map(|(title, key)| WorkloadCase {
         title,
-        upload: Upload::new(key.clone(), format!("body of {key}")),
+        upload: TestUpload::new(key.clone(), format!("body of {key}")),
     })
     .into()
 }
 
 /// Objects with everything that S3 keeps beside the bytes, below `prefix`.
 #[must_use]
-pub fn rich_objects(prefix: &str) -> Vec<Case> {
-    let mut headers = Upload::new(format!("{prefix}rich/headers.txt"), "all system headers");
-    headers.headers = SystemHeaders::all();
+pub fn rich_objects(prefix: &str) -> Vec<WorkloadCase> {
+    let mut headers = TestUpload::new(format!("{prefix}rich/headers.txt"), "all system headers");
+    headers.headers = TestHeaders::all();
     headers.metadata = [("owner", "team a"), ("checked-by", "q+a %41"), ("empty", "")]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into();
-    let mut tags = Upload::new(format!("{prefix}rich/tags.txt"), "ten tags");
+    let mut tags = TestUpload::new(format!("{prefix}rich/tags.txt"), "ten tags");
     tags.tags = (0..10)
         .map(|number| (format!("tag {number}"), format!("v+{number}/=@ _.")))
         .collect();
-    let mut storage_class = Upload::new(format!("{prefix}rich/infrequent.bin"), vec![7_u8; 200 * 1024]);
+    let mut storage_class = TestUpload::new(format!("{prefix}rich/infrequent.bin"), vec![7_u8; 200 * 1024]);
     storage_class.storage_class = Some(StorageClass::StandardIa);
-    let mut redirect = Upload::new(format!("{prefix}rich/redirect.html"), "moved");
+    let mut redirect = TestUpload::new(format!("{prefix}rich/redirect.html"), "moved");
     redirect.website_redirect = Some("/elsewhere.html".to_owned());
     redirect.headers.content_type = Some("text/html".to_owned());
-    let empty = Upload::new(format!("{prefix}rich/empty"), Vec::new());
+    let empty = TestUpload::new(format!("{prefix}rich/empty"), Vec::new());
     vec![
-        Case {
+        WorkloadCase {
             title: "6 system headers, metadata",
             upload: headers,
         },
-        Case {
+        WorkloadCase {
             title: "10 tags",
             upload: tags,
         },
-        Case {
+        WorkloadCase {
             title: "storage class",
             upload: storage_class,
         },
-        Case {
+        WorkloadCase {
             title: "website redirect",
             upload: redirect,
         },
-        Case {
+        WorkloadCase {
             title: "empty object",
             upload: empty,
         },
-        Case {
+        WorkloadCase {
             title: "multipart, 3 parts",
             upload: multipart(prefix),
         },
@@ -100,15 +100,15 @@ pub fn rich_objects(prefix: &str) -> Vec<Case> {
 
 /// Plain small objects below `prefix`, each with other bytes.
 #[must_use]
-pub fn small_objects(prefix: &str, count: usize) -> Vec<Upload> {
+pub fn small_objects(prefix: &str, count: usize) -> Vec<TestUpload> {
     (0..count)
-        .map(|number| Upload::new(format!("{prefix}small/{number:05}.json"), format!("{{\"n\":{number}}}")))
+        .map(|number| TestUpload::new(format!("{prefix}small/{number:05}.json"), format!("{{\"n\":{number}}}")))
         .collect()
 }
 
-fn multipart(prefix: &str) -> Upload {
+fn multipart(prefix: &str) -> TestUpload {
     let pattern = (0_u8..=250).cycle().take(2 * PART_SIZE_BYTES + 12_345);
-    let mut upload = Upload::new(format!("{prefix}rich/multipart.bin"), pattern.collect::<Vec<u8>>());
+    let mut upload = TestUpload::new(format!("{prefix}rich/multipart.bin"), pattern.collect::<Vec<u8>>());
     upload.part_size_bytes = Some(PART_SIZE_BYTES);
     upload.headers.content_type = Some("application/x-pattern".to_owned());
     upload.metadata.insert("kind".to_owned(), "pattern".to_owned());

@@ -15,9 +15,9 @@ use s3ferry_aws::destination::S3Destination;
 use s3ferry_aws::source::S3Source;
 use s3ferry_core::names::{self, BucketName, ObjectKey};
 use s3ferry_engine::ports::{DestinationBucket, SourceBucket};
-use s3ferry_testkit::contract::{self, Deviation, Sample, World};
-use s3ferry_tests::bucket::Bucket;
-use s3ferry_tests::emulator::{Emulator, Options};
+use s3ferry_testkit::contract::{self, ContractFixture, Deviation, SampleObject};
+use s3ferry_tests::bucket::TestBucket;
+use s3ferry_tests::emulator::{Emulator, EmulatorOptions};
 use s3ferry_tests::moto::Moto;
 use s3ferry_tests::{DESTINATION_REGION, SOURCE_REGION};
 
@@ -46,21 +46,21 @@ const DEVIATIONS_OF_MOTO: &[Deviation] = &[
 struct OnS3 {
     source: S3Source,
     destination: S3Destination,
-    source_bucket: Bucket,
-    destination_bucket: Bucket,
+    source_bucket: TestBucket,
+    destination_bucket: TestBucket,
     deviations: &'static [Deviation],
 }
 
 impl OnS3 {
     fn new(
         shared: &SdkConfig,
-        source_bucket: Bucket,
-        destination_bucket: Bucket,
+        source_bucket: TestBucket,
+        destination_bucket: TestBucket,
         deviations: &'static [Deviation],
     ) -> Self {
         let clients = Clients::from_config(shared.clone());
-        let name = |bucket: &Bucket| BucketName::new(bucket.name.clone()).expect("a bucket name");
-        let region = |bucket: &Bucket| names::Region::new(bucket.region()).expect("a region");
+        let name = |bucket: &TestBucket| BucketName::new(bucket.name.clone()).expect("a bucket name");
+        let region = |bucket: &TestBucket| names::Region::new(bucket.region()).expect("a region");
         let (source_region, destination_region) = (region(&source_bucket), region(&destination_bucket));
         let source = S3Source::new(
             clients.s3_for_reading(&source_region),
@@ -102,14 +102,14 @@ fn configuration(variables: Vec<(String, String)>) -> SdkConfig {
         .build()
 }
 
-async fn make_versioned<const N: usize>(buckets: [&Bucket; N]) {
+async fn make_versioned<const N: usize>(buckets: [&TestBucket; N]) {
     for bucket in buckets {
         bucket.create().await.expect("the bucket is made");
         bucket.enable_versioning().await.expect("the bucket has versions");
     }
 }
 
-async fn put(bucket: &Bucket, object: &Sample) {
+async fn put(bucket: &TestBucket, object: &SampleObject) {
     let tags: Vec<String> = object
         .tags
         .iter()
@@ -128,7 +128,7 @@ async fn put(bucket: &Bucket, object: &Sample) {
         .expect("the object is written");
 }
 
-impl World for OnS3 {
+impl ContractFixture for OnS3 {
     fn source(&self) -> &impl SourceBucket {
         &self.source
     }
@@ -137,11 +137,11 @@ impl World for OnS3 {
         &self.destination
     }
 
-    async fn put_source(&self, object: &Sample) {
+    async fn put_source(&self, object: &SampleObject) {
         put(&self.source_bucket, object).await;
     }
 
-    async fn put_destination(&self, object: &Sample) {
+    async fn put_destination(&self, object: &SampleObject) {
         put(&self.destination_bucket, object).await;
     }
 
@@ -168,9 +168,11 @@ impl World for OnS3 {
 
 #[tokio::test]
 async fn s3_adapters_keep_the_contract_on_ministack() {
-    let emulator = Emulator::start(Options::default()).await.expect("the emulator starts");
-    let source = Bucket::at(&emulator, SOURCE_REGION, "contract-source");
-    let destination = Bucket::at(&emulator, DESTINATION_REGION, "contract-destination");
+    let emulator = Emulator::start(EmulatorOptions::default())
+        .await
+        .expect("the emulator starts");
+    let source = TestBucket::at(&emulator, SOURCE_REGION, "contract-source");
+    let destination = TestBucket::at(&emulator, DESTINATION_REGION, "contract-destination");
     make_versioned([&source, &destination]).await;
     let shared = configuration(emulator.exports(SOURCE_REGION));
     contract::run(&OnS3::new(&shared, source, destination, DEVIATIONS_OF_MINISTACK)).await;
@@ -179,8 +181,8 @@ async fn s3_adapters_keep_the_contract_on_ministack() {
 #[tokio::test]
 async fn s3_adapters_keep_the_contract_on_moto() {
     let moto = Moto::start().await.expect("moto starts");
-    let source = Bucket::new(moto.s3(SOURCE_REGION), SOURCE_REGION, "contract-source");
-    let destination = Bucket::new(moto.s3(DESTINATION_REGION), DESTINATION_REGION, "contract-destination");
+    let source = TestBucket::new(moto.s3(SOURCE_REGION), SOURCE_REGION, "contract-source");
+    let destination = TestBucket::new(moto.s3(DESTINATION_REGION), DESTINATION_REGION, "contract-destination");
     make_versioned([&source, &destination]).await;
     let shared = configuration(moto.exports(SOURCE_REGION));
     contract::run(&OnS3::new(&shared, source, destination, DEVIATIONS_OF_MOTO)).await;

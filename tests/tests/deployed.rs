@@ -5,28 +5,28 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{BucketVersioningStatus, EventBridgeConfiguration, Tag, Tagging};
 use s3ferry_tests::aws_call::aws_call;
-use s3ferry_tests::bucket::Bucket;
+use s3ferry_tests::bucket::TestBucket;
 use s3ferry_tests::deployment::{DESTINATION_BUCKET, Deployment, PATIENCE, SOURCE_BUCKET, SourceStack, until_notified};
-use s3ferry_tests::emulator::Options;
+use s3ferry_tests::emulator::EmulatorOptions;
 use s3ferry_tests::foreign::NOTIFICATION_ID;
-use s3ferry_tests::upload::Upload;
-use s3ferry_tests::waiting::{Seen, until};
+use s3ferry_tests::upload::TestUpload;
+use s3ferry_tests::waiting::{PollResult, until};
 use s3ferry_tests::workload::{odd_keys, rich_objects, small_objects};
-use s3ferry_tests::{Error, SOURCE_REGION, event};
+use s3ferry_tests::{HarnessError, SOURCE_REGION, event};
 use serde_json::{Value, json};
 
 /// What the stacks of these tests copy, where nothing else is said.
 const PREFIX: &str = "live/";
 
 async fn prepare() -> Deployment {
-    let deployment = Deployment::prepare(Options::default()).await.expect("emulator");
+    let deployment = Deployment::prepare(EmulatorOptions::default()).await.expect("emulator");
     deployment.source.enable_versioning().await.expect("versioning");
     deployment.deploy_destination().await.expect("destination stack");
     deployment
 }
 
 async fn write(deployment: &Deployment, key: &str, body: &str) {
-    Upload::new(key, body).write(&deployment.source).await.expect(key);
+    TestUpload::new(key, body).write(&deployment.source).await.expect(key);
 }
 
 /// Writes `key` and waits until it has arrived below `prefix`.
@@ -36,7 +36,7 @@ async fn write_and_wait(deployment: &Deployment, prefix: &str, key: &str) {
 }
 
 #[tokio::test]
-async fn every_write_and_delete_arrives_and_what_cannot_be_read_is_kept() {
+async fn every_write_and_delete_arrives_and_unreadable_messages_are_kept() {
     let deployment = prepare().await;
     let foreign = deployment.foreign_consumer("archive/").await.expect("foreign queue");
     let parameters = [("KeyPrefix", PREFIX), ("PropagateDeletes", "true")];
@@ -159,7 +159,7 @@ async fn overlapping_notification_is_refused_by_name_and_eventbridge_is_the_way(
     let before = deployment.source.notification().await.expect("notification");
 
     let refused = deployment.deploy_source("s3ferry", &[]).await.expect_err("overlap");
-    let Error::StackFailed { reasons, .. } = &refused else {
+    let HarnessError::StackFailed { reasons, .. } = &refused else {
         panic!("{refused}")
     };
     let names_it = |reason: &String| reason.contains(NOTIFICATION_ID) && reason.contains("EventSource=eventbridge");
@@ -200,11 +200,11 @@ async fn overlapping_notification_is_refused_by_name_and_eventbridge_is_the_way(
 
 #[tokio::test]
 async fn missing_destination_fails_the_stack_before_the_bucket_is_wired() {
-    let deployment = Deployment::prepare(Options::default()).await.expect("emulator");
+    let deployment = Deployment::prepare(EmulatorOptions::default()).await.expect("emulator");
     let before = deployment.source.notification().await.expect("notification");
     let refused = deployment.deploy_source("s3ferry", &[]).await;
     let refused = refused.expect_err("there is no destination");
-    let Error::StackFailed { reasons, .. } = &refused else {
+    let HarnessError::StackFailed { reasons, .. } = &refused else {
         panic!("{refused}")
     };
     let names_it = |reason: &String| reason.contains(DESTINATION_BUCKET) && reason.contains("NoSuchBucket");
@@ -264,7 +264,7 @@ async fn two_stacks_on_one_bucket_do_not_disturb_each_other() {
 #[tokio::test]
 async fn engine_both_puts_a_replication_rule_and_takes_it_away_again() {
     // Versioning is off at first: EnableVersioning switches it on.
-    let deployment = Deployment::prepare(Options::default()).await.expect("emulator");
+    let deployment = Deployment::prepare(EmulatorOptions::default()).await.expect("emulator");
     deployment.deploy_destination().await.expect("destination stack");
     let parameters = [
         ("ReplicationEngine", "both"),
@@ -353,7 +353,7 @@ async fn denied_write_is_named_with_action_and_arn_and_reaches_the_dead_letters(
         let names_it = |line: &str| {
             line.contains("\"error.kind\":\"permanent\"") && line.contains("s3:PutObject") && line.contains(&arn)
         };
-        Ok(Seen::when(log.lines().any(names_it), || {
+        Ok(PollResult::when(log.lines().any(names_it), || {
             let about_it = log.lines().filter(|line| line.contains("denied.txt"));
             about_it.collect::<Vec<_>>().join("\n")
         }))
@@ -364,7 +364,7 @@ async fn denied_write_is_named_with_action_and_arn_and_reaches_the_dead_letters(
 
 /// Five parts of which the last is smaller, under the rights that the template grants.
 #[tokio::test]
-async fn large_object_is_copied_in_parts_and_what_lies_around_it_is_amended() {
+async fn large_object_is_copied_multipart_and_its_attributes_are_updated() {
     const MIB: usize = 1024 * 1024;
     let deployment = prepare().await;
     let (least, key) = ((5 * MIB).to_string(), "live/large.bin");
@@ -380,9 +380,9 @@ async fn large_object_is_copied_in_parts_and_what_lies_around_it_is_amended() {
         .expect("source stack");
 
     // Annotated before it is there: a copy brings its annotations along.
-    let draft = Upload {
+    let draft = TestUpload {
         part_size_bytes: Some(5 * MIB),
-        ..Upload::new("draft.bin", vec![b'x'; 21 * MIB])
+        ..TestUpload::new("draft.bin", vec![b'x'; 21 * MIB])
     };
     draft.write(&deployment.source).await.expect("draft");
     let source = &deployment.source.client;
@@ -426,7 +426,7 @@ async fn large_object_is_copied_in_parts_and_what_lies_around_it_is_amended() {
     let versions = deployment.destination.versions(PREFIX).await.expect("versions");
     assert_eq!(versions.len(), 1, "nothing was copied twice: {versions:?}");
     assert!(deployment.destination.uploads("").await.expect("uploads").is_empty());
-    let state = Bucket::at(&deployment.emulator, SOURCE_REGION, &stack.outputs["StateBucketName"]);
+    let state = TestBucket::at(&deployment.emulator, SOURCE_REGION, &stack.outputs["StateBucketName"]);
     let journal = state.list("uploads/").await.expect("journal");
     assert!(journal.is_empty(), "the journal is empty");
 }
@@ -458,7 +458,7 @@ async fn until_annotated(destination: &Client, key: &str, expected: &[(&str, &st
             .iter()
             .zip(expected)
             .all(|(found, (_, text))| found.as_deref() == Some(*text));
-        Ok(Seen::when(all, || format!("{found:?}")))
+        Ok(PollResult::when(all, || format!("{found:?}")))
     })
     .await
     .expect("the annotations arrive");

@@ -5,13 +5,13 @@ use std::path::Path;
 
 use s3ferry_tests::SOURCE_REGION;
 use s3ferry_tests::aws_call::aws_call;
-use s3ferry_tests::bucket::Bucket;
+use s3ferry_tests::bucket::TestBucket;
 use s3ferry_tests::compare::{differences, summary};
 use s3ferry_tests::deployment::{DESTINATION_BUCKET, Deployment, PATIENCE, SOURCE_BUCKET, SourceStack};
-use s3ferry_tests::emulator::Options;
+use s3ferry_tests::emulator::EmulatorOptions;
 use s3ferry_tests::tools;
-use s3ferry_tests::upload::Upload;
-use s3ferry_tests::waiting::{Seen, until};
+use s3ferry_tests::upload::TestUpload;
+use s3ferry_tests::waiting::{PollResult, until};
 use s3ferry_tests::workload::{odd_keys, rich_objects, small_objects};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -25,18 +25,18 @@ const MANIFEST_KEY: &str = "final-sync/manifest.csv";
 
 /// A source bucket with versions and no stack yet: what is written now raises no event.
 async fn prepare() -> Deployment {
-    let deployment = Deployment::prepare(Options::default()).await.expect("emulator");
+    let deployment = Deployment::prepare(EmulatorOptions::default()).await.expect("emulator");
     deployment.source.enable_versioning().await.expect("versioning");
     deployment.deploy_destination().await.expect("destination stack");
     deployment
 }
 
 async fn write(deployment: &Deployment, key: &str, body: &str) {
-    Upload::new(key, body).write(&deployment.source).await.expect(key);
+    TestUpload::new(key, body).write(&deployment.source).await.expect(key);
 }
 
-fn state_bucket(deployment: &Deployment, stack: &SourceStack<'_>) -> Bucket {
-    Bucket::at(&deployment.emulator, SOURCE_REGION, &stack.outputs["StateBucketName"])
+fn state_bucket(deployment: &Deployment, stack: &SourceStack<'_>) -> TestBucket {
+    TestBucket::at(&deployment.emulator, SOURCE_REGION, &stack.outputs["StateBucketName"])
 }
 
 /// A row of a manifest.
@@ -57,8 +57,8 @@ fn row(bucket: &str, key: &str, version: &str) -> String {
     }
 }
 
-async fn upload_manifest(state: &Bucket, rows: &[String]) {
-    Upload::new(MANIFEST_KEY, rows.concat())
+async fn upload_manifest(state: &TestBucket, rows: &[String]) {
+    TestUpload::new(MANIFEST_KEY, rows.concat())
         .write(state)
         .await
         .expect("manifest");
@@ -90,16 +90,16 @@ async fn until_ended(deployment: &Deployment, arn: &str) -> Value {
         )
         .await?;
         Ok(if execution["status"] == "RUNNING" {
-            Seen::NotYet(execution.to_string())
+            PollResult::NotYet(execution.to_string())
         } else {
-            Seen::Yes(execution)
+            PollResult::Yes(execution)
         })
     })
     .await
     .expect("an end")
 }
 
-async fn read_json(bucket: &Bucket, key: &str) -> Value {
+async fn read_json(bucket: &TestBucket, key: &str) -> Value {
     let object = bucket.read(key).await.expect(key).unwrap_or_else(|| panic!("no {key}"));
     serde_json::from_slice(&object.body).expect("JSON")
 }
@@ -319,7 +319,7 @@ async fn items_that_are_not_done_run_again_once_the_trouble_is_over() {
         )
         .await?;
         let log = log["events"].to_string();
-        Ok(Seen::when(
+        Ok(PollResult::when(
             log.contains("troubled/0") && log.contains("NoAnswer"),
             || log,
         ))
@@ -356,7 +356,7 @@ async fn schedule_repeats_the_final_sync() {
     until("a summary", PATIENCE, || async {
         let kept = state.list("final-sync/").await?;
         let found = kept.keys().any(|key| key.ends_with("/summary.json"));
-        Ok(Seen::when(found, || format!("{:?}", kept.keys())))
+        Ok(PollResult::when(found, || format!("{:?}", kept.keys())))
     })
     .await
     .expect("the schedule starts the state machine");
@@ -417,7 +417,7 @@ async fn command_line_starts_a_run_follows_it_and_reads_what_came_of_it() {
     assert_eq!((&status[0]["succeeded"], &status[0]["failed"]), (&json!(3), &json!(1)));
     let (_, again, _) = run(&start).await;
     assert_eq!(again[0]["job"], job, "the same command is the same run");
-    let (code, report, errors) = run(&["report", &job, "--residue", "residue.csv"]).await;
+    let (code, report, errors) = run(&["report", &job, "--retry-manifest", "retry.csv"]).await;
     assert_eq!(code, Some(1), "{errors}");
     assert_eq!(
         (&report[0]["type"], &report[0]["key"]),
@@ -435,9 +435,9 @@ async fn command_line_starts_a_run_follows_it_and_reads_what_came_of_it() {
         .delete_bucket_policy()
         .bucket(DESTINATION_BUCKET);
     allowed.send().await.expect("no policy");
-    let residue = std::fs::read_to_string(folder.path().join("residue.csv")).expect("the residue");
-    assert_eq!(residue, format!("{SOURCE_BUCKET},live/denied.txt\n"));
-    upload_manifest(&state, &[residue]).await;
+    let retry_manifest = std::fs::read_to_string(folder.path().join("retry.csv")).expect("the residue");
+    assert_eq!(retry_manifest, format!("{SOURCE_BUCKET},live/denied.txt\n"));
+    upload_manifest(&state, &[retry_manifest]).await;
     let (_, started, errors) = run(&start).await;
     assert_ne!(started[0]["job"], job, "another manifest is another run: {errors}");
     let job = started[0]["job"].as_str().expect("the run").to_owned();

@@ -4,13 +4,15 @@
 
 use std::path::Path;
 
-use s3ferry_testkit::sim::{Options, Server};
+use s3ferry_testkit::sim::{ServerOptions, SimServer};
 use s3ferry_tests::tools;
 use tokio::process::Command;
 
 /// Runs one file of Python tests against a simulator of its own.
 async fn run(module: &str) {
-    let server = Server::start(Options::default()).await.expect("the simulator starts");
+    let server = SimServer::start(ServerOptions::default())
+        .await
+        .expect("the simulator starts");
     let output = Command::new(tools::sim_python().expect("the clients are installed"))
         .args(["-B", "-m", "unittest", "--verbose", module])
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("sim"))

@@ -10,7 +10,7 @@ use s3ferry_core::names::ObjectKey;
 
 /// What a page holds.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Page {
+pub(crate) struct AnnotationPage {
     /// Name and tag of each annotation.
     pub(crate) entries: Vec<(String, String)>,
     /// Where the next page begins.
@@ -18,7 +18,7 @@ pub(crate) struct Page {
 }
 
 /// Reads the page out of an answer that could not be read for its key; `None` where the key was not what was in the way.
-pub(crate) fn salvaged<E>(key: &ObjectKey, error: &SdkError<E, HttpResponse>) -> Option<Page> {
+pub(crate) fn salvaged<E>(key: &ObjectKey, error: &SdkError<E, HttpResponse>) -> Option<AnnotationPage> {
     let response = error.raw_response().filter(|response| response.status().is_success())?;
     if key.as_str().chars().all(is_xml) {
         return None;
@@ -36,13 +36,13 @@ fn is_xml(letter: char) -> bool {
     !matches!(letter, '\u{0}'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}')
 }
 
-fn page(text: &str) -> Result<Page, XmlDecodeError> {
+fn page(text: &str) -> Result<AnnotationPage, XmlDecodeError> {
     let mut document = Document::new(text);
     let mut root = document.root_element()?;
     if !root.start_el().matches("ListObjectAnnotationsOutput") {
         return Err(XmlDecodeError::custom("not a page of annotations"));
     }
-    let mut page = Page::default();
+    let mut page = AnnotationPage::default();
     while let Some(mut tag) = root.next_tag() {
         if tag.start_el().matches("NextContinuationToken") {
             page.next = Some(try_data(&mut tag)?.into_owned());

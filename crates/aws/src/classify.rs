@@ -3,7 +3,7 @@
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
-use s3ferry_core::failure::{EXPECTS_OWNER, Failure, FailureKind, NOT_FROM_S3, Reaction, react};
+use s3ferry_core::failure::{EXPECTS_OWNER, ErrorReaction, Failure, FailureKind, NOT_FROM_S3, react};
 use s3ferry_engine::ports::WriteError;
 
 use crate::in_flight::sender;
@@ -15,7 +15,7 @@ const NOT_MADE: &str = "RequestNotMade";
 
 /// What was attempted, for the failure's line.
 #[derive(Debug, Clone)]
-pub struct Attempted {
+pub struct AttemptedOperation {
     /// The IAM action or actions.
     pub action: &'static str,
     /// The ARN of what it was attempted on.
@@ -85,33 +85,33 @@ impl ErrorAnswer {
 
     /// Sorts it.
     #[must_use]
-    pub fn reaction(&self) -> Reaction {
+    pub fn reaction(&self) -> ErrorReaction {
         react(self.code.as_deref(), self.status)
     }
 
     /// Makes the failure of a read. What would mean "read again" to a write is worth another attempt to a read.
     #[must_use]
-    pub fn into_failure(self, attempted: &Attempted) -> Failure {
+    pub fn into_failure(self, attempted: &AttemptedOperation) -> Failure {
         let kind = match self.reaction() {
-            Reaction::ReadAgain => FailureKind::Retry,
-            Reaction::Fail(kind) => kind,
+            ErrorReaction::ReadAgain => FailureKind::Retry,
+            ErrorReaction::Fail(kind) => kind,
         };
         self.failure(kind, attempted)
     }
 
     /// Makes the error of a write.
     #[must_use]
-    pub fn into_write_error(self, attempted: &Attempted) -> WriteError {
+    pub fn into_write_error(self, attempted: &AttemptedOperation) -> WriteError {
         if self.unanswered {
             return WriteError::OutcomeUnknown(self.failure(FailureKind::Retry, attempted));
         }
         match self.reaction() {
-            Reaction::ReadAgain => WriteError::WorldMoved,
-            Reaction::Fail(kind) => WriteError::Failed(self.failure(kind, attempted)),
+            ErrorReaction::ReadAgain => WriteError::PreconditionFailed,
+            ErrorReaction::Fail(kind) => WriteError::Failed(self.failure(kind, attempted)),
         }
     }
 
-    fn failure(self, kind: FailureKind, attempted: &Attempted) -> Failure {
+    fn failure(self, kind: FailureKind, attempted: &AttemptedOperation) -> Failure {
         let is_denied = self.status == Some(403) || self.code.as_deref() == Some("AccessDenied");
         let named = denied_action(&self.message).filter(|_| is_denied);
         let is_named = named.is_some();
@@ -250,8 +250,8 @@ fn denied_action(message: &str) -> Option<(String, String)> {
 mod tests {
     use super::*;
 
-    fn attempted() -> Attempted {
-        Attempted {
+    fn attempted() -> AttemptedOperation {
+        AttemptedOperation {
             action: "s3:PutObject",
             resource: "arn:aws:s3:::destination/key".to_owned(),
             when_denied: "the credentials need s3:PutObject".to_owned(),
@@ -278,14 +278,14 @@ mod tests {
     }
 
     #[test]
-    fn failed_condition_of_a_write_means_the_world_moved() {
+    fn failed_write_condition_is_a_failed_precondition() {
         for (code, status) in [
             ("PreconditionFailed", 412),
             ("ConditionalRequestConflict", 409),
             ("NoSuchKey", 404),
         ] {
             let error = answer(Some(code), Some(status), false).into_write_error(&attempted());
-            assert_eq!(error, WriteError::WorldMoved, "{code}");
+            assert_eq!(error, WriteError::PreconditionFailed, "{code}");
         }
     }
 
@@ -384,7 +384,7 @@ mod tests {
             ),
         ] {
             let error: SdkError<HeadObjectError, HttpResponse> = SdkError::construction_failure("no key");
-            let attempted = Attempted {
+            let attempted = AttemptedOperation {
                 resource: resource.to_owned(),
                 ..attempted()
             };
@@ -400,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_without_words_are_said_in_ours_and_never_dumped() {
+    fn responses_without_a_message_get_one_and_no_sdk_dump() {
         use aws_sdk_s3::error::ErrorMetadata;
         use aws_sdk_s3::operation::head_object::HeadObjectError;
         use aws_sdk_s3::primitives::SdkBody;

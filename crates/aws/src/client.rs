@@ -14,10 +14,10 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use aws_smithy_http_client::{Builder, tls};
 use s3ferry_core::names::{AccountId, Region};
 
-use crate::in_flight::{BoundedClient, InFlight, MAX_REQUESTS_IN_FLIGHT};
+use crate::in_flight::{BoundedClient, InFlightLimit, MAX_REQUESTS_IN_FLIGHT};
+use crate::non_utf8_headers::DropNonUtf8Headers;
 use crate::owner::ExpectedOwner;
 use crate::profile::NamedProfile;
-use crate::unreadable::LeaveOutUnreadable;
 
 /// How long a request that only reads facts may take, per attempt.
 const READ_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -61,7 +61,7 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(2);
 pub struct Clients {
     shared: SdkConfig,
     /// What all clients of S3 share.
-    in_flight: InFlight,
+    in_flight: InFlightLimit,
     /// The account that must own the buckets of all S3 requests.
     owner: Option<ExpectedOwner>,
 }
@@ -119,7 +119,7 @@ fn attempt_timeout_of(work: Duration) -> Duration {
 
 /// What is not left to where the SDK looks by itself.
 #[derive(Debug, Clone, Default)]
-pub struct Settings {
+pub struct ClientSettings {
     /// The profile of the shared configuration files: credentials come from it and from nowhere else.
     pub profile: Option<String>,
     /// The endpoint of an emulator.
@@ -157,7 +157,7 @@ impl Default for RequestLimits {
     }
 }
 
-impl Settings {
+impl ClientSettings {
     /// Finds the region that the environment names, or else the profile.
     ///
     /// The metadata service of EC2 is not asked: where there is none, the question takes seconds.
@@ -178,11 +178,11 @@ impl Clients {
     ///
     /// Reaches no network: credentials are resolved with the first request.
     pub async fn load(region: &Region) -> Self {
-        Self::load_with(region, &Settings::default()).await
+        Self::load_with(region, &ClientSettings::default()).await
     }
 
     /// As [`Clients::load`], with `settings` of the caller's.
-    pub async fn load_with(region: &Region, settings: &Settings) -> Self {
+    pub async fn load_with(region: &Region, settings: &ClientSettings) -> Self {
         // The certificates of the system are read with the first connection, not here.
         let http_client = Builder::new()
             .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
@@ -211,7 +211,7 @@ impl Clients {
         }
         Self {
             shared: loader.load().await,
-            in_flight: InFlight::new(settings.limits),
+            in_flight: InFlightLimit::new(settings.limits),
             owner: None,
         }
     }
@@ -221,7 +221,7 @@ impl Clients {
     pub fn from_config(shared: SdkConfig) -> Self {
         Self {
             shared,
-            in_flight: InFlight::new(RequestLimits::default()),
+            in_flight: InFlightLimit::new(RequestLimits::default()),
             owner: None,
         }
     }
@@ -330,7 +330,7 @@ impl Clients {
         let region = aws_sdk_s3control::config::Region::new(region.to_string());
         let config = aws_sdk_s3control::config::Builder::from(&self.shared).region(region);
         let config = match endpoint_url.or(self.shared.endpoint_url()) {
-            Some(url) => config.endpoint_resolver(crate::batch::OneEndpoint(url.to_owned())),
+            Some(url) => config.endpoint_resolver(crate::batch::FixedEndpoint(url.to_owned())),
             None => config,
         };
         aws_sdk_s3control::Client::from_conf(config.build())
@@ -371,7 +371,7 @@ impl Clients {
             None => config,
         };
         let config = config
-            .interceptor(LeaveOutUnreadable)
+            .interceptor(DropNonUtf8Headers)
             .region(aws_sdk_s3::config::Region::new(region.to_string()))
             // Emulators have no host name per bucket.
             .force_path_style(self.shared.endpoint_url().is_some());

@@ -2,17 +2,17 @@
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
-use s3ferry_core::facts::{Aspects, ObjectFacts, ObjectState, StatedEncryption};
-use s3ferry_core::failure::{Failure, FailureKind, Reaction};
+use s3ferry_core::facts::{AttributeSet, ExplicitEncryption, ObjectFacts, ObjectState};
+use s3ferry_core::failure::{ErrorReaction, Failure, FailureKind};
 use s3ferry_core::names::{AccountId, BucketName, ObjectKey, Region};
-use s3ferry_core::plan::SourceLayout;
+use s3ferry_core::plan::PartLayout;
 use s3ferry_engine::ports::Absence;
 use s3ferry_engine::verify::{ContentHash, VerifiedBucket};
 use sha2::{Digest as _, Sha256};
 
+use crate::bucket_reader::BucketReader;
 use crate::classify::ErrorAnswer;
 use crate::client;
-use crate::reading::Reading;
 
 /// How often a stream that brought nothing is begun again.
 const BARREN_ATTEMPTS: u32 = 4;
@@ -20,7 +20,7 @@ const BARREN_ATTEMPTS: u32 = 4;
 /// A bucket whose objects are read.
 #[derive(Debug, Clone)]
 pub struct S3Content {
-    reading: Reading,
+    reading: BucketReader,
 }
 
 /// How an attempt to read on ended.
@@ -38,7 +38,7 @@ impl S3Content {
     #[must_use]
     pub fn new(client: Client, bucket: BucketName, region: Region, owner: Option<AccountId>) -> Self {
         Self {
-            reading: Reading::new(client, bucket, region, owner),
+            reading: BucketReader::new(client, bucket, region, owner),
         }
     }
 
@@ -48,7 +48,7 @@ impl S3Content {
     }
 
     /// Reads how the bucket encrypts what is written without saying how; `None` where that may not be read.
-    pub async fn default_encryption(&self) -> Result<Option<StatedEncryption>, Failure> {
+    pub async fn default_encryption(&self) -> Result<Option<ExplicitEncryption>, Failure> {
         self.reading.default_encryption().await
     }
 
@@ -78,7 +78,7 @@ impl S3Content {
             Ok(answer) => answer,
             Err(error) => {
                 let answer = ErrorAnswer::of(&error);
-                if answer.reaction() == Reaction::ReadAgain {
+                if answer.reaction() == ErrorReaction::ReadAgain {
                     return Ok(Attempt::Gone);
                 }
                 let version = facts.version_id.as_ref();
@@ -139,15 +139,15 @@ impl VerifiedBucket for S3Content {
         self.reading.absence(key).await
     }
 
-    async fn read(&self, key: &ObjectKey, aspects: &Aspects) -> Result<ObjectState, Failure> {
-        let state = self.reading.state(key, aspects).await?;
+    async fn read(&self, key: &ObjectKey, attributes: &AttributeSet) -> Result<ObjectState, Failure> {
+        let state = self.reading.state(key, attributes).await?;
         if state == ObjectState::NotFound {
             self.reading.confirm_bucket().await?;
         }
         Ok(state)
     }
 
-    async fn layout(&self, key: &ObjectKey, facts: &ObjectFacts) -> Result<SourceLayout, Failure> {
+    async fn layout(&self, key: &ObjectKey, facts: &ObjectFacts) -> Result<PartLayout, Failure> {
         self.reading.layout(key, facts).await
     }
 

@@ -5,40 +5,42 @@ use std::sync::Arc;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::copy_object::builders::CopyObjectFluentBuilder;
 use aws_sdk_s3::types::{self, ObjectLockEnabled, ObjectLockRetentionMode};
-use s3ferry_core::decide::BucketLock;
-use s3ferry_core::facts::{Aspects, ObjectState, StatedEncryption};
+use s3ferry_core::decide::BucketObjectLock;
+use s3ferry_core::facts::{AttributeSet, ExplicitEncryption, ObjectState};
 use s3ferry_core::failure::{Failure, FailureKind};
-use s3ferry_core::history::{VersionListing, VersionName};
 use s3ferry_core::lock::{DefaultRetention, RetentionMode};
 use s3ferry_core::names::{AccountId, BucketName, ETag, ObjectKey, Region, VersionId};
-use s3ferry_core::order::{AmendOrder, CopyOrder, SourcePin, Stated, UploadTerms, WriteCondition};
-use s3ferry_core::plan::Part;
+use s3ferry_core::order::{
+    AttributeUpdate, CopyOrder, ExplicitAttributes, SourcePin, UploadParameters, WriteCondition,
+};
+use s3ferry_core::plan::PlannedPart;
 use s3ferry_core::upload::{ListedUpload, UploadId};
-use s3ferry_engine::ports::{Absence, Completion, CopiedPart, DestinationBucket, WriteError, Written};
+use s3ferry_core::versions::{VersionListing, VersionName};
+use s3ferry_engine::ports::{Absence, CopiedPart, DestinationBucket, UploadCompletion, WriteError, WrittenObject};
 use tokio::sync::OnceCell;
 
-use crate::classify::{Attempted, ErrorAnswer};
+use crate::bucket_reader::BucketReader;
+use crate::cached_settings::CachedSetting;
+use crate::classify::{AttemptedOperation, ErrorAnswer};
 use crate::client::{self, Clients};
 use crate::copy_source;
-use crate::kept::Kept;
-use crate::reading::Reading;
 use crate::source::S3Source;
-use crate::stated::{Headers, Unsendable};
+use crate::write_headers::{InvalidHeaderValue, RequestHeaders};
 
 /// The bucket that is migrated to.
 #[derive(Debug, Clone)]
 pub struct S3Destination {
-    pub(crate) reading: Reading,
+    pub(crate) reading: BucketReader,
     /// Sends a request once.
     pub(crate) writing: Client,
     /// Repeats what may be done twice.
     pub(crate) copying: Client,
     /// The bucket that copies come from.
-    pub(crate) source: Reading,
-    object_lock: Arc<OnceCell<Option<BucketLock>>>,
-    default_encryption: Arc<Kept<Option<StatedEncryption>>>,
+    pub(crate) source: BucketReader,
+    object_lock: Arc<OnceCell<Option<BucketObjectLock>>>,
+    default_encryption: Arc<CachedSetting<Option<ExplicitEncryption>>>,
     bucket_owner: Arc<OnceCell<Option<String>>>,
-    pub(crate) is_versioned: Arc<Kept<bool>>,
+    pub(crate) is_versioned: Arc<CachedSetting<bool>>,
 }
 
 impl S3Destination {
@@ -57,7 +59,7 @@ impl S3Destination {
         Self {
             writing: clients.s3_for_writing(&region),
             copying: clients.s3_for_copying_parts(&region),
-            reading: Reading::new(clients.s3_for_reading(&region), bucket, region, owner),
+            reading: BucketReader::new(clients.s3_for_reading(&region), bucket, region, owner),
             source: source.reading.clone(),
             object_lock: Arc::default(),
             default_encryption: Arc::default(),
@@ -91,14 +93,18 @@ impl S3Destination {
     }
 
     /// Spells what a write of `key` states.
-    pub(crate) async fn headers(&self, key: &ObjectKey, stated: &Stated) -> Result<Headers, WriteError> {
-        let grants = stated.acl.as_ref().is_some_and(|acl| !acl.grants.is_empty());
+    pub(crate) async fn headers(
+        &self,
+        key: &ObjectKey,
+        explicit: &ExplicitAttributes,
+    ) -> Result<RequestHeaders, WriteError> {
+        let grants = explicit.acl.as_ref().is_some_and(|acl| !acl.grants.is_empty());
         let owner = if grants {
             self.bucket_owner().await.map_err(WriteError::Failed)?
         } else {
             None
         };
-        Headers::of(stated, owner).map_err(|error| self.unsendable(key, &error))
+        RequestHeaders::of(explicit, owner).map_err(|error| self.unsendable(key, &error))
     }
 
     /// Finds the owner of the bucket, by the canonical id, which is who owns what s3ferry writes there.
@@ -118,7 +124,7 @@ impl S3Destination {
         self.bucket_owner.get_or_try_init(ask).await.map(Option::as_deref)
     }
 
-    pub(crate) fn unsendable(&self, key: &ObjectKey, error: &Unsendable) -> WriteError {
+    pub(crate) fn unsendable(&self, key: &ObjectKey, error: &InvalidHeaderValue) -> WriteError {
         let attempted = self.write_attempted(key);
         WriteError::Failed(Failure {
             kind: FailureKind::Permanent,
@@ -130,8 +136,8 @@ impl S3Destination {
     }
 
     /// Describes a write that takes an object over from the source.
-    pub(crate) fn write_attempted(&self, key: &ObjectKey) -> Attempted {
-        Attempted {
+    pub(crate) fn write_attempted(&self, key: &ObjectKey) -> AttemptedOperation {
+        AttemptedOperation {
             action: "s3:PutObject",
             resource: key.arn(&self.reading.bucket, &self.reading.region),
             when_denied: format!(
@@ -160,7 +166,7 @@ fn default_retention(configuration: &types::ObjectLockConfiguration) -> Option<D
 }
 
 /// A success that carries neither a result nor an error says nothing about what happened.
-pub(crate) fn unreadable(attempted: Attempted, detail: &str) -> WriteError {
+pub(crate) fn unreadable(attempted: AttemptedOperation, detail: &str) -> WriteError {
     WriteError::OutcomeUnknown(Failure {
         kind: FailureKind::Retry,
         code: "UnreadableAnswer".to_owned(),
@@ -171,15 +177,15 @@ pub(crate) fn unreadable(attempted: Attempted, detail: &str) -> WriteError {
 }
 
 impl DestinationBucket for S3Destination {
-    async fn read(&self, key: &ObjectKey, aspects: &Aspects) -> Result<ObjectState, Failure> {
-        self.reading.state(key, aspects).await
+    async fn read(&self, key: &ObjectKey, attributes: &AttributeSet) -> Result<ObjectState, Failure> {
+        self.reading.state(key, attributes).await
     }
 
     async fn confirm_absence(&self, key: &ObjectKey) -> Result<Absence, Failure> {
         self.reading.absence(key).await
     }
 
-    async fn object_lock(&self) -> Result<Option<BucketLock>, Failure> {
+    async fn object_lock(&self) -> Result<Option<BucketObjectLock>, Failure> {
         let reading = &self.reading;
         let ask = || async {
             let answer = reading
@@ -193,7 +199,7 @@ impl DestinationBucket for S3Destination {
                     let configuration = answer.object_lock_configuration();
                     let enabled =
                         configuration.filter(|it| it.object_lock_enabled() == Some(&ObjectLockEnabled::Enabled));
-                    Ok(enabled.map(|it| BucketLock {
+                    Ok(enabled.map(|it| BucketObjectLock {
                         default: default_retention(it),
                     }))
                 }
@@ -209,7 +215,7 @@ impl DestinationBucket for S3Destination {
         self.object_lock.get_or_try_init(ask).await.copied()
     }
 
-    async fn default_encryption(&self) -> Result<Option<StatedEncryption>, Failure> {
+    async fn default_encryption(&self) -> Result<Option<ExplicitEncryption>, Failure> {
         let read = self.reading.default_encryption();
         self.default_encryption.get(read, |_| true).await
     }
@@ -218,9 +224,12 @@ impl DestinationBucket for S3Destination {
         self.reading.has_acl().await
     }
 
-    async fn copy(&self, key: &ObjectKey, order: &CopyOrder) -> Result<Written, WriteError> {
+    async fn copy(&self, key: &ObjectKey, order: &CopyOrder) -> Result<WrittenObject, WriteError> {
         let attempted = self.write_attempted(key);
-        let headers = self.headers(key, &order.stated).await?.with_directives(&order.stated);
+        let headers = self
+            .headers(key, &order.explicit)
+            .await?
+            .with_directives(&order.explicit);
         let request = self
             .copy_request(key, order)
             .customize()
@@ -231,14 +240,14 @@ impl DestinationBucket for S3Destination {
         let Some(etag) = etag.and_then(|etag| ETag::new(etag).ok()) else {
             return Err(unreadable(attempted, "the answer of CopyObject has no result"));
         };
-        Ok(Written {
+        Ok(WrittenObject {
             version_id: answer.version_id().and_then(VersionId::pinnable),
             etag,
         })
     }
 
-    async fn amend(&self, key: &ObjectKey, order: &AmendOrder) -> Result<Aspects, WriteError> {
-        self.amend_version(key, order).await
+    async fn update_attributes(&self, key: &ObjectKey, order: &AttributeUpdate) -> Result<AttributeSet, WriteError> {
+        self.update_version_attributes(key, order).await
     }
 
     async fn delete(&self, key: &ObjectKey, seen: &ETag) -> Result<Option<VersionId>, WriteError> {
@@ -272,7 +281,7 @@ impl DestinationBucket for S3Destination {
         self.drop_version(key, version).await
     }
 
-    async fn create_upload(&self, key: &ObjectKey, terms: &UploadTerms) -> Result<UploadId, WriteError> {
+    async fn create_upload(&self, key: &ObjectKey, terms: &UploadParameters) -> Result<UploadId, WriteError> {
         self.begin_upload(key, terms).await
     }
 
@@ -281,7 +290,7 @@ impl DestinationBucket for S3Destination {
         key: &ObjectKey,
         upload_id: &UploadId,
         pin: &SourcePin,
-        part: &Part,
+        part: &PlannedPart,
     ) -> Result<CopiedPart, WriteError> {
         self.upload_part(key, upload_id, pin, part).await
     }
@@ -298,8 +307,8 @@ impl DestinationBucket for S3Destination {
         &self,
         key: &ObjectKey,
         upload_id: &UploadId,
-        completion: &Completion,
-    ) -> Result<Written, WriteError> {
+        completion: &UploadCompletion,
+    ) -> Result<WrittenObject, WriteError> {
         self.finish_upload(key, upload_id, completion).await
     }
 

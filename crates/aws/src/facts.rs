@@ -7,7 +7,8 @@ use aws_sdk_s3::types::{
     self, ChecksumType, ObjectLockEventHold, ObjectLockLegalHoldStatus, ObjectLockMode, ServerSideEncryption,
 };
 use s3ferry_core::facts::{
-    Availability, ChecksumCoverage, Checksums, Encryption, KmsEncryption, ObjectFacts, ReplicationStatus, SystemHeaders,
+    Availability, ChecksumCoverage, Encryption, KmsEncryption, ObjectFacts, ReplicationStatus, StoredChecksums,
+    SystemHeaders,
 };
 use s3ferry_core::lock::{EventHold, ObjectLock, Retention, RetentionMode};
 use s3ferry_core::names::{ETag, VersionId};
@@ -149,7 +150,7 @@ fn event_hold(head: &HeadObjectOutput) -> Option<EventHold> {
     })
 }
 
-fn checksums(head: &HeadObjectOutput) -> Checksums {
+fn checksums(head: &HeadObjectOutput) -> StoredChecksums {
     let values: BTreeMap<&'static str, String> = by_algorithm!(head)
         .into_iter()
         .filter_map(|(algorithm, value)| Some((algorithm, value?.to_owned())))
@@ -157,7 +158,7 @@ fn checksums(head: &HeadObjectOutput) -> Checksums {
     // Older composite values say so by their own form only: `<base64>-<parts>`.
     let says_composite = head.checksum_type() == Some(&ChecksumType::Composite);
     let looks_composite = values.values().any(|value| value.contains('-'));
-    Checksums {
+    StoredChecksums {
         coverage: if says_composite || looks_composite {
             ChecksumCoverage::Composite
         } else {
@@ -287,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn encryption_tells_whether_the_tag_is_a_hash() {
+    fn encryption_decides_whether_the_etag_is_a_hash() {
         let sse = |name: &str| facts(head().server_side_encryption(ServerSideEncryption::from(name))).encryption;
         assert_eq!(sse("AES256"), Encryption::Managed);
         assert_eq!(sse("aws:kms"), Encryption::Kms(KmsEncryption::default()));

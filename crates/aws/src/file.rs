@@ -9,7 +9,7 @@ use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::{BucketName, ETag, ObjectKey, Region, VersionId};
 use tokio::io::AsyncWriteExt as _;
 
-use crate::classify::{Attempted, ErrorAnswer};
+use crate::classify::{AttemptedOperation, ErrorAnswer};
 use crate::client::{self, Clients};
 
 /// How often an object is fetched whose content breaks off.
@@ -56,7 +56,7 @@ impl FileStore {
 
     /// Puts a file into the bucket in one request, and returns the tag that S3 gave it.
     pub async fn put(&self, key: &ObjectKey, file: &Path, content_type: &str) -> Result<ETag, Failure> {
-        let attempted = Attempted {
+        let attempted = AttemptedOperation {
             action: "s3:PutObject",
             resource: key.arn(&self.bucket, &self.region),
             when_denied: "the credentials need s3:PutObject on the object".to_owned(),
@@ -141,7 +141,7 @@ impl FileStore {
 
     /// Fetches an object's content into the file at `path`. Content that breaks off is fetched anew.
     pub async fn fetch(&self, key: &ObjectKey, path: &Path) -> Result<(), Failure> {
-        let attempted = Attempted {
+        let attempted = AttemptedOperation {
             action: "s3:GetObject",
             resource: key.arn(&self.bucket, &self.region),
             when_denied:
@@ -191,8 +191,8 @@ impl FileStore {
         }
     }
 
-    fn attempted(&self, key: &ObjectKey) -> Attempted {
-        Attempted {
+    fn attempted(&self, key: &ObjectKey) -> AttemptedOperation {
+        AttemptedOperation {
             action: "s3:GetObject",
             resource: key.arn(&self.bucket, &self.region),
             when_denied: "the credentials need s3:GetObject on the object, and s3:ListBucket on the bucket so that a \
@@ -213,7 +213,7 @@ fn absent_is_setup(failure: Failure) -> Failure {
     failure
 }
 
-fn broken(attempted: &Attempted, detail: String) -> Failure {
+fn broken(attempted: &AttemptedOperation, detail: String) -> Failure {
     Failure {
         kind: FailureKind::Retry,
         code: "UnreadableAnswer".to_owned(),

@@ -21,9 +21,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
 use crate::client::RequestLimits;
+use crate::non_utf8_headers::put_aside_expires;
 use crate::owner;
-use crate::pace::Pace;
-use crate::unreadable::put_aside_expires;
+use crate::pace::RequestPacer;
 
 /// How many requests to S3 are in flight at most, unless a caller needs more.
 ///
@@ -33,16 +33,16 @@ pub(crate) const MAX_REQUESTS_IN_FLIGHT: NonZeroUsize = NonZeroUsize::new(256).u
 
 /// Lets a bounded number of requests be in flight, however many clients share it.
 #[derive(Debug, Clone)]
-pub(crate) struct InFlight {
+pub(crate) struct InFlightLimit {
     permits: Arc<Semaphore>,
-    pace: Option<Pace>,
+    pace: Option<RequestPacer>,
 }
 
-impl InFlight {
+impl InFlightLimit {
     pub(crate) fn new(limits: RequestLimits) -> Self {
         Self {
             permits: Arc::new(Semaphore::new(limits.in_flight.get().min(Semaphore::MAX_PERMITS))),
-            pace: limits.per_second.map(Pace::new),
+            pace: limits.per_second.map(RequestPacer::new),
         }
     }
 
@@ -52,7 +52,7 @@ impl InFlight {
     }
 
     /// Waits until one more request may be sent.
-    async fn turn(&self) -> Result<OwnedSemaphorePermit, ConnectorError> {
+    async fn permit(&self) -> Result<OwnedSemaphorePermit, ConnectorError> {
         let permit = Arc::clone(&self.permits).acquire_owned().await;
         if let Some(pace) = &self.pace {
             pace.wait().await;
@@ -66,13 +66,13 @@ impl InFlight {
 #[derive(Debug)]
 pub(crate) struct BoundedClient {
     pub(crate) inner: SharedHttpClient,
-    pub(crate) in_flight: InFlight,
+    pub(crate) in_flight: InFlightLimit,
 }
 
 #[derive(Debug)]
 struct BoundedConnector {
     inner: SharedHttpConnector,
-    in_flight: InFlight,
+    in_flight: InFlightLimit,
     answer_timeout: Option<Duration>,
 }
 
@@ -122,7 +122,7 @@ impl HttpConnector for BoundedConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let (inner, in_flight, answer_timeout) = (self.inner.clone(), self.in_flight.clone(), self.answer_timeout);
         HttpConnectorFuture::new(async move {
-            let permit = in_flight.turn().await?;
+            let permit = in_flight.permit().await?;
             let deadline = Deadline::new(answer_timeout);
             let expected_owner = request.headers().get(owner::HEADER).map(str::to_owned);
             let uri = request.uri().to_owned();
@@ -222,7 +222,7 @@ mod tests {
     fn connector(inner: Dripping, requests: usize, answer_timeout: Duration) -> BoundedConnector {
         BoundedConnector {
             inner: SharedHttpConnector::new(inner),
-            in_flight: InFlight::new(RequestLimits {
+            in_flight: InFlightLimit::new(RequestLimits {
                 per_second: None,
                 in_flight: NonZeroUsize::new(requests).unwrap(),
             }),
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn answer_that_drips_ends_at_its_deadline_and_gives_its_turn_back() {
+    async fn slow_response_ends_at_its_deadline_and_releases_its_permit() {
         let dripping = Dripping {
             bytes: 1_000_000,
             ..Dripping::default()

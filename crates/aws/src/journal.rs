@@ -2,10 +2,10 @@
 
 use futures::{Stream, StreamExt as _, TryStreamExt as _, future, stream};
 use s3ferry_core::failure::{Failure, FailureKind};
-use s3ferry_core::history::{DeleteIntent, INTENTS, VersionName};
 use s3ferry_core::names::{ETag, ObjectKey};
-use s3ferry_core::upload::{Route, UPLOADS, UploadEntry};
-use s3ferry_engine::ports::{DeleteIntents, FiledUpload, UploadJournal, WriteError};
+use s3ferry_core::upload::{MigrationRoute, UPLOADS, UploadEntry};
+use s3ferry_core::versions::{DeleteIntent, INTENTS, VersionName};
+use s3ferry_engine::ports::{DeleteIntents, JournaledUpload, UploadJournal, WriteError};
 
 use crate::state::StateBucket;
 
@@ -26,13 +26,13 @@ pub struct ListedIntent {
 #[derive(Debug, Clone)]
 pub struct S3Journal {
     state: StateBucket,
-    route: Route,
+    route: MigrationRoute,
 }
 
 impl S3Journal {
     /// Takes the state bucket, and the buckets that entries name.
     #[must_use]
-    pub fn new(state: StateBucket, route: Route) -> Self {
+    pub fn new(state: StateBucket, route: MigrationRoute) -> Self {
         Self { state, route }
     }
 
@@ -85,7 +85,7 @@ impl S3Journal {
 }
 
 impl UploadJournal for S3Journal {
-    async fn load(&self, key: &ObjectKey) -> Result<Option<FiledUpload>, Failure> {
+    async fn load(&self, key: &ObjectKey) -> Result<Option<JournaledUpload>, Failure> {
         let name = self.route.entry_name(key);
         let Some(object) = self.state.read(&name).await? else {
             return Ok(None);
@@ -97,7 +97,7 @@ impl UploadJournal for S3Journal {
                 None
             }
         };
-        Ok(Some(FiledUpload {
+        Ok(Some(JournaledUpload {
             etag: object.etag,
             entry,
         }))

@@ -6,13 +6,13 @@ use aws_sdk_s3::types::ObjectAttributes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use s3ferry_core::facts::{ChecksumCoverage, ObjectFacts};
 use s3ferry_core::failure::Failure;
-use s3ferry_core::history::VersionName;
 use s3ferry_core::names::ObjectKey;
-use s3ferry_core::plan::{MOST_PARTS, PartSizes, SourceLayout};
+use s3ferry_core::plan::{MOST_PARTS, PartLayout, PartSizes};
+use s3ferry_core::versions::VersionName;
 
+use crate::bucket_reader::BucketReader;
 use crate::classify::ErrorAnswer;
 use crate::part_spans::{PartSpan, PartSpans};
-use crate::reading::Reading;
 
 /// How many parts one page of `GetObjectAttributes` lists.
 const PAGE: u32 = 1_000;
@@ -26,18 +26,18 @@ const FEW_HEADS: usize = 2;
 /// How many parts are asked for at once.
 const AT_ONCE: usize = 16;
 
-impl Reading {
+impl BucketReader {
     /// Reads in which parts the object that `facts` describe was uploaded. The number of parts is in the `ETag`.
-    pub(crate) async fn layout(&self, key: &ObjectKey, facts: &ObjectFacts) -> Result<SourceLayout, Failure> {
+    pub(crate) async fn layout(&self, key: &ObjectKey, facts: &ObjectFacts) -> Result<PartLayout, Failure> {
         if !facts.etag.is_multipart() {
-            return Ok(SourceLayout::Whole);
+            return Ok(PartLayout::NotMultipart);
         }
         let sizes = match facts.etag.part_count() {
             Some(1) => Some(PartSizes::from_iter([facts.size_bytes])),
             Some(count @ 2..=MOST_PARTS) => self.part_sizes(key, facts, count).await?,
             _ => None,
         };
-        Ok(sizes.map_or(SourceLayout::Unknown, SourceLayout::Parts))
+        Ok(sizes.map_or(PartLayout::Unknown, PartLayout::Multipart))
     }
 
     /// Asks for the sizes of `count` parts, of which there are two at least; `None` where they cannot be told.
@@ -53,7 +53,7 @@ impl Reading {
             return Ok(Some(sizes));
         }
         let mut spans = PartSpans::new(facts.size_bytes, count);
-        let ends = spans.unseen_ends();
+        let ends = spans.unread_ends();
         if !self.look_at(ends, &mut spans, key, facts, count).await? {
             // The store ignores the number of a part, or it counts otherwise than the tag.
             return if is_listed {
@@ -63,19 +63,19 @@ impl Reading {
             };
         }
         // There are others now where the store does not say at which byte a part begins.
-        let ends = spans.unseen_ends();
+        let ends = spans.unread_ends();
         if !self.look_at(ends, &mut spans, key, facts, count).await? {
             return Ok(None);
         }
         if let Some(sizes) = spans.sizes() {
             return Ok(Some(sizes));
         }
-        let unseen = spans.unseen();
-        let is_worth_asking = has_checksums && !is_listed && unseen.len() > FEW_HEADS;
+        let unread_parts = spans.unread_parts();
+        let is_worth_asking = has_checksums && !is_listed && unread_parts.len() > FEW_HEADS;
         if is_worth_asking && let Some(sizes) = self.listed_parts(key, facts, count).await? {
             return Ok(Some(sizes));
         }
-        let are_seen = self.look_at(unseen, &mut spans, key, facts, count).await?;
+        let are_seen = self.look_at(unread_parts, &mut spans, key, facts, count).await?;
         Ok(spans.sizes().filter(|_| are_seen))
     }
 

@@ -1,10 +1,12 @@
 #![doc = include_str!("../README.md")]
 
-mod amend;
 mod annotation_page;
-mod aspects;
+mod attribute_update;
+mod attributes;
 #[cfg(feature = "batch")]
 pub mod batch;
+mod bucket_reader;
+mod cached_settings;
 mod checksum;
 pub mod classify;
 pub mod client;
@@ -15,26 +17,24 @@ mod facts;
 pub mod file;
 mod in_flight;
 pub mod journal;
-mod kept;
 mod layout;
 pub mod listing;
+mod non_utf8_headers;
 pub mod owner;
 mod pace;
 mod part_spans;
 pub mod preflight;
 mod profile;
 pub mod queue;
-mod reading;
 mod refusal;
 mod replication;
 pub mod results;
 pub mod source;
 pub mod state;
-mod stated;
-mod unreadable;
 mod upload;
 mod versions;
 pub mod wiring;
+mod write_headers;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3ferry_core::names::{BucketName, ObjectKey, VersionId};

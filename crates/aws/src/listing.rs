@@ -4,12 +4,12 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::types::{EncodingType, Object};
 use percent_encoding::percent_decode_str;
 use s3ferry_core::failure::{Failure, FailureKind};
-use s3ferry_core::listing::{Listed, StorageClassName};
+use s3ferry_core::listing::{ListedObject, StorageClassName};
 use s3ferry_core::names::{AccountId, BucketName, ETag, ObjectKey, Region};
 use s3ferry_core::time::Timestamp;
-use s3ferry_engine::listing::{Listing, Page};
+use s3ferry_engine::listing::{ListingPage, ObjectListing};
 
-use crate::classify::{Attempted, ErrorAnswer};
+use crate::classify::{AttemptedOperation, ErrorAnswer};
 
 /// The current objects of a bucket, by `ListObjectsV2`.
 #[derive(Debug, Clone)]
@@ -32,8 +32,8 @@ impl S3Listing {
         }
     }
 
-    fn attempted(&self) -> Attempted {
-        Attempted {
+    fn attempted(&self) -> AttemptedOperation {
+        AttemptedOperation {
             action: "s3:ListBucket",
             resource: self.bucket.arn(&self.region),
             when_denied: "the credentials need s3:ListBucket on the bucket".to_owned(),
@@ -52,11 +52,11 @@ impl S3Listing {
     }
 }
 
-impl Listing for S3Listing {
+impl ObjectListing for S3Listing {
     /// Asks for keys in their encoded form: a key may hold characters that no XML can carry.
     ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html#API_ListObjectsV2_RequestParameters>
-    async fn page(&self, prefix: &str, after: Option<&str>) -> Result<Page, Failure> {
+    async fn page(&self, prefix: &str, after: Option<&str>) -> Result<ListingPage, Failure> {
         let answer = self
             .client
             .list_objects_v2()
@@ -70,7 +70,7 @@ impl Listing for S3Listing {
             .map_err(|error| ErrorAnswer::of(&error).into_failure(&self.attempted()))?;
         let is_encoded = answer.encoding_type() == Some(&EncodingType::Url);
         let rows = answer.contents().iter().map(|object| row(object, is_encoded));
-        let objects: Vec<Listed> = rows
+        let objects: Vec<ListedObject> = rows
             .collect::<Result<_, _>>()
             .map_err(|detail| self.unreadable(detail))?;
         // An answer that does not say so is no end: the keys behind it would be taken for keys that are not there.
@@ -86,17 +86,17 @@ impl Listing for S3Listing {
         if more && objects.is_empty() {
             return Err(self.unreadable("the answer says that there is more, and holds nothing".to_owned()));
         }
-        Ok(Page { objects, more })
+        Ok(ListingPage { objects, more })
     }
 }
 
-fn row(object: &Object, is_encoded: bool) -> Result<Listed, String> {
+fn row(object: &Object, is_encoded: bool) -> Result<ListedObject, String> {
     let text = object.key().ok_or("a row of the answer has no key")?;
     let key = if is_encoded { decoded(text)? } else { text.to_owned() };
     let named = |what: &str| format!("the row of key `{key}` has no usable {what}");
     let size_bytes = object.size().and_then(|size| u64::try_from(size).ok());
     let last_modified = object.last_modified().and_then(|time| time.to_millis().ok());
-    Ok(Listed {
+    Ok(ListedObject {
         size_bytes: size_bytes.ok_or_else(|| named("Size"))?,
         etag: object.e_tag().and_then(|etag| ETag::new(etag).ok()),
         last_modified: Timestamp::from_millis(last_modified.ok_or_else(|| named("LastModified"))?),

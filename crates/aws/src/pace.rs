@@ -12,12 +12,12 @@ const CATCH_UP: Duration = Duration::from_millis(100);
 
 /// Hands out moments at which a request may be sent, evenly spaced.
 #[derive(Debug, Clone)]
-pub(crate) struct Pace {
+pub(crate) struct RequestPacer {
     interval: Duration,
     next: Arc<Mutex<Option<Instant>>>,
 }
 
-impl Pace {
+impl RequestPacer {
     /// Sends at most so many requests in a second, however many clients share it.
     #[must_use]
     pub(crate) fn new(per_second: NonZeroU32) -> Self {
@@ -45,7 +45,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn requests_are_spread_over_the_second_however_many_ask_at_once() {
-        let pace = Pace::new(NonZeroU32::new(50).unwrap());
+        let pace = RequestPacer::new(NonZeroU32::new(50).unwrap());
         let started = Instant::now();
         let waits = (0..101).map(|_| pace.wait());
         futures::future::join_all(waits).await;
@@ -54,7 +54,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn long_pause_is_made_up_for_a_little_only() {
-        let pace = Pace::new(NonZeroU32::new(100).unwrap());
+        let pace = RequestPacer::new(NonZeroU32::new(100).unwrap());
         pace.wait().await;
         tokio::time::advance(Duration::from_mins(1)).await;
         let started = Instant::now();

@@ -60,7 +60,7 @@ impl PartSpans {
     }
 
     /// Returns which parts are left to look at until all sizes are certain.
-    pub(crate) fn unseen(&self) -> Vec<u32> {
+    pub(crate) fn unread_parts(&self) -> Vec<u32> {
         let step = self.step();
         (1..=self.count)
             .filter(|number| number % step == 0 && !self.seen.contains_key(number))
@@ -68,9 +68,9 @@ impl PartSpans {
     }
 
     /// Returns which of them to look at first: they tell the sizes of all where all but the last are equal.
-    pub(crate) fn unseen_ends(&self) -> Vec<u32> {
+    pub(crate) fn unread_ends(&self) -> Vec<u32> {
         let step = self.step();
-        let mut ends = self.unseen();
+        let mut ends = self.unread_parts();
         ends.retain(|number| *number == step || number + step > self.count);
         ends
     }
@@ -90,7 +90,7 @@ impl PartSpans {
     /// Concludes that all parts but the last are equal, once both ends of the object say so: the first two parts are,
     /// and those between them and the last that was looked at have as many bytes together as if they were.
     fn even(&self) -> Option<Vec<u64>> {
-        if !self.unseen_ends().is_empty() {
+        if !self.unread_ends().is_empty() {
             return None;
         }
         let each_bytes = self.seen.get(&2)?.size_bytes;
@@ -162,14 +162,14 @@ mod tests {
         let mut spans = begun(sizes);
         // The first answers tell whether there are ranges.
         for _ in 0..2 {
-            let ends = spans.unseen_ends();
+            let ends = spans.unread_ends();
             spans.extend(ends.into_iter().map(|number| span(sizes, number, with_ranges)));
         }
         (spans.sizes(), spans.seen.len())
     }
 
     #[test]
-    fn ends_tell_of_even_parts_and_of_up_to_five_of_any_sizes() {
+    fn first_and_last_part_sizes_determine_even_layouts_and_up_to_five_parts() {
         for (sizes, looks) in [
             (&[3, 9][..], 1),
             (&[9, 3], 1),
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn ends_that_may_be_those_of_odd_parts_tell_nothing() {
+    fn ambiguous_end_parts_determine_no_layout() {
         for sizes in [
             // The first, the second, one between, the last but one and the last are of another size.
             [7, 8, 8, 8, 8, 8, 8],
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn contradictions_tell_nothing() {
+    fn contradictory_evidence_is_inconclusive() {
         let check = |object_bytes, count, spans: &[(u32, Option<u64>, u64)]| {
             let mut seen = PartSpans::new(object_bytes, count);
             seen.extend(spans.iter().map(|&(number, start_bytes, size_bytes)| PartSpan {
@@ -272,20 +272,20 @@ mod tests {
             spans.extend(looks.filter_map(|(number, with_range)| Some(span(&sizes, number, with_range?))));
             let certain = spans.filled(None);
             prop_assert!(certain.is_none() || certain.as_ref() == Some(&sizes), "{certain:?}");
-            let unseen = spans.unseen();
+            let unread_parts = spans.unread_parts();
             let with_ranges = spans.step() == 2;
-            spans.extend(unseen.into_iter().map(|number| span(&sizes, number, with_ranges)));
+            spans.extend(unread_parts.into_iter().map(|number| span(&sizes, number, with_ranges)));
             prop_assert_eq!(spans.filled(None), Some(sizes));
         }
 
         #[test]
-        fn any_layout_takes_a_look_at_every_second_part_at_most(sizes in layout()) {
+        fn any_layout_takes_a_head_of_every_second_part_at_most(sizes in layout()) {
             let mut spans = begun(&sizes);
-            let unseen = spans.unseen();
-            prop_assert_eq!(unseen.len(), sizes.len() / 2);
-            spans.extend(unseen.into_iter().map(|number| span(&sizes, number, true)));
+            let unread_parts = spans.unread_parts();
+            prop_assert_eq!(unread_parts.len(), sizes.len() / 2);
+            spans.extend(unread_parts.into_iter().map(|number| span(&sizes, number, true)));
             prop_assert_eq!(spans.sizes(), Some(parts_of(&sizes)));
-            prop_assert_eq!(spans.unseen(), Vec::<u32>::new());
+            prop_assert_eq!(spans.unread_parts(), Vec::<u32>::new());
         }
     }
 }

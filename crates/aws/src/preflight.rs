@@ -4,10 +4,10 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::types::{BucketVersioningStatus, ObjectLockEnabled};
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::{AccountId, BucketName, Region};
-use s3ferry_core::preflight::{BucketState, ExpectedBucket, PreflightError, Unfit};
+use s3ferry_core::preflight::{BucketState, ExpectedBucket, PreflightError, UnfitBucket};
 use s3ferry_core::wiring::Versioning;
 
-use crate::classify::{Attempted, ErrorAnswer};
+use crate::classify::{AttemptedOperation, ErrorAnswer};
 use crate::client::Clients;
 
 /// The code of the failure of a first look that nobody answered.
@@ -18,7 +18,7 @@ pub async fn confirm(clients: &Clients, expected: &ExpectedBucket) -> Result<(),
     let ExpectedBucket { name, region, owner } = expected;
     let client = clients.s3_for_reading(region);
     match region_of(&client, name, region, owner.as_ref()).await? {
-        Some(found) if found != region.as_str() => Err(PreflightError::Unfit(Unfit::Elsewhere {
+        Some(found) if found != region.as_str() => Err(PreflightError::Unfit(UnfitBucket::Elsewhere {
             bucket: name.clone(),
             asked: region.clone(),
             found,
@@ -34,7 +34,7 @@ pub async fn examine(clients: &Clients, expected: &ExpectedBucket) -> Result<Buc
         .expecting(expected.owner.as_ref())
         .s3_for_reading(&expected.region);
     let name = expected.name.as_str();
-    let attempted = |action| Attempted {
+    let attempted = |action| AttemptedOperation {
         action,
         resource: expected.name.arn(&expected.region),
         when_denied: format!("the role needs {action} on the bucket"),
@@ -113,7 +113,7 @@ pub async fn region_of(
         _ => {}
     }
     let is_unreachable = answer.code.is_none() && answer.status.is_none();
-    let mut failure = answer.into_failure(&Attempted {
+    let mut failure = answer.into_failure(&AttemptedOperation {
         action: "s3:ListBucket",
         resource: bucket.arn(region),
         when_denied:

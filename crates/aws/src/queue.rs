@@ -7,7 +7,7 @@ use s3ferry_core::event::{Continuation, ReceiptHandle};
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_engine::ports::{Continuations, Redelivery};
 
-use crate::classify::{Attempted, ErrorAnswer};
+use crate::classify::{AttemptedOperation, ErrorAnswer};
 
 /// The longest delay SQS gives a message.
 ///
@@ -31,7 +31,7 @@ impl SqsContinuations {
 
 impl Continuations for SqsContinuations {
     async fn send(&self, continuation: &Continuation, delay: Duration) -> Result<(), Failure> {
-        let attempted = Attempted {
+        let attempted = AttemptedOperation {
             action: "sqs:SendMessage",
             resource: self.queue_url.clone(),
             when_denied: "the role needs sqs:SendMessage on the queue".to_owned(),
@@ -60,7 +60,7 @@ impl Redelivery for SqsContinuations {
     ///
     /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibility.html>
     async fn return_after(&self, receipt: &ReceiptHandle, delay: Duration) -> Result<(), Failure> {
-        let attempted = Attempted {
+        let attempted = AttemptedOperation {
             action: "sqs:ChangeMessageVisibility",
             resource: self.queue_url.clone(),
             when_denied: "the role needs sqs:ChangeMessageVisibility on the queue".to_owned(),

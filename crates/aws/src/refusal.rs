@@ -1,12 +1,12 @@
 //! Why a HEAD was refused: a HEAD has no body, so a request that has one is judged instead.
 
-use s3ferry_core::history::VersionName;
 use s3ferry_core::names::ObjectKey;
+use s3ferry_core::versions::VersionName;
 
+use crate::bucket_reader::BucketReader;
 use crate::classify::ErrorAnswer;
-use crate::reading::Reading;
 
-impl Reading {
+impl BucketReader {
     /// Asks for the first byte of an object whose HEAD was `refused`, which takes the same permissions, and returns what
     /// the answer says: expired credentials and an object under a customer-provided key both answer a HEAD with 400. Any
     /// other status says enough.

@@ -21,9 +21,9 @@ pub(crate) fn coverage(
             && key.as_str().starts_with(prefix(rule))
     };
     if configuration.rules().iter().any(covers) {
-        ReplicationCoverage::OurDestination
+        ReplicationCoverage::Covered
     } else {
-        ReplicationCoverage::Elsewhere
+        ReplicationCoverage::NotCovered
     }
 }
 
@@ -71,16 +71,16 @@ mod tests {
 
     #[test]
     fn only_enabled_rules_to_our_destination_that_cover_the_key_count() {
-        use ReplicationCoverage::{Elsewhere, OurDestination};
+        use ReplicationCoverage::{Covered, NotCovered};
         use ReplicationRuleStatus::{Disabled, Enabled};
-        check(rule("ours", "", Enabled), OurDestination);
-        check(rule("ours", "data/", Enabled), OurDestination);
-        check(rule("ours", "logs/", Enabled), Elsewhere);
-        check(rule("ours", "", Disabled), Elsewhere);
-        check(rule("not-ours", "", Enabled), Elsewhere);
+        check(rule("ours", "", Enabled), Covered);
+        check(rule("ours", "data/", Enabled), Covered);
+        check(rule("ours", "logs/", Enabled), NotCovered);
+        check(rule("ours", "", Disabled), NotCovered);
+        check(rule("external-write", "", Enabled), NotCovered);
         let mut with_and = rule("ours", "", Enabled);
         let and = ReplicationRuleAndOperator::builder().prefix("logs/").build();
         with_and.filter = Some(ReplicationRuleFilter::builder().and(and).build());
-        check(with_and, Elsewhere);
+        check(with_and, NotCovered);
     }
 }

@@ -4,9 +4,9 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::{AccountId, BucketName, Region};
-use s3ferry_engine::results::RunResults;
+use s3ferry_engine::results::ResultStore;
 
-use crate::classify::{Attempted, ErrorAnswer};
+use crate::classify::{AttemptedOperation, ErrorAnswer};
 
 /// The bucket of s3ferry's own state.
 #[derive(Debug, Clone)]
@@ -31,8 +31,8 @@ impl S3Results {
         }
     }
 
-    fn attempted(&self, action: &'static str, name: &str) -> Attempted {
-        Attempted {
+    fn attempted(&self, action: &'static str, name: &str) -> AttemptedOperation {
+        AttemptedOperation {
             action,
             resource: format!("{}/{name}", self.bucket.arn(&self.region)),
             when_denied: format!("the credentials need {action} on the state bucket"),
@@ -44,7 +44,7 @@ impl S3Results {
     }
 }
 
-impl RunResults for S3Results {
+impl ResultStore for S3Results {
     async fn write(&self, name: &str, text: String) -> Result<(), Failure> {
         self.client
             .put_object()

@@ -6,23 +6,23 @@ use std::time::Duration;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::types::ReplicationConfiguration;
 use s3ferry_core::decide::ReplicationCoverage;
-use s3ferry_core::facts::{Aspects, ObjectFacts, ObjectState};
+use s3ferry_core::facts::{AttributeSet, ObjectFacts, ObjectState};
 use s3ferry_core::failure::Failure;
-use s3ferry_core::history::{VersionListing, VersionName};
 use s3ferry_core::names::{AccountId, BucketName, ObjectKey, Region};
-use s3ferry_core::plan::SourceLayout;
+use s3ferry_core::plan::PartLayout;
+use s3ferry_core::versions::{VersionListing, VersionName};
 use s3ferry_engine::ports::{Absence, SourceBucket};
 use tokio::sync::{Mutex, OnceCell};
 use tokio::time::Instant;
 
-use crate::classify::{Attempted, ErrorAnswer};
-use crate::reading::Reading;
+use crate::bucket_reader::BucketReader;
+use crate::classify::{AttemptedOperation, ErrorAnswer};
 use crate::replication::coverage;
 
 /// The bucket that is migrated.
 #[derive(Debug, Clone)]
 pub struct S3Source {
-    pub(crate) reading: Reading,
+    pub(crate) reading: BucketReader,
     destination: BucketName,
     /// Set once the bucket was seen to be there. A bucket that is removed later holds no key any more, as a read then says.
     is_there: Arc<OnceCell<()>>,
@@ -52,7 +52,7 @@ impl S3Source {
         destination: BucketName,
     ) -> Self {
         Self {
-            reading: Reading::new(client, bucket, region, owner),
+            reading: BucketReader::new(client, bucket, region, owner),
             destination,
             is_there: Arc::default(),
             replication: Arc::default(),
@@ -80,8 +80,8 @@ impl S3Source {
         }
     }
 
-    fn attempted(&self, action: &'static str) -> Attempted {
-        Attempted {
+    fn attempted(&self, action: &'static str) -> AttemptedOperation {
+        AttemptedOperation {
             action,
             resource: self.reading.bucket.arn(&self.reading.region),
             when_denied: format!("the credentials need {action} on the source bucket"),
@@ -90,8 +90,8 @@ impl S3Source {
 }
 
 impl SourceBucket for S3Source {
-    async fn read(&self, key: &ObjectKey, aspects: &Aspects) -> Result<ObjectState, Failure> {
-        let state = self.reading.state(key, aspects).await?;
+    async fn read(&self, key: &ObjectKey, attributes: &AttributeSet) -> Result<ObjectState, Failure> {
+        let state = self.reading.state(key, attributes).await?;
         let found = state != ObjectState::NotFound;
         let is_there = async || {
             if found {
@@ -108,12 +108,12 @@ impl SourceBucket for S3Source {
         &self,
         key: &ObjectKey,
         facts: &ObjectFacts,
-        aspects: &Aspects,
+        attributes: &AttributeSet,
     ) -> Result<Option<ObjectFacts>, Failure> {
-        self.reading.more(key, facts, aspects).await
+        self.reading.more(key, facts, attributes).await
     }
 
-    async fn layout(&self, key: &ObjectKey, facts: &ObjectFacts) -> Result<SourceLayout, Failure> {
+    async fn layout(&self, key: &ObjectKey, facts: &ObjectFacts) -> Result<PartLayout, Failure> {
         self.reading.layout(key, facts).await
     }
 
@@ -144,7 +144,7 @@ impl SourceBucket for S3Source {
             },
         };
         let configuration = kept.insert(read).configuration.as_ref();
-        Ok(configuration.map_or(ReplicationCoverage::Elsewhere, |configuration| {
+        Ok(configuration.map_or(ReplicationCoverage::NotCovered, |configuration| {
             coverage(configuration, key, &self.destination)
         }))
     }

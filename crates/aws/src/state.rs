@@ -5,10 +5,10 @@ use aws_sdk_s3::primitives::ByteStream;
 use futures::{Stream, stream};
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::{AccountId, BucketName, ETag, Region};
-use s3ferry_engine::listing::Listing as _;
+use s3ferry_engine::listing::ObjectListing as _;
 use s3ferry_engine::ports::WriteError;
 
-use crate::classify::{Attempted, ErrorAnswer};
+use crate::classify::{AttemptedOperation, ErrorAnswer};
 use crate::client::Clients;
 use crate::listing::S3Listing;
 
@@ -150,8 +150,8 @@ impl StateBucket {
         Err(answer.into_failure(&attempted))
     }
 
-    pub(crate) fn attempted(&self, action: &'static str, name: &str) -> Attempted {
-        Attempted {
+    pub(crate) fn attempted(&self, action: &'static str, name: &str) -> AttemptedOperation {
+        AttemptedOperation {
             action,
             resource: format!("{}/{name}", self.bucket.arn(&self.region)),
             when_denied: format!(
@@ -162,7 +162,7 @@ impl StateBucket {
     }
 }
 
-fn tag_of(etag: Option<&str>, attempted: &Attempted) -> Result<ETag, Failure> {
+fn tag_of(etag: Option<&str>, attempted: &AttemptedOperation) -> Result<ETag, Failure> {
     let etag = etag.and_then(|etag| ETag::new(etag).ok());
     etag.ok_or_else(|| {
         unusable(
@@ -173,7 +173,7 @@ fn tag_of(etag: Option<&str>, attempted: &Attempted) -> Result<ETag, Failure> {
     })
 }
 
-fn unusable(attempted: &Attempted, code: &str, detail: String) -> Failure {
+fn unusable(attempted: &AttemptedOperation, code: &str, detail: String) -> Failure {
     Failure {
         kind: FailureKind::Retry,
         code: code.to_owned(),

@@ -8,23 +8,23 @@ use aws_sdk_s3::types::{
 };
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::{ETag, ObjectKey, VersionId};
-use s3ferry_core::order::{SourcePin, UploadTerms, WriteCondition};
-use s3ferry_core::plan::{Part, SMALLEST_PART_BYTES};
+use s3ferry_core::order::{SourcePin, UploadParameters, WriteCondition};
+use s3ferry_core::plan::{PlannedPart, SMALLEST_PART_BYTES};
 use s3ferry_core::time::Timestamp;
 use s3ferry_core::upload::{ListedUpload, UploadId};
-use s3ferry_engine::ports::{Completion, CopiedPart, WriteError, Written};
+use s3ferry_engine::ports::{CopiedPart, UploadCompletion, WriteError, WrittenObject};
 
 use crate::checksum::{by_algorithm, completed, only, type_of};
-use crate::classify::{Attempted, ErrorAnswer};
+use crate::classify::{AttemptedOperation, ErrorAnswer};
 use crate::client;
 use crate::destination::{S3Destination, unreadable};
 use crate::listing::is_key;
 
 impl S3Destination {
-    pub(crate) async fn begin_upload(&self, key: &ObjectKey, terms: &UploadTerms) -> Result<UploadId, WriteError> {
+    pub(crate) async fn begin_upload(&self, key: &ObjectKey, terms: &UploadParameters) -> Result<UploadId, WriteError> {
         let attempted = self.write_attempted(key);
-        let headers = self.headers(key, &terms.stated).await?;
-        let checksum = terms.stated.checksum;
+        let headers = self.headers(key, &terms.explicit).await?;
+        let checksum = terms.explicit.checksum;
         let request = self
             .writing
             .create_multipart_upload()
@@ -44,7 +44,7 @@ impl S3Destination {
         key: &ObjectKey,
         upload_id: &UploadId,
         pin: &SourcePin,
-        part: &Part,
+        part: &PlannedPart,
     ) -> Result<CopiedPart, WriteError> {
         let attempted = self.write_attempted(key);
         let answer = self
@@ -156,8 +156,8 @@ impl S3Destination {
         &self,
         key: &ObjectKey,
         upload_id: &UploadId,
-        completion: &Completion,
-    ) -> Result<Written, WriteError> {
+        completion: &UploadCompletion,
+    ) -> Result<WrittenObject, WriteError> {
         let attempted = self.write_attempted(key);
         let parts = completion.parts.iter().map(|part| {
             let named = CompletedPart::builder()
@@ -185,7 +185,7 @@ impl S3Destination {
         let sent = request.customize().config_override(timeouts).send().await;
         let answer = sent.map_err(|error| ErrorAnswer::of(&error).into_write_error(&attempted))?;
         let etag = answer.e_tag().and_then(|etag| ETag::new(etag).ok());
-        Ok(Written {
+        Ok(WrittenObject {
             version_id: answer.version_id().and_then(VersionId::pinnable),
             etag: etag.ok_or_else(|| unreadable(attempted, "the answer of CompleteMultipartUpload has no ETag"))?,
         })
@@ -221,7 +221,7 @@ fn number_of(number: u32) -> i32 {
 /// S3 copies no range unless it is larger than 5 MB.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPartCopy.html>
-fn range_of(part: &Part) -> Option<String> {
+fn range_of(part: &PlannedPart) -> Option<String> {
     let is_whole = part.number == 1 && part.size_bytes < SMALLEST_PART_BYTES;
     let range = part.range();
     (!is_whole).then(|| format!("bytes={}-{}", range.start(), range.end()))
@@ -251,7 +251,7 @@ fn listed_upload(upload: &MultipartUpload) -> Option<ListedUpload> {
     })
 }
 
-fn incomplete(attempted: &Attempted, answer: &str) -> Failure {
+fn incomplete(attempted: &AttemptedOperation, answer: &str) -> Failure {
     Failure {
         kind: FailureKind::Retry,
         code: "UnreadableAnswer".to_owned(),

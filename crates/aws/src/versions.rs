@@ -9,14 +9,14 @@ use aws_sdk_s3::operation::list_object_versions::ListObjectVersionsOutput;
 use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
 use aws_sdk_s3::types::{BucketVersioningStatus, DeleteMarkerEntry, EncodingType, ObjectVersion};
 use s3ferry_core::failure::Failure;
-use s3ferry_core::history::{VersionKind, VersionListing, VersionName, VersionStamp};
 use s3ferry_core::names::{ETag, ObjectKey};
 use s3ferry_core::time::Timestamp;
+use s3ferry_core::versions::{ListedVersion, VersionKind, VersionListing, VersionName};
 
+use crate::bucket_reader::BucketReader;
 use crate::classify::ErrorAnswer;
 use crate::destination::S3Destination;
 use crate::listing::is_key;
-use crate::reading::Reading;
 
 /// How many versions of a key are listed: more than are written within the half hour in which a marker may vouch for one.
 const NEWEST: i32 = 250;
@@ -65,7 +65,7 @@ impl S3Destination {
     }
 }
 
-impl Reading {
+impl BucketReader {
     /// Lists the newest versions of exactly this key: they come before those of longer keys, newest first.
     ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html>
@@ -101,7 +101,7 @@ impl Reading {
 }
 
 /// Takes from a listing what is of a key, in order; `None` where an entry lacks what every one has.
-fn of_key(listed: &ListObjectVersionsOutput, key: &ObjectKey, kinds: &[Kind]) -> Option<Vec<VersionStamp>> {
+fn of_key(listed: &ListObjectVersionsOutput, key: &ObjectKey, kinds: &[Kind]) -> Option<Vec<ListedVersion>> {
     let is_encoded = listed.encoding_type() == Some(&EncodingType::Url);
     let mut objects = listed.versions().iter();
     let mut markers = listed.delete_markers().iter();
@@ -128,7 +128,7 @@ fn of_key(listed: &ListObjectVersionsOutput, key: &ObjectKey, kinds: &[Kind]) ->
 
 /// Puts versions in their order. S3 lists them so, the latest first; some other stores list all objects and then all
 /// delete markers, of which only the times say how they follow each other.
-fn in_order(mut stamps: Vec<VersionStamp>, latest: Option<usize>) -> Vec<VersionStamp> {
+fn in_order(mut stamps: Vec<ListedVersion>, latest: Option<usize>) -> Vec<ListedVersion> {
     let changes = stamps.windows(2).filter(|pair| match pair {
         [one, other] => one.is_delete_marker() != other.is_delete_marker(),
         _ => false,
@@ -141,8 +141,8 @@ fn in_order(mut stamps: Vec<VersionStamp>, latest: Option<usize>) -> Vec<Version
     stamps
 }
 
-fn object(entry: &ObjectVersion) -> Option<VersionStamp> {
-    Some(VersionStamp {
+fn object(entry: &ObjectVersion) -> Option<ListedVersion> {
+    Some(ListedVersion {
         version: VersionName::new(entry.version_id()?)?,
         last_modified: timestamp(entry.last_modified()?),
         kind: VersionKind::Object {
@@ -152,8 +152,8 @@ fn object(entry: &ObjectVersion) -> Option<VersionStamp> {
     })
 }
 
-fn delete_marker(entry: &DeleteMarkerEntry) -> Option<VersionStamp> {
-    Some(VersionStamp {
+fn delete_marker(entry: &DeleteMarkerEntry) -> Option<ListedVersion> {
+    Some(ListedVersion {
         version: VersionName::new(entry.version_id()?)?,
         last_modified: timestamp(entry.last_modified()?),
         kind: VersionKind::DeleteMarker,
@@ -219,8 +219,8 @@ mod tests {
     use super::*;
 
     /// A version whose name says what it is: `m1` is a delete marker.
-    fn at(name: &str, seconds: i64) -> VersionStamp {
-        VersionStamp {
+    fn at(name: &str, seconds: i64) -> ListedVersion {
+        ListedVersion {
             version: VersionName::new(name).unwrap(),
             last_modified: Timestamp::from_seconds(seconds),
             kind: if name.starts_with('m') {

@@ -9,7 +9,7 @@ use s3ferry_aws::client::Clients;
 use s3ferry_aws::results::S3Results;
 use s3ferry_core::failure::FailureKind;
 use s3ferry_core::names::{AccountId, BucketName, Region};
-use s3ferry_engine::results::RunResults as _;
+use s3ferry_engine::results::ResultStore as _;
 
 /// A state bucket that answers from a list, and the requests it got.
 fn results(answers: &[(u16, &'static str)]) -> (S3Results, StaticReplayClient) {

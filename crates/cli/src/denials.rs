@@ -9,50 +9,50 @@ const DENIALS: u64 = 64;
 
 /// What became of the looks of one command.
 #[derive(Debug, Clone, Default)]
-pub struct Denials(Arc<Mutex<Looks>>);
+pub struct DenialCounter(Arc<Mutex<AccessCounts>>);
 
 #[derive(Debug, Default)]
-struct Looks {
+struct AccessCounts {
     first: Option<Failure>,
     denied: u64,
-    told: u64,
+    verified_keys: u64,
 }
 
-impl Looks {
+impl AccessCounts {
     fn denied(&mut self, failure: Failure) -> Result<(), Failure> {
         self.denied += 1;
         self.first.get_or_insert(failure);
         if self.denied == DENIALS {
-            self.must_not_be_all()?;
+            self.ensure_not_all_denied()?;
         }
         Ok(())
     }
 
-    fn must_not_be_all(&self) -> Result<(), Failure> {
+    fn ensure_not_all_denied(&self) -> Result<(), Failure> {
         match &self.first {
-            Some(first) if self.told == 0 => Err(first.clone()),
+            Some(first) if self.verified_keys == 0 => Err(first.clone()),
             _ => Ok(()),
         }
     }
 }
 
-impl Denials {
+impl DenialCounter {
     /// Takes the end of one look; fails where nothing can be looked at.
-    pub fn looked(&self, failure: Option<&Failure>) -> Result<(), Failure> {
-        let mut looks = self.looks();
+    pub fn record(&self, failure: Option<&Failure>) -> Result<(), Failure> {
+        let mut looks = self.counts();
         if let Some(failure) = failure.filter(|failure| is_denial(failure)) {
             return looks.denied(failure.clone());
         }
-        looks.told += 1;
+        looks.verified_keys += 1;
         Ok(())
     }
 
     /// Fails where nothing could be looked at for want of a permission: that ails the credentials, not the objects.
-    pub fn must_not_be_all(&self) -> Result<(), Failure> {
-        self.looks().must_not_be_all()
+    pub fn ensure_not_all_denied(&self) -> Result<(), Failure> {
+        self.counts().ensure_not_all_denied()
     }
 
-    fn looks(&self) -> MutexGuard<'_, Looks> {
+    fn counts(&self) -> MutexGuard<'_, AccessCounts> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -81,16 +81,16 @@ mod tests {
 
     #[test]
     fn only_denials_of_everything_fail_the_command() {
-        let denials = Denials::default();
-        assert_eq!(denials.must_not_be_all(), Ok(()), "nothing was looked at");
+        let denials = DenialCounter::default();
+        assert_eq!(denials.ensure_not_all_denied(), Ok(()), "nothing was looked at");
         for _ in 1..DENIALS {
-            assert_eq!(denials.looked(Some(&failure("AccessDenied"))), Ok(()));
+            assert_eq!(denials.record(Some(&failure("AccessDenied"))), Ok(()));
         }
-        assert_eq!(denials.must_not_be_all(), Err(failure("AccessDenied")));
-        let last = denials.looked(Some(&failure("AccessDenied")));
+        assert_eq!(denials.ensure_not_all_denied(), Err(failure("AccessDenied")));
+        let last = denials.record(Some(&failure("AccessDenied")));
         assert_eq!(last, Err(failure("AccessDenied")));
         // Another failure than a denial is an object's own.
-        denials.looked(Some(&failure("RequestNotMade"))).unwrap();
-        assert_eq!(denials.must_not_be_all(), Ok(()));
+        denials.record(Some(&failure("RequestNotMade"))).unwrap();
+        assert_eq!(denials.ensure_not_all_denied(), Ok(()));
     }
 }

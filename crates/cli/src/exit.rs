@@ -14,7 +14,7 @@ const NEXT: &str = "\n  next: ";
 
 /// How a command that ran to its end went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
+pub enum CommandOutcome {
     /// Both sides are equal, or everything is done.
     Done,
     /// There are differences, or objects that failed.
@@ -23,7 +23,7 @@ pub enum End {
 
 /// Why a command did not run to its end.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum CliError {
     /// The command line asks for something that cannot be.
     #[error("{what}\n  next: {next}")]
     Usage {
@@ -70,7 +70,7 @@ pub enum Error {
     Bug(String),
 }
 
-impl Error {
+impl CliError {
     /// Makes an error of the command line.
     pub fn usage(what: impl Into<String>, next: impl Into<String>) -> Self {
         Self::Usage {
@@ -119,7 +119,7 @@ impl Error {
             Self::Failed(failure) if [NO_ANSWER, NOT_FROM_S3].contains(&failure.code.as_str()) => 3,
             Self::Failed(failure) => match failure.kind {
                 FailureKind::Permanent | FailureKind::Configuration => 3,
-                FailureKind::Retry | FailureKind::Again | FailureKind::Bug => 1,
+                FailureKind::Retry | FailureKind::Deferred | FailureKind::Bug => 1,
             },
             Self::Bug(_) => 1,
             Self::OutputClosed | Self::Interrupted => 130,
@@ -127,11 +127,11 @@ impl Error {
     }
 }
 
-impl From<End> for ExitCode {
-    fn from(end: End) -> Self {
+impl From<CommandOutcome> for ExitCode {
+    fn from(end: CommandOutcome) -> Self {
         match end {
-            End::Done => Self::SUCCESS,
-            End::NotAll => Self::from(1),
+            CommandOutcome::Done => Self::SUCCESS,
+            CommandOutcome::NotAll => Self::from(1),
         }
     }
 }
@@ -196,7 +196,7 @@ fn next_step(failure: &Failure) -> &'static str {
             "grant the action that is named, or use other credentials with --profile"
         }
         (FailureKind::Permanent | FailureKind::Configuration, _) => "correct what is named and run the command again",
-        (FailureKind::Retry | FailureKind::Again, _) => "run the same command again; it goes on where it is",
+        (FailureKind::Retry | FailureKind::Deferred, _) => "run the same command again; it goes on where it is",
         (FailureKind::Bug, _) => "report it with the command line and this message",
     }
 }
@@ -205,8 +205,8 @@ fn next_step(failure: &Failure) -> &'static str {
 mod tests {
     use super::*;
 
-    fn failure(kind: FailureKind, code: &str) -> Error {
-        Error::Failed(Failure {
+    fn failure(kind: FailureKind, code: &str) -> CliError {
+        CliError::Failed(Failure {
             kind,
             code: code.to_owned(),
             action: "s3:ListBucket".to_owned(),
@@ -217,8 +217,8 @@ mod tests {
 
     #[test]
     fn exit_codes_are_those_that_the_manual_lists() {
-        assert_eq!(Error::usage("a", "b").code(), 2);
-        assert_eq!(Error::setup("a", "b").code(), 3);
+        assert_eq!(CliError::usage("a", "b").code(), 2);
+        assert_eq!(CliError::setup("a", "b").code(), 3);
         assert_eq!(failure(FailureKind::Permanent, "AccessDenied").code(), 3);
         assert_eq!(failure(FailureKind::Configuration, "NoSuchBucket").code(), 3);
         assert_eq!(failure(FailureKind::Retry, "SlowDown").code(), 1);
@@ -226,7 +226,7 @@ mod tests {
             assert_eq!(failure(FailureKind::Retry, code).code(), 3, "{code}");
         }
         assert_eq!(failure(FailureKind::Retry, "NoAnswer").code(), 3);
-        assert_eq!(Error::Interrupted.code(), 130);
+        assert_eq!(CliError::Interrupted.code(), 130);
     }
 
     #[test]
@@ -250,11 +250,11 @@ mod tests {
     #[test]
     fn denial_of_a_request_with_an_expected_owner_asks_for_the_owner_first() {
         let mut denied = match failure(FailureKind::Permanent, "AccessDenied") {
-            Error::Failed(failure) => failure,
+            CliError::Failed(failure) => failure,
             error => panic!("{error}"),
         };
         denied.detail = format!("Access Denied ({EXPECTS_OWNER} 111122223333)");
-        let text = Error::Failed(denied).to_string();
+        let text = CliError::Failed(denied).to_string();
         assert!(text.contains("next: correct the expected owner"), "{text}");
     }
 
@@ -268,11 +268,11 @@ mod tests {
     #[test]
     fn shown_errors_keep_to_their_lines() {
         let mut failure = match failure(FailureKind::Permanent, "AccessDenied") {
-            Error::Failed(failure) => failure,
+            CliError::Failed(failure) => failure,
             error => panic!("{error}"),
         };
         failure.resource.push_str("/\u{1b}[31m\n  next: pay\u{202e}");
-        let text = Error::Failed(failure).shown();
+        let text = CliError::Failed(failure).shown();
         assert_eq!(text.lines().count(), 2, "{text}");
         assert!(text.contains("source/\\u{1b}[31m\\n  next: pay\\u{202e}"), "{text}");
         assert!(text.contains("\n  next: grant the action"), "{text}");

@@ -10,19 +10,19 @@ use s3ferry_aws::preflight::region_of;
 use s3ferry_core::names::{BucketName, ObjectKey, Region};
 use tempfile::NamedTempFile;
 
-use crate::exit::Error;
+use crate::exit::CliError;
 use crate::location::Location;
 
 /// A file as it is named on a command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum FileAt {
+pub enum FileLocation {
     /// A file of this machine.
     File(PathBuf),
     /// An object.
     Object(Location),
 }
 
-impl FromStr for FileAt {
+impl FromStr for FileLocation {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -41,7 +41,7 @@ impl FromStr for FileAt {
     }
 }
 
-impl fmt::Display for FileAt {
+impl fmt::Display for FileLocation {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => path.display().fmt(formatter),
@@ -57,42 +57,42 @@ pub(crate) fn folder_of(path: &Path) -> &Path {
 }
 
 /// Makes sure that files can be made in a folder.
-pub(crate) fn must_be_writable(folder: &Path) -> Result<(), Error> {
+pub(crate) fn must_be_writable(folder: &Path) -> Result<(), CliError> {
     let made = NamedTempFile::new_in(folder);
     made.map(drop)
-        .map_err(Error::file(format!("write to the folder {}", folder.display())))
+        .map_err(CliError::file(format!("write to the folder {}", folder.display())))
 }
 
 /// Makes sure, before any work, that a file can be written, and removes the one of an earlier run: what is there at the
 /// end is of this run.
-pub(crate) fn make_way(path: &Path) -> Result<(), Error> {
+pub(crate) fn make_way(path: &Path) -> Result<(), CliError> {
     must_be_writable(folder_of(path))?;
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::file(format!("replace {}", path.display()))(error))
+            Err(CliError::file(format!("replace {}", path.display()))(error))
         }
         _ => Ok(()),
     }
 }
 
 /// Finds out in which region a bucket is that is looked for in `region`.
-pub(crate) async fn found_region(clients: &Clients, bucket: &BucketName, region: &Region) -> Result<Region, Error> {
+pub(crate) async fn found_region(clients: &Clients, bucket: &BucketName, region: &Region) -> Result<Region, CliError> {
     match region_of(&clients.s3_for_reading(region), bucket, region, None).await? {
-        Some(found) => crate::args::region(&found).map_err(Error::Bug),
+        Some(found) => crate::args::region(&found).map_err(CliError::Bug),
         None => Ok(region.clone()),
     }
 }
 
 /// Takes a bucket in the region that it is in, which is looked for in `region` first.
-pub(crate) async fn file_store(clients: &Clients, bucket: &BucketName, region: &Region) -> Result<FileStore, Error> {
+pub(crate) async fn file_store(clients: &Clients, bucket: &BucketName, region: &Region) -> Result<FileStore, CliError> {
     let region = found_region(clients, bucket, region).await?;
     Ok(FileStore::new(clients, bucket.clone(), region))
 }
 
 /// Fetches an object into a temporary file.
-pub(crate) async fn fetch(files: &FileStore, key: &str) -> Result<NamedTempFile, Error> {
-    let file = NamedTempFile::new().map_err(Error::file("create a temporary file"))?;
-    let key = ObjectKey::from_raw(key).map_err(|error| Error::setup(error.to_string(), "name another object"))?;
+pub(crate) async fn fetch(files: &FileStore, key: &str) -> Result<NamedTempFile, CliError> {
+    let file = NamedTempFile::new().map_err(CliError::file("create a temporary file"))?;
+    let key = ObjectKey::from_raw(key).map_err(|error| CliError::setup(error.to_string(), "name another object"))?;
     files.fetch(&key, file.path()).await?;
     Ok(file)
 }
@@ -104,13 +104,13 @@ mod tests {
     #[test]
     fn place_is_a_file_or_an_object() {
         for text in ["run.csv", "a/manifest.json"] {
-            assert_eq!(text.parse(), Ok(FileAt::File(PathBuf::from(text))));
+            assert_eq!(text.parse(), Ok(FileLocation::File(PathBuf::from(text))));
         }
-        let object: FileAt = "s3://bucket/a/run.csv".parse().unwrap();
-        assert!(matches!(object, FileAt::Object(_)));
+        let object: FileLocation = "s3://bucket/a/run.csv".parse().unwrap();
+        assert!(matches!(object, FileLocation::Object(_)));
         assert_eq!(object.to_string(), "s3://bucket/a/run.csv");
         for text in ["s3://bucket", "s3://bucket/folder/", "..", "", "s3://x/run.csv"] {
-            assert!(text.parse::<FileAt>().is_err(), "{text}");
+            assert!(text.parse::<FileLocation>().is_err(), "{text}");
         }
     }
 }

@@ -11,26 +11,29 @@ use s3ferry_aws::clock::SystemClock;
 use s3ferry_aws::file::FileStore;
 use s3ferry_core::diff::SideName;
 use s3ferry_core::failure::Failure;
-use s3ferry_core::listing::Listed;
+use s3ferry_core::listing::ListedObject;
 use s3ferry_core::names::ObjectKey;
 use s3ferry_core::time::Timestamp;
 use s3ferry_engine::ports::Clock as _;
-use s3ferry_inventory::{Counts, Directory, Inventory, InventoryBucket, InventoryError, Manifest, ReadOptions, Tally};
+use s3ferry_inventory::{
+    Directory, Inventory, InventoryBucket, InventoryCounts, InventoryError, InventoryManifest, InventoryStatistics,
+    ReadOptions,
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::exit::Error;
-use crate::files::{FileAt, file_store};
+use crate::exit::CliError;
+use crate::files::{FileLocation, file_store};
 use crate::output::grouped;
-use crate::progress::{Progress, say};
-use crate::rows::{BoxRows, ahead};
-use crate::sides::Side;
+use crate::progress::{ProgressReporter, say};
+use crate::rows::{BoxedRowSource, ahead};
+use crate::sides::BucketSide;
 
 /// How many rows are handed on at once: as many as a page of a listing has.
 const ROWS_A_PAGE: usize = 1_000;
 
 /// How often the number of rows is shown while a report is read.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 const DEFAULT_SORT_MEMORY_MIB: u32 = 128;
 
@@ -40,10 +43,10 @@ const DEFAULT_SORT_MEMORY_MIB: u32 = 128;
 pub struct InventoryArgs {
     /// An S3 Inventory report of the source bucket instead of its listing: the object or the file of its manifest.json
     #[arg(long, value_name = "MANIFEST", value_hint = ValueHint::FilePath)]
-    pub source_inventory: Option<FileAt>,
+    pub source_inventory: Option<FileLocation>,
     /// An S3 Inventory report of the destination bucket instead of its listing
     #[arg(long, value_name = "MANIFEST", value_hint = ValueHint::FilePath)]
-    pub destination_inventory: Option<FileAt>,
+    pub destination_inventory: Option<FileLocation>,
     /// How much memory the sort of one report may hold, 64 to 65536; the process takes up to three times as much a report
     #[arg(long, value_name = "MIB", default_value_t = DEFAULT_SORT_MEMORY_MIB,
         value_parser = clap::value_parser!(u32).range(64..=65_536))]
@@ -70,7 +73,7 @@ struct Report {
     inventory: Inventory<Bucket>,
     options: ReadOptions,
     opened: Timestamp,
-    tally: OnceLock<Tally>,
+    tally: OnceLock<InventoryStatistics>,
     /// Holds what is fetched and spilled.
     _folder: Arc<TempDir>,
 }
@@ -96,14 +99,14 @@ impl Inventories {
     pub async fn open(
         args: &InventoryArgs,
         clients: &Clients,
-        source: &Side,
-        destination: Option<&Side>,
-    ) -> Result<Self, Error> {
+        source: &BucketSide,
+        destination: Option<&BucketSide>,
+    ) -> Result<Self, CliError> {
         let destination = match (&args.destination_inventory, destination) {
             (None, _) => None,
             (Some(place), Some(side)) => Some((place, side)),
             (Some(_), None) => {
-                return Err(Error::usage(
+                return Err(CliError::usage(
                     "--destination-inventory stands for a listing of the destination, and there is no --destination",
                     "give --destination and --destination-region, or leave out --destination-inventory",
                 ));
@@ -116,7 +119,7 @@ impl Inventories {
         let folder = tempfile::Builder::new().prefix("s3ferry-").tempdir_in(&folder);
         let opening = Opening {
             clients,
-            folder: Arc::new(folder.map_err(Error::file("make a folder for the inventory (--spill-dir)"))?),
+            folder: Arc::new(folder.map_err(CliError::file("make a folder for the inventory (--spill-dir)"))?),
             memory_bytes: (args.sort_memory_mib as usize) << 20,
         };
         let mut opened = Self::default();
@@ -131,7 +134,7 @@ impl Inventories {
 
     /// Begins to read a side's report; `None` where the side is to be listed.
     #[must_use]
-    pub fn rows(&self, side: SideName) -> Option<BoxRows> {
+    pub fn rows(&self, side: SideName) -> Option<BoxedRowSource> {
         self.of(side).map(|report| rows(report))
     }
 
@@ -163,14 +166,14 @@ struct Opening<'a> {
 }
 
 impl Opening<'_> {
-    async fn open(&self, place: &FileAt, name: SideName, side: &Side) -> Result<Arc<Report>, Error> {
+    async fn open(&self, place: &FileLocation, name: SideName, side: &BucketSide) -> Result<Arc<Report>, CliError> {
         let (bucket, key, place) = match place {
-            FileAt::Object(location) => {
+            FileLocation::Object(location) => {
                 let store = file_store(self.clients, &location.bucket, &side.region).await?;
-                let key = ObjectKey::from_raw(&location.prefix).map_err(|error| Error::Bug(error.to_string()))?;
+                let key = ObjectKey::from_raw(&location.prefix).map_err(|error| CliError::Bug(error.to_string()))?;
                 (Bucket::Store(store), key, location.to_string())
             }
-            FileAt::File(path) => {
+            FileLocation::File(path) => {
                 let (directory, key) = directory_of(path).await?;
                 (Bucket::Folder(directory), key, path.display().to_string())
             }
@@ -206,10 +209,10 @@ impl Opening<'_> {
 }
 
 /// Finds the folder that stands for the bucket of a report, and the manifest's key in it.
-async fn directory_of(path: &Path) -> Result<(Directory, ObjectKey), Error> {
+async fn directory_of(path: &Path) -> Result<(Directory, ObjectKey), CliError> {
     let shown = path.display();
     let unusable = |detail: &dyn std::fmt::Display| {
-        Error::setup(
+        CliError::setup(
             format!("the inventory manifest {shown} cannot be used: {detail}"),
             "name the manifest.json of a report",
         )
@@ -218,12 +221,12 @@ async fn directory_of(path: &Path) -> Result<(Directory, ObjectKey), Error> {
     let absolute = std::path::absolute(path).map_err(|error| unusable(&error))?;
     let name = absolute.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let name = ObjectKey::from_raw(name).map_err(|error| unusable(&error))?;
-    let manifest = Manifest::parse(&name, &content).map_err(|error| error.into_failure(&shown.to_string()))?;
+    let manifest = InventoryManifest::parse(&name, &content).map_err(|error| error.into_failure(&shown.to_string()))?;
     let first = manifest.files.first();
     let holds_files = |folder: &&Path| first.is_none_or(|file| folder.join(file.key.as_str()).is_file());
     let Some(folder) = absolute.ancestors().skip(1).find(holds_files) else {
         let key = first.map(|file| file.key.to_string()).unwrap_or_default();
-        return Err(Error::setup(
+        return Err(CliError::setup(
             format!("no folder above the inventory manifest {shown} holds the report's file `{key}`"),
             "keep the report's files at the paths that their keys spell, as a copy of the whole bucket has them",
         ));
@@ -234,7 +237,7 @@ async fn directory_of(path: &Path) -> Result<(Directory, ObjectKey), Error> {
     Ok((Directory::new(folder), key))
 }
 
-fn must_be_of(manifest: &Manifest, side: &Side, name: SideName, place: &str) -> Result<(), Error> {
+fn must_be_of(manifest: &InventoryManifest, side: &BucketSide, name: SideName, place: &str) -> Result<(), CliError> {
     let (found, expected) = (&manifest.source_bucket, &side.location.bucket);
     if found == expected {
         return Ok(());
@@ -243,13 +246,13 @@ fn must_be_of(manifest: &Manifest, side: &Side, name: SideName, place: &str) -> 
         SideName::Source => ("--source-inventory", "--source"),
         SideName::Destination => ("--destination-inventory", "--destination"),
     };
-    Err(Error::usage(
+    Err(CliError::usage(
         format!("{flag} {place} is of bucket {found}, and {bucket_flag} is bucket {expected}"),
         format!("name a report of bucket {expected}, or leave out {flag}"),
     ))
 }
 
-fn rows(report: &Report) -> BoxRows {
+fn rows(report: &Report) -> BoxedRowSource {
     let failure = {
         let place = report.place.clone();
         move |error: InventoryError| error.into_failure(&place)
@@ -261,7 +264,7 @@ fn rows(report: &Report) -> BoxRows {
     let tally = sorted.tally();
     // A second reading would be counted apart; there is none.
     let _first = report.tally.set(tally.clone());
-    let pages = sorted.map_ok(Listed::from).try_chunks(ROWS_A_PAGE);
+    let pages = sorted.map_ok(ListedObject::from).try_chunks(ROWS_A_PAGE);
     let pages = pages.map_err(move |error| failure(error.1));
     Box::pin(ahead(with_progress(pages, report.reading(), tally)))
 }
@@ -270,16 +273,16 @@ fn rows(report: &Report) -> BoxRows {
 fn with_progress<T: Send + 'static>(
     pages: impl Stream<Item = T> + Send + 'static,
     label: &'static str,
-    tally: Tally,
+    tally: InventoryStatistics,
 ) -> impl Stream<Item = T> + Send + 'static {
-    let progress = Progress::start(label, "rows", None);
+    let progress = ProgressReporter::start(label, "rows", None);
     stream::unfold((Box::pin(pages), Some(progress)), move |(mut pages, progress)| {
         let tally = tally.clone();
         async move {
             let Some(progress) = progress else {
                 return Some((pages.next().await?, (pages, None)));
             };
-            let mut looks = tokio::time::interval(LOOK_EVERY);
+            let mut looks = tokio::time::interval(POLL_INTERVAL);
             let page = loop {
                 tokio::select! {
                     page = pages.next() => break page,
@@ -311,8 +314,8 @@ impl Report {
         self.inventory.manifest().created
     }
 
-    fn counts(&self) -> Counts {
-        self.tally.get().map(Tally::counts).unwrap_or_default()
+    fn counts(&self) -> InventoryCounts {
+        self.tally.get().map(InventoryStatistics::counts).unwrap_or_default()
     }
 
     fn age(&self) -> String {
@@ -320,14 +323,14 @@ impl Report {
             Some(created) => format!(
                 "made {}, {} ago",
                 created.to_rfc3339(),
-                rough(self.opened.since(created))
+                approximate(self.opened.since(created))
             ),
             None => "which does not say when it was made".to_owned(),
         }
     }
 
     fn line(&self) -> String {
-        let Counts {
+        let InventoryCounts {
             read,
             left_out,
             superseded,
@@ -363,7 +366,7 @@ impl Report {
 }
 
 /// Spells a duration in the one unit that matters.
-fn rough(duration: Duration) -> String {
+fn approximate(duration: Duration) -> String {
     const UNITS: [(u64, &str); 3] = [(86_400, "days"), (3_600, "hours"), (60, "minutes")];
     let seconds = duration.as_secs();
     UNITS.iter().find(|(unit, _)| seconds >= 2 * unit).map_or_else(
@@ -377,7 +380,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ages_are_told_in_the_unit_that_matters() {
+    fn ages_are_written_in_the_largest_unit() {
         for (seconds, text) in [
             (119, "119 seconds"),
             (120, "2 minutes"),
@@ -385,7 +388,7 @@ mod tests {
             (172_799, "47 hours"),
             (172_800, "2 days"),
         ] {
-            assert_eq!(rough(Duration::from_secs(seconds)), text);
+            assert_eq!(approximate(Duration::from_secs(seconds)), text);
         }
     }
 

@@ -25,7 +25,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use crate::args::{Cli, Command};
-use crate::exit::{End, Error};
+use crate::exit::{CliError, CommandOutcome};
 use crate::interrupt::Interrupt;
 use crate::progress::say;
 
@@ -43,7 +43,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     progress::write_as(cli.shared.output);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return report(&Error::file("start the runtime")(error)),
+        Err(error) => return report(&CliError::file("start the runtime")(error)),
     };
     let ended = runtime.block_on(dispatch(cli));
     runtime.shutdown_background();
@@ -53,8 +53,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-async fn dispatch(cli: Cli) -> Result<End, Error> {
-    let interrupt = Interrupt::listen(cli.command.copies()).map_err(Error::file("listen to signals"))?;
+async fn dispatch(cli: Cli) -> Result<CommandOutcome, CliError> {
+    let interrupt = Interrupt::listen(cli.command.copies()).map_err(CliError::file("listen to signals"))?;
     let shared = &cli.shared;
     match &cli.command {
         Command::Sync(args) => commands::sync::run(shared, args, &interrupt).await,
@@ -67,8 +67,8 @@ async fn dispatch(cli: Cli) -> Result<End, Error> {
     }
 }
 
-fn report(error: &Error) -> ExitCode {
-    if !matches!(error, Error::OutputClosed) {
+fn report(error: &CliError) -> ExitCode {
+    if !matches!(error, CliError::OutputClosed) {
         say(&format!("s3ferry: {}", error.shown()));
     }
     ExitCode::from(error.code())

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 pub use s3ferry_core::numerals::grouped;
 use serde::Serialize;
 
-use crate::exit::Error;
+use crate::exit::CliError;
 
 /// How results are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -41,34 +41,34 @@ impl<W: Write> Output<W> {
     }
 
     /// Writes a line for people, with escapes for what they would not see.
-    pub fn line(&mut self, text: impl AsRef<str>) -> Result<(), Error> {
+    pub fn line(&mut self, text: impl AsRef<str>) -> Result<(), CliError> {
         self.bytes(shown_text(text.as_ref()).as_bytes())?;
         self.bytes(b"\n")
     }
 
     /// Writes a value as one line of JSON.
-    pub fn json(&mut self, value: &impl Serialize) -> Result<(), Error> {
-        let line = serde_json::to_vec(value).map_err(|error| Error::Bug(format!("unwritable JSON: {error}")))?;
+    pub fn json(&mut self, value: &impl Serialize) -> Result<(), CliError> {
+        let line = serde_json::to_vec(value).map_err(|error| CliError::Bug(format!("unwritable JSON: {error}")))?;
         self.bytes(&line)?;
         self.bytes(b"\n")
     }
 
     /// Writes bytes as they are.
-    pub fn bytes(&mut self, bytes: &[u8]) -> Result<(), Error> {
+    pub fn bytes(&mut self, bytes: &[u8]) -> Result<(), CliError> {
         self.writer.write_all(bytes).map_err(unwritable)
     }
 
     /// Sends what was written on its way.
-    pub fn flush(&mut self) -> Result<(), Error> {
+    pub fn flush(&mut self) -> Result<(), CliError> {
         self.writer.flush().map_err(unwritable)
     }
 }
 
-fn unwritable(error: io::Error) -> Error {
+fn unwritable(error: io::Error) -> CliError {
     if error.kind() == io::ErrorKind::BrokenPipe {
-        Error::OutputClosed
+        CliError::OutputClosed
     } else {
-        Error::file("write to standard output")(error)
+        CliError::file("write to standard output")(error)
     }
 }
 
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_move_no_cursor_and_turn_no_line_around() {
+    fn texts_escape_control_and_bidirectional_characters() {
         let hostile = "arn:aws:s3:::b/\u{1b}[31mRED\u{1b}]0;pwn\u{7}\u{202e}\n\ttxt ü日";
         let shown = "arn:aws:s3:::b/\\u{1b}[31mRED\\u{1b}]0;pwn\\u{7}\\u{202e}\\n\\ttxt ü日";
         assert_eq!(shown_text(hostile), shown);
@@ -192,6 +192,6 @@ mod tests {
         }
         let mut output = Output::to(Closed);
         output.line("a").unwrap();
-        assert!(matches!(output.flush(), Err(Error::OutputClosed)));
+        assert!(matches!(output.flush(), Err(CliError::OutputClosed)));
     }
 }

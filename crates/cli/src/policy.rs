@@ -2,15 +2,15 @@
 
 use clap::{Args, ValueEnum};
 use s3ferry_core::encryption::EncryptionRules;
-use s3ferry_core::facts::StatedEncryption;
+use s3ferry_core::facts::ExplicitEncryption;
 use s3ferry_core::names::Region;
 use s3ferry_core::plan::{COPY_OBJECT_LIMIT_BYTES, DEFAULT_PART_BYTES, LARGEST_PART_BYTES, SMALLEST_PART_BYTES};
 use s3ferry_core::policy::{
-    AclRule, KmsKeys, Ownership, Policy, PolicyError, PreserveEtag, StorageClassRule, destination_encryption,
+    AclRule, KmsKeyMap, Ownership, Policy, PolicyError, PreserveEtag, StorageClassRule, destination_encryption,
     destination_encryption_must_be_in, kms_keys, kms_keys_must_be_in,
 };
 
-use crate::exit::Error;
+use crate::exit::CliError;
 
 /// How objects are copied.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
@@ -49,7 +49,7 @@ pub struct PolicyArgs {
 pub struct EncryptionArgs {
     /// Which KMS key copies get, as JSON: {"source key ARN":"destination key ARN"}
     #[arg(long, value_name = "JSON", value_parser = kms_keys)]
-    pub kms_key_map: Option<KmsKeys>,
+    pub kms_key_map: Option<KmsKeyMap>,
     /// How copies are encrypted whose key --kms-key-map does not name: bucket-default, AES256, aws:kms:KEY_ARN or
     /// aws:kms:dsse:KEY_ARN
     #[expect(clippy::doc_markdown, reason = "the help shows it as it is")]
@@ -59,13 +59,13 @@ pub struct EncryptionArgs {
 
 impl EncryptionArgs {
     /// Checks what one flag alone does not show.
-    pub fn check(&self, destination: &Region) -> Result<(), Error> {
+    pub fn check(&self, destination: &Region) -> Result<(), CliError> {
         let mapped = self.kms_key_map.as_ref();
         let mapped = mapped.map_or(Ok(()), |keys| kms_keys_must_be_in(keys, destination));
-        let stated = destination_encryption_must_be_in(self.destination_encryption.0.as_ref(), destination);
-        for (flag, checked) in [("--kms-key-map", mapped), ("--destination-encryption", stated)] {
+        let explicit = destination_encryption_must_be_in(self.destination_encryption.0.as_ref(), destination);
+        for (flag, checked) in [("--kms-key-map", mapped), ("--destination-encryption", explicit)] {
             checked.map_err(|error| {
-                Error::usage(
+                CliError::usage(
                     format!("{flag}: {error}"),
                     "name a key of that region: S3 encrypts with no other",
                 )
@@ -76,10 +76,10 @@ impl EncryptionArgs {
 
     /// Returns what is expected of copies, beside the bucket's default encryption.
     #[must_use]
-    pub fn rules(&self, bucket_default: Option<StatedEncryption>) -> EncryptionRules {
+    pub fn rules(&self, bucket_default: Option<ExplicitEncryption>) -> EncryptionRules {
         EncryptionRules {
             kms_keys: self.kms_key_map.clone().unwrap_or_default(),
-            stated: self.destination_encryption.0.clone(),
+            explicit: self.destination_encryption.0.clone(),
             bucket_default,
         }
     }
@@ -87,7 +87,7 @@ impl EncryptionArgs {
 
 /// How copies are encrypted; by the bucket's default if nothing is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EncryptionArg(pub Option<StatedEncryption>);
+pub struct EncryptionArg(pub Option<ExplicitEncryption>);
 
 fn encryption(text: &str) -> Result<EncryptionArg, PolicyError> {
     destination_encryption(text).map(EncryptionArg)
@@ -131,7 +131,7 @@ pub enum AclArg {
 
 impl PolicyArgs {
     /// Checks what one flag alone does not show.
-    pub fn check(&self, destination: &Region) -> Result<(), Error> {
+    pub fn check(&self, destination: &Region) -> Result<(), CliError> {
         self.encryption.check(destination)
     }
 

@@ -13,7 +13,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 use s3ferry_core::names::ObjectKey;
 
 pub use self::figures::LargeCopy;
-use self::figures::{Figures, LargeLeft, rates};
+use self::figures::{LargeLeft, ProgressFigures, rates};
 use crate::output::{Format, shown_lines};
 
 /// How often a line is written where there is no terminal.
@@ -80,18 +80,18 @@ impl Write for LogWriter {
 
 /// The progress of one piece of work. Clones report to the same one.
 #[derive(Debug, Clone)]
-pub struct Progress(Arc<Inner>);
+pub struct ProgressReporter(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     /// The bar, on a terminal.
     bar: Option<ProgressBar>,
-    figures: Mutex<Figures>,
+    figures: Mutex<ProgressFigures>,
     /// What the bar adds to its estimate.
     large_left: Arc<Mutex<LargeLeft>>,
 }
 
-impl Progress {
+impl ProgressReporter {
     /// Begins: `label` says what is done, `unit` what is counted, `total` how many there are where that is known.
     #[must_use]
     pub fn start(label: &'static str, unit: &'static str, total: Option<u64>) -> Self {
@@ -104,7 +104,7 @@ impl Progress {
             bar.enable_steady_tick(TICK);
             bar
         });
-        let figures = Mutex::new(Figures {
+        let figures = Mutex::new(ProgressFigures {
             label,
             unit,
             done: 0,
@@ -176,11 +176,11 @@ impl Progress {
         });
     }
 
-    fn figures(&self) -> MutexGuard<'_, Figures> {
+    fn figures(&self) -> MutexGuard<'_, ProgressFigures> {
         locked(&self.0.figures)
     }
 
-    fn update(&self, change: impl FnOnce(&mut Figures)) {
+    fn update(&self, change: impl FnOnce(&mut ProgressFigures)) {
         let mut figures = self.figures();
         change(&mut figures);
         let now = Instant::now();

@@ -4,18 +4,18 @@ use std::fs::File;
 use std::io::{BufReader, Read as _, Seek as _};
 
 use md5::{Digest as _, Md5};
-use s3ferry_core::batch_report::{ReportError, ReportFile, ReportRow, rows};
+use s3ferry_core::batch_report::{CompletionReportError, CompletionReportFile, TaskRow, rows};
 
-use crate::exit::Error;
+use crate::exit::CliError;
 
 /// Reads the rows of a file that is called `name`, once it is the one that the report's index names.
 pub(crate) fn checked_rows(
     mut file: File,
     name: &str,
-    named: &ReportFile,
-    wrong: impl Fn(ReportError) -> Error,
-) -> Result<impl Iterator<Item = Result<ReportRow, ReportError>>, Error> {
-    let unreadable = || Error::unreadable(format!("read {name}"));
+    named: &CompletionReportFile,
+    wrong: impl Fn(CompletionReportError) -> CliError,
+) -> Result<impl Iterator<Item = Result<TaskRow, CompletionReportError>>, CliError> {
+    let unreadable = || CliError::unreadable(format!("read {name}"));
     let mut hash = Md5::new();
     let mut buffer = vec![0; 64 * 1024];
     loop {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use futures::{Stream, StreamExt as _, stream};
 use s3ferry_core::failure::{Failure, FailureKind};
-use s3ferry_core::listing::Listed;
-use s3ferry_engine::listing::{Listing, Reach, in_order};
+use s3ferry_core::listing::ListedObject;
+use s3ferry_engine::listing::{ObjectListing, PrefetchLimits, in_order};
 use tokio::sync::mpsc;
 use tokio::task::JoinError;
 
@@ -14,14 +14,14 @@ use tokio::task::JoinError;
 const PAGES_BETWEEN: usize = 4;
 
 /// One side's rows, wherever they come from.
-pub type BoxRows = Pin<Box<dyn Stream<Item = Result<Vec<Listed>, Failure>> + Send>>;
+pub type BoxedRowSource = Pin<Box<dyn Stream<Item = Result<Vec<ListedObject>, Failure>> + Send>>;
 
 /// Lists in a task of its own; it ends when nobody reads any more.
-pub fn listed<L: Listing + 'static>(
+pub fn listed<L: ObjectListing + 'static>(
     listing: L,
     prefix: &str,
-    reach: Reach,
-) -> impl Stream<Item = Result<Vec<Listed>, Failure>> + Send + use<L> {
+    reach: PrefetchLimits,
+) -> impl Stream<Item = Result<Vec<ListedObject>, Failure>> + Send + use<L> {
     ahead(in_order(Arc::new(listing), prefix.to_owned(), reach))
 }
 

@@ -1,6 +1,6 @@
 //! The two buckets that a command works on: named, looked at, and reached through the adapters.
 
-use s3ferry_aws::client::{Clients, RequestLimits, Settings};
+use s3ferry_aws::client::{ClientSettings, Clients, RequestLimits};
 use s3ferry_aws::destination::S3Destination;
 use s3ferry_aws::journal::S3Journal;
 use s3ferry_aws::listing::S3Listing;
@@ -12,22 +12,22 @@ use s3ferry_core::failure::Failure;
 use s3ferry_core::names::{AccountId, BucketName, ObjectKey, Region};
 use s3ferry_core::policy::Ownership;
 use s3ferry_core::prefix;
-use s3ferry_core::preflight::{ExpectedBucket, PreflightError, Unfit, check_destination};
-use s3ferry_core::upload::Route;
+use s3ferry_core::preflight::{ExpectedBucket, PreflightError, UnfitBucket, check_destination};
+use s3ferry_core::upload::MigrationRoute;
 use s3ferry_engine::diff::LISTING_OUT_OF_ORDER;
-use s3ferry_engine::listing::{Listing as _, Reach};
-use s3ferry_engine::reconcile::Uploads;
+use s3ferry_engine::listing::{ObjectListing as _, PrefetchLimits};
+use s3ferry_engine::reconcile::UploadSupport;
 
 use crate::args::{DestinationArgs, SharedArgs, SourceArgs, endpoint_url, region};
-use crate::exit::Error;
+use crate::exit::CliError;
 use crate::inventories::{Inventories, InventoryArgs};
 use crate::location::Location;
 use crate::progress::say;
-use crate::rows::{BoxRows, listed};
+use crate::rows::{BoxedRowSource, listed};
 
 /// One bucket with the region that it is reached in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Side {
+pub struct BucketSide {
     /// The bucket and the prefix.
     pub location: Location,
     /// The bucket's region.
@@ -38,30 +38,30 @@ pub struct Side {
 
 /// Both buckets, which were looked at and are there.
 #[derive(Debug, Clone)]
-pub struct Sides {
+pub struct BucketPair {
     /// Credentials and connections.
     pub clients: Clients,
     /// The bucket that is migrated.
-    pub source: Side,
+    pub source: BucketSide,
     /// The bucket that is migrated to.
-    pub destination: Side,
+    pub destination: BucketSide,
     /// Reports that are read instead of listings.
     pub inventories: Inventories,
     /// What the locations may not be meant as.
     pub warnings: Vec<String>,
 }
 
-impl Sides {
+impl BucketPair {
     /// Checks the command line, finds the source's region, and looks at both buckets.
     pub async fn open(
         shared: &SharedArgs,
         source: &SourceArgs,
         destination: &DestinationArgs,
         limits: RequestLimits,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, CliError> {
         must_match(&source.source, &destination.destination)?;
         let (clients, source) = open_source(shared, source, limits).await?;
-        let destination = Side {
+        let destination = BucketSide {
             location: destination.destination.clone(),
             region: destination.destination_region.clone(),
             owner: destination.destination_bucket_owner.clone(),
@@ -84,7 +84,7 @@ impl Sides {
     }
 
     /// Opens the inventories that are to be read instead of listings.
-    pub async fn with_inventories(mut self, args: &InventoryArgs) -> Result<Self, Error> {
+    pub async fn with_inventories(mut self, args: &InventoryArgs) -> Result<Self, CliError> {
         self.inventories = Inventories::open(args, &self.clients, &self.source, Some(&self.destination)).await?;
         Ok(self)
     }
@@ -97,8 +97,8 @@ impl Sides {
 
     /// Begins to read the keys of both buckets, each out of its inventory or by listing it.
     #[must_use]
-    pub fn rows(&self, reach: Reach) -> (BoxRows, BoxRows) {
-        let rows = |name: SideName, side: &Side| {
+    pub fn rows(&self, reach: PrefetchLimits) -> (BoxedRowSource, BoxedRowSource) {
+        let rows = |name: SideName, side: &BucketSide| {
             self.inventories
                 .rows(name)
                 .unwrap_or_else(|| Box::pin(listed(side.listing(&self.clients), &side.location.prefix, reach)))
@@ -126,8 +126,8 @@ impl Sides {
     /// Checks that the destination can hold what is to be copied, by what a stack is refused for, too. Locks that would be
     /// lost are a warning here: each object that loses one is named. A bucket whose settings may not be read is left to the
     /// copies, which name what they lack.
-    pub async fn check_destination(&self, ownership: Ownership) -> Result<(), Error> {
-        let examined = async |side: &Side| preflight::examine(&self.clients, &side.expected()).await;
+    pub async fn check_destination(&self, ownership: Ownership) -> Result<(), CliError> {
+        let examined = async |side: &BucketSide| preflight::examine(&self.clients, &side.expected()).await;
         let (Ok(source), Ok(destination)) = (examined(&self.source).await, examined(&self.destination).await) else {
             return Ok(());
         };
@@ -135,7 +135,7 @@ impl Sides {
         let destination = (&self.destination.location.bucket, destination);
         match check_destination(source, destination, ownership, false) {
             Ok(()) => Ok(()),
-            Err(unfit @ Unfit::Unlockable { .. }) => {
+            Err(unfit @ UnfitBucket::Unlockable { .. }) => {
                 say(&format!("warning: {unfit}"));
                 Ok(())
             }
@@ -144,17 +144,17 @@ impl Sides {
     }
 
     /// Looks at the state bucket, which is in the source's region, and makes the store of what is written down there.
-    pub async fn state(&self, bucket: &BucketName) -> Result<Uploads<S3Journal>, Error> {
+    pub async fn state(&self, bucket: &BucketName) -> Result<UploadSupport<S3Journal>, CliError> {
         let region = &self.source.region;
         for (side, flag) in [(&self.source, "--source"), (&self.destination, "--destination")] {
             if side.location.bucket == *bucket {
-                return Err(Error::usage(
+                return Err(CliError::usage(
                     format!("--state-bucket and {flag} are both bucket {bucket}"),
                     "name a bucket of its own for s3ferry's state",
                 ));
             }
         }
-        let side = Side {
+        let side = BucketSide {
             location: Location {
                 bucket: bucket.clone(),
                 prefix: String::new(),
@@ -164,12 +164,12 @@ impl Sides {
             owner: self.source.owner.clone(),
         };
         must_be_in_region(&self.clients, &side, "a --state-bucket of the source's region, not of").await?;
-        let route = Route {
+        let route = MigrationRoute {
             source: self.source.location.bucket.clone(),
             destination: self.destination.location.bucket.clone(),
         };
         let state = StateBucket::new(&self.clients, bucket.clone(), region.clone(), side.owner.as_ref());
-        Ok(Uploads {
+        Ok(UploadSupport {
             journal: S3Journal::new(state, route.clone()),
             route,
         })
@@ -196,7 +196,7 @@ impl Sides {
     }
 }
 
-impl Side {
+impl BucketSide {
     fn expected(&self) -> ExpectedBucket {
         ExpectedBucket {
             name: self.location.bucket.clone(),
@@ -217,7 +217,7 @@ impl Side {
     }
 
     /// Says where the prefix selects other keys than it may be meant to.
-    pub async fn warnings(&self, clients: &Clients) -> Result<Vec<String>, Error> {
+    pub async fn warnings(&self, clients: &Clients) -> Result<Vec<String>, CliError> {
         let (location, prefix) = (&self.location, &self.location.prefix);
         let mut warnings = Vec::new();
         if let Some(letter) = prefix::wildcard_in(prefix) {
@@ -245,9 +245,9 @@ pub async fn open_source(
     shared: &SharedArgs,
     source: &SourceArgs,
     limits: RequestLimits,
-) -> Result<(Clients, Side), Error> {
+) -> Result<(Clients, BucketSide), CliError> {
     let (clients, region) = load_clients(shared, source.source_region.as_ref(), "--source-region", limits).await?;
-    let side = Side {
+    let side = BucketSide {
         location: source.source.clone(),
         region,
         owner: source.source_bucket_owner.clone(),
@@ -262,8 +262,8 @@ pub async fn load_clients(
     region: Option<&Region>,
     flag: &str,
     limits: RequestLimits,
-) -> Result<(Clients, Region), Error> {
-    let settings = Settings {
+) -> Result<(Clients, Region), CliError> {
+    let settings = ClientSettings {
         profile: shared.profile.clone(),
         endpoint_url: checked_endpoint(shared)?,
         limits,
@@ -276,13 +276,13 @@ pub async fn load_clients(
 }
 
 /// Refuses an endpoint in the environment that the SDK cannot read: it would go to AWS itself, or nowhere if it is empty.
-fn checked_endpoint(shared: &SharedArgs) -> Result<Option<String>, Error> {
+fn checked_endpoint(shared: &SharedArgs) -> Result<Option<String>, CliError> {
     const VARIABLE: &str = "AWS_ENDPOINT_URL";
     match (&shared.endpoint_url, std::env::var(VARIABLE).ok()) {
         (Some(url), _) => Ok(Some(url.clone())),
         (None, Some(url)) => match endpoint_url(&url) {
             Ok(url) => Ok(Some(url)),
-            Err(allowed) => Err(Error::setup(
+            Err(allowed) => Err(CliError::setup(
                 format!("{VARIABLE}=`{url}`: {allowed}"),
                 format!("correct or unset {VARIABLE}, or give --endpoint-url"),
             )),
@@ -291,31 +291,32 @@ fn checked_endpoint(shared: &SharedArgs) -> Result<Option<String>, Error> {
     }
 }
 
-async fn default_region(settings: &Settings, flag: &str) -> Result<Region, Error> {
+async fn default_region(settings: &ClientSettings, flag: &str) -> Result<Region, CliError> {
     let next = format!("give {flag}, as in {flag} us-east-1");
     let Some(name) = settings.default_region().await else {
         let profile = match &settings.profile {
             Some(profile) => format!("the profile `{profile}`, if there is one,"),
             None => "the profile".to_owned(),
         };
-        return Err(Error::setup(
+        return Err(CliError::setup(
             format!("the region is not known: neither {flag} nor AWS_REGION nor {profile} names one"),
             next,
         ));
     };
-    region(&name).map_err(|error| Error::setup(format!("the environment or the profile names a region: {error}"), next))
+    region(&name)
+        .map_err(|error| CliError::setup(format!("the environment or the profile names a region: {error}"), next))
 }
 
 /// Keys are never renamed, so both sides begin alike; and a bucket is no destination of itself.
-fn must_match(source: &Location, destination: &Location) -> Result<(), Error> {
+fn must_match(source: &Location, destination: &Location) -> Result<(), CliError> {
     if source.bucket == destination.bucket {
-        return Err(Error::usage(
+        return Err(CliError::usage(
             format!("--source and --destination are both bucket {}", source.bucket),
             "name the bucket in the other region as the destination",
         ));
     }
     if source.prefix != destination.prefix {
-        return Err(Error::usage(
+        return Err(CliError::usage(
             format!(
                 "the prefixes differ: `{}` at the source, `{}` at the destination; s3ferry never renames keys",
                 source.prefix, destination.prefix
@@ -338,24 +339,24 @@ fn bare(location: &Location) -> String {
 }
 
 /// Looks at a bucket; a wrong region is named together with the right one.
-pub async fn must_be_in_region(clients: &Clients, side: &Side, flag: &str) -> Result<(), Error> {
+pub async fn must_be_in_region(clients: &Clients, side: &BucketSide, flag: &str) -> Result<(), CliError> {
     let confirmed = preflight::confirm(clients, &side.expected()).await;
     confirmed.map_err(|error| match (error, clients.endpoint_url()) {
-        (PreflightError::Failed(failure), Some(url)) if failure.code == UNREACHABLE => Error::setup(
+        (PreflightError::Failed(failure), Some(url)) if failure.code == UNREACHABLE => CliError::setup(
             format!("the endpoint {url} gives no answer: {}", failure.detail),
             "start what should listen there, or correct --endpoint-url or AWS_ENDPOINT_URL",
         ),
-        (PreflightError::Failed(failure), _) => Error::Failed(failure),
+        (PreflightError::Failed(failure), _) => CliError::Failed(failure),
         (PreflightError::Unfit(unfit), _) => unfitting(&unfit, flag),
     })
 }
 
-fn unfitting(unfit: &Unfit, flag: &str) -> Error {
+fn unfitting(unfit: &UnfitBucket, flag: &str) -> CliError {
     let next = match unfit {
-        Unfit::Elsewhere { found, .. } => format!("give {flag} {found}"),
+        UnfitBucket::Elsewhere { found, .. } => format!("give {flag} {found}"),
         _ => "correct what is named and run the command again".to_owned(),
     };
-    Error::setup(unfit.to_string(), next)
+    CliError::setup(unfit.to_string(), next)
 }
 
 #[cfg(test)]
@@ -380,7 +381,7 @@ mod tests {
 
     #[test]
     fn wrong_region_names_both_and_the_flag() {
-        let unfit = Unfit::Elsewhere {
+        let unfit = UnfitBucket::Elsewhere {
             bucket: BucketName::new("one-bucket").unwrap(),
             asked: Region::new("us-east-1").unwrap(),
             found: "eu-central-1".to_owned(),

@@ -8,22 +8,22 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::facts::{Aspect, ObjectFacts};
+use crate::facts::{Attribute, ObjectFacts};
 use crate::upload::hexadecimal;
 
 /// The attributes that a marker holds hashes of, in the order of its text.
-const ATTRIBUTES: [Aspect; 3] = [Aspect::Tags, Aspect::Acl, Aspect::Annotations];
+const ATTRIBUTES: [Attribute; 3] = [Attribute::Tags, Attribute::Acl, Attribute::Annotations];
 
 /// How many hexadecimal digits of a hash are kept: enough to tell apart what one object ever has.
 const DIGITS: usize = 16;
 
 /// Hashes of an object's attributes, of those that were read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Attributes(BTreeMap<Aspect, String>);
+pub struct AttributeDigests(BTreeMap<Attribute, String>);
 
 /// What has to be done about an attribute of s3ferry's copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Change {
+pub enum AttributeChange {
     /// Nothing: the source's is the one that was copied, whatever an application made of it at the destination.
     None,
     /// The source's is another one, and the destination's is not an application's: the source's is copied.
@@ -32,7 +32,7 @@ pub enum Change {
     Conflict,
 }
 
-impl Attributes {
+impl AttributeDigests {
     /// Hashes the attributes of an object as far as they are known.
     #[must_use]
     pub fn of(facts: &ObjectFacts) -> Self {
@@ -44,22 +44,27 @@ impl Attributes {
 
     /// Tells what has to be done about an attribute of a copy that was made with `self`; none where one side was not read.
     #[must_use]
-    pub fn change(&self, attribute: Aspect, source: &ObjectFacts, destination: &ObjectFacts) -> Option<Change> {
+    pub fn change(
+        &self,
+        attribute: Attribute,
+        source: &ObjectFacts,
+        destination: &ObjectFacts,
+    ) -> Option<AttributeChange> {
         let (source, destination) = (digest(source, attribute)?, digest(destination, attribute)?);
         let copied = self.0.get(&attribute);
         let is_equal = source == destination;
         Some(if copied == Some(&source) || (copied.is_none() && is_equal) {
-            Change::None
+            AttributeChange::None
         } else if copied == Some(&destination) || is_equal {
-            Change::Source
+            AttributeChange::Source
         } else {
-            Change::Conflict
+            AttributeChange::Conflict
         })
     }
 
     /// Tells whether the copy was made of an object that had some of an attribute.
     #[must_use]
-    pub fn has(&self, attribute: Aspect) -> bool {
+    pub fn has(&self, attribute: Attribute) -> bool {
         let none = digest_of(&BTreeMap::<String, String>::new());
         self.0
             .get(&attribute)
@@ -68,7 +73,7 @@ impl Attributes {
 
     /// Takes over what `other` holds of an attribute.
     #[must_use]
-    pub(crate) fn with(mut self, attribute: Aspect, other: &Self) -> Self {
+    pub(crate) fn with(mut self, attribute: Attribute, other: &Self) -> Self {
         match other.0.get(&attribute) {
             Some(hash) => self.0.insert(attribute, hash.clone()),
             None => self.0.remove(&attribute),
@@ -103,11 +108,11 @@ pub(crate) fn tags_are_known(facts: &ObjectFacts) -> bool {
     facts.tags.is_some() || facts.tag_count.is_none()
 }
 
-fn digest(facts: &ObjectFacts, attribute: Aspect) -> Option<String> {
+fn digest(facts: &ObjectFacts, attribute: Attribute) -> Option<String> {
     match attribute {
-        Aspect::Tags if tags_are_known(facts) => digest_of(facts.tags.as_ref().unwrap_or(&BTreeMap::new())),
-        Aspect::Annotations => digest_of(facts.annotations.as_ref()?),
-        Aspect::Acl => digest_of(facts.acl.as_ref()?),
+        Attribute::Tags if tags_are_known(facts) => digest_of(facts.tags.as_ref().unwrap_or(&BTreeMap::new())),
+        Attribute::Annotations => digest_of(facts.annotations.as_ref()?),
+        Attribute::Acl => digest_of(facts.acl.as_ref()?),
         _ => None,
     }
 }
@@ -137,41 +142,50 @@ mod tests {
     }
 
     #[test]
-    fn three_states_tell_who_changed_an_attribute() {
+    fn three_way_comparison_shows_who_changed_an_attribute() {
         let rows = [
-            (("a", "a", "a"), Change::None),
-            (("a", "a", "b"), Change::None),
-            (("a", "b", "a"), Change::Source),
-            (("a", "b", "b"), Change::Source),
-            (("a", "b", "c"), Change::Conflict),
+            (("a", "a", "a"), AttributeChange::None),
+            (("a", "a", "b"), AttributeChange::None),
+            (("a", "b", "a"), AttributeChange::Source),
+            (("a", "b", "b"), AttributeChange::Source),
+            (("a", "b", "c"), AttributeChange::Conflict),
         ];
         for ((copied, source, destination), expected) in rows {
-            let copied = Attributes::of(&tagged(Some(copied)));
-            let change = copied.change(Aspect::Tags, &tagged(Some(source)), &tagged(Some(destination)));
+            let copied = AttributeDigests::of(&tagged(Some(copied)));
+            let change = copied.change(Attribute::Tags, &tagged(Some(source)), &tagged(Some(destination)));
             assert_eq!(change, Some(expected), "{copied:?} {source} {destination}");
         }
     }
 
     #[test]
-    fn what_was_not_read_tells_nothing() {
-        let none = Attributes::default();
+    fn unread_attributes_are_inconclusive() {
+        let none = AttributeDigests::default();
         let (one, other) = (tagged(Some("a")), tagged(Some("b")));
-        assert_eq!(none.change(Aspect::Tags, &one, &one), Some(Change::None));
-        assert_eq!(none.change(Aspect::Tags, &one, &other), Some(Change::Conflict));
+        assert_eq!(none.change(Attribute::Tags, &one, &one), Some(AttributeChange::None));
+        assert_eq!(
+            none.change(Attribute::Tags, &one, &other),
+            Some(AttributeChange::Conflict)
+        );
         let unread = ObjectFacts {
             tags: None,
             ..one.clone()
         };
-        assert_eq!(Attributes::of(&one).change(Aspect::Tags, &unread, &other), None);
-        assert_eq!(Attributes::of(&one).change(Aspect::Annotations, &one, &other), None);
+        assert_eq!(
+            AttributeDigests::of(&one).change(Attribute::Tags, &unread, &other),
+            None
+        );
+        assert_eq!(
+            AttributeDigests::of(&one).change(Attribute::Annotations, &one, &other),
+            None
+        );
         // A HEAD that counts no tags says all of them.
         let untagged = ObjectFacts {
             tags: None,
             ..tagged(None)
         };
         assert_eq!(
-            Attributes::of(&one).change(Aspect::Tags, &untagged, &one),
-            Some(Change::Source)
+            AttributeDigests::of(&one).change(Attribute::Tags, &untagged, &one),
+            Some(AttributeChange::Source)
         );
     }
 
@@ -180,10 +194,10 @@ mod tests {
         let mut facts = tagged(Some("a"));
         facts.annotations = Some(BTreeMap::new());
         facts.acl = Some(crate::acl::Acl::default());
-        let attributes = Attributes::of(&facts);
-        assert_eq!(Attributes::parse(&attributes.to_text()), Some(attributes.clone()));
-        assert_eq!(Attributes::parse(""), Some(Attributes::default()));
-        assert_eq!(Attributes::parse("lock.00"), None);
-        assert!(attributes.has(Aspect::Tags) && !attributes.has(Aspect::Annotations));
+        let attributes = AttributeDigests::of(&facts);
+        assert_eq!(AttributeDigests::parse(&attributes.to_text()), Some(attributes.clone()));
+        assert_eq!(AttributeDigests::parse(""), Some(AttributeDigests::default()));
+        assert_eq!(AttributeDigests::parse("lock.00"), None);
+        assert!(attributes.has(Attribute::Tags) && !attributes.has(Attribute::Annotations));
     }
 }

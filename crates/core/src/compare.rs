@@ -6,18 +6,18 @@ use crate::time::Timestamp;
 
 /// The result of comparing the source's object with the destination's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum BodyComparison {
     /// Content and metadata are equal.
     Identical,
     /// Something differs.
-    Different(Difference),
+    Different(BodyDifference),
     /// Nothing that both sides store can be compared. Never to be taken for "identical".
-    CannotTell(Unsettled),
+    Inconclusive(InconclusiveReason),
 }
 
 /// What differs first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Difference {
+pub enum BodyDifference {
     /// The sizes.
     Size,
     /// The contents, by checksum or by `ETag`.
@@ -36,7 +36,7 @@ pub enum Difference {
 
 /// Why equality cannot be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unsettled {
+pub enum InconclusiveReason {
     /// Neither a checksum nor an `ETag` of one kind is stored on both sides.
     NothingInCommon,
 }
@@ -46,60 +46,69 @@ pub enum Unsettled {
 /// Every pair that can be compared must agree, and at least one must exist; or the destination is S3's own replica of
 /// the source's very version. A different storage class alone is no difference, and the marker of a copy is none.
 #[must_use]
-pub fn compare(source: &ObjectFacts, destination: &ObjectFacts, now: Timestamp) -> Verdict {
+pub fn compare(source: &ObjectFacts, destination: &ObjectFacts, now: Timestamp) -> BodyComparison {
     let body = compare_bodies(source, destination);
     match body {
-        Verdict::Different(_) => body,
-        Verdict::Identical | Verdict::CannotTell(_) => compare_around(source, destination, now)
+        BodyComparison::Different(_) => body,
+        BodyComparison::Identical | BodyComparison::Inconclusive(_) => compare_around(source, destination, now)
             .first()
-            .map_or(body, |difference| Verdict::Different(*difference)),
+            .map_or(body, |difference| BodyComparison::Different(*difference)),
     }
 }
 
 /// Compares what only a copy can change: content, headers, user metadata and the website redirect.
 #[must_use]
-pub fn compare_bodies(source: &ObjectFacts, destination: &ObjectFacts) -> Verdict {
+pub fn compare_bodies(source: &ObjectFacts, destination: &ObjectFacts) -> BodyComparison {
     if source.size_bytes != destination.size_bytes {
-        return Verdict::Different(Difference::Size);
+        return BodyComparison::Different(BodyDifference::Size);
     }
     let content = compare_content(source, destination);
-    if content == Content::Differs {
-        return Verdict::Different(Difference::Content);
+    if content == ContentComparison::Differs {
+        return BodyComparison::Different(BodyDifference::Content);
     }
     if !metadata_agrees(source, destination) {
-        return Verdict::Different(Difference::Metadata);
+        return BodyComparison::Different(BodyDifference::Metadata);
     }
-    if content == Content::Agrees || is_replica_of(source, destination) {
-        return Verdict::Identical;
+    if content == ContentComparison::Agrees || is_replica_of(source, destination) {
+        return BodyComparison::Identical;
     }
-    Verdict::CannotTell(Unsettled::NothingInCommon)
+    BodyComparison::Inconclusive(InconclusiveReason::NothingInCommon)
 }
 
 /// Compares what can be changed without moving bytes, as far as both sides were read. A retention of the source that has
 /// ended by `now` asks for nothing: S3 accepts none that lies in the past.
 #[must_use]
-pub fn compare_around(source: &ObjectFacts, destination: &ObjectFacts, now: Timestamp) -> Vec<Difference> {
+pub fn compare_around(source: &ObjectFacts, destination: &ObjectFacts, now: Timestamp) -> Vec<BodyDifference> {
     let findings = [
-        (Difference::Tags, agree(source.tags.as_ref(), destination.tags.as_ref())),
-        (Difference::Lock, destination.lock.satisfies(source.lock.in_force(now))),
         (
-            Difference::Annotations,
+            BodyDifference::Tags,
+            agree(source.tags.as_ref(), destination.tags.as_ref()),
+        ),
+        (
+            BodyDifference::Lock,
+            destination.lock.satisfies(source.lock.in_force(now)),
+        ),
+        (
+            BodyDifference::Annotations,
             agree(source.annotations.as_ref(), destination.annotations.as_ref()),
         ),
-        (Difference::Acl, agree(source.acl.as_ref(), destination.acl.as_ref())),
+        (
+            BodyDifference::Acl,
+            agree(source.acl.as_ref(), destination.acl.as_ref()),
+        ),
     ];
     let differing = findings.into_iter().filter(|(_, agrees)| !agrees);
     differing.map(|(difference, _)| difference).collect()
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Content {
+pub(crate) enum ContentComparison {
     Agrees,
     Differs,
     NotComparable,
 }
 
-impl Content {
+impl ContentComparison {
     fn of(equal: bool) -> Self {
         if equal { Self::Agrees } else { Self::Differs }
     }
@@ -115,9 +124,9 @@ impl Content {
 }
 
 /// Compares the contents of two objects of one size.
-fn compare_content(source: &ObjectFacts, destination: &ObjectFacts) -> Content {
+fn compare_content(source: &ObjectFacts, destination: &ObjectFacts) -> ContentComparison {
     if source.size_bytes == 0 {
-        return Content::Agrees;
+        return ContentComparison::Agrees;
     }
     compare_etags(source, destination).and(compare_checksums(source, destination))
 }
@@ -127,26 +136,26 @@ fn compare_content(source: &ObjectFacts, destination: &ObjectFacts) -> Content {
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html>,
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_UpdateObjectEncryption.html>
-pub(crate) fn compare_etags(source: &ObjectFacts, destination: &ObjectFacts) -> Content {
+pub(crate) fn compare_etags(source: &ObjectFacts, destination: &ObjectFacts) -> ContentComparison {
     let equal = source.etag == destination.etag;
     match (&source.encryption, &destination.encryption) {
         (Encryption::Managed, Encryption::Managed) => {}
         // An object whose encryption was changed in place keeps its tag; no other tag under KMS equals a hash.
         (Encryption::Managed, Encryption::Kms(_)) | (Encryption::Kms(_), Encryption::Managed) if equal => {
-            return Content::Agrees;
+            return ContentComparison::Agrees;
         }
-        _ => return Content::NotComparable,
+        _ => return ContentComparison::NotComparable,
     }
     match (source.etag.is_multipart(), destination.etag.is_multipart()) {
-        (false, false) => Content::of(equal),
-        (true, true) if equal => Content::Agrees,
-        _ => Content::NotComparable,
+        (false, false) => ContentComparison::of(equal),
+        (true, true) if equal => ContentComparison::Agrees,
+        _ => ContentComparison::NotComparable,
     }
 }
 
 /// Full-object checksums of one algorithm always compare; composite ones, like the tags of multipart objects, only say
 /// something when they are equal.
-fn compare_checksums(source: &ObjectFacts, destination: &ObjectFacts) -> Content {
+fn compare_checksums(source: &ObjectFacts, destination: &ObjectFacts) -> ContentComparison {
     use ChecksumCoverage::{Composite, FullObject};
     let coverage = (source.checksums.coverage, destination.checksums.coverage);
     let pairs = source.checksums.values.iter().filter_map(|(algorithm, value)| {
@@ -155,11 +164,11 @@ fn compare_checksums(source: &ObjectFacts, destination: &ObjectFacts) -> Content
     });
     pairs
         .map(|equal| match coverage {
-            (FullObject, FullObject) => Content::of(equal),
-            (Composite, Composite) if equal => Content::Agrees,
-            _ => Content::NotComparable,
+            (FullObject, FullObject) => ContentComparison::of(equal),
+            (Composite, Composite) if equal => ContentComparison::Agrees,
+            _ => ContentComparison::NotComparable,
         })
-        .fold(Content::NotComparable, Content::and)
+        .fold(ContentComparison::NotComparable, ContentComparison::and)
 }
 
 pub(crate) fn metadata_agrees(source: &ObjectFacts, destination: &ObjectFacts) -> bool {
@@ -186,13 +195,13 @@ mod tests {
 
     use super::*;
     use crate::facts::samples::object;
-    use crate::facts::{Checksums, KmsEncryption};
+    use crate::facts::{KmsEncryption, StoredChecksums};
     use crate::names::{ETag, VersionId};
 
     const NOW: Timestamp = Timestamp::from_seconds(2_000);
-    const SAME: Verdict = Verdict::Identical;
-    const OTHER_CONTENT: Verdict = Verdict::Different(Difference::Content);
-    const UNKNOWN: Verdict = Verdict::CannotTell(Unsettled::NothingInCommon);
+    const SAME: BodyComparison = BodyComparison::Identical;
+    const OTHER_CONTENT: BodyComparison = BodyComparison::Different(BodyDifference::Content);
+    const UNKNOWN: BodyComparison = BodyComparison::Inconclusive(InconclusiveReason::NothingInCommon);
 
     /// `MD5` or `md5-parts`, perhaps under KMS, perhaps with `full:` or `composite:` CRC32 value.
     fn described(description: &str) -> ObjectFacts {
@@ -201,7 +210,7 @@ mod tests {
             match word.split_once(':') {
                 Some(("etag", etag)) => facts.etag = ETag::new(etag).unwrap(),
                 Some((coverage, value)) => {
-                    facts.checksums = Checksums {
+                    facts.checksums = StoredChecksums {
                         coverage: match coverage {
                             "full" => ChecksumCoverage::FullObject,
                             _ => ChecksumCoverage::Composite,
@@ -217,7 +226,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(source: &str, destination: &str, expected: Verdict) {
+    fn check(source: &str, destination: &str, expected: BodyComparison) {
         let (source, destination) = (described(source), described(destination));
         assert_eq!(compare(&source, &destination, NOW), expected);
         assert_eq!(compare(&destination, &source, NOW), expected, "the other way round");
@@ -253,19 +262,21 @@ mod tests {
     fn sizes_metadata_and_tags_differ_before_anything_is_called_identical() {
         type Change = fn(&mut ObjectFacts);
         let source = object("aa");
-        let differing: [(Difference, Change); 6] = [
-            (Difference::Size, |facts| facts.size_bytes = 6),
-            (Difference::Metadata, |facts| {
+        let differing: [(BodyDifference, Change); 6] = [
+            (BodyDifference::Size, |facts| facts.size_bytes = 6),
+            (BodyDifference::Metadata, |facts| {
                 facts.headers.content_type = Some("a/b".into());
             }),
-            (Difference::Metadata, |facts| {
+            (BodyDifference::Metadata, |facts| {
                 facts.user_metadata.insert("a".into(), "b".into());
             }),
-            (Difference::Metadata, |facts| facts.website_redirect = Some("/x".into())),
-            (Difference::Metadata, |facts| {
+            (BodyDifference::Metadata, |facts| {
+                facts.website_redirect = Some("/x".into())
+            }),
+            (BodyDifference::Metadata, |facts| {
                 facts.unreadable_headers.insert("x-amz-meta-a".into(), vec![0xfc]);
             }),
-            (Difference::Tags, |facts| {
+            (BodyDifference::Tags, |facts| {
                 facts.tags = Some(BTreeMap::from([("a".into(), "b".into())]));
             }),
         ];
@@ -274,7 +285,10 @@ mod tests {
             source.tags = Some(BTreeMap::new());
             let mut destination = source.clone();
             change(&mut destination);
-            assert_eq!(compare(&source, &destination, NOW), Verdict::Different(difference));
+            assert_eq!(
+                compare(&source, &destination, NOW),
+                BodyComparison::Different(difference)
+            );
         }
     }
 
@@ -286,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn replica_of_the_very_version_settles_what_hashes_cannot() {
+    fn replica_of_the_same_version_proves_equality_without_hashes() {
         let mut source = object("aa");
         source.encryption = Encryption::Kms(KmsEncryption::default());
         let mut replica = source.clone();
@@ -313,7 +327,7 @@ mod tests {
             source.size_bytes = size_bytes;
             let mut destination = source.clone();
             destination.size_bytes += 1;
-            prop_assert_eq!(compare(&source, &destination, NOW), Verdict::Different(Difference::Size));
+            prop_assert_eq!(compare(&source, &destination, NOW), BodyComparison::Different(BodyDifference::Size));
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::wiring::OwnerId;
 
 /// Says why a document is no request of `CloudFormation`, and so has nobody to be answered to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RequestError {
+pub enum CustomResourceError {
     /// It is not a JSON object.
     #[error("the event is no CloudFormation custom resource request: it is not a JSON object")]
     NotAnObject,
@@ -24,7 +24,7 @@ pub enum RequestError {
 
 /// What is to happen to the resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RequestType {
+pub enum CustomResourceRequestType {
     /// The resource is new in its stack.
     Create,
     /// A property changed, or a change is rolled back.
@@ -39,9 +39,9 @@ pub enum RequestType {
 
 /// One request of `CloudFormation`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
+pub struct CustomResourceRequest {
     /// What is to happen.
-    pub request_type: RequestType,
+    pub request_type: CustomResourceRequestType,
     /// Where the answer goes. Whoever has it can answer: it must not be logged.
     pub response_url: String,
     /// The stack's ARN.
@@ -58,14 +58,14 @@ pub struct Request {
     pub old_properties: Map<String, Value>,
 }
 
-impl Request {
+impl CustomResourceRequest {
     /// Takes a request apart. All that is needed to answer must be there; the rest is judged later, so that even a
     /// request that makes no sense is answered.
-    pub fn parse(event: &Value) -> Result<Self, RequestError> {
-        let fields = event.as_object().ok_or(RequestError::NotAnObject)?;
+    pub fn parse(event: &Value) -> Result<Self, CustomResourceError> {
+        let fields = event.as_object().ok_or(CustomResourceError::NotAnObject)?;
         let text = |field: &'static str| match fields.get(field) {
             Some(Value::String(text)) if !text.is_empty() => Ok(text.clone()),
-            _ => Err(RequestError::Missing { field }),
+            _ => Err(CustomResourceError::Missing { field }),
         };
         let object = |field: &str| {
             fields
@@ -85,11 +85,11 @@ impl Request {
             request_id: given("RequestId"),
             logical_resource_id: given("LogicalResourceId"),
             request_type: match given("RequestType").as_str() {
-                _ if !missing.is_empty() => RequestType::Incomplete(missing.join(", ")),
-                "Create" => RequestType::Create,
-                "Update" => RequestType::Update,
-                "Delete" => RequestType::Delete,
-                other => RequestType::Unknown(other.to_owned()),
+                _ if !missing.is_empty() => CustomResourceRequestType::Incomplete(missing.join(", ")),
+                "Create" => CustomResourceRequestType::Create,
+                "Update" => CustomResourceRequestType::Update,
+                "Delete" => CustomResourceRequestType::Delete,
+                other => CustomResourceRequestType::Unknown(other.to_owned()),
             },
             physical_resource_id: text("PhysicalResourceId").ok(),
             properties: object("ResourceProperties"),
@@ -148,7 +148,7 @@ const CUT: &str = " [...]";
 /// The answer to a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Response {
+pub struct CustomResourceResponse {
     status: &'static str,
     #[serde(skip_serializing_if = "String::is_empty")]
     reason: String,
@@ -160,16 +160,16 @@ pub struct Response {
     data: Map<String, Value>,
 }
 
-impl Response {
+impl CustomResourceResponse {
     /// Answers that everything is as it was asked for.
     #[must_use]
-    pub fn success(request: &Request, physical_id: String, data: Map<String, Value>) -> Self {
+    pub fn success(request: &CustomResourceRequest, physical_id: String, data: Map<String, Value>) -> Self {
         Self::new(request, "SUCCESS", String::new(), physical_id, data)
     }
 
     /// Answers that it is not, and why. An empty reason would make an answer that `CloudFormation` does not take.
     #[must_use]
-    pub fn failed(request: &Request, physical_id: String, reason: &str) -> Self {
+    pub fn failed(request: &CustomResourceRequest, physical_id: String, reason: &str) -> Self {
         let reason = if reason.is_empty() {
             "no reason is known"
         } else {
@@ -179,7 +179,7 @@ impl Response {
     }
 
     fn new(
-        request: &Request,
+        request: &CustomResourceRequest,
         status: &'static str,
         reason: String,
         physical_resource_id: String,

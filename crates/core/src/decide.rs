@@ -6,28 +6,28 @@ mod shared;
 
 use std::time::Duration;
 
-use crate::compare::{Verdict, compare_bodies};
+use crate::compare::{BodyComparison, compare_bodies};
 use crate::diff::SideName;
 use crate::encryption::is_weaker;
 use crate::facts::{
-    Aspect, Aspects, Availability, Encryption, HIDDEN_IN_HEAD, ObjectFacts, ObjectState, ReplicationStatus,
-    StatedEncryption,
+    Attribute, AttributeSet, Availability, Encryption, ExplicitEncryption, HIDDEN_IN_HEAD, ObjectFacts, ObjectState,
+    ReplicationStatus,
 };
-use crate::history::VersionName;
 use crate::lock::{DefaultRetention, EventHold, ObjectLock};
 use crate::marker::copy_is_comparable;
 use crate::names::ETag;
 use crate::order::{
-    AmendOrder, AnnotationChange, CopyMethod, CopyOrder, LockChange, Metadata, SourcePin, Stated, StatedChecksum,
-    WriteCondition, tags_fit,
+    AnnotationChange, AttributeUpdate, CopiedMetadata, CopyMethod, CopyOrder, ExplicitAttributes, ExplicitChecksum,
+    LockChange, SourcePin, WriteCondition, tags_fit,
 };
-use crate::outcome::{AgainReason, SkipReason};
+use crate::outcome::{DeferralReason, SkipReason};
 use crate::plan::{COPY_OBJECT_LIMIT_BYTES, LARGEST_OBJECT_BYTES};
 use crate::policy::{AclRule, Policy, PreserveEtag, StorageClassRule};
 use crate::time::Timestamp;
+use crate::versions::VersionName;
 
 use self::encryption::{EncryptionChange, encryption_change};
-pub use self::refusal::Refusal;
+pub use self::refusal::CopyRefusal;
 pub(crate) use shared::is_unfinished;
 pub use shared::{SharedSituation, decide_shared};
 
@@ -47,7 +47,7 @@ pub struct Situation<'a> {
     /// Whether S3's own replication carries the key to our destination, where that was read.
     pub replication: ReplicationCoverage,
     /// What the buckets can keep, where that was read.
-    pub abilities: Option<Abilities>,
+    pub capabilities: Option<BucketCapabilities>,
     /// How the destination bucket encrypts by default, where that was read.
     pub default_encryption: &'a DefaultEncryption,
     /// Whether an object's encryption can be changed by a copy only.
@@ -64,36 +64,36 @@ pub struct Situation<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReplicationCoverage {
     /// Not read yet.
-    NotAsked,
+    NotRead,
     /// A rule does.
-    OurDestination,
+    Covered,
     /// No rule does.
-    Elsewhere,
+    NotCovered,
 }
 
 /// How the destination bucket encrypts what is written without saying how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DefaultEncryption {
     /// Not read yet.
-    NotAsked,
+    NotRead,
     /// It cannot be read.
     Unknown,
     /// This way.
-    Is(StatedEncryption),
+    Known(ExplicitEncryption),
 }
 
 /// What the two buckets, by their settings, can keep besides bytes and metadata.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Abilities {
+pub struct BucketCapabilities {
     /// How the destination bucket locks new versions, where it has Object Lock.
-    pub object_lock: Option<BucketLock>,
+    pub object_lock: Option<BucketObjectLock>,
     /// Both buckets have access control lists (neither is `BucketOwnerEnforced`).
     pub acl: bool,
 }
 
 /// How a bucket with Object Lock locks new versions.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct BucketLock {
+pub struct BucketObjectLock {
     /// The retention of versions that state none of their own.
     pub default: Option<DefaultRetention>,
 }
@@ -104,23 +104,23 @@ pub enum Decision {
     /// Nothing, and why.
     Skip(SkipReason),
     /// Read aspects that a HEAD does not show, on both sides, and decide again.
-    Read(Aspects),
+    ReadAttributes(AttributeSet),
     /// Read aspects of the source's object that a HEAD does not show, and decide again.
-    ReadSource(Aspects),
+    ReadSourceAttributes(AttributeSet),
     /// Ask whether S3's own replication covers the key, and decide again.
-    AskReplication,
+    ReadReplicationCoverage,
     /// Ask what the buckets can keep, and decide again.
-    AskAbilities,
+    ReadBucketCapabilities,
     /// Ask how the destination bucket encrypts by default, and decide again.
-    AskDefaultEncryption,
+    ReadDefaultEncryption,
     /// Ask whether the source's object is a copy of s3ferry: its versions show whether an application wrote it again.
-    AskSourceVersions,
+    ReadSourceVersions,
     /// Gather positive evidence that one side has no such object, and decide again.
     ConfirmAbsence(SideName),
     /// Copy the version that was seen, conditionally.
     Copy(Box<CopyOrder>),
     /// Change what lies around the bytes, which are equal.
-    Amend(Box<AmendOrder>),
+    UpdateAttributes(Box<AttributeUpdate>),
     /// Delete the destination's current object if it is still the one that was seen.
     Delete {
         /// The tag of the object that was seen.
@@ -134,9 +134,9 @@ pub enum Decision {
         hidden: VersionName,
     },
     /// Come back later.
-    Again(AgainReason),
+    Defer(DeferralReason),
     /// It cannot be done, and trying again does not help.
-    Refuse(Refusal),
+    Refuse(CopyRefusal),
 }
 
 impl Decision {
@@ -145,20 +145,20 @@ impl Decision {
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Skip(reason) => reason.as_str(),
-            Self::Read(_) | Self::ReadSource(_) => "read",
-            Self::AskReplication => "ask-replication",
-            Self::AskAbilities => "ask-abilities",
-            Self::AskDefaultEncryption => "ask-default-encryption",
-            Self::AskSourceVersions => "ask-source-versions",
+            Self::ReadAttributes(_) | Self::ReadSourceAttributes(_) => "read",
+            Self::ReadReplicationCoverage => "read-replication-coverage",
+            Self::ReadBucketCapabilities => "read-bucket-capabilities",
+            Self::ReadDefaultEncryption => "read-default-encryption",
+            Self::ReadSourceVersions => "read-source-versions",
             Self::ConfirmAbsence(_) => "confirm-absence",
             Self::Copy(order) => match order.method {
-                CopyMethod::Whole => "copy",
-                CopyMethod::Parts => "copy-in-parts",
+                CopyMethod::SingleRequest => "copy",
+                CopyMethod::Multipart => "multipart-copy",
             },
-            Self::Amend(_) => "amend",
+            Self::UpdateAttributes(_) => "update-attributes",
             Self::Delete { .. } => "delete",
             Self::RemoveVersion { .. } => "remove-version",
-            Self::Again(reason) => reason.as_str(),
+            Self::Defer(reason) => reason.as_str(),
             Self::Refuse(refusal) => refusal.code(),
         }
     }
@@ -208,15 +208,17 @@ fn replace(source: &ObjectFacts, destination: &ObjectFacts, situation: &Situatio
     let verdict = compare_bodies(source, destination);
     let unread = may_differ(source, destination);
     match verdict {
-        Verdict::Identical if !unread.is_empty() => Decision::Read(unread),
-        Verdict::Identical => match encryption_change(source, destination, situation, policy) {
-            Ok(change) => amend(source, destination, situation, policy, change),
+        BodyComparison::Identical if !unread.is_empty() => Decision::ReadAttributes(unread),
+        BodyComparison::Identical => match encryption_change(source, destination, situation, policy) {
+            Ok(change) => update_attributes(source, destination, situation, policy, change),
             Err(decision) => decision,
         },
-        Verdict::CannotTell(_) if situation.is_just_copied => {
-            amend(source, destination, situation, policy, EncryptionChange::None)
+        BodyComparison::Inconclusive(_) if situation.is_just_copied => {
+            update_attributes(source, destination, situation, policy, EncryptionChange::None)
         }
-        Verdict::Different(_) | Verdict::CannotTell(_) => copy_over(source, destination, situation, policy),
+        BodyComparison::Different(_) | BodyComparison::Inconclusive(_) => {
+            copy_over(source, destination, situation, policy)
+        }
     }
 }
 
@@ -227,24 +229,29 @@ fn replace(source: &ObjectFacts, destination: &ObjectFacts, situation: &Situatio
 /// first, which is only looked into where there are tags, so that an object without any costs no further requests. A
 /// copy that was under way when the source was written may be newer: whoever asked for it reads the source again, and
 /// is tried again with these attributes read if it cannot.
-fn may_differ(source: &ObjectFacts, destination: &ObjectFacts) -> Aspects {
+fn may_differ(source: &ObjectFacts, destination: &ObjectFacts) -> AttributeSet {
     let written_since = source.last_modified > destination.last_modified;
     let in_same_second = source.last_modified == destination.last_modified;
     let tags_may = source.tag_count != destination.tag_count || source.tag_count.is_some() && in_same_second;
-    let may_differ = |aspect: &Aspect| written_since || *aspect == Aspect::Tags && tags_may;
+    let may_differ = |attribute: &Attribute| written_since || *attribute == Attribute::Tags && tags_may;
     hidden_unread(source, destination).filter(may_differ).collect()
 }
 
 /// Names what no HEAD shows and was not read on both sides.
-fn hidden_unread(source: &ObjectFacts, destination: &ObjectFacts) -> impl Iterator<Item = Aspect> {
-    let is_unread = |facts: &ObjectFacts, aspect| match aspect {
-        Aspect::Tags => facts.tags.is_none(),
+fn hidden_unread(source: &ObjectFacts, destination: &ObjectFacts) -> impl Iterator<Item = Attribute> {
+    let is_unread = |facts: &ObjectFacts, attribute| match attribute {
+        Attribute::Tags => facts.tags.is_none(),
         _ => facts.annotations.is_none(),
     };
-    let unread = HIDDEN_IN_HEAD.map(|aspect| (aspect, is_unread(source, aspect) || is_unread(destination, aspect)));
+    let unread = HIDDEN_IN_HEAD.map(|attribute| {
+        (
+            attribute,
+            is_unread(source, attribute) || is_unread(destination, attribute),
+        )
+    });
     unread
         .into_iter()
-        .filter_map(|(aspect, is_unread)| is_unread.then_some(aspect))
+        .filter_map(|(attribute, is_unread)| is_unread.then_some(attribute))
 }
 
 /// Says how long to wait before a copy, so that it is newer than a source with tags: within one second nobody could
@@ -262,7 +269,7 @@ pub fn wait_before_copy(source: &ObjectFacts, now: Timestamp) -> Duration {
 }
 
 /// Changes what lies around equal bodies, as far as it differs.
-fn amend(
+fn update_attributes(
     source: &ObjectFacts,
     destination: &ObjectFacts,
     situation: &Situation<'_>,
@@ -270,15 +277,15 @@ fn amend(
     encryption: EncryptionChange,
 ) -> Decision {
     let may_lack_annotations = situation.annotations_pending && destination.etag.is_multipart();
-    if may_lack_annotations && hidden_unread(source, destination).any(|aspect| aspect == Aspect::Annotations) {
-        return Decision::Read(Aspects::from([Aspect::Annotations]));
+    if may_lack_annotations && hidden_unread(source, destination).any(|attribute| attribute == Attribute::Annotations) {
+        return Decision::ReadAttributes(AttributeSet::from([Attribute::Annotations]));
     }
     let wanted = match wanted_of(source, situation, policy) {
         Ok(wanted) => wanted,
         Err(decision) => return decision,
     };
     if policy.acl == AclRule::Copy && wanted.acl.is_some() && destination.acl.is_none() {
-        return Decision::Read(Aspects::from([Aspect::Acl]));
+        return Decision::ReadAttributes(AttributeSet::from([Attribute::Acl]));
     }
     let encryption = match encryption {
         EncryptionChange::ByCopy(_) => {
@@ -290,7 +297,7 @@ fn amend(
     let differing = |wanted: Option<&_>, present: Option<&_>| {
         wanted.filter(|wanted| present.is_some_and(|p| p != *wanted)).cloned()
     };
-    let order = AmendOrder {
+    let order = AttributeUpdate {
         version_id: destination.version_id.clone(),
         etag: destination.etag.clone(),
         pin: SourcePin::of(source),
@@ -307,45 +314,45 @@ fn amend(
         encryption,
     };
     // What cannot be changed, as an event hold, is no reason for another look; it is reported.
-    if order.aspects().is_empty() {
+    if order.attributes().is_empty() {
         return Decision::Skip(SkipReason::AlreadyIdentical);
     }
     // Without versions there is nothing to address: what is amended may be another object by then. Annotations are
     // written on the condition that the object has the tag that was seen; for everything else only a copy has one. Tags
     // that a copy cannot state are written all the same: the reconcile that made the other object reads the source after
     // it, and so does this one.
-    let without_copy = |aspect: &Aspect| match aspect {
-        Aspect::Annotations => true,
-        Aspect::Tags => !tags_fit(source),
+    let without_copy = |attribute: &Attribute| match attribute {
+        Attribute::Annotations => true,
+        Attribute::Tags => !tags_fit(source),
         _ => false,
     };
-    if order.version_id.is_none() && !order.aspects().iter().all(without_copy) {
+    if order.version_id.is_none() && !order.attributes().iter().all(without_copy) {
         return copy_over(source, destination, situation, policy);
     }
-    Decision::Amend(Box::new(order))
+    Decision::UpdateAttributes(Box::new(order))
 }
 
 /// Returns the source's facts as the destination can hold them, or what must be known first.
 fn wanted_of(source: &ObjectFacts, situation: &Situation<'_>, policy: &Policy) -> Result<ObjectFacts, Decision> {
     let lock = source.lock.in_force(situation.now);
     let asks = !lock.is_none() || policy.acl == AclRule::Copy;
-    let abilities = match situation.abilities {
-        None if asks => return Err(Decision::AskAbilities),
-        None => Abilities {
+    let capabilities = match situation.capabilities {
+        None if asks => return Err(Decision::ReadBucketCapabilities),
+        None => BucketCapabilities {
             object_lock: None,
             acl: false,
         },
-        Some(abilities) => abilities,
+        Some(capabilities) => capabilities,
     };
     let acl = match policy.acl {
-        AclRule::Copy if abilities.acl => {
+        AclRule::Copy if capabilities.acl => {
             let acl = source.acl.clone();
-            Some(acl.ok_or_else(|| Decision::ReadSource(Aspects::from([Aspect::Acl])))?)
+            Some(acl.ok_or_else(|| Decision::ReadSourceAttributes(AttributeSet::from([Attribute::Acl])))?)
         }
         AclRule::Copy | AclRule::Ignore => None,
     };
     Ok(ObjectFacts {
-        lock: if abilities.object_lock.is_some() {
+        lock: if capabilities.object_lock.is_some() {
             lock
         } else {
             ObjectLock::default()
@@ -367,7 +374,7 @@ fn locked_like(source: &ObjectFacts, destination: &ObjectFacts) -> ObjectFacts {
 fn copy_over(source: &ObjectFacts, destination: &ObjectFacts, situation: &Situation<'_>, policy: &Policy) -> Decision {
     let unread = must_read(source, destination);
     if !unread.is_empty() {
-        return Decision::Read(unread);
+        return Decision::ReadAttributes(unread);
     }
     copy(
         source,
@@ -379,11 +386,11 @@ fn copy_over(source: &ObjectFacts, destination: &ObjectFacts, situation: &Situat
 
 /// The condition cannot tell two copies of the same bytes apart: a slow one may replace a faster one that carries newer
 /// tags or annotations, which only shows where they were read before the copy and after it.
-fn must_read(source: &ObjectFacts, destination: &ObjectFacts) -> Aspects {
+fn must_read(source: &ObjectFacts, destination: &ObjectFacts) -> AttributeSet {
     if source.etag == destination.etag {
         hidden_unread(source, destination).collect()
     } else {
-        Aspects::new()
+        AttributeSet::new()
     }
 }
 
@@ -404,17 +411,17 @@ fn copy_by(
     situation: &Situation<'_>,
     policy: &Policy,
 ) -> Decision {
-    if method == CopyMethod::Parts {
+    if method == CopyMethod::Multipart {
         let wanted = [
-            (Aspect::Tags, source.tags.is_none()),
-            (Aspect::Annotations, source.annotations.is_none()),
+            (Attribute::Tags, source.tags.is_none()),
+            (Attribute::Annotations, source.annotations.is_none()),
         ];
-        let unread: Aspects = wanted
+        let unread: AttributeSet = wanted
             .into_iter()
-            .filter_map(|(aspect, is_unread)| is_unread.then_some(aspect))
+            .filter_map(|(attribute, is_unread)| is_unread.then_some(attribute))
             .collect();
         if !unread.is_empty() {
-            return Decision::ReadSource(unread);
+            return Decision::ReadSourceAttributes(unread);
         }
     }
     let wanted = match wanted_of(source, situation, policy) {
@@ -424,19 +431,21 @@ fn copy_by(
     // Whether a KMS key is kept is reported with the copy.
     let is_left_to_bucket =
         matches!(source.encryption, Encryption::Kms(_)) && policy.encryption_of(&source.encryption).is_none();
-    if is_left_to_bucket && *situation.default_encryption == DefaultEncryption::NotAsked {
-        return Decision::AskDefaultEncryption;
+    if is_left_to_bucket && *situation.default_encryption == DefaultEncryption::NotRead {
+        return Decision::ReadDefaultEncryption;
     }
     let checksums = &source.checksums;
-    let default = situation.abilities.and_then(|abilities| abilities.object_lock?.default);
+    let default = situation
+        .capabilities
+        .and_then(|capabilities| capabilities.object_lock?.default);
     let lock = wanted.lock.beside_default(default, situation.now);
     let follow_up = [
-        (Aspect::Lock, lock != wanted.lock),
-        (Aspect::Tags, method == CopyMethod::Parts && !tags_fit(source)),
+        (Attribute::Lock, lock != wanted.lock),
+        (Attribute::Tags, method == CopyMethod::Multipart && !tags_fit(source)),
         // Parts do not carry them.
         (
-            Aspect::Annotations,
-            method == CopyMethod::Parts
+            Attribute::Annotations,
+            method == CopyMethod::Multipart
                 && wanted
                     .annotations
                     .as_ref()
@@ -449,9 +458,9 @@ fn copy_by(
         in_place: None,
         condition,
         method,
-        follow_up: follow_up.map(|(aspect, _)| aspect).collect(),
-        stated: stated(ObjectFacts { lock, ..wanted }, method, policy),
-        source_checksum: checksums.values.keys().next().map(|algorithm| StatedChecksum {
+        follow_up: follow_up.map(|(attribute, _)| attribute).collect(),
+        explicit: explicit(ObjectFacts { lock, ..wanted }, method, policy),
+        source_checksum: checksums.values.keys().next().map(|algorithm| ExplicitChecksum {
             algorithm,
             coverage: checksums.coverage,
         }),
@@ -470,25 +479,25 @@ fn method(source: &ObjectFacts, policy: &Policy) -> CopyMethod {
     let is_comparable = |method| copy_is_comparable(source, method, encrypts_with_kms);
     let only_other = |preferred, other| !is_comparable(preferred) && is_comparable(other);
     if source.size_bytes > COPY_OBJECT_LIMIT_BYTES {
-        return CopyMethod::Parts;
+        return CopyMethod::Multipart;
     }
     // No bytes make no parts, and parts need every header stated.
     if source.size_bytes == 0 || !source.unreadable_headers.is_empty() {
-        return CopyMethod::Whole;
+        return CopyMethod::SingleRequest;
     }
     let (preferred, other) = if prefers_parts {
-        (CopyMethod::Parts, CopyMethod::Whole)
+        (CopyMethod::Multipart, CopyMethod::SingleRequest)
     } else {
-        (CopyMethod::Whole, CopyMethod::Parts)
+        (CopyMethod::SingleRequest, CopyMethod::Multipart)
     };
     if only_other(preferred, other) { other } else { preferred }
 }
 
 /// Says what S3 would reset, and with parts all that it would not carry over.
-fn stated(wanted: ObjectFacts, method: CopyMethod, policy: &Policy) -> Stated {
+fn explicit(wanted: ObjectFacts, method: CopyMethod, policy: &Policy) -> ExplicitAttributes {
     let tags_fit = tags_fit(&wanted);
-    let in_parts = method == CopyMethod::Parts;
-    Stated {
+    let multipart = method == CopyMethod::Multipart;
+    ExplicitAttributes {
         storage_class: match &policy.storage_class {
             StorageClassRule::AsSource => wanted.storage_class,
             StorageClassRule::Fixed(class) => class.clone(),
@@ -496,11 +505,11 @@ fn stated(wanted: ObjectFacts, method: CopyMethod, policy: &Policy) -> Stated {
         website_redirect: wanted.website_redirect,
         encryption: policy.encryption_of(&wanted.encryption),
         lock: wanted.lock,
-        metadata: in_parts.then_some(Metadata {
+        metadata: multipart.then_some(CopiedMetadata {
             headers: wanted.headers,
             user: wanted.user_metadata,
         }),
-        tags: wanted.tags.filter(|_| in_parts && tags_fit),
+        tags: wanted.tags.filter(|_| multipart && tags_fit),
         checksum: None,
         acl: wanted.acl,
     }
@@ -514,21 +523,21 @@ fn leave_to_replication(source: &ObjectFacts, situation: &Situation<'_>) -> Opti
         return None;
     }
     match situation.replication {
-        ReplicationCoverage::NotAsked => Some(Decision::AskReplication),
-        ReplicationCoverage::OurDestination => Some(Decision::Again(AgainReason::ReplicationPending {
+        ReplicationCoverage::NotRead => Some(Decision::ReadReplicationCoverage),
+        ReplicationCoverage::Covered => Some(Decision::Defer(DeferralReason::ReplicationPending {
             remaining: REPLICATION_GRACE.saturating_sub(age),
         })),
-        ReplicationCoverage::Elsewhere => None,
+        ReplicationCoverage::NotCovered => None,
     }
 }
 
 /// Says why an object cannot be copied; `states_headers` tells whether they do not come with the bytes.
-fn refuse(source: &ObjectFacts, states_headers: bool) -> Option<Refusal> {
+fn refuse(source: &ObjectFacts, states_headers: bool) -> Option<CopyRefusal> {
     if source.encryption == Encryption::CustomerKey {
-        return Some(Refusal::CustomerKeyEncrypted);
+        return Some(CopyRefusal::CustomerKeyEncrypted);
     }
     if source.availability == Availability::Archived {
-        return Some(Refusal::ArchivedNotRestored {
+        return Some(CopyRefusal::ArchivedNotRestored {
             storage_class: source.storage_class.clone(),
         });
     }
@@ -536,11 +545,11 @@ fn refuse(source: &ObjectFacts, states_headers: bool) -> Option<Refusal> {
     let must_state = |name: &String| states_headers || name == "x-amz-website-redirect-location";
     if source.unreadable_headers.keys().any(must_state) {
         let names: Vec<&str> = source.unreadable_headers.keys().map(String::as_str).collect();
-        return Some(Refusal::UnreadableHeader {
+        return Some(CopyRefusal::NonUtf8Header {
             headers: names.join(", "),
         });
     }
-    (source.size_bytes > LARGEST_OBJECT_BYTES).then_some(Refusal::TooLarge {
+    (source.size_bytes > LARGEST_OBJECT_BYTES).then_some(CopyRefusal::TooLarge {
         size_bytes: source.size_bytes,
     })
 }
@@ -549,37 +558,37 @@ fn refuse(source: &ObjectFacts, states_headers: bool) -> Option<Refusal> {
 /// said has changed, `destination_lock` the lock that its object has in the end, where that is known, and
 /// `destination_encryption` its encryption.
 #[must_use]
-pub fn not_kept(
+pub fn not_preserved(
     source: &ObjectFacts,
     destination_lock: Option<ObjectLock>,
     destination_encryption: Option<&Encryption>,
-    hinted: &Aspects,
-    abilities: Option<Abilities>,
+    hinted: &AttributeSet,
+    capabilities: Option<BucketCapabilities>,
     policy: &Policy,
     now: Timestamp,
-) -> Aspects {
-    let keeps_locks = abilities.is_none_or(|abilities| abilities.object_lock.is_some());
+) -> AttributeSet {
+    let keeps_locks = capabilities.is_none_or(|capabilities| capabilities.object_lock.is_some());
     let lock = source.lock.in_force(now);
     let ignores_acl = policy.acl == AclRule::Ignore;
     let findings = [
-        (Aspect::MissingMetadata, source.missing_metadata > 0),
+        (Attribute::MissingMetadata, source.missing_metadata > 0),
         (
-            Aspect::Lock,
+            Attribute::Lock,
             !keeps_locks && !lock.is_none()
                 || destination_lock.is_some_and(|other| other.event_hold.is_some() && lock.retention.is_some()),
         ),
         (
-            Aspect::StricterLock,
+            Attribute::StricterLock,
             destination_lock.is_some_and(|other| is_stricter(other, lock)),
         ),
         (
-            Aspect::EventHold,
+            Attribute::EventHold,
             lock.event_hold == Some(EventHold::Unknown)
                 || lock.event_hold.is_some()
                     && destination_lock.is_some_and(|other| other.event_hold != lock.event_hold),
         ),
         (
-            Aspect::Encryption,
+            Attribute::Encryption,
             destination_encryption.is_some_and(|encryption| {
                 let is_asked_for = policy
                     .encryption_of(&source.encryption)
@@ -587,11 +596,11 @@ pub fn not_kept(
                 !is_asked_for && is_weaker(&source.encryption, encryption)
             }),
         ),
-        (Aspect::Acl, ignores_acl && hinted.contains(&Aspect::Acl)),
+        (Attribute::Acl, ignores_acl && hinted.contains(&Attribute::Acl)),
     ];
     findings
         .into_iter()
-        .filter_map(|(aspect, is_lost)| is_lost.then_some(aspect))
+        .filter_map(|(attribute, is_lost)| is_lost.then_some(attribute))
         .collect()
 }
 

@@ -1,27 +1,27 @@
 //! How a copy must be encrypted: by the key map, else as the setting for all copies says, else by the destination bucket's
 //! default.
 
-use crate::facts::{Encryption, KmsEncryption, ObjectFacts, ReplicationStatus, StatedEncryption};
-use crate::policy::{KmsKeys, Policy};
+use crate::facts::{Encryption, ExplicitEncryption, KmsEncryption, ObjectFacts, ReplicationStatus};
+use crate::policy::{KmsKeyMap, Policy};
 
 /// What decides how copies are encrypted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EncryptionRules {
     /// Which KMS key a copy gets, by the ARN of the source object's key.
-    pub kms_keys: KmsKeys,
+    pub kms_keys: KmsKeyMap,
     /// How all other copies are encrypted; by the bucket's default if `None`.
-    pub stated: Option<StatedEncryption>,
+    pub explicit: Option<ExplicitEncryption>,
     /// The bucket's default; `None` where it may not be read, so that nothing is expected of copies that it decides on.
-    pub bucket_default: Option<StatedEncryption>,
+    pub bucket_default: Option<ExplicitEncryption>,
 }
 
 impl EncryptionRules {
     /// Takes the rules of a policy.
     #[must_use]
-    pub fn of(policy: &Policy, bucket_default: Option<StatedEncryption>) -> Self {
+    pub fn of(policy: &Policy, bucket_default: Option<ExplicitEncryption>) -> Self {
         Self {
             kms_keys: policy.kms_keys.clone(),
-            stated: policy.destination_encryption.clone(),
+            explicit: policy.destination_encryption.clone(),
             bucket_default,
         }
     }
@@ -29,7 +29,7 @@ impl EncryptionRules {
     /// Tells whether a copy is encrypted as it must be, and no weaker than its source unless that was asked for.
     #[must_use]
     pub fn agree(&self, source: &ObjectFacts, destination: &ObjectFacts) -> bool {
-        if let Some(asked_for) = asked_for(&self.kms_keys, self.stated.as_ref(), &source.encryption) {
+        if let Some(asked_for) = asked_for(&self.kms_keys, self.explicit.as_ref(), &source.encryption) {
             return asked_for.is_of(&destination.encryption);
         }
         let default = self.bucket_default.as_ref();
@@ -40,10 +40,10 @@ impl EncryptionRules {
 
 /// Tells whether an object is encrypted as the bucket would do it, or stronger: nothing is repaired to less. S3's own
 /// replicas follow the replication rule.
-pub(crate) fn satisfies_default(object: &ObjectFacts, default: &StatedEncryption) -> bool {
+pub(crate) fn satisfies_default(object: &ObjectFacts, default: &ExplicitEncryption) -> bool {
     let default_encryption = match default {
-        StatedEncryption::Managed => Encryption::Managed,
-        StatedEncryption::Kms(kms) => Encryption::Kms(kms.clone()),
+        ExplicitEncryption::Managed => Encryption::Managed,
+        ExplicitEncryption::Kms(kms) => Encryption::Kms(kms.clone()),
     };
     default.is_of(&object.encryption)
         || is_weaker(&object.encryption, &default_encryption)
@@ -52,10 +52,10 @@ pub(crate) fn satisfies_default(object: &ObjectFacts, default: &StatedEncryption
 
 /// Returns the encryption that a copy asks for; `None` leaves it to the bucket.
 pub(crate) fn asked_for(
-    kms_keys: &KmsKeys,
-    stated: Option<&StatedEncryption>,
+    kms_keys: &KmsKeyMap,
+    explicit: Option<&ExplicitEncryption>,
     source: &Encryption,
-) -> Option<StatedEncryption> {
+) -> Option<ExplicitEncryption> {
     let mapped = match source {
         Encryption::Kms(kms) => {
             let key = kms.key_arn.as_ref().and_then(|arn| kms_keys.get(arn));
@@ -66,7 +66,7 @@ pub(crate) fn asked_for(
         }
         Encryption::Managed | Encryption::CustomerKey => None,
     };
-    mapped.map(StatedEncryption::Kms).or_else(|| stated.cloned())
+    mapped.map(ExplicitEncryption::Kms).or_else(|| explicit.cloned())
 }
 
 /// Tells whether a KMS key, or one of two layers, got lost on the way.
@@ -79,7 +79,7 @@ pub fn is_weaker(source: &Encryption, destination: &Encryption) -> bool {
     }
 }
 
-impl StatedEncryption {
+impl ExplicitEncryption {
     /// Tells whether an object is encrypted this way. A key that is not named, as that of a bucket's default may be, is any
     /// key; whether the bucket's own key stands before it makes no difference.
     #[must_use]
@@ -114,18 +114,19 @@ mod tests {
 
     #[test]
     fn copies_are_compared_with_what_the_rules_ask_for() {
-        let rules = |map: &[(&str, &str)], stated: Option<StatedEncryption>, default: Option<StatedEncryption>| {
-            let entries = map
-                .iter()
-                .map(|(source, copy)| ((*source).to_owned(), (*copy).to_owned()));
-            EncryptionRules {
-                kms_keys: entries.collect(),
-                stated,
-                bucket_default: default,
-            }
-        };
-        let managed = || Some(StatedEncryption::Managed);
-        let with = |key: &str| Some(StatedEncryption::Kms(kms(key, false)));
+        let rules =
+            |map: &[(&str, &str)], explicit: Option<ExplicitEncryption>, default: Option<ExplicitEncryption>| {
+                let entries = map
+                    .iter()
+                    .map(|(source, copy)| ((*source).to_owned(), (*copy).to_owned()));
+                EncryptionRules {
+                    kms_keys: entries.collect(),
+                    explicit,
+                    bucket_default: default,
+                }
+            };
+        let managed = || Some(ExplicitEncryption::Managed);
+        let with = |key: &str| Some(ExplicitEncryption::Kms(kms(key, false)));
         let two_layers = Encryption::Kms(kms("a", true));
         let plain = Encryption::Managed;
         for (rules, source, destination, agree) in [
@@ -163,7 +164,7 @@ mod tests {
     #[test]
     fn replicas_of_s3_follow_its_rule_and_not_the_default_of_the_bucket() {
         let rules = EncryptionRules {
-            bucket_default: Some(StatedEncryption::Kms(kms("a", false))),
+            bucket_default: Some(ExplicitEncryption::Kms(kms("a", false))),
             ..EncryptionRules::default()
         };
         let mut replica = object("aa");

@@ -13,7 +13,7 @@ use crate::time::Timestamp;
 /// An aspect of an object that its HEAD does not show, or that a copy may not carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Aspect {
+pub enum Attribute {
     /// The object's tags.
     Tags,
     /// The object's access control list.
@@ -41,7 +41,7 @@ pub enum Aspect {
     PendingAnnotations,
 }
 
-impl Aspect {
+impl Attribute {
     /// Returns the name used in logs and continuations.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -63,11 +63,11 @@ impl Aspect {
 }
 
 /// A set of aspects.
-pub type Aspects = BTreeSet<Aspect>;
+pub type AttributeSet = BTreeSet<Attribute>;
 
 /// The attributes that no HEAD shows and that may be all in which a copy differs from the source: it was made of a version
 /// with equal bytes, or its annotations were still to be written.
-pub const HIDDEN_IN_HEAD: [Aspect; 2] = [Aspect::Tags, Aspect::Annotations];
+pub const HIDDEN_IN_HEAD: [Attribute; 2] = [Attribute::Tags, Attribute::Annotations];
 
 /// The headers S3 keeps with an object besides user metadata.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -111,7 +111,7 @@ pub struct KmsEncryption {
 
 /// The encryption that a write asks for, in place of the bucket's default.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub enum StatedEncryption {
+pub enum ExplicitEncryption {
     /// With keys that S3 manages (`AES256`).
     Managed,
     /// With a KMS key.
@@ -130,7 +130,7 @@ pub enum ChecksumCoverage {
 
 /// The checksums S3 stores with an object, by algorithm.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Checksums {
+pub struct StoredChecksums {
     /// What the values cover.
     pub coverage: ChecksumCoverage,
     /// Algorithm (as in `CRC64NVME`) to base64 value.
@@ -189,7 +189,7 @@ pub struct ObjectFacts {
     /// How it is encrypted.
     pub encryption: Encryption,
     /// Stored checksums.
-    pub checksums: Checksums,
+    pub checksums: StoredChecksums,
     /// Where S3's own replication stands.
     pub replication_status: Option<ReplicationStatus>,
     /// What Object Lock says; a HEAD shows it only to who may read retention and legal holds.
@@ -320,7 +320,7 @@ pub(crate) mod samples {
             storage_class: "STANDARD".to_owned(),
             availability: Availability::Readable,
             encryption: Encryption::Managed,
-            checksums: Checksums::default(),
+            checksums: StoredChecksums::default(),
             replication_status: None,
             lock: ObjectLock::default(),
             tag_count: None,
@@ -383,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn presence_and_absence_are_told_apart() {
+    fn presence_and_absence_are_distinguished() {
         let present = ObjectState::Present(Box::new(object("aa")));
         assert!(present.is_still(&present));
         assert!(!present.is_still(&ObjectState::NotFound));

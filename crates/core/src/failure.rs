@@ -11,7 +11,7 @@ pub enum FailureKind {
     /// Try the same thing again later: throttling, 5xx, a 200 that carries an error.
     Retry,
     /// Not done yet, and not a failure of anything: come back.
-    Again,
+    Deferred,
     /// Trying again changes nothing until somebody changes the object or the permissions.
     Permanent,
     /// Stop and call somebody: a wrong region, a missing bucket, an unreadable setting.
@@ -25,7 +25,7 @@ impl FailureKind {
     #[must_use]
     pub fn is_passing(self) -> bool {
         match self {
-            Self::Retry | Self::Again => true,
+            Self::Retry | Self::Deferred => true,
             Self::Permanent | Self::Configuration | Self::Bug => false,
         }
     }
@@ -35,7 +35,7 @@ impl FailureKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Retry => "retry",
-            Self::Again => "again",
+            Self::Deferred => "deferred",
             Self::Permanent => "permanent",
             Self::Configuration => "configuration",
             Self::Bug => "bug",
@@ -150,20 +150,20 @@ pub fn is_credentials_code(code: &str) -> bool {
 
 /// Says how the reconcile loop must take an error answer of S3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reaction {
+pub enum ErrorReaction {
     /// The world is not what was read: read again and decide again.
     ReadAgain,
     /// The request failed.
     Fail(FailureKind),
 }
 
+use ErrorReaction::{Fail, ReadAgain};
 use FailureKind::{Bug, Configuration, Permanent, Retry};
-use Reaction::{Fail, ReadAgain};
 
 /// S3's error codes that say more than their status, sorted by name.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>
-const BY_CODE: &[(&str, Reaction)] = &[
+const BY_CODE: &[(&str, ErrorReaction)] = &[
     ("AccessDenied", Fail(Permanent)),
     ("AccountProblem", Fail(Configuration)),
     ("AllAccessDisabled", Fail(Configuration)),
@@ -235,7 +235,7 @@ const BY_CODE: &[(&str, Reaction)] = &[
 /// A 200 that carries an error arrives here with its code and without a telling status.
 /// A HEAD has no body and so no code; its status decides.
 #[must_use]
-pub fn react(code: Option<&str>, status: Option<u16>) -> Reaction {
+pub fn react(code: Option<&str>, status: Option<u16>) -> ErrorReaction {
     let by_code = code.and_then(|code| {
         let index = BY_CODE.binary_search_by_key(&code, |row| row.0).ok()?;
         BY_CODE.get(index).map(|row| row.1)

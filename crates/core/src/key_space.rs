@@ -17,7 +17,7 @@ const LARGEST_ALPHABET: usize = 256;
 
 /// A stretch of a listing that was seen, from which is guessed what lies behind it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stretch {
+pub struct KeyRange {
     /// Its first key.
     pub first: String,
     /// Its last key.
@@ -27,7 +27,7 @@ pub struct Stretch {
     digits: Digits,
 }
 
-impl Stretch {
+impl KeyRange {
     /// Takes keys in their order; `None` when there are none.
     #[must_use]
     pub fn of<'a>(keys: impl DoubleEndedIterator<Item = &'a str> + Clone) -> Option<Self> {
@@ -216,7 +216,7 @@ mod tests {
 
     #[track_caller]
     fn check(keys: &[&str], end: Option<&str>, expected: &[&str]) {
-        let stretch = Stretch::of(keys.iter().copied()).unwrap();
+        let stretch = KeyRange::of(keys.iter().copied()).unwrap();
         assert_eq!(stretch.cuts_ahead(end, 1, 3), expected);
     }
 
@@ -243,7 +243,7 @@ mod tests {
                 .map(|name| format!("{folder}/{name}"))
                 .collect();
             assert!(keys.iter().all(|key| key.len() <= ObjectKey::LIMIT_BYTES));
-            let stretch = Stretch::of(keys.iter().map(String::as_str)).unwrap();
+            let stretch = KeyRange::of(keys.iter().map(String::as_str)).unwrap();
             for spread in [1, 2, 64] {
                 let cuts = stretch.cuts_ahead(None, spread, 40);
                 assert!(cuts.iter().all(|cut| cut.len() <= ObjectKey::LIMIT_BYTES), "{letters}");
@@ -268,7 +268,7 @@ mod tests {
         ) {
             let end = keys.pop_last();
             let last = keys.last().cloned().unwrap_or_default();
-            let stretch = Stretch::of(keys.iter().map(String::as_str)).unwrap();
+            let stretch = KeyRange::of(keys.iter().map(String::as_str)).unwrap();
             let cuts = stretch.cuts_ahead(end.as_deref(), pages, count);
             prop_assert!(cuts.len() <= count.max(1));
             let mut before = last.clone();

@@ -8,7 +8,7 @@ use crate::time::Timestamp;
 
 /// One row of a listing, live or out of an inventory.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listed {
+pub struct ListedObject {
     /// The key, decoded.
     pub key: ObjectKey,
     /// The size.
@@ -82,7 +82,7 @@ impl StorageClassName {
     "the listing is not in order: key `{key}` came after `{previous}`; a listing must be sorted by the UTF-8 bytes of its \
      keys, with no key twice"
 )]
-pub struct OutOfOrder {
+pub struct KeysOutOfOrder {
     /// The key before.
     pub previous: ObjectKey,
     /// The key that should have come earlier.
@@ -92,15 +92,15 @@ pub struct OutOfOrder {
 /// Watches that keys come in the order of their UTF-8 bytes, each once; a merge of anything else would call equal keys
 /// missing.
 #[derive(Debug, Clone, Default)]
-pub struct Order {
+pub struct KeyOrderCheck {
     previous: Option<ObjectKey>,
 }
 
-impl Order {
+impl KeyOrderCheck {
     /// Takes the next key.
-    pub fn take(&mut self, key: &ObjectKey) -> Result<(), OutOfOrder> {
+    pub fn take(&mut self, key: &ObjectKey) -> Result<(), KeysOutOfOrder> {
         match &mut self.previous {
-            Some(previous) if (*previous).cmp(key) != Ordering::Less => Err(OutOfOrder {
+            Some(previous) if (*previous).cmp(key) != Ordering::Less => Err(KeysOutOfOrder {
                 previous: previous.clone(),
                 key: key.clone(),
             }),
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn order_is_that_of_utf8_bytes() {
-        let mut order = Order::default();
+        let mut order = KeyOrderCheck::default();
         // U+FFFF sorts before U+10000 in UTF-8, and after it in UTF-16.
         for text in ["A", "B", "a", "a/", "a0", "é", "\u{ffff}", "\u{10000}"] {
             order.take(&key(text)).unwrap();
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn key_that_comes_twice_is_out_of_order() {
-        let mut order = Order::default();
+        let mut order = KeyOrderCheck::default();
         order.take(&key("a")).unwrap();
         assert!(order.take(&key("a")).is_err());
     }

@@ -227,7 +227,7 @@ mod tests {
             event_hold: None,
         };
         let default = |mode| Some(DefaultRetention { mode, days: 10 });
-        for (lock, default, is_stated) in [
+        for (lock, default, is_explicit) in [
             (own(Governance, 5), None, true),
             (own(Governance, 11), default(Governance), true),
             (own(Governance, 12), default(Governance), true),
@@ -236,9 +236,9 @@ mod tests {
             (own(Compliance, 10), default(Governance), false),
             (own(Compliance, 11), default(Governance), true),
         ] {
-            let stated = lock.beside_default(default, day(1));
-            assert_eq!(stated.retention.is_some(), is_stated, "{lock:?} beside {default:?}");
-            assert!(stated.legal_hold);
+            let explicit = lock.beside_default(default, day(1));
+            assert_eq!(explicit.retention.is_some(), is_explicit, "{lock:?} beside {default:?}");
+            assert!(explicit.legal_hold);
         }
     }
 

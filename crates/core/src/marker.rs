@@ -13,14 +13,14 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 use sha2::{Digest, Sha256};
 
 pub(crate) use self::content::copy_is_comparable;
-use self::content::{Content, bindable};
-use crate::attributes::Attributes;
+use self::content::{ContentBinding, bindable};
+use crate::attributes::AttributeDigests;
 use crate::facts::ObjectFacts;
-use crate::history::{SKEW, VersionName, WRITTEN_WITHIN};
 use crate::names::{BucketName, ETag, ObjectKey, VersionId};
-use crate::order::{CopyMethod, Metadata};
+use crate::order::{CopiedMetadata, CopyMethod};
 use crate::time::Timestamp;
 use crate::upload::hexadecimal;
+use crate::versions::{SKEW, VersionName, WRITTEN_WITHIN};
 
 /// The name of the marker in user metadata.
 pub const MARKER_NAME: &str = "s3ferry-origin";
@@ -41,7 +41,7 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_'
 
 /// Where an object is: a marker says nothing about an object anywhere else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place<'a> {
+pub struct ObjectLocation<'a> {
     /// The bucket.
     pub bucket: &'a BucketName,
     /// The key.
@@ -66,14 +66,14 @@ pub struct Marker {
     /// When the copy was decided, by the clock of whoever decided it: it tells two copies of one version apart.
     decided: Timestamp,
     /// What the source's object had besides its bytes and metadata.
-    pub attributes: Attributes,
-    content: Content,
+    pub attributes: AttributeDigests,
+    content: ContentBinding,
     digest: String,
 }
 
 /// Why a copy cannot carry a marker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum CannotMark {
+pub enum MarkerError {
     /// The user metadata would grow too long.
     #[error(
         "its user metadata leaves no room for the marker: {needed_bytes} bytes, {METADATA_LIMIT_BYTES} are allowed"
@@ -94,11 +94,11 @@ pub enum CannotMark {
 
 /// What a marker says of a copy besides what the source's object says.
 #[derive(Debug, Clone)]
-pub struct Request<'a> {
+pub struct MarkerRequest<'a> {
     /// The bucket that is copied from.
     pub source_bucket: &'a BucketName,
     /// Where the copy is written.
-    pub place: Place<'a>,
+    pub place: ObjectLocation<'a>,
     /// The version of its key that it is written over.
     pub over: Option<VersionName>,
     /// When the destination was listed before the request, by its own clock.
@@ -106,7 +106,7 @@ pub struct Request<'a> {
     /// When the copy is decided, by the clock of whoever decides it.
     pub decided: Timestamp,
     /// The source's attributes as the copy is to account for them.
-    pub attributes: Attributes,
+    pub attributes: AttributeDigests,
 }
 
 impl Marker {
@@ -116,9 +116,9 @@ impl Marker {
         source: &ObjectFacts,
         preferred: CopyMethod,
         encrypts_with_kms: bool,
-        request: Request<'_>,
-    ) -> Result<(CopyMethod, Self), CannotMark> {
-        let (method, content) = bindable(source, preferred, encrypts_with_kms).ok_or(CannotMark::NothingToBind)?;
+        request: MarkerRequest<'_>,
+    ) -> Result<(CopyMethod, Self), MarkerError> {
+        let (method, content) = bindable(source, preferred, encrypts_with_kms).ok_or(MarkerError::NothingToBind)?;
         let place = request.place;
         let mut marker = Self {
             source_bucket: request.source_bucket.clone(),
@@ -132,13 +132,13 @@ impl Marker {
             content,
             digest: String::new(),
         };
-        marker.digest = marker.hash(source, place).ok_or(CannotMark::NothingToBind)?;
+        marker.digest = marker.hash(source, place).ok_or(MarkerError::NothingToBind)?;
         let kept: usize = without_marker(&source.user_metadata)
             .map(|(name, value)| name.len() + value.len())
             .sum();
         let needed_bytes = kept + MARKER_NAME.len() + marker.to_text().len();
         if needed_bytes > METADATA_LIMIT_BYTES {
-            return Err(CannotMark::NoRoom { needed_bytes });
+            return Err(MarkerError::NoRoom { needed_bytes });
         }
         Ok((method, marker))
     }
@@ -146,7 +146,7 @@ impl Marker {
     /// Finds the marker that vouches for an object by what it says of itself. None means that the object is an external
     /// write: it has no marker, its facts do not reproduce the one it has, or its time is not that of the marker's request.
     #[must_use]
-    pub fn bound(facts: &ObjectFacts, place: Place<'_>) -> Option<Self> {
+    pub fn bound(facts: &ObjectFacts, place: ObjectLocation<'_>) -> Option<Self> {
         let marker = Self::parse(facts.user_metadata.get(MARKER_NAME)?)?;
         let written = marker.possible_since()..=marker.requested.plus(WRITTEN_WITHIN);
         let is_bound =
@@ -156,7 +156,7 @@ impl Marker {
 
     /// Returns the marker that is stated with a copy.
     #[must_use]
-    pub fn stated(metadata: Option<&Metadata>) -> Option<Self> {
+    pub fn explicit(metadata: Option<&CopiedMetadata>) -> Option<Self> {
         Self::parse(metadata?.user.get(MARKER_NAME)?)
     }
 
@@ -173,16 +173,16 @@ impl Marker {
     #[must_use]
     pub fn needs_the_same_parts(&self) -> bool {
         match self.content {
-            Content::Composite(_) => true,
-            Content::Etag => self.source_etag.is_multipart(),
-            Content::Empty | Content::FullObject(_) => false,
+            ContentBinding::Composite(_) => true,
+            ContentBinding::Etag => self.source_etag.is_multipart(),
+            ContentBinding::Empty | ContentBinding::FullObject(_) => false,
         }
     }
 
     /// Tells whether it holds the content by its `ETag`.
     #[must_use]
     pub fn needs_etag(&self) -> bool {
-        self.content == Content::Etag
+        self.content == ContentBinding::Etag
     }
 
     /// Tells whether an object stores what the marker holds its content by.
@@ -258,15 +258,15 @@ impl Marker {
             over: VersionName::new(&unescaped(over)?),
             requested: Timestamp::from_millis(requested.parse().ok()?),
             decided: Timestamp::from_millis(decided.parse().ok()?),
-            attributes: Attributes::parse(attributes)?,
-            content: Content::parse(content)?,
+            attributes: AttributeDigests::parse(attributes)?,
+            content: ContentBinding::parse(content)?,
             digest: digest.to_owned(),
         };
         (marker.to_text() == text).then_some(marker)
     }
 
     /// Hashes what the marker stands for as `facts` say it; none where they do not hold what it binds the content by.
-    fn hash(&self, facts: &ObjectFacts, place: Place<'_>) -> Option<String> {
+    fn hash(&self, facts: &ObjectFacts, place: ObjectLocation<'_>) -> Option<String> {
         let mut hash = Fields(Sha256::new());
         hash.add(&self.named());
         hash.add(place.bucket.as_str());
@@ -295,9 +295,9 @@ impl Marker {
 
 /// Returns metadata with the marker in it, if there is one, as it is for a copy of the same source over the same version,
 /// whenever it is requested.
-pub(crate) fn whenever_requested(metadata: &Metadata) -> Metadata {
+pub(crate) fn whenever_requested(metadata: &CopiedMetadata) -> CopiedMetadata {
     let mut metadata = metadata.clone();
-    if let Some(marker) = Marker::stated(Some(&metadata)) {
+    if let Some(marker) = Marker::explicit(Some(&metadata)) {
         let marker = Marker {
             requested: Timestamp::from_seconds(0),
             decided: Timestamp::from_seconds(0),

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::acl::Acl;
-use crate::facts::{Aspect, Aspects, ChecksumCoverage, KmsEncryption, ObjectFacts, StatedEncryption, SystemHeaders};
+use crate::facts::{
+    Attribute, AttributeSet, ChecksumCoverage, ExplicitEncryption, KmsEncryption, ObjectFacts, SystemHeaders,
+};
 use crate::lock::ObjectLock;
 use crate::names::{ETag, VersionId};
 use crate::plan::CopyPlan;
@@ -22,30 +24,30 @@ pub struct CopyOrder {
     /// In one request or in parts.
     pub method: CopyMethod,
     /// What is stated with the write.
-    pub stated: Stated,
+    pub explicit: ExplicitAttributes,
     /// The checksum that the source stores.
-    pub source_checksum: Option<StatedChecksum>,
+    pub source_checksum: Option<ExplicitChecksum>,
     /// The size of what is copied.
     pub size_bytes: u64,
     /// What the write does not carry, and is compared and written once it is done.
-    pub follow_up: Aspects,
+    pub follow_up: AttributeSet,
 }
 
 impl CopyOrder {
     /// Names what one `CopyObject` does not keep, though it carries the bytes: it makes a single part of them.
     #[must_use]
-    pub fn lost_by_one_request(&self) -> Aspects {
+    pub fn not_preserved_by_single_request(&self) -> AttributeSet {
         let findings = [
-            (Aspect::Etag, self.pin.etag.is_multipart()),
+            (Attribute::Etag, self.pin.etag.is_multipart()),
             (
-                Aspect::Checksum,
+                Attribute::Checksum,
                 self.source_checksum
                     .is_some_and(|checksum| checksum.coverage == ChecksumCoverage::Composite),
             ),
         ];
         findings
             .into_iter()
-            .filter_map(|(aspect, is_lost)| is_lost.then_some(aspect))
+            .filter_map(|(attribute, is_lost)| is_lost.then_some(attribute))
             .collect()
     }
 }
@@ -54,7 +56,7 @@ impl CopyOrder {
 /// session's token, the marker and the name of the source.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html>
-const STATED_LIMIT_BYTES: usize = 4096;
+const EXPLICIT_HEADERS_LIMIT_BYTES: usize = 4096;
 
 /// Tells whether an object's tags fit beside its metadata into the headers of one request. What does not is written after
 /// the copy.
@@ -87,7 +89,7 @@ pub(crate) fn fit_beside(facts: &ObjectFacts, tags: Option<&BTreeMap<String, Str
         .flatten()
         .map(|(name, value)| "=&".len() + in_query_bytes(name) + in_query_bytes(value))
         .sum();
-    tags == 0 || system + user + tags <= STATED_LIMIT_BYTES
+    tags == 0 || system + user + tags <= EXPLICIT_HEADERS_LIMIT_BYTES
 }
 
 /// Counts the bytes of a text as a URL's query spells it.
@@ -104,9 +106,9 @@ fn in_query_bytes(text: &str) -> usize {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CopyMethod {
     /// By one `CopyObject`, which carries headers, metadata, tags and annotations over.
-    Whole,
+    SingleRequest,
     /// By `UploadPartCopy`, which carries bytes over and nothing else.
-    Parts,
+    Multipart,
 }
 
 /// Names one content of a source key.
@@ -140,26 +142,26 @@ pub enum WriteCondition {
 
 /// What a write states, because S3 would reset or drop it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Stated {
+pub struct ExplicitAttributes {
     /// The storage class.
     pub storage_class: String,
     /// Where a website endpoint redirects.
     pub website_redirect: Option<String>,
     /// The encryption; the bucket's default if `None`.
-    pub encryption: Option<StatedEncryption>,
+    pub encryption: Option<ExplicitEncryption>,
     /// The lock, where the destination bucket has Object Lock.
     pub lock: ObjectLock,
     /// Headers and user metadata, where they do not come with the bytes.
-    pub metadata: Option<Metadata>,
+    pub metadata: Option<CopiedMetadata>,
     /// The tags, where they do not come with the bytes.
     pub tags: Option<BTreeMap<String, String>>,
     /// The checksum to store, where it is not chosen by S3 itself.
-    pub checksum: Option<StatedChecksum>,
+    pub checksum: Option<ExplicitChecksum>,
     /// Explicit grants, where both buckets have access control lists.
     pub acl: Option<Acl>,
 }
 
-impl Stated {
+impl ExplicitAttributes {
     /// States what S3 takes for granted, and nothing else.
     #[must_use]
     pub fn plain() -> Self {
@@ -178,7 +180,7 @@ impl Stated {
 
 /// Headers and user metadata.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Metadata {
+pub struct CopiedMetadata {
     /// Headers S3 knows.
     pub headers: SystemHeaders,
     /// Headers the application added, and our marker.
@@ -187,7 +189,7 @@ pub struct Metadata {
 
 /// The checksum a new object stores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct StatedChecksum {
+pub struct ExplicitChecksum {
     /// Its algorithm, as in `CRC64NVME`.
     pub algorithm: &'static str,
     /// What it covers.
@@ -204,9 +206,9 @@ pub(crate) fn full_object_from_parts(algorithm: &str) -> bool {
     FULL_OBJECT_FROM_PARTS.contains(&algorithm)
 }
 
-impl StatedChecksum {
+impl ExplicitChecksum {
     /// Returns the checksum that a copy in parts stores: the source's, where the parts allow it.
-    fn in_parts(source: Self, replays: bool) -> Self {
+    fn multipart(source: Self, replays: bool) -> Self {
         let keeps = match source.coverage {
             ChecksumCoverage::Composite => replays,
             ChecksumCoverage::FullObject => full_object_from_parts(source.algorithm),
@@ -223,51 +225,51 @@ impl StatedChecksum {
 
 /// Everything that `CreateMultipartUpload` is told, and what of the source it cannot keep.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UploadTerms {
+pub struct UploadParameters {
     /// What is stated.
-    pub stated: Stated,
+    pub explicit: ExplicitAttributes,
     /// What of the source is not kept.
-    pub lost: Aspects,
+    pub not_preserved: AttributeSet,
 }
 
-impl UploadTerms {
+impl UploadParameters {
     /// Fits an order to the parts it will be copied in.
     #[must_use]
     pub fn new(order: &CopyOrder, plan: &CopyPlan) -> Self {
         let checksum = order.source_checksum;
-        let kept = checksum.map(|checksum| StatedChecksum::in_parts(checksum, plan.replays()));
-        let mut lost = Aspects::new();
+        let kept = checksum.map(|checksum| ExplicitChecksum::multipart(checksum, plan.replays()));
+        let mut lost = AttributeSet::new();
         if kept != checksum {
-            lost.insert(Aspect::Checksum);
+            lost.insert(Attribute::Checksum);
         }
         if !plan.replays() {
-            lost.insert(Aspect::Etag);
+            lost.insert(Attribute::Etag);
         }
         Self {
-            stated: Stated {
+            explicit: ExplicitAttributes {
                 checksum: kept,
-                ..order.stated.clone()
+                ..order.explicit.clone()
             },
-            lost,
+            not_preserved: lost,
         }
     }
 
     /// States nothing but the encryption that the bucket may demand: for an upload that will have no parts.
     #[must_use]
-    pub fn plain(encryption: Option<StatedEncryption>) -> Self {
+    pub fn plain(encryption: Option<ExplicitEncryption>) -> Self {
         Self {
-            stated: Stated {
+            explicit: ExplicitAttributes {
                 encryption,
-                ..Stated::plain()
+                ..ExplicitAttributes::plain()
             },
-            lost: Aspects::new(),
+            not_preserved: AttributeSet::new(),
         }
     }
 }
 
 /// A change of what lies around an object's bytes, on exactly the destination object seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AmendOrder {
+pub struct AttributeUpdate {
     /// The version that is changed. Without versions it is the key's object: annotations are written if it still has the tag
     /// that was seen, and tags are only where no copy can state them.
     pub version_id: Option<VersionId>,
@@ -287,21 +289,21 @@ pub struct AmendOrder {
     pub encryption: Option<KmsEncryption>,
 }
 
-impl AmendOrder {
+impl AttributeUpdate {
     /// Names what it changes.
     #[must_use]
-    pub fn aspects(&self) -> Aspects {
+    pub fn attributes(&self) -> AttributeSet {
         let changes = [
-            (Aspect::Tags, self.tags.is_some()),
-            (Aspect::Lock, self.lock.is_some()),
-            (Aspect::Annotations, self.annotations.is_some()),
-            (Aspect::Acl, self.acl.is_some()),
-            (Aspect::Encryption, self.encryption.is_some()),
+            (Attribute::Tags, self.tags.is_some()),
+            (Attribute::Lock, self.lock.is_some()),
+            (Attribute::Annotations, self.annotations.is_some()),
+            (Attribute::Acl, self.acl.is_some()),
+            (Attribute::Encryption, self.encryption.is_some()),
         ];
         changes
             .into_iter()
             .filter(|(_, changes)| *changes)
-            .map(|(aspect, _)| aspect)
+            .map(|(attribute, _)| attribute)
             .collect()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::facts::Aspects;
+use crate::facts::AttributeSet;
 use crate::failure::Failure;
 use crate::names::VersionId;
 
@@ -17,16 +17,16 @@ pub enum Outcome {
         size_bytes: u64,
     },
     /// What lies around the bytes was changed, which were equal, and the source was read again after the write.
-    Amended {
+    AttributesUpdated {
         /// What was changed.
-        aspects: Aspects,
+        attributes: AttributeSet,
     },
     /// The destination's object was deleted, as the source's was, and the source was read again after it.
     Deleted,
     /// Nothing had to be done.
     Skipped(SkipReason),
     /// It is not done, and nothing failed.
-    Again(AgainReason),
+    Deferred(DeferralReason),
     /// It failed.
     Failed(Failure),
 }
@@ -37,10 +37,10 @@ impl Outcome {
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Copied { .. } => "copied",
-            Self::Amended { .. } => "amended",
+            Self::AttributesUpdated { .. } => "attributes-updated",
             Self::Deleted => "deleted",
             Self::Skipped(_) => "skipped",
-            Self::Again(_) => "again",
+            Self::Deferred(_) => "deferred",
             Self::Failed(_) => "failed",
         }
     }
@@ -62,7 +62,7 @@ pub enum SkipReason {
     /// The source's object was itself copied from the other side.
     SourceIsReplica,
     /// The source's object is gone, and the destination's was written by somebody else.
-    NotOurs,
+    ExternalWrite,
 }
 
 impl SkipReason {
@@ -76,14 +76,14 @@ impl SkipReason {
             Self::OutOfScope => "out-of-scope",
             Self::DestinationNewer => "destination-newer",
             Self::SourceIsReplica => "source-is-replica",
-            Self::NotOurs => "not-ours",
+            Self::ExternalWrite => "external-write",
         }
     }
 }
 
 /// Why a key has to be looked at again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AgainReason {
+pub enum DeferralReason {
     /// The invocation ended before the key was settled.
     Deadline,
     /// The key changed at every turn.
@@ -97,7 +97,7 @@ pub enum AgainReason {
     OutcomeUnknown,
 }
 
-impl AgainReason {
+impl DeferralReason {
     /// Returns the name used in logs and continuations.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -125,13 +125,13 @@ impl AgainReason {
 /// The whole result of reconciling one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each says one thing that happened or not")]
-pub struct Report {
+pub struct ReconcileReport {
     /// How it ended.
     pub outcome: Outcome,
     /// What the copy does not carry.
-    pub lost: Aspects,
+    pub not_preserved: AttributeSet,
     /// How often both sides were read.
-    pub turns: u32,
+    pub passes: u32,
     /// Whether anything was written on the way.
     pub progress: bool,
     /// Whether a write was sent whose answer never came, so that the key must be looked at once more.
@@ -144,24 +144,24 @@ pub struct Report {
     pub duration: Duration,
 }
 
-impl Report {
+impl ReconcileReport {
     /// Reports a failure before anything was written.
     #[must_use]
     pub fn failed(failure: Failure) -> Self {
-        Self::without_a_turn(Outcome::Failed(failure))
+        Self::without_pass(Outcome::Failed(failure))
     }
 
     /// Reports a key that was not begun before the deadline.
     #[must_use]
     pub fn not_begun() -> Self {
-        Self::without_a_turn(Outcome::Again(AgainReason::Deadline))
+        Self::without_pass(Outcome::Deferred(DeferralReason::Deadline))
     }
 
-    fn without_a_turn(outcome: Outcome) -> Self {
+    fn without_pass(outcome: Outcome) -> Self {
         Self {
             outcome,
-            lost: Aspects::new(),
-            turns: 0,
+            not_preserved: AttributeSet::new(),
+            passes: 0,
             progress: false,
             outcome_unknown: false,
             upload_left: false,

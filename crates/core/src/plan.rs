@@ -31,11 +31,11 @@ const MIB: u64 = 1024 * 1024;
 
 /// What is known of the parts that the source object was uploaded in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SourceLayout {
+pub enum PartLayout {
     /// It was not uploaded in parts.
-    Whole,
+    NotMultipart,
     /// The sizes of all parts, in order.
-    Parts(PartSizes),
+    Multipart(PartSizes),
     /// It was uploaded in parts whose sizes cannot be told.
     Unknown,
 }
@@ -136,7 +136,7 @@ pub struct CopyPlan {
 
 /// One part of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Part {
+pub struct PlannedPart {
     /// Its number, from 1.
     pub number: u32,
     /// Where it begins in the object.
@@ -145,7 +145,7 @@ pub struct Part {
     pub size_bytes: u64,
 }
 
-impl Part {
+impl PlannedPart {
     /// Returns the positions of its first and last byte.
     #[must_use]
     pub fn range(&self) -> RangeInclusive<u64> {
@@ -187,10 +187,10 @@ impl CopyPlan {
     }
 
     /// Returns all parts in order.
-    pub fn parts(&self) -> impl Iterator<Item = Part> + '_ {
+    pub fn parts(&self) -> impl Iterator<Item = PlannedPart> + '_ {
         let mut offset_bytes = 0;
         self.sizes.iter().zip(1..).map(move |(size_bytes, number)| {
-            let part = Part {
+            let part = PlannedPart {
                 number,
                 offset_bytes,
                 size_bytes,
@@ -209,14 +209,14 @@ impl CopyPlan {
 
 /// Cuts an object of `size_bytes` into parts: those of the source where they are known and S3 takes them again, else
 /// parts of `preferred_bytes`, or larger ones where there would be too many.
-pub fn plan(size_bytes: u64, layout: &SourceLayout, preferred_bytes: u64) -> Result<CopyPlan, PlanError> {
+pub fn plan(size_bytes: u64, layout: &PartLayout, preferred_bytes: u64) -> Result<CopyPlan, PlanError> {
     if size_bytes == 0 {
         return Err(PlanError::Empty);
     }
     if size_bytes > LARGEST_OBJECT_BYTES {
         return Err(PlanError::TooLarge { size_bytes });
     }
-    if let SourceLayout::Parts(sizes) = layout {
+    if let PartLayout::Multipart(sizes) = layout {
         let replay = CopyPlan {
             sizes: sizes.clone(),
             replays: true,

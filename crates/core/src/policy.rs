@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use crate::diff::SideName;
 use crate::encryption::asked_for;
-use crate::facts::{Encryption, KmsEncryption, StatedEncryption};
+use crate::facts::{Encryption, ExplicitEncryption, KmsEncryption};
 use crate::names::{AccountId, ObjectKey, Region};
 
 /// The storage classes that `CopyObject` takes in an AWS region.
@@ -23,7 +23,7 @@ const STORAGE_CLASSES: [&str; 8] = [
 ];
 
 /// Which KMS key a copy gets, by the ARN of the source object's key.
-pub type KmsKeys = BTreeMap<String, String>;
+pub type KmsKeyMap = BTreeMap<String, String>;
 
 /// Says why a text is no setting of the policy, in words that follow the setting's name and value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -82,9 +82,9 @@ pub struct Policy {
     /// The storage class of copies.
     pub storage_class: StorageClassRule,
     /// Which KMS key a copy gets, by the ARN of the source object's key.
-    pub kms_keys: KmsKeys,
+    pub kms_keys: KmsKeyMap,
     /// How all other copies are encrypted; by the bucket's default if `None`.
-    pub destination_encryption: Option<StatedEncryption>,
+    pub destination_encryption: Option<ExplicitEncryption>,
     /// Objects larger than this are copied in parts.
     pub multipart_threshold_bytes: u64,
     /// How large parts are where the source gives no boundaries.
@@ -103,7 +103,7 @@ impl Default for Policy {
             adopts_equal_objects: false,
             propagate_deletes: false,
             storage_class: StorageClassRule::AsSource,
-            kms_keys: KmsKeys::new(),
+            kms_keys: KmsKeyMap::new(),
             destination_encryption: None,
             multipart_threshold_bytes: crate::plan::COPY_OBJECT_LIMIT_BYTES,
             part_size_bytes: crate::plan::DEFAULT_PART_BYTES,
@@ -123,24 +123,24 @@ impl Policy {
     /// Returns the encryption that a copy asks for, of an object that is encrypted like `source`: the key map goes before
     /// the encryption for all copies.
     #[must_use]
-    pub fn encryption_of(&self, source: &Encryption) -> Option<StatedEncryption> {
+    pub fn encryption_of(&self, source: &Encryption) -> Option<ExplicitEncryption> {
         asked_for(&self.kms_keys, self.destination_encryption.as_ref(), source)
     }
 
     /// Tells whether a copy asks for a KMS key, so that its `ETag` says nothing of the content.
     #[must_use]
     pub fn encrypts_with_kms(&self, source: &Encryption) -> bool {
-        matches!(self.encryption_of(source), Some(StatedEncryption::Kms(_)))
+        matches!(self.encryption_of(source), Some(ExplicitEncryption::Kms(_)))
     }
 }
 
 /// Reads how copies are encrypted: `bucket-default`, `AES256`, `aws:kms:` or `aws:kms:dsse:` and the ARN of a key.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/serv-side-encryption.html>
-pub fn destination_encryption(text: &str) -> Result<Option<StatedEncryption>, PolicyError> {
+pub fn destination_encryption(text: &str) -> Result<Option<ExplicitEncryption>, PolicyError> {
     let (arn, dual_layer) = match (text.strip_prefix("aws:kms:dsse"), text.strip_prefix("aws:kms")) {
         _ if text == "bucket-default" => return Ok(None),
-        _ if text == "AES256" => return Ok(Some(StatedEncryption::Managed)),
+        _ if text == "AES256" => return Ok(Some(ExplicitEncryption::Managed)),
         (Some(key), _) => (key, true),
         (None, Some(key)) => (key, false),
         (None, None) => return Err(PolicyError::UnknownEncryption),
@@ -153,7 +153,7 @@ pub fn destination_encryption(text: &str) -> Result<Option<StatedEncryption>, Po
     if region_of_key(arn).is_none() {
         return Err(PolicyError::NotAKmsKey { arn: arn.to_owned() });
     }
-    Ok(Some(StatedEncryption::Kms(KmsEncryption {
+    Ok(Some(ExplicitEncryption::Kms(KmsEncryption {
         key_arn: Some(arn.to_owned()),
         // It saves nearly all requests to KMS; there is none with two layers.
         // https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-key.html
@@ -164,11 +164,11 @@ pub fn destination_encryption(text: &str) -> Result<Option<StatedEncryption>, Po
 
 /// Checks that the key that copies are encrypted with is in the region of the destination bucket.
 pub fn destination_encryption_must_be_in(
-    encryption: Option<&StatedEncryption>,
+    encryption: Option<&ExplicitEncryption>,
     destination: &Region,
 ) -> Result<(), PolicyError> {
     match encryption {
-        Some(StatedEncryption::Kms(KmsEncryption { key_arn: Some(arn), .. })) => {
+        Some(ExplicitEncryption::Kms(KmsEncryption { key_arn: Some(arn), .. })) => {
             kms_key_must_be_in(arn, destination, SideName::Destination)
         }
         _ => Ok(()),
@@ -226,8 +226,8 @@ impl FromStr for StorageClassRule {
 }
 
 /// Reads the KMS keys of copies by those of their sources: a JSON object of ARNs.
-pub fn kms_keys(text: &str) -> Result<KmsKeys, PolicyError> {
-    let keys: KmsKeys = serde_json::from_str(text).map_err(|error| PolicyError::NotAMap {
+pub fn kms_keys(text: &str) -> Result<KmsKeyMap, PolicyError> {
+    let keys: KmsKeyMap = serde_json::from_str(text).map_err(|error| PolicyError::NotAMap {
         detail: error.to_string(),
     })?;
     let stranger = keys
@@ -243,7 +243,7 @@ pub fn kms_keys(text: &str) -> Result<KmsKeys, PolicyError> {
 /// Checks that the keys of copies are in the region of the destination bucket.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/specifying-kms-encryption.html>
-pub fn kms_keys_must_be_in(keys: &KmsKeys, destination: &Region) -> Result<(), PolicyError> {
+pub fn kms_keys_must_be_in(keys: &KmsKeyMap, destination: &Region) -> Result<(), PolicyError> {
     keys.values()
         .try_for_each(|arn| kms_key_must_be_in(arn, destination, SideName::Destination))
 }
@@ -320,7 +320,7 @@ mod tests {
     #[test]
     fn kms_keys_are_named_by_their_arns() {
         let keys = kms_keys(&format!("{{\"{KEY}\":\"{KEY}\"}}")).unwrap();
-        assert_eq!(keys, KmsKeys::from([(KEY.to_owned(), KEY.to_owned())]));
+        assert_eq!(keys, KmsKeyMap::from([(KEY.to_owned(), KEY.to_owned())]));
         assert!(kms_keys("{}").unwrap().is_empty());
         for (text, expected) in [
             ("[]", "must be a JSON object"),
@@ -338,7 +338,7 @@ mod tests {
     #[test]
     fn encryption_of_copies_is_the_default_or_names_its_key() {
         let kms = |dual_layer: bool| {
-            StatedEncryption::Kms(KmsEncryption {
+            ExplicitEncryption::Kms(KmsEncryption {
                 key_arn: Some(KEY.to_owned()),
                 bucket_key: !dual_layer,
                 dual_layer,
@@ -346,7 +346,7 @@ mod tests {
         };
         for (text, expected) in [
             ("bucket-default".to_owned(), None),
-            ("AES256".to_owned(), Some(StatedEncryption::Managed)),
+            ("AES256".to_owned(), Some(ExplicitEncryption::Managed)),
             (format!("aws:kms:{KEY}"), Some(kms(false))),
             (format!("aws:kms:dsse:{KEY}"), Some(kms(true))),
         ] {
@@ -374,17 +374,17 @@ mod tests {
             ..KmsEncryption::default()
         });
         let mut policy = Policy {
-            kms_keys: KmsKeys::from([("mapped".to_owned(), KEY.to_owned())]),
-            destination_encryption: Some(StatedEncryption::Managed),
+            kms_keys: KmsKeyMap::from([("mapped".to_owned(), KEY.to_owned())]),
+            destination_encryption: Some(ExplicitEncryption::Managed),
             ..Policy::default()
         };
         assert!(policy.encrypts_with_kms(&source));
         assert_eq!(
             policy.encryption_of(&Encryption::Managed),
-            Some(StatedEncryption::Managed)
+            Some(ExplicitEncryption::Managed)
         );
         policy.kms_keys.clear();
-        assert_eq!(policy.encryption_of(&source), Some(StatedEncryption::Managed));
+        assert_eq!(policy.encryption_of(&source), Some(ExplicitEncryption::Managed));
         policy.destination_encryption = None;
         assert_eq!(policy.encryption_of(&source), None);
     }
@@ -393,7 +393,7 @@ mod tests {
     fn keys_of_copies_are_in_the_region_of_the_destination() {
         let elsewhere = KEY.replace("eu-central-1", "us-east-1");
         let region = Region::new("eu-central-1").unwrap();
-        let keys = |copy: &str| KmsKeys::from([(elsewhere.clone(), copy.to_owned())]);
+        let keys = |copy: &str| KmsKeyMap::from([(elsewhere.clone(), copy.to_owned())]);
         assert_eq!(kms_keys_must_be_in(&keys(KEY), &region), Ok(()));
         let error = kms_keys_must_be_in(&keys(&elsewhere), &region).unwrap_err();
         assert!(error.to_string().contains("is not in eu-central-1"), "{error}");

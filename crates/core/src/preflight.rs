@@ -31,7 +31,7 @@ pub struct BucketState {
 
 /// Why a bucket, or a key, does not fit a migration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Unfit {
+pub enum UnfitBucket {
     /// It is in another region.
     #[error("bucket {bucket} is in region {found}, not in {asked}")]
     Elsewhere {
@@ -91,7 +91,7 @@ pub enum Unfit {
 pub enum PreflightError {
     /// They do not fit.
     #[error(transparent)]
-    Unfit(#[from] Unfit),
+    Unfit(#[from] UnfitBucket),
     /// They could not be read, or are not there.
     #[error(transparent)]
     Failed(#[from] crate::failure::Failure),
@@ -103,18 +103,18 @@ pub fn check_destination(
     destination: (&BucketName, BucketState),
     ownership: Ownership,
     replicates: bool,
-) -> Result<(), Unfit> {
+) -> Result<(), UnfitBucket> {
     let (bucket, state) = destination;
     let (bucket, versioning) = (bucket.clone(), state.versioning);
     if ownership == Ownership::Shared && versioning != Versioning::Enabled {
-        return Err(Unfit::Unshareable { bucket, versioning });
+        return Err(UnfitBucket::Unshareable { bucket, versioning });
     }
     if replicates && versioning != Versioning::Enabled {
-        return Err(Unfit::Unreplicable { bucket, versioning });
+        return Err(UnfitBucket::Unreplicable { bucket, versioning });
     }
     if source.1.has_object_lock && !state.has_object_lock {
         let source_bucket = source.0.clone();
-        return Err(Unfit::Unlockable { source_bucket, bucket });
+        return Err(UnfitBucket::Unlockable { source_bucket, bucket });
     }
     Ok(())
 }

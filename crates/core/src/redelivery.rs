@@ -2,24 +2,24 @@
 
 use std::time::Duration;
 
-use crate::facts::{Aspect, Aspects, HIDDEN_IN_HEAD};
+use crate::facts::{Attribute, AttributeSet, HIDDEN_IN_HEAD};
 use crate::failure::FailureKind;
-use crate::outcome::AgainReason;
+use crate::outcome::DeferralReason;
 
 /// Names what is read of a key whose last reconcile may have been interrupted, beside what a HEAD shows.
 ///
 /// A crash between a copy and the read after it leaves a copy that may differ in what a HEAD does not show; one during a
 /// multipart copy leaves an upload, and one after it an object without its annotations.
 #[must_use]
-pub fn aspects_after_interruption() -> Aspects {
-    let mut aspects = Aspects::from([Aspect::UnfinishedUpload]);
-    aspects.extend(HIDDEN_IN_HEAD);
-    aspects
+pub fn attributes_after_interruption() -> AttributeSet {
+    let mut attributes = AttributeSet::from([Attribute::UnfinishedUpload]);
+    attributes.extend(HIDDEN_IN_HEAD);
+    attributes
 }
 
 /// What a failed message waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum WaitsFor {
+pub enum RedeliveryReason {
     /// Nothing that could come: it will never be read, or never be ours. The sooner it is in the dead-letter queue, the
     /// sooner somebody looks.
     Nobody,
@@ -31,12 +31,12 @@ pub enum WaitsFor {
     Landing,
 }
 
-impl WaitsFor {
+impl RedeliveryReason {
     /// Sorts a failure of a record.
     #[must_use]
     pub fn after(kind: FailureKind) -> Self {
         match kind {
-            FailureKind::Retry | FailureKind::Again => Self::BetterTimes,
+            FailureKind::Retry | FailureKind::Deferred => Self::BetterTimes,
             FailureKind::Permanent | FailureKind::Configuration | FailureKind::Bug => Self::Repair,
         }
     }
@@ -57,7 +57,7 @@ impl WaitsFor {
             }
             Self::Landing => Self::BetterTimes
                 .delay(deliveries)
-                .max(AgainReason::OutcomeUnknown.delay()),
+                .max(DeferralReason::OutcomeUnknown.delay()),
         }
     }
 }
@@ -67,24 +67,34 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(waits_for: WaitsFor, expected_seconds: [u64; 7]) {
-        let delays = [0, 1, 2, 3, 4, 5, u32::MAX].map(|deliveries| waits_for.delay(deliveries).as_secs());
+    fn check(redelivery_reason: RedeliveryReason, expected_seconds: [u64; 7]) {
+        let delays = [0, 1, 2, 3, 4, 5, u32::MAX].map(|deliveries| redelivery_reason.delay(deliveries).as_secs());
         assert_eq!(delays, expected_seconds);
     }
 
     #[test]
     fn delays_grow_and_end_at_an_hour() {
-        check(WaitsFor::Nobody, [0, 0, 0, 0, 0, 0, 0]);
-        check(WaitsFor::Repair, [15, 15, 30, 45, 60, 75, 3600]);
-        check(WaitsFor::BetterTimes, [30, 30, 120, 480, 1920, 3600, 3600]);
-        check(WaitsFor::Landing, [600, 600, 600, 600, 1920, 3600, 3600]);
+        check(RedeliveryReason::Nobody, [0, 0, 0, 0, 0, 0, 0]);
+        check(RedeliveryReason::Repair, [15, 15, 30, 45, 60, 75, 3600]);
+        check(RedeliveryReason::BetterTimes, [30, 30, 120, 480, 1920, 3600, 3600]);
+        check(RedeliveryReason::Landing, [600, 600, 600, 600, 1920, 3600, 3600]);
     }
 
     #[test]
     fn message_waits_for_what_takes_longest() {
-        let parts = [WaitsFor::Repair, WaitsFor::Nobody, WaitsFor::BetterTimes];
-        assert_eq!(parts.into_iter().max(), Some(WaitsFor::BetterTimes));
-        assert_eq!(WaitsFor::after(FailureKind::Retry), WaitsFor::BetterTimes);
-        assert_eq!(WaitsFor::after(FailureKind::Configuration), WaitsFor::Repair);
+        let parts = [
+            RedeliveryReason::Repair,
+            RedeliveryReason::Nobody,
+            RedeliveryReason::BetterTimes,
+        ];
+        assert_eq!(parts.into_iter().max(), Some(RedeliveryReason::BetterTimes));
+        assert_eq!(
+            RedeliveryReason::after(FailureKind::Retry),
+            RedeliveryReason::BetterTimes
+        );
+        assert_eq!(
+            RedeliveryReason::after(FailureKind::Configuration),
+            RedeliveryReason::Repair
+        );
     }
 }

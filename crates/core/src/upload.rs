@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::marker::whenever_requested;
 use crate::names::{BucketName, ObjectKey};
-use crate::order::{CopyOrder, SourcePin, Stated, UploadTerms, WriteCondition};
+use crate::order::{CopyOrder, ExplicitAttributes, SourcePin, UploadParameters, WriteCondition};
 use crate::plan::CopyPlan;
 use crate::time::Timestamp;
 
@@ -54,7 +54,10 @@ pub struct ListedUpload {
 pub const FORGOTTEN_AFTER: Duration = Duration::from_hours(48);
 
 /// Finds the other uploads that whoever began `sample` began: none where that is nobody.
-pub fn begun_with<'l>(sample: &'l ListedUpload, listed: &'l [ListedUpload]) -> impl Iterator<Item = &'l ListedUpload> {
+pub fn same_initiator<'l>(
+    sample: &'l ListedUpload,
+    listed: &'l [ListedUpload],
+) -> impl Iterator<Item = &'l ListedUpload> {
     let is_alike = |upload: &&ListedUpload| sample.initiator.is_some() && upload.initiator == sample.initiator;
     listed.iter().filter(is_alike).filter(|upload| upload.id != sample.id)
 }
@@ -76,7 +79,7 @@ pub struct UploadEntry {
 
 /// The two buckets of a migration, which name its journal entries.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Route {
+pub struct MigrationRoute {
     /// The bucket that is migrated.
     pub source: BucketName,
     /// The bucket that is migrated to.
@@ -85,7 +88,7 @@ pub struct Route {
 
 /// Why a text is not the entry that was looked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum EntryError {
+pub enum UploadEntryError {
     /// It is no entry of this form.
     #[error("not an entry of the upload journal in form {FORM}: {0}")]
     Unreadable(String),
@@ -94,7 +97,7 @@ pub enum EntryError {
     OfAnother(String),
 }
 
-impl Route {
+impl MigrationRoute {
     /// Names the journal object of a key: a hash, because a key may be as long as a name can be.
     #[must_use]
     pub fn entry_name(&self, key: &ObjectKey) -> String {
@@ -107,11 +110,11 @@ impl Route {
     }
 
     /// Reads the entry of a key.
-    pub fn read_entry(&self, key: &ObjectKey, body: &[u8]) -> Result<UploadEntry, EntryError> {
+    pub fn read_entry(&self, key: &ObjectKey, body: &[u8]) -> Result<UploadEntry, UploadEntryError> {
         let entry: UploadEntry =
-            serde_json::from_slice(body).map_err(|error| EntryError::Unreadable(error.to_string()))?;
+            serde_json::from_slice(body).map_err(|error| UploadEntryError::Unreadable(error.to_string()))?;
         if entry.form != FORM {
-            return Err(EntryError::Unreadable(format!("form {}", entry.form)));
+            return Err(UploadEntryError::Unreadable(format!("form {}", entry.form)));
         }
         let names = (
             entry.source_bucket.as_str(),
@@ -122,7 +125,7 @@ impl Route {
             Ok(entry)
         } else {
             let (source, destination, key) = names;
-            Err(EntryError::OfAnother(format!("{source}/{key} to {destination}")))
+            Err(UploadEntryError::OfAnother(format!("{source}/{key} to {destination}")))
         }
     }
 
@@ -166,19 +169,19 @@ fn fingerprint(order: &CopyOrder, plan: &CopyPlan) -> Option<String> {
         pin: &'a SourcePin,
         condition: &'a WriteCondition,
         size_bytes: u64,
-        stated: &'a Stated,
+        explicit: &'a ExplicitAttributes,
     }
-    let terms = UploadTerms::new(order, plan);
+    let terms = UploadParameters::new(order, plan);
     // Whoever resumes an upload decides later than whoever began it.
-    let stated = Stated {
-        metadata: terms.stated.metadata.as_ref().map(whenever_requested),
-        ..terms.stated
+    let explicit = ExplicitAttributes {
+        metadata: terms.explicit.metadata.as_ref().map(whenever_requested),
+        ..terms.explicit
     };
     let begun = Begun {
         pin: &order.pin,
         condition: &order.condition,
         size_bytes: order.size_bytes,
-        stated: &stated,
+        explicit: &explicit,
     };
     // Maps and sets are ordered, so equal terms are spelled the same.
     let spelled = serde_json::to_vec(&begun).ok()?;

@@ -7,10 +7,10 @@
 use std::collections::BTreeMap;
 
 use crate::facts::{ObjectFacts, ObjectState};
-use crate::history::{DeleteIntent, VersionListing, VersionName, VersionStamp};
-use crate::marker::{MARKER_NAME, Marker, Place, is_newer};
+use crate::marker::{MARKER_NAME, Marker, ObjectLocation, is_newer};
 use crate::names::ETag;
 use crate::time::Timestamp;
+use crate::versions::{DeleteIntent, ListedVersion, VersionListing, VersionName};
 
 /// What is known of a key's versions at the destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub struct RemovedVersion {
 
 /// What must be known of a version before it can be told whose it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Question {
+pub enum VersionQuestion {
     /// What a HEAD says of it.
     Object(VersionName),
     /// Whether s3ferry announced to delete it.
@@ -45,7 +45,7 @@ pub enum Question {
 
 /// Whose the newest version is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Owner {
+pub enum VersionOwner {
     /// A copy of s3ferry.
     Copy(Box<Marker>),
     /// A delete marker of s3ferry.
@@ -59,11 +59,11 @@ pub enum Owner {
 
 /// What an examination of the versions found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Examined {
+pub struct VersionExamination {
     /// The newest version.
-    pub newest: Option<VersionStamp>,
+    pub newest: Option<ListedVersion>,
     /// Whose it is.
-    pub owner: Owner,
+    pub owner: VersionOwner,
     /// The external write that it hides, which should be the current version.
     pub hidden: Option<VersionName>,
     /// When the versions were listed, by the destination's clock.
@@ -102,11 +102,11 @@ impl VersionHistory {
     /// Examines the versions from the newest down to the first external write, or to what is older than what was copied.
     ///
     /// An external write is hidden unless s3ferry saw it before it wrote above it, or copied something newer.
-    pub fn examine(&self, place: Place<'_>) -> Result<Examined, Question> {
+    pub fn examine(&self, place: ObjectLocation<'_>) -> Result<VersionExamination, VersionQuestion> {
         let versions = &self.listing.versions;
-        let mut examined = Examined {
+        let mut examined = VersionExamination {
             newest: versions.first().cloned(),
-            owner: Owner::External,
+            owner: VersionOwner::External,
             hidden: None,
             listed: self.listing.listed,
         };
@@ -119,12 +119,12 @@ impl VersionHistory {
             let below = versions.get(depth + 1..).unwrap_or_default();
             let owner = self.owner(stamp, below, place)?;
             match &owner {
-                Owner::Copy(marker) => {
+                VersionOwner::Copy(marker) => {
                     seen.extend(marker.over.clone());
                     newest_source = newest_source.max(Some(marker.source_last_modified));
                 }
-                Owner::Delete { covered } => seen.push(covered.clone()),
-                Owner::External => {
+                VersionOwner::Delete { covered } => seen.push(covered.clone()),
+                VersionOwner::External => {
                     let is_hidden = depth > 0 && !seen.contains(&stamp.version);
                     examined.hidden = is_hidden.then(|| stamp.version.clone());
                     break;
@@ -141,23 +141,28 @@ impl VersionHistory {
     ///
     /// Copies get a marker only in a bucket that keeps versions. So an object without a version id is an external write, also
     /// where it carries a marker: an application wrote it after versioning was suspended.
-    pub fn newest_is_copy(&self, place: Place<'_>) -> Result<bool, Question> {
+    pub fn newest_is_copy(&self, place: ObjectLocation<'_>) -> Result<bool, VersionQuestion> {
         match self.listing.versions.split_first() {
             Some((newest, below)) if !newest.is_delete_marker() && newest.version != VersionName::Null => {
-                Ok(matches!(self.owner(newest, below, place)?, Owner::Copy(_)))
+                Ok(matches!(self.owner(newest, below, place)?, VersionOwner::Copy(_)))
             }
             _ => Ok(false),
         }
     }
 
     /// Tells whose a version is that lies right above the versions `below`.
-    fn owner(&self, stamp: &VersionStamp, below: &[VersionStamp], place: Place<'_>) -> Result<Owner, Question> {
+    fn owner(
+        &self,
+        stamp: &ListedVersion,
+        below: &[ListedVersion],
+        place: ObjectLocation<'_>,
+    ) -> Result<VersionOwner, VersionQuestion> {
         if stamp.is_delete_marker() {
             return self.deleter(stamp, below);
         }
         let facts = self.object(&stamp.version)?;
         let Some(marker) = Marker::bound(facts, place) else {
-            return Ok(Owner::External);
+            return Ok(VersionOwner::External);
         };
         // The copy that had this marker is gone: an application wrote it again meanwhile.
         if self
@@ -165,7 +170,7 @@ impl VersionHistory {
             .iter()
             .any(|removed| removed.marker.as_ref() == Some(&marker))
         {
-            return Ok(Owner::External);
+            return Ok(VersionOwner::External);
         }
         // Whoever wrote the copy again, marker and all, wrote it later: the oldest that carries the marker is the copy.
         for older in below
@@ -174,7 +179,7 @@ impl VersionHistory {
         {
             let is_alike = older.size_bytes() == Some(facts.size_bytes);
             if is_alike && is_marked_like(self.object(&older.version)?, facts) {
-                return Ok(Owner::External);
+                return Ok(VersionOwner::External);
             }
         }
         let is_cut_off = !self.listing.is_complete
@@ -182,28 +187,28 @@ impl VersionHistory {
                 .last()
                 .is_none_or(|oldest| oldest.last_modified >= marker.possible_since());
         Ok(if is_cut_off {
-            Owner::External
+            VersionOwner::External
         } else {
-            Owner::Copy(Box::new(marker))
+            VersionOwner::Copy(Box::new(marker))
         })
     }
 
     /// Tells whose a delete marker is. The condition of a delete sees an `ETag`, so that it may have hit another version
     /// than the one that was announced; and an application's multipart upload may have landed between the two.
-    fn deleter(&self, marker: &VersionStamp, below: &[VersionStamp]) -> Result<Owner, Question> {
+    fn deleter(&self, marker: &ListedVersion, below: &[ListedVersion]) -> Result<VersionOwner, VersionQuestion> {
         let Some((covered, deeper)) = below.split_first() else {
-            return Ok(Owner::External);
+            return Ok(VersionOwner::External);
         };
         if self.intent(&covered.version)?.is_some() {
             let covered = covered.version.clone();
-            return Ok(Owner::Delete { covered });
+            return Ok(VersionOwner::Delete { covered });
         }
         for RemovedVersion { version, .. } in &self.removed {
             if let Some(intent) = self.intent(version)?
                 && intent.may_land_at(marker.last_modified)
             {
                 let covered = version.clone();
-                return Ok(Owner::Delete { covered });
+                return Ok(VersionOwner::Delete { covered });
             }
         }
         let mut only_uploads = is_multipart(covered);
@@ -213,25 +218,25 @@ impl VersionHistory {
                 && intent.may_land_at(marker.last_modified)
             {
                 let covered = stamp.version.clone();
-                return Ok(Owner::Delete { covered });
+                return Ok(VersionOwner::Delete { covered });
             }
             only_uploads &= is_multipart(stamp);
         }
-        Ok(Owner::External)
+        Ok(VersionOwner::External)
     }
 
-    fn object(&self, version: &VersionName) -> Result<&ObjectFacts, Question> {
-        let unread = || Question::Object(version.clone());
+    fn object(&self, version: &VersionName) -> Result<&ObjectFacts, VersionQuestion> {
+        let unread = || VersionQuestion::Object(version.clone());
         self.objects.get(version).ok_or_else(unread)
     }
 
-    fn intent(&self, version: &VersionName) -> Result<Option<&DeleteIntent>, Question> {
-        let unknown = || Question::Intent(version.clone());
+    fn intent(&self, version: &VersionName) -> Result<Option<&DeleteIntent>, VersionQuestion> {
+        let unknown = || VersionQuestion::Intent(version.clone());
         self.intents.get(version).map(Option::as_ref).ok_or_else(unknown)
     }
 }
 
-fn is_multipart(stamp: &VersionStamp) -> bool {
+fn is_multipart(stamp: &ListedVersion) -> bool {
     stamp.etag().is_some_and(ETag::is_multipart)
 }
 

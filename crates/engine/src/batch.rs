@@ -6,11 +6,11 @@ use std::panic::AssertUnwindSafe;
 use std::sync::OnceLock;
 
 use futures::{FutureExt, StreamExt, stream};
-use s3ferry_core::event::{Continuation, Hint, Hops, MAX_IDLE_HOPS, Sequencer};
-use s3ferry_core::facts::{Aspect, Aspects, HIDDEN_IN_HEAD};
+use s3ferry_core::event::{Continuation, ContinuationHops, KeyHint, MAX_IDLE_HOPS, Sequencer};
+use s3ferry_core::facts::{Attribute, AttributeSet, HIDDEN_IN_HEAD};
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::{BucketName, ObjectKey};
-use s3ferry_core::outcome::{AgainReason, Outcome, Report};
+use s3ferry_core::outcome::{DeferralReason, Outcome, ReconcileReport};
 use s3ferry_core::time::Timestamp;
 
 use crate::ports::{Clock, Continuations, DestinationBucket, SourceBucket, StateStore};
@@ -18,7 +18,7 @@ use crate::reconcile::Reconciler;
 
 /// Settles batches of hints.
 #[derive(Debug)]
-pub struct Batch<S, D, C, J, Q> {
+pub struct BatchReconciler<S, D, C, J, Q> {
     /// The only bucket whose events are followed.
     pub source_bucket: BucketName,
     /// What reconciles a key.
@@ -31,9 +31,9 @@ pub struct Batch<S, D, C, J, Q> {
 
 /// How one record ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settled {
+pub struct RecordResult {
     /// The reconcile of the record's key.
-    pub report: Report,
+    pub report: ReconcileReport,
     /// Whether everything the record asked for is durable: done, or handed over to a continuation.
     pub acknowledged: bool,
     /// Whether a newer event of the same key came along, so that this hint was stale.
@@ -45,7 +45,7 @@ pub struct Settled {
 /// The code of the failure of an event that is of another bucket.
 const FOREIGN_BUCKET: &str = "ForeignBucket";
 
-impl Settled {
+impl RecordResult {
     /// Tells whether the record was refused because it is of another bucket.
     #[must_use]
     pub fn is_foreign(&self) -> bool {
@@ -57,13 +57,13 @@ impl Settled {
 #[derive(Debug)]
 struct Group {
     key: ObjectKey,
-    aspects: Aspects,
+    attributes: AttributeSet,
     /// Those of the hint that the fewest continuations led to: what is new begins a new chain.
-    hops: Hops,
+    hops: ContinuationHops,
     members: Vec<usize>,
 }
 
-impl<S, D, C, J, Q> Batch<S, D, C, J, Q>
+impl<S, D, C, J, Q> BatchReconciler<S, D, C, J, Q>
 where
     S: SourceBucket,
     D: DestinationBucket,
@@ -74,7 +74,7 @@ where
     /// Settles every hint by `deadline` and returns one result per hint, in their order.
     ///
     /// Hints of one key share one reconcile, with their aspects united. A panic is a failure of its key alone.
-    pub async fn settle(&self, hints: &[Hint], deadline: Timestamp) -> Vec<Settled> {
+    pub async fn reconcile_hints(&self, hints: &[KeyHint], deadline: Timestamp) -> Vec<RecordResult> {
         let stale = stale_hints(hints);
         let (ours, foreign): (Vec<usize>, Vec<usize>) =
             (0..hints.len()).partition(|index| hints.get(*index).is_some_and(|hint| hint.bucket == self.source_bucket));
@@ -84,8 +84,8 @@ where
             .map(|group| async move {
                 let (report, acknowledged) = match refused.get() {
                     // Credentials that were refused once are refused for every key.
-                    Some(failure) => (Report::failed(failure.clone()), false),
-                    None => self.settle_key(&group, deadline).await,
+                    Some(failure) => (ReconcileReport::failed(failure.clone()), false),
+                    None => self.reconcile_key(&group, deadline).await,
                 };
                 if let Outcome::Failed(failure) = &report.outcome
                     && failure.is_of_credentials()
@@ -98,7 +98,7 @@ where
             .collect::<Vec<_>>()
             .await;
 
-        let mut settled: BTreeMap<usize, (Report, bool)> = BTreeMap::new();
+        let mut settled: BTreeMap<usize, (ReconcileReport, bool)> = BTreeMap::new();
         let mut first_of_keys: BTreeSet<usize> = foreign.iter().copied().collect();
         for (members, report, acknowledged) in reconciled {
             first_of_keys.extend(members.first());
@@ -111,7 +111,7 @@ where
         }
         settled
             .into_iter()
-            .map(|(index, (report, acknowledged))| Settled {
+            .map(|(index, (report, acknowledged))| RecordResult {
                 report,
                 acknowledged,
                 stale: stale.contains(&index),
@@ -121,24 +121,29 @@ where
     }
 
     /// Settles one key; a panic anywhere in it is its own failure.
-    async fn settle_key(&self, group: &Group, deadline: Timestamp) -> (Report, bool) {
-        let work = self.reconcile_or_hand_over(group, deadline);
+    async fn reconcile_key(&self, group: &Group, deadline: Timestamp) -> (ReconcileReport, bool) {
+        let work = self.reconcile_or_requeue(group, deadline);
         let settled = AssertUnwindSafe(work).catch_unwind().await;
-        settled.unwrap_or_else(|_| (Report::failed(Failure::panicked("reconcile", &group.key)), false))
+        settled.unwrap_or_else(|_| {
+            (
+                ReconcileReport::failed(Failure::panicked("reconcile", &group.key)),
+                false,
+            )
+        })
     }
 
-    async fn reconcile_or_hand_over(&self, group: &Group, deadline: Timestamp) -> (Report, bool) {
+    async fn reconcile_or_requeue(&self, group: &Group, deadline: Timestamp) -> (ReconcileReport, bool) {
         // What cannot be begun any more costs no attempt, and nothing of it is under way.
         if self.reconciler.clock.now() >= deadline {
-            return (Report::not_begun(), false);
+            return (ReconcileReport::not_begun(), false);
         }
-        let mut report = self.reconciler.reconcile(&group.key, &group.aspects, deadline).await;
+        let mut report = self.reconciler.reconcile(&group.key, &group.attributes, deadline).await;
         let Some(reason) = comes_again(&report) else {
             let done = !matches!(report.outcome, Outcome::Failed(_));
             return (report, done);
         };
-        match self.hand_over(group, reason, &report).await {
-            Ok(handed_over) => (report, handed_over),
+        match self.requeue(group, reason, &report).await {
+            Ok(requeued) => (report, requeued),
             Err(failure) => {
                 report.outcome = Outcome::Failed(failure);
                 (report, false)
@@ -147,27 +152,27 @@ where
     }
 
     /// Sends a continuation; tells whether one is durable now.
-    async fn hand_over(&self, group: &Group, reason: AgainReason, report: &Report) -> Result<bool, Failure> {
+    async fn requeue(&self, group: &Group, reason: DeferralReason, report: &ReconcileReport) -> Result<bool, Failure> {
         // An invocation that got nowhere would get nowhere again, forever: it spends the message's retry budget.
-        let stuck = matches!(reason, AgainReason::Deadline | AgainReason::HotKey) && !report.progress;
-        let Some(queue) = self.continuations.as_ref().filter(|_| !stuck) else {
+        let key_order_stalled = matches!(reason, DeferralReason::Deadline | DeferralReason::HotKey) && !report.progress;
+        let Some(queue) = self.continuations.as_ref().filter(|_| !key_order_stalled) else {
             return Ok(false);
         };
         let Some(hops) = group.hops.next(report.progress) else {
             return Err(self.stalled(group, reason));
         };
-        let mut aspects = group.aspects.clone();
+        let mut attributes = group.attributes.clone();
         // What was copied, or may still land, can differ in nothing that a HEAD shows.
         if report.progress || report.outcome_unknown {
-            aspects.extend(HIDDEN_IN_HEAD);
+            attributes.extend(HIDDEN_IN_HEAD);
         }
         // What was begun is gone on with, or put away if the source has moved on by then.
         if report.upload_left || report.outcome_unknown {
-            aspects.insert(Aspect::UnfinishedUpload);
+            attributes.insert(Attribute::UnfinishedUpload);
         }
-        let continuation = Continuation::new(&self.source_bucket, &group.key, aspects, reason.as_str()).after(hops);
+        let continuation = Continuation::new(&self.source_bucket, &group.key, attributes, reason.as_str()).after(hops);
         // A write that may still land is waited for, whatever else brings the key back.
-        let landing = report.outcome_unknown.then(|| AgainReason::OutcomeUnknown.delay());
+        let landing = report.outcome_unknown.then(|| DeferralReason::OutcomeUnknown.delay());
         queue
             .send(&continuation, reason.delay().max(landing.unwrap_or_default()))
             .await?;
@@ -175,7 +180,7 @@ where
     }
 
     /// The failure of a key whose continuations have followed each other without progress: its message's attempts end it.
-    fn stalled(&self, group: &Group, reason: AgainReason) -> Failure {
+    fn stalled(&self, group: &Group, reason: DeferralReason) -> Failure {
         Failure {
             kind: FailureKind::Retry,
             code: "ContinuationsStalled".to_owned(),
@@ -188,8 +193,8 @@ where
         }
     }
 
-    fn refuse_foreign(&self, hint: &Hint) -> Report {
-        Report::failed(Failure {
+    fn refuse_foreign(&self, hint: &KeyHint) -> ReconcileReport {
+        ReconcileReport::failed(Failure {
             kind: FailureKind::Configuration,
             code: FOREIGN_BUCKET.to_owned(),
             action: hint.event_name.clone(),
@@ -203,29 +208,29 @@ where
 }
 
 /// Says why a key must be looked at again, if it must.
-fn comes_again(report: &Report) -> Option<AgainReason> {
+fn comes_again(report: &ReconcileReport) -> Option<DeferralReason> {
     match &report.outcome {
-        Outcome::Again(reason) => Some(*reason),
+        Outcome::Deferred(reason) => Some(*reason),
         Outcome::Failed(_) => None,
-        Outcome::Copied { .. } | Outcome::Amended { .. } | Outcome::Deleted | Outcome::Skipped(_) => {
-            report.outcome_unknown.then_some(AgainReason::OutcomeUnknown)
+        Outcome::Copied { .. } | Outcome::AttributesUpdated { .. } | Outcome::Deleted | Outcome::Skipped(_) => {
+            report.outcome_unknown.then_some(DeferralReason::OutcomeUnknown)
         }
     }
 }
 
 /// Groups hints by key and unites their aspects. Keys keep the order of their first hints: where the time does not
 /// suffice for all, the caller says what comes first.
-fn group(hints: &[Hint], indexes: &[usize]) -> Vec<Group> {
+fn group(hints: &[KeyHint], indexes: &[usize]) -> Vec<Group> {
     let mut groups: BTreeMap<&ObjectKey, Group> = BTreeMap::new();
     for index in indexes {
         let Some(hint) = hints.get(*index) else { continue };
         let group = groups.entry(&hint.key).or_insert_with(|| Group {
             key: hint.key.clone(),
-            aspects: Aspects::new(),
+            attributes: AttributeSet::new(),
             hops: hint.hops,
             members: Vec::new(),
         });
-        group.aspects.extend(&hint.aspects);
+        group.attributes.extend(&hint.attributes);
         group.hops = group.hops.min(hint.hops);
         group.members.push(*index);
     }
@@ -235,7 +240,7 @@ fn group(hints: &[Hint], indexes: &[usize]) -> Vec<Group> {
 }
 
 /// Finds hints that another hint of the same key is newer than, by S3's own order of events.
-fn stale_hints(hints: &[Hint]) -> Vec<usize> {
+fn stale_hints(hints: &[KeyHint]) -> Vec<usize> {
     // The newest sequencers of each key; events of different channels have no order, so there may be one of each.
     let mut newest: BTreeMap<(&BucketName, &ObjectKey), Vec<&Sequencer>> = BTreeMap::new();
     for hint in hints {
@@ -246,7 +251,7 @@ fn stale_hints(hints: &[Hint]) -> Vec<usize> {
             of_key.push(sequencer);
         }
     }
-    let is_stale = |hint: &Hint| {
+    let is_stale = |hint: &KeyHint| {
         let of_key = newest.get(&(&hint.bucket, &hint.key));
         let is_older =
             |newer: &&Sequencer| hint.sequencer.as_ref().and_then(|own| own.order(newer)) == Some(Ordering::Less);

@@ -12,17 +12,17 @@ use std::time::Duration;
 use futures::future::{ready, select};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use md5::{Digest as _, Md5};
-use s3ferry_core::batch_operations::{ResultCode, TaskAnswered, invocation, read_answer};
+use s3ferry_core::batch_operations::{ResultCode, TaskResponse, invocation, read_answer};
 use s3ferry_core::batch_report::{
-    Cells, INDEX_NAME, JobProgress, JobState, ReportFile, ReportIndex, ReportRow, TaskEnd,
+    CompletionReportFile, CompletionReportManifest, INDEX_NAME, JobProgress, JobState, TaskCells, TaskOutcome, TaskRow,
 };
 use s3ferry_core::failure::{Failure, FailureKind};
-use s3ferry_core::manifest::Row;
+use s3ferry_core::manifest::ManifestRow;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::ports::Clock;
-use crate::results::{RunResults, texts};
+use crate::results::{ResultStore, texts};
 
 /// How often a task is run that fails for a while; S3 does not document its own number.
 pub const MOST_RUNS: u32 = 6;
@@ -107,13 +107,13 @@ pub fn folder(id: &str) -> String {
     format!("job-{id}")
 }
 
-type Ends = BTreeMap<u64, TaskAnswered>;
+type Ends = BTreeMap<u64, TaskResponse>;
 
-impl<I: Invoke, R: RunResults, C: Clock, P: Stop> LocalJob<I, R, C, P> {
+impl<I: Invoke, R: ResultStore, C: Clock, P: Stop> LocalJob<I, R, C, P> {
     /// Runs the job, or goes on with it, until its end or until somebody asks to stop; `rows` is its manifest.
     ///
     /// `watch` is told how far it is.
-    pub async fn run(&self, rows: &[Row], watch: &impl Fn(&JobProgress)) -> Result<JobProgress, Failure> {
+    pub async fn run(&self, rows: &[ManifestRow], watch: &impl Fn(&JobProgress)) -> Result<JobProgress, Failure> {
         let mut ends = read_ends(&self.store, &self.record.id).await?;
         let was_complete = self.write_down_as(JobState::Active, &ends, rows).await?;
         if was_complete {
@@ -153,7 +153,7 @@ impl<I: Invoke, R: RunResults, C: Clock, P: Stop> LocalJob<I, R, C, P> {
     }
 
     /// Writes the job down, unless it is complete, which it tells.
-    async fn write_down_as(&self, state: JobState, ends: &Ends, rows: &[Row]) -> Result<bool, Failure> {
+    async fn write_down_as(&self, state: JobState, ends: &Ends, rows: &[ManifestRow]) -> Result<bool, Failure> {
         let is_reported = ends.len() == rows.len()
             && read_record(&self.store, &self.record.id)
                 .await?
@@ -190,12 +190,12 @@ impl<I: Invoke, R: RunResults, C: Clock, P: Stop> LocalJob<I, R, C, P> {
     /// Runs tasks once, and returns those that are to be run again.
     async fn run_once(
         &self,
-        rows: &[Row],
+        rows: &[ManifestRow],
         run: u32,
         left: &[u64],
         ends: &mut Ends,
         watch: &impl Fn(&JobProgress),
-    ) -> Result<Vec<TaskAnswered>, Failure> {
+    ) -> Result<Vec<TaskResponse>, Failure> {
         let mut again = Vec::new();
         let is_failing = std::cell::Cell::new(false);
         let invocations = stream::iter(left.chunks(self.tasks_an_invocation.max(1)))
@@ -217,9 +217,9 @@ impl<I: Invoke, R: RunResults, C: Clock, P: Stop> LocalJob<I, R, C, P> {
         Ok(again)
     }
 
-    async fn invoke(&self, rows: &[Row], run: u32, chunk: &[u64]) -> Vec<TaskAnswered> {
+    async fn invoke(&self, rows: &[ManifestRow], run: u32, chunk: &[u64]) -> Vec<TaskResponse> {
         let row = |number: &u64| Some((*number, rows.get(usize::try_from(*number).ok()?)?));
-        let tasks: Vec<(u64, &Row)> = chunk.iter().filter_map(row).collect();
+        let tasks: Vec<(u64, &ManifestRow)> = chunk.iter().filter_map(row).collect();
         let first = chunk.first().copied().unwrap_or_default();
         let invocation_id = format!("{}-{first}-{run}", self.record.id);
         let payload = invocation(
@@ -234,7 +234,7 @@ impl<I: Invoke, R: RunResults, C: Clock, P: Stop> LocalJob<I, R, C, P> {
     }
 
     /// Writes down ends that hold. They are named by the first of them, which no other invocation ends.
-    async fn keep(&self, ends: &[TaskAnswered]) -> Result<(), Failure> {
+    async fn keep(&self, ends: &[TaskResponse]) -> Result<(), Failure> {
         let Some(first) = ends.first() else { return Ok(()) };
         let mut text = String::new();
         for end in ends {
@@ -245,10 +245,10 @@ impl<I: Invoke, R: RunResults, C: Clock, P: Stop> LocalJob<I, R, C, P> {
     }
 
     /// Ends tasks that failed for a while as often as they are run.
-    async fn give_up(&self, again: Vec<TaskAnswered>, ends: &mut Ends) -> Result<(), Failure> {
-        let given_up: Vec<TaskAnswered> = again
+    async fn give_up(&self, again: Vec<TaskResponse>, ends: &mut Ends) -> Result<(), Failure> {
+        let given_up: Vec<TaskResponse> = again
             .into_iter()
-            .map(|end| TaskAnswered {
+            .map(|end| TaskResponse {
                 text: format!("given up after {MOST_RUNS} runs: {}", end.text),
                 ..end
             })
@@ -259,9 +259,9 @@ impl<I: Invoke, R: RunResults, C: Clock, P: Stop> LocalJob<I, R, C, P> {
     }
 
     /// Writes the completion report, its index last.
-    async fn report(&self, rows: &[Row], ends: &Ends) -> Result<(), Failure> {
+    async fn report(&self, rows: &[ManifestRow], ends: &Ends) -> Result<(), Failure> {
         let mut files = Vec::new();
-        for (status, is_of) in [("succeeded", TaskEnd::Succeeded), ("failed", TaskEnd::Failed)] {
+        for (status, is_of) in [("succeeded", TaskOutcome::Succeeded), ("failed", TaskOutcome::Failed)] {
             let mut text = String::new();
             for (row, end) in rows
                 .iter()
@@ -279,14 +279,14 @@ impl<I: Invoke, R: RunResults, C: Clock, P: Stop> LocalJob<I, R, C, P> {
             let md5 = md5_of(text.as_bytes());
             let name = format!("results/{md5}-{status}.csv");
             self.write(&name, text).await?;
-            files.push(ReportFile {
+            files.push(CompletionReportFile {
                 status: status.to_owned(),
                 bucket: self.place.bucket.clone(),
                 md5,
                 key: format!("{}{}/{name}", self.place.prefix, folder(&self.record.id)),
             });
         }
-        let index = ReportIndex::new(self.clock.now().to_rfc3339(), files);
+        let index = CompletionReportManifest::new(self.clock.now().to_rfc3339(), files);
         self.write(INDEX_NAME, spelled(&index)?).await
     }
 
@@ -296,7 +296,7 @@ impl<I: Invoke, R: RunResults, C: Clock, P: Stop> LocalJob<I, R, C, P> {
 }
 
 /// Reads what is written down of a job; `None` where there is no such job.
-pub async fn read_record<R: RunResults>(store: &R, id: &str) -> Result<Option<JobRecord>, Failure> {
+pub async fn read_record<R: ResultStore>(store: &R, id: &str) -> Result<Option<JobRecord>, Failure> {
     let name = format!("{}/{RECORD_NAME}", folder(id));
     if !store.list(&name, None).await?.contains(&name) {
         return Ok(None);
@@ -305,18 +305,18 @@ pub async fn read_record<R: RunResults>(store: &R, id: &str) -> Result<Option<Jo
 }
 
 /// Reads how far a job is.
-pub async fn read_progress<R: RunResults>(store: &R, record: &JobRecord) -> Result<JobProgress, Failure> {
+pub async fn read_progress<R: ResultStore>(store: &R, record: &JobRecord) -> Result<JobProgress, Failure> {
     let ends = read_ends(store, &record.id).await?;
     Ok(progress_of(record.state, record.tasks, &ends))
 }
 
-async fn read_ends<R: RunResults>(store: &R, id: &str) -> Result<Ends, Failure> {
+async fn read_ends<R: ResultStore>(store: &R, id: &str) -> Result<Ends, Failure> {
     let mut ends = Ends::new();
     let prefix = format!("{}/progress/", folder(id));
     let mut texts = pin!(texts(store, &prefix, None));
     while let Some((name, text)) = texts.try_next().await? {
         for line in text.lines() {
-            let end: TaskAnswered = read_as(&name, line)?;
+            let end: TaskResponse = read_as(&name, line)?;
             ends.insert(end.task, end);
         }
     }
@@ -324,42 +324,42 @@ async fn read_ends<R: RunResults>(store: &R, id: &str) -> Result<Ends, Failure> 
 }
 
 fn progress_of(state: JobState, tasks: u64, ends: &Ends) -> JobProgress {
-    let count = |end: TaskEnd| {
+    let count = |end: TaskOutcome| {
         let of_end = ends.values().filter(|answered| task_end(answered) == end);
         u64::try_from(of_end.count()).unwrap_or(u64::MAX)
     };
     JobProgress {
         state,
         total: Some(tasks),
-        succeeded: count(TaskEnd::Succeeded),
-        failed: count(TaskEnd::Failed),
+        succeeded: count(TaskOutcome::Succeeded),
+        failed: count(TaskOutcome::Failed),
         reason: None,
     }
 }
 
 fn too_many_failed(ends: &Ends) -> bool {
-    let failed = ends.values().filter(|end| task_end(end) == TaskEnd::Failed).count();
+    let failed = ends.values().filter(|end| task_end(end) == TaskOutcome::Failed).count();
     ends.len() >= FAILS_AFTER && failed * 2 > ends.len()
 }
 
-fn task_end(end: &TaskAnswered) -> TaskEnd {
+fn task_end(end: &TaskResponse) -> TaskOutcome {
     match end.code {
-        ResultCode::Succeeded => TaskEnd::Succeeded,
-        ResultCode::TemporaryFailure | ResultCode::PermanentFailure => TaskEnd::Failed,
+        ResultCode::Succeeded => TaskOutcome::Succeeded,
+        ResultCode::TemporaryFailure | ResultCode::PermanentFailure => TaskOutcome::Failed,
     }
 }
 
-fn report_row(row: &Row, end: &TaskAnswered) -> Result<String, Failure> {
+fn report_row(row: &ManifestRow, end: &TaskResponse) -> Result<String, Failure> {
     let spelled = row.to_csv();
     let mut cells = spelled.split(',').map(str::to_owned);
     let error_code = match end.code {
         ResultCode::Succeeded => "",
         failed => failed.as_str(),
     };
-    let reported = ReportRow {
+    let reported = TaskRow {
         file: "the report".to_owned(),
         row: end.task.saturating_add(1),
-        cells: Cells {
+        cells: TaskCells {
             bucket: cells.next().unwrap_or_default(),
             key: cells.next().unwrap_or_default(),
             version: cells.next(),

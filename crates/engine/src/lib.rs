@@ -1,9 +1,9 @@
 #![doc = include_str!("../README.md")]
 
 pub mod batch;
-pub mod counts;
 pub mod diff;
 pub mod final_sync;
+pub mod invocation_counts;
 pub mod job;
 pub mod listing;
 pub mod ports;

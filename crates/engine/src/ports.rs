@@ -4,22 +4,26 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Duration;
 
-use s3ferry_core::decide::{BucketLock, ReplicationCoverage};
+use s3ferry_core::decide::{BucketObjectLock, ReplicationCoverage};
 use s3ferry_core::diff::SideName;
 use s3ferry_core::event::{Continuation, ReceiptHandle};
-use s3ferry_core::facts::{Aspects, ObjectFacts, ObjectState, StatedEncryption};
+use s3ferry_core::facts::{AttributeSet, ExplicitEncryption, ObjectFacts, ObjectState};
 use s3ferry_core::failure::Failure;
-use s3ferry_core::history::{DeleteIntent, VersionListing, VersionName};
 use s3ferry_core::names::{ETag, ObjectKey, VersionId};
-use s3ferry_core::order::{AmendOrder, CopyOrder, SourcePin, StatedChecksum, UploadTerms, WriteCondition};
-use s3ferry_core::plan::{CopyPlan, Part, SourceLayout};
+use s3ferry_core::order::{AttributeUpdate, CopyOrder, ExplicitChecksum, SourcePin, UploadParameters, WriteCondition};
+use s3ferry_core::plan::{CopyPlan, PartLayout, PlannedPart};
 use s3ferry_core::time::Timestamp;
 use s3ferry_core::upload::{ListedUpload, UploadEntry, UploadId};
+use s3ferry_core::versions::{DeleteIntent, VersionListing, VersionName};
 
 /// The bucket that is migrated.
 pub trait SourceBucket: Send + Sync {
     /// Reads the current object of a key, and those `aspects` of it that a HEAD does not show.
-    fn read(&self, key: &ObjectKey, aspects: &Aspects) -> impl Future<Output = Result<ObjectState, Failure>> + Send;
+    fn read(
+        &self,
+        key: &ObjectKey,
+        attributes: &AttributeSet,
+    ) -> impl Future<Output = Result<ObjectState, Failure>> + Send;
 
     /// Reads `aspects` of exactly the object that `facts` describe, and returns these facts with what was read;
     /// `None` when the object is no longer there.
@@ -27,15 +31,11 @@ pub trait SourceBucket: Send + Sync {
         &self,
         key: &ObjectKey,
         facts: &ObjectFacts,
-        aspects: &Aspects,
+        attributes: &AttributeSet,
     ) -> impl Future<Output = Result<Option<ObjectFacts>, Failure>> + Send;
 
     /// Reads in which parts the object that `facts` describe was uploaded.
-    fn layout(
-        &self,
-        key: &ObjectKey,
-        facts: &ObjectFacts,
-    ) -> impl Future<Output = Result<SourceLayout, Failure>> + Send;
+    fn layout(&self, key: &ObjectKey, facts: &ObjectFacts) -> impl Future<Output = Result<PartLayout, Failure>> + Send;
 
     /// Tells whether the bucket's objects have access control lists of their own.
     fn has_acl(&self) -> impl Future<Output = Result<bool, Failure>> + Send;
@@ -89,26 +89,38 @@ pub(crate) async fn confirm_gone(
 /// The bucket that is migrated to.
 pub trait DestinationBucket: Send + Sync {
     /// Reads the current object of a key, and those `aspects` of it that a HEAD does not show.
-    fn read(&self, key: &ObjectKey, aspects: &Aspects) -> impl Future<Output = Result<ObjectState, Failure>> + Send;
+    fn read(
+        &self,
+        key: &ObjectKey,
+        attributes: &AttributeSet,
+    ) -> impl Future<Output = Result<ObjectState, Failure>> + Send;
 
     /// Looks for positive evidence that a key that answered 404 has no current object, as
     /// [`SourceBucket::confirm_absence`] does.
     fn confirm_absence(&self, key: &ObjectKey) -> impl Future<Output = Result<Absence, Failure>> + Send;
 
     /// Reads how the bucket locks new versions; `None` where it has no Object Lock.
-    fn object_lock(&self) -> impl Future<Output = Result<Option<BucketLock>, Failure>> + Send;
+    fn object_lock(&self) -> impl Future<Output = Result<Option<BucketObjectLock>, Failure>> + Send;
 
     /// Reads how the bucket encrypts what is written without saying how; `None` where that may not be read.
-    fn default_encryption(&self) -> impl Future<Output = Result<Option<StatedEncryption>, Failure>> + Send;
+    fn default_encryption(&self) -> impl Future<Output = Result<Option<ExplicitEncryption>, Failure>> + Send;
 
     /// Tells whether the bucket's objects have access control lists of their own.
     fn has_acl(&self) -> impl Future<Output = Result<bool, Failure>> + Send;
 
     /// Copies the source version that `order` pins in one request, if the destination is still what `order` says.
-    fn copy(&self, key: &ObjectKey, order: &CopyOrder) -> impl Future<Output = Result<Written, WriteError>> + Send;
+    fn copy(
+        &self,
+        key: &ObjectKey,
+        order: &CopyOrder,
+    ) -> impl Future<Output = Result<WrittenObject, WriteError>> + Send;
 
     /// Changes what lies around the bytes of the object that `order` names; returns what of it the store cannot hold.
-    fn amend(&self, key: &ObjectKey, order: &AmendOrder) -> impl Future<Output = Result<Aspects, WriteError>> + Send;
+    fn update_attributes(
+        &self,
+        key: &ObjectKey,
+        order: &AttributeUpdate,
+    ) -> impl Future<Output = Result<AttributeSet, WriteError>> + Send;
 
     /// Deletes the current object if it is still the one that was `seen`; returns the delete marker that stands for it
     /// now, where the bucket has versions.
@@ -142,7 +154,7 @@ pub trait DestinationBucket: Send + Sync {
     fn create_upload(
         &self,
         key: &ObjectKey,
-        terms: &UploadTerms,
+        terms: &UploadParameters,
     ) -> impl Future<Output = Result<UploadId, WriteError>> + Send;
 
     /// Learns how far an upload is before its missing parts are copied. Only what shows progress needs it.
@@ -154,7 +166,7 @@ pub trait DestinationBucket: Send + Sync {
         key: &ObjectKey,
         upload_id: &UploadId,
         pin: &SourcePin,
-        part: &Part,
+        part: &PlannedPart,
     ) -> impl Future<Output = Result<CopiedPart, WriteError>> + Send;
 
     /// Lists the parts an upload has, in the order of their numbers; `None` when there is no such upload.
@@ -172,8 +184,8 @@ pub trait DestinationBucket: Send + Sync {
         &self,
         key: &ObjectKey,
         upload_id: &UploadId,
-        completion: &Completion,
-    ) -> impl Future<Output = Result<Written, WriteError>> + Send;
+        completion: &UploadCompletion,
+    ) -> impl Future<Output = Result<WrittenObject, WriteError>> + Send;
 
     /// Drops an upload and the parts it has by now; one that is not there is no failure. A part that is under way may
     /// arrive after it and keep the upload alive.
@@ -195,7 +207,7 @@ pub struct CopiedPart {
 
 /// How an upload is completed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Completion {
+pub struct UploadCompletion {
     /// All parts in the order of their numbers.
     pub parts: Vec<CopiedPart>,
     /// What the destination must be.
@@ -203,12 +215,12 @@ pub struct Completion {
     /// The size that all parts make together.
     pub size_bytes: u64,
     /// The checksum that was stated when the upload began.
-    pub checksum: Option<StatedChecksum>,
+    pub checksum: Option<ExplicitChecksum>,
 }
 
 /// What a copy or a completed upload became.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Written {
+pub struct WrittenObject {
     /// The version, where the bucket has versions.
     pub version_id: Option<VersionId>,
     /// The tag of the object.
@@ -219,7 +231,7 @@ pub struct Written {
 /// a call returns.
 pub trait UploadJournal: Send + Sync {
     /// Reads the entry of a key.
-    fn load(&self, key: &ObjectKey) -> impl Future<Output = Result<Option<FiledUpload>, Failure>> + Send;
+    fn load(&self, key: &ObjectKey) -> impl Future<Output = Result<Option<JournaledUpload>, Failure>> + Send;
 
     /// Writes the entry of a key unless it has one; `None` means that it has.
     fn create(
@@ -234,7 +246,7 @@ pub trait UploadJournal: Send + Sync {
 
 /// An entry of the upload journal as it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FiledUpload {
+pub struct JournaledUpload {
     /// The tag of the journal's object.
     pub etag: ETag,
     /// What it says; `None` when nobody can read it, which an adapter reports.
@@ -265,7 +277,7 @@ impl<T: UploadJournal + DeleteIntents> StateStore for T {}
 pub enum NoJournal {}
 
 impl UploadJournal for NoJournal {
-    async fn load(&self, _key: &ObjectKey) -> Result<Option<FiledUpload>, Failure> {
+    async fn load(&self, _key: &ObjectKey) -> Result<Option<JournaledUpload>, Failure> {
         match *self {}
     }
 
@@ -292,7 +304,7 @@ impl DeleteIntents for NoJournal {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WriteError {
     /// Either side is no longer what was read. Nothing was written.
-    WorldMoved,
+    PreconditionFailed,
     /// No answer came: the write may have happened, may still happen, or neither.
     OutcomeUnknown(Failure),
     /// The write was refused.

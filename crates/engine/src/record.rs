@@ -2,25 +2,25 @@
 
 use std::collections::BTreeMap;
 
-use s3ferry_core::event::Hint;
-use s3ferry_core::facts::Aspects;
+use s3ferry_core::event::KeyHint;
+use s3ferry_core::facts::AttributeSet;
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::VersionId;
 use s3ferry_core::outcome::{Outcome, SkipReason};
 
-use crate::batch::Settled;
-use crate::counts::Counts;
+use crate::batch::RecordResult;
+use crate::invocation_counts::InvocationCounts;
 
 /// Where a record came from, for its line.
 #[derive(Debug, Clone, Copy)]
-pub enum Origin<'a> {
+pub enum RecordOrigin<'a> {
     /// A message of a queue, or an invocation without one.
     Message(Option<&'a str>),
     /// A task of a job, or an item of a map.
     Task(&'a str),
 }
 
-impl<'a> Origin<'a> {
+impl<'a> RecordOrigin<'a> {
     fn message_id(self) -> Option<&'a str> {
         match self {
             Self::Message(id) => id,
@@ -37,7 +37,7 @@ impl<'a> Origin<'a> {
 }
 
 /// Counts records that failed, and keys once however many records named them.
-pub fn count(settled: &Settled, counts: &mut Counts) {
+pub fn count(settled: &RecordResult, counts: &mut InvocationCounts) {
     counts.stale += u64::from(settled.stale);
     if !settled.acknowledged {
         counts.failed += 1;
@@ -46,27 +46,27 @@ pub fn count(settled: &Settled, counts: &mut Counts) {
     if !settled.first_of_key {
         return;
     }
-    counts.aspects_lost += u64::try_from(settled.report.lost.len()).unwrap_or(u64::MAX);
+    counts.attributes_not_preserved += u64::try_from(settled.report.not_preserved.len()).unwrap_or(u64::MAX);
     match &settled.report.outcome {
         Outcome::Copied { size_bytes, .. } => {
             counts.copied += 1;
             counts.bytes_copied += size_bytes;
         }
-        Outcome::Amended { .. } => counts.amended += 1,
+        Outcome::AttributesUpdated { .. } => counts.attributes_updated += 1,
         Outcome::Deleted => counts.deleted += 1,
         Outcome::Skipped(reason) => {
             counts.skipped += 1;
             counts.conflicts += u64::from(*reason == SkipReason::DestinationNewer);
         }
-        Outcome::Again(_) => counts.handed_over += u64::from(settled.acknowledged),
+        Outcome::Deferred(_) => counts.requeued += u64::from(settled.acknowledged),
         Outcome::Failed(_) => {}
     }
 }
 
 /// Logs the terminal event of a record: an error where an operator must act, a warning where something is degraded.
-pub fn log(origin: Origin<'_>, hint: &Hint, settled: &Settled) {
+pub fn log(origin: RecordOrigin<'_>, hint: &KeyHint, settled: &RecordResult) {
     let report = &settled.report;
-    let lost = listed(&report.lost);
+    let lost = listed(&report.not_preserved);
     macro_rules! terminal {
         ($level:ident, $text:literal, $($field:tt)*) => {
             tracing::$level!(
@@ -76,10 +76,10 @@ pub fn log(origin: Origin<'_>, hint: &Hint, settled: &Settled) {
                 s3.key = %hint.key,
                 event.name = %hint.event_name,
                 outcome = report.outcome.as_str(),
-                turns = report.turns,
+                passes = report.passes,
                 duration_ms = u64::try_from(report.duration.as_millis()).unwrap_or(u64::MAX),
-                stale = settled.stale,
-                lost = %lost,
+                superseded = settled.stale,
+                not_preserved = %lost,
                 $($field)*
                 $text
             )
@@ -93,7 +93,7 @@ pub fn log(origin: Origin<'_>, hint: &Hint, settled: &Settled) {
                 FailureKind::Permanent | FailureKind::Configuration if is_denial(failure) => {
                     terminal!(warn, "record failed", error.kind = kind, error.code = code, %failure,);
                 }
-                FailureKind::Retry | FailureKind::Again => {
+                FailureKind::Retry | FailureKind::Deferred => {
                     terminal!(warn, "record failed", error.kind = kind, error.code = code, %failure,);
                 }
                 FailureKind::Permanent | FailureKind::Configuration | FailureKind::Bug => {
@@ -101,11 +101,11 @@ pub fn log(origin: Origin<'_>, hint: &Hint, settled: &Settled) {
                 }
             }
         }
-        Outcome::Again(reason) => terminal!(
+        Outcome::Deferred(reason) => terminal!(
             warn,
             "record not done",
             reason = reason.as_str(),
-            handed_over = settled.acknowledged,
+            requeued = settled.acknowledged,
         ),
         Outcome::Skipped(reason @ SkipReason::DestinationNewer) => {
             terminal!(warn, "record done, with a conflict", reason = reason.as_str(),);
@@ -130,12 +130,12 @@ pub fn log(origin: Origin<'_>, hint: &Hint, settled: &Settled) {
                 );
             }
         }
-        Outcome::Amended { aspects } => {
-            let amended = listed(aspects);
+        Outcome::AttributesUpdated { attributes } => {
+            let attributes_updated = listed(attributes);
             if lost.is_empty() {
-                terminal!(info, "record done", amended = %amended,);
+                terminal!(info, "record done", attributes_updated = %attributes_updated,);
             } else {
-                terminal!(warn, "record done, with aspects lost", amended = %amended,);
+                terminal!(warn, "record done, with aspects lost", attributes_updated = %attributes_updated,);
             }
         }
         Outcome::Deleted => terminal!(info, "record done",),
@@ -143,7 +143,7 @@ pub fn log(origin: Origin<'_>, hint: &Hint, settled: &Settled) {
 }
 
 /// Logs each denial of an invocation once, with the number of records that it stopped.
-pub fn log_denials<'a>(settled: impl IntoIterator<Item = &'a Settled>) {
+pub fn log_denials<'a>(settled: impl IntoIterator<Item = &'a RecordResult>) {
     let mut denials: BTreeMap<(&str, &str), (u64, &Failure)> = BTreeMap::new();
     for settled in settled {
         if let Outcome::Failed(failure) = &settled.report.outcome
@@ -179,8 +179,8 @@ fn bucket_of(resource: &str) -> &str {
 }
 
 /// Names aspects in the log, with commas between them.
-fn listed(aspects: &Aspects) -> String {
-    let names: Vec<&str> = aspects.iter().map(|aspect| aspect.as_str()).collect();
+fn listed(attributes: &AttributeSet) -> String {
+    let names: Vec<&str> = attributes.iter().map(|attribute| attribute.as_str()).collect();
     names.join(",")
 }
 
@@ -189,21 +189,21 @@ mod tests {
     use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
-    use s3ferry_core::event::Hops;
-    use s3ferry_core::facts::Aspect;
+    use s3ferry_core::event::ContinuationHops;
+    use s3ferry_core::facts::Attribute;
     use s3ferry_core::names::{BucketName, ObjectKey};
-    use s3ferry_core::outcome::Report;
+    use s3ferry_core::outcome::ReconcileReport;
     use tracing::field::{Field, Visit};
     use tracing::{Event, Level, Metadata, Subscriber, span};
 
     use super::*;
 
-    fn counted(outcome: Outcome) -> Counts {
-        let settled = Settled {
-            report: Report {
+    fn counted(outcome: Outcome) -> InvocationCounts {
+        let settled = RecordResult {
+            report: ReconcileReport {
                 outcome,
-                lost: Aspects::from([Aspect::Etag]),
-                turns: 1,
+                not_preserved: AttributeSet::from([Attribute::Etag]),
+                passes: 1,
                 progress: false,
                 outcome_unknown: false,
                 upload_left: false,
@@ -214,7 +214,7 @@ mod tests {
             stale: false,
             first_of_key: true,
         };
-        let mut counts = Counts::default();
+        let mut counts = InvocationCounts::default();
         count(&settled, &mut counts);
         counts
     }
@@ -260,8 +260,8 @@ mod tests {
 
     #[test]
     fn denials_alike_are_one_error_with_a_count_beside_the_line_of_each_record() {
-        let denied = |bucket: &str, key: &str| Settled {
-            report: Report::failed(Failure {
+        let denied = |bucket: &str, key: &str| RecordResult {
+            report: ReconcileReport::failed(Failure {
                 kind: FailureKind::Permanent,
                 code: "AccessDenied".to_owned(),
                 action: "s3:GetObject".to_owned(),
@@ -278,19 +278,19 @@ mod tests {
             denied("two", "a"),
             denied("one", "c"),
         ];
-        let hint = Hint {
+        let hint = KeyHint {
             bucket: BucketName::new("one").unwrap(),
             key: ObjectKey::from_raw("a").unwrap(),
             event_name: "ObjectCreated:Put".to_owned(),
-            aspects: Aspects::new(),
+            attributes: AttributeSet::new(),
             sequencer: None,
-            hops: Hops::default(),
+            hops: ContinuationHops::default(),
         };
         let written = Log::default();
         tracing::subscriber::with_default(written.clone(), || {
             log_denials(&settled);
             for settled in &settled {
-                log(Origin::Message(None), &hint, settled);
+                log(RecordOrigin::Message(None), &hint, settled);
             }
         });
         let written = written.0.lock().unwrap();
@@ -305,11 +305,11 @@ mod tests {
 
     #[test]
     fn conflicts_are_counted_among_what_was_skipped() {
-        let expected = Counts {
+        let expected = InvocationCounts {
             skipped: 1,
             conflicts: 1,
-            aspects_lost: 1,
-            ..Counts::default()
+            attributes_not_preserved: 1,
+            ..InvocationCounts::default()
         };
         assert_eq!(counted(Outcome::Skipped(SkipReason::DestinationNewer)), expected);
         let equal = counted(Outcome::Skipped(SkipReason::AlreadyIdentical));
@@ -317,14 +317,14 @@ mod tests {
     }
 
     #[test]
-    fn amended_objects_are_no_copies() {
-        let aspects = Aspects::from([Aspect::Tags, Aspect::Lock]);
-        assert_eq!(listed(&aspects), "tags,lock");
-        let expected = Counts {
-            amended: 1,
-            aspects_lost: 1,
-            ..Counts::default()
+    fn attribute_updates_are_not_counted_as_copies() {
+        let attributes = AttributeSet::from([Attribute::Tags, Attribute::Lock]);
+        assert_eq!(listed(&attributes), "tags,lock");
+        let expected = InvocationCounts {
+            attributes_updated: 1,
+            attributes_not_preserved: 1,
+            ..InvocationCounts::default()
         };
-        assert_eq!(counted(Outcome::Amended { aspects }), expected);
+        assert_eq!(counted(Outcome::AttributesUpdated { attributes }), expected);
     }
 }

@@ -10,7 +10,7 @@ use s3ferry_core::failure::Failure;
 const READ_AT_ONCE: usize = 32;
 
 /// Texts by name. A text is durable once `write` returns; writing a name again replaces it.
-pub trait RunResults: Send + Sync {
+pub trait ResultStore: Send + Sync {
     /// Writes a text.
     fn write(&self, name: &str, text: String) -> impl Future<Output = Result<(), Failure>> + Send;
 
@@ -25,7 +25,7 @@ pub trait RunResults: Send + Sync {
 /// Reads, in order, all texts whose names begin with `prefix` and come after `after`, with their names.
 ///
 /// It holds one page of names and a few texts, however many there are.
-pub fn texts<'a, R: RunResults>(
+pub fn texts<'a, R: ResultStore>(
     store: &'a R,
     prefix: &'a str,
     after: Option<String>,

@@ -6,44 +6,48 @@ use std::time::Duration;
 
 use s3ferry_core::decide::ReplicationCoverage;
 use s3ferry_core::event::MAX_IDLE_HOPS;
-use s3ferry_core::facts::{Aspects, HIDDEN_IN_HEAD, ReplicationStatus};
+use s3ferry_core::facts::{AttributeSet, HIDDEN_IN_HEAD, ReplicationStatus};
 use s3ferry_core::failure::FailureKind;
 use s3ferry_core::names::BucketName;
-use s3ferry_core::outcome::{AgainReason, Outcome};
-use s3ferry_engine::batch::Settled;
+use s3ferry_core::outcome::{DeferralReason, Outcome};
+use s3ferry_engine::batch::RecordResult;
 use s3ferry_engine::ports::Clock as _;
 use s3ferry_testkit::clock::TestClock;
-use s3ferry_testkit::faults::{Call, Fault, Script, failure};
+use s3ferry_testkit::faults::{FaultScript, PortCall, PortFault, failure};
 use s3ferry_testkit::queue::MemoryQueue;
 use world::{KEY, TestWorld, hint, sequenced, tags};
 
-async fn settle(world: &TestWorld, queue: Option<&MemoryQueue>, hints: &[s3ferry_core::event::Hint]) -> Vec<Settled> {
+async fn settle(
+    world: &TestWorld,
+    queue: Option<&MemoryQueue>,
+    hints: &[s3ferry_core::event::KeyHint],
+) -> Vec<RecordResult> {
     let batch = world.batch(queue);
     let deadline = batch.reconciler.clock.far_future();
-    batch.settle(hints, deadline).await
+    batch.reconcile_hints(hints, deadline).await
 }
 
-fn acknowledged(settled: &[Settled]) -> Vec<bool> {
+fn acknowledged(settled: &[RecordResult]) -> Vec<bool> {
     settled.iter().map(|settled| settled.acknowledged).collect()
 }
 
 #[tokio::test(start_paused = true)]
-async fn hints_of_one_key_share_one_reconcile_with_all_their_aspects() {
+async fn hints_of_one_key_share_one_reconcile_with_all_their_attributes() {
     let world = TestWorld::new();
     world.source.put(KEY, "one");
     world.destination.pass_seconds(1);
     world.reconcile().await;
     world.source.tag(KEY, &[("a", "b")]);
     let mut tagging = hint(KEY);
-    tagging.aspects = tags();
+    tagging.attributes = tags();
     let settled = settle(&world, None, &[hint(KEY), tagging, hint(KEY)]).await;
     assert_eq!(acknowledged(&settled), [true; 3]);
-    assert_eq!(world.script.count(Call::Amend), 1, "one for both hints");
+    assert_eq!(world.script.count(PortCall::UpdateAttributes), 1, "one for both hints");
     world.assert_equal();
 }
 
 #[tokio::test(start_paused = true)]
-async fn older_hints_are_told_from_newer_ones() {
+async fn older_hints_are_distinguished_from_newer_ones() {
     let world = TestWorld::new();
     world.source.put(KEY, "one");
     let hints = [
@@ -75,12 +79,12 @@ async fn event_of_another_bucket_is_refused_and_touches_nothing() {
         (FailureKind::Configuration, "ForeignBucket")
     );
     assert!(!settled[0].acknowledged);
-    assert_eq!(world.script.count(Call::SourceRead), 0);
+    assert_eq!(world.script.count(PortCall::SourceRead), 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn panic_is_the_failure_of_its_key_alone() {
-    let world = TestWorld::new().with_script(Script::default().on(Call::Copy, 1, Fault::Panics));
+    let world = TestWorld::new().with_script(FaultScript::default().on(PortCall::Copy, 1, PortFault::Panics));
     for name in ["a", "b", "c"] {
         world.source.put(name, "one");
     }
@@ -91,8 +95,8 @@ async fn panic_is_the_failure_of_its_key_alone() {
 
 #[tokio::test(start_paused = true)]
 async fn failed_key_does_not_hold_the_others_back() {
-    let denied = Fault::Fails(failure(FailureKind::Permanent));
-    let world = TestWorld::new().with_script(Script::default().on(Call::Copy, 1, denied));
+    let denied = PortFault::Fails(failure(FailureKind::Permanent));
+    let world = TestWorld::new().with_script(FaultScript::default().on(PortCall::Copy, 1, denied));
     world.source.put("a", "one");
     world.source.put("b", "one");
     let settled = settle(&world, None, &[hint("a"), hint("b")]).await;
@@ -103,7 +107,8 @@ async fn failed_key_does_not_hold_the_others_back() {
 async fn refused_credentials_are_asked_once_an_invocation() {
     let mut expired = failure(FailureKind::Configuration);
     expired.code = "ExpiredToken".to_owned();
-    let world = TestWorld::new().with_script(Script::default().always(Call::SourceRead, Fault::Fails(expired)));
+    let world =
+        TestWorld::new().with_script(FaultScript::default().always(PortCall::SourceRead, PortFault::Fails(expired)));
     let names: Vec<String> = (0..200).map(|number| format!("{number}")).collect();
     for name in &names {
         world.source.put(name, "one");
@@ -111,11 +116,11 @@ async fn refused_credentials_are_asked_once_an_invocation() {
     let hints: Vec<_> = names.iter().map(|name| hint(name)).collect();
     let settled = settle(&world, None, &hints).await;
     assert_eq!(acknowledged(&settled), [false; 200]);
-    let is_expired = |settled: &Settled| matches!(&settled.report.outcome, Outcome::Failed(failure) if failure.code == "ExpiredToken");
+    let is_expired = |settled: &RecordResult| matches!(&settled.report.outcome, Outcome::Failed(failure) if failure.code == "ExpiredToken");
     assert!(settled.iter().all(is_expired));
     // Those that were under way at once.
     let concurrency = world.batch(None).concurrency;
-    assert!(world.script.count(Call::SourceRead) <= u32::try_from(concurrency).unwrap());
+    assert!(world.script.count(PortCall::SourceRead) <= u32::try_from(concurrency).unwrap());
 }
 
 /// A world in which the key changes after every copy.
@@ -128,16 +133,16 @@ fn hot_world() -> TestWorld {
         let number = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         source.put(KEY, &number.to_string());
     };
-    world.with_script(Script::default().always(Call::Copy, Fault::after(write)))
+    world.with_script(FaultScript::default().always(PortCall::Copy, PortFault::after(write)))
 }
 
 #[tokio::test(start_paused = true)]
-async fn key_that_is_not_done_is_handed_over_before_it_is_acknowledged() {
+async fn unfinished_key_is_requeued_before_it_is_acknowledged() {
     let queue = MemoryQueue::default();
     let mut tagging = hint(KEY);
-    tagging.aspects = tags();
+    tagging.attributes = tags();
     let settled = settle(&hot_world(), Some(&queue), &[tagging]).await;
-    assert_eq!(settled[0].report.outcome, Outcome::Again(AgainReason::HotKey));
+    assert_eq!(settled[0].report.outcome, Outcome::Deferred(DeferralReason::HotKey));
     assert!(settled[0].acknowledged);
     let sent = queue.sent();
     let [(continuation, delay)] = sent.as_slice() else {
@@ -148,14 +153,14 @@ async fn key_that_is_not_done_is_handed_over_before_it_is_acknowledged() {
         ("source", KEY)
     );
     assert_eq!(
-        (continuation.reason.as_str(), &continuation.aspects),
+        (continuation.reason.as_str(), &continuation.attributes),
         ("hot-key", &HIDDEN_IN_HEAD.into())
     );
     assert!(*delay > Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]
-async fn key_that_is_not_done_fails_where_it_cannot_be_handed_over() {
+async fn unfinished_key_fails_without_a_queue() {
     assert_eq!(
         acknowledged(&settle(&hot_world(), None, &[hint(KEY)]).await),
         [false],
@@ -170,26 +175,26 @@ async fn key_that_is_not_done_fails_where_it_cannot_be_handed_over() {
 #[tokio::test(start_paused = true)]
 async fn deadline_without_progress_spends_the_retry_budget() {
     let queue = MemoryQueue::default();
-    let world = TestWorld::new().with_script(Script::default().on(Call::SourceRead, 1, Fault::Hangs));
+    let world = TestWorld::new().with_script(FaultScript::default().on(PortCall::SourceRead, 1, PortFault::Hangs));
     world.source.put(KEY, "one");
     let batch = world.batch(Some(&queue));
     let deadline = batch.reconciler.clock.now().plus(Duration::from_secs(10));
-    let settled = batch.settle(&[hint(KEY)], deadline).await;
-    assert_eq!(settled[0].report.outcome, Outcome::Again(AgainReason::Deadline));
+    let settled = batch.reconcile_hints(&[hint(KEY)], deadline).await;
+    assert_eq!(settled[0].report.outcome, Outcome::Deferred(DeferralReason::Deadline));
     assert_eq!((acknowledged(&settled), queue.sent().len()), (vec![false], 0));
 }
 
 #[tokio::test(start_paused = true)]
-async fn lost_answer_is_looked_at_once_more_later() {
+async fn lost_response_is_checked_again_later() {
     let queue = MemoryQueue::default();
-    let lost = || Script::default().on(Call::Copy, 1, Fault::AnswerLost);
+    let lost = || FaultScript::default().on(PortCall::Copy, 1, PortFault::ResponseLost);
     let world = TestWorld::new().with_script(lost());
     world.source.put(KEY, "one");
     let settled = settle(&world, Some(&queue), &[hint(KEY)]).await;
     assert!(settled[0].acknowledged);
     let sent = queue.sent();
     assert_eq!(sent[0].0.reason, "outcome-unknown");
-    assert_eq!(sent[0].1, AgainReason::OutcomeUnknown.delay());
+    assert_eq!(sent[0].1, DeferralReason::OutcomeUnknown.delay());
 
     let world = TestWorld::new().with_script(lost());
     world.source.put(KEY, "one");
@@ -210,7 +215,7 @@ async fn chain_of_continuations_without_progress_fails_by_name() {
         world.source.put_with(KEY, "one", |facts| {
             facts.replication_status = Some(ReplicationStatus::Pending);
         });
-        world.source.set_replication(ReplicationCoverage::OurDestination);
+        world.source.set_replication(ReplicationCoverage::Covered);
         world
     };
     let mut hint = hint(KEY);
@@ -218,7 +223,7 @@ async fn chain_of_continuations_without_progress_fails_by_name() {
         let world = pending();
         let batch = world.batch(Some(&queue));
         let deadline = batch.reconciler.clock.far_future();
-        let settled = batch.settle(std::slice::from_ref(&hint), deadline).await;
+        let settled = batch.reconcile_hints(std::slice::from_ref(&hint), deadline).await;
         let (sent, _) = queue.sent().pop().unwrap_or_else(|| panic!("{settled:?}"));
         assert_eq!((sent.hops.idle, sent.hops.total), (hop, hop), "{settled:?}");
         hint.hops = sent.hops;
@@ -264,9 +269,9 @@ async fn no_more_keys_than_allowed_are_under_way() {
     let leaving = move || {
         running.fetch_sub(1, Ordering::SeqCst);
     };
-    let script = Script::default()
-        .always(Call::DestinationRead, Fault::before(entering))
-        .always(Call::Copy, Fault::after(leaving));
+    let script = FaultScript::default()
+        .always(PortCall::DestinationRead, PortFault::before(entering))
+        .always(PortCall::Copy, PortFault::after(leaving));
     let world = world.with_script(script);
     let hints: Vec<_> = names.iter().map(|name| hint(name)).collect();
     let settled = settle(&world, None, &hints).await;
@@ -290,23 +295,26 @@ async fn results_come_in_the_order_of_the_hints() {
         })
         .collect();
     assert_eq!(sizes, [Some(5), None, Some(1)]);
-    assert_eq!(Aspects::new(), settle(&world, None, &hints).await[0].report.lost);
+    assert_eq!(
+        AttributeSet::new(),
+        settle(&world, None, &hints).await[0].report.not_preserved
+    );
 }
 
 #[tokio::test(start_paused = true)]
-async fn deadline_with_progress_is_handed_over() {
+async fn key_with_progress_at_the_deadline_is_requeued() {
     let queue = MemoryQueue::default();
     let world = TestWorld::new();
     world.source.put(KEY, "one");
     let source = world.source.clone();
-    let script = Script::default()
-        .on(Call::Copy, 1, Fault::after(move || source.put(KEY, "two")))
-        .on(Call::SourceRead, 3, Fault::Hangs);
+    let script = FaultScript::default()
+        .on(PortCall::Copy, 1, PortFault::after(move || source.put(KEY, "two")))
+        .on(PortCall::SourceRead, 3, PortFault::Hangs);
     let world = world.with_script(script);
     let batch = world.batch(Some(&queue));
     let deadline = batch.reconciler.clock.now().plus(Duration::from_secs(10));
-    let settled = batch.settle(&[hint(KEY)], deadline).await;
-    assert_eq!(settled[0].report.outcome, Outcome::Again(AgainReason::Deadline));
+    let settled = batch.reconcile_hints(&[hint(KEY)], deadline).await;
+    assert_eq!(settled[0].report.outcome, Outcome::Deferred(DeferralReason::Deadline));
     assert_eq!((acknowledged(&settled), queue.sent().len()), (vec![true], 1));
     assert_eq!(queue.sent()[0].1, Duration::ZERO, "nothing was under way");
 }
@@ -317,9 +325,9 @@ async fn delete_counts_as_progress() {
     let world = TestWorld::new();
     world.destination.put(KEY, "old");
     world.source.delete(KEY);
-    let world = world.with_script(Script::default().on(Call::SourceRead, 2, Fault::Hangs));
+    let world = world.with_script(FaultScript::default().on(PortCall::SourceRead, 2, PortFault::Hangs));
     let batch = world.batch(Some(&queue));
     let deadline = batch.reconciler.clock.now().plus(Duration::from_secs(10));
-    let settled = batch.settle(&[hint(KEY)], deadline).await;
+    let settled = batch.reconcile_hints(&[hint(KEY)], deadline).await;
     assert_eq!((acknowledged(&settled), queue.sent().len()), (vec![true], 1));
 }

@@ -2,7 +2,7 @@
 
 use s3ferry_core::names::ObjectKey;
 use s3ferry_engine::ports::{DestinationBucket, SourceBucket};
-use s3ferry_testkit::contract::{self, Deviation, Sample, World};
+use s3ferry_testkit::contract::{self, ContractFixture, Deviation, SampleObject};
 use s3ferry_testkit::memory::{MemoryBucket, MemoryDestination};
 
 struct Memory {
@@ -23,14 +23,14 @@ impl Memory {
     }
 }
 
-fn put(bucket: &MemoryBucket, object: &Sample) {
+fn put(bucket: &MemoryBucket, object: &SampleObject) {
     bucket.put_with(object.key.as_str(), &object.content, |facts| {
         facts.user_metadata = object.user_metadata.clone();
         facts.tags = Some(object.tags.clone());
     });
 }
 
-impl World for Memory {
+impl ContractFixture for Memory {
     fn source(&self) -> &impl SourceBucket {
         &self.source
     }
@@ -39,11 +39,11 @@ impl World for Memory {
         &self.destination
     }
 
-    async fn put_source(&self, object: &Sample) {
+    async fn put_source(&self, object: &SampleObject) {
         put(&self.source, object);
     }
 
-    async fn put_destination(&self, object: &Sample) {
+    async fn put_destination(&self, object: &SampleObject) {
         put(&self.destination.bucket, object);
     }
 

@@ -6,7 +6,7 @@ mod world;
 
 use proptest::prelude::*;
 use s3ferry_engine::ports::Clock as _;
-use s3ferry_testkit::faults::{Call, Fault, Script};
+use s3ferry_testkit::faults::{FaultScript, PortCall, PortFault};
 use s3ferry_testkit::memory::MemoryBucket;
 use world::{TestWorld, hint};
 
@@ -28,9 +28,9 @@ enum Step {
     /// The source is written in the middle of the next reconcile.
     Event {
         key: usize,
-        interference: Option<(Call, u32, u8)>,
+        interference: Option<(PortCall, u32, u8)>,
     },
-    LostAnswer {
+    LostResponse {
         key: usize,
     },
     SecondPasses,
@@ -38,14 +38,19 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     let key = 0..KEYS.len();
-    let call = prop::sample::select(vec![Call::SourceRead, Call::DestinationRead, Call::Copy, Call::Delete]);
+    let call = prop::sample::select(vec![
+        PortCall::SourceRead,
+        PortCall::DestinationRead,
+        PortCall::Copy,
+        PortCall::Delete,
+    ]);
     let interference = prop::option::of((call, 1u32..3, any::<u8>()));
     prop_oneof![
         4 => (key.clone(), 0u8..4, any::<bool>()).prop_map(|(key, content, tagged)| Step::Put { key, content, tagged }),
         1 => key.clone().prop_map(|key| Step::Delete { key }),
         1 => key.clone().prop_map(|key| Step::Purge { key }),
         4 => (key.clone(), interference).prop_map(|(key, interference)| Step::Event { key, interference }),
-        1 => key.prop_map(|key| Step::LostAnswer { key }),
+        1 => key.prop_map(|key| Step::LostResponse { key }),
         1 => Just(Step::SecondPasses),
     ]
 }
@@ -58,7 +63,7 @@ fn put(bucket: &MemoryBucket, key: usize, content: u8, tagged: bool) {
 
 async fn run(world: TestWorld, steps: Vec<Step>) {
     for step in steps {
-        let mut script = Script::default();
+        let mut script = FaultScript::default();
         let event = match step {
             Step::Put { key, content, tagged } => {
                 put(&world.source, key, content, tagged);
@@ -77,14 +82,14 @@ async fn run(world: TestWorld, steps: Vec<Step>) {
                 world.destination.pass_seconds(1);
                 None
             }
-            Step::LostAnswer { key } => {
-                script = script.on(Call::Copy, 1, Fault::AnswerLost);
+            Step::LostResponse { key } => {
+                script = script.on(PortCall::Copy, 1, PortFault::ResponseLost);
                 Some(key)
             }
             Step::Event { key, interference } => {
                 if let Some((call, nth, content)) = interference {
                     let source = world.source.clone();
-                    script = script.on(call, nth, Fault::before(move || put(&source, key, content, false)));
+                    script = script.on(call, nth, PortFault::before(move || put(&source, key, content, false)));
                 }
                 Some(key)
             }
@@ -95,7 +100,7 @@ async fn run(world: TestWorld, steps: Vec<Step>) {
     }
     // The sweep: every key once more, nothing interfering.
     for key in KEYS {
-        reconcile(&world.clone().with_script(Script::default()), key).await;
+        reconcile(&world.clone().with_script(FaultScript::default()), key).await;
     }
     world.assert_equal();
 }
@@ -103,7 +108,7 @@ async fn run(world: TestWorld, steps: Vec<Step>) {
 async fn reconcile(world: &TestWorld, key: &str) {
     let batch = world.batch(None);
     let deadline = batch.reconciler.clock.now().plus(std::time::Duration::from_mins(10));
-    batch.settle(&[hint(key)], deadline).await;
+    batch.reconcile_hints(&[hint(key)], deadline).await;
 }
 
 proptest! {

@@ -4,19 +4,19 @@
 use std::sync::Arc;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use s3ferry_core::diff::{Counts, Depth, DifferentKey, Kind};
+use s3ferry_core::diff::{DiffCounts, DiffDepth, DifferenceKind, DifferentKey};
 use s3ferry_core::failure::{Failure, FailureKind};
-use s3ferry_core::listing::{Listed, StorageClassName};
+use s3ferry_core::listing::{ListedObject, StorageClassName};
 use s3ferry_core::names::ObjectKey;
 use s3ferry_core::time::Timestamp;
-use s3ferry_engine::diff::{Merged, Settled, Settler, aspects_at, merged};
+use s3ferry_engine::diff::{ConfirmedPage, DifferenceConfirmer, MergedPage, attributes_at, merged};
 use s3ferry_testkit::memory::{MemoryBucket, MemoryDestination};
 
 /// What a bucket lists now.
-fn rows(bucket: &MemoryBucket, keys: &[&str]) -> Vec<Listed> {
+fn rows(bucket: &MemoryBucket, keys: &[&str]) -> Vec<ListedObject> {
     let row = |key: &&str| {
         let facts = bucket.facts(key)?;
-        Some(Listed {
+        Some(ListedObject {
             key: ObjectKey::from_raw(*key).unwrap(),
             size_bytes: facts.size_bytes,
             etag: Some(facts.etag),
@@ -27,7 +27,7 @@ fn rows(bucket: &MemoryBucket, keys: &[&str]) -> Vec<Listed> {
     keys.iter().filter_map(row).collect()
 }
 
-fn page(rows: Vec<Listed>) -> impl futures::Stream<Item = Result<Vec<Listed>, Failure>> + Send {
+fn page(rows: Vec<ListedObject>) -> impl futures::Stream<Item = Result<Vec<ListedObject>, Failure>> + Send {
     stream::iter([Ok(rows)])
 }
 
@@ -52,25 +52,25 @@ impl World {
     /// Compares what was listed with what is there now.
     async fn compare(
         &self,
-        source: Vec<Listed>,
-        destination: Vec<Listed>,
-        depth: Depth,
-    ) -> (Vec<DifferentKey>, Counts) {
-        let settler = Settler {
+        source: Vec<ListedObject>,
+        destination: Vec<ListedObject>,
+        depth: DiffDepth,
+    ) -> (Vec<DifferentKey>, DiffCounts) {
+        let settler = DifferenceConfirmer {
             source: self.source.clone(),
             destination: MemoryDestination {
                 source: self.source.clone(),
                 bucket: self.destination.clone(),
             },
             depth,
-            aspects: aspects_at(depth),
+            attributes: attributes_at(depth),
             now: Timestamp::from_seconds(1_000),
             encryption: s3ferry_core::encryption::EncryptionRules::default(),
             concurrency: 4,
         };
-        let found = Arc::new(settler).settled(merged(page(source), page(destination), depth));
-        let found: Vec<Settled> = found.try_collect().await.unwrap();
-        let mut counts = Counts::default();
+        let found = Arc::new(settler).confirm_all(merged(page(source), page(destination), depth));
+        let found: Vec<ConfirmedPage> = found.try_collect().await.unwrap();
+        let mut counts = DiffCounts::default();
         for settled in &found {
             counts.add(&settled.counts);
         }
@@ -81,7 +81,7 @@ impl World {
     }
 }
 
-fn kinds(different: &[DifferentKey]) -> Vec<(&str, Vec<Kind>)> {
+fn kinds(different: &[DifferentKey]) -> Vec<(&str, Vec<DifferenceKind>)> {
     let kinds = different
         .iter()
         .map(|different| (different.key.as_str(), different.differences.clone()));
@@ -101,15 +101,15 @@ async fn what_differs_is_named_and_counted() {
         .compare(
             rows(&world.source, &keys),
             rows(&world.destination, &keys),
-            Depth::Listing,
+            DiffDepth::Listing,
         )
         .await;
     assert_eq!(
         kinds(&different),
         [
-            ("b", vec![Kind::MissingAtDestination]),
-            ("c", vec![Kind::ExtraAtDestination]),
-            ("d", vec![Kind::Content]),
+            ("b", vec![DifferenceKind::MissingAtDestination]),
+            ("c", vec![DifferenceKind::ExtraAtDestination]),
+            ("d", vec![DifferenceKind::Content]),
         ]
     );
     assert_eq!(
@@ -133,9 +133,9 @@ async fn what_changed_under_the_listing_is_no_difference() {
     world.destination.delete("deleted");
     world.source.delete("gone everywhere");
     world.destination.put("rewritten", "one");
-    let (different, counts) = world.compare(source, destination, Depth::Listing).await;
+    let (different, counts) = world.compare(source, destination, DiffDepth::Listing).await;
     assert_eq!(kinds(&different), []);
-    assert_eq!((counts.settled_equal, counts.different_keys), (4, 0));
+    assert_eq!((counts.confirmed_equal, counts.different_keys), (4, 0));
 }
 
 /// S3 may answer 404 for an object that its listing names, for minutes after versioning was first enabled.
@@ -145,15 +145,15 @@ async fn object_that_is_listed_and_answers_404_is_not_taken_for_gone() {
     world.source.put("a", "one");
     world.source.hide("a");
     let (different, counts) = world
-        .compare(rows(&world.source, &["a"]), Vec::new(), Depth::Listing)
+        .compare(rows(&world.source, &["a"]), Vec::new(), DiffDepth::Listing)
         .await;
-    assert_eq!(counts.settled_equal, 0);
+    assert_eq!(counts.confirmed_equal, 0);
     let reason = different.first().and_then(|key| key.reason.as_deref());
     assert!(reason.unwrap().contains("AbsenceUnconfirmed"), "{different:?}");
 }
 
 #[tokio::test]
-async fn what_is_equal_in_the_listings_is_looked_at_only_deep() {
+async fn keys_equal_in_both_listings_are_read_only_with_depth_head() {
     let world = World::new();
     world.both("tags", "one");
     world.destination.tag("tags", &[("a", "b")]);
@@ -168,17 +168,17 @@ async fn what_is_equal_in_the_listings_is_looked_at_only_deep() {
     let keys = ["class", "metadata", "tags"];
     let listed = || (rows(&world.source, &keys), rows(&world.destination, &keys));
     let (source, destination) = listed();
-    let (different, counts) = world.compare(source, destination, Depth::Listing).await;
+    let (different, counts) = world.compare(source, destination, DiffDepth::Listing).await;
     assert_eq!(kinds(&different), []);
     assert_eq!(counts.other_storage_class, 1);
     let (source, destination) = listed();
-    let (different, _) = world.compare(source, destination, Depth::Deep).await;
+    let (different, _) = world.compare(source, destination, DiffDepth::Deep).await;
     assert_eq!(
         kinds(&different),
         [
-            ("class", vec![Kind::StorageClass]),
-            ("metadata", vec![Kind::Metadata]),
-            ("tags", vec![Kind::Tags]),
+            ("class", vec![DifferenceKind::StorageClass]),
+            ("metadata", vec![DifferenceKind::Metadata]),
+            ("tags", vec![DifferenceKind::Tags]),
         ]
     );
 }
@@ -194,9 +194,9 @@ async fn counts_come_without_findings_too() {
     let found = merged(
         page(rows(&world.source, &keys)),
         page(rows(&world.destination, &keys)),
-        Depth::Listing,
+        DiffDepth::Listing,
     );
-    let found: Vec<Merged> = found.try_collect().await.unwrap();
+    let found: Vec<MergedPage> = found.try_collect().await.unwrap();
     assert!(found.len() > 2, "progress is told on the way");
     assert!(found.iter().all(|merged| merged.finding.is_none()));
     assert_eq!(
@@ -217,7 +217,11 @@ async fn failed_listing_ends_the_comparison() {
     let world = World::new();
     world.both("a", "one");
     let broken = stream::iter([Ok(rows(&world.source, &["a"])), Err(failure.clone())]);
-    let mut found = Box::pin(merged(broken, page(rows(&world.destination, &["a"])), Depth::Listing));
+    let mut found = Box::pin(merged(
+        broken,
+        page(rows(&world.destination, &["a"])),
+        DiffDepth::Listing,
+    ));
     assert_eq!(found.next().await, Some(Err(failure)));
     assert_eq!(found.next().await, None, "nothing is reported equal after a failure");
 }

@@ -27,12 +27,12 @@ fn without_the_read_after_a_write_a_schedule_diverges() {
 }
 
 #[test]
-fn without_the_destination_condition_a_schedule_overwrites_what_nobody_read() {
+fn without_the_destination_condition_a_schedule_overwrites_an_unread_object() {
     assert_bites(explore, Mutant::NoCondition, "unconditional");
 }
 
 #[test]
-fn without_the_source_pin_a_schedule_copies_what_nobody_read() {
+fn without_the_source_pin_a_schedule_copies_an_unread_version() {
     assert_bites(explore, Mutant::NoPin, "not pinned");
 }
 

@@ -10,14 +10,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use s3ferry_core::batch_report::{JobProgress, JobState, ReportIndex, ReportRow, TaskEnd, rows};
+use s3ferry_core::batch_report::{CompletionReportManifest, JobProgress, JobState, TaskOutcome, TaskRow, rows};
 use s3ferry_core::failure::{Failure, FailureKind};
-use s3ferry_core::manifest::Row;
+use s3ferry_core::manifest::ManifestRow;
 use s3ferry_core::names::{BucketName, ObjectKey};
 use s3ferry_engine::job::{
     FIRST_WAIT, Invoke, JobRecord, LocalJob, MOST_RUNS, ReportPlace, Stop, read_progress, read_record,
 };
-use s3ferry_engine::results::RunResults;
+use s3ferry_engine::results::ResultStore;
 use s3ferry_testkit::clock::TestClock;
 use serde_json::{Value, json};
 
@@ -34,7 +34,7 @@ impl MemoryFolder {
     }
 }
 
-impl RunResults for &MemoryFolder {
+impl ResultStore for &MemoryFolder {
     async fn write(&self, name: &str, text: String) -> Result<(), Failure> {
         if let Some(left) = &self.writes_left {
             let before = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
@@ -120,11 +120,11 @@ impl<F: Fn(&str, usize) -> &'static str> Stop for StopAfter<'_, F> {
     }
 }
 
-fn manifest(keys: usize) -> Vec<Row> {
+fn manifest(keys: usize) -> Vec<ManifestRow> {
     let bucket = BucketName::new("source").unwrap();
     let key = |number| ObjectKey::from_raw(format!("key {number:04}")).unwrap();
     (0..keys)
-        .map(|number| Row::new(bucket.clone(), key(number), None))
+        .map(|number| ManifestRow::new(bucket.clone(), key(number), None))
         .collect()
 }
 
@@ -132,7 +132,7 @@ async fn run<F: Fn(&str, usize) -> &'static str + Send + Sync>(
     folder: &MemoryFolder,
     function: &Function<F>,
     stop_after: usize,
-    rows: &[Row],
+    rows: &[ManifestRow],
 ) -> Result<JobProgress, Failure> {
     let job = LocalJob {
         record: JobRecord {
@@ -141,7 +141,7 @@ async fn run<F: Fn(&str, usize) -> &'static str + Send + Sync>(
             created: "2026-11-23T00:00:00Z".to_owned(),
             manifest: "m.csv".to_owned(),
             tasks: u64::try_from(rows.len()).unwrap(),
-            user_arguments: BTreeMap::from([("depth".to_owned(), "deep".to_owned())]),
+            user_arguments: BTreeMap::from([("attributes".to_owned(), "always".to_owned())]),
         },
         function,
         store: folder,
@@ -158,9 +158,9 @@ async fn run<F: Fn(&str, usize) -> &'static str + Send + Sync>(
 }
 
 /// Reads the report as whoever finds it does.
-fn report(folder: &MemoryFolder) -> Vec<ReportRow> {
+fn report(folder: &MemoryFolder) -> Vec<TaskRow> {
     let texts = folder.texts();
-    let index = ReportIndex::parse("index", texts["job-1/manifest.json"].as_bytes()).unwrap();
+    let index = CompletionReportManifest::parse("index", texts["job-1/manifest.json"].as_bytes()).unwrap();
     let mut found = Vec::new();
     for file in index.results {
         assert_eq!(file.bucket, "state");
@@ -170,7 +170,7 @@ fn report(folder: &MemoryFolder) -> Vec<ReportRow> {
     found
 }
 
-fn keys(report: &[ReportRow], end: TaskEnd) -> BTreeSet<String> {
+fn keys(report: &[TaskRow], end: TaskOutcome) -> BTreeSet<String> {
     let of_end = report.iter().filter(|row| row.end == end);
     of_end.map(|row| row.cells.shown_key()).collect()
 }
@@ -202,7 +202,7 @@ async fn tasks_that_fail_for_a_while_run_again_with_growing_waits() {
     assert_eq!(given_up.error_code, "TemporaryFailure");
     assert_eq!(given_up.message, "given up after 6 runs: said");
     assert_eq!(
-        keys(&report, TaskEnd::Failed),
+        keys(&report, TaskOutcome::Failed),
         BTreeSet::from(["key 0004".to_owned(), "key 0005".to_owned()])
     );
 }
@@ -240,7 +240,7 @@ async fn job_that_was_stopped_goes_on_with_what_is_left() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_write_may_be_the_last_of_a_run_and_nothing_is_lost() {
+async fn run_killed_after_any_write_loses_nothing() {
     let rows = manifest(10);
     let answer = |key: &str, _: usize| {
         if key == "key%200003" {
@@ -279,7 +279,7 @@ async fn function_that_fails_as_a_whole_fails_its_tasks_for_good() {
     let ended = run(&folder, &function, usize::MAX, &rows).await.unwrap();
     assert_eq!((ended.succeeded, ended.failed), (2, 4));
     let report = report(&folder);
-    let outcomes: BTreeSet<String> = report.iter().map(ReportRow::outcome).collect();
+    let outcomes: BTreeSet<String> = report.iter().map(TaskRow::outcome).collect();
     let expected = ["failed:FunctionFailed", "failed:PermanentFailure", "succeeded"];
     assert_eq!(outcomes, expected.map(str::to_owned).into());
 }

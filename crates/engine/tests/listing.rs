@@ -8,16 +8,16 @@ use std::time::Duration;
 use futures::{StreamExt as _, TryStreamExt as _};
 use proptest::prelude::*;
 use s3ferry_core::failure::{Failure, FailureKind};
-use s3ferry_core::listing::{Listed, StorageClassName};
+use s3ferry_core::listing::{ListedObject, StorageClassName};
 use s3ferry_core::names::{ETag, ObjectKey};
 use s3ferry_core::time::Timestamp;
-use s3ferry_engine::listing::{Listing, Page, Reach, in_order};
+use s3ferry_engine::listing::{ListingPage, ObjectListing, PrefetchLimits, in_order};
 use s3ferry_testkit::listing::MemoryListing;
 
 const LATENCY: Duration = Duration::from_millis(100);
 
-fn row(key: &str) -> Listed {
-    Listed {
+fn row(key: &str) -> ListedObject {
+    ListedObject {
         key: ObjectKey::from_raw(key).unwrap(),
         size_bytes: 1,
         etag: Some(ETag::new("aa").unwrap()),
@@ -30,9 +30,9 @@ fn listing(keys: impl IntoIterator<Item = String>, page_size: usize) -> MemoryLi
     MemoryListing::new(keys.into_iter().map(|key| row(&key)), page_size).with_latency(LATENCY)
 }
 
-async fn keys(listing: &MemoryListing, prefix: &str, reach: Reach) -> Vec<String> {
+async fn keys(listing: &MemoryListing, prefix: &str, reach: PrefetchLimits) -> Vec<String> {
     let pages = in_order(Arc::new(listing.clone()), prefix.to_owned(), reach);
-    let pages: Vec<Vec<Listed>> = pages.try_collect().await.unwrap();
+    let pages: Vec<Vec<ListedObject>> = pages.try_collect().await.unwrap();
     pages
         .into_iter()
         .flatten()
@@ -46,7 +46,7 @@ async fn figures(keys_of_shape: Vec<String>) -> (u64, u128) {
     expected.sort();
     let listing = listing(keys_of_shape, 100);
     let started = tokio::time::Instant::now();
-    assert_eq!(keys(&listing, "", Reach::default()).await, expected);
+    assert_eq!(keys(&listing, "", PrefetchLimits::default()).await, expected);
     (listing.requests(), started.elapsed().as_millis() / LATENCY.as_millis())
 }
 
@@ -99,14 +99,14 @@ async fn long_listings_take_few_more_requests_than_pages_and_a_fraction_of_the_t
 #[tokio::test(start_paused = true)]
 async fn prefix_bounds_the_listing() {
     let listing = listing(["a", "b/1", "b/2", "b0", "c"].map(str::to_owned), 1);
-    assert_eq!(keys(&listing, "b/", Reach::default()).await, ["b/1", "b/2"]);
-    assert_eq!(keys(&listing, "z", Reach::default()).await, [""; 0]);
+    assert_eq!(keys(&listing, "b/", PrefetchLimits::default()).await, ["b/1", "b/2"]);
+    assert_eq!(keys(&listing, "z", PrefetchLimits::default()).await, [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn listing_holds_no_more_pages_than_it_may() {
     let listing = listing((0..20_000).map(|number| format!("{number:08}")), 100);
-    let reach = Reach {
+    let reach = PrefetchLimits {
         concurrency: 8,
         pages: 12,
     };
@@ -123,13 +123,13 @@ async fn listing_holds_no_more_pages_than_it_may() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn failure_ends_the_listing_and_is_told() {
+async fn failure_ends_the_listing_and_is_returned() {
     #[derive(Debug)]
     struct Failing;
-    impl Listing for Failing {
-        async fn page(&self, _: &str, after: Option<&str>) -> Result<Page, Failure> {
+    impl ObjectListing for Failing {
+        async fn page(&self, _: &str, after: Option<&str>) -> Result<ListingPage, Failure> {
             if after.is_none() {
-                return Ok(Page {
+                return Ok(ListingPage {
                     objects: vec![row("a")],
                     more: true,
                 });
@@ -143,7 +143,7 @@ async fn failure_ends_the_listing_and_is_told() {
             })
         }
     }
-    let mut pages = Box::pin(in_order(Arc::new(Failing), String::new(), Reach::default()));
+    let mut pages = Box::pin(in_order(Arc::new(Failing), String::new(), PrefetchLimits::default()));
     assert!(pages.next().await.unwrap().is_ok());
     assert_eq!(pages.next().await.unwrap().unwrap_err().code, "AccessDenied");
     assert!(pages.next().await.is_none());
@@ -162,7 +162,7 @@ proptest! {
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         let listing = listing(keys_given.clone(), page_size);
-        let found = runtime.block_on(keys(&listing, &prefix, Reach { concurrency, pages }));
+        let found = runtime.block_on(keys(&listing, &prefix, PrefetchLimits { concurrency, pages }));
         let expected: Vec<String> = keys_given.into_iter().filter(|key| key.starts_with(&prefix)).collect();
         prop_assert_eq!(&found.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>(), &expected);
         prop_assert_eq!(found, expected);

@@ -17,13 +17,13 @@ use s3ferry_core::facts::Availability;
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::BucketName;
 use s3ferry_core::policy::Policy;
-use s3ferry_engine::batch::Batch;
-use s3ferry_engine::final_sync::{FinalSync, Invocation, Terms};
+use s3ferry_engine::batch::BatchReconciler;
+use s3ferry_engine::final_sync::{FinalSync, FinalSyncInvocation, JobTerms};
 use s3ferry_engine::ports::Clock as _;
-use s3ferry_engine::reconcile::{Reconciler, Uploads};
-use s3ferry_engine::results::RunResults;
+use s3ferry_engine::reconcile::{Reconciler, UploadSupport};
+use s3ferry_engine::results::ResultStore;
 use s3ferry_testkit::clock::TestClock;
-use s3ferry_testkit::faults::{Call, Fault, Faults, Script, failure};
+use s3ferry_testkit::faults::{FaultScript, FaultyPort, PortCall, PortFault, failure};
 use s3ferry_testkit::journal::{MemoryJournal, route};
 use s3ferry_testkit::memory::{MemoryBucket, MemoryDestination};
 use s3ferry_testkit::queue::MemoryQueue;
@@ -43,7 +43,7 @@ impl MemoryResults {
     }
 }
 
-impl RunResults for &MemoryResults {
+impl ResultStore for &MemoryResults {
     async fn write(&self, name: &str, text: String) -> Result<(), Failure> {
         let mut texts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         texts.insert(name.to_owned(), text);
@@ -114,7 +114,7 @@ struct World {
     source: MemoryBucket,
     destination: MemoryBucket,
     journal: MemoryJournal,
-    script: Script,
+    script: FaultScript,
     results: MemoryResults,
     clock: TestClock,
     invocations: u32,
@@ -122,13 +122,13 @@ struct World {
 
 impl World {
     fn new(case: Case) -> Self {
-        let slow = Fault::Slow(Duration::from_secs(case.copy_seconds));
-        let throttled = Fault::Fails(failure(FailureKind::Retry));
-        let mut script = Script::default().always(Call::Copy, slow);
-        for (numbers, fault) in [(&case.throttled, throttled), (&case.lost, Fault::AnswerLost)] {
-            script = numbers
-                .iter()
-                .fold(script, |script, number| script.on(Call::Copy, *number, fault.clone()));
+        let slow = PortFault::Slow(Duration::from_secs(case.copy_seconds));
+        let throttled = PortFault::Fails(failure(FailureKind::Retry));
+        let mut script = FaultScript::default().always(PortCall::Copy, slow);
+        for (numbers, fault) in [(&case.throttled, throttled), (&case.lost, PortFault::ResponseLost)] {
+            script = numbers.iter().fold(script, |script, number| {
+                script.on(PortCall::Copy, *number, fault.clone())
+            });
         }
         let source = MemoryBucket::versioned();
         for index in 0..case.items {
@@ -155,21 +155,21 @@ impl World {
         self.invocations += 1;
         let id = self.invocations.to_string();
         let deadline = self.clock.now().plus(Duration::from_secs(self.case.invocation_seconds));
-        let batches = |terms: &Terms| Batch {
+        let batches = |terms: &JobTerms| BatchReconciler {
             source_bucket: BucketName::new("source").unwrap(),
             reconciler: Reconciler {
-                source: Faults {
+                source: FaultyPort {
                     port: self.source.clone(),
                     script: self.script.clone(),
                 },
-                destination: Faults {
+                destination: FaultyPort {
                     port: MemoryDestination {
                         source: self.source.clone(),
                         bucket: self.destination.clone(),
                     },
                     script: self.script.clone(),
                 },
-                uploads: Some(Uploads {
+                uploads: Some(UploadSupport {
                     journal: self.journal.clone(),
                     route: route(),
                 }),
@@ -181,7 +181,7 @@ impl World {
             concurrency: self.case.concurrency,
         };
         let sync = FinalSync::new(batches, Policy::default(), Some(&self.results));
-        let invocation = Invocation { id: &id, deadline };
+        let invocation = FinalSyncInvocation { id: &id, deadline };
         let work = sync.handle(payload, &invocation);
         let reply = match self.case.crashes.get(&self.invocations) {
             Some(seconds) => tokio::time::timeout(Duration::from_secs(*seconds), work).await.ok()?,

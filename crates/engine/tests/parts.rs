@@ -2,25 +2,26 @@
 #![expect(clippy::unwrap_used, reason = "test data is what the test made it")]
 
 #[path = "parts/unnamed.rs"]
-mod unnamed;
+mod orphaned_uploads;
 mod world;
 
 use std::time::Duration;
 
-use s3ferry_core::facts::{Aspect, Aspects, ChecksumCoverage};
+use s3ferry_core::facts::{Attribute, AttributeSet, ChecksumCoverage};
 use s3ferry_core::failure::FailureKind;
 use s3ferry_core::order::{
-    CopyMethod, CopyOrder, Metadata, SourcePin, Stated, StatedChecksum, UploadTerms, WriteCondition,
+    CopiedMetadata, CopyMethod, CopyOrder, ExplicitAttributes, ExplicitChecksum, SourcePin, UploadParameters,
+    WriteCondition,
 };
-use s3ferry_core::outcome::{AgainReason, Outcome, Report, SkipReason};
-use s3ferry_core::plan::{SourceLayout, plan};
+use s3ferry_core::outcome::{DeferralReason, Outcome, ReconcileReport, SkipReason};
+use s3ferry_core::plan::{PartLayout, plan};
 use s3ferry_core::policy::PreserveEtag;
-use s3ferry_core::redelivery::aspects_after_interruption;
+use s3ferry_core::redelivery::attributes_after_interruption;
 use s3ferry_core::upload::UploadEntry;
 use s3ferry_engine::ports::{Clock as _, DestinationBucket as _};
-use s3ferry_engine::reconcile::MAX_TURNS;
+use s3ferry_engine::reconcile::MAX_PASSES;
 use s3ferry_testkit::clock::TestClock;
-use s3ferry_testkit::faults::{Call, Fault, Script, failure};
+use s3ferry_testkit::faults::{FaultScript, PortCall, PortFault, failure};
 use s3ferry_testkit::journal::{MemoryJournal, route};
 use s3ferry_testkit::memory::{MemoryBucket, MemoryDestination};
 use world::{KEY, TestWorld, key};
@@ -29,25 +30,25 @@ const GIB: u64 = 1 << 30;
 const MIB: u64 = 1 << 20;
 
 /// All calls of the bucket ports and the journal.
-const CALLS: [Call; 18] = [
-    Call::SourceRead,
-    Call::ConfirmAbsence,
-    Call::Replication,
-    Call::DestinationRead,
-    Call::Copy,
-    Call::Delete,
-    Call::ReadMore,
-    Call::Layout,
-    Call::ObjectLock,
-    Call::Amend,
-    Call::CreateUpload,
-    Call::CopyPart,
-    Call::ListParts,
-    Call::ListUploads,
-    Call::CompleteUpload,
-    Call::AbortUpload,
-    Call::LoadEntry,
-    Call::CreateEntry,
+const CALLS: [PortCall; 18] = [
+    PortCall::SourceRead,
+    PortCall::ConfirmAbsence,
+    PortCall::Replication,
+    PortCall::DestinationRead,
+    PortCall::Copy,
+    PortCall::Delete,
+    PortCall::ReadMore,
+    PortCall::Layout,
+    PortCall::ObjectLock,
+    PortCall::UpdateAttributes,
+    PortCall::CreateUpload,
+    PortCall::CopyPart,
+    PortCall::ListParts,
+    PortCall::ListUploads,
+    PortCall::CompleteUpload,
+    PortCall::AbortUpload,
+    PortCall::LoadEntry,
+    PortCall::CreateEntry,
 ];
 
 /// A world whose source has an object of 6 GiB in six parts.
@@ -65,28 +66,28 @@ fn world_before(duration: Duration) -> TestWorld {
     world
 }
 
-fn scripted(script: Script) -> TestWorld {
+fn scripted(script: FaultScript) -> TestWorld {
     world().with_script(script)
 }
 
 /// The same world with nothing counted and nothing scripted.
 fn unscripted(world: &TestWorld) -> TestWorld {
-    world.clone().with_script(Script::default())
+    world.clone().with_script(FaultScript::default())
 }
 
 #[track_caller]
-fn assert_copied(report: &Report) {
+fn assert_copied(report: &ReconcileReport) {
     assert!(matches!(report.outcome, Outcome::Copied { .. }), "{report:?}");
 }
 
 #[track_caller]
 fn assert_tidy(world: &TestWorld) {
     assert_eq!(world.destination.uploads(), [], "uploads are left");
-    let filed = world.journal.as_ref().map(MemoryJournal::keys).unwrap_or_default();
-    assert_eq!(filed, [], "entries are left");
+    let journaled = world.journal.as_ref().map(MemoryJournal::keys).unwrap_or_default();
+    assert_eq!(journaled, [], "entries are left");
 }
 
-fn mentions(failed: &Report, code: &str) -> bool {
+fn mentions(failed: &ReconcileReport, code: &str) -> bool {
     matches!(&failed.outcome, Outcome::Failed(failure) if failure.code == code)
 }
 
@@ -97,15 +98,18 @@ async fn large_object_takes_few_calls_besides_its_parts() {
     assert_copied(&report);
     world.assert_equal();
     assert_tidy(&world);
-    assert_eq!(world.script.count(Call::CopyPart), 6);
+    assert_eq!(world.script.count(PortCall::CopyPart), 6);
     let all: u32 = CALLS.into_iter().map(|call| world.script.count(call)).sum();
     assert_eq!(
-        all + world.script.count(Call::RemoveEntry),
+        all + world.script.count(PortCall::RemoveEntry),
         6 + 11,
         "each call is a request, few are two"
     );
     // A single part becomes many.
-    assert_eq!((report.turns, report.lost), (1, Aspects::from([Aspect::Etag])));
+    assert_eq!(
+        (report.passes, report.not_preserved),
+        (1, AttributeSet::from([Attribute::Etag]))
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -123,7 +127,7 @@ async fn copy_keeps_etag_checksum_headers_metadata_tags_and_annotations() {
     });
     let report = world.reconcile().await;
     assert_copied(&report);
-    assert_eq!(report.lost, Aspects::new());
+    assert_eq!(report.not_preserved, AttributeSet::new());
     world.assert_equal();
     let (source, copy) = (world.source.facts(KEY).unwrap(), world.destination.facts(KEY).unwrap());
     assert_eq!((copy.etag, copy.checksums), (source.etag, source.checksums));
@@ -133,7 +137,12 @@ async fn copy_keeps_etag_checksum_headers_metadata_tags_and_annotations() {
     let again = unscripted(&world);
     again.destination.pass_seconds(3_600);
     again.reconcile().await;
-    let writes = [Call::Copy, Call::Amend, Call::CreateUpload, Call::CompleteUpload];
+    let writes = [
+        PortCall::Copy,
+        PortCall::UpdateAttributes,
+        PortCall::CreateUpload,
+        PortCall::CompleteUpload,
+    ];
     assert_eq!(writes.map(|call| again.script.count(call)), [0; 4]);
 }
 
@@ -142,19 +151,24 @@ async fn small_object_in_parts_keeps_its_etag_when_asked() {
     let mut world = TestWorld::new();
     world.source.put_large(KEY, "one", 11 * MIB, &[6 * MIB, 5 * MIB]);
     let report = world.reconcile().await;
-    assert_eq!(report.lost, Aspects::from([Aspect::Etag]), "one request makes one part");
+    assert_eq!(
+        report.not_preserved,
+        AttributeSet::from([Attribute::Etag]),
+        "one request makes one part"
+    );
     world.policy.preserve_etag = PreserveEtag::Always;
     world.source.put_large(KEY, "two", 11 * MIB, &[6 * MIB, 5 * MIB]);
     let report = world.reconcile().await;
     assert_copied(&report);
-    assert_eq!(report.lost, Aspects::new());
+    assert_eq!(report.not_preserved, AttributeSet::new());
     let etag = |bucket: &MemoryBucket| bucket.facts(KEY).unwrap().etag;
     assert_eq!(etag(&world.destination), etag(&world.source));
 }
 
 #[tokio::test(start_paused = true)]
 async fn ten_invocations_copy_every_part_once() {
-    let mut world = scripted(Script::default().always(Call::CopyPart, Fault::Slow(Duration::from_mins(1))));
+    let mut world =
+        scripted(FaultScript::default().always(PortCall::CopyPart, PortFault::Slow(Duration::from_mins(1))));
     world.policy.part_size_bytes = GIB / 8;
     world.source.put_large(KEY, "one", 10 * GIB, &[]);
     world.concurrent_parts = 2;
@@ -164,8 +178,8 @@ async fn ten_invocations_copy_every_part_once() {
         let reconciler = world.reconciler();
         // Time for four rounds of two parts and not for a fifth.
         let deadline = reconciler.clock.now().plus(Duration::from_secs(4 * 60 + 55));
-        let report = reconciler.reconcile(&key(KEY), &Aspects::new(), deadline).await;
-        if report.outcome == Outcome::Again(AgainReason::Deadline) {
+        let report = reconciler.reconcile(&key(KEY), &AttributeSet::new(), deadline).await;
+        if report.outcome == Outcome::Deferred(DeferralReason::Deadline) {
             assert!(report.progress && report.upload_left, "{report:?}");
             assert!(report.duration < Duration::from_secs(4 * 60 + 50), "{report:?}");
             continue;
@@ -173,48 +187,49 @@ async fn ten_invocations_copy_every_part_once() {
         assert_copied(&report);
         break;
     }
-    assert_eq!((invocations, world.script.count(Call::CopyPart)), (10, 80));
-    assert_eq!(world.script.count(Call::CreateUpload), 1);
+    assert_eq!((invocations, world.script.count(PortCall::CopyPart)), (10, 80));
+    assert_eq!(world.script.count(PortCall::CreateUpload), 1);
     world.assert_equal();
     assert_tidy(&world);
 }
 
 #[tokio::test(start_paused = true)]
 async fn short_invocations_copy_parts_too() {
-    let mut world = scripted(Script::default().always(Call::CopyPart, Fault::Slow(Duration::from_secs(1))));
+    let mut world =
+        scripted(FaultScript::default().always(PortCall::CopyPart, PortFault::Slow(Duration::from_secs(1))));
     world.concurrent_parts = 2;
     let mut invocations = 0;
     loop {
         invocations += 1;
         let reconciler = world.reconciler();
         let deadline = reconciler.clock.now().plus(Duration::from_secs(2));
-        let report = reconciler.reconcile(&key(KEY), &Aspects::new(), deadline).await;
-        if report.outcome == Outcome::Again(AgainReason::Deadline) {
+        let report = reconciler.reconcile(&key(KEY), &AttributeSet::new(), deadline).await;
+        if report.outcome == Outcome::Deferred(DeferralReason::Deadline) {
             assert!(report.progress, "{report:?}");
             continue;
         }
         assert_copied(&report);
         break;
     }
-    assert_eq!((invocations, world.script.count(Call::CopyPart)), (3, 6));
+    assert_eq!((invocations, world.script.count(PortCall::CopyPart)), (3, 6));
     world.assert_equal();
     assert_tidy(&world);
 }
 
 #[tokio::test(start_paused = true)]
 async fn parts_in_flight_at_the_end_are_copied_once_more_and_no_others() {
-    let slow = Fault::Slow(Duration::from_mins(1));
-    let mut world = scripted(Script::default().always(Call::CopyPart, slow));
+    let slow = PortFault::Slow(Duration::from_mins(1));
+    let mut world = scripted(FaultScript::default().always(PortCall::CopyPart, slow));
     world.concurrent_parts = 3;
     let reconciler = world.reconciler();
     let deadline = reconciler.clock.now().plus(Duration::from_mins(10));
-    let (key, aspects) = (key(KEY), Aspects::new());
-    let work = reconciler.reconcile(&key, &aspects, deadline);
+    let (key, attributes) = (key(KEY), AttributeSet::new());
+    let work = reconciler.reconcile(&key, &attributes, deadline);
     let crashed = tokio::time::timeout(Duration::from_secs(100), work).await;
     assert!(crashed.is_err(), "a crash in the middle of the second round");
     assert_copied(&world.reconcile().await);
     assert_eq!(
-        world.script.count(Call::CopyPart),
+        world.script.count(PortCall::CopyPart),
         3 + 3 + 3,
         "only the second three are copied twice"
     );
@@ -224,13 +239,13 @@ async fn parts_in_flight_at_the_end_are_copied_once_more_and_no_others() {
 
 #[tokio::test(start_paused = true)]
 async fn without_a_journal_what_takes_too_long_fails_by_name_and_leaves_nothing() {
-    let slow = Fault::Slow(Duration::from_mins(1));
-    let mut world = scripted(Script::default().always(Call::CopyPart, slow));
+    let slow = PortFault::Slow(Duration::from_mins(1));
+    let mut world = scripted(FaultScript::default().always(PortCall::CopyPart, slow));
     world.journal = None;
     world.concurrent_parts = 1;
     let reconciler = world.reconciler();
     let deadline = reconciler.clock.now().plus(Duration::from_secs(200));
-    let report = reconciler.reconcile(&key(KEY), &Aspects::new(), deadline).await;
+    let report = reconciler.reconcile(&key(KEY), &AttributeSet::new(), deadline).await;
     assert!(mentions(&report, "StateBucketRequired"), "{report:?}");
     assert_tidy(&world);
     assert_eq!(world.destination.content(KEY), None);
@@ -238,11 +253,11 @@ async fn without_a_journal_what_takes_too_long_fails_by_name_and_leaves_nothing(
 
 #[tokio::test(start_paused = true)]
 async fn without_a_journal_a_part_that_fails_for_a_while_leaves_no_upload_behind() {
-    let fails = Fault::Fails(failure(FailureKind::Retry));
-    let mut world = scripted(Script::default().on(Call::CopyPart, 4, fails));
+    let fails = PortFault::Fails(failure(FailureKind::Retry));
+    let mut world = scripted(FaultScript::default().on(PortCall::CopyPart, 4, fails));
     world.journal = None;
     assert_copied(&world.reconcile().await);
-    assert_eq!(world.script.count(Call::CreateUpload), 2);
+    assert_eq!(world.script.count(PortCall::CreateUpload), 2);
     world.assert_equal();
     assert_tidy(&world);
 }
@@ -258,12 +273,17 @@ async fn without_a_journal_what_fits_into_one_invocation_is_copied() {
 
 #[tokio::test(start_paused = true)]
 async fn without_a_journal_no_failure_that_passes_leaves_an_upload_behind() {
-    let fails = || Fault::Fails(failure(FailureKind::Retry));
-    for call in [Call::CopyPart, Call::CompleteUpload, Call::AbortUpload, Call::ListParts] {
-        for fault in [fails(), Fault::AnswerLost, Fault::RequestLost] {
+    let fails = || PortFault::Fails(failure(FailureKind::Retry));
+    for call in [
+        PortCall::CopyPart,
+        PortCall::CompleteUpload,
+        PortCall::AbortUpload,
+        PortCall::ListParts,
+    ] {
+        for fault in [fails(), PortFault::ResponseLost, PortFault::RequestLost] {
             // With a part that fails, too, there is an upload to abort.
-            for part in [Fault::Slow(Duration::from_secs(1)), fails()] {
-                let script = Script::default().on(Call::CopyPart, 2, part.clone());
+            for part in [PortFault::Slow(Duration::from_secs(1)), fails()] {
+                let script = FaultScript::default().on(PortCall::CopyPart, 2, part.clone());
                 let mut world = scripted(script.on(call, 1, fault.clone()));
                 world.journal = None;
                 world.reconcile().await;
@@ -277,16 +297,20 @@ async fn without_a_journal_no_failure_that_passes_leaves_an_upload_behind() {
 #[tokio::test(start_paused = true)]
 async fn part_that_fails_for_a_while_costs_no_other_part() {
     for concurrent_parts in [1, 3, 6] {
-        let fails = Fault::Fails(failure(FailureKind::Retry));
-        let slow = Fault::Slow(Duration::from_mins(1));
-        let script = Script::default()
-            .always(Call::CopyPart, slow)
-            .on(Call::CopyPart, 4, fails);
+        let fails = PortFault::Fails(failure(FailureKind::Retry));
+        let slow = PortFault::Slow(Duration::from_mins(1));
+        let script = FaultScript::default()
+            .always(PortCall::CopyPart, slow)
+            .on(PortCall::CopyPart, 4, fails);
         let mut world = scripted(script);
         world.concurrent_parts = concurrent_parts;
         assert_copied(&world.reconcile().await);
-        assert_eq!(world.script.count(Call::CopyPart), 6 + 1, "{concurrent_parts} at once");
-        assert_eq!(world.script.count(Call::CreateUpload), 1);
+        assert_eq!(
+            world.script.count(PortCall::CopyPart),
+            6 + 1,
+            "{concurrent_parts} at once"
+        );
+        assert_eq!(world.script.count(PortCall::CreateUpload), 1);
         world.assert_equal();
         assert_tidy(&world);
     }
@@ -294,22 +318,22 @@ async fn part_that_fails_for_a_while_costs_no_other_part() {
 
 #[tokio::test(start_paused = true)]
 async fn part_that_fails_on_and_on_keeps_what_is_copied_for_the_next_message() {
-    let fails = Fault::Fails(failure(FailureKind::Retry));
-    let script = Script::default().always(Call::CopyPart, fails);
+    let fails = PortFault::Fails(failure(FailureKind::Retry));
+    let script = FaultScript::default().always(PortCall::CopyPart, fails);
     let world = scripted(script);
     let report = world.reconcile().await;
     assert!(mentions(&report, "Scripted") && report.upload_left, "{report:?}");
     assert_eq!(world.destination.uploads().len(), 1);
     let healed = unscripted(&world);
     assert_copied(&healed.reconcile().await);
-    assert_eq!(healed.script.count(Call::CreateUpload), 0, "the same upload");
+    assert_eq!(healed.script.count(PortCall::CreateUpload), 0, "the same upload");
     assert_tidy(&healed);
 }
 
 /// A script in which every second part fails.
-fn every_second_part_fails() -> Script {
-    (1..20).map(|nth| 2 * nth).fold(Script::default(), |script, nth| {
-        script.on(Call::CopyPart, nth, Fault::Fails(failure(FailureKind::Retry)))
+fn every_second_part_fails() -> FaultScript {
+    (1..20).map(|nth| 2 * nth).fold(FaultScript::default(), |script, nth| {
+        script.on(PortCall::CopyPart, nth, PortFault::Fails(failure(FailureKind::Retry)))
     })
 }
 
@@ -320,23 +344,23 @@ async fn parts_that_fail_end_nothing_while_others_arrive() {
     world.source.put_large(KEY, "one", 8 * GIB, &[]);
     let report = world.reconcile().await;
     assert_copied(&report);
-    let counted = [Call::CreateUpload, Call::CopyPart].map(|call| world.script.count(call));
+    let counted = [PortCall::CreateUpload, PortCall::CopyPart].map(|call| world.script.count(call));
     assert_eq!(counted, [1, 8 + 7]);
-    assert_eq!(report.turns, 8, "more than a copy that gets nowhere is given");
+    assert_eq!(report.passes, 8, "more than a copy that gets nowhere is given");
     world.assert_equal();
     assert_tidy(&world);
 }
 
 #[tokio::test(start_paused = true)]
 async fn one_part_that_arrived_does_not_keep_a_failing_copy_alive() {
-    let script = Script::default()
-        .always(Call::CopyPart, Fault::Fails(failure(FailureKind::Retry)))
-        .on(Call::CopyPart, 1, Fault::Slow(Duration::from_secs(1)));
+    let script = FaultScript::default()
+        .always(PortCall::CopyPart, PortFault::Fails(failure(FailureKind::Retry)))
+        .on(PortCall::CopyPart, 1, PortFault::Slow(Duration::from_secs(1)));
     let mut world = scripted(script);
     world.concurrent_parts = 1;
     let report = world.reconcile().await;
     assert!(mentions(&report, "Scripted"), "{report:?}");
-    assert_eq!(report.turns, MAX_TURNS);
+    assert_eq!(report.passes, MAX_PASSES);
 }
 
 #[tokio::test(start_paused = true)]
@@ -346,17 +370,17 @@ async fn without_a_journal_parts_that_fail_end_the_copy_though_others_arrive() {
     world.journal = None;
     let report = world.reconcile().await;
     assert!(mentions(&report, "Scripted"), "{report:?}");
-    assert_eq!(world.script.count(Call::CreateUpload), MAX_TURNS);
+    assert_eq!(world.script.count(PortCall::CreateUpload), MAX_PASSES);
     assert_tidy(&world);
 }
 
 #[tokio::test(start_paused = true)]
 async fn failure_for_good_does_not_wait_for_other_parts() {
-    let slow = Fault::Slow(Duration::from_mins(1));
-    let fails = Fault::Fails(failure(FailureKind::Permanent));
-    let script = Script::default()
-        .always(Call::CopyPart, slow)
-        .on(Call::CopyPart, 1, fails);
+    let slow = PortFault::Slow(Duration::from_mins(1));
+    let fails = PortFault::Fails(failure(FailureKind::Permanent));
+    let script = FaultScript::default()
+        .always(PortCall::CopyPart, slow)
+        .on(PortCall::CopyPart, 1, fails);
     let world = scripted(script);
     let report = world.reconcile().await;
     assert!(mentions(&report, "Scripted"), "{report:?}");
@@ -366,18 +390,19 @@ async fn failure_for_good_does_not_wait_for_other_parts() {
 
 #[tokio::test(start_paused = true)]
 async fn part_that_would_end_with_the_invocation_is_not_begun() {
-    let mut world = scripted(Script::default().always(Call::CopyPart, Fault::Slow(Duration::from_mins(1))));
+    let mut world =
+        scripted(FaultScript::default().always(PortCall::CopyPart, PortFault::Slow(Duration::from_mins(1))));
     world.concurrent_parts = 1;
     let reconciler = world.reconciler();
     // Five seconds are kept for the end.
     let deadline = reconciler.clock.now().plus(Duration::from_secs(3 * 60 + 5));
-    let report = reconciler.reconcile(&key(KEY), &Aspects::new(), deadline).await;
-    assert_eq!(report.outcome, Outcome::Again(AgainReason::Deadline));
-    assert_eq!(world.script.count(Call::CopyPart), 2);
+    let report = reconciler.reconcile(&key(KEY), &AttributeSet::new(), deadline).await;
+    assert_eq!(report.outcome, Outcome::Deferred(DeferralReason::Deadline));
+    assert_eq!(world.script.count(PortCall::CopyPart), 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn equal_bytes_written_after_the_completion_are_not_taken_for_ours() {
+async fn equal_bytes_written_after_the_completion_are_an_external_write() {
     const PARTS: [u64; 2] = [2 * GIB, 4 * GIB];
     let base = world();
     base.source.put_large(KEY, "one", 6 * GIB, &PARTS);
@@ -387,7 +412,7 @@ async fn equal_bytes_written_after_the_completion_are_not_taken_for_ours() {
             facts.user_metadata.insert("owner".to_owned(), "somebody".to_owned());
         });
     };
-    let world = base.with_script(Script::default().on(Call::CompleteUpload, 1, Fault::after(foreign)));
+    let world = base.with_script(FaultScript::default().on(PortCall::CompleteUpload, 1, PortFault::after(foreign)));
     assert_copied(&world.reconcile().await);
     world.assert_equal();
     assert_tidy(&world);
@@ -396,14 +421,14 @@ async fn equal_bytes_written_after_the_completion_are_not_taken_for_ours() {
 #[tokio::test(start_paused = true)]
 async fn failure_for_good_leaves_nothing_behind() {
     for call in [
-        Call::CopyPart,
-        Call::CompleteUpload,
-        Call::CreateEntry,
-        Call::CreateUpload,
-        Call::Layout,
+        PortCall::CopyPart,
+        PortCall::CompleteUpload,
+        PortCall::CreateEntry,
+        PortCall::CreateUpload,
+        PortCall::Layout,
     ] {
         for kind in [FailureKind::Permanent, FailureKind::Configuration] {
-            let world = scripted(Script::default().always(call, Fault::Fails(failure(kind))));
+            let world = scripted(FaultScript::default().always(call, PortFault::Fails(failure(kind))));
             let report = world.reconcile().await;
             assert!(mentions(&report, "Scripted"), "{call:?}: {report:?}");
             assert_tidy(&world);
@@ -414,13 +439,13 @@ async fn failure_for_good_leaves_nothing_behind() {
 
 #[tokio::test(start_paused = true)]
 async fn passing_failure_of_any_call_is_survived() {
-    for call in CALLS.into_iter().chain([Call::RemoveEntry]) {
+    for call in CALLS.into_iter().chain([PortCall::RemoveEntry]) {
         for fault in [
-            Fault::Fails(failure(FailureKind::Retry)),
-            Fault::AnswerLost,
-            Fault::RequestLost,
+            PortFault::Fails(failure(FailureKind::Retry)),
+            PortFault::ResponseLost,
+            PortFault::RequestLost,
         ] {
-            let world = scripted(Script::default().on(call, 1, fault.clone()));
+            let world = scripted(FaultScript::default().on(call, 1, fault.clone()));
             let report = world.reconcile().await;
             let ended_well = matches!(
                 report.outcome,
@@ -435,13 +460,13 @@ async fn passing_failure_of_any_call_is_survived() {
 
 #[tokio::test(start_paused = true)]
 async fn write_at_any_moment_arrives() {
-    for call in CALLS.into_iter().chain([Call::RemoveEntry]) {
+    for call in CALLS.into_iter().chain([PortCall::RemoveEntry]) {
         for nth in 1..=6 {
             let base = world();
             let source = base.source.clone();
             let write = move || source.put_large(KEY, "two", 6 * GIB, &[3 * GIB, 3 * GIB]);
-            for fault in [Fault::before(write.clone()), Fault::after(write.clone())] {
-                let world = base.clone().with_script(Script::default().on(call, nth, fault));
+            for fault in [PortFault::before(write.clone()), PortFault::after(write.clone())] {
+                let world = base.clone().with_script(FaultScript::default().on(call, nth, fault));
                 let report = world.reconcile().await;
                 assert!(
                     !matches!(report.outcome, Outcome::Failed(_)),
@@ -456,15 +481,15 @@ async fn write_at_any_moment_arrives() {
 
 #[tokio::test(start_paused = true)]
 async fn other_write_at_the_destination_during_the_upload_is_seen() {
-    for call in [Call::CreateUpload, Call::CopyPart, Call::CompleteUpload] {
+    for call in [PortCall::CreateUpload, PortCall::CopyPart, PortCall::CompleteUpload] {
         let base = world();
         let destination = base.destination.clone();
-        let script = Script::default().on(call, 1, Fault::before(move || destination.put(KEY, "foreign")));
+        let script = FaultScript::default().on(call, 1, PortFault::before(move || destination.put(KEY, "foreign")));
         let world = base.with_script(script);
         assert_copied(&world.reconcile().await);
         world.assert_equal();
         assert_eq!(
-            world.script.count(Call::CreateUpload),
+            world.script.count(PortCall::CreateUpload),
             2,
             "{call:?}: the condition is part of an upload"
         );
@@ -479,30 +504,30 @@ fn order(world: &TestWorld) -> CopyOrder {
         in_place: None,
         pin: SourcePin::of(&facts),
         condition: WriteCondition::Absent,
-        method: CopyMethod::Parts,
-        stated: Stated {
-            metadata: Some(Metadata::default()),
+        method: CopyMethod::Multipart,
+        explicit: ExplicitAttributes {
+            metadata: Some(CopiedMetadata::default()),
             tags: facts.tags.clone(),
-            ..Stated::plain()
+            ..ExplicitAttributes::plain()
         },
-        source_checksum: Some(StatedChecksum {
+        source_checksum: Some(ExplicitChecksum {
             algorithm: "CRC64NVME",
             coverage: ChecksumCoverage::FullObject,
         }),
         size_bytes: facts.size_bytes,
-        follow_up: Aspects::new(),
+        follow_up: AttributeSet::new(),
     }
 }
 
 /// Begins an upload as another invocation would, and copies its first part.
 async fn begin(world: &TestWorld) -> UploadEntry {
     let order = order(world);
-    let plan = plan(order.size_bytes, &SourceLayout::Whole, GIB).unwrap();
+    let plan = plan(order.size_bytes, &PartLayout::NotMultipart, GIB).unwrap();
     let destination = MemoryDestination {
         source: world.source.clone(),
         bucket: world.destination.clone(),
     };
-    let terms = UploadTerms::new(&order, &plan);
+    let terms = UploadParameters::new(&order, &plan);
     let id = destination.create_upload(&key(KEY), &terms).await.unwrap();
     let first = plan.parts().next().unwrap();
     destination.copy_part(&key(KEY), &id, &order.pin, &first).await.unwrap();
@@ -515,7 +540,7 @@ async fn upload_of_another_invocation_is_gone_on_with() {
     let entry = begin(&world).await;
     world.journal.as_ref().unwrap().put(&key(KEY), Some(entry));
     assert_copied(&world.reconcile().await);
-    let counted = [Call::CreateUpload, Call::CopyPart].map(|call| world.script.count(call));
+    let counted = [PortCall::CreateUpload, PortCall::CopyPart].map(|call| world.script.count(call));
     assert_eq!(counted, [0, 5]);
     world.assert_equal();
     assert_tidy(&world);
@@ -526,10 +551,11 @@ async fn loser_of_the_race_for_the_journal_aborts_its_upload_and_adopts() {
     let base = world();
     let entry = begin(&base).await;
     let journal = base.journal.clone().unwrap();
-    let faster = Fault::before(move || drop(journal.put(&key(KEY), Some(entry.clone()))));
-    let world = base.with_script(Script::default().on(Call::CreateEntry, 1, faster));
+    let faster = PortFault::before(move || drop(journal.put(&key(KEY), Some(entry.clone()))));
+    let world = base.with_script(FaultScript::default().on(PortCall::CreateEntry, 1, faster));
     assert_copied(&world.reconcile().await);
-    let counted = [Call::CreateUpload, Call::AbortUpload, Call::CopyPart].map(|call| world.script.count(call));
+    let counted =
+        [PortCall::CreateUpload, PortCall::AbortUpload, PortCall::CopyPart].map(|call| world.script.count(call));
     assert_eq!(counted, [1, 1, 5]);
     world.assert_equal();
     assert_tidy(&world);
@@ -542,7 +568,7 @@ async fn upload_of_a_version_that_is_no_longer_current_is_put_away() {
     world.journal.as_ref().unwrap().put(&key(KEY), Some(entry));
     world.source.put_large(KEY, "two", 7 * GIB, &[]);
     assert_copied(&world.reconcile().await);
-    assert_eq!(world.script.count(Call::CopyPart), 7);
+    assert_eq!(world.script.count(PortCall::CopyPart), 7);
     world.assert_equal();
     assert_tidy(&world);
 }
@@ -550,7 +576,7 @@ async fn upload_of_a_version_that_is_no_longer_current_is_put_away() {
 #[tokio::test(start_paused = true)]
 async fn what_was_left_is_put_away_though_there_is_nothing_more_to_copy() {
     type Change = fn(&TestWorld);
-    let unfinished = Aspects::from([Aspect::UnfinishedUpload]);
+    let unfinished = AttributeSet::from([Attribute::UnfinishedUpload]);
     let changes: [Change; 3] = [
         |world| world.source.put(KEY, "small"),
         |world| world.source.delete(KEY),
@@ -567,7 +593,7 @@ async fn what_was_left_is_put_away_though_there_is_nothing_more_to_copy() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn entry_that_nobody_can_read_is_replaced() {
+async fn unreadable_entry_is_replaced() {
     let world = world();
     world.journal.as_ref().unwrap().put(&key(KEY), None);
     assert_copied(&world.reconcile().await);
@@ -600,8 +626,8 @@ async fn finisher_does_not_remove_the_entry_of_its_successor() {
     source.put_large(KEY, "one", 6 * GIB, &[]);
     let (at, entry) = (journal.clone(), successor.clone());
     // While this one completes, somebody else has put its entry away and begun another upload.
-    let overtaken = Fault::after(move || drop(at.put(&key(KEY), Some(entry.clone()))));
-    let world = base.with_script(Script::default().on(Call::CompleteUpload, 1, overtaken));
+    let overtaken = PortFault::after(move || drop(at.put(&key(KEY), Some(entry.clone()))));
+    let world = base.with_script(FaultScript::default().on(PortCall::CompleteUpload, 1, overtaken));
     assert_copied(&world.reconcile().await);
     assert_eq!(
         journal.entry(&key(KEY)),
@@ -616,16 +642,16 @@ async fn upload_that_counts_from_its_start_does_not_hide_what_came_after() {
     let source_copy = base.destination.clone();
     // Equal bytes, so that the condition of the completion cannot tell them apart.
     base.destination.put(KEY, "other");
-    let foreign = Fault::before(move || {
+    let foreign = PortFault::before(move || {
         source_copy.put_with(KEY, "other", |facts| {
             facts.user_metadata.insert("owner".into(), "foreign".into());
         });
     });
-    let world = base.with_script(Script::default().on(Call::CompleteUpload, 1, foreign));
+    let world = base.with_script(FaultScript::default().on(PortCall::CompleteUpload, 1, foreign));
     assert_copied(&world.reconcile().await);
     world.assert_equal();
     assert!(
-        world.script.count(Call::CreateUpload) > 1,
+        world.script.count(PortCall::CreateUpload) > 1,
         "the first did not become the current version"
     );
     assert_tidy(&world);
@@ -635,14 +661,14 @@ async fn upload_that_counts_from_its_start_does_not_hide_what_came_after() {
 async fn conflict_at_completion_begins_anew() {
     let base = world();
     let destination = base.destination.clone();
-    let script = Script::default().on(
-        Call::CompleteUpload,
+    let script = FaultScript::default().on(
+        PortCall::CompleteUpload,
         1,
-        Fault::before(move || destination.put(KEY, "foreign")),
+        PortFault::before(move || destination.put(KEY, "foreign")),
     );
     let world = base.with_script(script);
     assert_copied(&world.reconcile().await);
-    assert_eq!(world.script.count(Call::CreateUpload), 2);
+    assert_eq!(world.script.count(PortCall::CreateUpload), 2);
     world.assert_equal();
     assert_tidy(&world);
 }
@@ -660,12 +686,12 @@ async fn largest_object_is_copied_in_ten_thousand_parts() {
     let world = TestWorld::new();
     world.source.put_large(KEY, "one", 10_000 * 5 * GIB, &[]);
     assert_copied(&world.reconcile().await);
-    assert_eq!(world.script.count(Call::CopyPart), 10_000);
+    assert_eq!(world.script.count(PortCall::CopyPart), 10_000);
     world.assert_equal();
 }
 
 /// A world with an annotated object that is copied in parts.
-fn annotated(destination: MemoryBucket, script: Script) -> TestWorld {
+fn annotated(destination: MemoryBucket, script: FaultScript) -> TestWorld {
     let mut world = TestWorld::of(MemoryBucket::versioned(), destination).with_script(script);
     world.policy.part_size_bytes = GIB;
     world.source.put_large_with(KEY, "one", 6 * GIB, &[], |facts| {
@@ -676,16 +702,16 @@ fn annotated(destination: MemoryBucket, script: Script) -> TestWorld {
 
 #[tokio::test(start_paused = true)]
 async fn annotations_that_could_not_be_written_follow_when_the_message_comes_again() {
-    let denied = Fault::Fails(failure(FailureKind::Permanent));
-    let throttled = Fault::Fails(failure(FailureKind::Retry));
-    let world = annotated(MemoryBucket::versioned(), Script::default());
+    let denied = PortFault::Fails(failure(FailureKind::Permanent));
+    let throttled = PortFault::Fails(failure(FailureKind::Retry));
+    let world = annotated(MemoryBucket::versioned(), FaultScript::default());
     for journal in [world.journal.clone(), None] {
         for fault in [&denied, &throttled] {
             let world = TestWorld {
                 journal: journal.clone(),
                 ..annotated(
                     MemoryBucket::versioned(),
-                    Script::default().always(Call::Amend, fault.clone()),
+                    FaultScript::default().always(PortCall::UpdateAttributes, fault.clone()),
                 )
             };
             let report = world.reconcile().await;
@@ -694,12 +720,12 @@ async fn annotations_that_could_not_be_written_follow_when_the_message_comes_aga
                 "{report:?}"
             );
             assert!(report.upload_left, "whoever comes next is told");
-            assert_eq!(world.script.count(Call::CompleteUpload), 1);
+            assert_eq!(world.script.count(PortCall::CompleteUpload), 1);
             let world = unscripted(&world);
-            let report = world.reconcile_with(&aspects_after_interruption()).await;
-            let aspects = Aspects::from([Aspect::Annotations]);
-            assert_eq!(report.outcome, Outcome::Amended { aspects });
-            assert_eq!(world.script.count(Call::CompleteUpload), 0);
+            let report = world.reconcile_with(&attributes_after_interruption()).await;
+            let attributes = AttributeSet::from([Attribute::Annotations]);
+            assert_eq!(report.outcome, Outcome::AttributesUpdated { attributes });
+            assert_eq!(world.script.count(PortCall::CompleteUpload), 0);
             world.assert_equal();
             assert_tidy(&world);
         }
@@ -708,37 +734,37 @@ async fn annotations_that_could_not_be_written_follow_when_the_message_comes_aga
 
 #[tokio::test(start_paused = true)]
 async fn entry_stays_until_annotations_are_written() {
-    let script = Script::default().on(Call::Amend, 1, Fault::Hangs);
+    let script = FaultScript::default().on(PortCall::UpdateAttributes, 1, PortFault::Hangs);
     let world = annotated(MemoryBucket::versioned(), script);
     let report = world.reconcile().await;
-    assert_eq!(report.outcome, Outcome::Again(AgainReason::Deadline));
+    assert_eq!(report.outcome, Outcome::Deferred(DeferralReason::Deadline));
     assert_eq!(world.journal.as_ref().unwrap().keys(), [key(KEY)]);
     let world = unscripted(&world);
-    world.reconcile_with(&aspects_after_interruption()).await;
+    world.reconcile_with(&attributes_after_interruption()).await;
     world.assert_equal();
     assert_tidy(&world);
 }
 
 #[tokio::test(start_paused = true)]
 async fn without_versions_annotations_follow_a_copy_that_is_made_once() {
-    let world = annotated(MemoryBucket::unversioned(), Script::default());
+    let world = annotated(MemoryBucket::unversioned(), FaultScript::default());
     assert_copied(&world.reconcile().await);
     world.assert_equal();
     assert_tidy(&world);
-    assert_eq!(world.script.count(Call::CompleteUpload), 1);
-    assert_eq!(world.script.count(Call::Amend), 1);
+    assert_eq!(world.script.count(PortCall::CompleteUpload), 1);
+    assert_eq!(world.script.count(PortCall::UpdateAttributes), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_versions_tags_changed_alone_bring_all_attributes() {
-    let world = annotated(MemoryBucket::unversioned(), Script::default());
+async fn changed_tags_without_versions_read_all_attributes() {
+    let world = annotated(MemoryBucket::unversioned(), FaultScript::default());
     world.source.tag(KEY, &[("t", "1")]);
     assert_copied(&world.reconcile().await);
     world.source.tag(KEY, &[("t", "2")]);
     let world = unscripted(&world);
-    assert_copied(&world.reconcile_with(&Aspects::from([Aspect::Tags])).await);
+    assert_copied(&world.reconcile_with(&AttributeSet::from([Attribute::Tags])).await);
     world.assert_equal();
-    assert_eq!(world.script.count(Call::CompleteUpload), 1);
+    assert_eq!(world.script.count(PortCall::CompleteUpload), 1);
 }
 
 /// S3 may answer 404 for an object that is there for minutes after versioning was first enabled.
@@ -749,7 +775,7 @@ async fn destination_that_answers_404_for_its_object_is_not_copied_onto_over_and
     world.destination.hide(KEY);
     let report = world.reconcile().await;
     assert!(mentions(&report, "AbsenceUnconfirmed"), "{report:?}");
-    assert_eq!(world.script.count(Call::CompleteUpload), 1);
+    assert_eq!(world.script.count(PortCall::CompleteUpload), 1);
     assert_tidy(&world);
     world.destination.show_all();
     assert_copied(&world.reconcile().await);
@@ -761,20 +787,23 @@ async fn destination_that_answers_404_for_its_object_is_not_copied_onto_over_and
 async fn tags_that_do_not_fit_into_headers_follow_the_copy() {
     let long = "x".repeat(5_000);
     for destination in [MemoryBucket::versioned(), MemoryBucket::unversioned()] {
-        let script = Script::default().on(Call::Amend, 1, Fault::Hangs);
+        let script = FaultScript::default().on(PortCall::UpdateAttributes, 1, PortFault::Hangs);
         let world = TestWorld::of(MemoryBucket::versioned(), destination).with_script(script);
         world.source.put_large_with(KEY, "one", 6 * GIB, &[], |facts| {
             facts.tags = Some([("note".to_owned(), long.clone())].into());
         });
         let report = world.reconcile().await;
-        assert_eq!(report.outcome, Outcome::Again(AgainReason::Deadline));
+        assert_eq!(report.outcome, Outcome::Deferred(DeferralReason::Deadline));
         let tags = || world.destination.facts(KEY).unwrap().tags;
         assert_eq!(tags().map(|tags| tags.len()), Some(0));
         // Whoever comes next sees that their number differs.
         let world = unscripted(&world);
-        let aspects = Aspects::from([Aspect::Tags]);
-        assert_eq!(world.reconcile().await.outcome, Outcome::Amended { aspects });
-        assert_eq!(world.script.count(Call::CompleteUpload), 0);
+        let attributes = AttributeSet::from([Attribute::Tags]);
+        assert_eq!(
+            world.reconcile().await.outcome,
+            Outcome::AttributesUpdated { attributes }
+        );
+        assert_eq!(world.script.count(PortCall::CompleteUpload), 0);
         world.assert_equal();
         let outcome = world.reconcile().await.outcome;
         assert_eq!(outcome, Outcome::Skipped(SkipReason::AlreadyIdentical));

@@ -6,33 +6,33 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use s3ferry_core::acl::{Acl, Grant, Grantee};
-use s3ferry_core::decide::{BucketLock, ReplicationCoverage};
-use s3ferry_core::facts::{Aspect, Aspects, Availability, Encryption, KmsEncryption, ReplicationStatus};
+use s3ferry_core::decide::{BucketObjectLock, ReplicationCoverage};
+use s3ferry_core::facts::{Attribute, AttributeSet, Availability, Encryption, KmsEncryption, ReplicationStatus};
 use s3ferry_core::failure::FailureKind;
 use s3ferry_core::lock::{DefaultRetention, EventHold, ObjectLock, Retention, RetentionMode};
-use s3ferry_core::outcome::{AgainReason, Outcome, Report, SkipReason};
+use s3ferry_core::outcome::{DeferralReason, Outcome, ReconcileReport, SkipReason};
 use s3ferry_core::policy::{AclRule, PreserveEtag};
 use s3ferry_engine::ports::Clock as _;
-use s3ferry_engine::reconcile::MAX_TURNS;
+use s3ferry_engine::reconcile::MAX_PASSES;
 use s3ferry_testkit::clock::TestClock;
-use s3ferry_testkit::faults::{Call, Fault, Script, failure};
+use s3ferry_testkit::faults::{FaultScript, PortCall, PortFault, failure};
 use s3ferry_testkit::memory::MemoryBucket;
 use world::{KEY, TestWorld, key, tags};
 
 #[track_caller]
-fn assert_copied(report: &Report) {
+fn assert_copied(report: &ReconcileReport) {
     assert!(matches!(report.outcome, Outcome::Copied { .. }), "{report:?}");
 }
 
 #[track_caller]
-fn assert_skipped(report: &Report, reason: SkipReason) {
+fn assert_skipped(report: &ReconcileReport, reason: SkipReason) {
     assert_eq!(report.outcome, Outcome::Skipped(reason));
 }
 
 #[track_caller]
-fn assert_amended(report: &Report) {
-    let aspects = tags();
-    assert_eq!(report.outcome, Outcome::Amended { aspects });
+fn assert_attributes_updated(report: &ReconcileReport) {
+    let attributes = tags();
+    assert_eq!(report.outcome, Outcome::AttributesUpdated { attributes });
 }
 
 #[tokio::test(start_paused = true)]
@@ -42,11 +42,16 @@ async fn new_object_takes_three_reads_and_one_write() {
     let report = world.reconcile().await;
     assert_copied(&report);
     world.assert_equal();
-    let counted =
-        [Call::SourceRead, Call::DestinationRead, Call::Copy, Call::Delete].map(|call| world.script.count(call));
+    let counted = [
+        PortCall::SourceRead,
+        PortCall::DestinationRead,
+        PortCall::Copy,
+        PortCall::Delete,
+    ]
+    .map(|call| world.script.count(call));
     assert_eq!(counted, [2, 1, 1, 0]);
     assert_eq!(
-        (report.turns, report.progress, report.outcome_unknown),
+        (report.passes, report.progress, report.outcome_unknown),
         (1, true, false)
     );
 }
@@ -58,12 +63,13 @@ async fn duplicate_event_takes_two_reads_and_no_write() {
     world.destination.pass_seconds(1);
     assert_copied(&world.reconcile().await);
     let again = TestWorld {
-        script: Script::default(),
+        script: FaultScript::default(),
         ..world.clone()
     };
     let report = again.reconcile().await;
     assert_eq!(report.outcome, Outcome::Skipped(SkipReason::AlreadyIdentical));
-    let counted = [Call::SourceRead, Call::DestinationRead, Call::Copy].map(|call| again.script.count(call));
+    let counted =
+        [PortCall::SourceRead, PortCall::DestinationRead, PortCall::Copy].map(|call| again.script.count(call));
     assert_eq!(counted, [1, 1, 0]);
 }
 
@@ -93,7 +99,7 @@ async fn tags_changed_alone_arrive() {
         Outcome::Skipped(SkipReason::AlreadyIdentical),
         "no hint, no read"
     );
-    assert_amended(&world.reconcile_with(&tags()).await);
+    assert_attributes_updated(&world.reconcile_with(&tags()).await);
     world.assert_equal();
 }
 
@@ -104,7 +110,7 @@ async fn tags_changed_in_number_arrive_without_a_hint() {
     world.destination.pass_seconds(3_600);
     world.reconcile().await;
     world.source.tag(KEY, &[("stage", "live")]);
-    assert_amended(&world.reconcile().await);
+    assert_attributes_updated(&world.reconcile().await);
     world.assert_equal();
 }
 
@@ -130,7 +136,7 @@ async fn equal_bytes_written_again_with_other_tags_arrive_without_a_hint() {
     world.source.put_with(KEY, "one", |facts| {
         facts.tags = Some(BTreeMap::from([("a".into(), "b".into())]));
     });
-    assert_amended(&world.reconcile().await);
+    assert_attributes_updated(&world.reconcile().await);
     world.assert_equal();
 }
 
@@ -168,13 +174,13 @@ async fn delete_of_an_unversioned_source_is_confirmed_first() {
     world.destination.put(KEY, "left over");
     assert_eq!(world.reconcile().await.outcome, Outcome::Deleted);
     // Before the delete and after it: a 404 alone says nothing at either time.
-    assert_eq!(world.script.count(Call::ConfirmAbsence), 2);
+    assert_eq!(world.script.count(PortCall::ConfirmAbsence), 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_deleted_when_absence_cannot_be_confirmed() {
     for kind in [FailureKind::Configuration, FailureKind::Permanent, FailureKind::Retry] {
-        let script = Script::default().always(Call::ConfirmAbsence, Fault::Fails(failure(kind)));
+        let script = FaultScript::default().always(PortCall::ConfirmAbsence, PortFault::Fails(failure(kind)));
         let world = TestWorld::new().with_script(script);
         world.destination.put(KEY, "kept");
         let report = world.reconcile().await;
@@ -191,7 +197,11 @@ async fn object_that_came_back_is_not_deleted() {
     let world = TestWorld::new();
     world.destination.put(KEY, "old");
     let source = world.source.clone();
-    let script = Script::default().on(Call::ConfirmAbsence, 1, Fault::before(move || source.put(KEY, "back")));
+    let script = FaultScript::default().on(
+        PortCall::ConfirmAbsence,
+        1,
+        PortFault::before(move || source.put(KEY, "back")),
+    );
     let world = world.with_script(script);
     assert_copied(&world.reconcile().await);
     assert_eq!(world.destination.content(KEY).as_deref(), Some("back"));
@@ -216,26 +226,26 @@ async fn key_out_of_scope_is_not_even_read() {
         world.reconcile().await.outcome,
         Outcome::Skipped(SkipReason::OutOfScope)
     );
-    assert_eq!(world.script.count(Call::SourceRead), 0);
+    assert_eq!(world.script.count(PortCall::SourceRead), 0);
 }
 
 /// Writes to the source at every moment of a reconcile; whatever the moment, the last write arrives.
 #[tokio::test(start_paused = true)]
 async fn write_at_any_moment_arrives() {
     let moments = [
-        (Call::SourceRead, 1),
-        (Call::DestinationRead, 1),
-        (Call::Copy, 1),
-        (Call::SourceRead, 2),
+        (PortCall::SourceRead, 1),
+        (PortCall::DestinationRead, 1),
+        (PortCall::Copy, 1),
+        (PortCall::SourceRead, 2),
     ];
     for (call, nth) in moments {
-        for wrap in [Fault::before, Fault::after] as [fn(Box<dyn Fn() + Send + Sync>) -> Fault; 2] {
+        for wrap in [PortFault::before, PortFault::after] as [fn(Box<dyn Fn() + Send + Sync>) -> PortFault; 2] {
             let world = TestWorld::new();
             world.source.put(KEY, "one");
             let source = world.source.clone();
             let fault = wrap(Box::new(move || source.put(KEY, "two")));
-            let is_last = call == Call::SourceRead && nth == 2 && matches!(fault, Fault::After(_));
-            let world = world.with_script(Script::default().on(call, nth, fault));
+            let is_last = call == PortCall::SourceRead && nth == 2 && matches!(fault, PortFault::After(_));
+            let world = world.with_script(FaultScript::default().on(call, nth, fault));
             world.reconcile().await;
             if is_last {
                 // It came after the last look; its own event brings it.
@@ -248,11 +258,15 @@ async fn write_at_any_moment_arrives() {
 
 #[tokio::test(start_paused = true)]
 async fn delete_at_any_moment_arrives() {
-    for (call, nth) in [(Call::DestinationRead, 1), (Call::Copy, 1), (Call::SourceRead, 2)] {
+    for (call, nth) in [
+        (PortCall::DestinationRead, 1),
+        (PortCall::Copy, 1),
+        (PortCall::SourceRead, 2),
+    ] {
         let world = TestWorld::new();
         world.source.put(KEY, "one");
         let source = world.source.clone();
-        let script = Script::default().on(call, nth, Fault::before(move || source.delete(KEY)));
+        let script = FaultScript::default().on(call, nth, PortFault::before(move || source.delete(KEY)));
         let world = world.with_script(script);
         world.reconcile().await;
         world.assert_equal();
@@ -264,11 +278,18 @@ async fn other_write_at_the_destination_is_seen_before_it_is_replaced() {
     let world = TestWorld::new();
     world.source.put(KEY, "one");
     let destination = world.destination.clone();
-    let script = Script::default().on(Call::Copy, 1, Fault::before(move || destination.put(KEY, "someone")));
+    let script = FaultScript::default().on(
+        PortCall::Copy,
+        1,
+        PortFault::before(move || destination.put(KEY, "someone")),
+    );
     let world = world.with_script(script);
     let report = world.reconcile().await;
     assert_copied(&report);
-    assert_eq!(report.turns, 2, "the first copy was conditional on nothing being there");
+    assert_eq!(
+        report.passes, 2,
+        "the first copy was conditional on nothing being there"
+    );
     world.assert_equal();
 }
 
@@ -282,15 +303,15 @@ async fn key_that_never_rests_comes_again() {
         let number = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         source.put(KEY, &number.to_string());
     };
-    let world = world.with_script(Script::default().always(Call::Copy, Fault::after(write)));
+    let world = world.with_script(FaultScript::default().always(PortCall::Copy, PortFault::after(write)));
     let report = world.reconcile().await;
-    assert_eq!(report.outcome, Outcome::Again(AgainReason::HotKey));
-    assert_eq!((report.turns, report.progress), (MAX_TURNS, true));
+    assert_eq!(report.outcome, Outcome::Deferred(DeferralReason::HotKey));
+    assert_eq!((report.passes, report.progress), (MAX_PASSES, true));
 }
 
 #[tokio::test(start_paused = true)]
-async fn lost_answer_of_a_write_is_read_and_asks_for_another_look() {
-    let script = Script::default().on(Call::Copy, 1, Fault::AnswerLost);
+async fn lost_write_response_is_followed_by_a_read_and_deferred() {
+    let script = FaultScript::default().on(PortCall::Copy, 1, PortFault::ResponseLost);
     let world = TestWorld::new().with_script(script);
     world.source.put(KEY, "one");
     let report = world.reconcile().await;
@@ -299,13 +320,13 @@ async fn lost_answer_of_a_write_is_read_and_asks_for_another_look() {
         "{report:?}"
     );
     assert!(report.outcome_unknown);
-    assert_eq!(world.script.count(Call::Copy), 1, "not repeated blindly");
+    assert_eq!(world.script.count(PortCall::Copy), 1, "not repeated blindly");
     world.assert_equal();
 }
 
 #[tokio::test(start_paused = true)]
-async fn lost_answer_of_a_delete_is_read_too() {
-    let script = Script::default().on(Call::Delete, 1, Fault::AnswerLost);
+async fn lost_delete_response_is_followed_by_a_read() {
+    let script = FaultScript::default().on(PortCall::Delete, 1, PortFault::ResponseLost);
     let world = TestWorld::new().with_script(script);
     world.destination.put(KEY, "old");
     world.source.delete(KEY);
@@ -314,22 +335,22 @@ async fn lost_answer_of_a_delete_is_read_too() {
     assert!(report.outcome_unknown);
 }
 
-const EVERY_CALL: [Call; 6] = [
-    Call::SourceRead,
-    Call::ConfirmAbsence,
-    Call::Replication,
-    Call::DestinationRead,
-    Call::Copy,
-    Call::Delete,
+const EVERY_CALL: [PortCall; 6] = [
+    PortCall::SourceRead,
+    PortCall::ConfirmAbsence,
+    PortCall::Replication,
+    PortCall::DestinationRead,
+    PortCall::Copy,
+    PortCall::Delete,
 ];
 
 /// Sets a world up in which a reconcile makes the call.
-fn world_that_makes(call: Call, script: Script) -> TestWorld {
+fn world_that_makes(call: PortCall, script: FaultScript) -> TestWorld {
     let world = TestWorld::new().with_script(script);
     match call {
-        Call::SourceRead | Call::DestinationRead | Call::Copy => world.source.put(KEY, "one"),
-        Call::ConfirmAbsence | Call::Delete => world.destination.put(KEY, "old"),
-        Call::Replication => world.source.put_with(KEY, "one", pending),
+        PortCall::SourceRead | PortCall::DestinationRead | PortCall::Copy => world.source.put(KEY, "one"),
+        PortCall::ConfirmAbsence | PortCall::Delete => world.destination.put(KEY, "old"),
+        PortCall::Replication => world.source.put_with(KEY, "one", pending),
         other => panic!("{other:?} is a call of copies in parts"),
     }
     world
@@ -344,9 +365,9 @@ fn pending(facts: &mut s3ferry_core::facts::ObjectFacts) {
 #[tokio::test(start_paused = true)]
 async fn passing_failure_of_any_call_is_survived() {
     for call in EVERY_CALL {
-        let script = Script::default().on(call, 1, Fault::Fails(failure(FailureKind::Retry)));
+        let script = FaultScript::default().on(call, 1, PortFault::Fails(failure(FailureKind::Retry)));
         let world = world_that_makes(call, script);
-        if call == Call::Replication {
+        if call == PortCall::Replication {
             world.source.pass_seconds(TestClock::START.millis() / 1000);
             world.source.put_with(KEY, "one", pending);
         }
@@ -355,7 +376,7 @@ async fn passing_failure_of_any_call_is_survived() {
             matches!(report.outcome, Outcome::Copied { .. } | Outcome::Deleted),
             "{call:?}: {report:?}"
         );
-        assert_eq!(report.turns, 2, "{call:?}");
+        assert_eq!(report.passes, 2, "{call:?}");
         world.assert_equal();
     }
 }
@@ -364,44 +385,44 @@ async fn passing_failure_of_any_call_is_survived() {
 async fn lasting_failure_of_any_call_is_reported_as_what_it_is() {
     for call in EVERY_CALL {
         for (kind, turns) in [
-            (FailureKind::Retry, MAX_TURNS),
-            (FailureKind::Again, MAX_TURNS),
+            (FailureKind::Retry, MAX_PASSES),
+            (FailureKind::Deferred, MAX_PASSES),
             (FailureKind::Permanent, 1),
             (FailureKind::Configuration, 1),
             (FailureKind::Bug, 1),
         ] {
-            let script = Script::default().always(call, Fault::Fails(failure(kind)));
+            let script = FaultScript::default().always(call, PortFault::Fails(failure(kind)));
             let world = world_that_makes(call, script);
-            if call == Call::Replication {
+            if call == PortCall::Replication {
                 world.source.pass_seconds(TestClock::START.millis() / 1000);
                 world.source.put_with(KEY, "one", pending);
             }
             let before = world.destination.snapshot();
             let report = world.reconcile().await;
             assert_eq!(report.outcome, Outcome::Failed(failure(kind)), "{call:?}");
-            assert_eq!(report.turns, turns, "{call:?} {kind}");
+            assert_eq!(report.passes, turns, "{call:?} {kind}");
             assert_eq!(world.destination.snapshot(), before, "{call:?}: nothing was written");
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn failed_look_after_a_write_is_no_success() {
-    let permanent = Fault::Fails(failure(FailureKind::Permanent));
-    let world = TestWorld::new().with_script(Script::default().on(Call::SourceRead, 2, permanent));
+async fn failed_read_after_a_write_is_not_a_success() {
+    let permanent = PortFault::Fails(failure(FailureKind::Permanent));
+    let world = TestWorld::new().with_script(FaultScript::default().on(PortCall::SourceRead, 2, permanent));
     world.source.put(KEY, "one");
     assert!(matches!(world.reconcile().await.outcome, Outcome::Failed(_)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn deadline_cuts_off_whatever_hangs() {
-    for call in [Call::SourceRead, Call::DestinationRead, Call::Copy] {
-        let world = TestWorld::new().with_script(Script::default().on(call, 1, Fault::Hangs));
+    for call in [PortCall::SourceRead, PortCall::DestinationRead, PortCall::Copy] {
+        let world = TestWorld::new().with_script(FaultScript::default().on(call, 1, PortFault::Hangs));
         world.source.put(KEY, "one");
         let reconciler = world.reconciler();
         let deadline = reconciler.clock.now().plus(Duration::from_secs(30));
-        let report = reconciler.reconcile(&key(KEY), &Aspects::new(), deadline).await;
-        assert_eq!(report.outcome, Outcome::Again(AgainReason::Deadline), "{call:?}");
+        let report = reconciler.reconcile(&key(KEY), &AttributeSet::new(), deadline).await;
+        assert_eq!(report.outcome, Outcome::Deferred(DeferralReason::Deadline), "{call:?}");
         assert!(!report.progress);
         assert_eq!(report.duration, Duration::from_secs(30));
     }
@@ -409,21 +430,18 @@ async fn deadline_cuts_off_whatever_hangs() {
 
 #[tokio::test(start_paused = true)]
 async fn pending_replication_is_waited_for_only_where_it_comes_here() {
-    for (coverage, expected_copies) in [
-        (ReplicationCoverage::OurDestination, 0),
-        (ReplicationCoverage::Elsewhere, 1),
-    ] {
+    for (coverage, expected_copies) in [(ReplicationCoverage::Covered, 0), (ReplicationCoverage::NotCovered, 1)] {
         let world = TestWorld::new();
         world.source.pass_seconds(TestClock::START.millis() / 1000 - 60);
         world.source.put_with(KEY, "one", pending);
         world.source.set_replication(coverage);
         let report = world.reconcile().await;
-        assert_eq!(world.script.count(Call::Copy), expected_copies);
+        assert_eq!(world.script.count(PortCall::Copy), expected_copies);
         if expected_copies == 0 {
             let remaining = Duration::from_mins(14);
             assert_eq!(
                 report.outcome,
-                Outcome::Again(AgainReason::ReplicationPending { remaining })
+                Outcome::Deferred(DeferralReason::ReplicationPending { remaining })
             );
         }
     }
@@ -446,25 +464,25 @@ async fn archived_object_is_refused_by_name() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn aspects_that_are_not_carried_are_named() {
-    let hinted = Aspects::from([Aspect::Acl, Aspect::Lock, Aspect::Tags]);
+async fn attributes_that_are_not_preserved_are_named() {
+    let hinted = AttributeSet::from([Attribute::Acl, Attribute::Lock, Attribute::Tags]);
     let world = TestWorld::new();
     world.source.put_with(KEY, "one", |facts| {
         facts.missing_metadata = 1;
         facts.lock.legal_hold = true;
     });
-    let always = [Aspect::Lock, Aspect::MissingMetadata];
-    let with_hint = [Aspect::Acl, Aspect::Lock, Aspect::MissingMetadata];
+    let always = [Attribute::Lock, Attribute::MissingMetadata];
+    let with_hint = [Attribute::Acl, Attribute::Lock, Attribute::MissingMetadata];
     let copied = world.reconcile_with(&hinted).await;
-    assert_eq!(copied.lost, Aspects::from(with_hint));
+    assert_eq!(copied.not_preserved, AttributeSet::from(with_hint));
     let skipped = world.reconcile_with(&hinted).await;
-    assert_eq!(skipped.lost, Aspects::from(with_hint));
-    assert_eq!(world.reconcile().await.lost, Aspects::from(always));
+    assert_eq!(skipped.not_preserved, AttributeSet::from(with_hint));
+    assert_eq!(world.reconcile().await.not_preserved, AttributeSet::from(always));
 }
 
 #[tokio::test(start_paused = true)]
 async fn grants_are_read_only_where_they_are_copied() {
-    let hinted = Aspects::from([Aspect::Acl]);
+    let hinted = AttributeSet::from([Attribute::Acl]);
     let mut world = TestWorld::new();
     world
         .source
@@ -473,12 +491,12 @@ async fn grants_are_read_only_where_they_are_copied() {
         bucket.enable_acl();
     }
     let ignored = world.reconcile_with(&hinted).await;
-    assert_eq!(ignored.lost, hinted);
+    assert_eq!(ignored.not_preserved, hinted);
     assert_eq!(world.destination.facts(KEY).unwrap().acl, Some(Acl::default()));
     world.policy.acl = AclRule::Copy;
     let copied = world.reconcile_with(&hinted).await;
-    assert_eq!(copied.outcome, Outcome::Amended { aspects: hinted });
-    assert_eq!(copied.lost, Aspects::new());
+    assert_eq!(copied.outcome, Outcome::AttributesUpdated { attributes: hinted });
+    assert_eq!(copied.not_preserved, AttributeSet::new());
     assert_eq!(world.destination.facts(KEY).unwrap().acl, Some(granting("one")));
 }
 
@@ -506,13 +524,13 @@ async fn grants_are_copied_only_where_both_sides_have_them() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_asks_for_access_control_lists_that_are_not_copied() {
-    let world = TestWorld::new().with_script(Script::default());
-    world.destination.enable_object_lock(BucketLock::default());
+async fn acls_that_are_not_copied_are_not_read() {
+    let world = TestWorld::new().with_script(FaultScript::default());
+    world.destination.enable_object_lock(BucketObjectLock::default());
     world.source.put_with(KEY, "one", |facts| facts.lock.legal_hold = true);
     assert_copied(&world.reconcile().await);
-    assert_eq!(world.script.count(Call::ObjectLock), 1);
-    assert_eq!(world.script.count(Call::HasAcl), 0);
+    assert_eq!(world.script.count(PortCall::ObjectLock), 1);
+    assert_eq!(world.script.count(PortCall::HasAcl), 0);
 }
 
 fn granting(account: &str) -> Acl {
@@ -534,7 +552,7 @@ async fn locks_are_restated_strengthened_and_never_weakened() {
         event_hold: None,
     };
     let world = TestWorld::new();
-    world.destination.enable_object_lock(BucketLock::default());
+    world.destination.enable_object_lock(BucketObjectLock::default());
     let weak = until(1, RetentionMode::Governance);
     world.source.put_with(KEY, "one", |facts| facts.lock = weak);
     assert_copied(&world.reconcile().await);
@@ -542,14 +560,14 @@ async fn locks_are_restated_strengthened_and_never_weakened() {
     assert_eq!(lock(), weak);
     let strict = until(2, RetentionMode::Compliance);
     world.source.put_with(KEY, "one", |facts| facts.lock = strict);
-    let aspects = Aspects::from([Aspect::Lock]);
+    let attributes = AttributeSet::from([Attribute::Lock]);
     assert!(matches!(
-        world.reconcile_with(&aspects).await.outcome,
-        Outcome::Amended { .. }
+        world.reconcile_with(&attributes).await.outcome,
+        Outcome::AttributesUpdated { .. }
     ));
     assert_eq!(lock(), strict);
     world.source.put_with(KEY, "one", |facts| facts.lock = weak);
-    let report = world.reconcile_with(&aspects).await;
+    let report = world.reconcile_with(&attributes).await;
     assert_eq!(report.outcome, Outcome::Skipped(SkipReason::AlreadyIdentical));
     assert_eq!(lock(), strict);
 }
@@ -559,21 +577,28 @@ async fn object_that_came_back_is_never_deleted_on_the_way() {
     let world = TestWorld::new();
     world.destination.put(KEY, "old");
     let source = world.source.clone();
-    let script = Script::default().on(Call::ConfirmAbsence, 1, Fault::before(move || source.put(KEY, "back")));
+    let script = FaultScript::default().on(
+        PortCall::ConfirmAbsence,
+        1,
+        PortFault::before(move || source.put(KEY, "back")),
+    );
     let world = world.with_script(script);
     world.reconcile().await;
-    assert_eq!(world.script.count(Call::Delete), 0);
+    assert_eq!(world.script.count(PortCall::Delete), 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn object_that_came_back_during_the_delete_arrives() {
-    for again in [Fault::before as fn(Box<dyn Fn() + Send + Sync>) -> Fault, Fault::after] {
+    for again in [
+        PortFault::before as fn(Box<dyn Fn() + Send + Sync>) -> PortFault,
+        PortFault::after,
+    ] {
         let world = TestWorld::new();
         world.destination.put(KEY, "old");
         world.source.delete(KEY);
         let source = world.source.clone();
         let fault = again(Box::new(move || source.put(KEY, "back")));
-        let world = world.with_script(Script::default().on(Call::Delete, 1, fault));
+        let world = world.with_script(FaultScript::default().on(PortCall::Delete, 1, fault));
         world.reconcile().await;
         world.assert_equal();
     }
@@ -584,7 +609,11 @@ async fn tags_that_change_during_the_copy_arrive_where_they_were_hinted() {
     let world = TestWorld::new();
     world.source.put(KEY, "one");
     let source = world.source.clone();
-    let script = Script::default().on(Call::Copy, 1, Fault::after(move || source.tag(KEY, &[("a", "b")])));
+    let script = FaultScript::default().on(
+        PortCall::Copy,
+        1,
+        PortFault::after(move || source.tag(KEY, &[("a", "b")])),
+    );
     let world = world.with_script(script);
     world.reconcile_with(&tags()).await;
     world.assert_equal();
@@ -602,19 +631,23 @@ async fn failure_that_passed_does_not_name_what_came_after() {
             &count.fetch_add(1, std::sync::atomic::Ordering::Relaxed).to_string(),
         );
     };
-    let script = Script::default()
-        .on(Call::SourceRead, 1, Fault::Fails(failure(FailureKind::Retry)))
-        .always(Call::Copy, Fault::after(write));
+    let script = FaultScript::default()
+        .on(PortCall::SourceRead, 1, PortFault::Fails(failure(FailureKind::Retry)))
+        .always(PortCall::Copy, PortFault::after(write));
     let world = world.with_script(script);
-    assert_eq!(world.reconcile().await.outcome, Outcome::Again(AgainReason::HotKey));
+    assert_eq!(
+        world.reconcile().await.outcome,
+        Outcome::Deferred(DeferralReason::HotKey)
+    );
 }
 
 #[tokio::test(start_paused = true)]
-async fn turns_that_fail_are_apart() {
-    let world = TestWorld::new()
-        .with_script(Script::default().always(Call::SourceRead, Fault::Fails(failure(FailureKind::Retry))));
+async fn failing_passes_are_delayed() {
+    let world = TestWorld::new().with_script(
+        FaultScript::default().always(PortCall::SourceRead, PortFault::Fails(failure(FailureKind::Retry))),
+    );
     let report = world.reconcile().await;
-    let waits: Duration = (1..MAX_TURNS)
+    let waits: Duration = (1..MAX_PASSES)
         .map(|turn| s3ferry_engine::reconcile::backoff(&key(KEY), turn))
         .sum();
     assert!(waits > Duration::from_secs(1), "{waits:?}");
@@ -630,15 +663,15 @@ async fn annotations_travel_with_the_copy() {
         });
     };
     annotate("first");
-    let hinted = Aspects::from([Aspect::Annotations]);
+    let hinted = AttributeSet::from([Attribute::Annotations]);
     let report = world.reconcile_with(&hinted).await;
     assert_copied(&report);
-    assert_eq!(report.lost, Aspects::new());
+    assert_eq!(report.not_preserved, AttributeSet::new());
     world.assert_equal();
     annotate("second");
     assert_eq!(
         world.reconcile_with(&hinted).await.outcome,
-        Outcome::Amended { aspects: hinted }
+        Outcome::AttributesUpdated { attributes: hinted }
     );
     world.assert_equal();
 }
@@ -708,7 +741,7 @@ async fn stricter_of_a_lock_and_the_default_of_the_bucket_wins_and_is_named() {
             mode: default,
             days: DAYS,
         });
-        world.destination.enable_object_lock(BucketLock { default });
+        world.destination.enable_object_lock(BucketObjectLock { default });
         world
             .source
             .put_with(KEY, "one", |facts| facts.lock.retention = Some(own));
@@ -717,11 +750,11 @@ async fn stricter_of_a_lock_and_the_default_of_the_bucket_wins_and_is_named() {
         let found = world.destination.facts(KEY).unwrap().lock.retention;
         assert_eq!(found, Some(expected), "{own:?} and {default:?}");
         assert_eq!(
-            report.lost.contains(&Aspect::StricterLock),
+            report.not_preserved.contains(&Attribute::StricterLock),
             expected != own,
             "{report:?}"
         );
-        assert_eq!(world.script.count(Call::Copy), 1);
+        assert_eq!(world.script.count(PortCall::Copy), 1);
     }
 }
 
@@ -779,19 +812,19 @@ async fn lost_key_is_named_by_a_change_of_tags_too() {
             ..KmsEncryption::default()
         });
     });
-    let lost = Aspects::from([Aspect::Encryption]);
-    assert_eq!(world.reconcile().await.lost, lost);
+    let lost = AttributeSet::from([Attribute::Encryption]);
+    assert_eq!(world.reconcile().await.not_preserved, lost);
     world.source.tag(KEY, &[("stage", "live")]);
     let changed = world.reconcile_with(&tags()).await;
-    assert_amended(&changed);
-    assert_eq!(changed.lost, lost);
+    assert_attributes_updated(&changed);
+    assert_eq!(changed.not_preserved, lost);
 }
 
 /// While an event hold is on, S3 answers with a date that moves on: copied as a retention it could never be taken back.
 #[tokio::test(start_paused = true)]
 async fn event_hold_is_copied_and_never_as_a_date() {
     let world = TestWorld::new();
-    world.destination.enable_object_lock(BucketLock::default());
+    world.destination.enable_object_lock(BucketObjectLock::default());
     let held = ObjectLock {
         event_hold: Some(EventHold::Years(7)),
         ..ObjectLock::default()
@@ -799,21 +832,21 @@ async fn event_hold_is_copied_and_never_as_a_date() {
     world.source.put_with(KEY, "one", |facts| facts.lock = held);
     let copied = world.reconcile().await;
     assert_copied(&copied);
-    assert_eq!(copied.lost, Aspects::new());
+    assert_eq!(copied.not_preserved, AttributeSet::new());
     assert_eq!(world.destination.facts(KEY).unwrap().lock, held);
-    let aspects = Aspects::from([Aspect::Lock]);
-    let skipped = world.reconcile_with(&aspects).await;
+    let attributes = AttributeSet::from([Attribute::Lock]);
+    let skipped = world.reconcile_with(&attributes).await;
     assert_skipped(&skipped, SkipReason::AlreadyIdentical);
-    assert_eq!(skipped.lost, Aspects::new());
+    assert_eq!(skipped.not_preserved, AttributeSet::new());
 
     // A version that is there gets no hold, which is said.
     let other = TestWorld::new();
-    other.destination.enable_object_lock(BucketLock::default());
+    other.destination.enable_object_lock(BucketObjectLock::default());
     other.source.put(KEY, "one");
     assert_copied(&other.reconcile().await);
     other.source.put_with(KEY, "one", |facts| facts.lock = held);
-    let skipped = other.reconcile_with(&aspects).await;
+    let skipped = other.reconcile_with(&attributes).await;
     assert_skipped(&skipped, SkipReason::AlreadyIdentical);
-    assert_eq!(skipped.lost, Aspects::from([Aspect::EventHold]));
+    assert_eq!(skipped.not_preserved, AttributeSet::from([Attribute::EventHold]));
     assert_eq!(other.destination.facts(KEY).unwrap().lock, ObjectLock::default());
 }

@@ -5,16 +5,17 @@ mod world;
 
 use std::collections::BTreeMap;
 
-use s3ferry_core::decide::BucketLock;
+use s3ferry_core::decide::BucketObjectLock;
 use s3ferry_core::encryption::EncryptionRules;
 use s3ferry_core::facts::{
-    Aspect, Aspects, ChecksumCoverage, Checksums, Encryption, KmsEncryption, ObjectFacts, StatedEncryption,
+    Attribute, AttributeSet, ChecksumCoverage, Encryption, ExplicitEncryption, KmsEncryption, ObjectFacts,
+    StoredChecksums,
 };
 use s3ferry_core::outcome::{Outcome, SkipReason};
 use s3ferry_core::plan::COPY_OBJECT_LIMIT_BYTES;
-use s3ferry_core::policy::{KmsKeys, Ownership, Policy, PreserveEtag};
-use s3ferry_core::redelivery::aspects_after_interruption;
-use s3ferry_testkit::faults::Call;
+use s3ferry_core::policy::{KmsKeyMap, Ownership, Policy, PreserveEtag};
+use s3ferry_core::redelivery::attributes_after_interruption;
+use s3ferry_testkit::faults::PortCall;
 use s3ferry_testkit::memory::{MemoryBucket, checksum};
 use world::{KEY, TestWorld};
 
@@ -110,15 +111,15 @@ impl Case {
             },
             preserve_etag: self.preserve_etag,
             kms_keys: match self.keys {
-                Keys::MappedKms => KmsKeys::from([(SOURCE_KEY.to_owned(), "a key of the destination".to_owned())]),
-                Keys::Managed | Keys::Kms => KmsKeys::new(),
+                Keys::MappedKms => KmsKeyMap::from([(SOURCE_KEY.to_owned(), "a key of the destination".to_owned())]),
+                Keys::Managed | Keys::Kms => KmsKeyMap::new(),
             },
             ..world.policy
         };
         let change = |facts: &mut ObjectFacts| {
             facts.checksums = match self.checksum {
                 Some((algorithm, coverage)) => checksum(algorithm, coverage, CONTENT, self.layout),
-                None => Checksums::default(),
+                None => StoredChecksums::default(),
             };
             if self.keys != Keys::Managed {
                 facts.encryption = Encryption::Kms(KmsEncryption {
@@ -194,12 +195,12 @@ fn cases() -> Vec<Case> {
     cases
 }
 
-const WRITES: [Call; 5] = [
-    Call::Copy,
-    Call::Amend,
-    Call::Delete,
-    Call::CreateUpload,
-    Call::CompleteUpload,
+const WRITES: [PortCall; 5] = [
+    PortCall::Copy,
+    PortCall::UpdateAttributes,
+    PortCall::Delete,
+    PortCall::CreateUpload,
+    PortCall::CompleteUpload,
 ];
 
 #[tokio::test(start_paused = true)]
@@ -217,9 +218,9 @@ async fn second_reconcile_of_an_unchanged_key_writes_nothing() {
             continue;
         }
         verifiable += 1;
-        for aspects in [Aspects::new(), aspects_after_interruption()] {
+        for attributes in [AttributeSet::new(), attributes_after_interruption()] {
             let before = count();
-            let again = world.reconcile_with(&aspects).await;
+            let again = world.reconcile_with(&attributes).await;
             assert_eq!(
                 again.outcome,
                 Outcome::Skipped(SkipReason::AlreadyIdentical),
@@ -235,7 +236,7 @@ async fn second_reconcile_of_an_unchanged_key_writes_nothing() {
 #[derive(Debug, Clone)]
 struct Regime {
     is_mapped: bool,
-    asked_for: Option<StatedEncryption>,
+    asked_for: Option<ExplicitEncryption>,
     bucket_default: Option<KmsEncryption>,
     default_is_secret: bool,
 }
@@ -252,9 +253,9 @@ impl Regime {
     fn all() -> Vec<Self> {
         let asked_for = [
             None,
-            Some(StatedEncryption::Managed),
-            Some(StatedEncryption::Kms(kms(Some("stated"), false))),
-            Some(StatedEncryption::Kms(kms(Some("stated"), true))),
+            Some(ExplicitEncryption::Managed),
+            Some(ExplicitEncryption::Kms(kms(Some("stated"), false))),
+            Some(ExplicitEncryption::Kms(kms(Some("stated"), true))),
         ];
         let defaults = [None, Some(kms(Some("default"), false)), Some(kms(None, false))];
         let mut all = Vec::new();
@@ -279,16 +280,16 @@ impl Regime {
             .encrypt_by_default(self.bucket_default.clone(), self.default_is_secret);
         world.policy.destination_encryption.clone_from(&self.asked_for);
         world.policy.kms_keys = if self.is_mapped {
-            KmsKeys::from([(SOURCE_KEY.to_owned(), "mapped".to_owned())])
+            KmsKeyMap::from([(SOURCE_KEY.to_owned(), "mapped".to_owned())])
         } else {
-            KmsKeys::new()
+            KmsKeyMap::new()
         };
     }
 
     /// What copies must be, as far as anybody may know.
     fn rules(&self, policy: &Policy) -> EncryptionRules {
         let default = self.bucket_default.clone();
-        let default = default.map_or(StatedEncryption::Managed, StatedEncryption::Kms);
+        let default = default.map_or(ExplicitEncryption::Managed, ExplicitEncryption::Kms);
         EncryptionRules::of(policy, Some(default).filter(|_| !self.default_is_secret))
     }
 }
@@ -357,7 +358,7 @@ async fn encryption_is_repaired_once_after_every_change_of_what_is_asked_for() {
                 let asked_for = world.policy.encryption_of(&source.encryption);
                 let is_right = asked_for.is_none_or(|asked_for| asked_for.is_of(&destination.encryption));
                 assert!(is_right, "{case}: {:?}", destination.encryption);
-                let is_named = second.lost.contains(&Aspect::Encryption);
+                let is_named = second.not_preserved.contains(&Attribute::Encryption);
                 assert_eq!(is_named, !rules.agree(&source, &destination), "{case}");
                 repaired += u32::from(second.progress);
                 let count = || WRITES.map(|call| world.script.count(call));
@@ -383,14 +384,17 @@ async fn encryption_that_is_changed_in_place_leaves_a_copy_that_can_be_compared(
         world.policy.preserve_etag = PreserveEtag::Always;
         let size_bytes = layout.iter().sum::<u64>().max(5);
         world.source.put_large_with(KEY, CONTENT, size_bytes, layout, |facts| {
-            facts.checksums = Checksums::default();
+            facts.checksums = StoredChecksums::default();
         });
         assert!(matches!(world.reconcile().await.outcome, Outcome::Copied { .. }));
-        world.policy.destination_encryption = Some(StatedEncryption::Kms(kms(Some("stated"), false)));
-        let aspects = Aspects::from([Aspect::Encryption]);
-        assert_eq!(world.reconcile().await.outcome, Outcome::Amended { aspects });
+        world.policy.destination_encryption = Some(ExplicitEncryption::Kms(kms(Some("stated"), false)));
+        let attributes = AttributeSet::from([Attribute::Encryption]);
+        assert_eq!(
+            world.reconcile().await.outcome,
+            Outcome::AttributesUpdated { attributes }
+        );
         for _ in 0..2 {
-            let again = world.reconcile_with(&aspects_after_interruption()).await;
+            let again = world.reconcile_with(&attributes_after_interruption()).await;
             assert_eq!(again.outcome, Outcome::Skipped(SkipReason::AlreadyIdentical));
         }
     }
@@ -400,11 +404,11 @@ async fn encryption_that_is_changed_in_place_leaves_a_copy_that_can_be_compared(
 #[tokio::test(start_paused = true)]
 async fn encryption_that_only_a_copy_changes_keeps_a_stricter_lock() {
     let mut world = TestWorld::new();
-    world.destination.enable_object_lock(BucketLock::default());
+    world.destination.enable_object_lock(BucketObjectLock::default());
     world.source.put_large(KEY, CONTENT, 5, &[]);
     assert!(matches!(world.reconcile().await.outcome, Outcome::Copied { .. }));
     world.destination.change(KEY, |facts| facts.lock.legal_hold = true);
-    world.policy.destination_encryption = Some(StatedEncryption::Kms(kms(Some("stated"), false)));
+    world.policy.destination_encryption = Some(ExplicitEncryption::Kms(kms(Some("stated"), false)));
     assert!(matches!(world.reconcile().await.outcome, Outcome::Copied { .. }));
     assert!(world.destination.facts(KEY).expect("it is there").lock.legal_hold);
     let again = world.reconcile().await;

@@ -8,14 +8,15 @@ use std::sync::{Arc, Mutex};
 
 use s3ferry_core::decide::ReplicationCoverage;
 use s3ferry_core::facts::{
-    Aspect, Aspects, ChecksumCoverage, Encryption, KmsEncryption, ObjectFacts, ReplicationStatus, StatedEncryption,
+    Attribute, AttributeSet, ChecksumCoverage, Encryption, ExplicitEncryption, KmsEncryption, ObjectFacts,
+    ReplicationStatus,
 };
 use s3ferry_core::failure::FailureKind;
 use s3ferry_core::marker::MARKER_NAME;
 use s3ferry_core::names::BucketName;
-use s3ferry_core::outcome::{Outcome, Report, SkipReason};
+use s3ferry_core::outcome::{Outcome, ReconcileReport, SkipReason};
 use s3ferry_core::policy::{Ownership, Policy};
-use s3ferry_testkit::faults::{Call, Fault, Script, failure};
+use s3ferry_testkit::faults::{FaultScript, PortCall, PortFault, failure};
 use s3ferry_testkit::memory::{MemoryBucket, checksum};
 use world::{KEY, TestWorld, key};
 
@@ -31,7 +32,7 @@ fn shared_of(source: MemoryBucket, destination: MemoryBucket) -> TestWorld {
 
 /// Returns the world with calls counted from none.
 fn again(world: &TestWorld) -> TestWorld {
-    world.clone().with_script(Script::default())
+    world.clone().with_script(FaultScript::default())
 }
 
 fn pass(world: &TestWorld, seconds: i64) {
@@ -51,7 +52,7 @@ fn owner(bucket: &MemoryBucket) -> Option<String> {
 }
 
 #[track_caller]
-fn assert_copied(report: &Report) {
+fn assert_copied(report: &ReconcileReport) {
     assert!(matches!(report.outcome, Outcome::Copied { .. }), "{report:?}");
 }
 
@@ -63,12 +64,12 @@ async fn copy_across(world: &TestWorld, content: &str) {
 }
 
 #[track_caller]
-fn assert_skipped(report: &Report, reason: SkipReason) {
+fn assert_skipped(report: &ReconcileReport, reason: SkipReason) {
     assert_eq!(report.outcome, Outcome::Skipped(reason));
 }
 
 #[track_caller]
-fn assert_failed(report: &Report, kind: FailureKind, code: &str) {
+fn assert_failed(report: &ReconcileReport, kind: FailureKind, code: &str) {
     match &report.outcome {
         Outcome::Failed(failure) => assert_eq!((failure.kind, failure.code.as_str()), (kind, code), "{failure}"),
         other => panic!("{other:?}"),
@@ -81,12 +82,24 @@ async fn copy_carries_a_marker_and_is_found_equal() {
     copy_across(&world, "one").await;
     let copy = world.destination.facts(KEY).unwrap();
     assert!(copy.user_metadata.contains_key(MARKER_NAME));
-    let counted = [Call::SourceRead, Call::DestinationRead, Call::Copy, Call::History].map(|c| world.script.count(c));
+    let counted = [
+        PortCall::SourceRead,
+        PortCall::DestinationRead,
+        PortCall::Copy,
+        PortCall::History,
+    ]
+    .map(|c| world.script.count(c));
     assert_eq!(counted, [2, 2, 1, 2]);
 
     let again = again(&world);
     assert_skipped(&again.reconcile().await, SkipReason::AlreadyIdentical);
-    let counted = [Call::SourceRead, Call::DestinationRead, Call::Copy, Call::History].map(|c| again.script.count(c));
+    let counted = [
+        PortCall::SourceRead,
+        PortCall::DestinationRead,
+        PortCall::Copy,
+        PortCall::History,
+    ]
+    .map(|c| again.script.count(c));
     assert_eq!(counted, [1, 1, 0, 1]);
 }
 
@@ -118,9 +131,9 @@ async fn equal_bytes_that_an_application_writes_during_a_copy_come_back() {
             facts.user_metadata.insert("owner".to_owned(), "theirs".to_owned());
         });
     };
-    let racing = world.with_script(Script::default().on(Call::Copy, 1, Fault::before(write)));
+    let racing = world.with_script(FaultScript::default().on(PortCall::Copy, 1, PortFault::before(write)));
     assert_skipped(&racing.reconcile().await, SkipReason::DestinationNewer);
-    assert_eq!(racing.script.count(Call::RemoveVersion), 1);
+    assert_eq!(racing.script.count(PortCall::RemoveVersion), 1);
     assert_eq!(owner(&racing.destination).as_deref(), Some("theirs"));
 }
 
@@ -130,10 +143,14 @@ async fn equal_bytes_that_an_application_writes_during_a_delete_come_back() {
     copy_across(&world, "one").await;
     world.source.delete(KEY);
     let destination = world.destination.clone();
-    let script = Script::default().on(Call::Delete, 1, Fault::before(move || write_same_bytes(&destination)));
+    let script = FaultScript::default().on(
+        PortCall::Delete,
+        1,
+        PortFault::before(move || write_same_bytes(&destination)),
+    );
     let racing = world.with_script(script);
-    assert_skipped(&racing.reconcile().await, SkipReason::NotOurs);
-    assert_eq!(racing.script.count(Call::RemoveVersion), 1);
+    assert_skipped(&racing.reconcile().await, SkipReason::ExternalWrite);
+    assert_eq!(racing.script.count(PortCall::RemoveVersion), 1);
     assert_eq!(owner(&racing.destination).as_deref(), Some("theirs"));
 }
 
@@ -146,12 +163,16 @@ async fn check_that_failed_is_made_up_for_by_whatever_comes_next() {
     });
     pass(&world, 1);
     let destination = world.destination.clone();
-    let script = Script::default()
-        .on(Call::Copy, 1, Fault::before(move || write_same_bytes(&destination)))
-        .on(Call::History, 3, Fault::Hangs);
+    let script = FaultScript::default()
+        .on(
+            PortCall::Copy,
+            1,
+            PortFault::before(move || write_same_bytes(&destination)),
+        )
+        .on(PortCall::History, 3, PortFault::Hangs);
     let cut_off = world.clone().with_script(script);
     let report = cut_off.reconcile().await;
-    assert!(matches!(report.outcome, Outcome::Again(_)), "{report:?}");
+    assert!(matches!(report.outcome, Outcome::Deferred(_)), "{report:?}");
     assert_eq!(owner(&world.destination).as_deref(), Some("ours"));
     let redelivered = again(&world);
     let report = redelivered.reconcile().await;
@@ -174,8 +195,8 @@ async fn check_that_failed_is_made_up_for_in_the_next_pass() {
         }
     };
     for (large, copy, check, nth) in [
-        (false, Call::Copy, Call::History, 3),
-        (true, Call::CreateUpload, Call::RemoveEntry, 1),
+        (false, PortCall::Copy, PortCall::History, 3),
+        (true, PortCall::CreateUpload, PortCall::RemoveEntry, 1),
     ] {
         let world = shared();
         put(&world.source, large, "first");
@@ -185,9 +206,9 @@ async fn check_that_failed_is_made_up_for_in_the_next_pass() {
         pass(&world, 1);
         let destination = world.destination.clone();
         // The same tag before and after: no condition sees the difference.
-        let script = Script::default()
-            .on(copy, 1, Fault::before(move || put(&destination, large, "theirs")))
-            .on(check, nth, Fault::Fails(failure(FailureKind::Retry)));
+        let script = FaultScript::default()
+            .on(copy, 1, PortFault::before(move || put(&destination, large, "theirs")))
+            .on(check, nth, PortFault::Fails(failure(FailureKind::Retry)));
         let racing = world.with_script(script);
         assert_skipped(&racing.reconcile().await, SkipReason::DestinationNewer);
         assert_eq!(owner(&racing.destination).as_deref(), Some("theirs"));
@@ -195,24 +216,28 @@ async fn check_that_failed_is_made_up_for_in_the_next_pass() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn delete_that_hit_equal_bytes_is_known_for_ours_by_whatever_comes_next() {
+async fn delete_of_equal_bytes_is_recognized_by_the_next_reconcile() {
     let world = shared();
     for content in ["old", "one"] {
         copy_across(&world, content).await;
     }
     world.source.delete(KEY);
     let destination = world.destination.clone();
-    let script = Script::default()
-        .on(Call::Delete, 1, Fault::before(move || write_same_bytes(&destination)))
-        .on(Call::History, 2, Fault::Hangs);
+    let script = FaultScript::default()
+        .on(
+            PortCall::Delete,
+            1,
+            PortFault::before(move || write_same_bytes(&destination)),
+        )
+        .on(PortCall::History, 2, PortFault::Hangs);
     let report = world.clone().with_script(script).reconcile().await;
-    assert!(matches!(report.outcome, Outcome::Again(_)), "{report:?}");
+    assert!(matches!(report.outcome, Outcome::Deferred(_)), "{report:?}");
     assert_eq!(world.destination.content(KEY), None, "deleted, and not looked at since");
     let redelivered = again(&world);
     let report = redelivered.reconcile().await;
-    assert_skipped(&report, SkipReason::NotOurs);
+    assert_skipped(&report, SkipReason::ExternalWrite);
     assert_eq!(owner(&redelivered.destination).as_deref(), Some("theirs"));
-    let counted = [Call::FindIntent, Call::RemoveVersion].map(|call| redelivered.script.count(call));
+    let counted = [PortCall::FindIntent, PortCall::RemoveVersion].map(|call| redelivered.script.count(call));
     assert_eq!(
         counted,
         [2, 1],
@@ -221,7 +246,7 @@ async fn delete_that_hit_equal_bytes_is_known_for_ours_by_whatever_comes_next() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn delete_that_is_known_for_ours_is_not_looked_for_among_older_versions() {
+async fn known_s3ferry_delete_needs_no_older_versions() {
     let world = shared();
     for who in ["first", "second"] {
         world.source.put_with(KEY, "one", |facts| {
@@ -236,7 +261,7 @@ async fn delete_that_is_known_for_ours_is_not_looked_for_among_older_versions() 
     pass(&world, 1);
     let brought_back = again(&world);
     assert_copied(&brought_back.reconcile().await);
-    assert_eq!(brought_back.script.count(Call::FindIntent), 2, "once in each pass");
+    assert_eq!(brought_back.script.count(PortCall::FindIntent), 2, "once in each pass");
 }
 
 #[tokio::test(start_paused = true)]
@@ -248,7 +273,7 @@ async fn delete_is_announced_before_it_is_sent() {
     let announced = Arc::new(Mutex::new(0));
     let (seen, of) = (Arc::clone(&announced), journal.clone());
     let look = move || *seen.lock().unwrap() = of.intents(&key(KEY)).len();
-    let world = world.with_script(Script::default().on(Call::Delete, 1, Fault::before(look)));
+    let world = world.with_script(FaultScript::default().on(PortCall::Delete, 1, PortFault::before(look)));
     assert_eq!(world.reconcile().await.outcome, Outcome::Deleted);
     assert_eq!(*announced.lock().unwrap(), 1);
     // A write at the source of the same second is copied: the delete marker is ours.
@@ -262,10 +287,10 @@ async fn delete_that_cannot_be_announced_is_not_sent() {
     let world = shared();
     copy_across(&world, "one").await;
     world.source.delete(KEY);
-    let denied = Fault::Fails(failure(FailureKind::Permanent));
-    let world = world.with_script(Script::default().always(Call::Announce, denied));
+    let denied = PortFault::Fails(failure(FailureKind::Permanent));
+    let world = world.with_script(FaultScript::default().always(PortCall::Announce, denied));
     assert!(matches!(world.reconcile().await.outcome, Outcome::Failed(_)));
-    assert_eq!(world.script.count(Call::Delete), 0);
+    assert_eq!(world.script.count(PortCall::Delete), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -285,24 +310,28 @@ async fn object_of_an_application_is_not_deleted() {
     world.source.put(KEY, "one");
     world.source.delete(KEY);
     world.destination.put(KEY, "theirs");
-    assert_skipped(&world.reconcile().await, SkipReason::NotOurs);
-    assert_eq!(world.script.count(Call::Delete), 0);
+    assert_skipped(&world.reconcile().await, SkipReason::ExternalWrite);
+    assert_eq!(world.script.count(PortCall::Delete), 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn object_renamed_with_its_marker_is_not_ours() {
+async fn object_renamed_with_its_marker_is_an_external_write() {
     let world = shared();
     world.source.put("another", "one");
     let reconciler = world.reconciler();
     let deadline = reconciler.clock.far_future();
-    assert_copied(&reconciler.reconcile(&key("another"), &Aspects::new(), deadline).await);
+    assert_copied(
+        &reconciler
+            .reconcile(&key("another"), &AttributeSet::new(), deadline)
+            .await,
+    );
     let metadata = world.destination.facts("another").unwrap().user_metadata;
     world
         .destination
         .put_with(KEY, "one", |facts| facts.user_metadata = metadata);
     world.source.put(KEY, "gone");
     world.source.delete(KEY);
-    assert_skipped(&world.reconcile().await, SkipReason::NotOurs);
+    assert_skipped(&world.reconcile().await, SkipReason::ExternalWrite);
 }
 
 #[tokio::test(start_paused = true)]
@@ -329,9 +358,12 @@ async fn encryption_that_is_changed_in_place_leaves_a_copy_that_s3ferry_deletes(
     let mut world = shared();
     world.policy.propagate_deletes = true;
     copy_across(&world, "one").await;
-    world.policy.destination_encryption = Some(StatedEncryption::Kms(kms(Some("key"))));
-    let aspects = Aspects::from([Aspect::Encryption]);
-    assert_eq!(world.reconcile().await.outcome, Outcome::Amended { aspects });
+    world.policy.destination_encryption = Some(ExplicitEncryption::Kms(kms(Some("key"))));
+    let attributes = AttributeSet::from([Attribute::Encryption]);
+    assert_eq!(
+        world.reconcile().await.outcome,
+        Outcome::AttributesUpdated { attributes }
+    );
     assert_eq!(world.destination.history(KEY).len(), 1);
     assert_skipped(&world.reconcile().await, SkipReason::AlreadyIdentical);
     world.source.delete(KEY);
@@ -345,10 +377,13 @@ async fn encryption_of_an_external_write_is_never_changed() {
         world.source.put(KEY, "one");
         pass(&world, seconds);
         write_same_bytes(&world.destination);
-        world.policy.destination_encryption = Some(StatedEncryption::Kms(kms(Some("key"))));
+        world.policy.destination_encryption = Some(ExplicitEncryption::Kms(kms(Some("key"))));
         world.reconcile().await;
         assert_eq!(world.destination.facts(KEY).unwrap().encryption, Encryption::Managed);
-        assert_eq!(world.script.count(Call::Copy) + world.script.count(Call::Amend), 0);
+        assert_eq!(
+            world.script.count(PortCall::Copy) + world.script.count(PortCall::UpdateAttributes),
+            0
+        );
     }
 }
 
@@ -360,7 +395,7 @@ async fn copy_that_no_marker_could_vouch_for_under_kms_keeps_its_encryption() {
     world.destination.encrypt_with_kms();
     let again = again(&world);
     assert_skipped(&again.reconcile().await, SkipReason::AlreadyIdentical);
-    assert_eq!(again.script.count(Call::Copy), 0);
+    assert_eq!(again.script.count(PortCall::Copy), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -369,22 +404,19 @@ async fn encryption_that_only_a_copy_changes_keeps_what_applications_set() {
     world.source.put_large(KEY, "one", 5, &[]);
     pass(&world, 1);
     assert_copied(&world.reconcile().await);
-    world.policy.destination_encryption = Some(StatedEncryption::Kms(kms(Some("key"))));
+    world.policy.destination_encryption = Some(ExplicitEncryption::Kms(kms(Some("key"))));
     world.destination.refuse_encryption_updates();
     // No copy brings another object's annotations.
     world.destination.annotate(KEY, &[("theirs", "text")]);
     let refused = again(&world);
     assert_skipped(&refused.reconcile().await, SkipReason::AlreadyIdentical);
-    assert_eq!(refused.script.count(Call::Copy), 0);
+    assert_eq!(refused.script.count(PortCall::Copy), 0);
     world.destination.annotate(KEY, &[]);
     world.destination.tag(KEY, &[("stage", "theirs")]);
     assert_copied(&world.reconcile().await);
     let copy = world.destination.facts(KEY).unwrap();
     assert_eq!(copy.encryption, Encryption::Kms(kms(Some("key"))));
-    assert_eq!(
-        copy.tags.unwrap().get("stage").map(String::as_str),
-        Some("theirs")
-    );
+    assert_eq!(copy.tags.unwrap().get("stage").map(String::as_str), Some("theirs"));
     assert_skipped(&world.reconcile().await, SkipReason::AlreadyIdentical);
 }
 
@@ -397,7 +429,7 @@ async fn destination_without_versions_is_refused_before_anything_is_written() {
         FailureKind::Configuration,
         "DestinationNotVersioned",
     );
-    assert_eq!(world.script.count(Call::Copy), 0);
+    assert_eq!(world.script.count(PortCall::Copy), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -420,9 +452,9 @@ async fn replication_by_s3_to_the_same_bucket_is_refused_whatever_its_status() {
         world
             .source
             .put_with(KEY, "one", |facts| facts.replication_status = status);
-        world.source.set_replication(ReplicationCoverage::OurDestination);
+        world.source.set_replication(ReplicationCoverage::Covered);
         assert_failed(&world.reconcile().await, FailureKind::Configuration, "ReplicatedByS3");
-        assert_eq!(world.script.count(Call::Copy), 0);
+        assert_eq!(world.script.count(PortCall::Copy), 0);
     }
 }
 
@@ -454,7 +486,7 @@ async fn large_object_whose_parts_s3_does_not_take_again_is_refused() {
     pass(&world, 1);
     let report = world.reconcile().await;
     assert_failed(&report, FailureKind::Permanent, "CannotBeMarked");
-    assert_eq!(world.script.count(Call::CreateUpload), 0);
+    assert_eq!(world.script.count(PortCall::CreateUpload), 0);
     assert_eq!(world.destination.content(KEY), None);
 }
 
@@ -464,10 +496,14 @@ async fn what_an_application_writes_after_a_delete_is_seen() {
     copy_across(&world, "one").await;
     world.source.delete(KEY);
     let destination = world.destination.clone();
-    let script = Script::default().on(Call::Delete, 1, Fault::after(move || write_same_bytes(&destination)));
+    let script = FaultScript::default().on(
+        PortCall::Delete,
+        1,
+        PortFault::after(move || write_same_bytes(&destination)),
+    );
     let racing = world.with_script(script);
-    assert_skipped(&racing.reconcile().await, SkipReason::NotOurs);
-    assert_eq!(racing.script.count(Call::RemoveVersion), 0);
+    assert_skipped(&racing.reconcile().await, SkipReason::ExternalWrite);
+    assert_eq!(racing.script.count(PortCall::RemoveVersion), 0);
     assert_eq!(owner(&racing.destination).as_deref(), Some("theirs"));
 }
 
@@ -488,7 +524,7 @@ async fn copy_that_an_application_edited_with_its_metadata_is_an_external_write(
         edit(&world, "edited");
         assert_skipped(&again(&world).reconcile().await, SkipReason::DestinationNewer);
         world.source.delete(KEY);
-        assert_skipped(&again(&world).reconcile().await, SkipReason::NotOurs);
+        assert_skipped(&again(&world).reconcile().await, SkipReason::ExternalWrite);
         assert_eq!(world.destination.content(KEY).as_deref(), Some("edited"));
     }
 }
@@ -518,7 +554,7 @@ async fn copy_that_an_application_writes_again_is_not_deleted() {
     let copy = world.destination.history(KEY).swap_remove(0).version;
     world.destination.rewrite(KEY, &copy);
     world.source.delete(KEY);
-    assert_skipped(&world.reconcile().await, SkipReason::NotOurs);
+    assert_skipped(&world.reconcile().await, SkipReason::ExternalWrite);
 }
 
 #[tokio::test(start_paused = true)]
@@ -554,7 +590,7 @@ async fn upload_that_an_application_began_before_a_delete_comes_back() {
     assert_eq!(world.reconcile().await.outcome, Outcome::Deleted);
     world.destination.finish_put(KEY, &begun, "theirs", |_| ());
     assert_eq!(world.destination.content(KEY), None, "it is hidden");
-    assert_skipped(&again(&world).reconcile().await, SkipReason::NotOurs);
+    assert_skipped(&again(&world).reconcile().await, SkipReason::ExternalWrite);
     assert_eq!(world.destination.content(KEY).as_deref(), Some("theirs"));
 }
 
@@ -633,9 +669,9 @@ async fn what_differs_is_not_adopted() {
 async fn object_that_an_application_replaces_while_it_is_adopted_stays() {
     let world = adopting(&[]).await;
     let destination = world.destination.clone();
-    let write = Fault::before(move || destination.put(KEY, "theirs"));
+    let write = PortFault::before(move || destination.put(KEY, "theirs"));
     let world = TestWorld {
-        script: Script::default().on(Call::Copy, 1, write),
+        script: FaultScript::default().on(PortCall::Copy, 1, write),
         ..world
     };
     assert_skipped(&world.reconcile().await, SkipReason::DestinationNewer);
@@ -646,8 +682,10 @@ fn stage(bucket: &MemoryBucket) -> Option<String> {
     bucket.facts(KEY)?.tags?.get("stage").cloned()
 }
 
-async fn reconcile_tags(world: &TestWorld) -> Report {
-    again(world).reconcile_with(&Aspects::from([Aspect::Tags])).await
+async fn reconcile_tags(world: &TestWorld) -> ReconcileReport {
+    again(world)
+        .reconcile_with(&AttributeSet::from([Attribute::Tags]))
+        .await
 }
 
 /// Copies an object whose tag says `stage`.
@@ -668,8 +706,8 @@ async fn tags_that_an_application_set_on_a_copy_stay() {
         let world = tagged_copy("a").await;
         world.destination.tag(KEY, theirs);
         let tags = world.destination.facts(KEY).unwrap().tags;
-        for aspects in [Aspects::new(), Aspects::from([Aspect::Tags])] {
-            let report = again(&world).reconcile_with(&aspects).await;
+        for attributes in [AttributeSet::new(), AttributeSet::from([Attribute::Tags])] {
+            let report = again(&world).reconcile_with(&attributes).await;
             assert_skipped(&report, SkipReason::AlreadyIdentical);
         }
         assert_eq!(world.destination.facts(KEY).unwrap().tags, tags);
@@ -719,13 +757,13 @@ async fn annotations_of_parts_are_written_after_a_crash_by_whatever_comes_next()
     pass(&world, 1);
     let cut_off = world
         .clone()
-        .with_script(Script::default().on(Call::DestinationRead, 2, Fault::Hangs));
-    assert!(matches!(cut_off.reconcile().await.outcome, Outcome::Again(_)));
+        .with_script(FaultScript::default().on(PortCall::DestinationRead, 2, PortFault::Hangs));
+    assert!(matches!(cut_off.reconcile().await.outcome, Outcome::Deferred(_)));
     let notes = || world.destination.facts(KEY).unwrap().annotations.unwrap().len();
     assert_eq!(notes(), 0);
     assert!(matches!(
         again(&world).reconcile().await.outcome,
-        Outcome::Amended { .. }
+        Outcome::AttributesUpdated { .. }
     ));
     assert_eq!(notes(), 1);
     assert_skipped(&again(&world).reconcile().await, SkipReason::AlreadyIdentical);
@@ -738,12 +776,15 @@ async fn tags_that_do_not_fit_into_headers_are_written_after_a_crash_by_whatever
     world.source.put(KEY, "one");
     world.source.tag(KEY, &[("stage", &long)]);
     pass(&world, 1);
-    let script = Script::default().on(Call::Amend, 1, Fault::Hangs);
+    let script = FaultScript::default().on(PortCall::UpdateAttributes, 1, PortFault::Hangs);
     let cut_off = world.clone().with_script(script);
-    assert!(matches!(cut_off.reconcile().await.outcome, Outcome::Again(_)));
+    assert!(matches!(cut_off.reconcile().await.outcome, Outcome::Deferred(_)));
     assert_eq!(stage(&world.destination), None);
-    let aspects = Aspects::from([Aspect::Tags]);
-    assert_eq!(again(&world).reconcile().await.outcome, Outcome::Amended { aspects });
+    let attributes = AttributeSet::from([Attribute::Tags]);
+    assert_eq!(
+        again(&world).reconcile().await.outcome,
+        Outcome::AttributesUpdated { attributes }
+    );
     assert_eq!(stage(&world.destination).as_ref(), Some(&long));
     assert_skipped(&again(&world).reconcile().await, SkipReason::AlreadyIdentical);
     // An application's tags stay here, too.
@@ -770,7 +811,7 @@ async fn tags_of_an_application_that_no_copy_can_state_are_named_and_stay() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn object_whose_headers_cannot_be_stated_gets_no_marker() {
+async fn object_with_invalid_headers_gets_no_marker() {
     let world = shared();
     world.source.put_with(KEY, "one", |facts| {
         facts.unreadable_headers.insert("content-type".to_owned(), vec![0xfc]);
@@ -797,12 +838,12 @@ async fn copy_that_an_application_writes_again_while_it_is_taken_back_stays() {
     assert_copied(&world.reconcile().await);
     world.destination.finish_put(KEY, &begun, "theirs", |_| ());
     let destination = world.destination.clone();
-    let rewrite = Fault::before(move || {
+    let rewrite = PortFault::before(move || {
         let newest = destination.history(KEY).into_iter().next().unwrap().version;
         destination.rewrite(KEY, &newest);
     });
     let world = TestWorld {
-        script: Script::default().on(Call::RemoveVersion, 1, rewrite),
+        script: FaultScript::default().on(PortCall::RemoveVersion, 1, rewrite),
         ..world
     };
     let report = world.reconcile().await;
@@ -812,11 +853,11 @@ async fn copy_that_an_application_writes_again_while_it_is_taken_back_stays() {
         Some("one"),
         "the application's own"
     );
-    assert_eq!(world.script.count(Call::RemoveVersion), 1);
+    assert_eq!(world.script.count(PortCall::RemoveVersion), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn version_that_cannot_be_removed_is_reported_as_hiding_until_it_is_settled() {
+async fn unremovable_version_is_reported_as_hiding_until_it_is_removed() {
     let world = shared();
     world.source.put(KEY, "one");
     pass(&world, 1);
@@ -828,7 +869,7 @@ async fn version_that_cannot_be_removed_is_reported_as_hiding_until_it_is_settle
     locked.action = "s3:DeleteObjectVersion".to_owned();
     locked.detail = "Access Denied because object protected by object lock".to_owned();
     for _ in 0..2 {
-        let script = Script::default().always(Call::RemoveVersion, Fault::Fails(locked.clone()));
+        let script = FaultScript::default().always(PortCall::RemoveVersion, PortFault::Fails(locked.clone()));
         let report = world.clone().with_script(script).reconcile().await;
         assert_failed(&report, FailureKind::Permanent, "ExternalWriteHidden");
         let Outcome::Failed(failure) = report.outcome else {
@@ -850,11 +891,14 @@ async fn between(names: (&str, &str), source: &MemoryBucket, destination: &Memor
     route.source = BucketName::new(names.0).unwrap();
     route.destination = BucketName::new(names.1).unwrap();
     let deadline = reconciler.clock.far_future();
-    reconciler.reconcile(&key(KEY), &Aspects::new(), deadline).await.outcome
+    reconciler
+        .reconcile(&key(KEY), &AttributeSet::new(), deadline)
+        .await
+        .outcome
 }
 
 #[tokio::test(start_paused = true)]
-async fn copy_goes_on_to_a_third_bucket_and_back_only_to_one_that_lost_it() {
+async fn replica_is_copied_to_a_third_bucket_and_back_only_to_restore_a_lost_key() {
     let [first, second, third] = [(); 3].map(|()| MemoryBucket::versioned());
     first.put(KEY, "one");
     let tick = || [&first, &second, &third].map(|bucket| bucket.pass_seconds(1));
@@ -913,7 +957,8 @@ async fn old_replica_that_an_application_restores_at_the_source_is_copied_once()
 async fn source_versions_are_listed_only_where_the_source_has_the_marker_of_a_replica() {
     let world = shared();
     copy_across(&world, "one").await;
-    let counted = |world: &TestWorld| [Call::SourceVersions, Call::SourceVersion].map(|call| world.script.count(call));
+    let counted =
+        |world: &TestWorld| [PortCall::SourceVersions, PortCall::SourceVersion].map(|call| world.script.count(call));
     assert_eq!(counted(&world), [0, 0]);
     let back = TestWorld::of(world.destination.clone(), world.source.clone());
     let mut reconciler = back.reconciler();
@@ -921,7 +966,7 @@ async fn source_versions_are_listed_only_where_the_source_has_the_marker_of_a_re
     let route = &mut reconciler.uploads.as_mut().unwrap().route;
     std::mem::swap(&mut route.source, &mut route.destination);
     let deadline = reconciler.clock.far_future();
-    let report = reconciler.reconcile(&key(KEY), &Aspects::new(), deadline).await;
+    let report = reconciler.reconcile(&key(KEY), &AttributeSet::new(), deadline).await;
     assert_skipped(&report, SkipReason::SourceIsReplica);
     assert_eq!(counted(&back), [1, 0]);
 }

@@ -6,27 +6,30 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures::{TryStreamExt as _, stream};
-use s3ferry_core::diff::Kind;
+use s3ferry_core::diff::DifferenceKind;
 use s3ferry_core::encryption::EncryptionRules;
 use s3ferry_core::facts::{
-    Aspect, Aspects, Availability, ChecksumCoverage, Checksums as Stored, ObjectFacts, ObjectState,
+    Attribute, AttributeSet, Availability, ChecksumCoverage, ObjectFacts, ObjectState, StoredChecksums as Stored,
 };
 use s3ferry_core::failure::{Failure, FailureKind};
-use s3ferry_core::listing::{Listed, StorageClassName};
+use s3ferry_core::listing::{ListedObject, StorageClassName};
 use s3ferry_core::lock::{ObjectLock, Retention, RetentionMode};
 use s3ferry_core::names::{BucketName, ObjectKey};
-use s3ferry_core::plan::SourceLayout;
+use s3ferry_core::plan::PartLayout;
 use s3ferry_core::policy::Ownership;
 use s3ferry_core::time::Timestamp;
-use s3ferry_core::verify::completion::{Checksums, Computed, Row};
-use s3ferry_core::verify::{Depth, Ending, Means, Scope, Tally, Told, Verdict};
+use s3ferry_core::verify::completion::{ChecksumRow, ComputedChecksum, ComputedChecksums};
+use s3ferry_core::verify::{
+    ComparisonScope, KeyVerification, ProofMethod, VerificationDepth, VerificationEnd, VerificationTotals,
+    VerificationVerdict,
+};
 use s3ferry_engine::ports::Absence;
-use s3ferry_engine::verify::{ContentHash, Sample, Unsettled, VerifiedBucket, Verifier, listed};
+use s3ferry_engine::verify::{ContentHash, InconclusiveContent, SampleRequest, VerifiedBucket, Verifier, listed};
 use s3ferry_testkit::memory::MemoryBucket;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_000);
 
-const READ: Unsettled = Unsettled::Read { max_bytes: 1_000 };
+const READ: InconclusiveContent = InconclusiveContent::Read { max_bytes: 1_000 };
 
 /// A bucket that counts what is read of it, and is written to or denied at moments.
 #[derive(Debug, Clone)]
@@ -40,7 +43,7 @@ struct Watched {
 }
 
 impl VerifiedBucket for Watched {
-    async fn read(&self, key: &ObjectKey, aspects: &Aspects) -> Result<ObjectState, Failure> {
+    async fn read(&self, key: &ObjectKey, attributes: &AttributeSet) -> Result<ObjectState, Failure> {
         self.heads.fetch_add(1, Ordering::Relaxed);
         if key.as_str() == self.denied {
             return Err(Failure {
@@ -51,14 +54,14 @@ impl VerifiedBucket for Watched {
                 detail: "denied".to_owned(),
             });
         }
-        VerifiedBucket::read(&self.bucket, key, aspects).await
+        VerifiedBucket::read(&self.bucket, key, attributes).await
     }
 
     async fn confirm_absence(&self, key: &ObjectKey) -> Result<Absence, Failure> {
         VerifiedBucket::confirm_absence(&self.bucket, key).await
     }
 
-    async fn layout(&self, key: &ObjectKey, facts: &ObjectFacts) -> Result<SourceLayout, Failure> {
+    async fn layout(&self, key: &ObjectKey, facts: &ObjectFacts) -> Result<PartLayout, Failure> {
         VerifiedBucket::layout(&self.bucket, key, facts).await
     }
 
@@ -77,28 +80,28 @@ impl VerifiedBucket for Watched {
 struct World {
     source: Watched,
     destination: Watched,
-    depth: Depth,
-    ignored: BTreeSet<Kind>,
-    unsettled: Unsettled,
-    sample: Option<Sample>,
-    checksums: [Checksums; 2],
+    depth: VerificationDepth,
+    ignored: BTreeSet<DifferenceKind>,
+    inconclusive: InconclusiveContent,
+    sample: Option<SampleRequest>,
+    checksums: [ComputedChecksums; 2],
 }
 
 /// What a verification said.
 #[derive(Debug)]
 struct Said {
-    verdict: Verdict,
-    tally: Tally,
-    told: Vec<Told>,
+    verdict: VerificationVerdict,
+    tally: VerificationTotals,
+    verified_keys: Vec<KeyVerification>,
 }
 
 impl Said {
-    fn kinds(&self) -> Vec<(&str, Vec<Kind>)> {
-        let keys = self.told.iter().filter_map(Told::key);
+    fn kinds(&self) -> Vec<(&str, Vec<DifferenceKind>)> {
+        let keys = self.verified_keys.iter().filter_map(KeyVerification::key);
         keys.map(|key| (key.key.as_str(), key.differences.clone())).collect()
     }
 
-    fn equal(&self) -> Vec<(Means, u64)> {
+    fn equal(&self) -> Vec<(ProofMethod, u64)> {
         self.tally
             .equal
             .iter()
@@ -107,14 +110,14 @@ impl Said {
     }
 
     fn reason(&self, key: &str) -> &str {
-        let mut keys = self.told.iter().filter_map(Told::key);
-        let found = keys.find(|told| told.key.as_str() == key).unwrap();
+        let mut keys = self.verified_keys.iter().filter_map(KeyVerification::key);
+        let found = keys.find(|verified_keys| verified_keys.key.as_str() == key).unwrap();
         found.reason.as_deref().unwrap()
     }
 }
 
 impl World {
-    fn new(depth: Depth) -> Self {
+    fn new(depth: VerificationDepth) -> Self {
         let watched = || Watched {
             bucket: MemoryBucket::versioned(),
             heads: Arc::default(),
@@ -127,9 +130,9 @@ impl World {
             destination: watched(),
             depth,
             ignored: BTreeSet::new(),
-            unsettled: READ,
+            inconclusive: READ,
             sample: None,
-            checksums: [Checksums::default(), Checksums::default()],
+            checksums: [ComputedChecksums::default(), ComputedChecksums::default()],
         }
     }
 
@@ -150,11 +153,11 @@ impl World {
             .put_large_with(key, destination, size, &[3, 3, size - 6], plain);
     }
 
-    fn rows(bucket: &MemoryBucket) -> Vec<Listed> {
+    fn rows(bucket: &MemoryBucket) -> Vec<ListedObject> {
         let keys: Vec<String> = bucket.snapshot().into_keys().collect();
         let row = |key: &String| {
             let facts = bucket.facts(key)?;
-            Some(Listed {
+            Some(ListedObject {
                 key: ObjectKey::from_raw(key).unwrap(),
                 size_bytes: facts.size_bytes,
                 etag: Some(facts.etag),
@@ -171,23 +174,25 @@ impl World {
     }
 
     /// Verifies what was listed before.
-    async fn verify_listed(self, listings: [Vec<Listed>; 2]) -> Said {
+    async fn verify_listed(self, listings: [Vec<ListedObject>; 2]) -> Said {
         let [source_checksums, destination_checksums] = self.checksums;
         let verifier = Arc::new(Verifier {
             source: self.source,
             destination: self.destination,
             destination_name: BucketName::new("destination").unwrap(),
-            scope: Scope {
+            scope: ComparisonScope {
                 depth: self.depth,
                 ignored: self.ignored,
                 ownership: Ownership::Exclusive,
                 encryption: EncryptionRules::default(),
             },
-            aspects: match self.depth {
-                Depth::Listing => Aspects::new(),
-                Depth::Head | Depth::Checksum => Aspects::from([Aspect::Tags, Aspect::Annotations]),
+            attributes: match self.depth {
+                VerificationDepth::Listing => AttributeSet::new(),
+                VerificationDepth::Head | VerificationDepth::Checksum => {
+                    AttributeSet::from([Attribute::Tags, Attribute::Annotations])
+                }
             },
-            unsettled: self.unsettled,
+            inconclusive: self.inconclusive,
             source_checksums,
             destination_checksums,
             now: NOW,
@@ -196,17 +201,17 @@ impl World {
         let [source, destination] = listings.map(|rows| stream::iter([Ok(rows)]));
         let found = verifier.verified(listed(source, destination, self.depth, self.sample));
         let mut said = Said {
-            verdict: Verdict::Incomplete,
-            tally: Tally::default(),
-            told: Vec::new(),
+            verdict: VerificationVerdict::Incomplete,
+            tally: VerificationTotals::default(),
+            verified_keys: Vec::new(),
         };
         let all: Vec<_> = found.try_collect().await.unwrap();
         for progress in all {
             said.tally.add(&progress.tally);
-            said.told.extend(progress.told);
+            said.verified_keys.extend(progress.not_equal);
         }
         assert_eq!(said.tally.keys, said.tally.accounted(), "{said:?}");
-        said.verdict = said.tally.verdict(Ending::Whole, self.sample.is_some());
+        said.verdict = said.tally.verdict(VerificationEnd::Complete, self.sample.is_some());
         said
     }
 }
@@ -214,9 +219,9 @@ impl World {
 #[tokio::test]
 async fn equal_buckets_are_verified_at_every_depth() {
     for (depth, means) in [
-        (Depth::Listing, Means::Listing),
-        (Depth::Head, Means::Etag),
-        (Depth::Checksum, Means::Etag),
+        (VerificationDepth::Listing, ProofMethod::Listing),
+        (VerificationDepth::Head, ProofMethod::Etag),
+        (VerificationDepth::Checksum, ProofMethod::Etag),
     ] {
         let world = World::new(depth);
         for number in 0..20 {
@@ -224,8 +229,11 @@ async fn equal_buckets_are_verified_at_every_depth() {
         }
         let heads = Arc::clone(&world.source.heads);
         let said = world.verify().await;
-        assert_eq!((said.verdict, said.equal()), (Verdict::Verified, vec![(means, 20)]));
-        let looks = if depth == Depth::Listing { 0 } else { 20 };
+        assert_eq!(
+            (said.verdict, said.equal()),
+            (VerificationVerdict::Verified, vec![(means, 20)])
+        );
+        let looks = if depth == VerificationDepth::Listing { 0 } else { 20 };
         assert_eq!(heads.load(Ordering::Relaxed), looks, "one look at each");
         assert_eq!(said.tally.counts.source_bytes, 60);
     }
@@ -233,7 +241,7 @@ async fn equal_buckets_are_verified_at_every_depth() {
 
 #[tokio::test]
 async fn every_difference_is_named() {
-    let world = World::new(Depth::Head);
+    let world = World::new(VerificationDepth::Head);
     world.both("a-equal", "one");
     world.source.bucket.put("b-missing", "one");
     world.destination.bucket.put("c-extra", "one");
@@ -250,46 +258,56 @@ async fn every_difference_is_named() {
     assert_eq!(
         said.kinds(),
         [
-            ("b-missing", vec![Kind::MissingAtDestination]),
-            ("c-extra", vec![Kind::ExtraAtDestination]),
-            ("d-content", vec![Kind::Content]),
-            ("e-tags", vec![Kind::Tags]),
-            ("f-class", vec![Kind::Metadata, Kind::StorageClass]),
+            ("b-missing", vec![DifferenceKind::MissingAtDestination]),
+            ("c-extra", vec![DifferenceKind::ExtraAtDestination]),
+            ("d-content", vec![DifferenceKind::Content]),
+            ("e-tags", vec![DifferenceKind::Tags]),
+            ("f-class", vec![DifferenceKind::Metadata, DifferenceKind::StorageClass]),
         ]
     );
-    assert_eq!((said.verdict, said.tally.different), (Verdict::Different, 5));
+    assert_eq!(
+        (said.verdict, said.tally.different),
+        (VerificationVerdict::Different, 5)
+    );
 }
 
 #[tokio::test]
 async fn what_is_left_out_of_the_scope_is_no_difference() {
-    let mut world = World::new(Depth::Head);
+    let mut world = World::new(VerificationDepth::Head);
     world.both("a", "one");
     world.destination.bucket.tag("a", &[("a", "b")]);
-    world.ignored.insert(Kind::Tags);
-    assert_eq!(world.verify().await.verdict, Verdict::Verified);
+    world.ignored.insert(DifferenceKind::Tags);
+    assert_eq!(world.verify().await.verdict, VerificationVerdict::Verified);
 }
 
 #[tokio::test]
 async fn same_bytes_in_other_parts_are_read_and_verified() {
-    for depth in [Depth::Listing, Depth::Head, Depth::Checksum] {
+    for depth in [
+        VerificationDepth::Listing,
+        VerificationDepth::Head,
+        VerificationDepth::Checksum,
+    ] {
         let world = World::new(depth);
         world.in_other_parts("a", "ten bytes.", "ten bytes.");
         let said = world.verify().await;
         assert_eq!(
             (said.verdict, said.equal()),
-            (Verdict::Verified, vec![(Means::Read, 1)])
+            (VerificationVerdict::Verified, vec![(ProofMethod::Read, 1)])
         );
         assert_eq!(said.tally.read_bytes, 20);
         let world = World::new(depth);
         world.in_other_parts("a", "ten bytes.", "ten others");
         let said = world.verify().await;
-        assert_eq!(said.kinds(), [("a", vec![Kind::Content])], "{depth:?}");
+        assert_eq!(said.kinds(), [("a", vec![DifferenceKind::Content])], "{depth:?}");
     }
 }
 
 #[tokio::test]
 async fn etag_of_equal_parts_is_no_proof_at_the_greatest_depth() {
-    for (depth, means) in [(Depth::Head, Means::PartsEtag), (Depth::Checksum, Means::Read)] {
+    for (depth, means) in [
+        (VerificationDepth::Head, ProofMethod::MultipartEtag),
+        (VerificationDepth::Checksum, ProofMethod::Read),
+    ] {
         let world = World::new(depth);
         let plain = |facts: &mut ObjectFacts| facts.checksums = Stored::default();
         for side in [&world.source, &world.destination] {
@@ -301,8 +319,11 @@ async fn etag_of_equal_parts_is_no_proof_at_the_greatest_depth() {
 
 #[tokio::test]
 async fn composite_checksums_count_where_the_parts_are_the_same() {
-    for (destination_parts, means) in [(&[5, 5][..], Means::CompositeChecksum), (&[4, 6], Means::Read)] {
-        let world = World::new(Depth::Checksum);
+    for (destination_parts, means) in [
+        (&[5, 5][..], ProofMethod::CompositeChecksum),
+        (&[4, 6], ProofMethod::Read),
+    ] {
+        let world = World::new(VerificationDepth::Checksum);
         let composite = |facts: &mut ObjectFacts| {
             facts.checksums = Stored {
                 coverage: ChecksumCoverage::Composite,
@@ -323,28 +344,31 @@ async fn composite_checksums_count_where_the_parts_are_the_same() {
 
 #[tokio::test]
 async fn what_must_not_be_read_is_not_called_equal() {
-    let mut world = World::new(Depth::Head);
+    let mut world = World::new(VerificationDepth::Head);
     world.in_other_parts("a", "ten bytes.", "ten bytes.");
-    world.unsettled = Unsettled::Report;
+    world.inconclusive = InconclusiveContent::Report;
     let said = world.verify().await;
     assert_eq!(
         (said.verdict, said.kinds()),
-        (Verdict::CannotTell, vec![("a", vec![Kind::CannotTell])])
+        (
+            VerificationVerdict::Inconclusive,
+            vec![("a", vec![DifferenceKind::Inconclusive])]
+        )
     );
     assert!(said.reason("a").contains("contents were not to be read"));
-    let mut world = World::new(Depth::Head);
+    let mut world = World::new(VerificationDepth::Head);
     world.in_other_parts("a", "ten bytes.", "ten bytes.");
-    world.unsettled = Unsettled::Read { max_bytes: 9 };
+    world.inconclusive = InconclusiveContent::Read { max_bytes: 9 };
     let digests = Arc::clone(&world.source.digests);
     let said = world.verify().await;
-    assert_eq!(said.verdict, Verdict::CannotTell);
+    assert_eq!(said.verdict, VerificationVerdict::Inconclusive);
     assert!(said.reason("a").contains("its 10 bytes are more than the 9"));
     assert_eq!(digests.load(Ordering::Relaxed), 0);
 }
 
 #[tokio::test]
 async fn archived_object_is_named_and_never_called_equal() {
-    let world = World::new(Depth::Head);
+    let world = World::new(VerificationDepth::Head);
     world.in_other_parts("a", "ten bytes.", "ten bytes.");
     world
         .source
@@ -355,7 +379,10 @@ async fn archived_object_is_named_and_never_called_equal() {
             facts.availability = Availability::Archived;
         });
     let said = world.verify().await;
-    assert_eq!(said.kinds(), [("a", vec![Kind::StorageClass, Kind::CannotTell])]);
+    assert_eq!(
+        said.kinds(),
+        [("a", vec![DifferenceKind::StorageClass, DifferenceKind::Inconclusive])]
+    );
     assert!(
         said.reason("a")
             .contains("the source's object is archived (DEEP_ARCHIVE)"),
@@ -364,43 +391,46 @@ async fn archived_object_is_named_and_never_called_equal() {
 }
 
 #[tokio::test]
-async fn checksums_of_jobs_settle_what_may_not_be_read() {
-    let mut world = World::new(Depth::Checksum);
+async fn checksums_of_jobs_prove_contents_that_are_not_read() {
+    let mut world = World::new(VerificationDepth::Checksum);
     world.in_other_parts("a", "ten bytes.", "ten bytes.");
-    world.unsettled = Unsettled::Report;
+    world.inconclusive = InconclusiveContent::Report;
     let key = ObjectKey::from_raw("a").unwrap();
     for (checksums, side) in world.checksums.iter_mut().zip([&world.source, &world.destination]) {
-        let computed = Computed {
+        let computed = ComputedChecksum {
             etag: side.bucket.facts("a").unwrap().etag,
             version_id: None,
             algorithm: "SHA256".to_owned(),
             coverage: ChecksumCoverage::FullObject,
             value: "x".to_owned(),
         };
-        checksums.take(Row::Computed(vec![key.clone()], computed));
+        checksums.take(ChecksumRow::Computed(vec![key.clone()], computed));
     }
     let said = world.verify().await;
     assert_eq!(
         (said.verdict, said.equal()),
-        (Verdict::Verified, vec![(Means::ComputedChecksum, 1)])
+        (VerificationVerdict::Verified, vec![(ProofMethod::ComputedChecksum, 1)])
     );
 }
 
 #[tokio::test]
 async fn object_that_cannot_be_read_is_in_doubt_and_the_others_are_not() {
-    let mut world = World::new(Depth::Head);
+    let mut world = World::new(VerificationDepth::Head);
     world.both("a", "one");
     world.both("b", "one");
     world.destination.denied = "b";
     let said = world.verify().await;
-    assert_eq!((said.verdict, said.tally.unread), (Verdict::CannotTell, 1));
-    assert_eq!(said.equal(), [(Means::Etag, 1)]);
+    assert_eq!(
+        (said.verdict, said.tally.unread),
+        (VerificationVerdict::Inconclusive, 1)
+    );
+    assert_eq!(said.equal(), [(ProofMethod::Etag, 1)]);
     assert!(said.reason("b").contains("AccessDenied"));
 }
 
 #[tokio::test]
 async fn listing_that_is_out_of_date_makes_no_difference() {
-    let world = World::new(Depth::Head);
+    let world = World::new(VerificationDepth::Head);
     world.both("a", "one");
     world.source.bucket.put("b", "one");
     world.both("c", "one");
@@ -417,24 +447,27 @@ async fn listing_that_is_out_of_date_makes_no_difference() {
     let said = world.verify_listed(listings).await;
     assert_eq!(
         (said.verdict, said.tally.gone, said.tally.equal_objects()),
-        (Verdict::Verified, 1, 2)
+        (VerificationVerdict::Verified, 1, 2)
     );
 }
 
 #[tokio::test]
 async fn object_that_changes_while_it_is_read_is_compared_again() {
-    let world = World::new(Depth::Head);
+    let world = World::new(VerificationDepth::Head);
     world.in_other_parts("a", "ten bytes.", "ten bytes.");
     world.source.rewrites.store(1, Ordering::Relaxed);
     let said = world.verify().await;
     // What was read was equal; it is not what is there now.
-    assert_eq!(said.verdict, Verdict::Different);
-    assert_eq!((said.kinds(), said.tally.changed), (vec![("a", vec![Kind::Size])], 1));
+    assert_eq!(said.verdict, VerificationVerdict::Different);
+    assert_eq!(
+        (said.kinds(), said.tally.changed),
+        (vec![("a", vec![DifferenceKind::Size])], 1)
+    );
 }
 
 #[tokio::test]
 async fn object_that_never_stops_changing_is_in_doubt() {
-    let world = World::new(Depth::Checksum);
+    let world = World::new(VerificationDepth::Checksum);
     let plain = |facts: &mut ObjectFacts| facts.checksums = Stored::default();
     world
         .source
@@ -446,33 +479,39 @@ async fn object_that_never_stops_changing_is_in_doubt() {
         .put_large_with("a", "eleven byte", 11, &[11], plain);
     world.source.rewrites.store(100, Ordering::Relaxed);
     let said = world.verify().await;
-    assert_eq!(said.verdict, Verdict::CannotTell);
+    assert_eq!(said.verdict, VerificationVerdict::Inconclusive);
     assert!(said.reason("a").contains("changed whenever it was read"), "{said:?}");
 }
 
 #[tokio::test]
-async fn sample_looks_at_some_and_says_nothing_of_the_rest() {
+async fn sample_verifies_only_the_sampled_keys() {
     let sampled = |size, seed| {
-        let mut world = World::new(Depth::Head);
+        let mut world = World::new(VerificationDepth::Head);
         (0..50).for_each(|number| world.both(&format!("{number:02}"), "one"));
-        world.sample = Some(Sample { size, seed });
+        world.sample = Some(SampleRequest { size, seed });
         world
     };
     let world = sampled(7, 1);
     let heads = Arc::clone(&world.source.heads);
     let said = world.verify().await;
-    assert_eq!(said.verdict, Verdict::NoDifferenceInSample);
+    assert_eq!(said.verdict, VerificationVerdict::NoDifferenceInSample);
     assert_eq!((said.tally.not_examined, said.tally.sampled_of), (43, 50));
     assert_eq!(heads.load(Ordering::Relaxed), 7);
     // Even a sample of all is called no more than a sample.
-    assert_eq!(sampled(50, 1).verify().await.verdict, Verdict::NoDifferenceInSample);
+    assert_eq!(
+        sampled(50, 1).verify().await.verdict,
+        VerificationVerdict::NoDifferenceInSample
+    );
     // What one side lacks is found, drawn or not.
     let world = sampled(7, 1);
     world.destination.bucket.purge("33");
     let said = world.verify().await;
     assert_eq!(
         (said.verdict, said.kinds()),
-        (Verdict::Different, vec![("33", vec![Kind::MissingAtDestination])])
+        (
+            VerificationVerdict::Different,
+            vec![("33", vec![DifferenceKind::MissingAtDestination])]
+        )
     );
 }
 
@@ -485,11 +524,11 @@ async fn failure_of_the_bucket_ends_it() {
         resource: "source".to_owned(),
         detail: "later".to_owned(),
     };
-    for sample in [None, Some(Sample { size: 2, seed: 0 })] {
+    for sample in [None, Some(SampleRequest { size: 2, seed: 0 })] {
         let found = listed(
             stream::iter([Err(failure.clone())]),
             stream::iter([Ok(Vec::new())]),
-            Depth::Head,
+            VerificationDepth::Head,
             sample,
         );
         let all: Result<Vec<_>, Failure> = found.try_collect().await;
@@ -505,7 +544,7 @@ async fn object_that_is_listed_and_answers_404_is_never_verified() {
         &[Side::Destination],
         &[Side::Source, Side::Destination],
     ] {
-        let world = World::new(Depth::Head);
+        let world = World::new(VerificationDepth::Head);
         world.both("a", "one");
         world.both("b", "one");
         for side in hidden {
@@ -516,7 +555,7 @@ async fn object_that_is_listed_and_answers_404_is_never_verified() {
         }
         let said = world.verify().await;
         assert_eq!((said.tally.unread, said.tally.gone), (1, 0), "{hidden:?}: {said:?}");
-        assert_ne!(said.verdict, Verdict::Verified, "{hidden:?}");
+        assert_ne!(said.verdict, VerificationVerdict::Verified, "{hidden:?}");
         assert!(said.reason("b").contains("AbsenceUnconfirmed"), "{said:?}");
     }
 }
@@ -529,8 +568,8 @@ enum Side {
 
 #[tokio::test]
 async fn retention_that_has_ended_is_no_difference() {
-    for (until_seconds, expected) in [(1_000, vec![]), (1_001, vec![("a", vec![Kind::Lock])])] {
-        let world = World::new(Depth::Head);
+    for (until_seconds, expected) in [(1_000, vec![]), (1_001, vec![("a", vec![DifferenceKind::Lock])])] {
+        let world = World::new(VerificationDepth::Head);
         world.destination.bucket.put("a", "one");
         world.source.bucket.put_with("a", "one", |facts| {
             facts.lock = ObjectLock {

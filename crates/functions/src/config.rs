@@ -5,8 +5,8 @@ use std::fmt;
 use s3ferry_core::names::{AccountId, BucketName, Region};
 use s3ferry_core::plan::{COPY_OBJECT_LIMIT_BYTES, DEFAULT_PART_BYTES, LARGEST_PART_BYTES, SMALLEST_PART_BYTES};
 use s3ferry_core::policy::{
-    AclRule, KmsKeys, Ownership, Policy, PolicyError, PreserveEtag, StorageClassRule, boolean, destination_encryption,
-    destination_encryption_must_be_in, kms_keys, kms_keys_must_be_in,
+    AclRule, KmsKeyMap, Ownership, Policy, PolicyError, PreserveEtag, StorageClassRule, boolean,
+    destination_encryption, destination_encryption_must_be_in, kms_keys, kms_keys_must_be_in,
 };
 
 /// One environment variable.
@@ -365,7 +365,7 @@ pub fn endpoint_url(value: &str) -> Result<(), &'static str> {
         .ok_or("must be a URL such as http://127.0.0.1:4566")
 }
 
-fn kms_key_map(value: &str, destination: Option<&Region>) -> Result<KmsKeys, PolicyError> {
+fn kms_key_map(value: &str, destination: Option<&Region>) -> Result<KmsKeyMap, PolicyError> {
     let keys = kms_keys(value)?;
     if let Some(destination) = destination {
         kms_keys_must_be_in(&keys, destination)?;
@@ -416,7 +416,7 @@ pub fn log_level(value: &str) -> Result<tracing::Level, &'static str> {
 mod tests {
     use std::collections::BTreeMap;
 
-    use s3ferry_core::facts::StatedEncryption;
+    use s3ferry_core::facts::ExplicitEncryption;
     use serde_json::json;
 
     use super::*;
@@ -496,7 +496,7 @@ mod tests {
         .unwrap();
         let keys = BTreeMap::from([(SOURCE_KEY.to_owned(), DESTINATION_KEY.to_owned())]);
         assert_eq!(config.policy.kms_keys, keys);
-        assert_eq!(config.policy.destination_encryption, Some(StatedEncryption::Managed));
+        assert_eq!(config.policy.destination_encryption, Some(ExplicitEncryption::Managed));
         assert_eq!(config.policy.multipart_threshold_bytes, 5_242_880);
         assert_eq!(config.policy.part_size_bytes, 5_368_709_120);
         assert_eq!(config.max_concurrent_parts, 1);

@@ -5,15 +5,15 @@ use s3ferry_aws::client::Clients;
 use s3ferry_aws::results::S3Results;
 use s3ferry_core::names::BucketName;
 use s3ferry_core::time::Timestamp;
-use s3ferry_engine::counts::Counts;
-pub use s3ferry_engine::final_sync::{FinalSync, FinalSyncError, Invocation, Reply, Terms};
+pub use s3ferry_engine::final_sync::{FinalSync, FinalSyncError, FinalSyncInvocation, FinalSyncResponse, JobTerms};
+use s3ferry_engine::invocation_counts::InvocationCounts;
 
 use crate::config::Config;
 use crate::metrics::to_line;
 use crate::on_aws::{self, AwsBatch};
 
 /// Makes a final sync that works on AWS.
-pub async fn on_aws(config: Config) -> FinalSync<impl Fn(&Terms) -> AwsBatch, S3Results> {
+pub async fn on_aws(config: Config) -> FinalSync<impl Fn(&JobTerms) -> AwsBatch, S3Results> {
     let clients = Clients::load(&config.source_region).await;
     let results = config.state_bucket.clone().map(|bucket| {
         S3Results::new(
@@ -25,7 +25,7 @@ pub async fn on_aws(config: Config) -> FinalSync<impl Fn(&Terms) -> AwsBatch, S3
     });
     let settings = config.policy.clone();
     let base = on_aws::batch(&clients, &config);
-    let batches = move |terms: &Terms| on_aws::batch_like(&base, terms.policy.clone(), terms.hand_over);
+    let batches = move |terms: &JobTerms| on_aws::batch_like(&base, terms.policy.clone(), terms.requeue);
     FinalSync::new(batches, settings, results).reporting(report)
 }
 
@@ -34,7 +34,7 @@ pub async fn on_aws(config: Config) -> FinalSync<impl Fn(&Terms) -> AwsBatch, S3
     clippy::print_stdout,
     reason = "the embedded metric format is a line of its own on standard output"
 )]
-fn report(bucket: &BucketName, counts: &Counts, now: Timestamp) {
+fn report(bucket: &BucketName, counts: &InvocationCounts, now: Timestamp) {
     println!("{}", to_line(counts, bucket.as_str(), now));
 }
 

@@ -5,7 +5,7 @@
 use serde_json::{Map, Value, json};
 
 use s3ferry_core::time::Timestamp;
-use s3ferry_engine::counts::Counts;
+use s3ferry_engine::invocation_counts::InvocationCounts;
 
 /// The namespace of all metrics.
 pub const NAMESPACE: &str = "S3Ferry";
@@ -76,20 +76,20 @@ pub const METRICS: &[Metric] = &[
 
 /// Spells the log line, with the bucket as the dimension.
 #[must_use]
-pub fn to_line(counts: &Counts, bucket: &str, now: Timestamp) -> String {
+pub fn to_line(counts: &InvocationCounts, bucket: &str, now: Timestamp) -> String {
     let values = [
         counts.copied,
         counts.bytes_copied,
-        counts.amended,
+        counts.attributes_updated,
         counts.deleted,
         counts.skipped,
         counts.conflicts,
-        counts.handed_over,
+        counts.requeued,
         counts.failed,
         counts.refused,
         counts.unreadable,
         counts.stale,
-        counts.aspects_lost,
+        counts.attributes_not_preserved,
     ];
     let mut line = Map::new();
     let definitions: Vec<Value> = METRICS
@@ -117,14 +117,14 @@ mod tests {
 
     #[test]
     fn line_is_the_embedded_format_with_every_metric_declared_and_given() {
-        let counts = Counts {
+        let counts = InvocationCounts {
             copied: 2,
             bytes_copied: 3,
-            amended: 6,
+            attributes_updated: 6,
             conflicts: 7,
             refused: 4,
-            aspects_lost: 5,
-            ..Counts::default()
+            attributes_not_preserved: 5,
+            ..InvocationCounts::default()
         };
         let line: Value = serde_json::from_str(&to_line(&counts, "bucket", Timestamp::from_millis(7))).unwrap();
         let directive = &line["_aws"]["CloudWatchMetrics"][0];

@@ -8,14 +8,14 @@ use s3ferry_aws::queue::SqsContinuations;
 use s3ferry_aws::source::S3Source;
 use s3ferry_aws::state::StateBucket;
 use s3ferry_core::policy::Policy;
-use s3ferry_core::upload::Route;
-use s3ferry_engine::batch::Batch;
-use s3ferry_engine::reconcile::{Reconciler, Uploads};
+use s3ferry_core::upload::MigrationRoute;
+use s3ferry_engine::batch::BatchReconciler;
+use s3ferry_engine::reconcile::{Reconciler, UploadSupport};
 
 use crate::config::Config;
 
 /// The batch engine on AWS.
-pub(crate) type AwsBatch = Batch<S3Source, S3Destination, SystemClock, S3Journal, SqsContinuations>;
+pub(crate) type AwsBatch = BatchReconciler<S3Source, S3Destination, SystemClock, S3Journal, SqsContinuations>;
 
 /// Makes the engine as it is configured.
 pub(crate) fn batch(clients: &Clients, config: &Config) -> AwsBatch {
@@ -30,7 +30,7 @@ pub(crate) fn batch(clients: &Clients, config: &Config) -> AwsBatch {
     let owner = config.destination_bucket_owner.clone();
     let destination = S3Destination::new(clients, bucket, region, owner, &source);
     let queue_url = config.queue_url.clone();
-    Batch {
+    BatchReconciler {
         source_bucket: config.source_bucket.clone(),
         reconciler: Reconciler {
             source,
@@ -46,15 +46,15 @@ pub(crate) fn batch(clients: &Clients, config: &Config) -> AwsBatch {
 }
 
 /// Makes the upload journal, where there is a state bucket; it is in the source's region and account.
-fn uploads(clients: &Clients, config: &Config) -> Option<Uploads<S3Journal>> {
+fn uploads(clients: &Clients, config: &Config) -> Option<UploadSupport<S3Journal>> {
     let bucket = config.state_bucket.clone()?;
     let region = &config.source_region;
-    let route = Route {
+    let route = MigrationRoute {
         source: config.source_bucket.clone(),
         destination: config.destination_bucket.clone(),
     };
     let state = StateBucket::new(clients, bucket, region.clone(), config.source_bucket_owner.as_ref());
-    Some(Uploads {
+    Some(UploadSupport {
         journal: S3Journal::new(state, route.clone()),
         route,
     })
@@ -63,7 +63,7 @@ fn uploads(clients: &Clients, config: &Config) -> Option<Uploads<S3Journal>> {
 /// Makes the same engine with another policy, and with continuations only where they are wanted.
 pub(crate) fn batch_like(base: &AwsBatch, policy: Policy, with_continuations: bool) -> AwsBatch {
     let reconciler = &base.reconciler;
-    Batch {
+    BatchReconciler {
         source_bucket: base.source_bucket.clone(),
         reconciler: Reconciler {
             source: reconciler.source.clone(),

@@ -1,30 +1,30 @@
 //! The records of a payload: taken apart, concluded one by one, each with its one line in the log.
 
-use s3ferry_core::event::{EventError, Hint, Message, Payload, QueueMessage};
+use s3ferry_core::event::{EventError, EventMessage, KeyHint, Payload, QueueMessage};
 use s3ferry_core::outcome::Outcome;
-use s3ferry_core::redelivery::WaitsFor;
-use s3ferry_engine::batch::Settled;
+use s3ferry_core::redelivery::RedeliveryReason;
+use s3ferry_engine::batch::RecordResult;
 
-use s3ferry_engine::counts::Counts;
-use s3ferry_engine::record::{Origin, count, log};
+use s3ferry_engine::invocation_counts::InvocationCounts;
+use s3ferry_engine::record::{RecordOrigin, count, log};
 
 /// A record on its way: what it says, and the message it came in.
 #[derive(Debug)]
-pub(crate) struct Part<'a> {
+pub(crate) struct PayloadRecord<'a> {
     pub(crate) message: Option<&'a QueueMessage>,
     content: Content<'a>,
 }
 
 #[derive(Debug)]
 enum Content<'a> {
-    Hint(&'a Hint),
+    Hint(&'a KeyHint),
     Unreadable(&'a EventError),
     /// A test event, or a message with no records: nothing to do.
     Nothing(&'static str),
 }
 
 /// Takes a payload apart into records.
-pub(crate) fn parts(payload: &Payload) -> Vec<Part<'_>> {
+pub(crate) fn parts(payload: &Payload) -> Vec<PayloadRecord<'_>> {
     match payload {
         Payload::Queue(messages) => messages
             .iter()
@@ -37,16 +37,19 @@ pub(crate) fn parts(payload: &Payload) -> Vec<Part<'_>> {
     }
 }
 
-fn message_parts<'a>(queued: Option<&'a QueueMessage>, message: &'a Result<Message, EventError>) -> Vec<Part<'a>> {
-    let part = |content| Part {
+fn message_parts<'a>(
+    queued: Option<&'a QueueMessage>,
+    message: &'a Result<EventMessage, EventError>,
+) -> Vec<PayloadRecord<'a>> {
+    let part = |content| PayloadRecord {
         message: queued,
         content,
     };
     match message {
         Err(error) => vec![part(Content::Unreadable(error))],
-        Ok(Message::TestEvent) => vec![part(Content::Nothing("test-event"))],
-        Ok(Message::Records(records)) if records.is_empty() => vec![part(Content::Nothing("no-records"))],
-        Ok(Message::Records(records)) => records
+        Ok(EventMessage::TestEvent) => vec![part(Content::Nothing("test-event"))],
+        Ok(EventMessage::Records(records)) if records.is_empty() => vec![part(Content::Nothing("no-records"))],
+        Ok(EventMessage::Records(records)) => records
             .iter()
             .map(|record| match record {
                 Ok(hint) => part(Content::Hint(hint)),
@@ -58,20 +61,20 @@ fn message_parts<'a>(queued: Option<&'a QueueMessage>, message: &'a Result<Messa
 
 /// Why a record is not done.
 #[derive(Debug)]
-pub(crate) struct Problem {
+pub(crate) struct RecordProblem {
     /// What it waits for.
-    pub(crate) waits_for: WaitsFor,
+    pub(crate) redelivery_reason: RedeliveryReason,
     /// What is the matter with it.
     pub(crate) text: String,
 }
 
-impl Part<'_> {
+impl PayloadRecord<'_> {
     /// Tells whether the part is a record at all: a test event, or a message without records, is none.
     pub(crate) fn is_record(&self) -> bool {
         !matches!(self.content, Content::Nothing(_))
     }
 
-    pub(crate) fn hint(&self) -> Option<&Hint> {
+    pub(crate) fn hint(&self) -> Option<&KeyHint> {
         match self.content {
             Content::Hint(hint) => Some(hint),
             Content::Unreadable(_) | Content::Nothing(_) => None,
@@ -83,9 +86,9 @@ impl Part<'_> {
     /// `results` holds the results of the parts that are hints, in their order.
     pub(crate) fn conclude<'s>(
         &self,
-        results: &mut impl Iterator<Item = &'s Settled>,
-        counts: &mut Counts,
-    ) -> Result<(), Problem> {
+        results: &mut impl Iterator<Item = &'s RecordResult>,
+        counts: &mut InvocationCounts,
+    ) -> Result<(), RecordProblem> {
         let message_id = self.message.map(|queued| queued.id.as_str());
         match self.content {
             Content::Nothing(reason) => {
@@ -96,20 +99,20 @@ impl Part<'_> {
                 counts.unreadable += 1;
                 let code = error.code();
                 tracing::error!(message.id = message_id, outcome = "unreadable", error.code = code, %error, "record failed");
-                Err(Problem {
-                    waits_for: WaitsFor::Nobody,
+                Err(RecordProblem {
+                    redelivery_reason: RedeliveryReason::Nobody,
                     text: format!("{code}: {error}"),
                 })
             }
             Content::Hint(hint) => match results.next() {
                 Some(settled) => {
                     count(settled, counts);
-                    log(Origin::Message(message_id), hint, settled);
+                    log(RecordOrigin::Message(message_id), hint, settled);
                     durable(settled)
                 }
                 // `settle` answers every hint; were one unanswered, it must not be acknowledged.
-                None => Err(Problem {
-                    waits_for: WaitsFor::Repair,
+                None => Err(RecordProblem {
+                    redelivery_reason: RedeliveryReason::Repair,
                     text: format!("{}: no result", hint.key),
                 }),
             },
@@ -117,31 +120,31 @@ impl Part<'_> {
     }
 }
 
-fn durable(settled: &Settled) -> Result<(), Problem> {
+fn durable(settled: &RecordResult) -> Result<(), RecordProblem> {
     if settled.acknowledged {
         return Ok(());
     }
     let problem = match &settled.report.outcome {
-        Outcome::Failed(failure) => Problem {
-            waits_for: if settled.is_foreign() {
-                WaitsFor::Nobody
+        Outcome::Failed(failure) => RecordProblem {
+            redelivery_reason: if settled.is_foreign() {
+                RedeliveryReason::Nobody
             } else {
-                WaitsFor::after(failure.kind)
+                RedeliveryReason::after(failure.kind)
             },
             text: failure.to_string(),
         },
-        Outcome::Again(reason) => Problem {
-            waits_for: WaitsFor::BetterTimes,
+        Outcome::Deferred(reason) => RecordProblem {
+            redelivery_reason: RedeliveryReason::BetterTimes,
             text: format!("not done yet: {}", reason.as_str()),
         },
-        other => Problem {
-            waits_for: WaitsFor::BetterTimes,
+        other => RecordProblem {
+            redelivery_reason: RedeliveryReason::BetterTimes,
             text: format!("{}, and to be looked at again", other.as_str()),
         },
     };
     Err(if settled.report.outcome_unknown {
-        Problem {
-            waits_for: WaitsFor::Landing,
+        RecordProblem {
+            redelivery_reason: RedeliveryReason::Landing,
             ..problem
         }
     } else {

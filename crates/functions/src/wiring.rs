@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use lambda_runtime::Diagnostic;
 use s3ferry_aws::clock::SystemClock;
-use s3ferry_core::custom_resource::{Request, RequestError, Response};
+use s3ferry_core::custom_resource::{CustomResourceError, CustomResourceRequest, CustomResourceResponse};
 use s3ferry_core::names::Region;
 use s3ferry_core::time::Timestamp;
 use s3ferry_engine::ports::Clock as _;
@@ -24,10 +24,10 @@ const FOR_DELIVERY: Duration = Duration::from_secs(15);
 
 /// Why an invocation failed.
 #[derive(Debug, thiserror::Error)]
-pub enum InvocationError {
+pub enum BucketWiringError {
     /// The payload is no request of `CloudFormation`, so there is nobody to answer.
     #[error("NotARequest: {0}")]
-    NotARequest(#[from] RequestError),
+    NotARequest(#[from] CustomResourceError),
     /// The answer could not be delivered; Lambda runs the invocation again, which does no harm.
     #[error("Undelivered: {0}")]
     Undelivered(#[from] DeliveryError),
@@ -36,13 +36,13 @@ pub enum InvocationError {
     Unspoken(#[from] serde_json::Error),
 }
 
-impl From<InvocationError> for Diagnostic {
+impl From<BucketWiringError> for Diagnostic {
     /// Names the error for whoever invoked the function.
-    fn from(error: InvocationError) -> Self {
+    fn from(error: BucketWiringError) -> Self {
         let error_type = match &error {
-            InvocationError::NotARequest(_) => "NotARequest",
-            InvocationError::Undelivered(_) => "Undelivered",
-            InvocationError::Unspoken(_) => "Bug",
+            BucketWiringError::NotARequest(_) => "NotARequest",
+            BucketWiringError::Undelivered(_) => "Undelivered",
+            BucketWiringError::Unspoken(_) => "Bug",
         };
         Self {
             error_type: error_type.to_owned(),
@@ -52,8 +52,8 @@ impl From<InvocationError> for Diagnostic {
 }
 
 /// Carries out the request in `event` and delivers its answer, which is done before `deadline` or given up.
-pub async fn handle<P: WiringPorts>(ports: &P, event: &Value, deadline: Timestamp) -> Result<(), InvocationError> {
-    let request = Request::parse(event)?;
+pub async fn handle<P: WiringPorts>(ports: &P, event: &Value, deadline: Timestamp) -> Result<(), BucketWiringError> {
+    let request = CustomResourceRequest::parse(event)?;
     let response = answer(ports, &request, deadline).await;
     let stack = request.stack_id.as_str();
     let physical_id = response.physical_resource_id();
@@ -69,7 +69,11 @@ pub async fn handle<P: WiringPorts>(ports: &P, event: &Value, deadline: Timestam
 }
 
 /// Makes an answer in every case: a panic and the end of the time are answered too.
-async fn answer<P: WiringPorts>(ports: &P, request: &Request, deadline: Timestamp) -> Response {
+async fn answer<P: WiringPorts>(
+    ports: &P,
+    request: &CustomResourceRequest,
+    deadline: Timestamp,
+) -> CustomResourceResponse {
     let left = deadline.since(SystemClock.now());
     let for_work = left.saturating_sub(FOR_DELIVERY.min(left / 2));
     let work = AssertUnwindSafe(Box::pin(carry_out(ports, request))).catch_unwind();
@@ -81,7 +85,7 @@ async fn answer<P: WiringPorts>(ports: &P, request: &Request, deadline: Timestam
             for_work.as_secs()
         ),
     };
-    Response::failed(request, request.former_physical_id(), &reason)
+    CustomResourceResponse::failed(request, request.former_physical_id(), &reason)
 }
 
 /// Finds the sentence in a panic.
@@ -94,14 +98,14 @@ fn said(panic: &(dyn Any + Send)) -> &str {
 
 /// The settings of this function; everything else comes with the request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
+pub struct WiringSettings {
     /// How much is logged.
     pub log_level: tracing::Level,
     /// The region of the function, which is that of the source bucket.
     pub region: Region,
 }
 
-impl Settings {
+impl WiringSettings {
     /// Reads the settings; reports all problems together.
     pub fn from_lookup(lookup: &impl Fn(&str) -> Option<String>) -> Result<Self, Vec<String>> {
         let value = |name: &str| lookup(name).filter(|value| !value.is_empty());

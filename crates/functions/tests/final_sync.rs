@@ -11,17 +11,17 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use proptest::prelude::*;
-use s3ferry_core::facts::{Aspects, ObjectFacts};
+use s3ferry_core::facts::{AttributeSet, ObjectFacts};
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::{BucketName, ObjectKey};
 use s3ferry_core::policy::Policy;
-use s3ferry_engine::batch::Batch;
+use s3ferry_engine::batch::BatchReconciler;
 use s3ferry_engine::ports::{Clock as _, SourceBucket};
-use s3ferry_engine::reconcile::{Reconciler, Uploads};
-use s3ferry_engine::results::RunResults;
-use s3ferry_functions::final_sync::{FinalSync, FinalSyncError, Invocation, Terms, diagnostic};
+use s3ferry_engine::reconcile::{Reconciler, UploadSupport};
+use s3ferry_engine::results::ResultStore;
+use s3ferry_functions::final_sync::{FinalSync, FinalSyncError, FinalSyncInvocation, JobTerms, diagnostic};
 use s3ferry_testkit::clock::TestClock;
-use s3ferry_testkit::faults::{Call, Fault, Faults, Script, failure};
+use s3ferry_testkit::faults::{FaultScript, FaultyPort, PortCall, PortFault, failure};
 use s3ferry_testkit::journal::{MemoryJournal, route};
 use s3ferry_testkit::memory::{MemoryBucket, MemoryDestination};
 use s3ferry_testkit::queue::MemoryQueue;
@@ -37,7 +37,7 @@ impl MemoryResults {
     }
 }
 
-impl RunResults for &MemoryResults {
+impl ResultStore for &MemoryResults {
     async fn write(&self, name: &str, text: String) -> Result<(), Failure> {
         let mut texts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         texts.insert(name.to_owned(), text);
@@ -59,7 +59,7 @@ impl RunResults for &MemoryResults {
 #[derive(Debug)]
 struct NoResults;
 
-impl RunResults for NoResults {
+impl ResultStore for NoResults {
     async fn write(&self, _name: &str, _text: String) -> Result<(), Failure> {
         Err(failure(FailureKind::Retry))
     }
@@ -76,7 +76,7 @@ impl RunResults for NoResults {
 struct World {
     source: MemoryBucket,
     destination: MemoryBucket,
-    script: Script,
+    script: FaultScript,
     queue: Option<MemoryQueue>,
     results: MemoryResults,
     clock: TestClock,
@@ -85,10 +85,10 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        Self::with(Script::default())
+        Self::with(FaultScript::default())
     }
 
-    fn with(script: Script) -> Self {
+    fn with(script: FaultScript) -> Self {
         Self {
             source: MemoryBucket::versioned(),
             destination: MemoryBucket::versioned(),
@@ -112,24 +112,24 @@ impl World {
         self.handle_with(Some(&self.results), payload).await
     }
 
-    async fn handle_with<R: RunResults>(&self, results: Option<R>, payload: &Value) -> Result<Value, FinalSyncError> {
+    async fn handle_with<R: ResultStore>(&self, results: Option<R>, payload: &Value) -> Result<Value, FinalSyncError> {
         let clock = &self.clock;
         let deadline = clock.now().plus(self.time);
-        let batches = |terms: &Terms| Batch {
+        let batches = |terms: &JobTerms| BatchReconciler {
             source_bucket: BucketName::new("example-source").unwrap(),
             reconciler: Reconciler {
-                source: Faults {
+                source: FaultyPort {
                     port: self.source.clone(),
                     script: self.script.clone(),
                 },
-                destination: Faults {
+                destination: FaultyPort {
                     port: MemoryDestination {
                         source: self.source.clone(),
                         bucket: self.destination.clone(),
                     },
                     script: self.script.clone(),
                 },
-                uploads: Some(Uploads {
+                uploads: Some(UploadSupport {
                     journal: MemoryJournal::default(),
                     route: route(),
                 }),
@@ -137,7 +137,7 @@ impl World {
                 clock: clock.clone(),
                 policy: terms.policy.clone(),
             },
-            continuations: self.queue.as_ref().filter(|_| terms.hand_over),
+            continuations: self.queue.as_ref().filter(|_| terms.requeue),
             concurrency: 4,
         };
         let settings = Policy {
@@ -145,7 +145,7 @@ impl World {
             ..Policy::default()
         };
         let id = format!("invocation at {}", clock.now().millis());
-        let invocation = Invocation { id: &id, deadline };
+        let invocation = FinalSyncInvocation { id: &id, deadline };
         let reply = FinalSync::new(batches, settings, results)
             .handle(payload, &invocation)
             .await?;
@@ -164,7 +164,7 @@ impl World {
 /// The facts of the current object of a key.
 async fn facts(bucket: &MemoryBucket, key: &str) -> ObjectFacts {
     let key = ObjectKey::from_raw(key).unwrap();
-    let state = SourceBucket::read(bucket, &key, &Aspects::new()).await.unwrap();
+    let state = SourceBucket::read(bucket, &key, &AttributeSet::new()).await.unwrap();
     state.facts().unwrap().clone()
 }
 
@@ -291,7 +291,7 @@ async fn odd_tasks_are_each_answered_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn both_readings_of_a_plus_are_looked_at() {
+async fn both_readings_of_a_plus_are_reconciled() {
     let world = World::new().having(&["a b"]);
     let answer = world.handle(&job(&[task("t", "a+b")], &json!({}))).await;
     check(&answer, &[("t", "Succeeded", "\"a b\": copied 3 bytes")]);
@@ -315,7 +315,7 @@ async fn one_key_asked_for_twice_is_reconciled_once() {
             ("t2", "Succeeded", "copied"),
         ],
     );
-    assert_eq!(world.script.count(Call::Copy), 1);
+    assert_eq!(world.script.count(PortCall::Copy), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -436,10 +436,10 @@ async fn row_of_a_version_whose_key_is_gone_follows_the_delete() {
 
 #[tokio::test(start_paused = true)]
 async fn failures_panics_and_slow_keys_are_each_their_own() {
-    let script = Script::default()
-        .on(Call::Copy, 1, Fault::Fails(failure(FailureKind::Permanent)))
-        .on(Call::Copy, 2, Fault::Panics)
-        .on(Call::Copy, 3, Fault::Hangs);
+    let script = FaultScript::default()
+        .on(PortCall::Copy, 1, PortFault::Fails(failure(FailureKind::Permanent)))
+        .on(PortCall::Copy, 2, PortFault::Panics)
+        .on(PortCall::Copy, 3, PortFault::Hangs);
     let world = World::with(script).having(&["denied", "panics", "slow", "still good"]);
     let tasks = ["denied", "panics", "slow", "still good"].map(|key| task(key, key));
     let answer = world.handle(&job(&tasks, &json!({}))).await;
@@ -456,7 +456,7 @@ async fn failures_panics_and_slow_keys_are_each_their_own() {
 async fn everything_is_answered_before_the_deadline() {
     let world = World {
         time: Duration::from_secs(20),
-        ..World::with(Script::default().always(Call::SourceRead, Fault::Hangs))
+        ..World::with(FaultScript::default().always(PortCall::SourceRead, PortFault::Hangs))
     };
     let tasks: Vec<Value> = (0..40)
         .map(|number| task(&number.to_string(), &format!("key-{number}")))
@@ -470,9 +470,9 @@ async fn everything_is_answered_before_the_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn key_that_got_on_is_handed_over_where_there_is_a_queue() {
+async fn key_with_progress_is_requeued_where_there_is_a_queue() {
     // The answer of the only copy is lost: the key must be looked at once more, by whoever.
-    let lost = || Script::default().on(Call::Copy, 1, Fault::AnswerLost);
+    let lost = || FaultScript::default().on(PortCall::Copy, 1, PortFault::ResponseLost);
     let world = World::with(lost()).having(&["a"]);
     let answer = world.handle(&job(&[task("t", "a")], &json!({}))).await;
     check(
@@ -489,7 +489,7 @@ async fn key_that_got_on_is_handed_over_where_there_is_a_queue() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn payload_that_nobody_could_answer_fails_as_a_whole() {
+async fn unanswerable_payload_fails_the_invocation() {
     for (payload, code) in [
         (json!({}), "NotABatch"),
         (json!(null), "NotABatch"),
@@ -568,7 +568,8 @@ async fn items_of_a_run_are_put_on_record_and_added_up() {
 
 #[tokio::test(start_paused = true)]
 async fn items_that_are_not_done_come_again_until_they_are_or_enough_is_enough() {
-    let script = Script::default().always(Call::DestinationRead, Fault::Fails(failure(FailureKind::Retry)));
+    let script =
+        FaultScript::default().always(PortCall::DestinationRead, PortFault::Fails(failure(FailureKind::Retry)));
     let world = World::with(script).having(&["a"]);
     let run = json!({"execution": "e-1", "userArguments": {}});
     let foreign = json!({"row": {"Bucket": "other-bucket", "Key": "x"}, "run": run});
@@ -600,10 +601,10 @@ async fn items_that_are_not_done_come_again_until_they_are_or_enough_is_enough()
 }
 
 #[tokio::test(start_paused = true)]
-async fn item_that_is_not_done_is_never_handed_to_the_queue() {
+async fn unfinished_map_item_is_never_requeued() {
     let world = World {
         queue: Some(MemoryQueue::default()),
-        ..World::with(Script::default().on(Call::Copy, 1, Fault::AnswerLost)).having(&["a"])
+        ..World::with(FaultScript::default().on(PortCall::Copy, 1, PortFault::ResponseLost)).having(&["a"])
     };
     let answer = world.handle(&item("a")).await;
     assert_eq!(
@@ -649,7 +650,7 @@ async fn batch_that_does_not_fit_into_many_invocations_is_done_at_last() {
     // 4 at once, 10 seconds each, a minute for all of them: 700 items take some 30 invocations.
     let world = World {
         time: Duration::from_secs(65),
-        ..World::with(Script::default().always(Call::Copy, Fault::Slow(Duration::from_secs(10))))
+        ..World::with(FaultScript::default().always(PortCall::Copy, PortFault::Slow(Duration::from_secs(10))))
     };
     let keys: Vec<String> = (0..700).map(|number| format!("key-{number:03}")).collect();
     for key in &keys {
@@ -707,7 +708,7 @@ async fn key_that_occurs_twice_in_a_batch_counts_its_bytes_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn lost_batch_takes_the_place_of_what_it_had_kept() {
+async fn lost_batch_replaces_its_stored_results() {
     let world = World::new().having(&["a"]);
     let batch = json!({"Items": [row_of_run(0, "a")]});
     world.handle(&json!({"batch": batch, "retries": 0})).await;
@@ -749,8 +750,8 @@ async fn what_is_run_again_has_read_what_an_interrupted_run_may_have_left() {
     ] {
         let world = interrupted();
         world.handle(&payload).await;
-        assert_eq!(world.script.count(Call::Amend) > 0, repeated, "{title}");
-        let listed = world.script.count(Call::ListUploads);
+        assert_eq!(world.script.count(PortCall::UpdateAttributes) > 0, repeated, "{title}");
+        let listed = world.script.count(PortCall::ListUploads);
         assert_eq!(listed > 0, repeated, "{title}: uploads");
     }
 }
@@ -817,7 +818,7 @@ struct SlowResults<'a> {
     failing: Mutex<u32>,
 }
 
-impl RunResults for &SlowResults<'_> {
+impl ResultStore for &SlowResults<'_> {
     async fn write(&self, name: &str, text: String) -> Result<(), Failure> {
         (&self.texts).write(name, text).await
     }
@@ -852,7 +853,7 @@ async fn results_that_cannot_be_kept_fail_the_invocation() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn run_is_refused_at_its_beginning_where_it_asks_for_what_nobody_knows() {
+async fn run_with_unknown_arguments_is_refused_at_its_start() {
     let world = World::new();
     let request = |input: Value| json!({"finalSync": "begin", "execution": "e-1", "input": input});
     let begun = world

@@ -10,12 +10,12 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use random::Random;
-use s3ferry_core::event::{Message, Payload, parse_payload};
+use s3ferry_core::event::{EventMessage, Payload, parse_payload};
 use s3ferry_core::names::BucketName;
 use s3ferry_core::policy::Policy;
-use s3ferry_engine::batch::Batch;
-use s3ferry_engine::reconcile::{Reconciler, Uploads};
-use s3ferry_functions::replicator::{Answer, Replicator};
+use s3ferry_engine::batch::BatchReconciler;
+use s3ferry_engine::reconcile::{Reconciler, UploadSupport};
+use s3ferry_functions::replicator::{Replicator, ReplicatorResponse};
 use s3ferry_testkit::clock::TestClock;
 use s3ferry_testkit::journal::{MemoryJournal, route};
 use s3ferry_testkit::memory::{MemoryBucket, MemoryDestination};
@@ -25,12 +25,12 @@ use serde_json::Value;
 const SEED: u64 = 0x5333_F377;
 const CASES: usize = 40;
 
-async fn answer(payload: &Value) -> Option<Answer> {
+async fn answer(payload: &Value) -> Option<ReplicatorResponse> {
     let (source, destination) = (MemoryBucket::versioned(), MemoryBucket::versioned());
     let clock = TestClock::start();
     let deadline = clock.far_future();
     let queue = MemoryQueue::default();
-    let batch = Batch {
+    let batch = BatchReconciler {
         source_bucket: BucketName::new("example-source").unwrap(),
         reconciler: Reconciler {
             source: source.clone(),
@@ -39,7 +39,7 @@ async fn answer(payload: &Value) -> Option<Answer> {
                 bucket: destination,
             },
             clock,
-            uploads: Some(Uploads {
+            uploads: Some(UploadSupport {
                 journal: MemoryJournal::default(),
                 route: route(),
             }),
@@ -60,9 +60,9 @@ fn unread(payload: &Value) -> BTreeSet<String> {
     let Ok(Payload::Queue(messages)) = parse_payload(payload) else {
         return BTreeSet::new();
     };
-    let is_read = |message: &Message| match message {
-        Message::TestEvent => true,
-        Message::Records(records) => records.iter().all(Result::is_ok),
+    let is_read = |message: &EventMessage| match message {
+        EventMessage::TestEvent => true,
+        EventMessage::Records(records) => records.iter().all(Result::is_ok),
     };
     messages
         .into_iter()
@@ -87,7 +87,7 @@ async fn no_message_is_both_acknowledged_and_unread() {
             for _ in 0..=random.below(4) {
                 mutate::json(&mut payload, &mut random);
             }
-            let Some(Answer::Queue(answer)) = answer(&payload).await else {
+            let Some(ReplicatorResponse::Queue(answer)) = answer(&payload).await else {
                 continue;
             };
             let back: BTreeSet<String> = answer

@@ -8,11 +8,11 @@ use proptest::prelude::*;
 use s3ferry_core::failure::FailureKind;
 use s3ferry_core::names::BucketName;
 use s3ferry_core::policy::Policy;
-use s3ferry_engine::batch::Batch;
-use s3ferry_engine::reconcile::{Reconciler, Uploads};
-use s3ferry_functions::replicator::{Answer, InvocationError, Replicator};
+use s3ferry_engine::batch::BatchReconciler;
+use s3ferry_engine::reconcile::{Reconciler, UploadSupport};
+use s3ferry_functions::replicator::{Replicator, ReplicatorError, ReplicatorResponse};
 use s3ferry_testkit::clock::TestClock;
-use s3ferry_testkit::faults::{Call, Fault, Faults, Script, failure};
+use s3ferry_testkit::faults::{FaultScript, FaultyPort, PortCall, PortFault, failure};
 use s3ferry_testkit::journal::{MemoryJournal, route};
 use s3ferry_testkit::memory::{MemoryBucket, MemoryDestination};
 use s3ferry_testkit::queue::MemoryQueue;
@@ -22,11 +22,11 @@ struct World {
     source: MemoryBucket,
     destination: MemoryBucket,
     journal: MemoryJournal,
-    script: Script,
+    script: FaultScript,
 }
 
 impl World {
-    fn new(script: Script) -> Self {
+    fn new(script: FaultScript) -> Self {
         Self {
             source: MemoryBucket::versioned(),
             destination: MemoryBucket::versioned(),
@@ -35,28 +35,32 @@ impl World {
         }
     }
 
-    async fn handle(&self, payload: &Value) -> Result<Answer, InvocationError> {
+    async fn handle(&self, payload: &Value) -> Result<ReplicatorResponse, ReplicatorError> {
         self.handle_from(None, payload).await
     }
 
-    async fn handle_from(&self, queue: Option<&MemoryQueue>, payload: &Value) -> Result<Answer, InvocationError> {
+    async fn handle_from(
+        &self,
+        queue: Option<&MemoryQueue>,
+        payload: &Value,
+    ) -> Result<ReplicatorResponse, ReplicatorError> {
         let clock = TestClock::start();
         let deadline = clock.far_future();
-        let batch = Batch {
+        let batch = BatchReconciler {
             source_bucket: BucketName::new("example-source").unwrap(),
             reconciler: Reconciler {
-                source: Faults {
+                source: FaultyPort {
                     port: self.source.clone(),
                     script: self.script.clone(),
                 },
-                destination: Faults {
+                destination: FaultyPort {
                     port: MemoryDestination {
                         source: self.source.clone(),
                         bucket: self.destination.clone(),
                     },
                     script: self.script.clone(),
                 },
-                uploads: Some(Uploads {
+                uploads: Some(UploadSupport {
                     journal: self.journal.clone(),
                     route: route(),
                 }),
@@ -145,14 +149,14 @@ const DELETED: [&str; 5] = [
     "bridge/expired.txt",
 ];
 
-fn failures(answer: &Answer) -> Vec<String> {
+fn failures(answer: &ReplicatorResponse) -> Vec<String> {
     match answer {
-        Answer::Queue(answer) => answer
+        ReplicatorResponse::Queue(answer) => answer
             .batch_item_failures
             .iter()
             .map(|item| item.item_identifier.clone())
             .collect(),
-        Answer::Direct(_) => panic!("not an answer to a queue: {answer:?}"),
+        ReplicatorResponse::Direct(_) => panic!("not an answer to a queue: {answer:?}"),
     }
 }
 
@@ -168,7 +172,7 @@ async fn every_sample_event_does_what_it_is_named_for() {
         "every file of events/ is expected to do something"
     );
     for (name, expected) in SAMPLES {
-        let world = World::new(Script::default());
+        let world = World::new(FaultScript::default());
         let arriving = match expected {
             Queue(_, keys) | Done(keys) => *keys,
             Fails(_) => &[],
@@ -183,7 +187,7 @@ async fn every_sample_event_does_what_it_is_named_for() {
         let answer = world.handle(&payload).await;
         match (expected, &answer) {
             (Queue(ids, _), Ok(answer)) => assert_eq!(failures(answer), *ids, "{name}"),
-            (Done(_), Ok(Answer::Direct(_))) => {}
+            (Done(_), Ok(ReplicatorResponse::Direct(_))) => {}
             (Fails(text), Err(error)) => assert!(error.to_string().contains(text), "{name}: {error}"),
             _ => panic!("{name}: {answer:?}"),
         }
@@ -203,13 +207,13 @@ async fn every_sample_event_does_what_it_is_named_for() {
 
 #[tokio::test(start_paused = true)]
 async fn answer_to_a_queue_is_spelled_as_lambda_reads_it() {
-    let answer = World::new(Script::default())
+    let answer = World::new(FaultScript::default())
         .handle(&sample("sqs-batch-with-one-bad-body"))
         .await
         .unwrap();
     let expected = json!({"batchItemFailures": [{"itemIdentifier": "2e1424d4-f796-459a-8184-9c92662be6da"}]});
     assert_eq!(serde_json::to_value(answer).unwrap(), expected);
-    let answer = World::new(Script::default())
+    let answer = World::new(FaultScript::default())
         .handle(&sample("sns-in-sqs"))
         .await
         .unwrap();
@@ -230,9 +234,10 @@ fn message(id: &str, body: &Value) -> Value {
 #[tokio::test(start_paused = true)]
 async fn good_bad_panicking_and_slow_messages_are_each_their_own() {
     // The keys are reconciled in the order of the records, so the first copy is that of `c-slow`.
-    let script = Script::default()
-        .on(Call::Copy, 1, Fault::Hangs)
-        .on(Call::Copy, 4, Fault::Panics);
+    let script =
+        FaultScript::default()
+            .on(PortCall::Copy, 1, PortFault::Hangs)
+            .on(PortCall::Copy, 4, PortFault::Panics);
     let world = World::new(script);
     for key in ["a-good", "b-panics", "c-slow", "d-good"] {
         world.source.put(key, "content");
@@ -265,9 +270,9 @@ fn delivered(id: &str, times: u32, body: &Value) -> Value {
 
 #[tokio::test(start_paused = true)]
 async fn failed_messages_come_back_when_it_makes_sense() {
-    let script = Script::default()
-        .on(Call::Copy, 1, Fault::Fails(failure(FailureKind::Permanent)))
-        .on(Call::Copy, 3, Fault::Hangs);
+    let script = FaultScript::default()
+        .on(PortCall::Copy, 1, PortFault::Fails(failure(FailureKind::Permanent)))
+        .on(PortCall::Copy, 3, PortFault::Hangs);
     let world = World::new(script);
     for key in ["a-denied", "b-good", "c-slow"] {
         world.source.put(key, "content");
@@ -299,10 +304,10 @@ async fn failed_messages_come_back_when_it_makes_sense() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn queue_that_cannot_be_told_changes_no_answer() {
+async fn failed_visibility_change_does_not_change_the_response() {
     let queue = MemoryQueue::failing(failure(FailureKind::Permanent));
     let payload = json!({"Records": [delivered("bad", 1, &json!("no notification"))]});
-    let answer = World::new(Script::default())
+    let answer = World::new(FaultScript::default())
         .handle_from(Some(&queue), &payload)
         .await
         .unwrap();
@@ -311,8 +316,8 @@ async fn queue_that_cannot_be_told_changes_no_answer() {
 
 #[tokio::test(start_paused = true)]
 async fn direct_invocation_fails_when_any_record_is_not_done() {
-    let denied = Fault::Fails(failure(FailureKind::Permanent));
-    let world = World::new(Script::default().on(Call::Copy, 1, denied));
+    let denied = PortFault::Fails(failure(FailureKind::Permanent));
+    let world = World::new(FaultScript::default().on(PortCall::Copy, 1, denied));
     world.source.put("a", "content");
     world.source.put("b", "content");
     let error = world
@@ -351,7 +356,7 @@ async fn direct_invocation_reads_what_an_interrupted_one_may_have_left() {
             true,
         ),
     ] {
-        let world = World::new(Script::default());
+        let world = World::new(FaultScript::default());
         // An invocation crashed after its copy; in the meantime the tags had changed, and are as many as before.
         world.source.put("a", "content");
         world.source.tag("a", &[("t", "2")]);
@@ -359,18 +364,26 @@ async fn direct_invocation_reads_what_an_interrupted_one_may_have_left() {
         world.destination.put("a", "content");
         world.destination.tag("a", &[("t", "1")]);
         world.handle(&payload).await.unwrap();
-        assert_eq!(world.script.count(Call::Amend) > 0, repeated, "{title}: tags");
-        assert_eq!(world.script.count(Call::ListUploads) > 0, repeated, "{title}: uploads");
+        assert_eq!(
+            world.script.count(PortCall::UpdateAttributes) > 0,
+            repeated,
+            "{title}: tags"
+        );
+        assert_eq!(
+            world.script.count(PortCall::ListUploads) > 0,
+            repeated,
+            "{title}: uploads"
+        );
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn keys_are_counted_once_and_test_events_not_at_all() {
-    let world = World::new(Script::default());
+    let world = World::new(FaultScript::default());
     world.source.put("orders/42.json", "content");
     let answer = world.handle(&sample("duplicate")).await.unwrap();
     let expected = json!({
-        "records": 2, "copied": 1, "amended": 0, "deleted": 0, "skipped": 0, "handed_over": 0
+        "records": 2, "copied": 1, "attributes_updated": 0, "deleted": 0, "skipped": 0, "requeued": 0
     });
     assert_eq!(serde_json::to_value(answer).unwrap(), expected);
     for name in ["test-event", "no-records"] {
@@ -380,15 +393,15 @@ async fn keys_are_counted_once_and_test_events_not_at_all() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn changed_tags_are_amended_and_counted_so() {
-    let world = World::new(Script::default());
+async fn changed_tags_are_counted_as_attribute_updates() {
+    let world = World::new(FaultScript::default());
     let key = "photos/2026/harbour.jpg";
     world.source.put(key, "content");
     world.handle(&sample("put")).await.unwrap();
     world.source.tag(key, &[("reviewed", "yes")]);
     let answer = world.handle(&sample("tagging")).await.unwrap();
     let expected = json!({
-        "records": 1, "copied": 0, "amended": 1, "deleted": 0, "skipped": 0, "handed_over": 0
+        "records": 1, "copied": 0, "attributes_updated": 1, "deleted": 0, "skipped": 0, "requeued": 0
     });
     assert_eq!(serde_json::to_value(answer).unwrap(), expected);
     assert_eq!(world.destination.snapshot(), world.source.snapshot());
@@ -397,7 +410,7 @@ async fn changed_tags_are_amended_and_counted_so() {
 #[tokio::test(start_paused = true)]
 async fn failed_invocation_names_its_error() {
     let error_type = async |payload: &Value| {
-        let error = World::new(Script::default()).handle(payload).await.unwrap_err();
+        let error = World::new(FaultScript::default()).handle(payload).await.unwrap_err();
         lambda_runtime::Diagnostic::from(error).error_type
     };
     assert_eq!(error_type(&sample("foreign-bucket")).await, "NotDone");
@@ -407,7 +420,7 @@ async fn failed_invocation_names_its_error() {
 #[tokio::test(start_paused = true)]
 async fn payload_of_no_known_shape_is_a_named_error() {
     for payload in [json!({}), json!([]), json!("text"), json!(null), json!({"tasks": []})] {
-        let error = World::new(Script::default()).handle(&payload).await.unwrap_err();
+        let error = World::new(FaultScript::default()).handle(&payload).await.unwrap_err();
         assert!(error.to_string().starts_with("NotANotification"), "{error}");
     }
 }
@@ -418,7 +431,7 @@ proptest! {
         messages in prop::collection::vec(prop::collection::vec(0usize..4, 0..4), 1..8)
     ) {
         // Keys 0 and 1 can be copied; the records of key 2 cannot be read, those of key 3 are of another bucket.
-        let world = World::new(Script::default());
+        let world = World::new(FaultScript::default());
         let content = |key: usize| match key {
             2 => json!({"eventVersion": "9.0"}),
             3 => sample("foreign-bucket")["Records"][0].clone(),

@@ -9,15 +9,15 @@ use s3ferry_core::names::ObjectKey;
 
 use crate::columns::{Column, SORTED_SCHEMA};
 use crate::error::InventoryError;
-use crate::sorted::Counters;
+use crate::sorted::RowCounters;
 
 /// The rule by which rows count: what is current of one bucket below a prefix. A current delete marker is sorted with the
 /// objects, because it may be newer than another current row of its key; it is no object and counted as left out.
 #[derive(Debug)]
-pub(crate) struct Admission {
+pub(crate) struct RowFilter {
     pub(crate) source_bucket: String,
     pub(crate) prefix: String,
-    pub(crate) counters: Arc<Counters>,
+    pub(crate) counters: Arc<RowCounters>,
 }
 
 /// A batch of a file's rows in the schema they are read into.
@@ -30,7 +30,7 @@ pub(crate) struct ReadBatch<'a> {
     pub(crate) rows: RecordBatch,
 }
 
-impl Admission {
+impl RowFilter {
     /// Returns the rows that count, with the columns that are sorted.
     pub(crate) fn admit(&self, batch: &ReadBatch<'_>) -> Result<RecordBatch, InventoryError> {
         let columns = Columns::of(batch);

@@ -13,7 +13,7 @@ use parquet::arrow::ProjectionMask as ParquetProjection;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use crate::admit::ReadBatch;
-use crate::columns::{Column, Layout, READ_SCHEMA};
+use crate::columns::{Column, ColumnLayout, READ_SCHEMA};
 use crate::error::InventoryError;
 use crate::manifest::FileFormat;
 
@@ -24,7 +24,7 @@ pub(crate) struct ColumnarBatches<'a> {
     file: &'a str,
     batches: Batches,
     /// Which columns of the file's batches hold what is read.
-    layout: Layout,
+    layout: ColumnLayout,
     rows: u64,
 }
 
@@ -126,8 +126,8 @@ fn named(batch: &RecordBatch, column: Column) -> Option<&ArrayRef> {
 }
 
 /// Returns the layout of a file and the positions of those of its columns that are read.
-fn projection(schema: &Schema, file: &str) -> Result<(Layout, Vec<usize>), InventoryError> {
-    let layout = Layout::of(schema.fields().iter().map(|field| field.name().as_str()), file)?;
+fn projection(schema: &Schema, file: &str) -> Result<(ColumnLayout, Vec<usize>), InventoryError> {
+    let layout = ColumnLayout::of(schema.fields().iter().map(|field| field.name().as_str()), file)?;
     let read = Column::ALL
         .into_iter()
         .filter_map(|column| layout.position(column))
@@ -135,7 +135,7 @@ fn projection(schema: &Schema, file: &str) -> Result<(Layout, Vec<usize>), Inven
     Ok((layout, read))
 }
 
-fn parquet(file: &str, content: File, batch_rows: usize) -> Result<(Batches, Layout), InventoryError> {
+fn parquet(file: &str, content: File, batch_rows: usize) -> Result<(Batches, ColumnLayout), InventoryError> {
     let malformed = |error| InventoryError::malformed(file, 0, &error);
     let builder = ParquetRecordBatchReaderBuilder::try_new(content).map_err(malformed)?;
     let (layout, read) = projection(builder.schema(), file)?;
@@ -148,7 +148,7 @@ fn parquet(file: &str, content: File, batch_rows: usize) -> Result<(Batches, Lay
     Ok((Box::new(reader), layout))
 }
 
-fn orc(file: &str, content: File, batch_rows: usize) -> Result<(Batches, Layout), InventoryError> {
+fn orc(file: &str, content: File, batch_rows: usize) -> Result<(Batches, ColumnLayout), InventoryError> {
     let builder = ArrowReaderBuilder::try_new(content).map_err(|error| InventoryError::malformed(file, 0, &error))?;
     let schema = builder.schema();
     let (layout, read) = projection(&schema, file)?;

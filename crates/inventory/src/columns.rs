@@ -128,7 +128,7 @@ fn schema(columns: &[Column]) -> SchemaRef {
 
 /// Where a file has the columns that are read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Layout {
+pub(crate) struct ColumnLayout {
     positions: [Option<usize>; Column::ALL.len()],
     /// How many columns the file has.
     pub(crate) width: usize,
@@ -136,7 +136,7 @@ pub(crate) struct Layout {
     pub(crate) unknown: Vec<String>,
 }
 
-impl Layout {
+impl ColumnLayout {
     /// Finds the columns among `names`, which `file` holds.
     pub(crate) fn of<'a>(names: impl Iterator<Item = &'a str>, file: &str) -> Result<Self, InventoryError> {
         let mut layout = Self {
@@ -210,8 +210,8 @@ mod tests {
 
     #[test]
     fn both_spellings_name_the_same_columns() {
-        let csv = Layout::of("Bucket,Key,Size,ETag,LastModifiedDate".split(','), "file").unwrap();
-        let orc = Layout::of("bucket,key,size,e_tag,last_modified_date".split(','), "file").unwrap();
+        let csv = ColumnLayout::of("Bucket,Key,Size,ETag,LastModifiedDate".split(','), "file").unwrap();
+        let orc = ColumnLayout::of("bucket,key,size,e_tag,last_modified_date".split(','), "file").unwrap();
         assert_eq!(csv, orc);
         assert_eq!(csv.position(Column::LastModified), Some(4));
     }
@@ -219,7 +219,7 @@ mod tests {
     #[test]
     fn unknown_columns_are_named_and_unread_ones_are_not() {
         let names = "Bucket,Key,Size,ETag,LastModifiedDate,Flavour,ReplicationStatus";
-        let layout = Layout::of(names.split(','), "file").unwrap();
+        let layout = ColumnLayout::of(names.split(','), "file").unwrap();
         assert_eq!(layout.unknown, ["Flavour"]);
         assert_eq!(layout.width, 7);
     }

@@ -12,13 +12,13 @@ use flate2::bufread::MultiGzDecoder;
 use s3ferry_core::names::ObjectKey;
 
 use crate::admit::ReadBatch;
-use crate::columns::{Column, Layout, READ_SCHEMA};
+use crate::columns::{Column, ColumnLayout, READ_SCHEMA};
 use crate::error::InventoryError;
 
 /// Reads a CSV file batch by batch.
 pub(crate) struct CsvBatches<'a> {
     file: &'a str,
-    layout: &'a Layout,
+    layout: &'a ColumnLayout,
     reader: csv::Reader<Box<dyn Read + Send>>,
     batch_rows: usize,
     rows: u64,
@@ -26,7 +26,7 @@ pub(crate) struct CsvBatches<'a> {
 
 impl<'a> CsvBatches<'a> {
     /// Begins to read `content`, compressed if the file's name says so.
-    pub(crate) fn new(file: &'a str, content: File, layout: &'a Layout, batch_rows: usize) -> Self {
+    pub(crate) fn new(file: &'a str, content: File, layout: &'a ColumnLayout, batch_rows: usize) -> Self {
         let buffered = BufReader::with_capacity(1 << 18, content);
         let plain: Box<dyn Read + Send> = if is_compressed(file) {
             Box::new(MultiGzDecoder::new(buffered))

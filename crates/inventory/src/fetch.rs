@@ -10,7 +10,7 @@ use tempfile::NamedTempFile;
 
 use crate::bucket::InventoryBucket;
 use crate::error::InventoryError;
-use crate::manifest::ReportFile;
+use crate::manifest::InventoryFile;
 use crate::md5sum::Md5Sum;
 
 /// Fetches an object into a file that goes away when it is dropped.
@@ -31,7 +31,11 @@ pub(crate) async fn fetch(
 }
 
 /// Compares size and MD5 with the manifest's, and opens the file.
-pub(crate) fn check(fetched: &NamedTempFile, expected: &ReportFile, directory: &Path) -> Result<File, InventoryError> {
+pub(crate) fn check(
+    fetched: &NamedTempFile,
+    expected: &InventoryFile,
+    directory: &Path,
+) -> Result<File, InventoryError> {
     let (found_bytes, found) = digest(fetched.path()).map_err(|error| spill(directory, error))?;
     if found_bytes != expected.size_bytes {
         return Err(InventoryError::Size {

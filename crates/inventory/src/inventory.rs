@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use s3ferry_core::names::ObjectKey;
 
-use crate::admit::Admission;
+use crate::admit::RowFilter;
 use crate::bucket::InventoryBucket;
 use crate::error::InventoryError;
 use crate::fetch::{fetch, spill};
-use crate::manifest::Manifest;
-use crate::sort::{Limits, Report, sort};
-use crate::sorted::{Counters, SortedRows};
+use crate::manifest::InventoryManifest;
+use crate::sort::{ReportSource, SortLimits, sort};
+use crate::sorted::{RowCounters, SortedRows};
 
 /// What is read of a report, and with how much memory and disk.
 #[derive(Debug, Clone)]
@@ -48,7 +48,7 @@ impl ReadOptions {
 pub struct Inventory<B> {
     bucket: Arc<B>,
     manifest_key: ObjectKey,
-    manifest: Arc<Manifest>,
+    manifest: Arc<InventoryManifest>,
 }
 
 impl<B: InventoryBucket> Inventory<B> {
@@ -59,7 +59,7 @@ impl<B: InventoryBucket> Inventory<B> {
         let content = tokio::fs::read(file.path())
             .await
             .map_err(|error| spill(directory, error))?;
-        let manifest = Arc::new(Manifest::parse(&manifest_key, &content)?);
+        let manifest = Arc::new(InventoryManifest::parse(&manifest_key, &content)?);
         Ok(Self {
             bucket,
             manifest_key,
@@ -69,7 +69,7 @@ impl<B: InventoryBucket> Inventory<B> {
 
     /// Returns what the manifest says.
     #[must_use]
-    pub fn manifest(&self) -> &Manifest {
+    pub fn manifest(&self) -> &InventoryManifest {
         &self.manifest
     }
 
@@ -84,18 +84,18 @@ impl<B: InventoryBucket> Inventory<B> {
     /// Must be called within a Tokio runtime. Work begins at once in tasks of its own, and ends when the stream is
     /// dropped. No row comes before every file was fetched and checked: whoever reads a row can rely on the report.
     pub fn sorted_rows(&self, options: &ReadOptions) -> Result<SortedRows, InventoryError> {
-        let counters = Arc::new(Counters::default());
-        let report = Report {
+        let counters = Arc::new(RowCounters::default());
+        let report = ReportSource {
             bucket: Arc::clone(&self.bucket),
             manifest: Arc::clone(&self.manifest),
             directory: options.spill_directory.clone(),
-            admission: Arc::new(Admission {
+            admission: Arc::new(RowFilter {
                 source_bucket: self.manifest.source_bucket.as_str().to_owned(),
                 prefix: options.prefix.clone(),
                 counters: Arc::clone(&counters),
             }),
         };
-        let limits = Limits {
+        let limits = SortLimits {
             memory_bytes: options.memory_bytes.max(ReadOptions::LEAST_MEMORY_BYTES),
             spill_bytes: options.spill_limit_bytes,
             directory: options.spill_directory.clone(),

@@ -6,7 +6,7 @@ use s3ferry_core::names::{BucketName, ObjectKey};
 use s3ferry_core::time::Timestamp;
 use serde::Deserialize;
 
-use crate::columns::Layout;
+use crate::columns::ColumnLayout;
 use crate::error::InventoryError;
 use crate::md5sum::Md5Sum;
 
@@ -23,7 +23,7 @@ pub enum FileFormat {
 
 /// One file of a report.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReportFile {
+pub struct InventoryFile {
     /// Its key in the bucket that holds the report.
     pub key: ObjectKey,
     /// Its size.
@@ -34,7 +34,7 @@ pub struct ReportFile {
 
 /// What the manifest of a report says.
 #[derive(Debug, Clone)]
-pub struct Manifest {
+pub struct InventoryManifest {
     /// The bucket whose objects are listed.
     pub source_bucket: BucketName,
     /// When S3 began to make the list, where the manifest says it.
@@ -42,9 +42,9 @@ pub struct Manifest {
     /// How the files are written.
     pub format: FileFormat,
     /// The files, in no order that means anything.
-    pub files: Vec<ReportFile>,
+    pub files: Vec<InventoryFile>,
     /// Columns of a CSV report; the other formats name them in each file.
-    pub(crate) csv_layout: Option<Layout>,
+    pub(crate) csv_layout: Option<ColumnLayout>,
 }
 
 #[derive(Deserialize)]
@@ -65,7 +65,7 @@ struct RawFile {
     md5: String,
 }
 
-impl Manifest {
+impl InventoryManifest {
     /// Reads the manifest that was found under `key`.
     pub fn parse(key: &ObjectKey, content: &[u8]) -> Result<Self, InventoryError> {
         let refused = |detail: String| InventoryError::Manifest {
@@ -85,7 +85,7 @@ impl Manifest {
         let csv_layout = match format {
             FileFormat::Csv => {
                 let names = raw.file_schema.split(',').map(str::trim);
-                Some(Layout::of(names, key.as_str())?)
+                Some(ColumnLayout::of(names, key.as_str())?)
             }
             FileFormat::Parquet | FileFormat::Orc => None,
         };
@@ -121,14 +121,14 @@ impl Manifest {
 }
 
 impl RawFile {
-    fn checked(self) -> Result<ReportFile, String> {
+    fn checked(self) -> Result<InventoryFile, String> {
         let md5 = Md5Sum::parse(&self.md5).ok_or_else(|| {
             format!(
                 "MD5checksum of file `{}` is `{}`, must be 32 hexadecimal digits",
                 self.key, self.md5
             )
         })?;
-        Ok(ReportFile {
+        Ok(InventoryFile {
             key: ObjectKey::from_raw(self.key).map_err(|error| error.to_string())?,
             size_bytes: self.size,
             md5,
@@ -140,8 +140,8 @@ impl RawFile {
 mod tests {
     use super::*;
 
-    fn parse(content: &str) -> Result<Manifest, InventoryError> {
-        Manifest::parse(
+    fn parse(content: &str) -> Result<InventoryManifest, InventoryError> {
+        InventoryManifest::parse(
             &ObjectKey::from_raw("report/manifest.json").unwrap(),
             content.as_bytes(),
         )

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use s3ferry_core::listing::{Listed, StorageClassName};
+use s3ferry_core::listing::{ListedObject, StorageClassName};
 use s3ferry_core::names::{ETag, NameError, ObjectKey, VersionId};
 use s3ferry_core::time::Timestamp;
 
@@ -49,7 +49,7 @@ impl EncryptionStatus {
 ///
 /// What the report was not configured to include is `None`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row {
+pub struct InventoryRow {
     /// The object's key, decoded.
     pub key: ObjectKey,
     /// Its version, where it has an id that pins it.
@@ -76,9 +76,9 @@ pub struct Row {
 
 /// A row that may be the current one of its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Current {
+pub(crate) enum RowCandidate {
     /// An object.
-    Object(Row),
+    Object(InventoryRow),
     /// A delete marker: the key has no object.
     DeleteMarker {
         /// The key.
@@ -88,22 +88,24 @@ pub(crate) enum Current {
     },
 }
 
-impl Current {
+impl RowCandidate {
     /// Returns the key.
     pub(crate) fn key(&self) -> &ObjectKey {
         match self {
-            Self::Object(Row { key, .. }) | Self::DeleteMarker { key, .. } => key,
+            Self::Object(InventoryRow { key, .. }) | Self::DeleteMarker { key, .. } => key,
         }
     }
 
     fn last_modified(&self) -> Timestamp {
         match self {
-            Self::Object(Row { last_modified, .. }) | Self::DeleteMarker { last_modified, .. } => *last_modified,
+            Self::Object(InventoryRow { last_modified, .. }) | Self::DeleteMarker { last_modified, .. } => {
+                *last_modified
+            }
         }
     }
 
     /// Returns the object, unless the key has none.
-    pub(crate) fn object(self) -> Option<Row> {
+    pub(crate) fn object(self) -> Option<InventoryRow> {
         match self {
             Self::Object(row) => Some(row),
             Self::DeleteMarker { .. } => None,
@@ -118,7 +120,7 @@ impl Current {
             Ordering::Less => other,
             Ordering::Equal if self == other => self,
             Ordering::Equal => match (self, other) {
-                (Self::Object(row), _) | (_, Self::Object(row)) => Self::Object(Row {
+                (Self::Object(row), _) | (_, Self::Object(row)) => Self::Object(InventoryRow {
                     is_contested: true,
                     ..row
                 }),
@@ -128,12 +130,12 @@ impl Current {
     }
 }
 
-impl From<Row> for Listed {
+impl From<InventoryRow> for ListedObject {
     /// Takes what a listing says too, for a merge with another report or with a listing.
     ///
     /// More than a listing says where the report tells how objects are encrypted: a tag that says nothing of the content
     /// is left out, and so is that of a contested row.
-    fn from(row: Row) -> Self {
+    fn from(row: InventoryRow) -> Self {
         let is_telling = row.encryption.is_none_or(EncryptionStatus::has_telling_etag);
         Self {
             key: row.key,
@@ -164,9 +166,9 @@ pub(crate) struct RawRow<'a> {
 }
 
 impl RawRow<'_> {
-    pub(crate) fn row(&self) -> Result<Row, NameError> {
+    pub(crate) fn row(&self) -> Result<InventoryRow, NameError> {
         let text = |value: Option<&str>| value.filter(|text| !text.is_empty()).map(str::to_owned);
-        Ok(Row {
+        Ok(InventoryRow {
             key: ObjectKey::from_raw(self.key)?,
             version_id: self.version_id.and_then(VersionId::pinnable),
             // Rows with a negative size were refused when they were read.
@@ -185,11 +187,11 @@ impl RawRow<'_> {
         })
     }
 
-    pub(crate) fn current(&self) -> Result<Current, NameError> {
+    pub(crate) fn current(&self) -> Result<RowCandidate, NameError> {
         if !self.is_delete_marker {
-            return self.row().map(Current::Object);
+            return self.row().map(RowCandidate::Object);
         }
-        Ok(Current::DeleteMarker {
+        Ok(RowCandidate::DeleteMarker {
             key: ObjectKey::from_raw(self.key)?,
             last_modified: Timestamp::from_millis(self.last_modified),
         })
@@ -200,7 +202,7 @@ impl RawRow<'_> {
 mod tests {
     use super::*;
 
-    fn row(encryption: Option<&str>, storage_class: Option<&str>) -> Listed {
+    fn row(encryption: Option<&str>, storage_class: Option<&str>) -> ListedObject {
         let raw = RawRow {
             is_delete_marker: false,
             key: "k",

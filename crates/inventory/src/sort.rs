@@ -24,14 +24,14 @@ use futures::StreamExt;
 use tempfile::NamedTempFile;
 use tokio::sync::mpsc;
 
-use crate::admit::{Admission, ReadBatch};
+use crate::admit::{ReadBatch, RowFilter};
 use crate::bucket::InventoryBucket;
 use crate::columnar::ColumnarBatches;
 use crate::columns::{Column, SORTED_SCHEMA};
 use crate::delimited::CsvBatches;
 use crate::error::InventoryError;
 use crate::fetch::{check, fetch};
-use crate::manifest::{Manifest, ReportFile};
+use crate::manifest::{InventoryFile, InventoryManifest};
 
 /// How many rows go through the engine together: at a few hundred bytes a row, a batch is a megabyte or two.
 const BATCH_ROWS: usize = 8192;
@@ -41,7 +41,7 @@ const BATCHES_IN_FLIGHT: usize = 2;
 
 /// What the engine may use.
 #[derive(Debug, Clone)]
-pub(crate) struct Limits {
+pub(crate) struct SortLimits {
     pub(crate) memory_bytes: usize,
     pub(crate) spill_bytes: u64,
     pub(crate) directory: PathBuf,
@@ -49,13 +49,16 @@ pub(crate) struct Limits {
 
 /// Begins to sort a report.
 pub(crate) fn sort<B: InventoryBucket>(
-    report: Report<B>,
-    limits: &Limits,
+    report: ReportSource<B>,
+    limits: &SortLimits,
 ) -> Result<SendableRecordBatchStream, InventoryError> {
     begin(report, limits).map_err(InventoryError::from_engine)
 }
 
-fn begin<B: InventoryBucket>(report: Report<B>, limits: &Limits) -> Result<SendableRecordBatchStream, DataFusionError> {
+fn begin<B: InventoryBucket>(
+    report: ReportSource<B>,
+    limits: &SortLimits,
+) -> Result<SendableRecordBatchStream, DataFusionError> {
     let disk = DiskManagerBuilder::default()
         .with_mode(DiskManagerMode::Directories(vec![limits.directory.clone()]))
         .with_max_temp_directory_size(limits.spill_bytes);
@@ -103,14 +106,14 @@ fn in_background(mut stream: SendableRecordBatchStream) -> SendableRecordBatchSt
 }
 
 /// A report as a source of the engine.
-pub(crate) struct Report<B> {
+pub(crate) struct ReportSource<B> {
     pub(crate) bucket: Arc<B>,
-    pub(crate) manifest: Arc<Manifest>,
+    pub(crate) manifest: Arc<InventoryManifest>,
     pub(crate) directory: PathBuf,
-    pub(crate) admission: Arc<Admission>,
+    pub(crate) admission: Arc<RowFilter>,
 }
 
-impl<B> Clone for Report<B> {
+impl<B> Clone for ReportSource<B> {
     fn clone(&self) -> Self {
         Self {
             bucket: Arc::clone(&self.bucket),
@@ -121,7 +124,7 @@ impl<B> Clone for Report<B> {
     }
 }
 
-impl<B> fmt::Debug for Report<B> {
+impl<B> fmt::Debug for ReportSource<B> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Report")
@@ -130,7 +133,7 @@ impl<B> fmt::Debug for Report<B> {
     }
 }
 
-impl<B: InventoryBucket> PartitionStream for Report<B> {
+impl<B: InventoryBucket> PartitionStream for ReportSource<B> {
     fn schema(&self) -> &SchemaRef {
         &SORTED_SCHEMA
     }
@@ -164,8 +167,8 @@ impl<B: InventoryBucket> PartitionStream for Report<B> {
 
 type Output = mpsc::Sender<Result<RecordBatch, DataFusionError>>;
 
-impl<B: InventoryBucket> Report<B> {
-    fn decode(&self, file: &ReportFile, fetched: &NamedTempFile, output: &Output) -> Result<(), InventoryError> {
+impl<B: InventoryBucket> ReportSource<B> {
+    fn decode(&self, file: &InventoryFile, fetched: &NamedTempFile, output: &Output) -> Result<(), InventoryError> {
         let content = check(fetched, file, &self.directory)?;
         let name = file.key.as_str();
         if let Some(layout) = &self.manifest.csv_layout {

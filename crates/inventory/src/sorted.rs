@@ -15,11 +15,11 @@ use futures::Stream;
 
 use crate::columns::Column;
 use crate::error::InventoryError;
-use crate::row::{Current, RawRow, Row};
+use crate::row::{InventoryRow, RawRow, RowCandidate};
 
 /// What has been seen of a report so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct InventoryCounts {
     /// Rows in the files.
     pub read: u64,
     /// Rows that are no current object below the prefix: older versions, delete markers, other keys.
@@ -31,14 +31,14 @@ pub struct Counts {
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Counters {
+pub(crate) struct RowCounters {
     read: AtomicU64,
     left_out: AtomicU64,
     superseded: AtomicU64,
     unknown_columns: Mutex<BTreeSet<String>>,
 }
 
-impl Counters {
+impl RowCounters {
     pub(crate) fn read(&self, rows: usize, counted: usize) {
         self.read.fetch_add(rows as u64, Ordering::Relaxed);
         self.left_out.fetch_add((rows - counted) as u64, Ordering::Relaxed);
@@ -49,9 +49,9 @@ impl Counters {
         known.extend(names.iter().cloned());
     }
 
-    fn counts(&self) -> Counts {
+    fn counts(&self) -> InventoryCounts {
         let unknown_columns = self.unknown_columns.lock().unwrap_or_else(PoisonError::into_inner);
-        Counts {
+        InventoryCounts {
             read: self.read.load(Ordering::Relaxed),
             left_out: self.left_out.load(Ordering::Relaxed),
             superseded: self.superseded.load(Ordering::Relaxed),
@@ -62,12 +62,12 @@ impl Counters {
 
 /// A look at what has been seen of a report so far.
 #[derive(Debug, Clone)]
-pub struct Tally(Arc<Counters>);
+pub struct InventoryStatistics(Arc<RowCounters>);
 
-impl Tally {
+impl InventoryStatistics {
     /// Returns the counts, as [`SortedRows::counts`] does.
     #[must_use]
-    pub fn counts(&self) -> Counts {
+    pub fn counts(&self) -> InventoryCounts {
         self.0.counts()
     }
 }
@@ -79,12 +79,12 @@ pub struct SortedRows {
     batches: Option<SendableRecordBatchStream>,
     batch: Option<Batch>,
     /// The last row read: given out once the next one is seen to be of another key.
-    pending: Option<Current>,
-    counters: Arc<Counters>,
+    pending: Option<RowCandidate>,
+    counters: Arc<RowCounters>,
 }
 
 impl SortedRows {
-    pub(crate) fn new(batches: SendableRecordBatchStream, counters: Arc<Counters>) -> Self {
+    pub(crate) fn new(batches: SendableRecordBatchStream, counters: Arc<RowCounters>) -> Self {
         Self {
             batches: Some(batches),
             batch: None,
@@ -96,18 +96,18 @@ impl SortedRows {
     /// Returns what has been seen so far; all of it once a row was given out or the stream has ended, but for
     /// superseded rows, which are counted as they are passed.
     #[must_use]
-    pub fn counts(&self) -> Counts {
+    pub fn counts(&self) -> InventoryCounts {
         self.counters.counts()
     }
 
     /// Returns a look at the counts for whoever does not hold the rows.
     #[must_use]
-    pub fn tally(&self) -> Tally {
-        Tally(Arc::clone(&self.counters))
+    pub fn tally(&self) -> InventoryStatistics {
+        InventoryStatistics(Arc::clone(&self.counters))
     }
 
     /// Takes the next row in; returns the object before it where that is of another key.
-    fn follow(&mut self, next: Current) -> Result<Option<Row>, InventoryError> {
+    fn follow(&mut self, next: RowCandidate) -> Result<Option<InventoryRow>, InventoryError> {
         let Some(pending) = self.pending.take() else {
             self.pending = Some(next);
             return Ok(None);
@@ -118,7 +118,10 @@ impl SortedRows {
                 Ok(pending.object())
             }
             std::cmp::Ordering::Equal => {
-                if matches!((&pending, &next), (Current::Object(_), _) | (_, Current::Object(_))) {
+                if matches!(
+                    (&pending, &next),
+                    (RowCandidate::Object(_), _) | (_, RowCandidate::Object(_))
+                ) {
                     self.counters.superseded.fetch_add(1, Ordering::Relaxed);
                 }
                 self.pending = Some(pending.newer(next));
@@ -131,7 +134,7 @@ impl SortedRows {
         }
     }
 
-    fn poll_row(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Row>, InventoryError>> {
+    fn poll_row(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<InventoryRow>, InventoryError>> {
         loop {
             if let Some(row) = self.batch.as_mut().and_then(Batch::next) {
                 if let Some(row) = row.and_then(|row| self.follow(row))? {
@@ -144,7 +147,7 @@ impl SortedRows {
             };
             let Some(batch) = ready!(batches.as_mut().poll_next(context)) else {
                 self.batches = None;
-                return Poll::Ready(Ok(self.pending.take().and_then(Current::object)));
+                return Poll::Ready(Ok(self.pending.take().and_then(RowCandidate::object)));
             };
             self.batch = Some(Batch::new(&batch.map_err(InventoryError::from_engine)?));
         }
@@ -152,7 +155,7 @@ impl SortedRows {
 }
 
 impl Stream for SortedRows {
-    type Item = Result<Row, InventoryError>;
+    type Item = Result<InventoryRow, InventoryError>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let row = ready!(self.poll_row(context));
@@ -191,7 +194,7 @@ impl Batch {
         }
     }
 
-    fn next(&mut self) -> Option<Result<Current, InventoryError>> {
+    fn next(&mut self) -> Option<Result<RowCandidate, InventoryError>> {
         if self.position == self.len {
             return None;
         }

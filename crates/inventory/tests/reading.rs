@@ -16,16 +16,18 @@ use std::sync::Arc;
 use futures::TryStreamExt;
 use proptest::prelude::*;
 use s3ferry_core::failure::FailureKind;
-use s3ferry_core::listing::Listed;
+use s3ferry_core::listing::ListedObject;
 use s3ferry_core::names::ObjectKey;
 use s3ferry_core::time::Timestamp;
-use s3ferry_inventory::{Counts, Directory, EncryptionStatus, Inventory, InventoryError, ReadOptions, Row};
+use s3ferry_inventory::{
+    Directory, EncryptionStatus, Inventory, InventoryCounts, InventoryError, InventoryRow, ReadOptions,
+};
 
 use report::{CSV_SCHEMA, Entry, WRITTEN_MILLIS, batch, csv, entry, gzip, orc, parquet, with_text, without};
 
 const FORMATS: [&str; 3] = ["CSV", "Parquet", "ORC"];
 
-async fn read_with(root: &Path, options: &ReadOptions) -> Result<(Vec<Row>, Counts), InventoryError> {
+async fn read_with(root: &Path, options: &ReadOptions) -> Result<(Vec<InventoryRow>, InventoryCounts), InventoryError> {
     let bucket = Arc::new(Directory::new(root));
     let manifest = ObjectKey::from_raw("report/manifest.json").unwrap();
     let inventory = Inventory::open(bucket, manifest, options).await?;
@@ -37,7 +39,7 @@ async fn read_with(root: &Path, options: &ReadOptions) -> Result<(Vec<Row>, Coun
     Ok((rows, sorted.counts()))
 }
 
-async fn read(root: &Path) -> Result<(Vec<Row>, Counts), InventoryError> {
+async fn read(root: &Path) -> Result<(Vec<InventoryRow>, InventoryCounts), InventoryError> {
     let spill = tempfile::tempdir().unwrap();
     let read = read_with(root, &ReadOptions::new(spill.path())).await;
     let left = fs::read_dir(spill.path()).unwrap().count();
@@ -48,7 +50,7 @@ async fn read(root: &Path) -> Result<(Vec<Row>, Counts), InventoryError> {
     read
 }
 
-fn keys(rows: &[Row]) -> Vec<&str> {
+fn keys(rows: &[InventoryRow]) -> Vec<&str> {
     rows.iter().map(|row| row.key.as_str()).collect()
 }
 
@@ -107,7 +109,7 @@ async fn rows_of_each_format_come_in_utf8_order_with_their_facts() {
         assert_eq!(first.etag.as_str(), entry("\n").etag, "{format}");
         assert_eq!(first.storage_class.as_deref(), Some("STANDARD"), "{format}");
         assert_eq!(
-            Listed::from(first.clone()).storage_class.as_str(),
+            ListedObject::from(first.clone()).storage_class.as_str(),
             "STANDARD",
             "{format}"
         );
@@ -191,7 +193,7 @@ async fn check_current(entries: &[Entry], expected: Option<(&str, bool)>) {
             match (found, expected) {
                 // Which of two that are contested is given out does not matter.
                 (Some((_, true)), Some((_, true))) => {
-                    assert_eq!(Listed::from(rows[0].clone()).etag, None, "{format}");
+                    assert_eq!(ListedObject::from(rows[0].clone()).etag, None, "{format}");
                 }
                 _ => assert_eq!(found, expected, "{format}"),
             }
@@ -404,7 +406,7 @@ async fn missing_columns_and_wrong_types_are_named() {
 }
 
 #[tokio::test]
-async fn rows_that_cannot_be_are_named_with_row_and_column() {
+async fn invalid_rows_are_named_with_row_and_column() {
     for format in FORMATS {
         let cases = [
             (
@@ -448,7 +450,7 @@ async fn rows_that_cannot_be_are_named_with_row_and_column() {
 }
 
 #[tokio::test]
-async fn csv_lines_that_cannot_be_are_named_with_row_and_column() {
+async fn invalid_csv_lines_are_named_with_row_and_column() {
     let good = "listed-bucket,a,1,tag,true,false,2026-11-23T01:02:03.000Z\n";
     let schema = "Bucket, Key, Size, ETag, IsLatest, IsDeleteMarker, LastModifiedDate";
     let cases: [(&[u8], &[&str]); 9] = [

@@ -5,23 +5,23 @@ mod versions;
 
 use std::collections::BTreeMap;
 
-use s3ferry_core::facts::{Aspect, Aspects, ObjectFacts, ObjectState};
+use s3ferry_core::facts::{Attribute, AttributeSet, ObjectFacts, ObjectState};
 use s3ferry_core::names::{ETag, ObjectKey};
-use s3ferry_core::order::{CopyMethod, CopyOrder, SourcePin, Stated, WriteCondition};
+use s3ferry_core::order::{CopyMethod, CopyOrder, ExplicitAttributes, SourcePin, WriteCondition};
 use s3ferry_engine::ports::{Absence, DestinationBucket, SourceBucket, WriteError};
 
 /// A source and a destination bucket with the ports under test, and ways past the ports to set them up.
 ///
 /// The source bucket has versioning.
-pub trait World: Sync {
+pub trait ContractFixture: Sync {
     /// The source's port.
     fn source(&self) -> &impl SourceBucket;
     /// The destination's port.
     fn destination(&self) -> &impl DestinationBucket;
     /// Writes an object into the source bucket.
-    fn put_source(&self, object: &Sample) -> impl Future<Output = ()> + Send;
+    fn put_source(&self, object: &SampleObject) -> impl Future<Output = ()> + Send;
     /// Writes an object into the destination bucket.
-    fn put_destination(&self, object: &Sample) -> impl Future<Output = ()> + Send;
+    fn put_destination(&self, object: &SampleObject) -> impl Future<Output = ()> + Send;
     /// Deletes the current object of the source by a delete marker.
     fn delete_source(&self, key: &ObjectKey) -> impl Future<Output = ()> + Send;
     /// Returns the content of the destination's current object.
@@ -62,7 +62,7 @@ pub enum Deviation {
 impl Deviation {
     /// Tells whether a world is on record with this deviation; if so, `shown` says that it has just been seen, because
     /// an entry that is no longer true must leave the list.
-    fn is_known(self, world: &impl World, shown: bool) -> bool {
+    fn is_known(self, world: &impl ContractFixture, shown: bool) -> bool {
         let known = world.deviations().contains(&self);
         assert!(shown || !known, "{self:?} is gone, so it must leave the list");
         known
@@ -71,7 +71,7 @@ impl Deviation {
 
 /// An object to write.
 #[derive(Debug, Clone)]
-pub struct Sample {
+pub struct SampleObject {
     /// Its key.
     pub key: ObjectKey,
     /// Its content.
@@ -82,7 +82,7 @@ pub struct Sample {
     pub tags: BTreeMap<String, String>,
 }
 
-impl Sample {
+impl SampleObject {
     /// Makes an object without metadata and tags.
     pub fn plain(key: &str, content: &str) -> Self {
         Self {
@@ -100,7 +100,7 @@ tokio::task_local! {
 }
 
 /// Runs the suite with keys that begin with `prefix`, for a world that is not the suite's alone.
-pub async fn run_below(prefix: &str, world: &impl World) {
+pub async fn run_below(prefix: &str, world: &impl ContractFixture) {
     PREFIX.scope(prefix.to_owned(), run(world)).await;
 }
 
@@ -111,12 +111,12 @@ fn key(key: &str) -> ObjectKey {
 }
 
 /// Runs every rule of the suite on one world; panics at the first that does not hold.
-pub async fn run(world: &impl World) {
+pub async fn run(world: &impl ContractFixture) {
     missing_key_is_not_found(world).await;
     written_object_is_read_with_its_facts(world).await;
     deleted_object_is_a_delete_marker(world).await;
     absence_is_confirmed_only_when_nothing_is_there(world).await;
-    copy_brings_content_metadata_and_tags(world).await;
+    copy_carries_content_metadata_and_tags(world).await;
     copy_of_odd_keys_keeps_them(world).await;
     copy_of_an_older_version_is_that_version(world).await;
     copy_with_another_tag_moves_nothing(world).await;
@@ -128,16 +128,16 @@ pub async fn run(world: &impl World) {
     versions::run(world).await;
 }
 
-async fn source_facts(world: &impl World, key: &ObjectKey) -> ObjectFacts {
-    let tags = Aspects::from([Aspect::Tags]);
+async fn source_facts(world: &impl ContractFixture, key: &ObjectKey) -> ObjectFacts {
+    let tags = AttributeSet::from([Attribute::Tags]);
     match world.source().read(key, &tags).await.expect("the source answers") {
         ObjectState::Present(facts) => *facts,
         other => panic!("{key} should be at the source, found {other:?}"),
     }
 }
 
-async fn destination_state(world: &impl World, key: &ObjectKey) -> ObjectState {
-    let tags = Aspects::from([Aspect::Tags]);
+async fn destination_state(world: &impl ContractFixture, key: &ObjectKey) -> ObjectState {
+    let tags = AttributeSet::from([Attribute::Tags]);
     world
         .destination()
         .read(key, &tags)
@@ -145,7 +145,7 @@ async fn destination_state(world: &impl World, key: &ObjectKey) -> ObjectState {
         .expect("the destination answers")
 }
 
-async fn destination_facts(world: &impl World, key: &ObjectKey) -> ObjectFacts {
+async fn destination_facts(world: &impl ContractFixture, key: &ObjectKey) -> ObjectFacts {
     match destination_state(world, key).await {
         ObjectState::Present(facts) => *facts,
         other => panic!("{key} should be at the destination, found {other:?}"),
@@ -158,27 +158,27 @@ fn order(facts: &ObjectFacts, condition: WriteCondition) -> CopyOrder {
         in_place: None,
         pin: SourcePin::of(facts),
         condition,
-        method: CopyMethod::Whole,
-        stated: Stated {
+        method: CopyMethod::SingleRequest,
+        explicit: ExplicitAttributes {
             storage_class: facts.storage_class.clone(),
             website_redirect: facts.website_redirect.clone(),
-            ..Stated::plain()
+            ..ExplicitAttributes::plain()
         },
         source_checksum: None,
         size_bytes: facts.size_bytes,
-        follow_up: Aspects::new(),
+        follow_up: AttributeSet::new(),
     }
 }
 
-async fn missing_key_is_not_found(world: &impl World) {
+async fn missing_key_is_not_found(world: &impl ContractFixture) {
     let missing = key("contract/never-written");
-    let state = world.source().read(&missing, &Aspects::new()).await;
+    let state = world.source().read(&missing, &AttributeSet::new()).await;
     assert_eq!(state.expect("the source answers"), ObjectState::NotFound);
     assert_eq!(destination_state(world, &missing).await, ObjectState::NotFound);
 }
 
-async fn written_object_is_read_with_its_facts(world: &impl World) {
-    let mut sample = Sample::plain("contract/facts", "twelve bytes");
+async fn written_object_is_read_with_its_facts(world: &impl ContractFixture) {
+    let mut sample = SampleObject::plain("contract/facts", "twelve bytes");
     sample.user_metadata.insert("owner".to_owned(), "team a".to_owned());
     sample.tags.insert("stage".to_owned(), "test".to_owned());
     world.put_source(&sample).await;
@@ -191,21 +191,21 @@ async fn written_object_is_read_with_its_facts(world: &impl World) {
 
     let untagged = world
         .source()
-        .read(&sample.key, &Aspects::new())
+        .read(&sample.key, &AttributeSet::new())
         .await
         .expect("the source answers");
     assert_eq!(untagged.facts().expect("an object").tags, None, "nobody asked for tags");
 }
 
-async fn deleted_object_is_a_delete_marker(world: &impl World) {
-    let sample = Sample::plain("contract/deleted", "x");
+async fn deleted_object_is_a_delete_marker(world: &impl ContractFixture) {
+    let sample = SampleObject::plain("contract/deleted", "x");
     world.put_source(&sample).await;
     world.delete_source(&sample.key).await;
-    let state = world.source().read(&sample.key, &Aspects::new()).await;
+    let state = world.source().read(&sample.key, &AttributeSet::new()).await;
     assert_eq!(state.expect("the source answers"), ObjectState::DeleteMarker);
 }
 
-async fn absence_is_confirmed_only_when_nothing_is_there(world: &impl World) {
+async fn absence_is_confirmed_only_when_nothing_is_there(world: &impl ContractFixture) {
     let confirm = async |key: &ObjectKey| world.source().confirm_absence(key).await.expect("the source answers");
     assert_eq!(confirm(&key("contract/absent")).await, Absence::Confirmed);
     let confirm_copy = async |key: &ObjectKey| {
@@ -213,21 +213,21 @@ async fn absence_is_confirmed_only_when_nothing_is_there(world: &impl World) {
         confirmed.expect("the destination answers")
     };
     assert_eq!(confirm_copy(&key("contract/absent")).await, Absence::Confirmed);
-    let copy = Sample::plain("contract/there-already +&%", "x");
+    let copy = SampleObject::plain("contract/there-already +&%", "x");
     world.put_destination(&copy).await;
     assert_eq!(confirm_copy(&copy.key).await, Absence::ObjectFound);
 
     // A longer key with the same beginning is somebody else's object.
-    world.put_source(&Sample::plain("contract/absent-not", "x")).await;
+    world.put_source(&SampleObject::plain("contract/absent-not", "x")).await;
     assert_eq!(confirm(&key("contract/absent")).await, Absence::Confirmed);
 
-    let sample = Sample::plain("contract/there", "x");
+    let sample = SampleObject::plain("contract/there", "x");
     world.put_source(&sample).await;
     assert_eq!(confirm(&sample.key).await, Absence::ObjectFound);
 }
 
-async fn copy_brings_content_metadata_and_tags(world: &impl World) {
-    let mut sample = Sample::plain("contract/copied", "content");
+async fn copy_carries_content_metadata_and_tags(world: &impl ContractFixture) {
+    let mut sample = SampleObject::plain("contract/copied", "content");
     sample.user_metadata.insert("owner".to_owned(), "team b".to_owned());
     sample.tags.insert("stage".to_owned(), "test".to_owned());
     world.put_source(&sample).await;
@@ -249,7 +249,7 @@ async fn copy_brings_content_metadata_and_tags(world: &impl World) {
     assert_eq!(world.destination_content(&sample.key).await.as_deref(), Some("content"));
 }
 
-async fn copy_of_odd_keys_keeps_them(world: &impl World) {
+async fn copy_of_odd_keys_keeps_them(world: &impl ContractFixture) {
     let odd = [
         "contract/with space",
         "contract/plus+and%2Bpercent%20",
@@ -260,7 +260,7 @@ async fn copy_of_odd_keys_keeps_them(world: &impl World) {
         "contract/../dots/.",
     ];
     for name in odd {
-        let sample = Sample::plain(name, name);
+        let sample = SampleObject::plain(name, name);
         world.put_source(&sample).await;
         let facts = source_facts(world, &sample.key).await;
         let copied = world
@@ -272,11 +272,13 @@ async fn copy_of_odd_keys_keeps_them(world: &impl World) {
     }
 }
 
-async fn copy_of_an_older_version_is_that_version(world: &impl World) {
-    let sample = Sample::plain("contract/pinned", "first");
+async fn copy_of_an_older_version_is_that_version(world: &impl ContractFixture) {
+    let sample = SampleObject::plain("contract/pinned", "first");
     world.put_source(&sample).await;
     let first = source_facts(world, &sample.key).await;
-    world.put_source(&Sample::plain("contract/pinned", "second")).await;
+    world
+        .put_source(&SampleObject::plain("contract/pinned", "second"))
+        .await;
     let copied = world
         .destination()
         .copy(&sample.key, &order(&first, WriteCondition::Absent))
@@ -285,8 +287,8 @@ async fn copy_of_an_older_version_is_that_version(world: &impl World) {
     assert_eq!(world.destination_content(&sample.key).await.as_deref(), Some("first"));
 }
 
-async fn copy_with_another_tag_moves_nothing(world: &impl World) {
-    let sample = Sample::plain("contract/retagged", "content");
+async fn copy_with_another_tag_moves_nothing(world: &impl ContractFixture) {
+    let sample = SampleObject::plain("contract/retagged", "content");
     world.put_source(&sample).await;
     let mut facts = source_facts(world, &sample.key).await;
     facts.etag = ETag::new("00000000000000000000000000000000").expect("a tag");
@@ -297,30 +299,32 @@ async fn copy_with_another_tag_moves_nothing(world: &impl World) {
     if Deviation::CopyIgnoresSourceTag.is_known(world, copied.is_ok()) {
         return;
     }
-    assert_eq!(copied, Err(WriteError::WorldMoved));
+    assert_eq!(copied, Err(WriteError::PreconditionFailed));
     assert_eq!(world.destination_content(&sample.key).await, None);
 }
 
-async fn copy_of_a_missing_version_moves_nothing(world: &impl World) {
-    let sample = Sample::plain("contract/no-such-version", "content");
+async fn copy_of_a_missing_version_moves_nothing(world: &impl ContractFixture) {
+    let sample = SampleObject::plain("contract/no-such-version", "content");
     world.put_source(&sample).await;
     let mut facts = source_facts(world, &sample.key).await;
-    world.put_source(&Sample::plain("contract/other", "content")).await;
+    world
+        .put_source(&SampleObject::plain("contract/other", "content"))
+        .await;
     // The id of another key's version is well formed and names nothing here.
     facts.version_id = source_facts(world, &key("contract/other")).await.version_id;
     let copied = world
         .destination()
         .copy(&sample.key, &order(&facts, WriteCondition::Absent))
         .await;
-    assert_eq!(copied, Err(WriteError::WorldMoved));
+    assert_eq!(copied, Err(WriteError::PreconditionFailed));
     assert_eq!(world.destination_content(&sample.key).await, None);
 }
 
-async fn copy_onto_an_object_that_should_be_absent_moves_nothing(world: &impl World) {
-    let sample = Sample::plain("contract/occupied", "source");
+async fn copy_onto_an_object_that_should_be_absent_moves_nothing(world: &impl ContractFixture) {
+    let sample = SampleObject::plain("contract/occupied", "source");
     world.put_source(&sample).await;
     world
-        .put_destination(&Sample::plain("contract/occupied", "destination"))
+        .put_destination(&SampleObject::plain("contract/occupied", "destination"))
         .await;
     let facts = source_facts(world, &sample.key).await;
     let copied = world
@@ -330,26 +334,30 @@ async fn copy_onto_an_object_that_should_be_absent_moves_nothing(world: &impl Wo
     if Deviation::CopyIgnoresCondition.is_known(world, copied.is_ok()) {
         return;
     }
-    assert_eq!(copied, Err(WriteError::WorldMoved));
+    assert_eq!(copied, Err(WriteError::PreconditionFailed));
     assert_eq!(
         world.destination_content(&sample.key).await.as_deref(),
         Some("destination")
     );
 }
 
-async fn copy_onto_another_object_than_seen_moves_nothing(world: &impl World) {
-    let sample = Sample::plain("contract/moved", "source");
+async fn copy_onto_another_object_than_seen_moves_nothing(world: &impl ContractFixture) {
+    let sample = SampleObject::plain("contract/moved", "source");
     world.put_source(&sample).await;
-    world.put_destination(&Sample::plain("contract/moved", "seen")).await;
+    world
+        .put_destination(&SampleObject::plain("contract/moved", "seen"))
+        .await;
     let seen = destination_facts(world, &sample.key).await.etag;
-    world.put_destination(&Sample::plain("contract/moved", "newer")).await;
+    world
+        .put_destination(&SampleObject::plain("contract/moved", "newer"))
+        .await;
     let facts = source_facts(world, &sample.key).await;
     let condition = WriteCondition::Matches(seen);
     let copied = world.destination().copy(&sample.key, &order(&facts, condition)).await;
     if Deviation::CopyIgnoresCondition.is_known(world, copied.is_ok()) {
         return;
     }
-    assert_eq!(copied, Err(WriteError::WorldMoved));
+    assert_eq!(copied, Err(WriteError::PreconditionFailed));
     assert_eq!(world.destination_content(&sample.key).await.as_deref(), Some("newer"));
 
     let seen = destination_facts(world, &sample.key).await.etag;
@@ -359,15 +367,15 @@ async fn copy_onto_another_object_than_seen_moves_nothing(world: &impl World) {
     assert_eq!(world.destination_content(&sample.key).await.as_deref(), Some("source"));
 }
 
-async fn delete_takes_only_what_was_seen(world: &impl World) {
-    let sample = Sample::plain("contract/to-delete", "first");
+async fn delete_takes_only_what_was_seen(world: &impl ContractFixture) {
+    let sample = SampleObject::plain("contract/to-delete", "first");
     world.put_destination(&sample).await;
     let seen = destination_facts(world, &sample.key).await.etag;
     world
-        .put_destination(&Sample::plain("contract/to-delete", "second"))
+        .put_destination(&SampleObject::plain("contract/to-delete", "second"))
         .await;
     let deleted = world.destination().delete(&sample.key, &seen).await;
-    assert_eq!(deleted, Err(WriteError::WorldMoved));
+    assert_eq!(deleted, Err(WriteError::PreconditionFailed));
     assert_eq!(world.destination_content(&sample.key).await.as_deref(), Some("second"));
     let seen = destination_facts(world, &sample.key).await.etag;
     world

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use s3ferry_core::failure::Failure;
-use s3ferry_core::history::{DeleteIntent, VersionName};
 use s3ferry_core::names::{BucketName, ETag, ObjectKey};
-use s3ferry_core::upload::{Route, UploadEntry};
-use s3ferry_engine::ports::{DeleteIntents, FiledUpload, UploadJournal, WriteError};
+use s3ferry_core::upload::{MigrationRoute, UploadEntry};
+use s3ferry_core::versions::{DeleteIntent, VersionName};
+use s3ferry_engine::ports::{DeleteIntents, JournaledUpload, UploadJournal, WriteError};
 
 /// An upload journal and delete intents; clones share them.
 #[derive(Debug, Clone, Default)]
@@ -17,7 +17,7 @@ pub struct MemoryJournal {
 
 #[derive(Debug, Default)]
 struct Entries {
-    filed: BTreeMap<ObjectKey, FiledUpload>,
+    journaled: BTreeMap<ObjectKey, JournaledUpload>,
     intents: BTreeMap<(ObjectKey, String), DeleteIntent>,
     written: u64,
 }
@@ -25,12 +25,15 @@ struct Entries {
 impl MemoryJournal {
     /// Returns the keys that have an entry.
     pub fn keys(&self) -> Vec<ObjectKey> {
-        self.lock().filed.keys().cloned().collect()
+        self.lock().journaled.keys().cloned().collect()
     }
 
     /// Returns the entry of a key.
     pub fn entry(&self, key: &ObjectKey) -> Option<UploadEntry> {
-        self.lock().filed.get(key).and_then(|filed| filed.entry.clone())
+        self.lock()
+            .journaled
+            .get(key)
+            .and_then(|journaled| journaled.entry.clone())
     }
 
     /// Writes an entry as if it had been there, or one that nobody can read.
@@ -38,11 +41,11 @@ impl MemoryJournal {
         let mut entries = self.lock();
         entries.written += 1;
         let etag = ETag::new(&format!("entry-{}", entries.written)).expect("never empty");
-        let filed = FiledUpload {
+        let journaled = JournaledUpload {
             etag: etag.clone(),
             entry,
         };
-        entries.filed.insert(key.clone(), filed);
+        entries.journaled.insert(key.clone(), journaled);
         etag
     }
 
@@ -59,20 +62,20 @@ impl MemoryJournal {
 }
 
 /// Returns the route of the buckets in tests.
-pub fn route() -> Route {
-    Route {
+pub fn route() -> MigrationRoute {
+    MigrationRoute {
         source: BucketName::new("source").expect("a valid name"),
         destination: BucketName::new("destination").expect("a valid name"),
     }
 }
 
 impl UploadJournal for MemoryJournal {
-    async fn load(&self, key: &ObjectKey) -> Result<Option<FiledUpload>, Failure> {
-        Ok(self.lock().filed.get(key).cloned())
+    async fn load(&self, key: &ObjectKey) -> Result<Option<JournaledUpload>, Failure> {
+        Ok(self.lock().journaled.get(key).cloned())
     }
 
     async fn create(&self, key: &ObjectKey, entry: &UploadEntry) -> Result<Option<ETag>, WriteError> {
-        if self.lock().filed.contains_key(key) {
+        if self.lock().journaled.contains_key(key) {
             return Ok(None);
         }
         Ok(Some(self.put(key, Some(entry.clone()))))
@@ -80,8 +83,12 @@ impl UploadJournal for MemoryJournal {
 
     async fn remove(&self, key: &ObjectKey, seen: &ETag) -> Result<(), Failure> {
         let mut entries = self.lock();
-        if entries.filed.get(key).is_some_and(|filed| filed.etag == *seen) {
-            entries.filed.remove(key);
+        if entries
+            .journaled
+            .get(key)
+            .is_some_and(|journaled| journaled.etag == *seen)
+        {
+            entries.journaled.remove(key);
         }
         Ok(())
     }

@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use s3ferry_core::failure::Failure;
-use s3ferry_core::listing::Listed;
-use s3ferry_engine::listing::{Listing, Page};
+use s3ferry_core::listing::ListedObject;
+use s3ferry_engine::listing::{ListingPage, ObjectListing};
 
 /// A listing of rows in memory.
 #[derive(Debug, Clone)]
 pub struct MemoryListing {
-    rows: Arc<BTreeMap<String, Listed>>,
+    rows: Arc<BTreeMap<String, ListedObject>>,
     page_size: usize,
     latency: Duration,
     requests: Arc<AtomicU64>,
@@ -22,8 +22,8 @@ pub struct MemoryListing {
 impl MemoryListing {
     /// Lists `rows` in pages of `page_size`.
     #[must_use]
-    pub fn new(rows: impl IntoIterator<Item = Listed>, page_size: usize) -> Self {
-        let by_key = |row: Listed| (row.key.as_str().to_owned(), row);
+    pub fn new(rows: impl IntoIterator<Item = ListedObject>, page_size: usize) -> Self {
+        let by_key = |row: ListedObject| (row.key.as_str().to_owned(), row);
         Self {
             rows: Arc::new(rows.into_iter().map(by_key).collect()),
             page_size,
@@ -46,8 +46,8 @@ impl MemoryListing {
     }
 }
 
-impl Listing for MemoryListing {
-    async fn page(&self, prefix: &str, after: Option<&str>) -> Result<Page, Failure> {
+impl ObjectListing for MemoryListing {
+    async fn page(&self, prefix: &str, after: Option<&str>) -> Result<ListingPage, Failure> {
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
         if !self.latency.is_zero() {
             // Between three and five quarters of it.
@@ -63,8 +63,8 @@ impl Listing for MemoryListing {
             .range::<str, _>((start, Bound::Unbounded))
             .take_while(|(key, _)| key.starts_with(prefix))
             .map(|(_, row)| row.clone());
-        let objects: Vec<Listed> = rows.by_ref().take(self.page_size).collect();
-        Ok(Page {
+        let objects: Vec<ListedObject> = rows.by_ref().take(self.page_size).collect();
+        Ok(ListingPage {
             objects,
             more: rows.next().is_some(),
         })

@@ -8,18 +8,18 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use s3ferry_core::acl::Acl;
-use s3ferry_core::decide::{BucketLock, ReplicationCoverage};
+use s3ferry_core::decide::{BucketObjectLock, ReplicationCoverage};
 use s3ferry_core::facts::{
-    Aspect, Aspects, Availability, ChecksumCoverage, Checksums, Encryption, KmsEncryption, ObjectFacts, ObjectState,
-    SystemHeaders,
+    Attribute, AttributeSet, Availability, ChecksumCoverage, Encryption, KmsEncryption, ObjectFacts, ObjectState,
+    StoredChecksums, SystemHeaders,
 };
-use s3ferry_core::history::{VersionKind, VersionListing, VersionName, VersionStamp};
 use s3ferry_core::lock::ObjectLock;
 use s3ferry_core::names::{ETag, ObjectKey, VersionId};
-use s3ferry_core::order::{SourcePin, Stated, UploadTerms};
+use s3ferry_core::order::{ExplicitAttributes, SourcePin, UploadParameters};
 use s3ferry_core::time::Timestamp;
 use s3ferry_core::upload::UploadId;
-use s3ferry_engine::ports::{Absence, CopiedPart, Written};
+use s3ferry_core::versions::{ListedVersion, VersionKind, VersionListing, VersionName};
+use s3ferry_engine::ports::{Absence, CopiedPart, WrittenObject};
 
 pub use self::destination::MemoryDestination;
 
@@ -37,7 +37,7 @@ struct Inner {
     next_version: u64,
     clock_seconds: i64,
     replication: Option<ReplicationCoverage>,
-    object_lock: Option<BucketLock>,
+    object_lock: Option<BucketObjectLock>,
     /// Keys whose objects a read does not show, though a listing does.
     hidden: BTreeSet<String>,
     has_acl: bool,
@@ -73,7 +73,7 @@ struct StoredObject {
 
 /// An application's upload in parts that was begun.
 #[derive(Debug, Clone)]
-pub struct BegunPut {
+pub struct PendingPut {
     since: u64,
     begun: Timestamp,
 }
@@ -89,7 +89,7 @@ struct Upload {
     initiator: &'static str,
     since: u64,
     begun: Timestamp,
-    stated: Stated,
+    explicit: ExplicitAttributes,
     parts: BTreeMap<u32, (CopiedPart, Piece)>,
 }
 
@@ -163,13 +163,13 @@ impl MemoryBucket {
         self.store(key, content, facts, layout);
     }
 
-    fn store(&self, key: &str, content: &str, mut facts: ObjectFacts, layout: &[u64]) -> Written {
+    fn store(&self, key: &str, content: &str, mut facts: ObjectFacts, layout: &[u64]) -> WrittenObject {
         let mut inner = self.lock();
         let (id, written) = inner.stamp();
         facts.version_id = self.version_id(id);
         facts.last_modified = written;
         Inner::encrypt(&mut facts, id, layout.len());
-        let stored = Written {
+        let stored = WrittenObject {
             version_id: facts.version_id.clone(),
             etag: facts.etag.clone(),
         };
@@ -185,13 +185,13 @@ impl MemoryBucket {
     }
 
     /// Begins an application's upload in parts: it counts from now on, and shows when it is finished.
-    pub fn begin_put(&self) -> BegunPut {
+    pub fn begin_put(&self) -> PendingPut {
         let (since, begun) = self.lock().stamp();
-        BegunPut { since, begun }
+        PendingPut { since, begun }
     }
 
     /// Finishes an application's upload of an object whose facts `change` adjusts.
-    pub fn finish_put(&self, key: &str, begun: &BegunPut, content: &str, change: impl FnOnce(&mut ObjectFacts)) {
+    pub fn finish_put(&self, key: &str, begun: &PendingPut, content: &str, change: impl FnOnce(&mut ObjectFacts)) {
         let mut facts = ObjectFacts {
             etag: etag_of(content, 1),
             last_modified: begun.begun,
@@ -273,10 +273,10 @@ impl MemoryBucket {
     }
 
     /// Returns all versions of a key, newest first.
-    pub fn history(&self, key: &str) -> Vec<VersionStamp> {
+    pub fn history(&self, key: &str) -> Vec<ListedVersion> {
         let inner = self.lock();
         let versions = inner.keys.get(key).into_iter().flatten().rev();
-        let stamp = |version: &Version| VersionStamp {
+        let stamp = |version: &Version| ListedVersion {
             version: self.version_name(version.id),
             last_modified: version.written,
             kind: match &version.object {
@@ -326,7 +326,7 @@ impl MemoryBucket {
     }
 
     /// Gives the bucket Object Lock.
-    pub fn enable_object_lock(&self, lock: BucketLock) {
+    pub fn enable_object_lock(&self, lock: BucketObjectLock) {
         self.lock().object_lock = Some(lock);
     }
 
@@ -363,7 +363,7 @@ impl MemoryBucket {
         match found.map(|version| &version.object) {
             None => ObjectState::NotFound,
             Some(None) => ObjectState::DeleteMarker,
-            Some(Some(object)) => ObjectState::Present(Box::new(object.facts_with(&Aspects::new()))),
+            Some(Some(object)) => ObjectState::Present(Box::new(object.facts_with(&AttributeSet::new()))),
         }
     }
 
@@ -398,7 +398,7 @@ impl MemoryBucket {
     }
 
     /// Begins an upload in parts as `initiator`.
-    pub fn begin_upload(&self, key: &str, initiator: &'static str, terms: &UploadTerms) -> UploadId {
+    pub fn begin_upload(&self, key: &str, initiator: &'static str, terms: &UploadParameters) -> UploadId {
         let mut inner = self.lock();
         let (since, begun) = inner.stamp();
         let id = UploadId::new(format!("upload-{since}")).expect("never empty");
@@ -407,7 +407,7 @@ impl MemoryBucket {
             initiator,
             since,
             begun,
-            stated: terms.stated.clone(),
+            explicit: terms.explicit.clone(),
             parts: BTreeMap::new(),
         };
         inner.uploads.insert(id.clone(), upload);
@@ -421,7 +421,7 @@ impl MemoryBucket {
 
     /// Returns the facts of the current object, with everything that can be asked for.
     pub fn facts(&self, key: &str) -> Option<ObjectFacts> {
-        let everything = Aspects::from([Aspect::Tags, Aspect::Annotations, Aspect::Acl]);
+        let everything = AttributeSet::from([Attribute::Tags, Attribute::Annotations, Attribute::Acl]);
         self.lock().current(key).map(|object| object.facts_with(&everything))
     }
 
@@ -431,11 +431,11 @@ impl MemoryBucket {
     }
 
     /// Returns all current objects: key to content, tags and user metadata.
-    pub fn snapshot(&self) -> BTreeMap<String, Snapshot> {
+    pub fn snapshot(&self) -> BTreeMap<String, ObjectSnapshot> {
         let inner = self.lock();
         let describe = |key: &String| {
             let object = inner.current(key)?;
-            let snapshot = Snapshot {
+            let snapshot = ObjectSnapshot {
                 content: object.content,
                 tags: object.tags,
                 annotations: object.annotations,
@@ -452,7 +452,7 @@ impl MemoryBucket {
         self.versioned.then(|| VersionId::pinnable(&format!("v{id}"))).flatten()
     }
 
-    fn state(&self, key: &ObjectKey, aspects: &Aspects) -> ObjectState {
+    fn state(&self, key: &ObjectKey, attributes: &AttributeSet) -> ObjectState {
         let inner = self.lock();
         let current = inner.keys.get(key.as_str()).and_then(|versions| versions.last());
         let Some(current) = current.filter(|_| !inner.hidden.contains(key.as_str())) else {
@@ -461,7 +461,7 @@ impl MemoryBucket {
         let Some(object) = &current.object else {
             return ObjectState::DeleteMarker;
         };
-        ObjectState::Present(Box::new(object.facts_with(aspects)))
+        ObjectState::Present(Box::new(object.facts_with(attributes)))
     }
 
     /// Returns the content of what a pin names, if it is there and still what the pin says.
@@ -486,7 +486,7 @@ impl MemoryBucket {
 
 /// What of a current object is compared at the end of a test.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Snapshot {
+pub struct ObjectSnapshot {
     /// The content.
     pub content: String,
     /// The tags.
@@ -547,13 +547,15 @@ impl StoredObject {
         }
     }
 
-    fn facts_with(&self, aspects: &Aspects) -> ObjectFacts {
+    fn facts_with(&self, attributes: &AttributeSet) -> ObjectFacts {
         ObjectFacts {
             tag_count: u32::try_from(self.tags.len()).ok().filter(|count| *count > 0),
-            tags: aspects.contains(&Aspect::Tags).then(|| self.tags.clone()),
+            tags: attributes.contains(&Attribute::Tags).then(|| self.tags.clone()),
             // The text stands for its own tag.
-            annotations: aspects.contains(&Aspect::Annotations).then(|| self.annotations.clone()),
-            acl: aspects.contains(&Aspect::Acl).then(|| self.acl.clone()),
+            annotations: attributes
+                .contains(&Attribute::Annotations)
+                .then(|| self.annotations.clone()),
+            acl: attributes.contains(&Attribute::Acl).then(|| self.acl.clone()),
             ..self.facts.clone()
         }
     }
@@ -578,19 +580,19 @@ fn etag_of(content: &str, parts: usize) -> ETag {
     ETag::new(&etag).expect("never empty")
 }
 
-fn full_checksum(content: &str) -> Checksums {
+fn full_checksum(content: &str) -> StoredChecksums {
     checksum("CRC64NVME", ChecksumCoverage::FullObject, content, &[])
 }
 
 /// Returns what a bucket stores as the checksum of a content that was uploaded in parts of the given sizes, or in one.
 #[must_use]
-pub fn checksum(algorithm: &'static str, coverage: ChecksumCoverage, content: &str, layout: &[u64]) -> Checksums {
+pub fn checksum(algorithm: &'static str, coverage: ChecksumCoverage, content: &str, layout: &[u64]) -> StoredChecksums {
     let name = name_of(content);
     let value = match coverage {
         ChecksumCoverage::FullObject => format!("{algorithm}:{name}"),
         ChecksumCoverage::Composite => format!("{algorithm}:{name}:{layout:?}"),
     };
-    Checksums {
+    StoredChecksums {
         coverage,
         values: BTreeMap::from([(algorithm, value)]),
     }
@@ -610,7 +612,7 @@ fn plain_facts(content: &str) -> ObjectFacts {
         storage_class: "STANDARD".to_owned(),
         availability: Availability::Readable,
         encryption: Encryption::Managed,
-        checksums: Checksums::default(),
+        checksums: StoredChecksums::default(),
         replication_status: None,
         lock: ObjectLock::default(),
         tag_count: None,

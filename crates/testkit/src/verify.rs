@@ -1,25 +1,25 @@
 //! Buckets in memory as a verification reads them.
 
-use s3ferry_core::facts::{Aspects, Availability, ObjectFacts, ObjectState};
+use s3ferry_core::facts::{AttributeSet, Availability, ObjectFacts, ObjectState};
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::ObjectKey;
 use s3ferry_core::order::SourcePin;
-use s3ferry_core::plan::SourceLayout;
+use s3ferry_core::plan::PartLayout;
 use s3ferry_engine::ports::{Absence, SourceBucket};
 use s3ferry_engine::verify::{ContentHash, VerifiedBucket};
 
 use crate::memory::MemoryBucket;
 
 impl VerifiedBucket for MemoryBucket {
-    async fn read(&self, key: &ObjectKey, aspects: &Aspects) -> Result<ObjectState, Failure> {
-        SourceBucket::read(self, key, aspects).await
+    async fn read(&self, key: &ObjectKey, attributes: &AttributeSet) -> Result<ObjectState, Failure> {
+        SourceBucket::read(self, key, attributes).await
     }
 
     async fn confirm_absence(&self, key: &ObjectKey) -> Result<Absence, Failure> {
         SourceBucket::confirm_absence(self, key).await
     }
 
-    async fn layout(&self, key: &ObjectKey, facts: &ObjectFacts) -> Result<SourceLayout, Failure> {
+    async fn layout(&self, key: &ObjectKey, facts: &ObjectFacts) -> Result<PartLayout, Failure> {
         SourceBucket::layout(self, key, facts).await
     }
 

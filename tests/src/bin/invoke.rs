@@ -9,15 +9,15 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use s3ferry_tests::bucket::Bucket;
+use s3ferry_tests::bucket::TestBucket;
 use s3ferry_tests::deployment::{DESTINATION_BUCKET, SOURCE_BUCKET};
-use s3ferry_tests::emulator::{Emulator, Options};
+use s3ferry_tests::emulator::{Emulator, EmulatorOptions};
 use s3ferry_tests::error::chain;
 use s3ferry_tests::interrupt::interrupted;
 use s3ferry_tests::queue::Queue;
-use s3ferry_tests::runtime_api::{Answer, Function};
+use s3ferry_tests::runtime_api::{Function, InvocationReply};
 use s3ferry_tests::table::Table;
-use s3ferry_tests::{DESTINATION_REGION, Error, Result, SOURCE_REGION, replicator, sample, tools};
+use s3ferry_tests::{DESTINATION_REGION, HarnessError, Result, SOURCE_REGION, replicator, sample, tools};
 
 /// Where the function keeps its own state.
 const STATE_BUCKET: &str = "example-state";
@@ -47,12 +47,12 @@ async fn main() -> ExitCode {
 
 /// Returns whether the function succeeded.
 async fn invoke(path: &str) -> Result<bool> {
-    let event = std::fs::read_to_string(path).map_err(Error::io(format!("reading {path}")))?;
+    let event = std::fs::read_to_string(path).map_err(HarnessError::io(format!("reading {path}")))?;
     let is_batch = tools::is_batch(Path::new(path));
     let binary = tools::function(if is_batch { "final-sync" } else { "replicator" })?;
-    let emulator = Emulator::start(Options::default()).await?;
-    let source = Bucket::at(&emulator, SOURCE_REGION, SOURCE_BUCKET);
-    let destination = Bucket::at(&emulator, DESTINATION_REGION, DESTINATION_BUCKET);
+    let emulator = Emulator::start(EmulatorOptions::default()).await?;
+    let source = TestBucket::at(&emulator, SOURCE_REGION, SOURCE_BUCKET);
+    let destination = TestBucket::at(&emulator, DESTINATION_REGION, DESTINATION_BUCKET);
     for bucket in [&source, &destination] {
         bucket.create().await?;
         bucket.enable_versioning().await?;
@@ -66,7 +66,7 @@ async fn invoke(path: &str) -> Result<bool> {
             println!("seeded {key:?} at the {side}");
         }
     }
-    let state = Bucket::at(&emulator, SOURCE_REGION, STATE_BUCKET);
+    let state = TestBucket::at(&emulator, SOURCE_REGION, STATE_BUCKET);
     state.create().await?;
 
     let queue = Queue::create(&emulator, "continuations").await?;
@@ -87,18 +87,18 @@ async fn invoke(path: &str) -> Result<bool> {
     println!("started in {start_ms:.1} ms, resident {resident}");
     println!("\nat the destination:\n{}", contents(&destination).await?);
     Ok(match answer {
-        Answer::Response(text) => {
+        InvocationReply::Response(text) => {
             println!("answer: {text}");
             true
         }
-        Answer::Error(text) => {
+        InvocationReply::Error(text) => {
             println!("error: {text}");
             false
         }
     })
 }
 
-async fn contents(bucket: &Bucket) -> Result<Table> {
+async fn contents(bucket: &TestBucket) -> Result<Table> {
     let mut table = Table::new(&["key", "bytes", "ETag"]);
     for (key, listed) in bucket.list("").await? {
         table.row([format!("{key:?}"), listed.size_bytes.to_string(), listed.etag]);

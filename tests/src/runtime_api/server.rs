@@ -14,29 +14,29 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::Answer;
+use super::InvocationReply;
 
 /// One event on its way to the function.
 #[derive(Debug)]
-pub(super) struct Invocation {
+pub(super) struct PendingInvocation {
     pub(super) request_id: String,
     pub(super) event: Bytes,
     pub(super) deadline_ms: u128,
-    pub(super) answer: oneshot::Sender<Answer>,
+    pub(super) answer: oneshot::Sender<InvocationReply>,
 }
 
 /// What the connections of the server share.
 #[derive(Debug)]
-pub(super) struct Shared {
-    waiting: tokio::sync::Mutex<mpsc::Receiver<Invocation>>,
-    running: Mutex<HashMap<String, oneshot::Sender<Answer>>>,
+pub(super) struct RuntimeApiState {
+    waiting: tokio::sync::Mutex<mpsc::Receiver<PendingInvocation>>,
+    running: Mutex<HashMap<String, oneshot::Sender<InvocationReply>>>,
     first_next: watch::Sender<Option<Instant>>,
     function_arn: String,
 }
 
-impl Shared {
+impl RuntimeApiState {
     pub(super) fn new(
-        waiting: mpsc::Receiver<Invocation>,
+        waiting: mpsc::Receiver<PendingInvocation>,
         first_next: watch::Sender<Option<Instant>>,
         function_arn: String,
     ) -> Arc<Self> {
@@ -51,7 +51,7 @@ impl Shared {
 }
 
 /// Answers connections until it is aborted.
-pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
+pub(super) async fn serve(listener: TcpListener, shared: Arc<RuntimeApiState>) {
     while let Ok((stream, _)) = listener.accept().await {
         let shared = Arc::clone(&shared);
         tokio::spawn(async move {
@@ -68,7 +68,7 @@ pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
 
 async fn answer(
     request: Request<Incoming>,
-    shared: Arc<Shared>,
+    shared: Arc<RuntimeApiState>,
 ) -> std::result::Result<Response<Full<Bytes>>, Infallible> {
     let path = request.uri().path().to_owned();
     let segments: Vec<&str> = path.trim_start_matches("/2018-06-01/runtime/").split('/').collect();
@@ -80,9 +80,9 @@ async fn answer(
                 Err(error) => return Ok(status(StatusCode::BAD_REQUEST, &error.to_string())),
             };
             let given = if *kind == "error" {
-                Answer::Error(text)
+                InvocationReply::Error(text)
             } else {
-                Answer::Response(text)
+                InvocationReply::Response(text)
             };
             match lock(&shared.running)
                 .remove(*request_id)
@@ -98,7 +98,7 @@ async fn answer(
     })
 }
 
-async fn next(shared: &Shared) -> Response<Full<Bytes>> {
+async fn next(shared: &RuntimeApiState) -> Response<Full<Bytes>> {
     shared.first_next.send_if_modified(|first| {
         first.is_none() && {
             *first = Some(Instant::now());

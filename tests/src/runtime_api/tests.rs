@@ -44,9 +44,9 @@ async fn events_are_answered_one_after_the_other() {
     let mut function = stand_in(folder.path(), &[]).await.expect("starts");
     let answered = |event: &str| format!("[{event:?}, \"arn:aws:lambda:us-east-1:000000000000:function:stand-in\"]");
     let answer = function.invoke("1").await.expect("answers");
-    assert_eq!(answer, Answer::Response(answered("1")));
+    assert_eq!(answer, InvocationReply::Response(answered("1")));
     let answer = function.invoke("\"fail\"").await.expect("answers");
-    assert_eq!(answer, Answer::Error(answered("\"fail\"")));
+    assert_eq!(answer, InvocationReply::Error(answered("\"fail\"")));
     assert!(function.log().expect("log").contains("event 1"));
     assert!(function.resident_kib().is_some_and(|kib| kib > 0));
     assert!(function.time_to_first_next() > Duration::ZERO);
@@ -57,7 +57,7 @@ async fn function_that_refuses_to_start_is_an_error_with_its_output() {
     let folder = TempDir::new().expect("folder");
     let error = stand_in(folder.path(), &[("REFUSE", "1")]).await.expect_err("refuses");
     assert!(
-        matches!(&error, Error::Ended { status, .. } if !status.success()),
+        matches!(&error, HarnessError::Ended { status, .. } if !status.success()),
         "{error}"
     );
     assert!(error.to_string().contains("SOURCE_BUCKET is missing"), "{error}");
@@ -69,7 +69,7 @@ async fn function_that_ends_while_it_works_is_an_error() {
     let mut function = stand_in(folder.path(), &[]).await.expect("starts");
     let error = function.invoke("\"crash\"").await.expect_err("crashes");
     assert!(
-        matches!(&error, Error::Ended { status, .. } if status.code() == Some(3)),
+        matches!(&error, HarnessError::Ended { status, .. } if status.code() == Some(3)),
         "{error}"
     );
 }

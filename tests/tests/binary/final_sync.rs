@@ -1,9 +1,9 @@
 //! The final sync's binary: tasks of S3 Batch Operations and items of a Distributed Map.
 
 use s3ferry_tests::deployment::SOURCE_BUCKET;
-use s3ferry_tests::runtime_api::{Answer, Function};
+use s3ferry_tests::runtime_api::{Function, InvocationReply};
 use s3ferry_tests::tools;
-use s3ferry_tests::upload::Upload;
+use s3ferry_tests::upload::TestUpload;
 use s3ferry_tests::workload::{odd_keys, rich_objects};
 use serde_json::{Value, json};
 
@@ -23,8 +23,8 @@ impl Ground {
     }
 }
 
-fn value(answer: &Answer) -> Value {
-    let Answer::Response(text) = answer else {
+fn value(answer: &InvocationReply) -> Value {
+    let InvocationReply::Response(text) = answer else {
         panic!("{answer:?}")
     };
     serde_json::from_str(text).expect("JSON")
@@ -124,7 +124,7 @@ async fn whole_workload_arrives_by_tasks_of_either_version() {
 async fn every_sample_batch_is_answered_and_what_it_names_is_equal_afterwards() {
     let ground = Ground::prepare().await;
     let mut function = ground.final_sync(&[("STATE_BUCKET", STATE_BUCKET)]).await;
-    let state = s3ferry_tests::bucket::Bucket::at(&ground.emulator, s3ferry_tests::SOURCE_REGION, STATE_BUCKET);
+    let state = s3ferry_tests::bucket::TestBucket::at(&ground.emulator, s3ferry_tests::SOURCE_REGION, STATE_BUCKET);
     state.create().await.expect("state bucket");
     for key in [
         "photos/2026/harbour.jpg",
@@ -175,7 +175,7 @@ async fn row_of_an_older_version_stands_for_its_key() {
     let ground = Ground::prepare().await;
     let mut function = ground.final_sync(&[]).await;
     for body in ["first", "second"] {
-        Upload::new("a.txt", body).write(&ground.source).await.expect(body);
+        TestUpload::new("a.txt", body).write(&ground.source).await.expect(body);
     }
     let listed = ground.source.client.list_object_versions().bucket(SOURCE_BUCKET);
     let listed = listed.send().await.expect("versions");
@@ -203,7 +203,7 @@ async fn arguments_of_a_job_hold_and_unknown_ones_are_refused() {
     let ground = Ground::prepare().await;
     let mut function = ground.final_sync(&[]).await;
     ground.write("a.txt").await;
-    Upload::new("gone.txt", "left over")
+    TestUpload::new("gone.txt", "left over")
         .write(&ground.destination)
         .await
         .expect("left over");
@@ -222,7 +222,7 @@ async fn arguments_of_a_job_hold_and_unknown_ones_are_refused() {
         );
     }
     assert!(!ground.is_at_destination("a.txt").await);
-    let payload = with(json!({"STORAGE_CLASS": "STANDARD_IA", "propagateDeletes": "true", "depth": "deep"}));
+    let payload = with(json!({"STORAGE_CLASS": "STANDARD_IA", "propagateDeletes": "true", "attributes": "always"}));
     for (id, code, text) in results(&payload, &invoke(&mut function, &payload).await) {
         assert_eq!(code, "Succeeded", "{id}: {text}");
     }

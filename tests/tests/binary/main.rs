@@ -10,12 +10,12 @@ mod shapes;
 
 use std::time::Duration;
 
-use s3ferry_tests::bucket::Bucket;
+use s3ferry_tests::bucket::TestBucket;
 use s3ferry_tests::compare::{differences, summary};
 use s3ferry_tests::deployment::{DESTINATION_BUCKET, SOURCE_BUCKET};
-use s3ferry_tests::emulator::{Emulator, Options};
-use s3ferry_tests::runtime_api::{Answer, Function};
-use s3ferry_tests::upload::Upload;
+use s3ferry_tests::emulator::{Emulator, EmulatorOptions};
+use s3ferry_tests::runtime_api::{Function, InvocationReply};
+use s3ferry_tests::upload::TestUpload;
 use s3ferry_tests::{DESTINATION_REGION, Result, SOURCE_REGION, replicator, tools};
 use serde_json::Value;
 
@@ -25,20 +25,20 @@ const TIMEOUT: Duration = Duration::from_mins(2);
 /// An emulator with both buckets, versioned, and no stack.
 struct Ground {
     emulator: Emulator,
-    source: Bucket,
-    destination: Bucket,
+    source: TestBucket,
+    destination: TestBucket,
 }
 
 impl Ground {
     async fn prepare() -> Self {
-        let emulator = Emulator::start(Options {
+        let emulator = Emulator::start(EmulatorOptions {
             log_requests: true,
             detached: false,
         })
         .await
         .expect("emulator");
-        let source = Bucket::at(&emulator, SOURCE_REGION, SOURCE_BUCKET);
-        let destination = Bucket::at(&emulator, DESTINATION_REGION, DESTINATION_BUCKET);
+        let source = TestBucket::at(&emulator, SOURCE_REGION, SOURCE_BUCKET);
+        let destination = TestBucket::at(&emulator, DESTINATION_REGION, DESTINATION_BUCKET);
         for bucket in [&source, &destination] {
             bucket.create().await.expect("bucket");
             bucket.enable_versioning().await.expect("versioning");
@@ -62,7 +62,7 @@ impl Ground {
     }
 
     async fn write(&self, key: &str) {
-        Upload::new(key, format!("body of {key}"))
+        TestUpload::new(key, format!("body of {key}"))
             .write(&self.source)
             .await
             .expect(key);
@@ -95,8 +95,8 @@ async fn start(environment: &[(String, String)]) -> Result<Function> {
 }
 
 /// The answer to a batch as sorted ids of the messages that failed.
-fn failed_ids(answer: &Answer) -> Vec<String> {
-    let Answer::Response(text) = answer else {
+fn failed_ids(answer: &InvocationReply) -> Vec<String> {
+    let InvocationReply::Response(text) = answer else {
         panic!("{answer:?}")
     };
     let answer: Value = serde_json::from_str(text).expect("JSON");
@@ -109,6 +109,6 @@ fn failed_ids(answer: &Answer) -> Vec<String> {
     ids
 }
 
-fn is_error(answer: &Answer) -> bool {
-    matches!(answer, Answer::Error(_))
+fn is_error(answer: &InvocationReply) -> bool {
+    matches!(answer, InvocationReply::Error(_))
 }

@@ -1,7 +1,7 @@
 //! What settings change, and which of them are refused.
 
 use s3ferry_tests::deployment::SOURCE_BUCKET;
-use s3ferry_tests::{DESTINATION_REGION, Error, SOURCE_REGION, event};
+use s3ferry_tests::{DESTINATION_REGION, HarnessError, SOURCE_REGION, event};
 
 use crate::{Ground, failed_ids, is_error, start};
 
@@ -69,7 +69,7 @@ async fn refusal(environment: &[(&str, &str)]) -> String {
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .collect();
     match start(&environment).await {
-        Err(Error::Ended { status, output, .. }) => {
+        Err(HarnessError::Ended { status, output, .. }) => {
             assert!(!status.success(), "{output}");
             output
         }

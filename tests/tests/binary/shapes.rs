@@ -91,7 +91,7 @@ async fn test_event_and_a_notification_without_records_ask_for_nothing() {
 }
 
 #[tokio::test]
-async fn whole_workload_arrives_equal_in_every_aspect() {
+async fn whole_workload_arrives_equal_in_every_attribute() {
     let ground = Ground::prepare().await;
     let mut function = ground.replicator(&[]).await;
     // Keys that begin with a slash as well: there is no prefix here.
@@ -110,7 +110,7 @@ async fn whole_workload_arrives_equal_in_every_aspect() {
 }
 
 #[tokio::test]
-async fn direct_invocation_that_cannot_be_carried_out_is_an_error() {
+async fn failed_direct_invocation_is_an_error() {
     let ground = Ground::prepare().await;
     let mut function = ground.replicator(&[]).await;
     let nested = event::topic_message(&event::topic_message(&event::created(SOURCE_BUCKET, "x")));

@@ -4,11 +4,11 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::time::Duration;
 
-use s3ferry_testkit::schedule::Seeded;
+use s3ferry_testkit::schedule::SeededChoices;
 use s3ferry_tests::deployment::{DESTINATION_BUCKET, PATIENCE};
 use s3ferry_tests::emulator::Emulator;
-use s3ferry_tests::waiting::{Seen, until_looking_every};
-use s3ferry_tests::{Error, Result, process};
+use s3ferry_tests::waiting::{PollResult, until_looking_every};
+use s3ferry_tests::{HarnessError, Result, process};
 
 /// How often the emulator's log is looked at: much more often than a request takes, so that a kill falls between two
 /// of them, or into one.
@@ -20,7 +20,7 @@ const REQUESTS_BETWEEN_KILLS: usize = 200;
 /// Kills processes of one function.
 #[derive(Debug)]
 pub(crate) struct Killer<'a> {
-    seed: Seeded,
+    seed: SeededChoices,
     emulator: &'a Emulator,
     function_name: &'a str,
     log: File,
@@ -29,12 +29,12 @@ pub(crate) struct Killer<'a> {
 }
 
 impl<'a> Killer<'a> {
-    pub(crate) fn new(seed: Seeded, emulator: &'a Emulator, function_name: &'a str) -> Result<Self> {
+    pub(crate) fn new(seed: SeededChoices, emulator: &'a Emulator, function_name: &'a str) -> Result<Self> {
         Ok(Self {
             seed,
             emulator,
             function_name,
-            log: File::open(emulator.log_path()).map_err(Error::io("opening the emulator's log"))?,
+            log: File::open(emulator.log_path()).map_err(HarnessError::io("opening the emulator's log"))?,
             killed: 0,
         })
     }
@@ -62,15 +62,17 @@ impl<'a> Killer<'a> {
     async fn until_requests(&mut self, count: usize) -> Result<()> {
         self.log
             .seek(SeekFrom::End(0))
-            .map_err(Error::io("going to the end of the emulator's log"))?;
+            .map_err(HarnessError::io("going to the end of the emulator's log"))?;
         let log = &mut self.log;
         let mut seen = String::new();
         until_looking_every(LOOK, "requests to the destination", PATIENCE, || {
             let appended = log.read_to_string(&mut seen);
             let found = requests_to_destination(&seen);
             async move {
-                appended.map_err(Error::io("reading the emulator's log"))?;
-                Ok(Seen::when(found >= count, || format!("{found} of {count} requests")))
+                appended.map_err(HarnessError::io("reading the emulator's log"))?;
+                Ok(PollResult::when(found >= count, || {
+                    format!("{found} of {count} requests")
+                }))
             }
         })
         .await

@@ -15,12 +15,12 @@ use std::hash::BuildHasher as _;
 use std::time::{Duration, Instant};
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
-use s3ferry_testkit::schedule::Seeded;
+use s3ferry_testkit::schedule::SeededChoices;
 use s3ferry_tests::Result;
 use s3ferry_tests::compare::{differences, summary};
 use s3ferry_tests::deployment::{Deployment, PATIENCE, SourceStack};
-use s3ferry_tests::emulator::Options;
-use s3ferry_tests::waiting::{Seen, until};
+use s3ferry_tests::emulator::EmulatorOptions;
+use s3ferry_tests::waiting::{PollResult, until};
 
 use crate::killer::Killer;
 use crate::operations::{Operation, operations};
@@ -47,10 +47,10 @@ const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_RECEIVE_COUNT: &str = "20";
 
 #[tokio::test]
-async fn nothing_is_lost_when_processes_are_killed_at_work() {
+async fn killed_processes_lose_nothing() {
     let seed = seed();
     eprintln!("S3FERRY_CHAOS_SEED={seed}");
-    let deployment = Deployment::prepare(Options {
+    let deployment = Deployment::prepare(EmulatorOptions {
         log_requests: true,
         detached: false,
     })
@@ -74,7 +74,7 @@ async fn nothing_is_lost_when_processes_are_killed_at_work() {
         .expect("visibility timeout");
 
     let begun = Instant::now();
-    let mut seed = Seeded::new(seed);
+    let mut seed = SeededChoices::new(seed);
     let operations = operations(&mut seed, PREFIX, OPERATIONS);
     let function_name = &stack.outputs["ReplicatorFunctionName"];
     let mut killer = Killer::new(seed, &deployment.emulator, function_name).expect("the emulator's log");
@@ -113,7 +113,9 @@ async fn write(operations: &[Operation], deployment: &Deployment, stack: &Source
     for stride in operations.chunks(STRIDE) {
         until("a short backlog", PATIENCE, || async {
             let backlog = stack.queue.backlog().await?;
-            Ok(Seen::when(backlog < BACKLOG, || format!("{backlog} messages wait")))
+            Ok(PollResult::when(backlog < BACKLOG, || {
+                format!("{backlog} messages wait")
+            }))
         })
         .await?;
         stream::iter(stride)

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use s3ferry_testkit::schedule::Seeded;
+use s3ferry_testkit::schedule::SeededChoices;
 use s3ferry_tests::Result;
-use s3ferry_tests::bucket::Bucket;
-use s3ferry_tests::upload::{SystemHeaders, Upload};
+use s3ferry_tests::bucket::TestBucket;
+use s3ferry_tests::upload::{TestHeaders, TestUpload};
 use s3ferry_tests::workload::odd_keys;
 
 /// Keys that are written again and again, so that several messages speak of one key at any time.
@@ -24,14 +24,14 @@ const TAG_LIMIT: usize = 10;
 #[derive(Clone, Debug)]
 pub(crate) enum Operation {
     /// A write, over another object or not.
-    Write(Box<Upload>),
+    Write(Box<TestUpload>),
     /// A delete, of an object or of nothing.
     Delete(String),
 }
 
 impl Operation {
     /// Sends the request.
-    pub(crate) async fn send(&self, bucket: &Bucket) -> Result<()> {
+    pub(crate) async fn send(&self, bucket: &TestBucket) -> Result<()> {
         match self {
             Self::Write(upload) => upload.write(bucket).await,
             Self::Delete(key) => bucket.delete(key).await,
@@ -43,7 +43,7 @@ impl Operation {
 ///
 /// No two writes have equal bytes. The emulator shows no number of tags in the answer to a HEAD, so that a write that
 /// changed nothing but tags would look like the object that is there, when a crash has lost the reading of the tags.
-pub(crate) fn operations(seed: &mut Seeded, prefix: &str, count: usize) -> Vec<Operation> {
+pub(crate) fn operations(seed: &mut SeededChoices, prefix: &str, count: usize) -> Vec<Operation> {
     let odd: Vec<String> = odd_keys(prefix).into_iter().map(|case| case.upload.key).collect();
     let mut present = BTreeSet::new();
     (0..count)
@@ -66,14 +66,14 @@ pub(crate) fn operations(seed: &mut Seeded, prefix: &str, count: usize) -> Vec<O
         .collect()
 }
 
-fn write(seed: &mut Seeded, key: String, number: usize) -> Upload {
+fn write(seed: &mut SeededChoices, key: String, number: usize) -> TestUpload {
     let mut body = format!("write {number}\n").into_bytes();
     body.resize(body.len() + seed.below(BODY_LIMIT_BYTES), b'.');
-    let mut upload = Upload::new(key, body);
+    let mut upload = TestUpload::new(key, body);
     if seed.once_in(3) {
-        upload.headers = SystemHeaders {
+        upload.headers = TestHeaders {
             cache_control: Some(format!("max-age={number}")),
-            ..SystemHeaders::all()
+            ..TestHeaders::all()
         };
     }
     let pairs = |count: usize| (0..count).map(move |pair| (format!("name-{pair}"), format!("v+{number} {pair}")));

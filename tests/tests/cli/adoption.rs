@@ -10,7 +10,7 @@ impl Stage {
     fn is_marked(&self, key: &str) -> bool {
         let model = self.server.model();
         let object = model.bucket(DESTINATION).expect("the bucket").current_object(key);
-        object.expect("the object").stated.metadata.contains_key(MARKER_NAME)
+        object.expect("the object").explicit.metadata.contains_key(MARKER_NAME)
     }
 }
 

@@ -1,7 +1,7 @@
 //! `s3ferry batch --engine local`.
 
-use s3ferry_testkit::sim::model::bucket::Versioning;
-use s3ferry_testkit::sim::model::object::Stated;
+use s3ferry_testkit::sim::model::bucket::SimVersioning;
+use s3ferry_testkit::sim::model::object::WriteAttributes;
 use serde_json::{Value, json};
 
 use crate::stage::{DESTINATION, Ran, SOURCE, STATE, Stage, ended};
@@ -94,10 +94,10 @@ async fn local_job_copies_a_manifest_and_reports_every_task() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn failures_become_a_residue_that_a_second_job_works_through() {
+async fn failures_become_a_retry_manifest_for_a_second_job() {
     let stage = Stage::new().await;
     stage.put(SOURCE, "fine", "one");
-    let archived = |stated: &mut Stated| stated.storage_class = Some("DEEP_ARCHIVE".to_owned());
+    let archived = |explicit: &mut WriteAttributes| explicit.storage_class = Some("DEEP_ARCHIVE".to_owned());
     stage.put_with(SOURCE, "archived a+b.txt", "one", archived);
     write_manifest(&stage).await;
     let ran = stage.run("batch", &local("run-0001.csv", &[])).await.must_end_with(1);
@@ -113,7 +113,7 @@ async fn failures_become_a_residue_that_a_second_job_works_through() {
         .must_end_with(1);
     assert_eq!(status.json()[0]["state"], "Complete");
     let report = stage
-        .run("batch", &verb("report", &[&job, "--residue", "residue.csv"]))
+        .run("batch", &verb("report", &[&job, "--retry-manifest", "retry.csv"]))
         .await;
     let report = report.must_end_with(1);
     let failures: Vec<Value> = report
@@ -126,11 +126,11 @@ async fn failures_become_a_residue_that_a_second_job_works_through() {
         (&failures[0]["key"], &failures[0]["outcome"]),
         (&json!("archived a+b.txt"), &json!("failed:ArchivedNotRestored"))
     );
-    let residue = std::fs::read_to_string(stage.folder().join("residue.csv")).expect("the residue");
-    assert_eq!(residue, "cli-source,archived%20a%2Bb.txt\n");
+    let retry_manifest = std::fs::read_to_string(stage.folder().join("retry.csv")).expect("the residue");
+    assert_eq!(retry_manifest, "cli-source,archived%20a%2Bb.txt\n");
     // Somebody brings the object back.
     stage.put(SOURCE, "archived a+b.txt", "one");
-    let ran = stage.run("batch", &local("residue.csv", &[])).await.must_end_with(0);
+    let ran = stage.run("batch", &local("retry.csv", &[])).await.must_end_with(0);
     assert_eq!(ran.summary()["succeeded"], 1);
     stage.on_both("diff", &["--deep"]).await.must_end_with(0);
 }
@@ -197,8 +197,8 @@ async fn tasks_that_fail_for_a_while_run_again() {
 async fn arguments_of_the_job_are_those_of_the_final_sync() {
     let stage = Stage::new().await;
     stage.both("equal", "one");
-    stage.put_with(SOURCE, "tags", "one", |stated| {
-        stated.tags.insert("a".to_owned(), "1".to_owned());
+    stage.put_with(SOURCE, "tags", "one", |explicit| {
+        explicit.tags.insert("a".to_owned(), "1".to_owned());
     });
     stage.put(DESTINATION, "tags", "one");
     std::fs::write(stage.folder().join("run.csv"), "cli-source,equal\ncli-source,tags\n").expect("the manifest");
@@ -273,7 +273,7 @@ async fn report_that_was_changed_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn flags_that_an_engine_does_not_heed_are_refused() {
+async fn flags_that_a_service_does_not_apply_are_refused() {
     let stage = Stage::new().await;
     for (arguments, expected) in [
         (
@@ -372,9 +372,9 @@ async fn manifest_with_carriage_returns_alone_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn report_shows_keys_that_would_turn_a_line_around_as_escapes() {
+async fn report_escapes_bidirectional_characters_in_keys() {
     let stage = Stage::new().await;
-    let archived = |stated: &mut Stated| stated.storage_class = Some("DEEP_ARCHIVE".to_owned());
+    let archived = |explicit: &mut WriteAttributes| explicit.storage_class = Some("DEEP_ARCHIVE".to_owned());
     stage.put_with(SOURCE, "a\u{202e}\u{1b}[31mb", "one", archived);
     write_manifest(&stage).await;
     let ran = stage.run("batch", &local("run-0001.csv", &[])).await.must_end_with(1);
@@ -406,10 +406,12 @@ async fn versions_without_an_id_are_written_as_null_and_read_again() {
     let stage = Stage::new().await;
     let model = || stage.server.model();
     model()
-        .set_versioning(SOURCE, Versioning::Suspended)
+        .set_versioning(SOURCE, SimVersioning::Suspended)
         .expect("the bucket");
     stage.put(SOURCE, "without", "one");
-    model().set_versioning(SOURCE, Versioning::Enabled).expect("the bucket");
+    model()
+        .set_versioning(SOURCE, SimVersioning::Enabled)
+        .expect("the bucket");
     stage.put(SOURCE, "with", "one");
     stage
         .on_both("manifest", &["--versions", "--to", "run.csv"])

@@ -1,10 +1,10 @@
 //! The command line against two emulators that other people wrote.
 
-use s3ferry_tests::bucket::Bucket;
+use s3ferry_tests::bucket::TestBucket;
 use s3ferry_tests::compare::differences;
-use s3ferry_tests::emulator::{Emulator, Options};
+use s3ferry_tests::emulator::{Emulator, EmulatorOptions};
 use s3ferry_tests::moto::Moto;
-use s3ferry_tests::upload::Upload;
+use s3ferry_tests::upload::TestUpload;
 use s3ferry_tests::{DESTINATION_REGION, SOURCE_REGION};
 use tempfile::TempDir;
 
@@ -16,7 +16,7 @@ const MIB: usize = 1024 * 1024;
 const KEYS: [&str; 5] = ["plain", "a b+c%20.txt", "日/本", "deep/er/still", "trailing "];
 
 /// Copies an odd set of objects and finds both sides equal, by the command line's word and by the harness's.
-async fn ferry(source: Bucket, destination: Bucket, exports: &[(String, String)]) {
+async fn ferry(source: TestBucket, destination: TestBucket, exports: &[(String, String)]) {
     let folder = TempDir::new().expect("a folder");
     let environment: Vec<(&str, &str)> = exports
         .iter()
@@ -32,10 +32,10 @@ async fn ferry(source: Bucket, destination: Bucket, exports: &[(String, String)]
         bucket.enable_versioning().await.expect("the bucket has versions");
     }
     for key in KEYS {
-        let upload = Upload::new(key, key.as_bytes());
+        let upload = TestUpload::new(key, key.as_bytes());
         upload.write(&source).await.expect("the object is written");
     }
-    let mut upload = Upload::new("copied in parts", vec![b'x'; 11 * MIB]);
+    let mut upload = TestUpload::new("copied in parts", vec![b'x'; 11 * MIB]);
     upload.part_size_bytes = Some(5 * MIB);
     upload.write(&source).await.expect("the object is written");
     let ran = run("diff", &["--output", "json"]).await.must_end_with(1);
@@ -50,9 +50,9 @@ async fn ferry(source: Bucket, destination: Bucket, exports: &[(String, String)]
 }
 
 /// Proves both sides equal although one object was uploaded in other parts, and finds an equal-sized change.
-async fn verified(source: &Bucket, destination: &Bucket, run: &impl AsyncFn(&str, &[&str]) -> Ran) {
+async fn verified(source: &TestBucket, destination: &TestBucket, run: &impl AsyncFn(&str, &[&str]) -> Ran) {
     for (bucket, part_size_bytes) in [(source, 5 * MIB), (destination, 6 * MIB)] {
-        let mut upload = Upload::new("in parts", vec![b'x'; 11 * MIB]);
+        let mut upload = TestUpload::new("in parts", vec![b'x'; 11 * MIB]);
         upload.part_size_bytes = Some(part_size_bytes);
         upload.write(bucket).await.expect("the object is written");
     }
@@ -62,7 +62,7 @@ async fn verified(source: &Bucket, destination: &Bucket, run: &impl AsyncFn(&str
             .must_end_with(0);
         assert_eq!(ran.summary()["verdict"], "verified");
     }
-    let upload = Upload::new("plain", b"PLAIN".as_slice());
+    let upload = TestUpload::new("plain", b"PLAIN".as_slice());
     upload.write(destination).await.expect("the object is written");
     let ran = run("verify", &["--output", "json"]).await.must_end_with(1);
     assert_eq!(
@@ -73,8 +73,10 @@ async fn verified(source: &Bucket, destination: &Bucket, run: &impl AsyncFn(&str
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sync_and_diff_work_on_ministack() {
-    let emulator = Emulator::start(Options::default()).await.expect("the emulator starts");
-    let bucket = |region, name| Bucket::at(&emulator, region, name);
+    let emulator = Emulator::start(EmulatorOptions::default())
+        .await
+        .expect("the emulator starts");
+    let bucket = |region, name| TestBucket::at(&emulator, region, name);
     let exports = emulator.exports(SOURCE_REGION);
     ferry(
         bucket(SOURCE_REGION, SOURCE),
@@ -87,7 +89,7 @@ async fn sync_and_diff_work_on_ministack() {
 #[tokio::test(flavor = "multi_thread")]
 async fn sync_and_diff_work_on_moto() {
     let moto = Moto::start().await.expect("moto starts");
-    let bucket = |region, name| Bucket::new(moto.s3(region), region, name);
+    let bucket = |region, name| TestBucket::new(moto.s3(region), region, name);
     let exports = moto.exports(SOURCE_REGION);
     ferry(
         bucket(SOURCE_REGION, SOURCE),

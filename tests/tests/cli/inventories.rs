@@ -8,10 +8,10 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use md5::{Digest as _, Md5};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use s3ferry_testkit::sim::model::content::Content;
-use s3ferry_testkit::sim::model::put::Put;
-use s3ferry_testkit::sim::model::simulator::Target;
-use s3ferry_tests::waiting::{Seen, until};
+use s3ferry_testkit::sim::model::content::SimContent;
+use s3ferry_testkit::sim::model::put::PutRequest;
+use s3ferry_testkit::sim::model::simulator::WriteTarget;
+use s3ferry_tests::waiting::{PollResult, until};
 use serde_json::{Value, json};
 
 use crate::stage::{DESTINATION, Ran, SOURCE, STATE, Stage, ended};
@@ -126,12 +126,12 @@ impl Report {
     /// Writes the report into the state bucket and returns where its manifest is.
     fn put(&self, stage: &Stage) -> String {
         for (key, content) in self.objects() {
-            let put = Put {
-                content: Content::from(content),
-                ..Put::default()
+            let put = PutRequest {
+                content: SimContent::from(content),
+                ..PutRequest::default()
             };
             let written = stage.server.model().put_object(
-                Target {
+                WriteTarget {
                     bucket: STATE,
                     key: &key,
                 },
@@ -254,7 +254,7 @@ async fn summary_says_how_old_a_report_is_and_what_was_left_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn old_rows_are_settled_by_what_the_buckets_hold_now() {
+async fn stale_rows_are_confirmed_against_the_buckets() {
     let stage = Stage::new().await;
     stage.both("copied since", "one");
     stage.both("written over since", "new");
@@ -297,7 +297,7 @@ async fn sync_deletes_nothing_on_the_word_of_a_report() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tags_that_say_nothing_of_the_content_cannot_tell() {
+async fn etags_unrelated_to_content_are_inconclusive() {
     let stage = Stage::new().await;
     let encrypted = Row {
         encryption: "SSE-KMS",
@@ -307,7 +307,7 @@ async fn tags_that_say_nothing_of_the_content_cannot_tell() {
     let destination = Report::of(DESTINATION, &[&[row(DESTINATION, "a", "two")]]).put(&stage);
     let both = ["--source-inventory", &source, "--destination-inventory", &destination];
     let ran = diff(&stage, &[&both[..], &["--unconfirmed"]].concat()).await;
-    assert_eq!(ran.must_end_with(1).differences()["a"], ["cannot-tell"]);
+    assert_eq!(ran.must_end_with(1).differences()["a"], ["inconclusive"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -466,7 +466,7 @@ async fn interrupt_ends_the_reading_of_a_report_and_leaves_nothing() {
     let pid = child.id().expect("it runs");
     until("the file that hangs", Duration::from_mins(1), || {
         let fetched = stage.server.requests().get("GetObject").copied().unwrap_or_default();
-        async move { Ok(Seen::when(fetched >= 3, || format!("{fetched} files"))) }
+        async move { Ok(PollResult::when(fetched >= 3, || format!("{fetched} files"))) }
     })
     .await
     .expect("it reads the report");

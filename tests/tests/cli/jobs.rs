@@ -217,9 +217,9 @@ async fn endpoint_without_s3_control_is_named_with_the_ways_around_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn job_is_made_once_followed_and_its_failures_become_a_residue() {
+async fn job_is_created_once_followed_and_its_failures_become_a_retry_manifest() {
     let (stage, double) = (staged().await, Double::start(1).await);
-    let start = starting(&["--function-arn", FUNCTION, "--user-argument", "depth=deep"]);
+    let start = starting(&["--function-arn", FUNCTION, "--user-argument", "attributes=always"]);
     for _ in 0..2 {
         let ran = double.run(&stage, &start).await.must_end_with(0);
         assert_eq!(
@@ -239,7 +239,7 @@ async fn job_is_made_once_followed_and_its_failures_become_a_residue() {
         ("FunctionArn", FUNCTION),
         ("InvocationSchemaVersion", "2.0"),
         ("key", "depth"),
-        ("value", "deep"),
+        ("value", "always"),
         ("ObjectArn", "arn:aws:s3:::cli-state/final-sync/run.csv"),
         ("Format", "S3BatchOperations_CSV_20180820"),
         ("Bucket", "arn:aws:s3:::cli-state"),
@@ -271,7 +271,10 @@ async fn job_is_made_once_followed_and_its_failures_become_a_residue() {
 
     put_report(&stage);
     let report = double
-        .run(&stage, &["report", ARN, "--residue", "residue.csv", "--output", "json"])
+        .run(
+            &stage,
+            &["report", ARN, "--retry-manifest", "retry.csv", "--output", "json"],
+        )
         .await;
     let report = report.must_end_with(1);
     assert_eq!(
@@ -279,8 +282,8 @@ async fn job_is_made_once_followed_and_its_failures_become_a_residue() {
         json!({ "copied": 1, "failed:ArchivedNotRestored": 1 }),
         "{report:?}"
     );
-    let residue = std::fs::read_to_string(stage.folder().join("residue.csv")).expect("the residue");
-    assert_eq!(residue, "cli-source,archived%20a%2Bb.txt\n");
+    let retry_manifest = std::fs::read_to_string(stage.folder().join("retry.csv")).expect("the residue");
+    assert_eq!(retry_manifest, "cli-source,archived%20a%2Bb.txt\n");
     let shown = double.run(&stage, &["report", ARN]).await.must_end_with(1);
     assert!(shown.stdout.contains("failed  archived a+b.txt\n"), "{shown:?}");
 }

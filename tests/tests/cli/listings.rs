@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use s3ferry_core::manifest::Reader;
+use s3ferry_core::manifest::ManifestReader;
 use s3ferry_core::names::BucketName;
-use s3ferry_testkit::sim::model::delete::Delete;
-use s3ferry_testkit::sim::model::simulator::Target;
+use s3ferry_testkit::sim::model::delete::DeleteRequest;
+use s3ferry_testkit::sim::model::simulator::WriteTarget;
 use s3ferry_testkit::sim::model::synthetic::SyntheticObject;
-use s3ferry_tests::waiting::{Seen, until};
+use s3ferry_tests::waiting::{PollResult, until};
 
 use crate::stage::{DESTINATION, SOURCE, Stage, ended};
 
@@ -36,7 +36,7 @@ async fn keys_that_no_xml_carries_are_compared_written_copied_and_deleted() {
     }
     stage.on_both("manifest", &["--to", "run.csv"]).await.must_end_with(0);
     let text = std::fs::read_to_string(stage.folder().join("run-0001.csv")).expect("the manifest");
-    let mut reader = Reader::new("manifest", Some(BucketName::new(SOURCE).expect("a bucket")));
+    let mut reader = ManifestReader::new("manifest", Some(BucketName::new(SOURCE).expect("a bucket")));
     let rows = text.lines().map(|line| reader.line(line.as_bytes()).expect("a row"));
     found = rows.flatten().map(|row| row.key.as_str().to_owned()).collect();
     assert_eq!(found, UNSPEAKABLE);
@@ -65,14 +65,14 @@ fn change(stage: &Stage, stripe: usize) {
         for bucket in [SOURCE, DESTINATION] {
             let changed = match number % 3 {
                 0 => model
-                    .delete_object(Target { bucket, key: &key }, &Delete::default())
+                    .delete_object(WriteTarget { bucket, key: &key }, &DeleteRequest::default())
                     .map(drop),
                 1 => model
-                    .put_object(Target { bucket, key: &key }, Stage::plain("another"))
+                    .put_object(WriteTarget { bucket, key: &key }, Stage::plain("another"))
                     .map(drop),
                 _ => {
                     let key = format!("{key}-new");
-                    let target = Target { bucket, key: &key };
+                    let target = WriteTarget { bucket, key: &key };
                     model.put_object(target, Stage::plain("new")).map(drop)
                 }
             };
@@ -97,7 +97,7 @@ async fn under_changes(stage: &Stage, command: &str, more: &[&str]) -> crate::st
                 .copied()
                 .unwrap_or_default();
             let is_time = pages > stripe || running.is_finished();
-            async move { Ok(Seen::when(is_time, || format!("{pages} pages"))) }
+            async move { Ok(PollResult::when(is_time, || format!("{pages} pages"))) }
         })
         .await
         .expect("it lists");
@@ -150,8 +150,8 @@ async fn overwrite_of_metadata_alone_is_found() {
             last_modified: Some(last_modified),
             ..SyntheticObject::default()
         };
-        object.stated.headers.content_type = Some(content_type.to_owned());
-        let target = Target { bucket, key: "a" };
+        object.explicit.headers.content_type = Some(content_type.to_owned());
+        let target = WriteTarget { bucket, key: "a" };
         let written = stage.server.model().put_synthetic(target, &object);
         written.expect("the object is written");
     }

@@ -25,19 +25,19 @@ mod syncs;
 mod uploads;
 mod verify;
 
-use s3ferry_testkit::sim::model::object::Stated;
+use s3ferry_testkit::sim::model::object::WriteAttributes;
 
 use self::stage::{DESTINATION, SOURCE, Stage};
 
-fn metadata(value: &'static str) -> impl FnOnce(&mut Stated) {
-    move |stated| {
-        stated.metadata.insert("a".to_owned(), value.to_owned());
+fn metadata(value: &'static str) -> impl FnOnce(&mut WriteAttributes) {
+    move |explicit| {
+        explicit.metadata.insert("a".to_owned(), value.to_owned());
     }
 }
 
-fn tags(value: &'static str) -> impl FnOnce(&mut Stated) {
-    move |stated| {
-        stated.tags.insert("a".to_owned(), value.to_owned());
+fn tags(value: &'static str) -> impl FnOnce(&mut WriteAttributes) {
+    move |explicit| {
+        explicit.tags.insert("a".to_owned(), value.to_owned());
     }
 }
 
@@ -56,8 +56,8 @@ async fn differing() -> Stage {
     stage.put_with(SOURCE, "tags", "one", tags("1"));
     stage.put_with(DESTINATION, "tags", "one", tags("2"));
     stage.put(SOURCE, "class", "one");
-    stage.put_with(DESTINATION, "class", "one", |stated| {
-        stated.storage_class = Some("STANDARD_IA".to_owned());
+    stage.put_with(DESTINATION, "class", "one", |explicit| {
+        explicit.storage_class = Some("STANDARD_IA".to_owned());
     });
     stage
 }
@@ -122,7 +122,7 @@ async fn prefix_bounds_what_is_compared() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_keys_are_listed_side_by_side_and_none_is_lost() {
+async fn many_keys_are_listed_concurrently_and_none_is_missed() {
     let stage = Stage::new().await;
     let keys = 12_345;
     for number in 0..keys {

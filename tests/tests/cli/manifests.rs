@@ -1,15 +1,15 @@
 //! `s3ferry manifest`.
 
-use s3ferry_core::manifest::{Reader, Row};
+use s3ferry_core::manifest::{ManifestReader, ManifestRow};
 use s3ferry_core::names::BucketName;
-use s3ferry_testkit::sim::model::object::{Encryption, Stated};
+use s3ferry_testkit::sim::model::object::{SimEncryption, WriteAttributes};
 use s3ferry_tests::SOURCE_REGION;
 
 use crate::proxy::{Head, proxy, run};
 use crate::stage::{DESTINATION, SOURCE, STATE, Stage};
 
-fn read(text: &str) -> Vec<Row> {
-    let mut reader = Reader::new("manifest", Some(BucketName::new(SOURCE).expect("a bucket")));
+fn read(text: &str) -> Vec<ManifestRow> {
+    let mut reader = ManifestReader::new("manifest", Some(BucketName::new(SOURCE).expect("a bucket")));
     let rows = text.lines().map(|line| reader.line(line.as_bytes()).expect("a row"));
     rows.flatten().collect()
 }
@@ -72,16 +72,17 @@ async fn all_keys_are_written_encoded_and_split() {
 async fn classes_go_to_manifests_of_their_own() {
     let stage = Stage::new().await;
     stage.put(SOURCE, "plain", "one");
-    let class = |class: &'static str| move |stated: &mut Stated| stated.storage_class = Some(class.to_owned());
+    let class =
+        |class: &'static str| move |explicit: &mut WriteAttributes| explicit.storage_class = Some(class.to_owned());
     stage.put_with(SOURCE, "archived", "one", class("GLACIER"));
     stage.put_with(SOURCE, "infrequent", "one", class("STANDARD_IA"));
-    stage.put_with(SOURCE, "customer's", "one", |stated| {
-        stated.encryption = Some(Encryption::Customer {
+    stage.put_with(SOURCE, "customer's", "one", |explicit| {
+        explicit.encryption = Some(SimEncryption::Customer {
             key_md5: "a".to_owned(),
         });
     });
-    stage.put_with(SOURCE, "redirect", "one", |stated| {
-        stated.website_redirect = Some("/other".to_owned());
+    stage.put_with(SOURCE, "redirect", "one", |explicit| {
+        explicit.website_redirect = Some("/other".to_owned());
     });
     stage
         .run("manifest", &of_source(&["--by-class", "--to", "run.csv"]))
@@ -122,7 +123,7 @@ async fn differences_are_uploaded_with_their_tag() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn objects_that_cannot_be_looked_at_are_named_apart() {
+async fn unreadable_objects_are_listed_separately() {
     for (flag, written) in [("--versions", "run-0001.csv"), ("--by-class", "run-plain-0001.csv")] {
         let stage = Stage::new().await;
         stage.put(SOURCE, "fine", "one");

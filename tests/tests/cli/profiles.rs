@@ -157,6 +157,6 @@ async fn report_names_the_profile_that_the_credentials_are_of() {
         arguments.extend(more.map(|argument| (*argument).to_owned()));
         let running = start(stage.folder(), &[&environment, keys].concat(), "verify", &arguments);
         let ran = ended(running).await.must_end_with(0);
-        assert_eq!(ran.summary()["by"], by, "{ran:?}");
+        assert_eq!(ran.summary()["operator"], by, "{ran:?}");
     }
 }

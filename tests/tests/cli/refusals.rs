@@ -1,8 +1,8 @@
 //! What the command line refuses, with which exit code, and what it says to do instead.
 
 use s3ferry_core::preflight::SHARED_NEEDS_VERSIONS;
-use s3ferry_testkit::sim::model::bucket::{ACCOUNT, Bucket, Versioning};
-use s3ferry_testkit::sim::model::document::Document;
+use s3ferry_testkit::sim::model::bucket::{ACCOUNT, SimBucket, SimVersioning};
+use s3ferry_testkit::sim::model::document::BucketDocument;
 use s3ferry_tests::{DESTINATION_REGION, SOURCE_REGION};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -186,20 +186,20 @@ async fn endpoint_that_answers_with_a_web_page_is_named() {
 
 /// The sentences are those that a stack fails with.
 #[tokio::test(flavor = "multi_thread")]
-async fn destination_that_cannot_hold_the_copies_is_told_before_any_copy() {
+async fn unfit_destination_is_reported_before_any_copy() {
     let stage = Stage::new().await;
     stage.put(SOURCE, "a", "one");
-    let set = |bucket: &str, change: &dyn Fn(&mut Bucket)| {
+    let set = |bucket: &str, change: &dyn Fn(&mut SimBucket)| {
         change(stage.server.model().bucket_mut(bucket).expect("the bucket"));
     };
-    set(DESTINATION, &|bucket| bucket.versioning = Versioning::Unversioned);
+    set(DESTINATION, &|bucket| bucket.versioning = SimVersioning::Unversioned);
     let shared = ["--ownership", "shared", "--state-bucket", STATE];
     let ran = stage.on_both("sync", &shared).await.must_end_with(3);
     assert!(ran.stderr.contains(SHARED_NEEDS_VERSIONS), "{ran:?}");
     assert_eq!(stage.objects(DESTINATION), 0);
     let lock = "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled></ObjectLockConfiguration>";
     set(SOURCE, &|bucket| {
-        bucket.documents.insert(Document::ObjectLock, lock.to_owned());
+        bucket.documents.insert(BucketDocument::ObjectLock, lock.to_owned());
     });
     let ran = stage.on_both("sync", &[]).await.must_end_with(0);
     let warning =
@@ -246,7 +246,7 @@ async fn names_that_s3_refuses_are_met_with_what_is_allowed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn listings_that_cannot_be_right_name_the_bucket_and_ask_for_no_permission() {
+async fn invalid_listings_name_the_bucket_and_no_permission() {
     let row = |key: &str| {
         format!(
             "<Contents><Key>{key}</Key><LastModified>2026-11-23T00:00:00.000Z</LastModified><ETag>\"aa\"</ETag>\
@@ -393,7 +393,7 @@ async fn expired() -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn endpoints_that_nobody_answers_at_end_with_3_and_are_named() {
+async fn unreachable_endpoints_are_named_and_exit_with_3() {
     // Bound, so that nobody else takes the port, and closed.
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let closed = format!("http://{}", listener.local_addr().expect("an address"));

@@ -2,11 +2,11 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use s3ferry_core::history::{DeleteIntent, VersionName};
 use s3ferry_core::names::{BucketName, ETag, ObjectKey};
 use s3ferry_core::time::Timestamp;
-use s3ferry_core::upload::Route;
-use s3ferry_testkit::sim::model::object::Stated;
+use s3ferry_core::upload::MigrationRoute;
+use s3ferry_core::versions::{DeleteIntent, VersionName};
+use s3ferry_testkit::sim::model::object::WriteAttributes;
 use serde_json::json;
 
 use crate::proxy::{on_both, proxy, run};
@@ -14,15 +14,15 @@ use crate::stage::{DESTINATION, SOURCE, STATE, Stage};
 
 const SHARED: [&str; 4] = ["--ownership", "shared", "--state-bucket", STATE];
 
-fn theirs(stated: &mut Stated) {
-    stated.metadata.insert("owner".to_owned(), "theirs".to_owned());
+fn theirs(explicit: &mut WriteAttributes) {
+    explicit.metadata.insert("owner".to_owned(), "theirs".to_owned());
 }
 
 impl Stage {
     /// Writes the intent to delete the destination's current version of a key, and returns the name of its object.
     fn announce(&self, key: &str) -> String {
         let bucket = |name| BucketName::new(name).expect("a name");
-        let route = Route {
+        let route = MigrationRoute {
             source: bucket(SOURCE),
             destination: bucket(DESTINATION),
         };
@@ -57,7 +57,7 @@ impl Stage {
     fn owner(&self, key: &str) -> Option<String> {
         let model = self.server.model();
         let object = model.bucket(DESTINATION).expect("the bucket").current_object(key)?;
-        object.stated.metadata.get("owner").cloned()
+        object.explicit.metadata.get("owner").cloned()
     }
 }
 

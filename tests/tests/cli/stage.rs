@@ -5,14 +5,14 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use s3ferry_testkit::sim::latency::Latency;
-use s3ferry_testkit::sim::model::content::Content;
-use s3ferry_testkit::sim::model::delete::Delete;
-use s3ferry_testkit::sim::model::object::Stated;
-use s3ferry_testkit::sim::model::put::Put;
-use s3ferry_testkit::sim::model::simulator::Target;
-use s3ferry_testkit::sim::{Options, Server};
-use s3ferry_tests::waiting::{Seen, until};
+use s3ferry_testkit::sim::latency::SimLatency;
+use s3ferry_testkit::sim::model::content::SimContent;
+use s3ferry_testkit::sim::model::delete::DeleteRequest;
+use s3ferry_testkit::sim::model::object::WriteAttributes;
+use s3ferry_testkit::sim::model::put::PutRequest;
+use s3ferry_testkit::sim::model::simulator::WriteTarget;
+use s3ferry_testkit::sim::{ServerOptions, SimServer};
+use s3ferry_tests::waiting::{PollResult, until};
 use s3ferry_tests::{DESTINATION_REGION, SOURCE_REGION, tools};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -24,7 +24,7 @@ pub(crate) const STATE: &str = "cli-state";
 
 /// A simulator and a folder to work in.
 pub(crate) struct Stage {
-    pub(crate) server: Server,
+    pub(crate) server: SimServer,
     folder: TempDir,
 }
 
@@ -75,14 +75,14 @@ impl Stage {
     }
 
     pub(crate) async fn with_latency(request_ms: u64) -> Self {
-        let options = Options {
-            latency: Latency {
+        let options = ServerOptions {
+            latency: SimLatency {
                 request: Duration::from_millis(request_ms),
-                ..Latency::default()
+                ..SimLatency::default()
             },
-            ..Options::default()
+            ..ServerOptions::default()
         };
-        let server = Server::start(options).await.expect("the simulator starts");
+        let server = SimServer::start(options).await.expect("the simulator starts");
         server
             .make_versioned_buckets([
                 (SOURCE, SOURCE_REGION),
@@ -100,7 +100,7 @@ impl Stage {
     pub(crate) async fn until_requested(&self, operation: &str, times: u64) {
         until(operation, Duration::from_mins(1), || {
             let seen = self.server.requests().get(operation).copied().unwrap_or_default();
-            async move { Ok(Seen::when(seen >= times, || format!("{seen} requests"))) }
+            async move { Ok(PollResult::when(seen >= times, || format!("{seen} requests"))) }
         })
         .await
         .expect(operation);
@@ -114,18 +114,18 @@ impl Stage {
         self.put_with(bucket, key, content, |_| ());
     }
 
-    pub(crate) fn put_with(&self, bucket: &str, key: &str, content: &str, change: impl FnOnce(&mut Stated)) {
+    pub(crate) fn put_with(&self, bucket: &str, key: &str, content: &str, change: impl FnOnce(&mut WriteAttributes)) {
         let mut put = Self::plain(content);
-        change(&mut put.stated);
-        let written = self.server.model().put_object(Target { bucket, key }, put);
+        change(&mut put.explicit);
+        let written = self.server.model().put_object(WriteTarget { bucket, key }, put);
         written.expect("the object is written");
     }
 
     /// An object with nothing but content.
-    pub(crate) fn plain(content: &str) -> Put {
-        Put {
-            content: Content::from(content.to_owned()),
-            ..Put::default()
+    pub(crate) fn plain(content: &str) -> PutRequest {
+        PutRequest {
+            content: SimContent::from(content.to_owned()),
+            ..PutRequest::default()
         }
     }
 
@@ -146,7 +146,7 @@ impl Stage {
         let deleted = self
             .server
             .model()
-            .delete_object(Target { bucket, key }, &Delete::default());
+            .delete_object(WriteTarget { bucket, key }, &DeleteRequest::default());
         deleted.expect("the object is deleted");
     }
 
@@ -155,12 +155,12 @@ impl Stage {
         let mut model = self.server.model();
         let current = model.bucket(bucket).expect("the bucket").current(key);
         let version_id = Some(current.expect("the object").id.clone());
-        let delete = Delete {
+        let delete = DeleteRequest {
             version_id,
-            ..Delete::default()
+            ..DeleteRequest::default()
         };
         model
-            .delete_object(Target { bucket, key }, &delete)
+            .delete_object(WriteTarget { bucket, key }, &delete)
             .expect("the version is deleted");
     }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use s3ferry_testkit::sim::model::object::{Encryption, Stated};
-use s3ferry_testkit::sim::model::simulator::Target;
+use s3ferry_testkit::sim::model::object::{SimEncryption, WriteAttributes};
+use s3ferry_testkit::sim::model::simulator::WriteTarget;
 use s3ferry_testkit::sim::model::synthetic::{SyntheticChecksum, SyntheticObject};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -29,7 +29,7 @@ async fn sync_makes_both_sides_equal_and_does_nothing_twice() {
         .must_end_with(0);
     let summary = ran.summary();
     assert_eq!(
-        (&summary["copied"], &summary["amended"], &summary["deleted"]),
+        (&summary["copied"], &summary["attributes_updated"], &summary["deleted"]),
         (&1.into(), &1.into(), &1.into())
     );
     let left = stage.on_both("diff", &["--deep"]).await.differences();
@@ -97,9 +97,9 @@ async fn progress_is_a_json_value_on_standard_error_with_output_json() {
     let stage = Stage::new().await;
     (0..3).for_each(|number| stage.put(SOURCE, &format!("{number:04}"), "one"));
     stage.put(SOURCE, "large", &large());
-    let in_parts = ["--multipart-threshold-bytes", "5242880", "--part-size-bytes", "5242880"];
+    let multipart = ["--multipart-threshold-bytes", "5242880", "--part-size-bytes", "5242880"];
     let ran = stage
-        .on_both("sync", &[&["--expected-objects", "4"], &in_parts[..]].concat())
+        .on_both("sync", &[&["--expected-objects", "4"], &multipart[..]].concat())
         .await
         .must_end_with(0);
     let event: Value = serde_json::from_str(ran.stderr.trim()).expect("a JSON value");
@@ -133,7 +133,7 @@ async fn another_sync_of_the_same_buckets_is_noticed_by_refused_copies() {
     .await;
     let ran = run(&stage, &endpoint, "sync", &on_both(&["--output", "json"])).await;
     let ran = ran.must_end_with(0);
-    assert_eq!(ran.summary()["overtaken"], keys, "{ran:?}");
+    assert_eq!(ran.summary()["precondition_failures"], keys, "{ran:?}");
     assert_eq!(ran.summary()["copied"], keys, "{ran:?}");
     assert_eq!(
         ran.stderr.matches("Another sync of these buckets?").count(),
@@ -211,7 +211,7 @@ async fn what_fails_for_a_while_is_done_all_the_same() {
 async fn objects_that_fail_are_named_and_the_others_are_copied() {
     let stage = Stage::new().await;
     stage.put(SOURCE, "fine", "one");
-    let archived = |stated: &mut Stated| stated.storage_class = Some("DEEP_ARCHIVE".to_owned());
+    let archived = |explicit: &mut WriteAttributes| explicit.storage_class = Some("DEEP_ARCHIVE".to_owned());
     stage.put_with(SOURCE, "archived", "one", archived);
     let ran = stage
         .on_both("sync", &["--failures", "failed.jsonl"])
@@ -341,15 +341,15 @@ async fn upload_that_is_begun_late_leaves_nothing_behind() {
 async fn large_objects_are_copied_in_parts_and_leave_nothing_behind() {
     let stage = Stage::new().await;
     stage.put(SOURCE, "large", &large());
-    let in_parts = IN_PARTS;
-    let ran = stage.on_both("sync", &in_parts).await.must_end_with(0);
+    let multipart = IN_PARTS;
+    let ran = stage.on_both("sync", &multipart).await.must_end_with(0);
     assert_eq!(ran.summary()["copied"], 1);
     let requests = stage.server.requests();
     assert_eq!(requests["UploadPartCopy"], 3, "{requests:?}");
     assert_eq!(requests["CompleteMultipartUpload"], 1);
     // The journal's entry was made and removed.
     assert_eq!((requests["PutObject"], requests["DeleteObject"]), (1, 1));
-    let ran = stage.on_both("sync", &in_parts).await.must_end_with(0);
+    let ran = stage.on_both("sync", &multipart).await.must_end_with(0);
     assert_eq!(
         (&ran.summary()["copied"], &ran.summary()["found_equal"]),
         (&0.into(), &1.into())
@@ -429,24 +429,24 @@ async fn keys_of_white_space_alone_are_named_and_hold_nothing_up() {
 
 /// Under SSE-KMS without a checksum nothing tells a copy from another object: it is made again, and the summary says so.
 #[tokio::test(flavor = "multi_thread")]
-async fn copies_of_what_cannot_be_compared_are_counted() {
+async fn copies_of_objects_that_cannot_be_compared_are_counted() {
     let stage = Stage::new().await;
     stage.put(SOURCE, "plain", "one");
     let object = SyntheticObject {
         size_bytes: 5,
         seed: 1,
         checksum: SyntheticChecksum::Missing,
-        stated: Stated {
-            encryption: Some(Encryption::Kms {
+        explicit: WriteAttributes {
+            encryption: Some(SimEncryption::Kms {
                 algorithm: "aws:kms".to_owned(),
                 key: None,
                 bucket_key: false,
             }),
-            ..Stated::default()
+            ..WriteAttributes::default()
         },
         ..SyntheticObject::default()
     };
-    let target = Target {
+    let target = WriteTarget {
         bucket: SOURCE,
         key: "secret",
     };

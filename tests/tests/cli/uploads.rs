@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use s3ferry_testkit::sim::model::simulator::Target;
+use s3ferry_testkit::sim::model::simulator::WriteTarget;
 use s3ferry_testkit::sim::model::synthetic::SyntheticObject;
 use serde_json::json;
 
@@ -175,7 +175,7 @@ fn age(stage: &Stage, key: &str, hours: u64) {
 async fn sync_that_is_killed_before_the_annotations_of_a_multipart_copy_is_repaired_by_the_same_command() {
     let stage = Stage::new().await;
     stage.put(SOURCE, "small", "one");
-    let at_source = |key| Target { bucket: SOURCE, key };
+    let at_source = |key| WriteTarget { bucket: SOURCE, key };
     let object = SyntheticObject {
         size_bytes: 12 << 20,
         part_size_bytes: Some(6 << 20),

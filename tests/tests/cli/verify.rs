@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use s3ferry_testkit::sim::model::bucket::ACCOUNT;
-use s3ferry_testkit::sim::model::digest::{Algorithm, hex, md5_of_bytes};
-use s3ferry_testkit::sim::model::object::{Encryption, Stated};
-use s3ferry_testkit::sim::model::simulator::Target;
+use s3ferry_testkit::sim::model::digest::{ChecksumAlgorithm, hex, md5_of_bytes};
+use s3ferry_testkit::sim::model::object::{SimEncryption, WriteAttributes};
+use s3ferry_testkit::sim::model::simulator::WriteTarget;
 use s3ferry_testkit::sim::model::synthetic::{SyntheticChecksum, SyntheticObject};
 use s3ferry_tests::{DESTINATION_REGION, SOURCE_REGION};
 use serde_json::{Value, json};
@@ -18,7 +18,14 @@ use crate::{differing, tags};
 const MIB: u64 = 1024 * 1024;
 
 /// A synthetic object of 12 MiB without any checksum, in parts of the given size.
-fn in_parts(stage: &Stage, bucket: &str, key: &str, seed: u64, part_mib: u64, change: impl FnOnce(&mut Stated)) {
+fn multipart(
+    stage: &Stage,
+    bucket: &str,
+    key: &str,
+    seed: u64,
+    part_mib: u64,
+    change: impl FnOnce(&mut WriteAttributes),
+) {
     let mut object = SyntheticObject {
         size_bytes: 12 * MIB,
         seed,
@@ -26,15 +33,15 @@ fn in_parts(stage: &Stage, bucket: &str, key: &str, seed: u64, part_mib: u64, ch
         checksum: SyntheticChecksum::Missing,
         ..SyntheticObject::default()
     };
-    change(&mut object.stated);
-    let made = stage.server.model().put_synthetic(Target { bucket, key }, &object);
+    change(&mut object.explicit);
+    let made = stage.server.model().put_synthetic(WriteTarget { bucket, key }, &object);
     made.expect("the object is made");
 }
 
 /// The same bytes on both sides, uploaded in parts of other sizes.
 fn other_parts(stage: &Stage, key: &str) {
-    in_parts(stage, SOURCE, key, 7, 5, |_| ());
-    in_parts(stage, DESTINATION, key, 7, 6, |_| ());
+    multipart(stage, SOURCE, key, 7, 5, |_| ());
+    multipart(stage, DESTINATION, key, 7, 6, |_| ());
 }
 
 fn etag(stage: &Stage, bucket: &str, key: &str) -> String {
@@ -69,7 +76,14 @@ async fn verify_names_every_known_difference() {
     let ran = stage
         .on_both(
             "verify",
-            &["--report", "proof", "--differences", "all.jsonl", "--by", "the team"],
+            &[
+                "--report",
+                "proof",
+                "--differences",
+                "all.jsonl",
+                "--operator",
+                "the team",
+            ],
         )
         .await
         .must_end_with(1);
@@ -94,7 +108,7 @@ async fn verify_names_every_known_difference() {
         (&8.into(), &1.into(), &7.into())
     );
     assert_eq!(
-        (&report["by"], &report["source"]["objects"]),
+        (&report["operator"], &report["source"]["objects"]),
         (&"the team".into(), &7.into())
     );
     let mut summary = ran.summary();
@@ -169,7 +183,7 @@ async fn same_bytes_in_other_parts_are_verified_by_what_is_stored_or_by_reading(
         let made = stage
             .server
             .model()
-            .put_synthetic(Target { bucket, key: "stored" }, &object);
+            .put_synthetic(WriteTarget { bucket, key: "stored" }, &object);
         made.expect("the object is made");
     }
     stage.server.forget_requests();
@@ -193,8 +207,8 @@ async fn same_bytes_in_other_parts_are_verified_by_what_is_stored_or_by_reading(
         assert_eq!(stage.server.requests()["GetObject"], 2);
     }
     // Equal tags of equal parts are enough for HEADs, and no hash of the content.
-    in_parts(&stage, DESTINATION, "bare", 7, 5, |_| ());
-    for (depth, by) in [("head", "parts-etag"), ("checksum", "read")] {
+    multipart(&stage, DESTINATION, "bare", 7, 5, |_| ());
+    for (depth, by) in [("head", "multipart-etag"), ("checksum", "read")] {
         let ran = stage.on_both("verify", &["--depth", depth]).await.must_end_with(0);
         assert!(means(&ran.summary()).contains(&(by.to_owned(), 1)), "{ran:?}");
     }
@@ -203,8 +217,8 @@ async fn same_bytes_in_other_parts_are_verified_by_what_is_stored_or_by_reading(
 #[tokio::test(flavor = "multi_thread")]
 async fn other_bytes_in_other_parts_are_found_by_reading() {
     let stage = Stage::new().await;
-    in_parts(&stage, SOURCE, "a", 1, 5, |_| ());
-    in_parts(&stage, DESTINATION, "a", 2, 6, |_| ());
+    multipart(&stage, SOURCE, "a", 1, 5, |_| ());
+    multipart(&stage, DESTINATION, "a", 2, 6, |_| ());
     let ran = stage.on_both("verify", &[]).await.must_end_with(1);
     assert_eq!(ran.differences()["a"], ["content"]);
 }
@@ -213,18 +227,18 @@ async fn other_bytes_in_other_parts_are_found_by_reading() {
 async fn what_cannot_be_read_is_named_and_never_verified() {
     let stage = Stage::new().await;
     stage.both("fine", "one");
-    let archived = |stated: &mut Stated| stated.storage_class = Some("DEEP_ARCHIVE".to_owned());
-    in_parts(&stage, SOURCE, "archived", 7, 5, archived);
-    in_parts(&stage, DESTINATION, "archived", 7, 6, archived);
+    let archived = |explicit: &mut WriteAttributes| explicit.storage_class = Some("DEEP_ARCHIVE".to_owned());
+    multipart(&stage, SOURCE, "archived", 7, 5, archived);
+    multipart(&stage, DESTINATION, "archived", 7, 6, archived);
     other_parts(&stage, "large");
     let ran = stage
         .on_both("verify", &["--max-read-bytes", "1000000", "--report", "proof"])
         .await
         .must_end_with(1);
     let differences = ran.differences();
-    assert_eq!(differences["archived"], ["cannot-tell"]);
-    assert_eq!(differences["large"], ["cannot-tell"]);
-    assert_eq!(ran.summary()["verdict"], "cannot-tell");
+    assert_eq!(differences["archived"], ["inconclusive"]);
+    assert_eq!(differences["large"], ["inconclusive"]);
+    assert_eq!(ran.summary()["verdict"], "inconclusive");
     let page = page(&stage, "proof");
     for text in [
         "<h1>Cannot tell</h1>",
@@ -234,7 +248,7 @@ async fn what_cannot_be_read_is_named_and_never_verified() {
         assert!(page.contains(text), "{text}: {page}");
     }
     // Archived, but told equal by what is stored.
-    in_parts(&stage, DESTINATION, "archived", 7, 5, archived);
+    multipart(&stage, DESTINATION, "archived", 7, 5, archived);
     let ran = stage.on_both("verify", &[]).await.must_end_with(0);
     assert_eq!(means(&ran.summary()).len(), 3, "{ran:?}");
 }
@@ -272,15 +286,15 @@ fn local_report(stage: &Stage, rows: &str, md5: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn unsettled_objects_go_to_manifests_and_reports_of_jobs_settle_them() {
+async fn inconclusive_objects_go_to_manifests_and_job_reports_resolve_them() {
     let stage = Stage::new().await;
     stage.both("fine", "one");
     other_parts(&stage, "a b+c");
     stage.server.forget_requests();
-    let manifest = ["--unsettled", "report", "--unsettled-manifest", "open.csv"];
+    let manifest = ["--inconclusive", "report", "--inconclusive-manifest", "open.csv"];
     let ran = stage.on_both("verify", &manifest).await.must_end_with(1);
     assert_eq!(
-        ran.summary()["unsettled_manifests"],
+        ran.summary()["inconclusive_manifests"],
         json!(["./open-source.csv", "./open-destination.csv"])
     );
     assert_eq!(stage.server.requests().get("GetObject"), None);
@@ -302,7 +316,7 @@ async fn unsettled_objects_go_to_manifests_and_reports_of_jobs_settle_them() {
     let reports = [
         "--depth",
         "checksum",
-        "--unsettled",
+        "--inconclusive",
         "report",
         "--source-checksums",
         "job-1/manifest.json",
@@ -320,9 +334,9 @@ async fn unsettled_objects_go_to_manifests_and_reports_of_jobs_settle_them() {
         json!({ "side": "source", "location": "job-1/manifest.json", "computed": 1, "failed": 1 })
     );
     // The object has been replaced since the job ran: its checksum says nothing any more.
-    in_parts(&stage, SOURCE, "a b+c", 8, 5, |_| ());
+    multipart(&stage, SOURCE, "a b+c", 8, 5, |_| ());
     let ran = stage.on_both("verify", &reports).await.must_end_with(1);
-    assert_eq!(ran.differences()["a b+c"], ["cannot-tell"]);
+    assert_eq!(ran.differences()["a b+c"], ["inconclusive"]);
     // A checksum that differs is a difference.
     let (rows, md5) = completion(SOURCE, "a%20b%2Bc", &etag(&stage, SOURCE, "a b+c"), "y=");
     local_report(&stage, &rows, &md5);
@@ -389,7 +403,7 @@ async fn keys_cannot_break_the_page() {
         stage.put(SOURCE, key, "one");
     }
     let ran = stage
-        .on_both("verify", &["--report", "proof", "--by", "<b>me</b>"])
+        .on_both("verify", &["--report", "proof", "--operator", "<b>me</b>"])
         .await
         .must_end_with(1);
     assert_eq!(ran.differences().len(), keys.len());
@@ -524,10 +538,13 @@ async fn checksums_of_parts_are_read_past_in_silence() {
             size_bytes: 12 * MIB,
             seed: 1,
             part_size_bytes: Some(part_mib * MIB),
-            checksum: SyntheticChecksum::Of(Algorithm::Sha256, None),
+            checksum: SyntheticChecksum::Of(ChecksumAlgorithm::Sha256, None),
             ..SyntheticObject::default()
         };
-        let made = stage.server.model().put_synthetic(Target { bucket, key: "a" }, &object);
+        let made = stage
+            .server
+            .model()
+            .put_synthetic(WriteTarget { bucket, key: "a" }, &object);
         made.expect("the object is made");
     }
     let ran = stage.on_both("verify", &[]).await.must_end_with(0);
@@ -551,7 +568,7 @@ async fn writes_of_applications_at_a_shared_destination_are_ahead_and_no_differe
     stage.on_both("sync", &sync).await.must_end_with(0);
     stage.put(DESTINATION, "newer", "two");
     stage.put(DESTINATION, "external", "two");
-    let target = Target {
+    let target = WriteTarget {
         bucket: DESTINATION,
         key: "tagged",
     };
@@ -682,8 +699,8 @@ async fn encryption_is_compared_with_what_is_asked_for_and_repaired() {
     let (source_key, copy_key) = (key(SOURCE_REGION, "source"), key(DESTINATION_REGION, "copy"));
     let stage = Stage::new().await;
     stage.put(SOURCE, "plain", "one");
-    stage.put_with(SOURCE, "secret", "two", |stated| {
-        stated.encryption = Some(Encryption::Kms {
+    stage.put_with(SOURCE, "secret", "two", |explicit| {
+        explicit.encryption = Some(SimEncryption::Kms {
             algorithm: "aws:kms".to_owned(),
             key: Some(source_key.clone()),
             bucket_key: false,

@@ -19,9 +19,9 @@ use std::panic::AssertUnwindSafe;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use futures::FutureExt as _;
 use s3ferry_testkit::contract::{self, Deviation};
-use s3ferry_tests::bucket::Bucket;
-use s3ferry_tests::emulator::{Emulator, Options};
-use s3ferry_tests::upload::Upload;
+use s3ferry_tests::bucket::TestBucket;
+use s3ferry_tests::emulator::{Emulator, EmulatorOptions};
+use s3ferry_tests::upload::TestUpload;
 use s3ferry_tests::{DESTINATION_REGION, SOURCE_REGION};
 
 use crate::{DEVIATIONS_OF_MINISTACK, DEVIATIONS_OF_MOTO, OnS3, configuration, http_client, make_versioned};
@@ -48,7 +48,7 @@ impl Ground {
         let source = existing(shared, source).await;
         let destination = match destination {
             Some(name) => existing(shared, name).await,
-            None => Bucket::new(client(shared, source.region()), source.region(), &run),
+            None => TestBucket::new(client(shared, source.region()), source.region(), &run),
         };
         let made = destination.name == run;
         assert!(
@@ -106,7 +106,7 @@ fn client(shared: &SdkConfig, region: &str) -> aws_sdk_s3::Client {
 }
 
 /// A handle of a bucket that exists, in the region that S3 says.
-async fn existing(shared: &SdkConfig, name: &str) -> Bucket {
+async fn existing(shared: &SdkConfig, name: &str) -> TestBucket {
     let first = shared.region().map_or(FIRST_REGION, AsRef::as_ref);
     let answer = client(shared, first).head_bucket().bucket(name).send().await;
     let region = match &answer {
@@ -122,7 +122,7 @@ async fn existing(shared: &SdkConfig, name: &str) -> Bucket {
     let Some(region) = region else {
         panic!("S3 does not say in which region {name} is: {answer:?}")
     };
-    Bucket::new(client(shared, &region), &region, name)
+    TestBucket::new(client(shared, &region), &region, name)
 }
 
 /// Finds a list of deviations by their names in the code.
@@ -155,12 +155,14 @@ async fn s3_adapters_keep_the_contract_on_real_buckets() {
 
 #[tokio::test]
 async fn run_on_real_buckets_leaves_them_as_they_were() {
-    let emulator = Emulator::start(Options::default()).await.expect("the emulator starts");
-    let source = Bucket::at(&emulator, SOURCE_REGION, "in-use-source");
-    let destination = Bucket::at(&emulator, DESTINATION_REGION, "in-use-destination");
+    let emulator = Emulator::start(EmulatorOptions::default())
+        .await
+        .expect("the emulator starts");
+    let source = TestBucket::at(&emulator, SOURCE_REGION, "in-use-source");
+    let destination = TestBucket::at(&emulator, DESTINATION_REGION, "in-use-destination");
     make_versioned([&source, &destination]).await;
     for bucket in [&source, &destination] {
-        let theirs = Upload::new("contract/facts", "somebody else's");
+        let theirs = TestUpload::new("contract/facts", "somebody else's");
         theirs.write(bucket).await.expect("somebody else's object");
         begin_upload(bucket, "contract/upload").await;
     }
@@ -192,7 +194,7 @@ async fn run_on_real_buckets_leaves_them_as_they_were() {
     assert_eq!(all().await, before);
 }
 
-async fn begin_upload(bucket: &Bucket, key: &str) {
+async fn begin_upload(bucket: &TestBucket, key: &str) {
     let upload = bucket.client.create_multipart_upload().bucket(&bucket.name).key(key);
     upload.send().await.expect("the upload begins");
 }

@@ -3,18 +3,18 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use s3ferry_testkit::sim::latency::Latency;
-use s3ferry_testkit::sim::model::bucket::{ACCOUNT, Versioning};
-use s3ferry_testkit::sim::model::complete::{Completion, NamedPart};
-use s3ferry_testkit::sim::model::content::Content;
-use s3ferry_testkit::sim::model::digest::Algorithm;
+use s3ferry_testkit::sim::latency::SimLatency;
+use s3ferry_testkit::sim::model::bucket::{ACCOUNT, SimVersioning};
+use s3ferry_testkit::sim::model::complete::{CompletedPart, SimCompletion};
+use s3ferry_testkit::sim::model::content::SimContent;
+use s3ferry_testkit::sim::model::digest::ChecksumAlgorithm;
 use s3ferry_testkit::sim::model::multipart::PartTarget;
-use s3ferry_testkit::sim::model::object::{ChecksumKind, Encryption, Object, Stated, SystemHeaders};
-use s3ferry_testkit::sim::model::put::Declared;
-use s3ferry_testkit::sim::model::simulator::Target;
+use s3ferry_testkit::sim::model::object::{ChecksumKind, SimEncryption, SimObject, SimSystemHeaders, WriteAttributes};
+use s3ferry_testkit::sim::model::put::DeclaredChecksums;
+use s3ferry_testkit::sim::model::simulator::WriteTarget;
 use s3ferry_testkit::sim::model::synthetic::{SyntheticChecksum, SyntheticObject};
-use s3ferry_testkit::sim::{Options, Server};
-use s3ferry_tests::runtime_api::{Answer, Function};
+use s3ferry_testkit::sim::{ServerOptions, SimServer};
+use s3ferry_tests::runtime_api::{Function, InvocationReply};
 use s3ferry_tests::{DESTINATION_REGION, SOURCE_REGION, event, replicator, tools};
 use serde_json::{Value, json};
 
@@ -34,20 +34,20 @@ const TIMEOUT: Duration = Duration::from_mins(3);
 
 /// A simulator with the buckets of a migration.
 struct World {
-    server: Server,
+    server: SimServer,
 }
 
 impl World {
     async fn prepare() -> Self {
-        Self::with_latency(Latency::default()).await
+        Self::with_latency(SimLatency::default()).await
     }
 
-    async fn with_latency(latency: Latency) -> Self {
-        let options = Options {
+    async fn with_latency(latency: SimLatency) -> Self {
+        let options = ServerOptions {
             latency,
-            ..Options::default()
+            ..ServerOptions::default()
         };
-        let server = Server::start(options).await.expect("the simulator starts");
+        let server = SimServer::start(options).await.expect("the simulator starts");
         server
             .make_versioned_buckets([
                 (SOURCE, SOURCE_REGION),
@@ -78,7 +78,7 @@ impl World {
     }
 
     fn put(&self, object: &SyntheticObject) {
-        let target = Target {
+        let target = WriteTarget {
             bucket: SOURCE,
             key: KEY,
         };
@@ -93,22 +93,22 @@ impl World {
     fn forget_versioning(&self) {
         let mut model = self.server.model();
         for name in [SOURCE, DESTINATION] {
-            model.bucket_mut(name).expect("the bucket").versioning = Versioning::Unversioned;
+            model.bucket_mut(name).expect("the bucket").versioning = SimVersioning::Unversioned;
         }
     }
 
     /// Uploads an object in parts of these sizes and asks for no checksum, so that S3 lists none of them.
     fn put_in_parts(&self, seed: u64, sizes: &[u64]) {
-        let target = Target {
+        let target = WriteTarget {
             bucket: SOURCE,
             key: KEY,
         };
-        let whole = Content::synthetic(seed, sizes.iter().sum());
+        let whole = SimContent::synthetic(seed, sizes.iter().sum());
         let mut model = self.server.model();
         let upload_id = model
-            .create_upload(target, None, Stated::default(), None)
+            .create_upload(target, None, WriteAttributes::default(), None)
             .expect("the upload is begun");
-        let mut completion = Completion::default();
+        let mut completion = SimCompletion::default();
         let mut offset = 0;
         for (number, size_bytes) in (1..).zip(sizes) {
             let part = PartTarget {
@@ -117,11 +117,11 @@ impl World {
                 number,
             };
             let content = whole.slice(offset, *size_bytes);
-            let kept = model.upload_part(part, content, &Declared::default());
-            completion.parts.push(NamedPart {
+            let kept = model.upload_part(part, content, &DeclaredChecksums::default());
+            completion.parts.push(CompletedPart {
                 number,
                 etag: kept.expect("the part is kept").etag(),
-                ..NamedPart::default()
+                ..CompletedPart::default()
             });
             offset += size_bytes;
         }
@@ -132,20 +132,20 @@ impl World {
         self.server.forget_requests();
     }
 
-    fn object(&self, bucket: &str) -> Option<Object> {
+    fn object(&self, bucket: &str) -> Option<SimObject> {
         let model = self.server.model();
         model.bucket(bucket).expect("the bucket").current_object(KEY).cloned()
     }
 
     /// The copy, once it is equal and nothing else is left of it.
     #[track_caller]
-    fn assert_copied(&self) -> Object {
+    fn assert_copied(&self) -> SimObject {
         let copy = self.object(DESTINATION).expect("the copy");
         let source = self.object(SOURCE).expect("the source");
         assert_eq!(copy.content.size_bytes(), source.content.size_bytes());
         assert_eq!(copy.content.pieces(), source.content.pieces());
-        assert_eq!(copy.stated.metadata, source.stated.metadata);
-        assert_eq!(copy.stated.tags, source.stated.tags);
+        assert_eq!(copy.explicit.metadata, source.explicit.metadata);
+        assert_eq!(copy.explicit.tags, source.explicit.tags);
         let model = self.server.model();
         let uploads = |bucket: &str| model.bucket(bucket).expect("the bucket").uploads.len();
         assert_eq!(uploads(DESTINATION), 0, "uploads are left");
@@ -185,7 +185,7 @@ async fn task(final_sync: &mut Function) -> (String, String) {
         "invocationSchemaVersion": "2.0", "invocationId": "an-invocation", "job": {"id": "a-job", "userArguments": {}},
         "tasks": [{"taskId": "one", "s3Key": KEY.replace('+', "%2B"), "s3VersionId": null, "s3Bucket": SOURCE}],
     });
-    let Answer::Response(text) = final_sync.invoke(payload.to_string()).await.expect("an answer") else {
+    let InvocationReply::Response(text) = final_sync.invoke(payload.to_string()).await.expect("an answer") else {
         panic!("the function failed: {}", final_sync.log().unwrap_or_default())
     };
     let answer: Value = serde_json::from_str(&text).expect("JSON");
@@ -199,7 +199,7 @@ async fn task(final_sync: &mut Function) -> (String, String) {
 /// One message; tells whether it was acknowledged.
 async fn message(replicator: &mut Function) -> bool {
     let batch = event::queue_batch([("one", event::created(SOURCE, KEY).to_string())]);
-    let Answer::Response(text) = replicator.invoke(batch.to_string()).await.expect("an answer") else {
+    let InvocationReply::Response(text) = replicator.invoke(batch.to_string()).await.expect("an answer") else {
         panic!("the function failed: {}", replicator.log().unwrap_or_default())
     };
     let answer: Value = serde_json::from_str(&text).expect("JSON");
@@ -212,8 +212,8 @@ async fn copies_in_parts_take_a_request_a_part_and_few_besides() {
     let world = World::prepare().await;
     let mut replicator = world.function("replicator", TIMEOUT, &[]).await;
     // An odd layout lists its parts, because it has a checksum of each; a composite one is carried over.
-    let composite = SyntheticChecksum::Of(Algorithm::Sha256, Some(ChecksumKind::Composite));
-    let full = SyntheticChecksum::Of(Algorithm::Crc32, Some(ChecksumKind::FullObject));
+    let composite = SyntheticChecksum::Of(ChecksumAlgorithm::Sha256, Some(ChecksumKind::Composite));
+    let full = SyntheticChecksum::Of(ChecksumAlgorithm::Crc32, Some(ChecksumKind::FullObject));
     let cases = [
         // The first size that one request cannot copy.
         (
@@ -272,7 +272,7 @@ async fn copies_in_parts_take_a_request_a_part_and_few_besides() {
             assert_eq!(count, parts, "{title}: each part once");
             let source = world.object(SOURCE).expect("the source");
             assert_eq!(copy.etag, source.etag, "{title}");
-            let of_parts = |object: &Object| {
+            let of_parts = |object: &SimObject| {
                 object
                     .checksum
                     .clone()
@@ -335,7 +335,7 @@ async fn small_copy_takes_four_requests_and_nothing_to_do_takes_two() {
 }
 
 /// Something in every field that a writer can state, beyond ASCII where S3 takes that.
-fn rich(storage_class: &str) -> Stated {
+fn rich(storage_class: &str) -> WriteAttributes {
     let text = |text: &str| Some(text.to_owned());
     let metadata = [
         ("plain", "a  b ; c"),
@@ -343,8 +343,8 @@ fn rich(storage_class: &str) -> Stated {
         ("greeting", "grüße, 日本"),
         ("comma", "a,b,\"c\""),
     ];
-    Stated {
-        headers: SystemHeaders {
+    WriteAttributes {
+        headers: SimSystemHeaders {
             content_type: text("text/plain; charset=utf-8"),
             cache_control: text("no-cache, max-age=3600"),
             content_disposition: text("attachment; filename=\"grüße.txt\"; filename*=UTF-8''gr%C3%BC%C3%9Fe.txt"),
@@ -358,12 +358,12 @@ fn rich(storage_class: &str) -> Stated {
             .map(|number| (format!("tag {number}+ü"), format!("a=b&c {number}")))
             .collect(),
         storage_class: text(storage_class),
-        ..Stated::default()
+        ..WriteAttributes::default()
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_field_arrives_as_it_was_stated_in_one_request_and_in_parts() {
+async fn every_explicit_field_arrives_by_copy_and_by_multipart_copy() {
     let world = World::prepare().await;
     let mut final_sync = world.function("final-sync", TIMEOUT, &[]).await;
     let classes = [
@@ -375,19 +375,19 @@ async fn every_field_arrives_as_it_was_stated_in_one_request_and_in_parts() {
     ];
     for (seed, storage_class) in (1..).zip(classes) {
         for (size_bytes, part_size_bytes) in [(17, None), (6 * MIB, Some(5 * MIB)), (5 * GIB + 1, Some(GIB))] {
-            let stated = rich(storage_class);
+            let explicit = rich(storage_class);
             world.put(&SyntheticObject {
                 seed,
-                stated: stated.clone(),
+                explicit: explicit.clone(),
                 ..of_size(size_bytes, part_size_bytes)
             });
             let (code, text) = task(&mut final_sync).await;
             assert_eq!(code, "Succeeded", "{size_bytes} bytes as {storage_class}: {text}");
             let copy = world.assert_copied();
             assert_eq!(copy.storage_class(), storage_class, "{size_bytes} bytes");
-            let copy = copy.stated;
-            assert_eq!(copy.headers, stated.headers);
-            assert_eq!(copy.website_redirect, stated.website_redirect);
+            let copy = copy.explicit;
+            assert_eq!(copy.headers, explicit.headers);
+            assert_eq!(copy.website_redirect, explicit.website_redirect);
         }
     }
 }
@@ -397,19 +397,19 @@ async fn fifty_terabytes_arrive_over_many_invocations_with_hardly_a_part_twice()
     const SIZE_BYTES: u64 = 50_000_000_000_000;
     let parts = SIZE_BYTES.div_ceil(5 * GIB);
     // Slow enough for several invocations however fast the machine is: 16 parts at once, 20 milliseconds each.
-    let latency = Latency {
+    let latency = SimLatency {
         request: Duration::from_millis(20),
-        ..Latency::default()
+        ..SimLatency::default()
     };
     let world = World::with_latency(latency).await;
     let mut final_sync = world.function("final-sync", Duration::from_secs(6), &[]).await;
-    let mut stated = Stated::default();
-    stated.metadata.insert("origin".to_owned(), "tape 7".to_owned());
-    stated.tags = (0..10)
+    let mut explicit = WriteAttributes::default();
+    explicit.metadata.insert("origin".to_owned(), "tape 7".to_owned());
+    explicit.tags = (0..10)
         .map(|number| (format!("tag-{number}"), "x".to_owned()))
         .collect();
     world.put(&SyntheticObject {
-        stated,
+        explicit,
         ..of_size(SIZE_BYTES, Some(5 * GIB))
     });
     let mut invocations = 1;
@@ -504,7 +504,7 @@ async fn owners_and_encryption_are_sent_as_they_are_set() {
         assert!(message(&mut replicator).await, "{:?}", replicator.log());
         let copy = world.object(DESTINATION).expect("the copy");
         assert_eq!(copy.content.size_bytes(), size_bytes);
-        let expected = Encryption::Kms {
+        let expected = SimEncryption::Kms {
             algorithm: "aws:kms".to_owned(),
             key: Some(key.clone()),
             bucket_key: true,

@@ -4,13 +4,13 @@ use s3ferry_aws::destination::S3Destination;
 use s3ferry_aws::source::S3Source;
 use s3ferry_core::names::ObjectKey;
 use s3ferry_engine::ports::{DestinationBucket, SourceBucket};
-use s3ferry_testkit::contract::{self, Deviation, Sample, World};
-use s3ferry_testkit::sim::model::content::Content;
-use s3ferry_testkit::sim::model::delete::Delete;
-use s3ferry_testkit::sim::model::object::Stated;
-use s3ferry_testkit::sim::model::put::Put;
-use s3ferry_testkit::sim::model::simulator::Target;
-use s3ferry_testkit::sim::{Options, Server};
+use s3ferry_testkit::contract::{self, ContractFixture, Deviation, SampleObject};
+use s3ferry_testkit::sim::model::content::SimContent;
+use s3ferry_testkit::sim::model::delete::DeleteRequest;
+use s3ferry_testkit::sim::model::object::WriteAttributes;
+use s3ferry_testkit::sim::model::put::PutRequest;
+use s3ferry_testkit::sim::model::simulator::WriteTarget;
+use s3ferry_testkit::sim::{ServerOptions, SimServer};
 use s3ferry_tests::{DESTINATION_REGION, SOURCE_REGION};
 
 use crate::stage::{bucket, clients, region};
@@ -21,12 +21,14 @@ const DESTINATION: &str = "contract-destination";
 struct OnSimulator {
     source: S3Source,
     destination: S3Destination,
-    server: Server,
+    server: SimServer,
 }
 
 impl OnSimulator {
     async fn prepare() -> Self {
-        let server = Server::start(Options::default()).await.expect("the simulator starts");
+        let server = SimServer::start(ServerOptions::default())
+            .await
+            .expect("the simulator starts");
         server
             .make_versioned_buckets([(SOURCE, SOURCE_REGION), (DESTINATION, DESTINATION_REGION)])
             .expect("the buckets are made");
@@ -45,17 +47,17 @@ impl OnSimulator {
         }
     }
 
-    fn put(&self, bucket: &str, object: &Sample) {
-        let put = Put {
-            stated: Stated {
+    fn put(&self, bucket: &str, object: &SampleObject) {
+        let put = PutRequest {
+            explicit: WriteAttributes {
                 metadata: object.user_metadata.clone(),
                 tags: object.tags.clone(),
-                ..Stated::default()
+                ..WriteAttributes::default()
             },
-            content: Content::from(object.content.clone().into_bytes()),
-            ..Put::default()
+            content: SimContent::from(object.content.clone().into_bytes()),
+            ..PutRequest::default()
         };
-        let target = Target {
+        let target = WriteTarget {
             bucket,
             key: object.key.as_str(),
         };
@@ -66,7 +68,7 @@ impl OnSimulator {
     }
 }
 
-impl World for OnSimulator {
+impl ContractFixture for OnSimulator {
     fn source(&self) -> &impl SourceBucket {
         &self.source
     }
@@ -75,22 +77,22 @@ impl World for OnSimulator {
         &self.destination
     }
 
-    async fn put_source(&self, object: &Sample) {
+    async fn put_source(&self, object: &SampleObject) {
         self.put(SOURCE, object);
     }
 
-    async fn put_destination(&self, object: &Sample) {
+    async fn put_destination(&self, object: &SampleObject) {
         self.put(DESTINATION, object);
     }
 
     async fn delete_source(&self, key: &ObjectKey) {
-        let target = Target {
+        let target = WriteTarget {
             bucket: SOURCE,
             key: key.as_str(),
         };
         self.server
             .model()
-            .delete_object(target, &Delete::default())
+            .delete_object(target, &DeleteRequest::default())
             .expect("the object is deleted");
     }
 

@@ -6,14 +6,16 @@ use s3ferry_core::preflight::{BucketState, ExpectedBucket};
 use s3ferry_core::wiring::Versioning;
 use s3ferry_engine::wiring::WiringPorts as _;
 use s3ferry_testkit::sim::model::bucket::ACCOUNT;
-use s3ferry_testkit::sim::{Options, Server};
+use s3ferry_testkit::sim::{ServerOptions, SimServer};
 use s3ferry_tests::{DESTINATION_REGION, SOURCE_REGION};
 
 use crate::stage::{bucket, clients, region};
 
 #[tokio::test]
-async fn buckets_are_looked_at_in_their_own_regions() {
-    let server = Server::start(Options::default()).await.expect("the simulator starts");
+async fn buckets_are_checked_in_their_own_regions() {
+    let server = SimServer::start(ServerOptions::default())
+        .await
+        .expect("the simulator starts");
     for (name, is_locked) in [("plain-bucket", false), ("locked-bucket", true)] {
         let mut model = server.model();
         model.create_bucket(name, DESTINATION_REGION, is_locked).expect("made");

@@ -9,15 +9,15 @@ use s3ferry_aws::destination::S3Destination;
 use s3ferry_aws::journal::S3Journal;
 use s3ferry_aws::source::S3Source;
 use s3ferry_aws::state::StateBucket;
-use s3ferry_core::facts::{Aspect, Aspects};
+use s3ferry_core::facts::{Attribute, AttributeSet};
 use s3ferry_core::marker::MARKER_NAME;
 use s3ferry_core::names::ObjectKey;
 use s3ferry_core::outcome::{Outcome, SkipReason};
 use s3ferry_core::policy::{Ownership, Policy};
-use s3ferry_core::upload::Route;
+use s3ferry_core::upload::MigrationRoute;
 use s3ferry_engine::ports::Clock as _;
-use s3ferry_engine::reconcile::{Reconciler, Uploads};
-use s3ferry_testkit::sim::{Options, Server};
+use s3ferry_engine::reconcile::{Reconciler, UploadSupport};
+use s3ferry_testkit::sim::{ServerOptions, SimServer};
 use s3ferry_tests::{DESTINATION_REGION, SOURCE_REGION};
 
 use crate::stage::{bucket, clients, region};
@@ -30,12 +30,14 @@ struct World {
     reconciler: Reconciler<S3Source, S3Destination, SystemClock, S3Journal>,
     source: Client,
     destination: Client,
-    server: Server,
+    server: SimServer,
 }
 
 impl World {
     async fn prepare() -> Self {
-        let server = Server::start(Options::default()).await.expect("the simulator starts");
+        let server = SimServer::start(ServerOptions::default())
+            .await
+            .expect("the simulator starts");
         server
             .make_versioned_buckets([
                 (SOURCE, SOURCE_REGION),
@@ -47,7 +49,7 @@ impl World {
         let (near, far) = (region(SOURCE_REGION), region(DESTINATION_REGION));
         let (reading, writing) = (clients.s3_for_reading(&near), clients.s3_for_writing(&near));
         let source = S3Source::new(reading, bucket(SOURCE), near.clone(), None, bucket(DESTINATION));
-        let route = Route {
+        let route = MigrationRoute {
             source: bucket(SOURCE),
             destination: bucket(DESTINATION),
         };
@@ -56,7 +58,7 @@ impl World {
             reconciler: Reconciler {
                 destination: S3Destination::new(&clients, bucket(DESTINATION), far.clone(), None, &source),
                 source,
-                uploads: Some(Uploads {
+                uploads: Some(UploadSupport {
                     journal: S3Journal::new(state, route.clone()),
                     route,
                 }),
@@ -75,13 +77,13 @@ impl World {
     }
 
     async fn reconcile(&self, key: &str) -> Outcome {
-        self.reconcile_with(key, &Aspects::new()).await
+        self.reconcile_with(key, &AttributeSet::new()).await
     }
 
-    async fn reconcile_with(&self, key: &str, aspects: &Aspects) -> Outcome {
+    async fn reconcile_with(&self, key: &str, attributes: &AttributeSet) -> Outcome {
         let deadline = SystemClock.now().plus(Duration::from_mins(1));
         let key = ObjectKey::from_raw(key).expect("a key");
-        Box::pin(self.reconciler.reconcile(&key, aspects, deadline))
+        Box::pin(self.reconciler.reconcile(&key, attributes, deadline))
             .await
             .outcome
     }
@@ -133,7 +135,7 @@ async fn marker_binds_every_header_as_it_is_stored() {
         .expect("the object is written");
     assert_copied(&world.reconcile("a b+c/ü.txt").await);
     assert!(world.marker("a b+c/ü.txt").await.is_some());
-    let deep = Aspects::from([Aspect::Tags]);
+    let deep = AttributeSet::from([Attribute::Tags]);
     let again = world.reconcile_with("a b+c/ü.txt", &deep).await;
     assert_eq!(again, Outcome::Skipped(SkipReason::AlreadyIdentical));
 }
@@ -216,11 +218,17 @@ async fn object_that_an_application_restores_or_edits_is_its_own() {
     let marker = world.marker("key").await.expect("its metadata is carried along");
     let delete = world.source.delete_object().bucket(SOURCE).key("key").send().await;
     delete.expect("the object is deleted");
-    assert_eq!(world.reconcile("key").await, Outcome::Skipped(SkipReason::NotOurs));
+    assert_eq!(
+        world.reconcile("key").await,
+        Outcome::Skipped(SkipReason::ExternalWrite)
+    );
     let put = world.destination.put_object().bucket(DESTINATION).key("key");
     let edited = put.metadata(MARKER_NAME, marker).body(ByteStream::from_static(b"two"));
     edited.send().await.expect("an application edits the object");
-    assert_eq!(world.reconcile("key").await, Outcome::Skipped(SkipReason::NotOurs));
+    assert_eq!(
+        world.reconcile("key").await,
+        Outcome::Skipped(SkipReason::ExternalWrite)
+    );
 }
 
 #[tokio::test]
@@ -233,7 +241,7 @@ async fn tags_of_an_application_stay_and_those_of_the_source_arrive() {
             .build()
             .expect("tags")
     };
-    let tags = Aspects::from([Aspect::Tags]);
+    let tags = AttributeSet::from([Attribute::Tags]);
     for key in ["key", "other"] {
         let put = world.source.put_object().bucket(SOURCE).key(key).tagging("stage=a");
         let put = put.body(ByteStream::from_static(b"one")).send().await;
@@ -271,7 +279,7 @@ async fn newer_object_of_an_application_stays() {
 }
 
 #[tokio::test]
-async fn delete_of_ours_does_not_keep_the_next_write_away() {
+async fn s3ferry_delete_does_not_block_the_next_write() {
     let world = World::prepare().await;
     world.put("key", "one").await;
     assert_copied(&world.reconcile("key").await);

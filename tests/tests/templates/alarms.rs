@@ -1,8 +1,8 @@
 //! Alarms, and the metrics that they watch.
 
-use s3ferry_core::redelivery::WaitsFor;
+use s3ferry_core::redelivery::RedeliveryReason;
 use s3ferry_core::time::Timestamp;
-use s3ferry_engine::counts::Counts;
+use s3ferry_engine::invocation_counts::InvocationCounts;
 use s3ferry_functions::metrics::{METRICS, NAMESPACE, to_line};
 use serde_json::{Value, json};
 
@@ -42,7 +42,7 @@ const METRICS_OF_AWS: &[(&str, &str, &str, &str)] = &[
 #[test]
 fn every_alarm_watches_a_metric_that_is_written() {
     let resources = Template::load("source").resources(EVERYTHING);
-    let line = to_line(&Counts::default(), "a-bucket", Timestamp::from_millis(0));
+    let line = to_line(&InvocationCounts::default(), "a-bucket", Timestamp::from_millis(0));
     let line: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
     let directive = &line["_aws"]["CloudWatchMetrics"][0];
     for (id, alarm) in of_type(&resources, "AWS::CloudWatch::Alarm") {
@@ -80,7 +80,7 @@ fn message_that_keeps_failing_keeps_an_alarm_on() {
     assert_eq!(alarm["MetricName"], "RecordsFailed");
     assert_eq!((&alarm["Statistic"], &alarm["Threshold"]), (&json!("Sum"), &json!(0)));
     assert_eq!(alarm["DatapointsToAlarm"], 1);
-    let longest_pause = WaitsFor::BetterTimes.delay(u32::MAX).as_secs();
+    let longest_pause = RedeliveryReason::BetterTimes.delay(u32::MAX).as_secs();
     assert!(number(&alarm["Period"]) * number(&alarm["EvaluationPeriods"]) > longest_pause);
 }
 

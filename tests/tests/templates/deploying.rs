@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use regex::Regex;
-use s3ferry_core::wiring::{Desired, WiringProperties};
+use s3ferry_core::wiring::{DesiredConfiguration, WiringProperties};
 use serde_json::{Map, Value, json};
 
 use super::cloudformation::{repository, text};
@@ -63,14 +63,14 @@ fn event_types(engine: &str, propagate_deletes: &str) -> BTreeSet<String> {
     let properties = json!({
         "SourceBucketName": "source", "SourceRegion": "us-east-1", "DestinationBucketName": "destination",
         "DestinationRegion": "eu-central-1", "DestinationBucketOwner": "123456789012", "Ownership": "exclusive",
-        "StateBucketName": "state", "AccountId": "123456789012", "Engine": engine, "EventSource": "queue",
+        "StateBucketName": "state", "AccountId": "123456789012", "ReplicationEngine": engine, "EventSource": "queue",
         "QueueArn": "arn:aws:sqs:us-east-1:123456789012:ours", "EventRuleName": "", "KeyPrefix": "",
         "PropagateDeletes": propagate_deletes, "EnableVersioning": "false", "DestinationKmsKeyArn": "",
         "ReplicationRoleArn": "arn:aws:iam::123456789012:role/ours",
     });
     let properties: Map<String, Value> = properties.as_object().cloned().unwrap_or_default();
     let properties = WiringProperties::parse(&properties).unwrap_or_else(|error| panic!("{error}"));
-    let subscription = Desired::new(&properties).subscription;
+    let subscription = DesiredConfiguration::new(&properties).subscription;
     let events = subscription.map(|subscription| subscription.events).unwrap_or_default();
     events.into_iter().map(str::to_owned).collect()
 }

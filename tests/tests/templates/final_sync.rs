@@ -60,7 +60,7 @@ fn final_sync_reads_a_manifest_in_bounded_batches_and_ends_in_a_summary() {
 }
 
 #[test]
-fn final_sync_tries_again_and_loses_no_batch_in_silence() {
+fn final_sync_retries_and_reports_every_lost_batch() {
     for (name, state) in all_states(&final_sync_definition(&[])) {
         let kind = string(&state["Type"]);
         if kind == "Task" {
@@ -116,7 +116,7 @@ fn state_machine_may_run_itself_the_function_and_the_folder_of_final_syncs() {
     let resources = Template::load("source").resources(&[]);
     let name = &resources["FinalSyncStateMachine"]["Properties"]["StateMachineName"];
     assert_eq!(name, "${AWS::StackName}-final-sync");
-    let rights: BTreeMap<String, Vec<String>> = all_statements(&resources)
+    let permissions: BTreeMap<String, Vec<String>> = all_statements(&resources)
         .into_iter()
         .filter(|(id, statement)| id == "FinalSyncStateMachineRole" && !statement["Resource"].is_null())
         .flat_map(|(_, statement)| {
@@ -137,10 +137,10 @@ fn state_machine_may_run_itself_the_function_and_the_folder_of_final_syncs() {
     ]
     .into();
     for executions in [":*", "/*"] {
-        let actions = &rights[&format!("{states}:execution:{}{executions}", string(name))];
+        let actions = &permissions[&format!("{states}:execution:{}{executions}", string(name))];
         assert!(actions.contains(&"states:DescribeExecution".to_owned()), "{executions}");
     }
-    assert_eq!(rights.keys().cloned().collect::<BTreeSet<_>>(), expected);
+    assert_eq!(permissions.keys().cloned().collect::<BTreeSet<_>>(), expected);
 }
 
 #[test]

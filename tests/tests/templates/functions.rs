@@ -44,7 +44,7 @@ fn every_function_has_its_own_role_log_group_and_alarm() {
 /// Work that a function cannot do must end somewhere: a dead-letter queue, the deployment that asked for it, or the
 /// record of the state machine that did.
 #[test]
-fn every_function_has_a_path_for_what_it_cannot_do() {
+fn every_function_has_a_failure_destination() {
     let resources = Template::load("source").resources(&[]);
     for (id, function) in functions(&resources) {
         let events = queue_events(function);
@@ -162,7 +162,7 @@ fn bucket_wiring_gets_all_it_needs_and_outlives_nothing_it_needs() {
             "SourceBucketName": "<SourceBucketName>", "SourceRegion": "AWS::Region",
             "DestinationBucketName": "<DestinationBucketName>", "DestinationRegion": "<DestinationRegion>",
             "DestinationBucketOwner": "AWS::AccountId", "Ownership": "exclusive", "StateBucketName": "StateBucket",
-            "AccountId": "AWS::AccountId", "Engine": "both", "EventSource": "eventbridge",
+            "AccountId": "AWS::AccountId", "ReplicationEngine": "both", "EventSource": "eventbridge",
             "QueueArn": "ReplicationQueue.Arn", "EventRuleName": "ReplicationEventRule", "PropagateDeletes": "true",
             "KeyPrefix": "", "EnableVersioning": "true", "ReplicationRoleArn": "ReplicationRole.Arn",
             "DestinationKmsKeyArn": "arn:aws:kms:eu-central-1:123456789012:key/destination",
@@ -202,8 +202,8 @@ fn replication_role_is_made_used_or_left_out() {
             })
             .collect();
         // A given role is handed over with every engine: leaving crr writes foreign rules back with it.
-        let handed_over = if role.is_empty() { wired } else { role };
-        let expected: Vec<Value> = Some(handed_over)
+        let requeued = if role.is_empty() { wired } else { role };
+        let expected: Vec<Value> = Some(requeued)
             .filter(|role| !role.is_empty())
             .map(Value::from)
             .into_iter()

@@ -15,8 +15,8 @@ mod documents;
 mod final_sync;
 mod functions;
 mod limits;
+mod permissions;
 mod queues;
-mod rights;
 mod tables;
 
 use std::collections::{BTreeMap, BTreeSet};

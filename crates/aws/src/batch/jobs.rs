@@ -16,12 +16,12 @@ use s3ferry_core::failure::Failure;
 use s3ferry_core::names::{AccountId, BucketName, ETag, ObjectKey, Region, VersionId};
 
 use super::{count, failure_of, unreadable};
-use crate::classify::{Attempted, ErrorAnswer};
+use crate::classify::{AttemptedOperation, ErrorAnswer};
 use crate::client::Clients;
 
 /// What a job does with each object.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Operation {
+pub enum TaskOperation {
     /// It invokes a function, with schema 2.0 and arguments.
     Invoke {
         /// The function.
@@ -62,7 +62,7 @@ pub struct ManifestObject {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobOrder {
     /// What it does.
-    pub operation: Operation,
+    pub operation: TaskOperation,
     /// What it works through.
     pub manifest: ManifestObject,
     /// The bucket of its report.
@@ -202,8 +202,8 @@ impl BatchJobs {
             .map_err(|error| failure_of(ErrorAnswer::of(&error), &attempted))
     }
 
-    fn attempted(&self, action: &'static str, job_id: &str, on: &str) -> Attempted {
-        Attempted {
+    fn attempted(&self, action: &'static str, job_id: &str, on: &str) -> AttemptedOperation {
+        AttemptedOperation {
             action,
             resource: self.arn(job_id),
             when_denied: format!("the credentials need {action} {on}"),
@@ -211,10 +211,10 @@ impl BatchJobs {
     }
 }
 
-fn operation_of(operation: &Operation, partition: &str) -> JobOperation {
+fn operation_of(operation: &TaskOperation, partition: &str) -> JobOperation {
     let builder = JobOperation::builder();
     let builder = match operation {
-        Operation::Invoke {
+        TaskOperation::Invoke {
             function_arn,
             user_arguments,
         } => {
@@ -227,7 +227,7 @@ fn operation_of(operation: &Operation, partition: &str) -> JobOperation {
                     .build(),
             )
         }
-        Operation::Copy {
+        TaskOperation::Copy {
             destination,
             storage_class,
         } => builder.s3_put_object_copy(
@@ -237,7 +237,7 @@ fn operation_of(operation: &Operation, partition: &str) -> JobOperation {
                 .set_storage_class(storage_class.as_deref().map(S3StorageClass::from))
                 .build(),
         ),
-        Operation::ComputeChecksum { algorithm } => builder.s3_compute_object_checksum(
+        TaskOperation::ComputeChecksum { algorithm } => builder.s3_compute_object_checksum(
             S3ComputeObjectChecksumOperation::builder()
                 .checksum_algorithm(ComputeObjectChecksumAlgorithm::from(algorithm.as_str()))
                 .checksum_type(ComputeObjectChecksumType::FullObject)

@@ -9,20 +9,20 @@ pub mod stacks;
 use aws_sdk_s3control::config::endpoint::{Endpoint, EndpointFuture, Params, ResolveEndpoint};
 use s3ferry_core::failure::{Failure, FailureKind};
 
-use crate::classify::{Attempted, ErrorAnswer};
+use crate::classify::{AttemptedOperation, ErrorAnswer};
 
 /// An endpoint for all accounts.
 #[derive(Debug)]
-pub(crate) struct OneEndpoint(pub(crate) String);
+pub(crate) struct FixedEndpoint(pub(crate) String);
 
-impl ResolveEndpoint for OneEndpoint {
+impl ResolveEndpoint for FixedEndpoint {
     fn resolve_endpoint<'a>(&'a self, _params: &'a Params) -> EndpointFuture<'a> {
         EndpointFuture::ready(Ok(Endpoint::builder().url(self.0.clone()).build()))
     }
 }
 
 /// Makes the failure of a request to a service whose codes are its own: what it refuses will be refused again.
-fn failure_of(answer: ErrorAnswer, attempted: &Attempted) -> Failure {
+fn failure_of(answer: ErrorAnswer, attempted: &AttemptedOperation) -> Failure {
     let code = answer.code.clone().unwrap_or_default();
     let passes = ["Throttl", "TooManyRequests", "Timeout", "Unavailable", "LimitExceeded"];
     let is_refusal = answer
@@ -41,7 +41,7 @@ fn failure_of(answer: ErrorAnswer, attempted: &Attempted) -> Failure {
 }
 
 /// Makes the failure of an answer that lacks what it must have.
-fn unreadable(attempted: &Attempted, what: &str) -> Failure {
+fn unreadable(attempted: &AttemptedOperation, what: &str) -> Failure {
     Failure {
         kind: FailureKind::Retry,
         code: "UnreadableAnswer".to_owned(),

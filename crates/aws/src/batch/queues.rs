@@ -5,7 +5,7 @@ use s3ferry_core::failure::Failure;
 use s3ferry_core::names::Region;
 
 use super::{failure_of, unreadable};
-use crate::classify::{Attempted, ErrorAnswer};
+use crate::classify::{AttemptedOperation, ErrorAnswer};
 use crate::client::Clients;
 
 /// The counts that make up all messages of a queue: waiting, being worked on, and delayed. They are approximate.
@@ -19,7 +19,7 @@ const COUNTS: [QueueAttributeName; 3] = [
 
 /// Counts the messages of a queue.
 pub async fn messages(clients: &Clients, region: &Region, queue_url: &str) -> Result<u64, Failure> {
-    let attempted = Attempted {
+    let attempted = AttemptedOperation {
         action: "sqs:GetQueueAttributes",
         resource: queue_url.to_owned(),
         when_denied: "the credentials need sqs:GetQueueAttributes on the queue".to_owned(),

@@ -9,18 +9,18 @@ use s3ferry_core::names::Region;
 use serde_json::Value;
 
 use super::{count, failure_of};
-use crate::classify::{Attempted, ErrorAnswer};
+use crate::classify::{AttemptedOperation, ErrorAnswer};
 use crate::client::Clients;
 
 /// The runs of state machines in one region.
 #[derive(Debug, Clone)]
-pub struct Runs {
+pub struct Executions {
     client: Client,
 }
 
 /// How a run was started.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Started {
+pub enum ExecutionStart {
     /// It runs; or the same run was started before and is not over yet.
     Running(String),
     /// There was a run of this name, and it is over.
@@ -29,7 +29,7 @@ pub enum Started {
 
 /// A run as Step Functions describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RunDescription {
+pub struct ExecutionDescription {
     /// How far it is; items are counted, not batches.
     pub progress: JobProgress,
     /// Its name.
@@ -38,7 +38,7 @@ pub struct RunDescription {
     pub manifest_key: Option<String>,
 }
 
-impl Runs {
+impl Executions {
     /// Takes the region.
     #[must_use]
     pub fn new(clients: &Clients, region: &Region) -> Self {
@@ -48,7 +48,7 @@ impl Runs {
     }
 
     /// Starts a run. Its name makes it the same run where it is asked for twice.
-    pub async fn start(&self, state_machine_arn: &str, name: &str, input: &Value) -> Result<Started, Failure> {
+    pub async fn start(&self, state_machine_arn: &str, name: &str, input: &Value) -> Result<ExecutionStart, Failure> {
         let attempted = attempted("states:StartExecution", state_machine_arn);
         let execution_arn = || {
             format!(
@@ -63,11 +63,11 @@ impl Runs {
             .name(name)
             .input(input.to_string());
         match request.send().await {
-            Ok(started) => Ok(Started::Running(started.execution_arn)),
+            Ok(started) => Ok(ExecutionStart::Running(started.execution_arn)),
             Err(error) => {
                 let answer = ErrorAnswer::of(&error);
                 if answer.code.as_deref() == Some("ExecutionAlreadyExists") {
-                    return Ok(Started::WasThere(execution_arn()));
+                    return Ok(ExecutionStart::WasThere(execution_arn()));
                 }
                 Err(failure_of(answer, &attempted))
             }
@@ -75,7 +75,7 @@ impl Runs {
     }
 
     /// Reads how far a run is.
-    pub async fn describe(&self, execution_arn: &str) -> Result<RunDescription, Failure> {
+    pub async fn describe(&self, execution_arn: &str) -> Result<ExecutionDescription, Failure> {
         let attempted = attempted("states:DescribeExecution", execution_arn);
         let answer = self
             .client
@@ -94,7 +94,7 @@ impl Runs {
             Some((succeeded, failed)) => (Some(succeeded.saturating_add(failed)), succeeded, failed),
             None => self.items(execution_arn).await?,
         };
-        Ok(RunDescription {
+        Ok(ExecutionDescription {
             progress: JobProgress {
                 state: JobState::of_execution(run.status.as_str()),
                 total,
@@ -148,8 +148,8 @@ pub fn name_of(execution_arn: &str) -> &str {
     execution_arn.rsplit(':').next().unwrap_or(execution_arn)
 }
 
-fn attempted(action: &'static str, resource: &str) -> Attempted {
-    Attempted {
+fn attempted(action: &'static str, resource: &str) -> AttemptedOperation {
+    AttemptedOperation {
         action,
         resource: resource.to_owned(),
         when_denied: format!("the credentials need {action} on it"),

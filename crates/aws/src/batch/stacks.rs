@@ -6,12 +6,12 @@ use s3ferry_core::failure::Failure;
 use s3ferry_core::names::Region;
 
 use super::{failure_of, unreadable};
-use crate::classify::{Attempted, ErrorAnswer};
+use crate::classify::{AttemptedOperation, ErrorAnswer};
 use crate::client::Clients;
 
 /// Reads the outputs of a stack by their names.
 pub async fn outputs(clients: &Clients, region: &Region, stack: &str) -> Result<BTreeMap<String, String>, Failure> {
-    let attempted = Attempted {
+    let attempted = AttemptedOperation {
         action: "cloudformation:DescribeStacks",
         resource: format!("stack {stack} in {region}"),
         when_denied: "the credentials need cloudformation:DescribeStacks on the stack".to_owned(),

@@ -6,7 +6,7 @@ use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::{AccountId, BucketName, Region};
 use s3ferry_engine::wiring::WiringBackup;
 
-use crate::classify::{Attempted, ErrorAnswer};
+use crate::classify::{AttemptedOperation, ErrorAnswer};
 
 /// The part of the state bucket in which one owner keeps what one bucket's configuration was.
 #[derive(Debug, Clone)]
@@ -23,8 +23,8 @@ impl StateBucketBackup {
         format!("{}{name}", self.prefix)
     }
 
-    fn attempted(&self, action: &'static str, name: &str) -> Attempted {
-        Attempted {
+    fn attempted(&self, action: &'static str, name: &str) -> AttemptedOperation {
+        AttemptedOperation {
             action,
             resource: format!("{}/{}", self.state.arn(&self.region), self.key(name)),
             when_denied: format!("the role needs {action} on the state bucket's bucket-wiring/*"),

@@ -11,7 +11,7 @@ use s3ferry_engine::wiring::BucketConfiguration;
 
 use super::notification;
 use super::replication_rule::{self, SdkRule};
-use crate::classify::{Attempted, ErrorAnswer};
+use crate::classify::{AttemptedOperation, ErrorAnswer};
 use crate::preflight::versioning_of;
 
 /// The configuration of one bucket of one account.
@@ -25,8 +25,8 @@ pub struct S3BucketConfiguration {
 }
 
 impl S3BucketConfiguration {
-    fn attempted(&self, action: &'static str) -> Attempted {
-        Attempted {
+    fn attempted(&self, action: &'static str) -> AttemptedOperation {
+        AttemptedOperation {
             action,
             resource: self.bucket.arn(&self.region),
             when_denied: format!(

@@ -6,7 +6,7 @@ use s3ferry_core::names::{BucketName, Region};
 use s3ferry_core::wiring::listens_to_bucket;
 use s3ferry_engine::wiring::{EventRules, Listener};
 
-use crate::classify::{Attempted, ErrorAnswer};
+use crate::classify::{AttemptedOperation, ErrorAnswer};
 
 /// How the description of the template's rule ends.
 const OF_S3FERRY: &str = "for s3ferry's replication queue";
@@ -41,7 +41,7 @@ impl EventRules for DefaultBusRules {
                 .send()
                 .await
                 .map_err(|error| {
-                    ErrorAnswer::of(&error).into_failure(&Attempted {
+                    ErrorAnswer::of(&error).into_failure(&AttemptedOperation {
                         action: "events:ListRules",
                         resource: format!("the default event bus of {}", self.region),
                         when_denied: "the role needs events:ListRules".to_owned(),

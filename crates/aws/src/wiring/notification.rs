@@ -8,7 +8,7 @@ use aws_sdk_s3::types::{
     TopicConfiguration,
 };
 use s3ferry_core::wiring::notification::FilterRule;
-use s3ferry_core::wiring::{Entry, KeyFilter, NotificationConfiguration};
+use s3ferry_core::wiring::{KeyFilter, NotificationConfiguration, NotificationEntry};
 
 /// Reads what S3 answered.
 pub(super) fn from_sdk(answer: &GetBucketNotificationConfigurationOutput) -> NotificationConfiguration {
@@ -30,8 +30,8 @@ fn read_entry(
     arn: &str,
     events: &[Event],
     filter: Option<&NotificationConfigurationFilter>,
-) -> Entry {
-    Entry {
+) -> NotificationEntry {
+    NotificationEntry {
         id: id.map(str::to_owned),
         arn: arn.to_owned(),
         events: events.iter().map(|event| event.as_str().to_owned()).collect(),
@@ -53,7 +53,7 @@ fn read_rule(rule: &SdkFilterRule) -> FilterRule {
 
 /// Spells a configuration for S3.
 pub(super) fn to_sdk(configuration: &NotificationConfiguration) -> Result<SdkNotification, BuildError> {
-    let queue = |entry: &Entry| {
+    let queue = |entry: &NotificationEntry| {
         QueueConfiguration::builder()
             .set_id(entry.id.clone())
             .queue_arn(&entry.arn)
@@ -61,7 +61,7 @@ pub(super) fn to_sdk(configuration: &NotificationConfiguration) -> Result<SdkNot
             .set_filter(filter(entry))
             .build()
     };
-    let topic = |entry: &Entry| {
+    let topic = |entry: &NotificationEntry| {
         TopicConfiguration::builder()
             .set_id(entry.id.clone())
             .topic_arn(&entry.arn)
@@ -69,7 +69,7 @@ pub(super) fn to_sdk(configuration: &NotificationConfiguration) -> Result<SdkNot
             .set_filter(filter(entry))
             .build()
     };
-    let function = |entry: &Entry| {
+    let function = |entry: &NotificationEntry| {
         LambdaFunctionConfiguration::builder()
             .set_id(entry.id.clone())
             .lambda_function_arn(&entry.arn)
@@ -90,11 +90,11 @@ pub(super) fn to_sdk(configuration: &NotificationConfiguration) -> Result<SdkNot
         .build())
 }
 
-fn events(entry: &Entry) -> Vec<Event> {
+fn events(entry: &NotificationEntry) -> Vec<Event> {
     entry.events.iter().map(|event| Event::from(event.as_str())).collect()
 }
 
-fn filter(entry: &Entry) -> Option<NotificationConfigurationFilter> {
+fn filter(entry: &NotificationEntry) -> Option<NotificationConfigurationFilter> {
     let rule = |rule: &FilterRule| {
         SdkFilterRule::builder()
             .set_name(rule.name.as_deref().map(FilterRuleName::from))
@@ -117,8 +117,8 @@ fn filter(entry: &Entry) -> Option<NotificationConfigurationFilter> {
 mod tests {
     use super::*;
 
-    fn entry(id: Option<&str>, event: &str, filter: KeyFilter) -> Entry {
-        Entry {
+    fn entry(id: Option<&str>, event: &str, filter: KeyFilter) -> NotificationEntry {
+        NotificationEntry {
             id: id.map(str::to_owned),
             arn: "arn".to_owned(),
             events: vec![event.to_owned(), "s3:NobodyKnowsYet:*".to_owned()],

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use s3ferry_core::facts::{Aspect, Aspects};
+use s3ferry_core::facts::{Attribute, AttributeSet};
 use s3ferry_core::failure::FailureKind;
 use s3ferry_engine::ports::{DestinationBucket as _, SourceBucket as _};
 
@@ -24,8 +24,8 @@ fn page(names: &[&str], next: Option<&str>) -> Answer {
     )
 }
 
-fn annotations() -> Aspects {
-    Aspects::from([Aspect::Annotations])
+fn annotations() -> AttributeSet {
+    AttributeSet::from([Attribute::Annotations])
 }
 
 #[tokio::test]

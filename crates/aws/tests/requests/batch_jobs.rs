@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use s3ferry_aws::batch::jobs::{BatchJobs, JobOrder, ManifestObject, Operation};
-use s3ferry_aws::batch::runs::{Runs, Started};
+use s3ferry_aws::batch::jobs::{BatchJobs, JobOrder, ManifestObject, TaskOperation};
+use s3ferry_aws::batch::runs::{ExecutionStart, Executions};
 use s3ferry_aws::batch::stacks;
 use s3ferry_core::batch_report::{JobState, TokenFields};
 use s3ferry_core::failure::FailureKind;
@@ -23,9 +23,9 @@ fn jobs(recorded: &Recorded) -> BatchJobs {
 
 fn order() -> JobOrder {
     JobOrder {
-        operation: Operation::Invoke {
+        operation: TaskOperation::Invoke {
             function_arn: "arn:aws:lambda:us-east-1:123456789012:function:f".to_owned(),
-            user_arguments: BTreeMap::from([("depth".to_owned(), "deep".to_owned())]),
+            user_arguments: BTreeMap::from([("attributes".to_owned(), "always".to_owned())]),
         },
         manifest: ManifestObject {
             bucket: bucket("state-bucket"),
@@ -45,7 +45,7 @@ fn order() -> JobOrder {
 }
 
 #[tokio::test]
-async fn job_is_asked_of_its_account_and_region_with_everything_stated() {
+async fn job_request_names_account_region_and_every_field() {
     let created = answer(
         200,
         &[],
@@ -62,7 +62,7 @@ async fn job_is_asked_of_its_account_and_region_with_everything_stated() {
     let body = recorded.body(0);
     for part in [
         "<InvocationSchemaVersion>2.0</InvocationSchemaVersion>",
-        "<UserArguments><entry><key>depth</key><value>deep</value></entry></UserArguments>",
+        "<UserArguments><entry><key>attributes</key><value>always</value></entry></UserArguments>",
         "<Fields><member>Bucket</member><member>Key</member><member>VersionId</member></Fields>",
         "<ETag>aa</ETag>",
         "<ObjectVersionId>v1</ObjectVersionId>",
@@ -130,12 +130,12 @@ async fn run_is_started_by_its_name_and_found_again() {
             "{\"__type\":\"com.amazonaws.swf.service.v2.model#ExecutionAlreadyExists\",\"message\":\"it exists\"}",
         ),
     ]);
-    let runs = Runs::new(&recorded.clients, &region(SOURCE_REGION));
+    let runs = Executions::new(&recorded.clients, &region(SOURCE_REGION));
     let input = json!({"manifestKey": "final-sync/m.csv"});
     let started = runs.start(MACHINE, "batch-1", &input).await;
-    assert_eq!(started, Ok(Started::Running(RUN.to_owned())));
+    assert_eq!(started, Ok(ExecutionStart::Running(RUN.to_owned())));
     let again = runs.start(MACHINE, "batch-1", &input).await;
-    assert_eq!(again, Ok(Started::WasThere(RUN.to_owned())));
+    assert_eq!(again, Ok(ExecutionStart::WasThere(RUN.to_owned())));
     let body: serde_json::Value = serde_json::from_str(&recorded.body(0)).unwrap();
     assert_eq!(
         body,
@@ -165,7 +165,7 @@ async fn run_that_is_under_way_is_counted_by_its_map() {
              \"succeeded\":90,\"failed\":2,\"timedOut\":1,\"aborted\":0,\"total\":100,\"resultsWritten\":0}}",
         ),
     ]);
-    let run = Runs::new(&recorded.clients, &region(SOURCE_REGION))
+    let run = Executions::new(&recorded.clients, &region(SOURCE_REGION))
         .describe(RUN)
         .await
         .unwrap();

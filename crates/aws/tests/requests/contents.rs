@@ -1,7 +1,7 @@
 //! Bytes of objects, read in a stream.
 
 use s3ferry_aws::content::S3Content;
-use s3ferry_core::facts::{Aspects, ObjectFacts, ObjectState};
+use s3ferry_core::facts::{AttributeSet, ObjectFacts, ObjectState};
 use s3ferry_core::failure::FailureKind;
 use s3ferry_core::names::AccountId;
 use s3ferry_engine::verify::VerifiedBucket as _;
@@ -20,7 +20,7 @@ fn content(recorded: &Recorded) -> S3Content {
 }
 
 async fn seen(content: &S3Content) -> ObjectFacts {
-    let ObjectState::Present(facts) = content.read(&key(), &Aspects::new()).await.unwrap() else {
+    let ObjectState::Present(facts) = content.read(&key(), &AttributeSet::new()).await.unwrap() else {
         panic!("the object is there");
     };
     *facts

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use s3ferry_core::acl::{Acl, Grant, Grantee};
-use s3ferry_core::decide::BucketLock;
-use s3ferry_core::facts::{KmsEncryption, StatedEncryption, SystemHeaders};
+use s3ferry_core::decide::BucketObjectLock;
+use s3ferry_core::facts::{ExplicitEncryption, KmsEncryption, SystemHeaders};
 use s3ferry_core::failure::FailureKind;
 use s3ferry_core::lock::{DefaultRetention, ObjectLock, Retention, RetentionMode};
 use s3ferry_core::names::VersionId;
-use s3ferry_core::order::{CopyOrder, Metadata, SourcePin, UploadTerms, WriteCondition};
+use s3ferry_core::order::{CopiedMetadata, CopyOrder, SourcePin, UploadParameters, WriteCondition};
 use s3ferry_core::time::Timestamp;
 use s3ferry_engine::ports::{DestinationBucket as _, WriteError};
 
@@ -53,7 +53,7 @@ async fn copy_is_asked_of_the_destination_region_pinned_and_conditional() {
 async fn every_write_sends_the_encryption_that_is_asked_for() {
     let upload = "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>";
     let kms = |dual_layer: bool| {
-        StatedEncryption::Kms(KmsEncryption {
+        ExplicitEncryption::Kms(KmsEncryption {
             key_arn: Some("arn:key".to_owned()),
             bucket_key: !dual_layer,
             dual_layer,
@@ -63,15 +63,15 @@ async fn every_write_sends_the_encryption_that_is_asked_for() {
     let key_id = "x-amz-server-side-encryption-aws-kms-key-id";
     for (encryption, expected, expected_key) in [
         (None, None, None),
-        (Some(StatedEncryption::Managed), Some("AES256"), None),
+        (Some(ExplicitEncryption::Managed), Some("AES256"), None),
         (Some(kms(false)), Some("aws:kms"), Some("arn:key")),
         (Some(kms(true)), Some("aws:kms:dsse"), Some("arn:key")),
     ] {
         let recorded = Recorded::new([answer(200, &[], COPIED), answer(200, &[], upload)]);
         let mut order = order(WriteCondition::Absent);
-        order.stated.encryption.clone_from(&encryption);
+        order.explicit.encryption.clone_from(&encryption);
         recorded.destination().copy(&key(), &order).await.unwrap();
-        let terms = UploadTerms::plain(encryption);
+        let terms = UploadParameters::plain(encryption);
         recorded.destination().create_upload(&key(), &terms).await.unwrap();
         for request in 0..2 {
             recorded.assert_headers(request, &[(algorithm, expected), (key_id, expected_key)]);
@@ -148,7 +148,11 @@ async fn copy_answers_are_taken_for_what_they_mean() {
         (404, "NoSuchKey"),
         (404, "NoSuchVersion"),
     ] {
-        assert_eq!(copy_error(error(status, code)).await, WriteError::WorldMoved, "{code}");
+        assert_eq!(
+            copy_error(error(status, code)).await,
+            WriteError::PreconditionFailed,
+            "{code}"
+        );
     }
     for (status, code, kind) in [
         (200, "InternalError", FailureKind::Retry),
@@ -207,19 +211,19 @@ async fn delete_is_conditional_and_names_no_version() {
     assert!(!recorded.line(0).contains("versionId"), "{}", recorded.line(0));
     let moved = Recorded::new([answer(412, &[], "<Error><Code>PreconditionFailed</Code></Error>")]);
     let deleted = moved.destination().delete(&key(), &etag("bb")).await;
-    assert_eq!(deleted, Err(WriteError::WorldMoved));
+    assert_eq!(deleted, Err(WriteError::PreconditionFailed));
 }
 
 #[tokio::test]
 async fn copy_states_everything_that_s3_would_reset() {
     let recorded = Recorded::new([answer(200, &[], COPIED)]);
     let mut order = order(WriteCondition::Absent);
-    order.stated.encryption = Some(StatedEncryption::Kms(KmsEncryption {
+    order.explicit.encryption = Some(ExplicitEncryption::Kms(KmsEncryption {
         key_arn: Some("arn:aws:kms:eu-central-1:123456789012:key/k".to_owned()),
         bucket_key: true,
         dual_layer: false,
     }));
-    order.stated.lock = ObjectLock {
+    order.explicit.lock = ObjectLock {
         retention: Some(Retention {
             mode: RetentionMode::Compliance,
             until: Timestamp::from_millis(1_800_000_000_250),
@@ -255,7 +259,7 @@ async fn copy_states_everything_that_s3_would_reset() {
 async fn dual_layer_has_no_bucket_key() {
     let recorded = Recorded::new([answer(200, &[], COPIED)]);
     let mut order = order(WriteCondition::Absent);
-    order.stated.encryption = Some(StatedEncryption::Kms(KmsEncryption {
+    order.explicit.encryption = Some(ExplicitEncryption::Kms(KmsEncryption {
         key_arn: Some("key".to_owned()),
         bucket_key: true,
         dual_layer: true,
@@ -271,8 +275,8 @@ async fn dual_layer_has_no_bucket_key() {
 }
 
 /// Metadata with whatever an application may have stored.
-fn odd_metadata() -> Metadata {
-    Metadata {
+fn odd_metadata() -> CopiedMetadata {
+    CopiedMetadata {
         headers: SystemHeaders {
             cache_control: Some("no-cache".to_owned()),
             content_disposition: Some("attachment; filename=\"Häfen 日本.txt\"".to_owned()),
@@ -294,7 +298,7 @@ fn odd_metadata() -> Metadata {
 async fn replaced_metadata_goes_out_as_it_was_read() {
     let recorded = Recorded::new([answer(200, &[], COPIED)]);
     let mut order = order(WriteCondition::Absent);
-    order.stated.metadata = Some(odd_metadata());
+    order.explicit.metadata = Some(odd_metadata());
     recorded.destination().copy(&key(), &order).await.unwrap();
     recorded.assert_headers(
         0,
@@ -319,7 +323,7 @@ async fn replaced_metadata_goes_out_as_it_was_read() {
 async fn replaced_tags_are_spelled_as_a_query() {
     let recorded = Recorded::new([answer(200, &[], COPIED)]);
     let mut order = order(WriteCondition::Absent);
-    order.stated.tags = Some(BTreeMap::from([
+    order.explicit.tags = Some(BTreeMap::from([
         ("a b".to_owned(), "1+1=2&3".to_owned()),
         ("c".to_owned(), "ü/x".to_owned()),
     ]));
@@ -334,7 +338,7 @@ async fn replaced_tags_are_spelled_as_a_query() {
 }
 
 #[tokio::test]
-async fn grants_are_stated_with_the_owner_who_is_asked_for_once() {
+async fn grants_are_explicit_and_the_owner_is_read_once() {
     let owner = "<AccessControlPolicy><Owner><ID>owner-id</ID></Owner></AccessControlPolicy>";
     let recorded = Recorded::new([spoken(200, owner), answer(200, &[], COPIED), answer(200, &[], COPIED)]);
     let mut order = order(WriteCondition::Absent);
@@ -343,7 +347,7 @@ async fn grants_are_stated_with_the_owner_who_is_asked_for_once() {
         permission: permission.to_owned(),
     };
     let everybody = "http://acs.amazonaws.com/groups/global/AllUsers";
-    order.stated.acl = Some(Acl {
+    order.explicit.acl = Some(Acl {
         grants: BTreeSet::from([
             grant(Grantee::Group(everybody.to_owned()), "READ"),
             grant(Grantee::Account("other-id".to_owned()), "READ"),
@@ -382,9 +386,9 @@ async fn what_no_header_can_say_is_refused_by_name() {
     let mut odd = order(WriteCondition::Absent);
     let mut metadata = odd_metadata();
     metadata.user.insert("broken".to_owned(), "a\nb".to_owned());
-    odd.stated.metadata = Some(metadata);
+    odd.explicit.metadata = Some(metadata);
     let mut granting = order(WriteCondition::Absent);
-    granting.stated.lock.retention = Some(Retention {
+    granting.explicit.lock.retention = Some(Retention {
         mode: RetentionMode::Governance,
         until: Timestamp::from_millis(i64::MAX),
     });
@@ -409,11 +413,11 @@ async fn object_lock_of_the_bucket_is_asked_for_once_it_is_known() {
     };
     let retains = |mode, days| {
         let default = Some(DefaultRetention { mode, days });
-        Some(BucketLock { default })
+        Some(BucketObjectLock { default })
     };
     let locked = "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled></ObjectLockConfiguration>";
     for (known, expected) in [
-        (spoken(200, locked), Some(BucketLock { default: None })),
+        (spoken(200, locked), Some(BucketObjectLock { default: None })),
         (
             spoken(200, with_default("COMPLIANCE", "<Days>30</Days>")),
             retains(Compliance, 30),

@@ -3,16 +3,16 @@
 use s3ferry_core::failure::FailureKind;
 use s3ferry_core::names::ObjectKey;
 use s3ferry_core::order::WriteCondition;
-use s3ferry_core::plan::{SourceLayout, plan};
+use s3ferry_core::plan::{PartLayout, plan};
 use s3ferry_core::upload::{UploadEntry, UploadId};
-use s3ferry_engine::ports::{FiledUpload, UploadJournal as _, WriteError};
+use s3ferry_engine::ports::{JournaledUpload, UploadJournal as _, WriteError};
 
 use crate::recorded::{Answer, Recorded, answer, assert_failure, error, etag, key, order, route};
 
 fn entry_of(key: &ObjectKey) -> UploadEntry {
     let mut order = order(WriteCondition::Absent);
     order.size_bytes = 12_000_000;
-    let plan = plan(order.size_bytes, &SourceLayout::Whole, 5 * 1024 * 1024).unwrap();
+    let plan = plan(order.size_bytes, &PartLayout::NotMultipart, 5 * 1024 * 1024).unwrap();
     route().entry(key, UploadId::new("up").unwrap(), &order, plan)
 }
 
@@ -39,11 +39,11 @@ async fn entry_is_created_only_where_there_is_none() {
     );
     // What was written can be read again.
     let reading = Recorded::new([stored(recorded.body(0))]);
-    let filed = FiledUpload {
+    let journaled = JournaledUpload {
         etag: etag("e1"),
         entry: Some(entry),
     };
-    assert_eq!(reading.journal().load(&key()).await, Ok(Some(filed)));
+    assert_eq!(reading.journal().load(&key()).await, Ok(Some(journaled)));
     assert_eq!(reading.line(0), format!("GET {}?x-id=GetObject", url()));
 }
 
@@ -57,7 +57,7 @@ async fn creation_is_sent_once_and_its_failures_are_named() {
     };
     assert_eq!(
         create(error(409, "ConditionalRequestConflict")).await,
-        WriteError::WorldMoved
+        WriteError::PreconditionFailed
     );
     let WriteError::Failed(failure) = create(error(403, "AccessDenied")).await else {
         panic!("not a failure");
@@ -88,16 +88,16 @@ async fn missing_entry_is_none_and_a_forbidden_one_is_not() {
 }
 
 #[tokio::test]
-async fn entry_that_nobody_can_read_is_there_without_content() {
+async fn unreadable_entry_has_no_content() {
     let other = ObjectKey::from_raw("another").unwrap();
     let foreign = serde_json::to_string(&entry_of(&other)).unwrap();
     for body in ["", "{}", "no json", &foreign] {
         let recorded = Recorded::new([stored(body.to_owned())]);
-        let filed = FiledUpload {
+        let journaled = JournaledUpload {
             etag: etag("e1"),
             entry: None,
         };
-        assert_eq!(recorded.journal().load(&key()).await, Ok(Some(filed)), "{body}");
+        assert_eq!(recorded.journal().load(&key()).await, Ok(Some(journaled)), "{body}");
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use s3ferry_core::facts::{Aspects, ChecksumCoverage, ObjectFacts};
+use s3ferry_core::facts::{AttributeSet, ChecksumCoverage, ObjectFacts};
 use s3ferry_core::failure::{Failure, FailureKind};
-use s3ferry_core::plan::{PartSizes, SourceLayout};
+use s3ferry_core::plan::{PartLayout, PartSizes};
 use s3ferry_core::time::Timestamp;
 use s3ferry_engine::ports::SourceBucket as _;
 
@@ -13,7 +13,7 @@ use crate::recorded::{Answer, HEAD_OK, Recorded, answer, assert_failure, error, 
 /// Facts of an object with this tag and size, and with a checksum of its parts or without.
 async fn object(tag: &str, size_bytes: u64, with_checksum: bool) -> ObjectFacts {
     let recorded = Recorded::new([HEAD_OK]);
-    let state = recorded.source().read(&key(), &Aspects::new()).await.unwrap();
+    let state = recorded.source().read(&key(), &AttributeSet::new()).await.unwrap();
     let mut facts = state.facts().unwrap().clone();
     facts.etag = etag(tag);
     facts.size_bytes = size_bytes;
@@ -94,12 +94,12 @@ fn unlisted() -> Answer {
     spoken(200, "<GetObjectAttributesResponse></GetObjectAttributesResponse>")
 }
 
-fn parts(sizes: impl IntoIterator<Item = u64>) -> SourceLayout {
-    SourceLayout::Parts(sizes.into_iter().collect::<PartSizes>())
+fn parts(sizes: impl IntoIterator<Item = u64>) -> PartLayout {
+    PartLayout::Multipart(sizes.into_iter().collect::<PartSizes>())
 }
 
 /// Asks for the layout, and returns it with the requests it took: `H1` for a HEAD of part 1, `A` for the attributes.
-async fn ask(facts: &ObjectFacts, answers: Vec<Answer>) -> (Result<SourceLayout, Failure>, String) {
+async fn ask(facts: &ObjectFacts, answers: Vec<Answer>) -> (Result<PartLayout, Failure>, String) {
     let recorded = Recorded::new(answers);
     let layout = recorded.source().layout(&key(), facts).await;
     let requests = (0..recorded.sent()).map(|index| {
@@ -118,7 +118,7 @@ async fn ask(facts: &ObjectFacts, answers: Vec<Answer>) -> (Result<SourceLayout,
     (layout, requests)
 }
 
-async fn check(facts: ObjectFacts, answers: Vec<Answer>, expected: SourceLayout, requests: &str) {
+async fn check(facts: ObjectFacts, answers: Vec<Answer>, expected: PartLayout, requests: &str) {
     let found = ask(&facts, answers).await;
     assert_eq!(
         found,
@@ -130,11 +130,11 @@ async fn check(facts: ObjectFacts, answers: Vec<Answer>, expected: SourceLayout,
 }
 
 #[tokio::test]
-async fn tag_alone_tells_of_one_part_and_of_none() {
-    check(object("aa", 50, true).await, vec![], SourceLayout::Whole, "").await;
+async fn etag_alone_identifies_single_part_and_plain_objects() {
+    check(object("aa", 50, true).await, vec![], PartLayout::NotMultipart, "").await;
     check(object("aa-1", 50, true).await, vec![], parts([50]), "").await;
     for tag in ["aa-0", "aa-10001", "aa-x"] {
-        check(object(tag, 50, true).await, vec![], SourceLayout::Unknown, "").await;
+        check(object(tag, 50, true).await, vec![], PartLayout::Unknown, "").await;
     }
 }
 
@@ -306,17 +306,17 @@ async fn answers_with_another_tag_are_believed_of_a_version_only() {
     facts.version_id = None;
     let mut answers = of_both();
     answers.push(unlisted());
-    check(facts.clone(), answers, SourceLayout::Unknown, "H2 H4 A").await;
+    check(facts.clone(), answers, PartLayout::Unknown, "H2 H4 A").await;
     // Overwritten in between.
     let mut answers = heads(&sizes, [2]);
     answers.extend([of_the_part("bytes 60-79/80"), unlisted()]);
-    check(facts, answers, SourceLayout::Unknown, "H2 H4 A").await;
+    check(facts, answers, PartLayout::Unknown, "H2 H4 A").await;
     let odd = [10, 30, 20, 25, 15, 5];
     let mut facts = object_of(&odd).await;
     facts.version_id = None;
     let mut answers = heads(&odd, [2, 6]);
     answers.push(answer_of("bb", 25, Some(6), Some("bytes 60-84/105".to_owned())));
-    check(facts, answers, SourceLayout::Unknown, "H2 H6 H4").await;
+    check(facts, answers, PartLayout::Unknown, "H2 H6 H4").await;
 }
 
 #[tokio::test]
@@ -327,20 +327,14 @@ async fn store_that_ignores_part_numbers_is_asked_for_the_list() {
     let answers = vec![whole(), whole(), listed(1, &sizes, None)];
     check(facts.clone(), answers, parts(sizes), "H2 H4 A").await;
     let answers = vec![whole(), whole(), unlisted()];
-    check(facts.clone(), answers, SourceLayout::Unknown, "H2 H4 A").await;
+    check(facts.clone(), answers, PartLayout::Unknown, "H2 H4 A").await;
     // Asked already: not once more.
     let answers = vec![unlisted(), whole(), whole()];
-    check(
-        object("aa-4", 70, true).await,
-        answers,
-        SourceLayout::Unknown,
-        "A H2 H4",
-    )
-    .await;
+    check(object("aa-4", 70, true).await, answers, PartLayout::Unknown, "A H2 H4").await;
     // It counts otherwise than the tag, and may not have the part at all.
     for otherwise in [answer_of("aa-3", 20, Some(4), None), answer(416, &[], "")] {
         let facts = object("aa-3", 50, false).await;
-        check(facts, vec![otherwise, unlisted()], SourceLayout::Unknown, "H2 A").await;
+        check(facts, vec![otherwise, unlisted()], PartLayout::Unknown, "H2 A").await;
     }
 }
 
@@ -348,7 +342,7 @@ async fn store_that_ignores_part_numbers_is_asked_for_the_list() {
 async fn sizes_that_do_not_make_the_object_are_unknown() {
     let facts = object("aa-3", 50, false).await;
     let answers = bare_heads(&[20, 20, 40], [2, 1, 3]);
-    check(facts, answers, SourceLayout::Unknown, "H2 H1 H3").await;
+    check(facts, answers, PartLayout::Unknown, "H2 H1 H3").await;
     // Part 4 begins where part 2 ends.
     let facts = object("aa-4", 50, false).await;
     let range = |text: &str| Some(text.to_owned());
@@ -356,7 +350,7 @@ async fn sizes_that_do_not_make_the_object_are_unknown() {
         answer_of("aa-4", 20, Some(4), range("bytes 20-39/50")),
         answer_of("aa-4", 10, Some(4), range("bytes 40-49/50")),
     ];
-    check(facts, answers, SourceLayout::Unknown, "H2 H4").await;
+    check(facts, answers, PartLayout::Unknown, "H2 H4").await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -380,7 +374,7 @@ async fn object_that_moved_on_has_everything_read_again() {
 }
 
 #[tokio::test]
-async fn list_of_an_object_without_a_version_is_told_by_its_time() {
+async fn unversioned_part_list_is_identified_by_time() {
     let sizes = [20, 20, 20, 10];
     let mut facts = object("aa-4", 70, true).await;
     facts.version_id = None;

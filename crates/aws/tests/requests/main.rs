@@ -5,8 +5,8 @@
     reason = "test data is what the test made it"
 )]
 
-mod amends;
 mod annotations;
+mod attribute_updates;
 #[cfg(feature = "batch")]
 mod batch_jobs;
 mod contents;

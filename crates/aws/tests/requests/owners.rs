@@ -1,6 +1,6 @@
 //! The account that a bucket must belong to.
 
-use s3ferry_core::facts::Aspects;
+use s3ferry_core::facts::AttributeSet;
 use s3ferry_core::order::WriteCondition;
 use s3ferry_engine::ports::{DestinationBucket as _, SourceBucket as _, UploadJournal as _};
 
@@ -25,7 +25,7 @@ async fn requests_to_each_bucket_name_the_owner_it_must_have() {
         answer(204, &[], ""),
     ]);
     let destination = recorded.destination();
-    destination.read(&key(), &Aspects::new()).await.unwrap();
+    destination.read(&key(), &AttributeSet::new()).await.unwrap();
     destination.copy(&key(), &order(WriteCondition::Absent)).await.unwrap();
     destination.delete(&key(), &etag("aa")).await.unwrap();
     destination.list_uploads(&key()).await.unwrap();
@@ -38,7 +38,7 @@ async fn requests_to_each_bucket_name_the_owner_it_must_have() {
     recorded.assert_headers(1, &[("x-amz-source-expected-bucket-owner", Some(SOURCE_OWNER))]);
     let signed = recorded.header(1, "authorization").unwrap();
     assert!(signed.contains(EXPECTED), "{signed}");
-    recorded.source().read(&key(), &Aspects::new()).await.unwrap();
+    recorded.source().read(&key(), &AttributeSet::new()).await.unwrap();
     let journal = recorded.journal();
     assert_eq!(journal.load(&key()).await.unwrap(), None);
     journal.remove(&key(), &pin().etag).await.unwrap();

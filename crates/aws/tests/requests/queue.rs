@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use s3ferry_aws::queue::SqsContinuations;
 use s3ferry_core::event::{Continuation, Payload, ReceiptHandle, parse_payload};
-use s3ferry_core::facts::Aspects;
+use s3ferry_core::facts::AttributeSet;
 use s3ferry_core::failure::FailureKind;
 use s3ferry_engine::ports::{Continuations as _, Redelivery as _};
 
@@ -15,7 +15,7 @@ async fn continuation_is_sent_with_its_delay() {
     let recorded = Recorded::new([answer(200, &[], "{\"MessageId\":\"m\",\"MD5OfMessageBody\":\"x\"}")]);
     let url = "https://sqs.us-east-1.amazonaws.com/123456789012/queue";
     let queue = SqsContinuations::new(recorded.clients.sqs(), url.to_owned());
-    let continuation = Continuation::new(&bucket("source-bucket"), &key(), Aspects::new(), "hot-key");
+    let continuation = Continuation::new(&bucket("source-bucket"), &key(), AttributeSet::new(), "hot-key");
     // The SDK checks the digest of the body in the answer; a wrong one is an error, and an error is no acknowledgement.
     let sent = queue.send(&continuation, Duration::from_secs(30)).await;
     let body = recorded
@@ -42,7 +42,7 @@ async fn continuation_that_the_queue_refuses_is_a_failure() {
     );
     let recorded = Recorded::new([denied]);
     let queue = SqsContinuations::new(recorded.clients.sqs(), "https://sqs.test/q".to_owned());
-    let continuation = Continuation::new(&bucket("source-bucket"), &key(), Aspects::new(), "hot-key");
+    let continuation = Continuation::new(&bucket("source-bucket"), &key(), AttributeSet::new(), "hot-key");
     let failure = queue.send(&continuation, Duration::ZERO).await.unwrap_err();
     assert_failure(
         &failure,
@@ -63,7 +63,7 @@ fn receipt() -> ReceiptHandle {
 }
 
 #[tokio::test]
-async fn failed_message_is_told_when_to_come_back() {
+async fn failed_message_gets_its_redelivery_delay() {
     let recorded = Recorded::new([answer(200, &[], "")]);
     let queue = SqsContinuations::new(recorded.clients.sqs(), "https://sqs.test/q".to_owned());
     queue

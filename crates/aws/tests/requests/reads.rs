@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use s3ferry_core::acl::{Grant, Grantee};
 use s3ferry_core::decide::ReplicationCoverage;
-use s3ferry_core::facts::{Aspect, Aspects, ObjectFacts, ObjectState};
+use s3ferry_core::facts::{Attribute, AttributeSet, ObjectFacts, ObjectState};
 use s3ferry_core::failure::FailureKind;
 use s3ferry_core::names::VersionId;
 use s3ferry_engine::ports::{Absence, DestinationBucket as _, SourceBucket as _};
@@ -14,7 +14,7 @@ use crate::recorded::{HEAD_OK, Recorded, answer, assert_failure, error, key, spo
 #[tokio::test]
 async fn source_is_read_in_its_own_region_with_checksums_and_owner() {
     let recorded = Recorded::new([HEAD_OK]);
-    let state = recorded.source().read(&key(), &Aspects::new()).await.unwrap();
+    let state = recorded.source().read(&key(), &AttributeSet::new()).await.unwrap();
     let ObjectState::Present(facts) = state else {
         panic!("{state:?}");
     };
@@ -42,7 +42,7 @@ async fn tags_are_read_for_the_version_the_head_saw() {
     let recorded = Recorded::new([HEAD_OK, answer(200, &[], tags)]);
     let state = recorded
         .source()
-        .read(&key(), &Aspects::from([Aspect::Tags]))
+        .read(&key(), &AttributeSet::from([Attribute::Tags]))
         .await
         .unwrap();
     let tags = state.facts().unwrap().tags.clone().unwrap();
@@ -51,13 +51,16 @@ async fn tags_are_read_for_the_version_the_head_saw() {
 }
 
 #[tokio::test]
-async fn missing_key_and_delete_marker_are_told_apart() {
+async fn missing_key_and_delete_marker_are_distinguished() {
     let marker = answer(404, &[("x-amz-delete-marker", "true"), ("x-amz-version-id", "m1")], "");
     let recorded = Recorded::new([answer(404, &[], ""), answer(200, &[], ""), marker]);
     let source = recorded.source();
-    assert_eq!(source.read(&key(), &Aspects::new()).await, Ok(ObjectState::NotFound));
     assert_eq!(
-        source.read(&key(), &Aspects::new()).await,
+        source.read(&key(), &AttributeSet::new()).await,
+        Ok(ObjectState::NotFound)
+    );
+    assert_eq!(
+        source.read(&key(), &AttributeSet::new()).await,
         Ok(ObjectState::DeleteMarker)
     );
 }
@@ -66,7 +69,7 @@ async fn missing_key_and_delete_marker_are_told_apart() {
 async fn failed_reads_are_named_by_what_must_happen_next() {
     let head = async |status, get| {
         let recorded = Recorded::new([answer(status, &[], ""), get]);
-        recorded.source().read(&key(), &Aspects::new()).await.unwrap_err()
+        recorded.source().read(&key(), &AttributeSet::new()).await.unwrap_err()
     };
     let denied = head(403, error(403, "AccessDenied")).await;
     let arn = "arn:aws:s3:::source-bucket/a b+c/ü.txt";
@@ -120,7 +123,7 @@ async fn head_that_is_refused_is_judged_by_an_answer_with_a_body() {
         (400, error(404, "NoSuchKey"), FailureKind::Retry, "UnconfirmedRefusal"),
     ] {
         let recorded = Recorded::new([answer(status, &[], ""), get]);
-        let failure = recorded.source().read(&key(), &Aspects::new()).await.unwrap_err();
+        let failure = recorded.source().read(&key(), &AttributeSet::new()).await.unwrap_err();
         assert_eq!((failure.kind, failure.code.as_str()), (kind, code), "{failure}");
         let line = recorded.line(1);
         assert!(line.starts_with("GET ") && line.contains("x-id=GetObject"), "{line}");
@@ -129,10 +132,10 @@ async fn head_that_is_refused_is_judged_by_an_answer_with_a_body() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn answer_that_cannot_be_read_is_named_without_what_it_holds() {
+async fn unreadable_response_is_named_without_its_content() {
     let broken = || answer(200, &[("x-amz-meta-owner", "secret"), ("last-modified", "no date")], "");
     let recorded = Recorded::new([broken(), broken(), broken()]);
-    let failure = recorded.source().read(&key(), &Aspects::new()).await.unwrap_err();
+    let failure = recorded.source().read(&key(), &AttributeSet::new()).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Retry);
     assert!(!failure.to_string().contains("secret"), "{failure}");
 }
@@ -140,12 +143,12 @@ async fn answer_that_cannot_be_read_is_named_without_what_it_holds() {
 #[tokio::test(start_paused = true)]
 async fn throttled_read_is_tried_again_by_the_sdk() {
     let recorded = Recorded::new([answer(503, &[], ""), HEAD_OK]);
-    assert!(recorded.source().read(&key(), &Aspects::new()).await.is_ok());
+    assert!(recorded.source().read(&key(), &AttributeSet::new()).await.is_ok());
     assert_eq!(recorded.sent(), 2);
 }
 
 #[tokio::test]
-async fn absence_is_looked_up_among_all_versions() {
+async fn absence_is_confirmed_by_a_listing_of_all_versions() {
     let listing = |entries: &str| {
         let body = format!("<ListVersionsResult>{entries}</ListVersionsResult>");
         answer(200, &[], Box::leak(body.into_boxed_str()))
@@ -200,7 +203,7 @@ async fn missing_bucket_confirms_no_absence() {
 #[tokio::test]
 async fn key_of_a_missing_bucket_is_no_missing_key() {
     let recorded = Recorded::new([answer(404, &[], ""), answer(404, &[], "")]);
-    let failure = recorded.source().read(&key(), &Aspects::new()).await.unwrap_err();
+    let failure = recorded.source().read(&key(), &AttributeSet::new()).await.unwrap_err();
     assert_failure(
         &failure,
         FailureKind::Configuration,
@@ -222,15 +225,15 @@ async fn bucket_is_asked_for_until_it_was_seen_once() {
     let found = answer(200, &[], "");
     let recorded = Recorded::new([missing(), missing(), missing(), found, missing()]);
     let source = recorded.source();
-    source.read(&key(), &Aspects::new()).await.unwrap_err();
+    source.read(&key(), &AttributeSet::new()).await.unwrap_err();
     for requests in [4, 5] {
-        let state = source.read(&key(), &Aspects::new()).await.unwrap();
+        let state = source.read(&key(), &AttributeSet::new()).await.unwrap();
         assert_eq!((state, recorded.sent()), (ObjectState::NotFound, requests));
     }
     let recorded = Recorded::new([HEAD_OK, missing()]);
     let source = recorded.source();
-    source.read(&key(), &Aspects::new()).await.unwrap();
-    let state = source.read(&key(), &Aspects::new()).await.unwrap();
+    source.read(&key(), &AttributeSet::new()).await.unwrap();
+    let state = source.read(&key(), &AttributeSet::new()).await.unwrap();
     assert_eq!((state, recorded.sent()), (ObjectState::NotFound, 2));
 }
 
@@ -242,7 +245,7 @@ async fn version_that_went_while_its_tags_were_read_is_read_again() {
         let recorded = Recorded::new([HEAD_OK, gone]);
         let failure = recorded
             .source()
-            .read(&key(), &Aspects::from([Aspect::Tags]))
+            .read(&key(), &AttributeSet::from([Attribute::Tags]))
             .await
             .unwrap_err();
         assert_failure(&failure, FailureKind::Retry, &["s3:GetObjectVersionTagging"]);
@@ -257,13 +260,13 @@ async fn bucket_without_replication_covers_nothing() {
         "<Error><Code>ReplicationConfigurationNotFoundError</Code></Error>",
     );
     let coverage = Recorded::new([none]).source().replication(&key()).await;
-    assert_eq!(coverage, Ok(ReplicationCoverage::Elsewhere));
+    assert_eq!(coverage, Ok(ReplicationCoverage::NotCovered));
 }
 
 /// Returns the facts of `HEAD_OK`.
 async fn head_facts() -> ObjectFacts {
     let recorded = Recorded::new([HEAD_OK]);
-    let state = recorded.source().read(&key(), &Aspects::new()).await.unwrap();
+    let state = recorded.source().read(&key(), &AttributeSet::new()).await.unwrap();
     state.facts().unwrap().clone()
 }
 
@@ -273,10 +276,10 @@ async fn more_is_read_of_the_very_version_without_another_head() {
     let none = "<ListObjectAnnotationsOutput></ListObjectAnnotationsOutput>";
     let recorded = Recorded::new([spoken(200, tags), spoken(200, none)]);
     let facts = head_facts().await;
-    let aspects = Aspects::from([Aspect::Tags, Aspect::Annotations]);
+    let attributes = AttributeSet::from([Attribute::Tags, Attribute::Annotations]);
     let more = recorded
         .source()
-        .read_more(&key(), &facts, &aspects)
+        .read_more(&key(), &facts, &attributes)
         .await
         .unwrap()
         .unwrap();
@@ -297,14 +300,14 @@ async fn more_of_a_version_that_is_gone_is_nothing() {
         let recorded = Recorded::new([error(404, code)]);
         let more = recorded
             .source()
-            .read_more(&key(), &facts, &Aspects::from([Aspect::Tags]))
+            .read_more(&key(), &facts, &AttributeSet::from([Attribute::Tags]))
             .await;
         assert_eq!(more, Ok(None), "{code}");
     }
     let recorded = Recorded::new([error(404, "NoSuchBucket")]);
     let more = recorded
         .source()
-        .read_more(&key(), &facts, &Aspects::from([Aspect::Tags]))
+        .read_more(&key(), &facts, &AttributeSet::from([Attribute::Tags]))
         .await;
     assert_failure(&more.unwrap_err(), FailureKind::Configuration, &["NoSuchBucket"]);
 }
@@ -328,14 +331,14 @@ async fn more_of_an_object_without_a_version_is_read_with_another_head() {
         let recorded = Recorded::new([head(etag), tags()]);
         let more = recorded
             .source()
-            .read_more(&key(), &facts, &Aspects::from([Aspect::Tags]))
+            .read_more(&key(), &facts, &AttributeSet::from([Attribute::Tags]))
             .await;
         assert_eq!(more.unwrap().is_some(), is_same);
     }
     let recorded = Recorded::new([answer(404, &[], ""), answer(200, &[], "")]);
     let more = recorded
         .source()
-        .read_more(&key(), &facts, &Aspects::from([Aspect::Tags]))
+        .read_more(&key(), &facts, &AttributeSet::from([Attribute::Tags]))
         .await;
     assert_eq!(more, Ok(None));
 }
@@ -353,7 +356,7 @@ async fn only_explicit_grants_are_read() {
     let recorded = Recorded::new([HEAD_OK, spoken(200, acl)]);
     let state = recorded
         .destination()
-        .read(&key(), &Aspects::from([Aspect::Acl]))
+        .read(&key(), &AttributeSet::from([Attribute::Acl]))
         .await
         .unwrap();
     let grants = state.facts().unwrap().acl.clone().unwrap().grants;
@@ -375,7 +378,7 @@ async fn denied_grants_name_the_action_of_a_version() {
     let recorded = Recorded::new([HEAD_OK, error(403, "AccessDenied")]);
     let failure = recorded
         .source()
-        .read(&key(), &Aspects::from([Aspect::Acl]))
+        .read(&key(), &AttributeSet::from([Attribute::Acl]))
         .await
         .unwrap_err();
     assert_failure(&failure, FailureKind::Permanent, &["s3:GetObjectVersionAcl"]);

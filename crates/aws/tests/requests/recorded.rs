@@ -14,11 +14,11 @@ use s3ferry_aws::destination::S3Destination;
 use s3ferry_aws::journal::S3Journal;
 use s3ferry_aws::source::S3Source;
 use s3ferry_aws::state::StateBucket;
-use s3ferry_core::facts::Aspects;
+use s3ferry_core::facts::AttributeSet;
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::{AccountId, BucketName, ETag, ObjectKey, Region, VersionId};
-use s3ferry_core::order::{CopyMethod, CopyOrder, SourcePin, Stated, WriteCondition};
-use s3ferry_core::upload::Route;
+use s3ferry_core::order::{CopyMethod, CopyOrder, ExplicitAttributes, SourcePin, WriteCondition};
+use s3ferry_core::upload::MigrationRoute;
 
 pub(crate) const SOURCE_REGION: &str = "us-east-1";
 pub(crate) const DESTINATION_REGION: &str = "eu-central-1";
@@ -196,8 +196,8 @@ pub(crate) fn etag(text: &str) -> ETag {
     ETag::new(text).unwrap()
 }
 
-pub(crate) fn route() -> Route {
-    Route {
+pub(crate) fn route() -> MigrationRoute {
+    MigrationRoute {
         source: bucket("source-bucket"),
         destination: bucket("destination-bucket"),
     }
@@ -227,11 +227,11 @@ pub(crate) fn pin() -> SourcePin {
 }
 
 /// Returns what an order states that has nothing special.
-pub(crate) fn stated() -> Stated {
-    Stated {
+pub(crate) fn explicit() -> ExplicitAttributes {
+    ExplicitAttributes {
         storage_class: "STANDARD_IA".to_owned(),
         website_redirect: Some("/elsewhere".to_owned()),
-        ..Stated::plain()
+        ..ExplicitAttributes::plain()
     }
 }
 
@@ -240,11 +240,11 @@ pub(crate) fn order(condition: WriteCondition) -> CopyOrder {
         in_place: None,
         pin: pin(),
         condition,
-        method: CopyMethod::Whole,
-        stated: stated(),
+        method: CopyMethod::SingleRequest,
+        explicit: explicit(),
         source_checksum: None,
         size_bytes: 5,
-        follow_up: Aspects::new(),
+        follow_up: AttributeSet::new(),
     }
 }
 

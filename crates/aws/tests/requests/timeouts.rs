@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use aws_smithy_http_client::test_util::NeverClient;
 use s3ferry_aws::destination::S3Destination;
-use s3ferry_core::facts::Aspects;
+use s3ferry_core::facts::AttributeSet;
 use s3ferry_core::failure::Failure;
-use s3ferry_core::order::{CopyOrder, UploadTerms, WriteCondition};
-use s3ferry_core::plan::Part;
+use s3ferry_core::order::{CopyOrder, UploadParameters, WriteCondition};
+use s3ferry_core::plan::PlannedPart;
 use s3ferry_core::upload::UploadId;
-use s3ferry_engine::ports::{Completion, CopiedPart, DestinationBucket as _, SourceBucket as _, WriteError};
+use s3ferry_engine::ports::{CopiedPart, DestinationBucket as _, SourceBucket as _, UploadCompletion, WriteError};
 use tokio::time::Instant;
 
-use crate::recorded::{clients, destination_of, etag, key, order, pin, source_of, stated};
+use crate::recorded::{clients, destination_of, etag, explicit, key, order, pin, source_of};
 
 const GIB: u64 = 1024 * 1024 * 1024;
 
@@ -44,14 +44,14 @@ fn of_size(size_bytes: u64) -> CopyOrder {
     }
 }
 
-fn completion(parts: u32) -> Completion {
+fn completion(parts: u32) -> UploadCompletion {
     let part = |number| CopiedPart {
         number,
         size_bytes: 5,
         etag: etag("aa"),
         checksum: None,
     };
-    Completion {
+    UploadCompletion {
         parts: (1..=parts).map(part).collect(),
         condition: WriteCondition::Absent,
         size_bytes: 5,
@@ -66,9 +66,9 @@ async fn unanswered_write_ends_with_an_unknown_outcome_after_a_time_by_its_size(
     check_write(120, silent.copy(&key(), &of_size(GIB))).await;
     check_write(480, silent.copy(&key(), &of_size(5 * GIB))).await;
     check_write(30, silent.delete(&key(), &etag("aa"))).await;
-    let terms = UploadTerms {
-        stated: stated(),
-        lost: Aspects::new(),
+    let terms = UploadParameters {
+        explicit: explicit(),
+        not_preserved: AttributeSet::new(),
     };
     check_write(30, silent.create_upload(&key(), &terms)).await;
     check_write(30, silent.complete_upload(&key(), &upload, &completion(3))).await;
@@ -78,7 +78,7 @@ async fn unanswered_write_ends_with_an_unknown_outcome_after_a_time_by_its_size(
 #[tokio::test(start_paused = true)]
 async fn unanswered_request_that_may_be_repeated_ends() {
     let (silent, upload) = (silent(), UploadId::new("up").unwrap());
-    let part = |size_bytes| Part {
+    let part = |size_bytes| PlannedPart {
         number: 1,
         offset_bytes: 0,
         size_bytes,
@@ -90,7 +90,7 @@ async fn unanswered_request_that_may_be_repeated_ends() {
     .await;
     check_repeated(3 * 480, silent.copy_part(&key(), &upload, &pin(), &part(5 * GIB))).await;
     check_repeated(3 * 30, silent.abort_upload(&key(), &upload)).await;
-    check_repeated(3 * 10, Box::pin(silent.read(&key(), &Aspects::new()))).await;
+    check_repeated(3 * 10, Box::pin(silent.read(&key(), &AttributeSet::new()))).await;
     let source = source_of(&clients(NeverClient::new()));
     check_repeated::<_, Failure>(3 * 10, source.confirm_absence(&key())).await;
 }

@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use s3ferry_core::facts::{Aspects, ChecksumCoverage, SystemHeaders};
+use s3ferry_core::facts::{AttributeSet, ChecksumCoverage, SystemHeaders};
 use s3ferry_core::failure::FailureKind;
 use s3ferry_core::names::VersionId;
-use s3ferry_core::order::{Metadata, StatedChecksum, UploadTerms, WriteCondition};
-use s3ferry_core::plan::Part;
+use s3ferry_core::order::{CopiedMetadata, ExplicitChecksum, UploadParameters, WriteCondition};
+use s3ferry_core::plan::PlannedPart;
 use s3ferry_core::time::Timestamp;
 use s3ferry_core::upload::UploadId;
-use s3ferry_engine::ports::{Completion, CopiedPart, DestinationBucket as _, WriteError, Written};
+use s3ferry_engine::ports::{CopiedPart, DestinationBucket as _, UploadCompletion, WriteError, WrittenObject};
 
-use crate::recorded::{Answer, Recorded, answer, assert_failure, error, etag, key, pin, spoken, stated};
+use crate::recorded::{Answer, Recorded, answer, assert_failure, error, etag, explicit, key, pin, spoken};
 
 const CREATED: &str = "<InitiateMultipartUploadResult><UploadId>up</UploadId></InitiateMultipartUploadResult>";
 
@@ -25,9 +25,9 @@ fn upload() -> UploadId {
     UploadId::new("up").unwrap()
 }
 
-fn terms() -> UploadTerms {
-    let mut stated = stated();
-    stated.metadata = Some(Metadata {
+fn terms() -> UploadParameters {
+    let mut explicit = explicit();
+    explicit.metadata = Some(CopiedMetadata {
         headers: SystemHeaders {
             content_type: Some("text/plain".to_owned()),
             expires: Some("whenever".to_owned()),
@@ -35,19 +35,19 @@ fn terms() -> UploadTerms {
         },
         user: BTreeMap::from([("owner".to_owned(), "team ü".to_owned())]),
     });
-    stated.tags = Some(BTreeMap::from([("a".to_owned(), "b c".to_owned())]));
-    stated.checksum = Some(StatedChecksum {
+    explicit.tags = Some(BTreeMap::from([("a".to_owned(), "b c".to_owned())]));
+    explicit.checksum = Some(ExplicitChecksum {
         algorithm: "SHA256",
         coverage: ChecksumCoverage::Composite,
     });
-    UploadTerms {
-        stated,
-        lost: Aspects::new(),
+    UploadParameters {
+        explicit,
+        not_preserved: AttributeSet::new(),
     }
 }
 
-fn part(number: u32, offset_bytes: u64, size_bytes: u64) -> Part {
-    Part {
+fn part(number: u32, offset_bytes: u64, size_bytes: u64) -> PlannedPart {
+    PlannedPart {
         number,
         offset_bytes,
         size_bytes,
@@ -63,12 +63,12 @@ fn copied(number: u32, checksum: Option<(&'static str, &str)>) -> CopiedPart {
     }
 }
 
-fn completion(condition: WriteCondition) -> Completion {
-    Completion {
+fn completion(condition: WriteCondition) -> UploadCompletion {
+    UploadCompletion {
         parts: vec![copied(1, Some(("SHA256", "one="))), copied(2, Some(("SHA256", "two=")))],
         condition,
         size_bytes: 10 * MIB,
-        checksum: terms().stated.checksum,
+        checksum: terms().explicit.checksum,
     }
 }
 
@@ -80,7 +80,7 @@ fn failed(error: WriteError) -> s3ferry_core::failure::Failure {
 }
 
 #[tokio::test]
-async fn upload_is_begun_with_everything_stated() {
+async fn upload_is_created_with_every_explicit_attribute() {
     let recorded = Recorded::new([spoken(200, CREATED)]);
     let id = recorded.destination().create_upload(&key(), &terms()).await.unwrap();
     assert_eq!(id, upload());
@@ -107,7 +107,7 @@ async fn upload_is_begun_with_everything_stated() {
 async fn upload_without_a_checksum_to_keep_names_none() {
     let recorded = Recorded::new([spoken(200, CREATED)]);
     let mut terms = terms();
-    terms.stated.checksum = None;
+    terms.explicit.checksum = None;
     recorded.destination().create_upload(&key(), &terms).await.unwrap();
     recorded.assert_headers(
         0,
@@ -206,7 +206,7 @@ async fn part_is_tried_again_and_its_failures_are_named() {
         (404, "NoSuchVersion"),
     ] {
         let (copied, sent) = attempt(vec![error(status, code)]).await;
-        assert_eq!((copied, sent), (Err(WriteError::WorldMoved), 1), "{code}");
+        assert_eq!((copied, sent), (Err(WriteError::PreconditionFailed), 1), "{code}");
     }
     let (denied, _) = attempt(vec![error(403, "AccessDenied")]).await;
     assert_failure(
@@ -344,7 +344,7 @@ async fn completion_is_conditional_and_names_parts_size_and_checksums() {
     let written = destination
         .complete_upload(&key(), &upload(), &completion(WriteCondition::Absent))
         .await;
-    let expected = Written {
+    let expected = WrittenObject {
         version_id: VersionId::pinnable("w1"),
         etag: etag("cc-2"),
     };
@@ -394,7 +394,7 @@ async fn completion_answers_are_taken_for_what_they_mean() {
     ] {
         assert_eq!(
             completion_error(error(status, code)).await,
-            WriteError::WorldMoved,
+            WriteError::PreconditionFailed,
             "{code}"
         );
     }

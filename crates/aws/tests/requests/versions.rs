@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use s3ferry_core::facts::ObjectState;
 use s3ferry_core::failure::FailureKind;
-use s3ferry_core::history::{DeleteIntent, VersionName};
 use s3ferry_core::names::{ObjectKey, VersionId};
 use s3ferry_core::time::Timestamp;
+use s3ferry_core::versions::{DeleteIntent, VersionName};
 use s3ferry_engine::ports::{DeleteIntents as _, DestinationBucket as _};
 
 use crate::recorded::{Answer, HEAD_OK, Recorded, answer, assert_failure, error, etag, key, route, spoken};
@@ -206,7 +206,7 @@ async fn delete_is_announced_and_found() {
 }
 
 #[tokio::test]
-async fn intent_that_nobody_can_read_is_a_failure() {
+async fn unreadable_intent_is_a_failure() {
     let other = ObjectKey::from_raw("another").unwrap();
     let foreign = String::from_utf8(route().write_intent(&other, &intent()).unwrap()).unwrap();
     for body in ["", "{}", &*foreign.leak()] {

@@ -17,7 +17,7 @@ pub use self::report::ReportArgs;
 pub use self::start::StartArgs;
 pub use self::status::StatusArgs;
 use crate::args::{SharedArgs, account, region};
-use crate::exit::{End, Error};
+use crate::exit::{CliError, CommandOutcome};
 use crate::interrupt::Interrupt;
 
 /// The arguments of `batch`.
@@ -32,7 +32,7 @@ impl BatchArgs {
     /// Tells whether this process copies objects.
     #[must_use]
     pub fn copies(&self) -> bool {
-        matches!(&self.verb, Verb::Start(args) if args.engine == Some(Engine::Local))
+        matches!(&self.verb, Verb::Start(args) if args.engine == Some(BatchService::Local))
     }
 }
 
@@ -49,7 +49,7 @@ enum Verb {
 
 /// Who runs a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Engine {
+pub enum BatchService {
     /// S3 Batch Operations: up to billions of objects
     S3BatchOperations,
     /// The final sync's state machine: up to some millions of objects
@@ -58,7 +58,7 @@ pub enum Engine {
     Local,
 }
 
-impl Engine {
+impl BatchService {
     /// Returns the word of the command line.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -78,7 +78,7 @@ pub struct JobArgs {
     job: String,
     /// Who runs the job; told by JOB unless it is a mere id
     #[arg(long, value_enum, value_name = "ENGINE")]
-    engine: Option<Engine>,
+    engine: Option<BatchService>,
     /// The account of a job that is named by its id alone
     #[arg(long, value_name = "ACCOUNT", value_parser = account)]
     account: Option<AccountId>,
@@ -91,7 +91,7 @@ pub struct JobArgs {
 }
 
 /// Starts, follows or reads a job.
-pub async fn run(shared: &SharedArgs, args: &BatchArgs, interrupt: &Interrupt) -> Result<End, Error> {
+pub async fn run(shared: &SharedArgs, args: &BatchArgs, interrupt: &Interrupt) -> Result<CommandOutcome, CliError> {
     match &args.verb {
         Verb::Start(args) => Box::pin(start::run(shared, args, interrupt)).await,
         Verb::Status(args) => status::run(shared, args, interrupt).await,

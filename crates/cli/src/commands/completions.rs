@@ -4,7 +4,7 @@ use clap::{Args, CommandFactory as _};
 use clap_complete::Shell;
 
 use crate::args::Cli;
-use crate::exit::{End, Error};
+use crate::exit::{CliError, CommandOutcome};
 use crate::output::Output;
 
 /// The arguments of `completions`.
@@ -21,11 +21,11 @@ pub struct CompletionsArgs {
 }
 
 /// Prints the script.
-pub fn run(args: &CompletionsArgs) -> Result<End, Error> {
+pub fn run(args: &CompletionsArgs) -> Result<CommandOutcome, CliError> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "s3ferry", &mut script);
     let mut output = Output::stdout();
     output.bytes(&script)?;
     output.flush()?;
-    Ok(End::Done)
+    Ok(CommandOutcome::Done)
 }

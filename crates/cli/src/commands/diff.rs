@@ -9,24 +9,24 @@ use clap::{Args, ValueEnum};
 use futures::{Stream, StreamExt as _, stream};
 use s3ferry_aws::client::RequestLimits;
 use s3ferry_aws::clock::SystemClock;
-use s3ferry_core::diff::{Counts, Depth, DifferentKey};
+use s3ferry_core::diff::{DiffCounts, DiffDepth, DifferentKey};
 use s3ferry_core::encryption::EncryptionRules;
 use s3ferry_core::failure::Failure;
 use s3ferry_core::time::Timestamp;
-use s3ferry_engine::diff::{Merged, Settled, Settler, aspects_at, merged_with_multipart};
-use s3ferry_engine::listing::Reach;
+use s3ferry_engine::diff::{ConfirmedPage, DifferenceConfirmer, MergedPage, attributes_at, merged_with_multipart};
+use s3ferry_engine::listing::PrefetchLimits;
 use s3ferry_engine::ports::{Clock as _, DestinationBucket as _};
 
-use self::report::Report;
+use self::report::DifferenceWriter;
 use crate::args::{DestinationArgs, SharedArgs, SourceArgs};
-use crate::denials::Denials;
-use crate::exit::{End, Error};
+use crate::denials::DenialCounter;
+use crate::exit::{CliError, CommandOutcome};
 use crate::interrupt::Interrupt;
 use crate::inventories::InventoryArgs;
 use crate::output::{Format, grouped};
 use crate::policy::EncryptionArgs;
-use crate::progress::{Progress, say};
-use crate::sides::Sides;
+use crate::progress::{ProgressReporter, say};
+use crate::sides::BucketPair;
 
 /// The arguments of `diff`.
 #[derive(Debug, Args)]
@@ -108,15 +108,15 @@ impl CompareArgs {
 
     /// Returns how deep objects are compared.
     #[must_use]
-    pub fn depth(&self) -> Depth {
-        if self.deep { Depth::Deep } else { Depth::Listing }
+    pub fn depth(&self) -> DiffDepth {
+        if self.deep { DiffDepth::Deep } else { DiffDepth::Listing }
     }
 
     /// Returns how much of a listing is read at once.
     #[must_use]
-    pub fn reach(&self) -> Reach {
+    pub fn reach(&self) -> PrefetchLimits {
         let concurrency = usize::from(self.list_concurrency);
-        Reach {
+        PrefetchLimits {
             concurrency,
             pages: 5 * concurrency,
         }
@@ -137,28 +137,33 @@ pub enum DiffFormat {
 }
 
 /// Compares, and writes what differs.
-pub async fn run(shared: &SharedArgs, args: &DiffArgs, interrupt: &Interrupt) -> Result<End, Error> {
+pub async fn run(shared: &SharedArgs, args: &DiffArgs, interrupt: &Interrupt) -> Result<CommandOutcome, CliError> {
     let compare = &args.compare;
     args.encryption.check(&args.destination.destination_region)?;
-    let sides = Sides::open(shared, &args.source, &args.destination, compare.limits()).await?;
+    let sides = BucketPair::open(shared, &args.source, &args.destination, compare.limits()).await?;
     let sides = sides.with_inventories(&args.inventories).await?;
     let format = args.format.unwrap_or(match shared.output {
         Format::Human => DiffFormat::Table,
         Format::Json => DiffFormat::Json,
     });
-    let mut report = Report::begin(format, &sides)?;
-    let progress = Progress::start("comparing", "keys", compare.expected_objects);
-    let denials = Denials::default();
-    let found: std::pin::Pin<Box<dyn Stream<Item = Result<Settled, Failure>> + Send>> = if args.unconfirmed {
+    let mut report = DifferenceWriter::begin(format, &sides)?;
+    let progress = ProgressReporter::start("comparing", "keys", compare.expected_objects);
+    let denials = DenialCounter::default();
+    let found: std::pin::Pin<Box<dyn Stream<Item = Result<ConfirmedPage, Failure>> + Send>> = if args.unconfirmed {
         Box::pin(as_listed(findings(&sides, compare)))
     } else {
         let default = match compare.depth() {
-            Depth::Deep => sides.adapters().1.default_encryption().await?,
-            Depth::Listing => None,
+            DiffDepth::Deep => sides.adapters().1.default_encryption().await?,
+            DiffDepth::Listing => None,
         };
-        Box::pin(settled(&sides, compare, args.encryption.rules(default), &denials))
+        Box::pin(confirmed_differences(
+            &sides,
+            compare,
+            args.encryption.rules(default),
+            &denials,
+        ))
     };
-    let mut counts = Counts::default();
+    let mut counts = DiffCounts::default();
     let ended = each(found, &progress, interrupt, &mut counts, |different, unread| {
         report.different(different, unread)
     })
@@ -174,23 +179,30 @@ pub async fn run(shared: &SharedArgs, args: &DiffArgs, interrupt: &Interrupt) ->
     }
     ended?;
     report.end(&counts, &sides.inventories)?;
-    denials.must_not_be_all()?;
+    denials.ensure_not_all_denied()?;
     let is_good = counts.different_keys == 0 && (args.allow_empty || !counts.is_empty());
-    Ok(if is_good { End::Done } else { End::NotAll })
+    Ok(if is_good {
+        CommandOutcome::Done
+    } else {
+        CommandOutcome::NotAll
+    })
 }
 
 /// Lists both sides, or reads their inventories, and merges the rows.
-pub fn findings(sides: &Sides, compare: &CompareArgs) -> impl Stream<Item = Result<Merged, Failure>> + Send + use<> {
+pub fn findings(
+    sides: &BucketPair,
+    compare: &CompareArgs,
+) -> impl Stream<Item = Result<MergedPage, Failure>> + Send + use<> {
     findings_with_multipart(sides, compare, None)
 }
 
 /// Finds what [`findings`] does, and the keys whose object at the destination was written by a multipart upload that began
 /// at `multipart_since` or later.
 pub fn findings_with_multipart(
-    sides: &Sides,
+    sides: &BucketPair,
     compare: &CompareArgs,
     multipart_since: Option<Timestamp>,
-) -> impl Stream<Item = Result<Merged, Failure>> + Send + use<> {
+) -> impl Stream<Item = Result<MergedPage, Failure>> + Send + use<> {
     let (source, destination) = sides.rows(compare.reach());
     let named = sides.names_bucket();
     merged_with_multipart(source, destination, compare.depth(), multipart_since)
@@ -198,71 +210,71 @@ pub fn findings_with_multipart(
 }
 
 /// Lists both sides, and looks at what differs; fails as soon as it is plain that nothing may be looked at.
-pub fn settled(
-    sides: &Sides,
+pub fn confirmed_differences(
+    sides: &BucketPair,
     compare: &CompareArgs,
     encryption: EncryptionRules,
-    denials: &Denials,
-) -> impl Stream<Item = Result<Settled, Failure>> + Send + use<> {
+    denials: &DenialCounter,
+) -> impl Stream<Item = Result<ConfirmedPage, Failure>> + Send + use<> {
     let (source, destination) = sides.adapters();
     let depth = compare.depth();
-    let settler = Settler {
+    let settler = DifferenceConfirmer {
         source,
         destination,
         depth,
-        aspects: aspects_at(depth),
+        attributes: attributes_at(depth),
         now: SystemClock.now(),
         encryption,
         concurrency: usize::from(compare.concurrency),
     };
     let denials = denials.clone();
-    let settled = Arc::new(settler).settled(findings(sides, compare));
-    settled.map(move |settled| {
-        let settled = settled?;
-        if let Some(look) = &settled.look {
-            denials.looked(look.as_ref().err())?;
+    let pages = Arc::new(settler).confirm_all(findings(sides, compare));
+    pages.map(move |page| {
+        let page = page?;
+        if let Some(look) = &page.read {
+            denials.record(look.as_ref().err())?;
         }
-        Ok(settled)
+        Ok(page)
     })
 }
 
 /// Takes the listings' word for what differs.
 pub fn as_listed(
-    merged: impl Stream<Item = Result<Merged, Failure>> + Send,
-) -> impl Stream<Item = Result<Settled, Failure>> + Send {
+    merged: impl Stream<Item = Result<MergedPage, Failure>> + Send,
+) -> impl Stream<Item = Result<ConfirmedPage, Failure>> + Send {
     merged.map(|merged| {
-        let Merged { mut counts, finding } = merged?;
+        let MergedPage { mut counts, finding } = merged?;
         let different = finding.and_then(|(pair, looks)| Some(DifferentKey::listed(&pair, looks?)));
         if let Some(different) = &different {
             counts.different(different);
         }
-        Ok(Settled {
+        Ok(ConfirmedPage {
             counts,
             different,
-            look: None,
+            read: None,
         })
     })
 }
 
 /// Takes everything that a comparison finds, until it ends or somebody asks to stop.
 pub async fn each(
-    found: impl Stream<Item = Result<Settled, Failure>> + Send,
-    progress: &Progress,
+    found: impl Stream<Item = Result<ConfirmedPage, Failure>> + Send,
+    progress: &ProgressReporter,
     interrupt: &Interrupt,
-    counts: &mut Counts,
-    mut take: impl FnMut(&DifferentKey, Option<&Failure>) -> Result<(), Error>,
-) -> Result<(), Error> {
+    counts: &mut DiffCounts,
+    mut take: impl FnMut(&DifferentKey, Option<&Failure>) -> Result<(), CliError>,
+) -> Result<(), CliError> {
     let interrupted = stream::once(interrupt.wait()).map(|()| None);
     let mut found = std::pin::pin!(stream::select(
         interrupted,
         found.map(Some).chain(stream::once(async { None })),
     ));
-    while let Some(Some(settled)) = found.next().await {
-        let Settled {
+    while let Some(Some(page)) = found.next().await {
+        let ConfirmedPage {
             counts: more,
             different,
-            look,
-        } = settled?;
+            read: look,
+        } = page?;
         progress.advance(more.source_keys.max(more.destination_keys));
         counts.add(&more);
         if let Some(different) = different {
@@ -271,7 +283,7 @@ pub async fn each(
         }
     }
     if interrupt.is_set() {
-        return Err(Error::Interrupted);
+        return Err(CliError::Interrupted);
     }
     Ok(())
 }

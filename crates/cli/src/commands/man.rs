@@ -3,7 +3,7 @@
 use clap::{Args, CommandFactory as _};
 
 use crate::args::Cli;
-use crate::exit::{End, Error};
+use crate::exit::{CliError, CommandOutcome};
 use crate::output::Output;
 
 /// The arguments of `man`.
@@ -19,7 +19,7 @@ pub struct ManArgs {
 }
 
 /// Prints the page.
-pub fn run(args: &ManArgs) -> Result<End, Error> {
+pub fn run(args: &ManArgs) -> Result<CommandOutcome, CliError> {
     let mut whole = Cli::command();
     whole.build();
     let command = match &args.command {
@@ -29,18 +29,18 @@ pub fn run(args: &ManArgs) -> Result<End, Error> {
     let mut page = Vec::new();
     clap_mangen::Man::new(command)
         .render(&mut page)
-        .map_err(Error::file("make the manual page"))?;
+        .map_err(CliError::file("make the manual page"))?;
     let mut output = Output::stdout();
     output.bytes(&page)?;
     output.flush()?;
-    Ok(End::Done)
+    Ok(CommandOutcome::Done)
 }
 
-fn find(whole: &clap::Command, name: &str) -> Result<clap::Command, Error> {
+fn find(whole: &clap::Command, name: &str) -> Result<clap::Command, CliError> {
     let found = whole.find_subcommand(name).cloned();
     found.ok_or_else(|| {
         let names: Vec<&str> = whole.get_subcommands().map(clap::Command::get_name).collect();
-        Error::usage(
+        CliError::usage(
             format!("there is no command `{name}`"),
             format!("name one of: {}", names.join(", ")),
         )

@@ -1,7 +1,7 @@
 //! `s3ferry manifest`: the objects that an engine of AWS is to work through.
 
 mod files;
-pub(crate) mod place;
+pub(crate) mod location;
 
 use std::num::NonZeroU64;
 use std::pin::Pin;
@@ -12,31 +12,31 @@ use clap::Args;
 use futures::{Stream, StreamExt as _, stream};
 use s3ferry_aws::client::Clients;
 use s3ferry_aws::source::S3Source;
-use s3ferry_core::decide::Refusal;
+use s3ferry_core::decide::CopyRefusal;
 use s3ferry_core::diff::{DifferentKey, SideName};
 use s3ferry_core::encryption::EncryptionRules;
-use s3ferry_core::facts::{Aspects, ObjectState};
+use s3ferry_core::facts::{AttributeSet, ObjectState};
 use s3ferry_core::failure::{Failure, FailureKind};
-use s3ferry_core::history::VersionName;
-use s3ferry_core::manifest::Row;
+use s3ferry_core::manifest::ManifestRow;
 use s3ferry_core::names::{AccountId, BucketName, ObjectKey, Region};
 use s3ferry_core::object_class::{ObjectClass, class_of};
+use s3ferry_core::versions::VersionName;
 use s3ferry_engine::ports::SourceBucket as _;
 
-use self::files::Files;
-use self::place::{Place, make_way_for_numbered};
+use self::files::ManifestFiles;
+use self::location::{ManifestLocation, make_way_for_numbered};
 use crate::args::{DestinationArgs, SharedArgs, SourceArgs, account, region};
-use crate::commands::diff::{CompareArgs, findings, settled};
-use crate::denials::Denials;
-use crate::exit::{End, Error};
-use crate::files::FileAt;
+use crate::commands::diff::{CompareArgs, confirmed_differences, findings};
+use crate::denials::DenialCounter;
+use crate::exit::{CliError, CommandOutcome};
+use crate::files::FileLocation;
 use crate::interrupt::Interrupt;
 use crate::inventories::{Inventories, InventoryArgs};
 use crate::location::Location;
 use crate::output::grouped;
-use crate::progress::{Progress, say};
+use crate::progress::{ProgressReporter, say};
 use crate::rows::listed;
-use crate::sides::{Side, Sides, open_source};
+use crate::sides::{BucketPair, BucketSide, open_source};
 
 /// The arguments of `manifest`.
 #[derive(Debug, Args)]
@@ -73,7 +73,7 @@ pub struct ManifestArgs {
     compare: CompareArgs,
     /// Where the manifest goes: a file, or an object as in `s3://my-bucket/manifests/run-1.csv`; numbers are added
     #[arg(long, value_name = "PATH")]
-    to: FileAt,
+    to: FileLocation,
     /// The account that must own the bucket of --to; the default is --source-bucket-owner, as for the state bucket
     #[arg(long, value_name = "ACCOUNT", value_parser = account)]
     state_bucket_owner: Option<AccountId>,
@@ -102,8 +102,8 @@ impl ManifestArgs {
 
 /// One object, sorted.
 #[derive(Debug)]
-pub(crate) struct Sorted {
-    pub(crate) row: Row,
+pub(crate) struct ClassifiedObject {
+    pub(crate) row: ManifestRow,
     pub(crate) class: ObjectClass,
     pub(crate) reason: String,
     /// Whether it could not be looked at, so that nothing is known that its row may have to name.
@@ -113,21 +113,21 @@ pub(crate) struct Sorted {
 type Keys = Pin<Box<dyn Stream<Item = Result<Vec<ObjectKey>, Failure>> + Send>>;
 
 /// Lists or compares, sorts, and writes.
-pub async fn run(shared: &SharedArgs, args: &ManifestArgs, interrupt: &Interrupt) -> Result<End, Error> {
+pub async fn run(shared: &SharedArgs, args: &ManifestArgs, interrupt: &Interrupt) -> Result<CommandOutcome, CliError> {
     let compare = &args.compare;
     make_way_for_numbered(&args.to)?;
     let limits = compare.limits();
     let listed_keys = Arc::<AtomicU64>::default();
-    let denials = Denials::default();
-    let (clients, source, inventories, keys): (Clients, Side, Inventories, Keys) = match args.destination() {
+    let denials = DenialCounter::default();
+    let (clients, source, inventories, keys): (Clients, BucketSide, Inventories, Keys) = match args.destination() {
         Some(destination) => {
-            let sides = Sides::open(shared, &args.source, &destination, limits).await?;
+            let sides = BucketPair::open(shared, &args.source, &destination, limits).await?;
             let sides = sides.with_inventories(&args.inventories).await?;
             let keys = different_keys(&sides, compare, &denials, &listed_keys);
             (sides.clients, sides.source, sides.inventories, keys)
         }
         None if compare.deep => {
-            return Err(Error::usage(
+            return Err(CliError::usage(
                 "--deep compares two buckets, and there is no --destination",
                 "give --destination and --destination-region, or leave out --deep",
             ));
@@ -152,20 +152,20 @@ pub async fn run(shared: &SharedArgs, args: &ManifestArgs, interrupt: &Interrupt
         }
     };
     let owner = args.state_bucket_owner.as_ref().or(source.owner.as_ref());
-    let place = Place::open(&args.to, &clients.expecting(owner), &source.region).await?;
-    let mut files = Files::begin(place, args.rows.get(), args.by_class).await?;
-    let progress = Progress::start("writing", "rows", compare.expected_objects);
+    let place = ManifestLocation::open(&args.to, &clients.expecting(owner), &source.region).await?;
+    let mut files = ManifestFiles::begin(place, args.rows.get(), args.by_class).await?;
+    let progress = ProgressReporter::start("writing", "rows", compare.expected_objects);
     let bucket = source.location.bucket.clone();
-    let sorted: Pin<Box<dyn Stream<Item = Result<Option<Sorted>, Failure>> + Send>> = if args.by_class || args.versions
-    {
-        Box::pin(looked_at(keys, adapter(&clients, &source), bucket, args, &denials))
-    } else {
-        Box::pin(unlooked(keys, bucket))
-    };
+    let sorted: Pin<Box<dyn Stream<Item = Result<Option<ClassifiedObject>, Failure>> + Send>> =
+        if args.by_class || args.versions {
+            Box::pin(read_objects(keys, adapter(&clients, &source), bucket, args, &denials))
+        } else {
+            Box::pin(unread_rows(keys, bucket))
+        };
     let mut rows = 0;
     let ended = write(sorted, &mut files, &mut rows, &progress, interrupt).await;
     progress.finish();
-    let ended = ended.and_then(|()| denials.must_not_be_all().map_err(Error::from));
+    let ended = ended.and_then(|()| denials.ensure_not_all_denied().map_err(CliError::from));
     if let Err(error) = ended {
         say(&format!(
             "stopped after {} rows: the manifest is not complete",
@@ -190,20 +190,24 @@ pub async fn run(shared: &SharedArgs, args: &ManifestArgs, interrupt: &Interrupt
         ));
     }
     files.end(shared.output, &inventories).await?;
-    Ok(if unread == 0 { End::Done } else { End::NotAll })
+    Ok(if unread == 0 {
+        CommandOutcome::Done
+    } else {
+        CommandOutcome::NotAll
+    })
 }
 
 async fn write(
-    sorted: impl Stream<Item = Result<Option<Sorted>, Failure>> + Send,
-    files: &mut Files,
+    sorted: impl Stream<Item = Result<Option<ClassifiedObject>, Failure>> + Send,
+    files: &mut ManifestFiles,
     rows: &mut u64,
-    progress: &Progress,
+    progress: &ProgressReporter,
     interrupt: &Interrupt,
-) -> Result<(), Error> {
+) -> Result<(), CliError> {
     let mut sorted = std::pin::pin!(sorted);
     loop {
         let next = tokio::select! {
-            () = interrupt.wait() => return Err(Error::Interrupted),
+            () = interrupt.wait() => return Err(CliError::Interrupted),
             next = sorted.next() => next,
         };
         let Some(next) = next else { return Ok(()) };
@@ -216,14 +220,19 @@ async fn write(
 }
 
 /// The keys that differ and that the source has: what it does not have, nobody can copy.
-fn different_keys(sides: &Sides, compare: &CompareArgs, denials: &Denials, listed_keys: &Arc<AtomicU64>) -> Keys {
+fn different_keys(
+    sides: &BucketPair,
+    compare: &CompareArgs,
+    denials: &DenialCounter,
+    listed_keys: &Arc<AtomicU64>,
+) -> Keys {
     let listed_keys = Arc::clone(listed_keys);
     if compare.deep {
         return Box::pin(
-            settled(sides, compare, EncryptionRules::default(), denials).map(move |settled| {
-                let settled = settled?;
-                listed_keys.fetch_add(settled.counts.source_keys, Ordering::Relaxed);
-                let different = settled.different.filter(DifferentKey::can_be_copied);
+            confirmed_differences(sides, compare, EncryptionRules::default(), denials).map(move |page| {
+                let page = page?;
+                listed_keys.fetch_add(page.counts.source_keys, Ordering::Relaxed);
+                let different = page.different.filter(DifferentKey::can_be_copied);
                 Ok(different.map(|different| different.key).into_iter().collect())
             }),
         );
@@ -239,7 +248,7 @@ fn different_keys(sides: &Sides, compare: &CompareArgs, denials: &Denials, liste
     }))
 }
 
-fn adapter(clients: &Clients, source: &Side) -> S3Source {
+fn adapter(clients: &Clients, source: &BucketSide) -> S3Source {
     let bucket = source.location.bucket.clone();
     S3Source::new(
         clients.s3_for_reading(&source.region),
@@ -258,10 +267,10 @@ fn one_by_one(keys: Keys) -> impl Stream<Item = Result<ObjectKey, Failure>> + Se
     })
 }
 
-fn unlooked(keys: Keys, bucket: BucketName) -> impl Stream<Item = Result<Option<Sorted>, Failure>> + Send {
+fn unread_rows(keys: Keys, bucket: BucketName) -> impl Stream<Item = Result<Option<ClassifiedObject>, Failure>> + Send {
     one_by_one(keys).map(move |key| {
-        Ok(Some(Sorted {
-            row: Row::new(bucket.clone(), key?, None),
+        Ok(Some(ClassifiedObject {
+            row: ManifestRow::new(bucket.clone(), key?, None),
             class: ObjectClass::Plain,
             reason: String::new(),
             is_unread: false,
@@ -269,13 +278,13 @@ fn unlooked(keys: Keys, bucket: BucketName) -> impl Stream<Item = Result<Option<
     })
 }
 
-fn looked_at(
+fn read_objects(
     keys: Keys,
     source: S3Source,
     bucket: BucketName,
     args: &ManifestArgs,
-    denials: &Denials,
-) -> impl Stream<Item = Result<Option<Sorted>, Failure>> + Send + use<> {
+    denials: &DenialCounter,
+) -> impl Stream<Item = Result<Option<ClassifiedObject>, Failure>> + Send + use<> {
     let kind = Kind {
         by_class: args.by_class,
         versions: args.versions,
@@ -286,7 +295,7 @@ fn looked_at(
             let shared = Arc::clone(&shared);
             async move {
                 let (source, bucket, denials) = &*shared;
-                look(source, bucket, key?, kind, denials).await
+                read_object(source, bucket, key?, kind, denials).await
             }
         })
         .buffered(usize::from(args.compare.concurrency))
@@ -300,23 +309,23 @@ struct Kind {
 }
 
 /// Sorts an object by its HEAD; `None` when it is gone by now.
-async fn look(
+async fn read_object(
     source: &S3Source,
     bucket: &BucketName,
     key: ObjectKey,
     kind: Kind,
-    denials: &Denials,
-) -> Result<Option<Sorted>, Failure> {
-    let read = source.read(&key, &Aspects::new()).await;
-    denials.looked(read.as_ref().err())?;
+    denials: &DenialCounter,
+) -> Result<Option<ClassifiedObject>, Failure> {
+    let read = source.read(&key, &AttributeSet::new()).await;
+    denials.record(read.as_ref().err())?;
     let facts = match read {
         Ok(ObjectState::Present(facts)) => facts,
         Ok(ObjectState::NotFound | ObjectState::DeleteMarker | ObjectState::ConfirmedAbsent) => return Ok(None),
         Err(failure) if failure.kind == FailureKind::Permanent => {
             // Under a key of the customer's nothing can be read, which is all that its class has to say.
-            let is_told = kind.by_class && failure.code == Refusal::CustomerKeyEncrypted.code();
-            return Ok(Some(Sorted {
-                row: Row::new(bucket.clone(), key, None),
+            let is_told = kind.by_class && failure.code == CopyRefusal::CustomerKeyEncrypted.code();
+            return Ok(Some(ClassifiedObject {
+                row: ManifestRow::new(bucket.clone(), key, None),
                 class: ObjectClass::NotCopyable,
                 reason: failure.to_string(),
                 is_unread: !is_told,
@@ -326,8 +335,8 @@ async fn look(
     };
     let (class, reason) = class_of(&facts);
     let version = kind.versions.then(|| VersionName::of(facts.version_id.as_ref()));
-    Ok(Some(Sorted {
-        row: Row::new(bucket.clone(), key, version),
+    Ok(Some(ClassifiedObject {
+        row: ManifestRow::new(bucket.clone(), key, version),
         class,
         reason: reason.to_owned(),
         is_unread: false,

@@ -1,12 +1,12 @@
 //! `s3ferry sync`: makes the destination what the source is, from this machine.
 
 mod deletes;
-mod dry;
+mod dry_run;
 mod failures_file;
 mod intents;
+mod observed_destination;
 mod results;
-mod watched;
-mod work;
+mod run;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -16,28 +16,28 @@ use std::time::Duration;
 use clap::Args;
 use s3ferry_aws::clock::SystemClock;
 use s3ferry_aws::journal::S3Journal;
-use s3ferry_core::facts::{Aspect, Aspects};
+use s3ferry_core::facts::{Attribute, AttributeSet};
 use s3ferry_core::names::{BucketName, ObjectKey};
 use s3ferry_core::policy::Policy;
-use s3ferry_engine::diff::aspects_at;
+use s3ferry_engine::diff::attributes_at;
 use s3ferry_engine::ports::{Clock, DestinationBucket, SourceBucket, StateStore};
-use s3ferry_engine::reconcile::{Reconciler, Uploads};
+use s3ferry_engine::reconcile::{Reconciler, UploadSupport};
 
-use self::deletes::{DeleteArgs, HeldKeys};
-use self::dry::{DryDestination, DryStore};
-use self::results::Results;
-use self::watched::WatchedDestination;
-use self::work::Work;
+use self::deletes::{DeleteArgs, SpilledKeys};
+use self::dry_run::{DryRunDestination, DryRunStateStore};
+use self::observed_destination::ObservedDestination;
+use self::results::SyncResults;
+use self::run::SyncRun;
 use crate::args::{DestinationArgs, SharedArgs, SourceArgs, bucket};
 use crate::clock::InterruptibleClock;
 use crate::commands::diff::{CompareArgs, findings_with_multipart};
 use crate::denials::is_denial;
-use crate::exit::{End, Error};
+use crate::exit::{CliError, CommandOutcome};
 use crate::interrupt::Interrupt;
 use crate::inventories::InventoryArgs;
 use crate::policy::{OwnershipArg, PolicyArgs};
-use crate::progress::{Progress, say};
-use crate::sides::Sides;
+use crate::progress::{ProgressReporter, say};
+use crate::sides::BucketPair;
 
 /// The arguments of `sync`.
 #[derive(Debug, Args)]
@@ -132,35 +132,35 @@ impl SyncArgs {
     }
 
     /// Returns what is read of every key besides what a HEAD shows.
-    fn aspects(&self, compare: &CompareArgs) -> Aspects {
-        let mut aspects = aspects_at(compare.depth());
-        aspects.extend(
+    fn attributes(&self, compare: &CompareArgs) -> AttributeSet {
+        let mut attributes = attributes_at(compare.depth());
+        attributes.extend(
             self.reads_recent_multipart_copies()
-                .then_some(Aspect::PendingAnnotations),
+                .then_some(Attribute::PendingAnnotations),
         );
-        aspects
+        attributes
     }
 
     fn is_shared(&self) -> bool {
         self.policy.ownership == OwnershipArg::Shared
     }
 
-    fn check(&self) -> Result<(), Error> {
+    fn check(&self) -> Result<(), CliError> {
         let is_shared = self.is_shared();
         if is_shared && self.deletes.delete {
-            return Err(Error::usage(
+            return Err(CliError::usage(
                 "--delete is for a destination that only s3ferry writes to, and --ownership is shared",
                 "leave out --delete: an object that only the destination has may be an application's",
             ));
         }
         if is_shared && self.state_bucket.is_none() {
-            return Err(Error::usage(
+            return Err(CliError::usage(
                 "--ownership shared requires --state-bucket",
                 "give --state-bucket, as the replicator has it",
             ));
         }
         if self.adopt && !is_shared {
-            return Err(Error::usage(
+            return Err(CliError::usage(
                 "--adopt writes markers, which copies have with --ownership shared only",
                 "give --ownership shared and --state-bucket: without them newer objects of applications would be replaced",
             ));
@@ -177,12 +177,12 @@ impl SyncArgs {
 const RECENT_MULTIPART_COPIES: Duration = Duration::from_hours(24);
 
 /// Makes the destination what the source is.
-pub async fn run(shared: &SharedArgs, args: &SyncArgs, interrupt: &Interrupt) -> Result<End, Error> {
+pub async fn run(shared: &SharedArgs, args: &SyncArgs, interrupt: &Interrupt) -> Result<CommandOutcome, CliError> {
     args.check()?;
     args.policy.check(&args.destination.destination_region)?;
-    let results = Results::begin(shared.output, args.dry_run, args.state_bucket.is_some(), &args.failures)?;
+    let results = SyncResults::begin(shared.output, args.dry_run, args.state_bucket.is_some(), &args.failures)?;
     let compare = &args.compared();
-    let sides = Sides::open(shared, &args.source, &args.destination, compare.limits()).await?;
+    let sides = BucketPair::open(shared, &args.source, &args.destination, compare.limits()).await?;
     sides.check_destination(args.policy.ownership()).await?;
     let sides = sides.with_inventories(&args.inventories).await?;
     let uploads = match &args.state_bucket {
@@ -190,12 +190,12 @@ pub async fn run(shared: &SharedArgs, args: &SyncArgs, interrupt: &Interrupt) ->
         None => None,
     };
     let (stopper, stopping) = interrupt.linked();
-    let progress = Progress::start("syncing", "keys", compare.expected_objects);
+    let progress = ProgressReporter::start("syncing", "keys", compare.expected_objects);
     let overtaken = results.overtaken();
-    let mut work = Work {
-        aspects: args.aspects(compare),
+    let mut work = SyncRun {
+        attributes: args.attributes(compare),
         concurrency: usize::from(compare.concurrency),
-        held: args.deletes.delete.then(HeldKeys::new).transpose()?,
+        held: args.deletes.delete.then(SpilledKeys::new).transpose()?,
         unfinished: match &uploads {
             Some(uploads) if !args.dry_run => unfinished(uploads, &sides).await?,
             _ => BTreeSet::new(),
@@ -212,7 +212,7 @@ pub async fn run(shared: &SharedArgs, args: &SyncArgs, interrupt: &Interrupt) ->
         let (source, destination) = sides.adapters();
         Reconciler {
             source,
-            destination: WatchedDestination {
+            destination: ObservedDestination {
                 inner: destination,
                 progress: progress.clone(),
                 overtaken: Arc::clone(&overtaken),
@@ -237,7 +237,7 @@ pub async fn run(shared: &SharedArgs, args: &SyncArgs, interrupt: &Interrupt) ->
     };
     work.progress.finish();
     let ended = match ended {
-        Ok(()) if interrupt.is_set() => Err(Error::Interrupted),
+        Ok(()) if interrupt.is_set() => Err(CliError::Interrupted),
         ended => ended,
     };
     work.results.end(&sides, ended)
@@ -246,12 +246,12 @@ pub async fn run(shared: &SharedArgs, args: &SyncArgs, interrupt: &Interrupt) ->
 /// Copies what differs, and then deletes what only the destination has: no key is deleted before both listings have come
 /// to their ends and the number of deletes is known.
 async fn sync<S, D, C, J>(
-    work: &mut Work,
+    work: &mut SyncRun,
     args: &SyncArgs,
-    sides: &Sides,
+    sides: &BucketPair,
     interrupt: &Interrupt,
     reconciler: impl Fn(bool) -> Reconciler<S, D, C, J>,
-) -> Result<(), Error>
+) -> Result<(), CliError>
 where
     S: SourceBucket + 'static,
     D: DestinationBucket + 'static,
@@ -268,7 +268,7 @@ where
     work.progress.finish();
     let deletes = work.results.deletes(held.count);
     let allowed = if interrupt.is_set() {
-        Err(Error::Interrupted)
+        Err(CliError::Interrupted)
     } else {
         args.deletes.refusal(sides, &deletes)
     };
@@ -280,14 +280,14 @@ where
         work.results.extra(held.count);
         return confirmed;
     }
-    work.progress = Progress::start("deleting", "keys", Some(held.count));
+    work.progress = ProgressReporter::start("deleting", "keys", Some(held.count));
     work.deletes(held, reconciler(true)).await?;
     confirmed
 }
 
 /// Finds the keys whose multipart copies earlier runs left: their uploads are resumed, or aborted where nothing is to be
 /// copied any more.
-async fn unfinished(uploads: &Uploads<S3Journal>, sides: &Sides) -> Result<BTreeSet<ObjectKey>, Error> {
+async fn unfinished(uploads: &UploadSupport<S3Journal>, sides: &BucketPair) -> Result<BTreeSet<ObjectKey>, CliError> {
     match uploads.journal.unfinished().await {
         Ok(keys) => Ok(keys
             .into_iter()
@@ -305,12 +305,12 @@ async fn unfinished(uploads: &Uploads<S3Journal>, sides: &Sides) -> Result<BTree
 }
 
 /// Keeps the reads and what is decided of them, and lets no write through.
-fn dry<S, D, C, J>(reconciler: Reconciler<S, D, C, J>) -> Reconciler<S, DryDestination<D>, C, DryStore<J>> {
+fn dry<S, D, C, J>(reconciler: Reconciler<S, D, C, J>) -> Reconciler<S, DryRunDestination<D>, C, DryRunStateStore<J>> {
     Reconciler {
         source: reconciler.source,
-        destination: DryDestination(reconciler.destination),
-        uploads: reconciler.uploads.map(|uploads| Uploads {
-            journal: DryStore(uploads.journal),
+        destination: DryRunDestination(reconciler.destination),
+        uploads: reconciler.uploads.map(|uploads| UploadSupport {
+            journal: DryRunStateStore(uploads.journal),
             route: uploads.route,
         }),
         concurrent_parts: reconciler.concurrent_parts,

@@ -13,25 +13,28 @@ use s3ferry_aws::client::RequestLimits;
 use s3ferry_aws::clock::SystemClock;
 use s3ferry_aws::content::S3Content;
 use s3ferry_core::failure::Failure;
-use s3ferry_core::verify::completion::Checksums;
-use s3ferry_core::verify::{self as core, Amount, Ending, Header, Look, Objects, Sampled, Tool, Verdict};
+use s3ferry_core::verify::completion::ComputedChecksums;
+use s3ferry_core::verify::{
+    self as core, BucketTotals, ComparisonMethod, ObjectTotals, ReportHeader, ReportTool, SampleDescription,
+    VerificationEnd, VerificationVerdict,
+};
 use s3ferry_engine::ports::Clock as _;
-use s3ferry_engine::verify::{Progress as Step, Verifier, listed};
+use s3ferry_engine::verify::{VerificationProgress as Step, Verifier, listed};
 
 pub use self::args::VerifyArgs;
-use self::args::{AclMode, DepthName, Looked, UnsettledMode};
-use self::queues::Queues;
-use self::results::{Results, make_way_for_files};
+use self::args::{AclCompareArg, ComparisonDescription, DepthArg, InconclusiveArg};
+use self::queues::StackQueues;
+use self::results::{VerifyResults, make_way_for_files};
 use crate::args::SharedArgs;
-use crate::exit::{End, Error};
+use crate::exit::{CliError, CommandOutcome};
 use crate::interrupt::Interrupt;
-use crate::progress::Progress;
-use crate::sides::{Side, Sides};
+use crate::progress::ProgressReporter;
+use crate::sides::{BucketPair, BucketSide};
 
 /// Verifies, and writes what came of it.
-pub async fn run(shared: &SharedArgs, args: &VerifyArgs, interrupt: &Interrupt) -> Result<End, Error> {
-    if args.depth == DepthName::Listing && args.sample.0.is_some() {
-        return Err(Error::usage(
+pub async fn run(shared: &SharedArgs, args: &VerifyArgs, interrupt: &Interrupt) -> Result<CommandOutcome, CliError> {
+    if args.depth == DepthArg::Listing && args.sample.0.is_some() {
+        return Err(CliError::usage(
             "--sample with --depth listing: listings are read as a whole, and no object is looked at",
             "leave out --sample, or give --depth head or --depth checksum",
         ));
@@ -39,31 +42,31 @@ pub async fn run(shared: &SharedArgs, args: &VerifyArgs, interrupt: &Interrupt) 
     args.encryption.check(&args.destination.destination_region)?;
     make_way_for_files(args)?;
     let limits = RequestLimits::new(args.max_requests_per_second, args.concurrency);
-    let sides = Sides::open(shared, &args.source, &args.destination, limits).await?;
+    let sides = BucketPair::open(shared, &args.source, &args.destination, limits).await?;
     let queues = match &args.stack {
-        Some(stack) => Some(Queues::find(&sides, stack).await?),
+        Some(stack) => Some(StackQueues::find(&sides, stack).await?),
         None => None,
     };
-    let mut results = Results::begin(shared.output, args, &sides).await?;
+    let mut results = VerifyResults::begin(shared.output, args, &sides).await?;
     let clients = &sides.clients;
     let source_checksums = checksums::load(args.source_checksums.as_ref(), clients, &sides.source).await?;
     let destination_checksums =
         checksums::load(args.destination_checksums.as_ref(), clients, &sides.destination).await?;
     let header = Draft::begin(shared, args, [&source_checksums, &destination_checksums]);
     let (source, destination) = (content(&sides, &sides.source), content(&sides, &sides.destination));
-    let with_acl = args.acl == AclMode::Compare && source.has_acl().await? && destination.has_acl().await?;
-    let look = args.look(with_acl);
+    let with_acl = args.acl == AclCompareArg::Compare && source.has_acl().await? && destination.has_acl().await?;
+    let look = args.comparison_description(with_acl);
     let default_encryption = match args.depth {
-        DepthName::Listing => None,
-        DepthName::Head | DepthName::Checksum => destination.default_encryption().await?,
+        DepthArg::Listing => None,
+        DepthArg::Head | DepthArg::Checksum => destination.default_encryption().await?,
     };
     let verifier = Verifier {
         source,
         destination,
         destination_name: sides.destination.location.bucket.clone(),
         scope: args.scope(default_encryption),
-        aspects: look.read.clone(),
-        unsettled: args.unsettled(),
+        attributes: look.read.clone(),
+        inconclusive: args.inconclusive(),
         source_checksums,
         destination_checksums,
         now: SystemClock.now(),
@@ -73,17 +76,17 @@ pub async fn run(shared: &SharedArgs, args: &VerifyArgs, interrupt: &Interrupt) 
     let named = sides.names_bucket();
     let found = listed(source_rows, destination_rows, args.depth.into(), args.sample());
     let found = found.map(move |listed| listed.map_err(&named));
-    let progress = Progress::start("verifying", "keys", args.expected_objects);
+    let progress = ProgressReporter::start("verifying", "keys", args.expected_objects);
     let ended = each(Arc::new(verifier).verified(found), &progress, interrupt, &mut results).await;
     progress.finish();
     let ended = if interrupt.is_set() {
-        ended.and(Err(Error::Interrupted))
+        ended.and(Err(CliError::Interrupted))
     } else {
         ended.and_then(|()| results.must_not_be_all_denied())
     };
     let ending = match &ended {
-        Ok(()) => Ending::Whole,
-        Err(_) => Ending::Cut,
+        Ok(()) => VerificationEnd::Complete,
+        Err(_) => VerificationEnd::Cut,
     };
     let mut header = header.end(&sides, args, &look, &results, ended.as_ref().err());
     let mut are_queues_empty = true;
@@ -92,19 +95,19 @@ pub async fn run(shared: &SharedArgs, args: &VerifyArgs, interrupt: &Interrupt) 
         are_queues_empty = header
             .messages
             .as_ref()
-            .is_some_and(s3ferry_core::verify::Messages::is_empty);
+            .is_some_and(s3ferry_core::verify::QueuedMessages::is_empty);
     }
     let verdict = results.end(header, ending, args.sample.0.is_some()).await?;
     ended?;
-    let is_allowed = args.allow_empty && verdict == Verdict::NothingToCompare;
+    let is_allowed = args.allow_empty && verdict == VerificationVerdict::NothingToCompare;
     Ok(if are_queues_empty && (verdict.is_good() || is_allowed) {
-        End::Done
+        CommandOutcome::Done
     } else {
-        End::NotAll
+        CommandOutcome::NotAll
     })
 }
 
-fn content(sides: &Sides, side: &Side) -> S3Content {
+fn content(sides: &BucketPair, side: &BucketSide) -> S3Content {
     S3Content::new(
         sides.clients.s3_for_reading(&side.region),
         side.location.bucket.clone(),
@@ -116,10 +119,10 @@ fn content(sides: &Sides, side: &Side) -> S3Content {
 /// Takes everything that is found, until it ends or somebody asks to stop.
 async fn each(
     found: impl Stream<Item = Result<Step, Failure>> + Send,
-    progress: &Progress,
+    progress: &ProgressReporter,
     interrupt: &Interrupt,
-    results: &mut Results,
-) -> Result<(), Error> {
+    results: &mut VerifyResults,
+) -> Result<(), CliError> {
     let mut found = std::pin::pin!(found);
     loop {
         let next = tokio::select! {
@@ -140,23 +143,23 @@ async fn each(
 struct Draft {
     by: String,
     started_at: String,
-    job_reports: Vec<core::JobReport>,
+    job_reports: Vec<core::ChecksumJobReport>,
 }
 
 impl Draft {
-    fn begin(shared: &SharedArgs, args: &VerifyArgs, checksums: [&Checksums; 2]) -> Self {
+    fn begin(shared: &SharedArgs, args: &VerifyArgs, checksums: [&ComputedChecksums; 2]) -> Self {
         let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
         // Keys in the environment go before the profile that it names.
         let from_environment = || variable("AWS_PROFILE").filter(|_| variable("AWS_ACCESS_KEY_ID").is_none());
         let by = args
-            .by
+            .operator
             .clone()
             .or_else(|| shared.profile.clone())
             .or_else(from_environment);
         let at = [&args.source_checksums, &args.destination_checksums];
         let reports = ["source", "destination"].into_iter().zip(at).zip(checksums);
         let reports = reports.filter_map(|((side, at), checksums)| {
-            Some(core::JobReport {
+            Some(core::ChecksumJobReport {
                 side,
                 location: at.as_ref()?.to_string(),
                 computed: checksums.computed,
@@ -172,52 +175,52 @@ impl Draft {
 
     fn end(
         self,
-        sides: &Sides,
+        sides: &BucketPair,
         args: &VerifyArgs,
-        look: &Looked,
-        results: &Results,
-        stopped_by: Option<&Error>,
-    ) -> Header {
+        look: &ComparisonDescription,
+        results: &VerifyResults,
+        stopped_by: Option<&CliError>,
+    ) -> ReportHeader {
         let tally = results.tally();
-        let objects = |side: &Side, objects: u64, bytes: u64| Objects {
+        let objects = |side: &BucketSide, objects: u64, bytes: u64| BucketTotals {
             bucket: side.location.bucket.to_string(),
             prefix: side.location.prefix.clone(),
             region: side.region.to_string(),
-            amount: Amount { objects, bytes },
+            amount: ObjectTotals { objects, bytes },
         };
         let counts = &tally.counts;
-        Header {
-            tool: Tool {
+        ReportHeader {
+            tool: ReportTool {
                 name: "s3ferry",
                 version: env!("CARGO_PKG_VERSION"),
             },
-            by: self.by,
+            operator: self.by,
             started_at: self.started_at,
             ended_at: SystemClock.now().to_rfc3339(),
-            sides: core::Sides {
+            sides: core::ReportSides {
                 source: objects(&sides.source, counts.source_keys, counts.source_bytes),
                 destination: objects(&sides.destination, counts.destination_keys, counts.destination_bytes),
             },
-            look: Look {
+            comparison: ComparisonMethod {
                 depth: args.depth.into(),
-                aspects: look.named.clone(),
-                sample: args.sample().map(|sample| Sampled {
+                attributes: look.named.clone(),
+                sample: args.sample().map(|sample| SampleDescription {
                     asked: u64::try_from(sample.size).unwrap_or(u64::MAX),
                     drawn: tally.sampled_of.saturating_sub(tally.not_examined),
-                    of: tally.sampled_of,
+                    population: tally.sampled_of,
                     seed: sample.seed,
                 }),
-                reads_contents: args.unsettled == UnsettledMode::Read,
+                reads_contents: args.inconclusive == InconclusiveArg::Read,
                 max_read_bytes: args.max_read_bytes,
                 ownership: args.ownership().as_str(),
             },
             stopped_by: stopped_by.map(|error| match error {
-                Error::Interrupted => "somebody asked to stop".to_owned(),
+                CliError::Interrupted => "somebody asked to stop".to_owned(),
                 error => error.to_string(),
             }),
             job_reports: self.job_reports,
             differences_file: args.differences.as_ref().map(|path| path.display().to_string()),
-            unsettled_manifests: Vec::new(),
+            inconclusive_manifests: Vec::new(),
             messages: None,
         }
     }

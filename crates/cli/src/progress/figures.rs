@@ -32,7 +32,7 @@ impl LargeCopy {
 }
 
 #[derive(Debug)]
-pub(super) struct Figures {
+pub(super) struct ProgressFigures {
     pub(super) label: &'static str,
     pub(super) unit: &'static str,
     pub(super) done: u64,
@@ -69,7 +69,7 @@ struct Event<'a> {
     counts: BTreeMap<&'static str, u64>,
 }
 
-impl Figures {
+impl ProgressFigures {
     /// Everything that the first line of a bar does not show.
     pub(super) fn details(&self, now: Instant) -> String {
         let mut details = Vec::new();
@@ -227,9 +227,9 @@ pub(super) fn rates(done: u64, total: Option<u64>, unit: &str, elapsed: Duration
 mod tests {
     use super::*;
 
-    fn figures() -> Figures {
+    fn figures() -> ProgressFigures {
         let started = Instant::now();
-        Figures {
+        ProgressFigures {
             label: "syncing",
             unit: "keys",
             done: 500,

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{BatchError, shortened};
-use crate::facts::{Aspect, Aspects};
+use super::{RequestFormatError, shortened};
+use crate::facts::{Attribute, AttributeSet};
 
 /// Names an argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum ArgumentName {
+pub enum JobArgumentName {
     /// Who writes to the destination.
     Ownership,
     /// Whether deletes are followed.
@@ -17,14 +17,14 @@ pub enum ArgumentName {
     /// The storage class of copies.
     StorageClass,
     /// What is compared.
-    ComparisonDepth,
+    CompareAttributes,
 }
 
 /// One argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Argument {
+pub struct JobArgument {
     /// Which one it is.
-    pub name: ArgumentName,
+    pub name: JobArgumentName,
     /// How it is spelled; hyphens, underscores and capitals make no difference.
     pub spelled: &'static str,
     /// A shorter spelling.
@@ -34,34 +34,34 @@ pub struct Argument {
 }
 
 /// Every argument; the documentation is tested against this table.
-pub const ARGUMENTS: &[Argument] = &[
-    Argument {
-        name: ArgumentName::Ownership,
+pub const ARGUMENTS: &[JobArgument] = &[
+    JobArgument {
+        name: JobArgumentName::Ownership,
         spelled: "ownership",
         short: "ownership",
         allowed: "values of `OWNERSHIP`",
     },
-    Argument {
-        name: ArgumentName::PropagateDeletes,
+    JobArgument {
+        name: JobArgumentName::PropagateDeletes,
         spelled: "propagate-deletes",
         short: "deletes",
         allowed: "values of `PROPAGATE_DELETES`",
     },
-    Argument {
-        name: ArgumentName::StorageClass,
+    JobArgument {
+        name: JobArgumentName::StorageClass,
         spelled: "storage-class",
         short: "storage-class",
         allowed: "values of `STORAGE_CLASS`",
     },
-    Argument {
-        name: ArgumentName::ComparisonDepth,
+    JobArgument {
+        name: JobArgumentName::CompareAttributes,
         spelled: "compare-attributes",
         short: "attributes",
         allowed: "`as-needed`, `always`",
     },
 ];
 
-impl ArgumentName {
+impl JobArgumentName {
     /// Returns how the argument is spelled.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -69,14 +69,14 @@ impl ArgumentName {
             Self::Ownership => "ownership",
             Self::PropagateDeletes => "propagate-deletes",
             Self::StorageClass => "storage-class",
-            Self::ComparisonDepth => "compare-attributes",
+            Self::CompareAttributes => "compare-attributes",
         }
     }
 
     /// Makes the error of a value that the argument cannot have.
     #[must_use]
-    pub fn refused(self, value: &str, problem: impl Into<String>) -> BatchError {
-        BatchError::ArgumentValue {
+    pub fn refused(self, value: &str, problem: impl Into<String>) -> RequestFormatError {
+        RequestFormatError::ArgumentValue {
             name: self.as_str(),
             value: shortened(value, 100),
             problem: problem.into(),
@@ -86,17 +86,17 @@ impl ArgumentName {
 
 /// The arguments of a job.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Arguments(BTreeMap<ArgumentName, String>);
+pub struct JobArguments(BTreeMap<JobArgumentName, String>);
 
-impl Arguments {
+impl JobArguments {
     /// Returns an argument's value.
     #[must_use]
-    pub fn get(&self, name: ArgumentName) -> Option<&str> {
+    pub fn get(&self, name: JobArgumentName) -> Option<&str> {
         self.0.get(&name).map(String::as_str)
     }
 
     /// Reads what a job was given; `field` is where.
-    pub fn parse(value: Option<&Value>, field: &str) -> Result<Self, BatchError> {
+    pub fn parse(value: Option<&Value>, field: &str) -> Result<Self, RequestFormatError> {
         let mut arguments = Self::default();
         let given = match value {
             None | Some(Value::Null) => return Ok(arguments),
@@ -109,7 +109,7 @@ impl Arguments {
                 plain == plain_name(argument.spelled) || plain == plain_name(argument.short)
             });
             let Some(known) = known else {
-                return Err(BatchError::UnknownArgument {
+                return Err(RequestFormatError::UnknownArgument {
                     name: shortened(name, 100),
                     allowed: ARGUMENTS
                         .iter()
@@ -123,7 +123,7 @@ impl Arguments {
                 return Err(super::request::unexpected(&field, Some(value), "a string"));
             };
             if arguments.0.insert(known.name, value.clone()).is_some() {
-                return Err(BatchError::RepeatedArgument { name: known.spelled });
+                return Err(RequestFormatError::RepeatedArgument { name: known.spelled });
             }
         }
         Ok(arguments)
@@ -138,30 +138,32 @@ pub(super) fn plain_name(name: &str) -> String {
 
 /// What is compared of two objects before they are called equal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Depth {
+pub enum AttributeDepth {
     /// What a HEAD shows, and tags where it hints at a difference.
     #[default]
-    Head,
+    AsNeeded,
     /// What a HEAD does not show as well, read on both sides.
-    Deep,
+    Always,
 }
 
-impl Depth {
+impl AttributeDepth {
     /// Reads the value of the argument.
-    pub fn parse(value: &str) -> Result<Self, BatchError> {
+    pub fn parse(value: &str) -> Result<Self, RequestFormatError> {
         match value {
-            "as-needed" => Ok(Self::Head),
-            "always" => Ok(Self::Deep),
-            other => Err(ArgumentName::ComparisonDepth.refused(other, "allowed: as-needed, always")),
+            "as-needed" => Ok(Self::AsNeeded),
+            "always" => Ok(Self::Always),
+            other => Err(JobArgumentName::CompareAttributes.refused(other, "allowed: as-needed, always")),
         }
     }
 
     /// Returns the aspects that are read for every key, whatever its HEAD says.
     #[must_use]
-    pub fn aspects(self) -> Aspects {
+    pub fn attributes(self) -> AttributeSet {
         match self {
-            Self::Head => Aspects::new(),
-            Self::Deep => Aspects::from([Aspect::Tags, Aspect::Annotations, Aspect::Acl, Aspect::Lock]),
+            Self::AsNeeded => AttributeSet::new(),
+            Self::Always => {
+                AttributeSet::from([Attribute::Tags, Attribute::Annotations, Attribute::Acl, Attribute::Lock])
+            }
         }
     }
 }

@@ -6,27 +6,28 @@
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/batch-ops-invoke-lambda.html>
 //! <https://docs.aws.amazon.com/step-functions/latest/dg/state-map-distributed.html>
 
-mod answer;
 mod arguments;
+mod attempts;
 mod reading;
 mod request;
-mod rounds;
+mod response;
 mod summary;
 
-pub use answer::{Answer, LONGEST_RESULT, ResultCode, TaskResult, conclude, merge, outcome_of_text};
-pub use arguments::{ARGUMENTS, Argument, ArgumentName, Arguments, Depth};
-pub use reading::{TaskAnswered, invocation, read_answer};
+pub use arguments::{ARGUMENTS, AttributeDepth, JobArgument, JobArgumentName, JobArguments};
+pub use attempts::{BatchAttempt, FinishedItems, ItemAttempts};
+pub use reading::{TaskResponse, invocation, read_answer};
 pub use request::{
-    Begin, Conclusion, Item, JobInvocation, LostItems, MapBatch, Request, Run, RunName, Target, Task, parse_request,
+    FinalSyncRequest, FinalSyncRun, JobInvocation, JobTask, LostItems, MapBatch, MapItem, RunEnd, RunName, RunStart,
+    TaskTarget, parse_request,
 };
-pub use rounds::{Ended, Round, Runs};
-pub use summary::{MAX_FAILURES_SHOWN, ResultLine, Summary, SummarySoFar};
+pub use response::{JobInvocationResponse, LONGEST_RESULT, ResultCode, TaskResult, conclude, merge, outcome_of_text};
+pub use summary::{FinalSyncSummary, MAX_FAILURES_SHOWN, PartialSummary, ResultLine};
 
 use crate::names::NameError;
 
 /// Why a request, a task or an item cannot be taken for what it should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BatchError {
+pub enum RequestFormatError {
     /// It is JSON of some other kind.
     #[error(
         "the payload is no batch: expected an invocation of S3 Batch Operations (`tasks`), a batch of a Distributed Map \
@@ -86,7 +87,7 @@ pub enum BatchError {
     },
 }
 
-impl BatchError {
+impl RequestFormatError {
     /// Returns the name used in logs and answers.
     #[must_use]
     pub fn code(&self) -> &'static str {

@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::ResultCode;
-use crate::history::VersionName;
-use crate::manifest::{Row, encoded};
+use crate::manifest::{ManifestRow, encoded};
+use crate::versions::VersionName;
 
 /// The end of one task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TaskAnswered {
+pub struct TaskResponse {
     /// The task's number: the row of the manifest, counted from 0.
     pub task: u64,
     /// What becomes of it.
@@ -28,7 +28,7 @@ pub fn invocation(
     job_id: &str,
     invocation_id: &str,
     arguments: &BTreeMap<String, String>,
-    tasks: &[(u64, &Row)],
+    tasks: &[(u64, &ManifestRow)],
     attempt: u32,
 ) -> Value {
     let tasks: Vec<Value> = tasks
@@ -56,9 +56,9 @@ pub fn invocation(
 /// As S3 does it, an answer to another invocation, and none at all, is a failure of all tasks; a task that is left out
 /// ends as `treatMissingKeysAs` says, and of two ends of a task the first holds.
 #[must_use]
-pub fn read_answer(answer: &Result<Value, String>, invocation_id: &str, tasks: &[u64]) -> Vec<TaskAnswered> {
+pub fn read_answer(answer: &Result<Value, String>, invocation_id: &str, tasks: &[u64]) -> Vec<TaskResponse> {
     let all = |text: &str| {
-        let end = |task: &u64| TaskAnswered {
+        let end = |task: &u64| TaskResponse {
             task: *task,
             code: ResultCode::PermanentFailure,
             text: text.to_owned(),
@@ -89,7 +89,7 @@ pub fn read_answer(answer: &Result<Value, String>, invocation_id: &str, tasks: &
             .get(task)
             .cloned()
             .unwrap_or_else(|| (missing, "the function's answer leaves this task out".to_owned()));
-        TaskAnswered {
+        TaskResponse {
             task: *task,
             code,
             text,

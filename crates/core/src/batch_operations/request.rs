@@ -4,22 +4,22 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::arguments::plain_name;
-use super::{Arguments, BatchError, Ended, Runs, shortened};
+use super::{FinishedItems, ItemAttempts, JobArguments, RequestFormatError, shortened};
 use crate::names::{BucketName, NameError, ObjectKey};
 
 /// What one invocation asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Request {
+pub enum FinalSyncRequest {
     /// Tasks of a job of S3 Batch Operations.
     Job(JobInvocation),
     /// Items of a Distributed Map, together or one by itself.
     Map(MapBatch),
     /// The beginning of a run of the state machine: its input is looked at before anything is copied.
-    Begin(Begin),
+    Begin(RunStart),
     /// Items whose invocation failed as a whole: they are put on record.
     Lost(LostItems),
     /// The end of a run: its results are added up.
-    Conclude(Conclusion),
+    Conclude(RunEnd),
 }
 
 /// An invocation by S3 Batch Operations.
@@ -32,50 +32,50 @@ pub struct JobInvocation {
     /// The job's id.
     pub job_id: Option<String>,
     /// What the job asks for by itself; an error here is the answer to each of its tasks.
-    pub arguments: Result<Arguments, BatchError>,
+    pub arguments: Result<JobArguments, RequestFormatError>,
     /// How often the tasks were run, this time included. Only a local job says so; S3 repeats a task as if it were new.
     pub attempt: u32,
     /// The tasks.
-    pub tasks: Vec<Task>,
+    pub tasks: Vec<JobTask>,
 }
 
 /// One task of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Task {
+pub struct JobTask {
     /// The id that the answer names.
     pub id: String,
     /// What it is about.
-    pub target: Result<Target, BatchError>,
+    pub target: Result<TaskTarget, RequestFormatError>,
 }
 
 /// Items of a Distributed Map.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MapBatch {
     /// The items.
-    pub items: Vec<Item>,
+    pub items: Vec<MapItem>,
     /// What the run asks for by itself; an error here is the answer to each of the items.
-    pub arguments: Result<Arguments, BatchError>,
+    pub arguments: Result<JobArguments, RequestFormatError>,
     /// The run that the items are of; without one, results are in the answer and nowhere else.
     pub run: Option<RunName>,
     /// How often the state machine has retried this invocation, each time because the function failed as a whole.
     pub retries: u32,
     /// What earlier runs of the batch ended.
-    pub ended: Ended,
+    pub ended: FinishedItems,
     /// What the batch was given for all of its items, as it came.
     pub input: Value,
 }
 
 /// One item of a Distributed Map.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Item {
+pub struct MapItem {
     /// The item as it came, for another run.
     pub value: Value,
     /// The row of the manifest that it was made of, as it came.
     pub row: Value,
     /// How often it was run before.
-    pub runs: Runs,
+    pub runs: ItemAttempts,
     /// What it is about.
-    pub target: Result<Target, BatchError>,
+    pub target: Result<TaskTarget, RequestFormatError>,
 }
 
 /// What a task or an item is about.
@@ -83,7 +83,7 @@ pub struct Item {
 /// A version that the row names is not read: the row stands for its key, whose current object is copied. A manifest
 /// that is older than the last write of a key names a version that is no longer current.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
+pub struct TaskTarget {
     /// The bucket.
     pub bucket: BucketName,
     /// The key; two where its encoding can be read in two ways.
@@ -126,18 +126,18 @@ impl RunName {
 
 /// A run as its items carry it along.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Run {
+pub struct FinalSyncRun {
     /// Its name.
     pub name: RunName,
     /// What it asks for by itself.
-    pub arguments: Arguments,
+    pub arguments: JobArguments,
 }
 
 /// The beginning of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Begin {
+pub struct RunStart {
     /// The run.
-    pub run: Run,
+    pub run: FinalSyncRun,
     /// The arguments as they came, to be carried along.
     pub arguments: Value,
     /// The manifest's key in the state bucket.
@@ -155,7 +155,7 @@ pub struct LostItems {
 
 /// The end of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Conclusion {
+pub struct RunEnd {
     /// The run.
     pub run: RunName,
     /// The manifest's key.
@@ -169,34 +169,34 @@ pub struct Conclusion {
 /// Reads a request.
 ///
 /// Fails as a whole only where no task could be answered: what cannot be read of a task or an item is its own result.
-pub fn parse_request(payload: &Value) -> Result<Request, BatchError> {
+pub fn parse_request(payload: &Value) -> Result<FinalSyncRequest, RequestFormatError> {
     if let Some(command) = payload.get("finalSync") {
         return parse_command(command, payload);
     }
     if payload.get("tasks").is_some() || payload.get("invocationSchemaVersion").is_some() {
-        return parse_job(payload).map(Request::Job);
+        return parse_job(payload).map(FinalSyncRequest::Job);
     }
     if let Some(batch) = payload.get("batch") {
         let retries = number(payload.get("retries"), "retries")?;
-        return parse_map(batch).map(|batch| Request::Map(MapBatch { retries, ..batch }));
+        return parse_map(batch).map(|batch| FinalSyncRequest::Map(MapBatch { retries, ..batch }));
     }
     if payload.get("Items").is_some() || is_item(payload) {
-        return parse_map(payload).map(Request::Map);
+        return parse_map(payload).map(FinalSyncRequest::Map);
     }
-    Err(BatchError::NotABatch {
+    Err(RequestFormatError::NotABatch {
         found: outline(payload),
     })
 }
 
-fn parse_command(command: &Value, payload: &Value) -> Result<Request, BatchError> {
+fn parse_command(command: &Value, payload: &Value) -> Result<FinalSyncRequest, RequestFormatError> {
     match command.as_str() {
         Some("begin") => {
             let input = payload.get("input").unwrap_or(&Value::Null);
             let arguments = input.get("userArguments").cloned().unwrap_or_default();
-            Ok(Request::Begin(Begin {
-                run: Run {
+            Ok(FinalSyncRequest::Begin(RunStart {
+                run: FinalSyncRun {
                     name: run_name(payload, "execution")?,
-                    arguments: Arguments::parse(Some(&arguments), "userArguments")?,
+                    arguments: JobArguments::parse(Some(&arguments), "userArguments")?,
                 },
                 arguments,
                 manifest_key: ObjectKey::from_raw(text(input, "manifestKey", "manifestKey")?)
@@ -206,7 +206,7 @@ fn parse_command(command: &Value, payload: &Value) -> Result<Request, BatchError
         Some("lost") => {
             let input = payload.get("input").unwrap_or(&Value::Null);
             let error = input.get("error").map(Value::to_string).unwrap_or_default();
-            Ok(Request::Lost(LostItems {
+            Ok(FinalSyncRequest::Lost(LostItems {
                 batch: parse_map(input)?,
                 error: shortened(&error, 600),
             }))
@@ -216,7 +216,7 @@ fn parse_command(command: &Value, payload: &Value) -> Result<Request, BatchError
             let stopped = begun
                 .get("stopped")
                 .map(|stopped| shortened(&stopped.to_string(), 1_000));
-            Ok(Request::Conclude(Conclusion {
+            Ok(FinalSyncRequest::Conclude(RunEnd {
                 run: run_name(begun.get("run").unwrap_or(&Value::Null), "execution")?,
                 manifest_key: text(begun, "manifestKey", "manifestKey")?.to_owned(),
                 stopped,
@@ -227,7 +227,7 @@ fn parse_command(command: &Value, payload: &Value) -> Result<Request, BatchError
     }
 }
 
-fn parse_job(payload: &Value) -> Result<JobInvocation, BatchError> {
+fn parse_job(payload: &Value) -> Result<JobInvocation, RequestFormatError> {
     let schema_version = text(payload, "invocationSchemaVersion", "invocationSchemaVersion")?;
     let invocation_id = text(payload, "invocationId", "invocationId")?;
     let tasks = payload.get("tasks");
@@ -235,8 +235,8 @@ fn parse_job(payload: &Value) -> Result<JobInvocation, BatchError> {
         return Err(unexpected("tasks", tasks, "an array of tasks"));
     };
     let arguments = match schema_version {
-        "1.0" | "2.0" => Arguments::parse(payload.pointer("/job/userArguments"), "job.userArguments"),
-        other => Err(BatchError::SchemaVersion {
+        "1.0" | "2.0" => JobArguments::parse(payload.pointer("/job/userArguments"), "job.userArguments"),
+        other => Err(RequestFormatError::SchemaVersion {
             version: shortened(other, 100),
         }),
     };
@@ -255,25 +255,25 @@ fn parse_job(payload: &Value) -> Result<JobInvocation, BatchError> {
 }
 
 /// Reads a task. Without its id nobody can answer it, nor the invocation as a whole.
-fn parse_task(task: &Value, index: usize) -> Result<Task, BatchError> {
+fn parse_task(task: &Value, index: usize) -> Result<JobTask, RequestFormatError> {
     let field = |name: &str| format!("tasks[{index}].{name}");
     let id = text(task, "taskId", &field("taskId"))?;
     let target = || {
         let bucket = task_bucket(task, &field)?;
         let key = text(task, "s3Key", &field("s3Key"))?;
-        Ok(Target {
+        Ok(TaskTarget {
             bucket,
             keys: keys_of(key).map_err(name_error(&field("s3Key")))?,
         })
     };
-    Ok(Task {
+    Ok(JobTask {
         id: id.to_owned(),
         target: target(),
     })
 }
 
 /// Version 2.0 names the bucket, version 1.0 gives its ARN.
-fn task_bucket(task: &Value, field: &impl Fn(&str) -> String) -> Result<BucketName, BatchError> {
+fn task_bucket(task: &Value, field: &impl Fn(&str) -> String) -> Result<BucketName, RequestFormatError> {
     if let Some(Value::String(name)) = task.get("s3Bucket") {
         return BucketName::new(name.as_str()).map_err(name_error(&field("s3Bucket")));
     }
@@ -306,7 +306,7 @@ fn is_item(payload: &Value) -> bool {
     payload.get("row").is_some() || column(payload, "key").is_some()
 }
 
-fn parse_map(payload: &Value) -> Result<MapBatch, BatchError> {
+fn parse_map(payload: &Value) -> Result<MapBatch, RequestFormatError> {
     let items = match payload.get("Items") {
         Some(Value::Array(items)) => items
             .iter()
@@ -316,7 +316,7 @@ fn parse_map(payload: &Value) -> Result<MapBatch, BatchError> {
         Some(other) => return Err(unexpected("Items", Some(other), "an array of items")),
         None => vec![parse_item(payload, 0)],
     };
-    let first = items.first().map_or(&Value::Null, |item: &Item| &item.value);
+    let first = items.first().map_or(&Value::Null, |item: &MapItem| &item.value);
     let input = payload.get("BatchInput").filter(|input| !input.is_null());
     if let Some(input) = input.filter(|input| !input.is_object()) {
         return Err(unexpected("BatchInput", Some(input), "an object"));
@@ -328,30 +328,30 @@ fn parse_map(payload: &Value) -> Result<MapBatch, BatchError> {
         of_batch.or_else(|| run.and_then(|run| run.get(name)))
     };
     Ok(MapBatch {
-        arguments: Arguments::parse(given("userArguments"), "userArguments"),
+        arguments: JobArguments::parse(given("userArguments"), "userArguments"),
         run: run.map(|run| run_name(run, "execution")).transpose()?,
         retries: 0,
-        ended: Ended::read(input),
+        ended: FinishedItems::read(input),
         input: input.cloned().unwrap_or_default(),
         items,
     })
 }
 
-fn parse_item(item: &Value, index: usize) -> Item {
+fn parse_item(item: &Value, index: usize) -> MapItem {
     let row = item.get("row").unwrap_or(item);
     let field = |name: &str| format!("Items[{index}].{name}");
     let target = || {
         let bucket = row_text(row, "bucket", &field("Bucket"))?;
         let key = row_text(row, "key", &field("Key"))?;
-        Ok(Target {
+        Ok(TaskTarget {
             bucket: BucketName::new(bucket).map_err(name_error(&field("Bucket")))?,
             keys: keys_of(key).map_err(name_error(&field("Key")))?,
         })
     };
-    Item {
+    MapItem {
         value: item.clone(),
         row: row.clone(),
-        runs: Runs::read(item),
+        runs: ItemAttempts::read(item),
         target: target(),
     }
 }
@@ -366,7 +366,7 @@ fn column<'a>(row: &'a Value, name: &str) -> Option<&'a Value> {
 
 /// Reads a column, without what editors leave around it: a byte order mark before the first, a carriage return behind the
 /// last. Neither is in a name of a bucket, nor in a key that is URL-encoded.
-fn row_text<'a>(row: &'a Value, name: &str, field: &str) -> Result<&'a str, BatchError> {
+fn row_text<'a>(row: &'a Value, name: &str, field: &str) -> Result<&'a str, RequestFormatError> {
     let found = column(row, name);
     let text = found
         .and_then(Value::as_str)
@@ -379,19 +379,19 @@ fn trimmed(text: &str) -> &str {
     text.trim_start_matches('\u{FEFF}').trim_end_matches('\r')
 }
 
-fn run_name(value: &Value, name: &str) -> Result<RunName, BatchError> {
+fn run_name(value: &Value, name: &str) -> Result<RunName, RequestFormatError> {
     let field = format!("run.{name}");
     RunName::new(text(value, name, &field)?).map_err(name_error(&field))
 }
 
-fn text<'a>(value: &'a Value, name: &str, field: &str) -> Result<&'a str, BatchError> {
+fn text<'a>(value: &'a Value, name: &str, field: &str) -> Result<&'a str, RequestFormatError> {
     let found = value.get(name);
     let text = found.and_then(Value::as_str).filter(|text| !text.is_empty());
     text.ok_or_else(|| unexpected(field, found, "a text that is not empty"))
 }
 
 /// Reads a whole number; 0 where there is none.
-fn number(found: Option<&Value>, field: &str) -> Result<u32, BatchError> {
+fn number(found: Option<&Value>, field: &str) -> Result<u32, RequestFormatError> {
     match found {
         None | Some(Value::Null) => Ok(0),
         Some(found) => found
@@ -401,14 +401,14 @@ fn number(found: Option<&Value>, field: &str) -> Result<u32, BatchError> {
     }
 }
 
-fn name_error(field: &str) -> impl FnOnce(NameError) -> BatchError {
+fn name_error(field: &str) -> impl FnOnce(NameError) -> RequestFormatError {
     let field = field.to_owned();
-    move |error| BatchError::Name { field, error }
+    move |error| RequestFormatError::Name { field, error }
 }
 
 /// Makes the error of a field that is not what it must be.
-pub(super) fn unexpected(field: &str, found: Option<&Value>, expected: &'static str) -> BatchError {
-    BatchError::Field {
+pub(super) fn unexpected(field: &str, found: Option<&Value>, expected: &'static str) -> RequestFormatError {
+    RequestFormatError::Field {
         field: field.to_owned(),
         found: found.map_or_else(|| "missing".to_owned(), outline),
         expected,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Conclusion, TaskResult};
+use super::{RunEnd, TaskResult};
 
 /// How many failed items a summary shows; all of them are among the results.
 pub const MAX_FAILURES_SHOWN: usize = 100;
@@ -49,7 +49,7 @@ impl ResultLine {
 /// The sum of a run's results.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Summary {
+pub struct FinalSyncSummary {
     /// The run.
     pub execution: String,
     /// The manifest's key.
@@ -75,30 +75,30 @@ pub struct Summary {
 
 /// A sum that is not finished, as it is kept between invocations.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SummarySoFar {
+pub struct PartialSummary {
     /// The last object of results that is in the sum; they are added in the order of their names.
     pub after: Option<String>,
     /// The sum.
-    pub summary: Summary,
+    pub summary: FinalSyncSummary,
 }
 
-impl SummarySoFar {
+impl PartialSummary {
     /// Begins the sum of a run.
     #[must_use]
-    pub fn new(end: &Conclusion) -> Self {
+    pub fn new(end: &RunEnd) -> Self {
         Self {
             after: None,
-            summary: Summary {
+            summary: FinalSyncSummary {
                 execution: end.run.as_str().to_owned(),
                 manifest_key: end.manifest_key.clone(),
                 stopped: end.stopped.clone(),
-                ..Summary::default()
+                ..FinalSyncSummary::default()
             },
         }
     }
 }
 
-impl Summary {
+impl FinalSyncSummary {
     /// Adds the lines of one object of results.
     pub fn add(&mut self, lines: &str) {
         for line in lines.lines().filter(|line| !line.trim().is_empty()) {

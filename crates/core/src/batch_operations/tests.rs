@@ -4,22 +4,22 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::facts::{Aspect, Aspects};
+use crate::facts::{Attribute, AttributeSet};
 use crate::failure::{Failure, FailureKind};
 use crate::names::{BucketName, ObjectKey, VersionId};
-use crate::outcome::{AgainReason, Outcome, Report, SkipReason};
+use crate::outcome::{DeferralReason, Outcome, ReconcileReport, SkipReason};
 use crate::time::Timestamp;
 
 fn job(payload: &Value) -> JobInvocation {
     match parse_request(payload) {
-        Ok(Request::Job(job)) => job,
+        Ok(FinalSyncRequest::Job(job)) => job,
         other => panic!("{other:?}"),
     }
 }
 
 fn map(payload: &Value) -> MapBatch {
     match parse_request(payload) {
-        Ok(Request::Map(batch)) => batch,
+        Ok(FinalSyncRequest::Map(batch)) => batch,
         other => panic!("{other:?}"),
     }
 }
@@ -106,7 +106,7 @@ fn check_refused(payload: &Value, expected: &str) {
 }
 
 #[test]
-fn payload_that_nobody_could_answer_is_refused_as_a_whole() {
+fn unanswerable_payload_is_refused() {
     check_refused(&json!({}), "NotABatch: the payload is no batch");
     check_refused(&json!([1]), "found an array");
     check_refused(&json!({"Records": []}), "found an object with Records");
@@ -126,7 +126,7 @@ fn payload_that_nobody_could_answer_is_refused_as_a_whole() {
 }
 
 #[test]
-fn job_that_asks_for_what_nobody_knows_has_its_tasks_answered() {
+fn job_with_unknown_arguments_has_its_tasks_answered() {
     let refused = |change: fn(&mut Value)| {
         let mut payload = invocation(&json!([{"taskId": "t", "s3Key": "a", "s3Bucket": "example"}]));
         change(&mut payload);
@@ -161,8 +161,12 @@ fn arguments_are_known_in_every_spelling() {
         let mut payload = invocation(&json!([]));
         payload["job"]["userArguments"] = json!({name: "GLACIER_IR"});
         let arguments = job(&payload).arguments.unwrap();
-        assert_eq!(arguments.get(ArgumentName::StorageClass), Some("GLACIER_IR"), "{name}");
-        assert_eq!(arguments.get(ArgumentName::Ownership), None);
+        assert_eq!(
+            arguments.get(JobArgumentName::StorageClass),
+            Some("GLACIER_IR"),
+            "{name}"
+        );
+        assert_eq!(arguments.get(JobArgumentName::Ownership), None);
     }
     for argument in ARGUMENTS {
         assert_eq!(argument.name.as_str(), argument.spelled);
@@ -170,17 +174,20 @@ fn arguments_are_known_in_every_spelling() {
 }
 
 #[test]
-fn depth_names_what_it_allows() {
+fn compare_attributes_names_the_allowed_values() {
     assert_eq!(
-        (Depth::parse("as-needed"), Depth::parse("always")),
-        (Ok(Depth::Head), Ok(Depth::Deep))
+        (AttributeDepth::parse("as-needed"), AttributeDepth::parse("always")),
+        (Ok(AttributeDepth::AsNeeded), Ok(AttributeDepth::Always))
     );
-    let error = Depth::parse("checksum").unwrap_err().to_string();
+    let error = AttributeDepth::parse("checksum").unwrap_err().to_string();
     assert_eq!(
         error,
         "user argument `compare-attributes` is `checksum`: allowed: as-needed, always"
     );
-    assert!(Depth::Head.aspects().is_empty() && Depth::Deep.aspects().contains(&Aspect::Tags));
+    assert!(
+        AttributeDepth::AsNeeded.attributes().is_empty()
+            && AttributeDepth::Always.attributes().contains(&Attribute::Tags)
+    );
 }
 
 #[test]
@@ -203,7 +210,11 @@ fn batch_of_a_map_and_its_item_alone_are_read_alike() {
         let batch = map(&payload);
         assert_eq!(batch.run.as_ref().map(RunName::as_str), Some("e-1"));
         assert_eq!(
-            batch.arguments.as_ref().unwrap().get(ArgumentName::ComparisonDepth),
+            batch
+                .arguments
+                .as_ref()
+                .unwrap()
+                .get(JobArgumentName::CompareAttributes),
             Some("always")
         );
         assert_eq!(batch.items[0].row, row);
@@ -214,10 +225,13 @@ fn batch_of_a_map_and_its_item_alone_are_read_alike() {
         "BatchInput": {"run": {"execution": "e-1"}, "userArguments": {}, "ended": {"items": 5, "failed": 1}},
     });
     let retried = map(&json!({"batch": again, "retries": 2}));
-    assert_eq!((retried.retries, retried.ended), (2, Ended { items: 5, failed: 1 }));
+    assert_eq!(
+        (retried.retries, retried.ended),
+        (2, FinishedItems { items: 5, failed: 1 })
+    );
     assert_eq!(target(retried.clone()), expected);
     let due = Some(Timestamp::from_seconds(1_000));
-    let runs = Runs {
+    let runs = ItemAttempts {
         attempts: 3,
         idle: 2,
         due,
@@ -273,7 +287,7 @@ fn runs_have_names_that_cannot_leave_their_folder() {
 #[test]
 fn commands_of_the_state_machine_are_read() {
     let begin = json!({"finalSync": "begin", "execution": "e", "input": {"manifestKey": "final-sync/m.csv"}});
-    let Ok(Request::Begin(read)) = parse_request(&begin) else {
+    let Ok(FinalSyncRequest::Begin(read)) = parse_request(&begin) else {
         panic!("{begin}")
     };
     assert_eq!(read.manifest_key.as_str(), "final-sync/m.csv");
@@ -288,14 +302,14 @@ fn commands_of_the_state_machine_are_read() {
     check_refused(&json!({"finalSync": "begin", "execution": "a/b", "input": {}}), "run");
     let lost =
         json!({"finalSync": "lost", "input": {"Items": [{"Bucket": "example", "Key": "a"}], "error": {"Error": "E"}}});
-    let Ok(Request::Lost(lost)) = parse_request(&lost) else {
+    let Ok(FinalSyncRequest::Lost(lost)) = parse_request(&lost) else {
         panic!("{lost}")
     };
     assert!(lost.error.contains("\"E\"") && lost.batch.items.len() == 1);
     let conclude = json!({"finalSync": "conclude", "begun": {"run": {"execution": "e"}, "manifestKey": "m"}});
     assert!(matches!(
         parse_request(&conclude),
-        Ok(Request::Conclude(Conclusion {
+        Ok(FinalSyncRequest::Conclude(RunEnd {
             stopped: None,
             resume: false,
             ..
@@ -305,15 +319,15 @@ fn commands_of_the_state_machine_are_read() {
     for (finished, resume) in [(false, true), (true, false)] {
         resumed["begun"]["summary"] = json!({"finished": finished, "output": {}});
         let read = parse_request(&resumed);
-        assert!(matches!(read, Ok(Request::Conclude(end)) if end.resume == resume));
+        assert!(matches!(read, Ok(FinalSyncRequest::Conclude(end)) if end.resume == resume));
     }
 }
 
-fn report(outcome: Outcome) -> Report {
-    Report {
+fn report(outcome: Outcome) -> ReconcileReport {
+    ReconcileReport {
         outcome,
-        lost: Aspects::new(),
-        turns: 1,
+        not_preserved: AttributeSet::new(),
+        passes: 1,
         progress: false,
         outcome_unknown: false,
         upload_left: false,
@@ -369,7 +383,7 @@ fn every_outcome_has_a_code_and_a_text() {
         (SkipReason::OutOfScope, "prefix"),
         (SkipReason::DestinationNewer, "conflict"),
         (SkipReason::SourceIsReplica, "from the other side"),
-        (SkipReason::NotOurs, "somebody else"),
+        (SkipReason::ExternalWrite, "somebody else"),
     ] {
         check_result(
             Outcome::Skipped(reason),
@@ -379,11 +393,11 @@ fn every_outcome_has_a_code_and_a_text() {
             text,
         );
     }
-    let amended = Outcome::Amended {
-        aspects: Aspects::from([Aspect::Tags]),
+    let attributes_updated = Outcome::AttributesUpdated {
+        attributes: AttributeSet::from([Attribute::Tags]),
     };
-    check_result(amended, true, Succeeded, "amended", "tags");
-    let again = Outcome::Again(AgainReason::Deadline);
+    check_result(attributes_updated, true, Succeeded, "attributes-updated", "tags");
+    let again = Outcome::Deferred(DeferralReason::Deadline);
     check_result(
         again.clone(),
         false,
@@ -391,10 +405,10 @@ fn every_outcome_has_a_code_and_a_text() {
         "unfinished",
         "not done yet (deadline)",
     );
-    check_result(again, true, Succeeded, "handed-over", "handed over (deadline)");
+    check_result(again, true, Succeeded, "requeued", "requeued (deadline)");
     for (kind, code, text) in [
         (FailureKind::Retry, TemporaryFailure, "time may heal it"),
-        (FailureKind::Again, TemporaryFailure, "run again"),
+        (FailureKind::Deferred, TemporaryFailure, "run again"),
         (FailureKind::Permanent, PermanentFailure, "mend what is named"),
         (FailureKind::Configuration, PermanentFailure, "stop the job"),
         (FailureKind::Bug, PermanentFailure, "a defect of s3ferry"),
@@ -406,7 +420,7 @@ fn every_outcome_has_a_code_and_a_text() {
 }
 
 #[test]
-fn copies_of_what_cannot_be_compared_are_counted_apart() {
+fn copies_of_objects_that_cannot_be_compared_are_counted_separately() {
     let copied = Outcome::Copied {
         version_id: None,
         size_bytes: 5,
@@ -422,9 +436,9 @@ fn copies_of_what_cannot_be_compared_are_counted_apart() {
 }
 
 #[test]
-fn what_was_lost_is_named() {
+fn attributes_not_preserved_are_reported() {
     let mut report = report(Outcome::Deleted);
-    report.lost = Aspects::from([Aspect::Acl, Aspect::Tags]);
+    report.not_preserved = AttributeSet::from([Attribute::Acl, Attribute::Tags]);
     assert!(conclude(&report, true).text.ends_with("; not carried over: tags, acl"));
 }
 
@@ -472,7 +486,7 @@ fn results_of_two_keys_become_the_worse_one_with_both_texts() {
 #[test]
 fn answer_is_spelled_as_s3_reads_it() {
     let result = TaskResult::foreign(&BucketName::new("other").unwrap(), &BucketName::new("example").unwrap());
-    let answer = Answer::new("1.0", "i", [("t1", &result), ("t1", &result)]);
+    let answer = JobInvocationResponse::new("1.0", "i", [("t1", &result), ("t1", &result)]);
     let text = result.result_string();
     assert!(text.contains("bucket other") && text.contains("example only"), "{text}");
     let one = json!({"taskId": "t1", "resultCode": "PermanentFailure", "resultString": text});
@@ -494,9 +508,9 @@ fn summary_counts_by_outcome() {
         true,
     );
     let failed = TaskResult::failed(&failure(FailureKind::Permanent));
-    let given_up = conclude(&report(Outcome::Again(AgainReason::HotKey)), false).exhausted(9);
+    let given_up = conclude(&report(Outcome::Deferred(DeferralReason::HotKey)), false).exhausted(9);
     let line = |result: &TaskResult| serde_json::to_string(&ResultLine::new(&row, result)).unwrap();
-    let mut summary = Summary::default();
+    let mut summary = FinalSyncSummary::default();
     summary.add(&format!("{}\n{}\n\n", line(&copied), line(&copied)));
     summary.add(&format!("{}\n{}\nnot a line", line(&failed), line(&given_up)));
     assert_eq!(

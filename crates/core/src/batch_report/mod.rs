@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::batch_operations::{ResultLine, outcome_of_text};
 
-pub use row::{Cells, ReportRow, TaskEnd, rows};
+pub use row::{TaskCells, TaskOutcome, TaskRow, rows};
 pub use state::{JobProgress, JobState};
 pub use token::{JobToken, TokenFields};
 
@@ -28,20 +28,20 @@ pub const INDEX_NAME: &str = "manifest.json";
 /// The index of a completion report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct ReportIndex {
+pub struct CompletionReportManifest {
     /// The format of the files.
     pub format: String,
     /// When the report was made.
     pub report_creation_date: String,
     /// The files.
-    pub results: Vec<ReportFile>,
+    pub results: Vec<CompletionReportFile>,
     /// The columns of the files.
     pub report_schema: String,
 }
 
 /// One file of a completion report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReportFile {
+pub struct CompletionReportFile {
     /// How the tasks of the file ended: `succeeded` or `failed`.
     #[serde(rename = "TaskExecutionStatus")]
     pub status: String,
@@ -58,7 +58,7 @@ pub struct ReportFile {
 
 /// What is the matter with a report.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ReportError {
+pub enum CompletionReportError {
     /// The index is not one.
     #[error("{file} is not the index of a completion report: {problem}")]
     Index {
@@ -113,10 +113,10 @@ pub enum ReportError {
     },
 }
 
-impl ReportIndex {
+impl CompletionReportManifest {
     /// Makes the index of files.
     #[must_use]
-    pub fn new(created: String, results: Vec<ReportFile>) -> Self {
+    pub fn new(created: String, results: Vec<CompletionReportFile>) -> Self {
         Self {
             format: REPORT_FORMAT.to_owned(),
             report_creation_date: created,
@@ -126,20 +126,20 @@ impl ReportIndex {
     }
 
     /// Reads an index that is called `file` in errors.
-    pub fn parse(file: &str, text: &[u8]) -> Result<Self, ReportError> {
-        let index: Self = serde_json::from_slice(text).map_err(|error| ReportError::Index {
+    pub fn parse(file: &str, text: &[u8]) -> Result<Self, CompletionReportError> {
+        let index: Self = serde_json::from_slice(text).map_err(|error| CompletionReportError::Index {
             file: file.to_owned(),
             problem: error.to_string(),
         })?;
         if index.format != REPORT_FORMAT {
-            return Err(ReportError::Format {
+            return Err(CompletionReportError::Format {
                 file: file.to_owned(),
                 found: index.format,
             });
         }
         let columns = |schema: &str| -> Vec<String> { schema.split(',').map(|name| name.trim().to_owned()).collect() };
         if columns(&index.report_schema) != columns(REPORT_SCHEMA) {
-            return Err(ReportError::Columns {
+            return Err(CompletionReportError::Columns {
                 file: file.to_owned(),
                 found: index.report_schema,
             });
@@ -148,13 +148,13 @@ impl ReportIndex {
     }
 }
 
-impl ReportFile {
+impl CompletionReportFile {
     /// Compares the MD5 of what was read with that of the index.
-    pub fn must_be(&self, md5: &str) -> Result<(), ReportError> {
+    pub fn must_be(&self, md5: &str) -> Result<(), CompletionReportError> {
         if self.md5.eq_ignore_ascii_case(md5) {
             return Ok(());
         }
-        Err(ReportError::Checksum {
+        Err(CompletionReportError::Checksum {
             file: self.key.clone(),
             found: md5.to_owned(),
             expected: self.md5.clone(),
@@ -164,7 +164,7 @@ impl ReportFile {
 
 /// The sum of a report.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Tally {
+pub struct JobReportTotals {
     /// How many tasks are done.
     pub succeeded: u64,
     /// How many failed.
@@ -173,7 +173,7 @@ pub struct Tally {
     pub outcomes: BTreeMap<String, u64>,
 }
 
-impl Tally {
+impl JobReportTotals {
     /// Returns how many tasks there are.
     #[must_use]
     pub fn tasks(&self) -> u64 {
@@ -181,8 +181,8 @@ impl Tally {
     }
 
     /// Counts a row of a report.
-    pub fn add(&mut self, row: &ReportRow) {
-        self.count(row.end == TaskEnd::Succeeded, row.outcome());
+    pub fn add(&mut self, row: &TaskRow) {
+        self.count(row.end == TaskOutcome::Succeeded, row.outcome());
     }
 
     /// Counts a line of a run of the state machine.
@@ -197,37 +197,37 @@ impl Tally {
     }
 }
 
-impl ReportRow {
+impl TaskRow {
     /// Returns how the task ended, in a word or two: by what final-sync says, else by the error's code.
     #[must_use]
     pub fn outcome(&self) -> String {
         match (outcome_of_text(&self.message), self.end) {
             (Some(outcome), _) => outcome,
-            (None, TaskEnd::Succeeded) => "succeeded".to_owned(),
-            (None, TaskEnd::Failed) if self.error_code.is_empty() => match self.http_status {
+            (None, TaskOutcome::Succeeded) => "succeeded".to_owned(),
+            (None, TaskOutcome::Failed) if self.error_code.is_empty() => match self.http_status {
                 Some(status) => format!("failed:Status{status}"),
                 None => "failed:Unnamed".to_owned(),
             },
-            (None, TaskEnd::Failed) => format!("failed:{}", self.error_code),
+            (None, TaskOutcome::Failed) => format!("failed:{}", self.error_code),
         }
     }
 }
 
 /// Makes a manifest of what failed, as it was in the first one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Residue {
+pub struct RetryManifest {
     has_versions: Option<bool>,
     /// How many rows there are.
     pub rows: u64,
 }
 
-impl Residue {
+impl RetryManifest {
     /// Spells the row of a failed task, without the end of the line.
-    pub fn spell(&mut self, row: &ReportRow) -> Result<String, ReportError> {
+    pub fn spell(&mut self, row: &TaskRow) -> Result<String, CompletionReportError> {
         let cells = &row.cells;
         let has_version = cells.version.is_some();
         if *self.has_versions.get_or_insert(has_version) != has_version {
-            return Err(ReportError::MixedVersions {
+            return Err(CompletionReportError::MixedVersions {
                 file: row.file.clone(),
                 row: row.row,
             });

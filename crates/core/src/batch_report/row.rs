@@ -5,12 +5,12 @@ use std::io::Read;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
-use super::ReportError;
+use super::CompletionReportError;
 use crate::manifest::encoded;
 
 /// How a task ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TaskEnd {
+pub enum TaskOutcome {
     /// It is done.
     Succeeded,
     /// It failed.
@@ -19,7 +19,7 @@ pub enum TaskEnd {
 
 /// What a task is about, as the manifest spelled it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cells {
+pub struct TaskCells {
     /// The bucket.
     pub bucket: String,
     /// The key, URL-encoded where it is as the manifest had it.
@@ -30,15 +30,15 @@ pub struct Cells {
 
 /// One task of a report.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReportRow {
+pub struct TaskRow {
     /// The file that the row is in.
     pub file: String,
     /// The row, counted from 1.
     pub row: u64,
     /// What the task is about.
-    pub cells: Cells,
+    pub cells: TaskCells,
     /// How it ended.
-    pub end: TaskEnd,
+    pub end: TaskOutcome,
     /// The status of the answer that S3 got.
     pub http_status: Option<u16>,
     /// The code of what went wrong; empty where nothing did.
@@ -47,7 +47,7 @@ pub struct ReportRow {
     pub message: String,
 }
 
-impl Cells {
+impl TaskCells {
     /// Takes the row of a manifest as a Distributed Map hands it on; `None` where it names no bucket or key.
     #[must_use]
     pub fn of_item(row: &Value) -> Option<Self> {
@@ -98,7 +98,7 @@ fn is_encoded(text: &str) -> bool {
 }
 
 /// Reads the rows of a report's file, which is called `file` in errors.
-pub fn rows<R: Read>(file: &str, reader: R) -> impl Iterator<Item = Result<ReportRow, ReportError>> {
+pub fn rows<R: Read>(file: &str, reader: R) -> impl Iterator<Item = Result<TaskRow, CompletionReportError>> {
     let file = file.to_owned();
     let records = csv::ReaderBuilder::new()
         .has_headers(false)
@@ -106,7 +106,7 @@ pub fn rows<R: Read>(file: &str, reader: R) -> impl Iterator<Item = Result<Repor
         .from_reader(reader)
         .into_byte_records();
     records.zip(1_u64..).filter_map(move |(record, row)| {
-        let failed = |problem: String| ReportError::Row {
+        let failed = |problem: String| CompletionReportError::Row {
             file: file.clone(),
             row,
             problem,
@@ -126,7 +126,7 @@ pub fn rows<R: Read>(file: &str, reader: R) -> impl Iterator<Item = Result<Repor
     })
 }
 
-fn row_of(cells: &[&str], file: &str, row: u64) -> Result<ReportRow, String> {
+fn row_of(cells: &[&str], file: &str, row: u64) -> Result<TaskRow, String> {
     let [bucket, key, version, status, rest @ ..] = cells else {
         return Err(format!(
             "{} column(s), and a report has at least four: Bucket, Key, VersionId, TaskStatus",
@@ -134,18 +134,18 @@ fn row_of(cells: &[&str], file: &str, row: u64) -> Result<ReportRow, String> {
         ));
     };
     let end = match status.trim() {
-        status if status.eq_ignore_ascii_case("succeeded") => TaskEnd::Succeeded,
-        status if status.eq_ignore_ascii_case("failed") => TaskEnd::Failed,
+        status if status.eq_ignore_ascii_case("succeeded") => TaskOutcome::Succeeded,
+        status if status.eq_ignore_ascii_case("failed") => TaskOutcome::Failed,
         other => return Err(format!("the status `{other}` is neither `succeeded` nor `failed`")),
     };
     if bucket.is_empty() || key.is_empty() {
         return Err("no bucket or no key".to_owned());
     }
     let (error_code, http_status) = code_and_status(rest.first().copied(), rest.get(1).copied());
-    Ok(ReportRow {
+    Ok(TaskRow {
         file: file.to_owned(),
         row,
-        cells: Cells {
+        cells: TaskCells {
             bucket: (*bucket).to_owned(),
             key: (*key).to_owned(),
             version: Some((*version).to_owned()).filter(|version| !version.is_empty()),
@@ -167,13 +167,13 @@ fn code_and_status(first: Option<&str>, second: Option<&str>) -> (String, Option
     }
 }
 
-impl ReportRow {
+impl TaskRow {
     /// Spells the row as S3 writes it, without the end of the line: the status before the code.
-    pub fn to_csv(&self) -> Result<String, ReportError> {
+    pub fn to_csv(&self) -> Result<String, CompletionReportError> {
         let status = self.http_status.map_or_else(String::new, |status| status.to_string());
         let end = match self.end {
-            TaskEnd::Succeeded => "succeeded",
-            TaskEnd::Failed => "failed",
+            TaskOutcome::Succeeded => "succeeded",
+            TaskOutcome::Failed => "failed",
         };
         let version = self.cells.version.as_deref().unwrap_or_default();
         let cells = [
@@ -185,7 +185,7 @@ impl ReportRow {
             &self.error_code,
             &self.message,
         ];
-        let unwritable = |problem: String| ReportError::Row {
+        let unwritable = |problem: String| CompletionReportError::Row {
             file: self.file.clone(),
             row: self.row,
             problem,

@@ -1,14 +1,14 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::manifest::Reader;
+use crate::manifest::ManifestReader;
 use crate::names::BucketName;
 
-fn read(text: &str) -> Result<Vec<ReportRow>, ReportError> {
+fn read(text: &str) -> Result<Vec<TaskRow>, CompletionReportError> {
     rows("report.csv", text.as_bytes()).collect()
 }
 
-fn one(text: &str) -> ReportRow {
+fn one(text: &str) -> TaskRow {
     read(text).unwrap().remove(0)
 }
 
@@ -17,12 +17,12 @@ fn rows_are_read_as_s3_writes_them() {
     // The forms of the user guide: the status comes before the code, whatever the index says.
     let row =
         one("source,a%20b,,failed,200,PermanentFailure,\"failed (permanent) AccessDenied: s3:PutObject, and so on\"\n");
-    assert_eq!((row.end, row.http_status), (TaskEnd::Failed, Some(200)));
+    assert_eq!((row.end, row.http_status), (TaskOutcome::Failed, Some(200)));
     assert_eq!(row.error_code, "PermanentFailure");
     assert_eq!(row.outcome(), "failed:AccessDenied");
     assert_eq!(row.cells.shown_key(), "a b");
     let row = one("source,a,v1,succeeded,200,,copied 5 bytes as version v9\n");
-    assert_eq!((row.end, row.outcome().as_str()), (TaskEnd::Succeeded, "copied"));
+    assert_eq!((row.end, row.outcome().as_str()), (TaskOutcome::Succeeded, "copied"));
     assert_eq!(row.cells.version.as_deref(), Some("v1"));
     // The order that the index names.
     let row = one("source,a,,failed,AccessDenied,403,denied\n");
@@ -63,39 +63,46 @@ fn index_names_files_that_must_be_what_it_says() {
         {"TaskExecutionStatus":"succeeded","Bucket":"state","MD5Checksum":"83b1c4cbe93fc893f54053697e10fd6e",
          "Key":"final-sync/reports/job-1/results/6217b0.csv"}],
         "ReportSchema":"Bucket, Key, VersionId, TaskStatus, ErrorCode, HTTPStatusCode, ResultMessage"}"#;
-    let index = ReportIndex::parse("manifest.json", text.as_bytes()).unwrap();
+    let index = CompletionReportManifest::parse("manifest.json", text.as_bytes()).unwrap();
     let file = &index.results[0];
     assert_eq!(file.must_be("83B1C4CBE93FC893F54053697E10FD6E"), Ok(()));
     let error = file.must_be("00").unwrap_err().to_string();
     assert!(error.contains("6217b0.csv has the MD5 00"), "{error}");
     let again = serde_json::to_vec(&index).unwrap();
-    assert_eq!(ReportIndex::parse("manifest.json", &again), Ok(index));
-    let error = ReportIndex::parse("m", b"{}").unwrap_err().to_string();
+    assert_eq!(CompletionReportManifest::parse("manifest.json", &again), Ok(index));
+    let error = CompletionReportManifest::parse("m", b"{}").unwrap_err().to_string();
     assert!(error.contains("m is not the index of a completion report"), "{error}");
     let other = text.replace("ResultMessage", "Message");
-    let error = ReportIndex::parse("m", other.as_bytes()).unwrap_err().to_string();
+    let error = CompletionReportManifest::parse("m", other.as_bytes())
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("m names the columns `Bucket, Key"), "{error}");
     let other = text.replace("Report_CSV_20180820", "Report_Parquet");
-    let error = ReportIndex::parse("m", other.as_bytes()).unwrap_err().to_string();
+    let error = CompletionReportManifest::parse("m", other.as_bytes())
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("format `Report_Parquet`"), "{error}");
 }
 
 #[test]
-fn residue_is_the_manifest_of_what_failed() {
-    let mut residue = Residue::default();
-    let mut spell = |text: &str| residue.spell(&one(text)).unwrap();
+fn retry_manifest_lists_the_failed_tasks() {
+    let mut retry_manifest = RetryManifest::default();
+    let mut spell = |text: &str| retry_manifest.spell(&one(text)).unwrap();
     assert_eq!(spell("source,a%20b%2Bc,,failed,200,,x\n"), "source,a%20b%2Bc");
     // A report that spells keys as they are in the bucket.
     assert_eq!(spell("source,\"a b,c\",,failed,200,,x\n"), "source,a%20b%2Cc");
     assert_eq!(spell("source,100%,,failed,200,,x\n"), "source,100%25");
-    assert_eq!(residue.rows, 3);
-    let error = residue.spell(&one("source,a,v1,failed\n")).unwrap_err();
-    assert!(matches!(error, ReportError::MixedVersions { row: 1, .. }), "{error}");
+    assert_eq!(retry_manifest.rows, 3);
+    let error = retry_manifest.spell(&one("source,a,v1,failed\n")).unwrap_err();
+    assert!(
+        matches!(error, CompletionReportError::MixedVersions { row: 1, .. }),
+        "{error}"
+    );
 }
 
 #[test]
 fn tally_counts_by_outcome() {
-    let mut tally = Tally::default();
+    let mut tally = JobReportTotals::default();
     for row in read(
         "s,a,,succeeded,200,,copied 5 bytes\ns,b,,succeeded,200,,skipped already-identical: both\n\
          s,c,,failed,200,PermanentFailure,failed (permanent) KmsDenied: x\ns,d,,failed,403,AccessDenied,\n",
@@ -159,11 +166,11 @@ proptest! {
         key in "\\PC{1,40}", message in any::<String>(), code in "[A-Za-z]{0,20}", status in 100_u16..600,
         failed in any::<bool>(),
     ) {
-        let row = ReportRow {
+        let row = TaskRow {
             file: "report.csv".to_owned(),
             row: 1,
-            cells: Cells { bucket: "source".to_owned(), key, version: None },
-            end: if failed { TaskEnd::Failed } else { TaskEnd::Succeeded },
+            cells: TaskCells { bucket: "source".to_owned(), key, version: None },
+            end: if failed { TaskOutcome::Failed } else { TaskOutcome::Succeeded },
             http_status: Some(status),
             error_code: code,
             message,
@@ -173,16 +180,16 @@ proptest! {
     }
 
     #[test]
-    fn residue_of_any_key_is_a_manifest_that_names_it(key in "\\PC{1,40}") {
-        let row = crate::manifest::Row::new(
+    fn retry_manifest_of_any_key_names_it(key in "\\PC{1,40}") {
+        let row = crate::manifest::ManifestRow::new(
             BucketName::new("source").unwrap(),
             crate::names::ObjectKey::from_raw(key.clone()).unwrap(),
             None,
         );
         let reported = one(&format!("{},,failed,200,PermanentFailure,x\n", row.to_csv()));
         prop_assert_eq!(reported.cells.shown_key(), key);
-        let spelled = Residue::default().spell(&reported).unwrap();
-        let read = Reader::new("residue", None).line(spelled.as_bytes()).unwrap();
+        let spelled = RetryManifest::default().spell(&reported).unwrap();
+        let read = ManifestReader::new("retry_manifest", None).line(spelled.as_bytes()).unwrap();
         prop_assert_eq!(read, Some(row));
     }
 
@@ -191,6 +198,6 @@ proptest! {
         for row in rows("report.csv", &bytes[..]).flatten() {
             prop_assert!(!row.outcome().is_empty());
         }
-        let _read = ReportIndex::parse("manifest.json", &bytes);
+        let _read = CompletionReportManifest::parse("manifest.json", &bytes);
     }
 }

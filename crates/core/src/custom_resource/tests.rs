@@ -15,19 +15,19 @@ fn event() -> Value {
     })
 }
 
-fn request() -> Request {
-    Request::parse(&event()).unwrap()
+fn request() -> CustomResourceRequest {
+    CustomResourceRequest::parse(&event()).unwrap()
 }
 
 #[test]
 fn request_is_taken_apart() {
     let request = request();
-    assert_eq!(request.request_type, RequestType::Create);
+    assert_eq!(request.request_type, CustomResourceRequestType::Create);
     assert_eq!(request.properties["SourceBucketName"], "source");
     assert!(request.old_properties.is_empty());
     assert_eq!(request.physical_resource_id, None);
     assert!(request.former_physical_id().starts_with("source/s3ferry-ferry-"));
-    let unwired = Request {
+    let unwired = CustomResourceRequest {
         properties: Map::new(),
         ..request
     };
@@ -35,25 +35,31 @@ fn request_is_taken_apart() {
 }
 
 #[test]
-fn event_that_cannot_be_answered_is_named() {
+fn unanswerable_event_is_named() {
     for field in ["ResponseURL", "StackId", "RequestId", "LogicalResourceId"] {
         for value in [None, Some(json!("")), Some(json!(3))] {
             let mut event = event();
             let fields = event.as_object_mut().unwrap();
             fields.remove(field);
             fields.extend(value.map(|value| (field.to_owned(), value)));
-            match Request::parse(&event) {
-                Err(error) => assert_eq!(error, RequestError::Missing { field: "ResponseURL" }),
-                Ok(request) => assert_eq!(request.request_type, RequestType::Incomplete(field.to_owned())),
+            match CustomResourceRequest::parse(&event) {
+                Err(error) => assert_eq!(error, CustomResourceError::Missing { field: "ResponseURL" }),
+                Ok(request) => assert_eq!(
+                    request.request_type,
+                    CustomResourceRequestType::Incomplete(field.to_owned())
+                ),
             }
         }
     }
     for event in [json!(null), json!([]), json!("x"), json!(1)] {
-        assert_eq!(Request::parse(&event), Err(RequestError::NotAnObject));
+        assert_eq!(
+            CustomResourceRequest::parse(&event),
+            Err(CustomResourceError::NotAnObject)
+        );
     }
     let s3 = json!({"Records": []});
     assert!(
-        Request::parse(&s3)
+        CustomResourceRequest::parse(&s3)
             .unwrap_err()
             .to_string()
             .contains("no CloudFormation custom resource request")
@@ -65,8 +71,8 @@ fn unknown_request_type_can_still_be_answered() {
     let mut event = event();
     event["RequestType"] = json!("Import");
     assert_eq!(
-        Request::parse(&event).unwrap().request_type,
-        RequestType::Unknown("Import".to_owned())
+        CustomResourceRequest::parse(&event).unwrap().request_type,
+        CustomResourceRequestType::Unknown("Import".to_owned())
     );
 }
 
@@ -82,8 +88,12 @@ fn physical_id_is_stable_and_names_bucket_and_owner() {
 #[test]
 fn answers_have_the_fields_of_the_documentation() {
     let data = json!({"EventBridge": "true"}).as_object().cloned().unwrap();
-    let success = Response::success(&request(), "id".to_owned(), data).body().unwrap();
-    let failed = Response::failed(&request(), "id".to_owned(), "why").body().unwrap();
+    let success = CustomResourceResponse::success(&request(), "id".to_owned(), data)
+        .body()
+        .unwrap();
+    let failed = CustomResourceResponse::failed(&request(), "id".to_owned(), "why")
+        .body()
+        .unwrap();
     let body = |text: &str| serde_json::from_str::<Value>(text).unwrap();
     assert_eq!(
         body(&success),
@@ -96,14 +106,18 @@ fn answers_have_the_fields_of_the_documentation() {
     assert_eq!(body(&failed)["Status"], "FAILED");
     assert_eq!(body(&failed)["Reason"], "why");
     assert_eq!(
-        Response::failed(&request(), "id".to_owned(), "").reason(),
+        CustomResourceResponse::failed(&request(), "id".to_owned(), "").reason(),
         "no reason is known"
     );
 }
 
 #[test]
 fn short_reasons_are_kept_whole_and_long_ones_use_the_room() {
-    let body = |reason: &str| Response::failed(&request(), "id".to_owned(), reason).body().unwrap();
+    let body = |reason: &str| {
+        CustomResourceResponse::failed(&request(), "id".to_owned(), reason)
+            .body()
+            .unwrap()
+    };
     assert!(!body(&"x".repeat(3000)).contains("[...]"));
     let cut = body(&"x".repeat(9000));
     assert_eq!(cut.len(), RESPONSE_LIMIT_BYTES);
@@ -113,7 +127,7 @@ fn short_reasons_are_kept_whole_and_long_ones_use_the_room() {
 proptest! {
     #[test]
     fn answer_never_exceeds_the_limit(reason in "(\\PC|[\\x00-\\x1f\"\\\\é日🦀]){0,6000}") {
-        let body = Response::failed(&request(), "id".to_owned(), &reason).body().unwrap();
+        let body = CustomResourceResponse::failed(&request(), "id".to_owned(), &reason).body().unwrap();
         prop_assert!(body.len() <= RESPONSE_LIMIT_BYTES);
         let value: Value = serde_json::from_str(&body).unwrap();
         let kept = value["Reason"].as_str().unwrap().trim_end_matches(CUT).to_owned();

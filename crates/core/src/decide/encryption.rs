@@ -2,7 +2,7 @@
 
 use super::{Decision, DefaultEncryption, Situation, refuse};
 use crate::encryption::satisfies_default;
-use crate::facts::{Encryption, KmsEncryption, ObjectFacts, StatedEncryption};
+use crate::facts::{Encryption, ExplicitEncryption, KmsEncryption, ObjectFacts};
 use crate::plan::COPY_OBJECT_LIMIT_BYTES;
 use crate::policy::Policy;
 
@@ -14,7 +14,7 @@ pub(super) enum EncryptionChange {
     /// It is changed without moving bytes.
     InPlace(KmsEncryption),
     /// Only a copy changes it, to this.
-    ByCopy(StatedEncryption),
+    ByCopy(ExplicitEncryption),
 }
 
 /// Compares the encryption of a destination's object with what it must be.
@@ -35,12 +35,12 @@ pub(super) fn encryption_change(
     let expected = match (policy.encryption_of(&source.encryption), situation.default_encryption) {
         (Some(asked_for), _) if asked_for.is_of(&destination.encryption) => return Ok(EncryptionChange::None),
         (Some(asked_for), _) => asked_for,
-        (None, DefaultEncryption::Is(default)) if satisfies_default(destination, default) => {
+        (None, DefaultEncryption::Known(default)) if satisfies_default(destination, default) => {
             return Ok(EncryptionChange::None);
         }
-        (None, DefaultEncryption::Is(default)) => default.clone(),
+        (None, DefaultEncryption::Known(default)) => default.clone(),
         (None, DefaultEncryption::Unknown) => return Ok(EncryptionChange::None),
-        (None, DefaultEncryption::NotAsked) => return Err(Decision::AskDefaultEncryption),
+        (None, DefaultEncryption::NotRead) => return Err(Decision::ReadDefaultEncryption),
     };
     let is_updatable = match &destination.encryption {
         Encryption::Managed => true,
@@ -50,7 +50,7 @@ pub(super) fn encryption_change(
     let is_locked = !destination.lock.in_force(situation.now).is_none();
     let is_versioned = destination.version_id.is_some();
     Ok(match expected {
-        StatedEncryption::Kms(kms)
+        ExplicitEncryption::Kms(kms)
             if kms.key_arn.is_some()
                 && !kms.dual_layer
                 && is_updatable

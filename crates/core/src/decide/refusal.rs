@@ -1,12 +1,12 @@
 //! Why an object cannot be copied.
 
 use crate::failure::FailureKind;
-use crate::marker::CannotMark;
+use crate::marker::MarkerError;
 use crate::plan::LARGEST_OBJECT_BYTES;
 
 /// Why an object cannot be copied.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum CopyRefusal {
     /// Its bytes are archived.
     #[error("the object is archived in {storage_class} and not restored: restore it, which brings it here again")]
     ArchivedNotRestored {
@@ -21,7 +21,7 @@ pub enum Refusal {
         "the value of header {headers} is not UTF-8, so no request can state it, and this copy must: write the object's \
          metadata again at the source (aws s3api copy-object --metadata-directive REPLACE)"
     )]
-    UnreadableHeader {
+    NonUtf8Header {
         /// The header, or several.
         headers: String,
     },
@@ -39,7 +39,7 @@ pub enum Refusal {
     },
     /// Nobody could tell its copy from an object of an application.
     #[error("the copy cannot carry a marker of its origin, which shared ownership needs: {0}")]
-    CannotBeMarked(CannotMark),
+    MarkerNotPossible(MarkerError),
     /// S3's own replication brings it, without a marker.
     #[error(
         "the bucket's own replication writes to the destination too, which shared ownership excludes: end one of both"
@@ -47,17 +47,17 @@ pub enum Refusal {
     ReplicatedByS3,
 }
 
-impl Refusal {
+impl CopyRefusal {
     /// Returns the name used as the failure's code.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
             Self::ArchivedNotRestored { .. } => "ArchivedNotRestored",
             Self::CustomerKeyEncrypted => "CustomerKeyEncrypted",
-            Self::UnreadableHeader { .. } => "UnreadableHeader",
+            Self::NonUtf8Header { .. } => "UnreadableHeader",
             Self::TagsDoNotFit => "TagsDoNotFit",
             Self::TooLarge { .. } => "ObjectTooLarge",
-            Self::CannotBeMarked(_) => "CannotBeMarked",
+            Self::MarkerNotPossible(_) => "CannotBeMarked",
             Self::ReplicatedByS3 => "ReplicatedByS3",
         }
     }
@@ -69,10 +69,10 @@ impl Refusal {
             Self::ReplicatedByS3 => FailureKind::Configuration,
             Self::ArchivedNotRestored { .. }
             | Self::CustomerKeyEncrypted
-            | Self::UnreadableHeader { .. }
+            | Self::NonUtf8Header { .. }
             | Self::TagsDoNotFit
             | Self::TooLarge { .. }
-            | Self::CannotBeMarked(_) => FailureKind::Permanent,
+            | Self::MarkerNotPossible(_) => FailureKind::Permanent,
         }
     }
 }

@@ -4,19 +4,20 @@
 use std::collections::BTreeMap;
 
 use super::{
-    CopyOrder, Decision, EncryptionChange, Metadata, Refusal, Situation, SkipReason, amend, copy_by, encryption_change,
-    hidden_unread, locked_like, may_differ, method, must_read, refuse, unconfirmed_absence, wanted_of,
+    CopiedMetadata, CopyOrder, CopyRefusal, Decision, EncryptionChange, Situation, SkipReason, copy_by,
+    encryption_change, hidden_unread, locked_like, may_differ, method, must_read, refuse, unconfirmed_absence,
+    update_attributes, wanted_of,
 };
-use crate::attributes::{Attributes, Change, tags_are_known};
-use crate::compare::{Verdict, compare_bodies};
-use crate::facts::{Aspect, Aspects, Availability, ObjectFacts, ObjectState, StatedEncryption};
-use crate::history::VersionName;
-use crate::marker::{MARKER_NAME, Marker, Place, Request, is_newer, without_marker};
+use crate::attributes::{AttributeChange, AttributeDigests, tags_are_known};
+use crate::compare::{BodyComparison, compare_bodies};
+use crate::facts::{Attribute, AttributeSet, Availability, ExplicitEncryption, ObjectFacts, ObjectState};
+use crate::marker::{MARKER_NAME, Marker, MarkerRequest, ObjectLocation, is_newer, without_marker};
 use crate::names::ObjectKey;
 use crate::order::{CopyMethod, SourcePin, WriteCondition, fit_beside, tags_fit};
 use crate::policy::Policy;
-use crate::upload::Route;
-use crate::version_history::{Examined, Owner};
+use crate::upload::MigrationRoute;
+use crate::version_history::{VersionExamination, VersionOwner};
+use crate::versions::VersionName;
 
 /// Everything a decision depends on in shared mode.
 #[derive(Debug, Clone, Copy)]
@@ -24,26 +25,26 @@ pub struct SharedSituation<'a> {
     /// What it depends on in any mode.
     pub situation: Situation<'a>,
     /// The two buckets.
-    pub route: &'a Route,
+    pub route: &'a MigrationRoute,
     /// The key.
     pub key: &'a ObjectKey,
     /// Whose the destination's versions are.
-    pub history: &'a Examined,
+    pub history: &'a VersionExamination,
     /// Whether the source's object is a copy of s3ferry by the versions that the source has of the key, where those were
     /// read.
     pub source_is_copy: Option<bool>,
 }
 
 impl<'a> SharedSituation<'a> {
-    fn source_place(&self) -> Place<'a> {
-        Place {
+    fn source_location(&self) -> ObjectLocation<'a> {
+        ObjectLocation {
             bucket: &self.route.source,
             key: self.key,
         }
     }
 
-    fn destination_place(&self) -> Place<'a> {
-        Place {
+    fn destination_location(&self) -> ObjectLocation<'a> {
+        ObjectLocation {
             bucket: &self.route.destination,
             key: self.key,
         }
@@ -52,7 +53,7 @@ impl<'a> SharedSituation<'a> {
     /// Tells whether the source's object carries the marker of a copy that s3ferry made of the destination's, as in the
     /// reverse direction. An application may have written it again with that marker, which the source's versions show.
     fn may_be_replica(&self, source: &ObjectFacts) -> bool {
-        let marker = Marker::bound(source, self.source_place());
+        let marker = Marker::bound(source, self.source_location());
         marker.is_some_and(|marker| marker.source_bucket == self.route.destination)
     }
 
@@ -79,14 +80,16 @@ pub fn decide_shared(shared: &SharedSituation<'_>, policy: &Policy) -> Decision 
         {
             match shared.source_is_copy {
                 Some(_) => Decision::Skip(SkipReason::SourceIsReplica),
-                None => Decision::AskSourceVersions,
+                None => Decision::ReadSourceVersions,
             }
         }
         (Present(source), Present(destination)) => match &shared.history.owner {
-            Owner::Copy(marker) => replace_copy(source, destination, marker, shared, policy),
-            Owner::Delete { .. } | Owner::External => replace_external(source, destination, shared, policy),
+            VersionOwner::Copy(marker) => replace_copy(source, destination, marker, shared, policy),
+            VersionOwner::Delete { .. } | VersionOwner::External => {
+                replace_external(source, destination, shared, policy)
+            }
         },
-        (Present(source), DeleteMarker) => bring_back(source, shared, policy),
+        (Present(source), DeleteMarker) => requeue_key(source, shared, policy),
         (Present(source), NotFound | ConfirmedAbsent) => copy(source, WriteCondition::Absent, None, shared, policy),
         (_, Present(destination)) => delete(destination, shared, policy),
         (_, DeleteMarker | NotFound | ConfirmedAbsent) => Decision::Skip(SkipReason::BothAbsent),
@@ -100,18 +103,18 @@ fn replace_external(
     shared: &SharedSituation<'_>,
     policy: &Policy,
 ) -> Decision {
-    if compare_bodies(source, destination) == Verdict::Identical {
-        let unread: Aspects = if policy.adopts_equal_objects {
+    if compare_bodies(source, destination) == BodyComparison::Identical {
+        let unread: AttributeSet = if policy.adopts_equal_objects {
             hidden_unread(source, destination).collect()
         } else {
             may_differ(source, destination)
         };
         if !unread.is_empty() {
-            return Decision::Read(unread);
+            return Decision::ReadAttributes(unread);
         }
-        match amend(source, destination, &shared.situation, policy, EncryptionChange::None) {
+        match update_attributes(source, destination, &shared.situation, policy, EncryptionChange::None) {
             // An external write is replaced or left, not changed.
-            Decision::Amend(_) | Decision::Copy(_) => {}
+            Decision::UpdateAttributes(_) | Decision::Copy(_) => {}
             Decision::Skip(SkipReason::AlreadyIdentical) if policy.adopts_equal_objects => {
                 return adopt(source, destination, shared, policy);
             }
@@ -135,9 +138,9 @@ fn adopt(source: &ObjectFacts, destination: &ObjectFacts, shared: &SharedSituati
         policy,
     ) {
         Decision::Copy(mut order) => {
-            let marker = Marker::stated(order.stated.metadata.as_ref());
+            let marker = Marker::explicit(order.explicit.metadata.as_ref());
             let is_bound = marker.is_some_and(|marker| marker.binds(destination));
-            let in_place = order.method == CopyMethod::Whole && is_readable && is_bound;
+            let in_place = order.method == CopyMethod::SingleRequest && is_readable && is_bound;
             order.in_place = in_place.then(|| SourcePin::of(destination));
             Decision::Copy(order)
         }
@@ -153,34 +156,34 @@ fn replace_copy(
     shared: &SharedSituation<'_>,
     policy: &Policy,
 ) -> Decision {
-    let is_identical = compare_bodies(source, destination) == Verdict::Identical;
+    let is_identical = compare_bodies(source, destination) == BodyComparison::Identical;
     // Equal bytes that were written again may have come with other attributes.
-    let unread: Aspects = if marker.is_of(source) {
+    let unread: AttributeSet = if marker.is_of(source) {
         may_differ(source, destination)
     } else {
         hidden_unread(source, destination).collect()
     };
     if is_identical && !unread.is_empty() {
-        return Decision::Read(unread);
+        return Decision::ReadAttributes(unread);
     }
     if is_identical {
-        let unwritten = [Aspect::Annotations, Aspect::Tags]
+        let unwritten = [Attribute::Annotations, Attribute::Tags]
             .map(|attribute| (attribute, unwritten(attribute, source, destination, marker)));
-        let those = |state| -> Aspects {
+        let those = |state| -> AttributeSet {
             let found = unwritten.iter().filter(|(_, found)| *found == Some(state));
             found.map(|(attribute, _)| *attribute).collect()
         };
         let unread = those(Unwritten::Unread);
         if !unread.is_empty() {
-            return Decision::Read(unread);
+            return Decision::ReadAttributes(unread);
         }
         let unwritten = those(Unwritten::All);
         let change = |attribute| marker.attributes.change(attribute, source, destination);
-        let changes = [Aspect::Tags, Aspect::Acl, Aspect::Annotations].map(change);
-        if unwritten.is_empty() && changes.contains(&Some(Change::Conflict)) {
+        let changes = [Attribute::Tags, Attribute::Acl, Attribute::Annotations].map(change);
+        if unwritten.is_empty() && changes.contains(&Some(AttributeChange::Conflict)) {
             return Decision::Skip(SkipReason::DestinationNewer);
         }
-        if !unwritten.is_empty() || !changes.contains(&Some(Change::Source)) {
+        if !unwritten.is_empty() || !changes.contains(&Some(AttributeChange::Source)) {
             let encryption = match encryption_change(source, destination, &shared.situation, policy) {
                 Ok(encryption) => encryption,
                 Err(decision) => return decision,
@@ -196,13 +199,13 @@ fn replace_copy(
                 }
                 encryption => encryption,
             };
-            let source = amendable(source, destination, &unwritten);
-            return amend(&source, destination, &shared.situation, policy, encryption);
+            let source = updatable_attributes(source, destination, &unwritten);
+            return update_attributes(&source, destination, &shared.situation, policy, encryption);
         }
         // A copy brings the source's annotations, so it must not be an application that changed those.
-        match change(Aspect::Annotations) {
-            None => return Decision::Read(Aspects::from([Aspect::Annotations])),
-            Some(Change::None) if source.annotations != destination.annotations => {
+        match change(Attribute::Annotations) {
+            None => return Decision::ReadAttributes(AttributeSet::from([Attribute::Annotations])),
+            Some(AttributeChange::None) if source.annotations != destination.annotations => {
                 return Decision::Skip(SkipReason::DestinationNewer);
             }
             Some(_) => {}
@@ -210,10 +213,10 @@ fn replace_copy(
     }
     let mut unread = must_read(source, destination);
     if !tags_are_known(source) || !tags_are_known(destination) {
-        unread.insert(Aspect::Tags);
+        unread.insert(Attribute::Tags);
     }
     if !unread.is_empty() {
-        return Decision::Read(unread);
+        return Decision::ReadAttributes(unread);
     }
     let replaced = Some((destination, marker));
     copy(source, matches(destination), replaced, shared, policy)
@@ -225,7 +228,7 @@ fn copy_encrypted(
     source: &ObjectFacts,
     destination: &ObjectFacts,
     marker: &Marker,
-    expected: &StatedEncryption,
+    expected: &ExplicitEncryption,
     shared: &SharedSituation<'_>,
     policy: &Policy,
 ) -> Option<Decision> {
@@ -233,12 +236,12 @@ fn copy_encrypted(
         Ok(wanted) => wanted,
         Err(decision) => return Some(decision),
     };
-    let mut unread: Aspects = hidden_unread(source, destination).collect();
+    let mut unread: AttributeSet = hidden_unread(source, destination).collect();
     if wanted.acl.is_some() && destination.acl.is_none() {
-        unread.insert(Aspect::Acl);
+        unread.insert(Attribute::Acl);
     }
     if !unread.is_empty() {
-        return Some(Decision::Read(unread));
+        return Some(Decision::ReadAttributes(unread));
     }
     let is_of_application =
         source.annotations != destination.annotations || wanted.acl.is_some() && wanted.acl != destination.acl;
@@ -250,10 +253,10 @@ fn copy_encrypted(
     match copy(&locked, matches(destination), replaced, shared, policy) {
         Decision::Refuse(_) => None,
         Decision::Copy(order) => {
-            let marker = Marker::stated(order.stated.metadata.as_ref());
+            let marker = Marker::explicit(order.explicit.metadata.as_ref());
             let needs_hash = marker.is_none_or(|marker| marker.needs_etag());
             // Under a KMS key a new object's ETag is no hash of its content.
-            let is_marked = !needs_hash || *expected == StatedEncryption::Managed;
+            let is_marked = !needs_hash || *expected == ExplicitEncryption::Managed;
             is_marked.then_some(Decision::Copy(order))
         }
         decision => Some(decision),
@@ -270,9 +273,14 @@ enum Unwritten {
 }
 
 /// A multipart copy brings no annotations, and no copy brings tags that do not fit into its headers.
-fn unwritten(attribute: Aspect, source: &ObjectFacts, destination: &ObjectFacts, marker: &Marker) -> Option<Unwritten> {
+fn unwritten(
+    attribute: Attribute,
+    source: &ObjectFacts,
+    destination: &ObjectFacts,
+    marker: &Marker,
+) -> Option<Unwritten> {
     let (wanted, present, may_lack) = match attribute {
-        Aspect::Annotations => (
+        Attribute::Annotations => (
             source.annotations.as_ref(),
             destination.annotations.as_ref(),
             destination.etag.is_multipart(),
@@ -291,20 +299,20 @@ fn unwritten(attribute: Aspect, source: &ObjectFacts, destination: &ObjectFacts,
 /// Tells whether a copy lacks what is written after it, as far as that was read.
 pub(crate) fn is_unfinished(source: &ObjectFacts, destination: &ObjectFacts, marker: &Marker) -> bool {
     let state = |attribute| unwritten(attribute, source, destination, marker);
-    [Aspect::Annotations, Aspect::Tags]
+    [Attribute::Annotations, Attribute::Tags]
         .map(state)
         .contains(&Some(Unwritten::All))
 }
 
 /// Returns of the source's facts what may be amended: the marker accounts for what a copy brings.
-fn amendable(source: &ObjectFacts, destination: &ObjectFacts, unwritten: &Aspects) -> ObjectFacts {
+fn updatable_attributes(source: &ObjectFacts, destination: &ObjectFacts, unwritten: &AttributeSet) -> ObjectFacts {
     ObjectFacts {
-        tags: source.tags.clone().filter(|_| unwritten.contains(&Aspect::Tags)),
+        tags: source.tags.clone().filter(|_| unwritten.contains(&Attribute::Tags)),
         acl: source.acl.clone().map(|acl| destination.acl.clone().unwrap_or(acl)),
         annotations: source
             .annotations
             .clone()
-            .filter(|_| unwritten.contains(&Aspect::Annotations)),
+            .filter(|_| unwritten.contains(&Attribute::Annotations)),
         ..source.clone()
     }
 }
@@ -314,10 +322,10 @@ fn matches(destination: &ObjectFacts) -> WriteCondition {
 }
 
 /// An object at the source, and a delete marker at the destination.
-fn bring_back(source: &ObjectFacts, shared: &SharedSituation<'_>, policy: &Policy) -> Decision {
+fn requeue_key(source: &ObjectFacts, shared: &SharedSituation<'_>, policy: &Policy) -> Decision {
     let deleted = shared.history.newest.as_ref();
     let is_older = deleted.is_some_and(|deleted| !is_newer(source.last_modified, deleted.last_modified));
-    if shared.history.owner == Owner::External && is_older {
+    if shared.history.owner == VersionOwner::External && is_older {
         return Decision::Skip(SkipReason::DestinationNewer);
     }
     copy(source, WriteCondition::Absent, None, shared, policy)
@@ -329,10 +337,10 @@ fn delete(destination: &ObjectFacts, shared: &SharedSituation<'_>, policy: &Poli
         return Decision::Skip(SkipReason::DeletesNotPropagated);
     }
     match shared.history.owner {
-        Owner::Copy(_) => Decision::Delete {
+        VersionOwner::Copy(_) => Decision::Delete {
             seen: destination.etag.clone(),
         },
-        Owner::Delete { .. } | Owner::External => Decision::Skip(SkipReason::NotOurs),
+        VersionOwner::Delete { .. } | VersionOwner::External => Decision::Skip(SkipReason::ExternalWrite),
     }
 }
 
@@ -350,18 +358,18 @@ fn copy(
         return Decision::Refuse(refusal);
     }
     // What is stated is what the marker accounts for, whatever becomes of the source's object meanwhile.
-    let unread: Aspects = hidden_unread(source, source).collect();
+    let unread: AttributeSet = hidden_unread(source, source).collect();
     if !unread.is_empty() {
-        return Decision::ReadSource(unread);
+        return Decision::ReadSourceAttributes(unread);
     }
     let (tags, attributes) = carried(source, replaced);
     // What an application set on the copy is only there: written after the copy it could be lost in between.
     if tags != source.tags && !fit_beside(source, tags.as_ref()) {
-        return Decision::Refuse(Refusal::TagsDoNotFit);
+        return Decision::Refuse(CopyRefusal::TagsDoNotFit);
     }
-    let request = Request {
+    let request = MarkerRequest {
         source_bucket: &shared.route.source,
-        place: shared.destination_place(),
+        place: shared.destination_location(),
         over: shared.newest_version(),
         requested: shared.history.listed,
         decided: situation.now,
@@ -371,7 +379,7 @@ fn copy(
     let bound = Marker::for_copy(source, method(source, policy), encrypts_with_kms, request);
     let (method, marker) = match bound {
         Ok(bound) => bound,
-        Err(cause) => return Decision::Refuse(Refusal::CannotBeMarked(cause)),
+        Err(cause) => return Decision::Refuse(CopyRefusal::MarkerNotPossible(cause)),
     };
     match copy_by(method, source, condition, situation, policy) {
         Decision::Copy(order) => Decision::Copy(with_marker(order, source, tags, &marker)),
@@ -386,16 +394,16 @@ fn copy(
 fn carried(
     source: &ObjectFacts,
     replaced: Option<(&ObjectFacts, &Marker)>,
-) -> (Option<BTreeMap<String, String>>, Attributes) {
-    let attributes = Attributes::of(source);
+) -> (Option<BTreeMap<String, String>>, AttributeDigests) {
+    let attributes = AttributeDigests::of(source);
     let Some((destination, marker)) = replaced else {
         return (source.tags.clone(), attributes);
     };
     let theirs = Some(destination.tags.clone().unwrap_or_default());
-    match marker.attributes.change(Aspect::Tags, source, destination) {
-        Some(Change::None) => (theirs, attributes),
-        Some(Change::Conflict) => (theirs, attributes.with(Aspect::Tags, &marker.attributes)),
-        Some(Change::Source) | None => (source.tags.clone(), attributes),
+    match marker.attributes.change(Attribute::Tags, source, destination) {
+        Some(AttributeChange::None) => (theirs, attributes),
+        Some(AttributeChange::Conflict) => (theirs, attributes.with(Attribute::Tags, &marker.attributes)),
+        Some(AttributeChange::Source) | None => (source.tags.clone(), attributes),
     }
 }
 
@@ -407,15 +415,15 @@ fn with_marker(
     marker: &Marker,
 ) -> Box<CopyOrder> {
     let kept = without_marker(&source.user_metadata).map(|(name, value)| (name.clone(), value.clone()));
-    order.stated.metadata = Some(Metadata {
+    order.explicit.metadata = Some(CopiedMetadata {
         headers: source.headers.clone(),
         user: kept.chain([(MARKER_NAME.to_owned(), marker.to_text())]).collect(),
     });
     // A copy brings all of its tags, or none of those that do not fit.
-    order.stated.tags = if fit_beside(source, tags.as_ref()) {
+    order.explicit.tags = if fit_beside(source, tags.as_ref()) {
         tags
     } else {
-        order.follow_up.insert(Aspect::Tags);
+        order.follow_up.insert(Attribute::Tags);
         Some(BTreeMap::new())
     };
     order

@@ -2,9 +2,9 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::facts::samples::object;
-use crate::facts::{ChecksumCoverage, KmsEncryption, StatedEncryption};
+use crate::facts::{ChecksumCoverage, ExplicitEncryption, KmsEncryption};
 use crate::lock::{Retention, RetentionMode};
-use crate::marker::CannotMark;
+use crate::marker::MarkerError;
 use crate::names::{ObjectKey, VersionId};
 
 const NOW: Timestamp = Timestamp::from_seconds(2_000);
@@ -32,7 +32,7 @@ fn copied(change: impl FnOnce(&mut ObjectFacts)) -> ObjectState {
 }
 
 fn decided(source: &ObjectState, destination: &ObjectState) -> Decision {
-    decided_with(source, destination, &policy(), ReplicationCoverage::NotAsked)
+    decided_with(source, destination, &policy(), ReplicationCoverage::NotRead)
 }
 
 fn decided_with(
@@ -45,7 +45,7 @@ fn decided_with(
         source,
         destination,
         replication,
-        abilities: None,
+        capabilities: None,
         default_encryption: &DefaultEncryption::Unknown,
         encrypts_by_copy: false,
         annotations_pending: false,
@@ -63,11 +63,11 @@ fn order(condition: WriteCondition) -> CopyOrder {
             etag: ETag::new("aa").unwrap(),
         },
         condition,
-        method: CopyMethod::Whole,
-        stated: Stated::plain(),
+        method: CopyMethod::SingleRequest,
+        explicit: ExplicitAttributes::plain(),
         source_checksum: None,
         size_bytes: 5,
-        follow_up: Aspects::new(),
+        follow_up: AttributeSet::new(),
     }
 }
 
@@ -108,7 +108,7 @@ fn identical_object_is_left_alone() {
 }
 
 #[test]
-fn equality_that_cannot_be_told_is_copied() {
+fn inconclusive_equality_is_copied() {
     let destination = copied(|facts| {
         facts.encryption = Encryption::Kms(KmsEncryption::default());
         facts.etag = ETag::new("bb").unwrap();
@@ -129,11 +129,14 @@ fn object_written_since_the_copy_has_its_tags_read() {
     // The copy is of second 1,001.
     let identical = Decision::Skip(SkipReason::AlreadyIdentical);
     assert_eq!(written(1_000, Some(1)), identical);
-    assert_eq!(written(1_001, Some(1)), Decision::Read(Aspects::from([Aspect::Tags])));
-    assert_eq!(written(1_002, Some(1)), Decision::Read(HIDDEN_IN_HEAD.into()));
+    assert_eq!(
+        written(1_001, Some(1)),
+        Decision::ReadAttributes(AttributeSet::from([Attribute::Tags]))
+    );
+    assert_eq!(written(1_002, Some(1)), Decision::ReadAttributes(HIDDEN_IN_HEAD.into()));
     assert_eq!(written(1_001, None), identical, "there is no tag on either side");
     // A store may not show the number of tags.
-    assert_eq!(written(1_002, None), Decision::Read(HIDDEN_IN_HEAD.into()));
+    assert_eq!(written(1_002, None), Decision::ReadAttributes(HIDDEN_IN_HEAD.into()));
 }
 
 /// Gives an object tags and no annotations, as they were read.
@@ -147,7 +150,7 @@ fn same_bytes_with_other_metadata_are_replaced_once_their_tags_are_read() {
     let other = |facts: &mut ObjectFacts| facts.headers.content_type = Some("a/b".to_owned());
     assert_eq!(
         decided(&present(|_| ()), &copied(other)),
-        Decision::Read(HIDDEN_IN_HEAD.into())
+        Decision::ReadAttributes(HIDDEN_IN_HEAD.into())
     );
     let read = |facts: &mut ObjectFacts| hidden_read(facts, BTreeMap::new());
     let destination = copied(|facts| {
@@ -163,12 +166,12 @@ fn other_number_of_tags_has_them_read_at_any_time() {
     let source = present(|facts| facts.tag_count = Some(1));
     assert_eq!(
         decided(&source, &long_after),
-        Decision::Read(Aspects::from([Aspect::Tags]))
+        Decision::ReadAttributes(AttributeSet::from([Attribute::Tags]))
     );
 }
 
 #[test]
-fn tags_that_were_read_settle_it() {
+fn tags_read_on_both_sides_are_conclusive() {
     let tagged = |facts: &mut ObjectFacts| hidden_read(facts, BTreeMap::from([("a".into(), "b".into())]));
     let untagged = |facts: &mut ObjectFacts| hidden_read(facts, BTreeMap::new());
     let later = |facts: &mut ObjectFacts| facts.last_modified = Timestamp::from_seconds(1_500);
@@ -180,7 +183,10 @@ fn tags_that_were_read_settle_it() {
         decided(&source, &copied(tagged)),
         Decision::Skip(SkipReason::AlreadyIdentical)
     );
-    assert!(matches!(decided(&source, &copied(untagged)), Decision::Amend(_)));
+    assert!(matches!(
+        decided(&source, &copied(untagged)),
+        Decision::UpdateAttributes(_)
+    ));
 }
 
 #[test]
@@ -204,7 +210,7 @@ fn nothing_is_deleted_unless_asked() {
         propagate_deletes: false,
         ..policy()
     };
-    let decided = |source| decided_with(&source, &copied(|_| ()), &policy, ReplicationCoverage::NotAsked);
+    let decided = |source| decided_with(&source, &copied(|_| ()), &policy, ReplicationCoverage::NotRead);
     for source in EVIDENT {
         assert_eq!(decided(source), Decision::Skip(SkipReason::DeletesNotPropagated));
     }
@@ -223,7 +229,7 @@ fn nothing_on_either_side_is_nothing_to_do_once_there_is_evidence() {
     for source in ABSENT {
         for destination in ABSENT {
             for policy in [&policy(), &keeps] {
-                let decision = decided_with(&source, &destination, policy, ReplicationCoverage::NotAsked);
+                let decision = decided_with(&source, &destination, policy, ReplicationCoverage::NotRead);
                 let expected = if source == ObjectState::NotFound {
                     Decision::ConfirmAbsence(SideName::Source)
                 } else if destination == ObjectState::NotFound && policy.propagate_deletes {
@@ -238,7 +244,7 @@ fn nothing_on_either_side_is_nothing_to_do_once_there_is_evidence() {
 }
 
 #[track_caller]
-fn check_refusal(change: impl Fn(&mut ObjectFacts), expected: &Refusal) {
+fn check_refusal(change: impl Fn(&mut ObjectFacts), expected: &CopyRefusal) {
     let decision = decided(&present(&change), &ObjectState::NotFound);
     assert_eq!(decision, Decision::Refuse(expected.clone()));
     let already = copied(&change);
@@ -253,7 +259,7 @@ fn check_refusal(change: impl Fn(&mut ObjectFacts), expected: &Refusal) {
 fn what_cannot_be_copied_is_refused_unless_already_equal() {
     check_refusal(
         |facts| facts.size_bytes = LARGEST_OBJECT_BYTES + 1,
-        &Refusal::TooLarge {
+        &CopyRefusal::TooLarge {
             size_bytes: 53_687_091_200_001,
         },
     );
@@ -262,14 +268,14 @@ fn what_cannot_be_copied_is_refused_unless_already_equal() {
             facts.storage_class = "GLACIER".into();
             facts.availability = Availability::Archived;
         },
-        &Refusal::ArchivedNotRestored {
+        &CopyRefusal::ArchivedNotRestored {
             storage_class: "GLACIER".into(),
         },
     );
     let source = present(|facts| facts.encryption = Encryption::CustomerKey);
     assert_eq!(
         decided(&source, &ObjectState::NotFound),
-        Decision::Refuse(Refusal::CustomerKeyEncrypted)
+        Decision::Refuse(CopyRefusal::CustomerKeyEncrypted)
     );
 }
 
@@ -288,18 +294,18 @@ fn copy_restates_what_s3_resets() {
     let Decision::Copy(order) = decided(&source, &ObjectState::NotFound) else {
         panic!("not a copy");
     };
-    assert_eq!(order.stated.storage_class, "STANDARD_IA");
-    assert_eq!(order.stated.website_redirect.as_deref(), Some("/elsewhere"));
+    assert_eq!(order.explicit.storage_class, "STANDARD_IA");
+    assert_eq!(order.explicit.website_redirect.as_deref(), Some("/elsewhere"));
 
     let fixed = Policy {
         storage_class: StorageClassRule::Fixed("GLACIER_IR".into()),
         ..policy()
     };
-    let decision = decided_with(&source, &ObjectState::NotFound, &fixed, ReplicationCoverage::NotAsked);
+    let decision = decided_with(&source, &ObjectState::NotFound, &fixed, ReplicationCoverage::NotRead);
     let Decision::Copy(order) = decision else {
         panic!("not a copy");
     };
-    assert_eq!(order.stated.storage_class, "GLACIER_IR");
+    assert_eq!(order.explicit.storage_class, "GLACIER_IR");
 }
 
 #[track_caller]
@@ -317,32 +323,38 @@ fn check_pending(status: ReplicationStatus, written: i64, coverage: ReplicationC
 
 #[test]
 fn pending_replication_to_our_destination_gets_a_grace_period() {
-    use ReplicationCoverage::{Elsewhere, NotAsked, OurDestination};
+    use ReplicationCoverage::{Covered, NotCovered, NotRead};
     use ReplicationStatus::{Completed, Failed, Pending, Replica};
-    let again = Decision::Again(AgainReason::ReplicationPending {
+    let again = Decision::Defer(DeferralReason::ReplicationPending {
         remaining: Duration::from_secs(800),
     });
-    check_pending(Pending, 1_900, NotAsked, Some(Decision::AskReplication));
-    check_pending(Pending, 1_900, OurDestination, Some(again));
-    check_pending(Pending, 1_900, Elsewhere, None);
-    check_pending(Pending, 1_100, OurDestination, None);
-    check_pending(Pending, 1_100, NotAsked, None);
+    check_pending(Pending, 1_900, NotRead, Some(Decision::ReadReplicationCoverage));
+    check_pending(Pending, 1_900, Covered, Some(again));
+    check_pending(Pending, 1_900, NotCovered, None);
+    check_pending(Pending, 1_100, Covered, None);
+    check_pending(Pending, 1_100, NotRead, None);
     for status in [Completed, Failed, Replica] {
-        check_pending(status, 1_900, OurDestination, None);
+        check_pending(status, 1_900, Covered, None);
     }
 }
 
 #[test]
-fn tags_of_one_side_alone_settle_nothing() {
+fn tags_read_on_one_side_are_inconclusive() {
     let read = |facts: &mut ObjectFacts| facts.tags = Some(BTreeMap::new());
     let later = Timestamp::from_seconds(1_500);
     let source = present(|facts| facts.last_modified = later);
-    assert_eq!(decided(&source, &copied(read)), Decision::Read(HIDDEN_IN_HEAD.into()));
+    assert_eq!(
+        decided(&source, &copied(read)),
+        Decision::ReadAttributes(HIDDEN_IN_HEAD.into())
+    );
     let source = present(|facts| {
         read(facts);
         facts.last_modified = later;
     });
-    assert_eq!(decided(&source, &copied(|_| ())), Decision::Read(HIDDEN_IN_HEAD.into()));
+    assert_eq!(
+        decided(&source, &copied(|_| ())),
+        Decision::ReadAttributes(HIDDEN_IN_HEAD.into())
+    );
 }
 
 #[test]
@@ -352,13 +364,8 @@ fn what_cannot_be_copied_is_left_to_replication_first() {
         facts.replication_status = Some(ReplicationStatus::Pending);
         facts.last_modified = Timestamp::from_seconds(1_900);
     });
-    let decision = decided_with(
-        &source,
-        &ObjectState::NotFound,
-        &policy(),
-        ReplicationCoverage::OurDestination,
-    );
-    assert!(matches!(decision, Decision::Again(_)), "{decision:?}");
+    let decision = decided_with(&source, &ObjectState::NotFound, &policy(), ReplicationCoverage::Covered);
+    assert!(matches!(decision, Decision::Defer(_)), "{decision:?}");
 }
 
 #[test]
@@ -417,7 +424,7 @@ fn check_method(policy: &Policy, size_bytes: u64, etag: &str, expected: CopyMeth
         facts.tags = Some(BTreeMap::new());
         facts.annotations = Some(BTreeMap::new());
     });
-    match decided_with(&source, &ObjectState::NotFound, policy, ReplicationCoverage::NotAsked) {
+    match decided_with(&source, &ObjectState::NotFound, policy, ReplicationCoverage::NotRead) {
         Decision::Copy(order) => assert_eq!(order.method, expected, "{size_bytes} {etag}"),
         other => panic!("not a copy: {other:?}"),
     }
@@ -425,25 +432,25 @@ fn check_method(policy: &Policy, size_bytes: u64, etag: &str, expected: CopyMeth
 
 #[test]
 fn parts_begin_where_one_request_ends() {
-    use CopyMethod::{Parts, Whole};
+    use CopyMethod::{Multipart, SingleRequest};
     let policy = policy();
-    check_method(&policy, 5 * GIB, "aa", Whole);
-    check_method(&policy, 5 * GIB + 1, "aa", Parts);
-    check_method(&policy, LARGEST_OBJECT_BYTES, "aa-10000", Parts);
+    check_method(&policy, 5 * GIB, "aa", SingleRequest);
+    check_method(&policy, 5 * GIB + 1, "aa", Multipart);
+    check_method(&policy, LARGEST_OBJECT_BYTES, "aa-10000", Multipart);
     let early = Policy {
         multipart_threshold_bytes: GIB,
         ..policy.clone()
     };
-    check_method(&early, GIB, "aa-2", Parts);
-    check_method(&early, GIB + 1, "aa-2", Parts);
+    check_method(&early, GIB, "aa-2", Multipart);
+    check_method(&early, GIB + 1, "aa-2", Multipart);
     // Without a checksum the tag of a single part is all that a copy can be verified by.
-    check_method(&early, GIB + 1, "aa", Whole);
+    check_method(&early, GIB + 1, "aa", SingleRequest);
 }
 
 #[test]
-fn copies_that_only_parts_can_tell_equal_are_made_in_parts() {
+fn objects_comparable_by_parts_only_are_copied_multipart() {
     use crate::facts::ChecksumCoverage::{Composite, FullObject};
-    use CopyMethod::{Parts, Whole};
+    use CopyMethod::{Multipart, SingleRequest};
     let key = "arn:aws:kms:us-east-1:111122223333:key/1111-2222";
     let with_kms = || {
         Encryption::Kms(KmsEncryption {
@@ -452,13 +459,13 @@ fn copies_that_only_parts_can_tell_equal_are_made_in_parts() {
         })
     };
     let cases = [
-        ("aa-3", None, Encryption::Managed, Parts),
-        ("aa-3", Some(Composite), Encryption::Managed, Parts),
-        ("aa-3", Some(FullObject), Encryption::Managed, Whole),
-        ("aa", None, Encryption::Managed, Whole),
+        ("aa-3", None, Encryption::Managed, Multipart),
+        ("aa-3", Some(Composite), Encryption::Managed, Multipart),
+        ("aa-3", Some(FullObject), Encryption::Managed, SingleRequest),
+        ("aa", None, Encryption::Managed, SingleRequest),
         // Under KMS no tag is a hash, so parts would tell nothing either.
-        ("aa-3", None, with_kms(), Whole),
-        ("aa-3", Some(Composite), with_kms(), Parts),
+        ("aa-3", None, with_kms(), SingleRequest),
+        ("aa-3", Some(Composite), with_kms(), Multipart),
     ];
     for (etag, checksum, encryption, expected) in cases {
         let source = present(|facts| {
@@ -471,12 +478,7 @@ fn copies_that_only_parts_can_tell_equal_are_made_in_parts() {
                 facts.checksums.values.insert("CRC32", "x==".into());
             }
         });
-        let decision = decided_with(
-            &source,
-            &ObjectState::NotFound,
-            &policy(),
-            ReplicationCoverage::NotAsked,
-        );
+        let decision = decided_with(&source, &ObjectState::NotFound, &policy(), ReplicationCoverage::NotRead);
         let Decision::Copy(order) = decision else {
             panic!("not a copy: {decision:?}")
         };
@@ -486,32 +488,32 @@ fn copies_that_only_parts_can_tell_equal_are_made_in_parts() {
 
 #[test]
 fn etag_is_kept_at_any_size_when_asked() {
-    use CopyMethod::{Parts, Whole};
+    use CopyMethod::{Multipart, SingleRequest};
     let policy = Policy {
         preserve_etag: PreserveEtag::Always,
         multipart_threshold_bytes: GIB,
         ..policy()
     };
-    check_method(&policy, 7, "aa-1", Parts);
-    check_method(&policy, 7, "aa", Whole);
-    check_method(&policy, 2 * GIB, "aa", Whole);
-    check_method(&policy, 5 * GIB + 1, "aa", Parts);
+    check_method(&policy, 7, "aa-1", Multipart);
+    check_method(&policy, 7, "aa", SingleRequest);
+    check_method(&policy, 2 * GIB, "aa", SingleRequest);
+    check_method(&policy, 5 * GIB + 1, "aa", Multipart);
     // No bytes make no parts.
-    check_method(&policy, 0, "aa-1", Whole);
+    check_method(&policy, 0, "aa-1", SingleRequest);
 }
 
 #[test]
-fn parts_carry_nothing_over_so_all_is_read_and_stated() {
+fn multipart_copy_reads_and_sets_every_attribute() {
     let large = |facts: &mut ObjectFacts| {
         facts.size_bytes = 6 * GIB;
         facts.headers.content_type = Some("a/b".into());
         facts.user_metadata.insert("owner".into(), "b".into());
         facts.checksums.values.insert("CRC64NVME", "x==".into());
     };
-    let unread = Aspects::from([Aspect::Tags, Aspect::Annotations]);
+    let unread = AttributeSet::from([Attribute::Tags, Attribute::Annotations]);
     assert_eq!(
         decided(&present(large), &ObjectState::NotFound),
-        Decision::ReadSource(unread)
+        Decision::ReadSourceAttributes(unread)
     );
     let tags = BTreeMap::from([("a".to_owned(), "b".to_owned())]);
     let source = present(|facts| {
@@ -522,8 +524,8 @@ fn parts_carry_nothing_over_so_all_is_read_and_stated() {
     let Decision::Copy(order) = decided(&source, &ObjectState::NotFound) else {
         panic!("not a copy");
     };
-    assert_eq!(order.stated.tags, Some(tags));
-    let metadata = order.stated.metadata.unwrap();
+    assert_eq!(order.explicit.tags, Some(tags));
+    let metadata = order.explicit.metadata.unwrap();
     assert_eq!(metadata.headers.content_type.as_deref(), Some("a/b"));
     assert_eq!(metadata.user, BTreeMap::from([("owner".to_owned(), "b".to_owned())]));
     assert_eq!(order.source_checksum.unwrap().algorithm, "CRC64NVME");
@@ -534,10 +536,10 @@ fn tagged(value: &str) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn other_tags_are_amended_without_a_copy_on_the_version_seen() {
+fn changed_tags_are_updated_on_the_version_read_without_a_copy() {
     let source = present(|facts| facts.tags = Some(tagged("live")));
     let destination = copied(|facts| facts.tags = Some(tagged("test")));
-    let Decision::Amend(order) = decided(&source, &destination) else {
+    let Decision::UpdateAttributes(order) = decided(&source, &destination) else {
         panic!("not an amendment");
     };
     assert_eq!(order.version_id.as_ref().unwrap().as_str(), "copy");
@@ -546,11 +548,11 @@ fn other_tags_are_amended_without_a_copy_on_the_version_seen() {
         (order.lock, order.acl.clone(), order.annotations.clone()),
         (None, None, None)
     );
-    assert_eq!(order.aspects(), Aspects::from([Aspect::Tags]));
+    assert_eq!(order.attributes(), AttributeSet::from([Attribute::Tags]));
 }
 
 #[test]
-fn without_versions_an_amendment_is_a_conditional_copy() {
+fn attribute_update_without_versions_is_a_conditional_copy() {
     let source = present(|facts| hidden_read(facts, tagged("live")));
     let destination = copied(|facts| {
         hidden_read(facts, tagged("test"));
@@ -564,7 +566,7 @@ fn without_versions_an_amendment_is_a_conditional_copy() {
 }
 
 #[test]
-fn archived_object_has_its_tags_amended_all_the_same() {
+fn archived_object_has_its_tags_updated() {
     let archived = |facts: &mut ObjectFacts| {
         facts.storage_class = "GLACIER".into();
         facts.availability = Availability::Archived;
@@ -577,7 +579,7 @@ fn archived_object_has_its_tags_amended_all_the_same() {
         archived(facts);
         facts.tags = Some(tagged("test"));
     });
-    assert!(matches!(decided(&source, &destination), Decision::Amend(_)));
+    assert!(matches!(decided(&source, &destination), Decision::UpdateAttributes(_)));
 }
 
 #[test]
@@ -591,7 +593,7 @@ fn annotations_are_written_and_removed_by_name() {
     let source = present(|facts| facts.annotations = Some(annotations(&[("same", "1"), ("new", "2"), ("other", "3")])));
     let destination =
         copied(|facts| facts.annotations = Some(annotations(&[("same", "1"), ("other", "4"), ("old", "5")])));
-    let Decision::Amend(order) = decided(&source, &destination) else {
+    let Decision::UpdateAttributes(order) = decided(&source, &destination) else {
         panic!("not an amendment");
     };
     let change = order.annotations.unwrap();
@@ -600,51 +602,60 @@ fn annotations_are_written_and_removed_by_name() {
 }
 
 #[test]
-fn what_is_equal_is_left_out_of_an_amendment() {
+fn equal_attributes_are_left_out_of_an_update() {
     let annotated = |facts: &mut ObjectFacts, tags: &str| {
         facts.tags = Some(tagged(tags));
         facts.annotations = Some(BTreeMap::from([("note".to_owned(), "1".to_owned())]));
     };
     let source = present(|facts| annotated(facts, "live"));
     let destination = copied(|facts| annotated(facts, "test"));
-    let Decision::Amend(order) = decided(&source, &destination) else {
+    let Decision::UpdateAttributes(order) = decided(&source, &destination) else {
         panic!("not an amendment");
     };
-    assert_eq!(order.aspects(), Aspects::from([Aspect::Tags]));
+    assert_eq!(order.attributes(), AttributeSet::from([Attribute::Tags]));
     assert_eq!(order.annotations, None);
 }
 
 #[test]
 fn decisions_and_refusals_have_the_names_that_logs_are_searched_for() {
     let etag = ETag::new("aa").unwrap();
-    let tags = Aspects::from([Aspect::Tags]);
+    let tags = AttributeSet::from([Attribute::Tags]);
     let decisions = [
         (Decision::Skip(SkipReason::BothAbsent), "both-absent"),
-        (Decision::Read(Aspects::from([Aspect::Tags])), "read"),
-        (Decision::ReadSource(tags), "read"),
-        (Decision::AskReplication, "ask-replication"),
-        (Decision::AskAbilities, "ask-abilities"),
+        (Decision::ReadAttributes(AttributeSet::from([Attribute::Tags])), "read"),
+        (Decision::ReadSourceAttributes(tags), "read"),
+        (Decision::ReadReplicationCoverage, "read-replication-coverage"),
+        (Decision::ReadBucketCapabilities, "read-bucket-capabilities"),
         (Decision::ConfirmAbsence(SideName::Source), "confirm-absence"),
         (Decision::Delete { seen: etag }, "delete"),
-        (Decision::Again(AgainReason::HotKey), "hot-key"),
-        (Decision::Refuse(Refusal::CustomerKeyEncrypted), "CustomerKeyEncrypted"),
+        (Decision::Defer(DeferralReason::HotKey), "hot-key"),
+        (
+            Decision::Refuse(CopyRefusal::CustomerKeyEncrypted),
+            "CustomerKeyEncrypted",
+        ),
     ];
     for (decision, name) in decisions {
         assert_eq!(decision.as_str(), name);
     }
-    let in_parts = present(|facts| {
+    let multipart = present(|facts| {
         facts.size_bytes = 6 << 30;
         facts.tags = Some(BTreeMap::new());
         facts.annotations = Some(BTreeMap::new());
     });
-    assert_eq!(decided(&in_parts, &ObjectState::NotFound).as_str(), "copy-in-parts");
+    assert_eq!(decided(&multipart, &ObjectState::NotFound).as_str(), "multipart-copy");
     assert_eq!(decided(&present(|_| ()), &ObjectState::NotFound).as_str(), "copy");
     let storage_class = "GLACIER".to_owned();
     let refusals = [
-        (Refusal::ArchivedNotRestored { storage_class }, "ArchivedNotRestored"),
-        (Refusal::TooLarge { size_bytes: 1 }, "ObjectTooLarge"),
-        (Refusal::CannotBeMarked(CannotMark::NothingToBind), "CannotBeMarked"),
-        (Refusal::ReplicatedByS3, "ReplicatedByS3"),
+        (
+            CopyRefusal::ArchivedNotRestored { storage_class },
+            "ArchivedNotRestored",
+        ),
+        (CopyRefusal::TooLarge { size_bytes: 1 }, "ObjectTooLarge"),
+        (
+            CopyRefusal::MarkerNotPossible(MarkerError::NothingToBind),
+            "CannotBeMarked",
+        ),
+        (CopyRefusal::ReplicatedByS3, "ReplicatedByS3"),
     ];
     for (refusal, code) in refusals {
         assert_eq!(refusal.code(), code);
@@ -665,8 +676,8 @@ fn annotations_that_a_multipart_copy_may_lack_are_read() {
         let situation = Situation {
             source: &present(change),
             destination: &copied(change),
-            replication: ReplicationCoverage::NotAsked,
-            abilities: None,
+            replication: ReplicationCoverage::NotRead,
+            capabilities: None,
             default_encryption: &DefaultEncryption::Unknown,
             encrypts_by_copy: false,
             annotations_pending,
@@ -678,7 +689,7 @@ fn annotations_that_a_multipart_copy_may_lack_are_read() {
     let identical = Decision::Skip(SkipReason::AlreadyIdentical);
     assert_eq!(
         decided("aa-2", true, None),
-        Decision::Read(Aspects::from([Aspect::Annotations]))
+        Decision::ReadAttributes(AttributeSet::from([Attribute::Annotations]))
     );
     assert_eq!(decided("aa-2", false, None), identical);
     assert_eq!(decided("aa", true, None), identical);
@@ -686,7 +697,7 @@ fn annotations_that_a_multipart_copy_may_lack_are_read() {
 }
 
 #[test]
-fn annotations_alone_are_amended_without_versions_too() {
+fn annotations_alone_are_updated_on_unversioned_buckets() {
     let unversioned = |annotations: &str, stage: &str| {
         copied(|facts| {
             facts.version_id = None;
@@ -695,7 +706,7 @@ fn annotations_alone_are_amended_without_versions_too() {
         })
     };
     let source = unversioned("new", "live");
-    let Decision::Amend(order) = decided(&source, &unversioned("old", "live")) else {
+    let Decision::UpdateAttributes(order) = decided(&source, &unversioned("old", "live")) else {
         panic!("annotations should be amended");
     };
     assert_eq!((order.version_id, order.etag.as_str()), (None, "aa"));
@@ -715,8 +726,8 @@ fn copy_that_nothing_can_verify_is_not_repeated_for_what_follows_it() {
         let situation = Situation {
             source: &present(|_| ()),
             destination: &copied(kms),
-            replication: ReplicationCoverage::NotAsked,
-            abilities: None,
+            replication: ReplicationCoverage::NotRead,
+            capabilities: None,
             default_encryption: &DefaultEncryption::Unknown,
             encrypts_by_copy: false,
             annotations_pending: false,
@@ -758,8 +769,8 @@ fn method_is_the_preferred_one_unless_only_the_other_makes_a_copy_that_can_be_ve
         }
         method(&facts, policy)
     };
-    let whole = CopyMethod::Whole;
-    let parts = CopyMethod::Parts;
+    let whole = CopyMethod::SingleRequest;
+    let parts = CopyMethod::Multipart;
     // Above a lowered threshold parts are preferred; a checksum that S3 does not compute from parts does not survive them.
     assert_eq!(method_of("aa", 6, Some(("CRC64NVME", FullObject)), &lowered), parts);
     for algorithm in ["SHA256", "SHA1"] {
@@ -781,27 +792,27 @@ fn method_is_the_preferred_one_unless_only_the_other_makes_a_copy_that_can_be_ve
 }
 
 #[test]
-fn retention_is_left_to_a_stricter_default_of_the_bucket_and_settled_afterwards() {
+fn retention_is_left_to_a_stricter_bucket_default_and_compared_afterwards() {
     use RetentionMode::{Compliance, Governance};
     let decided = |own: ObjectLock, mode| {
         let default = Some(DefaultRetention { mode, days: 1 });
-        let abilities = Abilities {
-            object_lock: Some(BucketLock { default }),
+        let capabilities = BucketCapabilities {
+            object_lock: Some(BucketObjectLock { default }),
             acl: false,
         };
         let source = present(|facts| facts.lock = own);
-        match decided_by_able(&source, &ObjectState::DeleteMarker, &policy(), abilities) {
-            Decision::Copy(order) => (order.stated.lock, order.follow_up),
+        match decided_by_able(&source, &ObjectState::DeleteMarker, &policy(), capabilities) {
+            Decision::Copy(order) => (order.explicit.lock, order.follow_up),
             other => panic!("{other:?}"),
         }
     };
     let day = 24 * 60 * 60;
     let (short, long) = (retained(Governance, 2_000 + day - 1), retained(Compliance, 2_000 + day));
-    let left = (ObjectLock::default(), Aspects::from([Aspect::Lock]));
+    let left = (ObjectLock::default(), AttributeSet::from([Attribute::Lock]));
     assert_eq!(decided(short, Governance), left);
     assert_eq!(decided(retained(Governance, 9 * day), Compliance), left);
     assert_eq!(decided(retained(Compliance, 3_000), Governance), left);
-    assert_eq!(decided(long, Compliance), (long, Aspects::new()));
+    assert_eq!(decided(long, Compliance), (long, AttributeSet::new()));
 }
 
 #[test]
@@ -809,16 +820,16 @@ fn lock_that_is_stricter_than_the_sources_is_named() {
     use RetentionMode::{Compliance, Governance};
     let source = present(|facts| facts.lock = retained(Governance, 3_000));
     let named = |lock| {
-        let lost = not_kept(
+        let lost = not_preserved(
             source.facts().unwrap(),
             lock,
             None,
-            &Aspects::new(),
+            &AttributeSet::new(),
             Some(LOCKS),
             &policy(),
             NOW,
         );
-        lost.contains(&Aspect::StricterLock)
+        lost.contains(&Attribute::StricterLock)
     };
     assert!(named(Some(retained(Compliance, 3_000))));
     assert!(named(Some(retained(Governance, 3_001))));
@@ -839,12 +850,17 @@ fn retained(mode: RetentionMode, until: i64) -> ObjectLock {
 }
 
 #[track_caller]
-fn decided_by_able(source: &ObjectState, destination: &ObjectState, policy: &Policy, abilities: Abilities) -> Decision {
+fn decided_by_able(
+    source: &ObjectState,
+    destination: &ObjectState,
+    policy: &Policy,
+    capabilities: BucketCapabilities,
+) -> Decision {
     let situation = Situation {
         source,
         destination,
-        replication: ReplicationCoverage::NotAsked,
-        abilities: Some(abilities),
+        replication: ReplicationCoverage::NotRead,
+        capabilities: Some(capabilities),
         default_encryption: &DefaultEncryption::Unknown,
         encrypts_by_copy: false,
         annotations_pending: false,
@@ -854,15 +870,15 @@ fn decided_by_able(source: &ObjectState, destination: &ObjectState, policy: &Pol
     decide(&situation, policy)
 }
 
-const LOCKS: Abilities = Abilities {
-    object_lock: Some(BucketLock { default: None }),
+const LOCKS: BucketCapabilities = BucketCapabilities {
+    object_lock: Some(BucketObjectLock { default: None }),
     acl: false,
 };
-const NOTHING: Abilities = Abilities {
+const NOTHING: BucketCapabilities = BucketCapabilities {
     object_lock: None,
     acl: false,
 };
-const ACLS: Abilities = Abilities {
+const ACLS: BucketCapabilities = BucketCapabilities {
     object_lock: None,
     acl: true,
 };
@@ -872,16 +888,16 @@ fn lock_in_force_is_restated_where_the_destination_can_hold_it() {
     let lock = retained(RetentionMode::Compliance, 9_000);
     let source = present(|facts| facts.lock = lock);
     let nowhere = ObjectState::NotFound;
-    assert_eq!(decided(&source, &nowhere), Decision::AskAbilities);
-    for (abilities, expected) in [(LOCKS, lock), (NOTHING, ObjectLock::default())] {
-        match decided_by_able(&source, &nowhere, &policy(), abilities) {
-            Decision::Copy(order) => assert_eq!(order.stated.lock, expected),
+    assert_eq!(decided(&source, &nowhere), Decision::ReadBucketCapabilities);
+    for (capabilities, expected) in [(LOCKS, lock), (NOTHING, ObjectLock::default())] {
+        match decided_by_able(&source, &nowhere, &policy(), capabilities) {
+            Decision::Copy(order) => assert_eq!(order.explicit.lock, expected),
             other => panic!("not a copy: {other:?}"),
         }
     }
     let ended = present(|facts| facts.lock = retained(RetentionMode::Compliance, 2_000));
     match decided(&ended, &nowhere) {
-        Decision::Copy(order) => assert!(order.stated.lock.is_none(), "S3 takes no retention that has ended"),
+        Decision::Copy(order) => assert!(order.explicit.lock.is_none(), "S3 takes no retention that has ended"),
         other => panic!("not a copy: {other:?}"),
     }
 }
@@ -891,7 +907,7 @@ fn weaker_lock_is_strengthened_and_a_stricter_one_is_left() {
     let source = present(|facts| facts.lock = retained(RetentionMode::Compliance, 8_000));
     let weaker = copied(|facts| facts.lock = retained(RetentionMode::Governance, 9_000));
     match decided_by_able(&source, &weaker, &policy(), LOCKS) {
-        Decision::Amend(order) => {
+        Decision::UpdateAttributes(order) => {
             let change = order.lock.unwrap();
             assert_eq!(change.to, retained(RetentionMode::Compliance, 9_000), "never shortened");
             assert!(change.changes_retention && !change.changes_legal_hold);
@@ -906,16 +922,16 @@ fn weaker_lock_is_strengthened_and_a_stricter_one_is_left() {
     assert_eq!(decided_by_able(&source, &stricter, &policy(), LOCKS), equal);
     assert_eq!(decided_by_able(&source, &copied(|_| ()), &policy(), NOTHING), equal);
     assert_eq!(
-        not_kept(
+        not_preserved(
             source.facts().unwrap(),
             None,
             None,
-            &Aspects::new(),
+            &AttributeSet::new(),
             Some(NOTHING),
             &policy(),
             NOW
         ),
-        Aspects::from([Aspect::Lock])
+        AttributeSet::from([Attribute::Lock])
     );
 }
 
@@ -934,27 +950,27 @@ fn grants_are_restated_only_when_asked_and_possible() {
     };
     let nowhere = ObjectState::NotFound;
     let unread = present(|_| ());
-    let read = Decision::ReadSource(Aspects::from([Aspect::Acl]));
+    let read = Decision::ReadSourceAttributes(AttributeSet::from([Attribute::Acl]));
     assert_eq!(decided_by_able(&unread, &nowhere, &asked, ACLS), read);
     let source = present(|facts| facts.acl = Some(acl("one")));
-    for (policy, abilities, expected) in [
+    for (policy, capabilities, expected) in [
         (&asked, ACLS, Some(acl("one"))),
         (&asked, NOTHING, None),
         (&policy(), ACLS, None),
     ] {
-        match decided_by_able(&source, &nowhere, policy, abilities) {
-            Decision::Copy(order) => assert_eq!(order.stated.acl, expected),
+        match decided_by_able(&source, &nowhere, policy, capabilities) {
+            Decision::Copy(order) => assert_eq!(order.explicit.acl, expected),
             other => panic!("not a copy: {other:?}"),
         }
     }
     let unread = copied(|_| ());
     assert_eq!(
         decided_by_able(&source, &unread, &asked, ACLS),
-        Decision::Read(Aspects::from([Aspect::Acl]))
+        Decision::ReadAttributes(AttributeSet::from([Attribute::Acl]))
     );
     let other = copied(|facts| facts.acl = Some(acl("two")));
     match decided_by_able(&source, &other, &asked, ACLS) {
-        Decision::Amend(order) => assert_eq!(order.acl, Some(acl("one"))),
+        Decision::UpdateAttributes(order) => assert_eq!(order.acl, Some(acl("one"))),
         other => panic!("not an amendment: {other:?}"),
     }
     let granted = |facts: &mut ObjectFacts, tags: &str| {
@@ -966,26 +982,26 @@ fn grants_are_restated_only_when_asked_and_possible() {
         copied(|facts| granted(facts, "test")),
     );
     match decided_by_able(&source_tagged, &copy_tagged, &asked, ACLS) {
-        Decision::Amend(order) => assert_eq!(order.aspects(), Aspects::from([Aspect::Tags])),
+        Decision::UpdateAttributes(order) => assert_eq!(order.attributes(), AttributeSet::from([Attribute::Tags])),
         other => panic!("not an amendment: {other:?}"),
     }
-    let hinted = Aspects::from([Aspect::Acl]);
-    let lost = |policy| not_kept(source.facts().unwrap(), None, None, &hinted, None, policy, NOW);
-    assert_eq!((lost(&policy()), lost(&asked)), (hinted.clone(), Aspects::new()));
-    let of_nothing = not_kept(
+    let hinted = AttributeSet::from([Attribute::Acl]);
+    let lost = |policy| not_preserved(source.facts().unwrap(), None, None, &hinted, None, policy, NOW);
+    assert_eq!((lost(&policy()), lost(&asked)), (hinted.clone(), AttributeSet::new()));
+    let of_nothing = not_preserved(
         source.facts().unwrap(),
         None,
         None,
-        &Aspects::new(),
+        &AttributeSet::new(),
         Some(NOTHING),
         &policy(),
         NOW,
     );
-    assert_eq!(of_nothing, Aspects::new(), "no lock, and grants that nobody named");
+    assert_eq!(of_nothing, AttributeSet::new(), "no lock, and grants that nobody named");
 }
 
 #[test]
-fn mapped_kms_key_is_stated_with_its_bucket_key_and_any_other_is_not() {
+fn mapped_kms_key_is_explicit_with_its_bucket_key() {
     let under = |arn: &str| {
         present(|facts| {
             facts.encryption = Encryption::Kms(KmsEncryption {
@@ -999,48 +1015,48 @@ fn mapped_kms_key_is_stated_with_its_bucket_key_and_any_other_is_not() {
         kms_keys: BTreeMap::from([("arn:us".to_owned(), "arn:eu".to_owned())]),
         ..policy()
     };
-    let stated = |source: &ObjectState| match decided_with(
+    let explicit = |source: &ObjectState| match decided_with(
         source,
         &ObjectState::NotFound,
         &policy,
-        ReplicationCoverage::NotAsked,
+        ReplicationCoverage::NotRead,
     ) {
-        Decision::Copy(order) => order.stated.encryption,
+        Decision::Copy(order) => order.explicit.encryption,
         other => panic!("not a copy: {other:?}"),
     };
-    let expected = StatedEncryption::Kms(KmsEncryption {
+    let expected = ExplicitEncryption::Kms(KmsEncryption {
         key_arn: Some("arn:eu".to_owned()),
         bucket_key: true,
         dual_layer: false,
     });
-    assert_eq!(stated(&under("arn:us")), Some(expected));
-    assert_eq!(stated(&under("arn:other")), None);
-    assert_eq!(stated(&present(|_| ())), None);
+    assert_eq!(explicit(&under("arn:us")), Some(expected));
+    assert_eq!(explicit(&under("arn:other")), None);
+    assert_eq!(explicit(&present(|_| ())), None);
 }
 
 #[test]
-fn metadata_that_s3_cannot_show_is_named_as_lost() {
+fn metadata_that_s3_does_not_return_is_reported_as_not_preserved() {
     let source = present(|facts| facts.missing_metadata = 1);
-    let lost = not_kept(
+    let lost = not_preserved(
         source.facts().unwrap(),
         None,
         None,
-        &Aspects::new(),
+        &AttributeSet::new(),
         None,
         &policy(),
         NOW,
     );
-    assert_eq!(lost, Aspects::from([Aspect::MissingMetadata]));
+    assert_eq!(lost, AttributeSet::from([Attribute::MissingMetadata]));
 }
 
 /// How the objects and the bucket of a row are encrypted: `managed`, or the name of a KMS key; `2:` before it means two
 /// layers.
-fn encrypted(name: &str) -> StatedEncryption {
+fn encrypted(name: &str) -> ExplicitEncryption {
     if name == "managed" {
-        return StatedEncryption::Managed;
+        return ExplicitEncryption::Managed;
     }
     let (key, dual_layer) = name.strip_prefix("2:").map_or((name, false), |key| (key, true));
-    StatedEncryption::Kms(KmsEncryption {
+    ExplicitEncryption::Kms(KmsEncryption {
         key_arn: Some(key.to_owned()),
         bucket_key: false,
         dual_layer,
@@ -1049,8 +1065,8 @@ fn encrypted(name: &str) -> StatedEncryption {
 
 fn stored_as(name: &str) -> Encryption {
     match encrypted(name) {
-        StatedEncryption::Managed => Encryption::Managed,
-        StatedEncryption::Kms(kms) => Encryption::Kms(kms),
+        ExplicitEncryption::Managed => Encryption::Managed,
+        ExplicitEncryption::Kms(kms) => Encryption::Kms(kms),
     }
 }
 
@@ -1074,9 +1090,9 @@ fn encryption_of_equal_objects_is_changed_in_place_or_by_a_copy() {
         let situation = Situation {
             source: &source,
             destination: &destination,
-            replication: ReplicationCoverage::NotAsked,
-            abilities: Some(Abilities {
-                object_lock: Some(BucketLock::default()),
+            replication: ReplicationCoverage::NotRead,
+            capabilities: Some(BucketCapabilities {
+                object_lock: Some(BucketObjectLock::default()),
                 acl: false,
             }),
             default_encryption: default,
@@ -1091,26 +1107,26 @@ fn encryption_of_equal_objects_is_changed_in_place_or_by_a_copy() {
         };
         decide(&situation, &policy).as_str()
     };
-    let is = |name: &str| DefaultEncryption::Is(encrypted(name));
-    let (not_asked, unknown) = (DefaultEncryption::NotAsked, DefaultEncryption::Unknown);
+    let is = |name: &str| DefaultEncryption::Known(encrypted(name));
+    let (not_asked, unknown) = (DefaultEncryption::NotRead, DefaultEncryption::Unknown);
     let same: Change = |_| ();
     let locked: Change = |facts| facts.lock.legal_hold = true;
     let unversioned: Change = |facts| facts.version_id = None;
-    let (skip, amend, copy) = ("already-identical", "amend", "copy");
+    let (skip, update_attributes, copy) = ("already-identical", "update-attributes", "copy");
     for (asked_for, default, present_as, change, by_copy, expected) in [
-        (None, &not_asked, "managed", same, false, "ask-default-encryption"),
+        (None, &not_asked, "managed", same, false, "read-default-encryption"),
         (None, &unknown, "managed", same, false, skip),
         (None, &unknown, "key", same, false, skip),
         (None, &is("managed"), "managed", same, false, skip),
         (None, &is("managed"), "key", same, false, skip),
-        (None, &is("key"), "other", same, false, amend),
+        (None, &is("key"), "other", same, false, update_attributes),
         (None, &is("key"), "2:other", same, false, skip),
-        (None, &is("key"), "managed", same, false, amend),
+        (None, &is("key"), "managed", same, false, update_attributes),
         (Some("managed"), &not_asked, "managed", same, false, skip),
         (Some("managed"), &not_asked, "key", same, false, copy),
         (Some("key"), &not_asked, "key", same, false, skip),
-        (Some("key"), &not_asked, "managed", same, false, amend),
-        (Some("key"), &not_asked, "other", same, false, amend),
+        (Some("key"), &not_asked, "managed", same, false, update_attributes),
+        (Some("key"), &not_asked, "other", same, false, update_attributes),
         // What S3 does not change in place.
         (Some("key"), &not_asked, "managed", same, true, copy),
         (Some("key"), &not_asked, "managed", locked, false, copy),
@@ -1137,13 +1153,13 @@ fn what_cannot_be_copied_keeps_its_encryption() {
         &present(archived),
         &copied(archived),
         &policy,
-        ReplicationCoverage::NotAsked,
+        ReplicationCoverage::NotRead,
     );
     assert_eq!(decision, Decision::Skip(SkipReason::AlreadyIdentical));
 }
 
 #[test]
-fn lost_kms_key_is_named_unless_it_was_asked_for() {
+fn kms_key_not_preserved_is_reported_unless_requested() {
     let source = present(|facts| facts.encryption = stored_as("source"));
     let lost = |encryption: Option<&str>, asked_for: Option<&str>| {
         let policy = Policy {
@@ -1151,13 +1167,13 @@ fn lost_kms_key_is_named_unless_it_was_asked_for() {
             ..policy()
         };
         let encryption = encryption.map(stored_as);
-        let (facts, hinted) = (source.facts().unwrap(), Aspects::new());
-        not_kept(facts, None, encryption.as_ref(), &hinted, None, &policy, NOW)
+        let (facts, hinted) = (source.facts().unwrap(), AttributeSet::new());
+        not_preserved(facts, None, encryption.as_ref(), &hinted, None, &policy, NOW)
     };
-    let named = Aspects::from([Aspect::Encryption]);
+    let named = AttributeSet::from([Attribute::Encryption]);
     assert_eq!(lost(Some("managed"), None), named);
     assert_eq!(lost(Some("managed"), Some("key")), named, "asked for in vain");
     for (encryption, asked_for) in [(None, None), (Some("key"), None), (Some("managed"), Some("managed"))] {
-        assert_eq!(lost(encryption, asked_for), Aspects::new());
+        assert_eq!(lost(encryption, asked_for), AttributeSet::new());
     }
 }

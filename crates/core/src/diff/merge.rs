@@ -3,8 +3,8 @@
 use std::cmp::Ordering;
 use std::vec::IntoIter;
 
-use super::{Kind, looks};
-use crate::listing::{Listed, Order, OutOfOrder};
+use super::{DifferenceKind, listed_difference};
+use crate::listing::{KeyOrderCheck, KeysOutOfOrder, ListedObject};
 use crate::names::{ETag, ObjectKey};
 use crate::time::Timestamp;
 
@@ -30,16 +30,16 @@ impl SideName {
 
 /// The rows of one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Pair {
+pub enum KeyPair {
     /// Only the source has it.
-    Source(Listed),
+    Source(ListedObject),
     /// Only the destination has it.
-    Destination(Listed),
+    Destination(ListedObject),
     /// Both have it.
-    Both(Listed, Listed),
+    Both(ListedObject, ListedObject),
 }
 
-impl Pair {
+impl KeyPair {
     /// Returns the key.
     #[must_use]
     pub fn key(&self) -> &ObjectKey {
@@ -50,7 +50,7 @@ impl Pair {
 
     /// Returns the source's row.
     #[must_use]
-    pub fn source(&self) -> Option<&Listed> {
+    pub fn source(&self) -> Option<&ListedObject> {
         match self {
             Self::Source(listed) | Self::Both(listed, _) => Some(listed),
             Self::Destination(_) => None,
@@ -59,7 +59,7 @@ impl Pair {
 
     /// Returns the destination's row.
     #[must_use]
-    pub fn destination(&self) -> Option<&Listed> {
+    pub fn destination(&self) -> Option<&ListedObject> {
         match self {
             Self::Destination(listed) | Self::Both(_, listed) => Some(listed),
             Self::Source(_) => None,
@@ -68,11 +68,11 @@ impl Pair {
 
     /// Says what the rows look like; `None` means equal.
     #[must_use]
-    pub fn looks(&self) -> Option<Kind> {
+    pub fn listed_difference(&self) -> Option<DifferenceKind> {
         match self {
-            Self::Source(_) => Some(Kind::MissingAtDestination),
-            Self::Destination(_) => Some(Kind::ExtraAtDestination),
-            Self::Both(source, destination) => looks(source, destination),
+            Self::Source(_) => Some(DifferenceKind::MissingAtDestination),
+            Self::Destination(_) => Some(DifferenceKind::ExtraAtDestination),
+            Self::Both(source, destination) => listed_difference(source, destination),
         }
     }
 
@@ -100,33 +100,33 @@ impl Pair {
 
 /// What the merge does next.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
+pub enum MergeStep {
     /// It needs more rows of this side, or to hear that there are none.
     Needs(SideName),
     /// The next key.
-    Pair(Pair),
+    Pair(KeyPair),
     /// Both listings are at their ends.
     End,
 }
 
 /// Merges two listings, page by page; holds one page of each.
 #[derive(Debug, Default)]
-pub struct Merge {
+pub struct ListingMerge {
     source: Rows,
     destination: Rows,
 }
 
 #[derive(Debug, Default)]
 struct Rows {
-    page: IntoIter<Listed>,
-    next: Option<Listed>,
+    page: IntoIter<ListedObject>,
+    next: Option<ListedObject>,
     ended: bool,
-    order: Order,
+    order: KeyOrderCheck,
 }
 
 impl Rows {
     /// Makes the next row ready; `false` when a page is needed for that.
-    fn ready(&mut self) -> Result<bool, OutOfOrder> {
+    fn ready(&mut self) -> Result<bool, KeysOutOfOrder> {
         if self.next.is_none()
             && let Some(row) = self.page.next()
         {
@@ -137,9 +137,9 @@ impl Rows {
     }
 }
 
-impl Merge {
+impl ListingMerge {
     /// Takes the next page of a side, which may be empty.
-    pub fn give(&mut self, side: SideName, page: Vec<Listed>) {
+    pub fn give(&mut self, side: SideName, page: Vec<ListedObject>) {
         self.rows(side).page = page.into_iter();
     }
 
@@ -149,17 +149,17 @@ impl Merge {
     }
 
     /// Goes on; a side that is not in order is named.
-    pub fn step(&mut self) -> Result<Step, (SideName, OutOfOrder)> {
+    pub fn step(&mut self) -> Result<MergeStep, (SideName, KeysOutOfOrder)> {
         for side in [SideName::Source, SideName::Destination] {
             if !self.rows(side).ready().map_err(|error| (side, error))? {
-                return Ok(Step::Needs(side));
+                return Ok(MergeStep::Needs(side));
             }
         }
         let order = match (&self.source.next, &self.destination.next) {
             (Some(source), Some(destination)) => source.key.cmp(&destination.key),
             (Some(_), None) => Ordering::Less,
             (None, Some(_)) => Ordering::Greater,
-            (None, None) => return Ok(Step::End),
+            (None, None) => return Ok(MergeStep::End),
         };
         let source = if order.is_le() { self.source.next.take() } else { None };
         let destination = if order.is_ge() {
@@ -168,10 +168,10 @@ impl Merge {
             None
         };
         Ok(match (source, destination) {
-            (Some(source), Some(destination)) => Step::Pair(Pair::Both(source, destination)),
-            (Some(source), None) => Step::Pair(Pair::Source(source)),
-            (None, Some(destination)) => Step::Pair(Pair::Destination(destination)),
-            (None, None) => Step::End,
+            (Some(source), Some(destination)) => MergeStep::Pair(KeyPair::Both(source, destination)),
+            (Some(source), None) => MergeStep::Pair(KeyPair::Source(source)),
+            (None, Some(destination)) => MergeStep::Pair(KeyPair::Destination(destination)),
+            (None, None) => MergeStep::End,
         })
     }
 

@@ -6,18 +6,18 @@ use std::fmt;
 
 use serde::Serialize;
 
-pub use self::merge::{Merge, Pair, SideName, Step};
-use crate::compare::{Difference, Verdict, compare_around, compare_bodies};
+pub use self::merge::{KeyPair, ListingMerge, MergeStep, SideName};
+use crate::compare::{BodyComparison, BodyDifference, compare_around, compare_bodies};
 use crate::encryption::EncryptionRules;
 use crate::facts::{ObjectFacts, ObjectState};
-use crate::listing::Listed;
+use crate::listing::ListedObject;
 use crate::names::ObjectKey;
 use crate::time::Timestamp;
 
 /// In what an object of one side differs from the other's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub enum DifferenceKind {
     /// The destination has no object of this key.
     MissingAtDestination,
     /// Only the destination has an object of this key.
@@ -45,10 +45,10 @@ pub enum Kind {
     /// An object that an application wrote at such a destination, and the source never had.
     ExternalAtDestination,
     /// Nothing that both sides store can be compared. Never to be taken for "equal".
-    CannotTell,
+    Inconclusive,
 }
 
-impl Kind {
+impl DifferenceKind {
     /// All kinds, in the order of reports.
     pub const ALL: [Self; 14] = [
         Self::MissingAtDestination,
@@ -64,7 +64,7 @@ impl Kind {
         Self::StorageClass,
         Self::DestinationNewer,
         Self::ExternalAtDestination,
-        Self::CannotTell,
+        Self::Inconclusive,
     ];
 
     /// Returns the name used in reports.
@@ -84,27 +84,27 @@ impl Kind {
             Self::StorageClass => "storage-class",
             Self::DestinationNewer => "destination-newer",
             Self::ExternalAtDestination => "external-at-destination",
-            Self::CannotTell => "cannot-tell",
+            Self::Inconclusive => "inconclusive",
         }
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for DifferenceKind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.as_str())
     }
 }
 
-impl From<Difference> for Kind {
-    fn from(difference: Difference) -> Self {
+impl From<BodyDifference> for DifferenceKind {
+    fn from(difference: BodyDifference) -> Self {
         match difference {
-            Difference::Size => Self::Size,
-            Difference::Content => Self::Content,
-            Difference::Metadata => Self::Metadata,
-            Difference::Tags => Self::Tags,
-            Difference::Lock => Self::Lock,
-            Difference::Annotations => Self::Annotations,
-            Difference::Acl => Self::Acl,
+            BodyDifference::Size => Self::Size,
+            BodyDifference::Content => Self::Content,
+            BodyDifference::Metadata => Self::Metadata,
+            BodyDifference::Tags => Self::Tags,
+            BodyDifference::Lock => Self::Lock,
+            BodyDifference::Annotations => Self::Annotations,
+            BodyDifference::Acl => Self::Acl,
         }
     }
 }
@@ -112,22 +112,22 @@ impl From<Difference> for Kind {
 /// What two rows of listings look like. A listing names neither encryption nor checksums, so only what is equal here is
 /// equal; what differs is a finding that a HEAD of both sides settles.
 #[must_use]
-pub fn looks(source: &Listed, destination: &Listed) -> Option<Kind> {
+pub fn listed_difference(source: &ListedObject, destination: &ListedObject) -> Option<DifferenceKind> {
     if source.size_bytes != destination.size_bytes {
-        return Some(Kind::Size);
+        return Some(DifferenceKind::Size);
     }
     match (&source.etag, &destination.etag) {
         (Some(source), Some(destination)) if source == destination => None,
         (Some(source), Some(destination)) if !source.is_multipart() && !destination.is_multipart() => {
-            Some(Kind::Content)
+            Some(DifferenceKind::Content)
         }
-        _ => Some(Kind::CannotTell),
+        _ => Some(DifferenceKind::Inconclusive),
     }
 }
 
 /// How deep two objects are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Depth {
+pub enum DiffDepth {
     /// By what listings show; a HEAD only settles what looks different.
     Listing,
     /// Every object by its HEAD and its tags, storage class included.
@@ -136,7 +136,7 @@ pub enum Depth {
 
 /// One side's object in a report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Seen {
+pub struct ComparedObject {
     /// The size.
     pub size_bytes: u64,
     /// The tag of the content.
@@ -151,8 +151,8 @@ pub struct Seen {
     pub version_id: Option<String>,
 }
 
-impl From<&Listed> for Seen {
-    fn from(listed: &Listed) -> Self {
+impl From<&ListedObject> for ComparedObject {
+    fn from(listed: &ListedObject) -> Self {
         Self {
             size_bytes: listed.size_bytes,
             etag: listed.etag.as_ref().map(ToString::to_string),
@@ -163,7 +163,7 @@ impl From<&Listed> for Seen {
     }
 }
 
-impl From<&ObjectFacts> for Seen {
+impl From<&ObjectFacts> for ComparedObject {
     fn from(facts: &ObjectFacts) -> Self {
         Self {
             size_bytes: facts.size_bytes,
@@ -181,11 +181,11 @@ pub struct DifferentKey {
     /// The key.
     pub key: ObjectKey,
     /// In what; never empty.
-    pub differences: Vec<Kind>,
+    pub differences: Vec<DifferenceKind>,
     /// The source's object.
-    pub source: Option<Seen>,
+    pub source: Option<ComparedObject>,
     /// The destination's object.
-    pub destination: Option<Seen>,
+    pub destination: Option<ComparedObject>,
     /// Why it cannot be told, where that is more than that nothing is comparable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -194,12 +194,12 @@ pub struct DifferentKey {
 impl DifferentKey {
     /// Makes the report of what two listings show, unsettled.
     #[must_use]
-    pub fn listed(pair: &Pair, kind: Kind) -> Self {
+    pub fn listed(pair: &KeyPair, kind: DifferenceKind) -> Self {
         Self {
             key: pair.key().clone(),
             differences: vec![kind],
-            source: pair.source().map(Seen::from),
-            destination: pair.destination().map(Seen::from),
+            source: pair.source().map(ComparedObject::from),
+            destination: pair.destination().map(ComparedObject::from),
             reason: None,
         }
     }
@@ -208,15 +208,15 @@ impl DifferentKey {
     /// moves no bytes by itself.
     #[must_use]
     pub fn can_be_copied(&self) -> bool {
-        self.source.is_some() && self.differences != [Kind::StorageClass]
+        self.source.is_some() && self.differences != [DifferenceKind::StorageClass]
     }
 
     /// Makes the report of a key that could not be looked at.
     #[must_use]
-    pub fn unread(pair: &Pair, reason: String) -> Self {
+    pub fn unread(pair: &KeyPair, reason: String) -> Self {
         Self {
             reason: Some(reason),
-            ..Self::listed(pair, Kind::CannotTell)
+            ..Self::listed(pair, DifferenceKind::Inconclusive)
         }
     }
 }
@@ -227,22 +227,22 @@ impl DifferentKey {
 /// buckets unless they still disagree when they are asked. The encryption is compared with what is asked for by
 /// `encryption`.
 #[must_use]
-pub fn settle(
+pub fn confirm_difference(
     key: &ObjectKey,
     source: &ObjectState,
     destination: &ObjectState,
-    depth: Depth,
+    depth: DiffDepth,
     encryption: &EncryptionRules,
     now: Timestamp,
 ) -> Option<DifferentKey> {
     let differences = match (source.facts(), destination.facts()) {
         (None, None) => Vec::new(),
-        (Some(_), None) => vec![Kind::MissingAtDestination],
-        (None, Some(_)) => vec![Kind::ExtraAtDestination],
+        (Some(_), None) => vec![DifferenceKind::MissingAtDestination],
+        (None, Some(_)) => vec![DifferenceKind::ExtraAtDestination],
         (Some(source), Some(destination)) => {
             let mut kinds = differences(source, destination, depth, now);
-            if depth == Depth::Deep && !encryption.agree(source, destination) {
-                kinds.push(Kind::Encryption);
+            if depth == DiffDepth::Deep && !encryption.agree(source, destination) {
+                kinds.push(DifferenceKind::Encryption);
             }
             kinds
         }
@@ -250,28 +250,37 @@ pub fn settle(
     (!differences.is_empty()).then(|| DifferentKey {
         key: key.clone(),
         differences,
-        source: source.facts().map(Seen::from),
-        destination: destination.facts().map(Seen::from),
+        source: source.facts().map(ComparedObject::from),
+        destination: destination.facts().map(ComparedObject::from),
         reason: None,
     })
 }
 
-fn differences(source: &ObjectFacts, destination: &ObjectFacts, depth: Depth, now: Timestamp) -> Vec<Kind> {
+fn differences(
+    source: &ObjectFacts,
+    destination: &ObjectFacts,
+    depth: DiffDepth,
+    now: Timestamp,
+) -> Vec<DifferenceKind> {
     let mut kinds = match compare_bodies(source, destination) {
-        Verdict::Identical => Vec::new(),
-        Verdict::Different(difference) => vec![difference.into()],
-        Verdict::CannotTell(_) => vec![Kind::CannotTell],
+        BodyComparison::Identical => Vec::new(),
+        BodyComparison::Different(difference) => vec![difference.into()],
+        BodyComparison::Inconclusive(_) => vec![DifferenceKind::Inconclusive],
     };
-    kinds.extend(compare_around(source, destination, now).into_iter().map(Kind::from));
-    if depth == Depth::Deep && source.storage_class != destination.storage_class {
-        kinds.push(Kind::StorageClass);
+    kinds.extend(
+        compare_around(source, destination, now)
+            .into_iter()
+            .map(DifferenceKind::from),
+    );
+    if depth == DiffDepth::Deep && source.storage_class != destination.storage_class {
+        kinds.push(DifferenceKind::StorageClass);
     }
     kinds
 }
 
 /// How many keys there were and how they compare.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct DiffCounts {
     /// Keys of the source.
     pub source_keys: u64,
     /// Bytes of the source.
@@ -283,14 +292,14 @@ pub struct Counts {
     /// Keys whose storage classes differ in the listings; no difference by itself.
     pub other_storage_class: u64,
     /// Keys that looked different in the listings and turned out equal, or gone on both sides.
-    pub settled_equal: u64,
+    pub confirmed_equal: u64,
     /// Keys that differ.
     pub different_keys: u64,
     /// How often each kind was found; a key may have several.
-    kinds: [u64; Kind::ALL.len()],
+    kinds: [u64; DifferenceKind::ALL.len()],
 }
 
-impl Counts {
+impl DiffCounts {
     /// Tells whether neither side has a key.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -298,7 +307,7 @@ impl Counts {
     }
 
     /// Counts a pair of the merge.
-    pub fn pair(&mut self, pair: &Pair) {
+    pub fn pair(&mut self, pair: &KeyPair) {
         if let Some(source) = pair.source() {
             self.source_keys += 1;
             self.source_bytes = self.source_bytes.saturating_add(source.size_bytes);
@@ -321,7 +330,7 @@ impl Counts {
         self.destination_keys += more.destination_keys;
         self.destination_bytes = self.destination_bytes.saturating_add(more.destination_bytes);
         self.other_storage_class += more.other_storage_class;
-        self.settled_equal += more.settled_equal;
+        self.confirmed_equal += more.confirmed_equal;
         self.different_keys += more.different_keys;
         for (count, more) in self.kinds.iter_mut().zip(more.kinds) {
             *count += more;
@@ -332,7 +341,10 @@ impl Counts {
     pub fn different(&mut self, different: &DifferentKey) {
         self.different_keys += 1;
         for kind in &different.differences {
-            let row = Kind::ALL.iter().zip(&mut self.kinds).find(|(row, _)| *row == kind);
+            let row = DifferenceKind::ALL
+                .iter()
+                .zip(&mut self.kinds)
+                .find(|(row, _)| *row == kind);
             if let Some((_, count)) = row {
                 *count += 1;
             }
@@ -340,8 +352,11 @@ impl Counts {
     }
 
     /// Returns the kinds that were found, with how often.
-    pub fn by_kind(&self) -> impl Iterator<Item = (Kind, u64)> + '_ {
-        Kind::ALL.into_iter().zip(self.kinds).filter(|(_, count)| *count > 0)
+    pub fn by_kind(&self) -> impl Iterator<Item = (DifferenceKind, u64)> + '_ {
+        DifferenceKind::ALL
+            .into_iter()
+            .zip(self.kinds)
+            .filter(|(_, count)| *count > 0)
     }
 }
 

@@ -8,8 +8,8 @@ use crate::listing::StorageClassName;
 use crate::names::ETag;
 use crate::time::Timestamp;
 
-fn listed(key: &str, size_bytes: u64, etag: &str) -> Listed {
-    Listed {
+fn listed(key: &str, size_bytes: u64, etag: &str) -> ListedObject {
+    ListedObject {
         key: ObjectKey::from_raw(key).unwrap(),
         size_bytes,
         etag: Some(ETag::new(etag).unwrap()),
@@ -19,30 +19,42 @@ fn listed(key: &str, size_bytes: u64, etag: &str) -> Listed {
 }
 
 #[track_caller]
-fn check_looks(source: &str, destination: &str, expected: Option<Kind>) {
-    assert_eq!(looks(&listed("k", 5, source), &listed("k", 5, destination)), expected);
-    assert_eq!(looks(&listed("k", 5, destination), &listed("k", 5, source)), expected);
+fn check_looks(source: &str, destination: &str, expected: Option<DifferenceKind>) {
+    assert_eq!(
+        listed_difference(&listed("k", 5, source), &listed("k", 5, destination)),
+        expected
+    );
+    assert_eq!(
+        listed_difference(&listed("k", 5, destination), &listed("k", 5, source)),
+        expected
+    );
 }
 
 #[test]
-fn listings_tell_equal_tags_and_nothing_more() {
+fn listings_prove_equal_etags_only() {
     check_looks("aa", "aa", None);
     check_looks("aa-2", "aa-2", None);
-    check_looks("aa", "bb", Some(Kind::Content));
-    check_looks("aa-2", "bb-2", Some(Kind::CannotTell));
-    check_looks("aa-2", "bb", Some(Kind::CannotTell));
-    assert_eq!(looks(&listed("k", 5, "aa"), &listed("k", 6, "aa")), Some(Kind::Size));
-    let without = Listed {
+    check_looks("aa", "bb", Some(DifferenceKind::Content));
+    check_looks("aa-2", "bb-2", Some(DifferenceKind::Inconclusive));
+    check_looks("aa-2", "bb", Some(DifferenceKind::Inconclusive));
+    assert_eq!(
+        listed_difference(&listed("k", 5, "aa"), &listed("k", 6, "aa")),
+        Some(DifferenceKind::Size)
+    );
+    let without = ListedObject {
         etag: None,
         ..listed("k", 5, "aa")
     };
-    assert_eq!(looks(&without, &without), Some(Kind::CannotTell));
+    assert_eq!(
+        listed_difference(&without, &without),
+        Some(DifferenceKind::Inconclusive)
+    );
 }
 
-fn settled(source: &ObjectState, destination: &ObjectState, depth: Depth) -> Vec<Kind> {
+fn settled(source: &ObjectState, destination: &ObjectState, depth: DiffDepth) -> Vec<DifferenceKind> {
     let key = ObjectKey::from_raw("k").unwrap();
     let encryption = EncryptionRules::default();
-    settle(
+    confirm_difference(
         &key,
         source,
         destination,
@@ -58,22 +70,31 @@ fn present(facts: ObjectFacts) -> ObjectState {
 }
 
 #[test]
-fn what_both_sides_say_now_settles_a_finding() {
+fn current_reads_of_both_sides_confirm_a_difference() {
     let here = present(object("aa"));
     for gone in [
         ObjectState::NotFound,
         ObjectState::DeleteMarker,
         ObjectState::ConfirmedAbsent,
     ] {
-        assert_eq!(settled(&here, &gone, Depth::Listing), [Kind::MissingAtDestination]);
-        assert_eq!(settled(&gone, &here, Depth::Listing), [Kind::ExtraAtDestination]);
-        assert_eq!(settled(&gone, &gone, Depth::Listing), []);
+        assert_eq!(
+            settled(&here, &gone, DiffDepth::Listing),
+            [DifferenceKind::MissingAtDestination]
+        );
+        assert_eq!(
+            settled(&gone, &here, DiffDepth::Listing),
+            [DifferenceKind::ExtraAtDestination]
+        );
+        assert_eq!(settled(&gone, &gone, DiffDepth::Listing), []);
     }
-    assert_eq!(settled(&here, &here, Depth::Listing), []);
-    assert_eq!(settled(&here, &present(object("bb")), Depth::Listing), [Kind::Content]);
+    assert_eq!(settled(&here, &here, DiffDepth::Listing), []);
     assert_eq!(
-        settled(&here, &present(object("bb-2")), Depth::Listing),
-        [Kind::CannotTell]
+        settled(&here, &present(object("bb")), DiffDepth::Listing),
+        [DifferenceKind::Content]
+    );
+    assert_eq!(
+        settled(&here, &present(object("bb-2")), DiffDepth::Listing),
+        [DifferenceKind::Inconclusive]
     );
 }
 
@@ -87,47 +108,51 @@ fn every_difference_of_a_key_is_named() {
     destination.storage_class = "GLACIER_IR".into();
     let (source, destination) = (present(source), present(destination));
     assert_eq!(
-        settled(&source, &destination, Depth::Deep),
-        [Kind::Metadata, Kind::Tags, Kind::StorageClass]
+        settled(&source, &destination, DiffDepth::Deep),
+        [
+            DifferenceKind::Metadata,
+            DifferenceKind::Tags,
+            DifferenceKind::StorageClass
+        ]
     );
     assert_eq!(
-        settled(&source, &destination, Depth::Listing),
-        [Kind::Metadata, Kind::Tags]
+        settled(&source, &destination, DiffDepth::Listing),
+        [DifferenceKind::Metadata, DifferenceKind::Tags]
     );
 }
 
 #[test]
 fn counts_name_each_kind_once_a_key() {
-    let mut counts = Counts::default();
-    let pair = Pair::Both(listed("a", 1, "aa"), listed("a", 2, "aa"));
+    let mut counts = DiffCounts::default();
+    let pair = KeyPair::Both(listed("a", 1, "aa"), listed("a", 2, "aa"));
     counts.pair(&pair);
-    counts.different(&DifferentKey::listed(&pair, Kind::Size));
-    counts.pair(&Pair::Source(listed("b", 4, "aa")));
+    counts.different(&DifferentKey::listed(&pair, DifferenceKind::Size));
+    counts.pair(&KeyPair::Source(listed("b", 4, "aa")));
     assert_eq!((counts.source_keys, counts.source_bytes), (2, 5));
     assert_eq!((counts.destination_keys, counts.destination_bytes), (1, 2));
     assert_eq!(counts.different_keys, 1);
-    assert_eq!(counts.by_kind().collect::<Vec<_>>(), [(Kind::Size, 1)]);
+    assert_eq!(counts.by_kind().collect::<Vec<_>>(), [(DifferenceKind::Size, 1)]);
 }
 
 #[test]
 fn kinds_are_written_by_the_names_they_have() {
-    for kind in Kind::ALL {
+    for kind in DifferenceKind::ALL {
         assert_eq!(serde_json::to_string(&kind).unwrap(), format!("\"{kind}\""));
     }
 }
 
 /// Merges two listings whose pages have the given sizes.
 fn merged(
-    source: Vec<Listed>,
-    destination: Vec<Listed>,
+    source: Vec<ListedObject>,
+    destination: Vec<ListedObject>,
     page: usize,
-) -> Result<Vec<Pair>, (SideName, crate::listing::OutOfOrder)> {
-    let pages = |rows: Vec<Listed>| rows.chunks(page).map(<[Listed]>::to_vec).collect::<VecDeque<_>>();
+) -> Result<Vec<KeyPair>, (SideName, crate::listing::KeysOutOfOrder)> {
+    let pages = |rows: Vec<ListedObject>| rows.chunks(page).map(<[ListedObject]>::to_vec).collect::<VecDeque<_>>();
     let (mut source, mut destination) = (pages(source), pages(destination));
-    let (mut merge, mut pairs) = (Merge::default(), Vec::new());
+    let (mut merge, mut pairs) = (ListingMerge::default(), Vec::new());
     loop {
         match merge.step()? {
-            Step::Needs(side) => {
+            MergeStep::Needs(side) => {
                 let pages = match side {
                     SideName::Source => &mut source,
                     SideName::Destination => &mut destination,
@@ -137,8 +162,8 @@ fn merged(
                     None => merge.end(side),
                 }
             }
-            Step::Pair(pair) => pairs.push(pair),
-            Step::End => return Ok(pairs),
+            MergeStep::Pair(pair) => pairs.push(pair),
+            MergeStep::End => return Ok(pairs),
         }
     }
 }
@@ -172,11 +197,11 @@ proptest! {
             prop_assert_eq!(pair.source().map(|row| row.size_bytes), source.get(key).copied());
             prop_assert_eq!(pair.destination().map(|row| row.size_bytes), destination.get(key).copied());
             let expected = match (source.get(key), destination.get(key)) {
-                (Some(_), None) => Some(Kind::MissingAtDestination),
-                (None, Some(_)) => Some(Kind::ExtraAtDestination),
-                (one, other) => (one != other).then_some(Kind::Size),
+                (Some(_), None) => Some(DifferenceKind::MissingAtDestination),
+                (None, Some(_)) => Some(DifferenceKind::ExtraAtDestination),
+                (one, other) => (one != other).then_some(DifferenceKind::Size),
             };
-            prop_assert_eq!(pair.looks(), expected);
+            prop_assert_eq!(pair.listed_difference(), expected);
         }
     }
 }

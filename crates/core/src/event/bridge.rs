@@ -4,11 +4,11 @@
 
 use serde_json::Value;
 
-use super::{EventError, Hint, Hops, Sequencer, aspects_of, shortened, text};
+use super::{ContinuationHops, EventError, KeyHint, Sequencer, attributes_of, shortened, text};
 use crate::names::{BucketName, ObjectKey};
 
 /// Reads one event.
-pub(super) fn parse_event(event: &Value) -> Result<Hint, EventError> {
+pub(super) fn parse_event(event: &Value) -> Result<KeyHint, EventError> {
     let source_name = text(event, "/source", "source")?;
     if source_name != "aws.s3" {
         return Err(EventError::Source {
@@ -19,12 +19,12 @@ pub(super) fn parse_event(event: &Value) -> Result<Hint, EventError> {
     let bucket = text(event, "/detail/bucket/name", "detail.bucket.name")?;
     let key = text(event, "/detail/object/key", "detail.object.key")?;
     let sequencer = event.pointer("/detail/object/sequencer").and_then(Value::as_str);
-    Ok(Hint {
+    Ok(KeyHint {
         bucket: BucketName::new(bucket)?,
         key: ObjectKey::from_raw(key)?,
         event_name: shortened(event_name),
-        aspects: aspects_of(event_name),
+        attributes: attributes_of(event_name),
         sequencer: sequencer.and_then(Sequencer::bridge),
-        hops: Hops::default(),
+        hops: ContinuationHops::default(),
     })
 }

@@ -4,11 +4,11 @@
 
 use serde_json::Value;
 
-use super::{EventError, Hint, Hops, Sequencer, aspects_of, shortened, text};
+use super::{ContinuationHops, EventError, KeyHint, Sequencer, attributes_of, shortened, text};
 use crate::names::{BucketName, ObjectKey};
 
 /// Reads one record.
-pub(super) fn parse_record(record: &Value) -> Result<Hint, EventError> {
+pub(super) fn parse_record(record: &Value) -> Result<KeyHint, EventError> {
     check_source(record)?;
     check_version(record)?;
     let event_name = text(record, "/eventName", "eventName")?;
@@ -16,13 +16,13 @@ pub(super) fn parse_record(record: &Value) -> Result<Hint, EventError> {
     let bucket = text(record, "/s3/bucket/name", "s3.bucket.name")?;
     let key = text(record, "/s3/object/key", "s3.object.key")?;
     let sequencer = record.pointer("/s3/object/sequencer").and_then(Value::as_str);
-    Ok(Hint {
+    Ok(KeyHint {
         bucket: BucketName::new(bucket)?,
         key: ObjectKey::from_notification(key)?,
         event_name: shortened(event_name),
-        aspects: aspects_of(event_name),
+        attributes: attributes_of(event_name),
         sequencer: sequencer.and_then(Sequencer::classic),
-        hops: Hops::default(),
+        hops: ContinuationHops::default(),
     })
 }
 

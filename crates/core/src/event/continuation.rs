@@ -3,8 +3,8 @@
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use super::{EventError, Hint};
-use crate::facts::Aspects;
+use super::{EventError, KeyHint};
+use crate::facts::AttributeSet;
 use crate::names::{BucketName, ObjectKey};
 
 /// The name of the event that a continuation stands for.
@@ -18,7 +18,7 @@ pub const MAX_IDLE_HOPS: u32 = 8;
 
 /// How long a chain of continuations is: each is sent by the invocation that the one before brought about.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Hops {
+pub struct ContinuationHops {
     /// How many continuations in a row, up to the last one, came without progress.
     #[serde(default, rename = "idle_hops")]
     pub idle: u32,
@@ -27,7 +27,7 @@ pub struct Hops {
     pub total: u32,
 }
 
-impl Hops {
+impl ContinuationHops {
     /// Counts one more continuation; `None` where the chain has to end for want of progress.
     #[must_use]
     pub fn next(self, progress: bool) -> Option<Self> {
@@ -45,13 +45,13 @@ pub struct Continuation {
     /// The key, as it is.
     pub key: String,
     /// Aspects that must be read.
-    #[serde(default, deserialize_with = "known_aspects")]
-    pub aspects: Aspects,
+    #[serde(default, deserialize_with = "known_attributes")]
+    pub attributes: AttributeSet,
     /// Why the key comes again.
     pub reason: String,
     /// How many continuations led here, this one included.
     #[serde(flatten)]
-    pub hops: Hops,
+    pub hops: ContinuationHops,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -62,19 +62,19 @@ struct Body {
 impl Continuation {
     /// Asks for `key` once more.
     #[must_use]
-    pub fn new(bucket: &BucketName, key: &ObjectKey, aspects: Aspects, reason: &str) -> Self {
+    pub fn new(bucket: &BucketName, key: &ObjectKey, attributes: AttributeSet, reason: &str) -> Self {
         Self {
             bucket: bucket.to_string(),
             key: key.to_string(),
-            aspects,
+            attributes,
             reason: reason.to_owned(),
-            hops: Hops::default(),
+            hops: ContinuationHops::default(),
         }
     }
 
     /// Says how many continuations led here.
     #[must_use]
-    pub fn after(self, hops: Hops) -> Self {
+    pub fn after(self, hops: ContinuationHops) -> Self {
         Self { hops, ..self }
     }
 
@@ -85,23 +85,23 @@ impl Continuation {
 }
 
 /// Reads the aspects that this version of s3ferry knows: a queue may hold continuations of another one.
-fn known_aspects<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Aspects, D::Error> {
+fn known_attributes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<AttributeSet, D::Error> {
     let named = Vec::<Value>::deserialize(deserializer)?;
     let known = named.into_iter().filter_map(|name| serde_json::from_value(name).ok());
     Ok(known.collect())
 }
 
 /// Reads the body of a continuation.
-pub(super) fn parse_continuation(body: &Value) -> Result<Hint, EventError> {
+pub(super) fn parse_continuation(body: &Value) -> Result<KeyHint, EventError> {
     let body = Body::deserialize(body).map_err(|_| EventError::Field {
         field: "s3ferry",
         expected: "a continuation with bucket, key, aspects and reason",
     })?;
-    Ok(Hint {
+    Ok(KeyHint {
         bucket: BucketName::new(body.s3ferry.bucket)?,
         key: ObjectKey::from_raw(body.s3ferry.key)?,
         event_name: EVENT_NAME.to_owned(),
-        aspects: body.s3ferry.aspects,
+        attributes: body.s3ferry.attributes,
         sequencer: None,
         hops: body.s3ferry.hops,
     })

@@ -3,8 +3,8 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{EventError, Message, bridge, classic, continuation, shortened, text};
-use crate::redelivery::aspects_after_interruption;
+use super::{EventError, EventMessage, bridge, classic, continuation, shortened, text};
+use crate::redelivery::attributes_after_interruption;
 
 /// Names a message of a queue.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -48,7 +48,7 @@ pub struct QueueMessage {
     /// How often the message was delivered, this time included.
     pub deliveries: u32,
     /// What it says.
-    pub message: Result<Message, EventError>,
+    pub message: Result<EventMessage, EventError>,
 }
 
 /// What one invocation was given.
@@ -57,7 +57,7 @@ pub enum Payload {
     /// Messages of a queue, each acknowledged by itself.
     Queue(Vec<QueueMessage>),
     /// Anything else, which succeeds or fails as a whole: S3, `EventBridge` or SNS without a queue.
-    Direct(Vec<Result<Message, EventError>>),
+    Direct(Vec<Result<EventMessage, EventError>>),
 }
 
 /// Reads the payload of an invocation.
@@ -135,12 +135,14 @@ fn shape(value: &Value) -> Shape<'_> {
     }
 }
 
-fn parse_message(body: &Value, outer: Envelope) -> Result<Message, EventError> {
+fn parse_message(body: &Value, outer: Envelope) -> Result<EventMessage, EventError> {
     match shape(body) {
-        Shape::Records(records) => Ok(Message::Records(records.iter().map(classic::parse_record).collect())),
-        Shape::BridgeEvent => Ok(Message::Records(vec![bridge::parse_event(body)])),
-        Shape::Continuation => Ok(Message::Records(vec![continuation::parse_continuation(body)])),
-        Shape::TestEvent => Ok(Message::TestEvent),
+        Shape::Records(records) => Ok(EventMessage::Records(
+            records.iter().map(classic::parse_record).collect(),
+        )),
+        Shape::BridgeEvent => Ok(EventMessage::Records(vec![bridge::parse_event(body)])),
+        Shape::Continuation => Ok(EventMessage::Records(vec![continuation::parse_continuation(body)])),
+        Shape::TestEvent => Ok(EventMessage::TestEvent),
         Shape::TopicNotification if outer != Envelope::Topic => topic_notification(body),
         Shape::TopicNotification | Shape::Topic(_) => Err(nested("SNS", outer)),
         Shape::Queue(_) => Err(nested("SQS", outer)),
@@ -171,11 +173,11 @@ fn queue_message(record: &Value) -> Result<QueueMessage, EventError> {
         .pointer("/attributes/ApproximateReceiveCount")
         .and_then(Value::as_str);
     let deliveries = deliveries.and_then(|count| count.parse().ok()).unwrap_or(1);
-    if let Ok(Message::Records(records)) = &mut message
+    if let Ok(EventMessage::Records(records)) = &mut message
         && deliveries > 1
     {
         for hint in records.iter_mut().flatten() {
-            hint.aspects.extend(aspects_after_interruption());
+            hint.attributes.extend(attributes_after_interruption());
         }
     }
     Ok(QueueMessage {
@@ -191,7 +193,7 @@ fn queue_message(record: &Value) -> Result<QueueMessage, EventError> {
 /// Reads a record of a topic that invokes the function itself.
 ///
 /// <https://docs.aws.amazon.com/lambda/latest/dg/with-sns.html>
-fn topic_record(record: &Value) -> Result<Message, EventError> {
+fn topic_record(record: &Value) -> Result<EventMessage, EventError> {
     let body = text(record, "/Sns/Message", "Records[].Sns.Message")?;
     parse_message(&json(body)?, Envelope::Topic)
 }
@@ -199,7 +201,7 @@ fn topic_record(record: &Value) -> Result<Message, EventError> {
 /// Reads a topic's notification out of the body of a queue's message.
 ///
 /// <https://docs.aws.amazon.com/sns/latest/dg/sns-message-and-json-formats.html>
-fn topic_notification(body: &Value) -> Result<Message, EventError> {
+fn topic_notification(body: &Value) -> Result<EventMessage, EventError> {
     let kind = text(body, "/Type", "Type")?;
     if kind != "Notification" {
         return Err(EventError::NotANotification {

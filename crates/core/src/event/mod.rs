@@ -12,16 +12,16 @@ mod sequencer;
 
 use serde_json::Value;
 
-pub use continuation::{Continuation, Hops, MAX_IDLE_HOPS};
+pub use continuation::{Continuation, ContinuationHops, MAX_IDLE_HOPS};
 pub use envelope::{MessageId, Payload, QueueMessage, ReceiptHandle, parse_payload};
 pub use sequencer::Sequencer;
 
-use crate::facts::{Aspect, Aspects};
+use crate::facts::{Attribute, AttributeSet};
 use crate::names::{BucketName, NameError, ObjectKey};
 
 /// Says that a key may differ now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hint {
+pub struct KeyHint {
     /// The bucket the event speaks of.
     pub bucket: BucketName,
     /// The key, decoded.
@@ -29,18 +29,18 @@ pub struct Hint {
     /// The event's name as it came, without the prefix `s3:`.
     pub event_name: String,
     /// Aspects the event says may have changed and a HEAD does not show.
-    pub aspects: Aspects,
+    pub attributes: AttributeSet,
     /// The position among events of the same key and channel.
     pub sequencer: Option<Sequencer>,
     /// How many continuations led to it; none to an event.
-    pub hops: Hops,
+    pub hops: ContinuationHops,
 }
 
 /// What one message says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Message {
+pub enum EventMessage {
     /// Hints, one per record; a record that cannot be read fails alone.
-    Records(Vec<Result<Hint, EventError>>),
+    Records(Vec<Result<KeyHint, EventError>>),
     /// S3's test of a new notification configuration, which asks for nothing.
     TestEvent,
 }
@@ -134,19 +134,19 @@ fn shortened(text: &str) -> String {
 /// Names the aspects that an event of this name speaks of.
 ///
 /// Classic names (`ObjectTagging:Put`) and `EventBridge` detail types (`Object Tags Added`) differ only in wording.
-fn aspects_of(event_name: &str) -> Aspects {
-    const BY_WORD: [(&str, Aspect); 6] = [
-        ("Tag", Aspect::Tags),
-        ("Acl", Aspect::Acl),
-        ("ACL", Aspect::Acl),
-        ("Retention", Aspect::Lock),
-        ("LegalHold", Aspect::Lock),
-        ("Annotation", Aspect::Annotations),
+fn attributes_of(event_name: &str) -> AttributeSet {
+    const BY_WORD: [(&str, Attribute); 6] = [
+        ("Tag", Attribute::Tags),
+        ("Acl", Attribute::Acl),
+        ("ACL", Attribute::Acl),
+        ("Retention", Attribute::Lock),
+        ("LegalHold", Attribute::Lock),
+        ("Annotation", Attribute::Annotations),
     ];
     BY_WORD
         .iter()
         .filter(|(word, _)| event_name.contains(word))
-        .map(|(_, aspect)| *aspect)
+        .map(|(_, attribute)| *attribute)
         .collect()
 }
 

@@ -10,21 +10,21 @@ use super::*;
 
 /// Says in one line per record what a payload was read as.
 fn describe(payload: &Result<Payload, EventError>) -> Vec<String> {
-    let message = |prefix: &str, message: &Result<Message, EventError>| match message {
+    let message = |prefix: &str, message: &Result<EventMessage, EventError>| match message {
         Err(error) => vec![format!("{prefix}{}", error.code())],
-        Ok(Message::TestEvent) => vec![format!("{prefix}test event")],
-        Ok(Message::Records(records)) => records
+        Ok(EventMessage::TestEvent) => vec![format!("{prefix}test event")],
+        Ok(EventMessage::Records(records)) => records
             .iter()
             .map(|record| match record {
                 Err(error) => format!("{prefix}{}", error.code()),
                 Ok(hint) => {
-                    let aspects: Vec<&str> = hint.aspects.iter().map(|aspect| aspect.as_str()).collect();
-                    let aspects = if aspects.is_empty() {
+                    let attributes: Vec<&str> = hint.attributes.iter().map(|attribute| attribute.as_str()).collect();
+                    let attributes = if attributes.is_empty() {
                         String::new()
                     } else {
-                        format!(" +{}", aspects.join("+"))
+                        format!(" +{}", attributes.join("+"))
                     };
-                    format!("{prefix}{} {} {}{aspects}", hint.event_name, hint.bucket, hint.key)
+                    format!("{prefix}{} {} {}{attributes}", hint.event_name, hint.bucket, hint.key)
                 }
             })
             .collect(),
@@ -355,31 +355,34 @@ fn deeply_nested_json_is_an_error_and_no_crash() {
 fn continuation_survives_the_queue() {
     let bucket = BucketName::new("example").unwrap();
     let key = ObjectKey::from_raw("a+b %/ü\"").unwrap();
-    let sent = Continuation::new(&bucket, &key, Aspects::from([Aspect::Tags]), "hot-key");
+    let sent = Continuation::new(&bucket, &key, AttributeSet::from([Attribute::Tags]), "hot-key");
     let body: Value = serde_json::from_str(&sent.to_body().unwrap()).unwrap();
     check(&queued(&body), &["[m1] s3ferry:Continuation example a+b %/ü\" +tags"]);
     check(
         &queued(&json!({"s3ferry": {"bucket": "example"}})),
         &["[m1] FieldMissing"],
     );
-    for hops in [Hops::default(), Hops { idle: 3, total: 7 }] {
+    for hops in [ContinuationHops::default(), ContinuationHops { idle: 3, total: 7 }] {
         let body: Value = serde_json::from_str(&sent.clone().after(hops).to_body().unwrap()).unwrap();
         assert_eq!(continuation::parse_continuation(&body).unwrap().hops, hops);
     }
     // As an earlier version sent it.
-    let old = json!({"s3ferry": {"bucket": "example", "key": "a", "aspects": [], "reason": "deadline"}});
-    assert_eq!(continuation::parse_continuation(&old).unwrap().hops, Hops::default());
+    let old = json!({"s3ferry": {"bucket": "example", "key": "a", "attributes": [], "reason": "deadline"}});
+    assert_eq!(
+        continuation::parse_continuation(&old).unwrap().hops,
+        ContinuationHops::default()
+    );
 }
 
 #[test]
 fn chain_without_progress_ends_after_eight_continuations() {
-    let mut hops = Hops::default();
+    let mut hops = ContinuationHops::default();
     for idle in 1..=MAX_IDLE_HOPS {
         hops = hops.next(false).unwrap();
         assert_eq!((hops.idle, hops.total), (idle, idle));
     }
     assert_eq!(hops.next(false), None);
-    assert_eq!(hops.next(true), Some(Hops { idle: 0, total: 9 }));
+    assert_eq!(hops.next(true), Some(ContinuationHops { idle: 0, total: 9 }));
 }
 
 fn any_json() -> impl Strategy<Value = Value> {

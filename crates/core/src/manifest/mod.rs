@@ -7,8 +7,8 @@ use std::collections::HashSet;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use sha2::{Digest as _, Sha256};
 
-use crate::history::VersionName;
 use crate::names::{BucketName, ObjectKey};
+use crate::versions::VersionName;
 
 /// Everything but the characters that RFC 3986 leaves unreserved, and the slash. A space becomes `%20` and a plus sign
 /// `%2B`, which no reader can take for each other.
@@ -26,7 +26,7 @@ pub(crate) fn encoded(text: &str) -> String {
 
 /// One object of a manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row {
+pub struct ManifestRow {
     /// The bucket.
     pub bucket: BucketName,
     /// The key, decoded.
@@ -35,7 +35,7 @@ pub struct Row {
     pub version: Option<VersionName>,
 }
 
-impl Row {
+impl ManifestRow {
     /// Makes a row.
     #[must_use]
     pub fn new(bucket: BucketName, key: ObjectKey, version: Option<VersionName>) -> Self {
@@ -66,12 +66,12 @@ pub struct ManifestError {
     /// The row, counted from 1 with empty ones.
     pub row: u64,
     /// What is the matter.
-    pub problem: Problem,
+    pub problem: ManifestProblem,
 }
 
 /// What can be the matter with a row of a manifest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Problem {
+pub enum ManifestProblem {
     /// It is not text.
     #[error("not UTF-8; save the file as UTF-8")]
     NotUtf8,
@@ -120,7 +120,7 @@ pub enum Problem {
 /// A byte order mark at its beginning, line ends of either kind, quotes around fields and empty lines are taken as they
 /// are meant. A row that was there before is left out and counted.
 #[derive(Debug)]
-pub struct Reader {
+pub struct ManifestReader {
     file: String,
     bucket: Option<BucketName>,
     rows: u64,
@@ -130,7 +130,7 @@ pub struct Reader {
     pub duplicates: u64,
 }
 
-impl Reader {
+impl ManifestReader {
     /// Begins a manifest that is called `file` in errors and must be of `bucket`; without one, of the first row's.
     #[must_use]
     pub fn new(file: impl Into<String>, bucket: Option<BucketName>) -> Self {
@@ -145,7 +145,7 @@ impl Reader {
     }
 
     /// Reads the next line, with or without its end; `None` for an empty one and for a duplicate.
-    pub fn line(&mut self, line: &[u8]) -> Result<Option<Row>, ManifestError> {
+    pub fn line(&mut self, line: &[u8]) -> Result<Option<ManifestRow>, ManifestError> {
         self.rows += 1;
         self.row(line).map_err(|problem| ManifestError {
             file: self.file.clone(),
@@ -154,8 +154,8 @@ impl Reader {
         })
     }
 
-    fn row(&mut self, line: &[u8]) -> Result<Option<Row>, Problem> {
-        let line = std::str::from_utf8(line).map_err(|_| Problem::NotUtf8)?;
+    fn row(&mut self, line: &[u8]) -> Result<Option<ManifestRow>, ManifestProblem> {
+        let line = std::str::from_utf8(line).map_err(|_| ManifestProblem::NotUtf8)?;
         let line = line.strip_suffix('\n').unwrap_or(line);
         let line = line.strip_suffix('\r').unwrap_or(line);
         let line = if self.rows == 1 {
@@ -168,27 +168,27 @@ impl Reader {
         }
         // Nobody writes these into a manifest who means them as a part of a key.
         match line.chars().find(|letter| *letter < ' ') {
-            Some('\r') => return Err(Problem::CarriageReturn),
-            Some(letter) => return Err(Problem::ControlCharacter(letter)),
+            Some('\r') => return Err(ManifestProblem::CarriageReturn),
+            Some(letter) => return Err(ManifestProblem::ControlCharacter(letter)),
             None => {}
         }
         let fields = fields(line)?;
         let (bucket, key, version) = match fields.as_slice() {
             [bucket, key] => (bucket, key, ""),
             [bucket, key, version] => (bucket, key, version.as_str()),
-            other => return Err(Problem::Columns(other.len())),
+            other => return Err(ManifestProblem::Columns(other.len())),
         };
         if self.rows == 1 && bucket.eq_ignore_ascii_case("bucket") && key.eq_ignore_ascii_case("key") {
-            return Err(Problem::Header);
+            return Err(ManifestProblem::Header);
         }
         let bucket = self.own_bucket(bucket)?;
         let key = decoded(key)?;
         let version = VersionName::new(&decoded_text(version)?);
         let has_version = version.is_some();
         if *self.has_versions.get_or_insert(has_version) != has_version {
-            return Err(Problem::MixedVersions(has_version));
+            return Err(ManifestProblem::MixedVersions(has_version));
         }
-        let row = Row::new(bucket, key, version);
+        let row = ManifestRow::new(bucket, key, version);
         if !self.seen.insert(fingerprint(&row)) {
             self.duplicates += 1;
             return Ok(None);
@@ -196,13 +196,13 @@ impl Reader {
         Ok(Some(row))
     }
 
-    fn own_bucket(&mut self, found: &str) -> Result<BucketName, Problem> {
-        let bucket = BucketName::new(found).map_err(|error| Problem::Name(error.to_string()))?;
+    fn own_bucket(&mut self, found: &str) -> Result<BucketName, ManifestProblem> {
+        let bucket = BucketName::new(found).map_err(|error| ManifestProblem::Name(error.to_string()))?;
         let expected = self.bucket.get_or_insert(bucket.clone());
         if *expected == bucket {
             Ok(bucket)
         } else {
-            Err(Problem::ForeignBucket {
+            Err(ManifestProblem::ForeignBucket {
                 found: found.to_owned(),
                 expected: expected.clone(),
             })
@@ -210,15 +210,15 @@ impl Reader {
     }
 }
 
-fn decoded(text: &str) -> Result<ObjectKey, Problem> {
+fn decoded(text: &str) -> Result<ObjectKey, ManifestProblem> {
     if text.contains('+') {
-        return Err(Problem::BarePlus(text.to_owned()));
+        return Err(ManifestProblem::BarePlus(text.to_owned()));
     }
-    ObjectKey::from_raw(decoded_text(text)?).map_err(|error| Problem::Name(error.to_string()))
+    ObjectKey::from_raw(decoded_text(text)?).map_err(|error| ManifestProblem::Name(error.to_string()))
 }
 
-fn decoded_text(text: &str) -> Result<String, Problem> {
-    let not_encoded = || Problem::NotEncoded(text.to_owned());
+fn decoded_text(text: &str) -> Result<String, ManifestProblem> {
+    let not_encoded = || ManifestProblem::NotEncoded(text.to_owned());
     let escapes_are_whole = text.split('%').skip(1).all(|rest| {
         let mut digits = rest.bytes().take(2);
         let mut is_hex = || digits.next().is_some_and(|digit| digit.is_ascii_hexdigit());
@@ -233,7 +233,7 @@ fn decoded_text(text: &str) -> Result<String, Problem> {
 
 /// Takes a line apart at its commas, as RFC 4180 has it; a field cannot go on over the end of its line, for an encoded
 /// key holds none.
-fn fields(line: &str) -> Result<Vec<String>, Problem> {
+fn fields(line: &str) -> Result<Vec<String>, ManifestProblem> {
     let mut fields = Vec::new();
     let mut rest = line;
     loop {
@@ -245,7 +245,7 @@ fn fields(line: &str) -> Result<Vec<String>, Problem> {
             },
         };
         if !rest.starts_with('"') && field.contains('"') {
-            return Err(Problem::Quotes);
+            return Err(ManifestProblem::Quotes);
         }
         fields.push(field);
         match behind {
@@ -256,11 +256,11 @@ fn fields(line: &str) -> Result<Vec<String>, Problem> {
 }
 
 /// Reads a field behind its opening quote; returns what is behind the comma after it.
-fn quoted_field(text: &str) -> Result<(String, Option<&str>), Problem> {
+fn quoted_field(text: &str) -> Result<(String, Option<&str>), ManifestProblem> {
     let mut field = String::new();
     let mut rest = text;
     loop {
-        let (part, behind) = rest.split_once('"').ok_or(Problem::Quotes)?;
+        let (part, behind) = rest.split_once('"').ok_or(ManifestProblem::Quotes)?;
         field.push_str(part);
         if let Some(behind) = behind.strip_prefix('"') {
             // A doubled quote is one of the field's own.
@@ -271,13 +271,13 @@ fn quoted_field(text: &str) -> Result<(String, Option<&str>), Problem> {
         } else if let Some(behind) = behind.strip_prefix(',') {
             return Ok((field, Some(behind)));
         } else {
-            return Err(Problem::Quotes);
+            return Err(ManifestProblem::Quotes);
         }
     }
 }
 
 /// Half of a hash: of a billion rows, the chance that two share it is below one in a quintillion.
-fn fingerprint(row: &Row) -> [u8; 16] {
+fn fingerprint(row: &ManifestRow) -> [u8; 16] {
     let mut hash = Sha256::new();
     hash.update(row.key.as_str());
     hash.update([0xff]);

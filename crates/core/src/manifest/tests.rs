@@ -2,8 +2,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn read(text: &[u8]) -> Result<(Vec<Row>, u64), ManifestError> {
-    let mut reader = Reader::new("m.csv", Some(BucketName::new("source").unwrap()));
+fn read(text: &[u8]) -> Result<(Vec<ManifestRow>, u64), ManifestError> {
+    let mut reader = ManifestReader::new("m.csv", Some(BucketName::new("source").unwrap()));
     let mut rows = Vec::new();
     for line in text.split_inclusive(|byte| *byte == b'\n') {
         rows.extend(reader.line(line)?);
@@ -73,7 +73,7 @@ fn control_characters_are_taken_encoded_only() {
 
 #[test]
 fn without_a_bucket_the_first_row_names_it() {
-    let mut reader = Reader::new("m.csv", None);
+    let mut reader = ManifestReader::new("m.csv", None);
     assert!(reader.line(b"first,a").unwrap().is_some());
     assert!(reader.line(b"second,b").is_err());
 }
@@ -83,8 +83,8 @@ proptest! {
     fn what_is_written_is_read_again(keys in prop::collection::btree_set("\\PC{1,40}|[ +%,\"\r\n\u{0}]{1,9}", 1..20), version in 0usize..3) {
         let bucket = BucketName::new("source").unwrap();
         let version = [None, VersionName::new("a.b+c"), VersionName::new("null")][version].clone();
-        let rows: Vec<Row> = keys.iter()
-            .map(|key| Row::new(bucket.clone(), ObjectKey::from_raw(key.as_str()).unwrap(), version.clone()))
+        let rows: Vec<ManifestRow> = keys.iter()
+            .map(|key| ManifestRow::new(bucket.clone(), ObjectKey::from_raw(key.as_str()).unwrap(), version.clone()))
             .collect();
         let text: String = rows.iter().map(|row| row.to_csv() + "\n").collect();
         prop_assert!(!text.contains(['+', '"', ' ', '\r']));

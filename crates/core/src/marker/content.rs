@@ -1,13 +1,13 @@
 //! By what a marker binds the content of a copy.
 
 use super::{escaped, unescaped};
-use crate::facts::{ChecksumCoverage, Checksums, Encryption, ObjectFacts};
+use crate::facts::{ChecksumCoverage, Encryption, ObjectFacts, StoredChecksums};
 use crate::order::{CopyMethod, full_object_from_parts};
 use crate::plan::COPY_OBJECT_LIMIT_BYTES;
 
 /// By what a marker binds the content.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Content {
+pub(super) enum ContentBinding {
     /// There is none: the size says it all.
     Empty,
     /// The `ETag`, which is a hash of the content.
@@ -18,7 +18,7 @@ pub(super) enum Content {
     Composite(String),
 }
 
-impl Content {
+impl ContentBinding {
     pub(super) fn to_text(&self) -> String {
         match self {
             Self::Empty => "empty".to_owned(),
@@ -41,7 +41,7 @@ impl Content {
     /// Returns what an object stores of it.
     pub(super) fn of<'a>(&self, facts: &'a ObjectFacts) -> Option<&'a str> {
         let checksum = |coverage, algorithm: &str| {
-            let Checksums {
+            let StoredChecksums {
                 coverage: stored,
                 values,
             } = &facts.checksums;
@@ -64,14 +64,14 @@ pub(super) fn bindable(
     source: &ObjectFacts,
     preferred: CopyMethod,
     encrypts_with_kms: bool,
-) -> Option<(CopyMethod, Content)> {
+) -> Option<(CopyMethod, ContentBinding)> {
     let other = match preferred {
-        CopyMethod::Whole => CopyMethod::Parts,
-        CopyMethod::Parts => CopyMethod::Whole,
+        CopyMethod::SingleRequest => CopyMethod::Multipart,
+        CopyMethod::Multipart => CopyMethod::SingleRequest,
     };
     let possible = |method: &CopyMethod| match method {
-        CopyMethod::Whole => source.size_bytes <= COPY_OBJECT_LIMIT_BYTES,
-        CopyMethod::Parts => source.size_bytes > 0,
+        CopyMethod::SingleRequest => source.size_bytes <= COPY_OBJECT_LIMIT_BYTES,
+        CopyMethod::Multipart => source.size_bytes > 0,
     };
     [preferred, other].into_iter().filter(possible).find_map(|method| {
         let content = stored_by_both(source, method, encrypts_with_kms)?;
@@ -88,20 +88,20 @@ pub(crate) fn copy_is_comparable(source: &ObjectFacts, method: CopyMethod, encry
 ///
 /// One request makes one part of any object: it keeps the tag of a single part and a checksum of the whole. Parts keep the
 /// tag and the composite checksum of the same parts, and those checksums of the whole that S3 computes from parts.
-fn stored_by_both(source: &ObjectFacts, method: CopyMethod, encrypts_with_kms: bool) -> Option<Content> {
+fn stored_by_both(source: &ObjectFacts, method: CopyMethod, encrypts_with_kms: bool) -> Option<ContentBinding> {
     if source.size_bytes == 0 {
-        return Some(Content::Empty);
+        return Some(ContentBinding::Empty);
     }
-    let in_parts = method == CopyMethod::Parts;
+    let multipart = method == CopyMethod::Multipart;
     let algorithm = source.checksums.values.keys().next().map(|name| (*name).to_owned());
     let by_checksum = algorithm.and_then(|algorithm| match source.checksums.coverage {
         ChecksumCoverage::FullObject => {
-            let keeps = !in_parts || full_object_from_parts(&algorithm);
-            keeps.then_some(Content::FullObject(algorithm))
+            let keeps = !multipart || full_object_from_parts(&algorithm);
+            keeps.then_some(ContentBinding::FullObject(algorithm))
         }
-        ChecksumCoverage::Composite => in_parts.then_some(Content::Composite(algorithm)),
+        ChecksumCoverage::Composite => multipart.then_some(ContentBinding::Composite(algorithm)),
     });
     let is_hash = source.encryption == Encryption::Managed && !encrypts_with_kms;
-    let by_etag = (is_hash && source.etag.is_multipart() == in_parts).then_some(Content::Etag);
+    let by_etag = (is_hash && source.etag.is_multipart() == multipart).then_some(ContentBinding::Etag);
     by_checksum.or(by_etag)
 }

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::facts::samples::object;
-use crate::facts::{ChecksumCoverage, Checksums, Encryption, KmsEncryption};
+use crate::facts::{ChecksumCoverage, Encryption, KmsEncryption, StoredChecksums};
 use crate::plan::COPY_OBJECT_LIMIT_BYTES;
 
 const NOW: Timestamp = Timestamp::from_seconds(7_777);
@@ -18,9 +18,9 @@ fn over() -> Option<VersionName> {
 }
 
 /// Marks an object as its copy would be, at `destination/key`.
-fn marked(source: &ObjectFacts, preferred: CopyMethod) -> Result<(CopyMethod, ObjectFacts), CannotMark> {
+fn marked(source: &ObjectFacts, preferred: CopyMethod) -> Result<(CopyMethod, ObjectFacts), MarkerError> {
     let (bucket, key) = names(BUCKET, "key");
-    let place = Place {
+    let place = ObjectLocation {
         bucket: &bucket,
         key: &key,
     };
@@ -32,14 +32,14 @@ fn marked(source: &ObjectFacts, preferred: CopyMethod) -> Result<(CopyMethod, Ob
     Ok((method, copy))
 }
 
-fn request<'a>(source: &ObjectFacts, place: Place<'a>) -> Request<'a> {
-    Request {
+fn request<'a>(source: &ObjectFacts, place: ObjectLocation<'a>) -> MarkerRequest<'a> {
+    MarkerRequest {
         source_bucket: place.bucket,
         place,
         over: over(),
         requested: NOW,
         decided: Timestamp::from_seconds(8_888),
-        attributes: Attributes::of(source),
+        attributes: AttributeDigests::of(source),
     }
 }
 
@@ -47,7 +47,7 @@ fn bound_at(facts: &ObjectFacts, bucket: &str, key: &str) -> Option<Marker> {
     let (bucket, key) = names(bucket, key);
     Marker::bound(
         facts,
-        Place {
+        ObjectLocation {
             bucket: &bucket,
             key: &key,
         },
@@ -60,7 +60,7 @@ fn bound(facts: &ObjectFacts) -> Option<Marker> {
 
 fn with_checksum(etag: &str, coverage: ChecksumCoverage, algorithm: &'static str) -> ObjectFacts {
     let mut facts = object(etag);
-    facts.checksums = Checksums {
+    facts.checksums = StoredChecksums {
         coverage,
         values: BTreeMap::from([(algorithm, "value".to_owned())]),
     };
@@ -70,7 +70,7 @@ fn with_checksum(etag: &str, coverage: ChecksumCoverage, algorithm: &'static str
 #[test]
 fn copy_says_of_what_it_is_one_and_over_what() {
     let source = object("aa");
-    let (_, copy) = marked(&source, CopyMethod::Whole).unwrap();
+    let (_, copy) = marked(&source, CopyMethod::SingleRequest).unwrap();
     let marker = bound(&copy).unwrap();
     assert_eq!(marker.source_version, source.version_id);
     assert_eq!(marker.source_etag, source.etag);
@@ -78,24 +78,24 @@ fn copy_says_of_what_it_is_one_and_over_what() {
     assert_eq!(marker.over, over());
     assert_eq!(marker.source_bucket.as_str(), BUCKET);
     assert_eq!(marker.requested, NOW);
-    assert_eq!(marker.attributes, Attributes::of(&source));
+    assert_eq!(marker.attributes, AttributeDigests::of(&source));
     assert!(marker.names(&source));
 }
 
 #[test]
-fn two_copies_of_one_version_are_told_apart() {
+fn two_copies_of_one_version_are_distinguished() {
     let (bucket, key) = names(BUCKET, "key");
-    let place = Place {
+    let place = ObjectLocation {
         bucket: &bucket,
         key: &key,
     };
     let source = object("aa");
     let text = |seconds| {
-        let request = Request {
+        let request = MarkerRequest {
             decided: Timestamp::from_seconds(seconds),
             ..request(&source, place)
         };
-        let (_, marker) = Marker::for_copy(&source, CopyMethod::Whole, false, request).unwrap();
+        let (_, marker) = Marker::for_copy(&source, CopyMethod::SingleRequest, false, request).unwrap();
         marker.to_text()
     };
     assert_ne!(text(1), text(2));
@@ -103,7 +103,7 @@ fn two_copies_of_one_version_are_told_apart() {
 
 #[test]
 fn marker_vouches_only_for_what_its_request_can_have_written() {
-    let (_, copy) = marked(&object("aa"), CopyMethod::Whole).unwrap();
+    let (_, copy) = marked(&object("aa"), CopyMethod::SingleRequest).unwrap();
     for (seconds, expected) in [
         (-61, false),
         (-60, true),
@@ -121,7 +121,7 @@ fn marker_vouches_only_for_what_its_request_can_have_written() {
 #[test]
 fn marker_names_one_version_only() {
     let source = object("aa");
-    let (_, copy) = marked(&source, CopyMethod::Whole).unwrap();
+    let (_, copy) = marked(&source, CopyMethod::SingleRequest).unwrap();
     let marker = bound(&copy).unwrap();
     let others: [fn(&mut ObjectFacts); 4] = [
         |facts| facts.version_id = VersionId::pinnable("v2"),
@@ -136,7 +136,7 @@ fn marker_names_one_version_only() {
     }
     let mut unversioned = source.clone();
     unversioned.version_id = None;
-    let (_, copy) = marked(&unversioned, CopyMethod::Whole).unwrap();
+    let (_, copy) = marked(&unversioned, CopyMethod::SingleRequest).unwrap();
     assert!(!bound(&copy).unwrap().names(&unversioned));
 }
 
@@ -160,7 +160,7 @@ fn whatever_an_application_changes_makes_the_object_its_own() {
         |facts| drop(facts.user_metadata.insert("other".to_owned(), "me".to_owned())),
         |facts| drop(facts.user_metadata.remove("owner")),
     ];
-    let (_, copy) = marked(&source, CopyMethod::Whole).unwrap();
+    let (_, copy) = marked(&source, CopyMethod::SingleRequest).unwrap();
     assert!(bound(&copy).is_some());
     for change in changes {
         let mut other = copy.clone();
@@ -170,8 +170,8 @@ fn whatever_an_application_changes_makes_the_object_its_own() {
 }
 
 #[test]
-fn what_s3_changes_by_itself_or_an_amendment_does_leaves_it_ours() {
-    let (_, copy) = marked(&object("aa"), CopyMethod::Whole).unwrap();
+fn attribute_updates_keep_the_copy_s3ferrys() {
+    let (_, copy) = marked(&object("aa"), CopyMethod::SingleRequest).unwrap();
     let changes: [fn(&mut ObjectFacts); 5] = [
         |facts| facts.storage_class = "GLACIER".to_owned(),
         // `UpdateObjectEncryption` keeps the tag.
@@ -189,14 +189,14 @@ fn what_s3_changes_by_itself_or_an_amendment_does_leaves_it_ours() {
 
 #[test]
 fn marker_that_was_carried_elsewhere_says_nothing_there() {
-    let (_, copy) = marked(&object("aa"), CopyMethod::Whole).unwrap();
+    let (_, copy) = marked(&object("aa"), CopyMethod::SingleRequest).unwrap();
     assert_eq!(bound_at(&copy, BUCKET, "renamed"), None);
     assert_eq!(bound_at(&copy, "elsewhere", "key"), None);
 }
 
 #[test]
 fn marker_that_was_edited_is_none() {
-    let (_, copy) = marked(&object("aa"), CopyMethod::Whole).unwrap();
+    let (_, copy) = marked(&object("aa"), CopyMethod::SingleRequest).unwrap();
     let text = copy.user_metadata.get(MARKER_NAME).unwrap();
     let edited = [
         text.replace("below", "other"),
@@ -222,31 +222,41 @@ fn marker_that_was_edited_is_none() {
 #[test]
 fn every_content_is_bound_by_what_both_sides_will_store() {
     use ChecksumCoverage::{Composite, FullObject};
-    use CopyMethod::{Parts, Whole};
+    use CopyMethod::{Multipart, SingleRequest};
     // etag, checksum; preferred method -> method, what is in the marker
     let rows: [(ObjectFacts, CopyMethod, CopyMethod, &str); 9] = [
-        (object("aa"), Whole, Whole, "etag"),
-        (object("aa"), Parts, Whole, "etag"),
-        (object("aa-2"), Whole, Parts, "etag"),
-        (object("aa-2"), Parts, Parts, "etag"),
+        (object("aa"), SingleRequest, SingleRequest, "etag"),
+        (object("aa"), Multipart, SingleRequest, "etag"),
+        (object("aa-2"), SingleRequest, Multipart, "etag"),
+        (object("aa-2"), Multipart, Multipart, "etag"),
         (
             with_checksum("aa-2", FullObject, "CRC64NVME"),
-            Whole,
-            Whole,
+            SingleRequest,
+            SingleRequest,
             "full.CRC64NVME",
         ),
-        (with_checksum("aa-2", FullObject, "CRC32C"), Parts, Parts, "full.CRC32C"),
-        (with_checksum("aa", FullObject, "SHA256"), Parts, Whole, "full.SHA256"),
+        (
+            with_checksum("aa-2", FullObject, "CRC32C"),
+            Multipart,
+            Multipart,
+            "full.CRC32C",
+        ),
+        (
+            with_checksum("aa", FullObject, "SHA256"),
+            Multipart,
+            SingleRequest,
+            "full.SHA256",
+        ),
         (
             with_checksum("aa-2", Composite, "SHA256"),
-            Whole,
-            Parts,
+            SingleRequest,
+            Multipart,
             "composite.SHA256",
         ),
         (
             with_checksum("aa-2", Composite, "CRC32"),
-            Parts,
-            Parts,
+            Multipart,
+            Multipart,
             "composite.CRC32",
         ),
     ];
@@ -258,7 +268,7 @@ fn every_content_is_bound_by_what_both_sides_will_store() {
         let marker = bound(&copy).unwrap();
         assert_eq!(
             marker.needs_the_same_parts(),
-            method == Parts && !content.starts_with("full")
+            method == Multipart && !content.starts_with("full")
         );
     }
 }
@@ -267,7 +277,7 @@ fn every_content_is_bound_by_what_both_sides_will_store() {
 fn checksum_that_changed_unbinds() {
     for coverage in [ChecksumCoverage::FullObject, ChecksumCoverage::Composite] {
         let source = with_checksum("aa-2", coverage, "CRC32");
-        let (_, mut copy) = marked(&source, CopyMethod::Parts).unwrap();
+        let (_, mut copy) = marked(&source, CopyMethod::Multipart).unwrap();
         copy.checksums.values.insert("CRC32", "other".to_owned());
         assert_eq!(bound(&copy), None);
         copy.checksums.values.clear();
@@ -275,7 +285,7 @@ fn checksum_that_changed_unbinds() {
     }
     let (_, mut copy) = marked(
         &with_checksum("aa", ChecksumCoverage::FullObject, "CRC32"),
-        CopyMethod::Whole,
+        CopyMethod::SingleRequest,
     )
     .unwrap();
     copy.checksums.coverage = ChecksumCoverage::Composite;
@@ -286,7 +296,7 @@ fn checksum_that_changed_unbinds() {
 fn checksum_binds_where_tags_say_nothing() {
     let mut source = with_checksum("aa", ChecksumCoverage::FullObject, "CRC64NVME");
     source.encryption = Encryption::Kms(KmsEncryption::default());
-    let (_, mut copy) = marked(&source, CopyMethod::Whole).unwrap();
+    let (_, mut copy) = marked(&source, CopyMethod::SingleRequest).unwrap();
     copy.etag = ETag::new("random").unwrap();
     assert!(bound(&copy).is_some());
 }
@@ -296,8 +306,8 @@ fn empty_object_is_bound_by_its_size() {
     let mut source = object("aa");
     source.size_bytes = 0;
     source.encryption = Encryption::Kms(KmsEncryption::default());
-    let (method, mut copy) = marked(&source, CopyMethod::Parts).unwrap();
-    assert_eq!(method, CopyMethod::Whole);
+    let (method, mut copy) = marked(&source, CopyMethod::Multipart).unwrap();
+    assert_eq!(method, CopyMethod::SingleRequest);
     copy.etag = ETag::new("random").unwrap();
     assert!(bound(&copy).is_some());
     copy.size_bytes = 1;
@@ -308,44 +318,50 @@ fn empty_object_is_bound_by_its_size() {
 fn object_under_kms_without_a_checksum_cannot_be_marked() {
     let mut source = object("aa");
     source.encryption = Encryption::Kms(KmsEncryption::default());
-    assert_eq!(marked(&source, CopyMethod::Whole), Err(CannotMark::NothingToBind));
+    assert_eq!(
+        marked(&source, CopyMethod::SingleRequest),
+        Err(MarkerError::NothingToBind)
+    );
     let (bucket, key) = names(BUCKET, "key");
-    let place = Place {
+    let place = ObjectLocation {
         bucket: &bucket,
         key: &key,
     };
     let source = object("aa");
-    let mapped = Marker::for_copy(&source, CopyMethod::Whole, true, request(&source, place));
-    assert_eq!(mapped, Err(CannotMark::NothingToBind));
+    let mapped = Marker::for_copy(&source, CopyMethod::SingleRequest, true, request(&source, place));
+    assert_eq!(mapped, Err(MarkerError::NothingToBind));
 }
 
 #[test]
 fn object_without_bindable_parts_cannot_be_marked() {
     let mut too_large = object("aa");
     too_large.size_bytes = COPY_OBJECT_LIMIT_BYTES + 1;
-    assert_eq!(marked(&too_large, CopyMethod::Parts), Err(CannotMark::NothingToBind));
+    assert_eq!(
+        marked(&too_large, CopyMethod::Multipart),
+        Err(MarkerError::NothingToBind)
+    );
     too_large.size_bytes = COPY_OBJECT_LIMIT_BYTES;
-    assert!(marked(&too_large, CopyMethod::Parts).is_ok());
+    assert!(marked(&too_large, CopyMethod::Multipart).is_ok());
 }
 
 #[test]
 fn marker_fits_into_two_kilobytes_or_is_refused() {
-    let (_, copy) = marked(&object("aa"), CopyMethod::Whole).unwrap();
+    let (_, copy) = marked(&object("aa"), CopyMethod::SingleRequest).unwrap();
     let used = MARKER_NAME.len() + copy.user_metadata.get(MARKER_NAME).unwrap().len();
     let room = METADATA_LIMIT_BYTES - used;
     let mut source = object("aa");
     source.user_metadata.insert("a".to_owned(), "x".repeat(room - 1));
-    assert!(marked(&source, CopyMethod::Whole).is_ok());
+    assert!(marked(&source, CopyMethod::SingleRequest).is_ok());
     source.user_metadata.insert("a".to_owned(), "x".repeat(room));
     assert_eq!(
-        marked(&source, CopyMethod::Whole),
-        Err(CannotMark::NoRoom {
+        marked(&source, CopyMethod::SingleRequest),
+        Err(MarkerError::NoRoom {
             needed_bytes: METADATA_LIMIT_BYTES + 1
         })
     );
     // What stood there before is replaced and takes no room.
     source.user_metadata = BTreeMap::from([(MARKER_NAME.to_owned(), "x".repeat(METADATA_LIMIT_BYTES))]);
-    assert!(marked(&source, CopyMethod::Whole).is_ok());
+    assert!(marked(&source, CopyMethod::SingleRequest).is_ok());
 }
 
 #[test]
@@ -385,7 +401,7 @@ fn any_object() -> impl Strategy<Value = ObjectFacts> {
 proptest! {
     #[test]
     fn marker_comes_back_as_it_was_written_and_in_printable_ascii(source in any_object()) {
-        let (_, copy) = marked(&source, CopyMethod::Whole).unwrap();
+        let (_, copy) = marked(&source, CopyMethod::SingleRequest).unwrap();
         let text = copy.user_metadata.get(MARKER_NAME).unwrap().clone();
         prop_assert!(text.bytes().all(|byte| byte.is_ascii_graphic()), "{}", text);
         let marker = bound(&copy);
@@ -395,7 +411,7 @@ proptest! {
 
     #[test]
     fn another_object_does_not_reproduce_the_marker(source in any_object(), other in any_object()) {
-        let (_, copy) = marked(&source, CopyMethod::Whole).unwrap();
+        let (_, copy) = marked(&source, CopyMethod::SingleRequest).unwrap();
         let mut stolen = other.clone();
         stolen.last_modified = NOW;
         stolen.user_metadata.insert(MARKER_NAME.to_owned(), copy.user_metadata.get(MARKER_NAME).unwrap().clone());

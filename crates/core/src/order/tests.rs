@@ -1,6 +1,6 @@
 use super::*;
 use crate::facts::samples::object;
-use crate::plan::{PartSizes, SourceLayout, plan};
+use crate::plan::{PartLayout, PartSizes, plan};
 
 fn order(checksum: Option<(&'static str, ChecksumCoverage)>, etag: &str) -> CopyOrder {
     let mut facts = object(etag);
@@ -9,19 +9,19 @@ fn order(checksum: Option<(&'static str, ChecksumCoverage)>, etag: &str) -> Copy
         in_place: None,
         pin: SourcePin::of(&facts),
         condition: WriteCondition::Absent,
-        method: CopyMethod::Parts,
-        stated: Stated::plain(),
-        source_checksum: checksum.map(|(algorithm, coverage)| StatedChecksum { algorithm, coverage }),
+        method: CopyMethod::Multipart,
+        explicit: ExplicitAttributes::plain(),
+        source_checksum: checksum.map(|(algorithm, coverage)| ExplicitChecksum { algorithm, coverage }),
         size_bytes: facts.size_bytes,
-        follow_up: Aspects::new(),
+        follow_up: AttributeSet::new(),
     }
 }
 
 fn planned(replays: bool) -> CopyPlan {
     let layout = if replays {
-        SourceLayout::Parts(PartSizes::uniform(12 << 20, 6 << 20))
+        PartLayout::Multipart(PartSizes::uniform(12 << 20, 6 << 20))
     } else {
-        SourceLayout::Unknown
+        PartLayout::Unknown
     };
     plan(12 << 20, &layout, 5 << 20).unwrap()
 }
@@ -33,29 +33,29 @@ fn check(
     source: Option<(&'static str, ChecksumCoverage)>,
     etag: &str,
     replays: bool,
-    stated: Option<(&'static str, ChecksumCoverage)>,
-    lost: &[Aspect],
+    explicit: Option<(&'static str, ChecksumCoverage)>,
+    lost: &[Attribute],
 ) {
-    let terms = UploadTerms::new(&order(source, etag), &planned(replays));
+    let terms = UploadParameters::new(&order(source, etag), &planned(replays));
     let found = terms
-        .stated
+        .explicit
         .checksum
         .map(|checksum| (checksum.algorithm, checksum.coverage));
-    assert_eq!(found, stated);
-    assert_eq!(terms.lost, lost.iter().copied().collect());
+    assert_eq!(found, explicit);
+    assert_eq!(terms.not_preserved, lost.iter().copied().collect());
 }
 
 #[test]
-fn checksum_is_kept_where_parts_allow_it_and_named_as_lost_elsewhere() {
+fn checksum_is_preserved_where_parts_allow_it_and_reported_elsewhere() {
     let crc64 = Some(("CRC64NVME", FullObject));
     check(crc64, "aa-2", true, crc64, &[]);
-    check(crc64, "aa", false, crc64, &[Aspect::Etag]);
+    check(crc64, "aa", false, crc64, &[Attribute::Etag]);
     check(
         Some(("CRC32", FullObject)),
         "aa",
         false,
         Some(("CRC32", FullObject)),
-        &[Aspect::Etag],
+        &[Attribute::Etag],
     );
     check(
         Some(("SHA256", Composite)),
@@ -69,24 +69,24 @@ fn checksum_is_kept_where_parts_allow_it_and_named_as_lost_elsewhere() {
         "aa-2",
         false,
         crc64,
-        &[Aspect::Etag, Aspect::Checksum],
+        &[Attribute::Etag, Attribute::Checksum],
     );
     check(
         Some(("SHA256", FullObject)),
         "aa",
         false,
         crc64,
-        &[Aspect::Etag, Aspect::Checksum],
+        &[Attribute::Etag, Attribute::Checksum],
     );
-    check(None, "aa", false, None, &[Aspect::Etag]);
-    check(None, "aa-2", false, None, &[Aspect::Etag]);
+    check(None, "aa", false, None, &[Attribute::Etag]);
+    check(None, "aa-2", false, None, &[Attribute::Etag]);
 }
 
 #[test]
 fn one_request_makes_a_single_part_of_many() {
-    assert_eq!(order(None, "aa").lost_by_one_request(), Aspects::new());
+    assert_eq!(order(None, "aa").not_preserved_by_single_request(), AttributeSet::new());
     assert_eq!(
-        order(Some(("CRC32", Composite)), "aa-2").lost_by_one_request(),
-        Aspects::from([Aspect::Etag, Aspect::Checksum])
+        order(Some(("CRC32", Composite)), "aa-2").not_preserved_by_single_request(),
+        AttributeSet::from([Attribute::Etag, Attribute::Checksum])
     );
 }

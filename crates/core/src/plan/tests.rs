@@ -9,13 +9,17 @@ fn sizes(plan: &CopyPlan) -> Vec<u64> {
 }
 
 #[track_caller]
-fn planned(size_bytes: u64, layout: &SourceLayout, preferred_bytes: u64) -> CopyPlan {
+fn planned(size_bytes: u64, layout: &PartLayout, preferred_bytes: u64) -> CopyPlan {
     plan(size_bytes, layout, preferred_bytes).unwrap()
 }
 
 #[test]
 fn first_object_that_one_request_cannot_copy() {
-    let plan = planned(COPY_OBJECT_LIMIT_BYTES + 1, &SourceLayout::Whole, DEFAULT_PART_BYTES);
+    let plan = planned(
+        COPY_OBJECT_LIMIT_BYTES + 1,
+        &PartLayout::NotMultipart,
+        DEFAULT_PART_BYTES,
+    );
     assert_eq!(plan.count(), 41);
     assert_eq!(plan.parts().last().unwrap().range(), 5 * GIB..=5 * GIB);
     assert!(!plan.replays());
@@ -23,7 +27,7 @@ fn first_object_that_one_request_cannot_copy() {
 
 #[test]
 fn parts_of_the_source_are_replayed() {
-    let layout = SourceLayout::Parts([6 * MIB, 5 * MIB, 7 * MIB, 3].into_iter().collect());
+    let layout = PartLayout::Multipart([6 * MIB, 5 * MIB, 7 * MIB, 3].into_iter().collect());
     let plan = planned(18 * MIB + 3, &layout, DEFAULT_PART_BYTES);
     assert!(plan.replays());
     assert_eq!(sizes(&plan), [6 * MIB, 5 * MIB, 7 * MIB, 3]);
@@ -33,7 +37,7 @@ fn parts_of_the_source_are_replayed() {
 
 #[test]
 fn single_part_of_the_source_is_replayed() {
-    let layout = SourceLayout::Parts([7].into_iter().collect());
+    let layout = PartLayout::Multipart([7].into_iter().collect());
     assert!(planned(7, &layout, DEFAULT_PART_BYTES).replays());
 }
 
@@ -47,20 +51,20 @@ fn parts_that_do_not_make_the_object_or_that_s3_refuses_are_not_replayed() {
         vec![11 * MIB, 0],
         vec![0, 11 * MIB],
     ] {
-        let layout = SourceLayout::Parts(parts.iter().copied().collect());
+        let layout = PartLayout::Multipart(parts.iter().copied().collect());
         let plan = planned(11 * MIB, &layout, 8 * MIB);
         assert!(!plan.replays(), "{parts:?}");
         assert_eq!(sizes(&plan), [8 * MIB, 3 * MIB]);
     }
-    let many = SourceLayout::Parts(PartSizes::uniform(10_001 * 5 * MIB, 5 * MIB));
+    let many = PartLayout::Multipart(PartSizes::uniform(10_001 * 5 * MIB, 5 * MIB));
     assert!(!planned(10_001 * 5 * MIB, &many, 8 * MIB).replays());
-    let large = SourceLayout::Parts(PartSizes::uniform(12 * GIB, 6 * GIB));
+    let large = PartLayout::Multipart(PartSizes::uniform(12 * GIB, 6 * GIB));
     assert!(!planned(12 * GIB, &large, GIB).replays());
 }
 
 #[test]
 fn unknown_and_whole_sources_get_the_preferred_parts() {
-    for layout in [SourceLayout::Unknown, SourceLayout::Whole] {
+    for layout in [PartLayout::Unknown, PartLayout::NotMultipart] {
         assert_eq!(sizes(&planned(20 * MIB, &layout, 10 * MIB)), [10 * MIB, 10 * MIB]);
     }
 }
@@ -68,31 +72,31 @@ fn unknown_and_whole_sources_get_the_preferred_parts() {
 #[test]
 fn preferred_parts_give_way_to_what_s3_allows() {
     assert_eq!(
-        sizes(&planned(11 * MIB, &SourceLayout::Whole, 1)),
+        sizes(&planned(11 * MIB, &PartLayout::NotMultipart, 1)),
         [5 * MIB, 5 * MIB, MIB]
     );
-    assert_eq!(planned(12 * GIB, &SourceLayout::Whole, u64::MAX).count(), 3);
+    assert_eq!(planned(12 * GIB, &PartLayout::NotMultipart, u64::MAX).count(), 3);
     // 50 TB: 4,769 MiB a part, so that there are at most 10,000.
-    let huge = planned(50_000_000_000_000, &SourceLayout::Whole, DEFAULT_PART_BYTES);
+    let huge = planned(50_000_000_000_000, &PartLayout::NotMultipart, DEFAULT_PART_BYTES);
     assert_eq!(huge.count(), 9_999);
     assert_eq!(huge.parts().next().unwrap().size_bytes, 4_769 * MIB);
 }
 
 #[test]
 fn largest_object_is_planned_and_the_next_is_not() {
-    let largest = planned(LARGEST_OBJECT_BYTES, &SourceLayout::Whole, DEFAULT_PART_BYTES);
+    let largest = planned(LARGEST_OBJECT_BYTES, &PartLayout::NotMultipart, DEFAULT_PART_BYTES);
     assert_eq!(largest.count(), MOST_PARTS);
     let size_bytes = LARGEST_OBJECT_BYTES + 1;
-    let error = plan(size_bytes, &SourceLayout::Whole, DEFAULT_PART_BYTES);
+    let error = plan(size_bytes, &PartLayout::NotMultipart, DEFAULT_PART_BYTES);
     assert_eq!(error, Err(PlanError::TooLarge { size_bytes }));
-    assert_eq!(plan(0, &SourceLayout::Whole, 1), Err(PlanError::Empty));
+    assert_eq!(plan(0, &PartLayout::NotMultipart, 1), Err(PlanError::Empty));
 }
 
 #[test]
 fn plans_survive_being_written_down_in_few_bytes() {
     let plan = planned(
         50_000_000_000_000,
-        &SourceLayout::Parts(PartSizes::uniform(50_000_000_000_000, 5_000_000_000)),
+        &PartLayout::Multipart(PartSizes::uniform(50_000_000_000_000, 5_000_000_000)),
         1,
     );
     let text = serde_json::to_string(&plan).unwrap();
@@ -109,13 +113,13 @@ fn equal_parts_one_after_the_other_are_one_run() {
     assert_eq!(listed, PartSizes::uniform(15 * MIB + 1, 5 * MIB));
 }
 
-fn layout() -> impl Strategy<Value = SourceLayout> {
+fn layout() -> impl Strategy<Value = PartLayout> {
     prop_oneof![
-        Just(SourceLayout::Whole),
-        Just(SourceLayout::Unknown),
-        prop::collection::vec(0..8 * GIB, 0..5).prop_map(|sizes| SourceLayout::Parts(sizes.into_iter().collect())),
+        Just(PartLayout::NotMultipart),
+        Just(PartLayout::Unknown),
+        prop::collection::vec(0..8 * GIB, 0..5).prop_map(|sizes| PartLayout::Multipart(sizes.into_iter().collect())),
         (1..LARGEST_OBJECT_BYTES, 1..LARGEST_OBJECT_BYTES)
-            .prop_map(|(total, part)| SourceLayout::Parts(PartSizes::uniform(total, part.max(total / 20_000)))),
+            .prop_map(|(total, part)| PartLayout::Multipart(PartSizes::uniform(total, part.max(total / 20_000)))),
     ]
 }
 
@@ -127,7 +131,7 @@ proptest! {
         preferred_bytes in any::<u64>(),
     ) {
         let plan = plan(size_bytes, &layout, preferred_bytes).unwrap();
-        let parts: Vec<Part> = plan.parts().collect();
+        let parts: Vec<PlannedPart> = plan.parts().collect();
         prop_assert!(parts.len() <= 10_000);
         prop_assert!(plan.fits(size_bytes));
         let mut next = 0;

@@ -1,17 +1,17 @@
 use super::*;
-use crate::attributes::Attributes;
-use crate::facts::Aspects;
+use crate::attributes::AttributeDigests;
+use crate::facts::AttributeSet;
 use crate::facts::samples::object;
-use crate::history::VersionName;
-use crate::marker::{MARKER_NAME, Marker, Place, Request};
+use crate::marker::{MARKER_NAME, Marker, MarkerRequest, ObjectLocation};
 use crate::names::{ETag, VersionId};
-use crate::order::{CopyMethod, Metadata};
-use crate::plan::{SourceLayout, plan};
+use crate::order::{CopiedMetadata, CopyMethod};
+use crate::plan::{PartLayout, plan};
+use crate::versions::VersionName;
 
 const SIZE_BYTES: u64 = 12 << 20;
 
-fn route() -> Route {
-    Route {
+fn route() -> MigrationRoute {
+    MigrationRoute {
         source: BucketName::new("source").unwrap(),
         destination: BucketName::new("destination").unwrap(),
     }
@@ -28,22 +28,22 @@ fn order(change: impl FnOnce(&mut CopyOrder)) -> CopyOrder {
         in_place: None,
         pin: SourcePin::of(&facts),
         condition: WriteCondition::Absent,
-        method: CopyMethod::Parts,
-        stated: Stated {
-            metadata: Some(Metadata::default()),
+        method: CopyMethod::Multipart,
+        explicit: ExplicitAttributes {
+            metadata: Some(CopiedMetadata::default()),
             tags: Some([("a".to_owned(), "b".to_owned())].into()),
-            ..Stated::plain()
+            ..ExplicitAttributes::plain()
         },
         source_checksum: None,
         size_bytes: SIZE_BYTES,
-        follow_up: Aspects::new(),
+        follow_up: AttributeSet::new(),
     };
     change(&mut order);
     order
 }
 
 fn entry() -> UploadEntry {
-    let plan = plan(SIZE_BYTES, &SourceLayout::Unknown, 5 << 20).unwrap();
+    let plan = plan(SIZE_BYTES, &PartLayout::Unknown, 5 << 20).unwrap();
     route().entry(&key(), UploadId::new("id").unwrap(), &order(|_| ()), plan)
 }
 
@@ -63,12 +63,12 @@ fn upload_is_not_resumed_once_anything_it_began_with_is_another() {
         |order| order.pin.etag = ETag::new("bb-3").unwrap(),
         |order| order.condition = WriteCondition::Matches(ETag::new("aa").unwrap()),
         |order| order.size_bytes += 1,
-        |order| order.stated.storage_class = "GLACIER".into(),
-        |order| order.stated.tags = Some([("a".to_owned(), "c".to_owned())].into()),
-        |order| order.stated.lock.legal_hold = true,
-        |order| order.stated.website_redirect = Some("/x".into()),
+        |order| order.explicit.storage_class = "GLACIER".into(),
+        |order| order.explicit.tags = Some([("a".to_owned(), "c".to_owned())].into()),
+        |order| order.explicit.lock.legal_hold = true,
+        |order| order.explicit.website_redirect = Some("/x".into()),
         |order| {
-            order.stated.metadata.get_or_insert_default().user = [("x".to_owned(), "y".to_owned())].into();
+            order.explicit.metadata.get_or_insert_default().user = [("x".to_owned(), "y".to_owned())].into();
         },
     ];
     for (change, number) in changes.into_iter().zip(1..) {
@@ -82,23 +82,23 @@ fn upload_is_resumed_though_its_marker_is_of_an_earlier_request() {
         let (bucket, key) = (BucketName::new("destination").unwrap(), key());
         let mut facts = object("aa-3");
         facts.size_bytes = SIZE_BYTES;
-        let request = Request {
+        let request = MarkerRequest {
             source_bucket: &bucket,
-            place: Place {
+            place: ObjectLocation {
                 bucket: &bucket,
                 key: &key,
             },
             over: VersionName::new(over),
             requested: Timestamp::from_seconds(seconds),
             decided: Timestamp::from_seconds(seconds),
-            attributes: Attributes::of(&facts),
+            attributes: AttributeDigests::of(&facts),
         };
-        let (_, marker) = Marker::for_copy(&facts, CopyMethod::Parts, false, request).unwrap();
+        let (_, marker) = Marker::for_copy(&facts, CopyMethod::Multipart, false, request).unwrap();
         order(|order| {
-            order.stated.metadata.get_or_insert_default().user = [(MARKER_NAME.to_owned(), marker.to_text())].into();
+            order.explicit.metadata.get_or_insert_default().user = [(MARKER_NAME.to_owned(), marker.to_text())].into();
         })
     };
-    let plan = plan(SIZE_BYTES, &SourceLayout::Unknown, 5 << 20).unwrap();
+    let plan = plan(SIZE_BYTES, &PartLayout::Unknown, 5 << 20).unwrap();
     let entry = route().entry(&key(), UploadId::new("id").unwrap(), &marked(1_000, "v1"), plan);
     assert!(entry.fulfils(&marked(9_000, "v1")));
     assert!(!entry.fulfils(&marked(9_000, "v2")));
@@ -106,7 +106,7 @@ fn upload_is_resumed_though_its_marker_is_of_an_earlier_request() {
 
 #[test]
 fn plan_that_does_not_make_the_object_is_not_resumed() {
-    let plan = plan(SIZE_BYTES - 1, &SourceLayout::Unknown, 5 << 20).unwrap();
+    let plan = plan(SIZE_BYTES - 1, &PartLayout::Unknown, 5 << 20).unwrap();
     let entry = route().entry(&key(), UploadId::new("id").unwrap(), &order(|_| ()), plan);
     assert!(!entry.fulfils(&order(|_| ())));
 }
@@ -120,14 +120,14 @@ fn entry_of_another_key_or_form_is_refused() {
     let newer = body.replace(r#""form":1"#, r#""form":2"#);
     for body in [newer.as_str(), "", "{}", "null", r#"{"form":1}"#] {
         let read = route().read_entry(&key(), body.as_bytes());
-        assert!(matches!(read, Err(EntryError::Unreadable(_))), "{body}");
+        assert!(matches!(read, Err(UploadEntryError::Unreadable(_))), "{body}");
     }
 }
 
 #[test]
 fn names_differ_by_bucket_and_key_and_cannot_be_shifted() {
     let name = |source: &str, destination: &str, key: &str| {
-        let route = Route {
+        let route = MigrationRoute {
             source: BucketName::new(source).unwrap(),
             destination: BucketName::new(destination).unwrap(),
         };
@@ -163,7 +163,7 @@ fn uploads_of_the_same_initiator_are_found_by_a_sample() {
     })
     .into();
     let found = |index: usize| -> Vec<UploadId> {
-        let found = begun_with(&listed[index], &listed);
+        let found = same_initiator(&listed[index], &listed);
         found.map(|upload| upload.id.clone()).collect()
     };
     assert_eq!(found(0), [id("c")]);

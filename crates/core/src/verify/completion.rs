@@ -7,13 +7,13 @@ use std::collections::HashMap;
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 
-use crate::batch_report::{ReportRow, TaskEnd};
+use crate::batch_report::{TaskOutcome, TaskRow};
 use crate::facts::{ChecksumCoverage, ObjectFacts};
 use crate::names::{BucketName, ETag, ObjectKey, VersionId};
 
 /// A checksum that a job computed of one object.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Computed {
+pub struct ComputedChecksum {
     /// The object's tag when it was computed.
     pub etag: ETag,
     /// The object's version, where the job's manifest named it.
@@ -26,7 +26,7 @@ pub struct Computed {
     pub value: String,
 }
 
-impl Computed {
+impl ComputedChecksum {
     /// Tells whether it is still of the object that `facts` describe.
     #[must_use]
     pub fn is_of(&self, facts: &ObjectFacts) -> bool {
@@ -37,7 +37,7 @@ impl Computed {
 
 /// Why the row of a report says nothing of a checksum.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Problem {
+pub enum ChecksumRowProblem {
     /// The row is of another bucket.
     #[error("bucket `{found}`, expected `{expected}`; the report is of another bucket's job")]
     ForeignBucket {
@@ -56,32 +56,32 @@ pub enum Problem {
 
 /// What a row says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Row {
+pub enum ChecksumRow {
     /// The checksum of an object. A `+` in the key of a report means itself or a space, so there may be two keys.
-    Computed(Vec<ObjectKey>, Computed),
+    Computed(Vec<ObjectKey>, ComputedChecksum),
     /// The job failed on the object.
     Failed,
 }
 
 /// Reads what a row says of an object of `bucket`.
-pub fn computed(row: &ReportRow, bucket: &BucketName) -> Result<Row, Problem> {
+pub fn computed(row: &TaskRow, bucket: &BucketName) -> Result<ChecksumRow, ChecksumRowProblem> {
     if row.cells.bucket != bucket.as_str() {
-        return Err(Problem::ForeignBucket {
+        return Err(ChecksumRowProblem::ForeignBucket {
             found: row.cells.bucket.clone(),
             expected: bucket.clone(),
         });
     }
     let keys = keys(&row.cells.key)?;
     match row.end {
-        TaskEnd::Succeeded => Ok(Row::Computed(keys, checksum_of(row)?)),
-        TaskEnd::Failed => Ok(Row::Failed),
+        TaskOutcome::Succeeded => Ok(ChecksumRow::Computed(keys, checksum_of(row)?)),
+        TaskOutcome::Failed => Ok(ChecksumRow::Failed),
     }
 }
 
 /// Reads a key in both ways that it may have been encoded. A checksum counts only for an object of the same tag, so the
 /// wrong one does no harm.
-fn keys(text: &str) -> Result<Vec<ObjectKey>, Problem> {
-    let unusable = || Problem::Key(text.to_owned());
+fn keys(text: &str) -> Result<Vec<ObjectKey>, ChecksumRowProblem> {
+    let unusable = || ChecksumRowProblem::Key(text.to_owned());
     let mut keys = vec![ObjectKey::from_notification(text).map_err(|_| unusable())?];
     if text.contains('+') {
         let plain = percent_decode_str(text).decode_utf8().map_err(|_| unusable())?;
@@ -103,10 +103,10 @@ struct Message {
     checksum_type: String,
 }
 
-fn checksum_of(row: &ReportRow) -> Result<Computed, Problem> {
+fn checksum_of(row: &TaskRow) -> Result<ComputedChecksum, ChecksumRowProblem> {
     let message: Message =
-        serde_json::from_str(&row.message).map_err(|error| Problem::NoChecksum(error.to_string()))?;
-    let no_checksum = |what: &str| Problem::NoChecksum(what.to_owned());
+        serde_json::from_str(&row.message).map_err(|error| ChecksumRowProblem::NoChecksum(error.to_string()))?;
+    let no_checksum = |what: &str| ChecksumRowProblem::NoChecksum(what.to_owned());
     let algorithm = message.checksum_algorithm.to_ascii_uppercase();
     let value = if algorithm == "MD5" {
         let hex = message.hex.ok_or_else(|| no_checksum("an MD5 without checksum_hex"))?;
@@ -117,14 +117,14 @@ fn checksum_of(row: &ReportRow) -> Result<Computed, Problem> {
     if value.is_empty() || algorithm.is_empty() {
         return Err(no_checksum("an empty value"));
     }
-    Ok(Computed {
+    Ok(ComputedChecksum {
         etag: ETag::new(&message.etag).map_err(|_| no_checksum("an empty etag"))?,
         version_id: row.cells.version.as_deref().and_then(VersionId::pinnable),
         algorithm,
         coverage: match message.checksum_type.as_str() {
             "FULL_OBJECT" => ChecksumCoverage::FullObject,
             "COMPOSITE" => ChecksumCoverage::Composite,
-            other => return Err(Problem::NoChecksum(format!("checksumType is `{other}`"))),
+            other => return Err(ChecksumRowProblem::NoChecksum(format!("checksumType is `{other}`"))),
         },
         value,
     })
@@ -132,31 +132,31 @@ fn checksum_of(row: &ReportRow) -> Result<Computed, Problem> {
 
 /// The checksums of one bucket's objects.
 #[derive(Debug, Clone, Default)]
-pub struct Checksums {
-    by_key: HashMap<ObjectKey, Vec<Computed>>,
+pub struct ComputedChecksums {
+    by_key: HashMap<ObjectKey, Vec<ComputedChecksum>>,
     /// How many rows hold a checksum.
     pub computed: u64,
     /// How many rows are of tasks that failed.
     pub failed: u64,
 }
 
-impl Checksums {
+impl ComputedChecksums {
     /// Takes a row.
-    pub fn take(&mut self, row: Row) {
+    pub fn take(&mut self, row: ChecksumRow) {
         match row {
-            Row::Computed(keys, computed) => {
+            ChecksumRow::Computed(keys, computed) => {
                 self.computed += 1;
                 for key in keys {
                     self.by_key.entry(key).or_default().push(computed.clone());
                 }
             }
-            Row::Failed => self.failed += 1,
+            ChecksumRow::Failed => self.failed += 1,
         }
     }
 
     /// Returns the checksums of a key.
     #[must_use]
-    pub fn of(&self, key: &ObjectKey) -> Vec<&Computed> {
+    pub fn of(&self, key: &ObjectKey) -> Vec<&ComputedChecksum> {
         self.by_key.get(key).into_iter().flatten().collect()
     }
 }

@@ -10,18 +10,20 @@ mod tally;
 
 use serde::Serialize;
 
-pub use self::judge::{Contents, Judgement, Known, Scope, judge, written_by_others};
-pub use self::report::{
-    Aspects, Compared, DifferenceCount, Examples, Header, JobReport, Look, Messages, Objects, Report, SCHEMA, Sampled,
-    Sides, Tool,
+pub use self::judge::{
+    ComparisonScope, ContentFinding, KnownEvidence, ObjectFinding, compare_objects, written_by_others,
 };
-pub use self::sample::Sampler;
-pub use self::tally::{Amount, Ending, Tally, Told, Verdict};
+pub use self::report::{
+    BucketTotals, ChecksumJobReport, ComparedAttributes, ComparisonMethod, DifferenceCount, DifferenceExamples,
+    ProofCount, QueuedMessages, ReportHeader, ReportSides, ReportTool, SCHEMA, SampleDescription, VerificationReport,
+};
+pub use self::sample::KeySampler;
+pub use self::tally::{KeyVerification, ObjectTotals, VerificationEnd, VerificationTotals, VerificationVerdict};
 
 /// What is demanded of an object before it is called equal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Depth {
+pub enum VerificationDepth {
     /// Size and `ETag` of the listings; what looks different there is looked at.
     Listing,
     /// A HEAD of both sides and what no HEAD shows; the content by anything that both sides store.
@@ -30,7 +32,7 @@ pub enum Depth {
     Checksum,
 }
 
-impl Depth {
+impl VerificationDepth {
     /// Returns the name used in reports.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -45,7 +47,7 @@ impl Depth {
 /// By what the contents of two objects were told equal; the strongest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Means {
+pub enum ProofMethod {
     /// Both are empty.
     Empty,
     /// All bytes of both sides were read and hashed.
@@ -59,7 +61,7 @@ pub enum Means {
     /// Checksums made of the checksums of the same parts.
     CompositeChecksum,
     /// `ETag`s made of the MD5s of the same parts.
-    PartsEtag,
+    MultipartEtag,
     /// S3's own replica of the source's very version.
     Replica,
     /// The marker that a copy of s3ferry carries names the source's very version.
@@ -68,7 +70,7 @@ pub enum Means {
     Listing,
 }
 
-impl Means {
+impl ProofMethod {
     /// All means, the strongest first.
     pub const ALL: [Self; 10] = [
         Self::Empty,
@@ -77,7 +79,7 @@ impl Means {
         Self::ComputedChecksum,
         Self::Etag,
         Self::CompositeChecksum,
-        Self::PartsEtag,
+        Self::MultipartEtag,
         Self::Replica,
         Self::Marker,
         Self::Listing,
@@ -93,7 +95,7 @@ impl Means {
             Self::ComputedChecksum => "computed-checksum",
             Self::Etag => "etag",
             Self::CompositeChecksum => "composite-checksum",
-            Self::PartsEtag => "parts-etag",
+            Self::MultipartEtag => "multipart-etag",
             Self::Replica => "replica",
             Self::Marker => "marker",
             Self::Listing => "listing",
@@ -112,7 +114,7 @@ impl Means {
             }
             Self::Etag => "the ETags, which are the MD5 of the content, are the same",
             Self::CompositeChecksum => "the checksums of the checksums of all parts are the same",
-            Self::PartsEtag => "the ETags, which are made of the MD5s of all parts, are the same",
+            Self::MultipartEtag => "the ETags, which are made of the MD5s of all parts, are the same",
             Self::Replica => "S3's own replica of the source's very version",
             Self::Marker => "a copy of s3ferry whose marker names the source's very version",
             Self::Listing => "size and ETag are the same in both listings; no object was looked at",
@@ -121,12 +123,14 @@ impl Means {
 
     /// Tells whether it is good enough at a depth.
     #[must_use]
-    pub fn suffices_at(self, depth: Depth) -> bool {
+    pub fn suffices_at(self, depth: VerificationDepth) -> bool {
         match self {
             Self::Empty | Self::Read | Self::FullChecksum | Self::ComputedChecksum | Self::Etag => true,
             // Only together with equal parts, at the greatest depth.
-            Self::CompositeChecksum | Self::PartsEtag | Self::Replica | Self::Marker => depth < Depth::Checksum,
-            Self::Listing => depth == Depth::Listing,
+            Self::CompositeChecksum | Self::MultipartEtag | Self::Replica | Self::Marker => {
+                depth < VerificationDepth::Checksum
+            }
+            Self::Listing => depth == VerificationDepth::Listing,
         }
     }
 }

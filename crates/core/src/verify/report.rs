@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::tally::{Amount, Tally, Verdict};
-use super::{Depth, Means};
+use super::tally::{ObjectTotals, VerificationTotals, VerificationVerdict};
+use super::{ProofMethod, VerificationDepth};
 use crate::diff::DifferentKey;
 use crate::numerals::grouped;
 
@@ -12,45 +12,45 @@ pub const SCHEMA: &str = "s3ferry-verification/1";
 
 /// What a report says of the run, apart from what was found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Header {
+pub struct ReportHeader {
     /// What made the report.
-    pub tool: Tool,
+    pub tool: ReportTool,
     /// Who had it made.
-    pub by: String,
+    pub operator: String,
     /// When it was begun, in RFC 3339.
     pub started_at: String,
     /// When it ended.
     pub ended_at: String,
     /// Both buckets.
     #[serde(flatten)]
-    pub sides: Sides,
+    pub sides: ReportSides,
     /// How it looked at them.
-    pub look: Look,
+    pub comparison: ComparisonMethod,
     /// What made it stop before its end, if something did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stopped_by: Option<String>,
     /// The reports of jobs whose checksums were used.
-    pub job_reports: Vec<JobReport>,
+    pub job_reports: Vec<ChecksumJobReport>,
     /// The file that names every key that is not equal, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub differences_file: Option<String>,
     /// The manifests of what checksums would settle, if they were written.
-    pub unsettled_manifests: Vec<String>,
+    pub inconclusive_manifests: Vec<String>,
     /// Messages that were still in the replicator's queues at the end, where those were read.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub messages: Option<Messages>,
+    pub messages: Option<QueuedMessages>,
 }
 
 /// Messages of the replicator that were not worked off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Messages {
+pub struct QueuedMessages {
     /// In its queue.
     pub queue: u64,
     /// In its dead-letter queue.
     pub dead_letters: u64,
 }
 
-impl Messages {
+impl QueuedMessages {
     /// Tells whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -60,7 +60,7 @@ impl Messages {
 
 /// What made the report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Tool {
+pub struct ReportTool {
     /// Its name.
     pub name: &'static str,
     /// Its version.
@@ -69,16 +69,16 @@ pub struct Tool {
 
 /// Both buckets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Sides {
+pub struct ReportSides {
     /// The bucket that is migrated.
-    pub source: Objects,
+    pub source: BucketTotals,
     /// The bucket that is migrated to.
-    pub destination: Objects,
+    pub destination: BucketTotals,
 }
 
 /// The objects of one bucket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Objects {
+pub struct BucketTotals {
     /// The bucket.
     pub bucket: String,
     /// How the keys begin.
@@ -87,19 +87,19 @@ pub struct Objects {
     pub region: String,
     /// How many there are and how large.
     #[serde(flatten)]
-    pub amount: Amount,
+    pub amount: ObjectTotals,
 }
 
 /// How the objects were looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Look {
+pub struct ComparisonMethod {
     /// What was demanded of an object.
-    pub depth: Depth,
+    pub depth: VerificationDepth,
     /// What was compared.
     #[serde(flatten)]
-    pub aspects: Aspects,
+    pub attributes: ComparedAttributes,
     /// The sample, if one was drawn.
-    pub sample: Option<Sampled>,
+    pub sample: Option<SampleDescription>,
     /// Whether contents were read where nothing stored could settle them.
     pub reads_contents: bool,
     /// The largest object that is read.
@@ -110,7 +110,7 @@ pub struct Look {
 
 /// What was compared, and what was not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Aspects {
+pub struct ComparedAttributes {
     /// What was.
     pub compared: Vec<String>,
     /// What was not.
@@ -119,20 +119,20 @@ pub struct Aspects {
 
 /// A sample.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Sampled {
+pub struct SampleDescription {
     /// How many keys were asked for.
     pub asked: u64,
     /// How many were drawn.
     pub drawn: u64,
     /// Out of how many.
-    pub of: u64,
+    pub population: u64,
     /// The seed: with the same keys it draws the same sample.
     pub seed: u64,
 }
 
 /// The completion report of a job that computed checksums.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct JobReport {
+pub struct ChecksumJobReport {
     /// Of which side's objects.
     pub side: &'static str,
     /// Where it is.
@@ -145,14 +145,14 @@ pub struct JobReport {
 
 /// Objects that were told equal in one way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Compared {
+pub struct ProofCount {
     /// In which.
-    pub by: Means,
+    pub by: ProofMethod,
     /// What that means.
     pub meaning: &'static str,
     /// How many.
     #[serde(flatten)]
-    pub amount: Amount,
+    pub amount: ObjectTotals,
 }
 
 /// How many keys differ in one way.
@@ -166,14 +166,14 @@ pub struct DifferenceCount {
 
 /// Some of the keys that are not equal.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Examples {
+pub struct DifferenceExamples {
     /// The keys.
     pub shown: Vec<DifferentKey>,
     /// How many more there are.
     pub left_out: u64,
 }
 
-impl Examples {
+impl DifferenceExamples {
     /// Takes a key, unless there are `most` already.
     pub fn take(&mut self, key: &DifferentKey, most: usize) {
         if self.shown.len() < most {
@@ -186,16 +186,16 @@ impl Examples {
 
 /// The report of a verification.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Report {
+pub struct VerificationReport {
     /// The form of the report.
     pub schema: &'static str,
     /// What it says.
-    pub verdict: Verdict,
+    pub verdict: VerificationVerdict,
     /// The same in a sentence.
     pub statement: String,
     /// The run.
     #[serde(flatten)]
-    pub header: Header,
+    pub header: ReportHeader,
     /// How many keys either side has.
     pub keys: u64,
     /// How many objects were told equal.
@@ -205,7 +205,7 @@ pub struct Report {
     /// Of how many the destination has an application's write that stays.
     pub ahead: u64,
     /// Of how many it cannot be told.
-    pub cannot_tell: u64,
+    pub inconclusive: u64,
     /// How many of those could not be read.
     pub unread: u64,
     /// How many are gone on both sides since they were listed.
@@ -217,11 +217,11 @@ pub struct Report {
     /// How many bytes were read of both sides.
     pub read_bytes: u64,
     /// By what the equal ones were told equal.
-    pub compared_by: Vec<Compared>,
+    pub compared_by: Vec<ProofCount>,
     /// In what keys differ.
     pub differences: Vec<DifferenceCount>,
     /// Some of the keys that are not equal.
-    pub examples: Examples,
+    pub examples: DifferenceExamples,
     /// What the report does and does not stand for.
     pub consistency: &'static str,
 }
@@ -231,11 +231,16 @@ const CONSISTENCY: &str = "Every key was compared at one moment between start an
      that was not equal, or whose content was read, was read once more afterwards; where it had changed it was compared \
      again. What is written after a key was compared is not covered.";
 
-impl Report {
+impl VerificationReport {
     /// Puts a report together.
     #[must_use]
-    pub fn new(header: Header, tally: &Tally, verdict: Verdict, examples: Examples) -> Self {
-        let compared = tally.equal.iter().map(|(by, amount)| Compared {
+    pub fn new(
+        header: ReportHeader,
+        tally: &VerificationTotals,
+        verdict: VerificationVerdict,
+        examples: DifferenceExamples,
+    ) -> Self {
+        let compared = tally.equal.iter().map(|(by, amount)| ProofCount {
             by: *by,
             meaning: by.meaning(),
             amount: *amount,
@@ -252,7 +257,7 @@ impl Report {
             equal: tally.equal_objects(),
             different: tally.different,
             ahead: tally.ahead,
-            cannot_tell: tally.cannot_tell,
+            inconclusive: tally.inconclusive,
             unread: tally.unread,
             gone: tally.gone,
             not_examined: tally.not_examined,
@@ -267,28 +272,28 @@ impl Report {
     }
 }
 
-fn statement(verdict: Verdict, tally: &Tally, header: &Header) -> String {
-    let depth = header.look.depth.as_str();
+fn statement(verdict: VerificationVerdict, tally: &VerificationTotals, header: &ReportHeader) -> String {
+    let depth = header.comparison.depth.as_str();
     match verdict {
-        Verdict::NothingToCompare => {
+        VerificationVerdict::NothingToCompare => {
             "Neither side has an object: there is nothing to compare. Check both buckets and the prefix.".to_owned()
         }
-        Verdict::Verified => format!(
+        VerificationVerdict::Verified => format!(
             "All {} objects of the source are at the destination and equal, and it has no others (depth {depth}).",
             grouped(tally.equal_objects())
         ),
-        Verdict::DestinationAhead => format!(
+        VerificationVerdict::DestinationAhead => format!(
             "{} objects of the source are at the destination and equal (depth {depth}). Of {} keys applications wrote the \
              destination's object: it is as new as the source's or newer, or the source has none. Nothing else differs.",
             grouped(tally.equal_objects()),
             grouped(tally.ahead)
         ),
-        Verdict::NoDifferenceInSample => {
+        VerificationVerdict::NoDifferenceInSample => {
             let (drawn, of) = header
-                .look
+                .comparison
                 .sample
                 .as_ref()
-                .map_or((0, 0), |sample| (sample.drawn, sample.of));
+                .map_or((0, 0), |sample| (sample.drawn, sample.population));
             let (drawn, of) = (grouped(drawn), grouped(of));
             format!(
                 "No difference in a sample of {drawn} of {of} objects (depth {depth}); nothing is said of the others, \
@@ -302,21 +307,21 @@ fn statement(verdict: Verdict, tally: &Tally, header: &Header) -> String {
                 }
             )
         }
-        Verdict::Different if tally.cannot_tell == 0 => {
+        VerificationVerdict::Different if tally.inconclusive == 0 => {
             format!("{} of {} keys differ.", grouped(tally.different), grouped(tally.keys))
         }
-        Verdict::Different => format!(
+        VerificationVerdict::Different => format!(
             "{} of {} keys differ; of {} more it cannot be told.",
             grouped(tally.different),
             grouped(tally.keys),
-            grouped(tally.cannot_tell)
+            grouped(tally.inconclusive)
         ),
-        Verdict::CannotTell => format!(
+        VerificationVerdict::Inconclusive => format!(
             "No difference is known, but of {} of {} keys it cannot be told whether they are equal.",
-            grouped(tally.cannot_tell),
+            grouped(tally.inconclusive),
             grouped(tally.keys)
         ),
-        Verdict::Incomplete => format!(
+        VerificationVerdict::Incomplete => format!(
             "The comparison did not come to its end: {} keys are equal, {} differ, and nothing is said of the rest.",
             grouped(tally.equal_objects()),
             grouped(tally.different)

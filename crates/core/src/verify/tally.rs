@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::Means;
-use crate::diff::{Counts, DifferentKey, Kind};
+use super::ProofMethod;
+use crate::diff::{DiffCounts, DifferenceKind, DifferentKey};
 use crate::failure::Failure;
 
 /// How it ended with one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Told {
+pub enum KeyVerification {
     /// Both sides are equal.
     Equal {
         /// By what the contents were told equal.
-        means: Means,
+        means: ProofMethod,
         /// How large the object is.
         size_bytes: u64,
     },
@@ -25,7 +25,7 @@ pub enum Told {
     /// The destination has an application's write that stays.
     Ahead(DifferentKey),
     /// It cannot be told; a job that computes checksums may help where the content is all that is open.
-    CannotTell {
+    Inconclusive {
         /// What is known of it.
         key: DifferentKey,
         /// Whether a checksum of both sides would settle it.
@@ -40,15 +40,20 @@ pub enum Told {
     },
 }
 
-impl Told {
+impl KeyVerification {
     /// Sorts a key that is not equal: what differs in anything that is known is different.
     #[must_use]
     pub fn not_equal(key: DifferentKey, checksums_would_help: bool) -> Self {
-        let is_ahead = |kind: &Kind| matches!(kind, Kind::DestinationNewer | Kind::ExternalAtDestination);
+        let is_ahead = |kind: &DifferenceKind| {
+            matches!(
+                kind,
+                DifferenceKind::DestinationNewer | DifferenceKind::ExternalAtDestination
+            )
+        };
         if key.differences.iter().any(is_ahead) {
             Self::Ahead(key)
-        } else if key.differences.iter().all(|kind| *kind == Kind::CannotTell) {
-            Self::CannotTell {
+        } else if key.differences.iter().all(|kind| *kind == DifferenceKind::Inconclusive) {
+            Self::Inconclusive {
                 key,
                 checksums_would_help,
             }
@@ -62,7 +67,7 @@ impl Told {
     pub fn key(&self) -> Option<&DifferentKey> {
         match self {
             Self::Equal { .. } | Self::Gone => None,
-            Self::Different(key) | Self::Ahead(key) | Self::CannotTell { key, .. } | Self::Unread { key, .. } => {
+            Self::Different(key) | Self::Ahead(key) | Self::Inconclusive { key, .. } | Self::Unread { key, .. } => {
                 Some(key)
             }
         }
@@ -71,14 +76,14 @@ impl Told {
 
 /// So many objects of so many bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Amount {
+pub struct ObjectTotals {
     /// How many objects.
     pub objects: u64,
     /// How many bytes they have on one side.
     pub bytes: u64,
 }
 
-impl Amount {
+impl ObjectTotals {
     /// Adds more.
     pub fn add(&mut self, more: Self) {
         self.objects += more.objects;
@@ -88,13 +93,13 @@ impl Amount {
 
 /// What was told so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct VerificationTotals {
     /// Keys and bytes of both sides, and kinds of differences.
-    pub counts: Counts,
+    pub counts: DiffCounts,
     /// Keys of either side.
     pub keys: u64,
     /// Objects that were told equal, by how their contents were.
-    pub equal: BTreeMap<Means, Amount>,
+    pub equal: BTreeMap<ProofMethod, ObjectTotals>,
     /// Keys that neither side has any more.
     pub gone: u64,
     /// Keys that differ.
@@ -102,7 +107,7 @@ pub struct Tally {
     /// Keys of which the destination has an application's write that stays.
     pub ahead: u64,
     /// Keys of which it cannot be told, those that could not be read included.
-    pub cannot_tell: u64,
+    pub inconclusive: u64,
     /// Keys that could not be read.
     pub unread: u64,
     /// Keys that were left out of the sample.
@@ -115,32 +120,32 @@ pub struct Tally {
     pub sampled_of: u64,
 }
 
-impl Tally {
+impl VerificationTotals {
     /// Takes the end of one key.
-    pub fn take(&mut self, told: &Told) {
-        match told {
-            Told::Equal { means, size_bytes } => self.equal_by(
+    pub fn take(&mut self, verified_keys: &KeyVerification) {
+        match verified_keys {
+            KeyVerification::Equal { means, size_bytes } => self.equal_by(
                 *means,
-                Amount {
+                ObjectTotals {
                     objects: 1,
                     bytes: *size_bytes,
                 },
             ),
-            Told::Gone => self.gone += 1,
-            Told::Different(key) => {
+            KeyVerification::Gone => self.gone += 1,
+            KeyVerification::Different(key) => {
                 self.different += 1;
                 self.counts.different(key);
             }
-            Told::Ahead(key) => {
+            KeyVerification::Ahead(key) => {
                 self.ahead += 1;
                 self.counts.different(key);
             }
-            Told::CannotTell { key, .. } => {
-                self.cannot_tell += 1;
+            KeyVerification::Inconclusive { key, .. } => {
+                self.inconclusive += 1;
                 self.counts.different(key);
             }
-            Told::Unread { key, .. } => {
-                self.cannot_tell += 1;
+            KeyVerification::Unread { key, .. } => {
+                self.inconclusive += 1;
                 self.unread += 1;
                 self.counts.different(key);
             }
@@ -148,7 +153,7 @@ impl Tally {
     }
 
     /// Counts objects that were told equal.
-    pub fn equal_by(&mut self, means: Means, amount: Amount) {
+    pub fn equal_by(&mut self, means: ProofMethod, amount: ObjectTotals) {
         if amount.objects > 0 {
             self.equal.entry(means).or_default().add(amount);
         }
@@ -164,7 +169,7 @@ impl Tally {
         self.gone += more.gone;
         self.different += more.different;
         self.ahead += more.ahead;
-        self.cannot_tell += more.cannot_tell;
+        self.inconclusive += more.inconclusive;
         self.unread += more.unread;
         self.not_examined += more.not_examined;
         self.changed += more.changed;
@@ -181,35 +186,35 @@ impl Tally {
     /// Returns how many keys are accounted for.
     #[must_use]
     pub fn accounted(&self) -> u64 {
-        self.equal_objects() + self.gone + self.different + self.ahead + self.cannot_tell + self.not_examined
+        self.equal_objects() + self.gone + self.different + self.ahead + self.inconclusive + self.not_examined
     }
 
     /// Says what may be said of all keys; anything but "verified" where a single key leaves a doubt.
     #[must_use]
-    pub fn verdict(&self, ending: Ending, is_sample: bool) -> Verdict {
-        if ending != Ending::Whole || self.accounted() != self.keys {
-            Verdict::Incomplete
+    pub fn verdict(&self, ending: VerificationEnd, is_sample: bool) -> VerificationVerdict {
+        if ending != VerificationEnd::Complete || self.accounted() != self.keys {
+            VerificationVerdict::Incomplete
         } else if self.different > 0 {
-            Verdict::Different
-        } else if self.cannot_tell > 0 {
-            Verdict::CannotTell
+            VerificationVerdict::Different
+        } else if self.inconclusive > 0 {
+            VerificationVerdict::Inconclusive
         } else if self.keys == self.gone {
-            Verdict::NothingToCompare
+            VerificationVerdict::NothingToCompare
         } else if is_sample || self.not_examined > 0 {
-            Verdict::NoDifferenceInSample
+            VerificationVerdict::NoDifferenceInSample
         } else if self.ahead > 0 {
-            Verdict::DestinationAhead
+            VerificationVerdict::DestinationAhead
         } else {
-            Verdict::Verified
+            VerificationVerdict::Verified
         }
     }
 }
 
 /// How a verification ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
+pub enum VerificationEnd {
     /// Both listings came to their ends, and so did everything that was found in them.
-    Whole,
+    Complete,
     /// Somebody asked to stop, or something failed that all depends on.
     Cut,
 }
@@ -217,7 +222,7 @@ pub enum Ending {
 /// What a verification says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Verdict {
+pub enum VerificationVerdict {
     /// Every object was told equal.
     Verified,
     /// Every object is equal, but for applications' writes at the destination that stay.
@@ -227,14 +232,14 @@ pub enum Verdict {
     /// At least one key differs.
     Different,
     /// No key is known to differ, and at least one could not be told.
-    CannotTell,
+    Inconclusive,
     /// Neither side has an object: the locations may be mistyped.
     NothingToCompare,
     /// The comparison did not come to its end.
     Incomplete,
 }
 
-impl Verdict {
+impl VerificationVerdict {
     /// Returns the name used in reports.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -243,7 +248,7 @@ impl Verdict {
             Self::DestinationAhead => "destination-ahead",
             Self::NoDifferenceInSample => "no-difference-in-sample",
             Self::Different => "different",
-            Self::CannotTell => "cannot-tell",
+            Self::Inconclusive => "inconclusive",
             Self::NothingToCompare => "nothing-to-compare",
             Self::Incomplete => "incomplete",
         }
@@ -254,7 +259,7 @@ impl Verdict {
     pub fn is_good(self) -> bool {
         match self {
             Self::Verified | Self::DestinationAhead | Self::NoDifferenceInSample => true,
-            Self::Different | Self::CannotTell | Self::NothingToCompare | Self::Incomplete => false,
+            Self::Different | Self::Inconclusive | Self::NothingToCompare | Self::Incomplete => false,
         }
     }
 }

@@ -2,16 +2,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
-use super::completion::{Checksums, Computed, Problem, Row, computed as read_row};
+use super::completion::{ChecksumRow, ChecksumRowProblem, ComputedChecksum, ComputedChecksums, computed as read_row};
 use super::*;
-use crate::batch_report::{Cells, ReportRow, TaskEnd};
-use crate::compare::{Difference, Verdict as Compared, compare_bodies};
-use crate::diff::{Counts, DifferentKey, Kind, Pair};
+use crate::batch_report::{TaskCells, TaskOutcome, TaskRow};
+use crate::compare::{BodyComparison as Compared, BodyDifference, compare_bodies};
+use crate::diff::{DiffCounts, DifferenceKind, DifferentKey, KeyPair};
 use crate::encryption::EncryptionRules;
 use crate::facts::samples::object;
-use crate::facts::{ChecksumCoverage, Checksums as Stored, Encryption, KmsEncryption, ObjectFacts};
+use crate::facts::{ChecksumCoverage, Encryption, KmsEncryption, ObjectFacts, StoredChecksums as Stored};
 use crate::failure::{Failure, FailureKind};
-use crate::listing::{Listed, StorageClassName};
+use crate::listing::{ListedObject, StorageClassName};
 use crate::names::{BucketName, ETag, ObjectKey, VersionId};
 use crate::policy::Ownership;
 use crate::time::Timestamp;
@@ -48,8 +48,8 @@ fn coverage_of(name: &str) -> ChecksumCoverage {
     }
 }
 
-fn scope(depth: Depth) -> Scope {
-    Scope {
+fn scope(depth: VerificationDepth) -> ComparisonScope {
+    ComparisonScope {
         depth,
         ignored: BTreeSet::new(),
         ownership: Ownership::Exclusive,
@@ -58,11 +58,14 @@ fn scope(depth: Depth) -> Scope {
 }
 
 #[track_caller]
-fn check(source: &str, destination: &str, at_head: Contents, at_checksum: Contents) {
+fn check(source: &str, destination: &str, at_head: ContentFinding, at_checksum: ContentFinding) {
     let (source, destination) = (described(source), described(destination));
-    for (depth, expected) in [(Depth::Head, at_head), (Depth::Checksum, at_checksum)] {
+    for (depth, expected) in [
+        (VerificationDepth::Head, at_head),
+        (VerificationDepth::Checksum, at_checksum),
+    ] {
         for (one, other) in [(&source, &destination), (&destination, &source)] {
-            let judgement = judge(one, other, &Known::default(), &scope(depth), NOW);
+            let judgement = compare_objects(one, other, &KnownEvidence::default(), &scope(depth), NOW);
             assert_eq!(judgement.contents, expected, "{depth:?}");
         }
     }
@@ -70,11 +73,11 @@ fn check(source: &str, destination: &str, at_head: Contents, at_checksum: Conten
 
 #[test]
 fn contents_are_proved_by_what_the_depth_takes() {
-    use Contents::{Agree, AgreeIfInSameParts, Differ, Unknown};
-    use Means::{CompositeChecksum, Empty, Etag, FullChecksum, PartsEtag};
+    use ContentFinding::{Agree, AgreeIfInSameParts, Differ, Unknown};
+    use ProofMethod::{CompositeChecksum, Empty, Etag, FullChecksum, MultipartEtag};
     check("etag:aa", "etag:aa", Agree(Etag), Agree(Etag));
     check("etag:aa", "etag:bb", Differ, Differ);
-    check("etag:aa-2", "etag:aa-2", Agree(PartsEtag), Unknown);
+    check("etag:aa-2", "etag:aa-2", Agree(MultipartEtag), Unknown);
     check("etag:aa-2", "etag:bb", Unknown, Unknown);
     check("etag:aa kms", "etag:bb", Unknown, Unknown);
     // Encrypted in place, which keeps the tag.
@@ -98,8 +101,8 @@ fn contents_are_proved_by_what_the_depth_takes() {
     check("etag:aa size:1", "etag:aa size:2", Differ, Differ);
 }
 
-fn computed(etag: &str, version: Option<&str>, algorithm: &str, value: &str) -> Computed {
-    Computed {
+fn computed(etag: &str, version: Option<&str>, algorithm: &str, value: &str) -> ComputedChecksum {
+    ComputedChecksum {
         etag: ETag::new(etag).unwrap(),
         version_id: version.and_then(VersionId::pinnable),
         algorithm: algorithm.to_owned(),
@@ -109,21 +112,29 @@ fn computed(etag: &str, version: Option<&str>, algorithm: &str, value: &str) -> 
 }
 
 #[track_caller]
-fn check_computed(source: &Computed, destination: Option<&Computed>, facts: [&str; 2], expected: Contents) {
-    let known = Known {
+fn check_computed(
+    source: &ComputedChecksum,
+    destination: Option<&ComputedChecksum>,
+    facts: [&str; 2],
+    expected: ContentFinding,
+) {
+    let known = KnownEvidence {
         source: vec![source],
         destination: destination.into_iter().collect(),
         marker: None,
     };
     let [one, other] = facts.map(described);
-    for depth in [Depth::Head, Depth::Checksum] {
-        assert_eq!(judge(&one, &other, &known, &scope(depth), NOW).contents, expected);
+    for depth in [VerificationDepth::Head, VerificationDepth::Checksum] {
+        assert_eq!(
+            compare_objects(&one, &other, &known, &scope(depth), NOW).contents,
+            expected
+        );
     }
 }
 
 #[test]
 fn checksum_of_a_job_counts_for_the_object_it_was_computed_of_only() {
-    let agree = Contents::Agree(Means::ComputedChecksum);
+    let agree = ContentFinding::Agree(ProofMethod::ComputedChecksum);
     let facts = ["etag:aa-2", "etag:bb-3"];
     let other = computed("bb-3", None, "SHA256", "x");
     check_computed(&computed("aa-2", None, "SHA256", "x"), Some(&other), facts, agree);
@@ -132,7 +143,7 @@ fn checksum_of_a_job_counts_for_the_object_it_was_computed_of_only() {
         &computed("aa-2", None, "SHA256", "y"),
         Some(&other),
         facts,
-        Contents::Differ,
+        ContentFinding::Differ,
     );
     let since_replaced = [
         computed("cc-2", None, "SHA256", "x"),
@@ -140,13 +151,13 @@ fn checksum_of_a_job_counts_for_the_object_it_was_computed_of_only() {
         computed("aa-2", None, "CRC32", "x"),
     ];
     for source in since_replaced {
-        check_computed(&source, Some(&other), facts, Contents::Unknown);
+        check_computed(&source, Some(&other), facts, ContentFinding::Unknown);
     }
 }
 
 #[test]
 fn checksum_of_a_job_is_compared_with_what_the_other_side_stores() {
-    let agree = Contents::Agree(Means::ComputedChecksum);
+    let agree = ContentFinding::Agree(ProofMethod::ComputedChecksum);
     check_computed(
         &computed("aa-2", None, "SHA256", "x"),
         None,
@@ -159,13 +170,13 @@ fn checksum_of_a_job_is_compared_with_what_the_other_side_stores() {
         &computed("aa-2", None, "MD5", "00"),
         None,
         ["etag:aa-2", ""],
-        Contents::Differ,
+        ContentFinding::Differ,
     );
     check_computed(
         &computed("aa-2", None, "MD5", MD5_A),
         None,
         ["etag:aa-2", "kms"],
-        Contents::Unknown,
+        ContentFinding::Unknown,
     );
 }
 
@@ -175,21 +186,35 @@ fn kinds_are_all_named_and_only_what_lies_around_the_bytes_can_be_ignored() {
     let mut destination = object("bb");
     destination.headers.content_type = Some("a/b".into());
     destination.storage_class = "GLACIER_IR".into();
-    let kinds = |depth, ignored: &[Kind]| {
-        let scope = Scope {
+    let kinds = |depth, ignored: &[DifferenceKind]| {
+        let scope = ComparisonScope {
             ignored: ignored.iter().copied().collect(),
             ..scope(depth)
         };
-        judge(&source, &destination, &Known::default(), &scope, NOW).kinds
+        compare_objects(&source, &destination, &KnownEvidence::default(), &scope, NOW).kinds
     };
-    assert_eq!(kinds(Depth::Listing, &[]), [Kind::Content, Kind::Metadata]);
     assert_eq!(
-        kinds(Depth::Head, &[]),
-        [Kind::Content, Kind::Metadata, Kind::StorageClass]
+        kinds(VerificationDepth::Listing, &[]),
+        [DifferenceKind::Content, DifferenceKind::Metadata]
     );
     assert_eq!(
-        kinds(Depth::Head, &[Kind::StorageClass, Kind::Content, Kind::Metadata]),
-        [Kind::Content]
+        kinds(VerificationDepth::Head, &[]),
+        [
+            DifferenceKind::Content,
+            DifferenceKind::Metadata,
+            DifferenceKind::StorageClass
+        ]
+    );
+    assert_eq!(
+        kinds(
+            VerificationDepth::Head,
+            &[
+                DifferenceKind::StorageClass,
+                DifferenceKind::Content,
+                DifferenceKind::Metadata
+            ]
+        ),
+        [DifferenceKind::Content]
     );
 }
 
@@ -199,16 +224,16 @@ fn bucket() -> BucketName {
     BucketName::new("my-bucket").unwrap()
 }
 
-fn row_with(change: impl FnOnce(&mut ReportRow)) -> Result<Row, Problem> {
-    let mut row = ReportRow {
+fn row_with(change: impl FnOnce(&mut TaskRow)) -> Result<ChecksumRow, ChecksumRowProblem> {
+    let mut row = TaskRow {
         file: "1.csv".to_owned(),
         row: 1,
-        cells: Cells {
+        cells: TaskCells {
             bucket: "my-bucket".to_owned(),
             key: "a%20b+c".to_owned(),
             version: None,
         },
-        end: TaskEnd::Succeeded,
+        end: TaskOutcome::Succeeded,
         http_status: Some(200),
         error_code: String::new(),
         message: MESSAGE.to_owned(),
@@ -219,7 +244,7 @@ fn row_with(change: impl FnOnce(&mut ReportRow)) -> Result<Row, Problem> {
 
 #[test]
 fn row_of_a_report_is_read_as_aws_documents_it() {
-    let Ok(Row::Computed(keys, computed)) = row_with(|_| ()) else {
+    let Ok(ChecksumRow::Computed(keys, computed)) = row_with(|_| ()) else {
         panic!("{:?}", row_with(|_| ()));
     };
     let keys: Vec<&str> = keys.iter().map(ObjectKey::as_str).collect();
@@ -229,16 +254,16 @@ fn row_of_a_report_is_read_as_aws_documents_it() {
         ("CRC32", "bS9TOQ==")
     );
     assert_eq!((computed.etag.as_str(), computed.version_id), ("3c3c", None));
-    assert_eq!(row_with(|row| row.end = TaskEnd::Failed), Ok(Row::Failed));
+    assert_eq!(row_with(|row| row.end = TaskOutcome::Failed), Ok(ChecksumRow::Failed));
     let md5 = r#"{"checksum_base64":"AA==","etag":"3c","checksumAlgorithm":"MD5","checksumType":"FULL_OBJECT","checksum_hex":"AB"}"#;
     let read = row_with(|row| md5.clone_into(&mut row.message));
-    assert!(matches!(read, Ok(Row::Computed(_, computed)) if computed.value == "ab"));
+    assert!(matches!(read, Ok(ChecksumRow::Computed(_, computed)) if computed.value == "ab"));
 }
 
 #[test]
 fn row_that_cannot_be_taken_is_an_error() {
     let unknown_type = r#"{"checksum_base64":"AA==","etag":"3c","checksumAlgorithm":"MD5","checksumType":"NEW"}"#;
-    let refused = |expected: &str, change: &dyn Fn(&mut ReportRow)| {
+    let refused = |expected: &str, change: &dyn Fn(&mut TaskRow)| {
         let error = row_with(change).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     };
@@ -255,28 +280,28 @@ fn row_that_cannot_be_taken_is_an_error() {
 
 #[test]
 fn checksums_are_found_by_either_spelling_of_a_key() {
-    let mut checksums = Checksums::default();
+    let mut checksums = ComputedChecksums::default();
     checksums.take(row_with(|_| ()).unwrap());
-    checksums.take(Row::Failed);
+    checksums.take(ChecksumRow::Failed);
     assert_eq!((checksums.computed, checksums.failed), (1, 1));
     for (key, found) in [("a b c", 1), ("a b+c", 1), ("a", 0)] {
         assert_eq!(checksums.of(&ObjectKey::from_raw(key).unwrap()).len(), found);
     }
 }
 
-fn pair(key: &str) -> Pair {
-    let listed = Listed {
+fn pair(key: &str) -> KeyPair {
+    let listed = ListedObject {
         key: ObjectKey::from_raw(key).unwrap(),
         size_bytes: 1,
         etag: None,
         last_modified: Timestamp::from_seconds(0),
         storage_class: StorageClassName::new(""),
     };
-    Pair::Both(listed.clone(), listed)
+    KeyPair::Both(listed.clone(), listed)
 }
 
 fn drawn(seed: u64, size: usize, keys: impl Iterator<Item = usize>) -> Vec<String> {
-    let mut sampler = Sampler::new(size, seed);
+    let mut sampler = KeySampler::new(size, seed);
     keys.for_each(|number| sampler.offer(pair(&number.to_string())));
     let pairs = sampler.drawn();
     pairs.iter().map(|pair| pair.key().to_string()).collect()
@@ -298,7 +323,7 @@ fn sample_is_the_same_for_the_same_keys_and_seed() {
     assert!((2..=18).contains(&middle), "{one:?}");
 }
 
-fn different(kinds: &[Kind]) -> DifferentKey {
+fn different(kinds: &[DifferenceKind]) -> DifferentKey {
     DifferentKey {
         key: ObjectKey::from_raw("key").unwrap(),
         differences: kinds.to_vec(),
@@ -308,17 +333,17 @@ fn different(kinds: &[Kind]) -> DifferentKey {
     }
 }
 
-fn told(number: u8) -> Told {
+fn verified_keys(number: u8) -> KeyVerification {
     match number {
-        0 => Told::Equal {
-            means: Means::Etag,
+        0 => KeyVerification::Equal {
+            means: ProofMethod::Etag,
             size_bytes: 3,
         },
-        1 => Told::Gone,
-        2 => Told::not_equal(different(&[Kind::Tags, Kind::CannotTell]), true),
-        3 => Told::not_equal(different(&[Kind::CannotTell]), true),
-        _ => Told::Unread {
-            key: different(&[Kind::CannotTell]),
+        1 => KeyVerification::Gone,
+        2 => KeyVerification::not_equal(different(&[DifferenceKind::Tags, DifferenceKind::Inconclusive]), true),
+        3 => KeyVerification::not_equal(different(&[DifferenceKind::Inconclusive]), true),
+        _ => KeyVerification::Unread {
+            key: different(&[DifferenceKind::Inconclusive]),
             failure: Failure {
                 kind: FailureKind::Permanent,
                 code: "AccessDenied".to_owned(),
@@ -330,14 +355,14 @@ fn told(number: u8) -> Told {
     }
 }
 
-fn tally(ends: &[u8]) -> Tally {
-    let mut sum = Tally::default();
+fn tally(ends: &[u8]) -> VerificationTotals {
+    let mut sum = VerificationTotals::default();
     for end in ends {
-        let mut one = Tally {
+        let mut one = VerificationTotals {
             keys: 1,
-            ..Tally::default()
+            ..VerificationTotals::default()
         };
-        one.take(&told(*end));
+        one.take(&verified_keys(*end));
         sum.add(&one);
     }
     sum
@@ -352,19 +377,19 @@ proptest! {
         // A key that was listed and of which nothing was ever heard.
         tally.keys += lost + left_out;
         tally.not_examined += left_out;
-        let ending = if is_cut { Ending::Cut } else { Ending::Whole };
+        let ending = if is_cut { VerificationEnd::Cut } else { VerificationEnd::Complete };
         let verdict = tally.verdict(ending, is_sample);
         let doubt = ends.iter().any(|end| *end > 1);
         let all_told = lost == 0 && !is_cut && !is_sample && left_out == 0;
         // End 1 is a key that is gone on both sides.
         let nothing = tally.keys == tally.gone;
-        prop_assert_eq!(verdict == Verdict::Verified, all_told && !doubt && !nothing);
-        prop_assert_eq!(verdict == Verdict::NothingToCompare, nothing && !is_cut);
+        prop_assert_eq!(verdict == VerificationVerdict::Verified, all_told && !doubt && !nothing);
+        prop_assert_eq!(verdict == VerificationVerdict::NothingToCompare, nothing && !is_cut);
         if doubt || lost > 0 || is_cut {
             prop_assert!(!verdict.is_good());
         }
         if !is_cut && lost == 0 {
-            prop_assert_eq!(verdict == Verdict::Different, ends.contains(&2));
+            prop_assert_eq!(verdict == VerificationVerdict::Different, ends.contains(&2));
         }
     }
 
@@ -380,50 +405,50 @@ proptest! {
         };
         let source = describe(&etags.0, &values.0, coverages.0, kms.0);
         let destination = describe(&etags.1, &values.1, coverages.1, kms.1);
-        let judged = judge(&source, &destination, &Known::default(), &scope(Depth::Head), NOW).contents;
+        let judged = compare_objects(&source, &destination, &KnownEvidence::default(), &scope(VerificationDepth::Head), NOW).contents;
         match compare_bodies(&source, &destination) {
-            Compared::Identical => prop_assert!(matches!(judged, Contents::Agree(_))),
-            Compared::Different(Difference::Content) => prop_assert_eq!(judged, Contents::Differ),
+            Compared::Identical => prop_assert!(matches!(judged, ContentFinding::Agree(_))),
+            Compared::Different(BodyDifference::Content) => prop_assert_eq!(judged, ContentFinding::Differ),
             Compared::Different(other) => prop_assert!(false, "{:?}", other),
-            Compared::CannotTell(_) => prop_assert_eq!(judged, Contents::Unknown),
+            Compared::Inconclusive(_) => prop_assert_eq!(judged, ContentFinding::Unknown),
         }
-        let deeper = judge(&source, &destination, &Known::default(), &scope(Depth::Checksum), NOW).contents;
-        if let Contents::Agree(means) = deeper {
-            prop_assert!(means.suffices_at(Depth::Checksum));
-            prop_assert!(matches!(judged, Contents::Agree(_)), "what is proved deeper is proved");
+        let deeper = compare_objects(&source, &destination, &KnownEvidence::default(), &scope(VerificationDepth::Checksum), NOW).contents;
+        if let ContentFinding::Agree(means) = deeper {
+            prop_assert!(means.suffices_at(VerificationDepth::Checksum));
+            prop_assert!(matches!(judged, ContentFinding::Agree(_)), "what is proved deeper is proved");
         }
     }
 }
 
-fn report(tally: &Tally, verdict: Verdict) -> Report {
-    let side = |bucket: &str| Objects {
+fn report(tally: &VerificationTotals, verdict: VerificationVerdict) -> VerificationReport {
+    let side = |bucket: &str| BucketTotals {
         bucket: bucket.to_owned(),
         prefix: String::new(),
         region: "us-east-1".to_owned(),
-        amount: Amount::default(),
+        amount: ObjectTotals::default(),
     };
-    let header = Header {
-        tool: Tool {
+    let header = ReportHeader {
+        tool: ReportTool {
             name: "s3ferry",
             version: "0.0.0",
         },
-        by: "somebody".to_owned(),
+        operator: "an operator".to_owned(),
         started_at: "2026-11-23T00:00:00Z".to_owned(),
         ended_at: "2026-11-23T00:00:01Z".to_owned(),
-        sides: Sides {
+        sides: ReportSides {
             source: side("source"),
             destination: side("destination"),
         },
-        look: Look {
-            depth: Depth::Head,
-            aspects: Aspects {
+        comparison: ComparisonMethod {
+            depth: VerificationDepth::Head,
+            attributes: ComparedAttributes {
                 compared: Vec::new(),
                 not_compared: Vec::new(),
             },
-            sample: Some(Sampled {
+            sample: Some(SampleDescription {
                 asked: 2,
                 drawn: 2,
-                of: 9,
+                population: 9,
                 seed: 0,
             }),
             reads_contents: true,
@@ -433,26 +458,26 @@ fn report(tally: &Tally, verdict: Verdict) -> Report {
         stopped_by: None,
         job_reports: Vec::new(),
         differences_file: None,
-        unsettled_manifests: Vec::new(),
+        inconclusive_manifests: Vec::new(),
         messages: None,
     };
-    let mut examples = Examples::default();
+    let mut examples = DifferenceExamples::default();
     for _ in 0..3 {
-        examples.take(&different(&[Kind::Tags]), 2);
+        examples.take(&different(&[DifferenceKind::Tags]), 2);
     }
-    Report::new(header, tally, verdict, examples)
+    VerificationReport::new(header, tally, verdict, examples)
 }
 
 #[test]
 fn report_says_verified_of_nothing_else() {
     for ends in [&[][..], &[0], &[0, 2], &[0, 3], &[0, 4]] {
         for is_sample in [false, true] {
-            for ending in [Ending::Whole, Ending::Cut] {
+            for ending in [VerificationEnd::Complete, VerificationEnd::Cut] {
                 let tally = tally(ends);
                 let verdict = tally.verdict(ending, is_sample);
                 let value = serde_json::to_value(report(&tally, verdict)).unwrap();
                 let text = value.to_string();
-                let is_verified = verdict == Verdict::Verified;
+                let is_verified = verdict == VerificationVerdict::Verified;
                 assert_eq!(text.contains("verified"), is_verified, "{text}");
                 assert_eq!(value["verdict"] == "verified", is_verified);
             }
@@ -463,7 +488,7 @@ fn report_says_verified_of_nothing_else() {
 #[test]
 fn report_has_the_form_that_its_schema_names() {
     let tally = tally(&[0, 0, 2, 3]);
-    let value = serde_json::to_value(report(&tally, tally.verdict(Ending::Whole, false))).unwrap();
+    let value = serde_json::to_value(report(&tally, tally.verdict(VerificationEnd::Complete, false))).unwrap();
     assert_eq!(value["schema"], SCHEMA);
     let mut fields: Vec<&str> = value.as_object().unwrap().keys().map(String::as_str).collect();
     fields.sort_unstable();
@@ -471,10 +496,9 @@ fn report_has_the_form_that_its_schema_names() {
         fields,
         [
             "ahead",
-            "by",
-            "cannot_tell",
             "changed",
             "compared_by",
+            "comparison",
             "consistency",
             "destination",
             "differences",
@@ -483,10 +507,12 @@ fn report_has_the_form_that_its_schema_names() {
             "equal",
             "examples",
             "gone",
+            "inconclusive",
+            "inconclusive_manifests",
             "job_reports",
             "keys",
-            "look",
             "not_examined",
+            "operator",
             "read_bytes",
             "schema",
             "source",
@@ -494,7 +520,6 @@ fn report_has_the_form_that_its_schema_names() {
             "statement",
             "tool",
             "unread",
-            "unsettled_manifests",
             "verdict",
         ]
     );
@@ -511,7 +536,7 @@ fn report_has_the_form_that_its_schema_names() {
 fn report_counts_no_keys_that_there_are_not() {
     let statement = |ends: &[u8]| {
         let tally = tally(ends);
-        report(&tally, tally.verdict(Ending::Whole, false)).statement
+        report(&tally, tally.verdict(VerificationEnd::Complete, false)).statement
     };
     assert_eq!(statement(&[0, 2]), "1 of 2 keys differ.");
     assert_eq!(
@@ -528,15 +553,21 @@ fn writes_of_applications_are_ahead_only_where_they_share_the_destination() {
         ..described("etag:aa")
     };
     let (shared, exclusive) = (Ownership::Shared, Ownership::Exclusive);
-    let kinds = [Kind::Content];
+    let kinds = [DifferenceKind::Content];
     for (source, destination, kinds, ownership, expected) in [
-        (Some(5), 6, &kinds[..], shared, Some(Kind::DestinationNewer)),
+        (Some(5), 6, &kinds[..], shared, Some(DifferenceKind::DestinationNewer)),
         // A tie goes to the destination, as in a sync.
-        (Some(6), 6, &kinds[..], shared, Some(Kind::DestinationNewer)),
+        (Some(6), 6, &kinds[..], shared, Some(DifferenceKind::DestinationNewer)),
         (Some(7), 6, &kinds[..], shared, None),
         (Some(5), 6, &kinds[..], exclusive, None),
-        (Some(5), 6, &[Kind::Tags, Kind::CannotTell], shared, None),
-        (None, 6, &[], shared, Some(Kind::ExternalAtDestination)),
+        (
+            Some(5),
+            6,
+            &[DifferenceKind::Tags, DifferenceKind::Inconclusive],
+            shared,
+            None,
+        ),
+        (None, 6, &[], shared, Some(DifferenceKind::ExternalAtDestination)),
         (None, 6, &[], exclusive, None),
     ] {
         let source = source.map(at);
@@ -547,25 +578,31 @@ fn writes_of_applications_are_ahead_only_where_they_share_the_destination() {
 
 #[test]
 fn destination_ahead_is_a_verdict_of_its_own() {
-    let ahead = |kinds: &[Kind]| Told::not_equal(different(kinds), false);
-    let verdict = |told: &[Told]| {
-        let mut tally = Tally::default();
-        for told in told {
+    let ahead = |kinds: &[DifferenceKind]| KeyVerification::not_equal(different(kinds), false);
+    let verdict = |verified_keys: &[KeyVerification]| {
+        let mut tally = VerificationTotals::default();
+        for verified_keys in verified_keys {
             tally.keys += 1;
-            tally.take(told);
+            tally.take(verified_keys);
         }
-        tally.verdict(Ending::Whole, false)
+        tally.verdict(VerificationEnd::Complete, false)
     };
-    let newer = ahead(&[Kind::DestinationNewer, Kind::Content]);
-    let external = ahead(&[Kind::ExternalAtDestination]);
-    assert_eq!(verdict(&[told(0), newer.clone(), external]), Verdict::DestinationAhead);
-    assert_eq!(verdict(&[newer.clone(), told(2)]), Verdict::Different);
-    assert_eq!(verdict(&[newer, told(3)]), Verdict::CannotTell);
+    let newer = ahead(&[DifferenceKind::DestinationNewer, DifferenceKind::Content]);
+    let external = ahead(&[DifferenceKind::ExternalAtDestination]);
+    assert_eq!(
+        verdict(&[verified_keys(0), newer.clone(), external]),
+        VerificationVerdict::DestinationAhead
+    );
+    assert_eq!(
+        verdict(&[newer.clone(), verified_keys(2)]),
+        VerificationVerdict::Different
+    );
+    assert_eq!(verdict(&[newer, verified_keys(3)]), VerificationVerdict::Inconclusive);
 }
 
 #[test]
 fn counts_know_every_kind() {
-    assert_eq!(Counts::default().by_kind().count(), 0);
-    assert_eq!(Means::ALL.len(), 10);
-    assert!(Means::ALL.is_sorted(), "the strongest first");
+    assert_eq!(DiffCounts::default().by_kind().count(), 0);
+    assert_eq!(ProofMethod::ALL.len(), 10);
+    assert!(ProofMethod::ALL.is_sorted(), "the strongest first");
 }

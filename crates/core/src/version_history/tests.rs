@@ -1,18 +1,18 @@
 use super::*;
-use crate::attributes::Attributes;
+use crate::attributes::AttributeDigests;
 use crate::facts::samples::object;
-use crate::history::VersionKind;
-use crate::marker::Request;
+use crate::marker::MarkerRequest;
 use crate::names::{BucketName, ObjectKey, VersionId};
 use crate::order::CopyMethod;
+use crate::versions::VersionKind;
 
 /// Versions of a key, newest first, as tests make them.
 #[derive(Debug, Clone)]
 struct Versions {
-    objects: Vec<(VersionStamp, Option<ObjectFacts>)>,
+    objects: Vec<(ListedVersion, Option<ObjectFacts>)>,
     intents: Vec<DeleteIntent>,
     is_complete: bool,
-    asked: Vec<Question>,
+    asked: Vec<VersionQuestion>,
 }
 
 fn at(seconds: i64) -> Timestamp {
@@ -36,18 +36,18 @@ fn theirs(version: &str, etag: &str, seconds: i64) -> ObjectFacts {
 fn ours(version: &str, etag: &str, seconds: i64, source_seconds: i64, over: Option<&str>) -> ObjectFacts {
     let (bucket, key) = names();
     let source = theirs("s", etag, source_seconds);
-    let request = Request {
+    let request = MarkerRequest {
         source_bucket: &bucket,
-        place: Place {
+        place: ObjectLocation {
             bucket: &bucket,
             key: &key,
         },
         over: over.map(name),
         requested: at(seconds),
         decided: at(seconds),
-        attributes: Attributes::of(&source),
+        attributes: AttributeDigests::of(&source),
     };
-    let (_, marker) = Marker::for_copy(&source, CopyMethod::Whole, false, request).unwrap();
+    let (_, marker) = Marker::for_copy(&source, CopyMethod::SingleRequest, false, request).unwrap();
     let mut copy = theirs(version, etag, seconds);
     copy.user_metadata.insert(MARKER_NAME.to_owned(), marker.to_text());
     copy
@@ -80,7 +80,7 @@ impl Versions {
     }
 
     fn put(mut self, facts: &ObjectFacts) -> Self {
-        let stamp = VersionStamp {
+        let stamp = ListedVersion {
             version: VersionName::of(facts.version_id.as_ref()),
             last_modified: facts.last_modified,
             kind: VersionKind::Object {
@@ -93,7 +93,7 @@ impl Versions {
     }
 
     fn delete(mut self, version: &str, seconds: i64) -> Self {
-        let stamp = VersionStamp {
+        let stamp = ListedVersion {
             version: name(version),
             last_modified: at(seconds),
             kind: VersionKind::DeleteMarker,
@@ -112,7 +112,7 @@ impl Versions {
     }
 
     /// Examines the versions, and answers what that asks.
-    fn examined(&mut self) -> Examined {
+    fn examined(&mut self) -> VersionExamination {
         let current = match self.objects.first() {
             Some((_, Some(facts))) => ObjectState::Present(Box::new(facts.clone())),
             Some((_, None)) => ObjectState::DeleteMarker,
@@ -126,7 +126,7 @@ impl Versions {
         let mut history = VersionHistory::new(listing, &current);
         assert!(history.begins_with(&current));
         let (bucket, key) = names();
-        let place = Place {
+        let place = ObjectLocation {
             bucket: &bucket,
             key: &key,
         };
@@ -138,12 +138,12 @@ impl Versions {
             assert!(!self.asked.contains(&question), "{question:?} was answered");
             self.asked.push(question.clone());
             match question {
-                Question::Object(version) => {
+                VersionQuestion::Object(version) => {
                     let mut objects = self.objects.iter();
                     let found = objects.find(|(stamp, _)| stamp.version == version).unwrap();
                     history.objects.insert(version, found.1.clone().unwrap());
                 }
-                Question::Intent(version) => {
+                VersionQuestion::Intent(version) => {
                     let found = self.intents.iter().find(|intent| intent.covered == version);
                     history.intents.insert(version, found.cloned());
                 }
@@ -155,7 +155,7 @@ impl Versions {
 #[track_caller]
 fn check_owner(mut versions: Versions, is_ours: bool) {
     let examined = versions.examined();
-    assert_eq!(examined.owner != Owner::External, is_ours, "{examined:?}");
+    assert_eq!(examined.owner != VersionOwner::External, is_ours, "{examined:?}");
     assert_eq!(examined.hidden, None);
 }
 
@@ -171,15 +171,15 @@ fn copy_is_known_without_reading_what_is_older() {
         .put(&theirs("x", "xx", 500))
         .put(&ours("c", "aa", 1_000, 900, Some("x")));
     let examined = versions.examined();
-    assert!(matches!(&examined.owner, Owner::Copy(marker) if marker.over == Some(name("x"))));
+    assert!(matches!(&examined.owner, VersionOwner::Copy(marker) if marker.over == Some(name("x"))));
     assert_eq!((examined.hidden, versions.asked), (None, Vec::new()));
     assert_eq!(examined.listed, at(9_000));
 }
 
 #[test]
-fn nothing_is_owned_by_nobody() {
+fn absent_object_has_no_owner() {
     let examined = Versions::new().examined();
-    assert_eq!((examined.newest, examined.owner), (None, Owner::External));
+    assert_eq!((examined.newest, examined.owner), (None, VersionOwner::External));
 }
 
 #[test]
@@ -223,7 +223,7 @@ fn marker_whose_first_bearer_may_be_cut_off_vouches_for_nothing() {
 }
 
 #[test]
-fn external_write_that_nobody_saw_is_hidden_if_it_is_as_new_as_what_was_copied() {
+fn unread_external_write_as_new_as_the_copied_object_is_hidden() {
     let copy = ours("c", "aa", 1_002, 1_000, Some("x"));
     for (seconds, hidden) in [(999, None), (1_000, Some("e")), (1_001, Some("e"))] {
         check_hidden(Versions::new().put(&theirs("e", "aa", seconds)).put(&copy), hidden);
@@ -308,7 +308,7 @@ fn check_newest_is_copy(versions: &Versions, expected: bool) {
         .objects
         .extend(objects.filter_map(|(stamp, facts)| Some((stamp.version.clone(), facts.clone()?))));
     let (bucket, key) = names();
-    let place = Place {
+    let place = ObjectLocation {
         bucket: &bucket,
         key: &key,
     };

@@ -2,24 +2,26 @@
 
 use super::notification::FilterRule;
 use super::overlap::filter_value;
-use super::{Engine, Entry, EventSource, KeyFilter, OwnerId, ReplicationTerms, WiringProperties};
+use super::{
+    EventSource, KeyFilter, NotificationEntry, OwnerId, ReplicationEngine, ReplicationTerms, WiringProperties,
+};
 
 /// Everything a stack wants of its source bucket.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Desired {
+pub struct DesiredConfiguration {
     /// The events that S3 sends to our queue itself.
-    pub subscription: Option<Subscription>,
+    pub subscription: Option<DesiredNotification>,
     /// Whether events come through `EventBridge`. `false` is no wish that the switch be off.
     pub event_bridge: bool,
     /// Our replication rule.
-    pub replication: Option<ReplicationWish>,
+    pub replication: Option<DesiredReplication>,
     /// Whether versioning may be switched on where it is not. It is never switched off.
     pub enable_versioning: bool,
 }
 
 /// The events that S3 sends to our queue itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Subscription {
+pub struct DesiredNotification {
     /// Our queue.
     pub queue_arn: String,
     /// The types of events.
@@ -28,8 +30,8 @@ pub struct Subscription {
     pub key_prefix: String,
 }
 
-impl Subscription {
-    pub(super) fn entry(&self, owner: &OwnerId) -> Entry {
+impl DesiredNotification {
+    pub(super) fn entry(&self, owner: &OwnerId) -> NotificationEntry {
         let filter = if self.key_prefix.is_empty() {
             KeyFilter::Absent
         } else {
@@ -38,7 +40,7 @@ impl Subscription {
                 value: Some(filter_value(&self.key_prefix)),
             }])
         };
-        Entry {
+        NotificationEntry {
             id: Some(owner.to_string()),
             arn: self.queue_arn.clone(),
             events: self.events.iter().map(|event| (*event).to_owned()).collect(),
@@ -49,20 +51,20 @@ impl Subscription {
 
 /// Our replication rule and the role that all rules of the bucket share.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReplicationWish {
+pub struct DesiredReplication {
     /// The role that S3 replicates as.
     pub role_arn: String,
     /// What our rule says.
     pub terms: ReplicationTerms,
 }
 
-impl Desired {
+impl DesiredConfiguration {
     /// Computes what a stack with these properties wants.
     #[must_use]
     pub fn new(properties: &WiringProperties) -> Self {
         let events = events(properties);
         Self {
-            subscription: (!events.is_empty()).then(|| Subscription {
+            subscription: (!events.is_empty()).then(|| DesiredNotification {
                 queue_arn: properties.queue_arn.clone(),
                 events,
                 key_prefix: properties.key_prefix.clone(),
@@ -121,12 +123,12 @@ fn events(properties: &WiringProperties) -> Vec<&'static str> {
     events
 }
 
-fn replication(properties: &WiringProperties) -> Option<ReplicationWish> {
+fn replication(properties: &WiringProperties) -> Option<DesiredReplication> {
     if !properties.engine.replicates() {
         return None;
     }
     let role_arn = properties.replication_role_arn.clone()?;
-    Some(ReplicationWish {
+    Some(DesiredReplication {
         role_arn,
         terms: ReplicationTerms {
             prefix: properties.key_prefix.clone(),
@@ -139,7 +141,7 @@ fn replication(properties: &WiringProperties) -> Option<ReplicationWish> {
     })
 }
 
-impl Engine {
+impl ReplicationEngine {
     /// Tells whether the replicator copies what is written.
     #[must_use]
     pub fn copies(self) -> bool {
@@ -175,11 +177,11 @@ mod tests {
     #[track_caller]
     fn check(engine: &str, source: &str, deletes: &str, events: &[&[&str]], event_bridge: bool, rule: bool) {
         let properties = with(&[
-            ("Engine", engine),
+            ("ReplicationEngine", engine),
             ("EventSource", source),
             ("PropagateDeletes", deletes),
         ]);
-        let desired = Desired::new(&parsed(&properties));
+        let desired = DesiredConfiguration::new(&parsed(&properties));
         let subscribed = desired
             .subscription
             .map(|subscription| subscription.events)
@@ -203,18 +205,21 @@ mod tests {
 
     #[test]
     fn newest_events_are_left_out_one_by_one_and_no_others() {
-        let all = Desired::new(&parsed(&with(&[("Engine", "both"), ("PropagateDeletes", "true")])));
+        let all = DesiredConfiguration::new(&parsed(&with(&[
+            ("ReplicationEngine", "both"),
+            ("PropagateDeletes", "true"),
+        ])));
         let (fewer, first) = all.without_newest_event().unwrap();
         let (fewest, second) = fewer.without_newest_event().unwrap();
         assert_eq!([first, second], ["s3:ObjectAnnotation:*", "s3:ObjectRetention:Put"]);
         assert_eq!(fewest.without_newest_event(), None);
-        let events = |desired: &Desired| desired.subscription.clone().unwrap().events;
+        let events = |desired: &DesiredConfiguration| desired.subscription.clone().unwrap().events;
         let mut left = events(&all);
         left.retain(|event| ![first, second].contains(event));
         assert_eq!(events(&fewest), left);
         assert_eq!(fewest.replication, all.replication);
 
-        let bridged = Desired::new(&parsed(&with(&[("EventSource", "eventbridge")])));
+        let bridged = DesiredConfiguration::new(&parsed(&with(&[("EventSource", "eventbridge")])));
         assert_eq!(bridged.without_newest_event(), None);
     }
 
@@ -222,12 +227,12 @@ mod tests {
     fn rule_says_what_the_properties_say() {
         let key = "arn:aws:kms:eu-central-1:123456789012:key/1";
         let properties = with(&[
-            ("Engine", "crr"),
+            ("ReplicationEngine", "crr"),
             ("KeyPrefix", "a b/"),
             ("PropagateDeletes", "true"),
             ("DestinationKmsKeyArn", key),
         ]);
-        let wish = Desired::new(&parsed(&properties)).replication.unwrap();
+        let wish = DesiredConfiguration::new(&parsed(&properties)).replication.unwrap();
         assert_eq!(
             wish.terms,
             ReplicationTerms {
@@ -246,7 +251,7 @@ mod tests {
     fn entry_has_a_filter_only_for_a_prefix() {
         let owner = OwnerId::new("s", "l");
         let entry = |prefix: &str| {
-            let desired = Desired::new(&parsed(&with(&[("KeyPrefix", prefix)])));
+            let desired = DesiredConfiguration::new(&parsed(&with(&[("KeyPrefix", prefix)])));
             desired.subscription.unwrap().entry(&owner)
         };
         assert_eq!(entry("").filter, KeyFilter::Absent);

@@ -14,13 +14,15 @@ mod properties;
 mod refusal;
 pub mod replication;
 
-pub use desired::{Desired, ReplicationWish, Subscription};
+pub use desired::{DesiredConfiguration, DesiredNotification, DesiredReplication};
 pub use listening::listens_to_bucket;
-pub use notification::{Entry, EntryKind, KeyFilter, NotificationConfiguration};
+pub use notification::{KeyFilter, NotificationConfiguration, NotificationEntry, NotificationKind};
 pub use overlap::{event_patterns_overlap, overlaps};
 pub use owner::OwnerId;
-pub use properties::{Engine, EventSource, InvalidProperties, PropertyProblem, RemovalProperties, WiringProperties};
-pub use refusal::{Overlap, Refusal};
+pub use properties::{
+    EventSource, InvalidProperties, PropertyProblem, RemovalProperties, ReplicationEngine, WiringProperties,
+};
+pub use refusal::{NotificationOverlap, WiringRefusal};
 pub use replication::{ReplicationConfiguration, ReplicationRule, ReplicationTerms};
 
 use std::fmt;

@@ -3,11 +3,11 @@
 use serde_json::{Map, Value, json};
 
 use super::overlap::{overlapping_events, overlaps};
-use super::{Desired, Overlap, OwnerId, Refusal, Subscription};
+use super::{DesiredConfiguration, DesiredNotification, NotificationOverlap, OwnerId, WiringRefusal};
 
 /// Says what an entry sends its events to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum EntryKind {
+pub enum NotificationKind {
     /// An SQS queue.
     Queue,
     /// An SNS topic.
@@ -16,7 +16,7 @@ pub enum EntryKind {
     Function,
 }
 
-impl EntryKind {
+impl NotificationKind {
     /// Returns the word used in messages.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -80,7 +80,7 @@ impl KeyFilter {
 
 /// Sends some events of some keys to one place.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Entry {
+pub struct NotificationEntry {
     /// The entry's name, unique in its bucket.
     pub id: Option<String>,
     /// What the events are sent to.
@@ -91,10 +91,10 @@ pub struct Entry {
     pub filter: KeyFilter,
 }
 
-impl Entry {
+impl NotificationEntry {
     /// Tells whether two spellings mean the same: order of events, case of rule names and empty rules do not count.
     #[must_use]
-    pub fn means_the_same(&self, other: &Self) -> bool {
+    pub fn is_equivalent(&self, other: &Self) -> bool {
         let events = |entry: &Self| {
             let mut events = entry.events.clone();
             events.sort_unstable();
@@ -134,35 +134,36 @@ impl Entry {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NotificationConfiguration {
     /// Entries for queues.
-    pub queues: Vec<Entry>,
+    pub queues: Vec<NotificationEntry>,
     /// Entries for topics.
-    pub topics: Vec<Entry>,
+    pub topics: Vec<NotificationEntry>,
     /// Entries for functions.
-    pub functions: Vec<Entry>,
+    pub functions: Vec<NotificationEntry>,
     /// Whether the bucket sends its events to `EventBridge`.
     pub event_bridge: bool,
 }
 
 impl NotificationConfiguration {
     /// Goes through the entries of every kind.
-    pub fn entries(&self) -> impl Iterator<Item = (EntryKind, &Entry)> {
-        let queues = self.queues.iter().map(|entry| (EntryKind::Queue, entry));
-        let topics = self.topics.iter().map(|entry| (EntryKind::Topic, entry));
-        let functions = self.functions.iter().map(|entry| (EntryKind::Function, entry));
+    pub fn entries(&self) -> impl Iterator<Item = (NotificationKind, &NotificationEntry)> {
+        let queues = self.queues.iter().map(|entry| (NotificationKind::Queue, entry));
+        let topics = self.topics.iter().map(|entry| (NotificationKind::Topic, entry));
+        let functions = self.functions.iter().map(|entry| (NotificationKind::Function, entry));
         queues.chain(topics).chain(functions)
     }
 
     /// Finds the entry that is ours.
     #[must_use]
-    pub fn own(&self, owner: &OwnerId) -> Option<&Entry> {
+    pub fn own(&self, owner: &OwnerId) -> Option<&NotificationEntry> {
         self.queues.iter().find(|entry| owner.owns(entry.id.as_deref()))
     }
 
     /// Spells the configuration in the form that `aws s3api put-bucket-notification-configuration` takes.
     #[must_use]
     pub fn document(&self) -> Value {
-        let list =
-            |entries: &[Entry], arn: &str| -> Vec<Value> { entries.iter().map(|entry| entry.document(arn)).collect() };
+        let list = |entries: &[NotificationEntry], arn: &str| -> Vec<Value> {
+            entries.iter().map(|entry| entry.document(arn)).collect()
+        };
         let mut document = json!({
             "QueueConfigurations": list(&self.queues, "QueueArn"),
             "TopicConfigurations": list(&self.topics, "TopicArn"),
@@ -180,8 +181,8 @@ impl NotificationConfiguration {
 pub fn merge(
     current: &NotificationConfiguration,
     owner: &OwnerId,
-    desired: &Desired,
-) -> Result<NotificationConfiguration, Refusal> {
+    desired: &DesiredConfiguration,
+) -> Result<NotificationConfiguration, WiringRefusal> {
     let Some(subscription) = &desired.subscription else {
         return Ok(remove_own(current, owner));
     };
@@ -191,7 +192,7 @@ pub fn merge(
     let mut merged = current.clone();
     match merged.queues.iter_mut().find(|entry| owner.owns(entry.id.as_deref())) {
         // Left as S3 spells it: writing it again would change nothing.
-        Some(existing) if existing.means_the_same(&own) => {}
+        Some(existing) if existing.is_equivalent(&own) => {}
         Some(existing) => *existing = own,
         None => merged.queues.push(own),
     }
@@ -207,13 +208,13 @@ pub fn remove_own(current: &NotificationConfiguration, owner: &OwnerId) -> Notif
 }
 
 /// Ids are unique in a bucket; ours on an entry that sends elsewhere was given by somebody else.
-fn refuse_taken_id(current: &NotificationConfiguration, owner: &OwnerId) -> Result<(), Refusal> {
+fn refuse_taken_id(current: &NotificationConfiguration, owner: &OwnerId) -> Result<(), WiringRefusal> {
     let taken = current
         .entries()
-        .find(|(kind, entry)| *kind != EntryKind::Queue && owner.owns(entry.id.as_deref()));
+        .find(|(kind, entry)| *kind != NotificationKind::Queue && owner.owns(entry.id.as_deref()));
     match taken {
         None => Ok(()),
-        Some((kind, entry)) => Err(Refusal::IdTaken {
+        Some((kind, entry)) => Err(WiringRefusal::IdTaken {
             id: owner.to_string(),
             kind,
             arn: entry.arn.clone(),
@@ -224,15 +225,15 @@ fn refuse_taken_id(current: &NotificationConfiguration, owner: &OwnerId) -> Resu
 fn refuse_overlap(
     current: &NotificationConfiguration,
     owner: &OwnerId,
-    own: &Entry,
-    subscription: &Subscription,
-) -> Result<(), Refusal> {
+    own: &NotificationEntry,
+    subscription: &DesiredNotification,
+) -> Result<(), WiringRefusal> {
     let foreign = current
         .entries()
-        .filter(|(kind, entry)| *kind != EntryKind::Queue || !owner.owns(entry.id.as_deref()));
-    let found: Vec<Overlap> = foreign
+        .filter(|(kind, entry)| *kind != NotificationKind::Queue || !owner.owns(entry.id.as_deref()));
+    let found: Vec<NotificationOverlap> = foreign
         .filter(|(_, entry)| overlaps(own, entry))
-        .map(|(kind, entry)| Overlap {
+        .map(|(kind, entry)| NotificationOverlap {
             kind,
             id: entry.id.clone(),
             arn: entry.arn.clone(),
@@ -244,7 +245,7 @@ fn refuse_overlap(
     if found.is_empty() {
         return Ok(());
     }
-    Err(Refusal::Overlapping {
+    Err(WiringRefusal::Overlapping {
         prefix: subscription.key_prefix.clone(),
         overlaps: found,
     })

@@ -5,7 +5,7 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use super::Entry;
+use super::NotificationEntry;
 
 /// What stays as it is in a filter's value; the user guide asks to spell a space as `+` and to percent-encode the rest.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
@@ -44,12 +44,12 @@ pub fn event_patterns_overlap(left: &str, right: &str) -> bool {
 
 /// Tells whether S3 would refuse the two entries side by side: an event and a key exist that both ask for.
 #[must_use]
-pub fn overlaps(left: &Entry, right: &Entry) -> bool {
+pub fn overlaps(left: &NotificationEntry, right: &NotificationEntry) -> bool {
     keys_overlap(left, right) && !overlapping_events(left, right).is_empty()
 }
 
 /// A key can be as long as it takes, so prefixes and suffixes overlap independently of each other.
-fn keys_overlap(left: &Entry, right: &Entry) -> bool {
+fn keys_overlap(left: &NotificationEntry, right: &NotificationEntry) -> bool {
     let (left, right) = (&left.filter, &right.filter);
     let (left_prefix, right_prefix) = (decoded(left.prefix()), decoded(right.prefix()));
     let (left_suffix, right_suffix) = (decoded(left.suffix()), decoded(right.suffix()));
@@ -59,7 +59,7 @@ fn keys_overlap(left: &Entry, right: &Entry) -> bool {
 }
 
 /// Lists the patterns of `foreign` that meet one of `own`.
-pub(super) fn overlapping_events(own: &Entry, foreign: &Entry) -> Vec<String> {
+pub(super) fn overlapping_events(own: &NotificationEntry, foreign: &NotificationEntry) -> Vec<String> {
     let meets = |event: &&String| own.events.iter().any(|ours| event_patterns_overlap(ours, event));
     foreign.events.iter().filter(meets).cloned().collect()
 }
@@ -71,12 +71,12 @@ mod tests {
     use super::super::notification::{FilterRule, KeyFilter};
     use super::*;
 
-    fn entry(events: &[&str], prefix: &str, suffix: &str) -> Entry {
+    fn entry(events: &[&str], prefix: &str, suffix: &str) -> NotificationEntry {
         let rule = |name: &str, value: &str| FilterRule {
             name: Some(name.to_owned()),
             value: Some(value.to_owned()),
         };
-        Entry {
+        NotificationEntry {
             id: None,
             arn: String::new(),
             events: events.iter().map(|event| (*event).to_owned()).collect(),

@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn name_is_stable_and_tells_the_stack() {
+    fn name_is_stable_and_contains_the_stack() {
         let owner = OwnerId::new(STACK, "BucketWiring");
         assert_eq!(owner.as_str(), "s3ferry-ferry-source-10c1b47b");
         assert!(owner.owns(Some(owner.as_str())));

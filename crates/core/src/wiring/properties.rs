@@ -6,12 +6,12 @@ use serde_json::{Map, Value};
 
 use crate::diff::SideName;
 use crate::names::{AccountId, BucketName, NameError, ObjectKey, Region};
-use crate::policy::{KmsKeys, Ownership, PolicyError, kms_key_must_be_in, kms_keys};
-use crate::preflight::{ExpectedBucket, Unfit};
+use crate::policy::{KmsKeyMap, Ownership, PolicyError, kms_key_must_be_in, kms_keys};
+use crate::preflight::{ExpectedBucket, UnfitBucket};
 
 /// Says who copies what is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Engine {
+pub enum ReplicationEngine {
     /// The replicator function.
     Lambda,
     /// S3's own replication; the replicator repairs what it could not do.
@@ -79,8 +79,8 @@ pub struct WiringProperties {
     pub state: BucketName,
     /// The account that must own the source bucket (`AccountId`).
     pub account: AccountId,
-    /// Who copies (`Engine`).
-    pub engine: Engine,
+    /// Who copies (`ReplicationEngine`).
+    pub engine: ReplicationEngine,
     /// How events reach the queue (`EventSource`).
     pub event_source: EventSource,
     /// The queue (`QueueArn`).
@@ -100,7 +100,7 @@ pub struct WiringProperties {
     /// The key of the source objects (`SourceKmsKeyArn`).
     pub source_kms_key_arn: Option<String>,
     /// Which keys copies get (`KmsKeyMap`).
-    pub kms_keys: KmsKeys,
+    pub kms_keys: KmsKeyMap,
 }
 
 impl WiringProperties {
@@ -127,7 +127,7 @@ impl WiringProperties {
         let ownership = reader.choice("Ownership", OWNERSHIPS);
         let state = reader.bucket("StateBucketName");
         let account = reader.name("AccountId", "twelve digits", AccountId::new);
-        let engine = reader.choice("Engine", ENGINES);
+        let engine = reader.choice("ReplicationEngine", ENGINES);
         let event_source = reader.choice("EventSource", EVENT_SOURCES);
         let queue_arn = reader.arn("QueueArn", "sqs");
         let event_rule = reader.optional("EventRuleName");
@@ -141,10 +141,13 @@ impl WiringProperties {
         reader.distinct("DestinationBucketName", "SourceBucketName");
         reader.distinct("StateBucketName", "SourceBucketName");
         reader.distinct("StateBucketName", "DestinationBucketName");
-        if engine.is_some_and(Engine::replicates) && replication_role_arn.is_none() {
-            reader.needed("ReplicationRoleArn", "the ARN of a role, for Engine is crr or both");
+        if engine.is_some_and(ReplicationEngine::replicates) && replication_role_arn.is_none() {
+            reader.needed(
+                "ReplicationRoleArn",
+                "the ARN of a role, with ReplicationEngine crr or both",
+            );
         }
-        let bridged = engine.is_some_and(Engine::copies) && event_source == Some(EventSource::EventBridge);
+        let bridged = engine.is_some_and(ReplicationEngine::copies) && event_source == Some(EventSource::EventBridge);
         if bridged && event_rule.is_none() {
             reader.needed("EventRuleName", "the name of our rule, for EventSource is eventbridge");
         }
@@ -179,7 +182,7 @@ impl WiringProperties {
         "DestinationRegion",
         "DestinationBucketOwner",
         "Ownership",
-        "Engine",
+        "ReplicationEngine",
         "SourceKmsKeyArn",
         "DestinationKmsKeyArn",
         "KmsKeyMap",
@@ -214,7 +217,7 @@ impl WiringProperties {
     }
 
     /// Checks that every KMS key is in the region of its bucket.
-    pub fn check_keys(&self) -> Result<(), Unfit> {
+    pub fn check_keys(&self) -> Result<(), UnfitBucket> {
         let (near, far) = (&self.source_region, &self.destination_region);
         let (source, destination) = (SideName::Source, SideName::Destination);
         let named = [
@@ -227,7 +230,7 @@ impl WiringProperties {
         let sources = self.kms_keys.keys().map(|arn| ("KmsKeyMap", arn, near, source));
         let copies = self.kms_keys.values().map(|arn| ("KmsKeyMap", arn, far, destination));
         for (setting, arn, region, side) in named.chain(sources).chain(copies) {
-            kms_key_must_be_in(arn, region, side).map_err(|error| Unfit::Key { setting, error })?;
+            kms_key_must_be_in(arn, region, side).map_err(|error| UnfitBucket::Key { setting, error })?;
         }
         Ok(())
     }
@@ -279,7 +282,11 @@ impl From<&WiringProperties> for RemovalProperties {
 
 type Choices<T> = &'static [(&'static str, T)];
 
-const ENGINES: Choices<Engine> = &[("lambda", Engine::Lambda), ("crr", Engine::Crr), ("both", Engine::Both)];
+const ENGINES: Choices<ReplicationEngine> = &[
+    ("lambda", ReplicationEngine::Lambda),
+    ("crr", ReplicationEngine::Crr),
+    ("both", ReplicationEngine::Both),
+];
 const EVENT_SOURCES: Choices<EventSource> = &[("queue", EventSource::Queue), ("eventbridge", EventSource::EventBridge)];
 const OWNERSHIPS: Choices<Ownership> = &[("exclusive", Ownership::Exclusive), ("shared", Ownership::Shared)];
 const BOOLEANS: Choices<bool> = &[("true", true), ("false", false)];
@@ -360,12 +367,12 @@ impl Reader<'_> {
         Some(value)
     }
 
-    fn kms_keys(&mut self, name: &'static str) -> KmsKeys {
+    fn kms_keys(&mut self, name: &'static str) -> KmsKeyMap {
         let value = given(self.properties, name).filter(|value| !value.is_empty());
-        let keys = value.map_or(Ok(KmsKeys::new()), |value| kms_keys(&value));
+        let keys = value.map_or(Ok(KmsKeyMap::new()), |value| kms_keys(&value));
         keys.unwrap_or_else(|error: PolicyError| {
             self.needed(name, error.to_string());
-            KmsKeys::new()
+            KmsKeyMap::new()
         })
     }
 

@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-use super::{EntryKind, Versioning};
+use super::{NotificationKind, Versioning};
 use crate::names::BucketName;
 
 /// A foreign notification that asks for events that ours asks for too.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Overlap {
+pub struct NotificationOverlap {
     /// What the foreign entry sends to.
-    pub kind: EntryKind,
+    pub kind: NotificationKind,
     /// The foreign entry's Id.
     pub id: Option<String>,
     /// Where the foreign entry sends to.
@@ -22,7 +22,7 @@ pub struct Overlap {
     pub suffix: String,
 }
 
-impl Overlap {
+impl NotificationOverlap {
     /// S3 does not send replication events to `EventBridge`.
     ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/EventBridge.html>
@@ -31,7 +31,7 @@ impl Overlap {
     }
 }
 
-impl fmt::Display for Overlap {
+impl fmt::Display for NotificationOverlap {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             formatter,
@@ -48,7 +48,7 @@ impl fmt::Display for Overlap {
 
 /// Says why nothing was written: what stands in the way, and the way out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum WiringRefusal {
     /// S3 allows one consumer for an event of a key.
     #[error(
         "the bucket already sends events that s3ferry needs (prefix `{prefix}`) to somebody else, and S3 allows only \
@@ -59,7 +59,7 @@ pub enum Refusal {
         /// The prefix of the keys that s3ferry asked for.
         prefix: String,
         /// The foreign entries, all of them.
-        overlaps: Vec<Overlap>,
+        overlaps: Vec<NotificationOverlap>,
     },
     /// An entry that is not ours has our Id.
     #[error(
@@ -70,7 +70,7 @@ pub enum Refusal {
         /// The Id.
         id: String,
         /// What the foreign entry sends to.
-        kind: EntryKind,
+        kind: NotificationKind,
         /// Where the foreign entry sends to.
         arn: String,
     },
@@ -92,7 +92,7 @@ pub enum Refusal {
     /// Rules of the first version of replication cannot stand beside ours.
     #[error(
         "the bucket has replication rules without a Filter element ({}), and S3 does not allow them beside rules with \
-         one: give them a Filter, Priority and DeleteMarkerReplication, or use Engine=lambda",
+         one: give them a Filter, Priority and DeleteMarkerReplication, or use ReplicationEngine=lambda",
         quoted(.rules)
     )]
     OldReplicationRules {
@@ -130,15 +130,15 @@ pub enum Refusal {
     },
 }
 
-fn listed(overlaps: &[Overlap]) -> String {
+fn listed(overlaps: &[NotificationOverlap]) -> String {
     let listed: Vec<String> = overlaps.iter().map(ToString::to_string).collect();
     listed.join("; ")
 }
 
-fn way_out(overlaps: &[Overlap]) -> &'static str {
-    if overlaps.iter().any(Overlap::concerns_replication) {
+fn way_out(overlaps: &[NotificationOverlap]) -> &'static str {
+    if overlaps.iter().any(NotificationOverlap::concerns_replication) {
         "Replication events do not reach EventBridge: narrow or remove that notification, let it send to an SNS topic \
-         that both subscribe to, or use Engine=lambda with EventSource=eventbridge"
+         that both subscribe to, or use ReplicationEngine=lambda with EventSource=eventbridge"
     } else {
         "Use EventSource=eventbridge, which stands beside any notification, or a KeyPrefix that does not overlap"
     }
@@ -153,11 +153,11 @@ fn quoted(rules: &[String]) -> String {
 mod tests {
     use super::*;
 
-    fn overlap(event: &str) -> Refusal {
-        Refusal::Overlapping {
+    fn overlap(event: &str) -> WiringRefusal {
+        WiringRefusal::Overlapping {
             prefix: "in/".to_owned(),
-            overlaps: vec![Overlap {
-                kind: EntryKind::Function,
+            overlaps: vec![NotificationOverlap {
+                kind: NotificationKind::Function,
                 id: Some("thumbnails".to_owned()),
                 arn: "arn:aws:lambda:us-east-1:123456789012:function:thumbs".to_owned(),
                 events: vec![event.to_owned()],
@@ -185,12 +185,12 @@ mod tests {
     fn overlap_of_replication_events_does_not_send_people_to_eventbridge_alone() {
         let message = overlap("s3:Replication:*").to_string();
         assert!(message.contains("do not reach EventBridge"), "{message}");
-        assert!(message.contains("Engine=lambda"), "{message}");
+        assert!(message.contains("ReplicationEngine=lambda"), "{message}");
     }
 
     #[test]
     fn replication_refusals_name_role_rules_and_parameter() {
-        let message = Refusal::OtherReplicationRole {
+        let message = WiringRefusal::OtherReplicationRole {
             current: "arn:aws:iam::1:role/theirs".to_owned(),
             wanted: "arn:aws:iam::1:role/ours".to_owned(),
             rules: vec!["to-backup".to_owned(), "to-logs".to_owned()],
@@ -202,7 +202,7 @@ mod tests {
         );
         assert!(message.contains("`to-backup`, `to-logs`"), "{message}");
         let versioning = Versioning::Suspended;
-        let message = Refusal::VersioningRequired { versioning }.to_string();
+        let message = WiringRefusal::VersioningRequired { versioning }.to_string();
         assert!(
             message.contains("Suspended") && message.contains("EnableVersioning=true"),
             "{message}"

@@ -2,7 +2,7 @@
 //!
 //! Foreign rules travel as opaque payloads: whatever S3 answered goes back as it came.
 
-use super::{OwnerId, Refusal, ReplicationWish};
+use super::{DesiredReplication, OwnerId, WiringRefusal};
 
 /// What our rule says; a foreign rule that says more or less than this has no terms.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,9 +75,9 @@ impl<R> ReplicationConfiguration<R> {
 pub fn merge<R: Clone>(
     current: Option<&ReplicationConfiguration<R>>,
     owner: &OwnerId,
-    wish: &ReplicationWish,
+    wish: &DesiredReplication,
     compose: impl Fn(&str, i32, &ReplicationTerms) -> R,
-) -> Result<ReplicationConfiguration<R>, Refusal> {
+) -> Result<ReplicationConfiguration<R>, WiringRefusal> {
     let mut merged = current.cloned().unwrap_or_else(|| ReplicationConfiguration {
         role: wish.role_arn.clone(),
         rules: Vec::new(),
@@ -121,13 +121,13 @@ pub fn remove_own<R: Clone>(
 fn refuse_other_role<R>(
     current: &ReplicationConfiguration<R>,
     owner: &OwnerId,
-    wish: &ReplicationWish,
-) -> Result<(), Refusal> {
+    wish: &DesiredReplication,
+) -> Result<(), WiringRefusal> {
     let rules = current.foreign_names(owner);
     if current.role == wish.role_arn || rules.is_empty() {
         return Ok(());
     }
-    Err(Refusal::OtherReplicationRole {
+    Err(WiringRefusal::OtherReplicationRole {
         current: current.role.clone(),
         wanted: wish.role_arn.clone(),
         rules,
@@ -135,7 +135,7 @@ fn refuse_other_role<R>(
 }
 
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/replication-add-config.html#replication-backward-compat-considerations>
-fn refuse_old_rules<R>(current: &ReplicationConfiguration<R>, owner: &OwnerId) -> Result<(), Refusal> {
+fn refuse_old_rules<R>(current: &ReplicationConfiguration<R>, owner: &OwnerId) -> Result<(), WiringRefusal> {
     let foreign = current.rules.iter().filter(|rule| !owner.owns(rule.id.as_deref()));
     let rules: Vec<String> = foreign
         .filter(|rule| !rule.has_filter)
@@ -144,7 +144,7 @@ fn refuse_old_rules<R>(current: &ReplicationConfiguration<R>, owner: &OwnerId) -
     if rules.is_empty() {
         return Ok(());
     }
-    Err(Refusal::OldReplicationRules { rules })
+    Err(WiringRefusal::OldReplicationRules { rules })
 }
 
 /// Picks the next priority above all others; where there is none above, the highest that is free.

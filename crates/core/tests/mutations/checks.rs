@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use s3ferry_core::acknowledge::to_redeliver;
 use s3ferry_core::batch_operations::{
-    Answer, BatchError, JobInvocation, LONGEST_RESULT, MapBatch, Request, Target, TaskResult, parse_request,
+    FinalSyncRequest, JobInvocation, JobInvocationResponse, LONGEST_RESULT, MapBatch, RequestFormatError, TaskResult,
+    TaskTarget, parse_request,
 };
-use s3ferry_core::event::{EventError, Hint, Message, MessageId, Payload, QueueMessage, parse_payload};
+use s3ferry_core::event::{EventError, EventMessage, KeyHint, MessageId, Payload, QueueMessage, parse_payload};
 use serde_json::{Value, json};
 
 /// No text of an error is longer than this, whatever was in the input: it goes into a line of the log.
@@ -32,7 +33,7 @@ pub(crate) fn queue_body(body: &str) -> Result<(), String> {
     };
     queue(&payload, messages)?;
     for message in messages.iter().filter(|message| message.id.as_str() != "odd") {
-        ensure(message.message == Ok(Message::TestEvent), || {
+        ensure(message.message == Ok(EventMessage::TestEvent), || {
             format!("a good message became {:?}", message.message)
         })?;
     }
@@ -43,13 +44,15 @@ pub(crate) fn queue_body(body: &str) -> Result<(), String> {
 pub(crate) fn batch(payload: &Value) -> Result<(), String> {
     match parse_request(payload) {
         Err(error) => explains(&error),
-        Ok(Request::Job(job)) => tasks(payload, &job),
-        Ok(Request::Map(batch)) => items(payload, &batch),
-        Ok(Request::Lost(lost)) => items(&payload["input"], &lost.batch),
-        Ok(Request::Begin(begin)) => ensure(!begin.run.name.as_str().contains('/'), || {
+        Ok(FinalSyncRequest::Job(job)) => tasks(payload, &job),
+        Ok(FinalSyncRequest::Map(batch)) => items(payload, &batch),
+        Ok(FinalSyncRequest::Lost(lost)) => items(&payload["input"], &lost.batch),
+        Ok(FinalSyncRequest::Begin(begin)) => ensure(!begin.run.name.as_str().contains('/'), || {
             "a run with a slash".to_owned()
         }),
-        Ok(Request::Conclude(end)) => ensure(!end.run.as_str().contains('/'), || "a run with a slash".to_owned()),
+        Ok(FinalSyncRequest::Conclude(end)) => {
+            ensure(!end.run.as_str().contains('/'), || "a run with a slash".to_owned())
+        }
     }
 }
 
@@ -75,7 +78,7 @@ fn tasks(payload: &Value, job: &JobInvocation) -> Result<(), String> {
     if let Err(error) = &job.arguments {
         explains(error)?;
     }
-    let answer = Answer::new(
+    let answer = JobInvocationResponse::new(
         &job.schema_version,
         &job.invocation_id,
         results.iter().map(|(id, result)| (*id, result)),
@@ -114,7 +117,7 @@ fn items(payload: &Value, batch: &MapBatch) -> Result<(), String> {
     Ok(())
 }
 
-fn target(key: Option<&str>, target: &Result<Target, BatchError>) -> Result<(), String> {
+fn target(key: Option<&str>, target: &Result<TaskTarget, RequestFormatError>) -> Result<(), String> {
     let target = match target {
         Err(error) => return explains(error),
         Ok(target) => target,
@@ -132,19 +135,19 @@ fn target(key: Option<&str>, target: &Result<Target, BatchError>) -> Result<(), 
 }
 
 /// An error names the field, the value and what is allowed, in a text that fits into a line of the log.
-fn explains(error: &BatchError) -> Result<(), String> {
+fn explains(error: &RequestFormatError) -> Result<(), String> {
     let text = error.to_string();
     ensure(text.len() <= LONGEST_ERROR && !error.code().is_empty(), || {
         format!("an error of {} bytes", text.len())
     })?;
     let named = match error {
-        BatchError::Field { field, expected, .. } => text.contains(field.as_str()) && text.contains(expected),
-        BatchError::Name { field, .. } => text.contains(field.as_str()),
-        BatchError::SchemaVersion { .. } => text.contains("invocationSchemaVersion") && text.contains("2.0"),
-        BatchError::UnknownArgument { name, allowed } => text.contains(name.as_str()) && text.contains(allowed),
-        BatchError::RepeatedArgument { name } => text.contains(name),
-        BatchError::ArgumentValue { name, value, .. } => text.contains(name) && text.contains(value.as_str()),
-        BatchError::NotABatch { found } => text.contains(found.as_str()),
+        RequestFormatError::Field { field, expected, .. } => text.contains(field.as_str()) && text.contains(expected),
+        RequestFormatError::Name { field, .. } => text.contains(field.as_str()),
+        RequestFormatError::SchemaVersion { .. } => text.contains("invocationSchemaVersion") && text.contains("2.0"),
+        RequestFormatError::UnknownArgument { name, allowed } => text.contains(name.as_str()) && text.contains(allowed),
+        RequestFormatError::RepeatedArgument { name } => text.contains(name),
+        RequestFormatError::ArgumentValue { name, value, .. } => text.contains(name) && text.contains(value.as_str()),
+        RequestFormatError::NotABatch { found } => text.contains(found.as_str()),
     };
     ensure(named, || format!("it does not say what it is about: {text}"))
 }
@@ -177,7 +180,7 @@ fn queue(payload: &Value, messages: &[QueueMessage]) -> Result<(), String> {
     })
 }
 
-fn direct(payload: &Value, messages: &[Result<Message, EventError>]) -> Result<(), String> {
+fn direct(payload: &Value, messages: &[Result<EventMessage, EventError>]) -> Result<(), String> {
     let records = payload.get("Records").and_then(Value::as_array);
     let is_topic = |record: &Value| record.get("EventSource").and_then(Value::as_str) == Some("aws:sns");
     let topic = records.filter(|records| records.iter().any(is_topic));
@@ -198,11 +201,11 @@ fn direct(payload: &Value, messages: &[Result<Message, EventError>]) -> Result<(
 }
 
 /// Every record of a message has exactly one result.
-fn message(body: Option<&Value>, read: &Result<Message, EventError>) -> Result<(), String> {
+fn message(body: Option<&Value>, read: &Result<EventMessage, EventError>) -> Result<(), String> {
     match read {
         Err(error) => speaks(error),
-        Ok(Message::TestEvent) => Ok(()),
-        Ok(Message::Records(results)) => {
+        Ok(EventMessage::TestEvent) => Ok(()),
+        Ok(EventMessage::Records(results)) => {
             let expected = body.map_or(0, records_in);
             ensure(results.len() == expected, || {
                 format!("{expected} records have {} results", results.len())
@@ -212,7 +215,7 @@ fn message(body: Option<&Value>, read: &Result<Message, EventError>) -> Result<(
     }
 }
 
-fn record(result: &Result<Hint, EventError>) -> Result<(), String> {
+fn record(result: &Result<KeyHint, EventError>) -> Result<(), String> {
     match result {
         Err(error) => speaks(error),
         Ok(hint) => {
@@ -240,12 +243,12 @@ fn records_in(body: &Value) -> usize {
 }
 
 /// Whether each part of a message could be read; one that asks for nothing is read.
-fn read(message: &Result<Message, EventError>) -> Vec<bool> {
+fn read(message: &Result<EventMessage, EventError>) -> Vec<bool> {
     match message {
         Err(_) => vec![false],
-        Ok(Message::TestEvent) => vec![true],
-        Ok(Message::Records(records)) if records.is_empty() => vec![true],
-        Ok(Message::Records(records)) => records.iter().map(Result::is_ok).collect(),
+        Ok(EventMessage::TestEvent) => vec![true],
+        Ok(EventMessage::Records(records)) if records.is_empty() => vec![true],
+        Ok(EventMessage::Records(records)) => records.iter().map(Result::is_ok).collect(),
     }
 }
 

@@ -4,11 +4,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt as _, future, stream};
-use s3ferry_core::diff::{Counts, Depth, DifferentKey, Kind, Merge, Pair, SideName, Step, settle};
+use s3ferry_core::diff::{
+    DiffCounts, DiffDepth, DifferenceKind, DifferentKey, KeyPair, ListingMerge, MergeStep, SideName, confirm_difference,
+};
 use s3ferry_core::encryption::EncryptionRules;
-use s3ferry_core::facts::{Aspect, Aspects};
+use s3ferry_core::facts::{Attribute, AttributeSet};
 use s3ferry_core::failure::{Failure, FailureKind};
-use s3ferry_core::listing::{Listed, OutOfOrder};
+use s3ferry_core::listing::{KeysOutOfOrder, ListedObject};
 use s3ferry_core::time::Timestamp;
 
 use crate::ports::{DestinationBucket, SourceBucket, confirm_gone};
@@ -17,41 +19,45 @@ use crate::ports::{DestinationBucket, SourceBucket, confirm_gone};
 const KEYS_A_REPORT: u64 = 4_096;
 
 /// One side's rows in the order of their keys, page by page.
-pub trait Rows: Stream<Item = Result<Vec<Listed>, Failure>> + Send {}
+pub trait RowSource: Stream<Item = Result<Vec<ListedObject>, Failure>> + Send {}
 
-impl<T: Stream<Item = Result<Vec<Listed>, Failure>> + Send> Rows for T {}
+impl<T: Stream<Item = Result<Vec<ListedObject>, Failure>> + Send> RowSource for T {}
 
 /// What came of merging some more keys.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Merged {
+pub struct MergedPage {
     /// The keys since the last report, that of the finding included.
-    pub counts: Counts,
+    pub counts: DiffCounts,
     /// The key that has to be read on both sides, with the difference that the listings show, if they show one; `None` for
     /// a report of counts alone.
-    pub finding: Option<(Pair, Option<Kind>)>,
+    pub finding: Option<(KeyPair, Option<DifferenceKind>)>,
 }
 
 /// Merges two listings and reports the keys that look different, or that are newer at the source; at [`Depth::Deep`] every
 /// key.
 ///
 /// Holds a page of each side, however many keys there are.
-pub fn merged(source: impl Rows, destination: impl Rows, depth: Depth) -> impl Stream<Item = Result<Merged, Failure>> {
+pub fn merged(
+    source: impl RowSource,
+    destination: impl RowSource,
+    depth: DiffDepth,
+) -> impl Stream<Item = Result<MergedPage, Failure>> {
     merged_with_multipart(source, destination, depth, None)
 }
 
 /// Merges two listings as [`merged`] does, and also reports the keys whose object at the destination was written by a
 /// multipart upload that began at `multipart_since` or later.
 pub fn merged_with_multipart(
-    source: impl Rows,
-    destination: impl Rows,
-    depth: Depth,
+    source: impl RowSource,
+    destination: impl RowSource,
+    depth: DiffDepth,
     multipart_since: Option<Timestamp>,
-) -> impl Stream<Item = Result<Merged, Failure>> {
+) -> impl Stream<Item = Result<MergedPage, Failure>> {
     let merging = Merging {
         source: Box::pin(source),
         destination: Box::pin(destination),
-        merge: Merge::default(),
-        counts: Counts::default(),
+        merge: ListingMerge::default(),
+        counts: DiffCounts::default(),
         depth,
         multipart_since,
         ended: false,
@@ -69,30 +75,30 @@ pub fn merged_with_multipart(
 struct Merging<A, B> {
     source: Pin<Box<A>>,
     destination: Pin<Box<B>>,
-    merge: Merge,
-    counts: Counts,
-    depth: Depth,
+    merge: ListingMerge,
+    counts: DiffCounts,
+    depth: DiffDepth,
     multipart_since: Option<Timestamp>,
     ended: bool,
 }
 
-impl<A: Rows, B: Rows> Merging<A, B> {
-    async fn next(&mut self) -> Result<Option<Merged>, Failure> {
+impl<A: RowSource, B: RowSource> Merging<A, B> {
+    async fn next(&mut self) -> Result<Option<MergedPage>, Failure> {
         loop {
             match self.merge.step().map_err(|(side, error)| out_of_order(side, &error))? {
-                Step::Needs(side) => self.fetch(side).await?,
-                Step::Pair(pair) => {
+                MergeStep::Needs(side) => self.fetch(side).await?,
+                MergeStep::Pair(pair) => {
                     self.counts.pair(&pair);
-                    let looks = pair.looks();
+                    let looks = pair.listed_difference();
                     let is_recent = self.multipart_since.is_some_and(|since| pair.is_multipart_since(since));
-                    if looks.is_some() || pair.source_is_newer() || is_recent || self.depth == Depth::Deep {
+                    if looks.is_some() || pair.source_is_newer() || is_recent || self.depth == DiffDepth::Deep {
                         return Ok(Some(self.report(Some((pair, looks)))));
                     }
                     if self.counts.source_keys.max(self.counts.destination_keys) >= KEYS_A_REPORT {
                         return Ok(Some(self.report(None)));
                     }
                 }
-                Step::End => {
+                MergeStep::End => {
                     self.ended = true;
                     return Ok(Some(self.report(None)));
                 }
@@ -112,8 +118,8 @@ impl<A: Rows, B: Rows> Merging<A, B> {
         Ok(())
     }
 
-    fn report(&mut self, finding: Option<(Pair, Option<Kind>)>) -> Merged {
-        Merged {
+    fn report(&mut self, finding: Option<(KeyPair, Option<DifferenceKind>)>) -> MergedPage {
+        MergedPage {
             counts: std::mem::take(&mut self.counts),
             finding,
         }
@@ -123,7 +129,7 @@ impl<A: Rows, B: Rows> Merging<A, B> {
 /// The code of the failure of a listing that is not in order; its resource is the name of the side.
 pub const LISTING_OUT_OF_ORDER: &str = "ListingOutOfOrder";
 
-fn out_of_order(side: SideName, error: &OutOfOrder) -> Failure {
+fn out_of_order(side: SideName, error: &KeysOutOfOrder) -> Failure {
     Failure {
         kind: FailureKind::Configuration,
         code: LISTING_OUT_OF_ORDER.to_owned(),
@@ -135,15 +141,15 @@ fn out_of_order(side: SideName, error: &OutOfOrder) -> Failure {
 
 /// Looks at both sides of keys.
 #[derive(Debug)]
-pub struct Settler<S, D> {
+pub struct DifferenceConfirmer<S, D> {
     /// The bucket that is migrated.
     pub source: S,
     /// The bucket that is migrated to.
     pub destination: D,
     /// How deep objects are compared.
-    pub depth: Depth,
+    pub depth: DiffDepth,
     /// What is read besides a HEAD.
-    pub aspects: Aspects,
+    pub attributes: AttributeSet,
     /// When it begins: retentions that have ended by then are not compared.
     pub now: Timestamp,
     /// How the destination's objects are to be encrypted.
@@ -154,61 +160,61 @@ pub struct Settler<S, D> {
 
 /// What a merge reports once findings are settled.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Settled {
+pub struct ConfirmedPage {
     /// The keys since the last report.
-    pub counts: Counts,
+    pub counts: DiffCounts,
     /// The key that differs, if one does.
     pub different: Option<DifferentKey>,
     /// How the look at both sides of the key went, where there was one: a failure leaves the key untold.
-    pub look: Option<Result<(), Failure>>,
+    pub read: Option<Result<(), Failure>>,
 }
 
 /// What is read of every object at [`Depth::Deep`] besides its HEAD, as by a deep final sync; grants are left out, which are
 /// not copied unless somebody asks for it.
 #[must_use]
-pub fn aspects_at(depth: Depth) -> Aspects {
+pub fn attributes_at(depth: DiffDepth) -> AttributeSet {
     match depth {
-        Depth::Listing => Aspects::new(),
-        Depth::Deep => Aspects::from([Aspect::Tags, Aspect::Annotations]),
+        DiffDepth::Listing => AttributeSet::new(),
+        DiffDepth::Deep => AttributeSet::from([Attribute::Tags, Attribute::Annotations]),
     }
 }
 
-impl<S: SourceBucket + 'static, D: DestinationBucket + 'static> Settler<S, D> {
+impl<S: SourceBucket + 'static, D: DestinationBucket + 'static> DifferenceConfirmer<S, D> {
     /// Settles every finding of a merge; the order of keys is kept.
-    pub fn settled(
+    pub fn confirm_all(
         self: Arc<Self>,
-        merged: impl Stream<Item = Result<Merged, Failure>> + Send,
-    ) -> impl Stream<Item = Result<Settled, Failure>> + Send {
+        merged: impl Stream<Item = Result<MergedPage, Failure>> + Send,
+    ) -> impl Stream<Item = Result<ConfirmedPage, Failure>> + Send {
         let concurrency = self.concurrency.max(1);
         merged
             .map(move |merged| {
                 let settler = Arc::clone(&self);
                 async move {
-                    let Merged { mut counts, finding } = merged?;
+                    let MergedPage { mut counts, finding } = merged?;
                     let (different, look) = match finding {
                         Some((pair, looks)) => {
-                            let (different, look) = settler.settle(&pair, looks, &mut counts).await?;
+                            let (different, look) = settler.confirm(&pair, looks, &mut counts).await?;
                             (different, Some(look))
                         }
                         None => (None, None),
                     };
-                    Ok(Settled {
+                    Ok(ConfirmedPage {
                         counts,
                         different,
-                        look,
+                        read: look,
                     })
                 }
             })
             .buffered(concurrency)
     }
 
-    async fn settle(
+    async fn confirm(
         &self,
-        pair: &Pair,
-        looks: Option<Kind>,
-        counts: &mut Counts,
+        pair: &KeyPair,
+        looks: Option<DifferenceKind>,
+        counts: &mut DiffCounts,
     ) -> Result<(Option<DifferentKey>, Result<(), Failure>), Failure> {
-        let (different, look) = match self.look(pair).await {
+        let (different, look) = match self.read_both(pair).await {
             Ok(different) => (different, Ok(())),
             // What ails the bucket ails every key; what ails one object is that object's.
             Err(failure) if failure.kind == FailureKind::Configuration => return Err(failure),
@@ -216,26 +222,26 @@ impl<S: SourceBucket + 'static, D: DestinationBucket + 'static> Settler<S, D> {
         };
         match &different {
             Some(different) => counts.different(different),
-            None if looks.is_some() => counts.settled_equal += 1,
+            None if looks.is_some() => counts.confirmed_equal += 1,
             None => {}
         }
         Ok((different, look))
     }
 
-    async fn look(&self, pair: &Pair) -> Result<Option<DifferentKey>, Failure> {
+    async fn read_both(&self, pair: &KeyPair) -> Result<Option<DifferentKey>, Failure> {
         let key = pair.key();
         let source = async {
-            let state = self.source.read(key, &self.aspects).await?;
+            let state = self.source.read(key, &self.attributes).await?;
             let confirm = self.source.confirm_absence(key);
             confirm_gone(state, pair.source().is_some(), key, SideName::Source, confirm).await
         };
         let destination = async {
-            let state = self.destination.read(key, &self.aspects).await?;
+            let state = self.destination.read(key, &self.attributes).await?;
             let confirm = self.destination.confirm_absence(key);
             confirm_gone(state, pair.destination().is_some(), key, SideName::Destination, confirm).await
         };
         let (source, destination) = future::try_join(source, destination).await?;
-        Ok(settle(
+        Ok(confirm_difference(
             key,
             &source,
             &destination,

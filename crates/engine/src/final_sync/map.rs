@@ -4,18 +4,18 @@ use std::collections::BTreeMap;
 use std::pin::pin;
 use std::time::Duration;
 
-use crate::batch::Batch;
+use crate::batch::BatchReconciler;
 use crate::ports::{Clock, Continuations, DestinationBucket, SourceBucket, StateStore};
-use crate::results::RunResults;
+use crate::results::ResultStore;
 use futures::future::{Either, select};
-use s3ferry_core::batch_operations::{Begin, LostItems, MapBatch, ResultLine, RunName, TaskResult};
+use s3ferry_core::batch_operations::{LostItems, MapBatch, ResultLine, RunName, RunStart, TaskResult};
 use s3ferry_core::failure::Failure;
 use s3ferry_core::time::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::tasks::{Asked, Kind};
-use super::{FinalSync, FinalSyncError, Invocation, Terms};
+use super::tasks::{RequestOrigin, RequestedKey};
+use super::{FinalSync, FinalSyncError, FinalSyncInvocation, JobTerms};
 
 /// How long results may take to be kept, out of the time of the invocation.
 const KEEPING: Duration = Duration::from_secs(4);
@@ -23,7 +23,7 @@ const KEEPING: Duration = Duration::from_secs(4);
 /// The answer to a batch of items.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct MapAnswer {
+pub struct MapBatchResponse {
     /// How many items the invocation was given.
     pub items: usize,
     /// How many are done.
@@ -50,7 +50,7 @@ pub struct MapAnswer {
 /// The answer at the beginning of a run: what its items carry along.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Begun {
+pub struct RunStartResponse {
     run: Value,
     manifest_key: String,
     map_results: String,
@@ -58,14 +58,14 @@ pub struct Begun {
 
 /// The answer once lost items are on record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Recorded {
+pub struct LostItemsResponse {
     items: usize,
 }
 
 impl<F, R, S, D, C, J, Q> FinalSync<F, R>
 where
-    F: Fn(&Terms) -> Batch<S, D, C, J, Q>,
-    R: RunResults,
+    F: Fn(&JobTerms) -> BatchReconciler<S, D, C, J, Q>,
+    R: ResultStore,
     S: SourceBucket,
     D: DestinationBucket,
     C: Clock,
@@ -73,16 +73,16 @@ where
     Q: Continuations,
 {
     /// Looks at what a run asks for before anything is copied.
-    pub(super) fn begin(&self, begin: &Begin) -> Result<Begun, FinalSyncError> {
+    pub(super) fn begin(&self, begin: &RunStart) -> Result<RunStartResponse, FinalSyncError> {
         self.results()?;
-        Terms::of_job(&self.settings, &begin.run.arguments, false)?;
+        JobTerms::of_job(&self.settings, &begin.run.arguments, false)?;
         let arguments = if begin.arguments.is_null() {
             json!({})
         } else {
             begin.arguments.clone()
         };
         let name = &begin.run.name;
-        Ok(Begun {
+        Ok(RunStartResponse {
             run: json!({"execution": name, "userArguments": arguments}),
             manifest_key: begin.manifest_key.to_string(),
             map_results: format!("{}/map", name.folder()),
@@ -93,28 +93,28 @@ where
     pub(super) async fn answer_map(
         &self,
         batch: &MapBatch,
-        invocation: &Invocation<'_>,
-    ) -> Result<MapAnswer, FinalSyncError> {
+        invocation: &FinalSyncInvocation<'_>,
+    ) -> Result<MapBatchResponse, FinalSyncError> {
         let keeper = batch.run.as_ref().map(|run| Ok((run, self.results()?)));
         let keeper = keeper.transpose().map_err(|error: FinalSyncError| error)?;
         let deadline = invocation.deadline;
         let terms = batch.arguments.clone();
         // Not to the queue: the state machine brings back what is not done, and counts it.
-        let terms = terms.and_then(|arguments| Terms::of_job(&self.settings, &arguments, false));
+        let terms = terms.and_then(|arguments| JobTerms::of_job(&self.settings, &arguments, false));
         let work_until = match keeper {
             Some(_) => self.keep_back(deadline),
             None => deadline,
         };
         let due = batch.due(self.now());
         let asked = asked(batch, &due);
-        let results = self.results_of(&asked, &terms, Kind::Item, work_until).await;
+        let results = self.results_of(&asked, &terms, RequestOrigin::Item, work_until).await;
         let results: BTreeMap<usize, TaskResult> = due.into_iter().zip(results).collect();
         let round = batch.end_run(&results, self.now());
         if let Some((run, keeper)) = keeper {
             let name = object_name(run, batch, invocation);
             self.keep(keeper, &name, &round.lines, deadline).await?;
         }
-        Ok(MapAnswer {
+        Ok(MapBatchResponse {
             items: batch.items.len(),
             succeeded: round.lines.len().saturating_sub(round.failed),
             failed: round.failed,
@@ -129,12 +129,12 @@ where
     }
 
     /// Puts on record items whose invocation failed as a whole, in place of what it may have kept of them.
-    pub(super) async fn record_lost(
+    pub(super) async fn record_lost_items(
         &self,
         lost: &LostItems,
-        invocation: &Invocation<'_>,
-    ) -> Result<Recorded, FinalSyncError> {
-        let (batch, result) = (&lost.batch, TaskResult::lost(&lost.error));
+        invocation: &FinalSyncInvocation<'_>,
+    ) -> Result<LostItemsResponse, FinalSyncError> {
+        let (batch, result) = (&lost.batch, TaskResult::lost_item(&lost.error));
         let lines: Vec<ResultLine> = batch
             .items
             .iter()
@@ -144,7 +144,7 @@ where
             let name = object_name(run, batch, invocation);
             self.keep(self.results()?, &name, &lines, invocation.deadline).await?;
         }
-        Ok(Recorded { items: lines.len() })
+        Ok(LostItemsResponse { items: lines.len() })
     }
 
     pub(super) fn results(&self) -> Result<&R, FinalSyncError> {
@@ -195,11 +195,11 @@ where
     }
 }
 
-fn asked<'a>(batch: &'a MapBatch, due: &[usize]) -> Vec<Asked<'a>> {
+fn asked<'a>(batch: &'a MapBatch, due: &[usize]) -> Vec<RequestedKey<'a>> {
     let run = batch.run.as_ref().map_or("map", RunName::as_str);
     let items = due.iter().filter_map(|index| Some((index, batch.items.get(*index)?)));
     items
-        .map(|(index, item)| Asked {
+        .map(|(index, item)| RequestedKey {
             id: format!("{run}/{index}"),
             target: &item.target,
             repeated: batch.retries > 0 || item.runs.attempts > 0,
@@ -211,7 +211,7 @@ fn asked<'a>(batch: &'a MapBatch, due: &[usize]) -> Vec<Asked<'a>> {
 ///
 /// Items carry their index in the manifest, which tells equal rows apart. Items that do not are of a map of somebody's
 /// own making, and only the invocation tells two equal batches of them apart.
-fn object_name(run: &RunName, batch: &MapBatch, invocation: &Invocation<'_>) -> String {
+fn object_name(run: &RunName, batch: &MapBatch, invocation: &FinalSyncInvocation<'_>) -> String {
     let values: Vec<&Value> = batch.items.iter().map(|item| &item.value).collect();
     let text = serde_json::to_string(&values).unwrap_or_default();
     let is_told_apart = values.iter().all(|value| value.get("index").is_some());

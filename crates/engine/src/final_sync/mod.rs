@@ -1,14 +1,16 @@
 //! The final sync: tasks of S3 Batch Operations and items of a Distributed Map, each reconciled and answered.
 
 mod map;
-mod summing;
+mod parameters;
+mod summary;
 mod tasks;
-mod terms;
 
-use crate::batch::Batch;
+use crate::batch::BatchReconciler;
 use crate::ports::{Clock, Continuations, DestinationBucket, SourceBucket, StateStore};
-use crate::results::RunResults;
-use s3ferry_core::batch_operations::{Answer, BatchError, Depth, JobInvocation, Request, parse_request};
+use crate::results::ResultStore;
+use s3ferry_core::batch_operations::{
+    AttributeDepth, FinalSyncRequest, JobInvocation, JobInvocationResponse, RequestFormatError, parse_request,
+};
 use s3ferry_core::failure::Failure;
 use s3ferry_core::names::BucketName;
 use s3ferry_core::policy::Policy;
@@ -16,10 +18,10 @@ use s3ferry_core::time::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::counts::Counts;
-pub use map::{Begun, MapAnswer, Recorded};
-pub use summing::Concluded;
-pub use terms::Terms;
+use crate::invocation_counts::InvocationCounts;
+pub use map::{LostItemsResponse, MapBatchResponse, RunStartResponse};
+pub use parameters::JobTerms;
+pub use summary::RunEndResponse;
 
 /// Runs final syncs. `batches` makes the engine for a job's terms, `results` is where runs are put on record.
 #[derive(Debug)]
@@ -31,14 +33,14 @@ pub struct FinalSync<F, R> {
 }
 
 /// Where the counts of each invocation go, with the source bucket and the time.
-pub type ReportCounts = fn(&BucketName, &Counts, Timestamp);
+pub type ReportCounts = fn(&BucketName, &InvocationCounts, Timestamp);
 
 /// For whom nobody counts.
-fn unreported(_bucket: &BucketName, _counts: &Counts, _now: Timestamp) {}
+fn unreported(_bucket: &BucketName, _counts: &InvocationCounts, _now: Timestamp) {}
 
 /// One invocation of the function.
 #[derive(Debug, Clone, Copy)]
-pub struct Invocation<'a> {
+pub struct FinalSyncInvocation<'a> {
     /// Its id, the same when the same invocation is repeated.
     pub id: &'a str,
     /// When it ends.
@@ -48,17 +50,17 @@ pub struct Invocation<'a> {
 /// What an invocation answers.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
-pub enum Reply {
+pub enum FinalSyncResponse {
     /// To S3 Batch Operations.
-    Job(Answer),
+    Job(JobInvocationResponse),
     /// To a Distributed Map.
-    Map(MapAnswer),
+    Map(MapBatchResponse),
     /// To the state machine, at the beginning of a run.
-    Begun(Begun),
+    Begun(RunStartResponse),
     /// To the state machine, once lost items are on record.
-    Recorded(Recorded),
+    Recorded(LostItemsResponse),
     /// To the state machine, at the end of a run.
-    Concluded(Concluded),
+    Concluded(RunEndResponse),
 }
 
 /// Why an invocation failed as a whole.
@@ -68,7 +70,7 @@ pub enum FinalSyncError {
     #[error("{}: {error}", .error.code())]
     Request {
         /// What is the matter with it.
-        error: BatchError,
+        error: RequestFormatError,
     },
     /// A run needs a place for its results.
     #[error("STATE_BUCKET is not set, and a run of the state machine keeps its results there")]
@@ -84,8 +86,8 @@ pub enum FinalSyncError {
     OutOfTime,
 }
 
-impl From<BatchError> for FinalSyncError {
-    fn from(error: BatchError) -> Self {
+impl From<RequestFormatError> for FinalSyncError {
+    fn from(error: RequestFormatError) -> Self {
         Self::Request { error }
     }
 }
@@ -110,8 +112,8 @@ impl FinalSyncError {
 
 impl<F, R, S, D, C, J, Q> FinalSync<F, R>
 where
-    F: Fn(&Terms) -> Batch<S, D, C, J, Q>,
-    R: RunResults,
+    F: Fn(&JobTerms) -> BatchReconciler<S, D, C, J, Q>,
+    R: ResultStore,
     S: SourceBucket,
     D: DestinationBucket,
     C: Clock,
@@ -135,19 +137,31 @@ where
     }
 
     /// Handles one invocation.
-    pub async fn handle(&self, payload: &Value, invocation: &Invocation<'_>) -> Result<Reply, FinalSyncError> {
+    pub async fn handle(
+        &self,
+        payload: &Value,
+        invocation: &FinalSyncInvocation<'_>,
+    ) -> Result<FinalSyncResponse, FinalSyncError> {
         let deadline = invocation.deadline;
         // In boxes: the engine's future is large, and would be as large in every caller.
         let reply = match parse_request(payload) {
-            Ok(Request::Job(job)) => Ok(Reply::Job(Box::pin(self.answer_job(&job, deadline)).await)),
-            Ok(Request::Map(batch)) => Box::pin(self.answer_map(&batch, invocation)).await.map(Reply::Map),
-            Ok(Request::Begin(begin)) => self.begin(&begin).map(Reply::Begun),
-            Ok(Request::Lost(lost)) => Box::pin(self.record_lost(&lost, invocation)).await.map(Reply::Recorded),
-            Ok(Request::Conclude(end)) => Box::pin(self.conclude(end, deadline)).await.map(Reply::Concluded),
+            Ok(FinalSyncRequest::Job(job)) => {
+                Ok(FinalSyncResponse::Job(Box::pin(self.answer_job(&job, deadline)).await))
+            }
+            Ok(FinalSyncRequest::Map(batch)) => Box::pin(self.answer_map(&batch, invocation))
+                .await
+                .map(FinalSyncResponse::Map),
+            Ok(FinalSyncRequest::Begin(begin)) => self.begin(&begin).map(FinalSyncResponse::Begun),
+            Ok(FinalSyncRequest::Lost(lost)) => Box::pin(self.record_lost_items(&lost, invocation))
+                .await
+                .map(FinalSyncResponse::Recorded),
+            Ok(FinalSyncRequest::Conclude(end)) => Box::pin(self.conclude(end, deadline))
+                .await
+                .map(FinalSyncResponse::Concluded),
             Err(error) => {
-                let counts = Counts {
+                let counts = InvocationCounts {
                     unreadable: 1,
-                    ..Counts::default()
+                    ..InvocationCounts::default()
                 };
                 self.report(&self.engine_of_settings(), &counts);
                 Err(error.into())
@@ -159,33 +173,35 @@ where
         reply
     }
 
-    async fn answer_job(&self, job: &JobInvocation, deadline: Timestamp) -> Answer {
+    async fn answer_job(&self, job: &JobInvocation, deadline: Timestamp) -> JobInvocationResponse {
         let terms = job.arguments.clone();
-        let terms = terms.and_then(|arguments| Terms::of_job(&self.settings, &arguments, true));
-        let tasks: Vec<tasks::Asked<'_>> = job
+        let terms = terms.and_then(|arguments| JobTerms::of_job(&self.settings, &arguments, true));
+        let tasks: Vec<tasks::RequestedKey<'_>> = job
             .tasks
             .iter()
-            .map(|task| tasks::Asked {
+            .map(|task| tasks::RequestedKey {
                 id: task.id.clone(),
                 target: &task.target,
                 repeated: job.attempt > 1,
             })
             .collect();
-        let results = self.results_of(&tasks, &terms, tasks::Kind::Task, deadline).await;
+        let results = self
+            .results_of(&tasks, &terms, tasks::RequestOrigin::Task, deadline)
+            .await;
         let ids = job.tasks.iter().map(|task| task.id.as_str());
-        Answer::new(&job.schema_version, &job.invocation_id, ids.zip(&results))
+        JobInvocationResponse::new(&job.schema_version, &job.invocation_id, ids.zip(&results))
     }
 
     /// The engine as it is configured.
-    fn engine_of_settings(&self) -> Batch<S, D, C, J, Q> {
-        (self.batches)(&Terms {
+    fn engine_of_settings(&self) -> BatchReconciler<S, D, C, J, Q> {
+        (self.batches)(&JobTerms {
             policy: self.settings.clone(),
-            depth: Depth::default(),
-            hand_over: true,
+            depth: AttributeDepth::default(),
+            requeue: true,
         })
     }
 
-    fn report(&self, batch: &Batch<S, D, C, J, Q>, counts: &Counts) {
+    fn report(&self, batch: &BatchReconciler<S, D, C, J, Q>, counts: &InvocationCounts) {
         (self.report)(&batch.source_bucket, counts, batch.reconciler.clock.now());
     }
 }

@@ -2,43 +2,43 @@
 
 use std::collections::BTreeMap;
 
-use crate::batch::{Batch, Settled};
+use crate::batch::{BatchReconciler, RecordResult};
 use crate::ports::{Clock, Continuations, DestinationBucket, SourceBucket, StateStore};
-use crate::results::RunResults;
-use s3ferry_core::batch_operations::{BatchError, Target, TaskResult, conclude, merge};
-use s3ferry_core::event::{Hint, Hops};
-use s3ferry_core::facts::Aspect;
+use crate::results::ResultStore;
+use s3ferry_core::batch_operations::{RequestFormatError, TaskResult, TaskTarget, conclude, merge};
+use s3ferry_core::event::{ContinuationHops, KeyHint};
+use s3ferry_core::facts::Attribute;
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::ObjectKey;
 use s3ferry_core::outcome::Outcome;
-use s3ferry_core::redelivery::aspects_after_interruption;
+use s3ferry_core::redelivery::attributes_after_interruption;
 use s3ferry_core::time::Timestamp;
 
-use super::{FinalSync, Terms};
-use crate::counts::Counts;
-use crate::record::{self, Origin};
+use super::{FinalSync, JobTerms};
+use crate::invocation_counts::InvocationCounts;
+use crate::record::{self, RecordOrigin};
 
 /// A task or an item.
 #[derive(Debug)]
-pub(super) struct Asked<'a> {
+pub(super) struct RequestedKey<'a> {
     /// Its name in the log.
     pub(super) id: String,
     /// What it is about.
-    pub(super) target: &'a Result<Target, BatchError>,
+    pub(super) target: &'a Result<TaskTarget, RequestFormatError>,
     /// Whether it was run before, and may have been interrupted.
     pub(super) repeated: bool,
 }
 
 /// Who asks, and so who runs again what is not done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum RequestOrigin {
     /// A job of S3 Batch Operations.
     Task,
     /// A Distributed Map.
     Item,
 }
 
-impl Kind {
+impl RequestOrigin {
     fn event_name(self) -> &'static str {
         match self {
             Self::Task => "s3ferry:Task",
@@ -50,15 +50,15 @@ impl Kind {
 /// One key of one task; a task has two where its key can be read in two ways.
 struct Unit<'a> {
     owner: usize,
-    target: &'a Target,
+    target: &'a TaskTarget,
     key: &'a ObjectKey,
     repeated: bool,
 }
 
 impl<F, R, S, D, C, J, Q> FinalSync<F, R>
 where
-    F: Fn(&Terms) -> Batch<S, D, C, J, Q>,
-    R: RunResults,
+    F: Fn(&JobTerms) -> BatchReconciler<S, D, C, J, Q>,
+    R: ResultStore,
     S: SourceBucket,
     D: DestinationBucket,
     C: Clock,
@@ -68,12 +68,12 @@ where
     /// Makes exactly one result for each of `asked`, in their order, by `deadline`.
     pub(super) async fn results_of(
         &self,
-        asked: &[Asked<'_>],
-        terms: &Result<Terms, BatchError>,
-        kind: Kind,
+        asked: &[RequestedKey<'_>],
+        terms: &Result<JobTerms, RequestFormatError>,
+        kind: RequestOrigin,
         deadline: Timestamp,
     ) -> Vec<TaskResult> {
-        let mut counts = Counts::default();
+        let mut counts = InvocationCounts::default();
         let batch = match terms {
             Ok(terms) => (self.batches)(terms),
             Err(_) => self.engine_of_settings(),
@@ -127,12 +127,12 @@ where
 
 /// Ends every unit.
 async fn run<'a, S, D, C, J, Q>(
-    batch: &Batch<S, D, C, J, Q>,
-    terms: &Terms,
-    kind: Kind,
-    asked: &[Asked<'_>],
+    batch: &BatchReconciler<S, D, C, J, Q>,
+    terms: &JobTerms,
+    kind: RequestOrigin,
+    asked: &[RequestedKey<'_>],
     units: Vec<Unit<'a>>,
-    counts: &mut Counts,
+    counts: &mut InvocationCounts,
     deadline: Timestamp,
 ) -> Vec<(Unit<'a>, TaskResult)>
 where
@@ -142,8 +142,8 @@ where
     J: StateStore,
     Q: Continuations,
 {
-    let hints: Vec<Hint> = units.iter().map(|unit| hint(unit, terms, kind)).collect();
-    let settled = batch.settle(&hints, deadline).await;
+    let hints: Vec<KeyHint> = units.iter().map(|unit| hint(unit, terms, kind)).collect();
+    let settled = batch.reconcile_hints(&hints, deadline).await;
     record::log_denials(&settled);
     let mut settled = settled.into_iter();
     let mut ended = Vec::new();
@@ -151,8 +151,8 @@ where
         let result = match settled.next() {
             Some(settled) => {
                 let id = asked.get(unit.owner).map_or("", |task| task.id.as_str());
-                record::count(&as_brought_back(&settled, kind), counts);
-                record::log(Origin::Task(id), hint, &settled);
+                record::count(&as_requeued(&settled, kind), counts);
+                record::log(RecordOrigin::Task(id), hint, &settled);
                 let result = conclude(&settled.report, settled.acknowledged);
                 if settled.first_of_key {
                     result
@@ -167,28 +167,28 @@ where
     ended
 }
 
-fn hint(unit: &Unit<'_>, terms: &Terms, kind: Kind) -> Hint {
-    let mut aspects = terms.depth.aspects();
+fn hint(unit: &Unit<'_>, terms: &JobTerms, kind: RequestOrigin) -> KeyHint {
+    let mut attributes = terms.depth.attributes();
     // An earlier run may have ended between a multipart copy and its annotations.
-    aspects.insert(Aspect::PendingAnnotations);
+    attributes.insert(Attribute::PendingAnnotations);
     if unit.repeated {
-        aspects.extend(aspects_after_interruption());
+        attributes.extend(attributes_after_interruption());
     }
-    Hint {
+    KeyHint {
         bucket: unit.target.bucket.clone(),
         key: unit.key.clone(),
         event_name: kind.event_name().to_owned(),
-        aspects,
+        attributes,
         sequencer: None,
-        hops: Hops::default(),
+        hops: ContinuationHops::default(),
     }
 }
 
 /// The state machine brings back what is not done yet, as a continuation does: that is no failure to be counted.
-fn as_brought_back(settled: &Settled, kind: Kind) -> Settled {
+fn as_requeued(settled: &RecordResult, kind: RequestOrigin) -> RecordResult {
     let is_unfinished = !matches!(settled.report.outcome, Outcome::Failed(_));
-    Settled {
-        acknowledged: settled.acknowledged || is_unfinished && kind == Kind::Item,
+    RecordResult {
+        acknowledged: settled.acknowledged || is_unfinished && kind == RequestOrigin::Item,
         ..settled.clone()
     }
 }

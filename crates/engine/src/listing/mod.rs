@@ -9,35 +9,35 @@ use futures::future::BoxFuture;
 use futures::stream::{self, FuturesUnordered};
 use futures::{FutureExt as _, Stream, StreamExt as _};
 use s3ferry_core::failure::{Failure, FailureKind};
-use s3ferry_core::listing::Listed;
+use s3ferry_core::listing::ListedObject;
 
-use self::segments::{Request, Segments};
+use self::segments::{PageRequest, Segments};
 
 /// A bucket's current objects, page by page.
-pub trait Listing: Send + Sync {
+pub trait ObjectListing: Send + Sync {
     /// Lists the first keys that begin with `prefix` and come behind `after`, in the order of their UTF-8 bytes.
-    fn page(&self, prefix: &str, after: Option<&str>) -> impl Future<Output = Result<Page, Failure>> + Send;
+    fn page(&self, prefix: &str, after: Option<&str>) -> impl Future<Output = Result<ListingPage, Failure>> + Send;
 }
 
 /// One page of a listing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Page {
+pub struct ListingPage {
     /// The rows.
-    pub objects: Vec<Listed>,
+    pub objects: Vec<ListedObject>,
     /// Whether there are more behind them.
     pub more: bool,
 }
 
 /// How much of a listing is read at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Reach {
+pub struct PrefetchLimits {
     /// How many requests are under way at most.
     pub concurrency: usize,
     /// How many pages are held at most, those asked for included: what bounds the memory.
     pub pages: usize,
 }
 
-impl Default for Reach {
+impl Default for PrefetchLimits {
     fn default() -> Self {
         Self {
             concurrency: 8,
@@ -53,10 +53,10 @@ impl Default for Reach {
 pub fn in_order<L>(
     listing: Arc<L>,
     prefix: String,
-    reach: Reach,
-) -> impl Stream<Item = Result<Vec<Listed>, Failure>> + Send
+    reach: PrefetchLimits,
+) -> impl Stream<Item = Result<Vec<ListedObject>, Failure>> + Send
 where
-    L: Listing + 'static,
+    L: ObjectListing + 'static,
 {
     let reader = Reader {
         listing,
@@ -79,12 +79,12 @@ struct Reader<L> {
     listing: Arc<L>,
     prefix: Arc<str>,
     segments: Segments,
-    under_way: FuturesUnordered<BoxFuture<'static, (Request, Result<Page, Failure>)>>,
+    under_way: FuturesUnordered<BoxFuture<'static, (PageRequest, Result<ListingPage, Failure>)>>,
     ended: bool,
 }
 
-impl<L: Listing + 'static> Reader<L> {
-    async fn next(&mut self) -> Result<Option<Vec<Listed>>, Failure> {
+impl<L: ObjectListing + 'static> Reader<L> {
+    async fn next(&mut self) -> Result<Option<Vec<ListedObject>>, Failure> {
         loop {
             for request in self.segments.requests() {
                 self.under_way.push(self.ask(request));
@@ -96,13 +96,13 @@ impl<L: Listing + 'static> Reader<L> {
                 return Ok(None);
             }
             let Some((request, answer)) = self.under_way.next().await else {
-                return Err(stuck());
+                return Err(key_order_stalled());
             };
             self.segments.take(&request, answer?);
         }
     }
 
-    fn ask(&self, request: Request) -> BoxFuture<'static, (Request, Result<Page, Failure>)> {
+    fn ask(&self, request: PageRequest) -> BoxFuture<'static, (PageRequest, Result<ListingPage, Failure>)> {
         let (listing, prefix) = (Arc::clone(&self.listing), Arc::clone(&self.prefix));
         async move {
             let answer = listing.page(&prefix, request.after.as_deref()).await;
@@ -112,7 +112,7 @@ impl<L: Listing + 'static> Reader<L> {
     }
 }
 
-fn stuck() -> Failure {
+fn key_order_stalled() -> Failure {
     Failure {
         kind: FailureKind::Bug,
         code: "ListingStuck".to_owned(),

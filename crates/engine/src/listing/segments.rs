@@ -2,10 +2,10 @@
 
 use std::collections::VecDeque;
 
-use s3ferry_core::key_space::Stretch;
-use s3ferry_core::listing::Listed;
+use s3ferry_core::key_space::KeyRange;
+use s3ferry_core::listing::ListedObject;
 
-use super::{Page, Reach};
+use super::{ListingPage, PrefetchLimits};
 
 /// How many pages a piece other than the first may have waiting.
 const PAGES_WAITING: usize = 4;
@@ -18,7 +18,7 @@ const WIDEST_SPREAD: u32 = 1 << 16;
 
 /// A page to ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Request {
+pub(super) struct PageRequest {
     segment: u64,
     /// The keys behind this one.
     pub(super) after: Option<String>,
@@ -27,7 +27,7 @@ pub(super) struct Request {
 /// All pieces that are not handed on yet, in the order of their keys.
 #[derive(Debug)]
 pub(super) struct Segments {
-    reach: Reach,
+    reach: PrefetchLimits,
     queue: VecDeque<Segment>,
     next_id: u64,
     under_way: usize,
@@ -40,18 +40,18 @@ struct Segment {
     id: u64,
     after: Option<String>,
     end: Option<String>,
-    pages: VecDeque<Vec<Listed>>,
+    pages: VecDeque<Vec<ListedObject>>,
     pages_read: u32,
     under_way: bool,
     done: bool,
     /// What the last page was like, until the piece was cut for it.
-    sample: Option<Stretch>,
+    sample: Option<KeyRange>,
     /// A key of the piece that this one was cut from, which tells how far apart folders are.
     anchor: Option<String>,
 }
 
 impl Segments {
-    pub(super) fn new(reach: Reach) -> Self {
+    pub(super) fn new(reach: PrefetchLimits) -> Self {
         Self {
             reach,
             queue: VecDeque::from([Segment::new(0, None, None)]),
@@ -67,7 +67,7 @@ impl Segments {
     }
 
     /// Hands on the next page in order, if it is there.
-    pub(super) fn pop(&mut self) -> Option<Vec<Listed>> {
+    pub(super) fn pop(&mut self) -> Option<Vec<ListedObject>> {
         while let Some(head) = self.queue.front_mut() {
             if let Some(page) = head.pages.pop_front() {
                 return Some(page);
@@ -81,7 +81,7 @@ impl Segments {
     }
 
     /// Returns what to ask for now, earlier keys first; cuts pieces while there is nothing else to ask for.
-    pub(super) fn requests(&mut self) -> Vec<Request> {
+    pub(super) fn requests(&mut self) -> Vec<PageRequest> {
         let mut requests = Vec::new();
         while self.under_way < self.reach.concurrency.max(1) {
             match self.next_request() {
@@ -93,7 +93,7 @@ impl Segments {
         requests
     }
 
-    fn next_request(&mut self) -> Option<Request> {
+    fn next_request(&mut self) -> Option<PageRequest> {
         let has_room = self.has_room();
         let may_read = |index: usize, segment: &Segment| {
             let has_room = if index == 0 {
@@ -119,7 +119,7 @@ impl Segments {
         let segment = self.queue.get_mut(if scouts { last } else { first? })?;
         segment.under_way = true;
         self.under_way += 1;
-        Some(Request {
+        Some(PageRequest {
             segment: segment.id,
             after: segment.after.clone(),
         })
@@ -172,7 +172,7 @@ impl Segments {
     }
 
     /// Takes the answer to a request.
-    pub(super) fn take(&mut self, request: &Request, page: Page) {
+    pub(super) fn take(&mut self, request: &PageRequest, page: ListingPage) {
         self.under_way = self.under_way.saturating_sub(1);
         let Some(mut index) = self.queue.iter().position(|segment| segment.id == request.segment) else {
             return;
@@ -226,7 +226,7 @@ impl Segment {
     }
 
     /// Counts the rows, of a page that begins in the piece, that belong to it.
-    fn own(&self, rows: &[Listed]) -> usize {
+    fn own(&self, rows: &[ListedObject]) -> usize {
         match &self.end {
             Some(end) => rows.partition_point(|row| row.key.as_str() <= end.as_str()),
             None => rows.len(),
@@ -234,7 +234,7 @@ impl Segment {
     }
 
     /// Keeps the rows that belong to the piece, and returns those that lie behind its end.
-    fn keep(&mut self, rows: &mut Vec<Listed>, more: bool) -> Vec<Listed> {
+    fn keep(&mut self, rows: &mut Vec<ListedObject>, more: bool) -> Vec<ListedObject> {
         let beyond = rows.split_off(self.own(rows));
         let rows = std::mem::take(rows);
         self.pages_read += 1;
@@ -250,17 +250,17 @@ impl Segment {
     }
 }
 
-fn stretch(rows: &[Listed]) -> Option<Stretch> {
-    Stretch::of(rows.iter().map(|row| row.key.as_str()))
+fn stretch(rows: &[ListedObject]) -> Option<KeyRange> {
+    KeyRange::of(rows.iter().map(|row| row.key.as_str()))
 }
 
 /// Guesses cuts from the page that was seen, and, beyond its folder, from how far apart folders are.
-fn cuts_of(segment: &Segment, sample: &Stretch, spread: u32, count: usize) -> Vec<String> {
+fn cuts_of(segment: &Segment, sample: &KeyRange, spread: u32, count: usize) -> Vec<String> {
     let end = segment.end.as_deref();
     let mut cuts = sample.cuts_ahead(end, spread, count);
     if cuts.len() < count
         && let Some(anchor) = &segment.anchor
-        && let Some(folders) = Stretch::of([anchor.as_str(), sample.first.as_str()].into_iter())
+        && let Some(folders) = KeyRange::of([anchor.as_str(), sample.first.as_str()].into_iter())
     {
         let behind = cuts.last().unwrap_or(&sample.last).clone();
         let wide = folders.cuts_ahead(end, 1, count - cuts.len());

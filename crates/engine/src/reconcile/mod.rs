@@ -2,35 +2,36 @@
 
 mod attempt;
 mod backoff;
-mod parts;
+mod multipart;
+mod orphaned_uploads;
 mod shared;
-mod unnamed;
 
 use std::pin::pin;
 
 use futures::future::{self, Either};
-use s3ferry_core::compare::{Verdict, compare_bodies};
+use s3ferry_core::compare::{BodyComparison, compare_bodies};
 use s3ferry_core::decide::{
-    Abilities, Decision, DefaultEncryption, Refusal, ReplicationCoverage, Situation, not_kept, wait_before_copy,
+    BucketCapabilities, CopyRefusal, Decision, DefaultEncryption, ReplicationCoverage, Situation, not_preserved,
+    wait_before_copy,
 };
 use s3ferry_core::diff::SideName;
-use s3ferry_core::facts::{Aspect, Aspects, Encryption, HIDDEN_IN_HEAD, ObjectState, StatedEncryption};
+use s3ferry_core::facts::{Attribute, AttributeSet, Encryption, ExplicitEncryption, HIDDEN_IN_HEAD, ObjectState};
 use s3ferry_core::failure::Failure;
 use s3ferry_core::lock::ObjectLock;
 use s3ferry_core::names::{ETag, ObjectKey};
-use s3ferry_core::order::{AmendOrder, CopyMethod, CopyOrder};
-use s3ferry_core::outcome::{AgainReason, Outcome, Report, SkipReason};
+use s3ferry_core::order::{AttributeUpdate, CopyMethod, CopyOrder};
+use s3ferry_core::outcome::{DeferralReason, Outcome, ReconcileReport, SkipReason};
 use s3ferry_core::policy::{AclRule, Policy};
 use s3ferry_core::time::Timestamp;
-use s3ferry_core::upload::Route;
+use s3ferry_core::upload::MigrationRoute;
 
-use self::attempt::{Attempt, Turn, after_failure};
+use self::attempt::{Attempt, PassResult, after_failure};
 pub use self::backoff::backoff;
-use crate::ports::{Absence, Clock, DestinationBucket, SourceBucket, StateStore, Written};
+use crate::ports::{Absence, Clock, DestinationBucket, SourceBucket, StateStore, WrittenObject};
 
 /// How often both sides are read before a key that keeps changing, or failing, is left for later. A turn that brought a
 /// copy in parts further is not counted: of those there are no more than parts.
-pub const MAX_TURNS: u32 = 6;
+pub const MAX_PASSES: u32 = 6;
 
 /// How many questions a decision asks at most: each is asked once and answered.
 const MAX_QUESTIONS: u32 = 10;
@@ -43,7 +44,7 @@ pub struct Reconciler<S, D, C, J> {
     /// The bucket that is migrated to.
     pub destination: D,
     /// Where copies in parts are written down; without it they must be done within one invocation.
-    pub uploads: Option<Uploads<J>>,
+    pub uploads: Option<UploadSupport<J>>,
     /// How many parts of one object are copied at once.
     pub concurrent_parts: usize,
     /// The passing of time.
@@ -54,11 +55,11 @@ pub struct Reconciler<S, D, C, J> {
 
 /// The upload journal of a migration.
 #[derive(Debug, Clone)]
-pub struct Uploads<J> {
+pub struct UploadSupport<J> {
     /// Where entries are kept.
     pub journal: J,
     /// The buckets that entries name.
-    pub route: Route,
+    pub route: MigrationRoute,
 }
 
 impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<S, D, C, J> {
@@ -66,68 +67,68 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
     ///
     /// Cut off by the deadline it ends with [`AgainReason::Deadline`]; a write then under way may still land, which the
     /// next reconcile reads.
-    pub async fn reconcile(&self, key: &ObjectKey, aspects: &Aspects, deadline: Timestamp) -> Report {
+    pub async fn reconcile(&self, key: &ObjectKey, attributes: &AttributeSet, deadline: Timestamp) -> ReconcileReport {
         let started = self.clock.now();
-        let mut attempt = Attempt::new(aspects, self.policy.acl, deadline);
+        let mut attempt = Attempt::new(attributes, self.policy.acl, deadline);
         let outcome = if self.policy.covers(key) {
             let time_left = self.clock.sleep(deadline.since(started));
-            let work = self.turns(key, &mut attempt);
+            let work = self.run_passes(key, &mut attempt);
             match future::select(pin!(work), pin!(time_left)).await {
                 Either::Left((outcome, _)) => outcome,
-                Either::Right(((), _)) => Outcome::Again(AgainReason::Deadline),
+                Either::Right(((), _)) => Outcome::Deferred(DeferralReason::Deadline),
             }
         } else {
             Outcome::Skipped(SkipReason::OutOfScope)
         };
-        Report {
+        ReconcileReport {
             outcome,
-            lost: attempt.lost,
-            turns: attempt.turns,
+            not_preserved: attempt.not_preserved,
+            passes: attempt.passes,
             progress: attempt.progress,
             // Cut off, a write may still land.
             outcome_unknown: attempt.outcome_unknown || attempt.write_under_way,
             not_comparable: attempt.not_comparable,
-            upload_left: attempt.may_be_filed || attempt.may_be_unnamed || attempt.copied.is_some(),
+            upload_left: attempt.may_be_journaled || attempt.may_be_orphaned || attempt.copied.is_some(),
             duration: self.clock.now().since(started),
         }
     }
 
-    async fn turns(&self, key: &ObjectKey, attempt: &mut Attempt) -> Outcome {
-        let mut fruitless = 0;
-        while fruitless < MAX_TURNS {
-            attempt.turns += 1;
-            fruitless += 1;
+    async fn run_passes(&self, key: &ObjectKey, attempt: &mut Attempt) -> Outcome {
+        let mut idle_passes = 0;
+        while idle_passes < MAX_PASSES {
+            attempt.passes += 1;
+            idle_passes += 1;
             attempt.went_further = false;
-            let turn = match self.turn(key, attempt).await {
-                Turn::Ended(outcome) => self.tidy(key, outcome, attempt).await,
+            let turn = match self.run_pass(key, attempt).await {
+                PassResult::Ended(outcome) => self.tidy(key, outcome, attempt).await,
                 turn => turn,
             };
             match turn {
-                Turn::Ended(outcome) => return after_copy(outcome, attempt),
-                Turn::ReadAgain => attempt.last_failure = None,
-                Turn::ReadLater(failure) => {
-                    tracing::debug!(s3.key = %key, turn = attempt.turns, %failure, "will read again");
+                PassResult::Ended(outcome) => return after_copy(outcome, attempt),
+                PassResult::ReadAgain => attempt.last_failure = None,
+                PassResult::ReadLater(failure) => {
+                    tracing::debug!(s3.key = %key, turn = attempt.passes, %failure, "will read again");
                     attempt.last_failure = Some(failure);
                     if attempt.went_further {
-                        fruitless = 1;
+                        idle_passes = 1;
                     }
-                    if fruitless < MAX_TURNS {
-                        self.clock.sleep(backoff(key, fruitless)).await;
+                    if idle_passes < MAX_PASSES {
+                        self.clock.sleep(backoff(key, idle_passes)).await;
                     }
                 }
             }
         }
         let outcome = match attempt.last_failure.take() {
             Some(failure) => Outcome::Failed(failure),
-            None => Outcome::Again(AgainReason::HotKey),
+            None => Outcome::Deferred(DeferralReason::HotKey),
         };
         after_copy(outcome, attempt)
     }
 
-    async fn turn(&self, key: &ObjectKey, attempt: &mut Attempt) -> Turn {
+    async fn run_pass(&self, key: &ObjectKey, attempt: &mut Attempt) -> PassResult {
         let reads = future::join(
-            self.source.read(key, &attempt.aspects),
-            self.destination.read(key, &attempt.aspects),
+            self.source.read(key, &attempt.attributes),
+            self.destination.read(key, &attempt.attributes),
         );
         let (source, destination) = match reads.await {
             (Ok(source), Ok(destination)) => (source, destination),
@@ -146,27 +147,27 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
                 if reason == SkipReason::AlreadyIdentical {
                     let encryption = destination.facts().map(|facts| facts.encryption.clone());
                     let lock = destination.facts().map(|facts| facts.lock);
-                    self.note_lost(&source, lock, encryption.as_ref(), attempt);
+                    self.note_not_preserved(&source, lock, encryption.as_ref(), attempt);
                 }
-                Turn::Ended(Outcome::Skipped(reason))
+                PassResult::Ended(Outcome::Skipped(reason))
             }
-            Decision::Again(reason) => Turn::Ended(Outcome::Again(reason)),
-            Decision::Refuse(refusal) => Turn::Ended(Outcome::Failed(refused(key, &refusal))),
-            Decision::Read(aspects) => {
-                attempt.aspects.extend(aspects);
-                Turn::ReadAgain
+            Decision::Defer(reason) => PassResult::Ended(Outcome::Deferred(reason)),
+            Decision::Refuse(refusal) => PassResult::Ended(Outcome::Failed(refused(key, &refusal))),
+            Decision::ReadAttributes(attributes) => {
+                attempt.attributes.extend(attributes);
+                PassResult::ReadAgain
             }
             Decision::Copy(order) => {
                 attempt.not_comparable = is_not_comparable(&source, &destination);
                 self.wait_before_copy(&source).await;
                 match order.method {
-                    CopyMethod::Whole => self.copy(key, &source, &order, attempt).await,
-                    CopyMethod::Parts => self.copy_in_parts(key, &source, &order, attempt).await,
+                    CopyMethod::SingleRequest => self.copy(key, &source, &order, attempt).await,
+                    CopyMethod::Multipart => self.multipart_copy(key, &source, &order, attempt).await,
                 }
             }
-            Decision::Amend(order) => {
+            Decision::UpdateAttributes(order) => {
                 let present = destination.facts().map(|facts| facts.encryption.clone());
-                self.amend(key, &source, &order, present, attempt).await
+                self.update_attributes(key, &source, &order, present, attempt).await
             }
             Decision::Delete { seen } => match self.announce(key, &destination, attempt).await {
                 Ok(()) => self.delete(key, &source, &seen, attempt).await,
@@ -174,12 +175,12 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             },
             Decision::RemoveVersion { version, hidden } => self.take_back(key, &version, &hidden, attempt).await,
             // `decision` answers these questions before it returns.
-            Decision::AskReplication
-            | Decision::AskAbilities
-            | Decision::AskDefaultEncryption
-            | Decision::AskSourceVersions
+            Decision::ReadReplicationCoverage
+            | Decision::ReadBucketCapabilities
+            | Decision::ReadDefaultEncryption
+            | Decision::ReadSourceVersions
             | Decision::ConfirmAbsence(_)
-            | Decision::ReadSource(_) => Turn::ReadAgain,
+            | Decision::ReadSourceAttributes(_) => PassResult::ReadAgain,
         }
     }
 
@@ -190,8 +191,8 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         mut source: ObjectState,
         mut destination: ObjectState,
         attempt: &mut Attempt,
-    ) -> Result<(ObjectState, ObjectState, Decision), Turn> {
-        let mut replication = ReplicationCoverage::NotAsked;
+    ) -> Result<(ObjectState, ObjectState, Decision), PassResult> {
+        let mut replication = ReplicationCoverage::NotRead;
         if attempt.absence_refuted && destination == ObjectState::NotFound {
             self.confirm_absence(key, SideName::Destination).await?;
         }
@@ -200,25 +201,25 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
                 source: &source,
                 destination: &destination,
                 replication,
-                abilities: attempt.abilities,
+                capabilities: attempt.capabilities,
                 default_encryption: &attempt.default_encryption.clone(),
                 encrypts_by_copy: attempt.encrypts_by_copy,
                 is_just_copied: attempt.has_just_copied(&source, &destination),
-                annotations_pending: attempt.aspects.contains(&Aspect::PendingAnnotations),
+                annotations_pending: attempt.attributes.contains(&Attribute::PendingAnnotations),
                 now: self.clock.now(),
             };
             match self.decide(key, situation, attempt)? {
-                Decision::AskReplication => {
+                Decision::ReadReplicationCoverage => {
                     replication = self.source.replication(key).await.map_err(after_failure)?;
                 }
-                Decision::AskAbilities => {
-                    attempt.abilities = Some(self.abilities().await.map_err(after_failure)?);
+                Decision::ReadBucketCapabilities => {
+                    attempt.capabilities = Some(self.capabilities().await.map_err(after_failure)?);
                 }
-                Decision::AskDefaultEncryption => {
+                Decision::ReadDefaultEncryption => {
                     let default = self.destination.default_encryption().await.map_err(after_failure)?;
-                    attempt.default_encryption = default.map_or(DefaultEncryption::Unknown, DefaultEncryption::Is);
+                    attempt.default_encryption = default.map_or(DefaultEncryption::Unknown, DefaultEncryption::Known);
                 }
-                Decision::AskSourceVersions => {
+                Decision::ReadSourceVersions => {
                     attempt.source_is_copy = Some(self.source_is_copy(key, &source).await?);
                 }
                 Decision::ConfirmAbsence(side) => {
@@ -228,52 +229,57 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
                         SideName::Destination => destination = ObjectState::ConfirmedAbsent,
                     }
                 }
-                Decision::ReadSource(aspects) => {
+                Decision::ReadSourceAttributes(attributes) => {
                     // Read again after the write, too. In shared mode the marker says what was read.
                     if !self.is_shared() {
-                        attempt.aspects.extend(&aspects);
+                        attempt.attributes.extend(&attributes);
                     }
-                    source = self.read_more(key, source, &aspects).await?;
+                    source = self.read_more(key, source, &attributes).await?;
                 }
                 decision => return Ok((source, destination, decision)),
             }
         }
-        Err(Turn::ReadAgain)
+        Err(PassResult::ReadAgain)
     }
 
     /// Makes sure that a side which answered 404 has no current object. Where its versions list one, it was written
     /// since, or S3 does not show it yet: the key is read again later, and nothing is concluded from the 404.
-    async fn confirm_absence(&self, key: &ObjectKey, side: SideName) -> Result<(), Turn> {
+    async fn confirm_absence(&self, key: &ObjectKey, side: SideName) -> Result<(), PassResult> {
         let absence = match side {
             SideName::Source => self.source.confirm_absence(key).await,
             SideName::Destination => self.destination.confirm_absence(key).await,
         };
         match absence.map_err(after_failure)? {
             Absence::Confirmed => Ok(()),
-            Absence::ObjectFound => Err(Turn::ReadLater(Failure::absence_unconfirmed(key, side))),
+            Absence::ObjectFound => Err(PassResult::ReadLater(Failure::absence_unconfirmed(key, side))),
         }
     }
 
-    async fn abilities(&self) -> Result<Abilities, Failure> {
+    async fn capabilities(&self) -> Result<BucketCapabilities, Failure> {
         let asks_acl = self.policy.acl == AclRule::Copy;
-        Ok(Abilities {
+        Ok(BucketCapabilities {
             object_lock: self.destination.object_lock().await?,
             acl: asks_acl && self.source.has_acl().await? && self.destination.has_acl().await?,
         })
     }
 
-    async fn read_more(&self, key: &ObjectKey, source: ObjectState, aspects: &Aspects) -> Result<ObjectState, Turn> {
+    async fn read_more(
+        &self,
+        key: &ObjectKey,
+        source: ObjectState,
+        attributes: &AttributeSet,
+    ) -> Result<ObjectState, PassResult> {
         let Some(facts) = source.facts() else {
-            return Err(Turn::ReadAgain);
+            return Err(PassResult::ReadAgain);
         };
         let read = self
             .source
-            .read_more(key, facts, aspects)
+            .read_more(key, facts, attributes)
             .await
             .map_err(after_failure)?;
         // A source that moved on is read from the beginning.
         read.map(|facts| ObjectState::Present(Box::new(facts)))
-            .ok_or(Turn::ReadAgain)
+            .ok_or(PassResult::ReadAgain)
     }
 
     async fn wait_before_copy(&self, source: &ObjectState) {
@@ -284,7 +290,13 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         }
     }
 
-    async fn copy(&self, key: &ObjectKey, source: &ObjectState, order: &CopyOrder, attempt: &mut Attempt) -> Turn {
+    async fn copy(
+        &self,
+        key: &ObjectKey,
+        source: &ObjectState,
+        order: &CopyOrder,
+        attempt: &mut Attempt,
+    ) -> PassResult {
         attempt.write_under_way = true;
         let answer = self.destination.copy(key, order).await;
         attempt.write_under_way = false;
@@ -293,9 +305,9 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             Err(error) => return attempt.conditional_write_failed(&order.condition, error),
         };
         attempt.progress = true;
-        attempt.lost = order.lost_by_one_request();
+        attempt.not_preserved = order.not_preserved_by_single_request();
         let encryption = self.encryption_of_copy(source, attempt);
-        self.note_lost(source, None, encryption.as_ref(), attempt);
+        self.note_not_preserved(source, None, encryption.as_ref(), attempt);
         if self.is_shared() {
             return attempt.copied(written, order);
         }
@@ -308,56 +320,56 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         key: &ObjectKey,
         source: &ObjectState,
         order: &CopyOrder,
-        written: Written,
+        written: WrittenObject,
         attempt: &mut Attempt,
-    ) -> Turn {
+    ) -> PassResult {
         if order.follow_up.is_empty() {
             let copied = Outcome::Copied {
                 version_id: written.version_id,
                 size_bytes: order.size_bytes,
             };
-            return self.settle(key, source, copied, attempt).await;
+            return self.read_source_again(key, source, copied, attempt).await;
         }
         attempt.copied(written, order)
     }
 
-    async fn amend(
+    async fn update_attributes(
         &self,
         key: &ObjectKey,
         source: &ObjectState,
-        order: &AmendOrder,
+        order: &AttributeUpdate,
         present_encryption: Option<Encryption>,
         attempt: &mut Attempt,
-    ) -> Turn {
+    ) -> PassResult {
         attempt.write_under_way = true;
-        let answer = self.destination.amend(key, order).await;
+        let answer = self.destination.update_attributes(key, order).await;
         attempt.write_under_way = false;
         let not_held = match answer {
             Ok(not_held) => not_held,
             Err(error) => return attempt.write_failed(error),
         };
-        if not_held.contains(&Aspect::Encryption) {
+        if not_held.contains(&Attribute::Encryption) {
             // The rest is done; a copy does this.
             attempt.encrypts_by_copy = true;
-            attempt.aspects.extend(order.aspects());
-            return Turn::ReadAgain;
+            attempt.attributes.extend(order.attributes());
+            return PassResult::ReadAgain;
         }
         let encryption = order.encryption.clone().map(Encryption::Kms).or(present_encryption);
-        self.note_lost(source, order.lock.map(|change| change.to), encryption.as_ref(), attempt);
-        attempt.lost.extend(&not_held);
+        self.note_not_preserved(source, order.lock.map(|change| change.to), encryption.as_ref(), attempt);
+        attempt.not_preserved.extend(&not_held);
         // The look at the source after the write must see what was written.
-        attempt.aspects.extend(order.aspects());
-        let aspects: Aspects = order.aspects().difference(&not_held).copied().collect();
-        let outcome = if aspects.is_empty() {
+        attempt.attributes.extend(order.attributes());
+        let attributes: AttributeSet = order.attributes().difference(&not_held).copied().collect();
+        let outcome = if attributes.is_empty() {
             Outcome::Skipped(SkipReason::AlreadyIdentical)
         } else {
             attempt.progress = true;
-            Outcome::Amended { aspects }
+            Outcome::AttributesUpdated { attributes }
         };
-        self.settle(key, source, outcome, attempt).await
+        self.read_source_again(key, source, outcome, attempt).await
     }
 
-    async fn delete(&self, key: &ObjectKey, source: &ObjectState, seen: &ETag, attempt: &mut Attempt) -> Turn {
+    async fn delete(&self, key: &ObjectKey, source: &ObjectState, seen: &ETag, attempt: &mut Attempt) -> PassResult {
         attempt.write_under_way = true;
         let answer = self.destination.delete(key, seen).await;
         attempt.write_under_way = false;
@@ -367,26 +379,41 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         attempt.progress = true;
         if self.is_shared() {
             attempt.deleted = true;
-            return Turn::ReadAgain;
+            return PassResult::ReadAgain;
         }
-        self.settle(key, source, Outcome::Deleted, attempt).await
+        self.read_source_again(key, source, Outcome::Deleted, attempt).await
     }
 
     /// Reads the source once more after a write: only when it did not move on was this the last word on the key.
-    async fn settle(&self, key: &ObjectKey, seen: &ObjectState, outcome: Outcome, attempt: &mut Attempt) -> Turn {
+    async fn read_source_again(
+        &self,
+        key: &ObjectKey,
+        seen: &ObjectState,
+        outcome: Outcome,
+        attempt: &mut Attempt,
+    ) -> PassResult {
         match self.source_now(key, seen, attempt).await {
-            Ok(now) if seen.is_still(&now) => Turn::Ended(outcome),
-            Ok(_) => attempt.world_moved(),
+            Ok(now) if seen.is_still(&now) => PassResult::Ended(outcome),
+            Ok(_) => attempt.precondition_failed(),
             Err(turn) => {
-                attempt.aspects.extend(HIDDEN_IN_HEAD);
+                attempt.attributes.extend(HIDDEN_IN_HEAD);
                 turn
             }
         }
     }
 
     /// Reads the source once more; an absence that was confirmed before a delete is confirmed again after it.
-    async fn source_now(&self, key: &ObjectKey, seen: &ObjectState, attempt: &Attempt) -> Result<ObjectState, Turn> {
-        let now = self.source.read(key, &attempt.aspects).await.map_err(after_failure)?;
+    async fn source_now(
+        &self,
+        key: &ObjectKey,
+        seen: &ObjectState,
+        attempt: &Attempt,
+    ) -> Result<ObjectState, PassResult> {
+        let now = self
+            .source
+            .read(key, &attempt.attributes)
+            .await
+            .map_err(after_failure)?;
         if *seen == ObjectState::ConfirmedAbsent && now == ObjectState::NotFound {
             self.confirm_absence(key, SideName::Source).await?;
         }
@@ -397,17 +424,17 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
     fn encryption_of_copy(&self, source: &ObjectState, attempt: &Attempt) -> Option<Encryption> {
         let asked_for = self.policy.encryption_of(&source.facts()?.encryption);
         match (asked_for, &attempt.default_encryption) {
-            (Some(StatedEncryption::Managed), _) | (None, DefaultEncryption::Is(StatedEncryption::Managed)) => {
+            (Some(ExplicitEncryption::Managed), _) | (None, DefaultEncryption::Known(ExplicitEncryption::Managed)) => {
                 Some(Encryption::Managed)
             }
-            (Some(StatedEncryption::Kms(kms)), _) => Some(Encryption::Kms(kms)),
-            (None, DefaultEncryption::Is(StatedEncryption::Kms(kms))) => Some(Encryption::Kms(kms.clone())),
-            (None, DefaultEncryption::NotAsked | DefaultEncryption::Unknown) => None,
+            (Some(ExplicitEncryption::Kms(kms)), _) => Some(Encryption::Kms(kms)),
+            (None, DefaultEncryption::Known(ExplicitEncryption::Kms(kms))) => Some(Encryption::Kms(kms.clone())),
+            (None, DefaultEncryption::NotRead | DefaultEncryption::Unknown) => None,
         }
     }
 
     /// Names what the destination does not keep of the source's object.
-    fn note_lost(
+    fn note_not_preserved(
         &self,
         source: &ObjectState,
         destination_lock: Option<ObjectLock>,
@@ -415,23 +442,23 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         attempt: &mut Attempt,
     ) {
         let Some(facts) = source.facts() else { return };
-        let lost = not_kept(
+        let lost = not_preserved(
             facts,
             destination_lock,
             destination_encryption,
             &attempt.hinted,
-            attempt.abilities,
+            attempt.capabilities,
             &self.policy,
             self.clock.now(),
         );
-        attempt.lost.extend(lost);
+        attempt.not_preserved.extend(lost);
     }
 }
 
 /// What ends a reconcile that copied the bytes in an earlier turn is a copy, not the last touch to it.
 fn after_copy(outcome: Outcome, attempt: &mut Attempt) -> Outcome {
     let outcome = match outcome {
-        Outcome::Again(_) => return outcome,
+        Outcome::Deferred(_) => return outcome,
         Outcome::Failed(failure) => {
             return Outcome::Failed(match &attempt.copied {
                 Some(_) => failure.after_copy(),
@@ -445,7 +472,8 @@ fn after_copy(outcome: Outcome, attempt: &mut Attempt) -> Outcome {
     }
     match (outcome, attempt.copied.take()) {
         (
-            Outcome::Amended { .. } | Outcome::Skipped(SkipReason::AlreadyIdentical | SkipReason::SourceIsReplica),
+            Outcome::AttributesUpdated { .. }
+            | Outcome::Skipped(SkipReason::AlreadyIdentical | SkipReason::SourceIsReplica),
             Some(copy),
         ) => Outcome::Copied {
             version_id: copy.written.version_id,
@@ -458,10 +486,12 @@ fn after_copy(outcome: Outcome, attempt: &mut Attempt) -> Outcome {
 /// Tells whether nothing that both sides store of an object can be compared.
 fn is_not_comparable(source: &ObjectState, destination: &ObjectState) -> bool {
     let facts = source.facts().zip(destination.facts());
-    facts.is_some_and(|(source, destination)| matches!(compare_bodies(source, destination), Verdict::CannotTell(_)))
+    facts.is_some_and(|(source, destination)| {
+        matches!(compare_bodies(source, destination), BodyComparison::Inconclusive(_))
+    })
 }
 
-fn refused(key: &ObjectKey, refusal: &Refusal) -> Failure {
+fn refused(key: &ObjectKey, refusal: &CopyRefusal) -> Failure {
     Failure {
         kind: refusal.kind(),
         code: refusal.code().to_owned(),

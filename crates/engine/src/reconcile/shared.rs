@@ -1,21 +1,25 @@
 //! What a reconcile does more where applications write to the destination, too: every pass examines the versions that the
 //! destination has of the key, so that the pass after a write sees what came of it, and any later pass what a crash left.
 
-use s3ferry_core::decide::{Decision, Refusal, ReplicationCoverage, SharedSituation, Situation, decide, decide_shared};
+use s3ferry_core::decide::{
+    CopyRefusal, Decision, ReplicationCoverage, SharedSituation, Situation, decide, decide_shared,
+};
 use s3ferry_core::facts::ObjectState;
 use s3ferry_core::failure::{Failure, FailureKind};
-use s3ferry_core::history::{DeleteIntent, VersionName};
-use s3ferry_core::marker::{CannotMark, Marker, Place};
+use s3ferry_core::marker::{Marker, MarkerError, ObjectLocation};
 use s3ferry_core::names::ObjectKey;
 use s3ferry_core::order::CopyOrder;
 use s3ferry_core::outcome::Outcome;
 use s3ferry_core::plan::CopyPlan;
 use s3ferry_core::policy::Ownership;
 use s3ferry_core::preflight::SHARED_NEEDS_VERSIONS;
-use s3ferry_core::version_history::{Examined, Owner, Question, RemovedVersion, VersionHistory};
+use s3ferry_core::version_history::{
+    RemovedVersion, VersionExamination, VersionHistory, VersionOwner, VersionQuestion,
+};
+use s3ferry_core::versions::{DeleteIntent, VersionName};
 
-use super::attempt::{Attempt, Turn, after_failure};
-use super::{Reconciler, Uploads, refused};
+use super::attempt::{Attempt, PassResult, after_failure};
+use super::{Reconciler, UploadSupport, refused};
 use crate::ports::{Clock, DestinationBucket, SourceBucket, StateStore};
 
 impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<S, D, C, J> {
@@ -24,7 +28,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
     }
 
     /// Returns what shared mode requires.
-    fn state(&self, key: &ObjectKey) -> Result<&Uploads<J>, Turn> {
+    fn state(&self, key: &ObjectKey) -> Result<&UploadSupport<J>, PassResult> {
         let missing = || misconfigured(key, "StateBucketRequired", NEEDS_STATE);
         self.uploads.as_ref().ok_or_else(missing)
     }
@@ -34,7 +38,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         key: &ObjectKey,
         situation: Situation<'_>,
         attempt: &Attempt,
-    ) -> Result<Decision, Turn> {
+    ) -> Result<Decision, PassResult> {
         let Some(history) = &attempt.history else {
             return Ok(decide(&situation, &self.policy));
         };
@@ -54,7 +58,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
     }
 
     /// Refuses a setup in which nothing could be undone, or in which S3 itself writes copies without a marker.
-    async fn ensure_shareable(&self, key: &ObjectKey, attempt: &mut Attempt) -> Result<(), Turn> {
+    async fn ensure_shareable(&self, key: &ObjectKey, attempt: &mut Attempt) -> Result<(), PassResult> {
         self.state(key)?;
         if attempt.may_share {
             return Ok(());
@@ -63,8 +67,11 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             return Err(misconfigured(key, "DestinationNotVersioned", SHARED_NEEDS_VERSIONS));
         }
         let replication = self.source.replication(key).await.map_err(after_failure)?;
-        if replication == ReplicationCoverage::OurDestination {
-            return Err(Turn::Ended(Outcome::Failed(refused(key, &Refusal::ReplicatedByS3))));
+        if replication == ReplicationCoverage::Covered {
+            return Err(PassResult::Ended(Outcome::Failed(refused(
+                key,
+                &CopyRefusal::ReplicatedByS3,
+            ))));
         }
         attempt.may_share = true;
         Ok(())
@@ -77,7 +84,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         key: &ObjectKey,
         destination: &ObjectState,
         attempt: &mut Attempt,
-    ) -> Result<(), Turn> {
+    ) -> Result<(), PassResult> {
         if !self.is_shared() {
             return Ok(());
         }
@@ -87,34 +94,39 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         let newest = examined.newest.as_ref().map(|newest| &newest.version);
         let written = attempt.copied.as_ref().and_then(|copy| copy.written.version_id.clone());
         let is_written = written.is_some_and(|written| newest == Some(&VersionName::Id(written)));
-        if is_written && examined.owner == Owner::External {
+        if is_written && examined.owner == VersionOwner::External {
             return Err(self.take_back_unmarked(key, &examined, attempt).await);
         }
         attempt.history = Some(examined);
         Ok(())
     }
 
-    async fn examined(&self, key: &ObjectKey, destination: &ObjectState, attempt: &Attempt) -> Result<Examined, Turn> {
+    async fn examined(
+        &self,
+        key: &ObjectKey,
+        destination: &ObjectState,
+        attempt: &Attempt,
+    ) -> Result<VersionExamination, PassResult> {
         let state = self.state(key)?;
         let listing = self.destination.history(key).await.map_err(after_failure)?;
         let mut history = VersionHistory::new(listing, destination);
         if !history.begins_with(destination) {
-            return Err(Turn::ReadAgain);
+            return Err(PassResult::ReadAgain);
         }
         history.removed.clone_from(&attempt.removed);
-        let place = Place {
+        let place = ObjectLocation {
             bucket: &state.route.destination,
             key,
         };
         loop {
             match history.examine(place) {
                 Ok(examined) => return Ok(examined),
-                Err(Question::Object(version)) => {
+                Err(VersionQuestion::Object(version)) => {
                     let read = self.destination.read_version(key, &version).await;
                     let facts = read.map_err(after_failure)?.facts().cloned();
-                    history.objects.insert(version, facts.ok_or(Turn::ReadAgain)?);
+                    history.objects.insert(version, facts.ok_or(PassResult::ReadAgain)?);
                 }
-                Err(Question::Intent(version)) => {
+                Err(VersionQuestion::Intent(version)) => {
                     let found = state.journal.find(key, &version).await.map_err(after_failure)?;
                     history.intents.insert(version, found);
                 }
@@ -124,26 +136,26 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
 
     /// Finds out whether the source's object is a copy that s3ferry made in the reverse direction, or what an application
     /// made of such a copy.
-    pub(super) async fn source_is_copy(&self, key: &ObjectKey, source: &ObjectState) -> Result<bool, Turn> {
-        let place = Place {
+    pub(super) async fn source_is_copy(&self, key: &ObjectKey, source: &ObjectState) -> Result<bool, PassResult> {
+        let place = ObjectLocation {
             bucket: &self.state(key)?.route.source,
             key,
         };
         let listing = self.source.versions(key).await.map_err(after_failure)?;
         let mut history = VersionHistory::new(listing, source);
         if !history.begins_with(source) {
-            return Err(Turn::ReadAgain);
+            return Err(PassResult::ReadAgain);
         }
         loop {
             match history.newest_is_copy(place) {
                 Ok(is_copy) => return Ok(is_copy),
-                Err(Question::Object(version)) => {
+                Err(VersionQuestion::Object(version)) => {
                     let read = self.source.version(key, &version).await;
                     let facts = read.map_err(after_failure)?.facts().cloned();
-                    history.objects.insert(version, facts.ok_or(Turn::ReadAgain)?);
+                    history.objects.insert(version, facts.ok_or(PassResult::ReadAgain)?);
                 }
                 // Only of delete markers, which the newest version is not.
-                Err(Question::Intent(version)) => {
+                Err(VersionQuestion::Intent(version)) => {
                     history.intents.insert(version, None);
                 }
             }
@@ -157,13 +169,13 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         version: &VersionName,
         hidden: &VersionName,
         attempt: &mut Attempt,
-    ) -> Turn {
+    ) -> PassResult {
         match self.destination.remove_version(key, version).await {
             Ok(()) => {
                 attempt.progress = true;
                 let marker = match attempt.history.as_ref().map(|history| &history.owner) {
-                    Some(Owner::Copy(marker)) => Some((**marker).clone()),
-                    Some(Owner::Delete { .. } | Owner::External) | None => None,
+                    Some(VersionOwner::Copy(marker)) => Some((**marker).clone()),
+                    Some(VersionOwner::Delete { .. } | VersionOwner::External) | None => None,
                 };
                 attempt.removed.push(RemovedVersion {
                     version: version.clone(),
@@ -171,35 +183,40 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
                 });
                 attempt.copied = None;
                 attempt.deleted = false;
-                attempt.world_moved()
+                attempt.precondition_failed()
             }
             // A dry run asks no service.
             Err(failure) if failure.kind.is_passing() || !failure.action.starts_with("s3:") => after_failure(failure),
-            Err(failure) => Turn::Ended(Outcome::Failed(hides(version, hidden, failure))),
+            Err(failure) => PassResult::Ended(Outcome::Failed(hides(version, hidden, failure))),
         }
     }
 
     /// Removes a copy that nobody could tell from an external write.
-    async fn take_back_unmarked(&self, key: &ObjectKey, examined: &Examined, attempt: &mut Attempt) -> Turn {
+    async fn take_back_unmarked(
+        &self,
+        key: &ObjectKey,
+        examined: &VersionExamination,
+        attempt: &mut Attempt,
+    ) -> PassResult {
         let Some(newest) = &examined.newest else {
-            return Turn::ReadAgain;
+            return PassResult::ReadAgain;
         };
         if let Err(failure) = self.destination.remove_version(key, &newest.version).await {
             return after_failure(failure);
         }
         attempt.copied = None;
-        let refusal = Refusal::CannotBeMarked(CannotMark::NotReproduced);
-        Turn::Ended(Outcome::Failed(refused(key, &refusal)))
+        let refusal = CopyRefusal::MarkerNotPossible(MarkerError::NotReproduced);
+        PassResult::Ended(Outcome::Failed(refused(key, &refusal)))
     }
 
     /// Makes sure that the parts of a copy are those that its marker stands for.
-    pub(super) fn marker_holds(&self, key: &ObjectKey, order: &CopyOrder, plan: &CopyPlan) -> Result<(), Turn> {
-        let marker = Marker::stated(order.stated.metadata.as_ref()).filter(|_| self.is_shared());
+    pub(super) fn marker_holds(&self, key: &ObjectKey, order: &CopyOrder, plan: &CopyPlan) -> Result<(), PassResult> {
+        let marker = Marker::explicit(order.explicit.metadata.as_ref()).filter(|_| self.is_shared());
         if !marker.is_some_and(|marker| marker.needs_the_same_parts() && !plan.replays()) {
             return Ok(());
         }
-        let refusal = Refusal::CannotBeMarked(CannotMark::NothingToBind);
-        Err(Turn::Ended(Outcome::Failed(refused(key, &refusal))))
+        let refusal = CopyRefusal::MarkerNotPossible(MarkerError::NothingToBind);
+        Err(PassResult::Ended(Outcome::Failed(refused(key, &refusal))))
     }
 
     /// Announces the delete of what is at the destination, in shared mode.
@@ -208,7 +225,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         key: &ObjectKey,
         destination: &ObjectState,
         attempt: &Attempt,
-    ) -> Result<(), Turn> {
+    ) -> Result<(), PassResult> {
         let (Some(facts), Some(history)) = (destination.facts(), &attempt.history) else {
             return Ok(());
         };
@@ -238,8 +255,8 @@ fn hides(version: &VersionName, hidden: &VersionName, refused: Failure) -> Failu
     }
 }
 
-fn misconfigured(key: &ObjectKey, code: &str, detail: &str) -> Turn {
-    Turn::Ended(Outcome::Failed(Failure {
+fn misconfigured(key: &ObjectKey, code: &str, detail: &str) -> PassResult {
+    PassResult::Ended(Outcome::Failed(Failure {
         kind: FailureKind::Configuration,
         code: code.to_owned(),
         action: "s3:PutObject".to_owned(),

@@ -4,15 +4,15 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 
 use futures::{Stream, StreamExt as _, stream};
-use s3ferry_core::diff::{Depth as ListingDepth, Pair};
+use s3ferry_core::diff::{DiffDepth as ListingDepth, KeyPair};
 use s3ferry_core::failure::Failure;
-use s3ferry_core::verify::{Amount, Depth, Means, Sampler, Tally};
+use s3ferry_core::verify::{KeySampler, ObjectTotals, ProofMethod, VerificationDepth, VerificationTotals};
 
-use crate::diff::{Merged, Rows, merged};
+use crate::diff::{MergedPage, RowSource, merged};
 
 /// A sample to be drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sample {
+pub struct SampleRequest {
     /// How many keys.
     pub size: usize,
     /// Which sample of so many.
@@ -23,17 +23,17 @@ pub struct Sample {
 /// sample only those that were drawn, which come at the end; keys that are on one side alone or of another size are
 /// findings whether they were drawn or not.
 pub fn listed(
-    source: impl Rows + 'static,
-    destination: impl Rows + 'static,
-    depth: Depth,
-    sample: Option<Sample>,
-) -> Pin<Box<dyn Stream<Item = Result<Listed, Failure>> + Send>> {
-    let depth = if depth == Depth::Listing {
+    source: impl RowSource + 'static,
+    destination: impl RowSource + 'static,
+    depth: VerificationDepth,
+    sample: Option<SampleRequest>,
+) -> Pin<Box<dyn Stream<Item = Result<ListedKeys, Failure>> + Send>> {
+    let depth = if depth == VerificationDepth::Listing {
         ListingDepth::Listing
     } else {
         ListingDepth::Deep
     };
-    let merged = merged(source, destination, depth).map(|merged| Ok(Listed::of(merged?)));
+    let merged = merged(source, destination, depth).map(|merged| Ok(ListedKeys::of(merged?)));
     match sample {
         Some(sample) => Box::pin(sampled(merged, sample)),
         None => Box::pin(merged),
@@ -42,44 +42,44 @@ pub fn listed(
 
 /// What listings show of some more keys.
 #[derive(Debug, Clone, Default)]
-pub struct Listed {
+pub struct ListedKeys {
     /// The keys, and those among them that the listings suffice for.
-    pub tally: Tally,
+    pub tally: VerificationTotals,
     /// The key to be looked at.
-    pub finding: Option<Pair>,
+    pub finding: Option<KeyPair>,
 }
 
-impl Listed {
+impl ListedKeys {
     /// Everything before a finding is on both sides and looks equal.
-    fn of(merged: Merged) -> Self {
-        let Merged { counts, finding } = merged;
+    fn of(merged: MergedPage) -> Self {
+        let MergedPage { counts, finding } = merged;
         let finding = finding.map(|(pair, _)| pair);
-        let found = finding.as_ref().and_then(Pair::source);
-        let equal = Amount {
+        let found = finding.as_ref().and_then(KeyPair::source);
+        let equal = ObjectTotals {
             objects: counts.source_keys.saturating_sub(u64::from(found.is_some())),
             bytes: counts
                 .source_bytes
                 .saturating_sub(found.map_or(0, |found| found.size_bytes)),
         };
-        let mut tally = Tally {
+        let mut tally = VerificationTotals {
             keys: equal.objects + u64::from(finding.is_some()),
             counts,
-            ..Tally::default()
+            ..VerificationTotals::default()
         };
-        tally.equal_by(Means::Listing, equal);
+        tally.equal_by(ProofMethod::Listing, equal);
         Self { tally, finding }
     }
 }
 
 fn sampled(
-    listed: impl Stream<Item = Result<Listed, Failure>> + Send + 'static,
-    sample: Sample,
-) -> impl Stream<Item = Result<Listed, Failure>> + Send {
+    listed: impl Stream<Item = Result<ListedKeys, Failure>> + Send + 'static,
+    sample: SampleRequest,
+) -> impl Stream<Item = Result<ListedKeys, Failure>> + Send {
     enum State<T> {
-        Listing(Pin<Box<T>>, Sampler),
-        Drawn(VecDeque<Listed>),
+        Listing(Pin<Box<T>>, KeySampler),
+        Drawn(VecDeque<ListedKeys>),
     }
-    let begun = State::Listing(Box::pin(listed), Sampler::new(sample.size, sample.seed));
+    let begun = State::Listing(Box::pin(listed), KeySampler::new(sample.size, sample.seed));
     stream::unfold(begun, |state| async move {
         match state {
             State::Listing(mut listed, mut sampler) => match listed.next().await {
@@ -93,16 +93,16 @@ fn sampled(
                 None => {
                     let offered = sampler.offered;
                     let drawn = sampler.drawn();
-                    let tally = Tally {
+                    let tally = VerificationTotals {
                         not_examined: offered.saturating_sub(u64::try_from(drawn.len()).unwrap_or(u64::MAX)),
                         sampled_of: offered,
-                        ..Tally::default()
+                        ..VerificationTotals::default()
                     };
-                    let findings = drawn.into_iter().map(|pair| Listed {
-                        tally: Tally::default(),
+                    let findings = drawn.into_iter().map(|pair| ListedKeys {
+                        tally: VerificationTotals::default(),
                         finding: Some(pair),
                     });
-                    let left_out = Listed { tally, finding: None };
+                    let left_out = ListedKeys { tally, finding: None };
                     Some((Ok(left_out), State::Drawn(findings.collect())))
                 }
             },
@@ -114,6 +114,6 @@ fn sampled(
     })
 }
 
-fn same_size(pair: &Pair) -> bool {
-    matches!(pair, Pair::Both(source, destination) if source.size_bytes == destination.size_bytes)
+fn same_size(pair: &KeyPair) -> bool {
+    matches!(pair, KeyPair::Both(source, destination) if source.size_bytes == destination.size_bytes)
 }

@@ -7,37 +7,40 @@ use std::future::Future;
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt as _, future};
-use s3ferry_core::diff::{DifferentKey, Kind, Pair, Seen, SideName};
-use s3ferry_core::facts::{Aspects, Availability, ObjectFacts, ObjectState};
+use s3ferry_core::diff::{ComparedObject, DifferenceKind, DifferentKey, KeyPair, SideName};
+use s3ferry_core::facts::{AttributeSet, Availability, ObjectFacts, ObjectState};
 use s3ferry_core::failure::{Failure, FailureKind};
-use s3ferry_core::marker::{Marker, Place};
+use s3ferry_core::marker::{Marker, ObjectLocation};
 use s3ferry_core::names::{BucketName, ObjectKey};
-use s3ferry_core::plan::SourceLayout;
+use s3ferry_core::plan::PartLayout;
 use s3ferry_core::time::Timestamp;
-use s3ferry_core::verify::completion::Checksums;
-use s3ferry_core::verify::{Contents, Depth, Known, Means, Scope, Tally, Told, judge, written_by_others};
+use s3ferry_core::verify::completion::ComputedChecksums;
+use s3ferry_core::verify::{
+    ComparisonScope, ContentFinding, KeyVerification, KnownEvidence, ProofMethod, VerificationDepth,
+    VerificationTotals, compare_objects, written_by_others,
+};
 
 use crate::ports::{Absence, confirm_gone};
 
-pub use self::listed::{Listed, Sample, listed};
+pub use self::listed::{ListedKeys, SampleRequest, listed};
 
 /// How often a key is compared anew that changes while it is compared.
-const TURNS: u32 = 4;
+const PASSES: u32 = 4;
 
 /// A bucket whose objects are proved equal to another's.
 pub trait VerifiedBucket: Send + Sync {
     /// Reads the current object of a key, and those `aspects` of it that a HEAD does not show.
-    fn read(&self, key: &ObjectKey, aspects: &Aspects) -> impl Future<Output = Result<ObjectState, Failure>> + Send;
+    fn read(
+        &self,
+        key: &ObjectKey,
+        attributes: &AttributeSet,
+    ) -> impl Future<Output = Result<ObjectState, Failure>> + Send;
 
     /// Looks for positive evidence that a key that answered 404 has no current object.
     fn confirm_absence(&self, key: &ObjectKey) -> impl Future<Output = Result<Absence, Failure>> + Send;
 
     /// Reads in which parts the object that `facts` describe was uploaded.
-    fn layout(
-        &self,
-        key: &ObjectKey,
-        facts: &ObjectFacts,
-    ) -> impl Future<Output = Result<SourceLayout, Failure>> + Send;
+    fn layout(&self, key: &ObjectKey, facts: &ObjectFacts) -> impl Future<Output = Result<PartLayout, Failure>> + Send;
 
     /// Reads all bytes of exactly the object that `facts` describe and hashes them; `None` when it is no longer there.
     fn digest(
@@ -53,7 +56,7 @@ pub struct ContentHash(pub [u8; 32]);
 
 /// What becomes of a content that nothing stored or computed can settle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unsettled {
+pub enum InconclusiveContent {
     /// It is read on both sides, if it has no more bytes than this.
     Read {
         /// The largest object that is read.
@@ -73,15 +76,15 @@ pub struct Verifier<S, D> {
     /// Its name, which markers of copies are bound to.
     pub destination_name: BucketName,
     /// What is compared.
-    pub scope: Scope,
+    pub scope: ComparisonScope,
     /// What is read besides a HEAD.
-    pub aspects: Aspects,
+    pub attributes: AttributeSet,
     /// What becomes of contents that nothing settles.
-    pub unsettled: Unsettled,
+    pub inconclusive: InconclusiveContent,
     /// Checksums that jobs computed of the source's objects.
-    pub source_checksums: Checksums,
+    pub source_checksums: ComputedChecksums,
     /// Checksums that jobs computed of the destination's objects.
-    pub destination_checksums: Checksums,
+    pub destination_checksums: ComputedChecksums,
     /// When it begins: retentions that have ended by then are not compared.
     pub now: Timestamp,
     /// How many keys are looked at at once.
@@ -90,17 +93,17 @@ pub struct Verifier<S, D> {
 
 /// What came of some more keys.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Progress {
+pub struct VerificationProgress {
     /// What was told of them.
-    pub tally: Tally,
+    pub tally: VerificationTotals,
     /// The key that is not equal, if one is not.
-    pub told: Option<Told>,
+    pub not_equal: Option<KeyVerification>,
 }
 
 /// What a look at both sides says.
 enum Outcome {
     /// Both are equal, and nothing was read that took long.
-    Equal(Means),
+    Equal(ProofMethod),
     /// Both are gone.
     Gone,
     /// To be looked at once more before it is said.
@@ -110,13 +113,13 @@ enum Outcome {
 }
 
 struct Open {
-    told: Told,
+    verified_keys: KeyVerification,
     read_bytes: u64,
 }
 
 /// What was found out of two contents.
 enum Settled {
-    Known(Contents, u64),
+    Known(ContentFinding, u64),
     /// Why it cannot be told, and whether checksums of jobs would help.
     Open(String, bool),
     Moved,
@@ -126,39 +129,42 @@ impl<S: VerifiedBucket + 'static, D: VerifiedBucket + 'static> Verifier<S, D> {
     /// Looks at everything that listings ask for; the order of keys is kept.
     pub fn verified(
         self: Arc<Self>,
-        listed: impl Stream<Item = Result<Listed, Failure>> + Send,
-    ) -> impl Stream<Item = Result<Progress, Failure>> + Send {
+        listed: impl Stream<Item = Result<ListedKeys, Failure>> + Send,
+    ) -> impl Stream<Item = Result<VerificationProgress, Failure>> + Send {
         let concurrency = self.concurrency.max(1);
         listed
             .map(move |listed| {
                 let verifier = Arc::clone(&self);
                 async move {
-                    let Listed { mut tally, finding } = listed?;
+                    let ListedKeys { mut tally, finding } = listed?;
                     let Some(pair) = finding else {
-                        return Ok(Progress { tally, told: None });
+                        return Ok(VerificationProgress { tally, not_equal: None });
                     };
-                    let told = verifier.told(&pair, &mut tally).await?;
-                    tally.take(&told);
-                    let told = told.key().is_some().then_some(told);
-                    Ok(Progress { tally, told })
+                    let verified_keys = verifier.verify_key(&pair, &mut tally).await?;
+                    tally.take(&verified_keys);
+                    let verified_keys = verified_keys.key().is_some().then_some(verified_keys);
+                    Ok(VerificationProgress {
+                        tally,
+                        not_equal: verified_keys,
+                    })
                 }
             })
             .buffered(concurrency)
     }
 
-    async fn told(&self, pair: &Pair, tally: &mut Tally) -> Result<Told, Failure> {
+    async fn verify_key(&self, pair: &KeyPair, tally: &mut VerificationTotals) -> Result<KeyVerification, Failure> {
         match self.compared(pair, tally).await {
-            Ok(Some(told)) => Ok(told),
+            Ok(Some(verified_keys)) => Ok(verified_keys),
             Ok(None) => {
                 let reason = "changed whenever it was read: verify it when nobody writes to it".to_owned();
-                Ok(Told::CannotTell {
+                Ok(KeyVerification::Inconclusive {
                     key: DifferentKey::unread(pair, reason),
                     checksums_would_help: false,
                 })
             }
             // What ails the bucket ails every key; what ails one object is that object's.
             Err(failure) if failure.kind == FailureKind::Configuration => Err(failure),
-            Err(failure) => Ok(Told::Unread {
+            Err(failure) => Ok(KeyVerification::Unread {
                 key: DifferentKey::unread(pair, failure.to_string()),
                 failure,
             }),
@@ -166,16 +172,20 @@ impl<S: VerifiedBucket + 'static, D: VerifiedBucket + 'static> Verifier<S, D> {
     }
 
     /// Compares both sides of a key until neither changes in between; `None` where they always do.
-    async fn compared(&self, pair: &Pair, tally: &mut Tally) -> Result<Option<Told>, Failure> {
+    async fn compared(
+        &self,
+        pair: &KeyPair,
+        tally: &mut VerificationTotals,
+    ) -> Result<Option<KeyVerification>, Failure> {
         let key = pair.key();
         let (mut source, mut destination) = self.read(pair).await?;
-        for turn in 0..TURNS {
+        for turn in 0..PASSES {
             let open = match self.outcome(key, &source, &destination).await? {
                 Outcome::Equal(means) => {
                     let size_bytes = source.facts().map_or(0, |facts| facts.size_bytes);
-                    return Ok(Some(Told::Equal { means, size_bytes }));
+                    return Ok(Some(KeyVerification::Equal { means, size_bytes }));
                 }
-                Outcome::Gone => return Ok(Some(Told::Gone)),
+                Outcome::Gone => return Ok(Some(KeyVerification::Gone)),
                 Outcome::Open(open) => {
                     tally.read_bytes = tally.read_bytes.saturating_add(open.read_bytes);
                     Some(open)
@@ -187,7 +197,7 @@ impl<S: VerifiedBucket + 'static, D: VerifiedBucket + 'static> Verifier<S, D> {
                 && source.is_still(&source_now)
                 && destination.is_still(&destination_now)
             {
-                return Ok(Some(open.told));
+                return Ok(Some(open.verified_keys));
             }
             if turn == 0 {
                 tally.changed += 1;
@@ -198,15 +208,15 @@ impl<S: VerifiedBucket + 'static, D: VerifiedBucket + 'static> Verifier<S, D> {
     }
 
     /// Reads both sides. A side that a listing named and that answers 404 is gone only if its versions say so.
-    async fn read(&self, pair: &Pair) -> Result<(ObjectState, ObjectState), Failure> {
+    async fn read(&self, pair: &KeyPair) -> Result<(ObjectState, ObjectState), Failure> {
         let key = pair.key();
         let source = async {
-            let state = self.source.read(key, &self.aspects).await?;
+            let state = self.source.read(key, &self.attributes).await?;
             let confirm = self.source.confirm_absence(key);
             confirm_gone(state, pair.source().is_some(), key, SideName::Source, confirm).await
         };
         let destination = async {
-            let state = self.destination.read(key, &self.aspects).await?;
+            let state = self.destination.read(key, &self.attributes).await?;
             let confirm = self.destination.confirm_absence(key);
             confirm_gone(state, pair.destination().is_some(), key, SideName::Destination, confirm).await
         };
@@ -219,59 +229,71 @@ impl<S: VerifiedBucket + 'static, D: VerifiedBucket + 'static> Verifier<S, D> {
         source: &ObjectState,
         destination: &ObjectState,
     ) -> Result<Outcome, Failure> {
-        let place = Place {
+        let place = ObjectLocation {
             bucket: &self.destination_name,
             key,
         };
         let marker = destination.facts().and_then(|facts| Marker::bound(facts, place));
-        let by_others = |facts, kinds: &[Kind]| {
+        let by_others = |facts, kinds: &[DifferenceKind]| {
             written_by_others(source.facts(), facts, marker.as_ref(), kinds, self.scope.ownership)
         };
         let one_sided = |kind| {
-            let told = Told::not_equal(different(key, vec![kind], source, destination, None), false);
-            Ok(Outcome::Open(Box::new(Open { told, read_bytes: 0 })))
+            let verified_keys =
+                KeyVerification::not_equal(different(key, vec![kind], source, destination, None), false);
+            Ok(Outcome::Open(Box::new(Open {
+                verified_keys,
+                read_bytes: 0,
+            })))
         };
         let (one, other) = match (source.facts(), destination.facts()) {
             (None, None) => return Ok(Outcome::Gone),
-            (Some(_), None) => return one_sided(Kind::MissingAtDestination),
+            (Some(_), None) => return one_sided(DifferenceKind::MissingAtDestination),
             (None, Some(other)) => {
-                return one_sided(by_others(other, &[]).unwrap_or(Kind::ExtraAtDestination));
+                return one_sided(by_others(other, &[]).unwrap_or(DifferenceKind::ExtraAtDestination));
             }
             (Some(one), Some(other)) => (one, other),
         };
-        let known = Known {
+        let known = KnownEvidence {
             source: self.source_checksums.of(key),
             destination: self.destination_checksums.of(key),
             marker: marker.clone(),
         };
-        let judgement = judge(one, other, &known, &self.scope, self.now);
+        let judgement = compare_objects(one, other, &known, &self.scope, self.now);
         let mut kinds = judgement.kinds;
         let settled = match judgement.contents {
-            Contents::Agree(_) | Contents::Differ => Settled::Known(judgement.contents, 0),
-            Contents::AgreeIfInSameParts(means) if self.in_same_parts(key, one, other).await? => {
-                Settled::Known(Contents::Agree(means), 0)
+            ContentFinding::Agree(_) | ContentFinding::Differ => Settled::Known(judgement.contents, 0),
+            ContentFinding::AgreeIfInSameParts(means) if self.in_same_parts(key, one, other).await? => {
+                Settled::Known(ContentFinding::Agree(means), 0)
             }
-            Contents::AgreeIfInSameParts(_) | Contents::Unknown => self.settle(key, one, other).await?,
+            ContentFinding::AgreeIfInSameParts(_) | ContentFinding::Unknown => {
+                self.compare_contents(key, one, other).await?
+            }
         };
         let (reason, checksums_would_help, read_bytes) = match settled {
             Settled::Moved => return Ok(Outcome::Moved),
-            Settled::Known(Contents::Agree(means), read_bytes) if kinds.is_empty() => {
+            Settled::Known(ContentFinding::Agree(means), read_bytes) if kinds.is_empty() => {
                 if read_bytes == 0 {
                     return Ok(Outcome::Equal(means));
                 }
                 let size_bytes = one.size_bytes;
-                let told = Told::Equal { means, size_bytes };
-                return Ok(Outcome::Open(Box::new(Open { told, read_bytes })));
+                let verified_keys = KeyVerification::Equal { means, size_bytes };
+                return Ok(Outcome::Open(Box::new(Open {
+                    verified_keys,
+                    read_bytes,
+                })));
             }
-            Settled::Known(Contents::Differ, read_bytes) => {
-                if !kinds.iter().any(|kind| matches!(kind, Kind::Size | Kind::Content)) {
-                    kinds.insert(0, Kind::Content);
+            Settled::Known(ContentFinding::Differ, read_bytes) => {
+                if !kinds
+                    .iter()
+                    .any(|kind| matches!(kind, DifferenceKind::Size | DifferenceKind::Content))
+                {
+                    kinds.insert(0, DifferenceKind::Content);
                 }
                 (None, false, read_bytes)
             }
             Settled::Known(_, read_bytes) => (None, false, read_bytes),
             Settled::Open(reason, would_help) => {
-                kinds.push(Kind::CannotTell);
+                kinds.push(DifferenceKind::Inconclusive);
                 (Some(reason), would_help, 0)
             }
         };
@@ -279,8 +301,11 @@ impl<S: VerifiedBucket + 'static, D: VerifiedBucket + 'static> Verifier<S, D> {
             kinds.insert(0, kind);
         }
         let key = different(key, kinds, source, destination, reason);
-        let told = Told::not_equal(key, checksums_would_help);
-        Ok(Outcome::Open(Box::new(Open { told, read_bytes })))
+        let verified_keys = KeyVerification::not_equal(key, checksums_would_help);
+        Ok(Outcome::Open(Box::new(Open {
+            verified_keys,
+            read_bytes,
+        })))
     }
 
     /// Tells whether both objects were uploaded in the same parts, as far as that can be told.
@@ -295,24 +320,24 @@ impl<S: VerifiedBucket + 'static, D: VerifiedBucket + 'static> Verifier<S, D> {
             self.destination.layout(key, destination),
         );
         let (source, destination) = layouts.await?;
-        Ok(source != SourceLayout::Unknown && source == destination)
+        Ok(source != PartLayout::Unknown && source == destination)
     }
 
     /// Settles contents that nothing stored or computed settles.
-    async fn settle(
+    async fn compare_contents(
         &self,
         key: &ObjectKey,
         source: &ObjectFacts,
         destination: &ObjectFacts,
     ) -> Result<Settled, Failure> {
         let nothing = match self.scope.depth {
-            Depth::Listing | Depth::Head => "nothing that both sides store can be compared",
-            Depth::Checksum => "no hash of the whole content is stored on both sides",
+            VerificationDepth::Listing | VerificationDepth::Head => "nothing that both sides store can be compared",
+            VerificationDepth::Checksum => "no hash of the whole content is stored on both sides",
         };
         let open = |why: String, would_help| Ok(Settled::Open(format!("{nothing}, and {why}"), would_help));
-        let max_bytes = match self.unsettled {
-            Unsettled::Report => return open("contents were not to be read".to_owned(), true),
-            Unsettled::Read { max_bytes } => max_bytes,
+        let max_bytes = match self.inconclusive {
+            InconclusiveContent::Report => return open("contents were not to be read".to_owned(), true),
+            InconclusiveContent::Read { max_bytes } => max_bytes,
         };
         for (side, facts) in [("source", source), ("destination", destination)] {
             if facts.availability == Availability::Archived {
@@ -338,9 +363,9 @@ impl<S: VerifiedBucket + 'static, D: VerifiedBucket + 'static> Verifier<S, D> {
             return Ok(Settled::Moved);
         };
         let contents = if one == other {
-            Contents::Agree(Means::Read)
+            ContentFinding::Agree(ProofMethod::Read)
         } else {
-            Contents::Differ
+            ContentFinding::Differ
         };
         Ok(Settled::Known(contents, source.size_bytes.saturating_mul(2)))
     }
@@ -348,7 +373,7 @@ impl<S: VerifiedBucket + 'static, D: VerifiedBucket + 'static> Verifier<S, D> {
 
 fn different(
     key: &ObjectKey,
-    differences: Vec<Kind>,
+    differences: Vec<DifferenceKind>,
     source: &ObjectState,
     destination: &ObjectState,
     reason: Option<String>,
@@ -356,8 +381,8 @@ fn different(
     DifferentKey {
         key: key.clone(),
         differences,
-        source: source.facts().map(Seen::from),
-        destination: destination.facts().map(Seen::from),
+        source: source.facts().map(ComparedObject::from),
+        destination: destination.facts().map(ComparedObject::from),
         reason,
     }
 }

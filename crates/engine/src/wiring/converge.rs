@@ -5,19 +5,19 @@ use std::time::Duration;
 
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::BucketName;
-use s3ferry_core::wiring::{Desired, OwnerId, Refusal, Versioning};
+use s3ferry_core::wiring::{DesiredConfiguration, OwnerId, Versioning, WiringRefusal};
 
 use super::error::WiringError;
 use super::failures::{bucket_is_missing, is_denial, is_refused_notification};
-use super::plan::{Change, Switch, plan};
+use super::plan::{ConfigurationWrite, EventBridgeSwitch, plan};
 use super::ports::{BucketConfiguration, EventRules, Pause, WiringBackup, WiringPorts};
 use super::snapshot::{
-    EVENT_BRIDGE, ORIGINAL, REPLICATION_ROLE, Snapshot, brought_role, brought_role_note, switched_on_note,
+    ConfigurationSnapshot, EVENT_BRIDGE, ORIGINAL, REPLICATION_ROLE, added_role, added_role_note, switched_on_note,
     was_switched_on,
 };
 
 /// How often a bucket is read afresh before the work is given up: three writes, and others that write meanwhile.
-const TURNS: usize = 20;
+const PASSES: usize = 20;
 
 /// How often a change is looked for before its write counts as overwritten.
 const LOOKS: usize = 30;
@@ -30,7 +30,7 @@ const OVERWRITES: usize = 5;
 const SIGHTINGS: usize = 2;
 
 /// The time between two looks.
-const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often a denial is waited out: what a role may do takes some seconds to spread after the stack has changed it.
 pub(super) const DENIALS: usize = 6;
@@ -40,7 +40,7 @@ pub(super) const AFTER_FAILURE: Duration = Duration::from_secs(5);
 
 /// What a bucket has in the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Wired {
+pub(super) struct WiringResult {
     /// Whether it keeps versions, where that was asked.
     pub(super) versioning: Option<Versioning>,
     /// Whether that was switched on just now: for 15 minutes existing keys may answer 404.
@@ -59,7 +59,7 @@ pub(super) struct Wired {
 
 /// One bucket and what is wanted of it.
 #[derive(Debug)]
-pub(super) struct Job<'a, P: WiringPorts> {
+pub(super) struct WiringJob<'a, P: WiringPorts> {
     pub(super) ports: &'a P,
     pub(super) name: &'a BucketName,
     pub(super) bucket: P::Bucket,
@@ -68,7 +68,7 @@ pub(super) struct Job<'a, P: WiringPorts> {
     pub(super) owner: &'a OwnerId,
     /// Names the backup of this change.
     pub(super) request_id: &'a str,
-    pub(super) desired: Desired,
+    pub(super) desired: DesiredConfiguration,
     /// Whether everything is to go, which does not fail for want of a place for backups.
     pub(super) removal: bool,
     /// Whether a write was tried.
@@ -80,9 +80,9 @@ pub(super) struct Job<'a, P: WiringPorts> {
 }
 
 /// How a turn ended.
-enum Turn<R> {
+enum PassOutcome<R> {
     /// There was nothing left to write.
-    Settled(Snapshot<R>),
+    Settled(ConfigurationSnapshot<R>),
     /// A write is seen by everybody.
     Wrote { versioning: bool },
     /// Somebody else wrote.
@@ -95,21 +95,21 @@ enum Turn<R> {
 ///
 /// Where S3 refuses the notification, it is wired without the event types that not every region has; if S3 refuses that
 /// too, the first refusal is the reason.
-pub(super) async fn converge<P: WiringPorts>(job: &mut Job<'_, P>) -> Result<Wired, WiringError> {
+pub(super) async fn converge<P: WiringPorts>(job: &mut WiringJob<'_, P>) -> Result<WiringResult, WiringError> {
     let mut versioning_enabled_now = false;
     let mut omitted_events = Vec::new();
     let mut first_refusal = None;
     let mut last_failure = None;
     let (mut denials, mut overwrites) = (0, 0);
-    for _ in 0..TURNS {
-        match job.turn().await {
-            Ok(Turn::Settled(seen)) => return Ok(job.wired(&seen, versioning_enabled_now, omitted_events)),
-            Ok(Turn::Wrote { versioning }) => versioning_enabled_now |= versioning,
-            Ok(Turn::Moved) => {
+    for _ in 0..PASSES {
+        match job.pass().await {
+            Ok(PassOutcome::Settled(seen)) => return Ok(job.wired(&seen, versioning_enabled_now, omitted_events)),
+            Ok(PassOutcome::Wrote { versioning }) => versioning_enabled_now |= versioning,
+            Ok(PassOutcome::Moved) => {
                 tracing::warn!(s3.bucket = %job.name, "the bucket's configuration changed meanwhile; starting over");
-                job.ports.time().pause(BETWEEN_LOOKS).await;
+                job.ports.time().pause(POLL_INTERVAL).await;
             }
-            Ok(Turn::Overwritten { what }) => {
+            Ok(PassOutcome::Overwritten { what }) => {
                 overwrites += 1;
                 tracing::warn!(s3.bucket = %job.name, what, overwrites, "a change was reverted; starting over");
                 if overwrites == OVERWRITES {
@@ -142,46 +142,46 @@ pub(super) async fn converge<P: WiringPorts>(job: &mut Job<'_, P>) -> Result<Wir
             Err(error) => return Err(error),
         }
     }
-    let unsettled = WiringError::Unsettled {
+    let inconclusive = WiringError::Unsettled {
         bucket: job.name.clone(),
-        turns: TURNS,
+        turns: PASSES,
     };
-    Err(last_failure.map_or(unsettled, WiringError::Failed))
+    Err(last_failure.map_or(inconclusive, WiringError::Failed))
 }
 
 type RuleOf<P> = <<P as WiringPorts>::Bucket as BucketConfiguration>::Rule;
 
-impl<P: WiringPorts> Job<'_, P> {
-    async fn turn(&self) -> Result<Turn<RuleOf<P>>, WiringError> {
+impl<P: WiringPorts> WiringJob<'_, P> {
+    async fn pass(&self) -> Result<PassOutcome<RuleOf<P>>, WiringError> {
         let seen = self.read().await?;
         let switch = self.switch(&seen).await?;
         self.refuse_to_orphan_rules(&seen).await?;
         let compose = |id: &str, priority, terms: &_| self.bucket.compose(id, priority, terms);
         let changes = plan(&seen, self.owner, &self.desired, switch, compose)?;
         let Some(change) = changes.into_iter().next() else {
-            return Ok(Turn::Settled(seen));
+            return Ok(PassOutcome::Settled(seen));
         };
         self.back_up(&seen, &change).await?;
         if self.read().await? != seen {
-            return Ok(Turn::Moved);
+            return Ok(PassOutcome::Moved);
         }
         self.write(&change).await?;
         if !self.appears(&change).await? {
             let what = self.named(&seen, &change);
-            return Ok(Turn::Overwritten { what });
+            return Ok(PassOutcome::Overwritten { what });
         }
         self.note_switched_off(&seen, &change).await?;
-        let versioning = change == Change::EnableVersioning;
-        Ok(Turn::Wrote { versioning })
+        let versioning = change == ConfigurationWrite::EnableVersioning;
+        Ok(PassOutcome::Wrote { versioning })
     }
 
-    async fn read(&self) -> Result<Snapshot<RuleOf<P>>, Failure> {
+    async fn read(&self) -> Result<ConfigurationSnapshot<RuleOf<P>>, Failure> {
         let versioning = if self.desired.enable_versioning || self.desired.replication.is_some() {
             Some(self.bucket.versioning().await?)
         } else {
             None
         };
-        Ok(Snapshot {
+        Ok(ConfigurationSnapshot {
             versioning,
             notification: self.bucket.notification().await?,
             replication: self.bucket.replication().await?,
@@ -189,17 +189,17 @@ impl<P: WiringPorts> Job<'_, P> {
     }
 
     /// Decides about the switch: it goes off only where this owner switched it on and nobody else listens.
-    async fn switch(&self, seen: &Snapshot<RuleOf<P>>) -> Result<Switch, Failure> {
+    async fn switch(&self, seen: &ConfigurationSnapshot<RuleOf<P>>) -> Result<EventBridgeSwitch, Failure> {
         if self.desired.event_bridge {
             self.share_switch(seen).await?;
-            return Ok(Switch::On);
+            return Ok(EventBridgeSwitch::On);
         }
         if !seen.notification.event_bridge {
-            return Ok(Switch::AsItIs);
+            return Ok(EventBridgeSwitch::AsItIs);
         }
         let note = self.load(EVENT_BRIDGE).await?;
         if !note.is_some_and(|note| was_switched_on(&note)) {
-            return Ok(Switch::AsItIs);
+            return Ok(EventBridgeSwitch::AsItIs);
         }
         let listening = self
             .ports
@@ -207,15 +207,15 @@ impl<P: WiringPorts> Job<'_, P> {
             .others_listening(self.name, &self.own_event_rules)
             .await?;
         if listening.is_empty() {
-            return Ok(Switch::Off);
+            return Ok(EventBridgeSwitch::Off);
         }
         tracing::info!(s3.bucket = %self.name, rules = ?listening, "EventBridge stays on: other rules listen");
-        Ok(Switch::AsItIs)
+        Ok(EventBridgeSwitch::AsItIs)
     }
 
     /// Decides once who switched on what is on already: where only other stacks of s3ferry listen, one of them did, and
     /// the last one of them all switches it off.
-    async fn share_switch(&self, seen: &Snapshot<RuleOf<P>>) -> Result<(), Failure> {
+    async fn share_switch(&self, seen: &ConfigurationSnapshot<RuleOf<P>>) -> Result<(), Failure> {
         let Some(backup) = self.backup.as_ref().filter(|_| seen.notification.event_bridge) else {
             return Ok(());
         };
@@ -232,7 +232,7 @@ impl<P: WiringPorts> Job<'_, P> {
     }
 
     /// Foreign rules that work as a role of this stack would stop working without anybody noticing.
-    async fn refuse_to_orphan_rules(&self, seen: &Snapshot<RuleOf<P>>) -> Result<(), WiringError> {
+    async fn refuse_to_orphan_rules(&self, seen: &ConfigurationSnapshot<RuleOf<P>>) -> Result<(), WiringError> {
         let (Some(role), Some(replication)) = (&self.leaving_role, &seen.replication) else {
             return Ok(());
         };
@@ -242,66 +242,66 @@ impl<P: WiringPorts> Job<'_, P> {
         }
         let note = self.load(REPLICATION_ROLE).await?;
         // A role that was the bucket's before us belongs to somebody else and stays.
-        if note.and_then(|note| brought_role(&note)).as_ref() != Some(role) {
+        if note.and_then(|note| added_role(&note)).as_ref() != Some(role) {
             return Ok(());
         }
         let role = role.clone();
-        Err(Refusal::RoleStillUsed { role, rules }.into())
+        Err(WiringRefusal::RoleStillUsed { role, rules }.into())
     }
 
-    async fn write(&self, change: &Change<RuleOf<P>>) -> Result<(), Failure> {
+    async fn write(&self, change: &ConfigurationWrite<RuleOf<P>>) -> Result<(), Failure> {
         self.touched.store(true, Ordering::Relaxed);
         match change {
-            Change::EnableVersioning => self.bucket.enable_versioning().await,
-            Change::Notification(configuration) => {
+            ConfigurationWrite::EnableVersioning => self.bucket.enable_versioning().await,
+            ConfigurationWrite::Notification(configuration) => {
                 // Without an entry of ours, a foreign one whose target is gone must not be in the way.
                 let check = self.desired.subscription.is_some();
                 self.bucket.put_notification(configuration, check).await
             }
-            Change::Replication(configuration) => self.bucket.put_replication(configuration.as_ref()).await,
+            ConfigurationWrite::Replication(configuration) => self.bucket.put_replication(configuration.as_ref()).await,
         }
     }
 
     /// Names what a change writes.
-    fn named(&self, seen: &Snapshot<RuleOf<P>>, change: &Change<RuleOf<P>>) -> String {
+    fn named(&self, seen: &ConfigurationSnapshot<RuleOf<P>>, change: &ConfigurationWrite<RuleOf<P>>) -> String {
         match change {
-            Change::EnableVersioning => "versioning".to_owned(),
-            Change::Notification(wanted)
+            ConfigurationWrite::EnableVersioning => "versioning".to_owned(),
+            ConfigurationWrite::Notification(wanted)
                 if wanted.entries().eq(seen.notification.entries()) && switches(seen, change).is_some() =>
             {
                 "the EventBridge notification".to_owned()
             }
-            Change::Notification(_) => format!("the notification entry `{}`", self.owner),
-            Change::Replication(_) => format!("the replication rule `{}`", self.owner),
+            ConfigurationWrite::Notification(_) => format!("the notification entry `{}`", self.owner),
+            ConfigurationWrite::Replication(_) => format!("the replication rule `{}`", self.owner),
         }
     }
 
     /// Waits until the bucket answers with our part of the change. What others wrote meanwhile does not matter here.
-    async fn appears(&self, change: &Change<RuleOf<P>>) -> Result<bool, Failure> {
+    async fn appears(&self, change: &ConfigurationWrite<RuleOf<P>>) -> Result<bool, Failure> {
         let mut sightings = 0;
         for _ in 0..LOOKS {
             sightings = if self.is_seen(change).await? { sightings + 1 } else { 0 };
             if sightings == SIGHTINGS {
                 return Ok(true);
             }
-            self.ports.time().pause(BETWEEN_LOOKS).await;
+            self.ports.time().pause(POLL_INTERVAL).await;
         }
         Ok(false)
     }
 
-    async fn is_seen(&self, change: &Change<RuleOf<P>>) -> Result<bool, Failure> {
+    async fn is_seen(&self, change: &ConfigurationWrite<RuleOf<P>>) -> Result<bool, Failure> {
         match change {
-            Change::EnableVersioning => Ok(self.bucket.versioning().await? == Versioning::Enabled),
-            Change::Notification(wanted) => {
+            ConfigurationWrite::EnableVersioning => Ok(self.bucket.versioning().await? == Versioning::Enabled),
+            ConfigurationWrite::Notification(wanted) => {
                 let seen = self.bucket.notification().await?;
                 let same_entry = match (seen.own(self.owner), wanted.own(self.owner)) {
                     (None, None) => true,
-                    (Some(seen), Some(wanted)) => seen.means_the_same(wanted),
+                    (Some(seen), Some(wanted)) => seen.is_equivalent(wanted),
                     _ => false,
                 };
                 Ok(same_entry && seen.event_bridge == wanted.event_bridge)
             }
-            Change::Replication(wanted) => {
+            ConfigurationWrite::Replication(wanted) => {
                 let seen = self.bucket.replication().await?;
                 let own = |configuration: &Option<_>| {
                     let configuration: &s3ferry_core::wiring::ReplicationConfiguration<_> = configuration.as_ref()?;
@@ -314,12 +314,12 @@ impl<P: WiringPorts> Job<'_, P> {
 
     fn wired(
         &self,
-        seen: &Snapshot<RuleOf<P>>,
+        seen: &ConfigurationSnapshot<RuleOf<P>>,
         versioning_enabled_now: bool,
         omitted_events: Vec<&'static str>,
-    ) -> Wired {
+    ) -> WiringResult {
         let replication = seen.replication.as_ref();
-        Wired {
+        WiringResult {
             versioning: seen.versioning,
             versioning_enabled_now,
             notification_id: seen.notification.own(self.owner).and_then(|entry| entry.id.clone()),
@@ -333,8 +333,12 @@ impl<P: WiringPorts> Job<'_, P> {
 }
 
 /// What is kept of a change, so that it can be taken back.
-impl<P: WiringPorts> Job<'_, P> {
-    async fn back_up(&self, seen: &Snapshot<RuleOf<P>>, change: &Change<RuleOf<P>>) -> Result<(), Failure> {
+impl<P: WiringPorts> WiringJob<'_, P> {
+    async fn back_up(
+        &self,
+        seen: &ConfigurationSnapshot<RuleOf<P>>,
+        change: &ConfigurationWrite<RuleOf<P>>,
+    ) -> Result<(), Failure> {
         let Some(backup) = &self.backup else {
             return Ok(());
         };
@@ -345,15 +349,19 @@ impl<P: WiringPorts> Job<'_, P> {
             if switches(seen, change) == Some(true) {
                 backup.save(EVENT_BRIDGE, &switched_on_note(true)).await?;
             }
-            if let Some(role) = brings_role(seen, change) {
-                backup.save(REPLICATION_ROLE, &brought_role_note(role)).await?;
+            if let Some(role) = sets_role(seen, change) {
+                backup.save(REPLICATION_ROLE, &added_role_note(role)).await?;
             }
             Ok(())
         };
         self.tolerate(saved.await)
     }
 
-    async fn note_switched_off(&self, seen: &Snapshot<RuleOf<P>>, change: &Change<RuleOf<P>>) -> Result<(), Failure> {
+    async fn note_switched_off(
+        &self,
+        seen: &ConfigurationSnapshot<RuleOf<P>>,
+        change: &ConfigurationWrite<RuleOf<P>>,
+    ) -> Result<(), Failure> {
         match &self.backup {
             Some(backup) if switches(seen, change) == Some(false) => {
                 self.tolerate(backup.save(EVENT_BRIDGE, &switched_on_note(false)).await)
@@ -385,9 +393,9 @@ impl<P: WiringPorts> Job<'_, P> {
 }
 
 /// Returns the switch's new position if the change moves it.
-fn switches<R>(seen: &Snapshot<R>, change: &Change<R>) -> Option<bool> {
+fn switches<R>(seen: &ConfigurationSnapshot<R>, change: &ConfigurationWrite<R>) -> Option<bool> {
     match change {
-        Change::Notification(wanted) if wanted.event_bridge != seen.notification.event_bridge => {
+        ConfigurationWrite::Notification(wanted) if wanted.event_bridge != seen.notification.event_bridge => {
             Some(wanted.event_bridge)
         }
         _ => None,
@@ -395,8 +403,8 @@ fn switches<R>(seen: &Snapshot<R>, change: &Change<R>) -> Option<bool> {
 }
 
 /// Returns the replication role that the bucket has by the change and had not before.
-fn brings_role<'a, R>(seen: &Snapshot<R>, change: &'a Change<R>) -> Option<&'a str> {
-    let Change::Replication(Some(wanted)) = change else {
+fn sets_role<'a, R>(seen: &ConfigurationSnapshot<R>, change: &'a ConfigurationWrite<R>) -> Option<&'a str> {
+    let ConfigurationWrite::Replication(Some(wanted)) = change else {
         return None;
     };
     let before = seen

@@ -2,8 +2,8 @@
 
 use s3ferry_core::failure::Failure;
 use s3ferry_core::names::BucketName;
-use s3ferry_core::preflight::Unfit;
-use s3ferry_core::wiring::{InvalidProperties, Refusal};
+use s3ferry_core::preflight::UnfitBucket;
+use s3ferry_core::wiring::{InvalidProperties, WiringRefusal};
 
 /// Says why a bucket is not wired as it was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -22,11 +22,11 @@ pub(super) enum WiringError {
     Unfit {
         /// What does not fit.
         #[from]
-        unfit: Unfit,
+        unfit: UnfitBucket,
     },
     /// It must not be done.
     #[error(transparent)]
-    Refused(#[from] Refusal),
+    Refused(#[from] WiringRefusal),
     /// It could not be done.
     #[error(transparent)]
     Failed(#[from] Failure),
@@ -58,13 +58,15 @@ pub(super) enum WiringError {
 }
 
 /// Names the parameter of the stack that a bucket in another region belongs to.
-fn way_out(unfit: &Unfit) -> String {
+fn way_out(unfit: &UnfitBucket) -> String {
     match unfit {
-        Unfit::Elsewhere { found, .. } => format!(
+        UnfitBucket::Elsewhere { found, .. } => format!(
             "; if it is the destination bucket, set DestinationRegion={found}; a source bucket's stack is deployed in the \
              bucket's own region"
         ),
-        Unfit::Key { .. } => "; S3 uses keys of the bucket's own region only".to_owned(),
-        Unfit::Unshareable { .. } | Unfit::Unreplicable { .. } | Unfit::Unlockable { .. } => String::new(),
+        UnfitBucket::Key { .. } => "; S3 uses keys of the bucket's own region only".to_owned(),
+        UnfitBucket::Unshareable { .. } | UnfitBucket::Unreplicable { .. } | UnfitBucket::Unlockable { .. } => {
+            String::new()
+        }
     }
 }

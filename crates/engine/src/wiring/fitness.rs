@@ -2,7 +2,7 @@
 
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::preflight::{BucketState, ExpectedBucket, PreflightError, check_destination};
-use s3ferry_core::wiring::{Engine, WiringProperties};
+use s3ferry_core::wiring::{ReplicationEngine, WiringProperties};
 
 use super::converge::{AFTER_FAILURE, DENIALS};
 use super::error::WiringError;
@@ -18,7 +18,7 @@ pub(super) async fn check_buckets<P: WiringPorts>(ports: &P, properties: &Wiring
         (&properties.source, source),
         (&properties.destination, destination),
         properties.ownership,
-        properties.engine != Engine::Lambda,
+        properties.engine != ReplicationEngine::Lambda,
     )?;
     Ok(())
 }

@@ -1,42 +1,46 @@
 //! One request of `CloudFormation`, from properties to answer.
 
-use s3ferry_core::custom_resource::{Request, RequestType, Response, is_unwired, physical_id, unwired_id};
-use s3ferry_core::wiring::{Desired, OwnerId, Refusal, RemovalProperties, Versioning, WiringProperties};
+use s3ferry_core::custom_resource::{
+    CustomResourceRequest, CustomResourceRequestType, CustomResourceResponse, is_unwired, physical_id, unwired_id,
+};
+use s3ferry_core::wiring::{
+    DesiredConfiguration, OwnerId, RemovalProperties, Versioning, WiringProperties, WiringRefusal,
+};
 use serde_json::{Map, Value, json};
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::converge::{Job, Wired, converge};
+use super::converge::{WiringJob, WiringResult, converge};
 use super::error::WiringError;
 use super::failures::bucket_is_missing;
 use super::fitness::check_buckets;
 use super::ports::WiringPorts;
 
 /// Carries out a request and says how it ended. An answer is made in every case.
-pub async fn carry_out<P: WiringPorts>(ports: &P, request: &Request) -> Response {
+pub async fn carry_out<P: WiringPorts>(ports: &P, request: &CustomResourceRequest) -> CustomResourceResponse {
     let owner = request.owner();
     match &request.request_type {
-        RequestType::Create | RequestType::Update => wire(ports, request, &owner).await,
-        RequestType::Delete => match removed(ports, request, &owner).await {
-            Ok(()) => Response::success(request, request.former_physical_id(), Map::new()),
+        CustomResourceRequestType::Create | CustomResourceRequestType::Update => wire(ports, request, &owner).await,
+        CustomResourceRequestType::Delete => match removed(ports, request, &owner).await {
+            Ok(()) => CustomResourceResponse::success(request, request.former_physical_id(), Map::new()),
             Err(error) => failed(request, request.former_physical_id(), &error),
         },
-        RequestType::Incomplete(fields) => {
+        CustomResourceRequestType::Incomplete(fields) => {
             let error = WiringError::IncompleteRequest(fields.clone());
             failed(request, request.former_physical_id(), &error)
         }
-        RequestType::Unknown(name) => {
+        CustomResourceRequestType::Unknown(name) => {
             let error = WiringError::UnknownRequest(name.clone());
             failed(request, request.former_physical_id(), &error)
         }
     }
 }
 
-fn failed(request: &Request, physical_id: String, error: &WiringError) -> Response {
-    Response::failed(request, physical_id, &error.to_string())
+fn failed(request: &CustomResourceRequest, physical_id: String, error: &WiringError) -> CustomResourceResponse {
+    CustomResourceResponse::failed(request, physical_id, &error.to_string())
 }
 
-async fn wire<P: WiringPorts>(ports: &P, request: &Request, owner: &OwnerId) -> Response {
+async fn wire<P: WiringPorts>(ports: &P, request: &CustomResourceRequest, owner: &OwnerId) -> CustomResourceResponse {
     let properties = match WiringProperties::parse(&request.properties) {
         Ok(properties) => properties,
         Err(error) => return failed(request, request.former_physical_id(), &error.into()),
@@ -47,13 +51,13 @@ async fn wire<P: WiringPorts>(ports: &P, request: &Request, owner: &OwnerId) -> 
         .as_ref()
         .filter(|former| **former != id && !is_unwired(former))
     {
-        let refusal = Refusal::AnotherBucket {
+        let refusal = WiringRefusal::AnotherBucket {
             former: former.clone(),
             wanted: properties.source,
         };
         return failed(request, former.clone(), &refusal.into());
     }
-    let is_new = request.request_type == RequestType::Create;
+    let is_new = request.request_type == CustomResourceRequestType::Create;
     // An update that names the same buckets is not refused for what became of them: neither is its rollback, then.
     let is_checked = is_new || WiringProperties::names_other_buckets(&request.properties, &request.old_properties);
     if is_checked && let Err(error) = check_buckets(ports, &properties).await {
@@ -63,7 +67,7 @@ async fn wire<P: WiringPorts>(ports: &P, request: &Request, owner: &OwnerId) -> 
     let former = RemovalProperties::parse(&request.old_properties);
     let mut job = wiring_job(ports, request, owner, &properties, former.as_ref());
     match converge(&mut job).await {
-        Ok(wired) => Response::success(request, id, data(&wired)),
+        Ok(wired) => CustomResourceResponse::success(request, id, data(&wired)),
         // Nothing was written, so there is nothing to undo, even where the bucket cannot be reached.
         Err(error) if is_new && !job.touched.load(Ordering::Relaxed) => failed(request, unwired_id(owner), &error),
         Err(error) if is_new => abandoned(ports, request, owner, &properties, &error).await,
@@ -75,21 +79,25 @@ async fn wire<P: WiringPorts>(ports: &P, request: &Request, owner: &OwnerId) -> 
 /// its Delete succeeds, whatever keeps us from the bucket.
 async fn abandoned<P: WiringPorts>(
     ports: &P,
-    request: &Request,
+    request: &CustomResourceRequest,
     owner: &OwnerId,
     properties: &WiringProperties,
     error: &WiringError,
-) -> Response {
+) -> CustomResourceResponse {
     match remove(ports, request, owner, &RemovalProperties::from(properties)).await {
         Ok(()) => failed(request, unwired_id(owner), error),
         Err(undoing) => {
             let reason = format!("{error}; and what was done so far could not be undone: {undoing}");
-            Response::failed(request, request.former_physical_id(), &reason)
+            CustomResourceResponse::failed(request, request.former_physical_id(), &reason)
         }
     }
 }
 
-async fn removed<P: WiringPorts>(ports: &P, request: &Request, owner: &OwnerId) -> Result<(), WiringError> {
+async fn removed<P: WiringPorts>(
+    ports: &P,
+    request: &CustomResourceRequest,
+    owner: &OwnerId,
+) -> Result<(), WiringError> {
     if request.physical_resource_id.as_deref().is_some_and(is_unwired) {
         tracing::info!("nothing to remove: the bucket was never wired");
         return Ok(());
@@ -104,20 +112,20 @@ async fn removed<P: WiringPorts>(ports: &P, request: &Request, owner: &OwnerId) 
 /// Takes our entries out of a bucket; one that is gone has none.
 async fn remove<P: WiringPorts>(
     ports: &P,
-    request: &Request,
+    request: &CustomResourceRequest,
     owner: &OwnerId,
     properties: &RemovalProperties,
 ) -> Result<(), WiringError> {
     let (source, account) = (&properties.source, &properties.account);
     let state = properties.state.as_ref();
-    let mut job = Job {
+    let mut job = WiringJob {
         ports,
         name: source,
         bucket: ports.bucket(source, account),
         backup: state.map(|state| ports.backup(state, account, source, owner)),
         owner,
         request_id: &request.request_id,
-        desired: Desired::default(),
+        desired: DesiredConfiguration::default(),
         removal: true,
         touched: AtomicBool::new(false),
         own_event_rules: properties.event_rule.iter().cloned().collect(),
@@ -135,22 +143,22 @@ async fn remove<P: WiringPorts>(
 
 fn wiring_job<'a, P: WiringPorts>(
     ports: &'a P,
-    request: &'a Request,
+    request: &'a CustomResourceRequest,
     owner: &'a OwnerId,
     properties: &'a WiringProperties,
     former: Option<&RemovalProperties>,
-) -> Job<'a, P> {
+) -> WiringJob<'a, P> {
     let (source, account) = (&properties.source, &properties.account);
     let former_event_rule = former.and_then(|former| former.event_rule.clone());
     let role_before = former.and_then(|former| former.replication_role_arn.clone());
-    Job {
+    WiringJob {
         ports,
         name: source,
         bucket: ports.bucket(source, account),
         backup: Some(ports.backup(&properties.state, account, source, owner)),
         owner,
         request_id: &request.request_id,
-        desired: Desired::new(properties),
+        desired: DesiredConfiguration::new(properties),
         removal: false,
         touched: AtomicBool::new(false),
         own_event_rules: properties
@@ -164,7 +172,7 @@ fn wiring_job<'a, P: WiringPorts>(
 }
 
 /// What templates can read of the resource; each name is always there.
-fn data(wired: &Wired) -> Map<String, Value> {
+fn data(wired: &WiringResult) -> Map<String, Value> {
     let pairs = [
         (
             "NotificationId",

@@ -1,15 +1,15 @@
 //! What has to be written to bring a bucket to what is wanted. No I/O here.
 
 use s3ferry_core::wiring::{
-    Desired, NotificationConfiguration, OwnerId, Refusal, ReplicationConfiguration, ReplicationTerms, Versioning,
-    notification, replication,
+    DesiredConfiguration, NotificationConfiguration, OwnerId, ReplicationConfiguration, ReplicationTerms, Versioning,
+    WiringRefusal, notification, replication,
 };
 
-use super::snapshot::Snapshot;
+use super::snapshot::ConfigurationSnapshot;
 
 /// What is to happen to the switch that sends a bucket's events to `EventBridge`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Switch {
+pub(super) enum EventBridgeSwitch {
     /// It is needed.
     On,
     /// It is not needed, and may be needed by somebody else.
@@ -20,7 +20,7 @@ pub(super) enum Switch {
 
 /// One write.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Change<R> {
+pub(super) enum ConfigurationWrite<R> {
     EnableVersioning,
     Notification(NotificationConfiguration),
     Replication(Option<ReplicationConfiguration<R>>),
@@ -28,21 +28,21 @@ pub(super) enum Change<R> {
 
 /// Lists the writes that are needed, in their order, or says why none of them may be made.
 pub(super) fn plan<R: Clone + PartialEq>(
-    seen: &Snapshot<R>,
+    seen: &ConfigurationSnapshot<R>,
     owner: &OwnerId,
-    desired: &Desired,
-    switch: Switch,
+    desired: &DesiredConfiguration,
+    switch: EventBridgeSwitch,
     compose: impl Fn(&str, i32, &ReplicationTerms) -> R,
-) -> Result<Vec<Change<R>>, Refusal> {
+) -> Result<Vec<ConfigurationWrite<R>>, WiringRefusal> {
     let unversioned = seen.versioning.filter(|versioning| *versioning != Versioning::Enabled);
     if let (Some(versioning), Some(_), false) = (unversioned, &desired.replication, desired.enable_versioning) {
-        return Err(Refusal::VersioningRequired { versioning });
+        return Err(WiringRefusal::VersioningRequired { versioning });
     }
     let mut notification = notification::merge(&seen.notification, owner, desired)?;
     match switch {
-        Switch::On => notification.event_bridge = true,
-        Switch::AsItIs => {}
-        Switch::Off => notification.event_bridge = false,
+        EventBridgeSwitch::On => notification.event_bridge = true,
+        EventBridgeSwitch::AsItIs => {}
+        EventBridgeSwitch::Off => notification.event_bridge = false,
     }
     let current = seen.replication.as_ref();
     let replication = match &desired.replication {
@@ -51,13 +51,13 @@ pub(super) fn plan<R: Clone + PartialEq>(
     };
     let mut changes = Vec::new();
     if desired.enable_versioning && unversioned.is_some() {
-        changes.push(Change::EnableVersioning);
+        changes.push(ConfigurationWrite::EnableVersioning);
     }
     if notification != seen.notification {
-        changes.push(Change::Notification(notification));
+        changes.push(ConfigurationWrite::Notification(notification));
     }
     if replication != seen.replication {
-        changes.push(Change::Replication(replication));
+        changes.push(ConfigurationWrite::Replication(replication));
     }
     Ok(changes)
 }

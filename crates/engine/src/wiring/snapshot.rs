@@ -15,14 +15,14 @@ pub(super) const REPLICATION_ROLE: &str = "replication-role.json";
 
 /// Everything that was read of a bucket at one time.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Snapshot<R> {
+pub(super) struct ConfigurationSnapshot<R> {
     /// Only read where it matters: it takes a permission that other stacks do not need.
     pub(super) versioning: Option<Versioning>,
     pub(super) notification: NotificationConfiguration,
     pub(super) replication: Option<ReplicationConfiguration<R>>,
 }
 
-impl<R: Serialize> Snapshot<R> {
+impl<R: Serialize> ConfigurationSnapshot<R> {
     /// Spells the snapshot so that each part can be given back to the AWS CLI as it is.
     pub(super) fn document(&self) -> Value {
         let replication = self.replication.as_ref().map(|configuration| {
@@ -38,12 +38,12 @@ impl<R: Serialize> Snapshot<R> {
 }
 
 /// Spells the note which replication role this owner brought to the bucket.
-pub(super) fn brought_role_note(role: &str) -> String {
+pub(super) fn added_role_note(role: &str) -> String {
     json!({"Brought": role}).to_string()
 }
 
 /// Reads that note.
-pub(super) fn brought_role(note: &str) -> Option<String> {
+pub(super) fn added_role(note: &str) -> Option<String> {
     let note: Value = serde_json::from_str(note).ok()?;
     Some(note.get("Brought")?.as_str()?.to_owned())
 }

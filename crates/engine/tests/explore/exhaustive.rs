@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use s3ferry_core::event::Hint;
-use s3ferry_core::facts::{Aspects, ObjectFacts};
+use s3ferry_core::event::KeyHint;
+use s3ferry_core::facts::{AttributeSet, ObjectFacts};
 use s3ferry_core::names::ObjectKey;
-use s3ferry_core::redelivery::aspects_after_interruption;
+use s3ferry_core::redelivery::attributes_after_interruption;
 use s3ferry_core::time::Timestamp;
-use s3ferry_engine::batch::Settled;
+use s3ferry_engine::batch::RecordResult;
 use s3ferry_testkit::memory::MemoryBucket;
-use s3ferry_testkit::schedule::{Invocation, Landing, Operation, Paths, Request};
+use s3ferry_testkit::schedule::{PortOperation, RequestFate, SchedulePaths, ScheduledRequest, SimulatedInvocation};
 
 use super::history::Moment;
 use super::message::{hint, tags};
@@ -61,7 +61,7 @@ pub(crate) const FIRST: Object = ("one", "team a", "test");
 
 #[derive(Debug, Clone, Copy)]
 enum Step {
-    Land(usize, Landing),
+    Land(usize, RequestFate),
     Write,
     Crash,
     /// Somebody waited long enough.
@@ -70,7 +70,7 @@ enum Step {
 
 #[derive(Debug)]
 struct Running {
-    invocation: Invocation<Vec<Settled>>,
+    invocation: SimulatedInvocation<Vec<RecordResult>>,
     began: Moment,
 }
 
@@ -81,7 +81,7 @@ struct Walk {
     world: World,
     running: BTreeMap<u32, Running>,
     /// Events that are delivered when everything else is done.
-    later: Vec<Hint>,
+    later: Vec<KeyHint>,
     started: u32,
     may_write: bool,
     may_crash: bool,
@@ -134,8 +134,8 @@ impl Walk {
         }
     }
 
-    fn walk(&mut self, paths: &mut Paths) -> Result<(), Violation> {
-        let first = hint(&self.key, "ObjectCreated:Put", Aspects::new());
+    fn walk(&mut self, paths: &mut SchedulePaths) -> Result<(), Violation> {
+        let first = hint(&self.key, "ObjectCreated:Put", AttributeSet::new());
         self.start(first.clone())?;
         if self.scenario.duplicate {
             self.start(first)?;
@@ -159,7 +159,7 @@ impl Walk {
         let mut steps = Vec::new();
         let may_crash = self.may_crash && self.running.contains_key(&1);
         let requests = self.world.schedule.requests();
-        let is_settled = |request: &Request| request.awaited && self.reads_source(request) && !self.may_write;
+        let is_settled = |request: &ScheduledRequest| request.awaited && self.reads_source(request) && !self.may_write;
         if let Some(index) = requests.iter().position(is_settled) {
             steps.push(Step::Land(index, self.landing(&requests[index])));
             steps.extend(may_crash.then_some(Step::Crash));
@@ -169,8 +169,8 @@ impl Walk {
             if request.awaited {
                 steps.push(Step::Land(index, self.landing(request)));
             } else {
-                steps.push(Step::Land(index, Landing::LandsLate));
-                steps.push(Step::Land(index, Landing::Vanishes));
+                steps.push(Step::Land(index, RequestFate::LandsLate));
+                steps.push(Step::Land(index, RequestFate::Vanishes));
             }
         }
         let soon = self.world.now().plus(LONGEST_WAIT);
@@ -183,25 +183,25 @@ impl Walk {
         steps
     }
 
-    fn reads_source(&self, request: &Request) -> bool {
+    fn reads_source(&self, request: &ScheduledRequest) -> bool {
         match request.about.operation {
-            Operation::SourceRead
-            | Operation::ConfirmAbsence
-            | Operation::Replication
-            | Operation::ReadMore
-            | Operation::CopyPart => true,
-            Operation::Copy => self.landing(request) == Landing::Begins,
+            PortOperation::SourceRead
+            | PortOperation::ConfirmAbsence
+            | PortOperation::Replication
+            | PortOperation::ReadMore
+            | PortOperation::CopyPart => true,
+            PortOperation::Copy => self.landing(request) == RequestFate::Begins,
             _ => false,
         }
     }
 
     /// A copy of an object without versions reads and writes in two steps; a version is the same whenever it is read.
-    fn landing(&self, request: &Request) -> Landing {
+    fn landing(&self, request: &ScheduledRequest) -> RequestFate {
         let about = &request.about;
-        if about.operation == Operation::Copy && !request.begun && !self.scenario.source_versioned {
-            Landing::Begins
+        if about.operation == PortOperation::Copy && !request.begun && !self.scenario.source_versioned {
+            RequestFate::Begins
         } else {
-            Landing::Answered
+            RequestFate::Answered
         }
     }
 
@@ -209,7 +209,7 @@ impl Walk {
         match step {
             Step::Land(index, landing) => {
                 let request = self.world.schedule.requests().swap_remove(index);
-                if request.about.operation == Operation::Copy {
+                if request.about.operation == PortOperation::Copy {
                     self.tick();
                 }
                 self.world.land(&request, landing)?;
@@ -227,11 +227,11 @@ impl Walk {
             }
             Step::Crash => {
                 self.may_crash = false;
-                self.world.tell(|| "#1 crashes".to_owned());
+                self.world.log(|| "#1 crashes".to_owned());
                 self.running.remove(&1);
                 self.world.interrupted(1);
                 self.later
-                    .push(hint(&self.key, "redelivered", aspects_after_interruption()));
+                    .push(hint(&self.key, "redelivered", attributes_after_interruption()));
                 Ok(())
             }
         }
@@ -245,14 +245,14 @@ impl Walk {
 
     fn write(&mut self) -> Result<(), Violation> {
         let write = self.scenario.write;
-        self.world.tell(|| format!("source: {write:?}"));
-        let mut event = hint(&self.key, "written", Aspects::new());
+        self.world.log(|| format!("source: {write:?}"));
+        let mut event = hint(&self.key, "written", AttributeSet::new());
         match write {
             Write::Put(object) => put(&self.world.source, &self.key, object, self.scenario.large),
             Write::Delete => self.world.source.delete(self.key.as_str()),
             Write::Tag(stage) => {
                 self.world.source.tag(self.key.as_str(), &[("stage", stage)]);
-                event.aspects = tags();
+                event.attributes = tags();
             }
         }
         self.world.note(&self.key);
@@ -263,10 +263,10 @@ impl Walk {
         self.start(event)
     }
 
-    fn start(&mut self, hint: Hint) -> Result<(), Violation> {
+    fn start(&mut self, hint: KeyHint) -> Result<(), Violation> {
         self.started += 1;
         let id = self.started;
-        self.world.tell(|| format!("#{id} begins with {}", hint.event_name));
+        self.world.log(|| format!("#{id} begins with {}", hint.event_name));
         let invocation = self.world.invocation(id, vec![hint], Duration::from_hours(1), true);
         let began = self.world.moment(&self.key);
         self.running.insert(id, Running { invocation, began });
@@ -282,7 +282,7 @@ impl Walk {
         };
         let ended = self.running.remove(&id).unwrap();
         let report = &settled[0].report;
-        self.world.tell(|| format!("#{id} ends: {:?}", report.outcome));
+        self.world.log(|| format!("#{id} ends: {:?}", report.outcome));
         if !settled[0].acknowledged {
             return Err(format!("#{id} is not acknowledged though nothing failed: {report:?}"));
         }

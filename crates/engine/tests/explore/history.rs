@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use s3ferry_testkit::memory::{MemoryBucket, Snapshot};
+use s3ferry_testkit::memory::{MemoryBucket, ObjectSnapshot};
 
 /// All states of one key on both sides, in order.
 #[derive(Debug, Default)]
 pub(crate) struct History {
-    source: Vec<Option<Snapshot>>,
-    destination: Vec<Option<Snapshot>>,
+    source: Vec<Option<ObjectSnapshot>>,
+    destination: Vec<Option<ObjectSnapshot>>,
 }
 
 /// A moment in a key's history.
@@ -50,16 +50,17 @@ impl History {
 }
 
 /// Tags are not read unless something says so; storage classes alone move no bytes.
-fn same_object(source: Option<&Snapshot>, destination: Option<&Snapshot>) -> bool {
-    let described = |snapshot: Option<&Snapshot>| snapshot.map(|it| (it.content.clone(), it.user_metadata.clone()));
+fn same_object(source: Option<&ObjectSnapshot>, destination: Option<&ObjectSnapshot>) -> bool {
+    let described =
+        |snapshot: Option<&ObjectSnapshot>| snapshot.map(|it| (it.content.clone(), it.user_metadata.clone()));
     described(source) == described(destination)
 }
 
 /// Finds how the two sides of a key differ; without deletes, what is gone at the source may stay.
 pub(crate) fn difference(
     key: &str,
-    source: &BTreeMap<String, Snapshot>,
-    destination: &BTreeMap<String, Snapshot>,
+    source: &BTreeMap<String, ObjectSnapshot>,
+    destination: &BTreeMap<String, ObjectSnapshot>,
     deletes: bool,
 ) -> Option<String> {
     let (source, destination) = (source.get(key), destination.get(key));

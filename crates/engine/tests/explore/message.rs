@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use s3ferry_core::event::{Hint, Hops};
-use s3ferry_core::facts::{Aspect, Aspects};
+use s3ferry_core::event::{ContinuationHops, KeyHint};
+use s3ferry_core::facts::{Attribute, AttributeSet};
 use s3ferry_core::names::{BucketName, ObjectKey};
 use s3ferry_core::time::Timestamp;
 
@@ -13,7 +13,7 @@ pub(crate) const VISIBILITY: Duration = Duration::from_hours(1);
 #[derive(Debug, Clone)]
 pub(crate) struct Message {
     pub(crate) id: u32,
-    pub(crate) hint: Hint,
+    pub(crate) hint: KeyHint,
     pub(crate) visible: Timestamp,
     pub(crate) receives: u32,
     /// The queue delivered it once more while somebody had it.
@@ -23,7 +23,7 @@ pub(crate) struct Message {
 }
 
 impl Message {
-    pub(crate) fn new(id: u32, hint: Hint, visible: Timestamp) -> Self {
+    pub(crate) fn new(id: u32, hint: KeyHint, visible: Timestamp) -> Self {
         Self {
             id,
             hint,
@@ -39,21 +39,21 @@ pub(crate) fn source_bucket() -> BucketName {
     BucketName::new("source").unwrap()
 }
 
-pub(crate) fn hint(key: &ObjectKey, event_name: &str, aspects: Aspects) -> Hint {
-    Hint {
+pub(crate) fn hint(key: &ObjectKey, event_name: &str, attributes: AttributeSet) -> KeyHint {
+    KeyHint {
         bucket: source_bucket(),
         key: key.clone(),
         event_name: event_name.to_owned(),
-        aspects,
+        attributes,
         sequencer: None,
-        hops: Hops::default(),
+        hops: ContinuationHops::default(),
     }
 }
 
-pub(crate) fn tags() -> Aspects {
-    Aspects::from([Aspect::Tags])
+pub(crate) fn tags() -> AttributeSet {
+    AttributeSet::from([Attribute::Tags])
 }
 
-pub(crate) fn annotations() -> Aspects {
-    Aspects::from([Aspect::Annotations])
+pub(crate) fn annotations() -> AttributeSet {
+    AttributeSet::from([Attribute::Annotations])
 }

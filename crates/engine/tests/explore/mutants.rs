@@ -4,21 +4,21 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use futures::FutureExt;
-use s3ferry_core::decide::{BucketLock, ReplicationCoverage};
-use s3ferry_core::facts::{Aspect, Aspects, ObjectFacts, ObjectState, StatedEncryption};
+use s3ferry_core::decide::{BucketObjectLock, ReplicationCoverage};
+use s3ferry_core::facts::{Attribute, AttributeSet, ExplicitEncryption, ObjectFacts, ObjectState};
 use s3ferry_core::failure::Failure;
-use s3ferry_core::history::{DeleteIntent, VersionListing, VersionName};
 use s3ferry_core::names::{ETag, ObjectKey, VersionId};
-use s3ferry_core::order::{AmendOrder, CopyOrder, SourcePin, UploadTerms, WriteCondition};
-use s3ferry_core::plan::{Part, SourceLayout};
+use s3ferry_core::order::{AttributeUpdate, CopyOrder, SourcePin, UploadParameters, WriteCondition};
+use s3ferry_core::plan::{PartLayout, PlannedPart};
 use s3ferry_core::upload::{ListedUpload, UploadEntry, UploadId};
+use s3ferry_core::versions::{DeleteIntent, VersionListing, VersionName};
 use s3ferry_engine::ports::{
-    Absence, Completion, CopiedPart, DeleteIntents, DestinationBucket, FiledUpload, SourceBucket, UploadJournal,
-    WriteError, Written as WrittenObject,
+    Absence, CopiedPart, DeleteIntents, DestinationBucket, JournaledUpload, SourceBucket, UploadCompletion,
+    UploadJournal, WriteError, WrittenObject,
 };
 use s3ferry_testkit::journal::MemoryJournal;
 use s3ferry_testkit::memory::MemoryDestination;
-use s3ferry_testkit::schedule::{Line, Scheduled, TwoSteps};
+use s3ferry_testkit::schedule::{ScheduledPort, SchedulerHandle, TwoStepCopies};
 
 /// What is left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +55,7 @@ pub(crate) struct Journal {
 }
 
 impl UploadJournal for Journal {
-    async fn load(&self, key: &ObjectKey) -> Result<Option<FiledUpload>, Failure> {
+    async fn load(&self, key: &ObjectKey) -> Result<Option<JournaledUpload>, Failure> {
         self.port.load(key).await
     }
 
@@ -100,7 +100,7 @@ impl Destination {
     }
 
     fn current_tag(&self, key: &ObjectKey) -> Option<ETag> {
-        let current = at_once(self.port.read(key, &Aspects::new())).unwrap();
+        let current = at_once(self.port.read(key, &AttributeSet::new())).unwrap();
         current.facts().map(|facts| facts.etag.clone())
     }
 
@@ -113,7 +113,7 @@ impl Destination {
     }
 
     fn pin(&self, key: &ObjectKey, pin: &SourcePin) -> SourcePin {
-        let source = at_once(self.port.source.read(key, &Aspects::new())).unwrap();
+        let source = at_once(self.port.source.read(key, &AttributeSet::new())).unwrap();
         match source {
             ObjectState::Present(facts) if self.mutant == Mutant::NoPin => SourcePin::of(&facts),
             _ => pin.clone(),
@@ -130,8 +130,8 @@ impl Destination {
 }
 
 impl DestinationBucket for Destination {
-    async fn read(&self, key: &ObjectKey, aspects: &Aspects) -> Result<ObjectState, Failure> {
-        self.port.read(key, aspects).await
+    async fn read(&self, key: &ObjectKey, attributes: &AttributeSet) -> Result<ObjectState, Failure> {
+        self.port.read(key, attributes).await
     }
 
     async fn copy(&self, key: &ObjectKey, order: &CopyOrder) -> Result<WrittenObject, WriteError> {
@@ -166,11 +166,11 @@ impl DestinationBucket for Destination {
         self.port.confirm_absence(key).await
     }
 
-    async fn object_lock(&self) -> Result<Option<BucketLock>, Failure> {
+    async fn object_lock(&self) -> Result<Option<BucketObjectLock>, Failure> {
         self.port.object_lock().await
     }
 
-    async fn default_encryption(&self) -> Result<Option<StatedEncryption>, Failure> {
+    async fn default_encryption(&self) -> Result<Option<ExplicitEncryption>, Failure> {
         self.port.default_encryption().await
     }
 
@@ -178,11 +178,11 @@ impl DestinationBucket for Destination {
         DestinationBucket::has_acl(&self.port).await
     }
 
-    async fn amend(&self, key: &ObjectKey, order: &AmendOrder) -> Result<Aspects, WriteError> {
-        self.port.amend(key, order).await
+    async fn update_attributes(&self, key: &ObjectKey, order: &AttributeUpdate) -> Result<AttributeSet, WriteError> {
+        self.port.update_attributes(key, order).await
     }
 
-    async fn create_upload(&self, key: &ObjectKey, terms: &UploadTerms) -> Result<UploadId, WriteError> {
+    async fn create_upload(&self, key: &ObjectKey, terms: &UploadParameters) -> Result<UploadId, WriteError> {
         self.port.create_upload(key, terms).await
     }
 
@@ -191,7 +191,7 @@ impl DestinationBucket for Destination {
         key: &ObjectKey,
         upload_id: &UploadId,
         pin: &SourcePin,
-        part: &Part,
+        part: &PlannedPart,
     ) -> Result<CopiedPart, WriteError> {
         self.port.copy_part(key, upload_id, &self.pin(key, pin), part).await
     }
@@ -215,9 +215,9 @@ impl DestinationBucket for Destination {
         &self,
         key: &ObjectKey,
         upload_id: &UploadId,
-        completion: &Completion,
+        completion: &UploadCompletion,
     ) -> Result<WrittenObject, WriteError> {
-        let completion = Completion {
+        let completion = UploadCompletion {
             condition: self.condition(key, &completion.condition),
             ..completion.clone()
         };
@@ -233,7 +233,7 @@ impl DestinationBucket for Destination {
     }
 }
 
-impl TwoSteps for Destination {
+impl TwoStepCopies for Destination {
     fn begin(&self, key: &ObjectKey, order: &CopyOrder) -> (Self, CopyOrder) {
         // Without its pin a copy reads the source when it is finished.
         if self.mutant == Mutant::NoPin {
@@ -247,7 +247,7 @@ impl TwoSteps for Destination {
 /// The ports of one invocation, above the scheduler.
 #[derive(Debug, Clone)]
 pub(crate) struct Remembering<T> {
-    pub(crate) port: Scheduled<T>,
+    pub(crate) port: ScheduledPort<T>,
     pub(crate) mutant: Mutant,
     pub(crate) written: Written,
 }
@@ -256,10 +256,10 @@ pub(crate) struct Remembering<T> {
 pub(crate) type Written = Arc<Mutex<BTreeSet<ObjectKey>>>;
 
 impl<T> Remembering<T> {
-    pub(crate) fn new(port: T, line: &Line, mutant: Mutant, written: &Written) -> Self {
+    pub(crate) fn new(port: T, line: &SchedulerHandle, mutant: Mutant, written: &Written) -> Self {
         let line = line.clone();
         Self {
-            port: Scheduled { port, line },
+            port: ScheduledPort { port, line },
             mutant,
             written: Arc::clone(written),
         }
@@ -274,9 +274,9 @@ impl<T> Remembering<T> {
 }
 
 impl<T: SourceBucket + Clone + 'static> SourceBucket for Remembering<T> {
-    async fn read(&self, key: &ObjectKey, aspects: &Aspects) -> Result<ObjectState, Failure> {
+    async fn read(&self, key: &ObjectKey, attributes: &AttributeSet) -> Result<ObjectState, Failure> {
         let before = self.port.line.seen(key).source;
-        let read = self.port.read(key, aspects).await?;
+        let read = self.port.read(key, attributes).await?;
         let is_after_write = self.written.lock().unwrap().remove(key);
         let forgets = self.mutant == Mutant::NoReread && is_after_write;
         Ok(before.filter(|_| forgets).unwrap_or(read))
@@ -303,17 +303,18 @@ impl<T: SourceBucket + Clone + 'static> SourceBucket for Remembering<T> {
         &self,
         key: &ObjectKey,
         facts: &ObjectFacts,
-        aspects: &Aspects,
+        attributes: &AttributeSet,
     ) -> Result<Option<ObjectFacts>, Failure> {
-        let mut read = self.port.read_more(key, facts, aspects).await?;
+        let mut read = self.port.read_more(key, facts, attributes).await?;
         if let (Mutant::Forgetful, Some(read)) = (self.mutant, &mut read) {
-            read.tags.take_if(|_| !aspects.contains(&Aspect::Tags));
-            read.annotations.take_if(|_| !aspects.contains(&Aspect::Annotations));
+            read.tags.take_if(|_| !attributes.contains(&Attribute::Tags));
+            read.annotations
+                .take_if(|_| !attributes.contains(&Attribute::Annotations));
         }
         Ok(read)
     }
 
-    async fn layout(&self, key: &ObjectKey, facts: &ObjectFacts) -> Result<SourceLayout, Failure> {
+    async fn layout(&self, key: &ObjectKey, facts: &ObjectFacts) -> Result<PartLayout, Failure> {
         self.port.layout(key, facts).await
     }
 
@@ -322,9 +323,9 @@ impl<T: SourceBucket + Clone + 'static> SourceBucket for Remembering<T> {
     }
 }
 
-impl<T: TwoSteps + 'static> DestinationBucket for Remembering<T> {
-    async fn read(&self, key: &ObjectKey, aspects: &Aspects) -> Result<ObjectState, Failure> {
-        self.port.read(key, aspects).await
+impl<T: TwoStepCopies + 'static> DestinationBucket for Remembering<T> {
+    async fn read(&self, key: &ObjectKey, attributes: &AttributeSet) -> Result<ObjectState, Failure> {
+        self.port.read(key, attributes).await
     }
 
     async fn copy(&self, key: &ObjectKey, order: &CopyOrder) -> Result<WrittenObject, WriteError> {
@@ -360,11 +361,11 @@ impl<T: TwoSteps + 'static> DestinationBucket for Remembering<T> {
         Ok(self.evidence(found))
     }
 
-    async fn object_lock(&self) -> Result<Option<BucketLock>, Failure> {
+    async fn object_lock(&self) -> Result<Option<BucketObjectLock>, Failure> {
         self.port.object_lock().await
     }
 
-    async fn default_encryption(&self) -> Result<Option<StatedEncryption>, Failure> {
+    async fn default_encryption(&self) -> Result<Option<ExplicitEncryption>, Failure> {
         self.port.default_encryption().await
     }
 
@@ -372,13 +373,13 @@ impl<T: TwoSteps + 'static> DestinationBucket for Remembering<T> {
         DestinationBucket::has_acl(&self.port).await
     }
 
-    async fn amend(&self, key: &ObjectKey, order: &AmendOrder) -> Result<Aspects, WriteError> {
-        self.port.amend(key, order).await?;
+    async fn update_attributes(&self, key: &ObjectKey, order: &AttributeUpdate) -> Result<AttributeSet, WriteError> {
+        self.port.update_attributes(key, order).await?;
         self.written.lock().unwrap().insert(key.clone());
-        Ok(Aspects::new())
+        Ok(AttributeSet::new())
     }
 
-    async fn create_upload(&self, key: &ObjectKey, terms: &UploadTerms) -> Result<UploadId, WriteError> {
+    async fn create_upload(&self, key: &ObjectKey, terms: &UploadParameters) -> Result<UploadId, WriteError> {
         self.port.create_upload(key, terms).await
     }
 
@@ -387,7 +388,7 @@ impl<T: TwoSteps + 'static> DestinationBucket for Remembering<T> {
         key: &ObjectKey,
         upload_id: &UploadId,
         pin: &SourcePin,
-        part: &Part,
+        part: &PlannedPart,
     ) -> Result<CopiedPart, WriteError> {
         self.port.copy_part(key, upload_id, pin, part).await
     }
@@ -404,7 +405,7 @@ impl<T: TwoSteps + 'static> DestinationBucket for Remembering<T> {
         &self,
         key: &ObjectKey,
         upload_id: &UploadId,
-        completion: &Completion,
+        completion: &UploadCompletion,
     ) -> Result<WrittenObject, WriteError> {
         let written = self.port.complete_upload(key, upload_id, completion).await?;
         self.written.lock().unwrap().insert(key.clone());

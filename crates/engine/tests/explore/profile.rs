@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use s3ferry_core::failure::FailureKind;
-use s3ferry_testkit::schedule::{Landing, Operation, Seeded};
+use s3ferry_testkit::schedule::{PortOperation, RequestFate, SeededChoices};
 
 #[derive(Debug)]
 #[expect(
@@ -33,7 +33,7 @@ pub(crate) struct Profile {
 }
 
 impl Profile {
-    pub(crate) fn of(chance: &mut Seeded) -> Self {
+    pub(crate) fn of(chance: &mut SeededChoices) -> Self {
         Self {
             keys: chance.of(&[1, 1, 1, 2]),
             source_versioned: chance.once_in(2),
@@ -54,30 +54,30 @@ impl Profile {
 }
 
 /// Picks a failure that an operation can have.
-pub(crate) fn fault(operation: Operation, chance: &mut Seeded) -> Landing {
+pub(crate) fn fault(operation: PortOperation, chance: &mut SeededChoices) -> RequestFate {
     const KINDS: [FailureKind; 5] = [
         FailureKind::Retry,
-        FailureKind::Again,
+        FailureKind::Deferred,
         FailureKind::Permanent,
         FailureKind::Configuration,
         FailureKind::Bug,
     ];
-    let fails = Landing::Fails(chance.of(&KINDS));
+    let fails = RequestFate::Fails(chance.of(&KINDS));
     if operation.has_effect() {
         chance.of(&[
             fails,
-            Landing::AnswerLost,
-            Landing::TimesOut,
-            Landing::TimesOut,
-            Landing::Panics,
+            RequestFate::ResponseLost,
+            RequestFate::TimesOut,
+            RequestFate::TimesOut,
+            RequestFate::Panics,
         ])
     } else {
-        chance.of(&[fails, fails, fails, Landing::Panics])
+        chance.of(&[fails, fails, fails, RequestFate::Panics])
     }
 }
 
 /// Picks how long an invocation may take: mostly as long as a Lambda function, sometimes too short.
-pub(crate) fn deadline(chance: &mut Seeded) -> Duration {
+pub(crate) fn deadline(chance: &mut SeededChoices) -> Duration {
     chance.of(&[
         Duration::from_mins(10),
         Duration::from_mins(10),

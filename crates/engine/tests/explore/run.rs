@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use s3ferry_core::event::{Hint, MAX_IDLE_HOPS};
-use s3ferry_core::facts::Aspects;
+use s3ferry_core::event::{KeyHint, MAX_IDLE_HOPS};
+use s3ferry_core::facts::AttributeSet;
 use s3ferry_core::names::ObjectKey;
-use s3ferry_core::redelivery::aspects_after_interruption;
+use s3ferry_core::redelivery::attributes_after_interruption;
 use s3ferry_core::time::Timestamp;
-use s3ferry_engine::batch::Settled;
-use s3ferry_testkit::schedule::{Invocation, Landing, Operation, Request, Seeded};
+use s3ferry_engine::batch::RecordResult;
+use s3ferry_testkit::schedule::{PortOperation, RequestFate, ScheduledRequest, SeededChoices, SimulatedInvocation};
 
 use super::history::Moment;
 use super::message::{Message, VISIBILITY, hint};
@@ -36,16 +36,16 @@ enum Action {
 
 #[derive(Debug)]
 struct Running {
-    invocation: Invocation<Vec<Settled>>,
+    invocation: SimulatedInvocation<Vec<RecordResult>>,
     deadline: Timestamp,
     messages: Vec<u32>,
-    hints: Vec<Hint>,
+    hints: Vec<KeyHint>,
     began: BTreeMap<ObjectKey, Moment>,
 }
 
 #[derive(Debug)]
 pub(crate) struct Run {
-    pub(super) chance: Seeded,
+    pub(super) chance: SeededChoices,
     pub(super) profile: Profile,
     pub(super) world: World,
     pub(super) keys: Vec<ObjectKey>,
@@ -64,13 +64,13 @@ pub(crate) struct Run {
 
 /// Runs the schedule of a seed; returns how many steps it took, or what went wrong and how it came to it.
 pub(crate) fn explore(seed: u64, mutant: Mutant, traced: bool) -> Result<u32, (Violation, Vec<String>)> {
-    let mut chance = Seeded::new(seed);
+    let mut chance = SeededChoices::new(seed);
     let profile = Profile::of(&mut chance);
     let mut world = World::new(profile.source_versioned, profile.destination_versioned, mutant);
     world.deletes = profile.deletes;
     world.journal = world.journal.filter(|_| profile.journal);
     world.trace = traced.then(Vec::new);
-    world.tell(|| format!("{profile:?}"));
+    world.log(|| format!("{profile:?}"));
     let names = ["a", "b"].iter().take(profile.keys);
     let mut run = Run {
         faults: profile.faults,
@@ -193,7 +193,7 @@ impl Run {
             Action::Deliver => self.deliver()?,
             Action::Crash(id) => {
                 self.faults -= 1;
-                self.world.tell(|| format!("#{id} crashes"));
+                self.world.log(|| format!("#{id} crashes"));
                 self.world.interrupted(id);
                 let crashed = self.running.remove(&id).unwrap();
                 crashed
@@ -218,7 +218,7 @@ impl Run {
                 let key = self.chance.of(&self.keys);
                 let source = self.chance.once_in(2);
                 self.world
-                    .tell(|| format!("reads of {key} answer 404, of the source: {source}"));
+                    .log(|| format!("reads of {key} answer 404, of the source: {source}"));
                 let bucket = if source {
                     &self.world.source
                 } else {
@@ -227,7 +227,7 @@ impl Run {
                 bucket.hide(key.as_str());
             }
             Action::Show => {
-                self.world.tell(|| "reads answer again as it is".to_owned());
+                self.world.log(|| "reads answer again as it is".to_owned());
                 self.world.source.show_all();
                 self.world.destination.show_all();
             }
@@ -235,17 +235,17 @@ impl Run {
         Ok(())
     }
 
-    fn land(&mut self, request: &Request) -> Result<(), Violation> {
+    fn land(&mut self, request: &ScheduledRequest) -> Result<(), Violation> {
         let landing = if !request.awaited {
             self.chance
-                .of(&[Landing::LandsLate, Landing::LandsLate, Landing::Vanishes])
+                .of(&[RequestFate::LandsLate, RequestFate::LandsLate, RequestFate::Vanishes])
         } else if self.faults > 0 && self.chance.once_in(8) {
             self.faults -= 1;
             fault(request.about.operation, &mut self.chance)
-        } else if request.about.operation == Operation::Copy && !request.begun && self.chance.once_in(2) {
-            Landing::Begins
+        } else if request.about.operation == PortOperation::Copy && !request.begun && self.chance.once_in(2) {
+            RequestFate::Begins
         } else {
-            Landing::Answered
+            RequestFate::Answered
         };
         self.world.land(request, landing)?;
         self.take_continuations();
@@ -262,33 +262,33 @@ impl Run {
             let key = ObjectKey::from_raw(sent.continuation.key).unwrap();
             let hops = sent.continuation.hops;
             assert!(hops.idle <= MAX_IDLE_HOPS, "{hops:?}");
-            let hint = hint(&key, "continuation", sent.continuation.aspects);
-            self.message(Hint { hops, ..hint }, sent.arrives);
+            let hint = hint(&key, "continuation", sent.continuation.attributes);
+            self.message(KeyHint { hops, ..hint }, sent.arrives);
         }
     }
 
-    pub(super) fn message(&mut self, hint: Hint, visible: Timestamp) {
+    pub(super) fn message(&mut self, hint: KeyHint, visible: Timestamp) {
         self.ids += 1;
         self.messages.push(Message::new(self.ids, hint, visible));
     }
 
     /// Sends the event of a write, or loses it.
-    pub(super) fn event(&mut self, key: &ObjectKey, name: &str, aspects: Aspects) {
+    pub(super) fn event(&mut self, key: &ObjectKey, name: &str, attributes: AttributeSet) {
         self.world.note(key);
         if self.profile.lost_events.is_some_and(|count| self.chance.once_in(count)) {
             self.unswept.insert(key.clone());
-            self.world.tell(|| "its event is lost".to_owned());
+            self.world.log(|| "its event is lost".to_owned());
             return;
         }
-        self.message(hint(key, name, aspects), self.world.now());
+        self.message(hint(key, name, attributes), self.world.now());
     }
 
     /// Begins a sync of all keys, tags included; it is right as far as nothing unknown is on its way.
     fn sweep(&mut self) {
-        self.world.tell(|| "a sync begins".to_owned());
+        self.world.log(|| "a sync begins".to_owned());
         self.swept = true;
         for key in self.keys.clone() {
-            self.message(hint(&key, "sync", aspects_after_interruption()), self.world.now());
+            self.message(hint(&key, "sync", attributes_after_interruption()), self.world.now());
             self.messages.last_mut().unwrap().of_sweep = true;
         }
     }
@@ -312,11 +312,11 @@ impl Run {
                 picked.push(*id);
             }
         }
-        let hints: Vec<Hint> = picked.iter().map(|id| self.receive(*id)).collect();
+        let hints: Vec<KeyHint> = picked.iter().map(|id| self.receive(*id)).collect();
         self.ids += 1;
         let id = self.ids;
         let lasts = deadline(&mut self.chance);
-        self.world.tell(|| {
+        self.world.log(|| {
             let keys: Vec<&str> = hints.iter().map(|hint| hint.key.as_str()).collect();
             format!("#{id} begins with messages {picked:?} of {keys:?}, for {lasts:?}")
         });
@@ -338,13 +338,13 @@ impl Run {
         self.poll(id)
     }
 
-    fn receive(&mut self, id: u32) -> Hint {
+    fn receive(&mut self, id: u32) -> KeyHint {
         let duplicates = self.profile.duplicates;
         let message = self.messages.iter_mut().find(|message| message.id == id).unwrap();
         let mut hint = message.hint.clone();
         // What the function does with a message that comes again.
         if message.receives > 0 && self.world.mutant != Mutant::NoLookBack {
-            hint.aspects.extend(aspects_after_interruption());
+            hint.attributes.extend(attributes_after_interruption());
         }
         message.receives += 1;
         let may_repeat = !message.duplicated && !message.of_sweep;
@@ -368,7 +368,7 @@ impl Run {
     }
 
     /// A message that was not acknowledged comes again, unless another delivery of it was acknowledged.
-    fn comes_again(&mut self, message: u32, hints: &[Hint]) {
+    fn comes_again(&mut self, message: u32, hints: &[KeyHint]) {
         let is_sure = self
             .messages
             .iter()
@@ -396,7 +396,7 @@ impl Run {
         }
         for (index, settled) in settled.iter().enumerate() {
             let (message, hint) = (ended.messages[index], &ended.hints[index]);
-            self.world.tell(|| {
+            self.world.log(|| {
                 let (outcome, acknowledged) = (&settled.report.outcome, settled.acknowledged);
                 format!("#{id} {}: {outcome:?}, acknowledged: {acknowledged}", hint.key)
             });

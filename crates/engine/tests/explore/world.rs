@@ -4,18 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use s3ferry_core::event::Hint;
+use s3ferry_core::event::KeyHint;
 use s3ferry_core::facts::{ObjectFacts, ObjectState};
 use s3ferry_core::names::ObjectKey;
 use s3ferry_core::policy::Policy;
 use s3ferry_core::time::Timestamp;
 use s3ferry_core::upload::UploadId;
-use s3ferry_engine::batch::{Batch, Settled};
-use s3ferry_engine::reconcile::{Reconciler, Uploads};
+use s3ferry_engine::batch::{BatchReconciler, RecordResult};
+use s3ferry_engine::reconcile::{Reconciler, UploadSupport};
 use s3ferry_testkit::journal::{MemoryJournal, route};
 use s3ferry_testkit::memory::{MemoryBucket, MemoryDestination};
 use s3ferry_testkit::schedule::{
-    Invocation, Landing, Line, Operation, Request, Schedule, Scheduled, Sent, SentQueue, VirtualClock,
+    PortOperation, RequestFate, Schedule, ScheduledPort, ScheduledQueue, ScheduledRequest, SchedulerHandle,
+    SentContinuation, SimulatedInvocation, VirtualClock,
 };
 
 use super::history::{History, Moment, difference};
@@ -36,7 +37,7 @@ pub(crate) struct World {
     pub(crate) schedule: Schedule,
     pub(crate) source: MemoryBucket,
     pub(crate) destination: MemoryBucket,
-    pub(crate) sent: Arc<Mutex<Vec<Sent>>>,
+    pub(crate) sent: Arc<Mutex<Vec<SentContinuation>>>,
     pub(crate) mutant: Mutant,
     pub(crate) deletes: bool,
     pub(crate) journal: Option<MemoryJournal>,
@@ -82,7 +83,7 @@ impl World {
         self.schedule.now()
     }
 
-    pub(crate) fn tell(&mut self, line: impl FnOnce() -> String) {
+    pub(crate) fn log(&mut self, line: impl FnOnce() -> String) {
         if let Some(trace) = &mut self.trace {
             let at = self.schedule.now().since(START).as_millis();
             trace.push(format!("{at:>9} ms  {}", line()));
@@ -111,11 +112,11 @@ impl World {
     pub(crate) fn invocation(
         &self,
         id: u32,
-        hints: Vec<Hint>,
+        hints: Vec<KeyHint>,
         deadline: Duration,
         with_queue: bool,
-    ) -> Invocation<Vec<Settled>> {
-        let line = Line::new(&self.schedule, id);
+    ) -> SimulatedInvocation<Vec<RecordResult>> {
+        let line = SchedulerHandle::new(&self.schedule, id);
         let written = Written::default();
         let destination = Destination {
             port: MemoryDestination {
@@ -125,7 +126,7 @@ impl World {
             mutant: self.mutant,
             aborted: Arc::clone(&self.aborted),
         };
-        let batch = Batch {
+        let batch = BatchReconciler {
             source_bucket: source_bucket(),
             reconciler: Reconciler {
                 source: Remembering::new(self.source.clone(), &line, self.mutant, &written),
@@ -135,8 +136,8 @@ impl World {
                         port,
                         mutant: self.mutant,
                     };
-                    Uploads {
-                        journal: Scheduled {
+                    UploadSupport {
+                        journal: ScheduledPort {
                             port,
                             line: line.clone(),
                         },
@@ -152,19 +153,19 @@ impl World {
                     ..Policy::default()
                 },
             },
-            continuations: with_queue.then(|| SentQueue::new(&line, &self.sent)),
+            continuations: with_queue.then(|| ScheduledQueue::new(&line, &self.sent)),
             concurrency: 2,
         };
         let deadline = self.now().plus(deadline);
-        Invocation::new(async move { batch.settle(&hints, deadline).await })
+        SimulatedInvocation::new(async move { batch.reconcile_hints(&hints, deadline).await })
     }
 
     /// Lets a request have its fate; a write that lands must replace what its invocation read, by what it read.
-    pub(crate) fn land(&mut self, request: &Request, landing: Landing) -> Result<(), Violation> {
+    pub(crate) fn land(&mut self, request: &ScheduledRequest, landing: RequestFate) -> Result<(), Violation> {
         let about = &request.about;
-        self.tell(|| format!("#{} {:?} {}: {landing:?}", about.invocation, about.operation, about.key));
-        let could_not_abort = about.operation == Operation::AbortUpload && landing != Landing::Answered;
-        if landing == Landing::Panics || could_not_abort {
+        self.log(|| format!("#{} {:?} {}: {landing:?}", about.invocation, about.operation, about.key));
+        let could_not_abort = about.operation == PortOperation::AbortUpload && landing != RequestFate::Answered;
+        if landing == RequestFate::Panics || could_not_abort {
             self.excused.insert(about.invocation);
         }
         let writes = makes_object(about.operation) && landing.takes_effect();
@@ -177,7 +178,7 @@ impl World {
         let Some(before) = before else { return Ok(()) };
         let after = self.destination_state(&about.key);
         if before == after {
-            if about.operation == Operation::Amend {
+            if about.operation == PortOperation::UpdateAttributes {
                 self.note(&about.key);
             }
             return Ok(());
@@ -192,7 +193,7 @@ impl World {
             ));
         }
         let source = content_of(about.seen.source.as_ref());
-        let copies = matches!(about.operation, Operation::Copy | Operation::CompleteUpload);
+        let copies = matches!(about.operation, PortOperation::Copy | PortOperation::CompleteUpload);
         if copies && content_of(Some(&after)) != source {
             return Err(format!(
                 "not pinned: #{} wrote {after:?} of {key} and had read {source:?}",
@@ -210,10 +211,10 @@ impl World {
     /// Checks that nothing is left of copies in parts of these keys: no journal entry and no upload, but for those that an
     /// excused invocation without a journal left, which the bucket's lifecycle drops.
     pub(crate) fn check_tidy<'k>(&self, keys: impl IntoIterator<Item = &'k ObjectKey>) -> Result<(), Violation> {
-        let filed = self.journal.as_ref().map(MemoryJournal::keys).unwrap_or_default();
+        let journaled = self.journal.as_ref().map(MemoryJournal::keys).unwrap_or_default();
         let uploads = self.destination.uploads();
         for key in keys {
-            if filed.contains(key) {
+            if journaled.contains(key) {
                 return Err(format!("the journal still has an entry of {key}"));
             }
             for id in &uploads {
@@ -244,14 +245,14 @@ impl World {
     /// invocation's own may still land without a continuation that looks at the key afterwards.
     pub(crate) fn check_durable(&self, invocation: u32, key: &ObjectKey, began: Moment) -> Result<(), Violation> {
         let sent = self.sent.lock().unwrap();
-        let last_look = sent
+        let last_check = sent
             .iter()
             .filter(|sent| sent.invocation == invocation && sent.continuation.key == key.as_str())
             .map(|sent| sent.arrives)
             .max();
         let history = &self.history[key];
         let stays = !self.deletes && history.source_was_empty_since(began);
-        if last_look.is_none() && !stays && !history.agreed_since(began) {
+        if last_check.is_none() && !stays && !history.agreed_since(began) {
             return Err(format!(
                 "#{invocation} acknowledged {key}, which was never equal meanwhile"
             ));
@@ -266,9 +267,9 @@ impl World {
         let looks = sent
             .iter()
             .filter(|sent| sent.invocation == id && sent.continuation.key == key.as_str());
-        let last_look = looks.map(|sent| sent.arrives).max();
+        let last_check = looks.map(|sent| sent.arrives).max();
         let requests = self.schedule.requests();
-        let writes = |request: &&Request| {
+        let writes = |request: &&ScheduledRequest| {
             let about = &request.about;
             about.invocation == id && about.key == *key && makes_object(about.operation)
         };
@@ -278,7 +279,7 @@ impl World {
             .map(|request| request.about.sent.plus(REQUEST_LIFETIME))
             .max();
         match last_landing {
-            Some(landing) if last_look.is_none_or(|look| look < landing) => Err(format!(
+            Some(landing) if last_check.is_none_or(|look| look < landing) => Err(format!(
                 "#{id} acknowledged {key} while a write of its own may still land"
             )),
             _ => Ok(()),
@@ -296,10 +297,10 @@ impl World {
 }
 
 /// Tells whether an operation changes what the destination holds of a key.
-fn makes_object(operation: Operation) -> bool {
+fn makes_object(operation: PortOperation) -> bool {
     matches!(
         operation,
-        Operation::Copy | Operation::Delete | Operation::Amend | Operation::CompleteUpload
+        PortOperation::Copy | PortOperation::Delete | PortOperation::UpdateAttributes | PortOperation::CompleteUpload
     )
 }
 

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use s3ferry_core::decide::ReplicationCoverage;
-use s3ferry_core::facts::{Aspects, ObjectFacts, ReplicationStatus};
+use s3ferry_core::facts::{AttributeSet, ObjectFacts, ReplicationStatus};
 use s3ferry_core::names::ObjectKey;
 use s3ferry_testkit::memory::MemoryBucket;
-use s3ferry_testkit::schedule::Seeded;
+use s3ferry_testkit::schedule::SeededChoices;
 
 use super::message::{annotations, tags};
 use super::run::Run;
@@ -34,7 +34,7 @@ struct Written {
 const TWO_PARTS: &[u64] = &[PART_BYTES + PART_BYTES / 2, PART_BYTES];
 
 impl Written {
-    fn of(chance: &mut Seeded) -> Self {
+    fn of(chance: &mut SeededChoices) -> Self {
         Self {
             content: chance.of(&CONTENTS),
             owner: chance.of(&[None, None, Some("team a"), Some("team b")]),
@@ -76,7 +76,7 @@ impl Run {
     /// Makes both buckets what they were before anybody looked.
     pub(super) fn set_up(&mut self) {
         if self.chance.once_in(2) {
-            self.world.source.set_replication(ReplicationCoverage::OurDestination);
+            self.world.source.set_replication(ReplicationCoverage::Covered);
         }
         for key in self.keys.clone() {
             if self.chance.once_in(2) {
@@ -91,24 +91,24 @@ impl Run {
         let exists = self.world.source.content(key.as_str()).is_some();
         match self.chance.below(9) {
             0 | 1 => {
-                self.world.tell(|| format!("source: delete {key}"));
+                self.world.log(|| format!("source: delete {key}"));
                 self.world.source.delete(key.as_str());
-                self.event(key, "ObjectRemoved:Delete", Aspects::new());
+                self.event(key, "ObjectRemoved:Delete", AttributeSet::new());
             }
             2 => {
-                self.world.tell(|| format!("source: remove all versions of {key}"));
+                self.world.log(|| format!("source: remove all versions of {key}"));
                 self.world.source.purge(key.as_str());
-                self.event(key, "ObjectRemoved:Delete", Aspects::new());
+                self.event(key, "ObjectRemoved:Delete", AttributeSet::new());
             }
             3 if exists => {
                 let stage = self.chance.of(&["test", "live"]);
-                self.world.tell(|| format!("source: tag {key} {stage}"));
+                self.world.log(|| format!("source: tag {key} {stage}"));
                 self.world.source.tag(key.as_str(), &[("stage", stage)]);
                 self.event(key, "ObjectTagging:Put", tags());
             }
             4 if exists => {
                 let note = self.chance.of(&["draft", "final"]);
-                self.world.tell(|| format!("source: annotate {key} {note}"));
+                self.world.log(|| format!("source: annotate {key} {note}"));
                 self.world.source.annotate(key.as_str(), &[("note", note)]);
                 self.event(key, "ObjectAnnotation:Put", annotations());
             }
@@ -129,8 +129,8 @@ impl Run {
         if !self.profile.source_versioned || notes {
             self.world.pass(Duration::from_secs(1));
         }
-        self.world.tell(|| format!("source: put {key}: {written:?}"));
+        self.world.log(|| format!("source: put {key}: {written:?}"));
         written.put(&self.world.source, key);
-        self.event(key, "ObjectCreated:Put", Aspects::new());
+        self.event(key, "ObjectCreated:Put", AttributeSet::new());
     }
 }

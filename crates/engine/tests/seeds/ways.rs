@@ -5,15 +5,15 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 
-use s3ferry_testkit::schedule::Paths;
+use s3ferry_testkit::schedule::SchedulePaths;
 
 /// Walks every way through a scenario; returns how many there are, or the first that goes wrong, with its trace. `walk`
 /// goes one way, and tells what went wrong after which steps.
 pub(crate) fn every_way<S: Debug>(
     scenario: S,
-    walk: impl Fn(bool, &mut Paths) -> Result<(), (String, Vec<String>)>,
+    walk: impl Fn(bool, &mut SchedulePaths) -> Result<(), (String, Vec<String>)>,
 ) -> Result<u64, String> {
-    let (mut paths, mut count) = (Paths::default(), 0);
+    let (mut paths, mut count) = (SchedulePaths::default(), 0);
     loop {
         if walk(false, &mut paths).is_err() {
             // The same way once more, with its trace.
@@ -22,7 +22,7 @@ pub(crate) fn every_way<S: Debug>(
             return Err(format!("{scenario:?}, way {count}:\n{}\n{violation}", trace.join("\n")));
         }
         count += 1;
-        if !paths.turn() {
+        if !paths.advance() {
             return Ok(count);
         }
     }

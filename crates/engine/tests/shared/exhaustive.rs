@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use s3ferry_core::event::{Hint, Hops};
-use s3ferry_core::facts::{Aspect, Aspects};
+use s3ferry_core::event::{ContinuationHops, KeyHint};
+use s3ferry_core::facts::{Attribute, AttributeSet};
 use s3ferry_core::names::ObjectKey;
 use s3ferry_core::time::Timestamp;
-use s3ferry_engine::batch::Settled;
-use s3ferry_testkit::memory::{BegunPut, MemoryBucket};
-use s3ferry_testkit::schedule::{Invocation, Landing, Operation, Paths, Request};
+use s3ferry_engine::batch::RecordResult;
+use s3ferry_testkit::memory::{MemoryBucket, PendingPut};
+use s3ferry_testkit::schedule::{PortOperation, RequestFate, SchedulePaths, ScheduledRequest, SimulatedInvocation};
 
 use super::mutants::Mutant;
 use super::run::VISIBILITY;
@@ -137,7 +137,7 @@ pub(crate) fn two_at_once(mutant: Mutant) -> Vec<Scenario> {
 
 #[derive(Debug, Clone, Copy)]
 enum Step {
-    Land(usize, Landing),
+    Land(usize, RequestFate),
     WriteSource,
     WriteDestination,
     Crash,
@@ -148,14 +148,14 @@ enum Step {
 /// A message that is delivered when everything else is done, and not before its time.
 #[derive(Debug)]
 struct Later {
-    hint: Hint,
+    hint: KeyHint,
     visible: Timestamp,
 }
 
 #[derive(Debug)]
 struct Running {
-    invocation: Invocation<Vec<Settled>>,
-    hint: Hint,
+    invocation: SimulatedInvocation<Vec<RecordResult>>,
+    hint: KeyHint,
 }
 
 #[derive(Debug)]
@@ -170,7 +170,7 @@ struct Walk {
     may_write_source: bool,
     may_write_destination: bool,
     may_crash: bool,
-    begun: Option<BegunPut>,
+    begun: Option<PendingPut>,
 }
 
 /// Walks every way through a scenario.
@@ -206,20 +206,20 @@ impl Walk {
         }
     }
 
-    fn walk(&mut self, paths: &mut Paths) -> Result<(), Violation> {
+    fn walk(&mut self, paths: &mut SchedulePaths) -> Result<(), Violation> {
         self.set_up(paths)?;
         self.may_write_source = !matches!(self.scenario.at_source, Write::Nothing);
         self.may_write_destination = !matches!(self.scenario.at_destination, Write::Nothing);
         self.may_crash = self.scenario.crash;
         self.begun = Some(self.world.destination.begin_put());
         self.tick();
-        let event = self.hint("ObjectCreated:Put", Aspects::new());
+        let event = self.hint("ObjectCreated:Put", AttributeSet::new());
         self.start(event)?;
         self.run(paths)?;
         self.world.check([&self.key])
     }
 
-    fn set_up(&mut self, paths: &mut Paths) -> Result<(), Violation> {
+    fn set_up(&mut self, paths: &mut SchedulePaths) -> Result<(), Violation> {
         match self.scenario.before {
             Before::Nothing => put(&self.world.source, &self.key, FIRST),
             Before::Older(object) => {
@@ -234,7 +234,7 @@ impl Walk {
             }
             Before::Ours | Before::Deleted => {
                 put(&self.world.source, &self.key, OTHER_METADATA);
-                let event = self.hint("ObjectCreated:Put", Aspects::new());
+                let event = self.hint("ObjectCreated:Put", AttributeSet::new());
                 self.start(event)?;
                 self.run(paths)?;
                 self.tick();
@@ -250,7 +250,7 @@ impl Walk {
     }
 
     /// Runs until nothing is left to do.
-    fn run(&mut self, paths: &mut Paths) -> Result<(), Violation> {
+    fn run(&mut self, paths: &mut SchedulePaths) -> Result<(), Violation> {
         loop {
             let steps = self.steps();
             if !steps.is_empty() {
@@ -275,16 +275,16 @@ impl Walk {
         // Nobody but the one invocation can change anything at the destination.
         let is_alone =
             self.running.len() == 1 && !self.may_write_destination && requests.iter().all(|request| request.awaited);
-        let is_settled = |request: &Request| {
+        let is_settled = |request: &ScheduledRequest| {
             let reads = (!self.may_write_source && self.reads_source(request))
-                || request.about.operation == Operation::Settings
+                || request.about.operation == PortOperation::Settings
                 || (is_alone && !request.about.operation.has_effect() && !self.reads_source(request));
             request.awaited && reads
         };
         if let Some(index) = requests.iter().position(is_settled) {
             steps.push(Step::Land(index, self.landing(&requests[index])));
             // Every pass reads the source: a crash at any other read of it comes to the same.
-            let begins_pass = requests[index].about.operation == Operation::SourceRead;
+            let begins_pass = requests[index].about.operation == PortOperation::SourceRead;
             steps.extend((may_crash && begins_pass).then_some(Step::Crash));
             return steps;
         }
@@ -292,8 +292,8 @@ impl Walk {
             if request.awaited {
                 steps.push(Step::Land(index, self.landing(request)));
             } else {
-                steps.push(Step::Land(index, Landing::LandsLate));
-                steps.push(Step::Land(index, Landing::Vanishes));
+                steps.push(Step::Land(index, RequestFate::LandsLate));
+                steps.push(Step::Land(index, RequestFate::Vanishes));
             }
         }
         if requests.is_empty() && !self.running.is_empty() {
@@ -313,24 +313,24 @@ impl Walk {
         }
     }
 
-    fn reads_source(&self, request: &Request) -> bool {
+    fn reads_source(&self, request: &ScheduledRequest) -> bool {
         match request.about.operation {
-            Operation::SourceRead
-            | Operation::ConfirmAbsence
-            | Operation::SourceVersions
-            | Operation::Replication
-            | Operation::ReadMore => true,
-            Operation::Copy => self.landing(request) == Landing::Begins,
+            PortOperation::SourceRead
+            | PortOperation::ConfirmAbsence
+            | PortOperation::SourceVersions
+            | PortOperation::Replication
+            | PortOperation::ReadMore => true,
+            PortOperation::Copy => self.landing(request) == RequestFate::Begins,
             _ => false,
         }
     }
 
     /// A copy of an object without versions reads and writes in two steps; a version is the same whenever it is read.
-    fn landing(&self, request: &Request) -> Landing {
-        if request.about.operation == Operation::Copy && !request.begun && !self.scenario.source_versioned {
-            Landing::Begins
+    fn landing(&self, request: &ScheduledRequest) -> RequestFate {
+        if request.about.operation == PortOperation::Copy && !request.begun && !self.scenario.source_versioned {
+            RequestFate::Begins
         } else {
-            Landing::Answered
+            RequestFate::Answered
         }
     }
 
@@ -354,7 +354,7 @@ impl Walk {
                 self.write_destination();
                 if matches!(self.scenario.at_destination, Write::Upload) {
                     // Whatever comes next finds what it hides.
-                    let event = self.hint("ObjectCreated:Put", Aspects::new());
+                    let event = self.hint("ObjectCreated:Put", AttributeSet::new());
                     self.later(event, self.world.now());
                 }
                 Ok(())
@@ -362,7 +362,7 @@ impl Walk {
             Step::Crash => {
                 self.may_crash = false;
                 let id = self.crashing();
-                self.world.tell(|| format!("#{id} crashes"));
+                self.world.log(|| format!("#{id} crashes"));
                 let crashed = self.running.remove(&id).unwrap();
                 self.again(crashed.hint);
                 Ok(())
@@ -380,15 +380,15 @@ impl Walk {
 
     fn write_source(&mut self) -> Result<(), Violation> {
         let write = self.scenario.at_source;
-        self.world.tell(|| format!("source: {write:?}"));
+        self.world.log(|| format!("source: {write:?}"));
         let event = match write {
             Write::Put(object) => {
                 put(&self.world.source, &self.key, object);
-                self.hint("ObjectCreated:Put", Aspects::new())
+                self.hint("ObjectCreated:Put", AttributeSet::new())
             }
             Write::Delete => {
                 self.world.source.delete(self.key.as_str());
-                self.hint("ObjectRemoved:Delete", Aspects::new())
+                self.hint("ObjectRemoved:Delete", AttributeSet::new())
             }
             Write::Nothing | Write::Edit | Write::Restore | Write::Upload => return Ok(()),
         };
@@ -401,7 +401,7 @@ impl Walk {
 
     fn write_destination(&mut self) {
         let write = self.scenario.at_destination;
-        self.world.tell(|| format!("destination: {write:?}"));
+        self.world.log(|| format!("destination: {write:?}"));
         match write {
             Write::Nothing => {}
             Write::Put(object) => self.put_at_destination(object),
@@ -463,26 +463,26 @@ impl Walk {
         self.world.pass(Duration::from_secs(1));
     }
 
-    fn hint(&self, name: &str, aspects: Aspects) -> Hint {
-        Hint {
+    fn hint(&self, name: &str, attributes: AttributeSet) -> KeyHint {
+        KeyHint {
             bucket: source_bucket(),
             key: self.key.clone(),
             event_name: name.to_owned(),
-            aspects,
+            attributes,
             sequencer: None,
-            hops: Hops::default(),
+            hops: ContinuationHops::default(),
         }
     }
 
-    fn later(&mut self, hint: Hint, visible: Timestamp) {
+    fn later(&mut self, hint: KeyHint, visible: Timestamp) {
         self.later.push(Later { hint, visible });
         // The last is taken first.
         self.later.sort_by_key(|later| std::cmp::Reverse(later.visible));
     }
 
     /// Has a message come again, as the function takes one that does.
-    fn again(&mut self, mut hint: Hint) {
-        hint.aspects.extend([Aspect::Tags, Aspect::UnfinishedUpload]);
+    fn again(&mut self, mut hint: KeyHint) {
+        hint.attributes.extend([Attribute::Tags, Attribute::UnfinishedUpload]);
         self.later(hint, self.world.now().plus(VISIBILITY));
     }
 
@@ -490,18 +490,18 @@ impl Walk {
         let sent = self.world.sent.lock().unwrap()[self.taken..].to_vec();
         self.taken += sent.len();
         for sent in sent {
-            let hint = self.hint("continuation", sent.continuation.aspects);
+            let hint = self.hint("continuation", sent.continuation.attributes);
             self.later(hint, sent.arrives);
         }
     }
 
-    fn start(&mut self, hint: Hint) -> Result<(), Violation> {
+    fn start(&mut self, hint: KeyHint) -> Result<(), Violation> {
         self.started += 1;
         let id = self.started;
         if id > INVOCATIONS {
             return Err(format!("no rest after {INVOCATIONS} invocations"));
         }
-        self.world.tell(|| format!("#{id} begins with {}", hint.event_name));
+        self.world.log(|| format!("#{id} begins with {}", hint.event_name));
         let invocation = self.world.invocation(id, vec![hint.clone()], LASTS);
         self.running.insert(id, Running { invocation, hint });
         self.poll(id);
@@ -517,7 +517,7 @@ impl Walk {
         };
         let ended = self.running.remove(&id).unwrap();
         let outcome = &settled[0].report.outcome;
-        self.world.tell(|| format!("#{id} ends: {outcome:?}"));
+        self.world.log(|| format!("#{id} ends: {outcome:?}"));
         if !settled[0].acknowledged {
             self.again(ended.hint);
         }

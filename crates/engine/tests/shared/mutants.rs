@@ -3,24 +3,24 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
-use s3ferry_core::attributes::Attributes;
-use s3ferry_core::decide::{BucketLock, ReplicationCoverage};
-use s3ferry_core::facts::{Aspect, Aspects, ObjectFacts, ObjectState, StatedEncryption};
+use s3ferry_core::attributes::AttributeDigests;
+use s3ferry_core::decide::{BucketObjectLock, ReplicationCoverage};
+use s3ferry_core::facts::{Attribute, AttributeSet, ExplicitEncryption, ObjectFacts, ObjectState};
 use s3ferry_core::failure::Failure;
-use s3ferry_core::history::{DeleteIntent, VersionKind, VersionListing, VersionName};
-use s3ferry_core::marker::{MARKER_NAME, Marker, Place, Request as MarkerRequest};
+use s3ferry_core::marker::{MARKER_NAME, Marker, MarkerRequest, ObjectLocation};
 use s3ferry_core::names::{ETag, ObjectKey, VersionId};
-use s3ferry_core::order::{AmendOrder, CopyMethod, CopyOrder, SourcePin, UploadTerms};
-use s3ferry_core::plan::{Part, SourceLayout};
+use s3ferry_core::order::{AttributeUpdate, CopyMethod, CopyOrder, SourcePin, UploadParameters};
+use s3ferry_core::plan::{PartLayout, PlannedPart};
 use s3ferry_core::time::Timestamp;
 use s3ferry_core::upload::{ListedUpload, UploadEntry, UploadId};
+use s3ferry_core::versions::{DeleteIntent, VersionKind, VersionListing, VersionName};
 use s3ferry_engine::ports::{
-    Absence, Clock, Completion, CopiedPart, DeleteIntents, DestinationBucket, FiledUpload, SourceBucket, UploadJournal,
-    WriteError, Written,
+    Absence, Clock, CopiedPart, DeleteIntents, DestinationBucket, JournaledUpload, SourceBucket, UploadCompletion,
+    UploadJournal, WriteError, WrittenObject,
 };
 use s3ferry_testkit::journal::{MemoryJournal, route};
 use s3ferry_testkit::memory::{MemoryBucket, MemoryDestination};
-use s3ferry_testkit::schedule::{Scheduled, TwoSteps, VirtualClock};
+use s3ferry_testkit::schedule::{ScheduledPort, TwoStepCopies, VirtualClock};
 use std::time::Duration;
 
 /// What is left out.
@@ -62,7 +62,7 @@ impl Destination {
             return state;
         };
         if self.mutant == Mutant::NoCopiedTags {
-            let copied = Attributes::of(&facts);
+            let copied = AttributeDigests::of(&facts);
             return self.marked(key, facts, |request| request.attributes = copied);
         }
         let disguises = match self.mutant {
@@ -71,7 +71,7 @@ impl Destination {
             _ => false,
         };
         let bucket = route().destination;
-        let place = Place { bucket: &bucket, key };
+        let place = ObjectLocation { bucket: &bucket, key };
         if disguises && Marker::bound(&facts, place).is_none() {
             facts.user_metadata.remove(MARKER_NAME);
             // Over what lies below it, so that it seems to hide nothing.
@@ -91,7 +91,7 @@ impl Destination {
         change: impl FnOnce(&mut MarkerRequest<'_>),
     ) -> ObjectState {
         let route = route();
-        let place = Place {
+        let place = ObjectLocation {
             bucket: &route.destination,
             key,
         };
@@ -112,13 +112,13 @@ impl Destination {
             over: marker.as_ref().and_then(|marker| marker.over.clone()),
             requested: marker.map_or(facts.last_modified, |marker| marker.requested),
             decided: Timestamp::from_seconds(0),
-            attributes: Attributes::of(&facts),
+            attributes: AttributeDigests::of(&facts),
         };
         change(&mut request);
         let method = if facts.etag.is_multipart() {
-            CopyMethod::Parts
+            CopyMethod::Multipart
         } else {
-            CopyMethod::Whole
+            CopyMethod::SingleRequest
         };
         if let Ok((_, marker)) = Marker::for_copy(&source, method, false, request) {
             facts.user_metadata.insert(MARKER_NAME.to_owned(), marker.to_text());
@@ -128,10 +128,10 @@ impl Destination {
 }
 
 impl DestinationBucket for Destination {
-    async fn read(&self, key: &ObjectKey, aspects: &Aspects) -> Result<ObjectState, Failure> {
-        let mut aspects = aspects.clone();
-        aspects.extend((self.mutant == Mutant::NoCopiedTags).then_some(Aspect::Tags));
-        let state = self.port.read(key, &aspects).await?;
+    async fn read(&self, key: &ObjectKey, attributes: &AttributeSet) -> Result<ObjectState, Failure> {
+        let mut attributes = attributes.clone();
+        attributes.extend((self.mutant == Mutant::NoCopiedTags).then_some(Attribute::Tags));
+        let state = self.port.read(key, &attributes).await?;
         Ok(self.disguised(key, state))
     }
 
@@ -139,11 +139,11 @@ impl DestinationBucket for Destination {
         self.port.confirm_absence(key).await
     }
 
-    async fn object_lock(&self) -> Result<Option<BucketLock>, Failure> {
+    async fn object_lock(&self) -> Result<Option<BucketObjectLock>, Failure> {
         self.port.object_lock().await
     }
 
-    async fn default_encryption(&self) -> Result<Option<StatedEncryption>, Failure> {
+    async fn default_encryption(&self) -> Result<Option<ExplicitEncryption>, Failure> {
         self.port.default_encryption().await
     }
 
@@ -151,12 +151,12 @@ impl DestinationBucket for Destination {
         DestinationBucket::has_acl(&self.port).await
     }
 
-    async fn copy(&self, key: &ObjectKey, order: &CopyOrder) -> Result<Written, WriteError> {
+    async fn copy(&self, key: &ObjectKey, order: &CopyOrder) -> Result<WrittenObject, WriteError> {
         self.port.copy(key, order).await
     }
 
-    async fn amend(&self, key: &ObjectKey, order: &AmendOrder) -> Result<Aspects, WriteError> {
-        self.port.amend(key, order).await
+    async fn update_attributes(&self, key: &ObjectKey, order: &AttributeUpdate) -> Result<AttributeSet, WriteError> {
+        self.port.update_attributes(key, order).await
     }
 
     async fn delete(&self, key: &ObjectKey, seen: &ETag) -> Result<Option<VersionId>, WriteError> {
@@ -193,7 +193,7 @@ impl DestinationBucket for Destination {
         self.port.remove_version(key, version).await
     }
 
-    async fn create_upload(&self, key: &ObjectKey, terms: &UploadTerms) -> Result<UploadId, WriteError> {
+    async fn create_upload(&self, key: &ObjectKey, terms: &UploadParameters) -> Result<UploadId, WriteError> {
         self.port.create_upload(key, terms).await
     }
 
@@ -202,7 +202,7 @@ impl DestinationBucket for Destination {
         key: &ObjectKey,
         upload_id: &UploadId,
         pin: &SourcePin,
-        part: &Part,
+        part: &PlannedPart,
     ) -> Result<CopiedPart, WriteError> {
         self.port.copy_part(key, upload_id, pin, part).await
     }
@@ -219,8 +219,8 @@ impl DestinationBucket for Destination {
         &self,
         key: &ObjectKey,
         upload_id: &UploadId,
-        completion: &Completion,
-    ) -> Result<Written, WriteError> {
+        completion: &UploadCompletion,
+    ) -> Result<WrittenObject, WriteError> {
         self.port.complete_upload(key, upload_id, completion).await
     }
 
@@ -229,7 +229,7 @@ impl DestinationBucket for Destination {
     }
 }
 
-impl TwoSteps for Destination {
+impl TwoStepCopies for Destination {
     fn begin(&self, key: &ObjectKey, order: &CopyOrder) -> (Self, CopyOrder) {
         let (port, order) = self.port.begin(key, order);
         (Self { port, ..self.clone() }, order)
@@ -244,7 +244,7 @@ pub(crate) struct Journal {
 }
 
 impl UploadJournal for Journal {
-    async fn load(&self, key: &ObjectKey) -> Result<Option<FiledUpload>, Failure> {
+    async fn load(&self, key: &ObjectKey) -> Result<Option<JournaledUpload>, Failure> {
         self.port.load(key).await
     }
 
@@ -273,31 +273,31 @@ impl DeleteIntents for Journal {
 /// The source bucket, above the scheduler.
 #[derive(Debug, Clone)]
 pub(crate) struct Source {
-    pub(crate) port: Scheduled<MemoryBucket>,
+    pub(crate) port: ScheduledPort<MemoryBucket>,
     pub(crate) mutant: Mutant,
     /// The keys that were read once.
     pub(crate) read: Arc<Mutex<BTreeSet<ObjectKey>>>,
 }
 
 impl SourceBucket for Source {
-    async fn read(&self, key: &ObjectKey, aspects: &Aspects) -> Result<ObjectState, Failure> {
+    async fn read(&self, key: &ObjectKey, attributes: &AttributeSet) -> Result<ObjectState, Failure> {
         if self.mutant == Mutant::NoReread && !self.read.lock().unwrap().insert(key.clone()) {
             let seen = self.port.line.seen(key).source;
             return Ok(seen.unwrap_or(ObjectState::NotFound));
         }
-        self.port.read(key, aspects).await
+        self.port.read(key, attributes).await
     }
 
     async fn read_more(
         &self,
         key: &ObjectKey,
         facts: &ObjectFacts,
-        aspects: &Aspects,
+        attributes: &AttributeSet,
     ) -> Result<Option<ObjectFacts>, Failure> {
-        self.port.read_more(key, facts, aspects).await
+        self.port.read_more(key, facts, attributes).await
     }
 
-    async fn layout(&self, key: &ObjectKey, facts: &ObjectFacts) -> Result<SourceLayout, Failure> {
+    async fn layout(&self, key: &ObjectKey, facts: &ObjectFacts) -> Result<PartLayout, Failure> {
         self.port.layout(key, facts).await
     }
 
@@ -323,7 +323,7 @@ impl SourceBucket for Source {
 
     /// A setting that nobody changes here: it makes no step.
     async fn replication(&self, _key: &ObjectKey) -> Result<ReplicationCoverage, Failure> {
-        Ok(ReplicationCoverage::Elsewhere)
+        Ok(ReplicationCoverage::NotCovered)
     }
 }
 

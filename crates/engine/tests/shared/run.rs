@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use s3ferry_core::event::{Hint, Hops};
-use s3ferry_core::facts::{Aspect, Aspects};
+use s3ferry_core::event::{ContinuationHops, KeyHint};
+use s3ferry_core::facts::{Attribute, AttributeSet};
 use s3ferry_core::failure::FailureKind;
 use s3ferry_core::names::ObjectKey;
 use s3ferry_core::time::Timestamp;
-use s3ferry_engine::batch::Settled;
-use s3ferry_testkit::memory::BegunPut;
-use s3ferry_testkit::schedule::{Invocation, Landing, Operation, Request, Seeded};
+use s3ferry_engine::batch::RecordResult;
+use s3ferry_testkit::memory::PendingPut;
+use s3ferry_testkit::schedule::{PortOperation, RequestFate, ScheduledRequest, SeededChoices, SimulatedInvocation};
 
 use super::mutants::Mutant;
 use super::world::{REQUEST_LIFETIME, Violation, World, source_bucket};
@@ -36,25 +36,25 @@ enum Action {
 #[derive(Debug, Clone)]
 struct Message {
     id: u32,
-    hint: Hint,
+    hint: KeyHint,
     visible: Timestamp,
     receives: u32,
 }
 
 #[derive(Debug)]
 struct Running {
-    invocation: Invocation<Vec<Settled>>,
+    invocation: SimulatedInvocation<Vec<RecordResult>>,
     messages: Vec<u32>,
 }
 
 #[derive(Debug)]
 pub(crate) struct Run {
-    pub(super) chance: Seeded,
+    pub(super) chance: SeededChoices,
     pub(super) world: World,
     pub(super) keys: Vec<ObjectKey>,
     pub(super) source_versioned: bool,
     /// Uploads of applications that are under way.
-    pub(super) begun: Vec<(ObjectKey, BegunPut)>,
+    pub(super) begun: Vec<(ObjectKey, PendingPut)>,
     messages: Vec<Message>,
     running: BTreeMap<u32, Running>,
     ids: u32,
@@ -68,13 +68,13 @@ pub(crate) struct Run {
     steps: u32,
 }
 
-pub(super) fn tags() -> Aspects {
-    Aspects::from([Aspect::Tags])
+pub(super) fn tags() -> AttributeSet {
+    AttributeSet::from([Attribute::Tags])
 }
 
 /// Runs the schedule of a seed; returns how many steps it took, or what went wrong and how it came to it.
 pub(crate) fn explore(seed: u64, mutant: Mutant, traced: bool) -> Result<u32, (Violation, Vec<String>)> {
-    let mut chance = Seeded::new(seed);
+    let mut chance = SeededChoices::new(seed);
     let source_versioned = !chance.once_in(3);
     let mut world = World::new(source_versioned, mutant);
     world.deletes = !chance.once_in(5);
@@ -105,18 +105,18 @@ pub(crate) fn explore(seed: u64, mutant: Mutant, traced: bool) -> Result<u32, (V
 }
 
 /// Picks a failure that an operation can have.
-fn fault(operation: Operation, chance: &mut Seeded) -> Landing {
-    let fails = Landing::Fails(chance.of(&[FailureKind::Retry, FailureKind::Again, FailureKind::Permanent]));
+fn fault(operation: PortOperation, chance: &mut SeededChoices) -> RequestFate {
+    let fails = RequestFate::Fails(chance.of(&[FailureKind::Retry, FailureKind::Deferred, FailureKind::Permanent]));
     if operation.has_effect() {
         chance.of(&[
             fails,
-            Landing::AnswerLost,
-            Landing::TimesOut,
-            Landing::TimesOut,
-            Landing::Panics,
+            RequestFate::ResponseLost,
+            RequestFate::TimesOut,
+            RequestFate::TimesOut,
+            RequestFate::Panics,
         ])
     } else {
-        chance.of(&[fails, fails, fails, Landing::Panics])
+        chance.of(&[fails, fails, fails, RequestFate::Panics])
     }
 }
 
@@ -210,7 +210,7 @@ impl Run {
             Action::Deliver => self.deliver(),
             Action::Crash(id) => {
                 self.faults -= 1;
-                self.world.tell(|| format!("#{id} crashes"));
+                self.world.log(|| format!("#{id} crashes"));
                 self.running.remove(&id);
             }
             Action::Tick => {
@@ -228,17 +228,17 @@ impl Run {
         Ok(())
     }
 
-    fn land(&mut self, request: &Request) -> Result<(), Violation> {
+    fn land(&mut self, request: &ScheduledRequest) -> Result<(), Violation> {
         let landing = if !request.awaited {
             self.chance
-                .of(&[Landing::LandsLate, Landing::LandsLate, Landing::Vanishes])
+                .of(&[RequestFate::LandsLate, RequestFate::LandsLate, RequestFate::Vanishes])
         } else if self.faults > 0 && self.chance.once_in(8) {
             self.faults -= 1;
             fault(request.about.operation, &mut self.chance)
-        } else if request.about.operation == Operation::Copy && !request.begun && self.chance.once_in(2) {
-            Landing::Begins
+        } else if request.about.operation == PortOperation::Copy && !request.begun && self.chance.once_in(2) {
+            RequestFate::Begins
         } else {
-            Landing::Answered
+            RequestFate::Answered
         };
         self.world.land(request, landing)?;
         self.take_continuations();
@@ -255,19 +255,19 @@ impl Run {
         self.taken += sent.len();
         for sent in sent {
             let key = ObjectKey::from_raw(sent.continuation.key).unwrap();
-            self.message(&key, "continuation", sent.continuation.aspects, sent.arrives);
+            self.message(&key, "continuation", sent.continuation.attributes, sent.arrives);
         }
     }
 
-    fn message(&mut self, key: &ObjectKey, name: &str, aspects: Aspects, visible: Timestamp) {
+    fn message(&mut self, key: &ObjectKey, name: &str, attributes: AttributeSet, visible: Timestamp) {
         self.ids += 1;
-        let hint = Hint {
+        let hint = KeyHint {
             bucket: source_bucket(),
             key: key.clone(),
             event_name: name.to_owned(),
-            aspects,
+            attributes,
             sequencer: None,
-            hops: Hops::default(),
+            hops: ContinuationHops::default(),
         };
         self.messages.push(Message {
             id: self.ids,
@@ -278,12 +278,12 @@ impl Run {
     }
 
     /// Sends the event of a write, sometimes twice.
-    pub(super) fn event(&mut self, key: &ObjectKey, name: &str, aspects: Aspects) {
+    pub(super) fn event(&mut self, key: &ObjectKey, name: &str, attributes: AttributeSet) {
         let now = self.world.now();
         if self.duplicates && self.chance.once_in(3) {
-            self.message(key, name, aspects.clone(), now);
+            self.message(key, name, attributes.clone(), now);
         }
-        self.message(key, name, aspects, now);
+        self.message(key, name, attributes, now);
     }
 
     fn deliver(&mut self) {
@@ -295,7 +295,7 @@ impl Run {
         let mut hint = message.hint.clone();
         // What the function does with a message that comes again.
         if message.receives > 0 {
-            hint.aspects.extend([Aspect::Tags, Aspect::UnfinishedUpload]);
+            hint.attributes.extend([Attribute::Tags, Attribute::UnfinishedUpload]);
         }
         message.receives += 1;
         message.visible = now.plus(VISIBILITY);
@@ -307,7 +307,7 @@ impl Run {
             Duration::from_secs(6),
             Duration::from_millis(100),
         ]);
-        self.world.tell(|| {
+        self.world.log(|| {
             format!(
                 "#{id} begins with message {picked} ({}) of {}",
                 hint.event_name, hint.key
@@ -337,7 +337,7 @@ impl Run {
         };
         let ended = self.running.remove(&id).unwrap();
         for (settled, message) in settled.iter().zip(ended.messages) {
-            self.world.tell(|| {
+            self.world.log(|| {
                 let (outcome, acknowledged) = (&settled.report.outcome, settled.acknowledged);
                 format!("#{id}: {outcome:?}, acknowledged: {acknowledged}")
             });

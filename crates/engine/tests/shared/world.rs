@@ -4,20 +4,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use s3ferry_core::attributes::Attributes;
-use s3ferry_core::event::Hint;
-use s3ferry_core::history::{VersionName, VersionStamp};
-use s3ferry_core::marker::{MARKER_NAME, Marker, Place, Request as MarkerRequest, is_newer};
+use s3ferry_core::attributes::AttributeDigests;
+use s3ferry_core::event::KeyHint;
+use s3ferry_core::marker::{MARKER_NAME, Marker, MarkerRequest, ObjectLocation, is_newer};
 use s3ferry_core::names::{BucketName, ETag, ObjectKey};
 use s3ferry_core::order::CopyMethod;
 use s3ferry_core::policy::{Ownership, Policy};
 use s3ferry_core::time::Timestamp;
-use s3ferry_engine::batch::{Batch, Settled};
-use s3ferry_engine::reconcile::{Reconciler, Uploads};
+use s3ferry_core::versions::{ListedVersion, VersionName};
+use s3ferry_engine::batch::{BatchReconciler, RecordResult};
+use s3ferry_engine::reconcile::{Reconciler, UploadSupport};
 use s3ferry_testkit::journal::{MemoryJournal, route};
-use s3ferry_testkit::memory::{MemoryBucket, MemoryDestination, Snapshot};
+use s3ferry_testkit::memory::{MemoryBucket, MemoryDestination, ObjectSnapshot};
 use s3ferry_testkit::schedule::{
-    Invocation, Landing, Line, Operation, Request, Schedule, Scheduled, Sent, SentQueue, VirtualClock,
+    PortOperation, RequestFate, Schedule, ScheduledPort, ScheduledQueue, ScheduledRequest, SchedulerHandle,
+    SentContinuation, SimulatedInvocation, VirtualClock,
 };
 
 use super::mutants::{Destination, Journal, Mutant, OwnClock, Source};
@@ -67,7 +68,7 @@ pub(crate) struct World {
     pub(crate) schedule: Schedule,
     pub(crate) source: MemoryBucket,
     pub(crate) destination: MemoryBucket,
-    pub(crate) sent: Arc<Mutex<Vec<Sent>>>,
+    pub(crate) sent: Arc<Mutex<Vec<SentContinuation>>>,
     pub(crate) journal: MemoryJournal,
     pub(crate) mutant: Mutant,
     pub(crate) deletes: bool,
@@ -114,7 +115,7 @@ impl World {
         self.schedule.now()
     }
 
-    pub(crate) fn tell(&mut self, line: impl FnOnce() -> String) {
+    pub(crate) fn log(&mut self, line: impl FnOnce() -> String) {
         if let Some(trace) = &mut self.trace {
             let at = self.schedule.now().since(START).as_millis();
             trace.push(format!("{at:>9} ms  {}", line()));
@@ -130,8 +131,13 @@ impl World {
         self.destination.pass_seconds(seconds);
     }
 
-    pub(crate) fn invocation(&self, id: u32, hints: Vec<Hint>, deadline: Duration) -> Invocation<Vec<Settled>> {
-        let line = Line::new(&self.schedule, id);
+    pub(crate) fn invocation(
+        &self,
+        id: u32,
+        hints: Vec<KeyHint>,
+        deadline: Duration,
+    ) -> SimulatedInvocation<Vec<RecordResult>> {
+        let line = SchedulerHandle::new(&self.schedule, id);
         let destination = Destination {
             port: MemoryDestination {
                 source: self.source.clone(),
@@ -143,23 +149,23 @@ impl World {
             port: self.journal.clone(),
             mutant: self.mutant,
         };
-        let batch = Batch {
+        let batch = BatchReconciler {
             source_bucket: source_bucket(),
             reconciler: Reconciler {
                 source: Source {
-                    port: Scheduled {
+                    port: ScheduledPort {
                         port: self.source.clone(),
                         line: line.clone(),
                     },
                     mutant: self.mutant,
                     read: Arc::default(),
                 },
-                destination: Scheduled {
+                destination: ScheduledPort {
                     port: destination,
                     line: line.clone(),
                 },
-                uploads: Some(Uploads {
-                    journal: Scheduled {
+                uploads: Some(UploadSupport {
+                    journal: ScheduledPort {
                         port: journal,
                         line: line.clone(),
                     },
@@ -178,11 +184,11 @@ impl World {
                     ..Policy::default()
                 },
             },
-            continuations: Some(SentQueue::new(&line, &self.sent)),
+            continuations: Some(ScheduledQueue::new(&line, &self.sent)),
             concurrency: 2,
         };
         let deadline = self.now().plus(deadline);
-        Invocation::new(async move { batch.settle(&hints, deadline).await })
+        SimulatedInvocation::new(async move { batch.reconcile_hints(&hints, deadline).await })
     }
 
     /// Lets an application write to the destination.
@@ -194,7 +200,7 @@ impl World {
 
     /// Lets an application change an attribute of the current version.
     pub(crate) fn touch(&mut self, key: &ObjectKey, version: &VersionName, touched: Touched, is_idle: bool) {
-        self.tell(|| format!("destination: change {touched:?} of {key}, {version}"));
+        self.log(|| format!("destination: change {touched:?} of {key}, {version}"));
         match touched {
             Touched::Tags => self.destination.tag(key.as_str(), &[THEIRS]),
             Touched::Annotations => self.destination.annotate(key.as_str(), &[THEIRS]),
@@ -208,21 +214,21 @@ impl World {
 
     /// Writes at the source what s3ferry copies there in the reverse direction: the destination's object with a marker.
     pub(crate) fn replicate_back(&mut self, key: &ObjectKey, content: &str) {
-        self.tell(|| format!("source: replica of {key}: {content}"));
+        self.log(|| format!("source: replica of {key}: {content}"));
         let original = self.destination.facts(key.as_str()).unwrap();
         let route = route();
         let request = MarkerRequest {
             source_bucket: &route.destination,
-            place: Place {
+            place: ObjectLocation {
                 bucket: &route.source,
                 key,
             },
             over: None,
             requested: self.now(),
             decided: self.now(),
-            attributes: Attributes::of(&original),
+            attributes: AttributeDigests::of(&original),
         };
-        let (_, marker) = Marker::for_copy(&original, CopyMethod::Whole, false, request).unwrap();
+        let (_, marker) = Marker::for_copy(&original, CopyMethod::SingleRequest, false, request).unwrap();
         self.source.put_with(key.as_str(), content, |facts| {
             facts.user_metadata.clone_from(&original.user_metadata);
             facts.user_metadata.insert(MARKER_NAME.to_owned(), marker.to_text());
@@ -253,7 +259,7 @@ impl World {
     }
 
     /// Tells whether a delete of ours is announced for a version, or for one with the same tag.
-    pub(crate) fn is_announced(&self, key: &ObjectKey, stamp: &VersionStamp) -> bool {
+    pub(crate) fn is_announced(&self, key: &ObjectKey, stamp: &ListedVersion) -> bool {
         let intents = self.journal.intents(key);
         let is_upload = stamp.etag().is_some_and(ETag::is_multipart);
         let now = self.now();
@@ -277,9 +283,9 @@ impl World {
     }
 
     /// Lets a request have its fate; nothing that an application wrote may be removed by it.
-    pub(crate) fn land(&mut self, request: &Request, landing: Landing) -> Result<(), Violation> {
+    pub(crate) fn land(&mut self, request: &ScheduledRequest, landing: RequestFate) -> Result<(), Violation> {
         let about = &request.about;
-        self.tell(|| format!("#{} {:?} {}: {landing:?}", about.invocation, about.operation, about.key));
+        self.log(|| format!("#{} {:?} {}: {landing:?}", about.invocation, about.operation, about.key));
         let key = &about.key;
         let before = self.destination.history(key.as_str());
         let source = about.seen.source.as_ref().and_then(|state| state.facts());
@@ -287,14 +293,14 @@ impl World {
         self.schedule.resolve(request.id, landing);
         let names = before.iter().map(|stamp| stamp.version.to_string()).collect();
         let author = match about.operation {
-            Operation::Delete => Author::Us(None),
+            PortOperation::Delete => Author::Us(None),
             _ => Author::Us(written),
         };
         self.sign(key, &names, author);
         self.doubt(key);
         let after = self.names(key);
         let removed = before.iter().find(|stamp| !after.contains(stamp.version.as_str()));
-        let is_lost = |removed: &VersionStamp| self.author(key, &removed.version) == Author::Application;
+        let is_lost = |removed: &ListedVersion| self.author(key, &removed.version) == Author::Application;
         if let Some(removed) = removed.filter(|removed| is_lost(removed)) {
             return Err(format!(
                 "lost: #{} removed {removed:?} of {key}, which an application wrote",
@@ -317,7 +323,7 @@ impl World {
 
     /// What an application wrote last lies below writes of ours only if one of them is newer.
     fn check_nothing_lost(&self, key: &ObjectKey) -> Result<(), Violation> {
-        let mut above: Vec<(VersionStamp, Option<Timestamp>)> = Vec::new();
+        let mut above: Vec<(ListedVersion, Option<Timestamp>)> = Vec::new();
         for stamp in self.destination.history(key.as_str()) {
             match self.author(key, &stamp.version) {
                 Author::Us(written) => above.push((stamp, written)),
@@ -344,8 +350,8 @@ impl World {
     fn check_converged(
         &self,
         key: &ObjectKey,
-        source: Option<&Snapshot>,
-        destination: Option<&Snapshot>,
+        source: Option<&ObjectSnapshot>,
+        destination: Option<&ObjectSnapshot>,
     ) -> Result<(), Violation> {
         let history = self.destination.history(key.as_str());
         if let (Some(_), Some(destination)) = (source, destination.map(unmarked)) {
@@ -379,7 +385,7 @@ impl World {
 
 impl World {
     /// Tells whether both sides are equal but for attributes that an application changed at the destination.
-    fn is_equal(&self, key: &ObjectKey, source: Option<&Snapshot>, destination: Option<&Snapshot>) -> bool {
+    fn is_equal(&self, key: &ObjectKey, source: Option<&ObjectSnapshot>, destination: Option<&ObjectSnapshot>) -> bool {
         // A replica that an application restored at the source is copied with another marker.
         let (Some(source), Some(destination)) = (source.map(unmarked), destination.map(unmarked)) else {
             return source.is_none() && destination.is_none();
@@ -400,8 +406,8 @@ impl World {
     fn check_attributes(
         &self,
         key: &ObjectKey,
-        destination: &Snapshot,
-        history: &[VersionStamp],
+        destination: &ObjectSnapshot,
+        history: &[ListedVersion],
     ) -> Result<(), Violation> {
         let their = [(THEIRS.0.to_owned(), THEIRS.1.to_owned())].into();
         for touched in [Touched::Tags, Touched::Annotations] {
@@ -413,7 +419,7 @@ impl World {
                 continue;
             };
             let replaced = history.iter().take(depth + 1);
-            let is_copied = |stamp: &VersionStamp| matches!(self.author(key, &stamp.version), Author::Us(Some(_)));
+            let is_copied = |stamp: &ListedVersion| matches!(self.author(key, &stamp.version), Author::Us(Some(_)));
             if !replaced.into_iter().all(is_copied) {
                 continue;
             }
@@ -432,7 +438,7 @@ impl World {
     }
 }
 
-fn unmarked(snapshot: &Snapshot) -> Snapshot {
+fn unmarked(snapshot: &ObjectSnapshot) -> ObjectSnapshot {
     let mut snapshot = snapshot.clone();
     snapshot.user_metadata.remove(MARKER_NAME);
     snapshot

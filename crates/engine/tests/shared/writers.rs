@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use s3ferry_core::facts::{Aspect, Aspects, ObjectFacts};
+use s3ferry_core::facts::{Attribute, AttributeSet, ObjectFacts};
 use s3ferry_core::names::ObjectKey;
 use s3ferry_testkit::memory::MemoryBucket;
-use s3ferry_testkit::schedule::Seeded;
+use s3ferry_testkit::schedule::SeededChoices;
 
 use super::run::{Run, tags};
 use super::world::{Author, PART_BYTES, Touched};
@@ -31,7 +31,7 @@ struct Object {
 }
 
 impl Object {
-    fn of(chance: &mut Seeded) -> Self {
+    fn of(chance: &mut SeededChoices) -> Self {
         let is_large = chance.once_in(6);
         Self {
             content: chance.of(if is_large { &LARGE_CONTENTS } else { &CONTENTS }),
@@ -79,27 +79,31 @@ impl Run {
         let exists = self.world.source.content(key.as_str()).is_some();
         match self.chance.below(8) {
             0 | 1 if exists => {
-                self.world.tell(|| format!("source: delete {key}"));
+                self.world.log(|| format!("source: delete {key}"));
                 self.world.source.delete(key.as_str());
-                self.event(key, "ObjectRemoved:Delete", Aspects::new());
+                self.event(key, "ObjectRemoved:Delete", AttributeSet::new());
             }
             2 if exists => {
-                self.world.tell(|| format!("source: remove all versions of {key}"));
+                self.world.log(|| format!("source: remove all versions of {key}"));
                 self.world.source.purge(key.as_str());
-                self.event(key, "ObjectRemoved:Delete", Aspects::new());
+                self.event(key, "ObjectRemoved:Delete", AttributeSet::new());
             }
             3 if exists => {
-                self.world.tell(|| format!("source: tag {key}"));
+                self.world.log(|| format!("source: tag {key}"));
                 self.world.source.tag(key.as_str(), &[("stage", "live")]);
                 self.event(key, "ObjectTagging:Put", tags());
             }
             5 if self.source_versioned => self.restore_at_source(key),
             // One request copies whatever annotations there are: a marker cannot state them.
             4 if exists && self.is_idle() => {
-                self.world.tell(|| format!("source: annotate {key}"));
+                self.world.log(|| format!("source: annotate {key}"));
                 let note = self.chance.of(&["one", "other"]);
                 self.world.source.annotate(key.as_str(), &[("note", note)]);
-                self.event(key, "ObjectAnnotation:Put", Aspects::from([Aspect::Annotations]));
+                self.event(
+                    key,
+                    "ObjectAnnotation:Put",
+                    AttributeSet::from([Attribute::Annotations]),
+                );
             }
             _ => self.put_at_source(key),
         }
@@ -111,12 +115,12 @@ impl Run {
             large: None,
             ..Object::of(&mut self.chance)
         };
-        self.world.tell(|| format!("destination: put {key}: {object:?}"));
+        self.world.log(|| format!("destination: put {key}: {object:?}"));
         self.world
             .written_by(Author::Application, key, |bucket| object.put(bucket, key));
         self.world.pass(Duration::from_secs(1));
         self.world.replicate_back(key, object.content);
-        self.event(key, "ObjectCreated:Copy", Aspects::new());
+        self.event(key, "ObjectCreated:Copy", AttributeSet::new());
         self.world.pass(Duration::from_secs(self.chance.of(&[0, 1])));
     }
 
@@ -128,9 +132,9 @@ impl Run {
             return self.put_at_source(key);
         }
         let version = self.chance.of(&objects).version.clone();
-        self.world.tell(|| format!("source: write {version} of {key} again"));
+        self.world.log(|| format!("source: write {version} of {key} again"));
         self.world.source.rewrite(key.as_str(), &version);
-        self.event(key, "ObjectCreated:Copy", Aspects::new());
+        self.event(key, "ObjectCreated:Copy", AttributeSet::new());
     }
 
     fn put_at_source(&mut self, key: &ObjectKey) {
@@ -139,9 +143,9 @@ impl Run {
             self.world.pass(Duration::from_secs(1));
         }
         let object = Object::of(&mut self.chance);
-        self.world.tell(|| format!("source: put {key}: {object:?}"));
+        self.world.log(|| format!("source: put {key}: {object:?}"));
         object.put(&self.world.source, key);
-        self.event(key, "ObjectCreated:Put", Aspects::new());
+        self.event(key, "ObjectCreated:Put", AttributeSet::new());
     }
 
     pub(super) fn write_destination(&mut self, key: &ObjectKey) {
@@ -155,14 +159,14 @@ impl Run {
                 } else {
                     Author::Application
                 };
-                self.world.tell(|| format!("destination: delete {key} ({author:?})"));
+                self.world.log(|| format!("destination: delete {key} ({author:?})"));
                 self.world.written_by(author, key, |bucket| bucket.delete(key.as_str()));
             }
             (2, Some(_)) => self.edit(key),
             (3, _) if !objects.is_empty() => {
                 let version = self.chance.of(&objects).version.clone();
                 self.world
-                    .tell(|| format!("destination: write {version} of {key} again"));
+                    .log(|| format!("destination: write {version} of {key} again"));
                 self.world.written_by(Author::Application, key, |bucket| {
                     bucket.rewrite(key.as_str(), &version);
                 });
@@ -176,7 +180,7 @@ impl Run {
                 self.world.touch(key, &current, Touched::Annotations, self.is_idle());
             }
             (7 | 8, _) => {
-                self.world.tell(|| format!("destination: begin an upload of {key}"));
+                self.world.log(|| format!("destination: begin an upload of {key}"));
                 self.begun.push((key.clone(), self.world.destination.begin_put()));
             }
             _ => self.put_at_destination(key),
@@ -188,16 +192,16 @@ impl Run {
         let (key, begun) = self.begun.swap_remove(0);
         let content = self.chance.of(&CONTENTS);
         self.world
-            .tell(|| format!("destination: finish the upload of {key}: {content}"));
+            .log(|| format!("destination: finish the upload of {key}: {content}"));
         self.world.written_by(Author::Application, &key, |bucket| {
             bucket.finish_put(key.as_str(), &begun, content, |_| ());
         });
-        self.event(&key, "ObjectCreated:Put", Aspects::new());
+        self.event(&key, "ObjectCreated:Put", AttributeSet::new());
     }
 
     fn put_at_destination(&mut self, key: &ObjectKey) {
         let object = Object::of(&mut self.chance);
-        self.world.tell(|| format!("destination: put {key}: {object:?}"));
+        self.world.log(|| format!("destination: put {key}: {object:?}"));
         self.world
             .written_by(Author::Application, key, |bucket| object.put(bucket, key));
     }
@@ -208,7 +212,7 @@ impl Run {
             return;
         };
         let content = self.chance.of(&["two", "three"]);
-        self.world.tell(|| format!("destination: edit {key}: {content}"));
+        self.world.log(|| format!("destination: edit {key}: {content}"));
         self.world.written_by(Author::Application, key, |bucket| {
             bucket.put_with(key.as_str(), content, |edited| {
                 edited.user_metadata = facts.user_metadata.clone();

@@ -2,21 +2,21 @@
 #![allow(dead_code, reason = "each test binary uses its own part of this module")]
 #![expect(clippy::unwrap_used, reason = "test data is what the test made it")]
 
-use s3ferry_core::event::{Hint, Hops, Sequencer};
-use s3ferry_core::facts::{Aspect, Aspects};
+use s3ferry_core::event::{ContinuationHops, KeyHint, Sequencer};
+use s3ferry_core::facts::{Attribute, AttributeSet};
 use s3ferry_core::names::{BucketName, ObjectKey};
-use s3ferry_core::outcome::Report;
+use s3ferry_core::outcome::ReconcileReport;
 use s3ferry_core::policy::Policy;
-use s3ferry_engine::batch::Batch;
-use s3ferry_engine::reconcile::{Reconciler, Uploads};
+use s3ferry_engine::batch::BatchReconciler;
+use s3ferry_engine::reconcile::{Reconciler, UploadSupport};
 use s3ferry_testkit::clock::TestClock;
-use s3ferry_testkit::faults::{Faults, Script};
+use s3ferry_testkit::faults::{FaultScript, FaultyPort};
 use s3ferry_testkit::journal::{MemoryJournal, route};
 use s3ferry_testkit::memory::{MemoryBucket, MemoryDestination};
 use s3ferry_testkit::queue::MemoryQueue;
 
 pub(crate) type TestReconciler =
-    Reconciler<Faults<MemoryBucket>, Faults<MemoryDestination>, TestClock, Faults<MemoryJournal>>;
+    Reconciler<FaultyPort<MemoryBucket>, FaultyPort<MemoryDestination>, TestClock, FaultyPort<MemoryJournal>>;
 
 /// The key that most tests are about.
 pub(crate) const KEY: &str = "a key";
@@ -25,7 +25,7 @@ pub(crate) const KEY: &str = "a key";
 pub(crate) struct TestWorld {
     pub(crate) source: MemoryBucket,
     pub(crate) destination: MemoryBucket,
-    pub(crate) script: Script,
+    pub(crate) script: FaultScript,
     pub(crate) policy: Policy,
     pub(crate) journal: Option<MemoryJournal>,
     pub(crate) concurrent_parts: usize,
@@ -40,7 +40,7 @@ impl TestWorld {
         Self {
             source,
             destination,
-            script: Script::default(),
+            script: FaultScript::default(),
             policy: Policy {
                 propagate_deletes: true,
                 ..Policy::default()
@@ -50,26 +50,26 @@ impl TestWorld {
         }
     }
 
-    pub(crate) fn with_script(mut self, script: Script) -> Self {
+    pub(crate) fn with_script(mut self, script: FaultScript) -> Self {
         self.script = script;
         self
     }
 
     pub(crate) fn reconciler(&self) -> TestReconciler {
         Reconciler {
-            source: Faults {
+            source: FaultyPort {
                 port: self.source.clone(),
                 script: self.script.clone(),
             },
-            destination: Faults {
+            destination: FaultyPort {
                 port: MemoryDestination {
                     source: self.source.clone(),
                     bucket: self.destination.clone(),
                 },
                 script: self.script.clone(),
             },
-            uploads: self.journal.clone().map(|journal| Uploads {
-                journal: Faults {
+            uploads: self.journal.clone().map(|journal| UploadSupport {
+                journal: FaultyPort {
                     port: journal,
                     script: self.script.clone(),
                 },
@@ -84,8 +84,14 @@ impl TestWorld {
     pub(crate) fn batch<'q>(
         &self,
         queue: Option<&'q MemoryQueue>,
-    ) -> Batch<Faults<MemoryBucket>, Faults<MemoryDestination>, TestClock, Faults<MemoryJournal>, &'q MemoryQueue> {
-        Batch {
+    ) -> BatchReconciler<
+        FaultyPort<MemoryBucket>,
+        FaultyPort<MemoryDestination>,
+        TestClock,
+        FaultyPort<MemoryJournal>,
+        &'q MemoryQueue,
+    > {
+        BatchReconciler {
             source_bucket: BucketName::new("source").unwrap(),
             reconciler: self.reconciler(),
             continuations: queue,
@@ -94,14 +100,14 @@ impl TestWorld {
     }
 
     /// Reconciles [`KEY`] as an event without aspects would.
-    pub(crate) async fn reconcile(&self) -> Report {
-        self.reconcile_with(&Aspects::new()).await
+    pub(crate) async fn reconcile(&self) -> ReconcileReport {
+        self.reconcile_with(&AttributeSet::new()).await
     }
 
-    pub(crate) async fn reconcile_with(&self, aspects: &Aspects) -> Report {
+    pub(crate) async fn reconcile_with(&self, attributes: &AttributeSet) -> ReconcileReport {
         let reconciler = self.reconciler();
         let deadline = reconciler.clock.far_future();
-        reconciler.reconcile(&key(KEY), aspects, deadline).await
+        reconciler.reconcile(&key(KEY), attributes, deadline).await
     }
 
     #[track_caller]
@@ -114,23 +120,23 @@ pub(crate) fn key(key: &str) -> ObjectKey {
     ObjectKey::from_raw(key).unwrap()
 }
 
-pub(crate) fn tags() -> Aspects {
-    Aspects::from([Aspect::Tags])
+pub(crate) fn tags() -> AttributeSet {
+    AttributeSet::from([Attribute::Tags])
 }
 
-pub(crate) fn hint(key_name: &str) -> Hint {
-    Hint {
+pub(crate) fn hint(key_name: &str) -> KeyHint {
+    KeyHint {
         bucket: BucketName::new("source").unwrap(),
         key: key(key_name),
         event_name: "ObjectCreated:Put".to_owned(),
-        aspects: Aspects::new(),
+        attributes: AttributeSet::new(),
         sequencer: None,
-        hops: Hops::default(),
+        hops: ContinuationHops::default(),
     }
 }
 
-pub(crate) fn sequenced(key_name: &str, sequencer: &str) -> Hint {
-    Hint {
+pub(crate) fn sequenced(key_name: &str, sequencer: &str) -> KeyHint {
+    KeyHint {
         sequencer: Sequencer::classic(sequencer),
         ..hint(key_name)
     }

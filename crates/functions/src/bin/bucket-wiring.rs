@@ -6,13 +6,13 @@ use lambda_runtime::{LambdaEvent, service_fn};
 use s3ferry_aws::client::Clients;
 use s3ferry_aws::wiring::AwsWiring;
 use s3ferry_functions::deadline::of_invocation;
-use s3ferry_functions::wiring::{self, Settings};
+use s3ferry_functions::wiring::{self, WiringSettings};
 use s3ferry_functions::{logging, start};
 use serde_json::Value;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let settings = match Settings::from_lookup(&|name| std::env::var(name).ok()) {
+    let settings = match WiringSettings::from_lookup(&|name| std::env::var(name).ok()) {
         Ok(settings) => settings,
         Err(problems) => {
             logging::start(tracing::Level::INFO);

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use lambda_runtime::{LambdaEvent, service_fn};
 use s3ferry_functions::deadline::of_invocation;
-use s3ferry_functions::final_sync::Invocation;
+use s3ferry_functions::final_sync::FinalSyncInvocation;
 use s3ferry_functions::{final_sync, start};
 use serde_json::Value;
 
@@ -15,7 +15,7 @@ async fn main() -> ExitCode {
     };
     let sync = &final_sync::on_aws(config).await;
     let handler = service_fn(|event: LambdaEvent<Value>| async move {
-        let invocation = Invocation {
+        let invocation = FinalSyncInvocation {
             id: &event.context.request_id,
             deadline: of_invocation(&event.context),
         };

@@ -194,7 +194,7 @@ fn event(kind: &str, url: &str) -> Value {
             "Ownership": "exclusive",
             "StateBucketName": "state",
             "AccountId": "123456789012",
-            "Engine": "lambda",
+            "ReplicationEngine": "lambda",
             "EventSource": "eventbridge",
             "QueueArn": "arn:aws:sqs:us-east-1:123456789012:ours",
             "EventRuleName": "our-rule",
@@ -292,7 +292,7 @@ async fn end_of_the_time_is_answered() {
 }
 
 #[tokio::test]
-async fn answer_that_is_not_taken_is_brought_again() {
+async fn rejected_response_is_sent_again() {
     let (url, served) = listen(vec![500, 503, 200]);
     handle(&Fake(Behaviour::Empty), &event("Create", &url), after(LONG))
         .await
@@ -313,7 +313,7 @@ async fn answer_that_is_never_taken_fails_the_invocation_without_telling_the_url
     let error = handle(&Fake(Behaviour::Empty), &event("Create", &url), after(LONG))
         .await
         .unwrap_err();
-    assert!(matches!(error, InvocationError::Undelivered(_)));
+    assert!(matches!(error, BucketWiringError::Undelivered(_)));
     assert!(error.to_string().contains("5 attempt(s)"), "{error}");
     served.join().unwrap();
     for url in ["not a url secret", "http://127.0.0.1:1/secret", "http://"] {
@@ -342,7 +342,7 @@ async fn payload_that_is_no_request_is_a_named_error() {
 fn settings_are_checked_together() {
     let read = |variables: &[(&str, &str)]| {
         let find = |name: &str| variables.iter().find(|(variable, _)| *variable == name);
-        Settings::from_lookup(&|name: &str| find(name).map(|(_, value)| (*value).to_owned()))
+        WiringSettings::from_lookup(&|name: &str| find(name).map(|(_, value)| (*value).to_owned()))
     };
     let level = |value| {
         read(&[("AWS_REGION", "us-east-1"), ("LOG_LEVEL", value)])

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use s3ferry_testkit::sim::latency::Latency;
-use s3ferry_testkit::sim::{Options, Server};
+use s3ferry_testkit::sim::latency::SimLatency;
+use s3ferry_testkit::sim::{ServerOptions, SimServer};
 use tokio::signal::unix::{SignalKind, signal};
 
 const TEACHING: &str = r#"The first line of output names the endpoint URL. Any S3 client can use it, with any access key and secret, by
@@ -64,16 +64,16 @@ fn speed(text: &str) -> Result<f64, String> {
 }
 
 impl Arguments {
-    fn options(&self) -> Options {
-        Options {
+    fn options(&self) -> ServerOptions {
+        ServerOptions {
             port: self.port,
             seed: self.seed,
-            latency: Latency {
+            latency: SimLatency {
                 request: Duration::from_millis(self.latency_ms),
                 cross_region: Duration::from_millis(self.cross_region_ms),
                 part_megabytes_per_second: self.part_mbps,
             },
-            ..Options::default()
+            ..ServerOptions::default()
         }
     }
 }
@@ -92,7 +92,7 @@ async fn main() -> ExitCode {
 async fn run(arguments: &Arguments) -> std::io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let server = Server::start(arguments.options()).await?;
+    let server = SimServer::start(arguments.options()).await?;
     let mut out = std::io::stdout().lock();
     writeln!(out, "listening on {}", server.endpoint())?;
     out.flush()?;

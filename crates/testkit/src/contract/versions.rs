@@ -1,13 +1,13 @@
 //! What lies below the destination's current object, where it keeps versions.
 
 use s3ferry_core::facts::ObjectState;
-use s3ferry_core::history::{VersionName, VersionStamp};
 use s3ferry_core::names::ObjectKey;
+use s3ferry_core::versions::{ListedVersion, VersionName};
 use s3ferry_engine::ports::DestinationBucket;
 
-use super::{Deviation, Sample, World, destination_facts, destination_state};
+use super::{ContractFixture, Deviation, SampleObject, destination_facts, destination_state};
 
-pub(super) async fn run(world: &impl World) {
+pub(super) async fn run(world: &impl ContractFixture) {
     let versioned = world.destination().is_versioned().await;
     if Deviation::VersioningCannotBeRead.is_known(world, versioned.is_err()) {
         return;
@@ -19,7 +19,7 @@ pub(super) async fn run(world: &impl World) {
     removed_version_shows_what_lies_below(world).await;
 }
 
-async fn history(world: &impl World, key: &ObjectKey) -> Vec<VersionStamp> {
+async fn history(world: &impl ContractFixture, key: &ObjectKey) -> Vec<ListedVersion> {
     let listing = world.destination().history(key).await.expect("a listing");
     let is_dated = listing
         .versions
@@ -29,22 +29,22 @@ async fn history(world: &impl World, key: &ObjectKey) -> Vec<VersionStamp> {
     listing.versions
 }
 
-async fn put(world: &impl World, key: &str, content: &str) -> VersionName {
-    let sample = Sample::plain(key, content);
+async fn put(world: &impl ContractFixture, key: &str, content: &str) -> VersionName {
+    let sample = SampleObject::plain(key, content);
     world.put_destination(&sample).await;
     VersionName::of(destination_facts(world, &sample.key).await.version_id.as_ref())
 }
 
 /// Deletes the current object; returns the delete marker.
-async fn delete(world: &impl World, key: &ObjectKey) -> VersionName {
+async fn delete(world: &impl ContractFixture, key: &ObjectKey) -> VersionName {
     let seen = destination_facts(world, key).await.etag;
     let deleted = world.destination().delete(key, &seen).await.expect("a delete");
     VersionName::Id(deleted.expect("the version of the delete marker"))
 }
 
-async fn versions_are_listed_newest_first(world: &impl World) {
+async fn versions_are_listed_newest_first(world: &impl ContractFixture) {
     let name = "contract/versions a+b";
-    let key = Sample::plain(name, "").key;
+    let key = SampleObject::plain(name, "").key;
     assert_eq!(history(world, &key).await, []);
     let first = put(world, name, "first").await;
     let marker = delete(world, &key).await;
@@ -57,7 +57,7 @@ async fn versions_are_listed_newest_first(world: &impl World) {
     let top = listed.first().expect("a version");
     assert_eq!(top.etag(), Some(&current.etag));
     assert_eq!(top.last_modified.since(current.last_modified).as_secs(), 0);
-    let markers: Vec<bool> = listed.iter().map(VersionStamp::is_delete_marker).collect();
+    let markers: Vec<bool> = listed.iter().map(ListedVersion::is_delete_marker).collect();
     let names: Vec<VersionName> = listed.into_iter().map(|stamp| stamp.version).collect();
     let in_order = [third.clone(), second.clone(), marker.clone(), first.clone()];
     if Deviation::VersionsListedApart.is_known(world, names != in_order) {
@@ -74,9 +74,9 @@ async fn versions_are_listed_newest_first(world: &impl World) {
     }
 }
 
-async fn removed_version_shows_what_lies_below(world: &impl World) {
+async fn removed_version_shows_what_lies_below(world: &impl ContractFixture) {
     let name = "contract/versions to remove";
-    let key = Sample::plain(name, "").key;
+    let key = SampleObject::plain(name, "").key;
     put(world, name, "first").await;
     let marker = delete(world, &key).await;
     let second = put(world, name, "second").await;

@@ -1,16 +1,20 @@
 //! The bucket in memory, as the destination.
 
-use s3ferry_core::decide::BucketLock;
-use s3ferry_core::facts::{Aspect, Aspects, ChecksumCoverage, Encryption, ObjectFacts, ObjectState, StatedEncryption};
+use s3ferry_core::decide::BucketObjectLock;
+use s3ferry_core::facts::{
+    Attribute, AttributeSet, ChecksumCoverage, Encryption, ExplicitEncryption, ObjectFacts, ObjectState,
+};
 use s3ferry_core::failure::{Failure, FailureKind};
-use s3ferry_core::history::{VersionListing, VersionName};
 use s3ferry_core::lock::ObjectLock;
 use s3ferry_core::names::{ETag, ObjectKey, VersionId};
-use s3ferry_core::order::{AmendOrder, CopyOrder, SourcePin, Stated, UploadTerms, WriteCondition};
-use s3ferry_core::plan::{COPY_OBJECT_LIMIT_BYTES, Part};
+use s3ferry_core::order::{
+    AttributeUpdate, CopyOrder, ExplicitAttributes, SourcePin, UploadParameters, WriteCondition,
+};
+use s3ferry_core::plan::{COPY_OBJECT_LIMIT_BYTES, PlannedPart};
 use s3ferry_core::time::Timestamp;
 use s3ferry_core::upload::{ListedUpload, UploadId};
-use s3ferry_engine::ports::{Absence, Completion, CopiedPart, DestinationBucket, WriteError, Written};
+use s3ferry_core::versions::{VersionListing, VersionName};
+use s3ferry_engine::ports::{Absence, CopiedPart, DestinationBucket, UploadCompletion, WriteError, WrittenObject};
 
 use super::{
     Inner, MemoryBucket, OURSELVES, Piece, StoredObject, Upload, Version, checksum, etag_of, full_checksum, name_of,
@@ -34,31 +38,35 @@ impl MemoryDestination {
             (WriteCondition::Matches(etag), Some(object)) => object.facts.etag == *etag,
             (WriteCondition::Absent, Some(_)) | (WriteCondition::Matches(_), None) => false,
         };
-        if holds { Ok(()) } else { Err(WriteError::WorldMoved) }
+        if holds {
+            Ok(())
+        } else {
+            Err(WriteError::PreconditionFailed)
+        }
     }
 }
 
 impl DestinationBucket for MemoryDestination {
-    async fn read(&self, key: &ObjectKey, aspects: &Aspects) -> Result<ObjectState, Failure> {
-        Ok(self.bucket.state(key, aspects))
+    async fn read(&self, key: &ObjectKey, attributes: &AttributeSet) -> Result<ObjectState, Failure> {
+        Ok(self.bucket.state(key, attributes))
     }
 
     async fn confirm_absence(&self, key: &ObjectKey) -> Result<Absence, Failure> {
         Ok(self.bucket.absence(key))
     }
 
-    async fn object_lock(&self) -> Result<Option<BucketLock>, Failure> {
+    async fn object_lock(&self) -> Result<Option<BucketObjectLock>, Failure> {
         Ok(self.bucket.lock().object_lock)
     }
 
-    async fn default_encryption(&self) -> Result<Option<StatedEncryption>, Failure> {
+    async fn default_encryption(&self) -> Result<Option<ExplicitEncryption>, Failure> {
         let inner = self.bucket.lock();
         if inner.default_encryption_is_secret {
             return Ok(None);
         }
         Ok(Some(match inner.default_encryption() {
-            Encryption::Kms(kms) => StatedEncryption::Kms(kms),
-            Encryption::Managed | Encryption::CustomerKey => StatedEncryption::Managed,
+            Encryption::Kms(kms) => ExplicitEncryption::Kms(kms),
+            Encryption::Managed | Encryption::CustomerKey => ExplicitEncryption::Managed,
         }))
     }
 
@@ -66,12 +74,12 @@ impl DestinationBucket for MemoryDestination {
         Ok(self.bucket.lock().has_acl)
     }
 
-    async fn copy(&self, key: &ObjectKey, order: &CopyOrder) -> Result<Written, WriteError> {
+    async fn copy(&self, key: &ObjectKey, order: &CopyOrder) -> Result<WrittenObject, WriteError> {
         let object = match &order.in_place {
             Some(own) => self.bucket.pinned(key, own),
             None => self.source.pinned(key, &order.pin),
         };
-        let object = object.ok_or(WriteError::WorldMoved)?;
+        let object = object.ok_or(WriteError::PreconditionFailed)?;
         if object.facts.size_bytes > COPY_OBJECT_LIMIT_BYTES {
             return Err(refused(
                 "InvalidRequest",
@@ -90,14 +98,14 @@ impl DestinationBucket for MemoryDestination {
             annotations: Some(object.annotations.clone()),
             ..object.facts.clone()
         };
-        self.state_on(&mut facts, &order.stated)?;
+        self.state_on(&mut facts, &order.explicit)?;
         Ok(self.bucket.store(key.as_str(), &object.content, facts, &[]))
     }
 
-    async fn amend(&self, key: &ObjectKey, order: &AmendOrder) -> Result<Aspects, WriteError> {
+    async fn update_attributes(&self, key: &ObjectKey, order: &AttributeUpdate) -> Result<AttributeSet, WriteError> {
         let source = self.source.pinned(key, &order.pin);
         if order.annotations.is_some() && source.is_none() {
-            return Err(WriteError::WorldMoved);
+            return Err(WriteError::PreconditionFailed);
         }
         let version_id = |id| self.bucket.version_id(id);
         let mut inner = self.bucket.lock();
@@ -114,7 +122,7 @@ impl DestinationBucket for MemoryDestination {
             })
             .and_then(|version| version.object.as_mut())
             .filter(|object| order.version_id.is_some() || object.facts.etag == order.etag)
-            .ok_or(WriteError::WorldMoved)?;
+            .ok_or(WriteError::PreconditionFailed)?;
         if let Some(tags) = &order.tags {
             object.tags.clone_from(tags);
         }
@@ -123,7 +131,7 @@ impl DestinationBucket for MemoryDestination {
         }
         if let Some(kms) = &order.encryption {
             if refuses_updates {
-                return Ok(Aspects::from([Aspect::Encryption]));
+                return Ok(AttributeSet::from([Attribute::Encryption]));
             }
             object.facts.encryption = Encryption::Kms(kms.clone());
         }
@@ -138,11 +146,11 @@ impl DestinationBucket for MemoryDestination {
                 object.annotations.remove(name);
             }
             for name in &change.write {
-                let text = source.annotations.get(name).ok_or(WriteError::WorldMoved)?;
+                let text = source.annotations.get(name).ok_or(WriteError::PreconditionFailed)?;
                 object.annotations.insert(name.clone(), text.clone());
             }
         }
-        Ok(Aspects::new())
+        Ok(AttributeSet::new())
     }
 
     async fn delete(&self, key: &ObjectKey, seen: &ETag) -> Result<Option<VersionId>, WriteError> {
@@ -172,7 +180,7 @@ impl DestinationBucket for MemoryDestination {
         Ok(())
     }
 
-    async fn create_upload(&self, key: &ObjectKey, terms: &UploadTerms) -> Result<UploadId, WriteError> {
+    async fn create_upload(&self, key: &ObjectKey, terms: &UploadParameters) -> Result<UploadId, WriteError> {
         Ok(self.bucket.begin_upload(key.as_str(), OURSELVES, terms))
     }
 
@@ -181,14 +189,14 @@ impl DestinationBucket for MemoryDestination {
         key: &ObjectKey,
         upload_id: &UploadId,
         pin: &SourcePin,
-        part: &Part,
+        part: &PlannedPart,
     ) -> Result<CopiedPart, WriteError> {
-        let object = self.source.pinned(key, pin).ok_or(WriteError::WorldMoved)?;
+        let object = self.source.pinned(key, pin).ok_or(WriteError::PreconditionFailed)?;
         if *part.range().end() >= object.facts.size_bytes {
             return Err(refused("InvalidRange", "the part ends behind the object"));
         }
         let mut inner = self.bucket.lock();
-        let upload = inner.uploads.get_mut(upload_id).ok_or(WriteError::WorldMoved)?;
+        let upload = inner.uploads.get_mut(upload_id).ok_or(WriteError::PreconditionFailed)?;
         let copied = CopiedPart {
             number: part.number,
             size_bytes: part.size_bytes,
@@ -225,12 +233,12 @@ impl DestinationBucket for MemoryDestination {
         &self,
         key: &ObjectKey,
         upload_id: &UploadId,
-        completion: &Completion,
-    ) -> Result<Written, WriteError> {
+        completion: &UploadCompletion,
+    ) -> Result<WrittenObject, WriteError> {
         let upload = self.bucket.lock().uploads.get(upload_id).cloned();
         let upload = upload
             .filter(|upload| upload.key == key.as_str())
-            .ok_or(WriteError::WorldMoved)?;
+            .ok_or(WriteError::PreconditionFailed)?;
         let pieces = named_pieces(&upload, &completion.parts)?;
         self.check(key, &completion.condition)?;
         let size_bytes = pieces.iter().map(|piece| piece.size_bytes).sum();
@@ -242,21 +250,21 @@ impl DestinationBucket for MemoryDestination {
         let mut facts = ObjectFacts {
             etag: etag_of(&content, layout.len()),
             size_bytes,
-            checksums: match upload.stated.checksum {
-                Some(stated) => checksum(stated.algorithm, stated.coverage, &content, &layout),
+            checksums: match upload.explicit.checksum {
+                Some(explicit) => checksum(explicit.algorithm, explicit.coverage, &content, &layout),
                 None => full_checksum(&content),
             },
             last_modified: upload.begun,
-            tags: upload.stated.tags.clone(),
+            tags: upload.explicit.tags.clone(),
             ..plain_facts(&content)
         };
-        self.state_on(&mut facts, &upload.stated)?;
+        self.state_on(&mut facts, &upload.explicit)?;
         let mut inner = self.bucket.lock();
         inner.uploads.remove(upload_id);
         let (id, _) = inner.stamp();
         facts.version_id = self.bucket.version_id(id);
         Inner::encrypt(&mut facts, id, layout.len());
-        let written = Written {
+        let written = WrittenObject {
             version_id: facts.version_id.clone(),
             etag: facts.etag.clone(),
         };
@@ -278,34 +286,34 @@ impl DestinationBucket for MemoryDestination {
 
 impl MemoryDestination {
     /// Puts on what a write states: everything that S3 would reset.
-    fn state_on(&self, facts: &mut ObjectFacts, stated: &Stated) -> Result<(), WriteError> {
-        facts.storage_class.clone_from(&stated.storage_class);
-        facts.website_redirect.clone_from(&stated.website_redirect);
+    fn state_on(&self, facts: &mut ObjectFacts, explicit: &ExplicitAttributes) -> Result<(), WriteError> {
+        facts.storage_class.clone_from(&explicit.storage_class);
+        facts.website_redirect.clone_from(&explicit.website_redirect);
         let (object_lock, now, default_encryption) = {
             let inner = self.bucket.lock();
             let now = Timestamp::from_seconds(inner.clock_seconds);
             (inner.object_lock, now, inner.default_encryption())
         };
-        facts.encryption = match &stated.encryption {
+        facts.encryption = match &explicit.encryption {
             None => default_encryption,
-            Some(StatedEncryption::Managed) => Encryption::Managed,
-            Some(StatedEncryption::Kms(kms)) => Encryption::Kms(kms.clone()),
+            Some(ExplicitEncryption::Managed) => Encryption::Managed,
+            Some(ExplicitEncryption::Kms(kms)) => Encryption::Kms(kms.clone()),
         };
-        if !stated.lock.is_none() && object_lock.is_none() {
+        if !explicit.lock.is_none() && object_lock.is_none() {
             return Err(refused("InvalidRequest", "the bucket has no Object Lock"));
         }
         let default = object_lock.and_then(|lock| lock.default);
         facts.lock = ObjectLock {
-            retention: stated.lock.retention.or(default.map(|default| default.starting(now))),
-            ..stated.lock
+            retention: explicit.lock.retention.or(default.map(|default| default.starting(now))),
+            ..explicit.lock
         };
-        facts.acl.clone_from(&stated.acl);
-        if let Some(metadata) = &stated.metadata {
+        facts.acl.clone_from(&explicit.acl);
+        if let Some(metadata) = &explicit.metadata {
             facts.headers.clone_from(&metadata.headers);
             facts.unreadable_headers.clear();
             facts.user_metadata.clone_from(&metadata.user);
         }
-        if let Some(tags) = &stated.tags {
+        if let Some(tags) = &explicit.tags {
             facts.tags = Some(tags.clone());
         }
         Ok(())

@@ -1,38 +1,38 @@
 //! The bucket in memory, as the source.
 
 use s3ferry_core::decide::ReplicationCoverage;
-use s3ferry_core::facts::{Aspects, ObjectFacts, ObjectState};
+use s3ferry_core::facts::{AttributeSet, ObjectFacts, ObjectState};
 use s3ferry_core::failure::Failure;
-use s3ferry_core::history::{VersionListing, VersionName};
 use s3ferry_core::names::ObjectKey;
 use s3ferry_core::order::SourcePin;
-use s3ferry_core::plan::{PartSizes, SourceLayout};
+use s3ferry_core::plan::{PartLayout, PartSizes};
+use s3ferry_core::versions::{VersionListing, VersionName};
 use s3ferry_engine::ports::{Absence, SourceBucket};
 
 use super::MemoryBucket;
 
 impl SourceBucket for MemoryBucket {
-    async fn read(&self, key: &ObjectKey, aspects: &Aspects) -> Result<ObjectState, Failure> {
-        Ok(self.state(key, aspects))
+    async fn read(&self, key: &ObjectKey, attributes: &AttributeSet) -> Result<ObjectState, Failure> {
+        Ok(self.state(key, attributes))
     }
 
     async fn read_more(
         &self,
         key: &ObjectKey,
         facts: &ObjectFacts,
-        aspects: &Aspects,
+        attributes: &AttributeSet,
     ) -> Result<Option<ObjectFacts>, Failure> {
         let object = self.pinned(key, &SourcePin::of(facts));
-        let read = object.map(|object| object.facts_with(aspects));
+        let read = object.map(|object| object.facts_with(attributes));
         Ok(read.map(|read| read.with_earlier(facts)))
     }
 
-    async fn layout(&self, key: &ObjectKey, facts: &ObjectFacts) -> Result<SourceLayout, Failure> {
+    async fn layout(&self, key: &ObjectKey, facts: &ObjectFacts) -> Result<PartLayout, Failure> {
         let object = self.pinned(key, &SourcePin::of(facts));
         Ok(match object.map(|object| object.layout) {
-            Some(layout) if layout.is_empty() => SourceLayout::Whole,
-            Some(layout) => SourceLayout::Parts(layout.into_iter().collect::<PartSizes>()),
-            None => SourceLayout::Unknown,
+            Some(layout) if layout.is_empty() => PartLayout::NotMultipart,
+            Some(layout) => PartLayout::Multipart(layout.into_iter().collect::<PartSizes>()),
+            None => PartLayout::Unknown,
         })
     }
 
@@ -53,6 +53,6 @@ impl SourceBucket for MemoryBucket {
     }
 
     async fn replication(&self, _key: &ObjectKey) -> Result<ReplicationCoverage, Failure> {
-        Ok(self.lock().replication.unwrap_or(ReplicationCoverage::Elsewhere))
+        Ok(self.lock().replication.unwrap_or(ReplicationCoverage::NotCovered))
     }
 }

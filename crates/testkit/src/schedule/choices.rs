@@ -2,9 +2,9 @@
 
 /// Chance that is the same for the same seed.
 #[derive(Debug, Clone)]
-pub struct Seeded(u64);
+pub struct SeededChoices(u64);
 
-impl Seeded {
+impl SeededChoices {
     /// Starts from a seed.
     pub fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5851_f42d_4c95_7f2d)
@@ -38,13 +38,13 @@ impl Seeded {
 
 /// All ways through a run, depth first: run, then [`turn`](Self::turn), until there is no other way.
 #[derive(Debug, Clone, Default)]
-pub struct Paths {
+pub struct SchedulePaths {
     /// What was picked, of how many.
     path: Vec<(usize, usize)>,
     position: usize,
 }
 
-impl Paths {
+impl SchedulePaths {
     /// Picks a number below `count`, which is not zero: on the first way through always the first.
     pub fn below(&mut self, count: usize) -> usize {
         assert!(count > 0, "nothing to pick from");
@@ -64,7 +64,7 @@ impl Paths {
     }
 
     /// Turns to the next way; returns whether there is one.
-    pub fn turn(&mut self) -> bool {
+    pub fn advance(&mut self) -> bool {
         self.position = 0;
         while let Some((picked, of)) = self.path.pop() {
             if picked + 1 < of {

@@ -21,13 +21,13 @@ use s3ferry_core::failure::FailureKind;
 use s3ferry_core::names::ObjectKey;
 use s3ferry_core::time::Timestamp;
 
-pub use choices::{Paths, Seeded};
+pub use choices::{SchedulePaths, SeededChoices};
 pub use clock::VirtualClock;
-pub use ports::{Line, Scheduled, Sent, SentQueue, TwoSteps};
+pub use ports::{ScheduledPort, ScheduledQueue, SchedulerHandle, SentContinuation, TwoStepCopies};
 
 /// What a request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Operation {
+pub enum PortOperation {
     /// The source's object is read.
     SourceRead,
     /// The source's versions are listed.
@@ -43,7 +43,7 @@ pub enum Operation {
     /// The destination's object is deleted.
     Delete,
     /// What lies around an object's bytes is changed.
-    Amend,
+    UpdateAttributes,
     /// More is read of the source's object: aspects or its parts.
     ReadMore,
     /// A bucket's settings are read.
@@ -80,13 +80,13 @@ pub enum Operation {
     Send,
 }
 
-impl Operation {
+impl PortOperation {
     /// Tells whether it can take effect after its caller gave up.
     pub fn has_effect(self) -> bool {
         match self {
             Self::Copy
             | Self::Delete
-            | Self::Amend
+            | Self::UpdateAttributes
             | Self::CreateUpload
             | Self::CopyPart
             | Self::CompleteUpload
@@ -115,7 +115,7 @@ impl Operation {
 
 /// What its invocation had read of a key when it sent a request.
 #[derive(Debug, Clone, Default)]
-pub struct Seen {
+pub struct RequestObservation {
     /// The source's answer.
     pub source: Option<ObjectState>,
     /// The destination's answer.
@@ -124,26 +124,26 @@ pub struct Seen {
 
 /// What a request is about.
 #[derive(Debug)]
-pub struct About {
+pub struct RequestSubject {
     /// Who sent it.
     pub invocation: u32,
     /// What it asks for.
-    pub operation: Operation,
+    pub operation: PortOperation,
     /// For which key.
     pub key: ObjectKey,
     /// When it was sent.
     pub sent: Timestamp,
     /// What its invocation knew.
-    pub seen: Seen,
+    pub seen: RequestObservation,
 }
 
 /// A request on its way.
 #[derive(Debug, Clone)]
-pub struct Request {
+pub struct ScheduledRequest {
     /// Its number, in the order of sending.
     pub id: u64,
     /// What it is about.
-    pub about: Arc<About>,
+    pub about: Arc<RequestSubject>,
     /// Whether somebody still waits for its answer.
     pub awaited: bool,
     /// Whether it began: a copy has read the source and not yet written the destination.
@@ -152,13 +152,13 @@ pub struct Request {
 
 /// What happens to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Landing {
+pub enum RequestFate {
     /// A copy reads the source, and writes the destination later.
     Begins,
     /// It takes effect and is answered.
     Answered,
     /// It takes effect and its answer is lost.
-    AnswerLost,
+    ResponseLost,
     /// It fails without effect.
     Fails(FailureKind),
     /// Its caller panics.
@@ -171,17 +171,17 @@ pub enum Landing {
     Vanishes,
 }
 
-impl Landing {
+impl RequestFate {
     /// Tells whether the request may take effect by this.
     pub fn takes_effect(self) -> bool {
-        matches!(self, Self::Answered | Self::AnswerLost | Self::LandsLate)
+        matches!(self, Self::Answered | Self::ResponseLost | Self::LandsLate)
     }
 }
 
-type Resolve = Box<dyn FnMut(Landing) + Send>;
+type Resolve = Box<dyn FnMut(RequestFate) + Send>;
 
 struct Entry {
-    request: Request,
+    request: ScheduledRequest,
     resolve: Option<Resolve>,
 }
 
@@ -240,13 +240,13 @@ impl Schedule {
     }
 
     /// Returns all requests on their way, in the order of sending.
-    pub fn requests(&self) -> Vec<Request> {
+    pub fn requests(&self) -> Vec<ScheduledRequest> {
         let state = self.lock();
         state.requests.values().map(|entry| entry.request.clone()).collect()
     }
 
     /// Decides what happens to a request.
-    pub fn resolve(&self, id: u64, landing: Landing) {
+    pub fn resolve(&self, id: u64, landing: RequestFate) {
         let mut resolve = self
             .lock()
             .requests
@@ -257,11 +257,11 @@ impl Schedule {
         resolve(landing);
         let mut state = self.lock();
         match (landing, state.requests.get_mut(&id)) {
-            (Landing::Begins, Some(entry)) => {
+            (RequestFate::Begins, Some(entry)) => {
                 entry.request.begun = true;
                 entry.resolve = Some(resolve);
             }
-            (Landing::TimesOut, Some(entry)) if entry.request.about.operation.has_effect() => {
+            (RequestFate::TimesOut, Some(entry)) if entry.request.about.operation.has_effect() => {
                 entry.request.awaited = false;
                 entry.resolve = Some(resolve);
             }
@@ -275,9 +275,9 @@ impl Schedule {
         state.next_id
     }
 
-    fn send(&self, about: About, resolve: Resolve) -> u64 {
+    fn send(&self, about: RequestSubject, resolve: Resolve) -> u64 {
         let id = self.next_id();
-        let request = Request {
+        let request = ScheduledRequest {
             id,
             about: Arc::new(about),
             awaited: true,
@@ -331,15 +331,15 @@ impl Drop for TimerGuard {
 }
 
 /// An invocation: a future that is polled when something happened to it, and crashes when it is dropped.
-pub struct Invocation<T>(Pin<Box<dyn Future<Output = T> + Send>>);
+pub struct SimulatedInvocation<T>(Pin<Box<dyn Future<Output = T> + Send>>);
 
-impl<T> fmt::Debug for Invocation<T> {
+impl<T> fmt::Debug for SimulatedInvocation<T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("Invocation")
     }
 }
 
-impl<T> Invocation<T> {
+impl<T> SimulatedInvocation<T> {
     /// Takes the work; it starts with the first poll.
     pub fn new(work: impl Future<Output = T> + Send + 'static) -> Self {
         Self(Box::pin(work))

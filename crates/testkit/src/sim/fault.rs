@@ -11,7 +11,7 @@ use super::model::random::Random;
 
 /// What goes wrong with a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
+pub enum SimFault {
     /// 503 `SlowDown`, nothing happens.
     Throttle,
     /// 500 `InternalError`, nothing happens.
@@ -32,7 +32,7 @@ pub enum Fault {
     Timeout,
 }
 
-impl Fault {
+impl SimFault {
     /// All of them by name.
     pub const NAMES: [(&'static str, Self); 9] = [
         ("throttle", Self::Throttle),
@@ -61,13 +61,13 @@ const ANY_OPERATION: &str = "*";
 
 /// When something goes wrong.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Rule {
+pub struct FaultRule {
     operation: String,
     when: When,
-    fault: Fault,
+    fault: SimFault,
     /// How often it still fires.
     left: Option<u32>,
-    timing: Timing,
+    timing: FaultTiming,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -80,7 +80,7 @@ enum When {
 
 /// How long the faults take that take time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Timing {
+pub struct FaultTiming {
     /// How long a slow answer waits, or a late request's connection stays open.
     pub delay_ms: u64,
     /// After how many further requests a late effect happens.
@@ -89,7 +89,7 @@ pub struct Timing {
     pub after_ms: u64,
 }
 
-impl Default for Timing {
+impl Default for FaultTiming {
     fn default() -> Self {
         Self {
             delay_ms: 500,
@@ -101,17 +101,17 @@ impl Default for Timing {
 
 /// A fault that a request meets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Strike {
+pub struct FaultHit {
     /// What goes wrong.
-    pub fault: Fault,
+    pub fault: SimFault,
     /// How long it takes.
-    pub timing: Timing,
+    pub timing: FaultTiming,
 }
 
 /// Why rules were refused.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("{field} is {value}: {allowed}")]
-pub struct BadRule {
+pub struct FaultRuleError {
     /// The field.
     pub field: String,
     /// What stood there.
@@ -120,7 +120,7 @@ pub struct BadRule {
     pub allowed: String,
 }
 
-impl BadRule {
+impl FaultRuleError {
     fn new(field: &str, value: impl std::fmt::Display, allowed: impl Into<String>) -> Self {
         Self {
             field: field.to_owned(),
@@ -143,51 +143,51 @@ struct Written {
     after_ms: Option<u64>,
 }
 
-impl Rule {
+impl FaultRule {
     /// Reads rules from the side door's JSON.
-    pub fn read_all(document: &Value) -> Result<Vec<Self>, BadRule> {
+    pub fn read_all(document: &Value) -> Result<Vec<Self>, FaultRuleError> {
         let Some(rules) = document.as_array() else {
-            return Err(BadRule::new("the document", document, "must be a list of rules"));
+            return Err(FaultRuleError::new("the document", document, "must be a list of rules"));
         };
         rules.iter().map(Self::read).collect()
     }
 
-    fn read(document: &Value) -> Result<Self, BadRule> {
+    fn read(document: &Value) -> Result<Self, FaultRuleError> {
         let written = Written::deserialize(document)
-            .map_err(|error| BadRule::new("a rule", document, format!("does not fit: {error}")))?;
+            .map_err(|error| FaultRuleError::new("a rule", document, format!("does not fit: {error}")))?;
         let names = operation::names();
         if written.operation != ANY_OPERATION && !names.contains(&written.operation.as_str()) {
             let allowed = format!("must be {ANY_OPERATION} or one of {}", names.join(", "));
-            return Err(BadRule::new("operation", written.operation, allowed));
+            return Err(FaultRuleError::new("operation", written.operation, allowed));
         }
-        let Some(fault) = Fault::from_name(&written.fault) else {
-            let known: Vec<_> = Fault::NAMES.into_iter().map(|(name, _)| name).collect();
-            return Err(BadRule::new(
+        let Some(fault) = SimFault::from_name(&written.fault) else {
+            let known: Vec<_> = SimFault::NAMES.into_iter().map(|(name, _)| name).collect();
+            return Err(FaultRuleError::new(
                 "fault",
                 written.fault,
                 format!("must be one of {}", known.join(", ")),
             ));
         };
-        if fault == Fault::OkWithError && !ANSWERED_LATE.contains(&written.operation.as_str()) {
+        if fault == SimFault::OkWithError && !ANSWERED_LATE.contains(&written.operation.as_str()) {
             let allowed = format!("ok-with-error is for one of {}", ANSWERED_LATE.join(", "));
-            return Err(BadRule::new("operation", written.operation, allowed));
+            return Err(FaultRuleError::new("operation", written.operation, allowed));
         }
         let when = match (written.probability, written.nth) {
             (Some(probability), None) if (0.0..=1.0).contains(&probability) => When::Probability(probability),
             (Some(probability), None) => {
-                return Err(BadRule::new("probability", probability, "must be from 0 to 1"));
+                return Err(FaultRuleError::new("probability", probability, "must be from 0 to 1"));
             }
-            (None, Some(0)) => return Err(BadRule::new("nth", 0, "must be at least 1")),
+            (None, Some(0)) => return Err(FaultRuleError::new("nth", 0, "must be at least 1")),
             (None, Some(nth)) => When::From(nth),
             (Some(_), Some(_)) => {
-                return Err(BadRule::new(
+                return Err(FaultRuleError::new(
                     "nth",
                     "given beside probability",
                     "one of the two must be given",
                 ));
             }
             (None, None) => {
-                return Err(BadRule::new(
+                return Err(FaultRuleError::new(
                     "nth",
                     "missing, as is probability",
                     "one of the two must be given",
@@ -195,20 +195,20 @@ impl Rule {
             }
         };
         if written.times == Some(0) {
-            return Err(BadRule::new("times", 0, "must be at least 1"));
+            return Err(FaultRuleError::new("times", 0, "must be at least 1"));
         }
         // A counted rule fires once unless it says how often, then at as many requests in a row.
         let left = match when {
             When::Probability(_) => written.times,
             When::From(_) => Some(written.times.unwrap_or(1)),
         };
-        let default = Timing::default();
+        let default = FaultTiming::default();
         Ok(Self {
             operation: written.operation,
             when,
             fault,
             left,
-            timing: Timing {
+            timing: FaultTiming {
                 delay_ms: written.delay_ms.unwrap_or(default.delay_ms),
                 after_requests: written.after_requests.unwrap_or(default.after_requests),
                 after_ms: written.after_ms.unwrap_or(default.after_ms),
@@ -219,14 +219,14 @@ impl Rule {
 
 /// The rules in force and what they have counted.
 #[derive(Debug)]
-pub struct Faults {
-    rules: Vec<Rule>,
+pub struct SimFaults {
+    rules: Vec<FaultRule>,
     seen: BTreeMap<&'static str, u64>,
     total: u64,
     random: Random,
 }
 
-impl Faults {
+impl SimFaults {
     /// Starts without rules.
     pub fn new(seed: u64) -> Self {
         Self {
@@ -238,14 +238,14 @@ impl Faults {
     }
 
     /// Replaces the rules; counting starts anew.
-    pub fn set(&mut self, rules: Vec<Rule>) {
+    pub fn set(&mut self, rules: Vec<FaultRule>) {
         self.rules = rules;
         self.seen.clear();
         self.total = 0;
     }
 
     /// Decides what goes wrong with a request; the first rule that fires counts.
-    pub fn strike(&mut self, operation: &'static str) -> Option<Strike> {
+    pub fn hit(&mut self, operation: &'static str) -> Option<FaultHit> {
         let seen = self.seen.entry(operation).or_default();
         *seen += 1;
         self.total += 1;
@@ -262,7 +262,7 @@ impl Faults {
                 };
             if fires {
                 rule.left = rule.left.map(|left| left - 1);
-                return Some(Strike {
+                return Some(FaultHit {
                     fault: rule.fault,
                     timing: rule.timing,
                 });

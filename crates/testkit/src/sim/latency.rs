@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// What a request waits for, apart from faults.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Latency {
+pub struct SimLatency {
     /// What each request waits.
     pub request: Duration,
     /// What a copy waits in addition whose source is in another region.
@@ -15,16 +15,16 @@ pub struct Latency {
 
 /// What a copy moves.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Movement {
+pub struct CopyTransfer {
     /// How many bytes.
     pub size_bytes: u64,
     /// Whether they cross regions.
     pub crosses_regions: bool,
 }
 
-impl Latency {
+impl SimLatency {
     /// Returns how long a request waits.
-    pub fn of(&self, movement: Option<Movement>) -> Duration {
+    pub fn of(&self, movement: Option<CopyTransfer>) -> Duration {
         let Some(movement) = movement else {
             return self.request;
         };
@@ -47,12 +47,12 @@ mod tests {
 
     #[test]
     fn copy_across_regions_waits_for_its_way_and_its_bytes() {
-        let latency = Latency {
+        let latency = SimLatency {
             request: Duration::from_millis(5),
             cross_region: Duration::from_millis(80),
             part_megabytes_per_second: Some(100.0),
         };
-        let movement = Movement {
+        let movement = CopyTransfer {
             size_bytes: 100_000_000,
             crosses_regions: true,
         };

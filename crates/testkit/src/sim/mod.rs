@@ -29,4 +29,4 @@ pub mod http;
 pub mod latency;
 pub mod model;
 
-pub use http::server::{Options, Server};
+pub use http::server::{ServerOptions, SimServer};

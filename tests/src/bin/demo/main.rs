@@ -9,19 +9,19 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use futures::stream::{self, StreamExt, TryStreamExt};
-use s3ferry_tests::compare::{self, Difference};
+use s3ferry_tests::compare::{self, SideDifference};
 use s3ferry_tests::deployment::{DESTINATION_BUCKET, Deployment, PATIENCE, SOURCE_BUCKET, SourceStack, until_notified};
-use s3ferry_tests::emulator::Options;
+use s3ferry_tests::emulator::EmulatorOptions;
 use s3ferry_tests::error::chain;
 use s3ferry_tests::foreign::{ForeignConsumer, NOTIFICATION_ID};
 use s3ferry_tests::interrupt::interrupted;
 use s3ferry_tests::runtime_api::Function;
-use s3ferry_tests::upload::Upload;
-use s3ferry_tests::waiting::{Seen, until};
-use s3ferry_tests::workload::{Case, odd_keys, rich_objects, small_objects};
+use s3ferry_tests::upload::TestUpload;
+use s3ferry_tests::waiting::{PollResult, until};
+use s3ferry_tests::workload::{WorkloadCase, odd_keys, rich_objects, small_objects};
 use s3ferry_tests::{DESTINATION_REGION, Result, SOURCE_REGION, replicator, tools};
 
-use crate::report::Report;
+use crate::report::DemoReport;
 
 /// What the stack copies. A prefix, because the other team's notification must not overlap ours.
 const PREFIX: &str = "live/";
@@ -70,12 +70,12 @@ async fn demonstrate() -> Result<usize> {
     let keep = std::env::var_os("DEMO_KEEP").is_some_and(|value| value == "1");
     let steps = Steps(Instant::now());
     steps.begin("starting the emulator with IAM enforced");
-    let deployment = Deployment::prepare(Options {
+    let deployment = Deployment::prepare(EmulatorOptions {
         log_requests: true,
         detached: keep,
     })
     .await?;
-    let mut report = Report::new();
+    let mut report = DemoReport::new();
     let outcome = run(&deployment, &steps, &mut report).await.map(|()| report.failures());
     println!("\n{report}");
     if !matches!(outcome, Ok(0)) {
@@ -97,7 +97,7 @@ impl Steps {
 }
 
 /// Deploys, writes and compares.
-async fn run(deployment: &Deployment, steps: &Steps, report: &mut Report) -> Result<()> {
+async fn run(deployment: &Deployment, steps: &Steps, report: &mut DemoReport) -> Result<()> {
     deployment.source.enable_versioning().await?;
     let other_team =
         format!("{SOURCE_BUCKET} ({SOURCE_REGION}) is in use: notification {NOTIFICATION_ID} of another team");
@@ -145,41 +145,45 @@ fn leave_running(deployment: Deployment) {
 }
 
 /// What [`compare::differences`] compares.
-const EVERY_ASPECT: &str = "bytes, headers, metadata, tags, class, redirect";
+const EVERY_ATTRIBUTE: &str = "bytes, headers, metadata, tags, class, redirect";
 
-async fn write_cases(deployment: &Deployment, report: &mut Report) -> Result<()> {
-    for Case { title, upload } in odd_keys(PREFIX).into_iter().chain(rich_objects(PREFIX)) {
+async fn write_cases(deployment: &Deployment, report: &mut DemoReport) -> Result<()> {
+    for WorkloadCase { title, upload } in odd_keys(PREFIX).into_iter().chain(rich_objects(PREFIX)) {
         let begun = Instant::now();
         upload.write(&deployment.source).await?;
         let outcome = until_arrived(deployment, &upload.key).await;
-        report.waited(title, "1 object", EVERY_ASPECT, begun, outcome)?;
+        report.waited(title, "1 object", EVERY_ATTRIBUTE, begun, outcome)?;
     }
     Ok(())
 }
 
-async fn overwrite_and_delete(deployment: &Deployment, report: &mut Report) -> Result<()> {
+async fn overwrite_and_delete(deployment: &Deployment, report: &mut DemoReport) -> Result<()> {
     let key = format!("{PREFIX}overwritten.txt");
     for body in ["first", "second", "third and last"] {
-        Upload::new(key.clone(), body).write(&deployment.source).await?;
+        TestUpload::new(key.clone(), body).write(&deployment.source).await?;
     }
     let begun = Instant::now();
     let outcome = until_arrived(deployment, &key).await;
-    report.waited("3 writes of one key", "the last", EVERY_ASPECT, begun, outcome)?;
+    report.waited("3 writes of one key", "the last", EVERY_ATTRIBUTE, begun, outcome)?;
 
     let key = format!("{PREFIX}deleted.txt");
-    Upload::new(key.clone(), "soon gone").write(&deployment.source).await?;
+    TestUpload::new(key.clone(), "soon gone")
+        .write(&deployment.source)
+        .await?;
     until_arrived(deployment, &key).await?;
     let begun = Instant::now();
     deployment.source.delete(&key).await?;
     let outcome = until("the delete to arrive", PATIENCE, || async {
         let left = deployment.destination.read(&key).await?;
-        Ok(Seen::when(left.is_none(), || "the object is still there".to_owned()))
+        Ok(PollResult::when(left.is_none(), || {
+            "the object is still there".to_owned()
+        }))
     })
     .await;
     report.waited("a write, then a delete", "both", "absent on both sides", begun, outcome)
 }
 
-async fn write_many(deployment: &Deployment, report: &mut Report) -> Result<()> {
+async fn write_many(deployment: &Deployment, report: &mut DemoReport) -> Result<()> {
     let uploads = small_objects(PREFIX, SMALL_OBJECTS);
     let requests_before = deployment.emulator.requests().len();
     let begun = Instant::now();
@@ -191,7 +195,7 @@ async fn write_many(deployment: &Deployment, report: &mut Report) -> Result<()> 
         PATIENCE,
         || async {
             let found = compare::listing_differences(&deployment.source, &deployment.destination, &below).await?;
-            Ok(Seen::when(found.is_empty(), || compare::summary(&found)))
+            Ok(PollResult::when(found.is_empty(), || compare::summary(&found)))
         },
     )
     .await;
@@ -207,7 +211,7 @@ async fn write_many(deployment: &Deployment, report: &mut Report) -> Result<()> 
     report.row(
         "everything so far",
         &format!("{compared} objects"),
-        EVERY_ASPECT,
+        EVERY_ATTRIBUTE,
         begun.elapsed(),
         problem,
     );
@@ -215,7 +219,7 @@ async fn write_many(deployment: &Deployment, report: &mut Report) -> Result<()> 
 }
 
 /// Counts what the replicator asked of S3 for the small objects, from the emulator's log of requests.
-fn count_requests(requests: &[String], report: &mut Report) {
+fn count_requests(requests: &[String], report: &mut DemoReport) {
     let below = |bucket: &str| format!("/{bucket}/{PREFIX}small/");
     let (at_source, at_destination) = (below(SOURCE_BUCKET), below(DESTINATION_BUCKET));
     let count = |wanted: &dyn Fn(&str) -> bool| requests.iter().filter(|request| wanted(request)).count();
@@ -233,7 +237,7 @@ fn count_requests(requests: &[String], report: &mut Report) {
 }
 
 /// Measures how fast the binary starts and how much memory it needs.
-async fn measure(deployment: &Deployment, report: &mut Report) -> Result<()> {
+async fn measure(deployment: &Deployment, report: &mut DemoReport) -> Result<()> {
     let megabytes = |kib: Option<u64>| kib.map_or("unknown".to_owned(), |kib| format!("{} MB", kib * 1024 / 1_000_000));
     let peak = megabytes(deployment.emulator.peak_resident_kib_of_functions());
     report.measure(
@@ -264,11 +268,13 @@ async fn look_around(
     deployment: &Deployment,
     stack: &SourceStack<'_>,
     foreign: &ForeignConsumer,
-    report: &mut Report,
+    report: &mut DemoReport,
 ) -> Result<()> {
     let key = format!("{FOREIGN_PREFIX}2026/report.csv");
     let begun = Instant::now();
-    Upload::new(key.clone(), "not ours").write(&deployment.source).await?;
+    TestUpload::new(key.clone(), "not ours")
+        .write(&deployment.source)
+        .await?;
     let outcome = until_notified(foreign, &[&key]).await;
     report.waited(
         "an object of the other team",
@@ -314,9 +320,9 @@ async fn look_around(
 /// Waits until one key is equal on both sides in every aspect.
 async fn until_arrived(deployment: &Deployment, key: &str) -> Result<()> {
     until(&format!("{key:?} to arrive"), PATIENCE, || async {
-        let found: Vec<Difference> =
+        let found: Vec<SideDifference> =
             compare::differences_of(&deployment.source, &deployment.destination, [key.to_owned()]).await?;
-        Ok(Seen::when(found.is_empty(), || compare::summary(&found)))
+        Ok(PollResult::when(found.is_empty(), || compare::summary(&found)))
     })
     .await
 }

@@ -8,13 +8,13 @@ use s3ferry_tests::error::chain;
 use s3ferry_tests::table::Table;
 
 /// The table with the number of its rows that failed, and what was measured on the way.
-pub(crate) struct Report {
+pub(crate) struct DemoReport {
     table: Table,
     measured: Table,
     failures: usize,
 }
 
-impl Report {
+impl DemoReport {
     pub(crate) fn new() -> Self {
         let table = Table::new(&["written", "arrived", "proof", "took", "verdict"]);
         Self {
@@ -59,7 +59,7 @@ impl Report {
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for DemoReport {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}\n{}", self.table, self.measured)
     }

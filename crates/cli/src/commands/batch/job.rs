@@ -3,12 +3,12 @@
 use s3ferry_core::names::{AccountId, Region};
 
 use super::place::Root;
-use super::{Engine, JobArgs};
-use crate::exit::Error;
+use super::{BatchService, JobArgs};
+use crate::exit::CliError;
 
 /// A job, by its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Job {
+pub(super) enum BatchJob {
     /// A job of S3 Batch Operations; without a region it is in the default one.
     S3 {
         account: AccountId,
@@ -21,12 +21,12 @@ pub(super) enum Job {
     Local { root: Root, id: String },
 }
 
-impl Job {
-    fn engine(&self) -> Engine {
+impl BatchJob {
+    fn engine(&self) -> BatchService {
         match self {
-            Self::S3 { .. } => Engine::S3BatchOperations,
-            Self::Run { .. } => Engine::StepFunctions,
-            Self::Local { .. } => Engine::Local,
+            Self::S3 { .. } => BatchService::S3BatchOperations,
+            Self::Run { .. } => BatchService::StepFunctions,
+            Self::Local { .. } => BatchService::Local,
         }
     }
 }
@@ -34,20 +34,20 @@ impl Job {
 impl JobArgs {
     /// Returns the account that must own the bucket of the job's report or results: the one that runs the job, unless
     /// another is named. Of a local job none is known.
-    pub(super) fn state_owner(&self, job: &Job) -> Option<AccountId> {
+    pub(super) fn state_owner(&self, job: &BatchJob) -> Option<AccountId> {
         let of_job = match job {
-            Job::S3 { account, .. } => Some(account.clone()),
-            Job::Run { arn, .. } => arn.split(':').nth(4).and_then(|account| AccountId::new(account).ok()),
-            Job::Local { .. } => None,
+            BatchJob::S3 { account, .. } => Some(account.clone()),
+            BatchJob::Run { arn, .. } => arn.split(':').nth(4).and_then(|account| AccountId::new(account).ok()),
+            BatchJob::Local { .. } => None,
         };
         self.state_bucket_owner.clone().or(of_job)
     }
 
     /// Reads the name.
-    pub(super) fn parse(&self) -> Result<Job, Error> {
+    pub(super) fn parse(&self) -> Result<BatchJob, CliError> {
         let job = self.read()?;
         match self.engine {
-            Some(engine) if engine != job.engine() => Err(Error::usage(
+            Some(engine) if engine != job.engine() => Err(CliError::usage(
                 format!(
                     "`{}` is a job of the engine {}, and --engine is {}",
                     self.job,
@@ -60,15 +60,15 @@ impl JobArgs {
         }
     }
 
-    fn read(&self) -> Result<Job, Error> {
+    fn read(&self) -> Result<BatchJob, CliError> {
         let fields: Vec<&str> = self.job.splitn(6, ':').collect();
         match fields.as_slice() {
-            ["arn", _, "s3", region, account, job] if job.starts_with("job/") => Ok(Job::S3 {
+            ["arn", _, "s3", region, account, job] if job.starts_with("job/") => Ok(BatchJob::S3 {
                 account: parsed(AccountId::new(*account), &self.job)?,
                 region: Some(parsed(Region::new(*region), &self.job)?),
                 id: job.trim_start_matches("job/").to_owned(),
             }),
-            ["arn", _, "states", region, _, run] if run.starts_with("execution:") => Ok(Job::Run {
+            ["arn", _, "states", region, _, run] if run.starts_with("execution:") => Ok(BatchJob::Run {
                 arn: self.job.clone(),
                 region: parsed(Region::new(*region), &self.job)?,
             }),
@@ -78,31 +78,31 @@ impl JobArgs {
         }
     }
 
-    fn by_id(&self) -> Result<Job, Error> {
+    fn by_id(&self) -> Result<BatchJob, CliError> {
         let account = self.account.clone().ok_or_else(|| {
-            Error::usage(
+            CliError::usage(
                 format!("job {} is named by its id, and its account is not known", self.job),
                 "give --account, or the ARN of the job",
             )
         })?;
-        Ok(Job::S3 {
+        Ok(BatchJob::S3 {
             account,
             region: self.region.clone(),
             id: self.job.clone(),
         })
     }
 
-    fn by_folder(&self) -> Result<Job, Error> {
+    fn by_folder(&self) -> Result<BatchJob, CliError> {
         let path = self.job.trim_end_matches('/');
         let (root, folder) = path.rsplit_once('/').unwrap_or((".", path));
         let id = folder.strip_prefix("job-").filter(|id| !id.is_empty());
         let id = id.ok_or_else(|| self.unknown())?.to_owned();
         let root = root.parse().map_err(|_| self.unknown())?;
-        Ok(Job::Local { root, id })
+        Ok(BatchJob::Local { root, id })
     }
 
-    fn unknown(&self) -> Error {
-        Error::usage(
+    fn unknown(&self) -> CliError {
+        CliError::usage(
             format!(
                 "`{}` is no job: expected the ARN of a job of S3 Batch Operations or of an execution, the id of a job, or \
                  the folder of a local job, which ends in job-<id>",
@@ -113,9 +113,9 @@ impl JobArgs {
     }
 }
 
-fn parsed<T, E: std::fmt::Display>(parsed: Result<T, E>, job: &str) -> Result<T, Error> {
+fn parsed<T, E: std::fmt::Display>(parsed: Result<T, E>, job: &str) -> Result<T, CliError> {
     parsed.map_err(|error| {
-        Error::usage(
+        CliError::usage(
             format!("`{job}`: {error}"),
             "name the job as `s3ferry batch start` printed it",
         )
@@ -135,7 +135,7 @@ fn is_id(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn job(text: &str) -> Result<Job, Error> {
+    fn job(text: &str) -> Result<BatchJob, CliError> {
         let args = JobArgs {
             job: text.to_owned(),
             engine: None,
@@ -150,17 +150,19 @@ mod tests {
     fn jobs_are_known_by_their_names() {
         let id = "f8fb9d89-a3aa-461d-bddc-ea6a1b131955";
         let arn = format!("arn:aws:s3:eu-central-1:123456789012:job/{id}");
-        assert!(matches!(job(&arn), Ok(Job::S3 { region: Some(region), id: found, .. })
-            if region.as_str() == "eu-central-1" && found == id));
+        assert!(
+            matches!(job(&arn), Ok(BatchJob::S3 { region: Some(region), id: found, .. })
+            if region.as_str() == "eu-central-1" && found == id)
+        );
         let run = "arn:aws:states:us-east-1:123456789012:execution:s3ferry-final-sync:batch-1";
-        assert!(matches!(job(run), Ok(Job::Run { arn, .. }) if arn == run));
+        assert!(matches!(job(run), Ok(BatchJob::Run { arn, .. }) if arn == run));
         for (text, folder) in [
             ("job-1", "."),
             ("reports/job-1/", "reports"),
             ("s3://state/a/job-1", "s3://state/a/"),
         ] {
             match job(text) {
-                Ok(Job::Local { root, id }) => assert_eq!((root.to_string().as_str(), id.as_str()), (folder, "1")),
+                Ok(BatchJob::Local { root, id }) => assert_eq!((root.to_string().as_str(), id.as_str()), (folder, "1")),
                 other => panic!("{text}: {other:?}"),
             }
         }
@@ -211,7 +213,7 @@ mod tests {
         }
         let args = JobArgs {
             job: "job-1".to_owned(),
-            engine: Some(Engine::StepFunctions),
+            engine: Some(BatchService::StepFunctions),
             account: None,
             state_bucket_owner: None,
             region: None,

@@ -11,17 +11,17 @@ use s3ferry_aws::journal::S3Journal;
 use s3ferry_aws::results::S3Results;
 use s3ferry_aws::source::S3Source;
 use s3ferry_core::batch_operations::{ResultCode, outcome_of_text};
-use s3ferry_core::batch_report::{JobProgress, JobState, Tally, TokenFields};
+use s3ferry_core::batch_report::{JobProgress, JobReportTotals, JobState, TokenFields};
 use s3ferry_core::event::Continuation;
 use s3ferry_core::failure::{Failure, FailureKind, is_credentials_code};
-use s3ferry_core::manifest::{Reader, Row};
+use s3ferry_core::manifest::{ManifestReader, ManifestRow};
 use s3ferry_core::names::BucketName;
 use s3ferry_core::policy::Policy;
-use s3ferry_engine::batch::Batch;
-use s3ferry_engine::final_sync::{FinalSync, Invocation, Terms};
+use s3ferry_engine::batch::BatchReconciler;
+use s3ferry_engine::final_sync::{FinalSync, FinalSyncInvocation, JobTerms};
 use s3ferry_engine::job::{Invoke, JobRecord, LocalJob, ReportPlace, Stop, folder};
 use s3ferry_engine::ports::{Clock as _, Continuations};
-use s3ferry_engine::reconcile::{Reconciler, Uploads};
+use s3ferry_engine::reconcile::{Reconciler, UploadSupport};
 use serde_json::{Value, json};
 
 use super::cloud::unusable_manifest;
@@ -30,13 +30,13 @@ use super::report::each_row;
 use super::start::StartArgs;
 use crate::args::{DestinationArgs, SharedArgs, SourceArgs};
 use crate::clock::InterruptibleClock;
-use crate::exit::{End, Error};
-use crate::files::{FileAt, fetch, file_store};
+use crate::exit::{CliError, CommandOutcome};
+use crate::files::{FileLocation, fetch, file_store};
 use crate::interrupt::{Interrupt, Stopper};
 use crate::output::{Format, Output, grouped};
 use crate::policy::OwnershipArg;
-use crate::progress::{Progress, say};
-use crate::sides::Sides;
+use crate::progress::{ProgressReporter, say};
+use crate::sides::BucketPair;
 
 /// How many invocations there are at once, so that one slow object does not hold all others up.
 const INVOCATIONS: usize = 2;
@@ -53,7 +53,7 @@ impl Continuations for NoQueue {
     }
 }
 
-type Engine = Batch<S3Source, S3Destination, InterruptibleClock, S3Journal, NoQueue>;
+type Engine = BatchReconciler<S3Source, S3Destination, InterruptibleClock, S3Journal, NoQueue>;
 
 /// The function, in this process.
 struct Function<F> {
@@ -91,9 +91,9 @@ impl<F> Function<F> {
     }
 }
 
-impl<F: Fn(&Terms) -> Engine + Send + Sync> Invoke for Function<F> {
+impl<F: Fn(&JobTerms) -> Engine + Send + Sync> Invoke for Function<F> {
     async fn invoke(&self, payload: &Value) -> Result<Value, String> {
-        let invocation = Invocation {
+        let invocation = FinalSyncInvocation {
             id: "local",
             deadline: InterruptibleClock::no_end(),
         };
@@ -116,18 +116,22 @@ impl Stop for Interrupt {
 }
 
 /// Runs a job, or goes on with it.
-pub(super) async fn run(shared: &SharedArgs, args: &StartArgs, interrupt: &Interrupt) -> Result<End, Error> {
+pub(super) async fn run(
+    shared: &SharedArgs,
+    args: &StartArgs,
+    interrupt: &Interrupt,
+) -> Result<CommandOutcome, CliError> {
     let user_arguments = args.user_arguments()?;
     let (source, destination) = both_sides(args)?;
     if args.policy.ownership == OwnershipArg::Shared && args.local.state_bucket.is_none() {
-        return Err(Error::usage(
+        return Err(CliError::usage(
             "--ownership shared requires --state-bucket",
             "give --state-bucket, as the replicator has it",
         ));
     }
     args.policy.check(&destination.destination_region)?;
     let limits = RequestLimits::new(args.local.max_requests_per_second, args.local.concurrency);
-    let sides = Sides::open(shared, &source, &destination, limits).await?;
+    let sides = BucketPair::open(shared, &source, &destination, limits).await?;
     sides.check_destination(args.policy.ownership()).await?;
     let uploads = match &args.local.state_bucket {
         Some(bucket) => Some(sides.state(bucket).await?),
@@ -173,10 +177,10 @@ pub(super) async fn run(shared: &SharedArgs, args: &StartArgs, interrupt: &Inter
         stop: stopping.clone(),
         tasks_an_invocation: usize::from(args.local.tasks_per_invocation),
         invocations: INVOCATIONS,
-        place: report_place(&root),
+        place: report_location(&root),
     };
     let name = job_name(&root, &id);
-    let progress = Progress::start("working", "tasks", Some(job.record.tasks));
+    let progress = ProgressReporter::start("working", "tasks", Some(job.record.tasks));
     let watch = |now: &JobProgress| {
         progress.set(now.ended(), now.total);
         progress.counts(&[("failed", now.failed)]);
@@ -185,7 +189,7 @@ pub(super) async fn run(shared: &SharedArgs, args: &StartArgs, interrupt: &Inter
     progress.finish();
     let ended = ended?;
     if ended.is_all_done() {
-        let mut tally = Tally::default();
+        let mut tally = JobReportTotals::default();
         each_row(&job.store, &root, &id, |row| {
             tally.add(row);
             Ok(())
@@ -195,13 +199,13 @@ pub(super) async fn run(shared: &SharedArgs, args: &StartArgs, interrupt: &Inter
     }
     let end = conclude(shared, &name, &ended, interrupt)?;
     match refused.get() {
-        Some(failure) => Err(Error::Failed(failure.clone())),
+        Some(failure) => Err(CliError::Failed(failure.clone())),
         None => Ok(end),
     }
 }
 
 /// Warns of a job whose tasks all name keys that neither bucket has: the manifest is of another bucket, or too old.
-fn warn_of_nothing(tally: &Tally) {
+fn warn_of_nothing(tally: &JobReportTotals) {
     let absent = tally.outcomes.get("skipped:both-absent").copied().unwrap_or_default();
     if absent == tally.tasks() {
         say(&format!(
@@ -213,14 +217,19 @@ fn warn_of_nothing(tally: &Tally) {
     }
 }
 
-fn conclude(shared: &SharedArgs, name: &str, ended: &JobProgress, interrupt: &Interrupt) -> Result<End, Error> {
+fn conclude(
+    shared: &SharedArgs,
+    name: &str,
+    ended: &JobProgress,
+    interrupt: &Interrupt,
+) -> Result<CommandOutcome, CliError> {
     let mut output = Output::stdout();
     match shared.output {
         // The job's name alone, for `JOB=$(s3ferry batch start ...)`.
         Format::Human => output.line(name)?,
         Format::Json => output.json(&json!({
             "type": "summary",
-            "engine": super::Engine::Local.as_str(),
+            "engine": super::BatchService::Local.as_str(),
             "job": name,
             "state": ended.state,
             "total": ended.total,
@@ -238,24 +247,24 @@ fn conclude(shared: &SharedArgs, name: &str, ended: &JobProgress, interrupt: &In
     ));
     if ended.failed > 0 {
         say(&format!(
-            "what failed, and a manifest of it: s3ferry batch report {name} --residue residue.csv"
+            "what failed, and a manifest of it: s3ferry batch report {name} --retry-manifest retry.csv"
         ));
     }
     if ended.is_all_done() {
-        Ok(End::Done)
+        Ok(CommandOutcome::Done)
     } else if interrupt.is_set() && !ended.state.is_over() {
-        Err(Error::Interrupted)
+        Err(CliError::Interrupted)
     } else {
-        Ok(End::NotAll)
+        Ok(CommandOutcome::NotAll)
     }
 }
 
-fn both_sides(args: &StartArgs) -> Result<(SourceArgs, DestinationArgs), Error> {
+fn both_sides(args: &StartArgs) -> Result<(SourceArgs, DestinationArgs), CliError> {
     let buckets = &args.buckets;
     let (Some(source), Some(destination), Some(destination_region)) =
         (&buckets.source, &buckets.destination, &buckets.destination_region)
     else {
-        return Err(Error::usage(
+        return Err(CliError::usage(
             "--engine local copies from this machine, and must know both buckets",
             "give --source, --destination and --destination-region",
         ));
@@ -274,18 +283,18 @@ fn both_sides(args: &StartArgs) -> Result<(SourceArgs, DestinationArgs), Error> 
 }
 
 fn final_sync(
-    sides: &Sides,
+    sides: &BucketPair,
     args: &StartArgs,
-    uploads: Option<Uploads<S3Journal>>,
+    uploads: Option<UploadSupport<S3Journal>>,
     interrupt: &Interrupt,
-) -> FinalSync<impl Fn(&Terms) -> Engine + Send + Sync + use<>, S3Results> {
+) -> FinalSync<impl Fn(&JobTerms) -> Engine + Send + Sync + use<>, S3Results> {
     let (source, destination) = sides.adapters();
     let settings: Policy = args.policy.policy(sides.prefix(), false);
     let source_bucket = sides.source.location.bucket.clone();
     let concurrent_parts = usize::from(args.policy.max_concurrent_parts);
     let concurrency = (usize::from(args.local.concurrency) / INVOCATIONS).max(1);
     let clock = InterruptibleClock::new(interrupt.clone());
-    let batches = move |terms: &Terms| Batch {
+    let batches = move |terms: &JobTerms| BatchReconciler {
         source_bucket: source_bucket.clone(),
         reconciler: Reconciler {
             source: source.clone(),
@@ -301,10 +310,10 @@ fn final_sync(
     FinalSync::new(batches, settings, None)
 }
 
-async fn manifest_file(manifest: &FileAt, sides: &Sides) -> Result<Fetched, Error> {
+async fn manifest_file(manifest: &FileLocation, sides: &BucketPair) -> Result<Fetched, CliError> {
     match manifest {
-        FileAt::File(path) => Ok(Fetched::Own(path.clone())),
-        FileAt::Object(location) => {
+        FileLocation::File(path) => Ok(Fetched::Own(path.clone())),
+        FileLocation::Object(location) => {
             let files = file_store(&sides.clients, &location.bucket, &sides.source.region).await?;
             Ok(Fetched::Temporary(fetch(&files, &location.prefix).await?))
         }
@@ -312,10 +321,10 @@ async fn manifest_file(manifest: &FileAt, sides: &Sides) -> Result<Fetched, Erro
 }
 
 /// Reads a manifest strictly; returns its rows and a digest of them.
-fn read_manifest(path: &Path, name: &str, bucket: &BucketName) -> Result<(Vec<Row>, String), Error> {
-    let unreadable = || Error::unreadable(format!("read the manifest {name}"));
+fn read_manifest(path: &Path, name: &str, bucket: &BucketName) -> Result<(Vec<ManifestRow>, String), CliError> {
+    let unreadable = || CliError::unreadable(format!("read the manifest {name}"));
     let mut lines = BufReader::new(std::fs::File::open(path).map_err(unreadable())?);
-    let mut reader = Reader::new(name, Some(bucket.clone()));
+    let mut reader = ManifestReader::new(name, Some(bucket.clone()));
     let mut rows = Vec::new();
     let mut fields = TokenFields::default();
     let mut line = Vec::new();
@@ -341,7 +350,7 @@ fn read_manifest(path: &Path, name: &str, bucket: &BucketName) -> Result<(Vec<Ro
     Ok((rows, fields.token().as_str().to_owned()))
 }
 
-fn report_place(root: &Root) -> ReportPlace {
+fn report_location(root: &Root) -> ReportPlace {
     match root {
         Root::Folder(_) => ReportPlace {
             bucket: String::new(),

@@ -10,11 +10,11 @@ use s3ferry_aws::file::FileStore;
 use s3ferry_aws::results::S3Results;
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::{ETag, ObjectKey, Region};
-use s3ferry_engine::results::RunResults;
+use s3ferry_engine::results::ResultStore;
 use tempfile::NamedTempFile;
 
-use crate::exit::Error;
-use crate::files::{FileAt, fetch, file_store, found_region};
+use crate::exit::CliError;
+use crate::files::{FileLocation, fetch, file_store, found_region};
 use crate::location::Location;
 
 /// The place of jobs, as it is written on a command line.
@@ -67,7 +67,7 @@ pub(super) enum Place {
 
 impl Root {
     /// Makes the place ready.
-    pub(super) async fn open(&self, clients: &Clients, region: &Region) -> Result<Place, Error> {
+    pub(super) async fn open(&self, clients: &Clients, region: &Region) -> Result<Place, CliError> {
         match self {
             Self::Folder(path) => Ok(Place::Folder(path.clone())),
             Self::Bucket(location) => {
@@ -85,13 +85,13 @@ impl Root {
 
 impl Place {
     /// Fetches a file of a report by the key that its index names; the index of a folder names it from there.
-    pub(super) async fn fetch(&self, key: &str) -> Result<Fetched, Error> {
+    pub(super) async fn fetch(&self, key: &str) -> Result<Fetched, CliError> {
         match self {
             Self::Folder(root) => {
                 let path = root.join(key);
                 let is_inside = !Path::new(key).is_absolute() && !key.split('/').any(|part| part == "..");
                 if !is_inside {
-                    return Err(Error::setup(
+                    return Err(CliError::setup(
                         format!(
                             "the report names the file {key}, which is outside of {}",
                             root.display()
@@ -127,20 +127,20 @@ impl Fetched {
 /// Puts a whole file where it is wanted.
 pub(super) async fn put(
     file: NamedTempFile,
-    to: &FileAt,
+    to: &FileLocation,
     clients: &Clients,
     region: &Region,
-) -> Result<Option<ETag>, Error> {
+) -> Result<Option<ETag>, CliError> {
     match to {
-        FileAt::File(path) => {
+        FileLocation::File(path) => {
             let persisted = file.persist(path);
-            persisted.map_err(|error| Error::file(format!("write {}", path.display()))(error.error))?;
+            persisted.map_err(|error| CliError::file(format!("write {}", path.display()))(error.error))?;
             Ok(None)
         }
-        FileAt::Object(location) => {
+        FileLocation::Object(location) => {
             let files = file_store(clients, &location.bucket, region).await?;
             let key = ObjectKey::from_raw(location.prefix.clone());
-            let key = key.map_err(|error| Error::usage(error.to_string(), "name another object"))?;
+            let key = key.map_err(|error| CliError::usage(error.to_string(), "name another object"))?;
             Ok(Some(files.put(&key, file.path(), "text/csv").await?))
         }
     }
@@ -156,7 +156,7 @@ fn failed(action: &str, path: &Path, error: &std::io::Error) -> Failure {
     }
 }
 
-impl RunResults for Place {
+impl ResultStore for Place {
     async fn write(&self, name: &str, text: String) -> Result<(), Failure> {
         match self {
             Self::Folder(root) => {

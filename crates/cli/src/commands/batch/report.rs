@@ -6,12 +6,13 @@ use std::pin::pin;
 
 use clap::Args;
 use futures::TryStreamExt as _;
-use s3ferry_aws::batch::runs::{Runs, name_of};
+use s3ferry_aws::batch::runs::{Executions, name_of};
 use s3ferry_aws::client::{Clients, RequestLimits};
 use s3ferry_aws::results::S3Results;
 use s3ferry_core::batch_operations::{ResultLine, RunName};
 use s3ferry_core::batch_report::{
-    Cells, INDEX_NAME, JobProgress, ReportError, ReportIndex, ReportRow, Residue, Tally, TaskEnd,
+    CompletionReportError, CompletionReportManifest, INDEX_NAME, JobProgress, JobReportTotals, RetryManifest,
+    TaskCells, TaskOutcome, TaskRow,
 };
 use s3ferry_core::names::{BucketName, Region};
 use s3ferry_engine::job::{folder, read_progress, read_record};
@@ -20,18 +21,18 @@ use serde_json::json;
 use tempfile::NamedTempFile;
 
 use super::JobArgs;
-use super::cloud::Outputs;
-use super::job::Job;
+use super::cloud::StackOutputs;
+use super::job::BatchJob;
 use super::place::{Place, Root, put};
 use super::s3_control::jobs_of;
 use super::status::{no_such_job, open_local};
 use crate::args::{SharedArgs, bucket};
-use crate::exit::{End, Error};
-use crate::files::{FileAt, folder_of, found_region, make_way};
+use crate::exit::{CliError, CommandOutcome};
+use crate::files::{FileLocation, folder_of, found_region, make_way};
 use crate::interrupt::Interrupt;
 use crate::location::Location;
 use crate::output::{Format, Output, grouped, shown_key};
-use crate::progress::{Progress, say};
+use crate::progress::{ProgressReporter, say};
 use crate::report_files::checked_rows;
 use crate::sides::load_clients;
 
@@ -42,7 +43,7 @@ Examples:
   What came of it, and a manifest of what failed; JOB is what `s3ferry batch
   start` printed:
     s3ferry batch report \"$JOB\" \\
-      --residue s3://app-data-state/final-sync/run-1-residue.csv
+      --retry-manifest s3://app-data-state/final-sync/run-1-retry.csv
 
 Exit code 0 means that every task is done; 1 that some failed, or were never
 run.")]
@@ -51,7 +52,7 @@ pub struct ReportArgs {
     job: JobArgs,
     /// Where a manifest of what failed is written: a file, or an object
     #[arg(long, value_name = "PATH")]
-    residue: Option<FileAt>,
+    retry_manifest: Option<FileLocation>,
     /// How many failures are shown to people; JSON has them all
     #[arg(long, value_name = "NUMBER", default_value_t = 20)]
     failures: u64,
@@ -64,25 +65,29 @@ pub struct ReportArgs {
 }
 
 /// Reads what came of a job.
-pub(super) async fn run(shared: &SharedArgs, args: &ReportArgs, interrupt: &Interrupt) -> Result<End, Error> {
+pub(super) async fn run(
+    shared: &SharedArgs,
+    args: &ReportArgs,
+    interrupt: &Interrupt,
+) -> Result<CommandOutcome, CliError> {
     let mut reading = Reading::new(shared, args)?;
     let work = async {
         let job = args.job.parse()?;
         let owner = args.job.state_owner(&job);
         match job {
-            Job::S3 { account, region, id } => {
+            BatchJob::S3 { account, region, id } => {
                 let (clients, region) =
                     load_clients(shared, region.as_ref(), "--region", RequestLimits::default()).await?;
                 let described = jobs_of(&clients, account, region.clone())?.describe(&id).await?;
                 must_be_over(&described.progress)?;
                 let (bucket, prefix) = described.report.ok_or_else(|| {
-                    Error::setup(
+                    CliError::setup(
                         "the job was made without a report",
                         "make jobs with `s3ferry batch start`, which always asks for one",
                     )
                 })?;
                 let location = format!("s3://{bucket}/{prefix}").parse::<Location>();
-                let location = location.map_err(|error| Error::Bug(error.to_string()))?;
+                let location = location.map_err(|error| CliError::Bug(error.to_string()))?;
                 let root = Root::Bucket(Location {
                     prefix: slashed(&location.prefix),
                     ..location
@@ -91,14 +96,14 @@ pub(super) async fn run(shared: &SharedArgs, args: &ReportArgs, interrupt: &Inte
                 reading.report(&place, &root, &id).await?;
                 Ok((described.progress, Some((clients.expecting(owner.as_ref()), region))))
             }
-            Job::Run { arn, region } => {
+            BatchJob::Run { arn, region } => {
                 let (clients, region) =
                     load_clients(shared, Some(&region), "--region", RequestLimits::default()).await?;
-                let progress = Runs::new(&clients, &region).describe(&arn).await?.progress;
+                let progress = Executions::new(&clients, &region).describe(&arn).await?.progress;
                 must_be_over(&progress)?;
                 let stack = args.stack.clone().or_else(|| stack_of(&arn).map(str::to_owned));
                 let stack = stack.filter(|_| args.state_bucket.is_none());
-                let outputs = Outputs::read(&clients, &region, stack.as_ref()).await?;
+                let outputs = StackOutputs::read(&clients, &region, stack.as_ref()).await?;
                 let state = outputs.state_bucket(args.state_bucket.as_ref(), "--state-bucket")?;
                 reading
                     .run(&clients.expecting(owner.as_ref()), &region, state, &arn)
@@ -110,19 +115,19 @@ pub(super) async fn run(shared: &SharedArgs, args: &ReportArgs, interrupt: &Inte
                 };
                 Ok((progress, Some((clients.expecting(owner.as_ref()), region))))
             }
-            Job::Local { root, id } => {
+            BatchJob::Local { root, id } => {
                 let place = open_local(shared, &root, &args.job).await?;
                 let record = read_record(&place, &id).await?;
                 let record = record.ok_or_else(|| no_such_job(&format!("job-{id} in {root}")))?;
                 let progress = read_progress(&place, &record).await?;
                 must_be_over(&progress)?;
                 reading.report(&place, &root, &id).await?;
-                Ok::<_, Error>((progress, None))
+                Ok::<_, CliError>((progress, None))
             }
         }
     };
     let (progress, clients) = tokio::select! {
-        () = interrupt.wait() => return Err(Error::Interrupted),
+        () = interrupt.wait() => return Err(CliError::Interrupted),
         done = work => done?,
     };
     reading.end(shared, args, &progress, clients).await
@@ -142,19 +147,19 @@ fn slashed(prefix: &str) -> String {
     }
 }
 
-fn must_be_over(progress: &JobProgress) -> Result<(), Error> {
+fn must_be_over(progress: &JobProgress) -> Result<(), CliError> {
     if progress.state.is_over() {
         return Ok(());
     }
-    Err(Error::setup(
+    Err(CliError::setup(
         format!("the job is {}, and its report comes with its end", progress.state),
         "follow it with `s3ferry batch status JOB --follow`; a local job is gone on with by the command that began it",
     ))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what a failed result hands over")]
-fn wrong(error: ReportError) -> Error {
-    Error::setup(
+fn wrong(error: CompletionReportError) -> CliError {
+    CliError::setup(
         error.to_string(),
         "read the report again; if it stays like this, run the manifest again",
     )
@@ -165,18 +170,18 @@ pub(super) async fn each_row(
     place: &Place,
     root: &Root,
     id: &str,
-    mut take: impl FnMut(&ReportRow) -> Result<(), Error>,
-) -> Result<(), Error> {
+    mut take: impl FnMut(&TaskRow) -> Result<(), CliError>,
+) -> Result<(), CliError> {
     let name = format!("{}/{INDEX_NAME}", folder(id));
     let key = match root {
         Root::Folder(_) => name,
         Root::Bucket(location) => format!("{}{name}", location.prefix),
     };
     let index = place.fetch(&key).await?;
-    let text = std::fs::read(index.path()).map_err(Error::unreadable(format!("read {key}")))?;
-    for file in ReportIndex::parse(&key, &text).map_err(wrong)?.results {
+    let text = std::fs::read(index.path()).map_err(CliError::unreadable(format!("read {key}")))?;
+    for file in CompletionReportManifest::parse(&key, &text).map_err(wrong)?.results {
         let fetched = place.fetch(&file.key).await?;
-        let opened = File::open(fetched.path()).map_err(Error::unreadable(format!("read {}", file.key)))?;
+        let opened = File::open(fetched.path()).map_err(CliError::unreadable(format!("read {}", file.key)))?;
         for row in checked_rows(opened, &file.key, &file, wrong)? {
             take(&row.map_err(wrong)?)?;
         }
@@ -188,48 +193,49 @@ pub(super) async fn each_row(
 struct Reading {
     format: Format,
     stdout: Output<std::io::Stdout>,
-    progress: Progress,
-    tally: Tally,
+    progress: ProgressReporter,
+    tally: JobReportTotals,
     unreadable_lines: u64,
     most_shown: u64,
     shown: u64,
-    residue: Residue,
+    retry_manifest: RetryManifest,
     file: Option<BufWriter<NamedTempFile>>,
 }
 
 impl Reading {
-    fn new(shared: &SharedArgs, args: &ReportArgs) -> Result<Self, Error> {
-        let file = match &args.residue {
+    fn new(shared: &SharedArgs, args: &ReportArgs) -> Result<Self, CliError> {
+        let file = match &args.retry_manifest {
             None => None,
             // Beside its place, so that it can be moved there.
-            Some(FileAt::File(path)) => {
+            Some(FileLocation::File(path)) => {
                 make_way(path)?;
                 Some(NamedTempFile::new_in(folder_of(path)))
             }
-            Some(FileAt::Object(_)) => Some(NamedTempFile::new()),
+            Some(FileLocation::Object(_)) => Some(NamedTempFile::new()),
         };
-        let file = file.transpose().map_err(Error::file("create a temporary file"))?;
+        let file = file.transpose().map_err(CliError::file("create a temporary file"))?;
         Ok(Self {
             format: shared.output,
             stdout: Output::stdout(),
-            progress: Progress::start("reading", "tasks", None),
-            tally: Tally::default(),
+            progress: ProgressReporter::start("reading", "tasks", None),
+            tally: JobReportTotals::default(),
             unreadable_lines: 0,
             most_shown: args.failures,
             shown: 0,
-            residue: Residue::default(),
+            retry_manifest: RetryManifest::default(),
             file: file.map(BufWriter::new),
         })
     }
 
     /// Reads a completion report.
-    async fn report(&mut self, place: &Place, root: &Root, id: &str) -> Result<(), Error> {
+    async fn report(&mut self, place: &Place, root: &Root, id: &str) -> Result<(), CliError> {
         each_row(place, root, id, |row| self.row(row)).await
     }
 
     /// Reads the results of a run of the state machine.
-    async fn run(&mut self, clients: &Clients, region: &Region, state: BucketName, arn: &str) -> Result<(), Error> {
-        let name = RunName::new(name_of(arn)).map_err(|error| Error::usage(error.to_string(), "name another run"))?;
+    async fn run(&mut self, clients: &Clients, region: &Region, state: BucketName, arn: &str) -> Result<(), CliError> {
+        let name =
+            RunName::new(name_of(arn)).map_err(|error| CliError::usage(error.to_string(), "name another run"))?;
         let region = found_region(clients, &state, region).await?;
         let results = S3Results::new(clients.s3_for_reading(&region), state, region, None);
         let prefix = format!("{}/results/", name.folder());
@@ -246,33 +252,33 @@ impl Reading {
         Ok(())
     }
 
-    fn row(&mut self, row: &ReportRow) -> Result<(), Error> {
+    fn row(&mut self, row: &TaskRow) -> Result<(), CliError> {
         self.tally.add(row);
         self.progress.advance(1);
-        if row.end == TaskEnd::Failed {
+        if row.end == TaskOutcome::Failed {
             self.failed(row)?;
         }
         Ok(())
     }
 
-    fn line(&mut self, file: &str, number: u64, line: &ResultLine) -> Result<(), Error> {
+    fn line(&mut self, file: &str, number: u64, line: &ResultLine) -> Result<(), CliError> {
         self.tally.add_line(line);
         self.progress.advance(1);
         if line.is_done() {
             return Ok(());
         }
         // A row that names no key can only be shown.
-        let cells = Cells::of_item(&line.row);
+        let cells = TaskCells::of_item(&line.row);
         let is_row = cells.is_some();
-        let row = ReportRow {
+        let row = TaskRow {
             file: file.to_owned(),
             row: number,
-            cells: cells.unwrap_or_else(|| Cells {
+            cells: cells.unwrap_or_else(|| TaskCells {
                 bucket: String::new(),
                 key: line.row.to_string(),
                 version: None,
             }),
-            end: TaskEnd::Failed,
+            end: TaskOutcome::Failed,
             http_status: None,
             error_code: line.outcome.clone(),
             message: line.detail.clone(),
@@ -280,15 +286,15 @@ impl Reading {
         if is_row { self.failed(&row) } else { self.show(&row) }
     }
 
-    fn failed(&mut self, row: &ReportRow) -> Result<(), Error> {
-        let spelled = self.residue.spell(row).map_err(wrong)?;
+    fn failed(&mut self, row: &TaskRow) -> Result<(), CliError> {
+        let spelled = self.retry_manifest.spell(row).map_err(wrong)?;
         if let Some(file) = &mut self.file {
-            writeln!(file, "{spelled}").map_err(Error::file("write the residue"))?;
+            writeln!(file, "{spelled}").map_err(CliError::file("write the residue"))?;
         }
         self.show(row)
     }
 
-    fn show(&mut self, row: &ReportRow) -> Result<(), Error> {
+    fn show(&mut self, row: &TaskRow) -> Result<(), CliError> {
         let key = row.cells.shown_key();
         match self.format {
             Format::Human => {
@@ -316,17 +322,17 @@ impl Reading {
         args: &ReportArgs,
         progress: &JobProgress,
         clients: Option<(Clients, Region)>,
-    ) -> Result<End, Error> {
+    ) -> Result<CommandOutcome, CliError> {
         self.progress.finish();
         let mut written = None;
-        if let (Some(to), Some(file)) = (&args.residue, self.file.take())
-            && self.residue.rows > 0
+        if let (Some(to), Some(file)) = (&args.retry_manifest, self.file.take())
+            && self.retry_manifest.rows > 0
         {
             let file = file.into_inner();
-            let file = file.map_err(|error| Error::file("write the residue")(error.into_error()))?;
+            let file = file.map_err(|error| CliError::file("write the residue")(error.into_error()))?;
             let (clients, region) = match clients {
                 Some(clients) => clients,
-                None => residue_clients(shared, args, to).await?,
+                None => retry_manifest_clients(shared, args, to).await?,
             };
             put(file, to, &clients, &region).await?;
             written = Some(to.to_string());
@@ -343,7 +349,11 @@ impl Reading {
             && never_run == 0
             && self.unreadable_lines == 0
             && progress.state == s3ferry_core::batch_report::JobState::Complete;
-        Ok(if is_done { End::Done } else { End::NotAll })
+        Ok(if is_done {
+            CommandOutcome::Done
+        } else {
+            CommandOutcome::NotAll
+        })
     }
 
     fn summary(
@@ -351,8 +361,8 @@ impl Reading {
         args: &ReportArgs,
         progress: &JobProgress,
         never_run: u64,
-        residue: Option<&str>,
-    ) -> Result<(), Error> {
+        retry_manifest: Option<&str>,
+    ) -> Result<(), CliError> {
         let tally = &self.tally;
         match self.format {
             Format::Human => {
@@ -378,9 +388,9 @@ impl Reading {
                     self.stdout
                         .line(format!("  {count:>12}  lines of results that cannot be read"))?;
                 }
-                if let Some(residue) = residue {
-                    let rows = grouped(self.residue.rows);
-                    self.stdout.line(format!("residue: {rows} rows in {residue}"))?;
+                if let Some(retry_manifest) = retry_manifest {
+                    let rows = grouped(self.retry_manifest.rows);
+                    self.stdout.line(format!("residue: {rows} rows in {retry_manifest}"))?;
                 }
             }
             Format::Json => self.stdout.json(&json!({
@@ -394,8 +404,8 @@ impl Reading {
                 "outcomes": tally.outcomes,
                 "unreadable_lines": self.unreadable_lines,
                 "reason": progress.reason,
-                "residue": residue,
-                "residue_rows": self.residue.rows,
+                "retry_manifest": retry_manifest,
+                "retry_manifest_rows": self.retry_manifest.rows,
             }))?,
         }
         self.stdout.flush()
@@ -403,12 +413,16 @@ impl Reading {
 }
 
 /// Clients for a residue in a bucket, of a job that is in a folder.
-async fn residue_clients(shared: &SharedArgs, args: &ReportArgs, to: &FileAt) -> Result<(Clients, Region), Error> {
-    let anywhere = Region::new("us-east-1").map_err(|error| Error::Bug(error.to_string()))?;
+async fn retry_manifest_clients(
+    shared: &SharedArgs,
+    args: &ReportArgs,
+    to: &FileLocation,
+) -> Result<(Clients, Region), CliError> {
+    let anywhere = Region::new("us-east-1").map_err(|error| CliError::Bug(error.to_string()))?;
     let region = match to {
         // Nobody is asked.
-        FileAt::File(_) => Some(&anywhere),
-        FileAt::Object(_) => args.job.region.as_ref(),
+        FileLocation::File(_) => Some(&anywhere),
+        FileLocation::Object(_) => args.job.region.as_ref(),
     };
     let (clients, region) = load_clients(shared, region, "--region", RequestLimits::default()).await?;
     Ok((clients.expecting(args.job.state_bucket_owner.as_ref()), region))
@@ -419,7 +433,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stack_is_told_by_the_run() {
+    fn stack_is_derived_from_the_execution() {
         for (machine, stack) in [
             ("s3ferry-source-final-sync", Some("s3ferry-source")),
             ("mine", None),

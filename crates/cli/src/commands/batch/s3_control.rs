@@ -6,7 +6,7 @@ use s3ferry_core::failure::Failure;
 use s3ferry_core::names::{AccountId, Region};
 
 use crate::args::SharedArgs;
-use crate::exit::Error;
+use crate::exit::CliError;
 
 /// The endpoint of a double of S3 Control; the SDK reads it by itself only where no other endpoint is given.
 const S3_CONTROL_ENDPOINT: &str = "AWS_ENDPOINT_URL_S3_CONTROL";
@@ -27,29 +27,29 @@ pub(super) fn has_s3_control(shared: &SharedArgs) -> bool {
 
 /// The jobs of one account, and where they are asked for.
 #[derive(Debug)]
-pub(super) struct Jobs {
+pub(super) struct S3ControlJobs {
     jobs: BatchJobs,
     /// The endpoint, where it is not AWS's own.
     endpoint: Option<String>,
 }
 
-impl Jobs {
+impl S3ControlJobs {
     pub(super) fn arn(&self, id: &str) -> String {
         self.jobs.arn(id)
     }
 
-    pub(super) async fn create(&self, order: &JobOrder) -> Result<String, Error> {
+    pub(super) async fn create(&self, order: &JobOrder) -> Result<String, CliError> {
         self.jobs.create(order).await.map_err(|failure| self.failed(failure))
     }
 
-    pub(super) async fn describe(&self, id: &str) -> Result<JobDescription, Error> {
+    pub(super) async fn describe(&self, id: &str) -> Result<JobDescription, CliError> {
         self.jobs
             .describe(id)
             .await
             .map_err(|failure| self.failed_on_job(failure))
     }
 
-    pub(super) async fn confirm(&self, id: &str) -> Result<(), Error> {
+    pub(super) async fn confirm(&self, id: &str) -> Result<(), CliError> {
         self.jobs
             .confirm(id)
             .await
@@ -57,7 +57,7 @@ impl Jobs {
     }
 
     /// Names where a job was looked for that is not there; any other failure is one of the endpoint.
-    fn failed_on_job(&self, failure: Failure) -> Error {
+    fn failed_on_job(&self, failure: Failure) -> CliError {
         if failure.code != JOB_NOT_FOUND {
             return self.failed(failure);
         }
@@ -65,7 +65,7 @@ impl Jobs {
             .endpoint
             .as_ref()
             .map(|url| format!(" (S3 Control was asked at {url})"));
-        Error::setup(
+        CliError::setup(
             format!("failed to {failure}{}", asked.unwrap_or_default()),
             format!(
                 "name the job as `s3ferry batch start` printed it, with its account and region if it is named by its id; if it \
@@ -75,9 +75,9 @@ impl Jobs {
     }
 
     /// Names the endpoint of an emulator, and the ways around what it does not have.
-    fn failed(&self, failure: Failure) -> Error {
+    fn failed(&self, failure: Failure) -> CliError {
         match &self.endpoint {
-            Some(url) if !failure.is_of_credentials() => Error::setup(
+            Some(url) if !failure.is_of_credentials() => CliError::setup(
                 format!("failed to {failure} (S3 Control was asked at {url})"),
                 format!(
                     "if that is an emulator without S3 Batch Operations, use --engine step-functions, or start the manifest with --engine local; if \
@@ -85,23 +85,23 @@ impl Jobs {
                      AWS_ENDPOINT_URL and leave out --endpoint-url"
                 ),
             ),
-            _ => Error::Failed(failure),
+            _ => CliError::Failed(failure),
         }
     }
 }
 
 /// Takes the jobs of an account.
-pub(super) fn jobs_of(clients: &Clients, account: AccountId, region: Region) -> Result<Jobs, Error> {
+pub(super) fn jobs_of(clients: &Clients, account: AccountId, region: Region) -> Result<S3ControlJobs, CliError> {
     let endpoint = s3_control_endpoint();
     if let Some(url) = &endpoint {
         crate::args::endpoint_url(url).map_err(|allowed| {
-            Error::setup(
+            CliError::setup(
                 format!("{S3_CONTROL_ENDPOINT}=`{url}`: {allowed}"),
                 format!("correct or unset {S3_CONTROL_ENDPOINT}"),
             )
         })?;
     }
-    Ok(Jobs {
+    Ok(S3ControlJobs {
         jobs: BatchJobs::new(clients, account, region, endpoint.as_deref()),
         endpoint: endpoint.or_else(|| clients.endpoint_url().map(str::to_owned)),
     })

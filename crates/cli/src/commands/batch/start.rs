@@ -5,17 +5,17 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
 use clap::{Args, Parser, ValueEnum};
-use s3ferry_core::batch_operations::Arguments;
+use s3ferry_core::batch_operations::JobArguments;
 use s3ferry_core::names::{AccountId, BucketName, Region};
 use s3ferry_core::policy::{Policy, StorageClassRule};
-use s3ferry_engine::final_sync::Terms;
+use s3ferry_engine::final_sync::JobTerms;
 
 use super::place::Root;
 use super::s3_control::has_s3_control;
-use super::{Engine, cloud, local};
+use super::{BatchService, cloud, local};
 use crate::args::{SharedArgs, account, bucket, region};
-use crate::exit::{End, Error};
-use crate::files::FileAt;
+use crate::exit::{CliError, CommandOutcome};
+use crate::files::FileLocation;
 use crate::interrupt::Interrupt;
 use crate::location::Location;
 use crate::policy::PolicyArgs;
@@ -44,10 +44,10 @@ pub struct StartArgs {
     /// Who runs the job; the default is the engine that the other flags are of, else s3-batch-operations, or step-functions
     /// with the stack on an emulator that has no S3 Control
     #[arg(long, value_enum, value_name = "ENGINE")]
-    pub(super) engine: Option<Engine>,
+    pub(super) engine: Option<BatchService>,
     /// The manifest: an object, or with --engine local a file
     #[arg(long, value_name = "PATH")]
-    pub(super) manifest: FileAt,
+    pub(super) manifest: FileLocation,
     /// What is done with each object
     #[arg(long, value_enum, value_name = "OPERATION", default_value_t = OperationArg::FinalSync)]
     pub(super) operation: OperationArg,
@@ -172,7 +172,11 @@ struct Defaults {
 }
 
 /// Starts a job, or runs it.
-pub(super) async fn run(shared: &SharedArgs, args: &StartArgs, interrupt: &Interrupt) -> Result<End, Error> {
+pub(super) async fn run(
+    shared: &SharedArgs,
+    args: &StartArgs,
+    interrupt: &Interrupt,
+) -> Result<CommandOutcome, CliError> {
     let engine = args.engine.unwrap_or_else(|| {
         let engine = args.fitting_engine(has_s3_control(shared));
         say(&format!("engine: {} (--engine chooses another)", engine.as_str()));
@@ -180,31 +184,31 @@ pub(super) async fn run(shared: &SharedArgs, args: &StartArgs, interrupt: &Inter
     });
     args.must_fit(engine)?;
     match engine {
-        Engine::S3BatchOperations => cloud::start_job(shared, args).await,
-        Engine::StepFunctions => cloud::start_run(shared, args).await,
-        Engine::Local => local::run(shared, args, interrupt).await,
+        BatchService::S3BatchOperations => cloud::start_job(shared, args).await,
+        BatchService::StepFunctions => cloud::start_run(shared, args).await,
+        BatchService::Local => local::run(shared, args, interrupt).await,
     }
 }
 
 impl StartArgs {
     /// Returns what the job asks for by itself; names and values are checked as the function does it.
-    pub(super) fn user_arguments(&self) -> Result<BTreeMap<String, String>, Error> {
-        let refused = |what: String| Error::usage(what, "correct --user-argument; docs/CONFIGURATION.md lists them");
+    pub(super) fn user_arguments(&self) -> Result<BTreeMap<String, String>, CliError> {
+        let refused = |what: String| CliError::usage(what, "correct --user-argument; docs/CONFIGURATION.md lists them");
         let mut given = BTreeMap::new();
         for (name, value) in &self.user_arguments {
             if given.insert(name.clone(), value.clone()).is_some() {
                 return Err(refused(format!("user argument `{name}` is given more than once")));
             }
         }
-        let value = serde_json::to_value(&given).map_err(|error| Error::Bug(error.to_string()))?;
-        let terms = Arguments::parse(Some(&value), "--user-argument")
-            .and_then(|arguments| Terms::of_job(&Policy::default(), &arguments, false));
+        let value = serde_json::to_value(&given).map_err(|error| CliError::Bug(error.to_string()))?;
+        let terms = JobArguments::parse(Some(&value), "--user-argument")
+            .and_then(|arguments| JobTerms::of_job(&Policy::default(), &arguments, false));
         terms.map(|_| given).map_err(|error| refused(error.to_string()))
     }
 
     /// Chooses the engine that the other flags are of; where they are of either, jobs of S3 Batch Operations, unless those
     /// do not exist where requests go.
-    fn fitting_engine(&self, has_s3_control: bool) -> Engine {
+    fn fitting_engine(&self, has_s3_control: bool) -> BatchService {
         let is_of_jobs = self.operation != OperationArg::FinalSync
             || self.cloud.function_arn.is_some()
             || self.cloud.role_arn.is_some()
@@ -213,17 +217,17 @@ impl StartArgs {
             || self.report_prefix.is_some();
         let is_of_runs = self.cloud.state_machine_arn.is_some() || (self.stack.is_some() && !has_s3_control);
         if is_of_runs && !is_of_jobs {
-            Engine::StepFunctions
+            BatchService::StepFunctions
         } else {
-            Engine::S3BatchOperations
+            BatchService::S3BatchOperations
         }
     }
 
     /// Refuses flags that the engine would not heed.
-    fn must_fit(&self, engine: Engine) -> Result<(), Error> {
-        let (is_local, is_jobs) = (engine == Engine::Local, engine == Engine::S3BatchOperations);
+    fn must_fit(&self, engine: BatchService) -> Result<(), CliError> {
+        let (is_local, is_jobs) = (engine == BatchService::Local, engine == BatchService::S3BatchOperations);
         if !is_jobs && self.operation != OperationArg::FinalSync {
-            return Err(Error::usage(
+            return Err(CliError::usage(
                 format!(
                     "--operation {} is S3's own, and --engine is {}",
                     self.operation.as_str(),
@@ -233,7 +237,7 @@ impl StartArgs {
             ));
         }
         if self.operation != OperationArg::FinalSync && !self.user_arguments.is_empty() {
-            return Err(Error::usage(
+            return Err(CliError::usage(
                 format!(
                     "--user-argument is for the final sync, and --operation is {}",
                     self.operation.as_str()
@@ -241,8 +245,8 @@ impl StartArgs {
                 "leave out --user-argument",
             ));
         }
-        if !is_local && matches!(self.manifest, FileAt::File(_)) {
-            return Err(Error::usage(
+        if !is_local && matches!(self.manifest, FileLocation::File(_)) {
+            return Err(CliError::usage(
                 format!(
                     "--engine {} reads its manifest from a bucket, and --manifest is a file",
                     engine.as_str()
@@ -261,7 +265,7 @@ impl StartArgs {
             (
                 "--state-machine-arn",
                 self.cloud.state_machine_arn.is_some(),
-                engine == Engine::StepFunctions,
+                engine == BatchService::StepFunctions,
             ),
             ("--source", self.buckets.source.is_some(), is_local),
             (
@@ -288,7 +292,7 @@ impl StartArgs {
             ("--state-bucket", self.local.state_bucket.is_some(), is_local),
         ];
         if let Some((flag, _, _)) = given.iter().find(|(_, is_given, is_heeded)| *is_given && !is_heeded) {
-            return Err(Error::usage(
+            return Err(CliError::usage(
                 format!(
                     "{flag} means nothing to --engine {} with --operation {}",
                     engine.as_str(),
@@ -305,7 +309,7 @@ impl StartArgs {
     }
 
     /// The policy of a function is its own; only a copy operation has a storage class from here.
-    fn must_leave_the_policy(&self, copies: bool) -> Result<(), Error> {
+    fn must_leave_the_policy(&self, copies: bool) -> Result<(), CliError> {
         let mut defaults = Defaults::parse_from(["s3ferry"]).policy;
         if copies {
             defaults.storage_class = self.policy.storage_class.clone();
@@ -313,7 +317,7 @@ impl StartArgs {
         if defaults == self.policy {
             return Ok(());
         }
-        Err(Error::usage(
+        Err(CliError::usage(
             "how objects are copied is the function's setting (or S3's), and is given here for --engine local only",
             "give what a job may change as --user-argument, as in --user-argument storage-class=STANDARD_IA",
         ))
@@ -347,7 +351,7 @@ mod tests {
 
     #[test]
     fn engine_that_fits_the_flags_and_the_endpoint_is_chosen() {
-        use Engine::{S3BatchOperations, StepFunctions};
+        use BatchService::{S3BatchOperations, StepFunctions};
         let manifest = ["start", "--manifest", "s3://state/final-sync/run-1.csv"];
         for (flags, on_aws, on_emulator) in [
             (&["--stack", "s3ferry-source"][..], S3BatchOperations, StepFunctions),

@@ -3,21 +3,21 @@
 use std::time::Duration;
 
 use clap::Args;
-use s3ferry_aws::batch::runs::Runs;
+use s3ferry_aws::batch::runs::Executions;
 use s3ferry_aws::client::RequestLimits;
 use s3ferry_core::batch_report::{JobProgress, JobState};
 use s3ferry_engine::job::{read_progress, read_record};
 use serde_json::json;
 
 use super::JobArgs;
-use super::job::Job;
+use super::job::BatchJob;
 use super::place::{Place, Root};
-use super::s3_control::{Jobs, jobs_of};
+use super::s3_control::{S3ControlJobs, jobs_of};
 use crate::args::SharedArgs;
-use crate::exit::{End, Error};
+use crate::exit::{CliError, CommandOutcome};
 use crate::interrupt::Interrupt;
 use crate::output::{Format, Output, grouped};
-use crate::progress::{Progress, say};
+use crate::progress::{ProgressReporter, say};
 use crate::sides::load_clients;
 
 /// The arguments of `batch status`.
@@ -48,27 +48,27 @@ pub struct StatusArgs {
 
 /// A job that can be asked how far it is.
 enum Watched {
-    S3 { jobs: Jobs, id: String },
-    Run { runs: Runs, arn: String },
+    S3 { jobs: S3ControlJobs, id: String },
+    Run { runs: Executions, arn: String },
     Local { place: Place, id: String, name: String },
 }
 
 impl Watched {
-    async fn open(shared: &SharedArgs, args: &JobArgs, job: Job) -> Result<Self, Error> {
+    async fn open(shared: &SharedArgs, args: &JobArgs, job: BatchJob) -> Result<Self, CliError> {
         match job {
-            Job::S3 { account, region, id } => {
+            BatchJob::S3 { account, region, id } => {
                 let (clients, region) =
                     load_clients(shared, region.as_ref(), "--region", RequestLimits::default()).await?;
                 let jobs = jobs_of(&clients, account, region)?;
                 Ok(Self::S3 { jobs, id })
             }
-            Job::Run { arn, region } => {
+            BatchJob::Run { arn, region } => {
                 let (clients, region) =
                     load_clients(shared, Some(&region), "--region", RequestLimits::default()).await?;
-                let runs = Runs::new(&clients, &region);
+                let runs = Executions::new(&clients, &region);
                 Ok(Self::Run { runs, arn })
             }
-            Job::Local { root, id } => {
+            BatchJob::Local { root, id } => {
                 let name = format!("job-{id} in {root}");
                 let place = open_local(shared, &root, args).await?;
                 Ok(Self::Local { place, id, name })
@@ -76,7 +76,7 @@ impl Watched {
         }
     }
 
-    async fn progress(&self) -> Result<JobProgress, Error> {
+    async fn progress(&self) -> Result<JobProgress, CliError> {
         match self {
             Self::S3 { jobs, id } => Ok(jobs.describe(id).await?.progress),
             Self::Run { runs, arn } => Ok(runs.describe(arn).await?.progress),
@@ -95,15 +95,15 @@ impl Watched {
     }
 }
 
-pub(super) fn no_such_job(name: &str) -> Error {
-    Error::setup(
+pub(super) fn no_such_job(name: &str) -> CliError {
+    CliError::setup(
         format!("there is no {name}"),
         "name the job as `s3ferry batch start` printed it",
     )
 }
 
 /// Takes the place of local jobs; a folder needs no region.
-pub(super) async fn open_local(shared: &SharedArgs, root: &Root, args: &JobArgs) -> Result<Place, Error> {
+pub(super) async fn open_local(shared: &SharedArgs, root: &Root, args: &JobArgs) -> Result<Place, CliError> {
     match root {
         Root::Folder(path) => Ok(Place::Folder(path.clone())),
         Root::Bucket(_) => {
@@ -116,9 +116,13 @@ pub(super) async fn open_local(shared: &SharedArgs, root: &Root, args: &JobArgs)
 }
 
 /// Says how far a job is.
-pub(super) async fn run(shared: &SharedArgs, args: &StatusArgs, interrupt: &Interrupt) -> Result<End, Error> {
+pub(super) async fn run(
+    shared: &SharedArgs,
+    args: &StatusArgs,
+    interrupt: &Interrupt,
+) -> Result<CommandOutcome, CliError> {
     let watched = match args.job.parse()? {
-        Job::Local { root, id } => {
+        BatchJob::Local { root, id } => {
             let name = format!("job-{id} in {root}");
             let place = open_local(shared, &root, &args.job).await?;
             Watched::Local { place, id, name }
@@ -129,7 +133,7 @@ pub(super) async fn run(shared: &SharedArgs, args: &StatusArgs, interrupt: &Inte
         match &watched {
             Watched::S3 { jobs, id } => jobs.confirm(id).await?,
             Watched::Run { .. } | Watched::Local { .. } => {
-                return Err(Error::usage(
+                return Err(CliError::usage(
                     "--confirm is for jobs of S3 Batch Operations",
                     "leave out --confirm",
                 ));
@@ -141,7 +145,11 @@ pub(super) async fn run(shared: &SharedArgs, args: &StatusArgs, interrupt: &Inte
         now = follow(&watched, now, args, interrupt).await?;
     }
     show(shared, args, &now)?;
-    Ok(if now.is_all_done() { End::Done } else { End::NotAll })
+    Ok(if now.is_all_done() {
+        CommandOutcome::Done
+    } else {
+        CommandOutcome::NotAll
+    })
 }
 
 async fn follow(
@@ -149,8 +157,8 @@ async fn follow(
     mut now: JobProgress,
     args: &StatusArgs,
     interrupt: &Interrupt,
-) -> Result<JobProgress, Error> {
-    let progress = Progress::start("working", "tasks", now.total);
+) -> Result<JobProgress, CliError> {
+    let progress = ProgressReporter::start("working", "tasks", now.total);
     loop {
         progress.set(now.ended(), now.total);
         progress.state(now.state.to_string());
@@ -161,14 +169,14 @@ async fn follow(
             return Ok(now);
         }
         tokio::select! {
-            () = interrupt.wait() => return Err(Error::Interrupted),
+            () = interrupt.wait() => return Err(CliError::Interrupted),
             () = tokio::time::sleep(Duration::from_secs(args.every)) => {}
         }
         now = watched.progress().await?;
     }
 }
 
-fn show(shared: &SharedArgs, args: &StatusArgs, now: &JobProgress) -> Result<(), Error> {
+fn show(shared: &SharedArgs, args: &StatusArgs, now: &JobProgress) -> Result<(), CliError> {
     let mut output = Output::stdout();
     match shared.output {
         Format::Human => {

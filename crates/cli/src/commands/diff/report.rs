@@ -2,22 +2,22 @@
 
 use std::io;
 
-use s3ferry_core::diff::{Counts, DifferentKey, Kind, Seen, SideName};
+use s3ferry_core::diff::{ComparedObject, DiffCounts, DifferenceKind, DifferentKey, SideName};
 use s3ferry_core::failure::Failure;
-use s3ferry_core::manifest::Row;
+use s3ferry_core::manifest::ManifestRow;
 use serde::Serialize;
 use serde_json::json;
 
 use super::DiffFormat;
-use crate::exit::Error;
+use crate::exit::CliError;
 use crate::failures::FailureCounts;
 use crate::inventories::Inventories;
 use crate::output::{Output, grouped, shown_key};
-use crate::sides::Sides;
+use crate::sides::BucketPair;
 
 /// The differences as they are written, one by one.
 #[derive(Debug)]
-pub(super) struct Report {
+pub(super) struct DifferenceWriter {
     format: DiffFormat,
     output: Output<io::Stdout>,
     source: String,
@@ -46,8 +46,8 @@ struct Line<'a> {
     different: &'a DifferentKey,
 }
 
-impl Report {
-    pub(super) fn begin(format: DiffFormat, sides: &Sides) -> Result<Self, Error> {
+impl DifferenceWriter {
+    pub(super) fn begin(format: DiffFormat, sides: &BucketPair) -> Result<Self, CliError> {
         let mut output = Output::stdout();
         if format == DiffFormat::Csv {
             csv_row(&mut output, COLUMNS)?;
@@ -64,7 +64,7 @@ impl Report {
     }
 
     /// Takes a key that differs, or that was `unread`.
-    pub(super) fn different(&mut self, different: &DifferentKey, unread: Option<&Failure>) -> Result<(), Error> {
+    pub(super) fn different(&mut self, different: &DifferentKey, unread: Option<&Failure>) -> Result<(), CliError> {
         if let Some(failure) = unread {
             self.unread.count(failure);
         }
@@ -89,13 +89,13 @@ impl Report {
                 if !different.can_be_copied() {
                     return Ok(());
                 }
-                let row = Row::new(self.source_bucket.clone(), different.key.clone(), None);
+                let row = ManifestRow::new(self.source_bucket.clone(), different.key.clone(), None);
                 self.output.line(row.to_csv())
             }
         }
     }
 
-    pub(super) fn end(mut self, counts: &Counts, inventories: &Inventories) -> Result<(), Error> {
+    pub(super) fn end(mut self, counts: &DiffCounts, inventories: &Inventories) -> Result<(), CliError> {
         match self.format {
             DiffFormat::Table => {
                 if self.written > 0 {
@@ -125,7 +125,7 @@ impl Report {
                     "different_keys": counts.different_keys,
                     "differences": kinds,
                     "other_storage_class": counts.other_storage_class,
-                    "settled_equal": counts.settled_equal,
+                    "confirmed_equal": counts.confirmed_equal,
                     "unread": self.unread.json(),
                     "source_inventory": inventories.json(SideName::Source),
                     "destination_inventory": inventories.json(SideName::Destination),
@@ -149,7 +149,7 @@ pub(crate) fn unread_lines(unread: &FailureCounts) -> Vec<String> {
 /// Makes the row of a key; the reason of one that was `unread` is said once for all, after the rows.
 pub(crate) fn table_row(different: &DifferentKey, unread: Option<&Failure>) -> String {
     let kinds: Vec<&str> = different.differences.iter().map(|kind| kind.as_str()).collect();
-    let size = |seen: &Option<Seen>| {
+    let size = |seen: &Option<ComparedObject>| {
         seen.as_ref()
             .map_or_else(|| "-".to_owned(), |seen| grouped(seen.size_bytes))
     };
@@ -164,7 +164,7 @@ pub(crate) fn table_row(different: &DifferentKey, unread: Option<&Failure>) -> S
     )
 }
 
-fn summary(source: &str, destination: &str, counts: &Counts) -> Vec<String> {
+fn summary(source: &str, destination: &str, counts: &DiffCounts) -> Vec<String> {
     let side =
         |name: &str, keys: u64, bytes: u64| format!("{name}: {} objects, {} bytes", grouped(keys), grouped(bytes));
     let mut lines = vec![
@@ -186,10 +186,10 @@ fn summary(source: &str, destination: &str, counts: &Counts) -> Vec<String> {
             kinds.join(", ")
         ));
     }
-    if counts.by_kind().any(|(kind, _)| kind == Kind::CannotTell) {
-        lines.push("cannot-tell is not equal: compare these by their bytes, or copy them again".to_owned());
+    if counts.by_kind().any(|(kind, _)| kind == DifferenceKind::Inconclusive) {
+        lines.push("inconclusive is not equal: compare these by their bytes, or copy them again".to_owned());
     }
-    let is_deep = counts.by_kind().any(|(kind, _)| kind == Kind::StorageClass);
+    let is_deep = counts.by_kind().any(|(kind, _)| kind == DifferenceKind::StorageClass);
     if counts.other_storage_class > 0 && !is_deep {
         lines.push(format!(
             "{} keys are in another storage class, which is a difference with --deep only",
@@ -201,10 +201,12 @@ fn summary(source: &str, destination: &str, counts: &Counts) -> Vec<String> {
 
 fn csv_fields(different: &DifferentKey) -> [String; 8] {
     let kinds: Vec<&str> = different.differences.iter().map(|kind| kind.as_str()).collect();
-    let field = |seen: &Option<Seen>, field: fn(&Seen) -> String| seen.as_ref().map(field).unwrap_or_default();
-    let size: fn(&Seen) -> String = |seen| seen.size_bytes.to_string();
-    let etag: fn(&Seen) -> String = |seen| seen.etag.clone().unwrap_or_default();
-    let class: fn(&Seen) -> String = |seen| seen.storage_class.clone();
+    let field = |seen: &Option<ComparedObject>, field: fn(&ComparedObject) -> String| {
+        seen.as_ref().map(field).unwrap_or_default()
+    };
+    let size: fn(&ComparedObject) -> String = |seen| seen.size_bytes.to_string();
+    let etag: fn(&ComparedObject) -> String = |seen| seen.etag.clone().unwrap_or_default();
+    let class: fn(&ComparedObject) -> String = |seen| seen.storage_class.clone();
     let (source, destination) = (&different.source, &different.destination);
     [
         different.key.to_string(),
@@ -221,11 +223,11 @@ fn csv_fields(different: &DifferentKey) -> [String; 8] {
 fn csv_row<'a, W: io::Write>(
     output: &mut Output<W>,
     fields: impl IntoIterator<Item = &'a (impl AsRef<[u8]> + 'a + ?Sized)>,
-) -> Result<(), Error> {
+) -> Result<(), CliError> {
     let mut row = csv::Writer::from_writer(Vec::new());
     row.write_record(fields)
-        .map_err(|error| Error::Bug(error.to_string()))?;
-    let row = row.into_inner().map_err(|error| Error::Bug(error.to_string()))?;
+        .map_err(|error| CliError::Bug(error.to_string()))?;
+    let row = row.into_inner().map_err(|error| CliError::Bug(error.to_string()))?;
     output.bytes(&row)
 }
 
@@ -238,8 +240,8 @@ mod tests {
     fn different() -> DifferentKey {
         DifferentKey {
             key: ObjectKey::from_raw("a,\"b\"\n").unwrap(),
-            differences: vec![Kind::Metadata, Kind::Tags],
-            source: Some(Seen {
+            differences: vec![DifferenceKind::Metadata, DifferenceKind::Tags],
+            source: Some(ComparedObject {
                 size_bytes: 1_234,
                 etag: Some("aa".into()),
                 last_modified: "2026-11-23T00:00:00Z".into(),

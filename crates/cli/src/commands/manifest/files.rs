@@ -9,9 +9,9 @@ use s3ferry_core::object_class::ObjectClass;
 use serde_json::json;
 use tempfile::NamedTempFile;
 
-use super::Sorted;
-use super::place::Place;
-use crate::exit::Error;
+use super::ClassifiedObject;
+use super::location::ManifestLocation;
+use crate::exit::CliError;
 use crate::inventories::Inventories;
 use crate::output::{Format, Output, grouped};
 
@@ -20,8 +20,8 @@ const LEFT_SHOWN: usize = 10;
 
 /// All files.
 #[derive(Debug)]
-pub(super) struct Files {
-    place: Place,
+pub(super) struct ManifestFiles {
+    place: ManifestLocation,
     /// The files of this name that were there before.
     earlier: BTreeSet<String>,
     rows_a_file: u64,
@@ -48,8 +48,8 @@ struct Written {
     etag: Option<ETag>,
 }
 
-impl Files {
-    pub(super) async fn begin(place: Place, rows_a_file: u64, by_class: bool) -> Result<Self, Error> {
+impl ManifestFiles {
+    pub(super) async fn begin(place: ManifestLocation, rows_a_file: u64, by_class: bool) -> Result<Self, CliError> {
         Ok(Self {
             earlier: place.numbered().await?,
             place,
@@ -62,7 +62,7 @@ impl Files {
     }
 
     /// Writes an object's row to the file of its class.
-    pub(super) async fn write(&mut self, sorted: &Sorted) -> Result<(), Error> {
+    pub(super) async fn write(&mut self, sorted: &ClassifiedObject) -> Result<(), CliError> {
         self.unread += u64::from(sorted.is_unread);
         // A row of an object that nobody could look at would lack its version.
         let class = if self.by_class || sorted.is_unread {
@@ -91,15 +91,15 @@ impl Files {
             }
         };
         open.rows += 1;
-        writeln!(open.file, "{line}").map_err(Error::file("write to a temporary file"))
+        writeln!(open.file, "{line}").map_err(CliError::file("write to a temporary file"))
     }
 
-    async fn finish(&mut self, class: ObjectClass) -> Result<(), Error> {
+    async fn finish(&mut self, class: ObjectClass) -> Result<(), CliError> {
         let Some(open) = self.open.remove(&class) else {
             return Ok(());
         };
         let file = open.file.into_inner();
-        let file = file.map_err(|error| Error::file("write to a temporary file")(error.into_error()))?;
+        let file = file.map_err(|error| CliError::file("write to a temporary file")(error.into_error()))?;
         let name = if self.by_class || class == ObjectClass::NotCopyable {
             format!("-{}", class.as_str())
         } else {
@@ -126,11 +126,11 @@ impl Files {
     pub(super) fn abandon(self) -> Option<String> {
         let written = self.written.into_iter().map(|written| written.location);
         match &self.place {
-            Place::Folder { .. } => {
+            ManifestLocation::Folder { .. } => {
                 let left: BTreeSet<String> = written.filter(|path| std::fs::remove_file(path).is_err()).collect();
                 named("the manifest is not complete, and its files were not removed", &left)
             }
-            Place::Bucket { .. } => {
+            ManifestLocation::Bucket { .. } => {
                 let left: BTreeSet<String> = self.earlier.into_iter().chain(written).collect();
                 named(
                     "do not use these objects, which are of this run or of an earlier one",
@@ -141,7 +141,7 @@ impl Files {
     }
 
     /// Finishes all files, and says where they are.
-    pub(super) async fn end(mut self, format: Format, inventories: &Inventories) -> Result<(), Error> {
+    pub(super) async fn end(mut self, format: Format, inventories: &Inventories) -> Result<(), CliError> {
         for class in ObjectClass::ALL {
             self.finish(class).await?;
         }
@@ -182,7 +182,7 @@ impl Files {
     }
 
     /// Files of an earlier run that this one did not replace would be taken for its own.
-    fn must_be_alone(self) -> Result<(), Error> {
+    fn must_be_alone(self) -> Result<(), CliError> {
         let mut left = self.earlier;
         for written in &self.written {
             left.remove(&written.location);
@@ -191,7 +191,7 @@ impl Files {
             return Ok(());
         }
         let what = "the manifest is written, and files of an earlier run with the same name are beside it";
-        Err(Error::setup(
+        Err(CliError::setup(
             named(what, &left).unwrap_or_default(),
             "remove them before the manifest is used, or write it under another name with --to",
         ))

@@ -7,11 +7,11 @@ use clap::Args;
 use s3ferry_core::delete_limit::{DeleteRefusal, Deletes, MaxDelete};
 use s3ferry_core::names::ObjectKey;
 
-use crate::exit::Error;
+use crate::exit::CliError;
 use crate::interrupt::Interrupt;
 use crate::output::grouped;
 use crate::progress::say;
-use crate::sides::Sides;
+use crate::sides::BucketPair;
 
 /// What is deleted at the destination.
 #[derive(Debug, Args)]
@@ -34,9 +34,9 @@ pub(super) struct DeleteArgs {
 
 impl DeleteArgs {
     /// Refuses deletes that must be confirmed where nobody can confirm them.
-    pub(super) fn check(&self, is_dry: bool) -> Result<(), Error> {
+    pub(super) fn check(&self, is_dry: bool) -> Result<(), CliError> {
         if self.delete && !self.yes && !is_dry && !io::stdin().is_terminal() {
-            return Err(Error::usage(
+            return Err(CliError::usage(
                 "--delete asks for confirmation, and standard input is no terminal",
                 "look at what would be deleted with --dry-run, then give --yes",
             ));
@@ -45,7 +45,7 @@ impl DeleteArgs {
     }
 
     /// Refuses deletes that a wrong source would ask for.
-    pub(super) fn refusal(&self, sides: &Sides, deletes: &Deletes) -> Result<(), Error> {
+    pub(super) fn refusal(&self, sides: &BucketPair, deletes: &Deletes) -> Result<(), CliError> {
         let limit = self.max_delete.unwrap_or(MaxDelete::Default);
         let Err(refusal) = deletes.check(limit, self.allow_empty_source) else {
             return Ok(());
@@ -60,7 +60,7 @@ impl DeleteArgs {
                  --max-delete deletes all of them"
             }
         };
-        Err(Error::setup(
+        Err(CliError::setup(
             format!("nothing was deleted: {}, and {refusal}", question(sides, deletes)),
             next,
         ))
@@ -68,7 +68,7 @@ impl DeleteArgs {
 }
 
 /// Says what would be deleted.
-fn question(sides: &Sides, deletes: &Deletes) -> String {
+fn question(sides: &BucketPair, deletes: &Deletes) -> String {
     format!(
         "{} of the {} objects ({}) of {} would be deleted, because {} ({} objects) does not have them",
         grouped(deletes.keys),
@@ -81,7 +81,7 @@ fn question(sides: &Sides, deletes: &Deletes) -> String {
 }
 
 /// Has the name of the bucket typed that objects are deleted in.
-pub(super) async fn confirm(sides: &Sides, deletes: &Deletes, interrupt: &Interrupt) -> Result<(), Error> {
+pub(super) async fn confirm(sides: &BucketPair, deletes: &Deletes, interrupt: &Interrupt) -> Result<(), CliError> {
     let bucket = sides.destination.location.bucket.clone();
     for warning in &sides.warnings {
         say(warning);
@@ -95,14 +95,14 @@ pub(super) async fn confirm(sides: &Sides, deletes: &Deletes, interrupt: &Interr
         io::stdin().read_line(&mut line).map(|_| line)
     });
     let typed = tokio::select! {
-        () = interrupt.wait() => return Err(Error::Interrupted),
-        typed = typed => typed.map_err(|error| Error::Bug(error.to_string()))?,
+        () = interrupt.wait() => return Err(CliError::Interrupted),
+        typed = typed => typed.map_err(|error| CliError::Bug(error.to_string()))?,
     };
-    let typed = typed.map_err(Error::file("read the confirmation"))?;
+    let typed = typed.map_err(CliError::file("read the confirmation"))?;
     if typed.trim() == bucket.as_str() {
         return Ok(());
     }
-    Err(Error::usage(
+    Err(CliError::usage(
         format!(
             "`{}` is not the name of the destination bucket; nothing was deleted",
             typed.trim()
@@ -113,37 +113,37 @@ pub(super) async fn confirm(sides: &Sides, deletes: &Deletes, interrupt: &Interr
 
 /// Keys that wait on disk, however many there are.
 #[derive(Debug)]
-pub(super) struct HeldKeys {
+pub(super) struct SpilledKeys {
     file: BufWriter<File>,
     /// How many there are.
     pub(super) count: u64,
 }
 
-impl HeldKeys {
-    pub(super) fn new() -> Result<Self, Error> {
-        let file = tempfile::tempfile().map_err(Error::file("create a temporary file"))?;
+impl SpilledKeys {
+    pub(super) fn new() -> Result<Self, CliError> {
+        let file = tempfile::tempfile().map_err(CliError::file("create a temporary file"))?;
         Ok(Self {
             file: BufWriter::new(file),
             count: 0,
         })
     }
 
-    pub(super) fn push(&mut self, key: &ObjectKey) -> Result<(), Error> {
+    pub(super) fn push(&mut self, key: &ObjectKey) -> Result<(), CliError> {
         self.count += 1;
         // In JSON a line is a key, whatever the key holds.
-        let line = serde_json::to_string(key).map_err(|error| Error::Bug(error.to_string()))?;
-        writeln!(self.file, "{line}").map_err(Error::file("write to a temporary file"))
+        let line = serde_json::to_string(key).map_err(|error| CliError::Bug(error.to_string()))?;
+        writeln!(self.file, "{line}").map_err(CliError::file("write to a temporary file"))
     }
 
     /// Returns the keys in the order in which they came.
-    pub(super) fn keys(self) -> Result<impl Iterator<Item = Result<ObjectKey, Error>>, Error> {
-        let unusable = || Error::file("read a temporary file");
+    pub(super) fn keys(self) -> Result<impl Iterator<Item = Result<ObjectKey, CliError>>, CliError> {
+        let unusable = || CliError::file("read a temporary file");
         let mut file = self.file.into_inner().map_err(|error| unusable()(error.into_error()))?;
         file.rewind().map_err(unusable())?;
         Ok(BufReader::new(file).lines().map(move |line| {
             let key: String = serde_json::from_str(&line.map_err(unusable())?)
-                .map_err(|error| Error::Bug(format!("a key that was held back: {error}")))?;
-            ObjectKey::from_raw(key).map_err(|error| Error::Bug(error.to_string()))
+                .map_err(|error| CliError::Bug(format!("a key that was held back: {error}")))?;
+            ObjectKey::from_raw(key).map_err(|error| CliError::Bug(error.to_string()))
         }))
     }
 }
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn held_keys_come_back_as_they_were() {
-        let mut held = HeldKeys::new().unwrap();
+        let mut held = SpilledKeys::new().unwrap();
         let keys = ["a", "new\nline", "\"q\"\r", "\u{1}\u{2028}ü"].map(|key| ObjectKey::from_raw(key).unwrap());
         for key in &keys {
             held.push(key).unwrap();

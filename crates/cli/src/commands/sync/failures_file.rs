@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use s3ferry_core::names::ObjectKey;
 use serde::Serialize;
 
-use crate::exit::Error;
+use crate::exit::CliError;
 use crate::output::Output;
 
 /// One line of the file of failures.
 #[derive(Debug, Serialize)]
-pub(super) struct Line<'a> {
+pub(super) struct FailureLine<'a> {
     pub(super) r#type: &'static str,
     pub(super) key: &'a ObjectKey,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -29,9 +29,12 @@ pub(super) struct FailuresFile {
 }
 
 impl FailuresFile {
-    pub(super) fn begin(path: &Path) -> Result<Self, Error> {
+    pub(super) fn begin(path: &Path) -> Result<Self, CliError> {
         let file = File::create(path);
-        let file = file.map_err(Error::file(format!("create the file of failures {}", path.display())))?;
+        let file = file.map_err(CliError::file(format!(
+            "create the file of failures {}",
+            path.display()
+        )))?;
         Ok(Self {
             path: path.to_owned(),
             file: Output::to(file),
@@ -39,7 +42,7 @@ impl FailuresFile {
         })
     }
 
-    pub(super) fn write(&mut self, line: &Line<'_>) -> Result<(), Error> {
+    pub(super) fn write(&mut self, line: &FailureLine<'_>) -> Result<(), CliError> {
         self.lines += 1;
         self.file.json(line)?;
         // What is known to have failed must be there whatever ends the command.

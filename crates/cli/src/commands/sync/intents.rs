@@ -8,8 +8,8 @@ use std::hash::{BuildHasher as _, RandomState};
 
 use s3ferry_core::names::ObjectKey;
 
-use super::deletes::HeldKeys;
-use crate::exit::Error;
+use super::deletes::SpilledKeys;
+use crate::exit::CliError;
 
 /// How many different keys are distinguished. A key beyond them may be reconciled more than once, which changes nothing.
 const DISTINGUISHED: usize = 1_000_000;
@@ -17,7 +17,7 @@ const DISTINGUISHED: usize = 1_000_000;
 /// The keys of the intents: they wait on disk until the listings are complete, with a hash of each in memory.
 #[derive(Debug)]
 pub(super) struct DeletedKeys {
-    held: HeldKeys,
+    held: SpilledKeys,
     /// Hashes of the first keys in `held` that were not reconciled yet.
     left: HashSet<u64>,
     /// How many keys of `held` have their hash in `left` at first.
@@ -26,9 +26,9 @@ pub(super) struct DeletedKeys {
 }
 
 impl DeletedKeys {
-    pub(super) fn new() -> Result<Self, Error> {
+    pub(super) fn new() -> Result<Self, CliError> {
         Ok(Self {
-            held: HeldKeys::new()?,
+            held: SpilledKeys::new()?,
             left: HashSet::new(),
             distinguished: 0,
             hasher: RandomState::new(),
@@ -36,11 +36,11 @@ impl DeletedKeys {
     }
 
     /// Takes the key of an intent; a key has one for each version that was deleted.
-    pub(super) fn push(&mut self, key: &ObjectKey) -> Result<(), Error> {
+    pub(super) fn push(&mut self, key: &ObjectKey) -> Result<(), CliError> {
         self.push_within(DISTINGUISHED, key)
     }
 
-    fn push_within(&mut self, limit: usize, key: &ObjectKey) -> Result<(), Error> {
+    fn push_within(&mut self, limit: usize, key: &ObjectKey) -> Result<(), CliError> {
         let hash = self.hasher.hash_one(key);
         if self.left.contains(&hash) {
             return Ok(());
@@ -60,14 +60,14 @@ impl DeletedKeys {
     }
 
     /// Returns the keys that were not left out.
-    pub(super) fn keys(self) -> Result<impl Iterator<Item = Result<ObjectKey, Error>>, Error> {
+    pub(super) fn keys(self) -> Result<impl Iterator<Item = Result<ObjectKey, CliError>>, CliError> {
         let Self {
             held,
             left,
             distinguished,
             hasher,
         } = self;
-        let is_left = move |(index, key): (usize, Result<ObjectKey, Error>)| match key {
+        let is_left = move |(index, key): (usize, Result<ObjectKey, CliError>)| match key {
             Ok(key) if index < distinguished && !left.contains(&hasher.hash_one(&key)) => None,
             key => Some(key),
         };

@@ -6,21 +6,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use s3ferry_core::delete_limit::Deletes;
-use s3ferry_core::diff::{Counts, SideName};
-use s3ferry_core::facts::Aspect;
+use s3ferry_core::diff::{DiffCounts, SideName};
+use s3ferry_core::facts::Attribute;
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::ObjectKey;
-use s3ferry_core::outcome::{AgainReason, Outcome, Report, SkipReason};
+use s3ferry_core::outcome::{DeferralReason, Outcome, ReconcileReport, SkipReason};
 use serde_json::json;
 
-use super::dry::DRY_RUN;
-use super::failures_file::{FailuresFile, Line};
+use super::dry_run::DRY_RUN;
+use super::failures_file::{FailureLine, FailuresFile};
 use crate::denials::is_denial;
-use crate::exit::{End, Error};
+use crate::exit::{CliError, CommandOutcome};
 use crate::failures::FailureCounts;
 use crate::output::{Format, Output, grouped, shown_key};
 use crate::progress::say;
-use crate::sides::Sides;
+use crate::sides::BucketPair;
 
 /// So many failures alike, with nothing done before them, are one failure of the whole command.
 const ALIKE: u64 = 64;
@@ -34,21 +34,21 @@ const OVERTAKEN: u64 = 20;
 /// What came of a sync so far.
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each says one thing that is so or not")]
-pub(super) struct Results {
+pub(super) struct SyncResults {
     format: Format,
     is_dry: bool,
     /// Whether unfinished uploads are journaled, so that the next run resumes them.
     has_journal: bool,
     failures: FailuresFile,
     stdout: Output<std::io::Stdout>,
-    compared: Counts,
+    compared: DiffCounts,
     /// Objects of the destination alone, which were left as they are.
     extra: u64,
     copied: u64,
     copied_bytes: u64,
     /// Of the copied ones, those that were there and that nothing stored could be compared with.
     not_comparable: u64,
-    amended: u64,
+    attributes_updated: u64,
     deleted: u64,
     /// Reconciled, and found equal.
     equal: u64,
@@ -59,7 +59,7 @@ pub(super) struct Results {
     /// Keys that no listing named and that s3ferry deleted earlier, with shared ownership.
     deleted_before: u64,
     conflicts: u64,
-    not_kept: u64,
+    not_preserved: u64,
     not_done: u64,
     /// Of those that are not done, multipart copies that were interrupted.
     interrupted: u64,
@@ -78,27 +78,27 @@ pub(super) struct Results {
     all_alike: bool,
 }
 
-impl Results {
-    pub(super) fn begin(format: Format, is_dry: bool, has_journal: bool, failures: &Path) -> Result<Self, Error> {
+impl SyncResults {
+    pub(super) fn begin(format: Format, is_dry: bool, has_journal: bool, failures: &Path) -> Result<Self, CliError> {
         Ok(Self {
             format,
             is_dry,
             has_journal,
             failures: FailuresFile::begin(failures)?,
             stdout: Output::stdout(),
-            compared: Counts::default(),
+            compared: DiffCounts::default(),
             extra: 0,
             copied: 0,
             copied_bytes: 0,
             not_comparable: 0,
-            amended: 0,
+            attributes_updated: 0,
             deleted: 0,
             equal: 0,
             gone: 0,
             gone_at_source: 0,
             deleted_before: 0,
             conflicts: 0,
-            not_kept: 0,
+            not_preserved: 0,
             not_done: 0,
             interrupted: 0,
             failed: 0,
@@ -115,7 +115,7 @@ impl Results {
     }
 
     /// Counts keys that were compared.
-    pub(super) fn compared(&mut self, counts: &Counts) {
+    pub(super) fn compared(&mut self, counts: &DiffCounts) {
         self.compared.add(counts);
     }
 
@@ -134,7 +134,7 @@ impl Results {
     }
 
     /// Counts a key that is looked at once more, and returns how many there were before.
-    pub(super) fn ask_again(&mut self) -> usize {
+    pub(super) fn recheck(&mut self) -> usize {
         self.asked_again += 1;
         self.asked_again - 1
     }
@@ -157,7 +157,7 @@ impl Results {
     /// Says in a few numbers how it goes.
     pub(super) fn counts(&self) -> [(&'static str, u64); 4] {
         [
-            ("copied", self.copied + self.amended),
+            ("copied", self.copied + self.attributes_updated),
             ("deleted", self.deleted),
             ("not-done", self.not_done),
             ("failed", self.failed),
@@ -165,14 +165,14 @@ impl Results {
     }
 
     /// Takes the end of one key.
-    pub(super) fn settled(&mut self, key: &ObjectKey, report: &Report) -> Result<(), Error> {
+    pub(super) fn record_result(&mut self, key: &ObjectKey, report: &ReconcileReport) -> Result<(), CliError> {
         match &report.outcome {
             Outcome::Copied { size_bytes, .. } => {
                 self.copied += 1;
                 self.not_comparable += u64::from(report.not_comparable);
                 self.copied_bytes = self.copied_bytes.saturating_add(*size_bytes);
             }
-            Outcome::Amended { .. } => self.amended += 1,
+            Outcome::AttributesUpdated { .. } => self.attributes_updated += 1,
             Outcome::Deleted => self.deleted += 1,
             Outcome::Skipped(SkipReason::DestinationNewer) => {
                 self.conflicts += 1;
@@ -188,12 +188,12 @@ impl Results {
             // Also where its copy came to its end first.
             Outcome::Skipped(SkipReason::DeletesNotPropagated) => self.gone_at_source += 1,
             Outcome::Skipped(_) => self.equal += 1,
-            Outcome::Again(reason) => {
+            Outcome::Deferred(reason) => {
                 self.not_done += 1;
                 self.write(
                     "not-done",
                     key,
-                    Some(FailureKind::Again),
+                    Some(FailureKind::Deferred),
                     reason.as_str(),
                     not_done(*reason),
                 )?;
@@ -205,22 +205,22 @@ impl Results {
             {
                 self.not_done += 1;
                 self.interrupted += 1;
-                self.write("not-done", key, Some(FailureKind::Again), "Interrupted", INTERRUPTED)?;
+                self.write("not-done", key, Some(FailureKind::Deferred), "Interrupted", INTERRUPTED)?;
             }
             Outcome::Failed(failure) => self.failed(key, failure)?,
         }
-        if report.outcome_unknown && !matches!(report.outcome, Outcome::Failed(_) | Outcome::Again(_)) {
+        if report.outcome_unknown && !matches!(report.outcome, Outcome::Failed(_) | Outcome::Deferred(_)) {
             self.unanswered += 1;
         }
-        let is_unfinished = matches!(report.outcome, Outcome::Again(_) | Outcome::Failed(_));
+        let is_unfinished = matches!(report.outcome, Outcome::Deferred(_) | Outcome::Failed(_));
         if report.upload_left && is_unfinished && !self.has_journal && !self.is_dry {
             self.uploads_left += 1;
             self.write("upload-left", key, None, "UploadLeft", UPLOAD_LEFT)?;
         }
-        if !report.lost.is_empty() {
-            self.not_kept += 1;
-            let aspects: Vec<&str> = report.lost.iter().copied().map(Aspect::as_str).collect();
-            self.write("not-kept", key, None, "NotKept", &aspects.join(", "))?;
+        if !report.not_preserved.is_empty() {
+            self.not_preserved += 1;
+            let attributes: Vec<&str> = report.not_preserved.iter().copied().map(Attribute::as_str).collect();
+            self.write("not-kept", key, None, "NotKept", &attributes.join(", "))?;
         }
         Ok(())
     }
@@ -231,22 +231,22 @@ impl Results {
     }
 
     /// Takes a delete intent that cannot be read: its key is not known.
-    pub(super) fn intent_unread(&mut self, name: &str, failure: &Failure) -> Result<(), Error> {
-        let name = ObjectKey::from_raw(name).map_err(|error| Error::Bug(error.to_string()))?;
+    pub(super) fn intent_unread(&mut self, name: &str, failure: &Failure) -> Result<(), CliError> {
+        let name = ObjectKey::from_raw(name).map_err(|error| CliError::Bug(error.to_string()))?;
         self.fails("intent-unread", &name, failure)
     }
 
-    fn failed(&mut self, key: &ObjectKey, failure: &Failure) -> Result<(), Error> {
+    fn failed(&mut self, key: &ObjectKey, failure: &Failure) -> Result<(), CliError> {
         self.fails("failed", key, failure)
     }
 
-    fn fails(&mut self, r#type: &'static str, key: &ObjectKey, failure: &Failure) -> Result<(), Error> {
+    fn fails(&mut self, r#type: &'static str, key: &ObjectKey, failure: &Failure) -> Result<(), CliError> {
         self.failed += 1;
         self.failed_by.count(failure);
         self.write(r#type, key, Some(failure.kind), &failure.code, &failure.to_string())?;
         if failure.is_of_credentials() {
             // No other key can end otherwise, whatever was done before.
-            return Err(Error::Failed(failure.clone()));
+            return Err(CliError::Failed(failure.clone()));
         }
         match &self.first_failure {
             Some(first) => self.all_alike &= (first.kind, &first.code) == (failure.kind, &failure.code),
@@ -259,15 +259,17 @@ impl Results {
     }
 
     /// Ends the command where everything fails for one reason that ails the buckets or the credentials, not the objects.
-    fn must_not_be_all_alike(&self) -> Result<(), Error> {
-        let done = self.copied + self.amended + self.deleted + self.equal + self.gone + self.gone_at_source;
+    fn must_not_be_all_alike(&self) -> Result<(), CliError> {
+        let done = self.copied + self.attributes_updated + self.deleted + self.equal + self.gone + self.gone_at_source;
         match &self.first_failure {
-            Some(first) if self.all_alike && done == 0 && ails_everything(first) => Err(Error::Failed(first.clone())),
+            Some(first) if self.all_alike && done == 0 && is_environment_failure(first) => {
+                Err(CliError::Failed(first.clone()))
+            }
             _ => Ok(()),
         }
     }
 
-    fn would(&mut self, key: &ObjectKey, action: &str) -> Result<(), Error> {
+    fn would(&mut self, key: &ObjectKey, action: &str) -> Result<(), CliError> {
         *self.would.entry(action.to_owned()).or_default() += 1;
         match self.format {
             Format::Human if self.would.values().sum::<u64>() > SHOWN => Ok(()),
@@ -285,8 +287,8 @@ impl Results {
         kind: Option<FailureKind>,
         code: &str,
         detail: &str,
-    ) -> Result<(), Error> {
-        self.failures.write(&Line {
+    ) -> Result<(), CliError> {
+        self.failures.write(&FailureLine {
             r#type,
             key,
             kind: kind.map(FailureKind::as_str),
@@ -296,9 +298,9 @@ impl Results {
     }
 
     /// Writes the summary of a run that `ended` so; returns how the command ends.
-    pub(super) fn end(mut self, sides: &Sides, ended: Result<(), Error>) -> Result<End, Error> {
-        if matches!(ended, Err(Error::OutputClosed)) {
-            return Err(Error::OutputClosed);
+    pub(super) fn end(mut self, sides: &BucketPair, ended: Result<(), CliError>) -> Result<CommandOutcome, CliError> {
+        if matches!(ended, Err(CliError::OutputClosed)) {
+            return Err(CliError::OutputClosed);
         }
         match self.format {
             Format::Human => {
@@ -319,10 +321,14 @@ impl Results {
         }
         self.must_not_be_all_alike()?;
         let is_done = self.failed + self.not_done == 0;
-        Ok(if is_done { End::Done } else { End::NotAll })
+        Ok(if is_done {
+            CommandOutcome::Done
+        } else {
+            CommandOutcome::NotAll
+        })
     }
 
-    fn summary(&self, sides: &Sides, stopped_by: Option<&str>) -> serde_json::Value {
+    fn summary(&self, sides: &BucketPair, stopped_by: Option<&str>) -> serde_json::Value {
         json!({
             "type": "summary",
             "stopped_by": stopped_by,
@@ -336,7 +342,7 @@ impl Results {
             "copied": self.copied,
             "copied_bytes": self.copied_bytes,
             "copied_not_comparable": self.not_comparable,
-            "amended": self.amended,
+            "attributes_updated": self.attributes_updated,
             "deleted": self.deleted,
             "found_equal": self.equal,
             "gone": self.gone,
@@ -344,13 +350,13 @@ impl Results {
             "deleted_before": self.deleted_before,
             "extra_at_destination": self.extra,
             "conflicts": self.conflicts,
-            "not_kept": self.not_kept,
+            "not_kept": self.not_preserved,
             "not_done": self.not_done,
             "interrupted": self.interrupted,
             "failed": self.failed,
             "failed_by": self.failed_by.json(),
             "unanswered_writes": self.unanswered,
-            "overtaken": self.overtaken.load(Ordering::Relaxed),
+            "precondition_failures": self.overtaken.load(Ordering::Relaxed),
             "uploads_left": self.uploads_left,
             "would": self.would,
             "source_inventory": sides.inventories.json(SideName::Source),
@@ -359,7 +365,7 @@ impl Results {
         })
     }
 
-    fn lines(&self, sides: &Sides) -> Vec<String> {
+    fn lines(&self, sides: &BucketPair) -> Vec<String> {
         let keys = self.compared.source_keys.max(self.compared.destination_keys);
         let mut lines = Vec::new();
         let would = self.would.values().sum::<u64>();
@@ -384,7 +390,7 @@ impl Results {
                 self.not_comparable,
                 "of these copied again, because nothing that both sides store can be compared",
             ),
-            (self.amended, "amended around equal bytes"),
+            (self.attributes_updated, "amended around equal bytes"),
             (self.deleted, "deleted"),
             (self.equal, "looked different and were equal"),
             (self.gone, "deleted since they were listed, on both sides"),
@@ -397,7 +403,7 @@ impl Results {
                 "read because s3ferry deleted them earlier, and in neither listing",
             ),
             (self.conflicts, "conflicts: the destination's object is as new or newer"),
-            (self.not_kept, "copied without everything they had at the source"),
+            (self.not_preserved, "copied without everything they had at the source"),
             (self.not_done, "not done yet: run the same command again"),
             (self.interrupted, INTERRUPTED_LINE),
             (self.failed, "failed"),
@@ -440,12 +446,12 @@ impl Results {
     }
 }
 
-fn ails_everything(failure: &Failure) -> bool {
+fn is_environment_failure(failure: &Failure) -> bool {
     failure.kind == FailureKind::Configuration || is_denial(failure)
 }
 
 /// Names both locations where neither has an object.
-fn nothing_compared(sides: &Sides) -> String {
+fn nothing_compared(sides: &BucketPair) -> String {
     format!(
         "warning: neither {} nor {} has an object: there is nothing to copy. Check the bucket and the prefix of --source",
         sides.source.location, sides.destination.location
@@ -473,19 +479,19 @@ const UPLOAD_LEFT: &str = "an incomplete multipart upload of this key may be lef
 fn would_be(action: &str) -> String {
     match action {
         "copy" => "would be copied".to_owned(),
-        "copy-in-parts" => "would be copied in parts (multipart copy)".to_owned(),
-        "amend" => "would get the source's tags, lock, annotations or grants".to_owned(),
+        "multipart-copy" => "would be copied in parts (multipart copy)".to_owned(),
+        "update-attributes" => "would get the source's tags, lock, annotations or grants".to_owned(),
         "delete" => "would be deleted".to_owned(),
         "remove-version" => "would have s3ferry's version removed, which hides an application's write".to_owned(),
         action => format!("would be written: {action}"),
     }
 }
 
-fn not_done(reason: AgainReason) -> &'static str {
+fn not_done(reason: DeferralReason) -> &'static str {
     match reason {
-        AgainReason::Deadline => "stopped before the copy was done: run the same command again",
-        AgainReason::HotKey => "changed whenever it was read",
-        AgainReason::ReplicationPending { .. } => "S3's own replication is expected to bring it",
-        AgainReason::OutcomeUnknown => "a write was sent whose answer never came",
+        DeferralReason::Deadline => "stopped before the copy was done: run the same command again",
+        DeferralReason::HotKey => "changed whenever it was read",
+        DeferralReason::ReplicationPending { .. } => "S3's own replication is expected to bring it",
+        DeferralReason::OutcomeUnknown => "a write was sent whose answer never came",
     }
 }

@@ -6,15 +6,15 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
-use s3ferry_core::diff::Kind;
-use s3ferry_core::facts::{Aspect, Aspects, StatedEncryption};
+use s3ferry_core::diff::DifferenceKind;
+use s3ferry_core::facts::{Attribute, AttributeSet, ExplicitEncryption};
 use s3ferry_core::policy::Ownership;
-use s3ferry_core::verify::{self as core, Scope};
-use s3ferry_engine::listing::Reach;
-use s3ferry_engine::verify::{Sample, Unsettled};
+use s3ferry_core::verify::{self as core, ComparisonScope};
+use s3ferry_engine::listing::PrefetchLimits;
+use s3ferry_engine::verify::{InconclusiveContent, SampleRequest};
 
 use crate::args::{DestinationArgs, SourceArgs};
-use crate::files::FileAt;
+use crate::files::FileLocation;
 use crate::policy::{EncryptionArgs, OwnershipArg};
 
 /// The largest object that is read unless somebody says otherwise: 5 GiB.
@@ -35,10 +35,10 @@ Examples:
   for two Compute checksum jobs of S3 Batch Operations, whose reports are
   handed in afterwards:
     s3ferry verify --source s3://app-data --destination s3://app-data-eu \\
-      --destination-region eu-central-1 --unsettled report \\
-      --unsettled-manifest s3://app-state/unsettled.csv
+      --destination-region eu-central-1 --inconclusive report \\
+      --inconclusive-manifest s3://app-state/unsettled.csv
     s3ferry verify --source s3://app-data --destination s3://app-data-eu \\
-      --destination-region eu-central-1 --unsettled report --report proof \\
+      --destination-region eu-central-1 --inconclusive report --report proof \\
       --source-checksums s3://app-state/reports/job-1/manifest.json \\
       --destination-checksums s3://app-state-eu/reports/job-2/manifest.json
 
@@ -55,8 +55,8 @@ pub struct VerifyArgs {
     #[arg(long)]
     pub(super) allow_empty: bool,
     /// What is demanded of an object before it is called equal
-    #[arg(long, value_enum, value_name = "DEPTH", default_value_t = DepthName::Head)]
-    pub(super) depth: DepthName,
+    #[arg(long, value_enum, value_name = "DEPTH", default_value_t = DepthArg::Head)]
+    pub(super) depth: DepthArg,
     /// How many objects are looked at, drawn at random, or `all`; what only one side has is found all the same
     #[arg(long, value_name = "NUMBER", default_value = "all")]
     pub(super) sample: SampleSize,
@@ -73,26 +73,26 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "NAME")]
     pub(super) stack: Option<String>,
     /// Whether explicit grants are compared, where both buckets have access control lists
-    #[arg(long, value_enum, value_name = "MODE", default_value_t = AclMode::Ignore)]
-    pub(super) acl: AclMode,
+    #[arg(long, value_enum, value_name = "MODE", default_value_t = AclCompareArg::Ignore)]
+    pub(super) acl: AclCompareArg,
     #[command(flatten)]
     pub(super) encryption: EncryptionArgs,
     /// What becomes of contents that nothing stored can settle
-    #[arg(long, value_enum, value_name = "MODE", default_value_t = UnsettledMode::Read)]
-    pub(super) unsettled: UnsettledMode,
-    /// The largest object that is read, in bytes; larger ones are reported as cannot-tell
+    #[arg(long, value_enum, value_name = "MODE", default_value_t = InconclusiveArg::Read)]
+    pub(super) inconclusive: InconclusiveArg,
+    /// The largest object that is read, in bytes; larger ones are reported as inconclusive
     #[arg(long, value_name = "BYTES", default_value_t = MAX_READ_BYTES)]
     pub(super) max_read_bytes: u64,
     /// Where the objects that checksums would settle are written to, one manifest a side: `-source` and `-destination` are
     /// put before the extension
     #[arg(long, value_name = "PATH_OR_S3_URL")]
-    pub(super) unsettled_manifest: Option<FileAt>,
+    pub(super) inconclusive_manifest: Option<FileLocation>,
     /// The completion report of a Compute checksum job on the source's objects: its manifest.json, a file or an object
     #[arg(long, value_name = "PATH_OR_S3_URL")]
-    pub(super) source_checksums: Option<FileAt>,
+    pub(super) source_checksums: Option<FileLocation>,
     /// The completion report of a Compute checksum job on the destination's objects
     #[arg(long, value_name = "PATH_OR_S3_URL")]
-    pub(super) destination_checksums: Option<FileAt>,
+    pub(super) destination_checksums: Option<FileLocation>,
     /// Where the report goes: PATH.json and PATH.html are written
     #[arg(long, value_name = "PATH")]
     pub(super) report: Option<PathBuf>,
@@ -101,7 +101,7 @@ pub struct VerifyArgs {
     pub(super) differences: Option<PathBuf>,
     /// Who has it verified, for the report; the default is the profile's name
     #[arg(long, value_name = "NAME")]
-    pub(super) by: Option<String>,
+    pub(super) operator: Option<String>,
     /// How many objects are read at once, 1 to 1024
     #[arg(long, value_name = "NUMBER", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(super) concurrency: u16,
@@ -118,7 +118,7 @@ pub struct VerifyArgs {
 
 /// What is demanded of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum DepthName {
+pub(super) enum DepthArg {
     /// Size and ETag of the listings; what looks different there is looked at
     Listing,
     /// Metadata, tags, lock, annotations, storage class, and any hash that both sides store
@@ -127,12 +127,12 @@ pub(super) enum DepthName {
     Checksum,
 }
 
-impl From<DepthName> for core::Depth {
-    fn from(name: DepthName) -> Self {
+impl From<DepthArg> for core::VerificationDepth {
+    fn from(name: DepthArg) -> Self {
         match name {
-            DepthName::Listing => Self::Listing,
-            DepthName::Head => Self::Head,
-            DepthName::Checksum => Self::Checksum,
+            DepthArg::Listing => Self::Listing,
+            DepthArg::Head => Self::Head,
+            DepthArg::Checksum => Self::Checksum,
         }
     }
 }
@@ -170,7 +170,7 @@ pub(super) enum IgnoredKind {
     StorageClass,
 }
 
-impl From<IgnoredKind> for Kind {
+impl From<IgnoredKind> for DifferenceKind {
     fn from(ignored: IgnoredKind) -> Self {
         match ignored {
             IgnoredKind::Metadata => Self::Metadata,
@@ -185,7 +185,7 @@ impl From<IgnoredKind> for Kind {
 
 /// Whether grants are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum AclMode {
+pub(super) enum AclCompareArg {
     /// They are not
     Ignore,
     /// They are
@@ -194,17 +194,17 @@ pub(super) enum AclMode {
 
 /// What becomes of contents that nothing settles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum UnsettledMode {
+pub(super) enum InconclusiveArg {
     /// Both sides are read and hashed
     Read,
-    /// They are reported as cannot-tell
+    /// They are reported as inconclusive
     Report,
 }
 
 /// What is read, and what of it is compared, in the words of the report.
-pub(super) struct Looked {
-    pub(super) read: Aspects,
-    pub(super) named: core::Aspects,
+pub(super) struct ComparisonDescription {
+    pub(super) read: AttributeSet,
+    pub(super) named: core::ComparedAttributes,
 }
 
 impl VerifyArgs {
@@ -213,8 +213,8 @@ impl VerifyArgs {
         self.ownership.into()
     }
 
-    pub(super) fn scope(&self, default_encryption: Option<StatedEncryption>) -> Scope {
-        Scope {
+    pub(super) fn scope(&self, default_encryption: Option<ExplicitEncryption>) -> ComparisonScope {
+        ComparisonScope {
             depth: self.depth.into(),
             ignored: self.ignored(),
             ownership: self.ownership(),
@@ -222,49 +222,52 @@ impl VerifyArgs {
         }
     }
 
-    fn ignored(&self) -> BTreeSet<Kind> {
-        self.ignore.iter().copied().map(Kind::from).collect()
+    fn ignored(&self) -> BTreeSet<DifferenceKind> {
+        self.ignore.iter().copied().map(DifferenceKind::from).collect()
     }
 
-    pub(super) fn unsettled(&self) -> Unsettled {
-        match self.unsettled {
-            UnsettledMode::Read => Unsettled::Read {
+    pub(super) fn inconclusive(&self) -> InconclusiveContent {
+        match self.inconclusive {
+            InconclusiveArg::Read => InconclusiveContent::Read {
                 max_bytes: self.max_read_bytes,
             },
-            UnsettledMode::Report => Unsettled::Report,
+            InconclusiveArg::Report => InconclusiveContent::Report,
         }
     }
 
-    pub(super) fn sample(&self) -> Option<Sample> {
-        self.sample.0.map(|size| Sample {
+    pub(super) fn sample(&self) -> Option<SampleRequest> {
+        self.sample.0.map(|size| SampleRequest {
             size: size.get(),
             seed: self.sample_seed,
         })
     }
 
-    pub(super) fn reach(&self) -> Reach {
+    pub(super) fn reach(&self) -> PrefetchLimits {
         let concurrency = usize::from(self.list_concurrency);
-        Reach {
+        PrefetchLimits {
             concurrency,
             pages: 5 * concurrency,
         }
     }
 
     /// Says what is read besides a HEAD, and puts into words what is compared.
-    pub(super) fn look(&self, with_acl: bool) -> Looked {
+    pub(super) fn comparison_description(&self, with_acl: bool) -> ComparisonDescription {
         let ignored = self.ignored();
         let mut compared = vec!["size and content".to_owned()];
         let mut not_compared = Vec::new();
         let around = [
-            (Kind::Metadata, "system headers, user metadata, website redirect"),
-            (Kind::Tags, "tags"),
-            (Kind::Lock, "Object Lock"),
-            (Kind::Encryption, "encryption"),
-            (Kind::Annotations, "annotations"),
-            (Kind::StorageClass, "storage class"),
+            (
+                DifferenceKind::Metadata,
+                "system headers, user metadata, website redirect",
+            ),
+            (DifferenceKind::Tags, "tags"),
+            (DifferenceKind::Lock, "Object Lock"),
+            (DifferenceKind::Encryption, "encryption"),
+            (DifferenceKind::Annotations, "annotations"),
+            (DifferenceKind::StorageClass, "storage class"),
         ];
         for (kind, name) in around {
-            if self.depth == DepthName::Listing || ignored.contains(&kind) {
+            if self.depth == DepthArg::Listing || ignored.contains(&kind) {
                 not_compared.push(name.to_owned());
             } else {
                 compared.push(name.to_owned());
@@ -278,22 +281,22 @@ impl VerifyArgs {
         not_compared.extend(["older versions", "the buckets' configuration"].map(str::to_owned));
         let read = [
             (
-                Aspect::Tags,
-                self.depth != DepthName::Listing && !ignored.contains(&Kind::Tags),
+                Attribute::Tags,
+                self.depth != DepthArg::Listing && !ignored.contains(&DifferenceKind::Tags),
             ),
             (
-                Aspect::Annotations,
-                self.depth != DepthName::Listing && !ignored.contains(&Kind::Annotations),
+                Attribute::Annotations,
+                self.depth != DepthArg::Listing && !ignored.contains(&DifferenceKind::Annotations),
             ),
-            (Aspect::Acl, with_acl),
+            (Attribute::Acl, with_acl),
         ];
-        Looked {
+        ComparisonDescription {
             read: read
                 .into_iter()
                 .filter(|(_, is_read)| *is_read)
-                .map(|(aspect, _)| aspect)
+                .map(|(attribute, _)| attribute)
                 .collect(),
-            named: core::Aspects { compared, not_compared },
+            named: core::ComparedAttributes { compared, not_compared },
         }
     }
 }

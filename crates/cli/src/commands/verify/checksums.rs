@@ -4,45 +4,49 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use s3ferry_aws::client::Clients;
-use s3ferry_core::batch_report::{ReportError, ReportFile, ReportIndex};
+use s3ferry_core::batch_report::{CompletionReportError, CompletionReportFile, CompletionReportManifest};
 use s3ferry_core::names::BucketName;
-use s3ferry_core::verify::completion::{Checksums, computed};
+use s3ferry_core::verify::completion::{ComputedChecksums, computed};
 
-use crate::exit::Error;
-use crate::files::{FileAt, fetch, file_store};
+use crate::exit::CliError;
+use crate::files::{FileLocation, fetch, file_store};
 use crate::report_files::checked_rows;
-use crate::sides::Side;
+use crate::sides::BucketSide;
 
 /// What to do about a report that cannot be used.
 const NEXT: &str = "name the manifest.json of the completion report of a Compute checksum job on this side's bucket";
 
 /// Reads the report of a job on the objects of `side`, if there is one. All of it is held in memory, about 300 bytes a row.
-pub(super) async fn load(at: Option<&FileAt>, clients: &Clients, side: &Side) -> Result<Checksums, Error> {
-    let mut checksums = Checksums::default();
+pub(super) async fn load(
+    at: Option<&FileLocation>,
+    clients: &Clients,
+    side: &BucketSide,
+) -> Result<ComputedChecksums, CliError> {
+    let mut checksums = ComputedChecksums::default();
     let Some(at) = at else { return Ok(checksums) };
     let bucket = &side.location.bucket;
     match at {
-        FileAt::File(path) => {
+        FileLocation::File(path) => {
             let head = parse(
                 at,
-                &std::fs::read(path).map_err(Error::unreadable(format!("read {at}")))?,
+                &std::fs::read(path).map_err(CliError::unreadable(format!("read {at}")))?,
             )?;
             for file in &head.results {
                 let path = beside(path, &file.key)?;
                 let name = path.display().to_string();
-                let opened = File::open(&path).map_err(Error::unreadable(format!("read {name}")))?;
+                let opened = File::open(&path).map_err(CliError::unreadable(format!("read {name}")))?;
                 take(opened, &name, file, bucket, &mut checksums)?;
             }
         }
-        FileAt::Object(location) => {
+        FileLocation::Object(location) => {
             let store = file_store(clients, &location.bucket, &side.region).await?;
             let fetched = fetch(&store, &location.prefix).await?;
-            let text = std::fs::read(fetched.path()).map_err(Error::file(format!("read {at}")))?;
+            let text = std::fs::read(fetched.path()).map_err(CliError::file(format!("read {at}")))?;
             let head = parse(at, &text)?;
             for file in &head.results {
                 let name = format!("s3://{}/{}", file.bucket, file.key);
                 let named = BucketName::new(file.bucket.as_str());
-                let named = named.map_err(|error| Error::setup(format!("{at}: {error}"), NEXT))?;
+                let named = named.map_err(|error| CliError::setup(format!("{at}: {error}"), NEXT))?;
                 let store = if named == location.bucket {
                     store.clone()
                 } else {
@@ -56,18 +60,18 @@ pub(super) async fn load(at: Option<&FileAt>, clients: &Clients, side: &Side) ->
     Ok(checksums)
 }
 
-fn parse(at: &FileAt, text: &[u8]) -> Result<ReportIndex, Error> {
-    ReportIndex::parse(&at.to_string(), text).map_err(wrong)
+fn parse(at: &FileLocation, text: &[u8]) -> Result<CompletionReportManifest, CliError> {
+    CompletionReportManifest::parse(&at.to_string(), text).map_err(wrong)
 }
 
 /// Finds a file of a report on this machine: S3 keeps it in the folder `results` beside the manifest.
-fn beside(manifest: &Path, key: &str) -> Result<PathBuf, Error> {
+fn beside(manifest: &Path, key: &str) -> Result<PathBuf, CliError> {
     let folder = manifest.parent().unwrap_or(Path::new(""));
     let name = key.rsplit('/').next().unwrap_or(key);
     let places = [folder.join("results").join(name), folder.join(name)];
     let found = places.iter().find(|place| !name.is_empty() && place.is_file());
     found.cloned().ok_or_else(|| {
-        Error::setup(
+        CliError::setup(
             format!(
                 "{} names the file {key}, which is neither beside it nor in results/",
                 manifest.display()
@@ -81,14 +85,14 @@ fn beside(manifest: &Path, key: &str) -> Result<PathBuf, Error> {
 fn take(
     file: File,
     name: &str,
-    named: &ReportFile,
+    named: &CompletionReportFile,
     bucket: &BucketName,
-    checksums: &mut Checksums,
-) -> Result<(), Error> {
+    checksums: &mut ComputedChecksums,
+) -> Result<(), CliError> {
     for row in checked_rows(file, name, named, wrong)? {
         let row = row.map_err(wrong)?;
         let read = computed(&row, bucket).map_err(|problem| {
-            wrong(ReportError::Row {
+            wrong(CompletionReportError::Row {
                 file: row.file.clone(),
                 row: row.row,
                 problem: problem.to_string(),
@@ -100,6 +104,6 @@ fn take(
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what a failed result hands over")]
-fn wrong(error: ReportError) -> Error {
-    Error::setup(error.to_string(), NEXT)
+fn wrong(error: CompletionReportError) -> CliError {
+    CliError::setup(error.to_string(), NEXT)
 }

@@ -1,17 +1,17 @@
 //! The report as one HTML page that needs nothing beside it.
 
 use askama::Template;
-use s3ferry_core::diff::{DifferentKey, Seen};
-use s3ferry_core::verify::{Report, Verdict};
+use s3ferry_core::diff::{ComparedObject, DifferentKey};
+use s3ferry_core::verify::{VerificationReport, VerificationVerdict};
 
-use crate::exit::Error;
+use crate::exit::CliError;
 use crate::output::{grouped, is_unseen};
 
 /// The page. What is written into it is escaped by the template's engine.
 #[derive(Debug, Template)]
 #[template(path = "verification.html")]
 struct Page<'a> {
-    report: &'a Report,
+    report: &'a VerificationReport,
     title: &'static str,
     tone: &'static str,
     sides: [Side; 2],
@@ -50,18 +50,18 @@ struct Example {
 }
 
 /// Makes the page.
-pub(super) fn render(report: &Report) -> Result<String, Error> {
+pub(super) fn render(report: &VerificationReport) -> Result<String, CliError> {
     let (title, tone) = match report.verdict {
-        Verdict::Verified => ("Verified", "good"),
-        Verdict::DestinationAhead => ("Equal, and the destination is ahead", "good"),
-        Verdict::NoDifferenceInSample => ("No difference in the sample", "partial"),
-        Verdict::Different => ("Different", "bad"),
-        Verdict::CannotTell => ("Cannot tell", "partial"),
-        Verdict::NothingToCompare => ("Nothing to compare", "partial"),
-        Verdict::Incomplete => ("Incomplete", "partial"),
+        VerificationVerdict::Verified => ("Verified", "good"),
+        VerificationVerdict::DestinationAhead => ("Equal, and the destination is ahead", "good"),
+        VerificationVerdict::NoDifferenceInSample => ("No difference in the sample", "partial"),
+        VerificationVerdict::Different => ("Different", "bad"),
+        VerificationVerdict::Inconclusive => ("Cannot tell", "partial"),
+        VerificationVerdict::NothingToCompare => ("Nothing to compare", "partial"),
+        VerificationVerdict::Incomplete => ("Incomplete", "partial"),
     };
     let sides = &report.header.sides;
-    let side = |name, side: &s3ferry_core::verify::Objects| Side {
+    let side = |name, side: &s3ferry_core::verify::BucketTotals| Side {
         name,
         location: visible(&format!("s3://{}/{}", side.bucket, side.prefix)),
         region: side.region.clone(),
@@ -97,17 +97,17 @@ pub(super) fn render(report: &Report) -> Result<String, Error> {
         },
     };
     page.render()
-        .map_err(|error| Error::Bug(format!("unwritable HTML: {error}")))
+        .map_err(|error| CliError::Bug(format!("unwritable HTML: {error}")))
 }
 
-fn run(report: &Report) -> Vec<(&'static str, String)> {
+fn run(report: &VerificationReport) -> Vec<(&'static str, String)> {
     let header = &report.header;
-    let look = &header.look;
+    let look = &header.comparison;
     let mut run = vec![
         ("Depth", look.depth.as_str().to_owned()),
         ("Ownership", look.ownership.to_owned()),
-        ("Compared", look.aspects.compared.join("; ")),
-        ("Not compared", look.aspects.not_compared.join("; ")),
+        ("Compared", look.attributes.compared.join("; ")),
+        ("Not compared", look.attributes.not_compared.join("; ")),
         (
             "Sample",
             match &look.sample {
@@ -115,7 +115,7 @@ fn run(report: &Report) -> Vec<(&'static str, String)> {
                 Some(sample) => format!(
                     "{} of {} objects, seed {}",
                     grouped(sample.drawn),
-                    grouped(sample.of),
+                    grouped(sample.population),
                     sample.seed
                 ),
             },
@@ -147,7 +147,7 @@ fn run(report: &Report) -> Vec<(&'static str, String)> {
     run.extend([
         ("Started", header.started_at.clone()),
         ("Ended", header.ended_at.clone()),
-        ("By", visible(&header.by)),
+        ("Operator", visible(&header.operator)),
         ("Tool", format!("{} {}", header.tool.name, header.tool.version)),
     ]);
     run.extend(header.messages.iter().map(|messages| {
@@ -166,19 +166,19 @@ fn run(report: &Report) -> Vec<(&'static str, String)> {
     );
     run.extend(
         header
-            .unsettled_manifests
+            .inconclusive_manifests
             .iter()
             .map(|file| ("Manifest of the unsettled", visible(file))),
     );
     run
 }
 
-fn counts(report: &Report) -> Vec<(&'static str, String)> {
+fn counts(report: &VerificationReport) -> Vec<(&'static str, String)> {
     let always = [
         ("Keys of either side", report.keys),
         ("Equal", report.equal),
         ("Different", report.different),
-        ("Cannot tell", report.cannot_tell),
+        ("Cannot tell", report.inconclusive),
     ];
     let sometimes = [
         ("Of those, could not be read", report.unread),
@@ -200,7 +200,7 @@ fn counts(report: &Report) -> Vec<(&'static str, String)> {
 }
 
 fn example(key: &DifferentKey) -> Example {
-    let seen = |seen: &Option<Seen>| match seen {
+    let seen = |seen: &Option<ComparedObject>| match seen {
         None => "none".to_owned(),
         Some(seen) => {
             let etag = seen.etag.as_deref().unwrap_or("no ETag");

@@ -2,30 +2,30 @@
 
 use s3ferry_aws::batch::{queues, stacks};
 use s3ferry_core::failure::Failure;
-use s3ferry_core::verify::Messages;
+use s3ferry_core::verify::QueuedMessages;
 
-use crate::exit::Error;
+use crate::exit::CliError;
 use crate::output::grouped;
 use crate::progress::say;
-use crate::sides::Sides;
+use crate::sides::BucketPair;
 
 /// The outputs of infra/source.yaml that name the queues.
 const OUTPUTS: [&str; 2] = ["ReplicationQueueUrl", "ReplicationDeadLetterQueueUrl"];
 
 /// The queues of a source stack.
 #[derive(Debug)]
-pub(super) struct Queues {
+pub(super) struct StackQueues {
     stack: String,
     urls: [String; 2],
 }
 
-impl Queues {
+impl StackQueues {
     /// Finds the queues by the stack's outputs.
-    pub(super) async fn find(sides: &Sides, stack: &str) -> Result<Self, Error> {
+    pub(super) async fn find(sides: &BucketPair, stack: &str) -> Result<Self, CliError> {
         let outputs = stacks::outputs(&sides.clients, &sides.source.region, stack).await?;
         let url = |name: &str| {
             outputs.get(name).cloned().ok_or_else(|| {
-                Error::setup(
+                CliError::setup(
                     format!("stack {stack} has no output {name}"),
                     "name the stack of infra/source.yaml with --stack",
                 )
@@ -39,7 +39,7 @@ impl Queues {
     }
 
     /// Counts the messages, and warns where there are any or they cannot be counted.
-    pub(super) async fn messages(&self, sides: &Sides) -> Option<Messages> {
+    pub(super) async fn messages(&self, sides: &BucketPair) -> Option<QueuedMessages> {
         let stack = &self.stack;
         match self.count(sides).await {
             Ok(messages) => {
@@ -63,10 +63,10 @@ impl Queues {
         }
     }
 
-    async fn count(&self, sides: &Sides) -> Result<Messages, Failure> {
+    async fn count(&self, sides: &BucketPair) -> Result<QueuedMessages, Failure> {
         let [queue, dead_letters] = &self.urls;
         let region = &sides.source.region;
-        Ok(Messages {
+        Ok(QueuedMessages {
             queue: queues::messages(&sides.clients, region, queue).await?,
             dead_letters: queues::messages(&sides.clients, region, dead_letters).await?,
         })

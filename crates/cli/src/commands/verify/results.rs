@@ -5,37 +5,40 @@ use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use s3ferry_core::diff::DifferentKey;
-use s3ferry_core::manifest::Row;
+use s3ferry_core::manifest::ManifestRow;
 use s3ferry_core::names::BucketName;
-use s3ferry_core::verify::{Ending, Examples, Header, Report, Tally, Told, Verdict};
-use s3ferry_engine::verify::Progress as Step;
+use s3ferry_core::verify::{
+    DifferenceExamples, KeyVerification, ReportHeader, VerificationEnd, VerificationReport, VerificationTotals,
+    VerificationVerdict,
+};
+use s3ferry_engine::verify::VerificationProgress as Step;
 use serde::Serialize;
 use tempfile::NamedTempFile;
 
 use super::{VerifyArgs, page};
 use crate::commands::diff::report::{table_row, unread_lines};
-use crate::commands::manifest::place::{Place, make_way_for_suffixes};
-use crate::denials::Denials;
-use crate::exit::Error;
+use crate::commands::manifest::location::{ManifestLocation, make_way_for_suffixes};
+use crate::denials::DenialCounter;
+use crate::exit::CliError;
 use crate::failures::FailureCounts;
 use crate::files::{folder_of, make_way};
 use crate::output::{Format, Output, grouped};
-use crate::sides::Sides;
+use crate::sides::BucketPair;
 
 /// How many keys the report and the table show.
 const EXAMPLES: usize = 200;
 
 /// What came of a verification so far.
 #[derive(Debug)]
-pub(super) struct Results {
+pub(super) struct VerifyResults {
     format: Format,
     stdout: Output<std::io::Stdout>,
     differences: Option<Output<File>>,
     report: Option<PathBuf>,
     manifests: Option<Manifests>,
-    tally: Tally,
-    examples: Examples,
-    denials: Denials,
+    tally: VerificationTotals,
+    examples: DifferenceExamples,
+    denials: DenialCounter,
     unread: FailureCounts,
 }
 
@@ -52,22 +55,22 @@ struct Line<'a> {
 struct Summary<'a> {
     r#type: &'static str,
     #[serde(flatten)]
-    report: &'a Report,
+    report: &'a VerificationReport,
 }
 
 /// The manifests of what checksums would settle, one a side.
 #[derive(Debug)]
 struct Manifests {
-    place: Place,
+    place: ManifestLocation,
     sides: [(&'static str, BucketName, BufWriter<NamedTempFile>); 2],
 }
 
 impl Manifests {
-    async fn begin(args: &VerifyArgs, sides: &Sides) -> Result<Option<Self>, Error> {
-        let Some(target) = &args.unsettled_manifest else {
+    async fn begin(args: &VerifyArgs, sides: &BucketPair) -> Result<Option<Self>, CliError> {
+        let Some(target) = &args.inconclusive_manifest else {
             return Ok(None);
         };
-        let place = Place::open(target, &sides.clients, &sides.source.region).await?;
+        let place = ManifestLocation::open(target, &sides.clients, &sides.source.region).await?;
         let source = BufWriter::new(place.begin()?);
         let destination = BufWriter::new(place.begin()?);
         Ok(Some(Self {
@@ -79,19 +82,19 @@ impl Manifests {
         }))
     }
 
-    fn write(&mut self, key: &DifferentKey) -> Result<(), Error> {
+    fn write(&mut self, key: &DifferentKey) -> Result<(), CliError> {
         for (_, bucket, file) in &mut self.sides {
-            let row = Row::new(bucket.clone(), key.key.clone(), None);
-            writeln!(file, "{}", row.to_csv()).map_err(Error::file("write to a temporary file"))?;
+            let row = ManifestRow::new(bucket.clone(), key.key.clone(), None);
+            writeln!(file, "{}", row.to_csv()).map_err(CliError::file("write to a temporary file"))?;
         }
         Ok(())
     }
 
-    async fn end(self) -> Result<Vec<String>, Error> {
+    async fn end(self) -> Result<Vec<String>, CliError> {
         let mut locations = Vec::new();
         for (suffix, _, file) in self.sides {
             let file = file.into_inner();
-            let file = file.map_err(|error| Error::file("write to a temporary file")(error.into_error()))?;
+            let file = file.map_err(|error| CliError::file("write to a temporary file")(error.into_error()))?;
             let (location, _) = self.place.finish(file, suffix, "csv").await?;
             locations.push(location);
         }
@@ -100,10 +103,10 @@ impl Manifests {
 }
 
 /// Makes way for the files that will be written: those of an earlier run must not speak for one that fails at once.
-pub(super) fn make_way_for_files(args: &VerifyArgs) -> Result<(), Error> {
+pub(super) fn make_way_for_files(args: &VerifyArgs) -> Result<(), CliError> {
     if let Some(report) = &args.report {
         if report.file_name().is_none() {
-            return Err(Error::setup(
+            return Err(CliError::setup(
                 format!("the report cannot be written to {}", report.display()),
                 "name a file in a folder that is there, as in --report verification",
             ));
@@ -112,7 +115,7 @@ pub(super) fn make_way_for_files(args: &VerifyArgs) -> Result<(), Error> {
             make_way(&with_extension(report, extension))?;
         }
     }
-    if let Some(target) = &args.unsettled_manifest {
+    if let Some(target) = &args.inconclusive_manifest {
         make_way_for_suffixes(target, &["-source", "-destination"])?;
     }
     match &args.differences {
@@ -121,13 +124,13 @@ pub(super) fn make_way_for_files(args: &VerifyArgs) -> Result<(), Error> {
     }
 }
 
-impl Results {
+impl VerifyResults {
     /// Makes sure that everything can be written before anything is compared.
-    pub(super) async fn begin(format: Format, args: &VerifyArgs, sides: &Sides) -> Result<Self, Error> {
+    pub(super) async fn begin(format: Format, args: &VerifyArgs, sides: &BucketPair) -> Result<Self, CliError> {
         let differences = match &args.differences {
             Some(path) => {
                 let file = File::create(path);
-                let file = file.map_err(Error::file(format!(
+                let file = file.map_err(CliError::file(format!(
                     "create the file of differences {}",
                     path.display()
                 )))?;
@@ -141,15 +144,15 @@ impl Results {
             differences,
             report: args.report.clone(),
             manifests: Manifests::begin(args, sides).await?,
-            tally: Tally::default(),
-            examples: Examples::default(),
-            denials: Denials::default(),
+            tally: VerificationTotals::default(),
+            examples: DifferenceExamples::default(),
+            denials: DenialCounter::default(),
             unread: FailureCounts::default(),
         })
     }
 
     /// Returns what was told so far.
-    pub(super) fn tally(&self) -> &Tally {
+    pub(super) fn tally(&self) -> &VerificationTotals {
         &self.tally
     }
 
@@ -159,22 +162,24 @@ impl Results {
         [
             ("differ", tally.different),
             ("ahead", tally.ahead),
-            ("cannot-tell", tally.cannot_tell),
+            ("inconclusive", tally.inconclusive),
         ]
     }
 
     /// Takes what came of some more keys.
-    pub(super) fn take(&mut self, step: &Step) -> Result<(), Error> {
+    pub(super) fn take(&mut self, step: &Step) -> Result<(), CliError> {
         self.tally.add(&step.tally);
-        let unread = match &step.told {
-            Some(Told::Unread { failure, .. }) => Some(failure),
+        let unread = match &step.not_equal {
+            Some(KeyVerification::Unread { failure, .. }) => Some(failure),
             _ => None,
         };
         if step.tally.accounted() > step.tally.not_examined + u64::from(unread.is_some()) {
-            self.denials.looked(None).map_err(Error::Failed)?;
+            self.denials.record(None).map_err(CliError::Failed)?;
         }
-        let Some(told) = &step.told else { return Ok(()) };
-        let Some(key) = told.key() else { return Ok(()) };
+        let Some(verified_keys) = &step.not_equal else {
+            return Ok(());
+        };
+        let Some(key) = verified_keys.key() else { return Ok(()) };
         if let Some(failure) = unread {
             self.unread.count(failure);
         }
@@ -192,40 +197,45 @@ impl Results {
             differences.json(&line)?;
         }
         if let (
-            Told::CannotTell {
+            KeyVerification::Inconclusive {
                 checksums_would_help: true,
                 ..
             },
             Some(manifests),
-        ) = (told, &mut self.manifests)
+        ) = (verified_keys, &mut self.manifests)
         {
             manifests.write(key)?;
         }
         match unread {
-            Some(failure) => self.denials.looked(Some(failure)).map_err(Error::Failed),
+            Some(failure) => self.denials.record(Some(failure)).map_err(CliError::Failed),
             None => Ok(()),
         }
     }
 
     /// Ends the command where nothing can be read for want of a permission: that ails the credentials, not the objects.
-    pub(super) fn must_not_be_all_denied(&self) -> Result<(), Error> {
-        self.denials.must_not_be_all().map_err(Error::Failed)
+    pub(super) fn must_not_be_all_denied(&self) -> Result<(), CliError> {
+        self.denials.ensure_not_all_denied().map_err(CliError::Failed)
     }
 
     /// Writes what stays, and the summary.
-    pub(super) async fn end(mut self, mut header: Header, ending: Ending, is_sample: bool) -> Result<Verdict, Error> {
+    pub(super) async fn end(
+        mut self,
+        mut header: ReportHeader,
+        ending: VerificationEnd,
+        is_sample: bool,
+    ) -> Result<VerificationVerdict, CliError> {
         if let Some(manifests) = self.manifests.take() {
-            header.unsettled_manifests = manifests.end().await?;
+            header.inconclusive_manifests = manifests.end().await?;
         }
         if let Some(differences) = &mut self.differences {
             differences.flush()?;
         }
         let verdict = self.tally.verdict(ending, is_sample);
-        let report = Report::new(header, &self.tally, verdict, self.examples);
+        let report = VerificationReport::new(header, &self.tally, verdict, self.examples);
         let mut written = Vec::new();
         if let Some(path) = &self.report {
             let json = serde_json::to_vec_pretty(&report);
-            let json = json.map_err(|error| Error::Bug(format!("unwritable JSON: {error}")))?;
+            let json = json.map_err(|error| CliError::Bug(format!("unwritable JSON: {error}")))?;
             written.push(write(path, "json", &json)?);
             written.push(write(path, "html", page::render(&report)?.as_bytes())?);
         }
@@ -253,16 +263,16 @@ fn with_extension(path: &Path, extension: &str) -> PathBuf {
 }
 
 /// Writes a file that appears under its name when it is whole.
-fn write(path: &Path, extension: &str, bytes: &[u8]) -> Result<PathBuf, Error> {
+fn write(path: &Path, extension: &str, bytes: &[u8]) -> Result<PathBuf, CliError> {
     let path = with_extension(path, extension);
-    let unwritable = || Error::file(format!("write the report {}", path.display()));
+    let unwritable = || CliError::file(format!("write the report {}", path.display()));
     let mut file = NamedTempFile::new_in(folder_of(&path)).map_err(unwritable())?;
     file.write_all(bytes).map_err(unwritable())?;
     file.persist(&path).map_err(|error| unwritable()(error.error))?;
     Ok(path)
 }
 
-fn lines(report: &Report, unread: &[String], written: &[PathBuf]) -> Vec<String> {
+fn lines(report: &VerificationReport, unread: &[String], written: &[PathBuf]) -> Vec<String> {
     let mut lines = Vec::new();
     if report.examples.left_out > 0 {
         lines.push(format!(
@@ -273,7 +283,7 @@ fn lines(report: &Report, unread: &[String], written: &[PathBuf]) -> Vec<String>
     if !report.examples.shown.is_empty() {
         lines.push(String::new());
     }
-    let is_whole = report.verdict != Verdict::Incomplete;
+    let is_whole = report.verdict != VerificationVerdict::Incomplete;
     if !is_whole {
         lines.push(format!(
             "stopped after {} keys: the figures are those of the keys compared so far, and no verdict",
@@ -300,7 +310,7 @@ fn lines(report: &Report, unread: &[String], written: &[PathBuf]) -> Vec<String>
             .map(|difference| row(difference.keys, difference.kind)),
     );
     let counts = [
-        (report.unread, "could not be read, counted as cannot-tell"),
+        (report.unread, "could not be read, counted as inconclusive"),
         (report.gone, "gone on both sides since they were listed"),
         (report.not_examined, "not drawn for the sample"),
         (
@@ -319,7 +329,7 @@ fn lines(report: &Report, unread: &[String], written: &[PathBuf]) -> Vec<String>
     lines.extend(
         report
             .header
-            .unsettled_manifests
+            .inconclusive_manifests
             .iter()
             .map(|location| format!("manifest: {location}")),
     );

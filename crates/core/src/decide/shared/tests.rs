@@ -2,17 +2,17 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::acl::{Acl, Grant, Grantee};
-use crate::decide::{Abilities, CopyMethod, ReplicationCoverage, SourcePin};
+use crate::decide::{BucketCapabilities, CopyMethod, ReplicationCoverage, SourcePin};
 use crate::diff::SideName;
 use crate::facts::HIDDEN_IN_HEAD;
 use crate::facts::samples::object;
 use crate::facts::{Encryption, KmsEncryption};
-use crate::history::{VersionKind, VersionStamp};
 use crate::lock::ObjectLock;
-use crate::marker::CannotMark;
+use crate::marker::MarkerError;
 use crate::names::{BucketName, ETag, ObjectKey, VersionId};
 use crate::policy::Ownership;
 use crate::time::Timestamp;
+use crate::versions::{ListedVersion, VersionKind};
 
 const NOW: Timestamp = Timestamp::from_seconds(9_000);
 
@@ -22,7 +22,7 @@ const LISTED: Timestamp = Timestamp::from_seconds(8_999);
 struct Case {
     source: ObjectState,
     destination: ObjectState,
-    history: Examined,
+    history: VersionExamination,
     source_is_copy: Option<bool>,
     policy: Policy,
 }
@@ -58,15 +58,15 @@ fn copy_between(
     over: Option<&str>,
 ) -> ObjectFacts {
     let (from, to, key) = (bucket(from), bucket(to), key());
-    let request = Request {
+    let request = MarkerRequest {
         source_bucket: &from,
-        place: Place { bucket: &to, key: &key },
+        place: ObjectLocation { bucket: &to, key: &key },
         over: over.and_then(VersionName::new),
         requested: Timestamp::from_seconds(seconds),
         decided: Timestamp::from_seconds(seconds),
-        attributes: Attributes::of(source),
+        attributes: AttributeDigests::of(source),
     };
-    let (_, marker) = Marker::for_copy(source, CopyMethod::Whole, false, request).unwrap();
+    let (_, marker) = Marker::for_copy(source, CopyMethod::SingleRequest, false, request).unwrap();
     let mut copy = source.clone();
     copy.version_id = VersionId::pinnable(version);
     copy.last_modified = Timestamp::from_seconds(seconds);
@@ -78,17 +78,17 @@ fn ours(version: &str, seconds: i64, source: &ObjectFacts, over: Option<&str>) -
     copy_between(("source", "destination"), version, seconds, source, over)
 }
 
-fn owner(facts: &ObjectFacts) -> Owner {
+fn owner(facts: &ObjectFacts) -> VersionOwner {
     let (bucket, key) = (bucket("destination"), key());
-    let place = Place {
+    let place = ObjectLocation {
         bucket: &bucket,
         key: &key,
     };
-    Marker::bound(facts, place).map_or(Owner::External, |marker| Owner::Copy(Box::new(marker)))
+    Marker::bound(facts, place).map_or(VersionOwner::External, |marker| VersionOwner::Copy(Box::new(marker)))
 }
 
-fn stamp(facts: &ObjectFacts) -> VersionStamp {
-    VersionStamp {
+fn stamp(facts: &ObjectFacts) -> ListedVersion {
+    ListedVersion {
         version: VersionName::of(facts.version_id.as_ref()),
         last_modified: facts.last_modified,
         kind: VersionKind::Object {
@@ -98,8 +98,8 @@ fn stamp(facts: &ObjectFacts) -> VersionStamp {
     }
 }
 
-fn deleted(version: &str, seconds: i64) -> VersionStamp {
-    VersionStamp {
+fn deleted(version: &str, seconds: i64) -> ListedVersion {
+    ListedVersion {
         version: VersionName::new(version).unwrap(),
         last_modified: Timestamp::from_seconds(seconds),
         kind: VersionKind::DeleteMarker,
@@ -109,11 +109,11 @@ fn deleted(version: &str, seconds: i64) -> VersionStamp {
 /// Both sides, and the destination's newest version as it says of itself whose it is.
 fn case(source: ObjectState, destination: ObjectState) -> Case {
     let newest = destination.facts().map(stamp);
-    let owner = destination.facts().map_or(Owner::External, owner);
+    let owner = destination.facts().map_or(VersionOwner::External, owner);
     Case {
         source,
         destination,
-        history: Examined {
+        history: VersionExamination {
             newest,
             owner,
             hidden: None,
@@ -130,22 +130,22 @@ fn case(source: ObjectState, destination: ObjectState) -> Case {
 
 impl Case {
     /// Takes a delete marker for the newest version.
-    fn deleted(mut self, seconds: i64, owner: Owner) -> Self {
+    fn deleted(mut self, seconds: i64, owner: VersionOwner) -> Self {
         self.history.newest = Some(deleted("m", seconds));
         self.history.owner = owner;
         self
     }
 
     fn decided(&self) -> Decision {
-        let route = Route {
+        let route = MigrationRoute {
             source: bucket("source"),
             destination: bucket("destination"),
         };
         let situation = Situation {
             source: &self.source,
             destination: &self.destination,
-            replication: ReplicationCoverage::NotAsked,
-            abilities: Some(Abilities {
+            replication: ReplicationCoverage::NotRead,
+            capabilities: Some(BucketCapabilities {
                 object_lock: None,
                 acl: false,
             }),
@@ -179,12 +179,12 @@ fn check_copied(case: &Case, source: &ObjectFacts, condition: &WriteCondition, o
     };
     assert_eq!(order.pin, SourcePin::of(source));
     assert_eq!(order.condition, *condition);
-    let marker = Marker::stated(order.stated.metadata.as_ref()).unwrap();
+    let marker = Marker::explicit(order.explicit.metadata.as_ref()).unwrap();
     assert!(marker.names(source));
     assert_eq!(marker.source_bucket, bucket("source"));
     assert_eq!(marker.requested, LISTED);
     assert_eq!(marker.over, over.and_then(VersionName::new));
-    let metadata = order.stated.metadata.unwrap();
+    let metadata = order.explicit.metadata.unwrap();
     assert_eq!(metadata.headers, source.headers);
     let mut copy = source.clone();
     copy.user_metadata = metadata.user;
@@ -193,7 +193,7 @@ fn check_copied(case: &Case, source: &ObjectFacts, condition: &WriteCondition, o
     assert_eq!(
         Marker::bound(
             &copy,
-            Place {
+            ObjectLocation {
                 bucket: &bucket,
                 key: &key
             }
@@ -229,7 +229,7 @@ fn newer_object_wins_and_ties_go_to_the_destination() {
 }
 
 #[test]
-fn equal_object_of_somebody_else_is_left_alone() {
+fn equal_external_object_is_left_alone() {
     let read = |version: &str, seconds| ObjectFacts {
         annotations: Some(BTreeMap::new()),
         ..facts(version, "aa", seconds)
@@ -241,7 +241,7 @@ fn equal_object_of_somebody_else_is_left_alone() {
 }
 
 #[test]
-fn equality_with_somebody_elses_that_cannot_be_told_is_decided_by_time() {
+fn inconclusive_equality_with_an_external_object_is_decided_by_time() {
     let source = facts("s1", "aa", 1_000);
     let mut theirs = facts("theirs", "cc", 2_000);
     theirs.encryption = Encryption::Kms(KmsEncryption::default());
@@ -249,7 +249,7 @@ fn equality_with_somebody_elses_that_cannot_be_told_is_decided_by_time() {
 }
 
 #[test]
-fn equal_object_of_somebody_else_is_not_amended() {
+fn equal_external_object_keeps_its_attributes() {
     let mut source = facts("s1", "aa", 1_000);
     source.tags = Some(BTreeMap::from([("a".to_owned(), "b".to_owned())]));
     check(
@@ -280,7 +280,7 @@ fn decided_on_tags(copied: &str, source: &str, destination: &str, etag: &str) ->
     source.etag = ETag::new(etag).unwrap();
     let decision = case(present(&source), present(&copy)).decided();
     let tags = match &decision {
-        Decision::Copy(order) => order.stated.tags.as_ref().and_then(|tags| tags.get("stage").cloned()),
+        Decision::Copy(order) => order.explicit.tags.as_ref().and_then(|tags| tags.get("stage").cloned()),
         _ => None,
     };
     (decision, tags)
@@ -328,7 +328,7 @@ fn conflict_of_tags_is_still_one_after_the_copy_was_replaced() {
     let mut replaced = tagged(&source, "theirs");
     replaced.version_id = VersionId::pinnable("c2");
     replaced.last_modified = LISTED;
-    replaced.user_metadata = order.stated.metadata.unwrap().user;
+    replaced.user_metadata = order.explicit.metadata.unwrap().user;
     check(&case(present(&source), present(&replaced)), &SKIP_NEWER);
 }
 
@@ -343,11 +343,11 @@ fn tags_that_an_application_removed_do_not_come_back_with_a_replacement() {
     let Decision::Copy(order) = case(present(&source), present(&copy)).decided() else {
         panic!("it is copied");
     };
-    assert_eq!(order.stated.tags, Some(BTreeMap::new()));
+    assert_eq!(order.explicit.tags, Some(BTreeMap::new()));
 }
 
 #[test]
-fn annotations_of_an_application_are_not_lost_with_the_copy_that_has_them() {
+fn annotations_of_an_application_survive_a_replaced_copy() {
     let original = facts("s1", "aa", 1_000);
     let annotated = |facts: &ObjectFacts, text: &str| ObjectFacts {
         annotations: Some(BTreeMap::from([("note".to_owned(), text.to_owned())])),
@@ -366,7 +366,7 @@ fn annotations_of_an_application_are_not_lost_with_the_copy_that_has_them() {
     unread.annotations = None;
     check(
         &case(present(&tagged(&original, "b")), present(&unread)),
-        &Decision::Read(Aspects::from([Aspect::Annotations])),
+        &Decision::ReadAttributes(AttributeSet::from([Attribute::Annotations])),
     );
     let changed = annotated(&original, "new");
     check_copied(
@@ -378,7 +378,7 @@ fn annotations_of_an_application_are_not_lost_with_the_copy_that_has_them() {
 }
 
 #[test]
-fn annotations_that_parts_did_not_bring_are_written_after_them() {
+fn annotations_are_written_after_a_multipart_copy() {
     let mut source = facts("s1", "aa-2", 1_000);
     source.annotations = Some(BTreeMap::from([("note".to_owned(), "text".to_owned())]));
     let mut copy = ours("c1", 1_001, &source, None);
@@ -387,11 +387,13 @@ fn annotations_that_parts_did_not_bring_are_written_after_them() {
     unread.annotations = None;
     check(
         &case(present(&unread), present(&copy)),
-        &Decision::Read(Aspects::from([Aspect::Annotations])),
+        &Decision::ReadAttributes(AttributeSet::from([Attribute::Annotations])),
     );
     copy.annotations = Some(BTreeMap::new());
     let decision = case(present(&source), present(&copy)).decided();
-    assert!(matches!(&decision, Decision::Amend(order) if order.annotations.is_some() && order.tags.is_none()));
+    assert!(
+        matches!(&decision, Decision::UpdateAttributes(order) if order.annotations.is_some() && order.tags.is_none())
+    );
     copy.annotations = source.annotations.clone();
     check(&case(present(&source), present(&copy)), &IDENTICAL);
 }
@@ -423,14 +425,14 @@ fn grants_of_a_copy_change_only_when_the_sources_changed() {
 }
 
 #[test]
-fn copy_of_ours_is_identical_though_it_has_a_marker() {
+fn s3ferry_copy_is_identical_despite_its_marker() {
     let source = facts("s1", "aa", 1_000);
     let copy = ours("c1", 1_001, &source, None);
     check(&case(present(&source), present(&copy)), &IDENTICAL);
 }
 
 #[test]
-fn copy_of_ours_is_replaced_whatever_the_time() {
+fn s3ferry_copy_is_replaced_at_any_time() {
     let old = facts("s1", "aa", 1_000);
     let copy = ours("c1", 5_000, &old, Some("x"));
     let source = facts("s2", "bb", 1_500);
@@ -454,7 +456,7 @@ fn same_bytes_have_their_tags_read_before_they_are_replaced() {
     let copy = ours("c1", 1_001, &old, None);
     check(
         &case(present(&source), present(&copy)),
-        &Decision::Read(HIDDEN_IN_HEAD.into()),
+        &Decision::ReadAttributes(HIDDEN_IN_HEAD.into()),
     );
 }
 
@@ -468,7 +470,7 @@ fn what_is_unread_of_the_source_is_read_before_it_is_copied() {
     let case_of = |source: &ObjectFacts| case(present(source), ObjectState::NotFound);
     check(
         &case_of(&source),
-        &Decision::ReadSource(Aspects::from([Aspect::Tags, Aspect::Annotations])),
+        &Decision::ReadSourceAttributes(AttributeSet::from([Attribute::Tags, Attribute::Annotations])),
     );
 }
 
@@ -500,7 +502,7 @@ fn replica_of_the_destination_is_not_copied_back() {
     ];
     for destination in destinations {
         let mut case = case(present(&replica), destination);
-        check(&case, &Decision::AskSourceVersions);
+        check(&case, &Decision::ReadSourceVersions);
         case.source_is_copy = Some(true);
         check(&case, &Decision::Skip(SkipReason::SourceIsReplica));
     }
@@ -526,7 +528,7 @@ fn replica_that_an_application_wrote_again_is_an_external_write() {
 }
 
 #[test]
-fn key_that_the_destination_lost_is_brought_back_from_its_replica() {
+fn key_lost_at_the_destination_is_restored_from_its_replica() {
     let replica = copy_between(THERE_AND_BACK, "s1", 5_000, &facts("d1", "aa", 1_000), None);
     for nothing in [ObjectState::NotFound, ObjectState::ConfirmedAbsent] {
         assert!(matches!(case(present(&replica), nothing).decided(), Decision::Copy(_)));
@@ -553,7 +555,7 @@ fn marker_that_an_application_carried_to_another_key_is_not_one() {
     let Decision::Copy(order) = case.decided() else {
         panic!("it is copied like any other object");
     };
-    let marker = Marker::stated(order.stated.metadata.as_ref()).unwrap();
+    let marker = Marker::explicit(order.explicit.metadata.as_ref()).unwrap();
     assert_eq!(
         marker.source_version, carried.version_id,
         "the stale marker was replaced"
@@ -563,22 +565,22 @@ fn marker_that_an_application_carried_to_another_key_is_not_one() {
 #[test]
 fn delete_marker_of_an_application_competes_by_time() {
     let source = facts("s1", "aa", 1_000);
-    let case_of = |seconds| case(present(&source), ObjectState::DeleteMarker).deleted(seconds, Owner::External);
+    let case_of = |seconds| case(present(&source), ObjectState::DeleteMarker).deleted(seconds, VersionOwner::External);
     check_copied(&case_of(999), &source, &WriteCondition::Absent, Some("m"));
     check(&case_of(1_000), &SKIP_NEWER);
     check(&case_of(1_001), &SKIP_NEWER);
 }
 
 #[test]
-fn delete_marker_of_ours_does_not_compete() {
+fn s3ferry_delete_marker_does_not_compete() {
     let source = facts("s1", "aa", 1_000);
     let covered = VersionName::new("c1").unwrap();
-    let deleted = case(present(&source), ObjectState::DeleteMarker).deleted(5_000, Owner::Delete { covered });
+    let deleted = case(present(&source), ObjectState::DeleteMarker).deleted(5_000, VersionOwner::Delete { covered });
     check_copied(&deleted, &source, &WriteCondition::Absent, Some("m"));
 }
 
 #[test]
-fn only_what_is_ours_is_deleted() {
+fn only_s3ferry_copies_are_deleted() {
     let copy = ours("c1", 1_001, &facts("s1", "aa", 1_000), None);
     check(
         &case(ObjectState::NotFound, present(&copy)),
@@ -590,7 +592,7 @@ fn only_what_is_ours_is_deleted() {
         check(&case_of(&copy), &Decision::Delete { seen });
         check(
             &case_of(&facts("theirs", "aa", 500)),
-            &Decision::Skip(SkipReason::NotOurs),
+            &Decision::Skip(SkipReason::ExternalWrite),
         );
         let mut kept = case_of(&copy);
         kept.policy.propagate_deletes = false;
@@ -616,17 +618,17 @@ fn nothing_on_both_sides_is_nothing_to_do_once_there_is_evidence() {
 fn what_cannot_be_marked_is_refused_and_not_copied() {
     let mut source = facts("s1", "aa", 1_000);
     source.encryption = Encryption::Kms(KmsEncryption::default());
-    let refused = |cause| Decision::Refuse(Refusal::CannotBeMarked(cause));
+    let refused = |cause| Decision::Refuse(CopyRefusal::MarkerNotPossible(cause));
     check(
         &case(present(&source), ObjectState::NotFound),
-        &refused(CannotMark::NothingToBind),
+        &refused(MarkerError::NothingToBind),
     );
     let mut source = facts("s1", "aa", 1_000);
     source.user_metadata.insert("a".to_owned(), "x".repeat(2_000));
     let decision = case(present(&source), ObjectState::NotFound).decided();
     assert!(matches!(
         decision,
-        Decision::Refuse(Refusal::CannotBeMarked(CannotMark::NoRoom { .. }))
+        Decision::Refuse(CopyRefusal::MarkerNotPossible(MarkerError::NoRoom { .. }))
     ));
 }
 
@@ -637,18 +639,18 @@ fn object_uploaded_in_parts_is_copied_in_them_so_that_its_tag_binds_it() {
     let Decision::Copy(order) = case(present(&source), ObjectState::NotFound).decided() else {
         panic!("it is copied");
     };
-    assert_eq!(order.method, CopyMethod::Parts);
-    assert_eq!(order.stated.tags, source.tags);
-    let marker = Marker::stated(order.stated.metadata.as_ref()).unwrap();
+    assert_eq!(order.method, CopyMethod::Multipart);
+    assert_eq!(order.explicit.tags, source.tags);
+    let marker = Marker::explicit(order.explicit.metadata.as_ref()).unwrap();
     assert!(marker.needs_the_same_parts());
-    assert_eq!(order.stated.lock, ObjectLock::default());
+    assert_eq!(order.explicit.lock, ObjectLock::default());
 }
 
 #[test]
 fn copy_that_lacks_its_long_tags_is_unfinished() {
     let source = tagged(&facts("v1", "aa", 10), &"x".repeat(5_000));
     let mut copy = ours("w1", 20, &source, None);
-    let Owner::Copy(marker) = owner(&copy) else {
+    let VersionOwner::Copy(marker) = owner(&copy) else {
         panic!("not ours");
     };
     copy.tags.clone_from(&source.tags);

@@ -6,23 +6,23 @@ fn owner(name: &str) -> OwnerId {
     OwnerId::new(name, "BucketWiring")
 }
 
-fn desired(prefix: &str, events: &[&'static str]) -> Desired {
-    Desired {
-        subscription: Some(Subscription {
+fn desired(prefix: &str, events: &[&'static str]) -> DesiredConfiguration {
+    DesiredConfiguration {
+        subscription: Some(DesiredNotification {
             queue_arn: "arn:aws:sqs:us-east-1:123456789012:ours".to_owned(),
             events: events.to_vec(),
             key_prefix: prefix.to_owned(),
         }),
-        ..Desired::default()
+        ..DesiredConfiguration::default()
     }
 }
 
-fn entry(id: &str, events: &[&str], rules: &[(&str, &str)]) -> Entry {
+fn entry(id: &str, events: &[&str], rules: &[(&str, &str)]) -> NotificationEntry {
     let rule = |(name, value): &(&str, &str)| FilterRule {
         name: Some((*name).to_owned()),
         value: Some((*value).to_owned()),
     };
-    Entry {
+    NotificationEntry {
         id: Some(id.to_owned()),
         arn: format!("arn:aws:sqs:us-east-1:123456789012:{id}"),
         events: events.iter().map(|event| (*event).to_owned()).collect(),
@@ -52,18 +52,22 @@ fn our_entry_is_added_after_the_foreign_ones() {
 
 #[test]
 fn overlap_with_any_kind_of_consumer_is_refused_and_all_are_named() {
-    let taken = |kind: EntryKind| {
+    let taken = |kind: NotificationKind| {
         let mut current = NotificationConfiguration::default();
         let foreign = entry("theirs", &["s3:ObjectCreated:Put"], &[("suffix", ".jpg")]);
         match kind {
-            EntryKind::Queue => current.queues.push(foreign),
-            EntryKind::Topic => current.topics.push(foreign),
-            EntryKind::Function => current.functions.push(foreign),
+            NotificationKind::Queue => current.queues.push(foreign),
+            NotificationKind::Topic => current.topics.push(foreign),
+            NotificationKind::Function => current.functions.push(foreign),
         }
         merge(&current, &owner("a"), &desired("data/", CREATED)).unwrap_err()
     };
-    for kind in [EntryKind::Queue, EntryKind::Topic, EntryKind::Function] {
-        let Refusal::Overlapping { overlaps, .. } = taken(kind) else {
+    for kind in [
+        NotificationKind::Queue,
+        NotificationKind::Topic,
+        NotificationKind::Function,
+    ] {
+        let WiringRefusal::Overlapping { overlaps, .. } = taken(kind) else {
             panic!("{kind:?} is refused for another reason");
         };
         assert_eq!(overlaps.len(), 1);
@@ -91,10 +95,16 @@ fn without_subscription_nothing_overlaps_and_an_earlier_entry_goes() {
         functions: vec![entry("theirs", CREATED, &[])],
         ..NotificationConfiguration::default()
     };
-    assert_eq!(merge(&current, &owner("a"), &Desired::default()).unwrap(), current);
+    assert_eq!(
+        merge(&current, &owner("a"), &DesiredConfiguration::default()).unwrap(),
+        current
+    );
     let mut before = current.clone();
     before.queues.push(entry(owner("a").as_str(), CREATED, &[]));
-    assert_eq!(merge(&before, &owner("a"), &Desired::default()).unwrap(), current);
+    assert_eq!(
+        merge(&before, &owner("a"), &DesiredConfiguration::default()).unwrap(),
+        current
+    );
 }
 
 #[test]
@@ -138,8 +148,8 @@ fn our_id_on_a_foreign_entry_is_refused() {
     let refusal = merge(&current, &owner("a"), &desired("", CREATED)).unwrap_err();
     assert!(matches!(
         refusal,
-        Refusal::IdTaken {
-            kind: EntryKind::Topic,
+        WiringRefusal::IdTaken {
+            kind: NotificationKind::Topic,
             ..
         }
     ));
@@ -169,7 +179,7 @@ fn document_is_what_the_aws_cli_takes() {
     assert_eq!(current.document()["EventBridgeConfiguration"], json!({}));
 }
 
-fn any_entry() -> impl Strategy<Value = Entry> {
+fn any_entry() -> impl Strategy<Value = NotificationEntry> {
     let events = prop::collection::vec(
         prop::sample::select(vec![
             "s3:ObjectCreated:*",
@@ -190,11 +200,13 @@ fn any_entry() -> impl Strategy<Value = Entry> {
         KeyFilter::Rules(rules.into_iter().map(rule).collect())
     });
     let filter = prop_oneof![Just(KeyFilter::Absent), Just(KeyFilter::Empty), rules];
-    (prop::option::of("[a-z]{1,6}"), "[a-z]{1,6}", events, filter).prop_map(|(id, arn, events, filter)| Entry {
-        id,
-        arn,
-        events: events.into_iter().map(str::to_owned).collect(),
-        filter,
+    (prop::option::of("[a-z]{1,6}"), "[a-z]{1,6}", events, filter).prop_map(|(id, arn, events, filter)| {
+        NotificationEntry {
+            id,
+            arn,
+            events: events.into_iter().map(str::to_owned).collect(),
+            filter,
+        }
     })
 }
 
@@ -210,7 +222,7 @@ fn any_configuration() -> impl Strategy<Value = NotificationConfiguration> {
     })
 }
 
-fn any_desired() -> impl Strategy<Value = Desired> {
+fn any_desired() -> impl Strategy<Value = DesiredConfiguration> {
     let events = prop::sample::subsequence(
         vec!["s3:ObjectCreated:*", "s3:ObjectRemoved:*", "s3:Replication:*"],
         1..3,
@@ -261,7 +273,7 @@ proptest! {
     }
 
     #[test]
-    fn what_merge_allows_has_no_overlap_with_ours(current in any_configuration(), wanted in any_desired()) {
+    fn merged_configuration_has_no_overlap_with_s3ferrys_entry(current in any_configuration(), wanted in any_desired()) {
         let own = wanted.subscription.as_ref().unwrap().entry(&owner("a"));
         let meets = current.entries().any(|(_, entry)| overlaps(&own, entry));
         prop_assert_eq!(merge(&current, &owner("a"), &wanted).is_err(), meets);

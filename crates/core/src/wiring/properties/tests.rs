@@ -14,7 +14,7 @@ pub(in crate::wiring) fn with(changes: &[(&str, &str)]) -> Map<String, Value> {
         "Ownership": "exclusive",
         "StateBucketName": "state",
         "AccountId": "123456789012",
-        "Engine": "lambda",
+        "ReplicationEngine": "lambda",
         "EventSource": "queue",
         "QueueArn": "arn:aws:sqs:us-east-1:123456789012:queue",
         "EventRuleName": "rule",
@@ -46,8 +46,8 @@ fn check_problem(changes: &[(&str, &str)], message: &str) {
 
 #[test]
 fn valid_properties_are_taken() {
-    let properties = parsed(&with(&[("EventRuleName", "bus|rule"), ("Engine", "both")]));
-    assert_eq!(properties.engine, Engine::Both);
+    let properties = parsed(&with(&[("EventRuleName", "bus|rule"), ("ReplicationEngine", "both")]));
+    assert_eq!(properties.engine, ReplicationEngine::Both);
     assert_eq!(properties.event_rule.as_deref(), Some("rule"));
     assert_eq!(properties.destination_kms_key_arn, None);
 }
@@ -55,8 +55,8 @@ fn valid_properties_are_taken() {
 #[test]
 fn each_wrong_value_is_named_with_what_is_allowed() {
     check_problem(
-        &[("Engine", "Lambda")],
-        "Engine is `Lambda`, expected: lambda or crr or both",
+        &[("ReplicationEngine", "Lambda")],
+        "ReplicationEngine is `Lambda`, expected: lambda or crr or both",
     );
     check_problem(
         &[("EventSource", "sns")],
@@ -84,8 +84,8 @@ fn each_wrong_value_is_named_with_what_is_allowed() {
 #[test]
 fn properties_that_need_each_other_are_checked_together() {
     check_problem(
-        &[("Engine", "crr"), ("ReplicationRoleArn", "")],
-        "ReplicationRoleArn is ``, expected: the ARN of a role, for Engine is crr or both",
+        &[("ReplicationEngine", "crr"), ("ReplicationRoleArn", "")],
+        "ReplicationRoleArn is ``, expected: the ARN of a role, with ReplicationEngine crr or both",
     );
     check_problem(
         &[("EventSource", "eventbridge"), ("EventRuleName", "")],
@@ -164,7 +164,7 @@ fn all_problems_are_reported_at_once() {
             "Ownership",
             "StateBucketName",
             "AccountId",
-            "Engine",
+            "ReplicationEngine",
             "EventSource",
             "QueueArn",
             "PropagateDeletes",
@@ -174,7 +174,7 @@ fn all_problems_are_reported_at_once() {
     assert!(
         error
             .to_string()
-            .contains("Engine is missing, expected: lambda or crr or both")
+            .contains("ReplicationEngine is missing, expected: lambda or crr or both")
     );
     let prefix = "x".repeat(1025);
     check_problem(
@@ -188,13 +188,13 @@ fn booleans_of_json_are_taken_and_structures_are_not() {
     let mut properties = with(&[]);
     properties.insert("EnableVersioning".to_owned(), json!(true));
     assert!(parsed(&properties).enable_versioning);
-    properties.insert("Engine".to_owned(), json!(["lambda"]));
+    properties.insert("ReplicationEngine".to_owned(), json!(["lambda"]));
     assert!(WiringProperties::parse(&properties).is_err());
 }
 
 #[test]
 fn removal_needs_little() {
-    let removal = RemovalProperties::parse(&with(&[("Engine", "no such"), ("KeyPrefix", "")])).unwrap();
+    let removal = RemovalProperties::parse(&with(&[("ReplicationEngine", "no such"), ("KeyPrefix", "")])).unwrap();
     assert_eq!(removal, RemovalProperties::from(&parsed(&with(&[]))));
     assert_eq!(RemovalProperties::parse(&Map::new()), None);
     assert_eq!(RemovalProperties::parse(&with(&[("SourceBucketName", "a/b")])), None);

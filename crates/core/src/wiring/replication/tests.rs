@@ -9,8 +9,8 @@ fn owner(name: &str) -> OwnerId {
     OwnerId::new(name, "BucketWiring")
 }
 
-fn wish(role: &str, prefix: &str) -> ReplicationWish {
-    ReplicationWish {
+fn wish(role: &str, prefix: &str) -> DesiredReplication {
+    DesiredReplication {
         role_arn: role.to_owned(),
         terms: ReplicationTerms {
             prefix: prefix.to_owned(),
@@ -44,12 +44,16 @@ fn configuration(role: &str, rules: Vec<Rule>) -> Configuration {
     }
 }
 
-fn merged(current: Option<&Configuration>, name: &str, wish: &ReplicationWish) -> Result<Configuration, Refusal> {
+fn merged(
+    current: Option<&Configuration>,
+    name: &str,
+    wish: &DesiredReplication,
+) -> Result<Configuration, WiringRefusal> {
     merge(current, &owner(name), wish, compose)
 }
 
 #[test]
-fn first_rule_brings_its_role_and_takes_the_configuration_with_it() {
+fn first_rule_sets_the_role_and_removes_the_configuration() {
     let made = merged(None, "a", &wish("ours", "p/")).unwrap();
     assert_eq!(made.role, "ours");
     assert_eq!(made.rules[0].priority, Some(1));
@@ -74,11 +78,11 @@ fn priority_is_above_all_others_and_kept_on_update() {
 }
 
 #[test]
-fn other_role_is_refused_by_name_unless_all_its_rules_are_ours() {
+fn other_role_is_refused_unless_all_its_rules_are_s3ferrys() {
     let current = configuration("theirs", vec![rule("x", Some(1))]);
     assert_eq!(
         merged(Some(&current), "a", &wish("ours", "")),
-        Err(Refusal::OtherReplicationRole {
+        Err(WiringRefusal::OtherReplicationRole {
             current: "theirs".to_owned(),
             wanted: "ours".to_owned(),
             rules: vec!["x".to_owned()],
@@ -94,7 +98,7 @@ fn rules_of_the_first_version_are_refused() {
     let current = configuration("role", vec![rule("old", None)]);
     assert_eq!(
         merged(Some(&current), "a", &wish("role", "")),
-        Err(Refusal::OldReplicationRules {
+        Err(WiringRefusal::OldReplicationRules {
             rules: vec!["old".to_owned()]
         })
     );
@@ -122,7 +126,7 @@ fn any_configuration() -> impl Strategy<Value = Option<Configuration>> {
     prop::option::of(filled)
 }
 
-fn any_wish() -> impl Strategy<Value = ReplicationWish> {
+fn any_wish() -> impl Strategy<Value = DesiredReplication> {
     (prop::sample::select(vec!["r1", "r2"]), "[ab/]{0,2}").prop_map(|(role, prefix)| wish(role, &prefix))
 }
 

@@ -1,12 +1,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use s3ferry_core::wiring::Entry;
+use s3ferry_core::wiring::NotificationEntry;
 
-use super::fakes::{Account, Configuration};
-use super::{Stack, account, check_failed, check_success, foreign_entry, wired_by_others};
+use super::fakes::{FakeAccount, FakeConfiguration};
+use super::{FakeStack, account, check_failed, check_success, foreign_entry, wired_by_others};
 
-fn another_entry(number: usize) -> Entry {
+fn another_entry(number: usize) -> NotificationEntry {
     let mut entry = foreign_entry();
     entry.id = Some(format!("late-{number}"));
     entry.events = vec!["s3:ObjectAcl:Put".to_owned()];
@@ -14,10 +14,10 @@ fn another_entry(number: usize) -> Entry {
 }
 
 /// Lets somebody else write after the calls with these numbers among those named `call`.
-fn write_after(account: &Account, call: &'static str, numbers: &'static [usize]) {
+fn write_after(account: &FakeAccount, call: &'static str, numbers: &'static [usize]) {
     let mut count = 0;
-    account.world().hook = Some(Box::new(
-        move |name: &str, buckets: &mut BTreeMap<String, Configuration>| {
+    account.state().hook = Some(Box::new(
+        move |name: &str, buckets: &mut BTreeMap<String, FakeConfiguration>| {
             if name != call {
                 return;
             }
@@ -35,10 +35,10 @@ async fn change_between_read_and_write_is_kept() {
     for numbers in [&[0], &[1]] as [&'static [usize]; 2] {
         let account = account(wired_by_others());
         write_after(&account, "save_once", numbers);
-        let mut stack = Stack::new("ferry", &account);
+        let mut stack = FakeStack::new("ferry", &account);
         check_success(&stack.create(&[]).await);
         let notification = account.get("source").notification;
-        let late = usize::from(account.world().calls.iter().filter(|call| *call == "save_once").count() > 1);
+        let late = usize::from(account.state().calls.iter().filter(|call| *call == "save_once").count() > 1);
         assert_eq!(notification.topics.len(), late);
         assert!(notification.own(&stack.owner()).is_some());
         assert_eq!(notification.functions, [foreign_entry()]);
@@ -46,11 +46,11 @@ async fn change_between_read_and_write_is_kept() {
 }
 
 #[tokio::test]
-async fn write_of_somebody_who_did_not_see_ours_is_found_and_mended() {
+async fn external_write_that_did_not_see_the_copy_is_found_and_restored() {
     let account = account(wired_by_others());
     let mut count = 0;
-    account.world().hook = Some(Box::new(
-        move |name: &str, buckets: &mut BTreeMap<String, Configuration>| {
+    account.state().hook = Some(Box::new(
+        move |name: &str, buckets: &mut BTreeMap<String, FakeConfiguration>| {
             // Right after our write, and once more after it was seen for the first time.
             if name == "put_notification" || (name == "notification" && count == 2) {
                 let source = buckets.get_mut("source").unwrap();
@@ -62,7 +62,7 @@ async fn write_of_somebody_who_did_not_see_ours_is_found_and_mended() {
             }
         },
     ));
-    let mut stack = Stack::new("ferry", &account);
+    let mut stack = FakeStack::new("ferry", &account);
     check_success(&stack.create(&[]).await);
     let notification = account.get("source").notification;
     assert!(notification.own(&stack.owner()).is_some());
@@ -74,8 +74,8 @@ async fn write_of_somebody_who_did_not_see_ours_is_found_and_mended() {
 async fn bucket_that_never_rests_is_given_up_by_name() {
     let account = account(wired_by_others());
     let mut count = 0;
-    account.world().hook = Some(Box::new(
-        move |name: &str, buckets: &mut BTreeMap<String, Configuration>| {
+    account.state().hook = Some(Box::new(
+        move |name: &str, buckets: &mut BTreeMap<String, FakeConfiguration>| {
             if name == "save_once" {
                 count += 1;
                 let source = buckets.get_mut("source").unwrap();
@@ -83,7 +83,7 @@ async fn bucket_that_never_rests_is_given_up_by_name() {
             }
         },
     ));
-    let response = Stack::new("ferry", &account).create(&[]).await;
+    let response = FakeStack::new("ferry", &account).create(&[]).await;
     check_failed(&response, &["bucket source", "20 attempts"]);
     assert!(account.writes().is_empty());
 }
@@ -93,13 +93,13 @@ async fn entry_that_is_reverted_again_and_again_is_named_while_there_is_time() {
     for (changes, what) in [
         (&[][..], "the notification entry `"),
         (
-            &[("Engine", "crr"), ("EnableVersioning", "true")][..],
+            &[("ReplicationEngine", "crr"), ("EnableVersioning", "true")][..],
             "the replication rule `",
         ),
     ] {
         let account = account(wired_by_others());
-        account.world().hook = Some(Box::new(
-            move |name: &str, buckets: &mut BTreeMap<String, Configuration>| {
+        account.state().hook = Some(Box::new(
+            move |name: &str, buckets: &mut BTreeMap<String, FakeConfiguration>| {
                 let source = buckets.get_mut("source").unwrap();
                 match name {
                     "put_notification" if what.contains("notification") => {
@@ -110,14 +110,14 @@ async fn entry_that_is_reverted_again_and_again_is_named_while_there_is_time() {
                 }
             },
         ));
-        let mut stack = Stack::new("ferry", &account);
+        let mut stack = FakeStack::new("ferry", &account);
         let response = stack.create(changes).await;
         let named = format!("{what}{}`", stack.owner());
         check_failed(
             &response,
             &["of bucket source was written 5 times", &named, "Terraform"],
         );
-        let waited = account.world().waited;
+        let waited = account.state().waited;
         assert!(waited < Duration::from_secs(200), "{waited:?} of the function's 300 s");
     }
 }
@@ -125,15 +125,15 @@ async fn entry_that_is_reverted_again_and_again_is_named_while_there_is_time() {
 #[tokio::test]
 async fn change_is_waited_for_until_it_is_seen() {
     let account = account(wired_by_others());
-    account.world().lag = 12;
-    let mut stack = Stack::new("ferry", &account);
-    let both = &[("Engine", "both"), ("EnableVersioning", "true")];
+    account.state().lag = 12;
+    let mut stack = FakeStack::new("ferry", &account);
+    let both = &[("ReplicationEngine", "both"), ("EnableVersioning", "true")];
     check_success(&stack.create(both).await);
     assert_eq!(
         account.writes(),
         ["enable_versioning", "put_notification", "put_replication"]
     );
-    assert!(account.world().waited >= Duration::from_secs(30));
+    assert!(account.state().waited >= Duration::from_secs(30));
     check_success(&stack.delete(both).await);
     assert_eq!(account.get("source").notification, wired_by_others().notification);
     assert_eq!(account.get("source").replication, None);

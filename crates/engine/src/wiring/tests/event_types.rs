@@ -1,8 +1,8 @@
 //! Event types that S3 does not offer everywhere.
 
-use super::{Stack, account, check_failed, check_success, foreign_entry, wired_by_others};
+use super::{FakeStack, account, check_failed, check_success, foreign_entry, wired_by_others};
 
-fn events(account: &super::Account) -> Vec<String> {
+fn events(account: &super::FakeAccount) -> Vec<String> {
     account.get("source").notification.queues[0].events.clone()
 }
 
@@ -17,8 +17,8 @@ async fn bucket_is_wired_without_the_event_types_that_s3_refuses_and_the_answer_
         ),
     ] {
         let account = account(wired_by_others());
-        account.world().unknown_events = unknown.to_vec();
-        let mut stack = Stack::new("ferry", &account);
+        account.state().unknown_events = unknown.to_vec();
+        let mut stack = FakeStack::new("ferry", &account);
         let response = stack.create(&[]).await;
         check_success(&response);
         assert_eq!(response.data()["OmittedEvents"], omitted);
@@ -40,10 +40,10 @@ async fn bucket_is_wired_without_the_event_types_that_s3_refuses_and_the_answer_
 #[tokio::test]
 async fn event_types_that_s3_comes_to_offer_are_added_by_an_update() {
     let account = account(wired_by_others());
-    account.world().unknown_events = vec!["s3:ObjectAnnotation:*"];
-    let mut stack = Stack::new("ferry", &account);
+    account.state().unknown_events = vec!["s3:ObjectAnnotation:*"];
+    let mut stack = FakeStack::new("ferry", &account);
     check_success(&stack.create(&[]).await);
-    account.world().unknown_events.clear();
+    account.state().unknown_events.clear();
     let response = stack.update(&[], &[]).await;
     check_success(&response);
     assert_eq!(response.data()["OmittedEvents"], "none");
@@ -54,8 +54,8 @@ async fn event_types_that_s3_comes_to_offer_are_added_by_an_update() {
 #[tokio::test]
 async fn notification_that_s3_refuses_altogether_fails_with_the_first_reason_and_leaves_nothing() {
     let account = account(wired_by_others());
-    account.world().unknown_events = vec!["s3:ObjectCreated:*"];
-    let mut stack = Stack::new("ferry", &account);
+    account.state().unknown_events = vec!["s3:ObjectCreated:*"];
+    let mut stack = FakeStack::new("ferry", &account);
     let response = stack.create(&[]).await;
     check_failed(
         &response,

@@ -14,17 +14,17 @@ use s3ferry_core::wiring::{
 
 use super::super::ports::{BucketConfiguration, EventRules, Listener, Pause, WiringBackup, WiringPorts};
 
-pub(in crate::wiring) type Replication = ReplicationConfiguration<String>;
+pub(in crate::wiring) type FakeReplication = ReplicationConfiguration<String>;
 
 /// What a bucket is configured as.
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::wiring) struct Configuration {
+pub(in crate::wiring) struct FakeConfiguration {
     pub(in crate::wiring) versioning: Versioning,
     pub(in crate::wiring) notification: NotificationConfiguration,
-    pub(in crate::wiring) replication: Option<Replication>,
+    pub(in crate::wiring) replication: Option<FakeReplication>,
 }
 
-impl Default for Configuration {
+impl Default for FakeConfiguration {
     fn default() -> Self {
         Self {
             versioning: Versioning::Off,
@@ -36,7 +36,7 @@ impl Default for Configuration {
 
 /// Makes one call fail.
 #[derive(Debug, Clone)]
-pub(in crate::wiring) struct Fault {
+pub(in crate::wiring) struct FakeFault {
     /// The call, counted from 0 over all ports.
     pub(in crate::wiring) call: usize,
     /// Whether the call does what it was asked for before it fails: the answer is lost.
@@ -44,14 +44,14 @@ pub(in crate::wiring) struct Fault {
     pub(in crate::wiring) kind: FailureKind,
 }
 
-type Hook = Box<dyn FnMut(&str, &mut BTreeMap<String, Configuration>) + Send>;
+type Hook = Box<dyn FnMut(&str, &mut BTreeMap<String, FakeConfiguration>) + Send>;
 
 /// Everything that the fakes share.
 #[derive(Default)]
-pub(in crate::wiring) struct World {
-    pub(in crate::wiring) buckets: BTreeMap<String, Configuration>,
+pub(in crate::wiring) struct FakeState {
+    pub(in crate::wiring) buckets: BTreeMap<String, FakeConfiguration>,
     /// What a bucket still answers, and how often.
-    stale: BTreeMap<String, (usize, Configuration)>,
+    stale: BTreeMap<String, (usize, FakeConfiguration)>,
     /// How many reads after a write still get the former answer.
     pub(in crate::wiring) lag: usize,
     pub(in crate::wiring) backups: BTreeMap<String, String>,
@@ -60,17 +60,17 @@ pub(in crate::wiring) struct World {
     pub(in crate::wiring) unknown_events: Vec<&'static str>,
     pub(in crate::wiring) rules: Vec<(String, String)>,
     pub(in crate::wiring) calls: Vec<String>,
-    pub(in crate::wiring) fault: Option<Fault>,
+    pub(in crate::wiring) fault: Option<FakeFault>,
     /// Runs after each call, with its name: other people's writes.
     pub(in crate::wiring) hook: Option<Hook>,
     pub(in crate::wiring) waited: Duration,
     /// What looking at a bucket answers, by its name, each answer once; after them, that it fits.
     pub(in crate::wiring) looks: BTreeMap<String, Vec<Result<BucketState, PreflightError>>>,
     /// The buckets that were looked at, as they were expected.
-    pub(in crate::wiring) looked_at: Vec<ExpectedBucket>,
+    pub(in crate::wiring) read_objects: Vec<ExpectedBucket>,
 }
 
-impl fmt::Debug for World {
+impl fmt::Debug for FakeState {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("World")
@@ -80,33 +80,33 @@ impl fmt::Debug for World {
 }
 
 #[derive(Debug, Clone, Default)]
-pub(in crate::wiring) struct Account(pub(in crate::wiring) Arc<Mutex<World>>);
+pub(in crate::wiring) struct FakeAccount(pub(in crate::wiring) Arc<Mutex<FakeState>>);
 
-impl Account {
-    pub(in crate::wiring) fn world(&self) -> MutexGuard<'_, World> {
+impl FakeAccount {
+    pub(in crate::wiring) fn state(&self) -> MutexGuard<'_, FakeState> {
         self.0.lock().unwrap()
     }
 
-    pub(in crate::wiring) fn set(&self, bucket: &str, configuration: Configuration) {
-        self.world().buckets.insert(bucket.to_owned(), configuration);
+    pub(in crate::wiring) fn set(&self, bucket: &str, configuration: FakeConfiguration) {
+        self.state().buckets.insert(bucket.to_owned(), configuration);
     }
 
-    pub(in crate::wiring) fn get(&self, bucket: &str) -> Configuration {
-        self.world().buckets[bucket].clone()
+    pub(in crate::wiring) fn get(&self, bucket: &str) -> FakeConfiguration {
+        self.state().buckets[bucket].clone()
     }
 
     /// Names the calls that changed a bucket.
     pub(in crate::wiring) fn writes(&self) -> Vec<String> {
         let writes = |call: &&String| call.starts_with("put") || call.starts_with("enable");
-        self.world().calls.iter().filter(writes).cloned().collect()
+        self.state().calls.iter().filter(writes).cloned().collect()
     }
 
     pub(in crate::wiring) fn backups(&self) -> BTreeMap<String, String> {
-        self.world().backups.clone()
+        self.state().backups.clone()
     }
 
-    fn call<T>(&self, name: &str, effect: impl FnOnce(&mut World) -> Result<T, Failure>) -> Result<T, Failure> {
-        let mut world = self.world();
+    fn call<T>(&self, name: &str, effect: impl FnOnce(&mut FakeState) -> Result<T, Failure>) -> Result<T, Failure> {
+        let mut world = self.state();
         let fault = world.fault.clone().filter(|fault| fault.call == world.calls.len());
         world.calls.push(name.to_owned());
         let lost = fault.as_ref().map(|fault| failure(fault.kind, "Injected", name));
@@ -138,12 +138,12 @@ fn no_such_bucket(action: &str) -> Failure {
 
 #[derive(Debug)]
 pub(in crate::wiring) struct FakeBucket {
-    account: Account,
+    account: FakeAccount,
     name: String,
 }
 
 impl FakeBucket {
-    fn read(&self, call: &str) -> Result<Configuration, Failure> {
+    fn read(&self, call: &str) -> Result<FakeConfiguration, Failure> {
         self.account.call(call, |world| {
             let actual = world
                 .buckets
@@ -160,7 +160,7 @@ impl FakeBucket {
         })
     }
 
-    fn write(&self, call: &str, change: impl FnOnce(&mut Configuration)) -> Result<(), Failure> {
+    fn write(&self, call: &str, change: impl FnOnce(&mut FakeConfiguration)) -> Result<(), Failure> {
         self.account.call(call, |world| {
             let bucket = world.buckets.get_mut(&self.name).ok_or_else(|| no_such_bucket(call))?;
             world.stale.insert(self.name.clone(), (world.lag, bucket.clone()));
@@ -187,7 +187,7 @@ impl BucketConfiguration for FakeBucket {
 
     async fn put_notification(&self, configuration: &NotificationConfiguration, _check: bool) -> Result<(), Failure> {
         let asked: Vec<&String> = configuration.entries().flat_map(|(_, entry)| &entry.events).collect();
-        let unknown = self.account.world().unknown_events.clone();
+        let unknown = self.account.state().unknown_events.clone();
         if unknown.iter().any(|event| asked.iter().any(|asked| asked == event)) {
             let call = "put_notification";
             return self.account.call(call, |_| {
@@ -199,11 +199,11 @@ impl BucketConfiguration for FakeBucket {
         self.write("put_notification", |bucket| bucket.notification = configuration.clone())
     }
 
-    async fn replication(&self) -> Result<Option<Replication>, Failure> {
+    async fn replication(&self) -> Result<Option<FakeReplication>, Failure> {
         Ok(self.read("replication")?.replication)
     }
 
-    async fn put_replication(&self, configuration: Option<&Replication>) -> Result<(), Failure> {
+    async fn put_replication(&self, configuration: Option<&FakeReplication>) -> Result<(), Failure> {
         self.write("put_replication", |bucket| bucket.replication = configuration.cloned())
     }
 
@@ -214,12 +214,12 @@ impl BucketConfiguration for FakeBucket {
 
 #[derive(Debug)]
 pub(in crate::wiring) struct FakeBackup {
-    account: Account,
+    account: FakeAccount,
     prefix: String,
 }
 
 impl FakeBackup {
-    fn in_state<T>(&self, call: &str, effect: impl FnOnce(&mut World) -> T) -> Result<T, Failure> {
+    fn in_state<T>(&self, call: &str, effect: impl FnOnce(&mut FakeState) -> T) -> Result<T, Failure> {
         self.account.call(call, |world| {
             if world.state_is_gone {
                 return Err(no_such_bucket(call));
@@ -250,7 +250,7 @@ impl WiringBackup for FakeBackup {
     }
 }
 
-impl EventRules for Account {
+impl EventRules for FakeAccount {
     async fn others_listening(&self, bucket: &BucketName, except: &[String]) -> Result<Vec<Listener>, Failure> {
         self.call("others_listening", |world| {
             let listens = |(name, pattern): &&(String, String)| {
@@ -269,13 +269,13 @@ impl EventRules for Account {
     }
 }
 
-impl Pause for Account {
+impl Pause for FakeAccount {
     async fn pause(&self, duration: Duration) {
-        self.world().waited += duration;
+        self.state().waited += duration;
     }
 }
 
-impl WiringPorts for Account {
+impl WiringPorts for FakeAccount {
     type Bucket = FakeBucket;
     type Backup = FakeBackup;
     type Rules = Self;
@@ -296,8 +296,8 @@ impl WiringPorts for Account {
     }
 
     async fn examine(&self, bucket: &ExpectedBucket) -> Result<BucketState, PreflightError> {
-        let mut world = self.world();
-        world.looked_at.push(bucket.clone());
+        let mut world = self.state();
+        world.read_objects.push(bucket.clone());
         let answers = world.looks.get_mut(bucket.name.as_str());
         let answer = answers
             .filter(|answers| !answers.is_empty())

@@ -3,19 +3,19 @@
 use s3ferry_core::failure::FailureKind;
 use s3ferry_core::wiring::Versioning;
 
-use super::fakes::{Account, Configuration, Fault};
-use super::{Stack, account, check_success, wired_by_others};
+use super::fakes::{FakeAccount, FakeConfiguration, FakeFault};
+use super::{FakeStack, account, check_success, wired_by_others};
 
-const EVERYTHING: &[(&str, &str)] = &[("Engine", "both"), ("EnableVersioning", "true")];
+const EVERYTHING: &[(&str, &str)] = &[("ReplicationEngine", "both"), ("EnableVersioning", "true")];
 const BRIDGED: &[(&str, &str)] = &[
     ("EventSource", "eventbridge"),
-    ("Engine", "both"),
+    ("ReplicationEngine", "both"),
     ("EnableVersioning", "true"),
 ];
 
-fn inject(account: &Account, call: usize, after_effect: bool, kind: FailureKind) {
-    let call = account.world().calls.len() + call;
-    account.world().fault = Some(Fault {
+fn inject(account: &FakeAccount, call: usize, after_effect: bool, kind: FailureKind) {
+    let call = account.state().calls.len() + call;
+    account.state().fault = Some(FakeFault {
         call,
         after_effect,
         kind,
@@ -24,13 +24,13 @@ fn inject(account: &Account, call: usize, after_effect: bool, kind: FailureKind)
 
 /// Versioning alone stays, whatever happens.
 #[track_caller]
-fn check_restored(account: &Account, context: &str) {
+fn check_restored(account: &FakeAccount, context: &str) {
     let now = account.get("source");
     assert_eq!(now.notification, wired_by_others().notification, "{context}");
     assert_eq!(now.replication, None, "{context}");
 }
 
-fn before() -> Configuration {
+fn before() -> FakeConfiguration {
     wired_by_others()
 }
 
@@ -41,18 +41,18 @@ async fn create_that_fails_anywhere_is_cleaned_up_by_delete_or_completed_by_a_re
             for call in 0.. {
                 let context = format!("{properties:?} call {call} after_effect {after_effect}");
                 let account = account(before());
-                let mut stack = Stack::new("ferry", &account);
+                let mut stack = FakeStack::new("ferry", &account);
                 inject(&account, call, after_effect, FailureKind::Permanent);
                 let failed = !stack.create(properties).await.is_success();
-                account.world().fault = None;
+                account.state().fault = None;
                 check_success(&stack.delete(properties).await);
                 check_restored(&account, &context);
 
                 let account = super::account(before());
-                let mut stack = Stack::new("ferry", &account);
+                let mut stack = FakeStack::new("ferry", &account);
                 inject(&account, call, after_effect, FailureKind::Permanent);
                 stack.create(properties).await;
-                account.world().fault = None;
+                account.state().fault = None;
                 check_success(&stack.create(properties).await);
                 check_success(&stack.delete(properties).await);
                 check_restored(&account, &context);
@@ -70,7 +70,7 @@ async fn delete_that_fails_anywhere_is_completed_by_the_next() {
         for after_effect in [false, true] {
             for call in 0.. {
                 let account = account(before());
-                let mut stack = Stack::new("ferry", &account);
+                let mut stack = FakeStack::new("ferry", &account);
                 check_success(&stack.create(properties).await);
                 inject(&account, call, after_effect, FailureKind::Permanent);
                 if stack.delete(properties).await.is_success() {
@@ -91,7 +91,7 @@ async fn failure_that_passes_is_waited_out_wherever_it_comes() {
     for after_effect in [false, true] {
         for call in 0..60 {
             let account = account(before());
-            let mut stack = Stack::new("ferry", &account);
+            let mut stack = FakeStack::new("ferry", &account);
             inject(&account, call, after_effect, FailureKind::Retry);
             check_success(&stack.create(EVERYTHING).await);
             let now = account.get("source");
@@ -105,12 +105,12 @@ async fn failure_that_passes_is_waited_out_wherever_it_comes() {
 #[tokio::test]
 async fn failure_that_does_not_pass_ends_the_work_at_once_with_its_reason() {
     let account = account(before());
-    let mut stack = Stack::new("ferry", &account);
+    let mut stack = FakeStack::new("ferry", &account);
     inject(&account, 0, false, FailureKind::Permanent);
     let response = stack.create(&[]).await;
     super::check_failed(
         &response,
         &["notification on arn:aws:s3:::bucket", "Injected", "told to"],
     );
-    assert_eq!(account.world().calls.len(), 1);
+    assert_eq!(account.state().calls.len(), 1);
 }

@@ -1,10 +1,10 @@
 use s3ferry_core::failure::FailureKind;
 use s3ferry_core::names::{BucketName, Region};
-use s3ferry_core::preflight::{BucketState, PreflightError, Unfit};
+use s3ferry_core::preflight::{BucketState, PreflightError, UnfitBucket};
 use s3ferry_core::wiring::Versioning;
 
-use super::fakes::{Account, failure};
-use super::{Stack, account, check_failed, check_success, wired_by_others};
+use super::fakes::{FakeAccount, failure};
+use super::{FakeStack, account, check_failed, check_success, wired_by_others};
 
 type Look = Result<BucketState, PreflightError>;
 
@@ -19,35 +19,35 @@ fn state(versioning: Versioning, has_object_lock: bool) -> Look {
     })
 }
 
-fn seen(looks: &[(&str, Look)]) -> Account {
+fn seen(looks: &[(&str, Look)]) -> FakeAccount {
     let account = account(wired_by_others());
     for (bucket, look) in looks {
-        let looks = &mut account.world().looks;
+        let looks = &mut account.state().looks;
         looks.entry((*bucket).to_owned()).or_default().push(look.clone());
     }
     account
 }
 
 #[tokio::test]
-async fn both_buckets_are_looked_at_with_region_and_owner() {
+async fn both_buckets_are_checked_with_region_and_owner() {
     let account = seen(&[]);
     let owner = ("DestinationBucketOwner", "210987654321");
-    check_success(&Stack::new("ferry", &account).create(&[owner]).await);
-    let looked_at: Vec<String> = account
-        .world()
-        .looked_at
+    check_success(&FakeStack::new("ferry", &account).create(&[owner]).await);
+    let read_objects: Vec<String> = account
+        .state()
+        .read_objects
         .iter()
         .map(|bucket| format!("{} {} {}", bucket.name, bucket.region, bucket.owner.as_ref().unwrap()))
         .collect();
     assert_eq!(
-        looked_at,
+        read_objects,
         ["source us-east-1 123456789012", "destination eu-central-1 210987654321"]
     );
 }
 
 #[tokio::test]
 async fn buckets_that_do_not_fit_fail_the_stack_before_anything_is_written() {
-    let elsewhere = Err(PreflightError::Unfit(Unfit::Elsewhere {
+    let elsewhere = Err(PreflightError::Unfit(UnfitBucket::Elsewhere {
         bucket: BucketName::new("destination").unwrap(),
         asked: Region::new("eu-central-1").unwrap(),
         found: "eu-west-1".to_owned(),
@@ -75,7 +75,7 @@ async fn buckets_that_do_not_fit_fail_the_stack_before_anything_is_written() {
         ),
         (
             &[("destination", off)],
-            &[("Engine", "both")],
+            &[("ReplicationEngine", "both")],
             "S3's own replication needs versioning",
         ),
         (
@@ -91,7 +91,7 @@ async fn buckets_that_do_not_fit_fail_the_stack_before_anything_is_written() {
     ];
     for (looks, changes, expected) in cases {
         let account = seen(looks);
-        let mut stack = Stack::new("ferry", &account);
+        let mut stack = FakeStack::new("ferry", &account);
         let response = stack.create(changes).await;
         check_failed(&response, &[expected]);
         assert!(
@@ -104,7 +104,7 @@ async fn buckets_that_do_not_fit_fail_the_stack_before_anything_is_written() {
 }
 
 #[tokio::test]
-async fn denials_are_waited_out_and_then_told() {
+async fn denials_are_waited_out_and_then_reported() {
     let denied = || {
         Err(PreflightError::Failed(failure(
             FailureKind::Permanent,
@@ -113,27 +113,27 @@ async fn denials_are_waited_out_and_then_told() {
         )))
     };
     let account = seen(&[("destination", denied()), ("destination", denied())]);
-    check_success(&Stack::new("ferry", &account).create(&[]).await);
-    assert!(!account.world().waited.is_zero());
+    check_success(&FakeStack::new("ferry", &account).create(&[]).await);
+    assert!(!account.state().waited.is_zero());
     let account = seen(&[]);
     account
-        .world()
+        .state()
         .looks
         .insert("destination".to_owned(), vec![denied(); 10]);
-    check_failed(&Stack::new("ferry", &account).create(&[]).await, &["AccessDenied"]);
+    check_failed(&FakeStack::new("ferry", &account).create(&[]).await, &["AccessDenied"]);
 }
 
 #[tokio::test]
-async fn updates_look_only_at_buckets_that_they_name_anew_and_deletes_at_none() {
+async fn updates_check_only_newly_named_buckets_and_deletes_check_none() {
     let account = seen(&[]);
-    let mut stack = Stack::new("ferry", &account);
+    let mut stack = FakeStack::new("ferry", &account);
     check_success(&stack.create(&[]).await);
-    account.world().looked_at.clear();
+    account.state().read_objects.clear();
     check_success(&stack.update(&[("KeyPrefix", "more/")], &[]).await);
     check_success(&stack.delete(&[("KeyPrefix", "more/")]).await);
-    assert!(account.world().looked_at.is_empty());
+    assert!(account.state().read_objects.is_empty());
     check_success(&stack.create(&[]).await);
-    account.world().looked_at.clear();
+    account.state().read_objects.clear();
     check_success(&stack.update(&[("Ownership", "shared")], &[]).await);
-    assert_eq!(account.world().looked_at.len(), 2);
+    assert_eq!(account.state().read_objects.len(), 2);
 }

@@ -9,15 +9,15 @@ mod fitness;
 mod replication;
 mod requests;
 
-use s3ferry_core::custom_resource::{Request, Response};
-use s3ferry_core::wiring::{Entry, KeyFilter, NotificationConfiguration};
+use s3ferry_core::custom_resource::{CustomResourceRequest, CustomResourceResponse};
+use s3ferry_core::wiring::{KeyFilter, NotificationConfiguration, NotificationEntry};
 use serde_json::{Value, json};
 
-use self::fakes::{Account, Configuration};
+use self::fakes::{FakeAccount, FakeConfiguration};
 
 /// Another team's function, for keys that ours does not touch.
-pub(in crate::wiring) fn foreign_entry() -> Entry {
-    Entry {
+pub(in crate::wiring) fn foreign_entry() -> NotificationEntry {
+    NotificationEntry {
         id: Some("thumbnails".to_owned()),
         arn: "arn:aws:lambda:us-east-1:123456789012:function:thumbnails".to_owned(),
         events: vec!["s3:ObjectCreated:Put".to_owned()],
@@ -28,13 +28,13 @@ pub(in crate::wiring) fn foreign_entry() -> Entry {
     }
 }
 
-pub(in crate::wiring) fn wired_by_others() -> Configuration {
-    Configuration {
+pub(in crate::wiring) fn wired_by_others() -> FakeConfiguration {
+    FakeConfiguration {
         notification: NotificationConfiguration {
             functions: vec![foreign_entry()],
             ..NotificationConfiguration::default()
         },
-        ..Configuration::default()
+        ..FakeConfiguration::default()
     }
 }
 
@@ -49,7 +49,7 @@ pub(in crate::wiring) fn properties(changes: &[(&str, &str)]) -> Value {
         "Ownership": "exclusive",
         "StateBucketName": "state",
         "AccountId": "123456789012",
-        "Engine": "lambda",
+        "ReplicationEngine": "lambda",
         "EventSource": "queue",
         "QueueArn": "arn:aws:sqs:us-east-1:123456789012:ours",
         "EventRuleName": "our-rule",
@@ -67,15 +67,15 @@ pub(in crate::wiring) fn properties(changes: &[(&str, &str)]) -> Value {
 
 /// One stack with its custom resource, as `CloudFormation` keeps it.
 #[derive(Debug, Clone)]
-pub(in crate::wiring) struct Stack {
+pub(in crate::wiring) struct FakeStack {
     pub(in crate::wiring) name: &'static str,
-    pub(in crate::wiring) account: Account,
+    pub(in crate::wiring) account: FakeAccount,
     pub(in crate::wiring) physical_id: Option<String>,
     requests: usize,
 }
 
-impl Stack {
-    pub(in crate::wiring) fn new(name: &'static str, account: &Account) -> Self {
+impl FakeStack {
+    pub(in crate::wiring) fn new(name: &'static str, account: &FakeAccount) -> Self {
         Self {
             name,
             account: account.clone(),
@@ -84,7 +84,7 @@ impl Stack {
         }
     }
 
-    pub(in crate::wiring) fn request(&self, kind: &str, properties: &Value, old: &Value) -> Request {
+    pub(in crate::wiring) fn request(&self, kind: &str, properties: &Value, old: &Value) -> CustomResourceRequest {
         let mut event = json!({
             "RequestType": kind,
             "ResponseURL": "https://example.invalid/",
@@ -97,10 +97,15 @@ impl Stack {
         if let Some(id) = &self.physical_id {
             event["PhysicalResourceId"] = json!(id);
         }
-        Request::parse(&event).unwrap()
+        CustomResourceRequest::parse(&event).unwrap()
     }
 
-    pub(in crate::wiring) async fn send(&mut self, kind: &str, properties: &Value, old: &Value) -> Response {
+    pub(in crate::wiring) async fn send(
+        &mut self,
+        kind: &str,
+        properties: &Value,
+        old: &Value,
+    ) -> CustomResourceResponse {
         self.requests += 1;
         let response = super::carry_out(&self.account, &self.request(kind, properties, old)).await;
         if response.is_success() || kind == "Create" {
@@ -109,15 +114,19 @@ impl Stack {
         response
     }
 
-    pub(in crate::wiring) async fn create(&mut self, changes: &[(&str, &str)]) -> Response {
+    pub(in crate::wiring) async fn create(&mut self, changes: &[(&str, &str)]) -> CustomResourceResponse {
         self.send("Create", &properties(changes), &Value::Null).await
     }
 
-    pub(in crate::wiring) async fn update(&mut self, changes: &[(&str, &str)], old: &[(&str, &str)]) -> Response {
+    pub(in crate::wiring) async fn update(
+        &mut self,
+        changes: &[(&str, &str)],
+        old: &[(&str, &str)],
+    ) -> CustomResourceResponse {
         self.send("Update", &properties(changes), &properties(old)).await
     }
 
-    pub(in crate::wiring) async fn delete(&mut self, changes: &[(&str, &str)]) -> Response {
+    pub(in crate::wiring) async fn delete(&mut self, changes: &[(&str, &str)]) -> CustomResourceResponse {
         self.send("Delete", &properties(changes), &Value::Null).await
     }
 
@@ -127,12 +136,12 @@ impl Stack {
 }
 
 #[track_caller]
-pub(in crate::wiring) fn check_success(response: &Response) {
+pub(in crate::wiring) fn check_success(response: &CustomResourceResponse) {
     assert!(response.is_success(), "{}", response.reason());
 }
 
 #[track_caller]
-pub(in crate::wiring) fn check_failed(response: &Response, parts: &[&str]) {
+pub(in crate::wiring) fn check_failed(response: &CustomResourceResponse, parts: &[&str]) {
     assert!(!response.is_success(), "the request succeeded");
     for part in parts {
         assert!(
@@ -143,8 +152,8 @@ pub(in crate::wiring) fn check_failed(response: &Response, parts: &[&str]) {
     }
 }
 
-pub(in crate::wiring) fn account(configuration: Configuration) -> Account {
-    let account = Account::default();
+pub(in crate::wiring) fn account(configuration: FakeConfiguration) -> FakeAccount {
+    let account = FakeAccount::default();
     account.set("source", configuration);
     account
 }

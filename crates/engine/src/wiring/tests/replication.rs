@@ -1,12 +1,12 @@
 use s3ferry_core::wiring::{ReplicationRule, Versioning};
 
-use super::fakes::{Configuration, Replication};
-use super::{Stack, account, check_failed, check_success, wired_by_others};
+use super::fakes::{FakeConfiguration, FakeReplication};
+use super::{FakeStack, account, check_failed, check_success, wired_by_others};
 
 const OURS: &str = "arn:aws:iam::123456789012:role/ours";
 const THEIRS: &str = "arn:aws:iam::123456789012:role/theirs";
-const CRR: &[(&str, &str)] = &[("Engine", "crr")];
-const BOTH: &[(&str, &str)] = &[("Engine", "both")];
+const CRR: &[(&str, &str)] = &[("ReplicationEngine", "crr")];
+const BOTH: &[(&str, &str)] = &[("ReplicationEngine", "both")];
 
 fn foreign_rule(priority: Option<i32>) -> ReplicationRule<String> {
     ReplicationRule {
@@ -18,10 +18,10 @@ fn foreign_rule(priority: Option<i32>) -> ReplicationRule<String> {
     }
 }
 
-fn replicated(role: &str, priority: Option<i32>) -> Configuration {
-    Configuration {
+fn replicated(role: &str, priority: Option<i32>) -> FakeConfiguration {
+    FakeConfiguration {
         versioning: Versioning::Enabled,
-        replication: Some(Replication {
+        replication: Some(FakeReplication {
             role: role.to_owned(),
             rules: vec![foreign_rule(priority)],
         }),
@@ -29,8 +29,8 @@ fn replicated(role: &str, priority: Option<i32>) -> Configuration {
     }
 }
 
-fn versioned() -> Configuration {
-    Configuration {
+fn versioned() -> FakeConfiguration {
+    FakeConfiguration {
         versioning: Versioning::Enabled,
         ..wired_by_others()
     }
@@ -39,7 +39,7 @@ fn versioned() -> Configuration {
 #[tokio::test]
 async fn rule_comes_and_the_configuration_goes_with_it() {
     let account = account(versioned());
-    let mut stack = Stack::new("ferry", &account);
+    let mut stack = FakeStack::new("ferry", &account);
     let response = stack.create(BOTH).await;
     check_success(&response);
     assert_eq!(response.data()["ReplicationRuleId"], stack.owner().as_str());
@@ -65,7 +65,7 @@ async fn refused_rule_means_that_no_notification_is_written_either() {
     ];
     for (there, part) in rows {
         let account = account(there.clone());
-        let mut stack = Stack::new("ferry", &account);
+        let mut stack = FakeStack::new("ferry", &account);
         check_failed(&stack.create(BOTH).await, &[part]);
         assert!(account.writes().is_empty() && account.backups().is_empty());
         // The stack is rolled back: whatever role the foreign rules have, we never wrote anything.
@@ -77,8 +77,12 @@ async fn refused_rule_means_that_no_notification_is_written_either() {
 #[tokio::test]
 async fn versioning_that_may_be_enabled_is_enabled_before_the_rule() {
     let account = account(wired_by_others());
-    let mut stack = Stack::new("ferry", &account);
-    check_success(&stack.create(&[("Engine", "crr"), ("EnableVersioning", "true")]).await);
+    let mut stack = FakeStack::new("ferry", &account);
+    check_success(
+        &stack
+            .create(&[("ReplicationEngine", "crr"), ("EnableVersioning", "true")])
+            .await,
+    );
     assert_eq!(
         account.writes(),
         ["enable_versioning", "put_notification", "put_replication"]
@@ -88,8 +92,8 @@ async fn versioning_that_may_be_enabled_is_enabled_before_the_rule() {
 #[tokio::test]
 async fn role_that_was_there_before_us_is_shared_and_survives_us() {
     let account = account(replicated(THEIRS, Some(4)));
-    let mut stack = Stack::new("ferry", &account);
-    let shared = &[("Engine", "crr"), ("ReplicationRoleArn", THEIRS)];
+    let mut stack = FakeStack::new("ferry", &account);
+    let shared = &[("ReplicationEngine", "crr"), ("ReplicationRoleArn", THEIRS)];
     check_success(&stack.create(shared).await);
     let replication = account.get("source").replication.unwrap();
     assert_eq!(replication.rules[0], foreign_rule(Some(4)));
@@ -101,13 +105,13 @@ async fn role_that_was_there_before_us_is_shared_and_survives_us() {
 #[tokio::test]
 async fn role_that_came_to_the_bucket_between_create_and_update_is_shared_too() {
     let account = account(versioned());
-    let mut stack = Stack::new("ferry", &account);
-    let lambda = &[("Engine", "lambda"), ("ReplicationRoleArn", "")];
+    let mut stack = FakeStack::new("ferry", &account);
+    let lambda = &[("ReplicationEngine", "lambda"), ("ReplicationRoleArn", "")];
     check_success(&stack.create(lambda).await);
     let mut between = account.get("source");
     between.replication = replicated(THEIRS, Some(4)).replication;
     account.set("source", between);
-    let shared = &[("Engine", "crr"), ("ReplicationRoleArn", THEIRS)];
+    let shared = &[("ReplicationEngine", "crr"), ("ReplicationRoleArn", THEIRS)];
     check_success(&stack.update(shared, lambda).await);
     check_success(&stack.delete(shared).await);
     assert_eq!(account.get("source"), replicated(THEIRS, Some(4)));
@@ -116,9 +120,13 @@ async fn role_that_came_to_the_bucket_between_create_and_update_is_shared_too() 
 #[tokio::test]
 async fn foreign_rules_that_came_to_use_our_role_keep_it_from_going() {
     let account = account(versioned());
-    let (mut one, mut two) = (Stack::new("one", &account), Stack::new("two", &account));
-    let ones = &[("Engine", "crr"), ("KeyPrefix", "one/")];
-    let twos = &[("Engine", "crr"), ("KeyPrefix", "two/"), ("ReplicationRoleArn", OURS)];
+    let (mut one, mut two) = (FakeStack::new("one", &account), FakeStack::new("two", &account));
+    let ones = &[("ReplicationEngine", "crr"), ("KeyPrefix", "one/")];
+    let twos = &[
+        ("ReplicationEngine", "crr"),
+        ("KeyPrefix", "two/"),
+        ("ReplicationRoleArn", OURS),
+    ];
     check_success(&one.create(ones).await);
     check_success(&two.create(twos).await);
     let both = account.get("source");
@@ -126,7 +134,7 @@ async fn foreign_rules_that_came_to_use_our_role_keep_it_from_going() {
     let refused: Vec<&str> = refused.iter().map(String::as_str).collect();
     check_failed(&one.delete(ones).await, &refused);
     check_failed(
-        &one.update(&[("Engine", "lambda"), ("ReplicationRoleArn", "")], ones)
+        &one.update(&[("ReplicationEngine", "lambda"), ("ReplicationRoleArn", "")], ones)
             .await,
         &refused,
     );
@@ -140,9 +148,9 @@ async fn foreign_rules_that_came_to_use_our_role_keep_it_from_going() {
 #[tokio::test]
 async fn update_of_engine_removes_what_is_no_longer_wanted() {
     let account = account(versioned());
-    let mut stack = Stack::new("ferry", &account);
+    let mut stack = FakeStack::new("ferry", &account);
     check_success(&stack.create(BOTH).await);
-    let lambda = &[("Engine", "lambda"), ("ReplicationRoleArn", "")];
+    let lambda = &[("ReplicationEngine", "lambda"), ("ReplicationRoleArn", "")];
     check_success(&stack.update(lambda, BOTH).await);
     let now = account.get("source");
     assert_eq!(now.replication, None);
@@ -164,11 +172,11 @@ async fn update_of_engine_removes_what_is_no_longer_wanted() {
 }
 
 #[tokio::test]
-async fn role_of_rules_that_are_all_ours_can_change() {
+async fn role_of_rules_that_are_all_s3ferrys_can_change() {
     let account = account(versioned());
-    let mut stack = Stack::new("ferry", &account);
+    let mut stack = FakeStack::new("ferry", &account);
     check_success(&stack.create(CRR).await);
-    let after = &[("Engine", "crr"), ("ReplicationRoleArn", THEIRS)];
+    let after = &[("ReplicationEngine", "crr"), ("ReplicationRoleArn", THEIRS)];
     check_success(&stack.update(after, CRR).await);
     assert_eq!(account.get("source").replication.unwrap().role, THEIRS);
 }

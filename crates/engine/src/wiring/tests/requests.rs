@@ -1,13 +1,13 @@
 use s3ferry_core::wiring::Versioning;
 use serde_json::{Map, Value, json};
 
-use super::fakes::{Account, Configuration};
-use super::{Stack, account, check_failed, check_success, foreign_entry, properties, wired_by_others};
+use super::fakes::{FakeAccount, FakeConfiguration};
+use super::{FakeStack, account, check_failed, check_success, foreign_entry, properties, wired_by_others};
 
 #[tokio::test]
 async fn create_adds_our_entry_and_delete_restores_what_was_there() {
     let account = account(wired_by_others());
-    let mut stack = Stack::new("ferry", &account);
+    let mut stack = FakeStack::new("ferry", &account);
     let response = stack.create(&[]).await;
     check_success(&response);
     assert_eq!(response.physical_resource_id(), format!("source/{}", stack.owner()));
@@ -26,7 +26,7 @@ async fn create_adds_our_entry_and_delete_restores_what_was_there() {
 #[tokio::test]
 async fn requests_that_change_nothing_write_nothing() {
     let account = account(wired_by_others());
-    let mut stack = Stack::new("ferry", &account);
+    let mut stack = FakeStack::new("ferry", &account);
     check_success(&stack.create(&[]).await);
     let (calls, backups) = (account.writes().len(), account.backups().clone());
     check_success(&stack.create(&[]).await);
@@ -44,7 +44,7 @@ async fn overlapping_notification_is_refused_before_anything_is_written() {
     let mut there = wired_by_others();
     there.notification.functions[0].filter = s3ferry_core::wiring::KeyFilter::Absent;
     let account = account(there.clone());
-    let mut stack = Stack::new("ferry", &account);
+    let mut stack = FakeStack::new("ferry", &account);
     let versioned = &[("EnableVersioning", "true")];
     let response = stack.create(versioned).await;
     check_failed(
@@ -62,7 +62,7 @@ async fn overlapping_notification_is_refused_before_anything_is_written() {
 async fn two_stacks_on_one_bucket_do_not_disturb_each_other() {
     for first_leaves_first in [true, false] {
         let account = account(wired_by_others());
-        let (mut one, mut two) = (Stack::new("one", &account), Stack::new("two", &account));
+        let (mut one, mut two) = (FakeStack::new("one", &account), FakeStack::new("two", &account));
         let (ones, twos) = (
             &[("KeyPrefix", "one/")],
             &[("KeyPrefix", "two/"), ("EventRuleName", "r2")],
@@ -72,7 +72,7 @@ async fn two_stacks_on_one_bucket_do_not_disturb_each_other() {
         let both = account.get("source").notification;
         assert!(both.own(&one.owner()).is_some() && both.own(&two.owner()).is_some());
         check_failed(
-            &Stack::new("three", &account).create(ones).await,
+            &FakeStack::new("three", &account).create(ones).await,
             &[one.owner().as_str()],
         );
         if first_leaves_first {
@@ -97,7 +97,7 @@ async fn two_stacks_on_one_bucket_do_not_disturb_each_other() {
 #[tokio::test]
 async fn backup_holds_what_was_there_in_the_form_of_the_aws_cli() {
     let account = account(wired_by_others());
-    let mut stack = Stack::new("ferry", &account);
+    let mut stack = FakeStack::new("ferry", &account);
     check_success(&stack.create(&[]).await);
     check_success(&stack.update(&[("KeyPrefix", "more/")], &[]).await);
     let backups = account.backups();
@@ -124,7 +124,7 @@ async fn versioning_is_enabled_when_asked_and_never_switched_off() {
         let mut there = wired_by_others();
         there.versioning = before;
         let account = account(there);
-        let mut stack = Stack::new("ferry", &account);
+        let mut stack = FakeStack::new("ferry", &account);
         let response = stack.create(&[("EnableVersioning", "true")]).await;
         check_success(&response);
         assert_eq!(response.data()["Versioning"], "Enabled");
@@ -135,32 +135,40 @@ async fn versioning_is_enabled_when_asked_and_never_switched_off() {
         assert_eq!(account.get("source").versioning, Versioning::Enabled);
         assert_eq!(account.get("source").notification, wired_by_others().notification);
     }
-    let account = account(Configuration::default());
-    check_success(&Stack::new("ferry", &account).create(&[]).await);
+    let account = account(FakeConfiguration::default());
+    check_success(&FakeStack::new("ferry", &account).create(&[]).await);
     assert_eq!(account.get("source").versioning, Versioning::Off);
 }
 
 #[tokio::test]
 async fn invalid_properties_are_all_named_and_their_delete_succeeds() {
     let account = account(wired_by_others());
-    let mut stack = Stack::new("ferry", &account);
-    let wrong: &[(&str, &str)] = &[("SourceBucketName", ""), ("Engine", "ebs"), ("QueueArn", "x")];
+    let mut stack = FakeStack::new("ferry", &account);
+    let wrong: &[(&str, &str)] = &[
+        ("SourceBucketName", ""),
+        ("ReplicationEngine", "ebs"),
+        ("QueueArn", "x"),
+    ];
     let response = stack.create(wrong).await;
     check_failed(
         &response,
-        &["SourceBucketName is ``", "Engine is `ebs`", "QueueArn is `x`"],
+        &[
+            "SourceBucketName is ``",
+            "ReplicationEngine is `ebs`",
+            "QueueArn is `x`",
+        ],
     );
     assert!(response.physical_resource_id().starts_with("Unwired/"));
     check_success(&stack.delete(wrong).await);
     let nothing = Value::Object(Map::new());
     check_success(&stack.send("Delete", &nothing, &nothing).await);
-    assert!(account.world().calls.is_empty());
+    assert!(account.state().calls.is_empty());
 }
 
 #[tokio::test]
 async fn update_with_invalid_properties_keeps_resource_and_wiring() {
     let account = account(wired_by_others());
-    let mut stack = Stack::new("ferry", &account);
+    let mut stack = FakeStack::new("ferry", &account);
     check_success(&stack.create(&[]).await);
     let (before, id) = (account.get("source"), stack.physical_id.clone());
     let response = stack.update(&[("EventSource", "sns")], &[]).await;
@@ -171,8 +179,8 @@ async fn update_with_invalid_properties_keeps_resource_and_wiring() {
 
 #[tokio::test]
 async fn missing_bucket_fails_create_and_not_delete() {
-    let account = Account::default();
-    let mut stack = Stack::new("ferry", &account);
+    let account = FakeAccount::default();
+    let mut stack = FakeStack::new("ferry", &account);
     check_failed(&stack.create(&[]).await, &["NoSuchBucket"]);
     check_success(&stack.delete(&[]).await);
 }
@@ -180,12 +188,12 @@ async fn missing_bucket_fails_create_and_not_delete() {
 #[tokio::test]
 async fn delete_goes_on_without_the_bucket_of_its_backups() {
     let account = account(wired_by_others());
-    let mut stack = Stack::new("ferry", &account);
-    account.world().state_is_gone = true;
+    let mut stack = FakeStack::new("ferry", &account);
+    account.state().state_is_gone = true;
     check_failed(&stack.create(&[]).await, &["NoSuchBucket"]);
-    account.world().state_is_gone = false;
+    account.state().state_is_gone = false;
     check_success(&stack.create(&[]).await);
-    account.world().state_is_gone = true;
+    account.state().state_is_gone = true;
     check_success(&stack.delete(&[]).await);
     assert_eq!(account.get("source"), wired_by_others());
 }
@@ -193,7 +201,7 @@ async fn delete_goes_on_without_the_bucket_of_its_backups() {
 #[tokio::test]
 async fn unknown_request_type_is_answered() {
     let account = account(wired_by_others());
-    let response = Stack::new("ferry", &account)
+    let response = FakeStack::new("ferry", &account)
         .send("Import", &properties(&[]), &Value::Null)
         .await;
     check_failed(&response, &["`Import`", "Create or Update or Delete"]);
@@ -202,8 +210,8 @@ async fn unknown_request_type_is_answered() {
 #[tokio::test]
 async fn update_to_another_bucket_is_refused_and_its_rollback_succeeds() {
     let account = account(wired_by_others());
-    account.set("other", Configuration::default());
-    let mut stack = Stack::new("ferry", &account);
+    account.set("other", FakeConfiguration::default());
+    let mut stack = FakeStack::new("ferry", &account);
     check_success(&stack.create(&[]).await);
     let id = stack.physical_id.clone();
     let (wired, other) = (account.get("source"), &[("SourceBucketName", "other")]);
@@ -215,7 +223,7 @@ async fn update_to_another_bucket_is_refused_and_its_rollback_succeeds() {
     check_success(&stack.update(&[], other).await);
     assert_eq!(
         (account.get("source"), account.get("other")),
-        (wired, Configuration::default())
+        (wired, FakeConfiguration::default())
     );
     check_success(&stack.delete(&[]).await);
     assert_eq!(account.get("source"), wired_by_others());

@@ -2,14 +2,14 @@ use serde_json::json;
 
 use super::*;
 
-fn faults(rules: &Value) -> Faults {
-    let mut faults = Faults::new(1);
-    faults.set(Rule::read_all(rules).expect("rules"));
+fn faults(rules: &Value) -> SimFaults {
+    let mut faults = SimFaults::new(1);
+    faults.set(FaultRule::read_all(rules).expect("rules"));
     faults
 }
 
-fn struck(faults: &mut Faults, operation: &'static str) -> Option<Fault> {
-    faults.strike(operation).map(|strike| strike.fault)
+fn struck(faults: &mut SimFaults, operation: &'static str) -> Option<SimFault> {
+    faults.hit(operation).map(|hit| hit.fault)
 }
 
 #[test]
@@ -18,7 +18,7 @@ fn nth_counts_requests_of_its_operation_alone() {
     assert_eq!(struck(&mut faults, "GetObject"), None);
     assert_eq!(struck(&mut faults, "PutObject"), None);
     assert_eq!(struck(&mut faults, "GetObject"), None);
-    assert_eq!(struck(&mut faults, "PutObject"), Some(Fault::Throttle));
+    assert_eq!(struck(&mut faults, "PutObject"), Some(SimFault::Throttle));
     assert_eq!(struck(&mut faults, "PutObject"), None);
 }
 
@@ -27,12 +27,12 @@ fn times_bounds_how_often_a_rule_fires() {
     let rule = json!([{ "operation": "PutObject", "probability": 1.0, "fault": "reset", "times": 2 }]);
     let mut faults = faults(&rule);
     let all: Vec<_> = (0..4).map(|_| struck(&mut faults, "PutObject")).collect();
-    assert_eq!(all, [Some(Fault::Reset), Some(Fault::Reset), None, None]);
+    assert_eq!(all, [Some(SimFault::Reset), Some(SimFault::Reset), None, None]);
 }
 
 #[test]
 fn unknown_names_and_contradictions_are_refused_by_name() {
-    let refused = |rule: Value| Rule::read_all(&json!([rule])).expect_err("refused").field;
+    let refused = |rule: Value| FaultRule::read_all(&json!([rule])).expect_err("refused").field;
     assert_eq!(
         refused(json!({ "operation": "PutObjects", "nth": 1, "fault": "slow" })),
         "operation"

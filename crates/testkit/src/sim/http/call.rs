@@ -6,13 +6,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use percent_encoding::percent_decode_str;
 
 use super::chunked;
-use super::operation::Shape;
-use crate::sim::model::document::Document;
-use crate::sim::model::refusal::{Answer, Code, Refusal};
+use super::operation::RequestShape;
+use crate::sim::model::document::BucketDocument;
+use crate::sim::model::error::{SimError, SimErrorCode, SimResult};
 
 /// A request.
 #[derive(Debug, Clone)]
-pub(crate) struct Call {
+pub(crate) struct SimRequest {
     pub(crate) operation: &'static str,
     pub(crate) method: String,
     pub(crate) bucket: Option<String>,
@@ -24,7 +24,7 @@ pub(crate) struct Call {
     pub(crate) region: Option<String>,
     /// The access key of the signature: who asks.
     pub(crate) access_key: Option<String>,
-    pub(crate) document: Option<Document>,
+    pub(crate) document: Option<BucketDocument>,
     /// The path with the bucket in it, encoded as it came.
     raw_path: String,
 }
@@ -32,16 +32,16 @@ pub(crate) struct Call {
 /// The host of virtual-hosted addresses.
 const VIRTUAL_HOST: &str = ".localhost";
 
-impl Call {
+impl SimRequest {
     /// Reads a request.
-    pub(crate) fn read(parts: &Parts, body: Bytes) -> Answer<Self> {
+    pub(crate) fn read(parts: &Parts, body: Bytes) -> SimResult<Self> {
         let raw_path = path_with_bucket(parts);
         let (bucket, key) = target(&raw_path)?;
         let query = query(&parts.uri);
         let mut headers = parts.headers.clone();
         let body = decode_body(&mut headers, body)?;
         let (access_key, region) = signer(&headers, &query).unzip();
-        let shape = Shape {
+        let shape = RequestShape {
             method: parts.method.as_str(),
             has_bucket: bucket.is_some(),
             has_key: key.is_some(),
@@ -83,7 +83,7 @@ impl Call {
 
     /// Makes the request for s3s, which routes it and reads its document: without signature and bulk, and without
     /// the headers that the simulator reads itself because s3s would change or refuse some.
-    pub(crate) fn for_s3s(&self) -> Answer<http::Request<s3s::Body>> {
+    pub(crate) fn for_s3s(&self) -> SimResult<http::Request<s3s::Body>> {
         let body = if self.has_document() {
             self.body.clone()
         } else {
@@ -104,7 +104,7 @@ impl Call {
         }
         request
             .body(s3s::Body::from(body))
-            .map_err(|error| Refusal::because(Code::InvalidArgument, error.to_string()))
+            .map_err(|error| SimError::because(SimErrorCode::InvalidArgument, error.to_string()))
     }
 
     /// Tells whether the body is a document rather than an object's bytes.
@@ -178,14 +178,14 @@ fn path_with_bucket(parts: &Parts) -> String {
     }
 }
 
-fn target(path: &str) -> Answer<(Option<String>, Option<String>)> {
+fn target(path: &str) -> SimResult<(Option<String>, Option<String>)> {
     let path = path.strip_prefix('/').unwrap_or(path);
     let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
     let decode = |text: &str| {
         percent_decode_str(text)
             .decode_utf8()
             .map(std::borrow::Cow::into_owned)
-            .map_err(|_| Refusal::because(Code::InvalidArgument, "Couldn't parse the specified URI."))
+            .map_err(|_| SimError::because(SimErrorCode::InvalidArgument, "Couldn't parse the specified URI."))
     };
     let some = |text: String| (!text.is_empty()).then_some(text);
     Ok((some(decode(bucket)?), some(decode(key)?)))
@@ -208,7 +208,7 @@ fn query(uri: &Uri) -> Vec<(String, String)> {
 }
 
 /// Takes `aws-chunked` off a body; its trailers become headers.
-fn decode_body(headers: &mut HeaderMap, body: Bytes) -> Answer<Bytes> {
+fn decode_body(headers: &mut HeaderMap, body: Bytes) -> SimResult<Bytes> {
     let encoding = headers.get("content-encoding").map(text).unwrap_or_default();
     let streams = headers
         .get("x-amz-content-sha256")
@@ -226,7 +226,12 @@ fn decode_body(headers: &mut HeaderMap, body: Bytes) -> Answer<Bytes> {
     if !left.is_empty() {
         headers.insert("content-encoding", header_value(&left.join(","))?);
     }
-    let broken = || Refusal::because(Code::InvalidRequest, "The body is not well-formed aws-chunked data");
+    let broken = || {
+        SimError::because(
+            SimErrorCode::InvalidRequest,
+            "The body is not well-formed aws-chunked data",
+        )
+    };
     let decoded = chunked::decode(&body).ok_or_else(broken)?;
     for (name, value) in decoded.trailers {
         let name = HeaderName::try_from(name).map_err(|_| broken())?;
@@ -235,8 +240,9 @@ fn decode_body(headers: &mut HeaderMap, body: Bytes) -> Answer<Bytes> {
     Ok(decoded.data)
 }
 
-fn header_value(text: &str) -> Answer<HeaderValue> {
-    HeaderValue::from_bytes(text.as_bytes()).map_err(|error| Refusal::because(Code::InvalidArgument, error.to_string()))
+fn header_value(text: &str) -> SimResult<HeaderValue> {
+    HeaderValue::from_bytes(text.as_bytes())
+        .map_err(|error| SimError::because(SimErrorCode::InvalidArgument, error.to_string()))
 }
 
 /// Reads access key and region out of the credential of a Signature Version 4: `key/date/region/s3/aws4_request`.

@@ -6,13 +6,13 @@ use bytes::{Bytes, BytesMut};
 
 /// A decoded body.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Decoded {
+pub(crate) struct DecodedBody {
     pub(crate) data: Bytes,
     pub(crate) trailers: Vec<(String, String)>,
 }
 
 /// Takes the chunks apart; `None` where the body is not well formed. Signatures are not looked at.
-pub(crate) fn decode(body: &Bytes) -> Option<Decoded> {
+pub(crate) fn decode(body: &Bytes) -> Option<DecodedBody> {
     let mut rest = body.clone();
     let mut data = BytesMut::new();
     loop {
@@ -36,7 +36,7 @@ pub(crate) fn decode(body: &Bytes) -> Option<Decoded> {
             trailers.push((name.trim().to_ascii_lowercase(), value.trim().to_owned()));
         }
     }
-    Some(Decoded {
+    Some(DecodedBody {
         data: data.freeze(),
         trailers,
     })

@@ -6,18 +6,20 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use percent_encoding::percent_decode_str;
 
-use super::call::Call;
+use super::call::SimRequest;
 use super::rfc2047;
 use crate::sim::model::clock::parse_http_date;
-use crate::sim::model::conditions::Conditions;
-use crate::sim::model::copy::{CopyRange, Source};
-use crate::sim::model::digest::{self, Algorithm};
-use crate::sim::model::object::{ChecksumKind, Encryption, Grant, Retention, Stated, SystemHeaders};
-use crate::sim::model::put::Declared;
-use crate::sim::model::refusal::{Answer, Code, Refusal};
+use crate::sim::model::conditions::RequestConditions;
+use crate::sim::model::copy::{CopyRange, CopySource};
+use crate::sim::model::digest::{self, ChecksumAlgorithm};
+use crate::sim::model::error::{SimError, SimErrorCode, SimResult};
+use crate::sim::model::object::{
+    ChecksumKind, SimEncryption, SimGrant, SimRetention, SimSystemHeaders, WriteAttributes,
+};
+use crate::sim::model::put::DeclaredChecksums;
 
-fn invalid(message: impl Into<String>) -> Refusal {
-    Refusal::because(Code::InvalidArgument, message)
+fn invalid(message: impl Into<String>) -> SimError {
+    SimError::because(SimErrorCode::InvalidArgument, message)
 }
 
 /// Takes the quotes off an ETag.
@@ -48,11 +50,11 @@ pub(crate) fn time_of(timestamp: &s3s::dto::Timestamp) -> Option<u64> {
     Some(millis)
 }
 
-impl Call {
+impl SimRequest {
     /// Reads what a writer says of an object.
-    pub(crate) fn stated(&self) -> Answer<Stated> {
-        Ok(Stated {
-            headers: SystemHeaders {
+    pub(crate) fn explicit(&self) -> SimResult<WriteAttributes> {
+        Ok(WriteAttributes {
+            headers: SimSystemHeaders {
                 content_type: self.header("content-type").filter(|value| !value.is_empty()),
                 cache_control: self.header("cache-control"),
                 content_disposition: self.header("content-disposition"),
@@ -93,7 +95,7 @@ impl Call {
         metadata
     }
 
-    fn tags(&self) -> Answer<BTreeMap<String, String>> {
+    fn tags(&self) -> SimResult<BTreeMap<String, String>> {
         let mut tags = BTreeMap::new();
         for pair in self.header("x-amz-tagging").unwrap_or_default().split('&') {
             if pair.is_empty() {
@@ -111,16 +113,16 @@ impl Call {
         Ok(tags)
     }
 
-    fn encryption(&self) -> Answer<Option<Encryption>> {
+    fn encryption(&self) -> SimResult<Option<SimEncryption>> {
         if let Some(key_md5) = self.customer_key_md5("x-amz-server-side-encryption-customer-key-md5") {
-            return Ok(Some(Encryption::Customer { key_md5 }));
+            return Ok(Some(SimEncryption::Customer { key_md5 }));
         }
         let Some(algorithm) = self.header("x-amz-server-side-encryption") else {
             return Ok(None);
         };
         match algorithm.as_str() {
-            "AES256" => Ok(Some(Encryption::S3)),
-            "aws:kms" | "aws:kms:dsse" => Ok(Some(Encryption::Kms {
+            "AES256" => Ok(Some(SimEncryption::S3)),
+            "aws:kms" | "aws:kms:dsse" => Ok(Some(SimEncryption::Kms {
                 algorithm,
                 key: self.header("x-amz-server-side-encryption-aws-kms-key-id"),
                 bucket_key: self
@@ -139,7 +141,7 @@ impl Call {
         })
     }
 
-    fn retention(&self) -> Answer<Option<Retention>> {
+    fn retention(&self) -> SimResult<Option<SimRetention>> {
         let Some(mode) = self.header("x-amz-object-lock-mode") else {
             return Ok(None);
         };
@@ -147,11 +149,11 @@ impl Call {
             .header("x-amz-object-lock-retain-until-date")
             .and_then(|text| parse_iso_date(&text))
             .ok_or_else(|| invalid("x-amz-object-lock-retain-until-date is not a date"))?;
-        Ok(Some(Retention { mode, until }))
+        Ok(Some(SimRetention { mode, until }))
     }
 
     /// Reads an event hold that is on; a year is taken for 365 days.
-    fn event_hold_days(&self) -> Answer<Option<u64>> {
+    fn event_hold_days(&self) -> SimResult<Option<u64>> {
         if self.header("x-amz-object-lock-event-hold").as_deref() != Some("ON") {
             return Ok(None);
         }
@@ -167,8 +169,8 @@ impl Call {
     }
 
     /// Reads canned and explicit grants; the owner's own are not counted.
-    pub(crate) fn grants(&self) -> Vec<Grant> {
-        let grant = |group: &str, permission: &str| Grant {
+    pub(crate) fn grants(&self) -> Vec<SimGrant> {
+        let grant = |group: &str, permission: &str| SimGrant {
             grantee: format!("uri=http://acs.amazonaws.com/groups/global/{group}"),
             permission: permission.to_owned(),
         };
@@ -188,7 +190,7 @@ impl Call {
             for grantee in self.header(header).unwrap_or_default().split(',') {
                 let grantee = grantee.trim().replace('"', "");
                 if !grantee.is_empty() {
-                    grants.push(Grant {
+                    grants.push(SimGrant {
                         grantee,
                         permission: permission.to_owned(),
                     });
@@ -199,9 +201,9 @@ impl Call {
     }
 
     /// Reads the conditions of a request, or of a copy's source: their headers differ by a prefix.
-    pub(crate) fn conditions(&self, prefix: &str) -> Conditions {
+    pub(crate) fn conditions(&self, prefix: &str) -> RequestConditions {
         let named = |name: &str| self.header(&format!("{prefix}{name}"));
-        Conditions {
+        RequestConditions {
             if_match: named("if-match").map(|etag| unquoted(&etag)),
             if_none_match: named("if-none-match").map(|etag| unquoted(&etag)),
             if_modified_since: named("if-modified-since").and_then(|text| parse_http_date(&text)),
@@ -210,7 +212,7 @@ impl Call {
     }
 
     /// Reads the source of a copy.
-    pub(crate) fn source(&self) -> Answer<Source> {
+    pub(crate) fn source(&self) -> SimResult<CopySource> {
         let raw = self.header("x-amz-copy-source").unwrap_or_default();
         let bad = || invalid("Copy Source must mention the source bucket and key: sourcebucket/sourcekey");
         let (path, version_id) = match raw.split_once("?versionId=") {
@@ -225,7 +227,7 @@ impl Call {
         if bucket.is_empty() || key.is_empty() {
             return Err(bad());
         }
-        Ok(Source {
+        Ok(CopySource {
             bucket: bucket.to_owned(),
             key: key.to_owned(),
             version_id,
@@ -235,7 +237,7 @@ impl Call {
     }
 
     /// Reads the range of a part's copy.
-    pub(crate) fn copy_range(&self) -> Answer<Option<CopyRange>> {
+    pub(crate) fn copy_range(&self) -> SimResult<Option<CopyRange>> {
         let Some(text) = self.header("x-amz-copy-source-range") else {
             return Ok(None);
         };
@@ -251,52 +253,55 @@ impl Call {
     }
 
     /// Reads the checksums sent along.
-    pub(crate) fn declared(&self) -> Answer<Declared> {
+    pub(crate) fn declared(&self) -> SimResult<DeclaredChecksums> {
         let md5 = match self.header("content-md5") {
             None => None,
             Some(text) => {
-                let bytes = BASE64.decode(text).map_err(|_| Code::InvalidDigest)?;
+                let bytes = BASE64.decode(text).map_err(|_| SimErrorCode::InvalidDigest)?;
                 if bytes.len() != 16 {
-                    return Err(Code::InvalidDigest.into());
+                    return Err(SimErrorCode::InvalidDigest.into());
                 }
                 Some(digest::hex(&bytes))
             }
         };
-        Ok(Declared {
+        Ok(DeclaredChecksums {
             md5,
             checksums: self.declared_checksums(),
         })
     }
 
     /// Reads checksum headers.
-    pub(crate) fn declared_checksums(&self) -> BTreeMap<Algorithm, String> {
-        Algorithm::ALL
+    pub(crate) fn declared_checksums(&self) -> BTreeMap<ChecksumAlgorithm, String> {
+        ChecksumAlgorithm::ALL
             .into_iter()
             .filter_map(|algorithm| Some((algorithm, self.header(algorithm.header())?)))
             .collect()
     }
 
     /// Reads the checksum algorithm asked for.
-    pub(crate) fn algorithm(&self) -> Answer<Option<Algorithm>> {
+    pub(crate) fn algorithm(&self) -> SimResult<Option<ChecksumAlgorithm>> {
         let name = self
             .header("x-amz-checksum-algorithm")
             .or_else(|| self.header("x-amz-sdk-checksum-algorithm"));
         match name {
             None => Ok(None),
-            Some(name) => Algorithm::from_name(&name).map(Some).ok_or_else(|| {
-                Refusal::because(Code::InvalidRequest, format!("Checksum algorithm {name} is not known"))
+            Some(name) => ChecksumAlgorithm::from_name(&name).map(Some).ok_or_else(|| {
+                SimError::because(
+                    SimErrorCode::InvalidRequest,
+                    format!("Checksum algorithm {name} is not known"),
+                )
             }),
         }
     }
 
     /// Reads the checksum type asked for.
-    pub(crate) fn checksum_kind(&self) -> Answer<Option<ChecksumKind>> {
+    pub(crate) fn checksum_kind(&self) -> SimResult<Option<ChecksumKind>> {
         match self.header("x-amz-checksum-type").as_deref() {
             None => Ok(None),
             Some("FULL_OBJECT") => Ok(Some(ChecksumKind::FullObject)),
             Some("COMPOSITE") => Ok(Some(ChecksumKind::Composite)),
-            Some(_) => Err(Refusal::because(
-                Code::InvalidRequest,
+            Some(_) => Err(SimError::because(
+                SimErrorCode::InvalidRequest,
                 "Value for x-amz-checksum-type header is invalid.",
             )),
         }

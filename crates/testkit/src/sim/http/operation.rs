@@ -1,10 +1,10 @@
 //! Which operation a request is: the name that counts, faults and answers go by.
 
-use crate::sim::model::document::Document;
+use crate::sim::model::document::BucketDocument;
 
 /// What the request's target and headers say, as far as the operation depends on it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Shape<'a> {
+pub(crate) struct RequestShape<'a> {
     pub(crate) method: &'a str,
     pub(crate) has_bucket: bool,
     pub(crate) has_key: bool,
@@ -71,7 +71,7 @@ pub(crate) const UNKNOWN: &str = "Unknown";
 
 /// Returns every name.
 pub fn names() -> Vec<&'static str> {
-    let documents = Document::ALL
+    let documents = BucketDocument::ALL
         .into_iter()
         .flat_map(|document| ["PUT", "GET", "DELETE"].map(|method| document.operation(method)))
         .flatten();
@@ -84,17 +84,17 @@ pub fn names() -> Vec<&'static str> {
     names
 }
 
-impl Shape<'_> {
+impl RequestShape<'_> {
     fn has(&self, name: &str) -> bool {
         self.query.iter().any(|(key, _)| key == name)
     }
 
     /// Returns the document of a bucket that the request is about.
-    pub(crate) fn document(&self) -> Option<Document> {
+    pub(crate) fn document(&self) -> Option<BucketDocument> {
         if !self.has_bucket || self.has_key {
             return None;
         }
-        Document::ALL
+        BucketDocument::ALL
             .into_iter()
             .find(|document| self.has(document.query_name()))
     }

@@ -5,13 +5,13 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::call::bytes;
 use super::rfc2047;
 use crate::sim::model::clock::{http_date, iso_date};
-use crate::sim::model::object::{Checksum, Encryption, Object, STANDARD, Stated};
+use crate::sim::model::object::{STANDARD, SimChecksum, SimEncryption, SimObject, WriteAttributes};
 
 /// Headers of an answer, filled in one by one.
 #[derive(Debug, Default)]
-pub(crate) struct Headers(HeaderMap);
+pub(crate) struct ResponseHeaders(HeaderMap);
 
-impl Headers {
+impl ResponseHeaders {
     /// Sets a header; a value that no header can carry is left out, as S3 leaves such metadata out.
     pub(crate) fn set(&mut self, name: &str, value: impl AsRef<str>) -> &mut Self {
         let name = HeaderName::from_bytes(name.as_bytes());
@@ -31,11 +31,11 @@ impl Headers {
     }
 
     /// Says how an object is encrypted.
-    pub(crate) fn encryption(&mut self, encryption: &Encryption) -> &mut Self {
+    pub(crate) fn encryption(&mut self, encryption: &SimEncryption) -> &mut Self {
         const ALGORITHM: &str = "x-amz-server-side-encryption";
         match encryption {
-            Encryption::S3 => self.set(ALGORITHM, "AES256"),
-            Encryption::Kms {
+            SimEncryption::S3 => self.set(ALGORITHM, "AES256"),
+            SimEncryption::Kms {
                 algorithm,
                 key,
                 bucket_key,
@@ -50,25 +50,25 @@ impl Headers {
                 }
                 self
             }
-            Encryption::Customer { key_md5 } => self
+            SimEncryption::Customer { key_md5 } => self
                 .set("x-amz-server-side-encryption-customer-algorithm", "AES256")
                 .set("x-amz-server-side-encryption-customer-key-md5", key_md5),
         }
     }
 
     /// Names a checksum.
-    pub(crate) fn checksum(&mut self, checksum: &Checksum) -> &mut Self {
+    pub(crate) fn checksum(&mut self, checksum: &SimChecksum) -> &mut Self {
         self.set(checksum.algorithm.header(), &checksum.value)
             .set("x-amz-checksum-type", checksum.kind.name())
     }
 
     /// Says what every read of an object says.
-    pub(crate) fn object(&mut self, object: &Object, last_modified: u64) -> &mut Self {
+    pub(crate) fn object(&mut self, object: &SimObject, last_modified: u64) -> &mut Self {
         self.set("etag", format!("\"{}\"", object.etag))
             .set("last-modified", http_date(last_modified))
             .set("accept-ranges", "bytes")
             .encryption(object.encryption())
-            .stated(&object.stated);
+            .explicit(&object.explicit);
         if object.storage_class() != STANDARD {
             self.set("x-amz-storage-class", object.storage_class());
         }
@@ -81,33 +81,33 @@ impl Headers {
         self
     }
 
-    fn stated(&mut self, stated: &Stated) {
-        let headers = &stated.headers;
+    fn explicit(&mut self, explicit: &WriteAttributes) {
+        let headers = &explicit.headers;
         self.set_some("content-type", headers.content_type.as_ref())
             .set_some("cache-control", headers.cache_control.as_ref())
             .set_some("content-disposition", headers.content_disposition.as_ref())
             .set_some("content-encoding", headers.content_encoding.as_ref())
             .set_some("content-language", headers.content_language.as_ref())
             .set_some("expires", headers.expires.as_ref())
-            .set_some("x-amz-website-redirect-location", stated.website_redirect.as_ref());
-        for (name, value) in &stated.metadata {
+            .set_some("x-amz-website-redirect-location", explicit.website_redirect.as_ref());
+        for (name, value) in &explicit.metadata {
             self.set(&format!("x-amz-meta-{name}"), rfc2047::encode(value));
         }
-        if stated.missing_metadata > 0 {
-            self.set("x-amz-missing-meta", stated.missing_metadata.to_string());
+        if explicit.missing_metadata > 0 {
+            self.set("x-amz-missing-meta", explicit.missing_metadata.to_string());
         }
-        if !stated.tags.is_empty() {
-            self.set("x-amz-tagging-count", stated.tags.len().to_string());
+        if !explicit.tags.is_empty() {
+            self.set("x-amz-tagging-count", explicit.tags.len().to_string());
         }
-        if let Some(retention) = &stated.retention {
+        if let Some(retention) = &explicit.retention {
             self.set("x-amz-object-lock-mode", &retention.mode)
                 .set("x-amz-object-lock-retain-until-date", iso_date(retention.until));
         }
-        if let Some(days) = stated.event_hold_days {
+        if let Some(days) = explicit.event_hold_days {
             self.set("x-amz-object-lock-event-hold", "ON")
                 .set("x-amz-object-lock-event-hold-duration-days", days.to_string());
         }
-        if let Some(on) = stated.legal_hold {
+        if let Some(on) = explicit.legal_hold {
             self.set("x-amz-object-lock-legal-hold", if on { "ON" } else { "OFF" });
         }
     }

@@ -1,12 +1,12 @@
 //! Which bytes of an object a read wants.
 
-use super::call::Call;
-use crate::sim::model::object::Object;
-use crate::sim::model::refusal::{Answer, Code, Refusal};
+use super::call::SimRequest;
+use crate::sim::model::error::{SimError, SimErrorCode, SimResult};
+use crate::sim::model::object::SimObject;
 
 /// A stretch of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Wanted {
+pub(crate) struct RequestedRange {
     pub(crate) first: u64,
     pub(crate) size_bytes: u64,
     pub(crate) is_partial: bool,
@@ -14,12 +14,12 @@ pub(crate) struct Wanted {
 }
 
 /// Reads `Range` and `partNumber`.
-pub(crate) fn wanted(call: &Call, object: &Object) -> Answer<Wanted> {
+pub(crate) fn wanted(call: &SimRequest, object: &SimObject) -> SimResult<RequestedRange> {
     let size = object.content.size_bytes();
     if let Some(number) = call.query("partNumber") {
         if call.headers.contains_key("range") {
-            return Err(Refusal::because(
-                Code::InvalidRequest,
+            return Err(SimError::because(
+                SimErrorCode::InvalidRequest,
                 "Cannot specify both Range header and partNumber query parameter",
             ));
         }
@@ -28,14 +28,14 @@ pub(crate) fn wanted(call: &Call, object: &Object) -> Answer<Wanted> {
             .ok()
             .filter(|number| (1..=10_000).contains(number));
         let number = number.ok_or_else(|| {
-            Refusal::because(
-                Code::InvalidArgument,
+            SimError::because(
+                SimErrorCode::InvalidArgument,
                 "Part number must be an integer between 1 and 10000, inclusive",
             )
         })?;
         return part(object, number);
     }
-    let whole = Wanted {
+    let whole = RequestedRange {
         first: 0,
         size_bytes: size,
         is_partial: false,
@@ -47,9 +47,11 @@ pub(crate) fn wanted(call: &Call, object: &Object) -> Answer<Wanted> {
         Some(range) => {
             let (first, last) = range.within(size);
             if first > last || first >= size {
-                return Err(Refusal::new(Code::InvalidRange).with_header("content-range", format!("bytes */{size}")));
+                return Err(
+                    SimError::new(SimErrorCode::InvalidRange).with_header("content-range", format!("bytes */{size}"))
+                );
             }
-            Ok(Wanted {
+            Ok(RequestedRange {
                 first,
                 size_bytes: last - first + 1,
                 is_partial: true,
@@ -60,10 +62,10 @@ pub(crate) fn wanted(call: &Call, object: &Object) -> Answer<Wanted> {
 }
 
 /// An object written at once is its own part 1, without a count of parts.
-fn part(object: &Object, number: u32) -> Answer<Wanted> {
+fn part(object: &SimObject, number: u32) -> SimResult<RequestedRange> {
     if object.parts.is_empty() && number == 1 {
         let size_bytes = object.content.size_bytes();
-        return Ok(Wanted {
+        return Ok(RequestedRange {
             first: 0,
             size_bytes,
             is_partial: size_bytes > 0,
@@ -73,7 +75,7 @@ fn part(object: &Object, number: u32) -> Answer<Wanted> {
     let mut first = 0;
     for part in &object.parts {
         if part.number == number {
-            return Ok(Wanted {
+            return Ok(RequestedRange {
                 first,
                 size_bytes: part.size_bytes,
                 is_partial: true,
@@ -82,7 +84,7 @@ fn part(object: &Object, number: u32) -> Answer<Wanted> {
         }
         first += part.size_bytes;
     }
-    Err(Code::InvalidPartNumber.into())
+    Err(SimErrorCode::InvalidPartNumber.into())
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

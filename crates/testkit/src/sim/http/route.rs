@@ -7,22 +7,22 @@ use http::{HeaderMap, Method, StatusCode, Uri};
 use s3s::route::S3Route;
 use s3s::{Body, S3Request, S3Response, S3Result};
 
-use super::call::Call;
-use super::outgoing::Headers;
-use super::service::{Service, error_document, escape};
-use crate::sim::model::bucket::Versioning;
+use super::call::SimRequest;
+use super::outgoing::ResponseHeaders;
+use super::service::{SimService, error_document, escape};
+use crate::sim::model::bucket::SimVersioning;
 use crate::sim::model::clock::{http_date, iso_date};
 use crate::sim::model::digest::{hex, md5_of_bytes};
-use crate::sim::model::document::{Document, Unset};
-use crate::sim::model::object::Annotation;
-use crate::sim::model::refusal::{Answer, Code, Refusal};
+use crate::sim::model::document::{BucketDocument, UnsetDocument};
+use crate::sim::model::error::{SimError, SimErrorCode, SimResult};
+use crate::sim::model::object::SimAnnotation;
 use crate::sim::model::simulator::Simulator;
 
 #[async_trait::async_trait]
-impl S3Route for Service {
+impl S3Route for SimService {
     fn is_match(&self, _: &Method, _: &Uri, _: &HeaderMap, extensions: &mut http::Extensions) -> bool {
         extensions
-            .get::<Arc<Call>>()
+            .get::<Arc<SimRequest>>()
             .is_some_and(|call| call.document.is_some() || call.operation.contains("Annotation"))
     }
 
@@ -43,55 +43,55 @@ impl S3Route for Service {
 
 type Response = S3Response<Body>;
 
-fn respond(status: u16, headers: Headers, body: impl Into<bytes::Bytes>) -> Response {
+fn respond(status: u16, headers: ResponseHeaders, body: impl Into<bytes::Bytes>) -> Response {
     let mut response = S3Response::new(Body::from(body.into()));
     response.status = StatusCode::from_u16(status).ok();
     response.headers = headers.into_map();
     response
 }
 
-fn xml() -> Headers {
-    let mut headers = Headers::default();
+fn xml() -> ResponseHeaders {
+    let mut headers = ResponseHeaders::default();
     headers.set("content-type", "application/xml");
     headers
 }
 
-fn documents(model: &mut Simulator, call: &Call, document: Document) -> Answer<Response> {
+fn documents(model: &mut Simulator, call: &SimRequest, document: BucketDocument) -> SimResult<Response> {
     let bucket = model.bucket_mut(call.target().bucket)?;
     match call.method.as_str() {
         "GET" => match (bucket.documents.get(&document), document.unset()) {
             (Some(text), _) => Ok(respond(200, xml(), text.clone())),
-            (None, Unset::Default(text)) => Ok(respond(200, xml(), text)),
-            (None, Unset::Missing(code)) => Ok(respond(
+            (None, UnsetDocument::Default(text)) => Ok(respond(200, xml(), text)),
+            (None, UnsetDocument::Missing(code)) => Ok(respond(
                 404,
                 xml(),
                 error_document(code, "The configuration does not exist", &[]),
             )),
         },
         "PUT" => {
-            let text = String::from_utf8(call.body.to_vec()).map_err(|_| Code::MalformedXml)?;
+            let text = String::from_utf8(call.body.to_vec()).map_err(|_| SimErrorCode::MalformedXml)?;
             document.check(&text)?;
-            if document == Document::ObjectLock {
-                if bucket.versioning != Versioning::Enabled {
-                    return Err(Refusal::because(
-                        Code::InvalidBucketState,
+            if document == BucketDocument::ObjectLock {
+                if bucket.versioning != SimVersioning::Enabled {
+                    return Err(SimError::because(
+                        SimErrorCode::InvalidBucketState,
                         "Versioning must be 'Enabled' on the bucket to apply a Object Lock configuration",
                     ));
                 }
                 bucket.object_lock = true;
             }
             bucket.documents.insert(document, text);
-            Ok(respond(document.changed_status("PUT"), Headers::default(), ""))
+            Ok(respond(document.changed_status("PUT"), ResponseHeaders::default(), ""))
         }
         "DELETE" => {
             bucket.documents.remove(&document);
-            Ok(respond(204, Headers::default(), ""))
+            Ok(respond(204, ResponseHeaders::default(), ""))
         }
-        _ => Err(Code::MethodNotAllowed.into()),
+        _ => Err(SimErrorCode::MethodNotAllowed.into()),
     }
 }
 
-fn annotations(model: &mut Simulator, call: &Call) -> Answer<Response> {
+fn annotations(model: &mut Simulator, call: &SimRequest) -> SimResult<Response> {
     let name = call.query("annotationName").unwrap_or_default();
     let (target, version_id) = (call.target(), call.version_id());
     let changed = |version: Option<String>| {
@@ -105,7 +105,7 @@ fn annotations(model: &mut Simulator, call: &Call) -> Answer<Response> {
             if let Some(wanted) = call.header("x-amz-object-if-match") {
                 let (_, object) = model.bucket(target.bucket)?.read(target.key, version_id)?;
                 if super::incoming::unquoted(&wanted) != object.etag {
-                    return Err(Code::PreconditionFailed.into());
+                    return Err(SimErrorCode::PreconditionFailed.into());
                 }
             }
             let etag = hex(&md5_of_bytes(&call.body));
@@ -125,7 +125,7 @@ fn annotations(model: &mut Simulator, call: &Call) -> Answer<Response> {
         }
         "GetObjectAnnotation" => {
             let annotation = model.annotation(target, version_id, name)?;
-            let mut headers = Headers::default();
+            let mut headers = ResponseHeaders::default();
             headers
                 .set("content-type", "application/octet-stream")
                 .set("content-length", annotation.payload.len().to_string())
@@ -143,7 +143,7 @@ fn annotations(model: &mut Simulator, call: &Call) -> Answer<Response> {
 /// The most annotations of one page.
 const PAGE: usize = 1000;
 
-fn annotation_list(call: &Call, annotations: &BTreeMap<String, Annotation>) -> String {
+fn annotation_list(call: &SimRequest, annotations: &BTreeMap<String, SimAnnotation>) -> String {
     let prefix = call.query("annotation-prefix").unwrap_or_default();
     let after = call.query("continuation-token").unwrap_or_default();
     let limit = call

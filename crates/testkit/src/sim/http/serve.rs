@@ -12,15 +12,15 @@ use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 use thiserror::Error;
 
-use super::call::Call;
-use super::server::Shared;
+use super::call::SimRequest;
+use super::server::ServerState;
 use super::service::{VersionOrder, error_document, refusal_headers, with_references};
 use super::side_door;
-use crate::sim::fault::{Fault, Strike, Timing};
-use crate::sim::latency::Movement;
+use crate::sim::fault::{FaultHit, FaultTiming, SimFault};
+use crate::sim::latency::CopyTransfer;
 use crate::sim::model::document::element;
+use crate::sim::model::error::{SimError, SimErrorCode, SimResult};
 use crate::sim::model::put::ONE_REQUEST_LIMIT_BYTES;
-use crate::sim::model::refusal::{Answer, Code, Refusal};
 use crate::sim::model::simulator::Simulator;
 
 /// The body of an answer.
@@ -28,7 +28,7 @@ pub(crate) type ResponseBody = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + 
 
 /// The connection ends without an answer.
 #[derive(Debug, Error)]
-pub(crate) enum Dropped {
+pub(crate) enum ConnectionDropped {
     #[error("a fault closes the connection")]
     ByFault,
     #[error("the request did not arrive whole")]
@@ -43,7 +43,10 @@ pub(crate) fn full(bytes: impl Into<Bytes>) -> ResponseBody {
 }
 
 /// Answers a request, or drops its connection.
-pub(crate) async fn serve(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Response<ResponseBody>, Dropped> {
+pub(crate) async fn serve(
+    shared: Arc<ServerState>,
+    request: Request<Incoming>,
+) -> Result<Response<ResponseBody>, ConnectionDropped> {
     let (parts, body) = request.into_parts();
     let closes = expects_in_vain(&parts.headers);
     let mut response = serve_parts(shared, parts, body).await?;
@@ -61,35 +64,43 @@ fn expects_in_vain(headers: &http::HeaderMap) -> bool {
     headers.contains_key("expect") && headers.get("content-length").is_none_or(|length| length == "0")
 }
 
-async fn serve_parts(shared: Arc<Shared>, parts: Parts, body: Incoming) -> Result<Response<ResponseBody>, Dropped> {
+async fn serve_parts(
+    shared: Arc<ServerState>,
+    parts: Parts,
+    body: Incoming,
+) -> Result<Response<ResponseBody>, ConnectionDropped> {
     if announces_too_much(&parts.headers) {
-        return Ok(refused(&Code::EntityTooLarge.into(), false, None));
+        return Ok(refused(&SimErrorCode::EntityTooLarge.into(), false, None));
     }
     if header_bytes(&parts.headers) > HEADERS_LIMIT_BYTES {
         let is_head = parts.method == http::Method::HEAD;
-        return Ok(refused(&Code::RequestHeaderSectionTooLarge.into(), is_head, None));
+        return Ok(refused(
+            &SimErrorCode::RequestHeaderSectionTooLarge.into(),
+            is_head,
+            None,
+        ));
     }
-    let body = body.collect().await.map_err(Dropped::Incomplete)?.to_bytes();
+    let body = body.collect().await.map_err(ConnectionDropped::Incomplete)?.to_bytes();
     if parts.uri.path().starts_with(side_door::PREFIX) {
         return Ok(side_door::answer(&shared, &parts.method, parts.uri.path(), &body));
     }
-    let call = match Call::read(&parts, body) {
+    let call = match SimRequest::read(&parts, body) {
         Ok(call) => Arc::new(call),
         Err(refusal) => return Ok(refused(&refusal, parts.method == http::Method::HEAD, None)),
     };
     shared.count(call.operation);
-    let strike = shared.faults().strike(call.operation);
-    if let Some(Strike { fault, timing }) = strike {
+    let hit = shared.faults().hit(call.operation);
+    if let Some(FaultHit { fault, timing }) = hit {
         match fault {
-            Fault::Throttle => return Ok(refuse(&shared, &call, Code::SlowDown).await),
-            Fault::InternalError => return Ok(refuse(&shared, &call, Code::InternalError).await),
-            Fault::Conflict => return Ok(refuse(&shared, &call, Code::ConditionalRequestConflict).await),
-            Fault::OkWithError => return Ok(ok_with_error(&shared, &call).await),
-            Fault::Reset => return Err(Dropped::ByFault),
-            Fault::Timeout => return std::future::pending().await,
-            Fault::Late => return Err(land_later(&shared, &call, timing).await),
-            Fault::Slow => tokio::time::sleep(Duration::from_millis(timing.delay_ms)).await,
-            Fault::LostResponse => {}
+            SimFault::Throttle => return Ok(refuse(&shared, &call, SimErrorCode::SlowDown).await),
+            SimFault::InternalError => return Ok(refuse(&shared, &call, SimErrorCode::InternalError).await),
+            SimFault::Conflict => return Ok(refuse(&shared, &call, SimErrorCode::ConditionalRequestConflict).await),
+            SimFault::OkWithError => return Ok(ok_with_error(&shared, &call).await),
+            SimFault::Reset => return Err(ConnectionDropped::ByFault),
+            SimFault::Timeout => return std::future::pending().await,
+            SimFault::Late => return Err(land_later(&shared, &call, timing).await),
+            SimFault::Slow => tokio::time::sleep(Duration::from_millis(timing.delay_ms)).await,
+            SimFault::LostResponse => {}
         }
     }
     let movement = movement(&shared.service.model(), &call);
@@ -98,8 +109,8 @@ async fn serve_parts(shared: Arc<Shared>, parts: Parts, body: Incoming) -> Resul
         tokio::time::sleep(delay).await;
     }
     let response = answer(&shared, &call).await;
-    if strike.is_some_and(|strike| strike.fault == Fault::LostResponse) {
-        return Err(Dropped::ByFault);
+    if hit.is_some_and(|hit| hit.fault == SimFault::LostResponse) {
+        return Err(ConnectionDropped::ByFault);
     }
     Ok(response)
 }
@@ -123,7 +134,7 @@ fn announces_too_much(headers: &http::HeaderMap) -> bool {
 }
 
 /// Lets a request take effect and writes the answer.
-async fn answer(shared: &Shared, call: &Arc<Call>) -> Response<ResponseBody> {
+async fn answer(shared: &ServerState, call: &Arc<SimRequest>) -> Response<ResponseBody> {
     let is_head = call.method == "HEAD";
     let checked = check_target(&shared.service.model(), call);
     if let Err(refusal) = checked {
@@ -146,7 +157,7 @@ async fn answer(shared: &Shared, call: &Arc<Call>) -> Response<ResponseBody> {
         Err(error) => {
             let error: Box<dyn std::error::Error + Send + Sync> = error.into();
             return refused(
-                &Refusal::because(Code::InternalError, error.to_string()),
+                &SimError::because(SimErrorCode::InternalError, error.to_string()),
                 is_head,
                 Some(call),
             );
@@ -177,7 +188,7 @@ async fn answer(shared: &Shared, call: &Arc<Call>) -> Response<ResponseBody> {
 
 /// What the refusal of a range says besides: which it was, and how large the object is. Only such an answer has a
 /// `Content-Range` without a range.
-fn range_details(call: &Call, headers: &http::HeaderMap) -> Option<String> {
+fn range_details(call: &SimRequest, headers: &http::HeaderMap) -> Option<String> {
     let size = headers.get("content-range")?.to_str().ok()?.strip_prefix("bytes */")?;
     let range = call.header("range")?;
     Some(format!(
@@ -214,22 +225,22 @@ async fn rewritten(body: s3s::Body, headers: &mut http::HeaderMap, rewrite: impl
 /// Refuses requests that were signed for another region than the bucket's.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/Redirects.html>
-fn check_region(model: &Simulator, call: &Call) -> Answer<()> {
+fn check_region(model: &Simulator, call: &SimRequest) -> SimResult<()> {
     if matches!(call.operation, "CreateBucket" | "ListBuckets" | "GetBucketLocation") {
         return Ok(());
     }
     model.check_region(call.target().bucket, call.region.as_deref())
 }
 
-fn update_encryption(model: &mut Simulator, call: &Call) -> Answer<()> {
+fn update_encryption(model: &mut Simulator, call: &SimRequest) -> SimResult<()> {
     let document = String::from_utf8_lossy(&call.body);
-    let key = element(&document, "KMSKeyArn").ok_or(Code::MalformedXml)?;
+    let key = element(&document, "KMSKeyArn").ok_or(SimErrorCode::MalformedXml)?;
     let bucket_key = element(&document, "BucketKeyEnabled").as_deref() == Some("true");
     model.update_encryption(call.target(), call.version_id(), &key, bucket_key)
 }
 
 /// Refuses requests to a bucket of another region or of another owner than they expect, and copies from one.
-fn check_target(model: &Simulator, call: &Call) -> Answer<()> {
+fn check_target(model: &Simulator, call: &SimRequest) -> SimResult<()> {
     check_region(model, call)?;
     let expected = call.header("x-amz-expected-bucket-owner");
     model.check_owner(call.target().bucket, expected.as_deref())?;
@@ -240,7 +251,7 @@ fn check_target(model: &Simulator, call: &Call) -> Answer<()> {
 }
 
 /// Returns what a copy would move.
-fn movement(model: &Simulator, call: &Call) -> Option<Movement> {
+fn movement(model: &Simulator, call: &SimRequest) -> Option<CopyTransfer> {
     if !matches!(call.operation, "CopyObject" | "UploadPartCopy") {
         return None;
     }
@@ -252,27 +263,27 @@ fn movement(model: &Simulator, call: &Call) -> Option<Movement> {
         Some(range) => range.last.saturating_sub(range.first) + 1,
         None => object.content.size_bytes(),
     };
-    Some(Movement {
+    Some(CopyTransfer {
         size_bytes,
         crosses_regions: from.region != to.region,
     })
 }
 
 /// Refuses by fault: after the usual latency, before any effect.
-async fn refuse(shared: &Shared, call: &Call, code: Code) -> Response<ResponseBody> {
+async fn refuse(shared: &ServerState, call: &SimRequest, code: SimErrorCode) -> Response<ResponseBody> {
     tokio::time::sleep(shared.latency.of(None)).await;
-    refused(&Refusal::new(code), call.method == "HEAD", Some(call))
+    refused(&SimError::new(code), call.method == "HEAD", Some(call))
 }
 
 /// A status of 200 and an error document, without effect.
-async fn ok_with_error(shared: &Shared, call: &Call) -> Response<ResponseBody> {
-    let mut response = refuse(shared, call, Code::InternalError).await;
+async fn ok_with_error(shared: &ServerState, call: &SimRequest) -> Response<ResponseBody> {
+    let mut response = refuse(shared, call, SimErrorCode::InternalError).await;
     *response.status_mut() = StatusCode::OK;
     response
 }
 
 /// Closes the connection, and lets the request take effect once enough others were served or enough time has passed.
-async fn land_later(shared: &Arc<Shared>, call: &Arc<Call>, timing: Timing) -> Dropped {
+async fn land_later(shared: &Arc<ServerState>, call: &Arc<SimRequest>, timing: FaultTiming) -> ConnectionDropped {
     shared.late_requests.fetch_add(1, Ordering::SeqCst);
     let mut served = shared.served.subscribe();
     let due = *served.borrow_and_update() + timing.after_requests;
@@ -288,10 +299,10 @@ async fn land_later(shared: &Arc<Shared>, call: &Arc<Call>, timing: Timing) -> D
         later.late_requests.fetch_sub(1, Ordering::SeqCst);
     });
     tokio::time::sleep(Duration::from_millis(timing.delay_ms)).await;
-    Dropped::ByFault
+    ConnectionDropped::ByFault
 }
 
-fn refused(refusal: &Refusal, is_head: bool, call: Option<&Call>) -> Response<ResponseBody> {
+fn refused(refusal: &SimError, is_head: bool, call: Option<&SimRequest>) -> Response<ResponseBody> {
     let mut details = Vec::new();
     let region = refusal.headers.iter().find(|(name, _)| *name == "x-amz-bucket-region");
     if let (Some((_, region)), Some(call)) = (region, call) {

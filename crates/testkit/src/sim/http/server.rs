@@ -16,38 +16,38 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::serve::serve;
-use super::service::Service;
-use crate::sim::fault::{BadRule, Faults, Rule};
-use crate::sim::latency::Latency;
-use crate::sim::model::bucket::Versioning;
-use crate::sim::model::clock::Clock;
-use crate::sim::model::refusal::Answer;
+use super::service::SimService;
+use crate::sim::fault::{FaultRule, FaultRuleError, SimFaults};
+use crate::sim::latency::SimLatency;
+use crate::sim::model::bucket::SimVersioning;
+use crate::sim::model::clock::SimClock;
+use crate::sim::model::error::SimResult;
 use crate::sim::model::simulator::Simulator;
 
 /// How a server is started.
 #[derive(Debug, Clone, Default)]
-pub struct Options {
+pub struct ServerOptions {
     /// The port on 127.0.0.1; 0 takes a free one.
     pub port: u16,
     /// The seed of identifiers and faults.
     pub seed: u64,
     /// How long requests take.
-    pub latency: Latency,
+    pub latency: SimLatency,
     /// Where the time comes from.
-    pub clock: Clock,
+    pub clock: SimClock,
 }
 
 /// What all connections share.
 #[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) service: Service,
+pub(crate) struct ServerState {
+    pub(crate) service: SimService,
     pub(crate) s3s: S3Service,
-    pub(crate) latency: Latency,
+    pub(crate) latency: SimLatency,
     /// How many requests came so far, for effects that wait for others.
     pub(crate) served: watch::Sender<u64>,
     /// How many late requests have yet to take effect.
     pub(crate) late_requests: AtomicU64,
-    faults: Mutex<Faults>,
+    faults: Mutex<SimFaults>,
     requests: Mutex<BTreeMap<&'static str, u64>>,
 }
 
@@ -55,8 +55,8 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Shared {
-    pub(crate) fn faults(&self) -> MutexGuard<'_, Faults> {
+impl ServerState {
+    pub(crate) fn faults(&self) -> MutexGuard<'_, SimFaults> {
         locked(&self.faults)
     }
 
@@ -76,29 +76,29 @@ impl Shared {
 
 /// A running simulator; dropping it ends it.
 #[derive(Debug)]
-pub struct Server {
+pub struct SimServer {
     endpoint: String,
-    shared: Arc<Shared>,
+    shared: Arc<ServerState>,
     accepting: JoinHandle<()>,
 }
 
-impl Server {
+impl SimServer {
     /// Starts a server on a loopback port.
-    pub async fn start(options: Options) -> io::Result<Self> {
+    pub async fn start(options: ServerOptions) -> io::Result<Self> {
         let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, options.port))).await?;
         let endpoint = format!("http://{}", listener.local_addr()?);
-        let service = Service {
+        let service = SimService {
             simulator: Arc::new(Mutex::new(Simulator::new(options.seed, options.clock))),
         };
         let mut builder = S3ServiceBuilder::new(service.clone());
         builder.set_route(service.clone());
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(ServerState {
             service,
             s3s: builder.build(),
             latency: options.latency,
             served: watch::Sender::new(0),
             late_requests: AtomicU64::new(0),
-            faults: Mutex::new(Faults::new(options.seed)),
+            faults: Mutex::new(SimFaults::new(options.seed)),
             requests: Mutex::default(),
         });
         let accepting = tokio::spawn(accept(listener, Arc::clone(&shared)));
@@ -120,11 +120,11 @@ impl Server {
     }
 
     /// Makes buckets that keep versions, each named with its region.
-    pub fn make_versioned_buckets<'a>(&self, buckets: impl IntoIterator<Item = (&'a str, &'a str)>) -> Answer<()> {
+    pub fn make_versioned_buckets<'a>(&self, buckets: impl IntoIterator<Item = (&'a str, &'a str)>) -> SimResult<()> {
         let mut model = self.model();
         for (name, region) in buckets {
             model.create_bucket(name, region, false)?;
-            model.set_versioning(name, Versioning::Enabled)?;
+            model.set_versioning(name, SimVersioning::Enabled)?;
         }
         Ok(())
     }
@@ -140,20 +140,20 @@ impl Server {
     }
 
     /// Replaces the fault rules by those of a document, as the side door takes it.
-    pub fn set_faults(&self, document: &Value) -> Result<(), BadRule> {
-        let rules = Rule::read_all(document)?;
+    pub fn set_faults(&self, document: &Value) -> Result<(), FaultRuleError> {
+        let rules = FaultRule::read_all(document)?;
         self.shared.faults().set(rules);
         Ok(())
     }
 }
 
-impl Drop for Server {
+impl Drop for SimServer {
     fn drop(&mut self) {
         self.accepting.abort();
     }
 }
 
-async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+async fn accept(listener: TcpListener, shared: Arc<ServerState>) {
     // Connections end with the server.
     let mut connections = tokio::task::JoinSet::new();
     loop {
@@ -170,7 +170,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     }
 }
 
-async fn answer(stream: TcpStream, shared: Arc<Shared>) {
+async fn answer(stream: TcpStream, shared: Arc<ServerState>) {
     // Without this a small answer waits for the client's acknowledgement of the one before.
     if stream.set_nodelay(true).is_err() {
         return;

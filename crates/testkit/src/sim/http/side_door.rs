@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 
 use super::incoming::parse_iso_date;
 use super::serve::{ResponseBody, full};
-use super::server::Shared;
-use crate::sim::fault::Rule;
-use crate::sim::model::digest::Algorithm;
-use crate::sim::model::object::{ChecksumKind, Encryption, Stated, SystemHeaders};
+use super::server::ServerState;
+use crate::sim::fault::FaultRule;
+use crate::sim::model::digest::ChecksumAlgorithm;
+use crate::sim::model::object::{ChecksumKind, SimEncryption, SimSystemHeaders, WriteAttributes};
 use crate::sim::model::put::{KEY_LIMIT_BYTES, STORAGE_CLASSES};
-use crate::sim::model::simulator::Target;
+use crate::sim::model::simulator::WriteTarget;
 use crate::sim::model::synthetic::{SyntheticChecksum, SyntheticObject};
 
 /// Where the side door is.
@@ -41,7 +41,7 @@ impl Refused {
 }
 
 /// Answers a request to the side door.
-pub(crate) fn answer(shared: &Shared, method: &Method, path: &str, body: &Bytes) -> Response<ResponseBody> {
+pub(crate) fn answer(shared: &ServerState, method: &Method, path: &str, body: &Bytes) -> Response<ResponseBody> {
     let name = path.strip_prefix(PREFIX).unwrap_or_default();
     let answered = match (method.as_str(), name) {
         ("GET", "health") => Ok(json!({
@@ -87,8 +87,8 @@ fn parse(body: &Bytes) -> Result<Value, Refused> {
     serde_json::from_slice(body).map_err(|error| Refused::new("the body", "not JSON", error))
 }
 
-fn set_faults(shared: &Shared, document: &Value) -> Result<Value, Refused> {
-    let rules = Rule::read_all(document).map_err(|bad| Refused::new(&bad.field, &bad.value, &bad.allowed))?;
+fn set_faults(shared: &ServerState, document: &Value) -> Result<Value, Refused> {
+    let rules = FaultRule::read_all(document).map_err(|bad| Refused::new(&bad.field, &bad.value, &bad.allowed))?;
     let count = rules.len();
     shared.faults().set(rules);
     Ok(json!({ "rules": count }))
@@ -102,7 +102,7 @@ struct NewOwner {
     account: String,
 }
 
-fn set_owner(shared: &Shared, document: &Value) -> Result<Value, Refused> {
+fn set_owner(shared: &ServerState, document: &Value) -> Result<Value, Refused> {
     let given = NewOwner::deserialize(document)
         .map_err(|error| Refused::new("the owner", document, format!("does not fit: {error}")))?;
     let mut model = shared.service.model();
@@ -138,7 +138,7 @@ struct NewObject {
     missing_metadata: u32,
 }
 
-fn put_object(shared: &Shared, document: &Value) -> Result<Value, Refused> {
+fn put_object(shared: &ServerState, document: &Value) -> Result<Value, Refused> {
     let object = NewObject::deserialize(document)
         .map_err(|error| Refused::new("the object", document, format!("does not fit: {error}")))?;
     if !(1..=KEY_LIMIT_BYTES).contains(&object.key.len()) {
@@ -146,7 +146,7 @@ fn put_object(shared: &Shared, document: &Value) -> Result<Value, Refused> {
         return Err(Refused::new("key", format!("{:?}", object.key), allowed));
     }
     let synthetic = object.synthetic()?;
-    let target = Target {
+    let target = WriteTarget {
         bucket: &object.bucket,
         key: &object.key,
     };
@@ -172,7 +172,7 @@ impl NewObject {
             size_bytes: self.size_bytes,
             seed: self.seed,
             part_size_bytes: self.part_size_bytes,
-            stated: Stated {
+            explicit: WriteAttributes {
                 headers: self.headers()?,
                 website_redirect: self.headers.get("website-redirect-location").cloned(),
                 metadata: self.metadata.clone(),
@@ -180,14 +180,14 @@ impl NewObject {
                 tags: self.tags.clone(),
                 storage_class: self.storage_class()?,
                 encryption: self.encryption()?,
-                ..Stated::default()
+                ..WriteAttributes::default()
             },
             checksum: self.checksum()?,
             last_modified: self.last_modified()?,
         })
     }
 
-    fn headers(&self) -> Result<SystemHeaders, Refused> {
+    fn headers(&self) -> Result<SimSystemHeaders, Refused> {
         let known = [
             "content-type",
             "cache-control",
@@ -205,7 +205,7 @@ impl NewObject {
             ));
         }
         let header = |name: &str| self.headers.get(name).cloned();
-        Ok(SystemHeaders {
+        Ok(SimSystemHeaders {
             content_type: header("content-type"),
             cache_control: header("cache-control"),
             content_disposition: header("content-disposition"),
@@ -226,14 +226,14 @@ impl NewObject {
         }
     }
 
-    fn encryption(&self) -> Result<Option<Encryption>, Refused> {
+    fn encryption(&self) -> Result<Option<SimEncryption>, Refused> {
         let Some(text) = &self.encryption else {
             return Ok(None);
         };
         match text.strip_prefix("aws:kms") {
             Some("") => Ok(Some(kms(None))),
             Some(key) if key.starts_with(':') => Ok(Some(kms(key.strip_prefix(':')))),
-            _ if text == "AES256" => Ok(Some(Encryption::S3)),
+            _ if text == "AES256" => Ok(Some(SimEncryption::S3)),
             _ => Err(Refused::new(
                 "encryption",
                 text,
@@ -256,10 +256,10 @@ impl NewObject {
             Some(Value::Bool(false)) => Ok(SyntheticChecksum::Missing),
             Some(named) => named
                 .as_str()
-                .and_then(Algorithm::from_name)
+                .and_then(ChecksumAlgorithm::from_name)
                 .map(|algorithm| SyntheticChecksum::Of(algorithm, kind))
                 .ok_or_else(|| {
-                    let known = Algorithm::ALL.map(Algorithm::name).join(", ");
+                    let known = ChecksumAlgorithm::ALL.map(ChecksumAlgorithm::name).join(", ");
                     Refused::new("checksum", named, format!("must be true, false or one of {known}"))
                 }),
         }
@@ -275,8 +275,8 @@ impl NewObject {
     }
 }
 
-fn kms(key: Option<&str>) -> Encryption {
-    Encryption::Kms {
+fn kms(key: Option<&str>) -> SimEncryption {
+    SimEncryption::Kms {
         algorithm: "aws:kms".to_owned(),
         key: key.map(str::to_owned),
         bucket_key: false,

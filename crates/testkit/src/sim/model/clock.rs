@@ -10,7 +10,7 @@ pub type Millis = u64;
 
 /// Where the simulator's time comes from.
 #[derive(Debug, Clone, Default)]
-pub enum Clock {
+pub enum SimClock {
     /// The machine's time.
     #[default]
     Real,
@@ -35,7 +35,7 @@ impl ManualClock {
     }
 }
 
-impl Clock {
+impl SimClock {
     /// Returns the present moment.
     pub fn now(&self) -> Millis {
         match self {

@@ -2,42 +2,42 @@
 
 use std::collections::BTreeMap;
 
-use super::bucket::Bucket;
-use super::conditions::Conditions;
-use super::content::Content;
-use super::digest::{self, Algorithm};
-use super::event::Happening;
-use super::multipart::{PART_MINIMUM_BYTES, Part, Upload};
-use super::object::{Checksum, ChecksumKind, Object, ObjectPart};
+use super::bucket::SimBucket;
+use super::conditions::RequestConditions;
+use super::content::SimContent;
+use super::digest::{self, ChecksumAlgorithm};
+use super::error::{SimError, SimErrorCode, SimResult};
+use super::event::EventType;
+use super::multipart::{PART_MINIMUM_BYTES, SimUpload, UploadedPart};
+use super::object::{ChecksumKind, ObjectPart, SimChecksum, SimObject};
 use super::put::has_content_etag;
-use super::refusal::{Answer, Code, Refusal};
-use super::simulator::{Simulator, Target, Written};
+use super::simulator::{Simulator, WriteResult, WriteTarget};
 
 /// The largest object: as many of the largest parts as there can be parts.
 pub const OBJECT_LIMIT_BYTES: u64 = 10_000 * super::put::ONE_REQUEST_LIMIT_BYTES;
 
 /// A part as the completing client names it.
 #[derive(Debug, Clone, Default)]
-pub struct NamedPart {
+pub struct CompletedPart {
     /// Its number.
     pub number: u32,
     /// Its ETag, without quotes.
     pub etag: String,
     /// Checksums that the client names.
-    pub checksums: BTreeMap<Algorithm, String>,
+    pub checksums: BTreeMap<ChecksumAlgorithm, String>,
 }
 
 /// A completion.
 #[derive(Debug, Clone, Default)]
-pub struct Completion {
+pub struct SimCompletion {
     /// The parts, in ascending order.
-    pub parts: Vec<NamedPart>,
+    pub parts: Vec<CompletedPart>,
     /// On what the write depends.
-    pub conditions: Conditions,
+    pub conditions: RequestConditions,
     /// What the object's size must be: `x-amz-mp-object-size`.
     pub expected_size_bytes: Option<u64>,
     /// What the object's checksum must be.
-    pub declared: BTreeMap<Algorithm, String>,
+    pub declared: BTreeMap<ChecksumAlgorithm, String>,
     /// The type of checksum that the client expects.
     pub declared_kind: Option<ChecksumKind>,
 }
@@ -47,26 +47,31 @@ impl Simulator {
     ///
     /// The object takes the place of the upload's start: what was written or deleted since stays in force, and the
     /// answer is a success all the same.
-    pub fn complete_upload(&mut self, target: Target<'_>, upload_id: &str, completion: &Completion) -> Answer<Written> {
+    pub fn complete_upload(
+        &mut self,
+        target: WriteTarget<'_>,
+        upload_id: &str,
+        completion: &SimCompletion,
+    ) -> SimResult<WriteResult> {
         let upload = self.upload(target, upload_id)?.clone();
         let parts = completion.named_parts(&upload)?;
-        let content = Content::concat(parts.iter().map(|part| &part.content));
+        let content = SimContent::concat(parts.iter().map(|part| &part.content));
         completion.check_size(&content)?;
         let bucket = self.bucket(target.bucket)?;
         completion.conditions.check_write(bucket.current_object(target.key))?;
         if completion.conditions.guards_write() && deleted_since(bucket, target.key, &upload) {
-            return Err(Code::ConditionalRequestConflict.into());
+            return Err(SimErrorCode::ConditionalRequestConflict.into());
         }
         let checksum = completion.checksum(&upload, &parts, &content)?;
-        let etag = if has_content_etag(upload.stated.encryption.as_ref()) {
+        let etag = if has_content_etag(upload.explicit.encryption.as_ref()) {
             digest::multipart_etag(parts.iter().map(|part| part.md5.as_slice()))
         } else {
             format!("{}-{}", self.opaque_etag(), parts.len())
         };
-        let object = Object {
+        let object = SimObject {
             parts: object_parts(&upload, &parts),
             lists_parts: upload.checksum.is_some(),
-            stated: upload.stated,
+            explicit: upload.explicit,
             content,
             etag,
             checksum: Some(checksum),
@@ -75,13 +80,13 @@ impl Simulator {
         };
         self.bucket_mut(target.bucket)?.uploads.remove(upload_id);
         let written = self.store(target, object, upload.begun)?;
-        self.notify(Happening::Complete, target, written.subject());
+        self.notify(EventType::Complete, target, written.subject());
         Ok(written)
     }
 }
 
 /// A condition cannot hold for an object that a later delete already covers.
-fn deleted_since(bucket: &Bucket, key: &str, upload: &Upload) -> bool {
+fn deleted_since(bucket: &SimBucket, key: &str, upload: &SimUpload) -> bool {
     let removed = bucket
         .removals
         .get(key)
@@ -93,7 +98,7 @@ fn deleted_since(bucket: &Bucket, key: &str, upload: &Upload) -> bool {
 }
 
 /// An object's parts are numbered from 1, whatever numbers they were uploaded with.
-fn object_parts(upload: &Upload, parts: &[&Part]) -> Vec<ObjectPart> {
+fn object_parts(upload: &SimUpload, parts: &[&UploadedPart]) -> Vec<ObjectPart> {
     let lists_checksums = upload.checksum.is_some();
     (1..)
         .zip(parts)
@@ -109,36 +114,36 @@ fn object_parts(upload: &Upload, parts: &[&Part]) -> Vec<ObjectPart> {
         .collect()
 }
 
-impl Completion {
-    fn named_parts<'a>(&self, upload: &'a Upload) -> Answer<Vec<&'a Part>> {
+impl SimCompletion {
+    fn named_parts<'a>(&self, upload: &'a SimUpload) -> SimResult<Vec<&'a UploadedPart>> {
         if self.parts.is_empty() {
-            return Err(Code::MalformedXml.into());
+            return Err(SimErrorCode::MalformedXml.into());
         }
         if !self.parts.is_sorted_by(|left, right| left.number < right.number) {
-            return Err(Code::InvalidPartOrder.into());
+            return Err(SimErrorCode::InvalidPartOrder.into());
         }
         let composite = upload.checksum.filter(|(_, kind)| *kind == ChecksumKind::Composite);
         let mut found = Vec::with_capacity(self.parts.len());
         for named in &self.parts {
             let part = upload.parts.get(&named.number).filter(|part| part.etag() == named.etag);
-            let part = part.ok_or(Code::InvalidPart)?;
+            let part = part.ok_or(SimErrorCode::InvalidPart)?;
             named.check_checksum(part, composite.map(|(algorithm, _)| algorithm))?;
             found.push(part);
         }
-        let too_small = |part: &&Part| part.content.size_bytes() < PART_MINIMUM_BYTES;
+        let too_small = |part: &&UploadedPart| part.content.size_bytes() < PART_MINIMUM_BYTES;
         if found.iter().rev().skip(1).any(too_small) {
-            return Err(Code::EntityTooSmall.into());
+            return Err(SimErrorCode::EntityTooSmall.into());
         }
         Ok(found)
     }
 
-    fn check_size(&self, content: &Content) -> Answer<()> {
+    fn check_size(&self, content: &SimContent) -> SimResult<()> {
         if content.size_bytes() > OBJECT_LIMIT_BYTES {
-            return Err(Code::EntityTooLarge.into());
+            return Err(SimErrorCode::EntityTooLarge.into());
         }
         match self.expected_size_bytes {
-            Some(expected) if expected != content.size_bytes() => Err(Refusal::because(
-                Code::InvalidRequest,
+            Some(expected) if expected != content.size_bytes() => Err(SimError::because(
+                SimErrorCode::InvalidRequest,
                 format!(
                     "The provided 'x-amz-mp-object-size' header value {expected} does not match what was computed: {}",
                     content.size_bytes()
@@ -149,16 +154,16 @@ impl Completion {
     }
 
     /// The checksum that the upload was started with, else a full-object CRC64NVME.
-    fn checksum(&self, upload: &Upload, parts: &[&Part], content: &Content) -> Answer<Checksum> {
+    fn checksum(&self, upload: &SimUpload, parts: &[&UploadedPart], content: &SimContent) -> SimResult<SimChecksum> {
         let (algorithm, kind) = upload
             .checksum
-            .unwrap_or((Algorithm::Crc64Nvme, ChecksumKind::FullObject));
+            .unwrap_or((ChecksumAlgorithm::Crc64Nvme, ChecksumKind::FullObject));
         if self
             .declared_kind
             .is_some_and(|declared| upload.checksum.is_some() && declared != kind)
         {
-            return Err(Refusal::because(
-                Code::InvalidRequest,
+            return Err(SimError::because(
+                SimErrorCode::InvalidRequest,
                 format!("The upload was created with the checksum type {}", kind.name()),
             ));
         }
@@ -166,27 +171,27 @@ impl Completion {
             ChecksumKind::FullObject => digest::checksum(algorithm, content),
             ChecksumKind::Composite => {
                 let checksums = parts.iter().filter_map(|part| Some(part.checksum.as_ref()?.1.as_str()));
-                digest::composite(algorithm, checksums).ok_or(Code::InternalError)?
+                digest::composite(algorithm, checksums).ok_or(SimErrorCode::InternalError)?
             }
         };
         match self.declared.get(&algorithm) {
             // The number of parts may be left off.
             Some(declared) if *declared != value && !value.starts_with(&format!("{declared}-")) => {
-                Err(Code::BadDigest.into())
+                Err(SimErrorCode::BadDigest.into())
             }
-            _ => Ok(Checksum { algorithm, kind, value }),
+            _ => Ok(SimChecksum { algorithm, kind, value }),
         }
     }
 }
 
-impl NamedPart {
+impl CompletedPart {
     /// A composite checksum is made of what the client names, so each part must come with its checksum.
-    fn check_checksum(&self, part: &Part, composite: Option<Algorithm>) -> Answer<()> {
+    fn check_checksum(&self, part: &UploadedPart, composite: Option<ChecksumAlgorithm>) -> SimResult<()> {
         if let Some(algorithm) = composite
             && !self.checksums.contains_key(&algorithm)
         {
-            return Err(Refusal::because(
-                Code::InvalidRequest,
+            return Err(SimError::because(
+                SimErrorCode::InvalidRequest,
                 format!(
                     "The upload was created using a {} checksum. The complete request must include the checksum for \
                      each part. It was missing for part {} in the request.",
@@ -195,12 +200,12 @@ impl NamedPart {
                 ),
             ));
         }
-        let differs = |(algorithm, value): (&Algorithm, &String)| {
+        let differs = |(algorithm, value): (&ChecksumAlgorithm, &String)| {
             let computed = digest::checksum(*algorithm, &part.content);
             computed != *value
         };
         if self.checksums.iter().any(differs) {
-            return Err(Code::InvalidPart.into());
+            return Err(SimErrorCode::InvalidPart.into());
         }
         Ok(())
     }

@@ -1,14 +1,14 @@
 //! Conditions of reads, writes, deletes and copies.
 
 use super::clock::Millis;
-use super::object::{Object, Version};
-use super::refusal::{Answer, Code, Refusal};
+use super::error::{SimError, SimErrorCode, SimResult};
+use super::object::{SimObject, SimVersion};
 
 /// The conditions of a request, as its headers say them; ETags come without quotes.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-requests.html>
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Conditions {
+pub struct RequestConditions {
     /// If-Match.
     pub if_match: Option<String>,
     /// If-None-Match.
@@ -25,21 +25,21 @@ fn matches(wanted: &str, etag: &str) -> bool {
     wanted == ANY || wanted == etag
 }
 
-fn failed(condition: &str) -> Refusal {
-    Refusal::because(
-        Code::PreconditionFailed,
+fn failed(condition: &str) -> SimError {
+    SimError::because(
+        SimErrorCode::PreconditionFailed,
         format!("At least one of the pre-conditions you specified did not hold: {condition}"),
     )
 }
 
-impl Conditions {
+impl RequestConditions {
     /// Decides whether a read goes on: 412 or 304 where it does not.
-    pub fn check_read(&self, version: &Version, object: &Object) -> Answer<()> {
+    pub fn check_read(&self, version: &SimVersion, object: &SimObject) -> SimResult<()> {
         if self.broken(version, object) {
             return Err(failed("If-Match or If-Unmodified-Since"));
         }
         if self.unchanged(version, object) {
-            return Err(Refusal::new(Code::NotModified)
+            return Err(SimError::new(SimErrorCode::NotModified)
                 .with_header("etag", format!("\"{}\"", object.etag))
                 .with_header("last-modified", super::clock::http_date(version.last_modified)));
         }
@@ -47,7 +47,7 @@ impl Conditions {
     }
 
     /// Decides whether the source of a copy is the one that was meant: 412 for every condition that fails.
-    pub fn check_copy_source(&self, version: &Version, object: &Object) -> Answer<()> {
+    pub fn check_copy_source(&self, version: &SimVersion, object: &SimObject) -> SimResult<()> {
         if self.broken(version, object) || self.unchanged(version, object) {
             return Err(failed("x-amz-copy-source-if"));
         }
@@ -55,7 +55,7 @@ impl Conditions {
     }
 
     /// A match that holds outranks If-Unmodified-Since.
-    fn broken(&self, version: &Version, object: &Object) -> bool {
+    fn broken(&self, version: &SimVersion, object: &SimObject) -> bool {
         match (&self.if_match, self.if_unmodified_since) {
             (Some(wanted), _) => !matches(wanted, &object.etag),
             (None, Some(since)) => version.last_modified / 1000 > since / 1000,
@@ -64,7 +64,7 @@ impl Conditions {
     }
 
     /// If-None-Match outranks If-Modified-Since.
-    fn unchanged(&self, version: &Version, object: &Object) -> bool {
+    fn unchanged(&self, version: &SimVersion, object: &SimObject) -> bool {
         match (&self.if_none_match, self.if_modified_since) {
             (Some(unwanted), _) => matches(unwanted, &object.etag),
             (None, Some(since)) => version.last_modified / 1000 <= since / 1000,
@@ -76,7 +76,7 @@ impl Conditions {
     ///
     /// If-None-Match takes `*` alone, If-Match an ETag.
     /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html>
-    pub fn check_write(&self, current: Option<&Object>) -> Answer<()> {
+    pub fn check_write(&self, current: Option<&SimObject>) -> SimResult<()> {
         if let Some(unwanted) = &self.if_none_match {
             if unwanted != ANY {
                 return Err(not_implemented("If-None-Match"));
@@ -88,7 +88,7 @@ impl Conditions {
         match (&self.if_match, current) {
             (None, _) => Ok(()),
             (Some(wanted), _) if wanted == ANY => Err(not_implemented("If-Match")),
-            (Some(_), None) => Err(Code::NoSuchKey.into()),
+            (Some(_), None) => Err(SimErrorCode::NoSuchKey.into()),
             (Some(wanted), Some(object)) if *wanted == object.etag => Ok(()),
             (Some(_), Some(_)) => Err(failed("If-Match")),
         }
@@ -97,16 +97,16 @@ impl Conditions {
     /// Decides whether a delete may take the current object; `*` asks only that there is one.
     ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-deletes.html>
-    pub fn check_delete(&self, current: Option<&Version>) -> Answer<()> {
+    pub fn check_delete(&self, current: Option<&SimVersion>) -> SimResult<()> {
         let Some(wanted) = &self.if_match else {
             return Ok(());
         };
-        match current.map(Version::object) {
+        match current.map(SimVersion::object) {
             Some(Some(object)) if matches(wanted, &object.etag) => Ok(()),
             Some(Some(_)) => Err(failed("If-Match")),
             // A delete marker exists, but not as an object.
             Some(None) if wanted == ANY => Err(failed("If-Match")),
-            Some(None) | None => Err(Code::NoSuchKey.into()),
+            Some(None) | None => Err(SimErrorCode::NoSuchKey.into()),
         }
     }
 
@@ -116,9 +116,9 @@ impl Conditions {
     }
 }
 
-fn not_implemented(header: &str) -> Refusal {
-    Refusal::because(
-        Code::NotImplemented,
+fn not_implemented(header: &str) -> SimError {
+    SimError::because(
+        SimErrorCode::NotImplemented,
         format!("A header you provided implies functionality that is not implemented: {header}"),
     )
 }

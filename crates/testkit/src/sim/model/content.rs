@@ -11,23 +11,23 @@ use super::random::mix;
 /// Slicing and joining cost nothing but the rope: a copy of 50 TB moves no byte. Adjacent ranges of one synthetic
 /// object merge, so that a copy in parts describes its content as the source does.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Content {
-    pieces: Arc<Vec<Piece>>,
+pub struct SimContent {
+    pieces: Arc<Vec<ContentPiece>>,
     size_bytes: u64,
 }
 
 /// One stretch of a content.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Piece {
+pub enum ContentPiece {
     /// Bytes that a client sent.
     Real(Bytes),
     /// A range of a synthetic object.
-    Synthetic(Synthetic),
+    Synthetic(SyntheticRange),
 }
 
 /// A range of a synthetic object: its bytes follow from the seed and their position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Synthetic {
+pub struct SyntheticRange {
     /// The seed of the object's bytes.
     pub seed: u64,
     /// The size of the whole object.
@@ -38,7 +38,7 @@ pub struct Synthetic {
     pub size_bytes: u64,
 }
 
-impl Piece {
+impl ContentPiece {
     fn size_bytes(&self) -> u64 {
         match self {
             Self::Real(bytes) => bytes.len() as u64,
@@ -52,7 +52,7 @@ impl Piece {
                 let from = to_usize(offset);
                 Self::Real(bytes.slice(from..from + to_usize(size_bytes)))
             }
-            Self::Synthetic(range) => Self::Synthetic(Synthetic {
+            Self::Synthetic(range) => Self::Synthetic(SyntheticRange {
                 offset: range.offset + offset,
                 size_bytes,
                 ..*range
@@ -61,7 +61,7 @@ impl Piece {
     }
 }
 
-impl Synthetic {
+impl SyntheticRange {
     fn continues(&self, next: &Self) -> bool {
         (self.seed, self.object_bytes) == (next.seed, next.object_bytes) && self.offset + self.size_bytes == next.offset
     }
@@ -80,16 +80,16 @@ impl Synthetic {
     }
 }
 
-impl<B: Into<Bytes>> From<B> for Content {
+impl<B: Into<Bytes>> From<B> for SimContent {
     fn from(bytes: B) -> Self {
-        Self::join([Piece::Real(bytes.into())])
+        Self::join([ContentPiece::Real(bytes.into())])
     }
 }
 
-impl Content {
+impl SimContent {
     /// Makes the content of a synthetic object.
     pub fn synthetic(seed: u64, size_bytes: u64) -> Self {
-        Self::join([Piece::Synthetic(Synthetic {
+        Self::join([ContentPiece::Synthetic(SyntheticRange {
             seed,
             object_bytes: size_bytes,
             offset: 0,
@@ -98,12 +98,12 @@ impl Content {
     }
 
     /// Joins contents end to end.
-    pub fn concat<'a>(contents: impl IntoIterator<Item = &'a Content>) -> Self {
+    pub fn concat<'a>(contents: impl IntoIterator<Item = &'a SimContent>) -> Self {
         Self::join(contents.into_iter().flat_map(|content| content.pieces.iter().cloned()))
     }
 
-    fn join(pieces: impl IntoIterator<Item = Piece>) -> Self {
-        let mut joined: Vec<Piece> = Vec::new();
+    fn join(pieces: impl IntoIterator<Item = ContentPiece>) -> Self {
+        let mut joined: Vec<ContentPiece> = Vec::new();
         let mut size_bytes = 0;
         for piece in pieces {
             if piece.size_bytes() == 0 {
@@ -111,7 +111,7 @@ impl Content {
             }
             size_bytes += piece.size_bytes();
             match (joined.last_mut(), &piece) {
-                (Some(Piece::Synthetic(last)), Piece::Synthetic(next)) if last.continues(next) => {
+                (Some(ContentPiece::Synthetic(last)), ContentPiece::Synthetic(next)) if last.continues(next) => {
                     last.size_bytes += next.size_bytes;
                 }
                 _ => joined.push(piece),
@@ -129,7 +129,7 @@ impl Content {
     }
 
     /// Returns the stretches, in order.
-    pub fn pieces(&self) -> &[Piece] {
+    pub fn pieces(&self) -> &[ContentPiece] {
         &self.pieces
     }
 
@@ -161,10 +161,10 @@ impl Content {
         })
     }
 
-    fn piece_bytes(piece: &Piece) -> Bytes {
+    fn piece_bytes(piece: &ContentPiece) -> Bytes {
         match piece {
-            Piece::Real(bytes) => bytes.clone(),
-            Piece::Synthetic(range) => range.bytes(),
+            ContentPiece::Real(bytes) => bytes.clone(),
+            ContentPiece::Synthetic(range) => range.bytes(),
         }
     }
 

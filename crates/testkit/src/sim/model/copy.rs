@@ -2,18 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use super::conditions::Conditions;
-use super::content::Content;
-use super::digest::Algorithm;
-use super::event::Happening;
-use super::object::{Encryption, Object, Stated, Version};
+use super::conditions::RequestConditions;
+use super::content::SimContent;
+use super::digest::ChecksumAlgorithm;
+use super::error::{SimError, SimErrorCode, SimResult};
+use super::event::EventType;
+use super::object::{SimEncryption, SimObject, SimVersion, WriteAttributes};
 use super::put::{ONE_REQUEST_LIMIT_BYTES, check_key};
-use super::refusal::{Answer, Code, Refusal};
-use super::simulator::{Simulator, Target, Written};
+use super::simulator::{Simulator, WriteResult, WriteTarget};
 
 /// What is copied.
 #[derive(Debug, Clone, Default)]
-pub struct Source {
+pub struct CopySource {
     /// The source's bucket.
     pub bucket: String,
     /// The source's key.
@@ -21,18 +21,18 @@ pub struct Source {
     /// The version; `None` copies the current one.
     pub version_id: Option<String>,
     /// What the source must be.
-    pub conditions: Conditions,
+    pub conditions: RequestConditions,
     /// The MD5 of the customer's key, where the client sent one.
     pub customer_key_md5: Option<String>,
 }
 
 /// A copy at once.
 #[derive(Debug, Clone, Default)]
-pub struct Copy {
+pub struct CopyRequest {
     /// What is copied.
-    pub source: Source,
+    pub source: CopySource,
     /// What the request states of the copy.
-    pub stated: Stated,
+    pub explicit: WriteAttributes,
     /// Headers and user metadata are those stated, not the source's.
     pub replaces_metadata: bool,
     /// The tags are those stated, not the source's.
@@ -40,44 +40,44 @@ pub struct Copy {
     /// Annotations stay behind.
     pub excludes_annotations: bool,
     /// The checksum algorithm asked for.
-    pub algorithm: Option<Algorithm>,
+    pub algorithm: Option<ChecksumAlgorithm>,
     /// On what the write depends.
-    pub conditions: Conditions,
+    pub conditions: RequestConditions,
 }
 
 /// The source of a copy as it was found.
 #[derive(Debug, Clone)]
-pub struct Found {
+pub struct FoundSource {
     /// Its version id, where its bucket keeps versions.
     pub version_id: Option<String>,
     /// The object.
-    pub object: Object,
+    pub object: SimObject,
 }
 
 /// What a copy left.
 #[derive(Debug, Clone)]
-pub struct Copied {
+pub struct CopyResult {
     /// The copy.
-    pub written: Written,
+    pub written: WriteResult,
     /// The version id of the source.
     pub source_version_id: Option<String>,
 }
 
 /// Refuses to read an object that is encrypted with a customer's key without that key.
-pub(crate) fn check_customer_key(object: &Object, key_md5: Option<&str>) -> Answer<()> {
+pub(crate) fn check_customer_key(object: &SimObject, key_md5: Option<&str>) -> SimResult<()> {
     match (object.encryption(), key_md5) {
-        (Encryption::Customer { key_md5: wanted }, Some(sent)) if wanted == sent => Ok(()),
-        (Encryption::Customer { .. }, Some(_)) => Err(Refusal::because(
-            Code::AccessDenied,
+        (SimEncryption::Customer { key_md5: wanted }, Some(sent)) if wanted == sent => Ok(()),
+        (SimEncryption::Customer { .. }, Some(_)) => Err(SimError::because(
+            SimErrorCode::AccessDenied,
             "The customer key does not match the one that the object was stored with",
         )),
-        (Encryption::Customer { .. }, None) => Err(Refusal::because(
-            Code::InvalidRequest,
+        (SimEncryption::Customer { .. }, None) => Err(SimError::because(
+            SimErrorCode::InvalidRequest,
             "The object was stored using a form of Server Side Encryption. \
              The correct parameters must be provided to retrieve the object.",
         )),
-        (_, Some(_)) => Err(Refusal::because(
-            Code::InvalidRequest,
+        (_, Some(_)) => Err(SimError::because(
+            SimErrorCode::InvalidRequest,
             "The encryption parameters are not applicable to this object.",
         )),
         (_, None) => Ok(()),
@@ -85,10 +85,10 @@ pub(crate) fn check_customer_key(object: &Object, key_md5: Option<&str>) -> Answ
 }
 
 /// Refuses to read an archived object.
-pub(crate) fn check_readable(object: &Object) -> Answer<()> {
+pub(crate) fn check_readable(object: &SimObject) -> SimResult<()> {
     if object.is_archived() {
-        return Err(Refusal::because(
-            Code::InvalidObjectState,
+        return Err(SimError::because(
+            SimErrorCode::InvalidObjectState,
             format!(
                 "The operation is not valid for the object's storage class {}",
                 object.storage_class()
@@ -100,7 +100,7 @@ pub(crate) fn check_readable(object: &Object) -> Answer<()> {
 
 impl Simulator {
     /// Finds the source of a copy and checks its conditions.
-    pub(crate) fn find_source(&self, source: &Source) -> Answer<Found> {
+    pub(crate) fn find_source(&self, source: &CopySource) -> SimResult<FoundSource> {
         let bucket = self.bucket(&source.bucket)?;
         let (version, object) = bucket
             .read(&source.key, source.version_id.as_deref())
@@ -108,7 +108,7 @@ impl Simulator {
         check_customer_key(object, source.customer_key_md5.as_deref())?;
         source.conditions.check_copy_source(version, object)?;
         check_readable(object)?;
-        Ok(Found {
+        Ok(FoundSource {
             version_id: shown_id(bucket.versioning, version),
             object: object.clone(),
         })
@@ -118,17 +118,17 @@ impl Simulator {
     ///
     /// Resets the storage class, the ACL, the website redirect and the lock; a source in parts becomes one part.
     /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html>
-    pub fn copy_object(&mut self, target: Target<'_>, copy: &Copy) -> Answer<Copied> {
+    pub fn copy_object(&mut self, target: WriteTarget<'_>, copy: &CopyRequest) -> SimResult<CopyResult> {
         let bucket = self.bucket(target.bucket)?;
         check_key(target.key)?;
-        copy.stated.check(bucket, self.clock.now())?;
+        copy.explicit.check(bucket, self.clock.now())?;
         let found = self.find_source(&copy.source)?;
         if found.object.content.size_bytes() > ONE_REQUEST_LIMIT_BYTES {
             return Err(source_too_large());
         }
         if copy.is_onto_itself(target) && !copy.changes_something() {
-            return Err(Refusal::because(
-                Code::InvalidRequest,
+            return Err(SimError::because(
+                SimErrorCode::InvalidRequest,
                 "This copy request is illegal because it is trying to copy an object to itself without changing \
                  the object's metadata, storage class, website redirect location or encryption attributes.",
             ));
@@ -140,22 +140,22 @@ impl Simulator {
         } else {
             found.object.annotations.clone()
         };
-        let stated = copy.stated_for(&found.object).completed(bucket, self.clock.now());
+        let explicit = copy.attributes_for(&found.object).completed(bucket, self.clock.now());
         let begun = self.begin();
-        let mut object = self.whole_object(stated, found.object.content.clone(), Some(algorithm));
+        let mut object = self.whole_object(explicit, found.object.content.clone(), Some(algorithm));
         object.annotations = annotations;
         let written = self.store(target, object, begun)?;
-        self.notify(Happening::Copy, target, written.subject());
-        Ok(Copied {
+        self.notify(EventType::Copy, target, written.subject());
+        Ok(CopyResult {
             written,
             source_version_id: found.version_id,
         })
     }
 }
 
-pub(crate) fn source_too_large() -> Refusal {
-    Refusal::because(
-        Code::InvalidRequest,
+pub(crate) fn source_too_large() -> SimError {
+    SimError::because(
+        SimErrorCode::InvalidRequest,
         format!(
             "The specified copy source is larger than the maximum allowable size for a copy source: \
              {ONE_REQUEST_LIMIT_BYTES}"
@@ -164,54 +164,54 @@ pub(crate) fn source_too_large() -> Refusal {
 }
 
 /// Returns a version's id as answers show it: nothing where the bucket never kept versions.
-pub(crate) fn shown_id(versioning: super::bucket::Versioning, version: &Version) -> Option<String> {
-    (versioning != super::bucket::Versioning::Unversioned).then(|| version.id.clone())
+pub(crate) fn shown_id(versioning: super::bucket::SimVersioning, version: &SimVersion) -> Option<String> {
+    (versioning != super::bucket::SimVersioning::Unversioned).then(|| version.id.clone())
 }
 
 /// A delete marker is no source: asked for by its id it is a mistake, met as the current version it is absence.
-fn marker_as_source(refusal: Refusal) -> Refusal {
-    if refusal.code == Code::MethodNotAllowed {
-        return Refusal::because(
-            Code::InvalidRequest,
+fn marker_as_source(refusal: SimError) -> SimError {
+    if refusal.code == SimErrorCode::MethodNotAllowed {
+        return SimError::because(
+            SimErrorCode::InvalidRequest,
             "The source of a copy request may not specifically refer to a delete marker by version id.",
         );
     }
-    Refusal {
+    SimError {
         headers: Vec::new(),
         ..refusal
     }
 }
 
-impl Copy {
-    fn is_onto_itself(&self, target: Target<'_>) -> bool {
+impl CopyRequest {
+    fn is_onto_itself(&self, target: WriteTarget<'_>) -> bool {
         self.source.version_id.is_none()
             && (self.source.bucket.as_str(), self.source.key.as_str()) == (target.bucket, target.key)
     }
 
     fn changes_something(&self) -> bool {
         self.replaces_metadata
-            || self.stated.storage_class.is_some()
-            || self.stated.website_redirect.is_some()
-            || self.stated.encryption.is_some()
+            || self.explicit.storage_class.is_some()
+            || self.explicit.website_redirect.is_some()
+            || self.explicit.encryption.is_some()
     }
 
     /// The source's algorithm goes along unless the request names one.
-    fn algorithm_for(&self, source: &Object) -> Algorithm {
+    fn algorithm_for(&self, source: &SimObject) -> ChecksumAlgorithm {
         let of_source = source.checksum.as_ref().map(|checksum| checksum.algorithm);
-        self.algorithm.or(of_source).unwrap_or(Algorithm::Crc64Nvme)
+        self.algorithm.or(of_source).unwrap_or(ChecksumAlgorithm::Crc64Nvme)
     }
 
-    fn stated_for(&self, source: &Object) -> Stated {
-        let mut stated = self.stated.clone();
+    fn attributes_for(&self, source: &SimObject) -> WriteAttributes {
+        let mut explicit = self.explicit.clone();
         if !self.replaces_metadata {
-            stated.headers = source.stated.headers.clone();
-            stated.metadata.clone_from(&source.stated.metadata);
-            stated.missing_metadata = source.stated.missing_metadata;
+            explicit.headers = source.explicit.headers.clone();
+            explicit.metadata.clone_from(&source.explicit.metadata);
+            explicit.missing_metadata = source.explicit.missing_metadata;
         }
         if !self.replaces_tags {
-            stated.tags.clone_from(&source.stated.tags);
+            explicit.tags.clone_from(&source.explicit.tags);
         }
-        stated
+        explicit
     }
 }
 
@@ -226,10 +226,10 @@ pub struct CopyRange {
 
 impl CopyRange {
     /// Takes the range out of a content; all of it must be there.
-    pub(crate) fn of(self, content: &Content) -> Answer<Content> {
+    pub(crate) fn of(self, content: &SimContent) -> SimResult<SimContent> {
         if self.first > self.last || self.last >= content.size_bytes() {
-            return Err(Refusal::because(
-                Code::InvalidArgument,
+            return Err(SimError::because(
+                SimErrorCode::InvalidArgument,
                 format!(
                     "Range specified is not valid for source object of size: {}",
                     content.size_bytes()

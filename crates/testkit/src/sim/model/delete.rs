@@ -1,27 +1,27 @@
 //! Deleting objects and versions.
 
-use super::bucket::Versioning;
-use super::conditions::Conditions;
-use super::event::{Happening, Subject};
-use super::object::{Entry, NULL_VERSION, Version};
+use super::bucket::SimVersioning;
+use super::conditions::RequestConditions;
+use super::error::{SimError, SimErrorCode, SimResult};
+use super::event::{EventSubject, EventType};
+use super::object::{NULL_VERSION, SimVersion, VersionEntry};
 use super::put::check_key;
-use super::refusal::{Answer, Code, Refusal};
-use super::simulator::{Simulator, Target};
+use super::simulator::{Simulator, WriteTarget};
 
 /// A delete.
 #[derive(Debug, Clone, Default)]
-pub struct Delete {
+pub struct DeleteRequest {
     /// The version to take out for good; `None` deletes the key's current object.
     pub version_id: Option<String>,
     /// On what it depends.
-    pub conditions: Conditions,
+    pub conditions: RequestConditions,
     /// Whether a GOVERNANCE retention does not count.
     pub bypass_governance: bool,
 }
 
 /// What a delete left.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Deleted {
+pub struct DeleteResult {
     /// The version taken out, or the delete marker written.
     pub version_id: Option<String>,
     /// Whether that version is a delete marker.
@@ -32,13 +32,13 @@ impl Simulator {
     /// `DeleteObject`: of a key or of one version.
     ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/DeletingObjectVersions.html>
-    pub fn delete_object(&mut self, target: Target<'_>, delete: &Delete) -> Answer<Deleted> {
+    pub fn delete_object(&mut self, target: WriteTarget<'_>, delete: &DeleteRequest) -> SimResult<DeleteResult> {
         check_key(target.key)?;
         let bucket = self.bucket(target.bucket)?;
         if let Some(id) = &delete.version_id {
             if delete.conditions.if_match.is_some() {
-                return Err(Refusal::because(
-                    Code::NotImplemented,
+                return Err(SimError::because(
+                    SimErrorCode::NotImplemented,
                     "If-Match on a delete of a version is not implemented",
                 ));
             }
@@ -46,49 +46,54 @@ impl Simulator {
         }
         delete.conditions.check_delete(bucket.current(target.key))?;
         match bucket.versioning {
-            Versioning::Unversioned => self.delete_for_good(target),
-            Versioning::Enabled => self.write_marker(target, None),
-            Versioning::Suspended => self.write_marker(target, Some(NULL_VERSION)),
+            SimVersioning::Unversioned => self.delete_for_good(target),
+            SimVersioning::Enabled => self.write_marker(target, None),
+            SimVersioning::Suspended => self.write_marker(target, Some(NULL_VERSION)),
         }
     }
 
-    fn delete_for_good(&mut self, target: Target<'_>) -> Answer<Deleted> {
+    fn delete_for_good(&mut self, target: WriteTarget<'_>) -> SimResult<DeleteResult> {
         let begun = self.begin();
         let bucket = self.bucket_mut(target.bucket)?;
         bucket.removals.insert(target.key.to_owned(), begun.order);
         if bucket.remove(target.key, NULL_VERSION).is_some() {
-            self.notify(Happening::Delete, target, Subject::default());
+            self.notify(EventType::Delete, target, EventSubject::default());
         }
-        Ok(Deleted::default())
+        Ok(DeleteResult::default())
     }
 
-    fn write_marker(&mut self, target: Target<'_>, replaced: Option<&str>) -> Answer<Deleted> {
+    fn write_marker(&mut self, target: WriteTarget<'_>, replaced: Option<&str>) -> SimResult<DeleteResult> {
         let begun = self.begin();
         let id = replaced.map_or_else(|| self.identifier(32), str::to_owned);
         let bucket = self.bucket_mut(target.bucket)?;
-        let marker = Version {
+        let marker = SimVersion {
             id: id.clone(),
             last_modified: begun.at,
             order: begun.order,
-            entry: Entry::DeleteMarker,
+            entry: VersionEntry::DeleteMarker,
         };
         bucket.insert(target.key, marker);
-        let subject = Subject {
+        let subject = EventSubject {
             version_id: Some(id.clone()),
-            ..Subject::default()
+            ..EventSubject::default()
         };
-        self.notify(Happening::DeleteMarker, target, subject);
-        Ok(Deleted {
+        self.notify(EventType::DeleteMarker, target, subject);
+        Ok(DeleteResult {
             version_id: Some(id),
             delete_marker: true,
         })
     }
 
-    fn delete_version(&mut self, target: Target<'_>, id: &str, bypass_governance: bool) -> Answer<Deleted> {
+    fn delete_version(
+        &mut self,
+        target: WriteTarget<'_>,
+        id: &str,
+        bypass_governance: bool,
+    ) -> SimResult<DeleteResult> {
         super::bucket::check_version_id(id)?;
         let now = self.clock.now();
         let bucket = self.bucket_mut(target.bucket)?;
-        let mut deleted = Deleted {
+        let mut deleted = DeleteResult {
             version_id: Some(id.to_owned()),
             delete_marker: false,
         };
@@ -102,11 +107,11 @@ impl Simulator {
             deleted.delete_marker = true;
         }
         bucket.remove(target.key, id);
-        let subject = Subject {
+        let subject = EventSubject {
             version_id: Some(id.to_owned()),
-            ..Subject::default()
+            ..EventSubject::default()
         };
-        self.notify(Happening::Delete, target, subject);
+        self.notify(EventType::Delete, target, subject);
         Ok(deleted)
     }
 }

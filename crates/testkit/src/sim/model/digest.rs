@@ -16,7 +16,7 @@ use md5::{Digest as _, Md5};
 use sha1::Sha1;
 use sha2::Sha256;
 
-use super::content::{Content, Piece, Synthetic};
+use super::content::{ContentPiece, SimContent, SyntheticRange};
 
 /// The largest content with a synthetic range whose digests are true.
 pub const TRUE_DIGEST_LIMIT_BYTES: u64 = 16 * 1024 * 1024;
@@ -26,7 +26,7 @@ pub const TRUE_DIGEST_OBJECT_LIMIT_BYTES: u64 = 256 * 1024 * 1024;
 
 /// A checksum algorithm of S3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Algorithm {
+pub enum ChecksumAlgorithm {
     /// CRC-32.
     Crc32,
     /// CRC-32C.
@@ -39,7 +39,7 @@ pub enum Algorithm {
     Sha256,
 }
 
-impl Algorithm {
+impl ChecksumAlgorithm {
     /// All of them.
     pub const ALL: [Self; 5] = [Self::Crc32, Self::Crc32c, Self::Crc64Nvme, Self::Sha1, Self::Sha256];
 
@@ -74,7 +74,7 @@ impl Algorithm {
 }
 
 /// Digests of synthetic ranges by algorithm.
-type Remembered = HashMap<(&'static str, Synthetic), Vec<u8>>;
+type Remembered = HashMap<(&'static str, SyntheticRange), Vec<u8>>;
 
 static REMEMBERED: LazyLock<Mutex<Remembered>> = LazyLock::new(Mutex::default);
 
@@ -83,19 +83,19 @@ const REMEMBERED_LIMIT: usize = 100_000;
 
 enum Hasher {
     Md5(Md5),
-    Crc(crc_fast::Digest, Algorithm),
+    Crc(crc_fast::Digest, ChecksumAlgorithm),
     Sha1(Sha1),
     Sha256(Sha256),
 }
 
 impl Hasher {
-    fn new(algorithm: Algorithm) -> Self {
+    fn new(algorithm: ChecksumAlgorithm) -> Self {
         match algorithm {
-            Algorithm::Crc32 => Self::Crc(crc_fast::Digest::new(CrcAlgorithm::Crc32IsoHdlc), algorithm),
-            Algorithm::Crc32c => Self::Crc(crc_fast::Digest::new(CrcAlgorithm::Crc32Iscsi), algorithm),
-            Algorithm::Crc64Nvme => Self::Crc(crc_fast::Digest::new(CrcAlgorithm::Crc64Nvme), algorithm),
-            Algorithm::Sha1 => Self::Sha1(Sha1::new()),
-            Algorithm::Sha256 => Self::Sha256(Sha256::new()),
+            ChecksumAlgorithm::Crc32 => Self::Crc(crc_fast::Digest::new(CrcAlgorithm::Crc32IsoHdlc), algorithm),
+            ChecksumAlgorithm::Crc32c => Self::Crc(crc_fast::Digest::new(CrcAlgorithm::Crc32Iscsi), algorithm),
+            ChecksumAlgorithm::Crc64Nvme => Self::Crc(crc_fast::Digest::new(CrcAlgorithm::Crc64Nvme), algorithm),
+            ChecksumAlgorithm::Sha1 => Self::Sha1(Sha1::new()),
+            ChecksumAlgorithm::Sha256 => Self::Sha256(Sha256::new()),
         }
     }
 
@@ -112,7 +112,11 @@ impl Hasher {
         match self {
             Self::Md5(hasher) => hasher.finalize().to_vec(),
             Self::Crc(hasher, algorithm) => {
-                let width = if algorithm == Algorithm::Crc64Nvme { 8 } else { 4 };
+                let width = if algorithm == ChecksumAlgorithm::Crc64Nvme {
+                    8
+                } else {
+                    4
+                };
                 let value = hasher.finalize().to_be_bytes();
                 value.into_iter().skip(8 - width).collect()
             }
@@ -122,8 +126,8 @@ impl Hasher {
     }
 
     /// Hashes a content; what synthetic bytes hash to is remembered, for making them anew takes a while.
-    fn of(self, content: &Content) -> Vec<u8> {
-        let [Piece::Synthetic(range)] = content.pieces() else {
+    fn of(self, content: &SimContent) -> Vec<u8> {
+        let [ContentPiece::Synthetic(range)] = content.pieces() else {
             return self.compute(content);
         };
         let key = (self.name(), *range);
@@ -144,12 +148,12 @@ impl Hasher {
         match self {
             Self::Md5(_) => "MD5",
             Self::Crc(_, algorithm) => algorithm.name(),
-            Self::Sha1(_) => Algorithm::Sha1.name(),
-            Self::Sha256(_) => Algorithm::Sha256.name(),
+            Self::Sha1(_) => ChecksumAlgorithm::Sha1.name(),
+            Self::Sha256(_) => ChecksumAlgorithm::Sha256.name(),
         }
     }
 
-    fn compute(mut self, content: &Content) -> Vec<u8> {
+    fn compute(mut self, content: &SimContent) -> Vec<u8> {
         if is_true(content) {
             for chunk in content.chunks() {
                 self.update(&chunk);
@@ -157,8 +161,8 @@ impl Hasher {
         } else {
             for piece in content.pieces() {
                 match piece {
-                    Piece::Real(bytes) => self.update(bytes),
-                    Piece::Synthetic(range) => {
+                    ContentPiece::Real(bytes) => self.update(bytes),
+                    ContentPiece::Synthetic(range) => {
                         for number in [range.seed, range.offset, range.size_bytes] {
                             self.update(&number.to_be_bytes());
                         }
@@ -171,17 +175,17 @@ impl Hasher {
 }
 
 /// Tells whether the digests of a content are those of its bytes.
-pub fn is_true(content: &Content) -> bool {
+pub fn is_true(content: &SimContent) -> bool {
     let mut ranges = content.pieces().iter().filter_map(|piece| match piece {
-        Piece::Synthetic(range) => Some(range),
-        Piece::Real(_) => None,
+        ContentPiece::Synthetic(range) => Some(range),
+        ContentPiece::Real(_) => None,
     });
     let fits = content.size_bytes() <= TRUE_DIGEST_LIMIT_BYTES;
     ranges.all(|range| fits && range.object_bytes <= TRUE_DIGEST_OBJECT_LIMIT_BYTES)
 }
 
 /// Returns the MD5 of a content, or its stand-in.
-pub fn md5(content: &Content) -> Vec<u8> {
+pub fn md5(content: &SimContent) -> Vec<u8> {
     Hasher::Md5(Md5::new()).of(content)
 }
 
@@ -193,14 +197,14 @@ pub fn md5_of_bytes(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// Returns a checksum of a content, or its stand-in, in base64 as S3 shows it.
-pub fn checksum(algorithm: Algorithm, content: &Content) -> String {
+pub fn checksum(algorithm: ChecksumAlgorithm, content: &SimContent) -> String {
     BASE64.encode(Hasher::new(algorithm).of(content))
 }
 
 /// Returns the composite checksum of parts: the checksum of their checksums and their number.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html>
-pub fn composite<'a>(algorithm: Algorithm, parts: impl IntoIterator<Item = &'a str>) -> Option<String> {
+pub fn composite<'a>(algorithm: ChecksumAlgorithm, parts: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let mut hasher = Hasher::new(algorithm);
     let mut count = 0_u32;
     for part in parts {

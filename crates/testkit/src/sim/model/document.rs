@@ -1,10 +1,10 @@
 //! Settings of a bucket that are documents: kept as they were put, given back as they are.
 
-use super::refusal::Code;
+use super::error::SimErrorCode;
 
 /// A setting that is a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Document {
+pub enum BucketDocument {
     /// Requester pays, acceleration and the like: kept only.
     Accelerate,
     /// Cross-origin rules.
@@ -37,14 +37,14 @@ pub enum Document {
 
 /// What a bucket answers that never got a document.
 #[derive(Debug, Clone, Copy)]
-pub enum Unset {
+pub enum UnsetDocument {
     /// This one.
     Default(&'static str),
     /// An error with this code.
     Missing(&'static str),
 }
 
-impl Document {
+impl BucketDocument {
     /// All of them.
     pub const ALL: [Self; 14] = [
         Self::Accelerate,
@@ -146,31 +146,31 @@ impl Document {
     }
 
     /// What a bucket answers that never got this document.
-    pub fn unset(self) -> Unset {
+    pub fn unset(self) -> UnsetDocument {
         match self {
-            Self::Accelerate => Unset::Default("<AccelerateConfiguration/>"),
-            Self::Cors => Unset::Missing("NoSuchCORSConfiguration"),
-            Self::Encryption => Unset::Default(
+            Self::Accelerate => UnsetDocument::Default("<AccelerateConfiguration/>"),
+            Self::Cors => UnsetDocument::Missing("NoSuchCORSConfiguration"),
+            Self::Encryption => UnsetDocument::Default(
                 "<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault>\
                  <SSEAlgorithm>AES256</SSEAlgorithm></ApplyServerSideEncryptionByDefault>\
                  <BucketKeyEnabled>false</BucketKeyEnabled></Rule></ServerSideEncryptionConfiguration>",
             ),
-            Self::Lifecycle => Unset::Missing("NoSuchLifecycleConfiguration"),
-            Self::Logging => Unset::Default("<BucketLoggingStatus/>"),
-            Self::Notification => Unset::Default("<NotificationConfiguration/>"),
-            Self::ObjectLock => Unset::Missing("ObjectLockConfigurationNotFoundError"),
-            Self::OwnershipControls => Unset::Default(
+            Self::Lifecycle => UnsetDocument::Missing("NoSuchLifecycleConfiguration"),
+            Self::Logging => UnsetDocument::Default("<BucketLoggingStatus/>"),
+            Self::Notification => UnsetDocument::Default("<NotificationConfiguration/>"),
+            Self::ObjectLock => UnsetDocument::Missing("ObjectLockConfigurationNotFoundError"),
+            Self::OwnershipControls => UnsetDocument::Default(
                 "<OwnershipControls><Rule><ObjectOwnership>BucketOwnerEnforced</ObjectOwnership></Rule>\
                  </OwnershipControls>",
             ),
-            Self::Policy => Unset::Missing("NoSuchBucketPolicy"),
-            Self::PublicAccessBlock => Unset::Missing("NoSuchPublicAccessBlockConfiguration"),
-            Self::Replication => Unset::Missing("ReplicationConfigurationNotFoundError"),
-            Self::RequestPayment => {
-                Unset::Default("<RequestPaymentConfiguration><Payer>BucketOwner</Payer></RequestPaymentConfiguration>")
-            }
-            Self::Tagging => Unset::Missing("NoSuchTagSet"),
-            Self::Website => Unset::Missing("NoSuchWebsiteConfiguration"),
+            Self::Policy => UnsetDocument::Missing("NoSuchBucketPolicy"),
+            Self::PublicAccessBlock => UnsetDocument::Missing("NoSuchPublicAccessBlockConfiguration"),
+            Self::Replication => UnsetDocument::Missing("ReplicationConfigurationNotFoundError"),
+            Self::RequestPayment => UnsetDocument::Default(
+                "<RequestPaymentConfiguration><Payer>BucketOwner</Payer></RequestPaymentConfiguration>",
+            ),
+            Self::Tagging => UnsetDocument::Missing("NoSuchTagSet"),
+            Self::Website => UnsetDocument::Missing("NoSuchWebsiteConfiguration"),
         }
     }
 
@@ -184,12 +184,12 @@ impl Document {
     }
 
     /// Refuses what cannot be the document.
-    pub fn check(self, text: &str) -> Result<(), Code> {
+    pub fn check(self, text: &str) -> Result<(), SimErrorCode> {
         let opens = if self == Self::Policy { '{' } else { '<' };
         if text.trim_start().starts_with(opens) {
             Ok(())
         } else {
-            Err(Code::MalformedXml)
+            Err(SimErrorCode::MalformedXml)
         }
     }
 }

@@ -6,11 +6,11 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use super::clock::{Millis, iso_date};
-use super::simulator::{Simulator, Target};
+use super::simulator::{Simulator, WriteTarget};
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Happening {
+pub enum EventType {
     /// An object was written at once.
     Put,
     /// An object was copied.
@@ -39,7 +39,7 @@ pub enum Happening {
     RestoreCompleted,
 }
 
-impl Happening {
+impl EventType {
     fn name(self) -> &'static str {
         match self {
             Self::Put => "ObjectCreated:Put",
@@ -69,7 +69,7 @@ impl Happening {
 
 /// The version that an event tells of.
 #[derive(Debug, Clone, Default)]
-pub struct Subject {
+pub struct EventSubject {
     /// Its id, where the bucket keeps versions.
     pub version_id: Option<String>,
     /// Its size; removals carry none.
@@ -80,7 +80,7 @@ pub struct Subject {
 
 /// The notifications that nobody has taken yet.
 #[derive(Debug, Default)]
-pub struct Notifications {
+pub struct NotificationLog {
     waiting: VecDeque<Value>,
     last_sequencer: u64,
 }
@@ -98,13 +98,20 @@ fn form_encoded(key: &str) -> String {
     utf8_percent_encode(key, FORM).to_string().replace(' ', "+")
 }
 
-impl Notifications {
+impl NotificationLog {
     /// Takes all notifications out, the oldest first.
     pub fn drain(&mut self) -> Vec<Value> {
         self.waiting.drain(..).collect()
     }
 
-    fn write(&mut self, happening: Happening, region: &str, at: Millis, target: Target<'_>, subject: Subject) {
+    fn write(
+        &mut self,
+        happening: EventType,
+        region: &str,
+        at: Millis,
+        target: WriteTarget<'_>,
+        subject: EventSubject,
+    ) {
         let mut object = json!({ "key": form_encoded(target.key) });
         if let Some(fields) = object.as_object_mut() {
             if let Some(size) = subject.size_bytes {
@@ -145,7 +152,7 @@ impl Notifications {
 
 impl Simulator {
     /// Writes a notification.
-    pub(crate) fn notify(&mut self, happening: Happening, target: Target<'_>, subject: Subject) {
+    pub(crate) fn notify(&mut self, happening: EventType, target: WriteTarget<'_>, subject: EventSubject) {
         let region = self
             .buckets
             .get(target.bucket)

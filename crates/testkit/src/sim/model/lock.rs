@@ -1,24 +1,24 @@
 //! Object Lock: retentions and legal holds.
 
 use super::clock::Millis;
-use super::event::{Happening, Subject};
-use super::object::{Object, Retention};
+use super::error::{SimError, SimErrorCode, SimResult};
+use super::event::{EventSubject, EventType};
+use super::object::{SimObject, SimRetention};
 use super::put::no_object_lock;
-use super::refusal::{Answer, Code, Refusal};
-use super::simulator::{Simulator, Target};
+use super::simulator::{Simulator, WriteTarget};
 
 /// Refuses to take out a version that is locked.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock.html>
-pub(crate) fn check_unlocked(object: &Object, now: Millis, bypass_governance: bool) -> Answer<()> {
+pub(crate) fn check_unlocked(object: &SimObject, now: Millis, bypass_governance: bool) -> SimResult<()> {
     let retained = object
-        .stated
+        .explicit
         .retention
         .as_ref()
         .is_some_and(|retention| retention.until > now && !(bypass_governance && retention.mode == "GOVERNANCE"));
-    if retained || object.stated.legal_hold == Some(true) || object.stated.event_hold_days.is_some() {
-        return Err(Refusal::because(
-            Code::AccessDenied,
+    if retained || object.explicit.legal_hold == Some(true) || object.explicit.event_hold_days.is_some() {
+        return Err(SimError::because(
+            SimErrorCode::AccessDenied,
             "Access Denied because object protected by object lock.",
         ));
     }
@@ -28,10 +28,10 @@ pub(crate) fn check_unlocked(object: &Object, now: Millis, bypass_governance: bo
 /// Refuses a retention that would protect nothing any more.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock-configure.html>
-pub(crate) fn check_retention(retention: Option<&Retention>, now: Millis) -> Answer<()> {
+pub(crate) fn check_retention(retention: Option<&SimRetention>, now: Millis) -> SimResult<()> {
     if retention.is_some_and(|retention| retention.until <= now) {
-        return Err(Refusal::because(
-            Code::InvalidArgument,
+        return Err(SimError::because(
+            SimErrorCode::InvalidArgument,
             "The retain until date must be in the future!",
         ));
     }
@@ -42,11 +42,11 @@ impl Simulator {
     /// `PutObjectRetention`: `None` removes it.
     pub fn put_retention(
         &mut self,
-        target: Target<'_>,
+        target: WriteTarget<'_>,
         version_id: Option<&str>,
-        retention: Option<Retention>,
+        retention: Option<SimRetention>,
         bypass_governance: bool,
-    ) -> Answer<()> {
+    ) -> SimResult<()> {
         let now = self.clock.now();
         let bucket = self.bucket_mut(target.bucket)?;
         if !bucket.object_lock {
@@ -56,9 +56,9 @@ impl Simulator {
         let version = bucket.change(target.key, version_id)?;
         let id = version.id.clone();
         let Some(object) = version.object_mut() else {
-            return Err(Code::MethodNotAllowed.into());
+            return Err(SimErrorCode::MethodNotAllowed.into());
         };
-        if let Some(present) = &object.stated.retention
+        if let Some(present) = &object.explicit.retention
             && present.until > now
         {
             let extends = retention.as_ref().is_some_and(|new| {
@@ -66,52 +66,52 @@ impl Simulator {
             });
             let may_bypass = bypass_governance && present.mode == "GOVERNANCE";
             if !extends && !may_bypass {
-                return Err(Refusal::because(
-                    Code::AccessDenied,
+                return Err(SimError::because(
+                    SimErrorCode::AccessDenied,
                     "Access Denied because object protected by object lock.",
                 ));
             }
         }
-        object.stated.retention = retention;
-        let subject = Subject {
+        object.explicit.retention = retention;
+        let subject = EventSubject {
             version_id: Some(id),
-            ..Subject::default()
+            ..EventSubject::default()
         };
-        self.notify(Happening::Retention, target, subject);
+        self.notify(EventType::Retention, target, subject);
         Ok(())
     }
 
     /// `GetObjectRetention`.
-    pub fn retention(&self, target: Target<'_>, version_id: Option<&str>) -> Answer<Retention> {
+    pub fn retention(&self, target: WriteTarget<'_>, version_id: Option<&str>) -> SimResult<SimRetention> {
         self.locked(target, version_id)?
-            .stated
+            .explicit
             .retention
             .clone()
-            .ok_or_else(|| Code::NoSuchObjectLockConfiguration.into())
+            .ok_or_else(|| SimErrorCode::NoSuchObjectLockConfiguration.into())
     }
 
     /// `PutObjectLegalHold`.
-    pub fn put_legal_hold(&mut self, target: Target<'_>, version_id: Option<&str>, on: bool) -> Answer<()> {
+    pub fn put_legal_hold(&mut self, target: WriteTarget<'_>, version_id: Option<&str>, on: bool) -> SimResult<()> {
         let bucket = self.bucket_mut(target.bucket)?;
         if !bucket.object_lock {
             return Err(no_object_lock());
         }
         let version = bucket.change(target.key, version_id)?;
         if let Some(object) = version.object_mut() {
-            object.stated.legal_hold = Some(on);
+            object.explicit.legal_hold = Some(on);
         }
         Ok(())
     }
 
     /// `GetObjectLegalHold`.
-    pub fn legal_hold(&self, target: Target<'_>, version_id: Option<&str>) -> Answer<bool> {
+    pub fn legal_hold(&self, target: WriteTarget<'_>, version_id: Option<&str>) -> SimResult<bool> {
         self.locked(target, version_id)?
-            .stated
+            .explicit
             .legal_hold
-            .ok_or_else(|| Code::NoSuchObjectLockConfiguration.into())
+            .ok_or_else(|| SimErrorCode::NoSuchObjectLockConfiguration.into())
     }
 
-    fn locked(&self, target: Target<'_>, version_id: Option<&str>) -> Answer<&Object> {
+    fn locked(&self, target: WriteTarget<'_>, version_id: Option<&str>) -> SimResult<&SimObject> {
         let bucket = self.bucket(target.bucket)?;
         if !bucket.object_lock {
             return Err(no_object_lock());

@@ -2,7 +2,6 @@
 //!
 //! Start at [`simulator`]; each operation has its file.
 
-pub mod aspects;
 pub mod bucket;
 pub mod clock;
 pub mod complete;
@@ -12,6 +11,7 @@ pub mod copy;
 pub mod delete;
 pub mod digest;
 pub mod document;
+pub mod error;
 pub mod event;
 pub mod listing;
 pub mod lock;
@@ -19,8 +19,8 @@ pub mod multipart;
 pub mod object;
 pub mod put;
 pub(crate) mod random;
-pub mod refusal;
 pub mod simulator;
+pub mod subresources;
 pub mod synthetic;
 
 #[cfg(test)]

@@ -5,13 +5,13 @@
 use std::collections::BTreeMap;
 
 use super::clock::Millis;
-use super::content::Content;
-use super::copy::{CopyRange, Source, source_too_large};
-use super::digest::{self, Algorithm};
-use super::object::{ChecksumKind, Stated};
-use super::put::{Declared, ONE_REQUEST_LIMIT_BYTES, check_key, has_content_etag};
-use super::refusal::{Answer, Code, Refusal};
-use super::simulator::{Beginning, Simulator, Target};
+use super::content::SimContent;
+use super::copy::{CopyRange, CopySource, source_too_large};
+use super::digest::{self, ChecksumAlgorithm};
+use super::error::{SimError, SimErrorCode, SimResult};
+use super::object::{ChecksumKind, WriteAttributes};
+use super::put::{DeclaredChecksums, ONE_REQUEST_LIMIT_BYTES, check_key, has_content_etag};
+use super::simulator::{Simulator, WriteStart, WriteTarget};
 
 /// The highest part number.
 pub const PART_NUMBER_LIMIT: u32 = 10_000;
@@ -21,35 +21,35 @@ pub const PART_MINIMUM_BYTES: u64 = 5 * 1024 * 1024;
 
 /// An upload in progress.
 #[derive(Debug, Clone)]
-pub struct Upload {
+pub struct SimUpload {
     /// The key that it will write.
     pub key: String,
     /// Who began it, by the access key; `None` for a request without a signature.
     pub initiator: Option<String>,
     /// When it began: the place among all writes that the completed object takes.
-    pub begun: Beginning,
+    pub begun: WriteStart,
     /// What its starter said of the object, with the bucket's defaults of then.
-    pub stated: Stated,
+    pub explicit: WriteAttributes,
     /// The checksum that its starter asked for.
-    pub checksum: Option<(Algorithm, ChecksumKind)>,
+    pub checksum: Option<(ChecksumAlgorithm, ChecksumKind)>,
     /// The parts so far.
-    pub parts: BTreeMap<u32, Part>,
+    pub parts: BTreeMap<u32, UploadedPart>,
 }
 
 /// An uploaded part.
 #[derive(Debug, Clone)]
-pub struct Part {
+pub struct UploadedPart {
     /// What it holds.
-    pub content: Content,
+    pub content: SimContent,
     /// The MD5 of that, or random bytes where the encryption hides it.
     pub md5: Vec<u8>,
     /// Its checksum, where the upload or the part has one.
-    pub checksum: Option<(Algorithm, String)>,
+    pub checksum: Option<(ChecksumAlgorithm, String)>,
     /// When it was written.
     pub last_modified: Millis,
 }
 
-impl Part {
+impl UploadedPart {
     /// Returns the ETag, without quotes.
     pub fn etag(&self) -> String {
         digest::hex(&self.md5)
@@ -60,7 +60,7 @@ impl Part {
 #[derive(Debug, Clone, Copy)]
 pub struct PartTarget<'a> {
     /// The bucket and key of the upload.
-    pub target: Target<'a>,
+    pub target: WriteTarget<'a>,
     /// The upload.
     pub upload_id: &'a str,
     /// The part's number.
@@ -69,9 +69,9 @@ pub struct PartTarget<'a> {
 
 /// What `UploadPartCopy` left.
 #[derive(Debug, Clone)]
-pub struct CopiedPart {
+pub struct SimCopiedPart {
     /// The part.
-    pub part: Part,
+    pub part: UploadedPart,
     /// The version id of the source.
     pub source_version_id: Option<String>,
 }
@@ -80,26 +80,26 @@ pub struct CopiedPart {
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html>
 pub fn upload_checksum(
-    algorithm: Option<Algorithm>,
+    algorithm: Option<ChecksumAlgorithm>,
     kind: Option<ChecksumKind>,
-) -> Answer<Option<(Algorithm, ChecksumKind)>> {
+) -> SimResult<Option<(ChecksumAlgorithm, ChecksumKind)>> {
     let Some(algorithm) = algorithm else {
         return match kind {
             None => Ok(None),
-            Some(_) => Err(Refusal::because(
-                Code::InvalidRequest,
+            Some(_) => Err(SimError::because(
+                SimErrorCode::InvalidRequest,
                 "The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.",
             )),
         };
     };
     let only = match algorithm {
-        Algorithm::Crc64Nvme => Some(ChecksumKind::FullObject),
-        Algorithm::Sha1 | Algorithm::Sha256 => Some(ChecksumKind::Composite),
-        Algorithm::Crc32 | Algorithm::Crc32c => None,
+        ChecksumAlgorithm::Crc64Nvme => Some(ChecksumKind::FullObject),
+        ChecksumAlgorithm::Sha1 | ChecksumAlgorithm::Sha256 => Some(ChecksumKind::Composite),
+        ChecksumAlgorithm::Crc32 | ChecksumAlgorithm::Crc32c => None,
     };
     match (only, kind) {
-        (Some(only), Some(kind)) if only != kind => Err(Refusal::because(
-            Code::InvalidRequest,
+        (Some(only), Some(kind)) if only != kind => Err(SimError::because(
+            SimErrorCode::InvalidRequest,
             format!(
                 "The {} checksum type cannot be used with the {} checksum algorithm.",
                 kind.name(),
@@ -115,22 +115,22 @@ impl Simulator {
     /// `CreateMultipartUpload`.
     pub fn create_upload(
         &mut self,
-        target: Target<'_>,
+        target: WriteTarget<'_>,
         initiator: Option<String>,
-        stated: Stated,
-        checksum: Option<(Algorithm, ChecksumKind)>,
-    ) -> Answer<String> {
+        explicit: WriteAttributes,
+        checksum: Option<(ChecksumAlgorithm, ChecksumKind)>,
+    ) -> SimResult<String> {
         let bucket = self.bucket(target.bucket)?;
         check_key(target.key)?;
-        stated.check(bucket, self.clock.now())?;
-        let stated = stated.completed(bucket, self.clock.now());
+        explicit.check(bucket, self.clock.now())?;
+        let explicit = explicit.completed(bucket, self.clock.now());
         let begun = self.begin();
         let id = self.identifier(64);
-        let upload = Upload {
+        let upload = SimUpload {
             key: target.key.to_owned(),
             initiator,
             begun,
-            stated,
+            explicit,
             checksum,
             parts: BTreeMap::new(),
         };
@@ -139,27 +139,32 @@ impl Simulator {
     }
 
     /// Returns an upload of a key.
-    pub fn upload(&self, target: Target<'_>, upload_id: &str) -> Answer<&Upload> {
+    pub fn upload(&self, target: WriteTarget<'_>, upload_id: &str) -> SimResult<&SimUpload> {
         self.bucket(target.bucket)?
             .uploads
             .get(upload_id)
             .filter(|upload| upload.key == target.key)
-            .ok_or_else(|| Code::NoSuchUpload.into())
+            .ok_or_else(|| SimErrorCode::NoSuchUpload.into())
     }
 
     /// `UploadPart`.
-    pub fn upload_part(&mut self, part: PartTarget<'_>, content: Content, declared: &Declared) -> Answer<Part> {
+    pub fn upload_part(
+        &mut self,
+        part: PartTarget<'_>,
+        content: SimContent,
+        declared: &DeclaredChecksums,
+    ) -> SimResult<UploadedPart> {
         check_part_number(part.number)?;
         let upload = self.upload(part.target, part.upload_id)?;
         if content.size_bytes() > ONE_REQUEST_LIMIT_BYTES {
-            return Err(Code::EntityTooLarge.into());
+            return Err(SimErrorCode::EntityTooLarge.into());
         }
         let sent = declared.verify(&content)?;
         if let (Some((wanted, _)), Some(sent)) = (upload.checksum, sent)
             && wanted != sent
         {
-            return Err(Refusal::because(
-                Code::InvalidRequest,
+            return Err(SimError::because(
+                SimErrorCode::InvalidRequest,
                 format!(
                     "Checksum Type mismatch occurred, expected checksum Type: {}, actual checksum Type: {}",
                     wanted.name().to_lowercase(),
@@ -174,9 +179,9 @@ impl Simulator {
     pub fn upload_part_copy(
         &mut self,
         part: PartTarget<'_>,
-        source: &Source,
+        source: &CopySource,
         range: Option<CopyRange>,
-    ) -> Answer<CopiedPart> {
+    ) -> SimResult<SimCopiedPart> {
         check_part_number(part.number)?;
         self.upload(part.target, part.upload_id)?;
         let found = self.find_source(source)?;
@@ -187,22 +192,27 @@ impl Simulator {
         if content.size_bytes() > ONE_REQUEST_LIMIT_BYTES {
             return Err(source_too_large());
         }
-        Ok(CopiedPart {
+        Ok(SimCopiedPart {
             part: self.keep_part(part, content, None)?,
             source_version_id: found.version_id,
         })
     }
 
     /// Keeps a part; a part of the same number is replaced.
-    fn keep_part(&mut self, part: PartTarget<'_>, content: Content, sent: Option<Algorithm>) -> Answer<Part> {
+    fn keep_part(
+        &mut self,
+        part: PartTarget<'_>,
+        content: SimContent,
+        sent: Option<ChecksumAlgorithm>,
+    ) -> SimResult<UploadedPart> {
         let upload = self.upload(part.target, part.upload_id)?;
         let algorithm = upload.checksum.map(|(algorithm, _)| algorithm).or(sent);
-        let md5 = if has_content_etag(upload.stated.encryption.as_ref()) {
+        let md5 = if has_content_etag(upload.explicit.encryption.as_ref()) {
             digest::md5(&content)
         } else {
             digest::md5_of_bytes(self.opaque_etag().as_bytes())
         };
-        let kept = Part {
+        let kept = UploadedPart {
             md5,
             checksum: algorithm.map(|algorithm| (algorithm, digest::checksum(algorithm, &content))),
             content,
@@ -215,19 +225,19 @@ impl Simulator {
     }
 
     /// `AbortMultipartUpload`.
-    pub fn abort_upload(&mut self, target: Target<'_>, upload_id: &str) -> Answer<()> {
+    pub fn abort_upload(&mut self, target: WriteTarget<'_>, upload_id: &str) -> SimResult<()> {
         self.upload(target, upload_id)?;
         self.bucket_mut(target.bucket)?.uploads.remove(upload_id);
         Ok(())
     }
 }
 
-fn check_part_number(number: u32) -> Answer<()> {
+fn check_part_number(number: u32) -> SimResult<()> {
     if (1..=PART_NUMBER_LIMIT).contains(&number) {
         return Ok(());
     }
-    Err(Refusal::because(
-        Code::InvalidArgument,
+    Err(SimError::because(
+        SimErrorCode::InvalidArgument,
         "Part number must be an integer between 1 and 10000, inclusive",
     ))
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::clock::Millis;
-use super::content::Content;
-use super::digest::Algorithm;
+use super::content::SimContent;
+use super::digest::ChecksumAlgorithm;
 
 /// The version id of an object written without versioning.
 pub const NULL_VERSION: &str = "null";
@@ -16,7 +16,7 @@ pub const STANDARD: &str = "STANDARD";
 
 /// The headers that S3 keeps with an object and gives back as they are.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SystemHeaders {
+pub struct SimSystemHeaders {
     /// Content-Type.
     pub content_type: Option<String>,
     /// Cache-Control.
@@ -33,7 +33,7 @@ pub struct SystemHeaders {
 
 /// How an object is encrypted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Encryption {
+pub enum SimEncryption {
     /// With S3's own keys.
     #[default]
     S3,
@@ -55,7 +55,7 @@ pub enum Encryption {
 
 /// A retention: until when a version cannot be deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Retention {
+pub struct SimRetention {
     /// `GOVERNANCE` or `COMPLIANCE`.
     pub mode: String,
     /// Its end.
@@ -64,7 +64,7 @@ pub struct Retention {
 
 /// One grant of an access control list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Grant {
+pub struct SimGrant {
     /// Whom: `id=...` or `uri=...`.
     pub grantee: String,
     /// What: `READ`, `WRITE`, `READ_ACP`, `WRITE_ACP` or `FULL_CONTROL`.
@@ -73,9 +73,9 @@ pub struct Grant {
 
 /// What a writer says of an object, apart from its content.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Stated {
+pub struct WriteAttributes {
     /// System headers.
-    pub headers: SystemHeaders,
+    pub headers: SimSystemHeaders,
     /// Website redirect location.
     pub website_redirect: Option<String>,
     /// User metadata, decoded.
@@ -87,11 +87,11 @@ pub struct Stated {
     /// Storage class; empty means STANDARD.
     pub storage_class: Option<String>,
     /// Encryption; `None` takes the bucket's default.
-    pub encryption: Option<Encryption>,
+    pub encryption: Option<SimEncryption>,
     /// Grants beside the owner's full control.
-    pub grants: Vec<Grant>,
+    pub grants: Vec<SimGrant>,
     /// Retention.
-    pub retention: Option<Retention>,
+    pub retention: Option<SimRetention>,
     /// Legal hold, where one was said.
     pub legal_hold: Option<bool>,
     /// How many days the object is kept once its event hold is turned off, where one is on.
@@ -119,9 +119,9 @@ impl ChecksumKind {
 
 /// The checksum that S3 keeps with an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Checksum {
+pub struct SimChecksum {
     /// Its algorithm.
-    pub algorithm: Algorithm,
+    pub algorithm: ChecksumAlgorithm,
     /// What it covers.
     pub kind: ChecksumKind,
     /// Its value in base64, a composite one with the number of parts behind it.
@@ -141,7 +141,7 @@ pub struct ObjectPart {
 
 /// A small document kept with an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Annotation {
+pub struct SimAnnotation {
     /// What it says.
     pub payload: Bytes,
     /// When it was written.
@@ -150,15 +150,15 @@ pub struct Annotation {
 
 /// An object.
 #[derive(Debug, Clone)]
-pub struct Object {
+pub struct SimObject {
     /// What its writer said of it; storage class and encryption are filled in.
-    pub stated: Stated,
+    pub explicit: WriteAttributes,
     /// What it holds.
-    pub content: Content,
+    pub content: SimContent,
     /// Its ETag, without quotes.
     pub etag: String,
     /// Its checksum; `None` only for objects of the time before S3 computed one for each.
-    pub checksum: Option<Checksum>,
+    pub checksum: Option<SimChecksum>,
     /// Its parts; empty for an object written at once.
     pub parts: Vec<ObjectPart>,
     /// Whether the parts are listed with their checksums.
@@ -166,13 +166,13 @@ pub struct Object {
     /// Whether an archived object can be read for now.
     pub restored: bool,
     /// Annotations.
-    pub annotations: BTreeMap<String, Annotation>,
+    pub annotations: BTreeMap<String, SimAnnotation>,
 }
 
-impl Object {
+impl SimObject {
     /// Returns the storage class.
     pub fn storage_class(&self) -> &str {
-        self.stated.storage_class.as_deref().unwrap_or(STANDARD)
+        self.explicit.storage_class.as_deref().unwrap_or(STANDARD)
     }
 
     /// Tells whether the object must be restored before anybody can read it.
@@ -181,23 +181,23 @@ impl Object {
     }
 
     /// Returns how the object is encrypted.
-    pub fn encryption(&self) -> &Encryption {
-        self.stated.encryption.as_ref().unwrap_or(&Encryption::S3)
+    pub fn encryption(&self) -> &SimEncryption {
+        self.explicit.encryption.as_ref().unwrap_or(&SimEncryption::S3)
     }
 }
 
 /// What a version is.
 #[derive(Debug, Clone)]
-pub enum Entry {
+pub enum VersionEntry {
     /// An object.
-    Object(Box<Object>),
+    Object(Box<SimObject>),
     /// A delete marker.
     DeleteMarker,
 }
 
 /// A version of a key.
 #[derive(Debug, Clone)]
-pub struct Version {
+pub struct SimVersion {
     /// Its id, or [`NULL_VERSION`].
     pub id: String,
     /// When its write began.
@@ -205,23 +205,23 @@ pub struct Version {
     /// The order of the writes' beginnings: the greatest is current.
     pub order: u64,
     /// What it is.
-    pub entry: Entry,
+    pub entry: VersionEntry,
 }
 
-impl Version {
+impl SimVersion {
     /// Returns the object, unless the version is a delete marker.
-    pub fn object(&self) -> Option<&Object> {
+    pub fn object(&self) -> Option<&SimObject> {
         match &self.entry {
-            Entry::Object(object) => Some(object),
-            Entry::DeleteMarker => None,
+            VersionEntry::Object(object) => Some(object),
+            VersionEntry::DeleteMarker => None,
         }
     }
 
     /// Returns the object to change it.
-    pub fn object_mut(&mut self) -> Option<&mut Object> {
+    pub fn object_mut(&mut self) -> Option<&mut SimObject> {
         match &mut self.entry {
-            Entry::Object(object) => Some(object),
-            Entry::DeleteMarker => None,
+            VersionEntry::Object(object) => Some(object),
+            VersionEntry::DeleteMarker => None,
         }
     }
 }

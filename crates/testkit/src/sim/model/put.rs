@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use super::bucket::Bucket;
+use super::bucket::SimBucket;
 use super::clock::Millis;
-use super::conditions::Conditions;
-use super::content::Content;
-use super::digest::{self, Algorithm};
-use super::document::{Document, element};
-use super::event::{Happening, Subject};
+use super::conditions::RequestConditions;
+use super::content::SimContent;
+use super::digest::{self, ChecksumAlgorithm};
+use super::document::{BucketDocument, element};
+use super::error::{SimError, SimErrorCode, SimResult};
+use super::event::{EventSubject, EventType};
 use super::lock::check_retention;
-use super::object::{Checksum, ChecksumKind, Encryption, Object, Retention, STANDARD, Stated};
-use super::refusal::{Answer, Code, Refusal};
-use super::simulator::{Simulator, Target, Written};
+use super::object::{ChecksumKind, STANDARD, SimChecksum, SimEncryption, SimObject, SimRetention, WriteAttributes};
+use super::simulator::{Simulator, WriteResult, WriteTarget};
 
 /// The most that one `PutObject`, one `CopyObject` and one part can carry: 5 GiB.
 pub const ONE_REQUEST_LIMIT_BYTES: u64 = 5 * 1024 * 1024 * 1024;
@@ -44,62 +44,67 @@ pub const STORAGE_CLASSES: [&str; 9] = [
 
 /// Checksums that a client sent along: they must be those of the content.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Declared {
+pub struct DeclaredChecksums {
     /// Content-MD5, in hexadecimal.
     pub md5: Option<String>,
     /// Values by algorithm, in base64.
-    pub checksums: BTreeMap<Algorithm, String>,
+    pub checksums: BTreeMap<ChecksumAlgorithm, String>,
 }
 
 /// A write at once.
 #[derive(Debug, Clone, Default)]
-pub struct Put {
+pub struct PutRequest {
     /// What the writer says of the object.
-    pub stated: Stated,
+    pub explicit: WriteAttributes,
     /// What it holds.
-    pub content: Content,
+    pub content: SimContent,
     /// Checksums sent along.
-    pub declared: Declared,
+    pub declared: DeclaredChecksums,
     /// The algorithm asked for.
-    pub algorithm: Option<Algorithm>,
+    pub algorithm: Option<ChecksumAlgorithm>,
     /// On what the write depends.
-    pub conditions: Conditions,
+    pub conditions: RequestConditions,
 }
 
 impl Simulator {
     /// `PutObject`.
-    pub fn put_object(&mut self, target: Target<'_>, put: Put) -> Answer<Written> {
+    pub fn put_object(&mut self, target: WriteTarget<'_>, put: PutRequest) -> SimResult<WriteResult> {
         let bucket = self.bucket(target.bucket)?;
         check_key(target.key)?;
-        put.stated.check(bucket, self.clock.now())?;
+        put.explicit.check(bucket, self.clock.now())?;
         if put.content.size_bytes() > ONE_REQUEST_LIMIT_BYTES {
-            return Err(Code::EntityTooLarge.into());
+            return Err(SimErrorCode::EntityTooLarge.into());
         }
         let declared = put.declared.verify(&put.content)?;
         put.conditions.check_write(bucket.current_object(target.key))?;
-        let algorithm = declared.or(put.algorithm).unwrap_or(Algorithm::Crc64Nvme);
-        let stated = put.stated.completed(bucket, self.clock.now());
+        let algorithm = declared.or(put.algorithm).unwrap_or(ChecksumAlgorithm::Crc64Nvme);
+        let explicit = put.explicit.completed(bucket, self.clock.now());
         let begun = self.begin();
-        let object = self.whole_object(stated, put.content, Some(algorithm));
+        let object = self.whole_object(explicit, put.content, Some(algorithm));
         let written = self.store(target, object, begun)?;
-        self.notify(Happening::Put, target, written.subject());
+        self.notify(EventType::Put, target, written.subject());
         Ok(written)
     }
 
     /// Makes an object that was written at once.
-    pub(crate) fn whole_object(&mut self, stated: Stated, content: Content, algorithm: Option<Algorithm>) -> Object {
-        let etag = if has_content_etag(stated.encryption.as_ref()) {
+    pub(crate) fn whole_object(
+        &mut self,
+        explicit: WriteAttributes,
+        content: SimContent,
+        algorithm: Option<ChecksumAlgorithm>,
+    ) -> SimObject {
+        let etag = if has_content_etag(explicit.encryption.as_ref()) {
             digest::hex(&digest::md5(&content))
         } else {
             self.opaque_etag()
         };
-        let checksum = algorithm.map(|algorithm| Checksum {
+        let checksum = algorithm.map(|algorithm| SimChecksum {
             algorithm,
             kind: ChecksumKind::FullObject,
             value: digest::checksum(algorithm, &content),
         });
-        Object {
-            stated,
+        SimObject {
+            explicit,
             content,
             etag,
             checksum,
@@ -114,22 +119,22 @@ impl Simulator {
 /// Tells whether an object so encrypted has an ETag that is a content hash.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html>
-pub(crate) fn has_content_etag(encryption: Option<&Encryption>) -> bool {
-    matches!(encryption, None | Some(Encryption::S3))
+pub(crate) fn has_content_etag(encryption: Option<&SimEncryption>) -> bool {
+    matches!(encryption, None | Some(SimEncryption::S3))
 }
 
 /// Refuses keys that are too long.
-pub(crate) fn check_key(key: &str) -> Answer<()> {
+pub(crate) fn check_key(key: &str) -> SimResult<()> {
     if key.len() > KEY_LIMIT_BYTES {
-        return Err(Code::KeyTooLong.into());
+        return Err(SimErrorCode::KeyTooLong.into());
     }
     Ok(())
 }
 
-impl Written {
+impl WriteResult {
     /// What an event says of the write.
-    pub(crate) fn subject(&self) -> Subject {
-        Subject {
+    pub(crate) fn subject(&self) -> EventSubject {
+        EventSubject {
             version_id: self.version_id.clone(),
             size_bytes: Some(self.object.content.size_bytes()),
             etag: Some(self.object.etag.clone()),
@@ -137,17 +142,17 @@ impl Written {
     }
 }
 
-impl Declared {
+impl DeclaredChecksums {
     /// Refuses values that are not the content's; returns the algorithm of a checksum sent along.
-    pub(crate) fn verify(&self, content: &Content) -> Answer<Option<Algorithm>> {
+    pub(crate) fn verify(&self, content: &SimContent) -> SimResult<Option<ChecksumAlgorithm>> {
         if let Some(md5) = &self.md5
             && *md5 != digest::hex(&digest::md5(content))
         {
-            return Err(Code::BadDigest.into());
+            return Err(SimErrorCode::BadDigest.into());
         }
         if self.checksums.len() > 1 {
-            return Err(Refusal::because(
-                Code::InvalidRequest,
+            return Err(SimError::because(
+                SimErrorCode::InvalidRequest,
                 "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.",
             ));
         }
@@ -155,8 +160,8 @@ impl Declared {
             return Ok(None);
         };
         if *value != digest::checksum(*algorithm, content) {
-            return Err(Refusal::because(
-                Code::BadDigest,
+            return Err(SimError::because(
+                SimErrorCode::BadDigest,
                 format!(
                     "The {} you specified did not match the calculated checksum.",
                     algorithm.name()
@@ -170,29 +175,29 @@ impl Declared {
 /// Refuses tags that S3 would not take.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html>
-pub(crate) fn check_tags(tags: &BTreeMap<String, String>) -> Answer<()> {
+pub(crate) fn check_tags(tags: &BTreeMap<String, String>) -> SimResult<()> {
     if tags.len() > TAG_LIMIT {
-        return Err(Refusal::because(
-            Code::BadRequest,
+        return Err(SimError::because(
+            SimErrorCode::BadRequest,
             "Object tags cannot be greater than 10",
         ));
     }
     for (name, value) in tags {
         if name.is_empty() || name.chars().count() > 128 {
-            return Err(Refusal::because(
-                Code::InvalidTag,
+            return Err(SimError::because(
+                SimErrorCode::InvalidTag,
                 "The TagKey you have provided is invalid",
             ));
         }
         if name.starts_with(SYSTEM_TAG_PREFIX) {
-            return Err(Refusal::because(
-                Code::InvalidTag,
+            return Err(SimError::because(
+                SimErrorCode::InvalidTag,
                 "System tags cannot be added/updated by requester",
             ));
         }
         if value.chars().count() > 256 {
-            return Err(Refusal::because(
-                Code::InvalidTag,
+            return Err(SimError::because(
+                SimErrorCode::InvalidTag,
                 "The TagValue you have provided is invalid",
             ));
         }
@@ -200,18 +205,18 @@ pub(crate) fn check_tags(tags: &BTreeMap<String, String>) -> Answer<()> {
     Ok(())
 }
 
-impl Stated {
+impl WriteAttributes {
     /// Refuses what a bucket would not take at this time.
-    pub(crate) fn check(&self, bucket: &Bucket, now: Millis) -> Answer<()> {
+    pub(crate) fn check(&self, bucket: &SimBucket, now: Millis) -> SimResult<()> {
         let size: usize = self.metadata.iter().map(|(name, value)| name.len() + value.len()).sum();
         if size > METADATA_LIMIT_BYTES {
-            return Err(Code::MetadataTooLarge.into());
+            return Err(SimErrorCode::MetadataTooLarge.into());
         }
         check_tags(&self.tags)?;
         if let Some(class) = &self.storage_class
             && !STORAGE_CLASSES.contains(&class.as_str())
         {
-            return Err(Code::InvalidStorageClass.into());
+            return Err(SimErrorCode::InvalidStorageClass.into());
         }
         let is_locked = self.retention.is_some() || self.legal_hold.is_some() || self.event_hold_days.is_some();
         if is_locked && !bucket.object_lock {
@@ -219,14 +224,14 @@ impl Stated {
         }
         check_retention(self.retention.as_ref(), now)?;
         if !self.grants.is_empty() && bucket.enforces_owner() {
-            return Err(Code::AccessControlListNotSupported.into());
+            return Err(SimErrorCode::AccessControlListNotSupported.into());
         }
         Ok(())
     }
 
     /// Fills in what the bucket decides where the writer says nothing.
     #[must_use]
-    pub(crate) fn completed(mut self, bucket: &Bucket, now: Millis) -> Self {
+    pub(crate) fn completed(mut self, bucket: &SimBucket, now: Millis) -> Self {
         self.storage_class = self.storage_class.filter(|class| class != STANDARD);
         self.encryption = Some(self.encryption.unwrap_or_else(|| bucket.default_encryption()));
         self.retention = self.retention.or_else(|| default_retention(bucket, now));
@@ -237,17 +242,20 @@ impl Stated {
     }
 }
 
-pub(crate) fn no_object_lock() -> Refusal {
-    Refusal::because(Code::InvalidRequest, "Bucket is missing Object Lock Configuration")
+pub(crate) fn no_object_lock() -> SimError {
+    SimError::because(
+        SimErrorCode::InvalidRequest,
+        "Bucket is missing Object Lock Configuration",
+    )
 }
 
-fn default_retention(bucket: &Bucket, now: Millis) -> Option<Retention> {
+fn default_retention(bucket: &SimBucket, now: Millis) -> Option<SimRetention> {
     const DAY: Millis = 86_400_000;
-    let document = bucket.documents.get(&Document::ObjectLock)?;
+    let document = bucket.documents.get(&BucketDocument::ObjectLock)?;
     let mode = element(document, "Mode")?;
     let number = |name: &str| element(document, name).and_then(|text| text.parse::<u64>().ok());
     let days = number("Days").or_else(|| number("Years").map(|years| years * 365))?;
-    Some(Retention {
+    Some(SimRetention {
         mode,
         until: now + days * DAY,
     })

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::bucket::{Bucket, Versioning};
-use super::clock::{Clock, Millis};
-use super::document::Document;
-use super::event::Notifications;
-use super::object::{Entry, NULL_VERSION, Object, Version};
+use super::bucket::{SimBucket, SimVersioning};
+use super::clock::{Millis, SimClock};
+use super::document::BucketDocument;
+use super::error::{SimError, SimErrorCode, SimResult};
+use super::event::NotificationLog;
+use super::object::{NULL_VERSION, SimObject, SimVersion, VersionEntry};
 use super::random::Random;
-use super::refusal::{Answer, Code, Refusal};
 
 /// S3 as a state machine: each operation is a method that takes the request and answers at once.
 ///
@@ -16,18 +16,18 @@ use super::refusal::{Answer, Code, Refusal};
 #[derive(Debug)]
 pub struct Simulator {
     /// Every bucket by its name.
-    pub buckets: BTreeMap<String, Bucket>,
+    pub buckets: BTreeMap<String, SimBucket>,
     /// The time.
-    pub clock: Clock,
+    pub clock: SimClock,
     /// The notifications written so far.
-    pub notifications: Notifications,
+    pub notifications: NotificationLog,
     random: Random,
     last_order: u64,
 }
 
 /// Where a write goes.
 #[derive(Debug, Clone, Copy)]
-pub struct Target<'a> {
+pub struct WriteTarget<'a> {
     /// The bucket.
     pub bucket: &'a str,
     /// The key.
@@ -36,7 +36,7 @@ pub struct Target<'a> {
 
 /// When a write began, which is what precedence goes by.
 #[derive(Debug, Clone, Copy)]
-pub struct Beginning {
+pub struct WriteStart {
     /// The moment.
     pub at: Millis,
     /// The place among all writes.
@@ -45,39 +45,41 @@ pub struct Beginning {
 
 /// What a write left.
 #[derive(Debug, Clone)]
-pub struct Written {
+pub struct WriteResult {
     /// The version's id; `None` in a bucket that never kept versions.
     pub version_id: Option<String>,
     /// The object.
-    pub object: Object,
+    pub object: SimObject,
     /// Its Last-Modified.
     pub last_modified: Millis,
 }
 
 impl Simulator {
     /// Makes a simulator without buckets.
-    pub fn new(seed: u64, clock: Clock) -> Self {
+    pub fn new(seed: u64, clock: SimClock) -> Self {
         Self {
             buckets: BTreeMap::new(),
             clock,
-            notifications: Notifications::default(),
+            notifications: NotificationLog::default(),
             random: Random::new(seed),
             last_order: 0,
         }
     }
 
     /// Returns a bucket.
-    pub fn bucket(&self, name: &str) -> Answer<&Bucket> {
-        self.buckets.get(name).ok_or_else(|| Code::NoSuchBucket.into())
+    pub fn bucket(&self, name: &str) -> SimResult<&SimBucket> {
+        self.buckets.get(name).ok_or_else(|| SimErrorCode::NoSuchBucket.into())
     }
 
     /// Returns a bucket to change it.
-    pub fn bucket_mut(&mut self, name: &str) -> Answer<&mut Bucket> {
-        self.buckets.get_mut(name).ok_or_else(|| Code::NoSuchBucket.into())
+    pub fn bucket_mut(&mut self, name: &str) -> SimResult<&mut SimBucket> {
+        self.buckets
+            .get_mut(name)
+            .ok_or_else(|| SimErrorCode::NoSuchBucket.into())
     }
 
     /// Refuses a request that was signed for another region than the bucket's.
-    pub fn check_region(&self, bucket: &str, signed_for: Option<&str>) -> Answer<()> {
+    pub fn check_region(&self, bucket: &str, signed_for: Option<&str>) -> SimResult<()> {
         let (Some(bucket), Some(region)) = (self.buckets.get(bucket), signed_for) else {
             return Ok(());
         };
@@ -85,21 +87,21 @@ impl Simulator {
         if bucket.region == region {
             return Ok(());
         }
-        Err(Refusal::new(Code::PermanentRedirect).with_header("x-amz-bucket-region", &bucket.region))
+        Err(SimError::new(SimErrorCode::PermanentRedirect).with_header("x-amz-bucket-region", &bucket.region))
     }
 
     /// Refuses a request that expects another owner of a bucket.
     ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-owner-condition.html>
-    pub fn check_owner(&self, bucket: &str, expected: Option<&str>) -> Answer<()> {
+    pub fn check_owner(&self, bucket: &str, expected: Option<&str>) -> SimResult<()> {
         match (self.buckets.get(bucket), expected) {
-            (Some(bucket), Some(expected)) if bucket.owner != expected => Err(Code::AccessDenied.into()),
+            (Some(bucket), Some(expected)) if bucket.owner != expected => Err(SimErrorCode::AccessDenied.into()),
             _ => Ok(()),
         }
     }
 
     /// Creates a bucket.
-    pub fn create_bucket(&mut self, name: &str, region: &str, object_lock: bool) -> Answer<()> {
+    pub fn create_bucket(&mut self, name: &str, region: &str, object_lock: bool) -> SimResult<()> {
         check_bucket_name(name)?;
         if let Some(bucket) = self.buckets.get(name) {
             // us-east-1 alone takes a repetition for a success.
@@ -108,36 +110,36 @@ impl Simulator {
             return if repeated {
                 Ok(())
             } else {
-                Err(Code::BucketAlreadyOwnedByYou.into())
+                Err(SimErrorCode::BucketAlreadyOwnedByYou.into())
             };
         }
-        let mut bucket = Bucket::new(region, self.clock.now());
+        let mut bucket = SimBucket::new(region, self.clock.now());
         if object_lock {
             bucket.object_lock = true;
-            bucket.versioning = Versioning::Enabled;
+            bucket.versioning = SimVersioning::Enabled;
             let enabled =
                 "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled></ObjectLockConfiguration>";
-            bucket.documents.insert(Document::ObjectLock, enabled.to_owned());
+            bucket.documents.insert(BucketDocument::ObjectLock, enabled.to_owned());
         }
         self.buckets.insert(name.to_owned(), bucket);
         Ok(())
     }
 
     /// Deletes an empty bucket.
-    pub fn delete_bucket(&mut self, name: &str) -> Answer<()> {
+    pub fn delete_bucket(&mut self, name: &str) -> SimResult<()> {
         if !self.bucket(name)?.is_empty() {
-            return Err(Code::BucketNotEmpty.into());
+            return Err(SimErrorCode::BucketNotEmpty.into());
         }
         self.buckets.remove(name);
         Ok(())
     }
 
     /// Switches versioning on or suspends it.
-    pub fn set_versioning(&mut self, name: &str, versioning: Versioning) -> Answer<()> {
+    pub fn set_versioning(&mut self, name: &str, versioning: SimVersioning) -> SimResult<()> {
         let bucket = self.bucket_mut(name)?;
-        if bucket.object_lock && versioning != Versioning::Enabled {
-            return Err(Refusal::because(
-                Code::InvalidBucketState,
+        if bucket.object_lock && versioning != SimVersioning::Enabled {
+            return Err(SimError::because(
+                SimErrorCode::InvalidBucketState,
                 "An Object Lock configuration is present on this bucket, so the versioning state cannot be changed.",
             ));
         }
@@ -146,9 +148,9 @@ impl Simulator {
     }
 
     /// Begins a write.
-    pub fn begin(&mut self) -> Beginning {
+    pub fn begin(&mut self) -> WriteStart {
         self.last_order += 1;
-        Beginning {
+        WriteStart {
             at: self.clock.now(),
             order: self.last_order,
         }
@@ -165,21 +167,26 @@ impl Simulator {
     }
 
     /// Stores an object as the version that its beginning makes it.
-    pub(crate) fn store(&mut self, target: Target<'_>, object: Object, begun: Beginning) -> Answer<Written> {
+    pub(crate) fn store(
+        &mut self,
+        target: WriteTarget<'_>,
+        object: SimObject,
+        begun: WriteStart,
+    ) -> SimResult<WriteResult> {
         let id = match self.bucket(target.bucket)?.versioning {
-            Versioning::Enabled => self.identifier(32),
-            Versioning::Unversioned | Versioning::Suspended => NULL_VERSION.to_owned(),
+            SimVersioning::Enabled => self.identifier(32),
+            SimVersioning::Unversioned | SimVersioning::Suspended => NULL_VERSION.to_owned(),
         };
         let bucket = self.bucket_mut(target.bucket)?;
-        let version = Version {
+        let version = SimVersion {
             id: id.clone(),
             last_modified: begun.at,
             order: begun.order,
-            entry: Entry::Object(Box::new(object.clone())),
+            entry: VersionEntry::Object(Box::new(object.clone())),
         };
         bucket.insert(target.key, version);
-        Ok(Written {
-            version_id: (bucket.versioning != Versioning::Unversioned).then_some(id),
+        Ok(WriteResult {
+            version_id: (bucket.versioning != SimVersioning::Unversioned).then_some(id),
             object,
             last_modified: begun.at,
         })
@@ -189,7 +196,7 @@ impl Simulator {
 /// Refuses names that no bucket can have.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>
-fn check_bucket_name(name: &str) -> Answer<()> {
+fn check_bucket_name(name: &str) -> SimResult<()> {
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'.';
     let edge = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
     let valid = (3..=63).contains(&name.len())
@@ -201,6 +208,6 @@ fn check_bucket_name(name: &str) -> Answer<()> {
     if valid {
         Ok(())
     } else {
-        Err(Code::InvalidBucketName.into())
+        Err(SimErrorCode::InvalidBucketName.into())
     }
 }

@@ -2,14 +2,14 @@
 
 use super::clock::Millis;
 use super::complete::OBJECT_LIMIT_BYTES;
-use super::content::Content;
-use super::digest::{self, Algorithm};
-use super::event::Happening;
+use super::content::SimContent;
+use super::digest::{self, ChecksumAlgorithm};
+use super::error::{SimError, SimErrorCode, SimResult};
+use super::event::EventType;
 use super::multipart::{PART_MINIMUM_BYTES, PART_NUMBER_LIMIT};
-use super::object::{Checksum, ChecksumKind, ObjectPart, Stated};
+use super::object::{ChecksumKind, ObjectPart, SimChecksum, WriteAttributes};
 use super::put::{ONE_REQUEST_LIMIT_BYTES, check_key, has_content_etag};
-use super::refusal::{Answer, Code, Refusal};
-use super::simulator::{Simulator, Target, Written};
+use super::simulator::{Simulator, WriteResult, WriteTarget};
 
 /// A synthetic object to make.
 #[derive(Debug, Clone, Default)]
@@ -21,7 +21,7 @@ pub struct SyntheticObject {
     /// The size of its parts, the last excepted; `None` makes an object written at once.
     pub part_size_bytes: Option<u64>,
     /// What is said of it.
-    pub stated: Stated,
+    pub explicit: WriteAttributes,
     /// Which checksum it has.
     pub checksum: SyntheticChecksum,
     /// Its Last-Modified; `None` is now.
@@ -37,35 +37,35 @@ pub enum SyntheticChecksum {
     /// None: an object of the time before S3 computed one for each.
     Missing,
     /// This one, composite where the object has parts and the algorithm can be.
-    Of(Algorithm, Option<ChecksumKind>),
+    Of(ChecksumAlgorithm, Option<ChecksumKind>),
 }
 
 impl Simulator {
     /// Makes a synthetic object, with its notification.
-    pub fn put_synthetic(&mut self, target: Target<'_>, synthetic: &SyntheticObject) -> Answer<Written> {
+    pub fn put_synthetic(&mut self, target: WriteTarget<'_>, synthetic: &SyntheticObject) -> SimResult<WriteResult> {
         let bucket = self.bucket(target.bucket)?;
         check_key(target.key)?;
-        synthetic.stated.check(bucket, self.clock.now())?;
+        synthetic.explicit.check(bucket, self.clock.now())?;
         synthetic.check_sizes()?;
-        let stated = synthetic.stated.clone().completed(bucket, self.clock.now());
+        let explicit = synthetic.explicit.clone().completed(bucket, self.clock.now());
         let mut begun = self.begin();
         begun.at = synthetic.last_modified.unwrap_or(begun.at);
-        let content = Content::synthetic(synthetic.seed, synthetic.size_bytes);
+        let content = SimContent::synthetic(synthetic.seed, synthetic.size_bytes);
         let algorithm = match synthetic.checksum {
-            SyntheticChecksum::Default => Some(Algorithm::Crc64Nvme),
+            SyntheticChecksum::Default => Some(ChecksumAlgorithm::Crc64Nvme),
             SyntheticChecksum::Missing => None,
             SyntheticChecksum::Of(algorithm, _) => Some(algorithm),
         };
-        let mut object = self.whole_object(stated, content, algorithm);
-        let mut happening = Happening::Put;
+        let mut object = self.whole_object(explicit, content, algorithm);
+        let mut happening = EventType::Put;
         if let Some(part_size_bytes) = synthetic.part_size_bytes {
-            happening = Happening::Complete;
+            happening = EventType::Complete;
             let parts = parts_of(&object.content, part_size_bytes);
             let upload_checksum = match synthetic.checksum {
                 SyntheticChecksum::Of(algorithm, kind) => super::multipart::upload_checksum(Some(algorithm), kind)?,
                 SyntheticChecksum::Default | SyntheticChecksum::Missing => None,
             };
-            if has_content_etag(object.stated.encryption.as_ref()) {
+            if has_content_etag(object.explicit.encryption.as_ref()) {
                 let md5s: Vec<_> = parts.iter().map(digest::md5).collect();
                 object.etag = digest::multipart_etag(md5s.iter().map(Vec::as_slice));
             } else {
@@ -82,7 +82,7 @@ impl Simulator {
                 .collect();
             if let Some((algorithm, ChecksumKind::Composite)) = upload_checksum {
                 let checksums = object.parts.iter().filter_map(|part| part.checksum.as_deref());
-                object.checksum = digest::composite(algorithm, checksums).map(|value| Checksum {
+                object.checksum = digest::composite(algorithm, checksums).map(|value| SimChecksum {
                     algorithm,
                     kind: ChecksumKind::Composite,
                     value,
@@ -95,7 +95,7 @@ impl Simulator {
     }
 }
 
-fn parts_of(content: &Content, part_size_bytes: u64) -> Vec<Content> {
+fn parts_of(content: &SimContent, part_size_bytes: u64) -> Vec<SimContent> {
     let count = content.size_bytes().div_ceil(part_size_bytes).max(1);
     (0..count)
         .map(|index| content.slice(index * part_size_bytes, part_size_bytes))
@@ -103,8 +103,8 @@ fn parts_of(content: &Content, part_size_bytes: u64) -> Vec<Content> {
 }
 
 impl SyntheticObject {
-    fn check_sizes(&self) -> Answer<()> {
-        let refuse = |message: String| Err(Refusal::because(Code::InvalidArgument, message));
+    fn check_sizes(&self) -> SimResult<()> {
+        let refuse = |message: String| Err(SimError::because(SimErrorCode::InvalidArgument, message));
         if self.size_bytes > OBJECT_LIMIT_BYTES {
             return refuse(format!(
                 "size_bytes is {}: at most {OBJECT_LIMIT_BYTES}, 10000 parts of 5 GiB",

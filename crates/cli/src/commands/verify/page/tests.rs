@@ -1,36 +1,37 @@
-use s3ferry_core::diff::Kind;
+use s3ferry_core::diff::DifferenceKind;
 use s3ferry_core::names::ObjectKey;
 use s3ferry_core::verify::{
-    Amount, Aspects, Depth, Ending, Examples, Header, Look, Means, Objects, Sides, Tally, Told, Tool,
+    BucketTotals, ComparedAttributes, ComparisonMethod, DifferenceExamples, KeyVerification, ObjectTotals, ProofMethod,
+    ReportHeader, ReportSides, ReportTool, VerificationDepth, VerificationEnd, VerificationTotals,
 };
 
 use super::*;
 
-fn header(by: &str) -> Header {
-    let side = |bucket: &str| Objects {
+fn header(by: &str) -> ReportHeader {
+    let side = |bucket: &str| BucketTotals {
         bucket: bucket.to_owned(),
         prefix: "images/".to_owned(),
         region: "us-east-1".to_owned(),
-        amount: Amount {
+        amount: ObjectTotals {
             objects: 1_234,
             bytes: 5_000,
         },
     };
-    Header {
-        tool: Tool {
+    ReportHeader {
+        tool: ReportTool {
             name: "s3ferry",
             version: "0.0.0",
         },
-        by: by.to_owned(),
+        operator: by.to_owned(),
         started_at: "2026-11-23T00:00:00Z".to_owned(),
         ended_at: "2026-11-23T00:00:01Z".to_owned(),
-        sides: Sides {
+        sides: ReportSides {
             source: side("one-bucket"),
             destination: side("other-bucket"),
         },
-        look: Look {
-            depth: Depth::Head,
-            aspects: Aspects {
+        comparison: ComparisonMethod {
+            depth: VerificationDepth::Head,
+            attributes: ComparedAttributes {
                 compared: vec!["tags".to_owned()],
                 not_compared: vec!["older versions".to_owned()],
             },
@@ -43,31 +44,31 @@ fn header(by: &str) -> Header {
         job_reports: Vec::new(),
         differences_file: None,
         messages: None,
-        unsettled_manifests: Vec::new(),
+        inconclusive_manifests: Vec::new(),
     }
 }
 
 fn page(keys: &[&str], by: &str) -> String {
-    let mut tally = Tally {
+    let mut tally = VerificationTotals {
         keys: 2,
-        ..Tally::default()
+        ..VerificationTotals::default()
     };
-    tally.equal_by(Means::Etag, Amount { objects: 2, bytes: 10 });
-    let mut examples = Examples::default();
+    tally.equal_by(ProofMethod::Etag, ObjectTotals { objects: 2, bytes: 10 });
+    let mut examples = DifferenceExamples::default();
     for key in keys {
-        let told = Told::Different(DifferentKey {
+        let verified_keys = KeyVerification::Different(DifferentKey {
             key: ObjectKey::from_raw(*key).unwrap(),
-            differences: vec![Kind::Metadata, Kind::Tags],
+            differences: vec![DifferenceKind::Metadata, DifferenceKind::Tags],
             source: None,
             destination: None,
             reason: Some("because of <b>".to_owned()),
         });
         tally.keys += 1;
-        tally.take(&told);
-        examples.take(told.key().unwrap(), 2);
+        tally.take(&verified_keys);
+        examples.take(verified_keys.key().unwrap(), 2);
     }
-    let verdict = tally.verdict(Ending::Whole, false);
-    render(&Report::new(header(by), &tally, verdict, examples)).unwrap()
+    let verdict = tally.verdict(VerificationEnd::Complete, false);
+    render(&VerificationReport::new(header(by), &tally, verdict, examples)).unwrap()
 }
 
 /// The names of all elements, in their order.
@@ -98,8 +99,8 @@ fn what_cannot_be_seen_is_shown() {
     let page = page(&["a\u{202e}gpj.exe\u{1}\n\u{200b}", "שלום"], "somebody");
     assert!(page.contains(r"a\u{202e}gpj.exe\u{1}\u{a}\u{200b}"), "{page}");
     assert!(page.contains("<bdi>שלום</bdi>"), "{page}");
-    let unseen = page.chars().filter(|letter| *letter != '\n');
-    assert!(!unseen.into_iter().any(is_unseen));
+    let unread_parts = page.chars().filter(|letter| *letter != '\n');
+    assert!(!unread_parts.into_iter().any(is_unseen));
 }
 
 #[test]

@@ -3,13 +3,13 @@
 use s3s::dto;
 
 use super::{Reply, set_checksum, signed, with_headers};
-use crate::sim::http::call::Call;
-use crate::sim::http::outgoing::Headers;
+use crate::sim::http::call::SimRequest;
+use crate::sim::http::outgoing::ResponseHeaders;
 use crate::sim::model::clock::http_date;
 use crate::sim::model::copy::{check_customer_key, shown_id};
+use crate::sim::model::error::SimErrorCode;
 use crate::sim::model::listing::PAGE_LIMIT;
-use crate::sim::model::object::Object;
-use crate::sim::model::refusal::Code;
+use crate::sim::model::object::SimObject;
 use crate::sim::model::simulator::Simulator;
 
 /// `GetObjectAttributes`.
@@ -18,7 +18,7 @@ use crate::sim::model::simulator::Simulator;
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObjectAttributes.html>
 pub(super) fn get(
     model: &mut Simulator,
-    call: &Call,
+    call: &SimRequest,
     _: dto::GetObjectAttributesInput,
 ) -> Reply<dto::GetObjectAttributesOutput> {
     let bucket = model.bucket(call.target().bucket)?;
@@ -35,7 +35,7 @@ pub(super) fn get(
         .collect();
     let known = ["ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"];
     if wanted.is_empty() || wanted.iter().any(|name| !known.contains(name)) {
-        return Err(Code::InvalidArgument.into());
+        return Err(SimErrorCode::InvalidArgument.into());
     }
     let wants = |name: &str| wanted.contains(&name);
     let mut output = dto::GetObjectAttributesOutput::default();
@@ -55,14 +55,14 @@ pub(super) fn get(
     if wants("ObjectParts") {
         output.object_parts = parts(call, object);
     }
-    let mut headers = Headers::default();
+    let mut headers = ResponseHeaders::default();
     headers
         .set("last-modified", http_date(version.last_modified))
         .set_some("x-amz-version-id", shown_id(bucket.versioning, version));
     Ok(with_headers(output, headers))
 }
 
-fn checksum(object: &Object) -> Option<dto::Checksum> {
+fn checksum(object: &SimObject) -> Option<dto::Checksum> {
     let checksum = object.checksum.as_ref()?;
     let mut shown = dto::Checksum::default();
     // The number of parts stays off in this answer.
@@ -72,7 +72,7 @@ fn checksum(object: &Object) -> Option<dto::Checksum> {
     Some(shown)
 }
 
-fn parts(call: &Call, object: &Object) -> Option<dto::GetObjectAttributesParts> {
+fn parts(call: &SimRequest, object: &SimObject) -> Option<dto::GetObjectAttributesParts> {
     if object.parts.is_empty() {
         return None;
     }

@@ -4,11 +4,11 @@ use s3s::dto;
 
 use super::objects::done;
 use super::{Reply, owner, reply, timestamp, with_headers, with_status};
-use crate::sim::http::call::Call;
-use crate::sim::http::outgoing::Headers;
-use crate::sim::model::bucket::Versioning;
-use crate::sim::model::document::Document;
-use crate::sim::model::refusal::{Code, Refusal};
+use crate::sim::http::call::SimRequest;
+use crate::sim::http::outgoing::ResponseHeaders;
+use crate::sim::model::bucket::SimVersioning;
+use crate::sim::model::document::BucketDocument;
+use crate::sim::model::error::{SimError, SimErrorCode};
 use crate::sim::model::simulator::Simulator;
 
 /// The region that is never named.
@@ -18,7 +18,7 @@ const FIRST_REGION: &str = "us-east-1";
 /// signed for another region must name that region.
 pub(super) fn create(
     model: &mut Simulator,
-    call: &Call,
+    call: &SimRequest,
     input: dto::CreateBucketInput,
 ) -> Reply<dto::CreateBucketOutput> {
     let signed = call.region.as_deref().unwrap_or(FIRST_REGION);
@@ -33,8 +33,8 @@ pub(super) fn create(
         Some(wanted) if signed == FIRST_REGION || wanted == signed => wanted,
         None if signed == FIRST_REGION || signed == "aws-global" => FIRST_REGION,
         other => {
-            return Err(Refusal::because(
-                Code::IllegalLocationConstraint,
+            return Err(SimError::because(
+                SimErrorCode::IllegalLocationConstraint,
                 format!(
                     "The {} location constraint is incompatible for the region specific endpoint this request was \
                      sent to.",
@@ -54,23 +54,27 @@ pub(super) fn create(
             super::escape(&ownership)
         );
         let bucket = model.bucket_mut(name)?;
-        bucket.documents.insert(Document::OwnershipControls, document);
+        bucket.documents.insert(BucketDocument::OwnershipControls, document);
     }
-    let mut headers = Headers::default();
+    let mut headers = ResponseHeaders::default();
     headers.set("location", format!("/{name}"));
     Ok(with_headers(dto::CreateBucketOutput::default(), headers))
 }
 
 /// `DeleteBucket`.
-pub(super) fn delete(model: &mut Simulator, call: &Call, _: dto::DeleteBucketInput) -> Reply<dto::DeleteBucketOutput> {
+pub(super) fn delete(
+    model: &mut Simulator,
+    call: &SimRequest,
+    _: dto::DeleteBucketInput,
+) -> Reply<dto::DeleteBucketOutput> {
     model.delete_bucket(call.target().bucket)?;
     Ok(with_status(done(), http::StatusCode::NO_CONTENT))
 }
 
 /// `HeadBucket`.
-pub(super) fn head(model: &mut Simulator, call: &Call, _: dto::HeadBucketInput) -> Reply<dto::HeadBucketOutput> {
+pub(super) fn head(model: &mut Simulator, call: &SimRequest, _: dto::HeadBucketInput) -> Reply<dto::HeadBucketOutput> {
     let region = model.bucket(call.target().bucket)?.region.clone();
-    let mut headers = Headers::default();
+    let mut headers = ResponseHeaders::default();
     headers
         .set("x-amz-bucket-region", region)
         .set("x-amz-access-point-alias", "false");
@@ -78,7 +82,11 @@ pub(super) fn head(model: &mut Simulator, call: &Call, _: dto::HeadBucketInput) 
 }
 
 /// `ListBuckets`.
-pub(super) fn list(model: &mut Simulator, call: &Call, _: dto::ListBucketsInput) -> Reply<dto::ListBucketsOutput> {
+pub(super) fn list(
+    model: &mut Simulator,
+    call: &SimRequest,
+    _: dto::ListBucketsInput,
+) -> Reply<dto::ListBucketsOutput> {
     let prefix = call.query("prefix").unwrap_or_default();
     let region = call.query("bucket-region");
     let buckets = model
@@ -100,7 +108,7 @@ pub(super) fn list(model: &mut Simulator, call: &Call, _: dto::ListBucketsInput)
 /// `GetBucketLocation`: empty for us-east-1.
 pub(super) fn location(
     model: &mut Simulator,
-    call: &Call,
+    call: &SimRequest,
     _: dto::GetBucketLocationInput,
 ) -> Reply<dto::GetBucketLocationOutput> {
     let region = model.bucket(call.target().bucket)?.region.clone();
@@ -113,7 +121,7 @@ pub(super) fn location(
 /// `PutBucketVersioning`.
 pub(super) fn put_versioning(
     model: &mut Simulator,
-    call: &Call,
+    call: &SimRequest,
     input: dto::PutBucketVersioningInput,
 ) -> Reply<dto::PutBucketVersioningOutput> {
     let versioning = match input
@@ -122,9 +130,9 @@ pub(super) fn put_versioning(
         .as_ref()
         .map(dto::BucketVersioningStatus::as_str)
     {
-        Some("Enabled") => Versioning::Enabled,
-        Some("Suspended") => Versioning::Suspended,
-        _ => return Err(Code::MalformedXml.into()),
+        Some("Enabled") => SimVersioning::Enabled,
+        Some("Suspended") => SimVersioning::Suspended,
+        _ => return Err(SimErrorCode::MalformedXml.into()),
     };
     model.set_versioning(call.target().bucket, versioning)?;
     Ok(done())
@@ -133,13 +141,13 @@ pub(super) fn put_versioning(
 /// `GetBucketVersioning`.
 pub(super) fn versioning(
     model: &mut Simulator,
-    call: &Call,
+    call: &SimRequest,
     _: dto::GetBucketVersioningInput,
 ) -> Reply<dto::GetBucketVersioningOutput> {
     let status = match model.bucket(call.target().bucket)?.versioning {
-        Versioning::Unversioned => None,
-        Versioning::Enabled => Some("Enabled"),
-        Versioning::Suspended => Some("Suspended"),
+        SimVersioning::Unversioned => None,
+        SimVersioning::Enabled => Some("Enabled"),
+        SimVersioning::Suspended => Some("Suspended"),
     };
     Ok(reply(dto::GetBucketVersioningOutput {
         mfa_delete: None,
@@ -148,10 +156,14 @@ pub(super) fn versioning(
 }
 
 /// `GetBucketAcl`: the owner's full control.
-pub(super) fn acl(model: &mut Simulator, call: &Call, _: dto::GetBucketAclInput) -> Reply<dto::GetBucketAclOutput> {
+pub(super) fn acl(
+    model: &mut Simulator,
+    call: &SimRequest,
+    _: dto::GetBucketAclInput,
+) -> Reply<dto::GetBucketAclOutput> {
     model.bucket(call.target().bucket)?;
     Ok(reply(dto::GetBucketAclOutput {
-        grants: Some(super::aspects::shown_grants(&[])),
+        grants: Some(super::subresources::shown_grants(&[])),
         owner: Some(owner()),
     }))
 }

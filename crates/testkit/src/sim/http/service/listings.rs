@@ -4,23 +4,30 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use s3s::dto;
 
-use super::names::Names;
+use super::names::NameEncoding;
 use super::{Reply, etag, initiator, owner, reply, signed, timestamp};
-use crate::sim::http::call::Call;
-use crate::sim::model::listing::{After, Last, ListedObject, ListedVersion, Listing, PAGE_LIMIT};
-use crate::sim::model::object::{Checksum, Object, STANDARD};
-use crate::sim::model::refusal::{Answer, Code, Refusal};
+use crate::sim::http::call::SimRequest;
+use crate::sim::model::error::{SimError, SimErrorCode, SimResult};
+use crate::sim::model::listing::{
+    LastListed, ListingMarker, ListingRequest, PAGE_LIMIT, SimListedObject, SimListedVersion,
+};
+use crate::sim::model::object::{STANDARD, SimChecksum, SimObject};
 use crate::sim::model::simulator::Simulator;
 
-fn listing(call: &Call, after: After, limit_name: &str) -> Answer<Listing> {
+fn listing(call: &SimRequest, after: ListingMarker, limit_name: &str) -> SimResult<ListingRequest> {
     let limit = match call.query(limit_name) {
         None | Some("") => PAGE_LIMIT,
         Some(text) => {
-            let bad = || Refusal::because(Code::InvalidArgument, format!("{limit_name} is not a number from 0 on"));
+            let bad = || {
+                SimError::because(
+                    SimErrorCode::InvalidArgument,
+                    format!("{limit_name} is not a number from 0 on"),
+                )
+            };
             text.parse::<usize>().map_err(|_| bad())?.min(PAGE_LIMIT)
         }
     };
-    Ok(Listing {
+    Ok(ListingRequest {
         prefix: call.query("prefix").unwrap_or_default().to_owned(),
         delimiter: some(call, "delimiter"),
         after,
@@ -28,26 +35,26 @@ fn listing(call: &Call, after: After, limit_name: &str) -> Answer<Listing> {
     })
 }
 
-fn some(call: &Call, name: &str) -> Option<String> {
+fn some(call: &SimRequest, name: &str) -> Option<String> {
     call.query(name).filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
-fn limit_field(listing: &Listing) -> Option<i32> {
+fn limit_field(listing: &ListingRequest) -> Option<i32> {
     i32::try_from(listing.limit).ok()
 }
 
-fn algorithms(checksum: Option<&Checksum>) -> Option<Vec<dto::ChecksumAlgorithm>> {
+fn algorithms(checksum: Option<&SimChecksum>) -> Option<Vec<dto::ChecksumAlgorithm>> {
     checksum.map(|checksum| vec![checksum.algorithm.name().to_owned().into()])
 }
 
-fn kind(object: &Object) -> Option<dto::ChecksumType> {
+fn kind(object: &SimObject) -> Option<dto::ChecksumType> {
     object
         .checksum
         .as_ref()
         .map(|checksum| checksum.kind.name().to_owned().into())
 }
 
-fn object(names: Names, listed: &ListedObject<'_>, with_owner: bool) -> dto::Object {
+fn object(names: NameEncoding, listed: &SimListedObject<'_>, with_owner: bool) -> dto::Object {
     dto::Object {
         checksum_algorithm: algorithms(listed.object.checksum.as_ref()),
         checksum_type: kind(listed.object),
@@ -62,9 +69,13 @@ fn object(names: Names, listed: &ListedObject<'_>, with_owner: bool) -> dto::Obj
 }
 
 /// `ListObjects`.
-pub(super) fn objects(model: &mut Simulator, call: &Call, _: dto::ListObjectsInput) -> Reply<dto::ListObjectsOutput> {
-    let names = Names::of(call)?;
-    let after = some(call, "marker").map_or(After::Beginning, After::Key);
+pub(super) fn objects(
+    model: &mut Simulator,
+    call: &SimRequest,
+    _: dto::ListObjectsInput,
+) -> Reply<dto::ListObjectsOutput> {
+    let names = NameEncoding::of(call)?;
+    let after = some(call, "marker").map_or(ListingMarker::Beginning, ListingMarker::Key);
     let listing = listing(call, after, "max-keys")?;
     let page = listing.objects(model.bucket(call.target().bucket)?);
     // Without a delimiter clients go on after the last key themselves.
@@ -89,27 +100,32 @@ pub(super) fn objects(model: &mut Simulator, call: &Call, _: dto::ListObjectsInp
 }
 
 /// A token says after which key to go on, and nothing that a client could read.
-fn token(last: &Last) -> String {
+fn token(last: &LastListed) -> String {
     BASE64.encode(&last.key)
 }
 
-fn after_token(token: &str) -> Answer<After> {
-    let bad = || Refusal::because(Code::InvalidArgument, "The continuation token provided is incorrect");
+fn after_token(token: &str) -> SimResult<ListingMarker> {
+    let bad = || {
+        SimError::because(
+            SimErrorCode::InvalidArgument,
+            "The continuation token provided is incorrect",
+        )
+    };
     let bytes = BASE64.decode(token).map_err(|_| bad())?;
-    Ok(After::Key(String::from_utf8(bytes).map_err(|_| bad())?))
+    Ok(ListingMarker::Key(String::from_utf8(bytes).map_err(|_| bad())?))
 }
 
 /// `ListObjectsV2`.
 pub(super) fn objects_v2(
     model: &mut Simulator,
-    call: &Call,
+    call: &SimRequest,
     _: dto::ListObjectsV2Input,
 ) -> Reply<dto::ListObjectsV2Output> {
-    let names = Names::of(call)?;
+    let names = NameEncoding::of(call)?;
     let after = match (call.query("continuation-token"), some(call, "start-after")) {
         (Some(token), _) => after_token(token)?,
-        (None, Some(key)) => After::StartAfter(key),
-        (None, None) => After::Beginning,
+        (None, Some(key)) => ListingMarker::StartAfter(key),
+        (None, None) => ListingMarker::Beginning,
     };
     let listing = listing(call, after, "max-keys")?;
     let page = listing.objects(model.bucket(call.target().bucket)?);
@@ -140,13 +156,13 @@ pub(super) fn objects_v2(
 }
 
 /// Reads where a listing within keys goes on; an id without a key means nothing.
-fn after_marker(call: &Call, id_name: &str) -> Answer<After> {
+fn after_marker(call: &SimRequest, id_name: &str) -> SimResult<ListingMarker> {
     match (some(call, "key-marker"), some(call, id_name)) {
-        (None, None) => Ok(After::Beginning),
-        (Some(key), None) => Ok(After::Key(key)),
-        (Some(key), Some(id)) => Ok(After::Within(key, id)),
-        (None, Some(_)) => Err(Refusal::because(
-            Code::InvalidArgument,
+        (None, None) => Ok(ListingMarker::Beginning),
+        (Some(key), None) => Ok(ListingMarker::Key(key)),
+        (Some(key), Some(id)) => Ok(ListingMarker::Within(key, id)),
+        (None, Some(_)) => Err(SimError::because(
+            SimErrorCode::InvalidArgument,
             format!("A {id_name} cannot be specified without a key marker"),
         )),
     }
@@ -155,10 +171,10 @@ fn after_marker(call: &Call, id_name: &str) -> Answer<After> {
 /// `ListObjectVersions`.
 pub(super) fn versions(
     model: &mut Simulator,
-    call: &Call,
+    call: &SimRequest,
     _: dto::ListObjectVersionsInput,
 ) -> Reply<dto::ListObjectVersionsOutput> {
-    let names = Names::of(call)?;
+    let names = NameEncoding::of(call)?;
     let listing = listing(call, after_marker(call, "version-id-marker")?, "max-keys")?;
     let page = listing.versions(model.bucket(call.target().bucket)?);
     let mut versions = Vec::new();
@@ -242,7 +258,7 @@ fn blocks<'d>(document: &'d str, name: &str) -> Vec<&'d str> {
     blocks
 }
 
-fn version(names: Names, listed: &ListedVersion<'_>, object: &Object) -> dto::ObjectVersion {
+fn version(names: NameEncoding, listed: &SimListedVersion<'_>, object: &SimObject) -> dto::ObjectVersion {
     dto::ObjectVersion {
         checksum_algorithm: algorithms(object.checksum.as_ref()),
         checksum_type: kind(object),
@@ -261,14 +277,14 @@ fn version(names: Names, listed: &ListedVersion<'_>, object: &Object) -> dto::Ob
 /// `ListMultipartUploads`.
 pub(super) fn uploads(
     model: &mut Simulator,
-    call: &Call,
+    call: &SimRequest,
     _: dto::ListMultipartUploadsInput,
 ) -> Reply<dto::ListMultipartUploadsOutput> {
-    let names = Names::of(call)?;
+    let names = NameEncoding::of(call)?;
     // An upload id without a key is not looked at.
     let after = match some(call, "key-marker") {
         Some(_) => after_marker(call, "upload-id-marker")?,
-        None => After::Beginning,
+        None => ListingMarker::Beginning,
     };
     let listing = listing(call, after, "max-uploads")?;
     let page = listing.uploads(model.bucket(call.target().bucket)?);
@@ -285,7 +301,7 @@ pub(super) fn uploads(
         storage_class: Some(
             listed
                 .upload
-                .stated
+                .explicit
                 .storage_class
                 .as_deref()
                 .unwrap_or(STANDARD)

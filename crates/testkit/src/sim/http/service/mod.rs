@@ -6,13 +6,13 @@
     reason = "every operation has one signature, and the fields of s3s's answers are optional"
 )]
 
-mod aspects;
 mod attributes;
 mod buckets;
 mod listings;
 mod multipart;
 mod names;
 mod objects;
+mod subresources;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -21,23 +21,23 @@ pub(crate) use listings::VersionOrder;
 use s3s::dto::{self, ETag, Timestamp};
 use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
 
-use super::call::Call;
-use super::outgoing::Headers;
+use super::call::SimRequest;
+use super::outgoing::ResponseHeaders;
 use crate::sim::model::clock::Millis;
-use crate::sim::model::multipart::Upload;
-use crate::sim::model::refusal::{Answer, Code, Refusal};
-use crate::sim::model::simulator::{Simulator, Target};
+use crate::sim::model::error::{SimError, SimErrorCode, SimResult};
+use crate::sim::model::multipart::SimUpload;
+use crate::sim::model::simulator::{Simulator, WriteTarget};
 
 /// The model behind the service; one request at a time holds it.
 #[derive(Debug, Clone)]
-pub(crate) struct Service {
+pub(crate) struct SimService {
     pub(crate) simulator: Arc<Mutex<Simulator>>,
 }
 
 /// What an operation answers: its output, and the headers that go with it.
-type Reply<T> = Answer<S3Response<T>>;
+type Reply<T> = SimResult<S3Response<T>>;
 
-impl Service {
+impl SimService {
     /// Takes the model.
     pub(crate) fn model(&self) -> MutexGuard<'_, Simulator> {
         // A panic in one request leaves a model that is whole enough for a test to look at.
@@ -45,10 +45,10 @@ impl Service {
     }
 }
 
-impl Call {
+impl SimRequest {
     /// Returns the bucket and key.
-    pub(crate) fn target(&self) -> Target<'_> {
-        Target {
+    pub(crate) fn target(&self) -> WriteTarget<'_> {
+        WriteTarget {
             bucket: self.bucket.as_deref().unwrap_or_default(),
             key: self.key.as_deref().unwrap_or_default(),
         }
@@ -59,7 +59,7 @@ fn reply<T>(output: T) -> S3Response<T> {
     S3Response::new(output)
 }
 
-fn with_headers<T>(output: T, headers: Headers) -> S3Response<T> {
+fn with_headers<T>(output: T, headers: ResponseHeaders) -> S3Response<T> {
     let mut response = S3Response::new(output);
     response.headers = headers.into_map();
     response
@@ -97,7 +97,7 @@ fn owner() -> dto::Owner {
 /// Names who began an upload: the user of an access key by an ARN, or else the account by its id.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_Initiator.html>
-fn initiator(upload: &Upload) -> dto::Initiator {
+fn initiator(upload: &SimUpload) -> dto::Initiator {
     let user = upload.initiator.as_ref();
     dto::Initiator {
         display_name: None,
@@ -110,13 +110,13 @@ fn initiator(upload: &Upload) -> dto::Initiator {
 /// Sets the field of the checksum's algorithm.
 macro_rules! set_checksum {
     ($output:expr, $algorithm:expr, $value:expr) => {{
-        use $crate::sim::model::digest::Algorithm;
+        use $crate::sim::model::digest::ChecksumAlgorithm;
         let field = match $algorithm {
-            Algorithm::Crc32 => &mut $output.checksum_crc32,
-            Algorithm::Crc32c => &mut $output.checksum_crc32c,
-            Algorithm::Crc64Nvme => &mut $output.checksum_crc64nvme,
-            Algorithm::Sha1 => &mut $output.checksum_sha1,
-            Algorithm::Sha256 => &mut $output.checksum_sha256,
+            ChecksumAlgorithm::Crc32 => &mut $output.checksum_crc32,
+            ChecksumAlgorithm::Crc32c => &mut $output.checksum_crc32c,
+            ChecksumAlgorithm::Crc64Nvme => &mut $output.checksum_crc64nvme,
+            ChecksumAlgorithm::Sha1 => &mut $output.checksum_sha1,
+            ChecksumAlgorithm::Sha256 => &mut $output.checksum_sha256,
         };
         *field = Some($value.to_owned());
     }};
@@ -124,13 +124,13 @@ macro_rules! set_checksum {
 use set_checksum;
 
 /// Writes a refusal as s3s sends it.
-pub(crate) fn error(refusal: Refusal) -> S3Error {
+pub(crate) fn error(refusal: SimError) -> S3Error {
     let code = S3ErrorCode::from_bytes(refusal.code.name().as_bytes()).unwrap_or(S3ErrorCode::InternalError);
     let mut error = S3Error::with_message(code, refusal.message);
     if let Ok(status) = StatusCode::from_u16(refusal.code.status()) {
         error.set_status_code(status);
     }
-    let mut headers = Headers::default();
+    let mut headers = ResponseHeaders::default();
     headers.set("content-type", "application/xml");
     for (name, value) in refusal.headers {
         headers.set(name, value);
@@ -139,19 +139,19 @@ pub(crate) fn error(refusal: Refusal) -> S3Error {
     error
 }
 
-pub(crate) fn call_of<T>(request: &S3Request<T>) -> Answer<Arc<Call>> {
+pub(crate) fn call_of<T>(request: &S3Request<T>) -> SimResult<Arc<SimRequest>> {
     request
         .extensions
-        .get::<Arc<Call>>()
+        .get::<Arc<SimRequest>>()
         .cloned()
-        .ok_or_else(|| Code::InternalError.into())
+        .ok_or_else(|| SimErrorCode::InternalError.into())
 }
 
 /// Gives every operation to its function.
 macro_rules! operations {
     ($($name:ident: $input:ident => $output:ident, $answer:path;)*) => {
         #[async_trait::async_trait]
-        impl S3 for Service {
+        impl S3 for SimService {
             $(
                 async fn $name(&self, request: S3Request<dto::$input>) -> S3Result<S3Response<dto::$output>> {
                     let call = call_of(&request).map_err(error)?;
@@ -170,17 +170,17 @@ operations! {
     create_multipart_upload: CreateMultipartUploadInput => CreateMultipartUploadOutput, multipart::create;
     delete_bucket: DeleteBucketInput => DeleteBucketOutput, buckets::delete;
     delete_object: DeleteObjectInput => DeleteObjectOutput, objects::delete;
-    delete_object_tagging: DeleteObjectTaggingInput => DeleteObjectTaggingOutput, aspects::delete_tags;
+    delete_object_tagging: DeleteObjectTaggingInput => DeleteObjectTaggingOutput, subresources::delete_tags;
     delete_objects: DeleteObjectsInput => DeleteObjectsOutput, objects::delete_many;
     get_bucket_acl: GetBucketAclInput => GetBucketAclOutput, buckets::acl;
     get_bucket_location: GetBucketLocationInput => GetBucketLocationOutput, buckets::location;
     get_bucket_versioning: GetBucketVersioningInput => GetBucketVersioningOutput, buckets::versioning;
     get_object: GetObjectInput => GetObjectOutput, objects::get;
-    get_object_acl: GetObjectAclInput => GetObjectAclOutput, aspects::acl;
+    get_object_acl: GetObjectAclInput => GetObjectAclOutput, subresources::acl;
     get_object_attributes: GetObjectAttributesInput => GetObjectAttributesOutput, attributes::get;
-    get_object_legal_hold: GetObjectLegalHoldInput => GetObjectLegalHoldOutput, aspects::legal_hold;
-    get_object_retention: GetObjectRetentionInput => GetObjectRetentionOutput, aspects::retention;
-    get_object_tagging: GetObjectTaggingInput => GetObjectTaggingOutput, aspects::tags;
+    get_object_legal_hold: GetObjectLegalHoldInput => GetObjectLegalHoldOutput, subresources::legal_hold;
+    get_object_retention: GetObjectRetentionInput => GetObjectRetentionOutput, subresources::retention;
+    get_object_tagging: GetObjectTaggingInput => GetObjectTaggingOutput, subresources::tags;
     head_bucket: HeadBucketInput => HeadBucketOutput, buckets::head;
     head_object: HeadObjectInput => HeadObjectOutput, objects::head;
     list_buckets: ListBucketsInput => ListBucketsOutput, buckets::list;
@@ -191,11 +191,11 @@ operations! {
     list_parts: ListPartsInput => ListPartsOutput, multipart::list;
     put_bucket_versioning: PutBucketVersioningInput => PutBucketVersioningOutput, buckets::put_versioning;
     put_object: PutObjectInput => PutObjectOutput, objects::put;
-    put_object_acl: PutObjectAclInput => PutObjectAclOutput, aspects::put_acl;
-    put_object_legal_hold: PutObjectLegalHoldInput => PutObjectLegalHoldOutput, aspects::put_legal_hold;
-    put_object_retention: PutObjectRetentionInput => PutObjectRetentionOutput, aspects::put_retention;
-    put_object_tagging: PutObjectTaggingInput => PutObjectTaggingOutput, aspects::put_tags;
-    restore_object: RestoreObjectInput => RestoreObjectOutput, aspects::restore;
+    put_object_acl: PutObjectAclInput => PutObjectAclOutput, subresources::put_acl;
+    put_object_legal_hold: PutObjectLegalHoldInput => PutObjectLegalHoldOutput, subresources::put_legal_hold;
+    put_object_retention: PutObjectRetentionInput => PutObjectRetentionOutput, subresources::put_retention;
+    put_object_tagging: PutObjectTaggingInput => PutObjectTaggingOutput, subresources::put_tags;
+    restore_object: RestoreObjectInput => RestoreObjectOutput, subresources::restore;
     upload_part: UploadPartInput => UploadPartOutput, multipart::upload_part;
     upload_part_copy: UploadPartCopyInput => UploadPartCopyOutput, multipart::upload_part_copy;
 }
@@ -208,7 +208,7 @@ pub(crate) fn error_document(code: &str, message: &str, details: &[(&str, &str)]
         .collect();
     let fields = fields.concat();
     format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{}</Message>{fields}\
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><SimErrorCode>{code}</SimErrorCode><Message>{}</Message>{fields}\
          <RequestId>S3SIM</RequestId><HostId>S3SIM</HostId></Error>",
         escape(message)
     )
@@ -245,8 +245,8 @@ fn reference(letter: char) -> String {
 }
 
 /// Takes the headers of a refusal.
-pub(crate) fn refusal_headers(refusal: &Refusal) -> HeaderMap<HeaderValue> {
-    let mut headers = Headers::default();
+pub(crate) fn refusal_headers(refusal: &SimError) -> HeaderMap<HeaderValue> {
+    let mut headers = ResponseHeaders::default();
     headers.set("content-type", "application/xml");
     for (name, value) in &refusal.headers {
         headers.set(name, value);

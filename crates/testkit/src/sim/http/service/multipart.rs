@@ -7,29 +7,29 @@ use s3s::dto;
 
 use super::objects::{done, written_headers};
 use super::{Reply, etag, initiator, owner, reply, set_checksum, signed, timestamp, with_headers, with_status};
-use crate::sim::http::call::Call;
+use crate::sim::http::call::SimRequest;
 use crate::sim::http::incoming::unquoted;
-use crate::sim::http::outgoing::Headers;
-use crate::sim::model::complete::{Completion, NamedPart};
-use crate::sim::model::content::Content;
-use crate::sim::model::digest::Algorithm;
+use crate::sim::http::outgoing::ResponseHeaders;
+use crate::sim::model::complete::{CompletedPart, SimCompletion};
+use crate::sim::model::content::SimContent;
+use crate::sim::model::digest::ChecksumAlgorithm;
+use crate::sim::model::error::{SimError, SimErrorCode, SimResult};
 use crate::sim::model::listing::PAGE_LIMIT;
-use crate::sim::model::multipart::{Part, PartTarget, upload_checksum};
-use crate::sim::model::object::{Encryption, STANDARD};
-use crate::sim::model::refusal::{Answer, Code, Refusal};
+use crate::sim::model::multipart::{PartTarget, UploadedPart, upload_checksum};
+use crate::sim::model::object::{STANDARD, SimEncryption};
 use crate::sim::model::simulator::Simulator;
 
 /// `CreateMultipartUpload`.
 pub(super) fn create(
     model: &mut Simulator,
-    call: &Call,
+    call: &SimRequest,
     _: dto::CreateMultipartUploadInput,
 ) -> Reply<dto::CreateMultipartUploadOutput> {
     let checksum = upload_checksum(call.algorithm()?, call.checksum_kind()?)?;
-    let id = model.create_upload(call.target(), call.access_key.clone(), call.stated()?, checksum)?;
+    let id = model.create_upload(call.target(), call.access_key.clone(), call.explicit()?, checksum)?;
     let upload = model.upload(call.target(), &id)?;
-    let mut headers = Headers::default();
-    headers.encryption(upload.stated.encryption.as_ref().unwrap_or(&Encryption::S3));
+    let mut headers = ResponseHeaders::default();
+    headers.encryption(upload.explicit.encryption.as_ref().unwrap_or(&SimEncryption::S3));
     if let Some((algorithm, kind)) = checksum {
         headers
             .set("x-amz-checksum-algorithm", algorithm.name())
@@ -44,13 +44,13 @@ pub(super) fn create(
     Ok(with_headers(output, headers))
 }
 
-fn part_target(call: &Call) -> Answer<PartTarget<'_>> {
+fn part_target(call: &SimRequest) -> SimResult<PartTarget<'_>> {
     let number = call
         .query("partNumber")
         .and_then(|text| text.parse().ok())
         .ok_or_else(|| {
-            Refusal::because(
-                Code::InvalidArgument,
+            SimError::because(
+                SimErrorCode::InvalidArgument,
                 "Part number must be an integer between 1 and 10000, inclusive",
             )
         })?;
@@ -62,17 +62,21 @@ fn part_target(call: &Call) -> Answer<PartTarget<'_>> {
 }
 
 /// What an answer to a part says.
-fn part_headers(model: &Simulator, call: &Call) -> Answer<Headers> {
+fn part_headers(model: &Simulator, call: &SimRequest) -> SimResult<ResponseHeaders> {
     let part = part_target(call)?;
     let upload = model.upload(part.target, part.upload_id)?;
-    let mut headers = Headers::default();
-    headers.encryption(upload.stated.encryption.as_ref().unwrap_or(&Encryption::S3));
+    let mut headers = ResponseHeaders::default();
+    headers.encryption(upload.explicit.encryption.as_ref().unwrap_or(&SimEncryption::S3));
     Ok(headers)
 }
 
 /// `UploadPart`.
-pub(super) fn upload_part(model: &mut Simulator, call: &Call, _: dto::UploadPartInput) -> Reply<dto::UploadPartOutput> {
-    let content = Content::from(call.body.clone());
+pub(super) fn upload_part(
+    model: &mut Simulator,
+    call: &SimRequest,
+    _: dto::UploadPartInput,
+) -> Reply<dto::UploadPartOutput> {
+    let content = SimContent::from(call.body.clone());
     let part = model.upload_part(part_target(call)?, content, &call.declared()?)?;
     let mut headers = part_headers(model, call)?;
     headers.set("etag", format!("\"{}\"", part.etag()));
@@ -85,7 +89,7 @@ pub(super) fn upload_part(model: &mut Simulator, call: &Call, _: dto::UploadPart
 /// `UploadPartCopy`.
 pub(super) fn upload_part_copy(
     model: &mut Simulator,
-    call: &Call,
+    call: &SimRequest,
     _: dto::UploadPartCopyInput,
 ) -> Reply<dto::UploadPartCopyOutput> {
     let copied = model.upload_part_copy(part_target(call)?, &call.source()?, call.copy_range()?)?;
@@ -109,22 +113,24 @@ pub(super) fn upload_part_copy(
 /// `CompleteMultipartUpload`.
 pub(super) fn complete(
     model: &mut Simulator,
-    call: &Call,
+    call: &SimRequest,
     input: dto::CompleteMultipartUploadInput,
 ) -> Reply<dto::CompleteMultipartUploadOutput> {
     let parts = input
         .multipart_upload
         .and_then(|upload| upload.parts)
         .unwrap_or_default();
-    let expected_size_bytes =
-        match call.header("x-amz-mp-object-size") {
-            None => None,
-            Some(text) => Some(text.parse().map_err(|_| {
-                Refusal::because(Code::InvalidArgument, "x-amz-mp-object-size is not a number of bytes")
-            })?),
-        };
-    let completion = Completion {
-        parts: parts.into_iter().map(named_part).collect::<Answer<_>>()?,
+    let expected_size_bytes = match call.header("x-amz-mp-object-size") {
+        None => None,
+        Some(text) => Some(text.parse().map_err(|_| {
+            SimError::because(
+                SimErrorCode::InvalidArgument,
+                "x-amz-mp-object-size is not a number of bytes",
+            )
+        })?),
+    };
+    let completion = SimCompletion {
+        parts: parts.into_iter().map(named_part).collect::<SimResult<_>>()?,
         conditions: call.conditions(""),
         expected_size_bytes,
         declared: call.declared_checksums(),
@@ -150,21 +156,21 @@ pub(super) fn complete(
     Ok(with_headers(output, written_headers(&written)))
 }
 
-fn named_part(part: dto::CompletedPart) -> Answer<NamedPart> {
+fn named_part(part: dto::CompletedPart) -> SimResult<CompletedPart> {
     let number = part.part_number.and_then(|number| u32::try_from(number).ok());
     let values = [
-        (Algorithm::Crc32, part.checksum_crc32),
-        (Algorithm::Crc32c, part.checksum_crc32c),
-        (Algorithm::Crc64Nvme, part.checksum_crc64nvme),
-        (Algorithm::Sha1, part.checksum_sha1),
-        (Algorithm::Sha256, part.checksum_sha256),
+        (ChecksumAlgorithm::Crc32, part.checksum_crc32),
+        (ChecksumAlgorithm::Crc32c, part.checksum_crc32c),
+        (ChecksumAlgorithm::Crc64Nvme, part.checksum_crc64nvme),
+        (ChecksumAlgorithm::Sha1, part.checksum_sha1),
+        (ChecksumAlgorithm::Sha256, part.checksum_sha256),
     ];
     let checksums: BTreeMap<_, _> = values
         .into_iter()
         .filter_map(|(algorithm, value)| Some((algorithm, value?)))
         .collect();
-    Ok(NamedPart {
-        number: number.ok_or(Code::MalformedXml)?,
+    Ok(CompletedPart {
+        number: number.ok_or(SimErrorCode::MalformedXml)?,
         etag: part.e_tag.map(|etag| unquoted(etag.value())).unwrap_or_default(),
         checksums,
     })
@@ -173,7 +179,7 @@ fn named_part(part: dto::CompletedPart) -> Answer<NamedPart> {
 /// `AbortMultipartUpload`.
 pub(super) fn abort(
     model: &mut Simulator,
-    call: &Call,
+    call: &SimRequest,
     _: dto::AbortMultipartUploadInput,
 ) -> Reply<dto::AbortMultipartUploadOutput> {
     model.abort_upload(call.target(), call.query("uploadId").unwrap_or_default())?;
@@ -181,7 +187,11 @@ pub(super) fn abort(
 }
 
 /// `ListParts`.
-pub(super) fn list(model: &mut Simulator, call: &Call, input: dto::ListPartsInput) -> Reply<dto::ListPartsOutput> {
+pub(super) fn list(
+    model: &mut Simulator,
+    call: &SimRequest,
+    input: dto::ListPartsInput,
+) -> Reply<dto::ListPartsOutput> {
     let id = call.query("uploadId").unwrap_or_default();
     let upload = model.upload(call.target(), id)?;
     let marker = call
@@ -195,7 +205,7 @@ pub(super) fn list(model: &mut Simulator, call: &Call, input: dto::ListPartsInpu
     let page: Vec<_> = rest.by_ref().take(limit).collect();
     let is_truncated = limit > 0 && rest.next().is_some();
     let last = page.last().map(|(number, _)| number.to_string());
-    let class = upload.stated.storage_class.as_deref().unwrap_or(STANDARD);
+    let class = upload.explicit.storage_class.as_deref().unwrap_or(STANDARD);
     Ok(reply(dto::ListPartsOutput {
         bucket: call.bucket.clone(),
         key: call.key.clone(),
@@ -218,7 +228,7 @@ fn marker_field(marker: u32) -> i32 {
     i32::try_from(marker).unwrap_or(i32::MAX)
 }
 
-fn listed(number: u32, part: &Part) -> dto::Part {
+fn listed(number: u32, part: &UploadedPart) -> dto::Part {
     let mut listed = dto::Part {
         part_number: i32::try_from(number).ok(),
         size: signed(part.content.size_bytes()),

@@ -3,8 +3,8 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3s::dto;
 
-use crate::sim::http::call::Call;
-use crate::sim::model::refusal::{Answer, Code, Refusal};
+use crate::sim::http::call::SimRequest;
+use crate::sim::model::error::{SimError, SimErrorCode, SimResult};
 
 /// What `encoding-type=url` leaves as it is.
 const URL: &AsciiSet = &NON_ALPHANUMERIC
@@ -17,17 +17,17 @@ const URL: &AsciiSet = &NON_ALPHANUMERIC
 
 /// How names are written in a listing.
 #[derive(Clone, Copy)]
-pub(super) struct Names {
+pub(super) struct NameEncoding {
     encodes: bool,
 }
 
-impl Names {
-    pub(super) fn of(call: &Call) -> Answer<Self> {
+impl NameEncoding {
+    pub(super) fn of(call: &SimRequest) -> SimResult<Self> {
         match call.query("encoding-type") {
             None => Ok(Self { encodes: false }),
             Some("url") => Ok(Self { encodes: true }),
-            Some(_) => Err(Refusal::because(
-                Code::InvalidArgument,
+            Some(_) => Err(SimError::because(
+                SimErrorCode::InvalidArgument,
                 "Invalid Encoding Method specified in Request",
             )),
         }

@@ -6,27 +6,27 @@ use s3s::S3Response;
 use s3s::dto::{self, StreamingBlob};
 
 use super::{Reply, etag, reply, set_checksum, timestamp, with_headers, with_status};
-use crate::sim::http::call::Call;
-use crate::sim::http::outgoing::Headers;
+use crate::sim::http::call::SimRequest;
+use crate::sim::http::outgoing::ResponseHeaders;
 use crate::sim::http::range;
 use crate::sim::model::clock::iso_date;
-use crate::sim::model::conditions::Conditions;
-use crate::sim::model::content::Content;
-use crate::sim::model::copy::{Copy, check_customer_key, check_readable, shown_id};
-use crate::sim::model::delete::Delete;
+use crate::sim::model::conditions::RequestConditions;
+use crate::sim::model::content::SimContent;
+use crate::sim::model::copy::{CopyRequest, check_customer_key, check_readable, shown_id};
+use crate::sim::model::delete::DeleteRequest;
 use crate::sim::model::digest;
-use crate::sim::model::object::{Object, Version};
-use crate::sim::model::put::{Declared, Put};
-use crate::sim::model::refusal::{Answer, Code, Refusal};
-use crate::sim::model::simulator::{Simulator, Target, Written};
+use crate::sim::model::error::{SimError, SimErrorCode, SimResult};
+use crate::sim::model::object::{SimObject, SimVersion};
+use crate::sim::model::put::{DeclaredChecksums, PutRequest};
+use crate::sim::model::simulator::{Simulator, WriteResult, WriteTarget};
 
 const CUSTOMER_KEY: &str = "x-amz-server-side-encryption-customer-key-md5";
 
 /// `PutObject`.
-pub(super) fn put(model: &mut Simulator, call: &Call, _: dto::PutObjectInput) -> Reply<dto::PutObjectOutput> {
-    let put = Put {
-        stated: call.stated()?,
-        content: Content::from(call.body.clone()),
+pub(super) fn put(model: &mut Simulator, call: &SimRequest, _: dto::PutObjectInput) -> Reply<dto::PutObjectOutput> {
+    let put = PutRequest {
+        explicit: call.explicit()?,
+        content: SimContent::from(call.body.clone()),
         declared: call.declared()?,
         algorithm: call.algorithm()?,
         conditions: call.conditions(""),
@@ -41,8 +41,8 @@ pub(super) fn put(model: &mut Simulator, call: &Call, _: dto::PutObjectInput) ->
 }
 
 /// What every answer to a write says.
-pub(super) fn written_headers(written: &Written) -> Headers {
-    let mut headers = Headers::default();
+pub(super) fn written_headers(written: &WriteResult) -> ResponseHeaders {
+    let mut headers = ResponseHeaders::default();
     headers
         .set_some("x-amz-version-id", written.version_id.as_ref())
         .encryption(written.object.encryption());
@@ -52,11 +52,11 @@ pub(super) fn written_headers(written: &Written) -> Headers {
 /// What a read answers, apart from the bytes.
 struct Read {
     status: StatusCode,
-    headers: Headers,
-    content: Content,
+    headers: ResponseHeaders,
+    content: SimContent,
 }
 
-fn read(model: &Simulator, call: &Call) -> Answer<Read> {
+fn read(model: &Simulator, call: &SimRequest) -> SimResult<Read> {
     let bucket = model.bucket(call.target().bucket)?;
     let (version, object) = bucket.read(call.target().key, call.version_id())?;
     check_customer_key(object, call.customer_key_md5(CUSTOMER_KEY).as_deref())?;
@@ -65,7 +65,7 @@ fn read(model: &Simulator, call: &Call) -> Answer<Read> {
         check_readable(object)?;
     }
     let mut headers = object_headers(call, version, object);
-    if let Some(days) = object.stated.event_hold_days {
+    if let Some(days) = object.explicit.event_hold_days {
         // While the hold is on, the date moves on with the time of day.
         let until = model.clock.now() + days * 86_400_000;
         headers
@@ -109,8 +109,8 @@ fn read(model: &Simulator, call: &Call) -> Answer<Read> {
     })
 }
 
-fn object_headers(call: &Call, version: &Version, object: &Object) -> Headers {
-    let mut headers = Headers::default();
+fn object_headers(call: &SimRequest, version: &SimVersion, object: &SimObject) -> ResponseHeaders {
+    let mut headers = ResponseHeaders::default();
     headers.object(object, version.last_modified);
     let overrides = [
         ("response-content-type", "content-type"),
@@ -127,7 +127,7 @@ fn object_headers(call: &Call, version: &Version, object: &Object) -> Headers {
 }
 
 /// `GetObject`.
-pub(super) fn get(model: &mut Simulator, call: &Call, _: dto::GetObjectInput) -> Reply<dto::GetObjectOutput> {
+pub(super) fn get(model: &mut Simulator, call: &SimRequest, _: dto::GetObjectInput) -> Reply<dto::GetObjectOutput> {
     let read = read(model, call)?;
     let chunks = read.content.chunks().map(Ok::<_, std::convert::Infallible>);
     let output = dto::GetObjectOutput {
@@ -138,30 +138,30 @@ pub(super) fn get(model: &mut Simulator, call: &Call, _: dto::GetObjectInput) ->
 }
 
 /// `HeadObject`.
-pub(super) fn head(model: &mut Simulator, call: &Call, _: dto::HeadObjectInput) -> Reply<dto::HeadObjectOutput> {
+pub(super) fn head(model: &mut Simulator, call: &SimRequest, _: dto::HeadObjectInput) -> Reply<dto::HeadObjectOutput> {
     let read = read(model, call)?;
     let response = with_headers(dto::HeadObjectOutput::default(), read.headers);
     Ok(with_status(response, read.status))
 }
 
 /// Tells whether a directive of a copy says `other` than what it does unasked, which is `COPY` for all.
-fn directs(call: &Call, what: &str, other: &str) -> Answer<bool> {
+fn directs(call: &SimRequest, what: &str, other: &str) -> SimResult<bool> {
     let directive = call.header(&format!("x-amz-{what}-directive"));
     match directive.map(|directive| directive.to_ascii_uppercase()).as_deref() {
         None | Some("COPY") => Ok(false),
         Some(directive) if directive == other => Ok(true),
-        Some(_) => Err(Refusal::because(
-            Code::InvalidArgument,
+        Some(_) => Err(SimError::because(
+            SimErrorCode::InvalidArgument,
             format!("Unknown {what} directive."),
         )),
     }
 }
 
 /// `CopyObject`.
-pub(super) fn copy(model: &mut Simulator, call: &Call, _: dto::CopyObjectInput) -> Reply<dto::CopyObjectOutput> {
-    let copy = Copy {
+pub(super) fn copy(model: &mut Simulator, call: &SimRequest, _: dto::CopyObjectInput) -> Reply<dto::CopyObjectOutput> {
+    let copy = CopyRequest {
         source: call.source()?,
-        stated: call.stated()?,
+        explicit: call.explicit()?,
         replaces_metadata: directs(call, "metadata", "REPLACE")?,
         replaces_tags: directs(call, "tagging", "REPLACE")?,
         excludes_annotations: directs(call, "object-annotation", "EXCLUDE")?,
@@ -188,20 +188,24 @@ pub(super) fn copy(model: &mut Simulator, call: &Call, _: dto::CopyObjectInput) 
     Ok(with_headers(output, headers))
 }
 
-fn bypasses_governance(call: &Call) -> bool {
+fn bypasses_governance(call: &SimRequest) -> bool {
     call.header("x-amz-bypass-governance-retention")
         .is_some_and(|value| value.eq_ignore_ascii_case("true"))
 }
 
 /// `DeleteObject`.
-pub(super) fn delete(model: &mut Simulator, call: &Call, _: dto::DeleteObjectInput) -> Reply<dto::DeleteObjectOutput> {
-    let delete = Delete {
+pub(super) fn delete(
+    model: &mut Simulator,
+    call: &SimRequest,
+    _: dto::DeleteObjectInput,
+) -> Reply<dto::DeleteObjectOutput> {
+    let delete = DeleteRequest {
         version_id: call.version_id().map(str::to_owned),
         conditions: call.conditions(""),
         bypass_governance: bypasses_governance(call),
     };
     let deleted = model.delete_object(call.target(), &delete)?;
-    let mut headers = Headers::default();
+    let mut headers = ResponseHeaders::default();
     headers.set_some("x-amz-version-id", deleted.version_id);
     if deleted.delete_marker {
         headers.set("x-amz-delete-marker", "true");
@@ -216,42 +220,42 @@ const DELETE_LIMIT: usize = 1000;
 /// Refuses a body without a digest, and with another body's.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html>
-fn check_body_digest(call: &Call) -> Answer<()> {
+fn check_body_digest(call: &SimRequest) -> SimResult<()> {
     let declared = call.declared()?;
-    if declared == Declared::default() {
-        return Err(Refusal::because(
-            Code::InvalidRequest,
+    if declared == DeclaredChecksums::default() {
+        return Err(SimError::because(
+            SimErrorCode::InvalidRequest,
             "Missing required header for this request: Content-MD5 OR x-amz-checksum-*",
         ));
     }
-    declared.verify(&Content::from(call.body.clone()))?;
+    declared.verify(&SimContent::from(call.body.clone()))?;
     Ok(())
 }
 
 /// `DeleteObjects`.
 pub(super) fn delete_many(
     model: &mut Simulator,
-    call: &Call,
+    call: &SimRequest,
     input: dto::DeleteObjectsInput,
 ) -> Reply<dto::DeleteObjectsOutput> {
     let bucket = call.target().bucket;
     model.bucket(bucket)?;
     check_body_digest(call)?;
     if input.delete.objects.len() > DELETE_LIMIT || input.delete.objects.is_empty() {
-        return Err(Code::MalformedXml.into());
+        return Err(SimErrorCode::MalformedXml.into());
     }
     let mut deleted = Vec::new();
     let mut errors = Vec::new();
     for object in input.delete.objects {
-        let delete = Delete {
+        let delete = DeleteRequest {
             version_id: object.version_id.clone().filter(|id| !id.is_empty()),
-            conditions: Conditions {
+            conditions: RequestConditions {
                 if_match: object.e_tag.as_ref().map(|etag| etag.value().to_owned()),
-                ..Conditions::default()
+                ..RequestConditions::default()
             },
             bypass_governance: bypasses_governance(call),
         };
-        let target = Target {
+        let target = WriteTarget {
             bucket,
             key: &object.key,
         };

@@ -1,16 +1,16 @@
 use super::*;
-use crate::sim::model::conditions::Conditions;
-use crate::sim::model::object::Version;
+use crate::sim::model::conditions::RequestConditions;
+use crate::sim::model::object::SimVersion;
 
-fn conditions(if_match: Option<&str>, if_none_match: Option<&str>) -> Conditions {
-    Conditions {
+fn conditions(if_match: Option<&str>, if_none_match: Option<&str>) -> RequestConditions {
+    RequestConditions {
         if_match: if_match.map(str::to_owned),
         if_none_match: if_none_match.map(str::to_owned),
-        ..Conditions::default()
+        ..RequestConditions::default()
     }
 }
 
-fn object(world: &mut World) -> Version {
+fn object(world: &mut World) -> SimVersion {
     world.put(VERSIONED, "content");
     let bucket = world.simulator.bucket(VERSIONED.bucket).expect("a bucket");
     bucket.current(VERSIONED.key).expect("a version").clone()
@@ -25,12 +25,12 @@ fn writes_follow_the_documented_table() {
     let table = [
         (None, None, None, None),
         (None, Some("*"), None, None),
-        (None, Some("*"), present, Some(Code::PreconditionFailed)),
-        (None, Some(CONTENT_MD5), present, Some(Code::NotImplemented)),
+        (None, Some("*"), present, Some(SimErrorCode::PreconditionFailed)),
+        (None, Some(CONTENT_MD5), present, Some(SimErrorCode::NotImplemented)),
         (Some(CONTENT_MD5), None, present, None),
-        (Some("other"), None, present, Some(Code::PreconditionFailed)),
-        (Some(CONTENT_MD5), None, None, Some(Code::NoSuchKey)),
-        (Some("*"), None, present, Some(Code::NotImplemented)),
+        (Some("other"), None, present, Some(SimErrorCode::PreconditionFailed)),
+        (Some(CONTENT_MD5), None, None, Some(SimErrorCode::NoSuchKey)),
+        (Some("*"), None, present, Some(SimErrorCode::NotImplemented)),
     ];
     for (if_match, if_none_match, current, expected) in table {
         let answer = conditions(if_match, if_none_match).check_write(current);
@@ -50,10 +50,10 @@ fn deletes_follow_the_documented_table() {
         (None, None, None),
         (Some(CONTENT_MD5), present, None),
         (Some("*"), present, None),
-        (Some("other"), present, Some(Code::PreconditionFailed)),
-        (Some("*"), None, Some(Code::NoSuchKey)),
-        (Some("*"), marker, Some(Code::PreconditionFailed)),
-        (Some(CONTENT_MD5), marker, Some(Code::NoSuchKey)),
+        (Some("other"), present, Some(SimErrorCode::PreconditionFailed)),
+        (Some("*"), None, Some(SimErrorCode::NoSuchKey)),
+        (Some("*"), marker, Some(SimErrorCode::PreconditionFailed)),
+        (Some(CONTENT_MD5), marker, Some(SimErrorCode::NoSuchKey)),
     ];
     for (if_match, current, expected) in table {
         let answer = conditions(if_match, None).check_delete(current);
@@ -68,7 +68,7 @@ fn reads_answer_412_before_304_and_a_source_only_412() {
     let at = version.last_modified;
     let since =
         |modified: Option<u64>, unmodified: Option<u64>, if_match: Option<&str>, if_none_match: Option<&str>| {
-            Conditions {
+            RequestConditions {
                 if_modified_since: modified,
                 if_unmodified_since: unmodified,
                 ..conditions(if_match, if_none_match)
@@ -77,12 +77,21 @@ fn reads_answer_412_before_304_and_a_source_only_412() {
     let table = [
         (since(None, None, Some(CONTENT_MD5), None), None),
         (since(None, None, Some("*"), None), None),
-        (since(None, None, Some("other"), None), Some(Code::PreconditionFailed)),
-        (since(None, None, None, Some(CONTENT_MD5)), Some(Code::NotModified)),
+        (
+            since(None, None, Some("other"), None),
+            Some(SimErrorCode::PreconditionFailed),
+        ),
+        (
+            since(None, None, None, Some(CONTENT_MD5)),
+            Some(SimErrorCode::NotModified),
+        ),
         (since(None, None, None, Some("other")), None),
-        (since(Some(at), None, None, None), Some(Code::NotModified)),
+        (since(Some(at), None, None, None), Some(SimErrorCode::NotModified)),
         (since(Some(at - 1000), None, None, None), None),
-        (since(None, Some(at - 1000), None, None), Some(Code::PreconditionFailed)),
+        (
+            since(None, Some(at - 1000), None, None),
+            Some(SimErrorCode::PreconditionFailed),
+        ),
         (since(None, Some(at), None, None), None),
         // A match that holds outranks the date, and so does a mismatch that holds.
         (since(None, Some(at - 1000), Some(CONTENT_MD5), None), None),
@@ -97,7 +106,7 @@ fn reads_answer_412_before_304_and_a_source_only_412() {
         let as_source = code(conditions.check_copy_source(&version, object));
         assert_eq!(
             as_source,
-            expected.and(Some(Code::PreconditionFailed)),
+            expected.and(Some(SimErrorCode::PreconditionFailed)),
             "{conditions:?}"
         );
     }

@@ -2,8 +2,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::*;
-use crate::sim::model::content::Piece;
-use crate::sim::model::digest::{self, Algorithm};
+use crate::sim::model::content::ContentPiece;
+use crate::sim::model::digest::{self, ChecksumAlgorithm};
 
 fn hex_of(base64: &str) -> String {
     digest::hex(&BASE64.decode(base64).expect("base64"))
@@ -11,16 +11,16 @@ fn hex_of(base64: &str) -> String {
 
 #[test]
 fn digests_are_those_of_the_check_string() {
-    let content = Content::from("123456789");
+    let content = SimContent::from("123456789");
     assert_eq!(digest::hex(&digest::md5(&content)), "25f9e794323b453885f5181f1b624d0b");
     // The check values of the catalogue of parametrised CRC algorithms, and of FIPS 180.
     let known = [
-        (Algorithm::Crc32, "cbf43926"),
-        (Algorithm::Crc32c, "e3069283"),
-        (Algorithm::Crc64Nvme, "ae8b14860a799888"),
-        (Algorithm::Sha1, "f7c3bc1d808e04732adf679965ccc34ca7ae3441"),
+        (ChecksumAlgorithm::Crc32, "cbf43926"),
+        (ChecksumAlgorithm::Crc32c, "e3069283"),
+        (ChecksumAlgorithm::Crc64Nvme, "ae8b14860a799888"),
+        (ChecksumAlgorithm::Sha1, "f7c3bc1d808e04732adf679965ccc34ca7ae3441"),
         (
-            Algorithm::Sha256,
+            ChecksumAlgorithm::Sha256,
             "15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225",
         ),
     ];
@@ -43,29 +43,29 @@ fn multipart_etag_is_the_md5_of_md5s() {
 
 #[test]
 fn copied_ranges_merge_into_the_object_they_came_from() {
-    let whole = Content::synthetic(3, 50_000_000_000_000);
+    let whole = SimContent::synthetic(3, 50_000_000_000_000);
     let first = whole.slice(0, 7_000_000_001);
     let second = whole.slice(7_000_000_001, 49_992_999_999_999);
-    let joined = Content::concat([&first, &second]);
+    let joined = SimContent::concat([&first, &second]);
     assert_eq!(joined, whole);
     assert_eq!(digest::md5(&joined), digest::md5(&whole));
-    assert_ne!(digest::md5(&Content::concat([&second, &first])), digest::md5(&whole));
+    assert_ne!(digest::md5(&SimContent::concat([&second, &first])), digest::md5(&whole));
 }
 
 #[test]
 fn small_synthetic_content_has_the_digests_of_its_bytes() {
-    let range = Content::synthetic(3, 256 << 20).slice(12_345, 100_003);
-    let bytes = Content::from(range.to_bytes());
+    let range = SimContent::synthetic(3, 256 << 20).slice(12_345, 100_003);
+    let bytes = SimContent::from(range.to_bytes());
     assert!(digest::is_true(&range));
     assert_eq!(digest::md5(&range), digest::md5(&bytes));
-    for algorithm in Algorithm::ALL {
+    for algorithm in ChecksumAlgorithm::ALL {
         assert_eq!(digest::checksum(algorithm, &range), digest::checksum(algorithm, &bytes));
     }
 }
 
 #[test]
 fn huge_objects_have_stand_ins_down_to_their_smallest_part() {
-    let whole = Content::synthetic(3, (256 << 20) + 1);
+    let whole = SimContent::synthetic(3, (256 << 20) + 1);
     assert!(!digest::is_true(&whole));
     assert!(!digest::is_true(&whole.slice(0, 5)));
     assert_ne!(digest::md5(&whole.slice(0, 5)), digest::md5(&whole.slice(5, 5)));
@@ -73,10 +73,10 @@ fn huge_objects_have_stand_ins_down_to_their_smallest_part() {
 
 #[test]
 fn slices_and_chunks_have_the_bytes_of_the_whole() {
-    let content = Content::concat([
-        &Content::from("abc"),
-        &Content::synthetic(1, 600_000),
-        &Content::from("xyz"),
+    let content = SimContent::concat([
+        &SimContent::from("abc"),
+        &SimContent::synthetic(1, 600_000),
+        &SimContent::from("xyz"),
     ]);
     let whole = content.to_bytes();
     assert_eq!(whole.len() as u64, content.size_bytes());
@@ -88,6 +88,6 @@ fn slices_and_chunks_have_the_bytes_of_the_whole() {
     assert_eq!(content.slice(600_006, 5).size_bytes(), 0);
     assert!(matches!(
         content.pieces(),
-        [Piece::Real(_), Piece::Synthetic(_), Piece::Real(_)]
+        [ContentPiece::Real(_), ContentPiece::Synthetic(_), ContentPiece::Real(_)]
     ));
 }

@@ -1,27 +1,27 @@
 use super::*;
 use crate::sim::model::bucket::ACCOUNT;
-use crate::sim::model::object::Encryption;
+use crate::sim::model::object::SimEncryption;
 
 fn key(account: &str) -> String {
     format!("arn:aws:kms:us-east-1:{account}:key/12ab")
 }
 
-fn kms(algorithm: &str) -> Stated {
-    Stated {
-        encryption: Some(Encryption::Kms {
+fn kms(algorithm: &str) -> WriteAttributes {
+    WriteAttributes {
+        encryption: Some(SimEncryption::Kms {
             algorithm: algorithm.to_owned(),
             key: Some("old".to_owned()),
             bucket_key: false,
         }),
-        ..Stated::default()
+        ..WriteAttributes::default()
     }
 }
 
 #[test]
 fn update_changes_the_key_and_nothing_else() {
-    for stated in [Stated::default(), kms("aws:kms")] {
+    for explicit in [WriteAttributes::default(), kms("aws:kms")] {
         let mut world = World::new();
-        let before = world.put_stated(VERSIONED, "x", stated);
+        let before = world.put_with_attributes(VERSIONED, "x", explicit);
         world.clock.advance(Duration::from_secs(5));
         let id = before.version_id.as_deref();
         let updated = world.simulator.update_encryption(VERSIONED, id, &key(ACCOUNT), true);
@@ -32,7 +32,7 @@ fn update_changes_the_key_and_nothing_else() {
             (Some(version.id.as_str()), version.last_modified, &object.etag),
             (id, before.last_modified, &before.object.etag)
         );
-        let expected = Encryption::Kms {
+        let expected = SimEncryption::Kms {
             algorithm: "aws:kms".to_owned(),
             key: Some(key(ACCOUNT)),
             bucket_key: true,
@@ -43,25 +43,33 @@ fn update_changes_the_key_and_nothing_else() {
 
 #[test]
 fn update_is_refused_for_two_layers_locks_and_keys_of_others() {
-    let held = Stated {
+    let held = WriteAttributes {
         legal_hold: Some(true),
-        ..Stated::default()
+        ..WriteAttributes::default()
     };
-    for (stated, key, expected) in [
-        (kms("aws:kms:dsse"), key(ACCOUNT), Code::InvalidRequest),
-        (Stated::default(), "alias/mine".to_owned(), Code::InvalidRequest),
-        (held, key(ACCOUNT), Code::AccessDenied),
-        (Stated::default(), key("999999999999"), Code::AccessDenied),
+    for (explicit, key, expected) in [
+        (kms("aws:kms:dsse"), key(ACCOUNT), SimErrorCode::InvalidRequest),
+        (
+            WriteAttributes::default(),
+            "alias/mine".to_owned(),
+            SimErrorCode::InvalidRequest,
+        ),
+        (held, key(ACCOUNT), SimErrorCode::AccessDenied),
+        (
+            WriteAttributes::default(),
+            key("999999999999"),
+            SimErrorCode::AccessDenied,
+        ),
     ] {
         let mut world = World::new();
-        world.put_stated(VERSIONED, "x", stated);
+        world.put_with_attributes(VERSIONED, "x", explicit);
         let refused = world.simulator.update_encryption(VERSIONED, None, &key, false);
         assert_eq!(code(refused), Some(expected), "{key}");
     }
     let absent = World::new()
         .simulator
         .update_encryption(VERSIONED, None, &key(ACCOUNT), false);
-    assert_eq!(code(absent), Some(Code::NoSuchKey));
+    assert_eq!(code(absent), Some(SimErrorCode::NoSuchKey));
 }
 
 #[test]
@@ -70,7 +78,10 @@ fn expected_owner_must_own_the_bucket() {
     let check = |bucket: &str, owner: Option<&str>| code(world.simulator.check_owner(bucket, owner));
     assert_eq!(check(PLAIN.bucket, None), None);
     assert_eq!(check(PLAIN.bucket, Some(ACCOUNT)), None);
-    assert_eq!(check(PLAIN.bucket, Some("999999999999")), Some(Code::AccessDenied));
+    assert_eq!(
+        check(PLAIN.bucket, Some("999999999999")),
+        Some(SimErrorCode::AccessDenied)
+    );
     // That it is missing is what S3 says then.
     assert_eq!(check("no-bucket", Some("999999999999")), None);
 }

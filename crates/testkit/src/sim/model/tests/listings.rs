@@ -1,10 +1,10 @@
 use super::*;
-use crate::sim::model::listing::{After, Listing};
+use crate::sim::model::listing::{ListingMarker, ListingRequest};
 
 fn world(keys: &[&'static str]) -> World {
     let mut world = World::new();
     for key in keys {
-        world.put(Target { key, ..VERSIONED }, "x");
+        world.put(WriteTarget { key, ..VERSIONED }, "x");
     }
     world
 }
@@ -13,9 +13,9 @@ fn world(keys: &[&'static str]) -> World {
 fn all(world: &World, prefix: &str, delimiter: Option<&str>, limit: usize) -> (Vec<String>, Vec<String>) {
     let bucket = world.simulator.bucket(VERSIONED.bucket).expect("a bucket");
     let (mut keys, mut prefixes) = (Vec::new(), Vec::new());
-    let mut after = After::Beginning;
+    let mut after = ListingMarker::Beginning;
     loop {
-        let listing = Listing {
+        let listing = ListingRequest {
             prefix: prefix.to_owned(),
             delimiter: delimiter.map(str::to_owned),
             after,
@@ -26,7 +26,7 @@ fn all(world: &World, prefix: &str, delimiter: Option<&str>, limit: usize) -> (V
         keys.extend(page.entries.iter().map(|listed| listed.key.to_owned()));
         prefixes.extend(page.prefixes);
         match page.next {
-            Some(last) => after = After::Key(last.key),
+            Some(last) => after = ListingMarker::Key(last.key),
             None => return (keys, prefixes),
         }
     }
@@ -69,18 +69,18 @@ fn versions_go_on_within_a_key() {
     world.put(VERSIONED, "two");
     world.delete(VERSIONED);
     let bucket = world.simulator.bucket(VERSIONED.bucket).expect("a bucket");
-    let mut after = After::Beginning;
+    let mut after = ListingMarker::Beginning;
     let mut seen = Vec::new();
     loop {
-        let listing = Listing {
+        let listing = ListingRequest {
             after,
             limit: 1,
-            ..Listing::default()
+            ..ListingRequest::default()
         };
         let page = listing.versions(bucket);
         seen.extend(page.entries.iter().map(|listed| (listed.key, listed.is_latest)));
         let Some(last) = page.next else { break };
-        after = After::Within(last.key, last.id.expect("versions have ids"));
+        after = ListingMarker::Within(last.key, last.id.expect("versions have ids"));
     }
     assert_eq!(
         seen,

@@ -1,23 +1,26 @@
 use super::*;
-use crate::sim::model::object::Retention;
+use crate::sim::model::object::SimRetention;
 
 fn retained(world: &mut World, mode: &str) -> String {
     let until = world.simulator.clock.now() + 3_600_000;
-    let stated = Stated {
-        retention: Some(Retention {
+    let explicit = WriteAttributes {
+        retention: Some(SimRetention {
             mode: mode.to_owned(),
             until,
         }),
-        ..Stated::default()
+        ..WriteAttributes::default()
     };
-    world.put_stated(VERSIONED, "x", stated).version_id.expect("an id")
+    world
+        .put_with_attributes(VERSIONED, "x", explicit)
+        .version_id
+        .expect("an id")
 }
 
-fn delete(world: &mut World, id: &str, bypass_governance: bool) -> Option<Code> {
-    let delete = Delete {
+fn delete(world: &mut World, id: &str, bypass_governance: bool) -> Option<SimErrorCode> {
+    let delete = DeleteRequest {
         version_id: Some(id.to_owned()),
         bypass_governance,
-        ..Delete::default()
+        ..DeleteRequest::default()
     };
     code(world.simulator.delete_object(VERSIONED, &delete))
 }
@@ -25,8 +28,8 @@ fn delete(world: &mut World, id: &str, bypass_governance: bool) -> Option<Code> 
 #[test]
 fn retained_version_stays_until_its_time() {
     for (mode, bypass, expected) in [
-        ("COMPLIANCE", true, Some(Code::AccessDenied)),
-        ("GOVERNANCE", false, Some(Code::AccessDenied)),
+        ("COMPLIANCE", true, Some(SimErrorCode::AccessDenied)),
+        ("GOVERNANCE", false, Some(SimErrorCode::AccessDenied)),
         ("GOVERNANCE", true, None),
     ] {
         let mut world = World::new();
@@ -44,8 +47,11 @@ fn retention_is_never_shortened() {
     let mut world = World::new();
     retained(&mut world, "COMPLIANCE");
     let present = world.simulator.retention(VERSIONED, None).expect("a retention");
-    for (until, expected) in [(present.until - 1, Some(Code::AccessDenied)), (present.until + 1, None)] {
-        let retention = Some(Retention {
+    for (until, expected) in [
+        (present.until - 1, Some(SimErrorCode::AccessDenied)),
+        (present.until + 1, None),
+    ] {
+        let retention = Some(SimRetention {
             until,
             ..present.clone()
         });
@@ -53,7 +59,7 @@ fn retention_is_never_shortened() {
         assert_eq!(code(answer), expected);
     }
     let removed = world.simulator.put_retention(VERSIONED, None, None, true);
-    assert_eq!(code(removed), Some(Code::AccessDenied));
+    assert_eq!(code(removed), Some(SimErrorCode::AccessDenied));
 }
 
 #[test]
@@ -61,17 +67,17 @@ fn retention_that_has_ended_is_refused() {
     let mut world = World::new();
     world.put(VERSIONED, "x");
     let now = world.simulator.clock.now();
-    for (until, expected) in [(now, Some(Code::InvalidArgument)), (now + 1, None)] {
-        let retention = Some(Retention {
+    for (until, expected) in [(now, Some(SimErrorCode::InvalidArgument)), (now + 1, None)] {
+        let retention = Some(SimRetention {
             mode: "GOVERNANCE".to_owned(),
             until,
         });
-        let put = Put {
-            stated: Stated {
+        let put = PutRequest {
+            explicit: WriteAttributes {
                 retention: retention.clone(),
-                ..Stated::default()
+                ..WriteAttributes::default()
             },
-            ..Put::default()
+            ..PutRequest::default()
         };
         assert_eq!(code(world.simulator.put_object(VERSIONED, put)), expected);
         let put = world.simulator.put_retention(VERSIONED, None, retention, false);
@@ -84,7 +90,7 @@ fn legal_hold_counts_beside_any_retention() {
     let mut world = World::new();
     let id = world.put(VERSIONED, "x").version_id.expect("an id");
     world.simulator.put_legal_hold(VERSIONED, None, true).expect("a hold");
-    assert_eq!(delete(&mut world, &id, true), Some(Code::AccessDenied));
+    assert_eq!(delete(&mut world, &id, true), Some(SimErrorCode::AccessDenied));
     world.simulator.put_legal_hold(VERSIONED, None, false).expect("no hold");
     assert_eq!(delete(&mut world, &id, false), None);
 }

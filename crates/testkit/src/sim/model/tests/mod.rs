@@ -11,23 +11,23 @@ mod versions;
 
 use std::time::Duration;
 
-use super::bucket::Versioning;
-use super::clock::{Clock, ManualClock};
-use super::content::Content;
-use super::delete::{Delete, Deleted};
-use super::object::Stated;
-use super::put::Put;
-use super::refusal::{Answer, Code};
-use super::simulator::{Simulator, Target, Written};
+use super::bucket::SimVersioning;
+use super::clock::{ManualClock, SimClock};
+use super::content::SimContent;
+use super::delete::{DeleteRequest, DeleteResult};
+use super::error::{SimErrorCode, SimResult};
+use super::object::WriteAttributes;
+use super::put::PutRequest;
+use super::simulator::{Simulator, WriteResult, WriteTarget};
 
 /// A bucket that keeps versions.
-const VERSIONED: Target<'static> = Target {
+const VERSIONED: WriteTarget<'static> = WriteTarget {
     bucket: "versioned",
     key: "k",
 };
 
 /// A bucket that never did.
-const PLAIN: Target<'static> = Target {
+const PLAIN: WriteTarget<'static> = WriteTarget {
     bucket: "plain",
     key: "k",
 };
@@ -41,10 +41,10 @@ struct World {
 impl World {
     fn new() -> Self {
         let clock = ManualClock::starting_at(1_800_000_000_000);
-        let mut simulator = Simulator::new(7, Clock::Manual(clock.clone()));
+        let mut simulator = Simulator::new(7, SimClock::Manual(clock.clone()));
         for (name, versioning) in [
-            (VERSIONED.bucket, Versioning::Enabled),
-            (PLAIN.bucket, Versioning::Unversioned),
+            (VERSIONED.bucket, SimVersioning::Enabled),
+            (PLAIN.bucket, SimVersioning::Unversioned),
         ] {
             simulator.create_bucket(name, "us-east-1", true).expect("a bucket");
             let bucket = simulator.bucket_mut(name).expect("a bucket");
@@ -53,27 +53,32 @@ impl World {
         Self { simulator, clock }
     }
 
-    fn put(&mut self, target: Target<'_>, content: &'static str) -> Written {
-        self.put_stated(target, content, Stated::default())
+    fn put(&mut self, target: WriteTarget<'_>, content: &'static str) -> WriteResult {
+        self.put_with_attributes(target, content, WriteAttributes::default())
     }
 
-    fn put_stated(&mut self, target: Target<'_>, content: &'static str, stated: Stated) -> Written {
+    fn put_with_attributes(
+        &mut self,
+        target: WriteTarget<'_>,
+        content: &'static str,
+        explicit: WriteAttributes,
+    ) -> WriteResult {
         self.clock.advance(Duration::from_secs(1));
-        let put = Put {
-            content: Content::from(content),
-            stated,
-            ..Put::default()
+        let put = PutRequest {
+            content: SimContent::from(content),
+            explicit,
+            ..PutRequest::default()
         };
         self.simulator.put_object(target, put).expect("a written object")
     }
 
-    fn delete(&mut self, target: Target<'_>) -> Deleted {
+    fn delete(&mut self, target: WriteTarget<'_>) -> DeleteResult {
         self.simulator
-            .delete_object(target, &Delete::default())
+            .delete_object(target, &DeleteRequest::default())
             .expect("a deleted object")
     }
 
-    fn content(&self, target: Target<'_>) -> Option<String> {
+    fn content(&self, target: WriteTarget<'_>) -> Option<String> {
         let object = self.simulator.bucket(target.bucket).ok()?.current_object(target.key)?;
         String::from_utf8(object.content.to_bytes().to_vec()).ok()
     }
@@ -89,6 +94,6 @@ impl World {
     }
 }
 
-fn code<T>(answer: Answer<T>) -> Option<Code> {
+fn code<T>(answer: SimResult<T>) -> Option<SimErrorCode> {
     answer.err().map(|refusal| refusal.code)
 }

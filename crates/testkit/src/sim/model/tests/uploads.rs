@@ -1,19 +1,25 @@
 use super::*;
-use crate::sim::model::complete::{Completion, NamedPart};
-use crate::sim::model::conditions::Conditions;
-use crate::sim::model::digest::Algorithm;
+use crate::sim::model::complete::{CompletedPart, SimCompletion};
+use crate::sim::model::conditions::RequestConditions;
+use crate::sim::model::digest::ChecksumAlgorithm;
 use crate::sim::model::multipart::{PART_MINIMUM_BYTES, PartTarget, upload_checksum};
 use crate::sim::model::object::ChecksumKind;
-use crate::sim::model::put::Declared;
+use crate::sim::model::put::DeclaredChecksums;
 
-fn begin(world: &mut World, target: Target<'_>) -> String {
+fn begin(world: &mut World, target: WriteTarget<'_>) -> String {
     world
         .simulator
-        .create_upload(target, None, Stated::default(), None)
+        .create_upload(target, None, WriteAttributes::default(), None)
         .expect("an upload")
 }
 
-fn part(world: &mut World, target: Target<'_>, upload_id: &str, number: u32, content: Content) -> NamedPart {
+fn part(
+    world: &mut World,
+    target: WriteTarget<'_>,
+    upload_id: &str,
+    number: u32,
+    content: SimContent,
+) -> CompletedPart {
     let part = PartTarget {
         target,
         upload_id,
@@ -21,24 +27,29 @@ fn part(world: &mut World, target: Target<'_>, upload_id: &str, number: u32, con
     };
     let kept = world
         .simulator
-        .upload_part(part, content, &Declared::default())
+        .upload_part(part, content, &DeclaredChecksums::default())
         .expect("a part");
-    NamedPart {
+    CompletedPart {
         number,
         etag: kept.etag(),
-        ..NamedPart::default()
+        ..CompletedPart::default()
     }
 }
 
-fn complete(world: &mut World, target: Target<'_>, id: &str, completion: &Completion) -> Answer<Written> {
+fn complete(
+    world: &mut World,
+    target: WriteTarget<'_>,
+    id: &str,
+    completion: &SimCompletion,
+) -> SimResult<WriteResult> {
     world.clock.advance(Duration::from_secs(1));
     world.simulator.complete_upload(target, id, completion)
 }
 
-fn completion(parts: &[NamedPart]) -> Completion {
-    Completion {
+fn completion(parts: &[CompletedPart]) -> SimCompletion {
+    SimCompletion {
         parts: parts.to_vec(),
-        ..Completion::default()
+        ..SimCompletion::default()
     }
 }
 
@@ -48,7 +59,7 @@ fn completed_upload_is_as_old_as_its_start() {
         let mut world = World::new();
         let id = begin(&mut world, target);
         let began = world.simulator.clock.now();
-        let named = part(&mut world, target, &id, 1, Content::from("upload"));
+        let named = part(&mut world, target, &id, 1, SimContent::from("upload"));
         world.put(target, "since");
         let written = complete(&mut world, target, &id, &completion(&[named])).expect("a success all the same");
         assert_eq!(written.last_modified, began);
@@ -65,7 +76,7 @@ fn what_was_there_before_the_start_is_replaced() {
         let mut world = World::new();
         world.put(target, "before");
         let id = begin(&mut world, target);
-        let named = part(&mut world, target, &id, 1, Content::from("upload"));
+        let named = part(&mut world, target, &id, 1, SimContent::from("upload"));
         complete(&mut world, target, &id, &completion(&[named])).expect("a success");
         assert_eq!(world.content(target).as_deref(), Some("upload"));
     }
@@ -77,17 +88,17 @@ fn delete_since_the_start_stays_in_force_and_conflicts_with_a_condition() {
         let mut world = World::new();
         world.put(target, "before");
         let id = begin(&mut world, target);
-        let named = part(&mut world, target, &id, 1, Content::from("upload"));
+        let named = part(&mut world, target, &id, 1, SimContent::from("upload"));
         world.delete(target);
-        let conditional = Completion {
-            conditions: Conditions {
+        let conditional = SimCompletion {
+            conditions: RequestConditions {
                 if_none_match: Some("*".to_owned()),
-                ..Conditions::default()
+                ..RequestConditions::default()
             },
             ..completion(std::slice::from_ref(&named))
         };
         let answer = complete(&mut world, target, &id, &conditional);
-        assert_eq!(code(answer), Some(Code::ConditionalRequestConflict));
+        assert_eq!(code(answer), Some(SimErrorCode::ConditionalRequestConflict));
         complete(&mut world, target, &id, &completion(&[named])).expect("a success all the same");
         assert_eq!(world.content(target), None);
     }
@@ -97,25 +108,25 @@ fn delete_since_the_start_stays_in_force_and_conflicts_with_a_condition() {
 fn parts_are_checked_for_presence_order_and_size() {
     let mut world = World::new();
     let id = begin(&mut world, PLAIN);
-    let large = Content::synthetic(1, PART_MINIMUM_BYTES);
+    let large = SimContent::synthetic(1, PART_MINIMUM_BYTES);
     let first = part(&mut world, PLAIN, &id, 1, large.clone());
-    let second = part(&mut world, PLAIN, &id, 5, Content::from("small"));
+    let second = part(&mut world, PLAIN, &id, 5, SimContent::from("small"));
     let third = part(&mut world, PLAIN, &id, 9, large);
-    let mut refused = |parts: &[&NamedPart]| {
+    let mut refused = |parts: &[&CompletedPart]| {
         let parts: Vec<_> = parts.iter().map(|part| (*part).clone()).collect();
         code(complete(&mut world, PLAIN, &id, &completion(&parts)))
     };
-    let strange = NamedPart {
+    let strange = CompletedPart {
         etag: "strange".to_owned(),
         ..first.clone()
     };
-    assert_eq!(refused(&[]), Some(Code::MalformedXml));
-    assert_eq!(refused(&[&second, &first]), Some(Code::InvalidPartOrder));
-    assert_eq!(refused(&[&first, &first]), Some(Code::InvalidPartOrder));
-    assert_eq!(refused(&[&strange]), Some(Code::InvalidPart));
-    assert_eq!(refused(&[&first, &second, &third]), Some(Code::EntityTooSmall));
+    assert_eq!(refused(&[]), Some(SimErrorCode::MalformedXml));
+    assert_eq!(refused(&[&second, &first]), Some(SimErrorCode::InvalidPartOrder));
+    assert_eq!(refused(&[&first, &first]), Some(SimErrorCode::InvalidPartOrder));
+    assert_eq!(refused(&[&strange]), Some(SimErrorCode::InvalidPart));
+    assert_eq!(refused(&[&first, &second, &third]), Some(SimErrorCode::EntityTooSmall));
     assert_eq!(refused(&[&first, &second]), None);
-    assert_eq!(refused(&[&first, &second]), Some(Code::NoSuchUpload));
+    assert_eq!(refused(&[&first, &second]), Some(SimErrorCode::NoSuchUpload));
     let bucket = world.simulator.bucket(PLAIN.bucket).expect("a bucket");
     let object = bucket.current_object(PLAIN.key).expect("an object");
     let parts: Vec<_> = object.parts.iter().map(|part| (part.number, part.size_bytes)).collect();
@@ -126,14 +137,22 @@ fn parts_are_checked_for_presence_order_and_size() {
 fn checksum_types_fit_their_algorithms() {
     use ChecksumKind::{Composite, FullObject};
     let table = [
-        (Some(Algorithm::Crc64Nvme), None, Ok(Some(FullObject))),
-        (Some(Algorithm::Crc64Nvme), Some(Composite), Err(Code::InvalidRequest)),
-        (Some(Algorithm::Sha256), None, Ok(Some(Composite))),
-        (Some(Algorithm::Sha256), Some(FullObject), Err(Code::InvalidRequest)),
-        (Some(Algorithm::Crc32), None, Ok(Some(Composite))),
-        (Some(Algorithm::Crc32), Some(FullObject), Ok(Some(FullObject))),
+        (Some(ChecksumAlgorithm::Crc64Nvme), None, Ok(Some(FullObject))),
+        (
+            Some(ChecksumAlgorithm::Crc64Nvme),
+            Some(Composite),
+            Err(SimErrorCode::InvalidRequest),
+        ),
+        (Some(ChecksumAlgorithm::Sha256), None, Ok(Some(Composite))),
+        (
+            Some(ChecksumAlgorithm::Sha256),
+            Some(FullObject),
+            Err(SimErrorCode::InvalidRequest),
+        ),
+        (Some(ChecksumAlgorithm::Crc32), None, Ok(Some(Composite))),
+        (Some(ChecksumAlgorithm::Crc32), Some(FullObject), Ok(Some(FullObject))),
         (None, None, Ok(None)),
-        (None, Some(FullObject), Err(Code::InvalidRequest)),
+        (None, Some(FullObject), Err(SimErrorCode::InvalidRequest)),
     ];
     for (algorithm, kind, expected) in table {
         let answer = upload_checksum(algorithm, kind);

@@ -1,7 +1,7 @@
 use super::*;
 use crate::sim::model::object::NULL_VERSION;
 
-fn ids(world: &World, target: Target<'_>) -> Vec<(String, bool)> {
+fn ids(world: &World, target: WriteTarget<'_>) -> Vec<(String, bool)> {
     let bucket = world.simulator.bucket(target.bucket).expect("a bucket");
     let versions = bucket.keys.get(target.key).map_or(&[][..], Vec::as_slice);
     versions
@@ -21,16 +21,16 @@ fn versioned_delete_hides_and_a_version_delete_uncovers() {
         bucket.read(VERSIONED.key, id).map(|(version, _)| version.id.clone())
     };
     let hidden = read(&world, None).expect_err("hidden");
-    assert_eq!(hidden.code, Code::NoSuchKey);
+    assert_eq!(hidden.code, SimErrorCode::NoSuchKey);
     assert!(hidden.headers.contains(&("x-amz-delete-marker", "true".to_owned())));
     assert_eq!(
         code(read(&world, marker.version_id.as_deref())),
-        Some(Code::MethodNotAllowed)
+        Some(SimErrorCode::MethodNotAllowed)
     );
     assert_eq!(read(&world, written.version_id.as_deref()).ok(), written.version_id);
-    let uncover = Delete {
+    let uncover = DeleteRequest {
         version_id: marker.version_id,
-        ..Delete::default()
+        ..DeleteRequest::default()
     };
     let uncovered = world.simulator.delete_object(VERSIONED, &uncover).expect("a delete");
     assert!(uncovered.delete_marker);
@@ -49,7 +49,7 @@ fn unversioned_delete_is_for_good_and_silent_when_nothing_was_there() {
     world.delete(PLAIN);
     assert!(world.event_names().is_empty());
     world.put(PLAIN, "one");
-    assert_eq!(world.delete(PLAIN), Deleted::default());
+    assert_eq!(world.delete(PLAIN), DeleteResult::default());
     assert!(ids(&world, PLAIN).is_empty());
     assert_eq!(world.event_names(), ["ObjectCreated:Put", "ObjectRemoved:Delete"]);
 }
@@ -61,9 +61,9 @@ fn suspended_bucket_replaces_its_null_version_alone() {
     let switch = |world: &mut World, versioning| {
         world.simulator.bucket_mut(PLAIN.bucket).expect("a bucket").versioning = versioning;
     };
-    switch(&mut world, Versioning::Enabled);
+    switch(&mut world, SimVersioning::Enabled);
     let kept = world.put(PLAIN, "kept").version_id.expect("an id");
-    switch(&mut world, Versioning::Suspended);
+    switch(&mut world, SimVersioning::Suspended);
     let null = world.put(PLAIN, "null").version_id.expect("an id");
     assert_eq!(null, NULL_VERSION);
     assert_eq!(ids(&world, PLAIN), [(null, false), (kept.clone(), false)]);
@@ -76,16 +76,22 @@ fn what_is_no_version_id_is_refused_as_such() {
     let mut world = World::new();
     world.put(VERSIONED, "one");
     let bucket = world.simulator.bucket(VERSIONED.bucket).expect("a bucket");
-    assert_eq!(code(bucket.version("k", "x")), Some(Code::InvalidArgument));
-    assert_eq!(code(bucket.version("k", NULL_VERSION)), Some(Code::NoSuchVersion));
-    assert_eq!(code(bucket.version("k", &"0".repeat(32))), Some(Code::NoSuchVersion));
+    assert_eq!(code(bucket.version("k", "x")), Some(SimErrorCode::InvalidArgument));
+    assert_eq!(
+        code(bucket.version("k", NULL_VERSION)),
+        Some(SimErrorCode::NoSuchVersion)
+    );
+    assert_eq!(
+        code(bucket.version("k", &"0".repeat(32))),
+        Some(SimErrorCode::NoSuchVersion)
+    );
 }
 
 #[test]
 fn requests_for_another_region_are_sent_there() {
     let world = World::new();
     let check = |region| world.simulator.check_region(PLAIN.bucket, region);
-    assert_eq!(code(check(Some("eu-central-1"))), Some(Code::PermanentRedirect));
+    assert_eq!(code(check(Some("eu-central-1"))), Some(SimErrorCode::PermanentRedirect));
     for home in [Some("us-east-1"), Some("aws-global"), None] {
         assert_eq!(check(home), Ok(()));
     }

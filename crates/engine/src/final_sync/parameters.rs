@@ -1,47 +1,49 @@
 //! What holds for one job: the function's settings, and what the job asks for by itself.
 
-use s3ferry_core::batch_operations::{ArgumentName, Arguments, BatchError, Depth};
+use s3ferry_core::batch_operations::{AttributeDepth, JobArgumentName, JobArguments, RequestFormatError};
 use s3ferry_core::policy::{Ownership, Policy, boolean};
 
 /// What holds for one job.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Terms {
+pub struct JobTerms {
     /// What the team decided, or the job instead.
     pub policy: Policy,
     /// What is compared.
-    pub depth: Depth,
+    pub depth: AttributeDepth,
     /// Whether keys that are not done yet are handed over to the queue.
-    pub hand_over: bool,
+    pub requeue: bool,
 }
 
-impl Terms {
+impl JobTerms {
     /// Takes the settings, with a job's arguments in their place where it has some.
-    pub fn of_job(settings: &Policy, arguments: &Arguments, hand_over: bool) -> Result<Self, BatchError> {
+    pub fn of_job(settings: &Policy, arguments: &JobArguments, requeue: bool) -> Result<Self, RequestFormatError> {
         let mut policy = settings.clone();
-        if let Some(ownership) = given(arguments, ArgumentName::Ownership, Ownership::parse)? {
+        if let Some(ownership) = given(arguments, JobArgumentName::Ownership, Ownership::parse)? {
             policy.ownership = ownership;
         }
-        if let Some(deletes) = given(arguments, ArgumentName::PropagateDeletes, boolean)? {
+        if let Some(deletes) = given(arguments, JobArgumentName::PropagateDeletes, boolean)? {
             policy.propagate_deletes = deletes;
         }
-        if let Some(class) = given(arguments, ArgumentName::StorageClass, str::parse)? {
+        if let Some(class) = given(arguments, JobArgumentName::StorageClass, str::parse)? {
             policy.storage_class = class;
         }
-        let depth = arguments.get(ArgumentName::ComparisonDepth).map(Depth::parse);
+        let depth = arguments
+            .get(JobArgumentName::CompareAttributes)
+            .map(AttributeDepth::parse);
         Ok(Self {
             policy,
             depth: depth.transpose()?.unwrap_or_default(),
-            hand_over,
+            requeue,
         })
     }
 }
 
 /// Reads an argument as its variable is read.
 fn given<T, E: ToString>(
-    arguments: &Arguments,
-    name: ArgumentName,
+    arguments: &JobArguments,
+    name: JobArgumentName,
     parse: impl Fn(&str) -> Result<T, E>,
-) -> Result<Option<T>, BatchError> {
+) -> Result<Option<T>, RequestFormatError> {
     let value = arguments.get(name);
     value
         .map(|value| parse(value).map_err(|problem| name.refused(value, problem.to_string())))
@@ -50,7 +52,7 @@ fn given<T, E: ToString>(
 
 #[cfg(test)]
 mod tests {
-    use s3ferry_core::batch_operations::{Request, parse_request};
+    use s3ferry_core::batch_operations::{FinalSyncRequest, parse_request};
     use s3ferry_core::policy::StorageClassRule;
     use serde_json::{Value, json};
 
@@ -64,22 +66,22 @@ mod tests {
         }
     }
 
-    fn terms(arguments: &Value) -> Result<Terms, BatchError> {
+    fn terms(arguments: &Value) -> Result<JobTerms, RequestFormatError> {
         let payload = json!({
             "invocationSchemaVersion": "2.0", "invocationId": "i", "tasks": [], "job": {"userArguments": arguments}
         });
         match parse_request(&payload) {
-            Ok(Request::Job(job)) => Terms::of_job(&settings(), &job.arguments?, true),
+            Ok(FinalSyncRequest::Job(job)) => JobTerms::of_job(&settings(), &job.arguments?, true),
             other => panic!("{other:?}"),
         }
     }
 
     #[test]
     fn job_without_arguments_has_the_settings() {
-        let expected = Terms {
+        let expected = JobTerms {
             policy: settings(),
-            depth: Depth::Head,
-            hand_over: true,
+            depth: AttributeDepth::AsNeeded,
+            requeue: true,
         };
         assert_eq!(terms(&json!({})), Ok(expected));
     }
@@ -96,7 +98,7 @@ mod tests {
             StorageClassRule::Fixed("GLACIER_IR".to_owned())
         );
         assert_eq!(terms.policy.key_prefix, "data/", "no job leaves the prefix");
-        assert_eq!(terms.depth, Depth::Deep);
+        assert_eq!(terms.depth, AttributeDepth::Always);
     }
 
     #[test]

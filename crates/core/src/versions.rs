@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::names::{ETag, ObjectKey, VersionId};
 use crate::time::Timestamp;
-use crate::upload::{Route, hexadecimal};
+use crate::upload::{MigrationRoute, hexadecimal};
 
 /// Names any version of a key, also the one that was written before the bucket had versions.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,7 +54,7 @@ impl fmt::Display for VersionName {
 
 /// What a listing says of one version.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VersionStamp {
+pub struct ListedVersion {
     /// Which one it is.
     pub version: VersionName,
     /// When it was written, in whole seconds.
@@ -77,7 +77,7 @@ pub enum VersionKind {
     },
 }
 
-impl VersionStamp {
+impl ListedVersion {
     /// Tells whether the version is a delete marker.
     #[must_use]
     pub fn is_delete_marker(&self) -> bool {
@@ -107,7 +107,7 @@ impl VersionStamp {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VersionListing {
     /// The versions, newest first.
-    pub versions: Vec<VersionStamp>,
+    pub versions: Vec<ListedVersion>,
     /// Whether these are all of them.
     pub is_complete: bool,
     /// When the bucket answered, by its own clock: whatever is written later has no earlier time.
@@ -171,7 +171,7 @@ pub enum IntentError {
     OfAnother(String),
 }
 
-impl Route {
+impl MigrationRoute {
     /// Names the object in the state bucket that announces the delete of one version.
     #[must_use]
     pub fn intent_name(&self, key: &ObjectKey, covered: &VersionName) -> String {
@@ -233,7 +233,7 @@ impl Route {
     }
 }
 
-impl Route {
+impl MigrationRoute {
     /// Finds the key that the state object `name` is an intent of; `None` if it is an intent of another migration.
     pub fn key_of_intent(&self, name: &str, body: &[u8]) -> Result<Option<ObjectKey>, IntentError> {
         let unreadable = |error: &dyn fmt::Display| IntentError::Unreadable(error.to_string());

@@ -3,18 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use s3ferry_core::acl::{Acl, Grant, Grantee};
-use s3ferry_core::facts::{Aspect, Aspects, KmsEncryption, StatedEncryption};
+use s3ferry_core::facts::{Attribute, AttributeSet, ExplicitEncryption, KmsEncryption};
 use s3ferry_core::failure::FailureKind;
 use s3ferry_core::lock::{ObjectLock, Retention, RetentionMode};
 use s3ferry_core::names::VersionId;
-use s3ferry_core::order::{AmendOrder, AnnotationChange, LockChange};
+use s3ferry_core::order::{AnnotationChange, AttributeUpdate, LockChange};
 use s3ferry_core::time::Timestamp;
 use s3ferry_engine::ports::{DestinationBucket as _, WriteError};
 
 use crate::recorded::{HEAD_OK, Recorded, answer, assert_failure, error, etag, key, pin, spoken};
 
-fn nothing() -> AmendOrder {
-    AmendOrder {
+fn nothing() -> AttributeUpdate {
+    AttributeUpdate {
         version_id: VersionId::pinnable("w1"),
         etag: etag("seen"),
         pin: pin(),
@@ -52,11 +52,11 @@ fn requests(recorded: &Recorded) -> Vec<String> {
 #[tokio::test]
 async fn tags_of_the_version_are_replaced() {
     let recorded = Recorded::new([answer(200, &[], "")]);
-    let order = AmendOrder {
+    let order = AttributeUpdate {
         tags: Some(tags(&[("a", "b"), ("c", "<d>")])),
         ..nothing()
     };
-    recorded.destination().amend(&key(), &order).await.unwrap();
+    recorded.destination().update_attributes(&key(), &order).await.unwrap();
     assert_eq!(requests(&recorded), ["PUT destination-bucket tagging&versionId=w1"]);
     let body = recorded.body(0);
     assert!(
@@ -68,16 +68,16 @@ async fn tags_of_the_version_are_replaced() {
 #[tokio::test]
 async fn last_tags_are_deleted() {
     let recorded = Recorded::new([answer(204, &[], "")]);
-    let order = AmendOrder {
+    let order = AttributeUpdate {
         tags: Some(tags(&[])),
         ..nothing()
     };
-    recorded.destination().amend(&key(), &order).await.unwrap();
+    recorded.destination().update_attributes(&key(), &order).await.unwrap();
     assert_eq!(requests(&recorded), ["DELETE destination-bucket tagging&versionId=w1"]);
 }
 
-fn lock_change(changes_retention: bool, changes_legal_hold: bool) -> AmendOrder {
-    AmendOrder {
+fn lock_change(changes_retention: bool, changes_legal_hold: bool) -> AttributeUpdate {
+    AttributeUpdate {
         lock: Some(LockChange {
             to: ObjectLock {
                 retention: Some(Retention {
@@ -105,7 +105,7 @@ async fn only_what_changes_of_a_lock_is_put() {
     ] {
         let recorded = Recorded::new([answer(200, &[], ""), answer(200, &[], "")]);
         let order = lock_change(changes_retention, changes_hold);
-        recorded.destination().amend(&key(), &order).await.unwrap();
+        recorded.destination().update_attributes(&key(), &order).await.unwrap();
         assert_eq!(requests(&recorded), expected);
         recorded.assert_headers(0, &[("x-amz-bypass-governance-retention", None)]);
         if changes_retention {
@@ -131,14 +131,14 @@ async fn annotations_are_read_from_the_source_version_and_put_on_the_destination
         spoken(200, put),
         answer(204, &[], ""),
     ]);
-    let order = AmendOrder {
+    let order = AttributeUpdate {
         annotations: Some(AnnotationChange {
             write: names(&["a", "b"]),
             remove: names(&["old"]),
         }),
         ..nothing()
     };
-    recorded.destination().amend(&key(), &order).await.unwrap();
+    recorded.destination().update_attributes(&key(), &order).await.unwrap();
     let expected = [
         "GET source-bucket annotation&x-id=GetObjectAnnotation&annotationName=a&versionId=v1",
         "PUT destination-bucket annotation&versionId=w1&annotationName=a",
@@ -158,7 +158,7 @@ async fn without_versions_annotations_are_put_on_condition_of_the_tag_seen() {
         spoken(200, "<PutObjectAnnotationOutput></PutObjectAnnotationOutput>"),
         error(412, "PreconditionFailed"),
     ]);
-    let order = AmendOrder {
+    let order = AttributeUpdate {
         version_id: None,
         annotations: Some(AnnotationChange {
             write: names(&["a"]),
@@ -166,8 +166,8 @@ async fn without_versions_annotations_are_put_on_condition_of_the_tag_seen() {
         }),
         ..nothing()
     };
-    let amended = recorded.destination().amend(&key(), &order).await;
-    assert_eq!(amended, Err(WriteError::WorldMoved));
+    let attributes_updated = recorded.destination().update_attributes(&key(), &order).await;
+    assert_eq!(attributes_updated, Err(WriteError::PreconditionFailed));
     let expected = [
         "PUT destination-bucket annotation&annotationName=a",
         "DELETE destination-bucket annotation&annotationName=old",
@@ -182,18 +182,18 @@ async fn without_versions_annotations_are_put_on_condition_of_the_tag_seen() {
 async fn nothing_is_put_where_annotations_are_unknown() {
     let recorded = Recorded::new([HEAD_OK, error(501, "NotImplemented")]);
     let destination = recorded.destination();
-    let aspects = Aspects::from([Aspect::Annotations]);
-    destination.read(&key(), &aspects).await.unwrap();
+    let attributes = AttributeSet::from([Attribute::Annotations]);
+    destination.read(&key(), &attributes).await.unwrap();
     let sent = recorded.sent();
-    let order = AmendOrder {
+    let order = AttributeUpdate {
         annotations: Some(AnnotationChange {
             write: names(&["a"]),
             remove: names(&[]),
         }),
         ..nothing()
     };
-    let not_held = destination.amend(&key(), &order).await.unwrap();
-    assert_eq!(not_held, aspects);
+    let not_held = destination.update_attributes(&key(), &order).await.unwrap();
+    assert_eq!(not_held, attributes);
     assert_eq!(recorded.sent(), sent);
 }
 
@@ -201,7 +201,7 @@ async fn nothing_is_put_where_annotations_are_unknown() {
 async fn grants_are_put_besides_the_owners_own() {
     let present = "<AccessControlPolicy><Owner><ID>owner-id</ID></Owner></AccessControlPolicy>";
     let recorded = Recorded::new([spoken(200, present), answer(200, &[], "")]);
-    let order = AmendOrder {
+    let order = AttributeUpdate {
         acl: Some(Acl {
             grants: BTreeSet::from([Grant {
                 grantee: Grantee::Account("other".to_owned()),
@@ -210,7 +210,7 @@ async fn grants_are_put_besides_the_owners_own() {
         }),
         ..nothing()
     };
-    recorded.destination().amend(&key(), &order).await.unwrap();
+    recorded.destination().update_attributes(&key(), &order).await.unwrap();
     let expected = [
         "GET destination-bucket acl&versionId=w1",
         "PUT destination-bucket acl&versionId=w1",
@@ -229,43 +229,43 @@ async fn grants_are_put_besides_the_owners_own() {
 #[tokio::test]
 async fn no_grants_are_the_owners_alone() {
     let recorded = Recorded::new([answer(200, &[], "")]);
-    let order = AmendOrder {
+    let order = AttributeUpdate {
         acl: Some(Acl::default()),
         ..nothing()
     };
-    recorded.destination().amend(&key(), &order).await.unwrap();
+    recorded.destination().update_attributes(&key(), &order).await.unwrap();
     recorded.assert_headers(0, &[("x-amz-acl", Some("private"))]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn amended_version_that_is_gone_means_the_world_moved() {
-    let annotate = AmendOrder {
+async fn attribute_update_of_a_missing_version_is_a_failed_precondition() {
+    let annotate = AttributeUpdate {
         annotations: Some(AnnotationChange {
             write: names(&["a"]),
             remove: names(&[]),
         }),
         ..nothing()
     };
-    let tag = AmendOrder {
+    let tag = AttributeUpdate {
         tags: Some(tags(&[("a", "b")])),
         ..nothing()
     };
     for order in [annotate, tag, lock_change(true, false)] {
         for code in ["NoSuchVersion", "NoSuchKey"] {
             let recorded = Recorded::new([error(404, code)]);
-            let amended = recorded.destination().amend(&key(), &order).await;
-            assert_eq!(amended, Err(WriteError::WorldMoved), "{code}");
+            let attributes_updated = recorded.destination().update_attributes(&key(), &order).await;
+            assert_eq!(attributes_updated, Err(WriteError::PreconditionFailed), "{code}");
         }
     }
 }
 
 #[tokio::test]
 async fn denied_change_names_its_action_and_is_sent_once() {
-    let tag = AmendOrder {
+    let tag = AttributeUpdate {
         tags: Some(tags(&[("a", "b")])),
         ..nothing()
     };
-    let untag = AmendOrder {
+    let untag = AttributeUpdate {
         tags: Some(tags(&[])),
         ..nothing()
     };
@@ -276,7 +276,11 @@ async fn denied_change_names_its_action_and_is_sent_once() {
         (lock_change(false, true), "s3:PutObjectLegalHold"),
     ] {
         let recorded = Recorded::new([error(403, "AccessDenied")]);
-        let refused = recorded.destination().amend(&key(), &order).await.unwrap_err();
+        let refused = recorded
+            .destination()
+            .update_attributes(&key(), &order)
+            .await
+            .unwrap_err();
         let WriteError::Failed(failure) = refused else {
             panic!("{refused:?}");
         };
@@ -287,13 +291,13 @@ async fn denied_change_names_its_action_and_is_sent_once() {
         );
         assert_eq!(recorded.sent(), 1);
         let recorded = Recorded::new([error(503, "SlowDown")]);
-        assert!(recorded.destination().amend(&key(), &order).await.is_err());
+        assert!(recorded.destination().update_attributes(&key(), &order).await.is_err());
         assert_eq!(recorded.sent(), 1, "a write is sent once");
     }
 }
 
-fn encrypt() -> AmendOrder {
-    AmendOrder {
+fn encrypt() -> AttributeUpdate {
+    AttributeUpdate {
         encryption: Some(KmsEncryption {
             key_arn: Some("arn:aws:kms:eu-central-1:123456789012:key/k".to_owned()),
             bucket_key: true,
@@ -308,7 +312,11 @@ const NO_ANNOTATIONS: &str = "<ListObjectAnnotationsOutput></ListObjectAnnotatio
 #[tokio::test]
 async fn encryption_of_the_version_is_updated_in_place() {
     let recorded = Recorded::new([answer(200, &[], NO_ANNOTATIONS), answer(200, &[], "")]);
-    let not_held = recorded.destination().amend(&key(), &encrypt()).await.unwrap();
+    let not_held = recorded
+        .destination()
+        .update_attributes(&key(), &encrypt())
+        .await
+        .unwrap();
     assert!(not_held.is_empty());
     assert_eq!(requests(&recorded)[1], "PUT destination-bucket encryption&versionId=w1");
     let body = recorded.body(1);
@@ -331,8 +339,8 @@ async fn encryption_is_left_to_a_copy_where_s3_does_not_update_it() {
         (error(403, "AccessDenied"), 1),
     ] {
         let recorded = Recorded::new([unknown]);
-        let not_held = recorded.destination().amend(&key(), &encrypt()).await;
-        assert_eq!(not_held, Ok(Aspects::from([Aspect::Encryption])));
+        let not_held = recorded.destination().update_attributes(&key(), &encrypt()).await;
+        assert_eq!(not_held, Ok(AttributeSet::from([Attribute::Encryption])));
         assert_eq!(recorded.sent(), sent);
     }
     for (status, code) in [
@@ -341,8 +349,8 @@ async fn encryption_is_left_to_a_copy_where_s3_does_not_update_it() {
         (405, "MethodNotAllowed"),
     ] {
         let recorded = Recorded::new([answer(200, &[], NO_ANNOTATIONS), error(status, code)]);
-        let not_held = recorded.destination().amend(&key(), &encrypt()).await;
-        assert_eq!(not_held, Ok(Aspects::from([Aspect::Encryption])), "{code}");
+        let not_held = recorded.destination().update_attributes(&key(), &encrypt()).await;
+        assert_eq!(not_held, Ok(AttributeSet::from([Attribute::Encryption])), "{code}");
     }
     for (status, code) in [
         (400, "KMS.DisabledException"),
@@ -353,7 +361,7 @@ async fn encryption_is_left_to_a_copy_where_s3_does_not_update_it() {
         (503, "SlowDown"),
     ] {
         let recorded = Recorded::new([answer(200, &[], NO_ANNOTATIONS), error(status, code)]);
-        let failed = recorded.destination().amend(&key(), &encrypt()).await;
+        let failed = recorded.destination().update_attributes(&key(), &encrypt()).await;
         assert!(
             matches!(&failed, Err(WriteError::Failed(failure)) if failure.code == code),
             "a copy cannot help either: {failed:?}"
@@ -361,8 +369,8 @@ async fn encryption_is_left_to_a_copy_where_s3_does_not_update_it() {
         assert_eq!(recorded.sent(), 2, "{code}: a write is sent once");
     }
     let recorded = Recorded::new([answer(200, &[], NO_ANNOTATIONS), error(404, "NoSuchVersion")]);
-    let gone = recorded.destination().amend(&key(), &encrypt()).await;
-    assert_eq!(gone, Err(WriteError::WorldMoved));
+    let gone = recorded.destination().update_attributes(&key(), &encrypt()).await;
+    assert_eq!(gone, Err(WriteError::PreconditionFailed));
 }
 
 #[tokio::test(start_paused = true)]
@@ -383,7 +391,7 @@ async fn default_encryption_of_the_bucket_is_read_once_or_is_unknown() {
         )
     };
     let kms = |key: Option<&str>, dual_layer| {
-        Some(StatedEncryption::Kms(KmsEncryption {
+        Some(ExplicitEncryption::Kms(KmsEncryption {
             key_arn: key.map(str::to_owned),
             bucket_key: false,
             dual_layer,
@@ -391,7 +399,7 @@ async fn default_encryption_of_the_bucket_is_read_once_or_is_unknown() {
     };
     let arn = "arn:aws:kms:eu-central-1:123456789012:key/k";
     for (answer, expected) in [
-        (document("AES256", ""), Some(StatedEncryption::Managed)),
+        (document("AES256", ""), Some(ExplicitEncryption::Managed)),
         (document("aws:kms", arn), kms(Some(arn), false)),
         (document("aws:kms:dsse", arn), kms(Some(arn), true)),
         // Neither an id nor an alias is what a HEAD names.
@@ -399,7 +407,7 @@ async fn default_encryption_of_the_bucket_is_read_once_or_is_unknown() {
         (document("aws:kms", ""), kms(None, false)),
         (
             error(404, "ServerSideEncryptionConfigurationNotFoundError"),
-            Some(StatedEncryption::Managed),
+            Some(ExplicitEncryption::Managed),
         ),
         (error(403, "AccessDenied"), None),
         (error(501, "NotImplemented"), None),

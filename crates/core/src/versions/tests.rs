@@ -22,8 +22,8 @@ fn delete_may_land_until_its_request_is_over() {
     }
 }
 
-fn route() -> Route {
-    Route {
+fn route() -> MigrationRoute {
+    MigrationRoute {
         source: BucketName::new("source").unwrap(),
         destination: BucketName::new("destination").unwrap(),
     }
@@ -36,7 +36,7 @@ fn intent_comes_back_as_it_was_written_and_of_nothing_else() {
     let written = route().write_intent(&key, &intent).unwrap();
     assert_eq!(route().read_intent(&key, &intent.covered, &written), Ok(intent.clone()));
     let other_key = ObjectKey::from_raw("a/c").unwrap();
-    let other_route = Route {
+    let other_route = MigrationRoute {
         source: BucketName::new("other").unwrap(),
         ..route()
     };
@@ -61,7 +61,7 @@ fn key_of_an_intent_is_read_unless_it_is_of_another_migration() {
     let written = route().write_intent(&key, &intent).unwrap();
     let name = route().intent_name(&key, &intent.covered);
     assert_eq!(route().key_of_intent(&name, &written), Ok(Some(key)));
-    let reverse = Route {
+    let reverse = MigrationRoute {
         source: route().destination,
         destination: route().source,
     };

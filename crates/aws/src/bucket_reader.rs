@@ -12,19 +12,19 @@ use aws_sdk_s3::types::{
     ChecksumMode, EncodingType, ObjectVersion, ServerSideEncryption, ServerSideEncryptionConfiguration,
     ServerSideEncryptionRule,
 };
-use s3ferry_core::facts::{Aspects, KmsEncryption, ObjectFacts, ObjectState, StatedEncryption};
+use s3ferry_core::facts::{AttributeSet, ExplicitEncryption, KmsEncryption, ObjectFacts, ObjectState};
 use s3ferry_core::failure::{Failure, FailureKind};
-use s3ferry_core::history::VersionName;
 use s3ferry_core::names::{AccountId, BucketName, ObjectKey, Region};
+use s3ferry_core::versions::VersionName;
 use s3ferry_engine::ports::Absence;
 use tokio::sync::OnceCell;
 
-use crate::aspects::Unread;
-use crate::classify::{Attempted, ErrorAnswer};
+use crate::attributes::ReadFailure;
+use crate::classify::{AttemptedOperation, ErrorAnswer};
 use crate::facts::facts_of;
 use crate::listing::is_key;
+use crate::non_utf8_headers::NonUtf8Headers;
 use crate::preflight;
-use crate::unreadable::UnreadableHeaders;
 
 /// What a HEAD answers.
 struct Head {
@@ -34,7 +34,7 @@ struct Head {
 
 /// A bucket as it is read.
 #[derive(Debug, Clone)]
-pub(crate) struct Reading {
+pub(crate) struct BucketReader {
     pub(crate) client: Client,
     pub(crate) bucket: BucketName,
     pub(crate) region: Region,
@@ -46,7 +46,7 @@ pub(crate) struct Reading {
     pub(crate) has_acl: Arc<OnceCell<bool>>,
 }
 
-impl Reading {
+impl BucketReader {
     pub(crate) fn new(client: Client, bucket: BucketName, region: Region, owner: Option<AccountId>) -> Self {
         Self {
             client,
@@ -58,7 +58,7 @@ impl Reading {
         }
     }
 
-    pub(crate) async fn state(&self, key: &ObjectKey, aspects: &Aspects) -> Result<ObjectState, Failure> {
+    pub(crate) async fn state(&self, key: &ObjectKey, attributes: &AttributeSet) -> Result<ObjectState, Failure> {
         let head = match self.head(key, None).await {
             Ok(head) => head,
             Err(error) => return self.state_of_error(key, None, &error).await,
@@ -66,9 +66,9 @@ impl Reading {
         let facts = self.facts(key, head)?;
         // That the version is gone by now says nothing of the key: a failure that has everything read again.
         let facts = self
-            .with_aspects(key, facts, aspects)
+            .with_attributes(key, facts, attributes)
             .await
-            .map_err(Unread::into_failure)?;
+            .map_err(ReadFailure::into_failure)?;
         Ok(ObjectState::Present(Box::new(facts)))
     }
 
@@ -95,17 +95,17 @@ impl Reading {
         &self,
         key: &ObjectKey,
         facts: &ObjectFacts,
-        aspects: &Aspects,
+        attributes: &AttributeSet,
     ) -> Result<Option<ObjectFacts>, Failure> {
         if facts.version_id.is_some() {
-            return match self.with_aspects(key, facts.clone(), aspects).await {
+            return match self.with_attributes(key, facts.clone(), attributes).await {
                 Ok(facts) => Ok(Some(facts)),
-                Err(Unread::Gone(_)) => Ok(None),
-                Err(Unread::Failed(failure)) => Err(failure),
+                Err(ReadFailure::Gone(_)) => Ok(None),
+                Err(ReadFailure::Failed(failure)) => Err(failure),
             };
         }
         // Without versions the key is all that names the object: it is looked at again together with its aspects.
-        let ObjectState::Present(now) = self.state(key, aspects).await? else {
+        let ObjectState::Present(now) = self.state(key, attributes).await? else {
             return Ok(None);
         };
         Ok(facts.is_still(&now).then(|| now.with_earlier(facts)))
@@ -133,7 +133,7 @@ impl Reading {
         key: &ObjectKey,
         version: Option<&VersionName>,
     ) -> Result<Head, SdkError<HeadObjectError, HttpResponse>> {
-        let unreadable = UnreadableHeaders::default();
+        let unreadable = NonUtf8Headers::default();
         let answer = self
             .client
             .head_object()
@@ -228,7 +228,7 @@ impl Reading {
             }
             _ => {}
         }
-        Err(answer.into_failure(&Attempted {
+        Err(answer.into_failure(&AttemptedOperation {
             action: "s3:ListBucket",
             resource: self.bucket.arn(&self.region),
             when_denied: "the credentials need s3:ListBucket on the bucket, and the bucket the owner that is expected"
@@ -240,7 +240,7 @@ impl Reading {
     /// does not know it.
     ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/default-bucket-encryption.html>
-    pub(crate) async fn default_encryption(&self) -> Result<Option<StatedEncryption>, Failure> {
+    pub(crate) async fn default_encryption(&self) -> Result<Option<ExplicitEncryption>, Failure> {
         let answer = self
             .client
             .get_bucket_encryption()
@@ -256,13 +256,13 @@ impl Reading {
                 Ok(Some(
                     rules
                         .and_then(<[_]>::first)
-                        .map_or(StatedEncryption::Managed, stated_by),
+                        .map_or(ExplicitEncryption::Managed, explicit_encryption_of),
                 ))
             }
             Err(error) => {
                 let answer = ErrorAnswer::of(&error);
                 if answer.code.as_deref() == Some("ServerSideEncryptionConfigurationNotFoundError") {
-                    return Ok(Some(StatedEncryption::Managed));
+                    return Ok(Some(ExplicitEncryption::Managed));
                 }
                 let is_unknown = answer.status == Some(501);
                 let failure = answer.into_failure(&self.bucket_attempted("s3:GetEncryptionConfiguration"));
@@ -275,8 +275,8 @@ impl Reading {
         }
     }
 
-    pub(crate) fn attempted(&self, key: &ObjectKey, action: &'static str) -> Attempted {
-        Attempted {
+    pub(crate) fn attempted(&self, key: &ObjectKey, action: &'static str) -> AttemptedOperation {
+        AttemptedOperation {
             action,
             resource: key.arn(&self.bucket, &self.region),
             when_denied: format!(
@@ -303,13 +303,13 @@ impl Reading {
 }
 
 /// Reads a rule of a bucket's default encryption. A key that is not named by its ARN may be any key.
-fn stated_by(rule: &ServerSideEncryptionRule) -> StatedEncryption {
+fn explicit_encryption_of(rule: &ServerSideEncryptionRule) -> ExplicitEncryption {
     let Some(default) = rule.apply_server_side_encryption_by_default() else {
-        return StatedEncryption::Managed;
+        return ExplicitEncryption::Managed;
     };
     match default.sse_algorithm() {
-        ServerSideEncryption::Aes256 => StatedEncryption::Managed,
-        algorithm => StatedEncryption::Kms(KmsEncryption {
+        ServerSideEncryption::Aes256 => ExplicitEncryption::Managed,
+        algorithm => ExplicitEncryption::Kms(KmsEncryption {
             key_arn: default
                 .kms_master_key_id()
                 .filter(|key| key.starts_with("arn:") && key.contains(":key/"))

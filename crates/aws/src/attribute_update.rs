@@ -11,24 +11,28 @@ use aws_sdk_s3::types::{
     ObjectLockRetentionMode, SsekmsEncryption, Tag, Tagging,
 };
 use s3ferry_core::acl::Acl;
-use s3ferry_core::facts::{Aspect, Aspects, KmsEncryption};
+use s3ferry_core::facts::{Attribute, AttributeSet, KmsEncryption};
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::lock::Retention;
 use s3ferry_core::names::{ETag, ObjectKey, VersionId};
-use s3ferry_core::order::{AmendOrder, AnnotationChange, LockChange, SourcePin};
+use s3ferry_core::order::{AnnotationChange, AttributeUpdate, LockChange, SourcePin};
 use s3ferry_engine::ports::WriteError;
 
-use crate::aspects::{Unread, action};
-use crate::classify::{Attempted, ErrorAnswer};
+use crate::attributes::{ReadFailure, action};
+use crate::bucket_reader::BucketReader;
+use crate::classify::{AttemptedOperation, ErrorAnswer};
 use crate::destination::S3Destination;
-use crate::reading::Reading;
-use crate::stated::Headers;
+use crate::write_headers::RequestHeaders;
 
 impl S3Destination {
     /// Makes every change of the order, one request each. One that fails leaves those before it: the next turn reads
     /// what is left to do.
-    pub(crate) async fn amend_version(&self, key: &ObjectKey, order: &AmendOrder) -> Result<Aspects, WriteError> {
-        let mut not_held = Aspects::new();
+    pub(crate) async fn update_version_attributes(
+        &self,
+        key: &ObjectKey,
+        order: &AttributeUpdate,
+    ) -> Result<AttributeSet, WriteError> {
+        let mut not_held = AttributeSet::new();
         let version = Version {
             destination: self,
             key,
@@ -44,7 +48,7 @@ impl S3Destination {
         if let Some(annotations) = &order.annotations {
             // There a request would be taken for one that writes, or deletes, the object itself.
             if self.reading.lacks_annotations.load(Ordering::Relaxed) {
-                not_held.insert(Aspect::Annotations);
+                not_held.insert(Attribute::Annotations);
             } else {
                 version.put_annotations(&order.pin, annotations).await?;
             }
@@ -55,7 +59,7 @@ impl S3Destination {
         if let Some(encryption) = &order.encryption
             && !version.put_encryption(encryption).await?
         {
-            not_held.insert(Aspect::Encryption);
+            not_held.insert(Attribute::Encryption);
         }
         Ok(not_held)
     }
@@ -84,7 +88,7 @@ impl Version<'_> {
         self.id.is_none().then(|| self.etag.quoted())
     }
 
-    fn attempted(&self, action: &'static str) -> Attempted {
+    fn attempted(&self, action: &'static str) -> AttemptedOperation {
         attempted(&self.destination.reading, self.key, action)
     }
 
@@ -292,9 +296,9 @@ impl Version<'_> {
         match reading.annotations(self.key, self.id).await {
             Ok(_) if reading.lacks_annotations.load(Ordering::Relaxed) => return Ok(false),
             Ok(_) => {}
-            Err(Unread::Gone(_)) => return Err(WriteError::WorldMoved),
-            Err(Unread::Failed(failure)) if failure.kind.is_passing() => return Err(WriteError::Failed(failure)),
-            Err(Unread::Failed(failure)) => {
+            Err(ReadFailure::Gone(_)) => return Err(WriteError::PreconditionFailed),
+            Err(ReadFailure::Failed(failure)) if failure.kind.is_passing() => return Err(WriteError::Failed(failure)),
+            Err(ReadFailure::Failed(failure)) => {
                 tracing::debug!(s3.key = %self.key, %failure, "the encryption is not changed in place");
                 return Ok(false);
             }
@@ -335,10 +339,10 @@ impl Version<'_> {
         } else {
             let present = self.destination.reading.acl(self.key, self.id).await;
             let present = present.map_err(|unread| match unread {
-                Unread::Gone(_) => WriteError::WorldMoved,
-                Unread::Failed(failure) => WriteError::Failed(failure),
+                ReadFailure::Gone(_) => WriteError::PreconditionFailed,
+                ReadFailure::Failed(failure) => WriteError::Failed(failure),
             })?;
-            let headers = Headers::of_acl(acl, present.owner.as_deref());
+            let headers = RequestHeaders::of_acl(acl, present.owner.as_deref());
             let headers = headers.map_err(|error| self.destination.unsendable(self.key, &error))?;
             let request = request.customize();
             request.map_request(move |request| headers.set_on(request)).send().await
@@ -349,8 +353,8 @@ impl Version<'_> {
     }
 }
 
-fn attempted(bucket: &Reading, key: &ObjectKey, action: &'static str) -> Attempted {
-    Attempted {
+fn attempted(bucket: &BucketReader, key: &ObjectKey, action: &'static str) -> AttemptedOperation {
+    AttemptedOperation {
         action,
         resource: key.arn(&bucket.bucket, &bucket.region),
         when_denied: format!("the credentials need {action} on the object"),

@@ -3,31 +3,31 @@
 use std::pin::pin;
 
 use futures::TryStreamExt as _;
-use s3ferry_core::batch_operations::{Conclusion, Summary, SummarySoFar};
+use s3ferry_core::batch_operations::{FinalSyncSummary, PartialSummary, RunEnd};
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::time::Timestamp;
 use serde::Serialize;
 
-use super::{FinalSync, FinalSyncError, Terms};
-use crate::batch::Batch;
+use super::{FinalSync, FinalSyncError, JobTerms};
+use crate::batch::BatchReconciler;
 use crate::ports::{Clock, Continuations, DestinationBucket, SourceBucket, StateStore};
-use crate::results::{RunResults, texts};
+use crate::results::{ResultStore, texts};
 
 /// The answer at the end of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Concluded {
+pub struct RunEndResponse {
     /// Whether all results are added up; if not, the next invocation resumes.
     finished: bool,
     summary_key: String,
     #[serde(flatten)]
-    summary: Summary,
+    summary: FinalSyncSummary,
 }
 
 impl<F, R, S, D, C, J, Q> FinalSync<F, R>
 where
-    F: Fn(&Terms) -> Batch<S, D, C, J, Q>,
-    R: RunResults,
+    F: Fn(&JobTerms) -> BatchReconciler<S, D, C, J, Q>,
+    R: ResultStore,
     S: SourceBucket,
     D: DestinationBucket,
     C: Clock,
@@ -35,7 +35,7 @@ where
     Q: Continuations,
 {
     /// Adds up the results of a run, as many as the time allows; the sum so far is kept for the next invocation.
-    pub(super) async fn conclude(&self, end: Conclusion, deadline: Timestamp) -> Result<Concluded, FinalSyncError> {
+    pub(super) async fn conclude(&self, end: RunEnd, deadline: Timestamp) -> Result<RunEndResponse, FinalSyncError> {
         let results = self.results()?;
         let folder = end.run.folder();
         let (so_far_key, summary_key) = (
@@ -46,7 +46,7 @@ where
             let text = self.within(deadline, results.read(&so_far_key)).await?;
             serde_json::from_str(&text).map_err(|error| unreadable(&so_far_key, error.to_string()))?
         } else {
-            SummarySoFar::new(&end)
+            PartialSummary::new(&end)
         };
         let began_after = sum.after.clone();
         let added = self.add_up(results, &folder, &mut sum, self.keep_back(deadline)).await;
@@ -65,7 +65,7 @@ where
         self.within(deadline, results.write(kept.0, kept.1)).await?;
         // The state machine's history is short of room; the failures are in the object.
         sum.summary.failures.clear();
-        Ok(Concluded {
+        Ok(RunEndResponse {
             finished,
             summary_key,
             summary: sum.summary,
@@ -76,7 +76,7 @@ where
         &self,
         results: &R,
         folder: &str,
-        sum: &mut SummarySoFar,
+        sum: &mut PartialSummary,
         until: Timestamp,
     ) -> Result<(), FinalSyncError> {
         let prefix = format!("{folder}/results/");

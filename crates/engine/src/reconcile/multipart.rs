@@ -8,18 +8,20 @@ use std::time::Duration;
 
 use futures::future::{self, Either};
 use futures::{StreamExt as _, stream};
-use s3ferry_core::decide::Refusal;
-use s3ferry_core::facts::{Aspect, Aspects, HIDDEN_IN_HEAD, ObjectFacts, ObjectState, StatedEncryption};
+use s3ferry_core::decide::CopyRefusal;
+use s3ferry_core::facts::{Attribute, AttributeSet, ExplicitEncryption, HIDDEN_IN_HEAD, ObjectFacts, ObjectState};
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::{ETag, ObjectKey};
-use s3ferry_core::order::{CopyOrder, UploadTerms};
-use s3ferry_core::outcome::{AgainReason, Outcome};
-use s3ferry_core::plan::{CopyPlan, Part, PlanError, plan};
+use s3ferry_core::order::{CopyOrder, UploadParameters};
+use s3ferry_core::outcome::{DeferralReason, Outcome};
+use s3ferry_core::plan::{CopyPlan, PlanError, PlannedPart, plan};
 use s3ferry_core::upload::UploadId;
 
-use super::attempt::{Attempt, Turn, after_failure};
-use super::{Reconciler, Uploads, refused};
-use crate::ports::{Clock, Completion, CopiedPart, DestinationBucket, SourceBucket, StateStore, WriteError, Written};
+use super::attempt::{Attempt, PassResult, after_failure};
+use super::{Reconciler, UploadSupport, refused};
+use crate::ports::{
+    Clock, CopiedPart, DestinationBucket, SourceBucket, StateStore, UploadCompletion, WriteError, WrittenObject,
+};
 
 /// What is kept of an invocation for putting down what came of the parts, but never more than a quarter of what is left
 /// of it: parts must be copied in a short one, too.
@@ -32,11 +34,11 @@ const MOST_ABORTS: u32 = 5;
 struct Upload {
     id: UploadId,
     plan: CopyPlan,
-    terms: UploadTerms,
+    terms: UploadParameters,
     /// The parts that are at the destination.
     copied: BTreeMap<u32, CopiedPart>,
     /// The tag of its journal entry, where there is a journal.
-    filed: Option<ETag>,
+    journaled: Option<ETag>,
 }
 
 /// How far the parts of an upload came.
@@ -47,15 +49,15 @@ enum Progress {
 }
 
 impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<S, D, C, J> {
-    pub(super) async fn copy_in_parts(
+    pub(super) async fn multipart_copy(
         &self,
         key: &ObjectKey,
         source: &ObjectState,
         order: &CopyOrder,
         attempt: &mut Attempt,
-    ) -> Turn {
+    ) -> PassResult {
         let Some(facts) = source.facts() else {
-            return Turn::ReadAgain;
+            return PassResult::ReadAgain;
         };
         let mut upload = match self.open(key, facts, order, attempt).await {
             Ok(upload) => upload,
@@ -63,15 +65,17 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         };
         match self.copy_parts(key, order, &mut upload, attempt).await {
             Progress::AllCopied => self.complete(key, source, order, upload, attempt).await,
-            Progress::OutOfTime if upload.filed.is_some() => Turn::Ended(Outcome::Again(AgainReason::Deadline)),
+            Progress::OutOfTime if upload.journaled.is_some() => {
+                PassResult::Ended(Outcome::Deferred(DeferralReason::Deadline))
+            }
             Progress::OutOfTime => {
-                let failed = Turn::Ended(Outcome::Failed(needs_journal(key, order)));
+                let failed = PassResult::Ended(Outcome::Failed(needs_journal(key, order)));
                 self.drop_upload(key, &upload, attempt).await.err().unwrap_or(failed)
             }
             // Somebody else completed or aborted it, or the source moved on.
-            Progress::Failed(WriteError::WorldMoved) => {
+            Progress::Failed(WriteError::PreconditionFailed) => {
                 let dropped = self.drop_upload(key, &upload, attempt).await;
-                dropped.err().unwrap_or_else(|| attempt.world_moved())
+                dropped.err().unwrap_or_else(|| attempt.precondition_failed())
             }
             Progress::Failed(WriteError::Failed(failure) | WriteError::OutcomeUnknown(failure)) => {
                 self.part_failed(key, &upload, failure, attempt).await
@@ -80,9 +84,15 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
     }
 
     /// Leaves what will be resumed, and nothing else.
-    async fn part_failed(&self, key: &ObjectKey, upload: &Upload, failure: Failure, attempt: &mut Attempt) -> Turn {
+    async fn part_failed(
+        &self,
+        key: &ObjectKey,
+        upload: &Upload,
+        failure: Failure,
+        attempt: &mut Attempt,
+    ) -> PassResult {
         let turn = after_failure(failure);
-        let is_resumed = matches!(turn, Turn::ReadLater(_)) && upload.filed.is_some();
+        let is_resumed = matches!(turn, PassResult::ReadLater(_)) && upload.journaled.is_some();
         if is_resumed {
             return turn;
         }
@@ -97,12 +107,12 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         facts: &ObjectFacts,
         order: &CopyOrder,
         attempt: &mut Attempt,
-    ) -> Result<Upload, Turn> {
-        self.abort_unfiled(key, attempt).await.map_err(after_failure)?;
+    ) -> Result<Upload, PassResult> {
+        self.abort_unjournaled(key, attempt).await.map_err(after_failure)?;
         match &self.uploads {
             Some(uploads) => match self.resume(key, order, uploads, attempt).await? {
                 Some(upload) => Ok(upload),
-                None => self.begin_filed(key, facts, order, uploads, attempt).await,
+                None => self.begin_journaled(key, facts, order, uploads, attempt).await,
             },
             None => self.begin(key, facts, order, attempt).await,
         }
@@ -113,15 +123,15 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         &self,
         key: &ObjectKey,
         order: &CopyOrder,
-        uploads: &Uploads<J>,
+        uploads: &UploadSupport<J>,
         attempt: &mut Attempt,
-    ) -> Result<Option<Upload>, Turn> {
-        let Some(filed) = uploads.journal.load(key).await.map_err(after_failure)? else {
-            attempt.may_be_filed = false;
+    ) -> Result<Option<Upload>, PassResult> {
+        let Some(journaled) = uploads.journal.load(key).await.map_err(after_failure)? else {
+            attempt.may_be_journaled = false;
             return Ok(None);
         };
-        attempt.may_be_filed = true;
-        if let Some(entry) = filed.entry {
+        attempt.may_be_journaled = true;
+        if let Some(entry) = journaled.entry {
             if !entry.fulfils(order) {
                 self.abort(key, &entry.upload_id).await.map_err(after_failure)?;
             } else if let Some(listed) = self.listed(key, &entry.upload_id).await? {
@@ -129,7 +139,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
                     entry.plan.parts().map(|part| (part.number, part.size_bytes)).collect();
                 let fits = |part: &CopiedPart| planned.get(&part.number) == Some(&part.size_bytes);
                 return Ok(Some(Upload {
-                    terms: UploadTerms::new(order, &entry.plan),
+                    terms: UploadParameters::new(order, &entry.plan),
                     copied: listed
                         .into_iter()
                         .filter(fits)
@@ -137,19 +147,19 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
                         .collect(),
                     id: entry.upload_id,
                     plan: entry.plan,
-                    filed: Some(filed.etag),
+                    journaled: Some(journaled.etag),
                 }));
             } else {
                 // Completed by somebody else, perhaps after this turn's reading.
-                self.forget(key, &filed.etag, uploads, attempt).await?;
-                return Err(attempt.world_moved());
+                self.forget(key, &journaled.etag, uploads, attempt).await?;
+                return Err(attempt.precondition_failed());
             }
         }
-        self.forget(key, &filed.etag, uploads, attempt).await?;
+        self.forget(key, &journaled.etag, uploads, attempt).await?;
         Ok(None)
     }
 
-    async fn listed(&self, key: &ObjectKey, upload_id: &UploadId) -> Result<Option<Vec<CopiedPart>>, Turn> {
+    async fn listed(&self, key: &ObjectKey, upload_id: &UploadId) -> Result<Option<Vec<CopiedPart>>, PassResult> {
         self.destination.list_parts(key, upload_id).await.map_err(after_failure)
     }
 
@@ -159,19 +169,19 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         facts: &ObjectFacts,
         order: &CopyOrder,
         attempt: &mut Attempt,
-    ) -> Result<Upload, Turn> {
+    ) -> Result<Upload, PassResult> {
         let layout = self.source.layout(key, facts).await.map_err(after_failure)?;
         let plan = plan(facts.size_bytes, &layout, self.policy.part_size_bytes)
-            .map_err(|error| Turn::Ended(Outcome::Failed(unplannable(key, facts, error))))?;
+            .map_err(|error| PassResult::Ended(Outcome::Failed(unplannable(key, facts, error))))?;
         self.marker_holds(key, order, &plan)?;
-        let terms = UploadTerms::new(order, &plan);
+        let terms = UploadParameters::new(order, &plan);
         // Until its id is known, nobody could abort it; cut off here, it may still be begun.
-        let was_unnamed = mem::replace(&mut attempt.may_be_unnamed, true);
+        let was_orphaned = mem::replace(&mut attempt.may_be_orphaned, true);
         attempt.write_under_way = true;
         let created = self.destination.create_upload(key, &terms).await;
         attempt.write_under_way = false;
         attempt.outcome_unknown |= matches!(created, Err(WriteError::OutcomeUnknown(_)));
-        attempt.may_be_unnamed = was_unnamed
+        attempt.may_be_orphaned = was_orphaned
             || match &created {
                 // Without a journal, a process that was killed before this one wrote nothing down.
                 Ok(_) => self.uploads.is_none(),
@@ -179,50 +189,50 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             };
         let id = match created {
             Ok(id) => id,
-            Err(WriteError::WorldMoved) => return Err(Turn::ReadAgain),
+            Err(WriteError::PreconditionFailed) => return Err(PassResult::ReadAgain),
             Err(WriteError::Failed(failure) | WriteError::OutcomeUnknown(failure)) => {
                 return Err(after_failure(failure));
             }
         };
-        attempt.unfiled = Some(id.clone());
+        attempt.unjournaled = Some(id.clone());
         Ok(Upload {
             id,
             plan,
             terms,
             copied: BTreeMap::new(),
-            filed: None,
+            journaled: None,
         })
     }
 
-    async fn begin_filed(
+    async fn begin_journaled(
         &self,
         key: &ObjectKey,
         facts: &ObjectFacts,
         order: &CopyOrder,
-        uploads: &Uploads<J>,
+        uploads: &UploadSupport<J>,
         attempt: &mut Attempt,
-    ) -> Result<Upload, Turn> {
+    ) -> Result<Upload, PassResult> {
         let upload = self.begin(key, facts, order, attempt).await?;
         let entry = uploads.route.entry(key, upload.id.clone(), order, upload.plan.clone());
-        attempt.may_be_filed = true;
+        attempt.may_be_journaled = true;
         // Cut off here, the entry may still land.
         attempt.write_under_way = true;
         let created = uploads.journal.create(key, &entry).await;
         attempt.write_under_way = false;
         let turn = match created {
             Ok(Some(etag)) => {
-                attempt.unfiled = None;
+                attempt.unjournaled = None;
                 return Ok(Upload {
-                    filed: Some(etag),
+                    journaled: Some(etag),
                     ..upload
                 });
             }
             // Somebody else was faster: the next turn goes on with theirs.
-            Ok(None) | Err(WriteError::WorldMoved) => Turn::ReadAgain,
+            Ok(None) | Err(WriteError::PreconditionFailed) => PassResult::ReadAgain,
             // An entry that lands late names an upload that is gone by then: somebody must look once more.
             Err(error) => attempt.write_failed(error),
         };
-        let aborted = self.abort_unfiled(key, attempt).await;
+        let aborted = self.abort_unjournaled(key, attempt).await;
         Err(aborted.err().map_or(turn, after_failure))
     }
 
@@ -238,7 +248,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             .deadline
             .minus(FOR_THE_END.min(attempt.deadline.since(self.clock.now()) / 4));
         let longest_ms = AtomicU64::new(0);
-        let missing: Vec<Part> = upload
+        let missing: Vec<PlannedPart> = upload
             .plan
             .parts()
             .filter(|part| !upload.copied.contains_key(&part.number))
@@ -250,7 +260,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         let failed = AtomicBool::new(false);
         let failed = &failed;
         // A part that would be cut off is not begun: it would be copied twice.
-        let goes_on = |_: &Part| {
+        let goes_on = |_: &PlannedPart| {
             let left_ms = stop_at.since(self.clock.now()).as_millis();
             let has_time = left_ms > u128::from(longest_ms.load(Ordering::Relaxed));
             future::ready(has_time && !failed.load(Ordering::Relaxed))
@@ -297,12 +307,12 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         order: &CopyOrder,
         upload: Upload,
         attempt: &mut Attempt,
-    ) -> Turn {
-        let completion = Completion {
+    ) -> PassResult {
+        let completion = UploadCompletion {
             parts: upload.copied.values().cloned().collect(),
             condition: order.condition.clone(),
             size_bytes: order.size_bytes,
-            checksum: upload.terms.stated.checksum,
+            checksum: upload.terms.explicit.checksum,
         };
         attempt.write_under_way = true;
         let answer = self.destination.complete_upload(key, &upload.id, &completion).await;
@@ -311,7 +321,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             Ok(written) => written,
             // After a conflict S3 wants the upload begun anew.
             // <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html>
-            Err(error @ WriteError::WorldMoved) => {
+            Err(error @ WriteError::PreconditionFailed) => {
                 let turn = attempt.conditional_write_failed(&order.condition, error);
                 let dropped = self.drop_upload(key, &upload, attempt).await;
                 return dropped.err().unwrap_or(turn);
@@ -320,65 +330,74 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             Err(error @ WriteError::OutcomeUnknown(_)) => return attempt.write_failed(error),
         };
         attempt.progress = true;
-        attempt.unfiled = None;
-        attempt.lost.clone_from(&upload.terms.lost);
+        attempt.unjournaled = None;
+        attempt.not_preserved.clone_from(&upload.terms.not_preserved);
         let encryption = self.encryption_of_copy(source, attempt);
-        self.note_lost(source, None, encryption.as_ref(), attempt);
+        self.note_not_preserved(source, None, encryption.as_ref(), attempt);
         if upload.plan.replays()
-            && !matches!(upload.terms.stated.encryption, Some(StatedEncryption::Kms(_)))
+            && !matches!(upload.terms.explicit.encryption, Some(ExplicitEncryption::Kms(_)))
             && written.etag != order.pin.etag
         {
-            attempt.lost.insert(Aspect::Etag);
+            attempt.not_preserved.insert(Attribute::Etag);
         }
         // What the copy still lacks must survive a crash: the entry stays until that is written.
-        if let (Some(uploads), Some(filed)) = (&self.uploads, &upload.filed)
+        if let (Some(uploads), Some(journaled)) = (&self.uploads, &upload.journaled)
             && order.follow_up.is_empty()
-            && let Err(turn) = self.forget(key, filed, uploads, attempt).await
+            && let Err(turn) = self.forget(key, journaled, uploads, attempt).await
         {
             return turn;
         }
-        self.settle_upload(key, source, order, written, attempt).await
+        self.finish_or_abort_upload(key, source, order, written, attempt).await
     }
 
     /// Reads the destination after a completion: an upload counts from its start, so what was written since then stays
     /// the current version. Then it is settled like any copy.
     ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html>
-    async fn settle_upload(
+    async fn finish_or_abort_upload(
         &self,
         key: &ObjectKey,
         source: &ObjectState,
         order: &CopyOrder,
-        written: Written,
+        written: WrittenObject,
         attempt: &mut Attempt,
-    ) -> Turn {
+    ) -> PassResult {
         if self.is_shared() {
             return attempt.copied(written, order);
         }
         match self.is_current(key, &written, attempt).await {
             Ok(true) => {}
-            Ok(false) => return attempt.world_moved(),
+            Ok(false) => return attempt.precondition_failed(),
             Err(turn) => return turn,
         }
         self.end_copy(key, source, order, written, attempt).await
     }
 
     /// Tells whether the destination's current object is what an upload became.
-    async fn is_current(&self, key: &ObjectKey, written: &Written, attempt: &mut Attempt) -> Result<bool, Turn> {
-        let now = self.destination.read(key, &Aspects::new()).await.map_err(|failure| {
-            attempt.aspects.extend(HIDDEN_IN_HEAD);
-            after_failure(failure)
-        })?;
+    async fn is_current(
+        &self,
+        key: &ObjectKey,
+        written: &WrittenObject,
+        attempt: &mut Attempt,
+    ) -> Result<bool, PassResult> {
+        let now = self
+            .destination
+            .read(key, &AttributeSet::new())
+            .await
+            .map_err(|failure| {
+                attempt.attributes.extend(HIDDEN_IN_HEAD);
+                after_failure(failure)
+            })?;
         let is_written = |facts: &ObjectFacts| facts.version_id == written.version_id && facts.etag == written.etag;
         Ok(now.facts().is_some_and(is_written))
     }
 
     /// Aborts an upload and removes its entry.
-    async fn drop_upload(&self, key: &ObjectKey, upload: &Upload, attempt: &mut Attempt) -> Result<(), Turn> {
+    async fn drop_upload(&self, key: &ObjectKey, upload: &Upload, attempt: &mut Attempt) -> Result<(), PassResult> {
         self.abort(key, &upload.id).await.map_err(after_failure)?;
-        attempt.unfiled = None;
-        if let (Some(uploads), Some(filed)) = (&self.uploads, &upload.filed) {
-            self.forget(key, filed, uploads, attempt).await?;
+        attempt.unjournaled = None;
+        if let (Some(uploads), Some(journaled)) = (&self.uploads, &upload.journaled) {
+            self.forget(key, journaled, uploads, attempt).await?;
         }
         Ok(())
     }
@@ -408,52 +427,59 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
     async fn forget(
         &self,
         key: &ObjectKey,
-        filed: &ETag,
-        uploads: &Uploads<J>,
+        journaled: &ETag,
+        uploads: &UploadSupport<J>,
         attempt: &mut Attempt,
-    ) -> Result<(), Turn> {
-        uploads.journal.remove(key, filed).await.map_err(after_failure)?;
-        attempt.may_be_filed = false;
+    ) -> Result<(), PassResult> {
+        uploads.journal.remove(key, journaled).await.map_err(after_failure)?;
+        attempt.may_be_journaled = false;
         Ok(())
     }
 
     /// Puts away what an earlier turn or invocation left of a copy in parts that will not be resumed.
-    pub(super) async fn tidy(&self, key: &ObjectKey, outcome: Outcome, attempt: &mut Attempt) -> Turn {
-        if let Err(failure) = self.abort_unfiled(key, attempt).await {
+    pub(super) async fn tidy(&self, key: &ObjectKey, outcome: Outcome, attempt: &mut Attempt) -> PassResult {
+        if let Err(failure) = self.abort_unjournaled(key, attempt).await {
             return after_failure(failure);
         }
         let is_resumed = match &outcome {
-            Outcome::Again(_) => true,
+            Outcome::Deferred(_) => true,
             Outcome::Failed(failure) => failure.kind.is_passing(),
-            Outcome::Copied { .. } | Outcome::Amended { .. } | Outcome::Deleted | Outcome::Skipped(_) => false,
+            Outcome::Copied { .. } | Outcome::AttributesUpdated { .. } | Outcome::Deleted | Outcome::Skipped(_) => {
+                false
+            }
         };
         if is_resumed {
-            return Turn::Ended(outcome);
+            return PassResult::Ended(outcome);
         }
-        if let Some(uploads) = self.uploads.as_ref().filter(|_| attempt.may_be_filed)
+        if let Some(uploads) = self.uploads.as_ref().filter(|_| attempt.may_be_journaled)
             && let Err(turn) = self.put_away(key, uploads, attempt).await
         {
             return turn;
         }
-        self.end_without_unnamed(key, outcome, attempt).await
+        self.end_without_orphaned_uploads(key, outcome, attempt).await
     }
 
-    async fn put_away(&self, key: &ObjectKey, uploads: &Uploads<J>, attempt: &mut Attempt) -> Result<(), Turn> {
-        let Some(filed) = uploads.journal.load(key).await.map_err(after_failure)? else {
-            attempt.may_be_filed = false;
+    async fn put_away(
+        &self,
+        key: &ObjectKey,
+        uploads: &UploadSupport<J>,
+        attempt: &mut Attempt,
+    ) -> Result<(), PassResult> {
+        let Some(journaled) = uploads.journal.load(key).await.map_err(after_failure)? else {
+            attempt.may_be_journaled = false;
             return Ok(());
         };
-        if let Some(entry) = &filed.entry {
+        if let Some(entry) = &journaled.entry {
             self.abort(key, &entry.upload_id).await.map_err(after_failure)?;
         }
-        self.forget(key, &filed.etag, uploads, attempt).await
+        self.forget(key, &journaled.etag, uploads, attempt).await
     }
 }
 
 /// Tells whether a write may succeed when it is tried again.
 fn is_passing(error: &WriteError) -> bool {
     match error {
-        WriteError::WorldMoved => false,
+        WriteError::PreconditionFailed => false,
         WriteError::Failed(failure) | WriteError::OutcomeUnknown(failure) => failure.kind.is_passing(),
     }
 }
@@ -474,7 +500,7 @@ fn needs_journal(key: &ObjectKey, order: &CopyOrder) -> Failure {
 
 fn unplannable(key: &ObjectKey, facts: &ObjectFacts, error: PlanError) -> Failure {
     match error {
-        PlanError::TooLarge { size_bytes } => refused(key, &Refusal::TooLarge { size_bytes }),
+        PlanError::TooLarge { size_bytes } => refused(key, &CopyRefusal::TooLarge { size_bytes }),
         PlanError::Empty => Failure {
             kind: FailureKind::Bug,
             code: "EmptyPlan".to_owned(),

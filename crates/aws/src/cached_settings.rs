@@ -11,15 +11,15 @@ const KEPT: Duration = Duration::from_mins(1);
 
 /// A setting, with when it was read.
 #[derive(Debug)]
-pub(crate) struct Kept<T>(Mutex<Option<(Instant, T)>>);
+pub(crate) struct CachedSetting<T>(Mutex<Option<(Instant, T)>>);
 
-impl<T> Default for Kept<T> {
+impl<T> Default for CachedSetting<T> {
     fn default() -> Self {
         Self(Mutex::default())
     }
 }
 
-impl<T: Clone> Kept<T> {
+impl<T: Clone> CachedSetting<T> {
     /// Returns what was read within the last minute, or reads it: one of those who ask at the same time does so for all.
     /// Only an answer that `lasts` is kept.
     pub(crate) async fn get(
@@ -51,7 +51,7 @@ mod tests {
 
     #[derive(Default)]
     struct Setting {
-        kept: Kept<u32>,
+        kept: CachedSetting<u32>,
         reads: AtomicU32,
     }
 

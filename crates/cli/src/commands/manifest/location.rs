@@ -9,16 +9,16 @@ use s3ferry_aws::file::FileStore;
 use s3ferry_aws::listing::S3Listing;
 use s3ferry_core::names::{ETag, ObjectKey, Region};
 use s3ferry_core::object_class::ObjectClass;
-use s3ferry_engine::listing::Reach;
+use s3ferry_engine::listing::PrefetchLimits;
 use tempfile::NamedTempFile;
 
-use crate::exit::Error;
-use crate::files::{FileAt, folder_of, found_region, make_way, must_be_writable};
+use crate::exit::CliError;
+use crate::files::{FileLocation, folder_of, found_region, make_way, must_be_writable};
 use crate::rows::listed;
 
 /// Where manifests go, ready.
 #[derive(Debug)]
-pub(crate) enum Place {
+pub(crate) enum ManifestLocation {
     Folder {
         folder: PathBuf,
         name: String,
@@ -30,17 +30,17 @@ pub(crate) enum Place {
     },
 }
 
-impl Place {
+impl ManifestLocation {
     /// Makes sure that the place can be written to.
-    pub(crate) async fn open(at: &FileAt, clients: &Clients, region: &Region) -> Result<Self, Error> {
+    pub(crate) async fn open(at: &FileLocation, clients: &Clients, region: &Region) -> Result<Self, CliError> {
         match at {
-            FileAt::File(path) => {
+            FileLocation::File(path) => {
                 let folder = folder_of(path).to_owned();
                 must_be_writable(&folder)?;
                 let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
                 Ok(Self::Folder { folder, name })
             }
-            FileAt::Object(location) => {
+            FileLocation::Object(location) => {
                 let bucket = &location.bucket;
                 let region = found_region(clients, bucket, region).await?;
                 let client = clients.s3_for_listing(&region);
@@ -54,7 +54,7 @@ impl Place {
     }
 
     /// Finds the numbered files that are there under this name, of whatever class.
-    pub(crate) async fn numbered(&self) -> Result<BTreeSet<String>, Error> {
+    pub(crate) async fn numbered(&self) -> Result<BTreeSet<String>, CliError> {
         let mut found = BTreeSet::new();
         match self {
             Self::Folder { folder, name } => {
@@ -63,7 +63,7 @@ impl Place {
             }
             Self::Bucket { store, listing, prefix } => {
                 let begin = format!("{}-", stem(prefix));
-                let mut pages = std::pin::pin!(listed(listing.clone(), &begin, Reach::default()));
+                let mut pages = std::pin::pin!(listed(listing.clone(), &begin, PrefetchLimits::default()));
                 while let Some(page) = pages.next().await {
                     let keys = page?.into_iter().map(|row| row.key);
                     let keys = keys.filter(|key| is_numbered(prefix, key.as_str()));
@@ -75,12 +75,12 @@ impl Place {
     }
 
     /// Makes a file that is written to; nobody sees it under its name before it is whole.
-    pub(crate) fn begin(&self) -> Result<NamedTempFile, Error> {
+    pub(crate) fn begin(&self) -> Result<NamedTempFile, CliError> {
         let file = match self {
             Self::Folder { folder, .. } => NamedTempFile::new_in(folder),
             Self::Bucket { .. } => NamedTempFile::new(),
         };
-        file.map_err(Error::file("create a temporary file"))
+        file.map_err(CliError::file("create a temporary file"))
     }
 
     /// Puts a whole file under the name with `suffix`; returns where it is, and its tag if it is an object.
@@ -89,17 +89,17 @@ impl Place {
         file: NamedTempFile,
         suffix: &str,
         extension: &str,
-    ) -> Result<(String, Option<ETag>), Error> {
+    ) -> Result<(String, Option<ETag>), CliError> {
         match self {
             Self::Folder { folder, name } => {
                 let path = folder.join(numbered(name, suffix, extension));
                 let persisted = file.persist(&path);
-                persisted.map_err(|error| Error::file(format!("write {}", path.display()))(error.error))?;
+                persisted.map_err(|error| CliError::file(format!("write {}", path.display()))(error.error))?;
                 Ok((path.display().to_string(), None))
             }
             Self::Bucket { store, prefix, .. } => {
                 let key = ObjectKey::from_raw(numbered(prefix, suffix, extension));
-                let key = key.map_err(|error| Error::usage(error.to_string(), "give a shorter name with --to"))?;
+                let key = key.map_err(|error| CliError::usage(error.to_string(), "give a shorter name with --to"))?;
                 let etag = store.put(&key, file.path(), "text/csv").await?;
                 Ok((format!("s3://{}/{key}", store.bucket()), Some(etag)))
             }
@@ -109,8 +109,8 @@ impl Place {
 
 /// Makes sure, before any work, that the numbered files of a manifest can be written on this machine, and removes those of
 /// an earlier run: what is there at the end is of this run. Objects are left: a failed run names them.
-pub(super) fn make_way_for_numbered(at: &FileAt) -> Result<(), Error> {
-    let FileAt::File(path) = at else { return Ok(()) };
+pub(super) fn make_way_for_numbered(at: &FileLocation) -> Result<(), CliError> {
+    let FileLocation::File(path) = at else { return Ok(()) };
     let folder = folder_of(path);
     must_be_writable(folder)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -118,15 +118,15 @@ pub(super) fn make_way_for_numbered(at: &FileAt) -> Result<(), Error> {
 }
 
 /// Does the same for the files with each of the `suffixes`.
-pub(crate) fn make_way_for_suffixes(at: &FileAt, suffixes: &[&str]) -> Result<(), Error> {
-    let FileAt::File(path) = at else { return Ok(()) };
+pub(crate) fn make_way_for_suffixes(at: &FileLocation, suffixes: &[&str]) -> Result<(), CliError> {
+    let FileLocation::File(path) = at else { return Ok(()) };
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let of_suffix = |suffix: &&str| make_way(&folder_of(path).join(numbered(&name, suffix, "csv")));
     suffixes.iter().try_for_each(of_suffix)
 }
 
-fn numbered_in(folder: &Path, name: &str) -> Result<Vec<PathBuf>, Error> {
-    let unreadable = || Error::unreadable(format!("look through {}", folder.display()));
+fn numbered_in(folder: &Path, name: &str) -> Result<Vec<PathBuf>, CliError> {
+    let unreadable = || CliError::unreadable(format!("look through {}", folder.display()));
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(unreadable())? {
         let file = entry.map_err(unreadable())?.file_name();
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn numbered_files_of_a_name_are_told_from_others() {
+    fn numbered_files_of_a_name_are_recognized() {
         for file in [
             "a/run-0001.csv",
             "a/run-12345.csv",

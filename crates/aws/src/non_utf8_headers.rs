@@ -16,9 +16,9 @@ use s3ferry_core::upload::hexadecimal;
 
 /// Has the SDK leave unreadable headers out of what it reads of an answer.
 #[derive(Debug)]
-pub(crate) struct LeaveOutUnreadable;
+pub(crate) struct DropNonUtf8Headers;
 
-impl Intercept for LeaveOutUnreadable {
+impl Intercept for DropNonUtf8Headers {
     fn name(&self) -> &'static str {
         "LeaveOutUnreadable"
     }
@@ -71,16 +71,16 @@ fn expires_put_aside(headers: &Headers) -> Option<Vec<u8>> {
 
 /// Keeps the unreadable headers of a request's answer.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct UnreadableHeaders(Arc<Mutex<BTreeMap<String, Vec<u8>>>>);
+pub(crate) struct NonUtf8Headers(Arc<Mutex<BTreeMap<String, Vec<u8>>>>);
 
-impl UnreadableHeaders {
+impl NonUtf8Headers {
     /// Returns those of the last answer, by lower-case name.
     pub(crate) fn take(&self) -> BTreeMap<String, Vec<u8>> {
         std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-impl Intercept for UnreadableHeaders {
+impl Intercept for NonUtf8Headers {
     fn name(&self) -> &'static str {
         "UnreadableHeaders"
     }

@@ -6,14 +6,14 @@ macro_rules! codes {
     ($($variant:ident = $name:literal, $status:literal, $message:literal;)*) => {
         /// An error code of S3.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum Code {
+        pub enum SimErrorCode {
             $(
                 #[doc = concat!("`", $name, "`")]
                 $variant,
             )*
         }
 
-        impl Code {
+        impl SimErrorCode {
             /// The code as it stands in an answer.
             pub fn name(self) -> &'static str {
                 match self {
@@ -96,9 +96,9 @@ codes! {
 
 /// A refused request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
+pub struct SimError {
     /// The code.
-    pub code: Code,
+    pub code: SimErrorCode,
     /// What exactly was wrong.
     pub message: String,
     /// Headers of the answer that tell more: the bucket's region, that a delete marker was met.
@@ -106,16 +106,16 @@ pub struct Refusal {
 }
 
 /// What an operation answers.
-pub type Answer<T> = Result<T, Refusal>;
+pub type SimResult<T> = Result<T, SimError>;
 
-impl Refusal {
+impl SimError {
     /// Refuses with S3's general message.
-    pub fn new(code: Code) -> Self {
+    pub fn new(code: SimErrorCode) -> Self {
         Self::because(code, code.message())
     }
 
     /// Refuses with a message of its own.
-    pub fn because(code: Code, message: impl Into<String>) -> Self {
+    pub fn because(code: SimErrorCode, message: impl Into<String>) -> Self {
         Self {
             code,
             message: message.into(),
@@ -131,16 +131,16 @@ impl Refusal {
     }
 }
 
-impl From<Code> for Refusal {
-    fn from(code: Code) -> Self {
+impl From<SimErrorCode> for SimError {
+    fn from(code: SimErrorCode) -> Self {
         Self::new(code)
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for SimError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}: {}", self.code.name(), self.message)
     }
 }
 
-impl std::error::Error for Refusal {}
+impl std::error::Error for SimError {}

@@ -95,7 +95,7 @@ fn statements_on_destination_and_state_bucket_end_with_their_owner() {
 }
 
 #[test]
-fn object_rights_end_at_the_prefix() {
+fn object_permissions_end_at_the_prefix() {
     let resources = Template::load("source").resources(&[&[("KeyPrefix", "in/")], EVERYTHING].concat());
     let mut checked = 0;
     for (id, statement) in all_statements(&resources) {
@@ -111,7 +111,7 @@ fn object_rights_end_at_the_prefix() {
 }
 
 #[test]
-fn default_replicator_has_exactly_the_rights_of_a_copy() {
+fn default_replicator_has_exactly_the_permissions_of_a_copy() {
     let actions = role_actions(&Template::load("source").resources(&[]), "ReplicatorRole");
     let expected = [
         "logs:CreateLogStream",
@@ -267,9 +267,9 @@ fn final_sync_may_what_the_replicator_may_and_keep_results() {
             });
             statements.collect()
         };
-        let rights = of_objects("FinalSyncRole");
-        assert!(rights.len() >= 4);
-        assert_eq!(rights, of_objects("ReplicatorRole"));
+        let permissions = of_objects("FinalSyncRole");
+        assert!(permissions.len() >= 4);
+        assert_eq!(permissions, of_objects("ReplicatorRole"));
     }
     let actions = role_actions(&Template::load("source").resources(&[]), "FinalSyncRole");
     let replicator = role_actions(&Template::load("source").resources(&[]), "ReplicatorRole");
@@ -289,13 +289,13 @@ fn final_sync_may_what_the_replicator_may_and_keep_results() {
 #[test]
 fn access_lists_are_touched_only_where_they_are_copied() {
     let template = Template::load("source");
-    let rights = |overrides: &[(&str, &str)]| -> BTreeSet<String> {
+    let permissions = |overrides: &[(&str, &str)]| -> BTreeSet<String> {
         let actions = role_actions(&template.resources(overrides), "ReplicatorRole").into_iter();
         actions
             .filter(|action| action.ends_with("Acl") || action.contains("Ownership"))
             .collect()
     };
-    assert_eq!(rights(&[]), BTreeSet::new());
+    assert_eq!(permissions(&[]), BTreeSet::new());
     let expected = [
         "s3:GetBucketAcl",
         "s3:GetBucketOwnershipControls",
@@ -304,16 +304,16 @@ fn access_lists_are_touched_only_where_they_are_copied() {
         "s3:PutObjectAcl",
         "s3:PutObjectVersionAcl",
     ];
-    assert_eq!(rights(&[("Acl", "copy")]), expected.map(str::to_owned).into());
+    assert_eq!(permissions(&[("Acl", "copy")]), expected.map(str::to_owned).into());
 }
 
 #[test]
 fn versions_are_removed_only_where_ownership_is_shared() {
     let template = Template::load("source");
     for role in ["ReplicatorRole", "FinalSyncRole"] {
-        let rights = |overrides: &[(&str, &str)]| role_actions(&template.resources(overrides), role);
-        let shared = rights(&[("Ownership", "shared")]);
-        let exclusive = rights(&[]);
+        let permissions = |overrides: &[(&str, &str)]| role_actions(&template.resources(overrides), role);
+        let shared = permissions(&[("Ownership", "shared")]);
+        let exclusive = permissions(&[]);
         let more: Vec<&String> = shared.difference(&exclusive).collect();
         assert_eq!(more, ["s3:DeleteObjectVersion"]);
     }
@@ -382,7 +382,7 @@ fn bounds_of_parts_are_those_of_the_code() {
 }
 
 #[test]
-fn default_bucket_wiring_has_exactly_the_rights_of_a_notification() {
+fn default_bucket_wiring_has_exactly_the_permissions_of_a_notification() {
     let actions = role_actions(&Template::load("source").resources(&[]), "BucketWiringRole");
     let expected = [
         "events:ListRules",

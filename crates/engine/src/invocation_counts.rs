@@ -2,13 +2,13 @@
 
 /// Counts of one invocation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct InvocationCounts {
     /// Keys whose object was copied.
     pub copied: u64,
     /// Bytes of those objects.
     pub bytes_copied: u64,
     /// Keys whose object had something around equal bytes changed.
-    pub amended: u64,
+    pub attributes_updated: u64,
     /// Keys whose object was deleted at the destination.
     pub deleted: u64,
     /// Keys that needed nothing.
@@ -16,7 +16,7 @@ pub struct Counts {
     /// Keys left alone because the destination's object is as new or newer, and not ours.
     pub conflicts: u64,
     /// Keys that a continuation brings back.
-    pub handed_over: u64,
+    pub requeued: u64,
     /// Records that failed, among them the refused ones.
     pub failed: u64,
     /// Records of another bucket than the configured one.
@@ -26,5 +26,5 @@ pub struct Counts {
     /// Records that a newer event of the same key accompanied.
     pub stale: u64,
     /// Aspects that copies did not carry.
-    pub aspects_lost: u64,
+    pub attributes_not_preserved: u64,
 }

@@ -4,32 +4,32 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use s3ferry_core::decide::BucketLock;
-use s3ferry_core::facts::{Aspects, ObjectState, StatedEncryption};
+use s3ferry_core::decide::BucketObjectLock;
+use s3ferry_core::facts::{AttributeSet, ExplicitEncryption, ObjectState};
 use s3ferry_core::failure::Failure;
-use s3ferry_core::history::{VersionListing, VersionName};
 use s3ferry_core::names::{ETag, ObjectKey, VersionId};
-use s3ferry_core::order::{AmendOrder, CopyOrder, SourcePin, UploadTerms};
-use s3ferry_core::plan::{CopyPlan, Part};
+use s3ferry_core::order::{AttributeUpdate, CopyOrder, SourcePin, UploadParameters};
+use s3ferry_core::plan::{CopyPlan, PlannedPart};
 use s3ferry_core::upload::{ListedUpload, UploadId};
-use s3ferry_engine::ports::{Absence, Completion, CopiedPart, DestinationBucket, WriteError, Written};
+use s3ferry_core::versions::{VersionListing, VersionName};
+use s3ferry_engine::ports::{Absence, CopiedPart, DestinationBucket, UploadCompletion, WriteError, WrittenObject};
 
-use crate::progress::{LargeCopy, Progress};
+use crate::progress::{LargeCopy, ProgressReporter};
 
 /// Hands everything on.
 #[derive(Debug)]
-pub(super) struct WatchedDestination<D> {
+pub(super) struct ObservedDestination<D> {
     pub(super) inner: D,
-    pub(super) progress: Progress,
+    pub(super) progress: ProgressReporter,
     /// Copies that were refused because a side had changed since it was read.
     pub(super) overtaken: Arc<AtomicU64>,
 }
 
-impl<D> WatchedDestination<D> {
+impl<D> ObservedDestination<D> {
     fn written<T>(&self, written: Result<T, WriteError>, bytes: u64) -> Result<T, WriteError> {
         match &written {
             Ok(_) if bytes > 0 => self.progress.advance_bytes(bytes),
-            Err(WriteError::WorldMoved) => {
+            Err(WriteError::PreconditionFailed) => {
                 self.overtaken.fetch_add(1, Ordering::Relaxed);
             }
             Ok(_) | Err(_) => {}
@@ -38,20 +38,20 @@ impl<D> WatchedDestination<D> {
     }
 }
 
-impl<D: DestinationBucket> DestinationBucket for WatchedDestination<D> {
-    async fn read(&self, key: &ObjectKey, aspects: &Aspects) -> Result<ObjectState, Failure> {
-        self.inner.read(key, aspects).await
+impl<D: DestinationBucket> DestinationBucket for ObservedDestination<D> {
+    async fn read(&self, key: &ObjectKey, attributes: &AttributeSet) -> Result<ObjectState, Failure> {
+        self.inner.read(key, attributes).await
     }
 
     async fn confirm_absence(&self, key: &ObjectKey) -> Result<Absence, Failure> {
         self.inner.confirm_absence(key).await
     }
 
-    async fn object_lock(&self) -> Result<Option<BucketLock>, Failure> {
+    async fn object_lock(&self) -> Result<Option<BucketObjectLock>, Failure> {
         self.inner.object_lock().await
     }
 
-    async fn default_encryption(&self) -> Result<Option<StatedEncryption>, Failure> {
+    async fn default_encryption(&self) -> Result<Option<ExplicitEncryption>, Failure> {
         self.inner.default_encryption().await
     }
 
@@ -59,12 +59,12 @@ impl<D: DestinationBucket> DestinationBucket for WatchedDestination<D> {
         self.inner.has_acl().await
     }
 
-    async fn copy(&self, key: &ObjectKey, order: &CopyOrder) -> Result<Written, WriteError> {
+    async fn copy(&self, key: &ObjectKey, order: &CopyOrder) -> Result<WrittenObject, WriteError> {
         self.written(self.inner.copy(key, order).await, order.size_bytes)
     }
 
-    async fn amend(&self, key: &ObjectKey, order: &AmendOrder) -> Result<Aspects, WriteError> {
-        self.inner.amend(key, order).await
+    async fn update_attributes(&self, key: &ObjectKey, order: &AttributeUpdate) -> Result<AttributeSet, WriteError> {
+        self.inner.update_attributes(key, order).await
     }
 
     async fn delete(&self, key: &ObjectKey, seen: &ETag) -> Result<Option<VersionId>, WriteError> {
@@ -87,7 +87,7 @@ impl<D: DestinationBucket> DestinationBucket for WatchedDestination<D> {
         self.inner.remove_version(key, version).await
     }
 
-    async fn create_upload(&self, key: &ObjectKey, terms: &UploadTerms) -> Result<UploadId, WriteError> {
+    async fn create_upload(&self, key: &ObjectKey, terms: &UploadParameters) -> Result<UploadId, WriteError> {
         self.inner.create_upload(key, terms).await
     }
 
@@ -108,7 +108,7 @@ impl<D: DestinationBucket> DestinationBucket for WatchedDestination<D> {
         key: &ObjectKey,
         upload_id: &UploadId,
         pin: &SourcePin,
-        part: &Part,
+        part: &PlannedPart,
     ) -> Result<CopiedPart, WriteError> {
         let copied = self.inner.copy_part(key, upload_id, pin, part).await;
         if copied.is_ok() {
@@ -129,8 +129,8 @@ impl<D: DestinationBucket> DestinationBucket for WatchedDestination<D> {
         &self,
         key: &ObjectKey,
         upload_id: &UploadId,
-        completion: &Completion,
-    ) -> Result<Written, WriteError> {
+        completion: &UploadCompletion,
+    ) -> Result<WrittenObject, WriteError> {
         let written = self.inner.complete_upload(key, upload_id, completion).await;
         self.progress.end_large(key);
         // Its bytes were counted part by part.

@@ -6,37 +6,37 @@ use std::sync::Arc;
 
 use futures::{FutureExt as _, Stream, StreamExt as _, stream};
 use s3ferry_aws::journal::{ListedIntent, S3Journal};
-use s3ferry_core::diff::Pair;
-use s3ferry_core::facts::Aspects;
+use s3ferry_core::diff::KeyPair;
+use s3ferry_core::facts::AttributeSet;
 use s3ferry_core::failure::Failure;
 use s3ferry_core::names::ObjectKey;
-use s3ferry_core::outcome::{AgainReason, Outcome, Report, SkipReason};
-use s3ferry_core::redelivery::aspects_after_interruption;
-use s3ferry_engine::diff::Merged;
+use s3ferry_core::outcome::{DeferralReason, Outcome, ReconcileReport, SkipReason};
+use s3ferry_core::redelivery::attributes_after_interruption;
+use s3ferry_engine::diff::MergedPage;
 use s3ferry_engine::ports::{Clock, DestinationBucket, SourceBucket, StateStore};
 use s3ferry_engine::reconcile::Reconciler;
 use tokio::task::{JoinError, JoinSet};
 
-use super::deletes::HeldKeys;
+use super::deletes::SpilledKeys;
 use super::intents::DeletedKeys;
-use super::results::Results;
+use super::results::SyncResults;
 use crate::clock::InterruptibleClock;
-use crate::exit::Error;
+use crate::exit::CliError;
 use crate::interrupt::{Interrupt, Stopper};
-use crate::progress::{Progress, say};
+use crate::progress::{ProgressReporter, say};
 
 /// How many keys are remembered to be reconciled once more at the end; those beyond are reported as not done.
 const REMEMBERED: usize = 100_000;
 
 /// One sync.
 #[derive(Debug)]
-pub(super) struct Work {
+pub(super) struct SyncRun {
     /// What is compared of every key besides what a HEAD shows.
-    pub(super) aspects: Aspects,
+    pub(super) attributes: AttributeSet,
     /// How many keys are reconciled at once.
     pub(super) concurrency: usize,
     /// Where keys wait that may have to be deleted; without it nothing is deleted.
-    pub(super) held: Option<HeldKeys>,
+    pub(super) held: Option<SpilledKeys>,
     /// Keys whose multipart copies an earlier run left unfinished.
     pub(super) unfinished: BTreeSet<ObjectKey>,
     /// With shared ownership, keys that s3ferry deleted at the destination.
@@ -50,14 +50,14 @@ pub(super) struct Work {
     pub(super) interrupt: Interrupt,
     /// Lets what is under way come to an end soon.
     pub(super) stopper: Stopper,
-    pub(super) progress: Progress,
-    pub(super) results: Results,
+    pub(super) progress: ProgressReporter,
+    pub(super) results: SyncResults,
 }
 
 /// What comes next.
 enum Next {
     /// From the comparison.
-    Merged(Box<Merged>),
+    Merged(Box<MergedPage>),
     /// A key by itself, and whether it may ask to be reconciled once more.
     Key(ObjectKey, bool),
 }
@@ -65,18 +65,18 @@ enum Next {
 /// One key that was reconciled.
 struct Reconciled {
     key: ObjectKey,
-    report: Report,
+    report: ReconcileReport,
     /// Whether it may ask to be reconciled once more.
     may_ask: bool,
 }
 
-impl Work {
+impl SyncRun {
     /// Reconciles every key that is found, and once more those that asked for it. Deletes nothing.
     pub(super) async fn copies<S, D, C, J>(
         &mut self,
-        found: impl Stream<Item = Result<Merged, Failure>> + Send,
+        found: impl Stream<Item = Result<MergedPage, Failure>> + Send,
         reconciler: Reconciler<S, D, C, J>,
-    ) -> Result<(), Error>
+    ) -> Result<(), CliError>
     where
         S: SourceBucket + 'static,
         D: DestinationBucket + 'static,
@@ -103,14 +103,14 @@ impl Work {
     /// Reads which keys of this migration s3ferry deleted at the destination. A listing that fails, or that may not be
     /// made, ends the sync: an application's write could stay hidden unseen. An intent that cannot be read is a failure of
     /// its own.
-    pub(super) async fn read_intents(&mut self, journal: &S3Journal, prefix: &str) -> Result<(), Error> {
+    pub(super) async fn read_intents(&mut self, journal: &S3Journal, prefix: &str) -> Result<(), CliError> {
         let mut deleted = DeletedKeys::new()?;
         let interrupt = self.interrupt.clone();
         let mut intents = std::pin::pin!(journal.intents(self.concurrency.max(1)));
         loop {
             let intent = tokio::select! {
                 biased;
-                () = interrupt.wait() => return Err(Error::Interrupted),
+                () = interrupt.wait() => return Err(CliError::Interrupted),
                 intent = intents.next() => intent,
             };
             let Some(intent) = intent else { break };
@@ -128,9 +128,9 @@ impl Work {
     /// Reconciles the keys that were held back.
     pub(super) async fn deletes<S, D, C, J>(
         &mut self,
-        held: HeldKeys,
+        held: SpilledKeys,
         reconciler: Reconciler<S, D, C, J>,
-    ) -> Result<(), Error>
+    ) -> Result<(), CliError>
     where
         S: SourceBucket + 'static,
         D: DestinationBucket + 'static,
@@ -147,7 +147,7 @@ impl Work {
         &mut self,
         again: Vec<ObjectKey>,
         reconciler: &Arc<Reconciler<S, D, C, J>>,
-    ) -> Result<(), Error>
+    ) -> Result<(), CliError>
     where
         S: SourceBucket + 'static,
         D: DestinationBucket + 'static,
@@ -158,11 +158,11 @@ impl Work {
             return Ok(());
         }
         // Requests of the first pass may have landed late.
-        let first = self.aspects.clone();
-        self.aspects.extend(aspects_after_interruption());
+        let first = self.attributes.clone();
+        self.attributes.extend(attributes_after_interruption());
         let found = again.into_iter().map(|key| Ok(Next::Key(key, false)));
         let ended = self.pass(stream::iter(found), reconciler).await;
-        self.aspects = first;
+        self.attributes = first;
         ended.map(drop)
     }
 
@@ -171,9 +171,9 @@ impl Work {
     /// A failure ends it once what is under way has ended: a copy that was dropped would leave its upload behind.
     async fn pass<S, D, C, J>(
         &mut self,
-        found: impl Stream<Item = Result<Next, Error>> + Send,
+        found: impl Stream<Item = Result<Next, CliError>> + Send,
         reconciler: &Arc<Reconciler<S, D, C, J>>,
-    ) -> Result<Vec<ObjectKey>, Error>
+    ) -> Result<Vec<ObjectKey>, CliError>
     where
         S: SourceBucket + 'static,
         D: DestinationBucket + 'static,
@@ -219,7 +219,7 @@ impl Work {
         next: Next,
         reconciler: &Arc<Reconciler<S, D, C, J>>,
         under_way: &mut JoinSet<Reconciled>,
-    ) -> Result<(), Error>
+    ) -> Result<(), CliError>
     where
         S: SourceBucket + 'static,
         D: DestinationBucket + 'static,
@@ -235,27 +235,27 @@ impl Work {
             }
         };
         if let Some(key) = key {
-            let mut aspects = self.aspects.clone();
+            let mut attributes = self.attributes.clone();
             if let Some(deleted) = &mut self.deleted {
                 deleted.leave_out(&key);
             }
             if self.unfinished.remove(&key) {
-                aspects.extend(aspects_after_interruption());
+                attributes.extend(attributes_after_interruption());
             }
-            under_way.spawn(reconcile(Arc::clone(reconciler), key, aspects, may_ask));
+            under_way.spawn(reconcile(Arc::clone(reconciler), key, attributes, may_ask));
         }
         Ok(())
     }
 
     /// Counts what was merged, and returns the key that is to be reconciled.
-    fn key_of(&mut self, merged: Merged) -> Result<Option<ObjectKey>, Error> {
+    fn key_of(&mut self, merged: MergedPage) -> Result<Option<ObjectKey>, CliError> {
         self.progress
             .advance(merged.counts.source_keys.max(merged.counts.destination_keys));
         self.results.compared(&merged.counts);
         let Some((pair, _)) = merged.finding else {
             return Ok(None);
         };
-        if self.reads_extra || !matches!(pair, Pair::Destination(_)) {
+        if self.reads_extra || !matches!(pair, KeyPair::Destination(_)) {
             return Ok(Some(pair.key().clone()));
         }
         match &mut self.held {
@@ -265,16 +265,16 @@ impl Work {
         Ok(None)
     }
 
-    fn joined(&mut self, joined: Result<Reconciled, JoinError>) -> Result<Option<ObjectKey>, Error> {
-        let Reconciled { key, report, may_ask } = joined.map_err(|error| Error::Bug(error.to_string()))?;
+    fn joined(&mut self, joined: Result<Reconciled, JoinError>) -> Result<Option<ObjectKey>, CliError> {
+        let Reconciled { key, report, may_ask } = joined.map_err(|error| CliError::Bug(error.to_string()))?;
         self.progress.end_large(&key);
         self.results.warn_if_overtaken();
         let asks = report.outcome_unknown
             || matches!(
                 report.outcome,
-                Outcome::Again(AgainReason::HotKey | AgainReason::OutcomeUnknown)
+                Outcome::Deferred(DeferralReason::HotKey | DeferralReason::OutcomeUnknown)
             );
-        if asks && may_ask && !self.interrupt.is_set() && self.results.ask_again() < REMEMBERED {
+        if asks && may_ask && !self.interrupt.is_set() && self.results.recheck() < REMEMBERED {
             return Ok(Some(key));
         }
         let is_gone = report.outcome == Outcome::Skipped(SkipReason::DeletesNotPropagated);
@@ -285,7 +285,7 @@ impl Work {
             None if is_gone && self.reads_extra => self.results.extra(1),
             _ if self.reads_deleted && report.outcome == Outcome::Skipped(SkipReason::BothAbsent) => {}
             _ => {
-                self.results.settled(&key, &report)?;
+                self.results.record_result(&key, &report)?;
                 self.progress.counts(&self.results.counts());
             }
         }
@@ -296,7 +296,7 @@ impl Work {
 async fn reconcile<S, D, C, J>(
     reconciler: Arc<Reconciler<S, D, C, J>>,
     key: ObjectKey,
-    aspects: Aspects,
+    attributes: AttributeSet,
     may_ask: bool,
 ) -> Reconciled
 where
@@ -305,9 +305,9 @@ where
     C: Clock,
     J: StateStore,
 {
-    let work = reconciler.reconcile(&key, &aspects, InterruptibleClock::no_end());
+    let work = reconciler.reconcile(&key, &attributes, InterruptibleClock::no_end());
     // A panic is its key's failure, and nobody else's.
     let report = AssertUnwindSafe(work).catch_unwind().await;
-    let report = report.unwrap_or_else(|_| Report::failed(Failure::panicked("reconcile", &key)));
+    let report = report.unwrap_or_else(|_| ReconcileReport::failed(Failure::panicked("reconcile", &key)));
     Reconciled { key, report, may_ask }
 }

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::rounds::FIRST_WAIT;
-use super::{BatchError, shortened};
-use crate::facts::Aspects;
+use super::attempts::FIRST_WAIT;
+use super::{RequestFormatError, shortened};
+use crate::facts::AttributeSet;
 use crate::failure::{Failure, FailureKind};
 use crate::names::{BucketName, ObjectKey, VersionId};
-use crate::outcome::{AgainReason, Outcome, Report, SkipReason};
+use crate::outcome::{DeferralReason, Outcome, ReconcileReport, SkipReason};
 
 /// The longest result text that S3 Batch Operations takes, in characters.
 ///
@@ -80,7 +80,7 @@ impl TaskResult {
 
     /// The result of a task that cannot be read, or whose job cannot.
     #[must_use]
-    pub fn unreadable(error: &BatchError) -> Self {
+    pub fn unreadable(error: &RequestFormatError) -> Self {
         let text = format!("not done: {error}; next: mend the manifest or the job's arguments, then run it again");
         Self::new(ResultCode::PermanentFailure, format!("failed:{}", error.code()), text)
     }
@@ -103,7 +103,7 @@ impl TaskResult {
                 ResultCode::TemporaryFailure,
                 "nothing; it is run again, and time may heal it",
             ),
-            FailureKind::Again => (ResultCode::TemporaryFailure, "nothing; it is run again"),
+            FailureKind::Deferred => (ResultCode::TemporaryFailure, "nothing; it is run again"),
             FailureKind::Permanent => (
                 ResultCode::PermanentFailure,
                 "mend what is named, then run the task again",
@@ -134,7 +134,7 @@ impl TaskResult {
 
     /// The result of a task that is not done yet.
     #[must_use]
-    pub fn unfinished(reason: AgainReason) -> Self {
+    pub fn unfinished(reason: DeferralReason) -> Self {
         let text = format!("not done yet ({}); next: nothing, it is run again", reason.as_str());
         Self {
             delay: reason.delay(),
@@ -169,7 +169,7 @@ impl TaskResult {
 
     /// The result of an item whose invocation failed as a whole.
     #[must_use]
-    pub fn lost(error: &str) -> Self {
+    pub fn lost_item(error: &str) -> Self {
         let text = format!("not done: the function failed on the whole batch: {error}; next: see the function's log");
         Self::new(ResultCode::PermanentFailure, "failed:FunctionFailed", text)
     }
@@ -186,16 +186,16 @@ impl TaskResult {
 ///
 /// The one place where outcomes become results.
 #[must_use]
-pub fn conclude(report: &Report, acknowledged: bool) -> TaskResult {
+pub fn conclude(report: &ReconcileReport, acknowledged: bool) -> TaskResult {
     let mut result = match &report.outcome {
         Outcome::Copied { version_id, size_bytes } => TaskResult {
             bytes_copied: *size_bytes,
             ..copied(version_id.as_ref(), *size_bytes, report.not_comparable)
         },
-        Outcome::Amended { aspects } => TaskResult::new(
+        Outcome::AttributesUpdated { attributes } => TaskResult::new(
             ResultCode::Succeeded,
-            "amended",
-            format!("equal bytes; changed at the destination: {}", names(aspects)),
+            "attributes-updated",
+            format!("equal bytes; changed at the destination: {}", names(attributes)),
         ),
         Outcome::Deleted => TaskResult::new(
             ResultCode::Succeeded,
@@ -207,19 +207,19 @@ pub fn conclude(report: &Report, acknowledged: bool) -> TaskResult {
             format!("skipped:{}", reason.as_str()),
             format!("skipped {}: {}", reason.as_str(), meaning(*reason)),
         ),
-        Outcome::Again(reason) if acknowledged => TaskResult::new(
+        Outcome::Deferred(reason) if acknowledged => TaskResult::new(
             ResultCode::Succeeded,
-            "handed-over",
+            "requeued",
             format!(
-                "handed over ({}): the replicator's queue brings the key back",
+                "requeued ({}): the replicator's queue brings the key back",
                 reason.as_str()
             ),
         ),
-        Outcome::Again(reason) => TaskResult::unfinished(*reason),
+        Outcome::Deferred(reason) => TaskResult::unfinished(*reason),
         Outcome::Failed(failure) => TaskResult::failed(failure),
     };
-    if !report.lost.is_empty() {
-        result.text = format!("{}; not carried over: {}", result.text, names(&report.lost));
+    if !report.not_preserved.is_empty() {
+        result.text = format!("{}; not carried over: {}", result.text, names(&report.not_preserved));
     }
     if result.code == ResultCode::Succeeded && !acknowledged {
         // An earlier write got no answer: until the key is looked at once more, nobody knows that this is its end.
@@ -227,10 +227,10 @@ pub fn conclude(report: &Report, acknowledged: bool) -> TaskResult {
         result.text = format!("{}; an earlier write may still land, so it is run again", result.text);
     }
     if report.outcome_unknown {
-        result.delay = result.delay.max(AgainReason::OutcomeUnknown.delay());
+        result.delay = result.delay.max(DeferralReason::OutcomeUnknown.delay());
     }
     result.progress = report.progress;
-    result.reached = report.turns > 0;
+    result.reached = report.passes > 0;
     result
 }
 
@@ -250,13 +250,13 @@ pub fn outcome_of_text(text: &str) -> Option<String> {
         return Some("copied".to_owned());
     }
     if begins("equal bytes; changed") {
-        return Some("amended".to_owned());
+        return Some("attributes-updated".to_owned());
     }
     if begins("deleted at the destination") {
         return Some("deleted".to_owned());
     }
-    if begins("handed over (") {
-        return Some("handed-over".to_owned());
+    if begins("requeued (") {
+        return Some("requeued".to_owned());
     }
     if begins("not done yet (") {
         return Some("unfinished".to_owned());
@@ -314,14 +314,14 @@ fn meaning(reason: SkipReason) -> &'static str {
             "conflict: somebody else's object at the destination is as new or newer, so it stays"
         }
         SkipReason::SourceIsReplica => "the source's object was itself copied from the other side",
-        SkipReason::NotOurs => {
+        SkipReason::ExternalWrite => {
             "it is gone at the source, and what the destination holds was written by somebody else, so it stays"
         }
     }
 }
 
-fn names(aspects: &Aspects) -> String {
-    let names: Vec<&str> = aspects.iter().map(|aspect| aspect.as_str()).collect();
+fn names(attributes: &AttributeSet) -> String {
+    let names: Vec<&str> = attributes.iter().map(|attribute| attribute.as_str()).collect();
     names.join(", ")
 }
 
@@ -354,7 +354,7 @@ pub fn merge(results: &[(&ObjectKey, TaskResult)]) -> Option<TaskResult> {
 /// The answer to an invocation by S3 Batch Operations.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Answer {
+pub struct JobInvocationResponse {
     invocation_schema_version: String,
     treat_missing_keys_as: ResultCode,
     invocation_id: String,
@@ -369,7 +369,7 @@ struct TaskAnswer {
     result_string: String,
 }
 
-impl Answer {
+impl JobInvocationResponse {
     /// Makes the answer of the results of the tasks, in their order.
     ///
     /// A task that the answer left out would be a permanent failure; none is left out.

@@ -10,9 +10,9 @@ use aws_sdk_s3::error::BoxError;
 use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3ferry_core::acl::{Acl, Grantee};
-use s3ferry_core::facts::{KmsEncryption, StatedEncryption};
+use s3ferry_core::facts::{ExplicitEncryption, KmsEncryption};
 use s3ferry_core::lock::{EventHold, ObjectLock};
-use s3ferry_core::order::{Metadata, Stated};
+use s3ferry_core::order::{CopiedMetadata, ExplicitAttributes};
 
 /// The permissions that a header of its own grants.
 ///
@@ -29,62 +29,62 @@ const IN_QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b
 
 /// Headers of a request, none of them twice.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Headers(BTreeMap<String, String>);
+pub(crate) struct RequestHeaders(BTreeMap<String, String>);
 
 /// What no header can say.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what} cannot be sent in a header")]
-pub(crate) struct Unsendable {
+pub(crate) struct InvalidHeaderValue {
     what: String,
 }
 
-impl Headers {
+impl RequestHeaders {
     /// Spells what is stated; `owner` is the account, by its canonical id, that keeps full control besides the grants.
-    pub(crate) fn of(stated: &Stated, owner: Option<&str>) -> Result<Self, Unsendable> {
+    pub(crate) fn of(explicit: &ExplicitAttributes, owner: Option<&str>) -> Result<Self, InvalidHeaderValue> {
         let mut headers = Self::default();
-        headers.set("x-amz-storage-class", &stated.storage_class);
-        headers.set_some("x-amz-website-redirect-location", stated.website_redirect.as_ref());
-        match &stated.encryption {
+        headers.set("x-amz-storage-class", &explicit.storage_class);
+        headers.set_some("x-amz-website-redirect-location", explicit.website_redirect.as_ref());
+        match &explicit.encryption {
             None => {}
-            Some(StatedEncryption::Managed) => headers.set("x-amz-server-side-encryption", "AES256"),
-            Some(StatedEncryption::Kms(kms)) => headers.encrypt(kms),
+            Some(ExplicitEncryption::Managed) => headers.set("x-amz-server-side-encryption", "AES256"),
+            Some(ExplicitEncryption::Kms(kms)) => headers.encrypt(kms),
         }
-        headers.lock(stated.lock)?;
-        if let Some(metadata) = &stated.metadata {
+        headers.lock(explicit.lock)?;
+        if let Some(metadata) = &explicit.metadata {
             headers.describe(metadata);
         }
-        if let Some(tags) = stated.tags.as_ref().filter(|tags| !tags.is_empty()) {
+        if let Some(tags) = explicit.tags.as_ref().filter(|tags| !tags.is_empty()) {
             headers.set("x-amz-tagging", &tagging(tags));
         }
-        if let Some(acl) = stated.acl.as_ref().filter(|acl| !acl.grants.is_empty()) {
+        if let Some(acl) = explicit.acl.as_ref().filter(|acl| !acl.grants.is_empty()) {
             headers.grant(acl, owner)?;
         }
         headers.checked()
     }
 
     /// Spells grants alone.
-    pub(crate) fn of_acl(acl: &Acl, owner: Option<&str>) -> Result<Self, Unsendable> {
+    pub(crate) fn of_acl(acl: &Acl, owner: Option<&str>) -> Result<Self, InvalidHeaderValue> {
         let mut headers = Self::default();
         headers.grant(acl, owner)?;
         headers.checked()
     }
 
     /// Adds what only a copy says: what of the source's it does not take over.
-    pub(crate) fn with_directives(mut self, stated: &Stated) -> Self {
-        if stated.metadata.is_some() {
+    pub(crate) fn with_directives(mut self, explicit: &ExplicitAttributes) -> Self {
+        if explicit.metadata.is_some() {
             self.set("x-amz-metadata-directive", "REPLACE");
         }
-        if stated.tags.is_some() {
+        if explicit.tags.is_some() {
             self.set("x-amz-tagging-directive", "REPLACE");
         }
         self
     }
 
     /// Sets them on a request before it is signed.
-    pub(crate) fn set_on(&self, mut request: HttpRequest) -> Result<HttpRequest, Unset> {
+    pub(crate) fn set_on(&self, mut request: HttpRequest) -> Result<HttpRequest, HeaderNotSet> {
         for (name, value) in &self.0 {
             let set = request.headers_mut().try_insert(name.clone(), value.clone());
-            set.map_err(|error| Unset(error.into()))?;
+            set.map_err(|error| HeaderNotSet(error.into()))?;
         }
         Ok(request)
     }
@@ -111,10 +111,10 @@ impl Headers {
         }
     }
 
-    fn lock(&mut self, lock: ObjectLock) -> Result<(), Unsendable> {
+    fn lock(&mut self, lock: ObjectLock) -> Result<(), InvalidHeaderValue> {
         if let Some(retention) = lock.retention {
             let until = DateTime::from_millis(retention.until.millis()).fmt(DateTimeFormat::DateTime);
-            let until = until.map_err(|error| Unsendable {
+            let until = until.map_err(|error| InvalidHeaderValue {
                 what: format!("a retention until {} ({error})", retention.until.millis()),
             })?;
             self.set("x-amz-object-lock-mode", retention.mode.as_str());
@@ -138,7 +138,7 @@ impl Headers {
         Ok(())
     }
 
-    fn describe(&mut self, metadata: &Metadata) {
+    fn describe(&mut self, metadata: &CopiedMetadata) {
         let headers = &metadata.headers;
         self.set_some("cache-control", headers.cache_control.as_ref());
         self.set_some("content-disposition", headers.content_disposition.as_ref());
@@ -154,7 +154,7 @@ impl Headers {
     /// States grants. Where any are stated S3 adds none by itself, so the owner's full control is among them.
     ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObjectAcl.html>
-    fn grant(&mut self, acl: &Acl, owner: Option<&str>) -> Result<(), Unsendable> {
+    fn grant(&mut self, acl: &Acl, owner: Option<&str>) -> Result<(), InvalidHeaderValue> {
         let mut grantees: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
         if let Some(owner) = owner {
             let header = "x-amz-grant-full-control";
@@ -162,7 +162,7 @@ impl Headers {
         }
         for grant in &acl.grants {
             let header = GRANTING.iter().find(|(permission, _)| *permission == grant.permission);
-            let (_, header) = header.ok_or_else(|| Unsendable {
+            let (_, header) = header.ok_or_else(|| InvalidHeaderValue {
                 what: format!("the grant of {}", grant.permission),
             })?;
             let grantee = match &grant.grantee {
@@ -179,11 +179,11 @@ impl Headers {
     }
 
     /// Makes sure that all of them can be sent; the request would only say that one of them cannot.
-    fn checked(self) -> Result<Self, Unsendable> {
+    fn checked(self) -> Result<Self, InvalidHeaderValue> {
         let mut scratch = HttpRequest::empty();
         for (name, value) in &self.0 {
             let set = scratch.headers_mut().try_insert(name.clone(), value.clone());
-            set.map_err(|_| Unsendable { what: name.clone() })?;
+            set.map_err(|_| InvalidHeaderValue { what: name.clone() })?;
         }
         Ok(self)
     }
@@ -192,7 +192,7 @@ impl Headers {
 /// Why a header could not be set, which `Headers::of` rules out.
 #[derive(Debug, thiserror::Error)]
 #[error("a header cannot be set")]
-pub(crate) struct Unset(#[source] BoxError);
+pub(crate) struct HeaderNotSet(#[source] BoxError);
 
 /// Spells tags as the query of a URL.
 ///

@@ -7,16 +7,16 @@ use s3s::dto;
 
 use super::objects::done;
 use super::{Reply, owner, reply, timestamp, with_headers, with_status};
-use crate::sim::http::call::Call;
+use crate::sim::http::call::SimRequest;
 use crate::sim::http::incoming::time_of;
-use crate::sim::http::outgoing::Headers;
+use crate::sim::http::outgoing::ResponseHeaders;
 use crate::sim::model::copy::shown_id;
-use crate::sim::model::object::{Grant, Retention};
-use crate::sim::model::refusal::{Answer, Code, Refusal};
+use crate::sim::model::error::{SimError, SimErrorCode, SimResult};
+use crate::sim::model::object::{SimGrant, SimRetention};
 use crate::sim::model::simulator::Simulator;
 
 fn versioned<T: Default>(version_id: Option<String>) -> s3s::S3Response<T> {
-    let mut headers = Headers::default();
+    let mut headers = ResponseHeaders::default();
     headers.set_some("x-amz-version-id", version_id);
     with_headers(T::default(), headers)
 }
@@ -24,15 +24,15 @@ fn versioned<T: Default>(version_id: Option<String>) -> s3s::S3Response<T> {
 /// `PutObjectTagging`.
 pub(super) fn put_tags(
     model: &mut Simulator,
-    call: &Call,
+    call: &SimRequest,
     input: dto::PutObjectTaggingInput,
 ) -> Reply<dto::PutObjectTaggingOutput> {
     let mut tags = BTreeMap::new();
     for tag in input.tagging.tag_set {
         let name = tag.key.unwrap_or_default();
         if tags.insert(name, tag.value.unwrap_or_default()).is_some() {
-            return Err(Refusal::because(
-                Code::InvalidTag,
+            return Err(SimError::because(
+                SimErrorCode::InvalidTag,
                 "Cannot provide multiple Tags with the same key",
             ));
         }
@@ -43,7 +43,7 @@ pub(super) fn put_tags(
 /// `GetObjectTagging`.
 pub(super) fn tags(
     model: &mut Simulator,
-    call: &Call,
+    call: &SimRequest,
     _: dto::GetObjectTaggingInput,
 ) -> Reply<dto::GetObjectTaggingOutput> {
     let bucket = model.bucket(call.target().bucket)?;
@@ -53,7 +53,7 @@ pub(super) fn tags(
         value: Some(value.clone()),
     };
     Ok(reply(dto::GetObjectTaggingOutput {
-        tag_set: object.stated.tags.iter().map(tag).collect(),
+        tag_set: object.explicit.tags.iter().map(tag).collect(),
         version_id: shown_id(bucket.versioning, version),
     }))
 }
@@ -61,7 +61,7 @@ pub(super) fn tags(
 /// `DeleteObjectTagging`.
 pub(super) fn delete_tags(
     model: &mut Simulator,
-    call: &Call,
+    call: &SimRequest,
     _: dto::DeleteObjectTaggingInput,
 ) -> Reply<dto::DeleteObjectTaggingOutput> {
     let response = versioned(model.delete_tags(call.target(), call.version_id())?);
@@ -71,18 +71,18 @@ pub(super) fn delete_tags(
 /// `PutObjectRetention`.
 pub(super) fn put_retention(
     model: &mut Simulator,
-    call: &Call,
+    call: &SimRequest,
     input: dto::PutObjectRetentionInput,
 ) -> Reply<dto::PutObjectRetentionOutput> {
     let retention = match input.retention {
         None => None,
         Some(given) => match (given.mode, given.retain_until_date) {
             (None, None) => None,
-            (Some(mode), Some(date)) => Some(Retention {
+            (Some(mode), Some(date)) => Some(SimRetention {
                 mode: mode.as_str().to_owned(),
-                until: time_of(&date).ok_or(Code::MalformedXml)?,
+                until: time_of(&date).ok_or(SimErrorCode::MalformedXml)?,
             }),
-            _ => return Err(Code::MalformedXml.into()),
+            _ => return Err(SimErrorCode::MalformedXml.into()),
         },
     };
     let bypass = call
@@ -95,7 +95,7 @@ pub(super) fn put_retention(
 /// `GetObjectRetention`.
 pub(super) fn retention(
     model: &mut Simulator,
-    call: &Call,
+    call: &SimRequest,
     _: dto::GetObjectRetentionInput,
 ) -> Reply<dto::GetObjectRetentionOutput> {
     let retention = model.retention(call.target(), call.version_id())?;
@@ -110,13 +110,13 @@ pub(super) fn retention(
 /// `PutObjectLegalHold`.
 pub(super) fn put_legal_hold(
     model: &mut Simulator,
-    call: &Call,
+    call: &SimRequest,
     input: dto::PutObjectLegalHoldInput,
 ) -> Reply<dto::PutObjectLegalHoldOutput> {
     let status = input
         .legal_hold
         .and_then(|hold| hold.status)
-        .ok_or(Code::MalformedXml)?;
+        .ok_or(SimErrorCode::MalformedXml)?;
     model.put_legal_hold(call.target(), call.version_id(), status.as_str() == "ON")?;
     Ok(done())
 }
@@ -124,7 +124,7 @@ pub(super) fn put_legal_hold(
 /// `GetObjectLegalHold`.
 pub(super) fn legal_hold(
     model: &mut Simulator,
-    call: &Call,
+    call: &SimRequest,
     _: dto::GetObjectLegalHoldInput,
 ) -> Reply<dto::GetObjectLegalHoldOutput> {
     let on = model.legal_hold(call.target(), call.version_id())?;
@@ -139,37 +139,37 @@ pub(super) fn legal_hold(
 /// `PutObjectAcl`: canned, by headers, or as a document.
 pub(super) fn put_acl(
     model: &mut Simulator,
-    call: &Call,
+    call: &SimRequest,
     input: dto::PutObjectAclInput,
 ) -> Reply<dto::PutObjectAclOutput> {
     let grants = match input.access_control_policy.and_then(|policy| policy.grants) {
         Some(grants) => grants
             .into_iter()
             .filter_map(|grant| documented(grant).transpose())
-            .collect::<Answer<_>>()?,
+            .collect::<SimResult<_>>()?,
         None => call.grants(),
     };
     Ok(versioned(model.put_grants(call.target(), call.version_id(), grants)?))
 }
 
 /// Reads a grant of a document; the owner's own is left out.
-fn documented(grant: dto::Grant) -> Answer<Option<Grant>> {
-    let grantee = grant.grantee.ok_or(Code::MalformedXml)?;
-    let permission = grant.permission.ok_or(Code::MalformedXml)?;
+fn documented(grant: dto::Grant) -> SimResult<Option<SimGrant>> {
+    let grantee = grant.grantee.ok_or(SimErrorCode::MalformedXml)?;
+    let permission = grant.permission.ok_or(SimErrorCode::MalformedXml)?;
     let named = match (grantee.id, grantee.uri) {
         (Some(id), _) if Some(&id) == owner().id.as_ref() => return Ok(None),
         (Some(id), _) => format!("id={id}"),
         (None, Some(uri)) => format!("uri={uri}"),
-        (None, None) => return Err(Code::MalformedXml.into()),
+        (None, None) => return Err(SimErrorCode::MalformedXml.into()),
     };
-    Ok(Some(Grant {
+    Ok(Some(SimGrant {
         grantee: named,
         permission: permission.as_str().to_owned(),
     }))
 }
 
 /// Writes the owner's grant and the others.
-pub(super) fn shown_grants(grants: &[Grant]) -> Vec<dto::Grant> {
+pub(super) fn shown_grants(grants: &[SimGrant]) -> Vec<dto::Grant> {
     let grantee = |id: Option<String>, uri: Option<String>| dto::Grantee {
         type_: if uri.is_some() { "Group" } else { "CanonicalUser" }.to_owned().into(),
         display_name: None,
@@ -193,11 +193,15 @@ pub(super) fn shown_grants(grants: &[Grant]) -> Vec<dto::Grant> {
 }
 
 /// `GetObjectAcl`.
-pub(super) fn acl(model: &mut Simulator, call: &Call, _: dto::GetObjectAclInput) -> Reply<dto::GetObjectAclOutput> {
+pub(super) fn acl(
+    model: &mut Simulator,
+    call: &SimRequest,
+    _: dto::GetObjectAclInput,
+) -> Reply<dto::GetObjectAclOutput> {
     let bucket = model.bucket(call.target().bucket)?;
     let (_, object) = bucket.read(call.target().key, call.version_id())?;
     Ok(reply(dto::GetObjectAclOutput {
-        grants: Some(shown_grants(&object.stated.grants)),
+        grants: Some(shown_grants(&object.explicit.grants)),
         owner: Some(owner()),
         request_charged: None,
     }))
@@ -206,7 +210,7 @@ pub(super) fn acl(model: &mut Simulator, call: &Call, _: dto::GetObjectAclInput)
 /// `RestoreObject`.
 pub(super) fn restore(
     model: &mut Simulator,
-    call: &Call,
+    call: &SimRequest,
     _: dto::RestoreObjectInput,
 ) -> Reply<dto::RestoreObjectOutput> {
     let was_restored = model.restore_object(call.target(), call.version_id())?;

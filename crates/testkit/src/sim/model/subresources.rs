@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::event::{Happening, Subject};
+use super::error::{SimError, SimErrorCode, SimResult};
+use super::event::{EventSubject, EventType};
 use super::lock::check_unlocked;
-use super::object::{Annotation, Encryption, Grant, Object};
+use super::object::{SimAnnotation, SimEncryption, SimGrant, SimObject};
 use super::put::check_tags;
-use super::refusal::{Answer, Code, Refusal};
-use super::simulator::{Simulator, Target};
+use super::simulator::{Simulator, WriteTarget};
 
 /// The largest annotation: 1 MiB.
 const ANNOTATION_LIMIT_BYTES: usize = 1024 * 1024;
@@ -27,35 +27,35 @@ impl Simulator {
     /// `PutObjectTagging`.
     pub fn put_tags(
         &mut self,
-        target: Target<'_>,
+        target: WriteTarget<'_>,
         version_id: Option<&str>,
         tags: BTreeMap<String, String>,
-    ) -> Answer<ChangedVersion> {
+    ) -> SimResult<ChangedVersion> {
         check_tags(&tags)?;
-        self.change(target, version_id, Happening::TaggingPut, |object| {
-            object.stated.tags = tags;
+        self.change(target, version_id, EventType::TaggingPut, |object| {
+            object.explicit.tags = tags;
         })
     }
 
     /// `DeleteObjectTagging`.
-    pub fn delete_tags(&mut self, target: Target<'_>, version_id: Option<&str>) -> Answer<ChangedVersion> {
-        self.change(target, version_id, Happening::TaggingDelete, |object| {
-            object.stated.tags.clear();
+    pub fn delete_tags(&mut self, target: WriteTarget<'_>, version_id: Option<&str>) -> SimResult<ChangedVersion> {
+        self.change(target, version_id, EventType::TaggingDelete, |object| {
+            object.explicit.tags.clear();
         })
     }
 
     /// `PutObjectAcl`: the grants beside the owner's full control.
     pub fn put_grants(
         &mut self,
-        target: Target<'_>,
+        target: WriteTarget<'_>,
         version_id: Option<&str>,
-        grants: Vec<Grant>,
-    ) -> Answer<ChangedVersion> {
+        grants: Vec<SimGrant>,
+    ) -> SimResult<ChangedVersion> {
         if self.bucket(target.bucket)?.enforces_owner() && !grants.is_empty() {
-            return Err(Code::AccessControlListNotSupported.into());
+            return Err(SimErrorCode::AccessControlListNotSupported.into());
         }
-        self.change(target, version_id, Happening::Acl, |object| {
-            object.stated.grants = grants;
+        self.change(target, version_id, EventType::Acl, |object| {
+            object.explicit.grants = grants;
         })
     }
 
@@ -64,36 +64,36 @@ impl Simulator {
     /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_UpdateObjectEncryption.html>
     pub fn update_encryption(
         &mut self,
-        target: Target<'_>,
+        target: WriteTarget<'_>,
         version_id: Option<&str>,
         key: &str,
         bucket_key: bool,
-    ) -> Answer<()> {
+    ) -> SimResult<()> {
         let now = self.clock.now();
         let bucket = self.bucket(target.bucket)?;
         let (_, object) = bucket.read(target.key, version_id)?;
         let is_supported = match object.encryption() {
-            Encryption::S3 => true,
-            Encryption::Kms { algorithm, .. } => algorithm == "aws:kms",
-            Encryption::Customer { .. } => false,
+            SimEncryption::S3 => true,
+            SimEncryption::Kms { algorithm, .. } => algorithm == "aws:kms",
+            SimEncryption::Customer { .. } => false,
         };
         if !(is_supported && key.starts_with("arn:") && key.contains(":key/")) {
-            return Err(Refusal::because(
-                Code::InvalidRequest,
+            return Err(SimError::because(
+                SimErrorCode::InvalidRequest,
                 "Only source objects encrypted with SSE-S3 or SSE-KMS are supported, and keys named by their ARN.",
             ));
         }
         check_unlocked(object, now, false)?;
         let owner = key.split(':').nth(4);
         if owner != Some(bucket.owner.as_str()) {
-            return Err(Refusal::because(
-                Code::AccessDenied,
+            return Err(SimError::because(
+                SimErrorCode::AccessDenied,
                 "The AWS KMS key in the request must be owned by the same account as the bucket.",
             ));
         }
         let version = self.bucket_mut(target.bucket)?.change(target.key, version_id)?;
-        let object = version.object_mut().ok_or(Code::MethodNotAllowed)?;
-        object.stated.encryption = Some(Encryption::Kms {
+        let object = version.object_mut().ok_or(SimErrorCode::MethodNotAllowed)?;
+        object.explicit.encryption = Some(SimEncryption::Kms {
             algorithm: "aws:kms".to_owned(),
             key: Some(key.to_owned()),
             bucket_key,
@@ -104,29 +104,29 @@ impl Simulator {
     /// `PutObjectAnnotation`.
     pub fn put_annotation(
         &mut self,
-        target: Target<'_>,
+        target: WriteTarget<'_>,
         version_id: Option<&str>,
         name: &str,
         payload: Bytes,
-    ) -> Answer<ChangedVersion> {
+    ) -> SimResult<ChangedVersion> {
         if name.is_empty() {
-            return Err(Code::InvalidAnnotationName.into());
+            return Err(SimErrorCode::InvalidAnnotationName.into());
         }
         if name.len() > ANNOTATION_NAME_LIMIT_BYTES {
-            return Err(Code::AnnotationNameTooLong.into());
+            return Err(SimErrorCode::AnnotationNameTooLong.into());
         }
         if payload.len() > ANNOTATION_LIMIT_BYTES {
-            return Err(Code::EntityTooLarge.into());
+            return Err(SimErrorCode::EntityTooLarge.into());
         }
         let (_, object) = self.bucket(target.bucket)?.read(target.key, version_id)?;
         if object.annotations.len() >= ANNOTATION_LIMIT && !object.annotations.contains_key(name) {
-            return Err(Code::AnnotationLimitExceeded.into());
+            return Err(SimErrorCode::AnnotationLimitExceeded.into());
         }
-        let annotation = Annotation {
+        let annotation = SimAnnotation {
             payload,
             last_modified: self.clock.now(),
         };
-        self.change(target, version_id, Happening::AnnotationPut, |object| {
+        self.change(target, version_id, EventType::AnnotationPut, |object| {
             object.annotations.insert(name.to_owned(), annotation);
         })
     }
@@ -134,57 +134,62 @@ impl Simulator {
     /// `DeleteObjectAnnotation`.
     pub fn delete_annotation(
         &mut self,
-        target: Target<'_>,
+        target: WriteTarget<'_>,
         version_id: Option<&str>,
         name: &str,
-    ) -> Answer<ChangedVersion> {
-        self.change(target, version_id, Happening::AnnotationDelete, |object| {
+    ) -> SimResult<ChangedVersion> {
+        self.change(target, version_id, EventType::AnnotationDelete, |object| {
             object.annotations.remove(name);
         })
     }
 
     /// `GetObjectAnnotation`.
-    pub fn annotation(&self, target: Target<'_>, version_id: Option<&str>, name: &str) -> Answer<&Annotation> {
+    pub fn annotation(
+        &self,
+        target: WriteTarget<'_>,
+        version_id: Option<&str>,
+        name: &str,
+    ) -> SimResult<&SimAnnotation> {
         let (_, object) = self.bucket(target.bucket)?.read(target.key, version_id)?;
         object
             .annotations
             .get(name)
-            .ok_or_else(|| Code::NoSuchAnnotation.into())
+            .ok_or_else(|| SimErrorCode::NoSuchAnnotation.into())
     }
 
     /// `RestoreObject`: an archived object can be read at once. Returns whether it could already.
-    pub fn restore_object(&mut self, target: Target<'_>, version_id: Option<&str>) -> Answer<bool> {
+    pub fn restore_object(&mut self, target: WriteTarget<'_>, version_id: Option<&str>) -> SimResult<bool> {
         let (_, object) = self.bucket(target.bucket)?.read(target.key, version_id)?;
         if object.restored {
             return Ok(true);
         }
         if !object.is_archived() {
-            return Err(Refusal::because(
-                Code::InvalidObjectState,
+            return Err(SimError::because(
+                SimErrorCode::InvalidObjectState,
                 "Restore is not allowed for the object's current storage class",
             ));
         }
-        self.change(target, version_id, Happening::RestorePost, |object| {
+        self.change(target, version_id, EventType::RestorePost, |object| {
             object.restored = true;
         })?;
-        self.change(target, version_id, Happening::RestoreCompleted, |_| {})?;
+        self.change(target, version_id, EventType::RestoreCompleted, |_| {})?;
         Ok(false)
     }
 
     fn change(
         &mut self,
-        target: Target<'_>,
+        target: WriteTarget<'_>,
         version_id: Option<&str>,
-        happening: Happening,
-        apply: impl FnOnce(&mut Object),
-    ) -> Answer<ChangedVersion> {
+        happening: EventType,
+        apply: impl FnOnce(&mut SimObject),
+    ) -> SimResult<ChangedVersion> {
         let bucket = self.bucket_mut(target.bucket)?;
         let versioning = bucket.versioning;
         let version = bucket.change(target.key, version_id)?;
         let changed = super::copy::shown_id(versioning, version);
-        let object = version.object_mut().ok_or(Code::MethodNotAllowed)?;
+        let object = version.object_mut().ok_or(SimErrorCode::MethodNotAllowed)?;
         apply(object);
-        let subject = Subject {
+        let subject = EventSubject {
             version_id: changed.clone(),
             size_bytes: Some(object.content.size_bytes()),
             etag: Some(object.etag.clone()),

@@ -3,12 +3,12 @@
 
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::ObjectKey;
-use s3ferry_core::order::UploadTerms;
+use s3ferry_core::order::UploadParameters;
 use s3ferry_core::outcome::Outcome;
-use s3ferry_core::upload::{FORGOTTEN_AFTER, ListedUpload, UploadId, begun_with};
+use s3ferry_core::upload::{FORGOTTEN_AFTER, ListedUpload, UploadId, same_initiator};
 
 use super::Reconciler;
-use super::attempt::{Attempt, Turn, after_failure};
+use super::attempt::{Attempt, PassResult, after_failure};
 use crate::ports::{Clock, DestinationBucket, SourceBucket, StateStore, WriteError};
 
 /// Uploads that may have been left, and what tells whose they are.
@@ -20,29 +20,34 @@ struct Search {
 
 impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<S, D, C, J> {
     /// Aborts the upload that this invocation began and no journal names, if it is still there.
-    pub(super) async fn abort_unfiled(&self, key: &ObjectKey, attempt: &mut Attempt) -> Result<(), Failure> {
-        if let Some(id) = &attempt.unfiled {
+    pub(super) async fn abort_unjournaled(&self, key: &ObjectKey, attempt: &mut Attempt) -> Result<(), Failure> {
+        if let Some(id) = &attempt.unjournaled {
             self.abort(key, id).await?;
-            attempt.unfiled = None;
+            attempt.unjournaled = None;
         }
         Ok(())
     }
 
     /// Ends with `outcome` once no upload of ours is left that may have been begun without anybody's knowledge.
-    pub(super) async fn end_without_unnamed(&self, key: &ObjectKey, outcome: Outcome, attempt: &mut Attempt) -> Turn {
-        if !attempt.may_be_unnamed {
-            return Turn::Ended(outcome);
+    pub(super) async fn end_without_orphaned_uploads(
+        &self,
+        key: &ObjectKey,
+        outcome: Outcome,
+        attempt: &mut Attempt,
+    ) -> PassResult {
+        if !attempt.may_be_orphaned {
+            return PassResult::Ended(outcome);
         }
         // Cut off here, the sample may be left.
         attempt.write_under_way = true;
-        let ended = self.abort_unnamed(key).await;
+        let ended = self.abort_orphaned_uploads(key).await;
         attempt.write_under_way = false;
         match ended {
             Ok(()) => {
-                attempt.may_be_unnamed = false;
-                Turn::Ended(outcome)
+                attempt.may_be_orphaned = false;
+                PassResult::Ended(outcome)
             }
-            Err(WriteError::WorldMoved) => Turn::ReadAgain,
+            Err(WriteError::PreconditionFailed) => PassResult::ReadAgain,
             Err(WriteError::Failed(failure)) => after_failure(failure),
             Err(WriteError::OutcomeUnknown(failure)) => {
                 attempt.outcome_unknown = true;
@@ -54,7 +59,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
     /// Aborts the uploads of a key that we began and that the journal does not name, if they have no parts: whoever was
     /// about to write one of them down begins anew. One with parts may belong to a process that works without a journal,
     /// unless it is old.
-    async fn abort_unnamed(&self, key: &ObjectKey) -> Result<(), WriteError> {
+    async fn abort_orphaned_uploads(&self, key: &ObjectKey) -> Result<(), WriteError> {
         let search = match self.begin_search(key).await {
             Ok(Some(search)) => search,
             Ok(None) => return Ok(()),
@@ -75,24 +80,26 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
     ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_Initiator.html>
     async fn begin_search(&self, key: &ObjectKey) -> Result<Option<Search>, WriteError> {
-        let suspects = self.unnamed(key).await.map_err(WriteError::Failed)?;
+        let suspects = self.orphaned_uploads(key).await.map_err(WriteError::Failed)?;
         if suspects.is_empty() {
             return Ok(None);
         }
-        let terms = UploadTerms::plain(self.policy.destination_encryption.clone());
+        let terms = UploadParameters::plain(self.policy.destination_encryption.clone());
         let sample = self.destination.create_upload(key, &terms).await?;
         Ok(Some(Search { suspects, sample }))
     }
 
-    async fn unnamed(&self, key: &ObjectKey) -> Result<Vec<UploadId>, Failure> {
+    async fn orphaned_uploads(&self, key: &ObjectKey) -> Result<Vec<UploadId>, Failure> {
         let listed = self.destination.list_uploads(key).await?;
         let mut ids: Vec<UploadId> = listed.into_iter().map(|upload| upload.id).collect();
         if ids.is_empty() {
             return Ok(ids);
         }
         if let Some(uploads) = &self.uploads {
-            let filed = uploads.journal.load(key).await?;
-            let named = filed.and_then(|filed| filed.entry).map(|entry| entry.upload_id);
+            let journaled = uploads.journal.load(key).await?;
+            let named = journaled
+                .and_then(|journaled| journaled.entry)
+                .map(|entry| entry.upload_id);
             ids.retain(|id| Some(id) != named.as_ref());
         }
         Ok(ids)
@@ -107,7 +114,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             tracing::warn!(s3.key = %key, "uploads may be left: the bucket does not say who began them");
         }
         let forgotten = self.clock.now().minus(FORGOTTEN_AFTER);
-        let ours = begun_with(sample, &listed).filter(|upload| search.suspects.contains(&upload.id));
+        let ours = same_initiator(sample, &listed).filter(|upload| search.suspects.contains(&upload.id));
         for ListedUpload { id, begun, .. } in ours {
             let parts = self.destination.list_parts(key, id).await?;
             if parts.is_some_and(|parts| parts.is_empty() || *begun < forgotten) {

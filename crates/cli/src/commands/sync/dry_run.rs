@@ -1,15 +1,16 @@
 //! A destination that lets nothing be written: what would have been is the name of the refusal.
 
-use s3ferry_core::decide::BucketLock;
-use s3ferry_core::facts::{Aspects, ObjectState, StatedEncryption};
+use s3ferry_core::decide::BucketObjectLock;
+use s3ferry_core::facts::{AttributeSet, ExplicitEncryption, ObjectState};
 use s3ferry_core::failure::{Failure, FailureKind};
-use s3ferry_core::history::{DeleteIntent, VersionListing, VersionName};
 use s3ferry_core::names::{ETag, ObjectKey, VersionId};
-use s3ferry_core::order::{AmendOrder, CopyOrder, SourcePin, UploadTerms};
-use s3ferry_core::plan::Part;
+use s3ferry_core::order::{AttributeUpdate, CopyOrder, SourcePin, UploadParameters};
+use s3ferry_core::plan::PlannedPart;
 use s3ferry_core::upload::{ListedUpload, UploadEntry, UploadId};
+use s3ferry_core::versions::{DeleteIntent, VersionListing, VersionName};
 use s3ferry_engine::ports::{
-    Absence, Completion, CopiedPart, DeleteIntents, DestinationBucket, FiledUpload, UploadJournal, WriteError, Written,
+    Absence, CopiedPart, DeleteIntents, DestinationBucket, JournaledUpload, UploadCompletion, UploadJournal,
+    WriteError, WrittenObject,
 };
 
 /// The code of the failure that a write ends with which was not let through.
@@ -17,11 +18,11 @@ pub(super) const DRY_RUN: &str = "DryRun";
 
 /// Reads the bucket, and refuses writes.
 #[derive(Debug)]
-pub(super) struct DryDestination<D>(pub(super) D);
+pub(super) struct DryRunDestination<D>(pub(super) D);
 
 /// Reads what was written down, but for uploads, and writes nothing.
 #[derive(Debug)]
-pub(super) struct DryStore<J>(pub(super) J);
+pub(super) struct DryRunStateStore<J>(pub(super) J);
 
 fn withheld(key: &ObjectKey, what: &str) -> Failure {
     Failure {
@@ -37,20 +38,20 @@ fn refused<T>(key: &ObjectKey, what: &str) -> Result<T, WriteError> {
     Err(WriteError::Failed(withheld(key, what)))
 }
 
-impl<D: DestinationBucket> DestinationBucket for DryDestination<D> {
-    async fn read(&self, key: &ObjectKey, aspects: &Aspects) -> Result<ObjectState, Failure> {
-        self.0.read(key, aspects).await
+impl<D: DestinationBucket> DestinationBucket for DryRunDestination<D> {
+    async fn read(&self, key: &ObjectKey, attributes: &AttributeSet) -> Result<ObjectState, Failure> {
+        self.0.read(key, attributes).await
     }
 
     async fn confirm_absence(&self, key: &ObjectKey) -> Result<Absence, Failure> {
         self.0.confirm_absence(key).await
     }
 
-    async fn object_lock(&self) -> Result<Option<BucketLock>, Failure> {
+    async fn object_lock(&self) -> Result<Option<BucketObjectLock>, Failure> {
         self.0.object_lock().await
     }
 
-    async fn default_encryption(&self) -> Result<Option<StatedEncryption>, Failure> {
+    async fn default_encryption(&self) -> Result<Option<ExplicitEncryption>, Failure> {
         self.0.default_encryption().await
     }
 
@@ -58,12 +59,12 @@ impl<D: DestinationBucket> DestinationBucket for DryDestination<D> {
         self.0.has_acl().await
     }
 
-    async fn copy(&self, key: &ObjectKey, _order: &CopyOrder) -> Result<Written, WriteError> {
+    async fn copy(&self, key: &ObjectKey, _order: &CopyOrder) -> Result<WrittenObject, WriteError> {
         refused(key, "copy")
     }
 
-    async fn amend(&self, key: &ObjectKey, _order: &AmendOrder) -> Result<Aspects, WriteError> {
-        refused(key, "amend")
+    async fn update_attributes(&self, key: &ObjectKey, _order: &AttributeUpdate) -> Result<AttributeSet, WriteError> {
+        refused(key, "update-attributes")
     }
 
     async fn delete(&self, key: &ObjectKey, _seen: &ETag) -> Result<Option<VersionId>, WriteError> {
@@ -86,8 +87,8 @@ impl<D: DestinationBucket> DestinationBucket for DryDestination<D> {
         Err(withheld(key, "remove-version"))
     }
 
-    async fn create_upload(&self, key: &ObjectKey, _terms: &UploadTerms) -> Result<UploadId, WriteError> {
-        refused(key, "copy-in-parts")
+    async fn create_upload(&self, key: &ObjectKey, _terms: &UploadParameters) -> Result<UploadId, WriteError> {
+        refused(key, "multipart-copy")
     }
 
     async fn copy_part(
@@ -95,9 +96,9 @@ impl<D: DestinationBucket> DestinationBucket for DryDestination<D> {
         key: &ObjectKey,
         _upload_id: &UploadId,
         _pin: &SourcePin,
-        _part: &Part,
+        _part: &PlannedPart,
     ) -> Result<CopiedPart, WriteError> {
-        refused(key, "copy-in-parts")
+        refused(key, "multipart-copy")
     }
 
     async fn list_parts(&self, key: &ObjectKey, upload_id: &UploadId) -> Result<Option<Vec<CopiedPart>>, Failure> {
@@ -113,9 +114,9 @@ impl<D: DestinationBucket> DestinationBucket for DryDestination<D> {
         &self,
         key: &ObjectKey,
         _upload_id: &UploadId,
-        _completion: &Completion,
-    ) -> Result<Written, WriteError> {
-        refused(key, "copy-in-parts")
+        _completion: &UploadCompletion,
+    ) -> Result<WrittenObject, WriteError> {
+        refused(key, "multipart-copy")
     }
 
     async fn abort_upload(&self, key: &ObjectKey, _upload_id: &UploadId) -> Result<(), Failure> {
@@ -123,14 +124,14 @@ impl<D: DestinationBucket> DestinationBucket for DryDestination<D> {
     }
 }
 
-impl<J: UploadJournal> UploadJournal for DryStore<J> {
+impl<J: UploadJournal> UploadJournal for DryRunStateStore<J> {
     /// An upload that is gone on with would be copied in parts as one that is begun.
-    async fn load(&self, _key: &ObjectKey) -> Result<Option<FiledUpload>, Failure> {
+    async fn load(&self, _key: &ObjectKey) -> Result<Option<JournaledUpload>, Failure> {
         Ok(None)
     }
 
     async fn create(&self, key: &ObjectKey, _entry: &UploadEntry) -> Result<Option<ETag>, WriteError> {
-        refused(key, "copy-in-parts")
+        refused(key, "multipart-copy")
     }
 
     async fn remove(&self, _key: &ObjectKey, _seen: &ETag) -> Result<(), Failure> {
@@ -138,7 +139,7 @@ impl<J: UploadJournal> UploadJournal for DryStore<J> {
     }
 }
 
-impl<J: DeleteIntents> DeleteIntents for DryStore<J> {
+impl<J: DeleteIntents> DeleteIntents for DryRunStateStore<J> {
     async fn announce(&self, key: &ObjectKey, _intent: &DeleteIntent) -> Result<(), Failure> {
         Err(withheld(key, "delete"))
     }

@@ -8,25 +8,25 @@ use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::types::{self, ObjectOwnership, Permission, Type};
 use s3ferry_core::acl::{Acl, Grant, Grantee};
-use s3ferry_core::facts::{Aspect, Aspects, ObjectFacts};
-use s3ferry_core::failure::{Failure, Reaction};
+use s3ferry_core::facts::{Attribute, AttributeSet, ObjectFacts};
+use s3ferry_core::failure::{ErrorReaction, Failure};
 use s3ferry_core::names::{ObjectKey, VersionId};
 
-use crate::annotation_page::{self, Page};
-use crate::classify::{Attempted, ErrorAnswer};
-use crate::reading::Reading;
+use crate::annotation_page::{self, AnnotationPage};
+use crate::bucket_reader::BucketReader;
+use crate::classify::{AttemptedOperation, ErrorAnswer};
 
 /// Why something could not be read of one version.
 #[derive(Debug)]
-pub(crate) enum Unread {
+pub(crate) enum ReadFailure {
     /// The version is not there any more.
     Gone(Failure),
     /// The request failed.
     Failed(Failure),
 }
 
-impl Unread {
-    fn of(mut answer: ErrorAnswer, attempted: &Attempted) -> Self {
+impl ReadFailure {
+    fn of(mut answer: ErrorAnswer, attempted: &AttemptedOperation) -> Self {
         if answer.code.as_deref() == Some("MethodNotAllowed") {
             // A delete marker has taken the key over.
             answer.code = Some("NoSuchKey".to_owned());
@@ -34,8 +34,8 @@ impl Unread {
         let reaction = answer.reaction();
         let failure = answer.into_failure(attempted);
         match reaction {
-            Reaction::ReadAgain => Self::Gone(failure),
-            Reaction::Fail(_) => Self::Failed(failure),
+            ErrorReaction::ReadAgain => Self::Gone(failure),
+            ErrorReaction::Fail(_) => Self::Failed(failure),
         }
     }
 
@@ -51,30 +51,34 @@ pub(crate) fn action(version_id: Option<&VersionId>, of_version: &'static str, o
     version_id.map_or(of_key, |_| of_version)
 }
 
-impl Reading {
+impl BucketReader {
     /// Reads `aspects` for the version that `facts` describe: they have nothing else in common with a HEAD that came
     /// before them.
-    pub(crate) async fn with_aspects(
+    pub(crate) async fn with_attributes(
         &self,
         key: &ObjectKey,
         mut facts: ObjectFacts,
-        aspects: &Aspects,
-    ) -> Result<ObjectFacts, Unread> {
+        attributes: &AttributeSet,
+    ) -> Result<ObjectFacts, ReadFailure> {
         let version_id = facts.version_id.clone();
         let version_id = version_id.as_ref();
-        if aspects.contains(&Aspect::Tags) {
+        if attributes.contains(&Attribute::Tags) {
             facts.tags = Some(self.tags(key, version_id).await?);
         }
-        if aspects.contains(&Aspect::Annotations) {
+        if attributes.contains(&Attribute::Annotations) {
             facts.annotations = Some(self.annotations(key, version_id).await?);
         }
-        if aspects.contains(&Aspect::Acl) {
+        if attributes.contains(&Attribute::Acl) {
             facts.acl = Some(self.acl(key, version_id).await?.explicit);
         }
         Ok(facts)
     }
 
-    async fn tags(&self, key: &ObjectKey, version_id: Option<&VersionId>) -> Result<BTreeMap<String, String>, Unread> {
+    async fn tags(
+        &self,
+        key: &ObjectKey,
+        version_id: Option<&VersionId>,
+    ) -> Result<BTreeMap<String, String>, ReadFailure> {
         let answer = self
             .client
             .get_object_tagging()
@@ -86,7 +90,7 @@ impl Reading {
             .await;
         let answer = answer.map_err(|error| {
             let action = action(version_id, "s3:GetObjectVersionTagging", "s3:GetObjectTagging");
-            Unread::of(ErrorAnswer::of(&error), &self.attempted(key, action))
+            ReadFailure::of(ErrorAnswer::of(&error), &self.attempted(key, action))
         })?;
         let tags = answer.tag_set.into_iter();
         Ok(tags.map(|tag| (tag.key, tag.value)).collect())
@@ -97,7 +101,7 @@ impl Reading {
         &self,
         key: &ObjectKey,
         version_id: Option<&VersionId>,
-    ) -> Result<BTreeMap<String, String>, Unread> {
+    ) -> Result<BTreeMap<String, String>, ReadFailure> {
         let mut found = BTreeMap::new();
         let mut token = None;
         while !self.lacks_annotations.load(Ordering::Relaxed) {
@@ -112,7 +116,7 @@ impl Reading {
                 .send()
                 .await;
             let page = match answer {
-                Ok(page) => Page {
+                Ok(page) => AnnotationPage {
                     entries: page
                         .annotations
                         .into_iter()
@@ -132,7 +136,7 @@ impl Reading {
                         "s3:ListObjectVersionAnnotations",
                         "s3:ListObjectAnnotations",
                     );
-                    Unread::of(ErrorAnswer::of(&error), &self.attempted(key, action))
+                    ReadFailure::of(ErrorAnswer::of(&error), &self.attempted(key, action))
                 })?,
             };
             token = page.next.filter(|token| !token.is_empty());
@@ -153,7 +157,7 @@ impl Reading {
     }
 
     /// Reads the explicit grants, and who owns the object.
-    pub(crate) async fn acl(&self, key: &ObjectKey, version_id: Option<&VersionId>) -> Result<Owned, Unread> {
+    pub(crate) async fn acl(&self, key: &ObjectKey, version_id: Option<&VersionId>) -> Result<OwnedAcl, ReadFailure> {
         let answer = self
             .client
             .get_object_acl()
@@ -165,7 +169,7 @@ impl Reading {
             .await;
         let answer = answer.map_err(|error| {
             let action = action(version_id, "s3:GetObjectVersionAcl", "s3:GetObjectAcl");
-            Unread::of(ErrorAnswer::of(&error), &self.attempted(key, action))
+            ReadFailure::of(ErrorAnswer::of(&error), &self.attempted(key, action))
         })?;
         let owner = answer.owner().and_then(types::Owner::id).map(str::to_owned);
         let own = owner.clone().map(|owner| Grant {
@@ -174,7 +178,7 @@ impl Reading {
         });
         let grants: BTreeSet<Grant> = answer.grants().iter().filter_map(grant_of).collect();
         let grants = grants.into_iter().filter(|grant| Some(grant) != own.as_ref());
-        Ok(Owned {
+        Ok(OwnedAcl {
             explicit: Acl {
                 grants: grants.collect(),
             },
@@ -187,10 +191,10 @@ impl Reading {
     ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/about-object-ownership.html>
     pub(crate) async fn has_acl(&self) -> Result<bool, Failure> {
-        self.has_acl.get_or_try_init(|| self.ask_for_ownership()).await.copied()
+        self.has_acl.get_or_try_init(|| self.read_owner()).await.copied()
     }
 
-    async fn ask_for_ownership(&self) -> Result<bool, Failure> {
+    async fn read_owner(&self) -> Result<bool, Failure> {
         let answer = self
             .client
             .get_bucket_ownership_controls()
@@ -219,8 +223,8 @@ impl Reading {
         }
     }
 
-    pub(crate) fn bucket_attempted(&self, action: &'static str) -> Attempted {
-        Attempted {
+    pub(crate) fn bucket_attempted(&self, action: &'static str) -> AttemptedOperation {
+        AttemptedOperation {
             action,
             resource: self.bucket.arn(&self.region),
             when_denied: format!("the credentials need {action} on the bucket"),
@@ -230,7 +234,7 @@ impl Reading {
 
 /// An access control list, and whose object it is on.
 #[derive(Debug)]
-pub(crate) struct Owned {
+pub(crate) struct OwnedAcl {
     /// The grants besides the owner's full control.
     pub(crate) explicit: Acl,
     /// The owner's canonical id.

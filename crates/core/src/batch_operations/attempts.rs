@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::{Item, MapBatch, ResultCode, ResultLine, TaskResult};
+use super::{MapBatch, MapItem, ResultCode, ResultLine, TaskResult};
 use crate::time::Timestamp;
 
 /// How many runs in a row may achieve nothing, for an item and its whole batch, before the item is given up. With the
@@ -26,7 +26,7 @@ const LONGEST_WAIT: Duration = Duration::from_mins(5);
 
 /// What an item carries from one run to the next.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Runs {
+pub struct ItemAttempts {
     /// How many runs reached the item.
     pub attempts: u32,
     /// How many of them, counted from the last one, achieved nothing, neither for the item nor for its batch.
@@ -37,7 +37,7 @@ pub struct Runs {
 
 /// What the earlier runs of a batch ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Ended {
+pub struct FinishedItems {
     /// How many items ended.
     pub items: u64,
     /// How many of them failed.
@@ -46,7 +46,7 @@ pub struct Ended {
 
 /// A batch after a run.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Round {
+pub struct BatchAttempt {
     /// The results that hold.
     pub lines: Vec<ResultLine>,
     /// How many of them are failures.
@@ -80,14 +80,14 @@ impl MapBatch {
 
     /// Ends a run: `results` has the result of each item that was due, by its index.
     #[must_use]
-    pub fn end_run(&self, results: &BTreeMap<usize, TaskResult>, now: Timestamp) -> Round {
+    pub fn end_run(&self, results: &BTreeMap<usize, TaskResult>, now: Timestamp) -> BatchAttempt {
         let run = Run {
             // An item that left the batch is progress, and so is a part of a large object.
             progress: results.values().any(|result| !comes_again(result) || result.progress),
             none_reached: !results.values().any(|result| result.reached),
             now,
         };
-        let mut left: Vec<(&Item, Runs)> = Vec::new();
+        let mut left: Vec<(&MapItem, ItemAttempts)> = Vec::new();
         let (mut lines, mut failed) = (Vec::new(), 0);
         let mut outcomes: BTreeMap<String, u64> = BTreeMap::new();
         for (index, item) in self.items.iter().enumerate() {
@@ -110,11 +110,11 @@ impl MapBatch {
         }
         // Items that no run reached come first, then those that are due first.
         left.sort_by_key(|(_, runs)| (runs.attempts > 0, runs.due));
-        let ended = Ended {
+        let ended = FinishedItems {
             items: self.ended.items.saturating_add(count(lines.len())),
             failed: self.ended.failed.saturating_add(count(failed)),
         };
-        Round {
+        BatchAttempt {
             unfinished: left.len(),
             mostly_failed: ended.failed.saturating_mul(2) > ended.items.saturating_add(count(left.len())),
             wait_seconds: wait_seconds(&left, now),
@@ -126,7 +126,7 @@ impl MapBatch {
     }
 
     /// Spells the payload of the next run. What all items share is spelled once, so that the payload hardly grows.
-    fn next_payload(&self, left: &[(&Item, Runs)], ended: Ended) -> Value {
+    fn next_payload(&self, left: &[(&MapItem, ItemAttempts)], ended: FinishedItems) -> Value {
         let mut input: Map<String, Value> = self.input.as_object().cloned().unwrap_or_default();
         let run = left.first().and_then(|(item, _)| item.value.get("run"));
         if let Some(run) = run.filter(|_| !input.contains_key("run")) {
@@ -150,10 +150,10 @@ struct Run {
 
 impl Run {
     /// Counts the run for an item that comes again.
-    fn after(&self, before: Runs, result: &TaskResult) -> Runs {
+    fn after(&self, before: ItemAttempts, result: &TaskResult) -> ItemAttempts {
         // A run in which nothing could be begun counts for all, or it would go on for ever.
         if !result.reached && !self.none_reached {
-            return Runs { due: None, ..before };
+            return ItemAttempts { due: None, ..before };
         }
         let idle = if result.progress {
             0
@@ -167,7 +167,7 @@ impl Run {
         } else {
             result.delay.max(grown(idle))
         };
-        Runs {
+        ItemAttempts {
             attempts: before.attempts.saturating_add(u32::from(result.reached)),
             idle,
             due: (!wait.is_zero()).then(|| whole_seconds(self.now.plus(wait))),
@@ -175,7 +175,7 @@ impl Run {
     }
 }
 
-impl Runs {
+impl ItemAttempts {
     const ATTEMPTS: &'static str = "attempts";
     const IDLE: &'static str = "idle";
     const DUE: &'static str = "due";
@@ -196,7 +196,7 @@ impl Runs {
         }
     }
 
-    fn written_into(self, item: &Item) -> Value {
+    fn written_into(self, item: &MapItem) -> Value {
         let mut fields = match (&item.value, item.value.get("row")) {
             (Value::Object(fields), Some(_)) => fields.clone(),
             _ => Map::from_iter([("row".to_owned(), item.row.clone())]),
@@ -216,7 +216,7 @@ impl Runs {
     }
 }
 
-impl Ended {
+impl FinishedItems {
     /// Reads what a batch carries.
     pub(super) fn read(input: Option<&Value>) -> Self {
         let number = |name: &str| {
@@ -241,7 +241,7 @@ fn grown(idle: u32) -> Duration {
 }
 
 /// Waits for the item that is due first, and at least a second.
-fn wait_seconds(left: &[(&Item, Runs)], now: Timestamp) -> u64 {
+fn wait_seconds(left: &[(&MapItem, ItemAttempts)], now: Timestamp) -> u64 {
     let first = left.iter().map(|(_, runs)| runs.due.unwrap_or(now)).min();
     let wait = first.map_or(FIRST_WAIT, |first| first.since(now));
     u64::try_from(wait.as_millis().div_ceil(1_000))
@@ -260,16 +260,16 @@ fn count(number: usize) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch_operations::{Request, conclude, parse_request};
-    use crate::facts::Aspects;
+    use crate::batch_operations::{FinalSyncRequest, conclude, parse_request};
+    use crate::facts::AttributeSet;
     use crate::failure::{Failure, FailureKind};
-    use crate::outcome::{AgainReason, Outcome, Report, SkipReason};
+    use crate::outcome::{DeferralReason, Outcome, ReconcileReport, SkipReason};
 
     const NOW: Timestamp = Timestamp::from_millis(1_000_000_700);
 
     fn batch(payload: &Value) -> MapBatch {
         match parse_request(payload) {
-            Ok(Request::Map(batch)) => batch,
+            Ok(FinalSyncRequest::Map(batch)) => batch,
             other => panic!("{other:?}"),
         }
     }
@@ -284,11 +284,11 @@ mod tests {
         json!({"Items": (0..count).map(item).collect::<Vec<_>>()})
     }
 
-    fn report(outcome: Outcome) -> Report {
-        Report {
+    fn report(outcome: Outcome) -> ReconcileReport {
+        ReconcileReport {
             outcome,
-            lost: Aspects::new(),
-            turns: 1,
+            not_preserved: AttributeSet::new(),
+            passes: 1,
             progress: false,
             outcome_unknown: false,
             upload_left: false,
@@ -302,11 +302,11 @@ mod tests {
     }
 
     fn cut_off() -> TaskResult {
-        conclude(&report(Outcome::Again(AgainReason::Deadline)), false)
+        conclude(&report(Outcome::Deferred(DeferralReason::Deadline)), false)
     }
 
     fn not_begun() -> TaskResult {
-        conclude(&Report::not_begun(), false)
+        conclude(&ReconcileReport::not_begun(), false)
     }
 
     fn throttled() -> TaskResult {
@@ -323,20 +323,20 @@ mod tests {
     }
 
     fn may_land() -> TaskResult {
-        let report = Report {
+        let report = ReconcileReport {
             outcome_unknown: true,
-            ..report(Outcome::Again(AgainReason::Deadline))
+            ..report(Outcome::Deferred(DeferralReason::Deadline))
         };
         conclude(&report, false)
     }
 
     /// Ends a run with these results, in the order of the items.
-    fn end(payload: &Value, results: impl IntoIterator<Item = TaskResult>) -> Round {
+    fn end(payload: &Value, results: impl IntoIterator<Item = TaskResult>) -> BatchAttempt {
         batch(payload).end_run(&results.into_iter().enumerate().collect(), NOW)
     }
 
     /// Key, attempts, idle runs and seconds until an item is due, of each item that comes again.
-    fn left(round: &Round) -> Vec<(String, u32, u32, Option<u64>)> {
+    fn left(round: &BatchAttempt) -> Vec<(String, u32, u32, Option<u64>)> {
         let again = round.again.as_ref().map(batch);
         let items = again.into_iter().flat_map(|batch| batch.items);
         items
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(round: &Round, expected: &[(&str, u32, u32, Option<u64>)], wait_seconds: u64) {
+    fn check(round: &BatchAttempt, expected: &[(&str, u32, u32, Option<u64>)], wait_seconds: u64) {
         let expected: Vec<_> = expected
             .iter()
             .map(|(key, attempts, idle, due)| ((*key).to_owned(), *attempts, *idle, *due))
