@@ -1,7 +1,7 @@
-# The one entry point for people and for CI. `make` alone lists the targets.
+# Targets for development and CI. `make` lists them.
 #
-# Needs Rust (stable, with rustfmt and clippy), Python 3.11 or newer with venv, and make. Every target installs what
-# else it needs on first use, at pinned versions, into the git-ignored folder .tools/.
+# Requires Rust (stable, with rustfmt and clippy), Python 3.11 or later with venv, and make. Every target installs its
+# other tools on first use, at pinned versions, into the git-ignored folder .tools/.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -12,7 +12,7 @@ MAKEFLAGS += --no-builtin-rules
 PYTHON ?= python3
 ARCH ?= x86_64
 
-# In CI the lock file is law; on a desk it follows Cargo.toml.
+# CI requires an up-to-date Cargo.lock; local builds may update it.
 LOCKED := $(if $(CI),--locked)
 BUILD_PATH := PATH="$(CURDIR)/.tools/build/bin:$$PATH"
 SAM := SAM_CLI_TELEMETRY=0 .tools/sam/bin/sam
@@ -27,11 +27,11 @@ help: ## List the targets
 	@printf '\n'
 
 .PHONY: demo
-demo: build-functions setup ## Show the main job on a local AWS emulator (DEMO_KEEP=1 leaves it running)
+demo: build-functions setup ## Deploy and replicate on a local AWS emulator (DEMO_KEEP=1 keeps it running)
 	cargo run $(LOCKED) --package s3ferry-tests --bin demo
 
 .PHONY: invoke
-invoke: build setup ## Run a function locally on one event or batch: make invoke EVENT=events/x.json
+invoke: build setup ## Run a function locally on one sample: make invoke EVENT=events/x.json
 	@test -n "$(EVENT)" || { echo "make invoke: name an event, for example EVENT=$$(ls events/*.json | head -n 1)" >&2; exit 2; }
 	cargo run $(LOCKED) --package s3ferry-tests --bin invoke -- "$(EVENT)"
 
@@ -46,15 +46,15 @@ deploy: check-deploy-parameters build .tools/sam/.installed ## Build, then deplo
 setup: .tools/build/.installed .tools/sam/.installed .tools/ministack/.installed .tools/moto/.installed .tools/sim-clients/.installed ## Install the pinned tools into .tools/
 
 .PHONY: build
-build: build-functions build-cli s3sim ## Build the functions, the command line and s3sim
+build: build-functions build-cli s3sim ## Build the functions, the CLI and s3sim
 
 .PHONY: build-cli
-build-cli: ## Build the command line into target/release/s3ferry
+build-cli: ## Build the CLI into target/release/s3ferry
 	cargo build $(LOCKED) --release --package s3ferry-cli
 
 .PHONY: build-functions
 build-functions: .tools/build/.installed ## Build the functions into target/lambda/ (ARCH=arm64 for Graviton, untested)
-	@case "$(ARCH)" in x86_64|arm64) ;; *) echo "make build-functions: ARCH is $(ARCH), must be x86_64 or arm64" >&2; exit 2;; esac
+	@case "$(ARCH)" in x86_64|arm64) ;; *) echo "make build-functions: ARCH=$(ARCH) is not supported: use x86_64 or arm64" >&2; exit 2;; esac
 	$(BUILD_PATH) cargo lambda build $(LOCKED) --release --package s3ferry-functions \
 	  $(if $(filter arm64,$(ARCH)),--arm64,--x86-64)
 
@@ -63,7 +63,7 @@ s3sim: ## Build the S3 simulator into target/release/s3sim
 	cargo build $(LOCKED) --release --package s3ferry-testkit --features sim --bin s3sim
 
 .PHONY: clean
-clean: ## Remove what was built
+clean: ## Remove build outputs
 	cargo clean
 	rm -rf .aws-sam infra/.aws-sam
 
@@ -76,7 +76,7 @@ clean-tools: ## Remove the installed tools
 CHECKS := format clippy docs dependencies spelling templates
 
 .PHONY: check
-check: ## Run every check below and say what ran, what failed and what was skipped
+check: ## Run all checks except advisories, and summarize the results
 	@failed=0; report=""; \
 	for name in $(CHECKS); do \
 	  printf '\n== %s\n' "$$name"; \
@@ -90,25 +90,25 @@ check: ## Run every check below and say what ran, what failed and what was skipp
 	else \
 	  report+='  skipped  unused dependencies: cargo-machete is not installed'$$'\n'; \
 	fi; \
-	report+='  skipped  advisories: their database comes from the network; run make check-advisories'$$'\n'; \
+	report+='  skipped  advisories: they need the network; run make check-advisories'$$'\n'; \
 	printf '\nmake check\n%s' "$$report"; \
 	exit "$$failed"
 
 .PHONY: check-format
-check-format: ## Is the code formatted?
+check-format: ## Check the formatting
 	cargo fmt --all -- --check
 
 .PHONY: check-clippy
-check-clippy: ## Lint all code, warnings denied
+check-clippy: ## Lint all code; warnings are errors
 	cargo clippy $(LOCKED) --workspace --all-targets -- -D warnings
 	cargo clippy $(LOCKED) --package s3ferry-cli --no-default-features -- -D warnings
 
 .PHONY: check-docs
-check-docs: ## Build the API documentation, warnings denied
+check-docs: ## Build the API documentation; warnings are errors
 	RUSTDOCFLAGS="-D warnings" cargo doc $(LOCKED) --workspace --no-deps
 
 .PHONY: check-dependencies
-check-dependencies: .tools/build/.installed ## Check licences, bans and sources of all dependencies
+check-dependencies: .tools/build/.installed ## Check bans, licences and sources of all dependencies
 	$(BUILD_PATH) cargo deny $(LOCKED) check --hide-inclusion-graph bans licenses sources
 
 .PHONY: check-advisories
@@ -137,7 +137,7 @@ test: build-functions s3sim setup ## Run every test: unit, contract, templates, 
 	S3FERRY_BIN="$(CURDIR)/target/debug/s3ferry" $(BUILD_PATH) cargo nextest run $(LOCKED) --workspace
 	cargo test $(LOCKED) --workspace --doc
 
-# Needs the nightly compiler and cargo-fuzz; `make test` holds the same promises against mutated samples without them.
+# Needs the nightly compiler and cargo-fuzz. `make test` checks the same guarantees with mutated samples.
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS := $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
 
@@ -153,7 +153,7 @@ fuzz: ## Fuzz the parsers with cargo-fuzz, FUZZ_SECONDS for each target
 
 ##@ Measure
 
-# The profile `measure` is a release without the minutes that linking everything at once takes.
+# The profile `measure` is a release without link-time optimisation, which takes minutes.
 MEASURE := --profile measure
 BENCH := S3FERRY_BIN="$(CURDIR)/target/measure/s3ferry" cargo run $(LOCKED) $(MEASURE) --package s3ferry-tests --example bench --
 
@@ -163,11 +163,11 @@ build-measured:
 
 BENCH_KEYS ?=
 .PHONY: bench-diff
-bench-diff: build-measured ## Time and memory of s3ferry diff (BENCH_KEYS=1000000 a side)
+bench-diff: build-measured ## Time and memory of s3ferry diff (BENCH_KEYS=1000000 per side)
 	$(BENCH) diff $(or $(BENCH_KEYS),1000000)
 
 .PHONY: bench-sync
-bench-sync: build-measured ## Throughput of s3ferry sync against what latency allows (BENCH_KEYS=10000)
+bench-sync: build-measured ## Throughput of s3ferry sync, compared with the limit by latency (BENCH_KEYS=10000)
 	$(BENCH) sync $(or $(BENCH_KEYS),10000)
 
 .PHONY: bench-inventory
@@ -182,9 +182,9 @@ bench-inventory: build-measured ## Compare two generated inventories: make bench
 
 # Tools ----------------------------------------------------------------------------------------------------------------
 
-# One virtual environment a requirement file, made anew when the file changes.
+# One virtual environment per requirements file, recreated when the file changes.
 .tools/%/.installed: tests/tools/%.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with PYTHON=")'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is required; set PYTHON=")'
 	@echo "installing the $* tools into .tools/$* (once, about a minute)"
 	@$(PYTHON) -m venv --clear ".tools/$*"
 	@".tools/$*/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$<"
@@ -192,8 +192,8 @@ bench-inventory: build-measured ## Compare two generated inventories: make bench
 
 # Deployment parameters ------------------------------------------------------------------------------------------------
 
-# Named on the command line they replace the parameters in infra/samconfig.toml altogether; the other settings of that
-# file (stack names, capabilities) stay in force.
+# Parameters on the command line replace all parameters in infra/samconfig.toml. The other settings of that file (stack
+# names, capabilities) still apply.
 DEPLOY_VARIABLES := SOURCE_BUCKET SOURCE_REGION DESTINATION_BUCKET DESTINATION_REGION
 DEPLOY_GIVEN := $(strip $(foreach v,$(DEPLOY_VARIABLES) SOURCE_PARAMETERS DESTINATION_PARAMETERS,$(if $($(v)),$(v))))
 DEPLOY_MISSING := $(if $(DEPLOY_GIVEN),$(strip $(foreach v,$(DEPLOY_VARIABLES),$(if $($(v)),,$(v)))))

@@ -1,4 +1,4 @@
-//! An invocation's payload, taken for events.
+//! Fuzz target: payload of an invocation, parsed as events.
 #![no_main]
 
 #[expect(dead_code, reason = "each target uses the checks of its own parser")]
@@ -9,6 +9,6 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     if let Ok(payload) = serde_json::from_slice(data) {
-        checks::events(&payload).expect("what the parser promises");
+        checks::events(&payload).expect("the parser's guarantees");
     }
 });

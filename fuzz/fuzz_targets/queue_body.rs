@@ -1,4 +1,4 @@
-//! Any text as the body of one message among good ones.
+//! Fuzz target: arbitrary text as the body of one message in a batch of valid ones.
 #![no_main]
 
 #[expect(dead_code, reason = "each target uses the checks of its own parser")]
@@ -8,5 +8,5 @@ mod checks;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|body: &str| {
-    checks::queue_body(body).expect("what the parser promises");
+    checks::queue_body(body).expect("the parser's guarantees");
 });

@@ -1,7 +1,7 @@
-//! Benchmarks of the command line against the simulator: `cargo run --example bench -- diff 1000000`, `-- sync 10000`, and
-//! `-- inventory FOLDER` for two reports that `bench_inventory generate` made.
+//! Benchmarks of the CLI against the S3 simulator.
 //!
-//! Prints figures and ratios; the simulator runs in this process, so its memory is not the command line's.
+//! `cargo run --example bench -- diff 1000000`, `-- sync 10000`, or `-- inventory FOLDER` for two reports of
+//! `bench_inventory generate`. The simulator runs in this process, so the CLI's memory is measured alone.
 #![expect(clippy::expect_used, clippy::print_stdout, reason = "a tool for developers")]
 
 use std::path::Path;
@@ -19,7 +19,7 @@ use tokio::process::Command;
 const SOURCE: &str = "bench-source";
 const DESTINATION: &str = "bench-destination";
 
-/// How often the memory of the command line is looked at.
+/// Interval of reading the CLI's memory.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 #[tokio::main]
@@ -36,50 +36,50 @@ async fn main() {
     }
 }
 
-/// Two listings that differ in one key of ten thousand.
+/// Compares two listings that differ in one key of ten thousand.
 async fn diff(keys: u64) {
-    for (latency_ms, at_once) in [(0, 1), (0, 8), (50, 1), (50, 8), (50, 32)] {
-        // With latency one request after the other takes its time: a tenth shows the ratio as well.
+    for (latency_ms, concurrency) in [(0, 1), (0, 8), (50, 1), (50, 8), (50, 32)] {
+        // With latency a run takes longer, and a tenth of the keys shows the same ratio.
         let keys = if latency_ms == 0 { keys } else { keys / 10 };
         let server = start(latency_ms).await;
         fill(&server, SOURCE, 0..keys);
         fill(&server, DESTINATION, (0..keys).filter(|number| number % 10_000 != 7));
-        let ran = run(&server, "diff", &["--list-concurrency", &at_once.to_string()], 1).await;
+        let measured = run(&server, "diff", &["--list-concurrency", &concurrency.to_string()], 1).await;
         let pages = 2 * keys.div_ceil(1_000);
         println!(
-            "diff of {keys} keys a side, {latency_ms} ms latency, {at_once} listing requests a side at once: {:.1} s, \
-             {:.0} keys/s a side, peak {} MiB, {} requests for {pages} pages; latency alone allows {:.1} s",
-            ran.took.as_secs_f64(),
-            per_second(keys, ran.took),
-            ran.peak_kib / 1024,
+            "diff of {keys} keys per side, {latency_ms} ms latency, list concurrency {concurrency}: {:.1} s, \
+             {:.0} keys/s per side, peak {} MiB, {} requests for {pages} pages; limit by latency {:.1} s",
+            measured.took.as_secs_f64(),
+            per_second(keys, measured.took),
+            measured.peak_kib / 1024,
             server.requests().get("ListObjectsV2").copied().unwrap_or_default(),
-            Duration::from_millis(latency_ms * (pages / 2) / at_once).as_secs_f64(),
+            Duration::from_millis(latency_ms * (pages / 2) / concurrency).as_secs_f64(),
         );
     }
 }
 
-/// Small objects copied: a read of both sides, a copy, and a read of the source after it.
+/// Copies small objects: a read of both sides, a copy, and another read of the source.
 async fn sync(keys: u64) {
     const STEPS: u32 = 3;
-    for (latency_ms, at_once) in [(20, 16_u32), (50, 64), (100, 128)] {
+    for (latency_ms, concurrency) in [(20, 16_u32), (50, 64), (100, 128)] {
         let server = start(latency_ms).await;
         fill(&server, SOURCE, 0..keys);
-        let ran = run(&server, "sync", &["--concurrency", &at_once.to_string()], 0).await;
-        let least = Duration::from_millis(latency_ms) * STEPS * u32::try_from(keys).expect("few keys") / at_once;
+        let measured = run(&server, "sync", &["--concurrency", &concurrency.to_string()], 0).await;
+        let least = Duration::from_millis(latency_ms) * STEPS * u32::try_from(keys).expect("few keys") / concurrency;
         println!(
-            "sync of {keys} small objects, {latency_ms} ms latency, {at_once} at once: {:.1} s, {:.0} objects/s, \
+            "sync of {keys} small objects, {latency_ms} ms latency, concurrency {concurrency}: {:.1} s, {:.0} obj/s, \
              {:.0} % of what latency and concurrency allow ({:.1} s), peak {} MiB, {:?}",
-            ran.took.as_secs_f64(),
-            per_second(keys, ran.took),
-            100.0 * least.as_secs_f64() / ran.took.as_secs_f64(),
+            measured.took.as_secs_f64(),
+            per_second(keys, measured.took),
+            100.0 * least.as_secs_f64() / measured.took.as_secs_f64(),
             least.as_secs_f64(),
-            ran.peak_kib / 1024,
+            measured.peak_kib / 1024,
             server.requests(),
         );
     }
 }
 
-/// Two reports, of buckets that hold nothing: only what the command line does by itself is measured.
+/// Compares two inventory reports of empty buckets, which measures the CLI alone.
 async fn inventory(folder: &Path) {
     let manifest = |side: &str| folder.join(side).join("manifest.json").display().to_string();
     let (source, destination) = (manifest("source"), manifest("destination"));
@@ -94,15 +94,15 @@ async fn inventory(folder: &Path) {
         "--spill-dir",
         &folder,
     ];
-    let ran = run(&server, "diff", &flags, 1).await;
+    let measured = run(&server, "diff", &flags, 1).await;
     println!(
         "diff of two inventories, as s3ferry runs it: {:.1} s, peak {} MiB",
-        ran.took.as_secs_f64(),
-        ran.peak_kib / 1024
+        measured.took.as_secs_f64(),
+        measured.peak_kib / 1024
     );
 }
 
-struct Ran {
+struct Measurement {
     took: Duration,
     peak_kib: u64,
 }
@@ -135,11 +135,11 @@ fn fill(server: &SimServer, bucket: &str, numbers: impl Iterator<Item = u64>) {
     }
 }
 
-/// Runs the command line, and watches its memory.
-async fn run(server: &SimServer, command: &str, more: &[&str], code: i32) -> Ran {
+/// Runs the CLI and measures its time and peak memory.
+async fn run(server: &SimServer, command: &str, more: &[&str], code: i32) -> Measurement {
     let (source, destination) = (format!("s3://{SOURCE}"), format!("s3://{DESTINATION}"));
     let begun = Instant::now();
-    let mut child = Command::new(tools::cli().expect("the command line is built"))
+    let mut child = Command::new(tools::cli().expect("the CLI is built"))
         .args([command, "--source", &source, "--source-region", SOURCE_REGION])
         .args([
             "--destination",
@@ -157,11 +157,11 @@ async fn run(server: &SimServer, command: &str, more: &[&str], code: i32) -> Ran
         .stdout(Stdio::null())
         .kill_on_drop(true)
         .spawn()
-        .expect("the command line starts");
+        .expect("the CLI starts");
     let mut peak_kib = 0;
     let status = loop {
         tokio::select! {
-            status = child.wait() => break status.expect("the command line ends"),
+            status = child.wait() => break status.expect("the CLI ends"),
             () = tokio::time::sleep(POLL_INTERVAL) => {
                 let peak = process::peak_resident_kib(std::process::id(), "s3ferry").unwrap_or(0);
                 peak_kib = peak.max(peak_kib);
@@ -169,7 +169,7 @@ async fn run(server: &SimServer, command: &str, more: &[&str], code: i32) -> Ran
         }
     };
     assert_eq!(status.code(), Some(code));
-    Ran {
+    Measurement {
         took: begun.elapsed(),
         peak_kib,
     }

@@ -1,4 +1,4 @@
-"""What the simulator's tests share: clients, buckets, the side door."""
+"""Shared by the simulator's tests: clients, buckets, the side door."""
 
 import itertools
 import json
@@ -19,7 +19,7 @@ _numbers = itertools.count(1)
 
 
 def client(region="us-east-1", access_key="any", **config):
-    """A client that tries once: what the simulator answers is what the test sees."""
+    """Creates a client without retries, so that the test sees every response of the simulator."""
     settings = {"retries": {"total_max_attempts": 1}, "s3": {"addressing_style": "path"}, **config}
     return boto3.client(
         "s3",
@@ -32,7 +32,7 @@ def client(region="us-east-1", access_key="any", **config):
 
 
 def side_door(method, name, document=None):
-    """Calls the side door; returns status and document."""
+    """Calls the side door. Returns status and document."""
     body = None if document is None else json.dumps(document).encode()
     request = urllib.request.Request(f"{ENDPOINT}/_sim/{name}", method=method, data=body)
     try:
@@ -43,7 +43,7 @@ def side_door(method, name, document=None):
 
 
 def raw(method, path, headers=None, body=None):
-    """A request past every client library; returns status, headers and body."""
+    """Sends a request without a client library. Returns status, headers and body."""
     request = urllib.request.Request(ENDPOINT + path, method=method, data=body, headers=headers or {})
     try:
         with urllib.request.urlopen(request) as answer:
@@ -53,7 +53,7 @@ def raw(method, path, headers=None, body=None):
 
 
 class SimTestCase(unittest.TestCase):
-    """A test with clients of two regions."""
+    """A test case with clients of two regions."""
 
     maxDiff = None
 
@@ -64,7 +64,7 @@ class SimTestCase(unittest.TestCase):
         side_door("GET", "events")
 
     def bucket(self, versioning=None, region="us-east-1", **settings):
-        """Makes a bucket of its own for the test."""
+        """Creates a new bucket."""
         name = f"bucket-{next(_numbers)}"
         s3 = client(region)
         if region != "us-east-1":
@@ -75,7 +75,7 @@ class SimTestCase(unittest.TestCase):
         return name
 
     def synthetic(self, bucket, key, size_bytes, seed=1, **settings):
-        """Makes a synthetic object."""
+        """Creates a synthetic object."""
         document = {"bucket": bucket, "key": key, "size_bytes": size_bytes, "seed": seed, **settings}
         status, answer = side_door("PUT", "objects", document)
         self.assertEqual(status, 200, answer)
@@ -87,19 +87,19 @@ class SimTestCase(unittest.TestCase):
         self.assertEqual(status, 200, answer)
 
     def events(self):
-        """Takes the notifications: name and key of each."""
+        """Receives the notifications. Returns name and key of each."""
         records = side_door("GET", "events")[1]["Records"]
         return [(record["eventName"], record["s3"]["object"]["key"]) for record in records]
 
     def refused(self, code, call, **arguments):
-        """Asserts that a call fails with a code, or a status where S3 sends no code; returns the answer."""
+        """Asserts that a call fails with a code, or with a status if S3 sends no code. Returns the response."""
         with self.assertRaises(ClientError) as caught:
             call(**arguments)
         self.assertEqual(caught.exception.response["Error"]["Code"], str(code))
         return caught.exception.response
 
     def upload(self, s3, bucket, key, contents, **settings):
-        """Uploads contents as parts; returns the answer to the completion."""
+        """Uploads contents as parts. Returns the response to the completion."""
         upload_id = s3.create_multipart_upload(Bucket=bucket, Key=key, **settings)["UploadId"]
         checksum = {name: value for name, value in settings.items() if name == "ChecksumAlgorithm"}
         parts = []

@@ -1,4 +1,4 @@
-"""Other clients as they come: the AWS CLI, s5cmd and rclone."""
+"""Other clients, unmodified: the AWS CLI, s5cmd and rclone."""
 
 import os
 import pathlib
@@ -24,7 +24,7 @@ class Clients(SimTestCase):
             path.write_bytes(content)
 
     def run_tool(self, name, *arguments, region="us-east-1", **variables):
-        """Runs a client with nothing of the caller's configuration; returns what it printed."""
+        """Runs a client without the caller's configuration. Returns its output."""
         environment = {
             "PATH": f"{TOOLS}:/usr/bin:/bin",
             "HOME": str(self.folder),
@@ -57,7 +57,7 @@ class Clients(SimTestCase):
         aws = lambda *arguments, **more: self.run_tool("aws", "s3", *arguments, **more)
         aws("sync", "--no-progress", str(self.folder / "in"), f"s3://{bucket}/")
         self.assert_holds_files(self.us, bucket)
-        # Uploads above 8 MiB go in parts.
+        # The AWS CLI uses multipart uploads above 8 MiB.
         self.assertIn("-", self.us.head_object(Bucket=bucket, Key="sub/ü.bin")["ETag"])
         aws("sync", "--no-progress", f"s3://{bucket}", f"s3://{other}", "--source-region", "us-east-1", region="eu-central-1")
         self.assert_holds_files(self.eu, other)

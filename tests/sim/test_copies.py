@@ -1,4 +1,4 @@
-"""CopyObject: what it keeps, what it resets, what it refuses."""
+"""CopyObject: preserved and reset attributes, refused requests."""
 
 import hashlib
 
@@ -18,13 +18,13 @@ class Copies(SimTestCase):
     def head(self, key="k", **more):
         return self.eu.head_object(Bucket=self.destination, Key=key, **more)
 
-    def test_keeps_metadata_and_tags_and_resets_the_rest(self):
-        stated = {"ContentType": "text/csv", "CacheControl": "no-store", "Metadata": {"owner": "a"}}
+    def test_metadata_and_tags_are_preserved_and_the_rest_is_reset(self):
+        preserved = {"ContentType": "text/csv", "CacheControl": "no-store", "Metadata": {"owner": "a"}}
         reset = {"StorageClass": "STANDARD_IA", "WebsiteRedirectLocation": "/x"}
-        self.us.put_object(Bucket=self.source, Key="k", Body=b"x", Tagging="a=b", **stated, **reset)
+        self.us.put_object(Bucket=self.source, Key="k", Body=b"x", Tagging="a=b", **preserved, **reset)
         self.copy()
         head = self.head()
-        self.assertEqual({name: head[name] for name in stated}, stated)
+        self.assertEqual({name: head[name] for name in preserved}, preserved)
         self.assertEqual(head["TagCount"], 1)
         for name in reset:
             self.assertNotIn(name, head)
@@ -79,7 +79,7 @@ class Copies(SimTestCase):
         self.copy(source_key="at")
         self.refused("InvalidRequest", self.copy, source_key="above")
 
-    def test_source_in_parts_becomes_one_part(self):
+    def test_copy_of_a_multipart_object_has_a_single_part(self):
         parts = [b"a" * 5 * MIB, b"b"]
         self.upload(self.us, self.source, "k", parts, ChecksumAlgorithm="SHA256")
         self.assertTrue(self.us.head_object(Bucket=self.source, Key="k")["ETag"].endswith('-2"'))
@@ -89,7 +89,7 @@ class Copies(SimTestCase):
         self.assertNotIn("-", result["ChecksumSHA256"])
         self.assertNotIn("PartsCount", self.head(PartNumber=1))
 
-    def test_checksum_algorithm_goes_along_unless_another_is_wanted(self):
+    def test_checksum_algorithm_is_preserved_unless_another_is_requested(self):
         self.us.put_object(Bucket=self.source, Key="k", Body=b"x", ChecksumAlgorithm="SHA256")
         self.assertIn("ChecksumSHA256", self.copy()["CopyObjectResult"])
         self.assertIn("ChecksumSHA1", self.copy(ChecksumAlgorithm="SHA1")["CopyObjectResult"])
@@ -98,7 +98,7 @@ class Copies(SimTestCase):
         self.assertNotIn("ChecksumCRC64NVME", old)
         self.assertIn("ChecksumCRC64NVME", self.copy(source_key="old")["CopyObjectResult"])
 
-    def test_onto_itself_needs_a_change(self):
+    def test_copy_onto_itself_requires_a_change(self):
         self.us.put_object(Bucket=self.source, Key="k", Body=b"x")
         onto_itself = {"Bucket": self.source, "Key": "k", "CopySource": {"Bucket": self.source, "Key": "k"}}
         self.refused("InvalidRequest", self.us.copy_object, **onto_itself)

@@ -15,7 +15,7 @@ class Listings(SimTestCase):
         keys = [entry["Key"] for entry in answer.get("Contents", [])]
         return keys, [entry["Prefix"] for entry in answer.get("CommonPrefixes", [])]
 
-    def test_order_is_that_of_utf_8(self):
+    def test_keys_are_in_utf_8_order(self):
         self.assertEqual(self.keys(), (["Z", "a", "a/1", "a/2", "b", "b/", "b/x/y", "z", "é"], []))
 
     def test_prefix_delimiter_and_start(self):

@@ -1,4 +1,4 @@
-"""Uploads in parts."""
+"""Multipart uploads and multipart copies."""
 
 import base64
 import hashlib
@@ -15,8 +15,8 @@ class Multipart(SimTestCase):
         digests = b"".join(hashlib.md5(part).digest() for part in parts)
         head = self.us.head_object(Bucket=bucket, Key="k", ChecksumMode="ENABLED")
         self.assertEqual(head["ETag"], f'"{hashlib.md5(digests).hexdigest()}-3"')
-        sums = b"".join(hashlib.sha256(part).digest() for part in parts)
-        composite = base64.b64encode(hashlib.sha256(sums).digest()).decode()
+        part_digests = b"".join(hashlib.sha256(part).digest() for part in parts)
+        composite = base64.b64encode(hashlib.sha256(part_digests).digest()).decode()
         self.assertEqual(head["ChecksumSHA256"], composite + "-3")
         self.assertEqual((head["ChecksumType"], head["TagCount"], head["Metadata"]), ("COMPOSITE", 1, {"m": "v"}))
         part = self.us.head_object(Bucket=bucket, Key="k", PartNumber=2)
@@ -36,7 +36,7 @@ class Multipart(SimTestCase):
         self.assertEqual((sizes, shown["ObjectParts"]["TotalPartsCount"]), ([5 * MIB, 5 * MIB, 1], 3))
         self.assertIn("ChecksumSHA256", shown["ObjectParts"]["Parts"][0])
 
-    def test_parts_are_listed_only_with_checksums_of_their_own(self):
+    def test_parts_are_listed_only_if_they_have_checksums(self):
         bucket = self.bucket()
         self.synthetic(bucket, "plain", 20 * MIB, part_size_bytes=8 * MIB)
         shown = self.us.get_object_attributes(Bucket=bucket, Key="plain", ObjectAttributes=["ObjectParts"])
@@ -88,7 +88,7 @@ class Multipart(SimTestCase):
         named["ChecksumSHA1"] = part["ChecksumSHA1"]
         complete()
 
-    def test_terabytes_are_copied_in_parts_with_the_same_etag(self):
+    def test_multipart_copy_of_terabytes_has_the_same_etag(self):
         source = self.bucket("Enabled")
         destination = self.bucket(region="eu-central-1")
         size, part_size = 20 * 5 * GIB + 12345, 5 * GIB
@@ -110,14 +110,14 @@ class Multipart(SimTestCase):
         self.assertEqual(len(self.eu.list_parts(**upload)["Parts"]), 21)
         answer = self.eu.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts}, MpuObjectSize=size)
         self.assertEqual(answer["ETag"], f'"{made["etag"]}"')
-        theirs = self.us.head_object(Bucket=source, Key="big", ChecksumMode="ENABLED")
-        ours = self.eu.head_object(Bucket=destination, Key="big", ChecksumMode="ENABLED")
-        self.assertEqual(ours["ChecksumCRC64NVME"], theirs["ChecksumCRC64NVME"])
+        source_head = self.us.head_object(Bucket=source, Key="big", ChecksumMode="ENABLED")
+        destination_head = self.eu.head_object(Bucket=destination, Key="big", ChecksumMode="ENABLED")
+        self.assertEqual(destination_head["ChecksumCRC64NVME"], source_head["ChecksumCRC64NVME"])
         last = {"Range": f"bytes={size - 10}-"}
         read = lambda s3, bucket: s3.get_object(Bucket=bucket, Key="big", **last)["Body"].read()
         self.assertEqual(read(self.us, source), read(self.eu, destination))
 
-    def test_refuses_ranges_numbers_and_sources(self):
+    def test_invalid_ranges_numbers_and_sources_are_refused(self):
         source = self.bucket()
         self.synthetic(source, "k", 6 * GIB)
         upload = {"Bucket": source, "Key": "copy"}
@@ -134,7 +134,7 @@ class Multipart(SimTestCase):
         self.us.abort_multipart_upload(**upload)
         self.refused("NoSuchUpload", self.us.abort_multipart_upload, **upload)
 
-    def test_an_upload_takes_the_place_of_its_start(self):
+    def test_completed_upload_is_ordered_by_its_start(self):
         for versioning in ("Enabled", None):
             bucket = self.bucket(versioning)
             s3 = client(request_checksum_calculation="when_required")
@@ -148,7 +148,7 @@ class Multipart(SimTestCase):
             versions = s3.list_object_versions(Bucket=bucket)["Versions"]
             self.assertEqual(len(versions), 2 if versioning else 1)
 
-    def test_a_delete_since_the_start_stays_in_force(self):
+    def test_delete_after_the_start_of_an_upload_is_newer(self):
         for versioning in ("Enabled", None):
             bucket = self.bucket(versioning)
             s3 = client(request_checksum_calculation="when_required")
@@ -163,7 +163,7 @@ class Multipart(SimTestCase):
             complete()
             self.refused(404, s3.head_object, Bucket=bucket, Key="k")
 
-    def test_answers_are_xml_whatever_the_key(self):
+    def test_responses_are_valid_xml_for_every_key(self):
         bucket = self.bucket()
         for key, written in (("a\x01b", "a&#x1;b"), ("a\ufffeb", "a&#xFFFE;b"), ("a\rb", "a&#xD;b")):
             path = f"/{bucket}/{urllib.parse.quote(key)}"
@@ -173,7 +173,7 @@ class Multipart(SimTestCase):
         status, _, body = raw("GET", f"/{bucket}?uploads")
         self.assertEqual((status, body.decode().count("&#x")), (200, 3))
 
-    def test_uploads_name_who_began_them(self):
+    def test_uploads_name_their_initiator(self):
         bucket = self.bucket()
         us = [client(access_key=key) for key in ("one", "one", "another")]
         for number, s3 in enumerate(us):

@@ -1,4 +1,4 @@
-"""Objects as boto3 sees them: headers, metadata, ranges, conditions, limits."""
+"""Objects through boto3: headers, metadata, ranges, conditions, limits."""
 
 import base64
 import hashlib
@@ -7,9 +7,9 @@ from support import ENDPOINT, GIB, MIB, SimTestCase, client, raw
 
 
 class Objects(SimTestCase):
-    def test_every_header_comes_back(self):
+    def test_every_header_is_returned(self):
         bucket = self.bucket()
-        stated = {
+        explicit = {
             "ContentType": "text/plain; charset=utf-8",
             "CacheControl": "max-age=60, no-transform",
             "ContentDisposition": "attachment; filename=\"a b.txt\"",
@@ -19,9 +19,9 @@ class Objects(SimTestCase):
             "StorageClass": "STANDARD_IA",
             "Metadata": {"owner": "team a", "empty-ish": "-", "under_score": "1"},
         }
-        self.us.put_object(Bucket=bucket, Key="k", Body=b"content", Tagging="stage=test&a%20b=c%2Fd", **stated)
+        self.us.put_object(Bucket=bucket, Key="k", Body=b"content", Tagging="stage=test&a%20b=c%2Fd", **explicit)
         head = self.us.head_object(Bucket=bucket, Key="k")
-        self.assertEqual({name: head[name] for name in stated}, stated)
+        self.assertEqual({name: head[name] for name in explicit}, explicit)
         self.assertEqual(head["TagCount"], 2)
         tags = self.us.get_object_tagging(Bucket=bucket, Key="k")["TagSet"]
         self.assertEqual(tags, [{"Key": "a b", "Value": "c/d"}, {"Key": "stage", "Value": "test"}])
@@ -32,7 +32,7 @@ class Objects(SimTestCase):
         self.assertEqual(status, 200)
         self.assertEqual(raw("HEAD", f"/{bucket}/k")[1]["expires"], "one fine day")
 
-    def test_metadata_beyond_ascii_is_encoded_in_answers(self):
+    def test_non_ascii_metadata_is_encoded_in_responses(self):
         bucket = self.bucket()
         encoded = "=?UTF-8?B?" + base64.b64encode("ünïcödé 日本".encode()).decode() + "?="
         self.us.put_object(Bucket=bucket, Key="encoded", Body=b"", Metadata={"name": encoded})
@@ -42,7 +42,7 @@ class Objects(SimTestCase):
         shown = raw("HEAD", f"/{bucket}/raw")[1]["x-amz-meta-nonascii"]
         self.assertEqual(shown, "=?UTF-8?B?w4PChE3Dg8KEWsODwpXDg8KRIFMz?=")
 
-    def test_odd_keys_are_keys(self):
+    def test_odd_keys_are_accepted(self):
         bucket = self.bucket()
         keys = ["a b", "a+b%2Bc%20", "ü/日本", "q'\"&<>", "?x=y#z", "//double//", "../dots/.", "k" * 1024, "/"]
         for key in keys:
@@ -173,7 +173,7 @@ class Objects(SimTestCase):
         names = [name for name, _ in self.events()]
         self.assertIn("ObjectRestore:Completed", names)
 
-    def test_encryption_is_shown_and_hides_the_md5(self):
+    def test_encryption_is_reported_and_changes_the_etag(self):
         bucket = self.bucket()
         self.us.put_object(
             Bucket=bucket, Key="kms", Body=b"x", ServerSideEncryption="aws:kms", SSEKMSKeyId="arn:key", BucketKeyEnabled=True
@@ -183,7 +183,7 @@ class Objects(SimTestCase):
         self.assertTrue(head["BucketKeyEnabled"])
         self.assertNotEqual(head["ETag"], f'"{hashlib.md5(b"x").hexdigest()}"')
         key = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "k" * 32}
-        # botocore refuses customer keys without TLS, so this one goes past it.
+        # botocore rejects customer keys without TLS, so this request bypasses it.
         md5 = base64.b64encode(hashlib.md5(b"k" * 32).digest()).decode()
         headers = {
             "x-amz-server-side-encryption-customer-algorithm": key["SSECustomerAlgorithm"],
@@ -229,7 +229,7 @@ class Objects(SimTestCase):
             "NoSuchAnnotation", self.us.get_object_annotation, Bucket=bucket, Key="k", AnnotationName="note"
         )
 
-    def test_any_signature_and_presigned_urls_are_taken(self):
+    def test_any_signature_and_presigned_urls_are_accepted(self):
         bucket = self.bucket()
         url = client().generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": "k"})
         self.assertEqual(raw("PUT", url.removeprefix(ENDPOINT), {}, b"signed")[0], 200)

@@ -20,7 +20,7 @@ class SideDoor(SimTestCase):
         side_door("DELETE", "requests")
         self.assertEqual(side_door("GET", "requests"), (200, {}))
 
-    def test_mistakes_are_named(self):
+    def test_invalid_documents_are_named(self):
         status, answer = side_door("PUT", "faults", [{"operation": "CopyObjects", "nth": 1, "fault": "throttle"}])
         self.assertEqual((status, answer["field"], answer["value"]), (400, "operation", "CopyObjects"))
         for rule in ({"nth": 1, "probability": 1.0}, {}, {"nth": 0}, {"probability": 2}):
@@ -99,7 +99,7 @@ class Faults(SimTestCase):
             self.assertFalse(self.exists())
         self.put()
 
-    def test_throttled_head_has_a_status_alone(self):
+    def test_throttled_head_has_only_a_status(self):
         self.put()
         self.rule("HeadObject", "throttle")
         self.refused(503, self.us.head_object, Bucket=self.name, Key="k")
@@ -108,7 +108,7 @@ class Faults(SimTestCase):
         self.put()
         self.rule("CopyObject", "ok-with-error")
         copy = lambda: self.us.copy_object(Bucket=self.name, Key="c", CopySource=f"{self.name}/k")
-        # botocore turns this answer into a 500.
+        # botocore converts this response to a 500.
         answer = self.refused("InternalError", copy)
         self.assertIn(answer["ResponseMetadata"]["HTTPStatusCode"], (200, 500))
         self.refused(404, self.us.head_object, Bucket=self.name, Key="c")
@@ -126,7 +126,7 @@ class Faults(SimTestCase):
             self.put()
         self.assertFalse(self.exists())
 
-    def test_late_effect_comes_after_other_requests(self):
+    def test_late_effect_happens_after_other_requests(self):
         self.rule("PutObject", "late", delay_ms=1, after_requests=4, after_ms=600_000)
         with self.assertRaises(DROPPED):
             self.put()
@@ -137,7 +137,7 @@ class Faults(SimTestCase):
         requests = side_door("GET", "requests")[1]
         self.assertGreaterEqual(requests["ListObjectsV2"], 4)
 
-    def test_late_effect_comes_after_its_time(self):
+    def test_late_effect_happens_after_its_delay(self):
         self.rule("PutObject", "late", delay_ms=1, after_requests=10**6, after_ms=1)
         with self.assertRaises(DROPPED):
             self.put()
@@ -145,18 +145,18 @@ class Faults(SimTestCase):
             pass
         self.assertTrue(self.exists())
 
-    def test_slow_answers_all_the_same(self):
+    def test_slow_request_succeeds(self):
         self.rule("PutObject", "slow", delay_ms=1)
         self.put()
         self.assertTrue(self.exists())
 
-    def test_timeout_never_answers(self):
+    def test_timeout_sends_no_response(self):
         self.rule("PutObject", "timeout")
         with self.assertRaises(ReadTimeoutError):
             client(read_timeout=0.2).put_object(Bucket=self.name, Key="k", Body=b"x")
         self.assertFalse(self.exists())
 
-    def test_probabilities_follow_from_the_seed_and_times_bounds(self):
+    def test_probability_depends_on_the_seed_and_times_limits_faults(self):
         self.rule("PutObject", "throttle", nth=2, times=2)
         self.put()
         self.refused("SlowDown", self.put)

@@ -9,7 +9,7 @@ from support import ENDPOINT, SimTestCase, client, raw
 
 
 class Versions(SimTestCase):
-    def test_delete_marker_answers_as_s3_does(self):
+    def test_delete_marker_responses_match_s3(self):
         bucket = self.bucket("Enabled")
         first = self.us.put_object(Bucket=bucket, Key="k", Body=b"1")["VersionId"]
         marker = self.us.delete_object(Bucket=bucket, Key="k")
@@ -19,7 +19,7 @@ class Versions(SimTestCase):
         status, headers, _ = raw("HEAD", f"/{bucket}/k?versionId={marker['VersionId']}")
         self.assertEqual((status, headers["x-amz-delete-marker"]), (405, "true"))
         self.assertEqual(self.us.get_object(Bucket=bucket, Key="k", VersionId=first)["Body"].read(), b"1")
-        # A delete marker is no object.
+        # A delete marker is not an object.
         self.us.put_object(Bucket=bucket, Key="k", Body=b"2", IfNoneMatch="*")
         self.us.delete_object(Bucket=bucket, Key="k", VersionId=marker["VersionId"])
         entries = self.us.list_object_versions(Bucket=bucket)
@@ -59,7 +59,7 @@ class Versions(SimTestCase):
         self.assertNotIn("Errors", answer)
         self.assertNotIn("Deleted", answer)
 
-    def test_delete_many_needs_a_digest_of_its_body(self):
+    def test_delete_many_requires_a_digest_of_its_body(self):
         bucket = self.bucket()
         self.us.put_object(Bucket=bucket, Key="a", Body=b"")
         body = b"<Delete><Object><Key>a</Key></Object></Delete>"
@@ -79,7 +79,7 @@ class Versions(SimTestCase):
             self.assertEqual(status, 200, document)
             self.assertIn(b"<Deleted><Key>a</Key>", document)
 
-    def test_locked_versions_stay(self):
+    def test_locked_versions_cannot_be_deleted(self):
         bucket = self.bucket(ObjectLockEnabledForBucket=True)
         until = datetime.datetime(2100, 1, 1, tzinfo=datetime.UTC)
         lock = {"ObjectLockMode": "COMPLIANCE", "ObjectLockRetainUntilDate": until}
@@ -94,7 +94,7 @@ class Versions(SimTestCase):
         later = {"Mode": "COMPLIANCE", "RetainUntilDate": until + datetime.timedelta(days=1)}
         self.us.put_object_retention(Bucket=bucket, Key="k", Retention=later)
         self.assertEqual(self.us.get_object_retention(Bucket=bucket, Key="k")["Retention"], later)
-        # A delete marker needs no right over the version below.
+        # A delete marker requires no permission on the version below.
         self.us.delete_object(Bucket=bucket, Key="k")
 
     def test_retention_must_end_in_the_future(self):
@@ -148,7 +148,7 @@ class Buckets(SimTestCase):
         self.assertEqual((status, headers["x-amz-bucket-region"], body), (301, "eu-central-1", b""))
         status, headers, _ = raw("HEAD", f"/{bucket}", {"Authorization": scope})
         self.assertEqual((status, headers["x-amz-bucket-region"]), (301, "eu-central-1"))
-        # boto3 follows by itself.
+        # boto3 follows the redirect.
         self.assertEqual(client("us-west-2").head_bucket(Bucket=bucket)["BucketRegion"], "eu-central-1")
 
     def test_location_listing_and_creation(self):
@@ -173,7 +173,7 @@ class Buckets(SimTestCase):
         self.refused(404, self.us.head_bucket, Bucket=home)
         self.assertTrue(ENDPOINT.startswith("http://127.0.0.1:"))
 
-    def test_settings_come_back(self):
+    def test_settings_are_returned(self):
         bucket = self.bucket()
         self.refused("ReplicationConfigurationNotFoundError", self.us.get_bucket_replication, Bucket=bucket)
         queue = {"QueueArn": "arn:aws:sqs:us-east-1:000000000000:q", "Events": ["s3:ObjectCreated:*"], "Id": "one"}

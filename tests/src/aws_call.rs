@@ -1,4 +1,4 @@
-//! AWS operations for which no Rust SDK is worth compiling here: one `boto3` call in the emulator's own environment.
+//! AWS operations through `boto3` in the emulator's Python environment, which avoids compiling further Rust SDKs.
 
 use serde_json::Value;
 use tokio::process::Command;
@@ -6,7 +6,7 @@ use tokio::process::Command;
 use crate::emulator::Emulator;
 use crate::{HarnessError, Result, tools};
 
-/// Calls an operation with its parameters as JSON and prints the answer as JSON.
+/// Calls an operation with its parameters as JSON and prints the response as JSON.
 const SCRIPT: &str = "import boto3, json, sys\n\
     service, operation, parameters = sys.argv[1:]\n\
     answer = getattr(boto3.client(service), operation)(**json.loads(parameters))\n\
@@ -34,5 +34,5 @@ pub async fn aws_call(
             detail: error.lines().last().unwrap_or_default().to_owned(),
         });
     }
-    serde_json::from_slice(&output.stdout).map_err(HarnessError::json(format!("the answer of {operation}")))
+    serde_json::from_slice(&output.stdout).map_err(HarnessError::json(format!("the response of {operation}")))
 }

@@ -1,4 +1,4 @@
-//! A bucket of the emulator: made, read, listed and configured.
+//! A bucket of the emulator: creation, reads, listings, configuration.
 
 use std::collections::BTreeMap;
 
@@ -15,17 +15,17 @@ use crate::{HarnessError, Result};
 /// A bucket and a client of its region.
 #[derive(Clone, Debug)]
 pub struct TestBucket {
-    /// A client that signs for the bucket's region.
+    /// Client of the bucket's region.
     pub client: aws_sdk_s3::Client,
-    /// The bucket's name.
+    /// Name of the bucket.
     pub name: String,
     region: String,
 }
 
-/// Everything of an object that the two sides must have in common.
+/// Content and attributes that must be equal on both sides.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TestObject {
-    /// The bytes.
+    /// Content.
     pub body: Vec<u8>,
     /// System headers.
     pub headers: TestHeaders,
@@ -33,29 +33,29 @@ pub struct TestObject {
     pub metadata: BTreeMap<String, String>,
     /// Tags.
     pub tags: BTreeMap<String, String>,
-    /// Storage class; `STANDARD` where S3 says nothing.
+    /// Storage class; `STANDARD` if S3 sends none.
     pub storage_class: String,
     /// Website redirect location.
     pub website_redirect: Option<String>,
 }
 
-/// What a listing says of one object.
+/// Entry of a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListedTestObject {
     /// Size.
     pub size_bytes: i64,
-    /// `ETag`; of single-part uploads in these buckets it is the content's MD5.
+    /// `ETag`, which is the MD5 of the content for single-part uploads in these buckets.
     pub etag: String,
 }
 
 impl TestBucket {
-    /// A handle of an existing bucket.
+    /// Returns a handle of an existing bucket.
     #[must_use]
     pub fn at(emulator: &Emulator, region: &str, name: &str) -> Self {
         Self::new(emulator.s3(region), region, name)
     }
 
-    /// A handle of a bucket, with a client that signs for its region.
+    /// Returns a handle of a bucket, with a client of its region.
     #[must_use]
     pub fn new(client: aws_sdk_s3::Client, region: &str, name: &str) -> Self {
         Self {
@@ -65,13 +65,13 @@ impl TestBucket {
         }
     }
 
-    /// The bucket's region.
+    /// Returns the region of the bucket.
     #[must_use]
     pub fn region(&self) -> &str {
         &self.region
     }
 
-    /// Whether versioning is on.
+    /// Returns whether versioning is enabled.
     pub async fn has_versioning(&self) -> Result<bool> {
         let asked = self.client.get_bucket_versioning().bucket(&self.name).send().await;
         let answer = asked.map_err(HarnessError::aws(format!("GetBucketVersioning {}", self.name)))?;
@@ -85,7 +85,7 @@ impl TestBucket {
         Ok(())
     }
 
-    /// Key and id of every multipart upload below `prefix` that was neither completed nor aborted.
+    /// Returns key and id of every incomplete multipart upload under `prefix`.
     pub async fn uploads(&self, prefix: &str) -> Result<Vec<(String, String)>> {
         let mut found = Vec::new();
         let (mut key_marker, mut upload_id_marker) = (None, None);
@@ -111,7 +111,7 @@ impl TestBucket {
         }
     }
 
-    /// Aborts every multipart upload below `prefix`.
+    /// Aborts every incomplete multipart upload under `prefix`.
     pub async fn abort_uploads(&self, prefix: &str) -> Result<()> {
         for (key, upload_id) in self.uploads(prefix).await? {
             self.client
@@ -128,7 +128,7 @@ impl TestBucket {
 
     /// Creates the bucket in its region.
     pub async fn create(&self) -> Result<()> {
-        // us-east-1 is the one region that must not be named.
+        // S3 rejects us-east-1 as a location constraint.
         let location = (self.region != "us-east-1").then(|| {
             CreateBucketConfiguration::builder()
                 .location_constraint(BucketLocationConstraint::from(self.region.as_str()))
@@ -144,7 +144,7 @@ impl TestBucket {
         Ok(())
     }
 
-    /// Switches versioning on.
+    /// Enables versioning.
     pub async fn enable_versioning(&self) -> Result<()> {
         let enabled = VersioningConfiguration::builder()
             .status(BucketVersioningStatus::Enabled)
@@ -171,12 +171,12 @@ impl TestBucket {
         Ok(())
     }
 
-    /// Deletes every version and every delete marker, so that the bucket itself can be deleted.
+    /// Deletes every version and every delete marker.
     pub async fn empty(&self) -> Result<()> {
         self.remove_versions("").await
     }
 
-    /// Deletes every version and every delete marker below `prefix`.
+    /// Deletes every version and every delete marker under `prefix`.
     pub async fn remove_versions(&self, prefix: &str) -> Result<()> {
         for (key, version_id) in self.versions(prefix).await? {
             self.client
@@ -191,7 +191,7 @@ impl TestBucket {
         Ok(())
     }
 
-    /// Key and version id of every version and delete marker below `prefix`.
+    /// Returns key and version id of every version and delete marker under `prefix`.
     pub async fn versions(&self, prefix: &str) -> Result<Vec<(String, Option<String>)>> {
         let mut found = Vec::new();
         let (mut key_marker, mut version_id_marker) = (None, None);
@@ -220,14 +220,14 @@ impl TestBucket {
         }
     }
 
-    /// The current object of a key with all that [`Object`] holds, `None` when there is none.
+    /// Reads the current object of a key; `None` if it is absent.
     pub async fn read(&self, key: &str) -> Result<Option<TestObject>> {
         let answer = match self.client.get_object().bucket(&self.name).key(key).send().await {
             Ok(answer) => answer,
             Err(error) if error.as_service_error().is_some_and(GetObjectError::is_no_such_key) => return Ok(None),
             Err(error) => return Err(HarnessError::aws(format!("GetObject {key}"))(error)),
         };
-        // Read before the body is taken out of the answer.
+        // Read first, because reading the body consumes the response.
         let headers = TestHeaders {
             content_type: answer.content_type.clone(),
             cache_control: answer.cache_control.clone(),
@@ -259,7 +259,7 @@ impl TestBucket {
         }))
     }
 
-    /// Every current object below `prefix`.
+    /// Lists the current objects under `prefix`.
     pub async fn list(&self, prefix: &str) -> Result<BTreeMap<String, ListedTestObject>> {
         let mut pages = self
             .client
@@ -286,7 +286,7 @@ impl TestBucket {
         Ok(found)
     }
 
-    /// The bucket's notification configuration.
+    /// Reads the notification configuration of the bucket.
     pub async fn notification(&self) -> Result<NotificationConfiguration> {
         let answer = self
             .client
@@ -306,7 +306,7 @@ impl TestBucket {
             .build())
     }
 
-    /// Replaces the bucket's notification configuration.
+    /// Replaces the notification configuration of the bucket.
     pub async fn set_notification(&self, configuration: NotificationConfiguration) -> Result<()> {
         self.client
             .put_bucket_notification_configuration()

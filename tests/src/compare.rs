@@ -1,4 +1,4 @@
-//! Complete comparison of two buckets; the answer is data, so that a caller can print it or assert on it.
+//! Complete comparison of two buckets. It returns data, which a caller can print or assert on.
 
 use std::collections::BTreeSet;
 use std::fmt::{self, Debug};
@@ -8,31 +8,31 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use crate::bucket::{TestBucket, TestObject};
 use crate::{HarnessError, Result};
 
-/// Objects read at the same time.
+/// Objects read concurrently.
 const READS_AT_ONCE: usize = 8;
 
-/// One way in which the two sides differ.
+/// A difference between source and destination.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SideDifference {
-    /// The destination has no such object.
+    /// The object is absent at the destination.
     MissingAtDestination {
-        /// The object's key.
+        /// Key of the object.
         key: String,
     },
-    /// The source has no such object.
+    /// The object is absent at the source.
     MissingAtSource {
-        /// The object's key.
+        /// Key of the object.
         key: String,
     },
-    /// Both have the object and disagree in one aspect.
+    /// An attribute of the object differs.
     Attribute {
-        /// The object's key.
+        /// Key of the object.
         key: String,
-        /// What differs: `bytes`, `system headers`, ...
+        /// Name of the attribute: `bytes`, `system headers`, ...
         attribute: &'static str,
-        /// The source's value.
+        /// Value at the source.
         source: String,
-        /// The destination's value.
+        /// Value at the destination.
         destination: String,
     },
 }
@@ -57,8 +57,8 @@ impl fmt::Display for SideDifference {
     }
 }
 
-/// Compares the current objects of both buckets below `prefix`: bytes, system headers, user metadata, tags, storage
-/// class and website redirect of every key that either side has.
+/// Compares the current objects of both buckets under `prefix`: bytes, system headers, user metadata, tags, storage
+/// class and website redirect.
 pub async fn differences(source: &TestBucket, destination: &TestBucket, prefix: &str) -> Result<Vec<SideDifference>> {
     let (source_listing, destination_listing) = (source.list(prefix).await?, destination.list(prefix).await?);
     let keys: BTreeSet<String> = source_listing
@@ -85,7 +85,7 @@ pub async fn differences_of(
     Ok(found.into_iter().flatten().collect())
 }
 
-/// Compares what the two listings say; a cheap condition to wait for before [`differences`] proves equality.
+/// Compares the listings of both buckets, which needs fewer requests than [`differences`].
 pub async fn listing_differences(
     source: &TestBucket,
     destination: &TestBucket,
@@ -94,8 +94,8 @@ pub async fn listing_differences(
     let (source_listing, destination_listing) = futures::try_join!(source.list(prefix), destination.list(prefix))?;
     let keys: BTreeSet<&String> = source_listing.keys().chain(destination_listing.keys()).collect();
     let difference = |key: &String| match (source_listing.get(key), destination_listing.get(key)) {
-        (Some(ours), Some(theirs)) if ours == theirs => None,
-        (Some(ours), Some(theirs)) => Some(attribute(key, "listings", ours, theirs)),
+        (Some(at_source), Some(at_destination)) if at_source == at_destination => None,
+        (Some(at_source), Some(at_destination)) => Some(attribute(key, "listings", at_source, at_destination)),
         (Some(_), None) => Some(SideDifference::MissingAtDestination { key: key.clone() }),
         (None, _) => Some(SideDifference::MissingAtSource { key: key.clone() }),
     };
@@ -159,7 +159,7 @@ fn attribute(key: &str, attribute: &'static str, source: &impl Debug, destinatio
     }
 }
 
-/// The first differences as text, for a message.
+/// Returns the first differences as text.
 #[must_use]
 pub fn summary(differences: &[SideDifference]) -> String {
     let shown: Vec<String> = differences.iter().take(5).map(ToString::to_string).collect();

@@ -1,4 +1,4 @@
-//! One emulator with a source bucket that is already in use, and both stacks on it.
+//! An emulator with a source bucket that is already in use, and with both stacks.
 
 use std::time::Duration;
 
@@ -11,32 +11,32 @@ use crate::stack::{DeployedStack, OutputsByName, Parameters, output};
 use crate::waiting::{PollResult, until};
 use crate::{DESTINATION_REGION, Result, SOURCE_REGION};
 
-/// The source bucket's name.
+/// Name of the source bucket.
 pub const SOURCE_BUCKET: &str = "example-source";
 
-/// The destination bucket's name.
+/// Name of the destination bucket.
 pub const DESTINATION_BUCKET: &str = "example-destination";
 
-/// How long replication may take on a busy machine before a condition is given up.
+/// Time limit of a condition, enough for replication on a busy machine.
 pub const PATIENCE: Duration = Duration::from_mins(3);
 
-/// An emulator with both buckets' handles.
+/// An emulator with handles of both buckets.
 #[derive(Debug)]
 pub struct Deployment {
-    /// The emulator.
+    /// Emulator.
     pub emulator: Emulator,
-    /// The source bucket; it exists.
+    /// Source bucket, which exists.
     pub source: TestBucket,
-    /// The destination bucket; its stack creates it.
+    /// Destination bucket, which its stack creates.
     pub destination: TestBucket,
 }
 
 /// A deployed source stack.
 #[derive(Debug)]
 pub struct SourceStack<'a> {
-    /// The stack.
+    /// Stack.
     pub stack: DeployedStack<'a>,
-    /// Its outputs.
+    /// Outputs of the stack.
     pub outputs: OutputsByName,
     /// `ReplicationQueue`.
     pub queue: Queue,
@@ -58,7 +58,7 @@ impl Deployment {
         })
     }
 
-    /// Subscribes somebody else's queue to `prefix` of the source bucket.
+    /// Subscribes a queue of another team to `prefix` of the source bucket.
     pub async fn foreign_consumer(&self, prefix: &str) -> Result<ForeignConsumer> {
         ForeignConsumer::subscribe(&self.emulator, &self.source, prefix).await
     }
@@ -69,7 +69,7 @@ impl Deployment {
         stack.deploy(&[("BucketName", DESTINATION_BUCKET)]).await.map(drop)
     }
 
-    /// Deploys a source stack with the parameters that it needs here and `more`.
+    /// Deploys a source stack with the required parameters and `more`.
     pub async fn deploy_source(&self, name: &str, more: Parameters<'_>) -> Result<SourceStack<'_>> {
         let endpoint = self.emulator.endpoint();
         let mut parameters = vec![
@@ -94,13 +94,13 @@ impl Deployment {
         })
     }
 
-    /// A handle of a source stack, deployed or not.
+    /// Returns a handle of a source stack, deployed or not.
     #[must_use]
     pub fn source_stack(&self, name: &str) -> DeployedStack<'_> {
         DeployedStack::source(&self.emulator, name)
     }
 
-    /// Waits until both listings below `prefix` agree, then until every object is equal in every aspect.
+    /// Waits until both listings under `prefix` agree, then until every object and attribute is equal.
     pub async fn until_equal(&self, prefix: &str) -> Result<()> {
         let (source, destination) = (&self.source, &self.destination);
         until(&format!("equal listings below {prefix:?}"), PATIENCE, || async {
@@ -117,7 +117,7 @@ impl Deployment {
 }
 
 impl SourceStack<'_> {
-    /// Waits until no message waits or is being worked on.
+    /// Waits until the replication queue is empty, messages in flight included.
     pub async fn until_idle(&self) -> Result<()> {
         until("an empty replication queue", PATIENCE, || async {
             let count = self.queue.count().await?;
@@ -126,7 +126,7 @@ impl SourceStack<'_> {
         .await
     }
 
-    /// Waits until the dead-letter queue holds `count` messages and returns their bodies in order of their text.
+    /// Waits until the dead-letter queue has `count` messages, and returns their sorted bodies.
     pub async fn until_dead_letters(&self, count: usize) -> Result<Vec<String>> {
         until(&format!("{count} dead letters"), PATIENCE, || async {
             let mut bodies = self.dead_letters.bodies().await?;
@@ -142,13 +142,13 @@ impl SourceStack<'_> {
     }
 }
 
-/// Waits until `consumer` has received events for every one of `keys`, in whatever order.
+/// Waits until `consumer` has received events of all `keys`, in any order.
 pub async fn until_notified(consumer: &ForeignConsumer, keys: &[&str]) -> Result<()> {
     let mut missing: Vec<&str> = keys.to_vec();
     let begun = std::time::Instant::now();
     while !missing.is_empty() {
-        let left = PATIENCE.saturating_sub(begun.elapsed());
-        let received = until(&format!("foreign events for {missing:?}"), left, || async {
+        let time_left = PATIENCE.saturating_sub(begun.elapsed());
+        let received = until(&format!("foreign events for {missing:?}"), time_left, || async {
             let keys = consumer.take_keys().await?;
             Ok(if keys.is_empty() {
                 PollResult::NotYet("no event".to_owned())

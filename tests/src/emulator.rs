@@ -12,16 +12,16 @@ const PROGRAM: ServerProgram = ServerProgram {
     health_path: "/_ministack/health",
 };
 
-/// How an emulator is started.
+/// Options for the start of an emulator.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct EmulatorOptions {
     /// Writes a log line for every request, see [`Emulator::requests`].
     pub log_requests: bool,
-    /// Gives the emulator a process group of its own, so that it survives the terminal's interrupt.
+    /// Starts the emulator in its own process group, so that an interrupt of the terminal does not end it.
     pub detached: bool,
 }
 
-/// A running emulator; dropping it ends it with all its workers and removes its files.
+/// A running emulator. Dropping it ends its processes and removes its files.
 #[derive(Debug)]
 pub struct Emulator {
     server: ServerProcess,
@@ -37,49 +37,49 @@ impl Emulator {
         Ok(Self { server })
     }
 
-    /// The base URL of every service.
+    /// Returns the base URL of every service.
     #[must_use]
     pub fn endpoint(&self) -> String {
         self.server.endpoint()
     }
 
-    /// A folder that lives as long as the emulator.
+    /// Returns a temporary folder that is removed with the emulator.
     #[must_use]
     pub fn scratch(&self) -> &Path {
         self.server.scratch()
     }
 
-    /// Where the emulator's output, and that of the functions it runs, goes.
+    /// Returns the path of the log of the emulator and of the functions that it runs.
     #[must_use]
     pub fn log_path(&self) -> PathBuf {
         self.server.log_path()
     }
 
-    /// The emulator's output so far.
+    /// Returns the log so far.
     #[must_use]
     pub fn log(&self) -> String {
         self.server.log()
     }
 
-    /// The last lines of the output, for a message about a failure.
+    /// Returns the last lines of the log, for the message of a failure.
     #[must_use]
     pub fn end_of_log(&self) -> String {
         self.server.end_of_log()
     }
 
-    /// Every request logged so far as `METHOD path`; empty unless [`Options::log_requests`] was set.
+    /// Returns every request so far as `METHOD path`; none without [`EmulatorOptions::log_requests`].
     #[must_use]
     pub fn requests(&self) -> Vec<String> {
         self.log().lines().filter_map(request_of_log_line).collect()
     }
 
-    /// The most resident memory, in KiB, that a function's process has had so far; workers that have ended are not seen.
+    /// Returns the peak resident memory in KiB of the functions' processes that still run.
     #[must_use]
     pub fn peak_resident_kib_of_functions(&self) -> Option<u64> {
         process::peak_resident_kib(self.server.id()?, "bootstrap")
     }
 
-    /// The processes that run a function's code now, in order of their ids.
+    /// Returns the processes that currently run a function, ordered by id.
     #[must_use]
     pub fn workers_of(&self, function_name: &str) -> Vec<u32> {
         let name = "AWS_LAMBDA_FUNCTION_NAME";
@@ -87,19 +87,19 @@ impl Emulator {
         self.server.id().map(workers).unwrap_or_default()
     }
 
-    /// An S3 client of the root user for `region`.
+    /// Creates an S3 client of the root user for `region`.
     #[must_use]
     pub fn s3(&self, region: &str) -> aws_sdk_s3::Client {
         self.server.s3(region)
     }
 
-    /// An SQS client of the root user for `region`.
+    /// Creates an SQS client of the root user for `region`.
     #[must_use]
     pub fn sqs(&self, region: &str) -> aws_sdk_sqs::Client {
         self.server.sqs(region)
     }
 
-    /// The whole environment of a program that talks to this emulator as root: nothing of the caller's AWS settings.
+    /// Returns the complete environment of a program that uses this emulator as root, without the caller's settings.
     #[must_use]
     pub fn environment(&self, region: &str) -> Vec<(String, String)> {
         let scratch = self.scratch().display().to_string();
@@ -114,13 +114,13 @@ impl Emulator {
         environment
     }
 
-    /// The variables that point the AWS CLI and the SDKs at this emulator.
+    /// Returns the variables that configure the AWS CLI and the SDKs for this emulator.
     #[must_use]
     pub fn exports(&self, region: &str) -> Vec<(String, String)> {
         self.server.exports(region)
     }
 
-    /// Leaves the emulator running with its files; returns its process id.
+    /// Keeps the emulator running with its files, and returns its process id.
     #[must_use]
     pub fn keep(self) -> Option<u32> {
         self.server.keep()
@@ -133,11 +133,11 @@ fn configure(command: &mut Command, scratch: &Path, port: u16, options: Emulator
         .env("S3_DATA_DIR", scratch.join("s3"))
         .env("BIND_HOST", "127.0.0.1")
         .env("GATEWAY_PORT", port.to_string())
-        // URLs of queues and of custom resource answers: an address, so that nothing tries IPv6 first.
+        // Host in URLs of queues and custom resource responses: an address, so that clients do not use IPv6.
         .env("MINISTACK_HOST", "127.0.0.1")
         .env("MINISTACK_ACCOUNT_ID", ACCOUNT_ID)
         .env("AUTH", "true")
-        // Listeners of services that nothing here uses.
+        // Services that the tests do not use.
         .env("IOT_MTLS_ENABLED", "0")
         .env("SFTP_ENABLED", "0");
     if options.log_requests {

@@ -1,118 +1,118 @@
-//! What can go wrong in the harness itself.
+//! Errors of the harness.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use aws_sdk_s3::error::DisplayErrorContext;
 
-/// Result of everything fallible in the harness.
+/// Result of a fallible function of the harness.
 pub type Result<T> = std::result::Result<T, HarnessError>;
 
-/// A failure of the harness, or of a program that it runs.
+/// Error of the harness, or of a program that it runs.
 #[derive(Debug, thiserror::Error)]
 pub enum HarnessError {
-    /// A tool that `make setup` installs is not there.
+    /// A tool that `make setup` installs is missing.
     #[error("{tool} is missing at {}; run `make setup`", path.display())]
     ToolMissing {
-        /// What it is called.
+        /// Name of the tool.
         tool: &'static str,
-        /// Where it was looked for.
+        /// Path where the tool was expected.
         path: PathBuf,
     },
     /// A function's binary has not been built.
     #[error("{} is missing; run `make build`", path.display())]
     BinaryMissing {
-        /// Where it was looked for.
+        /// Path where the binary was expected.
         path: PathBuf,
     },
-    /// The operating system refused something.
+    /// An operation of the operating system failed.
     #[error("{action} failed")]
     Io {
-        /// What was attempted.
+        /// Action that failed.
         action: String,
-        /// The refusal.
+        /// Error of the operating system.
         source: std::io::Error,
     },
-    /// A program ended although it was expected to go on.
+    /// A program ended unexpectedly.
     #[error("{program} ended with {status}; its output:\n{output}")]
     Ended {
-        /// Which program.
+        /// Name of the program.
         program: String,
-        /// How it ended.
+        /// Exit status.
         status: std::process::ExitStatus,
-        /// What it had written.
+        /// Output of the program.
         output: String,
     },
-    /// A program that should succeed did not.
+    /// A command failed.
     #[error("`{command}` failed with {status}:\n{output}")]
     CommandFailed {
-        /// The command line.
+        /// Command with its arguments.
         command: String,
-        /// How it ended.
+        /// Exit status.
         status: std::process::ExitStatus,
-        /// Both of its output streams.
+        /// Standard output and standard error.
         output: String,
     },
-    /// A stack could not be created or changed.
+    /// A stack was not created or updated.
     #[error("stack {stack} failed: {}", reasons.join("; "))]
     StackFailed {
-        /// The stack's name.
+        /// Name of the stack.
         stack: String,
-        /// Reasons of the failed resources, the first failure first.
+        /// Reasons of the failed resources, in the order of the failures.
         reasons: Vec<String>,
-        /// What the deployment printed.
+        /// Output of the deployment.
         output: String,
     },
     /// A stack lacks an output.
     #[error("stack {stack} has no output {output}")]
     OutputMissing {
-        /// The stack's name.
+        /// Name of the stack.
         stack: String,
-        /// The output's name.
+        /// Name of the output.
         output: String,
     },
-    /// A condition did not come true in time.
-    #[error("waited {} s for {what}; last seen: {last_seen}", waited.as_secs())]
+    /// A condition was not met in time.
+    #[error("timed out after {} s waiting for {what}; last state: {last_seen}", waited.as_secs())]
     TimedOut {
-        /// The condition, in words.
+        /// Description of the condition.
         what: String,
-        /// How long.
+        /// Time waited.
         waited: Duration,
-        /// The state at the last look.
+        /// State at the last poll.
         last_seen: String,
     },
     /// An AWS request failed.
     #[error("{operation} failed: {detail}")]
     Aws {
-        /// The operation's name and what it was about.
+        /// Operation and its resource.
         operation: String,
-        /// The chain of causes.
+        /// Error with its causes.
         detail: String,
     },
-    /// Something was not the JSON that it should be.
+    /// A text is not the expected JSON.
     #[error("{what} is not the expected JSON")]
     Json {
-        /// What was read.
+        /// Name of the text.
         what: String,
-        /// Where reading stopped.
+        /// Error of the parser.
         source: serde_json::Error,
     },
-    /// A Runtime API exchange broke.
+    /// An exchange over the Runtime API failed.
     #[error("runtime API: {detail}")]
     RuntimeApi {
-        /// What happened.
+        /// Description of the failure.
         detail: String,
     },
 }
 
 impl HarnessError {
-    /// Wraps a refusal of the operating system.
+    /// Wraps an error of the operating system.
     pub fn io(action: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let action = action.into();
         move |source| Self::Io { action, source }
     }
 
-    /// Wraps a failed AWS request with its whole chain of causes.
+    /// Wraps an error of an AWS request with all its causes.
     pub fn aws<E>(operation: impl Into<String>) -> impl FnOnce(E) -> Self
     where
         E: std::error::Error + Send + Sync + 'static,
@@ -124,14 +124,14 @@ impl HarnessError {
         }
     }
 
-    /// Wraps text that is not the JSON it should be.
+    /// Wraps an error of the JSON parser.
     pub fn json(what: impl Into<String>) -> impl FnOnce(serde_json::Error) -> Self {
         let what = what.into();
         move |source| Self::Json { what, source }
     }
 }
 
-/// The error and all of its causes in one line, for programs and failed assertions.
+/// Returns the error and all its causes in one line.
 #[must_use]
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

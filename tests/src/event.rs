@@ -1,11 +1,11 @@
-//! S3 events in every envelope that AWS delivers them in.
+//! S3 events in every envelope in which AWS delivers them.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use crate::{ACCOUNT_ID, SOURCE_REGION};
 
-/// What S3 leaves as it is in a notification's key; a space becomes `+`.
+/// Characters that S3 does not encode in a notification's key. A space becomes `+`.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html>
 const NOT_ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'/')
@@ -15,7 +15,7 @@ const NOT_ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'*')
     .remove(b' ');
 
-/// One record of a classic notification. `event_name` is written without `s3:`, as S3 does.
+/// Returns a record of an S3 notification. `event_name` has no `s3:` prefix, as in S3's records.
 #[must_use]
 pub fn record(event_name: &str, bucket: &str, key: &str) -> Value {
     json!({
@@ -34,25 +34,25 @@ pub fn record(event_name: &str, bucket: &str, key: &str) -> Value {
     })
 }
 
-/// A notification with these records.
+/// Returns a notification with these records.
 #[must_use]
 pub fn notification(records: &[Value]) -> Value {
     json!({ "Records": records })
 }
 
-/// A notification that one object was written.
+/// Returns a notification of a write.
 #[must_use]
 pub fn created(bucket: &str, key: &str) -> Value {
     notification(&[record("ObjectCreated:Put", bucket, key)])
 }
 
-/// A notification that one object was deleted.
+/// Returns a notification of a delete.
 #[must_use]
 pub fn removed(bucket: &str, key: &str) -> Value {
     notification(&[record("ObjectRemoved:DeleteMarkerCreated", bucket, key)])
 }
 
-/// What S3 sends when a notification is configured.
+/// Returns the test event that S3 sends when a notification is configured.
 #[must_use]
 pub fn test_event(bucket: &str) -> Value {
     json!({
@@ -65,7 +65,7 @@ pub fn test_event(bucket: &str) -> Value {
     })
 }
 
-/// An `EventBridge` event; its key is not encoded.
+/// Returns an `EventBridge` event. Its key is not encoded.
 #[must_use]
 pub fn bridge_event(detail_type: &str, bucket: &str, key: &str) -> Value {
     json!({
@@ -88,7 +88,7 @@ pub fn bridge_event(detail_type: &str, bucket: &str, key: &str) -> Value {
     })
 }
 
-/// A notification as a topic hands it to a queue.
+/// Returns a notification as an SNS topic sends it to a queue.
 #[must_use]
 pub fn topic_message(message: &Value) -> Value {
     json!({
@@ -101,7 +101,7 @@ pub fn topic_message(message: &Value) -> Value {
     })
 }
 
-/// A notification as a topic hands it to a function.
+/// Returns a notification as an SNS topic sends it to a function.
 #[must_use]
 pub fn topic_invocation(message: &Value) -> Value {
     json!({
@@ -114,7 +114,7 @@ pub fn topic_invocation(message: &Value) -> Value {
     })
 }
 
-/// A batch of a queue's messages, each with its id and body.
+/// Returns an invocation with a batch of queue messages, each with its id and body.
 #[must_use]
 pub fn queue_batch<'m>(messages: impl IntoIterator<Item = (&'m str, String)>) -> Value {
     let message = |(id, body): (&str, String)| {
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn key_is_encoded_as_s3_does() {
-        // Seen in an event of a real key.
+        // Observed in an event of a real key.
         assert_eq!(
             form_encoded("pre/a b+c%20%ü/日.txt"),
             "pre/a+b%2Bc%2520%25%C3%BC/%E6%97%A5.txt"

@@ -1,4 +1,4 @@
-//! Somebody else's queue and notification on the source bucket, which s3ferry must leave alone.
+//! Queue and notification of another team on the source bucket, which s3ferry must not change.
 
 use std::collections::BTreeSet;
 
@@ -13,10 +13,10 @@ use crate::bucket::TestBucket;
 use crate::emulator::Emulator;
 use crate::{ACCOUNT_ID, HarnessError, Result, SOURCE_REGION};
 
-/// The `Id` of the notification that was there first.
+/// `Id` of the existing notification.
 pub const NOTIFICATION_ID: &str = "audit-trail";
 
-/// A queue that belongs to another team, subscribed to a prefix of the source bucket.
+/// A queue of another team, subscribed to a prefix of the source bucket.
 #[derive(Debug)]
 pub struct ForeignConsumer {
     client: aws_sdk_sqs::Client,
@@ -24,7 +24,7 @@ pub struct ForeignConsumer {
 }
 
 impl ForeignConsumer {
-    /// Makes the queue and subscribes it to every creation and removal below `prefix` of `bucket`.
+    /// Creates the queue and subscribes it to every creation and removal under `prefix` of `bucket`.
     pub async fn subscribe(emulator: &Emulator, bucket: &TestBucket, prefix: &str) -> Result<Self> {
         let client = emulator.sqs(SOURCE_REGION);
         let name = format!("{NOTIFICATION_ID}-of-{}", bucket.name);
@@ -57,7 +57,7 @@ impl ForeignConsumer {
         })
     }
 
-    /// Keys of the events that wait in the queue now, as they are encoded there; they are taken out of it.
+    /// Receives events from the queue, deletes them, and returns their encoded keys.
     pub async fn take_keys(&self) -> Result<BTreeSet<String>> {
         let received = self
             .client

@@ -1,8 +1,10 @@
-//! Harness of s3ferry's end-to-end tests: an AWS emulator with IAM enforced, both stacks deployed to it with the SAM
-//! CLI, complete comparison of two buckets, and a Runtime API that runs a function's binary alone.
+//! Harness of s3ferry's end-to-end tests.
 //!
-//! Everything listens on loopback only, lives below one temporary folder and ends with the value that started it.
-//! Nothing here reads the caller's AWS configuration: every child gets an environment of its own.
+//! It starts an AWS emulator with IAM enforced, deploys both stacks with the SAM CLI, compares two buckets completely,
+//! and runs a function's binary under a local Runtime API.
+//!
+//! Every server listens on loopback only, keeps its files in a temporary folder, and ends when its value is dropped.
+//! No child process reads the caller's AWS configuration.
 
 pub mod aws_call;
 pub mod bucket;
@@ -35,5 +37,5 @@ pub const SOURCE_REGION: &str = "us-east-1";
 /// Region of the destination bucket and its stack.
 pub const DESTINATION_REGION: &str = "eu-central-1";
 
-/// The emulator's only account.
+/// Only account of the emulator.
 pub const ACCOUNT_ID: &str = "000000000000";

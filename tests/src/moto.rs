@@ -1,4 +1,4 @@
-//! moto, a second emulator of S3: another pair of eyes on what the adapters send.
+//! moto, a second S3 emulator that validates the requests of the adapters independently.
 
 use crate::server::{ServerProcess, ServerProgram};
 use crate::{Result, tools};
@@ -8,7 +8,7 @@ const PROGRAM: ServerProgram = ServerProgram {
     health_path: "/moto-api/data.json",
 };
 
-/// A running moto server; dropping it ends it and removes its files.
+/// A running moto server. Dropping it ends it and removes its files.
 #[derive(Debug)]
 pub struct Moto {
     server: ServerProcess,
@@ -24,13 +24,13 @@ impl Moto {
         Ok(Self { server })
     }
 
-    /// An S3 client of the root user for `region`.
+    /// Creates an S3 client of the root user for `region`.
     #[must_use]
     pub fn s3(&self, region: &str) -> aws_sdk_s3::Client {
         self.server.s3(region)
     }
 
-    /// The variables that point the SDKs at this server.
+    /// Returns the variables that configure the SDKs for this server.
     #[must_use]
     pub fn exports(&self, region: &str) -> Vec<(String, String)> {
         self.server.exports(region)

@@ -1,4 +1,4 @@
-//! Ending what was started, with everything that it started itself.
+//! Processes: ending a process with its descendants, killing, memory.
 
 use std::path::Path;
 use std::process::Child;
@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// How long a program may take to end by itself before it is killed.
+/// Time that a program has to end after SIGTERM before it is killed.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Ends `child` with SIGTERM, then SIGKILL, and kills every descendant that survived it.
+/// Ends `child` with SIGTERM, then SIGKILL, and kills its remaining descendants.
 ///
-/// Blocking, because it is what `Drop` calls; it pauses only until the child has ended.
+/// It blocks until the child has ended, because `Drop` calls it.
 pub fn end(child: &mut Child) {
     let descendants = descendants_of(child.id());
     signal(child.id(), Signal::TERM);
@@ -27,17 +27,17 @@ pub fn end(child: &mut Child) {
     }
 }
 
-/// Resident memory of a process now, in KiB, as the kernel counts it.
+/// Returns the current resident memory of a process in KiB.
 #[must_use]
 pub fn resident_kib(pid: u32) -> Option<u64> {
     status_kib(pid, "VmRSS:")
 }
 
-/// Processes below `root` whose executable is a file `name` below `folder` and whose environment sets `variable` to
-/// `value`, in order of their ids.
+/// Returns the descendants of `root` whose executable is a file `name` below `folder` and whose environment sets
+/// `variable` to `value`, ordered by id.
 #[must_use]
 pub fn running_below(root: u32, folder: &Path, name: &str, variable: &str, value: &str) -> Vec<u32> {
-    // A process that has ended but not been waited for has no executable any more.
+    // A zombie process has no executable.
     let is_executable = |pid: &u32| {
         std::fs::read_link(format!("/proc/{pid}/exe"))
             .is_ok_and(|path| path.starts_with(folder) && path.file_name().is_some_and(|file| file == name))
@@ -56,14 +56,13 @@ pub fn running_below(root: u32, folder: &Path, name: &str, variable: &str, value
     found
 }
 
-/// Kills a process as the machine below it would: without a chance to finish or to tell anybody. Returns whether there
-/// was such a process.
+/// Kills a process without a chance to finish, as a crash of its machine would. Returns whether the process existed.
 #[must_use]
 pub fn kill(pid: u32) -> bool {
     signal(pid, Signal::KILL)
 }
 
-/// The most resident memory, in KiB, that any process below `root` with this command name has had so far.
+/// Returns the peak resident memory in KiB of the descendants of `root` with this command name.
 #[must_use]
 pub fn peak_resident_kib(root: u32, command: &str) -> Option<u64> {
     let is_it =
@@ -81,7 +80,7 @@ fn status_kib(pid: u32, field: &str) -> Option<u64> {
     line.split_whitespace().nth(1)?.parse().ok()
 }
 
-/// Sends a signal; `false` when there is nobody to take it any more, which is what the caller wants in the end.
+/// Sends a signal. Returns `false` if the process has already ended.
 fn signal(pid: u32, signal: Signal) -> bool {
     i32::try_from(pid)
         .ok()
@@ -93,7 +92,7 @@ fn is_alive(pid: u32) -> bool {
     Path::new("/proc").join(pid.to_string()).exists()
 }
 
-/// Every process whose chain of parents leads to `root`.
+/// Returns all descendants of `root`.
 fn descendants_of(root: u32) -> Vec<u32> {
     let mut parents = Vec::new();
     for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
@@ -120,7 +119,7 @@ fn descendants_of(root: u32) -> Vec<u32> {
 
 fn parent_of(pid: u32) -> Option<u32> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The command's name stands in parentheses and may hold anything, so fields are counted from its end.
+    // The command name in parentheses may contain any character, so fields are counted from its end.
     let (_, after_name) = stat.rsplit_once(')')?;
     after_name.split_whitespace().nth(1)?.parse().ok()
 }

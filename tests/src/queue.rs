@@ -1,4 +1,4 @@
-//! A queue of the emulator, seen from outside.
+//! A queue of the emulator.
 
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use crate::{HarnessError, Result, SOURCE_REGION};
 #[derive(Clone, Debug)]
 pub struct Queue {
     client: aws_sdk_sqs::Client,
-    /// The queue's URL.
+    /// URL of the queue.
     pub url: String,
 }
 
 impl Queue {
-    /// A handle of an existing queue.
+    /// Returns a handle of an existing queue.
     #[must_use]
     pub fn at(emulator: &Emulator, url: &str) -> Self {
         Self {
@@ -25,7 +25,7 @@ impl Queue {
         }
     }
 
-    /// Makes a queue.
+    /// Creates a queue.
     pub async fn create(emulator: &Emulator, name: &str) -> Result<Self> {
         let client = emulator.sqs(SOURCE_REGION);
         let created = client
@@ -40,9 +40,9 @@ impl Queue {
         })
     }
 
-    /// Messages in the queue, those that are being worked on included.
+    /// Returns the number of messages in the queue, those in flight and delayed included.
     pub async fn count(&self) -> Result<u64> {
-        self.sum_of(&[
+        self.total_of(&[
             QueueAttributeName::ApproximateNumberOfMessages,
             QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
             QueueAttributeName::ApproximateNumberOfMessagesDelayed,
@@ -50,12 +50,12 @@ impl Queue {
         .await
     }
 
-    /// Messages that nobody works on and that could be received now.
+    /// Returns the number of visible messages.
     pub async fn backlog(&self) -> Result<u64> {
-        self.sum_of(&[QueueAttributeName::ApproximateNumberOfMessages]).await
+        self.total_of(&[QueueAttributeName::ApproximateNumberOfMessages]).await
     }
 
-    async fn sum_of(&self, counted: &[QueueAttributeName]) -> Result<u64> {
+    async fn total_of(&self, counted: &[QueueAttributeName]) -> Result<u64> {
         let answer = self
             .client
             .get_queue_attributes()
@@ -71,7 +71,7 @@ impl Queue {
             .sum())
     }
 
-    /// Changes after how long a message comes back whose receiver says nothing.
+    /// Sets the default visibility timeout of the queue.
     pub async fn set_visibility_timeout(&self, timeout: Duration) -> Result<()> {
         self.client
             .set_queue_attributes()
@@ -95,7 +95,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Bodies of the messages that wait here; they stay in the queue and stay visible.
+    /// Returns the bodies of up to ten messages, which stay visible in the queue.
     pub async fn bodies(&self) -> Result<Vec<String>> {
         let received = self
             .client

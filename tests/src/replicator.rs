@@ -1,9 +1,9 @@
-//! Settings of a replicator that runs outside of a stack.
+//! Settings of a function that runs outside of a stack.
 
 use crate::emulator::Emulator;
 use crate::{DESTINATION_REGION, SOURCE_REGION};
 
-/// The settings that every copying function is tested with.
+/// Returns the settings that every tested replicator and final-sync function has.
 #[must_use]
 pub fn settings<'a>(source_bucket: &'a str, destination_bucket: &'a str) -> [(&'static str, &'a str); 5] {
     [
@@ -15,8 +15,8 @@ pub fn settings<'a>(source_bucket: &'a str, destination_bucket: &'a str) -> [(&'
     ]
 }
 
-/// The environment of a replicator that talks to `emulator` as root, with the settings that are required and
-/// `more` of them; a later entry of one name wins.
+/// Returns the environment of a function that uses `emulator` as root, with the required settings and `more`. A later
+/// entry replaces an earlier one with the same name.
 #[must_use]
 pub fn environment(
     emulator: &Emulator,

@@ -1,7 +1,7 @@
-//! A Lambda Runtime API on loopback that runs one function binary and sends it events.
+//! A Lambda Runtime API on loopback that runs a function's binary and sends it events.
 //!
-//! It answers the paths that a custom runtime uses (`/next`, `/response`, `/error`, `/init/error`), with the headers
-//! that Lambda sends, one invocation at a time like one execution environment.
+//! It serves the paths that a custom runtime uses (`/next`, `/response`, `/error`, `/init/error`) with Lambda's
+//! headers, one invocation at a time, as one execution environment does.
 //! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>
 
 mod server;
@@ -19,19 +19,19 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{ACCOUNT_ID, HarnessError, Result, SOURCE_REGION, process};
 
-/// How long a binary may take to ask for its first event, or to end, on a busy machine.
+/// Time limit until a binary requests its first event, on a busy machine.
 const START: Duration = Duration::from_mins(1);
 
-/// What a function answered to one event.
+/// Response of a function to one event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InvocationReply {
-    /// The function's result.
+    /// Result of the function.
     Response(String),
-    /// The function's error document.
+    /// Error document of the function.
     Error(String),
 }
 
-/// A function binary that has asked for its first event; dropping it ends the process.
+/// A function's process that has requested its first event. Dropping it ends the process.
 #[derive(Debug)]
 pub struct Function {
     child: Child,
@@ -45,8 +45,9 @@ pub struct Function {
 }
 
 impl Function {
-    /// Starts `binary` with exactly this environment and the variables that Lambda sets, and waits for its first
-    /// `/next`. A binary that ends before that is [`Error::Ended`] with its output.
+    /// Starts `binary` with this environment and the variables that Lambda sets, and waits for its first `/next`.
+    ///
+    /// Returns [`HarnessError::Ended`] with the output if the binary ends before that.
     pub async fn start(binary: &Path, environment: &[(String, String)], timeout: Duration) -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0))
             .await
@@ -92,7 +93,7 @@ impl Function {
         Ok(function)
     }
 
-    /// Sends one event and waits for the function's answer.
+    /// Sends one event and waits for the function's response.
     pub async fn invoke(&mut self, event: impl Into<Vec<u8>>) -> Result<InvocationReply> {
         self.invocations += 1;
         let (answer, answered) = oneshot::channel();
@@ -108,42 +109,42 @@ impl Function {
             .await
             .map_err(|_| runtime_api("the server has ended"))?;
         let timeout = self.timeout;
-        let answer = self.unless_ended("the function's answer", timeout, answered).await?;
+        let answer = self.unless_ended("the function's response", timeout, answered).await?;
         answer.map_err(|_| runtime_api("the invocation was dropped"))
     }
 
-    /// From the start of the process to its first request for an event.
+    /// Returns the time from the start of the process to its first `/next`.
     #[must_use]
     pub fn time_to_first_next(&self) -> Duration {
         self.time_to_first_next
     }
 
-    /// Resident memory now, in KiB.
+    /// Returns the current resident memory in KiB.
     #[must_use]
     pub fn resident_kib(&self) -> Option<u64> {
         process::resident_kib(self.child.id())
     }
 
-    /// What the function has written so far.
+    /// Returns the function's log so far.
     pub fn log(&self) -> Result<String> {
         std::fs::read_to_string(log_path(&self.scratch)).map_err(HarnessError::io("reading the function's log"))
     }
 
-    /// Waits for `outcome`, but not longer than the process lives or `deadline` lasts.
+    /// Waits for `outcome` until the process ends or `deadline` has passed.
     async fn unless_ended<T>(&mut self, what: &str, deadline: Duration, outcome: impl Future<Output = T>) -> Result<T> {
-        let mut look = tokio::time::interval(Duration::from_millis(20));
+        let mut poll = tokio::time::interval(Duration::from_millis(20));
         let begun = Instant::now();
         tokio::pin!(outcome);
         loop {
             tokio::select! {
                 biased;
                 found = &mut outcome => return Ok(found),
-                _ = look.tick() => {}
+                _ = poll.tick() => {}
             }
             if let Some(status) = self
                 .child
                 .try_wait()
-                .map_err(HarnessError::io("looking at the function"))?
+                .map_err(HarnessError::io("waiting for the function"))?
             {
                 return Err(HarnessError::Ended {
                     program: self.name.clone(),
@@ -173,7 +174,7 @@ impl Drop for Function {
 fn command(binary: &Path, address: &str, name: &str, environment: &[(String, String)], log: File) -> Result<Command> {
     let errors = log
         .try_clone()
-        .map_err(HarnessError::io("sharing the function's log"))?;
+        .map_err(HarnessError::io("duplicating the function's log file"))?;
     let mut command = Command::new(binary);
     command
         .env_clear()

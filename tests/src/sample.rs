@@ -1,4 +1,4 @@
-//! The objects that a sample event speaks of, so that it can be tried out.
+//! Objects that a sample event names, written so that the event can be replayed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -11,12 +11,12 @@ use crate::Result;
 use crate::bucket::TestBucket;
 use crate::upload::TestUpload;
 
-/// Where an object was written.
+/// Side on which an object was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SampleSide {
-    /// At the source: the event says that it was written or changed.
+    /// Source, because the event reports a write or a change.
     Source,
-    /// At the destination alone: the event says that it was deleted, and there must be something left to delete.
+    /// Destination only, because the event reports a delete that is to be propagated.
     Destination,
 }
 
@@ -29,7 +29,7 @@ impl fmt::Display for SampleSide {
     }
 }
 
-/// Writes every object of the source bucket that the event names and returns which and where.
+/// Writes every object of the source bucket that the event names. Returns their keys and sides.
 pub async fn seed(source: &TestBucket, destination: &TestBucket, event: &str) -> Result<BTreeMap<String, SampleSide>> {
     let hints: Vec<KeyHint> = hints(event)
         .into_iter()
@@ -56,7 +56,7 @@ pub async fn seed(source: &TestBucket, destination: &TestBucket, event: &str) ->
     Ok(seeded)
 }
 
-/// Writes every object of the source bucket that the batch names and returns their keys.
+/// Writes every object of the source bucket that the batch names. Returns their keys.
 pub async fn seed_batch(source: &TestBucket, batch: &str) -> Result<BTreeSet<String>> {
     let payload: Value = serde_json::from_str(batch).unwrap_or_default();
     let targets: Vec<TaskTarget> = match parse_request(&payload) {
@@ -64,10 +64,10 @@ pub async fn seed_batch(source: &TestBucket, batch: &str) -> Result<BTreeSet<Str
         Ok(FinalSyncRequest::Map(batch)) => batch.items.into_iter().filter_map(|item| item.target.ok()).collect(),
         _ => Vec::new(),
     };
-    let ours = targets
+    let own_targets = targets
         .into_iter()
         .filter(|target| target.bucket.as_str() == source.name);
-    let keys: BTreeSet<String> = ours
+    let keys: BTreeSet<String> = own_targets
         .flat_map(|target| target.keys)
         .map(|key| key.as_str().to_owned())
         .collect();
@@ -79,9 +79,9 @@ pub async fn seed_batch(source: &TestBucket, batch: &str) -> Result<BTreeSet<Str
     Ok(keys)
 }
 
-/// Every record of the event that can be read; the function itself reports the others.
+/// Returns the hints of all readable records of the event. The function itself reports the others.
 fn hints(event: &str) -> Vec<KeyHint> {
-    // What is not JSON names nothing.
+    // A text that is not JSON names no object.
     let payload: Value = serde_json::from_str(event).unwrap_or_default();
     let messages: Vec<EventMessage> = match parse_payload(&payload) {
         Ok(Payload::Queue(messages)) => messages
@@ -98,7 +98,7 @@ fn hints(event: &str) -> Vec<KeyHint> {
     records.flatten().filter_map(std::result::Result::ok).collect()
 }
 
-/// Whether an event, classic or of `EventBridge`, says that the object is gone; not its tags or an annotation.
+/// Returns whether an event of S3 or `EventBridge` reports that the object was removed, and not tags or an annotation.
 fn is_removal(event_name: &str) -> bool {
     event_name.starts_with("ObjectRemoved:")
         || event_name.starts_with("LifecycleExpiration:")
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn removal_of_a_tag_is_no_removal_of_the_object() {
+    fn tag_removal_is_not_an_object_removal() {
         assert!(is_removal("ObjectRemoved:Delete") && is_removal("LifecycleExpiration:Delete"));
         assert!(is_removal("Object Deleted"));
         assert!(!is_removal("ObjectTagging:Delete") && !is_removal("Object Tags Deleted"));

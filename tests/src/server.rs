@@ -1,4 +1,4 @@
-//! A server that runs beside the tests: started on a free loopback port, awaited, and ended with the value.
+//! A server process for tests: started on a free loopback port, and ended when its value is dropped.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -14,28 +14,28 @@ use tempfile::TempDir;
 use crate::waiting::{PollResult, until};
 use crate::{HarnessError, Result, process};
 
-/// How long a start may take on a busy machine.
+/// Time limit of a start on a busy machine.
 const START: Duration = Duration::from_mins(2);
 
-/// How often a start is tried.
+/// Maximum attempts to start.
 const ATTEMPTS: u32 = 3;
 
-/// How much of the log a failure shows.
+/// Lines of the log in the message of a failure.
 const LINES_SHOWN: usize = 120;
 
-/// The key id and the secret of the emulators' root users.
+/// Access key id and secret of the emulators' root users.
 pub(crate) const ROOT: &str = "test";
 
-/// What is started.
+/// Description of a server program.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ServerProgram {
-    /// What it is called in messages and in names of files.
+    /// Name in messages and file names.
     pub(crate) name: &'static str,
-    /// The path that answers 200 once it is ready.
+    /// Path that responds with 200 once the server is ready.
     pub(crate) health_path: &'static str,
 }
 
-/// A running server; dropping it ends it with everything it started and removes its files.
+/// A running server. Dropping it ends its processes and removes its files.
 #[derive(Debug)]
 pub(crate) struct ServerProcess {
     program: ServerProgram,
@@ -46,8 +46,9 @@ pub(crate) struct ServerProcess {
 }
 
 impl ServerProcess {
-    /// Starts a program on a free loopback port and waits until it is ready. `command` gets a folder of its own and
-    /// the port; environment, input and output are set here, before what it sets itself.
+    /// Starts a program on a free loopback port and waits until it is ready.
+    ///
+    /// `command` receives a temporary folder and the port. The environment, input and output are set before it runs.
     pub(crate) async fn start(
         program: ServerProgram,
         binary: &Path,
@@ -56,7 +57,7 @@ impl ServerProcess {
         let mut attempt = 1;
         loop {
             match Self::start_once(program, binary, &command).await {
-                // Somebody else may take the port before the server does; it ends then.
+                // The server ends if another process takes the port first.
                 Err(HarnessError::Ended { .. }) if attempt < ATTEMPTS => attempt += 1,
                 outcome => return outcome,
             }
@@ -103,27 +104,27 @@ impl ServerProcess {
         Ok(server)
     }
 
-    /// The server's base URL.
+    /// Returns the base URL.
     pub(crate) fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// A folder that lives as long as the server.
+    /// Returns a temporary folder that is removed with the server.
     pub(crate) fn scratch(&self) -> &Path {
         self.scratch.path()
     }
 
-    /// The server's process.
+    /// Returns the process id.
     pub(crate) fn id(&self) -> Option<u32> {
         self.child.as_ref().map(Child::id)
     }
 
-    /// Where the server's output goes.
+    /// Returns the path of the log.
     pub(crate) fn log_path(&self) -> PathBuf {
         log_path(self.program, &self.scratch)
     }
 
-    /// The server's output so far.
+    /// Returns the log so far.
     pub(crate) fn log(&self) -> String {
         std::fs::read(self.log_path()).map_or_else(
             |error| format!("(no log: {error})"),
@@ -131,7 +132,7 @@ impl ServerProcess {
         )
     }
 
-    /// The last lines of the output, for a message about a failure.
+    /// Returns the last lines of the log, for the message of a failure.
     pub(crate) fn end_of_log(&self) -> String {
         format!(
             "--- end of the log of {} ---\n{}",
@@ -140,7 +141,7 @@ impl ServerProcess {
         )
     }
 
-    /// An S3 client of the root user for `region`.
+    /// Creates an S3 client of the root user for `region`.
     pub(crate) fn s3(&self, region: &str) -> aws_sdk_s3::Client {
         let config = aws_sdk_s3::Config::builder()
             .behavior_version(BehaviorVersion::latest())
@@ -153,7 +154,7 @@ impl ServerProcess {
         aws_sdk_s3::Client::from_conf(config)
     }
 
-    /// An SQS client of the root user for `region`.
+    /// Creates an SQS client of the root user for `region`.
     pub(crate) fn sqs(&self, region: &str) -> aws_sdk_sqs::Client {
         let config = aws_sdk_sqs::Config::builder()
             .behavior_version(aws_sdk_sqs::config::BehaviorVersion::latest())
@@ -165,7 +166,7 @@ impl ServerProcess {
         aws_sdk_sqs::Client::from_conf(config)
     }
 
-    /// The variables that point the AWS CLI and the SDKs at this server.
+    /// Returns the variables that configure the AWS CLI and the SDKs for this server.
     pub(crate) fn exports(&self, region: &str) -> Vec<(String, String)> {
         [
             ("AWS_ENDPOINT_URL", self.endpoint().as_str()),
@@ -179,7 +180,7 @@ impl ServerProcess {
         .to_vec()
     }
 
-    /// Leaves the server running with its files; returns its process id.
+    /// Keeps the server running with its files, and returns its process id.
     pub(crate) fn keep(mut self) -> Option<u32> {
         self.scratch.disable_cleanup(true);
         self.child.take().map(|child| child.id())
@@ -193,7 +194,7 @@ impl ServerProcess {
         until(&format!("{} to be healthy", program.name), START, || {
             let ended = child
                 .try_wait()
-                .map_err(HarnessError::io(format!("looking at {}", program.name)));
+                .map_err(HarnessError::io(format!("waiting for {}", program.name)));
             let log_path = log_path.clone();
             async move {
                 if let Some(status) = ended? {
@@ -208,7 +209,7 @@ impl ServerProcess {
                 let healthy = tokio::task::spawn_blocking(move || health(port, program.health_path))
                     .await
                     .unwrap_or(false);
-                Ok(PollResult::when(healthy, || "no healthy answer".to_owned()))
+                Ok(PollResult::when(healthy, || "no healthy response".to_owned()))
             }
         })
         .await
@@ -229,7 +230,7 @@ fn log_path(program: ServerProgram, scratch: &TempDir) -> PathBuf {
     scratch.path().join(format!("{}.log", program.name))
 }
 
-/// A port that was free a moment ago.
+/// Returns a port that was free a moment ago.
 fn free_port() -> Result<u16> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).map_err(HarnessError::io("finding a free port"))?;
     listener
@@ -238,7 +239,7 @@ fn free_port() -> Result<u16> {
         .map_err(HarnessError::io("finding a free port"))
 }
 
-/// Whether the health endpoint answers 200; a plain socket, so that no HTTP client is needed before the first start.
+/// Returns whether the health endpoint responds with 200. It uses a plain socket, without an HTTP client.
 fn health(port: u16, path: &str) -> bool {
     let ask = || -> std::io::Result<bool> {
         let mut stream = TcpStream::connect(("127.0.0.1", port))?;
@@ -251,7 +252,7 @@ fn health(port: u16, path: &str) -> bool {
     ask().unwrap_or(false)
 }
 
-/// The last lines, without those of single requests.
+/// Returns the last lines, without lines of single requests.
 fn tail(text: &str, lines: usize) -> String {
     let all: Vec<&str> = text.lines().filter(|line| !line.contains(" DEBUG [")).collect();
     all.get(all.len().saturating_sub(lines)..)

@@ -1,4 +1,4 @@
-//! The two stacks of `infra/`, deployed, looked at and deleted with the SAM CLI.
+//! The two stacks of `infra/`: deployed, described and deleted with the SAM CLI.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,13 +10,13 @@ use crate::aws_call::aws_call;
 use crate::emulator::Emulator;
 use crate::{DESTINATION_REGION, HarnessError, Result, SOURCE_REGION, tools};
 
-/// Outputs of a stack by name.
+/// Outputs of a stack, by name.
 pub type OutputsByName = BTreeMap<String, String>;
 
 /// Parameters of a stack: name and value.
 pub type Parameters<'a> = &'a [(&'a str, &'a str)];
 
-/// One stack of one region; it exists once [`Stack::deploy`] has succeeded.
+/// A stack in one region. It exists once [`DeployedStack::deploy`] has succeeded.
 #[derive(Debug)]
 pub struct DeployedStack<'a> {
     emulator: &'a Emulator,
@@ -26,7 +26,7 @@ pub struct DeployedStack<'a> {
 }
 
 impl<'a> DeployedStack<'a> {
-    /// A stack of `infra/destination.yaml`.
+    /// Returns a stack of `infra/destination.yaml`.
     #[must_use]
     pub fn destination(emulator: &'a Emulator, name: &str) -> Self {
         Self {
@@ -37,7 +37,7 @@ impl<'a> DeployedStack<'a> {
         }
     }
 
-    /// A stack of `infra/source.yaml`.
+    /// Returns a stack of `infra/source.yaml`.
     #[must_use]
     pub fn source(emulator: &'a Emulator, name: &str) -> Self {
         Self {
@@ -48,7 +48,7 @@ impl<'a> DeployedStack<'a> {
         }
     }
 
-    /// The stack's name.
+    /// Returns the name of the stack.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -74,24 +74,24 @@ impl<'a> DeployedStack<'a> {
         self.outputs().await
     }
 
-    /// Deletes the stack with `sam delete` and waits until it is gone.
+    /// Deletes the stack with `sam delete` and waits for the end.
     pub async fn delete(&self) -> Result<()> {
         let mut command = self.sam("delete").await?;
         command.arg("--no-prompts");
         self.with_reasons(run(command).await).await
     }
 
-    /// The stack's outputs.
+    /// Reads the outputs of the stack.
     pub async fn outputs(&self) -> Result<OutputsByName> {
-        let answer = self.ask("describe_stacks").await?;
+        let answer = self.describe("describe_stacks").await?;
         let listed = answer.pointer("/Stacks/0/Outputs").and_then(Value::as_array);
         let pair = |output: &Value| Some((text(output, "OutputKey")?, text(output, "OutputValue")?));
         Ok(listed.into_iter().flatten().filter_map(pair).collect())
     }
 
-    /// Why resources of this stack failed, the first failure first.
+    /// Reads the reasons of failed resources, in the order of the failures.
     pub async fn failure_reasons(&self) -> Result<Vec<String>> {
-        let answer = self.ask("describe_stack_events").await?;
+        let answer = self.describe("describe_stack_events").await?;
         let events = answer.pointer("/StackEvents").and_then(Value::as_array);
         let reason = |event: &Value| {
             let failed = text(event, "ResourceStatus")?.ends_with("_FAILED");
@@ -102,7 +102,7 @@ impl<'a> DeployedStack<'a> {
         Ok(events.into_iter().flatten().rev().filter_map(reason).collect())
     }
 
-    /// Tells why resources failed, where a command failed because of them.
+    /// Adds the reasons of failed resources to the error of a command.
     async fn with_reasons(&self, outcome: Result<String>) -> Result<()> {
         let Err(HarnessError::CommandFailed {
             command,
@@ -112,7 +112,7 @@ impl<'a> DeployedStack<'a> {
         else {
             return outcome.map(drop);
         };
-        // A template that was refused before any resource was touched leaves no events to ask for.
+        // A template that is rejected before any resource changes has no events.
         let reasons = self.failure_reasons().await.unwrap_or_default();
         if reasons.is_empty() {
             return Err(HarnessError::CommandFailed {
@@ -128,7 +128,7 @@ impl<'a> DeployedStack<'a> {
         })
     }
 
-    async fn ask(&self, operation: &str) -> Result<Value> {
+    async fn describe(&self, operation: &str) -> Result<Value> {
         aws_call(
             self.emulator,
             self.region,
@@ -139,7 +139,7 @@ impl<'a> DeployedStack<'a> {
         .await
     }
 
-    /// A `sam` command for this stack that reads no configuration but ours.
+    /// Returns a `sam` command for this stack that reads only the harness's configuration.
     async fn sam(&self, subcommand: &str) -> Result<Command> {
         let configuration = self.emulator.scratch().join("samconfig.toml");
         tokio::fs::write(&configuration, "version = 0.1\n")
@@ -159,7 +159,7 @@ impl<'a> DeployedStack<'a> {
     }
 }
 
-/// An output that the stack must have.
+/// Returns an output that the stack must have.
 pub fn output<'o>(outputs: &'o OutputsByName, stack: &DeployedStack<'_>, name: &str) -> Result<&'o str> {
     let missing = || HarnessError::OutputMissing {
         stack: stack.name.clone(),

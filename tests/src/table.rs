@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-/// Rows of text below headings, printed in aligned columns.
+/// Rows of text with headings, printed in aligned columns.
 #[derive(Debug)]
 pub struct Table {
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    /// A table with these headings.
+    /// Creates a table with these headings.
     #[must_use]
     pub fn new(headings: &[&str]) -> Self {
         Self {

@@ -1,11 +1,13 @@
-//! Where the pinned tools and the built functions are.
+//! Paths of the pinned tools, the built functions and the CLI.
 
 use std::path::{Path, PathBuf};
 
 use crate::{HarnessError, Result};
 
-/// The repository's root folder. `cargo` and the test runner say where this crate is now; a binary that is started by
-/// hand remembers where it was built.
+/// Returns the root folder of the repository.
+///
+/// `cargo` and the test runner set the current path of this crate. A binary that is started manually uses the path of
+/// its build.
 #[must_use]
 pub fn repository() -> PathBuf {
     let here = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
@@ -13,22 +15,22 @@ pub fn repository() -> PathBuf {
     here.parent().unwrap_or(here).to_owned()
 }
 
-/// The emulator's executable; `MINISTACK_BIN` names another one.
+/// Returns the executable of the emulator. `MINISTACK_BIN` overrides it.
 pub fn ministack() -> Result<PathBuf> {
     find("MiniStack", "MINISTACK_BIN", "ministack/bin/ministack")
 }
 
-/// The SAM CLI; `SAM_BIN` names another one.
+/// Returns the SAM CLI. `SAM_BIN` overrides it.
 pub fn sam() -> Result<PathBuf> {
     find("the SAM CLI", "SAM_BIN", "sam/bin/sam")
 }
 
-/// The moto server; `MOTO_BIN` names another one.
+/// Returns the moto server. `MOTO_BIN` overrides it.
 pub fn moto() -> Result<PathBuf> {
     find("the moto server", "MOTO_BIN", "moto/bin/moto_server")
 }
 
-/// The Python interpreter of the emulator's environment, which has `boto3`.
+/// Returns the Python interpreter of the emulator's environment, which has `boto3`.
 pub fn python() -> Result<PathBuf> {
     let path = ministack()?.with_file_name("python");
     if path.is_file() {
@@ -41,32 +43,32 @@ pub fn python() -> Result<PathBuf> {
     }
 }
 
-/// The Python interpreter of the environment with the clients that the S3 simulator is tested with.
+/// Returns the Python interpreter of the environment with the S3 simulator's test clients.
 pub fn sim_python() -> Result<PathBuf> {
     find("the simulator's clients", "SIM_PYTHON", "sim-clients/bin/python")
 }
 
-/// A template of `infra/`.
+/// Returns the path of a template in `infra/`.
 #[must_use]
 pub fn template(name: &str) -> PathBuf {
     repository().join("infra").join(name)
 }
 
-/// The sample events of the replicator, in order of their names.
+/// Returns the sample events of the replicator, ordered by name.
 pub fn sample_events() -> Result<Vec<PathBuf>> {
     let mut paths = all_samples()?;
     paths.retain(|path| !is_batch(path));
     Ok(paths)
 }
 
-/// The sample batches of the final sync, in order of their names.
+/// Returns the sample batches of the final sync, ordered by name.
 pub fn sample_batches() -> Result<Vec<PathBuf>> {
     let mut paths = all_samples()?;
     paths.retain(|path| is_batch(path));
     Ok(paths)
 }
 
-/// Whether a sample is a batch, for the final sync rather than for the replicator.
+/// Returns whether a sample is a batch of the final sync, and not an event of the replicator.
 #[must_use]
 pub fn is_batch(path: &Path) -> bool {
     let name = path
@@ -85,7 +87,7 @@ fn all_samples() -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// The executable of a function as `make build` leaves it; `FUNCTIONS_DIR` names another folder than `target/lambda`.
+/// Returns the executable of a function from `make build`. `FUNCTIONS_DIR` overrides the folder `target/lambda`.
 pub fn function(name: &str) -> Result<PathBuf> {
     let folder =
         std::env::var_os("FUNCTIONS_DIR").map_or_else(|| repository().join("target").join("lambda"), PathBuf::from);
@@ -97,7 +99,7 @@ pub fn function(name: &str) -> Result<PathBuf> {
     }
 }
 
-/// The command line as `make build` leaves it; `S3FERRY_BIN` names another one.
+/// Returns the CLI from `make build`. `S3FERRY_BIN` overrides it.
 pub fn cli() -> Result<PathBuf> {
     let built = || repository().join("target").join("release").join("s3ferry");
     let path = std::env::var_os("S3FERRY_BIN").map_or_else(built, PathBuf::from);

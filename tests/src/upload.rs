@@ -1,4 +1,4 @@
-//! An object to be written, with everything that S3 keeps beside its bytes.
+//! An object to write, with its attributes.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use crate::bucket::TestBucket;
 use crate::{HarnessError, Result};
 
-/// The headers that S3 stores with an object and returns as they were given.
+/// System headers that S3 stores with an object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TestHeaders {
     /// `Content-Type`.
@@ -22,12 +22,12 @@ pub struct TestHeaders {
     pub content_encoding: Option<String>,
     /// `Content-Language`.
     pub content_language: Option<String>,
-    /// `Expires`, as the header is written.
+    /// `Expires`, as sent.
     pub expires: Option<String>,
 }
 
 impl TestHeaders {
-    /// Every header set to something that no default would give.
+    /// Returns all headers, each with a value that no default has.
     #[must_use]
     pub fn all() -> Self {
         Self {
@@ -41,12 +41,12 @@ impl TestHeaders {
     }
 }
 
-/// One object to be written.
+/// An object to write.
 #[derive(Clone, Debug)]
 pub struct TestUpload {
-    /// The key as it is, not encoded.
+    /// Key, not encoded.
     pub key: String,
-    /// The bytes.
+    /// Content.
     pub body: Vec<u8>,
     /// System headers.
     pub headers: TestHeaders,
@@ -54,16 +54,16 @@ pub struct TestUpload {
     pub metadata: BTreeMap<String, String>,
     /// Tags.
     pub tags: BTreeMap<String, String>,
-    /// Storage class, the bucket's default when absent.
+    /// Storage class; S3's default if absent.
     pub storage_class: Option<StorageClass>,
     /// `x-amz-website-redirect-location`.
     pub website_redirect: Option<String>,
-    /// Writes the body as a multipart upload with parts of this size.
+    /// Part size of a multipart upload; a single PUT if absent.
     pub part_size_bytes: Option<usize>,
 }
 
 impl TestUpload {
-    /// An object with nothing but bytes.
+    /// Returns an object without attributes.
     pub fn new(key: impl Into<String>, body: impl Into<Vec<u8>>) -> Self {
         Self {
             key: key.into(),
@@ -158,7 +158,7 @@ impl TestUpload {
         Ok(())
     }
 
-    /// Tags as the query string that `x-amz-tagging` takes.
+    /// Returns the tags as a query string for `x-amz-tagging`.
     fn tagging(&self) -> Option<String> {
         let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
         let pairs: Vec<String> = self

@@ -1,48 +1,48 @@
-//! Waiting for a condition, the only place of the harness that pauses.
+//! Polling of a condition. No other module of the harness waits a fixed time.
 
 use std::time::{Duration, Instant};
 
 use crate::{HarnessError, Result};
 
-/// Pause between two looks. Short, because every look is one local request.
+/// Pause between two polls. It is short, because every poll is one local request.
 const PAUSE: Duration = Duration::from_millis(150);
 
-/// What one look found.
+/// Result of one poll.
 #[derive(Debug)]
 pub enum PollResult<T> {
-    /// The condition holds.
+    /// The condition is met.
     Yes(T),
-    /// Not yet; the text describes the present state for the message of a time-out.
+    /// The condition is not met yet. The text describes the current state, for the timeout error.
     NotYet(String),
 }
 
 impl PollResult<()> {
-    /// `Yes` when `holds`, else `NotYet` with the state described.
+    /// Returns `Yes` if `holds`, otherwise `NotYet` with the description of the state.
     pub fn when(holds: bool, state: impl FnOnce() -> String) -> Self {
         if holds { Self::Yes(()) } else { Self::NotYet(state()) }
     }
 }
 
-/// Looks until the condition holds and returns what was found; ends with [`Error::TimedOut`] after `deadline`.
+/// Polls until the condition is met and returns its value, or [`HarnessError::TimedOut`] after `deadline`.
 ///
-/// An error of a look ends the waiting at once: a condition that is allowed to fail for a while says `NotYet`.
-pub async fn until<T, F, Look>(what: &str, deadline: Duration, look: F) -> Result<T>
+/// An error of `poll` is returned at once. A condition that may fail for a while returns `NotYet`.
+pub async fn until<T, F, Poll>(what: &str, deadline: Duration, poll: F) -> Result<T>
 where
-    F: FnMut() -> Look,
-    Look: Future<Output = Result<PollResult<T>>>,
+    F: FnMut() -> Poll,
+    Poll: Future<Output = Result<PollResult<T>>>,
 {
-    until_looking_every(PAUSE, what, deadline, look).await
+    until_polling_every(PAUSE, what, deadline, poll).await
 }
 
-/// As [`until`], for a look that costs so little, or whose moment matters so much, that it is taken more often.
-pub async fn until_looking_every<T, F, Look>(pause: Duration, what: &str, deadline: Duration, mut look: F) -> Result<T>
+/// Does the same as [`until`], with another pause between two polls.
+pub async fn until_polling_every<T, F, Poll>(pause: Duration, what: &str, deadline: Duration, mut poll: F) -> Result<T>
 where
-    F: FnMut() -> Look,
-    Look: Future<Output = Result<PollResult<T>>>,
+    F: FnMut() -> Poll,
+    Poll: Future<Output = Result<PollResult<T>>>,
 {
     let begun = Instant::now();
     loop {
-        let last_seen = match look().await? {
+        let last_seen = match poll().await? {
             PollResult::Yes(found) => return Ok(found),
             PollResult::NotYet(state) => state,
         };
@@ -63,12 +63,12 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn condition_that_never_holds_names_itself_and_the_last_state() {
+    async fn unmet_condition_times_out_with_its_name_and_last_state() {
         let outcome: Result<()> = until("the queue to drain", Duration::ZERO, || async {
             Ok(PollResult::NotYet("3 messages".to_owned()))
         })
         .await;
-        let text = outcome.expect_err("never true").to_string();
+        let text = outcome.expect_err("never met").to_string();
         assert!(
             text.contains("the queue to drain") && text.contains("3 messages"),
             "{text}"
@@ -77,19 +77,19 @@ mod tests {
 
     #[tokio::test]
     async fn condition_that_holds_later_is_found() {
-        let mut looks = 0;
-        let found = until("the third look", Duration::from_mins(1), || {
-            looks += 1;
-            let look = looks;
+        let mut polls = 0;
+        let found = until("the third poll", Duration::from_mins(1), || {
+            polls += 1;
+            let poll = polls;
             async move {
-                Ok(if look == 3 {
-                    PollResult::Yes(look)
+                Ok(if poll == 3 {
+                    PollResult::Yes(poll)
                 } else {
-                    PollResult::NotYet(look.to_string())
+                    PollResult::NotYet(poll.to_string())
                 })
             }
         })
         .await;
-        assert_eq!(found.expect("holds at the third look"), 3);
+        assert_eq!(found.expect("met at the third poll"), 3);
     }
 }

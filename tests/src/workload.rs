@@ -1,25 +1,25 @@
-//! What the demonstration and the tests write: keys and objects that a careless copy gets wrong.
+//! Keys and objects that are hard to copy correctly, for the demonstration and the tests.
 
 use aws_sdk_s3::types::StorageClass;
 
 use crate::upload::{TestHeaders, TestUpload};
 
-/// The longest key that S3 takes, in bytes of UTF-8.
+/// Maximum length of a key, in bytes of UTF-8.
 const KEY_LIMIT_BYTES: usize = 1024;
 
-/// S3's smallest part, except for the last one.
+/// Minimum size of a part, except for the last one.
 const PART_SIZE_BYTES: usize = 5 * 1024 * 1024;
 
-/// An object and what is special about it.
+/// An object with a title.
 #[derive(Clone, Debug)]
 pub struct WorkloadCase {
-    /// What is special, in a few words.
+    /// Property of the object that is hard to copy.
     pub title: &'static str,
-    /// The object.
+    /// Object to write.
     pub upload: TestUpload,
 }
 
-/// Objects whose keys are hard to carry through notifications, copy sources and URLs, all below `prefix`.
+/// Returns objects under `prefix` whose keys need encoding in notifications, copy sources and URLs.
 #[must_use]
 pub fn odd_keys(prefix: &str) -> Vec<WorkloadCase> {
     let long = format!("{prefix}{}", "k".repeat(KEY_LIMIT_BYTES.saturating_sub(prefix.len())));
@@ -52,7 +52,7 @@ pub fn odd_keys(prefix: &str) -> Vec<WorkloadCase> {
     .into()
 }
 
-/// Objects with everything that S3 keeps beside the bytes, below `prefix`.
+/// Returns objects under `prefix` that have attributes of every kind, or several parts.
 #[must_use]
 pub fn rich_objects(prefix: &str) -> Vec<WorkloadCase> {
     let mut headers = TestUpload::new(format!("{prefix}rich/headers.txt"), "all system headers");
@@ -98,7 +98,7 @@ pub fn rich_objects(prefix: &str) -> Vec<WorkloadCase> {
     ]
 }
 
-/// Plain small objects below `prefix`, each with other bytes.
+/// Returns small objects under `prefix` with different contents.
 #[must_use]
 pub fn small_objects(prefix: &str, count: usize) -> Vec<TestUpload> {
     (0..count)
@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn longest_key_is_as_long_as_s3_takes() {
+    fn longest_key_has_the_maximum_length_of_s3() {
         let longest = odd_keys("live/").into_iter().map(|case| case.upload.key.len()).max();
         assert_eq!(longest, Some(KEY_LIMIT_BYTES));
     }

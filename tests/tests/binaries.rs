@@ -1,4 +1,4 @@
-//! What `make build` made can start in Lambda.
+//! The functions' binaries from `make build` can start in Lambda.
 
 use std::fs;
 use std::path::PathBuf;
@@ -7,10 +7,10 @@ use object::Endianness;
 use object::elf::{EM_AARCH64, EM_X86_64, FileHeader64, SHT_SYMTAB};
 use object::read::elf::{FileHeader, SectionHeader};
 
-/// The functions that the templates deploy.
+/// Functions that the templates deploy.
 const FUNCTIONS: [&str; 3] = ["replicator", "final-sync", "bucket-wiring"];
 
-/// The glibc of Amazon Linux 2023: <https://docs.aws.amazon.com/linux/al2023/ug/core-glibc.html>.
+/// Version of glibc in Amazon Linux 2023: <https://docs.aws.amazon.com/linux/al2023/ug/core-glibc.html>.
 const NEWEST_GLIBC: (u32, u32) = (2, 34);
 
 fn bootstrap(function: &str) -> Vec<u8> {
@@ -20,7 +20,7 @@ fn bootstrap(function: &str) -> Vec<u8> {
     fs::read(&path).unwrap_or_else(|error| panic!("failed to read {}: {error}; run make build", path.display()))
 }
 
-/// The versioned symbols that the dynamic linker must find, such as `GLIBC_2.17`.
+/// Returns the symbol versions that a binary requires, such as `GLIBC_2.17`.
 fn needed_versions(elf: &[u8]) -> object::read::Result<Vec<String>> {
     let header = FileHeader64::<Endianness>::parse(elf)?;
     let endian = header.endian()?;
@@ -39,7 +39,7 @@ fn needed_versions(elf: &[u8]) -> object::read::Result<Vec<String>> {
 
 fn glibc(version: &str) -> Option<(u32, u32)> {
     let (major, minor) = version.strip_prefix("GLIBC_")?.split_once('.')?;
-    // Old versions have a third number, GLIBC_2.2.5.
+    // Old versions have a third number: GLIBC_2.2.5.
     Some((major.parse().ok()?, minor.split('.').next()?.parse().ok()?))
 }
 
@@ -48,10 +48,10 @@ fn functions_start_with_the_glibc_of_amazon_linux_2023() {
     for function in FUNCTIONS {
         let versions = needed_versions(&bootstrap(function)).expect("an ELF file");
         let newest = versions.iter().filter_map(|version| glibc(version)).max();
-        let newest = newest.unwrap_or_else(|| panic!("{function} needs no glibc at all: {versions:?}"));
+        let newest = newest.unwrap_or_else(|| panic!("{function} requires no glibc: {versions:?}"));
         assert!(
             newest <= NEWEST_GLIBC,
-            "{function} needs glibc {}.{}",
+            "{function} requires glibc {}.{}",
             newest.0,
             newest.1
         );

@@ -1,5 +1,5 @@
-//! The S3 adapters keep the contract of the ports, through the real SDK: on two emulators, and on real buckets where
-//! somebody names them.
+//! The S3 adapters keep the contract of the ports, through the real SDK: on two emulators, and on real buckets if
+//! configured.
 #![expect(clippy::expect_used, reason = "a broken expectation is a failed test")]
 
 #[path = "contract/aws.rs"]
@@ -21,15 +21,15 @@ use s3ferry_tests::emulator::{Emulator, EmulatorOptions};
 use s3ferry_tests::moto::Moto;
 use s3ferry_tests::{DESTINATION_REGION, SOURCE_REGION};
 
-/// What MiniStack 1.5.33 does otherwise than S3 documents: conditions on the destination hold for `PutObject` and
-/// `CompleteMultipartUpload` there, not for CopyObject.
+/// Deviations of MiniStack 1.5.33 from S3's documentation: it applies conditions on the destination to `PutObject` and
+/// `CompleteMultipartUpload`, but not to CopyObject.
 ///
-/// Accepted here and below, because `crates/aws/tests/requests/copies.rs` shows that the adapters send the conditions and read
-/// the answers that S3 documents. An entry that is no longer true fails the suite.
+/// These deviations and those of moto are accepted: `crates/aws/tests/requests/copies.rs` shows that the adapters send
+/// the documented conditions and read the documented responses. An outdated entry fails the suite.
 const DEVIATIONS_OF_MINISTACK: &[Deviation] = &[Deviation::CopyIgnoresCondition, Deviation::UploadDropsTags];
 
-/// What moto 5.2.5 does otherwise than S3 documents: copies look at no condition, completions at no If-Match and no
-/// size, and the answer of `ListParts` has another root element than S3's.
+/// Deviations of moto 5.2.5 from S3's documentation: copies ignore all conditions, completions ignore If-Match and the
+/// size, and the response of `ListParts` has another root element.
 const DEVIATIONS_OF_MOTO: &[Deviation] = &[
     Deviation::CopyIgnoresCondition,
     Deviation::CopyIgnoresSourceTag,
@@ -42,7 +42,7 @@ const DEVIATIONS_OF_MOTO: &[Deviation] = &[
     Deviation::UploadDecodesTagsTwice,
 ];
 
-/// Two buckets of something that speaks S3, and the adapters on them.
+/// Two buckets of an S3 implementation, with the adapters.
 struct OnS3 {
     source: S3Source,
     destination: S3Destination,
@@ -87,7 +87,7 @@ fn http_client() -> SharedHttpClient {
         .build_https()
 }
 
-/// Configures clients as the functions do, only with the endpoint and the root user that `variables` name.
+/// Configures clients as the functions do, but with the endpoint and the root user of `variables`.
 fn configuration(variables: Vec<(String, String)>) -> SdkConfig {
     let variables: HashMap<String, String> = variables.into_iter().collect();
     let variable = |name: &str| variables.get(name).expect(name).clone();
@@ -104,8 +104,8 @@ fn configuration(variables: Vec<(String, String)>) -> SdkConfig {
 
 async fn make_versioned<const N: usize>(buckets: [&TestBucket; N]) {
     for bucket in buckets {
-        bucket.create().await.expect("the bucket is made");
-        bucket.enable_versioning().await.expect("the bucket has versions");
+        bucket.create().await.expect("the bucket is created");
+        bucket.enable_versioning().await.expect("versioning is enabled");
     }
 }
 
@@ -157,7 +157,7 @@ impl ContractFixture for OnS3 {
             .destination_bucket
             .read(key.as_str())
             .await
-            .expect("the bucket answers")?;
+            .expect("the object is read")?;
         Some(String::from_utf8(object.body).expect("samples are text"))
     }
 

@@ -1,4 +1,4 @@
-//! Both stacks deployed with `sam deploy` to an emulator that enforces IAM, each test on an emulator of its own.
+//! Both stacks, deployed with `sam deploy` to an emulator that enforces IAM. Each test has its own emulator.
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use aws_sdk_s3::Client;
@@ -15,7 +15,7 @@ use s3ferry_tests::workload::{odd_keys, rich_objects, small_objects};
 use s3ferry_tests::{HarnessError, SOURCE_REGION, event};
 use serde_json::{Value, json};
 
-/// What the stacks of these tests copy, where nothing else is said.
+/// Default key prefix of the stacks in these tests.
 const PREFIX: &str = "live/";
 
 async fn prepare() -> Deployment {
@@ -29,14 +29,14 @@ async fn write(deployment: &Deployment, key: &str, body: &str) {
     TestUpload::new(key, body).write(&deployment.source).await.expect(key);
 }
 
-/// Writes `key` and waits until it has arrived below `prefix`.
+/// Writes `key` and waits until both sides are equal under `prefix`.
 async fn write_and_wait(deployment: &Deployment, prefix: &str, key: &str) {
     write(deployment, key, &format!("body of {key}")).await;
     deployment.until_equal(prefix).await.expect(key);
 }
 
 #[tokio::test]
-async fn every_write_and_delete_arrives_and_unreadable_messages_are_kept() {
+async fn every_write_and_delete_is_replicated_and_unreadable_messages_are_dead_letters() {
     let deployment = prepare().await;
     let foreign = deployment.foreign_consumer("archive/").await.expect("foreign queue");
     let parameters = [("KeyPrefix", PREFIX), ("PropagateDeletes", "true")];
@@ -60,16 +60,16 @@ async fn every_write_and_delete_arrives_and_unreadable_messages_are_kept() {
         .delete("live/deleted at once.txt")
         .await
         .expect("delete");
-    deployment.until_equal(PREFIX).await.expect("everything arrives");
+    deployment.until_equal(PREFIX).await.expect("every object is copied");
     for case in odd_keys(PREFIX) {
         deployment.source.delete(&case.upload.key).await.expect(case.title);
     }
-    deployment.until_equal(PREFIX).await.expect("deletes arrive");
+    deployment.until_equal(PREFIX).await.expect("deletes are propagated");
 
-    write(&deployment, "archive/report.csv", "not ours").await;
+    write(&deployment, "archive/report.csv", "other team's object").await;
     until_notified(&foreign, &["archive/report.csv"])
         .await
-        .expect("the foreign notification fires");
+        .expect("the other team's notification arrives");
     assert!(
         deployment
             .destination
@@ -98,7 +98,7 @@ async fn unreadable_messages_become_dead_letters(stack: &SourceStack<'_>) {
 }
 
 #[tokio::test]
-async fn stack_is_updated_deleted_and_deployed_again_without_a_trace_on_the_bucket() {
+async fn stack_update_delete_and_redeployment_restore_the_bucket_configuration() {
     let deployment = prepare().await;
     let foreign = deployment.foreign_consumer("archive/").await.expect("foreign queue");
     let before = deployment.source.notification().await.expect("notification");
@@ -113,13 +113,13 @@ async fn stack_is_updated_deleted_and_deployed_again_without_a_trace_on_the_buck
         .deploy_source("s3ferry", &[("KeyPrefix", "other/")])
         .await
         .expect("update");
-    write(&deployment, "live/not any more.txt", "x").await;
+    write(&deployment, "live/out of scope.txt", "x").await;
     write_and_wait(&deployment, "other/", "other/two.txt").await;
     stack_after_update.until_idle().await.expect("idle");
     assert!(
         deployment
             .destination
-            .read("live/not any more.txt")
+            .read("live/out of scope.txt")
             .await
             .expect("read")
             .is_none()
@@ -146,14 +146,14 @@ async fn stack_is_updated_deleted_and_deployed_again_without_a_trace_on_the_buck
     stack.stack.delete().await.expect("delete again");
     assert_eq!(deployment.source.notification().await.expect("notification"), before);
 
-    write(&deployment, "archive/late.csv", "not ours").await;
+    write(&deployment, "archive/late.csv", "other team's object").await;
     until_notified(&foreign, &["archive/late.csv"])
         .await
-        .expect("the foreign notification still fires");
+        .expect("the other team's notification arrives after the delete");
 }
 
 #[tokio::test]
-async fn overlapping_notification_is_refused_by_name_and_eventbridge_is_the_way() {
+async fn overlapping_notification_is_refused_by_name_and_eventbridge_works() {
     let deployment = prepare().await;
     let foreign = deployment.foreign_consumer("").await.expect("foreign queue");
     let before = deployment.source.notification().await.expect("notification");
@@ -162,20 +162,20 @@ async fn overlapping_notification_is_refused_by_name_and_eventbridge_is_the_way(
     let HarnessError::StackFailed { reasons, .. } = &refused else {
         panic!("{refused}")
     };
-    let names_it = |reason: &String| reason.contains(NOTIFICATION_ID) && reason.contains("EventSource=eventbridge");
-    assert!(reasons.iter().any(names_it), "{reasons:?}");
+    let is_named = |reason: &String| reason.contains(NOTIFICATION_ID) && reason.contains("EventSource=eventbridge");
+    assert!(reasons.iter().any(is_named), "{reasons:?}");
     assert_eq!(deployment.source.notification().await.expect("notification"), before);
     deployment
         .source_stack("s3ferry")
         .delete()
         .await
-        .expect("delete what was rolled back");
+        .expect("the rolled-back stack is deleted");
 
     let parameters = [("EventSource", "eventbridge"), ("PropagateDeletes", "true")];
     let stack = deployment
         .deploy_source("s3ferry", &parameters)
         .await
-        .expect("eventbridge mode");
+        .expect("the stack with EventBridge");
     let during = deployment.source.notification().await.expect("notification");
     assert_eq!(
         during.event_bridge_configuration(),
@@ -190,7 +190,7 @@ async fn overlapping_notification_is_refused_by_name_and_eventbridge_is_the_way(
     write_and_wait(&deployment, "", "plain.txt").await;
     until_notified(&foreign, &["plain.txt"])
         .await
-        .expect("the foreign notification fires");
+        .expect("the other team's notification arrives");
     stack.until_idle().await.expect("idle");
     assert_eq!(stack.dead_letters.count().await.expect("count"), 0);
 
@@ -203,15 +203,15 @@ async fn missing_destination_fails_the_stack_before_the_bucket_is_wired() {
     let deployment = Deployment::prepare(EmulatorOptions::default()).await.expect("emulator");
     let before = deployment.source.notification().await.expect("notification");
     let refused = deployment.deploy_source("s3ferry", &[]).await;
-    let refused = refused.expect_err("there is no destination");
+    let refused = refused.expect_err("the destination does not exist");
     let HarnessError::StackFailed { reasons, .. } = &refused else {
         panic!("{refused}")
     };
-    let names_it = |reason: &String| reason.contains(DESTINATION_BUCKET) && reason.contains("NoSuchBucket");
-    assert!(reasons.iter().any(names_it), "{reasons:?}");
+    let is_named = |reason: &String| reason.contains(DESTINATION_BUCKET) && reason.contains("NoSuchBucket");
+    assert!(reasons.iter().any(is_named), "{reasons:?}");
     assert_eq!(deployment.source.notification().await.expect("notification"), before);
     let stack = deployment.source_stack("s3ferry");
-    stack.delete().await.expect("delete what was rolled back");
+    stack.delete().await.expect("the rolled-back stack is deleted");
 }
 
 #[tokio::test]
@@ -219,25 +219,25 @@ async fn event_source_of_a_stack_is_changed_and_changed_back() {
     let deployment = prepare().await;
     deployment.foreign_consumer("archive/").await.expect("foreign queue");
     let before = deployment.source.notification().await.expect("notification");
-    for (turn, event_source) in ["queue", "eventbridge", "queue"].into_iter().enumerate() {
+    for (number, event_source) in ["queue", "eventbridge", "queue"].into_iter().enumerate() {
         let parameters = [("KeyPrefix", PREFIX), ("EventSource", event_source)];
         deployment
             .deploy_source("s3ferry", &parameters)
             .await
             .expect(event_source);
         let now = deployment.source.notification().await.expect("notification");
-        let has_switch = now.event_bridge_configuration().is_some();
-        assert_eq!(has_switch, event_source == "eventbridge", "{now:?}");
-        let queues = if has_switch { 1 } else { 2 };
+        let has_event_bridge = now.event_bridge_configuration().is_some();
+        assert_eq!(has_event_bridge, event_source == "eventbridge", "{now:?}");
+        let queues = if has_event_bridge { 1 } else { 2 };
         assert_eq!(now.queue_configurations().len(), queues, "{now:?}");
-        write_and_wait(&deployment, PREFIX, &format!("live/{turn}.txt")).await;
+        write_and_wait(&deployment, PREFIX, &format!("live/{number}.txt")).await;
     }
     deployment.source_stack("s3ferry").delete().await.expect("delete");
     assert_eq!(deployment.source.notification().await.expect("notification"), before);
 }
 
 #[tokio::test]
-async fn two_stacks_on_one_bucket_do_not_disturb_each_other() {
+async fn two_stacks_on_one_bucket_are_independent() {
     let deployment = prepare().await;
     deployment.foreign_consumer("archive/").await.expect("foreign queue");
     let before = deployment.source.notification().await.expect("notification");
@@ -262,8 +262,8 @@ async fn two_stacks_on_one_bucket_do_not_disturb_each_other() {
 }
 
 #[tokio::test]
-async fn engine_both_puts_a_replication_rule_and_takes_it_away_again() {
-    // Versioning is off at first: EnableVersioning switches it on.
+async fn engine_both_adds_a_replication_rule_that_is_removed_again() {
+    // Versioning is not enabled; EnableVersioning enables it.
     let deployment = Deployment::prepare(EmulatorOptions::default()).await.expect("emulator");
     deployment.deploy_destination().await.expect("destination stack");
     let parameters = [
@@ -301,7 +301,7 @@ async fn engine_both_puts_a_replication_rule_and_takes_it_away_again() {
     assert_eq!(replication_destinations(&deployment).await, None);
 }
 
-/// ARNs of the buckets that the source bucket's replication rules name; `None` without a configuration.
+/// Returns the destination ARNs of the source bucket's replication rules; `None` without a configuration.
 async fn replication_destinations(deployment: &Deployment) -> Option<Vec<String>> {
     match deployment
         .source
@@ -329,7 +329,7 @@ async fn replication_destinations(deployment: &Deployment) -> Option<Vec<String>
 }
 
 #[tokio::test]
-async fn denied_write_is_named_with_action_and_arn_and_reaches_the_dead_letters() {
+async fn denied_write_is_logged_with_action_and_arn_and_becomes_a_dead_letter() {
     let deployment = prepare().await;
     let parameters = [("KeyPrefix", PREFIX), ("MaxReceiveCount", "2")];
     let stack = deployment
@@ -350,19 +350,19 @@ async fn denied_write_is_named_with_action_and_arn_and_reaches_the_dead_letters(
     let arn = format!("arn:aws:s3:::{DESTINATION_BUCKET}/live/denied.txt");
     until("the denial in the function's log", PATIENCE, || async {
         let log = deployment.emulator.log();
-        let names_it = |line: &str| {
+        let is_named = |line: &str| {
             line.contains("\"error.kind\":\"permanent\"") && line.contains("s3:PutObject") && line.contains(&arn)
         };
-        Ok(PollResult::when(log.lines().any(names_it), || {
-            let about_it = log.lines().filter(|line| line.contains("denied.txt"));
-            about_it.collect::<Vec<_>>().join("\n")
+        Ok(PollResult::when(log.lines().any(is_named), || {
+            let related_lines = log.lines().filter(|line| line.contains("denied.txt"));
+            related_lines.collect::<Vec<_>>().join("\n")
         }))
     })
     .await
     .expect("named");
 }
 
-/// Five parts of which the last is smaller, under the rights that the template grants.
+/// The object has five parts, the last one smaller. The functions have only the permissions of the template.
 #[tokio::test]
 async fn large_object_is_copied_multipart_and_its_attributes_are_updated() {
     const MIB: usize = 1024 * 1024;
@@ -379,7 +379,7 @@ async fn large_object_is_copied_multipart_and_its_attributes_are_updated() {
         .await
         .expect("source stack");
 
-    // Annotated before it is there: a copy brings its annotations along.
+    // CopyObject also copies annotations, so the object has them from the start.
     let draft = TestUpload {
         part_size_bytes: Some(5 * MIB),
         ..TestUpload::new("draft.bin", vec![b'x'; 21 * MIB])
@@ -391,7 +391,7 @@ async fn large_object_is_copied_multipart_and_its_attributes_are_updated() {
     let copied = copy.copy_source(format!("{SOURCE_BUCKET}/draft.bin")).send().await;
     copied.expect("the object is written");
 
-    deployment.until_equal(PREFIX).await.expect("the object arrives");
+    deployment.until_equal(PREFIX).await.expect("the object is copied");
     let destination = &deployment.destination.client;
     until_annotated(destination, key, &[("origin", "a scanner")]).await;
     let head = destination
@@ -400,10 +400,10 @@ async fn large_object_is_copied_multipart_and_its_attributes_are_updated() {
         .key(key)
         .send()
         .await;
-    let etag = head.expect("the copy is there").e_tag().expect("a tag").to_owned();
-    assert!(etag.ends_with("-5\""), "copied in parts: {etag}");
+    let etag = head.expect("the copy exists").e_tag().expect("an ETag").to_owned();
+    assert!(etag.ends_with("-5\""), "not a multipart ETag of five parts: {etag}");
 
-    // The emulator tells nobody of tags and annotations, so the events are made.
+    // The emulator sends no events for tags and annotations, so the test sends them.
     annotate(source, SOURCE_BUCKET, key, "origin", "a person").await;
     annotate(source, SOURCE_BUCKET, key, "read", "yes").await;
     let tag = Tag::builder().key("stage").value("done").build().expect("a tag");
@@ -419,7 +419,7 @@ async fn large_object_is_copied_multipart_and_its_attributes_are_updated() {
         stack.queue.send(&changed.to_string()).await.expect("send");
     }
     until_annotated(destination, key, &[("origin", "a person"), ("read", "yes")]).await;
-    deployment.until_equal(PREFIX).await.expect("the tags arrive");
+    deployment.until_equal(PREFIX).await.expect("the tags are copied");
 
     stack.until_idle().await.expect("idle");
     assert_eq!(stack.dead_letters.count().await.expect("count"), 0);
@@ -461,10 +461,10 @@ async fn until_annotated(destination: &Client, key: &str, expected: &[(&str, &st
         Ok(PollResult::when(all, || format!("{found:?}")))
     })
     .await
-    .expect("the annotations arrive");
+    .expect("the annotations are copied");
 }
 
-/// The name of the role that the replicator runs with.
+/// Returns the name of the replicator's role.
 async fn role_of_replicator(deployment: &Deployment, stack: &SourceStack<'_>) -> String {
     let parameters = json!({ "FunctionName": stack.outputs["ReplicatorFunctionName"] });
     let emulator = &deployment.emulator;

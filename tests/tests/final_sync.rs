@@ -1,4 +1,4 @@
-//! The state machine of the final sync, deployed with `sam deploy` to an emulator that enforces IAM.
+//! State machine of the final sync, deployed with `sam deploy` to an emulator that enforces IAM.
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::path::Path;
@@ -17,13 +17,13 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::Command;
 
-/// What the stacks of these tests copy.
+/// Key prefix of the stacks in these tests.
 const PREFIX: &str = "live/";
 
-/// Where the tests put their manifest.
+/// Key of the manifest in the state bucket.
 const MANIFEST_KEY: &str = "final-sync/manifest.csv";
 
-/// A source bucket with versions and no stack yet: what is written now raises no event.
+/// Prepares a versioned source bucket without a source stack, so that writes send no event.
 async fn prepare() -> Deployment {
     let deployment = Deployment::prepare(EmulatorOptions::default()).await.expect("emulator");
     deployment.source.enable_versioning().await.expect("versioning");
@@ -39,7 +39,7 @@ fn state_bucket(deployment: &Deployment, stack: &SourceStack<'_>) -> TestBucket 
     TestBucket::at(&deployment.emulator, SOURCE_REGION, &stack.outputs["StateBucketName"])
 }
 
-/// A row of a manifest.
+/// Returns a row of a manifest.
 fn row(bucket: &str, key: &str, version: &str) -> String {
     let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
     let spell = |byte: u8| {
@@ -76,7 +76,7 @@ async fn start(deployment: &Deployment, stack: &SourceStack<'_>, name: &str, inp
         .to_owned()
 }
 
-/// Waits for the end of an execution and returns how it ended.
+/// Waits for the end of an execution and returns its description.
 async fn until_ended(deployment: &Deployment, arn: &str) -> Value {
     let parameters = json!({ "executionArn": arn });
     until("the end of the execution", PATIENCE, || async {
@@ -145,11 +145,11 @@ async fn manifest_of_odd_keys_is_synced_and_ends_in_a_summary() {
         .collect();
     rows.extend(small.iter().map(|upload| row(SOURCE_BUCKET, &upload.key, "")));
     let plain = rows.len();
-    // A row of an older version stands for its key.
+    // A row of an older version reconciles the current object.
     rows.push(row(SOURCE_BUCKET, "live/written twice.txt", older));
     rows.push(row(SOURCE_BUCKET, "live/never written.txt", ""));
     rows.push(row(SOURCE_BUCKET, "elsewhere/out of scope.txt", ""));
-    rows.push(row("somebody-elses-bucket", "live/a.txt", ""));
+    rows.push(row("other-teams-bucket", "live/a.txt", ""));
     rows.push(format!("{SOURCE_BUCKET},live/100%\n"));
     upload_manifest(&state, &rows).await;
 
@@ -167,24 +167,31 @@ async fn manifest_of_odd_keys_is_synced_and_ends_in_a_summary() {
         .expect("comparison");
     assert!(found.is_empty(), "{}", summary(&found));
 
-    let sum = read_json(&state, "final-sync/first-run/summary.json").await;
-    assert_eq!(sum["items"], rows.len(), "{sum}");
+    let run_summary = read_json(&state, "final-sync/first-run/summary.json").await;
+    assert_eq!(run_summary["items"], rows.len(), "{run_summary}");
     let expected = json!({
         "copied": plain + 1, "skipped:both-absent": 1, "skipped:out-of-scope": 1,
         "failed:ForeignBucket": 1, "failed:NameNotValid": 1,
     });
-    assert_eq!(sum["outcomes"], expected, "{sum}");
-    assert_eq!((&sum["failed"], &sum["succeeded"]), (&json!(2), &json!(rows.len() - 2)));
-    assert_eq!(sum["failures"].as_array().map(Vec::len), Some(2));
+    assert_eq!(run_summary["outcomes"], expected, "{run_summary}");
+    assert_eq!(
+        (&run_summary["failed"], &run_summary["succeeded"]),
+        (&json!(2), &json!(rows.len() - 2))
+    );
+    assert_eq!(run_summary["failures"].as_array().map(Vec::len), Some(2));
 
-    // Again, and deeper: nothing to do, and nothing is done.
+    // A second run that compares all attributes changes nothing.
     let input = json!({ "manifestKey": MANIFEST_KEY, "userArguments": { "compare-attributes": "always" } });
     let execution = start(&deployment, &stack, "second-run", &input).await;
     let ended = until_ended(&deployment, &execution).await;
     assert_eq!(ended["status"], "SUCCEEDED", "{ended}");
-    let sum = read_json(&state, "final-sync/second-run/summary.json").await;
-    assert_eq!(sum["outcomes"]["skipped:already-identical"], plain + 1, "{sum}");
-    assert_eq!(sum["outcomes"]["copied"], Value::Null, "{sum}");
+    let run_summary = read_json(&state, "final-sync/second-run/summary.json").await;
+    assert_eq!(
+        run_summary["outcomes"]["skipped:already-identical"],
+        plain + 1,
+        "{run_summary}"
+    );
+    assert_eq!(run_summary["outcomes"]["copied"], Value::Null, "{run_summary}");
 }
 
 #[tokio::test]
@@ -223,12 +230,12 @@ async fn run_that_cannot_succeed_is_refused_or_stopped_with_a_summary() {
         (&json!("FAILED"), &json!("Stopped")),
         "{ended}"
     );
-    let sum = read_json(&state, "final-sync/no-manifest/summary.json").await;
+    let run_summary = read_json(&state, "final-sync/no-manifest/summary.json").await;
     assert!(
-        sum["stopped"]
+        run_summary["stopped"]
             .as_str()
             .is_some_and(|why| why.contains("ItemReaderFailed")),
-        "{sum}"
+        "{run_summary}"
     );
 
     deny_writes(&deployment).await;
@@ -239,20 +246,20 @@ async fn run_that_cannot_succeed_is_refused_or_stopped_with_a_summary() {
         (&json!("FAILED"), &json!("Stopped")),
         "{ended}"
     );
-    let sum = read_json(&state, "final-sync/denied/summary.json").await;
+    let run_summary = read_json(&state, "final-sync/denied/summary.json").await;
     assert_eq!(
-        (&sum["outcomes"], &sum["succeeded"]),
+        (&run_summary["outcomes"], &run_summary["succeeded"]),
         (&json!({ "failed:AccessDenied": 5 }), &json!(0)),
-        "{sum}"
+        "{run_summary}"
     );
-    let detail = sum["failures"][0]["detail"].as_str().expect("a detail");
+    let detail = run_summary["failures"][0]["detail"].as_str().expect("a detail");
     assert!(
         detail.contains("s3:PutObject") && detail.contains(&format!("arn:aws:s3:::{DESTINATION_BUCKET}/live/")),
         "{detail}"
     );
 }
 
-/// Denies every role to write at the destination.
+/// Denies writes at the destination to every role.
 async fn deny_writes(deployment: &Deployment) {
     deny_writes_of(deployment, "*").await;
 }
@@ -276,7 +283,7 @@ async fn deny_writes_of(deployment: &Deployment, keys: &str) {
     request.send().await.expect("policy");
 }
 
-/// Sets the endpoint that the function's SDK talks to.
+/// Sets the endpoint of the function's SDK.
 async fn set_endpoint(deployment: &Deployment, function: &str, endpoint: &str) {
     let emulator = &deployment.emulator;
     let name = json!({ "FunctionName": function });
@@ -291,11 +298,11 @@ async fn set_endpoint(deployment: &Deployment, function: &str, endpoint: &str) {
         "update_function_configuration",
         &changed,
     );
-    changed.await.expect("another endpoint");
+    changed.await.expect("the configuration is updated");
 }
 
 #[tokio::test]
-async fn items_that_are_not_done_run_again_once_the_trouble_is_over() {
+async fn unfinished_items_run_again_until_the_endpoint_is_reachable() {
     let deployment = prepare().await;
     write(&deployment, "live/a.txt", "a").await;
     let stack = deployment
@@ -305,11 +312,17 @@ async fn items_that_are_not_done_run_again_once_the_trouble_is_over() {
     let state = state_bucket(&deployment, &stack);
     upload_manifest(&state, &[row(SOURCE_BUCKET, "live/a.txt", "")]).await;
     let function = &stack.outputs["FinalSyncFunctionArn"];
-    // Nobody listens there: no answer comes, which time may heal.
+    // No server listens on this port, so requests fail with a transient error.
     set_endpoint(&deployment, function, "http://127.0.0.1:1").await;
-    let execution = start(&deployment, &stack, "troubled", &json!({ "manifestKey": MANIFEST_KEY })).await;
+    let execution = start(
+        &deployment,
+        &stack,
+        "unreachable",
+        &json!({ "manifestKey": MANIFEST_KEY }),
+    )
+    .await;
     let events = json!({ "logGroupName": "/aws/lambda/s3ferry-final-sync" });
-    until("a first try that fails", PATIENCE, || async {
+    until("a failed first attempt", PATIENCE, || async {
         let log = aws_call(
             &deployment.emulator,
             SOURCE_REGION,
@@ -320,23 +333,23 @@ async fn items_that_are_not_done_run_again_once_the_trouble_is_over() {
         .await?;
         let log = log["events"].to_string();
         Ok(PollResult::when(
-            log.contains("troubled/0") && log.contains("NoAnswer"),
+            log.contains("unreachable/0") && log.contains("NoAnswer"),
             || log,
         ))
     })
     .await
-    .expect("the item fails for now");
+    .expect("the item fails");
     set_endpoint(&deployment, function, &deployment.emulator.endpoint()).await;
 
     let ended = until_ended(&deployment, &execution).await;
     assert_eq!(ended["status"], "SUCCEEDED", "{ended}");
-    let sum = read_json(&state, "final-sync/troubled/summary.json").await;
+    let run_summary = read_json(&state, "final-sync/unreachable/summary.json").await;
     assert_eq!(
-        (&sum["items"], &sum["outcomes"]),
+        (&run_summary["items"], &run_summary["outcomes"]),
         (&json!(1), &json!({ "copied": 1 })),
-        "{sum}"
+        "{run_summary}"
     );
-    deployment.until_equal(PREFIX).await.expect("copied in the end");
+    deployment.until_equal(PREFIX).await.expect("the object is copied");
 }
 
 #[tokio::test]
@@ -354,18 +367,18 @@ async fn schedule_repeats_the_final_sync() {
     let state = state_bucket(&deployment, &stack);
     upload_manifest(&state, &[row(SOURCE_BUCKET, "live/a.txt", "")]).await;
     until("a summary", PATIENCE, || async {
-        let kept = state.list("final-sync/").await?;
-        let found = kept.keys().any(|key| key.ends_with("/summary.json"));
-        Ok(PollResult::when(found, || format!("{:?}", kept.keys())))
+        let objects = state.list("final-sync/").await?;
+        let found = objects.keys().any(|key| key.ends_with("/summary.json"));
+        Ok(PollResult::when(found, || format!("{:?}", objects.keys())))
     })
     .await
     .expect("the schedule starts the state machine");
     deployment.until_equal(PREFIX).await.expect("the run copies");
 }
 
-/// Runs the command line as root, and returns its exit code with what it wrote.
-async fn command_line(deployment: &Deployment, folder: &Path, arguments: &[&str]) -> (Option<i32>, Vec<Value>, String) {
-    let output = Command::new(tools::cli().expect("the command line is built"))
+/// Runs `s3ferry batch` as root; returns the exit code, the JSON lines and the error output.
+async fn run_batch(deployment: &Deployment, folder: &Path, arguments: &[&str]) -> (Option<i32>, Vec<Value>, String) {
+    let output = Command::new(tools::cli().expect("the CLI is built"))
         .arg("batch")
         .args(arguments)
         .args(["--output", "json"])
@@ -374,7 +387,7 @@ async fn command_line(deployment: &Deployment, folder: &Path, arguments: &[&str]
         .envs(deployment.emulator.exports(SOURCE_REGION))
         .output()
         .await
-        .expect("the command line runs");
+        .expect("the CLI runs");
     let parse = |line: &str| serde_json::from_str(line).expect("a line of JSON");
     let lines = String::from_utf8_lossy(&output.stdout).lines().map(parse).collect();
     (
@@ -385,7 +398,7 @@ async fn command_line(deployment: &Deployment, folder: &Path, arguments: &[&str]
 }
 
 #[tokio::test]
-async fn command_line_starts_a_run_follows_it_and_reads_what_came_of_it() {
+async fn cli_starts_a_run_follows_it_and_reads_its_report() {
     let deployment = prepare().await;
     for key in ["live/a b+c.txt", "live/b.txt", "live/c.txt", "live/denied.txt"] {
         write(&deployment, key, key).await;
@@ -401,7 +414,7 @@ async fn command_line_starts_a_run_follows_it_and_reads_what_came_of_it() {
     deny_writes_of(&deployment, "live/denied.txt").await;
 
     let folder = TempDir::new().expect("a folder");
-    let run = async |arguments: &[&str]| command_line(&deployment, folder.path(), arguments).await;
+    let run = async |arguments: &[&str]| run_batch(&deployment, folder.path(), arguments).await;
     let manifest = format!("s3://{}/{MANIFEST_KEY}", stack.outputs["StateBucketName"]);
     let start = ["start", "--stack", "s3ferry", "--manifest", &manifest];
     let (code, started, errors) = run(&start).await;
@@ -416,7 +429,7 @@ async fn command_line_starts_a_run_follows_it_and_reads_what_came_of_it() {
     );
     assert_eq!((&status[0]["succeeded"], &status[0]["failed"]), (&json!(3), &json!(1)));
     let (_, again, _) = run(&start).await;
-    assert_eq!(again[0]["job"], job, "the same command is the same run");
+    assert_eq!(again[0]["job"], job, "the same command returns the same run");
     let (code, report, errors) = run(&["report", &job, "--retry-manifest", "retry.csv"]).await;
     assert_eq!(code, Some(1), "{errors}");
     assert_eq!(
@@ -435,11 +448,11 @@ async fn command_line_starts_a_run_follows_it_and_reads_what_came_of_it() {
         .delete_bucket_policy()
         .bucket(DESTINATION_BUCKET);
     allowed.send().await.expect("no policy");
-    let retry_manifest = std::fs::read_to_string(folder.path().join("retry.csv")).expect("the residue");
+    let retry_manifest = std::fs::read_to_string(folder.path().join("retry.csv")).expect("the retry manifest");
     assert_eq!(retry_manifest, format!("{SOURCE_BUCKET},live/denied.txt\n"));
     upload_manifest(&state, &[retry_manifest]).await;
     let (_, started, errors) = run(&start).await;
-    assert_ne!(started[0]["job"], job, "another manifest is another run: {errors}");
+    assert_ne!(started[0]["job"], job, "another manifest starts another run: {errors}");
     let job = started[0]["job"].as_str().expect("the run").to_owned();
     let (code, status, errors) = run(&["status", &job, "--follow", "--every", "1"]).await;
     assert_eq!(code, Some(0), "{status:?} {errors}");
@@ -449,5 +462,5 @@ async fn command_line_starts_a_run_follows_it_and_reads_what_came_of_it() {
         (Some(0), &json!({ "copied": 1 })),
         "{errors}"
     );
-    deployment.until_equal(PREFIX).await.expect("equal in the end");
+    deployment.until_equal(PREFIX).await.expect("equal objects");
 }

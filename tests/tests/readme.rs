@@ -1,4 +1,4 @@
-//! The documents say what the code does: variables, metrics, user arguments, costs, and every test that they name.
+//! The documents match the code: variables, metrics, user arguments, costs, and the tests that they name.
 #![expect(clippy::expect_used, reason = "a broken expectation is a failed test")]
 
 use std::collections::BTreeSet;
@@ -21,7 +21,7 @@ fn read(path: impl AsRef<Path>) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Returns the rows of the tables below the heading, up to the next one, without their heads.
+/// Returns the rows of the tables below a heading, up to the next heading, without the first header row.
 fn table(document: &str, heading: &str) -> Vec<Vec<String>> {
     let (_, section) = document
         .split_once(&format!("\n{heading}\n"))
@@ -91,11 +91,11 @@ fn configuration_lists_every_user_argument_as_the_code_has_it() {
 }
 
 #[test]
-fn migration_adds_the_costs_of_replication_up_correctly() {
+fn migration_totals_the_cost_of_replication_correctly() {
     let cents = |dollars: f64| (dollars * 100.0).round();
     let number = |cell: &str| cell.trim_matches('*').parse::<f64>().expect("a number");
     let rows = table(&read(MIGRATION), "### Cost of replication");
-    let (sum, items) = rows.split_last().expect("a table");
+    let (total_row, items) = rows.split_last().expect("a table");
     let mut total = 0.0;
     for row in items {
         let cost = number(&row[3]);
@@ -106,25 +106,28 @@ fn migration_adds_the_costs_of_replication_up_correctly() {
         total += cost;
     }
     assert!(
-        (cents(total) - cents(number(&sum[3]))).abs() < 0.5,
-        "{total} is the sum"
+        (cents(total) - cents(number(&total_row[3]))).abs() < 0.5,
+        "the correct total is {total}"
     );
 }
 
 #[test]
-fn migration_adds_the_costs_of_the_backfill_up_correctly() {
+fn migration_totals_the_cost_of_the_backfill_correctly() {
     let cents = |dollars: &str| (dollars.trim_matches('*').parse::<f64>().expect("a number") * 100.0).round();
     let rows = table(&read(MIGRATION), "### Cost of the backfill");
-    let (sum, items) = rows.split_last().expect("a table");
-    for column in 1..sum.len() {
+    let (total_row, items) = rows.split_last().expect("a table");
+    for column in 1..total_row.len() {
         let total: f64 = items.iter().map(|row| cents(&row[column])).sum();
-        assert!((total - cents(&sum[column])).abs() < 0.5, "column {column}: {total}");
+        assert!(
+            (total - cents(&total_row[column])).abs() < 0.5,
+            "column {column}: {total}"
+        );
     }
 }
 
-/// The tables that help to choose repeat the totals of the cost tables.
+/// The tables of engines and tools repeat the totals of the cost tables.
 #[test]
-fn migration_chooses_by_the_costs_that_it_adds_up() {
+fn migration_repeats_the_cost_totals_correctly() {
     let page = read(MIGRATION);
     let last = |heading: &str| table(&page, heading).pop().expect("a table");
     let replication = last("### Cost of replication").pop().expect("a total");
@@ -145,14 +148,14 @@ fn migration_chooses_by_the_costs_that_it_adds_up() {
     }
 }
 
-/// Returns whether the line separates the head of a table from its rows.
+/// Returns whether a line separates the header row of a table from the other rows.
 fn is_ruler(line: &str) -> bool {
     line.starts_with("|---")
 }
 
-/// A fact in two tables becomes wrong in one of them.
+/// A fact in two tables becomes outdated in one of them.
 #[test]
-fn no_row_of_a_table_stands_in_two_documents() {
+fn no_table_row_occurs_in_two_documents() {
     let mut seen = BTreeSet::new();
     for document in [
         "README.md",
@@ -172,7 +175,7 @@ fn no_row_of_a_table_stands_in_two_documents() {
     }
 }
 
-/// Adds the files with this extension below a folder.
+/// Adds the files below a folder with this extension to `found`.
 fn files(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).expect("the folder can be read") {
         let path = entry.expect("an entry").path();
@@ -184,7 +187,7 @@ fn files(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Returns every document that readers get.
+/// Returns all documents.
 fn documents() -> Vec<PathBuf> {
     let mut found = Vec::new();
     for folder in ["docs", "crates"] {

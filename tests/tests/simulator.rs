@@ -1,5 +1,5 @@
-//! Real clients find S3's behaviour in the simulator: the Python tests in `tests/sim/` with boto3, and with the AWS
-//! CLI, s5cmd and rclone.
+//! Tests of the S3 simulator with real clients: the Python tests in `tests/sim/` with boto3, and with the AWS CLI,
+//! s5cmd and rclone.
 #![expect(clippy::expect_used, reason = "a broken expectation is a failed test")]
 
 use std::path::Path;
@@ -8,7 +8,7 @@ use s3ferry_testkit::sim::{ServerOptions, SimServer};
 use s3ferry_tests::tools;
 use tokio::process::Command;
 
-/// Runs one file of Python tests against a simulator of its own.
+/// Runs one file of Python tests against a new simulator.
 async fn run(module: &str) {
     let server = SimServer::start(ServerOptions::default())
         .await
@@ -29,32 +29,32 @@ async fn run(module: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn objects_are_those_of_s3_to_boto3() {
+async fn boto3_reads_and_writes_objects_as_on_s3() {
     run("test_objects").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn versions_locks_and_buckets_are_those_of_s3_to_boto3() {
+async fn boto3_uses_versions_locks_and_buckets_as_on_s3() {
     run("test_versions").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn copies_are_those_of_s3_to_boto3() {
+async fn boto3_copies_objects_as_on_s3() {
     run("test_copies").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn uploads_in_parts_are_those_of_s3_to_boto3() {
+async fn boto3_uses_multipart_uploads_as_on_s3() {
     run("test_multipart").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn listings_are_those_of_s3_to_boto3() {
+async fn boto3_lists_objects_as_on_s3() {
     run("test_listings").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn side_door_and_faults_do_what_they_say() {
+async fn side_door_changes_state_and_injects_faults() {
     run("test_side_door").await;
 }
 

@@ -1,4 +1,4 @@
-//! Rules of the workspace that no compiler checks.
+//! Rules of the workspace that the compiler does not check.
 #![expect(clippy::expect_used, reason = "a broken expectation is a failed test")]
 
 use std::collections::BTreeSet;
@@ -44,7 +44,7 @@ fn every_tool_is_pinned() {
 }
 
 #[test]
-fn every_member_takes_the_lints_of_the_workspace() {
+fn every_crate_inherits_the_workspace_lints() {
     let metadata = cargo(&["metadata", "--no-deps", "--format-version", "1"]);
     let metadata: Value = serde_json::from_str(&metadata).expect("JSON of cargo metadata");
     let packages = metadata.get("packages").and_then(Value::as_array).expect("packages");
@@ -55,11 +55,11 @@ fn every_member_takes_the_lints_of_the_workspace() {
     }
 }
 
-/// What the pure core may use: no clock, no randomness, no runtime, no AWS, no files.
+/// The core must not depend on a clock, randomness, a runtime, AWS or files.
 #[test]
-fn core_depends_on_nothing_that_does_something() {
+fn core_has_no_dependency_with_io() {
     const ALLOWED: &[&str] = &[
-        // SHA-256, which names and binds what is written down.
+        // SHA-256, for names of journal entries and for origin markers.
         "block-buffer",
         "cfg-if",
         "cpufeatures",
@@ -68,11 +68,11 @@ fn core_depends_on_nothing_that_does_something() {
         "hybrid-array",
         "sha2",
         "typenum",
-        // CSV, read from and written to memory.
+        // CSV, in memory.
         "csv",
         "csv-core",
         "ryu",
-        // Everything else.
+        // Other.
         "itoa",
         "memchr",
         "percent-encoding",
@@ -92,24 +92,24 @@ fn core_depends_on_nothing_that_does_something() {
     let tree = cargo_tree("s3ferry-core");
     let names: BTreeSet<&str> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
     assert!(names.contains("s3ferry-core"));
-    let strangers: Vec<&&str> = names.iter().filter(|name| !ALLOWED.contains(name)).collect();
-    assert!(strangers.is_empty(), "s3ferry-core depends on {strangers:?}");
+    let unexpected: Vec<&&str> = names.iter().filter(|name| !ALLOWED.contains(name)).collect();
+    assert!(unexpected.is_empty(), "s3ferry-core depends on {unexpected:?}");
 }
 
-/// The size of a function's binary is most of its cold start.
+/// The cold start of a function depends mostly on the size of its binary.
 #[test]
-fn functions_are_built_without_what_only_the_command_line_needs() {
-    let (functions, command_line) = (cargo_tree("s3ferry-functions"), cargo_tree("s3ferry-cli"));
+fn functions_do_not_contain_sdks_of_the_cli() {
+    let (functions, cli) = (cargo_tree("s3ferry-functions"), cargo_tree("s3ferry-cli"));
     for name in ["aws-sdk-cloudformation", "aws-sdk-s3control", "aws-sdk-sfn"] {
         let names = |tree: &str| tree.lines().any(|line| line.split(' ').next() == Some(name));
-        assert!(names(&command_line) && !names(&functions), "{name}");
+        assert!(names(&cli) && !names(&functions), "{name}");
     }
     let runtime = |tree: &str| tree.lines().any(|line| line.starts_with("lambda_runtime "));
-    assert!(runtime(&functions) && !runtime(&command_line));
+    assert!(runtime(&functions) && !runtime(&cli));
 }
 
 #[test]
-fn what_ships_does_not_contain_the_testkit() {
+fn shipped_crates_do_not_contain_the_testkit() {
     for package in [
         "s3ferry-core",
         "s3ferry-engine",
@@ -118,13 +118,13 @@ fn what_ships_does_not_contain_the_testkit() {
         "s3ferry-cli",
     ] {
         let tree = cargo_tree(package);
-        assert!(!tree.contains("s3ferry-testkit"), "{package} ships the testkit");
+        assert!(!tree.contains("s3ferry-testkit"), "{package} contains the testkit");
         assert!(tree.contains(package));
     }
 }
 
 #[test]
-fn engine_knows_neither_sdk_nor_runtime() {
+fn engine_depends_on_neither_sdk_nor_runtime() {
     let tree = cargo_tree("s3ferry-engine");
     for forbidden in ["aws-", "tokio", "hyper", "lambda_runtime"] {
         let found: Vec<&str> = tree.lines().filter(|line| line.starts_with(forbidden)).collect();

@@ -1,24 +1,25 @@
-//! A page of annotations whose answer repeats a key that no XML can carry.
+//! Parses a page of annotations whose response contains a key that XML cannot represent.
 //!
-//! S3 takes keys with control characters, and `ListObjectAnnotations` knows no encoding for the key that its answer repeats,
-//! as listings do. The key is the one thing of the answer that is known already: it is cut out, and the rest is read.
+//! S3 accepts keys with control characters. Unlike listings, `ListObjectAnnotations` has no encoding for the key that
+//! its response repeats. The caller knows the key already, so the key is removed and the rest is parsed.
 
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::SdkError;
 use aws_smithy_xml::decode::{Document, ScopedDecoder, XmlDecodeError, try_data};
 use s3ferry_core::names::ObjectKey;
 
-/// What a page holds.
+/// A page of annotations.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct AnnotationPage {
-    /// Name and tag of each annotation.
+    /// Name and ETag of each annotation.
     pub(crate) entries: Vec<(String, String)>,
-    /// Where the next page begins.
+    /// Token of the next page.
     pub(crate) next: Option<String>,
 }
 
-/// Reads the page out of an answer that could not be read for its key; `None` where the key was not what was in the way.
-pub(crate) fn salvaged<E>(key: &ObjectKey, error: &SdkError<E, HttpResponse>) -> Option<AnnotationPage> {
+/// Parses the page of a response that the SDK could not parse because of its key. Returns `None` if the key was not the
+/// reason.
+pub(crate) fn page_without_key<E>(key: &ObjectKey, error: &SdkError<E, HttpResponse>) -> Option<AnnotationPage> {
     let response = error.raw_response().filter(|response| response.status().is_success())?;
     if key.as_str().chars().all(is_xml) {
         return None;
@@ -29,7 +30,7 @@ pub(crate) fn salvaged<E>(key: &ObjectKey, error: &SdkError<E, HttpResponse>) ->
     page(&format!("{before}{after}")).ok()
 }
 
-/// Tells whether XML 1.0 can carry a character.
+/// Returns whether XML 1.0 can represent a character.
 ///
 /// <https://www.w3.org/TR/xml/#charsets>
 fn is_xml(letter: char) -> bool {
@@ -72,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn page_without_its_key_is_read() {
+    fn page_without_its_key_is_parsed() {
         let text = "<ListObjectAnnotationsOutput><AnnotationCount>2</AnnotationCount><Annotations>\
             <AnnotationEntry><AnnotationName>a&amp;b</AnnotationName><ETag>&quot;aa&quot;</ETag><Size>3</Size></AnnotationEntry>\
             <AnnotationEntry><AnnotationName>c</AnnotationName></AnnotationEntry></Annotations>\
@@ -86,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn only_characters_that_xml_cannot_carry_are_in_the_way() {
+    fn only_control_characters_and_noncharacters_are_not_xml() {
         assert!("a b\t\r\n日\u{10000}<>&".chars().all(is_xml));
         for letter in ['\u{1}', '\u{1f}', '\u{ffff}'] {
             assert!(!is_xml(letter));

@@ -1,4 +1,4 @@
-//! Changes of what lies around the bytes of one version of the destination.
+//! Updates the attributes of one version of the destination.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -25,14 +25,14 @@ use crate::destination::S3Destination;
 use crate::write_headers::RequestHeaders;
 
 impl S3Destination {
-    /// Makes every change of the order, one request each. One that fails leaves those before it: the next turn reads
-    /// what is left to do.
+    /// Applies every change of the order, with one request each. If a change fails, earlier ones remain, and the next
+    /// pass reads what is left to do.
     pub(crate) async fn update_version_attributes(
         &self,
         key: &ObjectKey,
         order: &AttributeUpdate,
     ) -> Result<AttributeSet, WriteError> {
-        let mut not_held = AttributeSet::new();
+        let mut not_applied = AttributeSet::new();
         let version = Version {
             destination: self,
             key,
@@ -46,9 +46,9 @@ impl S3Destination {
             version.put_lock(lock).await?;
         }
         if let Some(annotations) = &order.annotations {
-            // There a request would be taken for one that writes, or deletes, the object itself.
+            // Such a store would take the request for one that writes or deletes the object itself.
             if self.reading.lacks_annotations.load(Ordering::Relaxed) {
-                not_held.insert(Attribute::Annotations);
+                not_applied.insert(Attribute::Annotations);
             } else {
                 version.put_annotations(&order.pin, annotations).await?;
             }
@@ -59,9 +59,9 @@ impl S3Destination {
         if let Some(encryption) = &order.encryption
             && !version.put_encryption(encryption).await?
         {
-            not_held.insert(Attribute::Encryption);
+            not_applied.insert(Attribute::Encryption);
         }
-        Ok(not_held)
+        Ok(not_applied)
     }
 }
 
@@ -69,7 +69,7 @@ impl S3Destination {
 struct Version<'a> {
     destination: &'a S3Destination,
     key: &'a ObjectKey,
-    /// Its id; without versions the object is named by its tag, where a request has that condition.
+    /// Version id. Without versioning the ETag identifies the object, for requests that have such a condition.
     id: Option<&'a VersionId>,
     etag: &'a ETag,
 }
@@ -83,7 +83,7 @@ impl Version<'_> {
         self.id.map(ToString::to_string)
     }
 
-    /// The tag that an object without versions must have.
+    /// Returns the ETag that an object without versions must have.
     fn condition(&self) -> Option<String> {
         self.id.is_none().then(|| self.etag.quoted())
     }
@@ -153,7 +153,7 @@ impl Version<'_> {
             .map_err(|error| self.error("s3:DeleteObjectVersionTagging", &error))
     }
 
-    /// Makes the lock stricter, never less: a legal hold is only ever put.
+    /// Strengthens the lock. It is never weakened: a legal hold is only ever set.
     async fn put_lock(&self, lock: &LockChange) -> Result<(), WriteError> {
         if let Some(retention) = lock.to.retention.filter(|_| lock.changes_retention) {
             self.put_retention(retention).await?;
@@ -214,7 +214,7 @@ impl Version<'_> {
         Ok(())
     }
 
-    /// Reads an annotation, which has a MiB at most.
+    /// Reads an annotation, which has at most 1 MiB.
     async fn source_annotation(&self, pin: &SourcePin, name: &str) -> Result<Vec<u8>, WriteError> {
         let source = &self.destination.source;
         let action = match pin.version_id {
@@ -232,7 +232,7 @@ impl Version<'_> {
             .set_expected_bucket_owner(source.owner())
             .send()
             .await;
-        // Nothing was written yet, so an answer that did not come leaves nothing unknown.
+        // Nothing was written yet, so a lost response leaves no outcome unknown.
         let answer = answer.map_err(|error| match ErrorAnswer::of(&error) {
             answer if answer.unanswered => WriteError::Failed(answer.into_failure(&attempted)),
             answer => answer.into_write_error(&attempted),
@@ -283,10 +283,11 @@ impl Version<'_> {
         answer.map(|_| ()).map_err(|error| self.error(action, &error))
     }
 
-    /// Changes the KMS key without moving bytes; `false` means that S3 does not do so for this object, and a copy must. The
-    /// last of all changes: the copy finds the others done.
+    /// Changes the KMS key without copying bytes. Returns `false` if S3 refuses this for the object, so that a copy is
+    /// needed.
     ///
-    /// S3 refuses, among others, keys of another account: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_UpdateObjectEncryption.html>
+    /// This is the last change of an update, so that the copy finds the others applied. S3 refuses, among others, keys
+    /// of another account: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_UpdateObjectEncryption.html>
     async fn put_encryption(&self, kms: &KmsEncryption) -> Result<bool, WriteError> {
         const ACTION: &str = "s3:UpdateObjectEncryption";
         const REFUSALS: [&str; 4] = ["AccessDenied", "InvalidRequest", "MethodNotAllowed", "NotImplemented"];
@@ -299,7 +300,7 @@ impl Version<'_> {
             Err(ReadFailure::Gone(_)) => return Err(WriteError::PreconditionFailed),
             Err(ReadFailure::Failed(failure)) if failure.kind.is_passing() => return Err(WriteError::Failed(failure)),
             Err(ReadFailure::Failed(failure)) => {
-                tracing::debug!(s3.key = %self.key, %failure, "the encryption is not changed in place");
+                tracing::debug!(s3.key = %self.key, %failure, "encryption is not updated in place: a copy is needed");
                 return Ok(false);
             }
         }
@@ -325,7 +326,7 @@ impl Version<'_> {
         }
     }
 
-    /// Replaces all grants; the owner's full control, which is not among those of `acl`, stays.
+    /// Replaces all grants. The owner's full control, which is not among those of `acl`, remains.
     async fn put_acl(&self, acl: &Acl) -> Result<(), WriteError> {
         let request = self
             .destination

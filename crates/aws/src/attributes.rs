@@ -1,4 +1,4 @@
-//! What a HEAD does not show: tags, annotations, access control lists.
+//! Attributes that a HEAD does not show: tags, annotations, ACLs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Once;
@@ -16,10 +16,10 @@ use crate::annotation_page::{self, AnnotationPage};
 use crate::bucket_reader::BucketReader;
 use crate::classify::{AttemptedOperation, ErrorAnswer};
 
-/// Why something could not be read of one version.
+/// The reason why an attribute of one version could not be read.
 #[derive(Debug)]
 pub(crate) enum ReadFailure {
-    /// The version is not there any more.
+    /// The version no longer exists.
     Gone(Failure),
     /// The request failed.
     Failed(Failure),
@@ -28,7 +28,7 @@ pub(crate) enum ReadFailure {
 impl ReadFailure {
     fn of(mut answer: ErrorAnswer, attempted: &AttemptedOperation) -> Self {
         if answer.code.as_deref() == Some("MethodNotAllowed") {
-            // A delete marker has taken the key over.
+            // A delete marker is now the current version of the key.
             answer.code = Some("NoSuchKey".to_owned());
         }
         let reaction = answer.reaction();
@@ -46,14 +46,13 @@ impl ReadFailure {
     }
 }
 
-/// The action of a request that may name a version; IAM knows one for each.
+/// Returns the IAM action of a request. IAM has one for requests with a version and one for requests without.
 pub(crate) fn action(version_id: Option<&VersionId>, of_version: &'static str, of_key: &'static str) -> &'static str {
     version_id.map_or(of_key, |_| of_version)
 }
 
 impl BucketReader {
-    /// Reads `aspects` for the version that `facts` describe: they have nothing else in common with a HEAD that came
-    /// before them.
+    /// Reads `attributes` of the version that `facts` describe. Only the version connects these requests with the HEAD.
     pub(crate) async fn with_attributes(
         &self,
         key: &ObjectKey,
@@ -96,7 +95,7 @@ impl BucketReader {
         Ok(tags.map(|tag| (tag.key, tag.value)).collect())
     }
 
-    /// Lists the annotations, name to `ETag`. A store that does not know them has none.
+    /// Lists the annotations, name to ETag. A store that does not support annotations has none.
     pub(crate) async fn annotations(
         &self,
         key: &ObjectKey,
@@ -125,12 +124,12 @@ impl BucketReader {
                         .collect(),
                     next: page.next_continuation_token,
                 },
-                Err(error) if knows_no_annotations(&error) => {
+                Err(error) if lacks_annotation_support(&error) => {
                     self.lacks_annotations.store(true, Ordering::Relaxed);
                     self.warn_that_annotations_are_unknown();
                     break;
                 }
-                Err(error) => annotation_page::salvaged(key, &error).ok_or_else(|| {
+                Err(error) => annotation_page::page_without_key(key, &error).ok_or_else(|| {
                     let action = action(
                         version_id,
                         "s3:ListObjectVersionAnnotations",
@@ -152,11 +151,11 @@ impl BucketReader {
     fn warn_that_annotations_are_unknown(&self) {
         static ONCE: Once = Once::new();
         ONCE.call_once(|| {
-            tracing::warn!(s3.bucket = %self.bucket, "the store does not know annotations: none are looked for there");
+            tracing::warn!(s3.bucket = %self.bucket, "the store does not support annotations: they are not read");
         });
     }
 
-    /// Reads the explicit grants, and who owns the object.
+    /// Reads the explicit grants and the owner of the object.
     pub(crate) async fn acl(&self, key: &ObjectKey, version_id: Option<&VersionId>) -> Result<OwnedAcl, ReadFailure> {
         let answer = self
             .client
@@ -186,8 +185,9 @@ impl BucketReader {
         })
     }
 
-    /// Tells whether objects of the bucket have access control lists of their own. A bucket without any setting of
-    /// ownership is one from before there was any: they have.
+    /// Returns whether objects of the bucket have ACLs.
+    ///
+    /// A bucket without ownership controls is older than that feature: its objects have ACLs.
     ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/about-object-ownership.html>
     pub(crate) async fn has_acl(&self) -> Result<bool, Failure> {
@@ -232,12 +232,12 @@ impl BucketReader {
     }
 }
 
-/// An access control list, and whose object it is on.
+/// The ACL of an object, and the object's owner.
 #[derive(Debug)]
 pub(crate) struct OwnedAcl {
-    /// The grants besides the owner's full control.
+    /// Grants other than the owner's full control.
     pub(crate) explicit: Acl,
-    /// The owner's canonical id.
+    /// Canonical id of the owner.
     pub(crate) owner: Option<String>,
 }
 
@@ -253,9 +253,10 @@ fn grant_of(grant: &types::Grant) -> Option<Grant> {
     Some(Grant { grantee, permission })
 }
 
-/// Tells whether an answer shows that the store does not know annotations: it says so, or it answers with the object
-/// itself, whose `ETag` no list carries.
-fn knows_no_annotations<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
+/// Returns whether a response shows that the store does not support annotations.
+///
+/// Such a store returns an error, or it returns the object itself, with an `ETag` that no list has.
+fn lacks_annotation_support<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
     let code = error.as_service_error().and_then(ProvideErrorMetadata::code);
     let is_object = error
         .raw_response()

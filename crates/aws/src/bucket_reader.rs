@@ -1,4 +1,4 @@
-//! Reading the state of a key, the same on both sides.
+//! Reads the state of a key, in the source and in the destination.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,23 +26,23 @@ use crate::listing::is_key;
 use crate::non_utf8_headers::NonUtf8Headers;
 use crate::preflight;
 
-/// What a HEAD answers.
+/// The response to a HEAD.
 struct Head {
     answer: HeadObjectOutput,
     unreadable_headers: BTreeMap<String, Vec<u8>>,
 }
 
-/// A bucket as it is read.
+/// A bucket that is read.
 #[derive(Debug, Clone)]
 pub(crate) struct BucketReader {
     pub(crate) client: Client,
     pub(crate) bucket: BucketName,
     pub(crate) region: Region,
-    /// The account that must own the bucket; a bucket of the same name made by somebody else answers nothing.
+    /// Account that must own the bucket, so that a bucket with the same name in another account is refused.
     pub(crate) owner: Option<AccountId>,
-    /// Whether the bucket turned out to be on a store without annotations.
+    /// Whether the bucket is on a store that does not support annotations.
     pub(crate) lacks_annotations: Arc<AtomicBool>,
-    /// Whether objects have access control lists of their own, once that is known.
+    /// Whether objects have ACLs, once known.
     pub(crate) has_acl: Arc<OnceCell<bool>>,
 }
 
@@ -64,7 +64,7 @@ impl BucketReader {
             Err(error) => return self.state_of_error(key, None, &error).await,
         };
         let facts = self.facts(key, head)?;
-        // That the version is gone by now says nothing of the key: a failure that has everything read again.
+        // A version that was deleted in the meantime is no statement about the key: the failure causes a new read.
         let facts = self
             .with_attributes(key, facts, attributes)
             .await
@@ -72,14 +72,14 @@ impl BucketReader {
         Ok(ObjectState::Present(Box::new(facts)))
     }
 
-    /// Reads one version, as far as its HEAD shows it.
+    /// Reads one version with a HEAD.
     pub(crate) async fn version_state(&self, key: &ObjectKey, version: &VersionName) -> Result<ObjectState, Failure> {
         let head = match self.head(key, Some(version)).await {
             Ok(head) => head,
             Err(error) => {
                 let response = error.raw_response();
                 let marker = response.and_then(|response| response.headers().get("x-amz-delete-marker"));
-                // A delete marker that is asked for by its version answers 405.
+                // S3 answers 405 to the HEAD of a delete marker by its version.
                 if marker == Some("true") {
                     return Ok(ObjectState::DeleteMarker);
                 }
@@ -90,7 +90,7 @@ impl BucketReader {
         Ok(ObjectState::Present(Box::new(facts)))
     }
 
-    /// Reads `aspects` of exactly the object that `facts` describe; `None` when it is gone.
+    /// Reads `attributes` of exactly the object that `facts` describe. Returns `None` if the object no longer exists.
     pub(crate) async fn more(
         &self,
         key: &ObjectKey,
@@ -104,7 +104,7 @@ impl BucketReader {
                 Err(ReadFailure::Failed(failure)) => Err(failure),
             };
         }
-        // Without versions the key is all that names the object: it is looked at again together with its aspects.
+        // Without versioning only the key identifies the object, so the object is read again with its attributes.
         let ObjectState::Present(now) = self.state(key, attributes).await? else {
             return Ok(None);
         };
@@ -119,7 +119,7 @@ impl BucketReader {
                 s3.bucket = %self.bucket,
                 s3.key = %key,
                 ?headers,
-                "headers hold bytes that are not UTF-8: a copy carries them over, and nothing can state them"
+                "headers contain bytes that are not UTF-8: S3 copies them, but no request can set them"
             );
         }
         Ok(ObjectFacts {
@@ -152,7 +152,9 @@ impl BucketReader {
         })
     }
 
-    /// A HEAD that fails has no body: its status and headers are all there is. A refusal is judged by another request.
+    /// Converts the error of a HEAD.
+    ///
+    /// The response has no body, only status and headers. The reason of a refusal is found with another request.
     ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html>
     async fn state_of_error(
@@ -177,11 +179,11 @@ impl BucketReader {
         Err(answer.into_failure(&self.attempted(key, "s3:GetObject")))
     }
 
-    /// Looks for positive evidence that a key has no current object: its versions are listed, which answers
-    /// `NoSuchBucket` for a missing bucket where a HEAD answers a plain 404.
+    /// Confirms that a key has no current object, by listing its versions.
     ///
-    /// Versions come in the order of their keys, those of `key` itself before those of longer keys; so the first page
-    /// settles it unless it is full of old versions of the key, and the newest of them comes first.
+    /// For a missing bucket the listing returns `NoSuchBucket`, where a HEAD returns a plain 404. Versions are sorted
+    /// by key, and those of `key` come before those of longer keys. The newest version of a key is listed first, so the
+    /// first page is enough.
     ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html>
     pub(crate) async fn absence(&self, key: &ObjectKey) -> Result<Absence, Failure> {
@@ -190,7 +192,7 @@ impl BucketReader {
             .list_object_versions()
             .bucket(self.bucket.as_str())
             .prefix(key.as_str())
-            // XML cannot spell every key.
+            // XML cannot represent every key.
             .encoding_type(EncodingType::Url)
             .set_expected_bucket_owner(self.owner())
             .send()
@@ -206,7 +208,7 @@ impl BucketReader {
         })
     }
 
-    /// Makes sure that the bucket is there: a HEAD of a key answers 404 for a missing bucket as for a missing key.
+    /// Confirms that the bucket exists: the HEAD of a key returns 404 for a missing bucket and for a missing key.
     pub(crate) async fn confirm_bucket(&self) -> Result<(), Failure> {
         let answer = self
             .client
@@ -231,13 +233,14 @@ impl BucketReader {
         Err(answer.into_failure(&AttemptedOperation {
             action: "s3:ListBucket",
             resource: self.bucket.arn(&self.region),
-            when_denied: "the credentials need s3:ListBucket on the bucket, and the bucket the owner that is expected"
-                .to_owned(),
+            when_denied:
+                "the credentials need s3:ListBucket on the bucket, and the bucket must have the expected owner"
+                    .to_owned(),
         }))
     }
 
-    /// Reads how the bucket encrypts what is written without saying how; `None` where that may not be read, or a store
-    /// does not know it.
+    /// Reads the bucket's default encryption. Returns `None` if the credentials may not read it, or the store does not
+    /// support it.
     ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/default-bucket-encryption.html>
     pub(crate) async fn default_encryption(&self) -> Result<Option<ExplicitEncryption>, Failure> {
@@ -267,7 +270,7 @@ impl BucketReader {
                 let is_unknown = answer.status == Some(501);
                 let failure = answer.into_failure(&self.bucket_attempted("s3:GetEncryptionConfiguration"));
                 if is_unknown || failure.kind == FailureKind::Permanent {
-                    tracing::debug!(s3.bucket = %self.bucket, %failure, "the default encryption is not compared");
+                    tracing::debug!(s3.bucket = %self.bucket, %failure, "default encryption is not compared");
                     return Ok(None);
                 }
                 Err(failure)
@@ -280,8 +283,8 @@ impl BucketReader {
             action,
             resource: key.arn(&self.bucket, &self.region),
             when_denied: format!(
-                "the credentials need {action} on the object, and s3:ListBucket on {} so that a missing key is told from a \
-                 forbidden one",
+                "the credentials need {action} on the object, and s3:ListBucket on {} to distinguish a missing key \
+                 from a forbidden one",
                 self.bucket.arn(&self.region)
             ),
         }
@@ -302,7 +305,7 @@ impl BucketReader {
     }
 }
 
-/// Reads a rule of a bucket's default encryption. A key that is not named by its ARN may be any key.
+/// Converts a rule of the bucket's default encryption. A key that is not named by its ARN may be any key.
 fn explicit_encryption_of(rule: &ServerSideEncryptionRule) -> ExplicitEncryption {
     let Some(default) = rule.apply_server_side_encryption_by_default() else {
         return ExplicitEncryption::Managed;

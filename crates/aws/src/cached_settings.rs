@@ -1,4 +1,4 @@
-//! Settings of a bucket that may change while we run.
+//! Cached bucket settings that may change during a run.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use s3ferry_core::failure::Failure;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-/// How long a setting that was read is relied on.
-const KEPT: Duration = Duration::from_mins(1);
+/// Maximum age of a cached setting.
+const MAX_AGE: Duration = Duration::from_mins(1);
 
-/// A setting, with when it was read.
+/// A cached setting with the time at which it was read.
 #[derive(Debug)]
 pub(crate) struct CachedSetting<T>(Mutex<Option<(Instant, T)>>);
 
@@ -20,21 +20,22 @@ impl<T> Default for CachedSetting<T> {
 }
 
 impl<T: Clone> CachedSetting<T> {
-    /// Returns what was read within the last minute, or reads it: one of those who ask at the same time does so for all.
-    /// Only an answer that `lasts` is kept.
+    /// Returns the cached value, or reads it if it is older than a minute.
+    ///
+    /// One of the concurrent callers reads for all. A value is cached only if it `is_cacheable`.
     pub(crate) async fn get(
         &self,
         read: impl Future<Output = Result<T, Failure>>,
-        lasts: impl Fn(&T) -> bool,
+        is_cacheable: impl Fn(&T) -> bool,
     ) -> Result<T, Failure> {
-        let mut kept = self.0.lock().await;
-        if let Some((at, value)) = kept.as_ref()
-            && at.elapsed() < KEPT
+        let mut cached = self.0.lock().await;
+        if let Some((at, value)) = cached.as_ref()
+            && at.elapsed() < MAX_AGE
         {
             return Ok(value.clone());
         }
         let value = read.await?;
-        *kept = lasts(&value).then(|| (Instant::now(), value.clone()));
+        *cached = is_cacheable(&value).then(|| (Instant::now(), value.clone()));
         Ok(value)
     }
 }
@@ -51,19 +52,19 @@ mod tests {
 
     #[derive(Default)]
     struct Setting {
-        kept: CachedSetting<u32>,
+        cached: CachedSetting<u32>,
         reads: AtomicU32,
     }
 
     impl Setting {
-        async fn get(&self, lasts: bool) -> u32 {
+        async fn get(&self, is_cacheable: bool) -> u32 {
             let read = async { Ok(self.reads.fetch_add(1, Ordering::SeqCst) + 1) };
-            self.kept.get(read, |_| lasts).await.unwrap()
+            self.cached.get(read, |_| is_cacheable).await.unwrap()
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn setting_is_read_again_after_a_minute_and_not_before() {
+    async fn setting_is_cached_for_a_minute() {
         let setting = Setting::default();
         assert_eq!(setting.get(true).await, 1);
         tokio::time::advance(ALMOST_A_MINUTE).await;
@@ -71,22 +72,22 @@ mod tests {
         tokio::time::advance(Duration::from_millis(1)).await;
         assert_eq!(setting.get(true).await, 2);
         tokio::time::advance(ALMOST_A_MINUTE).await;
-        assert_eq!(setting.get(true).await, 2, "the minute begins with the last read");
+        assert_eq!(setting.get(true).await, 2, "the age counts from the last read");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn callers_at_the_same_time_share_one_read() {
+    async fn concurrent_callers_share_one_read() {
         let setting = Setting::default();
         let values = futures::future::join_all((0..8).map(|_| setting.get(true))).await;
         assert_eq!(values, [1; 8]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn answer_that_does_not_last_and_a_failure_are_not_kept() {
+    async fn uncacheable_value_and_failure_are_not_cached() {
         let setting = Setting::default();
         assert_eq!(setting.get(false).await, 1);
         assert_eq!(setting.get(true).await, 2);
-        tokio::time::advance(KEPT).await;
+        tokio::time::advance(MAX_AGE).await;
         let failure = Failure {
             kind: FailureKind::Retry,
             code: "SlowDown".to_owned(),
@@ -94,8 +95,8 @@ mod tests {
             resource: "bucket".to_owned(),
             detail: String::new(),
         };
-        let failed = setting.kept.get(async { Err(failure.clone()) }, |_| true).await;
+        let failed = setting.cached.get(async { Err(failure.clone()) }, |_| true).await;
         assert_eq!(failed, Err(failure));
-        assert_eq!(setting.get(true).await, 3, "the value of before has ended");
+        assert_eq!(setting.get(true).await, 3, "the earlier value has expired");
     }
 }

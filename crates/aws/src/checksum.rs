@@ -1,6 +1,6 @@
-//! Checksums by algorithm, which the API spells as one field for each.
+//! Checksums by algorithm. The API has one field for each algorithm.
 
-/// Lists the checksums that an answer of S3 holds: algorithm, as in `CRC64NVME`, and base64 value.
+/// Lists the checksums of an S3 response: the algorithm, such as `CRC64NVME`, and the base64 value.
 macro_rules! by_algorithm {
     ($answer:expr) => {{
         let answer = $answer;
@@ -25,7 +25,7 @@ use aws_sdk_s3::types::ChecksumType;
 use aws_sdk_s3::types::builders::CompletedPartBuilder;
 use s3ferry_core::facts::ChecksumCoverage;
 
-/// Takes the checksum of a part, of which there is one at most.
+/// Returns the checksum of a part, which has at most one.
 pub(crate) fn only<'a>(
     checksums: impl IntoIterator<Item = (&'static str, Option<&'a str>)>,
 ) -> Option<(&'static str, String)> {
@@ -35,7 +35,7 @@ pub(crate) fn only<'a>(
     stored.next()
 }
 
-/// Names what a checksum covers, as the API does.
+/// Converts the coverage of a checksum to the API's type.
 pub(crate) fn type_of(coverage: ChecksumCoverage) -> ChecksumType {
     match coverage {
         ChecksumCoverage::FullObject => ChecksumType::FullObject,
@@ -43,7 +43,7 @@ pub(crate) fn type_of(coverage: ChecksumCoverage) -> ChecksumType {
     }
 }
 
-/// Repeats the checksum of a part, which S3 then compares with what it stored.
+/// Adds the checksum of a part to a completion, so that S3 compares it with the stored one.
 pub(crate) fn completed(part: CompletedPartBuilder, checksum: Option<&(&'static str, String)>) -> CompletedPartBuilder {
     let Some((algorithm, value)) = checksum else {
         return part;
@@ -59,7 +59,7 @@ pub(crate) fn completed(part: CompletedPartBuilder, checksum: Option<&(&'static 
         "XXHASH128" => part.checksum_xxhash128(value),
         "XXHASH3" => part.checksum_xxhash3(value),
         "XXHASH64" => part.checksum_xxhash64(value),
-        // There are no others in `by_algorithm`; S3 compares nothing then.
+        // `by_algorithm` has no other algorithms. Without a checksum, S3 compares nothing.
         _ => part,
     }
 }

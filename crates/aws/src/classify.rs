@@ -1,4 +1,4 @@
-//! SDK errors, sorted into what must happen next.
+//! Classification of SDK errors by what must happen next.
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::config::http::HttpResponse;
@@ -10,37 +10,37 @@ use crate::in_flight::sender;
 use crate::owner::expected_by;
 use crate::profile::NoCredentialsInProfile;
 
-/// The code of a request that the SDK does not make, and so never sends.
+/// Error code of a request that the SDK refuses to construct, so that it is never sent.
 const NOT_MADE: &str = "RequestNotMade";
 
-/// What was attempted, for the failure's line.
+/// The operation that failed, for the failure's message.
 #[derive(Debug, Clone)]
 pub struct AttemptedOperation {
-    /// The IAM action or actions.
+    /// IAM action or actions.
     pub action: &'static str,
-    /// The ARN of what it was attempted on.
+    /// ARN of the resource.
     pub resource: String,
-    /// What a denial without a reason may mean.
+    /// Possible causes if S3 denies the operation without a reason.
     pub when_denied: String,
 }
 
-/// An error answer, or the lack of one, without SDK types.
+/// An error response, or the lack of a response, without SDK types.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ErrorAnswer {
-    /// The error's code, where the answer had a body or the SDK a name for it.
+    /// Error code, if the response had a body or the SDK has a code for the error.
     pub code: Option<String>,
-    /// The HTTP status, where there was an answer.
+    /// HTTP status, if there was a response.
     pub status: Option<u16>,
-    /// What the service or the SDK says.
+    /// Message of the service or the SDK.
     pub message: String,
-    /// Whether the request may have taken effect without an answer having come.
+    /// Whether the request may have taken effect although no response arrived.
     pub unanswered: bool,
-    /// The account that the refused request expected to own the bucket.
+    /// Account that the refused request expected to own the bucket.
     pub expected_owner: Option<String>,
 }
 
 impl ErrorAnswer {
-    /// Reads an SDK error.
+    /// Converts an SDK error.
     #[must_use]
     pub fn of<E>(error: &SdkError<E, HttpResponse>) -> Self
     where
@@ -49,28 +49,28 @@ impl ErrorAnswer {
         let metadata = error.as_service_error().map(ProvideErrorMetadata::meta);
         let message = metadata.and_then(|metadata| metadata.message()).map(str::to_owned);
         let named = metadata.and_then(|metadata| metadata.code());
-        let not_made = matches!(error, SdkError::ConstructionFailure(_)).then_some(NOT_MADE);
-        let code = named.or_else(|| credentials_code(error)).or(not_made);
+        let not_sent = matches!(error, SdkError::ConstructionFailure(_)).then_some(NOT_MADE);
+        let code = named.or_else(|| credentials_code(error)).or(not_sent);
         let code = code.map(str::to_owned);
         let status = error.raw_response().map(|response| response.status().as_u16());
         let unanswered = match error {
-            // Never signed, and so never sent.
+            // The request was never signed, and so never sent.
             _ if status.is_none() && code.is_some() => false,
             SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => true,
-            // A success whose body breaks off names no error and proves no success.
+            // A success with a truncated body contains no error and proves no success.
             SdkError::ServiceError(_) => code.is_none() && status.is_some_and(|status| (200..300).contains(&status)),
-            // Never sent.
+            // The request was never sent.
             _ => false,
         };
         let endpoint = error.raw_response().and_then(sender);
-        // A page of a proxy names no error either, and trying again brings the same page.
+        // A web page from a proxy contains no error code either, and a retry returns the same page.
         let is_page = matches!(error, SdkError::ServiceError(_)) && code.is_none() && endpoint.is_some();
         let code = code.or_else(|| is_page.then(|| NOT_FROM_S3.to_owned()));
-        // The SDK's own sentence about an error that it has no type for is a dump of the answer.
+        // For an error without a type, the SDK's message is a dump of the response.
         let message = message.unwrap_or_else(|| match (error, status) {
-            (SdkError::ServiceError(_), Some(200..300)) => not_of_s3(&innermost(error), endpoint),
-            (SdkError::ServiceError(_), Some(status)) => without_words(status),
-            // The layers of the connection say nothing that its innermost cause does not.
+            (SdkError::ServiceError(_), Some(200..300)) => foreign_response_message(&innermost(error), endpoint),
+            (SdkError::ServiceError(_), Some(status)) => message_of_status(status),
+            // The outer layers of a connection error add nothing to the innermost cause.
             (SdkError::DispatchFailure(_), _) if code.is_none() => innermost(error),
             _ => chain(error),
         });
@@ -83,13 +83,13 @@ impl ErrorAnswer {
         }
     }
 
-    /// Sorts it.
+    /// Classifies the error.
     #[must_use]
     pub fn reaction(&self) -> ErrorReaction {
         react(self.code.as_deref(), self.status)
     }
 
-    /// Makes the failure of a read. What would mean "read again" to a write is worth another attempt to a read.
+    /// Converts the error of a read into a failure. If a write would have to read again, a read is retried.
     #[must_use]
     pub fn into_failure(self, attempted: &AttemptedOperation) -> Failure {
         let kind = match self.reaction() {
@@ -99,7 +99,7 @@ impl ErrorAnswer {
         self.failure(kind, attempted)
     }
 
-    /// Makes the error of a write.
+    /// Converts the error of a write.
     #[must_use]
     pub fn into_write_error(self, attempted: &AttemptedOperation) -> WriteError {
         if self.unanswered {
@@ -119,7 +119,7 @@ impl ErrorAnswer {
         let code = match (self.code, self.status) {
             (Some(code), _) => code,
             (None, Some(403)) => "AccessDenied".to_owned(),
-            // S3 asks for fewer requests; a HEAD has no body that would say so.
+            // S3 throttles; a HEAD response has no body with the error code.
             // <https://docs.aws.amazon.com/AmazonS3/latest/userguide/http-503-slow-down.html>
             (None, Some(429 | 503)) => "SlowDown".to_owned(),
             (None, Some(status)) => format!("Status{status}"),
@@ -140,7 +140,7 @@ impl ErrorAnswer {
                 expected.unwrap_or_default()
             )
         } else if code == NOT_MADE {
-            not_made(&attempted.resource, &self.message)
+            unsent_request_message(&attempted.resource, &self.message)
         } else {
             self.message
         };
@@ -154,24 +154,25 @@ impl ErrorAnswer {
     }
 }
 
-/// Says what an answer says that has no words: an answer to a HEAD, or of a proxy in between.
-fn without_words(status: u16) -> String {
+/// Returns a message for a response without one: a response to a HEAD, or from a proxy.
+fn message_of_status(status: u16) -> String {
     let meaning = match status {
         400 => "refused as malformed",
         401 | 403 => "access denied",
         404 => "not found",
-        405 | 501 => "not implemented by what answers at this endpoint",
+        405 | 501 => "not implemented by this endpoint",
         412 => "precondition failed",
-        429 | 503 => "throttled: too many requests for now",
-        500.. => "an error of the service",
+        429 | 503 => "throttled: too many requests",
+        500.. => "internal error of the service",
         _ => "refused",
     };
     format!("{meaning} (HTTP {status} without a message)")
 }
 
-/// Says that a success is none. Of a page of another kind the SDK has a dump to show, of a document that ends early the
-/// reason.
-fn not_of_s3(cause: &str, endpoint: Option<&str>) -> String {
+/// Returns the message for a success that does not come from S3.
+///
+/// For content that is not XML, the SDK's message is a dump. For a truncated document, it is the reason.
+fn foreign_response_message(cause: &str, endpoint: Option<&str>) -> String {
     if let Some(endpoint) = endpoint {
         return format!("the response of {endpoint} is not from S3: check the endpoint and any proxy");
     }
@@ -182,17 +183,18 @@ fn not_of_s3(cause: &str, endpoint: Option<&str>) -> String {
     }
 }
 
-/// Says of which key the SDK makes no request. It trims keys before it looks whether there is one.
-fn not_made(resource: &str, message: &str) -> String {
+/// Returns the message for a request that the SDK refuses to construct. The SDK trims a key before it checks that the
+/// key is not empty.
+fn unsent_request_message(resource: &str, message: &str) -> String {
     match resource.split_once('/') {
         Some((_, key)) if key.trim().is_empty() => {
-            format!("the key {key:?} is nothing but white space, and the AWS SDK makes no request of such a key")
+            format!("the key {key:?} contains only white space, and the AWS SDK rejects such keys")
         }
-        _ => format!("the AWS SDK makes no such request: {message}"),
+        _ => format!("the AWS SDK cannot construct the request: {message}"),
     }
 }
 
-/// Names what kept a request from being signed, if that is it.
+/// Returns the error code if missing or invalid credentials kept the request from being signed.
 fn credentials_code(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
     let mut cause = Some(error);
     while let Some(error) = cause {
@@ -212,7 +214,7 @@ fn credentials_code(error: &(dyn std::error::Error + 'static)) -> Option<&'stati
     None
 }
 
-/// Joins an error's sentence with those of its causes; their `Debug` forms would show whole answers, headers included.
+/// Joins the messages of an error and its causes. The `Debug` forms would contain whole responses with headers.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -224,7 +226,7 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Returns the sentence of the last cause.
+/// Returns the message of the innermost cause.
 fn innermost(error: &dyn std::error::Error) -> String {
     let mut innermost = error;
     while let Some(cause) = innermost.source() {
@@ -233,7 +235,7 @@ fn innermost(error: &dyn std::error::Error) -> String {
     innermost.to_string()
 }
 
-/// Finds the action and resource in the sentence S3 says with a denial.
+/// Extracts action and resource from S3's access-denied message.
 ///
 /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html>
 fn denied_action(message: &str) -> Option<(String, String)> {
@@ -262,14 +264,14 @@ mod tests {
         ErrorAnswer {
             code: code.map(str::to_owned),
             status,
-            message: "what the service says".to_owned(),
+            message: "message of the service".to_owned(),
             unanswered,
             expected_owner: None,
         }
     }
 
     #[test]
-    fn unanswered_write_has_an_unknown_outcome() {
+    fn write_without_response_has_an_unknown_outcome() {
         let error = answer(None, None, true).into_write_error(&attempted());
         let WriteError::OutcomeUnknown(failure) = error else {
             panic!("{error:?}");
@@ -305,16 +307,13 @@ mod tests {
                           resource: \"arn:aws:s3:::destination/a b\" because no policy allows it"
             .to_owned();
         let failure = denied.clone().into_failure(&attempted());
-        assert_eq!(
-            failure.detail, denied.message,
-            "nothing is guessed beside what S3 names"
-        );
+        assert_eq!(failure.detail, denied.message, "S3's own reason replaces the guess");
         assert_eq!(failure.action, "s3:PutObjectTagging");
         assert_eq!(failure.resource, "arn:aws:s3:::destination/a b");
     }
 
     #[test]
-    fn denial_names_the_owner_that_was_expected_unless_s3_names_the_action() {
+    fn denial_names_the_expected_owner_unless_s3_names_the_action() {
         let mut denied = answer(Some("AccessDenied"), Some(403), false);
         denied.expected_owner = Some("111122223333".to_owned());
         let failure = denied.clone().into_failure(&attempted());
@@ -330,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn denied_head_without_a_body_is_named_too() {
+    fn denied_head_without_a_body_is_access_denied() {
         let failure = answer(None, Some(403), false).into_failure(&attempted());
         assert_eq!(
             (failure.kind, failure.code.as_str()),
@@ -339,13 +338,13 @@ mod tests {
     }
 
     #[test]
-    fn request_that_could_not_be_signed_was_not_sent() {
+    fn unsigned_request_counts_as_not_sent() {
         use aws_sdk_s3::error::ConnectorError;
         use aws_sdk_s3::operation::head_bucket::HeadBucketError;
 
         for (error, code, kind) in [
             (
-                CredentialsError::not_loaded("nobody has any"),
+                CredentialsError::not_loaded("no provider has credentials"),
                 "CredentialsNotLoaded",
                 FailureKind::Configuration,
             ),
@@ -355,7 +354,7 @@ mod tests {
                 FailureKind::Configuration,
             ),
             (
-                CredentialsError::provider_error("the session has ended"),
+                CredentialsError::provider_error("the session is expired"),
                 "CredentialsUnavailable",
                 FailureKind::Configuration,
             ),
@@ -373,14 +372,14 @@ mod tests {
     }
 
     #[test]
-    fn request_that_could_not_be_made_is_never_tried_again_and_names_the_key() {
+    fn unconstructed_request_is_not_retried_and_names_the_key() {
         use aws_sdk_s3::operation::head_object::HeadObjectError;
 
         for (resource, expected) in [
-            ("arn:aws:s3:::source/ \n", "the key \" \\n\" is nothing but white space"),
+            ("arn:aws:s3:::source/ \n", "the key \" \\n\" contains only white space"),
             (
                 "arn:aws:s3:::source/a",
-                "makes no such request: failed to construct request: no key",
+                "cannot construct the request: failed to construct request: no key",
             ),
         ] {
             let error: SdkError<HeadObjectError, HttpResponse> = SdkError::construction_failure("no key");
@@ -400,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn responses_without_a_message_get_one_and_no_sdk_dump() {
+    fn response_without_a_message_gets_one_and_no_sdk_dump() {
         use aws_sdk_s3::error::ErrorMetadata;
         use aws_sdk_s3::operation::head_object::HeadObjectError;
         use aws_sdk_s3::primitives::SdkBody;
@@ -410,7 +409,7 @@ mod tests {
                 503,
                 None,
                 "SlowDown",
-                "throttled: too many requests for now (HTTP 503 without a message)",
+                "throttled: too many requests (HTTP 503 without a message)",
             ),
             (
                 403,
@@ -422,13 +421,13 @@ mod tests {
                 500,
                 None,
                 "Status500",
-                "an error of the service (HTTP 500 without a message)",
+                "internal error of the service (HTTP 500 without a message)",
             ),
             (
                 501,
                 None,
                 "Status501",
-                "not implemented by what answers at this endpoint (HTTP 501 without a message)",
+                "not implemented by this endpoint (HTTP 501 without a message)",
             ),
             (
                 400,
@@ -450,7 +449,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_code_is_kept_and_tried_again() {
+    fn unknown_code_is_preserved_and_retried() {
         let failure = answer(Some("BrandNew"), Some(418), false).into_failure(&attempted());
         assert_eq!((failure.kind, failure.code.as_str()), (FailureKind::Retry, "BrandNew"));
         assert_eq!(

@@ -1,4 +1,4 @@
-//! SDK clients: one set of credentials and connections, one client per region.
+//! SDK clients: shared credentials and connections, one client per region.
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
@@ -19,66 +19,73 @@ use crate::non_utf8_headers::DropNonUtf8Headers;
 use crate::owner::ExpectedOwner;
 use crate::profile::NamedProfile;
 
-/// How long a request that only reads facts may take, per attempt.
+/// Timeout of a request that reads metadata, per attempt.
 const READ_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a page of a listing may take, per attempt: longer than a HEAD where many deleted keys lie between.
+/// Timeout of a listing page, per attempt. Longer than for a HEAD, because S3 may skip many deleted keys for one page.
 const LISTING_ATTEMPT_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// How often a page of a listing is asked for.
+/// Maximum attempts for a listing page.
 const LISTING_ATTEMPTS: u32 = 8;
 
-/// How long a page of a listing is asked for, all attempts together: longer than eight attempts that are throttled take
-/// with the waits between them, and no longer where nothing answers at all.
+/// Timeout of a listing page for all attempts together.
+///
+/// Long enough for eight throttled attempts with their backoff. Short enough that an unreachable endpoint ends the
+/// listing.
 const LISTING_TIMEOUT: Duration = Duration::from_mins(3);
 
-/// How long a request that writes and moves no bytes may take, per attempt. A copy has more time by its size.
+/// Timeout of a write that moves no bytes, per attempt. Copies get more time according to their size.
 const WRITE_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The slowest copy within S3 that is waited for. 5 GiB, the most that one request copies, then have 8 minutes: less
-/// than what is left of an invocation after another attempt was given up.
+/// Slowest copy rate within S3 that is tolerated.
+///
+/// A copy of 5 GiB, the maximum of one request, then has 8 minutes. That is less than the remaining time of an
+/// invocation in which one attempt has already timed out.
 const SLOWEST_COPY_BYTES_PER_SECOND: u64 = 12 * 1024 * 1024;
 
-/// How many parts S3 assembles in a second, at least. Assembling can take minutes:
+/// Minimum number of parts that S3 assembles per second. Completing an upload can take minutes:
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html>
 const PARTS_ASSEMBLED_PER_SECOND: u64 = 25;
 
-/// How long a file may take to be sent from this machine, per attempt.
+/// Timeout of sending a local file, per attempt.
 const FILE_ATTEMPT_TIMEOUT: Duration = Duration::from_mins(8);
 
-/// How long content may take to come, per attempt. The SDK ends a download that stalls long before.
+/// Timeout of a download, per attempt. The SDK's stalled-stream protection ends a stalled download much earlier.
 const DOWNLOAD_TIMEOUT: Duration = Duration::from_hours(12);
 
-/// How long a request to a service other than S3 may take, per attempt.
+/// Timeout of a request to a service other than S3, per attempt.
 const DEFAULT_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long a continuation may take to be sent, all attempts together: it is sent after the work's deadline, out of what
-/// an invocation keeps back for its answer.
+/// Timeout of sending a continuation, for all attempts together.
+///
+/// A continuation is sent after the deadline of the work, in the time that the invocation reserves for its response.
 const SEND_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Makes clients that share credentials and connections.
+/// Creates clients that share credentials and connections.
 #[derive(Debug, Clone)]
 pub struct Clients {
     shared: SdkConfig,
-    /// What all clients of S3 share.
+    /// Limit of requests in flight, shared by all S3 clients.
     in_flight: InFlightLimit,
-    /// The account that must own the buckets of all S3 requests.
+    /// Account that must own the buckets of all S3 requests.
     owner: Option<ExpectedOwner>,
 }
 
-/// Bounds each attempt of a request by the work that it asks for, from when it is sent. Without a bound, one connection
-/// that goes silent would hold its key up for ever.
+/// Returns a timeout for each attempt of a request, counted from when the request is sent.
+///
+/// Without a timeout, one silent connection would block its key forever.
 fn answered_within(timeout: Duration) -> TimeoutConfig {
     TimeoutConfig::builder()
         .read_timeout(timeout)
-        // The time of an attempt would run while it waits for its turn, and what is not set here is taken over from the
-        // configuration that all services share.
+        // An attempt timeout would also count the time that a request waits for its permit. It must be disabled
+        // explicitly, because unset values are inherited from the configuration that all services share.
         .disable_operation_attempt_timeout()
         .build()
 }
 
-/// Bounds a page of a listing, all attempts together. Where requests are paced, only each attempt is bounded: waiting for
-/// one's turn must not count.
+/// Returns the timeouts of a listing page, for all attempts together.
+///
+/// If requests are paced, only each attempt has a timeout: the time that a request waits for its slot must not count.
 fn listing_timeouts(is_paced: bool) -> TimeoutConfig {
     let timeouts = answered_within(LISTING_ATTEMPT_TIMEOUT);
     if is_paced {
@@ -87,27 +94,27 @@ fn listing_timeouts(is_paced: bool) -> TimeoutConfig {
     timeouts.to_builder().operation_timeout(LISTING_TIMEOUT).build()
 }
 
-/// Bounds a request by which S3 copies so many bytes.
+/// Returns a configuration with the timeout of a request in which S3 copies `size_bytes` bytes.
 pub(crate) fn copying(size_bytes: u64) -> aws_sdk_s3::config::Builder {
-    by_work(size_bytes / SLOWEST_COPY_BYTES_PER_SECOND)
+    timeout_for_seconds(size_bytes / SLOWEST_COPY_BYTES_PER_SECOND)
 }
 
-/// Bounds a request by which S3 makes an object of so many parts.
+/// Returns a configuration with the timeout of a request in which S3 assembles an object from `parts` parts.
 pub(crate) fn completing(parts: usize) -> aws_sdk_s3::config::Builder {
-    by_work(u64::try_from(parts).unwrap_or(u64::MAX) / PARTS_ASSEMBLED_PER_SECOND)
+    timeout_for_seconds(u64::try_from(parts).unwrap_or(u64::MAX) / PARTS_ASSEMBLED_PER_SECOND)
 }
 
-/// Bounds a request whose answer is an object's content.
+/// Returns a configuration with the timeout of a request whose response is an object's content.
 pub(crate) fn downloading() -> aws_sdk_s3::config::Builder {
     aws_sdk_s3::config::Builder::new().timeout_config(answered_within(DOWNLOAD_TIMEOUT))
 }
 
-fn by_work(seconds: u64) -> aws_sdk_s3::config::Builder {
+fn timeout_for_seconds(seconds: u64) -> aws_sdk_s3::config::Builder {
     let timeout = attempt_timeout_of(Duration::from_secs(seconds));
     aws_sdk_s3::config::Builder::new().timeout_config(answered_within(timeout))
 }
 
-/// Doubles the time of a small write until there is room for the work besides.
+/// Doubles the timeout of a small write until `work` fits in addition to it.
 fn attempt_timeout_of(work: Duration) -> Duration {
     let needed = WRITE_ATTEMPT_TIMEOUT.saturating_add(work);
     let mut timeout = WRITE_ATTEMPT_TIMEOUT;
@@ -117,28 +124,28 @@ fn attempt_timeout_of(work: Duration) -> Duration {
     timeout
 }
 
-/// What is not left to where the SDK looks by itself.
+/// Client settings that override the SDK's default lookup.
 #[derive(Debug, Clone, Default)]
 pub struct ClientSettings {
-    /// The profile of the shared configuration files: credentials come from it and from nowhere else.
+    /// Profile of the shared configuration files. If set, credentials come only from this profile.
     pub profile: Option<String>,
-    /// The endpoint of an emulator.
+    /// Endpoint of an emulator.
     pub endpoint_url: Option<String>,
-    /// What bounds the requests of all clients of S3 together.
+    /// Limits for the requests of all S3 clients together.
     pub limits: RequestLimits,
 }
 
-/// What bounds the requests of all clients of S3 together.
+/// Limits for the requests of all S3 clients together.
 #[derive(Debug, Clone, Copy)]
 pub struct RequestLimits {
-    /// How many are sent in a second at most, retries counted.
+    /// Maximum requests per second, retries included.
     pub per_second: Option<NonZeroU32>,
-    /// How many are in flight at most.
+    /// Maximum requests in flight.
     pub in_flight: NonZeroUsize,
 }
 
 impl RequestLimits {
-    /// Allows `concurrency` requests in flight if that is more than the default.
+    /// Returns limits that allow `concurrency` requests in flight if that is more than the default.
     #[must_use]
     pub fn new(per_second: Option<NonZeroU32>, concurrency: u16) -> Self {
         let concurrency = NonZeroUsize::new(usize::from(concurrency));
@@ -158,9 +165,9 @@ impl Default for RequestLimits {
 }
 
 impl ClientSettings {
-    /// Finds the region that the environment names, or else the profile.
+    /// Returns the region from the environment, or else from the profile.
     ///
-    /// The metadata service of EC2 is not asked: where there is none, the question takes seconds.
+    /// The EC2 instance metadata service is not queried: on other machines the lookup takes seconds.
     pub async fn default_region(&self) -> Option<String> {
         if let Some(region) = EnvironmentVariableRegionProvider::new().region().await {
             return Some(region.to_string());
@@ -174,16 +181,16 @@ impl ClientSettings {
 }
 
 impl Clients {
-    /// Loads credentials and endpoint from where the SDK looks for them; `region` is the default of its clients.
+    /// Loads credentials and endpoint from the SDK's default sources. `region` is the default region of the clients.
     ///
-    /// Reaches no network: credentials are resolved with the first request.
+    /// Makes no network request: credentials are resolved with the first request.
     pub async fn load(region: &Region) -> Self {
         Self::load_with(region, &ClientSettings::default()).await
     }
 
-    /// As [`Clients::load`], with `settings` of the caller's.
+    /// Loads clients like [`Clients::load`], with `settings` applied.
     pub async fn load_with(region: &Region, settings: &ClientSettings) -> Self {
-        // The certificates of the system are read with the first connection, not here.
+        // The system's certificates are read with the first connection, not here.
         let http_client = Builder::new()
             .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
             .build_https();
@@ -216,7 +223,7 @@ impl Clients {
         }
     }
 
-    /// Makes a client from a ready configuration, for tests.
+    /// Creates clients from an existing configuration, for tests.
     #[must_use]
     pub fn from_config(shared: SdkConfig) -> Self {
         Self {
@@ -226,7 +233,7 @@ impl Clients {
         }
     }
 
-    /// Makes clients whose S3 requests are refused by S3 unless `owner` owns their bucket; without one, any owner will do.
+    /// Returns clients whose S3 requests fail unless `owner` owns the bucket. Without an owner, nothing is checked.
     #[must_use]
     pub fn expecting(&self, owner: Option<&AccountId>) -> Self {
         Self {
@@ -235,15 +242,15 @@ impl Clients {
         }
     }
 
-    /// Returns the endpoint of an emulator, if requests go to one.
+    /// Returns the endpoint of an emulator, if one is configured.
     #[must_use]
     pub fn endpoint_url(&self) -> Option<&str> {
         self.shared.endpoint_url()
     }
 
-    /// Makes an S3 client whose requests are asked of, and signed for, `region`.
+    /// Creates an S3 client for reads in `region`.
     ///
-    /// It repeats failed reads by itself, with the SDK's standard policy.
+    /// The client retries failed requests with the SDK's standard policy.
     #[must_use]
     pub fn s3_for_reading(&self, region: &Region) -> aws_sdk_s3::Client {
         let timeouts = answered_within(READ_ATTEMPT_TIMEOUT);
@@ -255,8 +262,9 @@ impl Clients {
         aws_sdk_s3::Client::from_conf(config)
     }
 
-    /// Makes an S3 client for long listings, where one request that failed for good would cost all the others: it repeats
-    /// more often.
+    /// Creates an S3 client for long listings.
+    ///
+    /// The client retries more often than other clients, because one failed page discards the whole listing.
     #[must_use]
     pub fn s3_for_listing(&self, region: &Region) -> aws_sdk_s3::Client {
         let config = self
@@ -267,10 +275,10 @@ impl Clients {
         aws_sdk_s3::Client::from_conf(config)
     }
 
-    /// Makes an S3 client for writes: every request is sent once, for only the engine knows whether a write whose
-    /// answer was lost may be sent again.
+    /// Creates an S3 client for writes.
     ///
-    /// A copy may take minutes with next to no bytes on the wire: its request says how long it may take.
+    /// Every request is sent once: only the engine knows whether a write with a lost response may be sent again. A copy
+    /// may take minutes with almost no bytes on the wire, so each copy request sets its own timeout.
     #[must_use]
     pub fn s3_for_writing(&self, region: &Region) -> aws_sdk_s3::Client {
         let config = self
@@ -282,14 +290,15 @@ impl Clients {
         aws_sdk_s3::Client::from_conf(config)
     }
 
-    /// Makes an S3 client for writes that may be done twice without harm: copying the parts of an upload, and aborting it.
-    /// A copy's request says how long it may take.
+    /// Creates an S3 client for writes that are safe to repeat: copying parts and aborting uploads.
+    ///
+    /// Each copy request sets its own timeout.
     #[must_use]
     pub fn s3_for_copying_parts(&self, region: &Region) -> aws_sdk_s3::Client {
         self.s3_repeating(region, WRITE_ATTEMPT_TIMEOUT)
     }
 
-    /// Makes an S3 client for sending files, which takes as long as the network of this machine needs.
+    /// Creates an S3 client for sending files, with a timeout that suits slow networks.
     #[must_use]
     pub fn s3_for_files(&self, region: &Region) -> aws_sdk_s3::Client {
         self.s3_repeating(region, FILE_ATTEMPT_TIMEOUT)
@@ -306,7 +315,7 @@ impl Clients {
         aws_sdk_s3::Client::from_conf(config)
     }
 
-    /// Makes an SQS client in the default region.
+    /// Creates an SQS client in the default region.
     #[must_use]
     pub fn sqs(&self) -> aws_sdk_sqs::Client {
         let timeouts = TimeoutConfig::builder().operation_timeout(SEND_TIMEOUT).build();
@@ -316,14 +325,16 @@ impl Clients {
         aws_sdk_sqs::Client::from_conf(config)
     }
 
-    /// Makes an `EventBridge` client in the default region.
+    /// Creates an `EventBridge` client in the default region.
     #[must_use]
     pub fn eventbridge(&self) -> aws_sdk_eventbridge::Client {
         aws_sdk_eventbridge::Client::new(&self.shared)
     }
 
-    /// Makes an S3 Control client of a region. An emulator has one host name for all accounts, which S3 Control has not: with
-    /// an endpoint of one's own, requests go there as it is.
+    /// Creates an S3 Control client in `region`.
+    ///
+    /// S3 Control puts the account into the host name, but an emulator has one host name for all accounts. With an
+    /// explicit endpoint, requests go to that endpoint unchanged.
     #[cfg(feature = "batch")]
     #[must_use]
     pub fn s3_control(&self, region: &Region, endpoint_url: Option<&str>) -> aws_sdk_s3control::Client {
@@ -336,7 +347,7 @@ impl Clients {
         aws_sdk_s3control::Client::from_conf(config.build())
     }
 
-    /// Makes a Step Functions client of a region.
+    /// Creates a Step Functions client in `region`.
     #[cfg(feature = "batch")]
     #[must_use]
     pub fn step_functions(&self, region: &Region) -> aws_sdk_sfn::Client {
@@ -344,7 +355,7 @@ impl Clients {
         aws_sdk_sfn::Client::from_conf(aws_sdk_sfn::config::Builder::from(&self.shared).region(region).build())
     }
 
-    /// Makes an SQS client of a region, for looking at queues.
+    /// Creates an SQS client in `region`, for reading queue attributes.
     #[cfg(feature = "batch")]
     #[must_use]
     pub fn sqs_in(&self, region: &Region) -> aws_sdk_sqs::Client {
@@ -352,7 +363,7 @@ impl Clients {
         aws_sdk_sqs::Client::from_conf(aws_sdk_sqs::config::Builder::from(&self.shared).region(region).build())
     }
 
-    /// Makes a `CloudFormation` client of a region.
+    /// Creates a `CloudFormation` client in `region`.
     #[cfg(feature = "batch")]
     #[must_use]
     pub fn cloudformation(&self, region: &Region) -> aws_sdk_cloudformation::Client {
@@ -373,7 +384,7 @@ impl Clients {
         let config = config
             .interceptor(DropNonUtf8Headers)
             .region(aws_sdk_s3::config::Region::new(region.to_string()))
-            // Emulators have no host name per bucket.
+            // Emulators do not have a host name per bucket.
             .force_path_style(self.shared.endpoint_url().is_some());
         match &self.owner {
             Some(owner) => config.interceptor(owner.clone()),
@@ -387,16 +398,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn listing_that_nothing_answers_ends_within_minutes() {
+    fn unanswered_listing_ends_within_minutes() {
         let timeouts = listing_timeouts(false);
         assert_eq!(timeouts.operation_timeout(), Some(LISTING_TIMEOUT));
         let attempt = timeouts.read_timeout().unwrap();
-        assert!(attempt * 2 < LISTING_TIMEOUT, "more than one attempt has its time");
+        assert!(
+            attempt * 2 < LISTING_TIMEOUT,
+            "the timeout allows more than one attempt"
+        );
         assert_eq!(listing_timeouts(true).operation_timeout(), None);
     }
 
     #[test]
-    fn copies_have_time_by_their_size() {
+    fn copy_timeout_grows_with_size() {
         const GIB: u64 = 1024 * 1024 * 1024;
         for (bytes, seconds) in [(0, 30), (1, 30), (GIB, 120), (5 * GIB, 480)] {
             let work = Duration::from_secs(bytes / SLOWEST_COPY_BYTES_PER_SECOND);

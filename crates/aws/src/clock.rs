@@ -1,11 +1,11 @@
-//! The system's clock.
+//! The system clock.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use s3ferry_core::time::Timestamp;
 use s3ferry_engine::ports::Clock;
 
-/// Reads the time of the machine and waits on the runtime.
+/// Reads the system time and sleeps on the runtime.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 

@@ -1,4 +1,4 @@
-//! The bytes of objects, read in a stream and pinned to the object that was seen.
+//! Content of objects, read as a stream and pinned to the version that was read before.
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
@@ -14,8 +14,8 @@ use crate::bucket_reader::BucketReader;
 use crate::classify::ErrorAnswer;
 use crate::client;
 
-/// How often a stream that brought nothing is begun again.
-const BARREN_ATTEMPTS: u32 = 4;
+/// Maximum attempts in a row that read no bytes.
+const MAX_ATTEMPTS_WITHOUT_PROGRESS: u32 = 4;
 
 /// A bucket whose objects are read.
 #[derive(Debug, Clone)]
@@ -23,18 +23,18 @@ pub struct S3Content {
     reading: BucketReader,
 }
 
-/// How an attempt to read on ended.
+/// Outcome of an attempt to read.
 enum Attempt {
-    /// At the end of the object.
+    /// The object was read to its end.
     Done,
-    /// The stream broke off; it may be begun again where it was.
+    /// The stream was interrupted. It may resume at the same offset.
     Broken(String),
-    /// The object is not there any more, or another one is.
+    /// The object no longer exists, or was replaced.
     Gone,
 }
 
 impl S3Content {
-    /// Takes the bucket with a client of its region; `owner` is the account it must belong to.
+    /// Returns the bucket, read with a client of its region. `owner` is the account that must own the bucket.
     #[must_use]
     pub fn new(client: Client, bucket: BucketName, region: Region, owner: Option<AccountId>) -> Self {
         Self {
@@ -42,17 +42,17 @@ impl S3Content {
         }
     }
 
-    /// Tells whether the bucket's objects have access control lists of their own.
+    /// Returns whether the bucket's objects have ACLs.
     pub async fn has_acl(&self) -> Result<bool, Failure> {
         self.reading.has_acl().await
     }
 
-    /// Reads how the bucket encrypts what is written without saying how; `None` where that may not be read.
+    /// Reads the bucket's default encryption. Returns `None` if the credentials may not read it.
     pub async fn default_encryption(&self) -> Result<Option<ExplicitEncryption>, Failure> {
         self.reading.default_encryption().await
     }
 
-    /// Reads on, from `offset`, in exactly the object that `facts` describe.
+    /// Reads exactly the object that `facts` describe, from `offset` on.
     async fn attempt(
         &self,
         key: &ObjectKey,
@@ -87,7 +87,7 @@ impl S3Content {
             }
         };
         if !begins_at(&answer, *offset) {
-            return Ok(Attempt::Broken(format!("the answer does not begin at byte {offset}")));
+            return Ok(Attempt::Broken(format!("the response does not begin at byte {offset}")));
         }
         loop {
             match answer.body.try_next().await {
@@ -98,7 +98,7 @@ impl S3Content {
                 Ok(None) => break,
                 Err(error) => {
                     if *offset >= facts.size_bytes {
-                        // All bytes came, and the SDK found that they are not those of the stored checksum.
+                        // All bytes were received, and the SDK found that they do not match the stored checksum.
                         (*offset, *hash) = (0, Sha256::new());
                     }
                     return Ok(Attempt::Broken(error.to_string()));
@@ -106,12 +106,12 @@ impl S3Content {
             }
         }
         if *offset > facts.size_bytes {
-            return Err(self.broken(key, *offset, "more bytes came than the object has"));
+            return Err(self.broken(key, *offset, "received more bytes than the object has"));
         }
         Ok(if *offset == facts.size_bytes {
             Attempt::Done
         } else {
-            Attempt::Broken("fewer bytes came than the object has".to_owned())
+            Attempt::Broken("received fewer bytes than the object has".to_owned())
         })
     }
 
@@ -126,7 +126,8 @@ impl S3Content {
     }
 }
 
-/// Tells whether an answer begins where it was asked to: a store that ignores ranges would have bytes hashed twice.
+/// Returns whether a response begins at the requested offset. From a store that ignores ranges, bytes would be hashed
+/// twice.
 fn begins_at(answer: &GetObjectOutput, offset: u64) -> bool {
     match answer.content_range() {
         Some(range) => range.starts_with(&format!("bytes {offset}-")),
@@ -151,18 +152,19 @@ impl VerifiedBucket for S3Content {
         self.reading.layout(key, facts).await
     }
 
-    /// A stream that breaks off is begun again where it was, which the condition on the tag allows.
+    /// Computes the hash of the content. An interrupted stream resumes at its offset, pinned by a condition on the
+    /// ETag.
     async fn digest(&self, key: &ObjectKey, facts: &ObjectFacts) -> Result<Option<ContentHash>, Failure> {
         let mut hash = Sha256::new();
-        let (mut offset, mut barren) = (0, 0);
+        let (mut offset, mut idle_attempts) = (0, 0);
         loop {
             let before = offset;
             match self.attempt(key, facts, &mut offset, &mut hash).await? {
                 Attempt::Done => return Ok(Some(ContentHash(hash.finalize().into()))),
                 Attempt::Gone => return Ok(None),
                 Attempt::Broken(detail) => {
-                    barren = if offset > before { 0 } else { barren + 1 };
-                    if barren >= BARREN_ATTEMPTS {
+                    idle_attempts = if offset > before { 0 } else { idle_attempts + 1 };
+                    if idle_attempts >= MAX_ATTEMPTS_WITHOUT_PROGRESS {
                         return Err(self.broken(key, offset, &detail));
                     }
                 }

@@ -31,11 +31,11 @@ use crate::write_headers::{InvalidHeaderValue, RequestHeaders};
 #[derive(Debug, Clone)]
 pub struct S3Destination {
     pub(crate) reading: BucketReader,
-    /// Sends a request once.
+    /// Client that sends each request once.
     pub(crate) writing: Client,
-    /// Repeats what may be done twice.
+    /// Client that retries requests, for writes that are safe to repeat.
     pub(crate) copying: Client,
-    /// The bucket that copies come from.
+    /// The bucket that copies are read from.
     pub(crate) source: BucketReader,
     object_lock: Arc<OnceCell<Option<BucketObjectLock>>>,
     default_encryption: Arc<CachedSetting<Option<ExplicitEncryption>>>,
@@ -44,9 +44,10 @@ pub struct S3Destination {
 }
 
 impl S3Destination {
-    /// Takes the bucket with the account it must belong to, and the bucket that copies come from.
+    /// Returns the bucket with the account that must own it, and the bucket that copies are read from.
     ///
-    /// Copies are asked of the destination's region: S3 answers a `CopyObject` where the copy is written.
+    /// Copies are requested in the destination's region: S3 serves a `CopyObject` in the region that the copy is
+    /// written to.
     #[must_use]
     pub fn new(
         clients: &Clients,
@@ -92,7 +93,7 @@ impl S3Destination {
         copy_source(&self.source.bucket, key, pin.version_id.as_ref())
     }
 
-    /// Spells what a write of `key` states.
+    /// Returns the headers for the explicit attributes of a write.
     pub(crate) async fn headers(
         &self,
         key: &ObjectKey,
@@ -107,7 +108,7 @@ impl S3Destination {
         RequestHeaders::of(explicit, owner).map_err(|error| self.unsendable(key, &error))
     }
 
-    /// Finds the owner of the bucket, by the canonical id, which is who owns what s3ferry writes there.
+    /// Returns the canonical id of the bucket's owner, who owns the objects that s3ferry writes.
     async fn bucket_owner(&self) -> Result<Option<&str>, Failure> {
         let reading = &self.reading;
         let ask = || async {
@@ -135,7 +136,7 @@ impl S3Destination {
         })
     }
 
-    /// Describes a write that takes an object over from the source.
+    /// Describes a copy from the source, with every permission that it may need.
     pub(crate) fn write_attempted(&self, key: &ObjectKey) -> AttemptedOperation {
         AttemptedOperation {
             action: "s3:PutObject",
@@ -143,17 +144,17 @@ impl S3Destination {
             when_denied: format!(
                 "the credentials need s3:PutObject and s3:PutObjectTagging on the destination object (for locked objects \
                  s3:PutObjectRetention and s3:PutObjectLegalHold, with ACL=copy s3:PutObjectAcl), s3:GetObject, \
-                 s3:GetObjectVersion, s3:GetObjectTagging and s3:GetObjectVersionTagging on {}, and the rights on the \
-                 KMS keys of both",
+                 s3:GetObjectVersion, s3:GetObjectTagging and s3:GetObjectVersionTagging on {}, and the \
+                 permissions on the KMS keys of both",
                 key.arn(&self.source.bucket, &self.source.region)
             ),
         }
     }
 }
 
-/// Reads the retention of versions that state none of their own; years are counted as the longest ones.
+/// Converts the default retention. A year counts as the longest one.
 fn default_retention(configuration: &types::ObjectLockConfiguration) -> Option<DefaultRetention> {
-    const LONGEST_YEAR_DAYS: u32 = 366;
+    const LEAP_YEAR_DAYS: u32 = 366;
     let default = configuration.rule()?.default_retention()?;
     let mode = match default.mode()? {
         ObjectLockRetentionMode::Compliance => RetentionMode::Compliance,
@@ -161,11 +162,11 @@ fn default_retention(configuration: &types::ObjectLockConfiguration) -> Option<D
     };
     let days = default.days().and_then(|days| u32::try_from(days).ok());
     let years = default.years().and_then(|years| u32::try_from(years).ok());
-    let days = days.or(years.map(|years| years.saturating_mul(LONGEST_YEAR_DAYS)))?;
+    let days = days.or(years.map(|years| years.saturating_mul(LEAP_YEAR_DAYS)))?;
     Some(DefaultRetention { mode, days })
 }
 
-/// A success that carries neither a result nor an error says nothing about what happened.
+/// Returns an unknown outcome, for a success that contains neither a result nor an error.
 pub(crate) fn unreadable(attempted: AttemptedOperation, detail: &str) -> WriteError {
     WriteError::OutcomeUnknown(Failure {
         kind: FailureKind::Retry,
@@ -238,7 +239,7 @@ impl DestinationBucket for S3Destination {
         let answer = sent.map_err(|error| ErrorAnswer::of(&error).into_write_error(&attempted))?;
         let etag = answer.copy_object_result().and_then(|result| result.e_tag());
         let Some(etag) = etag.and_then(|etag| ETag::new(etag).ok()) else {
-            return Err(unreadable(attempted, "the answer of CopyObject has no result"));
+            return Err(unreadable(attempted, "the response of CopyObject has no result"));
         };
         Ok(WrittenObject {
             version_id: answer.version_id().and_then(VersionId::pinnable),
@@ -266,7 +267,7 @@ impl DestinationBucket for S3Destination {
     }
 
     async fn is_versioned(&self) -> Result<bool, Failure> {
-        self.keeps_versions().await
+        self.has_versioning().await
     }
 
     async fn history(&self, key: &ObjectKey) -> Result<VersionListing, Failure> {

@@ -1,4 +1,4 @@
-//! The answer of a HEAD as facts.
+//! Conversion of a HEAD response to object facts.
 
 use std::collections::BTreeMap;
 
@@ -16,12 +16,12 @@ use s3ferry_core::time::Timestamp;
 
 use crate::checksum::by_algorithm;
 
-/// A field without which an answer says nothing.
+/// A required field that a response lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the answer has no usable {0}")]
+#[error("the response has no usable {0}")]
 pub(crate) struct MissingField(&'static str);
 
-/// Reads the facts out of a HEAD's answer.
+/// Converts a HEAD response to facts.
 pub(crate) fn facts_of(head: &HeadObjectOutput) -> Result<ObjectFacts, MissingField> {
     let etag = head
         .e_tag()
@@ -72,8 +72,9 @@ fn system_headers(head: &HeadObjectOutput) -> SystemHeaders {
     }
 }
 
-/// Leaves `aws-chunked` out of a `Content-Encoding`: it is how an upload was sent, not how the object is encoded. Some
-/// uploaders leave it on the object; stated again it would describe the request.
+/// Removes `aws-chunked` from a `Content-Encoding`: it describes the transfer of an upload, not the object.
+///
+/// Some uploaders leave the value on the object. Sent again, it would describe the copy's request.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html>
 fn stored_codings(content_encoding: &str) -> Option<String> {
@@ -86,7 +87,9 @@ fn stored_codings(content_encoding: &str) -> Option<String> {
     (!stored.is_empty()).then(|| stored.join(","))
 }
 
-/// An archived object can be read while a restored copy of it exists, which `x-amz-restore` says; an object of
+/// Returns whether an object is readable.
+///
+/// An archived object is readable while a restored copy exists, which `x-amz-restore` shows. An object in
 /// Intelligent-Tiering names its archive tier instead.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html>
@@ -108,7 +111,7 @@ fn encryption(head: &HeadObjectOutput) -> Encryption {
     }
     match head.server_side_encryption() {
         None | Some(ServerSideEncryption::Aes256) => Encryption::Managed,
-        // `aws:kms`, `aws:kms:dsse` and whatever comes: no tag of theirs is known to be a hash of the content.
+        // `aws:kms`, `aws:kms:dsse` and future algorithms: none of their ETags is known to be a hash of the content.
         Some(algorithm) => Encryption::Kms(KmsEncryption {
             key_arn: head.ssekms_key_id().map(str::to_owned),
             bucket_key: head.bucket_key_enabled() == Some(true),
@@ -117,7 +120,7 @@ fn encryption(head: &HeadObjectOutput) -> Encryption {
     }
 }
 
-/// Reads what Object Lock says; S3 leaves it out of the answer for who may not read retention and legal holds.
+/// Reads the Object Lock settings. S3 omits them if the credentials may not read retention and legal holds.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html>
 fn lock(head: &HeadObjectOutput) -> ObjectLock {
@@ -129,7 +132,7 @@ fn lock(head: &HeadObjectOutput) -> ObjectLock {
     ObjectLock {
         event_hold,
         retention: retention.map(|(mode, until)| Retention {
-            // A mode that nobody knows yet is taken for the stricter one: nothing may be kept less strictly.
+            // An unknown mode counts as the stricter one: a copy must never be protected less.
             mode: match mode {
                 ObjectLockMode::Governance => RetentionMode::Governance,
                 _ => RetentionMode::Compliance,
@@ -140,7 +143,7 @@ fn lock(head: &HeadObjectOutput) -> ObjectLock {
     }
 }
 
-/// Reads the event hold that is on. While it is, the date that S3 answers with is computed and means nothing.
+/// Reads the event hold if it is on. While it is on, S3 returns a computed retention date that has no meaning.
 fn event_hold(head: &HeadObjectOutput) -> Option<EventHold> {
     let number = |number: Option<i32>| number.and_then(|number| u32::try_from(number).ok());
     (head.object_lock_event_hold() == Some(&ObjectLockEventHold::On)).then(|| {
@@ -155,11 +158,11 @@ fn checksums(head: &HeadObjectOutput) -> StoredChecksums {
         .into_iter()
         .filter_map(|(algorithm, value)| Some((algorithm, value?.to_owned())))
         .collect();
-    // Older composite values say so by their own form only: `<base64>-<parts>`.
-    let says_composite = head.checksum_type() == Some(&ChecksumType::Composite);
-    let looks_composite = values.values().any(|value| value.contains('-'));
+    // Older composite values have no checksum type, only their form: `<base64>-<parts>`.
+    let has_composite_type = head.checksum_type() == Some(&ChecksumType::Composite);
+    let has_part_count = values.values().any(|value| value.contains('-'));
     StoredChecksums {
-        coverage: if says_composite || looks_composite {
+        coverage: if has_composite_type || has_part_count {
             ChecksumCoverage::Composite
         } else {
             ChecksumCoverage::FullObject
@@ -171,7 +174,7 @@ fn checksums(head: &HeadObjectOutput) -> StoredChecksums {
 fn replication_status(status: &types::ReplicationStatus) -> Option<ReplicationStatus> {
     match status.as_str() {
         "PENDING" => Some(ReplicationStatus::Pending),
-        // S3 answers `COMPLETED`; its model names `COMPLETE` as well.
+        // S3 returns `COMPLETED`, but its model also lists `COMPLETE`.
         "COMPLETE" | "COMPLETED" => Some(ReplicationStatus::Completed),
         "FAILED" => Some(ReplicationStatus::Failed),
         "REPLICA" => Some(ReplicationStatus::Replica),
@@ -200,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_head_is_a_plain_object() {
+    fn head_without_options_is_a_plain_object() {
         let facts = facts(head());
         assert_eq!(facts.etag.as_str(), "aa");
         assert_eq!(facts.size_bytes, 3);
@@ -212,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn event_hold_stands_in_for_the_date_that_is_computed_while_it_is_on() {
+    fn event_hold_replaces_the_computed_retention_date() {
         let held = || {
             head()
                 .object_lock_mode(ObjectLockMode::Compliance)
@@ -232,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn coding_of_an_upload_is_not_one_of_the_object() {
+    fn aws_chunked_is_removed_from_content_encoding() {
         for (stored, expected) in [
             ("gzip", Some("gzip")),
             ("gzip, br", Some("gzip, br")),
@@ -248,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn head_without_its_essentials_says_nothing() {
+    fn head_without_a_required_field_is_an_error() {
         for (builder, field) in [
             (head().set_e_tag(None), "ETag"),
             (head().set_last_modified(None), "Last-Modified"),
@@ -318,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn lock_is_what_the_head_shows_and_never_less_strict() {
+    fn unknown_lock_mode_is_read_as_compliance() {
         let until = DateTime::from_millis(9_500);
         let locked = |mode: &str| {
             let head = head()
@@ -350,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn checksums_know_what_they_cover() {
+    fn checksum_coverage_is_read_from_type_or_form() {
         let full = facts(
             head()
                 .checksum_crc64_nvme("x==")
@@ -366,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn the_null_version_is_no_pin() {
+    fn null_version_is_not_pinnable() {
         assert_eq!(facts(head().version_id("null")).version_id, None);
         assert!(facts(head().version_id("v1")).version_id.is_some());
     }

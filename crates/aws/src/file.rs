@@ -1,4 +1,4 @@
-//! Files of this machine put into a bucket, and objects fetched into files.
+//! Uploads local files to a bucket and downloads objects to local files.
 
 use std::path::Path;
 
@@ -12,21 +12,21 @@ use tokio::io::AsyncWriteExt as _;
 use crate::classify::{AttemptedOperation, ErrorAnswer};
 use crate::client::{self, Clients};
 
-/// How often an object is fetched whose content breaks off.
+/// Maximum downloads of an object whose content is interrupted.
 const FETCH_ATTEMPTS: u32 = 4;
 
 /// An object as it is in the bucket now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredFile {
-    /// Its tag.
+    /// ETag of the object.
     pub etag: ETag,
-    /// Its version, where the bucket has versions.
+    /// Version of the object, if the bucket has versioning.
     pub version: Option<VersionId>,
-    /// Its size.
+    /// Size of the object.
     pub size_bytes: u64,
 }
 
-/// A bucket that files are put into and fetched from.
+/// A bucket that files are uploaded to and downloaded from.
 #[derive(Debug, Clone)]
 pub struct FileStore {
     writing: Client,
@@ -36,11 +36,11 @@ pub struct FileStore {
 }
 
 impl FileStore {
-    /// Takes the bucket in its region.
+    /// Returns the bucket in its region.
     #[must_use]
     pub fn new(clients: &Clients, bucket: BucketName, region: Region) -> Self {
         Self {
-            // Put twice, a file does no harm, and a large one takes its time.
+            // Uploading a file twice does no harm, and a large file needs time.
             writing: clients.s3_for_files(&region),
             reading: clients.s3_for_reading(&region),
             bucket,
@@ -54,7 +54,7 @@ impl FileStore {
         &self.bucket
     }
 
-    /// Puts a file into the bucket in one request, and returns the tag that S3 gave it.
+    /// Uploads a file in one request and returns its ETag.
     pub async fn put(&self, key: &ObjectKey, file: &Path, content_type: &str) -> Result<ETag, Failure> {
         let attempted = AttemptedOperation {
             action: "s3:PutObject",
@@ -81,10 +81,10 @@ impl FileStore {
             .await
             .map_err(|error| ErrorAnswer::of(&error).into_failure(&attempted))?;
         let etag = answer.e_tag().and_then(|etag| ETag::new(etag).ok());
-        etag.ok_or_else(|| unusable("UnreadableAnswer", "the answer has no usable ETag".to_owned()))
+        etag.ok_or_else(|| unusable("UnreadableAnswer", "the response has no usable ETag".to_owned()))
     }
 
-    /// Reads what an object is; one that is not there is a failure with the code `NoSuchKey`.
+    /// Reads an object's ETag, version and size. A missing object is a failure with the code `NoSuchKey`.
     pub async fn head(&self, key: &ObjectKey) -> Result<StoredFile, Failure> {
         let attempted = self.attempted(key);
         let answer = self
@@ -97,19 +97,19 @@ impl FileStore {
             Err(error) => {
                 let mut answer = ErrorAnswer::of(&error);
                 if matches!(answer.status, Some(400 | 403)) {
-                    // A HEAD has no body that would say why.
+                    // A HEAD response has no body with the reason; a GET has.
                     self.beginning(key, 1).await?;
                 }
                 if answer.status == Some(404) {
                     answer.code = Some("NoSuchKey".to_owned());
-                    answer.message = String::from("there is no such object, or no such bucket");
+                    answer.message = String::from("the object or the bucket does not exist");
                 }
                 return Err(absent_is_setup(answer.into_failure(&attempted)));
             }
         };
         let etag = answer.e_tag().and_then(|etag| ETag::new(etag).ok());
         Ok(StoredFile {
-            etag: etag.ok_or_else(|| broken(&attempted, "the answer has no usable ETag".to_owned()))?,
+            etag: etag.ok_or_else(|| broken(&attempted, "the response has no usable ETag".to_owned()))?,
             version: answer.version_id().and_then(VersionId::pinnable),
             size_bytes: answer
                 .content_length()
@@ -127,7 +127,7 @@ impl FileStore {
             Ok(answer) => answer,
             Err(error) => {
                 let answer = ErrorAnswer::of(&error);
-                // No byte of an empty object can be asked for.
+                // An empty object has no satisfiable range.
                 if answer.status == Some(416) {
                     return Ok(Vec::new());
                 }
@@ -139,14 +139,13 @@ impl FileStore {
         Ok(body.to_vec())
     }
 
-    /// Fetches an object's content into the file at `path`. Content that breaks off is fetched anew.
+    /// Downloads an object to the file at `path`. An interrupted download starts again.
     pub async fn fetch(&self, key: &ObjectKey, path: &Path) -> Result<(), Failure> {
         let attempted = AttemptedOperation {
             action: "s3:GetObject",
             resource: key.arn(&self.bucket, &self.region),
-            when_denied:
-                "the credentials need s3:GetObject on the object, and s3:ListBucket to be told that it is missing"
-                    .to_owned(),
+            when_denied: "the credentials need s3:GetObject on the object, and s3:ListBucket to see that it is missing"
+                .to_owned(),
         };
         let failure = |kind: FailureKind, code: &str, detail: String| Failure {
             kind,
@@ -171,7 +170,7 @@ impl FileStore {
                 let is_missing = answer.code.as_deref() == Some("NoSuchKey");
                 let mut failure = answer.into_failure(&attempted);
                 if is_missing {
-                    // A file that is not there is not waited for.
+                    // A missing object does not appear by waiting.
                     failure.kind = FailureKind::Permanent;
                 }
                 failure
@@ -183,7 +182,7 @@ impl FileStore {
                     return Err(failure(FailureKind::Configuration, "UnwritableFile", detail));
                 }
                 Err(WriteBodyError::Body(error)) if attempt == FETCH_ATTEMPTS => {
-                    let detail = format!("the content broke off {attempt} times: {error}");
+                    let detail = format!("download interrupted {attempt} times: {error}");
                     return Err(failure(FailureKind::Retry, "BrokenContent", detail));
                 }
                 Err(WriteBodyError::Body(_)) => attempt += 1,
@@ -195,14 +194,14 @@ impl FileStore {
         AttemptedOperation {
             action: "s3:GetObject",
             resource: key.arn(&self.bucket, &self.region),
-            when_denied: "the credentials need s3:GetObject on the object, and s3:ListBucket on the bucket so that a \
-                          missing object is told from a forbidden one"
+            when_denied: "the credentials need s3:GetObject on the object, and s3:ListBucket on the bucket to \
+                          distinguish a missing object from a forbidden one"
                 .to_owned(),
         }
     }
 }
 
-/// What somebody named and is not there will not come by itself.
+/// Makes a missing object a configuration failure: an object that the user named does not appear by waiting.
 fn absent_is_setup(failure: Failure) -> Failure {
     if failure.code == "NoSuchKey" {
         return Failure {

@@ -1,8 +1,8 @@
-//! A bound on the requests in flight, and the time that each has from when it is sent.
+//! Limit of the requests in flight, and the timeout of each request from when it is sent.
 //!
-//! A process may have 1,024 open files in Lambda, where every connection is one:
-//! <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>. Keys and parts that are worked on side by
-//! side share one bound; what waits for its turn is not held to have been sent, so that its time does not run.
+//! A process in Lambda may have 1,024 open files, and every connection is one:
+//! <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>. Keys and parts that are processed
+//! concurrently share one limit. A request that waits for its permit is not sent yet, so its timeout does not run.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -25,13 +25,13 @@ use crate::non_utf8_headers::put_aside_expires;
 use crate::owner;
 use crate::pace::RequestPacer;
 
-/// How many requests to S3 are in flight at most, unless a caller needs more.
+/// Default limit of S3 requests in flight.
 ///
-/// The SDK keeps idle connections to each bucket: to the source, the destination and the state bucket there are 768 at
-/// most, fewer than the files that a Lambda function may have open.
+/// The SDK keeps idle connections per bucket. For source, destination and state bucket these are at most 768, fewer
+/// than the open files that Lambda allows.
 pub(crate) const MAX_REQUESTS_IN_FLIGHT: NonZeroUsize = NonZeroUsize::new(256).unwrap();
 
-/// Lets a bounded number of requests be in flight, however many clients share it.
+/// Limit of the requests in flight, shared by any number of clients.
 #[derive(Debug, Clone)]
 pub(crate) struct InFlightLimit {
     permits: Arc<Semaphore>,
@@ -46,7 +46,7 @@ impl InFlightLimit {
         }
     }
 
-    /// Tells whether requests wait for their turn for longer than other requests take.
+    /// Returns whether requests may wait for their slot longer than requests take.
     pub(crate) fn is_paced(&self) -> bool {
         self.pace.is_some()
     }
@@ -61,8 +61,9 @@ impl InFlightLimit {
     }
 }
 
-/// An HTTP client with a bound on its requests in flight. A read timeout bounds the whole answer, from when the request
-/// is sent to the last byte.
+/// An HTTP client that limits its requests in flight.
+///
+/// A read timeout covers the whole response, from when the request is sent to the last byte.
 #[derive(Debug)]
 pub(crate) struct BoundedClient {
     pub(crate) inner: SharedHttpClient,
@@ -73,20 +74,20 @@ pub(crate) struct BoundedClient {
 struct BoundedConnector {
     inner: SharedHttpConnector,
     in_flight: InFlightLimit,
-    answer_timeout: Option<Duration>,
+    response_timeout: Option<Duration>,
 }
 
-/// When an answer must have come.
+/// Time at which the response must be complete.
 #[derive(Debug, Clone, Copy)]
 struct Deadline {
     at: Instant,
     timeout: Duration,
 }
 
-/// The whole answer did not come in time.
+/// The response was not complete in time.
 #[derive(Debug, thiserror::Error)]
-#[error("no complete answer within {} s", timeout.as_secs())]
-struct AnswerTimedOut {
+#[error("no complete response within {} s", timeout.as_secs())]
+struct ResponseTimedOut {
     timeout: Duration,
 }
 
@@ -96,10 +97,10 @@ impl Deadline {
         timeout.and_then(|timeout| now.checked_add(timeout).map(|at| Self { at, timeout }))
     }
 
-    /// Waits for `work`, no longer than until `deadline`.
-    async fn bound<T>(deadline: Option<Self>, work: impl Future<Output = T>) -> Result<T, AnswerTimedOut> {
+    /// Waits for `work`, until `deadline` at most.
+    async fn bound<T>(deadline: Option<Self>, work: impl Future<Output = T>) -> Result<T, ResponseTimedOut> {
         match deadline {
-            Some(Self { at, timeout }) => timeout_at(at, work).await.map_err(|_| AnswerTimedOut { timeout }),
+            Some(Self { at, timeout }) => timeout_at(at, work).await.map_err(|_| ResponseTimedOut { timeout }),
             None => Ok(work.await),
         }
     }
@@ -107,44 +108,44 @@ impl Deadline {
 
 impl HttpClient for BoundedClient {
     fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
-        // The SDK keeps the connections of each read timeout apart; without one, all requests share them.
+        // The SDK separates connections by read timeout. Without one, all requests share their connections.
         let mut shared = HttpConnectorSettings::builder();
         shared.set_connect_timeout(settings.connect_timeout());
         SharedHttpConnector::new(BoundedConnector {
             inner: self.inner.http_connector(&shared.build(), components),
             in_flight: self.in_flight.clone(),
-            answer_timeout: settings.read_timeout(),
+            response_timeout: settings.read_timeout(),
         })
     }
 }
 
 impl HttpConnector for BoundedConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let (inner, in_flight, answer_timeout) = (self.inner.clone(), self.in_flight.clone(), self.answer_timeout);
+        let (inner, in_flight, response_timeout) = (self.inner.clone(), self.in_flight.clone(), self.response_timeout);
         HttpConnectorFuture::new(async move {
             let permit = in_flight.permit().await?;
-            let deadline = Deadline::new(answer_timeout);
+            let deadline = Deadline::new(response_timeout);
             let expected_owner = request.headers().get(owner::HEADER).map(str::to_owned);
             let uri = request.uri().to_owned();
             let answer = Deadline::bound(deadline, inner.call(request)).await;
             let mut answer = answer.map_err(|error| ConnectorError::timeout(error.into()))??;
             put_aside_expires(answer.headers_mut());
-            owner::note_expected(&mut answer, expected_owner);
-            note_sender(&mut answer, &uri);
+            owner::record_expected(&mut answer, expected_owner);
+            record_sender(&mut answer, &uri);
             if answer.body().is_streaming() {
                 let body = answer.take_body();
-                *answer.body_mut() = rest_of_answer(body, deadline, permit);
+                *answer.body_mut() = rest_of_response(body, deadline, permit);
             }
             Ok(answer)
         })
     }
 }
 
-/// What answers of another form than S3's are noted with.
+/// Internal header that names the endpoint of a response that is not in S3's format.
 const SENDER: &str = "x-s3ferry-endpoint";
 
-/// Notes which endpoint sent a success that is not of the form of S3's documents, as a web page.
-fn note_sender(answer: &mut HttpResponse, uri: &str) {
+/// Records the endpoint of a success that is not in S3's format, for example a web page.
+fn record_sender(answer: &mut HttpResponse, uri: &str) {
     let is_document = |kind: &str| kind.contains("xml") || kind.contains("octet-stream");
     let is_other = answer
         .headers()
@@ -154,16 +155,16 @@ fn note_sender(answer: &mut HttpResponse, uri: &str) {
         return;
     }
     let scheme_and_host: Vec<&str> = uri.splitn(4, '/').take(3).collect();
-    let _unnoted = answer.headers_mut().try_insert(SENDER, scheme_and_host.join("/"));
+    let _unrecorded = answer.headers_mut().try_insert(SENDER, scheme_and_host.join("/"));
 }
 
-/// Returns the endpoint that sent an answer of another form than S3's.
+/// Returns the endpoint of a response that is not in S3's format.
 pub(crate) fn sender(answer: &HttpResponse) -> Option<&str> {
     answer.headers().get(SENDER)
 }
 
-/// Bounds a body that is still coming, and keeps the permit until it came or is dropped.
-fn rest_of_answer(body: SdkBody, deadline: Option<Deadline>, permit: OwnedSemaphorePermit) -> SdkBody {
+/// Applies the deadline to a body, and holds the permit until the body is complete or dropped.
+fn rest_of_response(body: SdkBody, deadline: Option<Deadline>, permit: OwnedSemaphorePermit) -> SdkBody {
     let frames = stream::unfold((body, permit), move |(mut body, permit)| async move {
         let frame = match Deadline::bound(deadline, body.frame()).await {
             Ok(frame) => frame?,
@@ -184,7 +185,7 @@ mod tests {
 
     use super::*;
 
-    /// Answers each request after a second, with a byte every second from then on.
+    /// Responds to each request after one second, with one byte every second.
     #[derive(Debug, Default)]
     struct Dripping {
         bytes: u64,
@@ -219,18 +220,18 @@ mod tests {
         }
     }
 
-    fn connector(inner: Dripping, requests: usize, answer_timeout: Duration) -> BoundedConnector {
+    fn connector(inner: Dripping, requests: usize, response_timeout: Duration) -> BoundedConnector {
         BoundedConnector {
             inner: SharedHttpConnector::new(inner),
             in_flight: InFlightLimit::new(RequestLimits {
                 per_second: None,
                 in_flight: NonZeroUsize::new(requests).unwrap(),
             }),
-            answer_timeout: Some(answer_timeout),
+            response_timeout: Some(response_timeout),
         }
     }
 
-    /// Sends a request and reads its whole answer; tells how many bytes came.
+    /// Sends a request, reads the whole response, and returns its size in bytes.
     async fn answer(connector: &BoundedConnector) -> Result<usize, String> {
         let answer = connector
             .call(HttpRequest::empty())
@@ -241,7 +242,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn requests_in_flight_are_bounded_until_their_answers_came() {
+    async fn requests_in_flight_are_limited_until_their_responses_are_complete() {
         let dripping = Dripping {
             bytes: 3,
             ..Dripping::default()
@@ -249,7 +250,7 @@ mod tests {
         let most = Arc::clone(&dripping.most);
         let connector = connector(dripping, 4, Duration::from_secs(6));
         let answers = futures::future::join_all((0..12).map(|_| answer(&connector))).await;
-        // Those that wait for their turn, up to ten seconds here, have all of their time left.
+        // Requests that wait for their permit, up to ten seconds here, still have all of their time.
         assert_eq!(answers, vec![Ok(3); 12]);
         assert_eq!(most.load(Ordering::SeqCst), 4);
     }
@@ -264,7 +265,7 @@ mod tests {
         for _ in 0..2 {
             let sent = Instant::now();
             let error = answer(&connector).await.unwrap_err();
-            assert_eq!(error, "no complete answer within 10 s");
+            assert_eq!(error, "no complete response within 10 s");
             assert_eq!(sent.elapsed(), Duration::from_secs(10));
         }
     }

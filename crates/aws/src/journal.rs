@@ -9,20 +9,19 @@ use s3ferry_engine::ports::{DeleteIntents, JournaledUpload, UploadJournal, Write
 
 use crate::state::StateBucket;
 
-/// How many entries are read at once.
-const ENTRIES_AT_ONCE: usize = 16;
+/// Journal entries that are read concurrently.
+const CONCURRENT_READS: usize = 16;
 
-/// An object in the state bucket that announces a delete.
+/// A delete intent in the state bucket.
 #[derive(Debug)]
 pub struct ListedIntent {
-    /// The name of the object.
+    /// Name of the object in the state bucket.
     pub name: String,
-    /// The key that it is of; `None` if it is of another migration, or is gone.
+    /// Key of the announced delete; `None` if the intent belongs to another migration or no longer exists.
     pub key: Result<Option<ObjectKey>, Failure>,
 }
 
-/// What a migration writes down: one object for each key that is copied in parts, and one for each version that a delete
-/// of ours is announced for.
+/// State of a migration in the state bucket: one object per multipart copy in progress, and one per delete intent.
 #[derive(Debug, Clone)]
 pub struct S3Journal {
     state: StateBucket,
@@ -30,28 +29,29 @@ pub struct S3Journal {
 }
 
 impl S3Journal {
-    /// Takes the state bucket, and the buckets that entries name.
+    /// Returns the journal of one migration in the state bucket.
     #[must_use]
     pub fn new(state: StateBucket, route: MigrationRoute) -> Self {
         Self { state, route }
     }
 
-    /// Finds the keys of this migration that have an entry: multipart copies that did not come to their end.
+    /// Lists the keys of this migration that have an entry: unfinished multipart copies.
     pub async fn unfinished(&self) -> Result<Vec<ObjectKey>, Failure> {
         let names: Vec<String> = self.state.names(UPLOADS).try_concat().await?;
         let keys = stream::iter(names)
             .map(|name| async move {
                 let object = self.state.read(&name).await?;
-                // An entry that names no key of this migration is another one's, or is replaced with the next copy.
+                // An entry without a key of this migration belongs to another one, or is replaced with the next copy.
                 Ok(object.and_then(|object| self.route.key_of_entry(&name, &object.body)))
             })
-            .buffer_unordered(ENTRIES_AT_ONCE)
+            .buffer_unordered(CONCURRENT_READS)
             .try_filter_map(future::ok);
         keys.try_collect().await
     }
 
-    /// Lists the intents in the state bucket and reads each, `concurrency` of them at once. A listing that fails ends the
-    /// stream; an intent that cannot be read does not.
+    /// Lists the delete intents and reads `concurrency` of them at once.
+    ///
+    /// A listing that fails ends the stream. An intent that fails to be read does not.
     pub fn intents(&self, concurrency: usize) -> impl Stream<Item = Result<ListedIntent, Failure>> + Send + '_ {
         let names = self.state.names(INTENTS);
         let names = names.map_ok(|page| stream::iter(page).map(Ok)).try_flatten();
@@ -71,7 +71,7 @@ impl S3Journal {
         key.map_err(|error| self.failure("s3:GetObject", name, "UnreadableIntent", &error))
     }
 
-    /// Describes what cannot be written down or read as what it should be.
+    /// Creates the failure of an entry or intent that cannot be written or parsed.
     fn failure(&self, action: &'static str, name: &str, code: &str, error: &dyn std::error::Error) -> Failure {
         let attempted = self.state.attempted(action, name);
         Failure {
@@ -93,7 +93,7 @@ impl UploadJournal for S3Journal {
         let entry = match self.route.read_entry(key, &object.body) {
             Ok(entry) => Some(entry),
             Err(error) => {
-                tracing::warn!(s3.key = %key, journal.entry = name, %error, "the upload is begun anew");
+                tracing::warn!(s3.key = %key, journal.entry = name, %error, "unreadable entry: starting a new upload");
                 None
             }
         };
@@ -113,7 +113,7 @@ impl UploadJournal for S3Journal {
     async fn remove(&self, key: &ObjectKey, seen: &ETag) -> Result<(), Failure> {
         let name = self.route.entry_name(key);
         if !self.state.remove(&name, seen).await? {
-            tracing::debug!(s3.key = %key, journal.entry = name, "somebody else has dealt with the entry");
+            tracing::debug!(s3.key = %key, journal.entry = name, "journal entry not removed: it changed concurrently");
         }
         Ok(())
     }
@@ -129,7 +129,8 @@ impl DeleteIntents for S3Journal {
         self.state.write(&name, json).await
     }
 
-    /// An intent that cannot be read is a failure: without it a delete of ours would pass for an application's.
+    /// Reads an intent. An unreadable intent is a failure: without it, s3ferry's own delete would count as an external
+    /// write.
     async fn find(&self, key: &ObjectKey, covered: &VersionName) -> Result<Option<DeleteIntent>, Failure> {
         let name = self.route.intent_name(key, covered);
         let Some(object) = self.state.read(&name).await? else {

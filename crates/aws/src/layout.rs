@@ -1,4 +1,4 @@
-//! In which parts an object was uploaded, asked with as few requests as possible.
+//! Reads the part sizes of a multipart object with as few requests as possible.
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html>
 
@@ -14,20 +14,20 @@ use crate::bucket_reader::BucketReader;
 use crate::classify::ErrorAnswer;
 use crate::part_spans::{PartSpan, PartSpans};
 
-/// How many parts one page of `GetObjectAttributes` lists.
+/// Parts per page of `GetObjectAttributes`.
 const PAGE: u32 = 1_000;
 
-/// How many parts there are at most where one HEAD tells of all.
-const ONE_HEAD: u32 = 3;
+/// Maximum number of parts for which one HEAD determines all sizes.
+const MAX_PARTS_OF_ONE_HEAD: u32 = 3;
 
-/// How many more HEADs are sent at most rather than asking for a list that S3 may not have.
-const FEW_HEADS: usize = 2;
+/// Number of additional HEADs that are preferred over a part list that S3 may not have.
+const MAX_EXTRA_HEADS: usize = 2;
 
-/// How many parts are asked for at once.
-const AT_ONCE: usize = 16;
+/// Concurrent HEADs of parts.
+const CONCURRENT_HEADS: usize = 16;
 
 impl BucketReader {
-    /// Reads in which parts the object that `facts` describe was uploaded. The number of parts is in the `ETag`.
+    /// Reads the part sizes of the object that `facts` describe. The number of parts is in the ETag.
     pub(crate) async fn layout(&self, key: &ObjectKey, facts: &ObjectFacts) -> Result<PartLayout, Failure> {
         if !facts.etag.is_multipart() {
             return Ok(PartLayout::NotMultipart);
@@ -40,47 +40,47 @@ impl BucketReader {
         Ok(sizes.map_or(PartLayout::Unknown, PartLayout::Multipart))
     }
 
-    /// Asks for the sizes of `count` parts, of which there are two at least; `None` where they cannot be told.
+    /// Reads the sizes of `count` parts, at least two. Returns `None` if the sizes cannot be determined.
     ///
-    /// Two HEADs tell the sizes of all parts where all but the last are equal, as every usual client makes them, and
-    /// HEADs of every second part tell any sizes. `GetObjectAttributes` lists any parts, too, but only of objects that
-    /// store a checksum of each, as those with a composite one do.
+    /// If all parts but the last are equal, as usual clients make them, two HEADs determine all sizes. HEADs of every
+    /// second part determine any sizes. `GetObjectAttributes` lists any parts too, but only of objects that store a
+    /// checksum of each part, as those with a composite checksum do.
     async fn part_sizes(&self, key: &ObjectKey, facts: &ObjectFacts, count: u32) -> Result<Option<PartSizes>, Failure> {
         let has_checksums = !facts.checksums.values.is_empty();
         let is_composite = has_checksums && facts.checksums.coverage == ChecksumCoverage::Composite;
-        let is_listed = is_composite && count > ONE_HEAD && count <= PAGE;
+        let is_listed = is_composite && count > MAX_PARTS_OF_ONE_HEAD && count <= PAGE;
         if is_listed && let Some(sizes) = self.listed_parts(key, facts, count).await? {
             return Ok(Some(sizes));
         }
         let mut spans = PartSpans::new(facts.size_bytes, count);
         let ends = spans.unread_ends();
-        if !self.look_at(ends, &mut spans, key, facts, count).await? {
-            // The store ignores the number of a part, or it counts otherwise than the tag.
+        if !self.read_spans(ends, &mut spans, key, facts, count).await? {
+            // The store ignores part numbers, or its number of parts differs from the ETag.
             return if is_listed {
                 Ok(None)
             } else {
                 self.listed_parts(key, facts, count).await
             };
         }
-        // There are others now where the store does not say at which byte a part begins.
+        // If the store omits the range of a part, more ends are unread now.
         let ends = spans.unread_ends();
-        if !self.look_at(ends, &mut spans, key, facts, count).await? {
+        if !self.read_spans(ends, &mut spans, key, facts, count).await? {
             return Ok(None);
         }
         if let Some(sizes) = spans.sizes() {
             return Ok(Some(sizes));
         }
         let unread_parts = spans.unread_parts();
-        let is_worth_asking = has_checksums && !is_listed && unread_parts.len() > FEW_HEADS;
-        if is_worth_asking && let Some(sizes) = self.listed_parts(key, facts, count).await? {
+        let is_listing_preferred = has_checksums && !is_listed && unread_parts.len() > MAX_EXTRA_HEADS;
+        if is_listing_preferred && let Some(sizes) = self.listed_parts(key, facts, count).await? {
             return Ok(Some(sizes));
         }
-        let are_seen = self.look_at(unread_parts, &mut spans, key, facts, count).await?;
-        Ok(spans.sizes().filter(|_| are_seen))
+        let are_read = self.read_spans(unread_parts, &mut spans, key, facts, count).await?;
+        Ok(spans.sizes().filter(|_| are_read))
     }
 
-    /// Looks where some of `count` parts lie; tells whether every answer was of a part of the object.
-    async fn look_at(
+    /// Reads where some of `count` parts begin and end. Returns whether every response described a part of the object.
+    async fn read_spans(
         &self,
         numbers: Vec<u32>,
         spans: &mut PartSpans,
@@ -88,16 +88,18 @@ impl BucketReader {
         facts: &ObjectFacts,
         count: u32,
     ) -> Result<bool, Failure> {
-        let asked = stream::iter(numbers).map(|number| self.part_span(key, facts, number, count));
-        let found: Vec<Option<PartSpan>> = asked.buffered(AT_ONCE).try_collect().await?;
+        let requests = stream::iter(numbers).map(|number| self.part_span(key, facts, number, count));
+        let found: Vec<Option<PartSpan>> = requests.buffered(CONCURRENT_HEADS).try_collect().await?;
         let are_of_the_object = found.iter().all(Option::is_some);
         spans.extend(found.into_iter().flatten());
         Ok(are_of_the_object)
     }
 
-    /// Asks where one of `count` parts of exactly the object that `facts` describe lies: by its version or else its
-    /// tag, which is compared here and not by a condition, because a store may answer with the tag of the part. `None`
-    /// where the answer is of something else, as of a store that ignores the number of a part.
+    /// Reads where one of `count` parts of exactly the object that `facts` describe begins and ends.
+    ///
+    /// The object is pinned by its version, or else by its ETag. The ETag is compared here and not by a condition,
+    /// because a store may return the ETag of the part. Returns `None` if the response describes something else, for
+    /// example from a store that ignores part numbers.
     async fn part_span(
         &self,
         key: &ObjectKey,
@@ -117,7 +119,7 @@ impl BucketReader {
             .await;
         let head = match answer.map_err(|error| ErrorAnswer::of(&error)) {
             Ok(head) => head,
-            // What is there now has no such part.
+            // The current object has no such part.
             Err(error) if error.status == Some(416) => return Ok(None),
             Err(error) => {
                 let version = facts.version_id.clone().map(VersionName::Id);
@@ -127,14 +129,14 @@ impl BucketReader {
             }
         };
         let size = head.content_length().and_then(|size| u64::try_from(size).ok());
-        let size = size.ok_or_else(|| self.unreadable(key, "the answer has no usable Content-Length"))?;
+        let size = size.ok_or_else(|| self.unreadable(key, "the response has no usable Content-Length"))?;
         let is_the_object = facts.version_id.is_some() || head.e_tag() == Some(facts.etag.quoted().as_str());
         let has_the_parts = head.parts_count().and_then(|count| u32::try_from(count).ok()) == Some(count);
         let span = PartSpan::new(number, size, head.content_range(), facts.size_bytes);
         Ok((is_the_object && has_the_parts).then_some(span))
     }
 
-    /// Lists all parts; `None` where S3 does not list all of them with their sizes.
+    /// Lists all parts. Returns `None` if S3 does not list all of them with their sizes.
     async fn listed_parts(
         &self,
         key: &ObjectKey,
@@ -162,10 +164,10 @@ impl BucketReader {
                 let action = version_id.map_or("s3:GetObjectAttributes", |_| "s3:GetObjectVersionAttributes");
                 ErrorAnswer::of(&error).into_failure(&self.attempted(key, action))
             })?;
-            // The request takes no condition, so without a version its answer must say which object it is of.
+            // The request takes no condition. Without a version, the response itself must identify the object.
             let is_same = page.last_modified().map(|time| time.secs() * 1000) == Some(facts.last_modified.millis());
-            let is_seen = facts.version_id.is_some() || is_same;
-            let parts = page.object_parts().filter(|_| is_seen);
+            let is_pinned = facts.version_id.is_some() || is_same;
+            let parts = page.object_parts().filter(|_| is_pinned);
             let Some(parts) = parts.filter(|parts| !parts.parts().is_empty()) else {
                 return Ok(None);
             };
@@ -185,7 +187,7 @@ impl BucketReader {
     }
 }
 
-/// Takes sizes only where they are of all parts and make the whole object.
+/// Returns the sizes only if they cover all parts and add up to the object's size.
 fn checked(sizes: Vec<u64>, size_bytes: u64, count: u32) -> Option<PartSizes> {
     let sizes: PartSizes = sizes.into_iter().collect();
     (sizes.count() == count && sizes.total_bytes() == size_bytes).then_some(sizes)

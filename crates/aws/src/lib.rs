@@ -39,7 +39,7 @@ mod write_headers;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3ferry_core::names::{BucketName, ObjectKey, VersionId};
 
-/// Everything but the characters that RFC 3986 leaves unreserved, and the slash between segments.
+/// Characters that are percent-encoded in a key: all but the unreserved ones of RFC 3986 and the slash.
 const KEY_IN_HEADER: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -47,7 +47,9 @@ const KEY_IN_HEADER: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~')
     .remove(b'/');
 
-/// Spells the header `x-amz-copy-source`, which the SDK sends as it is: the key must be percent-encoded.
+/// Returns the value of the header `x-amz-copy-source`.
+///
+/// The SDK sends the value unchanged, so the key must be percent-encoded:
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html#API_CopyObject_RequestSyntax>
 #[must_use]

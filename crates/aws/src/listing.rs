@@ -11,7 +11,7 @@ use s3ferry_engine::listing::{ListingPage, ObjectListing};
 
 use crate::classify::{AttemptedOperation, ErrorAnswer};
 
-/// The current objects of a bucket, by `ListObjectsV2`.
+/// The current objects of a bucket, listed with `ListObjectsV2`.
 #[derive(Debug, Clone)]
 pub struct S3Listing {
     client: Client,
@@ -21,7 +21,7 @@ pub struct S3Listing {
 }
 
 impl S3Listing {
-    /// Takes the bucket with a client of its region; `owner` is the account it must belong to.
+    /// Returns the bucket, listed with a client of its region. `owner` is the account that must own the bucket.
     #[must_use]
     pub fn new(client: Client, bucket: BucketName, region: Region, owner: Option<AccountId>) -> Self {
         Self {
@@ -53,7 +53,7 @@ impl S3Listing {
 }
 
 impl ObjectListing for S3Listing {
-    /// Asks for keys in their encoded form: a key may hold characters that no XML can carry.
+    /// Requests keys in their encoded form: a key may contain characters that XML cannot represent.
     ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html#API_ListObjectsV2_RequestParameters>
     async fn page(&self, prefix: &str, after: Option<&str>) -> Result<ListingPage, Failure> {
@@ -69,31 +69,31 @@ impl ObjectListing for S3Listing {
             .await
             .map_err(|error| ErrorAnswer::of(&error).into_failure(&self.attempted()))?;
         let is_encoded = answer.encoding_type() == Some(&EncodingType::Url);
-        let rows = answer.contents().iter().map(|object| row(object, is_encoded));
+        let rows = answer.contents().iter().map(|object| entry(object, is_encoded));
         let objects: Vec<ListedObject> = rows
             .collect::<Result<_, _>>()
             .map_err(|detail| self.unreadable(detail))?;
-        // An answer that does not say so is no end: the keys behind it would be taken for keys that are not there.
+        // Without this field the end is not certain: keys that follow would count as missing.
         let Some(more) = answer.is_truncated() else {
-            return Err(self.unreadable("the answer does not say whether it is complete (IsTruncated)".to_owned()));
+            return Err(self.unreadable("the response lacks IsTruncated".to_owned()));
         };
         if answer
             .key_count()
             .is_some_and(|count| usize::try_from(count) != Ok(objects.len()))
         {
-            return Err(self.unreadable("the answer has another number of keys than it says (KeyCount)".to_owned()));
+            return Err(self.unreadable("the number of keys in the response differs from its KeyCount".to_owned()));
         }
         if more && objects.is_empty() {
-            return Err(self.unreadable("the answer says that there is more, and holds nothing".to_owned()));
+            return Err(self.unreadable("the response is truncated but contains no keys".to_owned()));
         }
         Ok(ListingPage { objects, more })
     }
 }
 
-fn row(object: &Object, is_encoded: bool) -> Result<ListedObject, String> {
-    let text = object.key().ok_or("a row of the answer has no key")?;
+fn entry(object: &Object, is_encoded: bool) -> Result<ListedObject, String> {
+    let text = object.key().ok_or("an entry of the listing has no key")?;
     let key = if is_encoded { decoded(text)? } else { text.to_owned() };
-    let named = |what: &str| format!("the row of key `{key}` has no usable {what}");
+    let named = |what: &str| format!("the entry of key `{key}` has no usable {what}");
     let size_bytes = object.size().and_then(|size| u64::try_from(size).ok());
     let last_modified = object.last_modified().and_then(|time| time.to_millis().ok());
     Ok(ListedObject {
@@ -105,7 +105,7 @@ fn row(object: &Object, is_encoded: bool) -> Result<ListedObject, String> {
     })
 }
 
-/// Decodes a key; S3 writes a space as `+`, and a plus sign as `%2B`.
+/// Decodes a key. S3 encodes a space as `+` and a plus sign as `%2B`.
 fn decoded(text: &str) -> Result<String, String> {
     let spaced = text.replace('+', " ");
     let decoded = percent_decode_str(&spaced).decode_utf8();
@@ -113,7 +113,7 @@ fn decoded(text: &str) -> Result<String, String> {
     Ok(decoded.into_owned())
 }
 
-/// Tells whether a row of a listing is of `key`, encoded or not as its answer says.
+/// Returns whether a listing entry is of `key`, which is encoded or not as the response says.
 pub(crate) fn is_key(listed: Option<&str>, is_encoded: bool, key: &ObjectKey) -> bool {
     match listed {
         Some(listed) if is_encoded => decoded(listed).is_ok_and(|listed| listed == key.as_str()),
@@ -139,9 +139,9 @@ mod tests {
     }
 
     #[test]
-    fn row_without_its_essentials_is_named() {
+    fn entry_without_a_required_field_is_an_error() {
         let object = Object::builder().key("a%20b").build();
-        let error = row(&object, true).unwrap_err();
-        assert_eq!(error, "the row of key `a b` has no usable Size");
+        let error = entry(&object, true).unwrap_err();
+        assert_eq!(error, "the entry of key `a b` has no usable Size");
     }
 }

@@ -1,7 +1,7 @@
-//! Headers whose bytes are not UTF-8, as in `Content-Disposition: attachment; filename="M\xfcller.pdf"` in ISO 8859-1.
+//! Headers that are not UTF-8, such as `Content-Disposition: attachment; filename="M\xfcller.pdf"` in ISO 8859-1.
 //!
-//! S3 stores what it is sent. The SDK has no text for such a value and refuses the whole answer unless it is told to leave
-//! the header out.
+//! S3 stores the bytes that it receives. The SDK cannot represent such a value and refuses the whole response, unless
+//! it is configured to drop the header.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +14,7 @@ use aws_sdk_s3::error::BoxError;
 use aws_smithy_runtime_api::http::{Headers, NonUtf8HeaderHandling};
 use s3ferry_core::upload::hexadecimal;
 
-/// Has the SDK leave unreadable headers out of what it reads of an answer.
+/// Configures the SDK to drop headers that are not UTF-8 from a response.
 #[derive(Debug)]
 pub(crate) struct DropNonUtf8Headers;
 
@@ -33,7 +33,7 @@ impl Intercept for DropNonUtf8Headers {
     }
 }
 
-/// Tells whether a header is stored with an object.
+/// Returns whether a header is stored with an object.
 fn is_stored(name: &str) -> bool {
     const SYSTEM: [&str; 7] = [
         "cache-control",
@@ -47,11 +47,13 @@ fn is_stored(name: &str) -> bool {
     SYSTEM.contains(&name) || name.starts_with("x-amz-meta-")
 }
 
-/// What an unreadable `Expires` is renamed to, in hexadecimal digits.
+/// Internal header that carries an `Expires` that is not UTF-8, in hexadecimal digits.
 const RAW_EXPIRES: &str = "x-s3ferry-raw-expires";
 
-/// Puts an unreadable `Expires` aside before the SDK sees it: its own look at that header takes every value for text, and
-/// panics (aws-sdk-s3 1.157, `s3_expires_interceptor.rs`).
+/// Moves an `Expires` that is not UTF-8 to an internal header before the SDK reads it.
+///
+/// The SDK's own interceptor takes every value of that header for text, and panics (aws-sdk-s3 1.157,
+/// `s3_expires_interceptor.rs`).
 pub(crate) fn put_aside_expires(headers: &mut Headers) {
     let raw = headers
         .get_bytes("expires")
@@ -62,19 +64,19 @@ pub(crate) fn put_aside_expires(headers: &mut Headers) {
     }
 }
 
-/// Returns what [`put_aside_expires`] put aside.
+/// Returns the value that [`put_aside_expires`] moved.
 fn expires_put_aside(headers: &Headers) -> Option<Vec<u8>> {
     let digits = headers.get(RAW_EXPIRES)?.as_bytes();
     let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
     digits.chunks(2).map(byte).collect()
 }
 
-/// Keeps the unreadable headers of a request's answer.
+/// Collects the response headers that are not UTF-8.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct NonUtf8Headers(Arc<Mutex<BTreeMap<String, Vec<u8>>>>);
 
 impl NonUtf8Headers {
-    /// Returns those of the last answer, by lower-case name.
+    /// Returns the headers of the last response, by lower-case name.
     pub(crate) fn take(&self) -> BTreeMap<String, Vec<u8>> {
         std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }

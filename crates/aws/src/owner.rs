@@ -1,5 +1,7 @@
-//! The account that must own a bucket, sent with every request: a bucket of the same name that a stranger made answers
-//! nothing and gets nothing.
+//! The account that must own a bucket, sent with every request.
+//!
+//! If a bucket with the same name belongs to another account, S3 refuses the request. Nothing is read from that bucket
+//! or written to it.
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-owner-condition.html>
 
@@ -9,17 +11,17 @@ use aws_sdk_s3::error::BoxError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use s3ferry_core::names::AccountId;
 
-/// The header by which S3 compares the owner of the bucket that a request addresses.
+/// Header with the account that must own the bucket of a request.
 pub(crate) const HEADER: &str = "x-amz-expected-bucket-owner";
 
-/// The owner that a refused request expected. S3 does not say in its answer that this is why it refused.
+/// Internal header with the owner that a refused request expected. S3 does not name this reason in its response.
 const REFUSED_FOR: &str = "x-s3ferry-expected-bucket-owner";
 
-/// Notes in the answer to a refused request which owner it expected.
-pub(crate) fn note_expected(answer: &mut HttpResponse, expected: Option<String>) {
+/// Records in the response to a refused request which owner the request expected.
+pub(crate) fn record_expected(answer: &mut HttpResponse, expected: Option<String>) {
     if let Some(expected) = expected.filter(|_| answer.status().as_u16() == 403) {
-        // The value was sent as a header before.
-        let _unnoted = answer.headers_mut().try_insert(REFUSED_FOR, expected);
+        // The value was valid as a request header.
+        let _unrecorded = answer.headers_mut().try_insert(REFUSED_FOR, expected);
     }
 }
 
@@ -28,7 +30,7 @@ pub(crate) fn expected_by(answer: &HttpResponse) -> Option<&str> {
     answer.headers().get(REFUSED_FOR)
 }
 
-/// Sets the owner on every request of a client, so that no call can leave it out.
+/// Sets the expected owner on every request of a client, so that no call can omit it.
 #[derive(Debug, Clone)]
 pub(crate) struct ExpectedOwner(AccountId);
 

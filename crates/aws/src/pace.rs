@@ -1,4 +1,4 @@
-//! A bound on how many requests are sent in a second, below the SDK's own retries, so that those count too.
+//! Limit of the requests per second. It applies below the SDK's retries, so that retries count too.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -7,10 +7,10 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-/// How much of a pause may be made up for at once.
+/// How much of an idle period may be made up for in a burst.
 const CATCH_UP: Duration = Duration::from_millis(100);
 
-/// Hands out moments at which a request may be sent, evenly spaced.
+/// Assigns evenly spaced times at which requests may be sent.
 #[derive(Debug, Clone)]
 pub(crate) struct RequestPacer {
     interval: Duration,
@@ -18,7 +18,7 @@ pub(crate) struct RequestPacer {
 }
 
 impl RequestPacer {
-    /// Sends at most so many requests in a second, however many clients share it.
+    /// Creates a pacer for `per_second` requests per second, shared by any number of clients.
     #[must_use]
     pub(crate) fn new(per_second: NonZeroU32) -> Self {
         Self {
@@ -27,15 +27,15 @@ impl RequestPacer {
         }
     }
 
-    /// Waits for the next free moment.
+    /// Waits for the next free slot.
     pub(crate) async fn wait(&self) {
         let now = Instant::now();
         let mut next = self.next.lock().await;
         let earliest = now.checked_sub(CATCH_UP).unwrap_or(now);
-        let moment = next.map_or(now, |next| next.max(earliest));
-        *next = Some(moment + self.interval);
+        let slot = next.map_or(now, |next| next.max(earliest));
+        *next = Some(slot + self.interval);
         drop(next);
-        tokio::time::sleep_until(moment).await;
+        tokio::time::sleep_until(slot).await;
     }
 }
 
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn requests_are_spread_over_the_second_however_many_ask_at_once() {
+    async fn concurrent_requests_are_spread_evenly() {
         let pace = RequestPacer::new(NonZeroU32::new(50).unwrap());
         let started = Instant::now();
         let waits = (0..101).map(|_| pace.wait());
@@ -53,13 +53,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn long_pause_is_made_up_for_a_little_only() {
+    async fn long_idle_period_allows_only_a_short_burst() {
         let pace = RequestPacer::new(NonZeroU32::new(100).unwrap());
         pace.wait().await;
         tokio::time::advance(Duration::from_mins(1)).await;
         let started = Instant::now();
         futures::future::join_all((0..111).map(|_| pace.wait())).await;
-        // Ten moments of the pause are left, and 100 lie ahead.
+        // A burst of ten slots is available, and 100 more are a second away.
         assert_eq!(started.elapsed(), Duration::from_secs(1));
     }
 }

@@ -1,24 +1,24 @@
-//! What HEADs of some parts tell of the sizes of all.
+//! Derives the sizes of all parts from the HEADs of some parts.
 //!
-//! A HEAD with `partNumber` is answered with the `Content-Range` of that part: where it begins, and so where the part
-//! before it ends, and where the part after it begins.
+//! The response to a HEAD with `partNumber` contains the `Content-Range` of that part. The range shows where the part
+//! begins and ends, and so where its neighbours end and begin.
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html>
 
 use std::collections::BTreeMap;
 
 use s3ferry_core::plan::PartSizes;
 
-/// Where one part of an object lies.
+/// Position and size of one part of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PartSpan {
     number: u32,
-    /// `None` where a store, as some emulators do, leaves it out.
+    /// `None` if the store omits the range, as some emulators do.
     start_bytes: Option<u64>,
     size_bytes: u64,
 }
 
 impl PartSpan {
-    /// Reads the answer of a part's HEAD. A range that contradicts the sizes is as good as none.
+    /// Reads the response to the HEAD of a part. A range that contradicts the sizes is ignored.
     pub(crate) fn new(number: u32, size_bytes: u64, content_range: Option<&str>, object_bytes: u64) -> Self {
         let start_bytes = content_range.and_then(|text| {
             let (range, total) = text.strip_prefix("bytes ")?.split_once('/')?;
@@ -35,39 +35,39 @@ impl PartSpan {
     }
 }
 
-/// The parts of one object that were looked at.
+/// The parts of one object that were read.
 #[derive(Debug)]
 pub(crate) struct PartSpans {
     object_bytes: u64,
     count: u32,
-    seen: BTreeMap<u32, PartSpan>,
+    read: BTreeMap<u32, PartSpan>,
 }
 
 impl Extend<PartSpan> for PartSpans {
     fn extend<I: IntoIterator<Item = PartSpan>>(&mut self, spans: I) {
-        self.seen.extend(spans.into_iter().map(|span| (span.number, span)));
+        self.read.extend(spans.into_iter().map(|span| (span.number, span)));
     }
 }
 
 impl PartSpans {
-    /// Begins with nothing seen of an object of so many bytes in so many parts.
+    /// Creates an empty set for an object of `object_bytes` bytes in `count` parts.
     pub(crate) fn new(object_bytes: u64, count: u32) -> Self {
         Self {
             object_bytes,
             count,
-            seen: BTreeMap::new(),
+            read: BTreeMap::new(),
         }
     }
 
-    /// Returns which parts are left to look at until all sizes are certain.
+    /// Returns the parts that remain to be read until all sizes are certain.
     pub(crate) fn unread_parts(&self) -> Vec<u32> {
         let step = self.step();
         (1..=self.count)
-            .filter(|number| number % step == 0 && !self.seen.contains_key(number))
+            .filter(|number| number % step == 0 && !self.read.contains_key(number))
             .collect()
     }
 
-    /// Returns which of them to look at first: they tell the sizes of all where all but the last are equal.
+    /// Returns the unread parts to read first. They determine all sizes if all parts but the last are equal.
     pub(crate) fn unread_ends(&self) -> Vec<u32> {
         let step = self.step();
         let mut ends = self.unread_parts();
@@ -75,38 +75,42 @@ impl PartSpans {
         ends
     }
 
-    /// Every second part tells of the one before it, too, where answers say at which byte a part begins.
+    /// Returns 2 if ranges show where parts begin, because every second part then determines the one before it.
+    /// Otherwise 1.
     fn step(&self) -> u32 {
-        let tell_starts = self.seen.values().all(|span| span.start_bytes.is_some());
-        if tell_starts { 2 } else { 1 }
+        let have_starts = self.read.values().all(|span| span.start_bytes.is_some());
+        if have_starts { 2 } else { 1 }
     }
 
-    /// Returns the sizes of all parts, where they can be told by now.
+    /// Returns the sizes of all parts, if they are certain.
     pub(crate) fn sizes(&self) -> Option<PartSizes> {
         let sizes = self.filled(None).or_else(|| self.even())?;
         Some(sizes.into_iter().collect())
     }
 
-    /// Concludes that all parts but the last are equal, once both ends of the object say so: the first two parts are,
-    /// and those between them and the last that was looked at have as many bytes together as if they were.
+    /// Returns sizes that are all equal but the last, if both ends of the object confirm it.
+    ///
+    /// The first two parts must be equal, and the parts between them and the last one read must fit equal sizes in
+    /// total.
     fn even(&self) -> Option<Vec<u64>> {
         if !self.unread_ends().is_empty() {
             return None;
         }
-        let each_bytes = self.seen.get(&2)?.size_bytes;
+        let each_bytes = self.read.get(&2)?.size_bytes;
         let sizes = self.filled(Some(each_bytes))?;
         let (last, others) = sizes.split_last()?;
         let is_even = *last <= each_bytes && others.iter().all(|size| *size == each_bytes);
         is_even.then_some(sizes)
     }
 
-    /// Lists the sizes that follow from what was seen, and `unknown_bytes` for the others; `None` where there is
-    /// nothing to list for a part, and where sizes contradict a start or the object's size.
+    /// Returns the sizes that follow from the parts read, with `unknown_bytes` for the others.
+    ///
+    /// Returns `None` if a part has neither, or if sizes contradict a start or the object's size.
     fn filled(&self, unknown_bytes: Option<u64>) -> Option<Vec<u64>> {
         let mut sizes = Vec::new();
         let mut offset: u64 = 0;
         for number in 1..=self.count {
-            let size = match self.seen.get(&number) {
+            let size = match self.read.get(&number) {
                 Some(span) if span.start_bytes.is_some_and(|start| start != offset) => return None,
                 Some(span) => span.size_bytes,
                 None => match self.start_of(number + 1) {
@@ -117,17 +121,17 @@ impl PartSpans {
             offset = offset.checked_add(size)?;
             sizes.push(size);
         }
-        // S3 has no object with an empty part besides others, and takes none.
-        let make_the_object = offset == self.object_bytes && !sizes.contains(&0);
-        make_the_object.then_some(sizes)
+        // S3 has no multipart object with an empty part, and accepts none.
+        let add_up = offset == self.object_bytes && !sizes.contains(&0);
+        add_up.then_some(sizes)
     }
 
-    /// Returns where a part begins, as far as it was seen itself; one past the last begins where the object ends.
+    /// Returns where a part begins, if the part was read. The part after the last one begins where the object ends.
     fn start_of(&self, number: u32) -> Option<u64> {
         if number > self.count {
             return Some(self.object_bytes);
         }
-        self.seen.get(&number)?.start_bytes
+        self.read.get(&number)?.start_bytes
     }
 }
 
@@ -145,11 +149,11 @@ mod tests {
         sizes.iter().copied().collect()
     }
 
-    fn begun(sizes: &[u64]) -> PartSpans {
+    fn empty_spans(sizes: &[u64]) -> PartSpans {
         PartSpans::new(total(sizes), u32::try_from(sizes.len()).unwrap())
     }
 
-    /// What a store answers to the HEAD of a part, with its range or without.
+    /// Returns a store's response to the HEAD of a part, with a range or without.
     fn span(sizes: &[u64], number: u32, with_range: bool) -> PartSpan {
         let (before, part) = sizes.split_at(usize::try_from(number - 1).unwrap());
         let (start, size, total) = (total(before), part[0], total(sizes));
@@ -157,20 +161,20 @@ mod tests {
         PartSpan::new(number, size, with_range.then_some(range.as_str()), total)
     }
 
-    /// Looks at the ends, and returns what was concluded from them after how many answers.
-    fn of_the_ends(sizes: &[u64], with_ranges: bool) -> (Option<PartSizes>, usize) {
-        let mut spans = begun(sizes);
-        // The first answers tell whether there are ranges.
+    /// Reads the ends. Returns the sizes that follow, and after how many HEADs.
+    fn sizes_from_ends(sizes: &[u64], with_ranges: bool) -> (Option<PartSizes>, usize) {
+        let mut spans = empty_spans(sizes);
+        // The first responses show whether there are ranges.
         for _ in 0..2 {
             let ends = spans.unread_ends();
             spans.extend(ends.into_iter().map(|number| span(sizes, number, with_ranges)));
         }
-        (spans.sizes(), spans.seen.len())
+        (spans.sizes(), spans.read.len())
     }
 
     #[test]
     fn first_and_last_part_sizes_determine_even_layouts_and_up_to_five_parts() {
-        for (sizes, looks) in [
+        for (sizes, heads) in [
             (&[3, 9][..], 1),
             (&[9, 3], 1),
             (&[3, 9, 7], 1),
@@ -180,41 +184,49 @@ mod tests {
             (&[8, 8, 8, 8, 8, 1], 2),
             (&[8, 8, 8, 8, 8, 8, 1], 2),
         ] {
-            assert_eq!(of_the_ends(sizes, true), (Some(parts_of(sizes)), looks), "{sizes:?}");
+            assert_eq!(
+                sizes_from_ends(sizes, true),
+                (Some(parts_of(sizes)), heads),
+                "{sizes:?}"
+            );
         }
-        for (sizes, looks) in [
+        for (sizes, heads) in [
             (&[3, 9][..], 2),
             (&[3, 9, 7], 3),
             (&[8, 8, 8, 8, 8, 1], 3),
             (&[8, 8, 8, 8, 8, 8, 1], 4),
         ] {
-            assert_eq!(of_the_ends(sizes, false), (Some(parts_of(sizes)), looks), "{sizes:?}");
+            assert_eq!(
+                sizes_from_ends(sizes, false),
+                (Some(parts_of(sizes)), heads),
+                "{sizes:?}"
+            );
         }
     }
 
     #[test]
     fn ambiguous_end_parts_determine_no_layout() {
         for sizes in [
-            // The first, the second, one between, the last but one and the last are of another size.
+            // The first, the second, a middle, the second to last and the last part have another size.
             [7, 8, 8, 8, 8, 8, 8],
             [8, 7, 8, 8, 8, 8, 8],
             [8, 8, 8, 7, 8, 8, 8],
             [8, 8, 8, 8, 8, 7, 8],
             [8, 8, 8, 8, 8, 8, 9],
-            // The sum is that of even parts.
+            // The total is that of equal parts.
             [7, 9, 8, 8, 8, 8, 8],
             [9, 7, 8, 8, 8, 8, 8],
             [8, 8, 8, 8, 7, 9, 8],
             [8, 8, 8, 8, 9, 7, 8],
             [8, 8, 8, 8, 8, 7, 9],
         ] {
-            assert_eq!(of_the_ends(&sizes, true).0, None, "{sizes:?}");
-            assert_eq!(of_the_ends(&sizes, false).0, None, "{sizes:?}");
+            assert_eq!(sizes_from_ends(&sizes, true).0, None, "{sizes:?}");
+            assert_eq!(sizes_from_ends(&sizes, false).0, None, "{sizes:?}");
         }
     }
 
     #[test]
-    fn range_is_used_only_where_it_fits_the_sizes() {
+    fn range_is_used_only_if_it_fits_the_sizes() {
         let start = |range| PartSpan::new(2, 10, range, 50).start_bytes;
         assert_eq!(start(Some("bytes 20-29/50")), Some(20));
         for range in [
@@ -236,18 +248,18 @@ mod tests {
     #[test]
     fn contradictory_evidence_is_inconclusive() {
         let check = |object_bytes, count, spans: &[(u32, Option<u64>, u64)]| {
-            let mut seen = PartSpans::new(object_bytes, count);
-            seen.extend(spans.iter().map(|&(number, start_bytes, size_bytes)| PartSpan {
+            let mut read = PartSpans::new(object_bytes, count);
+            read.extend(spans.iter().map(|&(number, start_bytes, size_bytes)| PartSpan {
                 number,
                 start_bytes,
                 size_bytes,
             }));
-            assert_eq!(seen.sizes(), None, "{seen:?}");
+            assert_eq!(read.sizes(), None, "{read:?}");
         };
         // Part 4 begins before part 2 ends, and where part 3 would have no bytes.
         check(50, 4, &[(2, Some(10), 20), (4, Some(20), 30)]);
         check(50, 4, &[(2, Some(10), 20), (4, Some(30), 20)]);
-        // Part 2 begins behind part 1's end, though they make the object.
+        // Part 2 begins after part 1 ends, although the sizes add up to the object.
         check(40, 2, &[(1, Some(0), 10), (2, Some(20), 30)]);
         // More and fewer bytes than the object has.
         check(50, 3, &[(2, Some(10), 50)]);
@@ -256,20 +268,20 @@ mod tests {
         check(u64::MAX, 3, &[(1, None, u64::MAX), (2, None, 1), (3, None, u64::MAX)]);
     }
 
-    /// Sizes of parts, most of them equal.
+    /// Generates part sizes, most of them equal.
     fn layout() -> impl Strategy<Value = Vec<u64>> {
         proptest::collection::vec(prop_oneof![4 => Just(8_u64), 1 => 1..12_u64], 2..40)
     }
 
     proptest! {
         #[test]
-        fn certain_sizes_are_the_true_ones_whatever_was_seen(
+        fn certain_sizes_are_the_true_sizes(
             sizes in layout(),
-            seen in proptest::collection::vec(proptest::option::of(any::<bool>()), 40),
+            read in proptest::collection::vec(proptest::option::of(any::<bool>()), 40),
         ) {
-            let mut spans = begun(&sizes);
-            let looks = (1..).zip(seen).take(sizes.len());
-            spans.extend(looks.filter_map(|(number, with_range)| Some(span(&sizes, number, with_range?))));
+            let mut spans = empty_spans(&sizes);
+            let heads = (1..).zip(read).take(sizes.len());
+            spans.extend(heads.filter_map(|(number, with_range)| Some(span(&sizes, number, with_range?))));
             let certain = spans.filled(None);
             prop_assert!(certain.is_none() || certain.as_ref() == Some(&sizes), "{certain:?}");
             let unread_parts = spans.unread_parts();
@@ -279,8 +291,8 @@ mod tests {
         }
 
         #[test]
-        fn any_layout_takes_a_head_of_every_second_part_at_most(sizes in layout()) {
-            let mut spans = begun(&sizes);
+        fn any_layout_takes_at_most_a_head_of_every_second_part(sizes in layout()) {
+            let mut spans = empty_spans(&sizes);
             let unread_parts = spans.unread_parts();
             prop_assert_eq!(unread_parts.len(), sizes.len() / 2);
             spans.extend(unread_parts.into_iter().map(|number| span(&sizes, number, true)));

@@ -1,4 +1,4 @@
-//! A first look at a bucket, before any work: whether it is there, may be listed, and in which region.
+//! Checks of a bucket before any work: that it exists, may be listed, and is in the expected region.
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::types::{BucketVersioningStatus, ObjectLockEnabled};
@@ -10,24 +10,24 @@ use s3ferry_core::wiring::Versioning;
 use crate::classify::{AttemptedOperation, ErrorAnswer};
 use crate::client::Clients;
 
-/// The code of the failure of a first look that nobody answered.
+/// Failure code of a check that got no response.
 pub const UNREACHABLE: &str = "EndpointUnreachable";
 
-/// Makes sure that a bucket is there, with the owner and in the region that are expected.
+/// Confirms that a bucket exists, with the expected owner and in the expected region.
 pub async fn confirm(clients: &Clients, expected: &ExpectedBucket) -> Result<(), PreflightError> {
     let ExpectedBucket { name, region, owner } = expected;
     let client = clients.s3_for_reading(region);
     match region_of(&client, name, region, owner.as_ref()).await? {
         Some(found) if found != region.as_str() => Err(PreflightError::Unfit(UnfitBucket::Elsewhere {
             bucket: name.clone(),
-            asked: region.clone(),
+            expected: region.clone(),
             found,
         })),
         _ => Ok(()),
     }
 }
 
-/// Makes sure of a bucket as [`confirm`] does, and reads what it keeps.
+/// Confirms a bucket like [`confirm`], and reads whether it has versioning and Object Lock.
 pub async fn examine(clients: &Clients, expected: &ExpectedBucket) -> Result<BucketState, PreflightError> {
     confirm(clients, expected).await?;
     let client = clients
@@ -61,7 +61,7 @@ pub async fn examine(clients: &Clients, expected: &ExpectedBucket) -> Result<Buc
     })
 }
 
-/// Reads S3's word for whether a bucket keeps versions.
+/// Converts the versioning status of a bucket.
 pub(crate) fn versioning_of(status: Option<&BucketVersioningStatus>) -> Versioning {
     match status {
         Some(BucketVersioningStatus::Enabled) => Versioning::Enabled,
@@ -70,9 +70,9 @@ pub(crate) fn versioning_of(status: Option<&BucketVersioningStatus>) -> Versioni
     }
 }
 
-/// Asks for a bucket in `region` and returns the region it says it is in; `None` where it does not say.
+/// Returns the region of a bucket, or `None` if S3 does not name it.
 ///
-/// S3 names the bucket's own region also where it refuses a request for being asked of another.
+/// The request goes to `region`. If that is the wrong region, S3 refuses the request and names the bucket's own region.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadBucket.html>
 pub async fn region_of(
@@ -106,7 +106,7 @@ pub async fn region_of(
             answer.message = format!("bucket {bucket} does not exist");
         }
         Some(301) => answer.message = format!("bucket {bucket} is not in region {region}"),
-        // An answer to a HEAD has no body that would say more.
+        // A HEAD response has no body with the reason.
         Some(400 | 403) if answer.code.is_none() => {
             answer = reason(client, bucket, owner).await.unwrap_or(answer);
         }
@@ -128,7 +128,8 @@ pub async fn region_of(
     Err(failure)
 }
 
-/// Asks for what needs the same permission and is answered with a body, and returns what its error says.
+/// Returns the reason of a refused HEAD, from a listing. A listing needs the same permission and its response has a
+/// body.
 pub(crate) async fn reason(client: &Client, bucket: &BucketName, owner: Option<&AccountId>) -> Option<ErrorAnswer> {
     let answer = client
         .list_objects_v2()

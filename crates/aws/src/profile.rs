@@ -1,20 +1,20 @@
-//! The credentials of a profile that somebody named, and of nothing else.
+//! Credentials of an explicitly named profile, and of no other source.
 
 use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::provider_config::ProviderConfig;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{self, ProvideCredentials, future};
 
-/// Takes credentials out of one profile: its keys, its role, its session or its process.
+/// Provides the credentials of one profile: its keys, role, session or process.
 ///
-/// The SDK's own chain would ask the environment first, as if nobody had named a profile.
+/// The SDK's default chain would prefer the environment over the named profile.
 #[derive(Debug)]
 pub(crate) struct NamedProfile {
     name: String,
     provider: ProfileFileCredentialsProvider,
 }
 
-/// Why a profile that was named gives no credentials.
+/// The reason why a named profile provides no credentials.
 #[derive(Debug, thiserror::Error)]
 #[error("profile `{name}` gives no credentials")]
 pub(crate) struct NoCredentialsInProfile {
@@ -42,7 +42,7 @@ impl NamedProfile {
                     source: error,
                 })
             }
-            // A role or a session that is refused, or does not answer.
+            // A role or a session that is refused, or that does not respond.
             error => error,
         })
     }

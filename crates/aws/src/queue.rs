@@ -1,4 +1,4 @@
-//! The queue on SQS: continuations, and when failed messages come back.
+//! The SQS queue: sends continuations and delays the redelivery of failed messages.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use s3ferry_engine::ports::{Continuations, Redelivery};
 
 use crate::classify::{AttemptedOperation, ErrorAnswer};
 
-/// The longest delay SQS gives a message.
+/// Maximum delay of an SQS message.
 ///
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-delay-queues.html>
 const LONGEST_DELAY: Duration = Duration::from_mins(15);
@@ -22,7 +22,7 @@ pub struct SqsContinuations {
 }
 
 impl SqsContinuations {
-    /// Takes the queue's URL with a client of its region.
+    /// Returns the queue with this URL, used with a client of its region.
     #[must_use]
     pub fn new(client: Client, queue_url: String) -> Self {
         Self { client, queue_url }
@@ -56,7 +56,7 @@ impl Continuations for SqsContinuations {
 }
 
 impl Redelivery for SqsContinuations {
-    /// Changes the visibility timeout of one delivery.
+    /// Changes the visibility timeout of one message.
     ///
     /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibility.html>
     async fn return_after(&self, receipt: &ReceiptHandle, delay: Duration) -> Result<(), Failure> {
@@ -77,7 +77,7 @@ impl Redelivery for SqsContinuations {
     }
 }
 
-/// Keeps a delay within what SQS allows a new message.
+/// Limits a delay to the maximum that SQS allows.
 fn delay_seconds(delay: Duration) -> i32 {
     whole_seconds(delay.min(LONGEST_DELAY))
 }
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn delays_fit_what_sqs_allows() {
+    fn delays_are_limited_to_the_sqs_maximum() {
         assert_eq!(delay_seconds(Duration::ZERO), 0);
         assert_eq!(delay_seconds(Duration::from_millis(1)), 1);
         assert_eq!(delay_seconds(Duration::from_secs(30)), 30);

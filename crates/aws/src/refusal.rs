@@ -1,4 +1,4 @@
-//! Why a HEAD was refused: a HEAD has no body, so a request that has one is judged instead.
+//! The reason why a HEAD was refused. A HEAD response has no body, so a GET finds the reason.
 
 use s3ferry_core::names::ObjectKey;
 use s3ferry_core::versions::VersionName;
@@ -7,9 +7,11 @@ use crate::bucket_reader::BucketReader;
 use crate::classify::ErrorAnswer;
 
 impl BucketReader {
-    /// Asks for the first byte of an object whose HEAD was `refused`, which takes the same permissions, and returns what
-    /// the answer says: expired credentials and an object under a customer-provided key both answer a HEAD with 400. Any
-    /// other status says enough.
+    /// Returns the reason why the HEAD of an object was `refused`.
+    ///
+    /// Requests the first byte of the object, which needs the same permissions as the HEAD, and returns the error of
+    /// that request. S3 answers a HEAD with 400 both for expired credentials and for an object under a
+    /// customer-provided key. Any other status is unambiguous.
     ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html>
     pub(crate) async fn refusal(
@@ -21,7 +23,7 @@ impl BucketReader {
         if !matches!(refused.status, Some(400 | 403)) || refused.code.is_some() {
             return refused;
         }
-        let asked = self
+        let probe = self
             .client
             .get_object()
             .bucket(self.bucket.as_str())
@@ -31,7 +33,7 @@ impl BucketReader {
             .set_expected_bucket_owner(self.owner())
             .send()
             .await;
-        let answer = match &asked {
+        let answer = match &probe {
             Ok(_) => return unconfirmed(refused),
             Err(error) => ErrorAnswer::of(error),
         };
@@ -39,19 +41,19 @@ impl BucketReader {
             (Some(400), Some("InvalidRequest")) => ErrorAnswer {
                 code: Some("CustomerKeyEncrypted".to_owned()),
                 message: format!(
-                    "the object is encrypted with a customer-provided key (SSE-C), which s3ferry does not have: {}",
+                    "the object is encrypted with a customer-provided key (SSE-C), which s3ferry cannot read: {}",
                     answer.message
                 ),
                 ..answer
             },
-            // The object is gone by now, or is empty: it can be read.
+            // The object was deleted in the meantime, or is empty: it is readable.
             (Some(404 | 416), _) => unconfirmed(refused),
             _ => answer,
         }
     }
 }
 
-/// A denial stands although the other request was allowed. A 400 that is not repeated says nothing of the object.
+/// Returns the refusal if the GET was allowed. A denial remains; a 400 that does not recur says nothing of the object.
 fn unconfirmed(refused: ErrorAnswer) -> ErrorAnswer {
     if refused.status == Some(403) {
         return refused;
@@ -59,7 +61,7 @@ fn unconfirmed(refused: ErrorAnswer) -> ErrorAnswer {
     ErrorAnswer {
         code: Some("UnconfirmedRefusal".to_owned()),
         status: None,
-        message: "a HEAD was answered with 400, and the GET after it was not refused".to_owned(),
+        message: "S3 answered the HEAD with 400, and the GET that followed succeeded".to_owned(),
         unanswered: false,
         expected_owner: None,
     }

@@ -1,12 +1,12 @@
-//! Whether a bucket's own replication carries a key to our destination.
+//! Decides whether a bucket's own replication covers a key.
 
 use aws_sdk_s3::types::{Destination, ReplicationConfiguration, ReplicationRule, ReplicationRuleStatus};
 use s3ferry_core::decide::ReplicationCoverage;
 use s3ferry_core::names::{BucketName, ObjectKey};
 
-/// Looks for an enabled rule that covers `key` and names `destination`.
+/// Returns whether an enabled rule covers `key` and names `destination`.
 ///
-/// A rule that asks for tags counts as covering: to be wrong costs a grace period, not a copy.
+/// A rule with a tag filter counts as covering: a wrong result costs a grace period, not a copy.
 pub(crate) fn coverage(
     configuration: &ReplicationConfiguration,
     key: &ObjectKey,
@@ -27,12 +27,12 @@ pub(crate) fn coverage(
     }
 }
 
-/// Finds a rule's prefix in the three places where the API has put it over time.
+/// Returns a rule's prefix, from the three fields where the API has put it over time.
 fn prefix(rule: &ReplicationRule) -> &str {
     let filter = rule.filter();
     let in_filter = filter.and_then(|filter| filter.prefix());
     let in_and = filter.and_then(|filter| filter.and()).and_then(|and| and.prefix());
-    #[expect(deprecated, reason = "rules of the first version still have it")]
+    #[expect(deprecated, reason = "rules of the first schema version set it")]
     let in_rule = rule.prefix();
     in_filter.or(in_and).or(in_rule).unwrap_or("")
 }
@@ -65,20 +65,20 @@ mod tests {
             .build()
             .unwrap();
         let key = ObjectKey::from_raw("data/a").unwrap();
-        let destination = BucketName::new("ours").unwrap();
+        let destination = BucketName::new("destination").unwrap();
         assert_eq!(coverage(&configuration, &key, &destination), expected);
     }
 
     #[test]
-    fn only_enabled_rules_to_our_destination_that_cover_the_key_count() {
+    fn only_enabled_rules_to_the_destination_that_cover_the_key_count() {
         use ReplicationCoverage::{Covered, NotCovered};
         use ReplicationRuleStatus::{Disabled, Enabled};
-        check(rule("ours", "", Enabled), Covered);
-        check(rule("ours", "data/", Enabled), Covered);
-        check(rule("ours", "logs/", Enabled), NotCovered);
-        check(rule("ours", "", Disabled), NotCovered);
-        check(rule("external-write", "", Enabled), NotCovered);
-        let mut with_and = rule("ours", "", Enabled);
+        check(rule("destination", "", Enabled), Covered);
+        check(rule("destination", "data/", Enabled), Covered);
+        check(rule("destination", "logs/", Enabled), NotCovered);
+        check(rule("destination", "", Disabled), NotCovered);
+        check(rule("other", "", Enabled), NotCovered);
+        let mut with_and = rule("destination", "", Enabled);
         let and = ReplicationRuleAndOperator::builder().prefix("logs/").build();
         with_and.filter = Some(ReplicationRuleFilter::builder().and(and).build());
         check(with_and, NotCovered);

@@ -8,7 +8,7 @@ use s3ferry_engine::results::ResultStore;
 
 use crate::classify::{AttemptedOperation, ErrorAnswer};
 
-/// The bucket of s3ferry's own state.
+/// The state bucket, with the results of final syncs.
 #[derive(Debug, Clone)]
 pub struct S3Results {
     client: Client,
@@ -18,9 +18,9 @@ pub struct S3Results {
 }
 
 impl S3Results {
-    /// Takes the bucket with a client of its region; `owner` is the account it must belong to.
+    /// Returns the bucket, accessed with a client of its region. `owner` is the account that must own the bucket.
     ///
-    /// The client may repeat requests: a result written twice is the same result.
+    /// The client may retry requests: a result written twice is the same result.
     #[must_use]
     pub fn new(client: Client, bucket: BucketName, region: Region, owner: Option<AccountId>) -> Self {
         Self {
@@ -59,7 +59,8 @@ impl ResultStore for S3Results {
             .map_err(|error| ErrorAnswer::of(&error).into_failure(&self.attempted("s3:PutObject", name)))
     }
 
-    /// Lists one page. S3 lists in the order of the keys' bytes, so the last name of a page is where the next begins:
+    /// Lists one page. S3 lists in the order of the keys' bytes, so the next page begins after the last name of this
+    /// one:
     /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html>
     async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<String>, Failure> {
         let page = self

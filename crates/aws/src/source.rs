@@ -24,15 +24,14 @@ use crate::replication::coverage;
 pub struct S3Source {
     pub(crate) reading: BucketReader,
     destination: BucketName,
-    /// Set once the bucket was seen to be there. A bucket that is removed later holds no key any more, as a read then says.
-    is_there: Arc<OnceCell<()>>,
-    /// The bucket's own replication as it was read last.
+    /// Set once the bucket is known to exist. If the bucket is removed later, reads find no keys, as they should.
+    bucket_exists: Arc<OnceCell<()>>,
+    /// Last read configuration of the bucket's own replication.
     replication: Arc<Mutex<Option<ReadReplication>>>,
 }
 
-/// How long the configuration of the bucket's own replication is taken for what it was: it is asked for with every key in
-/// shared ownership, and seldom changes.
-const REPLICATION_KEPT: Duration = Duration::from_mins(1);
+/// Maximum age of the cached replication configuration. Shared ownership needs it for every key, and it seldom changes.
+const REPLICATION_MAX_AGE: Duration = Duration::from_mins(1);
 
 /// The configuration of a bucket's own replication, if it has one, and when it was read.
 #[derive(Debug)]
@@ -42,7 +41,7 @@ struct ReadReplication {
 }
 
 impl S3Source {
-    /// Takes the bucket with a client of its region; `owner` is the account it must belong to.
+    /// Returns the bucket, read with a client of its region. `owner` is the account that must own the bucket.
     #[must_use]
     pub fn new(
         client: Client,
@@ -54,7 +53,7 @@ impl S3Source {
         Self {
             reading: BucketReader::new(client, bucket, region, owner),
             destination,
-            is_there: Arc::default(),
+            bucket_exists: Arc::default(),
             replication: Arc::default(),
         }
     }
@@ -93,14 +92,14 @@ impl SourceBucket for S3Source {
     async fn read(&self, key: &ObjectKey, attributes: &AttributeSet) -> Result<ObjectState, Failure> {
         let state = self.reading.state(key, attributes).await?;
         let found = state != ObjectState::NotFound;
-        let is_there = async || {
+        let bucket_exists = async || {
             if found {
                 Ok(())
             } else {
                 self.reading.confirm_bucket().await
             }
         };
-        self.is_there.get_or_try_init(is_there).await?;
+        self.bucket_exists.get_or_try_init(bucket_exists).await?;
         Ok(state)
     }
 
@@ -134,16 +133,16 @@ impl SourceBucket for S3Source {
     }
 
     async fn replication(&self, key: &ObjectKey) -> Result<ReplicationCoverage, Failure> {
-        // One of those who ask at the same time reads it for all.
-        let mut kept = self.replication.lock().await;
-        let read = match kept.take().filter(|read| read.at.elapsed() < REPLICATION_KEPT) {
+        // One of the concurrent callers reads the configuration for all.
+        let mut cached = self.replication.lock().await;
+        let read = match cached.take().filter(|read| read.at.elapsed() < REPLICATION_MAX_AGE) {
             Some(read) => read,
             None => ReadReplication {
                 configuration: self.read_replication().await?,
                 at: Instant::now(),
             },
         };
-        let configuration = kept.insert(read).configuration.as_ref();
+        let configuration = cached.insert(read).configuration.as_ref();
         Ok(configuration.map_or(ReplicationCoverage::NotCovered, |configuration| {
             coverage(configuration, key, &self.destination)
         }))

@@ -21,17 +21,17 @@ pub struct StateBucket {
     region: Region,
 }
 
-/// An object of the state bucket as it was read.
+/// An object of the state bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StateObject {
-    /// The tag that a condition names.
+    /// ETag, for a condition.
     pub etag: ETag,
-    /// What it holds.
+    /// Content of the object.
     pub body: Vec<u8>,
 }
 
 impl StateBucket {
-    /// Takes the bucket; `owner` is the account it must belong to.
+    /// Returns the bucket; `owner` is the account that must own it.
     #[must_use]
     pub fn new(clients: &Clients, bucket: BucketName, region: Region, owner: Option<&AccountId>) -> Self {
         let clients = clients.expecting(owner);
@@ -43,7 +43,7 @@ impl StateBucket {
         }
     }
 
-    /// Reads an object; `None` when there is none of this name.
+    /// Reads an object. Returns `None` if the object does not exist.
     pub async fn read(&self, name: &str) -> Result<Option<StateObject>, Failure> {
         let attempted = self.attempted("s3:GetObject", name);
         let answer = self
@@ -63,7 +63,7 @@ impl StateBucket {
                 return Err(answer.into_failure(&attempted));
             }
         };
-        let etag = tag_of(object.e_tag(), &attempted)?;
+        let etag = etag_of(object.e_tag(), &attempted)?;
         let body = object.body.collect().await;
         let body = body.map_err(|error| unusable(&attempted, "BrokenBody", error.to_string()))?;
         Ok(Some(StateObject {
@@ -85,7 +85,7 @@ impl StateBucket {
         })
     }
 
-    /// Writes a JSON object unless there is one of this name, and returns its tag; `None` means that there is one.
+    /// Creates a JSON object and returns its ETag. Returns `None` if the object exists already.
     pub async fn create(&self, name: &str, json: Vec<u8>) -> Result<Option<ETag>, WriteError> {
         let attempted = self.attempted("s3:PutObject", name);
         let answer = self
@@ -99,9 +99,9 @@ impl StateBucket {
             .send()
             .await;
         match answer {
-            // It is there now, whatever its tag is: only reading it tells.
+            // The object exists now, whatever its ETag is: only a read returns it.
             Ok(created) => {
-                let etag = tag_of(created.e_tag(), &attempted).map_err(WriteError::OutcomeUnknown)?;
+                let etag = etag_of(created.e_tag(), &attempted).map_err(WriteError::OutcomeUnknown)?;
                 Ok(Some(etag))
             }
             Err(error) => {
@@ -114,7 +114,7 @@ impl StateBucket {
         }
     }
 
-    /// Writes a JSON object whatever is there. Doing so twice does no harm, so the SDK may repeat it.
+    /// Writes a JSON object, replacing any existing one. The write is safe to repeat, so the SDK may retry it.
     pub async fn write(&self, name: &str, json: Vec<u8>) -> Result<(), Failure> {
         self.reading
             .put_object()
@@ -128,9 +128,9 @@ impl StateBucket {
             .map_err(|error| ErrorAnswer::of(&error).into_failure(&self.attempted("s3:PutObject", name)))
     }
 
-    /// Removes an object if it is still the one that was seen; `false` means that it was not.
+    /// Removes an object if its ETag is still `seen`. Returns `false` if the object changed or no longer exists.
     ///
-    /// Asked again after an answer that was lost, it finds nothing to remove: the SDK may repeat it.
+    /// The SDK may retry the request: after a lost response, a retry finds nothing to remove.
     pub async fn remove(&self, name: &str, seen: &ETag) -> Result<bool, Failure> {
         let attempted = self.attempted("s3:DeleteObject", name);
         let answer = self
@@ -155,20 +155,20 @@ impl StateBucket {
             action,
             resource: format!("{}/{name}", self.bucket.arn(&self.region)),
             when_denied: format!(
-                "the credentials need {action} on this object of the state bucket, and s3:ListBucket on the bucket so that a \
-                 missing object is told from a forbidden one"
+                "the credentials need {action} on this object of the state bucket, and s3:ListBucket on the bucket to \
+                 distinguish a missing object from a forbidden one"
             ),
         }
     }
 }
 
-fn tag_of(etag: Option<&str>, attempted: &AttemptedOperation) -> Result<ETag, Failure> {
+fn etag_of(etag: Option<&str>, attempted: &AttemptedOperation) -> Result<ETag, Failure> {
     let etag = etag.and_then(|etag| ETag::new(etag).ok());
     etag.ok_or_else(|| {
         unusable(
             attempted,
             "UnreadableAnswer",
-            "the answer has no usable ETag".to_owned(),
+            "the response has no usable ETag".to_owned(),
         )
     })
 }

@@ -1,4 +1,4 @@
-//! Uploads in parts at the destination.
+//! Multipart uploads at the destination.
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html>
 
@@ -36,7 +36,7 @@ impl S3Destination {
         let sent = request.map_request(move |request| headers.set_on(request)).send().await;
         let answer = sent.map_err(|error| ErrorAnswer::of(&error).into_write_error(&attempted))?;
         let id = answer.upload_id().and_then(UploadId::new);
-        id.ok_or_else(|| unreadable(attempted, "the answer of CreateMultipartUpload has no upload id"))
+        id.ok_or_else(|| unreadable(attempted, "the response of CreateMultipartUpload has no upload id"))
     }
 
     pub(crate) async fn upload_part(
@@ -68,7 +68,7 @@ impl S3Destination {
         Ok(CopiedPart {
             number: part.number,
             size_bytes: part.size_bytes,
-            etag: etag.ok_or_else(|| unreadable(attempted, "the answer of UploadPartCopy has no result"))?,
+            etag: etag.ok_or_else(|| unreadable(attempted, "the response of UploadPartCopy has no result"))?,
             checksum: result.and_then(|result| only(by_algorithm!(result))),
         })
     }
@@ -112,7 +112,7 @@ impl S3Destination {
         }
     }
 
-    /// Lists the uploads of exactly this key, which come before those of longer keys.
+    /// Lists the uploads of exactly this key. S3 lists them before those of longer keys.
     ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListMultipartUploads.html>
     pub(crate) async fn uploads_of(&self, key: &ObjectKey) -> Result<Vec<ListedUpload>, Failure> {
@@ -126,7 +126,7 @@ impl S3Destination {
                 .list_multipart_uploads()
                 .bucket(self.reading.bucket.as_str())
                 .prefix(key.as_str())
-                // XML cannot spell every key.
+                // XML cannot represent every key.
                 .encoding_type(EncodingType::Url)
                 .set_key_marker(last.as_ref().map(|_| key.to_string()))
                 .set_upload_id_marker(last)
@@ -144,9 +144,9 @@ impl S3Destination {
                 uploads.push(listed_upload(upload).ok_or_else(|| incomplete(&attempted, "ListMultipartUploads"))?);
             }
             last = page.next_upload_id_marker().map(str::to_owned);
-            // What follows a longer key is of longer keys.
-            let goes_on = listed > 0 && uploads.len() == before + listed;
-            if page.is_truncated() != Some(true) || !goes_on || last.is_none() {
+            // After an upload of a longer key, no upload of this key follows.
+            let has_more = listed > 0 && uploads.len() == before + listed;
+            if page.is_truncated() != Some(true) || !has_more || last.is_none() {
                 return Ok(uploads);
             }
         }
@@ -187,7 +187,7 @@ impl S3Destination {
         let etag = answer.e_tag().and_then(|etag| ETag::new(etag).ok());
         Ok(WrittenObject {
             version_id: answer.version_id().and_then(VersionId::pinnable),
-            etag: etag.ok_or_else(|| unreadable(attempted, "the answer of CompleteMultipartUpload has no ETag"))?,
+            etag: etag.ok_or_else(|| unreadable(attempted, "the response of CompleteMultipartUpload has no ETag"))?,
         })
     }
 
@@ -217,8 +217,10 @@ fn number_of(number: u32) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }
 
-/// Spells the range of a part. A first part that is smaller than any but a last one may be is the whole object, of which
-/// S3 copies no range unless it is larger than 5 MB.
+/// Returns the range of a part, or `None` if the part is the whole object.
+///
+/// S3 copies a range only from an object larger than 5 MB. A first part below the minimum part size is the whole
+/// object.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPartCopy.html>
 fn range_of(part: &PlannedPart) -> Option<String> {
@@ -238,7 +240,7 @@ fn copied(part: &ListedPart) -> Option<CopiedPart> {
 
 fn listed_upload(upload: &MultipartUpload) -> Option<ListedUpload> {
     let owner = upload.owner().and_then(Owner::id);
-    // What names the account names all its users and roles.
+    // An initiator that is the account itself identifies no user or role.
     let initiator = upload
         .initiator()
         .and_then(Initiator::id)
@@ -257,6 +259,6 @@ fn incomplete(attempted: &AttemptedOperation, answer: &str) -> Failure {
         code: "UnreadableAnswer".to_owned(),
         action: attempted.action.to_owned(),
         resource: attempted.resource.clone(),
-        detail: format!("the answer of {answer} has an entry that lacks what every one has"),
+        detail: format!("the response of {answer} has an entry without a required field"),
     }
 }

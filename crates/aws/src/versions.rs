@@ -1,4 +1,4 @@
-//! The versions of a key: listed in their order, and at the destination removed one by one.
+//! Lists the versions of a key in order, and removes versions of the destination.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -18,13 +18,14 @@ use crate::classify::ErrorAnswer;
 use crate::destination::S3Destination;
 use crate::listing::is_key;
 
-/// How many versions of a key are listed: more than are written within the half hour in which a marker may vouch for one.
+/// Number of listed versions: more than are written in the half hour in which a marker identifies one.
 const NEWEST: i32 = 250;
 
 impl S3Destination {
-    /// Tells whether the bucket keeps versions. Only a "yes" is kept, and for a minute: versioning may be enabled, and
-    /// suspended, while we run.
-    pub(crate) async fn keeps_versions(&self) -> Result<bool, Failure> {
+    /// Returns whether the bucket has versioning enabled.
+    ///
+    /// Only `true` is cached, for a minute: versioning may be enabled or suspended during a run.
+    pub(crate) async fn has_versioning(&self) -> Result<bool, Failure> {
         self.is_versioned.get(self.read_versioning(), |enabled| *enabled).await
     }
 
@@ -42,7 +43,7 @@ impl S3Destination {
         Ok(answer.status() == Some(&BucketVersioningStatus::Enabled))
     }
 
-    /// Removes a version; asked again it finds nothing to remove, so the SDK may repeat it.
+    /// Removes a version. A repeated request finds nothing to remove, so the SDK may retry it.
     ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/DeletingObjectVersions.html>
     pub(crate) async fn drop_version(&self, key: &ObjectKey, version: &VersionName) -> Result<(), Failure> {
@@ -66,13 +67,13 @@ impl S3Destination {
 }
 
 impl BucketReader {
-    /// Lists the newest versions of exactly this key: they come before those of longer keys, newest first.
+    /// Lists the newest versions of exactly this key. S3 lists them before those of longer keys, newest first.
     ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html>
     ///
-    /// The listing's own time is that of its `Date` header: by the clock that dates what is written after it.
+    /// The time of the listing is its `Date` header, from the clock that also dates later writes.
     pub(crate) async fn newest_versions(&self, key: &ObjectKey) -> Result<VersionListing, Failure> {
-        let answered = Answered::default();
+        let details = ResponseDetails::default();
         let answer = self
             .client
             .list_object_versions()
@@ -80,16 +81,16 @@ impl BucketReader {
             .prefix(key.as_str())
             .max_keys(NEWEST)
             .set_expected_bucket_owner(self.owner())
-            // XML cannot spell every key.
+            // XML cannot represent every key.
             .encoding_type(EncodingType::Url)
             .customize()
-            .interceptor(answered.clone())
+            .interceptor(details.clone())
             .send()
             .await;
         let listed = answer
             .map_err(|error| ErrorAnswer::of(&error).into_failure(&self.bucket_attempted("s3:ListBucketVersions")))?;
-        let incomplete = || self.unreadable(key, "a version is listed incompletely");
-        let (kinds, listed_at) = answered.read();
+        let incomplete = || self.unreadable(key, "a listed version lacks a required field");
+        let (kinds, listed_at) = details.read();
         let versions = of_key(&listed, key, &kinds).ok_or_else(incomplete)?;
         let is_cut_off = listed.is_truncated() == Some(true) && versions.len() == kinds.len();
         Ok(VersionListing {
@@ -100,15 +101,15 @@ impl BucketReader {
     }
 }
 
-/// Takes from a listing what is of a key, in order; `None` where an entry lacks what every one has.
+/// Returns the listed versions of a key, in order. Returns `None` if an entry lacks a required field.
 fn of_key(listed: &ListObjectVersionsOutput, key: &ObjectKey, kinds: &[Kind]) -> Option<Vec<ListedVersion>> {
     let is_encoded = listed.encoding_type() == Some(&EncodingType::Url);
     let mut objects = listed.versions().iter();
     let mut markers = listed.delete_markers().iter();
-    let mut stamps = Vec::new();
+    let mut versions = Vec::new();
     let mut latest = None;
     for kind in kinds {
-        let (of, is_latest, stamp) = match kind {
+        let (of, is_latest, version) = match kind {
             Kind::Object => {
                 let entry = objects.next()?;
                 (entry.key(), entry.is_latest(), object(entry))
@@ -119,26 +120,28 @@ fn of_key(listed: &ListObjectVersionsOutput, key: &ObjectKey, kinds: &[Kind]) ->
             }
         };
         if is_key(of, is_encoded, key) {
-            latest = latest.or((is_latest == Some(true)).then_some(stamps.len()));
-            stamps.push(stamp?);
+            latest = latest.or((is_latest == Some(true)).then_some(versions.len()));
+            versions.push(version?);
         }
     }
-    Some(in_order(stamps, latest))
+    Some(in_order(versions, latest))
 }
 
-/// Puts versions in their order. S3 lists them so, the latest first; some other stores list all objects and then all
-/// delete markers, of which only the times say how they follow each other.
-fn in_order(mut stamps: Vec<ListedVersion>, latest: Option<usize>) -> Vec<ListedVersion> {
-    let changes = stamps.windows(2).filter(|pair| match pair {
+/// Sorts versions, newest first.
+///
+/// S3 lists them in order. Some other stores list all objects and then all delete markers, which only their times put
+/// in order.
+fn in_order(mut versions: Vec<ListedVersion>, latest: Option<usize>) -> Vec<ListedVersion> {
+    let changes = versions.windows(2).filter(|pair| match pair {
         [one, other] => one.is_delete_marker() != other.is_delete_marker(),
         _ => false,
     });
     if changes.count() == 1 {
-        let first = latest.map(|index| stamps.remove(index));
-        stamps.sort_by_key(|stamp| std::cmp::Reverse(stamp.last_modified));
-        stamps.splice(0..0, first);
+        let first = latest.map(|index| versions.remove(index));
+        versions.sort_by_key(|version| std::cmp::Reverse(version.last_modified));
+        versions.splice(0..0, first);
     }
-    stamps
+    versions
 }
 
 fn object(entry: &ObjectVersion) -> Option<ListedVersion> {
@@ -164,25 +167,25 @@ fn timestamp(time: &DateTime) -> Timestamp {
     Timestamp::from_seconds(time.secs())
 }
 
-/// What an entry of a listing is.
+/// Kind of a listing entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Object,
     DeleteMarker,
 }
 
-/// What an answer says that the SDK forgets: the order in which the body names objects and delete markers, which become
-/// two lists, and when it was answered.
+/// Parts of a response that the SDK does not preserve: the order of objects and delete markers in the body, which
+/// become two lists, and the time of the response.
 #[derive(Debug, Clone, Default)]
-struct Answered(Arc<Mutex<(Vec<Kind>, Option<Timestamp>)>>);
+struct ResponseDetails(Arc<Mutex<(Vec<Kind>, Option<Timestamp>)>>);
 
-impl Answered {
+impl ResponseDetails {
     fn read(&self) -> (Vec<Kind>, Option<Timestamp>) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-/// Reads the kinds of all entries. No text of the body holds a tag: XML escapes its brackets.
+/// Reads the kinds of all entries. No text of the body contains an XML tag: XML escapes the brackets.
 fn kinds_in(body: &str) -> Vec<Kind> {
     let tags = body.split('<').skip(1);
     tags.filter_map(|tag| match tag.split('>').next() {
@@ -193,7 +196,7 @@ fn kinds_in(body: &str) -> Vec<Kind> {
     .collect()
 }
 
-impl Intercept for Answered {
+impl Intercept for ResponseDetails {
     fn name(&self) -> &'static str {
         "order and time of a listing"
     }
@@ -208,8 +211,8 @@ impl Intercept for Answered {
         let kinds = kinds_in(&String::from_utf8_lossy(body));
         let date = context.response().headers().get("date");
         let date = date.and_then(|date| DateTime::from_str(date, DateTimeFormat::HttpDate).ok());
-        let answered = (kinds, date.as_ref().map(timestamp));
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = answered;
+        let details = (kinds, date.as_ref().map(timestamp));
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = details;
         Ok(())
     }
 }
@@ -218,7 +221,7 @@ impl Intercept for Answered {
 mod tests {
     use super::*;
 
-    /// A version whose name says what it is: `m1` is a delete marker.
+    /// Creates a version whose name shows its kind: `m1` is a delete marker.
     fn at(name: &str, seconds: i64) -> ListedVersion {
         ListedVersion {
             version: VersionName::new(name).unwrap(),
@@ -236,14 +239,14 @@ mod tests {
 
     #[track_caller]
     fn check_order(listed: &[(&str, i64)], latest: Option<usize>, expected: &[&str]) {
-        let stamps = listed.iter().map(|(name, seconds)| at(name, *seconds)).collect();
-        let ordered = in_order(stamps, latest);
-        let names: Vec<&str> = ordered.iter().map(|stamp| stamp.version.as_str()).collect();
+        let versions = listed.iter().map(|(name, seconds)| at(name, *seconds)).collect();
+        let ordered = in_order(versions, latest);
+        let names: Vec<&str> = ordered.iter().map(|version| version.version.as_str()).collect();
         assert_eq!(names, expected);
     }
 
     #[test]
-    fn listed_order_holds() {
+    fn listed_order_is_preserved() {
         check_order(&[("v3", 5), ("v2", 5), ("v1", 6)], Some(0), &["v3", "v2", "v1"]);
         check_order(&[("v4", 5), ("m3", 5), ("v2", 5)], Some(0), &["v4", "m3", "v2"]);
         check_order(&[("m3", 5), ("v2", 5), ("v1", 5)], Some(0), &["m3", "v2", "v1"]);
@@ -251,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_that_are_apart_are_merged_by_time_under_the_latest() {
+    fn separate_lists_are_merged_by_time_after_the_latest() {
         check_order(
             &[("v3", 3), ("v1", 1), ("m4", 4), ("m2", 2)],
             Some(2),

@@ -1,7 +1,7 @@
-//! What a write states, as headers that `CopyObject` and `CreateMultipartUpload` share.
+//! Headers for the explicit attributes of a write, used by `CopyObject` and `CreateMultipartUpload`.
 //!
-//! They are set by their names rather than through the SDK's fields: those take no text beyond ASCII and no `Expires`
-//! that is not a date, though S3 stores both.
+//! The headers are set by name rather than through the SDK's fields. Those fields accept neither non-ASCII text nor an
+//! `Expires` that is not a date, although S3 stores both.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ use s3ferry_core::facts::{ExplicitEncryption, KmsEncryption};
 use s3ferry_core::lock::{EventHold, ObjectLock};
 use s3ferry_core::order::{CopiedMetadata, ExplicitAttributes};
 
-/// The permissions that a header of its own grants.
+/// Permissions that have a grant header.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/acl-overview.html>
 const GRANTING: [(&str, &str); 4] = [
@@ -24,14 +24,14 @@ const GRANTING: [(&str, &str); 4] = [
     ("WRITE_ACP", "x-amz-grant-write-acp"),
 ];
 
-/// Everything but the characters that RFC 3986 leaves unreserved.
+/// Characters that are percent-encoded in a query: all but the unreserved ones of RFC 3986.
 const IN_QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Headers of a request, none of them twice.
+/// Request headers by unique name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct RequestHeaders(BTreeMap<String, String>);
 
-/// What no header can say.
+/// A value that a header cannot represent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what} cannot be sent in a header")]
 pub(crate) struct InvalidHeaderValue {
@@ -39,7 +39,8 @@ pub(crate) struct InvalidHeaderValue {
 }
 
 impl RequestHeaders {
-    /// Spells what is stated; `owner` is the account, by its canonical id, that keeps full control besides the grants.
+    /// Returns the headers for `explicit`. `owner` is the canonical id of the account that retains full control besides
+    /// the grants.
     pub(crate) fn of(explicit: &ExplicitAttributes, owner: Option<&str>) -> Result<Self, InvalidHeaderValue> {
         let mut headers = Self::default();
         headers.set("x-amz-storage-class", &explicit.storage_class);
@@ -62,14 +63,14 @@ impl RequestHeaders {
         headers.checked()
     }
 
-    /// Spells grants alone.
+    /// Returns the headers for grants alone.
     pub(crate) fn of_acl(acl: &Acl, owner: Option<&str>) -> Result<Self, InvalidHeaderValue> {
         let mut headers = Self::default();
         headers.grant(acl, owner)?;
         headers.checked()
     }
 
-    /// Adds what only a copy says: what of the source's it does not take over.
+    /// Adds the directives of a copy: which attributes of the source are replaced.
     pub(crate) fn with_directives(mut self, explicit: &ExplicitAttributes) -> Self {
         if explicit.metadata.is_some() {
             self.set("x-amz-metadata-directive", "REPLACE");
@@ -80,7 +81,7 @@ impl RequestHeaders {
         self
     }
 
-    /// Sets them on a request before it is signed.
+    /// Adds the headers to a request before it is signed.
     pub(crate) fn set_on(&self, mut request: HttpRequest) -> Result<HttpRequest, HeaderNotSet> {
         for (name, value) in &self.0 {
             let set = request.headers_mut().try_insert(name.clone(), value.clone());
@@ -103,7 +104,7 @@ impl RequestHeaders {
         let algorithm = if kms.dual_layer { "aws:kms:dsse" } else { "aws:kms" };
         self.set("x-amz-server-side-encryption", algorithm);
         self.set_some("x-amz-server-side-encryption-aws-kms-key-id", kms.key_arn.as_ref());
-        // There is no bucket key with two layers.
+        // Dual-layer encryption does not support bucket keys.
         // https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingDSSEncryption.html
         if !kms.dual_layer {
             let enabled = kms.bucket_key.to_string();
@@ -151,7 +152,7 @@ impl RequestHeaders {
         }
     }
 
-    /// States grants. Where any are stated S3 adds none by itself, so the owner's full control is among them.
+    /// Adds grants. With explicit grants S3 adds none by itself, so the owner's full control is among them.
     ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObjectAcl.html>
     fn grant(&mut self, acl: &Acl, owner: Option<&str>) -> Result<(), InvalidHeaderValue> {
@@ -178,7 +179,7 @@ impl RequestHeaders {
         Ok(())
     }
 
-    /// Makes sure that all of them can be sent; the request would only say that one of them cannot.
+    /// Checks that all headers are valid, because the request's own error would not name the invalid one.
     fn checked(self) -> Result<Self, InvalidHeaderValue> {
         let mut scratch = HttpRequest::empty();
         for (name, value) in &self.0 {
@@ -189,12 +190,12 @@ impl RequestHeaders {
     }
 }
 
-/// Why a header could not be set, which `Headers::of` rules out.
+/// The error of an invalid header, which [`RequestHeaders::of`] rules out.
 #[derive(Debug, thiserror::Error)]
 #[error("a header cannot be set")]
 pub(crate) struct HeaderNotSet(#[source] BoxError);
 
-/// Spells tags as the query of a URL.
+/// Encodes tags as a URL query.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateMultipartUpload.html>
 fn tagging(tags: &BTreeMap<String, String>) -> String {

@@ -1,5 +1,5 @@
-//! Results of final syncs in the state bucket, with recorded answers.
-#![expect(clippy::unwrap_used, reason = "test data is what the test made it")]
+//! Results of final syncs in the state bucket, with recorded responses.
+#![expect(clippy::unwrap_used, reason = "test data is valid")]
 
 use aws_config::SdkConfig;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, SharedCredentialsProvider};
@@ -11,7 +11,7 @@ use s3ferry_core::failure::FailureKind;
 use s3ferry_core::names::{AccountId, BucketName, Region};
 use s3ferry_engine::results::ResultStore as _;
 
-/// A state bucket that answers from a list, and the requests it got.
+/// Creates a state bucket with recorded responses, and returns it with the HTTP client that records the requests.
 fn results(answers: &[(u16, &'static str)]) -> (S3Results, StaticReplayClient) {
     let events = answers.iter().map(|(status, body)| {
         let request = http::Request::builder()
@@ -39,7 +39,7 @@ fn results(answers: &[(u16, &'static str)]) -> (S3Results, StaticReplayClient) {
 }
 
 #[tokio::test]
-async fn result_is_written_under_its_name_into_the_bucket_of_the_account() {
+async fn result_is_written_under_its_name_with_the_expected_owner() {
     let (results, http) = results(&[(200, "")]);
     results
         .write("final-sync/e/results/a-1.jsonl", "{}\n".to_owned())
@@ -59,7 +59,7 @@ async fn result_is_written_under_its_name_into_the_bucket_of_the_account() {
 }
 
 #[tokio::test]
-async fn results_of_a_run_are_listed_page_by_page() {
+async fn results_are_listed_page_by_page() {
     let first = "<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>next</NextContinuationToken>\
                  <Contents><Key>a</Key></Contents></ListBucketResult>";
     let second = "<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>b</Key></Contents>\

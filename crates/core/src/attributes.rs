@@ -1,7 +1,7 @@
 //! Attributes that applications change on s3ferry's copy without writing the object again: tags, annotations, grants.
 //!
-//! The marker of a copy holds a hash of each as the source had it. With it three states are compared: what was copied,
-//! what the source has now, and what the destination has now.
+//! The marker of a copy contains a hash of each attribute of the source object. With it three states are compared:
+//! what was copied, what the source has now, and what the destination has now.
 
 use std::collections::BTreeMap;
 
@@ -11,29 +11,29 @@ use sha2::{Digest, Sha256};
 use crate::facts::{Attribute, ObjectFacts};
 use crate::upload::hexadecimal;
 
-/// The attributes that a marker holds hashes of, in the order of its text.
+/// Attributes that a marker contains hashes of, in the order of its text.
 const ATTRIBUTES: [Attribute; 3] = [Attribute::Tags, Attribute::Acl, Attribute::Annotations];
 
-/// How many hexadecimal digits of a hash are kept: enough to tell apart what one object ever has.
+/// Hexadecimal digits of a stored hash: enough to distinguish the values that one object ever has.
 const DIGITS: usize = 16;
 
-/// Hashes of an object's attributes, of those that were read.
+/// Hashes of those attributes of an object that were read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AttributeDigests(BTreeMap<Attribute, String>);
 
-/// What has to be done about an attribute of s3ferry's copy.
+/// Change that an attribute of s3ferry's copy needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AttributeChange {
-    /// Nothing: the source's is the one that was copied, whatever an application made of it at the destination.
+    /// None: the source still has the copied value. A change that an application made at the destination stays.
     None,
-    /// The source's is another one, and the destination's is not an application's: the source's is copied.
+    /// The source's value is written: only the source's value has changed since the copy, or both are equal.
     Source,
-    /// Both are others than what was copied: the application's stays, and the conflict is reported.
+    /// Both values have changed since the copy: the application's value stays, and the conflict is reported.
     Conflict,
 }
 
 impl AttributeDigests {
-    /// Hashes the attributes of an object as far as they are known.
+    /// Hashes those attributes of an object that are known.
     #[must_use]
     pub fn of(facts: &ObjectFacts) -> Self {
         let known = ATTRIBUTES
@@ -42,7 +42,7 @@ impl AttributeDigests {
         Self(known.collect())
     }
 
-    /// Tells what has to be done about an attribute of a copy that was made with `self`; none where one side was not read.
+    /// Returns the change that an attribute of a copy made with `self` needs; `None` if one side was not read.
     #[must_use]
     pub fn change(
         &self,
@@ -62,7 +62,7 @@ impl AttributeDigests {
         })
     }
 
-    /// Tells whether the copy was made of an object that had some of an attribute.
+    /// Returns whether the copied object had any values of an attribute.
     #[must_use]
     pub fn has(&self, attribute: Attribute) -> bool {
         let none = digest_of(&BTreeMap::<String, String>::new());
@@ -71,7 +71,7 @@ impl AttributeDigests {
             .is_some_and(|copied| Some(copied) != none.as_ref())
     }
 
-    /// Takes over what `other` holds of an attribute.
+    /// Replaces the hash of an attribute with the one in `other`.
     #[must_use]
     pub(crate) fn with(mut self, attribute: Attribute, other: &Self) -> Self {
         match other.0.get(&attribute) {
@@ -81,16 +81,16 @@ impl AttributeDigests {
         self
     }
 
-    /// Spells the hashes for a marker.
+    /// Returns the hashes as text for a marker.
     pub(crate) fn to_text(&self) -> String {
-        let spelled = ATTRIBUTES.iter().filter_map(|attribute| {
+        let serialized = ATTRIBUTES.iter().filter_map(|attribute| {
             let hash = self.0.get(attribute)?;
             Some(format!("{}.{hash}", attribute.as_str()))
         });
-        spelled.collect::<Vec<_>>().join(",")
+        serialized.collect::<Vec<_>>().join(",")
     }
 
-    /// Reads what `to_text` spells.
+    /// Parses the output of `to_text`.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let fields = text.split(',').filter(|field| !field.is_empty());
         let parsed = fields.map(|field| {
@@ -102,7 +102,7 @@ impl AttributeDigests {
     }
 }
 
-/// Tells whether an object's tags are known: read, or none by its HEAD.
+/// Returns whether an object's tags are known: they were read, or its HEAD shows none.
 #[must_use]
 pub(crate) fn tags_are_known(facts: &ObjectFacts) -> bool {
     facts.tags.is_some() || facts.tag_count.is_none()
@@ -118,8 +118,8 @@ fn digest(facts: &ObjectFacts, attribute: Attribute) -> Option<String> {
 }
 
 fn digest_of(attribute: &impl Serialize) -> Option<String> {
-    let spelled = serde_json::to_vec(attribute).ok()?;
-    let mut digest = hexadecimal(&Sha256::digest(spelled));
+    let serialized = serde_json::to_vec(attribute).ok()?;
+    let mut digest = hexadecimal(&Sha256::digest(serialized));
     digest.truncate(DIGITS);
     Some(digest)
 }
@@ -178,7 +178,7 @@ mod tests {
             AttributeDigests::of(&one).change(Attribute::Annotations, &one, &other),
             None
         );
-        // A HEAD that counts no tags says all of them.
+        // A HEAD without a tag count shows that there are none.
         let untagged = ObjectFacts {
             tags: None,
             ..tagged(None)
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn text_comes_back_as_it_was_written() {
+    fn text_is_parsed_as_it_was_written() {
         let mut facts = tagged(Some("a"));
         facts.annotations = Some(BTreeMap::new());
         facts.acl = Some(crate::acl::Acl::default());

@@ -1,62 +1,63 @@
-//! Whether two objects are equal, and what can be said when that cannot be told.
+//! Compares two objects, and reports when their equality is inconclusive.
 
 use crate::facts::{ChecksumCoverage, Encryption, ObjectFacts, ReplicationStatus, agree};
 use crate::marker::without_marker;
 use crate::time::Timestamp;
 
-/// The result of comparing the source's object with the destination's.
+/// Result of a comparison of the source object with the destination object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BodyComparison {
     /// Content and metadata are equal.
     Identical,
     /// Something differs.
     Different(BodyDifference),
-    /// Nothing that both sides store can be compared. Never to be taken for "identical".
+    /// Nothing that both sides store is comparable. Never counts as identical.
     Inconclusive(InconclusiveReason),
 }
 
-/// What differs first.
+/// First difference that was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BodyDifference {
-    /// The sizes.
+    /// Sizes differ.
     Size,
-    /// The contents, by checksum or by `ETag`.
+    /// Contents differ, by checksum or by `ETag`.
     Content,
-    /// System headers, user metadata or the website redirect.
+    /// System headers, user metadata or website redirects differ.
     Metadata,
-    /// The tags, where both sides were read.
+    /// Tags differ, if both sides were read.
     Tags,
     /// The destination's Object Lock is less strict.
     Lock,
-    /// The annotations, where both sides were read.
+    /// Annotations differ, if both sides were read.
     Annotations,
-    /// The explicit grants of the access control lists, where both sides were read.
+    /// Explicit grants of the access control lists differ, if both sides were read.
     Acl,
 }
 
-/// Why equality cannot be told.
+/// Reasons why equality is inconclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InconclusiveReason {
-    /// Neither a checksum nor an `ETag` of one kind is stored on both sides.
+    /// The two sides store neither a checksum nor an `ETag` of the same kind.
     NothingInCommon,
 }
 
-/// Compares the source's object with the destination's.
+/// Compares the source object with the destination object.
 ///
-/// Every pair that can be compared must agree, and at least one must exist; or the destination is S3's own replica of
-/// the source's very version. A different storage class alone is no difference, and the marker of a copy is none.
+/// All comparable pairs of values must be equal, and at least one pair must exist. Alternatively the destination is
+/// S3's own replica of the same source version. A different storage class and the marker of a copy are no
+/// differences.
 #[must_use]
 pub fn compare(source: &ObjectFacts, destination: &ObjectFacts, now: Timestamp) -> BodyComparison {
     let body = compare_bodies(source, destination);
     match body {
         BodyComparison::Different(_) => body,
-        BodyComparison::Identical | BodyComparison::Inconclusive(_) => compare_around(source, destination, now)
+        BodyComparison::Identical | BodyComparison::Inconclusive(_) => compare_attributes(source, destination, now)
             .first()
             .map_or(body, |difference| BodyComparison::Different(*difference)),
     }
 }
 
-/// Compares what only a copy can change: content, headers, user metadata and the website redirect.
+/// Compares what only a copy can change: content, headers, user metadata and website redirect.
 #[must_use]
 pub fn compare_bodies(source: &ObjectFacts, destination: &ObjectFacts) -> BodyComparison {
     if source.size_bytes != destination.size_bytes {
@@ -75,10 +76,10 @@ pub fn compare_bodies(source: &ObjectFacts, destination: &ObjectFacts) -> BodyCo
     BodyComparison::Inconclusive(InconclusiveReason::NothingInCommon)
 }
 
-/// Compares what can be changed without moving bytes, as far as both sides were read. A retention of the source that has
-/// ended by `now` asks for nothing: S3 accepts none that lies in the past.
+/// Compares the attributes that can be updated without a copy, as far as both sides were read. A retention of the
+/// source that has ended by `now` is ignored, because S3 rejects one in the past.
 #[must_use]
-pub fn compare_around(source: &ObjectFacts, destination: &ObjectFacts, now: Timestamp) -> Vec<BodyDifference> {
+pub fn compare_attributes(source: &ObjectFacts, destination: &ObjectFacts, now: Timestamp) -> Vec<BodyDifference> {
     let findings = [
         (
             BodyDifference::Tags,
@@ -113,7 +114,7 @@ impl ContentComparison {
         if equal { Self::Agrees } else { Self::Differs }
     }
 
-    /// Joins two findings: one disagreement decides, and one agreement is enough else.
+    /// Combines two results: one difference decides; otherwise one agreement is enough.
     fn and(self, other: Self) -> Self {
         match (self, other) {
             (Self::Differs, _) | (_, Self::Differs) => Self::Differs,
@@ -123,7 +124,7 @@ impl ContentComparison {
     }
 }
 
-/// Compares the contents of two objects of one size.
+/// Compares the contents of two objects of equal size.
 fn compare_content(source: &ObjectFacts, destination: &ObjectFacts) -> ContentComparison {
     if source.size_bytes == 0 {
         return ContentComparison::Agrees;
@@ -131,8 +132,10 @@ fn compare_content(source: &ObjectFacts, destination: &ObjectFacts) -> ContentCo
     compare_etags(source, destination).and(compare_checksums(source, destination))
 }
 
-/// An `ETag` is the MD5 of the content only without KMS and customer keys, and only for an object of a single part; the
-/// tags of two multipart objects are equal only when the parts are, so a difference says nothing of the content.
+/// Compares two `ETag`s.
+///
+/// An `ETag` is the MD5 of the content only without KMS and customer-provided keys, and only for an object of a
+/// single part. The `ETag`s of two multipart objects are equal only if the parts are, so a difference proves nothing.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html>,
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_UpdateObjectEncryption.html>
@@ -140,7 +143,7 @@ pub(crate) fn compare_etags(source: &ObjectFacts, destination: &ObjectFacts) -> 
     let equal = source.etag == destination.etag;
     match (&source.encryption, &destination.encryption) {
         (Encryption::Managed, Encryption::Managed) => {}
-        // An object whose encryption was changed in place keeps its tag; no other tag under KMS equals a hash.
+        // `UpdateObjectEncryption` preserves the `ETag`; no other `ETag` under KMS equals a hash.
         (Encryption::Managed, Encryption::Kms(_)) | (Encryption::Kms(_), Encryption::Managed) if equal => {
             return ContentComparison::Agrees;
         }
@@ -153,8 +156,10 @@ pub(crate) fn compare_etags(source: &ObjectFacts, destination: &ObjectFacts) -> 
     }
 }
 
-/// Full-object checksums of one algorithm always compare; composite ones, like the tags of multipart objects, only say
-/// something when they are equal.
+/// Compares the stored checksums.
+///
+/// Full-object checksums of one algorithm are always comparable. Composite checksums, like the `ETag`s of multipart
+/// objects, prove something only if they are equal.
 fn compare_checksums(source: &ObjectFacts, destination: &ObjectFacts) -> ContentComparison {
     use ChecksumCoverage::{Composite, FullObject};
     let coverage = (source.checksums.coverage, destination.checksums.coverage);
@@ -178,7 +183,7 @@ pub(crate) fn metadata_agrees(source: &ObjectFacts, destination: &ObjectFacts) -
         && source.website_redirect == destination.website_redirect
 }
 
-/// S3's replication keeps version ids, so a replica names the version it was made of.
+/// Returns whether the destination is S3's own replica of the source version. S3 replication preserves version ids.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/replication-what-is-isnot-replicated.html>
 pub(crate) fn is_replica_of(source: &ObjectFacts, destination: &ObjectFacts) -> bool {
@@ -203,11 +208,12 @@ mod tests {
     const OTHER_CONTENT: BodyComparison = BodyComparison::Different(BodyDifference::Content);
     const UNKNOWN: BodyComparison = BodyComparison::Inconclusive(InconclusiveReason::NothingInCommon);
 
-    /// `MD5` or `md5-parts`, perhaps under KMS, perhaps with `full:` or `composite:` CRC32 value.
+    /// Returns an object by a description such as `etag:aa-2 kms full:x`: an `ETag`, optionally KMS, and a CRC32
+    /// checksum (`full:` or `composite:`).
     fn described(description: &str) -> ObjectFacts {
         let mut facts = object("aa");
-        for word in description.split_whitespace() {
-            match word.split_once(':') {
+        for token in description.split_whitespace() {
+            match token.split_once(':') {
                 Some(("etag", etag)) => facts.etag = ETag::new(etag).unwrap(),
                 Some((coverage, value)) => {
                     facts.checksums = StoredChecksums {
@@ -218,8 +224,8 @@ mod tests {
                         values: BTreeMap::from([("CRC32", value.to_owned())]),
                     };
                 }
-                None if word == "kms" => facts.encryption = Encryption::Kms(KmsEncryption::default()),
-                None => panic!("unknown word {word}"),
+                None if token == "kms" => facts.encryption = Encryption::Kms(KmsEncryption::default()),
+                None => panic!("unknown token {token}"),
             }
         }
         facts
@@ -229,7 +235,7 @@ mod tests {
     fn check(source: &str, destination: &str, expected: BodyComparison) {
         let (source, destination) = (described(source), described(destination));
         assert_eq!(compare(&source, &destination, NOW), expected);
-        assert_eq!(compare(&destination, &source, NOW), expected, "the other way round");
+        assert_eq!(compare(&destination, &source, NOW), expected, "sides swapped");
     }
 
     #[test]
@@ -253,13 +259,13 @@ mod tests {
     }
 
     #[test]
-    fn one_disagreement_outweighs_any_agreement() {
+    fn one_difference_outweighs_any_agreement() {
         check("etag:aa full:x", "etag:aa full:y", OTHER_CONTENT);
         check("etag:aa full:x", "etag:bb full:x", OTHER_CONTENT);
     }
 
     #[test]
-    fn sizes_metadata_and_tags_differ_before_anything_is_called_identical() {
+    fn difference_in_size_metadata_or_tags_is_found() {
         type Change = fn(&mut ObjectFacts);
         let source = object("aa");
         let differing: [(BodyDifference, Change); 6] = [
@@ -300,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn replica_of_the_same_version_proves_equality_without_hashes() {
+    fn replica_of_the_same_version_is_identical_without_hashes() {
         let mut source = object("aa");
         source.encryption = Encryption::Kms(KmsEncryption::default());
         let mut replica = source.clone();
@@ -314,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn replica_with_another_content_is_different_all_the_same() {
+    fn replica_with_other_content_is_different() {
         let mut replica = object("bb");
         replica.replication_status = Some(ReplicationStatus::Replica);
         assert_eq!(compare(&object("aa"), &replica, NOW), OTHER_CONTENT);
@@ -322,7 +328,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_is_identical_to_another_size(size_bytes in 0u64..100, etag in "[a-f]{2}(-2)?") {
+        fn object_of_another_size_is_never_identical(size_bytes in 0u64..100, etag in "[a-f]{2}(-2)?") {
             let mut source = object(&etag);
             source.size_bytes = size_bytes;
             let mut destination = source.clone();

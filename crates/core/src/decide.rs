@@ -1,4 +1,4 @@
-//! The decision: what has to be done about a key, given what both buckets say of it.
+//! Decides what one pass does with a key, from what was read of both buckets.
 
 mod encryption;
 mod refusal;
@@ -31,111 +31,113 @@ pub use self::refusal::CopyRefusal;
 pub(crate) use shared::is_unfinished;
 pub use shared::{SharedSituation, decide_shared};
 
-/// How long a key that S3's own replication reports as pending is left to it.
+/// Time for which a key with a pending S3 replication is left to S3's own replication.
 ///
 /// S3 replicates most objects within 15 minutes:
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/replication.html>
 pub const REPLICATION_GRACE: Duration = Duration::from_mins(15);
 
-/// Everything a decision depends on.
+/// Everything that a decision depends on.
 #[derive(Debug, Clone, Copy)]
 pub struct Situation<'a> {
-    /// What the source says of the key.
+    /// State of the key at the source.
     pub source: &'a ObjectState,
-    /// What the destination says of the key.
+    /// State of the key at the destination.
     pub destination: &'a ObjectState,
-    /// Whether S3's own replication carries the key to our destination, where that was read.
+    /// Whether an S3 replication rule covers the key, if that was read.
     pub replication: ReplicationCoverage,
-    /// What the buckets can keep, where that was read.
+    /// Attributes that the buckets can store, if that was read.
     pub capabilities: Option<BucketCapabilities>,
-    /// How the destination bucket encrypts by default, where that was read.
+    /// Default encryption of the destination bucket, if that was read.
     pub default_encryption: &'a DefaultEncryption,
-    /// Whether an object's encryption can be changed by a copy only.
+    /// Whether only a copy can change an object's encryption.
     pub encrypts_by_copy: bool,
-    /// Whether a multipart copy at the destination may not have its annotations yet.
+    /// Whether a multipart copy at the destination may still lack its annotations.
     pub annotations_pending: bool,
-    /// Whether the destination's object is the copy that this reconcile just made of the source's object.
+    /// Whether the destination object is the copy that this reconcile just made of the source object.
     pub is_just_copied: bool,
-    /// The present time.
+    /// Current time.
     pub now: Timestamp,
 }
 
-/// Whether an enabled rule of the source's own replication covers the key and names our destination.
+/// Whether an enabled replication rule of the source bucket covers the key and names this destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReplicationCoverage {
     /// Not read yet.
     NotRead,
-    /// A rule does.
+    /// An enabled rule covers the key.
     Covered,
-    /// No rule does.
+    /// No enabled rule covers the key.
     NotCovered,
 }
 
-/// How the destination bucket encrypts what is written without saying how.
+/// Encryption of objects that are written to the destination bucket without an explicit encryption.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DefaultEncryption {
     /// Not read yet.
     NotRead,
-    /// It cannot be read.
+    /// The bucket's encryption configuration cannot be read.
     Unknown,
-    /// This way.
+    /// The bucket's encryption configuration.
     Known(ExplicitEncryption),
 }
 
-/// What the two buckets, by their settings, can keep besides bytes and metadata.
+/// Attributes that both buckets can store, according to their settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BucketCapabilities {
-    /// How the destination bucket locks new versions, where it has Object Lock.
+    /// Object Lock of the destination bucket; `None` if it is not enabled.
     pub object_lock: Option<BucketObjectLock>,
-    /// Both buckets have access control lists (neither is `BucketOwnerEnforced`).
+    /// Whether both buckets have access control lists (neither is `BucketOwnerEnforced`).
     pub acl: bool,
 }
 
-/// How a bucket with Object Lock locks new versions.
+/// Object Lock configuration of a bucket.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct BucketObjectLock {
-    /// The retention of versions that state none of their own.
+    /// Default retention of versions that are written without an explicit one.
     pub default: Option<DefaultRetention>,
 }
 
-/// What has to be done about a key.
+/// What one pass does with a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
-    /// Nothing, and why.
+    /// Writes nothing, for a reason.
     Skip(SkipReason),
-    /// Read aspects that a HEAD does not show, on both sides, and decide again.
+    /// Reads attributes that a HEAD does not show, on both sides, and decides again.
     ReadAttributes(AttributeSet),
-    /// Read aspects of the source's object that a HEAD does not show, and decide again.
+    /// Reads attributes of the source object that a HEAD does not show, and decides again.
     ReadSourceAttributes(AttributeSet),
-    /// Ask whether S3's own replication covers the key, and decide again.
+    /// Reads whether an S3 replication rule covers the key, and decides again.
     ReadReplicationCoverage,
-    /// Ask what the buckets can keep, and decide again.
+    /// Reads which attributes the buckets can store, and decides again.
     ReadBucketCapabilities,
-    /// Ask how the destination bucket encrypts by default, and decide again.
+    /// Reads the destination bucket's default encryption, and decides again.
     ReadDefaultEncryption,
-    /// Ask whether the source's object is a copy of s3ferry: its versions show whether an application wrote it again.
+    /// Reads the key's versions at the source, and decides again.
+    ///
+    /// They show whether the source object is s3ferry's copy, or an application wrote it again.
     ReadSourceVersions,
-    /// Gather positive evidence that one side has no such object, and decide again.
+    /// Confirms that one side has no object with this key, and decides again.
     ConfirmAbsence(SideName),
-    /// Copy the version that was seen, conditionally.
+    /// Copies the version that was read, conditionally.
     Copy(Box<CopyOrder>),
-    /// Change what lies around the bytes, which are equal.
+    /// Updates attributes of an object whose content is equal.
     UpdateAttributes(Box<AttributeUpdate>),
-    /// Delete the destination's current object if it is still the one that was seen.
+    /// Deletes the destination's current object if it is still the one that was read.
     Delete {
-        /// The tag of the object that was seen.
+        /// `ETag` of the object that was read.
         seen: ETag,
     },
-    /// Remove the destination's current version, which is s3ferry's and hides an external write.
+    /// Removes the destination's current version: it is s3ferry's, and it hides an external write.
     RemoveVersion {
-        /// The current version.
+        /// Current version.
         version: VersionName,
-        /// What it hides.
+        /// External write that the current version hides.
         hidden: VersionName,
     },
-    /// Come back later.
+    /// Requeues the key for later.
     Defer(DeferralReason),
-    /// It cannot be done, and trying again does not help.
+    /// Refuses the key: a retry does not help.
     Refuse(CopyRefusal),
 }
 
@@ -164,7 +166,7 @@ impl Decision {
     }
 }
 
-/// Decides what has to be done about a key in scope, with the destination owned exclusively.
+/// Decides what to do with a key in scope, if only s3ferry writes to the destination.
 #[must_use]
 pub fn decide(situation: &Situation<'_>, policy: &Policy) -> Decision {
     match (situation.source, situation.destination.facts()) {
@@ -174,7 +176,7 @@ pub fn decide(situation: &Situation<'_>, policy: &Policy) -> Decision {
     }
 }
 
-/// Decides about a key without an object at the source.
+/// Decides about a key that has no object at the source.
 fn source_absent(destination: Option<&ObjectFacts>, situation: &Situation<'_>, policy: &Policy) -> Decision {
     if let Some(side) = unconfirmed_absence(situation, policy) {
         return Decision::ConfirmAbsence(side);
@@ -188,11 +190,11 @@ fn source_absent(destination: Option<&ObjectFacts>, situation: &Situation<'_>, p
     }
 }
 
-/// Names a side whose 404 is not evidence enough for what would follow from it.
+/// Returns the side whose absence must be confirmed before the next step.
 ///
-/// S3 may answer 404 for an object that is there for up to 15 minutes after versioning was first enabled. Without an
-/// object at the source nothing would be copied; without one at the destination nothing would be deleted. (A copy onto
-/// an absent object needs no evidence: its condition fails if there is one.)
+/// For up to 15 minutes after versioning is first enabled, S3 may answer 404 for an existing object. A wrong 404 of
+/// the source would leave the object uncopied. A wrong 404 of the destination would leave it undeleted. A copy onto
+/// an absent object needs no confirmation: its condition fails if there is one.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/manage-versioning-examples.html>
 fn unconfirmed_absence(situation: &Situation<'_>, policy: &Policy) -> Option<SideName> {
@@ -222,13 +224,16 @@ fn replace(source: &ObjectFacts, destination: &ObjectFacts, situation: &Situatio
     }
 }
 
-/// Names attributes of equal bodies that may differ and were not read on both sides: an application may write equal bytes
-/// again with other tags, of which a HEAD shows only the number, or other annotations, of which it shows nothing.
+/// Returns the attributes that may differ although content and metadata are equal, and that were not read on both
+/// sides.
 ///
-/// A copy of what was there before is then not newer than the source. Within one second nobody can tell which came
-/// first, which is only looked into where there are tags, so that an object without any costs no further requests. A
-/// copy that was under way when the source was written may be newer: whoever asked for it reads the source again, and
-/// is tried again with these attributes read if it cannot.
+/// An application may write equal bytes again with other tags or annotations. A HEAD shows only the number of tags,
+/// and nothing of annotations. If the source was written before the destination, its attributes were copied with it.
+///
+/// Both times have whole seconds, so two writes within one second have no known order. Tags are then read if the
+/// source has any; an object without tags costs no further requests. Tags are also read if their number differs. A
+/// copy that was in progress when the source was written may be newer. The reconcile that made this copy reads the
+/// source again; if it cannot, the retry reads these attributes.
 fn may_differ(source: &ObjectFacts, destination: &ObjectFacts) -> AttributeSet {
     let written_since = source.last_modified > destination.last_modified;
     let in_same_second = source.last_modified == destination.last_modified;
@@ -237,7 +242,7 @@ fn may_differ(source: &ObjectFacts, destination: &ObjectFacts) -> AttributeSet {
     hidden_unread(source, destination).filter(may_differ).collect()
 }
 
-/// Names what no HEAD shows and was not read on both sides.
+/// Returns the attributes that no HEAD shows and that were not read on both sides.
 fn hidden_unread(source: &ObjectFacts, destination: &ObjectFacts) -> impl Iterator<Item = Attribute> {
     let is_unread = |facts: &ObjectFacts, attribute| match attribute {
         Attribute::Tags => facts.tags.is_none(),
@@ -254,13 +259,15 @@ fn hidden_unread(source: &ObjectFacts, destination: &ObjectFacts) -> impl Iterat
         .filter_map(|(attribute, is_unread)| is_unread.then_some(attribute))
 }
 
-/// Says how long to wait before a copy, so that it is newer than a source with tags: within one second nobody could
-/// tell later on which came first, and every look at the key would have to read the tags of both sides.
+/// Returns how long to wait before a copy, so that it gets a later time than a source with tags.
+///
+/// Two writes within the same second have no known order. Every later reconcile of the key would have to read the
+/// tags of both sides.
 #[must_use]
 pub fn wait_before_copy(source: &ObjectFacts, now: Timestamp) -> Duration {
     let second_after = Timestamp::from_seconds(source.last_modified.millis().div_euclid(1000) + 1);
     let is_tagged = source.tag_count.is_some();
-    // A source of the future means that clocks differ, of which no wait can make an end.
+    // A source time in the future means that clocks differ; no wait would help.
     if is_tagged {
         second_after.since(now).min(Duration::from_secs(1))
     } else {
@@ -268,7 +275,7 @@ pub fn wait_before_copy(source: &ObjectFacts, now: Timestamp) -> Duration {
     }
 }
 
-/// Changes what lies around equal bodies, as far as it differs.
+/// Decides which attributes of an equal object have to be updated.
 fn update_attributes(
     source: &ObjectFacts,
     destination: &ObjectFacts,
@@ -313,14 +320,14 @@ fn update_attributes(
         },
         encryption,
     };
-    // What cannot be changed, as an event hold, is no reason for another look; it is reported.
+    // Attributes that no request can change, such as an event hold, cause no further pass; they are reported.
     if order.attributes().is_empty() {
         return Decision::Skip(SkipReason::AlreadyIdentical);
     }
-    // Without versions there is nothing to address: what is amended may be another object by then. Annotations are
-    // written on the condition that the object has the tag that was seen; for everything else only a copy has one. Tags
-    // that a copy cannot state are written all the same: the reconcile that made the other object reads the source after
-    // it, and so does this one.
+    // Without a version id the update may hit an object that was written concurrently. Annotations are written
+    // conditionally on the `ETag` that was read; every other attribute needs a conditional copy. Tags that do not fit
+    // into a copy's headers are written anyway: the reconcile that copied the other object reads the source again
+    // afterwards, and this one does too.
     let without_copy = |attribute: &Attribute| match attribute {
         Attribute::Annotations => true,
         Attribute::Tags => !tags_fit(source),
@@ -332,12 +339,12 @@ fn update_attributes(
     Decision::UpdateAttributes(Box::new(order))
 }
 
-/// Returns the source's facts as the destination can hold them, or what must be known first.
+/// Returns the source's facts as the destination can store them, or the decision to read more first.
 fn wanted_of(source: &ObjectFacts, situation: &Situation<'_>, policy: &Policy) -> Result<ObjectFacts, Decision> {
     let lock = source.lock.in_force(situation.now);
-    let asks = !lock.is_none() || policy.acl == AclRule::Copy;
+    let needs_capabilities = !lock.is_none() || policy.acl == AclRule::Copy;
     let capabilities = match situation.capabilities {
-        None if asks => return Err(Decision::ReadBucketCapabilities),
+        None if needs_capabilities => return Err(Decision::ReadBucketCapabilities),
         None => BucketCapabilities {
             object_lock: None,
             acl: false,
@@ -362,7 +369,7 @@ fn wanted_of(source: &ObjectFacts, situation: &Situation<'_>, policy: &Policy) -
     })
 }
 
-/// Returns the source's facts with what the equal object at the destination is locked by, too: written again, it stays so.
+/// Returns the source's facts with the joined lock of both sides, so that a repeated copy is not locked less.
 fn locked_like(source: &ObjectFacts, destination: &ObjectFacts) -> ObjectFacts {
     ObjectFacts {
         lock: destination.lock.join(source.lock),
@@ -370,7 +377,7 @@ fn locked_like(source: &ObjectFacts, destination: &ObjectFacts) -> ObjectFacts {
     }
 }
 
-/// Copies onto an object that is there.
+/// Decides on a copy over an existing object.
 fn copy_over(source: &ObjectFacts, destination: &ObjectFacts, situation: &Situation<'_>, policy: &Policy) -> Decision {
     let unread = must_read(source, destination);
     if !unread.is_empty() {
@@ -384,8 +391,10 @@ fn copy_over(source: &ObjectFacts, destination: &ObjectFacts, situation: &Situat
     )
 }
 
-/// The condition cannot tell two copies of the same bytes apart: a slow one may replace a faster one that carries newer
-/// tags or annotations, which only shows where they were read before the copy and after it.
+/// Returns the attributes to read before an object is replaced by one with the same `ETag`.
+///
+/// The condition of the write cannot distinguish two copies of the same bytes. A slow copy may replace a faster one
+/// that has newer tags or annotations. Only reads before and after the copy show that.
 fn must_read(source: &ObjectFacts, destination: &ObjectFacts) -> AttributeSet {
     if source.etag == destination.etag {
         hidden_unread(source, destination).collect()
@@ -428,7 +437,7 @@ fn copy_by(
         Ok(wanted) => wanted,
         Err(decision) => return decision,
     };
-    // Whether a KMS key is kept is reported with the copy.
+    // The report of the copy says whether the KMS key is preserved, which depends on the bucket's default.
     let is_left_to_bucket =
         matches!(source.encryption, Encryption::Kms(_)) && policy.encryption_of(&source.encryption).is_none();
     if is_left_to_bucket && *situation.default_encryption == DefaultEncryption::NotRead {
@@ -442,7 +451,7 @@ fn copy_by(
     let follow_up = [
         (Attribute::Lock, lock != wanted.lock),
         (Attribute::Tags, method == CopyMethod::Multipart && !tags_fit(source)),
-        // Parts do not carry them.
+        // `UploadPartCopy` does not copy annotations.
         (
             Attribute::Annotations,
             method == CopyMethod::Multipart
@@ -468,8 +477,10 @@ fn copy_by(
     }))
 }
 
-/// Chooses how bytes are copied: as the policy prefers for speed or for the `ETag` that parts make, unless only the other
-/// method makes a copy that can be verified as equal. One that cannot would be made again by every event of its key.
+/// Chooses between a single-request copy and a multipart copy.
+///
+/// The policy decides, for speed or for the source's `ETag`. The other method is chosen if only that one makes a copy
+/// that can be verified as equal. A copy that cannot be verified would be repeated for every event of its key.
 fn method(source: &ObjectFacts, policy: &Policy) -> CopyMethod {
     let prefers_parts = match policy.preserve_etag {
         PreserveEtag::Large => source.size_bytes > policy.multipart_threshold_bytes,
@@ -481,7 +492,7 @@ fn method(source: &ObjectFacts, policy: &Policy) -> CopyMethod {
     if source.size_bytes > COPY_OBJECT_LIMIT_BYTES {
         return CopyMethod::Multipart;
     }
-    // No bytes make no parts, and parts need every header stated.
+    // An empty object has no parts, and a multipart copy has to set every header itself.
     if source.size_bytes == 0 || !source.unreadable_headers.is_empty() {
         return CopyMethod::SingleRequest;
     }
@@ -493,7 +504,7 @@ fn method(source: &ObjectFacts, policy: &Policy) -> CopyMethod {
     if only_other(preferred, other) { other } else { preferred }
 }
 
-/// Says what S3 would reset, and with parts all that it would not carry over.
+/// Returns the attributes that the write sets itself: those that S3 would reset, and all others for a multipart copy.
 fn explicit(wanted: ObjectFacts, method: CopyMethod, policy: &Policy) -> ExplicitAttributes {
     let tags_fit = tags_fit(&wanted);
     let multipart = method == CopyMethod::Multipart;
@@ -515,7 +526,7 @@ fn explicit(wanted: ObjectFacts, method: CopyMethod, policy: &Policy) -> Explici
     }
 }
 
-/// S3's own replication gets a grace period where it is about to do the same.
+/// Defers a key while S3's own replication is about to replicate the object.
 fn leave_to_replication(source: &ObjectFacts, situation: &Situation<'_>) -> Option<Decision> {
     let pending = source.replication_status == Some(ReplicationStatus::Pending);
     let age = situation.now.since(source.last_modified);
@@ -531,8 +542,8 @@ fn leave_to_replication(source: &ObjectFacts, situation: &Situation<'_>) -> Opti
     }
 }
 
-/// Says why an object cannot be copied; `states_headers` tells whether they do not come with the bytes.
-fn refuse(source: &ObjectFacts, states_headers: bool) -> Option<CopyRefusal> {
+/// Returns why an object cannot be copied; `sets_headers` is true if the copy has to set all headers itself.
+fn refuse(source: &ObjectFacts, sets_headers: bool) -> Option<CopyRefusal> {
     if source.encryption == Encryption::CustomerKey {
         return Some(CopyRefusal::CustomerKeyEncrypted);
     }
@@ -541,9 +552,9 @@ fn refuse(source: &ObjectFacts, states_headers: bool) -> Option<CopyRefusal> {
             storage_class: source.storage_class.clone(),
         });
     }
-    // A website redirect is stated with every copy.
-    let must_state = |name: &String| states_headers || name == "x-amz-website-redirect-location";
-    if source.unreadable_headers.keys().any(must_state) {
+    // Every copy sets the website redirect.
+    let must_set = |name: &String| sets_headers || name == "x-amz-website-redirect-location";
+    if source.unreadable_headers.keys().any(must_set) {
         let names: Vec<&str> = source.unreadable_headers.keys().map(String::as_str).collect();
         return Some(CopyRefusal::NonUtf8Header {
             headers: names.join(", "),
@@ -554,9 +565,10 @@ fn refuse(source: &ObjectFacts, states_headers: bool) -> Option<CopyRefusal> {
     })
 }
 
-/// Names what the destination does not keep of the source's object, however it gets there: `hinted` is what an event
-/// said has changed, `destination_lock` the lock that its object has in the end, where that is known, and
-/// `destination_encryption` its encryption.
+/// Returns the attributes of the source object that the destination does not preserve, whatever wrote it.
+///
+/// `hinted` are the attributes that an event named as changed. `destination_lock` and `destination_encryption` are
+/// those of the destination object after the pass, if known.
 #[must_use]
 pub fn not_preserved(
     source: &ObjectFacts,
@@ -567,14 +579,14 @@ pub fn not_preserved(
     policy: &Policy,
     now: Timestamp,
 ) -> AttributeSet {
-    let keeps_locks = capabilities.is_none_or(|capabilities| capabilities.object_lock.is_some());
+    let stores_locks = capabilities.is_none_or(|capabilities| capabilities.object_lock.is_some());
     let lock = source.lock.in_force(now);
     let ignores_acl = policy.acl == AclRule::Ignore;
     let findings = [
         (Attribute::MissingMetadata, source.missing_metadata > 0),
         (
             Attribute::Lock,
-            !keeps_locks && !lock.is_none()
+            !stores_locks && !lock.is_none()
                 || destination_lock.is_some_and(|other| other.event_hold.is_some() && lock.retention.is_some()),
         ),
         (
@@ -590,21 +602,21 @@ pub fn not_preserved(
         (
             Attribute::Encryption,
             destination_encryption.is_some_and(|encryption| {
-                let is_asked_for = policy
+                let is_requested = policy
                     .encryption_of(&source.encryption)
-                    .is_some_and(|asked_for| asked_for.is_of(encryption));
-                !is_asked_for && is_weaker(&source.encryption, encryption)
+                    .is_some_and(|requested| requested.is_of(encryption));
+                !is_requested && is_weaker(&source.encryption, encryption)
             }),
         ),
         (Attribute::Acl, ignores_acl && hinted.contains(&Attribute::Acl)),
     ];
     findings
         .into_iter()
-        .filter_map(|(attribute, is_lost)| is_lost.then_some(attribute))
+        .filter_map(|(attribute, is_not_preserved)| is_not_preserved.then_some(attribute))
         .collect()
 }
 
-/// Tells whether a lock is stricter than the `wanted` one.
+/// Returns whether a lock is stricter than the `wanted` one.
 fn is_stricter(lock: ObjectLock, wanted: ObjectLock) -> bool {
     let is_held_alone = lock.event_hold.is_some() && wanted.event_hold.is_none() && wanted.retention.is_none();
     let is_locked_longer = !wanted.is_none() && lock != wanted.attainable(lock) && lock.covers(wanted);

@@ -1,22 +1,23 @@
-//! How a copy must be encrypted: by the key map, else as the setting for all copies says, else by the destination bucket's
-//! default.
+//! Rules for the encryption of copies: the key map first, then the setting for all copies, then the destination
+//! bucket's default.
 
 use crate::facts::{Encryption, ExplicitEncryption, KmsEncryption, ObjectFacts, ReplicationStatus};
 use crate::policy::{KmsKeyMap, Policy};
 
-/// What decides how copies are encrypted.
+/// Settings that decide how copies are encrypted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EncryptionRules {
-    /// Which KMS key a copy gets, by the ARN of the source object's key.
+    /// KMS key of a copy, by the ARN of the source object's key.
     pub kms_keys: KmsKeyMap,
-    /// How all other copies are encrypted; by the bucket's default if `None`.
+    /// Encryption of all other copies; `None` for the bucket's default.
     pub explicit: Option<ExplicitEncryption>,
-    /// The bucket's default; `None` where it may not be read, so that nothing is expected of copies that it decides on.
+    /// Default encryption of the destination bucket; `None` if it cannot be read, so that nothing is expected of
+    /// copies that depend on it.
     pub bucket_default: Option<ExplicitEncryption>,
 }
 
 impl EncryptionRules {
-    /// Takes the rules of a policy.
+    /// Creates the rules of a policy.
     #[must_use]
     pub fn of(policy: &Policy, bucket_default: Option<ExplicitEncryption>) -> Self {
         Self {
@@ -26,11 +27,12 @@ impl EncryptionRules {
         }
     }
 
-    /// Tells whether a copy is encrypted as it must be, and no weaker than its source unless that was asked for.
+    /// Returns whether a copy is encrypted as the rules require, and no weaker than its source unless that was
+    /// requested.
     #[must_use]
     pub fn agree(&self, source: &ObjectFacts, destination: &ObjectFacts) -> bool {
-        if let Some(asked_for) = asked_for(&self.kms_keys, self.explicit.as_ref(), &source.encryption) {
-            return asked_for.is_of(&destination.encryption);
+        if let Some(requested) = requested_encryption(&self.kms_keys, self.explicit.as_ref(), &source.encryption) {
+            return requested.is_of(&destination.encryption);
         }
         let default = self.bucket_default.as_ref();
         default.is_none_or(|default| satisfies_default(destination, default))
@@ -38,8 +40,8 @@ impl EncryptionRules {
     }
 }
 
-/// Tells whether an object is encrypted as the bucket would do it, or stronger: nothing is repaired to less. S3's own
-/// replicas follow the replication rule.
+/// Returns whether an object is encrypted like the bucket's default, or stronger. A stronger encryption is never
+/// weakened. S3's own replicas follow the replication rule.
 pub(crate) fn satisfies_default(object: &ObjectFacts, default: &ExplicitEncryption) -> bool {
     let default_encryption = match default {
         ExplicitEncryption::Managed => Encryption::Managed,
@@ -50,8 +52,8 @@ pub(crate) fn satisfies_default(object: &ObjectFacts, default: &ExplicitEncrypti
         || object.replication_status == Some(ReplicationStatus::Replica)
 }
 
-/// Returns the encryption that a copy asks for; `None` leaves it to the bucket.
-pub(crate) fn asked_for(
+/// Returns the encryption that a copy requests; `None` for the bucket's default.
+pub(crate) fn requested_encryption(
     kms_keys: &KmsKeyMap,
     explicit: Option<&ExplicitEncryption>,
     source: &Encryption,
@@ -69,7 +71,7 @@ pub(crate) fn asked_for(
     mapped.map(ExplicitEncryption::Kms).or_else(|| explicit.cloned())
 }
 
-/// Tells whether a KMS key, or one of two layers, got lost on the way.
+/// Returns whether the destination lacks the source's KMS key or dual-layer encryption.
 #[must_use]
 pub fn is_weaker(source: &Encryption, destination: &Encryption) -> bool {
     match (source, destination) {
@@ -80,8 +82,8 @@ pub fn is_weaker(source: &Encryption, destination: &Encryption) -> bool {
 }
 
 impl ExplicitEncryption {
-    /// Tells whether an object is encrypted this way. A key that is not named, as that of a bucket's default may be, is any
-    /// key; whether the bucket's own key stands before it makes no difference.
+    /// Returns whether an object is encrypted this way. A key without a name, as in a bucket's default, matches any
+    /// key. A bucket key makes no difference.
     #[must_use]
     pub fn is_of(&self, actual: &Encryption) -> bool {
         match (self, actual) {
@@ -113,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn copies_are_compared_with_what_the_rules_ask_for() {
+    fn copies_are_compared_with_the_encryption_of_the_rules() {
         let rules =
             |map: &[(&str, &str)], explicit: Option<ExplicitEncryption>, default: Option<ExplicitEncryption>| {
                 let entries = map
@@ -135,16 +137,16 @@ mod tests {
             (rules(&[], None, with("a")), &plain, &plain, false),
             (rules(&[], None, with("a")), &plain, &under("a"), true),
             (rules(&[], None, with("a")), &plain, &under("b"), false),
-            // Stronger than the default is no difference.
+            // An encryption stronger than the default is no difference.
             (rules(&[], None, managed()), &plain, &under("b"), true),
             (rules(&[], None, with("a")), &plain, &two_layers, true),
             (rules(&[], None, with("")), &plain, &under("b"), true),
-            // A default that cannot be read expects nothing, but a lost key is one all the same.
+            // A default that cannot be read requires nothing, but a missing KMS key is still a difference.
             (rules(&[], None, None), &plain, &under("b"), true),
             (rules(&[], None, None), &under("s"), &plain, false),
             (rules(&[], None, managed()), &under("s"), &plain, false),
             (rules(&[], None, None), &two_layers, &under("b"), false),
-            // What is asked for.
+            // An explicit encryption.
             (rules(&[], managed(), None), &under("s"), &plain, true),
             (rules(&[], managed(), with("a")), &plain, &under("a"), false),
             (rules(&[], with("a"), managed()), &plain, &plain, false),
@@ -162,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn replicas_of_s3_follow_its_rule_and_not_the_default_of_the_bucket() {
+    fn s3_replica_is_not_compared_with_the_default_of_the_bucket() {
         let rules = EncryptionRules {
             bucket_default: Some(ExplicitEncryption::Kms(kms("a", false))),
             ..EncryptionRules::default()

@@ -1,4 +1,4 @@
-//! What is known of one object: everything a HEAD answers, and its tags where they were asked for.
+//! Facts of one object: the response of a HEAD request, and tags, annotations and grants if they were read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -10,34 +10,34 @@ use crate::lock::ObjectLock;
 use crate::names::{ETag, VersionId};
 use crate::time::Timestamp;
 
-/// An aspect of an object that its HEAD does not show, or that a copy may not carry.
+/// Attribute of an object that its HEAD does not show, or that a copy may not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Attribute {
-    /// The object's tags.
+    /// Tags of the object.
     Tags,
-    /// The object's access control list.
+    /// Access control list of the object.
     Acl,
     /// Object Lock retention or legal hold.
     Lock,
-    /// The encryption.
+    /// Encryption of the object.
     Encryption,
-    /// The object's annotations.
+    /// Annotations of the object.
     Annotations,
-    /// Metadata that S3 could not express in headers (`x-amz-missing-meta`).
+    /// Metadata that S3 cannot return in headers (`x-amz-missing-meta`).
     MissingMetadata,
-    /// An event hold of Object Lock.
+    /// Event hold of Object Lock.
     EventHold,
-    /// The `ETag` of an object that was uploaded in parts.
+    /// `ETag` of a multipart object.
     Etag,
-    /// The algorithm or the coverage of the stored checksum.
+    /// Algorithm or coverage of the stored checksum.
     Checksum,
-    /// A multipart copy that an earlier reconcile of the key may have left unfinished.
+    /// Multipart copy that an earlier reconcile of the key may have left unfinished.
     UnfinishedUpload,
-    /// The destination's lock is stricter than the source's: its bucket's default, or what it had before.
+    /// Destination lock that is stricter than the source's, by its bucket's default or from before.
     StricterLock,
-    /// Annotations that a multipart copy may not have written yet: read where the destination's object was uploaded in
-    /// parts, which do not carry them.
+    /// Annotations that a multipart copy may not have written yet; read if the destination object is a multipart
+    /// object.
     PendingAnnotations,
 }
 
@@ -62,14 +62,14 @@ impl Attribute {
     }
 }
 
-/// A set of aspects.
+/// Set of attributes.
 pub type AttributeSet = BTreeSet<Attribute>;
 
-/// The attributes that no HEAD shows and that may be all in which a copy differs from the source: it was made of a version
-/// with equal bytes, or its annotations were still to be written.
+/// Attributes that no HEAD shows and that may be a copy's only difference from the source. The copy may be of an
+/// earlier version with equal bytes, or its annotations may not be written yet.
 pub const HIDDEN_IN_HEAD: [Attribute; 2] = [Attribute::Tags, Attribute::Annotations];
 
-/// The headers S3 keeps with an object besides user metadata.
+/// Headers that S3 stores with an object besides user metadata.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct SystemHeaders {
     /// `Cache-Control`
@@ -86,132 +86,133 @@ pub struct SystemHeaders {
     pub expires: Option<String>,
 }
 
-/// How an object is encrypted at rest.
+/// Server-side encryption of an object.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Encryption {
-    /// With keys S3 manages, or not at all: the `ETag` of a single part is the MD5 of the content.
+    /// Keys that S3 manages (SSE-S3), or none: the `ETag` of a single-part object is the MD5 of the content.
     #[default]
     Managed,
-    /// With a KMS key: the `ETag` says nothing of the content.
+    /// KMS key (SSE-KMS): the `ETag` is not a hash of the content.
     Kms(KmsEncryption),
-    /// With a key the customer sends with every request: nobody else can read the object.
+    /// Customer-provided key (SSE-C), sent with every request: only its owner can read the object.
     CustomerKey,
 }
 
-/// How KMS encrypts an object.
+/// SSE-KMS settings of an object.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct KmsEncryption {
-    /// The ARN of the key, where S3 says it.
+    /// ARN of the key, if S3 returns it.
     pub key_arn: Option<String>,
-    /// Whether the bucket's own key stands between the object and KMS.
+    /// Whether an S3 Bucket Key is used.
     pub bucket_key: bool,
-    /// Whether two layers of encryption are applied (`aws:kms:dsse`).
+    /// Whether dual-layer encryption is used (`aws:kms:dsse`).
     pub dual_layer: bool,
 }
 
-/// The encryption that a write asks for, in place of the bucket's default.
+/// Encryption that a write requests instead of the bucket's default.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub enum ExplicitEncryption {
-    /// With keys that S3 manages (`AES256`).
+    /// Keys that S3 manages (`AES256`).
     Managed,
-    /// With a KMS key.
+    /// KMS key.
     Kms(KmsEncryption),
 }
 
-/// What a stored checksum covers.
+/// Coverage of a stored checksum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub enum ChecksumCoverage {
-    /// The whole content, however it was uploaded.
+    /// Whole content, however it was uploaded (full-object checksum).
     #[default]
     FullObject,
-    /// The checksums of parts: equal only where the parts are.
+    /// Checksums of the parts (composite checksum): equal only if the parts are.
     Composite,
 }
 
-/// The checksums S3 stores with an object, by algorithm.
+/// Checksums that S3 stores with an object, by algorithm.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StoredChecksums {
-    /// What the values cover.
+    /// Coverage of the values.
     pub coverage: ChecksumCoverage,
-    /// Algorithm (as in `CRC64NVME`) to base64 value.
+    /// Map of algorithm, such as `CRC64NVME`, to base64 value.
     pub values: BTreeMap<&'static str, String>,
 }
 
-/// Where S3's own replication stands with an object.
+/// Status of S3's own replication of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReplicationStatus {
     /// Not replicated yet; may stay so for long.
     Pending,
-    /// All destinations have it.
+    /// All destinations have the object.
     Completed,
-    /// At least one destination failed; S3 does not try again.
+    /// At least one destination failed; S3 does not retry.
     Failed,
     /// The object is itself a replica.
     Replica,
 }
 
-/// Whether an object's bytes can be read at once.
+/// Whether an object's content is readable now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Availability {
-    /// They can.
+    /// The content is readable.
     #[default]
     Readable,
-    /// They are archived and nobody restored them.
+    /// The content is archived and not restored.
     Archived,
 }
 
-/// Everything read of one object version.
+/// Everything that was read of one object version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectFacts {
-    /// The version, where the bucket's versioning gives it an id that cannot be reused.
+    /// Version id, if the bucket's versioning gives the object an id that is never reused.
     pub version_id: Option<VersionId>,
-    /// The tag of the content.
+    /// `ETag` of the object.
     pub etag: ETag,
-    /// When it was written, in whole seconds.
+    /// Time of the write, in whole seconds.
     pub last_modified: Timestamp,
-    /// Its size.
+    /// Size of the object.
     pub size_bytes: u64,
-    /// Headers S3 knows.
+    /// Headers that S3 defines.
     pub headers: SystemHeaders,
-    /// Headers the application added, by lower-case name without `x-amz-meta-`.
+    /// User metadata, by lower-case name without `x-amz-meta-`.
     pub user_metadata: BTreeMap<String, String>,
-    /// Headers of either kind whose bytes are not UTF-8, by lower-case name: a copy of the object can carry them over, and
-    /// no request can state them.
+    /// Headers of either kind whose value is not UTF-8, by lower-case name. A single-request copy preserves them, but
+    /// no request can set them.
     pub unreadable_headers: BTreeMap<String, Vec<u8>>,
-    /// How many metadata entries S3 could not show.
+    /// Number of metadata entries that S3 could not return.
     pub missing_metadata: u32,
-    /// Where a website endpoint redirects; no copy carries it by itself.
+    /// Redirect target of the website endpoint, which every copy has to set.
     pub website_redirect: Option<String>,
-    /// The storage class, `STANDARD` where S3 omits it.
+    /// Storage class; `STANDARD` if S3 omits it.
     pub storage_class: String,
-    /// Whether a copy can read it now.
+    /// Whether the content is readable now.
     pub availability: Availability,
-    /// How it is encrypted.
+    /// Encryption of the object.
     pub encryption: Encryption,
     /// Stored checksums.
     pub checksums: StoredChecksums,
-    /// Where S3's own replication stands.
+    /// Status of S3's own replication.
     pub replication_status: Option<ReplicationStatus>,
-    /// What Object Lock says; a HEAD shows it only to who may read retention and legal holds.
+    /// Object Lock settings; a HEAD shows them only with permission to read retention and legal holds.
     pub lock: ObjectLock,
-    /// How many tags there are, where the HEAD says so: S3 omits it for none, and without the right to read tags.
+    /// Number of tags, if the HEAD shows it. S3 omits it for an object without tags, and without permission to read
+    /// tags.
     pub tag_count: Option<u32>,
-    /// The tags; `None` when nobody asked for them.
+    /// Tags; `None` if not read.
     pub tags: Option<BTreeMap<String, String>>,
-    /// The annotations, name to `ETag`; `None` when nobody asked for them.
+    /// Annotations, name to `ETag`; `None` if not read.
     pub annotations: Option<BTreeMap<String, String>>,
-    /// The access control list; `None` when nobody asked for it.
+    /// Access control list; `None` if not read.
     pub acl: Option<Acl>,
 }
 
 impl ObjectFacts {
-    /// Tells whether `later` is still the very version that `self` describes.
+    /// Returns whether `later` is still the same version as `self`.
     ///
-    /// Compares everything but what S3 changes by itself: the state of its replication, and of a restore.
-    /// Tags, annotations and the access control list count where both readings hold them.
+    /// Compares everything except replication status and restore state, which S3 changes by itself. Tags, annotations
+    /// and the access control list are compared if both sides were read.
     #[must_use]
     pub fn is_still(&self, later: &Self) -> bool {
-        let settled = |facts: &Self| Self {
+        let comparable = |facts: &Self| Self {
             replication_status: None,
             availability: Availability::Readable,
             tags: None,
@@ -219,13 +220,13 @@ impl ObjectFacts {
             acl: None,
             ..facts.clone()
         };
-        settled(self) == settled(later)
+        comparable(self) == comparable(later)
             && agree(self.tags.as_ref(), later.tags.as_ref())
             && agree(self.annotations.as_ref(), later.annotations.as_ref())
             && agree(self.acl.as_ref(), later.acl.as_ref())
     }
 
-    /// Adds what an `earlier` reading of the same object has and this one was not asked for.
+    /// Adds the attributes that an `earlier` read of the same object contains and this one does not.
     #[must_use]
     pub fn with_earlier(self, earlier: &Self) -> Self {
         Self {
@@ -237,7 +238,7 @@ impl ObjectFacts {
     }
 }
 
-/// Tells whether two readings agree; a side that was not read agrees with everything.
+/// Returns whether two values are equal; a side that was not read equals everything.
 pub(crate) fn agree<T: PartialEq>(one: Option<&T>, other: Option<&T>) -> bool {
     match (one, other) {
         (Some(one), Some(other)) => one == other,
@@ -245,21 +246,21 @@ pub(crate) fn agree<T: PartialEq>(one: Option<&T>, other: Option<&T>) -> bool {
     }
 }
 
-/// What a bucket says of a key.
+/// State of a key in a bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ObjectState {
-    /// An object is there.
+    /// The current version is an object.
     Present(Box<ObjectFacts>),
     /// The current version is a delete marker.
     DeleteMarker,
-    /// The answer was 404 without a delete marker: no evidence of anything yet.
+    /// S3 answered 404 without a delete marker; the absence is not confirmed.
     NotFound,
-    /// The key's versions were listed and there is no current one.
+    /// The key's versions were listed, and there is no current one.
     ConfirmedAbsent,
 }
 
 impl ObjectState {
-    /// Returns the facts where an object is there.
+    /// Returns the facts of the current object, if there is one.
     #[must_use]
     pub fn facts(&self) -> Option<&ObjectFacts> {
         match self {
@@ -268,7 +269,7 @@ impl ObjectState {
         }
     }
 
-    /// Tells whether nothing changed between this reading and a `later` one.
+    /// Returns whether the key did not change between this read and a `later` one.
     #[must_use]
     pub fn is_still(&self, later: &Self) -> bool {
         match (self, later) {
@@ -281,7 +282,7 @@ impl ObjectState {
 }
 
 impl fmt::Display for ObjectState {
-    /// Says enough to follow a decision, and nothing that an application stored: no metadata, no tags.
+    /// Writes the facts that explain a decision, without metadata or tags, which may be confidential.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Present(facts) => {
@@ -346,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn any_written_fact_makes_another_version() {
+    fn written_fact_that_differs_makes_another_version() {
         check_still(true, |_| ());
         check_still(false, |facts| facts.version_id = VersionId::pinnable("v2"));
         check_still(false, |facts| facts.etag = ETag::new("bb").unwrap());
@@ -365,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn what_s3_changes_by_itself_does_not() {
+    fn fact_that_s3_changes_by_itself_makes_no_other_version() {
         check_still(true, |facts| {
             facts.replication_status = Some(ReplicationStatus::Completed);
         });
@@ -373,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_count_where_both_sides_were_read() {
+    fn tags_are_compared_if_both_sides_were_read() {
         check_still(true, |facts| facts.tags = Some(BTreeMap::new()));
         let mut one = object("aa");
         let mut other = object("aa");
@@ -392,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_application_stored_is_not_displayed() {
+    fn metadata_and_tags_are_not_displayed() {
         let mut facts = object("aa");
         facts.user_metadata.insert("owner".into(), "secret".into());
         facts.tags = Some(BTreeMap::from([("a".into(), "secret".into())]));

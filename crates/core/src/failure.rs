@@ -1,27 +1,27 @@
-//! Failures named by what must happen next, and the one table that sorts S3's answers into them.
+//! Failures by what must happen next, and the table that classifies S3's error codes.
 
 use std::fmt;
 
 use crate::diff::SideName;
 use crate::names::ObjectKey;
 
-/// Says what the caller must do about a failure.
+/// Kind of a failure, which decides what the caller does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FailureKind {
-    /// Try the same thing again later: throttling, 5xx, a 200 that carries an error.
+    /// A retry may succeed: throttling, 5xx, a 200 with an error in the body.
     Retry,
-    /// Not done yet, and not a failure of anything: come back.
+    /// Unfinished without a failure: the key is requeued.
     Deferred,
-    /// Trying again changes nothing until somebody changes the object or the permissions.
+    /// A retry fails until the object or the permissions change.
     Permanent,
-    /// Stop and call somebody: a wrong region, a missing bucket, an unreadable setting.
+    /// A setting must be fixed: a wrong region, a missing bucket, an unreadable value.
     Configuration,
-    /// A defect of s3ferry.
+    /// Defect of s3ferry.
     Bug,
 }
 
 impl FailureKind {
-    /// Tells whether time alone can heal it.
+    /// Returns whether a later retry may succeed without any change.
     #[must_use]
     pub fn is_passing(self) -> bool {
         match self {
@@ -49,24 +49,23 @@ impl fmt::Display for FailureKind {
     }
 }
 
-/// One failure with everything that its single log line needs.
+/// Failure with everything that its log line needs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{action} on {resource}: {code}: {detail}")]
 pub struct Failure {
-    /// What must happen next.
+    /// Kind of the failure.
     pub kind: FailureKind,
-    /// The service's error code, or our own name of the cause, in `PascalCase`.
+    /// Error code of the service, or s3ferry's name of the cause, in `PascalCase`.
     pub code: String,
-    /// The IAM action or actions that were attempted, such as `s3:PutObject`.
+    /// IAM action or actions that were attempted, such as `s3:PutObject`.
     pub action: String,
-    /// The ARN or name of what the action was attempted on.
+    /// ARN or name of the resource.
     pub resource: String,
-    /// What the service said, or what to do.
+    /// Message of the service, or advice.
     pub detail: String,
 }
 
-/// Codes of requests that were refused for the credentials they were signed with, whatever they asked for, and of
-/// requests that could not be signed.
+/// Codes of requests that were rejected because of their credentials, or that could not be signed.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>
 const OF_CREDENTIALS: [&str; 13] = [
@@ -85,21 +84,21 @@ const OF_CREDENTIALS: [&str; 13] = [
     "TokenRefreshRequired",
 ];
 
-/// The code of a success that is not of the form of S3's, as a web page of a proxy.
+/// Code of a success response that is not from S3, such as a proxy's web page.
 pub const NOT_FROM_S3: &str = "ResponseNotFromS3";
 
-/// How a denial begins to say which owner its request expected.
+/// Beginning of the detail about the bucket owner that a denied request expected.
 pub const EXPECTS_OWNER: &str = "the request expects the bucket to be owned by account";
 
 impl Failure {
-    /// Tells whether the credentials, or this machine's clock, are the cause: no request can succeed until that is
-    /// repaired.
+    /// Returns whether the credentials or this machine's clock are the cause. No request can succeed until that is
+    /// fixed.
     #[must_use]
     pub fn is_of_credentials(&self) -> bool {
         is_credentials_code(&self.code)
     }
 
-    /// Names a panic during `action` on a key. It is the failure of that key, and of nothing else.
+    /// Returns the failure of a panic during `action` on a key. It affects no other key.
     #[must_use]
     pub fn panicked(action: &str, key: &ObjectKey) -> Self {
         Self {
@@ -107,23 +106,25 @@ impl Failure {
             code: "Panic".to_owned(),
             action: action.to_owned(),
             resource: key.to_string(),
-            detail: "it panicked; the panic's own message is in the log".to_owned(),
+            detail: "s3ferry panicked: see the panic message in the log, and report it as a bug".to_owned(),
         }
     }
 }
 
 impl Failure {
-    /// Says that the bytes were copied before it: a comparison of bytes will not find what is left to be written.
+    /// Adds to the detail that the content was copied before the failure. A comparison of content does not find the
+    /// missing attributes.
     #[must_use]
     pub fn after_copy(self) -> Self {
         let detail = format!(
-            "the object was copied, but not the attributes that follow its copy, which a deep comparison finds: {}",
+            "the object was copied, but not the attributes that are written after the copy; \
+             a comparison with depth head finds them: {}",
             self.detail
         );
         Self { detail, ..self }
     }
 
-    /// Names a key that one side answers 404 for and lists a current object of.
+    /// Returns the failure of a key for which one side answers 404 but lists a current object.
     ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/manage-versioning-examples.html>
     #[must_use]
@@ -134,7 +135,7 @@ impl Failure {
             action: "s3:ListBucketVersions".to_owned(),
             resource: key.to_string(),
             detail: format!(
-                "the {} answers 404 but lists a current object: it was written in between, or versioning was enabled \
+                "the {} bucket answers 404 but lists a current object: a concurrent write, or versioning was enabled \
                  within the last 15 minutes; retry later",
                 side.as_str()
             ),
@@ -142,16 +143,16 @@ impl Failure {
     }
 }
 
-/// Tells whether a failure with this code is one of the credentials.
+/// Returns whether a failure with this code is caused by the credentials.
 #[must_use]
 pub fn is_credentials_code(code: &str) -> bool {
     OF_CREDENTIALS.contains(&code)
 }
 
-/// Says how the reconcile loop must take an error answer of S3.
+/// Reaction of the reconcile loop to an error response of S3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorReaction {
-    /// The world is not what was read: read again and decide again.
+    /// The key changed concurrently: read and decide again.
     ReadAgain,
     /// The request failed.
     Fail(FailureKind),
@@ -160,7 +161,7 @@ pub enum ErrorReaction {
 use ErrorReaction::{Fail, ReadAgain};
 use FailureKind::{Bug, Configuration, Permanent, Retry};
 
-/// S3's error codes that say more than their status, sorted by name.
+/// Reactions to S3's error codes that are more specific than the status, sorted by code.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>
 const BY_CODE: &[(&str, ErrorReaction)] = &[
@@ -170,7 +171,7 @@ const BY_CODE: &[(&str, ErrorReaction)] = &[
     ("AuthorizationHeaderMalformed", Fail(Configuration)),
     ("BandwidthLimitExceeded", Fail(Retry)),
     ("ConditionalRequestConflict", ReadAgain),
-    // Our own names of what keeps a request from being signed.
+    // s3ferry's codes for requests that could not be signed.
     ("CredentialsMisconfigured", Fail(Configuration)),
     ("CredentialsNotInProfile", Fail(Configuration)),
     ("CredentialsNotLoaded", Fail(Configuration)),
@@ -188,7 +189,7 @@ const BY_CODE: &[(&str, ErrorReaction)] = &[
     ("InvalidBucketName", Fail(Configuration)),
     ("InvalidBucketState", Fail(Configuration)),
     ("InvalidObjectState", Fail(Permanent)),
-    // A part that was copied again since it was listed: it is listed anew.
+    // The part was copied again since it was listed; a retry lists it again.
     ("InvalidPart", Fail(Retry)),
     ("InvalidPartOrder", Fail(Bug)),
     ("InvalidRequest", Fail(Permanent)),
@@ -210,19 +211,19 @@ const BY_CODE: &[(&str, ErrorReaction)] = &[
     ("NoSuchUpload", ReadAgain),
     ("NoSuchVersion", ReadAgain),
     ("NotImplemented", Fail(Permanent)),
-    // Two writers of one key at once; the S3 user guide asks for a retry.
+    // Two concurrent writers of one key; the S3 user guide recommends a retry.
     ("OperationAborted", Fail(Retry)),
     ("PermanentRedirect", Fail(Configuration)),
     ("PreconditionFailed", ReadAgain),
     ("RequestLimitExceeded", Fail(Retry)),
-    // Our own name of what the SDK does not even send.
+    // s3ferry's code for a request that the SDK refuses to send.
     ("RequestNotMade", Fail(Permanent)),
     ("RequestTimeTooSkewed", Fail(Configuration)),
     ("RequestTimeout", Fail(Retry)),
     ("ServiceUnavailable", Fail(Retry)),
     ("SignatureDoesNotMatch", Fail(Configuration)),
     ("SlowDown", Fail(Retry)),
-    // A bucket just made: its DNS entry is on its way.
+    // The bucket is new and its DNS entry is not propagated yet.
     ("TemporaryRedirect", Fail(Retry)),
     ("Throttling", Fail(Retry)),
     ("ThrottlingException", Fail(Retry)),
@@ -230,10 +231,10 @@ const BY_CODE: &[(&str, ErrorReaction)] = &[
     ("TooManyRequestsException", Fail(Retry)),
 ];
 
-/// Sorts an error answer by its code, else by its status; what nobody knows is worth another attempt.
+/// Returns the reaction to an error response, by its code or else by its status. An unknown error is retried.
 ///
-/// A 200 that carries an error arrives here with its code and without a telling status.
-/// A HEAD has no body and so no code; its status decides.
+/// A 200 with an error in the body has a code, but no meaningful status. The response of a HEAD has no body and so no
+/// code; its status decides.
 #[must_use]
 pub fn react(code: Option<&str>, status: Option<u16>) -> ErrorReaction {
     let by_code = code.and_then(|code| {
@@ -253,19 +254,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn table_is_sorted_so_that_it_can_be_searched() {
+    fn table_of_codes_is_sorted_for_binary_search() {
         assert!(BY_CODE.is_sorted_by(|left, right| left.0 < right.0));
     }
 
     #[test]
-    fn every_row_is_found_whatever_the_status_says() {
+    fn every_code_is_found_independently_of_the_status() {
         for (code, reaction) in BY_CODE {
             assert_eq!(react(Some(code), Some(200)), *reaction, "{code}");
         }
     }
 
     #[test]
-    fn answers_are_sorted_by_what_must_happen_next() {
+    fn error_responses_are_classified_by_code_or_status() {
         let rows = [
             (Some("SlowDown"), Some(503), Fail(Retry)),
             (Some("InternalError"), Some(200), Fail(Retry)),

@@ -1,4 +1,4 @@
-//! Object Lock: how long a version cannot be deleted.
+//! Object Lock: protection of a version from deletion.
 
 use std::time::Duration;
 
@@ -6,53 +6,53 @@ use serde::Serialize;
 
 use crate::time::Timestamp;
 
-/// What Object Lock says of one version.
+/// Object Lock settings of one version.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock.html>
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct ObjectLock {
-    /// Until when it is kept, and how strictly.
+    /// Retention period.
     pub retention: Option<Retention>,
-    /// Whether it is kept until somebody says otherwise.
+    /// Whether a legal hold is on.
     pub legal_hold: bool,
-    /// The event hold, if one is on: the version then has no retention of its own, though S3 answers with a date that it
-    /// computes anew each time.
+    /// Event hold, if one is on. The version then has no retention of its own, although S3 returns a date that it
+    /// computes anew for each request.
     ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html>
     pub event_hold: Option<EventHold>,
 }
 
-/// How long a version is kept once its event hold is turned off.
+/// Retention of a version after its event hold is removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum EventHold {
-    /// So many days.
+    /// Days of retention.
     Days(u32),
-    /// So many years.
+    /// Years of retention.
     Years(u32),
-    /// S3 does not say how long: no copy can state it.
+    /// S3 does not return the period, so no copy can set it.
     Unknown,
 }
 
-/// A retention period.
+/// Retention period of a version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Retention {
-    /// Who may end it.
+    /// Retention mode.
     pub mode: RetentionMode,
-    /// When it ends by itself.
+    /// End of the period.
     pub until: Timestamp,
 }
 
-/// Who may end a retention period early; the later is the stricter.
+/// Retention mode, which decides who may end the period early; the later variant is stricter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum RetentionMode {
-    /// Who has a special permission.
+    /// Users with a special permission may end the period.
     Governance,
-    /// Nobody.
+    /// No user can end the period.
     Compliance,
 }
 
 impl RetentionMode {
-    /// Returns the name S3 uses.
+    /// Returns the name that S3 uses.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -62,14 +62,14 @@ impl RetentionMode {
     }
 }
 
-/// The retention that a bucket with Object Lock gives to new versions which state none of their own.
+/// Default retention of a bucket with Object Lock, for new versions without an explicit one.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_DefaultRetention.html>
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DefaultRetention {
-    /// Who may end it.
+    /// Retention mode.
     pub mode: RetentionMode,
-    /// How many days it lasts; of a year, the longest there is.
+    /// Days of retention; a year has the days of the longest year.
     pub days: u32,
 }
 
@@ -85,9 +85,9 @@ impl DefaultRetention {
 }
 
 impl ObjectLock {
-    /// Returns what a write at `now` states of this lock to a bucket with a `default` retention.
+    /// Returns the lock that a write at `now` has to set in a bucket with a `default` retention.
     ///
-    /// A retention that is stated replaces the default, so one that is weaker in mode or date is left out.
+    /// An explicit retention replaces the default, so one that is weaker in mode or date is omitted.
     #[must_use]
     pub fn beside_default(self, default: Option<DefaultRetention>, now: Timestamp) -> Self {
         let is_weaker = |own: &Retention| {
@@ -100,7 +100,7 @@ impl ObjectLock {
         }
     }
 
-    /// Returns what of it still holds at `now`: S3 takes no retention that has ended.
+    /// Returns the lock without a retention that has ended at `now`, because S3 rejects one in the past.
     #[must_use]
     pub fn in_force(self, now: Timestamp) -> Self {
         Self {
@@ -109,20 +109,20 @@ impl ObjectLock {
         }
     }
 
-    /// Tells whether it locks nothing.
+    /// Returns whether the lock has neither retention nor hold.
     #[must_use]
     pub fn is_none(self) -> bool {
         self == Self::default()
     }
 
-    /// Tells whether it is at least as strict as `other`, as far as a version can be made so.
+    /// Returns whether the lock is at least as strict as `other`, as far as an existing version can be changed to it.
     #[must_use]
     pub fn covers(self, other: Self) -> bool {
         self.join(other.attainable(self)) == self
     }
 
-    /// Tells whether it is at least as strict as `other` in every respect. An event hold says how long a version is kept
-    /// from some day on, which cannot be compared with a date.
+    /// Returns whether the lock is at least as strict as `other` in every respect. An event hold is a period that
+    /// starts later, which is not comparable with a date.
     #[must_use]
     pub fn satisfies(self, other: Self) -> bool {
         let holds_alike = other.event_hold.is_none() || self.event_hold == other.event_hold;
@@ -130,8 +130,9 @@ impl ObjectLock {
         holds_alike && is_dated && self.covers(other)
     }
 
-    /// Returns what of it a version that has `present` can still get. An event hold is given to new versions only; the
-    /// retention of a version that has one is computed by S3, and nothing extends it.
+    /// Returns the part of this lock that an existing version with the lock `present` can still get. Only new
+    /// versions can get an event hold. S3 computes the retention of a version with an event hold, and no request
+    /// extends it.
     #[must_use]
     pub fn attainable(self, present: Self) -> Self {
         Self {
@@ -144,7 +145,7 @@ impl ObjectLock {
         }
     }
 
-    /// Returns the stricter of both in every respect: nothing is ever shortened or taken away.
+    /// Returns the stricter of both in every respect: nothing is shortened or removed.
     #[must_use]
     pub fn join(self, other: Self) -> Self {
         let retention = match (self.retention, other.retention) {
@@ -181,7 +182,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn joining_never_weakens_either(one in lock(), other in lock()) {
+        fn joined_lock_is_never_weaker_than_either(one in lock(), other in lock()) {
             let joined = one.join(other);
             prop_assert!(joined.covers(one) && joined.covers(other));
             prop_assert_eq!(joined, other.join(one));
@@ -194,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn stricter_covers_and_weaker_does_not() {
+    fn stricter_lock_covers_a_weaker_one() {
         let until = |seconds, mode| ObjectLock {
             retention: Some(Retention {
                 mode,
@@ -218,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn retention_that_a_default_exceeds_in_mode_or_date_is_left_to_the_default() {
+    fn retention_weaker_than_the_default_is_omitted() {
         use RetentionMode::{Compliance, Governance};
         let day = |days: i64| Timestamp::from_seconds(days * 24 * 60 * 60);
         let own = |mode, days| ObjectLock {
@@ -243,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn retention_that_has_ended_is_no_lock() {
+    fn ended_retention_is_no_lock() {
         let lock = ObjectLock {
             retention: Some(Retention {
                 mode: RetentionMode::Compliance,
@@ -257,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn event_hold_is_given_to_new_versions_only_and_extends_nothing() {
+    fn event_hold_is_set_on_new_versions_only() {
         let until = |seconds| ObjectLock {
             retention: Some(Retention {
                 mode: RetentionMode::Compliance,
@@ -269,13 +270,13 @@ mod tests {
             event_hold: Some(EventHold::Days(30)),
             ..ObjectLock::default()
         };
-        // A copy without the hold, or with an older retention, is left as it is.
+        // A copy without the hold, or with an older retention, cannot be changed.
         assert!(ObjectLock::default().covers(held));
         assert!(until(5).covers(held));
         // Neither is as strict as the other.
         assert!(!ObjectLock::default().satisfies(held) && !until(5).satisfies(held) && !held.satisfies(until(5)));
         assert!(held.satisfies(held) && held.satisfies(ObjectLock::default()));
-        // A copy with the hold gets no date, whatever the source's is by now.
+        // A copy with the hold gets no date, whatever date the source has by then.
         assert!(held.covers(until(5)));
         assert!(!held.covers(ObjectLock {
             legal_hold: true,

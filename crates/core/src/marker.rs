@@ -1,9 +1,10 @@
-//! The origin marker: how a copy in a bucket that others write to says that it is one, and of what.
+//! The origin marker: identifies a copy in a bucket that applications write to, and names its source.
 //!
-//! It is one entry of the copy's user metadata, written in the same request as the bytes. Whoever copies an object carries
-//! its metadata along, so the marker binds what it stands for by a hash: bucket, key, size, content, headers and metadata.
-//! And it vouches only for what was written by its own request: for a version of the time in which that can have happened,
-//! and, of several that carry it, for the oldest ([`crate::version_history`]). Any other object is an external write.
+//! The marker is one entry of the copy's user metadata, written in the same request as the bytes. Applications that
+//! copy an object copy its metadata, too. Therefore the marker contains a hash of bucket, key, size, content, headers
+//! and metadata. It covers only the version that its own request wrote: one with a time at which this request can
+//! have ended and, of several versions with the marker, the oldest ([`crate::version_history`]). Any other object is
+//! an external write.
 
 mod content;
 
@@ -22,96 +23,98 @@ use crate::time::Timestamp;
 use crate::upload::hexadecimal;
 use crate::versions::{SKEW, VersionName, WRITTEN_WITHIN};
 
-/// The name of the marker in user metadata.
+/// Name of the marker in user metadata.
 pub const MARKER_NAME: &str = "s3ferry-origin";
 
-/// How much user metadata an object takes, counting the bytes of names and values.
+/// Maximum size of an object's user metadata, counting the bytes of names and values.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html>
 pub const METADATA_LIMIT_BYTES: usize = 2048;
 
-/// The version of the marker's form.
+/// Format version of the marker.
 const FORM: &str = "2";
 
-/// What separates the marker's fields, which are escaped.
+/// Separator between the marker's fields, which are escaped.
 const SEPARATOR: char = ';';
 
-/// What needs no escape within a field.
+/// Characters that need no escape within a field.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Where an object is: a marker says nothing about an object anywhere else.
+/// Bucket and key of an object. A marker is valid for one location only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ObjectLocation<'a> {
-    /// The bucket.
+    /// Name of the bucket.
     pub bucket: &'a BucketName,
-    /// The key.
+    /// Key of the object.
     pub key: &'a ObjectKey,
 }
 
-/// Says of what an object is a copy.
+/// Origin of a copy, and the facts that bind the marker to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Marker {
-    /// The bucket that was copied from.
+    /// Source bucket.
     pub source_bucket: BucketName,
-    /// The version that was copied, where the source has versions.
+    /// Version that was copied, if the source has versions.
     pub source_version: Option<VersionId>,
-    /// Its tag.
+    /// `ETag` of the copied object.
     pub source_etag: ETag,
-    /// When it was written.
+    /// Time at which the copied object was written.
     pub source_last_modified: Timestamp,
-    /// The version of the copy's key that the copy was written over.
+    /// Version of the destination key that the copy was written over.
     pub over: Option<VersionName>,
-    /// When the destination was listed before the request, by its own clock.
+    /// Time of the destination listing before the request, by the destination's clock.
     pub requested: Timestamp,
-    /// When the copy was decided, by the clock of whoever decided it: it tells two copies of one version apart.
+    /// Time of the decision, by the clock of the invocation; distinguishes two copies of one version.
     decided: Timestamp,
-    /// What the source's object had besides its bytes and metadata.
+    /// Hashes of the source object's tags, grants and annotations.
     pub attributes: AttributeDigests,
     content: ContentBinding,
     digest: String,
 }
 
-/// Why a copy cannot carry a marker.
+/// Reasons why a copy cannot carry a marker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum MarkerError {
-    /// The user metadata would grow too long.
+    /// The user metadata would exceed S3's limit.
     #[error(
-        "its user metadata leaves no room for the marker: {needed_bytes} bytes, {METADATA_LIMIT_BYTES} are allowed"
+        "the user metadata leaves no room for the marker: needs {needed_bytes} bytes, S3 allows {METADATA_LIMIT_BYTES}"
     )]
     NoRoom {
-        /// How long the user metadata would be.
+        /// Size of the user metadata with the marker.
         needed_bytes: usize,
     },
-    /// What the copy will store of its content cannot be told before it is written.
-    #[error("it stores no checksum that its copy will store too: give it a CRC64NVME checksum")]
+    /// Nothing that the copy will store of its content is known before the write.
+    #[error("the object has no checksum that its copy will store, too: add a CRC64NVME checksum to the source object")]
     NothingToBind,
-    /// The copy was written and did not store what the marker says, so it was removed.
+    /// The copy was written but did not store what its marker binds, so it was removed.
     #[error(
-        "its copy does not store what was stated with it, as under a default encryption with KMS: give it a checksum"
+        "the copy does not store what its marker binds, as under a default encryption with KMS: add a checksum to the \
+         source object"
     )]
     NotReproduced,
 }
 
-/// What a marker says of a copy besides what the source's object says.
+/// Facts that a marker records in addition to those of the source object.
 #[derive(Debug, Clone)]
 pub struct MarkerRequest<'a> {
-    /// The bucket that is copied from.
+    /// Source bucket.
     pub source_bucket: &'a BucketName,
-    /// Where the copy is written.
-    pub place: ObjectLocation<'a>,
-    /// The version of its key that it is written over.
+    /// Location of the copy.
+    pub location: ObjectLocation<'a>,
+    /// Version of the destination key that the copy is written over.
     pub over: Option<VersionName>,
-    /// When the destination was listed before the request, by its own clock.
+    /// Time of the destination listing before the request, by the destination's clock.
     pub requested: Timestamp,
-    /// When the copy is decided, by the clock of whoever decides it.
+    /// Time of the decision, by the clock of the invocation.
     pub decided: Timestamp,
-    /// The source's attributes as the copy is to account for them.
+    /// Hashes of the source attributes that the copy records.
     pub attributes: AttributeDigests,
 }
 
 impl Marker {
-    /// Makes the marker of a copy, and says by which method it must be copied for the marker to hold: the `preferred` one,
-    /// if that one's result can be told.
+    /// Creates the marker of a copy, and returns the copy method with which it is valid.
+    ///
+    /// That is the `preferred` method, if it makes a copy whose content the marker can bind.
     pub fn for_copy(
         source: &ObjectFacts,
         preferred: CopyMethod,
@@ -119,7 +122,7 @@ impl Marker {
         request: MarkerRequest<'_>,
     ) -> Result<(CopyMethod, Self), MarkerError> {
         let (method, content) = bindable(source, preferred, encrypts_with_kms).ok_or(MarkerError::NothingToBind)?;
-        let place = request.place;
+        let location = request.location;
         let mut marker = Self {
             source_bucket: request.source_bucket.clone(),
             source_version: source.version_id.clone(),
@@ -132,44 +135,47 @@ impl Marker {
             content,
             digest: String::new(),
         };
-        marker.digest = marker.hash(source, place).ok_or(MarkerError::NothingToBind)?;
-        let kept: usize = without_marker(&source.user_metadata)
+        marker.digest = marker.hash(source, location).ok_or(MarkerError::NothingToBind)?;
+        let preserved_bytes: usize = without_marker(&source.user_metadata)
             .map(|(name, value)| name.len() + value.len())
             .sum();
-        let needed_bytes = kept + MARKER_NAME.len() + marker.to_text().len();
+        let needed_bytes = preserved_bytes + MARKER_NAME.len() + marker.to_text().len();
         if needed_bytes > METADATA_LIMIT_BYTES {
             return Err(MarkerError::NoRoom { needed_bytes });
         }
         Ok((method, marker))
     }
 
-    /// Finds the marker that vouches for an object by what it says of itself. None means that the object is an external
-    /// write: it has no marker, its facts do not reproduce the one it has, or its time is not that of the marker's request.
+    /// Returns an object's marker if it is valid for this object.
+    ///
+    /// `None` means that the object is an external write. It has no marker, or the hash of the marker does not match
+    /// its facts, or its time is not that of the marker's request.
     #[must_use]
-    pub fn bound(facts: &ObjectFacts, place: ObjectLocation<'_>) -> Option<Self> {
+    pub fn bound(facts: &ObjectFacts, location: ObjectLocation<'_>) -> Option<Self> {
         let marker = Self::parse(facts.user_metadata.get(MARKER_NAME)?)?;
         let written = marker.possible_since()..=marker.requested.plus(WRITTEN_WITHIN);
         let is_bound =
-            written.contains(&facts.last_modified) && marker.hash(facts, place).as_ref() == Some(&marker.digest);
+            written.contains(&facts.last_modified) && marker.hash(facts, location).as_ref() == Some(&marker.digest);
         is_bound.then_some(marker)
     }
 
-    /// Returns the marker that is stated with a copy.
+    /// Returns the marker in the metadata that a copy sets.
     #[must_use]
     pub fn explicit(metadata: Option<&CopiedMetadata>) -> Option<Self> {
         Self::parse(metadata?.user.get(MARKER_NAME)?)
     }
 
-    /// Returns since when an object can carry the marker.
+    /// Returns the earliest time of an object with this marker.
     ///
-    /// An upload in parts has the time of its start, at which its metadata was stated:
+    /// A multipart upload has the time of its start, at which its metadata was set:
+    ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html>
     #[must_use]
     pub fn possible_since(&self) -> Timestamp {
         self.requested.minus(SKEW)
     }
 
-    /// Tells whether it only holds for a copy made of the very parts that the source was uploaded in.
+    /// Returns whether the marker is valid only for a copy with the same parts as the source.
     #[must_use]
     pub fn needs_the_same_parts(&self) -> bool {
         match self.content {
@@ -179,25 +185,26 @@ impl Marker {
         }
     }
 
-    /// Tells whether it holds the content by its `ETag`.
+    /// Returns whether the marker binds the content by its `ETag`.
     #[must_use]
     pub fn needs_etag(&self) -> bool {
         self.content == ContentBinding::Etag
     }
 
-    /// Tells whether an object stores what the marker holds its content by.
+    /// Returns whether an object stores the value by which the marker binds the content.
     #[must_use]
     pub fn binds(&self, facts: &ObjectFacts) -> bool {
         self.content.of(facts).is_some()
     }
 
-    /// Tells whether it names exactly this version of the source.
+    /// Returns whether the marker names exactly this source version.
     #[must_use]
     pub fn names(&self, source: &ObjectFacts) -> bool {
         self.source_version.is_some() && self.is_of(source)
     }
 
-    /// Tells whether the source was not written again since the copy, as far as that can be told without versions.
+    /// Returns whether the source object is the one that was copied. Without versions, an object with the same `ETag`
+    /// and time counts as the same.
     #[must_use]
     pub fn is_of(&self, source: &ObjectFacts) -> bool {
         self.source_version == source.version_id
@@ -205,17 +212,17 @@ impl Marker {
             && self.source_last_modified == source.last_modified
     }
 
-    /// Spells the marker as the value of its metadata entry, in printable ASCII.
+    /// Returns the marker as the value of its metadata entry, in printable ASCII.
     #[must_use]
     pub fn to_text(&self) -> String {
-        let mut text = self.named();
+        let mut text = self.unsigned_text();
         text.push(SEPARATOR);
         text.push_str(&self.digest);
         text
     }
 
-    /// Spells everything but the hash.
-    fn named(&self) -> String {
+    /// Returns all fields except the hash.
+    fn unsigned_text(&self) -> String {
         let fields = [
             FORM.to_owned(),
             escaped(self.source_bucket.as_str()),
@@ -231,7 +238,7 @@ impl Marker {
         fields.join(&SEPARATOR.to_string())
     }
 
-    /// Reads what `to_text` spells, and nothing else.
+    /// Parses the output of `to_text`, and accepts nothing else.
     fn parse(text: &str) -> Option<Self> {
         let fields: Vec<&str> = text.split(SEPARATOR).collect();
         let [
@@ -265,12 +272,13 @@ impl Marker {
         (marker.to_text() == text).then_some(marker)
     }
 
-    /// Hashes what the marker stands for as `facts` say it; none where they do not hold what it binds the content by.
-    fn hash(&self, facts: &ObjectFacts, place: ObjectLocation<'_>) -> Option<String> {
+    /// Hashes the marker's fields and the object's facts. Returns `None` if the object does not store the value that
+    /// binds the content.
+    fn hash(&self, facts: &ObjectFacts, location: ObjectLocation<'_>) -> Option<String> {
         let mut hash = Fields(Sha256::new());
-        hash.add(&self.named());
-        hash.add(place.bucket.as_str());
-        hash.add(place.key.as_str());
+        hash.add(&self.unsigned_text());
+        hash.add(location.bucket.as_str());
+        hash.add(location.key.as_str());
         hash.add(&facts.size_bytes.to_string());
         hash.add(self.content.of(facts)?);
         let headers = &facts.headers;
@@ -293,9 +301,8 @@ impl Marker {
     }
 }
 
-/// Returns metadata with the marker in it, if there is one, as it is for a copy of the same source over the same version,
-/// whenever it is requested.
-pub(crate) fn whenever_requested(metadata: &CopiedMetadata) -> CopiedMetadata {
+/// Returns metadata with the times of the marker removed, so that it is equal for two requests of the same copy.
+pub(crate) fn without_request_times(metadata: &CopiedMetadata) -> CopiedMetadata {
     let mut metadata = metadata.clone();
     if let Some(marker) = Marker::explicit(Some(&metadata)) {
         let marker = Marker {
@@ -309,7 +316,7 @@ pub(crate) fn whenever_requested(metadata: &CopiedMetadata) -> CopiedMetadata {
     metadata
 }
 
-/// A hash of fields, each with its length: no two lists of fields are hashed alike.
+/// Hash of fields, each with its length, so that two different lists never have the same input.
 struct Fields(Sha256);
 
 impl Fields {
@@ -324,13 +331,13 @@ impl Fields {
     }
 }
 
-/// Tells whether `time` is later than `other` in S3's whole seconds.
+/// Returns whether `time` is later than `other` in S3's whole seconds.
 #[must_use]
 pub fn is_newer(time: Timestamp, other: Timestamp) -> bool {
     time.millis().div_euclid(1000) > other.millis().div_euclid(1000)
 }
 
-/// Returns user metadata without our marker.
+/// Returns user metadata without s3ferry's marker.
 pub fn without_marker(metadata: &BTreeMap<String, String>) -> impl Iterator<Item = (&String, &String)> {
     metadata.iter().filter(|(name, _)| *name != MARKER_NAME)
 }

@@ -1,4 +1,4 @@
-//! What a decision asks to be written, in full: nothing is left for a store to fill in.
+//! Orders: complete descriptions of a write, so that the adapter for S3 adds nothing of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,29 +12,29 @@ use crate::lock::ObjectLock;
 use crate::names::{ETag, VersionId};
 use crate::plan::CopyPlan;
 
-/// A copy of exactly the source version seen, onto exactly the destination state seen.
+/// Copy of exactly the source version that was read, over exactly the destination state that was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CopyOrder {
-    /// What is copied.
+    /// Source version to copy.
     pub pin: SourcePin,
-    /// The destination's own version to copy the bytes of instead, which is equal: it stays within the region.
+    /// Equal destination version to copy instead of the source's, which stays within the region.
     pub in_place: Option<SourcePin>,
-    /// Onto what.
+    /// Required state of the destination.
     pub condition: WriteCondition,
-    /// In one request or in parts.
+    /// Single-request or multipart copy.
     pub method: CopyMethod,
-    /// What is stated with the write.
+    /// Attributes that the write sets itself.
     pub explicit: ExplicitAttributes,
-    /// The checksum that the source stores.
+    /// Checksum that the source stores.
     pub source_checksum: Option<ExplicitChecksum>,
-    /// The size of what is copied.
+    /// Size of the source version.
     pub size_bytes: u64,
-    /// What the write does not carry, and is compared and written once it is done.
+    /// Attributes that the write does not set, and that are compared and written after it.
     pub follow_up: AttributeSet,
 }
 
 impl CopyOrder {
-    /// Names what one `CopyObject` does not keep, though it carries the bytes: it makes a single part of them.
+    /// Returns the attributes that one `CopyObject` does not preserve, because it makes an object of a single part.
     #[must_use]
     pub fn not_preserved_by_single_request(&self) -> AttributeSet {
         let findings = [
@@ -47,25 +47,25 @@ impl CopyOrder {
         ];
         findings
             .into_iter()
-            .filter_map(|(attribute, is_lost)| is_lost.then_some(attribute))
+            .filter_map(|(attribute, is_not_preserved)| is_not_preserved.then_some(attribute))
             .collect()
     }
 }
 
-/// How many bytes of headers and tags a request states. S3 takes 8 KB of headers in all; the rest is for the signature, a
-/// session's token, the marker and the name of the source.
+/// Maximum size of the headers and tags that a request sets. S3 accepts 8 KB of headers in total; the rest is for the
+/// signature, a session token, the marker and the name of the source.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html>
 const EXPLICIT_HEADERS_LIMIT_BYTES: usize = 4096;
 
-/// Tells whether an object's tags fit beside its metadata into the headers of one request. What does not is written after
-/// the copy.
+/// Returns whether an object's tags and metadata fit into the headers of one request. Tags that do not fit are
+/// written after the copy.
 #[must_use]
 pub(crate) fn tags_fit(facts: &ObjectFacts) -> bool {
     fit_beside(facts, facts.tags.as_ref())
 }
 
-/// Tells whether tags fit beside the metadata of `facts`.
+/// Returns whether tags and the metadata of `facts` fit into the headers of one request.
 #[must_use]
 pub(crate) fn fit_beside(facts: &ObjectFacts, tags: Option<&BTreeMap<String, String>>) -> bool {
     let headers = &facts.headers;
@@ -92,36 +92,36 @@ pub(crate) fn fit_beside(facts: &ObjectFacts, tags: Option<&BTreeMap<String, Str
     tags == 0 || system + user + tags <= EXPLICIT_HEADERS_LIMIT_BYTES
 }
 
-/// Counts the bytes of a text as a URL's query spells it.
+/// Returns the number of bytes of a text in a URL's query.
 fn in_query_bytes(text: &str) -> usize {
-    let spelled = |byte: u8| match byte {
+    let encoded_bytes = |byte: u8| match byte {
         b'-' | b'.' | b'_' | b'~' => 1,
         _ if byte.is_ascii_alphanumeric() => 1,
         _ => "%00".len(),
     };
-    text.bytes().map(spelled).sum()
+    text.bytes().map(encoded_bytes).sum()
 }
 
-/// How bytes are copied.
+/// Request with which bytes are copied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CopyMethod {
-    /// By one `CopyObject`, which carries headers, metadata, tags and annotations over.
+    /// One `CopyObject`, which also copies headers, metadata, tags and annotations.
     SingleRequest,
-    /// By `UploadPartCopy`, which carries bytes over and nothing else.
+    /// `UploadPartCopy` per part, which copies only bytes.
     Multipart,
 }
 
-/// Names one content of a source key.
+/// Identifies one content of a source key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SourcePin {
-    /// The version, where the bucket has versions.
+    /// Version id, if the bucket is versioned.
     pub version_id: Option<VersionId>,
-    /// The tag, which also pins objects of unversioned buckets.
+    /// `ETag`, which also pins objects of unversioned buckets.
     pub etag: ETag,
 }
 
 impl SourcePin {
-    /// Pins what was read.
+    /// Pins the object that was read.
     #[must_use]
     pub fn of(facts: &ObjectFacts) -> Self {
         Self {
@@ -131,38 +131,38 @@ impl SourcePin {
     }
 }
 
-/// What the destination must be for a write to happen.
+/// State of the destination that a write requires.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub enum WriteCondition {
     /// No current object; a delete marker counts as none.
     Absent,
-    /// The object with this tag.
+    /// The object with this `ETag`.
     Matches(ETag),
 }
 
-/// What a write states, because S3 would reset or drop it.
+/// Attributes that a write sets itself, because S3 would reset or drop them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ExplicitAttributes {
-    /// The storage class.
+    /// Storage class.
     pub storage_class: String,
-    /// Where a website endpoint redirects.
+    /// Redirect target of the website endpoint.
     pub website_redirect: Option<String>,
-    /// The encryption; the bucket's default if `None`.
+    /// Encryption; `None` for the bucket's default.
     pub encryption: Option<ExplicitEncryption>,
-    /// The lock, where the destination bucket has Object Lock.
+    /// Lock, if the destination bucket has Object Lock.
     pub lock: ObjectLock,
-    /// Headers and user metadata, where they do not come with the bytes.
+    /// Headers and user metadata, if the copy does not include them.
     pub metadata: Option<CopiedMetadata>,
-    /// The tags, where they do not come with the bytes.
+    /// Tags, if the copy does not include them.
     pub tags: Option<BTreeMap<String, String>>,
-    /// The checksum to store, where it is not chosen by S3 itself.
+    /// Checksum to store; `None` if S3 chooses it.
     pub checksum: Option<ExplicitChecksum>,
-    /// Explicit grants, where both buckets have access control lists.
+    /// Explicit grants, if both buckets have access control lists.
     pub acl: Option<Acl>,
 }
 
 impl ExplicitAttributes {
-    /// States what S3 takes for granted, and nothing else.
+    /// Returns the attributes that S3 sets by default.
     #[must_use]
     pub fn plain() -> Self {
         Self {
@@ -178,42 +178,42 @@ impl ExplicitAttributes {
     }
 }
 
-/// Headers and user metadata.
+/// Headers and user metadata of an object.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct CopiedMetadata {
-    /// Headers S3 knows.
+    /// Headers that S3 defines.
     pub headers: SystemHeaders,
-    /// Headers the application added, and our marker.
+    /// Headers that the application added, and s3ferry's marker.
     pub user: BTreeMap<String, String>,
 }
 
-/// The checksum a new object stores.
+/// Checksum that a new object stores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct ExplicitChecksum {
-    /// Its algorithm, as in `CRC64NVME`.
+    /// Algorithm, such as `CRC64NVME`.
     pub algorithm: &'static str,
-    /// What it covers.
+    /// Content that the checksum covers.
     pub coverage: ChecksumCoverage,
 }
 
-/// The algorithms whose full-object value S3 computes from parts.
+/// Algorithms whose full-object checksum S3 computes from parts.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html>
 const FULL_OBJECT_FROM_PARTS: [&str; 3] = ["CRC32", "CRC32C", "CRC64NVME"];
 
-/// Tells whether S3 computes the full-object value of an algorithm from parts.
+/// Returns whether S3 computes the full-object checksum of an algorithm from parts.
 pub(crate) fn full_object_from_parts(algorithm: &str) -> bool {
     FULL_OBJECT_FROM_PARTS.contains(&algorithm)
 }
 
 impl ExplicitChecksum {
-    /// Returns the checksum that a copy in parts stores: the source's, where the parts allow it.
+    /// Returns the checksum of a multipart copy: the source's if the parts allow it.
     fn multipart(source: Self, replays: bool) -> Self {
-        let keeps = match source.coverage {
+        let is_preserved = match source.coverage {
             ChecksumCoverage::Composite => replays,
             ChecksumCoverage::FullObject => full_object_from_parts(source.algorithm),
         };
-        if keeps {
+        if is_preserved {
             return source;
         }
         Self {
@@ -223,38 +223,38 @@ impl ExplicitChecksum {
     }
 }
 
-/// Everything that `CreateMultipartUpload` is told, and what of the source it cannot keep.
+/// Parameters of `CreateMultipartUpload`, and the source attributes that the upload cannot preserve.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UploadParameters {
-    /// What is stated.
+    /// Attributes that the upload sets itself.
     pub explicit: ExplicitAttributes,
-    /// What of the source is not kept.
+    /// Source attributes that are not preserved.
     pub not_preserved: AttributeSet,
 }
 
 impl UploadParameters {
-    /// Fits an order to the parts it will be copied in.
+    /// Fits an order to the parts of a plan.
     #[must_use]
     pub fn new(order: &CopyOrder, plan: &CopyPlan) -> Self {
         let checksum = order.source_checksum;
-        let kept = checksum.map(|checksum| ExplicitChecksum::multipart(checksum, plan.replays()));
-        let mut lost = AttributeSet::new();
-        if kept != checksum {
-            lost.insert(Attribute::Checksum);
+        let stored = checksum.map(|checksum| ExplicitChecksum::multipart(checksum, plan.replays()));
+        let mut not_preserved = AttributeSet::new();
+        if stored != checksum {
+            not_preserved.insert(Attribute::Checksum);
         }
         if !plan.replays() {
-            lost.insert(Attribute::Etag);
+            not_preserved.insert(Attribute::Etag);
         }
         Self {
             explicit: ExplicitAttributes {
-                checksum: kept,
+                checksum: stored,
                 ..order.explicit.clone()
             },
-            not_preserved: lost,
+            not_preserved,
         }
     }
 
-    /// States nothing but the encryption that the bucket may demand: for an upload that will have no parts.
+    /// Sets only the encryption, which the bucket may require, for an upload without parts.
     #[must_use]
     pub fn plain(encryption: Option<ExplicitEncryption>) -> Self {
         Self {
@@ -267,30 +267,30 @@ impl UploadParameters {
     }
 }
 
-/// A change of what lies around an object's bytes, on exactly the destination object seen.
+/// Update of attributes on exactly the destination object that was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttributeUpdate {
-    /// The version that is changed. Without versions it is the key's object: annotations are written if it still has the tag
-    /// that was seen, and tags are only where no copy can state them.
+    /// Version to update. Without versions the update is of the key's object: annotations are written if the object
+    /// still has the `ETag` that was read, and tags only if no copy can set them.
     pub version_id: Option<VersionId>,
-    /// The tag of the object that was seen.
+    /// `ETag` of the object that was read.
     pub etag: ETag,
-    /// What the source was when this was decided; annotations are read from it.
+    /// Source version that was read for the decision; annotations are read from it.
     pub pin: SourcePin,
-    /// All tags it gets.
+    /// Complete new set of tags.
     pub tags: Option<BTreeMap<String, String>>,
-    /// The retention and legal hold it gets, never less than it has.
+    /// New retention and legal hold, never less strict than before.
     pub lock: Option<LockChange>,
-    /// The annotations that are written and removed.
+    /// Annotations to write and to remove.
     pub annotations: Option<AnnotationChange>,
-    /// All explicit grants it gets.
+    /// Complete new set of explicit grants.
     pub acl: Option<Acl>,
-    /// The KMS key it gets.
+    /// New KMS key.
     pub encryption: Option<KmsEncryption>,
 }
 
 impl AttributeUpdate {
-    /// Names what it changes.
+    /// Returns the attributes that the update changes.
     #[must_use]
     pub fn attributes(&self) -> AttributeSet {
         let changes = [
@@ -308,19 +308,19 @@ impl AttributeUpdate {
     }
 }
 
-/// A stricter lock.
+/// Change to a stricter lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LockChange {
-    /// The lock to reach.
+    /// Lock after the change.
     pub to: ObjectLock,
-    /// Whether the retention is not that already.
+    /// Whether the retention changes.
     pub changes_retention: bool,
-    /// Whether the legal hold is not that already.
+    /// Whether the legal hold changes.
     pub changes_legal_hold: bool,
 }
 
 impl LockChange {
-    /// Returns what makes `present` at least as strict as `wanted`, or nothing if it is.
+    /// Returns the change that makes `present` at least as strict as `wanted`, or `None` if it is already.
     #[must_use]
     pub fn between(present: ObjectLock, wanted: ObjectLock) -> Option<Self> {
         let to = present.join(wanted.attainable(present));
@@ -332,17 +332,17 @@ impl LockChange {
     }
 }
 
-/// Annotations, by name.
+/// Changes of annotations, by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AnnotationChange {
-    /// Those copied from the source.
+    /// Annotations to copy from the source.
     pub write: BTreeSet<String>,
-    /// Those that the source does not have.
+    /// Annotations to remove, which the source does not have.
     pub remove: BTreeSet<String>,
 }
 
 impl AnnotationChange {
-    /// Returns what makes `present` what is `wanted`; both map names to `ETag`s.
+    /// Returns the change from `present` to `wanted`; both map names to `ETag`s.
     #[must_use]
     pub fn between(present: &BTreeMap<String, String>, wanted: &BTreeMap<String, String>) -> Self {
         let differs = |(name, etag): &(&String, &String)| present.get(*name) != Some(*etag);

@@ -1,4 +1,4 @@
-//! How a reconcile ended.
+//! Outcomes of a reconcile.
 
 use std::time::Duration;
 
@@ -6,28 +6,28 @@ use crate::facts::AttributeSet;
 use crate::failure::Failure;
 use crate::names::VersionId;
 
-/// How the reconcile of one key ended.
+/// Outcome of the reconcile of one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// The destination now holds the source's current object, and the source was read again after the write.
+    /// The destination has the source's current object, and the source was read again after the write.
     Copied {
-        /// The version the copy got, where the destination has versions.
+        /// Version id of the copy, if the destination is versioned.
         version_id: Option<VersionId>,
-        /// How many bytes were copied.
+        /// Copied bytes.
         size_bytes: u64,
     },
-    /// What lies around the bytes was changed, which were equal, and the source was read again after the write.
+    /// Attributes of an equal object were updated, and the source was read again after the write.
     AttributesUpdated {
-        /// What was changed.
+        /// Attributes that were updated.
         attributes: AttributeSet,
     },
-    /// The destination's object was deleted, as the source's was, and the source was read again after it.
+    /// The destination object was deleted like the source's, and the source was read again afterwards.
     Deleted,
-    /// Nothing had to be done.
+    /// No write was necessary.
     Skipped(SkipReason),
-    /// It is not done, and nothing failed.
+    /// The key is unfinished, without a failure.
     Deferred(DeferralReason),
-    /// It failed.
+    /// The reconcile failed.
     Failed(Failure),
 }
 
@@ -46,22 +46,23 @@ impl Outcome {
     }
 }
 
-/// Why nothing had to be done.
+/// Reasons why no write was necessary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SkipReason {
-    /// Both sides hold equal objects.
+    /// Both sides have equal objects.
     AlreadyIdentical,
-    /// Neither side holds an object.
+    /// Neither side has an object.
     BothAbsent,
-    /// The source's object is gone, and deletes are not asked for.
+    /// The source object was deleted, and deletes are not propagated.
     DeletesNotPropagated,
-    /// The key does not begin with the prefix that is migrated.
+    /// The key does not begin with the configured prefix.
     OutOfScope,
-    /// Somebody else's object at the destination is as new or newer: a conflict, in which it wins.
+    /// An external write at the destination is as new as the source object, or newer: a conflict, which the external
+    /// write wins.
     DestinationNewer,
-    /// The source's object was itself copied from the other side.
+    /// The source object is itself a copy of the destination's.
     SourceIsReplica,
-    /// The source's object is gone, and the destination's was written by somebody else.
+    /// The source object was deleted, and the destination object is an external write.
     ExternalWrite,
 }
 
@@ -81,19 +82,19 @@ impl SkipReason {
     }
 }
 
-/// Why a key has to be looked at again.
+/// Reasons why a key is requeued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeferralReason {
-    /// The invocation ended before the key was settled.
+    /// The invocation reached its deadline before the key was done.
     Deadline,
-    /// The key changed at every turn.
+    /// The key changed in every pass.
     HotKey,
-    /// S3's own replication is expected to bring the object.
+    /// S3's own replication is expected to replicate the object.
     ReplicationPending {
-        /// What is left of the grace period.
+        /// Remaining grace period.
         remaining: Duration,
     },
-    /// A write was sent whose answer never came; it may still land.
+    /// The response of a write was lost; the write may still land.
     OutcomeUnknown,
 }
 
@@ -109,49 +110,49 @@ impl DeferralReason {
         }
     }
 
-    /// Returns how long to wait before the key is looked at again.
+    /// Returns how long to wait before the key is reconciled again.
     #[must_use]
     pub fn delay(self) -> Duration {
         match self {
             Self::Deadline => Duration::ZERO,
             Self::HotKey => Duration::from_secs(30),
             Self::ReplicationPending { remaining } => remaining,
-            // Longer than any request may stay under way.
+            // Longer than any request may be in progress.
             Self::OutcomeUnknown => Duration::from_mins(10),
         }
     }
 }
 
-/// The whole result of reconciling one key.
+/// Report of the reconcile of one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each says one thing that happened or not")]
+#[expect(clippy::struct_excessive_bools, reason = "each field reports one independent event")]
 pub struct ReconcileReport {
-    /// How it ended.
+    /// Outcome of the reconcile.
     pub outcome: Outcome,
-    /// What the copy does not carry.
+    /// Source attributes that the copy does not have.
     pub not_preserved: AttributeSet,
-    /// How often both sides were read.
+    /// Passes, each of which read both sides.
     pub passes: u32,
-    /// Whether anything was written on the way.
+    /// Whether anything was written.
     pub progress: bool,
-    /// Whether a write was sent whose answer never came, so that the key must be looked at once more.
+    /// Whether the response of a write was lost, so that the key must be reconciled once more.
     pub outcome_unknown: bool,
-    /// Whether a copy in parts may be left unfinished, so that whoever looks at the key next must look for it.
+    /// Whether an unfinished multipart copy may be left, so that the next reconcile must check for one.
     pub upload_left: bool,
-    /// Whether there was a copy already, and it was made again only because nothing that both sides store can be compared.
+    /// Whether an existing copy was repeated only because nothing that both sides store is comparable.
     pub not_comparable: bool,
-    /// How long it took.
+    /// Duration of the reconcile.
     pub duration: Duration,
 }
 
 impl ReconcileReport {
-    /// Reports a failure before anything was written.
+    /// Returns the report of a failure before anything was written.
     #[must_use]
     pub fn failed(failure: Failure) -> Self {
         Self::without_pass(Outcome::Failed(failure))
     }
 
-    /// Reports a key that was not begun before the deadline.
+    /// Returns the report of a key that was not started before the deadline.
     #[must_use]
     pub fn not_begun() -> Self {
         Self::without_pass(Outcome::Deferred(DeferralReason::Deadline))

@@ -1,46 +1,47 @@
-//! How an object is cut into parts.
+//! Part plans: the division of an object into parts.
 
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-/// The largest object that one `CopyObject` request copies: 5 GiB.
+/// Largest object that one `CopyObject` request copies: 5 GiB.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html>
 pub const COPY_OBJECT_LIMIT_BYTES: u64 = 5 * 1024 * 1024 * 1024;
 
-/// The smallest part that is not the last one: 5 MiB.
+/// Smallest size of a part that is not the last one: 5 MiB.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>
 pub const SMALLEST_PART_BYTES: u64 = 5 * MIB;
 
-/// The largest part: 5 GiB.
+/// Largest size of a part: 5 GiB.
 pub const LARGEST_PART_BYTES: u64 = 5 * 1024 * MIB;
 
-/// How many parts an upload has at most.
+/// Largest number of parts of an upload.
 pub const MOST_PARTS: u32 = 10_000;
 
-/// The largest object there can be: 10,000 parts of 5 GiB, which AWS rounds to 50 TB and 48.8 TiB.
+/// Largest object: 10,000 parts of 5 GiB, which AWS rounds to 50 TB and 48.8 TiB.
 pub const LARGEST_OBJECT_BYTES: u64 = LARGEST_PART_BYTES * MOST_PARTS as u64;
 
-/// How large parts are unless somebody says otherwise: 128 MiB.
+/// Default size of parts: 128 MiB.
 pub const DEFAULT_PART_BYTES: u64 = 128 * MIB;
 
 const MIB: u64 = 1024 * 1024;
 
-/// What is known of the parts that the source object was uploaded in.
+/// Part sizes of the source object, as far as they are known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PartLayout {
-    /// It was not uploaded in parts.
+    /// The object is not a multipart object.
     NotMultipart,
-    /// The sizes of all parts, in order.
+    /// Sizes of all parts, in order.
     Multipart(PartSizes),
-    /// It was uploaded in parts whose sizes cannot be told.
+    /// The object is a multipart object with unknown part sizes.
     Unknown,
 }
 
-/// The sizes of consecutive parts, as runs of equal sizes: parts differ rarely, and there may be ten thousand.
+/// Sizes of consecutive parts, stored as runs of equal sizes: sizes rarely differ, and an object may have 10,000
+/// parts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PartSizes {
@@ -65,13 +66,13 @@ impl FromIterator<u64> for PartSizes {
 }
 
 impl PartSizes {
-    /// Cuts `total_bytes` into parts of `part_bytes` with a smaller last one; nothing is cut into no parts.
+    /// Divides `total_bytes` into parts of `part_bytes`, with a smaller last one; zero bytes have no parts.
     #[must_use]
     pub fn uniform(total_bytes: u64, part_bytes: u64) -> Self {
         let part_bytes = part_bytes.max(1);
         let mut runs = Vec::new();
-        let whole = u32::try_from(total_bytes / part_bytes).unwrap_or(u32::MAX);
-        runs.extend(NonZeroU32::new(whole).map(|parts| Run {
+        let full_parts = u32::try_from(total_bytes / part_bytes).unwrap_or(u32::MAX);
+        runs.extend(NonZeroU32::new(full_parts).map(|parts| Run {
             parts,
             size_bytes: part_bytes,
         }));
@@ -93,7 +94,7 @@ impl PartSizes {
         }
     }
 
-    /// Returns how many parts there are.
+    /// Returns the number of parts.
     #[must_use]
     pub fn count(&self) -> u32 {
         self.runs
@@ -101,7 +102,7 @@ impl PartSizes {
             .fold(0, |count, run| count.saturating_add(run.parts.get()))
     }
 
-    /// Returns the sum of all sizes.
+    /// Returns the total of all sizes.
     #[must_use]
     pub fn total_bytes(&self) -> u64 {
         self.runs.iter().fold(0, |total, run| {
@@ -115,7 +116,7 @@ impl PartSizes {
             .flat_map(|run| (0..run.parts.get()).map(|_| run.size_bytes))
     }
 
-    /// Tells whether S3 takes an upload in these parts.
+    /// Returns whether S3 accepts an upload with these parts.
     fn is_allowed(&self) -> bool {
         let last = self.count();
         let size_fits = |(size_bytes, number): (u64, u32)| {
@@ -126,7 +127,7 @@ impl PartSizes {
     }
 }
 
-/// How an object is copied in parts.
+/// Plan of a multipart copy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CopyPlan {
@@ -134,47 +135,48 @@ pub struct CopyPlan {
     replays: bool,
 }
 
-/// One part of a plan.
+/// Part of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PlannedPart {
-    /// Its number, from 1.
+    /// Part number, from 1.
     pub number: u32,
-    /// Where it begins in the object.
+    /// Offset of the part in the object.
     pub offset_bytes: u64,
-    /// How many bytes it has, never none.
+    /// Size of the part, never zero.
     pub size_bytes: u64,
 }
 
 impl PlannedPart {
-    /// Returns the positions of its first and last byte.
+    /// Returns the positions of the part's first and last byte.
     #[must_use]
     pub fn range(&self) -> RangeInclusive<u64> {
         self.offset_bytes..=self.offset_bytes + self.size_bytes.saturating_sub(1)
     }
 }
 
-/// Why an object cannot be cut into parts.
+/// Reasons why an object cannot be divided into parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
-    /// There are no bytes to cut.
-    #[error("an object without bytes has no parts")]
+    /// The object is empty.
+    #[error("the object is empty and has no parts")]
     Empty,
-    /// No upload holds as much.
-    #[error("the object has {size_bytes} bytes, an upload holds at most {LARGEST_OBJECT_BYTES}")]
+    /// The object is larger than any upload.
+    #[error("the object has {size_bytes} bytes, a multipart upload takes at most {LARGEST_OBJECT_BYTES}")]
     TooLarge {
-        /// The object's size.
+        /// Size of the object.
         size_bytes: u64,
     },
 }
 
 impl CopyPlan {
-    /// Tells whether the parts are those of the source, so that `ETag` and composite checksum stay the same.
+    /// Returns whether the parts are those of the source, so that the copy gets the same `ETag` and composite
+    /// checksum.
     #[must_use]
     pub fn replays(&self) -> bool {
         self.replays
     }
 
-    /// Returns how many parts there are.
+    /// Returns the number of parts.
     #[must_use]
     pub fn count(&self) -> u32 {
         self.sizes.count()
@@ -200,15 +202,18 @@ impl CopyPlan {
         })
     }
 
-    /// Tells whether S3 takes this plan for an object of `size_bytes`: one read from elsewhere may say anything.
+    /// Returns whether S3 accepts this plan for an object of `size_bytes`. A plan read from the journal may have any
+    /// content.
     #[must_use]
     pub fn fits(&self, size_bytes: u64) -> bool {
         self.sizes.is_allowed() && self.size_bytes() == size_bytes
     }
 }
 
-/// Cuts an object of `size_bytes` into parts: those of the source where they are known and S3 takes them again, else
-/// parts of `preferred_bytes`, or larger ones where there would be too many.
+/// Divides an object of `size_bytes` into parts.
+///
+/// The parts are those of the source if they are known and S3 accepts them again. Otherwise they have
+/// `preferred_bytes`, or more if there would be too many parts.
 pub fn plan(size_bytes: u64, layout: &PartLayout, preferred_bytes: u64) -> Result<CopyPlan, PlanError> {
     if size_bytes == 0 {
         return Err(PlanError::Empty);

@@ -1,14 +1,14 @@
-//! What the team decided once for the whole migration.
+//! Settings that apply to the whole migration.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use crate::diff::SideName;
-use crate::encryption::asked_for;
+use crate::encryption::requested_encryption;
 use crate::facts::{Encryption, ExplicitEncryption, KmsEncryption};
 use crate::names::{AccountId, ObjectKey, Region};
 
-/// The storage classes that `CopyObject` takes in an AWS region.
+/// Storage classes that `CopyObject` accepts in an AWS region.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/storage-class-intro.html>
 const STORAGE_CLASSES: [&str; 8] = [
@@ -22,76 +22,77 @@ const STORAGE_CLASSES: [&str; 8] = [
     "REDUCED_REDUNDANCY",
 ];
 
-/// Which KMS key a copy gets, by the ARN of the source object's key.
+/// KMS key of a copy, by the ARN of the source object's key.
 pub type KmsKeyMap = BTreeMap<String, String>;
 
-/// Says why a text is no setting of the policy, in words that follow the setting's name and value.
+/// Reasons why a setting is invalid; the message follows the setting's name and value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyError {
-    /// Nothing that copies can be stored in.
+    /// The text is not a storage class that copies can have.
     #[error("allowed: source, {}", STORAGE_CLASSES.join(", "))]
     UnknownStorageClass,
-    /// Not a map.
+    /// The text is not a map.
     #[error("must be a JSON object such as {{\"source key ARN\":\"destination key ARN\"}}: {detail}")]
     NotAMap {
-        /// What the parser says.
+        /// Message of the JSON parser.
         detail: String,
     },
-    /// S3 names keys by their ARN, never by an alias.
+    /// The text is not the ARN of a KMS key; S3 returns ARNs, never aliases.
     #[error(
-        "`{arn}` is not the ARN of a KMS key, which is like arn:aws:kms:eu-central-1:123456789012:key/1234abcd (and \
-         not an alias)"
+        "`{arn}` is not the ARN of a KMS key: give an ARN like arn:aws:kms:eu-central-1:123456789012:key/1234abcd \
+         (aliases are not supported)"
     )]
     NotAKmsKey {
-        /// What was given.
+        /// Text of the setting.
         arn: String,
     },
-    /// Not a way in which S3 encrypts.
+    /// The text is not an encryption of S3.
     #[error("allowed: bucket-default, AES256, aws:kms:KEY_ARN, aws:kms:dsse:KEY_ARN")]
     UnknownEncryption,
-    /// The default key of a service is of one region and of no use to other accounts, so a key is always named.
+    /// The key is missing. The AWS managed key exists once per region and is not usable by other accounts, so the key
+    /// must be named.
     #[error("needs the ARN of a KMS key, as in {algorithm}:arn:aws:kms:eu-central-1:123456789012:key/1234abcd")]
     KmsWithoutKey {
-        /// How S3 is to encrypt.
+        /// Encryption algorithm.
         algorithm: String,
     },
-    /// S3 encrypts with keys of the bucket's own region only.
+    /// The key is in another region than its bucket, which S3 does not support.
     #[error("`{arn}` is not in {region}, the region of the {} bucket", .side.as_str())]
     KmsKeyElsewhere {
-        /// The key.
+        /// ARN of the key.
         arn: String,
-        /// Where it should be.
+        /// Region of the bucket.
         region: Region,
-        /// The bucket that it is of.
+        /// Bucket that the key belongs to.
         side: SideName,
     },
 }
 
-/// What the team decided once for the whole migration.
+/// Settings that apply to the whole migration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
-    /// Only keys that begin with this are in scope; empty means all.
+    /// Prefix of the keys in scope; empty for all keys.
     pub key_prefix: String,
-    /// Who writes to the destination until the cutover.
+    /// Who writes to the destination before the cutover.
     pub ownership: Ownership,
-    /// In shared mode, an object without a marker that is equal to the source's counts as a copy that was made before there
-    /// were markers: it gets one.
+    /// In shared ownership, whether an equal destination object without a marker gets one. It then counts as a copy
+    /// that was made before markers existed.
     pub adopts_equal_objects: bool,
-    /// What is gone at the source goes at the destination.
+    /// Whether deletes at the source are propagated to the destination.
     pub propagate_deletes: bool,
-    /// The storage class of copies.
+    /// Storage class of copies.
     pub storage_class: StorageClassRule,
-    /// Which KMS key a copy gets, by the ARN of the source object's key.
+    /// KMS key of a copy, by the ARN of the source object's key.
     pub kms_keys: KmsKeyMap,
-    /// How all other copies are encrypted; by the bucket's default if `None`.
+    /// Encryption of all other copies; `None` for the bucket's default.
     pub destination_encryption: Option<ExplicitEncryption>,
-    /// Objects larger than this are copied in parts.
+    /// Size above which objects are copied by a multipart copy.
     pub multipart_threshold_bytes: u64,
-    /// How large parts are where the source gives no boundaries.
+    /// Size of parts if the part sizes of the source are unknown.
     pub part_size_bytes: u64,
-    /// When the `ETag` of an object that was uploaded in parts is kept.
+    /// Which multipart objects have their `ETag` preserved.
     pub preserve_etag: PreserveEtag,
-    /// What happens to access control lists.
+    /// Whether copies get the grants of the source.
     pub acl: AclRule,
 }
 
@@ -114,27 +115,28 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// Tells whether a key is in scope.
+    /// Returns whether a key is in scope.
     #[must_use]
     pub fn covers(&self, key: &ObjectKey) -> bool {
         key.as_str().starts_with(&self.key_prefix)
     }
 
-    /// Returns the encryption that a copy asks for, of an object that is encrypted like `source`: the key map goes before
-    /// the encryption for all copies.
+    /// Returns the encryption that a copy requests for a source object with this encryption. The key map has
+    /// precedence over the encryption for all copies.
     #[must_use]
     pub fn encryption_of(&self, source: &Encryption) -> Option<ExplicitEncryption> {
-        asked_for(&self.kms_keys, self.destination_encryption.as_ref(), source)
+        requested_encryption(&self.kms_keys, self.destination_encryption.as_ref(), source)
     }
 
-    /// Tells whether a copy asks for a KMS key, so that its `ETag` says nothing of the content.
+    /// Returns whether a copy requests a KMS key, so that its `ETag` is not a hash of the content.
     #[must_use]
     pub fn encrypts_with_kms(&self, source: &Encryption) -> bool {
         matches!(self.encryption_of(source), Some(ExplicitEncryption::Kms(_)))
     }
 }
 
-/// Reads how copies are encrypted: `bucket-default`, `AES256`, `aws:kms:` or `aws:kms:dsse:` and the ARN of a key.
+/// Parses the encryption of copies: `bucket-default`, `AES256`, or `aws:kms:` or `aws:kms:dsse:` followed by the ARN
+/// of a key.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/serv-side-encryption.html>
 pub fn destination_encryption(text: &str) -> Result<Option<ExplicitEncryption>, PolicyError> {
@@ -155,14 +157,15 @@ pub fn destination_encryption(text: &str) -> Result<Option<ExplicitEncryption>, 
     }
     Ok(Some(ExplicitEncryption::Kms(KmsEncryption {
         key_arn: Some(arn.to_owned()),
-        // It saves nearly all requests to KMS; there is none with two layers.
+        // A bucket key saves nearly all requests to KMS; dual-layer encryption does not support it.
+        //
         // https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-key.html
         bucket_key: !dual_layer,
         dual_layer,
     })))
 }
 
-/// Checks that the key that copies are encrypted with is in the region of the destination bucket.
+/// Checks that the KMS key of copies is in the region of the destination bucket.
 pub fn destination_encryption_must_be_in(
     encryption: Option<&ExplicitEncryption>,
     destination: &Region,
@@ -175,17 +178,17 @@ pub fn destination_encryption_must_be_in(
     }
 }
 
-/// Who writes to the destination until the cutover.
+/// Who writes to the destination before the cutover.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ownership {
-    /// Only s3ferry: the source is the truth.
+    /// Only s3ferry writes: the destination follows the source.
     Exclusive,
-    /// Applications too: the newer object wins, and copies carry a marker of their origin.
+    /// Applications write, too: the newer object wins, and copies have an origin marker.
     Shared,
 }
 
 impl Ownership {
-    /// Returns the value of variables and arguments.
+    /// Returns the value as written in environment variables and flags.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -194,7 +197,7 @@ impl Ownership {
         }
     }
 
-    /// Reads the value of a variable or an argument.
+    /// Parses the value of an environment variable or flag.
     pub fn parse(value: &str) -> Result<Self, &'static str> {
         match value {
             "exclusive" => Ok(Self::Exclusive),
@@ -204,12 +207,12 @@ impl Ownership {
     }
 }
 
-/// Which storage class a copy gets.
+/// Storage class of copies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StorageClassRule {
-    /// Each object keeps the class it has at the source.
+    /// The storage class of the source object.
     AsSource,
-    /// All objects get this class.
+    /// One storage class for all objects.
     Fixed(String),
 }
 
@@ -225,22 +228,22 @@ impl FromStr for StorageClassRule {
     }
 }
 
-/// Reads the KMS keys of copies by those of their sources: a JSON object of ARNs.
+/// Parses the KMS keys of copies by those of their sources: a JSON object of ARNs.
 pub fn kms_keys(text: &str) -> Result<KmsKeyMap, PolicyError> {
     let keys: KmsKeyMap = serde_json::from_str(text).map_err(|error| PolicyError::NotAMap {
         detail: error.to_string(),
     })?;
-    let stranger = keys
+    let invalid = keys
         .iter()
         .flat_map(|(source, copy)| [source, copy])
         .find(|arn| region_of_key(arn).is_none());
-    match stranger.cloned() {
+    match invalid.cloned() {
         None => Ok(keys),
         Some(arn) => Err(PolicyError::NotAKmsKey { arn }),
     }
 }
 
-/// Checks that the keys of copies are in the region of the destination bucket.
+/// Checks that the KMS keys of copies are in the region of the destination bucket.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/specifying-kms-encryption.html>
 pub fn kms_keys_must_be_in(keys: &KmsKeyMap, destination: &Region) -> Result<(), PolicyError> {
@@ -248,7 +251,7 @@ pub fn kms_keys_must_be_in(keys: &KmsKeyMap, destination: &Region) -> Result<(),
         .try_for_each(|arn| kms_key_must_be_in(arn, destination, SideName::Destination))
 }
 
-/// Checks that a key is in the region of its bucket: S3 uses no other.
+/// Checks that a KMS key is in the region of its bucket, as S3 requires.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/specifying-kms-encryption.html>
 pub fn kms_key_must_be_in(arn: &str, region: &Region, side: SideName) -> Result<(), PolicyError> {
@@ -263,7 +266,7 @@ pub fn kms_key_must_be_in(arn: &str, region: &Region, side: SideName) -> Result<
     }
 }
 
-/// Finds the region in the ARN of a KMS key.
+/// Returns the region in the ARN of a KMS key; `None` if the text is not such an ARN.
 fn region_of_key(arn: &str) -> Option<&str> {
     let fields: Vec<&str> = arn.splitn(6, ':').collect();
     let [arn, partition, service, region, account, resource] = *fields else {
@@ -275,27 +278,27 @@ fn region_of_key(arn: &str) -> Option<&str> {
     (is_key && AccountId::new(account).is_ok() && Region::new(region).is_ok()).then_some(region)
 }
 
-/// When the `ETag` of an object that was uploaded in parts is kept by copying it in the same parts.
+/// Which multipart objects have their `ETag` preserved by a copy with the same parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PreserveEtag {
-    /// For objects above the threshold, which are copied in parts anyway, and for those whose copy could not be told
-    /// equal without the same parts: they store no checksum over the whole content.
+    /// Objects above the threshold, which are copied by a multipart copy anyway. Also objects whose copy could only
+    /// be verified as equal with the same parts, because they store no full-object checksum.
     Large,
-    /// For all objects: what was uploaded in parts is copied in its parts, and what was not is copied in one request
-    /// wherever S3 allows that.
+    /// All objects: a multipart object is copied with its parts, and any other object with a single request if S3
+    /// allows that.
     Always,
 }
 
-/// What happens to access control lists.
+/// Whether copies get the grants of the source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AclRule {
-    /// A copy gets the bucket's default.
+    /// Copies get the bucket's default.
     Ignore,
-    /// Explicit grants are restated, where both buckets have access control lists at all.
+    /// Copies get the source's explicit grants, if both buckets have access control lists.
     Copy,
 }
 
-/// Reads a yes or no as variables and arguments spell it.
+/// Parses a boolean of an environment variable or flag.
 pub fn boolean(value: &str) -> Result<bool, &'static str> {
     value.parse().map_err(|_| "allowed: true, false")
 }
@@ -307,7 +310,7 @@ mod tests {
     const KEY: &str = "arn:aws:kms:eu-central-1:123456789012:key/mrk-1234abcd";
 
     #[test]
-    fn storage_class_is_one_that_copies_can_have() {
+    fn storage_class_that_copies_cannot_have_is_refused() {
         assert_eq!("source".parse(), Ok(StorageClassRule::AsSource));
         let fixed = StorageClassRule::Fixed("GLACIER_IR".to_owned());
         assert_eq!("GLACIER_IR".parse(), Ok(fixed));
@@ -318,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn kms_keys_are_named_by_their_arns() {
+    fn kms_key_map_accepts_only_key_arns() {
         let keys = kms_keys(&format!("{{\"{KEY}\":\"{KEY}\"}}")).unwrap();
         assert_eq!(keys, KmsKeyMap::from([(KEY.to_owned(), KEY.to_owned())]));
         assert!(kms_keys("{}").unwrap().is_empty());
@@ -336,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn encryption_of_copies_is_the_default_or_names_its_key() {
+    fn destination_encryption_is_parsed_and_requires_the_arn_of_its_key() {
         let kms = |dual_layer: bool| {
             ExplicitEncryption::Kms(KmsEncryption {
                 key_arn: Some(KEY.to_owned()),
@@ -368,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn key_map_goes_before_the_encryption_of_all_copies() {
+    fn key_map_has_precedence_over_the_encryption_of_all_copies() {
         let source = Encryption::Kms(KmsEncryption {
             key_arn: Some("mapped".to_owned()),
             ..KmsEncryption::default()
@@ -390,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_of_copies_are_in_the_region_of_the_destination() {
+    fn kms_key_of_copies_in_another_region_is_refused() {
         let elsewhere = KEY.replace("eu-central-1", "us-east-1");
         let region = Region::new("eu-central-1").unwrap();
         let keys = |copy: &str| KmsKeyMap::from([(elsewhere.clone(), copy.to_owned())]);

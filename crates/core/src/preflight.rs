@@ -1,69 +1,69 @@
-//! What the buckets of a migration must be before anything is done to them: the CLI and a stack that is deployed refuse the
-//! same things in the same words.
+//! Checks of the buckets of a migration. The CLI and a stack deployment refuse the same configurations with the same
+//! messages.
 
 use crate::names::{AccountId, BucketName, Region};
 use crate::policy::{Ownership, PolicyError};
 use crate::wiring::Versioning;
 
-/// Why a destination without versioning cannot be shared.
+/// Message for a destination without versioning in shared ownership.
 pub const SHARED_NEEDS_VERSIONS: &str =
-    "shared ownership needs versions at the destination, to see and undo what it must not replace: enable versioning";
+    "shared ownership requires versioning at the destination, to detect and undo overwrites: enable versioning";
 
-/// A bucket as it is expected to be.
+/// Expected properties of a bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExpectedBucket {
-    /// Its name.
+    /// Name of the bucket.
     pub name: BucketName,
-    /// Its region.
+    /// Region of the bucket.
     pub region: Region,
-    /// The account that must own it; without one any will do.
+    /// Account that must own the bucket; `None` allows any owner.
     pub owner: Option<AccountId>,
 }
 
-/// What a bucket keeps of its objects.
+/// Settings that decide what a bucket stores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BucketState {
-    /// Whether it keeps versions.
+    /// Versioning state.
     pub versioning: Versioning,
-    /// Whether objects can be locked.
+    /// Whether Object Lock is enabled.
     pub has_object_lock: bool,
 }
 
-/// Why a bucket, or a key, does not fit a migration.
+/// Reasons why a bucket, or a KMS key, does not fit a migration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UnfitBucket {
-    /// It is in another region.
-    #[error("bucket {bucket} is in region {found}, not in {asked}")]
+    /// The bucket is in another region.
+    #[error("bucket {bucket} is in region {found}, not in {expected}")]
     Elsewhere {
-        /// The bucket.
+        /// Name of the bucket.
         bucket: BucketName,
-        /// Where it was looked for.
-        asked: Region,
-        /// Where it is.
+        /// Expected region.
+        expected: Region,
+        /// Actual region.
         found: String,
     },
-    /// Applications share a destination that keeps no versions.
+    /// Ownership is shared, but the destination is not versioned.
     #[error("{SHARED_NEEDS_VERSIONS} (bucket {bucket}, versioning: {versioning})")]
     Unshareable {
-        /// The destination.
+        /// Destination bucket.
         bucket: BucketName,
-        /// What it has.
+        /// Versioning state of the bucket.
         versioning: Versioning,
     },
-    /// S3 replicates into buckets with versions only.
+    /// S3 replicates only into versioned buckets.
     ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/replication-requirements.html>
     #[error(
-        "S3's own replication needs versioning on the destination bucket {bucket}, where it is {versioning}: enable \
+        "S3's own replication requires versioning on the destination bucket {bucket}, where it is {versioning}: enable \
          versioning on it"
     )]
     Unreplicable {
-        /// The destination.
+        /// Destination bucket.
         bucket: BucketName,
-        /// What it has.
+        /// Versioning state of the bucket.
         versioning: Versioning,
     },
-    /// The destination cannot keep the locks of the source.
+    /// The destination cannot store the source's locks.
     ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock-configure.html>
     #[error(
@@ -71,33 +71,33 @@ pub enum UnfitBucket {
          locked; enable Object Lock on the destination bucket"
     )]
     Unlockable {
-        /// The source.
+        /// Source bucket.
         source_bucket: BucketName,
-        /// The destination.
+        /// Destination bucket.
         bucket: BucketName,
     },
     /// A KMS key cannot be used.
     #[error("{setting}: {error}")]
     Key {
-        /// The setting that names the key.
+        /// Setting that names the key.
         setting: &'static str,
-        /// What is wrong with it.
+        /// Reason why the key cannot be used.
         error: PolicyError,
     },
 }
 
-/// Why buckets are not taken as they are.
+/// Reasons why a preflight check fails.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PreflightError {
-    /// They do not fit.
+    /// The buckets do not fit a migration.
     #[error(transparent)]
     Unfit(#[from] UnfitBucket),
-    /// They could not be read, or are not there.
+    /// The buckets could not be read, or do not exist.
     #[error(transparent)]
     Failed(#[from] crate::failure::Failure),
 }
 
-/// Checks that the destination can hold what a migration puts there; each bucket with its state.
+/// Checks that the destination can store what a migration copies; each bucket comes with its state.
 pub fn check_destination(
     source: (&BucketName, BucketState),
     destination: (&BucketName, BucketState),
@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn destination_must_keep_what_is_put_there() {
+    fn destination_without_required_settings_is_refused() {
         let name = |name: &str| BucketName::new(name).unwrap();
         let (source, destination) = (name("source"), name("destination"));
         let state = |versioning, has_object_lock| BucketState {
@@ -154,7 +154,7 @@ mod tests {
             ),
             (
                 check(false, plain, Ownership::Exclusive, true),
-                "needs versioning on the destination bucket destination, where it is Off",
+                "requires versioning on the destination bucket destination, where it is Off",
             ),
             (
                 check(true, versioned, Ownership::Exclusive, false),

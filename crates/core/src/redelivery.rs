@@ -1,4 +1,4 @@
-//! When a message that failed comes back, and what is read of its keys then.
+//! Decides when a failed message is redelivered, and what is read of its keys then.
 
 use std::time::Duration;
 
@@ -6,10 +6,11 @@ use crate::facts::{Attribute, AttributeSet, HIDDEN_IN_HEAD};
 use crate::failure::FailureKind;
 use crate::outcome::DeferralReason;
 
-/// Names what is read of a key whose last reconcile may have been interrupted, beside what a HEAD shows.
+/// Returns the attributes to read of a key whose last reconcile may have been interrupted, in addition to a HEAD.
 ///
-/// A crash between a copy and the read after it leaves a copy that may differ in what a HEAD does not show; one during a
-/// multipart copy leaves an upload, and one after it an object without its annotations.
+/// A crash between a copy and the following read leaves a copy that may differ in attributes that a HEAD does not
+/// show. A crash during a multipart copy leaves an upload, and one after its completion leaves an object without
+/// annotations.
 #[must_use]
 pub fn attributes_after_interruption() -> AttributeSet {
     let mut attributes = AttributeSet::from([Attribute::UnfinishedUpload]);
@@ -17,45 +18,45 @@ pub fn attributes_after_interruption() -> AttributeSet {
     attributes
 }
 
-/// What a failed message waits for.
+/// Reason of a redelivery, which decides its delay; a later variant has precedence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RedeliveryReason {
-    /// Nothing that could come: it will never be read, or never be ours. The sooner it is in the dead-letter queue, the
-    /// sooner somebody looks.
-    Nobody,
-    /// Somebody who repairs a permission or a setting, which may already be on its way through AWS.
+    /// No retry can succeed: the message is unreadable, or belongs to another bucket. It is redelivered at once, so
+    /// that it soon arrives in the dead-letter queue.
+    Unrecoverable,
+    /// A permission or setting must be fixed. The fix may already be propagating through AWS.
     Repair,
-    /// Better times: throttling ends, a service recovers.
-    BetterTimes,
-    /// A write whose answer never came, and which may still land.
-    Landing,
+    /// The cause is transient: throttling, or a service outage.
+    Transient,
+    /// The response of a write was lost; the write may still land.
+    OutcomeUnknown,
 }
 
 impl RedeliveryReason {
-    /// Sorts a failure of a record.
+    /// Returns the reason for a failure of a record.
     #[must_use]
     pub fn after(kind: FailureKind) -> Self {
         match kind {
-            FailureKind::Retry | FailureKind::Deferred => Self::BetterTimes,
+            FailureKind::Retry | FailureKind::Deferred => Self::Transient,
             FailureKind::Permanent | FailureKind::Configuration | FailureKind::Bug => Self::Repair,
         }
     }
 
-    /// Returns how long a message stays away that was delivered `deliveries` times.
+    /// Returns the delay before the next delivery of a message that was delivered `deliveries` times.
     ///
-    /// Half a minute after the first failure and four times as long after each further one, up to an hour, bridges a
-    /// long outage with few deliveries and a short one within a minute.
+    /// Transient failures are redelivered after 30 seconds, then after four times as long each time, up to one hour.
+    /// This bridges a long outage with few deliveries and a short one within a minute.
     #[must_use]
     pub fn delay(self, deliveries: u32) -> Duration {
         const LONGEST: Duration = Duration::from_hours(1);
         match self {
-            Self::Nobody => Duration::ZERO,
+            Self::Unrecoverable => Duration::ZERO,
             Self::Repair => Duration::from_secs(15).saturating_mul(deliveries.max(1)).min(LONGEST),
-            Self::BetterTimes => {
+            Self::Transient => {
                 let factor = 4_u32.saturating_pow(deliveries.saturating_sub(1));
                 Duration::from_secs(30).saturating_mul(factor).min(LONGEST)
             }
-            Self::Landing => Self::BetterTimes
+            Self::OutcomeUnknown => Self::Transient
                 .delay(deliveries)
                 .max(DeferralReason::OutcomeUnknown.delay()),
         }
@@ -73,25 +74,22 @@ mod tests {
     }
 
     #[test]
-    fn delays_grow_and_end_at_an_hour() {
-        check(RedeliveryReason::Nobody, [0, 0, 0, 0, 0, 0, 0]);
+    fn delay_grows_up_to_one_hour() {
+        check(RedeliveryReason::Unrecoverable, [0, 0, 0, 0, 0, 0, 0]);
         check(RedeliveryReason::Repair, [15, 15, 30, 45, 60, 75, 3600]);
-        check(RedeliveryReason::BetterTimes, [30, 30, 120, 480, 1920, 3600, 3600]);
-        check(RedeliveryReason::Landing, [600, 600, 600, 600, 1920, 3600, 3600]);
+        check(RedeliveryReason::Transient, [30, 30, 120, 480, 1920, 3600, 3600]);
+        check(RedeliveryReason::OutcomeUnknown, [600, 600, 600, 600, 1920, 3600, 3600]);
     }
 
     #[test]
-    fn message_waits_for_what_takes_longest() {
+    fn message_with_several_reasons_has_the_longest_delay() {
         let parts = [
             RedeliveryReason::Repair,
-            RedeliveryReason::Nobody,
-            RedeliveryReason::BetterTimes,
+            RedeliveryReason::Unrecoverable,
+            RedeliveryReason::Transient,
         ];
-        assert_eq!(parts.into_iter().max(), Some(RedeliveryReason::BetterTimes));
-        assert_eq!(
-            RedeliveryReason::after(FailureKind::Retry),
-            RedeliveryReason::BetterTimes
-        );
+        assert_eq!(parts.into_iter().max(), Some(RedeliveryReason::Transient));
+        assert_eq!(RedeliveryReason::after(FailureKind::Retry), RedeliveryReason::Transient);
         assert_eq!(
             RedeliveryReason::after(FailureKind::Configuration),
             RedeliveryReason::Repair

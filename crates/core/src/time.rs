@@ -1,22 +1,22 @@
-//! Points in time as S3 gives them.
+//! Timestamps as S3 returns them.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// A point in time in milliseconds since the Unix epoch; S3's own times have whole seconds.
+/// Point in time in milliseconds since the Unix epoch; S3's own times have whole seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// Takes milliseconds since the Unix epoch.
+    /// Creates a timestamp from milliseconds since the Unix epoch.
     #[must_use]
     pub const fn from_millis(millis: i64) -> Self {
         Self(millis)
     }
 
-    /// Takes seconds since the Unix epoch.
+    /// Creates a timestamp from seconds since the Unix epoch.
     #[must_use]
     pub const fn from_seconds(seconds: i64) -> Self {
         Self(seconds.saturating_mul(1000))
@@ -28,43 +28,42 @@ impl Timestamp {
         self.0
     }
 
-    /// Returns how long ago `earlier` was; zero when it is not earlier.
+    /// Returns the time since `earlier`; zero if it is not earlier.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         let millis = self.0.saturating_sub(earlier.0);
         Duration::from_millis(u64::try_from(millis).unwrap_or(0))
     }
 
-    /// Returns the point in time that comes `duration` later.
+    /// Returns the timestamp `duration` later.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {
         let millis = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
         Self(self.0.saturating_add(millis))
     }
 
-    /// Returns the point in time that comes `duration` earlier.
+    /// Returns the timestamp `duration` earlier.
     #[must_use]
     pub fn minus(self, duration: Duration) -> Self {
         let millis = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
         Self(self.0.saturating_sub(millis))
     }
 
-    /// Spells the point in time as RFC 3339 does, in UTC and whole seconds: `2026-11-23T02:20:00Z`.
+    /// Returns the timestamp in RFC 3339 format, in UTC and whole seconds: `2026-11-23T02:20:00Z`.
     ///
-    /// The days are turned into a date by counting in eras of 400 years that begin in March, so that a leap day is the
-    /// last of its year.
+    /// The date is calculated in eras of 400 years that begin in March, so that a leap day is the last of its year.
     #[must_use]
     pub fn to_rfc3339(self) -> String {
-        const SECONDS_A_DAY: i64 = 86_400;
-        const DAYS_AN_ERA: i64 = 146_097;
-        // 1970-01-01 is so many days after 0000-03-01.
-        const EPOCH: i64 = 719_468;
+        const SECONDS_PER_DAY: i64 = 86_400;
+        const DAYS_PER_ERA: i64 = 146_097;
+        // Days from 0000-03-01 to 1970-01-01.
+        const DAYS_BEFORE_EPOCH: i64 = 719_468;
         let seconds = self.0.div_euclid(1000);
         let (days, second) = (
-            seconds.div_euclid(SECONDS_A_DAY) + EPOCH,
-            seconds.rem_euclid(SECONDS_A_DAY),
+            seconds.div_euclid(SECONDS_PER_DAY) + DAYS_BEFORE_EPOCH,
+            seconds.rem_euclid(SECONDS_PER_DAY),
         );
-        let (era, day_of_era) = (days.div_euclid(DAYS_AN_ERA), days.rem_euclid(DAYS_AN_ERA));
+        let (era, day_of_era) = (days.div_euclid(DAYS_PER_ERA), days.rem_euclid(DAYS_PER_ERA));
         let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
         let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
         let month_from_march = (5 * day_of_year + 2) / 153;
@@ -85,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn differences_never_go_below_zero() {
+    fn difference_is_never_negative() {
         let early = Timestamp::from_seconds(10);
         let late = Timestamp::from_millis(12_500);
         assert_eq!(late.since(early), Duration::from_millis(2_500));
@@ -95,8 +94,8 @@ mod tests {
     }
 
     #[test]
-    fn dates_are_spelled_over_leap_years_and_before_the_epoch() {
-        for (seconds, spelled) in [
+    fn date_is_formatted_across_leap_years_and_before_the_epoch() {
+        for (seconds, expected) in [
             (0, "1970-01-01T00:00:00Z"),
             (-1, "1969-12-31T23:59:59Z"),
             (951_782_400, "2000-02-29T00:00:00Z"),
@@ -105,7 +104,7 @@ mod tests {
             (1_795_393_230, "2026-11-23T00:20:30Z"),
             (4_107_542_400, "2100-03-01T00:00:00Z"),
         ] {
-            assert_eq!(Timestamp::from_seconds(seconds).to_rfc3339(), spelled);
+            assert_eq!(Timestamp::from_seconds(seconds).to_rfc3339(), expected);
         }
         assert_eq!(Timestamp::from_millis(1_999).to_rfc3339(), "1970-01-01T00:00:01Z");
     }

@@ -1,4 +1,4 @@
-//! The upload journal: what is known of a copy in parts that outlives the invocation that began it.
+//! The upload journal: state of a multipart copy that outlives the invocation that started it.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -6,63 +6,66 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::marker::whenever_requested;
+use crate::marker::without_request_times;
 use crate::names::{BucketName, ObjectKey};
 use crate::order::{CopyOrder, ExplicitAttributes, SourcePin, UploadParameters, WriteCondition};
 use crate::plan::CopyPlan;
 use crate::time::Timestamp;
 
-/// How the names of all journal objects begin.
+/// Prefix of all journal entries in the state bucket.
 pub const UPLOADS: &str = "uploads/";
 
-/// The version of the entry's form; an entry of another one is nothing that can be resumed.
+/// Format version of an entry; an entry in another format is not resumed.
 const FORM: u32 = 1;
 
-/// Names an upload in parts, as S3 does.
+/// Multipart upload id of S3.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct UploadId(String);
 
 impl UploadId {
-    /// Takes an id as S3 answers it.
+    /// Creates an id from the one in S3's response. Returns `None` if it is empty.
     #[must_use]
     pub fn new(id: impl Into<String>) -> Option<Self> {
         let id = id.into();
         (!id.is_empty()).then_some(Self(id))
     }
 
-    /// Returns the text.
+    /// Returns the id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// An upload of a key that is under way, as the bucket lists it.
+/// Multipart upload in progress, as the bucket lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedUpload {
-    /// The upload.
+    /// Id of the upload.
     pub id: UploadId,
-    /// Who began it, in the bucket's own spelling, which is one for each user or role; `None` where it names no more than
-    /// an account.
+    /// User or role that created the upload, as the bucket names it; `None` if the bucket names only an account.
     pub initiator: Option<String>,
-    /// When it was begun.
+    /// Time of `CreateMultipartUpload`.
     pub begun: Timestamp,
 }
 
-/// After so long nobody is taken to go on with an upload that has parts and is not written down.
+/// Age from which an unjournaled upload with parts counts as abandoned.
 pub const FORGOTTEN_AFTER: Duration = Duration::from_hours(48);
 
-/// Finds the other uploads that whoever began `sample` began: none where that is nobody.
+/// Returns the other uploads by the initiator of `sample`; none if that initiator is unknown.
 pub fn same_initiator<'l>(
     sample: &'l ListedUpload,
     listed: &'l [ListedUpload],
 ) -> impl Iterator<Item = &'l ListedUpload> {
-    let is_alike = |upload: &&ListedUpload| sample.initiator.is_some() && upload.initiator == sample.initiator;
-    listed.iter().filter(is_alike).filter(|upload| upload.id != sample.id)
+    let has_same_initiator =
+        |upload: &&ListedUpload| sample.initiator.is_some() && upload.initiator == sample.initiator;
+    listed
+        .iter()
+        .filter(has_same_initiator)
+        .filter(|upload| upload.id != sample.id)
 }
 
-/// The entry of a key in the upload journal.
+/// Journal entry of a key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UploadEntry {
@@ -70,35 +73,35 @@ pub struct UploadEntry {
     source_bucket: String,
     destination_bucket: String,
     key: String,
-    /// The upload at the destination.
+    /// Multipart upload at the destination.
     pub upload_id: UploadId,
-    /// The parts it is made of.
+    /// Parts of the upload.
     pub plan: CopyPlan,
     fingerprint: String,
 }
 
-/// The two buckets of a migration, which name its journal entries.
+/// Source and destination bucket of a migration, which identify its journal entries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MigrationRoute {
-    /// The bucket that is migrated.
+    /// Bucket that is migrated.
     pub source: BucketName,
-    /// The bucket that is migrated to.
+    /// Bucket that is migrated to.
     pub destination: BucketName,
 }
 
-/// Why a text is not the entry that was looked for.
+/// Reasons why an object of the state bucket is not the expected journal entry.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UploadEntryError {
-    /// It is no entry of this form.
-    #[error("not an entry of the upload journal in form {FORM}: {0}")]
+    /// The object is not an entry in this format.
+    #[error("not an upload journal entry in format {FORM}: {0}")]
     Unreadable(String),
-    /// It is the entry of something else, which only a collision of hashes or a foreign hand can bring about.
-    #[error("the entry is of {0}")]
+    /// The object is the entry of another key or migration: a hash collision, or a manual change.
+    #[error("the upload journal entry belongs to {0}")]
     OfAnother(String),
 }
 
 impl MigrationRoute {
-    /// Names the journal object of a key: a hash, because a key may be as long as a name can be.
+    /// Returns the name of a key's journal entry. The name is a hash, because a key may be as long as a name can be.
     #[must_use]
     pub fn entry_name(&self, key: &ObjectKey) -> String {
         let mut hash = Sha256::new();
@@ -109,12 +112,12 @@ impl MigrationRoute {
         format!("{UPLOADS}{}.json", hexadecimal(&hash.finalize()))
     }
 
-    /// Reads the entry of a key.
+    /// Parses the entry of a key.
     pub fn read_entry(&self, key: &ObjectKey, body: &[u8]) -> Result<UploadEntry, UploadEntryError> {
         let entry: UploadEntry =
             serde_json::from_slice(body).map_err(|error| UploadEntryError::Unreadable(error.to_string()))?;
         if entry.form != FORM {
-            return Err(UploadEntryError::Unreadable(format!("form {}", entry.form)));
+            return Err(UploadEntryError::Unreadable(format!("found format {}", entry.form)));
         }
         let names = (
             entry.source_bucket.as_str(),
@@ -129,7 +132,7 @@ impl MigrationRoute {
         }
     }
 
-    /// Finds the key that the journal object `name` is the entry of; `None` where it is no entry of this migration.
+    /// Returns the key of the journal entry `name`; `None` if the object is not an entry of this migration.
     #[must_use]
     pub fn key_of_entry(&self, name: &str, body: &[u8]) -> Option<ObjectKey> {
         let entry: UploadEntry = serde_json::from_slice(body).ok()?;
@@ -138,7 +141,7 @@ impl MigrationRoute {
         is_of_route.then_some(key)
     }
 
-    /// Makes the entry of an upload that was just begun.
+    /// Creates the entry of an upload that was just created.
     #[must_use]
     pub fn entry(&self, key: &ObjectKey, upload_id: UploadId, order: &CopyOrder, plan: CopyPlan) -> UploadEntry {
         UploadEntry {
@@ -154,45 +157,46 @@ impl MigrationRoute {
 }
 
 impl UploadEntry {
-    /// Tells whether the upload does what `order` asks for: the same source, onto the same destination, with the same
-    /// headers, tags and everything else that was stated when it began.
+    /// Returns whether the upload makes the copy that `order` requests: the same source, destination, headers, tags
+    /// and all other attributes that were set at its creation.
     #[must_use]
     pub fn fulfils(&self, order: &CopyOrder) -> bool {
         self.plan.fits(order.size_bytes) && fingerprint(order, &self.plan).as_ref() == Some(&self.fingerprint)
     }
 }
 
-/// Hashes everything that an upload was begun with; `None`, which is equal to nothing, if it cannot be spelled.
+/// Hashes all parameters that an upload was created with. Returns `None`, which equals nothing, if they cannot be
+/// serialized.
 fn fingerprint(order: &CopyOrder, plan: &CopyPlan) -> Option<String> {
     #[derive(Serialize)]
-    struct Begun<'a> {
+    struct UploadFingerprint<'a> {
         pin: &'a SourcePin,
         condition: &'a WriteCondition,
         size_bytes: u64,
         explicit: &'a ExplicitAttributes,
     }
-    let terms = UploadParameters::new(order, plan);
-    // Whoever resumes an upload decides later than whoever began it.
+    let parameters = UploadParameters::new(order, plan);
+    // The decision to resume an upload is later than the one to create it.
     let explicit = ExplicitAttributes {
-        metadata: terms.explicit.metadata.as_ref().map(whenever_requested),
-        ..terms.explicit
+        metadata: parameters.explicit.metadata.as_ref().map(without_request_times),
+        ..parameters.explicit
     };
-    let begun = Begun {
+    let created_with = UploadFingerprint {
         pin: &order.pin,
         condition: &order.condition,
         size_bytes: order.size_bytes,
         explicit: &explicit,
     };
-    // Maps and sets are ordered, so equal terms are spelled the same.
-    let spelled = serde_json::to_vec(&begun).ok()?;
-    Some(hexadecimal(&Sha256::digest(spelled)))
+    // Maps and sets are ordered, so equal parameters have the same text.
+    let serialized = serde_json::to_vec(&created_with).ok()?;
+    Some(hexadecimal(&Sha256::digest(serialized)))
 }
 
-/// Spells bytes in hexadecimal digits.
+/// Returns bytes as hexadecimal digits.
 #[must_use]
 pub fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a text cannot fail.
+        // Writing to a string cannot fail.
         let _infallible = write!(text, "{byte:02x}");
         text
     })

@@ -1,8 +1,9 @@
-//! Whose versions of a key are s3ferry's, and whether one of them hides an external write.
+//! Determines who wrote the versions of a key at the destination, and whether one of them hides an external write.
 //!
-//! The condition of a write sees the `ETag` of what it replaces, and so misses that an application wrote equal bytes with
-//! other metadata. An application's multipart upload counts from its start, and may land below a copy. And an invocation
-//! may crash before it sees either. So the versions of a key are examined whenever the key is reconciled.
+//! The condition of a write compares the `ETag` of the replaced object. It misses equal bytes that an application
+//! wrote with other metadata. An application's multipart upload has the time of its start, and may land below a copy.
+//! And an invocation may crash before it detects either. Therefore the key's versions are examined in every
+//! reconcile.
 
 use std::collections::BTreeMap;
 
@@ -12,66 +13,67 @@ use crate::names::ETag;
 use crate::time::Timestamp;
 use crate::versions::{DeleteIntent, ListedVersion, VersionListing, VersionName};
 
-/// What is known of a key's versions at the destination.
+/// What was read of a key's versions at the destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VersionHistory {
-    /// The newest versions.
+    /// Listing of the newest versions.
     pub listing: VersionListing,
-    /// Those that were read.
+    /// Versions that a HEAD request read.
     pub objects: BTreeMap<VersionName, ObjectFacts>,
-    /// The announcements of deletes of those that were looked up.
+    /// Delete intents that were read, by version; `None` if a version has none.
     pub intents: BTreeMap<VersionName, Option<DeleteIntent>>,
-    /// Versions that this reconcile removed: a delete of one of them may have landed just before.
+    /// Versions that this reconcile removed. A delete of one of them may have landed just before.
     pub removed: Vec<RemovedVersion>,
 }
 
-/// A version of s3ferry that this reconcile removed.
+/// A version written by s3ferry that this reconcile removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemovedVersion {
-    /// Which one it was.
+    /// Name of the version.
     pub version: VersionName,
-    /// The marker that it carried: whatever else carries it is no copy of s3ferry. A delete marker has none.
+    /// Marker of the removed copy; `None` for a delete marker. Any other version with this marker is an external
+    /// write.
     pub marker: Option<Marker>,
 }
 
-/// What must be known of a version before it can be told whose it is.
+/// Fact that must be read before the writer of a version is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum VersionQuestion {
-    /// What a HEAD says of it.
+    /// HEAD request of the version.
     Object(VersionName),
-    /// Whether s3ferry announced to delete it.
+    /// Delete intent of the version.
     Intent(VersionName),
 }
 
-/// Whose the newest version is.
+/// Writer of a version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum VersionOwner {
-    /// A copy of s3ferry.
+    /// s3ferry's copy.
     Copy(Box<Marker>),
-    /// A delete marker of s3ferry.
+    /// s3ferry's delete marker.
     Delete {
-        /// The version that it was announced for.
+        /// Version that the delete intent names.
         covered: VersionName,
     },
-    /// An external write, or nothing.
+    /// External write, or no version at all.
     External,
 }
 
-/// What an examination of the versions found.
+/// Result of an examination of the versions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VersionExamination {
-    /// The newest version.
+    /// Newest version.
     pub newest: Option<ListedVersion>,
-    /// Whose it is.
+    /// Writer of the newest version.
     pub owner: VersionOwner,
-    /// The external write that it hides, which should be the current version.
+    /// External write that the newest version hides, and that should be the current version.
     pub hidden: Option<VersionName>,
-    /// When the versions were listed, by the destination's clock.
+    /// Time of the listing by the destination's clock.
     pub listed: Timestamp,
 }
 
 impl VersionHistory {
-    /// Takes a listing, and the object that a HEAD read before it.
+    /// Creates a history from a listing, and from the object that a HEAD read before it.
     #[must_use]
     pub fn new(listing: VersionListing, current: &ObjectState) -> Self {
         let current = current.facts().cloned();
@@ -86,7 +88,7 @@ impl VersionHistory {
         }
     }
 
-    /// Tells whether the newest version is the one that was read.
+    /// Returns whether the newest listed version is the one that was read.
     #[must_use]
     pub fn begins_with(&self, current: &ObjectState) -> bool {
         match (current, self.listing.versions.first()) {
@@ -99,10 +101,14 @@ impl VersionHistory {
         }
     }
 
-    /// Examines the versions from the newest down to the first external write, or to what is older than what was copied.
+    /// Examines the versions, starting with the newest.
     ///
-    /// An external write is hidden unless s3ferry saw it before it wrote above it, or copied something newer.
-    pub fn examine(&self, place: ObjectLocation<'_>) -> Result<VersionExamination, VersionQuestion> {
+    /// The examination ends at the first external write, or at a version that is older than the source object that
+    /// was copied.
+    ///
+    /// An external write is hidden unless s3ferry read it before it wrote the version above, or copied a newer source
+    /// object. Returns the next question if a fact is missing.
+    pub fn examine(&self, location: ObjectLocation<'_>) -> Result<VersionExamination, VersionQuestion> {
         let versions = &self.listing.versions;
         let mut examined = VersionExamination {
             newest: versions.first().cloned(),
@@ -112,12 +118,12 @@ impl VersionHistory {
         };
         let mut seen: Vec<VersionName> = Vec::new();
         let mut newest_source: Option<Timestamp> = None;
-        for (depth, stamp) in versions.iter().enumerate() {
-            if newest_source.is_some_and(|copied| is_newer(copied, stamp.last_modified)) {
+        for (depth, listed) in versions.iter().enumerate() {
+            if newest_source.is_some_and(|copied| is_newer(copied, listed.last_modified)) {
                 break;
             }
             let below = versions.get(depth + 1..).unwrap_or_default();
-            let owner = self.owner(stamp, below, place)?;
+            let owner = self.owner(listed, below, location)?;
             match &owner {
                 VersionOwner::Copy(marker) => {
                     seen.extend(marker.over.clone());
@@ -125,8 +131,8 @@ impl VersionHistory {
                 }
                 VersionOwner::Delete { covered } => seen.push(covered.clone()),
                 VersionOwner::External => {
-                    let is_hidden = depth > 0 && !seen.contains(&stamp.version);
-                    examined.hidden = is_hidden.then(|| stamp.version.clone());
+                    let is_hidden = depth > 0 && !seen.contains(&listed.version);
+                    examined.hidden = is_hidden.then(|| listed.version.clone());
                     break;
                 }
             }
@@ -137,34 +143,34 @@ impl VersionHistory {
         Ok(examined)
     }
 
-    /// Tells whether the newest version is a copy of s3ferry: the very version that the request of its marker wrote.
+    /// Returns whether the newest version is s3ferry's copy: the version that the request of its marker wrote.
     ///
-    /// Copies get a marker only in a bucket that keeps versions. So an object without a version id is an external write, also
-    /// where it carries a marker: an application wrote it after versioning was suspended.
-    pub fn newest_is_copy(&self, place: ObjectLocation<'_>) -> Result<bool, VersionQuestion> {
+    /// Copies get a marker only in a versioned bucket. An object without a version id is therefore an external write,
+    /// even with a marker: an application wrote it after versioning was suspended.
+    pub fn newest_is_copy(&self, location: ObjectLocation<'_>) -> Result<bool, VersionQuestion> {
         match self.listing.versions.split_first() {
             Some((newest, below)) if !newest.is_delete_marker() && newest.version != VersionName::Null => {
-                Ok(matches!(self.owner(newest, below, place)?, VersionOwner::Copy(_)))
+                Ok(matches!(self.owner(newest, below, location)?, VersionOwner::Copy(_)))
             }
             _ => Ok(false),
         }
     }
 
-    /// Tells whose a version is that lies right above the versions `below`.
+    /// Returns the writer of a version; `below` are the versions older than it.
     fn owner(
         &self,
-        stamp: &ListedVersion,
+        listed: &ListedVersion,
         below: &[ListedVersion],
-        place: ObjectLocation<'_>,
+        location: ObjectLocation<'_>,
     ) -> Result<VersionOwner, VersionQuestion> {
-        if stamp.is_delete_marker() {
-            return self.deleter(stamp, below);
+        if listed.is_delete_marker() {
+            return self.delete_marker_owner(listed, below);
         }
-        let facts = self.object(&stamp.version)?;
-        let Some(marker) = Marker::bound(facts, place) else {
+        let facts = self.object(&listed.version)?;
+        let Some(marker) = Marker::bound(facts, location) else {
             return Ok(VersionOwner::External);
         };
-        // The copy that had this marker is gone: an application wrote it again meanwhile.
+        // The copy with this marker was removed, so an application has written it again.
         if self
             .removed
             .iter()
@@ -172,13 +178,14 @@ impl VersionHistory {
         {
             return Ok(VersionOwner::External);
         }
-        // Whoever wrote the copy again, marker and all, wrote it later: the oldest that carries the marker is the copy.
+        // An application that writes a copy again, with its marker, writes it later. So the oldest version with the
+        // marker is the copy.
         for older in below
             .iter()
             .take_while(|older| older.last_modified >= marker.possible_since())
         {
-            let is_alike = older.size_bytes() == Some(facts.size_bytes);
-            if is_alike && is_marked_like(self.object(&older.version)?, facts) {
+            let has_same_size = older.size_bytes() == Some(facts.size_bytes);
+            if has_same_size && has_same_marker(self.object(&older.version)?, facts) {
                 return Ok(VersionOwner::External);
             }
         }
@@ -193,9 +200,15 @@ impl VersionHistory {
         })
     }
 
-    /// Tells whose a delete marker is. The condition of a delete sees an `ETag`, so that it may have hit another version
-    /// than the one that was announced; and an application's multipart upload may have landed between the two.
-    fn deleter(&self, marker: &ListedVersion, below: &[ListedVersion]) -> Result<VersionOwner, VersionQuestion> {
+    /// Returns the writer of a delete marker.
+    ///
+    /// The condition of a delete compares an `ETag`, so the delete may have hit another version than the announced
+    /// one. An application's multipart upload may also have landed in between.
+    fn delete_marker_owner(
+        &self,
+        marker: &ListedVersion,
+        below: &[ListedVersion],
+    ) -> Result<VersionOwner, VersionQuestion> {
         let Some((covered, deeper)) = below.split_first() else {
             return Ok(VersionOwner::External);
         };
@@ -212,15 +225,15 @@ impl VersionHistory {
             }
         }
         let mut only_uploads = is_multipart(covered);
-        for stamp in deeper.iter().filter(|stamp| !stamp.is_delete_marker()) {
-            if (only_uploads || stamp.etag() == covered.etag())
-                && let Some(intent) = self.intent(&stamp.version)?
+        for listed in deeper.iter().filter(|listed| !listed.is_delete_marker()) {
+            if (only_uploads || listed.etag() == covered.etag())
+                && let Some(intent) = self.intent(&listed.version)?
                 && intent.may_land_at(marker.last_modified)
             {
-                let covered = stamp.version.clone();
+                let covered = listed.version.clone();
                 return Ok(VersionOwner::Delete { covered });
             }
-            only_uploads &= is_multipart(stamp);
+            only_uploads &= is_multipart(listed);
         }
         Ok(VersionOwner::External)
     }
@@ -236,11 +249,11 @@ impl VersionHistory {
     }
 }
 
-fn is_multipart(stamp: &ListedVersion) -> bool {
-    stamp.etag().is_some_and(ETag::is_multipart)
+fn is_multipart(listed: &ListedVersion) -> bool {
+    listed.etag().is_some_and(ETag::is_multipart)
 }
 
-fn is_marked_like(one: &ObjectFacts, other: &ObjectFacts) -> bool {
+fn has_same_marker(one: &ObjectFacts, other: &ObjectFacts) -> bool {
     one.user_metadata.get(MARKER_NAME) == other.user_metadata.get(MARKER_NAME)
 }
 

@@ -1,4 +1,4 @@
-//! The versions of a key as the destination lists them, and the announcements of s3ferry's deletes.
+//! The versions of a key as the destination lists them, and the intents of s3ferry's deletes.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,23 +10,23 @@ use crate::names::{ETag, ObjectKey, VersionId};
 use crate::time::Timestamp;
 use crate::upload::{MigrationRoute, hexadecimal};
 
-/// Names any version of a key, also the one that was written before the bucket had versions.
+/// Name of a version of a key, including the null version.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum VersionName {
-    /// The version without an id of its own.
+    /// The null version, written while the bucket was not versioned.
     Null,
-    /// One with an id that is never used again.
+    /// A version with an id that is never used again.
     Id(VersionId),
 }
 
 impl VersionName {
-    /// Names the version with `version_id`; without one it is the null version.
+    /// Returns the name of the version with `version_id`, or of the null version for `None`.
     #[must_use]
     pub fn of(version_id: Option<&VersionId>) -> Self {
         version_id.map_or(Self::Null, |version_id| Self::Id(version_id.clone()))
     }
 
-    /// Reads a name as S3 spells it; nothing names no version.
+    /// Parses a version id as S3 writes it. Returns `None` for an empty one.
     #[must_use]
     pub fn new(name: &str) -> Option<Self> {
         match name {
@@ -36,7 +36,7 @@ impl VersionName {
         }
     }
 
-    /// Returns the name as S3 spells it.
+    /// Returns the version id as S3 writes it.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {
@@ -52,33 +52,33 @@ impl fmt::Display for VersionName {
     }
 }
 
-/// What a listing says of one version.
+/// Entry of a version listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedVersion {
-    /// Which one it is.
+    /// Name of the version.
     pub version: VersionName,
-    /// When it was written, in whole seconds.
+    /// Time of the write, in whole seconds.
     pub last_modified: Timestamp,
-    /// What it is.
+    /// Object or delete marker.
     pub kind: VersionKind,
 }
 
-/// What a version is.
+/// Kind of a version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum VersionKind {
-    /// The key was deleted.
+    /// Delete marker.
     DeleteMarker,
-    /// An object.
+    /// Object.
     Object {
-        /// The tag of its content.
+        /// `ETag` of the object.
         etag: ETag,
-        /// Its size.
+        /// Size of the object.
         size_bytes: u64,
     },
 }
 
 impl ListedVersion {
-    /// Tells whether the version is a delete marker.
+    /// Returns whether the version is a delete marker.
     #[must_use]
     pub fn is_delete_marker(&self) -> bool {
         self.kind == VersionKind::DeleteMarker
@@ -93,7 +93,7 @@ impl ListedVersion {
         }
     }
 
-    /// Returns the tag of an object.
+    /// Returns the `ETag` of an object.
     #[must_use]
     pub fn etag(&self) -> Option<&ETag> {
         match &self.kind {
@@ -103,54 +103,54 @@ impl ListedVersion {
     }
 }
 
-/// The newest versions of a key.
+/// Newest versions of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VersionListing {
-    /// The versions, newest first.
+    /// Versions, newest first.
     pub versions: Vec<ListedVersion>,
-    /// Whether these are all of them.
+    /// Whether the listing contains all versions.
     pub is_complete: bool,
-    /// When the bucket answered, by its own clock: whatever is written later has no earlier time.
+    /// Time of the response by the bucket's clock; later writes never have an earlier time.
     pub listed: Timestamp,
 }
 
-/// How long after a listing a write that was decided on it may happen: it is sent before its invocation ends, which takes
-/// 15 minutes at most, and lands within ten minutes.
+/// Longest time between a listing and a write that was decided on it. The write is sent before its invocation ends,
+/// which takes 15 minutes at most, and lands within ten minutes.
 pub const WRITTEN_WITHIN: Duration = Duration::from_mins(30);
 
-/// How far the clocks of two servers of S3 may be apart.
+/// Maximum difference between the clocks of two S3 servers.
 pub(crate) const SKEW: Duration = Duration::from_mins(1);
 
-/// An announcement: we are about to delete an object of ours at the destination.
+/// Announcement that s3ferry is about to delete its copy at the destination.
 ///
-/// There is one for each version, so that no two of them can be in each other's way.
+/// Each version has its own intent, so that two intents never overwrite each other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeleteIntent {
-    /// The version that the delete marker will cover.
+    /// Version that the delete marker will cover.
     pub covered: VersionName,
-    /// Its tag, which is the condition of the delete.
+    /// `ETag` of that version, which is the condition of the delete.
     pub etag: ETag,
-    /// When the version was listed before it was announced, by the destination's clock.
+    /// Time of the listing before the announcement, by the destination's clock.
     pub announced: Timestamp,
 }
 
 impl DeleteIntent {
-    /// Tells whether the delete that was announced may have landed at a point in time.
+    /// Returns whether the announced delete may have landed at a point in time.
     #[must_use]
     pub fn may_land_at(&self, time: Timestamp) -> bool {
         self.announced.minus(SKEW) <= time && time <= self.announced.plus(WRITTEN_WITHIN)
     }
 }
 
-/// How the names of all intents begin.
+/// Prefix of all intents in the state bucket.
 pub const INTENTS: &str = "intents/";
 
-/// The version of the form in which intents are written down.
+/// Format version of intents.
 const FORM: u32 = 1;
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+struct StoredIntent {
     form: u32,
     source_bucket: String,
     destination_bucket: String,
@@ -160,19 +160,19 @@ struct Written {
     announced: Timestamp,
 }
 
-/// Why a text is not the delete intent that was looked for.
+/// Reasons why an object of the state bucket is not the expected delete intent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IntentError {
-    /// It is no intent of this form.
-    #[error("not a delete intent in form {FORM}: {0}")]
+    /// The object is not an intent in this format.
+    #[error("not a delete intent in format {FORM}: {0}")]
     Unreadable(String),
-    /// It is the intent of something else.
-    #[error("the delete intent is of {0}")]
+    /// The object is the intent of another version, key or migration.
+    #[error("the delete intent belongs to {0}")]
     OfAnother(String),
 }
 
 impl MigrationRoute {
-    /// Names the object in the state bucket that announces the delete of one version.
+    /// Returns the name of the state object that announces the delete of one version.
     #[must_use]
     pub fn intent_name(&self, key: &ObjectKey, covered: &VersionName) -> String {
         let mut hash = Sha256::new();
@@ -188,9 +188,9 @@ impl MigrationRoute {
         format!("{INTENTS}{}.json", hexadecimal(&hash.finalize()))
     }
 
-    /// Spells an intent.
+    /// Serializes an intent.
     pub fn write_intent(&self, key: &ObjectKey, intent: &DeleteIntent) -> Result<Vec<u8>, serde_json::Error> {
-        serde_json::to_vec(&Written {
+        serde_json::to_vec(&StoredIntent {
             form: FORM,
             source_bucket: self.source.to_string(),
             destination_bucket: self.destination.to_string(),
@@ -201,7 +201,7 @@ impl MigrationRoute {
         })
     }
 
-    /// Reads the intent of one version.
+    /// Parses the intent of one version.
     pub fn read_intent(
         &self,
         key: &ObjectKey,
@@ -209,9 +209,9 @@ impl MigrationRoute {
         body: &[u8],
     ) -> Result<DeleteIntent, IntentError> {
         let unreadable = |error: &dyn fmt::Display| IntentError::Unreadable(error.to_string());
-        let written: Written = serde_json::from_slice(body).map_err(|error| unreadable(&error))?;
+        let written: StoredIntent = serde_json::from_slice(body).map_err(|error| unreadable(&error))?;
         if written.form != FORM {
-            return Err(unreadable(&format_args!("form {}", written.form)));
+            return Err(unreadable(&format_args!("found format {}", written.form)));
         }
         let names = [
             (written.source_bucket.as_str(), self.source.as_str()),
@@ -234,17 +234,17 @@ impl MigrationRoute {
 }
 
 impl MigrationRoute {
-    /// Finds the key that the state object `name` is an intent of; `None` if it is an intent of another migration.
+    /// Returns the key of the intent in the state object `name`; `None` if the intent is of another migration.
     pub fn key_of_intent(&self, name: &str, body: &[u8]) -> Result<Option<ObjectKey>, IntentError> {
         let unreadable = |error: &dyn fmt::Display| IntentError::Unreadable(error.to_string());
-        let written: Written = serde_json::from_slice(body).map_err(|error| unreadable(&error))?;
+        let written: StoredIntent = serde_json::from_slice(body).map_err(|error| unreadable(&error))?;
         if (written.source_bucket.as_str(), written.destination_bucket.as_str())
             != (self.source.as_str(), self.destination.as_str())
         {
             return Ok(None);
         }
         let key = ObjectKey::from_raw(written.key).map_err(|error| unreadable(&error))?;
-        let covered = VersionName::new(&written.covered).ok_or_else(|| unreadable(&"it names no version"))?;
+        let covered = VersionName::new(&written.covered).ok_or_else(|| unreadable(&"the intent names no version"))?;
         self.read_intent(&key, &covered, body)?;
         if self.intent_name(&key, &covered) != name {
             return Err(IntentError::OfAnother(format!("version {covered} of {key}")));

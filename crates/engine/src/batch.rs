@@ -1,4 +1,4 @@
-//! Everything one invocation was given: grouped by key, reconciled side by side, and settled record by record.
+//! The batch of one invocation: its records are grouped by key, reconciled concurrently, and answered one by one.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,37 +16,37 @@ use s3ferry_core::time::Timestamp;
 use crate::ports::{Clock, Continuations, DestinationBucket, SourceBucket, StateStore};
 use crate::reconcile::Reconciler;
 
-/// Settles batches of hints.
+/// Reconciles batches of hints.
 #[derive(Debug)]
 pub struct BatchReconciler<S, D, C, J, Q> {
-    /// The only bucket whose events are followed.
+    /// The source bucket. Events of other buckets are refused.
     pub source_bucket: BucketName,
-    /// What reconciles a key.
+    /// The reconciler of single keys.
     pub reconciler: Reconciler<S, D, C, J>,
-    /// Where keys that are not done yet go; without it they count as failed, so that their message comes back.
+    /// The queue for unfinished keys. If unset, unfinished keys fail, so that their messages are redelivered.
     pub continuations: Option<Q>,
-    /// How many keys are reconciled at once.
+    /// The number of keys that are reconciled concurrently.
     pub concurrency: usize,
 }
 
-/// How one record ended.
+/// The result of one record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordResult {
-    /// The reconcile of the record's key.
+    /// The report of the reconcile of the record's key.
     pub report: ReconcileReport,
-    /// Whether everything the record asked for is durable: done, or handed over to a continuation.
+    /// Whether the record's work is durable: done, or requeued.
     pub acknowledged: bool,
-    /// Whether a newer event of the same key came along, so that this hint was stale.
+    /// Whether the batch has a newer event for the same key, which supersedes this hint.
     pub stale: bool,
-    /// Whether this is the first record of its key in the batch; the others share its reconcile.
+    /// Whether this is the first record of its key in the batch. The others have the same reconcile.
     pub first_of_key: bool,
 }
 
-/// The code of the failure of an event that is of another bucket.
+/// The error code for an event of another bucket.
 const FOREIGN_BUCKET: &str = "ForeignBucket";
 
 impl RecordResult {
-    /// Tells whether the record was refused because it is of another bucket.
+    /// Returns whether the record was refused because its event is of another bucket.
     #[must_use]
     pub fn is_foreign(&self) -> bool {
         matches!(&self.report.outcome, Outcome::Failed(failure) if failure.code == FOREIGN_BUCKET)
@@ -58,7 +58,7 @@ impl RecordResult {
 struct Group {
     key: ObjectKey,
     attributes: AttributeSet,
-    /// Those of the hint that the fewest continuations led to: what is new begins a new chain.
+    /// The lowest hop count of the key's hints: a new event starts a new chain of continuations.
     hops: ContinuationHops,
     members: Vec<usize>,
 }
@@ -71,14 +71,14 @@ where
     J: StateStore,
     Q: Continuations,
 {
-    /// Settles every hint by `deadline` and returns one result per hint, in their order.
+    /// Reconciles the keys of all hints by `deadline`, and returns one result per hint, in their order.
     ///
-    /// Hints of one key share one reconcile, with their aspects united. A panic is a failure of its key alone.
+    /// All hints of a key lead to one reconcile, which reads the attributes of all of them. A panic fails only its key.
     pub async fn reconcile_hints(&self, hints: &[KeyHint], deadline: Timestamp) -> Vec<RecordResult> {
         let stale = stale_hints(hints);
-        let (ours, foreign): (Vec<usize>, Vec<usize>) =
+        let (own, foreign): (Vec<usize>, Vec<usize>) =
             (0..hints.len()).partition(|index| hints.get(*index).is_some_and(|hint| hint.bucket == self.source_bucket));
-        let groups = group(hints, &ours);
+        let groups = group(hints, &own);
         let refused = &OnceLock::<Failure>::new();
         let reconciled = stream::iter(groups)
             .map(|group| async move {
@@ -98,18 +98,18 @@ where
             .collect::<Vec<_>>()
             .await;
 
-        let mut settled: BTreeMap<usize, (ReconcileReport, bool)> = BTreeMap::new();
+        let mut results: BTreeMap<usize, (ReconcileReport, bool)> = BTreeMap::new();
         let mut first_of_keys: BTreeSet<usize> = foreign.iter().copied().collect();
         for (members, report, acknowledged) in reconciled {
             first_of_keys.extend(members.first());
-            settled.extend(members.into_iter().map(|index| (index, (report.clone(), acknowledged))));
+            results.extend(members.into_iter().map(|index| (index, (report.clone(), acknowledged))));
         }
         for index in foreign {
             if let Some(hint) = hints.get(index) {
-                settled.insert(index, (self.refuse_foreign(hint), false));
+                results.insert(index, (self.refuse_foreign(hint), false));
             }
         }
-        settled
+        results
             .into_iter()
             .map(|(index, (report, acknowledged))| RecordResult {
                 report,
@@ -120,11 +120,11 @@ where
             .collect()
     }
 
-    /// Settles one key; a panic anywhere in it is its own failure.
+    /// Reconciles one key. A panic becomes a failure of this key.
     async fn reconcile_key(&self, group: &Group, deadline: Timestamp) -> (ReconcileReport, bool) {
         let work = self.reconcile_or_requeue(group, deadline);
-        let settled = AssertUnwindSafe(work).catch_unwind().await;
-        settled.unwrap_or_else(|_| {
+        let reconciled = AssertUnwindSafe(work).catch_unwind().await;
+        reconciled.unwrap_or_else(|_| {
             (
                 ReconcileReport::failed(Failure::panicked("reconcile", &group.key)),
                 false,
@@ -133,12 +133,12 @@ where
     }
 
     async fn reconcile_or_requeue(&self, group: &Group, deadline: Timestamp) -> (ReconcileReport, bool) {
-        // What cannot be begun any more costs no attempt, and nothing of it is under way.
+        // A key that is not begun before the deadline uses no attempt.
         if self.reconciler.clock.now() >= deadline {
             return (ReconcileReport::not_begun(), false);
         }
         let mut report = self.reconciler.reconcile(&group.key, &group.attributes, deadline).await;
-        let Some(reason) = comes_again(&report) else {
+        let Some(reason) = requeue_reason(&report) else {
             let done = !matches!(report.outcome, Outcome::Failed(_));
             return (report, done);
         };
@@ -151,27 +151,27 @@ where
         }
     }
 
-    /// Sends a continuation; tells whether one is durable now.
+    /// Sends a continuation. Returns whether one was sent.
     async fn requeue(&self, group: &Group, reason: DeferralReason, report: &ReconcileReport) -> Result<bool, Failure> {
-        // An invocation that got nowhere would get nowhere again, forever: it spends the message's retry budget.
-        let key_order_stalled = matches!(reason, DeferralReason::Deadline | DeferralReason::HotKey) && !report.progress;
-        let Some(queue) = self.continuations.as_ref().filter(|_| !key_order_stalled) else {
+        // Without progress, continuations could repeat forever: the message's receives are used instead.
+        let is_stalled = matches!(reason, DeferralReason::Deadline | DeferralReason::HotKey) && !report.progress;
+        let Some(queue) = self.continuations.as_ref().filter(|_| !is_stalled) else {
             return Ok(false);
         };
         let Some(hops) = group.hops.next(report.progress) else {
             return Err(self.stalled(group, reason));
         };
         let mut attributes = group.attributes.clone();
-        // What was copied, or may still land, can differ in nothing that a HEAD shows.
+        // A copy that was made, or may still land, can differ in attributes that a HEAD does not show.
         if report.progress || report.outcome_unknown {
             attributes.extend(HIDDEN_IN_HEAD);
         }
-        // What was begun is gone on with, or put away if the source has moved on by then.
+        // An upload in progress is resumed, or aborted if the source has changed by then.
         if report.upload_left || report.outcome_unknown {
             attributes.insert(Attribute::UnfinishedUpload);
         }
         let continuation = Continuation::new(&self.source_bucket, &group.key, attributes, reason.as_str()).after(hops);
-        // A write that may still land is waited for, whatever else brings the key back.
+        // A write with an unknown outcome may still land: the delay covers it, whatever the reason of the deferral is.
         let landing = report.outcome_unknown.then(|| DeferralReason::OutcomeUnknown.delay());
         queue
             .send(&continuation, reason.delay().max(landing.unwrap_or_default()))
@@ -179,7 +179,7 @@ where
         Ok(true)
     }
 
-    /// The failure of a key whose continuations have followed each other without progress: its message's attempts end it.
+    /// Returns the failure of a key whose continuations made no progress. The message's remaining receives apply to it.
     fn stalled(&self, group: &Group, reason: DeferralReason) -> Failure {
         Failure {
             kind: FailureKind::Retry,
@@ -200,15 +200,15 @@ where
             action: hint.event_name.clone(),
             resource: format!("{}/{}", hint.bucket, hint.key),
             detail: format!(
-                "this replicator follows bucket {} only: find out who sends it events of {}",
+                "this replicator replicates bucket {} only: remove the notification that sends events of bucket {}",
                 self.source_bucket, hint.bucket
             ),
         })
     }
 }
 
-/// Says why a key must be looked at again, if it must.
-fn comes_again(report: &ReconcileReport) -> Option<DeferralReason> {
+/// Returns the reason to requeue a key; `None` if it is finished.
+fn requeue_reason(report: &ReconcileReport) -> Option<DeferralReason> {
     match &report.outcome {
         Outcome::Deferred(reason) => Some(*reason),
         Outcome::Failed(_) => None,
@@ -218,8 +218,9 @@ fn comes_again(report: &ReconcileReport) -> Option<DeferralReason> {
     }
 }
 
-/// Groups hints by key and unites their aspects. Keys keep the order of their first hints: where the time does not
-/// suffice for all, the caller says what comes first.
+/// Groups hints by key, with the attributes of all hints of the key.
+///
+/// The groups have the order of their first hints: if time runs out, the order of the caller decides.
 fn group(hints: &[KeyHint], indexes: &[usize]) -> Vec<Group> {
     let mut groups: BTreeMap<&ObjectKey, Group> = BTreeMap::new();
     for index in indexes {
@@ -239,9 +240,9 @@ fn group(hints: &[KeyHint], indexes: &[usize]) -> Vec<Group> {
     groups
 }
 
-/// Finds hints that another hint of the same key is newer than, by S3's own order of events.
+/// Returns the hints for which another hint of the same key is newer. The sequencer is S3's order of events.
 fn stale_hints(hints: &[KeyHint]) -> Vec<usize> {
-    // The newest sequencers of each key; events of different channels have no order, so there may be one of each.
+    // The newest sequencers of each key. Events of different channels have no order, so each channel may have one.
     let mut newest: BTreeMap<(&BucketName, &ObjectKey), Vec<&Sequencer>> = BTreeMap::new();
     for hint in hints {
         let Some(sequencer) = &hint.sequencer else { continue };

@@ -1,30 +1,30 @@
-//! What one invocation did, in numbers.
+//! The counts of one invocation.
 
-/// Counts of one invocation.
+/// The counts of one invocation, from which its metrics are made.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InvocationCounts {
     /// Keys whose object was copied.
     pub copied: u64,
-    /// Bytes of those objects.
+    /// Total size of the copied objects.
     pub bytes_copied: u64,
-    /// Keys whose object had something around equal bytes changed.
+    /// Keys with equal content whose attributes were updated.
     pub attributes_updated: u64,
     /// Keys whose object was deleted at the destination.
     pub deleted: u64,
-    /// Keys that needed nothing.
+    /// Keys that required no write.
     pub skipped: u64,
-    /// Keys left alone because the destination's object is as new or newer, and not ours.
+    /// Keys with a conflict: the destination has an external write that is as new as the source object, or newer.
     pub conflicts: u64,
-    /// Keys that a continuation brings back.
+    /// Keys that were requeued with a continuation.
     pub requeued: u64,
-    /// Records that failed, among them the refused ones.
+    /// Records that failed, including refused records.
     pub failed: u64,
-    /// Records of another bucket than the configured one.
+    /// Records of other buckets than the source bucket.
     pub refused: u64,
-    /// Messages or records that nobody can read.
+    /// Malformed messages or records.
     pub unreadable: u64,
-    /// Records that a newer event of the same key accompanied.
+    /// Records superseded by a newer event for the same key in the batch.
     pub stale: u64,
-    /// Aspects that copies did not carry.
+    /// Source attributes that copies do not have.
     pub attributes_not_preserved: u64,
 }

@@ -1,5 +1,6 @@
-//! A job over a manifest, run by this process as S3 Batch Operations runs it: a function is invoked with tasks, tasks that
-//! fail for a while are run again, and a completion report is left behind.
+//! A local job: this process runs the tasks of a manifest like S3 Batch Operations does.
+//!
+//! A function is invoked with tasks, temporary failures run again, and the job writes a completion report.
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/batch-ops-invoke-lambda.html>
 
@@ -24,137 +25,142 @@ use serde_json::Value;
 use crate::ports::Clock;
 use crate::results::{ResultStore, texts};
 
-/// How often a task is run that fails for a while; S3 does not document its own number.
-pub const MOST_RUNS: u32 = 6;
+/// The maximum number of runs of a task with temporary failures. S3 does not document its own number.
+pub const MAX_TASK_RUNS: u32 = 6;
 
-/// How long the first wait is between two runs of a task; each is twice as long as the one before.
+/// The wait between the first two runs of a task. Every later wait is twice as long as the previous one.
 pub const FIRST_WAIT: Duration = Duration::from_secs(1);
 
-/// So many tasks must have ended before a job can fail by their results.
+/// The number of finished tasks from which a job fails if more than half of them failed.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/batch-ops-job-status.html>
 const FAILS_AFTER: usize = 1_000;
 
-/// The function that is invoked.
+/// A function that runs tasks.
 pub trait Invoke: Send + Sync {
-    /// Invokes the function; an error is one of the function as a whole.
+    /// Invokes the function. An error fails all tasks of the invocation.
     fn invoke(&self, payload: &Value) -> impl Future<Output = Result<Value, String>>;
 }
 
-/// Somebody who may ask to stop.
+/// A signal to stop, such as Ctrl-C.
 pub trait Stop {
-    /// Tells whether somebody asked.
+    /// Returns whether a stop was requested.
     fn is_set(&self) -> bool;
 
-    /// Waits until somebody asks.
+    /// Waits until a stop is requested.
     fn wait(&self) -> impl Future<Output = ()>;
 }
 
-/// A job as it is written down.
+/// The stored record of a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct JobRecord {
     /// The job's id.
     pub id: String,
-    /// Its state; a job whose process ended without a word stays `Active`, and goes on when it is started again.
+    /// The job's state. If the process was killed, it stays `Active`, and the job resumes when it is started again.
     pub state: JobState,
-    /// When it was made.
+    /// The time of the job's creation.
     pub created: String,
-    /// The manifest that it works through.
+    /// The location of the job's manifest.
     pub manifest: String,
-    /// How many tasks it has.
+    /// The number of tasks.
     pub tasks: u64,
-    /// What it asks for by itself.
+    /// The user arguments, which override settings of the function.
     pub user_arguments: BTreeMap<String, String>,
 }
 
-/// The name of what is written down of a job, below its folder.
+/// The name of a job's record in its folder.
 pub const RECORD_NAME: &str = "job.json";
 
-/// Where a job's folder is, for the index of its report.
+/// The location of a job's folder, for the index of its completion report.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReportPlace {
-    /// The bucket; empty where it is a folder of this machine.
+pub struct ReportLocation {
+    /// The bucket; empty for a local folder.
     pub bucket: String,
-    /// What is before the job's folder in keys.
+    /// The key prefix of the job's folder.
     pub prefix: String,
 }
 
-/// A job.
+/// A job that this process runs.
 #[derive(Debug)]
 pub struct LocalJob<I, R, C, P> {
-    /// What it is.
+    /// The job's record.
     pub record: JobRecord,
-    /// The function.
+    /// The function that runs the tasks.
     pub function: I,
-    /// Where its results and its report go.
+    /// The store for the job's record, results and completion report.
     pub store: R,
-    /// What its waits are measured with.
+    /// The clock.
     pub clock: C,
-    /// Who may ask to stop.
+    /// The signal to stop.
     pub stop: P,
-    /// How many tasks an invocation has.
-    pub tasks_an_invocation: usize,
-    /// How many invocations there are at once.
+    /// The number of tasks per invocation.
+    pub tasks_per_invocation: usize,
+    /// The number of concurrent invocations.
     pub invocations: usize,
-    /// Where the report is.
-    pub place: ReportPlace,
+    /// The location of the completion report.
+    pub report_location: ReportLocation,
 }
 
-/// The folder of a job, below where its report is wanted.
+/// Returns the name of a job's folder.
 #[must_use]
 pub fn folder(id: &str) -> String {
     format!("job-{id}")
 }
 
-type Ends = BTreeMap<u64, TaskResponse>;
+type Responses = BTreeMap<u64, TaskResponse>;
 
 impl<I: Invoke, R: ResultStore, C: Clock, P: Stop> LocalJob<I, R, C, P> {
-    /// Runs the job, or goes on with it, until its end or until somebody asks to stop; `rows` is its manifest.
+    /// Runs or resumes the job until its completion or a requested stop. `rows` is the manifest.
     ///
-    /// `watch` is told how far it is.
+    /// Progress is reported to `watch`.
     pub async fn run(&self, rows: &[ManifestRow], watch: &impl Fn(&JobProgress)) -> Result<JobProgress, Failure> {
-        let mut ends = read_ends(&self.store, &self.record.id).await?;
-        let was_complete = self.write_down_as(JobState::Active, &ends, rows).await?;
+        let mut responses = read_responses(&self.store, &self.record.id).await?;
+        let was_complete = self.record_unless_complete(JobState::Active, &responses, rows).await?;
         if was_complete {
-            return Ok(self.progress(JobState::Complete, &ends));
+            return Ok(self.progress(JobState::Complete, &responses));
         }
-        watch(&self.progress(JobState::Active, &ends));
+        watch(&self.progress(JobState::Active, &responses));
         let numbers = 0..u64::try_from(rows.len()).unwrap_or(u64::MAX);
-        let mut left: Vec<u64> = numbers.filter(|number| !ends.contains_key(number)).collect();
-        for run in 1..=MOST_RUNS {
+        let mut left: Vec<u64> = numbers.filter(|number| !responses.contains_key(number)).collect();
+        for run in 1..=MAX_TASK_RUNS {
             if left.is_empty() || !self.wait_before(run).await {
                 break;
             }
-            let again = self.run_once(rows, run, &left, &mut ends, watch).await?;
-            if self.stop.is_set() || too_many_failed(&ends) {
+            let again = self.run_once(rows, run, &left, &mut responses, watch).await?;
+            if self.stop.is_set() || too_many_failed(&responses) {
                 break;
             }
-            if run == MOST_RUNS {
-                self.give_up(again, &mut ends).await?;
+            if run == MAX_TASK_RUNS {
+                self.give_up(again, &mut responses).await?;
                 break;
             }
-            left = again.into_iter().map(|end| end.task).collect();
+            left = again.into_iter().map(|response| response.task).collect();
         }
-        let state = if ends.len() == rows.len() {
+        let state = if responses.len() == rows.len() {
             JobState::Complete
-        } else if too_many_failed(&ends) {
+        } else if too_many_failed(&responses) {
             JobState::Failed
         } else {
             JobState::Paused
         };
         if state.is_over() {
-            self.report(rows, &ends).await?;
+            self.report(rows, &responses).await?;
         }
         self.record_as(state).await?;
-        let progress = self.progress(state, &ends);
+        let progress = self.progress(state, &responses);
         watch(&progress);
         Ok(progress)
     }
 
-    /// Writes the job down, unless it is complete, which it tells.
-    async fn write_down_as(&self, state: JobState, ends: &Ends, rows: &[ManifestRow]) -> Result<bool, Failure> {
-        let is_reported = ends.len() == rows.len()
+    /// Stores the job's record, unless the job is complete. Returns whether it is complete.
+    async fn record_unless_complete(
+        &self,
+        state: JobState,
+        responses: &Responses,
+        rows: &[ManifestRow],
+    ) -> Result<bool, Failure> {
+        let is_reported = responses.len() == rows.len()
             && read_record(&self.store, &self.record.id)
                 .await?
                 .is_some_and(|record| record.state == JobState::Complete);
@@ -178,7 +184,7 @@ impl<I: Invoke, R: ResultStore, C: Clock, P: Stop> LocalJob<I, R, C, P> {
             .await
     }
 
-    /// Waits before another run of the tasks that are left; `false` where somebody asks to stop.
+    /// Waits before the next run of the remaining tasks. Returns `false` if a stop was requested.
     async fn wait_before(&self, run: u32) -> bool {
         if run > 1 {
             let wait = FIRST_WAIT.saturating_mul(2_u32.saturating_pow(run - 2));
@@ -187,18 +193,18 @@ impl<I: Invoke, R: ResultStore, C: Clock, P: Stop> LocalJob<I, R, C, P> {
         !self.stop.is_set()
     }
 
-    /// Runs tasks once, and returns those that are to be run again.
+    /// Runs tasks once, and returns the responses of those that run again.
     async fn run_once(
         &self,
         rows: &[ManifestRow],
         run: u32,
         left: &[u64],
-        ends: &mut Ends,
+        responses: &mut Responses,
         watch: &impl Fn(&JobProgress),
     ) -> Result<Vec<TaskResponse>, Failure> {
         let mut again = Vec::new();
         let is_failing = std::cell::Cell::new(false);
-        let invocations = stream::iter(left.chunks(self.tasks_an_invocation.max(1)))
+        let invocations = stream::iter(left.chunks(self.tasks_per_invocation.max(1)))
             .take_while(|_| ready(!self.stop.is_set() && !is_failing.get()))
             .map(|chunk| self.invoke(rows, run, chunk))
             .buffer_unordered(self.invocations.max(1));
@@ -206,14 +212,14 @@ impl<I: Invoke, R: ResultStore, C: Clock, P: Stop> LocalJob<I, R, C, P> {
         while let Some(answered) = invocations.next().await {
             let (temporary, over): (Vec<_>, Vec<_>) = answered
                 .into_iter()
-                .partition(|end| end.code == ResultCode::TemporaryFailure);
+                .partition(|response| response.code == ResultCode::TemporaryFailure);
             again.extend(temporary);
-            self.keep(&over).await?;
-            ends.extend(over.into_iter().map(|end| (end.task, end)));
-            is_failing.set(too_many_failed(ends));
-            watch(&self.progress(JobState::Active, ends));
+            self.store_responses(&over).await?;
+            responses.extend(over.into_iter().map(|response| (response.task, response)));
+            is_failing.set(too_many_failed(responses));
+            watch(&self.progress(JobState::Active, responses));
         }
-        again.sort_by_key(|end| end.task);
+        again.sort_by_key(|response| response.task);
         Ok(again)
     }
 
@@ -233,43 +239,43 @@ impl<I: Invoke, R: ResultStore, C: Clock, P: Stop> LocalJob<I, R, C, P> {
         read_answer(&answer, &invocation_id, chunk)
     }
 
-    /// Writes down ends that hold. They are named by the first of them, which no other invocation ends.
-    async fn keep(&self, ends: &[TaskResponse]) -> Result<(), Failure> {
-        let Some(first) = ends.first() else { return Ok(()) };
+    /// Stores final responses under the number of their first task, which no other invocation finishes.
+    async fn store_responses(&self, responses: &[TaskResponse]) -> Result<(), Failure> {
+        let Some(first) = responses.first() else { return Ok(()) };
         let mut text = String::new();
-        for end in ends {
-            text.push_str(&spelled(end)?);
+        for response in responses {
+            text.push_str(&spelled(response)?);
             text.push('\n');
         }
         self.write(&format!("progress/{:012}.jsonl", first.task), text).await
     }
 
-    /// Ends tasks that failed for a while as often as they are run.
-    async fn give_up(&self, again: Vec<TaskResponse>, ends: &mut Ends) -> Result<(), Failure> {
+    /// Stores a final failure for tasks whose last run was a temporary failure.
+    async fn give_up(&self, again: Vec<TaskResponse>, responses: &mut Responses) -> Result<(), Failure> {
         let given_up: Vec<TaskResponse> = again
             .into_iter()
-            .map(|end| TaskResponse {
-                text: format!("given up after {MOST_RUNS} runs: {}", end.text),
-                ..end
+            .map(|response| TaskResponse {
+                text: format!("given up after {MAX_TASK_RUNS} runs: {}", response.text),
+                ..response
             })
             .collect();
-        self.keep(&given_up).await?;
-        ends.extend(given_up.into_iter().map(|end| (end.task, end)));
+        self.store_responses(&given_up).await?;
+        responses.extend(given_up.into_iter().map(|response| (response.task, response)));
         Ok(())
     }
 
-    /// Writes the completion report, its index last.
-    async fn report(&self, rows: &[ManifestRow], ends: &Ends) -> Result<(), Failure> {
+    /// Writes the completion report. Its index is written last.
+    async fn report(&self, rows: &[ManifestRow], responses: &Responses) -> Result<(), Failure> {
         let mut files = Vec::new();
         for (status, is_of) in [("succeeded", TaskOutcome::Succeeded), ("failed", TaskOutcome::Failed)] {
             let mut text = String::new();
-            for (row, end) in rows
+            for (row, response) in rows
                 .iter()
                 .zip(0_u64..)
-                .filter_map(|(row, task)| Some((row, ends.get(&task)?)))
+                .filter_map(|(row, task)| Some((row, responses.get(&task)?)))
             {
-                if task_end(end) == is_of {
-                    text.push_str(&report_row(row, end)?);
+                if outcome_of(response) == is_of {
+                    text.push_str(&report_row(row, response)?);
                     text.push('\n');
                 }
             }
@@ -281,21 +287,21 @@ impl<I: Invoke, R: ResultStore, C: Clock, P: Stop> LocalJob<I, R, C, P> {
             self.write(&name, text).await?;
             files.push(CompletionReportFile {
                 status: status.to_owned(),
-                bucket: self.place.bucket.clone(),
+                bucket: self.report_location.bucket.clone(),
                 md5,
-                key: format!("{}{}/{name}", self.place.prefix, folder(&self.record.id)),
+                key: format!("{}{}/{name}", self.report_location.prefix, folder(&self.record.id)),
             });
         }
         let index = CompletionReportManifest::new(self.clock.now().to_rfc3339(), files);
         self.write(INDEX_NAME, spelled(&index)?).await
     }
 
-    fn progress(&self, state: JobState, ends: &Ends) -> JobProgress {
-        progress_of(state, self.record.tasks, ends)
+    fn progress(&self, state: JobState, responses: &Responses) -> JobProgress {
+        progress_of(state, self.record.tasks, responses)
     }
 }
 
-/// Reads what is written down of a job; `None` where there is no such job.
+/// Reads the record of a job; `None` if there is no such job.
 pub async fn read_record<R: ResultStore>(store: &R, id: &str) -> Result<Option<JobRecord>, Failure> {
     let name = format!("{}/{RECORD_NAME}", folder(id));
     if !store.list(&name, None).await?.contains(&name) {
@@ -304,29 +310,29 @@ pub async fn read_record<R: ResultStore>(store: &R, id: &str) -> Result<Option<J
     read_as(&name, &store.read(&name).await?).map(Some)
 }
 
-/// Reads how far a job is.
+/// Reads the progress of a job.
 pub async fn read_progress<R: ResultStore>(store: &R, record: &JobRecord) -> Result<JobProgress, Failure> {
-    let ends = read_ends(store, &record.id).await?;
-    Ok(progress_of(record.state, record.tasks, &ends))
+    let responses = read_responses(store, &record.id).await?;
+    Ok(progress_of(record.state, record.tasks, &responses))
 }
 
-async fn read_ends<R: ResultStore>(store: &R, id: &str) -> Result<Ends, Failure> {
-    let mut ends = Ends::new();
+async fn read_responses<R: ResultStore>(store: &R, id: &str) -> Result<Responses, Failure> {
+    let mut responses = Responses::new();
     let prefix = format!("{}/progress/", folder(id));
     let mut texts = pin!(texts(store, &prefix, None));
     while let Some((name, text)) = texts.try_next().await? {
         for line in text.lines() {
-            let end: TaskResponse = read_as(&name, line)?;
-            ends.insert(end.task, end);
+            let response: TaskResponse = read_as(&name, line)?;
+            responses.insert(response.task, response);
         }
     }
-    Ok(ends)
+    Ok(responses)
 }
 
-fn progress_of(state: JobState, tasks: u64, ends: &Ends) -> JobProgress {
-    let count = |end: TaskOutcome| {
-        let of_end = ends.values().filter(|answered| task_end(answered) == end);
-        u64::try_from(of_end.count()).unwrap_or(u64::MAX)
+fn progress_of(state: JobState, tasks: u64, responses: &Responses) -> JobProgress {
+    let count = |outcome: TaskOutcome| {
+        let with_outcome = responses.values().filter(|answered| outcome_of(answered) == outcome);
+        u64::try_from(with_outcome.count()).unwrap_or(u64::MAX)
     };
     JobProgress {
         state,
@@ -337,37 +343,40 @@ fn progress_of(state: JobState, tasks: u64, ends: &Ends) -> JobProgress {
     }
 }
 
-fn too_many_failed(ends: &Ends) -> bool {
-    let failed = ends.values().filter(|end| task_end(end) == TaskOutcome::Failed).count();
-    ends.len() >= FAILS_AFTER && failed * 2 > ends.len()
+fn too_many_failed(responses: &Responses) -> bool {
+    let failed = responses
+        .values()
+        .filter(|response| outcome_of(response) == TaskOutcome::Failed)
+        .count();
+    responses.len() >= FAILS_AFTER && failed * 2 > responses.len()
 }
 
-fn task_end(end: &TaskResponse) -> TaskOutcome {
-    match end.code {
+fn outcome_of(response: &TaskResponse) -> TaskOutcome {
+    match response.code {
         ResultCode::Succeeded => TaskOutcome::Succeeded,
         ResultCode::TemporaryFailure | ResultCode::PermanentFailure => TaskOutcome::Failed,
     }
 }
 
-fn report_row(row: &ManifestRow, end: &TaskResponse) -> Result<String, Failure> {
+fn report_row(row: &ManifestRow, response: &TaskResponse) -> Result<String, Failure> {
     let spelled = row.to_csv();
     let mut cells = spelled.split(',').map(str::to_owned);
-    let error_code = match end.code {
+    let error_code = match response.code {
         ResultCode::Succeeded => "",
         failed => failed.as_str(),
     };
     let reported = TaskRow {
         file: "the report".to_owned(),
-        row: end.task.saturating_add(1),
+        row: response.task.saturating_add(1),
         cells: TaskCells {
             bucket: cells.next().unwrap_or_default(),
             key: cells.next().unwrap_or_default(),
             version: cells.next(),
         },
-        end: task_end(end),
+        end: outcome_of(response),
         http_status: Some(200),
         error_code: error_code.to_owned(),
-        message: end.text.clone(),
+        message: response.text.clone(),
     };
     reported.to_csv().map_err(|error| bug(error.to_string()))
 }
@@ -382,7 +391,7 @@ fn read_as<T: serde::de::DeserializeOwned>(name: &str, text: &str) -> Result<T, 
         code: "JobNotReadable".to_owned(),
         action: "read the job's record".to_owned(),
         resource: name.to_owned(),
-        detail: format!("{error}: give the job another folder, or remove this one and start anew"),
+        detail: format!("{error}: choose another folder for the job, or delete this one and start the job again"),
     })
 }
 
@@ -398,7 +407,7 @@ fn bug(detail: String) -> Failure {
 
 fn md5_of(bytes: &[u8]) -> String {
     Md5::digest(bytes).iter().fold(String::new(), |mut digits, byte| {
-        // Writing to a string cannot fail.
+        // Writing to a `String` never fails.
         let _written = write!(digits, "{byte:02x}");
         digits
     })

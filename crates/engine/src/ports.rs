@@ -1,4 +1,4 @@
-//! What the engine needs of the world.
+//! The ports: traits through which the engine reaches AWS and the clock.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -16,17 +16,18 @@ use s3ferry_core::time::Timestamp;
 use s3ferry_core::upload::{ListedUpload, UploadEntry, UploadId};
 use s3ferry_core::versions::{DeleteIntent, VersionListing, VersionName};
 
-/// The bucket that is migrated.
+/// The source bucket.
 pub trait SourceBucket: Send + Sync {
-    /// Reads the current object of a key, and those `aspects` of it that a HEAD does not show.
+    /// Reads the current object of a key, and `attributes` of it that a HEAD does not show.
     fn read(
         &self,
         key: &ObjectKey,
         attributes: &AttributeSet,
     ) -> impl Future<Output = Result<ObjectState, Failure>> + Send;
 
-    /// Reads `aspects` of exactly the object that `facts` describe, and returns these facts with what was read;
-    /// `None` when the object is no longer there.
+    /// Reads `attributes` of exactly the object that `facts` describe, and adds them to the facts.
+    ///
+    /// Returns `None` if the object no longer exists.
     fn read_more(
         &self,
         key: &ObjectKey,
@@ -34,19 +35,19 @@ pub trait SourceBucket: Send + Sync {
         attributes: &AttributeSet,
     ) -> impl Future<Output = Result<Option<ObjectFacts>, Failure>> + Send;
 
-    /// Reads in which parts the object that `facts` describe was uploaded.
+    /// Reads the part sizes of the object that `facts` describe.
     fn layout(&self, key: &ObjectKey, facts: &ObjectFacts) -> impl Future<Output = Result<PartLayout, Failure>> + Send;
 
-    /// Tells whether the bucket's objects have access control lists of their own.
+    /// Returns whether the bucket's objects have access control lists.
     fn has_acl(&self) -> impl Future<Output = Result<bool, Failure>> + Send;
 
-    /// Looks for positive evidence that a key that answered 404 has no current object: a listing of its versions.
+    /// Lists the versions of a key that answered 404, to confirm that it has no current object.
     ///
-    /// For up to 15 minutes after versioning was first enabled, S3 may answer 404 for objects that are there:
+    /// For up to 15 minutes after versioning was first enabled, S3 may answer 404 for objects that exist:
     /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/manage-versioning-examples.html>
     fn confirm_absence(&self, key: &ObjectKey) -> impl Future<Output = Result<Absence, Failure>> + Send;
 
-    /// Lists the newest versions of exactly this key, as [`DestinationBucket::history`] does.
+    /// Lists the newest versions of exactly this key, like [`DestinationBucket::history`].
     fn versions(&self, key: &ObjectKey) -> impl Future<Output = Result<VersionListing, Failure>> + Send;
 
     /// Reads one version of a key.
@@ -56,20 +57,20 @@ pub trait SourceBucket: Send + Sync {
         version: &VersionName,
     ) -> impl Future<Output = Result<ObjectState, Failure>> + Send;
 
-    /// Asks whether the bucket's own replication carries a key to our destination.
+    /// Reads whether a replication rule of the source bucket covers the key and this destination.
     fn replication(&self, key: &ObjectKey) -> impl Future<Output = Result<ReplicationCoverage, Failure>> + Send;
 }
 
-/// What a listing of a key's versions shows.
+/// The result of listing the versions of a key that answered 404.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Absence {
-    /// The bucket answered, and the key has no current object.
+    /// The key has no current object.
     Confirmed,
-    /// There is one after all.
+    /// The key has a current object.
     ObjectFound,
 }
 
-/// Looks for evidence that a key is gone that a listing named and a read answers 404 for.
+/// Confirms the absence of a key that a listing contains and that answered 404.
 pub(crate) async fn confirm_gone(
     state: ObjectState,
     is_listed: bool,
@@ -86,54 +87,54 @@ pub(crate) async fn confirm_gone(
     }
 }
 
-/// The bucket that is migrated to.
+/// The destination bucket.
 pub trait DestinationBucket: Send + Sync {
-    /// Reads the current object of a key, and those `aspects` of it that a HEAD does not show.
+    /// Reads the current object of a key, and `attributes` of it that a HEAD does not show.
     fn read(
         &self,
         key: &ObjectKey,
         attributes: &AttributeSet,
     ) -> impl Future<Output = Result<ObjectState, Failure>> + Send;
 
-    /// Looks for positive evidence that a key that answered 404 has no current object, as
-    /// [`SourceBucket::confirm_absence`] does.
+    /// Lists the versions of a key that answered 404, like [`SourceBucket::confirm_absence`].
     fn confirm_absence(&self, key: &ObjectKey) -> impl Future<Output = Result<Absence, Failure>> + Send;
 
-    /// Reads how the bucket locks new versions; `None` where it has no Object Lock.
+    /// Reads the bucket's Object Lock configuration; `None` if it has no Object Lock.
     fn object_lock(&self) -> impl Future<Output = Result<Option<BucketObjectLock>, Failure>> + Send;
 
-    /// Reads how the bucket encrypts what is written without saying how; `None` where that may not be read.
+    /// Reads the bucket's default encryption; `None` without the permission to read it.
     fn default_encryption(&self) -> impl Future<Output = Result<Option<ExplicitEncryption>, Failure>> + Send;
 
-    /// Tells whether the bucket's objects have access control lists of their own.
+    /// Returns whether the bucket's objects have access control lists.
     fn has_acl(&self) -> impl Future<Output = Result<bool, Failure>> + Send;
 
-    /// Copies the source version that `order` pins in one request, if the destination is still what `order` says.
+    /// Copies the source version that `order` pins, with a single request that is conditional on the destination.
     fn copy(
         &self,
         key: &ObjectKey,
         order: &CopyOrder,
     ) -> impl Future<Output = Result<WrittenObject, WriteError>> + Send;
 
-    /// Changes what lies around the bytes of the object that `order` names; returns what of it the store cannot hold.
+    /// Updates attributes of the object that `order` names. Returns the attributes that the bucket cannot store.
     fn update_attributes(
         &self,
         key: &ObjectKey,
         order: &AttributeUpdate,
     ) -> impl Future<Output = Result<AttributeSet, WriteError>> + Send;
 
-    /// Deletes the current object if it is still the one that was `seen`; returns the delete marker that stands for it
-    /// now, where the bucket has versions.
+    /// Deletes the current object if its ETag is still `seen`.
+    ///
+    /// Returns the version id of the delete marker, if the bucket has versioning.
     fn delete(
         &self,
         key: &ObjectKey,
         seen: &ETag,
     ) -> impl Future<Output = Result<Option<VersionId>, WriteError>> + Send;
 
-    /// Tells whether the bucket keeps versions.
+    /// Returns whether the bucket has versioning.
     fn is_versioned(&self) -> impl Future<Output = Result<bool, Failure>> + Send;
 
-    /// Lists the newest versions of exactly this key: at least four, if there are as many.
+    /// Lists the newest versions of exactly this key: at least four, if the key has as many.
     fn history(&self, key: &ObjectKey) -> impl Future<Output = Result<VersionListing, Failure>> + Send;
 
     /// Reads one version of a key.
@@ -143,24 +144,24 @@ pub trait DestinationBucket: Send + Sync {
         version: &VersionName,
     ) -> impl Future<Output = Result<ObjectState, Failure>> + Send;
 
-    /// Removes one version of a key for good; one that is not there is no failure.
+    /// Deletes one version of a key permanently. A version that does not exist is no failure.
     fn remove_version(
         &self,
         key: &ObjectKey,
         version: &VersionName,
     ) -> impl Future<Output = Result<(), Failure>> + Send;
 
-    /// Begins an upload in parts.
+    /// Creates a multipart upload.
     fn create_upload(
         &self,
         key: &ObjectKey,
         terms: &UploadParameters,
     ) -> impl Future<Output = Result<UploadId, WriteError>> + Send;
 
-    /// Learns how far an upload is before its missing parts are copied. Only what shows progress needs it.
+    /// Announces a multipart copy before its missing parts are copied, for progress displays.
     fn parts_follow(&self, _key: &ObjectKey, _plan: &CopyPlan, _copied: &BTreeMap<u32, CopiedPart>) {}
 
-    /// Copies one part of the source version that `pin` names. Doing so twice does no harm.
+    /// Copies one part of the source version that `pin` names. A repeated request replaces the part.
     fn copy_part(
         &self,
         key: &ObjectKey,
@@ -169,17 +170,17 @@ pub trait DestinationBucket: Send + Sync {
         part: &PlannedPart,
     ) -> impl Future<Output = Result<CopiedPart, WriteError>> + Send;
 
-    /// Lists the parts an upload has, in the order of their numbers; `None` when there is no such upload.
+    /// Lists the parts of an upload in the order of their numbers; `None` if the upload does not exist.
     fn list_parts(
         &self,
         key: &ObjectKey,
         upload_id: &UploadId,
     ) -> impl Future<Output = Result<Option<Vec<CopiedPart>>, Failure>> + Send;
 
-    /// Lists the uploads of exactly this key that are under way, whoever began them.
+    /// Lists all multipart uploads in progress for exactly this key, of every initiator.
     fn list_uploads(&self, key: &ObjectKey) -> impl Future<Output = Result<Vec<ListedUpload>, Failure>> + Send;
 
-    /// Makes an object of an upload, if the destination is still what `completion` says.
+    /// Completes an upload, if the destination still meets the condition of `completion`.
     fn complete_upload(
         &self,
         key: &ObjectKey,
@@ -187,79 +188,82 @@ pub trait DestinationBucket: Send + Sync {
         completion: &UploadCompletion,
     ) -> impl Future<Output = Result<WrittenObject, WriteError>> + Send;
 
-    /// Drops an upload and the parts it has by now; one that is not there is no failure. A part that is under way may
-    /// arrive after it and keep the upload alive.
+    /// Aborts an upload. An upload that does not exist is no failure.
+    ///
+    /// A part in progress may arrive after the abort, and the upload then continues to exist.
     fn abort_upload(&self, key: &ObjectKey, upload_id: &UploadId) -> impl Future<Output = Result<(), Failure>> + Send;
 }
 
-/// A part that is at the destination.
+/// A part of an upload at the destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CopiedPart {
-    /// Its number, from 1.
+    /// The part number, from 1.
     pub number: u32,
-    /// Its size.
+    /// The size of the part.
     pub size_bytes: u64,
-    /// Its tag, which completion repeats.
+    /// The part's ETag, which the completion of the upload repeats.
     pub etag: ETag,
-    /// Its checksum: algorithm (as in `CRC64NVME`) and base64 value.
+    /// The part's checksum: algorithm (such as `CRC64NVME`) and base64 value.
     pub checksum: Option<(&'static str, String)>,
 }
 
-/// How an upload is completed.
+/// The parameters of the completion of an upload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UploadCompletion {
-    /// All parts in the order of their numbers.
+    /// All parts, in the order of their numbers.
     pub parts: Vec<CopiedPart>,
-    /// What the destination must be.
+    /// The condition on the destination object.
     pub condition: WriteCondition,
-    /// The size that all parts make together.
+    /// The total size of all parts.
     pub size_bytes: u64,
-    /// The checksum that was stated when the upload began.
+    /// The explicit checksum of the upload's creation.
     pub checksum: Option<ExplicitChecksum>,
 }
 
-/// What a copy or a completed upload became.
+/// The object that a copy or a completed upload wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WrittenObject {
-    /// The version, where the bucket has versions.
+    /// The version id, if the bucket has versioning.
     pub version_id: Option<VersionId>,
-    /// The tag of the object.
+    /// The ETag of the object.
     pub etag: ETag,
 }
 
-/// Where uploads in parts are written down, so that the next invocation can go on with them. An entry is durable once
-/// a call returns.
+/// The journal of multipart copies in progress, so that the next invocation can resume them.
+///
+/// An entry is durable once a call returns.
 pub trait UploadJournal: Send + Sync {
     /// Reads the entry of a key.
     fn load(&self, key: &ObjectKey) -> impl Future<Output = Result<Option<JournaledUpload>, Failure>> + Send;
 
-    /// Writes the entry of a key unless it has one; `None` means that it has.
+    /// Creates the entry of a key. Returns `None` if the key has an entry.
     fn create(
         &self,
         key: &ObjectKey,
         entry: &UploadEntry,
     ) -> impl Future<Output = Result<Option<ETag>, WriteError>> + Send;
 
-    /// Removes an entry if it is still the one that was seen; if not, somebody else has dealt with it.
+    /// Deletes an entry if its ETag is still `seen`. An entry that changed belongs to another invocation.
     fn remove(&self, key: &ObjectKey, seen: &ETag) -> impl Future<Output = Result<(), Failure>> + Send;
 }
 
-/// An entry of the upload journal as it was read.
+/// An entry that was read from the upload journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JournaledUpload {
-    /// The tag of the journal's object.
+    /// The ETag of the journal's object.
     pub etag: ETag,
-    /// What it says; `None` when nobody can read it, which an adapter reports.
+    /// The content of the entry; `None` if it is malformed, which the adapter logs.
     pub entry: Option<UploadEntry>,
 }
 
-/// Where deletes of ours are announced before they are sent, so that the delete markers they leave can be told from those
-/// of applications. An announcement is durable once a call returns.
+/// The delete intents, written before the deletes are sent.
+///
+/// They distinguish the delete markers of s3ferry from those of applications. An intent is durable once a call returns.
 pub trait DeleteIntents: Send + Sync {
-    /// Announces the delete of one version, or announces it again.
+    /// Writes the intent to delete one version, or replaces it.
     fn announce(&self, key: &ObjectKey, intent: &DeleteIntent) -> impl Future<Output = Result<(), Failure>> + Send;
 
-    /// Finds the announcement of the delete of a version.
+    /// Reads the intent to delete a version.
     fn find(
         &self,
         key: &ObjectKey,
@@ -267,12 +271,12 @@ pub trait DeleteIntents: Send + Sync {
     ) -> impl Future<Output = Result<Option<DeleteIntent>, Failure>> + Send;
 }
 
-/// What is written down between invocations.
+/// The state that is stored between invocations: upload journal and delete intents.
 pub trait StateStore: UploadJournal + DeleteIntents {}
 
 impl<T: UploadJournal + DeleteIntents> StateStore for T {}
 
-/// No journal: copies in parts must be done within one invocation.
+/// The type of a journal that does not exist: multipart copies must finish within one invocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoJournal {}
 
@@ -300,27 +304,28 @@ impl DeleteIntents for NoJournal {
     }
 }
 
-/// Why a write did not report success.
+/// The error of a write that did not report success.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WriteError {
-    /// Either side is no longer what was read. Nothing was written.
+    /// The source or the destination changed after it was read. Nothing was written.
     PreconditionFailed,
-    /// No answer came: the write may have happened, may still happen, or neither.
+    /// No response arrived: the write may have landed, may still land, or neither.
     OutcomeUnknown(Failure),
-    /// The write was refused.
+    /// S3 rejected the write.
     Failed(Failure),
 }
 
-/// The queue that brings a key back.
+/// The queue to which unfinished keys are sent.
 pub trait Continuations: Send + Sync {
-    /// Sends a continuation that arrives after `delay` at the earliest, or as late as the queue can delay it.
-    /// It is durable once this returns.
+    /// Sends a continuation with a delay of `delay`, or the longest delay that the queue supports.
+    ///
+    /// The continuation is durable once the call returns.
     fn send(&self, continuation: &Continuation, delay: Duration) -> impl Future<Output = Result<(), Failure>> + Send;
 }
 
-/// The queue that a message came from.
+/// The queue from which a message was received.
 pub trait Redelivery: Send + Sync {
-    /// Lets the message of a delivery come back after `delay`, rather than when the queue would bring it back by itself.
+    /// Sets the visibility timeout of a received message: SQS redelivers it after `delay`.
     fn return_after(
         &self,
         receipt: &ReceiptHandle,
@@ -328,11 +333,11 @@ pub trait Redelivery: Send + Sync {
     ) -> impl Future<Output = Result<(), Failure>> + Send;
 }
 
-/// The passing of time.
+/// A clock.
 pub trait Clock: Send + Sync {
-    /// Returns the present time.
+    /// Returns the current time.
     fn now(&self) -> Timestamp;
 
-    /// Waits.
+    /// Waits for a duration.
     fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send;
 }

@@ -1,4 +1,4 @@
-//! The end of one record: counted, and put into the log in one line.
+//! Counts and logs the result of one record.
 
 use std::collections::BTreeMap;
 
@@ -11,12 +11,12 @@ use s3ferry_core::outcome::{Outcome, SkipReason};
 use crate::batch::RecordResult;
 use crate::invocation_counts::InvocationCounts;
 
-/// Where a record came from, for its line.
+/// The origin of a record, for its log line.
 #[derive(Debug, Clone, Copy)]
 pub enum RecordOrigin<'a> {
-    /// A message of a queue, or an invocation without one.
+    /// An SQS message with its id, or an invocation without a message.
     Message(Option<&'a str>),
-    /// A task of a job, or an item of a map.
+    /// A task of a job, or an item of a Distributed Map.
     Task(&'a str),
 }
 
@@ -36,18 +36,18 @@ impl<'a> RecordOrigin<'a> {
     }
 }
 
-/// Counts records that failed, and keys once however many records named them.
-pub fn count(settled: &RecordResult, counts: &mut InvocationCounts) {
-    counts.stale += u64::from(settled.stale);
-    if !settled.acknowledged {
+/// Adds a record's result to the counts. Each key is counted once, even if several records name it.
+pub fn count(result: &RecordResult, counts: &mut InvocationCounts) {
+    counts.stale += u64::from(result.stale);
+    if !result.acknowledged {
         counts.failed += 1;
     }
-    counts.refused += u64::from(settled.is_foreign());
-    if !settled.first_of_key {
+    counts.refused += u64::from(result.is_foreign());
+    if !result.first_of_key {
         return;
     }
-    counts.attributes_not_preserved += u64::try_from(settled.report.not_preserved.len()).unwrap_or(u64::MAX);
-    match &settled.report.outcome {
+    counts.attributes_not_preserved += u64::try_from(result.report.not_preserved.len()).unwrap_or(u64::MAX);
+    match &result.report.outcome {
         Outcome::Copied { size_bytes, .. } => {
             counts.copied += 1;
             counts.bytes_copied += size_bytes;
@@ -58,15 +58,17 @@ pub fn count(settled: &RecordResult, counts: &mut InvocationCounts) {
             counts.skipped += 1;
             counts.conflicts += u64::from(*reason == SkipReason::DestinationNewer);
         }
-        Outcome::Deferred(_) => counts.requeued += u64::from(settled.acknowledged),
+        Outcome::Deferred(_) => counts.requeued += u64::from(result.acknowledged),
         Outcome::Failed(_) => {}
     }
 }
 
-/// Logs the terminal event of a record: an error where an operator must act, a warning where something is degraded.
-pub fn log(origin: RecordOrigin<'_>, hint: &KeyHint, settled: &RecordResult) {
-    let report = &settled.report;
-    let lost = listed(&report.not_preserved);
+/// Logs the result of a record in one line.
+///
+/// The level is error if an operator must act, and warning if the result is degraded.
+pub fn log(origin: RecordOrigin<'_>, hint: &KeyHint, result: &RecordResult) {
+    let report = &result.report;
+    let not_preserved_names = listed(&report.not_preserved);
     macro_rules! terminal {
         ($level:ident, $text:literal, $($field:tt)*) => {
             tracing::$level!(
@@ -78,8 +80,8 @@ pub fn log(origin: RecordOrigin<'_>, hint: &KeyHint, settled: &RecordResult) {
                 outcome = report.outcome.as_str(),
                 passes = report.passes,
                 duration_ms = u64::try_from(report.duration.as_millis()).unwrap_or(u64::MAX),
-                superseded = settled.stale,
-                not_preserved = %lost,
+                superseded = result.stale,
+                not_preserved = %not_preserved_names,
                 $($field)*
                 $text
             )
@@ -89,7 +91,7 @@ pub fn log(origin: RecordOrigin<'_>, hint: &KeyHint, settled: &RecordResult) {
         Outcome::Failed(failure) => {
             let (kind, code) = (failure.kind.as_str(), &failure.code);
             match failure.kind {
-                // `log_denials` says once for all of them that an operator must act.
+                // `log_denials` logs one error for all denials.
                 FailureKind::Permanent | FailureKind::Configuration if is_denial(failure) => {
                     terminal!(warn, "record failed", error.kind = kind, error.code = code, %failure,);
                 }
@@ -105,16 +107,22 @@ pub fn log(origin: RecordOrigin<'_>, hint: &KeyHint, settled: &RecordResult) {
             warn,
             "record not done",
             reason = reason.as_str(),
-            requeued = settled.acknowledged,
+            requeued = result.acknowledged,
         ),
         Outcome::Skipped(reason @ SkipReason::DestinationNewer) => {
             terminal!(warn, "record done, with a conflict", reason = reason.as_str(),);
         }
-        Outcome::Skipped(reason) if lost.is_empty() => terminal!(info, "record done", reason = reason.as_str(),),
-        Outcome::Skipped(reason) => terminal!(warn, "record done, with aspects not carried", reason = reason.as_str(),),
+        Outcome::Skipped(reason) if not_preserved_names.is_empty() => {
+            terminal!(info, "record done", reason = reason.as_str(),)
+        }
+        Outcome::Skipped(reason) => terminal!(
+            warn,
+            "record done, with attributes not preserved",
+            reason = reason.as_str(),
+        ),
         Outcome::Copied { version_id, size_bytes } => {
             let version_id = version_id.as_ref().map(VersionId::as_str);
-            if lost.is_empty() {
+            if not_preserved_names.is_empty() {
                 terminal!(
                     info,
                     "record done",
@@ -124,7 +132,7 @@ pub fn log(origin: RecordOrigin<'_>, hint: &KeyHint, settled: &RecordResult) {
             } else {
                 terminal!(
                     warn,
-                    "record done, with aspects lost",
+                    "record done, with attributes not preserved",
                     s3.version_id = version_id,
                     s3.size_bytes = size_bytes,
                 );
@@ -132,21 +140,25 @@ pub fn log(origin: RecordOrigin<'_>, hint: &KeyHint, settled: &RecordResult) {
         }
         Outcome::AttributesUpdated { attributes } => {
             let attributes_updated = listed(attributes);
-            if lost.is_empty() {
+            if not_preserved_names.is_empty() {
                 terminal!(info, "record done", attributes_updated = %attributes_updated,);
             } else {
-                terminal!(warn, "record done, with aspects lost", attributes_updated = %attributes_updated,);
+                terminal!(
+                    warn,
+                    "record done, with attributes not preserved",
+                    attributes_updated = %attributes_updated,
+                );
             }
         }
         Outcome::Deleted => terminal!(info, "record done",),
     }
 }
 
-/// Logs each denial of an invocation once, with the number of records that it stopped.
-pub fn log_denials<'a>(settled: impl IntoIterator<Item = &'a RecordResult>) {
+/// Logs each denied action of an invocation once, with the number of records that failed because of it.
+pub fn log_denials<'a>(results: impl IntoIterator<Item = &'a RecordResult>) {
     let mut denials: BTreeMap<(&str, &str), (u64, &Failure)> = BTreeMap::new();
-    for settled in settled {
-        if let Outcome::Failed(failure) = &settled.report.outcome
+    for result in results {
+        if let Outcome::Failed(failure) = &result.report.outcome
             && is_denial(failure)
         {
             let denial = denials.entry((&failure.action, bucket_of(&failure.resource)));
@@ -170,7 +182,7 @@ fn is_denial(failure: &Failure) -> bool {
     failure.code.starts_with("AccessDenied")
 }
 
-/// Returns the bucket of an object's ARN, or the resource as it is.
+/// Returns the bucket of an object's ARN, or the resource unchanged.
 fn bucket_of(resource: &str) -> &str {
     match resource.split_once('/') {
         Some((bucket, _)) if bucket.contains(":s3:") => bucket,
@@ -178,7 +190,7 @@ fn bucket_of(resource: &str) -> &str {
     }
 }
 
-/// Names aspects in the log, with commas between them.
+/// Returns the names of attributes, separated by commas.
 fn listed(attributes: &AttributeSet) -> String {
     let names: Vec<&str> = attributes.iter().map(|attribute| attribute.as_str()).collect();
     names.join(",")
@@ -199,7 +211,7 @@ mod tests {
     use super::*;
 
     fn counted(outcome: Outcome) -> InvocationCounts {
-        let settled = RecordResult {
+        let result = RecordResult {
             report: ReconcileReport {
                 outcome,
                 not_preserved: AttributeSet::from([Attribute::Etag]),
@@ -215,11 +227,11 @@ mod tests {
             first_of_key: true,
         };
         let mut counts = InvocationCounts::default();
-        count(&settled, &mut counts);
+        count(&result, &mut counts);
         counts
     }
 
-    /// Keeps level and message of every event.
+    /// A subscriber that collects level and fields of every log event.
     #[derive(Debug, Clone, Default)]
     struct Log(Arc<Mutex<Vec<Line>>>);
 
@@ -259,20 +271,20 @@ mod tests {
     }
 
     #[test]
-    fn denials_alike_are_one_error_with_a_count_beside_the_line_of_each_record() {
+    fn equal_denials_are_logged_as_one_error_with_a_count_beside_the_line_of_each_record() {
         let denied = |bucket: &str, key: &str| RecordResult {
             report: ReconcileReport::failed(Failure {
                 kind: FailureKind::Permanent,
                 code: "AccessDenied".to_owned(),
                 action: "s3:GetObject".to_owned(),
                 resource: format!("arn:aws:s3:::{bucket}/{key}"),
-                detail: "said S3".to_owned(),
+                detail: "response of S3".to_owned(),
             }),
             acknowledged: false,
             stale: false,
             first_of_key: true,
         };
-        let settled = [
+        let results = [
             denied("one", "a"),
             denied("one", "b"),
             denied("two", "a"),
@@ -286,25 +298,25 @@ mod tests {
             sequencer: None,
             hops: ContinuationHops::default(),
         };
-        let written = Log::default();
-        tracing::subscriber::with_default(written.clone(), || {
-            log_denials(&settled);
-            for settled in &settled {
-                log(RecordOrigin::Message(None), &hint, settled);
+        let log_lines = Log::default();
+        tracing::subscriber::with_default(log_lines.clone(), || {
+            log_denials(&results);
+            for result in &results {
+                log(RecordOrigin::Message(None), &hint, result);
             }
         });
-        let written = written.0.lock().unwrap();
-        let of_level = |wanted: Level| written.iter().filter(move |(level, _)| *level == wanted);
+        let log_lines = log_lines.0.lock().unwrap();
+        let of_level = |wanted: Level| log_lines.iter().filter(move |(level, _)| *level == wanted);
         let errors: Vec<(&str, &str)> = of_level(Level::ERROR)
             .map(|(_, fields)| (fields["resource"].as_str(), fields["records"].as_str()))
             .collect();
         assert_eq!(errors, [("\"arn:aws:s3:::one\"", "3"), ("\"arn:aws:s3:::two\"", "1")]);
         let ends = of_level(Level::WARN).filter(|(_, fields)| fields["message"] == "record failed");
-        assert_eq!(ends.count(), 4, "each record has its line");
+        assert_eq!(ends.count(), 4, "one line for each record");
     }
 
     #[test]
-    fn conflicts_are_counted_among_what_was_skipped() {
+    fn conflicts_are_also_counted_as_skipped() {
         let expected = InvocationCounts {
             skipped: 1,
             conflicts: 1,

@@ -1,4 +1,4 @@
-//! Where a run of a final sync keeps what became of its items.
+//! The store for the results of a final sync.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -6,25 +6,26 @@ use std::future::Future;
 use futures::{Stream, TryStreamExt as _, stream};
 use s3ferry_core::failure::Failure;
 
-/// How many texts are read at once.
-const READ_AT_ONCE: usize = 32;
+/// The number of objects that are read concurrently.
+const CONCURRENT_READS: usize = 32;
 
-/// Texts by name. A text is durable once `write` returns; writing a name again replaces it.
+/// A store of texts by name. A text is durable once `write` returns. Writing a name again replaces its text.
 pub trait ResultStore: Send + Sync {
-    /// Writes a text.
+    /// Writes a text under a name.
     fn write(&self, name: &str, text: String) -> impl Future<Output = Result<(), Failure>> + Send;
 
-    /// Lists, in order, names that begin with `prefix` and come after `after`: as many as the store lists at once, and
-    /// none only where there are no more.
+    /// Lists one page of the names with the prefix `prefix` after `after`, in order.
+    ///
+    /// An empty page means that there are no more names.
     fn list(&self, prefix: &str, after: Option<&str>) -> impl Future<Output = Result<Vec<String>, Failure>> + Send;
 
-    /// Reads a text.
+    /// Reads the text of a name.
     fn read(&self, name: &str) -> impl Future<Output = Result<String, Failure>> + Send;
 }
 
-/// Reads, in order, all texts whose names begin with `prefix` and come after `after`, with their names.
+/// Reads all texts whose names have the prefix `prefix` and come after `after`, in order, with their names.
 ///
-/// It holds one page of names and a few texts, however many there are.
+/// Memory use is bounded: one page of names and up to 32 texts.
 pub fn texts<'a, R: ResultStore>(
     store: &'a R,
     prefix: &'a str,
@@ -46,5 +47,5 @@ pub fn texts<'a, R: ResultStore>(
             let text = store.read(&name).await?;
             Ok((name, text))
         })
-        .try_buffered(READ_AT_ONCE)
+        .try_buffered(CONCURRENT_READS)
 }

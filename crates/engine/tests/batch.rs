@@ -1,4 +1,4 @@
-//! Batches: grouping, isolation, handing over, and what is acknowledged.
+//! Batches: grouping, isolation, requeueing and acknowledgement.
 
 mod world;
 
@@ -17,7 +17,7 @@ use s3ferry_testkit::faults::{FaultScript, PortCall, PortFault, failure};
 use s3ferry_testkit::queue::MemoryQueue;
 use world::{KEY, TestWorld, hint, sequenced, tags};
 
-async fn settle(
+async fn reconcile_hints_of(
     world: &TestWorld,
     queue: Option<&MemoryQueue>,
     hints: &[s3ferry_core::event::KeyHint],
@@ -27,8 +27,8 @@ async fn settle(
     batch.reconcile_hints(hints, deadline).await
 }
 
-fn acknowledged(settled: &[RecordResult]) -> Vec<bool> {
-    settled.iter().map(|settled| settled.acknowledged).collect()
+fn acknowledged(results: &[RecordResult]) -> Vec<bool> {
+    results.iter().map(|result| result.acknowledged).collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -40,9 +40,13 @@ async fn hints_of_one_key_share_one_reconcile_with_all_their_attributes() {
     world.source.tag(KEY, &[("a", "b")]);
     let mut tagging = hint(KEY);
     tagging.attributes = tags();
-    let settled = settle(&world, None, &[hint(KEY), tagging, hint(KEY)]).await;
-    assert_eq!(acknowledged(&settled), [true; 3]);
-    assert_eq!(world.script.count(PortCall::UpdateAttributes), 1, "one for both hints");
+    let results = reconcile_hints_of(&world, None, &[hint(KEY), tagging, hint(KEY)]).await;
+    assert_eq!(acknowledged(&results), [true; 3]);
+    assert_eq!(
+        world.script.count(PortCall::UpdateAttributes),
+        1,
+        "one update for both hints"
+    );
     world.assert_equal();
 }
 
@@ -56,10 +60,10 @@ async fn older_hints_are_distinguished_from_newer_ones() {
         sequenced("other", "0055AED6DCD90281E4"),
         hint(KEY),
     ];
-    let stale: Vec<bool> = settle(&world, None, &hints)
+    let stale: Vec<bool> = reconcile_hints_of(&world, None, &hints)
         .await
         .iter()
-        .map(|settled| settled.stale)
+        .map(|result| result.stale)
         .collect();
     assert_eq!(stale, [false, true, false, false]);
 }
@@ -69,42 +73,42 @@ async fn event_of_another_bucket_is_refused_and_touches_nothing() {
     let world = TestWorld::new();
     world.source.put(KEY, "one");
     let mut foreign = hint(KEY);
-    foreign.bucket = BucketName::new("somebody-else").unwrap();
-    let settled = settle(&world, None, &[foreign]).await;
-    let Outcome::Failed(refused) = &settled[0].report.outcome else {
-        panic!("{settled:?}");
+    foreign.bucket = BucketName::new("other-bucket").unwrap();
+    let results = reconcile_hints_of(&world, None, &[foreign]).await;
+    let Outcome::Failed(refused) = &results[0].report.outcome else {
+        panic!("{results:?}");
     };
     assert_eq!(
         (refused.kind, refused.code.as_str()),
         (FailureKind::Configuration, "ForeignBucket")
     );
-    assert!(!settled[0].acknowledged);
+    assert!(!results[0].acknowledged);
     assert_eq!(world.script.count(PortCall::SourceRead), 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn panic_is_the_failure_of_its_key_alone() {
+async fn panic_fails_only_its_key() {
     let world = TestWorld::new().with_script(FaultScript::default().on(PortCall::Copy, 1, PortFault::Panics));
     for name in ["a", "b", "c"] {
         world.source.put(name, "one");
     }
-    let settled = settle(&world, None, &[hint("a"), hint("b"), hint("c"), hint("a")]).await;
-    assert_eq!(acknowledged(&settled), [false, true, true, false]);
-    assert!(matches!(&settled[0].report.outcome, Outcome::Failed(failure) if failure.code == "Panic"));
+    let results = reconcile_hints_of(&world, None, &[hint("a"), hint("b"), hint("c"), hint("a")]).await;
+    assert_eq!(acknowledged(&results), [false, true, true, false]);
+    assert!(matches!(&results[0].report.outcome, Outcome::Failed(failure) if failure.code == "Panic"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn failed_key_does_not_hold_the_others_back() {
+async fn failed_key_does_not_affect_other_keys() {
     let denied = PortFault::Fails(failure(FailureKind::Permanent));
     let world = TestWorld::new().with_script(FaultScript::default().on(PortCall::Copy, 1, denied));
     world.source.put("a", "one");
     world.source.put("b", "one");
-    let settled = settle(&world, None, &[hint("a"), hint("b")]).await;
-    assert_eq!(acknowledged(&settled), [false, true]);
+    let results = reconcile_hints_of(&world, None, &[hint("a"), hint("b")]).await;
+    assert_eq!(acknowledged(&results), [false, true]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn refused_credentials_are_asked_once_an_invocation() {
+async fn rejected_credentials_are_not_retried_for_other_keys() {
     let mut expired = failure(FailureKind::Configuration);
     expired.code = "ExpiredToken".to_owned();
     let world =
@@ -114,16 +118,19 @@ async fn refused_credentials_are_asked_once_an_invocation() {
         world.source.put(name, "one");
     }
     let hints: Vec<_> = names.iter().map(|name| hint(name)).collect();
-    let settled = settle(&world, None, &hints).await;
-    assert_eq!(acknowledged(&settled), [false; 200]);
-    let is_expired = |settled: &RecordResult| matches!(&settled.report.outcome, Outcome::Failed(failure) if failure.code == "ExpiredToken");
-    assert!(settled.iter().all(is_expired));
-    // Those that were under way at once.
+    let results = reconcile_hints_of(&world, None, &hints).await;
+    assert_eq!(acknowledged(&results), [false; 200]);
+    let is_expired = |result: &RecordResult| {
+        let outcome = &result.report.outcome;
+        matches!(outcome, Outcome::Failed(failure) if failure.code == "ExpiredToken")
+    };
+    assert!(results.iter().all(is_expired));
+    // Only the keys that were in progress at the same time are read.
     let concurrency = world.batch(None).concurrency;
     assert!(world.script.count(PortCall::SourceRead) <= u32::try_from(concurrency).unwrap());
 }
 
-/// A world in which the key changes after every copy.
+/// Returns a setup in which the key changes after every copy.
 fn hot_world() -> TestWorld {
     let world = TestWorld::new();
     world.source.put(KEY, "start");
@@ -141,9 +148,9 @@ async fn unfinished_key_is_requeued_before_it_is_acknowledged() {
     let queue = MemoryQueue::default();
     let mut tagging = hint(KEY);
     tagging.attributes = tags();
-    let settled = settle(&hot_world(), Some(&queue), &[tagging]).await;
-    assert_eq!(settled[0].report.outcome, Outcome::Deferred(DeferralReason::HotKey));
-    assert!(settled[0].acknowledged);
+    let results = reconcile_hints_of(&hot_world(), Some(&queue), &[tagging]).await;
+    assert_eq!(results[0].report.outcome, Outcome::Deferred(DeferralReason::HotKey));
+    assert!(results[0].acknowledged);
     let sent = queue.sent();
     let [(continuation, delay)] = sent.as_slice() else {
         panic!("{sent:?}");
@@ -162,26 +169,26 @@ async fn unfinished_key_is_requeued_before_it_is_acknowledged() {
 #[tokio::test(start_paused = true)]
 async fn unfinished_key_fails_without_a_queue() {
     assert_eq!(
-        acknowledged(&settle(&hot_world(), None, &[hint(KEY)]).await),
+        acknowledged(&reconcile_hints_of(&hot_world(), None, &[hint(KEY)]).await),
         [false],
         "no queue"
     );
     let queue = MemoryQueue::failing(failure(FailureKind::Retry));
-    let settled = settle(&hot_world(), Some(&queue), &[hint(KEY)]).await;
-    assert_eq!(acknowledged(&settled), [false], "the queue refused");
-    assert_eq!(settled[0].report.outcome, Outcome::Failed(failure(FailureKind::Retry)));
+    let results = reconcile_hints_of(&hot_world(), Some(&queue), &[hint(KEY)]).await;
+    assert_eq!(acknowledged(&results), [false], "the queue failed");
+    assert_eq!(results[0].report.outcome, Outcome::Failed(failure(FailureKind::Retry)));
 }
 
 #[tokio::test(start_paused = true)]
-async fn deadline_without_progress_spends_the_retry_budget() {
+async fn deadline_without_progress_uses_a_receive() {
     let queue = MemoryQueue::default();
     let world = TestWorld::new().with_script(FaultScript::default().on(PortCall::SourceRead, 1, PortFault::Hangs));
     world.source.put(KEY, "one");
     let batch = world.batch(Some(&queue));
     let deadline = batch.reconciler.clock.now().plus(Duration::from_secs(10));
-    let settled = batch.reconcile_hints(&[hint(KEY)], deadline).await;
-    assert_eq!(settled[0].report.outcome, Outcome::Deferred(DeferralReason::Deadline));
-    assert_eq!((acknowledged(&settled), queue.sent().len()), (vec![false], 0));
+    let results = batch.reconcile_hints(&[hint(KEY)], deadline).await;
+    assert_eq!(results[0].report.outcome, Outcome::Deferred(DeferralReason::Deadline));
+    assert_eq!((acknowledged(&results), queue.sent().len()), (vec![false], 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -190,8 +197,8 @@ async fn lost_response_is_checked_again_later() {
     let lost = || FaultScript::default().on(PortCall::Copy, 1, PortFault::ResponseLost);
     let world = TestWorld::new().with_script(lost());
     world.source.put(KEY, "one");
-    let settled = settle(&world, Some(&queue), &[hint(KEY)]).await;
-    assert!(settled[0].acknowledged);
+    let results = reconcile_hints_of(&world, Some(&queue), &[hint(KEY)]).await;
+    assert!(results[0].acknowledged);
     let sent = queue.sent();
     assert_eq!(sent[0].0.reason, "outcome-unknown");
     assert_eq!(sent[0].1, DeferralReason::OutcomeUnknown.delay());
@@ -199,17 +206,17 @@ async fn lost_response_is_checked_again_later() {
     let world = TestWorld::new().with_script(lost());
     world.source.put(KEY, "one");
     assert_eq!(
-        acknowledged(&settle(&world, None, &[hint(KEY)]).await),
+        acknowledged(&reconcile_hints_of(&world, None, &[hint(KEY)]).await),
         [false],
-        "nobody would look again"
+        "no later check without a queue"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn chain_of_continuations_without_progress_fails_by_name() {
+async fn continuations_without_progress_end_with_a_failure() {
     let queue = MemoryQueue::default();
     let pending = || {
-        // S3's own replication says for ever that it is about to bring the object.
+        // S3 replication reports the object as pending forever.
         let world = TestWorld::new();
         world.source.pass_seconds(TestClock::START.millis() / 1000 - 60);
         world.source.put_with(KEY, "one", |facts| {
@@ -223,34 +230,34 @@ async fn chain_of_continuations_without_progress_fails_by_name() {
         let world = pending();
         let batch = world.batch(Some(&queue));
         let deadline = batch.reconciler.clock.far_future();
-        let settled = batch.reconcile_hints(std::slice::from_ref(&hint), deadline).await;
-        let (sent, _) = queue.sent().pop().unwrap_or_else(|| panic!("{settled:?}"));
-        assert_eq!((sent.hops.idle, sent.hops.total), (hop, hop), "{settled:?}");
+        let results = batch.reconcile_hints(std::slice::from_ref(&hint), deadline).await;
+        let (sent, _) = queue.sent().pop().unwrap_or_else(|| panic!("{results:?}"));
+        assert_eq!((sent.hops.idle, sent.hops.total), (hop, hop), "{results:?}");
         hint.hops = sent.hops;
     }
-    let settled = settle(&pending(), Some(&queue), std::slice::from_ref(&hint)).await;
-    let Outcome::Failed(failure) = &settled[0].report.outcome else {
-        panic!("{settled:?}");
+    let results = reconcile_hints_of(&pending(), Some(&queue), std::slice::from_ref(&hint)).await;
+    let Outcome::Failed(failure) = &results[0].report.outcome else {
+        panic!("{results:?}");
     };
     assert_eq!(
         (failure.kind, failure.code.as_str()),
         (FailureKind::Retry, "ContinuationsStalled")
     );
-    assert_eq!((acknowledged(&settled), queue.sent().len()), (vec![false], 8));
-    // An event of the key begins a new chain, and so does progress.
+    assert_eq!((acknowledged(&results), queue.sent().len()), (vec![false], 8));
+    // A new event of the key starts a new chain, and so does progress.
     let fresh = world::hint(KEY);
     assert_eq!(
-        acknowledged(&settle(&pending(), Some(&queue), &[hint.clone(), fresh]).await),
+        acknowledged(&reconcile_hints_of(&pending(), Some(&queue), &[hint.clone(), fresh]).await),
         [true, true]
     );
     assert_eq!(queue.sent().last().unwrap().0.hops.idle, 1);
-    settle(&hot_world(), Some(&queue), &[hint]).await;
+    reconcile_hints_of(&hot_world(), Some(&queue), &[hint]).await;
     let (sent, _) = queue.sent().pop().unwrap();
     assert_eq!((sent.hops.idle, sent.hops.total), (0, 9));
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_more_keys_than_allowed_are_under_way() {
+async fn concurrency_limit_bounds_keys_in_progress() {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
     let world = TestWorld::new();
@@ -274,22 +281,22 @@ async fn no_more_keys_than_allowed_are_under_way() {
         .always(PortCall::Copy, PortFault::after(leaving));
     let world = world.with_script(script);
     let hints: Vec<_> = names.iter().map(|name| hint(name)).collect();
-    let settled = settle(&world, None, &hints).await;
-    assert_eq!(acknowledged(&settled), [true; 20]);
+    let results = reconcile_hints_of(&world, None, &hints).await;
+    assert_eq!(acknowledged(&results), [true; 20]);
     assert!((1..=4).contains(&most.load(Ordering::SeqCst)), "{most:?}");
     world.assert_equal();
 }
 
 #[tokio::test(start_paused = true)]
-async fn results_come_in_the_order_of_the_hints() {
+async fn results_have_the_order_of_the_hints() {
     let world = TestWorld::new();
     world.source.put("z", "12345");
     world.source.put("a", "1");
     let hints = [hint("z"), hint("missing"), hint("a")];
-    let sizes: Vec<Option<u64>> = settle(&world, None, &hints)
+    let sizes: Vec<Option<u64>> = reconcile_hints_of(&world, None, &hints)
         .await
         .iter()
-        .map(|settled| match settled.report.outcome {
+        .map(|result| match result.report.outcome {
             Outcome::Copied { size_bytes, .. } => Some(size_bytes),
             _ => None,
         })
@@ -297,7 +304,7 @@ async fn results_come_in_the_order_of_the_hints() {
     assert_eq!(sizes, [Some(5), None, Some(1)]);
     assert_eq!(
         AttributeSet::new(),
-        settle(&world, None, &hints).await[0].report.not_preserved
+        reconcile_hints_of(&world, None, &hints).await[0].report.not_preserved
     );
 }
 
@@ -313,10 +320,10 @@ async fn key_with_progress_at_the_deadline_is_requeued() {
     let world = world.with_script(script);
     let batch = world.batch(Some(&queue));
     let deadline = batch.reconciler.clock.now().plus(Duration::from_secs(10));
-    let settled = batch.reconcile_hints(&[hint(KEY)], deadline).await;
-    assert_eq!(settled[0].report.outcome, Outcome::Deferred(DeferralReason::Deadline));
-    assert_eq!((acknowledged(&settled), queue.sent().len()), (vec![true], 1));
-    assert_eq!(queue.sent()[0].1, Duration::ZERO, "nothing was under way");
+    let results = batch.reconcile_hints(&[hint(KEY)], deadline).await;
+    assert_eq!(results[0].report.outcome, Outcome::Deferred(DeferralReason::Deadline));
+    assert_eq!((acknowledged(&results), queue.sent().len()), (vec![true], 1));
+    assert_eq!(queue.sent()[0].1, Duration::ZERO, "no write was in progress");
 }
 
 #[tokio::test(start_paused = true)]
@@ -328,6 +335,6 @@ async fn delete_counts_as_progress() {
     let world = world.with_script(FaultScript::default().on(PortCall::SourceRead, 2, PortFault::Hangs));
     let batch = world.batch(Some(&queue));
     let deadline = batch.reconciler.clock.now().plus(Duration::from_secs(10));
-    let settled = batch.reconcile_hints(&[hint(KEY)], deadline).await;
-    assert_eq!((acknowledged(&settled), queue.sent().len()), (vec![true], 1));
+    let results = batch.reconcile_hints(&[hint(KEY)], deadline).await;
+    assert_eq!((acknowledged(&results), queue.sent().len()), (vec![true], 1));
 }

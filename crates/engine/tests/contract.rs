@@ -1,4 +1,4 @@
-//! The in-memory buckets keep the contract that the engine's other tests rely on.
+//! The buckets in memory fulfill the contract on which the engine's other tests rely.
 
 use s3ferry_core::names::ObjectKey;
 use s3ferry_engine::ports::{DestinationBucket, SourceBucket};
@@ -61,11 +61,11 @@ impl ContractFixture for Memory {
 }
 
 #[tokio::test]
-async fn versioned_memory_bucket_keeps_the_contract() {
+async fn versioned_memory_bucket_fulfills_the_contract() {
     contract::run(&Memory::new(MemoryBucket::versioned())).await;
 }
 
 #[tokio::test]
-async fn unversioned_memory_bucket_keeps_the_contract() {
+async fn unversioned_memory_bucket_fulfills_the_contract() {
     contract::run(&Memory::new(MemoryBucket::unversioned())).await;
 }

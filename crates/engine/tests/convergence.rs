@@ -1,4 +1,4 @@
-//! Any history of a source bucket, with its events shuffled, repeated and mixed into the history, converges.
+//! Convergence: after any history of the source bucket, with events in any order, the destination is equal.
 
 #![expect(clippy::indexing_slicing, reason = "keys are named by their index")]
 
@@ -25,7 +25,7 @@ enum Step {
     Purge {
         key: usize,
     },
-    /// The source is written in the middle of the next reconcile.
+    /// An event, with an optional source write during its reconcile.
     Event {
         key: usize,
         interference: Option<(PortCall, u32, u8)>,
@@ -98,7 +98,7 @@ async fn run(world: TestWorld, steps: Vec<Step>) {
             reconcile(&world.clone().with_script(script), KEYS[key]).await;
         }
     }
-    // The sweep: every key once more, nothing interfering.
+    // The sweep: one more reconcile of every key, without interference.
     for key in KEYS {
         reconcile(&world.clone().with_script(FaultScript::default()), key).await;
     }

@@ -1,5 +1,5 @@
-//! Two listings are merged, and what looks different is settled by what both buckets say now.
-#![expect(clippy::unwrap_used, reason = "a broken expectation is a failed test")]
+//! The comparison of two buckets: listings are merged, and differences are confirmed by reading both objects.
+#![expect(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use s3ferry_core::time::Timestamp;
 use s3ferry_engine::diff::{ConfirmedPage, DifferenceConfirmer, MergedPage, attributes_at, merged};
 use s3ferry_testkit::memory::{MemoryBucket, MemoryDestination};
 
-/// What a bucket lists now.
+/// Returns the current listing of a bucket.
 fn rows(bucket: &MemoryBucket, keys: &[&str]) -> Vec<ListedObject> {
     let row = |key: &&str| {
         let facts = bucket.facts(key)?;
@@ -31,12 +31,12 @@ fn page(rows: Vec<ListedObject>) -> impl futures::Stream<Item = Result<Vec<Liste
     stream::iter([Ok(rows)])
 }
 
-struct World {
+struct Buckets {
     source: MemoryBucket,
     destination: MemoryBucket,
 }
 
-impl World {
+impl Buckets {
     fn new() -> Self {
         Self {
             source: MemoryBucket::versioned(),
@@ -49,14 +49,14 @@ impl World {
         self.destination.put(key, content);
     }
 
-    /// Compares what was listed with what is there now.
+    /// Merges the listings, and confirms differences against the current objects.
     async fn compare(
         &self,
         source: Vec<ListedObject>,
         destination: Vec<ListedObject>,
         depth: DiffDepth,
     ) -> (Vec<DifferentKey>, DiffCounts) {
-        let settler = DifferenceConfirmer {
+        let confirmer = DifferenceConfirmer {
             source: self.source.clone(),
             destination: MemoryDestination {
                 source: self.source.clone(),
@@ -68,14 +68,14 @@ impl World {
             encryption: s3ferry_core::encryption::EncryptionRules::default(),
             concurrency: 4,
         };
-        let found = Arc::new(settler).confirm_all(merged(page(source), page(destination), depth));
+        let found = Arc::new(confirmer).confirm_all(merged(page(source), page(destination), depth));
         let found: Vec<ConfirmedPage> = found.try_collect().await.unwrap();
         let mut counts = DiffCounts::default();
-        for settled in &found {
-            counts.add(&settled.counts);
+        for confirmed in &found {
+            counts.add(&confirmed.counts);
         }
         (
-            found.into_iter().filter_map(|settled| settled.different).collect(),
+            found.into_iter().filter_map(|confirmed| confirmed.different).collect(),
             counts,
         )
     }
@@ -89,18 +89,18 @@ fn kinds(different: &[DifferentKey]) -> Vec<(&str, Vec<DifferenceKind>)> {
 }
 
 #[tokio::test]
-async fn what_differs_is_named_and_counted() {
-    let world = World::new();
-    world.both("a", "one");
-    world.source.put("b", "one");
-    world.destination.put("c", "one");
-    world.source.put("d", "one");
-    world.destination.put("d", "two");
+async fn differences_are_reported_and_counted() {
+    let buckets = Buckets::new();
+    buckets.both("a", "one");
+    buckets.source.put("b", "one");
+    buckets.destination.put("c", "one");
+    buckets.source.put("d", "one");
+    buckets.destination.put("d", "two");
     let keys = ["a", "b", "c", "d"];
-    let (different, counts) = world
+    let (different, counts) = buckets
         .compare(
-            rows(&world.source, &keys),
-            rows(&world.destination, &keys),
+            rows(&buckets.source, &keys),
+            rows(&buckets.destination, &keys),
             DiffDepth::Listing,
         )
         .await;
@@ -119,33 +119,33 @@ async fn what_differs_is_named_and_counted() {
 }
 
 #[tokio::test]
-async fn what_changed_under_the_listing_is_no_difference() {
-    let world = World::new();
+async fn changes_during_the_listing_are_no_differences() {
+    let buckets = Buckets::new();
     let keys = ["copied", "deleted", "gone everywhere", "rewritten"];
-    world.source.put("copied", "one");
-    world.destination.put("deleted", "one");
-    world.source.put("gone everywhere", "one");
-    world.source.put("rewritten", "one");
-    world.destination.put("rewritten", "old");
-    let (source, destination) = (rows(&world.source, &keys), rows(&world.destination, &keys));
-    // The replicator does its work while the listings are read.
-    world.destination.put("copied", "one");
-    world.destination.delete("deleted");
-    world.source.delete("gone everywhere");
-    world.destination.put("rewritten", "one");
-    let (different, counts) = world.compare(source, destination, DiffDepth::Listing).await;
+    buckets.source.put("copied", "one");
+    buckets.destination.put("deleted", "one");
+    buckets.source.put("gone everywhere", "one");
+    buckets.source.put("rewritten", "one");
+    buckets.destination.put("rewritten", "old");
+    let (source, destination) = (rows(&buckets.source, &keys), rows(&buckets.destination, &keys));
+    // The replicator reconciles the keys while the listings are read.
+    buckets.destination.put("copied", "one");
+    buckets.destination.delete("deleted");
+    buckets.source.delete("gone everywhere");
+    buckets.destination.put("rewritten", "one");
+    let (different, counts) = buckets.compare(source, destination, DiffDepth::Listing).await;
     assert_eq!(kinds(&different), []);
     assert_eq!((counts.confirmed_equal, counts.different_keys), (4, 0));
 }
 
-/// S3 may answer 404 for an object that its listing names, for minutes after versioning was first enabled.
+/// S3 may answer 404 for a listed object for minutes after versioning was first enabled.
 #[tokio::test]
-async fn object_that_is_listed_and_answers_404_is_not_taken_for_gone() {
-    let world = World::new();
-    world.source.put("a", "one");
-    world.source.hide("a");
-    let (different, counts) = world
-        .compare(rows(&world.source, &["a"]), Vec::new(), DiffDepth::Listing)
+async fn listed_object_that_answers_404_is_not_reported_as_missing() {
+    let buckets = Buckets::new();
+    buckets.source.put("a", "one");
+    buckets.source.hide("a");
+    let (different, counts) = buckets
+        .compare(rows(&buckets.source, &["a"]), Vec::new(), DiffDepth::Listing)
         .await;
     assert_eq!(counts.confirmed_equal, 0);
     let reason = different.first().and_then(|key| key.reason.as_deref());
@@ -154,25 +154,25 @@ async fn object_that_is_listed_and_answers_404_is_not_taken_for_gone() {
 
 #[tokio::test]
 async fn keys_equal_in_both_listings_are_read_only_with_depth_head() {
-    let world = World::new();
-    world.both("tags", "one");
-    world.destination.tag("tags", &[("a", "b")]);
-    world.both("class", "one");
-    world
+    let buckets = Buckets::new();
+    buckets.both("tags", "one");
+    buckets.destination.tag("tags", &[("a", "b")]);
+    buckets.both("class", "one");
+    buckets
         .destination
         .put_with("class", "one", |facts| facts.storage_class = "GLACIER_IR".into());
-    world.source.put_with("metadata", "one", |facts| {
+    buckets.source.put_with("metadata", "one", |facts| {
         facts.user_metadata.insert("a".into(), "b".into());
     });
-    world.destination.put("metadata", "one");
+    buckets.destination.put("metadata", "one");
     let keys = ["class", "metadata", "tags"];
-    let listed = || (rows(&world.source, &keys), rows(&world.destination, &keys));
+    let listed = || (rows(&buckets.source, &keys), rows(&buckets.destination, &keys));
     let (source, destination) = listed();
-    let (different, counts) = world.compare(source, destination, DiffDepth::Listing).await;
+    let (different, counts) = buckets.compare(source, destination, DiffDepth::Listing).await;
     assert_eq!(kinds(&different), []);
     assert_eq!(counts.other_storage_class, 1);
     let (source, destination) = listed();
-    let (different, _) = world.compare(source, destination, DiffDepth::Deep).await;
+    let (different, _) = buckets.compare(source, destination, DiffDepth::Deep).await;
     assert_eq!(
         kinds(&different),
         [
@@ -184,20 +184,20 @@ async fn keys_equal_in_both_listings_are_read_only_with_depth_head() {
 }
 
 #[tokio::test]
-async fn counts_come_without_findings_too() {
-    let world = World::new();
+async fn counts_are_reported_without_findings() {
+    let buckets = Buckets::new();
     let keys: Vec<String> = (0..10_000).map(|number| format!("{number:05}")).collect();
     for key in &keys {
-        world.both(key, "one");
+        buckets.both(key, "one");
     }
     let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
     let found = merged(
-        page(rows(&world.source, &keys)),
-        page(rows(&world.destination, &keys)),
+        page(rows(&buckets.source, &keys)),
+        page(rows(&buckets.destination, &keys)),
         DiffDepth::Listing,
     );
     let found: Vec<MergedPage> = found.try_collect().await.unwrap();
-    assert!(found.len() > 2, "progress is told on the way");
+    assert!(found.len() > 2, "progress is reported during the merge");
     assert!(found.iter().all(|merged| merged.finding.is_none()));
     assert_eq!(
         found.iter().map(|merged| merged.counts.source_keys).sum::<u64>(),
@@ -214,12 +214,12 @@ async fn failed_listing_ends_the_comparison() {
         resource: "arn:aws:s3:::source".into(),
         detail: "no".into(),
     };
-    let world = World::new();
-    world.both("a", "one");
-    let broken = stream::iter([Ok(rows(&world.source, &["a"])), Err(failure.clone())]);
+    let buckets = Buckets::new();
+    buckets.both("a", "one");
+    let broken = stream::iter([Ok(rows(&buckets.source, &["a"])), Err(failure.clone())]);
     let mut found = Box::pin(merged(
         broken,
-        page(rows(&world.destination, &["a"])),
+        page(rows(&buckets.destination, &["a"])),
         DiffDepth::Listing,
     ));
     assert_eq!(found.next().await, Some(Err(failure)));

@@ -1,8 +1,8 @@
-//! Jobs that this process runs: tasks run again, reports, jobs that are gone on with, and jobs that fail.
+//! Local jobs: repeated tasks, completion reports, resumed jobs and failed jobs.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    reason = "test data is what the test made it, and a field that a JSON value does not have is null"
+    reason = "the test created the data, and a missing field of a JSON value is null"
 )]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,13 +15,13 @@ use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::manifest::ManifestRow;
 use s3ferry_core::names::{BucketName, ObjectKey};
 use s3ferry_engine::job::{
-    FIRST_WAIT, Invoke, JobRecord, LocalJob, MOST_RUNS, ReportPlace, Stop, read_progress, read_record,
+    FIRST_WAIT, Invoke, JobRecord, LocalJob, MAX_TASK_RUNS, ReportLocation, Stop, read_progress, read_record,
 };
 use s3ferry_engine::results::ResultStore;
 use s3ferry_testkit::clock::TestClock;
 use serde_json::{Value, json};
 
-/// A folder in memory, which can be full.
+/// A folder in memory, which can run full.
 #[derive(Debug, Default)]
 struct MemoryFolder {
     texts: Mutex<BTreeMap<String, String>>,
@@ -62,7 +62,7 @@ impl ResultStore for &MemoryFolder {
     }
 }
 
-/// A function that answers each key as a test wants it, and counts.
+/// A function with a response per key that the test defines. It counts its calls.
 struct Function<F> {
     answer: F,
     seen: Mutex<Vec<String>>,
@@ -107,7 +107,7 @@ impl<F: Fn(&str, usize) -> &'static str + Send + Sync> Invoke for &Function<F> {
     }
 }
 
-/// Somebody who asks to stop once so many tasks were seen.
+/// A stop signal that is set after a number of tasks.
 struct StopAfter<'a, F>(&'a Function<F>, usize);
 
 impl<F: Fn(&str, usize) -> &'static str> Stop for StopAfter<'_, F> {
@@ -147,9 +147,9 @@ async fn run<F: Fn(&str, usize) -> &'static str + Send + Sync>(
         store: folder,
         clock: TestClock::start(),
         stop: StopAfter(function, stop_after),
-        tasks_an_invocation: 3,
+        tasks_per_invocation: 3,
         invocations: 2,
-        place: ReportPlace {
+        report_location: ReportLocation {
             bucket: "state".to_owned(),
             prefix: "reports/".to_owned(),
         },
@@ -157,7 +157,7 @@ async fn run<F: Fn(&str, usize) -> &'static str + Send + Sync>(
     job.run(rows, &|_| ()).await
 }
 
-/// Reads the report as whoever finds it does.
+/// Reads the completion report like an operator.
 fn report(folder: &MemoryFolder) -> Vec<TaskRow> {
     let texts = folder.texts();
     let index = CompletionReportManifest::parse("index", texts["job-1/manifest.json"].as_bytes()).unwrap();
@@ -176,7 +176,7 @@ fn keys(report: &[TaskRow], end: TaskOutcome) -> BTreeSet<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn tasks_that_fail_for_a_while_run_again_with_growing_waits() {
+async fn temporarily_failed_tasks_run_again_with_growing_waits() {
     let (folder, rows) = (MemoryFolder::default(), manifest(7));
     let function = Function::new(|key, times| match key {
         "key%200001" if times < 3 => "TemporaryFailure",
@@ -193,9 +193,13 @@ async fn tasks_that_fail_for_a_while_run_again_with_growing_waits() {
         (times("key%200000"), times("key%200001"), times("key%200005")),
         (1, 3, 1)
     );
-    assert_eq!(times("key%200004"), usize::try_from(MOST_RUNS).unwrap());
+    assert_eq!(times("key%200004"), usize::try_from(MAX_TASK_RUNS).unwrap());
     let attempts = function.attempts.lock().unwrap().clone();
-    assert_eq!(attempts, [1, 1, 1, 2, 3, 4, 5, 6], "tasks that are run again say so");
+    assert_eq!(
+        attempts,
+        [1, 1, 1, 2, 3, 4, 5, 6],
+        "the invocations of repeated tasks have the attempt"
+    );
     let report = report(&folder);
     assert_eq!(report.len(), 7);
     let given_up = report.iter().find(|row| row.cells.shown_key() == "key 0004").unwrap();
@@ -208,7 +212,7 @@ async fn tasks_that_fail_for_a_while_run_again_with_growing_waits() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn job_that_was_stopped_goes_on_with_what_is_left() {
+async fn stopped_job_resumes_with_remaining_tasks() {
     let (folder, rows) = (MemoryFolder::default(), manifest(20));
     let first = Function::new(|_, _| "Succeeded");
     let ended = run(&folder, &first, 5, &rows).await.unwrap();
@@ -217,7 +221,7 @@ async fn job_that_was_stopped_goes_on_with_what_is_left() {
     assert!((6..12).contains(&done), "{done} are done");
     assert!(
         !folder.texts().contains_key("job-1/manifest.json"),
-        "the report comes with the end"
+        "the report is written at the end"
     );
     let record = read_record(&&folder, "1").await.unwrap().unwrap();
     assert_eq!((record.state, record.tasks), (JobState::Paused, 20));
@@ -228,19 +232,19 @@ async fn job_that_was_stopped_goes_on_with_what_is_left() {
     assert!(ended.is_all_done());
     let both: BTreeSet<String> = first.seen().into_iter().chain(second.seen()).collect();
     assert_eq!(both.len(), 20);
-    assert_eq!(first.seen().len() + second.seen().len(), 20, "nothing runs twice");
+    assert_eq!(first.seen().len() + second.seen().len(), 20, "no task runs twice");
     assert_eq!(report(&folder).len(), 20);
     let third = Function::new(|_, _| "Succeeded");
     let again = run(&folder, &third, usize::MAX, &rows).await.unwrap();
     assert_eq!(
         (again.state, third.seen().len()),
         (JobState::Complete, 0),
-        "a complete job stays as it is"
+        "a complete job is unchanged"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn run_killed_after_any_write_loses_nothing() {
+async fn job_killed_after_any_write_resumes_without_loss() {
     let rows = manifest(10);
     let answer = |key: &str, _: usize| {
         if key == "key%200003" {
@@ -269,7 +273,7 @@ async fn run_killed_after_any_write_loses_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn function_that_fails_as_a_whole_fails_its_tasks_for_good() {
+async fn failed_invocation_fails_its_tasks_permanently() {
     let (folder, rows) = (MemoryFolder::default(), manifest(6));
     let function = Function::new(|key, _| match key {
         "key%200001" => "panic",
@@ -285,7 +289,7 @@ async fn function_that_fails_as_a_whole_fails_its_tasks_for_good() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn job_of_which_more_than_half_fails_ends_early() {
+async fn job_with_more_than_half_failed_tasks_ends_early() {
     let (folder, rows) = (MemoryFolder::default(), manifest(3_000));
     let function = Function::new(|_, _| "PermanentFailure");
     let ended = run(&folder, &function, usize::MAX, &rows).await.unwrap();
@@ -299,6 +303,6 @@ async fn job_of_which_more_than_half_fails_ends_early() {
 
 #[test]
 fn waits_are_bounded() {
-    let longest: Duration = (2..=MOST_RUNS).map(|run| FIRST_WAIT * 2_u32.pow(run - 2)).sum();
+    let longest: Duration = (2..=MAX_TASK_RUNS).map(|run| FIRST_WAIT * 2_u32.pow(run - 2)).sum();
     assert_eq!(longest, Duration::from_secs(31));
 }

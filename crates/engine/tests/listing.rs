@@ -1,5 +1,5 @@
-//! Listings read side by side hand on every key once and in order, with few requests and in little time.
-#![expect(clippy::unwrap_used, reason = "a broken expectation is a failed test")]
+//! Concurrent listings return every key once and in order, with few requests and in little time.
+#![expect(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -30,8 +30,8 @@ fn listing(keys: impl IntoIterator<Item = String>, page_size: usize) -> MemoryLi
     MemoryListing::new(keys.into_iter().map(|key| row(&key)), page_size).with_latency(LATENCY)
 }
 
-async fn keys(listing: &MemoryListing, prefix: &str, reach: PrefetchLimits) -> Vec<String> {
-    let pages = in_order(Arc::new(listing.clone()), prefix.to_owned(), reach);
+async fn keys(listing: &MemoryListing, prefix: &str, limits: PrefetchLimits) -> Vec<String> {
+    let pages = in_order(Arc::new(listing.clone()), prefix.to_owned(), limits);
     let pages: Vec<Vec<ListedObject>> = pages.try_collect().await.unwrap();
     pages
         .into_iter()
@@ -40,7 +40,7 @@ async fn keys(listing: &MemoryListing, prefix: &str, reach: PrefetchLimits) -> V
         .collect()
 }
 
-/// Lists all keys of a shape, and says how many requests it took and how many latencies long.
+/// Lists all keys of a shape, and returns the number of requests and the duration in latencies.
 async fn figures(keys_of_shape: Vec<String>) -> (u64, u128) {
     let mut expected = keys_of_shape.clone();
     expected.sort();
@@ -51,7 +51,7 @@ async fn figures(keys_of_shape: Vec<String>) -> (u64, u128) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn long_listings_take_few_more_requests_than_pages_and_a_fraction_of_the_time() {
+async fn long_listing_takes_few_extra_requests_and_a_fraction_of_the_time() {
     let hash = |number: u64| number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let shapes: [(&str, Vec<String>); 5] = [
         (
@@ -97,24 +97,24 @@ async fn long_listings_take_few_more_requests_than_pages_and_a_fraction_of_the_t
 }
 
 #[tokio::test(start_paused = true)]
-async fn prefix_bounds_the_listing() {
+async fn prefix_limits_the_listing() {
     let listing = listing(["a", "b/1", "b/2", "b0", "c"].map(str::to_owned), 1);
     assert_eq!(keys(&listing, "b/", PrefetchLimits::default()).await, ["b/1", "b/2"]);
     assert_eq!(keys(&listing, "z", PrefetchLimits::default()).await, [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn listing_holds_no_more_pages_than_it_may() {
+async fn listing_prefetches_no_more_pages_than_the_limit() {
     let listing = listing((0..20_000).map(|number| format!("{number:08}")), 100);
-    let reach = PrefetchLimits {
+    let limits = PrefetchLimits {
         concurrency: 8,
         pages: 12,
     };
-    let mut pages = Box::pin(in_order(Arc::new(listing.clone()), String::new(), reach));
+    let mut pages = Box::pin(in_order(Arc::new(listing.clone()), String::new(), limits));
     let mut taken = 0;
     while let Some(page) = pages.next().await {
         taken += page.unwrap().len();
-        // Nobody takes what is ready for a while; nothing more may be asked for meanwhile.
+        // The consumer pauses: no pages beyond the limit may be requested meanwhile.
         tokio::time::sleep(LATENCY * 10).await;
         let ahead = listing.requests() - u64::try_from(taken / 100).unwrap();
         assert!(ahead <= 4 * 12, "{ahead} pages ahead after {taken} keys");

@@ -1,10 +1,10 @@
-//! Runs of the state machine, explored: batches with deadlines, slow copies, failures and invocations that crash.
+//! Executions of the state machine: batches with deadlines, slow copies, failures and invocations that crash.
 //!
-//! Each case plays the part of the state machine with a batch until it is finished, on a clock of its own.
+//! Each case simulates the state machine with a batch until it is finished, on its own clock.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    reason = "test data is what the test made it, and a field that a JSON value does not have is null"
+    reason = "the test created the data, and a missing field of a JSON value is null"
 )]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,7 +29,7 @@ use s3ferry_testkit::memory::{MemoryBucket, MemoryDestination};
 use s3ferry_testkit::queue::MemoryQueue;
 use serde_json::{Value, json};
 
-/// How often the state machine retries an invocation that failed as a whole.
+/// The number of retries of an invocation that failed as a whole.
 const RETRIES: u32 = 6;
 
 #[derive(Debug, Default)]
@@ -59,20 +59,20 @@ impl ResultStore for &MemoryResults {
     }
 }
 
-/// What a case makes of a batch.
+/// The size and the faults of a batch.
 #[derive(Debug, Clone)]
 struct Case {
     items: usize,
-    /// Items whose object cannot be copied.
+    /// The items whose object is archived.
     archived: BTreeSet<usize>,
     concurrency: usize,
     copy_seconds: u64,
     invocation_seconds: u64,
-    /// Copies, by their number, that fail for a while.
+    /// The numbers of the copies that fail with a transient failure.
     throttled: BTreeSet<u32>,
-    /// Copies, by their number, whose answer is lost.
+    /// The numbers of the copies whose response is lost.
     lost: BTreeSet<u32>,
-    /// Invocations, by their number, that crash, and after how many seconds.
+    /// The numbers of the invocations that crash, and after how many seconds.
     crashes: BTreeMap<u32, u64>,
 }
 
@@ -109,7 +109,7 @@ fn key(index: usize) -> String {
     format!("key-{index:03}")
 }
 
-struct World {
+struct Execution {
     case: Case,
     source: MemoryBucket,
     destination: MemoryBucket,
@@ -120,7 +120,7 @@ struct World {
     invocations: u32,
 }
 
-impl World {
+impl Execution {
     fn new(case: Case) -> Self {
         let slow = PortFault::Slow(Duration::from_secs(case.copy_seconds));
         let throttled = PortFault::Fails(failure(FailureKind::Retry));
@@ -150,7 +150,7 @@ impl World {
         }
     }
 
-    /// Invokes the function; `None` where it crashes.
+    /// Invokes the function; returns `None` if it crashes.
     async fn invoke(&mut self, payload: &Value) -> Option<Value> {
         self.invocations += 1;
         let id = self.invocations.to_string();
@@ -190,7 +190,7 @@ impl World {
         serde_json::to_value(reply.ok()?).ok()
     }
 
-    /// Does what the state machine does, until the batch is finished; returns how many rounds it took.
+    /// Simulates the state machine until the batch is finished. Returns the number of rounds.
     async fn run(&mut self) -> Result<u32, TestCaseError> {
         let run = json!({"execution": "e", "userArguments": {}});
         let item = |index| {
@@ -206,7 +206,7 @@ impl World {
                 continue;
             };
             (rounds, retries) = (rounds + 1, 0);
-            prop_assert!(rounds < 500, "it never ends");
+            prop_assert!(rounds < 500, "the batch is not finished after 500 rounds");
             if answer["finished"] == true {
                 return Ok(rounds);
             }
@@ -243,12 +243,12 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
-    fn every_item_of_a_batch_ends_once_and_rightly(case in cases()) {
+    fn every_item_of_a_batch_has_one_correct_result(case in cases()) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async {
-            let mut world = World::new(case);
-            world.run().await?;
-            world.check()
+            let mut execution = Execution::new(case);
+            execution.run().await?;
+            execution.check()
         })?;
     }
 }

@@ -1,5 +1,5 @@
-//! Copies in parts: every step, the journal with its races, and what is left behind when something goes wrong.
-#![expect(clippy::unwrap_used, reason = "test data is what the test made it")]
+//! Multipart copies: every step, the journal with its races, and the uploads that remain after failures.
+#![expect(clippy::unwrap_used, reason = "the test created the data")]
 
 #[path = "parts/unnamed.rs"]
 mod orphaned_uploads;
@@ -51,12 +51,12 @@ const CALLS: [PortCall; 18] = [
     PortCall::CreateEntry,
 ];
 
-/// A world whose source has an object of 6 GiB in six parts.
+/// Returns a setup whose source has an object of 6 GiB, to be copied in six parts.
 fn world() -> TestWorld {
     world_before(Duration::from_hours(1))
 }
 
-/// The same world, in which what is begun at the destination is begun so long before the reconciles of the test.
+/// Returns the same setup, in which uploads at the destination begin this long before the test's reconciles.
 fn world_before(duration: Duration) -> TestWorld {
     let mut world = TestWorld::new();
     let then = TestClock::START.minus(duration);
@@ -70,7 +70,7 @@ fn scripted(script: FaultScript) -> TestWorld {
     world().with_script(script)
 }
 
-/// The same world with nothing counted and nothing scripted.
+/// Returns the same setup without counts and faults.
 fn unscripted(world: &TestWorld) -> TestWorld {
     world.clone().with_script(FaultScript::default())
 }
@@ -81,10 +81,10 @@ fn assert_copied(report: &ReconcileReport) {
 }
 
 #[track_caller]
-fn assert_tidy(world: &TestWorld) {
-    assert_eq!(world.destination.uploads(), [], "uploads are left");
+fn assert_no_uploads(world: &TestWorld) {
+    assert_eq!(world.destination.uploads(), [], "uploads remain");
     let journaled = world.journal.as_ref().map(MemoryJournal::keys).unwrap_or_default();
-    assert_eq!(journaled, [], "entries are left");
+    assert_eq!(journaled, [], "entries remain");
 }
 
 fn mentions(failed: &ReconcileReport, code: &str) -> bool {
@@ -97,15 +97,15 @@ async fn large_object_takes_few_calls_besides_its_parts() {
     let report = world.reconcile().await;
     assert_copied(&report);
     world.assert_equal();
-    assert_tidy(&world);
+    assert_no_uploads(&world);
     assert_eq!(world.script.count(PortCall::CopyPart), 6);
     let all: u32 = CALLS.into_iter().map(|call| world.script.count(call)).sum();
     assert_eq!(
         all + world.script.count(PortCall::RemoveEntry),
         6 + 11,
-        "each call is a request, few are two"
+        "most calls are one request, few are two"
     );
-    // A single part becomes many.
+    // A single-part object becomes a multipart object.
     assert_eq!(
         (report.passes, report.not_preserved),
         (1, AttributeSet::from([Attribute::Etag]))
@@ -113,7 +113,7 @@ async fn large_object_takes_few_calls_besides_its_parts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn copy_keeps_etag_checksum_headers_metadata_tags_and_annotations() {
+async fn copy_preserves_etag_checksum_headers_metadata_tags_and_annotations() {
     let world = world();
     let layout = [2 * GIB, 3 * GIB, GIB];
     world.source.put_large_with(KEY, "one", 6 * GIB, &layout, |facts| {
@@ -147,14 +147,14 @@ async fn copy_keeps_etag_checksum_headers_metadata_tags_and_annotations() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn small_object_in_parts_keeps_its_etag_when_asked() {
+async fn small_multipart_object_preserves_its_etag_if_configured() {
     let mut world = TestWorld::new();
     world.source.put_large(KEY, "one", 11 * MIB, &[6 * MIB, 5 * MIB]);
     let report = world.reconcile().await;
     assert_eq!(
         report.not_preserved,
         AttributeSet::from([Attribute::Etag]),
-        "one request makes one part"
+        "a single-request copy has one part"
     );
     world.policy.preserve_etag = PreserveEtag::Always;
     world.source.put_large(KEY, "two", 11 * MIB, &[6 * MIB, 5 * MIB]);
@@ -176,7 +176,7 @@ async fn ten_invocations_copy_every_part_once() {
     loop {
         invocations += 1;
         let reconciler = world.reconciler();
-        // Time for four rounds of two parts and not for a fifth.
+        // Enough time for four rounds of two parts, and not for a fifth.
         let deadline = reconciler.clock.now().plus(Duration::from_secs(4 * 60 + 55));
         let report = reconciler.reconcile(&key(KEY), &AttributeSet::new(), deadline).await;
         if report.outcome == Outcome::Deferred(DeferralReason::Deadline) {
@@ -190,11 +190,11 @@ async fn ten_invocations_copy_every_part_once() {
     assert_eq!((invocations, world.script.count(PortCall::CopyPart)), (10, 80));
     assert_eq!(world.script.count(PortCall::CreateUpload), 1);
     world.assert_equal();
-    assert_tidy(&world);
+    assert_no_uploads(&world);
 }
 
 #[tokio::test(start_paused = true)]
-async fn short_invocations_copy_parts_too() {
+async fn short_invocations_also_copy_parts() {
     let mut world =
         scripted(FaultScript::default().always(PortCall::CopyPart, PortFault::Slow(Duration::from_secs(1))));
     world.concurrent_parts = 2;
@@ -213,11 +213,11 @@ async fn short_invocations_copy_parts_too() {
     }
     assert_eq!((invocations, world.script.count(PortCall::CopyPart)), (3, 6));
     world.assert_equal();
-    assert_tidy(&world);
+    assert_no_uploads(&world);
 }
 
 #[tokio::test(start_paused = true)]
-async fn parts_in_flight_at_the_end_are_copied_once_more_and_no_others() {
+async fn parts_in_flight_at_a_crash_are_copied_again_and_no_others() {
     let slow = PortFault::Slow(Duration::from_mins(1));
     let mut world = scripted(FaultScript::default().always(PortCall::CopyPart, slow));
     world.concurrent_parts = 3;
@@ -231,14 +231,14 @@ async fn parts_in_flight_at_the_end_are_copied_once_more_and_no_others() {
     assert_eq!(
         world.script.count(PortCall::CopyPart),
         3 + 3 + 3,
-        "only the second three are copied twice"
+        "only the parts of the second round are copied twice"
     );
     world.assert_equal();
-    assert_tidy(&world);
+    assert_no_uploads(&world);
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_journal_what_takes_too_long_fails_by_name_and_leaves_nothing() {
+async fn copy_without_journal_that_exceeds_an_invocation_fails_and_leaves_nothing() {
     let slow = PortFault::Slow(Duration::from_mins(1));
     let mut world = scripted(FaultScript::default().always(PortCall::CopyPart, slow));
     world.journal = None;
@@ -247,32 +247,32 @@ async fn without_a_journal_what_takes_too_long_fails_by_name_and_leaves_nothing(
     let deadline = reconciler.clock.now().plus(Duration::from_secs(200));
     let report = reconciler.reconcile(&key(KEY), &AttributeSet::new(), deadline).await;
     assert!(mentions(&report, "StateBucketRequired"), "{report:?}");
-    assert_tidy(&world);
+    assert_no_uploads(&world);
     assert_eq!(world.destination.content(KEY), None);
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_journal_a_part_that_fails_for_a_while_leaves_no_upload_behind() {
+async fn copy_without_journal_leaves_no_upload_after_a_transient_part_failure() {
     let fails = PortFault::Fails(failure(FailureKind::Retry));
     let mut world = scripted(FaultScript::default().on(PortCall::CopyPart, 4, fails));
     world.journal = None;
     assert_copied(&world.reconcile().await);
     assert_eq!(world.script.count(PortCall::CreateUpload), 2);
     world.assert_equal();
-    assert_tidy(&world);
+    assert_no_uploads(&world);
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_journal_what_fits_into_one_invocation_is_copied() {
+async fn copy_without_journal_that_fits_into_an_invocation_succeeds() {
     let mut world = world();
     world.journal = None;
     assert_copied(&world.reconcile().await);
     world.assert_equal();
-    assert_tidy(&world);
+    assert_no_uploads(&world);
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_journal_no_failure_that_passes_leaves_an_upload_behind() {
+async fn copy_without_journal_leaves_no_upload_after_any_transient_failure() {
     let fails = || PortFault::Fails(failure(FailureKind::Retry));
     for call in [
         PortCall::CopyPart,
@@ -281,21 +281,21 @@ async fn without_a_journal_no_failure_that_passes_leaves_an_upload_behind() {
         PortCall::ListParts,
     ] {
         for fault in [fails(), PortFault::ResponseLost, PortFault::RequestLost] {
-            // With a part that fails, too, there is an upload to abort.
+            // If a part also fails, there is an upload to abort.
             for part in [PortFault::Slow(Duration::from_secs(1)), fails()] {
                 let script = FaultScript::default().on(PortCall::CopyPart, 2, part.clone());
                 let mut world = scripted(script.on(call, 1, fault.clone()));
                 world.journal = None;
                 world.reconcile().await;
                 world.assert_equal();
-                assert_tidy(&world);
+                assert_no_uploads(&world);
             }
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn part_that_fails_for_a_while_costs_no_other_part() {
+async fn transient_part_failure_repeats_no_other_part() {
     for concurrent_parts in [1, 3, 6] {
         let fails = PortFault::Fails(failure(FailureKind::Retry));
         let slow = PortFault::Slow(Duration::from_mins(1));
@@ -308,16 +308,16 @@ async fn part_that_fails_for_a_while_costs_no_other_part() {
         assert_eq!(
             world.script.count(PortCall::CopyPart),
             6 + 1,
-            "{concurrent_parts} at once"
+            "{concurrent_parts} concurrent parts"
         );
         assert_eq!(world.script.count(PortCall::CreateUpload), 1);
         world.assert_equal();
-        assert_tidy(&world);
+        assert_no_uploads(&world);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn part_that_fails_on_and_on_keeps_what_is_copied_for_the_next_message() {
+async fn persistent_part_failure_preserves_copied_parts_for_the_next_message() {
     let fails = PortFault::Fails(failure(FailureKind::Retry));
     let script = FaultScript::default().always(PortCall::CopyPart, fails);
     let world = scripted(script);
@@ -327,10 +327,10 @@ async fn part_that_fails_on_and_on_keeps_what_is_copied_for_the_next_message() {
     let healed = unscripted(&world);
     assert_copied(&healed.reconcile().await);
     assert_eq!(healed.script.count(PortCall::CreateUpload), 0, "the same upload");
-    assert_tidy(&healed);
+    assert_no_uploads(&healed);
 }
 
-/// A script in which every second part fails.
+/// Returns a script in which every second part fails.
 fn every_second_part_fails() -> FaultScript {
     (1..20).map(|nth| 2 * nth).fold(FaultScript::default(), |script, nth| {
         script.on(PortCall::CopyPart, nth, PortFault::Fails(failure(FailureKind::Retry)))
@@ -338,7 +338,7 @@ fn every_second_part_fails() -> FaultScript {
 }
 
 #[tokio::test(start_paused = true)]
-async fn parts_that_fail_end_nothing_while_others_arrive() {
+async fn failing_parts_do_not_end_a_copy_that_makes_progress() {
     let mut world = scripted(every_second_part_fails());
     world.concurrent_parts = 1;
     world.source.put_large(KEY, "one", 8 * GIB, &[]);
@@ -346,13 +346,13 @@ async fn parts_that_fail_end_nothing_while_others_arrive() {
     assert_copied(&report);
     let counted = [PortCall::CreateUpload, PortCall::CopyPart].map(|call| world.script.count(call));
     assert_eq!(counted, [1, 8 + 7]);
-    assert_eq!(report.passes, 8, "more than a copy that gets nowhere is given");
+    assert_eq!(report.passes, 8, "more passes than a copy without progress");
     world.assert_equal();
-    assert_tidy(&world);
+    assert_no_uploads(&world);
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_part_that_arrived_does_not_keep_a_failing_copy_alive() {
+async fn single_copied_part_does_not_prolong_a_failing_copy() {
     let script = FaultScript::default()
         .always(PortCall::CopyPart, PortFault::Fails(failure(FailureKind::Retry)))
         .on(PortCall::CopyPart, 1, PortFault::Slow(Duration::from_secs(1)));
@@ -364,18 +364,18 @@ async fn one_part_that_arrived_does_not_keep_a_failing_copy_alive() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_journal_parts_that_fail_end_the_copy_though_others_arrive() {
+async fn copy_without_journal_ends_if_parts_fail_despite_progress() {
     let mut world = scripted(every_second_part_fails());
     world.concurrent_parts = 1;
     world.journal = None;
     let report = world.reconcile().await;
     assert!(mentions(&report, "Scripted"), "{report:?}");
     assert_eq!(world.script.count(PortCall::CreateUpload), MAX_PASSES);
-    assert_tidy(&world);
+    assert_no_uploads(&world);
 }
 
 #[tokio::test(start_paused = true)]
-async fn failure_for_good_does_not_wait_for_other_parts() {
+async fn permanent_failure_does_not_wait_for_other_parts() {
     let slow = PortFault::Slow(Duration::from_mins(1));
     let fails = PortFault::Fails(failure(FailureKind::Permanent));
     let script = FaultScript::default()
@@ -385,16 +385,16 @@ async fn failure_for_good_does_not_wait_for_other_parts() {
     let report = world.reconcile().await;
     assert!(mentions(&report, "Scripted"), "{report:?}");
     assert!(report.duration < Duration::from_mins(1), "{report:?}");
-    assert_tidy(&world);
+    assert_no_uploads(&world);
 }
 
 #[tokio::test(start_paused = true)]
-async fn part_that_would_end_with_the_invocation_is_not_begun() {
+async fn part_that_would_exceed_the_deadline_is_not_begun() {
     let mut world =
         scripted(FaultScript::default().always(PortCall::CopyPart, PortFault::Slow(Duration::from_mins(1))));
     world.concurrent_parts = 1;
     let reconciler = world.reconciler();
-    // Five seconds are kept for the end.
+    // Five seconds are reserved for recording the parts.
     let deadline = reconciler.clock.now().plus(Duration::from_secs(3 * 60 + 5));
     let report = reconciler.reconcile(&key(KEY), &AttributeSet::new(), deadline).await;
     assert_eq!(report.outcome, Outcome::Deferred(DeferralReason::Deadline));
@@ -409,17 +409,17 @@ async fn equal_bytes_written_after_the_completion_are_an_external_write() {
     let destination = base.destination.clone();
     let foreign = move || {
         destination.put_large_with(KEY, "one", 6 * GIB, &PARTS, |facts| {
-            facts.user_metadata.insert("owner".to_owned(), "somebody".to_owned());
+            facts.user_metadata.insert("owner".to_owned(), "application".to_owned());
         });
     };
     let world = base.with_script(FaultScript::default().on(PortCall::CompleteUpload, 1, PortFault::after(foreign)));
     assert_copied(&world.reconcile().await);
     world.assert_equal();
-    assert_tidy(&world);
+    assert_no_uploads(&world);
 }
 
 #[tokio::test(start_paused = true)]
-async fn failure_for_good_leaves_nothing_behind() {
+async fn permanent_failure_leaves_no_upload() {
     for call in [
         PortCall::CopyPart,
         PortCall::CompleteUpload,
@@ -431,14 +431,14 @@ async fn failure_for_good_leaves_nothing_behind() {
             let world = scripted(FaultScript::default().always(call, PortFault::Fails(failure(kind))));
             let report = world.reconcile().await;
             assert!(mentions(&report, "Scripted"), "{call:?}: {report:?}");
-            assert_tidy(&world);
+            assert_no_uploads(&world);
             assert_eq!(world.destination.content(KEY), None);
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn passing_failure_of_any_call_is_survived() {
+async fn transient_failure_of_any_call_is_retried() {
     for call in CALLS.into_iter().chain([PortCall::RemoveEntry]) {
         for fault in [
             PortFault::Fails(failure(FailureKind::Retry)),
@@ -453,7 +453,7 @@ async fn passing_failure_of_any_call_is_survived() {
             );
             assert!(ended_well, "{call:?} {fault:?}: {report:?}");
             world.assert_equal();
-            assert_tidy(&world);
+            assert_no_uploads(&world);
         }
     }
 }
@@ -473,14 +473,14 @@ async fn write_at_any_moment_arrives() {
                     "{call:?} {nth}: {report:?}"
                 );
                 world.assert_equal();
-                assert_tidy(&world);
+                assert_no_uploads(&world);
             }
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn other_write_at_the_destination_during_the_upload_is_seen() {
+async fn destination_write_during_the_upload_is_detected() {
     for call in [PortCall::CreateUpload, PortCall::CopyPart, PortCall::CompleteUpload] {
         let base = world();
         let destination = base.destination.clone();
@@ -491,13 +491,13 @@ async fn other_write_at_the_destination_during_the_upload_is_seen() {
         assert_eq!(
             world.script.count(PortCall::CreateUpload),
             2,
-            "{call:?}: the condition is part of an upload"
+            "{call:?}: the condition belongs to an upload"
         );
-        assert_tidy(&world);
+        assert_no_uploads(&world);
     }
 }
 
-/// The order that the first reconcile of the world's object makes.
+/// Returns the order that the first reconcile of the object carries out.
 fn order(world: &TestWorld) -> CopyOrder {
     let facts = world.source.facts(KEY).unwrap();
     CopyOrder {
@@ -519,7 +519,7 @@ fn order(world: &TestWorld) -> CopyOrder {
     }
 }
 
-/// Begins an upload as another invocation would, and copies its first part.
+/// Creates an upload like another invocation, and copies its first part.
 async fn begin(world: &TestWorld) -> UploadEntry {
     let order = order(world);
     let plan = plan(order.size_bytes, &PartLayout::NotMultipart, GIB).unwrap();
@@ -535,7 +535,7 @@ async fn begin(world: &TestWorld) -> UploadEntry {
 }
 
 #[tokio::test(start_paused = true)]
-async fn upload_of_another_invocation_is_gone_on_with() {
+async fn upload_of_another_invocation_is_resumed() {
     let world = world();
     let entry = begin(&world).await;
     world.journal.as_ref().unwrap().put(&key(KEY), Some(entry));
@@ -543,11 +543,11 @@ async fn upload_of_another_invocation_is_gone_on_with() {
     let counted = [PortCall::CreateUpload, PortCall::CopyPart].map(|call| world.script.count(call));
     assert_eq!(counted, [0, 5]);
     world.assert_equal();
-    assert_tidy(&world);
+    assert_no_uploads(&world);
 }
 
 #[tokio::test(start_paused = true)]
-async fn loser_of_the_race_for_the_journal_aborts_its_upload_and_adopts() {
+async fn loser_of_the_journal_race_aborts_its_upload_and_resumes_the_journaled_one() {
     let base = world();
     let entry = begin(&base).await;
     let journal = base.journal.clone().unwrap();
@@ -558,11 +558,11 @@ async fn loser_of_the_race_for_the_journal_aborts_its_upload_and_adopts() {
         [PortCall::CreateUpload, PortCall::AbortUpload, PortCall::CopyPart].map(|call| world.script.count(call));
     assert_eq!(counted, [1, 1, 5]);
     world.assert_equal();
-    assert_tidy(&world);
+    assert_no_uploads(&world);
 }
 
 #[tokio::test(start_paused = true)]
-async fn upload_of_a_version_that_is_no_longer_current_is_put_away() {
+async fn upload_of_a_superseded_version_is_aborted() {
     let world = world();
     let entry = begin(&world).await;
     world.journal.as_ref().unwrap().put(&key(KEY), Some(entry));
@@ -570,11 +570,11 @@ async fn upload_of_a_version_that_is_no_longer_current_is_put_away() {
     assert_copied(&world.reconcile().await);
     assert_eq!(world.script.count(PortCall::CopyPart), 7);
     world.assert_equal();
-    assert_tidy(&world);
+    assert_no_uploads(&world);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_left_is_put_away_though_there_is_nothing_more_to_copy() {
+async fn leftover_upload_is_aborted_if_no_copy_is_needed() {
     type Change = fn(&TestWorld);
     let unfinished = AttributeSet::from([Attribute::UnfinishedUpload]);
     let changes: [Change; 3] = [
@@ -588,7 +588,7 @@ async fn what_was_left_is_put_away_though_there_is_nothing_more_to_copy() {
         world.journal.as_ref().unwrap().put(&key(KEY), Some(entry));
         change(&world);
         world.reconcile_with(&unfinished).await;
-        assert_tidy(&world);
+        assert_no_uploads(&world);
     }
 }
 
@@ -598,11 +598,11 @@ async fn unreadable_entry_is_replaced() {
     world.journal.as_ref().unwrap().put(&key(KEY), None);
     assert_copied(&world.reconcile().await);
     world.assert_equal();
-    assert_tidy(&world);
+    assert_no_uploads(&world);
 }
 
 #[tokio::test(start_paused = true)]
-async fn entry_whose_upload_is_gone_is_replaced() {
+async fn entry_of_an_aborted_upload_is_replaced() {
     let world = world();
     let entry = begin(&world).await;
     let destination = MemoryDestination {
@@ -613,11 +613,11 @@ async fn entry_whose_upload_is_gone_is_replaced() {
     world.journal.as_ref().unwrap().put(&key(KEY), Some(entry));
     assert_copied(&world.reconcile().await);
     world.assert_equal();
-    assert_tidy(&world);
+    assert_no_uploads(&world);
 }
 
 #[tokio::test(start_paused = true)]
-async fn finisher_does_not_remove_the_entry_of_its_successor() {
+async fn completion_does_not_remove_the_entry_of_another_upload() {
     let base = world();
     let (source, journal) = (base.source.clone(), base.journal.clone().unwrap());
     let other = base.clone();
@@ -625,22 +625,22 @@ async fn finisher_does_not_remove_the_entry_of_its_successor() {
     let successor = begin(&other).await;
     source.put_large(KEY, "one", 6 * GIB, &[]);
     let (at, entry) = (journal.clone(), successor.clone());
-    // While this one completes, somebody else has put its entry away and begun another upload.
+    // During the completion, another invocation removes the entry and creates another upload.
     let overtaken = PortFault::after(move || drop(at.put(&key(KEY), Some(entry.clone()))));
     let world = base.with_script(FaultScript::default().on(PortCall::CompleteUpload, 1, overtaken));
     assert_copied(&world.reconcile().await);
     assert_eq!(
         journal.entry(&key(KEY)),
         Some(successor),
-        "it is not this one's to remove"
+        "the entry of the other upload stays"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn upload_that_counts_from_its_start_does_not_hide_what_came_after() {
+async fn upload_is_repeated_if_a_later_write_stays_current() {
     let base = world();
     let source_copy = base.destination.clone();
-    // Equal bytes, so that the condition of the completion cannot tell them apart.
+    // Equal content, so that the condition of the completion does not distinguish the objects.
     base.destination.put(KEY, "other");
     let foreign = PortFault::before(move || {
         source_copy.put_with(KEY, "other", |facts| {
@@ -652,13 +652,13 @@ async fn upload_that_counts_from_its_start_does_not_hide_what_came_after() {
     world.assert_equal();
     assert!(
         world.script.count(PortCall::CreateUpload) > 1,
-        "the first did not become the current version"
+        "the first upload is not the current version"
     );
-    assert_tidy(&world);
+    assert_no_uploads(&world);
 }
 
 #[tokio::test(start_paused = true)]
-async fn conflict_at_completion_begins_anew() {
+async fn conflict_at_completion_starts_a_new_upload() {
     let base = world();
     let destination = base.destination.clone();
     let script = FaultScript::default().on(
@@ -670,15 +670,15 @@ async fn conflict_at_completion_begins_anew() {
     assert_copied(&world.reconcile().await);
     assert_eq!(world.script.count(PortCall::CreateUpload), 2);
     world.assert_equal();
-    assert_tidy(&world);
+    assert_no_uploads(&world);
 }
 
 #[tokio::test(start_paused = true)]
-async fn object_larger_than_any_upload_is_refused_by_name() {
+async fn object_above_the_upload_limit_is_refused() {
     let world = TestWorld::new();
     world.source.put_large(KEY, "one", 10_000 * 5 * GIB + 1, &[]);
     assert!(mentions(&world.reconcile().await, "ObjectTooLarge"));
-    assert_tidy(&world);
+    assert_no_uploads(&world);
 }
 
 #[tokio::test(start_paused = true)]
@@ -690,7 +690,7 @@ async fn largest_object_is_copied_in_ten_thousand_parts() {
     world.assert_equal();
 }
 
-/// A world with an annotated object that is copied in parts.
+/// Returns a setup with an annotated object that requires a multipart copy.
 fn annotated(destination: MemoryBucket, script: FaultScript) -> TestWorld {
     let mut world = TestWorld::of(MemoryBucket::versioned(), destination).with_script(script);
     world.policy.part_size_bytes = GIB;
@@ -701,7 +701,7 @@ fn annotated(destination: MemoryBucket, script: FaultScript) -> TestWorld {
 }
 
 #[tokio::test(start_paused = true)]
-async fn annotations_that_could_not_be_written_follow_when_the_message_comes_again() {
+async fn failed_annotations_are_written_after_redelivery() {
     let denied = PortFault::Fails(failure(FailureKind::Permanent));
     let throttled = PortFault::Fails(failure(FailureKind::Retry));
     let world = annotated(MemoryBucket::versioned(), FaultScript::default());
@@ -719,7 +719,7 @@ async fn annotations_that_could_not_be_written_follow_when_the_message_comes_aga
                 matches!(&report.outcome, Outcome::Failed(failure) if failure.detail.contains("deep")),
                 "{report:?}"
             );
-            assert!(report.upload_left, "whoever comes next is told");
+            assert!(report.upload_left, "the next reconcile reads the annotations");
             assert_eq!(world.script.count(PortCall::CompleteUpload), 1);
             let world = unscripted(&world);
             let report = world.reconcile_with(&attributes_after_interruption()).await;
@@ -727,7 +727,7 @@ async fn annotations_that_could_not_be_written_follow_when_the_message_comes_aga
             assert_eq!(report.outcome, Outcome::AttributesUpdated { attributes });
             assert_eq!(world.script.count(PortCall::CompleteUpload), 0);
             world.assert_equal();
-            assert_tidy(&world);
+            assert_no_uploads(&world);
         }
     }
 }
@@ -742,15 +742,15 @@ async fn entry_stays_until_annotations_are_written() {
     let world = unscripted(&world);
     world.reconcile_with(&attributes_after_interruption()).await;
     world.assert_equal();
-    assert_tidy(&world);
+    assert_no_uploads(&world);
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_versions_annotations_follow_a_copy_that_is_made_once() {
+async fn annotations_follow_a_single_copy_without_versioning() {
     let world = annotated(MemoryBucket::unversioned(), FaultScript::default());
     assert_copied(&world.reconcile().await);
     world.assert_equal();
-    assert_tidy(&world);
+    assert_no_uploads(&world);
     assert_eq!(world.script.count(PortCall::CompleteUpload), 1);
     assert_eq!(world.script.count(PortCall::UpdateAttributes), 1);
 }
@@ -767,24 +767,24 @@ async fn changed_tags_without_versions_read_all_attributes() {
     assert_eq!(world.script.count(PortCall::CompleteUpload), 1);
 }
 
-/// S3 may answer 404 for an object that is there for minutes after versioning was first enabled.
+/// S3 may answer 404 for an existing object for minutes after versioning was first enabled.
 #[tokio::test(start_paused = true)]
-async fn destination_that_answers_404_for_its_object_is_not_copied_onto_over_and_over() {
+async fn destination_that_answers_404_for_its_object_is_copied_to_once() {
     let world = world();
     world.destination.put(KEY, "old");
     world.destination.hide(KEY);
     let report = world.reconcile().await;
     assert!(mentions(&report, "AbsenceUnconfirmed"), "{report:?}");
     assert_eq!(world.script.count(PortCall::CompleteUpload), 1);
-    assert_tidy(&world);
+    assert_no_uploads(&world);
     world.destination.show_all();
     assert_copied(&world.reconcile().await);
     world.assert_equal();
 }
 
-/// S3 takes 8 KB of headers, and ten tags alone can be longer.
+/// S3 accepts 8 KB of headers, and ten tags can be longer.
 #[tokio::test(start_paused = true)]
-async fn tags_that_do_not_fit_into_headers_follow_the_copy() {
+async fn tags_too_large_for_headers_follow_the_copy() {
     let long = "x".repeat(5_000);
     for destination in [MemoryBucket::versioned(), MemoryBucket::unversioned()] {
         let script = FaultScript::default().on(PortCall::UpdateAttributes, 1, PortFault::Hangs);
@@ -796,7 +796,7 @@ async fn tags_that_do_not_fit_into_headers_follow_the_copy() {
         assert_eq!(report.outcome, Outcome::Deferred(DeferralReason::Deadline));
         let tags = || world.destination.facts(KEY).unwrap().tags;
         assert_eq!(tags().map(|tags| tags.len()), Some(0));
-        // Whoever comes next sees that their number differs.
+        // The next reconcile reads that their number differs.
         let world = unscripted(&world);
         let attributes = AttributeSet::from([Attribute::Tags]);
         assert_eq!(

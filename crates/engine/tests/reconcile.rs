@@ -1,4 +1,4 @@
-//! One key: every step, every way it can fail, and every moment at which the world can move.
+//! The reconcile of one key: every step, every failure, and concurrent changes at every moment.
 
 mod world;
 
@@ -97,14 +97,14 @@ async fn tags_changed_alone_arrive() {
     assert_eq!(
         world.reconcile().await.outcome,
         Outcome::Skipped(SkipReason::AlreadyIdentical),
-        "no hint, no read"
+        "tags are not read without a hint"
     );
     assert_attributes_updated(&world.reconcile_with(&tags()).await);
     world.assert_equal();
 }
 
 #[tokio::test(start_paused = true)]
-async fn tags_changed_in_number_arrive_without_a_hint() {
+async fn changed_tag_count_is_detected_without_a_hint() {
     let world = TestWorld::new();
     world.source.put(KEY, "one");
     world.destination.pass_seconds(3_600);
@@ -115,7 +115,7 @@ async fn tags_changed_in_number_arrive_without_a_hint() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn copy_of_an_object_with_tags_is_of_a_later_second() {
+async fn copy_of_an_object_with_tags_waits_for_the_next_second() {
     let stage = BTreeMap::from([("stage".to_owned(), "live".to_owned())]);
     for (tags, seconds) in [(stage, 1), (BTreeMap::new(), 0)] {
         let world = TestWorld::new();
@@ -153,7 +153,7 @@ async fn metadata_changed_alone_arrives() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn delete_marker_and_permanent_delete_are_followed() {
+async fn delete_marker_and_permanent_delete_are_propagated() {
     for delete in [MemoryBucket::delete, MemoryBucket::purge] {
         let world = TestWorld::new();
         world.source.put(KEY, "one");
@@ -173,7 +173,7 @@ async fn delete_of_an_unversioned_source_is_confirmed_first() {
     let world = TestWorld::of(MemoryBucket::unversioned(), MemoryBucket::versioned());
     world.destination.put(KEY, "left over");
     assert_eq!(world.reconcile().await.outcome, Outcome::Deleted);
-    // Before the delete and after it: a 404 alone says nothing at either time.
+    // Once before the delete and once after it: a 404 alone confirms no absence.
     assert_eq!(world.script.count(PortCall::ConfirmAbsence), 2);
 }
 
@@ -193,7 +193,7 @@ async fn nothing_is_deleted_when_absence_cannot_be_confirmed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn object_that_came_back_is_not_deleted() {
+async fn reappeared_object_is_copied() {
     let world = TestWorld::new();
     world.destination.put(KEY, "old");
     let source = world.source.clone();
@@ -208,7 +208,7 @@ async fn object_that_came_back_is_not_deleted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn deletes_are_kept_back_unless_asked_for() {
+async fn deletes_are_not_propagated_unless_configured() {
     let mut world = TestWorld::new();
     world.policy.propagate_deletes = false;
     world.destination.put(KEY, "kept");
@@ -218,7 +218,7 @@ async fn deletes_are_kept_back_unless_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn key_out_of_scope_is_not_even_read() {
+async fn key_out_of_scope_is_not_read() {
     let mut world = TestWorld::new();
     world.policy.key_prefix = "data/".to_owned();
     world.source.put(KEY, "one");
@@ -229,7 +229,7 @@ async fn key_out_of_scope_is_not_even_read() {
     assert_eq!(world.script.count(PortCall::SourceRead), 0);
 }
 
-/// Writes to the source at every moment of a reconcile; whatever the moment, the last write arrives.
+/// A source write at any moment of a reconcile arrives at the destination.
 #[tokio::test(start_paused = true)]
 async fn write_at_any_moment_arrives() {
     let moments = [
@@ -248,7 +248,7 @@ async fn write_at_any_moment_arrives() {
             let world = world.with_script(FaultScript::default().on(call, nth, fault));
             world.reconcile().await;
             if is_last {
-                // It came after the last look; its own event brings it.
+                // The write came after the last read: its own event triggers another reconcile.
                 world.reconcile().await;
             }
             world.assert_equal();
@@ -274,7 +274,7 @@ async fn delete_at_any_moment_arrives() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn other_write_at_the_destination_is_seen_before_it_is_replaced() {
+async fn destination_write_is_read_before_it_is_replaced() {
     let world = TestWorld::new();
     world.source.put(KEY, "one");
     let destination = world.destination.clone();
@@ -286,15 +286,12 @@ async fn other_write_at_the_destination_is_seen_before_it_is_replaced() {
     let world = world.with_script(script);
     let report = world.reconcile().await;
     assert_copied(&report);
-    assert_eq!(
-        report.passes, 2,
-        "the first copy was conditional on nothing being there"
-    );
+    assert_eq!(report.passes, 2, "the first copy was conditional on an absent object");
     world.assert_equal();
 }
 
 #[tokio::test(start_paused = true)]
-async fn key_that_never_rests_comes_again() {
+async fn constantly_changing_key_is_deferred() {
     let world = TestWorld::new();
     world.source.put(KEY, "start");
     let source = world.source.clone();
@@ -320,7 +317,7 @@ async fn lost_write_response_is_followed_by_a_read_and_deferred() {
         "{report:?}"
     );
     assert!(report.outcome_unknown);
-    assert_eq!(world.script.count(PortCall::Copy), 1, "not repeated blindly");
+    assert_eq!(world.script.count(PortCall::Copy), 1, "the copy is not repeated");
     world.assert_equal();
 }
 
@@ -344,29 +341,30 @@ const EVERY_CALL: [PortCall; 6] = [
     PortCall::Delete,
 ];
 
-/// Sets a world up in which a reconcile makes the call.
-fn world_that_makes(call: PortCall, script: FaultScript) -> TestWorld {
+/// Returns a setup in which a reconcile makes the call.
+fn setup_for(call: PortCall, script: FaultScript) -> TestWorld {
     let world = TestWorld::new().with_script(script);
     match call {
         PortCall::SourceRead | PortCall::DestinationRead | PortCall::Copy => world.source.put(KEY, "one"),
         PortCall::ConfirmAbsence | PortCall::Delete => world.destination.put(KEY, "old"),
         PortCall::Replication => world.source.put_with(KEY, "one", pending),
-        other => panic!("{other:?} is a call of copies in parts"),
+        other => panic!("{other:?} is a call of multipart copies"),
     }
     world
 }
 
-/// An object that S3's own replication has not brought over yet; the store's own times lie long before the test clock,
-/// so its grace period must not be over.
+/// Marks an object as pending for S3 replication.
+///
+/// The times of the fake buckets are long before the test clock, so a test must advance them for the grace period.
 fn pending(facts: &mut s3ferry_core::facts::ObjectFacts) {
     facts.replication_status = Some(ReplicationStatus::Pending);
 }
 
 #[tokio::test(start_paused = true)]
-async fn passing_failure_of_any_call_is_survived() {
+async fn transient_failure_of_any_call_is_retried() {
     for call in EVERY_CALL {
         let script = FaultScript::default().on(call, 1, PortFault::Fails(failure(FailureKind::Retry)));
-        let world = world_that_makes(call, script);
+        let world = setup_for(call, script);
         if call == PortCall::Replication {
             world.source.pass_seconds(TestClock::START.millis() / 1000);
             world.source.put_with(KEY, "one", pending);
@@ -382,9 +380,9 @@ async fn passing_failure_of_any_call_is_survived() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn lasting_failure_of_any_call_is_reported_as_what_it_is() {
+async fn persistent_failure_of_any_call_is_reported() {
     for call in EVERY_CALL {
-        for (kind, turns) in [
+        for (kind, passes) in [
             (FailureKind::Retry, MAX_PASSES),
             (FailureKind::Deferred, MAX_PASSES),
             (FailureKind::Permanent, 1),
@@ -392,7 +390,7 @@ async fn lasting_failure_of_any_call_is_reported_as_what_it_is() {
             (FailureKind::Bug, 1),
         ] {
             let script = FaultScript::default().always(call, PortFault::Fails(failure(kind)));
-            let world = world_that_makes(call, script);
+            let world = setup_for(call, script);
             if call == PortCall::Replication {
                 world.source.pass_seconds(TestClock::START.millis() / 1000);
                 world.source.put_with(KEY, "one", pending);
@@ -400,7 +398,7 @@ async fn lasting_failure_of_any_call_is_reported_as_what_it_is() {
             let before = world.destination.snapshot();
             let report = world.reconcile().await;
             assert_eq!(report.outcome, Outcome::Failed(failure(kind)), "{call:?}");
-            assert_eq!(report.passes, turns, "{call:?} {kind}");
+            assert_eq!(report.passes, passes, "{call:?} {kind}");
             assert_eq!(world.destination.snapshot(), before, "{call:?}: nothing was written");
         }
     }
@@ -415,7 +413,7 @@ async fn failed_read_after_a_write_is_not_a_success() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn deadline_cuts_off_whatever_hangs() {
+async fn deadline_interrupts_hanging_calls() {
     for call in [PortCall::SourceRead, PortCall::DestinationRead, PortCall::Copy] {
         let world = TestWorld::new().with_script(FaultScript::default().on(call, 1, PortFault::Hangs));
         world.source.put(KEY, "one");
@@ -429,7 +427,7 @@ async fn deadline_cuts_off_whatever_hangs() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn pending_replication_is_waited_for_only_where_it_comes_here() {
+async fn pending_replication_defers_only_if_it_covers_the_destination() {
     for (coverage, expected_copies) in [(ReplicationCoverage::Covered, 0), (ReplicationCoverage::NotCovered, 1)] {
         let world = TestWorld::new();
         world.source.pass_seconds(TestClock::START.millis() / 1000 - 60);
@@ -448,7 +446,7 @@ async fn pending_replication_is_waited_for_only_where_it_comes_here() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn archived_object_is_refused_by_name() {
+async fn archived_object_is_refused() {
     let world = TestWorld::new();
     world.source.put_with(KEY, "one", |facts| {
         facts.storage_class = "DEEP_ARCHIVE".into();
@@ -464,7 +462,7 @@ async fn archived_object_is_refused_by_name() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn attributes_that_are_not_preserved_are_named() {
+async fn attributes_not_preserved_are_reported() {
     let hinted = AttributeSet::from([Attribute::Acl, Attribute::Lock, Attribute::Tags]);
     let world = TestWorld::new();
     world.source.put_with(KEY, "one", |facts| {
@@ -481,7 +479,7 @@ async fn attributes_that_are_not_preserved_are_named() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn grants_are_read_only_where_they_are_copied() {
+async fn acls_are_read_only_if_they_are_copied() {
     let hinted = AttributeSet::from([Attribute::Acl]);
     let mut world = TestWorld::new();
     world
@@ -501,7 +499,7 @@ async fn grants_are_read_only_where_they_are_copied() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn grants_are_copied_only_where_both_sides_have_them() {
+async fn acls_are_copied_only_if_both_buckets_have_them() {
     for (source, destination) in [(true, false), (false, true), (true, true)] {
         let mut world = TestWorld::new();
         world.policy.acl = AclRule::Copy;
@@ -542,7 +540,7 @@ fn granting(account: &str) -> Acl {
 }
 
 #[tokio::test(start_paused = true)]
-async fn locks_are_restated_strengthened_and_never_weakened() {
+async fn locks_are_copied_strengthened_and_never_weakened() {
     let until = |days: u64, mode| ObjectLock {
         retention: Some(Retention {
             mode,
@@ -573,7 +571,7 @@ async fn locks_are_restated_strengthened_and_never_weakened() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn object_that_came_back_is_never_deleted_on_the_way() {
+async fn reappeared_object_is_never_deleted() {
     let world = TestWorld::new();
     world.destination.put(KEY, "old");
     let source = world.source.clone();
@@ -588,7 +586,7 @@ async fn object_that_came_back_is_never_deleted_on_the_way() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn object_that_came_back_during_the_delete_arrives() {
+async fn object_written_during_the_delete_is_copied() {
     for again in [
         PortFault::before as fn(Box<dyn Fn() + Send + Sync>) -> PortFault,
         PortFault::after,
@@ -605,7 +603,7 @@ async fn object_that_came_back_during_the_delete_arrives() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn tags_that_change_during_the_copy_arrive_where_they_were_hinted() {
+async fn hinted_tags_that_change_during_the_copy_are_copied() {
     let world = TestWorld::new();
     world.source.put(KEY, "one");
     let source = world.source.clone();
@@ -620,7 +618,7 @@ async fn tags_that_change_during_the_copy_arrive_where_they_were_hinted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn failure_that_passed_does_not_name_what_came_after() {
+async fn transient_failure_is_not_reported_after_it_passed() {
     let world = TestWorld::new();
     world.source.put(KEY, "start");
     let source = world.source.clone();
@@ -648,14 +646,14 @@ async fn failing_passes_are_delayed() {
     );
     let report = world.reconcile().await;
     let waits: Duration = (1..MAX_PASSES)
-        .map(|turn| s3ferry_engine::reconcile::backoff(&key(KEY), turn))
+        .map(|pass| s3ferry_engine::reconcile::backoff(&key(KEY), pass))
         .sum();
     assert!(waits > Duration::from_secs(1), "{waits:?}");
-    assert_eq!(report.duration, waits, "nothing is waited for after the last turn");
+    assert_eq!(report.duration, waits, "no wait after the last pass");
 }
 
 #[tokio::test(start_paused = true)]
-async fn annotations_travel_with_the_copy() {
+async fn annotations_are_copied_with_the_object() {
     let world = TestWorld::new();
     let annotate = |text: &'static str| {
         world.source.put_with(KEY, "one", |facts| {
@@ -676,9 +674,9 @@ async fn annotations_travel_with_the_copy() {
     world.assert_equal();
 }
 
-/// S3 may answer 404 for an object that is there for minutes after versioning was first enabled.
+/// S3 may answer 404 for an existing object for minutes after versioning was first enabled.
 #[tokio::test(start_paused = true)]
-async fn object_that_answers_404_is_not_done_until_it_is_shown() {
+async fn object_that_answers_404_is_unfinished_until_s3_returns_it() {
     for (at_destination, propagate_deletes) in [(None, true), (None, false), (Some("old"), true), (Some("old"), false)]
     {
         let mut world = TestWorld::new();
@@ -717,7 +715,7 @@ async fn delete_is_not_done_while_the_destination_answers_404_for_its_object() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn stricter_of_a_lock_and_the_default_of_the_bucket_wins_and_is_named() {
+async fn stricter_of_lock_and_default_retention_applies_and_is_reported() {
     use RetentionMode::{Compliance, Governance};
     const DAYS: u32 = 10;
     let until = |days: u32| TestClock::START.plus(Duration::from_hours(24 * u64::from(days)));
@@ -727,10 +725,10 @@ async fn stricter_of_a_lock_and_the_default_of_the_bucket_wins_and_is_named() {
     };
     let (short, long) = (1, 20);
     for (own, default, expected) in [
-        // A default that is stricter is left to apply.
+        // A stricter default applies.
         (retention(Governance, short), Governance, retention(Governance, DAYS)),
         (retention(Governance, short), Compliance, retention(Compliance, DAYS)),
-        // Neither is stricter: both hold.
+        // Neither is stricter: both apply.
         (retention(Compliance, short), Governance, retention(Compliance, DAYS)),
         (retention(Governance, long), Compliance, retention(Compliance, long)),
         (retention(Compliance, long), Governance, retention(Compliance, long)),
@@ -759,10 +757,10 @@ async fn stricter_of_a_lock_and_the_default_of_the_bucket_wins_and_is_named() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn header_that_no_request_can_state_comes_with_the_bytes() {
+async fn header_that_is_not_utf8_is_copied_by_s3() {
     let name = "content-disposition";
     let mut world = TestWorld::new();
-    // Parts would be preferred, and would need it stated.
+    // A multipart copy is preferred, and would require the header to be explicit.
     world.policy.preserve_etag = PreserveEtag::Always;
     for value in [b"M\xfcller.pdf".to_vec(), b"M\xe4rz.pdf".to_vec()] {
         world
@@ -789,7 +787,7 @@ async fn header_that_no_request_can_state_comes_with_the_bytes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn redirect_that_no_request_can_state_is_refused_at_any_size() {
+async fn redirect_that_is_not_utf8_is_refused_at_any_size() {
     let name = "x-amz-website-redirect-location";
     let world = TestWorld::new();
     world.source.put_with(KEY, "one", |facts| {
@@ -804,7 +802,7 @@ async fn redirect_that_no_request_can_state_is_refused_at_any_size() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn lost_key_is_named_by_a_change_of_tags_too() {
+async fn unpreserved_encryption_is_also_reported_by_a_tag_update() {
     let world = TestWorld::new();
     world.source.put_large_with(KEY, "one", 5, &[], |facts| {
         facts.encryption = Encryption::Kms(KmsEncryption {
@@ -812,17 +810,17 @@ async fn lost_key_is_named_by_a_change_of_tags_too() {
             ..KmsEncryption::default()
         });
     });
-    let lost = AttributeSet::from([Attribute::Encryption]);
-    assert_eq!(world.reconcile().await.not_preserved, lost);
+    let not_preserved = AttributeSet::from([Attribute::Encryption]);
+    assert_eq!(world.reconcile().await.not_preserved, not_preserved);
     world.source.tag(KEY, &[("stage", "live")]);
     let changed = world.reconcile_with(&tags()).await;
     assert_attributes_updated(&changed);
-    assert_eq!(changed.not_preserved, lost);
+    assert_eq!(changed.not_preserved, not_preserved);
 }
 
-/// While an event hold is on, S3 answers with a date that moves on: copied as a retention it could never be taken back.
+/// During an event hold, S3 returns a date that advances. A copy of it as a retention could not be undone.
 #[tokio::test(start_paused = true)]
-async fn event_hold_is_copied_and_never_as_a_date() {
+async fn event_hold_is_copied_and_never_as_a_retention_date() {
     let world = TestWorld::new();
     world.destination.enable_object_lock(BucketObjectLock::default());
     let held = ObjectLock {
@@ -839,7 +837,7 @@ async fn event_hold_is_copied_and_never_as_a_date() {
     assert_skipped(&skipped, SkipReason::AlreadyIdentical);
     assert_eq!(skipped.not_preserved, AttributeSet::new());
 
-    // A version that is there gets no hold, which is said.
+    // An existing version gets no hold, which is reported.
     let other = TestWorld::new();
     other.destination.enable_object_lock(BucketObjectLock::default());
     other.source.put(KEY, "one");

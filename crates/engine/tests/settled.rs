@@ -1,5 +1,6 @@
-//! What is copied once is not copied again: a second reconcile of an unchanged key writes nothing, for every combination of
-//! what decides how an object is copied and by what its copy can be verified.
+//! A second reconcile of an unchanged key writes nothing.
+//!
+//! The tests cover every combination of what determines the copy method and the proof of the copy.
 
 mod world;
 
@@ -23,16 +24,16 @@ const MIB: u64 = 1 << 20;
 const SOURCE_KEY: &str = "arn:aws:kms:us-east-1:111122223333:key/source";
 const CONTENT: &str = "x";
 
-/// How the source's object is encrypted.
+/// The encryption of the source object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Keys {
     Managed,
     Kms,
-    /// Under a key that the policy maps to one of the destination.
+    /// SSE-KMS with a key that the policy maps to a destination key.
     MappedKms,
 }
 
-/// What the source's object has besides bytes and metadata.
+/// The attributes of the source object besides metadata.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Attributes {
     None,
@@ -42,12 +43,12 @@ enum Attributes {
 }
 
 #[derive(Debug, Clone, Copy)]
-#[expect(clippy::struct_excessive_bools, reason = "each says one thing that is so or not")]
+#[expect(clippy::struct_excessive_bools, reason = "each field is an independent condition")]
 struct Case {
     keys: Keys,
     checksum: Option<(&'static str, ChecksumCoverage)>,
     size_bytes: u64,
-    /// The parts that the object was uploaded in; none if it was not.
+    /// The part sizes of the object; empty if it was not a multipart upload.
     layout: &'static [u64],
     early_parts: bool,
     preserve_etag: PreserveEtag,
@@ -58,8 +59,9 @@ struct Case {
 }
 
 impl Case {
-    /// Tells whether S3 can make such an object: a checksum of parts needs parts, and only some algorithms give one of the
-    /// whole object from its parts.
+    /// Returns whether S3 can store such an object.
+    ///
+    /// A composite checksum requires parts. A multipart upload has a full-object checksum with some algorithms only.
     ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html>
     fn exists(&self) -> bool {
@@ -78,7 +80,7 @@ impl Case {
         checksum_fits && layout_fits
     }
 
-    /// Tells whether any copy stores something that can be compared with what the source stores.
+    /// Returns whether any copy stores something that is comparable with the source object.
     fn is_verifiable(&self) -> bool {
         let is_small = self.size_bytes <= COPY_OBJECT_LIMIT_BYTES;
         let by_checksum = match self.checksum {
@@ -86,7 +88,7 @@ impl Case {
             Some((_, ChecksumCoverage::Composite)) => true,
             Some((algorithm, ChecksumCoverage::FullObject)) => is_small || algorithm.starts_with("CRC"),
         };
-        // One request keeps the tag of a single part, the same parts keep that of a multipart object.
+        // A single-request copy preserves the ETag of a single part, and equal part sizes that of a multipart object.
         let by_etag = self.keys == Keys::Managed && !self.destination_encrypts_with_kms;
         self.size_bytes == 0 || by_checksum || by_etag
     }
@@ -232,7 +234,7 @@ async fn second_reconcile_of_an_unchanged_key_writes_nothing() {
     assert!(verifiable > 3_000, "{verifiable} cases");
 }
 
-/// How a destination is to be encrypted: what the policy says, and what the bucket does by itself.
+/// The encryption of a destination: the policy's encryption, and the bucket's default encryption.
 #[derive(Debug, Clone)]
 struct Regime {
     is_mapped: bool,
@@ -254,8 +256,8 @@ impl Regime {
         let asked_for = [
             None,
             Some(ExplicitEncryption::Managed),
-            Some(ExplicitEncryption::Kms(kms(Some("stated"), false))),
-            Some(ExplicitEncryption::Kms(kms(Some("stated"), true))),
+            Some(ExplicitEncryption::Kms(kms(Some("explicit"), false))),
+            Some(ExplicitEncryption::Kms(kms(Some("explicit"), true))),
         ];
         let defaults = [None, Some(kms(Some("default"), false)), Some(kms(None, false))];
         let mut all = Vec::new();
@@ -286,7 +288,7 @@ impl Regime {
         };
     }
 
-    /// What copies must be, as far as anybody may know.
+    /// Returns the expected encryption of copies, as far as it may be read.
     fn rules(&self, policy: &Policy) -> EncryptionRules {
         let default = self.bucket_default.clone();
         let default = default.map_or(ExplicitEncryption::Managed, ExplicitEncryption::Kms);
@@ -294,9 +296,9 @@ impl Regime {
     }
 }
 
-/// One kind of object, and what the destination can do for it.
+/// The kind of an object, and the capabilities of the destination.
 #[derive(Debug, Clone, Copy)]
-#[expect(clippy::struct_excessive_bools, reason = "each is one thing that is so or not")]
+#[expect(clippy::struct_excessive_bools, reason = "each field is an independent condition")]
 struct Kind {
     source_has_key: bool,
     versioned: bool,
@@ -333,14 +335,14 @@ impl Kind {
                 facts.encryption = Encryption::Kms(kms(Some(SOURCE_KEY), false));
             }
         };
-        // With a checksum over the whole content, by which any copy can be verified.
+        // With a full-object checksum, which verifies any copy.
         world.source.put_large_with(KEY, CONTENT, 5, &[], change);
         world
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn encryption_is_repaired_once_after_every_change_of_what_is_asked_for() {
+async fn encryption_is_repaired_once_after_every_change_of_the_policy() {
     let mut repaired = 0;
     for kind in Kind::all() {
         for before in Regime::all() {
@@ -366,7 +368,7 @@ async fn encryption_is_repaired_once_after_every_change_of_what_is_asked_for() {
                 let third = world.reconcile().await;
                 assert_eq!(third.outcome, Outcome::Skipped(SkipReason::AlreadyIdentical), "{case}");
                 assert_eq!(count(), counted, "{case}: written again");
-                // With a marker the metadata differs.
+                // With a marker, the metadata differs.
                 if !kind.shared {
                     world.assert_equal();
                 }
@@ -376,9 +378,9 @@ async fn encryption_is_repaired_once_after_every_change_of_what_is_asked_for() {
     assert!(repaired > 5_000, "{repaired} repairs");
 }
 
-/// Without a checksum the tag is all there is to compare, and an update in place keeps it.
+/// Without a checksum, only the ETag is comparable, and an update in place preserves it.
 #[tokio::test(start_paused = true)]
-async fn encryption_that_is_changed_in_place_leaves_a_copy_that_can_be_compared() {
+async fn encryption_changed_in_place_leaves_a_comparable_copy() {
     for layout in [&[][..], &[6 * MIB, 6 * MIB]] {
         let mut world = TestWorld::new();
         world.policy.preserve_etag = PreserveEtag::Always;
@@ -387,7 +389,7 @@ async fn encryption_that_is_changed_in_place_leaves_a_copy_that_can_be_compared(
             facts.checksums = StoredChecksums::default();
         });
         assert!(matches!(world.reconcile().await.outcome, Outcome::Copied { .. }));
-        world.policy.destination_encryption = Some(ExplicitEncryption::Kms(kms(Some("stated"), false)));
+        world.policy.destination_encryption = Some(ExplicitEncryption::Kms(kms(Some("explicit"), false)));
         let attributes = AttributeSet::from([Attribute::Encryption]);
         assert_eq!(
             world.reconcile().await.outcome,
@@ -400,15 +402,15 @@ async fn encryption_that_is_changed_in_place_leaves_a_copy_that_can_be_compared(
     }
 }
 
-/// A locked copy is encrypted anew by a copy, which must not be locked less.
+/// A locked copy is replaced by one with another encryption, which must not have a weaker lock.
 #[tokio::test(start_paused = true)]
-async fn encryption_that_only_a_copy_changes_keeps_a_stricter_lock() {
+async fn encryption_change_by_copy_preserves_a_stricter_lock() {
     let mut world = TestWorld::new();
     world.destination.enable_object_lock(BucketObjectLock::default());
     world.source.put_large(KEY, CONTENT, 5, &[]);
     assert!(matches!(world.reconcile().await.outcome, Outcome::Copied { .. }));
     world.destination.change(KEY, |facts| facts.lock.legal_hold = true);
-    world.policy.destination_encryption = Some(ExplicitEncryption::Kms(kms(Some("stated"), false)));
+    world.policy.destination_encryption = Some(ExplicitEncryption::Kms(kms(Some("explicit"), false)));
     assert!(matches!(world.reconcile().await.outcome, Outcome::Copied { .. }));
     assert!(world.destination.facts(KEY).expect("it is there").lock.legal_hold);
     let again = world.reconcile().await;

@@ -1,6 +1,6 @@
-//! One key where applications write to the destination, too.
+//! The reconcile of one key in shared mode: applications also write to the destination.
 
-#![expect(clippy::unwrap_used, reason = "test data is what the test made it")]
+#![expect(clippy::unwrap_used, reason = "the test created the data")]
 
 mod world;
 
@@ -30,7 +30,7 @@ fn shared_of(source: MemoryBucket, destination: MemoryBucket) -> TestWorld {
     world
 }
 
-/// Returns the world with calls counted from none.
+/// Returns the setup with reset call counts and without faults.
 fn again(world: &TestWorld) -> TestWorld {
     world.clone().with_script(FaultScript::default())
 }
@@ -40,10 +40,10 @@ fn pass(world: &TestWorld, seconds: i64) {
     world.destination.pass_seconds(seconds);
 }
 
-/// Writes what an application at the destination writes: the bytes of the source, described otherwise.
+/// Writes an external object with the content of the source object and other metadata.
 fn write_same_bytes(bucket: &MemoryBucket) {
     bucket.put_with(KEY, "one", |facts| {
-        facts.user_metadata.insert("owner".to_owned(), "theirs".to_owned());
+        facts.user_metadata.insert("owner".to_owned(), "external".to_owned());
     });
 }
 
@@ -56,7 +56,7 @@ fn assert_copied(report: &ReconcileReport) {
     assert!(matches!(report.outcome, Outcome::Copied { .. }), "{report:?}");
 }
 
-/// Writes an object at the source, and has it copied a second later.
+/// Writes an object at the source, and copies it a second later.
 async fn copy_across(world: &TestWorld, content: &str) {
     world.source.put(KEY, content);
     pass(world, 1);
@@ -77,7 +77,7 @@ fn assert_failed(report: &ReconcileReport, kind: FailureKind, code: &str) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn copy_carries_a_marker_and_is_found_equal() {
+async fn copy_has_a_marker_and_is_equal() {
     let world = shared();
     copy_across(&world, "one").await;
     let copy = world.destination.facts(KEY).unwrap();
@@ -104,12 +104,12 @@ async fn copy_carries_a_marker_and_is_found_equal() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn newer_object_of_an_application_stays_and_is_reported() {
+async fn newer_external_write_stays_and_is_reported() {
     let world = shared();
     world.source.put(KEY, "one");
-    world.destination.put(KEY, "theirs");
+    world.destination.put(KEY, "external");
     assert_skipped(&world.reconcile().await, SkipReason::DestinationNewer);
-    assert_eq!(world.destination.content(KEY).as_deref(), Some("theirs"));
+    assert_eq!(world.destination.content(KEY).as_deref(), Some("external"));
     pass(&world, 1);
     world.source.put(KEY, "two");
     assert_copied(&world.reconcile().await);
@@ -117,28 +117,28 @@ async fn newer_object_of_an_application_stays_and_is_reported() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn equal_bytes_that_an_application_writes_during_a_copy_come_back() {
+async fn equal_external_write_during_a_copy_is_restored() {
     let world = shared();
     copy_across(&world, "old").await;
-    // The same tag before and after: no condition sees the difference.
+    // The ETag is the same before and after: no condition detects the write.
     world.source.put_with(KEY, "old", |facts| {
-        facts.user_metadata.insert("owner".to_owned(), "ours".to_owned());
+        facts.user_metadata.insert("owner".to_owned(), "source".to_owned());
     });
     pass(&world, 1);
     let destination = world.destination.clone();
     let write = move || {
         destination.put_with(KEY, "old", |facts| {
-            facts.user_metadata.insert("owner".to_owned(), "theirs".to_owned());
+            facts.user_metadata.insert("owner".to_owned(), "external".to_owned());
         });
     };
     let racing = world.with_script(FaultScript::default().on(PortCall::Copy, 1, PortFault::before(write)));
     assert_skipped(&racing.reconcile().await, SkipReason::DestinationNewer);
     assert_eq!(racing.script.count(PortCall::RemoveVersion), 1);
-    assert_eq!(owner(&racing.destination).as_deref(), Some("theirs"));
+    assert_eq!(owner(&racing.destination).as_deref(), Some("external"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn equal_bytes_that_an_application_writes_during_a_delete_come_back() {
+async fn equal_external_write_during_a_delete_is_restored() {
     let world = shared();
     copy_across(&world, "one").await;
     world.source.delete(KEY);
@@ -151,15 +151,15 @@ async fn equal_bytes_that_an_application_writes_during_a_delete_come_back() {
     let racing = world.with_script(script);
     assert_skipped(&racing.reconcile().await, SkipReason::ExternalWrite);
     assert_eq!(racing.script.count(PortCall::RemoveVersion), 1);
-    assert_eq!(owner(&racing.destination).as_deref(), Some("theirs"));
+    assert_eq!(owner(&racing.destination).as_deref(), Some("external"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn check_that_failed_is_made_up_for_by_whatever_comes_next() {
+async fn interrupted_check_is_repeated_by_the_next_reconcile() {
     let world = shared();
     copy_across(&world, "one").await;
     world.source.put_with(KEY, "one", |facts| {
-        facts.user_metadata.insert("owner".to_owned(), "ours".to_owned());
+        facts.user_metadata.insert("owner".to_owned(), "source".to_owned());
     });
     pass(&world, 1);
     let destination = world.destination.clone();
@@ -173,15 +173,15 @@ async fn check_that_failed_is_made_up_for_by_whatever_comes_next() {
     let cut_off = world.clone().with_script(script);
     let report = cut_off.reconcile().await;
     assert!(matches!(report.outcome, Outcome::Deferred(_)), "{report:?}");
-    assert_eq!(owner(&world.destination).as_deref(), Some("ours"));
+    assert_eq!(owner(&world.destination).as_deref(), Some("source"));
     let redelivered = again(&world);
     let report = redelivered.reconcile().await;
     assert_skipped(&report, SkipReason::DestinationNewer);
-    assert_eq!(owner(&redelivered.destination).as_deref(), Some("theirs"));
+    assert_eq!(owner(&redelivered.destination).as_deref(), Some("external"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn check_that_failed_is_made_up_for_in_the_next_pass() {
+async fn failed_check_is_repeated_by_the_next_pass() {
     const PART: u64 = 5 << 20;
     let put = |bucket: &MemoryBucket, large: bool, who: &'static str| {
         let change = move |facts: &mut ObjectFacts| {
@@ -202,16 +202,16 @@ async fn check_that_failed_is_made_up_for_in_the_next_pass() {
         put(&world.source, large, "first");
         pass(&world, 1);
         assert_copied(&world.reconcile().await);
-        put(&world.source, large, "ours");
+        put(&world.source, large, "source");
         pass(&world, 1);
         let destination = world.destination.clone();
-        // The same tag before and after: no condition sees the difference.
+        // The ETag is the same before and after: no condition detects the write.
         let script = FaultScript::default()
-            .on(copy, 1, PortFault::before(move || put(&destination, large, "theirs")))
+            .on(copy, 1, PortFault::before(move || put(&destination, large, "external")))
             .on(check, nth, PortFault::Fails(failure(FailureKind::Retry)));
         let racing = world.with_script(script);
         assert_skipped(&racing.reconcile().await, SkipReason::DestinationNewer);
-        assert_eq!(owner(&racing.destination).as_deref(), Some("theirs"));
+        assert_eq!(owner(&racing.destination).as_deref(), Some("external"));
     }
 }
 
@@ -232,16 +232,16 @@ async fn delete_of_equal_bytes_is_recognized_by_the_next_reconcile() {
         .on(PortCall::History, 2, PortFault::Hangs);
     let report = world.clone().with_script(script).reconcile().await;
     assert!(matches!(report.outcome, Outcome::Deferred(_)), "{report:?}");
-    assert_eq!(world.destination.content(KEY), None, "deleted, and not looked at since");
+    assert_eq!(world.destination.content(KEY), None, "deleted, and not read since");
     let redelivered = again(&world);
     let report = redelivered.reconcile().await;
     assert_skipped(&report, SkipReason::ExternalWrite);
-    assert_eq!(owner(&redelivered.destination).as_deref(), Some("theirs"));
+    assert_eq!(owner(&redelivered.destination).as_deref(), Some("external"));
     let counted = [PortCall::FindIntent, PortCall::RemoveVersion].map(|call| redelivered.script.count(call));
     assert_eq!(
         counted,
         [2, 1],
-        "of the version that was hit, and of the one with the same bytes"
+        "intents of the deleted version, and of the one with the same content"
     );
 }
 
@@ -265,25 +265,25 @@ async fn known_s3ferry_delete_needs_no_older_versions() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn delete_is_announced_before_it_is_sent() {
+async fn delete_intent_is_written_before_the_delete() {
     let world = shared();
     copy_across(&world, "one").await;
     world.source.delete(KEY);
     let journal = world.journal.clone().unwrap();
     let announced = Arc::new(Mutex::new(0));
     let (seen, of) = (Arc::clone(&announced), journal.clone());
-    let look = move || *seen.lock().unwrap() = of.intents(&key(KEY)).len();
-    let world = world.with_script(FaultScript::default().on(PortCall::Delete, 1, PortFault::before(look)));
+    let count = move || *seen.lock().unwrap() = of.intents(&key(KEY)).len();
+    let world = world.with_script(FaultScript::default().on(PortCall::Delete, 1, PortFault::before(count)));
     assert_eq!(world.reconcile().await.outcome, Outcome::Deleted);
     assert_eq!(*announced.lock().unwrap(), 1);
-    // A write at the source of the same second is copied: the delete marker is ours.
+    // A source write in the same second is copied: the delete marker is s3ferry's.
     world.source.put(KEY, "two");
     assert_copied(&again(&world).reconcile().await);
     assert_eq!(world.destination.content(KEY).as_deref(), Some("two"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn delete_that_cannot_be_announced_is_not_sent() {
+async fn delete_without_a_written_intent_is_not_sent() {
     let world = shared();
     copy_across(&world, "one").await;
     world.source.delete(KEY);
@@ -294,7 +294,7 @@ async fn delete_that_cannot_be_announced_is_not_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn delete_of_an_application_stays_unless_the_source_is_newer() {
+async fn external_delete_stays_unless_the_source_is_newer() {
     let world = shared();
     copy_across(&world, "one").await;
     world.destination.delete(KEY);
@@ -305,11 +305,11 @@ async fn delete_of_an_application_stays_unless_the_source_is_newer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn object_of_an_application_is_not_deleted() {
+async fn external_write_is_not_deleted() {
     let world = shared();
     world.source.put(KEY, "one");
     world.source.delete(KEY);
-    world.destination.put(KEY, "theirs");
+    world.destination.put(KEY, "external");
     assert_skipped(&world.reconcile().await, SkipReason::ExternalWrite);
     assert_eq!(world.script.count(PortCall::Delete), 0);
 }
@@ -335,13 +335,13 @@ async fn object_renamed_with_its_marker_is_an_external_write() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn copy_that_s3_stores_under_a_key_of_its_own_is_taken_back_and_refused() {
+async fn copy_with_an_unpredictable_etag_is_removed_and_refused() {
     let world = shared();
     world.source.put(KEY, "one");
     world.destination.encrypt_with_kms();
     assert_failed(&world.reconcile().await, FailureKind::Permanent, "CannotBeMarked");
     assert_eq!(world.destination.history(KEY), []);
-    // With a stored checksum there is something to bind.
+    // With a stored checksum, a marker can be bound to the copy.
     world.source.put_large(KEY, "one", 5, &[]);
     assert_copied(&again(&world).reconcile().await);
 }
@@ -354,7 +354,7 @@ fn kms(key: Option<&str>) -> KmsEncryption {
 }
 
 #[tokio::test(start_paused = true)]
-async fn encryption_that_is_changed_in_place_leaves_a_copy_that_s3ferry_deletes() {
+async fn encryption_changed_in_place_leaves_a_copy_that_s3ferry_deletes() {
     let mut world = shared();
     world.policy.propagate_deletes = true;
     copy_across(&world, "one").await;
@@ -388,10 +388,10 @@ async fn encryption_of_an_external_write_is_never_changed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn copy_that_no_marker_could_vouch_for_under_kms_keeps_its_encryption() {
+async fn copy_that_a_marker_could_not_identify_under_kms_keeps_its_encryption() {
     let world = shared();
     copy_across(&world, "one").await;
-    // A default without a key's ARN: only a copy gets that key, and its ETag would be no hash.
+    // A default encryption without a key ARN: only a copy gets that key, and its ETag is no hash.
     world.destination.encrypt_with_kms();
     let again = again(&world);
     assert_skipped(&again.reconcile().await, SkipReason::AlreadyIdentical);
@@ -399,24 +399,24 @@ async fn copy_that_no_marker_could_vouch_for_under_kms_keeps_its_encryption() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn encryption_that_only_a_copy_changes_keeps_what_applications_set() {
+async fn encryption_change_by_copy_preserves_attributes_of_applications() {
     let mut world = shared();
     world.source.put_large(KEY, "one", 5, &[]);
     pass(&world, 1);
     assert_copied(&world.reconcile().await);
     world.policy.destination_encryption = Some(ExplicitEncryption::Kms(kms(Some("key"))));
     world.destination.refuse_encryption_updates();
-    // No copy brings another object's annotations.
-    world.destination.annotate(KEY, &[("theirs", "text")]);
+    // No copy includes another object's annotations.
+    world.destination.annotate(KEY, &[("external", "text")]);
     let refused = again(&world);
     assert_skipped(&refused.reconcile().await, SkipReason::AlreadyIdentical);
     assert_eq!(refused.script.count(PortCall::Copy), 0);
     world.destination.annotate(KEY, &[]);
-    world.destination.tag(KEY, &[("stage", "theirs")]);
+    world.destination.tag(KEY, &[("stage", "external")]);
     assert_copied(&world.reconcile().await);
     let copy = world.destination.facts(KEY).unwrap();
     assert_eq!(copy.encryption, Encryption::Kms(kms(Some("key"))));
-    assert_eq!(copy.tags.unwrap().get("stage").map(String::as_str), Some("theirs"));
+    assert_eq!(copy.tags.unwrap().get("stage").map(String::as_str), Some("external"));
     assert_skipped(&world.reconcile().await, SkipReason::AlreadyIdentical);
 }
 
@@ -459,7 +459,7 @@ async fn replication_by_s3_to_the_same_bucket_is_refused_whatever_its_status() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn large_object_is_copied_in_its_parts_with_a_marker() {
+async fn large_object_is_copied_with_its_part_sizes_and_a_marker() {
     const PART: u64 = 5 << 20;
     let world = shared();
     world
@@ -475,7 +475,7 @@ async fn large_object_is_copied_in_its_parts_with_a_marker() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn large_object_whose_parts_s3_does_not_take_again_is_refused() {
+async fn large_object_with_unrepeatable_part_sizes_is_refused() {
     const PART: u64 = 5 << 20;
     let world = shared();
     world
@@ -491,7 +491,7 @@ async fn large_object_whose_parts_s3_does_not_take_again_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_an_application_writes_after_a_delete_is_seen() {
+async fn external_write_after_a_delete_is_detected() {
     let world = shared();
     copy_across(&world, "one").await;
     world.source.delete(KEY);
@@ -504,10 +504,10 @@ async fn what_an_application_writes_after_a_delete_is_seen() {
     let racing = world.with_script(script);
     assert_skipped(&racing.reconcile().await, SkipReason::ExternalWrite);
     assert_eq!(racing.script.count(PortCall::RemoveVersion), 0);
-    assert_eq!(owner(&racing.destination).as_deref(), Some("theirs"));
+    assert_eq!(owner(&racing.destination).as_deref(), Some("external"));
 }
 
-/// Takes an object of the destination over with its metadata, as an application that edits it does.
+/// Replaces the destination object and preserves its metadata, like an application that edits it.
 fn edit(world: &TestWorld, content: &str) {
     let metadata = world.destination.facts(KEY).unwrap().user_metadata;
     world
@@ -530,7 +530,7 @@ async fn copy_that_an_application_edited_with_its_metadata_is_an_external_write(
 }
 
 #[tokio::test(start_paused = true)]
-async fn old_copy_that_an_application_restores_stays() {
+async fn old_copy_restored_by_an_application_stays() {
     for seconds in [0, 1, 5_000] {
         let world = shared();
         copy_across(&world, "one").await;
@@ -540,7 +540,7 @@ async fn old_copy_that_an_application_restores_stays() {
         world.destination.rewrite(KEY, &old);
         assert_skipped(&again(&world).reconcile().await, SkipReason::DestinationNewer);
         assert_eq!(world.destination.content(KEY).as_deref(), Some("one"));
-        // It competes by time like any external write.
+        // Its time is compared, like that of any external write.
         pass(&world, 1);
         copy_across(&world, "three").await;
         assert_eq!(world.destination.content(KEY).as_deref(), Some("three"));
@@ -548,7 +548,7 @@ async fn old_copy_that_an_application_restores_stays() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn copy_that_an_application_writes_again_is_not_deleted() {
+async fn copy_rewritten_by_an_application_is_not_deleted() {
     let world = shared();
     copy_across(&world, "one").await;
     let copy = world.destination.history(KEY).swap_remove(0).version;
@@ -558,7 +558,7 @@ async fn copy_that_an_application_writes_again_is_not_deleted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn upload_that_an_application_began_before_a_copy_comes_back() {
+async fn external_upload_begun_before_a_copy_is_restored() {
     for large in [false, true] {
         let world = shared();
         world.source.put(KEY, "one");
@@ -568,33 +568,37 @@ async fn upload_that_an_application_began_before_a_copy_comes_back() {
         assert_copied(&world.reconcile().await);
         if large {
             world.source.put_large(KEY, "much", 15 << 20, &[10 << 20, 5 << 20]);
-            world.destination.finish_put(KEY, &begun, "theirs", |_| ());
+            world.destination.finish_put(KEY, &begun, "external", |_| ());
             assert_copied(&world.reconcile().await);
             continue;
         }
-        world.destination.finish_put(KEY, &begun, "theirs", |_| ());
-        assert_eq!(world.destination.content(KEY).as_deref(), Some("one"), "it is hidden");
+        world.destination.finish_put(KEY, &begun, "external", |_| ());
+        assert_eq!(
+            world.destination.content(KEY).as_deref(),
+            Some("one"),
+            "the external write is hidden"
+        );
         let report = again(&world).reconcile().await;
         assert_skipped(&report, SkipReason::DestinationNewer);
-        assert_eq!(world.destination.content(KEY).as_deref(), Some("theirs"));
+        assert_eq!(world.destination.content(KEY).as_deref(), Some("external"));
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn upload_that_an_application_began_before_a_delete_comes_back() {
+async fn external_upload_begun_before_a_delete_is_restored() {
     let world = shared();
     copy_across(&world, "one").await;
     pass(&world, 1);
     let begun = world.destination.begin_put();
     world.source.delete(KEY);
     assert_eq!(world.reconcile().await.outcome, Outcome::Deleted);
-    world.destination.finish_put(KEY, &begun, "theirs", |_| ());
-    assert_eq!(world.destination.content(KEY), None, "it is hidden");
+    world.destination.finish_put(KEY, &begun, "external", |_| ());
+    assert_eq!(world.destination.content(KEY), None, "the external write is hidden");
     assert_skipped(&again(&world).reconcile().await, SkipReason::ExternalWrite);
-    assert_eq!(world.destination.content(KEY).as_deref(), Some("theirs"));
+    assert_eq!(world.destination.content(KEY).as_deref(), Some("external"));
 }
 
-/// A world in which copies were made before ownership became shared, and equal objects are adopted.
+/// Returns a setup with a copy from before ownership became shared, in which equal objects are adopted.
 async fn adopting(parts: &[u64]) -> TestWorld {
     let mut world = shared();
     world.policy.ownership = Ownership::Exclusive;
@@ -634,7 +638,7 @@ async fn equal_object_without_marker_is_adopted_once_and_is_then_a_copy() {
     }
 }
 
-/// A copy in place stores what the destination's object stores, which its marker must hold it by.
+/// A copy in place stores the checksums of the destination object, to which its marker must be bound.
 #[tokio::test(start_paused = true)]
 async fn object_with_another_checksum_is_adopted_by_a_copy_of_the_source() {
     let world = adopting(&[]).await;
@@ -649,12 +653,12 @@ async fn object_with_another_checksum_is_adopted_by_a_copy_of_the_source() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_differs_is_not_adopted() {
+async fn different_object_is_not_adopted() {
     let differences: [fn(&TestWorld); 4] = [
         |world| write_same_bytes(&world.destination),
-        |world| world.destination.tag(KEY, &[("stage", "theirs")]),
-        |world| world.destination.annotate(KEY, &[("note", "theirs")]),
-        |world| world.destination.put(KEY, "theirs"),
+        |world| world.destination.tag(KEY, &[("stage", "external")]),
+        |world| world.destination.annotate(KEY, &[("note", "external")]),
+        |world| world.destination.put(KEY, "external"),
     ];
     for differ in differences {
         let world = adopting(&[]).await;
@@ -666,16 +670,16 @@ async fn what_differs_is_not_adopted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn object_that_an_application_replaces_while_it_is_adopted_stays() {
+async fn external_write_during_adoption_stays() {
     let world = adopting(&[]).await;
     let destination = world.destination.clone();
-    let write = PortFault::before(move || destination.put(KEY, "theirs"));
+    let write = PortFault::before(move || destination.put(KEY, "external"));
     let world = TestWorld {
         script: FaultScript::default().on(PortCall::Copy, 1, write),
         ..world
     };
     assert_skipped(&world.reconcile().await, SkipReason::DestinationNewer);
-    assert_eq!(world.destination.content(KEY).as_deref(), Some("theirs"));
+    assert_eq!(world.destination.content(KEY).as_deref(), Some("external"));
 }
 
 fn stage(bucket: &MemoryBucket) -> Option<String> {
@@ -688,7 +692,7 @@ async fn reconcile_tags(world: &TestWorld) -> ReconcileReport {
         .await
 }
 
-/// Copies an object whose tag says `stage`.
+/// Copies an object with a tag `stage`.
 async fn tagged_copy(value: &str) -> TestWorld {
     let world = shared();
     world.source.put(KEY, "one");
@@ -701,10 +705,10 @@ async fn tagged_copy(value: &str) -> TestWorld {
 }
 
 #[tokio::test(start_paused = true)]
-async fn tags_that_an_application_set_on_a_copy_stay() {
-    for theirs in [&[("stage", "theirs")][..], &[("stage", "a"), ("more", "b")], &[]] {
+async fn tags_set_by_an_application_on_a_copy_stay() {
+    for changed in [&[("stage", "external")][..], &[("stage", "a"), ("more", "b")], &[]] {
         let world = tagged_copy("a").await;
-        world.destination.tag(KEY, theirs);
+        world.destination.tag(KEY, changed);
         let tags = world.destination.facts(KEY).unwrap().tags;
         for attributes in [AttributeSet::new(), AttributeSet::from([Attribute::Tags])] {
             let report = again(&world).reconcile_with(&attributes).await;
@@ -715,7 +719,7 @@ async fn tags_that_an_application_set_on_a_copy_stay() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn tags_that_change_at_the_source_arrive_again_and_again() {
+async fn repeated_tag_changes_at_the_source_are_copied() {
     let world = tagged_copy("a").await;
     for value in ["b", "c", "b"] {
         world.source.tag(KEY, &[("stage", value)]);
@@ -724,29 +728,29 @@ async fn tags_that_change_at_the_source_arrive_again_and_again() {
         assert_skipped(&reconcile_tags(&world).await, SkipReason::AlreadyIdentical);
         pass(&world, 1);
     }
-    world.destination.tag(KEY, &[("stage", "theirs")]);
+    world.destination.tag(KEY, &[("stage", "external")]);
     assert_skipped(&reconcile_tags(&world).await, SkipReason::AlreadyIdentical);
-    assert_eq!(stage(&world.destination).as_deref(), Some("theirs"));
+    assert_eq!(stage(&world.destination).as_deref(), Some("external"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn tags_that_change_on_both_sides_are_a_conflict_that_the_application_wins() {
+async fn tag_changes_on_both_sides_are_a_conflict_and_the_destination_stays() {
     let world = tagged_copy("a").await;
-    world.destination.tag(KEY, &[("stage", "theirs")]);
+    world.destination.tag(KEY, &[("stage", "external")]);
     world.source.tag(KEY, &[("stage", "b")]);
     assert_skipped(&reconcile_tags(&world).await, SkipReason::DestinationNewer);
-    assert_eq!(stage(&world.destination).as_deref(), Some("theirs"));
-    // The object itself goes on being replaced, and the conflict goes on being reported.
+    assert_eq!(stage(&world.destination).as_deref(), Some("external"));
+    // The object is still replaced, and the conflict is still reported.
     world.source.put(KEY, "two");
     world.source.tag(KEY, &[("stage", "b")]);
     pass(&world, 1);
     assert_skipped(&again(&world).reconcile().await, SkipReason::DestinationNewer);
     assert_eq!(world.destination.content(KEY).as_deref(), Some("two"));
-    assert_eq!(stage(&world.destination).as_deref(), Some("theirs"));
+    assert_eq!(stage(&world.destination).as_deref(), Some("external"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn annotations_of_parts_are_written_after_a_crash_by_whatever_comes_next() {
+async fn annotations_of_a_multipart_copy_are_written_after_a_crash() {
     let world = shared();
     world
         .source
@@ -770,7 +774,7 @@ async fn annotations_of_parts_are_written_after_a_crash_by_whatever_comes_next()
 }
 
 #[tokio::test(start_paused = true)]
-async fn tags_that_do_not_fit_into_headers_are_written_after_a_crash_by_whatever_comes_next() {
+async fn tags_too_large_for_headers_are_written_after_a_crash() {
     let long = "x".repeat(5_000);
     let world = shared();
     world.source.put(KEY, "one");
@@ -787,13 +791,13 @@ async fn tags_that_do_not_fit_into_headers_are_written_after_a_crash_by_whatever
     );
     assert_eq!(stage(&world.destination).as_ref(), Some(&long));
     assert_skipped(&again(&world).reconcile().await, SkipReason::AlreadyIdentical);
-    // An application's tags stay here, too.
-    world.destination.tag(KEY, &[("stage", "theirs")]);
+    // Tags of an application also stay here.
+    world.destination.tag(KEY, &[("stage", "external")]);
     assert_skipped(&reconcile_tags(&world).await, SkipReason::AlreadyIdentical);
 }
 
 #[tokio::test(start_paused = true)]
-async fn tags_of_an_application_that_no_copy_can_state_are_named_and_stay() {
+async fn external_tags_too_large_for_headers_are_reported_and_stay() {
     let world = tagged_copy("a").await;
     let long = "x".repeat(5_000);
     world.destination.tag(KEY, &[("stage", &long)]);
@@ -801,7 +805,7 @@ async fn tags_of_an_application_that_no_copy_can_state_are_named_and_stay() {
     world.source.tag(KEY, &[("stage", "a")]);
     pass(&world, 1);
     let Outcome::Failed(failure) = again(&world).reconcile().await.outcome else {
-        panic!("the application's tags are lost");
+        panic!("the application's tags are not preserved");
     };
     assert_eq!(
         (failure.kind, failure.code.as_str()),
@@ -827,16 +831,16 @@ async fn object_with_invalid_headers_gets_no_marker() {
     assert_eq!(world.destination.content(KEY), None);
 }
 
-/// The application's version has the marker of the copy that is removed, and must not be taken for that copy.
+/// The application's version has the marker of the removed copy, and must not be identified as that copy.
 #[tokio::test(start_paused = true)]
-async fn copy_that_an_application_writes_again_while_it_is_taken_back_stays() {
+async fn copy_rewritten_by_an_application_during_its_removal_stays() {
     let world = shared();
     world.source.put(KEY, "one");
     pass(&world, 1);
     let begun = world.destination.begin_put();
     pass(&world, 1);
     assert_copied(&world.reconcile().await);
-    world.destination.finish_put(KEY, &begun, "theirs", |_| ());
+    world.destination.finish_put(KEY, &begun, "external", |_| ());
     let destination = world.destination.clone();
     let rewrite = PortFault::before(move || {
         let newest = destination.history(KEY).into_iter().next().unwrap().version;
@@ -851,7 +855,7 @@ async fn copy_that_an_application_writes_again_while_it_is_taken_back_stays() {
     assert_eq!(
         world.destination.content(KEY).as_deref(),
         Some("one"),
-        "the application's own"
+        "the application's version"
     );
     assert_eq!(world.script.count(PortCall::RemoveVersion), 1);
 }
@@ -864,7 +868,7 @@ async fn unremovable_version_is_reported_as_hiding_until_it_is_removed() {
     let begun = world.destination.begin_put();
     pass(&world, 1);
     assert_copied(&world.reconcile().await);
-    world.destination.finish_put(KEY, &begun, "theirs", |_| ());
+    world.destination.finish_put(KEY, &begun, "external", |_| ());
     let mut locked = failure(FailureKind::Permanent);
     locked.action = "s3:DeleteObjectVersion".to_owned();
     locked.detail = "Access Denied because object protected by object lock".to_owned();
@@ -883,7 +887,7 @@ async fn unremovable_version_is_reported_as_hiding_until_it_is_removed() {
     assert_skipped(&again(&world).reconcile().await, SkipReason::DestinationNewer);
 }
 
-/// Reconciles between two buckets as another pair of s3ferry's does.
+/// Reconciles between two buckets like another pair of s3ferry.
 async fn between(names: (&str, &str), source: &MemoryBucket, destination: &MemoryBucket) -> Outcome {
     let world = shared_of(source.clone(), destination.clone());
     let mut reconciler = world.reconciler();
@@ -898,7 +902,7 @@ async fn between(names: (&str, &str), source: &MemoryBucket, destination: &Memor
 }
 
 #[tokio::test(start_paused = true)]
-async fn replica_is_copied_to_a_third_bucket_and_back_only_to_restore_a_lost_key() {
+async fn copy_is_copied_to_a_third_bucket_and_back_only_to_restore_a_missing_key() {
     let [first, second, third] = [(); 3].map(|()| MemoryBucket::versioned());
     first.put(KEY, "one");
     let tick = || [&first, &second, &third].map(|bucket| bucket.pass_seconds(1));
@@ -915,14 +919,14 @@ async fn replica_is_copied_to_a_third_bucket_and_back_only_to_restore_a_lost_key
     assert_eq!(first.content(KEY).as_deref(), Some("one"));
 }
 
-/// Both directions at work, each with its own route.
+/// Reconciles in both directions, each with its own route.
 async fn there_and_back(first: &MemoryBucket, second: &MemoryBucket) -> [Outcome; 2] {
     let there = between(("first", "second"), first, second).await;
     [there, between(("second", "first"), second, first).await]
 }
 
 #[tokio::test(start_paused = true)]
-async fn old_replica_that_an_application_restores_at_the_source_is_copied_once() {
+async fn old_copy_restored_at_the_source_is_copied_once() {
     let [first, second] = [(); 2].map(|()| MemoryBucket::versioned());
     let tick = || [&first, &second].map(|bucket| bucket.pass_seconds(1));
     let copied = |outcome: &Outcome| assert!(matches!(outcome, Outcome::Copied { .. }), "{outcome:?}");
@@ -932,19 +936,19 @@ async fn old_replica_that_an_application_restores_at_the_source_is_copied_once()
         copied(&between(("first", "second"), &first, &second).await);
         tick();
     }
-    let replica = second.history(KEY).swap_remove(1).version;
-    second.rewrite(KEY, &replica);
+    let copy = second.history(KEY).swap_remove(1).version;
+    second.rewrite(KEY, &copy);
     let [_, restored] = there_and_back(&first, &second).await;
     copied(&restored);
     assert_eq!(first.content(KEY).as_deref(), Some("one"));
-    // The other direction takes it for what it is, and neither writes any more.
+    // The other direction identifies it as a copy, and neither writes again.
     for _ in 0..3 {
         tick();
-        let settled = [SkipReason::SourceIsReplica, SkipReason::AlreadyIdentical].map(Outcome::Skipped);
-        assert_eq!(there_and_back(&first, &second).await, settled);
+        let expected = [SkipReason::SourceIsReplica, SkipReason::AlreadyIdentical].map(Outcome::Skipped);
+        assert_eq!(there_and_back(&first, &second).await, expected);
     }
     assert_eq!(first.history(KEY).len(), 3);
-    // A genuine replica is not copied back, whatever the other side holds by then.
+    // A genuine copy is not copied back, even if the other side has changed by then.
     first.put(KEY, "three");
     tick();
     copied(&between(("first", "second"), &first, &second).await);
@@ -954,7 +958,7 @@ async fn old_replica_that_an_application_restores_at_the_source_is_copied_once()
 }
 
 #[tokio::test(start_paused = true)]
-async fn source_versions_are_listed_only_where_the_source_has_the_marker_of_a_replica() {
+async fn source_versions_are_listed_only_if_the_source_has_a_marker() {
     let world = shared();
     copy_across(&world, "one").await;
     let counted =

@@ -1,5 +1,5 @@
-//! Two buckets are proved equal, or it is said why not.
-#![expect(clippy::unwrap_used, reason = "a broken expectation is a failed test")]
+//! The verification that two buckets are equal.
+#![expect(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -31,18 +31,18 @@ const NOW: Timestamp = Timestamp::from_seconds(1_000);
 
 const READ: InconclusiveContent = InconclusiveContent::Read { max_bytes: 1_000 };
 
-/// A bucket that counts what is read of it, and is written to or denied at moments.
+/// A bucket that counts its reads, and injects writes and denials.
 #[derive(Debug, Clone)]
-struct Watched {
+struct ObservedBucket {
     bucket: MemoryBucket,
     heads: Arc<AtomicU64>,
     digests: Arc<AtomicU64>,
-    /// Writes one more version of a key while it is read, so many times.
+    /// The number of reads during which another version of the key is written.
     rewrites: Arc<AtomicU64>,
     denied: &'static str,
 }
 
-impl VerifiedBucket for Watched {
+impl VerifiedBucket for ObservedBucket {
     async fn read(&self, key: &ObjectKey, attributes: &AttributeSet) -> Result<ObjectState, Failure> {
         self.heads.fetch_add(1, Ordering::Relaxed);
         if key.as_str() == self.denied {
@@ -77,9 +77,9 @@ impl VerifiedBucket for Watched {
     }
 }
 
-struct World {
-    source: Watched,
-    destination: Watched,
+struct Buckets {
+    source: ObservedBucket,
+    destination: ObservedBucket,
     depth: VerificationDepth,
     ignored: BTreeSet<DifferenceKind>,
     inconclusive: InconclusiveContent,
@@ -87,15 +87,15 @@ struct World {
     checksums: [ComputedChecksums; 2],
 }
 
-/// What a verification said.
+/// The result of a verification.
 #[derive(Debug)]
-struct Said {
+struct VerificationResult {
     verdict: VerificationVerdict,
     tally: VerificationTotals,
     verified_keys: Vec<KeyVerification>,
 }
 
-impl Said {
+impl VerificationResult {
     fn kinds(&self) -> Vec<(&str, Vec<DifferenceKind>)> {
         let keys = self.verified_keys.iter().filter_map(KeyVerification::key);
         keys.map(|key| (key.key.as_str(), key.differences.clone())).collect()
@@ -116,9 +116,9 @@ impl Said {
     }
 }
 
-impl World {
+impl Buckets {
     fn new(depth: VerificationDepth) -> Self {
-        let watched = || Watched {
+        let observed = || ObservedBucket {
             bucket: MemoryBucket::versioned(),
             heads: Arc::default(),
             digests: Arc::default(),
@@ -126,8 +126,8 @@ impl World {
             denied: "",
         };
         Self {
-            source: watched(),
-            destination: watched(),
+            source: observed(),
+            destination: observed(),
             depth,
             ignored: BTreeSet::new(),
             inconclusive: READ,
@@ -141,7 +141,7 @@ impl World {
         self.destination.bucket.put(key, content);
     }
 
-    /// The same bytes, uploaded in parts of other sizes and without checksums of the whole.
+    /// Writes objects with different part sizes and without full-object checksums.
     fn in_other_parts(&self, key: &str, source: &str, destination: &str) {
         let plain = |facts: &mut ObjectFacts| facts.checksums = Stored::default();
         let size = source.len() as u64;
@@ -168,13 +168,13 @@ impl World {
         keys.iter().filter_map(row).collect()
     }
 
-    async fn verify(self) -> Said {
+    async fn verify(self) -> VerificationResult {
         let listings = [Self::rows(&self.source.bucket), Self::rows(&self.destination.bucket)];
         self.verify_listed(listings).await
     }
 
-    /// Verifies what was listed before.
-    async fn verify_listed(self, listings: [Vec<ListedObject>; 2]) -> Said {
+    /// Verifies keys that were listed before.
+    async fn verify_listed(self, listings: [Vec<ListedObject>; 2]) -> VerificationResult {
         let [source_checksums, destination_checksums] = self.checksums;
         let verifier = Arc::new(Verifier {
             source: self.source,
@@ -200,19 +200,19 @@ impl World {
         });
         let [source, destination] = listings.map(|rows| stream::iter([Ok(rows)]));
         let found = verifier.verified(listed(source, destination, self.depth, self.sample));
-        let mut said = Said {
+        let mut result = VerificationResult {
             verdict: VerificationVerdict::Incomplete,
             tally: VerificationTotals::default(),
             verified_keys: Vec::new(),
         };
         let all: Vec<_> = found.try_collect().await.unwrap();
         for progress in all {
-            said.tally.add(&progress.tally);
-            said.verified_keys.extend(progress.not_equal);
+            result.tally.add(&progress.tally);
+            result.verified_keys.extend(progress.not_equal);
         }
-        assert_eq!(said.tally.keys, said.tally.accounted(), "{said:?}");
-        said.verdict = said.tally.verdict(VerificationEnd::Complete, self.sample.is_some());
-        said
+        assert_eq!(result.tally.keys, result.tally.accounted(), "{result:?}");
+        result.verdict = result.tally.verdict(VerificationEnd::Complete, self.sample.is_some());
+        result
     }
 }
 
@@ -223,40 +223,44 @@ async fn equal_buckets_are_verified_at_every_depth() {
         (VerificationDepth::Head, ProofMethod::Etag),
         (VerificationDepth::Checksum, ProofMethod::Etag),
     ] {
-        let world = World::new(depth);
+        let buckets = Buckets::new(depth);
         for number in 0..20 {
-            world.both(&format!("{number:02}"), "one");
+            buckets.both(&format!("{number:02}"), "one");
         }
-        let heads = Arc::clone(&world.source.heads);
-        let said = world.verify().await;
+        let heads = Arc::clone(&buckets.source.heads);
+        let result = buckets.verify().await;
         assert_eq!(
-            (said.verdict, said.equal()),
+            (result.verdict, result.equal()),
             (VerificationVerdict::Verified, vec![(means, 20)])
         );
-        let looks = if depth == VerificationDepth::Listing { 0 } else { 20 };
-        assert_eq!(heads.load(Ordering::Relaxed), looks, "one look at each");
-        assert_eq!(said.tally.counts.source_bytes, 60);
+        let expected_heads = if depth == VerificationDepth::Listing { 0 } else { 20 };
+        assert_eq!(
+            heads.load(Ordering::Relaxed),
+            expected_heads,
+            "one HEAD request for each key"
+        );
+        assert_eq!(result.tally.counts.source_bytes, 60);
     }
 }
 
 #[tokio::test]
-async fn every_difference_is_named() {
-    let world = World::new(VerificationDepth::Head);
-    world.both("a-equal", "one");
-    world.source.bucket.put("b-missing", "one");
-    world.destination.bucket.put("c-extra", "one");
-    world.source.bucket.put("d-content", "one");
-    world.destination.bucket.put("d-content", "two");
-    world.both("e-tags", "one");
-    world.destination.bucket.tag("e-tags", &[("a", "b")]);
-    world.source.bucket.put("f-class", "one");
-    world.destination.bucket.put_with("f-class", "one", |facts| {
+async fn every_difference_is_reported() {
+    let buckets = Buckets::new(VerificationDepth::Head);
+    buckets.both("a-equal", "one");
+    buckets.source.bucket.put("b-missing", "one");
+    buckets.destination.bucket.put("c-extra", "one");
+    buckets.source.bucket.put("d-content", "one");
+    buckets.destination.bucket.put("d-content", "two");
+    buckets.both("e-tags", "one");
+    buckets.destination.bucket.tag("e-tags", &[("a", "b")]);
+    buckets.source.bucket.put("f-class", "one");
+    buckets.destination.bucket.put_with("f-class", "one", |facts| {
         facts.storage_class = "GLACIER_IR".to_owned();
         facts.user_metadata.insert("a".to_owned(), "b".to_owned());
     });
-    let said = world.verify().await;
+    let result = buckets.verify().await;
     assert_eq!(
-        said.kinds(),
+        result.kinds(),
         [
             ("b-missing", vec![DifferenceKind::MissingAtDestination]),
             ("c-extra", vec![DifferenceKind::ExtraAtDestination]),
@@ -266,18 +270,18 @@ async fn every_difference_is_named() {
         ]
     );
     assert_eq!(
-        (said.verdict, said.tally.different),
+        (result.verdict, result.tally.different),
         (VerificationVerdict::Different, 5)
     );
 }
 
 #[tokio::test]
-async fn what_is_left_out_of_the_scope_is_no_difference() {
-    let mut world = World::new(VerificationDepth::Head);
-    world.both("a", "one");
-    world.destination.bucket.tag("a", &[("a", "b")]);
-    world.ignored.insert(DifferenceKind::Tags);
-    assert_eq!(world.verify().await.verdict, VerificationVerdict::Verified);
+async fn ignored_attribute_is_no_difference() {
+    let mut buckets = Buckets::new(VerificationDepth::Head);
+    buckets.both("a", "one");
+    buckets.destination.bucket.tag("a", &[("a", "b")]);
+    buckets.ignored.insert(DifferenceKind::Tags);
+    assert_eq!(buckets.verify().await.verdict, VerificationVerdict::Verified);
 }
 
 #[tokio::test]
@@ -287,90 +291,90 @@ async fn same_bytes_in_other_parts_are_read_and_verified() {
         VerificationDepth::Head,
         VerificationDepth::Checksum,
     ] {
-        let world = World::new(depth);
-        world.in_other_parts("a", "ten bytes.", "ten bytes.");
-        let said = world.verify().await;
+        let buckets = Buckets::new(depth);
+        buckets.in_other_parts("a", "ten bytes.", "ten bytes.");
+        let result = buckets.verify().await;
         assert_eq!(
-            (said.verdict, said.equal()),
+            (result.verdict, result.equal()),
             (VerificationVerdict::Verified, vec![(ProofMethod::Read, 1)])
         );
-        assert_eq!(said.tally.read_bytes, 20);
-        let world = World::new(depth);
-        world.in_other_parts("a", "ten bytes.", "ten others");
-        let said = world.verify().await;
-        assert_eq!(said.kinds(), [("a", vec![DifferenceKind::Content])], "{depth:?}");
+        assert_eq!(result.tally.read_bytes, 20);
+        let buckets = Buckets::new(depth);
+        buckets.in_other_parts("a", "ten bytes.", "ten others");
+        let result = buckets.verify().await;
+        assert_eq!(result.kinds(), [("a", vec![DifferenceKind::Content])], "{depth:?}");
     }
 }
 
 #[tokio::test]
-async fn etag_of_equal_parts_is_no_proof_at_the_greatest_depth() {
+async fn multipart_etag_is_no_proof_at_depth_checksum() {
     for (depth, means) in [
         (VerificationDepth::Head, ProofMethod::MultipartEtag),
         (VerificationDepth::Checksum, ProofMethod::Read),
     ] {
-        let world = World::new(depth);
+        let buckets = Buckets::new(depth);
         let plain = |facts: &mut ObjectFacts| facts.checksums = Stored::default();
-        for side in [&world.source, &world.destination] {
+        for side in [&buckets.source, &buckets.destination] {
             side.bucket.put_large_with("a", "ten bytes.", 10, &[5, 5], plain);
         }
-        assert_eq!(world.verify().await.equal(), [(means, 1)]);
+        assert_eq!(buckets.verify().await.equal(), [(means, 1)]);
     }
 }
 
 #[tokio::test]
-async fn composite_checksums_count_where_the_parts_are_the_same() {
+async fn composite_checksum_is_a_proof_if_part_sizes_are_equal() {
     for (destination_parts, means) in [
         (&[5, 5][..], ProofMethod::CompositeChecksum),
         (&[4, 6], ProofMethod::Read),
     ] {
-        let world = World::new(VerificationDepth::Checksum);
+        let buckets = Buckets::new(VerificationDepth::Checksum);
         let composite = |facts: &mut ObjectFacts| {
             facts.checksums = Stored {
                 coverage: ChecksumCoverage::Composite,
                 values: [("SHA256", "x-2".to_owned())].into(),
             };
         };
-        world
+        buckets
             .source
             .bucket
             .put_large_with("a", "ten bytes.", 10, &[5, 5], composite);
-        world
+        buckets
             .destination
             .bucket
             .put_large_with("a", "ten bytes.", 10, destination_parts, composite);
-        assert_eq!(world.verify().await.equal(), [(means, 1)]);
+        assert_eq!(buckets.verify().await.equal(), [(means, 1)]);
     }
 }
 
 #[tokio::test]
-async fn what_must_not_be_read_is_not_called_equal() {
-    let mut world = World::new(VerificationDepth::Head);
-    world.in_other_parts("a", "ten bytes.", "ten bytes.");
-    world.inconclusive = InconclusiveContent::Report;
-    let said = world.verify().await;
+async fn content_that_may_not_be_read_is_inconclusive() {
+    let mut buckets = Buckets::new(VerificationDepth::Head);
+    buckets.in_other_parts("a", "ten bytes.", "ten bytes.");
+    buckets.inconclusive = InconclusiveContent::Report;
+    let result = buckets.verify().await;
     assert_eq!(
-        (said.verdict, said.kinds()),
+        (result.verdict, result.kinds()),
         (
             VerificationVerdict::Inconclusive,
             vec![("a", vec![DifferenceKind::Inconclusive])]
         )
     );
-    assert!(said.reason("a").contains("contents were not to be read"));
-    let mut world = World::new(VerificationDepth::Head);
-    world.in_other_parts("a", "ten bytes.", "ten bytes.");
-    world.inconclusive = InconclusiveContent::Read { max_bytes: 9 };
-    let digests = Arc::clone(&world.source.digests);
-    let said = world.verify().await;
-    assert_eq!(said.verdict, VerificationVerdict::Inconclusive);
-    assert!(said.reason("a").contains("its 10 bytes are more than the 9"));
+    assert!(result.reason("a").contains("the contents may not be read"));
+    let mut buckets = Buckets::new(VerificationDepth::Head);
+    buckets.in_other_parts("a", "ten bytes.", "ten bytes.");
+    buckets.inconclusive = InconclusiveContent::Read { max_bytes: 9 };
+    let digests = Arc::clone(&buckets.source.digests);
+    let result = buckets.verify().await;
+    assert_eq!(result.verdict, VerificationVerdict::Inconclusive);
+    assert!(result.reason("a").contains("its 10 bytes are more than the 9"));
     assert_eq!(digests.load(Ordering::Relaxed), 0);
 }
 
 #[tokio::test]
-async fn archived_object_is_named_and_never_called_equal() {
-    let world = World::new(VerificationDepth::Head);
-    world.in_other_parts("a", "ten bytes.", "ten bytes.");
-    world
+async fn archived_object_is_inconclusive() {
+    let buckets = Buckets::new(VerificationDepth::Head);
+    buckets.in_other_parts("a", "ten bytes.", "ten bytes.");
+    buckets
         .source
         .bucket
         .put_large_with("a", "ten bytes.", 10, &[5, 5], |facts| {
@@ -378,25 +382,30 @@ async fn archived_object_is_named_and_never_called_equal() {
             facts.storage_class = "DEEP_ARCHIVE".to_owned();
             facts.availability = Availability::Archived;
         });
-    let said = world.verify().await;
+    let result = buckets.verify().await;
     assert_eq!(
-        said.kinds(),
+        result.kinds(),
         [("a", vec![DifferenceKind::StorageClass, DifferenceKind::Inconclusive])]
     );
     assert!(
-        said.reason("a")
+        result
+            .reason("a")
             .contains("the source's object is archived (DEEP_ARCHIVE)"),
-        "{said:?}"
+        "{result:?}"
     );
 }
 
 #[tokio::test]
-async fn checksums_of_jobs_prove_contents_that_are_not_read() {
-    let mut world = World::new(VerificationDepth::Checksum);
-    world.in_other_parts("a", "ten bytes.", "ten bytes.");
-    world.inconclusive = InconclusiveContent::Report;
+async fn computed_checksums_verify_contents_without_reading() {
+    let mut buckets = Buckets::new(VerificationDepth::Checksum);
+    buckets.in_other_parts("a", "ten bytes.", "ten bytes.");
+    buckets.inconclusive = InconclusiveContent::Report;
     let key = ObjectKey::from_raw("a").unwrap();
-    for (checksums, side) in world.checksums.iter_mut().zip([&world.source, &world.destination]) {
+    for (checksums, side) in buckets
+        .checksums
+        .iter_mut()
+        .zip([&buckets.source, &buckets.destination])
+    {
         let computed = ComputedChecksum {
             etag: side.bucket.facts("a").unwrap().etag,
             version_id: None,
@@ -406,108 +415,111 @@ async fn checksums_of_jobs_prove_contents_that_are_not_read() {
         };
         checksums.take(ChecksumRow::Computed(vec![key.clone()], computed));
     }
-    let said = world.verify().await;
+    let result = buckets.verify().await;
     assert_eq!(
-        (said.verdict, said.equal()),
+        (result.verdict, result.equal()),
         (VerificationVerdict::Verified, vec![(ProofMethod::ComputedChecksum, 1)])
     );
 }
 
 #[tokio::test]
-async fn object_that_cannot_be_read_is_in_doubt_and_the_others_are_not() {
-    let mut world = World::new(VerificationDepth::Head);
-    world.both("a", "one");
-    world.both("b", "one");
-    world.destination.denied = "b";
-    let said = world.verify().await;
+async fn unreadable_object_is_inconclusive_and_others_are_verified() {
+    let mut buckets = Buckets::new(VerificationDepth::Head);
+    buckets.both("a", "one");
+    buckets.both("b", "one");
+    buckets.destination.denied = "b";
+    let result = buckets.verify().await;
     assert_eq!(
-        (said.verdict, said.tally.unread),
+        (result.verdict, result.tally.unread),
         (VerificationVerdict::Inconclusive, 1)
     );
-    assert_eq!(said.equal(), [(ProofMethod::Etag, 1)]);
-    assert!(said.reason("b").contains("AccessDenied"));
+    assert_eq!(result.equal(), [(ProofMethod::Etag, 1)]);
+    assert!(result.reason("b").contains("AccessDenied"));
 }
 
 #[tokio::test]
-async fn listing_that_is_out_of_date_makes_no_difference() {
-    let world = World::new(VerificationDepth::Head);
-    world.both("a", "one");
-    world.source.bucket.put("b", "one");
-    world.both("c", "one");
+async fn outdated_listing_causes_no_difference() {
+    let buckets = Buckets::new(VerificationDepth::Head);
+    buckets.both("a", "one");
+    buckets.source.bucket.put("b", "one");
+    buckets.both("c", "one");
     let listings = [
-        World::rows(&world.source.bucket),
-        World::rows(&world.destination.bucket),
+        Buckets::rows(&buckets.source.bucket),
+        Buckets::rows(&buckets.destination.bucket),
     ];
-    // A replica arrives, an object is deleted on both sides, another is overwritten on both.
-    world.destination.bucket.put("b", "one");
-    for side in [&world.source, &world.destination] {
+    // A copy arrives, an object is deleted on both sides, and another is overwritten on both sides.
+    buckets.destination.bucket.put("b", "one");
+    for side in [&buckets.source, &buckets.destination] {
         side.bucket.delete("c");
         side.bucket.put("a", "two");
     }
-    let said = world.verify_listed(listings).await;
+    let result = buckets.verify_listed(listings).await;
     assert_eq!(
-        (said.verdict, said.tally.gone, said.tally.equal_objects()),
+        (result.verdict, result.tally.gone, result.tally.equal_objects()),
         (VerificationVerdict::Verified, 1, 2)
     );
 }
 
 #[tokio::test]
 async fn object_that_changes_while_it_is_read_is_compared_again() {
-    let world = World::new(VerificationDepth::Head);
-    world.in_other_parts("a", "ten bytes.", "ten bytes.");
-    world.source.rewrites.store(1, Ordering::Relaxed);
-    let said = world.verify().await;
-    // What was read was equal; it is not what is there now.
-    assert_eq!(said.verdict, VerificationVerdict::Different);
+    let buckets = Buckets::new(VerificationDepth::Head);
+    buckets.in_other_parts("a", "ten bytes.", "ten bytes.");
+    buckets.source.rewrites.store(1, Ordering::Relaxed);
+    let result = buckets.verify().await;
+    // The contents that were read are equal, and the current object differs.
+    assert_eq!(result.verdict, VerificationVerdict::Different);
     assert_eq!(
-        (said.kinds(), said.tally.changed),
+        (result.kinds(), result.tally.changed),
         (vec![("a", vec![DifferenceKind::Size])], 1)
     );
 }
 
 #[tokio::test]
-async fn object_that_never_stops_changing_is_in_doubt() {
-    let world = World::new(VerificationDepth::Checksum);
+async fn constantly_changing_object_is_inconclusive() {
+    let buckets = Buckets::new(VerificationDepth::Checksum);
     let plain = |facts: &mut ObjectFacts| facts.checksums = Stored::default();
-    world
+    buckets
         .source
         .bucket
         .put_large_with("a", "eleven byte", 11, &[5, 6], plain);
-    world
+    buckets
         .destination
         .bucket
         .put_large_with("a", "eleven byte", 11, &[11], plain);
-    world.source.rewrites.store(100, Ordering::Relaxed);
-    let said = world.verify().await;
-    assert_eq!(said.verdict, VerificationVerdict::Inconclusive);
-    assert!(said.reason("a").contains("changed whenever it was read"), "{said:?}");
+    buckets.source.rewrites.store(100, Ordering::Relaxed);
+    let result = buckets.verify().await;
+    assert_eq!(result.verdict, VerificationVerdict::Inconclusive);
+    assert!(
+        result.reason("a").contains("changed whenever it was read"),
+        "{result:?}"
+    );
 }
 
 #[tokio::test]
 async fn sample_verifies_only_the_sampled_keys() {
     let sampled = |size, seed| {
-        let mut world = World::new(VerificationDepth::Head);
-        (0..50).for_each(|number| world.both(&format!("{number:02}"), "one"));
-        world.sample = Some(SampleRequest { size, seed });
-        world
+        let mut buckets = Buckets::new(VerificationDepth::Head);
+        (0..50).for_each(|number| buckets.both(&format!("{number:02}"), "one"));
+        buckets.sample = Some(SampleRequest { size, seed });
+        buckets
     };
-    let world = sampled(7, 1);
-    let heads = Arc::clone(&world.source.heads);
-    let said = world.verify().await;
-    assert_eq!(said.verdict, VerificationVerdict::NoDifferenceInSample);
-    assert_eq!((said.tally.not_examined, said.tally.sampled_of), (43, 50));
+    let buckets = sampled(7, 1);
+    let heads = Arc::clone(&buckets.source.heads);
+    let result = buckets.verify().await;
+    assert_eq!(result.verdict, VerificationVerdict::NoDifferenceInSample);
+    assert_eq!((result.tally.not_examined, result.tally.sampled_of), (43, 50));
     assert_eq!(heads.load(Ordering::Relaxed), 7);
-    // Even a sample of all is called no more than a sample.
+    // A sample of all keys is still reported as a sample.
     assert_eq!(
         sampled(50, 1).verify().await.verdict,
         VerificationVerdict::NoDifferenceInSample
     );
-    // What one side lacks is found, drawn or not.
-    let world = sampled(7, 1);
-    world.destination.bucket.purge("33");
-    let said = world.verify().await;
+    // Missing objects are found even if they are not sampled.
+    let buckets = sampled(7, 1);
+    buckets.destination.bucket.purge("33");
+    let result = buckets.verify().await;
     assert_eq!(
-        (said.verdict, said.kinds()),
+        (result.verdict, result.kinds()),
         (
             VerificationVerdict::Different,
             vec![("33", vec![DifferenceKind::MissingAtDestination])]
@@ -516,7 +528,7 @@ async fn sample_verifies_only_the_sampled_keys() {
 }
 
 #[tokio::test]
-async fn failure_of_the_bucket_ends_it() {
+async fn failed_listing_ends_the_verification() {
     let failure = Failure {
         kind: FailureKind::Retry,
         code: "SlowDown".to_owned(),
@@ -536,27 +548,31 @@ async fn failure_of_the_bucket_ends_it() {
     }
 }
 
-/// S3 may answer 404 for an object that its listing names, for minutes after versioning was first enabled.
+/// S3 may answer 404 for a listed object for minutes after versioning was first enabled.
 #[tokio::test]
-async fn object_that_is_listed_and_answers_404_is_never_verified() {
+async fn listed_object_that_answers_404_is_not_verified() {
     for hidden in [
         &[Side::Source][..],
         &[Side::Destination],
         &[Side::Source, Side::Destination],
     ] {
-        let world = World::new(VerificationDepth::Head);
-        world.both("a", "one");
-        world.both("b", "one");
+        let buckets = Buckets::new(VerificationDepth::Head);
+        buckets.both("a", "one");
+        buckets.both("b", "one");
         for side in hidden {
             match side {
-                Side::Source => world.source.bucket.hide("b"),
-                Side::Destination => world.destination.bucket.hide("b"),
+                Side::Source => buckets.source.bucket.hide("b"),
+                Side::Destination => buckets.destination.bucket.hide("b"),
             }
         }
-        let said = world.verify().await;
-        assert_eq!((said.tally.unread, said.tally.gone), (1, 0), "{hidden:?}: {said:?}");
-        assert_ne!(said.verdict, VerificationVerdict::Verified, "{hidden:?}");
-        assert!(said.reason("b").contains("AbsenceUnconfirmed"), "{said:?}");
+        let result = buckets.verify().await;
+        assert_eq!(
+            (result.tally.unread, result.tally.gone),
+            (1, 0),
+            "{hidden:?}: {result:?}"
+        );
+        assert_ne!(result.verdict, VerificationVerdict::Verified, "{hidden:?}");
+        assert!(result.reason("b").contains("AbsenceUnconfirmed"), "{result:?}");
     }
 }
 
@@ -569,9 +585,9 @@ enum Side {
 #[tokio::test]
 async fn retention_that_has_ended_is_no_difference() {
     for (until_seconds, expected) in [(1_000, vec![]), (1_001, vec![("a", vec![DifferenceKind::Lock])])] {
-        let world = World::new(VerificationDepth::Head);
-        world.destination.bucket.put("a", "one");
-        world.source.bucket.put_with("a", "one", |facts| {
+        let buckets = Buckets::new(VerificationDepth::Head);
+        buckets.destination.bucket.put("a", "one");
+        buckets.source.bucket.put_with("a", "one", |facts| {
             facts.lock = ObjectLock {
                 retention: Some(Retention {
                     mode: RetentionMode::Governance,
@@ -581,6 +597,6 @@ async fn retention_that_has_ended_is_no_difference() {
                 event_hold: None,
             };
         });
-        assert_eq!(world.verify().await.kinds(), expected, "until {until_seconds}");
+        assert_eq!(buckets.verify().await.kinds(), expected, "until {until_seconds}");
     }
 }

@@ -1,4 +1,4 @@
-//! The configuration of the copying functions, read once from the environment.
+//! Configuration of `replicator` and `final-sync`, read once from the environment.
 
 use std::fmt;
 
@@ -9,16 +9,16 @@ use s3ferry_core::policy::{
     destination_encryption, destination_encryption_must_be_in, kms_keys, kms_keys_must_be_in,
 };
 
-/// One environment variable.
+/// An environment variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Variable {
-    /// Its name.
+    /// Name of the variable.
     pub name: &'static str,
-    /// Whether the function refuses to start without it.
+    /// Whether the function requires it to start.
     pub required: bool,
-    /// What holds when it is unset or empty.
+    /// Value that applies if the variable is unset or empty.
     pub default: &'static str,
-    /// What it means, with what is allowed.
+    /// Description, with the allowed values.
     pub meaning: &'static str,
 }
 
@@ -31,7 +31,7 @@ const fn variable(name: &'static str, required: bool, default: &'static str, mea
     }
 }
 
-/// Every variable that s3ferry reads; docs/CONFIGURATION.md, templates and code are tested against this table.
+/// All variables that s3ferry reads. Tests compare docs/CONFIGURATION.md, the templates and the code with this table.
 pub const VARIABLES: &[Variable] = &[
     variable(
         "SOURCE_BUCKET",
@@ -158,36 +158,36 @@ pub const VARIABLES: &[Variable] = &[
     ),
 ];
 
-/// The configuration of a copying function.
+/// Configuration of `replicator` or `final-sync`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// The bucket that is migrated.
+    /// Source bucket.
     pub source_bucket: BucketName,
-    /// Its region.
+    /// Region of the source bucket.
     pub source_region: Region,
-    /// The account that must own it.
+    /// Account that must own the source bucket.
     pub source_bucket_owner: Option<AccountId>,
-    /// The bucket that is migrated to.
+    /// Destination bucket.
     pub destination_bucket: BucketName,
-    /// Its region.
+    /// Region of the destination bucket.
     pub destination_region: Region,
-    /// The account that must own it.
+    /// Account that must own the destination bucket.
     pub destination_bucket_owner: Option<AccountId>,
-    /// Where s3ferry keeps its own state.
+    /// Bucket for s3ferry's own state.
     pub state_bucket: Option<BucketName>,
-    /// Where continuations go.
+    /// Queue for continuations.
     pub queue_url: Option<String>,
-    /// What the team decided.
+    /// Settings that decide how to copy.
     pub policy: Policy,
-    /// How many keys are reconciled at once.
+    /// Keys reconciled concurrently.
     pub max_concurrent_copies: usize,
-    /// How many parts of one object are copied at once.
+    /// Parts of one object copied concurrently.
     pub max_concurrent_parts: usize,
-    /// How much is logged.
+    /// Log level.
     pub log_level: tracing::Level,
 }
 
-/// Every problem of a configuration.
+/// All problems of a configuration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct ConfigErrors(Vec<String>);
 
@@ -199,9 +199,9 @@ impl fmt::Display for ConfigErrors {
 }
 
 impl Config {
-    /// Reads the configuration through `lookup`, which answers a variable's value; reports all problems together.
+    /// Reads the configuration through `lookup`, which returns the value of a variable. Returns all problems together.
     ///
-    /// A variable that is set to nothing counts as unset, as templates leave it.
+    /// An empty variable counts as unset: a template cannot leave a variable out.
     pub fn from_lookup(lookup: &impl Fn(&str) -> Option<String>) -> Result<Self, ConfigErrors> {
         let mut reader = Reader {
             lookup,
@@ -221,7 +221,7 @@ struct Reader<'a, L> {
 }
 
 impl<L: Fn(&str) -> Option<String>> Reader<'_, L> {
-    /// Reads everything before anything is given up, so that no problem hides another.
+    /// Reads every variable before it returns, so that no problem hides another one.
     fn read(&mut self) -> Option<Config> {
         let source_bucket = self.required("SOURCE_BUCKET", |value| BucketName::new(value));
         let source_region = self.source_region();
@@ -238,7 +238,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<'_, L> {
         let queue_url = self.optional("QUEUE_URL", queue_url);
         let ownership = self.optional("OWNERSHIP", Ownership::parse);
         if ownership == Some(Ownership::Shared) && self.value("STATE_BUCKET").is_none() {
-            let problem = "STATE_BUCKET is not set, which OWNERSHIP=`shared` needs";
+            let problem = "STATE_BUCKET is not set; OWNERSHIP=`shared` requires it";
             self.problems.push(problem.to_owned());
         }
         let propagate_deletes = self.optional("PROPAGATE_DELETES", boolean).unwrap_or(false);
@@ -269,7 +269,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<'_, L> {
         let acl = self.optional("ACL", acl).unwrap_or(AclRule::Ignore);
         let max_concurrent_copies = self.optional("MAX_CONCURRENT_COPIES", concurrency).unwrap_or(16);
         let max_concurrent_parts = self.optional("MAX_CONCURRENT_PARTS", concurrency).unwrap_or(16);
-        // The SDK would go to AWS itself where it cannot read this.
+        // The SDK ignores an endpoint that it cannot parse, and sends its requests to AWS.
         self.optional("AWS_ENDPOINT_URL", endpoint_url);
         let log_level = self.optional("LOG_LEVEL", log_level).unwrap_or(tracing::Level::INFO);
         Some(Config {
@@ -356,7 +356,7 @@ fn queue_url(value: &str) -> Result<String, &'static str> {
         .ok_or("must be the URL of an SQS queue")
 }
 
-/// Checks that the SDK can read the endpoint: it would go to AWS itself where it cannot.
+/// Checks that the SDK can parse the endpoint. It ignores one that it cannot parse, and sends its requests to AWS.
 pub fn endpoint_url(value: &str) -> Result<(), &'static str> {
     let host = value.strip_prefix("https://").or_else(|| value.strip_prefix("http://"));
     let is_host = |rest: &str| rest.starts_with(|letter: char| letter.is_ascii_alphanumeric() || letter == '[');
@@ -400,7 +400,7 @@ fn concurrency(value: &str) -> Result<usize, &'static str> {
     number.ok_or("must be a whole number from 1 to 256")
 }
 
-/// Reads a log level by the names that the documentation allows, and no others.
+/// Parses a log level. Only the documented names are allowed.
 pub fn log_level(value: &str) -> Result<tracing::Level, &'static str> {
     match value {
         "error" => Ok(tracing::Level::ERROR),
@@ -444,7 +444,7 @@ mod tests {
     }
 
     #[test]
-    fn minimal_configuration_gets_documented_defaults() {
+    fn minimal_configuration_has_the_documented_defaults() {
         let config = read(&[]).unwrap();
         assert_eq!(config.source_region.as_str(), "us-east-1");
         assert_eq!(config.policy.storage_class, StorageClassRule::AsSource);
@@ -459,7 +459,7 @@ mod tests {
         assert_eq!(default("MAX_CONCURRENT_COPIES"), "16");
         assert_eq!(default("PROPAGATE_DELETES"), "false");
         assert_eq!(default("LOG_LEVEL"), "info");
-        // What is not set is what the core does by itself.
+        // The defaults are those of the core.
         assert_eq!(config.policy, Policy::default());
         assert_eq!((config.max_concurrent_parts, config.state_bucket), (16, None));
         assert_eq!(default("MAX_CONCURRENT_PARTS"), "16");
@@ -472,7 +472,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_can_be_set() {
+    fn every_variable_can_be_set() {
         let config = read(&[
             ("SOURCE_REGION", "us-west-2"),
             ("SOURCE_BUCKET_OWNER", "123456789012"),
@@ -521,7 +521,7 @@ mod tests {
     }
 
     #[test]
-    fn all_problems_are_named_at_once() {
+    fn all_problems_are_reported_together() {
         let errors = read(&[
             ("SOURCE_BUCKET", ""),
             ("DESTINATION_BUCKET", "no/bucket"),
@@ -586,10 +586,10 @@ mod tests {
     }
 
     #[test]
-    fn shared_ownership_needs_a_state_bucket() {
+    fn shared_ownership_requires_a_state_bucket() {
         let errors = read(&[("OWNERSHIP", "shared")]).unwrap_err().to_string();
         assert!(
-            errors.contains("STATE_BUCKET is not set, which OWNERSHIP=`shared` needs"),
+            errors.contains("STATE_BUCKET is not set; OWNERSHIP=`shared` requires it"),
             "{errors}"
         );
         assert!(errors.contains("1 problem(s)"), "{errors}");
@@ -598,8 +598,8 @@ mod tests {
     }
 
     #[test]
-    fn key_map_takes_keys_and_nothing_else() {
-        let elsewhere = "arn:aws:kms:eu-west-1:123456789012:key/12";
+    fn key_map_accepts_only_key_arns() {
+        let other_region = "arn:aws:kms:eu-west-1:123456789012:key/12";
         for (map, expected) in [
             (
                 json!({ "alias/a": DESTINATION_KEY }),
@@ -618,7 +618,7 @@ mod tests {
                 "is not the ARN of a KMS key",
             ),
             (
-                json!({ SOURCE_KEY: elsewhere }),
+                json!({ SOURCE_KEY: other_region }),
                 "is not in eu-central-1, the region of the destination bucket",
             ),
             (json!({ SOURCE_KEY: 1 }), "must be a JSON object"),
@@ -628,7 +628,7 @@ mod tests {
             assert!(errors.contains("1 problem(s)"), "{errors}");
         }
         assert_eq!(read(&[("KMS_KEY_MAP", "{}")]).unwrap().policy, Policy::default());
-        let encryption = format!("aws:kms:{elsewhere}");
+        let encryption = format!("aws:kms:{other_region}");
         let errors = read(&[("DESTINATION_ENCRYPTION", &encryption)])
             .unwrap_err()
             .to_string();

@@ -1,4 +1,4 @@
-//! The final sync on AWS; what it does is the engine's.
+//! The `final-sync` function on AWS. The engine implements the final sync itself.
 
 use lambda_runtime::Diagnostic;
 use s3ferry_aws::client::Clients;
@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::metrics::to_line;
 use crate::on_aws::{self, AwsBatch};
 
-/// Makes a final sync that works on AWS.
+/// Creates the final sync on the AWS SDK.
 pub async fn on_aws(config: Config) -> FinalSync<impl Fn(&JobTerms) -> AwsBatch, S3Results> {
     let clients = Clients::load(&config.source_region).await;
     let results = config.state_bucket.clone().map(|bucket| {
@@ -25,11 +25,11 @@ pub async fn on_aws(config: Config) -> FinalSync<impl Fn(&JobTerms) -> AwsBatch,
     });
     let settings = config.policy.clone();
     let base = on_aws::batch(&clients, &config);
-    let batches = move |terms: &JobTerms| on_aws::batch_like(&base, terms.policy.clone(), terms.requeue);
+    let batches = move |terms: &JobTerms| on_aws::batch_with(&base, terms.policy.clone(), terms.requeue);
     FinalSync::new(batches, settings, results).reporting(report)
 }
 
-/// Writes the metrics of an invocation where CloudWatch reads them.
+/// Prints the metrics of an invocation, which CloudWatch reads from the log.
 #[expect(
     clippy::print_stdout,
     reason = "the embedded metric format is a line of its own on standard output"
@@ -38,7 +38,7 @@ fn report(bucket: &BucketName, counts: &InvocationCounts, now: Timestamp) {
     println!("{}", to_line(counts, bucket.as_str(), now));
 }
 
-/// Says why an invocation failed as Lambda takes it; a state machine can catch it by its type.
+/// Converts an error to the error response of Lambda. A state machine can catch it by its type.
 #[must_use]
 pub fn diagnostic(error: &FinalSyncError) -> Diagnostic {
     Diagnostic {

@@ -1,17 +1,17 @@
-//! Logs as JSON lines on standard output, where Lambda collects them.
+//! JSON log lines on standard output, which Lambda sends to CloudWatch Logs.
 
 use tracing::Level;
 use tracing_subscriber::filter::LevelFilter;
 
-/// Starts logging everything up to `level`.
+/// Starts the log of s3ferry's events up to `level`.
 ///
-/// The SDK's own events stay at warnings, for at `debug` they would log request headers.
+/// Events of other crates are logged up to warnings: at `debug` the SDK would log request headers.
 pub fn start(level: Level) {
     use tracing_subscriber::filter::Targets;
     use tracing_subscriber::layer::SubscriberExt as _;
     use tracing_subscriber::util::SubscriberInitExt as _;
 
-    let ours = [
+    let own_targets = [
         "s3ferry_core",
         "s3ferry_engine",
         "s3ferry_aws",
@@ -22,7 +22,7 @@ pub fn start(level: Level) {
     ];
     let targets = Targets::new()
         .with_default(LevelFilter::from_level(level.min(Level::WARN)))
-        .with_targets(ours.map(|target| (target, LevelFilter::from_level(level))));
+        .with_targets(own_targets.map(|target| (target, LevelFilter::from_level(level))));
     let lines = tracing_subscriber::fmt::layer()
         .json()
         .flatten_event(true)

@@ -1,4 +1,4 @@
-//! Metrics in CloudWatch's embedded metric format: a log line that CloudWatch turns into metrics.
+//! Metrics in the embedded metric format: a log line that CloudWatch extracts metrics from.
 //!
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
 
@@ -7,17 +7,17 @@ use serde_json::{Map, Value, json};
 use s3ferry_core::time::Timestamp;
 use s3ferry_engine::invocation_counts::InvocationCounts;
 
-/// The namespace of all metrics.
+/// Namespace of all metrics.
 pub const NAMESPACE: &str = "S3Ferry";
 
-/// One metric.
+/// A metric of one invocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Metric {
-    /// Its name.
+    /// Name of the metric.
     pub name: &'static str,
-    /// Its unit, as CloudWatch spells it.
+    /// Unit, in CloudWatch's spelling.
     pub unit: &'static str,
-    /// What it counts.
+    /// Description of what the metric counts.
     pub meaning: &'static str,
 }
 
@@ -25,7 +25,7 @@ const fn metric(name: &'static str, unit: &'static str, meaning: &'static str) -
     Metric { name, unit, meaning }
 }
 
-/// Every metric; docs/CONFIGURATION.md is tested against this table.
+/// All metrics. A test compares docs/CONFIGURATION.md with this table.
 pub const METRICS: &[Metric] = &[
     metric("ObjectsCopied", "Count", "Keys whose object was copied"),
     metric("BytesCopied", "Bytes", "Bytes of the copied objects"),
@@ -74,7 +74,7 @@ pub const METRICS: &[Metric] = &[
     ),
 ];
 
-/// Spells the log line, with the bucket as the dimension.
+/// Returns the log line of one invocation, with the source bucket as the dimension.
 #[must_use]
 pub fn to_line(counts: &InvocationCounts, bucket: &str, now: Timestamp) -> String {
     let values = [
@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn line_is_the_embedded_format_with_every_metric_declared_and_given() {
+    fn log_line_declares_every_metric_and_contains_its_value() {
         let counts = InvocationCounts {
             copied: 2,
             bytes_copied: 3,

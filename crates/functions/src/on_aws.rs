@@ -1,4 +1,4 @@
-//! The copying functions' engine on AWS, the one place where it is put together.
+//! The engine of `replicator` and `final-sync` on AWS; the only module that assembles it.
 
 use s3ferry_aws::client::Clients;
 use s3ferry_aws::clock::SystemClock;
@@ -14,10 +14,10 @@ use s3ferry_engine::reconcile::{Reconciler, UploadSupport};
 
 use crate::config::Config;
 
-/// The batch engine on AWS.
+/// Batch engine on the AWS SDK.
 pub(crate) type AwsBatch = BatchReconciler<S3Source, S3Destination, SystemClock, S3Journal, SqsContinuations>;
 
-/// Makes the engine as it is configured.
+/// Creates the engine from the configuration.
 pub(crate) fn batch(clients: &Clients, config: &Config) -> AwsBatch {
     let source = S3Source::new(
         clients.s3_for_reading(&config.source_region),
@@ -45,7 +45,7 @@ pub(crate) fn batch(clients: &Clients, config: &Config) -> AwsBatch {
     }
 }
 
-/// Makes the upload journal, where there is a state bucket; it is in the source's region and account.
+/// Creates the upload journal if a state bucket is configured. The bucket is in the source's region and account.
 fn uploads(clients: &Clients, config: &Config) -> Option<UploadSupport<S3Journal>> {
     let bucket = config.state_bucket.clone()?;
     let region = &config.source_region;
@@ -60,8 +60,8 @@ fn uploads(clients: &Clients, config: &Config) -> Option<UploadSupport<S3Journal
     })
 }
 
-/// Makes the same engine with another policy, and with continuations only where they are wanted.
-pub(crate) fn batch_like(base: &AwsBatch, policy: Policy, with_continuations: bool) -> AwsBatch {
+/// Clones the engine with another policy, and with continuations only if `with_continuations` is set.
+pub(crate) fn batch_with(base: &AwsBatch, policy: Policy, with_continuations: bool) -> AwsBatch {
     let reconciler = &base.reconciler;
     BatchReconciler {
         source_bucket: base.source_bucket.clone(),

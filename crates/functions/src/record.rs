@@ -1,4 +1,4 @@
-//! The records of a payload: taken apart, concluded one by one, each with its one line in the log.
+//! Records of a payload: parsed, and each ended with one log line.
 
 use s3ferry_core::event::{EventError, EventMessage, KeyHint, Payload, QueueMessage};
 use s3ferry_core::outcome::Outcome;
@@ -8,9 +8,10 @@ use s3ferry_engine::batch::RecordResult;
 use s3ferry_engine::invocation_counts::InvocationCounts;
 use s3ferry_engine::record::{RecordOrigin, count, log};
 
-/// A record on its way: what it says, and the message it came in.
+/// Part of a payload: a record, or a message without records.
 #[derive(Debug)]
 pub(crate) struct PayloadRecord<'a> {
+    /// Queue message that carries the record; `None` in a direct invocation.
     pub(crate) message: Option<&'a QueueMessage>,
     content: Content<'a>,
 }
@@ -19,11 +20,11 @@ pub(crate) struct PayloadRecord<'a> {
 enum Content<'a> {
     Hint(&'a KeyHint),
     Unreadable(&'a EventError),
-    /// A test event, or a message with no records: nothing to do.
+    /// Test event, or message without records; the text is the reason in the log.
     Nothing(&'static str),
 }
 
-/// Takes a payload apart into records.
+/// Splits a payload into its records.
 pub(crate) fn parts(payload: &Payload) -> Vec<PayloadRecord<'_>> {
     match payload {
         Payload::Queue(messages) => messages
@@ -59,21 +60,22 @@ fn message_parts<'a>(
     }
 }
 
-/// Why a record is not done.
+/// Reason why a record is not done.
 #[derive(Debug)]
 pub(crate) struct RecordProblem {
-    /// What it waits for.
+    /// Condition that decides when the message is redelivered.
     pub(crate) redelivery_reason: RedeliveryReason,
-    /// What is the matter with it.
+    /// Description for the error response and the log.
     pub(crate) text: String,
 }
 
 impl PayloadRecord<'_> {
-    /// Tells whether the part is a record at all: a test event, or a message without records, is none.
+    /// Returns whether the part is a record, and not a test event or a message without records.
     pub(crate) fn is_record(&self) -> bool {
         !matches!(self.content, Content::Nothing(_))
     }
 
+    /// Returns the hint of a readable record.
     pub(crate) fn hint(&self) -> Option<&KeyHint> {
         match self.content {
             Content::Hint(hint) => Some(hint),
@@ -81,9 +83,9 @@ impl PayloadRecord<'_> {
         }
     }
 
-    /// Logs the one line that a record ends with, counts it, and says whether it is durable.
+    /// Logs and counts the record's result. Returns `Ok` if the record may be acknowledged.
     ///
-    /// `results` holds the results of the parts that are hints, in their order.
+    /// `results` yields the results of the records that have a hint, in the order of the payload.
     pub(crate) fn conclude<'s>(
         &self,
         results: &mut impl Iterator<Item = &'s RecordResult>,
@@ -100,51 +102,52 @@ impl PayloadRecord<'_> {
                 let code = error.code();
                 tracing::error!(message.id = message_id, outcome = "unreadable", error.code = code, %error, "record failed");
                 Err(RecordProblem {
-                    redelivery_reason: RedeliveryReason::Nobody,
+                    redelivery_reason: RedeliveryReason::Unrecoverable,
                     text: format!("{code}: {error}"),
                 })
             }
             Content::Hint(hint) => match results.next() {
-                Some(settled) => {
-                    count(settled, counts);
-                    log(RecordOrigin::Message(message_id), hint, settled);
-                    durable(settled)
+                Some(result) => {
+                    count(result, counts);
+                    log(RecordOrigin::Message(message_id), hint, result);
+                    durable(result)
                 }
-                // `settle` answers every hint; were one unanswered, it must not be acknowledged.
+                // `reconcile_hints` returns a result for every hint. Without one the record is not acknowledged.
                 None => Err(RecordProblem {
                     redelivery_reason: RedeliveryReason::Repair,
-                    text: format!("{}: no result", hint.key),
+                    text: format!("{}: the engine returned no result", hint.key),
                 }),
             },
         }
     }
 }
 
-fn durable(settled: &RecordResult) -> Result<(), RecordProblem> {
-    if settled.acknowledged {
+/// Returns `Ok` if the record's outcome is durable, so that its message may be acknowledged.
+fn durable(result: &RecordResult) -> Result<(), RecordProblem> {
+    if result.acknowledged {
         return Ok(());
     }
-    let problem = match &settled.report.outcome {
+    let problem = match &result.report.outcome {
         Outcome::Failed(failure) => RecordProblem {
-            redelivery_reason: if settled.is_foreign() {
-                RedeliveryReason::Nobody
+            redelivery_reason: if result.is_foreign() {
+                RedeliveryReason::Unrecoverable
             } else {
                 RedeliveryReason::after(failure.kind)
             },
             text: failure.to_string(),
         },
         Outcome::Deferred(reason) => RecordProblem {
-            redelivery_reason: RedeliveryReason::BetterTimes,
+            redelivery_reason: RedeliveryReason::Transient,
             text: format!("not done yet: {}", reason.as_str()),
         },
         other => RecordProblem {
-            redelivery_reason: RedeliveryReason::BetterTimes,
-            text: format!("{}, and to be looked at again", other.as_str()),
+            redelivery_reason: RedeliveryReason::Transient,
+            text: format!("{}, but the key must be read again", other.as_str()),
         },
     };
-    Err(if settled.report.outcome_unknown {
+    Err(if result.report.outcome_unknown {
         RecordProblem {
-            redelivery_reason: RedeliveryReason::Landing,
+            redelivery_reason: RedeliveryReason::OutcomeUnknown,
             ..problem
         }
     } else {

@@ -1,4 +1,4 @@
-//! The replicator: from an invocation's payload to its answer.
+//! The `replicator` function: from the payload of an invocation to its response.
 
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -29,64 +29,64 @@ use crate::metrics::to_line;
 use crate::on_aws;
 use crate::record::{PayloadRecord, RecordProblem, parts};
 
-/// How long the queue is told when failed messages come back, out of what an invocation keeps back for its answer.
-const TELLING: Duration = Duration::from_secs(2);
+/// Time limit of setting the visibility timeouts of failed messages, within the time reserved for the response.
+const REDELIVERY_BUDGET: Duration = Duration::from_secs(2);
 
-/// Replicates what events name.
+/// Handler that reconciles the keys of events.
 #[derive(Debug)]
 pub struct Replicator<S, D, C, J, Q> {
     batch: BatchReconciler<S, D, C, J, Q>,
 }
 
-/// What an invocation answers.
+/// Response of an invocation.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum ReplicatorResponse {
-    /// To a queue: the messages that must come back.
+    /// Response to a queue: the messages to redeliver.
     Queue(SqsBatchResponse),
-    /// To anything else, once every record is done.
+    /// Response to any other invocation, once every record is done.
     Direct(DirectSummary),
 }
 
-/// What a direct invocation achieved.
+/// Counts of a direct invocation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DirectSummary {
-    /// How many records the invocation brought; a test event is none.
+    /// Records in the payload, test events excluded.
     pub records: usize,
-    /// How many objects were copied.
+    /// Objects copied.
     pub copied: u64,
-    /// How many objects had something around their bytes changed.
+    /// Objects whose attributes changed without a copy.
     pub attributes_updated: u64,
-    /// How many objects were deleted.
+    /// Objects deleted.
     pub deleted: u64,
-    /// How many keys needed nothing.
+    /// Keys left unchanged.
     pub skipped: u64,
-    /// How many keys a continuation brings back.
+    /// Keys requeued with a continuation.
     pub requeued: u64,
 }
 
-/// Why an invocation failed.
+/// Error of an invocation.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReplicatorError {
-    /// The payload is nothing that s3ferry knows.
+    /// The payload is not an event that s3ferry supports.
     #[error("{}: {error}", .error.code())]
     Payload {
-        /// What is the matter with it.
+        /// Error of the parser.
         error: EventError,
     },
-    /// Records of a direct invocation are not done. It fails as a whole, so that Lambda runs it again and at last
-    /// hands it to its failure destination.
+    /// Records of a direct invocation are not done. The whole invocation fails, so that Lambda retries it and then
+    /// sends it to its failure destination.
     #[error("{} of {records} record(s) are not done: {}", .problems.len(), .problems.join("; "))]
     NotDone {
-        /// How many records there were.
+        /// Records in the payload.
         records: usize,
-        /// What is the matter with those that are not done.
+        /// Problems of the records that are not done.
         problems: Vec<String>,
     },
 }
 
 impl From<ReplicatorError> for Diagnostic {
-    /// Names the error for whoever invoked the function.
+    /// Converts the error to the error response of Lambda.
     fn from(error: ReplicatorError) -> Self {
         let error_type = match &error {
             ReplicatorError::Payload { error } => error.code(),
@@ -100,7 +100,7 @@ impl From<ReplicatorError> for Diagnostic {
 }
 
 impl Replicator<S3Source, S3Destination, SystemClock, S3Journal, SqsContinuations> {
-    /// Makes a replicator that works on AWS.
+    /// Creates a replicator on the AWS SDK.
     pub async fn on_aws(config: Config) -> Self {
         let clients = Clients::load(&config.source_region).await;
         Self::new(on_aws::batch(&clients, &config))
@@ -115,7 +115,7 @@ where
     J: StateStore,
     Q: Continuations + Redelivery,
 {
-    /// Makes a replicator of a batch engine.
+    /// Creates a replicator from a batch engine.
     pub fn new(batch: BatchReconciler<S, D, C, J, Q>) -> Self {
         Self { batch }
     }
@@ -123,7 +123,7 @@ where
     /// Handles one invocation, which ends at `deadline`.
     pub async fn handle(&self, payload: &Value, deadline: Timestamp) -> Result<ReplicatorResponse, ReplicatorError> {
         let parsed = parse_payload(payload).map_err(|error| {
-            tracing::error!(error.code = error.code(), %error, "payload refused");
+            tracing::error!(error.code = error.code(), %error, "payload not readable");
             self.report(&InvocationCounts {
                 unreadable: 1,
                 ..InvocationCounts::default()
@@ -133,17 +133,18 @@ where
         let parts = parts(&parsed);
         let mut hints: Vec<KeyHint> = parts.iter().filter_map(PayloadRecord::hint).cloned().collect();
         if matches!(parsed, Payload::Direct(_)) {
-            // Lambda repeats a failed asynchronous invocation and does not say so: each may follow an interrupted one.
+            // Lambda retries a failed asynchronous invocation without marking the retry, so each invocation may follow
+            // an interrupted one.
             // https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
             for hint in &mut hints {
                 hint.attributes.extend(attributes_after_interruption());
             }
         }
-        let settled = self.batch.reconcile_hints(&hints, deadline).await;
-        log_denials(&settled);
+        let record_results = self.batch.reconcile_hints(&hints, deadline).await;
+        log_denials(&record_results);
 
         let mut counts = InvocationCounts::default();
-        let mut results = settled.iter();
+        let mut results = record_results.iter();
         let concluded: Vec<Concluded<'_>> = parts
             .iter()
             .map(|part| (part.message, part.conclude(&mut results, &mut counts)))
@@ -152,36 +153,42 @@ where
         match &parsed {
             Payload::Queue(messages) => {
                 let failed = failed_messages(messages, &concluded);
-                self.requeue_key(&failed).await;
-                Ok(ReplicatorResponse::Queue(queue_answer(&failed)))
+                self.set_redelivery_delays(&failed).await;
+                Ok(ReplicatorResponse::Queue(queue_response(&failed)))
             }
             Payload::Direct(_) => {
                 let records = parts.iter().filter(|part| part.is_record()).count();
-                direct_answer(records, concluded, &counts).map(ReplicatorResponse::Direct)
+                direct_response(records, concluded, &counts).map(ReplicatorResponse::Direct)
             }
         }
     }
 
-    /// Tells the queue when each failed message comes back. Where that fails, the queue's own time holds: nothing is lost.
-    async fn requeue_key(&self, failed: &[(&QueueMessage, RedeliveryReason)]) {
+    /// Sets the visibility timeout of each failed message.
+    ///
+    /// If a request fails, the message is redelivered after the timeout of the queue.
+    async fn set_redelivery_delays(&self, failed: &[(&QueueMessage, RedeliveryReason)]) {
         let Some(queue) = &self.batch.continuations else { return };
         let returns = failed.iter().filter_map(|(message, redelivery_reason)| {
             let (receipt, delay) = (message.receipt.as_ref()?, redelivery_reason.delay(message.deliveries));
             Some(async move {
                 if let Err(failure) = queue.return_after(receipt, delay).await {
-                    tracing::warn!(message.id = message.id.as_str(), %failure, "the queue brings the message back later");
+                    tracing::warn!(
+                        message.id = message.id.as_str(),
+                        %failure,
+                        "cannot set the visibility timeout; the timeout of the queue applies"
+                    );
                 }
             })
         });
-        let verified_keys = stream::iter(returns)
+        let requests = stream::iter(returns)
             .buffer_unordered(self.batch.concurrency)
             .collect::<()>();
-        // The answer must be heard in any case.
-        let time_left = self.batch.reconciler.clock.sleep(TELLING);
-        futures::future::select(pin!(verified_keys), pin!(time_left)).await;
+        // The response must be returned in any case.
+        let time_limit = self.batch.reconciler.clock.sleep(REDELIVERY_BUDGET);
+        futures::future::select(pin!(requests), pin!(time_limit)).await;
     }
 
-    /// Writes the metrics of an invocation where CloudWatch reads them.
+    /// Prints the metrics of an invocation, which CloudWatch reads from the log.
     #[expect(
         clippy::print_stdout,
         reason = "the embedded metric format is a line of its own on standard output"
@@ -192,10 +199,10 @@ where
     }
 }
 
-/// A part's message and whether the part is durable.
+/// The message of a record, and whether the record is done.
 type Concluded<'a> = (Option<&'a QueueMessage>, Result<(), RecordProblem>);
 
-/// Finds the messages that must come back, each once and with what it waits for.
+/// Returns the messages to redeliver, each once and with the reason that needs the longest delay.
 fn failed_messages<'a>(
     messages: &'a [QueueMessage],
     concluded: &[Concluded<'_>],
@@ -219,7 +226,7 @@ fn failed_messages<'a>(
         .collect()
 }
 
-fn queue_answer(failed: &[(&QueueMessage, RedeliveryReason)]) -> SqsBatchResponse {
+fn queue_response(failed: &[(&QueueMessage, RedeliveryReason)]) -> SqsBatchResponse {
     let failures = failed.iter().map(|(message, _)| {
         let mut failure = BatchItemFailure::default();
         message.id.as_str().clone_into(&mut failure.item_identifier);
@@ -230,7 +237,7 @@ fn queue_answer(failed: &[(&QueueMessage, RedeliveryReason)]) -> SqsBatchRespons
     answer
 }
 
-fn direct_answer(
+fn direct_response(
     records: usize,
     concluded: Vec<Concluded<'_>>,
     counts: &InvocationCounts,

@@ -1,11 +1,13 @@
-//! How every function starts and ends.
+//! Start and end of every function's process.
 
 use std::process::ExitCode;
 
 use crate::config::Config;
 use crate::logging;
 
-/// Reads the configuration of a copying function and starts its log; `None` once the log says what is wrong with it.
+/// Reads the configuration of `replicator` or `final-sync` from the environment and starts the log.
+///
+/// Logs every problem and returns `None` if the configuration is not valid.
 #[must_use]
 pub fn configured() -> Option<Config> {
     match Config::from_lookup(&|name| std::env::var(name).ok()) {
@@ -15,19 +17,19 @@ pub fn configured() -> Option<Config> {
         }
         Err(problems) => {
             logging::start(tracing::Level::INFO);
-            tracing::error!(%problems, "refusing to start");
+            tracing::error!(%problems, "configuration not valid; function not started");
             None
         }
     }
 }
 
-/// Turns the end of the Lambda runtime into the process's end.
+/// Converts the result of the Lambda runtime to the exit code of the process.
 #[must_use]
 pub fn ended(outcome: Result<(), lambda_runtime::Error>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(%error, "the Lambda runtime ended");
+            tracing::error!(%error, "Lambda runtime failed");
             ExitCode::FAILURE
         }
     }

@@ -1,4 +1,4 @@
-//! The bucket wiring: from an invocation's payload to the answer that `CloudFormation` waits for.
+//! The `bucket-wiring` function: from the payload of an invocation to the response that `CloudFormation` waits for.
 
 mod delivery;
 
@@ -19,30 +19,30 @@ use serde_json::Value;
 use self::delivery::DeliveryError;
 use crate::config;
 
-/// What is kept back of the work's time to deliver the answer, attempts included.
-const FOR_DELIVERY: Duration = Duration::from_secs(15);
+/// Time reserved for delivering the response, retries included.
+const DELIVERY_RESERVE: Duration = Duration::from_secs(15);
 
-/// Why an invocation failed.
+/// Error of an invocation.
 #[derive(Debug, thiserror::Error)]
 pub enum BucketWiringError {
-    /// The payload is no request of `CloudFormation`, so there is nobody to answer.
+    /// The payload is not a request of `CloudFormation`, so it has no response URL.
     #[error("NotARequest: {0}")]
     NotARequest(#[from] CustomResourceError),
-    /// The answer could not be delivered; Lambda runs the invocation again, which does no harm.
+    /// The response was not delivered. Lambda retries the invocation, which is idempotent.
     #[error("Undelivered: {0}")]
     Undelivered(#[from] DeliveryError),
-    /// The answer could not be spelled.
-    #[error("Bug: the answer is no JSON: {0}")]
-    Unspoken(#[from] serde_json::Error),
+    /// The response was not serialized.
+    #[error("Bug: cannot serialize the response: {0}")]
+    Serialization(#[from] serde_json::Error),
 }
 
 impl From<BucketWiringError> for Diagnostic {
-    /// Names the error for whoever invoked the function.
+    /// Converts the error to the error response of Lambda.
     fn from(error: BucketWiringError) -> Self {
         let error_type = match &error {
             BucketWiringError::NotARequest(_) => "NotARequest",
             BucketWiringError::Undelivered(_) => "Undelivered",
-            BucketWiringError::Unspoken(_) => "Bug",
+            BucketWiringError::Serialization(_) => "Bug",
         };
         Self {
             error_type: error_type.to_owned(),
@@ -51,62 +51,70 @@ impl From<BucketWiringError> for Diagnostic {
     }
 }
 
-/// Carries out the request in `event` and delivers its answer, which is done before `deadline` or given up.
+/// Carries out the request in `event` and delivers the response before `deadline`.
 pub async fn handle<P: WiringPorts>(ports: &P, event: &Value, deadline: Timestamp) -> Result<(), BucketWiringError> {
     let request = CustomResourceRequest::parse(event)?;
-    let response = answer(ports, &request, deadline).await;
+    let response = respond(ports, &request, deadline).await;
     let stack = request.stack_id.as_str();
     let physical_id = response.physical_resource_id();
     if response.is_success() {
-        tracing::info!(request.id = request.request_id, stack, physical_id, data = ?response.data(), "wired");
+        tracing::info!(request.id = request.request_id, stack, physical_id, data = ?response.data(), "bucket wired");
     } else {
         let reason = response.reason();
-        tracing::error!(request.id = request.request_id, stack, physical_id, reason, "not wired");
+        tracing::error!(
+            request.id = request.request_id,
+            stack,
+            physical_id,
+            reason,
+            "bucket wiring failed"
+        );
     }
-    let left = deadline.since(SystemClock.now());
-    delivery::deliver(&request.response_url, response.body()?, left).await?;
+    let time_left = deadline.since(SystemClock.now());
+    delivery::deliver(&request.response_url, response.body()?, time_left).await?;
     Ok(())
 }
 
-/// Makes an answer in every case: a panic and the end of the time are answered too.
-async fn answer<P: WiringPorts>(
+/// Carries out the request and returns a response in every case, also after a panic or a timeout.
+///
+/// Without a response the stack waits until the timeout of the custom resource.
+async fn respond<P: WiringPorts>(
     ports: &P,
     request: &CustomResourceRequest,
     deadline: Timestamp,
 ) -> CustomResourceResponse {
-    let left = deadline.since(SystemClock.now());
-    let for_work = left.saturating_sub(FOR_DELIVERY.min(left / 2));
+    let time_left = deadline.since(SystemClock.now());
+    let work_time = time_left.saturating_sub(DELIVERY_RESERVE.min(time_left / 2));
     let work = AssertUnwindSafe(Box::pin(carry_out(ports, request))).catch_unwind();
-    let reason = match tokio::time::timeout(for_work, work).await {
+    let reason = match tokio::time::timeout(work_time, work).await {
         Ok(Ok(response)) => return response,
-        Ok(Err(panic)) => format!("s3ferry has a defect: {}", said(panic.as_ref())),
+        Ok(Err(panic)) => format!("s3ferry has a defect: {}", panic_message(panic.as_ref())),
         Err(_) => format!(
-            "the bucket was not wired within {} s; what was done so far is undone by the rollback",
-            for_work.as_secs()
+            "the bucket was not wired within {} s; the rollback undoes the changes made so far",
+            work_time.as_secs()
         ),
     };
     CustomResourceResponse::failed(request, request.former_physical_id(), &reason)
 }
 
-/// Finds the sentence in a panic.
-fn said(panic: &(dyn Any + Send)) -> &str {
+/// Returns the message of a panic.
+fn panic_message(panic: &(dyn Any + Send)) -> &str {
     let owned = panic.downcast_ref::<String>().map(String::as_str);
     owned
         .or_else(|| panic.downcast_ref::<&str>().copied())
-        .unwrap_or("a panic without words")
+        .unwrap_or("panic without a message")
 }
 
-/// The settings of this function; everything else comes with the request.
+/// Settings from the environment. Everything else is in the request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WiringSettings {
-    /// How much is logged.
+    /// Log level.
     pub log_level: tracing::Level,
-    /// The region of the function, which is that of the source bucket.
+    /// Region of the function and of the source bucket.
     pub region: Region,
 }
 
 impl WiringSettings {
-    /// Reads the settings; reports all problems together.
+    /// Reads the settings through `lookup`, which returns the value of a variable. Returns all problems together.
     pub fn from_lookup(lookup: &impl Fn(&str) -> Option<String>) -> Result<Self, Vec<String>> {
         let value = |name: &str| lookup(name).filter(|value| !value.is_empty());
         let log_level = value("LOG_LEVEL").map_or(Ok(tracing::Level::INFO), |value| {

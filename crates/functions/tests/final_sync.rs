@@ -1,8 +1,8 @@
-//! The final sync from payload to answer, on buckets in memory.
+//! The final sync from payload to response, on buckets in memory.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    reason = "test data is what the test made it, and a field that a JSON value does not have is null"
+    reason = "the test creates its data, and an absent field of a JSON value is null"
 )]
 
 use std::collections::BTreeMap;
@@ -55,11 +55,11 @@ impl ResultStore for &MemoryResults {
     }
 }
 
-/// Results that nobody can keep.
+/// A result store that fails every request.
 #[derive(Debug)]
-struct NoResults;
+struct FailingResults;
 
-impl ResultStore for NoResults {
+impl ResultStore for FailingResults {
     async fn write(&self, _name: &str, _text: String) -> Result<(), Failure> {
         Err(failure(FailureKind::Retry))
     }
@@ -73,7 +73,7 @@ impl ResultStore for NoResults {
     }
 }
 
-struct World {
+struct Fixture {
     source: MemoryBucket,
     destination: MemoryBucket,
     script: FaultScript,
@@ -83,7 +83,7 @@ struct World {
     time: Duration,
 }
 
-impl World {
+impl Fixture {
     fn new() -> Self {
         Self::with(FaultScript::default())
     }
@@ -100,8 +100,8 @@ impl World {
         }
     }
 
-    /// Writes keys at the source, each with its own name as the content.
-    fn having(self, keys: &[&str]) -> Self {
+    /// Writes keys at the source, each with its name as the content.
+    fn with_keys(self, keys: &[&str]) -> Self {
         for key in keys {
             self.source.put(key, key);
         }
@@ -151,7 +151,7 @@ impl World {
             .await?;
         assert!(
             clock.now() <= deadline.plus(Duration::from_millis(100)),
-            "the answer is late"
+            "the response is late"
         );
         Ok(serde_json::to_value(reply).unwrap())
     }
@@ -161,7 +161,7 @@ impl World {
     }
 }
 
-/// The facts of the current object of a key.
+/// Reads the facts of the current object of a key.
 async fn facts(bucket: &MemoryBucket, key: &str) -> ObjectFacts {
     let key = ObjectKey::from_raw(key).unwrap();
     let state = SourceBucket::read(bucket, &key, &AttributeSet::new()).await.unwrap();
@@ -186,7 +186,7 @@ fn job(tasks: &[Value], arguments: &Value) -> Value {
     })
 }
 
-/// Code and text of each task, in their order.
+/// Returns id, code and text of each result, in order.
 fn results(answer: &Value) -> Vec<(String, String, String)> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let results = answer["results"].as_array().unwrap();
@@ -213,9 +213,9 @@ fn check(answer: &Value, expected: &[(&str, &str, &str)]) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn sample_of_version_one_is_copied_and_answered_as_s3_reads_it() {
-    let world = World::new().having(&["photos/2026/harbour.jpg"]);
-    let answer = world.handle(&sample("batch-operations-1.0")).await;
+async fn tasks_of_schema_version_one_are_copied_and_get_a_valid_response() {
+    let fixture = Fixture::new().with_keys(&["photos/2026/harbour.jpg"]);
+    let answer = fixture.handle(&sample("batch-operations-1.0")).await;
     let payload = sample("batch-operations-1.0");
     assert_eq!(answer["invocationSchemaVersion"], "1.0");
     assert_eq!(answer["invocationId"], payload["invocationId"]);
@@ -225,39 +225,39 @@ async fn sample_of_version_one_is_copied_and_answered_as_s3_reads_it() {
         &[("dGFza2lkZ29lc2hlcmUK", "Succeeded", "copied 23 bytes as version")],
     );
     assert_eq!(
-        world.destination.content("photos/2026/harbour.jpg").as_deref(),
+        fixture.destination.content("photos/2026/harbour.jpg").as_deref(),
         Some("photos/2026/harbour.jpg")
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn sample_of_version_two_is_copied_with_its_keys_decoded() {
+async fn tasks_of_schema_version_two_are_copied_with_decoded_keys() {
     let keys = [
         "photos/2026/harbour.jpg",
         "reports/annual report 2026.pdf",
         "math/1+1=2.txt",
     ];
-    let world = World::new().having(&keys);
-    let answer = world.handle(&sample("batch-operations-2.0")).await;
+    let fixture = Fixture::new().with_keys(&keys);
+    let answer = fixture.handle(&sample("batch-operations-2.0")).await;
     assert_eq!(answer["invocationSchemaVersion"], "2.0");
     let copied = |id| (id, "Succeeded", "copied");
     check(&answer, &["task-1", "task-2", "task-3"].map(copied));
-    assert_eq!(world.destination.snapshot().len(), 3);
-    let again = world.handle(&sample("batch-operations-2.0")).await;
+    assert_eq!(fixture.destination.snapshot().len(), 3);
+    let again = fixture.handle(&sample("batch-operations-2.0")).await;
     let skipped = |id| (id, "Succeeded", "skipped already-identical");
     check(&again, &["task-1", "task-2", "task-3"].map(skipped));
 }
 
 #[tokio::test(start_paused = true)]
-async fn odd_tasks_are_each_answered_once() {
+async fn malformed_tasks_each_get_one_result() {
     let keys = [
         "math/1 1.txt",
         "math/1+1.txt",
         "日本/Häfen 🚢.txt",
         "photos/2026/harbour.jpg",
     ];
-    let world = World::new().having(&keys);
-    let answer = world.handle(&sample("batch-operations-odd-tasks")).await;
+    let fixture = Fixture::new().with_keys(&keys);
+    let answer = fixture.handle(&sample("batch-operations-odd-tasks")).await;
     let expected = [
         ("plus", "Succeeded", "\"math/1+1.txt\": copied 12 bytes"),
         ("non-ascii", "Succeeded", "copied"),
@@ -276,14 +276,14 @@ async fn odd_tasks_are_each_answered_once() {
         (
             "foreign",
             "PermanentFailure",
-            "the task is of bucket somebody-elses-bucket",
+            "the task is of bucket other-teams-bucket",
         ),
         ("no-key", "PermanentFailure", "`tasks[7].s3Key` is missing"),
         ("old-version", "Succeeded", "copied"),
         ("gone", "Succeeded", "skipped both-absent"),
     ];
     check(&answer, &expected);
-    let mut arrived: Vec<String> = world.destination.snapshot().into_keys().collect();
+    let mut arrived: Vec<String> = fixture.destination.snapshot().into_keys().collect();
     arrived.sort();
     let mut expected = keys.map(str::to_owned);
     expected.sort();
@@ -291,9 +291,9 @@ async fn odd_tasks_are_each_answered_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn both_readings_of_a_plus_are_reconciled() {
-    let world = World::new().having(&["a b"]);
-    let answer = world.handle(&job(&[task("t", "a+b")], &json!({}))).await;
+async fn both_keys_of_an_ambiguous_plus_are_reconciled() {
+    let fixture = Fixture::new().with_keys(&["a b"]);
+    let answer = fixture.handle(&job(&[task("t", "a+b")], &json!({}))).await;
     check(&answer, &[("t", "Succeeded", "\"a b\": copied 3 bytes")]);
     assert!(
         results(&answer)[0].2.contains("\"a+b\": skipped both-absent"),
@@ -302,9 +302,9 @@ async fn both_readings_of_a_plus_are_reconciled() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_key_asked_for_twice_is_reconciled_once() {
-    let world = World::new().having(&["a"]);
-    let answer = world
+async fn key_in_several_tasks_is_reconciled_once() {
+    let fixture = Fixture::new().with_keys(&["a"]);
+    let answer = fixture
         .handle(&job(&[task("t1", "a"), task("t2", "a"), task("t2", "%61")], &json!({})))
         .await;
     check(
@@ -315,18 +315,18 @@ async fn one_key_asked_for_twice_is_reconciled_once() {
             ("t2", "Succeeded", "copied"),
         ],
     );
-    assert_eq!(world.script.count(PortCall::Copy), 1);
+    assert_eq!(fixture.script.count(PortCall::Copy), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn unknown_argument_is_refused_by_name_and_nothing_is_touched() {
-    let world = World::new().having(&["photos/2026/harbour.jpg"]);
-    let answer = world.handle(&sample("batch-operations-unknown-argument")).await;
+async fn unknown_argument_is_refused_by_name_and_nothing_is_copied() {
+    let fixture = Fixture::new().with_keys(&["photos/2026/harbour.jpg"]);
+    let answer = fixture.handle(&sample("batch-operations-unknown-argument")).await;
     check(
         &answer,
         &[("task-1", "PermanentFailure", "user argument `speed` is not known")],
     );
-    let answer = world
+    let answer = fixture
         .handle(&job(&[task("t", "a")], &json!({"deletes": "perhaps"})))
         .await;
     check(
@@ -339,7 +339,7 @@ async fn unknown_argument_is_refused_by_name_and_nothing_is_touched() {
     );
     let mut payload = job(&[task("t", "a")], &json!({}));
     payload["invocationSchemaVersion"] = json!("3.0");
-    let answer = world.handle(&payload).await;
+    let answer = fixture.handle(&payload).await;
     check(
         &answer,
         &[(
@@ -348,15 +348,15 @@ async fn unknown_argument_is_refused_by_name_and_nothing_is_touched() {
             "`3.0`, which is not supported: allowed are 1.0 and 2.0",
         )],
     );
-    assert!(world.destination.snapshot().is_empty());
+    assert!(fixture.destination.snapshot().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
-async fn arguments_hold_for_their_job_alone() {
-    let world = World::new().having(&["a"]);
-    world.destination.put("gone", "left over");
+async fn arguments_apply_only_to_their_job() {
+    let fixture = Fixture::new().with_keys(&["a"]);
+    fixture.destination.put("gone", "left over");
     let tasks = [task("a", "a"), task("gone", "gone")];
-    let answer = world.handle(&job(&tasks, &json!({}))).await;
+    let answer = fixture.handle(&job(&tasks, &json!({}))).await;
     check(
         &answer,
         &[
@@ -365,7 +365,7 @@ async fn arguments_hold_for_their_job_alone() {
         ],
     );
     let arguments = json!({"propagateDeletes": "true", "storage_class": "GLACIER_IR", "ownership": "exclusive"});
-    let answer = world.handle(&job(&tasks, &arguments)).await;
+    let answer = fixture.handle(&job(&tasks, &arguments)).await;
     check(
         &answer,
         &[
@@ -373,28 +373,28 @@ async fn arguments_hold_for_their_job_alone() {
             ("gone", "Succeeded", "deleted at the destination"),
         ],
     );
-    world.source.put("b", "b");
-    world.handle(&job(&[task("b", "b")], &arguments)).await;
-    assert_eq!(facts(&world.destination, "b").await.storage_class, "GLACIER_IR");
-    world.source.put("c", "c");
-    world.handle(&job(&[task("c", "c")], &json!({}))).await;
-    assert_eq!(facts(&world.destination, "c").await.storage_class, "STANDARD");
+    fixture.source.put("b", "b");
+    fixture.handle(&job(&[task("b", "b")], &arguments)).await;
+    assert_eq!(facts(&fixture.destination, "b").await.storage_class, "GLACIER_IR");
+    fixture.source.put("c", "c");
+    fixture.handle(&job(&[task("c", "c")], &json!({}))).await;
+    assert_eq!(facts(&fixture.destination, "c").await.storage_class, "STANDARD");
 }
 
 #[tokio::test(start_paused = true)]
-async fn deep_comparison_finds_what_no_head_shows() {
-    let world = World::new().having(&["a"]);
-    world.handle(&job(&[task("t", "a")], &json!({}))).await;
-    world.destination.tag("a", &[("team", "b")]);
-    world.source.tag("a", &[("team", "a")]);
-    let answer = world
+async fn attribute_comparison_finds_differences_that_head_does_not_show() {
+    let fixture = Fixture::new().with_keys(&["a"]);
+    fixture.handle(&job(&[task("t", "a")], &json!({}))).await;
+    fixture.destination.tag("a", &[("team", "b")]);
+    fixture.source.tag("a", &[("team", "a")]);
+    let answer = fixture
         .handle(&job(&[task("t", "a")], &json!({"compare-attributes": "always"})))
         .await;
     check(&answer, &[("t", "Succeeded", "changed at the destination: tags")]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn row_of_an_older_version_stands_for_its_key() {
+async fn row_of_an_older_version_reconciles_the_current_object() {
     let versioned = |id: &str, version: &str| {
         let mut task = task(id, "a");
         task["s3VersionId"] = json!(version);
@@ -402,47 +402,47 @@ async fn row_of_an_older_version_stands_for_its_key() {
     };
     for source in [MemoryBucket::versioned(), MemoryBucket::unversioned()] {
         for version in ["older", "null", "", "as-old-as-the-hills"] {
-            let world = World {
+            let fixture = Fixture {
                 source: source.clone(),
-                ..World::new()
+                ..Fixture::new()
             };
-            world.source.put("a", "first");
-            let older = facts(&world.source, "a").await.version_id;
-            world.source.put("a", "second");
+            fixture.source.put("a", "first");
+            let older = facts(&fixture.source, "a").await.version_id;
+            fixture.source.put("a", "second");
             let version = match &older {
                 Some(id) if version == "older" => id.as_str(),
                 _ => version,
             };
-            let answer = world.handle(&job(&[versioned("t", version)], &json!({}))).await;
+            let answer = fixture.handle(&job(&[versioned("t", version)], &json!({}))).await;
             check(&answer, &[("t", "Succeeded", "copied 6 bytes")]);
             let row = json!({"Bucket": "example-source", "Key": "a", "VersionId": version});
-            let answer = world.handle(&row).await;
+            let answer = fixture.handle(&row).await;
             assert_eq!(answer["outcomes"], json!({"skipped:already-identical": 1}), "{version}");
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn row_of_a_version_whose_key_is_gone_follows_the_delete() {
-    let world = World::new().having(&["a"]);
-    let version = facts(&world.source, "a").await.version_id.unwrap();
+async fn row_of_a_deleted_key_propagates_the_delete() {
+    let fixture = Fixture::new().with_keys(&["a"]);
+    let version = facts(&fixture.source, "a").await.version_id.unwrap();
     let mut row = task("t", "a");
     row["s3VersionId"] = json!(version.as_str());
-    world.handle(&job(std::slice::from_ref(&row), &json!({}))).await;
-    world.source.delete("a");
-    let answer = world.handle(&job(&[row], &json!({"deletes": "true"}))).await;
+    fixture.handle(&job(std::slice::from_ref(&row), &json!({}))).await;
+    fixture.source.delete("a");
+    let answer = fixture.handle(&job(&[row], &json!({"deletes": "true"}))).await;
     check(&answer, &[("t", "Succeeded", "deleted at the destination")]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn failures_panics_and_slow_keys_are_each_their_own() {
+async fn failed_task_does_not_affect_other_tasks_of_the_invocation() {
     let script = FaultScript::default()
         .on(PortCall::Copy, 1, PortFault::Fails(failure(FailureKind::Permanent)))
         .on(PortCall::Copy, 2, PortFault::Panics)
         .on(PortCall::Copy, 3, PortFault::Hangs);
-    let world = World::with(script).having(&["denied", "panics", "slow", "still good"]);
+    let fixture = Fixture::with(script).with_keys(&["denied", "panics", "slow", "still good"]);
     let tasks = ["denied", "panics", "slow", "still good"].map(|key| task(key, key));
-    let answer = world.handle(&job(&tasks, &json!({}))).await;
+    let answer = fixture.handle(&job(&tasks, &json!({}))).await;
     let expected = [
         ("denied", "PermanentFailure", "failed (permanent)"),
         ("panics", "PermanentFailure", "a defect of s3ferry"),
@@ -453,15 +453,15 @@ async fn failures_panics_and_slow_keys_are_each_their_own() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn everything_is_answered_before_the_deadline() {
-    let world = World {
+async fn every_task_has_a_result_before_the_deadline() {
+    let fixture = Fixture {
         time: Duration::from_secs(20),
-        ..World::with(FaultScript::default().always(PortCall::SourceRead, PortFault::Hangs))
+        ..Fixture::with(FaultScript::default().always(PortCall::SourceRead, PortFault::Hangs))
     };
     let tasks: Vec<Value> = (0..40)
         .map(|number| task(&number.to_string(), &format!("key-{number}")))
         .collect();
-    let answer = world.handle(&job(&tasks, &json!({}))).await;
+    let answer = fixture.handle(&job(&tasks, &json!({}))).await;
     assert_eq!(results(&answer).len(), 40);
     assert!(
         results(&answer).iter().all(|(_, code, _)| code == "TemporaryFailure"),
@@ -470,26 +470,26 @@ async fn everything_is_answered_before_the_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn key_with_progress_is_requeued_where_there_is_a_queue() {
-    // The answer of the only copy is lost: the key must be looked at once more, by whoever.
+async fn unfinished_key_is_requeued_if_a_queue_is_configured() {
+    // The response of the only copy is lost, so the key must be read again.
     let lost = || FaultScript::default().on(PortCall::Copy, 1, PortFault::ResponseLost);
-    let world = World::with(lost()).having(&["a"]);
-    let answer = world.handle(&job(&[task("t", "a")], &json!({}))).await;
+    let fixture = Fixture::with(lost()).with_keys(&["a"]);
+    let answer = fixture.handle(&job(&[task("t", "a")], &json!({}))).await;
     check(
         &answer,
         &[("t", "TemporaryFailure", "may still land, so it is run again")],
     );
-    let world = World {
+    let fixture = Fixture {
         queue: Some(MemoryQueue::default()),
-        ..World::with(lost()).having(&["a"])
+        ..Fixture::with(lost()).with_keys(&["a"])
     };
-    let answer = world.handle(&job(&[task("t", "a")], &json!({}))).await;
+    let answer = fixture.handle(&job(&[task("t", "a")], &json!({}))).await;
     check(&answer, &[("t", "Succeeded", "already-identical")]);
-    assert_eq!(world.queue.as_ref().unwrap().sent().len(), 1);
+    assert_eq!(fixture.queue.as_ref().unwrap().sent().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn unanswerable_payload_fails_the_invocation() {
+async fn unsupported_payload_fails_the_invocation() {
     for (payload, code) in [
         (json!({}), "NotABatch"),
         (json!(null), "NotABatch"),
@@ -497,7 +497,7 @@ async fn unanswerable_payload_fails_the_invocation() {
         (json!({"tasks": []}), "FieldMissing"),
         (job(&[json!({"s3Key": "a"})], &json!({})), "FieldMissing"),
     ] {
-        let error = World::new().try_handle(&payload).await.unwrap_err();
+        let error = Fixture::new().try_handle(&payload).await.unwrap_err();
         assert_eq!(error.code(), code, "{error}");
         assert_eq!(diagnostic(&error).error_type, code);
     }
@@ -508,50 +508,51 @@ fn item(key: &str) -> Value {
 }
 
 #[tokio::test(start_paused = true)]
-async fn items_together_and_alone_are_done_and_listed() {
-    let world = World::new().having(&[
+async fn single_items_and_batches_are_reconciled() {
+    let fixture = Fixture::new().with_keys(&[
         "photos/2026/harbour.jpg",
         "reports/annual report 2026.pdf",
         "math/1+1=2.txt",
     ]);
-    let answer = world.handle(&sample("distributed-map-item")).await;
+    let answer = fixture.handle(&sample("distributed-map-item")).await;
     assert_eq!((&answer["succeeded"], &answer["finished"]), (&json!(1), &json!(true)));
     assert_eq!(answer["results"][0]["outcome"], "copied");
-    let answer = world.handle(&sample("distributed-map-batch")).await;
+    let answer = fixture.handle(&sample("distributed-map-batch")).await;
     assert_eq!(answer["outcomes"], json!({"copied": 2}));
     assert_eq!((&answer["items"], &answer["again"]), (&json!(2), &json!(null)));
-    assert_eq!(world.destination.snapshot().len(), 3);
+    assert_eq!(fixture.destination.snapshot().len(), 3);
 }
 
 #[tokio::test(start_paused = true)]
-async fn items_of_a_run_are_put_on_record_and_added_up() {
-    let world = World::new().having(&["photos/2026/harbour.jpg"]);
-    let answer = world.handle(&sample("distributed-map-selected")).await;
+async fn results_of_a_run_are_stored_and_summarized() {
+    let fixture = Fixture::new().with_keys(&["photos/2026/harbour.jpg"]);
+    let answer = fixture.handle(&sample("distributed-map-selected")).await;
     let expected = json!({
         "items": 4, "succeeded": 2, "failed": 2, "unfinished": 0, "finished": true, "mostlyFailed": false,
         "waitSeconds": 10, "again": null,
         "outcomes": {"copied": 1, "failed:FieldMissing": 1, "failed:ForeignBucket": 1, "skipped:both-absent": 1},
     });
     assert_eq!(answer, expected);
-    let kept = world.results.texts();
-    let (name, text) = kept.first_key_value().unwrap();
+    let stored = fixture.results.texts();
+    let (name, text) = stored.first_key_value().unwrap();
     let of_run = name.strip_prefix("final-sync/sync-2026-11/results/");
     assert!(
         of_run.is_some_and(|name| Path::new(name).extension() == Some("jsonl".as_ref())),
         "{name}"
     );
     assert_eq!(text.lines().count(), 4);
-    // An invocation that is repeated replaces its results.
-    world.handle(&sample("distributed-map-selected")).await;
-    assert_eq!(world.results.texts().len(), 1);
+    // A repeated invocation replaces its results.
+    fixture.handle(&sample("distributed-map-selected")).await;
+    assert_eq!(fixture.results.texts().len(), 1);
 
     let conclude = json!({"finalSync": "conclude", "begun": {
         "run": {"execution": "sync-2026-11", "userArguments": {}}, "manifestKey": "final-sync/m.csv",
         "stopped": {"Error": "States.ExceedToleratedFailureThreshold"},
     }});
-    let answer = world.handle(&conclude).await;
+    let answer = fixture.handle(&conclude).await;
     assert_eq!(answer["summaryKey"], "final-sync/sync-2026-11/summary.json");
-    let summary: Value = serde_json::from_str(&world.results.texts()["final-sync/sync-2026-11/summary.json"]).unwrap();
+    let summary: Value =
+        serde_json::from_str(&fixture.results.texts()["final-sync/sync-2026-11/summary.json"]).unwrap();
     assert_eq!(
         (&summary["items"], &summary["succeeded"], &summary["failed"]),
         (&json!(4), &json!(2), &json!(2))
@@ -567,16 +568,16 @@ async fn items_of_a_run_are_put_on_record_and_added_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn items_that_are_not_done_come_again_until_they_are_or_enough_is_enough() {
+async fn unfinished_items_run_again_until_done_or_given_up() {
     let script =
         FaultScript::default().always(PortCall::DestinationRead, PortFault::Fails(failure(FailureKind::Retry)));
-    let world = World::with(script).having(&["a"]);
+    let fixture = Fixture::with(script).with_keys(&["a"]);
     let run = json!({"execution": "e-1", "userArguments": {}});
     let foreign = json!({"row": {"Bucket": "other-bucket", "Key": "x"}, "run": run});
     let mut payload = json!({"Items": [{"row": item("a"), "run": run}, foreign]});
     let mut waits = Vec::new();
     for attempts in 1..11 {
-        let answer = world.handle(&payload).await;
+        let answer = fixture.handle(&payload).await;
         assert_eq!(
             (&answer["unfinished"], &answer["finished"]),
             (&json!(1), &json!(false)),
@@ -588,151 +589,155 @@ async fn items_that_are_not_done_come_again_until_they_are_or_enough_is_enough()
         assert_eq!(payload["Items"].as_array().unwrap().len(), 1);
         assert_eq!(payload["Items"][0]["attempts"], attempts);
     }
-    // The first run ended the other item, which is progress.
+    // The first run finished the other item, which is progress.
     assert_eq!(waits, [10, 10, 20, 40, 80, 160, 300, 300, 300, 300]);
-    let answer = world.handle(&payload).await;
+    let answer = fixture.handle(&payload).await;
     assert_eq!(
         (&answer["finished"], &answer["failed"], &answer["mostlyFailed"]),
         (&json!(true), &json!(1), &json!(true))
     );
-    let kept: String = world.results.texts().into_values().collect();
-    assert_eq!(kept.lines().count(), 2, "each item once: {kept}");
-    assert!(kept.contains("given up after 11 runs: failed (retry)"), "{kept}");
+    let stored: String = fixture.results.texts().into_values().collect();
+    assert_eq!(stored.lines().count(), 2, "each item once: {stored}");
+    assert!(stored.contains("given up after 11 runs: failed (retry)"), "{stored}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn unfinished_map_item_is_never_requeued() {
-    let world = World {
+    let fixture = Fixture {
         queue: Some(MemoryQueue::default()),
-        ..World::with(FaultScript::default().on(PortCall::Copy, 1, PortFault::ResponseLost)).having(&["a"])
+        ..Fixture::with(FaultScript::default().on(PortCall::Copy, 1, PortFault::ResponseLost)).with_keys(&["a"])
     };
-    let answer = world.handle(&item("a")).await;
+    let answer = fixture.handle(&item("a")).await;
     assert_eq!(
         (&answer["unfinished"], &answer["again"]["Items"][0]["row"]),
         (&json!(1), &item("a"))
     );
     assert_eq!(answer["waitSeconds"], 600, "the write may still land");
-    assert!(world.queue.as_ref().unwrap().sent().is_empty());
-    let answer = world.handle(&answer["again"]).await;
+    assert!(fixture.queue.as_ref().unwrap().sent().is_empty());
+    let answer = fixture.handle(&answer["again"]).await;
     assert_eq!(answer["outcomes"], json!({"skipped:already-identical": 1}));
 }
 
-/// A row of a run, with its place in the manifest.
+/// Returns an item of a run, with its index in the manifest.
 fn row_of_run(index: usize, key: &str) -> Value {
     json!({"row": item(key), "index": index, "run": {"execution": "e-1", "userArguments": {}}})
 }
 
-/// Does what the state machine does with a batch, until it is finished; returns the waits.
-async fn run_until_finished(world: &World, items: Vec<Value>) -> Vec<u64> {
+/// Runs a batch until it is finished, as the state machine does. Returns the wait times.
+async fn run_until_finished(fixture: &Fixture, items: Vec<Value>) -> Vec<u64> {
     let mut payload = json!({"Items": items});
     let mut waits = Vec::new();
     loop {
-        let answer = world.handle(&json!({"batch": payload, "retries": 0})).await;
+        let answer = fixture.handle(&json!({"batch": payload, "retries": 0})).await;
         if answer["finished"] == true {
             return waits;
         }
         let wait = answer["waitSeconds"].as_u64().unwrap();
         waits.push(wait);
-        assert!(waits.len() < 1_000, "it never ends");
+        assert!(waits.len() < 1_000, "the run does not end");
         tokio::time::sleep(Duration::from_secs(wait)).await;
         payload = answer["again"].clone();
     }
 }
 
-async fn summary(world: &World) -> Value {
+async fn summary(fixture: &Fixture) -> Value {
     let begun = json!({"run": {"execution": "e-1", "userArguments": {}}, "manifestKey": "final-sync/m.csv"});
-    world.handle(&json!({"finalSync": "conclude", "begun": begun})).await;
-    serde_json::from_str(&world.results.texts()["final-sync/e-1/summary.json"]).unwrap()
+    fixture.handle(&json!({"finalSync": "conclude", "begun": begun})).await;
+    serde_json::from_str(&fixture.results.texts()["final-sync/e-1/summary.json"]).unwrap()
 }
 
 #[tokio::test(start_paused = true)]
-async fn batch_that_does_not_fit_into_many_invocations_is_done_at_last() {
-    // 4 at once, 10 seconds each, a minute for all of them: 700 items take some 30 invocations.
-    let world = World {
+async fn batch_larger_than_one_invocation_is_finished_by_several() {
+    // 4 concurrent copies of 10 seconds in a minute: 700 items take about 30 invocations.
+    let fixture = Fixture {
         time: Duration::from_secs(65),
-        ..World::with(FaultScript::default().always(PortCall::Copy, PortFault::Slow(Duration::from_secs(10))))
+        ..Fixture::with(FaultScript::default().always(PortCall::Copy, PortFault::Slow(Duration::from_secs(10))))
     };
     let keys: Vec<String> = (0..700).map(|number| format!("key-{number:03}")).collect();
     for key in &keys {
-        world.source.put(key, key);
+        fixture.source.put(key, key);
     }
     let items = keys
         .iter()
         .enumerate()
         .map(|(index, key)| row_of_run(index, key))
         .collect();
-    let waits = run_until_finished(&world, items).await;
-    let sum = summary(&world).await;
+    let waits = run_until_finished(&fixture, items).await;
+    let run_summary = summary(&fixture).await;
     assert_eq!(
-        (&sum["items"], &sum["outcomes"]),
+        (&run_summary["items"], &run_summary["outcomes"]),
         (&json!(700), &json!({"copied": 700})),
         "{waits:?}"
     );
-    assert_eq!(world.destination.snapshot(), world.source.snapshot());
+    assert_eq!(fixture.destination.snapshot(), fixture.source.snapshot());
     let long: Vec<&u64> = waits.iter().filter(|wait| **wait > 10).collect();
-    // Copies that were cut off may still land; they are waited for once all others are done.
+    // Interrupted copies may still land. The run waits for them once all other items are done.
     assert!(long.len() <= 2 && long.iter().all(|wait| **wait <= 600), "{waits:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn equal_batches_each_keep_their_results_and_repeated_ones_do_not() {
-    let world = World::new().having(&["a"]);
+async fn equal_batches_store_separate_results_and_repeated_batches_replace_them() {
+    let fixture = Fixture::new().with_keys(&["a"]);
     for index in [0, 1, 1] {
-        world.handle(&json!({"Items": [row_of_run(index, "a")]})).await;
+        fixture.handle(&json!({"Items": [row_of_run(index, "a")]})).await;
     }
-    assert_eq!(summary(&world).await["items"], 2);
+    assert_eq!(summary(&fixture).await["items"], 2);
     // Without an index, two equal batches are two invocations.
     let run = json!({"execution": "e-1", "userArguments": {}});
     for _ in 0..2 {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        world
+        fixture
             .handle(&json!({"Items": [item("a")], "BatchInput": {"run": run}}))
             .await;
     }
-    assert_eq!(summary(&world).await["items"], 4);
+    assert_eq!(summary(&fixture).await["items"], 4);
 }
 
 #[tokio::test(start_paused = true)]
-async fn key_that_occurs_twice_in_a_batch_counts_its_bytes_once() {
-    let world = World::new().having(&["a", "a b"]);
+async fn key_in_several_items_of_a_batch_counts_its_bytes_once() {
+    let fixture = Fixture::new().with_keys(&["a", "a b"]);
     let rows = ["a", "a", "a+b", "a%20b"].iter().enumerate();
     let items: Vec<Value> = rows.map(|(index, key)| row_of_run(index, key)).collect();
-    run_until_finished(&world, items).await;
-    let sum = summary(&world).await;
+    run_until_finished(&fixture, items).await;
+    let run_summary = summary(&fixture).await;
     assert_eq!(
-        (&sum["items"], &sum["bytesCopied"]),
+        (&run_summary["items"], &run_summary["bytesCopied"]),
         (&json!(4), &json!(1 + 3)),
-        "{sum}"
+        "{run_summary}"
     );
-    assert_eq!(sum["outcomes"], json!({"copied": 4}));
+    assert_eq!(run_summary["outcomes"], json!({"copied": 4}));
 }
 
 #[tokio::test(start_paused = true)]
 async fn lost_batch_replaces_its_stored_results() {
-    let world = World::new().having(&["a"]);
+    let fixture = Fixture::new().with_keys(&["a"]);
     let batch = json!({"Items": [row_of_run(0, "a")]});
-    world.handle(&json!({"batch": batch, "retries": 0})).await;
+    fixture.handle(&json!({"batch": batch, "retries": 0})).await;
     let mut input = batch.clone();
     input["error"] = json!({"Error": "Sandbox.Timedout"});
-    world.handle(&json!({"finalSync": "lost", "input": input})).await;
-    let sum = summary(&world).await;
-    assert_eq!(sum["outcomes"], json!({"failed:FunctionFailed": 1}), "each item once");
+    fixture.handle(&json!({"finalSync": "lost", "input": input})).await;
+    let run_summary = summary(&fixture).await;
+    assert_eq!(
+        run_summary["outcomes"],
+        json!({"failed:FunctionFailed": 1}),
+        "each item once"
+    );
 }
 
-/// A destination that got the source's bytes from an invocation that crashed before it read the source once more: in the
-/// meantime the tags had changed, and as many as before.
-fn interrupted() -> World {
-    let world = World::new();
-    world.source.put("a", "a");
-    world.source.tag("a", &[("t", "2")]);
-    world.destination.pass_seconds(10);
-    world.destination.put("a", "a");
-    world.destination.tag("a", &[("t", "1")]);
-    world
+/// Prepares a destination that an interrupted invocation copied to: it crashed before its second read of the source.
+/// Meanwhile the tags changed, but not their number.
+fn interrupted() -> Fixture {
+    let fixture = Fixture::new();
+    fixture.source.put("a", "a");
+    fixture.source.tag("a", &[("t", "2")]);
+    fixture.destination.pass_seconds(10);
+    fixture.destination.put("a", "a");
+    fixture.destination.tag("a", &[("t", "1")]);
+    fixture
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_run_again_has_read_what_an_interrupted_run_may_have_left() {
+async fn repeated_run_reads_attributes_and_uploads_of_an_interrupted_one() {
     let batch = json!({"Items": [row_of_run(0, "a")]});
     let mut begun = batch.clone();
     begun["Items"][0]["attempts"] = json!(1);
@@ -748,17 +753,21 @@ async fn what_is_run_again_has_read_what_an_interrupted_run_may_have_left() {
         ("begun in an earlier run", json!({"batch": begun, "retries": 0}), true),
         ("run again by a local job", local, true),
     ] {
-        let world = interrupted();
-        world.handle(&payload).await;
-        assert_eq!(world.script.count(PortCall::UpdateAttributes) > 0, repeated, "{title}");
-        let listed = world.script.count(PortCall::ListUploads);
+        let fixture = interrupted();
+        fixture.handle(&payload).await;
+        assert_eq!(
+            fixture.script.count(PortCall::UpdateAttributes) > 0,
+            repeated,
+            "{title}"
+        );
+        let listed = fixture.script.count(PortCall::ListUploads);
         assert_eq!(listed > 0, repeated, "{title}: uploads");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn summary_of_more_results_than_an_invocation_reads_is_resumed() {
-    let world = World::new();
+async fn summary_is_resumed_by_the_next_invocation() {
+    let fixture = Fixture::new();
     let line = |index: usize| {
         format!(
             "{}\n",
@@ -769,15 +778,15 @@ async fn summary_of_more_results_than_an_invocation_reads_is_resumed() {
     };
     for index in 0..500 {
         let name = format!("final-sync/e-1/results/{index:04}.jsonl");
-        (&world.results).write(&name, line(index)).await.unwrap();
+        (&fixture.results).write(&name, line(index)).await.unwrap();
     }
-    let world = World {
+    let fixture = Fixture {
         time: Duration::from_secs(6),
-        ..world
+        ..fixture
     };
     let reading = SlowResults {
-        texts: &world.results,
-        failing: Mutex::default(),
+        texts: &fixture.results,
+        reads: Mutex::default(),
     };
     let mut begun = json!({
         "run": {"execution": "e-1", "userArguments": {}}, "manifestKey": "final-sync/m.csv", "stopped": {"Error": "E"},
@@ -785,11 +794,11 @@ async fn summary_of_more_results_than_an_invocation_reads_is_resumed() {
     let mut invocations = 0;
     loop {
         invocations += 1;
-        assert!(invocations < 100, "it never ends");
+        assert!(invocations < 100, "the run does not end");
         let payload = json!({"finalSync": "conclude", "begun": begun});
-        let answer = match world.handle_with(Some(&reading), &payload).await {
+        let answer = match fixture.handle_with(Some(&reading), &payload).await {
             Ok(answer) => answer,
-            // The state machine repeats an invocation that fails.
+            // The state machine retries a failed invocation.
             Err(error) => {
                 assert_eq!(error.code(), "ResultsNotKept");
                 continue;
@@ -799,23 +808,23 @@ async fn summary_of_more_results_than_an_invocation_reads_is_resumed() {
         if answer["finished"] == true {
             break;
         }
-        assert!(!world.results.texts().contains_key("final-sync/e-1/summary.json"));
+        assert!(!fixture.results.texts().contains_key("final-sync/e-1/summary.json"));
     }
     assert!(invocations > 3, "{invocations}");
-    let sum: Value = serde_json::from_str(&world.results.texts()["final-sync/e-1/summary.json"]).unwrap();
+    let run_summary: Value = serde_json::from_str(&fixture.results.texts()["final-sync/e-1/summary.json"]).unwrap();
     assert_eq!(
-        (&sum["items"], &sum["bytesCopied"]),
+        (&run_summary["items"], &run_summary["bytesCopied"]),
         (&json!(500), &json!(1_000)),
-        "{sum}"
+        "{run_summary}"
     );
-    assert!(sum["stopped"].is_string() && sum["manifestKey"] == "final-sync/m.csv");
+    assert!(run_summary["stopped"].is_string() && run_summary["manifestKey"] == "final-sync/m.csv");
 }
 
-/// Results that take a while to be read, and fail now and then.
+/// A result store with slow reads, some of which fail.
 #[derive(Debug)]
 struct SlowResults<'a> {
     texts: &'a MemoryResults,
-    failing: Mutex<u32>,
+    reads: Mutex<u32>,
 }
 
 impl ResultStore for &SlowResults<'_> {
@@ -830,7 +839,7 @@ impl ResultStore for &SlowResults<'_> {
     async fn read(&self, name: &str) -> Result<String, Failure> {
         tokio::time::sleep(Duration::from_millis(700)).await;
         {
-            let mut count = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut count = self.reads.lock().unwrap_or_else(PoisonError::into_inner);
             *count += 1;
             if count.is_multiple_of(97) {
                 return Err(failure(FailureKind::Retry));
@@ -841,22 +850,22 @@ impl ResultStore for &SlowResults<'_> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn results_that_cannot_be_kept_fail_the_invocation() {
-    let world = World::new().having(&["photos/2026/harbour.jpg"]);
+async fn unstored_results_fail_the_invocation() {
+    let fixture = Fixture::new().with_keys(&["photos/2026/harbour.jpg"]);
     let payload = sample("distributed-map-selected");
-    let error = world.handle_with(Some(NoResults), &payload).await.unwrap_err();
+    let error = fixture.handle_with(Some(FailingResults), &payload).await.unwrap_err();
     assert_eq!(error.code(), "ResultsNotKept", "{error}");
-    let error = world.handle_with(None::<NoResults>, &payload).await.unwrap_err();
+    let error = fixture.handle_with(None::<FailingResults>, &payload).await.unwrap_err();
     assert_eq!(error.code(), "StateBucketNotSet", "{error}");
     let concluding = json!({"finalSync": "conclude", "begun": {"run": {"execution": "e"}, "manifestKey": "m"}});
-    assert!(world.handle_with(Some(NoResults), &concluding).await.is_err());
+    assert!(fixture.handle_with(Some(FailingResults), &concluding).await.is_err());
 }
 
 #[tokio::test(start_paused = true)]
 async fn run_with_unknown_arguments_is_refused_at_its_start() {
-    let world = World::new();
+    let fixture = Fixture::new();
     let request = |input: Value| json!({"finalSync": "begin", "execution": "e-1", "input": input});
-    let begun = world
+    let begun = fixture
         .handle(&request(
             json!({"manifestKey": "final-sync/m.csv", "userArguments": {"attributes": "always"}}),
         ))
@@ -866,7 +875,7 @@ async fn run_with_unknown_arguments_is_refused_at_its_start() {
         "mapResults": "final-sync/e-1/map",
     });
     assert_eq!(begun, expected);
-    let begun = world.handle(&request(json!({"manifestKey": "m"}))).await;
+    let begun = fixture.handle(&request(json!({"manifestKey": "m"}))).await;
     assert_eq!(begun["run"]["userArguments"], json!({}));
     for (input, code) in [
         (json!({}), "FieldMissing"),
@@ -879,19 +888,19 @@ async fn run_with_unknown_arguments_is_refused_at_its_start() {
             "ArgumentNotValid",
         ),
     ] {
-        assert_eq!(world.try_handle(&request(input)).await.unwrap_err().code(), code);
+        assert_eq!(fixture.try_handle(&request(input)).await.unwrap_err().code(), code);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn items_of_an_invocation_that_failed_are_put_on_record() {
-    let world = World::new();
+async fn items_of_a_failed_invocation_are_recorded_as_failed() {
+    let fixture = Fixture::new();
     let mut input = sample("distributed-map-selected");
     input["error"] = json!({"Error": "Sandbox.Timedout", "Cause": "it took too long"});
-    let answer = world.handle(&json!({"finalSync": "lost", "input": input})).await;
+    let answer = fixture.handle(&json!({"finalSync": "lost", "input": input})).await;
     assert_eq!(answer, json!({"items": 4}));
-    let kept = world.results.texts();
-    let (_, text) = kept.first_key_value().unwrap();
+    let stored = fixture.results.texts();
+    let (_, text) = stored.first_key_value().unwrap();
     assert!(
         text.lines()
             .all(|line| line.contains("failed:FunctionFailed") && line.contains("Sandbox.Timedout"))
@@ -900,13 +909,13 @@ async fn items_of_an_invocation_that_failed_are_put_on_record() {
 
 proptest! {
     #[test]
-    fn every_task_is_answered_exactly_once_in_order(
+    fn every_task_has_exactly_one_result_in_order(
         keys in prop::collection::vec(prop::sample::select(vec!["a", "b", "a+b", "%", "", "gone", "a%20b"]), 0..12)
     ) {
-        let world = World::new().having(&["a", "b", "a b"]);
+        let fixture = Fixture::new().with_keys(&["a", "b", "a b"]);
         let tasks: Vec<Value> = keys.iter().enumerate().map(|(index, key)| task(&format!("t{index}"), key)).collect();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        let answer = runtime.block_on(world.handle(&job(&tasks, &json!({}))));
+        let answer = runtime.block_on(fixture.handle(&job(&tasks, &json!({}))));
         let found = results(&answer);
         prop_assert_eq!(found.len(), keys.len());
         for (index, ((id, code, text), key)) in found.iter().zip(&keys).enumerate() {

@@ -1,5 +1,5 @@
-//! Mutated sample events through the whole replicator: every message is either read and done, or comes back.
-#![expect(clippy::unwrap_used, reason = "test data is what the test made it")]
+//! Mutated sample events on the replicator: every message is either read and done, or redelivered.
+#![expect(clippy::unwrap_used, reason = "the test creates its data")]
 
 #[path = "../../core/tests/mutations/mutate.rs"]
 mod mutate;
@@ -25,7 +25,7 @@ use serde_json::Value;
 const SEED: u64 = 0x5333_F377;
 const CASES: usize = 40;
 
-async fn answer(payload: &Value) -> Option<ReplicatorResponse> {
+async fn respond(payload: &Value) -> Option<ReplicatorResponse> {
     let (source, destination) = (MemoryBucket::versioned(), MemoryBucket::versioned());
     let clock = TestClock::start();
     let deadline = clock.far_future();
@@ -55,8 +55,8 @@ async fn answer(payload: &Value) -> Option<ReplicatorResponse> {
     Replicator::new(batch).handle(payload, deadline).await.ok()
 }
 
-/// The ids of the messages of which no part could be read, or not every part.
-fn unread(payload: &Value) -> BTreeSet<String> {
+/// Returns the ids of the messages that are not completely readable.
+fn unreadable(payload: &Value) -> BTreeSet<String> {
     let Ok(Payload::Queue(messages)) = parse_payload(payload) else {
         return BTreeSet::new();
     };
@@ -72,7 +72,7 @@ fn unread(payload: &Value) -> BTreeSet<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_message_is_both_acknowledged_and_unread() {
+async fn unreadable_message_is_never_acknowledged() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events");
     let mut paths: Vec<_> = std::fs::read_dir(folder)
         .unwrap()
@@ -87,17 +87,17 @@ async fn no_message_is_both_acknowledged_and_unread() {
             for _ in 0..=random.below(4) {
                 mutate::json(&mut payload, &mut random);
             }
-            let Some(ReplicatorResponse::Queue(answer)) = answer(&payload).await else {
+            let Some(ReplicatorResponse::Queue(response)) = respond(&payload).await else {
                 continue;
             };
-            let back: BTreeSet<String> = answer
+            let redelivered: BTreeSet<String> = response
                 .batch_item_failures
                 .into_iter()
                 .map(|failure| failure.item_identifier)
                 .collect();
-            if !unread(&payload).is_subset(&back) {
+            if !unreadable(&payload).is_subset(&redelivered) {
                 eprintln!("input: {payload}");
-                panic!("{}, case {case}: only {back:?} come back", path.display());
+                panic!("{}, case {case}: only {redelivered:?} are redelivered", path.display());
             }
         }
     }

@@ -1,5 +1,5 @@
-//! The replicator from payload to answer, on buckets in memory.
-#![expect(clippy::unwrap_used, reason = "test data is what the test made it")]
+//! The replicator from payload to response, on buckets in memory.
+#![expect(clippy::unwrap_used, reason = "the test creates its data")]
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,14 +18,14 @@ use s3ferry_testkit::memory::{MemoryBucket, MemoryDestination};
 use s3ferry_testkit::queue::MemoryQueue;
 use serde_json::{Value, json};
 
-struct World {
+struct Fixture {
     source: MemoryBucket,
     destination: MemoryBucket,
     journal: MemoryJournal,
     script: FaultScript,
 }
 
-impl World {
+impl Fixture {
     fn new(script: FaultScript) -> Self {
         Self {
             source: MemoryBucket::versioned(),
@@ -85,13 +85,13 @@ fn sample(name: &str) -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// What a sample event must lead to, given that every object it may name is at the source.
+/// Expected result of a sample event, if the source has every object that the event names.
 enum Expected {
-    /// The answer to a queue: these messages come back. The keys that must have arrived.
+    /// The response to a queue redelivers these messages, and these keys are copied.
     Queue(&'static [&'static str], &'static [&'static str]),
-    /// A direct invocation succeeds. The keys that must have arrived.
+    /// A direct invocation succeeds, and these keys are copied.
     Done(&'static [&'static str]),
-    /// A direct invocation fails, saying this.
+    /// A direct invocation fails with an error that contains this text.
     Fails(&'static str),
 }
 
@@ -107,7 +107,7 @@ const SAMPLES: &[(&str, Expected)] = &[
     ("eventbridge-created", Done(&["bridge/as it is+100%.txt"])),
     ("eventbridge-deleted", Done(&[])),
     ("eventbridge-in-sqs", Queue(&[], &["bridge/tagged object.txt"])),
-    ("foreign-bucket", Fails("somebody-elses-bucket")),
+    ("foreign-bucket", Fails("other-teams-bucket")),
     ("key-non-ascii", Done(&["日本/Häfen 🚢.txt"])),
     ("key-not-utf8", Fails("broken/%FF%FE.bin")),
     ("key-with-percent-signs", Done(&["growth/100% of%20plan.csv"])),
@@ -140,7 +140,7 @@ const SAMPLES: &[(&str, Expected)] = &[
     ("unversioned", Done(&["plain/unversioned.txt"])),
 ];
 
-/// Keys that sample events say were deleted; the destination still has them.
+/// Keys whose delete the sample events report. The destination still has them.
 const DELETED: [&str; 5] = [
     "orders/41.json",
     "orders/40.json",
@@ -156,48 +156,48 @@ fn failures(answer: &ReplicatorResponse) -> Vec<String> {
             .iter()
             .map(|item| item.item_identifier.clone())
             .collect(),
-        ReplicatorResponse::Direct(_) => panic!("not an answer to a queue: {answer:?}"),
+        ReplicatorResponse::Direct(_) => panic!("not a response to a queue: {answer:?}"),
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_sample_event_does_what_it_is_named_for() {
+async fn every_sample_event_has_the_expected_result() {
     let files = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events")).unwrap();
-    // Batches are for the final sync, and have tests of their own.
+    // Batches are samples of the final sync, which has its own tests.
     let is_batch = |name: &str| name.starts_with("batch-operations-") || name.starts_with("distributed-map-");
     let names = files.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     assert_eq!(
         names.filter(|name| !is_batch(name)).count(),
         SAMPLES.len(),
-        "every file of events/ is expected to do something"
+        "every file of events/ has an expected result"
     );
     for (name, expected) in SAMPLES {
-        let world = World::new(FaultScript::default());
-        let arriving = match expected {
+        let fixture = Fixture::new(FaultScript::default());
+        let copied = match expected {
             Queue(_, keys) | Done(keys) => *keys,
             Fails(_) => &[],
         };
-        for key in arriving {
-            world.source.put(key, key);
+        for key in copied {
+            fixture.source.put(key, key);
         }
         for key in DELETED {
-            world.destination.put(key, "left over");
+            fixture.destination.put(key, "left over");
         }
         let payload = sample(name);
-        let answer = world.handle(&payload).await;
+        let answer = fixture.handle(&payload).await;
         match (expected, &answer) {
             (Queue(ids, _), Ok(answer)) => assert_eq!(failures(answer), *ids, "{name}"),
             (Done(_), Ok(ReplicatorResponse::Direct(_))) => {}
             (Fails(text), Err(error)) => assert!(error.to_string().contains(text), "{name}: {error}"),
             _ => panic!("{name}: {answer:?}"),
         }
-        for key in arriving {
-            assert_eq!(world.destination.content(key).as_deref(), Some(*key), "{name}");
+        for key in copied {
+            assert_eq!(fixture.destination.content(key).as_deref(), Some(*key), "{name}");
         }
         let text = payload.to_string();
         for key in DELETED {
             assert_eq!(
-                world.destination.content(key).is_none(),
+                fixture.destination.content(key).is_none(),
                 text.contains(key),
                 "{name}: {key}"
             );
@@ -206,14 +206,14 @@ async fn every_sample_event_does_what_it_is_named_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn answer_to_a_queue_is_spelled_as_lambda_reads_it() {
-    let answer = World::new(FaultScript::default())
+async fn queue_response_has_the_format_that_lambda_reads() {
+    let answer = Fixture::new(FaultScript::default())
         .handle(&sample("sqs-batch-with-one-bad-body"))
         .await
         .unwrap();
     let expected = json!({"batchItemFailures": [{"itemIdentifier": "2e1424d4-f796-459a-8184-9c92662be6da"}]});
     assert_eq!(serde_json::to_value(answer).unwrap(), expected);
-    let answer = World::new(FaultScript::default())
+    let answer = Fixture::new(FaultScript::default())
         .handle(&sample("sns-in-sqs"))
         .await
         .unwrap();
@@ -232,15 +232,15 @@ fn message(id: &str, body: &Value) -> Value {
 }
 
 #[tokio::test(start_paused = true)]
-async fn good_bad_panicking_and_slow_messages_are_each_their_own() {
-    // The keys are reconciled in the order of the records, so the first copy is that of `c-slow`.
+async fn failed_message_does_not_affect_other_messages_of_the_batch() {
+    // Keys are reconciled in the order of the records, so `c-slow` is copied first.
     let script =
         FaultScript::default()
             .on(PortCall::Copy, 1, PortFault::Hangs)
             .on(PortCall::Copy, 4, PortFault::Panics);
-    let world = World::new(script);
+    let fixture = Fixture::new(script);
     for key in ["a-good", "b-panics", "c-slow", "d-good"] {
-        world.source.put(key, "content");
+        fixture.source.put(key, "content");
     }
     let payload = json!({"Records": [
         message("slow", &json!({"Records": [record("c-slow")]})),
@@ -252,15 +252,15 @@ async fn good_bad_panicking_and_slow_messages_are_each_their_own() {
         message("empty", &json!({"Records": []})),
         message("test", &sample("test-event")),
     ]});
-    let answer = world.handle(&payload).await.unwrap();
+    let answer = fixture.handle(&payload).await.unwrap();
     assert_eq!(failures(&answer), ["slow", "mixed", "foreign", "half", "bad"]);
     assert_eq!(
-        world.destination.snapshot().into_keys().collect::<Vec<_>>(),
+        fixture.destination.snapshot().into_keys().collect::<Vec<_>>(),
         ["a-good", "d-good"]
     );
 }
 
-/// A message that was delivered the given number of times, with its id as its receipt.
+/// Returns a message with this receive count, and with its id as the receipt handle.
 fn delivered(id: &str, times: u32, body: &Value) -> Value {
     json!({
         "messageId": id, "receiptHandle": id, "eventSource": "aws:sqs", "body": body.to_string(),
@@ -269,13 +269,13 @@ fn delivered(id: &str, times: u32, body: &Value) -> Value {
 }
 
 #[tokio::test(start_paused = true)]
-async fn failed_messages_come_back_when_it_makes_sense() {
+async fn failed_messages_are_redelivered_after_a_delay_by_reason() {
     let script = FaultScript::default()
         .on(PortCall::Copy, 1, PortFault::Fails(failure(FailureKind::Permanent)))
         .on(PortCall::Copy, 3, PortFault::Hangs);
-    let world = World::new(script);
+    let fixture = Fixture::new(script);
     for key in ["a-denied", "b-good", "c-slow"] {
-        world.source.put(key, "content");
+        fixture.source.put(key, "content");
     }
     let payload = json!({"Records": [
         delivered("denied", 2, &json!({"Records": [record("a-denied")]})),
@@ -286,7 +286,7 @@ async fn failed_messages_come_back_when_it_makes_sense() {
         message("without-receipt", &json!({})),
     ]});
     let queue = MemoryQueue::default();
-    let answer = world.handle_from(Some(&queue), &payload).await.unwrap();
+    let answer = fixture.handle_from(Some(&queue), &payload).await.unwrap();
     assert_eq!(
         failures(&answer),
         ["denied", "slow", "foreign", "bad", "without-receipt"]
@@ -307,7 +307,7 @@ async fn failed_messages_come_back_when_it_makes_sense() {
 async fn failed_visibility_change_does_not_change_the_response() {
     let queue = MemoryQueue::failing(failure(FailureKind::Permanent));
     let payload = json!({"Records": [delivered("bad", 1, &json!("no notification"))]});
-    let answer = World::new(FaultScript::default())
+    let answer = Fixture::new(FaultScript::default())
         .handle_from(Some(&queue), &payload)
         .await
         .unwrap();
@@ -317,10 +317,10 @@ async fn failed_visibility_change_does_not_change_the_response() {
 #[tokio::test(start_paused = true)]
 async fn direct_invocation_fails_when_any_record_is_not_done() {
     let denied = PortFault::Fails(failure(FailureKind::Permanent));
-    let world = World::new(FaultScript::default().on(PortCall::Copy, 1, denied));
-    world.source.put("a", "content");
-    world.source.put("b", "content");
-    let error = world
+    let fixture = Fixture::new(FaultScript::default().on(PortCall::Copy, 1, denied));
+    fixture.source.put("a", "content");
+    fixture.source.put("b", "content");
+    let error = fixture
         .handle(&json!({"Records": [record("a"), record("b")]}))
         .await
         .unwrap_err();
@@ -331,14 +331,14 @@ async fn direct_invocation_fails_when_any_record_is_not_done() {
         "{error}"
     );
     assert_eq!(
-        world.destination.content("b").as_deref(),
+        fixture.destination.content("b").as_deref(),
         Some("content"),
         "the other record is done"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn direct_invocation_reads_what_an_interrupted_one_may_have_left() {
+async fn repeated_invocation_reads_attributes_and_uploads_of_an_interrupted_one() {
     let by_topic = json!({"Records": [{"EventSource": "aws:sns", "Sns": {
         "Message": json!({"Records": [record("a")]}).to_string(),
     }}]});
@@ -356,21 +356,21 @@ async fn direct_invocation_reads_what_an_interrupted_one_may_have_left() {
             true,
         ),
     ] {
-        let world = World::new(FaultScript::default());
-        // An invocation crashed after its copy; in the meantime the tags had changed, and are as many as before.
-        world.source.put("a", "content");
-        world.source.tag("a", &[("t", "2")]);
-        world.destination.pass_seconds(10);
-        world.destination.put("a", "content");
-        world.destination.tag("a", &[("t", "1")]);
-        world.handle(&payload).await.unwrap();
+        let fixture = Fixture::new(FaultScript::default());
+        // An invocation crashed after its copy. Meanwhile the tags changed, but not their number.
+        fixture.source.put("a", "content");
+        fixture.source.tag("a", &[("t", "2")]);
+        fixture.destination.pass_seconds(10);
+        fixture.destination.put("a", "content");
+        fixture.destination.tag("a", &[("t", "1")]);
+        fixture.handle(&payload).await.unwrap();
         assert_eq!(
-            world.script.count(PortCall::UpdateAttributes) > 0,
+            fixture.script.count(PortCall::UpdateAttributes) > 0,
             repeated,
             "{title}: tags"
         );
         assert_eq!(
-            world.script.count(PortCall::ListUploads) > 0,
+            fixture.script.count(PortCall::ListUploads) > 0,
             repeated,
             "{title}: uploads"
         );
@@ -379,38 +379,38 @@ async fn direct_invocation_reads_what_an_interrupted_one_may_have_left() {
 
 #[tokio::test(start_paused = true)]
 async fn keys_are_counted_once_and_test_events_not_at_all() {
-    let world = World::new(FaultScript::default());
-    world.source.put("orders/42.json", "content");
-    let answer = world.handle(&sample("duplicate")).await.unwrap();
+    let fixture = Fixture::new(FaultScript::default());
+    fixture.source.put("orders/42.json", "content");
+    let answer = fixture.handle(&sample("duplicate")).await.unwrap();
     let expected = json!({
         "records": 2, "copied": 1, "attributes_updated": 0, "deleted": 0, "skipped": 0, "requeued": 0
     });
     assert_eq!(serde_json::to_value(answer).unwrap(), expected);
     for name in ["test-event", "no-records"] {
-        let answer = world.handle(&sample(name)).await.unwrap();
+        let answer = fixture.handle(&sample(name)).await.unwrap();
         assert_eq!(serde_json::to_value(answer).unwrap()["records"], json!(0), "{name}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn changed_tags_are_counted_as_attribute_updates() {
-    let world = World::new(FaultScript::default());
+    let fixture = Fixture::new(FaultScript::default());
     let key = "photos/2026/harbour.jpg";
-    world.source.put(key, "content");
-    world.handle(&sample("put")).await.unwrap();
-    world.source.tag(key, &[("reviewed", "yes")]);
-    let answer = world.handle(&sample("tagging")).await.unwrap();
+    fixture.source.put(key, "content");
+    fixture.handle(&sample("put")).await.unwrap();
+    fixture.source.tag(key, &[("reviewed", "yes")]);
+    let answer = fixture.handle(&sample("tagging")).await.unwrap();
     let expected = json!({
         "records": 1, "copied": 0, "attributes_updated": 1, "deleted": 0, "skipped": 0, "requeued": 0
     });
     assert_eq!(serde_json::to_value(answer).unwrap(), expected);
-    assert_eq!(world.destination.snapshot(), world.source.snapshot());
+    assert_eq!(fixture.destination.snapshot(), fixture.source.snapshot());
 }
 
 #[tokio::test(start_paused = true)]
 async fn failed_invocation_names_its_error() {
     let error_type = async |payload: &Value| {
-        let error = World::new(FaultScript::default()).handle(payload).await.unwrap_err();
+        let error = Fixture::new(FaultScript::default()).handle(payload).await.unwrap_err();
         lambda_runtime::Diagnostic::from(error).error_type
     };
     assert_eq!(error_type(&sample("foreign-bucket")).await, "NotDone");
@@ -418,9 +418,9 @@ async fn failed_invocation_names_its_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn payload_of_no_known_shape_is_a_named_error() {
+async fn unknown_payload_is_a_named_error() {
     for payload in [json!({}), json!([]), json!("text"), json!(null), json!({"tasks": []})] {
-        let error = World::new(FaultScript::default()).handle(&payload).await.unwrap_err();
+        let error = Fixture::new(FaultScript::default()).handle(&payload).await.unwrap_err();
         assert!(error.to_string().starts_with("NotANotification"), "{error}");
     }
 }
@@ -430,15 +430,15 @@ proptest! {
     fn messages_are_acknowledged_exactly_when_all_their_records_are_done(
         messages in prop::collection::vec(prop::collection::vec(0usize..4, 0..4), 1..8)
     ) {
-        // Keys 0 and 1 can be copied; the records of key 2 cannot be read, those of key 3 are of another bucket.
-        let world = World::new(FaultScript::default());
+        // Keys 0 and 1 can be copied. The records of key 2 are unreadable, those of key 3 name another bucket.
+        let fixture = Fixture::new(FaultScript::default());
         let content = |key: usize| match key {
             2 => json!({"eventVersion": "9.0"}),
             3 => sample("foreign-bucket")["Records"][0].clone(),
             _ => record(&format!("key-{key}")),
         };
         for key in 0..2 {
-            world.source.put(&format!("key-{key}"), "content");
+            fixture.source.put(&format!("key-{key}"), "content");
         }
         let mut expected = BTreeMap::new();
         let records: Vec<Value> = messages.iter().enumerate().map(|(index, keys)| {
@@ -447,10 +447,10 @@ proptest! {
             message(&id, &json!({"Records": keys.iter().map(|key| content(*key)).collect::<Vec<_>>()}))
         }).collect();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        let answer = runtime.block_on(world.handle(&json!({"Records": records}))).unwrap();
-        let back = failures(&answer);
+        let answer = runtime.block_on(fixture.handle(&json!({"Records": records}))).unwrap();
+        let redelivered = failures(&answer);
         for (id, done) in expected {
-            prop_assert_eq!(!back.contains(&id), done);
+            prop_assert_eq!(!redelivered.contains(&id), done);
         }
     }
 }

@@ -1,9 +1,9 @@
-//! `make invoke EVENT=events/x.json`: one event through the replicator's binary, or one batch through the final sync's,
-//! without deploying anything.
+//! `make invoke EVENT=events/x.json`: runs a function's binary on one sample, without a deployment.
 //!
-//! Makes both buckets on a fresh emulator, writes the objects that the event names, runs the binary under a local
-//! Runtime API and prints its answer, its log and what is now at the destination. Ends non-zero when it failed.
-#![allow(clippy::print_stdout, reason = "a command talks to a person")]
+//! An event runs on the replicator, a batch on the final sync. The program creates both buckets on a new emulator,
+//! writes the objects that the sample names, and runs the binary under a local Runtime API. It prints the response, the
+//! log and the content of the destination. It fails if the function fails.
+#![allow(clippy::print_stdout, reason = "the output is for people")]
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -19,10 +19,10 @@ use s3ferry_tests::runtime_api::{Function, InvocationReply};
 use s3ferry_tests::table::Table;
 use s3ferry_tests::{DESTINATION_REGION, HarnessError, Result, SOURCE_REGION, replicator, sample, tools};
 
-/// Where the function keeps its own state.
+/// Bucket for s3ferry's own state.
 const STATE_BUCKET: &str = "example-state";
 
-/// The functions' time-out in the template.
+/// Time limit of the invocation.
 const TIMEOUT: Duration = Duration::from_mins(10);
 
 #[tokio::main]
@@ -88,7 +88,7 @@ async fn invoke(path: &str) -> Result<bool> {
     println!("\nat the destination:\n{}", contents(&destination).await?);
     Ok(match answer {
         InvocationReply::Response(text) => {
-            println!("answer: {text}");
+            println!("response: {text}");
             true
         }
         InvocationReply::Error(text) => {
@@ -106,7 +106,7 @@ async fn contents(bucket: &TestBucket) -> Result<Table> {
     Ok(table)
 }
 
-/// For display only; a process of this machine is far below where the conversion loses a digit.
+/// Converts KiB to MB, for display only.
 #[expect(
     clippy::cast_precision_loss,
     reason = "resident memory in KiB fits a double's 52 bits"

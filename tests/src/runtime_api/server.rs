@@ -1,4 +1,4 @@
-//! The server's side of the Runtime API: what a custom runtime asks, over plain HTTP.
+//! HTTP server of the Runtime API.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::InvocationReply;
 
-/// One event on its way to the function.
+/// An event that waits for the function.
 #[derive(Debug)]
 pub(super) struct PendingInvocation {
     pub(super) request_id: String,
@@ -25,7 +25,7 @@ pub(super) struct PendingInvocation {
     pub(super) answer: oneshot::Sender<InvocationReply>,
 }
 
-/// What the connections of the server share.
+/// State that all connections share.
 #[derive(Debug)]
 pub(super) struct RuntimeApiState {
     waiting: tokio::sync::Mutex<mpsc::Receiver<PendingInvocation>>,
@@ -50,13 +50,13 @@ impl RuntimeApiState {
     }
 }
 
-/// Answers connections until it is aborted.
+/// Serves connections until it is aborted.
 pub(super) async fn serve(listener: TcpListener, shared: Arc<RuntimeApiState>) {
     while let Ok((stream, _)) = listener.accept().await {
         let shared = Arc::clone(&shared);
         tokio::spawn(async move {
             let service = service_fn(move |request| answer(request, Arc::clone(&shared)));
-            // The connection ends with the function's process; there is nobody left to tell.
+            // The connection ends with the function's process, so its error is ignored.
             drop(
                 http1::Builder::new()
                     .serve_connection(TokioIo::new(stream), service)
@@ -92,7 +92,7 @@ async fn answer(
                 _ => status(StatusCode::BAD_REQUEST, "no such invocation"),
             }
         }
-        // The process ends after this by itself, and its output says why.
+        // The process then ends itself, and its output contains the reason.
         (&Method::POST, ["init", "error"]) => status(StatusCode::ACCEPTED, "{}"),
         _ => status(StatusCode::NOT_FOUND, "no such path"),
     })

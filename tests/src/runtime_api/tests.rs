@@ -3,8 +3,8 @@ use std::os::unix::fs::PermissionsExt;
 
 use super::*;
 
-/// A function that answers its event, or fails when told to, with what the API's headers said.
-const STAND_IN: &str = r#"#!/usr/bin/env python3
+/// A function that returns its event and the function ARN from the API's headers, or fails on request.
+const FAKE_FUNCTION: &str = r#"#!/usr/bin/env python3
 import json, os, sys, urllib.request
 if os.environ.get("REFUSE"):
     sys.exit("SOURCE_BUCKET is missing")
@@ -21,11 +21,11 @@ while True:
     urllib.request.urlopen(urllib.request.Request(path, answer.encode(), method="POST")).close()
 "#;
 
-async fn stand_in(folder: &Path, more: &[(&str, &str)]) -> Result<Function> {
+async fn start_fake(folder: &Path, more: &[(&str, &str)]) -> Result<Function> {
     let binary = folder.join("stand-in").join("bootstrap");
     std::fs::create_dir_all(binary.parent().expect("a folder")).expect("mkdir");
     let mut file = File::create(&binary).expect("create");
-    file.write_all(STAND_IN.as_bytes()).expect("write");
+    file.write_all(FAKE_FUNCTION.as_bytes()).expect("write");
     file.set_permissions(std::fs::Permissions::from_mode(0o755))
         .expect("chmod");
     drop(file);
@@ -39,9 +39,9 @@ async fn stand_in(folder: &Path, more: &[(&str, &str)]) -> Result<Function> {
 }
 
 #[tokio::test]
-async fn events_are_answered_one_after_the_other() {
+async fn events_are_handled_one_after_the_other() {
     let folder = TempDir::new().expect("folder");
-    let mut function = stand_in(folder.path(), &[]).await.expect("starts");
+    let mut function = start_fake(folder.path(), &[]).await.expect("starts");
     let answered = |event: &str| format!("[{event:?}, \"arn:aws:lambda:us-east-1:000000000000:function:stand-in\"]");
     let answer = function.invoke("1").await.expect("answers");
     assert_eq!(answer, InvocationReply::Response(answered("1")));
@@ -55,7 +55,9 @@ async fn events_are_answered_one_after_the_other() {
 #[tokio::test]
 async fn function_that_refuses_to_start_is_an_error_with_its_output() {
     let folder = TempDir::new().expect("folder");
-    let error = stand_in(folder.path(), &[("REFUSE", "1")]).await.expect_err("refuses");
+    let error = start_fake(folder.path(), &[("REFUSE", "1")])
+        .await
+        .expect_err("refuses");
     assert!(
         matches!(&error, HarnessError::Ended { status, .. } if !status.success()),
         "{error}"
@@ -64,9 +66,9 @@ async fn function_that_refuses_to_start_is_an_error_with_its_output() {
 }
 
 #[tokio::test]
-async fn function_that_ends_while_it_works_is_an_error() {
+async fn function_that_ends_during_an_invocation_is_an_error() {
     let folder = TempDir::new().expect("folder");
-    let mut function = stand_in(folder.path(), &[]).await.expect("starts");
+    let mut function = start_fake(folder.path(), &[]).await.expect("starts");
     let error = function.invoke("\"crash\"").await.expect_err("crashes");
     assert!(
         matches!(&error, HarnessError::Ended { status, .. } if status.code() == Some(3)),

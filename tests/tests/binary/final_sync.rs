@@ -1,4 +1,4 @@
-//! The final sync's binary: tasks of S3 Batch Operations and items of a Distributed Map.
+//! The `final-sync` binary: tasks of S3 Batch Operations and items of a Distributed Map.
 
 use s3ferry_tests::deployment::SOURCE_BUCKET;
 use s3ferry_tests::runtime_api::{Function, InvocationReply};
@@ -7,12 +7,12 @@ use s3ferry_tests::upload::TestUpload;
 use s3ferry_tests::workload::{odd_keys, rich_objects};
 use serde_json::{Value, json};
 
-use crate::{Ground, TIMEOUT, is_error};
+use crate::{Fixture, TIMEOUT, is_error};
 
-/// A bucket that is neither source nor destination, for what the function itself keeps.
+/// State bucket.
 const STATE_BUCKET: &str = "example-state";
 
-impl Ground {
+impl Fixture {
     async fn final_sync(&self, more: &[(&str, &str)]) -> Function {
         let environment =
             s3ferry_tests::replicator::environment(&self.emulator, &self.source.name, &self.destination.name, more);
@@ -34,7 +34,7 @@ async fn invoke(function: &mut Function, payload: &Value) -> Value {
     value(&function.invoke(payload.to_string()).await.expect("answers"))
 }
 
-/// The results of a job's answer: id, code and text of each, after checking what S3 demands of them.
+/// Checks the response to a job against S3's rules; returns id, code and text of each result.
 fn results(payload: &Value, answer: &Value) -> Vec<(String, String, String)> {
     assert_eq!(answer["invocationSchemaVersion"], payload["invocationSchemaVersion"]);
     assert_eq!(answer["invocationId"], payload["invocationId"]);
@@ -53,13 +53,13 @@ fn results(payload: &Value, answer: &Value) -> Vec<(String, String, String)> {
         })
         .collect();
     let ids: Vec<&str> = results.iter().map(|(id, ..)| id.as_str()).collect();
-    let asked: Vec<&str> = payload["tasks"]
+    let task_ids: Vec<&str> = payload["tasks"]
         .as_array()
         .expect("tasks")
         .iter()
         .filter_map(|task| task["taskId"].as_str())
         .collect();
-    assert_eq!(ids, asked);
+    assert_eq!(ids, task_ids);
     for (_, code, text) in &results {
         assert!(
             ["Succeeded", "TemporaryFailure", "PermanentFailure"].contains(&code.as_str()),
@@ -70,7 +70,7 @@ fn results(payload: &Value, answer: &Value) -> Vec<(String, String, String)> {
     results
 }
 
-/// Spells a key as a manifest must.
+/// Encodes a key as a manifest requires.
 fn encoded(key: &str) -> String {
     let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
     key.bytes()
@@ -101,13 +101,13 @@ fn job(schema: &str, keys: &[String]) -> Value {
 }
 
 #[tokio::test]
-async fn whole_workload_arrives_by_tasks_of_either_version() {
-    let ground = Ground::prepare().await;
-    let mut function = ground.final_sync(&[]).await;
+async fn whole_workload_is_copied_by_tasks_of_both_schema_versions() {
+    let fixture = Fixture::prepare().await;
+    let mut function = fixture.final_sync(&[]).await;
     for (schema, prefix) in [("1.0", "one/"), ("2.0", "two/")] {
         let cases: Vec<_> = odd_keys(prefix).into_iter().chain(rich_objects(prefix)).collect();
         for case in &cases {
-            case.upload.write(&ground.source).await.expect(case.title);
+            case.upload.write(&fixture.source).await.expect(case.title);
         }
         let keys: Vec<String> = cases.iter().map(|case| case.upload.key.clone()).collect();
         let payload = job(schema, &keys);
@@ -117,14 +117,14 @@ async fn whole_workload_arrives_by_tasks_of_either_version() {
             assert!(text.contains("copied"), "{schema} {id}: {text}");
         }
     }
-    ground.assert_equal().await;
+    fixture.assert_equal().await;
 }
 
 #[tokio::test]
-async fn every_sample_batch_is_answered_and_what_it_names_is_equal_afterwards() {
-    let ground = Ground::prepare().await;
-    let mut function = ground.final_sync(&[("STATE_BUCKET", STATE_BUCKET)]).await;
-    let state = s3ferry_tests::bucket::TestBucket::at(&ground.emulator, s3ferry_tests::SOURCE_REGION, STATE_BUCKET);
+async fn every_sample_batch_makes_its_keys_equal() {
+    let fixture = Fixture::prepare().await;
+    let mut function = fixture.final_sync(&[("STATE_BUCKET", STATE_BUCKET)]).await;
+    let state = s3ferry_tests::bucket::TestBucket::at(&fixture.emulator, s3ferry_tests::SOURCE_REGION, STATE_BUCKET);
     state.create().await.expect("state bucket");
     for key in [
         "photos/2026/harbour.jpg",
@@ -132,7 +132,7 @@ async fn every_sample_batch_is_answered_and_what_it_names_is_equal_afterwards() 
         "math/1+1=2.txt",
         "math/1 1.txt",
     ] {
-        ground.write(key).await;
+        fixture.write(key).await;
     }
     let samples = tools::sample_batches().expect("events/");
     assert!(samples.len() >= 7, "{samples:?}");
@@ -146,20 +146,20 @@ async fn every_sample_batch_is_answered_and_what_it_names_is_equal_afterwards() 
             assert_eq!(answer["finished"], true, "{}: {answer}", path.display());
         }
     }
-    ground.assert_equal().await;
-    let kept: Vec<String> = state.list("").await.expect("listing").into_keys().collect();
+    fixture.assert_equal().await;
+    let stored: Vec<String> = state.list("").await.expect("listing").into_keys().collect();
     assert!(
-        kept.len() == 1 && kept[0].starts_with("final-sync/sync-2026-11/results/"),
-        "{kept:?}"
+        stored.len() == 1 && stored[0].starts_with("final-sync/sync-2026-11/results/"),
+        "{stored:?}"
     );
 }
 
 #[tokio::test]
-async fn task_whose_plus_may_be_a_space_finds_its_object_either_way() {
-    let ground = Ground::prepare().await;
-    let mut function = ground.final_sync(&[]).await;
-    ground.write("space only.txt").await;
-    ground.write("plus+only.txt").await;
+async fn task_with_an_ambiguous_plus_copies_the_existing_object() {
+    let fixture = Fixture::prepare().await;
+    let mut function = fixture.final_sync(&[]).await;
+    fixture.write("space only.txt").await;
+    fixture.write("plus+only.txt").await;
     let mut payload = job("2.0", &[String::new(), String::new()]);
     payload["tasks"][0]["s3Key"] = json!("space+only.txt");
     payload["tasks"][1]["s3Key"] = json!("plus+only.txt");
@@ -167,17 +167,17 @@ async fn task_whose_plus_may_be_a_space_finds_its_object_either_way() {
         assert_eq!(code, "Succeeded");
         assert!(text.contains("copied") && text.contains("both-absent"), "{text}");
     }
-    ground.assert_equal().await;
+    fixture.assert_equal().await;
 }
 
 #[tokio::test]
-async fn row_of_an_older_version_stands_for_its_key() {
-    let ground = Ground::prepare().await;
-    let mut function = ground.final_sync(&[]).await;
+async fn row_of_an_older_version_reconciles_the_current_object() {
+    let fixture = Fixture::prepare().await;
+    let mut function = fixture.final_sync(&[]).await;
     for body in ["first", "second"] {
-        TestUpload::new("a.txt", body).write(&ground.source).await.expect(body);
+        TestUpload::new("a.txt", body).write(&fixture.source).await.expect(body);
     }
-    let listed = ground.source.client.list_object_versions().bucket(SOURCE_BUCKET);
+    let listed = fixture.source.client.list_object_versions().bucket(SOURCE_BUCKET);
     let listed = listed.send().await.expect("versions");
     let version = |latest: bool| {
         let mut versions = listed.versions().iter();
@@ -195,16 +195,16 @@ async fn row_of_an_older_version_stands_for_its_key() {
     payload["tasks"][0]["s3VersionId"] = json!(version(true));
     let found = results(&payload, &invoke(&mut function, &payload).await);
     assert!(found[0].2.starts_with("skipped already-identical"), "{found:?}");
-    ground.assert_equal().await;
+    fixture.assert_equal().await;
 }
 
 #[tokio::test]
-async fn arguments_of_a_job_hold_and_unknown_ones_are_refused() {
-    let ground = Ground::prepare().await;
-    let mut function = ground.final_sync(&[]).await;
-    ground.write("a.txt").await;
+async fn arguments_of_a_job_apply_and_unknown_arguments_are_refused() {
+    let fixture = Fixture::prepare().await;
+    let mut function = fixture.final_sync(&[]).await;
+    fixture.write("a.txt").await;
     TestUpload::new("gone.txt", "left over")
-        .write(&ground.destination)
+        .write(&fixture.destination)
         .await
         .expect("left over");
     let keys = ["a.txt".to_owned(), "gone.txt".to_owned()];
@@ -221,20 +221,20 @@ async fn arguments_of_a_job_hold_and_unknown_ones_are_refused() {
             "{text}"
         );
     }
-    assert!(!ground.is_at_destination("a.txt").await);
+    assert!(!fixture.is_at_destination("a.txt").await);
     let payload = with(json!({"STORAGE_CLASS": "STANDARD_IA", "propagateDeletes": "true", "attributes": "always"}));
     for (id, code, text) in results(&payload, &invoke(&mut function, &payload).await) {
         assert_eq!(code, "Succeeded", "{id}: {text}");
     }
-    let copy = ground.destination.read("a.txt").await.expect("read").expect("copied");
+    let copy = fixture.destination.read("a.txt").await.expect("read").expect("copied");
     assert_eq!(copy.storage_class, "STANDARD_IA");
-    assert!(!ground.is_at_destination("gone.txt").await);
+    assert!(!fixture.is_at_destination("gone.txt").await);
 }
 
 #[tokio::test]
-async fn payload_that_is_no_batch_is_an_error_and_the_function_goes_on() {
-    let ground = Ground::prepare().await;
-    let mut function = ground.final_sync(&[]).await;
+async fn payload_that_is_not_a_batch_is_an_error_and_later_invocations_succeed() {
+    let fixture = Fixture::prepare().await;
+    let mut function = fixture.final_sync(&[]).await;
     for payload in [
         json!({"Records": []}),
         json!(null),
@@ -244,17 +244,17 @@ async fn payload_that_is_no_batch_is_an_error_and_the_function_goes_on() {
         let answer = function.invoke(payload.to_string()).await.expect("answers");
         assert!(is_error(&answer), "{payload}: {answer:?}");
     }
-    ground.write("after.txt").await;
+    fixture.write("after.txt").await;
     let item = json!({"Bucket": SOURCE_BUCKET, "Key": "after.txt"});
     assert_eq!(invoke(&mut function, &item).await["succeeded"], 1);
-    ground.assert_equal().await;
+    fixture.assert_equal().await;
 }
 
 #[tokio::test]
 async fn metrics_and_one_line_a_task_are_written() {
-    let ground = Ground::prepare().await;
-    let mut function = ground.final_sync(&[]).await;
-    ground.write("a.txt").await;
+    let fixture = Fixture::prepare().await;
+    let mut function = fixture.final_sync(&[]).await;
+    fixture.write("a.txt").await;
     let payload = job("2.0", &["a.txt".to_owned(), "gone.txt".to_owned()]);
     invoke(&mut function, &payload).await;
     let log = function.log().expect("log");

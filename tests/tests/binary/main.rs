@@ -1,5 +1,5 @@
-//! The copying functions' binaries under a local Runtime API, against the emulator: every event shape, exact partial
-//! answers, errors of direct invocations, refused settings, tasks and items of final syncs.
+//! Binaries of `replicator` and `final-sync` under a local Runtime API, against the emulator: event envelopes, partial
+//! batch responses, errors of direct invocations, invalid settings, tasks and items of final syncs.
 
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -19,17 +19,17 @@ use s3ferry_tests::upload::TestUpload;
 use s3ferry_tests::{DESTINATION_REGION, Result, SOURCE_REGION, replicator, tools};
 use serde_json::Value;
 
-/// The function's time-out in these tests.
+/// Timeout of the function in these tests.
 const TIMEOUT: Duration = Duration::from_mins(2);
 
-/// An emulator with both buckets, versioned, and no stack.
-struct Ground {
+/// An emulator with both buckets, versioned, without stacks.
+struct Fixture {
     emulator: Emulator,
     source: TestBucket,
     destination: TestBucket,
 }
 
-impl Ground {
+impl Fixture {
     async fn prepare() -> Self {
         let emulator = Emulator::start(EmulatorOptions {
             log_requests: true,
@@ -79,7 +79,7 @@ impl Ground {
         self.destination.read(key).await.expect(key).is_some()
     }
 
-    /// How often the destination was asked to write `key` so far.
+    /// Returns the number of PUT requests for `key` at the destination.
     fn writes_of(&self, key: &str) -> usize {
         let write = format!("PUT /{DESTINATION_BUCKET}/{key}");
         self.emulator
@@ -94,7 +94,7 @@ async fn start(environment: &[(String, String)]) -> Result<Function> {
     Function::start(&tools::function("replicator").expect("built"), environment, TIMEOUT).await
 }
 
-/// The answer to a batch as sorted ids of the messages that failed.
+/// Returns the sorted ids of the failed messages in the response to a batch.
 fn failed_ids(answer: &InvocationReply) -> Vec<String> {
     let InvocationReply::Response(text) = answer else {
         panic!("{answer:?}")

@@ -1,58 +1,58 @@
-//! What settings change, and which of them are refused.
+//! Effects of settings, and invalid settings.
 
 use s3ferry_tests::deployment::SOURCE_BUCKET;
 use s3ferry_tests::{DESTINATION_REGION, HarnessError, SOURCE_REGION, event};
 
-use crate::{Ground, failed_ids, is_error, start};
+use crate::{Fixture, failed_ids, is_error, start};
 
 #[tokio::test]
-async fn delete_is_propagated_only_when_asked_for_and_the_object_is_gone() {
-    let ground = Ground::prepare().await;
+async fn delete_is_propagated_only_if_enabled_and_the_object_is_gone() {
+    let fixture = Fixture::prepare().await;
     for key in ["kept.txt", "removed.txt", "written again.txt"] {
-        ground.write(key).await;
+        fixture.write(key).await;
     }
-    let mut keeping = ground.replicator(&[]).await;
-    let mut propagating = ground.replicator(&[("PROPAGATE_DELETES", "true")]).await;
+    let mut without_deletes = fixture.replicator(&[]).await;
+    let mut with_deletes = fixture.replicator(&[("PROPAGATE_DELETES", "true")]).await;
     for key in ["kept.txt", "removed.txt", "written again.txt"] {
-        keeping
+        without_deletes
             .invoke(event::created(SOURCE_BUCKET, key).to_string())
             .await
             .expect("answers");
     }
-    ground.source.delete("kept.txt").await.expect("delete");
-    ground.source.delete("removed.txt").await.expect("delete");
+    fixture.source.delete("kept.txt").await.expect("delete");
+    fixture.source.delete("removed.txt").await.expect("delete");
 
-    let answer = keeping
+    let answer = without_deletes
         .invoke(event::removed(SOURCE_BUCKET, "kept.txt").to_string())
         .await
         .expect("answers");
     assert!(!is_error(&answer), "{answer:?}");
-    assert!(ground.is_at_destination("kept.txt").await);
-    for key in ["removed.txt", "written again.txt", "never there.txt"] {
-        let answer = propagating
+    assert!(fixture.is_at_destination("kept.txt").await);
+    for key in ["removed.txt", "written again.txt", "never written.txt"] {
+        let answer = with_deletes
             .invoke(event::removed(SOURCE_BUCKET, key).to_string())
             .await
             .expect("answers");
         assert!(!is_error(&answer), "{key}: {answer:?}");
     }
-    assert!(!ground.is_at_destination("removed.txt").await);
+    assert!(!fixture.is_at_destination("removed.txt").await);
     assert!(
-        ground.is_at_destination("written again.txt").await,
+        fixture.is_at_destination("written again.txt").await,
         "its delete was followed by a write"
     );
 }
 
 #[tokio::test]
-async fn keys_outside_of_the_prefix_are_left_alone() {
-    let ground = Ground::prepare().await;
-    let mut function = ground.replicator(&[("KEY_PREFIX", "live/")]).await;
+async fn keys_outside_of_the_prefix_are_not_copied() {
+    let fixture = Fixture::prepare().await;
+    let mut function = fixture.replicator(&[("KEY_PREFIX", "live/")]).await;
     for key in ["live/in.txt", "out.txt"] {
-        ground.write(key).await;
+        fixture.write(key).await;
         let event = event::queue_batch([("only", event::created(SOURCE_BUCKET, key).to_string())]);
         let answer = function.invoke(event.to_string()).await.expect("answers");
         assert!(failed_ids(&answer).is_empty(), "{answer:?}");
     }
-    let copied: Vec<String> = ground
+    let copied: Vec<String> = fixture
         .destination
         .list("")
         .await
@@ -62,8 +62,8 @@ async fn keys_outside_of_the_prefix_are_left_alone() {
     assert_eq!(copied, ["live/in.txt"]);
 }
 
-/// Starts the replicator with these variables alone and returns what it wrote before it refused.
-async fn refusal(environment: &[(&str, &str)]) -> String {
+/// Starts the replicator with only these variables; returns its output after it failed.
+async fn start_failure(environment: &[(&str, &str)]) -> String {
     let environment: Vec<_> = environment
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
@@ -78,8 +78,8 @@ async fn refusal(environment: &[(&str, &str)]) -> String {
 }
 
 #[tokio::test]
-async fn missing_and_invalid_settings_are_all_named_at_once() {
-    let output = refusal(&[
+async fn missing_and_invalid_settings_are_reported_together() {
+    let output = start_failure(&[
         ("AWS_REGION", SOURCE_REGION),
         ("OWNERSHIP", "both"),
         ("PROPAGATE_DELETES", "maybe"),
@@ -106,7 +106,7 @@ async fn missing_and_invalid_settings_are_all_named_at_once() {
 
 #[tokio::test]
 async fn source_that_is_the_destination_is_refused() {
-    let output = refusal(&[
+    let output = start_failure(&[
         ("AWS_REGION", SOURCE_REGION),
         ("SOURCE_BUCKET", "one-bucket"),
         ("DESTINATION_BUCKET", "one-bucket"),

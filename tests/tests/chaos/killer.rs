@@ -1,4 +1,4 @@
-//! Kills the function's processes while they work, at moments that a seed picks.
+//! Kills the function's processes during their work, at random times from a seed.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -7,14 +7,14 @@ use std::time::Duration;
 use s3ferry_testkit::schedule::SeededChoices;
 use s3ferry_tests::deployment::{DESTINATION_BUCKET, PATIENCE};
 use s3ferry_tests::emulator::Emulator;
-use s3ferry_tests::waiting::{PollResult, until_looking_every};
+use s3ferry_tests::waiting::{PollResult, until_polling_every};
 use s3ferry_tests::{HarnessError, Result, process};
 
-/// How often the emulator's log is looked at: much more often than a request takes, so that a kill falls between two
-/// of them, or into one.
-const LOOK: Duration = Duration::from_millis(2);
+/// Interval of reading the emulator's log: much shorter than a request, so that a kill falls between two requests or
+/// into one.
+const LOG_POLL_INTERVAL: Duration = Duration::from_millis(2);
 
-/// The longest wait between two kills, in requests to the destination. An object takes two or three of them.
+/// Maximum number of requests to the destination between two kills. An object needs two or three.
 const REQUESTS_BETWEEN_KILLS: usize = 200;
 
 /// Kills processes of one function.
@@ -24,7 +24,7 @@ pub(crate) struct Killer<'a> {
     emulator: &'a Emulator,
     function_name: &'a str,
     log: File,
-    /// How many processes it has killed.
+    /// Processes killed so far.
     pub(crate) killed: usize,
 }
 
@@ -39,11 +39,11 @@ impl<'a> Killer<'a> {
         })
     }
 
-    /// Kills, as long as it is polled: after so many requests to the destination as the seed says one of the function's
-    /// processes, now and then all of them.
+    /// Kills one of the function's processes after a random number of requests to the destination, and sometimes all.
+    /// Runs until it is dropped.
     ///
-    /// Nobody but the function talks to the destination bucket meanwhile, so that its requests are steps of the work:
-    /// a kill falls before a read, between a read and the copy, or between the copy and the acknowledgement.
+    /// Only the function sends requests to the destination bucket during that time, so each request is a step of its
+    /// work. A kill falls before a read, between a read and the copy, or between the copy and the acknowledgement.
     pub(crate) async fn run(&mut self) -> Result<()> {
         loop {
             let requests = 1 + self.seed.below(REQUESTS_BETWEEN_KILLS);
@@ -58,14 +58,14 @@ impl<'a> Killer<'a> {
         }
     }
 
-    /// Waits until the destination bucket has seen `count` requests from now on.
+    /// Waits for `count` further requests to the destination bucket.
     async fn until_requests(&mut self, count: usize) -> Result<()> {
         self.log
             .seek(SeekFrom::End(0))
-            .map_err(HarnessError::io("going to the end of the emulator's log"))?;
+            .map_err(HarnessError::io("seeking to the end of the emulator's log"))?;
         let log = &mut self.log;
         let mut seen = String::new();
-        until_looking_every(LOOK, "requests to the destination", PATIENCE, || {
+        until_polling_every(LOG_POLL_INTERVAL, "requests to the destination", PATIENCE, || {
             let appended = log.read_to_string(&mut seen);
             let found = requests_to_destination(&seen);
             async move {
@@ -79,7 +79,7 @@ impl<'a> Killer<'a> {
     }
 }
 
-/// How many requests to the destination bucket the emulator has logged in `log`.
+/// Counts the requests to the destination bucket in the emulator's log.
 fn requests_to_destination(log: &str) -> usize {
     log.matches(&format!("[ministack] HEAD /{DESTINATION_BUCKET}/")).count()
         + log.matches(&format!("[ministack] PUT /{DESTINATION_BUCKET}/")).count()

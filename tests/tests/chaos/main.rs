@@ -1,8 +1,8 @@
-//! Nothing is lost when the replicator's processes are killed in the middle of their work: the deployed stack, on an
-//! emulator that enforces IAM, while applications write, overwrite and delete.
+//! Chaos test: no write is lost if the replicator's processes are killed during their work.
 //!
-//! A seed says what is written and after how many requests which process is killed; how the processes interleave it does
-//! not say. `S3FERRY_CHAOS_SEED` repeats a seed.
+//! The stack is deployed on an emulator that enforces IAM, while applications write, overwrite and delete. A seed
+//! decides what is written, and after how many requests which process is killed. It does not decide how the processes
+//! interleave. `S3FERRY_CHAOS_SEED` repeats a seed.
 
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -25,25 +25,26 @@ use s3ferry_tests::waiting::{PollResult, until};
 use crate::killer::Killer;
 use crate::operations::{Operation, operations};
 
-/// Where everything is written.
+/// Prefix of all keys.
 const PREFIX: &str = "live/";
 
-/// Writes, overwrites and deletes.
+/// Number of writes, overwrites and deletes.
 const OPERATIONS: usize = 2_000;
 
-/// Operations that are sent before the backlog is looked at again, and how many of them at once.
+/// Operations sent between two reads of the backlog.
 const STRIDE: usize = 40;
+/// Operations sent concurrently.
 const AT_ONCE: usize = 8;
 
-/// Messages that may wait before the applications wait for the replicator: enough for all of its processes to be busy,
-/// few enough for kills to fall between the writes and not after them.
+/// Messages in the queue above which the applications wait for the replicator. Enough to keep all its processes busy,
+/// and few enough for kills to fall between the writes, not after them.
 const BACKLOG: u64 = 120;
 
-/// After how long the messages of a killed process come back. In the template it is 90 minutes, six times what an
-/// invocation may take; these take less than a second.
+/// Time until the messages of a killed process are redelivered. The template sets 90 minutes, six times the function's
+/// timeout; invocations of this test take less than a second.
 const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Tries of a message. About every fourth invocation is killed here, so that kills alone might use up the template's 8.
+/// Receives of a message. About every fourth invocation is killed, so kills alone could use up the template's 8.
 const MAX_RECEIVE_COUNT: &str = "20";
 
 #[tokio::test]
@@ -108,7 +109,7 @@ fn seed() -> u64 {
     }
 }
 
-/// Sends the operations in their order, a few at once, as fast as the replicator keeps up.
+/// Sends the operations in order, some concurrently, as fast as the replicator keeps up.
 async fn write(operations: &[Operation], deployment: &Deployment, stack: &SourceStack<'_>) -> Result<()> {
     for stride in operations.chunks(STRIDE) {
         until("a short backlog", PATIENCE, || async {
@@ -127,16 +128,16 @@ async fn write(operations: &[Operation], deployment: &Deployment, stack: &Source
     Ok(())
 }
 
-/// What a run was.
+/// Counts of a run.
 #[derive(Debug)]
 struct Figures {
-    /// Messages that the source bucket put into the queue, its test event among them.
+    /// Messages that the source bucket sent to the queue, its test event included.
     delivered: usize,
-    /// Messages that the function acknowledged, its own continuations among them.
+    /// Messages that the function acknowledged, its own continuations included.
     acknowledged: usize,
-    /// Versions and delete markers of the source: a request each.
+    /// Versions and delete markers of the source, one per request.
     source_versions: usize,
-    /// Processes that were killed.
+    /// Processes killed.
     killed: usize,
     /// Invocations that ended because their process was killed.
     crashes: usize,
@@ -180,20 +181,20 @@ impl fmt::Display for Figures {
     }
 }
 
-/// Whether a line of the emulator's log says that the source bucket sent a message; for a delete where there was no
-/// object it sends none.
+/// Returns whether a line of the emulator's log reports a message of the source bucket. A delete of an absent object
+/// sends none.
 fn is_delivery(line: &str) -> bool {
     line.contains("S3 notification → SQS s3ferry-ReplicationQueue")
 }
 
-/// How many messages a line of the emulator's log says are done.
+/// Returns the number of acknowledged messages that a line of the emulator's log reports.
 fn acknowledged(line: &str) -> Option<usize> {
     let (_, rest) = line.split_once(" processed ")?;
     let (count, _) = rest.split_once(" SQS messages from ")?;
     count.parse().ok()
 }
 
-/// Whether a line of the emulator's log says that the process of an invocation ended before it answered.
+/// Returns whether a line of the emulator's log reports an invocation whose process ended before its response.
 fn is_crash(line: &str) -> bool {
     line.contains("failed processing SQS batch") && line.contains("errorType=Runtime.ExitError")
 }

@@ -1,4 +1,4 @@
-//! What applications do to the source bucket while it is migrated, by a seed.
+//! Requests of applications to the source bucket during the migration, generated from a seed.
 
 use std::collections::BTreeSet;
 
@@ -8,24 +8,24 @@ use s3ferry_tests::bucket::TestBucket;
 use s3ferry_tests::upload::{TestHeaders, TestUpload};
 use s3ferry_tests::workload::odd_keys;
 
-/// Keys that are written again and again, so that several messages speak of one key at any time.
+/// Keys that are overwritten often, so that the queue has several messages for one key at any time.
 const HOT_KEYS: usize = 8;
 
-/// Keys that are written now and then.
+/// Keys that are written rarely.
 const COLD_KEYS: usize = 300;
 
-/// The largest body.
+/// Maximum size of a body.
 const BODY_LIMIT_BYTES: usize = 8 * 1024;
 
-/// The most tags that S3 takes.
+/// Maximum number of tags of an object.
 const TAG_LIMIT: usize = 10;
 
-/// One request of an application.
+/// A request of an application.
 #[derive(Clone, Debug)]
 pub(crate) enum Operation {
-    /// A write, over another object or not.
+    /// A write of a new or existing key.
     Write(Box<TestUpload>),
-    /// A delete, of an object or of nothing.
+    /// A delete of an existing or absent key.
     Delete(String),
 }
 
@@ -39,10 +39,10 @@ impl Operation {
     }
 }
 
-/// The operations of a seed, all below `prefix`.
+/// Generates the operations of a seed, all under `prefix`.
 ///
-/// No two writes have equal bytes. The emulator shows no number of tags in the answer to a HEAD, so that a write that
-/// changed nothing but tags would look like the object that is there, when a crash has lost the reading of the tags.
+/// No two writes have the same content. The emulator's HEAD response has no tag count, so after a crash a write that
+/// changes only tags could not be distinguished from the existing object.
 pub(crate) fn operations(seed: &mut SeededChoices, prefix: &str, count: usize) -> Vec<Operation> {
     let odd: Vec<String> = odd_keys(prefix).into_iter().map(|case| case.upload.key).collect();
     let mut present = BTreeSet::new();
@@ -53,7 +53,7 @@ pub(crate) fn operations(seed: &mut SeededChoices, prefix: &str, count: usize) -
                 2 => seed.of(&odd),
                 _ => format!("{prefix}cold/{:03}.bin", seed.below(COLD_KEYS)),
             };
-            // A delete of nothing is legal, writes a delete marker and says nothing to anybody: rarely.
+            // Deletes of an absent key are rare: they write a delete marker and send no event.
             let deletes = if present.contains(&key) { 3 } else { 30 };
             if seed.once_in(deletes) {
                 present.remove(&key);

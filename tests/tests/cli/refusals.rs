@@ -260,7 +260,7 @@ async fn invalid_listings_name_the_bucket_and_no_permission() {
         ),
         (
             3,
-            "UnreadableListing: the answer has another number of keys than it says (KeyCount)",
+            "UnreadableListing: the number of keys in the response differs from its KeyCount",
         ),
     ] {
         let stage = Stage::new().await;

@@ -421,7 +421,7 @@ async fn keys_of_white_space_alone_are_named_and_hold_nothing_up() {
             (&json!("permanent"), &json!("RequestNotMade"))
         );
         let key = line["key"].as_str().expect("a key");
-        let expected = format!("the key {key:?} is nothing but white space");
+        let expected = format!("the key {key:?} contains only white space");
         assert!(line["detail"].as_str().expect("a text").contains(&expected), "{line}");
     }
     assert_eq!(failures.lines().count(), 3);

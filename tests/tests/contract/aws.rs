@@ -1,17 +1,19 @@
-//! The contract on real buckets.
+//! The contract of the ports on real buckets.
 //!
 //! | variable | meaning |
 //! |---|---|
-//! | `S3FERRY_TEST_BUCKET` | source bucket, with versioning; without it nothing runs |
-//! | `S3FERRY_TEST_DESTINATION_BUCKET` | destination bucket; without it one is made for the run, in the source's region |
-//! | `S3FERRY_TEST_DEVIATIONS` | what a store that is not AWS does otherwise, as `CopyIgnoresCondition`, by commas |
+//! | `S3FERRY_TEST_BUCKET` | versioned source bucket; if unset, the test is skipped |
+//! | `S3FERRY_TEST_DESTINATION_BUCKET` | destination bucket; if unset, the run creates one in the source's region |
+//! | `S3FERRY_TEST_DEVIATIONS` | deviations of another store, separated by commas, such as `CopyIgnoresCondition` |
 //!
-//! Credentials and `AWS_ENDPOINT_URL` are found where the SDK looks for them. A copy keeps its key, so that source and
-//! destination cannot be one bucket. All keys begin with a prefix that no other run has; afterwards, failed or not,
-//! every version and every upload below it is deleted, and the bucket that was made. The rights it takes are those of the
-//! replicator, and for the preparations `s3:GetBucketVersioning` and `s3:PutObject` at the source, `s3:DeleteObject` and
-//! `s3:DeleteObjectVersion`, `s3:ListBucketVersions`, `s3:ListBucketMultipartUploads` and `s3:AbortMultipartUpload` on
-//! both sides; without a destination bucket also `s3:CreateBucket`, `s3:PutBucketVersioning` and `s3:DeleteBucket`.
+//! The SDK reads credentials and `AWS_ENDPOINT_URL` as usual. Source and destination must be two buckets, because a
+//! copy has the key of its source. All keys begin with a prefix of this run. After the run, failed or not, every
+//! version and every upload under the prefix is deleted, and the bucket that the run created.
+//!
+//! The run needs the permissions of the replicator, and `s3:GetBucketVersioning` and `s3:PutObject` at the source. On
+//! both sides it needs `s3:DeleteObject`, `s3:DeleteObjectVersion`, `s3:ListBucketVersions`,
+//! `s3:ListBucketMultipartUploads` and `s3:AbortMultipartUpload`. To create the destination bucket it also needs
+//! `s3:CreateBucket`, `s3:PutBucketVersioning` and `s3:DeleteBucket`.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::panic::AssertUnwindSafe;
@@ -26,18 +28,18 @@ use s3ferry_tests::{DESTINATION_REGION, SOURCE_REGION};
 
 use crate::{DEVIATIONS_OF_MINISTACK, DEVIATIONS_OF_MOTO, OnS3, configuration, http_client, make_versioned};
 
-/// The region that is asked for a bucket's region when the environment names none; S3 answers from any.
+/// Region that is asked for a bucket's region if the environment sets none. S3 responds from every region.
 const FIRST_REGION: &str = "us-east-1";
 
-/// The buckets of one run.
-struct Ground {
-    world: OnS3,
+/// Buckets of one run.
+struct ContractRun {
+    adapters: OnS3,
     prefix: String,
-    /// Whether the destination bucket was made for the run.
-    made: bool,
+    /// Whether the run created the destination bucket.
+    created: bool,
 }
 
-impl Ground {
+impl ContractRun {
     async fn prepare(
         shared: &SdkConfig,
         source: &str,
@@ -50,51 +52,54 @@ impl Ground {
             Some(name) => existing(shared, name).await,
             None => TestBucket::new(client(shared, source.region()), source.region(), &run),
         };
-        let made = destination.name == run;
+        let created = destination.name == run;
         assert!(
             source.has_versioning().await.expect("the source's versioning"),
             "{} must have versioning",
             source.name
         );
-        assert_ne!(source.name, destination.name, "a copy keeps its key");
-        if made {
+        assert_ne!(
+            source.name, destination.name,
+            "source and destination must be two buckets"
+        );
+        if created {
             make_versioned([&destination]).await;
         }
         Self {
-            world: OnS3::new(shared, source, destination, deviations),
+            adapters: OnS3::new(shared, source, destination, deviations),
             prefix: format!("{run}/"),
-            made,
+            created,
         }
     }
 
-    async fn clean(&self) {
-        for bucket in [&self.world.source_bucket, &self.world.destination_bucket] {
+    async fn clean_up(&self) {
+        for bucket in [&self.adapters.source_bucket, &self.adapters.destination_bucket] {
             bucket.abort_uploads(&self.prefix).await.expect("uploads are aborted");
             bucket
                 .remove_versions(&self.prefix)
                 .await
                 .expect("versions are deleted");
         }
-        if self.made {
-            let made = &self.world.destination_bucket;
-            made.remove().await.expect("the bucket is deleted");
+        if self.created {
+            let created = &self.adapters.destination_bucket;
+            created.remove().await.expect("the bucket is deleted");
         }
     }
 }
 
-/// Runs the contract, cleans up in any case, and says how it went.
+/// Runs the contract, cleans up in any case, and returns the outcome.
 async fn run(
     shared: &SdkConfig,
     source: &str,
     destination: Option<&str>,
     deviations: &'static [Deviation],
 ) -> std::thread::Result<()> {
-    let ground = Ground::prepare(shared, source, destination, deviations).await;
-    let went = AssertUnwindSafe(contract::run_below(&ground.prefix, &ground.world))
+    let contract_run = ContractRun::prepare(shared, source, destination, deviations).await;
+    let outcome = AssertUnwindSafe(contract::run_below(&contract_run.prefix, &contract_run.adapters))
         .catch_unwind()
         .await;
-    ground.clean().await;
-    went
+    contract_run.clean_up().await;
+    outcome
 }
 
 fn client(shared: &SdkConfig, region: &str) -> aws_sdk_s3::Client {
@@ -105,13 +110,13 @@ fn client(shared: &SdkConfig, region: &str) -> aws_sdk_s3::Client {
     aws_sdk_s3::Client::from_conf(config)
 }
 
-/// A handle of a bucket that exists, in the region that S3 says.
+/// Returns a handle of an existing bucket, in the region that S3 reports.
 async fn existing(shared: &SdkConfig, name: &str) -> TestBucket {
     let first = shared.region().map_or(FIRST_REGION, AsRef::as_ref);
     let answer = client(shared, first).head_bucket().bucket(name).send().await;
     let region = match &answer {
         Ok(answer) => answer.bucket_region().map(str::to_owned),
-        // Another region's bucket is a redirection, which names the region all the same.
+        // The response for a bucket in another region is a redirect, which contains the region too.
         Err(error) => {
             let header = |response: &aws_sdk_s3::config::http::HttpResponse| {
                 response.headers().get("x-amz-bucket-region").map(str::to_owned)
@@ -120,17 +125,17 @@ async fn existing(shared: &SdkConfig, name: &str) -> TestBucket {
         }
     };
     let Some(region) = region else {
-        panic!("S3 does not say in which region {name} is: {answer:?}")
+        panic!("S3 does not report the region of {name}: {answer:?}")
     };
     TestBucket::new(client(shared, &region), &region, name)
 }
 
-/// Finds a list of deviations by their names in the code.
+/// Parses a list of deviations by their names in the code.
 fn deviations(names: &str) -> &'static [Deviation] {
     let known = [DEVIATIONS_OF_MINISTACK, DEVIATIONS_OF_MOTO].concat();
     let deviation = |name: &str| {
         let found = known.iter().find(|known| format!("{known:?}") == name);
-        *found.unwrap_or_else(|| panic!("S3FERRY_TEST_DEVIATIONS names {name:?}, which is none of {known:?}"))
+        *found.unwrap_or_else(|| panic!("S3FERRY_TEST_DEVIATIONS names {name:?}, allowed: {known:?}"))
     };
     let names = names.split(',').map(str::trim).filter(|name| !name.is_empty());
     names.map(deviation).collect::<Vec<_>>().leak()
@@ -140,7 +145,7 @@ fn deviations(names: &str) -> &'static [Deviation] {
 async fn s3_adapters_keep_the_contract_on_real_buckets() {
     let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
     let Some(source) = variable("S3FERRY_TEST_BUCKET") else {
-        eprintln!("skipped: S3FERRY_TEST_BUCKET names no bucket to run the contract on");
+        eprintln!("skipped: S3FERRY_TEST_BUCKET is not set");
         return;
     };
     let destination = variable("S3FERRY_TEST_DESTINATION_BUCKET");
@@ -149,12 +154,12 @@ async fn s3_adapters_keep_the_contract_on_real_buckets() {
         .http_client(http_client())
         .load()
         .await;
-    let went = run(&shared, &source, destination.as_deref(), deviations).await;
-    went.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    let outcome = run(&shared, &source, destination.as_deref(), deviations).await;
+    outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
 }
 
 #[tokio::test]
-async fn run_on_real_buckets_leaves_them_as_they_were() {
+async fn contract_run_on_real_buckets_leaves_them_unchanged() {
     let emulator = Emulator::start(EmulatorOptions::default())
         .await
         .expect("the emulator starts");
@@ -162,8 +167,8 @@ async fn run_on_real_buckets_leaves_them_as_they_were() {
     let destination = TestBucket::at(&emulator, DESTINATION_REGION, "in-use-destination");
     make_versioned([&source, &destination]).await;
     for bucket in [&source, &destination] {
-        let theirs = TestUpload::new("contract/facts", "somebody else's");
-        theirs.write(bucket).await.expect("somebody else's object");
+        let existing_object = TestUpload::new("contract/facts", "existing object");
+        existing_object.write(bucket).await.expect("the existing object");
         begin_upload(bucket, "contract/upload").await;
     }
     let all = async || {
@@ -176,21 +181,24 @@ async fn run_on_real_buckets_leaves_them_as_they_were() {
 
     let shared = configuration(emulator.exports(SOURCE_REGION));
     for destination in [Some("in-use-destination"), None] {
-        let went = run(&shared, "in-use-source", destination, DEVIATIONS_OF_MINISTACK).await;
-        went.expect("the contract is kept");
+        let outcome = run(&shared, "in-use-source", destination, DEVIATIONS_OF_MINISTACK).await;
+        outcome.expect("the contract is kept");
         assert_eq!(all().await, before);
     }
-    // With too short or too long a list of deviations it fails, and cleans up all the same.
+    // With a wrong list of deviations the run fails, and cleans up too.
     for deviations in [&[], DEVIATIONS_OF_MOTO] {
-        let went = run(&shared, "in-use-source", Some("in-use-destination"), deviations).await;
-        went.expect_err("the list of deviations is wrong");
+        let outcome = run(&shared, "in-use-source", Some("in-use-destination"), deviations).await;
+        outcome.expect_err("the list of deviations is wrong");
         assert_eq!(all().await, before);
     }
 
-    // The suite leaves no upload as it is, so the cleaning of one is shown apart.
-    begin_upload(&destination, "ours/upload").await;
+    // The contract completes or aborts its uploads, so the cleanup of an upload is tested separately.
+    begin_upload(&destination, "cleanup/upload").await;
     assert_ne!(all().await, before);
-    destination.abort_uploads("ours/").await.expect("the upload is aborted");
+    destination
+        .abort_uploads("cleanup/")
+        .await
+        .expect("the upload is aborted");
     assert_eq!(all().await, before);
 }
 

@@ -1,4 +1,4 @@
-//! The functions' binaries on objects of every size S3 can hold, with each request that they make counted.
+//! The functions' binaries on objects of every size that S3 supports, with all requests counted.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -26,18 +26,18 @@ const KEY: &str = "large/object+1.bin";
 const GIB: u64 = 1 << 30;
 const MIB: u64 = 1 << 20;
 
-/// What a copy in parts may take beside one request a part.
-const BESIDE_PARTS: u64 = 16;
+/// Maximum requests of a multipart copy in addition to one request per part.
+const EXTRA_REQUESTS: u64 = 16;
 
-/// What an invocation may take where nothing is said of it.
+/// Default timeout of an invocation.
 const TIMEOUT: Duration = Duration::from_mins(3);
 
 /// A simulator with the buckets of a migration.
-struct World {
+struct Fixture {
     server: SimServer,
 }
 
-impl World {
+impl Fixture {
     async fn prepare() -> Self {
         Self::with_latency(SimLatency::default()).await
     }
@@ -54,7 +54,7 @@ impl World {
                 (DESTINATION, DESTINATION_REGION),
                 (STATE, SOURCE_REGION),
             ])
-            .expect("the buckets are made");
+            .expect("the buckets are created");
         Self { server }
     }
 
@@ -85,20 +85,20 @@ impl World {
         self.server
             .model()
             .put_synthetic(target, object)
-            .expect("the object is made");
+            .expect("the object is created");
         self.server.forget_requests();
     }
 
-    /// Has source and destination never have kept versions.
-    fn forget_versioning(&self) {
+    /// Sets source and destination to unversioned.
+    fn remove_versioning(&self) {
         let mut model = self.server.model();
         for name in [SOURCE, DESTINATION] {
             model.bucket_mut(name).expect("the bucket").versioning = SimVersioning::Unversioned;
         }
     }
 
-    /// Uploads an object in parts of these sizes and asks for no checksum, so that S3 lists none of them.
-    fn put_in_parts(&self, seed: u64, sizes: &[u64]) {
+    /// Uploads an object with parts of these sizes, without checksums, so that S3 does not list its parts.
+    fn put_multipart(&self, seed: u64, sizes: &[u64]) {
         let target = WriteTarget {
             bucket: SOURCE,
             key: KEY,
@@ -117,17 +117,17 @@ impl World {
                 number,
             };
             let content = whole.slice(offset, *size_bytes);
-            let kept = model.upload_part(part, content, &DeclaredChecksums::default());
+            let uploaded = model.upload_part(part, content, &DeclaredChecksums::default());
             completion.parts.push(CompletedPart {
                 number,
-                etag: kept.expect("the part is kept").etag(),
+                etag: uploaded.expect("the part is uploaded").etag(),
                 ..CompletedPart::default()
             });
             offset += size_bytes;
         }
         model
             .complete_upload(target, &upload_id, &completion)
-            .expect("the object is made");
+            .expect("the object is created");
         drop(model);
         self.server.forget_requests();
     }
@@ -137,7 +137,7 @@ impl World {
         model.bucket(bucket).expect("the bucket").current_object(KEY).cloned()
     }
 
-    /// The copy, once it is equal and nothing else is left of it.
+    /// Asserts that the copy is equal and that no upload or journal entry remains. Returns the copy.
     #[track_caller]
     fn assert_copied(&self) -> SimObject {
         let copy = self.object(DESTINATION).expect("the copy");
@@ -148,15 +148,14 @@ impl World {
         assert_eq!(copy.explicit.tags, source.explicit.tags);
         let model = self.server.model();
         let uploads = |bucket: &str| model.bucket(bucket).expect("the bucket").uploads.len();
-        assert_eq!(uploads(DESTINATION), 0, "uploads are left");
+        assert_eq!(uploads(DESTINATION), 0, "uploads remain");
         let state = model.bucket(STATE).expect("the bucket");
         let entry = state.keys.keys().find(|key| state.current_object(key).is_some());
-        assert_eq!(entry, None, "journal entries are left");
+        assert_eq!(entry, None, "journal entries remain");
         copy
     }
 
-    /// The requests of a reconcile with nothing to do, but for how the destination encrypts by default, which each process
-    /// reads once.
+    /// Returns the requests so far, without the read of the default encryption, which each process sends once.
     fn idle_requests(&self) -> BTreeMap<&'static str, u64> {
         let mut requests = self.server.requests();
         requests.remove("GetBucketEncryption");
@@ -179,7 +178,7 @@ fn of_size(size_bytes: u64, part_size_bytes: Option<u64>) -> SyntheticObject {
     }
 }
 
-/// The only result of a job with one task: its code and its text.
+/// Runs a job with one task; returns the result code and the result text.
 async fn task(final_sync: &mut Function) -> (String, String) {
     let payload = json!({
         "invocationSchemaVersion": "2.0", "invocationId": "an-invocation", "job": {"id": "a-job", "userArguments": {}},
@@ -196,7 +195,7 @@ async fn task(final_sync: &mut Function) -> (String, String) {
     (text("resultCode"), text("resultString"))
 }
 
-/// One message; tells whether it was acknowledged.
+/// Sends one message; returns whether it was acknowledged.
 async fn message(replicator: &mut Function) -> bool {
     let batch = event::queue_batch([("one", event::created(SOURCE, KEY).to_string())]);
     let InvocationReply::Response(text) = replicator.invoke(batch.to_string()).await.expect("an answer") else {
@@ -208,16 +207,16 @@ async fn message(replicator: &mut Function) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn copies_in_parts_take_a_request_a_part_and_few_besides() {
-    let world = World::prepare().await;
-    let mut replicator = world.function("replicator", TIMEOUT, &[]).await;
-    // An odd layout lists its parts, because it has a checksum of each; a composite one is carried over.
+async fn multipart_copy_needs_one_request_per_part_and_at_most_sixteen_more() {
+    let fixture = Fixture::prepare().await;
+    let mut replicator = fixture.function("replicator", TIMEOUT, &[]).await;
+    // S3 lists the parts of an object with checksums per part; a composite checksum is preserved.
     let composite = SyntheticChecksum::Of(ChecksumAlgorithm::Sha256, Some(ChecksumKind::Composite));
     let full = SyntheticChecksum::Of(ChecksumAlgorithm::Crc32, Some(ChecksumKind::FullObject));
     let cases = [
-        // The first size that one request cannot copy.
+        // The smallest size that needs a multipart copy.
         (
-            "written at once, were it possible",
+            "single part above the limit",
             5 * GIB + 1,
             None,
             SyntheticChecksum::Default,
@@ -238,9 +237,9 @@ async fn copies_in_parts_take_a_request_a_part_and_few_besides() {
             Some(768),
         ),
         ("checksums of parts", 6 * GIB, Some(64 * MIB), composite, Some(96)),
-        ("a checksum of all", 6 * GIB, Some(64 * MIB), full, Some(96)),
+        ("full-object checksum", 6 * GIB, Some(64 * MIB), full, Some(96)),
         (
-            "of the time before checksums",
+            "no checksum",
             6 * GIB,
             Some(100 * MIB),
             SyntheticChecksum::Missing,
@@ -255,22 +254,22 @@ async fn copies_in_parts_take_a_request_a_part_and_few_besides() {
         ),
     ];
     for (seed, (title, size_bytes, part_size_bytes, checksum, parts)) in (1..).zip(cases) {
-        world.put(&SyntheticObject {
+        fixture.put(&SyntheticObject {
             seed,
             checksum,
             ..of_size(size_bytes, part_size_bytes)
         });
         assert!(message(&mut replicator).await, "{title}: {:?}", replicator.log());
-        let copy = world.assert_copied();
-        let (requests, all) = world.requests();
+        let copy = fixture.assert_copied();
+        let (requests, all) = fixture.requests();
         let count = requests.get("UploadPartCopy").copied().unwrap_or_default();
         assert!(
-            all <= count + BESIDE_PARTS,
+            all <= count + EXTRA_REQUESTS,
             "{title}: {all} for {count} parts: {requests:?}"
         );
         if let Some(parts) = parts {
             assert_eq!(count, parts, "{title}: each part once");
-            let source = world.object(SOURCE).expect("the source");
+            let source = fixture.object(SOURCE).expect("the source");
             assert_eq!(copy.etag, source.etag, "{title}");
             let of_parts = |object: &SimObject| {
                 object
@@ -280,37 +279,37 @@ async fn copies_in_parts_take_a_request_a_part_and_few_besides() {
             };
             assert_eq!(of_parts(&copy), of_parts(&source), "{title}");
         }
-        world.server.forget_requests();
+        fixture.server.forget_requests();
         assert!(message(&mut replicator).await);
-        assert_eq!(world.idle_requests(), BTreeMap::from([("HeadObject", 2)]), "{title}");
+        assert_eq!(fixture.idle_requests(), BTreeMap::from([("HeadObject", 2)]), "{title}");
     }
 }
 
-/// Where S3 lists no parts, those of different sizes take a HEAD of every second one besides. That is within
-/// [`BESIDE_PARTS`] of up to seven parts, and without versions of up to five.
+/// If S3 does not list the parts, different part sizes need a HEAD of every second part. That is within
+/// [`EXTRA_REQUESTS`] for up to seven parts, and for up to five without versioning.
 #[tokio::test(flavor = "multi_thread")]
-async fn copies_in_odd_parts_take_one_request_more_for_every_second_part() {
-    for (has_versions, besides, most) in [(true, 13, 7), (false, 14, 5)] {
-        let world = World::prepare().await;
+async fn multipart_copy_of_unlisted_parts_needs_a_head_for_every_second_part() {
+    for (has_versions, extra, most) in [(true, 13, 7), (false, 14, 5)] {
+        let fixture = Fixture::prepare().await;
         if !has_versions {
-            world.forget_versioning();
+            fixture.remove_versioning();
         }
-        let mut replicator = world.function("replicator", TIMEOUT, &[]).await;
+        let mut replicator = fixture.function("replicator", TIMEOUT, &[]).await;
         for count in 2..=9 {
             let sizes: Vec<u64> = (1..=count).map(|number| 3 * GIB + number * 7 % 5 * MIB).collect();
-            world.put_in_parts(count, &sizes);
+            fixture.put_multipart(count, &sizes);
             assert!(message(&mut replicator).await, "{count}: {:?}", replicator.log());
-            let copy = world.assert_copied();
-            let source = world.object(SOURCE).expect("the source");
+            let copy = fixture.assert_copied();
+            let source = fixture.object(SOURCE).expect("the source");
             assert_eq!(copy.etag, source.etag, "{count} parts");
-            let (requests, all) = world.requests();
+            let (requests, all) = fixture.requests();
             assert_eq!(requests.get("UploadPartCopy"), Some(&count), "each part once");
             assert!(
-                all <= count + besides + count / 2,
+                all <= count + extra + count / 2,
                 "{all} for {count} parts: {requests:?}"
             );
             assert!(
-                all <= count + BESIDE_PARTS || count > most,
+                all <= count + EXTRA_REQUESTS || count > most,
                 "{count} parts: {requests:?}"
             );
         }
@@ -318,23 +317,23 @@ async fn copies_in_odd_parts_take_one_request_more_for_every_second_part() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn small_copy_takes_four_requests_and_nothing_to_do_takes_two() {
-    let world = World::prepare().await;
-    let mut replicator = world.function("replicator", TIMEOUT, &[]).await;
-    // The largest that one request copies.
+async fn small_copy_needs_four_requests_and_an_equal_object_two() {
+    let fixture = Fixture::prepare().await;
+    let mut replicator = fixture.function("replicator", TIMEOUT, &[]).await;
+    // 5 GiB is the limit of CopyObject.
     for size_bytes in [0, 1, 5 * GIB] {
-        world.put(&of_size(size_bytes, None));
+        fixture.put(&of_size(size_bytes, None));
         assert!(message(&mut replicator).await, "{:?}", replicator.log());
-        world.assert_copied();
-        let (requests, all) = world.requests();
+        fixture.assert_copied();
+        let (requests, all) = fixture.requests();
         assert_eq!((requests.get("CopyObject"), all), (Some(&1), 4), "{requests:?}");
-        world.server.forget_requests();
+        fixture.server.forget_requests();
         assert!(message(&mut replicator).await);
-        assert_eq!(world.idle_requests(), BTreeMap::from([("HeadObject", 2)]));
+        assert_eq!(fixture.idle_requests(), BTreeMap::from([("HeadObject", 2)]));
     }
 }
 
-/// Something in every field that a writer can state, beyond ASCII where S3 takes that.
+/// Returns every attribute that a write can set, with non-ASCII text where S3 accepts it.
 fn rich(storage_class: &str) -> WriteAttributes {
     let text = |text: &str| Some(text.to_owned());
     let metadata = [
@@ -350,7 +349,7 @@ fn rich(storage_class: &str) -> WriteAttributes {
             content_disposition: text("attachment; filename=\"grüße.txt\"; filename*=UTF-8''gr%C3%BC%C3%9Fe.txt"),
             content_encoding: text("gzip"),
             content_language: text("de-CH, en"),
-            expires: text("whenever it suits"),
+            expires: text("not a date"),
         },
         website_redirect: text("/elsewhere?a=b+c"),
         metadata: metadata.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
@@ -363,9 +362,9 @@ fn rich(storage_class: &str) -> WriteAttributes {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_explicit_field_arrives_by_copy_and_by_multipart_copy() {
-    let world = World::prepare().await;
-    let mut final_sync = world.function("final-sync", TIMEOUT, &[]).await;
+async fn every_explicit_attribute_is_copied_by_single_request_and_multipart_copy() {
+    let fixture = Fixture::prepare().await;
+    let mut final_sync = fixture.function("final-sync", TIMEOUT, &[]).await;
     let classes = [
         "STANDARD",
         "STANDARD_IA",
@@ -376,14 +375,14 @@ async fn every_explicit_field_arrives_by_copy_and_by_multipart_copy() {
     for (seed, storage_class) in (1..).zip(classes) {
         for (size_bytes, part_size_bytes) in [(17, None), (6 * MIB, Some(5 * MIB)), (5 * GIB + 1, Some(GIB))] {
             let explicit = rich(storage_class);
-            world.put(&SyntheticObject {
+            fixture.put(&SyntheticObject {
                 seed,
                 explicit: explicit.clone(),
                 ..of_size(size_bytes, part_size_bytes)
             });
             let (code, text) = task(&mut final_sync).await;
             assert_eq!(code, "Succeeded", "{size_bytes} bytes as {storage_class}: {text}");
-            let copy = world.assert_copied();
+            let copy = fixture.assert_copied();
             assert_eq!(copy.storage_class(), storage_class, "{size_bytes} bytes");
             let copy = copy.explicit;
             assert_eq!(copy.headers, explicit.headers);
@@ -393,22 +392,22 @@ async fn every_explicit_field_arrives_by_copy_and_by_multipart_copy() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn fifty_terabytes_arrive_over_many_invocations_with_hardly_a_part_twice() {
+async fn fifty_terabytes_are_copied_over_many_invocations_with_few_repeated_parts() {
     const SIZE_BYTES: u64 = 50_000_000_000_000;
     let parts = SIZE_BYTES.div_ceil(5 * GIB);
-    // Slow enough for several invocations however fast the machine is: 16 parts at once, 20 milliseconds each.
+    // Slow enough for several invocations on any machine: 16 concurrent parts, 20 milliseconds each.
     let latency = SimLatency {
         request: Duration::from_millis(20),
         ..SimLatency::default()
     };
-    let world = World::with_latency(latency).await;
-    let mut final_sync = world.function("final-sync", Duration::from_secs(6), &[]).await;
+    let fixture = Fixture::with_latency(latency).await;
+    let mut final_sync = fixture.function("final-sync", Duration::from_secs(6), &[]).await;
     let mut explicit = WriteAttributes::default();
     explicit.metadata.insert("origin".to_owned(), "tape 7".to_owned());
     explicit.tags = (0..10)
         .map(|number| (format!("tag-{number}"), "x".to_owned()))
         .collect();
-    world.put(&SyntheticObject {
+    fixture.put(&SyntheticObject {
         explicit,
         ..of_size(SIZE_BYTES, Some(5 * GIB))
     });
@@ -420,13 +419,13 @@ async fn fifty_terabytes_arrive_over_many_invocations_with_hardly_a_part_twice()
         }
         assert_eq!(code, "TemporaryFailure", "{text}");
         assert!(text.contains("deadline"), "{text}");
-        assert_eq!(world.object(DESTINATION).map(|object| object.etag), None);
+        assert_eq!(fixture.object(DESTINATION).map(|object| object.etag), None);
         invocations += 1;
     }
     assert!(invocations > 2, "{invocations} invocations");
-    let copy = world.assert_copied();
-    assert_eq!(copy.etag, world.object(SOURCE).expect("the source").etag);
-    let (requests, all) = world.requests();
+    let copy = fixture.assert_copied();
+    assert_eq!(copy.etag, fixture.object(SOURCE).expect("the source").etag);
+    let (requests, all) = fixture.requests();
     let of_parts = requests.get("UploadPartCopy").copied().unwrap_or_default();
     let in_flight = 16 * (invocations - 1);
     assert!(
@@ -434,18 +433,18 @@ async fn fifty_terabytes_arrive_over_many_invocations_with_hardly_a_part_twice()
         "{requests:?} in {invocations} invocations"
     );
     assert_eq!(requests.get("CreateMultipartUpload"), Some(&1));
-    // Each invocation reads both sides and the journal, and lists the parts that are there, a thousand a page.
+    // Each invocation reads both sides and the journal, and lists the copied parts, a thousand per page.
     let resumed = (invocations - 1) * (4 + parts.div_ceil(1_000));
     assert!(
-        all <= of_parts + BESIDE_PARTS + resumed,
+        all <= of_parts + EXTRA_REQUESTS + resumed,
         "{requests:?} in {invocations} invocations"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn faults_in_the_middle_of_a_large_copy_cost_no_other_part_and_leave_nothing() {
-    let world = World::prepare().await;
-    let mut final_sync = world.function("final-sync", TIMEOUT, &[]).await;
+async fn fault_during_a_multipart_copy_repeats_few_parts_and_leaves_no_upload() {
+    let fixture = Fixture::prepare().await;
+    let mut final_sync = fixture.function("final-sync", TIMEOUT, &[]).await;
     let faults = [
         json!([{"operation": "UploadPartCopy", "nth": 5, "fault": "ok-with-error", "times": 1}]),
         json!([{"operation": "UploadPartCopy", "nth": 5, "fault": "lost-response", "times": 1}]),
@@ -458,39 +457,39 @@ async fn faults_in_the_middle_of_a_large_copy_cost_no_other_part_and_leave_nothi
         json!([{"operation": "CompleteMultipartUpload", "nth": 1, "fault": "reset", "times": 1}]),
     ];
     for (seed, rules) in (1..).zip(&faults) {
-        world.put(&SyntheticObject {
+        fixture.put(&SyntheticObject {
             seed,
             ..of_size(6 * GIB, Some(64 * MIB))
         });
-        world.server.set_faults(rules).expect("rules");
-        // An answer that was lost may be that of a write that has yet to land, so the task is run again.
+        fixture.server.set_faults(rules).expect("rules");
+        // After a lost response the write may still land, so the task runs again.
         let (code, text) = task(&mut final_sync).await;
         if code != "Succeeded" {
             assert!(text.contains("may still land"), "{rules}: {text}");
             let (code, text) = task(&mut final_sync).await;
             assert_eq!(code, "Succeeded", "{rules}: {text}");
         }
-        world.assert_copied();
-        let (requests, _) = world.requests();
+        fixture.assert_copied();
+        let (requests, _) = fixture.requests();
         let parts = requests.get("UploadPartCopy").copied().unwrap_or_default();
         assert!(parts <= 96 + 3, "{rules}: {requests:?}");
     }
 }
 
-/// The functions send the owners that they are told, and the encryption that is asked for.
+/// The functions send the expected owners and the encryption of their settings.
 #[tokio::test(flavor = "multi_thread")]
-async fn owners_and_encryption_are_sent_as_they_are_set() {
-    const STRANGER: &str = "999999999999";
+async fn configured_owners_and_encryption_are_sent() {
+    const OTHER_ACCOUNT: &str = "999999999999";
     let key = format!("arn:aws:kms:{DESTINATION_REGION}:{ACCOUNT}:key/12ab");
-    let world = World::prepare().await;
-    world.put(&of_size(1, None));
+    let fixture = Fixture::prepare().await;
+    fixture.put(&of_size(1, None));
     for (name, owner) in [
-        ("DESTINATION_BUCKET_OWNER", STRANGER),
-        ("SOURCE_BUCKET_OWNER", STRANGER),
+        ("DESTINATION_BUCKET_OWNER", OTHER_ACCOUNT),
+        ("SOURCE_BUCKET_OWNER", OTHER_ACCOUNT),
     ] {
-        let mut replicator = world.function("replicator", TIMEOUT, &[(name, owner)]).await;
+        let mut replicator = fixture.function("replicator", TIMEOUT, &[(name, owner)]).await;
         assert!(!message(&mut replicator).await, "{name}");
-        assert!(world.object(DESTINATION).is_none(), "{name}");
+        assert!(fixture.object(DESTINATION).is_none(), "{name}");
     }
     let encryption = format!("aws:kms:{key}");
     let settings = [
@@ -498,11 +497,11 @@ async fn owners_and_encryption_are_sent_as_they_are_set() {
         ("SOURCE_BUCKET_OWNER", ACCOUNT),
         ("DESTINATION_ENCRYPTION", encryption.as_str()),
     ];
-    let mut replicator = world.function("replicator", TIMEOUT, &settings).await;
+    let mut replicator = fixture.function("replicator", TIMEOUT, &settings).await;
     for size_bytes in [1, 6 * GIB] {
-        world.put(&of_size(size_bytes, None));
+        fixture.put(&of_size(size_bytes, None));
         assert!(message(&mut replicator).await, "{:?}", replicator.log());
-        let copy = world.object(DESTINATION).expect("the copy");
+        let copy = fixture.object(DESTINATION).expect("the copy");
         assert_eq!(copy.content.size_bytes(), size_bytes);
         let expected = SimEncryption::Kms {
             algorithm: "aws:kms".to_owned(),
@@ -511,12 +510,12 @@ async fn owners_and_encryption_are_sent_as_they_are_set() {
         };
         assert_eq!(copy.encryption(), &expected);
     }
-    // A state bucket of somebody else's takes no entry, so nothing is begun.
+    // Without access to the state bucket of another account, no multipart copy starts.
     {
-        let mut model = world.server.model();
-        STRANGER.clone_into(&mut model.bucket_mut(STATE).expect("the bucket").owner);
+        let mut model = fixture.server.model();
+        OTHER_ACCOUNT.clone_into(&mut model.bucket_mut(STATE).expect("the bucket").owner);
     }
-    world.put(&SyntheticObject {
+    fixture.put(&SyntheticObject {
         seed: 8,
         ..of_size(6 * GIB, None)
     });

@@ -1,4 +1,4 @@
-//! The S3 adapters keep the contract of the ports on the simulator, through the real SDK and without deviations.
+//! The S3 adapters keep the contract of the ports on the simulator, through the real SDK, without deviations.
 
 use s3ferry_aws::destination::S3Destination;
 use s3ferry_aws::source::S3Source;
@@ -31,7 +31,7 @@ impl OnSimulator {
             .expect("the simulator starts");
         server
             .make_versioned_buckets([(SOURCE, SOURCE_REGION), (DESTINATION, DESTINATION_REGION)])
-            .expect("the buckets are made");
+            .expect("the buckets are created");
         let clients = clients(server.endpoint());
         let source = S3Source::new(
             clients.s3_for_reading(&region(SOURCE_REGION)),
@@ -98,7 +98,7 @@ impl ContractFixture for OnSimulator {
 
     async fn destination_content(&self, key: &ObjectKey) -> Option<String> {
         let model = self.server.model();
-        let bucket = model.bucket(DESTINATION).expect("the bucket is there");
+        let bucket = model.bucket(DESTINATION).expect("the bucket exists");
         let object = bucket.current_object(key.as_str())?;
         Some(String::from_utf8(object.content.to_bytes().to_vec()).expect("samples are text"))
     }

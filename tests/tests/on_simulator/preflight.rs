@@ -1,4 +1,4 @@
-//! What a stack is refused for before it wires, asked of the simulator.
+//! Bucket checks of `bucket-wiring` on the simulator.
 
 use s3ferry_aws::wiring::AwsWiring;
 use s3ferry_core::names::AccountId;
@@ -18,11 +18,13 @@ async fn buckets_are_checked_in_their_own_regions() {
         .expect("the simulator starts");
     for (name, is_locked) in [("plain-bucket", false), ("locked-bucket", true)] {
         let mut model = server.model();
-        model.create_bucket(name, DESTINATION_REGION, is_locked).expect("made");
+        model
+            .create_bucket(name, DESTINATION_REGION, is_locked)
+            .expect("the bucket is created");
     }
-    // Clients of the source's region, as the function has them.
+    // Clients of the source's region, as in the function.
     let wiring = AwsWiring::new(&clients(server.endpoint()), region(SOURCE_REGION));
-    let look = async |name: &str, at: &str, owner: &str| {
+    let check = async |name: &str, at: &str, owner: &str| {
         let expected = ExpectedBucket {
             name: bucket(name),
             region: region(at),
@@ -37,11 +39,11 @@ async fn buckets_are_checked_in_their_own_regions() {
         })
     };
     assert_eq!(
-        look("plain-bucket", DESTINATION_REGION, ACCOUNT).await,
+        check("plain-bucket", DESTINATION_REGION, ACCOUNT).await,
         state(Versioning::Off, false)
     );
     assert_eq!(
-        look("locked-bucket", DESTINATION_REGION, ACCOUNT).await,
+        check("locked-bucket", DESTINATION_REGION, ACCOUNT).await,
         state(Versioning::Enabled, true)
     );
     for (name, at, owner, expected) in [
@@ -59,7 +61,7 @@ async fn buckets_are_checked_in_their_own_regions() {
             "must have the expected owner",
         ),
     ] {
-        let refused = look(name, at, owner).await.expect_err(name);
+        let refused = check(name, at, owner).await.expect_err(name);
         assert!(refused.contains(expected), "{refused}");
     }
 }

@@ -1,4 +1,4 @@
-//! Shared ownership on the simulator, through the real SDK: what is stated with a copy is what its marker binds.
+//! Shared ownership on the simulator, through the real SDK: the marker covers what a copy sets explicitly.
 
 use std::time::Duration;
 
@@ -26,14 +26,14 @@ const SOURCE: &str = "shared-source";
 const DESTINATION: &str = "shared-destination";
 const STATE: &str = "shared-state";
 
-struct World {
+struct Fixture {
     reconciler: Reconciler<S3Source, S3Destination, SystemClock, S3Journal>,
     source: Client,
     destination: Client,
     server: SimServer,
 }
 
-impl World {
+impl Fixture {
     async fn prepare() -> Self {
         let server = SimServer::start(ServerOptions::default())
             .await
@@ -44,7 +44,7 @@ impl World {
                 (DESTINATION, DESTINATION_REGION),
                 (STATE, SOURCE_REGION),
             ])
-            .expect("the buckets are made");
+            .expect("the buckets are created");
         let clients = clients(server.endpoint());
         let (near, far) = (region(SOURCE_REGION), region(DESTINATION_REGION));
         let (reading, writing) = (clients.s3_for_reading(&near), clients.s3_for_writing(&near));
@@ -98,7 +98,7 @@ impl World {
 
     async fn marker(&self, key: &str) -> Option<String> {
         let head = self.destination.head_object().bucket(DESTINATION).key(key);
-        let head = head.send().await.expect("the copy is there");
+        let head = head.send().await.expect("the copy exists");
         head.metadata()?.get(MARKER_NAME).cloned()
     }
 }
@@ -109,9 +109,9 @@ fn assert_copied(outcome: &Outcome) {
 }
 
 #[tokio::test]
-async fn marker_binds_every_header_as_it_is_stored() {
-    let world = World::prepare().await;
-    let put = world.source.put_object().bucket(SOURCE).key("a b+c/ü.txt");
+async fn marker_covers_every_header_as_stored() {
+    let fixture = Fixture::prepare().await;
+    let put = fixture.source.put_object().bucket(SOURCE).key("a b+c/ü.txt");
     put.cache_control("no-cache")
         .content_disposition("attachment; filename=\"a; b.txt\"")
         .content_encoding("gzip")
@@ -133,23 +133,23 @@ async fn marker_binds_every_header_as_it_is_stored() {
         .send()
         .await
         .expect("the object is written");
-    assert_copied(&world.reconcile("a b+c/ü.txt").await);
-    assert!(world.marker("a b+c/ü.txt").await.is_some());
+    assert_copied(&fixture.reconcile("a b+c/ü.txt").await);
+    assert!(fixture.marker("a b+c/ü.txt").await.is_some());
     let deep = AttributeSet::from([Attribute::Tags]);
-    let again = world.reconcile_with("a b+c/ü.txt", &deep).await;
+    let again = fixture.reconcile_with("a b+c/ü.txt", &deep).await;
     assert_eq!(again, Outcome::Skipped(SkipReason::AlreadyIdentical));
 }
 
 #[tokio::test]
-async fn object_uploaded_in_parts_is_copied_with_a_marker() {
+async fn multipart_object_is_copied_with_a_marker() {
     const PART: usize = 5 << 20;
-    let world = World::prepare().await;
-    let begun = world.source.create_multipart_upload().bucket(SOURCE).key("large");
+    let fixture = Fixture::prepare().await;
+    let begun = fixture.source.create_multipart_upload().bucket(SOURCE).key("large");
     let begun = begun.metadata("owner", "team a").send().await.expect("an upload");
     let id = begun.upload_id().expect("an upload id");
     let mut parts = Vec::new();
     for (number, size) in [(1, PART), (2, 3)] {
-        let part = world.source.upload_part().bucket(SOURCE).key("large").upload_id(id);
+        let part = fixture.source.upload_part().bucket(SOURCE).key("large").upload_id(id);
         let part = part.part_number(number).body(ByteStream::from(vec![b'x'; size]));
         let etag = part.send().await.expect("a part").e_tag().map(str::to_owned);
         let part = aws_sdk_s3::types::CompletedPart::builder().part_number(number);
@@ -158,31 +158,31 @@ async fn object_uploaded_in_parts_is_copied_with_a_marker() {
     let all = aws_sdk_s3::types::CompletedMultipartUpload::builder()
         .set_parts(Some(parts))
         .build();
-    let completed = world.source.complete_multipart_upload().bucket(SOURCE).key("large");
+    let completed = fixture.source.complete_multipart_upload().bucket(SOURCE).key("large");
     completed
         .upload_id(id)
         .multipart_upload(all)
         .send()
         .await
-        .expect("the object is there");
-    assert_copied(&world.reconcile("large").await);
-    let again = world.reconcile("large").await;
+        .expect("the upload is completed");
+    assert_copied(&fixture.reconcile("large").await);
+    let again = fixture.reconcile("large").await;
     assert_eq!(again, Outcome::Skipped(SkipReason::AlreadyIdentical));
 }
 
 #[tokio::test]
-async fn copy_takes_the_requests_that_semantics_names() {
-    let world = World::prepare().await;
-    // What is asked once and kept, as the bucket's default encryption is by a reconcile of an equal copy.
-    world.put("first", "one").await;
-    assert_copied(&world.reconcile("first").await);
-    let again = world.reconcile("first").await;
+async fn copy_sends_the_documented_requests() {
+    let fixture = Fixture::prepare().await;
+    // The first reconciles also read bucket settings, which are cached: the default encryption for an equal copy.
+    fixture.put("first", "one").await;
+    assert_copied(&fixture.reconcile("first").await);
+    let again = fixture.reconcile("first").await;
     assert_eq!(again, Outcome::Skipped(SkipReason::AlreadyIdentical));
-    world.put("key", "one").await;
+    fixture.put("key", "one").await;
     let requests = async || {
-        world.server.forget_requests();
-        let outcome = world.reconcile("key").await;
-        (outcome, world.server.requests())
+        fixture.server.forget_requests();
+        let outcome = fixture.reconcile("key").await;
+        (outcome, fixture.server.requests())
     };
     let (outcome, copied) = requests().await;
     assert_copied(&outcome);
@@ -200,40 +200,40 @@ async fn copy_takes_the_requests_that_semantics_names() {
 }
 
 #[tokio::test]
-async fn object_that_an_application_restores_or_edits_is_its_own() {
-    let world = World::prepare().await;
-    world.put("key", "one").await;
-    assert_copied(&world.reconcile("key").await);
-    let copy = world.destination.copy_object().bucket(DESTINATION).key("key");
+async fn object_that_an_application_rewrites_is_an_external_write() {
+    let fixture = Fixture::prepare().await;
+    fixture.put("key", "one").await;
+    assert_copied(&fixture.reconcile("key").await);
+    let copy = fixture.destination.copy_object().bucket(DESTINATION).key("key");
     let restored = copy
         .copy_source(format!("{DESTINATION}/key"))
         .storage_class(aws_sdk_s3::types::StorageClass::StandardIa)
         .send()
         .await;
-    restored.expect("an application copies the copy onto itself");
+    restored.expect("an application copies the object onto itself");
     assert_eq!(
-        world.reconcile("key").await,
+        fixture.reconcile("key").await,
         Outcome::Skipped(SkipReason::AlreadyIdentical)
     );
-    let marker = world.marker("key").await.expect("its metadata is carried along");
-    let delete = world.source.delete_object().bucket(SOURCE).key("key").send().await;
+    let marker = fixture.marker("key").await.expect("the copy has the metadata");
+    let delete = fixture.source.delete_object().bucket(SOURCE).key("key").send().await;
     delete.expect("the object is deleted");
     assert_eq!(
-        world.reconcile("key").await,
+        fixture.reconcile("key").await,
         Outcome::Skipped(SkipReason::ExternalWrite)
     );
-    let put = world.destination.put_object().bucket(DESTINATION).key("key");
+    let put = fixture.destination.put_object().bucket(DESTINATION).key("key");
     let edited = put.metadata(MARKER_NAME, marker).body(ByteStream::from_static(b"two"));
     edited.send().await.expect("an application edits the object");
     assert_eq!(
-        world.reconcile("key").await,
+        fixture.reconcile("key").await,
         Outcome::Skipped(SkipReason::ExternalWrite)
     );
 }
 
 #[tokio::test]
-async fn tags_of_an_application_stay_and_those_of_the_source_arrive() {
-    let world = World::prepare().await;
+async fn tags_of_the_source_are_copied_unless_an_application_changed_them() {
+    let fixture = Fixture::prepare().await;
     let tagging = |value: &str| {
         let tag = aws_sdk_s3::types::Tag::builder().key("stage").value(value).build();
         aws_sdk_s3::types::Tagging::builder()
@@ -243,61 +243,61 @@ async fn tags_of_an_application_stay_and_those_of_the_source_arrive() {
     };
     let tags = AttributeSet::from([Attribute::Tags]);
     for key in ["key", "other"] {
-        let put = world.source.put_object().bucket(SOURCE).key(key).tagging("stage=a");
+        let put = fixture.source.put_object().bucket(SOURCE).key(key).tagging("stage=a");
         let put = put.body(ByteStream::from_static(b"one")).send().await;
         put.expect("the object is written");
-        assert_copied(&world.reconcile(key).await);
-        let arrived = world.source.put_object_tagging().bucket(SOURCE).key(key);
+        assert_copied(&fixture.reconcile(key).await);
+        let arrived = fixture.source.put_object_tagging().bucket(SOURCE).key(key);
         let arrived = arrived.tagging(tagging("b")).send().await;
         arrived.expect("the source's tags change");
-        assert_copied(&world.reconcile_with(key, &tags).await);
+        assert_copied(&fixture.reconcile_with(key, &tags).await);
     }
-    let theirs = world.destination.put_object_tagging().bucket(DESTINATION).key("key");
-    let theirs = theirs.tagging(tagging("theirs")).send().await;
-    theirs.expect("the destination's tags change");
+    let changed = fixture.destination.put_object_tagging().bucket(DESTINATION).key("key");
+    let changed = changed.tagging(tagging("application")).send().await;
+    changed.expect("the destination's tags change");
     for _ in 0..2 {
-        let outcome = world.reconcile_with("key", &tags).await;
+        let outcome = fixture.reconcile_with("key", &tags).await;
         assert_eq!(outcome, Outcome::Skipped(SkipReason::AlreadyIdentical));
     }
-    let read = world.destination.get_object_tagging().bucket(DESTINATION).key("key");
-    let read = read.send().await.expect("the tags are there");
+    let read = fixture.destination.get_object_tagging().bucket(DESTINATION).key("key");
+    let read = read.send().await.expect("the tags are read");
     assert_eq!(
         read.tag_set().first().map(aws_sdk_s3::types::Tag::value),
-        Some("theirs")
+        Some("application")
     );
 }
 
 #[tokio::test]
-async fn newer_object_of_an_application_stays() {
-    let world = World::prepare().await;
-    world.put("key", "one").await;
-    let put = world.destination.put_object().bucket(DESTINATION).key("key");
-    let theirs = put.body(ByteStream::from_static(b"theirs")).send().await;
-    theirs.expect("the object is written");
-    let outcome = world.reconcile("key").await;
+async fn newer_external_write_is_not_replaced() {
+    let fixture = Fixture::prepare().await;
+    fixture.put("key", "one").await;
+    let put = fixture.destination.put_object().bucket(DESTINATION).key("key");
+    let written = put.body(ByteStream::from_static(b"application")).send().await;
+    written.expect("the object is written");
+    let outcome = fixture.reconcile("key").await;
     assert_eq!(outcome, Outcome::Skipped(SkipReason::DestinationNewer));
 }
 
 #[tokio::test]
 async fn s3ferry_delete_does_not_block_the_next_write() {
-    let world = World::prepare().await;
-    world.put("key", "one").await;
-    assert_copied(&world.reconcile("key").await);
-    let delete = world.source.delete_object().bucket(SOURCE).key("key").send().await;
+    let fixture = Fixture::prepare().await;
+    fixture.put("key", "one").await;
+    assert_copied(&fixture.reconcile("key").await);
+    let delete = fixture.source.delete_object().bucket(SOURCE).key("key").send().await;
     delete.expect("the object is deleted");
-    assert_eq!(world.reconcile("key").await, Outcome::Deleted);
-    let announced = world
+    assert_eq!(fixture.reconcile("key").await, Outcome::Deleted);
+    let intents = fixture
         .source
         .list_objects_v2()
         .bucket(STATE)
         .prefix("intents/")
         .send()
         .await;
-    assert_eq!(announced.expect("a listing").key_count(), Some(1));
-    world.put("key", "two").await;
-    assert_copied(&world.reconcile("key").await);
-    assert!(world.marker("key").await.is_some());
-    let delete = world
+    assert_eq!(intents.expect("a listing").key_count(), Some(1));
+    fixture.put("key", "two").await;
+    assert_copied(&fixture.reconcile("key").await);
+    assert!(fixture.marker("key").await.is_some());
+    let delete = fixture
         .destination
         .delete_object()
         .bucket(DESTINATION)
@@ -305,6 +305,6 @@ async fn s3ferry_delete_does_not_block_the_next_write() {
         .send()
         .await;
     delete.expect("an application deletes the copy");
-    let outcome = world.reconcile("key").await;
+    let outcome = fixture.reconcile("key").await;
     assert_eq!(outcome, Outcome::Skipped(SkipReason::DestinationNewer));
 }

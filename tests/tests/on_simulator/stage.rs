@@ -1,4 +1,4 @@
-//! Names and clients of the simulator's buckets.
+//! Names and clients for the simulator.
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
@@ -14,17 +14,17 @@ pub(crate) fn bucket(name: &str) -> BucketName {
     BucketName::new(name).expect("a bucket name")
 }
 
-/// Clients of anybody: the simulator reads of a signature only its region.
+/// Creates clients with arbitrary credentials: the simulator reads only the region of a signature.
 pub(crate) fn clients(endpoint: &str) -> Clients {
     let http_client = aws_smithy_http_client::Builder::new()
         .tls_provider(aws_smithy_http_client::tls::Provider::Rustls(
             aws_smithy_http_client::tls::rustls_provider::CryptoMode::Ring,
         ))
         .build_https();
-    let anybody = Credentials::new("any", "any", None, None, "simulator");
+    let credentials = Credentials::new("any", "any", None, None, "simulator");
     let shared = SdkConfig::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
-        .credentials_provider(SharedCredentialsProvider::new(anybody))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
         .endpoint_url(endpoint)
         .http_client(http_client)
         .region(Region::new(SOURCE_REGION))

@@ -10,7 +10,7 @@ use super::cloudformation::{Template, array, text};
 use super::tables::{self, MIGRATION, RUNBOOK};
 use super::{EVERYTHING, number, of_type, string};
 
-/// AWS's metrics that alarms may watch, with their dimension and the type of resource that it names.
+/// AWS metrics that alarms may watch: namespace, name, dimension, and type of the resource that the dimension names.
 ///
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html>,
 /// <https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html>,
@@ -38,7 +38,7 @@ const METRICS_OF_AWS: &[(&str, &str, &str, &str)] = &[
     ),
 ];
 
-/// An alarm on a metric that nobody writes is silent for ever, and ignores the silence.
+/// An alarm on a metric that is never written stays silent, because missing data is ignored.
 #[test]
 fn every_alarm_watches_a_metric_that_is_written() {
     let resources = Template::load("source").resources(EVERYTHING);
@@ -73,18 +73,18 @@ fn every_alarm_watches_a_metric_that_is_written() {
     }
 }
 
-/// The age of the oldest message leaves it out after its second attempt, and it fails with hours between.
+/// `ApproximateAgeOfOldestMessage` excludes a message after its second receive, and later receives are hours apart.
 #[test]
-fn message_that_keeps_failing_keeps_an_alarm_on() {
+fn failing_message_keeps_an_alarm_on() {
     let alarm = &Template::load("source").resources(&[])["RecordsFailedAlarm"]["Properties"];
     assert_eq!(alarm["MetricName"], "RecordsFailed");
     assert_eq!((&alarm["Statistic"], &alarm["Threshold"]), (&json!("Sum"), &json!(0)));
     assert_eq!(alarm["DatapointsToAlarm"], 1);
-    let longest_pause = RedeliveryReason::BetterTimes.delay(u32::MAX).as_secs();
+    let longest_pause = RedeliveryReason::Transient.delay(u32::MAX).as_secs();
     assert!(number(&alarm["Period"]) * number(&alarm["EvaluationPeriods"]) > longest_pause);
 }
 
-/// Metrics and alarms cost the same in a month without a single object.
+/// Metrics and alarms have a fixed monthly cost, also without a single object.
 #[test]
 fn cost_table_counts_every_metric_and_alarm() {
     let migration = text(MIGRATION);
@@ -100,7 +100,7 @@ fn cost_table_counts_every_metric_and_alarm() {
 }
 
 #[test]
-fn runbook_says_what_the_age_of_the_oldest_message_ignores() {
+fn runbook_names_the_alarm_for_messages_that_the_age_metric_excludes() {
     let rows = tables::table(RUNBOOK, "## Alarms");
     let row = rows.iter().find(|row| row[0].contains("ReplicationAgeAlarm"));
     let meaning = &row.unwrap_or_else(|| panic!("no row of the alarm"))[1];

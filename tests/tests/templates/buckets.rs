@@ -1,4 +1,4 @@
-//! Buckets, and what of them existing ones keep.
+//! Buckets, their policies and lifecycle rules.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use super::cloudformation::{Template, array};
 use super::{number, of_type, string};
 
 #[test]
-fn destination_bucket_is_versioned_encrypted_private_and_kept() {
+fn destination_bucket_is_versioned_encrypted_private_and_retained() {
     let template = Template::load("destination");
     let bucket = template.resources(&[])["DestinationBucket"].clone();
     assert_eq!(
@@ -40,14 +40,14 @@ fn destination_bucket_is_versioned_encrypted_private_and_kept() {
 }
 
 #[test]
-fn existing_destination_bucket_is_left_alone() {
+fn existing_destination_bucket_is_not_changed() {
     let resources = Template::load("destination").resources(&[("CreateBucket", "false")]);
     let kinds: Vec<&str> = resources.values().map(|resource| string(&resource["Type"])).collect();
     assert_eq!(kinds, ["AWS::CloudFormation::WaitConditionHandle"]);
 }
 
 #[test]
-fn every_bucket_blocks_public_access_and_stays() {
+fn every_bucket_blocks_public_access_and_is_retained() {
     for resources in [
         Template::load("source").resources(&[]),
         Template::load("destination").resources(&[]),
@@ -63,7 +63,7 @@ fn every_bucket_blocks_public_access_and_stays() {
                 block.len() == 4 && block.values().all(|blocked| blocked == true),
                 "{id}"
             );
-            // It stays, but for an empty one that a failed create would leave behind.
+            // The bucket is retained, except for an empty one after a failed creation.
             assert_eq!(resources[id]["DeletionPolicy"], "RetainExceptOnCreate", "{id}");
             assert_eq!(resources[id]["UpdateReplacePolicy"], "Retain", "{id}");
             assert_ne!(bucket["BucketEncryption"], Value::Null, "{id}");
@@ -72,7 +72,7 @@ fn every_bucket_blocks_public_access_and_stays() {
 }
 
 #[test]
-fn noncurrent_versions_expire_only_on_demand() {
+fn noncurrent_versions_expire_only_if_set() {
     let template = Template::load("destination");
     let rules = |days: &str| {
         let bucket = template.resources(&[("NoncurrentVersionExpirationDays", days)])["DestinationBucket"].clone();
@@ -88,7 +88,7 @@ fn noncurrent_versions_expire_only_on_demand() {
     );
 }
 
-/// Emulators are reached by http and have the account 000000000000, which AWS has not.
+/// Emulators use http and the account 000000000000, which does not exist on AWS.
 #[test]
 fn every_bucket_and_queue_denies_requests_without_tls() {
     let deny = |actions: &str, resources: Value| {
@@ -129,10 +129,10 @@ fn every_bucket_and_queue_denies_requests_without_tls() {
 }
 
 #[test]
-fn lifecycle_spares_every_upload_that_may_still_be_retried() {
+fn lifecycle_rule_aborts_no_upload_that_may_be_retried() {
     let days = number(&Template::load("destination").section("Parameters")["AbortIncompleteUploadDays"]["Default"]);
     let retention =
         &Template::load("source").resources(&[])["ReplicationQueue"]["Properties"]["MessageRetentionPeriod"];
-    // A copy in parts goes on as a message of its own, so twice the retention.
+    // A multipart copy resumes with a new message, which doubles the retention.
     assert!(days * 24 * 60 * 60 > 2 * number(retention));
 }

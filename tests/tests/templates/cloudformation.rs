@@ -1,4 +1,4 @@
-//! Reads a template and resolves it for given parameters, as far as the tests need it.
+//! Parser for a template that resolves parameters, conditions and functions.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,18 +7,18 @@ use std::path::PathBuf;
 use saphyr::{LoadableYamlNode, ScalarOwned, YamlOwned};
 use serde_json::{Map, Value, json};
 
-/// The root of the repository.
+/// Returns the root folder of the repository.
 pub(crate) fn repository() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
-/// The text of a file of the repository.
+/// Reads a file of the repository.
 pub(crate) fn text(path: &str) -> String {
     let path = repository().join(path);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("failed to read {}: {error}", path.display()))
 }
 
-/// A template as JSON, the short forms of its functions (`!Ref`) in their long form (`{"Ref": ..}`).
+/// A template as JSON, with functions in their long form (`!Ref` as `{"Ref": ..}`).
 pub(crate) struct Template {
     root: Value,
 }
@@ -36,12 +36,12 @@ impl Template {
         }
     }
 
-    /// A top-level section, empty where it is absent.
+    /// Returns a top-level section, empty if it is absent.
     pub(crate) fn section(&self, name: &str) -> Map<String, Value> {
         self.root[name].as_object().cloned().unwrap_or_default()
     }
 
-    /// The unresolved statements of a role's policies with the name of the condition each depends on.
+    /// Returns the unresolved statements of a role's policies, each with the name of its condition.
     pub(crate) fn statements(&self, role: &str) -> Vec<(Option<String>, Value)> {
         let policies = &self.root["Resources"][role]["Properties"]["Policies"];
         let policies = policies.as_array().unwrap_or_else(|| panic!("{role} has no policies"));
@@ -60,9 +60,9 @@ impl Template {
             .collect()
     }
 
-    /// The resources that exist with these parameters, with every condition, parameter and `Fn::If` resolved.
+    /// Returns the resources that exist with these parameters, with conditions, parameters and `Fn::If` resolved.
     ///
-    /// What only AWS knows stays readable: `!Ref Queue` is `Queue`, `!GetAtt Queue.Arn` is `Queue.Arn`.
+    /// Values that only AWS knows are their names: `!Ref Queue` is `Queue`, `!GetAtt Queue.Arn` is `Queue.Arn`.
     pub(crate) fn resources(&self, overrides: &[(&str, &str)]) -> BTreeMap<String, Value> {
         let mut parameters: Map<String, Value> = Map::new();
         for (name, definition) in self.section("Parameters") {
@@ -92,7 +92,7 @@ impl Template {
     }
 }
 
-/// The elements of an array, or the value itself as the only one, as IAM reads it.
+/// Returns the elements of an array, or a single value as the only element, as IAM reads it.
 pub(crate) fn array(value: &Value) -> Vec<Value> {
     match value {
         Value::Array(elements) => elements.clone(),
@@ -101,7 +101,7 @@ pub(crate) fn array(value: &Value) -> Vec<Value> {
     }
 }
 
-/// The strings of an array or of a single string.
+/// Returns the strings of an array, or a single string as the only element.
 pub(crate) fn strings(value: &Value) -> Vec<String> {
     let string = |element: &Value| element.as_str().map(str::to_owned);
     array(value)
@@ -125,16 +125,16 @@ impl Resolver {
     }
 
     fn holds(&self, expression: &Value) -> bool {
-        let (function, argument) = function(expression).unwrap_or_else(|| panic!("no condition: {expression}"));
+        let (function, argument) = function(expression).unwrap_or_else(|| panic!("not a condition: {expression}"));
         let arguments = array(argument);
         match (function, arguments.as_slice()) {
             ("Condition", [Value::String(name)]) => self.condition(name),
-            // CloudFormation compares texts: a number is the text that it is written as.
+            // CloudFormation compares strings, and a number as the string in the template.
             ("Fn::Equals", [left, right]) => self.text(left) == self.text(right),
             ("Fn::Not", [inner]) => !self.holds(inner),
             ("Fn::And", all) => all.iter().all(|inner| self.holds(inner)),
             ("Fn::Or", any) => any.iter().any(|inner| self.holds(inner)),
-            _ => panic!("not understood: {expression}"),
+            _ => panic!("not supported: {expression}"),
         }
     }
 
@@ -145,7 +145,7 @@ impl Resolver {
         })
     }
 
-    /// `None` stands for `AWS::NoValue`.
+    /// Resolves a value; `None` is `AWS::NoValue`.
     fn resolve(&self, value: &Value) -> Option<Value> {
         if let Some((function, argument)) = function(value) {
             return self.call(function, argument);
@@ -173,7 +173,7 @@ impl Resolver {
             ("Fn::Sub", Value::String(pattern)) => Some(Value::from(self.substitute(pattern))),
             ("Fn::Split", Value::Array(arguments)) => {
                 let [Value::String(separator), joined] = arguments.as_slice() else {
-                    panic!("not understood: Fn::Split {argument}")
+                    panic!("not supported: Fn::Split {argument}")
                 };
                 let joined = self.resolve(joined)?;
                 let text = joined.as_str().unwrap_or_else(|| panic!("not a text: {joined}"));
@@ -181,11 +181,11 @@ impl Resolver {
             }
             ("Fn::If", Value::Array(arguments)) => {
                 let [Value::String(condition), then, otherwise] = arguments.as_slice() else {
-                    panic!("not understood: Fn::If {argument}")
+                    panic!("not supported: Fn::If {argument}")
                 };
                 self.resolve(if self.condition(condition) { then } else { otherwise })
             }
-            _ => panic!("not understood: {function} {argument}"),
+            _ => panic!("not supported: {function} {argument}"),
         }
     }
 
@@ -199,10 +199,10 @@ impl Resolver {
     }
 }
 
-/// The intrinsic function that this value is a call of.
+/// Returns the intrinsic function that a value calls, with its argument.
 ///
-/// `Condition` is one only as the single field of a condition's expression; a resource and a policy statement have a
-/// field of that name, but never alone.
+/// `Condition` is a function only as the single field of an object: a resource or a policy statement has other fields
+/// too.
 fn function(value: &Value) -> Option<(&str, &Value)> {
     let fields = value.as_object().filter(|fields| fields.len() == 1)?;
     let (name, argument) = fields.iter().next()?;
@@ -220,7 +220,7 @@ fn json_of(node: &YamlOwned) -> Value {
         YamlOwned::Mapping(fields) => {
             let key = |node: &YamlOwned| match json_of(node) {
                 Value::String(key) => key,
-                other => panic!("a key that is no string: {other}"),
+                other => panic!("key is not a string: {other}"),
             };
             Value::Object(fields.iter().map(|(name, field)| (key(name), json_of(field))).collect())
         }
@@ -233,7 +233,7 @@ fn json_of(node: &YamlOwned) -> Value {
             };
             json!({ long: json_of(inner) })
         }
-        // CloudFormation takes no aliases: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/template-formats.html
-        other => panic!("not understood: {other:?}"),
+        // CloudFormation supports no aliases: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/template-formats.html
+        other => panic!("not supported: {other:?}"),
     }
 }

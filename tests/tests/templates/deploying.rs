@@ -1,4 +1,4 @@
-//! What the documents tell people to deploy, and how `make deploy` checks it.
+//! The deployment that the documents describe, and the check before `make deploy`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::cloudformation::{repository, text};
 use super::tables::{self, CONFIGURATION, MIGRATION};
 
-/// The files below a folder whose names end in `extension`.
+/// Returns the files below a folder with this extension.
 fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let paths = entries.map(|entry| entry.map(|entry| entry.path()));
@@ -29,7 +29,7 @@ fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
 }
 
 #[test]
-fn every_document_names_the_stacks_that_the_documents_deploy() {
+fn documents_name_only_the_deployed_stacks() {
     let config = text("infra/samconfig.toml");
     let deployed: BTreeSet<&str> = config
         .lines()
@@ -58,15 +58,15 @@ fn every_document_names_the_stacks_that_the_documents_deploy() {
     assert!(named >= 8, "{named}");
 }
 
-/// The event types that bucket-wiring asks for.
+/// Returns the event types that bucket-wiring subscribes to.
 fn event_types(engine: &str, propagate_deletes: &str) -> BTreeSet<String> {
     let properties = json!({
         "SourceBucketName": "source", "SourceRegion": "us-east-1", "DestinationBucketName": "destination",
         "DestinationRegion": "eu-central-1", "DestinationBucketOwner": "123456789012", "Ownership": "exclusive",
         "StateBucketName": "state", "AccountId": "123456789012", "ReplicationEngine": engine, "EventSource": "queue",
-        "QueueArn": "arn:aws:sqs:us-east-1:123456789012:ours", "EventRuleName": "", "KeyPrefix": "",
+        "QueueArn": "arn:aws:sqs:us-east-1:123456789012:own-queue", "EventRuleName": "", "KeyPrefix": "",
         "PropagateDeletes": propagate_deletes, "EnableVersioning": "false", "DestinationKmsKeyArn": "",
-        "ReplicationRoleArn": "arn:aws:iam::123456789012:role/ours",
+        "ReplicationRoleArn": "arn:aws:iam::123456789012:role/own-role",
     });
     let properties: Map<String, Value> = properties.as_object().cloned().unwrap_or_default();
     let properties = WiringProperties::parse(&properties).unwrap_or_else(|error| panic!("{error}"));
@@ -75,9 +75,9 @@ fn event_types(engine: &str, propagate_deletes: &str) -> BTreeSet<String> {
     events.into_iter().map(str::to_owned).collect()
 }
 
-/// An overlap is found before the deployment by comparing with this table.
+/// Operators compare their notifications with this table to find an overlap before the deployment.
 #[test]
-fn migration_names_every_event_type_that_is_subscribed_to() {
+fn migration_names_every_subscribed_event_type() {
     let documented: Vec<BTreeSet<String>> = tables::table(MIGRATION, "## 2. Check the source bucket")
         .iter()
         .map(|row| tables::code(&row[0]).into_iter().collect())
@@ -87,7 +87,7 @@ fn migration_names_every_event_type_that_is_subscribed_to() {
     assert_eq!(documented, [copying, deleting, event_types("crr", "false")]);
 }
 
-/// Runs the check that comes before `make deploy` on a copy of `infra/samconfig.toml`.
+/// Runs the check of `make deploy` on a copy of `infra/samconfig.toml`; returns whether it passed, and its output.
 fn check(config: &str) -> (bool, String) {
     let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
     let write = |path: &str, text: &str| {
@@ -103,34 +103,35 @@ fn check(config: &str) -> (bool, String) {
         .env_remove("MAKEFLAGS")
         .output()
         .unwrap_or_else(|error| panic!("make: {error}"));
-    let said = [output.stdout, output.stderr].concat();
-    (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+    let printed = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8_lossy(&printed).into_owned())
 }
 
 #[test]
-fn deploy_takes_a_file_that_is_filled_in_and_names_the_lines_that_are_not() {
+fn deploy_check_names_every_line_that_is_not_filled_in() {
     let config = text("infra/samconfig.toml");
-    let (taken, said) = check(&config);
-    assert!(!taken);
+    let (passed, printed) = check(&config);
+    assert!(!passed);
     for line in [
         "infra/samconfig.toml:",
         "BucketName=FILL-IN",
         "SourceBucketName=FILL-IN",
     ] {
-        assert!(said.contains(line), "{line} in {said}");
+        assert!(printed.contains(line), "{line} in {printed}");
     }
-    assert!(said.contains("fill in infra/samconfig.toml"), "{said}");
+    assert!(printed.contains("fill in infra/samconfig.toml"), "{printed}");
 
-    // Comments stay as they are, also at the end of a line.
+    // A comment may contain FILL-IN, also at the end of a line.
     let filled = config.replace("=FILL-IN", "=a-bucket");
-    assert!(filled.contains("FILL-IN"), "a comment says what to replace");
-    let (taken, said) = check(&filled.replace("\"BucketName=a-bucket\",", "\"BucketName=a-bucket\", # was FILL-IN"));
-    assert!(taken, "{said}");
+    assert!(filled.contains("FILL-IN"), "a comment names FILL-IN");
+    let commented = filled.replace("\"BucketName=a-bucket\",", "\"BucketName=a-bucket\", # was FILL-IN");
+    let (passed, printed) = check(&commented);
+    assert!(passed, "{printed}");
 }
 
-/// Which of its two names S3 sends when a job's role is passed is not documented.
+/// AWS does not document which of the two service names S3 sends when a job's role is passed.
 #[test]
-fn operator_may_pass_the_role_of_jobs_under_both_names_of_the_service() {
+fn operator_policy_allows_passing_the_job_role_to_both_service_names() {
     let page = text(CONFIGURATION);
     let (_, section) = page
         .split_once("\n### Operator\n")

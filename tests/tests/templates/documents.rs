@@ -1,4 +1,4 @@
-//! Parameters, and the tables of the documents.
+//! Parameters, and the tables of the documents that list them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -35,7 +35,7 @@ fn every_parameter_is_grouped_labelled_described_and_bounded() {
                 }
                 other => panic!("{parameter} is a {other}"),
             };
-            assert!(bounded, "{parameter} takes anything");
+            assert!(bounded, "{parameter} has no bounds");
         }
     }
 }
@@ -100,7 +100,7 @@ fn documents_list_every_output_and_alarm() {
     );
 }
 
-/// A statement of a role, as a document and the template have it: its actions and its setting.
+/// Statements of a role by `Sid`: their actions and the setting that they depend on.
 type Statements = BTreeMap<String, (Vec<String>, String)>;
 
 fn documented_statements(heading: &str, statements: &mut Statements) {
@@ -111,7 +111,7 @@ fn documented_statements(heading: &str, statements: &mut Statements) {
         );
         let statement = (tables::code(&row[1]), row[3].clone());
         let earlier = statements.insert(tables::code(&row[0]).concat(), statement);
-        assert!(earlier.is_none(), "{heading}: twice {row:?}");
+        assert!(earlier.is_none(), "{heading}: duplicate {row:?}");
     }
 }
 
@@ -143,28 +143,28 @@ fn configuration_lists_every_statement_with_its_actions_and_condition() {
                 )
             })
             .collect();
-        assert_eq!(declared.len(), statements.len(), "{role}: a name twice");
+        assert_eq!(declared.len(), statements.len(), "{role}: duplicate Sid");
         assert_eq!(documented, declared, "{role}");
     }
 }
 
-/// How CONFIGURATION.md says a condition of the template.
+/// Returns CONFIGURATION.md's text for a condition of the template.
 fn setting_of(condition: Option<&str>) -> &'static str {
     match condition {
         None => "always",
         Some("HasPropagateDeletes") => "`PropagateDeletes=true`",
         Some("HasEnableVersioning") => "`EnableVersioning=true`",
-        Some("HasVersioningDemand") => "`EnableVersioning=true`, or `ReplicationReplicationEngine=crr` or `both`",
-        Some("HasOwnReplicationRole") => "`ReplicationReplicationEngine=crr` or `both`, `ReplicationRoleArn` empty",
+        Some("HasVersioningDemand") => "`EnableVersioning=true`, or `ReplicationEngine=crr` or `both`",
+        Some("HasOwnReplicationRole") => "`ReplicationEngine=crr` or `both`, `ReplicationRoleArn` empty",
         Some("HasReplicationRoleArn") => "`ReplicationRoleArn` set",
-        Some("HasEventBridge") => "`EventSource=eventbridge`, `ReplicationReplicationEngine=lambda` or `both`",
+        Some("HasEventBridge") => "`EventSource=eventbridge`, `ReplicationEngine=lambda` or `both`",
         Some("HasSourceKmsKey") => "`SourceKmsKeyArn` set",
         Some("HasAclCopies") => "`Acl=copy`",
         Some("HasSharedOwnership") => "`Ownership=shared`",
         Some("HasKmsKeyMapSourceKeys") => "`KmsKeyMapSourceKeyArns` set",
         Some("HasKmsKeyMapDestinationKeys") => "`KmsKeyMapDestinationKeyArns` set",
         Some("HasDestinationKmsKey") => "`DestinationKmsKeyArn` set",
-        Some(other) => panic!("CONFIGURATION.md has no words for {other}"),
+        Some(other) => panic!("CONFIGURATION.md has no text for {other}"),
     }
 }
 

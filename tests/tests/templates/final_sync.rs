@@ -1,4 +1,4 @@
-//! The final sync: state machine, roles, schedule.
+//! State machine, roles and schedule of the final sync.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 use super::cloudformation::{Template, array, strings};
 use super::{EVERYTHING, all_statements, number, string};
 
-/// The definition of the state machine with these parameters.
+/// Returns the definition of the state machine with these parameters.
 fn final_sync_definition(overrides: &[(&str, &str)]) -> Value {
     let resources = Template::load("source").resources(overrides);
     let definition = &resources["FinalSyncStateMachine"]["Properties"]["DefinitionString"];
     serde_json::from_str(string(definition)).unwrap_or_else(|error| panic!("{error}: {definition}"))
 }
 
-/// The states of a state machine, those inside of its maps too, with their names.
+/// Returns the states of a state machine with their names, including the states inside maps.
 fn all_states(definition: &Value) -> Vec<(String, Value)> {
     let states = definition["States"].as_object().cloned().unwrap_or_default();
     states
@@ -45,17 +45,17 @@ fn final_sync_reads_a_manifest_in_bounded_batches_and_ends_in_a_summary() {
     assert_eq!(map["ItemReader"]["Parameters"]["Bucket"], "${StateBucket}");
     assert_eq!(map["ResultWriter"]["Parameters"]["Bucket"], "${StateBucket}");
     assert_eq!(map["ItemProcessor"]["ProcessorConfig"]["Mode"], "DISTRIBUTED");
-    // Stopped or not, the results are added up.
+    // The summary is written even if the run stops early.
     assert_eq!(
         (&map["Next"], &map["Catch"][0]["Next"]),
         (&json!("Conclude"), &json!("Conclude"))
     );
-    // A state hands on 256 KiB at most, and a batch is handed on twice: as input, and as what is left of it. The run,
-    // which all items share, is spelled once then; that makes room for what an item carries from run to run.
-    let shared = r#","run":{"execution":"e","userArguments":{}}"#.len();
-    let carried = r#","attempts":300,"idle":10,"due":1795813108"#.len();
+    // The output of a state has at most 256 KiB, and contains a batch twice: the input, and its unfinished items. The
+    // unfinished items contain the common run only once, which leaves room for each item's counters.
+    let run_bytes = r#","run":{"execution":"e","userArguments":{}}"#.len();
+    let counter_bytes = r#","attempts":300,"idle":10,"due":1795813108"#.len();
     let largest =
-        number(&map["ItemBatcher"]["MaxInputBytesPerBatch"]) + 1_000 * (carried.saturating_sub(shared) as u64);
+        number(&map["ItemBatcher"]["MaxInputBytesPerBatch"]) + 1_000 * (counter_bytes.saturating_sub(run_bytes) as u64);
     assert!((largest + 1_024) * 2 < 256 * 1024);
 }
 
@@ -75,20 +75,23 @@ fn final_sync_retries_and_reports_every_lost_batch() {
             );
         }
         let ends = state["Next"].is_string() || state["End"] == true || state["Default"].is_string();
-        assert!(ends || ["Fail", "Succeed"].contains(&kind), "{name} leads nowhere");
+        assert!(ends || ["Fail", "Succeed"].contains(&kind), "{name} has no next state");
     }
     let batch = final_sync_definition(&[])["States"]["SyncManifest"]["ItemProcessor"]["States"].clone();
     assert_eq!(batch["SyncBatch"]["Catch"][0]["Next"], "RecordLost");
-    // An invocation that is retried says so.
+    // The payload contains the number of retries.
     assert_eq!(
         batch["SyncBatch"]["Parameters"]["Payload"],
         json!({ "batch.$": "$", "retries.$": "$$.State.RetryCount" })
     );
-    // What is not done goes round: wait, then the same state with what is left.
+    // Unfinished items run again: a wait, then the same state with these items.
     assert_eq!(batch["IsFinished"]["Choices"][0]["Next"], "WaitForAnotherRun");
-    assert_eq!(batch["WaitForAnotherRun"]["Next"], "TakeWhatIsLeft");
+    assert_eq!(batch["WaitForAnotherRun"]["Next"], "SelectUnfinishedItems");
     assert_eq!(
-        (&batch["TakeWhatIsLeft"]["Next"], &batch["TakeWhatIsLeft"]["InputPath"]),
+        (
+            &batch["SelectUnfinishedItems"]["Next"],
+            &batch["SelectUnfinishedItems"]["InputPath"]
+        ),
         (&json!("SyncBatch"), &json!("$.answer.again"))
     );
 }
@@ -96,23 +99,23 @@ fn final_sync_retries_and_reports_every_lost_batch() {
 #[test]
 fn summary_of_a_run_is_resumed_until_it_is_finished() {
     let states = final_sync_definition(&[])["States"].clone();
-    // What the function resumes by is `summary.finished` of its own input.
+    // The function resumes if `summary.finished` of its input is false.
     assert_eq!(states["Conclude"]["ResultPath"], "$.summary");
     assert_eq!(states["Conclude"]["ResultSelector"]["finished.$"], "$.Payload.finished");
     assert_eq!(
         states["Conclude"]["Parameters"]["Payload"],
         json!({ "finalSync": "conclude", "begun.$": "$" })
     );
-    assert_eq!(states["Conclude"]["Next"], "IsAddedUp");
+    assert_eq!(states["Conclude"]["Next"], "IsSummaryFinished");
     assert_eq!(
-        states["IsAddedUp"]["Choices"],
+        states["IsSummaryFinished"]["Choices"],
         json!([{ "Variable": "$.summary.finished", "BooleanEquals": false, "Next": "Conclude" }])
     );
-    assert_eq!(states["IsAddedUp"]["Default"], "WasStopped");
+    assert_eq!(states["IsSummaryFinished"]["Default"], "WasStopped");
 }
 
 #[test]
-fn state_machine_may_run_itself_the_function_and_the_folder_of_final_syncs() {
+fn state_machine_may_access_only_itself_the_function_and_the_final_sync_prefix() {
     let resources = Template::load("source").resources(&[]);
     let name = &resources["FinalSyncStateMachine"]["Properties"]["StateMachineName"];
     assert_eq!(name, "${AWS::StackName}-final-sync");
@@ -131,7 +134,7 @@ fn state_machine_may_run_itself_the_function_and_the_folder_of_final_syncs() {
         "FinalSyncFunction.Arn".to_owned(),
         "${StateBucket.Arn}/final-sync/*".to_owned(),
         format!("{states}:stateMachine:{}", string(name)),
-        // Of a run and of its batches: https://docs.aws.amazon.com/step-functions/latest/dg/iam-policies-eg-dist-map.html
+        // Executions of a run and of its batches: https://docs.aws.amazon.com/step-functions/latest/dg/iam-policies-eg-dist-map.html
         format!("{states}:execution:{}:*", string(name)),
         format!("{states}:execution:{}/*", string(name)),
     ]
@@ -144,7 +147,7 @@ fn state_machine_may_run_itself_the_function_and_the_folder_of_final_syncs() {
 }
 
 #[test]
-fn only_its_service_takes_each_role_of_the_final_sync() {
+fn each_role_of_the_final_sync_trusts_only_its_service() {
     let resources = Template::load("source").resources(EVERYTHING);
     for (role, service) in [
         ("FinalSyncStateMachineRole", "states.amazonaws.com"),
@@ -158,7 +161,7 @@ fn only_its_service_takes_each_role_of_the_final_sync() {
             .collect();
         assert_eq!(services, [service], "{role}");
     }
-    // Passing the job's role is for whoever creates the job: no role of the stack may.
+    // The creator of a job passes its role. No role of the stack may.
     let passes = |statement: &Value| strings(&statement["Action"]).contains(&"iam:PassRole".to_owned());
     assert!(
         all_statements(&resources)
@@ -169,7 +172,7 @@ fn only_its_service_takes_each_role_of_the_final_sync() {
 }
 
 #[test]
-fn batch_role_writes_its_report_where_the_output_says() {
+fn batch_role_may_write_reports_at_the_prefix_of_the_output() {
     let template = Template::load("source");
     let resources = template.resources(&[]);
     let statements = all_statements(&resources)
@@ -187,7 +190,7 @@ fn batch_role_writes_its_report_where_the_output_says() {
 }
 
 #[test]
-fn final_sync_is_repeated_only_where_a_schedule_is_given() {
+fn final_sync_is_scheduled_only_if_a_schedule_is_set() {
     let template = Template::load("source");
     let default = template.resources(&[]);
     assert!(!default.contains_key("FinalSyncSchedule") && !default.contains_key("FinalSyncScheduleRole"));
@@ -205,9 +208,9 @@ fn final_sync_is_repeated_only_where_a_schedule_is_given() {
     assert_eq!(target["Input"], r#"{"manifestKey":"final-sync/all.csv"}"#);
 }
 
-/// Nothing else bounds how many invocations a job of S3 Batch Operations takes from the replicator.
+/// Only reserved concurrency limits the concurrent invocations of an S3 Batch Operations job.
 #[test]
-fn concurrency_of_the_final_sync_is_reserved_only_on_demand() {
+fn concurrency_of_the_final_sync_is_reserved_only_if_set() {
     let template = Template::load("source");
     let reserved = |overrides: &[(&str, &str)]| {
         let function = template.resources(overrides)["FinalSyncFunction"].clone();

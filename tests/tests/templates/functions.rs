@@ -25,11 +25,14 @@ fn every_function_has_its_own_role_log_group_and_alarm() {
     for (id, function) in functions(&resources) {
         let role = string(&function["Role"]).trim_end_matches(".Arn");
         assert_eq!(resources[role]["Type"], "AWS::IAM::Role", "{id}");
-        assert!(roles.insert(role), "{id} shares {role}");
+        assert!(roles.insert(role), "{id} has the role {role} of another function");
 
         let group = string(&function["LoggingConfig"]["LogGroup"]);
         assert!(number(&resources[group]["Properties"]["RetentionInDays"]) > 0, "{id}");
-        assert!(groups.insert(group), "{id} shares {group}");
+        assert!(
+            groups.insert(group),
+            "{id} has the log group {group} of another function"
+        );
 
         let watched = of_type(&resources, "AWS::CloudWatch::Alarm")
             .into_iter()
@@ -41,8 +44,8 @@ fn every_function_has_its_own_role_log_group_and_alarm() {
     }
 }
 
-/// Work that a function cannot do must end somewhere: a dead-letter queue, the deployment that asked for it, or the
-/// record of the state machine that did.
+/// A failed invocation must be visible: in a dead-letter queue, in the deployment that requested it, or in the results
+/// of the state machine.
 #[test]
 fn every_function_has_a_failure_destination() {
     let resources = Template::load("source").resources(&[]);
@@ -60,17 +63,17 @@ fn every_function_has_a_failure_destination() {
             let timeout = number(&deployment["Properties"]["ServiceTimeout"]);
             assert!(
                 timeout > number(&function["Timeout"]),
-                "{id} may still run when CloudFormation gives up"
+                "{id} may still run when CloudFormation times out"
             );
         }
-        // A state machine tries again and puts on record what the function could not do.
+        // A state machine retries, and records what the function could not do.
         let machines = of_type(&resources, "AWS::StepFunctions::StateMachine");
         let in_a_machine = machines
             .iter()
             .any(|(_, machine)| string(&machine["DefinitionString"]).contains(&format!("${{{id}.Arn}}")));
         assert!(
             !events.is_empty() || !deployments.is_empty() || in_a_machine,
-            "nothing notices when {id} fails"
+            "a failure of {id} is not visible"
         );
     }
 }
@@ -92,7 +95,7 @@ fn environment_has_only_variables_that_the_functions_read() {
         environment(&all, "ReplicatorFunction"),
         VARIABLES.iter().map(|variable| variable.name.to_owned()).collect()
     );
-    // Both copy, so both are told the same.
+    // Both functions reconcile keys, so both have the same variables.
     for resources in [&all, &Template::load("source").resources(&[])] {
         let variables = |id: &str| resources[id]["Properties"]["Environment"]["Variables"].clone();
         assert_eq!(variables("FinalSyncFunction"), variables("ReplicatorFunction"));
@@ -111,7 +114,7 @@ fn environment_has_only_variables_that_the_functions_read() {
 }
 
 #[test]
-fn every_alarm_ignores_silence_and_is_sent_when_an_address_is_given() {
+fn every_alarm_ignores_missing_data_and_notifies_the_given_address() {
     let template = Template::load("source");
     for (overrides, actions) in [(&[][..], Value::Null), (EVERYTHING, json!(["AlarmTopic"]))] {
         let resources = template.resources(overrides);
@@ -130,7 +133,7 @@ fn every_alarm_ignores_silence_and_is_sent_when_an_address_is_given() {
 /// By default Lambda ends a chain of messages to the function's own queue after about 16 hops:
 /// <https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html>
 #[test]
-fn functions_that_send_to_their_own_queue_may_do_so_often() {
+fn function_that_sends_to_its_own_queue_allows_recursive_loops() {
     let resources = Template::load("source").resources(&[]);
     let mut allowed = Vec::new();
     for (id, function) in functions(&resources) {
@@ -153,7 +156,7 @@ fn functions_that_send_to_their_own_queue_may_do_so_often() {
 }
 
 #[test]
-fn bucket_wiring_gets_all_it_needs_and_outlives_nothing_it_needs() {
+fn bucket_wiring_has_every_property_and_depends_on_the_queue_policy() {
     let wiring = Template::load("source").resources(EVERYTHING)["BucketWiring"].clone();
     assert_eq!(
         wiring["Properties"],
@@ -173,7 +176,7 @@ fn bucket_wiring_gets_all_it_needs_and_outlives_nothing_it_needs() {
 }
 
 #[test]
-fn replication_role_is_made_used_or_left_out() {
+fn replication_role_is_created_passed_or_omitted() {
     let template = Template::load("source");
     let given = "arn:aws:iam::123456789012:role/given";
     let cases = [
@@ -183,13 +186,13 @@ fn replication_role_is_made_used_or_left_out() {
         ("both", "", "ReplicationRole.Arn", true),
         ("crr", given, given, false),
     ];
-    for (engine, role, wired, made) in cases {
+    for (engine, role, wired, created) in cases {
         let resources = template.resources(&[("ReplicationEngine", engine), ("ReplicationRoleArn", role)]);
         assert_eq!(
             resources["BucketWiring"]["Properties"]["ReplicationRoleArn"], wired,
             "{engine} {role}"
         );
-        assert_eq!(resources.contains_key("ReplicationRole"), made, "{engine} {role}");
+        assert_eq!(resources.contains_key("ReplicationRole"), created, "{engine} {role}");
         let passed: Vec<Value> = all_statements(&resources)
             .into_iter()
             .filter(|(_, statement)| strings(&statement["Action"]).contains(&"iam:PassRole".to_owned()))
@@ -201,9 +204,9 @@ fn replication_role_is_made_used_or_left_out() {
                 statement["Resource"].clone()
             })
             .collect();
-        // A given role is handed over with every engine: leaving crr writes foreign rules back with it.
-        let requeued = if role.is_empty() { wired } else { role };
-        let expected: Vec<Value> = Some(requeued)
+        // A given role is passed with every engine: leaving crr writes the other rules back with it.
+        let passed_role = if role.is_empty() { wired } else { role };
+        let expected: Vec<Value> = Some(passed_role)
             .filter(|role| !role.is_empty())
             .map(Value::from)
             .into_iter()

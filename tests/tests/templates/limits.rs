@@ -1,4 +1,4 @@
-//! Limits of AWS that show only in what is rendered: the sizes of a role's policies and of a function's environment.
+//! AWS limits that depend on the rendered template: size of a role's policies and of a function's environment.
 
 use std::collections::BTreeMap;
 
@@ -8,19 +8,19 @@ use serde_json::{Map, Value};
 use super::cloudformation::{Template, array};
 use super::{EVERYTHING, Resources, functions, number, of_type, string};
 
-/// Characters of all inline policies of a role, white space aside.
+/// Maximum characters of all inline policies of a role, without white space.
 ///
 /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html>
 const POLICIES_LIMIT: usize = 10_240;
-/// Bytes of all variables of a function, measured as the JSON object that Lambda makes of them.
+/// Maximum bytes of all variables of a function, as the JSON object that Lambda stores.
 ///
 /// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
 const ENVIRONMENT_LIMIT: usize = 4_096;
 
-/// The shortest ARN of a KMS key: a list has most entries with it.
+/// Shortest ARN of a KMS key, with which a list has the most entries.
 const SHORTEST_KEY: &str = "arn:aws:kms:a:123456789012:key/a";
 
-/// Tells whether `CloudFormation` takes a text for a parameter.
+/// Returns whether `CloudFormation` accepts a value of a parameter.
 pub(crate) fn accepts(definition: &Value, value: &str) -> bool {
     let pattern = format!("^(?:{})$", string(&definition["AllowedPattern"]));
     let pattern = Regex::new(&pattern).unwrap_or_else(|error| panic!("{pattern}: {error}"));
@@ -29,13 +29,13 @@ pub(crate) fn accepts(definition: &Value, value: &str) -> bool {
     long_enough && length as u64 <= number(&definition["MaxLength"]) && pattern.is_match(value)
 }
 
-/// Repeats a text with commas between as often as there is room.
+/// Repeats a text, separated by commas, up to a length of `room`.
 fn repeated(item: &str, room: usize) -> String {
     let times = (room + 1) / (item.len() + 1);
     vec![item; times].join(",")
 }
 
-/// The longest text that a parameter takes, and the one with most entries where it is a list.
+/// Returns the longest value of a parameter; for a list, the one with the most entries.
 fn longest_text(name: &str, definition: &Value) -> String {
     if definition["AllowedValues"].is_array() {
         let allowed = array(&definition["AllowedValues"]);
@@ -60,11 +60,11 @@ fn longest_text(name: &str, definition: &Value) -> String {
         "FinalSyncManifestKey" => filled("final-sync/", ""),
         _ => filled("", ""),
     };
-    assert!(accepts(definition, &value), "{name} does not take {value}");
+    assert!(accepts(definition, &value), "{name} does not accept {value}");
     value
 }
 
-/// The template with every optional part, and with the largest value of each parameter.
+/// Resolves the template with every optional part and the largest value of each parameter.
 fn largest() -> Resources {
     let template = Template::load("source");
     let switches: BTreeMap<&str, &str> = EVERYTHING.iter().copied().chain([("Ownership", "shared")]).collect();
@@ -89,7 +89,7 @@ fn largest() -> Resources {
     template.resources(&overrides)
 }
 
-/// Replaces what only AWS knows by something as long as it can be.
+/// Replaces values that only AWS knows by texts of their maximum length.
 fn deployed(value: &Value, resources: &Resources) -> Value {
     match value {
         Value::Array(elements) => elements.iter().map(|element| deployed(element, resources)).collect(),
@@ -110,7 +110,7 @@ fn deployed_text(text: &str, resources: &Resources) -> String {
     let bucket_arn = format!("arn:aws-us-gov:s3:::{}", "b".repeat(63));
     let attribute = text.strip_suffix(".Arn").map(|id| &resources[id]["Type"]);
     if let Some(kind) = attribute {
-        // A log group's ARN has the stack's name, of 128 characters at most, in it.
+        // The ARN of a log group contains the stack name, which has at most 128 characters.
         return if kind == "AWS::S3::Bucket" {
             bucket_arn
         } else {
@@ -118,7 +118,7 @@ fn deployed_text(text: &str, resources: &Resources) -> String {
         };
     }
     if resources.contains_key(text) {
-        // A queue's URL; every other reference is shorter.
+        // Length of a queue URL; every other reference is shorter.
         return "x".repeat(140);
     }
     let mut text = text.to_owned();
@@ -135,12 +135,12 @@ fn deployed_text(text: &str, resources: &Resources) -> String {
             text = longest;
         }
     }
-    assert!(!text.contains("${"), "what is {text}?");
+    assert!(!text.contains("${"), "cannot resolve {text}");
     text
 }
 
 #[test]
-fn policies_of_every_role_fit_with_everything_enabled_and_the_largest_values() {
+fn policies_of_every_role_are_within_iam_limits() {
     let resources = largest();
     let roles = of_type(&resources, "AWS::IAM::Role");
     assert!(roles.len() >= 6);
@@ -155,7 +155,7 @@ fn policies_of_every_role_fit_with_everything_enabled_and_the_largest_values() {
 }
 
 #[test]
-fn environment_of_every_function_fits_with_everything_enabled_and_the_largest_values() {
+fn environment_of_every_function_is_within_lambda_limits() {
     let resources = largest();
     for (id, function) in functions(&resources) {
         let length = deployed(&function["Environment"]["Variables"], &resources)

@@ -1,7 +1,7 @@
-//! What the templates promise, and that the documents say the same.
+//! Tests of the templates, and of the documents that describe them.
 //!
-//! The emulator ignores much of this (permissions of event sources, encryption, lifecycle, bounds of timeouts), so
-//! these tests are what proves it.
+//! The emulator ignores permissions of event sources, encryption, lifecycle rules and timeout limits, so only these
+//! tests cover them.
 #![expect(
     clippy::indexing_slicing,
     reason = "a field that a JSON value does not have is null, not a panic"
@@ -24,7 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cloudformation::{array, strings};
 use serde_json::Value;
 
-/// Every optional part of the source template at once.
+/// Parameters that enable every optional part of the source template.
 const EVERYTHING: &[(&str, &str)] = &[
     ("ReplicationEngine", "both"),
     ("EventSource", "eventbridge"),
@@ -75,7 +75,7 @@ fn string(value: &Value) -> &str {
     value.as_str().unwrap_or_else(|| panic!("not a string: {value}"))
 }
 
-/// The queue an SQS event source of a function reads from, and the event source.
+/// Returns each SQS event source of a function with the logical id of its queue.
 fn queue_events(function: &Value) -> Vec<(String, Value)> {
     let events = function["Events"].as_object().cloned().unwrap_or_default();
     let of_queues = events.into_values().filter(|event| event["Type"] == "SQS");
@@ -91,7 +91,7 @@ fn queue_events(function: &Value) -> Vec<(String, Value)> {
         .collect()
 }
 
-/// Every statement of every policy, trust policies included, with the logical id it belongs to.
+/// Returns every statement of every policy, trust policies included, with the logical id of its resource.
 fn all_statements(resources: &Resources) -> Vec<(String, Value)> {
     let mut found = Vec::new();
     for (id, resource) in resources {

@@ -1,4 +1,4 @@
-//! Who may do what.
+//! Permissions of roles and resource policies.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ fn statement_of(resources: &Resources, owner: &str, sid: &str) -> Value {
 }
 
 #[test]
-fn no_statement_is_wider_than_it_says() {
+fn no_statement_has_wildcard_actions_or_resources() {
     let template = Template::load("source");
     let given = [
         EVERYTHING,
@@ -38,15 +38,15 @@ fn no_statement_is_wider_than_it_says() {
             for action in strings(&statement["Action"]) {
                 assert!(!action.contains('*'), "{id} {sid}: {action}");
             }
-            // Listing rules is of no single rule: IAM knows no resource for it.
+            // IAM supports no narrower resource for this action.
             if strings(&statement["Action"]) == ["events:ListRules"] {
                 assert_eq!(statement["Resource"], "*");
                 continue;
             }
             for resource in strings(&statement["Resource"]) {
-                // A wildcard stands only at the end, and behind the name of a bucket.
+                // A wildcard is allowed only at the end, after the name of a bucket.
                 let fixed = resource.strip_suffix('*').unwrap_or(&resource);
-                // The executions of one state machine, too.
+                // The executions of one state machine are allowed too.
                 let fixed = fixed.strip_suffix("-final-sync:").unwrap_or(fixed);
                 assert!(
                     !fixed.is_empty() && !fixed.ends_with(':') && !fixed.contains('*'),
@@ -63,7 +63,7 @@ fn no_statement_is_wider_than_it_says() {
 }
 
 #[test]
-fn statements_on_destination_and_state_bucket_end_with_their_owner() {
+fn statements_on_destination_and_state_bucket_require_their_owner() {
     let template = Template::load("source");
     for (given, owner) in [("", "AWS::AccountId"), ("210987654321", "210987654321")] {
         let resources = template.resources(&[EVERYTHING, &[("DestinationBucketOwner", given)]].concat());
@@ -95,7 +95,7 @@ fn statements_on_destination_and_state_bucket_end_with_their_owner() {
 }
 
 #[test]
-fn object_permissions_end_at_the_prefix() {
+fn object_permissions_are_limited_to_the_prefix() {
     let resources = Template::load("source").resources(&[&[("KeyPrefix", "in/")], EVERYTHING].concat());
     let mut checked = 0;
     for (id, statement) in all_statements(&resources) {
@@ -158,9 +158,9 @@ fn default_replicator_has_exactly_the_permissions_of_a_copy() {
     assert_eq!(actions, expected.map(str::to_owned).into());
 }
 
-/// A HEAD with checksum mode needs both: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html>
+/// A HEAD with checksum mode requires both actions: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html>
 #[test]
-fn every_source_key_may_be_used_for_a_head_with_checksums() {
+fn every_source_kms_key_allows_a_head_with_checksums() {
     let resources = Template::load("source").resources(EVERYTHING);
     for role in ["ReplicatorRole", "FinalSyncRole"] {
         for sid in ["DecryptSourceObjects", "DecryptWithSourceKeysOfTheMap"] {
@@ -176,7 +176,7 @@ fn every_source_key_may_be_used_for_a_head_with_checksums() {
 
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock-managing.html#object-lock-managing-replication>
 #[test]
-fn replication_reads_the_locks_of_source_objects() {
+fn replication_role_may_read_object_lock_of_source_objects() {
     let resources = Template::load("source").resources(&[("ReplicationEngine", "crr")]);
     let actions = role_actions(&resources, "ReplicationRole");
     for action in ["s3:GetObjectRetention", "s3:GetObjectLegalHold"] {
@@ -184,9 +184,10 @@ fn replication_reads_the_locks_of_source_objects() {
     }
 }
 
-/// AWS documents no condition for these two services: one that the service does not send would refuse every job.
+/// AWS documents no condition keys for S3 and S3 Batch Operations. A condition on a key that is not sent would deny
+/// every request.
 #[test]
-fn trust_has_conditions_only_where_the_service_documents_them() {
+fn trust_policies_have_conditions_only_if_the_service_documents_them() {
     let resources = Template::load("source").resources(EVERYTHING);
     let mut checked = BTreeSet::new();
     for (id, statement) in all_statements(&resources) {
@@ -208,7 +209,7 @@ fn trust_has_conditions_only_where_the_service_documents_them() {
 }
 
 #[test]
-fn replication_of_encrypted_objects_needs_the_key_of_the_replicas() {
+fn replication_of_encrypted_objects_requires_the_destination_key() {
     let rule = Template::load("source").section("Rules")["ReplicationOfEncryptedObjectsHasItsKey"].clone();
     let given = |name: &str| json!({ "Fn::Not": [{ "Fn::Equals": [{ "Ref": name }, ""] }] });
     assert_eq!(
@@ -219,7 +220,7 @@ fn replication_of_encrypted_objects_needs_the_key_of_the_replicas() {
 }
 
 #[test]
-fn encryption_of_copies_is_sent_with_its_key_and_contradictions_are_refused() {
+fn destination_encryption_is_passed_with_its_key_and_requires_one() {
     let template = Template::load("source");
     let key = (
         "DestinationKmsKeyArn",
@@ -256,7 +257,7 @@ fn encryption_of_copies_is_sent_with_its_key_and_contradictions_are_refused() {
 }
 
 #[test]
-fn final_sync_may_what_the_replicator_may_and_keep_results() {
+fn final_sync_has_the_object_permissions_of_the_replicator() {
     for overrides in [&[][..], EVERYTHING] {
         let resources = Template::load("source").resources(overrides);
         let of_objects = |role: &str| -> Vec<Value> {
@@ -287,7 +288,7 @@ fn final_sync_may_what_the_replicator_may_and_keep_results() {
 }
 
 #[test]
-fn access_lists_are_touched_only_where_they_are_copied() {
+fn acl_permissions_exist_only_if_acls_are_copied() {
     let template = Template::load("source");
     let permissions = |overrides: &[(&str, &str)]| -> BTreeSet<String> {
         let actions = role_actions(&template.resources(overrides), "ReplicatorRole").into_iter();
@@ -308,7 +309,7 @@ fn access_lists_are_touched_only_where_they_are_copied() {
 }
 
 #[test]
-fn versions_are_removed_only_where_ownership_is_shared() {
+fn version_deletes_are_allowed_only_with_shared_ownership() {
     let template = Template::load("source");
     for role in ["ReplicatorRole", "FinalSyncRole"] {
         let permissions = |overrides: &[(&str, &str)]| role_actions(&template.resources(overrides), role);
@@ -329,7 +330,7 @@ fn versions_are_removed_only_where_ownership_is_shared() {
 }
 
 #[test]
-fn keys_of_the_map_are_used_through_s3_only() {
+fn kms_keys_of_the_map_are_usable_only_through_s3() {
     let resources = Template::load("source").resources(EVERYTHING);
     let statement = |sid: &str| statement_of(&resources, "ReplicatorRole", sid);
     let key = |region: &str, name: &str| format!("arn:aws:kms:{region}:123456789012:key/{name}");
@@ -350,15 +351,15 @@ fn keys_of_the_map_are_used_through_s3_only() {
 }
 
 #[test]
-fn upload_journal_is_kept_where_nothing_expires() {
+fn upload_journal_entries_never_expire() {
     let resources = Template::load("source").resources(&[]);
     let statements = all_statements(&resources);
     let journal = statements
         .iter()
-        .find(|(_, statement)| statement["Sid"] == "KeepUploadJournal");
+        .find(|(_, statement)| statement["Sid"] == "WriteUploadJournal");
     let journal = journal.map(|(_, statement)| statement["Resource"].clone());
     assert_eq!(journal, Some(json!("${StateBucket.Arn}/uploads/*")));
-    // One rule, which ends no object and reaches no other folder.
+    // The only lifecycle rule expires no object and applies to no other prefix.
     let rules = array(&resources["StateBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]);
     assert_eq!(
         rules,
@@ -370,7 +371,7 @@ fn upload_journal_is_kept_where_nothing_expires() {
 }
 
 #[test]
-fn bounds_of_parts_are_those_of_the_code() {
+fn part_size_limits_match_the_code() {
     let parameters = Template::load("source").section("Parameters");
     for name in ["MultipartThresholdBytes", "PartSizeBytes"] {
         let bounds = (
@@ -402,9 +403,9 @@ fn default_bucket_wiring_has_exactly_the_permissions_of_a_notification() {
 }
 
 #[test]
-fn nothing_can_delete_unless_deletes_are_propagated() {
-    // Tags and annotations go where the source's went; entries of the upload journal are ours.
-    const AROUND: [&str; 3] = [
+fn no_role_may_delete_objects_unless_deletes_are_propagated() {
+    // Attribute updates delete tags and annotations; s3ferry also deletes its own journal entries.
+    const ATTRIBUTE_DELETES: [&str; 3] = [
         "s3:DeleteObjectAnnotation",
         "s3:DeleteObjectVersionAnnotation",
         "s3:DeleteObjectVersionTagging",
@@ -419,7 +420,7 @@ fn nothing_can_delete_unless_deletes_are_propagated() {
         actions
             .filter(|action| {
                 let deletes = action.starts_with("s3:") && action.contains("Delete");
-                deletes && !AROUND.contains(&action.as_str())
+                deletes && !ATTRIBUTE_DELETES.contains(&action.as_str())
             })
             .collect()
     };

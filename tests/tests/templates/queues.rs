@@ -33,12 +33,12 @@ fn every_queue_event_source_reports_batch_item_failures_and_is_bounded() {
             );
             assert!(number(&event["ScalingConfig"]["MaximumConcurrency"]) >= 2, "{id}");
         }
-        // See the template: an account with the initial limit has no concurrency to reserve.
+        // An account with the initial concurrency limit cannot reserve any; see the template.
         assert_eq!(function["ReservedConcurrentExecutions"], Value::Null, "{id}");
     }
 }
 
-/// Lambda refuses a batch of more than 10 without a window of at least a second.
+/// Lambda requires a batching window of at least a second for a batch of more than 10 messages.
 #[test]
 fn batch_larger_than_ten_always_has_a_window() {
     let parameters = Template::load("source").section("Parameters");
@@ -61,7 +61,7 @@ fn default_batch_is_copied_in_one_round() {
 }
 
 #[test]
-fn queues_keep_messages_for_fourteen_days_and_take_the_largest_event() {
+fn queues_retain_messages_for_fourteen_days_and_accept_the_largest_event() {
     let resources = Template::load("source").resources(&[]);
     for (id, queue) in of_type(&resources, "AWS::SQS::Queue") {
         assert_eq!(number(&queue["MessageRetentionPeriod"]), 14 * 24 * 60 * 60, "{id}");
@@ -72,14 +72,14 @@ fn queues_keep_messages_for_fourteen_days_and_take_the_largest_event() {
 }
 
 #[test]
-fn dead_letters_fit_into_their_queue() {
+fn dead_letter_queue_accepts_messages_of_the_maximum_size() {
     let resources = Template::load("source").resources(&[]);
     let size = |id: &str| number(&resources[id]["Properties"]["MaximumMessageSize"]);
     assert!(size("ReplicationDeadLetterQueue") >= size("ReplicationQueue"));
 }
 
 #[test]
-fn queue_policy_admits_only_the_bucket_of_this_account_and_the_own_rule() {
+fn queue_policy_allows_only_the_source_bucket_and_the_event_rule() {
     let template = Template::load("source");
     let statements = |overrides| {
         let resources = template.resources(overrides);
@@ -98,17 +98,17 @@ fn queue_policy_admits_only_the_bucket_of_this_account_and_the_own_rule() {
         "Action": ["sqs:SendMessage"], "Resource": "ReplicationQueue.Arn",
         "Condition": { "ArnEquals": { "aws:SourceArn": "ReplicationEventRule.Arn" } },
     });
-    let admitted = |overrides| -> Vec<Value> {
+    let allowed = |overrides| -> Vec<Value> {
         let statements: Vec<Value> = statements(overrides);
         statements
             .into_iter()
             .filter(|statement| statement["Effect"] != "Deny")
             .collect()
     };
-    assert_eq!(admitted(&[]), std::slice::from_ref(&bucket));
-    assert_eq!(admitted(&[("EventSource", "eventbridge")]), [bucket.clone(), rule]);
+    assert_eq!(allowed(&[]), std::slice::from_ref(&bucket));
+    assert_eq!(allowed(&[("EventSource", "eventbridge")]), [bucket.clone(), rule]);
     assert_eq!(
-        admitted(&[("EventSource", "eventbridge"), ("ReplicationEngine", "crr")]),
+        allowed(&[("EventSource", "eventbridge"), ("ReplicationEngine", "crr")]),
         [bucket]
     );
 }
@@ -116,7 +116,7 @@ fn queue_policy_admits_only_the_bucket_of_this_account_and_the_own_rule() {
 #[test]
 fn event_rule_names_bucket_prefix_and_detail_types() {
     let template = Template::load("source");
-    // By these words the bucket-wiring function tells the rules of s3ferry's other stacks from foreign ones.
+    // By this text bucket-wiring distinguishes the rules of other s3ferry stacks from foreign rules.
     let rule = &template.resources(&[("EventSource", "eventbridge")])["ReplicationEventRule"]["Properties"];
     assert!(
         string(&rule["Description"]).ends_with("for s3ferry's replication queue"),

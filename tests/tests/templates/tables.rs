@@ -1,4 +1,4 @@
-//! Reads the tables of the documents.
+//! Parser for the tables of the documents.
 
 use super::cloudformation::text;
 
@@ -6,7 +6,7 @@ pub(crate) const CONFIGURATION: &str = "docs/CONFIGURATION.md";
 pub(crate) const MIGRATION: &str = "docs/MIGRATION.md";
 pub(crate) const RUNBOOK: &str = "docs/RUNBOOK.md";
 
-/// The rows of the first table below a heading of a document, without its head.
+/// Returns the rows of the first table below a heading of a document, without the header row.
 pub(crate) fn table(document: &str, heading: &str) -> Vec<Vec<String>> {
     let page = text(document);
     let (_, section) = page
@@ -26,7 +26,7 @@ pub(crate) fn table(document: &str, heading: &str) -> Vec<Vec<String>> {
         .collect()
 }
 
-/// The words of a cell that are set as code.
+/// Returns the code spans of a cell.
 pub(crate) fn code(cell: &str) -> Vec<String> {
     cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }

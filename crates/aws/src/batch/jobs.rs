@@ -1,4 +1,4 @@
-//! Jobs of S3 Batch Operations.
+//! S3 Batch Operations jobs.
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_control_CreateJob.html>
 
@@ -19,26 +19,26 @@ use super::{count, failure_of, unreadable};
 use crate::classify::{AttemptedOperation, ErrorAnswer};
 use crate::client::Clients;
 
-/// What a job does with each object.
+/// Operation of a job on each object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TaskOperation {
-    /// It invokes a function, with schema 2.0 and arguments.
+    /// Invokes a Lambda function, with invocation schema 2.0 and user arguments.
     Invoke {
-        /// The function.
+        /// ARN of the function.
         function_arn: String,
-        /// What the job asks for by itself.
+        /// User arguments of the job.
         user_arguments: BTreeMap<String, String>,
     },
-    /// It copies the object with its metadata and tags.
+    /// Copies the object with its metadata and tags.
     Copy {
-        /// The bucket that is copied to.
+        /// Bucket that receives the copies.
         destination: BucketName,
-        /// The storage class of the copies; without one they get `STANDARD`.
+        /// Storage class of the copies; `STANDARD` if unset.
         storage_class: Option<String>,
     },
-    /// It computes a checksum over the whole object and puts it into the report.
+    /// Computes a checksum of the whole object and adds it to the completion report.
     ComputeChecksum {
-        /// The algorithm, as S3 spells it.
+        /// Algorithm, as S3 spells it.
         algorithm: String,
     },
 }
@@ -46,47 +46,47 @@ pub enum TaskOperation {
 /// The manifest of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ManifestObject {
-    /// The bucket.
+    /// Bucket of the manifest.
     pub bucket: BucketName,
-    /// The key.
+    /// Key of the manifest.
     pub key: ObjectKey,
-    /// The tag that it must have.
+    /// ETag that the manifest must have.
     pub etag: ETag,
-    /// The version, where the bucket has versions.
+    /// Version of the manifest, if the bucket has versioning.
     pub version: Option<VersionId>,
-    /// Whether its rows name versions.
+    /// Whether the rows contain version ids.
     pub has_versions: bool,
 }
 
-/// A job that is asked for.
+/// Parameters of a job to create.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobOrder {
-    /// What it does.
+    /// Operation on each object.
     pub operation: TaskOperation,
-    /// What it works through.
+    /// Manifest with the objects.
     pub manifest: ManifestObject,
-    /// The bucket of its report.
+    /// Bucket of the completion report.
     pub report_bucket: BucketName,
-    /// The prefix of its report, without a slash at its end.
+    /// Prefix of the completion report, without a trailing slash.
     pub report_prefix: String,
-    /// The role that S3 takes.
+    /// Role that S3 assumes.
     pub role_arn: String,
-    /// Which job goes first; the larger number.
+    /// Priority. Jobs with a larger number run first.
     pub priority: i32,
-    /// Whether it waits until somebody confirms it.
+    /// Whether the job waits for a confirmation.
     pub confirmation_required: bool,
-    /// What it is called.
+    /// Description of the job.
     pub description: String,
-    /// What makes it the same job where it is asked for twice.
+    /// Idempotency token: a second request with the same token creates no second job.
     pub token: JobToken,
 }
 
 /// A job as S3 describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobDescription {
-    /// How far it is.
+    /// Progress of the job.
     pub progress: JobProgress,
-    /// The bucket and the prefix of its report, where it has one.
+    /// Bucket and prefix of the completion report, if the job has one.
     pub report: Option<(String, String)>,
 }
 
@@ -99,7 +99,7 @@ pub struct BatchJobs {
 }
 
 impl BatchJobs {
-    /// Takes the account and the region; `endpoint_url` is that of a double of S3 Control.
+    /// Returns the jobs of an account in a region. `endpoint_url` is that of a stand-in for S3 Control.
     #[must_use]
     pub fn new(clients: &Clients, account: AccountId, region: Region, endpoint_url: Option<&str>) -> Self {
         Self {
@@ -116,9 +116,9 @@ impl BatchJobs {
         format!("arn:{partition}:s3:{}:{}:job/{job_id}", self.region, self.account)
     }
 
-    /// Creates a job, or finds the one that was created of the same token, and returns its id.
+    /// Creates a job and returns its id. If a job with the same token exists, its id is returned.
     ///
-    /// The client may repeat the request: the token makes it the same job.
+    /// The token makes the request idempotent, so the client may retry it.
     pub async fn create(&self, order: &JobOrder) -> Result<String, Failure> {
         let attempted = self.attempted("s3:CreateJob", "*", "and iam:PassRole on the job's role");
         let partition = self.region.partition();
@@ -148,7 +148,7 @@ impl BatchJobs {
         answer.job_id.ok_or_else(|| unreadable(&attempted, "job id"))
     }
 
-    /// Reads how far a job is, and where its report goes.
+    /// Reads the progress of a job, and where its completion report goes.
     pub async fn describe(&self, job_id: &str) -> Result<JobDescription, Failure> {
         let attempted = self.attempted("s3:DescribeJob", job_id, "on the job");
         let request = self
@@ -174,7 +174,7 @@ impl BatchJobs {
         Ok(JobDescription {
             progress: JobProgress {
                 state: JobState::parse(state.as_str()),
-                // The number is 0 until the manifest is read.
+                // The number is 0 until S3 has read the manifest.
                 total: Some(total).filter(|total| *total > 0),
                 succeeded: count(summary.and_then(|summary| summary.number_of_tasks_succeeded)),
                 failed: count(summary.and_then(|summary| summary.number_of_tasks_failed)),
@@ -187,7 +187,7 @@ impl BatchJobs {
         })
     }
 
-    /// Lets a job run that waits for a confirmation.
+    /// Confirms a job that waits for a confirmation, so that it runs.
     pub async fn confirm(&self, job_id: &str) -> Result<(), Failure> {
         let attempted = self.attempted("s3:UpdateJobStatus", job_id, "on the job");
         let request = self

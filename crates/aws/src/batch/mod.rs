@@ -1,5 +1,5 @@
-//! AWS's own engines for work over a manifest: jobs of S3 Batch Operations, runs of the final sync's state machine, and the
-//! outputs and queues of the stack that has both.
+//! AWS services that process a manifest: S3 Batch Operations jobs and Step Functions executions, with the outputs and
+//! queues of the stack that contains both.
 
 pub mod jobs;
 pub mod queues;
@@ -11,7 +11,7 @@ use s3ferry_core::failure::{Failure, FailureKind};
 
 use crate::classify::{AttemptedOperation, ErrorAnswer};
 
-/// An endpoint for all accounts.
+/// One endpoint for all accounts.
 #[derive(Debug)]
 pub(crate) struct FixedEndpoint(pub(crate) String);
 
@@ -21,14 +21,14 @@ impl ResolveEndpoint for FixedEndpoint {
     }
 }
 
-/// Makes the failure of a request to a service whose codes are its own: what it refuses will be refused again.
+/// Converts the error of a service with its own error codes. A refused request fails permanently.
 fn failure_of(answer: ErrorAnswer, attempted: &AttemptedOperation) -> Failure {
     let code = answer.code.clone().unwrap_or_default();
-    let passes = ["Throttl", "TooManyRequests", "Timeout", "Unavailable", "LimitExceeded"];
+    let transient_codes = ["Throttl", "TooManyRequests", "Timeout", "Unavailable", "LimitExceeded"];
     let is_refusal = answer
         .status
         .is_some_and(|status| (400..500).contains(&status) && status != 429)
-        && !passes.iter().any(|word| code.contains(word));
+        && !transient_codes.iter().any(|part| code.contains(part));
     let is_denied =
         answer.status == Some(403) || code.contains("AccessDenied") || code.contains("UnauthorizedOperation");
     let mut failure = answer.into_failure(attempted);
@@ -40,14 +40,14 @@ fn failure_of(answer: ErrorAnswer, attempted: &AttemptedOperation) -> Failure {
     failure
 }
 
-/// Makes the failure of an answer that lacks what it must have.
+/// Creates the failure of a response that lacks a required field.
 fn unreadable(attempted: &AttemptedOperation, what: &str) -> Failure {
     Failure {
         kind: FailureKind::Retry,
         code: "UnreadableAnswer".to_owned(),
         action: attempted.action.to_owned(),
         resource: attempted.resource.clone(),
-        detail: format!("the answer has no {what}"),
+        detail: format!("the response has no {what}"),
     }
 }
 

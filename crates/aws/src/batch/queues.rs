@@ -1,4 +1,4 @@
-//! How many messages a queue holds.
+//! Counts the messages of a queue.
 
 use aws_sdk_sqs::types::QueueAttributeName;
 use s3ferry_core::failure::Failure;
@@ -8,7 +8,7 @@ use super::{failure_of, unreadable};
 use crate::classify::{AttemptedOperation, ErrorAnswer};
 use crate::client::Clients;
 
-/// The counts that make up all messages of a queue: waiting, being worked on, and delayed. They are approximate.
+/// Queue attributes that add up to all messages: visible, in flight and delayed. The counts are approximate.
 ///
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_GetQueueAttributes.html>
 const COUNTS: [QueueAttributeName; 3] = [

@@ -1,4 +1,4 @@
-//! Runs of the final sync's state machine.
+//! Step Functions executions of the final sync.
 //!
 //! <https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html>
 
@@ -12,34 +12,34 @@ use super::{count, failure_of};
 use crate::classify::{AttemptedOperation, ErrorAnswer};
 use crate::client::Clients;
 
-/// The runs of state machines in one region.
+/// The executions of state machines in one region.
 #[derive(Debug, Clone)]
 pub struct Executions {
     client: Client,
 }
 
-/// How a run was started.
+/// Outcome of starting an execution.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ExecutionStart {
-    /// It runs; or the same run was started before and is not over yet.
+    /// The execution runs. It was started now, or before with the same input.
     Running(String),
-    /// There was a run of this name, and it is over.
-    WasThere(String),
+    /// An execution of this name exists and has ended.
+    Ended(String),
 }
 
-/// A run as Step Functions describes it.
+/// An execution as Step Functions describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExecutionDescription {
-    /// How far it is; items are counted, not batches.
+    /// Progress, counted in items, not batches.
     pub progress: JobProgress,
-    /// Its name.
+    /// Name of the execution.
     pub name: String,
-    /// The manifest's key, by its input.
+    /// Key of the manifest, from the execution's input.
     pub manifest_key: Option<String>,
 }
 
 impl Executions {
-    /// Takes the region.
+    /// Returns the executions of a region.
     #[must_use]
     pub fn new(clients: &Clients, region: &Region) -> Self {
         Self {
@@ -47,7 +47,7 @@ impl Executions {
         }
     }
 
-    /// Starts a run. Its name makes it the same run where it is asked for twice.
+    /// Starts an execution. The name makes the request idempotent: a second request with the same input starts nothing.
     pub async fn start(&self, state_machine_arn: &str, name: &str, input: &Value) -> Result<ExecutionStart, Failure> {
         let attempted = attempted("states:StartExecution", state_machine_arn);
         let execution_arn = || {
@@ -67,14 +67,14 @@ impl Executions {
             Err(error) => {
                 let answer = ErrorAnswer::of(&error);
                 if answer.code.as_deref() == Some("ExecutionAlreadyExists") {
-                    return Ok(ExecutionStart::WasThere(execution_arn()));
+                    return Ok(ExecutionStart::Ended(execution_arn()));
                 }
                 Err(failure_of(answer, &attempted))
             }
         }
     }
 
-    /// Reads how far a run is.
+    /// Reads the progress of an execution.
     pub async fn describe(&self, execution_arn: &str) -> Result<ExecutionDescription, Failure> {
         let attempted = attempted("states:DescribeExecution", execution_arn);
         let answer = self
@@ -89,8 +89,8 @@ impl Executions {
             .into_iter()
             .flatten()
             .collect();
-        // A batch that ended well may hold items that failed: the sum at the end of a run knows.
-        let (total, succeeded, failed) = match run.output.as_deref().and_then(summed_up) {
+        // A batch that succeeded may contain failed items, which only the summary in the execution's output counts.
+        let (total, succeeded, failed) = match run.output.as_deref().and_then(item_counts_of) {
             Some((succeeded, failed)) => (Some(succeeded.saturating_add(failed)), succeeded, failed),
             None => self.items(execution_arn).await?,
         };
@@ -107,7 +107,7 @@ impl Executions {
         })
     }
 
-    /// Counts the items of a run's map: how many there are, are done, and failed with their batches.
+    /// Counts the items of an execution's map run: total, succeeded, and failed with their batches.
     async fn items(&self, execution_arn: &str) -> Result<(Option<u64>, u64, u64), Failure> {
         let listing = attempted("states:ListMapRuns", execution_arn);
         let answer = self.client.list_map_runs().execution_arn(execution_arn).send().await;
@@ -136,13 +136,13 @@ impl Executions {
     }
 }
 
-/// Reads how many items are done and failed from the output of a run that came to its end.
-fn summed_up(output: &str) -> Option<(u64, u64)> {
+/// Reads from the output of an execution how many items succeeded and failed.
+fn item_counts_of(output: &str) -> Option<(u64, u64)> {
     let output: Value = serde_json::from_str(output).ok()?;
     Some((output.get("succeeded")?.as_u64()?, output.get("failed")?.as_u64()?))
 }
 
-/// Returns the name at the end of a run's ARN.
+/// Returns the name at the end of an execution's ARN.
 #[must_use]
 pub fn name_of(execution_arn: &str) -> &str {
     execution_arn.rsplit(':').next().unwrap_or(execution_arn)
@@ -152,6 +152,6 @@ fn attempted(action: &'static str, resource: &str) -> AttemptedOperation {
     AttemptedOperation {
         action,
         resource: resource.to_owned(),
-        when_denied: format!("the credentials need {action} on it"),
+        when_denied: format!("the credentials need {action} on the resource"),
     }
 }

@@ -1,4 +1,4 @@
-//! The outputs of a stack.
+//! CloudFormation stack outputs.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::{failure_of, unreadable};
 use crate::classify::{AttemptedOperation, ErrorAnswer};
 use crate::client::Clients;
 
-/// Reads the outputs of a stack by their names.
+/// Reads the outputs of a stack, by name.
 pub async fn outputs(clients: &Clients, region: &Region, stack: &str) -> Result<BTreeMap<String, String>, Failure> {
     let attempted = AttemptedOperation {
         action: "cloudformation:DescribeStacks",

@@ -8,7 +8,7 @@ use s3ferry_engine::wiring::WiringBackup;
 
 use crate::classify::{AttemptedOperation, ErrorAnswer};
 
-/// The part of the state bucket in which one owner keeps what one bucket's configuration was.
+/// The prefix of the state bucket with the backups that one owner made of one bucket's configuration.
 #[derive(Debug, Clone)]
 pub struct StateBucketBackup {
     pub(super) client: Client,

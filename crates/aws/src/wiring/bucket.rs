@@ -40,7 +40,7 @@ impl S3BucketConfiguration {
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
-        passing(ErrorAnswer::of(error).into_failure(&self.attempted(action)))
+        with_transient_kind(ErrorAnswer::of(error).into_failure(&self.attempted(action)))
     }
 
     fn defect(&self, action: &'static str, error: &BuildError) -> Failure {
@@ -54,21 +54,22 @@ impl S3BucketConfiguration {
     }
 }
 
-/// What S3 refuses until other settings, made moments ago, have reached it. Its code is that of lasting mistakes, so
-/// only the sentence tells.
-const PASSING: [&str; 2] = [
-    // A queue policy takes up to a minute.
+/// Messages of refusals that end by themselves, once an earlier change of other settings has reached S3.
+///
+/// S3 returns the error code of a permanent mistake, so only the message identifies them.
+const TRANSIENT: [&str; 2] = [
+    // An SQS queue policy takes up to a minute to take effect.
     // https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html
     "Unable to validate the following destination configurations",
-    // Versioning that was enabled just now.
+    // Versioning was enabled a moment ago.
     "Versioning must be 'Enabled' on the bucket",
 ];
 
-/// What it takes to write a replication configuration.
+/// Actions that are needed to write a replication configuration.
 const PUT_REPLICATION: &str = "s3:PutReplicationConfiguration and iam:PassRole on the replication role";
 
-fn passing(mut failure: Failure) -> Failure {
-    if PASSING.iter().any(|sentence| failure.detail.contains(sentence)) {
+fn with_transient_kind(mut failure: Failure) -> Failure {
+    if TRANSIENT.iter().any(|sentence| failure.detail.contains(sentence)) {
         failure.kind = FailureKind::Retry;
     }
     failure
@@ -152,7 +153,7 @@ impl BucketConfiguration for S3BucketConfiguration {
     }
 
     async fn put_replication(&self, configuration: Option<&ReplicationConfiguration<SdkRule>>) -> Result<(), Failure> {
-        // S3 asks for the same action to remove a configuration.
+        // S3 requires the same action to remove a configuration.
         // https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteBucketReplication.html
         let Some(configuration) = configuration else {
             self.writing
@@ -197,8 +198,8 @@ mod tests {
     }
 
     #[test]
-    fn only_refusals_that_pass_are_worth_another_attempt() {
-        let kind = |detail: &str| passing(failure(detail)).kind;
+    fn only_transient_refusals_are_retried() {
+        let kind = |detail: &str| with_transient_kind(failure(detail)).kind;
         assert_eq!(
             kind("Unable to validate the following destination configurations"),
             FailureKind::Retry

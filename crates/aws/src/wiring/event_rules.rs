@@ -1,4 +1,4 @@
-//! The rules of the default event bus.
+//! Rules of the default event bus.
 
 use aws_sdk_eventbridge::Client;
 use s3ferry_core::failure::Failure;
@@ -8,10 +8,10 @@ use s3ferry_engine::wiring::{EventRules, Listener};
 
 use crate::classify::{AttemptedOperation, ErrorAnswer};
 
-/// How the description of the template's rule ends.
+/// End of the description of the template's own rule.
 const OF_S3FERRY: &str = "for s3ferry's replication queue";
 
-/// The rules of the default event bus of one region: S3 sends a bucket's events nowhere else.
+/// The rules of one region's default event bus, the only bus that S3 sends a bucket's events to.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/EventBridge.html>
 #[derive(Debug, Clone)]
@@ -21,7 +21,7 @@ pub struct DefaultBusRules {
 }
 
 impl DefaultBusRules {
-    /// Takes the client of a region.
+    /// Returns the rules, read with the client of a region.
     #[must_use]
     pub fn new(client: Client, region: Region) -> Self {
         Self { client, region }
@@ -29,7 +29,8 @@ impl DefaultBusRules {
 }
 
 impl EventRules for DefaultBusRules {
-    /// A rule that is disabled counts as listening: whoever enables it again expects events.
+    /// Returns the other rules that match the bucket's events. Disabled rules count too, because they may be enabled
+    /// again.
     async fn others_listening(&self, bucket: &BucketName, except: &[String]) -> Result<Vec<Listener>, Failure> {
         let mut listening = Vec::new();
         let mut next_token = None;
@@ -49,9 +50,9 @@ impl EventRules for DefaultBusRules {
                 })?;
             let others = page.rules().iter().filter_map(|rule| {
                 let name = rule.name().unwrap_or_default();
-                // A rule without a pattern runs on a schedule.
+                // A rule without an event pattern runs on a schedule.
                 let listens = listens_to_bucket(rule.event_pattern()?, bucket.as_str());
-                (listens && !except.iter().any(|ours| ours == name)).then(|| Listener {
+                (listens && !except.iter().any(|own| own == name)).then(|| Listener {
                     name: name.to_owned(),
                     is_of_s3ferry: rule.description().is_some_and(|text| text.ends_with(OF_S3FERRY)),
                 })

@@ -1,4 +1,4 @@
-//! The wiring's ports on S3 and `EventBridge`.
+//! Implementation of the wiring's ports with S3 and `EventBridge`.
 
 mod backup;
 mod bucket;
@@ -23,7 +23,7 @@ use crate::client::Clients;
 use crate::clock::SystemClock;
 use crate::preflight;
 
-/// Reaches buckets, backups and event rules of one region.
+/// Gives access to the buckets, backups and event rules of one region.
 #[derive(Debug, Clone)]
 pub struct AwsWiring {
     clients: Clients,
@@ -34,7 +34,7 @@ pub struct AwsWiring {
 }
 
 impl AwsWiring {
-    /// Takes the clients of the source bucket's region, which is where its event rules are, too.
+    /// Returns access with clients of the source bucket's region, which is also the region of its event rules.
     #[must_use]
     pub fn new(clients: &Clients, region: Region) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! Notification configurations between the SDK's types and ours, without any loss.
+//! Lossless conversion of notification configurations between the SDK's types and the core's.
 
 use aws_sdk_s3::error::BuildError;
 use aws_sdk_s3::operation::get_bucket_notification_configuration::GetBucketNotificationConfigurationOutput;
@@ -10,7 +10,7 @@ use aws_sdk_s3::types::{
 use s3ferry_core::wiring::notification::FilterRule;
 use s3ferry_core::wiring::{KeyFilter, NotificationConfiguration, NotificationEntry};
 
-/// Reads what S3 answered.
+/// Converts S3's response.
 pub(super) fn from_sdk(answer: &GetBucketNotificationConfigurationOutput) -> NotificationConfiguration {
     let queue = |entry: &QueueConfiguration| read_entry(entry.id(), entry.queue_arn(), entry.events(), entry.filter());
     let topic = |entry: &TopicConfiguration| read_entry(entry.id(), entry.topic_arn(), entry.events(), entry.filter());
@@ -43,7 +43,7 @@ fn read_entry(
     }
 }
 
-/// The name is kept as it was spelled, `Prefix` or `prefix`.
+/// Converts a filter rule. The name is preserved as spelled, `Prefix` or `prefix`.
 fn read_rule(rule: &SdkFilterRule) -> FilterRule {
     FilterRule {
         name: rule.name().map(|name| name.as_str().to_owned()),
@@ -51,7 +51,7 @@ fn read_rule(rule: &SdkFilterRule) -> FilterRule {
     }
 }
 
-/// Spells a configuration for S3.
+/// Converts a configuration to the SDK's type.
 pub(super) fn to_sdk(configuration: &NotificationConfiguration) -> Result<SdkNotification, BuildError> {
     let queue = |entry: &NotificationEntry| {
         QueueConfiguration::builder()
@@ -121,13 +121,13 @@ mod tests {
         NotificationEntry {
             id: id.map(str::to_owned),
             arn: "arn".to_owned(),
-            events: vec![event.to_owned(), "s3:NobodyKnowsYet:*".to_owned()],
+            events: vec![event.to_owned(), "s3:UnknownEvent:*".to_owned()],
             filter,
         }
     }
 
     #[test]
-    fn whatever_s3_answers_goes_back_as_it_came() {
+    fn configuration_is_unchanged_after_both_conversions() {
         let rule = |name: &str| FilterRule {
             name: Some(name.to_owned()),
             value: Some("a+b%2B/".to_owned()),

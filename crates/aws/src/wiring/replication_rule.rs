@@ -1,4 +1,4 @@
-//! Replication rules between the SDK's type and what the wiring must know of them.
+//! Conversion of replication rules between the SDK's type and the terms that the wiring needs.
 
 use aws_sdk_s3::error::BuildError;
 use aws_sdk_s3::types::{
@@ -11,15 +11,15 @@ use s3ferry_core::wiring::{ReplicationConfiguration, ReplicationRule, Replicatio
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
-/// A whole replication rule.
+/// A complete replication rule.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SdkRule(Source);
 
 #[derive(Debug, Clone, PartialEq)]
 enum Source {
-    /// As S3 answered it.
+    /// A rule that S3 returned.
     Read(Box<Sdk>),
-    /// One of ours that S3 has not got yet.
+    /// A rule of s3ferry that S3 does not have yet.
     Composed {
         id: String,
         priority: i32,
@@ -28,7 +28,7 @@ enum Source {
 }
 
 impl SdkRule {
-    /// Takes down a rule that is to be written.
+    /// Creates a rule to be written.
     pub(super) fn composed(id: &str, priority: i32, terms: &ReplicationTerms) -> Self {
         Self(Source::Composed {
             id: id.to_owned(),
@@ -46,14 +46,14 @@ impl SdkRule {
 }
 
 impl Serialize for SdkRule {
-    /// Spells the rule in the form that `aws s3api put-bucket-replication` takes.
+    /// Serializes the rule in the form that `aws s3api put-bucket-replication` accepts.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let rule = self.sdk().map_err(serde::ser::Error::custom)?;
         document(&rule).serialize(serializer)
     }
 }
 
-/// Reads what S3 answered.
+/// Converts S3's response.
 pub(super) fn from_sdk(answer: &SdkReplication) -> ReplicationConfiguration<SdkRule> {
     let rule = |rule: &Sdk| ReplicationRule {
         id: rule.id().map(str::to_owned),
@@ -68,7 +68,7 @@ pub(super) fn from_sdk(answer: &SdkReplication) -> ReplicationConfiguration<SdkR
     }
 }
 
-/// Spells a configuration for S3.
+/// Converts a configuration to the SDK's type.
 pub(super) fn to_sdk(configuration: &ReplicationConfiguration<SdkRule>) -> Result<SdkReplication, BuildError> {
     let rules = configuration
         .rules
@@ -81,7 +81,7 @@ pub(super) fn to_sdk(configuration: &ReplicationConfiguration<SdkRule>) -> Resul
         .build()
 }
 
-/// Reads what a rule says; nothing when it says anything that ours never does.
+/// Returns the terms of a rule, or `None` if the rule sets anything that s3ferry's rules never set.
 fn terms(rule: &Sdk) -> Option<ReplicationTerms> {
     let filter = rule.filter()?;
     let destination = rule.destination()?;
@@ -94,7 +94,7 @@ fn terms(rule: &Sdk) -> Option<ReplicationTerms> {
         .and_then(EncryptionConfiguration::replica_kms_key_id)
         .map(str::to_owned);
     let is_off = |off: Option<bool>| off.unwrap_or(true);
-    let says_more = filter.tag().is_some()
+    let sets_more = filter.tag().is_some()
         || filter.and().is_some()
         || destination.access_control_translation().is_some()
         || destination.storage_class().is_some()
@@ -116,7 +116,7 @@ fn terms(rule: &Sdk) -> Option<ReplicationTerms> {
     let deletes = rule
         .delete_marker_replication()
         .and_then(DeleteMarkerReplication::status);
-    (!says_more).then(|| ReplicationTerms {
+    (!sets_more).then(|| ReplicationTerms {
         prefix: filter.prefix().unwrap_or_default().to_owned(),
         destination_arn: destination.bucket().to_owned(),
         replicates_deletes: deletes == Some(&DeleteMarkerReplicationStatus::Enabled),
@@ -128,7 +128,7 @@ fn terms(rule: &Sdk) -> Option<ReplicationTerms> {
     })
 }
 
-/// Composes our rule. It has a Filter, and so must have a priority and say something about delete markers.
+/// Builds s3ferry's rule. A rule with a `Filter` must have a priority and a setting for delete markers.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/replication-add-config.html>
 fn compose(id: &str, priority: i32, terms: &ReplicationTerms) -> Result<Sdk, BuildError> {
@@ -171,9 +171,9 @@ fn compose(id: &str, priority: i32, terms: &ReplicationTerms) -> Result<Sdk, Bui
         .build()
 }
 
-/// Spells a rule as JSON, for people who restore a backup by hand.
+/// Converts a rule to JSON, for operators who restore a backup manually.
 fn document(rule: &Sdk) -> Value {
-    #[expect(deprecated, reason = "rules of the first version still have it")]
+    #[expect(deprecated, reason = "rules of the first schema version set it")]
     let prefix = rule.prefix();
     let status_of = |status: Option<&str>| status.map(|status| json!({"Status": status}));
     let selection = rule.source_selection_criteria().map(|selection| {
@@ -246,7 +246,7 @@ fn destination_document(destination: &Destination) -> Value {
     }))
 }
 
-/// Leaves out what S3 did not answer; the AWS CLI takes no nulls.
+/// Removes fields that S3 did not return: the AWS CLI accepts no nulls.
 fn without_nulls(mut document: Value) -> Value {
     if let Some(fields) = document.as_object_mut() {
         fields.retain(|_, value| !value.is_null());
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn composed_rule_says_what_was_wanted() {
+    fn composed_rule_has_the_wanted_terms() {
         for wanted in [wanted(None, false), wanted(Some("arn:aws:kms:r:1:key/k"), true)] {
             let rule = composed(&wanted);
             assert_eq!(terms(&rule), Some(wanted));
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn composed_rule_has_every_element_that_s3_asks_for() {
+    fn composed_rule_has_every_required_element() {
         let document = document(&composed(&wanted(Some("arn:aws:kms:r:1:key/k"), true)));
         assert_eq!(
             document,
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn rule_that_says_more_has_no_terms_and_a_whole_document() {
+    fn rule_that_sets_more_has_no_terms_and_a_complete_document() {
         let time = ReplicationTimeValue::builder().minutes(15).build();
         let mut rule = composed(&wanted(None, false));
         let destination = Destination::builder()

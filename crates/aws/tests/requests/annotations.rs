@@ -1,4 +1,4 @@
-//! Listing annotations, also where nobody knows them.
+//! Lists annotations, also on stores that do not support them.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use s3ferry_core::facts::{Attribute, AttributeSet};
 use s3ferry_core::failure::FailureKind;
 use s3ferry_engine::ports::{DestinationBucket as _, SourceBucket as _};
 
-use crate::recorded::{Answer, HEAD_OK, Recorded, answer, assert_failure, error, key, spoken};
+use crate::recorded::{Answer, HEAD_OK, Recorded, answer, answer_with, assert_failure, error, key};
 
 fn page(names: &[&str], next: Option<&str>) -> Answer {
     let entry = |name: &&str| {
@@ -18,7 +18,7 @@ fn page(names: &[&str], next: Option<&str>) -> Answer {
     let entries: String = names.iter().map(entry).collect();
     let next = next.map(|token| format!("<NextContinuationToken>{token}</NextContinuationToken>"));
     let (root, next) = ("ListObjectAnnotationsOutput", next.unwrap_or_default());
-    spoken(
+    answer_with(
         200,
         format!("<{root}><Annotations>{entries}</Annotations>{next}</{root}>"),
     )
@@ -29,7 +29,7 @@ fn annotations() -> AttributeSet {
 }
 
 #[tokio::test]
-async fn all_pages_of_the_version_the_head_saw_are_read() {
+async fn annotations_of_the_version_that_was_read_are_listed_page_by_page() {
     let recorded = Recorded::new([HEAD_OK, page(&["a", "b"], Some("next page")), page(&["c"], None)]);
     let state = recorded.source().read(&key(), &annotations()).await.unwrap();
     let found = state.facts().unwrap().annotations.clone().unwrap();
@@ -45,7 +45,7 @@ async fn all_pages_of_the_version_the_head_saw_are_read() {
 }
 
 #[tokio::test]
-async fn denied_list_is_a_failure_that_names_the_action() {
+async fn denied_annotation_list_names_the_action() {
     let recorded = Recorded::new([HEAD_OK, error(403, "AccessDenied")]);
     let failure = recorded.source().read(&key(), &annotations()).await.unwrap_err();
     assert_failure(
@@ -58,9 +58,9 @@ async fn denied_list_is_a_failure_that_names_the_action() {
     );
 }
 
-/// A store that does not know annotations takes the request for one of the object, or says that it knows no such thing.
+/// A store without annotations takes the request for a GET of the object, or returns `NotImplemented`.
 #[tokio::test(start_paused = true)]
-async fn store_that_does_not_know_annotations_has_none_and_is_asked_no_more() {
+async fn store_without_annotations_has_none_and_gets_no_further_request() {
     let object = answer(200, &[("etag", "\"aa\""), ("content-length", "11")], "hello world");
     for unknown in [object, error(501, "NotImplemented")] {
         let recorded = Recorded::new([HEAD_OK, unknown, HEAD_OK]);
@@ -74,7 +74,7 @@ async fn store_that_does_not_know_annotations_has_none_and_is_asked_no_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn list_that_breaks_off_is_no_empty_list() {
+async fn truncated_annotation_list_is_a_failure() {
     let broken = || answer(200, &[("content-type", "application/xml")], "<ListObjectAnno");
     let recorded = Recorded::new([HEAD_OK, broken(), broken(), broken()]);
     let failure = recorded.source().read(&key(), &annotations()).await.unwrap_err();
@@ -82,7 +82,7 @@ async fn list_that_breaks_off_is_no_empty_list() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn other_refusals_are_failures() {
+async fn other_refusals_of_the_annotation_list_are_failures() {
     for (status, code) in [(400, "InvalidRequest"), (400, "InvalidArgument"), (404, "NoSuchBucket")] {
         let recorded = Recorded::new([HEAD_OK, error(status, code)]);
         let failure = recorded.source().read(&key(), &annotations()).await.unwrap_err();

@@ -1,4 +1,4 @@
-//! Changes of what lies around the bytes of one version.
+//! Attribute updates of one version.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,9 +11,9 @@ use s3ferry_core::order::{AnnotationChange, AttributeUpdate, LockChange};
 use s3ferry_core::time::Timestamp;
 use s3ferry_engine::ports::{DestinationBucket as _, WriteError};
 
-use crate::recorded::{HEAD_OK, Recorded, answer, assert_failure, error, etag, key, pin, spoken};
+use crate::recorded::{HEAD_OK, Recorded, answer, answer_with, assert_failure, error, etag, key, pin};
 
-fn nothing() -> AttributeUpdate {
+fn empty_update() -> AttributeUpdate {
     AttributeUpdate {
         version_id: VersionId::pinnable("w1"),
         etag: etag("seen"),
@@ -37,7 +37,7 @@ fn names(names: &[&str]) -> BTreeSet<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
 
-/// Returns method, host and query of every request.
+/// Returns method, bucket and query of every request.
 fn requests(recorded: &Recorded) -> Vec<String> {
     let spell = |index| {
         let line = recorded.line(index);
@@ -54,7 +54,7 @@ async fn tags_of_the_version_are_replaced() {
     let recorded = Recorded::new([answer(200, &[], "")]);
     let order = AttributeUpdate {
         tags: Some(tags(&[("a", "b"), ("c", "<d>")])),
-        ..nothing()
+        ..empty_update()
     };
     recorded.destination().update_attributes(&key(), &order).await.unwrap();
     assert_eq!(requests(&recorded), ["PUT destination-bucket tagging&versionId=w1"]);
@@ -66,11 +66,11 @@ async fn tags_of_the_version_are_replaced() {
 }
 
 #[tokio::test]
-async fn last_tags_are_deleted() {
+async fn empty_tag_set_deletes_the_tags() {
     let recorded = Recorded::new([answer(204, &[], "")]);
     let order = AttributeUpdate {
         tags: Some(tags(&[])),
-        ..nothing()
+        ..empty_update()
     };
     recorded.destination().update_attributes(&key(), &order).await.unwrap();
     assert_eq!(requests(&recorded), ["DELETE destination-bucket tagging&versionId=w1"]);
@@ -90,12 +90,12 @@ fn lock_change(changes_retention: bool, changes_legal_hold: bool) -> AttributeUp
             changes_retention,
             changes_legal_hold,
         }),
-        ..nothing()
+        ..empty_update()
     }
 }
 
 #[tokio::test]
-async fn only_what_changes_of_a_lock_is_put() {
+async fn only_changed_lock_settings_are_put() {
     let retention = "PUT destination-bucket retention&versionId=w1";
     let hold = "PUT destination-bucket legal-hold&versionId=w1";
     for (changes_retention, changes_hold, expected) in [
@@ -122,13 +122,13 @@ async fn only_what_changes_of_a_lock_is_put() {
 }
 
 #[tokio::test]
-async fn annotations_are_read_from_the_source_version_and_put_on_the_destination_version() {
+async fn annotations_are_copied_from_source_version_to_destination_version() {
     let put = "<PutObjectAnnotationOutput></PutObjectAnnotationOutput>";
     let recorded = Recorded::new([
         answer(200, &[("etag", "\"n\"")], "payload of a"),
-        spoken(200, put),
+        answer_with(200, put),
         answer(200, &[], "payload of b"),
-        spoken(200, put),
+        answer_with(200, put),
         answer(204, &[], ""),
     ]);
     let order = AttributeUpdate {
@@ -136,7 +136,7 @@ async fn annotations_are_read_from_the_source_version_and_put_on_the_destination
             write: names(&["a", "b"]),
             remove: names(&["old"]),
         }),
-        ..nothing()
+        ..empty_update()
     };
     recorded.destination().update_attributes(&key(), &order).await.unwrap();
     let expected = [
@@ -152,10 +152,10 @@ async fn annotations_are_read_from_the_source_version_and_put_on_the_destination
 }
 
 #[tokio::test]
-async fn without_versions_annotations_are_put_on_condition_of_the_tag_seen() {
+async fn without_versions_annotations_are_put_with_an_etag_condition() {
     let recorded = Recorded::new([
         answer(200, &[("etag", "\"n\"")], "payload of a"),
-        spoken(200, "<PutObjectAnnotationOutput></PutObjectAnnotationOutput>"),
+        answer_with(200, "<PutObjectAnnotationOutput></PutObjectAnnotationOutput>"),
         error(412, "PreconditionFailed"),
     ]);
     let order = AttributeUpdate {
@@ -164,7 +164,7 @@ async fn without_versions_annotations_are_put_on_condition_of_the_tag_seen() {
             write: names(&["a"]),
             remove: names(&["old"]),
         }),
-        ..nothing()
+        ..empty_update()
     };
     let attributes_updated = recorded.destination().update_attributes(&key(), &order).await;
     assert_eq!(attributes_updated, Err(WriteError::PreconditionFailed));
@@ -179,7 +179,7 @@ async fn without_versions_annotations_are_put_on_condition_of_the_tag_seen() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_put_where_annotations_are_unknown() {
+async fn store_without_annotations_gets_no_annotation_writes() {
     let recorded = Recorded::new([HEAD_OK, error(501, "NotImplemented")]);
     let destination = recorded.destination();
     let attributes = AttributeSet::from([Attribute::Annotations]);
@@ -190,17 +190,17 @@ async fn nothing_is_put_where_annotations_are_unknown() {
             write: names(&["a"]),
             remove: names(&[]),
         }),
-        ..nothing()
+        ..empty_update()
     };
-    let not_held = destination.update_attributes(&key(), &order).await.unwrap();
-    assert_eq!(not_held, attributes);
+    let not_applied = destination.update_attributes(&key(), &order).await.unwrap();
+    assert_eq!(not_applied, attributes);
     assert_eq!(recorded.sent(), sent);
 }
 
 #[tokio::test]
-async fn grants_are_put_besides_the_owners_own() {
+async fn grants_are_put_with_the_owners_full_control() {
     let present = "<AccessControlPolicy><Owner><ID>owner-id</ID></Owner></AccessControlPolicy>";
-    let recorded = Recorded::new([spoken(200, present), answer(200, &[], "")]);
+    let recorded = Recorded::new([answer_with(200, present), answer(200, &[], "")]);
     let order = AttributeUpdate {
         acl: Some(Acl {
             grants: BTreeSet::from([Grant {
@@ -208,7 +208,7 @@ async fn grants_are_put_besides_the_owners_own() {
                 permission: "READ".to_owned(),
             }]),
         }),
-        ..nothing()
+        ..empty_update()
     };
     recorded.destination().update_attributes(&key(), &order).await.unwrap();
     let expected = [
@@ -227,11 +227,11 @@ async fn grants_are_put_besides_the_owners_own() {
 }
 
 #[tokio::test]
-async fn no_grants_are_the_owners_alone() {
+async fn empty_grants_are_put_as_a_private_acl() {
     let recorded = Recorded::new([answer(200, &[], "")]);
     let order = AttributeUpdate {
         acl: Some(Acl::default()),
-        ..nothing()
+        ..empty_update()
     };
     recorded.destination().update_attributes(&key(), &order).await.unwrap();
     recorded.assert_headers(0, &[("x-amz-acl", Some("private"))]);
@@ -244,11 +244,11 @@ async fn attribute_update_of_a_missing_version_is_a_failed_precondition() {
             write: names(&["a"]),
             remove: names(&[]),
         }),
-        ..nothing()
+        ..empty_update()
     };
     let tag = AttributeUpdate {
         tags: Some(tags(&[("a", "b")])),
-        ..nothing()
+        ..empty_update()
     };
     for order in [annotate, tag, lock_change(true, false)] {
         for code in ["NoSuchVersion", "NoSuchKey"] {
@@ -260,14 +260,14 @@ async fn attribute_update_of_a_missing_version_is_a_failed_precondition() {
 }
 
 #[tokio::test]
-async fn denied_change_names_its_action_and_is_sent_once() {
+async fn denied_attribute_update_names_its_action_and_is_sent_once() {
     let tag = AttributeUpdate {
         tags: Some(tags(&[("a", "b")])),
-        ..nothing()
+        ..empty_update()
     };
     let untag = AttributeUpdate {
         tags: Some(tags(&[])),
-        ..nothing()
+        ..empty_update()
     };
     for (order, action) in [
         (tag, "s3:PutObjectVersionTagging"),
@@ -303,7 +303,7 @@ fn encrypt() -> AttributeUpdate {
             bucket_key: true,
             dual_layer: false,
         }),
-        ..nothing()
+        ..empty_update()
     }
 }
 
@@ -312,12 +312,12 @@ const NO_ANNOTATIONS: &str = "<ListObjectAnnotationsOutput></ListObjectAnnotatio
 #[tokio::test]
 async fn encryption_of_the_version_is_updated_in_place() {
     let recorded = Recorded::new([answer(200, &[], NO_ANNOTATIONS), answer(200, &[], "")]);
-    let not_held = recorded
+    let not_applied = recorded
         .destination()
         .update_attributes(&key(), &encrypt())
         .await
         .unwrap();
-    assert!(not_held.is_empty());
+    assert!(not_applied.is_empty());
     assert_eq!(requests(&recorded)[1], "PUT destination-bucket encryption&versionId=w1");
     let body = recorded.body(1);
     for part in [
@@ -329,9 +329,9 @@ async fn encryption_of_the_version_is_updated_in_place() {
     }
 }
 
-/// A store that knows no annotations would take the request for one that writes the object.
+/// A store without annotations would take the request for one that writes the object.
 #[tokio::test(start_paused = true)]
-async fn encryption_is_left_to_a_copy_where_s3_does_not_update_it() {
+async fn encryption_is_left_to_a_copy_if_s3_does_not_update_it() {
     let object = answer(200, &[("etag", "\"aa\""), ("content-length", "11")], "hello world");
     for (unknown, sent) in [
         (object, 1),
@@ -339,8 +339,8 @@ async fn encryption_is_left_to_a_copy_where_s3_does_not_update_it() {
         (error(403, "AccessDenied"), 1),
     ] {
         let recorded = Recorded::new([unknown]);
-        let not_held = recorded.destination().update_attributes(&key(), &encrypt()).await;
-        assert_eq!(not_held, Ok(AttributeSet::from([Attribute::Encryption])));
+        let not_applied = recorded.destination().update_attributes(&key(), &encrypt()).await;
+        assert_eq!(not_applied, Ok(AttributeSet::from([Attribute::Encryption])));
         assert_eq!(recorded.sent(), sent);
     }
     for (status, code) in [
@@ -349,8 +349,8 @@ async fn encryption_is_left_to_a_copy_where_s3_does_not_update_it() {
         (405, "MethodNotAllowed"),
     ] {
         let recorded = Recorded::new([answer(200, &[], NO_ANNOTATIONS), error(status, code)]);
-        let not_held = recorded.destination().update_attributes(&key(), &encrypt()).await;
-        assert_eq!(not_held, Ok(AttributeSet::from([Attribute::Encryption])), "{code}");
+        let not_applied = recorded.destination().update_attributes(&key(), &encrypt()).await;
+        assert_eq!(not_applied, Ok(AttributeSet::from([Attribute::Encryption])), "{code}");
     }
     for (status, code) in [
         (400, "KMS.DisabledException"),
@@ -364,7 +364,7 @@ async fn encryption_is_left_to_a_copy_where_s3_does_not_update_it() {
         let failed = recorded.destination().update_attributes(&key(), &encrypt()).await;
         assert!(
             matches!(&failed, Err(WriteError::Failed(failure)) if failure.code == code),
-            "a copy cannot help either: {failed:?}"
+            "a copy would fail too: {failed:?}"
         );
         assert_eq!(recorded.sent(), 2, "{code}: a write is sent once");
     }
@@ -374,14 +374,14 @@ async fn encryption_is_left_to_a_copy_where_s3_does_not_update_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn default_encryption_of_the_bucket_is_read_once_or_is_unknown() {
+async fn default_encryption_is_read_once_or_is_unknown() {
     let document = |algorithm: &str, key: &str| {
         let key = if key.is_empty() {
             String::new()
         } else {
             format!("<KMSMasterKeyID>{key}</KMSMasterKeyID>")
         };
-        spoken(
+        answer_with(
             200,
             format!(
                 "<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault>\
@@ -402,7 +402,7 @@ async fn default_encryption_of_the_bucket_is_read_once_or_is_unknown() {
         (document("AES256", ""), Some(ExplicitEncryption::Managed)),
         (document("aws:kms", arn), kms(Some(arn), false)),
         (document("aws:kms:dsse", arn), kms(Some(arn), true)),
-        // Neither an id nor an alias is what a HEAD names.
+        // Neither an id nor an alias equals the ARN that a HEAD returns.
         (document("aws:kms", "alias/mine"), kms(None, false)),
         (document("aws:kms", ""), kms(None, false)),
         (

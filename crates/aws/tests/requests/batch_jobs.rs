@@ -1,4 +1,4 @@
-//! Jobs of S3 Batch Operations and runs of the state machine.
+//! S3 Batch Operations jobs and Step Functions executions.
 
 use std::collections::BTreeMap;
 
@@ -76,7 +76,7 @@ async fn job_request_names_account_region_and_every_field() {
 }
 
 #[tokio::test]
-async fn job_is_described_with_its_numbers_its_report_and_its_reasons() {
+async fn job_is_described_with_task_counts_report_and_failure_reasons() {
     let described = answer(
         200,
         &[],
@@ -99,7 +99,7 @@ async fn job_is_described_with_its_numbers_its_report_and_its_reasons() {
 }
 
 #[tokio::test]
-async fn what_s3_control_refuses_is_no_failure_that_passes() {
+async fn request_that_s3_control_refuses_is_a_permanent_failure() {
     let refused = || {
         answer(
             400,
@@ -117,7 +117,7 @@ async fn what_s3_control_refuses_is_no_failure_that_passes() {
 }
 
 #[tokio::test]
-async fn run_is_started_by_its_name_and_found_again() {
+async fn execution_is_started_by_name_and_found_again() {
     let recorded = Recorded::new([
         answer(
             200,
@@ -135,7 +135,7 @@ async fn run_is_started_by_its_name_and_found_again() {
     let started = runs.start(MACHINE, "batch-1", &input).await;
     assert_eq!(started, Ok(ExecutionStart::Running(RUN.to_owned())));
     let again = runs.start(MACHINE, "batch-1", &input).await;
-    assert_eq!(again, Ok(ExecutionStart::WasThere(RUN.to_owned())));
+    assert_eq!(again, Ok(ExecutionStart::Ended(RUN.to_owned())));
     let body: serde_json::Value = serde_json::from_str(&recorded.body(0)).unwrap();
     assert_eq!(
         body,
@@ -144,7 +144,7 @@ async fn run_is_started_by_its_name_and_found_again() {
 }
 
 #[tokio::test]
-async fn run_that_is_under_way_is_counted_by_its_map() {
+async fn running_execution_is_counted_by_its_map_run() {
     let recorded = Recorded::new([
         answer(
             200,
@@ -175,7 +175,7 @@ async fn run_that_is_under_way_is_counted_by_its_map() {
 }
 
 #[tokio::test]
-async fn outputs_of_a_stack_are_read_by_name() {
+async fn stack_outputs_are_read_by_name() {
     let recorded = Recorded::new([
         answer(
             200,

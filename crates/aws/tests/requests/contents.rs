@@ -1,4 +1,4 @@
-//! Bytes of objects, read in a stream.
+//! Content of objects, read as a stream.
 
 use s3ferry_aws::content::S3Content;
 use s3ferry_core::facts::{AttributeSet, ObjectFacts, ObjectState};
@@ -19,7 +19,7 @@ fn content(recorded: &Recorded) -> S3Content {
     )
 }
 
-async fn seen(content: &S3Content) -> ObjectFacts {
+async fn read_facts(content: &S3Content) -> ObjectFacts {
     let ObjectState::Present(facts) = content.read(&key(), &AttributeSet::new()).await.unwrap() else {
         panic!("the object is there");
     };
@@ -27,10 +27,10 @@ async fn seen(content: &S3Content) -> ObjectFacts {
 }
 
 #[tokio::test]
-async fn bytes_are_read_of_the_very_object_that_was_seen() {
+async fn content_is_read_from_the_version_that_was_read() {
     let recorded = Recorded::new([HEAD_OK, WHOLE, WHOLE, answer(200, &[], "other")]);
     let content = content(&recorded);
-    let facts = seen(&content).await;
+    let facts = read_facts(&content).await;
     let one = content.digest(&key(), &facts).await.unwrap().unwrap();
     assert!(recorded.line(1).contains("versionId=v1"), "{}", recorded.line(1));
     recorded.assert_headers(
@@ -46,22 +46,22 @@ async fn bytes_are_read_of_the_very_object_that_was_seen() {
 }
 
 #[tokio::test]
-async fn stream_that_breaks_off_goes_on_where_it_was() {
+async fn interrupted_stream_resumes_at_its_offset() {
     let rest = answer(206, &[("content-range", "bytes 2-4/5")], "llo");
     let recorded = Recorded::new([HEAD_OK, WHOLE, answer(200, &[], "he"), rest]);
     let content = content(&recorded);
-    let facts = seen(&content).await;
+    let facts = read_facts(&content).await;
     let whole = content.digest(&key(), &facts).await.unwrap();
     assert_eq!(content.digest(&key(), &facts).await.unwrap(), whole);
     recorded.assert_headers(3, &[("range", Some("bytes=2-")), ("if-match", Some("\"aa\""))]);
 }
 
 #[tokio::test]
-async fn store_that_ignores_ranges_is_not_read_twice() {
+async fn response_that_ignores_the_range_is_not_hashed_twice() {
     let broken = || answer(200, &[], "he");
     let recorded = Recorded::new([HEAD_OK, broken(), WHOLE, WHOLE, WHOLE, WHOLE]);
     let content = content(&recorded);
-    let facts = seen(&content).await;
+    let facts = read_facts(&content).await;
     let failure = content.digest(&key(), &facts).await.unwrap_err();
     assert_failure(
         &failure,
@@ -71,20 +71,20 @@ async fn store_that_ignores_ranges_is_not_read_twice() {
 }
 
 #[tokio::test]
-async fn object_that_is_another_one_by_now_is_gone() {
+async fn replaced_or_deleted_object_has_no_content_hash() {
     for refusal in [error(412, "PreconditionFailed"), error(404, "NoSuchVersion")] {
         let recorded = Recorded::new([HEAD_OK, refusal]);
         let content = content(&recorded);
-        let facts = seen(&content).await;
+        let facts = read_facts(&content).await;
         assert_eq!(content.digest(&key(), &facts).await, Ok(None));
     }
 }
 
 #[tokio::test]
-async fn archived_object_is_a_failure_that_says_so() {
+async fn archived_object_is_a_failure_that_names_its_state() {
     let recorded = Recorded::new([HEAD_OK, error(403, "InvalidObjectState")]);
     let content = content(&recorded);
-    let facts = seen(&content).await;
+    let facts = read_facts(&content).await;
     let failure = content.digest(&key(), &facts).await.unwrap_err();
     assert_failure(
         &failure,
@@ -94,13 +94,13 @@ async fn archived_object_is_a_failure_that_says_so() {
 }
 
 #[tokio::test]
-async fn bytes_that_are_not_those_of_the_stored_checksum_are_read_anew() {
+async fn content_with_a_checksum_mismatch_is_read_again() {
     // The CRC32 of `hello`.
-    let spoilt = answer(200, &[("x-amz-checksum-crc32", "NhCmhg==")], "hullo");
-    let sound = answer(200, &[("x-amz-checksum-crc32", "NhCmhg==")], "hello");
-    let recorded = Recorded::new([HEAD_OK, spoilt, sound, WHOLE]);
+    let corrupt = answer(200, &[("x-amz-checksum-crc32", "NhCmhg==")], "hullo");
+    let intact = answer(200, &[("x-amz-checksum-crc32", "NhCmhg==")], "hello");
+    let recorded = Recorded::new([HEAD_OK, corrupt, intact, WHOLE]);
     let content = content(&recorded);
-    let facts = seen(&content).await;
+    let facts = read_facts(&content).await;
     let read = content.digest(&key(), &facts).await.unwrap();
     assert_eq!(recorded.sent(), 3);
     recorded.assert_headers(2, &[("range", None)]);

@@ -1,4 +1,4 @@
-//! `CopyObject` and `DeleteObject`.
+//! `CopyObject` and `DeleteObject` requests.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,10 +12,10 @@ use s3ferry_core::order::{CopiedMetadata, CopyOrder, SourcePin, UploadParameters
 use s3ferry_core::time::Timestamp;
 use s3ferry_engine::ports::{DestinationBucket as _, WriteError};
 
-use crate::recorded::{Answer, COPIED, Recorded, answer, assert_failure, error, etag, key, order, spoken};
+use crate::recorded::{Answer, COPIED, Recorded, answer, answer_with, assert_failure, error, etag, key, order};
 
 #[tokio::test]
-async fn copy_is_asked_of_the_destination_region_pinned_and_conditional() {
+async fn copy_is_sent_to_the_destination_region_pinned_and_conditional() {
     let recorded = Recorded::new([answer(200, &[("x-amz-version-id", "w1")], COPIED)]);
     let version = recorded
         .destination()
@@ -50,7 +50,7 @@ async fn copy_is_asked_of_the_destination_region_pinned_and_conditional() {
 }
 
 #[tokio::test]
-async fn every_write_sends_the_encryption_that_is_asked_for() {
+async fn every_write_sends_the_explicit_encryption() {
     let upload = "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>";
     let kms = |dual_layer: bool| {
         ExplicitEncryption::Kms(KmsEncryption {
@@ -80,7 +80,7 @@ async fn every_write_sends_the_encryption_that_is_asked_for() {
 }
 
 #[tokio::test]
-async fn replacing_copy_names_the_object_it_replaces() {
+async fn copy_over_an_existing_object_is_conditional_on_its_etag() {
     let recorded = Recorded::new([answer(200, &[], COPIED)]);
     let seen = WriteCondition::Matches(etag("bb"));
     recorded.destination().copy(&key(), &order(seen)).await.unwrap();
@@ -89,7 +89,7 @@ async fn replacing_copy_names_the_object_it_replaces() {
 }
 
 #[tokio::test]
-async fn copy_in_place_is_of_the_destinations_own_version() {
+async fn copy_in_place_reads_the_destinations_own_version() {
     let recorded = Recorded::new([answer(200, &[], COPIED)]);
     let order = CopyOrder {
         in_place: Some(SourcePin {
@@ -114,7 +114,7 @@ async fn copy_in_place_is_of_the_destinations_own_version() {
 }
 
 #[tokio::test]
-async fn copy_without_versions_is_pinned_by_its_tag() {
+async fn copy_without_versions_is_pinned_by_etag() {
     let recorded = Recorded::new([answer(200, &[], COPIED)]);
     let mut order = order(WriteCondition::Absent);
     order.pin.version_id = None;
@@ -141,7 +141,7 @@ async fn copy_error(answer: Answer) -> WriteError {
 }
 
 #[tokio::test(start_paused = true)]
-async fn copy_answers_are_taken_for_what_they_mean() {
+async fn copy_responses_are_classified() {
     for (status, code) in [
         (412, "PreconditionFailed"),
         (409, "ConditionalRequestConflict"),
@@ -177,7 +177,7 @@ async fn copy_answers_are_taken_for_what_they_mean() {
 }
 
 #[tokio::test]
-async fn denied_copy_names_every_right_it_may_lack() {
+async fn denied_copy_names_every_permission_that_may_be_missing() {
     let denied = answer(
         403,
         &[],
@@ -196,7 +196,7 @@ async fn denied_copy_names_every_right_it_may_lack() {
 }
 
 #[tokio::test]
-async fn answer_that_says_nothing_has_an_unknown_outcome() {
+async fn copy_response_without_a_result_has_an_unknown_outcome() {
     for body in ["", "<CopyObjectResult></CopyObjectResult>", "<CopyObj"] {
         let error = copy_error(answer(200, &[], body)).await;
         assert!(matches!(error, WriteError::OutcomeUnknown(_)), "{body:?}: {error:?}");
@@ -215,7 +215,7 @@ async fn delete_is_conditional_and_names_no_version() {
 }
 
 #[tokio::test]
-async fn copy_states_everything_that_s3_would_reset() {
+async fn copy_sets_every_attribute_that_s3_would_reset() {
     let recorded = Recorded::new([answer(200, &[], COPIED)]);
     let mut order = order(WriteCondition::Absent);
     order.explicit.encryption = Some(ExplicitEncryption::Kms(KmsEncryption {
@@ -251,12 +251,12 @@ async fn copy_states_everything_that_s3_would_reset() {
     let signature = recorded.header(0, "authorization").unwrap();
     assert!(
         signature.contains("x-amz-object-lock-mode"),
-        "stated headers are signed: {signature}"
+        "explicit headers are signed: {signature}"
     );
 }
 
 #[tokio::test]
-async fn dual_layer_has_no_bucket_key() {
+async fn dual_layer_encryption_has_no_bucket_key() {
     let recorded = Recorded::new([answer(200, &[], COPIED)]);
     let mut order = order(WriteCondition::Absent);
     order.explicit.encryption = Some(ExplicitEncryption::Kms(KmsEncryption {
@@ -274,8 +274,8 @@ async fn dual_layer_has_no_bucket_key() {
     );
 }
 
-/// Metadata with whatever an application may have stored.
-fn odd_metadata() -> CopiedMetadata {
+/// Metadata with unusual values that an application may have stored.
+fn unusual_metadata() -> CopiedMetadata {
     CopiedMetadata {
         headers: SystemHeaders {
             cache_control: Some("no-cache".to_owned()),
@@ -287,7 +287,7 @@ fn odd_metadata() -> CopiedMetadata {
         },
         user: BTreeMap::from([
             ("owner".to_owned(), "the team".to_owned()),
-            ("word".to_owned(), "=?UTF-8?B?SMOkZmVu?=".to_owned()),
+            ("encoded".to_owned(), "=?UTF-8?B?SMOkZmVu?=".to_owned()),
             ("raw".to_owned(), "Häfen".to_owned()),
             ("empty".to_owned(), String::new()),
         ]),
@@ -295,10 +295,10 @@ fn odd_metadata() -> CopiedMetadata {
 }
 
 #[tokio::test]
-async fn replaced_metadata_goes_out_as_it_was_read() {
+async fn replaced_metadata_is_sent_unchanged() {
     let recorded = Recorded::new([answer(200, &[], COPIED)]);
     let mut order = order(WriteCondition::Absent);
-    order.explicit.metadata = Some(odd_metadata());
+    order.explicit.metadata = Some(unusual_metadata());
     recorded.destination().copy(&key(), &order).await.unwrap();
     recorded.assert_headers(
         0,
@@ -312,7 +312,7 @@ async fn replaced_metadata_goes_out_as_it_was_read() {
             ("content-type", Some("text/plain; charset=utf-8")),
             ("expires", Some("whenever, ungefähr")),
             ("x-amz-meta-owner", Some("the team")),
-            ("x-amz-meta-word", Some("=?UTF-8?B?SMOkZmVu?=")),
+            ("x-amz-meta-encoded", Some("=?UTF-8?B?SMOkZmVu?=")),
             ("x-amz-meta-raw", Some("Häfen")),
             ("x-amz-meta-empty", Some("")),
         ],
@@ -320,7 +320,7 @@ async fn replaced_metadata_goes_out_as_it_was_read() {
 }
 
 #[tokio::test]
-async fn replaced_tags_are_spelled_as_a_query() {
+async fn replaced_tags_are_encoded_as_a_query() {
     let recorded = Recorded::new([answer(200, &[], COPIED)]);
     let mut order = order(WriteCondition::Absent);
     order.explicit.tags = Some(BTreeMap::from([
@@ -340,16 +340,20 @@ async fn replaced_tags_are_spelled_as_a_query() {
 #[tokio::test]
 async fn grants_are_explicit_and_the_owner_is_read_once() {
     let owner = "<AccessControlPolicy><Owner><ID>owner-id</ID></Owner></AccessControlPolicy>";
-    let recorded = Recorded::new([spoken(200, owner), answer(200, &[], COPIED), answer(200, &[], COPIED)]);
+    let recorded = Recorded::new([
+        answer_with(200, owner),
+        answer(200, &[], COPIED),
+        answer(200, &[], COPIED),
+    ]);
     let mut order = order(WriteCondition::Absent);
     let grant = |grantee, permission: &str| Grant {
         grantee,
         permission: permission.to_owned(),
     };
-    let everybody = "http://acs.amazonaws.com/groups/global/AllUsers";
+    let all_users = "http://acs.amazonaws.com/groups/global/AllUsers";
     order.explicit.acl = Some(Acl {
         grants: BTreeSet::from([
-            grant(Grantee::Group(everybody.to_owned()), "READ"),
+            grant(Grantee::Group(all_users.to_owned()), "READ"),
             grant(Grantee::Account("other-id".to_owned()), "READ"),
             grant(Grantee::Account("other-id".to_owned()), "READ_ACP"),
             grant(Grantee::Email("ops@example.com".to_owned()), "FULL_CONTROL"),
@@ -381,10 +385,10 @@ async fn grants_are_explicit_and_the_owner_is_read_once() {
 }
 
 #[tokio::test]
-async fn what_no_header_can_say_is_refused_by_name() {
+async fn value_that_no_header_can_carry_is_refused_by_name() {
     let recorded = Recorded::new([]);
     let mut odd = order(WriteCondition::Absent);
-    let mut metadata = odd_metadata();
+    let mut metadata = unusual_metadata();
     metadata.user.insert("broken".to_owned(), "a\nb".to_owned());
     odd.explicit.metadata = Some(metadata);
     let mut granting = order(WriteCondition::Absent);
@@ -403,7 +407,7 @@ async fn what_no_header_can_say_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn object_lock_of_the_bucket_is_asked_for_once_it_is_known() {
+async fn object_lock_of_the_bucket_is_read_until_known() {
     use RetentionMode::{Compliance, Governance};
     let with_default = |mode: &str, period: &str| {
         format!(
@@ -417,19 +421,22 @@ async fn object_lock_of_the_bucket_is_asked_for_once_it_is_known() {
     };
     let locked = "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled></ObjectLockConfiguration>";
     for (known, expected) in [
-        (spoken(200, locked), Some(BucketObjectLock { default: None })),
+        (answer_with(200, locked), Some(BucketObjectLock { default: None })),
         (
-            spoken(200, with_default("COMPLIANCE", "<Days>30</Days>")),
+            answer_with(200, with_default("COMPLIANCE", "<Days>30</Days>")),
             retains(Compliance, 30),
         ),
         (
-            spoken(200, with_default("GOVERNANCE", "<Years>2</Years>")),
+            answer_with(200, with_default("GOVERNANCE", "<Years>2</Years>")),
             retains(Governance, 732),
         ),
-        (spoken(200, "<ObjectLockConfiguration></ObjectLockConfiguration>"), None),
+        (
+            answer_with(200, "<ObjectLockConfiguration></ObjectLockConfiguration>"),
+            None,
+        ),
         (error(404, "ObjectLockConfigurationNotFoundError"), None),
     ] {
-        // A failure is not kept.
+        // A failure is not cached.
         let recorded = Recorded::new([error(403, "AccessDenied"), known]);
         let destination = recorded.destination();
         let failure = destination.object_lock().await.unwrap_err();

@@ -1,4 +1,4 @@
-//! Objects fetched into files.
+//! Objects downloaded to files.
 
 use s3ferry_aws::file::FileStore;
 use s3ferry_core::failure::{Failure, FailureKind};
@@ -19,7 +19,7 @@ async fn fetched(answers: Vec<Answer>) -> (Result<(), Failure>, String, usize) {
 }
 
 #[tokio::test]
-async fn content_that_breaks_off_is_fetched_anew() {
+async fn interrupted_download_starts_again() {
     let whole = answer(200, &[("content-length", "5")], "whole");
     let (outcome, content, requests) = fetched(vec![BROKEN, whole]).await;
     assert_eq!((outcome, content.as_str(), requests), (Ok(()), "whole", 2));
@@ -33,7 +33,7 @@ async fn content_that_breaks_off_is_fetched_anew() {
 }
 
 #[tokio::test]
-async fn file_that_is_not_there_is_not_waited_for() {
+async fn missing_file_is_a_permanent_failure() {
     let missing = answer(404, &[], "<Error><Code>NoSuchKey</Code></Error>");
     let (outcome, _, requests) = fetched(vec![missing]).await;
     let failure = outcome.unwrap_err();

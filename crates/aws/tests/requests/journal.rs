@@ -26,7 +26,7 @@ fn url() -> String {
 }
 
 #[tokio::test]
-async fn entry_is_created_only_where_there_is_none() {
+async fn entry_is_created_only_if_none_exists() {
     let recorded = Recorded::new([answer(200, &[("etag", "\"e1\"")], ""), error(412, "PreconditionFailed")]);
     let journal = recorded.journal();
     let entry = entry_of(&key());
@@ -37,7 +37,7 @@ async fn entry_is_created_only_where_there_is_none() {
         0,
         &[("if-none-match", Some("*")), ("content-type", Some("application/json"))],
     );
-    // What was written can be read again.
+    // A written entry can be read.
     let reading = Recorded::new([stored(recorded.body(0))]);
     let journaled = JournaledUpload {
         etag: etag("e1"),
@@ -48,7 +48,7 @@ async fn entry_is_created_only_where_there_is_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn creation_is_sent_once_and_its_failures_are_named() {
+async fn entry_creation_is_sent_once_and_its_failures_are_named() {
     let create = async |answer| {
         let recorded = Recorded::new([answer]);
         let created = recorded.journal().create(&key(), &entry_of(&key())).await;
@@ -73,7 +73,7 @@ async fn creation_is_sent_once_and_its_failures_are_named() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn missing_entry_is_none_and_a_forbidden_one_is_not() {
+async fn missing_entry_is_none_and_a_forbidden_one_is_a_failure() {
     let recorded = Recorded::new([
         error(404, "NoSuchKey"),
         error(403, "AccessDenied"),
@@ -102,7 +102,7 @@ async fn unreadable_entry_has_no_content() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_the_entry_that_was_seen_is_removed() {
+async fn only_the_entry_that_was_read_is_removed() {
     let recorded = Recorded::new([answer(204, &[], "")]);
     recorded.journal().remove(&key(), &etag("e1")).await.unwrap();
     assert_eq!(recorded.line(0), format!("DELETE {}?x-id=DeleteObject", url()));

@@ -1,4 +1,4 @@
-//! Finding out in which parts an object was uploaded, with how many requests.
+//! Part sizes of multipart objects, and how many requests they take.
 
 use std::fmt::Write as _;
 
@@ -8,9 +8,9 @@ use s3ferry_core::plan::{PartLayout, PartSizes};
 use s3ferry_core::time::Timestamp;
 use s3ferry_engine::ports::SourceBucket as _;
 
-use crate::recorded::{Answer, HEAD_OK, Recorded, answer, assert_failure, error, etag, key, spoken};
+use crate::recorded::{Answer, HEAD_OK, Recorded, answer, answer_with, assert_failure, error, etag, key};
 
-/// Facts of an object with this tag and size, and with a checksum of its parts or without.
+/// Returns the facts of an object with this ETag and size, with or without a checksum of its parts.
 async fn object(tag: &str, size_bytes: u64, with_checksum: bool) -> ObjectFacts {
     let recorded = Recorded::new([HEAD_OK]);
     let state = recorded.source().read(&key(), &AttributeSet::new()).await.unwrap();
@@ -24,8 +24,8 @@ async fn object(tag: &str, size_bytes: u64, with_checksum: bool) -> ObjectFacts 
     facts
 }
 
-/// A HEAD's answer of one part, which says the tag of an object and of how many parts that is.
-fn answer_of(tag: &str, size_bytes: u64, count: Option<usize>, range: Option<String>) -> Answer {
+/// Returns the response to the HEAD of one part, with the object's ETag and number of parts.
+fn head_of_part(tag: &str, size_bytes: u64, count: Option<usize>, range: Option<String>) -> Answer {
     let leak = |text: String| -> &'static str { Box::leak(text.into_boxed_str()) };
     let mut headers = vec![
         ("etag", leak(etag(tag).quoted())),
@@ -37,38 +37,38 @@ fn answer_of(tag: &str, size_bytes: u64, count: Option<usize>, range: Option<Str
     answer(206, Box::leak(headers.into_boxed_slice()), "")
 }
 
-/// The HEADs of some parts of an object in parts of these sizes, as S3 answers them.
+/// Returns the responses to the HEADs of some parts of an object with these part sizes, as S3 returns them.
 fn heads(sizes: &[u64], numbers: impl IntoIterator<Item = usize>) -> Vec<Answer> {
     let tag = format!("aa-{}", sizes.len());
     let head = |number: usize| {
         let start: u64 = sizes[..number - 1].iter().sum();
         let size = sizes[number - 1];
         let range = format!("bytes {start}-{}/{}", start + size - 1, sizes.iter().sum::<u64>());
-        answer_of(&tag, size, Some(sizes.len()), Some(range))
+        head_of_part(&tag, size, Some(sizes.len()), Some(range))
     };
     numbers.into_iter().map(head).collect()
 }
 
-/// The same of a store that leaves out at which byte a part begins.
+/// Returns the same responses from a store that omits the range of a part.
 fn bare_heads(sizes: &[u64], numbers: impl IntoIterator<Item = usize>) -> Vec<Answer> {
     let tag = format!("aa-{}", sizes.len());
-    let head = |number: usize| answer_of(&tag, sizes[number - 1], Some(sizes.len()), None);
+    let head = |number: usize| head_of_part(&tag, sizes[number - 1], Some(sizes.len()), None);
     numbers.into_iter().map(head).collect()
 }
 
-/// Facts of the object in parts of these sizes, without a checksum.
+/// Returns the facts of an object with these part sizes, without a checksum.
 async fn object_of(sizes: &[u64]) -> ObjectFacts {
     object(&format!("aa-{}", sizes.len()), sizes.iter().sum(), false).await
 }
 
-/// Such an object with a checksum of the whole: S3 may list its parts, and may not.
+/// Returns the facts of such an object with a full-object checksum: S3 may or may not list its parts.
 async fn object_with_checksum_of_all(sizes: &[u64]) -> ObjectFacts {
     let mut facts = object(&format!("aa-{}", sizes.len()), sizes.iter().sum(), true).await;
     facts.checksums.coverage = ChecksumCoverage::FullObject;
     facts
 }
 
-/// A page of `GetObjectAttributes` that lists parts from `first` on.
+/// Returns a page of `GetObjectAttributes` that lists parts from `first` on.
 fn listed(first: u32, sizes: &[u64], next: Option<u32>) -> Answer {
     let parts = (first..).zip(sizes).fold(String::new(), |mut parts, (number, size)| {
         write!(
@@ -89,16 +89,16 @@ fn listed(first: u32, sizes: &[u64], next: Option<u32>) -> Answer {
     answer(200, written, Box::leak(body.into_boxed_str()))
 }
 
-/// What S3 answers of the parts of an object without checksums.
+/// Returns S3's response for an object without part checksums: no part list.
 fn unlisted() -> Answer {
-    spoken(200, "<GetObjectAttributesResponse></GetObjectAttributesResponse>")
+    answer_with(200, "<GetObjectAttributesResponse></GetObjectAttributesResponse>")
 }
 
 fn parts(sizes: impl IntoIterator<Item = u64>) -> PartLayout {
     PartLayout::Multipart(sizes.into_iter().collect::<PartSizes>())
 }
 
-/// Asks for the layout, and returns it with the requests it took: `H1` for a HEAD of part 1, `A` for the attributes.
+/// Reads the layout and returns it with the requests: `H1` for a HEAD of part 1, `A` for the attributes.
 async fn ask(facts: &ObjectFacts, answers: Vec<Answer>) -> (Result<PartLayout, Failure>, String) {
     let recorded = Recorded::new(answers);
     let layout = recorded.source().layout(&key(), facts).await;
@@ -130,7 +130,7 @@ async fn check(facts: ObjectFacts, answers: Vec<Answer>, expected: PartLayout, r
 }
 
 #[tokio::test]
-async fn etag_alone_identifies_single_part_and_plain_objects() {
+async fn etag_alone_identifies_objects_with_at_most_one_part() {
     check(object("aa", 50, true).await, vec![], PartLayout::NotMultipart, "").await;
     check(object("aa-1", 50, true).await, vec![], parts([50]), "").await;
     for tag in ["aa-0", "aa-10001", "aa-x"] {
@@ -158,7 +158,7 @@ async fn two_and_three_parts_of_any_sizes_take_one_head() {
 }
 
 #[tokio::test]
-async fn uniform_parts_take_two_heads_however_many_there_are() {
+async fn uniform_parts_take_two_heads_for_any_count() {
     let mut sizes = vec![8; 10_000];
     check(
         object_of(&sizes).await,
@@ -169,7 +169,7 @@ async fn uniform_parts_take_two_heads_however_many_there_are() {
     .await;
     sizes.pop();
     sizes[9_998] = 3;
-    // The last but one tells of the last, too.
+    // The second to last part determines the last, too.
     check(
         object_of(&sizes).await,
         heads(&sizes, [2, 9_998]),
@@ -177,20 +177,20 @@ async fn uniform_parts_take_two_heads_however_many_there_are() {
         "H2 H9998",
     )
     .await;
-    // More than one page of a list has.
+    // More parts than one page of a list has.
     let facts = object("aa-9999", sizes.iter().sum(), true).await;
     check(facts, heads(&sizes, [2, 9_998]), parts(sizes), "H2 H9998").await;
 }
 
 #[tokio::test]
-async fn parts_below_a_checksum_of_the_whole_are_not_listed() {
+async fn parts_under_a_full_object_checksum_are_not_listed() {
     let sizes = [20, 20, 20, 20, 20, 20, 10];
     let facts = object_with_checksum_of_all(&sizes).await;
     check(facts, heads(&sizes, [2, 6]), parts(sizes), "H2 H6").await;
 }
 
 #[tokio::test]
-async fn odd_parts_take_a_head_of_every_second_one() {
+async fn irregular_parts_take_a_head_of_every_second_part() {
     let sizes = [10, 30, 20, 25, 15, 40, 5, 35, 45];
     for (count, numbers, requests) in [
         (4, &[2, 4][..], "H2 H4"),
@@ -207,7 +207,7 @@ async fn odd_parts_take_a_head_of_every_second_one() {
 }
 
 #[tokio::test]
-async fn sum_of_uniform_parts_is_not_taken_for_them() {
+async fn total_of_uniform_parts_does_not_imply_uniform_parts() {
     let sizes = [10, 30, 20, 20, 20, 20, 20];
     check(
         object_of(&sizes).await,
@@ -216,7 +216,7 @@ async fn sum_of_uniform_parts_is_not_taken_for_them() {
         "H2 H6 H4",
     )
     .await;
-    // The last is larger than the others.
+    // The last part is larger than the others.
     let sizes = [10, 10, 10, 10, 10, 10, 30];
     check(
         object_of(&sizes).await,
@@ -228,7 +228,7 @@ async fn sum_of_uniform_parts_is_not_taken_for_them() {
 }
 
 #[tokio::test]
-async fn list_is_tried_where_it_may_save_requests() {
+async fn part_list_is_requested_if_it_may_save_requests() {
     let sizes = [10, 30, 20, 25, 15, 40, 5, 35, 45, 50];
     let few = &sizes[..9];
     let facts = object_with_checksum_of_all(few).await;
@@ -244,7 +244,7 @@ async fn list_is_tried_where_it_may_save_requests() {
 }
 
 #[tokio::test]
-async fn odd_parts_with_checksums_are_listed_page_by_page() {
+async fn irregular_parts_with_checksums_are_listed_page_by_page() {
     let sizes: Vec<u64> = (0..1_500).map(|number| 10 + number % 7).collect();
     let mut answers = heads(&sizes, [2, 1_500]);
     answers.extend([
@@ -256,7 +256,7 @@ async fn odd_parts_with_checksums_are_listed_page_by_page() {
 }
 
 #[tokio::test]
-async fn incomplete_list_is_followed_by_heads() {
+async fn incomplete_part_list_is_followed_by_heads() {
     for incomplete in [
         unlisted(),
         listed(1, &[20, 20, 20], None),
@@ -272,34 +272,34 @@ async fn incomplete_list_is_followed_by_heads() {
 }
 
 #[tokio::test]
-async fn store_that_does_not_say_where_parts_begin_is_asked_for_every_size() {
+async fn store_without_part_ranges_needs_a_head_of_every_part() {
     let uniform = [20, 20, 20, 20, 20, 20, 10];
     let answers = bare_heads(&uniform, [2, 6, 1, 7]);
     check(object_of(&uniform).await, answers, parts(uniform), "H2 H6 H1 H7").await;
-    // The sum would fit: 30 bytes each, and 20 at last.
-    let odd = [10, 30, 30, 40];
-    let answers = bare_heads(&odd, [2, 4, 1, 3]);
-    check(object_of(&odd).await, answers, parts(odd), "H2 H4 H1 H3").await;
+    // The total would fit: 30 bytes each, and 20 for the last.
+    let irregular = [10, 30, 30, 40];
+    let answers = bare_heads(&irregular, [2, 4, 1, 3]);
+    check(object_of(&irregular).await, answers, parts(irregular), "H2 H4 H1 H3").await;
     let two = [10, 40];
     check(object_of(&two).await, bare_heads(&two, [2, 1]), parts(two), "H2 H1").await;
-    // A range of something else is none.
-    let range = |text: &str| answer_of("aa-2", 40, Some(2), Some(text.to_owned()));
-    for of_something_else in ["bytes 0-49/50", "bytes 10-49/60", "bytes */50"] {
-        let mut answers = vec![range(of_something_else)];
+    // A range of something else is ignored.
+    let range = |text: &str| head_of_part("aa-2", 40, Some(2), Some(text.to_owned()));
+    for foreign_range in ["bytes 0-49/50", "bytes 10-49/60", "bytes */50"] {
+        let mut answers = vec![range(foreign_range)];
         answers.extend(bare_heads(&two, [1]));
         check(object_of(&two).await, answers, parts(two), "H2 H1").await;
     }
 }
 
 #[tokio::test]
-async fn answers_with_another_tag_are_believed_of_a_version_only() {
+async fn response_with_another_etag_counts_only_for_a_pinned_version() {
     let sizes = [20, 20, 20, 10];
-    let of_the_part = |range: &str| answer_of("bb", 20, Some(4), Some(range.to_owned()));
+    let of_the_part = |range: &str| head_of_part("bb", 20, Some(4), Some(range.to_owned()));
     let mut facts = object_of(&sizes).await;
     let of_both = || {
         vec![
             of_the_part("bytes 20-39/70"),
-            answer_of("cc", 10, Some(4), Some("bytes 60-69/70".to_owned())),
+            head_of_part("cc", 10, Some(4), Some("bytes 60-69/70".to_owned())),
         ]
     };
     check(facts.clone(), of_both(), parts(sizes), "H2 H4").await;
@@ -307,39 +307,39 @@ async fn answers_with_another_tag_are_believed_of_a_version_only() {
     let mut answers = of_both();
     answers.push(unlisted());
     check(facts.clone(), answers, PartLayout::Unknown, "H2 H4 A").await;
-    // Overwritten in between.
+    // The object was overwritten in between.
     let mut answers = heads(&sizes, [2]);
     answers.extend([of_the_part("bytes 60-79/80"), unlisted()]);
     check(facts, answers, PartLayout::Unknown, "H2 H4 A").await;
-    let odd = [10, 30, 20, 25, 15, 5];
-    let mut facts = object_of(&odd).await;
+    let irregular = [10, 30, 20, 25, 15, 5];
+    let mut facts = object_of(&irregular).await;
     facts.version_id = None;
-    let mut answers = heads(&odd, [2, 6]);
-    answers.push(answer_of("bb", 25, Some(6), Some("bytes 60-84/105".to_owned())));
+    let mut answers = heads(&irregular, [2, 6]);
+    answers.push(head_of_part("bb", 25, Some(6), Some("bytes 60-84/105".to_owned())));
     check(facts, answers, PartLayout::Unknown, "H2 H6 H4").await;
 }
 
 #[tokio::test]
-async fn store_that_ignores_part_numbers_is_asked_for_the_list() {
+async fn store_that_ignores_part_numbers_needs_the_part_list() {
     let sizes = [20, 20, 20, 10];
-    let whole = || answer_of("aa-4", 70, None, None);
+    let whole = || head_of_part("aa-4", 70, None, None);
     let facts = object_of(&sizes).await;
     let answers = vec![whole(), whole(), listed(1, &sizes, None)];
     check(facts.clone(), answers, parts(sizes), "H2 H4 A").await;
     let answers = vec![whole(), whole(), unlisted()];
     check(facts.clone(), answers, PartLayout::Unknown, "H2 H4 A").await;
-    // Asked already: not once more.
+    // The list was requested already and is not requested again.
     let answers = vec![unlisted(), whole(), whole()];
     check(object("aa-4", 70, true).await, answers, PartLayout::Unknown, "A H2 H4").await;
-    // It counts otherwise than the tag, and may not have the part at all.
-    for otherwise in [answer_of("aa-3", 20, Some(4), None), answer(416, &[], "")] {
+    // The number of parts differs from the ETag, or the store may not have the part at all.
+    for other_count in [head_of_part("aa-3", 20, Some(4), None), answer(416, &[], "")] {
         let facts = object("aa-3", 50, false).await;
-        check(facts, vec![otherwise, unlisted()], PartLayout::Unknown, "H2 A").await;
+        check(facts, vec![other_count, unlisted()], PartLayout::Unknown, "H2 A").await;
     }
 }
 
 #[tokio::test]
-async fn sizes_that_do_not_make_the_object_are_unknown() {
+async fn part_sizes_that_contradict_the_object_size_are_unknown() {
     let facts = object("aa-3", 50, false).await;
     let answers = bare_heads(&[20, 20, 40], [2, 1, 3]);
     check(facts, answers, PartLayout::Unknown, "H2 H1 H3").await;
@@ -347,14 +347,14 @@ async fn sizes_that_do_not_make_the_object_are_unknown() {
     let facts = object("aa-4", 50, false).await;
     let range = |text: &str| Some(text.to_owned());
     let answers = vec![
-        answer_of("aa-4", 20, Some(4), range("bytes 20-39/50")),
-        answer_of("aa-4", 10, Some(4), range("bytes 40-49/50")),
+        head_of_part("aa-4", 20, Some(4), range("bytes 20-39/50")),
+        head_of_part("aa-4", 10, Some(4), range("bytes 40-49/50")),
     ];
     check(facts, answers, PartLayout::Unknown, "H2 H4").await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn object_that_moved_on_has_everything_read_again() {
+async fn changed_object_is_read_again() {
     let facts = object("aa-3", 50, false).await;
     let (layout, _) = ask(&facts, vec![answer(404, &[], "")]).await;
     assert_failure(&layout.unwrap_err(), FailureKind::Retry, &["s3:GetObjectVersion"]);

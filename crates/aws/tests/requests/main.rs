@@ -1,9 +1,5 @@
-//! What is sent to S3 and SQS, and how their answers are taken, with recorded answers.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "test data is what the test made it"
-)]
+//! Requests to S3 and SQS as sent, and their responses as read, with recorded responses.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "test data is valid")]
 
 mod annotations;
 mod attribute_updates;

@@ -1,4 +1,4 @@
-//! The account that a bucket must belong to.
+//! The expected bucket owner.
 
 use s3ferry_core::facts::AttributeSet;
 use s3ferry_core::order::WriteCondition;
@@ -11,7 +11,7 @@ use crate::recorded::{
 const EXPECTED: &str = "x-amz-expected-bucket-owner";
 
 #[tokio::test]
-async fn requests_to_each_bucket_name_the_owner_it_must_have() {
+async fn requests_name_the_expected_owner_of_each_bucket() {
     let uploads = "<ListMultipartUploadsResult><IsTruncated>false</IsTruncated></ListMultipartUploadsResult>";
     let recorded = Recorded::new([
         HEAD_OK,

@@ -1,4 +1,4 @@
-//! Continuations, and when failed messages come back.
+//! Continuations, and the redelivery of failed messages.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ async fn continuation_is_sent_with_its_delay() {
     let url = "https://sqs.us-east-1.amazonaws.com/123456789012/queue";
     let queue = SqsContinuations::new(recorded.clients.sqs(), url.to_owned());
     let continuation = Continuation::new(&bucket("source-bucket"), &key(), AttributeSet::new(), "hot-key");
-    // The SDK checks the digest of the body in the answer; a wrong one is an error, and an error is no acknowledgement.
+    // The SDK compares the body's digest in the response; a mismatch is an error, and the message is not acknowledged.
     let sent = queue.send(&continuation, Duration::from_secs(30)).await;
     let body = recorded
         .http
@@ -34,7 +34,7 @@ async fn continuation_is_sent_with_its_delay() {
 }
 
 #[tokio::test]
-async fn continuation_that_the_queue_refuses_is_a_failure() {
+async fn refused_continuation_is_a_failure() {
     let denied = answer(
         400,
         &[],
@@ -51,7 +51,7 @@ async fn continuation_that_the_queue_refuses_is_a_failure() {
     );
 }
 
-/// Takes a receipt from where all of them come: the payload of an invocation.
+/// Returns a receipt handle, parsed from the payload of an invocation.
 fn receipt() -> ReceiptHandle {
     let payload = serde_json::json!({"Records": [
         {"messageId": "m", "receiptHandle": "receipt", "eventSource": "aws:sqs", "body": "{}"}

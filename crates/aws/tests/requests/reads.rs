@@ -1,4 +1,4 @@
-//! Reading the state of keys.
+//! Reads of keys.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use s3ferry_core::failure::FailureKind;
 use s3ferry_core::names::VersionId;
 use s3ferry_engine::ports::{Absence, DestinationBucket as _, SourceBucket as _};
 
-use crate::recorded::{HEAD_OK, Recorded, answer, assert_failure, error, key, spoken};
+use crate::recorded::{HEAD_OK, Recorded, answer, answer_with, assert_failure, error, key};
 
 #[tokio::test]
 async fn source_is_read_in_its_own_region_with_checksums_and_owner() {
@@ -22,7 +22,7 @@ async fn source_is_read_in_its_own_region_with_checksums_and_owner() {
     assert_eq!(
         facts.headers.expires.as_deref(),
         Some("whenever"),
-        "kept as it was written"
+        "preserved as written"
     );
     assert_eq!(facts.user_metadata.get("owner").map(String::as_str), Some("team"));
     assert_eq!(
@@ -37,7 +37,7 @@ async fn source_is_read_in_its_own_region_with_checksums_and_owner() {
 }
 
 #[tokio::test]
-async fn tags_are_read_for_the_version_the_head_saw() {
+async fn tags_are_read_from_the_version_that_was_read() {
     let tags = "<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>";
     let recorded = Recorded::new([HEAD_OK, answer(200, &[], tags)]);
     let state = recorded
@@ -66,7 +66,7 @@ async fn missing_key_and_delete_marker_are_distinguished() {
 }
 
 #[tokio::test]
-async fn failed_reads_are_named_by_what_must_happen_next() {
+async fn failed_reads_are_classified_by_what_must_happen_next() {
     let head = async |status, get| {
         let recorded = Recorded::new([answer(status, &[], ""), get]);
         recorded.source().read(&key(), &AttributeSet::new()).await.unwrap_err()
@@ -91,7 +91,7 @@ async fn failed_reads_are_named_by_what_must_happen_next() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn head_that_is_refused_is_judged_by_an_answer_with_a_body() {
+async fn refused_head_is_classified_by_a_get_with_a_body() {
     let found = || answer(206, &[("content-length", "1"), ("content-range", "bytes 0-0/5")], "x");
     for (status, get, kind, code) in [
         (
@@ -141,7 +141,7 @@ async fn unreadable_response_is_named_without_its_content() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn throttled_read_is_tried_again_by_the_sdk() {
+async fn throttled_read_is_retried_by_the_sdk() {
     let recorded = Recorded::new([answer(503, &[], ""), HEAD_OK]);
     assert!(recorded.source().read(&key(), &AttributeSet::new()).await.is_ok());
     assert_eq!(recorded.sent(), 2);
@@ -182,7 +182,7 @@ async fn absence_is_confirmed_by_a_listing_of_all_versions() {
 }
 
 #[tokio::test]
-async fn missing_bucket_confirms_no_absence() {
+async fn missing_bucket_does_not_confirm_absence() {
     let missing = answer(
         404,
         &[],
@@ -201,7 +201,7 @@ async fn missing_bucket_confirms_no_absence() {
 }
 
 #[tokio::test]
-async fn key_of_a_missing_bucket_is_no_missing_key() {
+async fn key_of_a_missing_bucket_is_not_a_missing_key() {
     let recorded = Recorded::new([answer(404, &[], ""), answer(404, &[], "")]);
     let failure = recorded.source().read(&key(), &AttributeSet::new()).await.unwrap_err();
     assert_failure(
@@ -220,7 +220,7 @@ async fn key_of_a_missing_bucket_is_no_missing_key() {
 }
 
 #[tokio::test]
-async fn bucket_is_asked_for_until_it_was_seen_once() {
+async fn bucket_is_requested_until_it_was_found_once() {
     let missing = || answer(404, &[], "");
     let found = answer(200, &[], "");
     let recorded = Recorded::new([missing(), missing(), missing(), found, missing()]);
@@ -238,7 +238,7 @@ async fn bucket_is_asked_for_until_it_was_seen_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn version_that_went_while_its_tags_were_read_is_read_again() {
+async fn version_deleted_while_its_tags_are_read_is_read_again() {
     for code in ["NoSuchKey", "NoSuchVersion", "MethodNotAllowed"] {
         let body = format!("<Error><Code>{code}</Code></Error>");
         let gone = answer(404, &[], Box::leak(body.into_boxed_str()));
@@ -253,7 +253,7 @@ async fn version_that_went_while_its_tags_were_read_is_read_again() {
 }
 
 #[tokio::test]
-async fn bucket_without_replication_covers_nothing() {
+async fn bucket_without_replication_covers_no_key() {
     let none = answer(
         404,
         &[],
@@ -271,10 +271,10 @@ async fn head_facts() -> ObjectFacts {
 }
 
 #[tokio::test]
-async fn more_is_read_of_the_very_version_without_another_head() {
+async fn more_attributes_of_a_version_are_read_without_another_head() {
     let tags = "<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>";
     let none = "<ListObjectAnnotationsOutput></ListObjectAnnotationsOutput>";
-    let recorded = Recorded::new([spoken(200, tags), spoken(200, none)]);
+    let recorded = Recorded::new([answer_with(200, tags), answer_with(200, none)]);
     let facts = head_facts().await;
     let attributes = AttributeSet::from([Attribute::Tags, Attribute::Annotations]);
     let more = recorded
@@ -294,7 +294,7 @@ async fn more_is_read_of_the_very_version_without_another_head() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn more_of_a_version_that_is_gone_is_nothing() {
+async fn more_attributes_of_a_missing_version_are_none() {
     let facts = head_facts().await;
     for code in ["NoSuchVersion", "NoSuchKey"] {
         let recorded = Recorded::new([error(404, code)]);
@@ -313,8 +313,8 @@ async fn more_of_a_version_that_is_gone_is_nothing() {
 }
 
 #[tokio::test]
-async fn more_of_an_object_without_a_version_is_read_with_another_head() {
-    let tags = || spoken(200, "<Tagging><TagSet></TagSet></Tagging>");
+async fn more_attributes_of_an_unversioned_object_take_another_head() {
+    let tags = || answer_with(200, "<Tagging><TagSet></TagSet></Tagging>");
     let mut facts = head_facts().await;
     facts.version_id = None;
     let head = |etag: &'static str| {
@@ -353,7 +353,7 @@ async fn only_explicit_grants_are_read() {
         <Grant><Grantee xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" xsi:type=\"Group\">\
         <URI>http://acs.amazonaws.com/groups/global/AllUsers</URI></Grantee><Permission>READ</Permission></Grant>\
         </AccessControlList></AccessControlPolicy>";
-    let recorded = Recorded::new([HEAD_OK, spoken(200, acl)]);
+    let recorded = Recorded::new([HEAD_OK, answer_with(200, acl)]);
     let state = recorded
         .destination()
         .read(&key(), &AttributeSet::from([Attribute::Acl]))
@@ -364,17 +364,17 @@ async fn only_explicit_grants_are_read() {
         grantee,
         permission: "READ".to_owned(),
     };
-    let everybody = "http://acs.amazonaws.com/groups/global/AllUsers".to_owned();
+    let all_users = "http://acs.amazonaws.com/groups/global/AllUsers".to_owned();
     let expected = [
         grant(Grantee::Account("owner".to_owned())),
-        grant(Grantee::Group(everybody)),
+        grant(Grantee::Group(all_users)),
     ];
     assert_eq!(grants, expected.into());
     assert!(recorded.line(1).ends_with("?acl&versionId=v1"), "{}", recorded.line(1));
 }
 
 #[tokio::test]
-async fn denied_grants_name_the_action_of_a_version() {
+async fn denied_acl_names_the_action_for_a_version() {
     let recorded = Recorded::new([HEAD_OK, error(403, "AccessDenied")]);
     let failure = recorded
         .source()
@@ -385,10 +385,10 @@ async fn denied_grants_name_the_action_of_a_version() {
 }
 
 #[tokio::test]
-async fn buckets_have_access_lists_unless_the_owner_is_enforced() {
+async fn buckets_have_acls_unless_bucket_owner_enforced() {
     let rule = |ownership: &str| {
         let rule = format!("<Rule><ObjectOwnership>{ownership}</ObjectOwnership></Rule>");
-        spoken(200, format!("<OwnershipControls>{rule}</OwnershipControls>"))
+        answer_with(200, format!("<OwnershipControls>{rule}</OwnershipControls>"))
     };
     for (known, expected) in [
         (rule("BucketOwnerEnforced"), false),
@@ -406,6 +406,6 @@ async fn buckets_have_access_lists_unless_the_owner_is_enforced() {
         );
         assert_eq!(source.has_acl().await, Ok(expected));
         assert_eq!(source.clone().has_acl().await, Ok(expected));
-        assert_eq!(recorded.sent(), 2, "asked once it is known");
+        assert_eq!(recorded.sent(), 2, "not requested again once known");
     }
 }

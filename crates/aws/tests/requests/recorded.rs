@@ -1,4 +1,4 @@
-//! A client whose answers are recorded, and which keeps what it was asked.
+//! A client with recorded responses that records its requests.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -25,7 +25,7 @@ pub(crate) const DESTINATION_REGION: &str = "eu-central-1";
 pub(crate) const SOURCE_OWNER: &str = "123456789012";
 pub(crate) const DESTINATION_OWNER: &str = "210987654321";
 
-/// Answers requests from a list and keeps them.
+/// Responds to requests from a list and records the requests.
 pub(crate) struct Recorded {
     pub(crate) http: StaticReplayClient,
     pub(crate) clients: Clients,
@@ -109,7 +109,7 @@ impl Recorded {
         bodies[index].clone()
     }
 
-    /// Checks headers of a request; `None` is one that must not be there.
+    /// Checks headers of a request; `None` is a header that must be absent.
     #[track_caller]
     pub(crate) fn assert_headers(&self, index: usize, expected: &[(&str, Option<&str>)]) {
         for (name, value) in expected {
@@ -117,7 +117,7 @@ impl Recorded {
         }
     }
 
-    /// Spells a request as `METHOD URI`.
+    /// Returns a request as `METHOD URI`.
     pub(crate) fn line(&self, index: usize) -> String {
         let requests: Vec<String> = self
             .http
@@ -141,12 +141,12 @@ impl Recorded {
     }
 }
 
-/// Makes clients of an HTTP client.
+/// Creates clients from an HTTP client.
 pub(crate) fn clients(http: impl HttpClient + 'static) -> Clients {
     let shared = SdkConfig::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
         .http_client(http)
-        // As the configuration that all services share has it: S3 has its own.
+        // The configuration that all services share; the S3 clients have their own.
         .timeout_config(
             TimeoutConfig::builder()
                 .operation_attempt_timeout(Duration::from_secs(1))
@@ -203,20 +203,20 @@ pub(crate) fn route() -> MigrationRoute {
     }
 }
 
-/// Returns an answer that nobody has to keep.
-pub(crate) fn spoken(status: u16, body: impl Into<String>) -> Answer {
+/// Returns a response whose body is created at run time.
+pub(crate) fn answer_with(status: u16, body: impl Into<String>) -> Answer {
     answer(status, &[], Box::leak(body.into().into_boxed_str()))
 }
 
-/// Returns an answer that carries an error.
+/// Returns an error response.
 pub(crate) fn error(status: u16, code: &str) -> Answer {
     let mut body = String::new();
     write!(
         body,
-        "<Error><Code>{code}</Code><Message>what S3 says</Message></Error>"
+        "<Error><Code>{code}</Code><Message>message of S3</Message></Error>"
     )
     .unwrap();
-    spoken(status, body)
+    answer_with(status, body)
 }
 
 pub(crate) fn pin() -> SourcePin {
@@ -226,7 +226,7 @@ pub(crate) fn pin() -> SourcePin {
     }
 }
 
-/// Returns what an order states that has nothing special.
+/// Returns explicit attributes without anything special.
 pub(crate) fn explicit() -> ExplicitAttributes {
     ExplicitAttributes {
         storage_class: "STANDARD_IA".to_owned(),

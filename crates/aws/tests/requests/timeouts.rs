@@ -1,4 +1,4 @@
-//! Requests that are never answered end, each after a time that fits its work.
+//! Timeouts: a request without a response ends after a time that fits its work.
 
 use std::time::Duration;
 
@@ -28,8 +28,8 @@ async fn check_write<T: std::fmt::Debug>(seconds: u64, write: impl Future<Output
     assert_eq!(begun.elapsed().as_secs(), seconds);
 }
 
-/// Waits for the end of a request that is repeated, with the pauses in between.
-async fn check_repeated<T: std::fmt::Debug, E>(seconds: u64, request: impl Future<Output = Result<T, E>>) {
+/// Waits for the end of a request that is retried, with the backoff in between.
+async fn check_retried<T: std::fmt::Debug, E>(seconds: u64, request: impl Future<Output = Result<T, E>>) {
     let begun = Instant::now();
     assert!(request.await.is_err());
     let took = begun.elapsed();
@@ -60,7 +60,7 @@ fn completion(parts: u32) -> UploadCompletion {
 }
 
 #[tokio::test(start_paused = true)]
-async fn unanswered_write_ends_with_an_unknown_outcome_after_a_time_by_its_size() {
+async fn unanswered_write_has_an_unknown_outcome_after_a_timeout_by_its_size() {
     let (silent, upload) = (silent(), UploadId::new("up").unwrap());
     check_write(30, silent.copy(&key(), &of_size(5))).await;
     check_write(120, silent.copy(&key(), &of_size(GIB))).await;
@@ -76,21 +76,21 @@ async fn unanswered_write_ends_with_an_unknown_outcome_after_a_time_by_its_size(
 }
 
 #[tokio::test(start_paused = true)]
-async fn unanswered_request_that_may_be_repeated_ends() {
+async fn unanswered_retryable_request_ends() {
     let (silent, upload) = (silent(), UploadId::new("up").unwrap());
     let part = |size_bytes| PlannedPart {
         number: 1,
         offset_bytes: 0,
         size_bytes,
     };
-    check_repeated(
+    check_retried(
         3 * 30,
         silent.copy_part(&key(), &upload, &pin(), &part(5 * 1024 * 1024)),
     )
     .await;
-    check_repeated(3 * 480, silent.copy_part(&key(), &upload, &pin(), &part(5 * GIB))).await;
-    check_repeated(3 * 30, silent.abort_upload(&key(), &upload)).await;
-    check_repeated(3 * 10, Box::pin(silent.read(&key(), &AttributeSet::new()))).await;
+    check_retried(3 * 480, silent.copy_part(&key(), &upload, &pin(), &part(5 * GIB))).await;
+    check_retried(3 * 30, silent.abort_upload(&key(), &upload)).await;
+    check_retried(3 * 10, Box::pin(silent.read(&key(), &AttributeSet::new()))).await;
     let source = source_of(&clients(NeverClient::new()));
-    check_repeated::<_, Failure>(3 * 10, source.confirm_absence(&key())).await;
+    check_retried::<_, Failure>(3 * 10, source.confirm_absence(&key())).await;
 }

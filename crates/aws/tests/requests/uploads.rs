@@ -1,4 +1,4 @@
-//! Uploads in parts at the destination.
+//! Multipart uploads at the destination.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use s3ferry_core::time::Timestamp;
 use s3ferry_core::upload::UploadId;
 use s3ferry_engine::ports::{CopiedPart, DestinationBucket as _, UploadCompletion, WriteError, WrittenObject};
 
-use crate::recorded::{Answer, Recorded, answer, assert_failure, error, etag, explicit, key, pin, spoken};
+use crate::recorded::{Answer, Recorded, answer, answer_with, assert_failure, error, etag, explicit, key, pin};
 
 const CREATED: &str = "<InitiateMultipartUploadResult><UploadId>up</UploadId></InitiateMultipartUploadResult>";
 
@@ -81,7 +81,7 @@ fn failed(error: WriteError) -> s3ferry_core::failure::Failure {
 
 #[tokio::test]
 async fn upload_is_created_with_every_explicit_attribute() {
-    let recorded = Recorded::new([spoken(200, CREATED)]);
+    let recorded = Recorded::new([answer_with(200, CREATED)]);
     let id = recorded.destination().create_upload(&key(), &terms()).await.unwrap();
     assert_eq!(id, upload());
     assert_eq!(recorded.line(0), format!("POST {OBJECT}?uploads"));
@@ -102,10 +102,10 @@ async fn upload_is_created_with_every_explicit_attribute() {
     );
 }
 
-/// S3 then stores the checksum of its own choice, as for any upload that names none.
+/// S3 then stores a checksum of its own choice, as for any upload without an algorithm.
 #[tokio::test]
-async fn upload_without_a_checksum_to_keep_names_none() {
-    let recorded = Recorded::new([spoken(200, CREATED)]);
+async fn upload_without_a_checksum_names_no_algorithm() {
+    let recorded = Recorded::new([answer_with(200, CREATED)]);
     let mut terms = terms();
     terms.explicit.checksum = None;
     recorded.destination().create_upload(&key(), &terms).await.unwrap();
@@ -120,9 +120,9 @@ async fn upload_without_a_checksum_to_keep_names_none() {
 }
 
 #[tokio::test]
-async fn upload_whose_id_does_not_come_is_unknown() {
+async fn upload_without_an_id_in_the_response_has_an_unknown_outcome() {
     for body in ["", "<InitiateMultipartUploadResult></InitiateMultipartUploadResult>"] {
-        let recorded = Recorded::new([spoken(200, body)]);
+        let recorded = Recorded::new([answer_with(200, body)]);
         let error = recorded
             .destination()
             .create_upload(&key(), &terms())
@@ -133,9 +133,9 @@ async fn upload_whose_id_does_not_come_is_unknown() {
 }
 
 #[tokio::test]
-async fn part_is_copied_of_the_pinned_version_in_its_range() {
+async fn part_is_copied_from_the_pinned_version_in_its_range() {
     let result = "<CopyPartResult><ETag>\"p2\"</ETag><ChecksumCRC64NVME>x=</ChecksumCRC64NVME></CopyPartResult>";
-    let recorded = Recorded::new([spoken(200, result)]);
+    let recorded = Recorded::new([answer_with(200, result)]);
     let part = part(2, 5 * MIB, 5 * MIB);
     let copied = recorded.destination().copy_part(&key(), &upload(), &pin(), &part).await;
     let expected = CopiedPart {
@@ -165,8 +165,8 @@ async fn part_is_copied_of_the_pinned_version_in_its_range() {
 }
 
 #[tokio::test]
-async fn small_whole_object_has_no_range() {
-    let result = || spoken(200, "<CopyPartResult><ETag>\"p\"</ETag></CopyPartResult>");
+async fn first_part_below_the_minimum_size_has_no_range() {
+    let result = || answer_with(200, "<CopyPartResult><ETag>\"p\"</ETag></CopyPartResult>");
     for (part, range) in [
         (part(1, 0, 5 * MIB - 1), None),
         (part(1, 0, 5 * MIB), Some("bytes=0-5242879")),
@@ -183,8 +183,8 @@ async fn small_whole_object_has_no_range() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn part_is_tried_again_and_its_failures_are_named() {
-    let result = || spoken(200, "<CopyPartResult><ETag>\"p\"</ETag></CopyPartResult>");
+async fn part_is_retried_and_its_failures_are_named() {
+    let result = || answer_with(200, "<CopyPartResult><ETag>\"p\"</ETag></CopyPartResult>");
     let attempt = async |answers: Vec<Answer>| {
         let recorded = Recorded::new(answers);
         let part = part(1, 0, 5 * MIB);
@@ -222,11 +222,11 @@ fn listing(parts: &str, next: Option<u32>) -> Answer {
         next.is_some(),
         next.unwrap_or(0)
     );
-    spoken(200, format!("<ListPartsResult>{truncated}{parts}</ListPartsResult>"))
+    answer_with(200, format!("<ListPartsResult>{truncated}{parts}</ListPartsResult>"))
 }
 
 #[tokio::test]
-async fn all_pages_of_parts_are_listed() {
+async fn parts_are_listed_page_by_page() {
     let one = "<Part><PartNumber>1</PartNumber><Size>7</Size><ETag>\"p1\"</ETag></Part>";
     let two = "<Part><PartNumber>4</PartNumber><Size>8</Size><ETag>\"p4\"</ETag>\
                <ChecksumSHA1>s=</ChecksumSHA1></Part>";
@@ -251,7 +251,7 @@ async fn all_pages_of_parts_are_listed() {
     );
 }
 
-/// A page of uploads in an account's bucket, each of a key as it is encoded, with an id and who began it.
+/// Returns a page of uploads in an account's bucket, from encoded key, upload id and initiator.
 fn uploads(listed: &[(&str, &str, &str)], next: Option<&str>) -> Answer {
     let next = next.map_or(String::new(), |id| {
         format!("<IsTruncated>true</IsTruncated><NextUploadIdMarker>{id}</NextUploadIdMarker>")
@@ -263,7 +263,7 @@ fn uploads(listed: &[(&str, &str, &str)], next: Option<&str>) -> Answer {
         )
     };
     let entries: String = listed.iter().map(entry).collect();
-    spoken(
+    answer_with(
         200,
         format!(
             "<ListMultipartUploadsResult><EncodingType>url</EncodingType>{next}{entries}</ListMultipartUploadsResult>"
@@ -272,7 +272,7 @@ fn uploads(listed: &[(&str, &str, &str)], next: Option<&str>) -> Answer {
 }
 
 #[tokio::test]
-async fn uploads_of_exactly_one_key_are_listed_over_all_pages() {
+async fn uploads_of_exactly_one_key_are_listed_page_by_page() {
     const KEY: &str = "a+b%2Bc/%C3%BC.txt";
     let recorded = Recorded::new([
         uploads(&[(KEY, "one", "we"), (KEY, "two", "they")], Some("two")),
@@ -286,18 +286,18 @@ async fn uploads_of_exactly_one_key_are_listed_over_all_pages() {
         .iter()
         .map(|upload| (upload.id.as_str(), upload.initiator.as_deref()))
         .collect();
-    // The account is no user or role.
+    // An initiator that is the account identifies no user or role.
     assert_eq!(found, [("one", Some("we")), ("two", Some("they")), ("three", None)]);
     let begun = Timestamp::from_seconds(1_767_323_045);
     assert!(listed.iter().all(|upload| upload.begun == begun), "{listed:?}");
-    // What follows a longer key is not asked for.
+    // Pages after a longer key are not requested.
     assert_eq!(recorded.sent(), 2);
-    for asked in ["uploads", "encoding-type=url", "prefix=a%20b%2Bc%2F%C3%BC.txt"] {
-        assert!(recorded.line(0).contains(asked), "{}", recorded.line(0));
+    for parameter in ["uploads", "encoding-type=url", "prefix=a%20b%2Bc%2F%C3%BC.txt"] {
+        assert!(recorded.line(0).contains(parameter), "{}", recorded.line(0));
     }
     assert!(!recorded.line(0).contains("marker"), "{}", recorded.line(0));
-    for asked in ["key-marker=a%20b%2Bc%2F%C3%BC.txt", "upload-id-marker=two"] {
-        assert!(recorded.line(1).contains(asked), "{}", recorded.line(1));
+    for parameter in ["key-marker=a%20b%2Bc%2F%C3%BC.txt", "upload-id-marker=two"] {
+        assert!(recorded.line(1).contains(parameter), "{}", recorded.line(1));
     }
     let denied = Recorded::new([error(403, "AccessDenied")]);
     let failure = denied.destination().list_uploads(&key()).await.unwrap_err();
@@ -305,7 +305,7 @@ async fn uploads_of_exactly_one_key_are_listed_over_all_pages() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn upload_that_is_not_there_has_no_parts_and_is_dropped_already() {
+async fn missing_upload_has_no_parts_and_its_abort_succeeds() {
     let recorded = Recorded::new([error(404, "NoSuchUpload"), error(404, "NoSuchUpload")]);
     let destination = recorded.destination();
     assert_eq!(destination.list_parts(&key(), &upload()).await, Ok(None));
@@ -320,7 +320,7 @@ async fn upload_that_is_not_there_has_no_parts_and_is_dropped_already() {
         empty.destination().list_parts(&key(), &upload()).await,
         Ok(Some(vec![]))
     );
-    // A missing bucket is no missing upload.
+    // A missing bucket is not a missing upload.
     let recorded = Recorded::new([error(404, "NoSuchBucket"), error(403, "AccessDenied")]);
     let destination = recorded.destination();
     let failure = destination.list_parts(&key(), &upload()).await.unwrap_err();
@@ -330,7 +330,7 @@ async fn upload_that_is_not_there_has_no_parts_and_is_dropped_already() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn abort_may_be_repeated() {
+async fn abort_is_retried() {
     let recorded = Recorded::new([error(500, "InternalError"), answer(204, &[], "")]);
     assert_eq!(recorded.destination().abort_upload(&key(), &upload()).await, Ok(()));
     assert_eq!(recorded.sent(), 2);
@@ -385,7 +385,7 @@ async fn completion_error(answer: Answer) -> WriteError {
 }
 
 #[tokio::test(start_paused = true)]
-async fn completion_answers_are_taken_for_what_they_mean() {
+async fn completion_responses_are_classified() {
     for (status, code) in [
         (412, "PreconditionFailed"),
         (409, "ConditionalRequestConflict"),
@@ -416,7 +416,7 @@ async fn completion_answers_are_taken_for_what_they_mean() {
         "<CompleteMultipartUploadResult></CompleteMultipartUploadResult>",
         "<Complete",
     ] {
-        let error = completion_error(spoken(200, body)).await;
+        let error = completion_error(answer_with(200, body)).await;
         assert!(matches!(error, WriteError::OutcomeUnknown(_)), "{body:?}: {error:?}");
     }
 }

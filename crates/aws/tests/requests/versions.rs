@@ -1,4 +1,4 @@
-//! The destination's versions, and the announcements of deletes.
+//! Versions of the destination, and delete intents.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use s3ferry_core::time::Timestamp;
 use s3ferry_core::versions::{DeleteIntent, VersionName};
 use s3ferry_engine::ports::{DeleteIntents as _, DestinationBucket as _};
 
-use crate::recorded::{Answer, HEAD_OK, Recorded, answer, assert_failure, error, etag, key, route, spoken};
+use crate::recorded::{Answer, HEAD_OK, Recorded, answer, answer_with, assert_failure, error, etag, key, route};
 
 const OBJECT: &str = "https://destination-bucket.s3.eu-central-1.amazonaws.com/a%20b%2Bc/%C3%BC.txt";
 
@@ -47,7 +47,7 @@ fn dated(listing: String) -> Answer {
 const KEY: &str = "a+b%2Bc/%C3%BC.txt";
 
 #[tokio::test]
-async fn versions_come_in_the_order_of_the_listing_and_of_the_key_alone() {
+async fn versions_of_exactly_one_key_are_listed_in_order() {
     let listed = listing(&[
         entry("DeleteMarker", KEY, "m2", true),
         entry("Version", KEY, "v2", false),
@@ -73,7 +73,7 @@ async fn versions_come_in_the_order_of_the_listing_and_of_the_key_alone() {
 }
 
 #[tokio::test]
-async fn listing_is_cut_off_only_where_more_versions_of_the_key_follow() {
+async fn listing_is_incomplete_only_if_more_versions_of_the_key_follow() {
     let truncated = |entries: &[String]| {
         listing(entries).replace("</EncodingType>", "</EncodingType><IsTruncated>true</IsTruncated>")
     };
@@ -88,13 +88,13 @@ async fn listing_is_cut_off_only_where_more_versions_of_the_key_follow() {
 
 #[tokio::test(start_paused = true)]
 async fn listing_without_a_date_is_read_again() {
-    let recorded = Recorded::new([spoken(200, listing(&[entry("Version", KEY, "v1", true)]))]);
+    let recorded = Recorded::new([answer_with(200, listing(&[entry("Version", KEY, "v1", true)]))]);
     let failure = recorded.destination().history(&key()).await.unwrap_err();
     assert_failure(&failure, FailureKind::Retry, &["Date"]);
 }
 
 #[tokio::test]
-async fn keys_that_are_not_encoded_are_taken_as_they_are() {
+async fn unencoded_keys_are_read_unchanged() {
     let listed =
         listing(&[entry("Version", "a b+c/ü.txt", "v1", true)]).replace("<EncodingType>url</EncodingType>", "");
     let recorded = Recorded::new([dated(listed)]);
@@ -103,14 +103,14 @@ async fn keys_that_are_not_encoded_are_taken_as_they_are() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn failed_listing_names_the_right_that_is_missing() {
+async fn denied_listing_names_the_missing_permission() {
     let recorded = Recorded::new([error(403, "AccessDenied")]);
     let failure = recorded.destination().history(&key()).await.unwrap_err();
     assert_failure(&failure, FailureKind::Permanent, &["s3:ListBucketVersions"]);
 }
 
 #[tokio::test]
-async fn version_is_read_by_its_name() {
+async fn version_is_read_by_its_id() {
     let marker = answer(405, &[("x-amz-delete-marker", "true")], "");
     let recorded = Recorded::new([HEAD_OK, marker, answer(404, &[], "")]);
     let destination = recorded.destination();
@@ -124,7 +124,7 @@ async fn version_is_read_by_its_name() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn version_is_removed_by_its_name_and_twice_is_no_failure() {
+async fn version_is_removed_by_its_id_and_a_second_removal_succeeds() {
     let recorded = Recorded::new([
         answer(204, &[], ""),
         error(404, "NoSuchVersion"),
@@ -143,7 +143,7 @@ async fn version_is_removed_by_its_name_and_twice_is_no_failure() {
 }
 
 #[tokio::test]
-async fn delete_names_the_marker_it_left() {
+async fn delete_returns_its_delete_marker() {
     let left = answer(204, &[("x-amz-delete-marker", "true"), ("x-amz-version-id", "m1")], "");
     let recorded = Recorded::new([left, answer(204, &[], "")]);
     let destination = recorded.destination();
@@ -155,14 +155,14 @@ async fn delete_names_the_marker_it_left() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_enabled_versioning_counts_and_is_remembered_for_a_minute() {
+async fn enabled_versioning_is_cached_for_a_minute() {
     let status = |status: &str| {
-        spoken(
+        answer_with(
             200,
             format!("<VersioningConfiguration><Status>{status}</Status></VersioningConfiguration>"),
         )
     };
-    let never = spoken(200, "<VersioningConfiguration/>");
+    let never = answer_with(200, "<VersioningConfiguration/>");
     let recorded = Recorded::new([never, status("Suspended"), status("Enabled"), status("Suspended")]);
     let destination = recorded.destination();
     for expected in [false, false, true, true] {
@@ -187,7 +187,7 @@ fn intent_url() -> String {
 }
 
 #[tokio::test]
-async fn delete_is_announced_and_found() {
+async fn delete_intent_is_written_and_found() {
     let recorded = Recorded::new([answer(200, &[("etag", "\"e1\"")], "")]);
     let journal = recorded.journal();
     assert_eq!(journal.announce(&key(), &intent()).await, Ok(()));

@@ -1,4 +1,4 @@
-//! Whether the encryption of an equal object has to be changed, and how.
+//! Decides whether the encryption of an equal object has to change, and how.
 
 use super::{Decision, DefaultEncryption, Situation, refuse};
 use crate::encryption::satisfies_default;
@@ -6,21 +6,22 @@ use crate::facts::{Encryption, ExplicitEncryption, KmsEncryption, ObjectFacts};
 use crate::plan::COPY_OBJECT_LIMIT_BYTES;
 use crate::policy::Policy;
 
-/// What has to be done about the encryption of an equal object.
+/// Change of encryption that an equal object needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum EncryptionChange {
-    /// It is as it must be, or nothing can be done.
+    /// No change: the encryption is as configured, or it cannot be changed.
     None,
-    /// It is changed without moving bytes.
+    /// A change to this KMS key without a copy (`UpdateObjectEncryption`).
     InPlace(KmsEncryption),
-    /// Only a copy changes it, to this.
+    /// A change to this encryption, which only a copy can make.
     ByCopy(ExplicitEncryption),
 }
 
-/// Compares the encryption of a destination's object with what it must be.
+/// Compares a destination object's encryption with the configured one.
 ///
-/// `UpdateObjectEncryption` changes objects under keys that S3 manages and under SSE-KMS, to SSE-KMS with a key that is
-/// named by its ARN, and none that is locked:
+/// `UpdateObjectEncryption` accepts objects encrypted with SSE-S3 or SSE-KMS that are not locked. It changes them to
+/// SSE-KMS with a key that is named by its ARN:
+///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_UpdateObjectEncryption.html>
 pub(super) fn encryption_change(
     source: &ObjectFacts,
@@ -28,13 +29,13 @@ pub(super) fn encryption_change(
     situation: &Situation<'_>,
     policy: &Policy,
 ) -> Result<EncryptionChange, Decision> {
-    // What a store made of the request that asked for it is all that it can do.
+    // The copy was just made with the configured encryption; a repetition would change nothing.
     if situation.is_just_copied {
         return Ok(EncryptionChange::None);
     }
     let expected = match (policy.encryption_of(&source.encryption), situation.default_encryption) {
-        (Some(asked_for), _) if asked_for.is_of(&destination.encryption) => return Ok(EncryptionChange::None),
-        (Some(asked_for), _) => asked_for,
+        (Some(requested), _) if requested.is_of(&destination.encryption) => return Ok(EncryptionChange::None),
+        (Some(requested), _) => requested,
         (None, DefaultEncryption::Known(default)) if satisfies_default(destination, default) => {
             return Ok(EncryptionChange::None);
         }
@@ -60,7 +61,7 @@ pub(super) fn encryption_change(
         {
             EncryptionChange::InPlace(kms)
         }
-        // What cannot be copied is equal all the same; what it does not keep is reported.
+        // The object is equal but cannot be copied. Its encryption is reported as not preserved.
         _ if refuse(source, source.size_bytes > COPY_OBJECT_LIMIT_BYTES).is_some() => EncryptionChange::None,
         expected => EncryptionChange::ByCopy(expected),
     })

@@ -1,48 +1,51 @@
-//! Why an object cannot be copied.
+//! Reasons why an object cannot be copied.
 
 use crate::failure::FailureKind;
 use crate::marker::MarkerError;
 use crate::plan::LARGEST_OBJECT_BYTES;
 
-/// Why an object cannot be copied.
+/// Reasons why an object cannot be copied.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CopyRefusal {
-    /// Its bytes are archived.
-    #[error("the object is archived in {storage_class} and not restored: restore it, which brings it here again")]
+    /// The content is archived.
+    #[error(
+        "the object is archived in {storage_class} and not restored: restore it; the restore event starts a new attempt"
+    )]
     ArchivedNotRestored {
-        /// Where it is archived.
+        /// Storage class of the archive.
         storage_class: String,
     },
-    /// Only the holder of its key can read it.
+    /// The object is encrypted with a customer-provided key (SSE-C).
     #[error("the object is encrypted with a customer-provided key, which s3ferry does not have")]
     CustomerKeyEncrypted,
-    /// A header that must be stated holds bytes that no request can state.
+    /// The copy has to set a header whose value is not UTF-8, which no request can do.
     #[error(
-        "the value of header {headers} is not UTF-8, so no request can state it, and this copy must: write the object's \
-         metadata again at the source (aws s3api copy-object --metadata-directive REPLACE)"
+        "the value of header {headers} is not UTF-8, so no request can set it, as this copy has to: replace the \
+         object's metadata at the source (aws s3api copy-object --metadata-directive REPLACE)"
     )]
     NonUtf8Header {
-        /// The header, or several.
+        /// Names of the headers.
         headers: String,
     },
-    /// A copy would have to state the tags that an application set on the copy before it.
+    /// The replacing copy would have to set tags that an application added to the existing copy.
     #[error(
-        "the tags that an application set on the copy at the destination do not fit into the headers of the request that \
-         would replace it: shorten or remove them there"
+        "the tags that an application set on the destination object do not fit into the headers of the request that \
+         replaces it: shorten or remove these tags"
     )]
     TagsDoNotFit,
-    /// It is larger than anything S3 stores.
-    #[error("the object has {size_bytes} bytes, an upload in parts holds at most {LARGEST_OBJECT_BYTES}")]
+    /// The object is larger than S3's limit.
+    #[error("the object has {size_bytes} bytes, a multipart upload takes at most {LARGEST_OBJECT_BYTES}")]
     TooLarge {
-        /// Its size.
+        /// Size of the object.
         size_bytes: u64,
     },
-    /// Nobody could tell its copy from an object of an application.
-    #[error("the copy cannot carry a marker of its origin, which shared ownership needs: {0}")]
+    /// The copy cannot carry a marker, so it would count as an external write.
+    #[error("the copy cannot have the origin marker that shared ownership requires: {0}")]
     MarkerNotPossible(MarkerError),
-    /// S3's own replication brings it, without a marker.
+    /// S3's own replication replicates the object, without a marker.
     #[error(
-        "the bucket's own replication writes to the destination too, which shared ownership excludes: end one of both"
+        "an S3 replication rule writes to the destination, which shared ownership excludes: remove the rule or use \
+         exclusive ownership"
     )]
     ReplicatedByS3,
 }
@@ -62,7 +65,7 @@ impl CopyRefusal {
         }
     }
 
-    /// Returns what must happen next.
+    /// Returns the kind of failure, which decides what happens next.
     #[must_use]
     pub fn kind(&self) -> FailureKind {
         match self {

@@ -1,5 +1,6 @@
-//! The decision where applications write to the destination, too: the newer object wins, and only what s3ferry's marker
-//! vouches for is replaced whenever the source differs.
+//! Decides what one pass does with a key if applications write to the destination, too.
+//!
+//! The newer object wins. Only an object with s3ferry's marker is replaced whenever the source differs.
 
 use std::collections::BTreeMap;
 
@@ -19,19 +20,19 @@ use crate::upload::MigrationRoute;
 use crate::version_history::{VersionExamination, VersionOwner};
 use crate::versions::VersionName;
 
-/// Everything a decision depends on in shared mode.
+/// Everything that a decision depends on in shared ownership.
 #[derive(Debug, Clone, Copy)]
 pub struct SharedSituation<'a> {
-    /// What it depends on in any mode.
+    /// Situation as in exclusive ownership.
     pub situation: Situation<'a>,
-    /// The two buckets.
+    /// Source and destination bucket.
     pub route: &'a MigrationRoute,
-    /// The key.
+    /// Key that is reconciled.
     pub key: &'a ObjectKey,
-    /// Whose the destination's versions are.
+    /// Writers of the destination's versions.
     pub history: &'a VersionExamination,
-    /// Whether the source's object is a copy of s3ferry by the versions that the source has of the key, where those were
-    /// read.
+    /// Whether the key's versions at the source show that the source object is s3ferry's copy; `None` if they were
+    /// not read.
     pub source_is_copy: Option<bool>,
 }
 
@@ -50,8 +51,9 @@ impl<'a> SharedSituation<'a> {
         }
     }
 
-    /// Tells whether the source's object carries the marker of a copy that s3ferry made of the destination's, as in the
-    /// reverse direction. An application may have written it again with that marker, which the source's versions show.
+    /// Returns whether the source object has the marker of a copy that s3ferry made of the destination object, as in
+    /// the reverse direction. An application may have written it again with that marker; the source's versions show
+    /// that.
     fn may_be_replica(&self, source: &ObjectFacts) -> bool {
         let marker = Marker::bound(source, self.source_location());
         marker.is_some_and(|marker| marker.source_bucket == self.route.destination)
@@ -62,7 +64,7 @@ impl<'a> SharedSituation<'a> {
     }
 }
 
-/// Decides what has to be done about a key in scope, with a destination that others write to.
+/// Decides what to do with a key in scope, if applications write to the destination, too.
 #[must_use]
 pub fn decide_shared(shared: &SharedSituation<'_>, policy: &Policy) -> Decision {
     use ObjectState::{ConfirmedAbsent, DeleteMarker, NotFound, Present};
@@ -74,7 +76,7 @@ pub fn decide_shared(shared: &SharedSituation<'_>, policy: &Policy) -> Decision 
         return Decision::ConfirmAbsence(side);
     }
     match (shared.situation.source, shared.situation.destination) {
-        // A key that the other side lost altogether is brought back to it.
+        // A key that no longer exists at the destination is restored from its replica.
         (Present(source), Present(_) | DeleteMarker)
             if shared.source_is_copy != Some(false) && shared.may_be_replica(source) =>
         {
@@ -89,14 +91,14 @@ pub fn decide_shared(shared: &SharedSituation<'_>, policy: &Policy) -> Decision 
                 replace_external(source, destination, shared, policy)
             }
         },
-        (Present(source), DeleteMarker) => requeue_key(source, shared, policy),
+        (Present(source), DeleteMarker) => replace_delete_marker(source, shared, policy),
         (Present(source), NotFound | ConfirmedAbsent) => copy(source, WriteCondition::Absent, None, shared, policy),
         (_, Present(destination)) => delete(destination, shared, policy),
         (_, DeleteMarker | NotFound | ConfirmedAbsent) => Decision::Skip(SkipReason::BothAbsent),
     }
 }
 
-/// An object at the source, and an external write at the destination.
+/// Decides about an object at the source and an external write at the destination.
 fn replace_external(
     source: &ObjectFacts,
     destination: &ObjectFacts,
@@ -113,7 +115,7 @@ fn replace_external(
             return Decision::ReadAttributes(unread);
         }
         match update_attributes(source, destination, &shared.situation, policy, EncryptionChange::None) {
-            // An external write is replaced or left, not changed.
+            // An external write is replaced or skipped; its attributes are not updated.
             Decision::UpdateAttributes(_) | Decision::Copy(_) => {}
             Decision::Skip(SkipReason::AlreadyIdentical) if policy.adopts_equal_objects => {
                 return adopt(source, destination, shared, policy);
@@ -127,7 +129,8 @@ fn replace_external(
     copy(source, matches(destination), None, shared, policy)
 }
 
-/// Writes an equal object again with a marker: by a copy of itself where one request does it.
+/// Decides on a copy that gives an equal external object its marker. The object is copied onto itself if one request
+/// can do that.
 fn adopt(source: &ObjectFacts, destination: &ObjectFacts, shared: &SharedSituation<'_>, policy: &Policy) -> Decision {
     let is_readable = destination.availability == Availability::Readable;
     match copy(
@@ -148,7 +151,7 @@ fn adopt(source: &ObjectFacts, destination: &ObjectFacts, shared: &SharedSituati
     }
 }
 
-/// An object at the source, and a copy of s3ferry at the destination.
+/// Decides about an object at the source and s3ferry's copy at the destination.
 fn replace_copy(
     source: &ObjectFacts,
     destination: &ObjectFacts,
@@ -157,7 +160,7 @@ fn replace_copy(
     policy: &Policy,
 ) -> Decision {
     let is_identical = compare_bodies(source, destination) == BodyComparison::Identical;
-    // Equal bytes that were written again may have come with other attributes.
+    // Equal bytes that were written again may have other attributes.
     let unread: AttributeSet = if marker.is_of(source) {
         may_differ(source, destination)
     } else {
@@ -189,7 +192,7 @@ fn replace_copy(
                 Err(decision) => return decision,
             };
             let encryption = match encryption {
-                // Attributes that are missing are written first.
+                // Missing attributes are written first.
                 EncryptionChange::ByCopy(_) if !unwritten.is_empty() => EncryptionChange::None,
                 EncryptionChange::ByCopy(expected) => {
                     match copy_encrypted(source, destination, marker, &expected, shared, policy) {
@@ -202,7 +205,7 @@ fn replace_copy(
             let source = updatable_attributes(source, destination, &unwritten);
             return update_attributes(&source, destination, &shared.situation, policy, encryption);
         }
-        // A copy brings the source's annotations, so it must not be an application that changed those.
+        // A copy replaces annotations, so it is made only if no application changed them.
         match change(Attribute::Annotations) {
             None => return Decision::ReadAttributes(AttributeSet::from([Attribute::Annotations])),
             Some(AttributeChange::None) if source.annotations != destination.annotations => {
@@ -222,8 +225,10 @@ fn replace_copy(
     copy(source, matches(destination), replaced, shared, policy)
 }
 
-/// Copies an equal object again for its encryption. Returns none where such a copy could not carry a marker, or would
-/// replace annotations or grants that an application set: the encryption then stays, and is reported.
+/// Decides on a copy of an equal object that changes its encryption.
+///
+/// Returns `None` if such a copy could not carry a marker, or would replace annotations or grants that an application
+/// set. The encryption then stays as it is and is reported.
 fn copy_encrypted(
     source: &ObjectFacts,
     destination: &ObjectFacts,
@@ -255,7 +260,7 @@ fn copy_encrypted(
         Decision::Copy(order) => {
             let marker = Marker::explicit(order.explicit.metadata.as_ref());
             let needs_hash = marker.is_none_or(|marker| marker.needs_etag());
-            // Under a KMS key a new object's ETag is no hash of its content.
+            // Under a KMS key the `ETag` of a new object is not a hash of its content.
             let is_marked = !needs_hash || *expected == ExplicitEncryption::Managed;
             is_marked.then_some(Decision::Copy(order))
         }
@@ -263,16 +268,18 @@ fn copy_encrypted(
     }
 }
 
-/// What is known of an attribute that a copy did not bring: it is written after it.
+/// State of an attribute that is written after the copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Unwritten {
-    /// There may be some.
+    /// Not read; the attribute may be missing.
     Unread,
-    /// Nothing of it is written.
+    /// Read; nothing of the attribute was written.
     All,
 }
 
-/// A multipart copy brings no annotations, and no copy brings tags that do not fit into its headers.
+/// Returns whether an attribute that is written after the copy may be missing.
+///
+/// A multipart copy has no annotations, and no copy has tags that do not fit into its headers.
 fn unwritten(
     attribute: Attribute,
     source: &ObjectFacts,
@@ -296,7 +303,7 @@ fn unwritten(
     }
 }
 
-/// Tells whether a copy lacks what is written after it, as far as that was read.
+/// Returns whether a copy lacks attributes that are written after it, as far as these were read.
 pub(crate) fn is_unfinished(source: &ObjectFacts, destination: &ObjectFacts, marker: &Marker) -> bool {
     let state = |attribute| unwritten(attribute, source, destination, marker);
     [Attribute::Annotations, Attribute::Tags]
@@ -304,7 +311,8 @@ pub(crate) fn is_unfinished(source: &ObjectFacts, destination: &ObjectFacts, mar
         .contains(&Some(Unwritten::All))
 }
 
-/// Returns of the source's facts what may be amended: the marker accounts for what a copy brings.
+/// Returns the source's facts with only those attributes that may be updated on the copy. The marker records which
+/// attributes the copy was made with.
 fn updatable_attributes(source: &ObjectFacts, destination: &ObjectFacts, unwritten: &AttributeSet) -> ObjectFacts {
     ObjectFacts {
         tags: source.tags.clone().filter(|_| unwritten.contains(&Attribute::Tags)),
@@ -321,8 +329,8 @@ fn matches(destination: &ObjectFacts) -> WriteCondition {
     WriteCondition::Matches(destination.etag.clone())
 }
 
-/// An object at the source, and a delete marker at the destination.
-fn requeue_key(source: &ObjectFacts, shared: &SharedSituation<'_>, policy: &Policy) -> Decision {
+/// Decides about an object at the source and a delete marker at the destination.
+fn replace_delete_marker(source: &ObjectFacts, shared: &SharedSituation<'_>, policy: &Policy) -> Decision {
     let deleted = shared.history.newest.as_ref();
     let is_older = deleted.is_some_and(|deleted| !is_newer(source.last_modified, deleted.last_modified));
     if shared.history.owner == VersionOwner::External && is_older {
@@ -331,7 +339,7 @@ fn requeue_key(source: &ObjectFacts, shared: &SharedSituation<'_>, policy: &Poli
     copy(source, WriteCondition::Absent, None, shared, policy)
 }
 
-/// No object at the source, and one at the destination.
+/// Decides about a key without an object at the source and with one at the destination.
 fn delete(destination: &ObjectFacts, shared: &SharedSituation<'_>, policy: &Policy) -> Decision {
     if !policy.propagate_deletes {
         return Decision::Skip(SkipReason::DeletesNotPropagated);
@@ -344,7 +352,7 @@ fn delete(destination: &ObjectFacts, shared: &SharedSituation<'_>, policy: &Poli
     }
 }
 
-/// Copies with a marker, onto what was seen: nothing, an external write, or the copy that is `replaced`.
+/// Decides on a copy with a marker over what was read: nothing, an external write, or the copy that is `replaced`.
 fn copy(
     source: &ObjectFacts,
     condition: WriteCondition,
@@ -353,23 +361,23 @@ fn copy(
     policy: &Policy,
 ) -> Decision {
     let situation = &shared.situation;
-    // The marker is stated, and with it all other metadata.
+    // A copy with a marker has to set all other metadata, too.
     if let Some(refusal) = refuse(source, true) {
         return Decision::Refuse(refusal);
     }
-    // What is stated is what the marker accounts for, whatever becomes of the source's object meanwhile.
+    // The request sets the attributes that the marker records, whatever changes at the source meanwhile.
     let unread: AttributeSet = hidden_unread(source, source).collect();
     if !unread.is_empty() {
         return Decision::ReadSourceAttributes(unread);
     }
     let (tags, attributes) = carried(source, replaced);
-    // What an application set on the copy is only there: written after the copy it could be lost in between.
+    // Tags that an application set exist only on this copy. A write after the copy could lose them.
     if tags != source.tags && !fit_beside(source, tags.as_ref()) {
         return Decision::Refuse(CopyRefusal::TagsDoNotFit);
     }
     let request = MarkerRequest {
         source_bucket: &shared.route.source,
-        place: shared.destination_location(),
+        location: shared.destination_location(),
         over: shared.newest_version(),
         requested: shared.history.listed,
         decided: situation.now,
@@ -387,10 +395,10 @@ fn copy(
     }
 }
 
-/// Says which tags a copy gets, and for which attributes of the source its marker is to account.
+/// Returns the tags of a copy, and the source attributes that its marker records.
 ///
-/// Tags that an application changed on the copy that is replaced stay. Where the source's changed, too, the marker keeps
-/// what it said, so that the conflict is reported.
+/// Tags that an application changed on the replaced copy are preserved. If the source's tags changed, too, the marker
+/// keeps its old record, so that the conflict is still reported.
 fn carried(
     source: &ObjectFacts,
     replaced: Option<(&ObjectFacts, &Marker)>,
@@ -399,27 +407,27 @@ fn carried(
     let Some((destination, marker)) = replaced else {
         return (source.tags.clone(), attributes);
     };
-    let theirs = Some(destination.tags.clone().unwrap_or_default());
+    let of_application = Some(destination.tags.clone().unwrap_or_default());
     match marker.attributes.change(Attribute::Tags, source, destination) {
-        Some(AttributeChange::None) => (theirs, attributes),
-        Some(AttributeChange::Conflict) => (theirs, attributes.with(Attribute::Tags, &marker.attributes)),
+        Some(AttributeChange::None) => (of_application, attributes),
+        Some(AttributeChange::Conflict) => (of_application, attributes.with(Attribute::Tags, &marker.attributes)),
         Some(AttributeChange::Source) | None => (source.tags.clone(), attributes),
     }
 }
 
-/// States headers, tags and user metadata with the marker among them, in the same request as the bytes.
+/// Adds headers, tags and user metadata, with the marker among them, to the request that writes the bytes.
 fn with_marker(
     mut order: Box<CopyOrder>,
     source: &ObjectFacts,
     tags: Option<BTreeMap<String, String>>,
     marker: &Marker,
 ) -> Box<CopyOrder> {
-    let kept = without_marker(&source.user_metadata).map(|(name, value)| (name.clone(), value.clone()));
+    let preserved = without_marker(&source.user_metadata).map(|(name, value)| (name.clone(), value.clone()));
     order.explicit.metadata = Some(CopiedMetadata {
         headers: source.headers.clone(),
-        user: kept.chain([(MARKER_NAME.to_owned(), marker.to_text())]).collect(),
+        user: preserved.chain([(MARKER_NAME.to_owned(), marker.to_text())]).collect(),
     });
-    // A copy brings all of its tags, or none of those that do not fit.
+    // A copy sets all of its tags, or none if they do not fit.
     order.explicit.tags = if fit_beside(source, tags.as_ref()) {
         tags
     } else {

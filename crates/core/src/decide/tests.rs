@@ -22,7 +22,7 @@ fn present(change: impl FnOnce(&mut ObjectFacts)) -> ObjectState {
     ObjectState::Present(Box::new(facts))
 }
 
-/// A copy made a second after the source was written.
+/// Returns a copy that was made a second after the source was written.
 fn copied(change: impl FnOnce(&mut ObjectFacts)) -> ObjectState {
     present(|facts| {
         facts.last_modified = Timestamp::from_seconds(1_001);
@@ -78,7 +78,7 @@ const ABSENT: [ObjectState; 3] = [
 ];
 
 #[test]
-fn new_object_is_copied_only_onto_nothing() {
+fn new_object_is_copied_only_if_destination_is_absent() {
     for destination in ABSENT {
         let expected = Decision::Copy(Box::new(order(WriteCondition::Absent)));
         assert_eq!(decided(&present(|_| ()), &destination), expected);
@@ -86,14 +86,14 @@ fn new_object_is_copied_only_onto_nothing() {
 }
 
 #[test]
-fn other_object_is_replaced_only_as_it_was_seen() {
+fn different_object_is_replaced_only_if_unchanged() {
     let destination = copied(|facts| facts.etag = ETag::new("bb").unwrap());
     let expected = Decision::Copy(Box::new(order(WriteCondition::Matches(ETag::new("bb").unwrap()))));
     assert_eq!(decided(&present(|_| ()), &destination), expected);
 }
 
 #[test]
-fn newer_destination_object_is_replaced_in_exclusive_mode() {
+fn newer_destination_object_is_replaced_with_exclusive_ownership() {
     let destination = copied(|facts| {
         facts.etag = ETag::new("bb").unwrap();
         facts.last_modified = Timestamp::from_seconds(5_000);
@@ -102,13 +102,13 @@ fn newer_destination_object_is_replaced_in_exclusive_mode() {
 }
 
 #[test]
-fn identical_object_is_left_alone() {
+fn identical_object_is_skipped() {
     let decision = decided(&present(|_| ()), &copied(|_| ()));
     assert_eq!(decision, Decision::Skip(SkipReason::AlreadyIdentical));
 }
 
 #[test]
-fn inconclusive_equality_is_copied() {
+fn inconclusive_object_is_copied() {
     let destination = copied(|facts| {
         facts.encryption = Encryption::Kms(KmsEncryption::default());
         facts.etag = ETag::new("bb").unwrap();
@@ -117,7 +117,7 @@ fn inconclusive_equality_is_copied() {
 }
 
 #[test]
-fn object_written_since_the_copy_has_its_tags_read() {
+fn source_written_after_the_copy_has_its_attributes_read() {
     let written = |seconds, tag_count| {
         let write = |facts: &mut ObjectFacts| facts.tag_count = tag_count;
         let source = present(|facts| {
@@ -126,7 +126,7 @@ fn object_written_since_the_copy_has_its_tags_read() {
         });
         decided(&source, &copied(write))
     };
-    // The copy is of second 1,001.
+    // The copy was written in second 1,001.
     let identical = Decision::Skip(SkipReason::AlreadyIdentical);
     assert_eq!(written(1_000, Some(1)), identical);
     assert_eq!(
@@ -134,19 +134,19 @@ fn object_written_since_the_copy_has_its_tags_read() {
         Decision::ReadAttributes(AttributeSet::from([Attribute::Tags]))
     );
     assert_eq!(written(1_002, Some(1)), Decision::ReadAttributes(HIDDEN_IN_HEAD.into()));
-    assert_eq!(written(1_001, None), identical, "there is no tag on either side");
-    // A store may not show the number of tags.
+    assert_eq!(written(1_001, None), identical, "neither side has tags");
+    // A HEAD may omit the number of tags.
     assert_eq!(written(1_002, None), Decision::ReadAttributes(HIDDEN_IN_HEAD.into()));
 }
 
-/// Gives an object tags and no annotations, as they were read.
+/// Sets tags and no annotations as if they had been read.
 fn hidden_read(facts: &mut ObjectFacts, tags: BTreeMap<String, String>) {
     facts.tags = Some(tags);
     facts.annotations = Some(BTreeMap::new());
 }
 
 #[test]
-fn same_bytes_with_other_metadata_are_replaced_once_their_tags_are_read() {
+fn equal_bytes_with_other_metadata_are_replaced_after_their_tags_are_read() {
     let other = |facts: &mut ObjectFacts| facts.headers.content_type = Some("a/b".to_owned());
     assert_eq!(
         decided(&present(|_| ()), &copied(other)),
@@ -161,7 +161,7 @@ fn same_bytes_with_other_metadata_are_replaced_once_their_tags_are_read() {
 }
 
 #[test]
-fn other_number_of_tags_has_them_read_at_any_time() {
+fn different_tag_count_has_tags_read_at_any_age() {
     let long_after = copied(|facts| facts.last_modified = Timestamp::from_seconds(9_000));
     let source = present(|facts| facts.tag_count = Some(1));
     assert_eq!(
@@ -190,28 +190,28 @@ fn tags_read_on_both_sides_are_conclusive() {
 }
 
 #[test]
-fn absence_is_confirmed_before_anything_is_deleted() {
+fn absence_of_source_is_confirmed_before_a_delete() {
     assert_eq!(
         decided(&ObjectState::NotFound, &copied(|_| ())),
         Decision::ConfirmAbsence(SideName::Source)
     );
-    for source in EVIDENT {
+    for source in CONFIRMED {
         let seen = ETag::new("aa").unwrap();
         assert_eq!(decided(&source, &copied(|_| ())), Decision::Delete { seen });
     }
 }
 
-/// Absences that need no further evidence.
-const EVIDENT: [ObjectState; 2] = [ObjectState::DeleteMarker, ObjectState::ConfirmedAbsent];
+/// Absences that need no further confirmation.
+const CONFIRMED: [ObjectState; 2] = [ObjectState::DeleteMarker, ObjectState::ConfirmedAbsent];
 
 #[test]
-fn nothing_is_deleted_unless_asked() {
+fn delete_is_skipped_if_deletes_are_not_propagated() {
     let policy = Policy {
         propagate_deletes: false,
         ..policy()
     };
     let decided = |source| decided_with(&source, &copied(|_| ()), &policy, ReplicationCoverage::NotRead);
-    for source in EVIDENT {
+    for source in CONFIRMED {
         assert_eq!(decided(source), Decision::Skip(SkipReason::DeletesNotPropagated));
     }
     assert_eq!(
@@ -221,7 +221,7 @@ fn nothing_is_deleted_unless_asked() {
 }
 
 #[test]
-fn nothing_on_either_side_is_nothing_to_do_once_there_is_evidence() {
+fn key_absent_on_both_sides_is_skipped_after_confirmation() {
     let keeps = Policy {
         propagate_deletes: false,
         ..policy()
@@ -251,12 +251,12 @@ fn check_refusal(change: impl Fn(&mut ObjectFacts), expected: &CopyRefusal) {
     assert_eq!(
         decided(&present(&change), &already),
         Decision::Skip(SkipReason::AlreadyIdentical),
-        "what is already equal needs no copy"
+        "equal objects need no copy"
     );
 }
 
 #[test]
-fn what_cannot_be_copied_is_refused_unless_already_equal() {
+fn uncopyable_object_is_refused_unless_equal() {
     check_refusal(
         |facts| facts.size_bytes = LARGEST_OBJECT_BYTES + 1,
         &CopyRefusal::TooLarge {
@@ -280,13 +280,13 @@ fn what_cannot_be_copied_is_refused_unless_already_equal() {
 }
 
 #[test]
-fn largest_object_of_one_request_is_copied() {
+fn largest_single_request_object_is_copied() {
     let source = present(|facts| facts.size_bytes = 5_368_709_120);
     assert!(matches!(decided(&source, &ObjectState::NotFound), Decision::Copy(_)));
 }
 
 #[test]
-fn copy_restates_what_s3_resets() {
+fn copy_sets_attributes_that_s3_would_reset() {
     let source = present(|facts| {
         facts.storage_class = "STANDARD_IA".into();
         facts.website_redirect = Some("/elsewhere".into());
@@ -322,7 +322,7 @@ fn check_pending(status: ReplicationStatus, written: i64, coverage: ReplicationC
 }
 
 #[test]
-fn pending_replication_to_our_destination_gets_a_grace_period() {
+fn pending_replication_to_this_destination_is_deferred() {
     use ReplicationCoverage::{Covered, NotCovered, NotRead};
     use ReplicationStatus::{Completed, Failed, Pending, Replica};
     let again = Decision::Defer(DeferralReason::ReplicationPending {
@@ -358,7 +358,7 @@ fn tags_read_on_one_side_are_inconclusive() {
 }
 
 #[test]
-fn what_cannot_be_copied_is_left_to_replication_first() {
+fn uncopyable_object_with_pending_replication_is_deferred() {
     let source = present(|facts| {
         facts.size_bytes = LARGEST_OBJECT_BYTES + 1;
         facts.replication_status = Some(ReplicationStatus::Pending);
@@ -369,7 +369,7 @@ fn what_cannot_be_copied_is_left_to_replication_first() {
 }
 
 #[test]
-fn replication_status_never_outranks_equality() {
+fn equal_object_is_skipped_with_any_replication_status() {
     for status in [
         ReplicationStatus::Pending,
         ReplicationStatus::Failed,
@@ -382,7 +382,7 @@ fn replication_status_never_outranks_equality() {
 }
 
 #[test]
-fn copies_of_tagged_objects_wait_for_the_next_second() {
+fn copy_of_tagged_object_waits_for_the_next_second() {
     let check = |tag_count, written_ms, now_ms, expected_ms| {
         let source = present(|facts| {
             facts.tag_count = tag_count;
@@ -405,7 +405,7 @@ fn copies_of_tagged_objects_wait_for_the_next_second() {
 }
 
 #[test]
-fn scope_is_the_prefix() {
+fn key_is_in_scope_if_it_begins_with_the_prefix() {
     let policy = Policy {
         key_prefix: "data/".into(),
         ..policy()
@@ -431,7 +431,7 @@ fn check_method(policy: &Policy, size_bytes: u64, etag: &str, expected: CopyMeth
 }
 
 #[test]
-fn parts_begin_where_one_request_ends() {
+fn object_above_the_threshold_is_copied_multipart() {
     use CopyMethod::{Multipart, SingleRequest};
     let policy = policy();
     check_method(&policy, 5 * GIB, "aa", SingleRequest);
@@ -443,12 +443,12 @@ fn parts_begin_where_one_request_ends() {
     };
     check_method(&early, GIB, "aa-2", Multipart);
     check_method(&early, GIB + 1, "aa-2", Multipart);
-    // Without a checksum the tag of a single part is all that a copy can be verified by.
+    // Without a checksum, only the `ETag` of a single part can verify the copy.
     check_method(&early, GIB + 1, "aa", SingleRequest);
 }
 
 #[test]
-fn objects_comparable_by_parts_only_are_copied_multipart() {
+fn object_comparable_only_by_parts_is_copied_multipart() {
     use crate::facts::ChecksumCoverage::{Composite, FullObject};
     use CopyMethod::{Multipart, SingleRequest};
     let key = "arn:aws:kms:us-east-1:111122223333:key/1111-2222";
@@ -463,7 +463,7 @@ fn objects_comparable_by_parts_only_are_copied_multipart() {
         ("aa-3", Some(Composite), Encryption::Managed, Multipart),
         ("aa-3", Some(FullObject), Encryption::Managed, SingleRequest),
         ("aa", None, Encryption::Managed, SingleRequest),
-        // Under KMS no tag is a hash, so parts would tell nothing either.
+        // Under KMS no `ETag` is a hash, so parts would prove nothing either.
         ("aa-3", None, with_kms(), SingleRequest),
         ("aa-3", Some(Composite), with_kms(), Multipart),
     ];
@@ -487,7 +487,7 @@ fn objects_comparable_by_parts_only_are_copied_multipart() {
 }
 
 #[test]
-fn etag_is_kept_at_any_size_when_asked() {
+fn etag_is_preserved_at_any_size_with_preserve_etag_always() {
     use CopyMethod::{Multipart, SingleRequest};
     let policy = Policy {
         preserve_etag: PreserveEtag::Always,
@@ -498,7 +498,7 @@ fn etag_is_kept_at_any_size_when_asked() {
     check_method(&policy, 7, "aa", SingleRequest);
     check_method(&policy, 2 * GIB, "aa", SingleRequest);
     check_method(&policy, 5 * GIB + 1, "aa", Multipart);
-    // No bytes make no parts.
+    // An empty object has no parts.
     check_method(&policy, 0, "aa-1", SingleRequest);
 }
 
@@ -540,7 +540,7 @@ fn changed_tags_are_updated_on_the_version_read_without_a_copy() {
     let source = present(|facts| facts.tags = Some(tagged("live")));
     let destination = copied(|facts| facts.tags = Some(tagged("test")));
     let Decision::UpdateAttributes(order) = decided(&source, &destination) else {
-        panic!("not an amendment");
+        panic!("not an attribute update");
     };
     assert_eq!(order.version_id.as_ref().unwrap().as_str(), "copy");
     assert_eq!(order.tags, Some(tagged("live")));
@@ -594,7 +594,7 @@ fn annotations_are_written_and_removed_by_name() {
     let destination =
         copied(|facts| facts.annotations = Some(annotations(&[("same", "1"), ("other", "4"), ("old", "5")])));
     let Decision::UpdateAttributes(order) = decided(&source, &destination) else {
-        panic!("not an amendment");
+        panic!("not an attribute update");
     };
     let change = order.annotations.unwrap();
     assert_eq!(change.write, ["new", "other"].map(str::to_owned).into());
@@ -602,7 +602,7 @@ fn annotations_are_written_and_removed_by_name() {
 }
 
 #[test]
-fn equal_attributes_are_left_out_of_an_update() {
+fn equal_attributes_are_omitted_from_an_update() {
     let annotated = |facts: &mut ObjectFacts, tags: &str| {
         facts.tags = Some(tagged(tags));
         facts.annotations = Some(BTreeMap::from([("note".to_owned(), "1".to_owned())]));
@@ -610,14 +610,14 @@ fn equal_attributes_are_left_out_of_an_update() {
     let source = present(|facts| annotated(facts, "live"));
     let destination = copied(|facts| annotated(facts, "test"));
     let Decision::UpdateAttributes(order) = decided(&source, &destination) else {
-        panic!("not an amendment");
+        panic!("not an attribute update");
     };
     assert_eq!(order.attributes(), AttributeSet::from([Attribute::Tags]));
     assert_eq!(order.annotations, None);
 }
 
 #[test]
-fn decisions_and_refusals_have_the_names_that_logs_are_searched_for() {
+fn decisions_and_refusals_have_stable_log_names() {
     let etag = ETag::new("aa").unwrap();
     let tags = AttributeSet::from([Attribute::Tags]);
     let decisions = [
@@ -707,7 +707,7 @@ fn annotations_alone_are_updated_on_unversioned_buckets() {
     };
     let source = unversioned("new", "live");
     let Decision::UpdateAttributes(order) = decided(&source, &unversioned("old", "live")) else {
-        panic!("annotations should be amended");
+        panic!("annotations should be updated");
     };
     assert_eq!((order.version_id, order.etag.as_str()), (None, "aa"));
     assert!(matches!(
@@ -717,7 +717,7 @@ fn annotations_alone_are_updated_on_unversioned_buckets() {
 }
 
 #[test]
-fn copy_that_nothing_can_verify_is_not_repeated_for_what_follows_it() {
+fn inconclusive_copy_is_not_repeated_for_its_follow_up() {
     let kms = |facts: &mut ObjectFacts| {
         facts.encryption = Encryption::Kms(KmsEncryption::default());
         facts.etag = ETag::new("kms").unwrap();
@@ -750,7 +750,7 @@ fn copy_that_nothing_can_verify_is_not_repeated_for_what_follows_it() {
 }
 
 #[test]
-fn method_is_the_preferred_one_unless_only_the_other_makes_a_copy_that_can_be_verified() {
+fn preferred_method_is_used_unless_only_the_other_copy_is_comparable() {
     use ChecksumCoverage::{Composite, FullObject};
     let lowered = Policy {
         multipart_threshold_bytes: 5,
@@ -769,30 +769,37 @@ fn method_is_the_preferred_one_unless_only_the_other_makes_a_copy_that_can_be_ve
         }
         method(&facts, policy)
     };
-    let whole = CopyMethod::SingleRequest;
-    let parts = CopyMethod::Multipart;
-    // Above a lowered threshold parts are preferred; a checksum that S3 does not compute from parts does not survive them.
-    assert_eq!(method_of("aa", 6, Some(("CRC64NVME", FullObject)), &lowered), parts);
+    let single_request = CopyMethod::SingleRequest;
+    let multipart = CopyMethod::Multipart;
+    // A multipart copy is preferred above a lowered threshold, but loses a checksum that S3 does not compute from
+    // parts.
+    assert_eq!(method_of("aa", 6, Some(("CRC64NVME", FullObject)), &lowered), multipart);
     for algorithm in ["SHA256", "SHA1"] {
-        assert_eq!(method_of("aa", 6, Some((algorithm, FullObject)), &lowered), whole);
+        assert_eq!(
+            method_of("aa", 6, Some((algorithm, FullObject)), &lowered),
+            single_request
+        );
     }
-    assert_eq!(method_of("aa", 6, None, &lowered), whole);
-    assert_eq!(method_of("aa-2", 6, None, &lowered), parts);
-    assert_eq!(method_of("aa-2", 5, None, &lowered), parts);
-    assert_eq!(method_of("aa-2", 5, Some(("SHA256", Composite)), &policy()), parts);
-    assert_eq!(method_of("aa-2", 5, Some(("CRC32", FullObject)), &policy()), whole);
-    assert_eq!(method_of("aa-2", 5, Some(("CRC32", FullObject)), &always), parts);
-    assert_eq!(method_of("aa", 5, None, &always), whole);
-    assert_eq!(method_of("aa-1", 0, None, &always), whole);
+    assert_eq!(method_of("aa", 6, None, &lowered), single_request);
+    assert_eq!(method_of("aa-2", 6, None, &lowered), multipart);
+    assert_eq!(method_of("aa-2", 5, None, &lowered), multipart);
+    assert_eq!(method_of("aa-2", 5, Some(("SHA256", Composite)), &policy()), multipart);
+    assert_eq!(
+        method_of("aa-2", 5, Some(("CRC32", FullObject)), &policy()),
+        single_request
+    );
+    assert_eq!(method_of("aa-2", 5, Some(("CRC32", FullObject)), &always), multipart);
+    assert_eq!(method_of("aa", 5, None, &always), single_request);
+    assert_eq!(method_of("aa-1", 0, None, &always), single_request);
     let too_large = COPY_OBJECT_LIMIT_BYTES + 1;
     assert_eq!(
         method_of("aa", too_large, Some(("SHA256", FullObject)), &policy()),
-        parts
+        multipart
     );
 }
 
 #[test]
-fn retention_is_left_to_a_stricter_bucket_default_and_compared_afterwards() {
+fn retention_weaker_than_the_bucket_default_is_omitted_and_compared_after_the_copy() {
     use RetentionMode::{Compliance, Governance};
     let decided = |own: ObjectLock, mode| {
         let default = Some(DefaultRetention { mode, days: 1 });
@@ -801,9 +808,9 @@ fn retention_is_left_to_a_stricter_bucket_default_and_compared_afterwards() {
             acl: false,
         };
         let source = present(|facts| facts.lock = own);
-        match decided_by_able(&source, &ObjectState::DeleteMarker, &policy(), capabilities) {
+        match decided_with_capabilities(&source, &ObjectState::DeleteMarker, &policy(), capabilities) {
             Decision::Copy(order) => (order.explicit.lock, order.follow_up),
-            other => panic!("{other:?}"),
+            other => panic!("not a copy: {other:?}"),
         }
     };
     let day = 24 * 60 * 60;
@@ -816,11 +823,11 @@ fn retention_is_left_to_a_stricter_bucket_default_and_compared_afterwards() {
 }
 
 #[test]
-fn lock_that_is_stricter_than_the_sources_is_named() {
+fn stricter_destination_lock_is_reported() {
     use RetentionMode::{Compliance, Governance};
     let source = present(|facts| facts.lock = retained(Governance, 3_000));
     let named = |lock| {
-        let lost = not_preserved(
+        let missing = not_preserved(
             source.facts().unwrap(),
             lock,
             None,
@@ -829,7 +836,7 @@ fn lock_that_is_stricter_than_the_sources_is_named() {
             &policy(),
             NOW,
         );
-        lost.contains(&Attribute::StricterLock)
+        missing.contains(&Attribute::StricterLock)
     };
     assert!(named(Some(retained(Compliance, 3_000))));
     assert!(named(Some(retained(Governance, 3_001))));
@@ -850,7 +857,7 @@ fn retained(mode: RetentionMode, until: i64) -> ObjectLock {
 }
 
 #[track_caller]
-fn decided_by_able(
+fn decided_with_capabilities(
     source: &ObjectState,
     destination: &ObjectState,
     policy: &Policy,
@@ -884,43 +891,46 @@ const ACLS: BucketCapabilities = BucketCapabilities {
 };
 
 #[test]
-fn lock_in_force_is_restated_where_the_destination_can_hold_it() {
+fn lock_in_force_is_set_if_the_destination_has_object_lock() {
     let lock = retained(RetentionMode::Compliance, 9_000);
     let source = present(|facts| facts.lock = lock);
     let nowhere = ObjectState::NotFound;
     assert_eq!(decided(&source, &nowhere), Decision::ReadBucketCapabilities);
     for (capabilities, expected) in [(LOCKS, lock), (NOTHING, ObjectLock::default())] {
-        match decided_by_able(&source, &nowhere, &policy(), capabilities) {
+        match decided_with_capabilities(&source, &nowhere, &policy(), capabilities) {
             Decision::Copy(order) => assert_eq!(order.explicit.lock, expected),
             other => panic!("not a copy: {other:?}"),
         }
     }
     let ended = present(|facts| facts.lock = retained(RetentionMode::Compliance, 2_000));
     match decided(&ended, &nowhere) {
-        Decision::Copy(order) => assert!(order.explicit.lock.is_none(), "S3 takes no retention that has ended"),
+        Decision::Copy(order) => assert!(order.explicit.lock.is_none(), "S3 rejects a retention that has ended"),
         other => panic!("not a copy: {other:?}"),
     }
 }
 
 #[test]
-fn weaker_lock_is_strengthened_and_a_stricter_one_is_left() {
+fn weaker_lock_is_strengthened_and_stricter_lock_is_unchanged() {
     let source = present(|facts| facts.lock = retained(RetentionMode::Compliance, 8_000));
     let weaker = copied(|facts| facts.lock = retained(RetentionMode::Governance, 9_000));
-    match decided_by_able(&source, &weaker, &policy(), LOCKS) {
+    match decided_with_capabilities(&source, &weaker, &policy(), LOCKS) {
         Decision::UpdateAttributes(order) => {
             let change = order.lock.unwrap();
             assert_eq!(change.to, retained(RetentionMode::Compliance, 9_000), "never shortened");
             assert!(change.changes_retention && !change.changes_legal_hold);
         }
-        other => panic!("not an amendment: {other:?}"),
+        other => panic!("not an attribute update: {other:?}"),
     }
     let stricter = copied(|facts| {
         facts.lock = retained(RetentionMode::Compliance, 9_000);
         facts.lock.legal_hold = true;
     });
     let equal = Decision::Skip(SkipReason::AlreadyIdentical);
-    assert_eq!(decided_by_able(&source, &stricter, &policy(), LOCKS), equal);
-    assert_eq!(decided_by_able(&source, &copied(|_| ()), &policy(), NOTHING), equal);
+    assert_eq!(decided_with_capabilities(&source, &stricter, &policy(), LOCKS), equal);
+    assert_eq!(
+        decided_with_capabilities(&source, &copied(|_| ()), &policy(), NOTHING),
+        equal
+    );
     assert_eq!(
         not_preserved(
             source.facts().unwrap(),
@@ -936,7 +946,7 @@ fn weaker_lock_is_strengthened_and_a_stricter_one_is_left() {
 }
 
 #[test]
-fn grants_are_restated_only_when_asked_and_possible() {
+fn grants_are_set_only_if_configured_and_possible() {
     let acl = |who: &str| crate::acl::Acl {
         grants: [crate::acl::Grant {
             grantee: crate::acl::Grantee::Account(who.into()),
@@ -944,34 +954,34 @@ fn grants_are_restated_only_when_asked_and_possible() {
         }]
         .into(),
     };
-    let asked = Policy {
+    let copies_acl = Policy {
         acl: AclRule::Copy,
         ..policy()
     };
     let nowhere = ObjectState::NotFound;
     let unread = present(|_| ());
     let read = Decision::ReadSourceAttributes(AttributeSet::from([Attribute::Acl]));
-    assert_eq!(decided_by_able(&unread, &nowhere, &asked, ACLS), read);
+    assert_eq!(decided_with_capabilities(&unread, &nowhere, &copies_acl, ACLS), read);
     let source = present(|facts| facts.acl = Some(acl("one")));
     for (policy, capabilities, expected) in [
-        (&asked, ACLS, Some(acl("one"))),
-        (&asked, NOTHING, None),
+        (&copies_acl, ACLS, Some(acl("one"))),
+        (&copies_acl, NOTHING, None),
         (&policy(), ACLS, None),
     ] {
-        match decided_by_able(&source, &nowhere, policy, capabilities) {
+        match decided_with_capabilities(&source, &nowhere, policy, capabilities) {
             Decision::Copy(order) => assert_eq!(order.explicit.acl, expected),
             other => panic!("not a copy: {other:?}"),
         }
     }
     let unread = copied(|_| ());
     assert_eq!(
-        decided_by_able(&source, &unread, &asked, ACLS),
+        decided_with_capabilities(&source, &unread, &copies_acl, ACLS),
         Decision::ReadAttributes(AttributeSet::from([Attribute::Acl]))
     );
     let other = copied(|facts| facts.acl = Some(acl("two")));
-    match decided_by_able(&source, &other, &asked, ACLS) {
+    match decided_with_capabilities(&source, &other, &copies_acl, ACLS) {
         Decision::UpdateAttributes(order) => assert_eq!(order.acl, Some(acl("one"))),
-        other => panic!("not an amendment: {other:?}"),
+        other => panic!("not an attribute update: {other:?}"),
     }
     let granted = |facts: &mut ObjectFacts, tags: &str| {
         facts.acl = Some(acl("one"));
@@ -981,13 +991,16 @@ fn grants_are_restated_only_when_asked_and_possible() {
         present(|facts| granted(facts, "live")),
         copied(|facts| granted(facts, "test")),
     );
-    match decided_by_able(&source_tagged, &copy_tagged, &asked, ACLS) {
+    match decided_with_capabilities(&source_tagged, &copy_tagged, &copies_acl, ACLS) {
         Decision::UpdateAttributes(order) => assert_eq!(order.attributes(), AttributeSet::from([Attribute::Tags])),
-        other => panic!("not an amendment: {other:?}"),
+        other => panic!("not an attribute update: {other:?}"),
     }
     let hinted = AttributeSet::from([Attribute::Acl]);
-    let lost = |policy| not_preserved(source.facts().unwrap(), None, None, &hinted, None, policy, NOW);
-    assert_eq!((lost(&policy()), lost(&asked)), (hinted.clone(), AttributeSet::new()));
+    let missing = |policy| not_preserved(source.facts().unwrap(), None, None, &hinted, None, policy, NOW);
+    assert_eq!(
+        (missing(&policy()), missing(&copies_acl)),
+        (hinted.clone(), AttributeSet::new())
+    );
     let of_nothing = not_preserved(
         source.facts().unwrap(),
         None,
@@ -997,7 +1010,7 @@ fn grants_are_restated_only_when_asked_and_possible() {
         &policy(),
         NOW,
     );
-    assert_eq!(of_nothing, AttributeSet::new(), "no lock, and grants that nobody named");
+    assert_eq!(of_nothing, AttributeSet::new(), "no lock, and no event named grants");
 }
 
 #[test]
@@ -1037,7 +1050,7 @@ fn mapped_kms_key_is_explicit_with_its_bucket_key() {
 #[test]
 fn metadata_that_s3_does_not_return_is_reported_as_not_preserved() {
     let source = present(|facts| facts.missing_metadata = 1);
-    let lost = not_preserved(
+    let missing = not_preserved(
         source.facts().unwrap(),
         None,
         None,
@@ -1046,11 +1059,10 @@ fn metadata_that_s3_does_not_return_is_reported_as_not_preserved() {
         &policy(),
         NOW,
     );
-    assert_eq!(lost, AttributeSet::from([Attribute::MissingMetadata]));
+    assert_eq!(missing, AttributeSet::from([Attribute::MissingMetadata]));
 }
 
-/// How the objects and the bucket of a row are encrypted: `managed`, or the name of a KMS key; `2:` before it means two
-/// layers.
+/// Returns the encryption of a test row: `managed` or the name of a KMS key; the prefix `2:` means dual-layer.
 fn encrypted(name: &str) -> ExplicitEncryption {
     if name == "managed" {
         return ExplicitEncryption::Managed;
@@ -1076,7 +1088,7 @@ fn encryption_of_equal_objects_is_changed_in_place_or_by_a_copy() {
     let with_checksum = |facts: &mut ObjectFacts| {
         facts.checksums.values = BTreeMap::from([("CRC64NVME", "x".to_owned())]);
     };
-    let decided = |asked_for: Option<&str>, default: &DefaultEncryption, present_as: &str, change: Change, by_copy| {
+    let decided = |requested: Option<&str>, default: &DefaultEncryption, present_as: &str, change: Change, by_copy| {
         let both = |facts: &mut ObjectFacts| {
             with_checksum(facts);
             hidden_read(facts, BTreeMap::new());
@@ -1102,19 +1114,19 @@ fn encryption_of_equal_objects_is_changed_in_place_or_by_a_copy() {
             now: NOW,
         };
         let policy = Policy {
-            destination_encryption: asked_for.map(encrypted),
+            destination_encryption: requested.map(encrypted),
             ..policy()
         };
         decide(&situation, &policy).as_str()
     };
     let is = |name: &str| DefaultEncryption::Known(encrypted(name));
-    let (not_asked, unknown) = (DefaultEncryption::NotRead, DefaultEncryption::Unknown);
+    let (not_read, unknown) = (DefaultEncryption::NotRead, DefaultEncryption::Unknown);
     let same: Change = |_| ();
     let locked: Change = |facts| facts.lock.legal_hold = true;
     let unversioned: Change = |facts| facts.version_id = None;
     let (skip, update_attributes, copy) = ("already-identical", "update-attributes", "copy");
-    for (asked_for, default, present_as, change, by_copy, expected) in [
-        (None, &not_asked, "managed", same, false, "read-default-encryption"),
+    for (requested, default, present_as, change, by_copy, expected) in [
+        (None, &not_read, "managed", same, false, "read-default-encryption"),
         (None, &unknown, "managed", same, false, skip),
         (None, &unknown, "key", same, false, skip),
         (None, &is("managed"), "managed", same, false, skip),
@@ -1122,25 +1134,25 @@ fn encryption_of_equal_objects_is_changed_in_place_or_by_a_copy() {
         (None, &is("key"), "other", same, false, update_attributes),
         (None, &is("key"), "2:other", same, false, skip),
         (None, &is("key"), "managed", same, false, update_attributes),
-        (Some("managed"), &not_asked, "managed", same, false, skip),
-        (Some("managed"), &not_asked, "key", same, false, copy),
-        (Some("key"), &not_asked, "key", same, false, skip),
-        (Some("key"), &not_asked, "managed", same, false, update_attributes),
-        (Some("key"), &not_asked, "other", same, false, update_attributes),
-        // What S3 does not change in place.
-        (Some("key"), &not_asked, "managed", same, true, copy),
-        (Some("key"), &not_asked, "managed", locked, false, copy),
-        (Some("key"), &not_asked, "managed", unversioned, false, copy),
-        (Some("key"), &not_asked, "2:key", same, false, copy),
-        (Some("2:key"), &not_asked, "managed", same, false, copy),
+        (Some("managed"), &not_read, "managed", same, false, skip),
+        (Some("managed"), &not_read, "key", same, false, copy),
+        (Some("key"), &not_read, "key", same, false, skip),
+        (Some("key"), &not_read, "managed", same, false, update_attributes),
+        (Some("key"), &not_read, "other", same, false, update_attributes),
+        // Changes that S3 does not make in place.
+        (Some("key"), &not_read, "managed", same, true, copy),
+        (Some("key"), &not_read, "managed", locked, false, copy),
+        (Some("key"), &not_read, "managed", unversioned, false, copy),
+        (Some("key"), &not_read, "2:key", same, false, copy),
+        (Some("2:key"), &not_read, "managed", same, false, copy),
     ] {
-        let found = decided(asked_for, default, present_as, change, by_copy);
-        assert_eq!(found, expected, "{asked_for:?} {default:?} {present_as} {by_copy}");
+        let found = decided(requested, default, present_as, change, by_copy);
+        assert_eq!(found, expected, "{requested:?} {default:?} {present_as} {by_copy}");
     }
 }
 
 #[test]
-fn what_cannot_be_copied_keeps_its_encryption() {
+fn uncopyable_object_keeps_its_encryption() {
     let archived = |facts: &mut ObjectFacts| {
         facts.availability = Availability::Archived;
         hidden_read(facts, BTreeMap::new());
@@ -1161,9 +1173,9 @@ fn what_cannot_be_copied_keeps_its_encryption() {
 #[test]
 fn kms_key_not_preserved_is_reported_unless_requested() {
     let source = present(|facts| facts.encryption = stored_as("source"));
-    let lost = |encryption: Option<&str>, asked_for: Option<&str>| {
+    let missing = |encryption: Option<&str>, requested: Option<&str>| {
         let policy = Policy {
-            destination_encryption: asked_for.map(encrypted),
+            destination_encryption: requested.map(encrypted),
             ..policy()
         };
         let encryption = encryption.map(stored_as);
@@ -1171,9 +1183,13 @@ fn kms_key_not_preserved_is_reported_unless_requested() {
         not_preserved(facts, None, encryption.as_ref(), &hinted, None, &policy, NOW)
     };
     let named = AttributeSet::from([Attribute::Encryption]);
-    assert_eq!(lost(Some("managed"), None), named);
-    assert_eq!(lost(Some("managed"), Some("key")), named, "asked for in vain");
-    for (encryption, asked_for) in [(None, None), (Some("key"), None), (Some("managed"), Some("managed"))] {
-        assert_eq!(lost(encryption, asked_for), AttributeSet::new());
+    assert_eq!(missing(Some("managed"), None), named);
+    assert_eq!(
+        missing(Some("managed"), Some("key")),
+        named,
+        "the requested key is missing"
+    );
+    for (encryption, requested) in [(None, None), (Some("key"), None), (Some("managed"), Some("managed"))] {
+        assert_eq!(missing(encryption, requested), AttributeSet::new());
     }
 }

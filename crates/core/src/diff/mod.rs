@@ -7,7 +7,7 @@ use std::fmt;
 use serde::Serialize;
 
 pub use self::merge::{KeyPair, ListingMerge, MergeStep, SideName};
-use crate::compare::{BodyComparison, BodyDifference, compare_around, compare_bodies};
+use crate::compare::{BodyComparison, BodyDifference, compare_attributes, compare_bodies};
 use crate::encryption::EncryptionRules;
 use crate::facts::{ObjectFacts, ObjectState};
 use crate::listing::ListedObject;
@@ -268,7 +268,7 @@ fn differences(
         BodyComparison::Inconclusive(_) => vec![DifferenceKind::Inconclusive],
     };
     kinds.extend(
-        compare_around(source, destination, now)
+        compare_attributes(source, destination, now)
             .into_iter()
             .map(DifferenceKind::from),
     );

@@ -79,7 +79,7 @@ const SAMPLES: &[(&str, &[&str])] = &[
     ),
     (
         "foreign-bucket",
-        &["ObjectCreated:Put somebody-elses-bucket somewhere/else.txt"],
+        &["ObjectCreated:Put other-teams-bucket somewhere/else.txt"],
     ),
     ("key-non-ascii", &["ObjectCreated:Put example-source 日本/Häfen 🚢.txt"]),
     ("key-not-utf8", &["NameNotValid"]),

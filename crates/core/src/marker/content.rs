@@ -1,20 +1,20 @@
-//! By what a marker binds the content of a copy.
+//! The value by which a marker binds the content of a copy.
 
 use super::{escaped, unescaped};
 use crate::facts::{ChecksumCoverage, Encryption, ObjectFacts, StoredChecksums};
 use crate::order::{CopyMethod, full_object_from_parts};
 use crate::plan::COPY_OBJECT_LIMIT_BYTES;
 
-/// By what a marker binds the content.
+/// Value that binds the content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ContentBinding {
-    /// There is none: the size says it all.
+    /// No value: the object is empty.
     Empty,
-    /// The `ETag`, which is a hash of the content.
+    /// `ETag`, which is a hash of the content.
     Etag,
-    /// A checksum of the whole content, by algorithm.
+    /// Full-object checksum, by algorithm.
     FullObject(String),
-    /// A checksum of the checksums of parts, by algorithm.
+    /// Composite checksum, by algorithm.
     Composite(String),
 }
 
@@ -38,7 +38,7 @@ impl ContentBinding {
         }
     }
 
-    /// Returns what an object stores of it.
+    /// Returns the value that an object stores, if any.
     pub(super) fn of<'a>(&self, facts: &'a ObjectFacts) -> Option<&'a str> {
         let checksum = |coverage, algorithm: &str| {
             let StoredChecksums {
@@ -51,7 +51,7 @@ impl ContentBinding {
         };
         match self {
             Self::Empty => (facts.size_bytes == 0).then_some(""),
-            // `UpdateObjectEncryption` keeps the tag, and any other tag under KMS equals no hash.
+            // `UpdateObjectEncryption` preserves the `ETag`; any other `ETag` under KMS is not a hash and matches none.
             Self::Etag => (facts.encryption != Encryption::CustomerKey).then(|| facts.etag.as_str()),
             Self::FullObject(algorithm) => checksum(ChecksumCoverage::FullObject, algorithm),
             Self::Composite(algorithm) => checksum(ChecksumCoverage::Composite, algorithm),
@@ -59,7 +59,7 @@ impl ContentBinding {
     }
 }
 
-/// Finds something that source and copy will both store of the content, and the method of copying that makes it so.
+/// Returns a value that source and copy will both store of the content, and the copy method for that.
 pub(super) fn bindable(
     source: &ObjectFacts,
     preferred: CopyMethod,
@@ -79,15 +79,16 @@ pub(super) fn bindable(
     })
 }
 
-/// Tells whether a copy by `method` and its source both store something of the content that can be compared.
+/// Returns whether a copy by `method` and its source both store a comparable value of the content.
 pub(crate) fn copy_is_comparable(source: &ObjectFacts, method: CopyMethod, encrypts_with_kms: bool) -> bool {
     stored_by_both(source, method, encrypts_with_kms).is_some()
 }
 
-/// Says what a copy stores of the content that its source stores too.
+/// Returns the value that both a copy and its source store of the content.
 ///
-/// One request makes one part of any object: it keeps the tag of a single part and a checksum of the whole. Parts keep the
-/// tag and the composite checksum of the same parts, and those checksums of the whole that S3 computes from parts.
+/// A single-request copy makes one part of any object: it has the source's `ETag` if that is of a single part, and
+/// its full-object checksum. A multipart copy with the source's parts has its `ETag` and composite checksum. It also
+/// has those full-object checksums that S3 computes from parts.
 fn stored_by_both(source: &ObjectFacts, method: CopyMethod, encrypts_with_kms: bool) -> Option<ContentBinding> {
     if source.size_bytes == 0 {
         return Some(ContentBinding::Empty);
@@ -96,8 +97,8 @@ fn stored_by_both(source: &ObjectFacts, method: CopyMethod, encrypts_with_kms: b
     let algorithm = source.checksums.values.keys().next().map(|name| (*name).to_owned());
     let by_checksum = algorithm.and_then(|algorithm| match source.checksums.coverage {
         ChecksumCoverage::FullObject => {
-            let keeps = !multipart || full_object_from_parts(&algorithm);
-            keeps.then_some(ContentBinding::FullObject(algorithm))
+            let is_preserved = !multipart || full_object_from_parts(&algorithm);
+            is_preserved.then_some(ContentBinding::FullObject(algorithm))
         }
         ChecksumCoverage::Composite => multipart.then_some(ContentBinding::Composite(algorithm)),
     });

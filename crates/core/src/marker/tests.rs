@@ -17,14 +17,14 @@ fn over() -> Option<VersionName> {
     VersionName::new("below")
 }
 
-/// Marks an object as its copy would be, at `destination/key`.
+/// Returns the copy of an object with its marker, at `destination/key`.
 fn marked(source: &ObjectFacts, preferred: CopyMethod) -> Result<(CopyMethod, ObjectFacts), MarkerError> {
     let (bucket, key) = names(BUCKET, "key");
-    let place = ObjectLocation {
+    let location = ObjectLocation {
         bucket: &bucket,
         key: &key,
     };
-    let (method, marker) = Marker::for_copy(source, preferred, false, request(source, place))?;
+    let (method, marker) = Marker::for_copy(source, preferred, false, request(source, location))?;
     let mut copy = source.clone();
     copy.version_id = VersionId::pinnable("copy");
     copy.last_modified = NOW;
@@ -32,10 +32,10 @@ fn marked(source: &ObjectFacts, preferred: CopyMethod) -> Result<(CopyMethod, Ob
     Ok((method, copy))
 }
 
-fn request<'a>(source: &ObjectFacts, place: ObjectLocation<'a>) -> MarkerRequest<'a> {
+fn request<'a>(source: &ObjectFacts, location: ObjectLocation<'a>) -> MarkerRequest<'a> {
     MarkerRequest {
-        source_bucket: place.bucket,
-        place,
+        source_bucket: location.bucket,
+        location,
         over: over(),
         requested: NOW,
         decided: Timestamp::from_seconds(8_888),
@@ -68,7 +68,7 @@ fn with_checksum(etag: &str, coverage: ChecksumCoverage, algorithm: &'static str
 }
 
 #[test]
-fn copy_says_of_what_it_is_one_and_over_what() {
+fn marker_names_the_copied_version_and_the_replaced_version() {
     let source = object("aa");
     let (_, copy) = marked(&source, CopyMethod::SingleRequest).unwrap();
     let marker = bound(&copy).unwrap();
@@ -85,7 +85,7 @@ fn copy_says_of_what_it_is_one_and_over_what() {
 #[test]
 fn two_copies_of_one_version_are_distinguished() {
     let (bucket, key) = names(BUCKET, "key");
-    let place = ObjectLocation {
+    let location = ObjectLocation {
         bucket: &bucket,
         key: &key,
     };
@@ -93,7 +93,7 @@ fn two_copies_of_one_version_are_distinguished() {
     let text = |seconds| {
         let request = MarkerRequest {
             decided: Timestamp::from_seconds(seconds),
-            ..request(&source, place)
+            ..request(&source, location)
         };
         let (_, marker) = Marker::for_copy(&source, CopyMethod::SingleRequest, false, request).unwrap();
         marker.to_text()
@@ -102,7 +102,7 @@ fn two_copies_of_one_version_are_distinguished() {
 }
 
 #[test]
-fn marker_vouches_only_for_what_its_request_can_have_written() {
+fn marker_is_valid_only_for_versions_its_request_can_have_written() {
     let (_, copy) = marked(&object("aa"), CopyMethod::SingleRequest).unwrap();
     for (seconds, expected) in [
         (-61, false),
@@ -141,7 +141,7 @@ fn marker_names_one_version_only() {
 }
 
 #[test]
-fn whatever_an_application_changes_makes_the_object_its_own() {
+fn marker_is_invalid_after_any_change_by_an_application() {
     let mut source = object("aa");
     source.user_metadata.insert("owner".to_owned(), "me".to_owned());
     source.headers.content_type = Some("a/b".to_owned());
@@ -170,11 +170,11 @@ fn whatever_an_application_changes_makes_the_object_its_own() {
 }
 
 #[test]
-fn attribute_updates_keep_the_copy_s3ferrys() {
+fn marker_stays_valid_after_attribute_updates() {
     let (_, copy) = marked(&object("aa"), CopyMethod::SingleRequest).unwrap();
     let changes: [fn(&mut ObjectFacts); 5] = [
         |facts| facts.storage_class = "GLACIER".to_owned(),
-        // `UpdateObjectEncryption` keeps the tag.
+        // `UpdateObjectEncryption` preserves the `ETag`.
         |facts| facts.encryption = Encryption::Kms(KmsEncryption::default()),
         |facts| facts.version_id = VersionId::pinnable("v9"),
         |facts| facts.lock.legal_hold = true,
@@ -188,14 +188,14 @@ fn attribute_updates_keep_the_copy_s3ferrys() {
 }
 
 #[test]
-fn marker_that_was_carried_elsewhere_says_nothing_there() {
+fn marker_is_invalid_at_another_location() {
     let (_, copy) = marked(&object("aa"), CopyMethod::SingleRequest).unwrap();
     assert_eq!(bound_at(&copy, BUCKET, "renamed"), None);
     assert_eq!(bound_at(&copy, "elsewhere", "key"), None);
 }
 
 #[test]
-fn marker_that_was_edited_is_none() {
+fn edited_marker_is_invalid() {
     let (_, copy) = marked(&object("aa"), CopyMethod::SingleRequest).unwrap();
     let text = copy.user_metadata.get(MARKER_NAME).unwrap();
     let edited = [
@@ -220,10 +220,10 @@ fn marker_that_was_edited_is_none() {
 }
 
 #[test]
-fn every_content_is_bound_by_what_both_sides_will_store() {
+fn content_is_bound_by_a_value_that_both_sides_store() {
     use ChecksumCoverage::{Composite, FullObject};
     use CopyMethod::{Multipart, SingleRequest};
-    // etag, checksum; preferred method -> method, what is in the marker
+    // `ETag` and checksum; preferred method, method, content binding in the marker.
     let rows: [(ObjectFacts, CopyMethod, CopyMethod, &str); 9] = [
         (object("aa"), SingleRequest, SingleRequest, "etag"),
         (object("aa"), Multipart, SingleRequest, "etag"),
@@ -274,7 +274,7 @@ fn every_content_is_bound_by_what_both_sides_will_store() {
 }
 
 #[test]
-fn checksum_that_changed_unbinds() {
+fn marker_is_invalid_after_a_checksum_change() {
     for coverage in [ChecksumCoverage::FullObject, ChecksumCoverage::Composite] {
         let source = with_checksum("aa-2", coverage, "CRC32");
         let (_, mut copy) = marked(&source, CopyMethod::Multipart).unwrap();
@@ -293,7 +293,7 @@ fn checksum_that_changed_unbinds() {
 }
 
 #[test]
-fn checksum_binds_where_tags_say_nothing() {
+fn checksum_binds_content_if_etags_are_not_hashes() {
     let mut source = with_checksum("aa", ChecksumCoverage::FullObject, "CRC64NVME");
     source.encryption = Encryption::Kms(KmsEncryption::default());
     let (_, mut copy) = marked(&source, CopyMethod::SingleRequest).unwrap();
@@ -323,17 +323,17 @@ fn object_under_kms_without_a_checksum_cannot_be_marked() {
         Err(MarkerError::NothingToBind)
     );
     let (bucket, key) = names(BUCKET, "key");
-    let place = ObjectLocation {
+    let location = ObjectLocation {
         bucket: &bucket,
         key: &key,
     };
     let source = object("aa");
-    let mapped = Marker::for_copy(&source, CopyMethod::SingleRequest, true, request(&source, place));
+    let mapped = Marker::for_copy(&source, CopyMethod::SingleRequest, true, request(&source, location));
     assert_eq!(mapped, Err(MarkerError::NothingToBind));
 }
 
 #[test]
-fn object_without_bindable_parts_cannot_be_marked() {
+fn single_part_object_above_the_copy_limit_cannot_be_marked() {
     let mut too_large = object("aa");
     too_large.size_bytes = COPY_OBJECT_LIMIT_BYTES + 1;
     assert_eq!(
@@ -345,7 +345,7 @@ fn object_without_bindable_parts_cannot_be_marked() {
 }
 
 #[test]
-fn marker_fits_into_two_kilobytes_or_is_refused() {
+fn marker_that_exceeds_the_metadata_limit_is_refused() {
     let (_, copy) = marked(&object("aa"), CopyMethod::SingleRequest).unwrap();
     let used = MARKER_NAME.len() + copy.user_metadata.get(MARKER_NAME).unwrap().len();
     let room = METADATA_LIMIT_BYTES - used;
@@ -359,13 +359,13 @@ fn marker_fits_into_two_kilobytes_or_is_refused() {
             needed_bytes: METADATA_LIMIT_BYTES + 1
         })
     );
-    // What stood there before is replaced and takes no room.
+    // An existing marker is replaced and takes no room.
     source.user_metadata = BTreeMap::from([(MARKER_NAME.to_owned(), "x".repeat(METADATA_LIMIT_BYTES))]);
     assert!(marked(&source, CopyMethod::SingleRequest).is_ok());
 }
 
 #[test]
-fn seconds_are_compared_whole() {
+fn times_are_compared_in_whole_seconds() {
     let at = Timestamp::from_millis;
     assert!(!is_newer(at(1_999), at(1_000)));
     assert!(is_newer(at(2_000), at(1_999)));
@@ -400,7 +400,7 @@ fn any_object() -> impl Strategy<Value = ObjectFacts> {
 
 proptest! {
     #[test]
-    fn marker_comes_back_as_it_was_written_and_in_printable_ascii(source in any_object()) {
+    fn marker_is_parsed_as_it_was_written_in_printable_ascii(source in any_object()) {
         let (_, copy) = marked(&source, CopyMethod::SingleRequest).unwrap();
         let text = copy.user_metadata.get(MARKER_NAME).unwrap().clone();
         prop_assert!(text.bytes().all(|byte| byte.is_ascii_graphic()), "{}", text);
@@ -410,7 +410,7 @@ proptest! {
     }
 
     #[test]
-    fn another_object_does_not_reproduce_the_marker(source in any_object(), other in any_object()) {
+    fn marker_is_invalid_for_another_object(source in any_object(), other in any_object()) {
         let (_, copy) = marked(&source, CopyMethod::SingleRequest).unwrap();
         let mut stolen = other.clone();
         stolen.last_modified = NOW;
@@ -430,7 +430,7 @@ proptest! {
     }
 
     #[test]
-    fn any_fields_are_read_without_panic(fields in proptest::collection::vec("[0-9a-z.%-]{0,6}", 11)) {
+    fn any_fields_are_parsed_without_panic(fields in proptest::collection::vec("[0-9a-z.%-]{0,6}", 11)) {
         let mut facts = object("aa");
         facts.user_metadata.insert(MARKER_NAME.to_owned(), fields.join(";"));
         prop_assert_eq!(bound(&facts), None);

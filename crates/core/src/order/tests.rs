@@ -34,19 +34,19 @@ fn check(
     etag: &str,
     replays: bool,
     explicit: Option<(&'static str, ChecksumCoverage)>,
-    lost: &[Attribute],
+    not_preserved: &[Attribute],
 ) {
-    let terms = UploadParameters::new(&order(source, etag), &planned(replays));
-    let found = terms
+    let parameters = UploadParameters::new(&order(source, etag), &planned(replays));
+    let found = parameters
         .explicit
         .checksum
         .map(|checksum| (checksum.algorithm, checksum.coverage));
     assert_eq!(found, explicit);
-    assert_eq!(terms.not_preserved, lost.iter().copied().collect());
+    assert_eq!(parameters.not_preserved, not_preserved.iter().copied().collect());
 }
 
 #[test]
-fn checksum_is_preserved_where_parts_allow_it_and_reported_elsewhere() {
+fn checksum_is_preserved_if_parts_allow_it_and_reported_otherwise() {
     let crc64 = Some(("CRC64NVME", FullObject));
     check(crc64, "aa-2", true, crc64, &[]);
     check(crc64, "aa", false, crc64, &[Attribute::Etag]);
@@ -83,7 +83,7 @@ fn checksum_is_preserved_where_parts_allow_it_and_reported_elsewhere() {
 }
 
 #[test]
-fn one_request_makes_a_single_part_of_many() {
+fn single_request_copy_does_not_preserve_etag_and_checksum_of_parts() {
     assert_eq!(order(None, "aa").not_preserved_by_single_request(), AttributeSet::new());
     assert_eq!(
         order(Some(("CRC32", Composite)), "aa-2").not_preserved_by_single_request(),

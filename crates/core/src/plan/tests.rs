@@ -14,7 +14,7 @@ fn planned(size_bytes: u64, layout: &PartLayout, preferred_bytes: u64) -> CopyPl
 }
 
 #[test]
-fn first_object_that_one_request_cannot_copy() {
+fn object_above_the_single_request_limit_is_planned() {
     let plan = planned(
         COPY_OBJECT_LIMIT_BYTES + 1,
         &PartLayout::NotMultipart,
@@ -42,7 +42,7 @@ fn single_part_of_the_source_is_replayed() {
 }
 
 #[test]
-fn parts_that_do_not_make_the_object_or_that_s3_refuses_are_not_replayed() {
+fn source_parts_with_invalid_sizes_are_not_replayed() {
     for parts in [
         vec![],
         vec![10 * MIB],
@@ -63,27 +63,27 @@ fn parts_that_do_not_make_the_object_or_that_s3_refuses_are_not_replayed() {
 }
 
 #[test]
-fn unknown_and_whole_sources_get_the_preferred_parts() {
+fn source_without_known_parts_gets_the_preferred_parts() {
     for layout in [PartLayout::Unknown, PartLayout::NotMultipart] {
         assert_eq!(sizes(&planned(20 * MIB, &layout, 10 * MIB)), [10 * MIB, 10 * MIB]);
     }
 }
 
 #[test]
-fn preferred_parts_give_way_to_what_s3_allows() {
+fn preferred_part_size_is_adjusted_to_s3_limits() {
     assert_eq!(
         sizes(&planned(11 * MIB, &PartLayout::NotMultipart, 1)),
         [5 * MIB, 5 * MIB, MIB]
     );
     assert_eq!(planned(12 * GIB, &PartLayout::NotMultipart, u64::MAX).count(), 3);
-    // 50 TB: 4,769 MiB a part, so that there are at most 10,000.
+    // 50 TB: 4,769 MiB per part, so that there are at most 10,000 parts.
     let huge = planned(50_000_000_000_000, &PartLayout::NotMultipart, DEFAULT_PART_BYTES);
     assert_eq!(huge.count(), 9_999);
     assert_eq!(huge.parts().next().unwrap().size_bytes, 4_769 * MIB);
 }
 
 #[test]
-fn largest_object_is_planned_and_the_next_is_not() {
+fn object_above_the_upload_limit_is_refused() {
     let largest = planned(LARGEST_OBJECT_BYTES, &PartLayout::NotMultipart, DEFAULT_PART_BYTES);
     assert_eq!(largest.count(), MOST_PARTS);
     let size_bytes = LARGEST_OBJECT_BYTES + 1;
@@ -93,7 +93,7 @@ fn largest_object_is_planned_and_the_next_is_not() {
 }
 
 #[test]
-fn plans_survive_being_written_down_in_few_bytes() {
+fn plan_is_serialized_compactly() {
     let plan = planned(
         50_000_000_000_000,
         &PartLayout::Multipart(PartSizes::uniform(50_000_000_000_000, 5_000_000_000)),
@@ -108,7 +108,7 @@ fn plans_survive_being_written_down_in_few_bytes() {
 }
 
 #[test]
-fn equal_parts_one_after_the_other_are_one_run() {
+fn consecutive_equal_parts_are_one_run() {
     let listed: PartSizes = [5 * MIB, 5 * MIB, 5 * MIB, 1].into_iter().collect();
     assert_eq!(listed, PartSizes::uniform(15 * MIB + 1, 5 * MIB));
 }
@@ -125,7 +125,7 @@ fn layout() -> impl Strategy<Value = PartLayout> {
 
 proptest! {
     #[test]
-    fn every_plan_covers_the_object_once_in_parts_that_s3_takes(
+    fn every_plan_covers_the_object_once_in_parts_that_s3_accepts(
         size_bytes in 1..=LARGEST_OBJECT_BYTES,
         layout in layout(),
         preferred_bytes in any::<u64>(),
@@ -146,7 +146,7 @@ proptest! {
     }
 
     #[test]
-    fn runs_are_the_sizes_they_were_made_of(sizes in prop::collection::vec(0..4_u64, 0..20)) {
+    fn runs_contain_the_sizes_they_were_collected_from(sizes in prop::collection::vec(0..4_u64, 0..20)) {
         let runs: PartSizes = sizes.iter().copied().collect();
         prop_assert_eq!(runs.iter().collect::<Vec<_>>(), sizes.clone());
         prop_assert_eq!(runs.count() as usize, sizes.len());

@@ -48,7 +48,7 @@ fn entry() -> UploadEntry {
 }
 
 #[test]
-fn entry_is_read_as_it_was_written() {
+fn entry_is_parsed_as_it_was_written() {
     let body = serde_json::to_vec(&entry()).unwrap();
     let read = route().read_entry(&key(), &body).unwrap();
     assert_eq!(read, entry());
@@ -56,7 +56,7 @@ fn entry_is_read_as_it_was_written() {
 }
 
 #[test]
-fn upload_is_not_resumed_once_anything_it_began_with_is_another() {
+fn upload_is_not_resumed_after_any_parameter_changed() {
     type Change = fn(&mut CopyOrder);
     let changes: [Change; 9] = [
         |order| order.pin.version_id = VersionId::pinnable("v2"),
@@ -77,14 +77,14 @@ fn upload_is_not_resumed_once_anything_it_began_with_is_another() {
 }
 
 #[test]
-fn upload_is_resumed_though_its_marker_is_of_an_earlier_request() {
+fn upload_with_marker_of_an_earlier_request_is_resumed() {
     let marked = |seconds: i64, over: &str| {
         let (bucket, key) = (BucketName::new("destination").unwrap(), key());
         let mut facts = object("aa-3");
         facts.size_bytes = SIZE_BYTES;
         let request = MarkerRequest {
             source_bucket: &bucket,
-            place: ObjectLocation {
+            location: ObjectLocation {
                 bucket: &bucket,
                 key: &key,
             },
@@ -105,18 +105,21 @@ fn upload_is_resumed_though_its_marker_is_of_an_earlier_request() {
 }
 
 #[test]
-fn plan_that_does_not_make_the_object_is_not_resumed() {
+fn upload_with_a_plan_of_another_size_is_not_resumed() {
     let plan = plan(SIZE_BYTES - 1, &PartLayout::Unknown, 5 << 20).unwrap();
     let entry = route().entry(&key(), UploadId::new("id").unwrap(), &order(|_| ()), plan);
     assert!(!entry.fulfils(&order(|_| ())));
 }
 
 #[test]
-fn entry_of_another_key_or_form_is_refused() {
+fn entry_of_another_key_or_format_is_refused() {
     let body = serde_json::to_string(&entry()).unwrap();
     let other = ObjectKey::from_raw("a/c").unwrap();
     let error = route().read_entry(&other, body.as_bytes()).unwrap_err();
-    assert_eq!(error.to_string(), "the entry is of source/a/b to destination");
+    assert_eq!(
+        error.to_string(),
+        "the upload journal entry belongs to source/a/b to destination"
+    );
     let newer = body.replace(r#""form":1"#, r#""form":2"#);
     for body in [newer.as_str(), "", "{}", "null", r#"{"form":1}"#] {
         let read = route().read_entry(&key(), body.as_bytes());
@@ -125,7 +128,7 @@ fn entry_of_another_key_or_form_is_refused() {
 }
 
 #[test]
-fn names_differ_by_bucket_and_key_and_cannot_be_shifted() {
+fn entry_names_differ_by_bucket_and_key() {
     let name = |source: &str, destination: &str, key: &str| {
         let route = MigrationRoute {
             source: BucketName::new(source).unwrap(),
@@ -168,7 +171,7 @@ fn uploads_of_the_same_initiator_are_found_by_a_sample() {
     };
     assert_eq!(found(0), [id("c")]);
     assert_eq!(found(1), []);
-    // Nobody is like somebody who is not named.
+    // Uploads with an unknown initiator never match.
     assert_eq!(found(3), []);
     assert_eq!(found(4), []);
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::completion::ComputedChecksum;
 use super::{ProofMethod, VerificationDepth};
 use crate::attributes::AttributeChange;
-use crate::compare::{ContentComparison, compare_around, compare_etags, is_replica_of, metadata_agrees};
+use crate::compare::{ContentComparison, compare_attributes, compare_etags, is_replica_of, metadata_agrees};
 use crate::decide::is_unfinished;
 use crate::diff::DifferenceKind;
 use crate::encryption::EncryptionRules;
@@ -102,7 +102,7 @@ pub fn compare_objects(
         kinds.push(DifferenceKind::Metadata);
     }
     kinds.extend(
-        compare_around(source, destination, now)
+        compare_attributes(source, destination, now)
             .into_iter()
             .map(DifferenceKind::from),
     );

@@ -30,7 +30,7 @@ fn route() -> MigrationRoute {
 }
 
 #[test]
-fn intent_comes_back_as_it_was_written_and_of_nothing_else() {
+fn intent_is_parsed_as_it_was_written_and_for_its_version_only() {
     let key = ObjectKey::from_raw("a/b").unwrap();
     let intent = intent("null", "aa");
     let written = route().write_intent(&key, &intent).unwrap();
@@ -76,7 +76,7 @@ fn key_of_an_intent_is_read_unless_it_is_of_another_migration() {
 }
 
 #[test]
-fn every_version_has_an_intent_of_its_own() {
+fn every_version_has_its_own_intent_name() {
     let key = ObjectKey::from_raw("a/b").unwrap();
     let name = |version: &VersionName| route().intent_name(&key, version);
     assert_ne!(name(&version("v1")), name(&version("v2")));
@@ -89,7 +89,7 @@ fn every_version_has_an_intent_of_its_own() {
 }
 
 #[test]
-fn versions_are_named_as_s3_names_them() {
+fn version_names_are_parsed_as_s3_writes_them() {
     assert_eq!(VersionName::new(""), None);
     assert_eq!(VersionName::new("null"), Some(VersionName::Null));
     assert_eq!(VersionName::of(None).as_str(), "null");

@@ -1,4 +1,4 @@
-//! What the parsers promise of any input; used by the mutation tests and by the fuzz targets.
+//! Properties of the parsers for any input; used by the mutation tests and by the fuzz targets.
 
 use std::collections::BTreeSet;
 
@@ -10,40 +10,40 @@ use s3ferry_core::batch_operations::{
 use s3ferry_core::event::{EventError, EventMessage, KeyHint, MessageId, Payload, QueueMessage, parse_payload};
 use serde_json::{Value, json};
 
-/// No text of an error is longer than this, whatever was in the input: it goes into a line of the log.
+/// Maximum length of an error message, whatever the input was: the message is part of one log line.
 const LONGEST_ERROR: usize = 4_096;
 
-/// An invocation's payload, taken for events.
+/// Checks the payload of an invocation as events.
 pub(crate) fn events(payload: &Value) -> Result<(), String> {
     match parse_payload(payload) {
-        Err(error) => speaks(&error),
+        Err(error) => check_event_error(&error),
         Ok(Payload::Queue(messages)) => queue(payload, &messages),
         Ok(Payload::Direct(messages)) => direct(payload, &messages),
     }
 }
 
-/// A text as the body of one message among good ones: it fails alone.
+/// Checks that a text as the body of one message among valid ones fails alone.
 pub(crate) fn queue_body(body: &str) -> Result<(), String> {
     let message = |id: &str, body: &str| json!({"messageId": id, "eventSource": "aws:sqs", "body": body});
     let good = json!({"Event": "s3:TestEvent"}).to_string();
     let payload = json!({"Records": [message("first", &good), message("odd", body), message("last", &good)]});
     let parsed = parse_payload(&payload).map_err(|error| format!("the whole batch fails: {error}"))?;
     let Payload::Queue(messages) = &parsed else {
-        return Err("a batch of a queue is taken for something else".to_owned());
+        return Err("a queue batch is parsed as something else".to_owned());
     };
     queue(&payload, messages)?;
     for message in messages.iter().filter(|message| message.id.as_str() != "odd") {
         ensure(message.message == Ok(EventMessage::TestEvent), || {
-            format!("a good message became {:?}", message.message)
+            format!("a valid message became {:?}", message.message)
         })?;
     }
     Ok(())
 }
 
-/// An invocation's payload, taken for tasks of a job or items of a map.
+/// Checks the payload of an invocation as tasks of a job or items of a map.
 pub(crate) fn batch(payload: &Value) -> Result<(), String> {
     match parse_request(payload) {
-        Err(error) => explains(&error),
+        Err(error) => check_request_error(&error),
         Ok(FinalSyncRequest::Job(job)) => tasks(payload, &job),
         Ok(FinalSyncRequest::Map(batch)) => items(payload, &batch),
         Ok(FinalSyncRequest::Lost(lost)) => items(&payload["input"], &lost.batch),
@@ -56,10 +56,10 @@ pub(crate) fn batch(payload: &Value) -> Result<(), String> {
     }
 }
 
-/// Every task has exactly one result, under its own id.
+/// Checks that every task has exactly one result, under its own id.
 fn tasks(payload: &Value, job: &JobInvocation) -> Result<(), String> {
-    let asked = payload.get("tasks").and_then(Value::as_array).ok_or("no tasks")?;
-    let ids: Vec<Option<&str>> = asked
+    let given_tasks = payload.get("tasks").and_then(Value::as_array).ok_or("no tasks")?;
+    let ids: Vec<Option<&str>> = given_tasks
         .iter()
         .map(|task| task.get("taskId").and_then(Value::as_str))
         .collect();
@@ -68,7 +68,7 @@ fn tasks(payload: &Value, job: &JobInvocation) -> Result<(), String> {
         format!("tasks {ids:?} became {read:?}")
     })?;
     let mut results = Vec::new();
-    for (task, given) in job.tasks.iter().zip(asked) {
+    for (task, given) in job.tasks.iter().zip(given_tasks) {
         let key = given.get("s3Key").and_then(Value::as_str);
         target(key, &task.target)?;
         if let Err(error) = job.arguments.as_ref().map(|_| ()).and(task.target.as_ref().map(|_| ())) {
@@ -76,7 +76,7 @@ fn tasks(payload: &Value, job: &JobInvocation) -> Result<(), String> {
         }
     }
     if let Err(error) = &job.arguments {
-        explains(error)?;
+        check_request_error(error)?;
     }
     let answer = JobInvocationResponse::new(
         &job.schema_version,
@@ -90,7 +90,7 @@ fn tasks(payload: &Value, job: &JobInvocation) -> Result<(), String> {
         let text = answer["resultString"].as_str().unwrap_or_default();
         text.chars().count() <= LONGEST_RESULT && !text.is_empty() && !text.chars().any(char::is_control)
     };
-    ensure(answers.iter().all(fits), || format!("S3 does not take {answer}"))
+    ensure(answers.iter().all(fits), || format!("S3 does not accept {answer}"))
 }
 
 fn items(payload: &Value, batch: &MapBatch) -> Result<(), String> {
@@ -103,7 +103,7 @@ fn items(payload: &Value, batch: &MapBatch) -> Result<(), String> {
     })?;
     for (given, item) in given.iter().zip(&batch.items) {
         ensure(**given == item.value, || format!("{given} became {}", item.value))?;
-        // Which column is the key is the parser's to say; that two readings need a `+` is not.
+        // The parser decides which column is the key, but only a `+` may give two readings.
         if let Ok(read) = &item.target {
             ensure(read.keys.len() == 1 || item.row.to_string().contains('+'), || {
                 format!("{} has two keys", item.row)
@@ -112,14 +112,14 @@ fn items(payload: &Value, batch: &MapBatch) -> Result<(), String> {
         target(None, &item.target)?;
     }
     if let Err(error) = &batch.arguments {
-        explains(error)?;
+        check_request_error(error)?;
     }
     Ok(())
 }
 
 fn target(key: Option<&str>, target: &Result<TaskTarget, RequestFormatError>) -> Result<(), String> {
     let target = match target {
-        Err(error) => return explains(error),
+        Err(error) => return check_request_error(error),
         Ok(target) => target,
     };
     let keys = &target.keys;
@@ -134,8 +134,8 @@ fn target(key: Option<&str>, target: &Result<TaskTarget, RequestFormatError>) ->
     })
 }
 
-/// An error names the field, the value and what is allowed, in a text that fits into a line of the log.
-fn explains(error: &RequestFormatError) -> Result<(), String> {
+/// Checks that an error names field, value and allowed values in a message that fits into one log line.
+fn check_request_error(error: &RequestFormatError) -> Result<(), String> {
     let text = error.to_string();
     ensure(text.len() <= LONGEST_ERROR && !error.code().is_empty(), || {
         format!("an error of {} bytes", text.len())
@@ -149,7 +149,7 @@ fn explains(error: &RequestFormatError) -> Result<(), String> {
         RequestFormatError::ArgumentValue { name, value, .. } => text.contains(name) && text.contains(value.as_str()),
         RequestFormatError::NotABatch { found } => text.contains(found.as_str()),
     };
-    ensure(named, || format!("it does not say what it is about: {text}"))
+    ensure(named, || format!("the error does not name its subject: {text}"))
 }
 
 fn queue(payload: &Value, messages: &[QueueMessage]) -> Result<(), String> {
@@ -173,10 +173,10 @@ fn queue(payload: &Value, messages: &[QueueMessage]) -> Result<(), String> {
             }
         }
     }
-    // As if every key that could be read had been copied: only what was read may be acknowledged.
-    let back: BTreeSet<&MessageId> = to_redeliver(parts).into_iter().collect();
-    ensure(back == unread, || {
-        format!("{unread:?} cannot be read and {back:?} come back")
+    // Assume that every readable key was copied: only these may be acknowledged.
+    let redelivered: BTreeSet<&MessageId> = to_redeliver(parts).into_iter().collect();
+    ensure(redelivered == unread, || {
+        format!("{unread:?} cannot be read and {redelivered:?} are redelivered")
     })
 }
 
@@ -200,10 +200,10 @@ fn direct(payload: &Value, messages: &[Result<EventMessage, EventError>]) -> Res
         .try_for_each(|(body, read)| message(body.as_ref(), read))
 }
 
-/// Every record of a message has exactly one result.
+/// Checks that every record of a message has exactly one result.
 fn message(body: Option<&Value>, read: &Result<EventMessage, EventError>) -> Result<(), String> {
     match read {
-        Err(error) => speaks(error),
+        Err(error) => check_event_error(error),
         Ok(EventMessage::TestEvent) => Ok(()),
         Ok(EventMessage::Records(results)) => {
             let expected = body.map_or(0, records_in);
@@ -217,7 +217,7 @@ fn message(body: Option<&Value>, read: &Result<EventMessage, EventError>) -> Res
 
 fn record(result: &Result<KeyHint, EventError>) -> Result<(), String> {
     match result {
-        Err(error) => speaks(error),
+        Err(error) => check_event_error(error),
         Ok(hint) => {
             ensure(
                 (1..=1024).contains(&hint.key.as_str().len()) && hint.bucket.as_str().len() >= 3,
@@ -230,7 +230,7 @@ fn record(result: &Result<KeyHint, EventError>) -> Result<(), String> {
     }
 }
 
-/// Counts the records of a message's innermost envelope.
+/// Returns the number of records in a message's innermost envelope.
 fn records_in(body: &Value) -> usize {
     if let Some(records) = body.get("Records").and_then(Value::as_array) {
         return records.len();
@@ -242,7 +242,7 @@ fn records_in(body: &Value) -> usize {
     }
 }
 
-/// Whether each part of a message could be read; one that asks for nothing is read.
+/// Returns for each record of a message whether it was readable; a test event counts as readable.
 fn read(message: &Result<EventMessage, EventError>) -> Vec<bool> {
     match message {
         Err(_) => vec![false],
@@ -252,8 +252,8 @@ fn read(message: &Result<EventMessage, EventError>) -> Vec<bool> {
     }
 }
 
-/// An error says what it is about, in a text that fits into a line of the log.
-fn speaks(error: &EventError) -> Result<(), String> {
+/// Checks that an error names its subject in a message that fits into one log line.
+fn check_event_error(error: &EventError) -> Result<(), String> {
     let text = error.to_string();
     ensure(text.len() <= LONGEST_ERROR, || {
         format!("an error of {} bytes", text.len())
@@ -269,7 +269,7 @@ fn speaks(error: &EventError) -> Result<(), String> {
     };
     ensure(
         named.iter().any(|name| text.contains(name)) && !error.code().is_empty(),
-        || format!("it does not say what it is about: {text}"),
+        || format!("the error does not name its subject: {text}"),
     )
 }
 

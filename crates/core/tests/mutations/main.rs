@@ -1,12 +1,13 @@
-//! Every sample event, mutated thousands of times: no parser panics, and what it answers keeps its promises.
+//! Mutation tests of the parsers: every sample event is mutated thousands of times. No parser may panic, and every
+//! result must have the checked properties.
 //!
-//! The equal of the cargo-fuzz targets in `fuzz/` for the stable compiler. `MUTATION_SEED` replays a run,
+//! Counterpart of the cargo-fuzz targets in `fuzz/` for the stable compiler. `MUTATION_SEED` replays a run, and
 //! `MUTATION_CASES` sets the number of mutants of each kind and file.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::print_stderr,
-    reason = "a test of this repository's own files, which says what it found"
+    reason = "a test of this repository's own files, which prints its findings"
 )]
 
 mod checks;
@@ -19,7 +20,7 @@ use std::path::{Path, PathBuf};
 use random::Random;
 use serde_json::Value;
 
-/// A check of one payload.
+/// Check of one payload.
 type Check = fn(&Value) -> Result<(), String>;
 
 fn number(variable: &str, default: u64) -> u64 {
@@ -27,7 +28,7 @@ fn number(variable: &str, default: u64) -> u64 {
     given.map_or(default, |value| value.parse().unwrap())
 }
 
-/// The sample events: name and text.
+/// Returns the sample events: name and text.
 fn samples() -> Vec<(String, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events");
     let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)
@@ -43,17 +44,17 @@ fn samples() -> Vec<(String, String)> {
         .collect()
 }
 
-/// Runs a check and prints the input that broke it.
+/// Runs a check and prints the input that failed it.
 #[track_caller]
-fn hold(check: Check, payload: &Value, origin: &str) {
-    let verdict = catch_unwind(AssertUnwindSafe(|| check(payload))).unwrap_or_else(|_| Err("it panics".to_owned()));
-    if let Err(problem) = verdict {
+fn check_holds(check: Check, payload: &Value, origin: &str) {
+    let result = catch_unwind(AssertUnwindSafe(|| check(payload)));
+    if let Err(problem) = result.unwrap_or_else(|_| Err("the parser panicked".to_owned())) {
         eprintln!("input: {payload}");
         panic!("{origin}: {problem}");
     }
 }
 
-/// What is JSON after its bytes were changed; the rest never reaches a parser of ours.
+/// Returns a text with changed bytes if it is still JSON; other texts never reach s3ferry's parsers.
 fn changed_bytes(text: &str, other: &str, random: &mut Random) -> Option<Value> {
     let mut bytes = text.as_bytes().to_vec();
     for _ in 0..=random.below(3) {
@@ -68,7 +69,7 @@ fn run(check: Check) {
     let samples = samples();
     for (index, (name, text)) in samples.iter().enumerate() {
         let original: Value = serde_json::from_str(text).unwrap();
-        hold(check, &original, name);
+        check_holds(check, &original, name);
         let mut random = Random::of(seed, index);
         for case in 0..cases {
             let origin = format!("{name}, MUTATION_SEED={seed}, case {case}");
@@ -76,32 +77,32 @@ fn run(check: Check) {
             for _ in 0..=random.below(4) {
                 mutate::json(&mut mutant, &mut random);
             }
-            hold(check, &mutant, &origin);
+            check_holds(check, &mutant, &origin);
             let other = &samples[random.below(samples.len())].1;
             if let Some(mutant) = changed_bytes(text, other, &mut random) {
-                hold(check, &mutant, &origin);
+                check_holds(check, &mutant, &origin);
             }
         }
     }
 }
 
 #[test]
-fn mutated_events_make_no_parser_panic_and_every_record_has_one_result() {
+fn mutated_event_never_panics_and_every_record_has_one_result() {
     run(checks::events);
 }
 
 #[test]
-fn mutated_batches_make_no_parser_panic_and_every_task_has_one_result() {
+fn mutated_batch_never_panics_and_every_task_has_one_result() {
     run(checks::batch);
 }
 
 #[test]
-fn mutated_bodies_of_a_queue_fail_alone() {
+fn mutated_queue_body_fails_alone() {
     run(|payload| checks::queue_body(&payload.to_string()));
 }
 
 #[test]
-fn texts_that_are_no_json_fail_alone() {
+fn body_that_is_not_json_fails_alone() {
     let seed = number("MUTATION_SEED", 0x5333_F377);
     let mut random = Random::of(seed, 0);
     for (name, text) in samples() {

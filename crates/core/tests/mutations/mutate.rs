@@ -1,10 +1,10 @@
-//! Mutations: of JSON by its structure, of texts by what parsers trip over, of bytes by anything.
+//! Mutations of JSON by structure, of texts by known problematic pieces, and of bytes.
 
 use serde_json::{Value, json};
 
 use super::random::Random;
 
-/// Texts that mean something somewhere, or nearly do.
+/// Texts with a meaning for some parser, or nearly so.
 const TEXTS: &[&str] = &[
     "",
     " ",
@@ -42,7 +42,7 @@ const TEXTS: &[&str] = &[
     "..",
 ];
 
-/// Names that parsers look for.
+/// Names of fields that parsers read.
 const NAMES: &[&str] = &[
     "Records",
     "messageId",
@@ -75,7 +75,7 @@ const NAMES: &[&str] = &[
     "s3VersionId",
 ];
 
-/// Changes one value somewhere inside.
+/// Changes one random value inside.
 pub(crate) fn json(root: &mut Value, random: &mut Random) {
     let chosen = random.below(size(root));
     let mut left = chosen;
@@ -92,7 +92,7 @@ fn size(value: &Value) -> usize {
     }
 }
 
-/// The node that comes after `left` others, counted from the outside.
+/// Returns the node after `left` others, counted from the outside.
 fn node<'a>(value: &'a mut Value, left: &mut usize) -> Option<&'a mut Value> {
     if *left == 0 {
         return Some(value);
@@ -105,7 +105,7 @@ fn node<'a>(value: &'a mut Value, left: &mut usize) -> Option<&'a mut Value> {
     }
 }
 
-/// Walks into a value only where the wanted node is inside, so that no borrow outlives its use.
+/// Descends into a value only if the wanted node is inside, so that no borrow outlives its use.
 fn descend<'a>(value: &'a mut Value, left: &mut usize) -> Option<&'a mut Value> {
     let inside = size(value);
     if *left < inside {
@@ -127,7 +127,7 @@ fn change(node: &mut Value, random: &mut Random) {
     }
 }
 
-/// A value of any type, some of them large or deep.
+/// Returns a value of any type, sometimes large or deeply nested.
 fn replacement(random: &mut Random) -> Value {
     match random.below(12) {
         0 => Value::Null,
@@ -170,7 +170,7 @@ fn inside(node: &mut Value, random: &mut Random) {
     }
 }
 
-/// Changes a text, and inside of it where it is itself JSON, as the bodies of messages are.
+/// Changes a text; if the text is JSON, like the body of a message, possibly a value inside it.
 fn changed_text(text: &str, random: &mut Random) -> String {
     if let Ok(mut inner @ (Value::Object(_) | Value::Array(_))) = serde_json::from_str(text)
         && random.below(4) > 0
@@ -187,13 +187,13 @@ fn changed_text(text: &str, random: &mut Random) -> String {
         1 => after
             .chars()
             .skip(1)
-            .fold(before, |whole, letter| whole + &letter.to_string()),
+            .fold(before, |text, letter| text + &letter.to_string()),
         2 => piece.to_owned(),
         _ => before + piece + &after,
     }
 }
 
-/// Changes bytes in one place.
+/// Changes bytes at one position.
 #[allow(dead_code, reason = "not every test changes bytes")]
 pub(crate) fn bytes(bytes: &mut Vec<u8>, other: &[u8], random: &mut Random) {
     let at = random.below(bytes.len() + 1);

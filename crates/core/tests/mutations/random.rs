@@ -1,11 +1,11 @@
-//! Chance that can be repeated.
+//! Reproducible pseudo-random numbers.
 
-/// `SplitMix64`: small, fast, and the same everywhere.
+/// `SplitMix64`: small, fast, and the same on every platform.
 #[derive(Debug)]
 pub(crate) struct Random(u64);
 
 impl Random {
-    /// The sequence of one file in a run.
+    /// Returns the sequence for one file in a run.
     pub(crate) fn of(seed: u64, index: usize) -> Self {
         let mut mixed = Self(seed ^ (index as u64).wrapping_mul(0xA24B_AED4_963E_E407));
         mixed.next();
@@ -20,12 +20,12 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below `limit`; 0 where that is 0.
+    /// Returns a number below `limit`; 0 if `limit` is 0.
     pub(crate) fn below(&mut self, limit: usize) -> usize {
         usize::try_from(self.next() % (limit.max(1) as u64)).unwrap_or(0)
     }
 
-    /// One of several.
+    /// Returns one of several values.
     pub(crate) fn pick<'a, T>(&mut self, choices: &'a [T]) -> Option<&'a T> {
         choices.get(self.below(choices.len()))
     }

@@ -1,4 +1,4 @@
-//! The comparison of two buckets: their listings merged, and what looks different settled by a look at both sides.
+//! The comparison of two buckets: merges their listings, and confirms differences by reading both objects.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,28 +15,28 @@ use s3ferry_core::time::Timestamp;
 
 use crate::ports::{DestinationBucket, SourceBucket, confirm_gone};
 
-/// How many keys are counted in silence at most.
+/// The maximum number of keys between two reports of counts.
 const KEYS_A_REPORT: u64 = 4_096;
 
-/// One side's rows in the order of their keys, page by page.
+/// The listed objects of one side in key order, page by page.
 pub trait RowSource: Stream<Item = Result<Vec<ListedObject>, Failure>> + Send {}
 
 impl<T: Stream<Item = Result<Vec<ListedObject>, Failure>> + Send> RowSource for T {}
 
-/// What came of merging some more keys.
+/// The result of merging the next keys.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MergedPage {
-    /// The keys since the last report, that of the finding included.
+    /// The counts of the keys since the last report, including the key of the finding.
     pub counts: DiffCounts,
-    /// The key that has to be read on both sides, with the difference that the listings show, if they show one; `None` for
-    /// a report of counts alone.
+    /// The key that must be read on both sides, with the difference that the listings show, if they show one.
+    ///
+    /// It is `None` for a report of counts alone.
     pub finding: Option<(KeyPair, Option<DifferenceKind>)>,
 }
 
-/// Merges two listings and reports the keys that look different, or that are newer at the source; at [`Depth::Deep`] every
-/// key.
+/// Merges two listings and reports the keys that differ in the listings or are newer at the source.
 ///
-/// Holds a page of each side, however many keys there are.
+/// At [`DiffDepth::Deep`] every key is reported. Memory use is bounded by one page of each side.
 pub fn merged(
     source: impl RowSource,
     destination: impl RowSource,
@@ -45,8 +45,9 @@ pub fn merged(
     merged_with_multipart(source, destination, depth, None)
 }
 
-/// Merges two listings as [`merged`] does, and also reports the keys whose object at the destination was written by a
-/// multipart upload that began at `multipart_since` or later.
+/// Merges two listings like [`merged`], and also reports recent multipart uploads.
+///
+/// These are keys whose destination object was written by a multipart upload that began at `multipart_since` or later.
 pub fn merged_with_multipart(
     source: impl RowSource,
     destination: impl RowSource,
@@ -89,10 +90,14 @@ impl<A: RowSource, B: RowSource> Merging<A, B> {
                 MergeStep::Needs(side) => self.fetch(side).await?,
                 MergeStep::Pair(pair) => {
                     self.counts.pair(&pair);
-                    let looks = pair.listed_difference();
+                    let listed_difference = pair.listed_difference();
                     let is_recent = self.multipart_since.is_some_and(|since| pair.is_multipart_since(since));
-                    if looks.is_some() || pair.source_is_newer() || is_recent || self.depth == DiffDepth::Deep {
-                        return Ok(Some(self.report(Some((pair, looks)))));
+                    if listed_difference.is_some()
+                        || pair.source_is_newer()
+                        || is_recent
+                        || self.depth == DiffDepth::Deep
+                    {
+                        return Ok(Some(self.report(Some((pair, listed_difference)))));
                     }
                     if self.counts.source_keys.max(self.counts.destination_keys) >= KEYS_A_REPORT {
                         return Ok(Some(self.report(None)));
@@ -126,7 +131,7 @@ impl<A: RowSource, B: RowSource> Merging<A, B> {
     }
 }
 
-/// The code of the failure of a listing that is not in order; its resource is the name of the side.
+/// The error code for a listing that is not in key order. The failure's resource is the name of the side.
 pub const LISTING_OUT_OF_ORDER: &str = "ListingOutOfOrder";
 
 fn out_of_order(side: SideName, error: &KeysOutOfOrder) -> Failure {
@@ -135,42 +140,43 @@ fn out_of_order(side: SideName, error: &KeysOutOfOrder) -> Failure {
         code: LISTING_OUT_OF_ORDER.to_owned(),
         action: "s3:ListBucket".to_owned(),
         resource: side.as_str().to_owned(),
-        detail: format!("{error}; directory buckets list in no order and cannot be compared"),
+        detail: format!("{error}; directory buckets are listed in no order and cannot be compared"),
     }
 }
 
-/// Looks at both sides of keys.
+/// Confirms differences by reading both objects of a key.
 #[derive(Debug)]
 pub struct DifferenceConfirmer<S, D> {
-    /// The bucket that is migrated.
+    /// The source bucket.
     pub source: S,
-    /// The bucket that is migrated to.
+    /// The destination bucket.
     pub destination: D,
-    /// How deep objects are compared.
+    /// The depth of the comparison.
     pub depth: DiffDepth,
-    /// What is read besides a HEAD.
+    /// The attributes that are read in addition to a HEAD request.
     pub attributes: AttributeSet,
-    /// When it begins: retentions that have ended by then are not compared.
+    /// The start of the comparison. Retentions that have ended by then are not compared.
     pub now: Timestamp,
-    /// How the destination's objects are to be encrypted.
+    /// The expected encryption of the destination's objects.
     pub encryption: EncryptionRules,
-    /// How many keys are looked at at once.
+    /// The number of keys that are read concurrently.
     pub concurrency: usize,
 }
 
-/// What a merge reports once findings are settled.
+/// The result of the next keys once their differences are confirmed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ConfirmedPage {
-    /// The keys since the last report.
+    /// The counts of the keys since the last report.
     pub counts: DiffCounts,
-    /// The key that differs, if one does.
+    /// The key that differs, if any.
     pub different: Option<DifferentKey>,
-    /// How the look at both sides of the key went, where there was one: a failure leaves the key untold.
+    /// The result of reading both objects, if they were read. A failure leaves the key inconclusive.
     pub read: Option<Result<(), Failure>>,
 }
 
-/// What is read of every object at [`Depth::Deep`] besides its HEAD, as by a deep final sync; grants are left out, which are
-/// not copied unless somebody asks for it.
+/// Returns the attributes that are read of every object in addition to a HEAD request.
+///
+/// At [`DiffDepth::Deep`] they are those of a deep final sync. ACLs are omitted: they are copied only on request.
 #[must_use]
 pub fn attributes_at(depth: DiffDepth) -> AttributeSet {
     match depth {
@@ -180,7 +186,7 @@ pub fn attributes_at(depth: DiffDepth) -> AttributeSet {
 }
 
 impl<S: SourceBucket + 'static, D: DestinationBucket + 'static> DifferenceConfirmer<S, D> {
-    /// Settles every finding of a merge; the order of keys is kept.
+    /// Confirms every finding of a merge, in key order.
     pub fn confirm_all(
         self: Arc<Self>,
         merged: impl Stream<Item = Result<MergedPage, Failure>> + Send,
@@ -188,20 +194,20 @@ impl<S: SourceBucket + 'static, D: DestinationBucket + 'static> DifferenceConfir
         let concurrency = self.concurrency.max(1);
         merged
             .map(move |merged| {
-                let settler = Arc::clone(&self);
+                let confirmer = Arc::clone(&self);
                 async move {
                     let MergedPage { mut counts, finding } = merged?;
-                    let (different, look) = match finding {
-                        Some((pair, looks)) => {
-                            let (different, look) = settler.confirm(&pair, looks, &mut counts).await?;
-                            (different, Some(look))
+                    let (different, read) = match finding {
+                        Some((pair, listed_difference)) => {
+                            let (different, read) = confirmer.confirm(&pair, listed_difference, &mut counts).await?;
+                            (different, Some(read))
                         }
                         None => (None, None),
                     };
                     Ok(ConfirmedPage {
                         counts,
                         different,
-                        read: look,
+                        read,
                     })
                 }
             })
@@ -211,21 +217,21 @@ impl<S: SourceBucket + 'static, D: DestinationBucket + 'static> DifferenceConfir
     async fn confirm(
         &self,
         pair: &KeyPair,
-        looks: Option<DifferenceKind>,
+        listed_difference: Option<DifferenceKind>,
         counts: &mut DiffCounts,
     ) -> Result<(Option<DifferentKey>, Result<(), Failure>), Failure> {
-        let (different, look) = match self.read_both(pair).await {
+        let (different, read) = match self.read_both(pair).await {
             Ok(different) => (different, Ok(())),
-            // What ails the bucket ails every key; what ails one object is that object's.
+            // A configuration error affects every key; any other failure affects only this object.
             Err(failure) if failure.kind == FailureKind::Configuration => return Err(failure),
             Err(failure) => (Some(DifferentKey::unread(pair, failure.to_string())), Err(failure)),
         };
         match &different {
             Some(different) => counts.different(different),
-            None if looks.is_some() => counts.confirmed_equal += 1,
+            None if listed_difference.is_some() => counts.confirmed_equal += 1,
             None => {}
         }
-        Ok((different, look))
+        Ok((different, read))
     }
 
     async fn read_both(&self, pair: &KeyPair) -> Result<Option<DifferentKey>, Failure> {

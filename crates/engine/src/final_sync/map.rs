@@ -1,4 +1,4 @@
-//! Runs of the state machine: their beginning, and their batches.
+//! Executions of the state machine: their start, and their batches of items.
 
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -17,37 +17,37 @@ use serde_json::{Value, json};
 use super::tasks::{RequestOrigin, RequestedKey};
 use super::{FinalSync, FinalSyncError, FinalSyncInvocation, JobTerms};
 
-/// How long results may take to be kept, out of the time of the invocation.
-const KEEPING: Duration = Duration::from_secs(4);
+/// The part of an invocation's time that is reserved for writing its results.
+const RESULT_WRITE_RESERVE: Duration = Duration::from_secs(4);
 
-/// The answer to a batch of items.
+/// The response to a batch of items.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MapBatchResponse {
-    /// How many items the invocation was given.
+    /// The number of items that the invocation received.
     pub items: usize,
-    /// How many are done.
+    /// The number of items that succeeded.
     pub succeeded: usize,
-    /// How many failed.
+    /// The number of items that failed.
     pub failed: usize,
-    /// How many are not done yet, and come again.
+    /// The number of items that are unfinished and run again.
     pub unfinished: usize,
-    /// Whether no item comes again.
+    /// Whether no item runs again.
     pub finished: bool,
-    /// Whether more than half of the batch failed, earlier runs included, so that the batch counts as failed.
+    /// Whether more than half of the batch failed, earlier runs included. Such a batch counts as failed.
     pub mostly_failed: bool,
-    /// How long to wait before the items come again.
+    /// The wait before the next run of the unfinished items, in seconds.
     pub wait_seconds: u64,
-    /// How many items ended in which way.
+    /// The number of items with each outcome.
     pub outcomes: BTreeMap<String, u64>,
-    /// The input of the next invocation, with the items that are not done yet.
+    /// The input of the next invocation, with the unfinished items.
     pub again: Option<Value>,
-    /// Every item's result, where no run keeps them.
+    /// The result of every item, if the batch belongs to no execution that stores results.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub results: Option<Vec<ResultLine>>,
 }
 
-/// The answer at the beginning of a run: what its items carry along.
+/// The response at the start of an execution: the values that its items carry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RunStartResponse {
@@ -56,7 +56,7 @@ pub struct RunStartResponse {
     map_results: String,
 }
 
-/// The answer once lost items are on record.
+/// The response once the results of lost items are stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LostItemsResponse {
     items: usize,
@@ -72,7 +72,7 @@ where
     J: StateStore,
     Q: Continuations,
 {
-    /// Looks at what a run asks for before anything is copied.
+    /// Validates the arguments of an execution before anything is copied.
     pub(super) fn begin(&self, begin: &RunStart) -> Result<RunStartResponse, FinalSyncError> {
         self.results()?;
         JobTerms::of_job(&self.settings, &begin.run.arguments, false)?;
@@ -89,30 +89,34 @@ where
         })
     }
 
-    /// Runs a batch of items. What is not done comes again; the results of the others are kept first.
+    /// Reconciles a batch of items.
+    ///
+    /// The results of finished items are stored before the response returns the unfinished items for another run.
     pub(super) async fn answer_map(
         &self,
         batch: &MapBatch,
         invocation: &FinalSyncInvocation<'_>,
     ) -> Result<MapBatchResponse, FinalSyncError> {
-        let keeper = batch.run.as_ref().map(|run| Ok((run, self.results()?)));
-        let keeper = keeper.transpose().map_err(|error: FinalSyncError| error)?;
+        let store = batch.run.as_ref().map(|run| Ok((run, self.results()?)));
+        let store = store.transpose().map_err(|error: FinalSyncError| error)?;
         let deadline = invocation.deadline;
         let terms = batch.arguments.clone();
-        // Not to the queue: the state machine brings back what is not done, and counts it.
+        // Without a queue: the state machine runs unfinished items again, and counts the runs.
         let terms = terms.and_then(|arguments| JobTerms::of_job(&self.settings, &arguments, false));
-        let work_until = match keeper {
-            Some(_) => self.keep_back(deadline),
+        let work_until = match store {
+            Some(_) => self.before_result_writes(deadline),
             None => deadline,
         };
         let due = batch.due(self.now());
-        let asked = asked(batch, &due);
-        let results = self.results_of(&asked, &terms, RequestOrigin::Item, work_until).await;
+        let requested = requested(batch, &due);
+        let results = self
+            .results_of(&requested, &terms, RequestOrigin::Item, work_until)
+            .await;
         let results: BTreeMap<usize, TaskResult> = due.into_iter().zip(results).collect();
         let round = batch.end_run(&results, self.now());
-        if let Some((run, keeper)) = keeper {
+        if let Some((run, store)) = store {
             let name = object_name(run, batch, invocation);
-            self.keep(keeper, &name, &round.lines, deadline).await?;
+            self.store_results(store, &name, &round.lines, deadline).await?;
         }
         Ok(MapBatchResponse {
             items: batch.items.len(),
@@ -124,11 +128,13 @@ where
             wait_seconds: round.wait_seconds,
             outcomes: round.outcomes,
             again: round.again,
-            results: keeper.is_none().then_some(round.lines),
+            results: store.is_none().then_some(round.lines),
         })
     }
 
-    /// Puts on record items whose invocation failed as a whole, in place of what it may have kept of them.
+    /// Stores a failed result for every item of an invocation that failed as a whole.
+    ///
+    /// The object replaces results that the failed invocation may have stored.
     pub(super) async fn record_lost_items(
         &self,
         lost: &LostItems,
@@ -142,7 +148,8 @@ where
             .collect();
         if let Some(run) = &batch.run {
             let name = object_name(run, batch, invocation);
-            self.keep(self.results()?, &name, &lines, invocation.deadline).await?;
+            self.store_results(self.results()?, &name, &lines, invocation.deadline)
+                .await?;
         }
         Ok(LostItemsResponse { items: lines.len() })
     }
@@ -151,13 +158,13 @@ where
         self.results.as_ref().ok_or(FinalSyncError::NoStateBucket)
     }
 
-    /// Keeps time back for the results, but never more than half of what is left.
-    pub(super) fn keep_back(&self, deadline: Timestamp) -> Timestamp {
+    /// Returns the deadline minus the time reserved for the results: at most half of the remaining time.
+    pub(super) fn before_result_writes(&self, deadline: Timestamp) -> Timestamp {
         let now = self.now();
-        deadline.minus(KEEPING.min(deadline.since(now) / 2))
+        deadline.minus(RESULT_WRITE_RESERVE.min(deadline.since(now) / 2))
     }
 
-    async fn keep(
+    async fn store_results(
         &self,
         results: &R,
         name: &str,
@@ -179,7 +186,7 @@ where
         self.engine_of_settings().reconciler.clock.now()
     }
 
-    /// Does `work`, unless the deadline comes first.
+    /// Awaits `work` until the deadline.
     pub(super) async fn within<T>(
         &self,
         deadline: Timestamp,
@@ -195,7 +202,7 @@ where
     }
 }
 
-fn asked<'a>(batch: &'a MapBatch, due: &[usize]) -> Vec<RequestedKey<'a>> {
+fn requested<'a>(batch: &'a MapBatch, due: &[usize]) -> Vec<RequestedKey<'a>> {
     let run = batch.run.as_ref().map_or("map", RunName::as_str);
     let items = due.iter().filter_map(|index| Some((index, batch.items.get(*index)?)));
     items
@@ -207,19 +214,20 @@ fn asked<'a>(batch: &'a MapBatch, due: &[usize]) -> Vec<RequestedKey<'a>> {
         .collect()
 }
 
-/// Names the object of a batch's results by what the batch holds, so that an invocation that is repeated replaces it.
+/// Returns the name of the object with a batch's results.
 ///
-/// Items carry their index in the manifest, which tells equal rows apart. Items that do not are of a map of somebody's
-/// own making, and only the invocation tells two equal batches of them apart.
+/// The name is a hash of the items, so that a repeated invocation replaces the object. The index of each item in the
+/// manifest distinguishes equal rows. A custom map may omit the index: then only the invocation id distinguishes two
+/// equal batches.
 fn object_name(run: &RunName, batch: &MapBatch, invocation: &FinalSyncInvocation<'_>) -> String {
     let values: Vec<&Value> = batch.items.iter().map(|item| &item.value).collect();
     let text = serde_json::to_string(&values).unwrap_or_default();
-    let is_told_apart = values.iter().all(|value| value.get("index").is_some());
-    let own = if is_told_apart { "" } else { invocation.id };
+    let has_indexes = values.iter().all(|value| value.get("index").is_some());
+    let own = if has_indexes { "" } else { invocation.id };
     format!("{}/results/{:032x}.jsonl", run.folder(), hash(&(text + own)))
 }
 
-/// Hashes with FNV-1a in 128 bits: the same in every build.
+/// Returns the 128-bit FNV-1a hash of a text, which is the same in every build.
 fn hash(text: &str) -> u128 {
     const OFFSET: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
     const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;

@@ -1,4 +1,4 @@
-//! The final sync: tasks of S3 Batch Operations and items of a Distributed Map, each reconciled and answered.
+//! The final sync: reconciles the tasks of S3 Batch Operations and the items of a Distributed Map.
 
 mod map;
 mod parameters;
@@ -23,7 +23,9 @@ pub use map::{LostItemsResponse, MapBatchResponse, RunStartResponse};
 pub use parameters::JobTerms;
 pub use summary::RunEndResponse;
 
-/// Runs final syncs. `batches` makes the engine for a job's terms, `results` is where runs are put on record.
+/// The handler of the final-sync function.
+///
+/// `batches` creates the engine for the settings of a job. `results` stores the results of executions.
 #[derive(Debug)]
 pub struct FinalSync<F, R> {
     batches: F,
@@ -32,57 +34,57 @@ pub struct FinalSync<F, R> {
     report: ReportCounts,
 }
 
-/// Where the counts of each invocation go, with the source bucket and the time.
+/// A function that reports the counts of an invocation, with the source bucket and the time.
 pub type ReportCounts = fn(&BucketName, &InvocationCounts, Timestamp);
 
-/// For whom nobody counts.
+/// Ignores the counts of an invocation.
 fn unreported(_bucket: &BucketName, _counts: &InvocationCounts, _now: Timestamp) {}
 
 /// One invocation of the function.
 #[derive(Debug, Clone, Copy)]
 pub struct FinalSyncInvocation<'a> {
-    /// Its id, the same when the same invocation is repeated.
+    /// The invocation's id, which a repeated invocation shares.
     pub id: &'a str,
-    /// When it ends.
+    /// The time at which the invocation ends.
     pub deadline: Timestamp,
 }
 
-/// What an invocation answers.
+/// The response of an invocation.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum FinalSyncResponse {
-    /// To S3 Batch Operations.
+    /// The response to S3 Batch Operations.
     Job(JobInvocationResponse),
-    /// To a Distributed Map.
+    /// The response to a batch of a Distributed Map.
     Map(MapBatchResponse),
-    /// To the state machine, at the beginning of a run.
+    /// The response to the state machine at the start of an execution.
     Begun(RunStartResponse),
-    /// To the state machine, once lost items are on record.
+    /// The response to the state machine once the results of lost items are stored.
     Recorded(LostItemsResponse),
-    /// To the state machine, at the end of a run.
+    /// The response to the state machine at the end of an execution.
     Concluded(RunEndResponse),
 }
 
 /// Why an invocation failed as a whole.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FinalSyncError {
-    /// The request cannot be read, or not be answered task by task.
+    /// The request is malformed, or its schema permits no response per task.
     #[error("{}: {error}", .error.code())]
     Request {
-        /// What is the matter with it.
+        /// The error in the request.
         error: RequestFormatError,
     },
-    /// A run needs a place for its results.
-    #[error("STATE_BUCKET is not set, and a run of the state machine keeps its results there")]
+    /// An execution requires a state bucket for its results.
+    #[error("no state bucket for the results of the execution: set STATE_BUCKET")]
     NoStateBucket,
-    /// The results of a run are not on record; its items are run again.
-    #[error("the results cannot be kept: {failure}")]
+    /// The results of an execution were not stored. Its items run again.
+    #[error("results not stored: {failure}")]
     Results {
-        /// What happened.
+        /// The failure of the request to the state bucket.
         failure: Failure,
     },
-    /// The time of the invocation ran out over the results.
-    #[error("the results were not kept in time")]
+    /// The invocation ended before the results were stored.
+    #[error("results not stored before the deadline of the invocation")]
     OutOfTime,
 }
 
@@ -99,7 +101,7 @@ impl From<Failure> for FinalSyncError {
 }
 
 impl FinalSyncError {
-    /// Returns the name by which a state machine can catch the error.
+    /// Returns the error name that a state machine can catch.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -120,7 +122,7 @@ where
     J: StateStore,
     Q: Continuations,
 {
-    /// Makes a final sync.
+    /// Creates a final sync that reports no counts.
     pub fn new(batches: F, settings: Policy, results: Option<R>) -> Self {
         Self {
             batches,
@@ -143,7 +145,7 @@ where
         invocation: &FinalSyncInvocation<'_>,
     ) -> Result<FinalSyncResponse, FinalSyncError> {
         let deadline = invocation.deadline;
-        // In boxes: the engine's future is large, and would be as large in every caller.
+        // Boxed: the engine's future is large, and every caller's future would be as large.
         let reply = match parse_request(payload) {
             Ok(FinalSyncRequest::Job(job)) => {
                 Ok(FinalSyncResponse::Job(Box::pin(self.answer_job(&job, deadline)).await))
@@ -192,7 +194,7 @@ where
         JobInvocationResponse::new(&job.schema_version, &job.invocation_id, ids.zip(&results))
     }
 
-    /// The engine as it is configured.
+    /// Returns an engine with the settings of the function.
     fn engine_of_settings(&self) -> BatchReconciler<S, D, C, J, Q> {
         (self.batches)(&JobTerms {
             policy: self.settings.clone(),

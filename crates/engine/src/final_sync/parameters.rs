@@ -1,21 +1,21 @@
-//! What holds for one job: the function's settings, and what the job asks for by itself.
+//! The parameters of one job: the settings of the function, overridden by the job's arguments.
 
 use s3ferry_core::batch_operations::{AttributeDepth, JobArgumentName, JobArguments, RequestFormatError};
 use s3ferry_core::policy::{Ownership, Policy, boolean};
 
-/// What holds for one job.
+/// The parameters of one job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobTerms {
-    /// What the team decided, or the job instead.
+    /// The policy: the settings of the function, overridden by the job's arguments.
     pub policy: Policy,
-    /// What is compared.
+    /// The attributes that are compared.
     pub depth: AttributeDepth,
-    /// Whether keys that are not done yet are handed over to the queue.
+    /// Whether unfinished keys are requeued.
     pub requeue: bool,
 }
 
 impl JobTerms {
-    /// Takes the settings, with a job's arguments in their place where it has some.
+    /// Returns the settings, overridden by a job's arguments.
     pub fn of_job(settings: &Policy, arguments: &JobArguments, requeue: bool) -> Result<Self, RequestFormatError> {
         let mut policy = settings.clone();
         if let Some(ownership) = given(arguments, JobArgumentName::Ownership, Ownership::parse)? {
@@ -38,7 +38,7 @@ impl JobTerms {
     }
 }
 
-/// Reads an argument as its variable is read.
+/// Parses an argument like the environment variable of the same setting.
 fn given<T, E: ToString>(
     arguments: &JobArguments,
     name: JobArgumentName,
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn job_without_arguments_has_the_settings() {
+    fn job_without_arguments_uses_the_settings() {
         let expected = JobTerms {
             policy: settings(),
             depth: AttributeDepth::AsNeeded,
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn every_argument_takes_the_place_of_its_setting() {
+    fn every_argument_overrides_its_setting() {
         let arguments = json!({
             "ownership": "exclusive", "PROPAGATE_DELETES": "true", "storageClass": "GLACIER_IR", "attributes": "always",
         });
@@ -97,12 +97,12 @@ mod tests {
             terms.policy.storage_class,
             StorageClassRule::Fixed("GLACIER_IR".to_owned())
         );
-        assert_eq!(terms.policy.key_prefix, "data/", "no job leaves the prefix");
+        assert_eq!(terms.policy.key_prefix, "data/", "a job cannot change the prefix");
         assert_eq!(terms.depth, AttributeDepth::Always);
     }
 
     #[test]
-    fn value_that_is_not_allowed_is_named_with_what_is() {
+    fn invalid_argument_is_refused_with_the_allowed_values() {
         for (arguments, expected) in [
             (
                 json!({"ownership": "mine"}),

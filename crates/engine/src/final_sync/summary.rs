@@ -1,4 +1,4 @@
-//! The sum of a run's results, made in as many invocations as it takes.
+//! The summary of an execution's results, built in as many invocations as required.
 
 use std::pin::pin;
 
@@ -13,11 +13,11 @@ use crate::batch::BatchReconciler;
 use crate::ports::{Clock, Continuations, DestinationBucket, SourceBucket, StateStore};
 use crate::results::{ResultStore, texts};
 
-/// The answer at the end of a run.
+/// The response at the end of an execution.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RunEndResponse {
-    /// Whether all results are added up; if not, the next invocation resumes.
+    /// Whether the summary covers all results. If not, the next invocation resumes.
     finished: bool,
     summary_key: String,
     #[serde(flatten)]
@@ -34,7 +34,9 @@ where
     J: StateStore,
     Q: Continuations,
 {
-    /// Adds up the results of a run, as many as the time allows; the sum so far is kept for the next invocation.
+    /// Summarizes the results of an execution, as many as the time allows.
+    ///
+    /// A partial summary is stored for the next invocation.
     pub(super) async fn conclude(&self, end: RunEnd, deadline: Timestamp) -> Result<RunEndResponse, FinalSyncError> {
         let results = self.results()?;
         let folder = end.run.folder();
@@ -42,33 +44,37 @@ where
             format!("{folder}/summary-so-far.json"),
             format!("{folder}/summary.json"),
         );
-        let mut sum = if end.resume {
+        let mut partial = if end.resume {
             let text = self.within(deadline, results.read(&so_far_key)).await?;
             serde_json::from_str(&text).map_err(|error| unreadable(&so_far_key, error.to_string()))?
         } else {
             PartialSummary::new(&end)
         };
-        let began_after = sum.after.clone();
-        let added = self.add_up(results, &folder, &mut sum, self.keep_back(deadline)).await;
+        let began_after = partial.after.clone();
+        let added = self
+            .add_up(results, &folder, &mut partial, self.before_result_writes(deadline))
+            .await;
         let finished = added.is_ok();
         match added {
             Ok(()) => {}
-            // What was added is not lost: the next invocation resumes, and fails if it gets no further.
-            Err(error) if sum.after != began_after => tracing::warn!(%error, "the summary is resumed"),
+            // The partial summary is stored: the next invocation resumes it, and fails if it makes no progress.
+            Err(error) if partial.after != began_after => {
+                tracing::warn!(%error, "summary not finished, the next invocation resumes it");
+            }
             Err(error) => return Err(error),
         }
         let kept = if finished {
-            (&summary_key, spelled(&summary_key, &sum.summary)?)
+            (&summary_key, spelled(&summary_key, &partial.summary)?)
         } else {
-            (&so_far_key, spelled(&so_far_key, &sum)?)
+            (&so_far_key, spelled(&so_far_key, &partial)?)
         };
         self.within(deadline, results.write(kept.0, kept.1)).await?;
-        // The state machine's history is short of room; the failures are in the object.
-        sum.summary.failures.clear();
+        // The size of an execution's history is limited; the object contains the failures.
+        partial.summary.failures.clear();
         Ok(RunEndResponse {
             finished,
             summary_key,
-            summary: sum.summary,
+            summary: partial.summary,
         })
     }
 
@@ -76,14 +82,14 @@ where
         &self,
         results: &R,
         folder: &str,
-        sum: &mut PartialSummary,
+        partial: &mut PartialSummary,
         until: Timestamp,
     ) -> Result<(), FinalSyncError> {
         let prefix = format!("{folder}/results/");
-        let mut texts = pin!(texts(results, &prefix, sum.after.clone()));
+        let mut texts = pin!(texts(results, &prefix, partial.after.clone()));
         while let Some((name, text)) = self.within(until, texts.try_next()).await? {
-            sum.summary.add(&text);
-            sum.after = Some(name);
+            partial.summary.add(&text);
+            partial.after = Some(name);
         }
         Ok(())
     }
@@ -97,7 +103,7 @@ fn unreadable(name: &str, detail: String) -> Failure {
     Failure {
         kind: FailureKind::Bug,
         code: "SummaryNotReadable".to_owned(),
-        action: "add the results up".to_owned(),
+        action: "summarize the results".to_owned(),
         resource: name.to_owned(),
         detail,
     }

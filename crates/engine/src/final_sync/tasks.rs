@@ -1,4 +1,4 @@
-//! Tasks and items on their way from what was asked to one result each.
+//! Reconciles the keys of tasks and items, and returns one result for each.
 
 use std::collections::BTreeMap;
 
@@ -21,15 +21,15 @@ use crate::record::{self, RecordOrigin};
 /// A task or an item.
 #[derive(Debug)]
 pub(super) struct RequestedKey<'a> {
-    /// Its name in the log.
+    /// The id of the task or item in the log.
     pub(super) id: String,
-    /// What it is about.
+    /// The bucket and the keys of the task or item.
     pub(super) target: &'a Result<TaskTarget, RequestFormatError>,
-    /// Whether it was run before, and may have been interrupted.
+    /// Whether it ran before, and may have been interrupted.
     pub(super) repeated: bool,
 }
 
-/// Who asks, and so who runs again what is not done.
+/// The origin of a request, which also runs unfinished keys again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RequestOrigin {
     /// A job of S3 Batch Operations.
@@ -47,7 +47,7 @@ impl RequestOrigin {
     }
 }
 
-/// One key of one task; a task has two where its key can be read in two ways.
+/// One key of one task. A task has two keys if its key has two possible decodings.
 struct Unit<'a> {
     owner: usize,
     target: &'a TaskTarget,
@@ -65,10 +65,10 @@ where
     J: StateStore,
     Q: Continuations,
 {
-    /// Makes exactly one result for each of `asked`, in their order, by `deadline`.
+    /// Returns exactly one result for each of `requested`, in their order, by `deadline`.
     pub(super) async fn results_of(
         &self,
-        asked: &[RequestedKey<'_>],
+        requested: &[RequestedKey<'_>],
         terms: &Result<JobTerms, RequestFormatError>,
         kind: RequestOrigin,
         deadline: Timestamp,
@@ -78,10 +78,10 @@ where
             Ok(terms) => (self.batches)(terms),
             Err(_) => self.engine_of_settings(),
         };
-        let mut results: Vec<Vec<(&ObjectKey, TaskResult)>> = asked.iter().map(|_| Vec::new()).collect();
+        let mut results: Vec<Vec<(&ObjectKey, TaskResult)>> = requested.iter().map(|_| Vec::new()).collect();
         let mut refused: BTreeMap<usize, TaskResult> = BTreeMap::new();
         let mut units: Vec<Unit<'_>> = Vec::new();
-        for (owner, task) in asked.iter().enumerate() {
+        for (owner, task) in requested.iter().enumerate() {
             match (terms, task.target) {
                 (Ok(_), Ok(target)) if target.bucket == batch.source_bucket => {
                     units.extend(target.keys.iter().map(|key| Unit {
@@ -103,11 +103,11 @@ where
         }
         for (owner, result) in &refused {
             counts.failed += 1;
-            let id = asked.get(*owner).map_or("", |task| task.id.as_str());
+            let id = requested.get(*owner).map_or("", |task| task.id.as_str());
             tracing::error!(task.id = id, outcome = %result.outcome, detail = %result.result_string(), "record failed");
         }
         if let Ok(terms) = terms {
-            let ended = run(&batch, terms, kind, asked, units, &mut counts, deadline).await;
+            let ended = run(&batch, terms, kind, requested, units, &mut counts, deadline).await;
             for (unit, result) in ended {
                 if let Some(of_task) = results.get_mut(unit.owner) {
                     of_task.push((unit.key, result));
@@ -125,12 +125,12 @@ where
     }
 }
 
-/// Ends every unit.
+/// Reconciles every unit and returns it with its result.
 async fn run<'a, S, D, C, J, Q>(
     batch: &BatchReconciler<S, D, C, J, Q>,
     terms: &JobTerms,
     kind: RequestOrigin,
-    asked: &[RequestedKey<'_>],
+    requested: &[RequestedKey<'_>],
     units: Vec<Unit<'a>>,
     counts: &mut InvocationCounts,
     deadline: Timestamp,
@@ -143,18 +143,18 @@ where
     Q: Continuations,
 {
     let hints: Vec<KeyHint> = units.iter().map(|unit| hint(unit, terms, kind)).collect();
-    let settled = batch.reconcile_hints(&hints, deadline).await;
-    record::log_denials(&settled);
-    let mut settled = settled.into_iter();
+    let reconciled = batch.reconcile_hints(&hints, deadline).await;
+    record::log_denials(&reconciled);
+    let mut reconciled = reconciled.into_iter();
     let mut ended = Vec::new();
     for (unit, hint) in units.into_iter().zip(&hints) {
-        let result = match settled.next() {
-            Some(settled) => {
-                let id = asked.get(unit.owner).map_or("", |task| task.id.as_str());
-                record::count(&as_requeued(&settled, kind), counts);
-                record::log(RecordOrigin::Task(id), hint, &settled);
-                let result = conclude(&settled.report, settled.acknowledged);
-                if settled.first_of_key {
+        let result = match reconciled.next() {
+            Some(reconciled) => {
+                let id = requested.get(unit.owner).map_or("", |task| task.id.as_str());
+                record::count(&as_requeued(&reconciled, kind), counts);
+                record::log(RecordOrigin::Task(id), hint, &reconciled);
+                let result = conclude(&reconciled.report, reconciled.acknowledged);
+                if reconciled.first_of_key {
                     result
                 } else {
                     result.counted_elsewhere()
@@ -184,22 +184,22 @@ fn hint(unit: &Unit<'_>, terms: &JobTerms, kind: RequestOrigin) -> KeyHint {
     }
 }
 
-/// The state machine brings back what is not done yet, as a continuation does: that is no failure to be counted.
-fn as_requeued(settled: &RecordResult, kind: RequestOrigin) -> RecordResult {
-    let is_unfinished = !matches!(settled.report.outcome, Outcome::Failed(_));
+/// Marks unfinished items as acknowledged: the state machine runs them again, so they are no failures.
+fn as_requeued(reconciled: &RecordResult, kind: RequestOrigin) -> RecordResult {
+    let is_unfinished = !matches!(reconciled.report.outcome, Outcome::Failed(_));
     RecordResult {
-        acknowledged: settled.acknowledged || is_unfinished && kind == RequestOrigin::Item,
-        ..settled.clone()
+        acknowledged: reconciled.acknowledged || is_unfinished && kind == RequestOrigin::Item,
+        ..reconciled.clone()
     }
 }
 
-/// Every task is settled; were one not, it must not be taken for done.
+/// Returns the failure for a task without a result, which must not count as done.
 fn unanswered() -> TaskResult {
     TaskResult::failed(&Failure {
         kind: FailureKind::Bug,
         code: "NoResult".to_owned(),
         action: "reconcile".to_owned(),
         resource: "the task".to_owned(),
-        detail: "the engine gave no result for it".to_owned(),
+        detail: "the engine returned no result".to_owned(),
     })
 }

@@ -1,4 +1,4 @@
-//! Listings of many keys, read side by side and handed on in their order.
+//! Listings of many keys, read concurrently and returned in key order.
 
 mod segments;
 
@@ -13,27 +13,27 @@ use s3ferry_core::listing::ListedObject;
 
 use self::segments::{PageRequest, Segments};
 
-/// A bucket's current objects, page by page.
+/// A listing of a bucket's current objects, page by page.
 pub trait ObjectListing: Send + Sync {
-    /// Lists the first keys that begin with `prefix` and come behind `after`, in the order of their UTF-8 bytes.
+    /// Lists the first keys with the prefix `prefix` after the key `after`, in the order of their UTF-8 bytes.
     fn page(&self, prefix: &str, after: Option<&str>) -> impl Future<Output = Result<ListingPage, Failure>> + Send;
 }
 
 /// One page of a listing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ListingPage {
-    /// The rows.
+    /// The objects of the page.
     pub objects: Vec<ListedObject>,
-    /// Whether there are more behind them.
+    /// Whether more objects follow.
     pub more: bool,
 }
 
-/// How much of a listing is read at once.
+/// The limits of reading a listing ahead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PrefetchLimits {
-    /// How many requests are under way at most.
+    /// The maximum number of concurrent requests.
     pub concurrency: usize,
-    /// How many pages are held at most, those asked for included: what bounds the memory.
+    /// The maximum number of pages in memory, requested pages included.
     pub pages: usize,
 }
 
@@ -46,14 +46,14 @@ impl Default for PrefetchLimits {
     }
 }
 
-/// Lists every key that begins with `prefix`, in the order of their UTF-8 bytes, page by page.
+/// Lists every key with the prefix `prefix`, in the order of their UTF-8 bytes, page by page.
 ///
-/// The key space is cut into pieces that are listed side by side: where to cut is guessed from the keys that were seen.
-/// Pages that come before their turn wait, no more of them than `reach` allows. A failure ends the listing.
+/// The key space is split into segments that are listed concurrently. The boundaries are estimated from the keys that
+/// were read. Pages that arrive out of order are held in memory, up to the limits. A failure ends the listing.
 pub fn in_order<L>(
     listing: Arc<L>,
     prefix: String,
-    reach: PrefetchLimits,
+    limits: PrefetchLimits,
 ) -> impl Stream<Item = Result<Vec<ListedObject>, Failure>> + Send
 where
     L: ObjectListing + 'static,
@@ -61,7 +61,7 @@ where
     let reader = Reader {
         listing,
         prefix: prefix.into(),
-        segments: Segments::new(reach),
+        segments: Segments::new(limits),
         under_way: FuturesUnordered::new(),
         ended: false,
     };
@@ -87,7 +87,7 @@ impl<L: ObjectListing + 'static> Reader<L> {
     async fn next(&mut self) -> Result<Option<Vec<ListedObject>>, Failure> {
         loop {
             for request in self.segments.requests() {
-                self.under_way.push(self.ask(request));
+                self.under_way.push(self.request_page(request));
             }
             if let Some(page) = self.segments.pop() {
                 return Ok(Some(page));
@@ -96,13 +96,13 @@ impl<L: ObjectListing + 'static> Reader<L> {
                 return Ok(None);
             }
             let Some((request, answer)) = self.under_way.next().await else {
-                return Err(key_order_stalled());
+                return Err(listing_stalled());
             };
             self.segments.take(&request, answer?);
         }
     }
 
-    fn ask(&self, request: PageRequest) -> BoxFuture<'static, (PageRequest, Result<ListingPage, Failure>)> {
+    fn request_page(&self, request: PageRequest) -> BoxFuture<'static, (PageRequest, Result<ListingPage, Failure>)> {
         let (listing, prefix) = (Arc::clone(&self.listing), Arc::clone(&self.prefix));
         async move {
             let answer = listing.page(&prefix, request.after.as_deref()).await;
@@ -112,12 +112,12 @@ impl<L: ObjectListing + 'static> Reader<L> {
     }
 }
 
-fn key_order_stalled() -> Failure {
+fn listing_stalled() -> Failure {
     Failure {
         kind: FailureKind::Bug,
         code: "ListingStuck".to_owned(),
         action: "s3:ListBucket".to_owned(),
         resource: "the listing".to_owned(),
-        detail: "nothing is under way and not everything was listed".to_owned(),
+        detail: "no request is in progress and the listing is incomplete".to_owned(),
     }
 }

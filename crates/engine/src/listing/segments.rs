@@ -1,4 +1,4 @@
-//! The pieces of a listing: which is asked next, what came of it, and where it is cut.
+//! The segments of a listing: which page to request next, and where to split a segment.
 
 use std::collections::VecDeque;
 
@@ -7,34 +7,34 @@ use s3ferry_core::listing::ListedObject;
 
 use super::{ListingPage, PrefetchLimits};
 
-/// How many pages a piece other than the first may have waiting.
+/// The maximum number of waiting pages of a segment other than the first.
 const PAGES_WAITING: usize = 4;
 
-/// How far apart cuts are at the beginning, in pages.
+/// The initial distance between boundaries, in pages.
 const FIRST_SPREAD: u32 = 2;
 
-/// How far apart cuts get at most, in pages.
+/// The maximum distance between boundaries, in pages.
 const WIDEST_SPREAD: u32 = 1 << 16;
 
-/// A page to ask for.
+/// A request for a page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct PageRequest {
     segment: u64,
-    /// The keys behind this one.
+    /// The key after which the page starts.
     pub(super) after: Option<String>,
 }
 
-/// All pieces that are not handed on yet, in the order of their keys.
+/// All segments with pages that were not returned yet, in key order.
 #[derive(Debug)]
 pub(super) struct Segments {
-    reach: PrefetchLimits,
+    limits: PrefetchLimits,
     queue: VecDeque<Segment>,
     next_id: u64,
     under_way: usize,
     spread: u32,
 }
 
-/// The keys behind `after` up to and with `end`.
+/// The keys after `after`, up to and including `end`.
 #[derive(Debug)]
 struct Segment {
     id: u64,
@@ -44,16 +44,16 @@ struct Segment {
     pages_read: u32,
     under_way: bool,
     done: bool,
-    /// What the last page was like, until the piece was cut for it.
+    /// The key range of the last page; `None` once the segment was split at it.
     sample: Option<KeyRange>,
-    /// A key of the piece that this one was cut from, which tells how far apart folders are.
+    /// A key of the segment that this one was split from. It shows how far apart folders are.
     anchor: Option<String>,
 }
 
 impl Segments {
-    pub(super) fn new(reach: PrefetchLimits) -> Self {
+    pub(super) fn new(limits: PrefetchLimits) -> Self {
         Self {
-            reach,
+            limits,
             queue: VecDeque::from([Segment::new(0, None, None)]),
             next_id: 1,
             under_way: 0,
@@ -61,12 +61,12 @@ impl Segments {
         }
     }
 
-    /// Tells whether everything was read and handed on.
+    /// Returns whether every page was read and returned.
     pub(super) fn is_done(&self) -> bool {
         self.queue.is_empty()
     }
 
-    /// Hands on the next page in order, if it is there.
+    /// Returns the next page in key order, if it was read.
     pub(super) fn pop(&mut self) -> Option<Vec<ListedObject>> {
         while let Some(head) = self.queue.front_mut() {
             if let Some(page) = head.pages.pop_front() {
@@ -80,10 +80,10 @@ impl Segments {
         None
     }
 
-    /// Returns what to ask for now, earlier keys first; cuts pieces while there is nothing else to ask for.
+    /// Returns the pages to request now, earlier keys first. Splits segments if no other page can be requested.
     pub(super) fn requests(&mut self) -> Vec<PageRequest> {
         let mut requests = Vec::new();
-        while self.under_way < self.reach.concurrency.max(1) {
+        while self.under_way < self.limits.concurrency.max(1) {
             match self.next_request() {
                 Some(request) => requests.push(request),
                 None if self.has_room() && self.cut() => {}
@@ -97,7 +97,7 @@ impl Segments {
         let has_room = self.has_room();
         let may_read = |index: usize, segment: &Segment| {
             let has_room = if index == 0 {
-                // The first piece is what everybody waits for.
+                // The caller waits for the first segment.
                 has_room || segment.pages.is_empty()
             } else {
                 has_room && segment.pages.len() < PAGES_WAITING
@@ -108,10 +108,10 @@ impl Segments {
         let first = indexes
             .find(|(index, segment)| may_read(*index, segment))
             .map(|(index, _)| index);
-        // The last piece is cut next, for which a page of it must be known in time.
+        // The last segment is split next, which requires a page of it.
         let last = self.queue.len().saturating_sub(1);
         let scouts = first != Some(0)
-            && self.unfinished() <= self.reach.concurrency
+            && self.unfinished() <= self.limits.concurrency
             && self
                 .queue
                 .get(last)
@@ -131,10 +131,10 @@ impl Segments {
 
     fn has_room(&self) -> bool {
         let waiting: usize = self.queue.iter().map(|segment| segment.pages.len()).sum();
-        waiting + self.under_way < self.reach.pages
+        waiting + self.under_way < self.limits.pages
     }
 
-    /// Cuts the first piece that can be cut; `false` where none can.
+    /// Splits the first segment that can be split; returns `false` if there is none.
     fn cut(&mut self) -> bool {
         let Some(index) = self
             .queue
@@ -143,7 +143,7 @@ impl Segments {
         else {
             return false;
         };
-        let count = self.reach.pages.div_ceil(2).max(self.reach.concurrency);
+        let count = self.limits.pages.div_ceil(2).max(self.limits.concurrency);
         let spread = self.spread;
         let Some(segment) = self.queue.get_mut(index) else {
             return false;
@@ -153,25 +153,25 @@ impl Segments {
         };
         let cuts = cuts_of(segment, &sample, spread, count);
         let Some(first) = cuts.first() else {
-            // There is nothing between; another piece may have something.
+            // There is no boundary within this segment; another segment may have one.
             return true;
         };
         let end = segment.end.replace(first.clone());
         let ends = cuts.iter().skip(1).cloned().map(Some).chain([end]);
-        let mut pieces: Vec<Segment> = Vec::with_capacity(cuts.len());
+        let mut new_segments: Vec<Segment> = Vec::with_capacity(cuts.len());
         for (after, end) in cuts.iter().cloned().zip(ends) {
-            let mut piece = Segment::new(self.next_id, Some(after), end);
-            piece.anchor = Some(sample.first.clone());
+            let mut new_segment = Segment::new(self.next_id, Some(after), end);
+            new_segment.anchor = Some(sample.first.clone());
             self.next_id += 1;
-            pieces.push(piece);
+            new_segments.push(new_segment);
         }
-        for (offset, piece) in pieces.into_iter().enumerate() {
-            self.queue.insert(index + 1 + offset, piece);
+        for (offset, new_segment) in new_segments.into_iter().enumerate() {
+            self.queue.insert(index + 1 + offset, new_segment);
         }
         true
     }
 
-    /// Takes the answer to a request.
+    /// Takes the page that a request returned.
     pub(super) fn take(&mut self, request: &PageRequest, page: ListingPage) {
         self.under_way = self.under_way.saturating_sub(1);
         let Some(mut index) = self.queue.iter().position(|segment| segment.id == request.segment) else {
@@ -185,12 +185,12 @@ impl Segments {
         segment.under_way = false;
         let mut beyond = segment.keep(&mut rows, more);
         self.learn(index, asked, beyond.len());
-        // What reaches into the pieces behind, which nobody has asked for yet, need not be asked for again.
+        // The page may extend into later segments. If they were not requested yet, they take their rows from it.
         while !beyond.is_empty() || !more {
             index += 1;
             let Some(next) = self.queue.get_mut(index) else { break };
             if next.under_way || next.pages_read > 0 {
-                // It reads for itself.
+                // This segment is read by its own requests.
                 beyond.drain(..next.own(&beyond));
             } else {
                 beyond = next.keep(&mut beyond, more);
@@ -198,10 +198,12 @@ impl Segments {
         }
     }
 
-    /// Cuts further apart where pages reach far over the ends of their pieces, and closer where pieces are long.
+    /// Adapts the distance between boundaries.
+    ///
+    /// It grows if pages extend far beyond their segments, and shrinks if segments are long.
     fn learn(&mut self, index: usize, asked: usize, beyond: usize) {
         let Some(segment) = self.queue.get(index) else { return };
-        // A page that has nothing of its piece lies behind a folder, which says nothing of how far apart keys are.
+        // A page with no row of its segment starts after a folder, which does not show how far apart keys are.
         if segment.pages_read == 1 && beyond < asked && beyond * 2 > asked {
             self.spread = self.spread.saturating_mul(2).min(WIDEST_SPREAD);
         } else if segment.pages_read > 2 * FIRST_SPREAD && !segment.done {
@@ -225,7 +227,7 @@ impl Segment {
         }
     }
 
-    /// Counts the rows, of a page that begins in the piece, that belong to it.
+    /// Returns how many rows, of a page that starts in the segment, belong to it.
     fn own(&self, rows: &[ListedObject]) -> usize {
         match &self.end {
             Some(end) => rows.partition_point(|row| row.key.as_str() <= end.as_str()),
@@ -233,7 +235,7 @@ impl Segment {
         }
     }
 
-    /// Keeps the rows that belong to the piece, and returns those that lie behind its end.
+    /// Takes the rows that belong to the segment, and returns those after its end.
     fn keep(&mut self, rows: &mut Vec<ListedObject>, more: bool) -> Vec<ListedObject> {
         let beyond = rows.split_off(self.own(rows));
         let rows = std::mem::take(rows);
@@ -242,7 +244,7 @@ impl Segment {
         if let Some(last) = rows.last() {
             let last = last.key.as_str().to_owned();
             self.done = self.done || self.end.as_ref() == Some(&last);
-            self.sample = (!self.done).then(|| stretch(&rows)).flatten();
+            self.sample = (!self.done).then(|| key_range(&rows)).flatten();
             self.after = Some(last);
             self.pages.push_back(rows);
         }
@@ -250,11 +252,11 @@ impl Segment {
     }
 }
 
-fn stretch(rows: &[ListedObject]) -> Option<KeyRange> {
+fn key_range(rows: &[ListedObject]) -> Option<KeyRange> {
     KeyRange::of(rows.iter().map(|row| row.key.as_str()))
 }
 
-/// Guesses cuts from the page that was seen, and, beyond its folder, from how far apart folders are.
+/// Estimates boundaries from the last page and, beyond its folder, from how far apart folders are.
 fn cuts_of(segment: &Segment, sample: &KeyRange, spread: u32, count: usize) -> Vec<String> {
     let end = segment.end.as_deref();
     let mut cuts = sample.cuts_ahead(end, spread, count);

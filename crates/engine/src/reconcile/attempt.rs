@@ -1,4 +1,4 @@
-//! What is known of one key's reconcile while it runs, and how a turn of it can go.
+//! The state of one key's reconcile while it runs, and the results of its passes.
 
 use s3ferry_core::decide::{BucketCapabilities, DefaultEncryption};
 use s3ferry_core::facts::{Attribute, AttributeSet, HIDDEN_IN_HEAD, ObjectState};
@@ -12,56 +12,57 @@ use s3ferry_core::version_history::{RemovedVersion, VersionExamination};
 
 use crate::ports::{WriteError, WrittenObject};
 
-/// What is known of one key's reconcile while it runs.
+/// The state of one key's reconcile while it runs.
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each says one thing that happened or not")]
+#[expect(clippy::struct_excessive_bools, reason = "each field is an independent condition")]
 pub(super) struct Attempt {
-    /// What somebody said has changed.
+    /// The attributes that hints named as changed.
     pub(super) hinted: AttributeSet,
-    /// What must be read beyond a HEAD.
+    /// The attributes to read in addition to a HEAD request.
     pub(super) attributes: AttributeSet,
-    /// What the destination does not keep.
+    /// The source attributes that the destination does not have.
     pub(super) not_preserved: AttributeSet,
     pub(super) passes: u32,
     pub(super) progress: bool,
-    /// Whether this turn copied parts that the next one will find.
+    /// Whether this pass copied parts that the next one resumes from.
     pub(super) went_further: bool,
-    /// Whether a write found an object where a read had found none.
+    /// Whether a write found an object at a key for which a read had found none.
     pub(super) absence_refuted: bool,
     pub(super) outcome_unknown: bool,
     pub(super) write_under_way: bool,
     pub(super) last_failure: Option<Failure>,
     pub(super) capabilities: Option<BucketCapabilities>,
-    /// How the destination bucket encrypts by default.
+    /// The default encryption of the destination bucket.
     pub(super) default_encryption: DefaultEncryption,
-    /// Whether the encryption of an object turned out to be changed by a copy only.
+    /// Whether the encryption of the object can be changed by a copy only.
     pub(super) encrypts_by_copy: bool,
-    /// Whether the last copy replaced an object that nothing stored could be compared with.
+    /// Whether the last copy replaced an object with which nothing was comparable.
     pub(super) not_comparable: bool,
-    /// Whose the destination's versions are, in shared mode.
+    /// The examined version history of the destination, in shared mode.
     pub(super) history: Option<VersionExamination>,
-    /// Whether the source's object that this pass read is a copy of s3ferry, where that was asked.
+    /// Whether the source object is s3ferry's copy from the reverse direction, if this pass examined it.
     pub(super) source_is_copy: Option<bool>,
-    /// What this reconcile removed of the destination's versions.
+    /// The versions of the destination that this reconcile removed.
     pub(super) removed: Vec<RemovedVersion>,
-    /// Whether shared mode was found to be possible.
-    pub(super) may_share: bool,
-    /// What an earlier turn copied, where there is more to read or to write than bytes.
+    /// Whether the requirements of shared mode were checked and met.
+    pub(super) is_shareable: bool,
+    /// The copy of an earlier pass that requires further reads or writes.
     pub(super) copied: Option<UnfinishedCopy>,
-    /// Whether an earlier turn deleted the destination's object, and left it to the next one to see what came of it.
+    /// Whether an earlier pass deleted the destination object and left the check of the result to the next pass.
     pub(super) deleted: bool,
     /// Whether the upload journal may hold an entry of the key.
     pub(super) may_be_journaled: bool,
-    /// An upload that this invocation began and that no journal names: nobody else could put it away.
+    /// An unjournaled upload of this invocation, which no other invocation could abort.
     pub(super) unjournaled: Option<UploadId>,
-    /// Whether an upload may have been begun that nobody knows of.
+    /// Whether an upload with an unknown id may have been created.
     pub(super) may_be_orphaned: bool,
     pub(super) deadline: Timestamp,
 }
 
 impl Attempt {
-    /// Begins with what is `hinted`; grants are read only where they are copied, for nobody has the right to read them
-    /// else.
+    /// Creates the state from the attributes that hints named.
+    ///
+    /// The ACL is read only if ACLs are copied: otherwise the role lacks the permission to read it.
     pub(super) fn new(hinted: &AttributeSet, acl: AclRule, deadline: Timestamp) -> Self {
         let is_read = |attribute: &&Attribute| **attribute != Attribute::Acl || acl == AclRule::Copy;
         Self {
@@ -85,15 +86,16 @@ impl Attempt {
             history: None,
             source_is_copy: None,
             removed: Vec::new(),
-            may_share: false,
+            is_shareable: false,
             copied: None,
             deleted: false,
             deadline,
         }
     }
 
-    /// Tells whether the destination still holds what an earlier turn copied, and the source what it was copied of. Only
-    /// then is a copy that nothing stored can verify known to be equal.
+    /// Returns whether the destination still has the copy of an earlier pass, and the source the object that it is of.
+    ///
+    /// Only then is a copy known to be equal if nothing comparable is stored.
     pub(super) fn has_just_copied(&self, source: &ObjectState, destination: &ObjectState) -> bool {
         let (Some(copy), Some(source), Some(destination)) = (&self.copied, source.facts(), destination.facts()) else {
             return false;
@@ -104,14 +106,15 @@ impl Attempt {
             && written.etag == destination.etag
     }
 
-    /// Reads again, and what a HEAD does not show, too: what landed may be a copy of the version before, which had equal
-    /// bytes and other tags or annotations.
+    /// Requests another pass that also reads the attributes that a HEAD does not show.
+    ///
+    /// The write that landed may be a copy of the previous version, with equal content and other tags or annotations.
     pub(super) fn precondition_failed(&mut self) -> PassResult {
         self.attributes.extend(HIDDEN_IN_HEAD);
         PassResult::ReadAgain
     }
 
-    /// Takes note of a copy, and leaves it to the next turn to read and to write the rest.
+    /// Records a copy, and leaves further reads and writes to the next pass.
     pub(super) fn copied(&mut self, written: WrittenObject, order: &CopyOrder) -> PassResult {
         self.copied = Some(UnfinishedCopy {
             pin: order.pin.clone(),
@@ -121,18 +124,18 @@ impl Attempt {
         PassResult::ReadAgain
     }
 
-    /// Takes a write under `condition` that did not report success.
+    /// Handles a write with a condition that did not report success.
     pub(super) fn conditional_write_failed(&mut self, condition: &WriteCondition, error: WriteError) -> PassResult {
         self.absence_refuted |= error == WriteError::PreconditionFailed && *condition == WriteCondition::Absent;
         self.write_failed(error)
     }
 
-    /// Takes a write that did not report success.
+    /// Handles a write that did not report success.
     pub(super) fn write_failed(&mut self, error: WriteError) -> PassResult {
         match error {
             WriteError::PreconditionFailed => self.precondition_failed(),
             WriteError::Failed(failure) => after_failure(failure),
-            // Not repeated blindly: the next turn reads what became of it.
+            // Not repeated: the next pass reads whether it landed.
             WriteError::OutcomeUnknown(failure) => {
                 self.outcome_unknown = true;
                 self.attributes.extend(HIDDEN_IN_HEAD);
@@ -142,26 +145,26 @@ impl Attempt {
     }
 }
 
-/// A copy whose write does not carry everything: the rest follows in another turn.
+/// A copy whose write does not include every attribute: another pass writes the rest.
 #[derive(Debug)]
 pub(super) struct UnfinishedCopy {
-    /// What was copied.
+    /// The source version that was copied.
     pub(super) pin: SourcePin,
-    /// What it became.
+    /// The object that was written.
     pub(super) written: WrittenObject,
     pub(super) size_bytes: u64,
 }
 
-/// How one turn of the loop went.
+/// The result of one pass.
 pub(super) enum PassResult {
     Ended(Outcome),
-    /// The world moved: read again at once.
+    /// A side changed concurrently: read again at once.
     ReadAgain,
-    /// Something failed that may pass: read again after a while.
+    /// A transient failure: read again after a wait.
     ReadLater(Failure),
 }
 
-/// A failure ends the reconcile unless time can heal it.
+/// Returns a pass to repeat after a transient failure, and the end of the reconcile after any other.
 pub(super) fn after_failure(failure: Failure) -> PassResult {
     if failure.kind.is_passing() {
         PassResult::ReadLater(failure)

@@ -1,4 +1,4 @@
-//! The one operation everything ends in: make a key of the destination what it is at the source.
+//! Reconcile: makes one key of the destination equal to the source.
 
 mod attempt;
 mod backoff;
@@ -29,44 +29,45 @@ use self::attempt::{Attempt, PassResult, after_failure};
 pub use self::backoff::backoff;
 use crate::ports::{Absence, Clock, DestinationBucket, SourceBucket, StateStore, WrittenObject};
 
-/// How often both sides are read before a key that keeps changing, or failing, is left for later. A turn that brought a
-/// copy in parts further is not counted: of those there are no more than parts.
+/// The maximum number of passes over a key that keeps changing or failing, before it is left for later.
+///
+/// A pass that copied parts is not counted: there are at most as many such passes as parts.
 pub const MAX_PASSES: u32 = 6;
 
-/// How many questions a decision asks at most: each is asked once and answered.
-const MAX_QUESTIONS: u32 = 10;
+/// The maximum number of additional reads that a decision requests. Each is requested once.
+const MAX_READS: u32 = 10;
 
 /// Reconciles keys between two buckets.
 #[derive(Debug)]
 pub struct Reconciler<S, D, C, J> {
-    /// The bucket that is migrated.
+    /// The source bucket.
     pub source: S,
-    /// The bucket that is migrated to.
+    /// The destination bucket.
     pub destination: D,
-    /// Where copies in parts are written down; without it they must be done within one invocation.
+    /// The upload journal. If unset, multipart copies must finish within one invocation.
     pub uploads: Option<UploadSupport<J>>,
-    /// How many parts of one object are copied at once.
+    /// The number of parts of one object that are copied concurrently.
     pub concurrent_parts: usize,
-    /// The passing of time.
+    /// The clock.
     pub clock: C,
-    /// What the team decided.
+    /// The settings of the migration.
     pub policy: Policy,
 }
 
-/// The upload journal of a migration.
+/// The upload journal of a migration, and the buckets of its entries.
 #[derive(Debug, Clone)]
 pub struct UploadSupport<J> {
-    /// Where entries are kept.
+    /// The store for upload journal and delete intents.
     pub journal: J,
-    /// The buckets that entries name.
+    /// The source and destination buckets that entries name.
     pub route: MigrationRoute,
 }
 
 impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<S, D, C, J> {
-    /// Reconciles `key`, reading also the `aspects` that hints named, and ends by `deadline`.
+    /// Reconciles `key` by `deadline`, and also reads the `attributes` that hints named.
     ///
-    /// Cut off by the deadline it ends with [`AgainReason::Deadline`]; a write then under way may still land, which the
-    /// next reconcile reads.
+    /// At the deadline the reconcile is interrupted and returns [`DeferralReason::Deadline`].
+    /// A write in progress may still land; the next reconcile reads its effect.
     pub async fn reconcile(&self, key: &ObjectKey, attributes: &AttributeSet, deadline: Timestamp) -> ReconcileReport {
         let started = self.clock.now();
         let mut attempt = Attempt::new(attributes, self.policy.acl, deadline);
@@ -85,7 +86,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             not_preserved: attempt.not_preserved,
             passes: attempt.passes,
             progress: attempt.progress,
-            // Cut off, a write may still land.
+            // A write that was interrupted may still land.
             outcome_unknown: attempt.outcome_unknown || attempt.write_under_way,
             not_comparable: attempt.not_comparable,
             upload_left: attempt.may_be_journaled || attempt.may_be_orphaned || attempt.copied.is_some(),
@@ -99,15 +100,15 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             attempt.passes += 1;
             idle_passes += 1;
             attempt.went_further = false;
-            let turn = match self.run_pass(key, attempt).await {
-                PassResult::Ended(outcome) => self.tidy(key, outcome, attempt).await,
-                turn => turn,
+            let pass = match self.run_pass(key, attempt).await {
+                PassResult::Ended(outcome) => self.abort_unused_uploads(key, outcome, attempt).await,
+                pass => pass,
             };
-            match turn {
+            match pass {
                 PassResult::Ended(outcome) => return after_copy(outcome, attempt),
                 PassResult::ReadAgain => attempt.last_failure = None,
                 PassResult::ReadLater(failure) => {
-                    tracing::debug!(s3.key = %key, turn = attempt.passes, %failure, "will read again");
+                    tracing::debug!(s3.key = %key, pass = attempt.passes, %failure, "pass failed, trying another one");
                     attempt.last_failure = Some(failure);
                     if attempt.went_further {
                         idle_passes = 1;
@@ -134,12 +135,12 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             (Ok(source), Ok(destination)) => (source, destination),
             (Err(failure), _) | (_, Err(failure)) => return after_failure(failure),
         };
-        if let Err(turn) = self.examine(key, &destination, attempt).await {
-            return turn;
+        if let Err(pass) = self.examine(key, &destination, attempt).await {
+            return pass;
         }
         let (source, destination, decision) = match self.decision(key, source, destination, attempt).await {
             Ok(decided) => decided,
-            Err(turn) => return turn,
+            Err(pass) => return pass,
         };
         tracing::debug!(s3.key = %key, %source, %destination, decision = decision.as_str(), "decided");
         match decision {
@@ -171,10 +172,12 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             }
             Decision::Delete { seen } => match self.announce(key, &destination, attempt).await {
                 Ok(()) => self.delete(key, &source, &seen, attempt).await,
-                Err(turn) => turn,
+                Err(pass) => pass,
             },
-            Decision::RemoveVersion { version, hidden } => self.take_back(key, &version, &hidden, attempt).await,
-            // `decision` answers these questions before it returns.
+            Decision::RemoveVersion { version, hidden } => {
+                self.remove_hiding_version(key, &version, &hidden, attempt).await
+            }
+            // `decision` carries out these reads before it returns.
             Decision::ReadReplicationCoverage
             | Decision::ReadBucketCapabilities
             | Decision::ReadDefaultEncryption
@@ -184,7 +187,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         }
     }
 
-    /// Decides, and gathers what the decision asks for until it asks for nothing more.
+    /// Decides what to do, and carries out the additional reads that the decision requests.
     async fn decision(
         &self,
         key: &ObjectKey,
@@ -196,7 +199,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         if attempt.absence_refuted && destination == ObjectState::NotFound {
             self.confirm_absence(key, SideName::Destination).await?;
         }
-        for _ in 0..MAX_QUESTIONS {
+        for _ in 0..MAX_READS {
             let situation = Situation {
                 source: &source,
                 destination: &destination,
@@ -230,7 +233,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
                     }
                 }
                 Decision::ReadSourceAttributes(attributes) => {
-                    // Read again after the write, too. In shared mode the marker says what was read.
+                    // These attributes are also read after the write. In shared mode the marker contains them.
                     if !self.is_shared() {
                         attempt.attributes.extend(&attributes);
                     }
@@ -242,8 +245,10 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         Err(PassResult::ReadAgain)
     }
 
-    /// Makes sure that a side which answered 404 has no current object. Where its versions list one, it was written
-    /// since, or S3 does not show it yet: the key is read again later, and nothing is concluded from the 404.
+    /// Confirms that a side that answered 404 has no current object, by listing its versions.
+    ///
+    /// If the listing has a current object, the 404 is ignored and the key is read again later.
+    /// The object was written in the meantime, or S3 does not return it yet.
     async fn confirm_absence(&self, key: &ObjectKey, side: SideName) -> Result<(), PassResult> {
         let absence = match side {
             SideName::Source => self.source.confirm_absence(key).await,
@@ -277,7 +282,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             .read_more(key, facts, attributes)
             .await
             .map_err(after_failure)?;
-        // A source that moved on is read from the beginning.
+        // A source that changed is read again from the start.
         read.map(|facts| ObjectState::Present(Box::new(facts)))
             .ok_or(PassResult::ReadAgain)
     }
@@ -314,7 +319,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         self.end_copy(key, source, order, written, attempt).await
     }
 
-    /// Ends a copy, or goes on with what the write does not carry: another pass reads and writes that.
+    /// Finishes a copy, or leaves attributes that the write does not include to another pass.
     async fn end_copy(
         &self,
         key: &ObjectKey,
@@ -344,22 +349,22 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         attempt.write_under_way = true;
         let answer = self.destination.update_attributes(key, order).await;
         attempt.write_under_way = false;
-        let not_held = match answer {
-            Ok(not_held) => not_held,
+        let not_stored = match answer {
+            Ok(not_stored) => not_stored,
             Err(error) => return attempt.write_failed(error),
         };
-        if not_held.contains(&Attribute::Encryption) {
-            // The rest is done; a copy does this.
+        if not_stored.contains(&Attribute::Encryption) {
+            // The other attributes are updated; the encryption requires a copy.
             attempt.encrypts_by_copy = true;
             attempt.attributes.extend(order.attributes());
             return PassResult::ReadAgain;
         }
         let encryption = order.encryption.clone().map(Encryption::Kms).or(present_encryption);
         self.note_not_preserved(source, order.lock.map(|change| change.to), encryption.as_ref(), attempt);
-        attempt.not_preserved.extend(&not_held);
-        // The look at the source after the write must see what was written.
+        attempt.not_preserved.extend(&not_stored);
+        // The read of the source after the write must include the updated attributes.
         attempt.attributes.extend(order.attributes());
-        let attributes: AttributeSet = order.attributes().difference(&not_held).copied().collect();
+        let attributes: AttributeSet = order.attributes().difference(&not_stored).copied().collect();
         let outcome = if attributes.is_empty() {
             Outcome::Skipped(SkipReason::AlreadyIdentical)
         } else {
@@ -384,7 +389,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         self.read_source_again(key, source, Outcome::Deleted, attempt).await
     }
 
-    /// Reads the source once more after a write: only when it did not move on was this the last word on the key.
+    /// Reads the source again after a write. The outcome is final only if the source is unchanged.
     async fn read_source_again(
         &self,
         key: &ObjectKey,
@@ -395,14 +400,14 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         match self.source_now(key, seen, attempt).await {
             Ok(now) if seen.is_still(&now) => PassResult::Ended(outcome),
             Ok(_) => attempt.precondition_failed(),
-            Err(turn) => {
+            Err(pass) => {
                 attempt.attributes.extend(HIDDEN_IN_HEAD);
-                turn
+                pass
             }
         }
     }
 
-    /// Reads the source once more; an absence that was confirmed before a delete is confirmed again after it.
+    /// Reads the source again. An absence that was confirmed before a delete is confirmed again after it.
     async fn source_now(
         &self,
         key: &ObjectKey,
@@ -420,7 +425,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         Ok(now)
     }
 
-    /// Returns how a copy of the source's object is encrypted, where that is known.
+    /// Returns the encryption of a copy of the source object, if it is known.
     fn encryption_of_copy(&self, source: &ObjectState, attempt: &Attempt) -> Option<Encryption> {
         let asked_for = self.policy.encryption_of(&source.facts()?.encryption);
         match (asked_for, &attempt.default_encryption) {
@@ -433,7 +438,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         }
     }
 
-    /// Names what the destination does not keep of the source's object.
+    /// Records the attributes of the source object that the copy does not have.
     fn note_not_preserved(
         &self,
         source: &ObjectState,
@@ -442,7 +447,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         attempt: &mut Attempt,
     ) {
         let Some(facts) = source.facts() else { return };
-        let lost = not_preserved(
+        let attributes = not_preserved(
             facts,
             destination_lock,
             destination_encryption,
@@ -451,11 +456,11 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             &self.policy,
             self.clock.now(),
         );
-        attempt.not_preserved.extend(lost);
+        attempt.not_preserved.extend(attributes);
     }
 }
 
-/// What ends a reconcile that copied the bytes in an earlier turn is a copy, not the last touch to it.
+/// Returns `Copied` for a reconcile that copied the content in an earlier pass, not the outcome of its last pass.
 fn after_copy(outcome: Outcome, attempt: &mut Attempt) -> Outcome {
     let outcome = match outcome {
         Outcome::Deferred(_) => return outcome,
@@ -483,7 +488,7 @@ fn after_copy(outcome: Outcome, attempt: &mut Attempt) -> Outcome {
     }
 }
 
-/// Tells whether nothing that both sides store of an object can be compared.
+/// Returns whether source and destination store nothing that is comparable.
 fn is_not_comparable(source: &ObjectState, destination: &ObjectState) -> bool {
     let facts = source.facts().zip(destination.facts());
     facts.is_some_and(|(source, destination)| {

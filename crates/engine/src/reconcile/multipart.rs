@@ -1,4 +1,4 @@
-//! Copies in parts, which may outlive the invocation that began them.
+//! Multipart copies, which may continue in later invocations.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -23,25 +23,26 @@ use crate::ports::{
     Clock, CopiedPart, DestinationBucket, SourceBucket, StateStore, UploadCompletion, WriteError, WrittenObject,
 };
 
-/// What is kept of an invocation for putting down what came of the parts, but never more than a quarter of what is left
-/// of it: parts must be copied in a short one, too.
-const FOR_THE_END: Duration = Duration::from_secs(5);
+/// The part of an invocation's time that is reserved for recording the copied parts.
+///
+/// It is at most a quarter of the remaining time, so that a short invocation also copies parts.
+const RECORDING_RESERVE: Duration = Duration::from_secs(5);
 
-/// How often an upload is aborted whose parts keep arriving.
-const MOST_ABORTS: u32 = 5;
+/// The maximum number of aborts of an upload whose parts continue to arrive.
+const MAX_ABORTS: u32 = 5;
 
-/// An upload that this invocation works on.
+/// An upload that this invocation copies.
 struct Upload {
     id: UploadId,
     plan: CopyPlan,
     terms: UploadParameters,
-    /// The parts that are at the destination.
+    /// The parts that were copied.
     copied: BTreeMap<u32, CopiedPart>,
-    /// The tag of its journal entry, where there is a journal.
+    /// The ETag of its journal entry, if there is a journal.
     journaled: Option<ETag>,
 }
 
-/// How far the parts of an upload came.
+/// The result of copying the missing parts of an upload.
 enum Progress {
     AllCopied,
     OutOfTime,
@@ -61,7 +62,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         };
         let mut upload = match self.open(key, facts, order, attempt).await {
             Ok(upload) => upload,
-            Err(turn) => return turn,
+            Err(pass) => return pass,
         };
         match self.copy_parts(key, order, &mut upload, attempt).await {
             Progress::AllCopied => self.complete(key, source, order, upload, attempt).await,
@@ -72,7 +73,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
                 let failed = PassResult::Ended(Outcome::Failed(needs_journal(key, order)));
                 self.drop_upload(key, &upload, attempt).await.err().unwrap_or(failed)
             }
-            // Somebody else completed or aborted it, or the source moved on.
+            // The upload was completed or aborted concurrently, or the source changed.
             Progress::Failed(WriteError::PreconditionFailed) => {
                 let dropped = self.drop_upload(key, &upload, attempt).await;
                 dropped.err().unwrap_or_else(|| attempt.precondition_failed())
@@ -83,7 +84,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         }
     }
 
-    /// Leaves what will be resumed, and nothing else.
+    /// Keeps an upload that will be resumed, and aborts any other.
     async fn part_failed(
         &self,
         key: &ObjectKey,
@@ -91,16 +92,16 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         failure: Failure,
         attempt: &mut Attempt,
     ) -> PassResult {
-        let turn = after_failure(failure);
-        let is_resumed = matches!(turn, PassResult::ReadLater(_)) && upload.journaled.is_some();
+        let pass = after_failure(failure);
+        let is_resumed = matches!(pass, PassResult::ReadLater(_)) && upload.journaled.is_some();
         if is_resumed {
-            return turn;
+            return pass;
         }
         attempt.went_further = false;
-        self.drop_upload(key, upload, attempt).await.err().unwrap_or(turn)
+        self.drop_upload(key, upload, attempt).await.err().unwrap_or(pass)
     }
 
-    /// Goes on with the upload that the journal names, or begins one and writes it down.
+    /// Resumes the upload that the journal names, or creates one and journals it.
     async fn open(
         &self,
         key: &ObjectKey,
@@ -118,7 +119,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         }
     }
 
-    /// Finds the upload of an earlier invocation that does what `order` asks for, and puts away one that does not.
+    /// Returns the journaled upload if it matches `order`, and aborts one that does not.
     async fn resume(
         &self,
         key: &ObjectKey,
@@ -150,12 +151,12 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
                     journaled: Some(journaled.etag),
                 }));
             } else {
-                // Completed by somebody else, perhaps after this turn's reading.
-                self.forget(key, &journaled.etag, uploads, attempt).await?;
+                // The upload was completed concurrently, perhaps after this pass read the destination.
+                self.remove_entry(key, &journaled.etag, uploads, attempt).await?;
                 return Err(attempt.precondition_failed());
             }
         }
-        self.forget(key, &journaled.etag, uploads, attempt).await?;
+        self.remove_entry(key, &journaled.etag, uploads, attempt).await?;
         Ok(None)
     }
 
@@ -173,9 +174,9 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         let layout = self.source.layout(key, facts).await.map_err(after_failure)?;
         let plan = plan(facts.size_bytes, &layout, self.policy.part_size_bytes)
             .map_err(|error| PassResult::Ended(Outcome::Failed(unplannable(key, facts, error))))?;
-        self.marker_holds(key, order, &plan)?;
+        self.check_marker(key, order, &plan)?;
         let terms = UploadParameters::new(order, &plan);
-        // Until its id is known, nobody could abort it; cut off here, it may still be begun.
+        // The upload cannot be aborted until its id is known. If interrupted here, it may still be created.
         let was_orphaned = mem::replace(&mut attempt.may_be_orphaned, true);
         attempt.write_under_way = true;
         let created = self.destination.create_upload(key, &terms).await;
@@ -183,7 +184,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         attempt.outcome_unknown |= matches!(created, Err(WriteError::OutcomeUnknown(_)));
         attempt.may_be_orphaned = was_orphaned
             || match &created {
-                // Without a journal, a process that was killed before this one wrote nothing down.
+                // Without a journal, a process that was killed before this one left no entry.
                 Ok(_) => self.uploads.is_none(),
                 Err(error) => is_passing(error),
             };
@@ -215,11 +216,11 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         let upload = self.begin(key, facts, order, attempt).await?;
         let entry = uploads.route.entry(key, upload.id.clone(), order, upload.plan.clone());
         attempt.may_be_journaled = true;
-        // Cut off here, the entry may still land.
+        // If interrupted here, the entry may still land.
         attempt.write_under_way = true;
         let created = uploads.journal.create(key, &entry).await;
         attempt.write_under_way = false;
-        let turn = match created {
+        let pass = match created {
             Ok(Some(etag)) => {
                 attempt.unjournaled = None;
                 return Ok(Upload {
@@ -227,16 +228,16 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
                     ..upload
                 });
             }
-            // Somebody else was faster: the next turn goes on with theirs.
+            // Another invocation journaled its upload first: the next pass resumes that one.
             Ok(None) | Err(WriteError::PreconditionFailed) => PassResult::ReadAgain,
-            // An entry that lands late names an upload that is gone by then: somebody must look once more.
+            // An entry that lands late names an aborted upload: a later reconcile must read it again.
             Err(error) => attempt.write_failed(error),
         };
         let aborted = self.abort_unjournaled(key, attempt).await;
-        Err(aborted.err().map_or(turn, after_failure))
+        Err(aborted.err().map_or(pass, after_failure))
     }
 
-    /// Copies the parts that are missing, until all are there or it is time to stop.
+    /// Copies the missing parts, until all are copied or the time runs out.
     async fn copy_parts(
         &self,
         key: &ObjectKey,
@@ -246,7 +247,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
     ) -> Progress {
         let stop_at = attempt
             .deadline
-            .minus(FOR_THE_END.min(attempt.deadline.since(self.clock.now()) / 4));
+            .minus(RECORDING_RESERVE.min(attempt.deadline.since(self.clock.now()) / 4));
         let longest_ms = AtomicU64::new(0);
         let missing: Vec<PlannedPart> = upload
             .plan
@@ -259,14 +260,14 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         let id = &id;
         let failed = AtomicBool::new(false);
         let failed = &failed;
-        // A part that would be cut off is not begun: it would be copied twice.
-        let goes_on = |_: &PlannedPart| {
+        // A part that would be interrupted is not begun: it would be copied twice.
+        let may_begin = |_: &PlannedPart| {
             let left_ms = stop_at.since(self.clock.now()).as_millis();
             let has_time = left_ms > u128::from(longest_ms.load(Ordering::Relaxed));
             future::ready(has_time && !failed.load(Ordering::Relaxed))
         };
         let copies = stream::iter(missing)
-            .take_while(goes_on)
+            .take_while(may_begin)
             .map(|part| async move {
                 let started = self.clock.now();
                 let copied = self.destination.copy_part(key, id, pin, &part).await;
@@ -286,7 +287,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
                     attempt.went_further = true;
                     upload.copied.insert(part.number, part);
                 }
-                // What will be resumed waits for the parts that are under way, or they would be copied twice.
+                // The upload will be resumed: wait for the parts in progress, or they would be copied twice.
                 Either::Left((Some(Err(error)), _)) if is_passing(&error) => {
                     failed.store(true, Ordering::Relaxed);
                     passing = Some(error);
@@ -319,12 +320,12 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         attempt.write_under_way = false;
         let written = match answer {
             Ok(written) => written,
-            // After a conflict S3 wants the upload begun anew.
+            // After a conflict S3 requires a new upload.
             // <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html>
             Err(error @ WriteError::PreconditionFailed) => {
-                let turn = attempt.conditional_write_failed(&order.condition, error);
+                let pass = attempt.conditional_write_failed(&order.condition, error);
                 let dropped = self.drop_upload(key, &upload, attempt).await;
-                return dropped.err().unwrap_or(turn);
+                return dropped.err().unwrap_or(pass);
             }
             Err(WriteError::Failed(failure)) => return self.part_failed(key, &upload, failure, attempt).await,
             Err(error @ WriteError::OutcomeUnknown(_)) => return attempt.write_failed(error),
@@ -340,21 +341,22 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         {
             attempt.not_preserved.insert(Attribute::Etag);
         }
-        // What the copy still lacks must survive a crash: the entry stays until that is written.
+        // The entry stays until all attributes are written, so that a crash does not prevent that.
         if let (Some(uploads), Some(journaled)) = (&self.uploads, &upload.journaled)
             && order.follow_up.is_empty()
-            && let Err(turn) = self.forget(key, journaled, uploads, attempt).await
+            && let Err(pass) = self.remove_entry(key, journaled, uploads, attempt).await
         {
-            return turn;
+            return pass;
         }
-        self.finish_or_abort_upload(key, source, order, written, attempt).await
+        self.finish_copy_if_current(key, source, order, written, attempt).await
     }
 
-    /// Reads the destination after a completion: an upload counts from its start, so what was written since then stays
-    /// the current version. Then it is settled like any copy.
+    /// Reads the destination after a completion, and finishes the copy if it is the current version.
+    ///
+    /// S3 orders an upload by its start: an object that was written since then stays the current version.
     ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html>
-    async fn finish_or_abort_upload(
+    async fn finish_copy_if_current(
         &self,
         key: &ObjectKey,
         source: &ObjectState,
@@ -368,12 +370,12 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         match self.is_current(key, &written, attempt).await {
             Ok(true) => {}
             Ok(false) => return attempt.precondition_failed(),
-            Err(turn) => return turn,
+            Err(pass) => return pass,
         }
         self.end_copy(key, source, order, written, attempt).await
     }
 
-    /// Tells whether the destination's current object is what an upload became.
+    /// Returns whether the destination's current object is the one that the upload wrote.
     async fn is_current(
         &self,
         key: &ObjectKey,
@@ -392,21 +394,21 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         Ok(now.facts().is_some_and(is_written))
     }
 
-    /// Aborts an upload and removes its entry.
+    /// Aborts an upload and removes its journal entry.
     async fn drop_upload(&self, key: &ObjectKey, upload: &Upload, attempt: &mut Attempt) -> Result<(), PassResult> {
         self.abort(key, &upload.id).await.map_err(after_failure)?;
         attempt.unjournaled = None;
         if let (Some(uploads), Some(journaled)) = (&self.uploads, &upload.journaled) {
-            self.forget(key, journaled, uploads, attempt).await?;
+            self.remove_entry(key, journaled, uploads, attempt).await?;
         }
         Ok(())
     }
 
-    /// Aborts an upload until nothing is left of it: a part that was under way may arrive after an abort.
+    /// Aborts an upload until it no longer exists: a part in progress may arrive after an abort.
     ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_AbortMultipartUpload.html>
     pub(super) async fn abort(&self, key: &ObjectKey, upload_id: &UploadId) -> Result<(), Failure> {
-        for _ in 0..MOST_ABORTS {
+        for _ in 0..MAX_ABORTS {
             self.destination.abort_upload(key, upload_id).await?;
             if self.destination.list_parts(key, upload_id).await?.is_none() {
                 return Ok(());
@@ -418,13 +420,13 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             action: "s3:AbortMultipartUpload".to_owned(),
             resource: key.to_string(),
             detail: format!(
-                "parts of upload {} still arrive after {MOST_ABORTS} aborts",
+                "parts of upload {} still arrive after {MAX_ABORTS} aborts",
                 upload_id.as_str()
             ),
         })
     }
 
-    async fn forget(
+    async fn remove_entry(
         &self,
         key: &ObjectKey,
         journaled: &ETag,
@@ -436,8 +438,13 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         Ok(())
     }
 
-    /// Puts away what an earlier turn or invocation left of a copy in parts that will not be resumed.
-    pub(super) async fn tidy(&self, key: &ObjectKey, outcome: Outcome, attempt: &mut Attempt) -> PassResult {
+    /// Aborts uploads of earlier passes or invocations that will not be resumed.
+    pub(super) async fn abort_unused_uploads(
+        &self,
+        key: &ObjectKey,
+        outcome: Outcome,
+        attempt: &mut Attempt,
+    ) -> PassResult {
         if let Err(failure) = self.abort_unjournaled(key, attempt).await {
             return after_failure(failure);
         }
@@ -452,14 +459,14 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             return PassResult::Ended(outcome);
         }
         if let Some(uploads) = self.uploads.as_ref().filter(|_| attempt.may_be_journaled)
-            && let Err(turn) = self.put_away(key, uploads, attempt).await
+            && let Err(pass) = self.abort_journaled(key, uploads, attempt).await
         {
-            return turn;
+            return pass;
         }
         self.end_without_orphaned_uploads(key, outcome, attempt).await
     }
 
-    async fn put_away(
+    async fn abort_journaled(
         &self,
         key: &ObjectKey,
         uploads: &UploadSupport<J>,
@@ -472,11 +479,11 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         if let Some(entry) = &journaled.entry {
             self.abort(key, &entry.upload_id).await.map_err(after_failure)?;
         }
-        self.forget(key, &journaled.etag, uploads, attempt).await
+        self.remove_entry(key, &journaled.etag, uploads, attempt).await
     }
 }
 
-/// Tells whether a write may succeed when it is tried again.
+/// Returns whether a write may succeed if it is repeated.
 fn is_passing(error: &WriteError) -> bool {
     match error {
         WriteError::PreconditionFailed => false,
@@ -491,8 +498,8 @@ fn needs_journal(key: &ObjectKey, order: &CopyOrder) -> Failure {
         action: "s3:UploadPartCopy".to_owned(),
         resource: key.to_string(),
         detail: format!(
-            "the {} bytes could not be copied within one invocation, and without a state bucket the next one would begin \
-             anew: set STATE_BUCKET (--state-bucket)",
+            "{} bytes were not copied within one invocation, and without a state bucket the next one would start \
+             again: set STATE_BUCKET (--state-bucket)",
             order.size_bytes
         ),
     }
@@ -506,7 +513,7 @@ fn unplannable(key: &ObjectKey, facts: &ObjectFacts, error: PlanError) -> Failur
             code: "EmptyPlan".to_owned(),
             action: "plan".to_owned(),
             resource: key.to_string(),
-            detail: format!("{error}, and this one has {} bytes", facts.size_bytes),
+            detail: format!("{error}; the object has {} bytes", facts.size_bytes),
         },
     }
 }

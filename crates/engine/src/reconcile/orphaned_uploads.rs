@@ -1,5 +1,6 @@
-//! Uploads that nobody will go on with: begun by a request of ours whose answer was lost, or by an invocation that ended
-//! before it wrote them down.
+//! Orphaned uploads: s3ferry created them, and no journal entry names them.
+//!
+//! The response to their creation was lost, or the invocation ended before it wrote the journal entry.
 
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::ObjectKey;
@@ -11,15 +12,15 @@ use super::Reconciler;
 use super::attempt::{Attempt, PassResult, after_failure};
 use crate::ports::{Clock, DestinationBucket, SourceBucket, StateStore, WriteError};
 
-/// Uploads that may have been left, and what tells whose they are.
+/// Uploads that may be orphaned, and a sample that identifies s3ferry as the initiator.
 struct Search {
     suspects: Vec<UploadId>,
-    /// An upload that was begun for this: whoever its initiator is, it is we.
+    /// An upload that was created for the search: its initiator is this s3ferry.
     sample: UploadId,
 }
 
 impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<S, D, C, J> {
-    /// Aborts the upload that this invocation began and no journal names, if it is still there.
+    /// Aborts the unjournaled upload of this invocation, if there is one.
     pub(super) async fn abort_unjournaled(&self, key: &ObjectKey, attempt: &mut Attempt) -> Result<(), Failure> {
         if let Some(id) = &attempt.unjournaled {
             self.abort(key, id).await?;
@@ -28,7 +29,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         Ok(())
     }
 
-    /// Ends with `outcome` once no upload of ours is left that may have been begun without anybody's knowledge.
+    /// Aborts orphaned uploads of the key if there may be any, and ends with `outcome`.
     pub(super) async fn end_without_orphaned_uploads(
         &self,
         key: &ObjectKey,
@@ -38,7 +39,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         if !attempt.may_be_orphaned {
             return PassResult::Ended(outcome);
         }
-        // Cut off here, the sample may be left.
+        // If the reconcile is interrupted here, the sample may remain.
         attempt.write_under_way = true;
         let ended = self.abort_orphaned_uploads(key).await;
         attempt.write_under_way = false;
@@ -56,16 +57,17 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         }
     }
 
-    /// Aborts the uploads of a key that we began and that the journal does not name, if they have no parts: whoever was
-    /// about to write one of them down begins anew. One with parts may belong to a process that works without a journal,
-    /// unless it is old.
+    /// Aborts the uploads of a key that s3ferry created and that the journal does not name.
+    ///
+    /// Uploads without parts are aborted: an invocation that was about to journal one creates another.
+    /// An upload with parts may belong to a process without a journal, and is aborted only if it is old.
     async fn abort_orphaned_uploads(&self, key: &ObjectKey) -> Result<(), WriteError> {
         let search = match self.begin_search(key).await {
             Ok(Some(search)) => search,
             Ok(None) => return Ok(()),
-            // Nothing that comes again would mend it, and the key itself is done.
+            // A retry would not help, and the key itself is done.
             Err(WriteError::Failed(failure)) if failure.code == "AccessDenied" => {
-                tracing::warn!(s3.key = %key, %failure, "uploads may be left: the bucket's lifecycle drops them");
+                tracing::warn!(s3.key = %key, %failure, "orphaned uploads may remain: a lifecycle rule can abort them");
                 return Ok(());
             }
             Err(error) => return Err(error),
@@ -75,8 +77,9 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         aborted.map_err(WriteError::Failed)
     }
 
-    /// Lists the uploads of a key that the journal does not name, and begins another one where there are any: how the
-    /// bucket spells who we are is documented for users only, not for roles.
+    /// Lists the unjournaled uploads of a key. If there are any, creates a sample upload to learn s3ferry's initiator.
+    ///
+    /// The format of the initiator is documented for users only, not for roles.
     ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_Initiator.html>
     async fn begin_search(&self, key: &ObjectKey) -> Result<Option<Search>, WriteError> {
@@ -105,20 +108,20 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         Ok(ids)
     }
 
-    /// Aborts those of the suspects that we began, unless they have parts and are young.
+    /// Aborts the suspects that have the initiator of the sample, unless they have parts and are recent.
     async fn abort_like(&self, key: &ObjectKey, search: &Search) -> Result<(), Failure> {
         let listed = self.destination.list_uploads(key).await?;
         let sample = listed.iter().find(|upload| upload.id == search.sample);
         let sample = sample.ok_or_else(|| not_listed(key, &search.sample))?;
         if sample.initiator.is_none() {
-            tracing::warn!(s3.key = %key, "uploads may be left: the bucket does not say who began them");
+            tracing::warn!(s3.key = %key, "orphaned uploads may remain: the bucket does not return initiators");
         }
         let forgotten = self.clock.now().minus(FORGOTTEN_AFTER);
-        let ours = same_initiator(sample, &listed).filter(|upload| search.suspects.contains(&upload.id));
-        for ListedUpload { id, begun, .. } in ours {
+        let own = same_initiator(sample, &listed).filter(|upload| search.suspects.contains(&upload.id));
+        for ListedUpload { id, begun, .. } in own {
             let parts = self.destination.list_parts(key, id).await?;
             if parts.is_some_and(|parts| parts.is_empty() || *begun < forgotten) {
-                tracing::info!(s3.key = %key, s3.upload_id = id.as_str(), "aborts an upload that nobody wrote down");
+                tracing::info!(s3.key = %key, s3.upload_id = id.as_str(), "aborting an orphaned upload");
                 self.abort(key, id).await?;
             }
         }
@@ -126,13 +129,13 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
     }
 }
 
-/// Somebody else who searches took the sample for one that is left.
+/// Returns the failure for a sample that is not listed: a concurrent search aborted it as an orphaned upload.
 fn not_listed(key: &ObjectKey, sample: &UploadId) -> Failure {
     Failure {
         kind: FailureKind::Retry,
         code: "UploadNotListed".to_owned(),
         action: "s3:ListBucketMultipartUploads".to_owned(),
         resource: key.to_string(),
-        detail: format!("upload {} was just begun, and is not listed", sample.as_str()),
+        detail: format!("upload {} was just created and is not listed", sample.as_str()),
     }
 }

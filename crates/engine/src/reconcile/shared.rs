@@ -1,5 +1,7 @@
-//! What a reconcile does more where applications write to the destination, too: every pass examines the versions that the
-//! destination has of the key, so that the pass after a write sees what came of it, and any later pass what a crash left.
+//! The additional steps of a reconcile in shared mode, in which applications also write to the destination.
+//!
+//! Every pass examines the key's versions at the destination. The pass after a write thereby checks its effect, and
+//! after a crash any later pass does.
 
 use s3ferry_core::decide::{
     CopyRefusal, Decision, ReplicationCoverage, SharedSituation, Situation, decide, decide_shared,
@@ -27,7 +29,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         self.policy.ownership == Ownership::Shared
     }
 
-    /// Returns what shared mode requires.
+    /// Returns the state store, which shared mode requires.
     fn state(&self, key: &ObjectKey) -> Result<&UploadSupport<J>, PassResult> {
         let missing = || misconfigured(key, "StateBucketRequired", NEEDS_STATE);
         self.uploads.as_ref().ok_or_else(missing)
@@ -44,7 +46,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         };
         let route = &self.state(key)?.route;
         let shared = SharedSituation {
-            // The marker says what the source's annotations were.
+            // The marker contains the source's annotations.
             situation: Situation {
                 annotations_pending: false,
                 ..situation
@@ -57,10 +59,12 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         Ok(decide_shared(&shared, &self.policy))
     }
 
-    /// Refuses a setup in which nothing could be undone, or in which S3 itself writes copies without a marker.
+    /// Refuses configurations that shared mode does not support.
+    ///
+    /// Without versioning, a wrong write could not be undone. S3 replication writes copies without a marker.
     async fn ensure_shareable(&self, key: &ObjectKey, attempt: &mut Attempt) -> Result<(), PassResult> {
         self.state(key)?;
-        if attempt.may_share {
+        if attempt.is_shareable {
             return Ok(());
         }
         if !self.destination.is_versioned().await.map_err(after_failure)? {
@@ -73,12 +77,13 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
                 &CopyRefusal::ReplicatedByS3,
             ))));
         }
-        attempt.may_share = true;
+        attempt.is_shareable = true;
         Ok(())
     }
 
-    /// Finds out whose the destination's versions of the key are, in shared mode; and takes back what this reconcile wrote
-    /// if the destination did not store what its marker says.
+    /// Examines who wrote the destination's versions of the key, in shared mode.
+    ///
+    /// If the destination did not store this reconcile's copy as its marker requires, the copy is removed.
     pub(super) async fn examine(
         &self,
         key: &ObjectKey,
@@ -95,7 +100,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         let written = attempt.copied.as_ref().and_then(|copy| copy.written.version_id.clone());
         let is_written = written.is_some_and(|written| newest == Some(&VersionName::Id(written)));
         if is_written && examined.owner == VersionOwner::External {
-            return Err(self.take_back_unmarked(key, &examined, attempt).await);
+            return Err(self.remove_unmarked_copy(key, &examined, attempt).await);
         }
         attempt.history = Some(examined);
         Ok(())
@@ -114,12 +119,12 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             return Err(PassResult::ReadAgain);
         }
         history.removed.clone_from(&attempt.removed);
-        let place = ObjectLocation {
+        let location = ObjectLocation {
             bucket: &state.route.destination,
             key,
         };
         loop {
-            match history.examine(place) {
+            match history.examine(location) {
                 Ok(examined) => return Ok(examined),
                 Err(VersionQuestion::Object(version)) => {
                     let read = self.destination.read_version(key, &version).await;
@@ -134,10 +139,11 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         }
     }
 
-    /// Finds out whether the source's object is a copy that s3ferry made in the reverse direction, or what an application
-    /// made of such a copy.
+    /// Returns whether the source object is a copy from the reverse direction.
+    ///
+    /// s3ferry made it, or an application copied such a copy.
     pub(super) async fn source_is_copy(&self, key: &ObjectKey, source: &ObjectState) -> Result<bool, PassResult> {
-        let place = ObjectLocation {
+        let location = ObjectLocation {
             bucket: &self.state(key)?.route.source,
             key,
         };
@@ -147,14 +153,14 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             return Err(PassResult::ReadAgain);
         }
         loop {
-            match history.newest_is_copy(place) {
+            match history.newest_is_copy(location) {
                 Ok(is_copy) => return Ok(is_copy),
                 Err(VersionQuestion::Object(version)) => {
                     let read = self.source.version(key, &version).await;
                     let facts = read.map_err(after_failure)?.facts().cloned();
                     history.objects.insert(version, facts.ok_or(PassResult::ReadAgain)?);
                 }
-                // Only of delete markers, which the newest version is not.
+                // Intents are read for delete markers only, and the newest version is none.
                 Err(VersionQuestion::Intent(version)) => {
                     history.intents.insert(version, None);
                 }
@@ -162,8 +168,8 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         }
     }
 
-    /// Removes a version of s3ferry that hides an external write, and reads again.
-    pub(super) async fn take_back(
+    /// Removes a version of s3ferry that hides an external write, and requests another pass.
+    pub(super) async fn remove_hiding_version(
         &self,
         key: &ObjectKey,
         version: &VersionName,
@@ -185,14 +191,14 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
                 attempt.deleted = false;
                 attempt.precondition_failed()
             }
-            // A dry run asks no service.
+            // In a dry run the failure is of no S3 action.
             Err(failure) if failure.kind.is_passing() || !failure.action.starts_with("s3:") => after_failure(failure),
             Err(failure) => PassResult::Ended(Outcome::Failed(hides(version, hidden, failure))),
         }
     }
 
-    /// Removes a copy that nobody could tell from an external write.
-    async fn take_back_unmarked(
+    /// Removes a copy that cannot be distinguished from an external write.
+    async fn remove_unmarked_copy(
         &self,
         key: &ObjectKey,
         examined: &VersionExamination,
@@ -209,8 +215,8 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         PassResult::Ended(Outcome::Failed(refused(key, &refusal)))
     }
 
-    /// Makes sure that the parts of a copy are those that its marker stands for.
-    pub(super) fn marker_holds(&self, key: &ObjectKey, order: &CopyOrder, plan: &CopyPlan) -> Result<(), PassResult> {
+    /// Refuses a multipart copy whose marker requires the part sizes of the source, if the plan has others.
+    pub(super) fn check_marker(&self, key: &ObjectKey, order: &CopyOrder, plan: &CopyPlan) -> Result<(), PassResult> {
         let marker = Marker::explicit(order.explicit.metadata.as_ref()).filter(|_| self.is_shared());
         if !marker.is_some_and(|marker| marker.needs_the_same_parts() && !plan.replays()) {
             return Ok(());
@@ -219,7 +225,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         Err(PassResult::Ended(Outcome::Failed(refused(key, &refusal))))
     }
 
-    /// Announces the delete of what is at the destination, in shared mode.
+    /// Writes the intent to delete the destination object, in shared mode.
     pub(super) async fn announce(
         &self,
         key: &ObjectKey,
@@ -239,9 +245,11 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
     }
 }
 
-const NEEDS_STATE: &str = "shared ownership announces its deletes in the state bucket: set STATE_BUCKET";
+const NEEDS_STATE: &str = "shared ownership requires a state bucket for its delete intents: set STATE_BUCKET";
 
-/// A version of s3ferry that cannot be removed, as under Object Lock, hides an external write until somebody acts.
+/// Returns the failure for a version of s3ferry that hides an external write and cannot be removed.
+///
+/// Object Lock, for example, prevents the removal. An operator must act.
 fn hides(version: &VersionName, hidden: &VersionName, refused: Failure) -> Failure {
     let detail = format!(
         "version {version}, which s3ferry wrote, hides version {hidden} of an application and was not removed \

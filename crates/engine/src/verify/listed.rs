@@ -1,4 +1,4 @@
-//! What listings show to a verification: every key, or those of a sample.
+//! The listings of a verification: every key, or a sample of the keys.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -10,18 +10,19 @@ use s3ferry_core::verify::{KeySampler, ObjectTotals, ProofMethod, VerificationDe
 
 use crate::diff::{MergedPage, RowSource, merged};
 
-/// A sample to be drawn.
+/// The parameters of a sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SampleRequest {
-    /// How many keys.
+    /// The number of keys in the sample.
     pub size: usize,
-    /// Which sample of so many.
+    /// The seed of the random selection.
     pub seed: u64,
 }
 
-/// Merges two listings as a verification looks at them: every key is a finding unless the listings suffice, and with a
-/// sample only those that were drawn, which come at the end; keys that are on one side alone or of another size are
-/// findings whether they were drawn or not.
+/// Merges two listings for a verification, and returns the keys to compare as findings.
+///
+/// Every key is a finding unless the listings suffice. With a sample, the selected keys follow at the end. Keys that
+/// exist on one side only, or have another size, are always findings.
 pub fn listed(
     source: impl RowSource + 'static,
     destination: impl RowSource + 'static,
@@ -40,17 +41,17 @@ pub fn listed(
     }
 }
 
-/// What listings show of some more keys.
+/// The next keys of the listings.
 #[derive(Debug, Clone, Default)]
 pub struct ListedKeys {
-    /// The keys, and those among them that the listings suffice for.
+    /// The totals of the keys, including those for which the listings suffice.
     pub tally: VerificationTotals,
-    /// The key to be looked at.
+    /// The key to compare.
     pub finding: Option<KeyPair>,
 }
 
 impl ListedKeys {
-    /// Everything before a finding is on both sides and looks equal.
+    /// Counts every key before a finding as equal: the listings show no difference.
     fn of(merged: MergedPage) -> Self {
         let MergedPage { counts, finding } = merged;
         let finding = finding.map(|(pair, _)| pair);

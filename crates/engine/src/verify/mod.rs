@@ -1,5 +1,7 @@
-//! The proof that two buckets are equal: every key looked at as deep as was asked for, and what stays open settled by
-//! checksums or by reading both sides.
+//! The verification that two buckets are equal.
+//!
+//! Every key is compared at the requested depth. Inconclusive contents are compared by computed checksums, or by
+//! reading both objects.
 
 mod listed;
 
@@ -24,25 +26,25 @@ use crate::ports::{Absence, confirm_gone};
 
 pub use self::listed::{ListedKeys, SampleRequest, listed};
 
-/// How often a key is compared anew that changes while it is compared.
+/// The maximum number of comparisons of a key that changes while it is compared.
 const PASSES: u32 = 4;
 
-/// A bucket whose objects are proved equal to another's.
+/// A bucket whose objects are compared.
 pub trait VerifiedBucket: Send + Sync {
-    /// Reads the current object of a key, and those `aspects` of it that a HEAD does not show.
+    /// Reads the current object of a key, and `attributes` of it that a HEAD does not show.
     fn read(
         &self,
         key: &ObjectKey,
         attributes: &AttributeSet,
     ) -> impl Future<Output = Result<ObjectState, Failure>> + Send;
 
-    /// Looks for positive evidence that a key that answered 404 has no current object.
+    /// Lists the versions of a key that answered 404, to confirm that it has no current object.
     fn confirm_absence(&self, key: &ObjectKey) -> impl Future<Output = Result<Absence, Failure>> + Send;
 
-    /// Reads in which parts the object that `facts` describe was uploaded.
+    /// Reads the part sizes of the object that `facts` describe.
     fn layout(&self, key: &ObjectKey, facts: &ObjectFacts) -> impl Future<Output = Result<PartLayout, Failure>> + Send;
 
-    /// Reads all bytes of exactly the object that `facts` describe and hashes them; `None` when it is no longer there.
+    /// Reads and hashes all bytes of exactly the object that `facts` describe; `None` if it no longer exists.
     fn digest(
         &self,
         key: &ObjectKey,
@@ -50,65 +52,65 @@ pub trait VerifiedBucket: Send + Sync {
     ) -> impl Future<Output = Result<Option<ContentHash>, Failure>> + Send;
 }
 
-/// The SHA-256 of a content.
+/// The SHA-256 hash of a content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ContentHash(pub [u8; 32]);
 
-/// What becomes of a content that nothing stored or computed can settle.
+/// The treatment of contents whose stored and computed checksums are inconclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InconclusiveContent {
-    /// It is read on both sides, if it has no more bytes than this.
+    /// Both objects are read, up to a size.
     Read {
         /// The largest object that is read.
         max_bytes: u64,
     },
-    /// It is reported.
+    /// The key is reported as inconclusive.
     Report,
 }
 
-/// Looks at keys on both sides.
+/// Compares the keys of two buckets.
 #[derive(Debug)]
 pub struct Verifier<S, D> {
-    /// The bucket that is migrated.
+    /// The source bucket.
     pub source: S,
-    /// The bucket that is migrated to.
+    /// The destination bucket.
     pub destination: D,
-    /// Its name, which markers of copies are bound to.
+    /// The name of the destination bucket, to which the markers of copies are bound.
     pub destination_name: BucketName,
-    /// What is compared.
+    /// The scope of the comparison.
     pub scope: ComparisonScope,
-    /// What is read besides a HEAD.
+    /// The attributes that are read in addition to a HEAD request.
     pub attributes: AttributeSet,
-    /// What becomes of contents that nothing settles.
+    /// The treatment of inconclusive contents.
     pub inconclusive: InconclusiveContent,
-    /// Checksums that jobs computed of the source's objects.
+    /// Checksums of source objects that S3 Batch Operations jobs computed.
     pub source_checksums: ComputedChecksums,
-    /// Checksums that jobs computed of the destination's objects.
+    /// Checksums of destination objects that S3 Batch Operations jobs computed.
     pub destination_checksums: ComputedChecksums,
-    /// When it begins: retentions that have ended by then are not compared.
+    /// The start of the verification. Retentions that have ended by then are not compared.
     pub now: Timestamp,
-    /// How many keys are looked at at once.
+    /// The number of keys that are compared concurrently.
     pub concurrency: usize,
 }
 
-/// What came of some more keys.
+/// The result of the next keys.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct VerificationProgress {
-    /// What was told of them.
+    /// The totals of the keys.
     pub tally: VerificationTotals,
-    /// The key that is not equal, if one is not.
+    /// The key that is not equal, if any.
     pub not_equal: Option<KeyVerification>,
 }
 
-/// What a look at both sides says.
+/// The result of comparing both objects once.
 enum Outcome {
-    /// Both are equal, and nothing was read that took long.
+    /// Both objects are equal, and their contents were not read.
     Equal(ProofMethod),
-    /// Both are gone.
+    /// Neither side has the object.
     Gone,
-    /// To be looked at once more before it is said.
+    /// A result that holds if both sides are still unchanged afterwards.
     Open(Box<Open>),
-    /// A side changed in between.
+    /// One side changed during the comparison.
     Moved,
 }
 
@@ -117,16 +119,16 @@ struct Open {
     read_bytes: u64,
 }
 
-/// What was found out of two contents.
-enum Settled {
+/// The result of comparing two contents.
+enum ContentComparison {
     Known(ContentFinding, u64),
-    /// Why it cannot be told, and whether checksums of jobs would help.
+    /// Why the comparison is inconclusive, and whether checksums of jobs would help.
     Open(String, bool),
     Moved,
 }
 
 impl<S: VerifiedBucket + 'static, D: VerifiedBucket + 'static> Verifier<S, D> {
-    /// Looks at everything that listings ask for; the order of keys is kept.
+    /// Compares every key that the listings leave open, in key order.
     pub fn verified(
         self: Arc<Self>,
         listed: impl Stream<Item = Result<ListedKeys, Failure>> + Send,
@@ -156,13 +158,13 @@ impl<S: VerifiedBucket + 'static, D: VerifiedBucket + 'static> Verifier<S, D> {
         match self.compared(pair, tally).await {
             Ok(Some(verified_keys)) => Ok(verified_keys),
             Ok(None) => {
-                let reason = "changed whenever it was read: verify it when nobody writes to it".to_owned();
+                let reason = "changed whenever it was read: verify it again once writes have stopped".to_owned();
                 Ok(KeyVerification::Inconclusive {
                     key: DifferentKey::unread(pair, reason),
                     checksums_would_help: false,
                 })
             }
-            // What ails the bucket ails every key; what ails one object is that object's.
+            // A configuration error affects every key; any other failure affects only this object.
             Err(failure) if failure.kind == FailureKind::Configuration => Err(failure),
             Err(failure) => Ok(KeyVerification::Unread {
                 key: DifferentKey::unread(pair, failure.to_string()),
@@ -171,7 +173,7 @@ impl<S: VerifiedBucket + 'static, D: VerifiedBucket + 'static> Verifier<S, D> {
         }
     }
 
-    /// Compares both sides of a key until neither changes in between; `None` where they always do.
+    /// Compares both sides of a key until neither changes during a comparison; `None` if one always changes.
     async fn compared(
         &self,
         pair: &KeyPair,
@@ -179,7 +181,7 @@ impl<S: VerifiedBucket + 'static, D: VerifiedBucket + 'static> Verifier<S, D> {
     ) -> Result<Option<KeyVerification>, Failure> {
         let key = pair.key();
         let (mut source, mut destination) = self.read(pair).await?;
-        for turn in 0..PASSES {
+        for pass in 0..PASSES {
             let open = match self.outcome(key, &source, &destination).await? {
                 Outcome::Equal(means) => {
                     let size_bytes = source.facts().map_or(0, |facts| facts.size_bytes);
@@ -199,7 +201,7 @@ impl<S: VerifiedBucket + 'static, D: VerifiedBucket + 'static> Verifier<S, D> {
             {
                 return Ok(Some(open.verified_keys));
             }
-            if turn == 0 {
+            if pass == 0 {
                 tally.changed += 1;
             }
             (source, destination) = (source_now, destination_now);
@@ -207,7 +209,7 @@ impl<S: VerifiedBucket + 'static, D: VerifiedBucket + 'static> Verifier<S, D> {
         Ok(None)
     }
 
-    /// Reads both sides. A side that a listing named and that answers 404 is gone only if its versions say so.
+    /// Reads both sides. If a listed object answers 404, its absence is confirmed by listing its versions.
     async fn read(&self, pair: &KeyPair) -> Result<(ObjectState, ObjectState), Failure> {
         let key = pair.key();
         let source = async {
@@ -229,11 +231,11 @@ impl<S: VerifiedBucket + 'static, D: VerifiedBucket + 'static> Verifier<S, D> {
         source: &ObjectState,
         destination: &ObjectState,
     ) -> Result<Outcome, Failure> {
-        let place = ObjectLocation {
+        let location = ObjectLocation {
             bucket: &self.destination_name,
             key,
         };
-        let marker = destination.facts().and_then(|facts| Marker::bound(facts, place));
+        let marker = destination.facts().and_then(|facts| Marker::bound(facts, location));
         let by_others = |facts, kinds: &[DifferenceKind]| {
             written_by_others(source.facts(), facts, marker.as_ref(), kinds, self.scope.ownership)
         };
@@ -260,18 +262,18 @@ impl<S: VerifiedBucket + 'static, D: VerifiedBucket + 'static> Verifier<S, D> {
         };
         let judgement = compare_objects(one, other, &known, &self.scope, self.now);
         let mut kinds = judgement.kinds;
-        let settled = match judgement.contents {
-            ContentFinding::Agree(_) | ContentFinding::Differ => Settled::Known(judgement.contents, 0),
-            ContentFinding::AgreeIfInSameParts(means) if self.in_same_parts(key, one, other).await? => {
-                Settled::Known(ContentFinding::Agree(means), 0)
+        let comparison = match judgement.contents {
+            ContentFinding::Agree(_) | ContentFinding::Differ => ContentComparison::Known(judgement.contents, 0),
+            ContentFinding::AgreeIfInSameParts(means) if self.have_same_parts(key, one, other).await? => {
+                ContentComparison::Known(ContentFinding::Agree(means), 0)
             }
             ContentFinding::AgreeIfInSameParts(_) | ContentFinding::Unknown => {
                 self.compare_contents(key, one, other).await?
             }
         };
-        let (reason, checksums_would_help, read_bytes) = match settled {
-            Settled::Moved => return Ok(Outcome::Moved),
-            Settled::Known(ContentFinding::Agree(means), read_bytes) if kinds.is_empty() => {
+        let (reason, checksums_would_help, read_bytes) = match comparison {
+            ContentComparison::Moved => return Ok(Outcome::Moved),
+            ContentComparison::Known(ContentFinding::Agree(means), read_bytes) if kinds.is_empty() => {
                 if read_bytes == 0 {
                     return Ok(Outcome::Equal(means));
                 }
@@ -282,7 +284,7 @@ impl<S: VerifiedBucket + 'static, D: VerifiedBucket + 'static> Verifier<S, D> {
                     read_bytes,
                 })));
             }
-            Settled::Known(ContentFinding::Differ, read_bytes) => {
+            ContentComparison::Known(ContentFinding::Differ, read_bytes) => {
                 if !kinds
                     .iter()
                     .any(|kind| matches!(kind, DifferenceKind::Size | DifferenceKind::Content))
@@ -291,8 +293,8 @@ impl<S: VerifiedBucket + 'static, D: VerifiedBucket + 'static> Verifier<S, D> {
                 }
                 (None, false, read_bytes)
             }
-            Settled::Known(_, read_bytes) => (None, false, read_bytes),
-            Settled::Open(reason, would_help) => {
+            ContentComparison::Known(_, read_bytes) => (None, false, read_bytes),
+            ContentComparison::Open(reason, would_help) => {
                 kinds.push(DifferenceKind::Inconclusive);
                 (Some(reason), would_help, 0)
             }
@@ -308,8 +310,8 @@ impl<S: VerifiedBucket + 'static, D: VerifiedBucket + 'static> Verifier<S, D> {
         })))
     }
 
-    /// Tells whether both objects were uploaded in the same parts, as far as that can be told.
-    async fn in_same_parts(
+    /// Returns whether both objects have the same known part sizes.
+    async fn have_same_parts(
         &self,
         key: &ObjectKey,
         source: &ObjectFacts,
@@ -323,20 +325,20 @@ impl<S: VerifiedBucket + 'static, D: VerifiedBucket + 'static> Verifier<S, D> {
         Ok(source != PartLayout::Unknown && source == destination)
     }
 
-    /// Settles contents that nothing stored or computed settles.
+    /// Compares contents whose stored and computed checksums are inconclusive, by reading them if permitted.
     async fn compare_contents(
         &self,
         key: &ObjectKey,
         source: &ObjectFacts,
         destination: &ObjectFacts,
-    ) -> Result<Settled, Failure> {
+    ) -> Result<ContentComparison, Failure> {
         let nothing = match self.scope.depth {
             VerificationDepth::Listing | VerificationDepth::Head => "nothing that both sides store can be compared",
             VerificationDepth::Checksum => "no hash of the whole content is stored on both sides",
         };
-        let open = |why: String, would_help| Ok(Settled::Open(format!("{nothing}, and {why}"), would_help));
+        let open = |why: String, would_help| Ok(ContentComparison::Open(format!("{nothing}, and {why}"), would_help));
         let max_bytes = match self.inconclusive {
-            InconclusiveContent::Report => return open("contents were not to be read".to_owned(), true),
+            InconclusiveContent::Report => return open("the contents may not be read".to_owned(), true),
             InconclusiveContent::Read { max_bytes } => max_bytes,
         };
         for (side, facts) in [("source", source), ("destination", destination)] {
@@ -360,14 +362,14 @@ impl<S: VerifiedBucket + 'static, D: VerifiedBucket + 'static> Verifier<S, D> {
             self.destination.digest(key, destination),
         );
         let (Some(one), Some(other)) = digests.await? else {
-            return Ok(Settled::Moved);
+            return Ok(ContentComparison::Moved);
         };
         let contents = if one == other {
             ContentFinding::Agree(ProofMethod::Read)
         } else {
             ContentFinding::Differ
         };
-        Ok(Settled::Known(contents, source.size_bytes.saturating_mul(2)))
+        Ok(ContentComparison::Known(contents, source.size_bytes.saturating_mul(2)))
     }
 }
 

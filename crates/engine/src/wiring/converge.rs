@@ -1,4 +1,4 @@
-//! Brings one bucket to what is wanted, in turns that each start from what is there.
+//! Brings the configuration of one bucket to the desired state, in passes that each start with reading it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -16,103 +16,105 @@ use super::snapshot::{
     was_switched_on,
 };
 
-/// How often a bucket is read afresh before the work is given up: three writes, and others that write meanwhile.
-const PASSES: usize = 20;
+/// The maximum number of passes: three writes, and repetitions because of concurrent writes.
+const MAX_PASSES: usize = 20;
 
-/// How often a change is looked for before its write counts as overwritten.
-const LOOKS: usize = 30;
+/// The number of polls without a change after which its write counts as overwritten.
+const MAX_POLLS: usize = 30;
 
-/// How often a change may be overwritten before the work is given up with its name. Each time takes as long as a change is
-/// looked for, and the function has 300 seconds.
-const OVERWRITES: usize = 5;
+/// The number of overwritten changes after which the request fails and names the change.
+///
+/// Each overwritten change takes all its polls, and the function has 300 seconds.
+const MAX_OVERWRITES: usize = 5;
 
-/// How often in a row a change must be seen: one answer alone may come from the only place that has it yet.
-const SIGHTINGS: usize = 2;
+/// The number of consecutive polls that must return a change. A single response may come from the only host that has
+/// it.
+const CONSECUTIVE_POLLS: usize = 2;
 
-/// The time between two looks.
+/// The wait between two polls.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How often a denial is waited out: what a role may do takes some seconds to spread after the stack has changed it.
-pub(super) const DENIALS: usize = 6;
+/// The maximum number of retries of a denied request: a change of a role's permissions takes seconds to propagate.
+pub(super) const MAX_DENIALS: usize = 6;
 
-/// The time after a failure that passes, such as a queue policy that S3 does not know of yet.
+/// The wait after a transient failure, such as a queue policy that has not propagated to S3.
 pub(super) const AFTER_FAILURE: Duration = Duration::from_secs(5);
 
-/// What a bucket has in the end.
+/// The configuration of a bucket once it is wired.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct WiringResult {
-    /// Whether it keeps versions, where that was asked.
+    /// The versioning state, if it was read.
     pub(super) versioning: Option<Versioning>,
-    /// Whether that was switched on just now: for 15 minutes existing keys may answer 404.
+    /// Whether this request enabled versioning: for 15 minutes existing keys may answer 404.
     ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/manage-versioning-examples.html>
     pub(super) versioning_enabled_now: bool,
-    /// The Id of our entry, when S3 sends events to our queue.
+    /// The Id of s3ferry's notification entry, if S3 sends events to the queue.
     pub(super) notification_id: Option<String>,
-    /// Event types that S3 refused, and that the bucket is wired without.
+    /// Event types that S3 rejected and the notification omits.
     pub(super) omitted_events: Vec<&'static str>,
-    /// Whether S3 sends events to `EventBridge`.
+    /// Whether `EventBridge` delivery is enabled.
     pub(super) event_bridge: bool,
-    /// The Id of our replication rule, when there is one.
+    /// The Id of s3ferry's replication rule, if there is one.
     pub(super) replication_rule_id: Option<String>,
 }
 
-/// One bucket and what is wanted of it.
+/// One bucket and its desired configuration.
 #[derive(Debug)]
 pub(super) struct WiringJob<'a, P: WiringPorts> {
     pub(super) ports: &'a P,
     pub(super) name: &'a BucketName,
     pub(super) bucket: P::Bucket,
-    /// Without one nothing is kept; only a removal goes without.
+    /// The store for backups. Only a removal may work without one.
     pub(super) backup: Option<P::Backup>,
     pub(super) owner: &'a OwnerId,
-    /// Names the backup of this change.
+    /// The request's id, which names the backup of this change.
     pub(super) request_id: &'a str,
     pub(super) desired: DesiredConfiguration,
-    /// Whether everything is to go, which does not fail for want of a place for backups.
+    /// Whether all entries are removed. A removal does not fail if the bucket for backups is missing.
     pub(super) removal: bool,
-    /// Whether a write was tried.
+    /// Whether a write was attempted.
     pub(super) touched: AtomicBool,
-    /// Our own rules on the event bus.
+    /// The event rules of this stack.
     pub(super) own_event_rules: Vec<String>,
-    /// The replication role that goes away with this change.
-    pub(super) leaving_role: Option<String>,
+    /// The replication role that this change removes.
+    pub(super) removed_role: Option<String>,
 }
 
-/// How a turn ended.
+/// The result of a pass.
 enum PassOutcome<R> {
-    /// There was nothing left to write.
-    Settled(ConfigurationSnapshot<R>),
-    /// A write is seen by everybody.
+    /// The bucket has the desired configuration.
+    Converged(ConfigurationSnapshot<R>),
+    /// A write was made and propagated.
     Wrote { versioning: bool },
-    /// Somebody else wrote.
-    Moved,
-    /// Something else reverted what was written.
+    /// The configuration changed concurrently.
+    Changed,
+    /// The change was reverted after the write.
     Overwritten { what: String },
 }
 
-/// Brings the bucket to what is wanted; nothing is written where nothing differs.
+/// Brings the bucket to its desired configuration. Writes nothing if nothing differs.
 ///
-/// Where S3 refuses the notification, it is wired without the event types that not every region has; if S3 refuses that
-/// too, the first refusal is the reason.
+/// If S3 rejects the notification, the event types that not every region offers are omitted one by one.
+/// If S3 rejects every variant, the first rejection is returned.
 pub(super) async fn converge<P: WiringPorts>(job: &mut WiringJob<'_, P>) -> Result<WiringResult, WiringError> {
     let mut versioning_enabled_now = false;
     let mut omitted_events = Vec::new();
     let mut first_refusal = None;
     let mut last_failure = None;
     let (mut denials, mut overwrites) = (0, 0);
-    for _ in 0..PASSES {
+    for _ in 0..MAX_PASSES {
         match job.pass().await {
-            Ok(PassOutcome::Settled(seen)) => return Ok(job.wired(&seen, versioning_enabled_now, omitted_events)),
+            Ok(PassOutcome::Converged(seen)) => return Ok(job.wired(&seen, versioning_enabled_now, omitted_events)),
             Ok(PassOutcome::Wrote { versioning }) => versioning_enabled_now |= versioning,
-            Ok(PassOutcome::Moved) => {
-                tracing::warn!(s3.bucket = %job.name, "the bucket's configuration changed meanwhile; starting over");
+            Ok(PassOutcome::Changed) => {
+                tracing::warn!(s3.bucket = %job.name, "bucket configuration changed concurrently, reading it again");
                 job.ports.time().pause(POLL_INTERVAL).await;
             }
             Ok(PassOutcome::Overwritten { what }) => {
                 overwrites += 1;
-                tracing::warn!(s3.bucket = %job.name, what, overwrites, "a change was reverted; starting over");
-                if overwrites == OVERWRITES {
+                tracing::warn!(s3.bucket = %job.name, what, overwrites, "change was reverted, writing it again");
+                if overwrites == MAX_OVERWRITES {
                     return Err(WiringError::Overwritten {
                         bucket: job.name.clone(),
                         what,
@@ -120,33 +122,33 @@ pub(super) async fn converge<P: WiringPorts>(job: &mut WiringJob<'_, P>) -> Resu
                     });
                 }
             }
-            Err(WiringError::Failed(failure)) if is_denial(&failure) && denials < DENIALS => {
+            Err(WiringError::Failed(failure)) if is_denial(&failure) && denials < MAX_DENIALS => {
                 denials += 1;
-                tracing::warn!(s3.bucket = %job.name, %failure, "trying again");
+                tracing::warn!(s3.bucket = %job.name, %failure, "access denied, retrying");
                 job.ports.time().pause(AFTER_FAILURE).await;
             }
             Err(WiringError::Failed(failure)) if is_refused_notification(&failure) => {
                 let Some((desired, event)) = job.desired.without_newest_event() else {
                     return Err(first_refusal.unwrap_or(failure).into());
                 };
-                tracing::warn!(s3.bucket = %job.name, event, %failure, "trying without an event type");
+                tracing::warn!(s3.bucket = %job.name, event, %failure, "notification rejected, omitting an event type");
                 job.desired = desired;
                 omitted_events.push(event);
                 first_refusal.get_or_insert(failure);
             }
             Err(WiringError::Failed(failure)) if failure.kind == FailureKind::Retry => {
-                tracing::warn!(s3.bucket = %job.name, %failure, "trying again");
+                tracing::warn!(s3.bucket = %job.name, %failure, "transient failure, retrying");
                 last_failure = Some(failure);
                 job.ports.time().pause(AFTER_FAILURE).await;
             }
             Err(error) => return Err(error),
         }
     }
-    let inconclusive = WiringError::Unsettled {
+    let still_changing = WiringError::StillChanging {
         bucket: job.name.clone(),
-        turns: PASSES,
+        passes: MAX_PASSES,
     };
-    Err(last_failure.map_or(inconclusive, WiringError::Failed))
+    Err(last_failure.map_or(still_changing, WiringError::Failed))
 }
 
 type RuleOf<P> = <<P as WiringPorts>::Bucket as BucketConfiguration>::Rule;
@@ -159,15 +161,15 @@ impl<P: WiringPorts> WiringJob<'_, P> {
         let compose = |id: &str, priority, terms: &_| self.bucket.compose(id, priority, terms);
         let changes = plan(&seen, self.owner, &self.desired, switch, compose)?;
         let Some(change) = changes.into_iter().next() else {
-            return Ok(PassOutcome::Settled(seen));
+            return Ok(PassOutcome::Converged(seen));
         };
         self.back_up(&seen, &change).await?;
         if self.read().await? != seen {
-            return Ok(PassOutcome::Moved);
+            return Ok(PassOutcome::Changed);
         }
         self.write(&change).await?;
         if !self.appears(&change).await? {
-            let what = self.named(&seen, &change);
+            let what = self.name_of(&seen, &change);
             return Ok(PassOutcome::Overwritten { what });
         }
         self.note_switched_off(&seen, &change).await?;
@@ -188,10 +190,12 @@ impl<P: WiringPorts> WiringJob<'_, P> {
         })
     }
 
-    /// Decides about the switch: it goes off only where this owner switched it on and nobody else listens.
+    /// Decides about `EventBridge` delivery.
+    ///
+    /// It is disabled only if this owner enabled it and no other rule listens to the bucket.
     async fn switch(&self, seen: &ConfigurationSnapshot<RuleOf<P>>) -> Result<EventBridgeSwitch, Failure> {
         if self.desired.event_bridge {
-            self.share_switch(seen).await?;
+            self.record_switch_owner(seen).await?;
             return Ok(EventBridgeSwitch::On);
         }
         if !seen.notification.event_bridge {
@@ -209,13 +213,14 @@ impl<P: WiringPorts> WiringJob<'_, P> {
         if listening.is_empty() {
             return Ok(EventBridgeSwitch::Off);
         }
-        tracing::info!(s3.bucket = %self.name, rules = ?listening, "EventBridge stays on: other rules listen");
+        tracing::info!(s3.bucket = %self.name, rules = ?listening, "EventBridge delivery stays: other rules use it");
         Ok(EventBridgeSwitch::AsItIs)
     }
 
-    /// Decides once who switched on what is on already: where only other stacks of s3ferry listen, one of them did, and
-    /// the last one of them all switches it off.
-    async fn share_switch(&self, seen: &ConfigurationSnapshot<RuleOf<P>>) -> Result<(), Failure> {
+    /// Records once who enabled an `EventBridge` delivery that is already enabled.
+    ///
+    /// If only other stacks of s3ferry listen, one of them enabled it, and the last of these stacks disables it.
+    async fn record_switch_owner(&self, seen: &ConfigurationSnapshot<RuleOf<P>>) -> Result<(), Failure> {
         let Some(backup) = self.backup.as_ref().filter(|_| seen.notification.event_bridge) else {
             return Ok(());
         };
@@ -231,9 +236,9 @@ impl<P: WiringPorts> WiringJob<'_, P> {
         backup.save(EVENT_BRIDGE, &switched_on_note(shared)).await
     }
 
-    /// Foreign rules that work as a role of this stack would stop working without anybody noticing.
+    /// Refuses to remove a role that foreign replication rules use: they would stop working without a visible error.
     async fn refuse_to_orphan_rules(&self, seen: &ConfigurationSnapshot<RuleOf<P>>) -> Result<(), WiringError> {
-        let (Some(role), Some(replication)) = (&self.leaving_role, &seen.replication) else {
+        let (Some(role), Some(replication)) = (&self.removed_role, &seen.replication) else {
             return Ok(());
         };
         let rules = replication.foreign_names(self.owner);
@@ -241,7 +246,7 @@ impl<P: WiringPorts> WiringJob<'_, P> {
             return Ok(());
         }
         let note = self.load(REPLICATION_ROLE).await?;
-        // A role that was the bucket's before us belongs to somebody else and stays.
+        // A role that the bucket had before s3ferry belongs to its owner and stays.
         if note.and_then(|note| added_role(&note)).as_ref() != Some(role) {
             return Ok(());
         }
@@ -254,7 +259,7 @@ impl<P: WiringPorts> WiringJob<'_, P> {
         match change {
             ConfigurationWrite::EnableVersioning => self.bucket.enable_versioning().await,
             ConfigurationWrite::Notification(configuration) => {
-                // Without an entry of ours, a foreign one whose target is gone must not be in the way.
+                // A removal must not fail because the target of a foreign entry no longer exists.
                 let check = self.desired.subscription.is_some();
                 self.bucket.put_notification(configuration, check).await
             }
@@ -262,26 +267,26 @@ impl<P: WiringPorts> WiringJob<'_, P> {
         }
     }
 
-    /// Names what a change writes.
-    fn named(&self, seen: &ConfigurationSnapshot<RuleOf<P>>, change: &ConfigurationWrite<RuleOf<P>>) -> String {
+    /// Returns a name of the configuration that a change writes.
+    fn name_of(&self, seen: &ConfigurationSnapshot<RuleOf<P>>, change: &ConfigurationWrite<RuleOf<P>>) -> String {
         match change {
             ConfigurationWrite::EnableVersioning => "versioning".to_owned(),
             ConfigurationWrite::Notification(wanted)
                 if wanted.entries().eq(seen.notification.entries()) && switches(seen, change).is_some() =>
             {
-                "the EventBridge notification".to_owned()
+                "the EventBridge delivery".to_owned()
             }
             ConfigurationWrite::Notification(_) => format!("the notification entry `{}`", self.owner),
             ConfigurationWrite::Replication(_) => format!("the replication rule `{}`", self.owner),
         }
     }
 
-    /// Waits until the bucket answers with our part of the change. What others wrote meanwhile does not matter here.
+    /// Polls until the bucket returns s3ferry's part of the change. Concurrent changes of other entries are ignored.
     async fn appears(&self, change: &ConfigurationWrite<RuleOf<P>>) -> Result<bool, Failure> {
         let mut sightings = 0;
-        for _ in 0..LOOKS {
+        for _ in 0..MAX_POLLS {
             sightings = if self.is_seen(change).await? { sightings + 1 } else { 0 };
-            if sightings == SIGHTINGS {
+            if sightings == CONSECUTIVE_POLLS {
                 return Ok(true);
             }
             self.ports.time().pause(POLL_INTERVAL).await;
@@ -332,7 +337,7 @@ impl<P: WiringPorts> WiringJob<'_, P> {
     }
 }
 
-/// What is kept of a change, so that it can be taken back.
+/// The backups that make a change reversible.
 impl<P: WiringPorts> WiringJob<'_, P> {
     async fn back_up(
         &self,
@@ -380,7 +385,7 @@ impl<P: WiringPorts> WiringJob<'_, P> {
         }
     }
 
-    /// A removal takes out our own entries, for which no backup is needed; the bucket for it may be gone already.
+    /// Ignores a missing bucket for backups in a removal: removing s3ferry's own entries requires no backup.
     fn tolerate(&self, saved: Result<(), Failure>) -> Result<(), Failure> {
         match saved {
             Err(failure) if self.removal && bucket_is_missing(&failure) => {
@@ -392,7 +397,7 @@ impl<P: WiringPorts> WiringJob<'_, P> {
     }
 }
 
-/// Returns the switch's new position if the change moves it.
+/// Returns the new state of `EventBridge` delivery, if the change switches it.
 fn switches<R>(seen: &ConfigurationSnapshot<R>, change: &ConfigurationWrite<R>) -> Option<bool> {
     match change {
         ConfigurationWrite::Notification(wanted) if wanted.event_bridge != seen.notification.event_bridge => {
@@ -402,7 +407,7 @@ fn switches<R>(seen: &ConfigurationSnapshot<R>, change: &ConfigurationWrite<R>) 
     }
 }
 
-/// Returns the replication role that the bucket has by the change and had not before.
+/// Returns the replication role that the change sets, if it differs from the previous one.
 fn sets_role<'a, R>(seen: &ConfigurationSnapshot<R>, change: &'a ConfigurationWrite<R>) -> Option<&'a str> {
     let ConfigurationWrite::Replication(Some(wanted)) = change else {
         return None;

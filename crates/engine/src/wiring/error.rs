@@ -1,68 +1,68 @@
-//! Why a bucket is not wired.
+//! The errors of the bucket wiring.
 
 use s3ferry_core::failure::Failure;
 use s3ferry_core::names::BucketName;
 use s3ferry_core::preflight::UnfitBucket;
 use s3ferry_core::wiring::{InvalidProperties, WiringRefusal};
 
-/// Says why a bucket is not wired as it was asked for.
+/// The reason why a bucket was not wired as requested.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum WiringError {
     /// The properties are not valid.
     #[error(transparent)]
     Invalid(#[from] InvalidProperties),
-    /// `CloudFormation` did not say what it is about.
+    /// The request of `CloudFormation` lacks fields.
     #[error("the request lacks {0}")]
     IncompleteRequest(String),
-    /// `CloudFormation` asked for something unknown.
+    /// The request type of `CloudFormation` is unknown.
     #[error("the request type `{0}` is not known, expected: Create or Update or Delete")]
     UnknownRequest(String),
-    /// The buckets are not what the migration needs.
-    #[error("{unfit}{}", way_out(.unfit))]
+    /// A bucket does not meet the requirements of the migration.
+    #[error("{unfit}{}", advice(.unfit))]
     Unfit {
-        /// What does not fit.
+        /// The requirement that is not met.
         #[from]
         unfit: UnfitBucket,
     },
-    /// It must not be done.
+    /// The change was refused.
     #[error(transparent)]
     Refused(#[from] WiringRefusal),
-    /// It could not be done.
+    /// A request to AWS failed.
     #[error(transparent)]
     Failed(#[from] Failure),
-    /// Something else kept writing.
+    /// Another writer continued to change the configuration.
     #[error(
-        "the configuration of bucket {bucket} was still changing after {turns} attempts: something else writes it at \
-         the same time; try again when it does not"
+        "the configuration of bucket {bucket} was still changing after {passes} attempts: something else writes it at \
+         the same time; deploy again once that has stopped"
     )]
-    Unsettled {
-        /// The bucket.
+    StillChanging {
+        /// The bucket's name.
         bucket: BucketName,
-        /// How often it was read afresh.
-        turns: usize,
+        /// The number of passes.
+        passes: usize,
     },
-    /// Something else reverts what is written.
+    /// Another writer reverts the changes.
     #[error(
-        "{what} of bucket {bucket} was written {times} times and reverted each time: something else, such as Terraform or \
-         another stack, writes the configuration of this bucket; add {what} there, or stop it from writing, then deploy \
-         again"
+        "{what} of bucket {bucket} was written {times} times and reverted each time: something else, such as Terraform \
+         or another stack, writes the configuration of this bucket; add {what} there, or stop it from writing, then \
+         deploy again"
     )]
     Overwritten {
-        /// The bucket.
+        /// The bucket's name.
         bucket: BucketName,
-        /// What is reverted.
+        /// The name of the reverted configuration.
         what: String,
-        /// How often it was.
+        /// The number of reverted writes.
         times: usize,
     },
 }
 
-/// Names the parameter of the stack that a bucket in another region belongs to.
-fn way_out(unfit: &UnfitBucket) -> String {
+/// Returns advice on which stack parameter to change.
+fn advice(unfit: &UnfitBucket) -> String {
     match unfit {
         UnfitBucket::Elsewhere { found, .. } => format!(
-            "; if it is the destination bucket, set DestinationRegion={found}; a source bucket's stack is deployed in the \
-             bucket's own region"
+            "; if it is the destination bucket, set DestinationRegion={found}; a source bucket's stack is deployed in \
+             the bucket's own region"
         ),
         UnfitBucket::Key { .. } => "; S3 uses keys of the bucket's own region only".to_owned(),
         UnfitBucket::Unshareable { .. } | UnfitBucket::Unreplicable { .. } | UnfitBucket::Unlockable { .. } => {

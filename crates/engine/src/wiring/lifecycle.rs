@@ -1,4 +1,4 @@
-//! One request of `CloudFormation`, from properties to answer.
+//! The handling of one request of `CloudFormation`, from its properties to the response.
 
 use s3ferry_core::custom_resource::{
     CustomResourceRequest, CustomResourceRequestType, CustomResourceResponse, is_unwired, physical_id, unwired_id,
@@ -16,7 +16,7 @@ use super::failures::bucket_is_missing;
 use super::fitness::check_buckets;
 use super::ports::WiringPorts;
 
-/// Carries out a request and says how it ended. An answer is made in every case.
+/// Carries out a request and returns its response. There is a response in every case.
 pub async fn carry_out<P: WiringPorts>(ports: &P, request: &CustomResourceRequest) -> CustomResourceResponse {
     let owner = request.owner();
     match &request.request_type {
@@ -58,7 +58,7 @@ async fn wire<P: WiringPorts>(ports: &P, request: &CustomResourceRequest, owner:
         return failed(request, former.clone(), &refusal.into());
     }
     let is_new = request.request_type == CustomResourceRequestType::Create;
-    // An update that names the same buckets is not refused for what became of them: neither is its rollback, then.
+    // An update that names the same buckets is not checked, so that a rollback succeeds even if a bucket has changed.
     let is_checked = is_new || WiringProperties::names_other_buckets(&request.properties, &request.old_properties);
     if is_checked && let Err(error) = check_buckets(ports, &properties).await {
         let id = if is_new { unwired_id(owner) } else { id };
@@ -68,16 +68,18 @@ async fn wire<P: WiringPorts>(ports: &P, request: &CustomResourceRequest, owner:
     let mut job = wiring_job(ports, request, owner, &properties, former.as_ref());
     match converge(&mut job).await {
         Ok(wired) => CustomResourceResponse::success(request, id, data(&wired)),
-        // Nothing was written, so there is nothing to undo, even where the bucket cannot be reached.
+        // Nothing was written, so there is nothing to undo, even if the bucket is not accessible.
         Err(error) if is_new && !job.touched.load(Ordering::Relaxed) => failed(request, unwired_id(owner), &error),
-        Err(error) if is_new => abandoned(ports, request, owner, &properties, &error).await,
+        Err(error) if is_new => undo_create(ports, request, owner, &properties, &error).await,
         Err(error) => failed(request, id, &error),
     }
 }
 
-/// Takes out what a resource that never came to be has left on the bucket. When nothing is left, the id says so: then
-/// its Delete succeeds, whatever keeps us from the bucket.
-async fn abandoned<P: WiringPorts>(
+/// Removes the entries of a resource whose creation failed.
+///
+/// If all are removed, the resource id records that. The Delete of the resource then succeeds even if the bucket is not
+/// accessible.
+async fn undo_create<P: WiringPorts>(
     ports: &P,
     request: &CustomResourceRequest,
     owner: &OwnerId,
@@ -87,7 +89,7 @@ async fn abandoned<P: WiringPorts>(
     match remove(ports, request, owner, &RemovalProperties::from(properties)).await {
         Ok(()) => failed(request, unwired_id(owner), error),
         Err(undoing) => {
-            let reason = format!("{error}; and what was done so far could not be undone: {undoing}");
+            let reason = format!("{error}; and the changes made so far could not be undone: {undoing}");
             CustomResourceResponse::failed(request, request.former_physical_id(), &reason)
         }
     }
@@ -103,13 +105,13 @@ async fn removed<P: WiringPorts>(
         return Ok(());
     }
     let Some(properties) = RemovalProperties::parse(&request.properties) else {
-        tracing::info!("nothing to remove: the properties name no bucket that could have been wired");
+        tracing::info!("nothing to remove: the properties name no valid bucket");
         return Ok(());
     };
     remove(ports, request, owner, &properties).await
 }
 
-/// Takes our entries out of a bucket; one that is gone has none.
+/// Removes s3ferry's entries from a bucket. A bucket that does not exist has none.
 async fn remove<P: WiringPorts>(
     ports: &P,
     request: &CustomResourceRequest,
@@ -129,12 +131,12 @@ async fn remove<P: WiringPorts>(
         removal: true,
         touched: AtomicBool::new(false),
         own_event_rules: properties.event_rule.iter().cloned().collect(),
-        leaving_role: properties.replication_role_arn.clone(),
+        removed_role: properties.replication_role_arn.clone(),
     };
     match converge(&mut job).await {
         Ok(_) => Ok(()),
         Err(WiringError::Failed(failure)) if bucket_is_missing(&failure) => {
-            tracing::info!(s3.bucket = %source, "nothing to remove: the bucket is gone");
+            tracing::info!(s3.bucket = %source, "nothing to remove: the bucket does not exist");
             Ok(())
         }
         Err(error) => Err(error),
@@ -167,11 +169,11 @@ fn wiring_job<'a, P: WiringPorts>(
             .into_iter()
             .chain(former_event_rule)
             .collect(),
-        leaving_role: role_before.filter(|role| properties.replication_role_arn.as_ref() != Some(role)),
+        removed_role: role_before.filter(|role| properties.replication_role_arn.as_ref() != Some(role)),
     }
 }
 
-/// What templates can read of the resource; each name is always there.
+/// Returns the attributes of the resource for `Fn::GetAtt`. Each attribute is always present.
 fn data(wired: &WiringResult) -> Map<String, Value> {
     let pairs = [
         (
@@ -196,7 +198,7 @@ fn data(wired: &WiringResult) -> Map<String, Value> {
         .collect()
 }
 
-/// Spells the omitted event types for an output of the stack, which must not be empty.
+/// Returns the omitted event types as text for a stack output, which must not be empty.
 fn omitted(events: &[&str]) -> String {
     if events.is_empty() {
         "none".to_owned()

@@ -1,9 +1,9 @@
-//! Wires a source bucket that exists already, and takes the wiring out again.
+//! The bucket wiring: merges s3ferry's entries into the configuration of an existing bucket, and removes them.
 //!
-//! [`carry_out`] answers one request of `CloudFormation`. Below it, one bucket is brought to what is wanted, in turns:
-//! read everything, decide, back up, read again, write one thing, read until it is seen. A turn that finds the
-//! bucket changed under it starts over; a turn that finds nothing to do ends the work. Everything that can be refused
-//! is refused in the turn's decision, before its write.
+//! [`carry_out`] handles one request of `CloudFormation`. It brings one bucket to its desired configuration in passes.
+//! A pass reads the configuration, decides, writes a backup, reads again, makes one write and polls until it shows.
+//! If the bucket changed concurrently, another pass follows. A pass with nothing to write is the last one.
+//! Every refusal is part of a pass's decision, before its write.
 
 mod converge;
 mod error;

@@ -1,4 +1,4 @@
-//! What has to be written to bring a bucket to what is wanted. No I/O here.
+//! The plan of the writes that bring a bucket to its desired configuration. It makes no requests.
 
 use s3ferry_core::wiring::{
     DesiredConfiguration, NotificationConfiguration, OwnerId, ReplicationConfiguration, ReplicationTerms, Versioning,
@@ -7,18 +7,18 @@ use s3ferry_core::wiring::{
 
 use super::snapshot::ConfigurationSnapshot;
 
-/// What is to happen to the switch that sends a bucket's events to `EventBridge`.
+/// The desired state of a bucket's `EventBridge` delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum EventBridgeSwitch {
-    /// It is needed.
+    /// Enabled: s3ferry requires it.
     On,
-    /// It is not needed, and may be needed by somebody else.
+    /// Unchanged: s3ferry does not require it, and another rule may.
     AsItIs,
-    /// It was switched on by us, and nobody needs it.
+    /// Disabled: s3ferry enabled it, and no rule requires it.
     Off,
 }
 
-/// One write.
+/// One write to a bucket's configuration.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum ConfigurationWrite<R> {
     EnableVersioning,
@@ -26,7 +26,7 @@ pub(super) enum ConfigurationWrite<R> {
     Replication(Option<ReplicationConfiguration<R>>),
 }
 
-/// Lists the writes that are needed, in their order, or says why none of them may be made.
+/// Returns the required writes in order, or the reason why none may be made.
 pub(super) fn plan<R: Clone + PartialEq>(
     seen: &ConfigurationSnapshot<R>,
     owner: &OwnerId,

@@ -1,4 +1,4 @@
-//! What the wiring needs of the world.
+//! The ports of the bucket wiring: traits through which it reaches AWS and the clock.
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -12,21 +12,21 @@ use s3ferry_core::wiring::{
 };
 use serde::Serialize;
 
-/// The configuration of one bucket. S3 may answer with what was there before a change for a while.
+/// The configuration of one bucket. After a change, S3 may return the previous configuration for some time.
 pub trait BucketConfiguration: Send + Sync {
-    /// A whole replication rule; foreign ones are given back as they were read.
+    /// A complete replication rule. Foreign rules are written back unchanged.
     type Rule: Clone + PartialEq + Debug + Serialize + Send + Sync;
 
-    /// Reads whether the bucket keeps versions.
+    /// Reads the versioning state.
     fn versioning(&self) -> impl Future<Output = Result<Versioning, Failure>> + Send;
 
-    /// Switches versioning on.
+    /// Enables versioning.
     fn enable_versioning(&self) -> impl Future<Output = Result<(), Failure>> + Send;
 
-    /// Reads the notification configuration; a bucket without any has an empty one.
+    /// Reads the notification configuration, which is empty for a bucket without one.
     fn notification(&self) -> impl Future<Output = Result<NotificationConfiguration, Failure>> + Send;
 
-    /// Replaces the whole notification configuration; `check` lets S3 test every target first.
+    /// Replaces the complete notification configuration. With `check`, S3 validates every target first.
     fn put_notification(
         &self,
         configuration: &NotificationConfiguration,
@@ -37,40 +37,40 @@ pub trait BucketConfiguration: Send + Sync {
     fn replication(&self)
     -> impl Future<Output = Result<Option<ReplicationConfiguration<Self::Rule>>, Failure>> + Send;
 
-    /// Replaces the whole replication configuration, or removes it.
+    /// Replaces the complete replication configuration, or deletes it.
     fn put_replication(
         &self,
         configuration: Option<&ReplicationConfiguration<Self::Rule>>,
     ) -> impl Future<Output = Result<(), Failure>> + Send;
 
-    /// Makes a replication rule with an Id and a priority that says what `terms` say.
+    /// Builds a replication rule from an Id, a priority and terms.
     fn compose(&self, id: &str, priority: i32, terms: &ReplicationTerms) -> Self::Rule;
 }
 
-/// Where one owner keeps what one bucket's configuration was.
+/// The store for one owner's backups of one bucket's configuration.
 pub trait WiringBackup: Send + Sync {
-    /// Keeps a text under a name, unless there is one of that name.
+    /// Writes a text under a name, unless the name has one.
     fn save_once(&self, name: &str, text: &str) -> impl Future<Output = Result<(), Failure>> + Send;
 
-    /// Keeps a text under a name in the place of what was there.
+    /// Writes a text under a name, and replaces a previous one.
     fn save(&self, name: &str, text: &str) -> impl Future<Output = Result<(), Failure>> + Send;
 
-    /// Reads a text.
+    /// Reads the text of a name.
     fn load(&self, name: &str) -> impl Future<Output = Result<Option<String>, Failure>> + Send;
 }
 
-/// A rule that may depend on a bucket's events.
+/// An event rule that may depend on a bucket's events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listener {
-    /// Its name.
+    /// The name of the rule.
     pub name: String,
-    /// Whether a stack of s3ferry made it.
+    /// Whether a stack of s3ferry created the rule.
     pub is_of_s3ferry: bool,
 }
 
 /// The rules of the default event bus.
 pub trait EventRules: Send + Sync {
-    /// Names the rules that may depend on the bucket's events, other than those in `except`.
+    /// Lists the rules that may depend on the bucket's events, except those in `except`.
     fn others_listening(
         &self,
         bucket: &BucketName,
@@ -78,35 +78,35 @@ pub trait EventRules: Send + Sync {
     ) -> impl Future<Output = Result<Vec<Listener>, Failure>> + Send;
 }
 
-/// The passing of time.
+/// A clock for waits.
 pub trait Pause: Send + Sync {
-    /// Waits.
+    /// Waits for a duration.
     fn pause(&self, duration: Duration) -> impl Future<Output = ()> + Send;
 }
 
-/// Everything together; buckets are only known once a request names them.
+/// All ports of the bucket wiring. Buckets are known only once a request names them.
 pub trait WiringPorts: Send + Sync {
     /// A bucket's configuration.
     type Bucket: BucketConfiguration;
-    /// A place for backups.
+    /// The store for backups.
     type Backup: WiringBackup;
     /// The rules of the default event bus.
     type Rules: EventRules;
-    /// The passing of time.
+    /// A clock for waits.
     type Pause: Pause;
 
-    /// Reaches the configuration of a bucket that must belong to `account`.
+    /// Returns the configuration of a bucket that must belong to `account`.
     fn bucket(&self, bucket: &BucketName, account: &AccountId) -> Self::Bucket;
 
-    /// Reaches the backups that `owner` keeps of `bucket` in the bucket `state`, which must belong to `account`.
+    /// Returns the store for the backups of `bucket` by `owner`, in the bucket `state` that must belong to `account`.
     fn backup(&self, state: &BucketName, account: &AccountId, bucket: &BucketName, owner: &OwnerId) -> Self::Backup;
 
-    /// Makes sure of a bucket, in whatever region it is expected, and reads what it keeps.
+    /// Checks that a bucket has the expected region and owner, and reads its versioning and Object Lock.
     fn examine(&self, bucket: &ExpectedBucket) -> impl Future<Output = Result<BucketState, PreflightError>> + Send;
 
-    /// Reaches the rules of the default event bus.
+    /// Returns the rules of the default event bus.
     fn rules(&self) -> &Self::Rules;
 
-    /// Reaches the passing of time.
+    /// Returns the clock.
     fn time(&self) -> &Self::Pause;
 }

@@ -1,29 +1,29 @@
-//! What a bucket was seen to be configured as, and how that is kept for people.
+//! Snapshots of a bucket's configuration, and the documents that back them up.
 
 use s3ferry_core::wiring::{NotificationConfiguration, ReplicationConfiguration, Versioning};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// Name of the backup of what was there before the first change of an owner; written once.
+/// The name of the backup of the original configuration, written once before an owner's first change.
 pub(super) const ORIGINAL: &str = "original.json";
 
-/// Name of the note whether it was this owner who switched `EventBridge` on.
+/// The name of the note whether this owner enabled `EventBridge` delivery.
 pub(super) const EVENT_BRIDGE: &str = "event-bridge.json";
 
-/// Name of the note which replication role this owner brought to the bucket.
+/// The name of the note which replication role this owner set.
 pub(super) const REPLICATION_ROLE: &str = "replication-role.json";
 
-/// Everything that was read of a bucket at one time.
+/// The configuration of a bucket at one time.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct ConfigurationSnapshot<R> {
-    /// Only read where it matters: it takes a permission that other stacks do not need.
+    /// Read only if required, because it takes a permission that other stacks do not have.
     pub(super) versioning: Option<Versioning>,
     pub(super) notification: NotificationConfiguration,
     pub(super) replication: Option<ReplicationConfiguration<R>>,
 }
 
 impl<R: Serialize> ConfigurationSnapshot<R> {
-    /// Spells the snapshot so that each part can be given back to the AWS CLI as it is.
+    /// Returns a document whose parts are valid input of the AWS CLI.
     pub(super) fn document(&self) -> Value {
         let replication = self.replication.as_ref().map(|configuration| {
             let rules: Vec<&R> = configuration.rules.iter().map(|rule| &rule.payload).collect();
@@ -37,23 +37,23 @@ impl<R: Serialize> ConfigurationSnapshot<R> {
     }
 }
 
-/// Spells the note which replication role this owner brought to the bucket.
+/// Returns the note that this owner set a replication role.
 pub(super) fn added_role_note(role: &str) -> String {
     json!({"Brought": role}).to_string()
 }
 
-/// Reads that note.
+/// Parses the note and returns the role.
 pub(super) fn added_role(note: &str) -> Option<String> {
     let note: Value = serde_json::from_str(note).ok()?;
     Some(note.get("Brought")?.as_str()?.to_owned())
 }
 
-/// Spells the note whether it was this owner who switched `EventBridge` on.
+/// Returns the note whether this owner enabled `EventBridge` delivery.
 pub(super) fn switched_on_note(switched_on: bool) -> String {
     json!({"SwitchedOn": switched_on}).to_string()
 }
 
-/// Reads that note; one that cannot be read says no.
+/// Parses the note; returns `false` if it is malformed.
 pub(super) fn was_switched_on(note: &str) -> bool {
     let note = serde_json::from_str::<Value>(note).unwrap_or_default();
     note.get("SwitchedOn").and_then(Value::as_bool).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! Uploads that nobody wrote down: who looks for them, and which of them are aborted.
+//! Orphaned uploads: when s3ferry searches for them, and which of them it aborts.
 
 use std::time::Duration;
 
@@ -12,22 +12,22 @@ use s3ferry_engine::ports::DestinationBucket as _;
 use s3ferry_testkit::faults::{FaultScript, PortCall, PortFault, failure};
 use s3ferry_testkit::memory::{MemoryDestination, OURSELVES};
 
-use super::{GIB, assert_copied, assert_tidy, begin, scripted, unscripted, world, world_before};
+use super::{GIB, assert_copied, assert_no_uploads, begin, scripted, unscripted, world, world_before};
 use crate::world::{KEY, TestWorld, key};
 
-/// What is asked for when a message comes again.
+/// Returns the attributes that a redelivered message requests.
 fn unfinished() -> AttributeSet {
     AttributeSet::from([Attribute::UnfinishedUpload])
 }
 
-/// Begins an upload that nobody writes down.
+/// Creates an upload without a journal entry.
 fn begin_as(world: &TestWorld, key: &str, initiator: &'static str) -> UploadId {
     world
         .destination
         .begin_upload(key, initiator, &UploadParameters::plain(None))
 }
 
-/// A script in which the answer to the first `CreateMultipartUpload` is lost.
+/// Returns a script in which the response to the first `CreateMultipartUpload` is lost.
 fn first_upload_is_unknown() -> FaultScript {
     FaultScript::default().on(PortCall::CreateUpload, 1, PortFault::ResponseLost)
 }
@@ -39,8 +39,11 @@ async fn upload_with_a_lost_create_response_is_aborted_with_and_without_a_journa
         world.journal = world.journal.filter(|_| has_journal);
         let report = world.reconcile().await;
         assert_copied(&report);
-        assert!(report.outcome_unknown, "one that lands later is looked for: {report:?}");
-        assert_tidy(&world);
+        assert!(
+            report.outcome_unknown,
+            "an upload that lands later is searched for: {report:?}"
+        );
+        assert_no_uploads(&world);
     }
 }
 
@@ -48,12 +51,12 @@ async fn upload_with_a_lost_create_response_is_aborted_with_and_without_a_journa
 async fn upload_with_a_lost_create_response_is_searched_for_even_if_no_copy_is_needed() {
     let base = world();
     let copy = base.destination.clone();
-    let somebody_else_is_faster = move || copy.put_large(KEY, "one", 6 * GIB, &[]);
-    let script = first_upload_is_unknown().on(PortCall::DestinationRead, 2, PortFault::before(somebody_else_is_faster));
+    let concurrent_copy = move || copy.put_large(KEY, "one", 6 * GIB, &[]);
+    let script = first_upload_is_unknown().on(PortCall::DestinationRead, 2, PortFault::before(concurrent_copy));
     let world = base.with_script(script);
     let report = world.reconcile().await;
     assert_eq!(report.outcome, Outcome::Skipped(SkipReason::AlreadyIdentical));
-    assert_tidy(&world);
+    assert_no_uploads(&world);
 }
 
 #[tokio::test(start_paused = true)]
@@ -63,8 +66,8 @@ async fn redelivery_aborts_an_unjournaled_upload() {
     begin_as(&world, KEY, OURSELVES);
     let report = world.reconcile_with(&unfinished()).await;
     assert_eq!(report.outcome, Outcome::Skipped(SkipReason::AlreadyIdentical));
-    assert_tidy(&world);
-    // Where nothing is left, it takes one look.
+    assert_no_uploads(&world);
+    // Without orphaned uploads, the search makes one request.
     let again = unscripted(&world);
     again.reconcile_with(&unfinished()).await;
     let counted =
@@ -79,16 +82,16 @@ async fn without_a_journal_leftover_uploads_are_searched_for() {
     begin_as(&world, KEY, OURSELVES);
     begin(&world).await;
     assert_copied(&world.reconcile().await);
-    assert_tidy(&world);
+    assert_no_uploads(&world);
 }
 
 #[tokio::test(start_paused = true)]
-async fn upload_that_failed_for_a_while_and_was_begun_all_the_same_is_aborted() {
+async fn upload_created_despite_a_transient_failure_is_aborted() {
     let fails = PortFault::Fails(failure(FailureKind::Retry));
     let world = scripted(FaultScript::default().on(PortCall::CreateUpload, 1, fails));
     begin_as(&world, KEY, OURSELVES);
     assert_copied(&world.reconcile().await);
-    assert_tidy(&world);
+    assert_no_uploads(&world);
 }
 
 #[tokio::test(start_paused = true)]
@@ -98,22 +101,19 @@ async fn search_whose_sample_upload_was_aborted_is_repeated() {
         source: base.source.clone(),
         bucket: base.destination.clone(),
     };
-    let somebody_else_searches = move || {
+    let concurrent_search = move || {
         for id in port.bucket.uploads() {
             port.abort_upload(&key(KEY), &id).now_or_never().unwrap().unwrap();
         }
     };
-    let world = base.with_script(FaultScript::default().on(
-        PortCall::ListUploads,
-        2,
-        PortFault::before(somebody_else_searches),
-    ));
+    let world =
+        base.with_script(FaultScript::default().on(PortCall::ListUploads, 2, PortFault::before(concurrent_search)));
     assert_copied(&unscripted(&world).reconcile().await);
     begin_as(&world, KEY, OURSELVES);
     let report = world.reconcile_with(&unfinished()).await;
     assert_eq!(report.outcome, Outcome::Skipped(SkipReason::AlreadyIdentical));
     assert_eq!(world.script.count(PortCall::ListUploads), 3);
-    assert_tidy(&world);
+    assert_no_uploads(&world);
 }
 
 #[tokio::test(start_paused = true)]
@@ -124,12 +124,12 @@ async fn uploads_are_listed_only_when_needed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn uploads_of_others_and_those_with_parts_and_the_one_that_is_written_down_are_left_alone() {
+async fn uploads_of_others_or_with_parts_or_journaled_are_not_aborted() {
     let world = scripted(first_upload_is_unknown());
-    let foreign = begin_as(&world, KEY, "somebody else");
+    let foreign = begin_as(&world, KEY, "another initiator");
     let of_another_key = begin_as(&world, "another", OURSELVES);
     let with_parts = begin(&world).await.upload_id;
-    // While uploads are looked for, another invocation begins one and writes it down.
+    // During the search, another invocation creates an upload and journals it.
     let entry = begin(&world).await;
     let (journal, named) = (world.journal.clone().unwrap(), entry.upload_id.clone());
     let begun_elsewhere = move || {
@@ -178,7 +178,7 @@ async fn key_is_unfinished_while_listing_uploads_fails_unless_it_is_denied() {
             assert_copied(&unscripted(&world).reconcile().await);
             begin_as(&world, KEY, OURSELVES);
             let report = world.reconcile_with(&unfinished()).await;
-            // Once the search has begun an upload of its own, that must go.
+            // Once the search has created its sample upload, it must be aborted.
             let begins = matches!(call, PortCall::ListUploads | PortCall::CreateUpload);
             let expected = if failure == denied && begins {
                 Outcome::Skipped(SkipReason::AlreadyIdentical)

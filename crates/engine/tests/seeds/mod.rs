@@ -1,4 +1,4 @@
-//! The search through seeds for a schedule that fails, and its replay.
+//! The search for a seed whose schedule fails, and its replay.
 
 pub(crate) mod ways;
 
@@ -6,10 +6,12 @@ use std::fmt::Debug;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-/// Runs the schedule of a seed, with its trace if asked: the steps it took, or what went wrong after which steps.
+/// A function that runs the schedule of a seed, optionally with a trace.
+///
+/// It returns the number of steps, or the violation and the trace before it.
 pub(crate) type Explore<M> = fn(u64, M, bool) -> Result<u32, (String, Vec<String>)>;
 
-/// How many schedules a mutant has to be seen in.
+/// The number of schedules within which a mutant must be detected.
 const FOR_A_MUTANT: u64 = 200_000;
 
 /// Reads a number from the environment.
@@ -22,8 +24,9 @@ pub(crate) fn number(variable: &str) -> Option<u64> {
     )
 }
 
-/// Explores schedules on all cores for a violation that says what is `expected`; returns the smallest seed of those
-/// found, and the steps of all.
+/// Explores schedules on all cores for a violation that contains `expected`.
+///
+/// Returns the smallest seed with such a violation, and the number of steps of all schedules.
 fn failing_seed<M: Copy + Sync>(schedules: u64, explore: Explore<M>, mutant: M, expected: &str) -> (Option<u64>, u64) {
     let (next, failed, steps) = (AtomicU64::new(0), AtomicU64::new(u64::MAX), AtomicU64::new(0));
     thread::scope(|scope| {
@@ -49,14 +52,16 @@ fn failing_seed<M: Copy + Sync>(schedules: u64, explore: Explore<M>, mutant: M, 
     (failed, steps.into_inner())
 }
 
-/// Runs one schedule with its trace; panics with what went wrong.
+/// Runs one schedule with its trace, and panics with the violation.
 fn replay<M>(seed: u64, explore: Explore<M>, mutant: M) {
     if let Err((violation, trace)) = explore(seed, mutant, true) {
         panic!("seed {seed}:\n{}\n{violation}", trace.join("\n"));
     }
 }
 
-/// Panics with the trace of the first schedule that fails; the environment may name one seed, or how many.
+/// Panics with the trace of the first schedule that fails.
+///
+/// Environment variables may select one seed, or the number of schedules.
 pub(crate) fn assert_all_hold<M: Copy + Sync>(explore: Explore<M>, faithful: M, seed_variable: &str, schedules: u64) {
     if let Some(seed) = number(seed_variable) {
         replay(seed, explore, faithful);
@@ -71,11 +76,11 @@ pub(crate) fn assert_all_hold<M: Copy + Sync>(explore: Explore<M>, faithful: M, 
     println!("{schedules} schedules with {steps} steps, all hold");
 }
 
-/// Shows that the exploration would see it if something were left out.
+/// Asserts that the exploration detects a mutant, which lacks one safeguard.
 #[track_caller]
 pub(crate) fn assert_bites<M: Copy + Sync + Debug>(explore: Explore<M>, mutant: M, expected: &str) {
     let (failed, _) = failing_seed(FOR_A_MUTANT, explore, mutant, expected);
-    let seed = failed.unwrap_or_else(|| panic!("{mutant:?} is not seen"));
+    let seed = failed.unwrap_or_else(|| panic!("{mutant:?} is not detected"));
     let Err((violation, trace)) = explore(seed, mutant, true) else {
         panic!("seed {seed} fails only sometimes");
     };
@@ -84,5 +89,5 @@ pub(crate) fn assert_bites<M: Copy + Sync + Debug>(explore: Explore<M>, mutant: 
         violation.contains(expected),
         "{mutant:?}, seed {seed}:\n{trace}\n{violation}"
     );
-    println!("{mutant:?} is seen in seed {seed}:\n{trace}\n{violation}");
+    println!("{mutant:?} is detected with seed {seed}:\n{trace}\n{violation}");
 }

@@ -1,4 +1,4 @@
-//! Every way through scenarios, on all cores.
+//! Exhaustive exploration: every interleaving of scenarios, on all cores.
 
 use std::fmt::Debug;
 use std::sync::Mutex;
@@ -7,8 +7,9 @@ use std::thread;
 
 use s3ferry_testkit::schedule::SchedulePaths;
 
-/// Walks every way through a scenario; returns how many there are, or the first that goes wrong, with its trace. `walk`
-/// goes one way, and tells what went wrong after which steps.
+/// Runs every interleaving of a scenario. Returns their number, or the trace of the first that fails.
+///
+/// `walk` runs one interleaving, and returns the violation and the steps before it.
 pub(crate) fn every_way<S: Debug>(
     scenario: S,
     walk: impl Fn(bool, &mut SchedulePaths) -> Result<(), (String, Vec<String>)>,
@@ -16,7 +17,7 @@ pub(crate) fn every_way<S: Debug>(
     let (mut paths, mut count) = (SchedulePaths::default(), 0);
     loop {
         if walk(false, &mut paths).is_err() {
-            // The same way once more, with its trace.
+            // The same interleaving again, with its trace.
             paths.again();
             let (violation, trace) = walk(true, &mut paths).unwrap_err();
             return Err(format!("{scenario:?}, way {count}:\n{}\n{violation}", trace.join("\n")));
@@ -28,10 +29,10 @@ pub(crate) fn every_way<S: Debug>(
     }
 }
 
-/// Walks every way through a scenario: how many there are, or what went wrong in the first that does.
+/// A function that runs every interleaving of a scenario. It returns their number, or the first violation.
 pub(crate) type WalkAll<S> = fn(S) -> Result<u64, String>;
 
-/// Walks scenarios; returns how many ways there are, and a violation if any was found.
+/// Runs every interleaving of scenarios. Returns their number, and a violation if one was found.
 pub(crate) fn walk<S: Copy + Sync>(scenarios: &[S], walk_all: WalkAll<S>) -> (u64, Option<String>) {
     let (next, ways, violation) = (AtomicUsize::new(0), AtomicU64::new(0), Mutex::new(None));
     thread::scope(|scope| {
@@ -52,7 +53,7 @@ pub(crate) fn walk<S: Copy + Sync>(scenarios: &[S], walk_all: WalkAll<S>) -> (u6
     (ways.into_inner(), violation.into_inner().unwrap())
 }
 
-/// Panics with the trace of a way that goes wrong.
+/// Panics with the trace of an interleaving that fails.
 #[track_caller]
 pub(crate) fn assert_every_way_holds<S: Copy + Sync>(scenarios: &[S], walk_all: WalkAll<S>) {
     let (ways, violation) = walk(scenarios, walk_all);

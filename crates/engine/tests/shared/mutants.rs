@@ -108,7 +108,7 @@ impl Destination {
         };
         let mut request = MarkerRequest {
             source_bucket: &route.source,
-            place,
+            location: place,
             over: marker.as_ref().and_then(|marker| marker.over.clone()),
             requested: marker.map_or(facts.last_modified, |marker| marker.requested),
             decided: Timestamp::from_seconds(0),

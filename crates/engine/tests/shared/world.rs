@@ -219,7 +219,7 @@ impl World {
         let route = route();
         let request = MarkerRequest {
             source_bucket: &route.destination,
-            place: ObjectLocation {
+            location: ObjectLocation {
                 bucket: &route.source,
                 key,
             },

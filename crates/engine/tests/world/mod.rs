@@ -1,6 +1,6 @@
-//! Two buckets in memory, a reconciler between them, and a script that interferes.
-#![allow(dead_code, reason = "each test binary uses its own part of this module")]
-#![expect(clippy::unwrap_used, reason = "test data is what the test made it")]
+//! The test setup: two buckets in memory, a reconciler between them, and a fault script.
+#![allow(dead_code, reason = "each test binary uses a part of this module")]
+#![expect(clippy::unwrap_used, reason = "the test created the data")]
 
 use s3ferry_core::event::{ContinuationHops, KeyHint, Sequencer};
 use s3ferry_core::facts::{Attribute, AttributeSet};
@@ -18,7 +18,7 @@ use s3ferry_testkit::queue::MemoryQueue;
 pub(crate) type TestReconciler =
     Reconciler<FaultyPort<MemoryBucket>, FaultyPort<MemoryDestination>, TestClock, FaultyPort<MemoryJournal>>;
 
-/// The key that most tests are about.
+/// The key that most tests use.
 pub(crate) const KEY: &str = "a key";
 
 #[derive(Debug, Clone)]
@@ -99,7 +99,7 @@ impl TestWorld {
         }
     }
 
-    /// Reconciles [`KEY`] as an event without aspects would.
+    /// Reconciles [`KEY`] like an event that names no attributes.
     pub(crate) async fn reconcile(&self) -> ReconcileReport {
         self.reconcile_with(&AttributeSet::new()).await
     }

@@ -1,4 +1,4 @@
-//! The bucket wiring Lambda function, a `CloudFormation` custom resource.
+//! Main of the `bucket-wiring` Lambda function, a `CloudFormation` custom resource.
 
 use std::process::ExitCode;
 
@@ -16,7 +16,7 @@ async fn main() -> ExitCode {
         Ok(settings) => settings,
         Err(problems) => {
             logging::start(tracing::Level::INFO);
-            tracing::error!(?problems, "refusing to start");
+            tracing::error!(?problems, "configuration not valid; function not started");
             return ExitCode::FAILURE;
         }
     };

@@ -1,4 +1,4 @@
-//! The final sync Lambda function.
+//! Main of the `final-sync` Lambda function.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! The replicator Lambda function.
+//! Main of the `replicator` Lambda function.
 
 use std::process::ExitCode;
 

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::*;
 
-/// What the bucket does when it is asked for its notifications.
+/// Behaviour of the fake bucket when its notification configuration is read.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Behaviour {
     Empty,
@@ -47,9 +47,9 @@ impl BucketConfiguration for Fake {
                 code: "NoSuchBucket".to_owned(),
                 action: "s3:GetBucketNotification".to_owned(),
                 resource: "arn:aws:s3:::source".to_owned(),
-                detail: "it is not there".to_owned(),
+                detail: "the bucket does not exist".to_owned(),
             }),
-            Behaviour::Panics => panic!("told to"),
+            Behaviour::Panics => panic!("panic of the fake"),
             Behaviour::Hangs => std::future::pending().await,
         }
     }
@@ -129,14 +129,14 @@ impl WiringPorts for Fake {
     }
 }
 
-/// What arrived at the response URL.
+/// Request that arrived at the response URL.
 #[derive(Debug)]
 struct Delivered {
     head: Vec<String>,
     body: Value,
 }
 
-/// Listens on the loopback and answers the requests with these statuses, one each.
+/// Listens on the loopback interface and responds to each request with the next of these statuses.
 fn listen(statuses: Vec<u16>) -> (String, JoinHandle<Vec<Delivered>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/answer?signature=secret", listener.local_addr().unwrap());
@@ -196,7 +196,7 @@ fn event(kind: &str, url: &str) -> Value {
             "AccountId": "123456789012",
             "ReplicationEngine": "lambda",
             "EventSource": "eventbridge",
-            "QueueArn": "arn:aws:sqs:us-east-1:123456789012:ours",
+            "QueueArn": "arn:aws:sqs:us-east-1:123456789012:queue",
             "EventRuleName": "our-rule",
             "PropagateDeletes": "false",
             "KeyPrefix": "",
@@ -213,7 +213,7 @@ fn after(time: Duration) -> Timestamp {
 
 const LONG: Duration = Duration::from_mins(10);
 
-async fn answered(behaviour: Behaviour, change: impl FnOnce(&mut Value), kind: &str, time: Duration) -> Value {
+async fn response_to(behaviour: Behaviour, change: impl FnOnce(&mut Value), kind: &str, time: Duration) -> Value {
     let (url, served) = listen(vec![200]);
     let mut event = event(kind, &url);
     change(&mut event);
@@ -222,7 +222,7 @@ async fn answered(behaviour: Behaviour, change: impl FnOnce(&mut Value), kind: &
 }
 
 #[tokio::test]
-async fn success_is_put_with_an_empty_content_type_and_a_length() {
+async fn response_is_put_with_an_empty_content_type_and_a_length() {
     let (url, served) = listen(vec![200]);
     handle(&Fake(Behaviour::Empty), &event("Create", &url), after(LONG))
         .await
@@ -246,47 +246,47 @@ async fn success_is_put_with_an_empty_content_type_and_a_length() {
 }
 
 #[tokio::test]
-async fn failure_malformed_properties_and_unknown_requests_are_answered() {
-    let body = answered(Behaviour::Missing, |_| {}, "Create", LONG).await;
+async fn failures_malformed_properties_and_unknown_requests_get_a_response() {
+    let body = response_to(Behaviour::Missing, |_| {}, "Create", LONG).await;
     assert_eq!(body["Status"], "FAILED");
     assert!(body["Reason"].as_str().unwrap().contains("NoSuchBucket"));
     let broken = |event: &mut Value| event["ResourceProperties"] = json!(["not", "an", "object"]);
-    let body = answered(Behaviour::Empty, broken, "Create", LONG).await;
+    let body = response_to(Behaviour::Empty, broken, "Create", LONG).await;
     assert!(body["Reason"].as_str().unwrap().contains("SourceBucketName is missing"));
-    let body = answered(Behaviour::Empty, |_| {}, "Import", LONG).await;
+    let body = response_to(Behaviour::Empty, |_| {}, "Import", LONG).await;
     assert!(body["Reason"].as_str().unwrap().contains("`Import`"));
 }
 
 #[tokio::test]
-async fn delete_without_a_bucket_ever_valid_or_still_there_succeeds() {
+async fn delete_succeeds_if_the_bucket_name_is_invalid_or_the_bucket_is_gone() {
     let broken = |event: &mut Value| event["ResourceProperties"] = json!({"SourceBucketName": "a/b"});
-    let body = answered(Behaviour::Panics, broken, "Delete", LONG).await;
+    let body = response_to(Behaviour::Panics, broken, "Delete", LONG).await;
     assert_eq!(body["Status"], "SUCCESS");
-    let body = answered(Behaviour::Missing, |_| {}, "Delete", LONG).await;
+    let body = response_to(Behaviour::Missing, |_| {}, "Delete", LONG).await;
     assert_eq!(body["Status"], "SUCCESS");
 }
 
 #[tokio::test]
-async fn panic_is_answered_with_what_it_said_and_the_stable_id() {
-    let body = answered(Behaviour::Panics, |_| {}, "Create", LONG).await;
+async fn panic_gets_a_failed_response_with_its_message_and_a_stable_id() {
+    let body = response_to(Behaviour::Panics, |_| {}, "Create", LONG).await;
     assert_eq!(body["Status"], "FAILED");
-    assert_eq!(body["Reason"], "s3ferry has a defect: told to");
+    assert_eq!(body["Reason"], "s3ferry has a defect: panic of the fake");
     assert!(
         body["PhysicalResourceId"]
             .as_str()
             .unwrap()
             .starts_with("source/s3ferry-ferry-")
     );
-    let kept = |event: &mut Value| event["PhysicalResourceId"] = json!("as it was");
+    let unchanged_id = |event: &mut Value| event["PhysicalResourceId"] = json!("as it was");
     assert_eq!(
-        answered(Behaviour::Panics, kept, "Update", LONG).await["PhysicalResourceId"],
+        response_to(Behaviour::Panics, unchanged_id, "Update", LONG).await["PhysicalResourceId"],
         "as it was"
     );
 }
 
 #[tokio::test]
-async fn end_of_the_time_is_answered() {
-    let body = answered(Behaviour::Hangs, |_| {}, "Create", Duration::from_secs(2)).await;
+async fn timeout_gets_a_failed_response() {
+    let body = response_to(Behaviour::Hangs, |_| {}, "Create", Duration::from_secs(2)).await;
     assert_eq!(body["Status"], "FAILED");
     assert!(body["Reason"].as_str().unwrap().contains("was not wired within"));
 }
@@ -308,7 +308,7 @@ async fn rejected_response_is_sent_again() {
 }
 
 #[tokio::test]
-async fn answer_that_is_never_taken_fails_the_invocation_without_telling_the_url() {
+async fn undeliverable_response_fails_the_invocation_without_naming_the_url() {
     let (url, served) = listen(vec![403; 5]);
     let error = handle(&Fake(Behaviour::Empty), &event("Create", &url), after(LONG))
         .await
@@ -325,7 +325,7 @@ async fn answer_that_is_never_taken_fails_the_invocation_without_telling_the_url
 }
 
 #[tokio::test]
-async fn payload_that_is_no_request_is_a_named_error() {
+async fn payload_that_is_not_a_request_is_a_named_error() {
     for event in [
         json!(null),
         json!({}),
@@ -339,7 +339,7 @@ async fn payload_that_is_no_request_is_a_named_error() {
 }
 
 #[test]
-fn settings_are_checked_together() {
+fn settings_problems_are_reported_together() {
     let read = |variables: &[(&str, &str)]| {
         let find = |name: &str| variables.iter().find(|(variable, _)| *variable == name);
         WiringSettings::from_lookup(&|name: &str| find(name).map(|(_, value)| (*value).to_owned()))

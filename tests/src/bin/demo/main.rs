@@ -1,7 +1,7 @@
-//! `make demo`: the main job on an emulator with IAM enforced, from an empty machine to two equal buckets.
+//! `make demo`: deploys both stacks on an emulator with IAM enforced, writes objects, and compares both buckets.
 //!
-//! Ends non-zero when anything differs, when the foreign notification does not fire, or when a message was given up.
-#![allow(clippy::print_stdout, reason = "a demonstration talks to a person")]
+//! It fails if an object differs, if the other team's notification does not arrive, or if a message is dead-lettered.
+#![allow(clippy::print_stdout, reason = "the output is for people")]
 
 mod report;
 
@@ -23,19 +23,19 @@ use s3ferry_tests::{DESTINATION_REGION, Result, SOURCE_REGION, replicator, tools
 
 use crate::report::DemoReport;
 
-/// What the stack copies. A prefix, because the other team's notification must not overlap ours.
+/// Prefix that the stack copies. It must not overlap with the other team's notification.
 const PREFIX: &str = "live/";
 
-/// What the other team listens to.
+/// Prefix of the other team's notification.
 const FOREIGN_PREFIX: &str = "archive/";
 
-/// How many plain objects are written.
+/// Number of small objects.
 const SMALL_OBJECTS: usize = 1000;
 
-/// How often the binary is started to see how long that takes.
+/// Number of measured starts of the binary.
 const STARTS: usize = 10;
 
-/// Writes at the same time.
+/// Concurrent writes.
 const WRITES_AT_ONCE: usize = 8;
 
 #[tokio::main]
@@ -62,7 +62,7 @@ async fn main() -> ExitCode {
 
 /// Starts the emulator, runs every step on it and returns how many rows of the table failed.
 async fn demonstrate() -> Result<usize> {
-    // Asked before anything starts, so that a missing tool is the first thing said.
+    // Checked first, so that a missing tool is reported at once.
     for function in ["replicator", "bucket-wiring"] {
         tools::function(function)?;
     }
@@ -87,7 +87,7 @@ async fn demonstrate() -> Result<usize> {
     outcome
 }
 
-/// The lines that tell what is going on.
+/// Progress lines with the elapsed time.
 struct Steps(Instant);
 
 impl Steps {
@@ -113,7 +113,7 @@ async fn run(deployment: &Deployment, steps: &Steps, report: &mut DemoReport) ->
     let parameters = [("KeyPrefix", PREFIX), ("PropagateDeletes", "true")];
     let stack = deployment.deploy_source("s3ferry-source", &parameters).await?;
 
-    steps.begin("writing objects with odd keys, headers, tags, storage class, in parts");
+    steps.begin("writing objects with odd keys, headers, tags, storage class, several parts");
     write_cases(deployment, report).await?;
     steps.begin("overwriting one and deleting another");
     overwrite_and_delete(deployment, report).await?;
@@ -121,15 +121,15 @@ async fn run(deployment: &Deployment, steps: &Steps, report: &mut DemoReport) ->
         "writing {SMALL_OBJECTS} small objects, {WRITES_AT_ONCE} at once"
     ));
     write_many(deployment, report).await?;
-    steps.begin("looking at the other team's queue, the replication queue and the dead-letter queue");
-    look_around(deployment, &stack, &foreign, report).await?;
+    steps.begin("checking the other team's queue, the replication queue and the dead-letter queue");
+    check_queues(deployment, &stack, &foreign, report).await?;
     steps.begin("starting the replicator's binary alone");
     measure(deployment, report).await?;
     steps.begin("done");
     Ok(())
 }
 
-/// Leaves the emulator to whoever wants to play with it, and tells how.
+/// Keeps the emulator running, and prints how to use and end it.
 fn leave_running(deployment: Deployment) {
     println!(
         "The emulator is still running; its log is {}.",
@@ -140,11 +140,11 @@ fn leave_running(deployment: Deployment) {
     }
     let scratch = deployment.emulator.scratch().display().to_string();
     if let Some(pid) = deployment.emulator.keep() {
-        println!("It ends with: kill {pid}; rm -r {scratch}");
+        println!("End it with: kill {pid}; rm -r {scratch}");
     }
 }
 
-/// What [`compare::differences`] compares.
+/// Attributes that [`compare::differences`] compares.
 const EVERY_ATTRIBUTE: &str = "bytes, headers, metadata, tags, class, redirect";
 
 async fn write_cases(deployment: &Deployment, report: &mut DemoReport) -> Result<()> {
@@ -176,7 +176,7 @@ async fn overwrite_and_delete(deployment: &Deployment, report: &mut DemoReport) 
     let outcome = until("the delete to arrive", PATIENCE, || async {
         let left = deployment.destination.read(&key).await?;
         Ok(PollResult::when(left.is_none(), || {
-            "the object is still there".to_owned()
+            "the object still exists".to_owned()
         }))
     })
     .await;
@@ -218,12 +218,12 @@ async fn write_many(deployment: &Deployment, report: &mut DemoReport) -> Result<
     Ok(())
 }
 
-/// Counts what the replicator asked of S3 for the small objects, from the emulator's log of requests.
+/// Counts the replicator's S3 requests for the small objects in the emulator's request log.
 fn count_requests(requests: &[String], report: &mut DemoReport) {
     let below = |bucket: &str| format!("/{bucket}/{PREFIX}small/");
     let (at_source, at_destination) = (below(SOURCE_BUCKET), below(DESTINATION_BUCKET));
     let count = |wanted: &dyn Fn(&str) -> bool| requests.iter().filter(|request| wanted(request)).count();
-    // Every PUT at the source is ours: the writes that are to be replicated.
+    // Every PUT at the source is a write of the demonstration, not a request of the replicator.
     let reads = count(&|request| request.contains(&at_source) && !request.starts_with("PUT "));
     let writes = count(&|request| request.contains(&at_destination) && request.starts_with("PUT "));
     let others = count(&|request| request.contains(&at_destination) && !request.starts_with("PUT "));
@@ -236,7 +236,7 @@ fn count_requests(requests: &[String], report: &mut DemoReport) {
     report.measure("S3 requests for a new object", value, "the emulator's log");
 }
 
-/// Measures how fast the binary starts and how much memory it needs.
+/// Measures the start time and the memory of the binary.
 async fn measure(deployment: &Deployment, report: &mut DemoReport) -> Result<()> {
     let megabytes = |kib: Option<u64>| kib.map_or("unknown".to_owned(), |kib| format!("{} MB", kib * 1024 / 1_000_000));
     let peak = megabytes(deployment.emulator.peak_resident_kib_of_functions());
@@ -264,7 +264,7 @@ async fn measure(deployment: &Deployment, report: &mut DemoReport) -> Result<()>
     Ok(())
 }
 
-async fn look_around(
+async fn check_queues(
     deployment: &Deployment,
     stack: &SourceStack<'_>,
     foreign: &ForeignConsumer,
@@ -272,12 +272,12 @@ async fn look_around(
 ) -> Result<()> {
     let key = format!("{FOREIGN_PREFIX}2026/report.csv");
     let begun = Instant::now();
-    TestUpload::new(key.clone(), "not ours")
+    TestUpload::new(key.clone(), "other team's object")
         .write(&deployment.source)
         .await?;
     let outcome = until_notified(foreign, &[&key]).await;
     report.waited(
-        "an object of the other team",
+        "object of the other team",
         "its event, there",
         "received from its queue",
         begun,
@@ -305,11 +305,11 @@ async fn look_around(
         problem,
     );
 
-    let left = deployment.destination.list(FOREIGN_PREFIX).await?.len();
-    let problem = (left > 0).then(|| format!("FAILED: {left} objects outside of the prefix were copied"));
+    let outside = deployment.destination.list(FOREIGN_PREFIX).await?.len();
+    let problem = (outside > 0).then(|| format!("FAILED: {outside} objects outside of the prefix were copied"));
     report.row(
         "outside of KeyPrefix",
-        &left.to_string(),
+        &outside.to_string(),
         "destination listing",
         Duration::ZERO,
         problem,
@@ -317,7 +317,7 @@ async fn look_around(
     Ok(())
 }
 
-/// Waits until one key is equal on both sides in every aspect.
+/// Waits until the objects of one key are equal in every attribute.
 async fn until_arrived(deployment: &Deployment, key: &str) -> Result<()> {
     until(&format!("{key:?} to arrive"), PATIENCE, || async {
         let found: Vec<SideDifference> =

@@ -1,4 +1,4 @@
-//! What the demonstration tells in the end.
+//! Report of the demonstration.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use s3ferry_tests::Result;
 use s3ferry_tests::error::chain;
 use s3ferry_tests::table::Table;
 
-/// The table with the number of its rows that failed, and what was measured on the way.
+/// Table of results with the number of failed rows, and table of measurements.
 pub(crate) struct DemoReport {
     table: Table,
     measured: Table,
@@ -24,17 +24,17 @@ impl DemoReport {
         }
     }
 
-    /// How many rows failed.
+    /// Returns the number of failed rows.
     pub(crate) fn failures(&self) -> usize {
         self.failures
     }
 
     /// Adds a measured value.
-    pub(crate) fn measure(&mut self, what: &str, value: String, place: &str) {
-        self.measured.row([what.to_owned(), value, place.to_owned()]);
+    pub(crate) fn measure(&mut self, what: &str, value: String, source: &str) {
+        self.measured.row([what.to_owned(), value, source.to_owned()]);
     }
 
-    /// Adds a row; `problem` says what is wrong with it.
+    /// Adds a row. A row with a `problem` failed.
     pub(crate) fn row(&mut self, written: &str, arrived: &str, proof: &str, took: Duration, problem: Option<String>) {
         self.failures += usize::from(problem.is_some());
         let verdict = problem.unwrap_or_else(|| "ok".to_owned());
@@ -43,8 +43,8 @@ impl DemoReport {
             .row([written.to_owned(), arrived.to_owned(), proof.to_owned(), took, verdict]);
     }
 
-    /// Adds a row for a condition that was waited for. One that did not come true ends the demonstration: what follows
-    /// would only wait as long again.
+    /// Adds a row for the outcome of a wait, and returns the outcome: a timeout ends the demonstration, because later
+    /// waits would time out too.
     pub(crate) fn waited(
         &mut self,
         written: &str,

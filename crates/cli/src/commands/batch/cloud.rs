@@ -350,7 +350,7 @@ pub(super) async fn start_run(shared: &SharedArgs, args: &StartArgs) -> Result<C
         .await?;
     let arn = match started {
         ExecutionStart::Running(arn) => arn,
-        ExecutionStart::WasThere(arn) => {
+        ExecutionStart::Ended(arn) => {
             say("this very run was made before and is over: --run NAME makes another of the same manifest");
             arn
         }

@@ -19,7 +19,7 @@ use s3ferry_core::names::BucketName;
 use s3ferry_core::policy::Policy;
 use s3ferry_engine::batch::BatchReconciler;
 use s3ferry_engine::final_sync::{FinalSync, FinalSyncInvocation, JobTerms};
-use s3ferry_engine::job::{Invoke, JobRecord, LocalJob, ReportPlace, Stop, folder};
+use s3ferry_engine::job::{Invoke, JobRecord, LocalJob, ReportLocation, Stop, folder};
 use s3ferry_engine::ports::{Clock as _, Continuations};
 use s3ferry_engine::reconcile::{Reconciler, UploadSupport};
 use serde_json::{Value, json};
@@ -175,9 +175,9 @@ pub(super) async fn run(
         store: place,
         clock: SystemClock,
         stop: stopping.clone(),
-        tasks_an_invocation: usize::from(args.local.tasks_per_invocation),
+        tasks_per_invocation: usize::from(args.local.tasks_per_invocation),
         invocations: INVOCATIONS,
-        place: report_location(&root),
+        report_location: report_location(&root),
     };
     let name = job_name(&root, &id);
     let progress = ProgressReporter::start("working", "tasks", Some(job.record.tasks));
@@ -350,13 +350,13 @@ fn read_manifest(path: &Path, name: &str, bucket: &BucketName) -> Result<(Vec<Ma
     Ok((rows, fields.token().as_str().to_owned()))
 }
 
-fn report_location(root: &Root) -> ReportPlace {
+fn report_location(root: &Root) -> ReportLocation {
     match root {
-        Root::Folder(_) => ReportPlace {
+        Root::Folder(_) => ReportLocation {
             bucket: String::new(),
             prefix: String::new(),
         },
-        Root::Bucket(location) => ReportPlace {
+        Root::Bucket(location) => ReportLocation {
             bucket: location.bucket.to_string(),
             prefix: location.prefix.clone(),
         },

@@ -18,7 +18,7 @@ const NOW: Timestamp = Timestamp::from_seconds(9_000);
 
 const LISTED: Timestamp = Timestamp::from_seconds(8_999);
 
-/// What a decision is made of, for tests to change.
+/// Input of a decision, which tests change.
 struct Case {
     source: ObjectState,
     destination: ObjectState,
@@ -49,7 +49,7 @@ fn present(facts: &ObjectFacts) -> ObjectState {
     ObjectState::Present(Box::new(facts.clone()))
 }
 
-/// Makes a copy of `source`, which was read from one bucket, in another.
+/// Returns s3ferry's copy of `source` from one bucket in another.
 fn copy_between(
     (from, to): (&str, &str),
     version: &str,
@@ -60,7 +60,7 @@ fn copy_between(
     let (from, to, key) = (bucket(from), bucket(to), key());
     let request = MarkerRequest {
         source_bucket: &from,
-        place: ObjectLocation { bucket: &to, key: &key },
+        location: ObjectLocation { bucket: &to, key: &key },
         over: over.and_then(VersionName::new),
         requested: Timestamp::from_seconds(seconds),
         decided: Timestamp::from_seconds(seconds),
@@ -74,20 +74,20 @@ fn copy_between(
     copy
 }
 
-fn ours(version: &str, seconds: i64, source: &ObjectFacts, over: Option<&str>) -> ObjectFacts {
+fn s3ferry_copy(version: &str, seconds: i64, source: &ObjectFacts, over: Option<&str>) -> ObjectFacts {
     copy_between(("source", "destination"), version, seconds, source, over)
 }
 
 fn owner(facts: &ObjectFacts) -> VersionOwner {
     let (bucket, key) = (bucket("destination"), key());
-    let place = ObjectLocation {
+    let location = ObjectLocation {
         bucket: &bucket,
         key: &key,
     };
-    Marker::bound(facts, place).map_or(VersionOwner::External, |marker| VersionOwner::Copy(Box::new(marker)))
+    Marker::bound(facts, location).map_or(VersionOwner::External, |marker| VersionOwner::Copy(Box::new(marker)))
 }
 
-fn stamp(facts: &ObjectFacts) -> ListedVersion {
+fn listed_version(facts: &ObjectFacts) -> ListedVersion {
     ListedVersion {
         version: VersionName::of(facts.version_id.as_ref()),
         last_modified: facts.last_modified,
@@ -106,9 +106,9 @@ fn deleted(version: &str, seconds: i64) -> ListedVersion {
     }
 }
 
-/// Both sides, and the destination's newest version as it says of itself whose it is.
+/// Returns the input for both sides, with the destination's newest version owned according to its marker.
 fn case(source: ObjectState, destination: ObjectState) -> Case {
-    let newest = destination.facts().map(stamp);
+    let newest = destination.facts().map(listed_version);
     let owner = destination.facts().map_or(VersionOwner::External, owner);
     Case {
         source,
@@ -129,7 +129,7 @@ fn case(source: ObjectState, destination: ObjectState) -> Case {
 }
 
 impl Case {
-    /// Takes a delete marker for the newest version.
+    /// Makes a delete marker the newest version.
     fn deleted(mut self, seconds: i64, owner: VersionOwner) -> Self {
         self.history.newest = Some(deleted("m", seconds));
         self.history.owner = owner;
@@ -171,7 +171,7 @@ fn check(case: &Case, expected: &Decision) {
     assert_eq!(case.decided(), *expected);
 }
 
-/// Checks that `source` is copied, and over what.
+/// Checks that `source` is copied under `condition` over the version `over`.
 #[track_caller]
 fn check_copied(case: &Case, source: &ObjectFacts, condition: &WriteCondition, over: Option<&str>) {
     let Decision::Copy(order) = case.decided() else {
@@ -210,7 +210,7 @@ const SKIP_NEWER: Decision = Decision::Skip(SkipReason::DestinationNewer);
 const IDENTICAL: Decision = Decision::Skip(SkipReason::AlreadyIdentical);
 
 #[test]
-fn new_object_is_copied_onto_nothing_with_a_marker() {
+fn new_object_is_copied_with_a_marker() {
     let mut source = facts("s1", "aa", 1_000);
     source.user_metadata.insert("owner".to_owned(), "me".to_owned());
     source.headers.content_type = Some("a/b".to_owned());
@@ -220,32 +220,32 @@ fn new_object_is_copied_onto_nothing_with_a_marker() {
 }
 
 #[test]
-fn newer_object_wins_and_ties_go_to_the_destination() {
+fn newer_object_wins_and_a_tie_goes_to_the_destination() {
     let source = facts("s1", "aa", 1_000);
-    let case_of = |seconds| case(present(&source), present(&facts("theirs", "bb", seconds)));
-    check_copied(&case_of(999), &source, &if_match("bb"), Some("theirs"));
+    let case_of = |seconds| case(present(&source), present(&facts("external", "bb", seconds)));
+    check_copied(&case_of(999), &source, &if_match("bb"), Some("external"));
     check(&case_of(1_000), &SKIP_NEWER);
     check(&case_of(1_001), &SKIP_NEWER);
 }
 
 #[test]
-fn equal_external_object_is_left_alone() {
+fn equal_external_object_is_skipped() {
     let read = |version: &str, seconds| ObjectFacts {
         annotations: Some(BTreeMap::new()),
         ..facts(version, "aa", seconds)
     };
     for seconds in [500, 5_000] {
-        let theirs = present(&read("theirs", seconds));
-        check(&case(present(&read("s1", 1_000)), theirs), &IDENTICAL);
+        let external = present(&read("external", seconds));
+        check(&case(present(&read("s1", 1_000)), external), &IDENTICAL);
     }
 }
 
 #[test]
-fn inconclusive_equality_with_an_external_object_is_decided_by_time() {
+fn inconclusive_external_object_is_decided_by_time() {
     let source = facts("s1", "aa", 1_000);
-    let mut theirs = facts("theirs", "cc", 2_000);
-    theirs.encryption = Encryption::Kms(KmsEncryption::default());
-    check(&case(present(&source), present(&theirs)), &SKIP_NEWER);
+    let mut external = facts("external", "cc", 2_000);
+    external.encryption = Encryption::Kms(KmsEncryption::default());
+    check(&case(present(&source), present(&external)), &SKIP_NEWER);
 }
 
 #[test]
@@ -253,15 +253,15 @@ fn equal_external_object_keeps_its_attributes() {
     let mut source = facts("s1", "aa", 1_000);
     source.tags = Some(BTreeMap::from([("a".to_owned(), "b".to_owned())]));
     check(
-        &case(present(&source), present(&facts("theirs", "aa", 2_000))),
+        &case(present(&source), present(&facts("external", "aa", 2_000))),
         &SKIP_NEWER,
     );
-    let mut theirs = facts("theirs", "aa", 500);
-    for facts in [&mut source, &mut theirs] {
+    let mut external = facts("external", "aa", 500);
+    for facts in [&mut source, &mut external] {
         facts.annotations = Some(BTreeMap::new());
     }
-    let older = case(present(&source), present(&theirs));
-    check_copied(&older, &source, &if_match("aa"), Some("theirs"));
+    let older = case(present(&source), present(&external));
+    check_copied(&older, &source, &if_match("aa"), Some("external"));
 }
 
 fn tagged(facts: &ObjectFacts, value: &str) -> ObjectFacts {
@@ -272,10 +272,10 @@ fn tagged(facts: &ObjectFacts, value: &str) -> ObjectFacts {
     }
 }
 
-/// Decides on a copy that was made with `copied` tags, and returns the tags that it is written with.
+/// Decides on a copy that was made with `copied` tags, and returns the decision and the tags of its order.
 fn decided_on_tags(copied: &str, source: &str, destination: &str, etag: &str) -> (Decision, Option<String>) {
     let original = tagged(&facts("s1", "aa", 1_000), copied);
-    let copy = tagged(&ours("c1", 1_001, &original, None), destination);
+    let copy = tagged(&s3ferry_copy("c1", 1_001, &original, None), destination);
     let mut source = tagged(&original, source);
     source.etag = ETag::new(etag).unwrap();
     let decision = case(present(&source), present(&copy)).decided();
@@ -287,12 +287,12 @@ fn decided_on_tags(copied: &str, source: &str, destination: &str, etag: &str) ->
 }
 
 #[test]
-fn tags_of_a_copy_change_only_when_the_sources_changed() {
-    // As they were copied, as the source has them, as the destination has them.
+fn tags_of_a_copy_change_only_if_the_source_tags_changed() {
+    // Tags as copied, at the source, at the destination.
     let rows = [
         (("a", "a", "a"), IDENTICAL, None),
-        (("a", "a", "theirs"), IDENTICAL, None),
-        (("a", "b", "theirs"), SKIP_NEWER, None),
+        (("a", "a", "external"), IDENTICAL, None),
+        (("a", "b", "external"), SKIP_NEWER, None),
     ];
     for ((copied, source, destination), expected, tags) in rows {
         assert_eq!(decided_on_tags(copied, source, destination, "aa"), (expected, tags));
@@ -304,12 +304,12 @@ fn tags_of_a_copy_change_only_when_the_sources_changed() {
 }
 
 #[test]
-fn tags_of_an_application_stay_where_the_copy_is_replaced() {
+fn tags_of_an_application_are_preserved_when_the_copy_is_replaced() {
     for (source, destination, expected) in [
         ("a", "a", "a"),
-        ("a", "theirs", "theirs"),
+        ("a", "external", "external"),
         ("b", "a", "b"),
-        ("b", "theirs", "theirs"),
+        ("b", "external", "external"),
     ] {
         let (_, tags) = decided_on_tags("a", source, destination, "bb");
         assert_eq!(tags.as_deref(), Some(expected), "{source} {destination}");
@@ -317,15 +317,15 @@ fn tags_of_an_application_stay_where_the_copy_is_replaced() {
 }
 
 #[test]
-fn conflict_of_tags_is_still_one_after_the_copy_was_replaced() {
+fn conflict_of_tags_is_still_reported_after_the_copy_is_replaced() {
     let original = tagged(&facts("s1", "aa", 1_000), "a");
-    let copy = tagged(&ours("c1", 1_001, &original, None), "theirs");
+    let copy = tagged(&s3ferry_copy("c1", 1_001, &original, None), "external");
     let mut source = tagged(&original, "b");
     source.etag = ETag::new("bb").unwrap();
     let Decision::Copy(order) = case(present(&source), present(&copy)).decided() else {
-        panic!("it is copied");
+        panic!("not a copy");
     };
-    let mut replaced = tagged(&source, "theirs");
+    let mut replaced = tagged(&source, "external");
     replaced.version_id = VersionId::pinnable("c2");
     replaced.last_modified = LISTED;
     replaced.user_metadata = order.explicit.metadata.unwrap().user;
@@ -333,34 +333,34 @@ fn conflict_of_tags_is_still_one_after_the_copy_was_replaced() {
 }
 
 #[test]
-fn tags_that_an_application_removed_do_not_come_back_with_a_replacement() {
+fn tags_removed_by_an_application_are_not_restored_by_a_replacement() {
     let original = tagged(&facts("s1", "aa", 1_000), "a");
-    let mut copy = ours("c1", 1_001, &original, None);
+    let mut copy = s3ferry_copy("c1", 1_001, &original, None);
     copy.tags = None;
     copy.tag_count = None;
     let mut source = original.clone();
     source.etag = ETag::new("bb").unwrap();
     let Decision::Copy(order) = case(present(&source), present(&copy)).decided() else {
-        panic!("it is copied");
+        panic!("not a copy");
     };
     assert_eq!(order.explicit.tags, Some(BTreeMap::new()));
 }
 
 #[test]
-fn annotations_of_an_application_survive_a_replaced_copy() {
+fn annotations_of_an_application_are_never_replaced() {
     let original = facts("s1", "aa", 1_000);
     let annotated = |facts: &ObjectFacts, text: &str| ObjectFacts {
         annotations: Some(BTreeMap::from([("note".to_owned(), text.to_owned())])),
         ..facts.clone()
     };
-    let copy = ours("c1", 1_001, &original, None);
-    let theirs = annotated(&copy, "theirs");
-    check(&case(present(&original), present(&theirs)), &IDENTICAL);
+    let copy = s3ferry_copy("c1", 1_001, &original, None);
+    let external = annotated(&copy, "external");
+    check(&case(present(&original), present(&external)), &IDENTICAL);
     check(
-        &case(present(&annotated(&original, "new")), present(&theirs)),
+        &case(present(&annotated(&original, "new")), present(&external)),
         &SKIP_NEWER,
     );
-    check(&case(present(&tagged(&original, "b")), present(&theirs)), &SKIP_NEWER);
+    check(&case(present(&tagged(&original, "b")), present(&external)), &SKIP_NEWER);
     let mut unread = tagged(&copy, "b");
     unread.tags = copy.tags.clone();
     unread.annotations = None;
@@ -381,7 +381,7 @@ fn annotations_of_an_application_survive_a_replaced_copy() {
 fn annotations_are_written_after_a_multipart_copy() {
     let mut source = facts("s1", "aa-2", 1_000);
     source.annotations = Some(BTreeMap::from([("note".to_owned(), "text".to_owned())]));
-    let mut copy = ours("c1", 1_001, &source, None);
+    let mut copy = s3ferry_copy("c1", 1_001, &source, None);
     copy.annotations = None;
     let mut unread = source.clone();
     unread.annotations = None;
@@ -399,7 +399,7 @@ fn annotations_are_written_after_a_multipart_copy() {
 }
 
 #[test]
-fn grants_of_a_copy_change_only_when_the_sources_changed() {
+fn grants_of_a_copy_change_only_if_the_source_grants_changed() {
     let acl = |uri: &str| {
         Some(Acl {
             grants: [Grant {
@@ -411,8 +411,8 @@ fn grants_of_a_copy_change_only_when_the_sources_changed() {
     };
     let mut original = facts("s1", "aa", 1_000);
     original.acl = acl("a");
-    let mut copy = ours("c1", 1_001, &original, None);
-    copy.acl = acl("theirs");
+    let mut copy = s3ferry_copy("c1", 1_001, &original, None);
+    copy.acl = acl("external");
     check(&case(present(&original), present(&copy)), &IDENTICAL);
     let mut changed = original.clone();
     changed.acl = acl("b");
@@ -427,14 +427,14 @@ fn grants_of_a_copy_change_only_when_the_sources_changed() {
 #[test]
 fn s3ferry_copy_is_identical_despite_its_marker() {
     let source = facts("s1", "aa", 1_000);
-    let copy = ours("c1", 1_001, &source, None);
+    let copy = s3ferry_copy("c1", 1_001, &source, None);
     check(&case(present(&source), present(&copy)), &IDENTICAL);
 }
 
 #[test]
-fn s3ferry_copy_is_replaced_at_any_time() {
+fn s3ferry_copy_is_replaced_whatever_its_time() {
     let old = facts("s1", "aa", 1_000);
-    let copy = ours("c1", 5_000, &old, Some("x"));
+    let copy = s3ferry_copy("c1", 5_000, &old, Some("x"));
     let source = facts("s2", "bb", 1_500);
     check_copied(
         &case(present(&source), present(&copy)),
@@ -445,7 +445,7 @@ fn s3ferry_copy_is_replaced_at_any_time() {
 }
 
 #[test]
-fn same_bytes_have_their_tags_read_before_they_are_replaced() {
+fn equal_bytes_have_hidden_attributes_read_before_a_replacement() {
     let mut old = facts("s1", "aa", 1_000);
     let mut source = facts("s2", "aa", 1_500);
     source.headers.content_type = Some("a/b".to_owned());
@@ -453,7 +453,7 @@ fn same_bytes_have_their_tags_read_before_they_are_replaced() {
         facts.tags = None;
         facts.annotations = None;
     }
-    let copy = ours("c1", 1_001, &old, None);
+    let copy = s3ferry_copy("c1", 1_001, &old, None);
     check(
         &case(present(&source), present(&copy)),
         &Decision::ReadAttributes(HIDDEN_IN_HEAD.into()),
@@ -461,10 +461,10 @@ fn same_bytes_have_their_tags_read_before_they_are_replaced() {
 }
 
 #[test]
-fn what_is_unread_of_the_source_is_read_before_it_is_copied() {
+fn unread_source_attributes_are_read_before_a_copy() {
     let mut source = facts("s1", "aa", 1_000);
     source.tags = None;
-    // A HEAD that counts no tags may be that of a role which may not read them.
+    // A HEAD without a tag count may be that of a role without permission to read tags.
     source.tag_count = None;
     source.annotations = None;
     let case_of = |source: &ObjectFacts| case(present(source), ObjectState::NotFound);
@@ -475,30 +475,30 @@ fn what_is_unread_of_the_source_is_read_before_it_is_copied() {
 }
 
 #[test]
-fn version_of_s3ferry_that_hides_an_external_write_is_removed() {
-    let copy = ours("c1", 1_002, &facts("s1", "aa", 1_000), Some("x"));
+fn s3ferry_version_that_hides_an_external_write_is_removed() {
+    let copy = s3ferry_copy("c1", 1_002, &facts("s1", "aa", 1_000), Some("x"));
     for source in [
         present(&facts("s1", "aa", 1_000)),
         ObjectState::DeleteMarker,
         ObjectState::NotFound,
         present(&facts("s2", "bb", 1_005)),
     ] {
-        let mut hiding = case(source, present(&copy));
-        hiding.history.hidden = VersionName::new("theirs");
-        let (version, hidden) = (VersionName::new("c1").unwrap(), VersionName::new("theirs").unwrap());
-        check(&hiding, &Decision::RemoveVersion { version, hidden });
+        let mut case = case(source, present(&copy));
+        case.history.hidden = VersionName::new("external");
+        let (version, hidden) = (VersionName::new("c1").unwrap(), VersionName::new("external").unwrap());
+        check(&case, &Decision::RemoveVersion { version, hidden });
     }
 }
 
-const THERE_AND_BACK: (&str, &str) = ("destination", "source");
+const REVERSE: (&str, &str) = ("destination", "source");
 
 #[test]
 fn replica_of_the_destination_is_not_copied_back() {
-    let replica = copy_between(THERE_AND_BACK, "s1", 5_000, &facts("d1", "aa", 1_000), None);
+    let replica = copy_between(REVERSE, "s1", 5_000, &facts("d1", "aa", 1_000), None);
     let destinations = [
         ObjectState::DeleteMarker,
         present(&facts("d1", "bb", 1_000)),
-        present(&ours("c1", 2_000, &facts("s0", "cc", 900), None)),
+        present(&s3ferry_copy("c1", 2_000, &facts("s0", "cc", 900), None)),
     ];
     for destination in destinations {
         let mut case = case(present(&replica), destination);
@@ -510,7 +510,7 @@ fn replica_of_the_destination_is_not_copied_back() {
 
 #[test]
 fn replica_that_an_application_wrote_again_is_an_external_write() {
-    let restored = copy_between(THERE_AND_BACK, "s2", 5_000, &facts("d1", "aa", 1_000), None);
+    let restored = copy_between(REVERSE, "s2", 5_000, &facts("d1", "aa", 1_000), None);
     let decided = |destination: &ObjectFacts| {
         let mut case = case(present(&restored), present(destination));
         case.source_is_copy = Some(false);
@@ -519,7 +519,7 @@ fn replica_that_an_application_wrote_again_is_an_external_write() {
     assert!(matches!(decided(&facts("d2", "bb", 4_999)), Decision::Copy(_)));
     let newer = decided(&facts("d2", "bb", 5_000));
     assert_eq!(newer, Decision::Skip(SkipReason::DestinationNewer));
-    // What the other direction would write again is equal by then.
+    // The object that the other direction would write is equal.
     let equal = ObjectFacts {
         user_metadata: BTreeMap::new(),
         ..restored.clone()
@@ -528,8 +528,8 @@ fn replica_that_an_application_wrote_again_is_an_external_write() {
 }
 
 #[test]
-fn key_lost_at_the_destination_is_restored_from_its_replica() {
-    let replica = copy_between(THERE_AND_BACK, "s1", 5_000, &facts("d1", "aa", 1_000), None);
+fn key_absent_at_the_destination_is_restored_from_its_replica() {
+    let replica = copy_between(REVERSE, "s1", 5_000, &facts("d1", "aa", 1_000), None);
     for nothing in [ObjectState::NotFound, ObjectState::ConfirmedAbsent] {
         assert!(matches!(case(present(&replica), nothing).decided(), Decision::Copy(_)));
     }
@@ -538,22 +538,22 @@ fn key_lost_at_the_destination_is_restored_from_its_replica() {
 #[test]
 fn replica_of_another_bucket_is_copied_like_any_object() {
     let replica = copy_between(("elsewhere", "source"), "s1", 5_000, &facts("d1", "aa", 1_000), None);
-    let older = case(present(&replica), present(&facts("theirs", "bb", 1_000)));
+    let older = case(present(&replica), present(&facts("external", "bb", 1_000)));
     assert!(matches!(older.decided(), Decision::Copy(_)));
-    // So is what an application wrote with the metadata of a replica, long after it.
-    let mut restored = copy_between(THERE_AND_BACK, "s1", 5_000, &facts("d1", "aa", 1_000), None);
+    // An application wrote an object with the metadata of a replica, long after it.
+    let mut restored = copy_between(REVERSE, "s1", 5_000, &facts("d1", "aa", 1_000), None);
     restored.last_modified = Timestamp::from_seconds(8_000);
-    let older = case(present(&restored), present(&facts("theirs", "bb", 1_000)));
+    let older = case(present(&restored), present(&facts("external", "bb", 1_000)));
     assert!(matches!(older.decided(), Decision::Copy(_)));
 }
 
 #[test]
-fn marker_that_an_application_carried_to_another_key_is_not_one() {
-    let mut carried = copy_between(THERE_AND_BACK, "s1", 5_000, &facts("d1", "aa", 1_000), None);
+fn marker_copied_to_another_key_is_invalid() {
+    let mut carried = copy_between(REVERSE, "s1", 5_000, &facts("d1", "aa", 1_000), None);
     carried.size_bytes += 1;
     let case = case(present(&carried), ObjectState::NotFound);
     let Decision::Copy(order) = case.decided() else {
-        panic!("it is copied like any other object");
+        panic!("not a copy");
     };
     let marker = Marker::explicit(order.explicit.metadata.as_ref()).unwrap();
     assert_eq!(
@@ -581,7 +581,7 @@ fn s3ferry_delete_marker_does_not_compete() {
 
 #[test]
 fn only_s3ferry_copies_are_deleted() {
-    let copy = ours("c1", 1_001, &facts("s1", "aa", 1_000), None);
+    let copy = s3ferry_copy("c1", 1_001, &facts("s1", "aa", 1_000), None);
     check(
         &case(ObjectState::NotFound, present(&copy)),
         &Decision::ConfirmAbsence(SideName::Source),
@@ -591,31 +591,31 @@ fn only_s3ferry_copies_are_deleted() {
         let seen = copy.etag.clone();
         check(&case_of(&copy), &Decision::Delete { seen });
         check(
-            &case_of(&facts("theirs", "aa", 500)),
+            &case_of(&facts("external", "aa", 500)),
             &Decision::Skip(SkipReason::ExternalWrite),
         );
-        let mut kept = case_of(&copy);
-        kept.policy.propagate_deletes = false;
-        check(&kept, &Decision::Skip(SkipReason::DeletesNotPropagated));
+        let mut not_propagated = case_of(&copy);
+        not_propagated.policy.propagate_deletes = false;
+        check(&not_propagated, &Decision::Skip(SkipReason::DeletesNotPropagated));
     }
 }
 
 #[test]
-fn nothing_on_both_sides_is_nothing_to_do_once_there_is_evidence() {
+fn key_absent_on_both_sides_is_skipped_after_confirmation() {
     let skip = Decision::Skip(SkipReason::BothAbsent);
     for source in [ObjectState::DeleteMarker, ObjectState::ConfirmedAbsent] {
         for destination in [ObjectState::DeleteMarker, ObjectState::ConfirmedAbsent] {
             check(&case(source.clone(), destination), &skip);
         }
     }
-    let doubtful = case(ObjectState::NotFound, ObjectState::DeleteMarker);
-    check(&doubtful, &Decision::ConfirmAbsence(SideName::Source));
-    let doubtful = case(ObjectState::DeleteMarker, ObjectState::NotFound);
-    check(&doubtful, &Decision::ConfirmAbsence(SideName::Destination));
+    let unconfirmed = case(ObjectState::NotFound, ObjectState::DeleteMarker);
+    check(&unconfirmed, &Decision::ConfirmAbsence(SideName::Source));
+    let unconfirmed = case(ObjectState::DeleteMarker, ObjectState::NotFound);
+    check(&unconfirmed, &Decision::ConfirmAbsence(SideName::Destination));
 }
 
 #[test]
-fn what_cannot_be_marked_is_refused_and_not_copied() {
+fn unmarkable_object_is_refused() {
     let mut source = facts("s1", "aa", 1_000);
     source.encryption = Encryption::Kms(KmsEncryption::default());
     let refused = |cause| Decision::Refuse(CopyRefusal::MarkerNotPossible(cause));
@@ -633,11 +633,11 @@ fn what_cannot_be_marked_is_refused_and_not_copied() {
 }
 
 #[test]
-fn object_uploaded_in_parts_is_copied_in_them_so_that_its_tag_binds_it() {
+fn multipart_object_is_copied_with_its_parts_to_bind_its_etag() {
     let mut source = facts("s1", "aa-3", 1_000);
     source.annotations = Some(BTreeMap::new());
     let Decision::Copy(order) = case(present(&source), ObjectState::NotFound).decided() else {
-        panic!("it is copied");
+        panic!("not a copy");
     };
     assert_eq!(order.method, CopyMethod::Multipart);
     assert_eq!(order.explicit.tags, source.tags);
@@ -647,11 +647,11 @@ fn object_uploaded_in_parts_is_copied_in_them_so_that_its_tag_binds_it() {
 }
 
 #[test]
-fn copy_that_lacks_its_long_tags_is_unfinished() {
+fn copy_without_its_oversized_tags_is_unfinished() {
     let source = tagged(&facts("v1", "aa", 10), &"x".repeat(5_000));
-    let mut copy = ours("w1", 20, &source, None);
+    let mut copy = s3ferry_copy("w1", 20, &source, None);
     let VersionOwner::Copy(marker) = owner(&copy) else {
-        panic!("not ours");
+        panic!("not s3ferry's copy");
     };
     copy.tags.clone_from(&source.tags);
     assert!(!is_unfinished(&source, &copy, &marker));

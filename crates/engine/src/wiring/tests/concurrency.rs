@@ -13,7 +13,7 @@ fn another_entry(number: usize) -> NotificationEntry {
     entry
 }
 
-/// Lets somebody else write after the calls with these numbers among those named `call`.
+/// Makes an external write after the calls with these numbers, among the calls named `call`.
 fn write_after(account: &FakeAccount, call: &'static str, numbers: &'static [usize]) {
     let mut count = 0;
     account.state().hook = Some(Box::new(
@@ -31,7 +31,7 @@ fn write_after(account: &FakeAccount, call: &'static str, numbers: &'static [usi
 }
 
 #[tokio::test]
-async fn change_between_read_and_write_is_kept() {
+async fn concurrent_change_between_read_and_write_is_preserved() {
     for numbers in [&[0], &[1]] as [&'static [usize]; 2] {
         let account = account(wired_by_others());
         write_after(&account, "save_once", numbers);
@@ -46,12 +46,12 @@ async fn change_between_read_and_write_is_kept() {
 }
 
 #[tokio::test]
-async fn external_write_that_did_not_see_the_copy_is_found_and_restored() {
+async fn reverted_entry_is_detected_and_written_again() {
     let account = account(wired_by_others());
     let mut count = 0;
     account.state().hook = Some(Box::new(
         move |name: &str, buckets: &mut BTreeMap<String, FakeConfiguration>| {
-            // Right after our write, and once more after it was seen for the first time.
+            // Directly after s3ferry's write, and again after it was read for the first time.
             if name == "put_notification" || (name == "notification" && count == 2) {
                 let source = buckets.get_mut("source").unwrap();
                 if count < 3 {
@@ -71,7 +71,7 @@ async fn external_write_that_did_not_see_the_copy_is_found_and_restored() {
 }
 
 #[tokio::test]
-async fn bucket_that_never_rests_is_given_up_by_name() {
+async fn constantly_changing_bucket_fails_with_its_name() {
     let account = account(wired_by_others());
     let mut count = 0;
     account.state().hook = Some(Box::new(
@@ -89,7 +89,7 @@ async fn bucket_that_never_rests_is_given_up_by_name() {
 }
 
 #[tokio::test]
-async fn entry_that_is_reverted_again_and_again_is_named_while_there_is_time() {
+async fn repeatedly_reverted_entry_fails_with_its_name_before_the_timeout() {
     for (changes, what) in [
         (&[][..], "the notification entry `"),
         (
@@ -123,7 +123,7 @@ async fn entry_that_is_reverted_again_and_again_is_named_while_there_is_time() {
 }
 
 #[tokio::test]
-async fn change_is_waited_for_until_it_is_seen() {
+async fn change_is_polled_until_it_propagates() {
     let account = account(wired_by_others());
     account.state().lag = 12;
     let mut stack = FakeStack::new("ferry", &account);

@@ -11,7 +11,7 @@ fn switched_on() -> FakeConfiguration {
 }
 
 #[tokio::test]
-async fn switch_that_we_turned_on_goes_off_with_us() {
+async fn eventbridge_delivery_enabled_by_the_stack_is_disabled_by_its_delete() {
     let account = account(wired_by_others());
     account
         .state()
@@ -32,7 +32,7 @@ async fn switch_that_we_turned_on_goes_off_with_us() {
 }
 
 #[tokio::test]
-async fn switch_that_was_on_before_us_stays_on() {
+async fn eventbridge_delivery_enabled_before_the_stack_stays() {
     let account = account(switched_on());
     let mut stack = FakeStack::new("ferry", &account);
     check_success(&stack.create(BRIDGED).await);
@@ -42,19 +42,22 @@ async fn switch_that_was_on_before_us_stays_on() {
 }
 
 #[tokio::test]
-async fn switch_stays_on_while_another_rule_listens() {
-    for pattern in [LISTENING, r#"{"source":["aws.s3"]}"#, "cannot be told"] {
+async fn eventbridge_delivery_stays_while_another_rule_listens() {
+    for pattern in [LISTENING, r#"{"source":["aws.s3"]}"#, "not a pattern"] {
         let account = account(wired_by_others());
         let mut stack = FakeStack::new("ferry", &account);
         check_success(&stack.create(BRIDGED).await);
-        account.state().rules.push(("theirs".to_owned(), pattern.to_owned()));
+        account
+            .state()
+            .rules
+            .push(("external-rule".to_owned(), pattern.to_owned()));
         check_success(&stack.delete(BRIDGED).await);
         assert_eq!(account.get("source"), switched_on(), "{pattern}");
     }
 }
 
 #[tokio::test]
-async fn switch_of_two_stacks_goes_off_with_the_last_rule_of_the_one_that_turned_it_on() {
+async fn eventbridge_delivery_of_two_stacks_is_disabled_with_the_enabling_stack() {
     let account = account(wired_by_others());
     let (mut one, mut two) = (FakeStack::new("one", &account), FakeStack::new("two", &account));
     let twos = &[("EventSource", "eventbridge"), ("EventRuleName", "rule-of-two")];
@@ -76,30 +79,30 @@ async fn switch_of_two_stacks_goes_off_with_the_last_rule_of_the_one_that_turned
 }
 
 #[tokio::test]
-async fn update_from_queue_to_eventbridge_and_back_removes_what_is_no_longer_wanted() {
+async fn update_from_queue_to_eventbridge_and_back_removes_obsolete_entries() {
     let account = account(wired_by_others());
     let mut stack = FakeStack::new("ferry", &account);
     check_success(&stack.create(&[]).await);
     let queue = account.get("source");
     check_success(&stack.update(BRIDGED, &[]).await);
     assert_eq!(account.get("source"), switched_on());
-    // Our rule is removed after the update, so it still listens; the new properties do not name it any more.
+    // The stack's rule is removed after the update, so it still listens. The new properties do not name it.
     account
         .state()
         .rules
         .push(("our-rule".to_owned(), LISTENING.to_owned()));
     check_success(&stack.update(&[("EventRuleName", "")], BRIDGED).await);
     assert_eq!(account.get("source"), queue);
-    // Switched on by somebody else from now on: no longer ours to switch off.
-    let mut theirs = queue.clone();
-    theirs.notification.event_bridge = true;
-    account.set("source", theirs);
+    // An external write enables the delivery from now on: s3ferry must not disable it.
+    let mut external = queue.clone();
+    external.notification.event_bridge = true;
+    account.set("source", external);
     check_success(&stack.delete(&[]).await);
     assert_eq!(account.get("source"), switched_on());
 }
 
 #[tokio::test]
-async fn switch_of_two_stacks_goes_off_with_the_last_when_the_first_leaves_first() {
+async fn eventbridge_delivery_of_two_stacks_is_disabled_with_the_last_stack() {
     let account = account(wired_by_others());
     let (mut one, mut two) = (FakeStack::new("one", &account), FakeStack::new("two", &account));
     let ones = &[("EventSource", "eventbridge"), ("EventRuleName", "rule-of-one")];

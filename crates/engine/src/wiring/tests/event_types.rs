@@ -1,4 +1,4 @@
-//! Event types that S3 does not offer everywhere.
+//! Event types that not every region offers.
 
 use super::{FakeStack, account, check_failed, check_success, foreign_entry, wired_by_others};
 
@@ -7,7 +7,7 @@ fn events(account: &super::FakeAccount) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn bucket_is_wired_without_the_event_types_that_s3_refuses_and_the_answer_names_them() {
+async fn rejected_event_types_are_omitted_and_reported() {
     for (unknown, omitted) in [
         (&[][..], "none"),
         (&["s3:ObjectAnnotation:*"], "s3:ObjectAnnotation:*"),
@@ -27,7 +27,7 @@ async fn bucket_is_wired_without_the_event_types_that_s3_refuses_and_the_answer_
         assert!(wired.iter().all(|event| !omitted.contains(event)), "{wired:?}");
         assert_eq!(account.get("source").notification.functions, [foreign_entry()]);
 
-        // An update that changes nothing writes nothing, and says the same.
+        // An update that changes nothing writes nothing, and returns the same attributes.
         let update = stack.update(&[], &[]).await;
         check_success(&update);
         assert_eq!(update.data()["OmittedEvents"], omitted);
@@ -38,7 +38,7 @@ async fn bucket_is_wired_without_the_event_types_that_s3_refuses_and_the_answer_
 }
 
 #[tokio::test]
-async fn event_types_that_s3_comes_to_offer_are_added_by_an_update() {
+async fn update_adds_event_types_that_s3_now_offers() {
     let account = account(wired_by_others());
     account.state().unknown_events = vec!["s3:ObjectAnnotation:*"];
     let mut stack = FakeStack::new("ferry", &account);
@@ -50,9 +50,9 @@ async fn event_types_that_s3_comes_to_offer_are_added_by_an_update() {
     assert!(events(&account).contains(&"s3:ObjectAnnotation:*".to_owned()));
 }
 
-/// A refusal for any other reason stays one, whatever is left out.
+/// A rejection for any other reason remains, whichever event types are omitted.
 #[tokio::test]
-async fn notification_that_s3_refuses_altogether_fails_with_the_first_reason_and_leaves_nothing() {
+async fn rejected_notification_fails_with_the_first_reason_and_leaves_nothing() {
     let account = account(wired_by_others());
     account.state().unknown_events = vec!["s3:ObjectCreated:*"];
     let mut stack = FakeStack::new("ferry", &account);

@@ -1,4 +1,4 @@
-//! An account in memory: buckets whose configuration lags, backups, rules, and faults in any call.
+//! A fake account in memory: buckets with delayed propagation, backups, event rules, and faults in any call.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,7 +16,7 @@ use super::super::ports::{BucketConfiguration, EventRules, Listener, Pause, Wiri
 
 pub(in crate::wiring) type FakeReplication = ReplicationConfiguration<String>;
 
-/// What a bucket is configured as.
+/// The configuration of a fake bucket.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::wiring) struct FakeConfiguration {
     pub(in crate::wiring) versioning: Versioning,
@@ -34,46 +34,46 @@ impl Default for FakeConfiguration {
     }
 }
 
-/// Makes one call fail.
+/// A fault of one call.
 #[derive(Debug, Clone)]
 pub(in crate::wiring) struct FakeFault {
-    /// The call, counted from 0 over all ports.
+    /// The number of the call, counted from 0 over all ports.
     pub(in crate::wiring) call: usize,
-    /// Whether the call does what it was asked for before it fails: the answer is lost.
+    /// Whether the call takes effect before it fails: the response is injected.
     pub(in crate::wiring) after_effect: bool,
     pub(in crate::wiring) kind: FailureKind,
 }
 
 type Hook = Box<dyn FnMut(&str, &mut BTreeMap<String, FakeConfiguration>) + Send>;
 
-/// Everything that the fakes share.
+/// The state of the fake account.
 #[derive(Default)]
 pub(in crate::wiring) struct FakeState {
     pub(in crate::wiring) buckets: BTreeMap<String, FakeConfiguration>,
-    /// What a bucket still answers, and how often.
+    /// The previous configuration that a bucket returns, and for how many reads.
     stale: BTreeMap<String, (usize, FakeConfiguration)>,
-    /// How many reads after a write still get the former answer.
+    /// The number of reads after a write that return the previous configuration.
     pub(in crate::wiring) lag: usize,
     pub(in crate::wiring) backups: BTreeMap<String, String>,
     pub(in crate::wiring) state_is_gone: bool,
-    /// Event types that S3 does not know.
+    /// Event types that S3 rejects.
     pub(in crate::wiring) unknown_events: Vec<&'static str>,
     pub(in crate::wiring) rules: Vec<(String, String)>,
     pub(in crate::wiring) calls: Vec<String>,
     pub(in crate::wiring) fault: Option<FakeFault>,
-    /// Runs after each call, with its name: other people's writes.
+    /// A hook that runs after each call, with its name: concurrent external writes.
     pub(in crate::wiring) hook: Option<Hook>,
     pub(in crate::wiring) waited: Duration,
-    /// What looking at a bucket answers, by its name, each answer once; after them, that it fits.
-    pub(in crate::wiring) looks: BTreeMap<String, Vec<Result<BucketState, PreflightError>>>,
-    /// The buckets that were looked at, as they were expected.
+    /// The responses to examining a bucket, by its name. Each is returned once; then the bucket is suitable.
+    pub(in crate::wiring) examinations: BTreeMap<String, Vec<Result<BucketState, PreflightError>>>,
+    /// The buckets that were examined, as they were expected.
     pub(in crate::wiring) read_objects: Vec<ExpectedBucket>,
 }
 
 impl fmt::Debug for FakeState {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
-            .debug_struct("World")
+            .debug_struct("FakeState")
             .field("calls", &self.calls)
             .finish_non_exhaustive()
     }
@@ -95,7 +95,7 @@ impl FakeAccount {
         self.state().buckets[bucket].clone()
     }
 
-    /// Names the calls that changed a bucket.
+    /// Returns the names of the calls that changed a bucket.
     pub(in crate::wiring) fn writes(&self) -> Vec<String> {
         let writes = |call: &&String| call.starts_with("put") || call.starts_with("enable");
         self.state().calls.iter().filter(writes).cloned().collect()
@@ -106,19 +106,19 @@ impl FakeAccount {
     }
 
     fn call<T>(&self, name: &str, effect: impl FnOnce(&mut FakeState) -> Result<T, Failure>) -> Result<T, Failure> {
-        let mut world = self.state();
-        let fault = world.fault.clone().filter(|fault| fault.call == world.calls.len());
-        world.calls.push(name.to_owned());
-        let lost = fault.as_ref().map(|fault| failure(fault.kind, "Injected", name));
-        if let (Some(failure), Some(false)) = (&lost, fault.as_ref().map(|fault| fault.after_effect)) {
+        let mut state = self.state();
+        let fault = state.fault.clone().filter(|fault| fault.call == state.calls.len());
+        state.calls.push(name.to_owned());
+        let injected = fault.as_ref().map(|fault| failure(fault.kind, "Injected", name));
+        if let (Some(failure), Some(false)) = (&injected, fault.as_ref().map(|fault| fault.after_effect)) {
             return Err(failure.clone());
         }
-        let result = effect(&mut world);
-        if let Some(mut hook) = world.hook.take() {
-            hook(name, &mut world.buckets);
-            world.hook = Some(hook);
+        let result = effect(&mut state);
+        if let Some(mut hook) = state.hook.take() {
+            hook(name, &mut state.buckets);
+            state.hook = Some(hook);
         }
-        lost.map_or(result, Err)
+        injected.map_or(result, Err)
     }
 }
 
@@ -128,7 +128,7 @@ pub(in crate::wiring) fn failure(kind: FailureKind, code: &str, action: &str) ->
         code: code.to_owned(),
         action: action.to_owned(),
         resource: "arn:aws:s3:::bucket".to_owned(),
-        detail: "told to".to_owned(),
+        detail: "injected fault".to_owned(),
     }
 }
 
@@ -144,13 +144,13 @@ pub(in crate::wiring) struct FakeBucket {
 
 impl FakeBucket {
     fn read(&self, call: &str) -> Result<FakeConfiguration, Failure> {
-        self.account.call(call, |world| {
-            let actual = world
+        self.account.call(call, |state| {
+            let actual = state
                 .buckets
                 .get(&self.name)
                 .cloned()
                 .ok_or_else(|| no_such_bucket(call))?;
-            match world.stale.get_mut(&self.name) {
+            match state.stale.get_mut(&self.name) {
                 Some((reads, former)) if *reads > 0 => {
                     *reads -= 1;
                     Ok(former.clone())
@@ -161,9 +161,9 @@ impl FakeBucket {
     }
 
     fn write(&self, call: &str, change: impl FnOnce(&mut FakeConfiguration)) -> Result<(), Failure> {
-        self.account.call(call, |world| {
-            let bucket = world.buckets.get_mut(&self.name).ok_or_else(|| no_such_bucket(call))?;
-            world.stale.insert(self.name.clone(), (world.lag, bucket.clone()));
+        self.account.call(call, |state| {
+            let bucket = state.buckets.get_mut(&self.name).ok_or_else(|| no_such_bucket(call))?;
+            state.stale.insert(self.name.clone(), (state.lag, bucket.clone()));
             change(bucket);
             Ok(())
         })
@@ -220,43 +220,43 @@ pub(in crate::wiring) struct FakeBackup {
 
 impl FakeBackup {
     fn in_state<T>(&self, call: &str, effect: impl FnOnce(&mut FakeState) -> T) -> Result<T, Failure> {
-        self.account.call(call, |world| {
-            if world.state_is_gone {
+        self.account.call(call, |state| {
+            if state.state_is_gone {
                 return Err(no_such_bucket(call));
             }
-            Ok(effect(world))
+            Ok(effect(state))
         })
     }
 }
 
 impl WiringBackup for FakeBackup {
     async fn save_once(&self, name: &str, text: &str) -> Result<(), Failure> {
-        self.in_state("save_once", |world| {
+        self.in_state("save_once", |state| {
             let path = format!("{}{name}", self.prefix);
-            world.backups.entry(path).or_insert_with(|| text.to_owned());
+            state.backups.entry(path).or_insert_with(|| text.to_owned());
         })
     }
 
     async fn save(&self, name: &str, text: &str) -> Result<(), Failure> {
-        self.in_state("save", |world| {
-            world.backups.insert(format!("{}{name}", self.prefix), text.to_owned());
+        self.in_state("save", |state| {
+            state.backups.insert(format!("{}{name}", self.prefix), text.to_owned());
         })
     }
 
     async fn load(&self, name: &str) -> Result<Option<String>, Failure> {
-        self.in_state("load", |world| {
-            world.backups.get(&format!("{}{name}", self.prefix)).cloned()
+        self.in_state("load", |state| {
+            state.backups.get(&format!("{}{name}", self.prefix)).cloned()
         })
     }
 }
 
 impl EventRules for FakeAccount {
     async fn others_listening(&self, bucket: &BucketName, except: &[String]) -> Result<Vec<Listener>, Failure> {
-        self.call("others_listening", |world| {
+        self.call("others_listening", |state| {
             let listens = |(name, pattern): &&(String, String)| {
                 !except.contains(name) && listens_to_bucket(pattern, bucket.as_str())
             };
-            Ok(world
+            Ok(state
                 .rules
                 .iter()
                 .filter(listens)
@@ -296,9 +296,9 @@ impl WiringPorts for FakeAccount {
     }
 
     async fn examine(&self, bucket: &ExpectedBucket) -> Result<BucketState, PreflightError> {
-        let mut world = self.state();
-        world.read_objects.push(bucket.clone());
-        let answers = world.looks.get_mut(bucket.name.as_str());
+        let mut state = self.state();
+        state.read_objects.push(bucket.clone());
+        let answers = state.examinations.get_mut(bucket.name.as_str());
         let answer = answers
             .filter(|answers| !answers.is_empty())
             .map(|answers| answers.remove(0));

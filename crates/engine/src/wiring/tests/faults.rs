@@ -1,4 +1,4 @@
-//! Every call of a request fails once, before or after it took effect.
+//! Faults: every call of a request fails once, before or after it took effect.
 
 use s3ferry_core::failure::FailureKind;
 use s3ferry_core::wiring::Versioning;
@@ -22,7 +22,7 @@ fn inject(account: &FakeAccount, call: usize, after_effect: bool, kind: FailureK
     });
 }
 
-/// Versioning alone stays, whatever happens.
+/// Asserts that the original configuration is restored, except for versioning, which stays enabled.
 #[track_caller]
 fn check_restored(account: &FakeAccount, context: &str) {
     let now = account.get("source");
@@ -87,7 +87,7 @@ async fn delete_that_fails_anywhere_is_completed_by_the_next() {
 }
 
 #[tokio::test]
-async fn failure_that_passes_is_waited_out_wherever_it_comes() {
+async fn transient_failure_of_any_request_is_retried() {
     for after_effect in [false, true] {
         for call in 0..60 {
             let account = account(before());
@@ -103,14 +103,14 @@ async fn failure_that_passes_is_waited_out_wherever_it_comes() {
 }
 
 #[tokio::test]
-async fn failure_that_does_not_pass_ends_the_work_at_once_with_its_reason() {
+async fn permanent_failure_ends_the_request_at_once() {
     let account = account(before());
     let mut stack = FakeStack::new("ferry", &account);
     inject(&account, 0, false, FailureKind::Permanent);
     let response = stack.create(&[]).await;
     super::check_failed(
         &response,
-        &["notification on arn:aws:s3:::bucket", "Injected", "told to"],
+        &["notification on arn:aws:s3:::bucket", "Injected", "injected fault"],
     );
     assert_eq!(account.state().calls.len(), 1);
 }

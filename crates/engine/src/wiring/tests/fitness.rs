@@ -6,24 +6,27 @@ use s3ferry_core::wiring::Versioning;
 use super::fakes::{FakeAccount, failure};
 use super::{FakeStack, account, check_failed, check_success, wired_by_others};
 
-type Look = Result<BucketState, PreflightError>;
+type Examination = Result<BucketState, PreflightError>;
 
-/// What the buckets answer, the properties beside the defaults, and what the failure says.
-type Case<'a> = (&'a [(&'a str, Look)], &'a [(&'a str, &'a str)], &'a str);
+/// The responses of the buckets, the changed properties, and the expected failure.
+type Case<'a> = (&'a [(&'a str, Examination)], &'a [(&'a str, &'a str)], &'a str);
 
-#[expect(clippy::unnecessary_wraps, reason = "it is what a bucket answers")]
-fn state(versioning: Versioning, has_object_lock: bool) -> Look {
+#[expect(clippy::unnecessary_wraps, reason = "the type of a bucket's response")]
+fn state(versioning: Versioning, has_object_lock: bool) -> Examination {
     Ok(BucketState {
         versioning,
         has_object_lock,
     })
 }
 
-fn seen(looks: &[(&str, Look)]) -> FakeAccount {
+fn seen(examinations: &[(&str, Examination)]) -> FakeAccount {
     let account = account(wired_by_others());
-    for (bucket, look) in looks {
-        let looks = &mut account.state().looks;
-        looks.entry((*bucket).to_owned()).or_default().push(look.clone());
+    for (bucket, examination) in examinations {
+        let examinations = &mut account.state().examinations;
+        examinations
+            .entry((*bucket).to_owned())
+            .or_default()
+            .push(examination.clone());
     }
     account
 }
@@ -46,10 +49,10 @@ async fn both_buckets_are_checked_with_region_and_owner() {
 }
 
 #[tokio::test]
-async fn buckets_that_do_not_fit_fail_the_stack_before_anything_is_written() {
+async fn unsuitable_buckets_fail_the_stack_before_any_write() {
     let elsewhere = Err(PreflightError::Unfit(UnfitBucket::Elsewhere {
         bucket: BucketName::new("destination").unwrap(),
-        asked: Region::new("eu-central-1").unwrap(),
+        expected: Region::new("eu-central-1").unwrap(),
         found: "eu-west-1".to_owned(),
     }));
     let missing = Err(PreflightError::Failed(failure(
@@ -71,12 +74,12 @@ async fn buckets_that_do_not_fit_fail_the_stack_before_anything_is_written() {
         (
             &[("destination", off.clone())],
             &[("Ownership", "shared")],
-            "shared ownership needs versions at the destination",
+            "shared ownership requires versioning at the destination",
         ),
         (
             &[("destination", off)],
             &[("ReplicationEngine", "both")],
-            "S3's own replication needs versioning",
+            "S3's own replication requires versioning",
         ),
         (
             &[("source", state(Versioning::Enabled, true))],
@@ -89,8 +92,8 @@ async fn buckets_that_do_not_fit_fail_the_stack_before_anything_is_written() {
             "is not in eu-central-1, the region of the destination bucket",
         ),
     ];
-    for (looks, changes, expected) in cases {
-        let account = seen(looks);
+    for (examinations, changes, expected) in cases {
+        let account = seen(examinations);
         let mut stack = FakeStack::new("ferry", &account);
         let response = stack.create(changes).await;
         check_failed(&response, &[expected]);
@@ -98,13 +101,13 @@ async fn buckets_that_do_not_fit_fail_the_stack_before_anything_is_written() {
             account.writes().is_empty() && account.backups().is_empty(),
             "{expected}"
         );
-        // The rollback deletes the resource, whatever the buckets are.
+        // The rollback deletes the resource, regardless of the buckets.
         check_success(&stack.delete(changes).await);
     }
 }
 
 #[tokio::test]
-async fn denials_are_waited_out_and_then_reported() {
+async fn denial_is_retried_and_then_reported() {
     let denied = || {
         Err(PreflightError::Failed(failure(
             FailureKind::Permanent,
@@ -118,7 +121,7 @@ async fn denials_are_waited_out_and_then_reported() {
     let account = seen(&[]);
     account
         .state()
-        .looks
+        .examinations
         .insert("destination".to_owned(), vec![denied(); 10]);
     check_failed(&FakeStack::new("ferry", &account).create(&[]).await, &["AccessDenied"]);
 }

@@ -1,4 +1,4 @@
-//! What a custom resource does to a bucket, request by request, in an account in memory.
+//! Tests of the custom resource, request by request, with a fake account in memory.
 
 mod concurrency;
 mod event_bridge;
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use self::fakes::{FakeAccount, FakeConfiguration};
 
-/// Another team's function, for keys that ours does not touch.
+/// Returns the notification entry of an external function, for keys that s3ferry's entry does not match.
 pub(in crate::wiring) fn foreign_entry() -> NotificationEntry {
     NotificationEntry {
         id: Some("thumbnails".to_owned()),
@@ -38,7 +38,7 @@ pub(in crate::wiring) fn wired_by_others() -> FakeConfiguration {
     }
 }
 
-/// The properties of a stack, with some replaced.
+/// Returns the properties of a stack, with changes.
 pub(in crate::wiring) fn properties(changes: &[(&str, &str)]) -> Value {
     let mut properties = json!({
         "SourceBucketName": "source",
@@ -51,12 +51,12 @@ pub(in crate::wiring) fn properties(changes: &[(&str, &str)]) -> Value {
         "AccountId": "123456789012",
         "ReplicationEngine": "lambda",
         "EventSource": "queue",
-        "QueueArn": "arn:aws:sqs:us-east-1:123456789012:ours",
+        "QueueArn": "arn:aws:sqs:us-east-1:123456789012:s3ferry",
         "EventRuleName": "our-rule",
         "PropagateDeletes": "false",
         "KeyPrefix": "data/",
         "EnableVersioning": "false",
-        "ReplicationRoleArn": "arn:aws:iam::123456789012:role/ours",
+        "ReplicationRoleArn": "arn:aws:iam::123456789012:role/s3ferry",
         "DestinationKmsKeyArn": "",
     });
     for (name, value) in changes {
@@ -65,7 +65,7 @@ pub(in crate::wiring) fn properties(changes: &[(&str, &str)]) -> Value {
     properties
 }
 
-/// One stack with its custom resource, as `CloudFormation` keeps it.
+/// A stack with its custom resource, as `CloudFormation` stores it.
 #[derive(Debug, Clone)]
 pub(in crate::wiring) struct FakeStack {
     pub(in crate::wiring) name: &'static str,

@@ -5,7 +5,7 @@ use super::fakes::{FakeAccount, FakeConfiguration};
 use super::{FakeStack, account, check_failed, check_success, foreign_entry, properties, wired_by_others};
 
 #[tokio::test]
-async fn create_adds_our_entry_and_delete_restores_what_was_there() {
+async fn create_adds_an_entry_and_delete_restores_the_original() {
     let account = account(wired_by_others());
     let mut stack = FakeStack::new("ferry", &account);
     let response = stack.create(&[]).await;
@@ -40,7 +40,7 @@ async fn requests_that_change_nothing_write_nothing() {
 }
 
 #[tokio::test]
-async fn overlapping_notification_is_refused_before_anything_is_written() {
+async fn overlapping_notification_is_refused_before_any_write() {
     let mut there = wired_by_others();
     there.notification.functions[0].filter = s3ferry_core::wiring::KeyFilter::Absent;
     let account = account(there.clone());
@@ -59,7 +59,7 @@ async fn overlapping_notification_is_refused_before_anything_is_written() {
 }
 
 #[tokio::test]
-async fn two_stacks_on_one_bucket_do_not_disturb_each_other() {
+async fn two_stacks_on_one_bucket_are_independent() {
     for first_leaves_first in [true, false] {
         let account = account(wired_by_others());
         let (mut one, mut two) = (FakeStack::new("one", &account), FakeStack::new("two", &account));
@@ -95,7 +95,7 @@ async fn two_stacks_on_one_bucket_do_not_disturb_each_other() {
 }
 
 #[tokio::test]
-async fn backup_holds_what_was_there_in_the_form_of_the_aws_cli() {
+async fn backup_has_the_original_configuration_in_aws_cli_format() {
     let account = account(wired_by_others());
     let mut stack = FakeStack::new("ferry", &account);
     check_success(&stack.create(&[]).await);
@@ -119,7 +119,7 @@ async fn backup_holds_what_was_there_in_the_form_of_the_aws_cli() {
 }
 
 #[tokio::test]
-async fn versioning_is_enabled_when_asked_and_never_switched_off() {
+async fn versioning_is_enabled_if_configured_and_never_suspended() {
     for before in [Versioning::Off, Versioning::Suspended, Versioning::Enabled] {
         let mut there = wired_by_others();
         there.versioning = before;
@@ -141,7 +141,7 @@ async fn versioning_is_enabled_when_asked_and_never_switched_off() {
 }
 
 #[tokio::test]
-async fn invalid_properties_are_all_named_and_their_delete_succeeds() {
+async fn invalid_properties_are_all_reported_and_their_delete_succeeds() {
     let account = account(wired_by_others());
     let mut stack = FakeStack::new("ferry", &account);
     let wrong: &[(&str, &str)] = &[
@@ -186,7 +186,7 @@ async fn missing_bucket_fails_create_and_not_delete() {
 }
 
 #[tokio::test]
-async fn delete_goes_on_without_the_bucket_of_its_backups() {
+async fn delete_succeeds_without_the_state_bucket() {
     let account = account(wired_by_others());
     let mut stack = FakeStack::new("ferry", &account);
     account.state().state_is_gone = true;
@@ -219,7 +219,7 @@ async fn update_to_another_bucket_is_refused_and_its_rollback_succeeds() {
         &stack.update(other, &[]).await,
         &["cannot move to bucket other", "another stack"],
     );
-    assert_eq!(stack.physical_id, id, "the resource is the one that it was");
+    assert_eq!(stack.physical_id, id, "the resource is unchanged");
     check_success(&stack.update(&[], other).await);
     assert_eq!(
         (account.get("source"), account.get("other")),
