@@ -44,7 +44,7 @@ fn schedule_without_oldest_marker_replaces_a_restored_copy() {
 
 #[test]
 fn schedule_without_copied_tags_replaces_tags_of_an_application() {
-    assert_schedule_fails(Mutant::NoCopiedTags, "lost");
+    assert_schedule_fails(Mutant::NoCopiedTags, "lost: an application's Tags");
 }
 
 #[test]

@@ -158,8 +158,9 @@ impl Run {
             actions.extend(is_possible.then_some((action, weight)));
         };
         let profile = &self.profile;
-        add(Action::WriteSource, 5, profile.source_writes > 0);
-        add(Action::WriteDestination, 5, profile.destination_writes > 0);
+        let writes = if self.simulation.is_shared() { 3 } else { 5 };
+        add(Action::WriteSource, writes, profile.source_writes > 0);
+        add(Action::WriteDestination, writes, profile.destination_writes > 0);
         add(Action::CompleteUpload, 2, !self.uploads.is_empty());
         let has_message = self.messages.iter().any(|message| message.visible <= now);
         add(
