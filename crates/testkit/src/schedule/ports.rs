@@ -118,7 +118,7 @@ impl SchedulerHandle {
     }
 
     /// Returns what the invocation read last of a key.
-    pub fn seen(&self, key: &ObjectKey) -> RequestObservation {
+    fn seen(&self, key: &ObjectKey) -> RequestObservation {
         lock(&self.seen).get(key).cloned().unwrap_or_default()
     }
 

@@ -7,6 +7,7 @@ mod exclusive;
 mod mutants;
 mod profile;
 mod run;
+mod scenario;
 mod search;
 mod shared;
 mod simulation;
@@ -14,5 +15,5 @@ mod walk;
 mod writers;
 
 pub(crate) use mutants::Mutant;
+pub(crate) use scenario::{Before, ObjectSpec, Scenario, SecondInvocation, Write};
 pub(crate) use search::{assert_all_interleavings_hold, assert_all_schedules_hold, assert_caught, walk_scenarios};
-pub(crate) use walk::{Before, ObjectSpec, Scenario, SecondInvocation, Write};

@@ -163,11 +163,8 @@ impl Run {
         add(Action::WriteDestination, writes, profile.destination_writes > 0);
         add(Action::CompleteUpload, 2, !self.uploads.is_empty());
         let has_message = self.messages.iter().any(|message| message.visible <= now);
-        add(
-            Action::Deliver,
-            8,
-            has_message && self.running.len() < profile.invocations,
-        );
+        let may_start = has_message && self.running.len() < profile.invocations;
+        add(Action::Deliver, 8, may_start);
         for id in self.running.keys() {
             add(Action::Crash(*id), 1, profile.crashes && profile.faults > 0);
         }

@@ -8,8 +8,9 @@ use s3ferry_core::policy::Ownership;
 
 use super::mutants::Mutant;
 use super::run::run_schedule;
+use super::scenario::Scenario;
 use super::simulation::Violation;
-use super::walk::{Scenario, walk_every_interleaving};
+use super::walk::walk_every_interleaving;
 
 /// How many schedules are searched for one that catches a mutant.
 const SCHEDULES_PER_MUTANT: u64 = 200_000;

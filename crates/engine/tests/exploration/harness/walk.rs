@@ -1,4 +1,4 @@
-//! Small scenarios of one key: every order of their steps, one after the other.
+//! Every interleaving of a scenario: every order of its steps, one after the other.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,7 +6,6 @@ use std::time::Duration;
 use s3ferry_core::event::KeyHint;
 use s3ferry_core::facts::{Attribute, AttributeSet, ObjectFacts};
 use s3ferry_core::names::ObjectKey;
-use s3ferry_core::policy::Ownership;
 use s3ferry_core::redelivery::attributes_after_interruption;
 use s3ferry_core::time::Timestamp;
 use s3ferry_engine::batch::RecordResult;
@@ -14,7 +13,7 @@ use s3ferry_testkit::memory::{MemoryBucket, PendingPut};
 use s3ferry_testkit::schedule::{PortOperation, RequestFate, SchedulePaths, ScheduledRequest, SimulatedInvocation};
 
 use super::exclusive::Moment;
-use super::mutants::Mutant;
+use super::scenario::{Before, ObjectSpec, Scenario, SecondInvocation, Write};
 use super::simulation::{PART_BYTES, Simulation, VISIBILITY_TIMEOUT, Violation, hint};
 
 /// The longest wait within an invocation: until the second after that of an object with tags.
@@ -25,82 +24,6 @@ const DEADLINE: Duration = Duration::from_mins(10);
 
 /// More invocations than any interleaving should take.
 const MAX_INVOCATIONS: u32 = 30;
-
-/// What an object has: content, owner in its metadata and, with exclusive ownership, stage in its tags.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ObjectSpec(
-    pub(crate) &'static str,
-    pub(crate) &'static str,
-    pub(crate) &'static str,
-);
-
-impl ObjectSpec {
-    /// What the source holds when the first event is sent.
-    pub(crate) const FIRST: Self = Self("one", "team a", "test");
-    pub(crate) const OTHER: Self = Self("two", "team a", "test");
-    pub(crate) const OTHER_METADATA: Self = Self("one", "team b", "test");
-    pub(crate) const OTHER_TAGS: Self = Self("one", "team a", "live");
-}
-
-/// What the destination holds before the first event is delivered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Before {
-    Nothing,
-    /// An object of the same second as the source's.
-    SameSecond(ObjectSpec),
-    /// An object that an application wrote earlier than the source's.
-    Older(ObjectSpec),
-    /// An object that an application wrote later than the source's.
-    Newer(ObjectSpec),
-    /// A copy of what the source held before.
-    Copy,
-    /// A copy that an application deleted.
-    DeletedCopy,
-}
-
-/// What an application does, once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Write {
-    Nothing,
-    Put(ObjectSpec),
-    Tag(&'static str),
-    Delete,
-    /// Changes the content and keeps all metadata, including a marker.
-    Edit,
-    /// Writes the oldest object again as it was, including a marker.
-    Restore,
-    /// Completes an upload that was created before the first event was delivered.
-    Upload,
-}
-
-/// When the event of the source's write is delivered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum SecondInvocation {
-    /// At once, while the first invocation runs.
-    Concurrent,
-    /// After the first invocation.
-    After,
-    /// After two concurrent invocations of the first event.
-    AfterDuplicate,
-}
-
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Scenario {
-    pub(crate) ownership: Ownership,
-    pub(crate) source_versioned: bool,
-    pub(crate) destination_versioned: bool,
-    pub(crate) before: Before,
-    pub(crate) at_source: Write,
-    pub(crate) at_destination: Write,
-    pub(crate) second: SecondInvocation,
-    /// Whether the first invocation may crash at any step; its message is delivered again.
-    pub(crate) crash: bool,
-    /// Whether the source's objects are copied multipart.
-    pub(crate) large: bool,
-    /// Whether each write is a second later than the one before.
-    pub(crate) ticks: bool,
-    pub(crate) mutant: Mutant,
-}
 
 #[derive(Debug, Clone, Copy)]
 enum Step {
@@ -274,7 +197,7 @@ impl Walk {
         let soon = self.simulation.now().plus(LONGEST_WAIT);
         let is_waiting = requests.is_empty() && !self.running.is_empty();
         let timer = self.simulation.schedule.next_timer();
-        let next = timer.filter(|next| is_waiting || (*next <= soon && !self.simulation.is_shared()));
+        let next = timer.filter(|next| is_waiting || *next <= soon);
         steps.extend(next.map(Step::Advance));
         steps.extend(self.may_write_source.then_some(Step::WriteSource));
         steps.extend(self.may_write_destination.then_some(Step::WriteDestination));
@@ -410,7 +333,7 @@ impl Walk {
                 };
                 self.simulation.write_destination(&key, |bucket| {
                     bucket.put_with(key.as_str(), "three", |edited| {
-                        edited.user_metadata = facts.user_metadata
+                        edited.user_metadata = facts.user_metadata;
                     });
                 });
             }
