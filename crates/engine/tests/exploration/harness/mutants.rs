@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-use futures::FutureExt;
 use s3ferry_core::attributes::AttributeDigests;
 use s3ferry_core::decide::{BucketObjectLock, ReplicationCoverage};
 use s3ferry_core::facts::{Attribute, AttributeSet, ExplicitEncryption, ObjectFacts, ObjectState};
@@ -116,10 +115,6 @@ impl<T> MutantPort<T> {
     }
 }
 
-fn at_once<T>(work: impl Future<Output = T>) -> T {
-    work.now_or_never().unwrap()
-}
-
 /// Implements methods by those of the port in memory.
 macro_rules! forward {
     ($port:ident: $($name:ident($($argument:ident: $type:ty),*) -> $returns:ty;)*) => {$(
@@ -218,26 +213,26 @@ impl MutantPort<MemoryDestination> {
     }
 
     fn pin(&self, key: &ObjectKey, pin: &SourcePin) -> SourcePin {
-        let source = at_once(self.port.source.read(key, &AttributeSet::new())).unwrap();
-        match source {
-            ObjectState::Present(facts) if self.is(Mutant::NoPin) => SourcePin::of(&facts),
-            _ => pin.clone(),
-        }
+        let current = self.is(Mutant::NoPin).then(|| self.port.source.facts(key.as_str()));
+        current
+            .flatten()
+            .map_or_else(|| pin.clone(), |facts| SourcePin::of(&facts))
     }
 
     /// Makes an object look like a copy, whatever it is.
     fn disguised(&self, key: &ObjectKey, state: ObjectState) -> ObjectState {
-        let ObjectState::Present(mut facts) = state else {
-            return state;
+        let disguises = [Mutant::NoMarker, Mutant::NoBinding, Mutant::NoCopiedTags];
+        let mut facts = match state {
+            ObjectState::Present(facts) if disguises.contains(&self.mutant) => facts,
+            _ => return state,
         };
         let bucket = route().destination;
         let place = ObjectLocation { bucket: &bucket, key };
         let marker = Marker::bound(&facts, place);
         let is_disguised = match self.mutant {
-            Mutant::NoMarker => marker.is_none(),
-            Mutant::NoBinding => marker.is_none() && facts.user_metadata.contains_key(MARKER_NAME),
             Mutant::NoCopiedTags => marker.is_some(),
-            _ => false,
+            Mutant::NoBinding => marker.is_none() && facts.user_metadata.contains_key(MARKER_NAME),
+            _ => marker.is_none(),
         };
         if !is_disguised {
             return ObjectState::Present(facts);

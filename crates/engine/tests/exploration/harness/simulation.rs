@@ -219,8 +219,9 @@ impl Simulation {
         if fate == RequestFate::Panics || could_not_abort {
             self.interrupted.insert(id);
         }
-        let versions = self.is_shared().then(|| self.destination.history(key.as_str()));
-        let writes = makes_object(about.operation) && fate.takes_effect();
+        let takes_effect = about.operation.has_effect() && fate.takes_effect();
+        let versions = (takes_effect && self.is_shared()).then(|| self.destination.history(key.as_str()));
+        let writes = takes_effect && makes_object(about.operation);
         let before = writes.then(|| self.destination_state(key));
         self.schedule.resolve(request.id, fate);
         for upload in self.destination.uploads() {

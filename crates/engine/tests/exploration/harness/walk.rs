@@ -162,13 +162,15 @@ impl Walk {
                 self.step(steps[paths.below(steps.len())])?;
                 continue;
             }
-            if self.queue.is_empty() {
+            // The messages that are visible now, or else those that become visible first, arrive in any order.
+            let Some(earliest) = self.queue.iter().map(|(_, visible)| *visible).min() else {
                 return Ok(());
-            }
-            let (hint, visible) = self.queue.swap_remove(paths.below(self.queue.len()));
-            if visible > self.simulation.now() {
-                self.simulation.pass(visible.since(self.simulation.now()));
-            }
+            };
+            let now = self.simulation.now().max(earliest);
+            self.simulation.pass(now.since(self.simulation.now()));
+            let visible = |index: &usize| self.queue[*index].1 <= now;
+            let candidates: Vec<usize> = (0..self.queue.len()).filter(visible).collect();
+            let (hint, _) = self.queue.swap_remove(candidates[paths.below(candidates.len())]);
             self.start(hint)?;
         }
     }
@@ -385,7 +387,14 @@ impl Walk {
     /// Delivers a message again, as the function handles it then.
     fn redeliver(&mut self, mut hint: KeyHint) {
         hint.attributes.extend(attributes_after_interruption());
-        self.queue.push((hint, self.simulation.now().plus(VISIBILITY_TIMEOUT)));
+        // With exclusive ownership at once, so that it may arrive before the event of a write too. With shared ownership
+        // there are too many interleavings for that.
+        let delay = if self.simulation.is_shared() {
+            VISIBILITY_TIMEOUT
+        } else {
+            Duration::ZERO
+        };
+        self.queue.push((hint, self.simulation.now().plus(delay)));
     }
 
     fn start(&mut self, hint: KeyHint) -> Result<(), Violation> {
