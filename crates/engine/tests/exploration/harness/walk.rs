@@ -180,7 +180,7 @@ impl Walk {
         let requests = self.simulation.schedule.requests();
         let may_crash = self.may_crash && self.running.contains_key(&self.first);
         if let Some(index) = self.independent(&requests) {
-            // With shared ownership, a crash at a pass's first read is the same as one at any other read.
+            // With shared ownership only at the first read of a pass: at the others, a crash has the same effect.
             let is_distinct =
                 !self.simulation.is_shared() || requests[index].about.operation == PortOperation::SourceRead;
             let land = Step::Land(index, self.fate(&requests[index]));
