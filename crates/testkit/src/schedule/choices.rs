@@ -1,11 +1,11 @@
-//! Who goes next: by a seed, or every way in turn.
+//! What happens next: drawn from a seed, or every possibility in order.
 
-/// Chance that is the same for the same seed.
+/// Pseudo-random choices, the same for the same seed.
 #[derive(Debug, Clone)]
 pub struct SeededChoices(u64);
 
 impl SeededChoices {
-    /// Starts from a seed.
+    /// Starts with a seed.
     pub fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5851_f42d_4c95_7f2d)
     }
@@ -16,7 +16,7 @@ impl SeededChoices {
         usize::try_from(self.next() % bound).expect("smaller than a count")
     }
 
-    /// Says yes once in `count` times.
+    /// Returns `true` once in `count` times.
     pub fn once_in(&mut self, count: usize) -> bool {
         self.below(count) == 0
     }
@@ -36,20 +36,20 @@ impl SeededChoices {
     }
 }
 
-/// All ways through a run, depth first: run, then [`turn`](Self::turn), until there is no other way.
+/// Every sequence of choices, depth first: run, then [`advance`](Self::advance), until no other is left.
 #[derive(Debug, Clone, Default)]
 pub struct SchedulePaths {
-    /// What was picked, of how many.
+    /// The number picked, and how many there were.
     path: Vec<(usize, usize)>,
     position: usize,
 }
 
 impl SchedulePaths {
-    /// Picks a number below `count`, which is not zero: on the first way through always the first.
+    /// Picks a number below `count`, which is not zero; 0 where no earlier run made a choice.
     pub fn below(&mut self, count: usize) -> usize {
-        assert!(count > 0, "nothing to pick from");
+        assert!(count > 0, "there is nothing to pick");
         if let Some((picked, of)) = self.path.get(self.position) {
-            assert_eq!(*of, count, "the same picks lead to the same choice");
+            assert_eq!(*of, count, "the same choices lead to the same options");
             self.position += 1;
             return *picked;
         }
@@ -58,12 +58,12 @@ impl SchedulePaths {
         0
     }
 
-    /// Goes back to the beginning of the same way.
-    pub fn again(&mut self) {
+    /// Repeats the same sequence.
+    pub fn restart(&mut self) {
         self.position = 0;
     }
 
-    /// Turns to the next way; returns whether there is one.
+    /// Proceeds to the next sequence; returns whether there is one.
     pub fn advance(&mut self) -> bool {
         self.position = 0;
         while let Some((picked, of)) = self.path.pop() {

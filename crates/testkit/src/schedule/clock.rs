@@ -1,4 +1,4 @@
-//! The scheduler's time as a port.
+//! The scheduler's clock as a port.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use s3ferry_engine::ports::Clock;
 
 use super::Schedule;
 
-/// Passes only when the scheduler lets it.
+/// A clock that stands still until the scheduler advances it.
 #[derive(Debug, Clone)]
 pub struct VirtualClock(pub Schedule);
 

@@ -1,8 +1,8 @@
-//! A deterministic scheduler: invocations are polled by hand, and every call of a port waits until it is picked.
+//! A deterministic scheduler: the test polls invocations, and every call of a port waits until the test picks it.
 //!
-//! A call becomes a request on its way. Nothing happens to it until the test says what: that it takes effect and is
-//! answered, fails, is answered by a timeout and lands later, or never. An invocation that is dropped leaves the writes
-//! it had sent on their way, as a crashed process does. Time belongs to the scheduler too.
+//! A call becomes a request in flight. The test decides its fate: it takes effect and is answered, fails, or times out
+//! and takes effect later or never. A dropped invocation leaves its writes in flight, as a crashed process does. The
+//! scheduler also has the only clock.
 
 mod choices;
 mod clock;
@@ -25,16 +25,16 @@ pub use choices::{SchedulePaths, SeededChoices};
 pub use clock::VirtualClock;
 pub use ports::{ScheduledPort, ScheduledQueue, SchedulerHandle, SentContinuation, TwoStepCopies};
 
-/// What a request asks for.
+/// What a request does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PortOperation {
     /// The source's object is read.
     SourceRead,
-    /// The source's versions are listed.
+    /// A bucket's versions are listed to confirm that an object is absent.
     ConfirmAbsence,
-    /// The source's versions are listed, or one is read, to tell a copy from what an application made of it.
+    /// The source's versions are listed, or one is read, to distinguish a copy from an edit of it.
     SourceVersions,
-    /// The source's replication is read.
+    /// The source's replication configuration is read.
     Replication,
     /// The destination's object is read.
     DestinationRead,
@@ -42,13 +42,11 @@ pub enum PortOperation {
     Copy,
     /// The destination's object is deleted.
     Delete,
-    /// What lies around an object's bytes is changed.
+    /// An object's attributes are updated.
     UpdateAttributes,
-    /// More is read of the source's object: aspects or its parts.
+    /// More attributes or the parts of the source's object are read.
     ReadMore,
-    /// A bucket's settings are read.
-    Settings,
-    /// An upload in parts is begun.
+    /// A multipart upload is created.
     CreateUpload,
     /// A part is copied.
     CopyPart,
@@ -72,16 +70,16 @@ pub enum PortOperation {
     ReadVersion,
     /// One version of the destination is removed.
     RemoveVersion,
-    /// A delete is announced.
+    /// The intent to delete is journaled.
     Announce,
-    /// The announcement of a delete is read.
+    /// The intent to delete is read.
     FindIntent,
     /// A continuation is sent.
     Send,
 }
 
 impl PortOperation {
-    /// Tells whether it can take effect after its caller gave up.
+    /// Returns whether it can take effect after its caller gave up.
     pub fn has_effect(self) -> bool {
         match self {
             Self::Copy
@@ -102,7 +100,6 @@ impl PortOperation {
             | Self::Replication
             | Self::DestinationRead
             | Self::ReadMore
-            | Self::Settings
             | Self::ListParts
             | Self::ListUploads
             | Self::History
@@ -113,7 +110,7 @@ impl PortOperation {
     }
 }
 
-/// What its invocation had read of a key when it sent a request.
+/// What an invocation had read of a key when it sent a request.
 #[derive(Debug, Clone, Default)]
 pub struct RequestObservation {
     /// The source's answer.
@@ -122,31 +119,31 @@ pub struct RequestObservation {
     pub destination: Option<ObjectState>,
 }
 
-/// What a request is about.
+/// The sender and the subject of a request.
 #[derive(Debug)]
 pub struct RequestSubject {
-    /// Who sent it.
+    /// The invocation that sent it.
     pub invocation: u32,
-    /// What it asks for.
+    /// What it does.
     pub operation: PortOperation,
-    /// For which key.
+    /// The key it is for.
     pub key: ObjectKey,
     /// When it was sent.
     pub sent: Timestamp,
-    /// What its invocation knew.
+    /// What its invocation had read.
     pub seen: RequestObservation,
 }
 
-/// A request on its way.
+/// A request in flight.
 #[derive(Debug, Clone)]
 pub struct ScheduledRequest {
     /// Its number, in the order of sending.
     pub id: u64,
-    /// What it is about.
+    /// Its sender and subject.
     pub about: Arc<RequestSubject>,
-    /// Whether somebody still waits for its answer.
+    /// Whether its caller still waits for the answer.
     pub awaited: bool,
-    /// Whether it began: a copy has read the source and not yet written the destination.
+    /// Whether it is a copy that has read the source and not yet written the destination.
     pub begun: bool,
 }
 
@@ -163,7 +160,7 @@ pub enum RequestFate {
     Fails(FailureKind),
     /// Its caller panics.
     Panics,
-    /// Its caller gets a timeout; it stays on its way.
+    /// Its caller gets a timeout; it stays in flight.
     TimesOut,
     /// It takes effect after its caller gave up.
     LandsLate,
@@ -172,7 +169,7 @@ pub enum RequestFate {
 }
 
 impl RequestFate {
-    /// Tells whether the request may take effect by this.
+    /// Returns whether the request takes effect.
     pub fn takes_effect(self) -> bool {
         matches!(self, Self::Answered | Self::ResponseLost | Self::LandsLate)
     }
@@ -192,7 +189,7 @@ struct State {
     timers: BTreeMap<u64, (Timestamp, Waker)>,
 }
 
-/// The requests on their way and the time; clones share them.
+/// The requests in flight and the clock; clones share them.
 #[derive(Clone)]
 pub struct Schedule(Arc<Mutex<State>>);
 
@@ -203,7 +200,7 @@ impl fmt::Debug for Schedule {
 }
 
 impl Schedule {
-    /// Starts at a point in time with nothing on its way.
+    /// Starts at a point in time with no request in flight.
     pub fn starting_at(now: Timestamp) -> Self {
         Self(Arc::new(Mutex::new(State {
             now,
@@ -222,7 +219,7 @@ impl Schedule {
         self.lock().now
     }
 
-    /// Lets time pass; whoever waited for it can be polled.
+    /// Lets time pass; invocations that waited for it can be polled.
     pub fn advance(&self, duration: Duration) {
         let due: Vec<Waker> = {
             let mut state = self.lock();
@@ -234,29 +231,29 @@ impl Schedule {
         due.into_iter().for_each(Waker::wake);
     }
 
-    /// Returns when the first invocation wakes by itself.
+    /// Returns when the next sleep of an invocation ends.
     pub fn next_timer(&self) -> Option<Timestamp> {
         self.lock().timers.values().map(|(due, _)| *due).min()
     }
 
-    /// Returns all requests on their way, in the order of sending.
+    /// Returns all requests in flight, in the order of sending.
     pub fn requests(&self) -> Vec<ScheduledRequest> {
         let state = self.lock();
         state.requests.values().map(|entry| entry.request.clone()).collect()
     }
 
-    /// Decides what happens to a request.
-    pub fn resolve(&self, id: u64, landing: RequestFate) {
+    /// Decides the fate of a request.
+    pub fn resolve(&self, id: u64, fate: RequestFate) {
         let mut resolve = self
             .lock()
             .requests
             .get_mut(&id)
             .and_then(|entry| entry.resolve.take())
-            .expect("a request on its way");
+            .expect("a request in flight");
         // Without the lock: the effect may ask for the time.
-        resolve(landing);
+        resolve(fate);
         let mut state = self.lock();
-        match (landing, state.requests.get_mut(&id)) {
+        match (fate, state.requests.get_mut(&id)) {
             (RequestFate::Begins, Some(entry)) => {
                 entry.request.begun = true;
                 entry.resolve = Some(resolve);
@@ -288,7 +285,7 @@ impl Schedule {
         id
     }
 
-    /// Takes note that nobody waits for a request any longer.
+    /// Records that the caller of a request no longer waits.
     fn abandon(&self, id: u64) {
         let mut state = self.lock();
         let Some(entry) = state.requests.get_mut(&id) else {
@@ -318,7 +315,7 @@ impl Schedule {
     }
 }
 
-/// Removes a timer that nobody waits for.
+/// Removes the timer of a sleep that ended or was dropped.
 struct TimerGuard {
     schedule: Schedule,
     id: u64,
@@ -330,22 +327,22 @@ impl Drop for TimerGuard {
     }
 }
 
-/// An invocation: a future that is polled when something happened to it, and crashes when it is dropped.
+/// An invocation: a future that the test polls after each event, and that crashes when it is dropped.
 pub struct SimulatedInvocation<T>(Pin<Box<dyn Future<Output = T> + Send>>);
 
 impl<T> fmt::Debug for SimulatedInvocation<T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Invocation")
+        formatter.write_str("SimulatedInvocation")
     }
 }
 
 impl<T> SimulatedInvocation<T> {
-    /// Takes the work; it starts with the first poll.
+    /// Takes the work, which starts with the first poll.
     pub fn new(work: impl Future<Output = T> + Send + 'static) -> Self {
         Self(Box::pin(work))
     }
 
-    /// Runs on until nothing more can be done without an answer; returns the result once there is one.
+    /// Runs until the next answer is needed; returns the result at the end.
     pub fn poll(&mut self) -> Option<T> {
         match self.0.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(result) => Some(result),

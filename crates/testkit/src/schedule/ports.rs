@@ -13,7 +13,7 @@ use s3ferry_core::facts::{Attribute, AttributeSet, ExplicitEncryption, ObjectFac
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::{ETag, ObjectKey, VersionId};
 use s3ferry_core::order::{AttributeUpdate, CopyOrder, SourcePin, UploadParameters};
-use s3ferry_core::plan::{PartLayout, PlannedPart as ObjectPart};
+use s3ferry_core::plan::{PartLayout, PlannedPart};
 use s3ferry_core::time::Timestamp;
 use s3ferry_core::upload::{ListedUpload, UploadEntry, UploadId};
 use s3ferry_core::versions::{DeleteIntent, VersionListing, VersionName};
@@ -26,7 +26,7 @@ use super::{PortOperation, RequestFate, RequestObservation, RequestSubject, Sche
 use crate::faults::failure;
 use crate::memory::{MemoryBucket, MemoryDestination};
 
-/// One invocation's way to the scheduler.
+/// One invocation's access to the scheduler.
 #[derive(Debug, Clone)]
 pub struct SchedulerHandle {
     schedule: Schedule,
@@ -34,7 +34,7 @@ pub struct SchedulerHandle {
     seen: Arc<Mutex<BTreeMap<ObjectKey, RequestObservation>>>,
 }
 
-/// Makes the two errors of a call that are not the port's own.
+/// The errors of a call that the scheduler makes.
 trait CallError: Sized + Send + 'static {
     fn failed(failure: Failure) -> Self;
     fn unknown(failure: Failure) -> Self;
@@ -60,7 +60,7 @@ impl CallError for WriteError {
     }
 }
 
-/// Where an answer arrives.
+/// Where the answer to a call arrives.
 struct Slot<T> {
     answer: Option<Answer<T>>,
     waker: Option<Waker>,
@@ -71,7 +71,7 @@ enum Answer<T> {
     Panic,
 }
 
-/// What the effect of a request is asked to do.
+/// Which half of its effect a request takes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Step {
     Begin,
@@ -90,18 +90,18 @@ fn answer<T>(slot: &Mutex<Slot<T>>, answer: Answer<T>) {
     }
 }
 
-/// Takes the result of a port that never waits.
+/// Returns the result of a port that never waits.
 fn at_once<T>(work: impl Future<Output = T>) -> T {
     work.now_or_never().expect("a port in memory answers at once")
 }
 
-/// Tells the scheduler when nobody waits any longer.
-struct Awaiting {
+/// A call that waits for its answer; dropping it abandons the request.
+struct PendingCall {
     schedule: Schedule,
     id: u64,
 }
 
-impl Drop for Awaiting {
+impl Drop for PendingCall {
     fn drop(&mut self) {
         self.schedule.abandon(self.id);
     }
@@ -118,7 +118,7 @@ impl SchedulerHandle {
     }
 
     /// Returns what the invocation read last of a key.
-    pub fn seen(&self, key: &ObjectKey) -> RequestObservation {
+    fn seen(&self, key: &ObjectKey) -> RequestObservation {
         lock(&self.seen).get(key).cloned().unwrap_or_default()
     }
 
@@ -144,8 +144,8 @@ impl SchedulerHandle {
             seen: self.seen(key),
         };
         let (at, lost) = (Arc::clone(&slot), || E::unknown(failure(FailureKind::Retry)));
-        let resolve = move |landing| {
-            let value = match landing {
+        let resolve = move |fate| {
+            let value = match fate {
                 RequestFate::Begins => return drop(effect(Step::Begin)),
                 RequestFate::LandsLate => return drop(effect(Step::Finish)),
                 RequestFate::Vanishes => return,
@@ -161,7 +161,7 @@ impl SchedulerHandle {
             answer(&at, Answer::Value(value));
         };
         let id = self.schedule.send(about, Box::new(resolve));
-        let awaiting = Awaiting {
+        let pending = PendingCall {
             schedule: self.schedule.clone(),
             id,
         };
@@ -174,11 +174,11 @@ impl SchedulerHandle {
             Poll::Pending
         })
         .await;
-        drop(awaiting);
+        drop(pending);
         match arrived {
             Answer::Value(value) => value,
-            // Not by `panic!`: its message would be printed, once for every schedule that asks for it.
-            Answer::Panic => std::panic::resume_unwind(Box::new("the schedule says that this call panics")),
+            // Not by `panic!`: it would print its message, once for every such schedule.
+            Answer::Panic => std::panic::resume_unwind(Box::new("a scheduled panic")),
         }
     }
 }
@@ -186,45 +186,49 @@ impl SchedulerHandle {
 /// A port whose calls wait for the scheduler.
 #[derive(Debug, Clone)]
 pub struct ScheduledPort<T> {
-    /// The port itself, which answers at once.
-    pub port: T,
-    /// The invocation's way to the scheduler.
-    pub line: SchedulerHandle,
+    port: T,
+    scheduler: SchedulerHandle,
+}
+
+impl<T> ScheduledPort<T> {
+    /// Schedules the calls of a port in memory.
+    pub fn new(port: T, scheduler: &SchedulerHandle) -> Self {
+        Self {
+            port,
+            scheduler: scheduler.clone(),
+        }
+    }
+}
+
+/// Implements methods by those of the port, each call as one request.
+macro_rules! scheduled {
+    ($port:ident: $($operation:ident = $name:ident($($argument:ident: &$type:ty),*) -> $returns:ty;)*) => {$(
+        async fn $name(&self, key: &ObjectKey, $($argument: &$type),*) -> $returns {
+            let (port, of) = (self.port.clone(), key.clone());
+            $(let $argument = $argument.clone();)*
+            let effect = move |_| Some(at_once($port::$name(&port, &of, $(&$argument),*)));
+            self.scheduler.call(PortOperation::$operation, key, effect).await
+        }
+    )*};
+}
+
+/// Implements methods that read a bucket's settings by those of the port, without a request: settings do not change
+/// during the exploration.
+macro_rules! immediate {
+    ($port:ident: $($name:ident() -> $returns:ty;)*) => {$(
+        async fn $name(&self) -> $returns {
+            $port::$name(&self.port).await
+        }
+    )*};
 }
 
 impl<T: SourceBucket + Clone + 'static> SourceBucket for ScheduledPort<T> {
     async fn read(&self, key: &ObjectKey, attributes: &AttributeSet) -> Result<ObjectState, Failure> {
         let (port, of, with) = (self.port.clone(), key.clone(), attributes.clone());
         let effect = move |_| Some(at_once(port.read(&of, &with)));
-        let read = self.line.call(PortOperation::SourceRead, key, effect).await;
-        if let Ok(state) = &read {
-            self.line.note(key, |seen| seen.source = Some(state.clone()));
-        }
-        read
-    }
-
-    async fn confirm_absence(&self, key: &ObjectKey) -> Result<Absence, Failure> {
-        let (port, of) = (self.port.clone(), key.clone());
-        let effect = move |_| Some(at_once(port.confirm_absence(&of)));
-        self.line.call(PortOperation::ConfirmAbsence, key, effect).await
-    }
-
-    async fn versions(&self, key: &ObjectKey) -> Result<VersionListing, Failure> {
-        let (port, of) = (self.port.clone(), key.clone());
-        let effect = move |_| Some(at_once(port.versions(&of)));
-        self.line.call(PortOperation::SourceVersions, key, effect).await
-    }
-
-    async fn version(&self, key: &ObjectKey, version: &VersionName) -> Result<ObjectState, Failure> {
-        let (port, of, version) = (self.port.clone(), key.clone(), version.clone());
-        let effect = move |_| Some(at_once(port.version(&of, &version)));
-        self.line.call(PortOperation::SourceVersions, key, effect).await
-    }
-
-    async fn replication(&self, key: &ObjectKey) -> Result<ReplicationCoverage, Failure> {
-        let (port, of) = (self.port.clone(), key.clone());
-        let effect = move |_| Some(at_once(port.replication(&of)));
-        self.line.call(PortOperation::Replication, key, effect).await
+        let read = self.scheduler.call(PortOperation::SourceRead, key, effect).await?;
+        self.scheduler.note(key, |seen| seen.source = Some(read.clone()));
+        Ok(read)
     }
 
     async fn read_more(
@@ -235,23 +239,24 @@ impl<T: SourceBucket + Clone + 'static> SourceBucket for ScheduledPort<T> {
     ) -> Result<Option<ObjectFacts>, Failure> {
         let (port, of, from, with) = (self.port.clone(), key.clone(), facts.clone(), attributes.clone());
         let effect = move |_| Some(at_once(port.read_more(&of, &from, &with)));
-        let read = self.line.call(PortOperation::ReadMore, key, effect).await;
-        if let Ok(Some(facts)) = &read {
+        let read = self.scheduler.call(PortOperation::ReadMore, key, effect).await?;
+        if let Some(facts) = &read {
             let state = ObjectState::Present(Box::new(facts.clone()));
-            self.line.note(key, |seen| seen.source = Some(state));
+            self.scheduler.note(key, |seen| seen.source = Some(state));
         }
-        read
+        Ok(read)
     }
 
-    async fn layout(&self, key: &ObjectKey, facts: &ObjectFacts) -> Result<PartLayout, Failure> {
-        let (port, of, from) = (self.port.clone(), key.clone(), facts.clone());
-        let effect = move |_| Some(at_once(port.layout(&of, &from)));
-        self.line.call(PortOperation::ReadMore, key, effect).await
+    scheduled! { SourceBucket:
+        ConfirmAbsence = confirm_absence() -> Result<Absence, Failure>;
+        SourceVersions = versions() -> Result<VersionListing, Failure>;
+        SourceVersions = version(version: &VersionName) -> Result<ObjectState, Failure>;
+        Replication = replication() -> Result<ReplicationCoverage, Failure>;
+        ReadMore = layout(facts: &ObjectFacts) -> Result<PartLayout, Failure>;
     }
 
-    /// The settings of a bucket do not change while it is explored.
-    async fn has_acl(&self) -> Result<bool, Failure> {
-        self.port.has_acl().await
+    immediate! { SourceBucket:
+        has_acl() -> Result<bool, Failure>;
     }
 }
 
@@ -259,11 +264,9 @@ impl<T: TwoStepCopies + 'static> DestinationBucket for ScheduledPort<T> {
     async fn read(&self, key: &ObjectKey, attributes: &AttributeSet) -> Result<ObjectState, Failure> {
         let (port, of, with) = (self.port.clone(), key.clone(), attributes.clone());
         let effect = move |_| Some(at_once(port.read(&of, &with)));
-        let read = self.line.call(PortOperation::DestinationRead, key, effect).await;
-        if let Ok(state) = &read {
-            self.line.note(key, |seen| seen.destination = Some(state.clone()));
-        }
-        read
+        let read = self.scheduler.call(PortOperation::DestinationRead, key, effect).await?;
+        self.scheduler.note(key, |seen| seen.destination = Some(read.clone()));
+        Ok(read)
     }
 
     async fn copy(&self, key: &ObjectKey, order: &CopyOrder) -> Result<WrittenObject, WriteError> {
@@ -275,153 +278,57 @@ impl<T: TwoStepCopies + 'static> DestinationBucket for ScheduledPort<T> {
             }
             Some(at_once(port.copy(&of, &order)))
         };
-        self.line.call(PortOperation::Copy, key, effect).await
+        self.scheduler.call(PortOperation::Copy, key, effect).await
     }
 
-    async fn delete(&self, key: &ObjectKey, seen: &ETag) -> Result<Option<VersionId>, WriteError> {
-        let (port, of, tag) = (self.port.clone(), key.clone(), seen.clone());
-        let effect = move |_| Some(at_once(port.delete(&of, &tag)));
-        self.line.call(PortOperation::Delete, key, effect).await
+    scheduled! { DestinationBucket:
+        Delete = delete(seen: &ETag) -> Result<Option<VersionId>, WriteError>;
+        History = history() -> Result<VersionListing, Failure>;
+        ReadVersion = read_version(version: &VersionName) -> Result<ObjectState, Failure>;
+        RemoveVersion = remove_version(version: &VersionName) -> Result<(), Failure>;
+        ConfirmAbsence = confirm_absence() -> Result<Absence, Failure>;
+        UpdateAttributes = update_attributes(order: &AttributeUpdate) -> Result<AttributeSet, WriteError>;
+        CreateUpload = create_upload(terms: &UploadParameters) -> Result<UploadId, WriteError>;
+        CopyPart = copy_part(id: &UploadId, pin: &SourcePin, part: &PlannedPart) -> Result<CopiedPart, WriteError>;
+        ListParts = list_parts(id: &UploadId) -> Result<Option<Vec<CopiedPart>>, Failure>;
+        ListUploads = list_uploads() -> Result<Vec<ListedUpload>, Failure>;
+        CompleteUpload = complete_upload(id: &UploadId, with: &UploadCompletion) -> Result<WrittenObject, WriteError>;
+        AbortUpload = abort_upload(id: &UploadId) -> Result<(), Failure>;
     }
 
-    async fn is_versioned(&self) -> Result<bool, Failure> {
-        self.port.is_versioned().await
-    }
-
-    async fn history(&self, key: &ObjectKey) -> Result<VersionListing, Failure> {
-        let (port, of) = (self.port.clone(), key.clone());
-        let effect = move |_| Some(at_once(port.history(&of)));
-        self.line.call(PortOperation::History, key, effect).await
-    }
-
-    async fn read_version(&self, key: &ObjectKey, version: &VersionName) -> Result<ObjectState, Failure> {
-        let (port, of, version) = (self.port.clone(), key.clone(), version.clone());
-        let effect = move |_| Some(at_once(port.read_version(&of, &version)));
-        self.line.call(PortOperation::ReadVersion, key, effect).await
-    }
-
-    async fn remove_version(&self, key: &ObjectKey, version: &VersionName) -> Result<(), Failure> {
-        let (port, of, version) = (self.port.clone(), key.clone(), version.clone());
-        let effect = move |_| Some(at_once(port.remove_version(&of, &version)));
-        self.line.call(PortOperation::RemoveVersion, key, effect).await
-    }
-
-    async fn confirm_absence(&self, key: &ObjectKey) -> Result<Absence, Failure> {
-        let (port, of) = (self.port.clone(), key.clone());
-        let effect = move |_| Some(at_once(port.confirm_absence(&of)));
-        self.line.call(PortOperation::ConfirmAbsence, key, effect).await
-    }
-
-    async fn object_lock(&self) -> Result<Option<BucketObjectLock>, Failure> {
-        self.port.object_lock().await
-    }
-
-    async fn default_encryption(&self) -> Result<Option<ExplicitEncryption>, Failure> {
-        self.port.default_encryption().await
-    }
-
-    async fn has_acl(&self) -> Result<bool, Failure> {
-        self.port.has_acl().await
-    }
-
-    async fn update_attributes(&self, key: &ObjectKey, order: &AttributeUpdate) -> Result<AttributeSet, WriteError> {
-        let (port, of, order) = (self.port.clone(), key.clone(), order.clone());
-        let effect = move |_| Some(at_once(port.update_attributes(&of, &order)));
-        self.line.call(PortOperation::UpdateAttributes, key, effect).await
-    }
-
-    async fn create_upload(&self, key: &ObjectKey, terms: &UploadParameters) -> Result<UploadId, WriteError> {
-        let (port, of, terms) = (self.port.clone(), key.clone(), terms.clone());
-        let effect = move |_| Some(at_once(port.create_upload(&of, &terms)));
-        self.line.call(PortOperation::CreateUpload, key, effect).await
-    }
-
-    async fn copy_part(
-        &self,
-        key: &ObjectKey,
-        upload_id: &UploadId,
-        pin: &SourcePin,
-        part: &ObjectPart,
-    ) -> Result<CopiedPart, WriteError> {
-        let (bucket, of, id, pin, part) = (self.port.clone(), key.clone(), upload_id.clone(), pin.clone(), *part);
-        let effect = move |_| Some(at_once(bucket.copy_part(&of, &id, &pin, &part)));
-        self.line.call(PortOperation::CopyPart, key, effect).await
-    }
-
-    async fn list_parts(&self, key: &ObjectKey, upload_id: &UploadId) -> Result<Option<Vec<CopiedPart>>, Failure> {
-        let (port, of, id) = (self.port.clone(), key.clone(), upload_id.clone());
-        let effect = move |_| Some(at_once(port.list_parts(&of, &id)));
-        self.line.call(PortOperation::ListParts, key, effect).await
-    }
-
-    async fn list_uploads(&self, key: &ObjectKey) -> Result<Vec<ListedUpload>, Failure> {
-        let (port, of) = (self.port.clone(), key.clone());
-        let effect = move |_| Some(at_once(port.list_uploads(&of)));
-        self.line.call(PortOperation::ListUploads, key, effect).await
-    }
-
-    async fn complete_upload(
-        &self,
-        key: &ObjectKey,
-        upload_id: &UploadId,
-        completion: &UploadCompletion,
-    ) -> Result<WrittenObject, WriteError> {
-        let (port, of, id, with) = (self.port.clone(), key.clone(), upload_id.clone(), completion.clone());
-        let effect = move |_| Some(at_once(port.complete_upload(&of, &id, &with)));
-        self.line.call(PortOperation::CompleteUpload, key, effect).await
-    }
-
-    async fn abort_upload(&self, key: &ObjectKey, upload_id: &UploadId) -> Result<(), Failure> {
-        let (port, of, id) = (self.port.clone(), key.clone(), upload_id.clone());
-        let effect = move |_| Some(at_once(port.abort_upload(&of, &id)));
-        self.line.call(PortOperation::AbortUpload, key, effect).await
+    immediate! { DestinationBucket:
+        is_versioned() -> Result<bool, Failure>;
+        object_lock() -> Result<Option<BucketObjectLock>, Failure>;
+        default_encryption() -> Result<Option<ExplicitEncryption>, Failure>;
+        has_acl() -> Result<bool, Failure>;
     }
 }
 
 impl<T: UploadJournal + Clone + 'static> UploadJournal for ScheduledPort<T> {
-    async fn load(&self, key: &ObjectKey) -> Result<Option<JournaledUpload>, Failure> {
-        let (port, of) = (self.port.clone(), key.clone());
-        let effect = move |_| Some(at_once(port.load(&of)));
-        self.line.call(PortOperation::LoadEntry, key, effect).await
-    }
-
-    async fn create(&self, key: &ObjectKey, entry: &UploadEntry) -> Result<Option<ETag>, WriteError> {
-        let (port, of, entry) = (self.port.clone(), key.clone(), entry.clone());
-        let effect = move |_| Some(at_once(port.create(&of, &entry)));
-        self.line.call(PortOperation::CreateEntry, key, effect).await
-    }
-
-    async fn remove(&self, key: &ObjectKey, seen: &ETag) -> Result<(), Failure> {
-        let (port, of, tag) = (self.port.clone(), key.clone(), seen.clone());
-        let effect = move |_| Some(at_once(port.remove(&of, &tag)));
-        self.line.call(PortOperation::RemoveEntry, key, effect).await
+    scheduled! { UploadJournal:
+        LoadEntry = load() -> Result<Option<JournaledUpload>, Failure>;
+        CreateEntry = create(entry: &UploadEntry) -> Result<Option<ETag>, WriteError>;
+        RemoveEntry = remove(seen: &ETag) -> Result<(), Failure>;
     }
 }
 
 impl<T: DeleteIntents + Clone + 'static> DeleteIntents for ScheduledPort<T> {
-    async fn announce(&self, key: &ObjectKey, intent: &DeleteIntent) -> Result<(), Failure> {
-        let (port, of, intent) = (self.port.clone(), key.clone(), intent.clone());
-        let effect = move |_| Some(at_once(port.announce(&of, &intent)));
-        self.line.call(PortOperation::Announce, key, effect).await
-    }
-
-    async fn find(&self, key: &ObjectKey, covered: &VersionName) -> Result<Option<DeleteIntent>, Failure> {
-        let (port, of, covered) = (self.port.clone(), key.clone(), covered.clone());
-        let effect = move |_| Some(at_once(port.find(&of, &covered)));
-        self.line.call(PortOperation::FindIntent, key, effect).await
+    scheduled! { DeleteIntents:
+        Announce = announce(intent: &DeleteIntent) -> Result<(), Failure>;
+        FindIntent = find(covered: &VersionName) -> Result<Option<DeleteIntent>, Failure>;
     }
 }
 
 /// A destination whose copies read the source first and write later, as S3's do.
 pub trait TwoStepCopies: DestinationBucket + Clone {
-    /// Reads what `order` pins; returns the destination and the order with which the copy is finished.
+    /// Reads what `order` pins; returns the destination and the order that finish the copy.
     #[must_use]
     fn begin(&self, key: &ObjectKey, order: &CopyOrder) -> (Self, CopyOrder);
 }
 
 impl TwoStepCopies for MemoryDestination {
-    /// Holds the current object where it is what the order pins. Older versions cannot change, so that it makes no
-    /// difference when they are read.
+    /// Keeps the current object if the order pins it. Older versions cannot change, so it makes no difference when they
+    /// are read.
     fn begin(&self, key: &ObjectKey, order: &CopyOrder) -> (Self, CopyOrder) {
         let everything = AttributeSet::from([Attribute::Tags, Attribute::Annotations, Attribute::Acl]);
         let current = at_once(SourceBucket::read(&self.source, key, &everything));
@@ -449,29 +356,29 @@ impl TwoStepCopies for MemoryDestination {
     }
 }
 
-/// A continuation that a queue took.
+/// A continuation in the queue.
 #[derive(Debug, Clone)]
 pub struct SentContinuation {
-    /// Who sent it.
+    /// The invocation that sent it.
     pub invocation: u32,
-    /// What it says.
+    /// Its content.
     pub continuation: Continuation,
-    /// When it arrives at the earliest.
+    /// When it becomes visible.
     pub arrives: Timestamp,
 }
 
 /// A queue whose sends wait for the scheduler.
 #[derive(Debug, Clone)]
 pub struct ScheduledQueue {
-    line: SchedulerHandle,
+    scheduler: SchedulerHandle,
     sent: Arc<Mutex<Vec<SentContinuation>>>,
 }
 
 impl ScheduledQueue {
-    /// Connects an invocation to what all invocations sent.
-    pub fn new(line: &SchedulerHandle, sent: &Arc<Mutex<Vec<SentContinuation>>>) -> Self {
+    /// Connects an invocation to the queue of all invocations.
+    pub fn new(scheduler: &SchedulerHandle, sent: &Arc<Mutex<Vec<SentContinuation>>>) -> Self {
         Self {
-            line: line.clone(),
+            scheduler: scheduler.clone(),
             sent: Arc::clone(sent),
         }
     }
@@ -480,7 +387,7 @@ impl ScheduledQueue {
 impl Continuations for ScheduledQueue {
     async fn send(&self, continuation: &Continuation, delay: Duration) -> Result<(), Failure> {
         let key = ObjectKey::from_raw(&continuation.key).expect("the key of a continuation is valid");
-        let (schedule, invocation) = (self.line.schedule.clone(), self.line.invocation);
+        let (schedule, invocation) = (self.scheduler.schedule.clone(), self.scheduler.invocation);
         let (sent, continuation) = (Arc::clone(&self.sent), continuation.clone());
         let effect = move |_| {
             lock(&sent).push(SentContinuation {
@@ -490,6 +397,6 @@ impl Continuations for ScheduledQueue {
             });
             Some(Ok(()))
         };
-        self.line.call(PortOperation::Send, &key, effect).await
+        self.scheduler.call(PortOperation::Send, &key, effect).await
     }
 }
