@@ -1,5 +1,6 @@
 //! Concurrent listings return every key once and in order, with few requests and in little time.
 #![expect(clippy::unwrap_used, reason = "a failed expectation fails the test")]
+#![expect(clippy::disallowed_methods, reason = "the clock of the tests is paused")]
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

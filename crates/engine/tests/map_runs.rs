@@ -6,6 +6,7 @@
     clippy::indexing_slicing,
     reason = "the test created the data, and a missing field of a JSON value is null"
 )]
+#![expect(clippy::disallowed_methods, reason = "the clock of the tests is paused")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};

@@ -5,6 +5,7 @@
 //! `MUTATION_CASES` sets the number of mutants of each kind and file.
 #![expect(
     clippy::unwrap_used,
+    clippy::disallowed_methods,
     clippy::indexing_slicing,
     clippy::print_stderr,
     reason = "a test of this repository's own files, which prints its findings"
