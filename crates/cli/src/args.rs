@@ -104,8 +104,12 @@ impl Command {
     pub fn copies(&self) -> bool {
         match self {
             Self::Sync(args) => args.copies(),
-            Self::Batch(args) => args.copies(),
-            Self::Diff(_) | Self::Manifest(_) | Self::Verify(_) | Self::Completions(_) | Self::Man(_) => false,
+            Self::Batch(_)
+            | Self::Diff(_)
+            | Self::Manifest(_)
+            | Self::Verify(_)
+            | Self::Completions(_)
+            | Self::Man(_) => false,
         }
     }
 }

@@ -32,30 +32,27 @@ use crate::sides::BucketPair;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  What is missing, or looks different, below images/:
+  Compare the keys below images/:
     s3ferry diff --source s3://app-data/images/ \\
       --destination s3://app-data-eu/images/ --destination-region eu-central-1
-  Every object's metadata, tags, Object Lock and storage class as well, as JSON
-  lines:
+  Compare the metadata and tags of every object too, as JSON lines:
     s3ferry diff --source s3://app-data --destination s3://app-data-eu \\
-      --destination-region eu-central-1 --deep --output json > diff.jsonl
-  An S3 Inventory report of the source against a live listing of the
-  destination:
+      --destination-region eu-central-1 --depth head --output json > diff.jsonl
+  Compare an S3 Inventory report of the source with the destination's listing:
     s3ferry diff --source s3://app-data --destination s3://app-data-eu \\
       --destination-region eu-central-1 \\
       --source-inventory s3://reports/app-data/2026-11-22T01-00Z/manifest.json
-  A manifest of what S3 Batch Operations has to copy:
+  Write a manifest of the keys to copy, for S3 Batch Operations:
     s3ferry diff --source s3://app-data --destination s3://app-data-eu \\
       --destination-region eu-central-1 --format manifest > manifest.csv
 
-Every difference is read again on both sides before it is reported, so that
-what was written while the listings ran is no difference. So is every object
-whose row of the source's listing is newer than the destination's: the same
-bytes may have come with other metadata. What changes no Last-Modified is not
-seen in listings: tags, retention, legal holds, annotations, and an overwrite
-in the very second of the copy. --deep sees them. With an inventory on a side
-its rows are the listing. Exit code 0 means equal, 1 that there are
-differences, or that neither side lists an object.")]
+Each difference is read again on both sides before it is reported, so objects
+that were written during the comparison are not reported. --depth listing
+finds an object that is newer at the source, but not a change of tags,
+retention, legal hold or annotations: --depth head finds those.
+
+Exit code 0 means equal, 1 means different or that neither side has an
+object.")]
 pub struct DiffArgs {
     #[command(flatten)]
     source: SourceArgs,
@@ -67,7 +64,7 @@ pub struct DiffArgs {
     #[arg(long, value_enum, value_name = "FORMAT")]
     format: Option<DiffFormat>,
     /// Report what the listings show without looking at the objects again
-    #[arg(long, conflicts_with = "deep")]
+    #[arg(long)]
     unconfirmed: bool,
     /// End with 0 although neither side lists an object
     #[arg(long)]
@@ -78,13 +75,21 @@ pub struct DiffArgs {
     inventories: InventoryArgs,
 }
 
+/// How much of each object is compared; `verify --depth` takes the same words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CompareDepthArg {
+    /// Key, size, ETag and last modification, as the listings have them
+    Listing,
+    /// Metadata, tags, annotations, Object Lock, encryption and storage class too: six requests per object
+    Head,
+}
+
 /// How two buckets are compared.
 #[derive(Debug, Clone, Args)]
 pub struct CompareArgs {
-    /// Compare every object's metadata, tags, annotations, Object Lock, encryption and storage class, too: six requests an
-    /// object
-    #[arg(long)]
-    pub deep: bool,
+    /// How much of each object is compared
+    #[arg(long, value_enum, value_name = "DEPTH", default_value_t = CompareDepthArg::Listing)]
+    pub depth: CompareDepthArg,
     /// How many objects are read at once, 1 to 1024
     #[arg(long, value_name = "NUMBER", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub concurrency: u16,
@@ -109,7 +114,10 @@ impl CompareArgs {
     /// Returns how deep objects are compared.
     #[must_use]
     pub fn depth(&self) -> DiffDepth {
-        if self.deep { DiffDepth::Deep } else { DiffDepth::Listing }
+        match self.depth {
+            CompareDepthArg::Listing => DiffDepth::Listing,
+            CompareDepthArg::Head => DiffDepth::Deep,
+        }
     }
 
     /// Returns how much of a listing is read at once.
@@ -139,6 +147,12 @@ pub enum DiffFormat {
 /// Compares, and writes what differs.
 pub async fn run(shared: &SharedArgs, args: &DiffArgs, interrupt: &Interrupt) -> Result<CommandOutcome, CliError> {
     let compare = &args.compare;
+    if args.unconfirmed && compare.depth == CompareDepthArg::Head {
+        return Err(CliError::usage(
+            "--unconfirmed reports what listings show, and --depth head reads every object",
+            "omit --unconfirmed, or give --depth listing",
+        ));
+    }
     args.encryption.check(&args.destination.destination_region)?;
     let sides = BucketPair::open(shared, &args.source, &args.destination, compare.limits()).await?;
     let sides = sides.with_inventories(&args.inventories).await?;

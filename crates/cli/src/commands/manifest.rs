@@ -26,7 +26,7 @@ use s3ferry_engine::ports::SourceBucket as _;
 use self::files::ManifestFiles;
 use self::location::{ManifestLocation, make_way_for_numbered};
 use crate::args::{DestinationArgs, SharedArgs, SourceArgs, account, region};
-use crate::commands::diff::{CompareArgs, confirmed_differences, findings};
+use crate::commands::diff::{CompareArgs, CompareDepthArg, confirmed_differences, findings};
 use crate::denials::DenialCounter;
 use crate::exit::{CliError, CommandOutcome};
 use crate::files::FileLocation;
@@ -47,8 +47,8 @@ Examples:
       --destination-region eu-central-1 --to s3://state/final-sync/run-1.csv
   Everything there is, a million rows a file, sorted by the engine that can
   copy it:
-    s3ferry manifest --source s3://app-data --by-class --rows 1000000 \\
-      --to run-1.csv
+    s3ferry manifest --source s3://app-data --by-class \\
+      --rows-per-file 1000000 --to run-1.csv
 
 Files are numbered: run-1-0001.csv, with --by-class run-1-plain-0001.csv,
 run-1-large-or-rich-0001.csv, run-1-archived-0001.csv (restore these first) and
@@ -77,9 +77,9 @@ pub struct ManifestArgs {
     /// The account that must own the bucket of --to; the default is --source-bucket-owner, as for the state bucket
     #[arg(long, value_name = "ACCOUNT", value_parser = account)]
     state_bucket_owner: Option<AccountId>,
-    /// How many rows a file has at most
+    /// Largest number of rows in one file
     #[arg(long, value_name = "NUMBER", default_value = "1000000")]
-    rows: NonZeroU64,
+    rows_per_file: NonZeroU64,
     /// One manifest for each class of objects, by a HEAD of each
     #[arg(long)]
     by_class: bool,
@@ -126,10 +126,10 @@ pub async fn run(shared: &SharedArgs, args: &ManifestArgs, interrupt: &Interrupt
             let keys = different_keys(&sides, compare, &denials, &listed_keys);
             (sides.clients, sides.source, sides.inventories, keys)
         }
-        None if compare.deep => {
+        None if compare.depth == CompareDepthArg::Head => {
             return Err(CliError::usage(
-                "--deep compares two buckets, and there is no --destination",
-                "give --destination and --destination-region, or leave out --deep",
+                "--depth head compares two buckets, and there is no --destination",
+                "give --destination and --destination-region, or leave out --depth head",
             ));
         }
         None => {
@@ -153,7 +153,7 @@ pub async fn run(shared: &SharedArgs, args: &ManifestArgs, interrupt: &Interrupt
     };
     let owner = args.state_bucket_owner.as_ref().or(source.owner.as_ref());
     let place = ManifestLocation::open(&args.to, &clients.expecting(owner), &source.region).await?;
-    let mut files = ManifestFiles::begin(place, args.rows.get(), args.by_class).await?;
+    let mut files = ManifestFiles::begin(place, args.rows_per_file.get(), args.by_class).await?;
     let progress = ProgressReporter::start("writing", "rows", compare.expected_objects);
     let bucket = source.location.bucket.clone();
     let sorted: Pin<Box<dyn Stream<Item = Result<Option<ClassifiedObject>, Failure>> + Send>> =
@@ -227,7 +227,7 @@ fn different_keys(
     listed_keys: &Arc<AtomicU64>,
 ) -> Keys {
     let listed_keys = Arc::clone(listed_keys);
-    if compare.deep {
+    if compare.depth == CompareDepthArg::Head {
         return Box::pin(
             confirmed_differences(sides, compare, EncryptionRules::default(), denials).map(move |page| {
                 let page = page?;

@@ -192,7 +192,7 @@ fn summary(source: &str, destination: &str, counts: &DiffCounts) -> Vec<String> 
     let is_deep = counts.by_kind().any(|(kind, _)| kind == DifferenceKind::StorageClass);
     if counts.other_storage_class > 0 && !is_deep {
         lines.push(format!(
-            "{} keys are in another storage class, which is a difference with --deep only",
+            "{} keys are in another storage class, which is a difference with --depth head only",
             grouped(counts.other_storage_class)
         ));
     }

@@ -24,7 +24,7 @@ pub(super) struct ManifestFiles {
     place: ManifestLocation,
     /// The files of this name that were there before.
     earlier: BTreeSet<String>,
-    rows_a_file: u64,
+    rows_per_file: u64,
     by_class: bool,
     open: BTreeMap<ObjectClass, OpenFile>,
     written: Vec<Written>,
@@ -49,11 +49,11 @@ struct Written {
 }
 
 impl ManifestFiles {
-    pub(super) async fn begin(place: ManifestLocation, rows_a_file: u64, by_class: bool) -> Result<Self, CliError> {
+    pub(super) async fn begin(place: ManifestLocation, rows_per_file: u64, by_class: bool) -> Result<Self, CliError> {
         Ok(Self {
             earlier: place.numbered().await?,
             place,
-            rows_a_file,
+            rows_per_file,
             by_class,
             open: BTreeMap::new(),
             written: Vec::new(),
@@ -76,7 +76,11 @@ impl ManifestFiles {
             }
             ObjectClass::Plain | ObjectClass::LargeOrRich | ObjectClass::Archived => sorted.row.to_csv(),
         };
-        if self.open.get(&class).is_some_and(|open| open.rows >= self.rows_a_file) {
+        if self
+            .open
+            .get(&class)
+            .is_some_and(|open| open.rows >= self.rows_per_file)
+        {
             self.finish(class).await?;
         }
         let open = match self.open.entry(class) {

@@ -15,6 +15,7 @@ use serde_json::json;
 
 use super::dry_run::DRY_RUN;
 use super::failures_file::{FailureLine, FailuresFile};
+use super::manifest_keys::ManifestCounts;
 use crate::denials::is_denial;
 use crate::exit::{CliError, CommandOutcome};
 use crate::failures::FailureCounts;
@@ -42,6 +43,8 @@ pub(super) struct SyncResults {
     failures: FailuresFile,
     stdout: Output<std::io::Stdout>,
     compared: DiffCounts,
+    /// The rows of `--manifest`.
+    manifest: Option<ManifestCounts>,
     /// Objects of the destination alone, which were left as they are.
     extra: u64,
     copied: u64,
@@ -87,6 +90,7 @@ impl SyncResults {
             failures: FailuresFile::begin(failures)?,
             stdout: Output::stdout(),
             compared: DiffCounts::default(),
+            manifest: None,
             extra: 0,
             copied: 0,
             copied_bytes: 0,
@@ -117,6 +121,11 @@ impl SyncResults {
     /// Counts keys that were compared.
     pub(super) fn compared(&mut self, counts: &DiffCounts) {
         self.compared.add(counts);
+    }
+
+    /// Takes the counts of the manifest's rows.
+    pub(super) fn manifest(&mut self, counts: ManifestCounts) {
+        self.manifest = Some(counts);
     }
 
     /// Counts objects of the destination alone that are left as they are.
@@ -316,8 +325,11 @@ impl SyncResults {
         }
         self.stdout.flush()?;
         ended?;
-        if self.compared.is_empty() {
-            say(&nothing_compared(sides));
+        match &self.manifest {
+            Some(manifest) if manifest.keys == self.gone => say(&no_key_exists(manifest, sides)),
+            Some(_) => {}
+            None if self.compared.is_empty() => say(&nothing_compared(sides)),
+            None => {}
         }
         self.must_not_be_all_alike()?;
         let is_done = self.failed + self.not_done == 0;
@@ -335,6 +347,7 @@ impl SyncResults {
             "source": sides.source.location.to_string(),
             "destination": sides.destination.location.to_string(),
             "dry_run": self.is_dry,
+            "manifest": self.manifest.as_ref().map(ManifestCounts::json),
             "source_keys": self.compared.source_keys,
             "source_bytes": self.compared.source_bytes,
             "destination_keys": self.compared.destination_keys,
@@ -376,15 +389,21 @@ impl SyncResults {
         if would > 0 {
             lines.push(String::new());
         }
-        lines.push(format!(
-            "{} -> {}: {} keys compared",
-            sides.source.location,
-            sides.destination.location,
-            grouped(keys)
-        ));
+        let (source, destination) = (&sides.source.location, &sides.destination.location);
+        let compared = match &self.manifest {
+            Some(manifest) => format!("{} keys of {}", grouped(manifest.keys), manifest.name),
+            None => format!("{} keys compared", grouped(keys)),
+        };
+        lines.push(format!("{source} -> {destination}: {compared}"));
         lines.extend(sides.inventories.lines());
         let above = lines.len();
+        let manifest = self.manifest.clone().unwrap_or_default();
         let counts = [
+            (manifest.duplicates, "rows of the manifest repeat a key and are skipped"),
+            (
+                manifest.outside_prefix,
+                "rows of the manifest are outside the prefix and are skipped",
+            ),
             (self.copied, "copied"),
             (
                 self.not_comparable,
@@ -414,7 +433,7 @@ impl SyncResults {
             ),
             (
                 self.unanswered,
-                "written with a request that was never answered: should it land late, a sync --deep finds it",
+                "written with a request that was never answered: should it land late, a sync --depth head finds it",
             ),
             (
                 self.overtaken.load(Ordering::Relaxed),
@@ -448,6 +467,14 @@ impl SyncResults {
 
 fn is_environment_failure(failure: &Failure) -> bool {
     failure.kind == FailureKind::Configuration || is_denial(failure)
+}
+
+/// Warns of a manifest whose keys exist in neither bucket.
+fn no_key_exists(manifest: &ManifestCounts, sides: &BucketPair) -> String {
+    format!(
+        "warning: neither {} nor {} has an object of {}: check that the manifest belongs to this source and is up to date",
+        sides.source.location, sides.destination.location, manifest.name
+    )
 }
 
 /// Names both locations where neither has an object.

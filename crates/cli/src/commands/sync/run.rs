@@ -19,6 +19,7 @@ use tokio::task::{JoinError, JoinSet};
 
 use super::deletes::SpilledKeys;
 use super::intents::DeletedKeys;
+use super::manifest_keys::ManifestKeys;
 use super::results::SyncResults;
 use crate::clock::InterruptibleClock;
 use crate::exit::CliError;
@@ -98,6 +99,25 @@ impl SyncRun {
         let deleted = deleted.keys()?.map(|key| Ok(Next::Key(key?, true)));
         let again = self.pass(stream::iter(deleted), &reconciler).await?;
         self.once_more(again, &reconciler).await
+    }
+
+    /// Reconciles the keys of a manifest, and no other keys.
+    pub(super) async fn manifest_keys<S, D, C, J>(
+        &mut self,
+        mut manifest: ManifestKeys,
+        reconciler: Reconciler<S, D, C, J>,
+    ) -> Result<(), CliError>
+    where
+        S: SourceBucket + 'static,
+        D: DestinationBucket + 'static,
+        C: Clock + 'static,
+        J: StateStore + 'static,
+    {
+        let reconciler = Arc::new(reconciler);
+        let keys = manifest.by_ref().map(|key| Ok(Next::Key(key?, true)));
+        let ended = self.pass(stream::iter(keys), &reconciler).await;
+        self.results.manifest(manifest.counts());
+        self.once_more(ended?, &reconciler).await
     }
 
     /// Reads which keys of this migration s3ferry deleted at the destination. A listing that fails, or that may not be

@@ -208,7 +208,7 @@ pub(crate) fn error_document(code: &str, message: &str, details: &[(&str, &str)]
         .collect();
     let fields = fields.concat();
     format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><SimErrorCode>{code}</SimErrorCode><Message>{}</Message>{fields}\
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{}</Message>{fields}\
          <RequestId>S3SIM</RequestId><HostId>S3SIM</HostId></Error>",
         escape(message)
     )
