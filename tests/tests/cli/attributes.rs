@@ -101,7 +101,7 @@ async fn event_hold_arrives_as_a_hold_and_its_date_is_not_copied() {
         let ran = stage.on_both("sync", &["--depth", "head"]).await.must_end_with(0);
         let requests = stage.server.requests();
         assert!(!requests.contains_key("PutObjectRetention"), "{requests:?}");
-        assert_eq!(ran.summary()["not_kept"], 1, "{ran:?}");
+        assert_eq!(ran.summary()["not_preserved"], 1, "{ran:?}");
         let named = std::fs::read_to_string(stage.folder().join("s3ferry-failures.jsonl")).expect("the failures");
         assert!(named.contains("event-hold"), "{named}");
     }

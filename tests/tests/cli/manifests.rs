@@ -130,7 +130,7 @@ async fn unreadable_objects_are_listed_separately() {
         stage.put(SOURCE, " ", "one");
         let ran = stage.run("manifest", &of_source(&[flag, "--to", "run.csv"])).await;
         let ran = ran.must_end_with(1);
-        assert!(ran.stderr.contains("1 object(s) could not be looked at"), "{ran:?}");
+        assert!(ran.stderr.contains("1 object(s) could not be read"), "{ran:?}");
         assert_eq!(ran.summary()["unread"], 1);
         let text = std::fs::read_to_string(stage.folder().join(written)).expect("the manifest");
         let keys: Vec<_> = read(&text).into_iter().map(|row| row.key).collect();

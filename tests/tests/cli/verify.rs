@@ -241,7 +241,7 @@ async fn what_cannot_be_read_is_named_and_never_verified() {
     assert_eq!(ran.summary()["verdict"], "inconclusive");
     let page = page(&stage, "proof");
     for text in [
-        "<h1>Cannot tell</h1>",
+        "<h1>Inconclusive</h1>",
         "the source&#39;s object is archived (DEEP_ARCHIVE) and not restored",
         "more than the 1000000 that may be read of an object",
     ] {
@@ -429,7 +429,7 @@ async fn interrupted_verification_leaves_a_report_that_says_so() {
     let ran = ended(child).await.must_end_with(130);
     assert_eq!(ran.summary()["verdict"], "incomplete");
     let report = report(&stage, "proof");
-    assert_eq!(report["stopped_by"], "somebody asked to stop");
+    assert_eq!(report["stopped_by"], "interrupted");
     assert!(report["equal"].as_u64().is_some_and(|equal| equal < 400), "{report}");
     let page = page(&stage, "proof");
     assert!(
@@ -713,7 +713,7 @@ async fn encryption_is_compared_with_what_is_asked_for_and_repaired() {
     assert_eq!(ran.summary()["copied"], 2);
     let failures = std::fs::read_to_string(stage.folder().join("failures.jsonl")).expect("a file");
     assert!(
-        failures.contains("not-kept") && failures.contains("encryption"),
+        failures.contains("not-preserved") && failures.contains("encryption"),
         "{failures}"
     );
     // The KMS key is lost, whatever the bucket's default is.

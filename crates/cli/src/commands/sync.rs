@@ -1,4 +1,4 @@
-//! `s3ferry sync`: makes the destination what the source is, from this machine.
+//! `s3ferry sync`: copies the objects that differ from the source to the destination.
 
 mod deletes;
 mod dry_run;
@@ -25,14 +25,14 @@ use s3ferry_engine::ports::{Clock, DestinationBucket, SourceBucket, StateStore};
 use s3ferry_engine::reconcile::{Reconciler, UploadSupport};
 
 use self::deletes::{DeleteArgs, SpilledKeys};
-use self::dry_run::{DryRunDestination, DryRunStateStore};
+use self::dry_run::{DryRunDestination, DryRunStateStore, WithheldWrites};
 use self::manifest_keys::ManifestKeys;
 use self::observed_destination::ObservedDestination;
 use self::results::SyncResults;
 use self::run::SyncRun;
 use crate::args::{DestinationArgs, SharedArgs, SourceArgs, bucket};
 use crate::clock::InterruptibleClock;
-use crate::commands::diff::{CompareArgs, CompareDepthArg, findings_with_multipart};
+use crate::compare::{CompareArgs, CompareDepthArg, findings_with_multipart};
 use crate::denials::is_denial;
 use crate::exit::{CliError, CommandOutcome};
 use crate::files::FileLocation;
@@ -86,15 +86,15 @@ pub struct SyncArgs {
     /// With --ownership shared: mark equal objects without a marker as copies of s3ferry
     #[arg(long)]
     adopt: bool,
-    /// Say what would be done, and do nothing
+    /// Report what would be written, and write nothing
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
     deletes: DeleteArgs,
-    /// The bucket of s3ferry's state, in the source's region: multipart uploads are resumed after an interruption
+    /// State bucket in the source's region: journals multipart copies, so that the next run resumes them
     #[arg(long, value_name = "BUCKET", value_parser = bucket)]
     state_bucket: Option<BucketName>,
-    /// Where objects that failed are written, as JSON lines; the file is made at the start
+    /// File of the keys that failed, as JSON lines; created at the start
     #[arg(long, value_name = "FILE", default_value = "s3ferry-failures.jsonl")]
     failures: PathBuf,
     #[command(flatten)]
@@ -102,7 +102,7 @@ pub struct SyncArgs {
 }
 
 impl SyncArgs {
-    /// Tells whether anything is copied.
+    /// Tells whether objects are copied.
     #[must_use]
     pub fn copies(&self) -> bool {
         !self.dry_run
@@ -172,7 +172,7 @@ impl SyncArgs {
 /// finds nothing to do stays cheap. Last-Modified of a multipart object is when its upload began.
 const RECENT_MULTIPART_COPIES: Duration = Duration::from_hours(24);
 
-/// Makes the destination what the source is.
+/// Syncs the destination with the source.
 pub async fn run(shared: &SharedArgs, args: &SyncArgs, interrupt: &Interrupt) -> Result<CommandOutcome, CliError> {
     args.check()?;
     args.policy.check(&args.destination.destination_region)?;
@@ -207,7 +207,9 @@ pub async fn run(shared: &SharedArgs, args: &SyncArgs, interrupt: &Interrupt) ->
         stopper,
         progress: progress.clone(),
         results,
+        withheld: WithheldWrites::default(),
     };
+    let withheld = work.withheld.clone();
     let reconciler = |deletes| {
         let (source, destination) = sides.adapters();
         Reconciler {
@@ -236,7 +238,7 @@ pub async fn run(shared: &SharedArgs, args: &SyncArgs, interrupt: &Interrupt) ->
         Err(error) => Err(error),
         Ok(()) if args.dry_run => {
             sync(&mut work, args, &sides, interrupt, manifest, |deletes| {
-                dry(reconciler(deletes))
+                dry(reconciler(deletes), &withheld)
             })
             .await
         }
@@ -316,12 +318,21 @@ async fn unfinished(uploads: &UploadSupport<S3Journal>, sides: &BucketPair) -> R
 }
 
 /// Keeps the reads and what is decided of them, and lets no write through.
-fn dry<S, D, C, J>(reconciler: Reconciler<S, D, C, J>) -> Reconciler<S, DryRunDestination<D>, C, DryRunStateStore<J>> {
+fn dry<S, D, C, J>(
+    reconciler: Reconciler<S, D, C, J>,
+    withheld: &WithheldWrites,
+) -> Reconciler<S, DryRunDestination<D>, C, DryRunStateStore<J>> {
     Reconciler {
         source: reconciler.source,
-        destination: DryRunDestination(reconciler.destination),
+        destination: DryRunDestination {
+            inner: reconciler.destination,
+            withheld: withheld.clone(),
+        },
         uploads: reconciler.uploads.map(|uploads| UploadSupport {
-            journal: DryRunStateStore(uploads.journal),
+            journal: DryRunStateStore {
+                inner: uploads.journal,
+                withheld: withheld.clone(),
+            },
             route: uploads.route,
         }),
         concurrent_parts: reconciler.concurrent_parts,

@@ -13,11 +13,11 @@ use super::job::{BatchJob, JobArgs};
 use super::s3_control::jobs_of;
 use super::stack::StackOutputs;
 use crate::args::{SharedArgs, bucket};
+use crate::bucket_side::load_clients;
 use crate::exit::{CliError, CommandOutcome};
 use crate::files::{FileLocation, file_store};
 use crate::interrupt::Interrupt;
 use crate::location::Location;
-use crate::sides::load_clients;
 
 /// The arguments of `batch report`.
 #[derive(Debug, Args)]

@@ -11,11 +11,12 @@ use serde_json::json;
 use super::job::{BatchJob, JobArgs};
 use super::s3_control::{S3ControlJobs, jobs_of};
 use crate::args::SharedArgs;
+use crate::bucket_side::load_clients;
 use crate::exit::{CliError, CommandOutcome};
 use crate::interrupt::Interrupt;
-use crate::output::{Format, Output, grouped};
+use crate::output::{Format, Output};
 use crate::progress::{ProgressReporter, say};
-use crate::sides::load_clients;
+use crate::text::grouped;
 
 /// The arguments of `batch status`.
 #[derive(Debug, Args)]

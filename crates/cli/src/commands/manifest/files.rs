@@ -4,19 +4,30 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufWriter, Write as _};
 
 use s3ferry_core::diff::SideName;
+use s3ferry_core::manifest::ManifestRow;
 use s3ferry_core::names::ETag;
 use s3ferry_core::object_class::ObjectClass;
 use serde_json::json;
 use tempfile::NamedTempFile;
 
-use super::ClassifiedObject;
-use super::location::ManifestLocation;
 use crate::exit::CliError;
 use crate::inventories::Inventories;
-use crate::output::{Format, Output, grouped};
+use crate::manifest_location::ManifestLocation;
+use crate::output::{Format, Output};
+use crate::text::grouped;
 
 /// How many files of an earlier run are named.
 const LEFT_SHOWN: usize = 10;
+
+/// One object, sorted.
+#[derive(Debug)]
+pub(super) struct ClassifiedObject {
+    pub(super) row: ManifestRow,
+    pub(super) class: ObjectClass,
+    pub(super) reason: String,
+    /// Whether it could not be looked at, so that nothing is known that its row may have to name.
+    pub(super) is_unread: bool,
+}
 
 /// All files.
 #[derive(Debug)]

@@ -22,9 +22,10 @@ use tempfile::NamedTempFile;
 use crate::args::SharedArgs;
 use crate::exit::{CliError, CommandOutcome};
 use crate::files::{FileLocation, fetch, folder_of, found_region, make_way, put};
-use crate::output::{Format, Output, grouped, shown_key};
+use crate::output::{Format, Output};
 use crate::progress::{ProgressReporter, say};
 use crate::report_files::checked_rows;
+use crate::text::{grouped, shown_key};
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what a failed result hands over")]
 fn wrong(error: CompletionReportError) -> CliError {

@@ -10,9 +10,9 @@ use super::super::stack::StackOutputs;
 use super::args::CommonArgs;
 use super::manifest::{manifest_object, token_fields};
 use crate::args::SharedArgs;
+use crate::bucket_side::load_clients;
 use crate::exit::{CliError, CommandOutcome};
 use crate::progress::say;
-use crate::sides::load_clients;
 
 /// Starts an execution, or finds the one that the same command started.
 pub(super) async fn start(

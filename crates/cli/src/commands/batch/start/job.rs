@@ -13,9 +13,9 @@ use super::super::stack::StackOutputs;
 use super::args::{CommonArgs, JobOperation, S3BatchOperationsArgs};
 use super::manifest::{location_text, manifest_object, token_fields};
 use crate::args::SharedArgs;
+use crate::bucket_side::load_clients;
 use crate::exit::{CliError, CommandOutcome};
 use crate::progress::say;
-use crate::sides::load_clients;
 
 /// Largest number of characters in a job's description.
 ///
