@@ -419,7 +419,7 @@ async fn cli_starts_a_run_follows_it_and_reads_its_report() {
     let start = ["start", "--stack", "s3ferry", "--manifest", &manifest];
     let (code, started, errors) = run(&start).await;
     assert_eq!(code, Some(0), "{errors}");
-    assert!(errors.contains("engine: step-functions"), "{errors}");
+    assert!(errors.contains("service: step-functions"), "{errors}");
     let job = started[0]["job"].as_str().expect("the run").to_owned();
     let (code, status, errors) = run(&["status", &job, "--follow", "--every", "1"]).await;
     assert_eq!(

@@ -6,10 +6,7 @@ use s3ferry_aws::clock::SystemClock;
 use s3ferry_core::time::Timestamp;
 use s3ferry_engine::ports::Clock;
 
-use crate::interrupt::Interrupt;
-
-/// How long what is under way may go on once somebody asked to stop.
-pub(crate) const GRACE: Duration = Duration::from_secs(20);
+use crate::interrupt::{GRACE, Interrupt};
 
 /// The end of time: no reconcile's deadline, unless somebody asks to stop.
 const NO_END: Timestamp = Timestamp::from_seconds(253_402_300_799);

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use s3ferry_core::failure::{EXPECTS_OWNER, Failure, FailureKind, NOT_FROM_S3};
 
-use crate::output::shown_text;
+use crate::text::shown_text;
 
 /// The code of requests that nothing answers.
 const NO_ANSWER: &str = "NoAnswer";
@@ -127,12 +127,20 @@ impl CliError {
     }
 }
 
-impl From<CommandOutcome> for ExitCode {
-    fn from(end: CommandOutcome) -> Self {
-        match end {
-            CommandOutcome::Done => Self::SUCCESS,
-            CommandOutcome::NotAll => Self::from(1),
+impl CommandOutcome {
+    /// Returns the exit code.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::NotAll => 1,
         }
+    }
+}
+
+impl From<CommandOutcome> for ExitCode {
+    fn from(outcome: CommandOutcome) -> Self {
+        Self::from(outcome.code())
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use s3ferry_core::failure::Failure;
 use serde_json::{Value, json};
 
-use crate::output::grouped;
+use crate::text::grouped;
 
 /// So many reasons are shown to people; JSON has them all.
 const SHOWN: usize = 10;

@@ -97,6 +97,33 @@ pub(crate) async fn fetch(files: &FileStore, key: &str) -> Result<NamedTempFile,
     Ok(file)
 }
 
+/// Moves a temporary file to its file or object.
+pub(crate) async fn put(
+    file: NamedTempFile,
+    to: &FileLocation,
+    clients: &Clients,
+    region: &Region,
+) -> Result<(), CliError> {
+    match to {
+        FileLocation::File(path) => {
+            let persisted = file.persist(path);
+            persisted.map_err(|error| CliError::file(format!("write {}", path.display()))(error.error))?;
+        }
+        FileLocation::Object(location) => {
+            let files = file_store(clients, &location.bucket, region).await?;
+            let key = ObjectKey::from_raw(location.prefix.clone());
+            let key = key.map_err(|error| CliError::usage(error.to_string(), "name another object"))?;
+            files.put(&key, file.path(), "text/csv").await?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes the error of a manifest that cannot be used.
+pub(crate) fn unusable_manifest(problem: &str) -> CliError {
+    CliError::setup(problem, "correct the manifest, or write one with `s3ferry manifest`")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,13 +1,16 @@
 //! Ctrl-C and SIGTERM: the first asks a command to stop, the second stops it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::clock::GRACE;
 use crate::progress::say;
 
-/// Tells whether somebody asked to stop.
+/// How long copies may continue after an interrupt.
+pub(crate) const GRACE: Duration = Duration::from_secs(20);
+
+/// Tells whether the command was interrupted.
 #[derive(Debug, Clone)]
 pub struct Interrupt(watch::Receiver<bool>);
 

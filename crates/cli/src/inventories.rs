@@ -22,12 +22,12 @@ use s3ferry_inventory::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::bucket_side::BucketSide;
 use crate::exit::CliError;
 use crate::files::{FileLocation, file_store};
-use crate::output::grouped;
 use crate::progress::{ProgressReporter, say};
 use crate::rows::{BoxedRowSource, ahead};
-use crate::sides::BucketSide;
+use crate::text::grouped;
 
 /// How many rows are handed on at once: as many as a page of a listing has.
 const ROWS_A_PAGE: usize = 1_000;
@@ -41,17 +41,17 @@ const DEFAULT_SORT_MEMORY_MIB: u32 = 128;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Inventories")]
 pub struct InventoryArgs {
-    /// An S3 Inventory report of the source bucket instead of its listing: the object or the file of its manifest.json
+    /// manifest.json of an S3 Inventory report of the source, instead of a listing: a file or an object
     #[arg(long, value_name = "MANIFEST", value_hint = ValueHint::FilePath)]
     pub source_inventory: Option<FileLocation>,
-    /// An S3 Inventory report of the destination bucket instead of its listing
+    /// manifest.json of an S3 Inventory report of the destination, instead of a listing
     #[arg(long, value_name = "MANIFEST", value_hint = ValueHint::FilePath)]
     pub destination_inventory: Option<FileLocation>,
-    /// How much memory the sort of one report may hold, 64 to 65536; the process takes up to three times as much a report
+    /// Memory in MiB for sorting one report, 64 to 65536; the process takes up to three times as much per report
     #[arg(long, value_name = "MIB", default_value_t = DEFAULT_SORT_MEMORY_MIB,
         value_parser = clap::value_parser!(u32).range(64..=65_536))]
     pub sort_memory_mib: u32,
-    /// The folder for a report's files and what the memory cannot hold; the default is that for temporary files
+    /// Folder for temporary files of the sort [default: the system's folder for temporary files]
     #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
     pub spill_dir: Option<PathBuf>,
 }

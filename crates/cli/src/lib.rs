@@ -1,9 +1,13 @@
 #![doc = include_str!("../README.md")]
 
 pub mod args;
+pub mod bucket_side;
+pub mod cli;
 pub mod clock;
 pub mod commands;
+pub mod compare;
 pub mod denials;
+pub mod difference_rows;
 pub mod exit;
 pub mod failures;
 pub mod files;
@@ -12,19 +16,21 @@ pub mod interrupt;
 pub mod inventories;
 pub mod location;
 mod logging;
+pub mod manifest_location;
 pub mod output;
 pub mod policy;
 pub mod progress;
 mod report_files;
 pub mod rows;
 pub mod sides;
+pub mod text;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 
-use crate::args::{Cli, Command};
+use crate::cli::{Cli, Command};
 use crate::exit::{CliError, CommandOutcome};
 use crate::interrupt::Interrupt;
 use crate::progress::say;
@@ -62,8 +68,8 @@ async fn dispatch(cli: Cli) -> Result<CommandOutcome, CliError> {
         Command::Diff(args) => commands::diff::run(shared, args, &interrupt).await,
         Command::Batch(args) => commands::batch::run(shared, args, &interrupt).await,
         Command::Verify(args) => Box::pin(commands::verify::run(shared, args, &interrupt)).await,
-        Command::Completions(args) => commands::completions::run(args),
-        Command::Man(args) => commands::man::run(args),
+        Command::Completions(args) => commands::completions::run(args, Cli::command()),
+        Command::Man(args) => commands::man::run(args, Cli::command()),
     }
 }
 

@@ -5,9 +5,9 @@ use s3ferry_aws::client::Clients;
 use s3ferry_core::diff::SideName;
 use serde_json::Value;
 
-use crate::exit::Error;
-use crate::rows::BoxRows;
-use crate::sides::Side;
+use crate::bucket_side::BucketSide;
+use crate::exit::CliError;
+use crate::rows::BoxedRowSource;
 
 /// No flags.
 #[derive(Debug, Clone, Args)]
@@ -23,15 +23,15 @@ impl Inventories {
     pub async fn open(
         _args: &InventoryArgs,
         _clients: &Clients,
-        _source: &Side,
-        _destination: Option<&Side>,
-    ) -> Result<Self, Error> {
+        _source: &BucketSide,
+        _destination: Option<&BucketSide>,
+    ) -> Result<Self, CliError> {
         Ok(Self {})
     }
 
     /// Has none.
     #[must_use]
-    pub fn rows(&self, _side: SideName) -> Option<BoxRows> {
+    pub fn rows(&self, _side: SideName) -> Option<BoxedRowSource> {
         None
     }
 

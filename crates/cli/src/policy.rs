@@ -1,4 +1,4 @@
-//! The policy of a migration as it is written on a command line: the functions' variables as flags.
+//! The policy of a migration, as flags.
 
 use clap::{Args, ValueEnum};
 use s3ferry_core::encryption::EncryptionRules;
@@ -16,30 +16,30 @@ use crate::exit::CliError;
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Copying")]
 pub struct PolicyArgs {
-    /// Who writes to the destination: s3ferry alone, or applications too, the newer object winning
+    /// Who writes to the destination: only s3ferry, or applications too
     #[arg(long, value_enum, value_name = "MODE", default_value_t = OwnershipArg::Exclusive)]
     pub ownership: OwnershipArg,
-    /// The storage class of copies: `source` keeps each object's own, or one class for all
+    /// Storage class of copies; `source` keeps that of each object
     #[arg(long, value_name = "CLASS", default_value = "source", value_parser = str::parse::<StorageClassRule>)]
     pub storage_class: StorageClassRule,
     /// How copies are encrypted.
     #[command(flatten)]
     pub encryption: EncryptionArgs,
-    /// Larger objects are copied in parts
+    /// Size above which objects are copied by multipart copy
     #[arg(long, value_name = "BYTES", default_value_t = COPY_OBJECT_LIMIT_BYTES,
         value_parser = clap::value_parser!(u64).range(SMALLEST_PART_BYTES..=LARGEST_PART_BYTES))]
     pub multipart_threshold_bytes: u64,
-    /// How large parts are where the source gives no boundaries
+    /// Part size, if the source object has no parts to follow
     #[arg(long, value_name = "BYTES", default_value_t = DEFAULT_PART_BYTES,
         value_parser = clap::value_parser!(u64).range(SMALLEST_PART_BYTES..=LARGEST_PART_BYTES))]
     pub part_size_bytes: u64,
-    /// How many parts of one object are copied at once
+    /// Largest number of concurrent parts of one object
     #[arg(long, value_name = "NUMBER", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub max_concurrent_parts: u16,
-    /// Which objects that were uploaded in parts keep their ETag
+    /// Which multipart objects keep their ETag
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = PreserveEtagArg::Large)]
     pub preserve_etag: PreserveEtagArg,
-    /// What happens to access control lists
+    /// Whether explicit grants are copied
     #[arg(long, value_enum, value_name = "RULE", default_value_t = AclArg::Ignore)]
     pub acl: AclArg,
 }
@@ -47,11 +47,10 @@ pub struct PolicyArgs {
 /// How copies are encrypted.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct EncryptionArgs {
-    /// Which KMS key copies get, as JSON: {"source key ARN":"destination key ARN"}
+    /// KMS keys of copies, as JSON: {"source key ARN":"destination key ARN"}
     #[arg(long, value_name = "JSON", value_parser = kms_keys)]
     pub kms_key_map: Option<KmsKeyMap>,
-    /// How copies are encrypted whose key --kms-key-map does not name: bucket-default, AES256, aws:kms:KEY_ARN or
-    /// aws:kms:dsse:KEY_ARN
+    /// Encryption of other copies: bucket-default, AES256, aws:kms:KEY_ARN or aws:kms:dsse:KEY_ARN
     #[expect(clippy::doc_markdown, reason = "the help shows it as it is")]
     #[arg(long, value_name = "ENCRYPTION", default_value = "bucket-default", value_parser = encryption)]
     pub destination_encryption: EncryptionArg,
@@ -96,7 +95,7 @@ fn encryption(text: &str) -> Result<EncryptionArg, PolicyError> {
 /// Who writes to the destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum OwnershipArg {
-    /// s3ferry alone: the source is the truth
+    /// Only s3ferry: the destination follows the source
     Exclusive,
     /// Applications too: the newer object wins
     Shared,
@@ -111,7 +110,7 @@ impl From<OwnershipArg> for Ownership {
     }
 }
 
-/// When the tag of a multipart object is kept.
+/// Which multipart objects keep their ETag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum PreserveEtagArg {
     /// Those above the threshold, and those without a checksum over the whole object
@@ -120,12 +119,12 @@ pub enum PreserveEtagArg {
     Always,
 }
 
-/// What happens to access control lists.
+/// Whether explicit grants are copied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum AclArg {
     /// Copies get the bucket's default
     Ignore,
-    /// Explicit grants are restated
+    /// Copies get the explicit grants of the source
     Copy,
 }
 

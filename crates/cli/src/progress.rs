@@ -14,7 +14,8 @@ use s3ferry_core::names::ObjectKey;
 
 pub use self::figures::LargeCopy;
 use self::figures::{LargeLeft, ProgressFigures, rates};
-use crate::output::{Format, shown_lines};
+use crate::output::Format;
+use crate::text::shown_lines;
 
 /// How often a line is written where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);

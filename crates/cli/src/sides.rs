@@ -1,40 +1,28 @@
 //! The two buckets that a command works on: named, looked at, and reached through the adapters.
 
-use s3ferry_aws::client::{ClientSettings, Clients, RequestLimits};
+use s3ferry_aws::client::{Clients, RequestLimits};
 use s3ferry_aws::destination::S3Destination;
 use s3ferry_aws::journal::S3Journal;
-use s3ferry_aws::listing::S3Listing;
-use s3ferry_aws::preflight::{self, UNREACHABLE};
+use s3ferry_aws::preflight;
 use s3ferry_aws::source::S3Source;
 use s3ferry_aws::state::StateBucket;
 use s3ferry_core::diff::SideName;
 use s3ferry_core::failure::Failure;
-use s3ferry_core::names::{AccountId, BucketName, ObjectKey, Region};
+use s3ferry_core::names::BucketName;
 use s3ferry_core::policy::Ownership;
-use s3ferry_core::prefix;
-use s3ferry_core::preflight::{ExpectedBucket, PreflightError, UnfitBucket, check_destination};
+use s3ferry_core::preflight::{UnfitBucket, check_destination};
 use s3ferry_core::upload::MigrationRoute;
 use s3ferry_engine::diff::LISTING_OUT_OF_ORDER;
-use s3ferry_engine::listing::{ObjectListing as _, PrefetchLimits};
+use s3ferry_engine::listing::PrefetchLimits;
 use s3ferry_engine::reconcile::UploadSupport;
 
-use crate::args::{DestinationArgs, SharedArgs, SourceArgs, endpoint_url, region};
+use crate::args::{DestinationArgs, SharedArgs, SourceArgs};
+use crate::bucket_side::{BucketSide, must_be_in_region, open_source, unfitting};
 use crate::exit::CliError;
 use crate::inventories::{Inventories, InventoryArgs};
 use crate::location::Location;
 use crate::progress::say;
 use crate::rows::{BoxedRowSource, listed};
-
-/// One bucket with the region that it is reached in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BucketSide {
-    /// The bucket and the prefix.
-    pub location: Location,
-    /// The bucket's region.
-    pub region: Region,
-    /// The account that must own it.
-    pub owner: Option<AccountId>,
-}
 
 /// Both buckets, which were looked at and are there.
 #[derive(Debug, Clone)]
@@ -196,117 +184,6 @@ impl BucketPair {
     }
 }
 
-impl BucketSide {
-    fn expected(&self) -> ExpectedBucket {
-        ExpectedBucket {
-            name: self.location.bucket.clone(),
-            region: self.region.clone(),
-            owner: self.owner.clone(),
-        }
-    }
-
-    /// Makes the bucket's listing.
-    #[must_use]
-    pub fn listing(&self, clients: &Clients) -> S3Listing {
-        S3Listing::new(
-            clients.s3_for_listing(&self.region),
-            self.location.bucket.clone(),
-            self.region.clone(),
-            self.owner.clone(),
-        )
-    }
-
-    /// Says where the prefix selects other keys than it may be meant to.
-    pub async fn warnings(&self, clients: &Clients) -> Result<Vec<String>, CliError> {
-        let (location, prefix) = (&self.location, &self.location.prefix);
-        let mut warnings = Vec::new();
-        if let Some(letter) = prefix::wildcard_in(prefix) {
-            warnings.push(format!(
-                "warning: `{letter}` in {location} is taken literally: prefixes have no wildcards"
-            ));
-        }
-        if let Some(behind) = prefix::behind_folder(prefix) {
-            let listing = self.listing(clients);
-            let mut rows = listing.page(prefix, None).await?.objects;
-            rows.extend(listing.page(prefix, Some(&behind)).await?.objects);
-            let keys: Vec<ObjectKey> = rows.into_iter().map(|row| row.key).collect();
-            if let Some(key) = prefix::sibling(prefix, &keys) {
-                warnings.push(format!(
-                    "warning: {location} also selects `{key}`: end the prefix with `/` if only that folder is meant"
-                ));
-            }
-        }
-        Ok(warnings)
-    }
-}
-
-/// Finds the region of the source bucket, and looks at the bucket.
-pub async fn open_source(
-    shared: &SharedArgs,
-    source: &SourceArgs,
-    limits: RequestLimits,
-) -> Result<(Clients, BucketSide), CliError> {
-    let (clients, region) = load_clients(shared, source.source_region.as_ref(), "--source-region", limits).await?;
-    let side = BucketSide {
-        location: source.source.clone(),
-        region,
-        owner: source.source_bucket_owner.clone(),
-    };
-    must_be_in_region(&clients, &side, "--source-region").await?;
-    Ok((clients, side))
-}
-
-/// Makes clients of a region, which is the default one where none is given with `flag`.
-pub async fn load_clients(
-    shared: &SharedArgs,
-    region: Option<&Region>,
-    flag: &str,
-    limits: RequestLimits,
-) -> Result<(Clients, Region), CliError> {
-    let settings = ClientSettings {
-        profile: shared.profile.clone(),
-        endpoint_url: checked_endpoint(shared)?,
-        limits,
-    };
-    let region = match region {
-        Some(region) => region.clone(),
-        None => default_region(&settings, flag).await?,
-    };
-    Ok((Clients::load_with(&region, &settings).await, region))
-}
-
-/// Refuses an endpoint in the environment that the SDK cannot read: it would go to AWS itself, or nowhere if it is empty.
-fn checked_endpoint(shared: &SharedArgs) -> Result<Option<String>, CliError> {
-    const VARIABLE: &str = "AWS_ENDPOINT_URL";
-    match (&shared.endpoint_url, std::env::var(VARIABLE).ok()) {
-        (Some(url), _) => Ok(Some(url.clone())),
-        (None, Some(url)) => match endpoint_url(&url) {
-            Ok(url) => Ok(Some(url)),
-            Err(allowed) => Err(CliError::setup(
-                format!("{VARIABLE}=`{url}`: {allowed}"),
-                format!("correct or unset {VARIABLE}, or give --endpoint-url"),
-            )),
-        },
-        (None, None) => Ok(None),
-    }
-}
-
-async fn default_region(settings: &ClientSettings, flag: &str) -> Result<Region, CliError> {
-    let next = format!("give {flag}, as in {flag} us-east-1");
-    let Some(name) = settings.default_region().await else {
-        let profile = match &settings.profile {
-            Some(profile) => format!("the profile `{profile}`, if there is one,"),
-            None => "the profile".to_owned(),
-        };
-        return Err(CliError::setup(
-            format!("the region is not known: neither {flag} nor AWS_REGION nor {profile} names one"),
-            next,
-        ));
-    };
-    region(&name)
-        .map_err(|error| CliError::setup(format!("the environment or the profile names a region: {error}"), next))
-}
-
 /// Keys are never renamed, so both sides begin alike; and a bucket is no destination of itself.
 fn must_match(source: &Location, destination: &Location) -> Result<(), CliError> {
     if source.bucket == destination.bucket {
@@ -338,27 +215,6 @@ fn bare(location: &Location) -> String {
     format!("s3://{}/", location.bucket)
 }
 
-/// Looks at a bucket; a wrong region is named together with the right one.
-pub async fn must_be_in_region(clients: &Clients, side: &BucketSide, flag: &str) -> Result<(), CliError> {
-    let confirmed = preflight::confirm(clients, &side.expected()).await;
-    confirmed.map_err(|error| match (error, clients.endpoint_url()) {
-        (PreflightError::Failed(failure), Some(url)) if failure.code == UNREACHABLE => CliError::setup(
-            format!("the endpoint {url} gives no answer: {}", failure.detail),
-            "start what should listen there, or correct --endpoint-url or AWS_ENDPOINT_URL",
-        ),
-        (PreflightError::Failed(failure), _) => CliError::Failed(failure),
-        (PreflightError::Unfit(unfit), _) => unfitting(&unfit, flag),
-    })
-}
-
-fn unfitting(unfit: &UnfitBucket, flag: &str) -> CliError {
-    let next = match unfit {
-        UnfitBucket::Elsewhere { found, .. } => format!("give {flag} {found}"),
-        _ => "correct what is named and run the command again".to_owned(),
-    };
-    CliError::setup(unfit.to_string(), next)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -377,19 +233,5 @@ mod tests {
             "{error}"
         );
         assert_eq!(check("s3://one", "s3://one").unwrap_err().code(), 2);
-    }
-
-    #[test]
-    fn wrong_region_names_both_and_the_flag() {
-        let unfit = UnfitBucket::Elsewhere {
-            bucket: BucketName::new("one-bucket").unwrap(),
-            expected: Region::new("us-east-1").unwrap(),
-            found: "eu-central-1".to_owned(),
-        };
-        let error = unfitting(&unfit, "--source-region");
-        assert_eq!(error.code(), 3);
-        let text = error.to_string();
-        assert!(text.contains("is in region eu-central-1, not in us-east-1"), "{text}");
-        assert!(text.contains("give --source-region eu-central-1"), "{text}");
     }
 }

@@ -4,7 +4,6 @@ pub mod batch;
 pub mod diff;
 pub mod final_sync;
 pub mod invocation_counts;
-pub mod job;
 pub mod listing;
 pub mod ports;
 pub mod reconcile;

@@ -11,8 +11,10 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use proptest::prelude::*;
+use s3ferry_core::batch_report::{JobState, TaskOutcome};
 use s3ferry_core::facts::{AttributeSet, ObjectFacts};
 use s3ferry_core::failure::{Failure, FailureKind};
+use s3ferry_core::manifest::ManifestRow;
 use s3ferry_core::names::{BucketName, ObjectKey};
 use s3ferry_core::policy::Policy;
 use s3ferry_engine::batch::BatchReconciler;
@@ -20,6 +22,7 @@ use s3ferry_engine::ports::{Clock as _, SourceBucket};
 use s3ferry_engine::reconcile::{Reconciler, UploadSupport};
 use s3ferry_engine::results::ResultStore;
 use s3ferry_functions::final_sync::{FinalSync, FinalSyncError, FinalSyncInvocation, JobTerms, diagnostic};
+use s3ferry_testkit::batch_job::BatchJobDouble;
 use s3ferry_testkit::clock::TestClock;
 use s3ferry_testkit::faults::{FaultScript, FaultyPort, PortCall, PortFault, failure};
 use s3ferry_testkit::journal::{MemoryJournal, route};
@@ -299,6 +302,29 @@ async fn both_keys_of_an_ambiguous_plus_are_reconciled() {
         results(&answer)[0].2.contains("\"a+b\": skipped both-absent"),
         "{answer}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn manifest_is_done_as_s3_batch_operations_invokes_the_function() {
+    let mut fixture = Fixture::new().with_keys(&["a b+c%.txt", "b", "c"]);
+    // The response to the first copy is lost: its task fails temporarily and is repeated.
+    fixture.script = FaultScript::default().on(PortCall::Copy, 1, PortFault::ResponseLost);
+    let bucket = BucketName::new("example-source").unwrap();
+    let row = |key: &str| ManifestRow::new(bucket.clone(), ObjectKey::from_raw(key).unwrap(), None);
+    let rows = ["a b+c%.txt", "b", "c", "gone"].map(row);
+    let job = BatchJobDouble {
+        clock: fixture.clock.clone(),
+        tasks_per_invocation: 2,
+        user_arguments: BTreeMap::new(),
+    };
+    let function = async |payload: Value| fixture.try_handle(&payload).await.map_err(|error| error.to_string());
+    let (state, report) = job.run(&rows, function).await;
+    assert_eq!(state, JobState::Complete);
+    assert!(report.iter().all(|row| row.end == TaskOutcome::Succeeded), "{report:?}");
+    assert_eq!(report.len(), 4);
+    for key in ["a b+c%.txt", "b", "c"] {
+        assert_eq!(fixture.destination.content(key).as_deref(), Some(key));
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,6 +6,7 @@
     reason = "test support: a broken expectation is a failed test"
 )]
 
+pub mod batch_job;
 pub mod clock;
 pub mod contract;
 pub mod faults;

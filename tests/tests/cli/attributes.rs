@@ -30,11 +30,11 @@ async fn headers_that_are_not_utf8_arrive_byte_by_byte_and_are_verified() {
         explicit.headers.content_language = Some(RAW_U_UMLAUT.to_string());
         explicit.headers.expires = Some(RAW_U_UMLAUT.to_string());
     });
-    stage.on_both("sync", &["--deep"]).await.must_end_with(0);
+    stage.on_both("sync", &["--depth", "head"]).await.must_end_with(0);
     let arrived = stage.object(DESTINATION, "raw").explicit.headers;
     assert_eq!(arrived.content_disposition, Some(name));
     assert_eq!(arrived.expires, Some(RAW_U_UMLAUT.to_string()));
-    let again = stage.on_both("sync", &["--deep"]).await.must_end_with(0);
+    let again = stage.on_both("sync", &["--depth", "head"]).await.must_end_with(0);
     assert_eq!(again.summary()["copied"], 0);
     stage.on_both("verify", &[]).await.must_end_with(0);
 
@@ -42,7 +42,7 @@ async fn headers_that_are_not_utf8_arrive_byte_by_byte_and_are_verified() {
         explicit.headers.content_disposition = Some(RAW_U_UMLAUT.to_string());
     });
     stage.on_both("verify", &[]).await.must_end_with(1);
-    stage.on_both("sync", &["--deep"]).await.must_end_with(0);
+    stage.on_both("sync", &["--depth", "head"]).await.must_end_with(0);
     assert_eq!(
         stage.object(DESTINATION, "raw").explicit.headers.content_disposition,
         Some(RAW_U_UMLAUT.to_string())
@@ -65,7 +65,7 @@ async fn tags_that_fit_into_no_header_arrive_with_a_copy_in_parts() {
     assert_eq!(arrived.explicit.tags, tags);
     stage.server.forget_requests();
     stage
-        .on_both("sync", &[&multipart[..], &["--deep"]].concat())
+        .on_both("sync", &[&multipart[..], &["--depth", "head"]].concat())
         .await
         .must_end_with(0);
     let requests = stage.server.requests();
@@ -88,7 +88,7 @@ async fn event_hold_arrives_as_a_hold_and_its_date_is_not_copied() {
     }
     stage.put_with(SOURCE, "held", "one", |explicit| explicit.event_hold_days = Some(30));
     stage.put_with(SOURCE, "held later", "one", |_| ());
-    stage.on_both("sync", &["--deep"]).await.must_end_with(0);
+    stage.on_both("sync", &["--depth", "head"]).await.must_end_with(0);
     let arrived = stage.object(DESTINATION, "held").explicit;
     assert_eq!((arrived.event_hold_days, arrived.retention), (Some(30), None));
 
@@ -98,10 +98,10 @@ async fn event_hold_arrives_as_a_hold_and_its_date_is_not_copied() {
     });
     for _ in 0..2 {
         stage.server.forget_requests();
-        let ran = stage.on_both("sync", &["--deep"]).await.must_end_with(0);
+        let ran = stage.on_both("sync", &["--depth", "head"]).await.must_end_with(0);
         let requests = stage.server.requests();
         assert!(!requests.contains_key("PutObjectRetention"), "{requests:?}");
-        assert_eq!(ran.summary()["not_kept"], 1, "{ran:?}");
+        assert_eq!(ran.summary()["not_preserved"], 1, "{ran:?}");
         let named = std::fs::read_to_string(stage.folder().join("s3ferry-failures.jsonl")).expect("the failures");
         assert!(named.contains("event-hold"), "{named}");
     }
@@ -123,6 +123,6 @@ async fn upload_coding_is_not_restated() {
     assert_eq!(ran.summary()["copied"], 2);
     let coding = |key| stage.object(DESTINATION, key).explicit.headers.content_encoding;
     assert_eq!((coding("chunked"), coding("zipped")), (None, Some("gzip".to_owned())));
-    let again = stage.on_both("sync", &["--deep"]).await.must_end_with(0);
+    let again = stage.on_both("sync", &["--depth", "head"]).await.must_end_with(0);
     assert_eq!(again.summary()["copied"], 0);
 }

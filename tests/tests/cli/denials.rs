@@ -25,12 +25,12 @@ async fn commands_exit_with_3_when_every_read_is_denied() {
         let endpoint = denying(&stage, "").await;
         for (command, arguments) in [
             ("diff", on_both(&[])),
-            ("diff", on_both(&["--deep", "--output", "json"])),
+            ("diff", on_both(&["--depth", "head", "--output", "json"])),
             ("sync", on_both(&[])),
             ("verify", on_both(&[])),
             ("manifest", of_source(&["--by-class", "--to", "run.csv"])),
             ("manifest", of_source(&["--versions", "--to", "run.csv"])),
-            ("manifest", on_both(&["--deep", "--to", "run.csv"])),
+            ("manifest", on_both(&["--depth", "head", "--to", "run.csv"])),
         ] {
             let ran = run(&stage, &endpoint, command, &arguments).await.must_end_with(3);
             assert!(ran.stderr.contains("AccessDenied"), "{ran:?}");

@@ -41,7 +41,7 @@ async fn ferry(source: TestBucket, destination: TestBucket, exports: &[(String, 
     let ran = run("diff", &["--output", "json"]).await.must_end_with(1);
     assert_eq!(ran.differences().len(), KEYS.len() + 1, "{ran:?}");
     run("sync", &[]).await.must_end_with(0);
-    run("diff", &["--deep"]).await.must_end_with(0);
+    run("diff", &["--depth", "head"]).await.must_end_with(0);
     let left = differences(&source, &destination, "")
         .await
         .expect("both sides can be read");

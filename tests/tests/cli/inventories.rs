@@ -276,7 +276,7 @@ async fn stale_rows_are_confirmed_against_the_buckets() {
     let counts = ["copied", "found_equal", "gone"].map(|name| summary[name].as_u64());
     assert_eq!(counts, [Some(1), Some(2), Some(1)], "{summary}");
     assert_eq!(summary["source_inventory"]["rows"], 4);
-    diff(&stage, &["--deep"]).await.must_end_with(0);
+    diff(&stage, &["--depth", "head"]).await.must_end_with(0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -157,7 +157,7 @@ async fn missing_job_is_not_advised_to_run_elsewhere() {
         &["report", &missing],
     ] {
         let ran = control.run(&stage, arguments).await.must_end_with(3);
-        assert!(!ran.stderr.contains("--engine"), "{ran:?}");
+        assert!(!ran.stderr.contains("--service"), "{ran:?}");
         assert!(
             ran.stderr
                 .contains("next: name the job as `s3ferry batch start` printed it"),
@@ -204,7 +204,7 @@ async fn endpoint_without_s3_control_is_named_with_the_ways_around_it() {
     let status = ["status", ARN, "--output", "json"].map(str::to_owned);
     let ran = stage.run("batch", &status).await.must_end_with(3);
     let asked = format!("(S3 Control was asked at {})", stage.server.endpoint());
-    for expected in [asked.as_str(), "--engine local", "AWS_ENDPOINT_URL_S3_CONTROL"] {
+    for expected in [asked.as_str(), "s3ferry sync --manifest", "AWS_ENDPOINT_URL_S3_CONTROL"] {
         assert!(ran.stderr.contains(expected), "{expected}: {ran:?}");
     }
     let start: Vec<String> = starting(&["--function-arn", FUNCTION])
@@ -212,19 +212,24 @@ async fn endpoint_without_s3_control_is_named_with_the_ways_around_it() {
         .map(|word| (*word).to_owned())
         .collect();
     let ran = stage.run("batch", &start).await.must_end_with(3);
-    assert!(ran.stderr.contains("engine: s3-batch-operations"), "{ran:?}");
+    assert!(ran.stderr.contains("service: s3-batch-operations"), "{ran:?}");
     assert!(ran.stderr.contains(&asked), "{ran:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn job_is_created_once_followed_and_its_failures_become_a_retry_manifest() {
     let (stage, double) = (staged().await, Double::start(1).await);
-    let start = starting(&["--function-arn", FUNCTION, "--user-argument", "attributes=always"]);
+    let start = starting(&[
+        "--function-arn",
+        FUNCTION,
+        "--user-argument",
+        "compare-attributes=always",
+    ]);
     for _ in 0..2 {
         let ran = double.run(&stage, &start).await.must_end_with(0);
         assert_eq!(
             ran.json(),
-            [json!({ "type": "job", "engine": "s3-batch-operations", "id": ID, "job": ARN })]
+            [json!({ "type": "job", "service": "s3-batch-operations", "id": ID, "job": ARN })]
         );
     }
     let created = lock(&double.asked).created.clone();
@@ -238,7 +243,7 @@ async fn job_is_created_once_followed_and_its_failures_become_a_retry_manifest()
     for (name, text) in [
         ("FunctionArn", FUNCTION),
         ("InvocationSchemaVersion", "2.0"),
-        ("key", "depth"),
+        ("key", "compare-attributes"),
         ("value", "always"),
         ("ObjectArn", "arn:aws:s3:::cli-state/final-sync/run.csv"),
         ("Format", "S3BatchOperations_CSV_20180820"),
@@ -324,7 +329,7 @@ async fn job_that_needs_a_confirmation_waits_for_it() {
     let (stage, double) = (staged().await, Double::start(0).await);
     let start = starting(&["--function-arn", FUNCTION, "--confirmation-required"]);
     let ran = double.run(&stage, &start).await.must_end_with(0);
-    assert!(ran.stderr.contains("--confirm lets it run"), "{ran:?}");
+    assert!(ran.stderr.contains("--confirm\n"), "{ran:?}");
     // Following a job that waits for its operator would never end.
     let status = double.run(&stage, &["status", ARN, "--follow"]).await.must_end_with(1);
     assert!(status.stdout.starts_with("Suspended"), "{status:?}");
@@ -407,4 +412,77 @@ async fn what_s3_refuses_or_does_not_have_ends_with_3() {
         .must_end_with(3);
     assert!(ran.stderr.contains("NoSuchKey"), "{ran:?}");
     assert_eq!(lock(&double.asked).created.len(), 0, "no job was made of any of them");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn flags_that_a_service_does_not_take_are_refused() {
+    let stage = Stage::new().await;
+    let object = "s3://state/final-sync/a.csv";
+    for (arguments, expected) in [
+        (&["--manifest", "a.csv"][..], "must be an object"),
+        (
+            &["--manifest", object, "--source", "s3://cli-source"],
+            "unexpected argument '--source'",
+        ),
+        (&["--manifest", object, "--acl", "copy"], "unexpected argument '--acl'"),
+        (
+            &[
+                "--service",
+                "step-functions",
+                "--operation",
+                "copy",
+                "--manifest",
+                object,
+                "--destination",
+                "s3://cli-destination",
+                "--destination-region",
+                "eu-central-1",
+            ],
+            "requires --service s3-batch-operations",
+        ),
+        (&["--operation", "copy", "--manifest", object], "--destination <S3_URL>"),
+        (
+            &["--manifest", object, "--source-region", "us-east-1"],
+            "pass --function-arn, or --stack",
+        ),
+        (
+            &["--manifest", object, "--user-argument", "speed=high"],
+            "user argument `speed` is not known",
+        ),
+        (
+            &["--manifest", object, "--user-argument", "compare-attributes=abyss"],
+            "allowed: as-needed, always",
+        ),
+        (
+            &["--manifest", object, "--user-argument", "attributes"],
+            "must be NAME=VALUE",
+        ),
+    ] {
+        let arguments: Vec<String> = ["start"]
+            .iter()
+            .chain(arguments)
+            .map(|word| (*word).to_owned())
+            .collect();
+        let ran = stage.run("batch", &arguments).await.must_end_with(2);
+        assert!(ran.stderr.contains(expected), "{expected}: {ran:?}");
+    }
+    let status = ["status", "somewhere"].map(str::to_owned);
+    let ran = stage.run("batch", &status).await.must_end_with(2);
+    assert!(ran.stderr.contains("`somewhere` is not a job"), "{ran:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changed_report_is_refused_by_its_md5() {
+    let (stage, double) = (staged().await, Double::start(1).await);
+    for _ in 0..4 {
+        double.run(&stage, &["status", ARN]).await;
+    }
+    put_report(&stage);
+    stage.put(
+        STATE,
+        &format!("final-sync/reports/job-{ID}/results/1.csv"),
+        "cli-source,fine,,succeeded,200,,copied nothing\n",
+    );
+    let report = double.run(&stage, &["report", ARN]).await.must_end_with(3);
+    assert!(report.stderr.contains("has the MD5"), "{report:?}");
 }

@@ -162,5 +162,5 @@ async fn overwrite_of_metadata_alone_is_found() {
     stage.on_both("diff", &["--unconfirmed"]).await.must_end_with(0);
     let ran = stage.on_both("sync", &[]).await.must_end_with(0);
     assert_eq!(ran.summary()["copied"], 1);
-    stage.on_both("diff", &["--deep"]).await.must_end_with(0);
+    stage.on_both("diff", &["--depth", "head"]).await.must_end_with(0);
 }

@@ -7,7 +7,7 @@
 
 mod adoption;
 mod attributes;
-mod batches;
+
 mod credentials;
 mod deletes;
 mod denials;
@@ -15,6 +15,7 @@ mod emulators;
 mod inventories;
 mod jobs;
 mod listings;
+mod manifest_syncs;
 mod manifests;
 mod profiles;
 mod proxy;
@@ -75,7 +76,7 @@ async fn diff_names_what_listings_show_and_deep_names_the_rest() {
     ]);
     assert_eq!(shallow.differences(), expected);
     assert_eq!(shallow.summary()["other_storage_class"], 1);
-    let deep = stage.on_both("diff", &["--deep"]).await.must_end_with(1);
+    let deep = stage.on_both("diff", &["--depth", "head"]).await.must_end_with(1);
     expected.extend([
         ("metadata".to_owned(), one("metadata")),
         ("tags".to_owned(), one("tags")),
@@ -101,7 +102,7 @@ async fn equal_buckets_end_with_0_and_say_so() {
     ] {
         stage.both(key, "one");
     }
-    let ran = stage.on_both("diff", &["--deep"]).await.must_end_with(0);
+    let ran = stage.on_both("diff", &["--depth", "head"]).await.must_end_with(0);
     assert_eq!(ran.summary()["equal"], true);
     let ran = stage.run("diff", &Stage::sides()).await.must_end_with(0);
     assert!(ran.stdout.ends_with("\nequal\n"), "{ran:?}");

@@ -48,7 +48,7 @@ async fn all_keys_are_written_encoded_and_split() {
     }
     keys.sort_unstable();
     let ran = stage
-        .run("manifest", &of_source(&["--rows", "3", "--to", "run.csv"]))
+        .run("manifest", &of_source(&["--rows-per-file", "3", "--to", "run.csv"]))
         .await
         .must_end_with(0);
     let rows: Vec<u64> = ran
@@ -130,7 +130,7 @@ async fn unreadable_objects_are_listed_separately() {
         stage.put(SOURCE, " ", "one");
         let ran = stage.run("manifest", &of_source(&[flag, "--to", "run.csv"])).await;
         let ran = ran.must_end_with(1);
-        assert!(ran.stderr.contains("1 object(s) could not be looked at"), "{ran:?}");
+        assert!(ran.stderr.contains("1 object(s) could not be read"), "{ran:?}");
         assert_eq!(ran.summary()["unread"], 1);
         let text = std::fs::read_to_string(stage.folder().join(written)).expect("the manifest");
         let keys: Vec<_> = read(&text).into_iter().map(|row| row.key).collect();
@@ -148,7 +148,11 @@ async fn files_of_an_earlier_run_are_named() {
         let stage = Stage::new().await;
         (0..4).for_each(|number| stage.put(SOURCE, &format!("{number}"), "one"));
         let to = format!("{folder}run.csv");
-        let run = async |rows: &str| stage.run("manifest", &of_source(&["--rows", rows, "--to", &to])).await;
+        let run = async |rows: &str| {
+            stage
+                .run("manifest", &of_source(&["--rows-per-file", rows, "--to", &to]))
+                .await
+        };
         run("2").await.must_end_with(0);
         // The same files again are the same manifest.
         run("2").await.must_end_with(0);
@@ -175,7 +179,7 @@ async fn files_of_an_earlier_run_do_not_outlive_a_run_that_fails() {
         let names = entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());
         names.filter(|name| name.starts_with("run")).collect::<Vec<_>>()
     };
-    let arguments = of_source(&["--rows", "1", "--to", "run.csv"]);
+    let arguments = of_source(&["--rows-per-file", "1", "--to", "run.csv"]);
     stage.run("manifest", &arguments).await.must_end_with(0);
     assert_eq!(written().len(), 4);
     let expired = |head: &Head| {
@@ -183,7 +187,7 @@ async fn files_of_an_earlier_run_do_not_outlive_a_run_that_fails() {
         is_last.then(|| head.refused(400, "ExpiredToken"))
     };
     let endpoint = proxy(&stage, expired).await;
-    let arguments = of_source(&["--rows", "1", "--versions", "--to", "run.csv"]);
+    let arguments = of_source(&["--rows-per-file", "1", "--versions", "--to", "run.csv"]);
     let ran = run(&stage, &endpoint, "manifest", &arguments).await.must_end_with(3);
     assert_eq!(written(), [""; 0], "{ran:?}");
     let mut nowhere = Stage::sides();
@@ -209,7 +213,7 @@ async fn unwritable_path_ends_the_command_before_any_request() {
 async fn manifest_of_nothing_warns_of_a_mistyped_location() {
     let stage = Stage::new().await;
     let warning = format!("warning: s3://{SOURCE}/ has no objects");
-    for deep in [&[][..], &["--deep"]] {
+    for deep in [&[][..], &["--depth", "head"]] {
         let ran = stage.on_both("manifest", &[&["--to", "run.csv"], deep].concat()).await;
         assert!(ran.must_end_with(0).stderr.contains(&warning));
     }

@@ -24,7 +24,7 @@ async fn sync_makes_both_sides_equal_and_does_nothing_twice() {
         (&3.into(), &1.into())
     );
     let ran = stage
-        .on_both("sync", &["--deep", "--delete", "--yes"])
+        .on_both("sync", &["--depth", "head", "--delete", "--yes"])
         .await
         .must_end_with(0);
     let summary = ran.summary();
@@ -32,7 +32,7 @@ async fn sync_makes_both_sides_equal_and_does_nothing_twice() {
         (&summary["copied"], &summary["attributes_updated"], &summary["deleted"]),
         (&1.into(), &1.into(), &1.into())
     );
-    let left = stage.on_both("diff", &["--deep"]).await.differences();
+    let left = stage.on_both("diff", &["--depth", "head"]).await.differences();
     assert_eq!(
         left.keys().collect::<Vec<_>>(),
         ["class"],
@@ -40,7 +40,7 @@ async fn sync_makes_both_sides_equal_and_does_nothing_twice() {
     );
     stage.server.forget_requests();
     stage
-        .on_both("sync", &["--deep", "--delete", "--yes"])
+        .on_both("sync", &["--depth", "head", "--delete", "--yes"])
         .await
         .must_end_with(0);
     let requests = stage.server.requests();
@@ -54,11 +54,11 @@ async fn dry_run_says_what_would_be_done_and_does_nothing() {
     let stage = differing().await;
     stage.server.forget_requests();
     let ran = stage
-        .on_both("sync", &["--deep", "--delete", "--dry-run"])
+        .on_both("sync", &["--depth", "head", "--delete", "--dry-run"])
         .await
         .must_end_with(0);
     let would = &ran.summary()["would"];
-    assert_eq!(would, &json!({ "amend": 1, "copy": 4, "delete": 1 }));
+    assert_eq!(would, &json!({ "copy": 4, "delete": 1, "update-attributes": 1 }));
     let named: Vec<_> = ran.json().into_iter().filter(|line| line["type"] == "would").collect();
     assert!(
         named.contains(&json!({ "type": "would", "action": "delete", "key": "extra" })),
@@ -111,7 +111,10 @@ async fn progress_is_a_json_value_on_standard_error_with_output_json() {
         ("bytes", (3 * 3 + large().len()).into()),
         ("large_copies", 0.into()),
         ("eta_seconds", 0.into()),
-        ("counts", json!({ "copied": 4, "deleted": 0, "failed": 0, "not-done": 0 })),
+        (
+            "counts",
+            json!({ "copied": 4, "deleted": 0, "failed": 0, "not-done": 0 }),
+        ),
     ] {
         assert_eq!(event[name], expected, "{name}: {event}");
     }
@@ -164,7 +167,7 @@ async fn interrupted_sync_is_finished_by_the_next() {
     assert_eq!(made, first, "what was begun was finished and counted");
     let second = stage.run("sync", &arguments).await.must_end_with(0);
     assert_eq!(second.summary()["copied"], keys - first, "nothing is copied twice");
-    stage.on_both("diff", &["--deep"]).await.must_end_with(0);
+    stage.on_both("diff", &["--depth", "head"]).await.must_end_with(0);
 }
 
 /// Sends what Ctrl-C sends.
@@ -204,7 +207,7 @@ async fn what_fails_for_a_while_is_done_all_the_same() {
     let ran = stage.on_both("sync", &[]).await.must_end_with(0);
     assert_eq!(ran.summary()["failed"], 0);
     stage.server.set_faults(&json!([])).expect("rules");
-    stage.on_both("diff", &["--deep"]).await.must_end_with(0);
+    stage.on_both("diff", &["--depth", "head"]).await.must_end_with(0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

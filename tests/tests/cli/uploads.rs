@@ -208,7 +208,7 @@ async fn sync_that_is_killed_before_the_annotations_of_a_multipart_copy_is_repai
         let arguments = [&IN_PARTS[..], more].concat();
         let ran = stage.on_both("sync", &arguments).await.must_end_with(0);
         assert_eq!(
-            (&ran.summary()["copied"], &ran.summary()["amended"]),
+            (&ran.summary()["copied"], &ran.summary()["attributes_updated"]),
             (&0.into(), &0.into()),
             "{ran:?}"
         );

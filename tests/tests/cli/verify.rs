@@ -132,7 +132,7 @@ async fn verify_names_every_known_difference() {
         ran.differences().into_keys().collect::<Vec<_>>(),
         ["content", "extra", "missing", "size"]
     );
-    assert_eq!(ran.summary()["look"]["depth"], "listing");
+    assert_eq!(ran.summary()["comparison"]["depth"], "listing");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -241,7 +241,7 @@ async fn what_cannot_be_read_is_named_and_never_verified() {
     assert_eq!(ran.summary()["verdict"], "inconclusive");
     let page = page(&stage, "proof");
     for text in [
-        "<h1>Cannot tell</h1>",
+        "<h1>Inconclusive</h1>",
         "the source&#39;s object is archived (DEEP_ARCHIVE) and not restored",
         "more than the 1000000 that may be read of an object",
     ] {
@@ -429,7 +429,7 @@ async fn interrupted_verification_leaves_a_report_that_says_so() {
     let ran = ended(child).await.must_end_with(130);
     assert_eq!(ran.summary()["verdict"], "incomplete");
     let report = report(&stage, "proof");
-    assert_eq!(report["stopped_by"], "somebody asked to stop");
+    assert_eq!(report["stopped_by"], "interrupted");
     assert!(report["equal"].as_u64().is_some_and(|equal| equal < 400), "{report}");
     let page = page(&stage, "proof");
     assert!(
@@ -473,8 +473,8 @@ async fn sample_says_nothing_of_the_rest() {
     let summary = ran.summary();
     assert_eq!(summary["verdict"], "no-difference-in-sample");
     assert_eq!(
-        summary["look"]["sample"],
-        json!({ "asked": 10, "drawn": 10, "of": 100, "seed": 3 })
+        summary["comparison"]["sample"],
+        json!({ "asked": 10, "drawn": 10, "population": 100, "seed": 3 })
     );
     assert_eq!(stage.server.requests()["HeadObject"], 20);
     assert!(page(&stage, "proof").contains("No difference in a sample of 10 of 100 objects"));
@@ -499,7 +499,7 @@ async fn what_is_ignored_is_said_to_be() {
         ran.differences().into_keys().collect::<Vec<_>>(),
         ["content", "extra", "missing", "size"]
     );
-    let look = &ran.summary()["look"];
+    let look = &ran.summary()["comparison"];
     assert!(look["not_compared"].to_string().contains("tags"), "{look}");
     assert!(!look["compared"].to_string().contains("tags"), "{look}");
     let ran = stage.on_both("verify", &["--ignore", "content"]).await.must_end_with(2);
@@ -713,12 +713,12 @@ async fn encryption_is_compared_with_what_is_asked_for_and_repaired() {
     assert_eq!(ran.summary()["copied"], 2);
     let failures = std::fs::read_to_string(stage.folder().join("failures.jsonl")).expect("a file");
     assert!(
-        failures.contains("not-kept") && failures.contains("encryption"),
+        failures.contains("not-preserved") && failures.contains("encryption"),
         "{failures}"
     );
     // The KMS key is lost, whatever the bucket's default is.
     let lost = BTreeMap::from([("secret".to_owned(), vec!["encryption".to_owned()])]);
-    for (command, more) in [("verify", &["--depth", "checksum"][..]), ("diff", &["--deep"])] {
+    for (command, more) in [("verify", &["--depth", "checksum"][..]), ("diff", &["--depth", "head"])] {
         let ran = stage.on_both(command, more).await.must_end_with(1);
         assert_eq!(ran.differences(), lost, "{command}");
     }
@@ -737,13 +737,13 @@ async fn encryption_is_compared_with_what_is_asked_for_and_repaired() {
     let requests = stage.server.requests();
     assert_eq!(requests.get("UpdateObjectEncryption"), Some(&1), "{requests:?}");
     assert!(!requests.contains_key("CopyObject"), "{requests:?}");
-    for (command, more) in [("verify", &["--depth", "checksum"][..]), ("diff", &["--deep"])] {
+    for (command, more) in [("verify", &["--depth", "checksum"][..]), ("diff", &["--depth", "head"])] {
         let arguments = [&with_map[..], more].concat();
         stage.on_both(command, &arguments).await.must_end_with(0);
     }
     stage.server.forget_requests();
     stage
-        .on_both("sync", &[&with_map[..], &["--deep"]].concat())
+        .on_both("sync", &[&with_map[..], &["--depth", "head"]].concat())
         .await
         .must_end_with(0);
     let requests = stage.server.requests();
@@ -756,8 +756,8 @@ async fn encryption_is_compared_with_what_is_asked_for_and_repaired() {
     );
     // Two layers are made by a copy only.
     let two_layers = format!("aws:kms:dsse:{copy_key}");
-    let asked_for = ["--deep", "--destination-encryption", two_layers.as_str()];
+    let asked_for = ["--depth", "head", "--destination-encryption", two_layers.as_str()];
     stage.on_both("sync", &asked_for).await.must_end_with(0);
     assert_eq!(stage.server.requests()["CopyObject"], 2);
-    stage.on_both("verify", &asked_for[1..]).await.must_end_with(0);
+    stage.on_both("verify", &asked_for[2..]).await.must_end_with(0);
 }

@@ -1,9 +1,8 @@
 //! `s3ferry completions`: what a shell completes.
 
-use clap::{Args, CommandFactory as _};
+use clap::Args;
 use clap_complete::Shell;
 
-use crate::args::Cli;
 use crate::exit::{CliError, CommandOutcome};
 use crate::output::Output;
 
@@ -15,15 +14,15 @@ Examples:
   s3ferry completions zsh > \"${fpath[1]}/_s3ferry\"
   s3ferry completions fish > ~/.config/fish/completions/s3ferry.fish")]
 pub struct CompletionsArgs {
-    /// The shell
+    /// Shell
     #[arg(value_enum)]
     shell: Shell,
 }
 
 /// Prints the script.
-pub fn run(args: &CompletionsArgs) -> Result<CommandOutcome, CliError> {
+pub fn run(args: &CompletionsArgs, mut whole: clap::Command) -> Result<CommandOutcome, CliError> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "s3ferry", &mut script);
+    clap_complete::generate(args.shell, &mut whole, "s3ferry", &mut script);
     let mut output = Output::stdout();
     output.bytes(&script)?;
     output.flush()?;

@@ -1,8 +1,7 @@
 //! `s3ferry man`: the manual page.
 
-use clap::{Args, CommandFactory as _};
+use clap::Args;
 
-use crate::args::Cli;
 use crate::exit::{CliError, CommandOutcome};
 use crate::output::Output;
 
@@ -13,14 +12,13 @@ Examples:
   s3ferry man | man -l -
   s3ferry man sync > s3ferry-sync.1")]
 pub struct ManArgs {
-    /// The command whose page is printed; without it the page of s3ferry itself
+    /// Command to print the page of [default: s3ferry itself]
     #[arg(value_name = "COMMAND")]
     command: Option<String>,
 }
 
 /// Prints the page.
-pub fn run(args: &ManArgs) -> Result<CommandOutcome, CliError> {
-    let mut whole = Cli::command();
+pub fn run(args: &ManArgs, mut whole: clap::Command) -> Result<CommandOutcome, CliError> {
     whole.build();
     let command = match &args.command {
         None => whole,

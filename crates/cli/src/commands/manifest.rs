@@ -1,7 +1,6 @@
-//! `s3ferry manifest`: the objects that an engine of AWS is to work through.
+//! `s3ferry manifest`: writes manifests for S3 Batch Operations and the state machine.
 
 mod files;
-pub(crate) mod location;
 
 use std::num::NonZeroU64;
 use std::pin::Pin;
@@ -23,67 +22,64 @@ use s3ferry_core::object_class::{ObjectClass, class_of};
 use s3ferry_core::versions::VersionName;
 use s3ferry_engine::ports::SourceBucket as _;
 
-use self::files::ManifestFiles;
-use self::location::{ManifestLocation, make_way_for_numbered};
+use self::files::{ClassifiedObject, ManifestFiles};
 use crate::args::{DestinationArgs, SharedArgs, SourceArgs, account, region};
-use crate::commands::diff::{CompareArgs, confirmed_differences, findings};
+use crate::bucket_side::{BucketSide, open_source};
+use crate::compare::{CompareArgs, CompareDepthArg, confirmed_differences, findings};
 use crate::denials::DenialCounter;
 use crate::exit::{CliError, CommandOutcome};
 use crate::files::FileLocation;
 use crate::interrupt::Interrupt;
 use crate::inventories::{Inventories, InventoryArgs};
 use crate::location::Location;
-use crate::output::grouped;
+use crate::manifest_location::{ManifestLocation, make_way_for_numbered};
 use crate::progress::{ProgressReporter, say};
 use crate::rows::listed;
-use crate::sides::{BucketPair, BucketSide, open_source};
+use crate::sides::BucketPair;
+use crate::text::grouped;
 
 /// The arguments of `manifest`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  Everything that differs, for a job of S3 Batch Operations:
+  Write the keys that differ, for a job of S3 Batch Operations:
     s3ferry manifest --source s3://app-data --destination s3://app-data-eu \\
       --destination-region eu-central-1 --to s3://state/final-sync/run-1.csv
-  Everything there is, a million rows a file, sorted by the engine that can
-  copy it:
-    s3ferry manifest --source s3://app-data --by-class --rows 1000000 \\
-      --to run-1.csv
+  Write all keys, one manifest per class, a million rows per file:
+    s3ferry manifest --source s3://app-data --by-class \\
+      --rows-per-file 1000000 --to run-1.csv
 
 Files are numbered: run-1-0001.csv, with --by-class run-1-plain-0001.csv,
 run-1-large-or-rich-0001.csv, run-1-archived-0001.csv (restore these first) and
-run-1-not-copyable-0001.jsonl (with the reasons). Objects that cannot be looked
-at go to run-1-not-copyable-0001.jsonl, too, and end the command with 1; not so
-those under a key of the customer's (SSE-C), which --by-class knows for what
-they are. Rows are Bucket,Key or Bucket,Key,VersionId; keys are URL-encoded, a
-space as %20 and a plus sign as %2B.")]
+run-1-not-copyable-0001.jsonl (with the reasons). Objects that cannot be read
+go to the not-copyable file too, and end the command with exit code 1.")]
 pub struct ManifestArgs {
     #[command(flatten)]
     source: SourceArgs,
-    /// The bucket that is migrated to, so that only what differs is written; without it all of the source is
+    /// Destination bucket: write only keys that differ; without it, all keys of the source
     #[arg(long, value_name = "S3_URL", requires = "destination_region")]
     destination: Option<Location>,
-    /// The region of the destination bucket, as in eu-central-1
+    /// Region of the destination bucket, such as eu-central-1
     #[arg(long, value_name = "REGION", requires = "destination", value_parser = region)]
     destination_region: Option<Region>,
-    /// The account that must own the destination bucket, twelve digits
+    /// Account that must own the destination bucket
     #[arg(long, value_name = "ACCOUNT", value_parser = account, requires = "destination")]
     destination_bucket_owner: Option<AccountId>,
     #[command(flatten)]
     compare: CompareArgs,
-    /// Where the manifest goes: a file, or an object as in `s3://my-bucket/manifests/run-1.csv`; numbers are added
-    #[arg(long, value_name = "PATH")]
+    /// File or object of the manifest, such as s3://state/final-sync/run-1.csv; numbers are added
+    #[arg(long, value_name = "FILE_OR_S3_URL")]
     to: FileLocation,
-    /// The account that must own the bucket of --to; the default is --source-bucket-owner, as for the state bucket
+    /// Account that must own the bucket of --to [default: --source-bucket-owner]
     #[arg(long, value_name = "ACCOUNT", value_parser = account)]
     state_bucket_owner: Option<AccountId>,
-    /// How many rows a file has at most
+    /// Largest number of rows in one file
     #[arg(long, value_name = "NUMBER", default_value = "1000000")]
-    rows: NonZeroU64,
-    /// One manifest for each class of objects, by a HEAD of each
+    rows_per_file: NonZeroU64,
+    /// Write one manifest per class of objects; sends a HEAD request per object
     #[arg(long)]
     by_class: bool,
-    /// Name the current version of each object, by a HEAD of each; `null` is the version of an object that has no id
+    /// Name the current version of each object; sends a HEAD request per object
     #[arg(long)]
     versions: bool,
     #[command(flatten)]
@@ -98,16 +94,6 @@ impl ManifestArgs {
             destination_bucket_owner: self.destination_bucket_owner.clone(),
         })
     }
-}
-
-/// One object, sorted.
-#[derive(Debug)]
-pub(crate) struct ClassifiedObject {
-    pub(crate) row: ManifestRow,
-    pub(crate) class: ObjectClass,
-    pub(crate) reason: String,
-    /// Whether it could not be looked at, so that nothing is known that its row may have to name.
-    pub(crate) is_unread: bool,
 }
 
 type Keys = Pin<Box<dyn Stream<Item = Result<Vec<ObjectKey>, Failure>> + Send>>;
@@ -126,10 +112,10 @@ pub async fn run(shared: &SharedArgs, args: &ManifestArgs, interrupt: &Interrupt
             let keys = different_keys(&sides, compare, &denials, &listed_keys);
             (sides.clients, sides.source, sides.inventories, keys)
         }
-        None if compare.deep => {
+        None if compare.depth == CompareDepthArg::Head => {
             return Err(CliError::usage(
-                "--deep compares two buckets, and there is no --destination",
-                "give --destination and --destination-region, or leave out --deep",
+                "--depth head compares two buckets, and there is no --destination",
+                "give --destination and --destination-region, or leave out --depth head",
             ));
         }
         None => {
@@ -140,7 +126,7 @@ pub async fn run(shared: &SharedArgs, args: &ManifestArgs, interrupt: &Interrupt
             let inventories = Inventories::open(&args.inventories, &clients, &source, None).await?;
             let pages = inventories.rows(SideName::Source).unwrap_or_else(|| {
                 let listing = source.listing(&clients);
-                Box::pin(listed(listing, &source.location.prefix, compare.reach()))
+                Box::pin(listed(listing, &source.location.prefix, compare.prefetch_limits()))
             });
             let counter = Arc::clone(&listed_keys);
             let keys = pages.map(move |page| {
@@ -153,7 +139,7 @@ pub async fn run(shared: &SharedArgs, args: &ManifestArgs, interrupt: &Interrupt
     };
     let owner = args.state_bucket_owner.as_ref().or(source.owner.as_ref());
     let place = ManifestLocation::open(&args.to, &clients.expecting(owner), &source.region).await?;
-    let mut files = ManifestFiles::begin(place, args.rows.get(), args.by_class).await?;
+    let mut files = ManifestFiles::begin(place, args.rows_per_file.get(), args.by_class).await?;
     let progress = ProgressReporter::start("writing", "rows", compare.expected_objects);
     let bucket = source.location.bucket.clone();
     let sorted: Pin<Box<dyn Stream<Item = Result<Option<ClassifiedObject>, Failure>> + Send>> =
@@ -185,7 +171,7 @@ pub async fn run(shared: &SharedArgs, args: &ManifestArgs, interrupt: &Interrupt
     let unread = files.unread;
     if unread > 0 {
         say(&format!(
-            "{} object(s) could not be looked at: the not-copyable file has them, with the reasons",
+            "{} object(s) could not be read: the not-copyable file names them, with the reasons",
             grouped(unread)
         ));
     }
@@ -227,7 +213,7 @@ fn different_keys(
     listed_keys: &Arc<AtomicU64>,
 ) -> Keys {
     let listed_keys = Arc::clone(listed_keys);
-    if compare.deep {
+    if compare.depth == CompareDepthArg::Head {
         return Box::pin(
             confirmed_differences(sides, compare, EncryptionRules::default(), denials).map(move |page| {
                 let page = page?;
@@ -255,7 +241,7 @@ fn adapter(clients: &Clients, source: &BucketSide) -> S3Source {
         bucket.clone(),
         source.region.clone(),
         source.owner.clone(),
-        // Only asked about replication, which nobody does here.
+        // Needed for the replication configuration only, which is not read here.
         bucket,
     )
 }

@@ -1,9 +1,10 @@
-//! `s3ferry sync`: makes the destination what the source is, from this machine.
+//! `s3ferry sync`: copies the objects that differ from the source to the destination.
 
 mod deletes;
 mod dry_run;
 mod failures_file;
 mod intents;
+mod manifest_keys;
 mod observed_destination;
 mod results;
 mod run;
@@ -24,15 +25,17 @@ use s3ferry_engine::ports::{Clock, DestinationBucket, SourceBucket, StateStore};
 use s3ferry_engine::reconcile::{Reconciler, UploadSupport};
 
 use self::deletes::{DeleteArgs, SpilledKeys};
-use self::dry_run::{DryRunDestination, DryRunStateStore};
+use self::dry_run::{DryRunDestination, DryRunStateStore, WithheldWrites};
+use self::manifest_keys::ManifestKeys;
 use self::observed_destination::ObservedDestination;
 use self::results::SyncResults;
 use self::run::SyncRun;
 use crate::args::{DestinationArgs, SharedArgs, SourceArgs, bucket};
 use crate::clock::InterruptibleClock;
-use crate::commands::diff::{CompareArgs, findings_with_multipart};
+use crate::compare::{CompareArgs, CompareDepthArg, findings_with_multipart};
 use crate::denials::is_denial;
 use crate::exit::{CliError, CommandOutcome};
+use crate::files::FileLocation;
 use crate::interrupt::Interrupt;
 use crate::inventories::InventoryArgs;
 use crate::policy::{OwnershipArg, PolicyArgs};
@@ -43,66 +46,55 @@ use crate::sides::BucketPair;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  What would be copied:
+  Report what would be copied:
     s3ferry sync --source s3://app-data --destination s3://app-data-eu \\
       --destination-region eu-central-1 --dry-run
-  Copy it, a thousand requests a second at most:
+  Copy it with at most 1,000 requests per second:
     s3ferry sync --source s3://app-data --destination s3://app-data-eu \\
       --destination-region eu-central-1 --max-requests-per-second 1000
-  The same, metadata and tags of equal objects compared too, and large uploads
-  resumed after an interruption:
+  Sync the keys of a manifest, such as the failed keys of a job:
     s3ferry sync --source s3://app-data --destination s3://app-data-eu \\
-      --destination-region eu-central-1 --deep --state-bucket app-data-state
+      --destination-region eu-central-1 --manifest retry.csv
+  Compare metadata and tags too, and resume multipart copies after an
+  interruption:
+    s3ferry sync --source s3://app-data --destination s3://app-data-eu \\
+      --destination-region eu-central-1 --depth head \\
+      --state-bucket app-data-state
 
-With --source-inventory or --destination-inventory the keys come from a report
-instead of a listing. It may be days old: a key that looks different is read
-anew on both sides before anything is done, so that an old row costs two
-requests and does nothing wrong. What was written after the report was made,
-and equal keys that changed since, are not read: the replicator brings
-them, or a sync that lists.
+Run the same command again after an interruption or a failure. Equal objects
+are skipped, and with --state-bucket multipart copies are resumed.
 
-With --delete the keys that only the destination has are held back until both
-listings have come to their ends. Nothing is deleted if the source lists no
-object (--allow-empty-source allows that) or if more would be deleted than
---max-delete allows; the command then ends with 3. Each delete takes live
-evidence that the source has no such object.
+--depth listing finds an object that is newer at the source, but not a change
+of tags, retention, legal hold or annotations. --depth head reads every object
+and finds them. --ownership shared always uses --depth head.
 
-An object whose row of the source's listing is newer than the destination's is
-read on both sides, so that an overwrite with the same bytes and other metadata
-is found. What changes no Last-Modified is not seen in listings: tags,
-retention, legal holds, annotations, and an overwrite in the very second of the
-copy. --deep sees them, and --ownership shared always reads as --deep does.
-Shared ownership also reads the keys that s3ferry deleted earlier (the delete
-intents in the state bucket), because an application's write may be hidden
-below such a delete.
-
-Interrupted, or with failures, it is run again: what is equal by then is passed
-over. Nothing else is kept between runs, except multipart uploads in the state
-bucket: those are resumed, or aborted where there is nothing to copy any more.
-Without a state bucket, the annotations of multipart objects that were written
-to the destination within the last 24 hours are read, because a run that was
-killed may have left a multipart copy without them.")]
+--delete deletes after both listings are complete, and only if the source has
+objects and the number of deletes is within --max-delete.")]
 pub struct SyncArgs {
     #[command(flatten)]
     source: SourceArgs,
     #[command(flatten)]
     destination: DestinationArgs,
+    /// Sync exactly the keys of this manifest, a file or an object, instead of listing both buckets
+    #[arg(long, value_name = "FILE_OR_S3_URL", conflicts_with_all = ["delete", "adopt"])]
+    #[cfg_attr(feature = "inventory", arg(conflicts_with_all = ["source_inventory", "destination_inventory"]))]
+    manifest: Option<FileLocation>,
     #[command(flatten)]
     compare: CompareArgs,
     #[command(flatten)]
     policy: PolicyArgs,
-    /// With --ownership shared: take equal objects without a marker for copies made before, and give them one
+    /// With --ownership shared: mark equal objects without a marker as copies of s3ferry
     #[arg(long)]
     adopt: bool,
-    /// Say what would be done, and do nothing
+    /// Report what would be written, and write nothing
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
     deletes: DeleteArgs,
-    /// The bucket of s3ferry's state, in the source's region: multipart uploads are resumed after an interruption
+    /// State bucket in the source's region: journals multipart copies, so that the next run resumes them
     #[arg(long, value_name = "BUCKET", value_parser = bucket)]
     state_bucket: Option<BucketName>,
-    /// Where objects that failed are written, as JSON lines; the file is made at the start
+    /// File of the keys that failed, as JSON lines; created at the start
     #[arg(long, value_name = "FILE", default_value = "s3ferry-failures.jsonl")]
     failures: PathBuf,
     #[command(flatten)]
@@ -110,7 +102,7 @@ pub struct SyncArgs {
 }
 
 impl SyncArgs {
-    /// Tells whether anything is copied.
+    /// Tells whether objects are copied.
     #[must_use]
     pub fn copies(&self) -> bool {
         !self.dry_run
@@ -120,7 +112,11 @@ impl SyncArgs {
     /// hides leaves the listings equal.
     fn compared(&self) -> CompareArgs {
         CompareArgs {
-            deep: self.compare.deep || self.is_shared(),
+            depth: if self.is_shared() {
+                CompareDepthArg::Head
+            } else {
+                self.compare.depth
+            },
             ..self.compare.clone()
         }
     }
@@ -172,11 +168,11 @@ impl SyncArgs {
 /// How far back a sync without --state-bucket reads the annotations of multipart objects.
 ///
 /// A multipart copy writes them after the object, and a run that was killed in between leaves no trace but the object
-/// itself. A run that was killed is usually repeated within a day. Older objects are left to `--deep`, so that a run that
+/// itself. A run that was killed is usually repeated within a day. Older objects are left to `--depth head`, so that a run that
 /// finds nothing to do stays cheap. Last-Modified of a multipart object is when its upload began.
 const RECENT_MULTIPART_COPIES: Duration = Duration::from_hours(24);
 
-/// Makes the destination what the source is.
+/// Syncs the destination with the source.
 pub async fn run(shared: &SharedArgs, args: &SyncArgs, interrupt: &Interrupt) -> Result<CommandOutcome, CliError> {
     args.check()?;
     args.policy.check(&args.destination.destination_region)?;
@@ -187,6 +183,10 @@ pub async fn run(shared: &SharedArgs, args: &SyncArgs, interrupt: &Interrupt) ->
     let sides = sides.with_inventories(&args.inventories).await?;
     let uploads = match &args.state_bucket {
         Some(bucket) => Some(sides.state(bucket).await?),
+        None => None,
+    };
+    let manifest = match &args.manifest {
+        Some(manifest) => Some(ManifestKeys::open(manifest, &sides, args.state_bucket.as_ref()).await?),
         None => None,
     };
     let (stopper, stopping) = interrupt.linked();
@@ -207,7 +207,9 @@ pub async fn run(shared: &SharedArgs, args: &SyncArgs, interrupt: &Interrupt) ->
         stopper,
         progress: progress.clone(),
         results,
+        withheld: WithheldWrites::default(),
     };
+    let withheld = work.withheld.clone();
     let reconciler = |deletes| {
         let (source, destination) = sides.adapters();
         Reconciler {
@@ -227,13 +229,20 @@ pub async fn run(shared: &SharedArgs, args: &SyncArgs, interrupt: &Interrupt) ->
         }
     };
     let read = match &uploads {
-        Some(uploads) if args.is_shared() => work.read_intents(&uploads.journal, sides.prefix()).await,
+        Some(uploads) if args.is_shared() && manifest.is_none() => {
+            work.read_intents(&uploads.journal, sides.prefix()).await
+        }
         _ => Ok(()),
     };
     let ended = match read {
         Err(error) => Err(error),
-        Ok(()) if args.dry_run => sync(&mut work, args, &sides, interrupt, |deletes| dry(reconciler(deletes))).await,
-        Ok(()) => sync(&mut work, args, &sides, interrupt, reconciler).await,
+        Ok(()) if args.dry_run => {
+            sync(&mut work, args, &sides, interrupt, manifest, |deletes| {
+                dry(reconciler(deletes), &withheld)
+            })
+            .await
+        }
+        Ok(()) => sync(&mut work, args, &sides, interrupt, manifest, reconciler).await,
     };
     work.progress.finish();
     let ended = match ended {
@@ -250,6 +259,7 @@ async fn sync<S, D, C, J>(
     args: &SyncArgs,
     sides: &BucketPair,
     interrupt: &Interrupt,
+    manifest: Option<ManifestKeys>,
     reconciler: impl Fn(bool) -> Reconciler<S, D, C, J>,
 ) -> Result<(), CliError>
 where
@@ -258,6 +268,9 @@ where
     C: Clock + 'static,
     J: StateStore + 'static,
 {
+    if let Some(manifest) = manifest {
+        return work.manifest_keys(manifest, reconciler(false)).await;
+    }
     let since = args.reads_recent_multipart_copies();
     let since = since.then(|| SystemClock.now().minus(RECENT_MULTIPART_COPIES));
     let found = findings_with_multipart(sides, &args.compared(), since);
@@ -305,12 +318,21 @@ async fn unfinished(uploads: &UploadSupport<S3Journal>, sides: &BucketPair) -> R
 }
 
 /// Keeps the reads and what is decided of them, and lets no write through.
-fn dry<S, D, C, J>(reconciler: Reconciler<S, D, C, J>) -> Reconciler<S, DryRunDestination<D>, C, DryRunStateStore<J>> {
+fn dry<S, D, C, J>(
+    reconciler: Reconciler<S, D, C, J>,
+    withheld: &WithheldWrites,
+) -> Reconciler<S, DryRunDestination<D>, C, DryRunStateStore<J>> {
     Reconciler {
         source: reconciler.source,
-        destination: DryRunDestination(reconciler.destination),
+        destination: DryRunDestination {
+            inner: reconciler.destination,
+            withheld: withheld.clone(),
+        },
         uploads: reconciler.uploads.map(|uploads| UploadSupport {
-            journal: DryRunStateStore(uploads.journal),
+            journal: DryRunStateStore {
+                inner: uploads.journal,
+                withheld: withheld.clone(),
+            },
             route: uploads.route,
         }),
         concurrent_parts: reconciler.concurrent_parts,

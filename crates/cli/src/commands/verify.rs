@@ -1,4 +1,4 @@
-//! `s3ferry verify`: the proof that two buckets are equal.
+//! `s3ferry verify`: verifies that two buckets are equal.
 
 mod args;
 mod checksums;
@@ -26,17 +26,18 @@ use self::args::{AclCompareArg, ComparisonDescription, DepthArg, InconclusiveArg
 use self::queues::StackQueues;
 use self::results::{VerifyResults, make_way_for_files};
 use crate::args::SharedArgs;
+use crate::bucket_side::BucketSide;
 use crate::exit::{CliError, CommandOutcome};
 use crate::interrupt::Interrupt;
 use crate::progress::ProgressReporter;
-use crate::sides::{BucketPair, BucketSide};
+use crate::sides::BucketPair;
 
-/// Verifies, and writes what came of it.
+/// Verifies both buckets, and writes the report.
 pub async fn run(shared: &SharedArgs, args: &VerifyArgs, interrupt: &Interrupt) -> Result<CommandOutcome, CliError> {
     if args.depth == DepthArg::Listing && args.sample.0.is_some() {
         return Err(CliError::usage(
-            "--sample with --depth listing: listings are read as a whole, and no object is looked at",
-            "leave out --sample, or give --depth head or --depth checksum",
+            "--sample with --depth listing: no object is read at that depth",
+            "omit --sample, or pass --depth head or --depth checksum",
         ));
     }
     args.encryption.check(&args.destination.destination_region)?;
@@ -55,7 +56,7 @@ pub async fn run(shared: &SharedArgs, args: &VerifyArgs, interrupt: &Interrupt) 
     let header = Draft::begin(shared, args, [&source_checksums, &destination_checksums]);
     let (source, destination) = (content(&sides, &sides.source), content(&sides, &sides.destination));
     let with_acl = args.acl == AclCompareArg::Compare && source.has_acl().await? && destination.has_acl().await?;
-    let look = args.comparison_description(with_acl);
+    let comparison = args.comparison_description(with_acl);
     let default_encryption = match args.depth {
         DepthArg::Listing => None,
         DepthArg::Head | DepthArg::Checksum => destination.default_encryption().await?,
@@ -65,14 +66,14 @@ pub async fn run(shared: &SharedArgs, args: &VerifyArgs, interrupt: &Interrupt) 
         destination,
         destination_name: sides.destination.location.bucket.clone(),
         scope: args.scope(default_encryption),
-        attributes: look.read.clone(),
+        attributes: comparison.read.clone(),
         inconclusive: args.inconclusive(),
         source_checksums,
         destination_checksums,
         now: SystemClock.now(),
         concurrency: usize::from(args.concurrency),
     };
-    let (source_rows, destination_rows) = sides.rows(args.reach());
+    let (source_rows, destination_rows) = sides.rows(args.prefetch_limits());
     let named = sides.names_bucket();
     let found = listed(source_rows, destination_rows, args.depth.into(), args.sample());
     let found = found.map(move |listed| listed.map_err(&named));
@@ -88,7 +89,7 @@ pub async fn run(shared: &SharedArgs, args: &VerifyArgs, interrupt: &Interrupt) 
         Ok(()) => VerificationEnd::Complete,
         Err(_) => VerificationEnd::Cut,
     };
-    let mut header = header.end(&sides, args, &look, &results, ended.as_ref().err());
+    let mut header = header.end(&sides, args, &comparison, &results, ended.as_ref().err());
     let mut are_queues_empty = true;
     if let Some(queues) = queues.filter(|_| ended.is_ok()) {
         header.messages = queues.messages(&sides).await;
@@ -116,7 +117,7 @@ fn content(sides: &BucketPair, side: &BucketSide) -> S3Content {
     )
 }
 
-/// Takes everything that is found, until it ends or somebody asks to stop.
+/// Takes every step of the verification, until it ends or is interrupted.
 async fn each(
     found: impl Stream<Item = Result<Step, Failure>> + Send,
     progress: &ProgressReporter,
@@ -177,7 +178,7 @@ impl Draft {
         self,
         sides: &BucketPair,
         args: &VerifyArgs,
-        look: &ComparisonDescription,
+        comparison: &ComparisonDescription,
         results: &VerifyResults,
         stopped_by: Option<&CliError>,
     ) -> ReportHeader {
@@ -203,7 +204,7 @@ impl Draft {
             },
             comparison: ComparisonMethod {
                 depth: args.depth.into(),
-                attributes: look.named.clone(),
+                attributes: comparison.named.clone(),
                 sample: args.sample().map(|sample| SampleDescription {
                     asked: u64::try_from(sample.size).unwrap_or(u64::MAX),
                     drawn: tally.sampled_of.saturating_sub(tally.not_examined),
@@ -215,7 +216,7 @@ impl Draft {
                 ownership: args.ownership().as_str(),
             },
             stopped_by: stopped_by.map(|error| match error {
-                CliError::Interrupted => "somebody asked to stop".to_owned(),
+                CliError::Interrupted => "interrupted".to_owned(),
                 error => error.to_string(),
             }),
             job_reports: self.job_reports,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use s3ferry_core::names::ObjectKey;
 use serde::Serialize;
 
-use crate::output::{byte_size, grouped};
+use crate::text::{byte_size, grouped};
 
 /// How far a multipart copy is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

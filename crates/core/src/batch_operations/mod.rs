@@ -8,14 +8,12 @@
 
 mod arguments;
 mod attempts;
-mod reading;
 mod request;
 mod response;
 mod summary;
 
 pub use arguments::{ARGUMENTS, AttributeDepth, JobArgument, JobArgumentName, JobArguments};
 pub use attempts::{BatchAttempt, FinishedItems, ItemAttempts};
-pub use reading::{TaskResponse, invocation, read_answer};
 pub use request::{
     FinalSyncRequest, FinalSyncRun, JobInvocation, JobTask, LostItems, MapBatch, MapItem, RunEnd, RunName, RunStart,
     TaskTarget, parse_request,

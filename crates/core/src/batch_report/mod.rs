@@ -114,17 +114,6 @@ pub enum CompletionReportError {
 }
 
 impl CompletionReportManifest {
-    /// Makes the index of files.
-    #[must_use]
-    pub fn new(created: String, results: Vec<CompletionReportFile>) -> Self {
-        Self {
-            format: REPORT_FORMAT.to_owned(),
-            report_creation_date: created,
-            results,
-            report_schema: REPORT_SCHEMA.to_owned(),
-        }
-    }
-
     /// Reads an index that is called `file` in errors.
     pub fn parse(file: &str, text: &[u8]) -> Result<Self, CompletionReportError> {
         let index: Self = serde_json::from_slice(text).map_err(|error| CompletionReportError::Index {

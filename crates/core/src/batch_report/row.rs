@@ -166,38 +166,3 @@ fn code_and_status(first: Option<&str>, second: Option<&str>) -> (String, Option
         (_, status) => (code(first), status),
     }
 }
-
-impl TaskRow {
-    /// Spells the row as S3 writes it, without the end of the line: the status before the code.
-    pub fn to_csv(&self) -> Result<String, CompletionReportError> {
-        let status = self.http_status.map_or_else(String::new, |status| status.to_string());
-        let end = match self.end {
-            TaskOutcome::Succeeded => "succeeded",
-            TaskOutcome::Failed => "failed",
-        };
-        let version = self.cells.version.as_deref().unwrap_or_default();
-        let cells = [
-            &self.cells.bucket,
-            &self.cells.key,
-            version,
-            end,
-            &status,
-            &self.error_code,
-            &self.message,
-        ];
-        let unwritable = |problem: String| CompletionReportError::Row {
-            file: self.file.clone(),
-            row: self.row,
-            problem,
-        };
-        let mut writer = csv::WriterBuilder::new()
-            .terminator(csv::Terminator::Any(b'\n'))
-            .from_writer(Vec::new());
-        writer
-            .write_record(cells)
-            .map_err(|error| unwritable(error.to_string()))?;
-        let bytes = writer.into_inner().map_err(|error| unwritable(error.to_string()))?;
-        let text = String::from_utf8(bytes).map_err(|error| unwritable(error.to_string()))?;
-        Ok(text.trim_end_matches('\n').to_owned())
-    }
-}

@@ -8,6 +8,29 @@ fn read(text: &str) -> Result<Vec<TaskRow>, CompletionReportError> {
     rows("report.csv", text.as_bytes()).collect()
 }
 
+/// Writes a row as S3 does: the status before the code.
+fn to_csv(row: &TaskRow) -> String {
+    let status = row.http_status.map_or_else(String::new, |status| status.to_string());
+    let end = match row.end {
+        TaskOutcome::Succeeded => "succeeded",
+        TaskOutcome::Failed => "failed",
+    };
+    let cells = &row.cells;
+    let version = cells.version.as_deref().unwrap_or_default();
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let fields = [
+        &cells.bucket,
+        &cells.key,
+        version,
+        end,
+        &status,
+        &row.error_code,
+        &row.message,
+    ];
+    writer.write_record(fields).unwrap();
+    String::from_utf8(writer.into_inner().unwrap()).unwrap()
+}
+
 fn one(text: &str) -> TaskRow {
     read(text).unwrap().remove(0)
 }
@@ -176,7 +199,7 @@ proptest! {
             message,
         };
         prop_assume!(row.cells.key != "Key");
-        prop_assert_eq!(read(&(row.to_csv().unwrap() + "\n")).unwrap(), vec![row]);
+        prop_assert_eq!(read(&to_csv(&row)).unwrap(), vec![row]);
     }
 
     #[test]

@@ -125,6 +125,7 @@ pub struct ManifestReader {
     bucket: Option<BucketName>,
     rows: u64,
     has_versions: Option<bool>,
+    ignores_versions: bool,
     seen: HashSet<[u8; 16]>,
     /// How many rows were left out because they were there before.
     pub duplicates: u64,
@@ -139,9 +140,17 @@ impl ManifestReader {
             bucket,
             rows: 0,
             has_versions: None,
+            ignores_versions: false,
             seen: HashSet::new(),
             duplicates: 0,
         }
+    }
+
+    /// Lets a row stand for its key: rows have no version, and two rows of one key are duplicates.
+    #[must_use]
+    pub fn by_key(mut self) -> Self {
+        self.ignores_versions = true;
+        self
     }
 
     /// Reads the next line, with or without its end; `None` for an empty one and for a duplicate.
@@ -188,7 +197,7 @@ impl ManifestReader {
         if *self.has_versions.get_or_insert(has_version) != has_version {
             return Err(ManifestProblem::MixedVersions(has_version));
         }
-        let row = ManifestRow::new(bucket, key, version);
+        let row = ManifestRow::new(bucket, key, version.filter(|_| !self.ignores_versions));
         if !self.seen.insert(fingerprint(&row)) {
             self.duplicates += 1;
             return Ok(None);

@@ -1,10 +1,32 @@
 //! The names of jobs.
+#![expect(clippy::doc_markdown, reason = "help texts are not Markdown")]
 
+use clap::Args;
 use s3ferry_core::names::{AccountId, Region};
 
-use super::place::Root;
-use super::{BatchService, JobArgs};
+use super::service::BatchService;
+use crate::args::{account, region};
 use crate::exit::CliError;
+
+/// The arguments that name a job.
+#[derive(Debug, Clone, Args)]
+pub(super) struct JobArgs {
+    /// Job, as `batch start` printed it: an ARN, or the id of an S3 Batch Operations job
+    #[arg(value_name = "JOB")]
+    pub(super) job: String,
+    /// Service that runs the job; JOB tells it
+    #[arg(long, value_enum, value_name = "SERVICE")]
+    service: Option<BatchService>,
+    /// Account of a job that is named by its id
+    #[arg(long, value_name = "ACCOUNT", value_parser = account)]
+    account: Option<AccountId>,
+    /// Account that must own the bucket of the job's report or results [default: the account in JOB]
+    #[arg(long, value_name = "ACCOUNT", value_parser = account)]
+    state_bucket_owner: Option<AccountId>,
+    /// Region of a job that is named by its id [default: AWS_REGION, then the profile's region]
+    #[arg(long, value_name = "REGION", value_parser = region)]
+    region: Option<Region>,
+}
 
 /// A job, by its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,30 +37,25 @@ pub(super) enum BatchJob {
         region: Option<Region>,
         id: String,
     },
-    /// A run of the state machine.
-    Run { arn: String, region: Region },
-    /// A job of this command line.
-    Local { root: Root, id: String },
+    /// An execution of the state machine.
+    Execution { arn: String, region: Region },
 }
 
 impl BatchJob {
-    fn engine(&self) -> BatchService {
+    fn service(&self) -> BatchService {
         match self {
             Self::S3 { .. } => BatchService::S3BatchOperations,
-            Self::Run { .. } => BatchService::StepFunctions,
-            Self::Local { .. } => BatchService::Local,
+            Self::Execution { .. } => BatchService::StepFunctions,
         }
     }
 }
 
 impl JobArgs {
-    /// Returns the account that must own the bucket of the job's report or results: the one that runs the job, unless
-    /// another is named. Of a local job none is known.
+    /// Returns the account that must own the bucket of the job's report or results: the given one, or the job's own.
     pub(super) fn state_owner(&self, job: &BatchJob) -> Option<AccountId> {
         let of_job = match job {
             BatchJob::S3 { account, .. } => Some(account.clone()),
-            BatchJob::Run { arn, .. } => arn.split(':').nth(4).and_then(|account| AccountId::new(account).ok()),
-            BatchJob::Local { .. } => None,
+            BatchJob::Execution { arn, .. } => arn.split(':').nth(4).and_then(|account| AccountId::new(account).ok()),
         };
         self.state_bucket_owner.clone().or(of_job)
     }
@@ -46,15 +63,15 @@ impl JobArgs {
     /// Reads the name.
     pub(super) fn parse(&self) -> Result<BatchJob, CliError> {
         let job = self.read()?;
-        match self.engine {
-            Some(engine) if engine != job.engine() => Err(CliError::usage(
+        match self.service {
+            Some(service) if service != job.service() => Err(CliError::usage(
                 format!(
-                    "`{}` is a job of the engine {}, and --engine is {}",
+                    "`{}` is a job of {}, and --service is {}",
                     self.job,
-                    job.engine().as_str(),
-                    engine.as_str()
+                    job.service().as_str(),
+                    service.as_str()
                 ),
-                "leave out --engine, or name another job",
+                "omit --service, or name another job",
             )),
             _ => Ok(job),
         }
@@ -68,21 +85,20 @@ impl JobArgs {
                 region: Some(parsed(Region::new(*region), &self.job)?),
                 id: job.trim_start_matches("job/").to_owned(),
             }),
-            ["arn", _, "states", region, _, run] if run.starts_with("execution:") => Ok(BatchJob::Run {
+            ["arn", _, "states", region, _, run] if run.starts_with("execution:") => Ok(BatchJob::Execution {
                 arn: self.job.clone(),
                 region: parsed(Region::new(*region), &self.job)?,
             }),
-            ["arn", ..] => Err(self.unknown()),
             _ if is_id(&self.job) => self.by_id(),
-            _ => self.by_folder(),
+            _ => Err(self.unknown()),
         }
     }
 
     fn by_id(&self) -> Result<BatchJob, CliError> {
         let account = self.account.clone().ok_or_else(|| {
             CliError::usage(
-                format!("job {} is named by its id, and its account is not known", self.job),
-                "give --account, or the ARN of the job",
+                format!("the account of job {} is not known", self.job),
+                "pass --account, or the ARN of the job",
             )
         })?;
         Ok(BatchJob::S3 {
@@ -92,23 +108,13 @@ impl JobArgs {
         })
     }
 
-    fn by_folder(&self) -> Result<BatchJob, CliError> {
-        let path = self.job.trim_end_matches('/');
-        let (root, folder) = path.rsplit_once('/').unwrap_or((".", path));
-        let id = folder.strip_prefix("job-").filter(|id| !id.is_empty());
-        let id = id.ok_or_else(|| self.unknown())?.to_owned();
-        let root = root.parse().map_err(|_| self.unknown())?;
-        Ok(BatchJob::Local { root, id })
-    }
-
     fn unknown(&self) -> CliError {
         CliError::usage(
             format!(
-                "`{}` is no job: expected the ARN of a job of S3 Batch Operations or of an execution, the id of a job, or \
-                 the folder of a local job, which ends in job-<id>",
+                "`{}` is not a job: expected the ARN of an S3 Batch Operations job or of an execution, or the id of a job",
                 self.job
             ),
-            "name the job as `s3ferry batch start` printed it",
+            "pass the job as `s3ferry batch start` printed it",
         )
     }
 }
@@ -117,12 +123,12 @@ fn parsed<T, E: std::fmt::Display>(parsed: Result<T, E>, job: &str) -> Result<T,
     parsed.map_err(|error| {
         CliError::usage(
             format!("`{job}`: {error}"),
-            "name the job as `s3ferry batch start` printed it",
+            "pass the job as `s3ferry batch start` printed it",
         )
     })
 }
 
-/// The ids of S3 are UUIDs.
+/// Tells whether a text is a UUID, as the ids of S3 are.
 fn is_id(text: &str) -> bool {
     text.len() == 36
         && text.chars().enumerate().all(|(index, letter)| match index {
@@ -135,76 +141,48 @@ fn is_id(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn job(text: &str) -> Result<BatchJob, CliError> {
-        let args = JobArgs {
-            job: text.to_owned(),
-            engine: None,
+    const EXECUTION: &str = "arn:aws:states:us-east-1:123456789012:execution:s3ferry-final-sync:batch-1";
+    const JOB: &str = "arn:aws:s3:eu-central-1:123456789012:job/f8fb9d89-a3aa-461d-bddc-ea6a1b131955";
+
+    fn args(job: &str) -> JobArgs {
+        JobArgs {
+            job: job.to_owned(),
+            service: None,
             account: None,
             state_bucket_owner: None,
             region: None,
-        };
-        args.parse()
+        }
     }
 
     #[test]
-    fn jobs_are_known_by_their_names() {
+    fn jobs_are_recognized_by_their_names() {
         let id = "f8fb9d89-a3aa-461d-bddc-ea6a1b131955";
-        let arn = format!("arn:aws:s3:eu-central-1:123456789012:job/{id}");
         assert!(
-            matches!(job(&arn), Ok(BatchJob::S3 { region: Some(region), id: found, .. })
+            matches!(args(JOB).parse(), Ok(BatchJob::S3 { region: Some(region), id: found, .. })
             if region.as_str() == "eu-central-1" && found == id)
         );
-        let run = "arn:aws:states:us-east-1:123456789012:execution:s3ferry-final-sync:batch-1";
-        assert!(matches!(job(run), Ok(BatchJob::Run { arn, .. }) if arn == run));
-        for (text, folder) in [
-            ("job-1", "."),
-            ("reports/job-1/", "reports"),
-            ("s3://state/a/job-1", "s3://state/a/"),
-        ] {
-            match job(text) {
-                Ok(BatchJob::Local { root, id }) => assert_eq!((root.to_string().as_str(), id.as_str()), (folder, "1")),
-                other => panic!("{text}: {other:?}"),
+        assert!(matches!(args(EXECUTION).parse(), Ok(BatchJob::Execution { arn, .. }) if arn == EXECUTION));
+        assert_eq!(args(id).parse().unwrap_err().code(), 2, "its account is not known");
+    }
+
+    #[test]
+    fn report_bucket_belongs_to_the_account_of_the_job_unless_another_is_given() {
+        for job in [JOB, EXECUTION] {
+            for (given, expected) in [(None, "123456789012"), (Some("444455556666"), "444455556666")] {
+                let args = JobArgs {
+                    state_bucket_owner: given.map(|account| AccountId::new(account).unwrap()),
+                    ..args(job)
+                };
+                let owner = args.state_owner(&args.parse().unwrap()).unwrap();
+                assert_eq!(owner.as_str(), expected, "{job}");
             }
         }
-        assert_eq!(job(id).unwrap_err().code(), 2, "its account is not known");
     }
 
     #[test]
-    fn bucket_of_a_job_belongs_to_the_account_that_runs_it_unless_another_is_named() {
-        let owner = |text: &str, named: Option<&str>| {
-            let args = JobArgs {
-                job: text.to_owned(),
-                engine: None,
-                account: None,
-                state_bucket_owner: named.map(|account| AccountId::new(account).unwrap()),
-                region: None,
-            };
-            let owner = args.state_owner(&args.parse().unwrap());
-            owner.map(|account| account.to_string())
-        };
-        let run = "arn:aws:states:us-east-1:123456789012:execution:s3ferry-final-sync:batch-1";
-        let job = "arn:aws:s3:us-east-1:123456789012:job/f8fb9d89-a3aa-461d-bddc-ea6a1b131955";
-        for (text, named, expected) in [
-            (run, None, Some("123456789012")),
-            (job, None, Some("123456789012")),
-            (run, Some("444455556666"), Some("444455556666")),
-            ("s3://state/job-1", Some("444455556666"), Some("444455556666")),
-            ("s3://state/job-1", None, None),
-        ] {
-            assert_eq!(owner(text, named).as_deref(), expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn what_names_no_job_says_what_does() {
-        for text in [
-            "",
-            "reports",
-            "arn:aws:iam::123456789012:role/a",
-            "s3://state/reports/",
-            "arn:aws:s3:x:1:job/a",
-        ] {
-            let error = job(text).unwrap_err();
+    fn other_texts_are_refused_and_the_error_says_what_a_job_is() {
+        for text in ["", "job-1", "arn:aws:iam::123456789012:role/a", "arn:aws:s3:x:1:job/a"] {
+            let error = args(text).parse().unwrap_err();
             assert_eq!(error.code(), 2, "{text}");
             assert!(
                 error.to_string().contains("as `s3ferry batch start` printed it"),
@@ -212,15 +190,12 @@ mod tests {
             );
         }
         let args = JobArgs {
-            job: "job-1".to_owned(),
-            engine: Some(BatchService::StepFunctions),
-            account: None,
-            state_bucket_owner: None,
-            region: None,
+            service: Some(BatchService::S3BatchOperations),
+            ..args(EXECUTION)
         };
         let error = args.parse().unwrap_err().to_string();
         assert!(
-            error.contains("engine local, and --engine is step-functions"),
+            error.contains("is a job of step-functions, and --service is s3-batch-operations"),
             "{error}"
         );
     }

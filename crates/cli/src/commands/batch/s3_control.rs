@@ -80,7 +80,7 @@ impl S3ControlJobs {
             Some(url) if !failure.is_of_credentials() => CliError::setup(
                 format!("failed to {failure} (S3 Control was asked at {url})"),
                 format!(
-                    "if that is an emulator without S3 Batch Operations, use --engine step-functions, or start the manifest with --engine local; if \
+                    "if that is an emulator without S3 Batch Operations, pass --service step-functions, or run the keys with `s3ferry sync --manifest`; if \
                      S3 Control is elsewhere, name its endpoint with {S3_CONTROL_ENDPOINT}; for AWS itself unset \
                      AWS_ENDPOINT_URL and leave out --endpoint-url"
                 ),

@@ -6,72 +6,63 @@ use clap::Args;
 use s3ferry_aws::batch::runs::Executions;
 use s3ferry_aws::client::RequestLimits;
 use s3ferry_core::batch_report::{JobProgress, JobState};
-use s3ferry_engine::job::{read_progress, read_record};
 use serde_json::json;
 
-use super::JobArgs;
-use super::job::BatchJob;
-use super::place::{Place, Root};
+use super::job::{BatchJob, JobArgs};
 use super::s3_control::{S3ControlJobs, jobs_of};
 use crate::args::SharedArgs;
+use crate::bucket_side::load_clients;
 use crate::exit::{CliError, CommandOutcome};
 use crate::interrupt::Interrupt;
-use crate::output::{Format, Output, grouped};
+use crate::output::{Format, Output};
 use crate::progress::{ProgressReporter, say};
-use crate::sides::load_clients;
+use crate::text::grouped;
 
 /// The arguments of `batch status`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  How far is it? JOB is what `s3ferry batch start` printed:
+  Show how far a job is; JOB is what `s3ferry batch start` printed:
     s3ferry batch status \"$JOB\"
-  To its end:
+  Follow it to its end:
     s3ferry batch status \"$JOB\" --follow
 
-Exit code 0 means complete without a failed task; 1 that tasks failed, that the
-job failed or was cancelled, or that it is not over. Ctrl-C ends the following,
-not the job.")]
-pub struct StatusArgs {
+Exit code 0 means that every task succeeded, 1 that tasks failed, or that the
+job failed, was cancelled or has not ended. Ctrl-C ends the command, not the
+job.")]
+pub(super) struct StatusArgs {
     #[command(flatten)]
     job: JobArgs,
     /// Follow the job to its end
     #[arg(long)]
     follow: bool,
-    /// How often a job is asked for while it is followed, in seconds
+    /// Seconds between two requests with --follow
     #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
     every: u64,
-    /// Let a job of S3 Batch Operations run that was made with --confirmation-required
+    /// Confirm a job that was started with --confirmation-required
     #[arg(long)]
     confirm: bool,
 }
 
-/// A job that can be asked how far it is.
-enum Watched {
+/// A job, with the client that describes it.
+enum DescribedJob {
     S3 { jobs: S3ControlJobs, id: String },
-    Run { runs: Executions, arn: String },
-    Local { place: Place, id: String, name: String },
+    Execution { executions: Executions, arn: String },
 }
 
-impl Watched {
-    async fn open(shared: &SharedArgs, args: &JobArgs, job: BatchJob) -> Result<Self, CliError> {
+impl DescribedJob {
+    async fn open(shared: &SharedArgs, job: BatchJob) -> Result<Self, CliError> {
+        let limits = RequestLimits::default();
         match job {
             BatchJob::S3 { account, region, id } => {
-                let (clients, region) =
-                    load_clients(shared, region.as_ref(), "--region", RequestLimits::default()).await?;
+                let (clients, region) = load_clients(shared, region.as_ref(), "--region", limits).await?;
                 let jobs = jobs_of(&clients, account, region)?;
                 Ok(Self::S3 { jobs, id })
             }
-            BatchJob::Run { arn, region } => {
-                let (clients, region) =
-                    load_clients(shared, Some(&region), "--region", RequestLimits::default()).await?;
-                let runs = Executions::new(&clients, &region);
-                Ok(Self::Run { runs, arn })
-            }
-            BatchJob::Local { root, id } => {
-                let name = format!("job-{id} in {root}");
-                let place = open_local(shared, &root, args).await?;
-                Ok(Self::Local { place, id, name })
+            BatchJob::Execution { arn, region } => {
+                let (clients, region) = load_clients(shared, Some(&region), "--region", limits).await?;
+                let executions = Executions::new(&clients, &region);
+                Ok(Self::Execution { executions, arn })
             }
         }
     }
@@ -79,70 +70,39 @@ impl Watched {
     async fn progress(&self) -> Result<JobProgress, CliError> {
         match self {
             Self::S3 { jobs, id } => Ok(jobs.describe(id).await?.progress),
-            Self::Run { runs, arn } => Ok(runs.describe(arn).await?.progress),
-            Self::Local { place, id, name } => {
-                let record = read_record(place, id).await?.ok_or_else(|| no_such_job(name))?;
-                Ok(read_progress(place, &record).await?)
-            }
+            Self::Execution { executions, arn } => Ok(executions.describe(arn).await?.progress),
         }
     }
 
-    /// Tells whether nothing more happens by itself.
-    fn rests(&self, now: &JobProgress) -> bool {
-        // S3 goes on by itself with a job that waits for another of a higher priority.
-        let goes_on = now.state == JobState::Paused && matches!(self, Self::S3 { .. });
-        now.state.is_over() || now.state.waits() && !goes_on
-    }
-}
-
-pub(super) fn no_such_job(name: &str) -> CliError {
-    CliError::setup(
-        format!("there is no {name}"),
-        "name the job as `s3ferry batch start` printed it",
-    )
-}
-
-/// Takes the place of local jobs; a folder needs no region.
-pub(super) async fn open_local(shared: &SharedArgs, root: &Root, args: &JobArgs) -> Result<Place, CliError> {
-    match root {
-        Root::Folder(path) => Ok(Place::Folder(path.clone())),
-        Root::Bucket(_) => {
-            let (clients, region) =
-                load_clients(shared, args.region.as_ref(), "--region", RequestLimits::default()).await?;
-            root.open(&clients.expecting(args.state_bucket_owner.as_ref()), &region)
-                .await
+    async fn confirm(&self) -> Result<(), CliError> {
+        match self {
+            Self::S3 { jobs, id } => jobs.confirm(id).await,
+            Self::Execution { .. } => Err(CliError::usage(
+                "--confirm requires a job of S3 Batch Operations",
+                "omit --confirm",
+            )),
         }
     }
 }
 
-/// Says how far a job is.
+/// Tells whether a job changes no more by itself. S3 resumes a paused job by itself.
+fn is_idle(now: &JobProgress) -> bool {
+    now.state.is_over() || now.state.waits() && now.state != JobState::Paused
+}
+
+/// Shows how far a job is.
 pub(super) async fn run(
     shared: &SharedArgs,
     args: &StatusArgs,
     interrupt: &Interrupt,
 ) -> Result<CommandOutcome, CliError> {
-    let watched = match args.job.parse()? {
-        BatchJob::Local { root, id } => {
-            let name = format!("job-{id} in {root}");
-            let place = open_local(shared, &root, &args.job).await?;
-            Watched::Local { place, id, name }
-        }
-        job => Watched::open(shared, &args.job, job).await?,
-    };
+    let job = DescribedJob::open(shared, args.job.parse()?).await?;
     if args.confirm {
-        match &watched {
-            Watched::S3 { jobs, id } => jobs.confirm(id).await?,
-            Watched::Run { .. } | Watched::Local { .. } => {
-                return Err(CliError::usage(
-                    "--confirm is for jobs of S3 Batch Operations",
-                    "leave out --confirm",
-                ));
-            }
-        }
+        job.confirm().await?;
     }
-    let mut now = watched.progress().await?;
-    if args.follow && (args.confirm || !watched.rests(&now)) {
-        now = follow(&watched, now, args, interrupt).await?;
+    let mut now = job.progress().await?;
+    if args.follow && (args.confirm || !is_idle(&now)) {
+        now = follow(&job, now, args, interrupt).await?;
     }
     show(shared, args, &now)?;
     Ok(if now.is_all_done() {
@@ -153,7 +113,7 @@ pub(super) async fn run(
 }
 
 async fn follow(
-    watched: &Watched,
+    job: &DescribedJob,
     mut now: JobProgress,
     args: &StatusArgs,
     interrupt: &Interrupt,
@@ -163,8 +123,8 @@ async fn follow(
         progress.set(now.ended(), now.total);
         progress.state(now.state.to_string());
         progress.counts(&[("failed", now.failed)]);
-        // A job that was confirmed is suspended for a moment more.
-        if watched.rests(&now) && !(args.confirm && now.state == JobState::Suspended) {
+        // A confirmed job stays suspended for a moment.
+        if is_idle(&now) && !(args.confirm && now.state == JobState::Suspended) {
             progress.finish();
             return Ok(now);
         }
@@ -172,7 +132,7 @@ async fn follow(
             () = interrupt.wait() => return Err(CliError::Interrupted),
             () = tokio::time::sleep(Duration::from_secs(args.every)) => {}
         }
-        now = watched.progress().await?;
+        now = job.progress().await?;
     }
 }
 
@@ -204,7 +164,7 @@ fn show(shared: &SharedArgs, args: &StatusArgs, now: &JobProgress) -> Result<(),
     output.flush()?;
     if now.state == JobState::Suspended {
         say(&format!(
-            "the job waits for a confirmation: s3ferry batch status {} --confirm lets it run",
+            "the job waits for: s3ferry batch status {} --confirm",
             args.job.job
         ));
     }

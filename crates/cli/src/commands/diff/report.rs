@@ -2,18 +2,33 @@
 
 use std::io;
 
+use clap::ValueEnum;
 use s3ferry_core::diff::{ComparedObject, DiffCounts, DifferenceKind, DifferentKey, SideName};
 use s3ferry_core::failure::Failure;
 use s3ferry_core::manifest::ManifestRow;
 use serde::Serialize;
 use serde_json::json;
 
-use super::DiffFormat;
+use crate::difference_rows::{table_row, unread_lines};
 use crate::exit::CliError;
 use crate::failures::FailureCounts;
 use crate::inventories::Inventories;
-use crate::output::{Output, grouped, shown_key};
+use crate::output::Output;
 use crate::sides::BucketPair;
+use crate::text::grouped;
+
+/// How differences are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum DiffFormat {
+    /// A table for people, with a summary
+    Table,
+    /// One JSON value a line, a summary last
+    Json,
+    /// Key, differences, and size, tag and class of both sides
+    Csv,
+    /// Bucket and key of what must be copied, as S3 Batch Operations reads it
+    Manifest,
+}
 
 /// The differences as they are written, one by one.
 #[derive(Debug)]
@@ -137,33 +152,6 @@ impl DifferenceWriter {
     }
 }
 
-/// Says why objects could not be read, each reason once.
-pub(crate) fn unread_lines(unread: &FailureCounts) -> Vec<String> {
-    let mut lines = unread.lines();
-    if !lines.is_empty() {
-        lines.insert(0, "could not be read:".to_owned());
-    }
-    lines
-}
-
-/// Makes the row of a key; the reason of one that was `unread` is said once for all, after the rows.
-pub(crate) fn table_row(different: &DifferentKey, unread: Option<&Failure>) -> String {
-    let kinds: Vec<&str> = different.differences.iter().map(|kind| kind.as_str()).collect();
-    let size = |seen: &Option<ComparedObject>| {
-        seen.as_ref()
-            .map_or_else(|| "-".to_owned(), |seen| grouped(seen.size_bytes))
-    };
-    let reason = unread.map(|failure| &failure.code).or(different.reason.as_ref());
-    let reason = reason.map(|reason| format!("  ({reason})")).unwrap_or_default();
-    format!(
-        "{:<24} {:>15} {:>15}  {}{reason}",
-        kinds.join("+"),
-        size(&different.source),
-        size(&different.destination),
-        shown_key(different.key.as_str())
-    )
-}
-
 fn summary(source: &str, destination: &str, counts: &DiffCounts) -> Vec<String> {
     let side =
         |name: &str, keys: u64, bytes: u64| format!("{name}: {} objects, {} bytes", grouped(keys), grouped(bytes));
@@ -192,7 +180,7 @@ fn summary(source: &str, destination: &str, counts: &DiffCounts) -> Vec<String> 
     let is_deep = counts.by_kind().any(|(kind, _)| kind == DifferenceKind::StorageClass);
     if counts.other_storage_class > 0 && !is_deep {
         lines.push(format!(
-            "{} keys are in another storage class, which is a difference with --deep only",
+            "{} keys are in another storage class, which is a difference with --depth head only",
             grouped(counts.other_storage_class)
         ));
     }
@@ -251,14 +239,6 @@ mod tests {
             destination: None,
             reason: None,
         }
-    }
-
-    #[test]
-    fn table_row_stays_on_one_line() {
-        let row = table_row(&different(), None);
-        assert!(!row.contains('\n'), "{row}");
-        assert!(row.starts_with("metadata+tags"), "{row}");
-        assert!(row.contains("1,234"), "{row}");
     }
 
     #[test]

@@ -4,19 +4,30 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufWriter, Write as _};
 
 use s3ferry_core::diff::SideName;
+use s3ferry_core::manifest::ManifestRow;
 use s3ferry_core::names::ETag;
 use s3ferry_core::object_class::ObjectClass;
 use serde_json::json;
 use tempfile::NamedTempFile;
 
-use super::ClassifiedObject;
-use super::location::ManifestLocation;
 use crate::exit::CliError;
 use crate::inventories::Inventories;
-use crate::output::{Format, Output, grouped};
+use crate::manifest_location::ManifestLocation;
+use crate::output::{Format, Output};
+use crate::text::grouped;
 
 /// How many files of an earlier run are named.
 const LEFT_SHOWN: usize = 10;
+
+/// One object, sorted.
+#[derive(Debug)]
+pub(super) struct ClassifiedObject {
+    pub(super) row: ManifestRow,
+    pub(super) class: ObjectClass,
+    pub(super) reason: String,
+    /// Whether it could not be looked at, so that nothing is known that its row may have to name.
+    pub(super) is_unread: bool,
+}
 
 /// All files.
 #[derive(Debug)]
@@ -24,7 +35,7 @@ pub(super) struct ManifestFiles {
     place: ManifestLocation,
     /// The files of this name that were there before.
     earlier: BTreeSet<String>,
-    rows_a_file: u64,
+    rows_per_file: u64,
     by_class: bool,
     open: BTreeMap<ObjectClass, OpenFile>,
     written: Vec<Written>,
@@ -49,11 +60,11 @@ struct Written {
 }
 
 impl ManifestFiles {
-    pub(super) async fn begin(place: ManifestLocation, rows_a_file: u64, by_class: bool) -> Result<Self, CliError> {
+    pub(super) async fn begin(place: ManifestLocation, rows_per_file: u64, by_class: bool) -> Result<Self, CliError> {
         Ok(Self {
             earlier: place.numbered().await?,
             place,
-            rows_a_file,
+            rows_per_file,
             by_class,
             open: BTreeMap::new(),
             written: Vec::new(),
@@ -76,7 +87,11 @@ impl ManifestFiles {
             }
             ObjectClass::Plain | ObjectClass::LargeOrRich | ObjectClass::Archived => sorted.row.to_csv(),
         };
-        if self.open.get(&class).is_some_and(|open| open.rows >= self.rows_a_file) {
+        if self
+            .open
+            .get(&class)
+            .is_some_and(|open| open.rows >= self.rows_per_file)
+        {
             self.finish(class).await?;
         }
         let open = match self.open.entry(class) {

@@ -9,36 +9,35 @@ use s3ferry_core::names::ObjectKey;
 
 use crate::exit::CliError;
 use crate::interrupt::Interrupt;
-use crate::output::grouped;
 use crate::progress::say;
 use crate::sides::BucketPair;
+use crate::text::grouped;
 
-/// What is deleted at the destination.
+/// The arguments of deletes.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Deleting")]
 pub(super) struct DeleteArgs {
-    /// Delete at the destination what the source no longer has; with exclusive ownership only
+    /// Delete objects that only the destination has; requires --ownership exclusive
     #[arg(long)]
     pub(super) delete: bool,
-    /// Delete without being asked for confirmation
+    /// Delete without confirmation
     #[arg(long, requires = "delete")]
     pub(super) yes: bool,
-    /// How much of the destination may be deleted, as a number of keys or a percentage: 5000, 10%; the default is 50% or
-    /// 1000 keys, whichever is more
+    /// Largest number or percentage of keys to delete, such as 5000 or 10% [default: the larger of 50% and 1000 keys]
     #[arg(long, value_name = "KEYS_OR_PERCENT", requires = "delete", value_parser = str::parse::<MaxDelete>)]
     pub(super) max_delete: Option<MaxDelete>,
-    /// Delete although the source lists no object at all
+    /// Delete although the source has no objects
     #[arg(long, requires = "delete")]
     pub(super) allow_empty_source: bool,
 }
 
 impl DeleteArgs {
-    /// Refuses deletes that must be confirmed where nobody can confirm them.
+    /// Refuses deletes that need a confirmation if there is no terminal.
     pub(super) fn check(&self, is_dry: bool) -> Result<(), CliError> {
         if self.delete && !self.yes && !is_dry && !io::stdin().is_terminal() {
             return Err(CliError::usage(
-                "--delete asks for confirmation, and standard input is no terminal",
-                "look at what would be deleted with --dry-run, then give --yes",
+                "--delete asks for confirmation, but standard input is not a terminal",
+                "check what would be deleted with --dry-run, then pass --yes",
             ));
         }
         Ok(())

@@ -1,4 +1,7 @@
-//! A destination that lets nothing be written: what would have been is the name of the refusal.
+//! A dry run: both sides are read, and writes are withheld and recorded.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use s3ferry_core::decide::BucketObjectLock;
 use s3ferry_core::facts::{AttributeSet, ExplicitEncryption, ObjectState};
@@ -13,82 +16,138 @@ use s3ferry_engine::ports::{
     WriteError, WrittenObject,
 };
 
-/// The code of the failure that a write ends with which was not let through.
-pub(super) const DRY_RUN: &str = "DryRun";
+/// A write that a dry run withheld.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum WithheldWrite {
+    Copy,
+    MultipartCopy,
+    UpdateAttributes,
+    Delete,
+    RemoveVersion,
+    AbortUpload,
+}
 
-/// Reads the bucket, and refuses writes.
-#[derive(Debug)]
-pub(super) struct DryRunDestination<D>(pub(super) D);
+impl WithheldWrite {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Copy => "copy",
+            Self::MultipartCopy => "multipart-copy",
+            Self::UpdateAttributes => "update-attributes",
+            Self::Delete => "delete",
+            Self::RemoveVersion => "remove-version",
+            Self::AbortUpload => "abort-upload",
+        }
+    }
 
-/// Reads what was written down, but for uploads, and writes nothing.
-#[derive(Debug)]
-pub(super) struct DryRunStateStore<J>(pub(super) J);
-
-fn withheld(key: &ObjectKey, what: &str) -> Failure {
-    Failure {
-        kind: FailureKind::Permanent,
-        code: DRY_RUN.to_owned(),
-        action: what.to_owned(),
-        resource: key.to_string(),
-        detail: "nothing is written in a dry run".to_owned(),
+    /// Returns what the summary says of the keys.
+    pub(super) fn description(self) -> &'static str {
+        match self {
+            Self::Copy => "would be copied",
+            Self::MultipartCopy => "would be copied by multipart copy",
+            Self::UpdateAttributes => "would get the source's tags, Object Lock, annotations or grants",
+            Self::Delete => "would be deleted",
+            Self::RemoveVersion => "would have s3ferry's version removed, which hides an application's write",
+            Self::AbortUpload => "would have an incomplete multipart upload aborted",
+        }
     }
 }
 
-fn refused<T>(key: &ObjectKey, what: &str) -> Result<T, WriteError> {
-    Err(WriteError::Failed(withheld(key, what)))
+/// The writes that a dry run withheld, by key. A withheld write ends its reconcile; what it was is read from here.
+#[derive(Debug, Clone, Default)]
+pub(super) struct WithheldWrites(Arc<Mutex<BTreeMap<ObjectKey, WithheldWrite>>>);
+
+impl WithheldWrites {
+    /// Takes the first write that was withheld from a key.
+    pub(super) fn take(&self, key: &ObjectKey) -> Option<WithheldWrite> {
+        self.writes().remove(key)
+    }
+
+    /// Records a write, and returns the failure that ends the reconcile.
+    fn withhold(&self, key: &ObjectKey, write: WithheldWrite) -> Failure {
+        self.writes().entry(key.clone()).or_insert(write);
+        Failure {
+            kind: FailureKind::Permanent,
+            code: "DryRun".to_owned(),
+            action: "write".to_owned(),
+            resource: key.to_string(),
+            detail: "nothing is written in a dry run".to_owned(),
+        }
+    }
+
+    fn refuse<T>(&self, key: &ObjectKey, write: WithheldWrite) -> Result<T, WriteError> {
+        Err(WriteError::Failed(self.withhold(key, write)))
+    }
+
+    fn writes(&self) -> MutexGuard<'_, BTreeMap<ObjectKey, WithheldWrite>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A destination that is read, but not written.
+#[derive(Debug)]
+pub(super) struct DryRunDestination<D> {
+    pub(super) inner: D,
+    pub(super) withheld: WithheldWrites,
+}
+
+/// A state store that is read, except for uploads, but not written.
+#[derive(Debug)]
+pub(super) struct DryRunStateStore<J> {
+    pub(super) inner: J,
+    pub(super) withheld: WithheldWrites,
 }
 
 impl<D: DestinationBucket> DestinationBucket for DryRunDestination<D> {
     async fn read(&self, key: &ObjectKey, attributes: &AttributeSet) -> Result<ObjectState, Failure> {
-        self.0.read(key, attributes).await
+        self.inner.read(key, attributes).await
     }
 
     async fn confirm_absence(&self, key: &ObjectKey) -> Result<Absence, Failure> {
-        self.0.confirm_absence(key).await
+        self.inner.confirm_absence(key).await
     }
 
     async fn object_lock(&self) -> Result<Option<BucketObjectLock>, Failure> {
-        self.0.object_lock().await
+        self.inner.object_lock().await
     }
 
     async fn default_encryption(&self) -> Result<Option<ExplicitEncryption>, Failure> {
-        self.0.default_encryption().await
+        self.inner.default_encryption().await
     }
 
     async fn has_acl(&self) -> Result<bool, Failure> {
-        self.0.has_acl().await
+        self.inner.has_acl().await
     }
 
     async fn copy(&self, key: &ObjectKey, _order: &CopyOrder) -> Result<WrittenObject, WriteError> {
-        refused(key, "copy")
+        self.withheld.refuse(key, WithheldWrite::Copy)
     }
 
     async fn update_attributes(&self, key: &ObjectKey, _order: &AttributeUpdate) -> Result<AttributeSet, WriteError> {
-        refused(key, "update-attributes")
+        self.withheld.refuse(key, WithheldWrite::UpdateAttributes)
     }
 
     async fn delete(&self, key: &ObjectKey, _seen: &ETag) -> Result<Option<VersionId>, WriteError> {
-        refused(key, "delete")
+        self.withheld.refuse(key, WithheldWrite::Delete)
     }
 
     async fn is_versioned(&self) -> Result<bool, Failure> {
-        self.0.is_versioned().await
+        self.inner.is_versioned().await
     }
 
     async fn history(&self, key: &ObjectKey) -> Result<VersionListing, Failure> {
-        self.0.history(key).await
+        self.inner.history(key).await
     }
 
     async fn read_version(&self, key: &ObjectKey, version: &VersionName) -> Result<ObjectState, Failure> {
-        self.0.read_version(key, version).await
+        self.inner.read_version(key, version).await
     }
 
     async fn remove_version(&self, key: &ObjectKey, _version: &VersionName) -> Result<(), Failure> {
-        Err(withheld(key, "remove-version"))
+        Err(self.withheld.withhold(key, WithheldWrite::RemoveVersion))
     }
 
     async fn create_upload(&self, key: &ObjectKey, _terms: &UploadParameters) -> Result<UploadId, WriteError> {
-        refused(key, "multipart-copy")
+        self.withheld.refuse(key, WithheldWrite::MultipartCopy)
     }
 
     async fn copy_part(
@@ -98,14 +157,14 @@ impl<D: DestinationBucket> DestinationBucket for DryRunDestination<D> {
         _pin: &SourcePin,
         _part: &PlannedPart,
     ) -> Result<CopiedPart, WriteError> {
-        refused(key, "multipart-copy")
+        self.withheld.refuse(key, WithheldWrite::MultipartCopy)
     }
 
     async fn list_parts(&self, key: &ObjectKey, upload_id: &UploadId) -> Result<Option<Vec<CopiedPart>>, Failure> {
-        self.0.list_parts(key, upload_id).await
+        self.inner.list_parts(key, upload_id).await
     }
 
-    /// Nothing was begun, so nothing is looked for.
+    /// A dry run creates no uploads.
     async fn list_uploads(&self, _key: &ObjectKey) -> Result<Vec<ListedUpload>, Failure> {
         Ok(Vec::new())
     }
@@ -116,22 +175,22 @@ impl<D: DestinationBucket> DestinationBucket for DryRunDestination<D> {
         _upload_id: &UploadId,
         _completion: &UploadCompletion,
     ) -> Result<WrittenObject, WriteError> {
-        refused(key, "multipart-copy")
+        self.withheld.refuse(key, WithheldWrite::MultipartCopy)
     }
 
     async fn abort_upload(&self, key: &ObjectKey, _upload_id: &UploadId) -> Result<(), Failure> {
-        Err(withheld(key, "abort-upload"))
+        Err(self.withheld.withhold(key, WithheldWrite::AbortUpload))
     }
 }
 
 impl<J: UploadJournal> UploadJournal for DryRunStateStore<J> {
-    /// An upload that is gone on with would be copied in parts as one that is begun.
+    /// A resumed upload and a new one are both a multipart copy.
     async fn load(&self, _key: &ObjectKey) -> Result<Option<JournaledUpload>, Failure> {
         Ok(None)
     }
 
     async fn create(&self, key: &ObjectKey, _entry: &UploadEntry) -> Result<Option<ETag>, WriteError> {
-        refused(key, "multipart-copy")
+        self.withheld.refuse(key, WithheldWrite::MultipartCopy)
     }
 
     async fn remove(&self, _key: &ObjectKey, _seen: &ETag) -> Result<(), Failure> {
@@ -141,10 +200,10 @@ impl<J: UploadJournal> UploadJournal for DryRunStateStore<J> {
 
 impl<J: DeleteIntents> DeleteIntents for DryRunStateStore<J> {
     async fn announce(&self, key: &ObjectKey, _intent: &DeleteIntent) -> Result<(), Failure> {
-        Err(withheld(key, "delete"))
+        Err(self.withheld.withhold(key, WithheldWrite::Delete))
     }
 
     async fn find(&self, key: &ObjectKey, covered: &VersionName) -> Result<Option<DeleteIntent>, Failure> {
-        self.0.find(key, covered).await
+        self.inner.find(key, covered).await
     }
 }

@@ -13,14 +13,16 @@ use s3ferry_core::names::ObjectKey;
 use s3ferry_core::outcome::{DeferralReason, Outcome, ReconcileReport, SkipReason};
 use serde_json::json;
 
-use super::dry_run::DRY_RUN;
+use super::dry_run::WithheldWrite;
 use super::failures_file::{FailureLine, FailuresFile};
+use super::manifest_keys::ManifestCounts;
 use crate::denials::is_denial;
 use crate::exit::{CliError, CommandOutcome};
 use crate::failures::FailureCounts;
-use crate::output::{Format, Output, grouped, shown_key};
+use crate::output::{Format, Output};
 use crate::progress::say;
 use crate::sides::BucketPair;
+use crate::text::{grouped, shown_key};
 
 /// So many failures alike, with nothing done before them, are one failure of the whole command.
 const ALIKE: u64 = 64;
@@ -42,6 +44,8 @@ pub(super) struct SyncResults {
     failures: FailuresFile,
     stdout: Output<std::io::Stdout>,
     compared: DiffCounts,
+    /// The rows of `--manifest`.
+    manifest: Option<ManifestCounts>,
     /// Objects of the destination alone, which were left as they are.
     extra: u64,
     copied: u64,
@@ -70,7 +74,7 @@ pub(super) struct SyncResults {
     unanswered: u64,
     /// Keys whose uploads may be left at the destination, with nothing that names them.
     uploads_left: u64,
-    would: BTreeMap<String, u64>,
+    would: BTreeMap<WithheldWrite, u64>,
     /// Copies that were refused because a side had changed since it was read.
     overtaken: Arc<AtomicU64>,
     warned_of_overtaken: bool,
@@ -87,6 +91,7 @@ impl SyncResults {
             failures: FailuresFile::begin(failures)?,
             stdout: Output::stdout(),
             compared: DiffCounts::default(),
+            manifest: None,
             extra: 0,
             copied: 0,
             copied_bytes: 0,
@@ -117,6 +122,11 @@ impl SyncResults {
     /// Counts keys that were compared.
     pub(super) fn compared(&mut self, counts: &DiffCounts) {
         self.compared.add(counts);
+    }
+
+    /// Takes the counts of the manifest's rows.
+    pub(super) fn manifest(&mut self, counts: ManifestCounts) {
+        self.manifest = Some(counts);
     }
 
     /// Counts objects of the destination alone that are left as they are.
@@ -198,7 +208,6 @@ impl SyncResults {
                     not_done(*reason),
                 )?;
             }
-            Outcome::Failed(failure) if failure.code == DRY_RUN => self.would(key, &failure.action)?,
             // This process ends no copy by itself: the command was stopped.
             Outcome::Failed(failure)
                 if failure.code == STATE_BUCKET_REQUIRED && failure.action == "s3:UploadPartCopy" =>
@@ -220,7 +229,7 @@ impl SyncResults {
         if !report.not_preserved.is_empty() {
             self.not_preserved += 1;
             let attributes: Vec<&str> = report.not_preserved.iter().copied().map(Attribute::as_str).collect();
-            self.write("not-kept", key, None, "NotKept", &attributes.join(", "))?;
+            self.write("not-preserved", key, None, "NotPreserved", &attributes.join(", "))?;
         }
         Ok(())
     }
@@ -269,8 +278,10 @@ impl SyncResults {
         }
     }
 
-    fn would(&mut self, key: &ObjectKey, action: &str) -> Result<(), CliError> {
-        *self.would.entry(action.to_owned()).or_default() += 1;
+    /// Takes a write that a dry run withheld.
+    pub(super) fn withheld(&mut self, key: &ObjectKey, write: WithheldWrite) -> Result<(), CliError> {
+        let action = write.as_str();
+        *self.would.entry(write).or_default() += 1;
         match self.format {
             Format::Human if self.would.values().sum::<u64>() > SHOWN => Ok(()),
             Format::Human => self.stdout.line(format!("{action:<14} {}", shown_key(key.as_str()))),
@@ -316,8 +327,11 @@ impl SyncResults {
         }
         self.stdout.flush()?;
         ended?;
-        if self.compared.is_empty() {
-            say(&nothing_compared(sides));
+        match &self.manifest {
+            Some(manifest) if manifest.keys == self.gone => say(&no_key_exists(manifest, sides)),
+            Some(_) => {}
+            None if self.compared.is_empty() => say(&nothing_compared(sides)),
+            None => {}
         }
         self.must_not_be_all_alike()?;
         let is_done = self.failed + self.not_done == 0;
@@ -335,6 +349,7 @@ impl SyncResults {
             "source": sides.source.location.to_string(),
             "destination": sides.destination.location.to_string(),
             "dry_run": self.is_dry,
+            "manifest": self.manifest.as_ref().map(ManifestCounts::json),
             "source_keys": self.compared.source_keys,
             "source_bytes": self.compared.source_bytes,
             "destination_keys": self.compared.destination_keys,
@@ -350,7 +365,7 @@ impl SyncResults {
             "deleted_before": self.deleted_before,
             "extra_at_destination": self.extra,
             "conflicts": self.conflicts,
-            "not_kept": self.not_preserved,
+            "not_preserved": self.not_preserved,
             "not_done": self.not_done,
             "interrupted": self.interrupted,
             "failed": self.failed,
@@ -358,7 +373,7 @@ impl SyncResults {
             "unanswered_writes": self.unanswered,
             "precondition_failures": self.overtaken.load(Ordering::Relaxed),
             "uploads_left": self.uploads_left,
-            "would": self.would,
+            "would": self.would.iter().map(|(write, count)| (write.as_str(), count)).collect::<BTreeMap<_, _>>(),
             "source_inventory": sides.inventories.json(SideName::Source),
             "destination_inventory": sides.inventories.json(SideName::Destination),
             "failures": (self.failures.lines > 0).then(|| self.failures.path.display().to_string()),
@@ -376,15 +391,21 @@ impl SyncResults {
         if would > 0 {
             lines.push(String::new());
         }
-        lines.push(format!(
-            "{} -> {}: {} keys compared",
-            sides.source.location,
-            sides.destination.location,
-            grouped(keys)
-        ));
+        let (source, destination) = (&sides.source.location, &sides.destination.location);
+        let compared = match &self.manifest {
+            Some(manifest) => format!("{} keys of {}", grouped(manifest.keys), manifest.name),
+            None => format!("{} keys compared", grouped(keys)),
+        };
+        lines.push(format!("{source} -> {destination}: {compared}"));
         lines.extend(sides.inventories.lines());
         let above = lines.len();
+        let manifest = self.manifest.clone().unwrap_or_default();
         let counts = [
+            (manifest.duplicates, "rows of the manifest repeat a key and are skipped"),
+            (
+                manifest.outside_prefix,
+                "rows of the manifest are outside the prefix and are skipped",
+            ),
             (self.copied, "copied"),
             (
                 self.not_comparable,
@@ -414,7 +435,7 @@ impl SyncResults {
             ),
             (
                 self.unanswered,
-                "written with a request that was never answered: should it land late, a sync --deep finds it",
+                "written with a request that was never answered: should it land late, a sync --depth head finds it",
             ),
             (
                 self.overtaken.load(Ordering::Relaxed),
@@ -430,7 +451,7 @@ impl SyncResults {
         lines.extend(
             self.would
                 .iter()
-                .map(|(action, count)| format!("  {:>12}  {}", grouped(*count), would_be(action))),
+                .map(|(write, count)| format!("  {:>12}  {}", grouped(*count), write.description())),
         );
         lines.extend(self.failed_by.lines());
         if self.copied_bytes > 0 {
@@ -448,6 +469,14 @@ impl SyncResults {
 
 fn is_environment_failure(failure: &Failure) -> bool {
     failure.kind == FailureKind::Configuration || is_denial(failure)
+}
+
+/// Warns of a manifest whose keys exist in neither bucket.
+fn no_key_exists(manifest: &ManifestCounts, sides: &BucketPair) -> String {
+    format!(
+        "warning: neither {} nor {} has an object of {}: check that the manifest belongs to this source and is up to date",
+        sides.source.location, sides.destination.location, manifest.name
+    )
 }
 
 /// Names both locations where neither has an object.
@@ -474,18 +503,6 @@ const INTERRUPTED_LINE: &str = "of these multipart copies that were interrupted:
 /// What is known of an upload that may be left.
 const UPLOAD_LEFT: &str = "an incomplete multipart upload of this key may be left at the destination: the next run \
      aborts it";
-
-/// Says what a dry run withheld.
-fn would_be(action: &str) -> String {
-    match action {
-        "copy" => "would be copied".to_owned(),
-        "multipart-copy" => "would be copied in parts (multipart copy)".to_owned(),
-        "update-attributes" => "would get the source's tags, lock, annotations or grants".to_owned(),
-        "delete" => "would be deleted".to_owned(),
-        "remove-version" => "would have s3ferry's version removed, which hides an application's write".to_owned(),
-        action => format!("would be written: {action}"),
-    }
-}
 
 fn not_done(reason: DeferralReason) -> &'static str {
     match reason {

@@ -18,7 +18,9 @@ use s3ferry_engine::reconcile::Reconciler;
 use tokio::task::{JoinError, JoinSet};
 
 use super::deletes::SpilledKeys;
+use super::dry_run::WithheldWrites;
 use super::intents::DeletedKeys;
+use super::manifest_keys::ManifestKeys;
 use super::results::SyncResults;
 use crate::clock::InterruptibleClock;
 use crate::exit::CliError;
@@ -52,6 +54,8 @@ pub(super) struct SyncRun {
     pub(super) stopper: Stopper,
     pub(super) progress: ProgressReporter,
     pub(super) results: SyncResults,
+    /// Writes of a dry run.
+    pub(super) withheld: WithheldWrites,
 }
 
 /// What comes next.
@@ -98,6 +102,25 @@ impl SyncRun {
         let deleted = deleted.keys()?.map(|key| Ok(Next::Key(key?, true)));
         let again = self.pass(stream::iter(deleted), &reconciler).await?;
         self.once_more(again, &reconciler).await
+    }
+
+    /// Reconciles the keys of a manifest, and no other keys.
+    pub(super) async fn manifest_keys<S, D, C, J>(
+        &mut self,
+        mut manifest: ManifestKeys,
+        reconciler: Reconciler<S, D, C, J>,
+    ) -> Result<(), CliError>
+    where
+        S: SourceBucket + 'static,
+        D: DestinationBucket + 'static,
+        C: Clock + 'static,
+        J: StateStore + 'static,
+    {
+        let reconciler = Arc::new(reconciler);
+        let keys = manifest.by_ref().map(|key| Ok(Next::Key(key?, true)));
+        let ended = self.pass(stream::iter(keys), &reconciler).await;
+        self.results.manifest(manifest.counts());
+        self.once_more(ended?, &reconciler).await
     }
 
     /// Reads which keys of this migration s3ferry deleted at the destination. A listing that fails, or that may not be
@@ -285,7 +308,10 @@ impl SyncRun {
             None if is_gone && self.reads_extra => self.results.extra(1),
             _ if self.reads_deleted && report.outcome == Outcome::Skipped(SkipReason::BothAbsent) => {}
             _ => {
-                self.results.record_result(&key, &report)?;
+                match self.withheld.take(&key) {
+                    Some(write) => self.results.withheld(&key, write)?,
+                    None => self.results.record_result(&key, &report)?,
+                }
                 self.progress.counts(&self.results.counts());
             }
         }

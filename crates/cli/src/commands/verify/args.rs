@@ -17,113 +17,110 @@ use crate::args::{DestinationArgs, SourceArgs};
 use crate::files::FileLocation;
 use crate::policy::{EncryptionArgs, OwnershipArg};
 
-/// The largest object that is read unless somebody says otherwise: 5 GiB.
+/// Default of `--max-read-bytes`: 5 GiB.
 const MAX_READ_BYTES: u64 = 5 * 1024 * 1024 * 1024;
 
 /// The arguments of `verify`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  Every object, by its metadata and whatever hashes are stored; a report to
-  keep:
+  Verify every object by its metadata and stored checksums, and keep a report:
     s3ferry verify --source s3://app-data --destination s3://app-data-eu \\
       --destination-region eu-central-1 --report verification
-  A hash of the whole content of each object, read where S3 stores none:
+  Require a checksum of the full content, read where S3 stores none:
     s3ferry verify --source s3://app-data --destination s3://app-data-eu \\
       --destination-region eu-central-1 --depth checksum --report verification
-  Nothing read: the objects that only checksums settle go into two manifests,
-  for two Compute checksum jobs of S3 Batch Operations, whose reports are
-  handed in afterwards:
+  Read no content: write two manifests of the inconclusive objects, run two
+  Compute checksum jobs, and pass their reports:
     s3ferry verify --source s3://app-data --destination s3://app-data-eu \\
       --destination-region eu-central-1 --inconclusive report \\
-      --inconclusive-manifest s3://app-state/unsettled.csv
+      --inconclusive-manifest s3://app-state/inconclusive.csv
     s3ferry verify --source s3://app-data --destination s3://app-data-eu \\
       --destination-region eu-central-1 --inconclusive report --report proof \\
       --source-checksums s3://app-state/reports/job-1/manifest.json \\
       --destination-checksums s3://app-state-eu/reports/job-2/manifest.json
 
-Exit code 0 means that every object in scope was verified as equal (with
---ownership shared: or was written by an application at the destination, which
-is named), 1 that one differs, that it cannot be told, that neither side has an
-object, or that messages are left in the queues of --stack.")]
+Exit code 0 means that every object in scope was verified as equal; with
+--ownership shared, newer writes of applications are allowed. 1 means that an
+object differs or is inconclusive, that neither side has an object, or that
+the queues of --stack have messages.")]
 pub struct VerifyArgs {
     #[command(flatten)]
     pub(super) source: SourceArgs,
     #[command(flatten)]
     pub(super) destination: DestinationArgs,
-    /// End with 0 although neither side has an object
+    /// Exit with 0 although neither side has an object
     #[arg(long)]
     pub(super) allow_empty: bool,
-    /// What is demanded of an object before it is called equal
+    /// What is compared of each object
     #[arg(long, value_enum, value_name = "DEPTH", default_value_t = DepthArg::Head)]
     pub(super) depth: DepthArg,
-    /// How many objects are looked at, drawn at random, or `all`; what only one side has is found all the same
+    /// Number of random keys to compare, or all; missing and extra keys are always found
     #[arg(long, value_name = "NUMBER", default_value = "all")]
     pub(super) sample: SampleSize,
-    /// Which sample is drawn: the same seed draws the same keys
+    /// Seed of the sample; the same seed selects the same keys
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     pub(super) sample_seed: u64,
-    /// Kinds of differences that are none here: metadata, tags, lock, annotations, storage-class
+    /// Kinds of differences to ignore, separated by commas
     #[arg(long, value_enum, value_name = "KINDS", value_delimiter = ',')]
     pub(super) ignore: Vec<IgnoredKind>,
-    /// Who writes to the destination: with `shared`, newer writes of applications there are no differences
+    /// Who writes to the destination; with `shared`, newer writes of applications are not differences
     #[arg(long, value_enum, value_name = "MODE", default_value_t = OwnershipArg::Exclusive)]
     pub(super) ownership: OwnershipArg,
-    /// The source stack: at the end, messages that are still in its queues are warned of
+    /// Source stack, to check at the end that its queues are empty
     #[arg(long, value_name = "NAME")]
     pub(super) stack: Option<String>,
-    /// Whether explicit grants are compared, where both buckets have access control lists
+    /// Whether explicit grants are compared
     #[arg(long, value_enum, value_name = "MODE", default_value_t = AclCompareArg::Ignore)]
     pub(super) acl: AclCompareArg,
     #[command(flatten)]
     pub(super) encryption: EncryptionArgs,
-    /// What becomes of contents that nothing stored can settle
+    /// What to do if the stored checksums are inconclusive
     #[arg(long, value_enum, value_name = "MODE", default_value_t = InconclusiveArg::Read)]
     pub(super) inconclusive: InconclusiveArg,
-    /// The largest object that is read, in bytes; larger ones are reported as inconclusive
+    /// Largest object to read, in bytes; larger ones are inconclusive
     #[arg(long, value_name = "BYTES", default_value_t = MAX_READ_BYTES)]
     pub(super) max_read_bytes: u64,
-    /// Where the objects that checksums would settle are written to, one manifest a side: `-source` and `-destination` are
-    /// put before the extension
-    #[arg(long, value_name = "PATH_OR_S3_URL")]
+    /// File or object for manifests of inconclusive objects; `-source` and `-destination` are added to the name
+    #[arg(long, value_name = "FILE_OR_S3_URL")]
     pub(super) inconclusive_manifest: Option<FileLocation>,
-    /// The completion report of a Compute checksum job on the source's objects: its manifest.json, a file or an object
-    #[arg(long, value_name = "PATH_OR_S3_URL")]
+    /// manifest.json of a Compute checksum job on the source objects, a file or an object
+    #[arg(long, value_name = "FILE_OR_S3_URL")]
     pub(super) source_checksums: Option<FileLocation>,
-    /// The completion report of a Compute checksum job on the destination's objects
-    #[arg(long, value_name = "PATH_OR_S3_URL")]
+    /// manifest.json of a Compute checksum job on the destination objects
+    #[arg(long, value_name = "FILE_OR_S3_URL")]
     pub(super) destination_checksums: Option<FileLocation>,
-    /// Where the report goes: PATH.json and PATH.html are written
+    /// Report to write, as PATH.json and PATH.html
     #[arg(long, value_name = "PATH")]
     pub(super) report: Option<PathBuf>,
-    /// The file that every key that is not equal is written to, one JSON value a line
+    /// File of all keys that are not equal, as JSON lines
     #[arg(long, value_name = "FILE")]
     pub(super) differences: Option<PathBuf>,
-    /// Who has it verified, for the report; the default is the profile's name
+    /// Name of the operator for the report [default: the profile]
     #[arg(long, value_name = "NAME")]
     pub(super) operator: Option<String>,
-    /// How many objects are read at once, 1 to 1024
+    /// Largest number of objects in progress, 1 to 1024
     #[arg(long, value_name = "NUMBER", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(super) concurrency: u16,
-    /// How many pages of each listing are asked for at once, 1 to 64
+    /// Largest number of concurrent pages of each listing, 1 to 64
     #[arg(long, value_name = "NUMBER", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(super) list_concurrency: u16,
-    /// How many requests are sent in a second at most, all of them counted
+    /// Largest number of requests per second, retries included
     #[arg(long, value_name = "NUMBER")]
     pub(super) max_requests_per_second: Option<NonZeroU32>,
-    /// About how many objects there are, so that the remaining time can be told
+    /// Approximate number of objects, for the estimated time left
     #[arg(long, value_name = "NUMBER")]
     pub(super) expected_objects: Option<u64>,
 }
 
-/// What is demanded of an object.
+/// What is compared of each object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum DepthArg {
-    /// Size and ETag of the listings; what looks different there is looked at
+    /// Size and ETag of the listings; differences are confirmed by reading
     Listing,
-    /// Metadata, tags, lock, annotations, storage class, and any hash that both sides store
+    /// Metadata, tags, Object Lock, annotations, storage class, and any stored checksum
     Head,
-    /// As head, and a hash of the whole content
+    /// As head, and a checksum of the full content
     Checksum,
 }
 
@@ -137,7 +134,7 @@ impl From<DepthArg> for core::VerificationDepth {
     }
 }
 
-/// How many keys are looked at; none means all.
+/// The number of keys to compare; none means all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SampleSize(pub(super) Option<NonZeroUsize>);
 
@@ -186,18 +183,18 @@ impl From<IgnoredKind> for DifferenceKind {
 /// Whether grants are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum AclCompareArg {
-    /// They are not
+    /// Grants are not compared
     Ignore,
-    /// They are
+    /// Grants are compared if both buckets have access control lists
     Compare,
 }
 
-/// What becomes of contents that nothing settles.
+/// What to do if stored checksums are inconclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum InconclusiveArg {
-    /// Both sides are read and hashed
+    /// Read and hash both objects
     Read,
-    /// They are reported as inconclusive
+    /// Report the object as inconclusive
     Report,
 }
 
@@ -242,7 +239,7 @@ impl VerifyArgs {
         })
     }
 
-    pub(super) fn reach(&self) -> PrefetchLimits {
+    pub(super) fn prefetch_limits(&self) -> PrefetchLimits {
         let concurrency = usize::from(self.list_concurrency);
         PrefetchLimits {
             concurrency,

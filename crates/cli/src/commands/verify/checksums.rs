@@ -8,10 +8,10 @@ use s3ferry_core::batch_report::{CompletionReportError, CompletionReportFile, Co
 use s3ferry_core::names::BucketName;
 use s3ferry_core::verify::completion::{ComputedChecksums, computed};
 
+use crate::bucket_side::BucketSide;
 use crate::exit::CliError;
 use crate::files::{FileLocation, fetch, file_store};
 use crate::report_files::checked_rows;
-use crate::sides::BucketSide;
 
 /// What to do about a report that cannot be used.
 const NEXT: &str = "name the manifest.json of the completion report of a Compute checksum job on this side's bucket";

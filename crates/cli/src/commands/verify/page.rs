@@ -5,7 +5,7 @@ use s3ferry_core::diff::{ComparedObject, DifferentKey};
 use s3ferry_core::verify::{VerificationReport, VerificationVerdict};
 
 use crate::exit::CliError;
-use crate::output::{grouped, is_unseen};
+use crate::text::{grouped, is_unseen};
 
 /// The page. What is written into it is escaped by the template's engine.
 #[derive(Debug, Template)]
@@ -56,7 +56,7 @@ pub(super) fn render(report: &VerificationReport) -> Result<String, CliError> {
         VerificationVerdict::DestinationAhead => ("Equal, and the destination is ahead", "good"),
         VerificationVerdict::NoDifferenceInSample => ("No difference in the sample", "partial"),
         VerificationVerdict::Different => ("Different", "bad"),
-        VerificationVerdict::Inconclusive => ("Cannot tell", "partial"),
+        VerificationVerdict::Inconclusive => ("Inconclusive", "partial"),
         VerificationVerdict::NothingToCompare => ("Nothing to compare", "partial"),
         VerificationVerdict::Incomplete => ("Incomplete", "partial"),
     };
@@ -124,7 +124,7 @@ fn run(report: &VerificationReport) -> Vec<(&'static str, String)> {
             "Contents",
             if look.reads_contents {
                 format!(
-                    "read where nothing stored settles them, up to {} each",
+                    "read where stored checksums are inconclusive, up to {} each",
                     bytes(look.max_read_bytes)
                 )
             } else {
@@ -168,7 +168,7 @@ fn run(report: &VerificationReport) -> Vec<(&'static str, String)> {
         header
             .inconclusive_manifests
             .iter()
-            .map(|file| ("Manifest of the unsettled", visible(file))),
+            .map(|file| ("Manifest of inconclusive objects", visible(file))),
     );
     run
 }
@@ -178,7 +178,7 @@ fn counts(report: &VerificationReport) -> Vec<(&'static str, String)> {
         ("Keys of either side", report.keys),
         ("Equal", report.equal),
         ("Different", report.different),
-        ("Cannot tell", report.inconclusive),
+        ("Inconclusive", report.inconclusive),
     ];
     let sometimes = [
         ("Of those, could not be read", report.unread),

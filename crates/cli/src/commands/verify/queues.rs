@@ -5,9 +5,9 @@ use s3ferry_core::failure::Failure;
 use s3ferry_core::verify::QueuedMessages;
 
 use crate::exit::CliError;
-use crate::output::grouped;
 use crate::progress::say;
 use crate::sides::BucketPair;
+use crate::text::grouped;
 
 /// The outputs of infra/source.yaml that name the queues.
 const OUTPUTS: [&str; 2] = ["ReplicationQueueUrl", "ReplicationDeadLetterQueueUrl"];

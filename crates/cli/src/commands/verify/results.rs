@@ -15,15 +15,17 @@ use s3ferry_engine::verify::VerificationProgress as Step;
 use serde::Serialize;
 use tempfile::NamedTempFile;
 
-use super::{VerifyArgs, page};
-use crate::commands::diff::report::{table_row, unread_lines};
-use crate::commands::manifest::location::{ManifestLocation, make_way_for_suffixes};
+use super::args::VerifyArgs;
+use super::page;
 use crate::denials::DenialCounter;
+use crate::difference_rows::{table_row, unread_lines};
 use crate::exit::CliError;
 use crate::failures::FailureCounts;
 use crate::files::{folder_of, make_way};
-use crate::output::{Format, Output, grouped};
+use crate::manifest_location::{ManifestLocation, make_way_for_suffixes};
+use crate::output::{Format, Output};
 use crate::sides::BucketPair;
+use crate::text::grouped;
 
 /// How many keys the report and the table show.
 const EXAMPLES: usize = 200;

@@ -109,7 +109,7 @@ impl ManifestLocation {
 
 /// Makes sure, before any work, that the numbered files of a manifest can be written on this machine, and removes those of
 /// an earlier run: what is there at the end is of this run. Objects are left: a failed run names them.
-pub(super) fn make_way_for_numbered(at: &FileLocation) -> Result<(), CliError> {
+pub(crate) fn make_way_for_numbered(at: &FileLocation) -> Result<(), CliError> {
     let FileLocation::File(path) = at else { return Ok(()) };
     let folder = folder_of(path);
     must_be_writable(folder)?;

@@ -1,0 +1,118 @@
+//! The root command: all commands and the options that they share.
+#![expect(clippy::doc_markdown, reason = "help texts are not Markdown")]
+
+use clap::{Parser, Subcommand};
+
+use crate::args::SharedArgs;
+use crate::commands::{batch, completions, diff, man, manifest, sync, verify};
+
+const EXAMPLES: &str = "\
+Migrate a small bucket:
+  s3ferry sync --source s3://app-data --destination s3://app-data-eu \\
+    --destination-region eu-central-1 --dry-run
+  s3ferry sync --source s3://app-data --destination s3://app-data-eu \\
+    --destination-region eu-central-1
+  s3ferry verify --source s3://app-data --destination s3://app-data-eu \\
+    --destination-region eu-central-1 --report proof
+
+Exit codes: 0 equal or done, 1 different, failed or not finished, 2 usage,
+3 configuration or permission, 130 interrupted. Results go to standard output,
+everything else to standard error.";
+
+/// Moves an S3 bucket to another AWS region while it is in use
+#[derive(Debug, Parser)]
+#[command(name = "s3ferry", version, after_help = EXAMPLES, max_term_width = 100, subcommand_required = true)]
+pub struct Cli {
+    /// The options of every command.
+    #[command(flatten)]
+    pub shared: SharedArgs,
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Copy the objects that differ from the source to the destination
+    Sync(sync::SyncArgs),
+    /// Compare two buckets
+    Diff(diff::DiffArgs),
+    /// Write manifests for S3 Batch Operations and the final-sync state machine
+    Manifest(manifest::ManifestArgs),
+    /// Start, follow and report jobs of S3 Batch Operations or the state machine
+    Batch(batch::BatchArgs),
+    /// Verify that two buckets are equal, and write a report
+    Verify(verify::VerifyArgs),
+    /// Print a completion script for a shell
+    Completions(completions::CompletionsArgs),
+    /// Print a manual page
+    Man(man::ManArgs),
+}
+
+impl Command {
+    /// Tells whether the command copies objects, so that an interrupt has to wait for them.
+    #[must_use]
+    pub fn copies(&self) -> bool {
+        match self {
+            Self::Sync(args) => args.copies(),
+            Self::Batch(_)
+            | Self::Diff(_)
+            | Self::Manifest(_)
+            | Self::Verify(_)
+            | Self::Completions(_)
+            | Self::Man(_) => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    /// Takes the example commands out of a help text, as the words that a shell makes of them.
+    fn examples(help: &str) -> Vec<Vec<String>> {
+        let mut examples = Vec::new();
+        let mut lines = help.lines();
+        while let Some(line) = lines.next() {
+            if !line.trim_start().starts_with("s3ferry ") {
+                continue;
+            }
+            let mut all = vec![line];
+            while all.last().is_some_and(|line| line.ends_with('\\')) {
+                all.extend(lines.next());
+            }
+            let command = all.iter().map(|line| line.trim_end_matches('\\')).collect::<String>();
+            let words = command
+                .split_whitespace()
+                .take_while(|word| !matches!(*word, ">" | "|"));
+            examples.push(words.map(|word| word.trim_matches('"').to_owned()).collect());
+        }
+        examples
+    }
+
+    #[test]
+    fn examples_fit_80_columns_and_can_be_pasted() {
+        let mut cli = Cli::command();
+        cli.build();
+        let (mut commands, mut count) = (vec![&cli], 0);
+        while let Some(command) = commands.pop() {
+            commands.extend(command.get_subcommands());
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            // Wider lines would be wrapped by clap, and an example within words that belong together.
+            assert!(help.lines().all(|line| line.len() < 80), "{help}");
+            for words in examples(&help) {
+                count += 1;
+                Cli::try_parse_from(&words).unwrap_or_else(|error| panic!("{words:?}: {error}"));
+            }
+        }
+        assert!(count > 15, "{count}");
+    }
+}

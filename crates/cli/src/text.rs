@@ -1,0 +1,107 @@
+//! Numbers, keys and texts as people read them.
+
+use std::borrow::Cow;
+
+pub use s3ferry_core::numerals::grouped;
+
+/// Writes a number of bytes in the largest binary unit that leaves it at least 1, for people.
+#[must_use]
+pub fn byte_size(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    let mut tenths = u128::from(bytes) * 10;
+    let mut unit = "B";
+    for larger in UNITS {
+        if tenths < 10_240 {
+            break;
+        }
+        (tenths, unit) = (tenths / 1_024, larger);
+    }
+    let (whole, tenth) = (tenths / 10, tenths % 10);
+    if unit == "B" || whole >= 10 {
+        format!("{whole} {unit}")
+    } else {
+        format!("{whole}.{tenth} {unit}")
+    }
+}
+
+/// Tells whether a character takes no room of its own, as control characters, marks of direction and joints do: it would
+/// not be seen, or would move others about.
+#[must_use]
+pub fn is_unseen(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// Makes a key fit for a line of text: characters that would not be seen, and quotes beside them, as in Rust's debug form,
+/// nothing else changed.
+#[must_use]
+pub fn shown_key(key: &str) -> String {
+    if key.chars().any(is_unseen) || key.starts_with(' ') || key.ends_with(' ') {
+        format!("{key:?}")
+    } else {
+        key.to_owned()
+    }
+}
+
+/// Makes a text fit for one line of a terminal: characters that would not be seen, as escapes. A key may hold what moves a
+/// cursor or turns a line around, and names of keys are in errors and reasons.
+#[must_use]
+pub fn shown_text(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_unseen) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for letter in text.chars() {
+        if is_unseen(letter) {
+            shown.extend(letter.escape_default());
+        } else {
+            shown.push(letter);
+        }
+    }
+    Cow::Owned(shown)
+}
+
+/// As [`shown_text`], for a text of several lines.
+#[must_use]
+pub fn shown_lines(text: &str) -> String {
+    let lines: Vec<Cow<'_, str>> = text.split('\n').map(shown_text).collect();
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_have_the_largest_unit_that_fits() {
+        for (bytes, text) in [
+            (0, "0 B"),
+            (1_023, "1023 B"),
+            (1_024, "1.0 KiB"),
+            (10 * 1_024 + 1_000, "10 KiB"),
+            (5 << 30, "5.0 GiB"),
+            (u64::MAX, "15 EiB"),
+        ] {
+            assert_eq!(byte_size(bytes), text);
+        }
+    }
+
+    #[test]
+    fn keys_stay_on_their_line() {
+        assert_eq!(shown_key("a b/ü"), "a b/ü");
+        assert_eq!(shown_key("a\nb"), "\"a\\nb\"");
+        assert_eq!(shown_key("a "), "\"a \"");
+        assert_eq!(shown_key("a\u{202e}b"), "\"a\\u{202e}b\"");
+    }
+
+    #[test]
+    fn texts_escape_control_and_bidirectional_characters() {
+        let hostile = "arn:aws:s3:::b/\u{1b}[31mRED\u{1b}]0;pwn\u{7}\u{202e}\n\ttxt ü日";
+        let shown = "arn:aws:s3:::b/\\u{1b}[31mRED\\u{1b}]0;pwn\\u{7}\\u{202e}\\n\\ttxt ü日";
+        assert_eq!(shown_text(hostile), shown);
+        assert_eq!(shown_text("a \"b\" ü"), "a \"b\" ü");
+        assert_eq!(shown_lines("one\u{1b}\ntwo\r\n"), "one\\u{1b}\ntwo\\r\n");
+    }
+}
