@@ -165,7 +165,7 @@ mod tests {
     fn wrong_region_names_both_and_the_flag() {
         let unfit = UnfitBucket::Elsewhere {
             bucket: BucketName::new("one-bucket").unwrap(),
-            asked: Region::new("us-east-1").unwrap(),
+            expected: Region::new("us-east-1").unwrap(),
             found: "eu-central-1".to_owned(),
         };
         let error = unfitting(&unfit, "--source-region");

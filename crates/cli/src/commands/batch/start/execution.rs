@@ -48,7 +48,7 @@ pub(super) async fn start(
     let executions = Executions::new(&clients, &region);
     let arn = match executions.start(&machine, &name, &input).await? {
         ExecutionStart::Running(arn) => arn,
-        ExecutionStart::WasThere(arn) => {
+        ExecutionStart::Ended(arn) => {
             say(
                 "the same command ran this execution before, and it has ended: pass --run NAME to run the manifest again",
             );
