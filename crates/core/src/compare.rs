@@ -277,7 +277,7 @@ mod tests {
                 facts.user_metadata.insert("a".into(), "b".into());
             }),
             (BodyDifference::Metadata, |facts| {
-                facts.website_redirect = Some("/x".into())
+                facts.website_redirect = Some("/x".into());
             }),
             (BodyDifference::Metadata, |facts| {
                 facts.unreadable_headers.insert("x-amz-meta-a".into(), vec![0xfc]);

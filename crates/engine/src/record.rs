@@ -113,7 +113,7 @@ pub fn log(origin: RecordOrigin<'_>, hint: &KeyHint, result: &RecordResult) {
             terminal!(warn, "record done, with a conflict", reason = reason.as_str(),);
         }
         Outcome::Skipped(reason) if not_preserved_names.is_empty() => {
-            terminal!(info, "record done", reason = reason.as_str(),)
+            terminal!(info, "record done", reason = reason.as_str(),);
         }
         Outcome::Skipped(reason) => terminal!(
             warn,
