@@ -250,7 +250,7 @@ impl MutantPort<MemoryDestination> {
         };
         let request = MarkerRequest {
             source_bucket: &route().source,
-            location,
+            location: place,
             requested: marker.as_ref().map_or(facts.last_modified, |marker| marker.requested),
             over: marker.map_or_else(below, |marker| marker.over),
             decided: Timestamp::from_seconds(0),
