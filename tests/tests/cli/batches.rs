@@ -208,7 +208,7 @@ async fn arguments_of_the_job_are_those_of_the_final_sync() {
     for (argument, expected) in [
         (
             "speed=high",
-            "user argument `speed` is not known: allowed are ownership",
+            "user argument `speed` is not supported: allowed are ownership",
         ),
         (
             "attributes=abyss",
@@ -228,16 +228,19 @@ async fn arguments_of_the_job_are_those_of_the_final_sync() {
 async fn bad_manifests_are_refused_with_file_and_row() {
     let stage = Stage::new().await;
     for (text, expected) in [
-        ("cli-source\n", "run.csv, row 1: 1 column(s)"),
-        ("Bucket,Key\ncli-source,a\n", "row 1: a header"),
-        ("cli-source,a\ncli-source,b+c\n", "row 2: key `b+c` holds a bare `+`"),
+        ("cli-source\n", "run.csv, row 1: the number of columns is 1"),
+        ("Bucket,Key\ncli-source,a\n", "row 1: the manifest has a header row"),
+        (
+            "cli-source,a\ncli-source,b+c\n",
+            "row 2: key `b+c` contains an unencoded `+`",
+        ),
         (
             "cli-source,a\nelsewhere,b\n",
             "row 2: bucket `elsewhere`, expected `cli-source`",
         ),
         (
             "cli-source,a,v1\ncli-source,b\n",
-            "row 2: no version where rows before have one",
+            "row 2: the row has no version ID, unlike the rows before",
         ),
         ("cli-source,100%\n", "row 1: key `100%` is not URL-encoded"),
         ("\n\n", "run.csv has no rows"),

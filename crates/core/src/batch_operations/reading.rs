@@ -1,4 +1,4 @@
-//! The protocol from the other side: invocations as S3 makes them, and answers as S3 takes them.
+//! The caller's side of the S3 Batch Operations protocol: invocations that S3 sends, and responses that it accepts.
 
 use std::collections::BTreeMap;
 
@@ -9,20 +9,20 @@ use super::ResultCode;
 use crate::manifest::{ManifestRow, encoded};
 use crate::versions::VersionName;
 
-/// The end of one task.
+/// Result of one task in a response.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskResponse {
-    /// The task's number: the row of the manifest, counted from 0.
+    /// Task number: the row of the manifest, counted from 0.
     pub task: u64,
-    /// What becomes of it.
+    /// Result code.
     pub code: ResultCode,
-    /// What was said of it.
+    /// Result text.
     pub text: String,
 }
 
-/// Spells an invocation of schema 2.0 for tasks, each a number and the row of the manifest.
+/// Returns an invocation of schema 2.0. Each task is a number and a row of the manifest.
 ///
-/// `attempt` is how often the tasks are run, this time included, which S3 itself does not say.
+/// `attempt` is the number of runs of these tasks, including this one. Invocations by S3 do not contain it.
 #[must_use]
 pub fn invocation(
     job_id: &str,
@@ -51,10 +51,10 @@ pub fn invocation(
     })
 }
 
-/// Reads the answer to an invocation: exactly one end for each of `tasks`, in their order.
+/// Reads the response to an invocation. Returns exactly one result for each of `tasks`, in their order.
 ///
-/// As S3 does it, an answer to another invocation, and none at all, is a failure of all tasks; a task that is left out
-/// ends as `treatMissingKeysAs` says, and of two ends of a task the first holds.
+/// The rules are those of S3: a response to another invocation, or none, fails all tasks. A task that the response
+/// omits has the result `treatMissingKeysAs`. Of two results of one task the first applies.
 #[must_use]
 pub fn read_answer(answer: &Result<Value, String>, invocation_id: &str, tasks: &[u64]) -> Vec<TaskResponse> {
     let all = |text: &str| {
@@ -70,7 +70,7 @@ pub fn read_answer(answer: &Result<Value, String>, invocation_id: &str, tasks: &
         Err(error) => return all(&format!("not done: the function failed: {error}")),
     };
     if answer.get("invocationId").and_then(Value::as_str) != Some(invocation_id) {
-        return all("not done: the function failed: it answered another invocation");
+        return all("not done: the function failed: it responded to another invocation");
     }
     let mut ends: BTreeMap<u64, (ResultCode, String)> = BTreeMap::new();
     for result in answer.get("results").and_then(Value::as_array).into_iter().flatten() {
@@ -88,7 +88,7 @@ pub fn read_answer(answer: &Result<Value, String>, invocation_id: &str, tasks: &
         let (code, text) = ends
             .get(task)
             .cloned()
-            .unwrap_or_else(|| (missing, "the function's answer leaves this task out".to_owned()));
+            .unwrap_or_else(|| (missing, "the function's response omits this task".to_owned()));
         TaskResponse {
             task: *task,
             code,
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_taken_as_s3_takes_them() {
+    fn responses_are_read_as_s3_reads_them() {
         use ResultCode::{PermanentFailure, Succeeded, TemporaryFailure};
         let result = |task: &str, code: &str| json!({"taskId": task, "resultCode": code, "resultString": "said"});
         let whole = answer(&json!([result("8", "PermanentFailure"), result("7", "Succeeded")]));
@@ -136,7 +136,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_task_ends_exactly_once_whatever_is_answered(
+        fn every_task_has_exactly_one_result_for_any_response(
             tasks in prop::collection::btree_set(0_u64..20, 0..10),
             ids in prop::collection::vec((0_u64..25, "Succeeded|TemporaryFailure|PermanentFailure|x"), 0..20),
         ) {

@@ -287,7 +287,7 @@ impl Reading {
     }
 
     fn failed(&mut self, row: &TaskRow) -> Result<(), CliError> {
-        let spelled = self.retry_manifest.spell(row).map_err(wrong)?;
+        let spelled = self.retry_manifest.csv_row(row).map_err(wrong)?;
         if let Some(file) = &mut self.file {
             writeln!(file, "{spelled}").map_err(CliError::file("write the residue"))?;
         }
