@@ -26,7 +26,7 @@ pub(crate) fn checked_rows(
         hash.update(bytes);
     }
     let md5 = format!("{:032x}", u128::from_be_bytes(hash.finalize().into()));
-    named.must_be(&md5).map_err(wrong)?;
+    named.check_md5(&md5).map_err(wrong)?;
     file.rewind().map_err(unreadable())?;
     Ok(rows(name, BufReader::new(file)))
 }

@@ -1,4 +1,4 @@
-//! The two documents of a `CloudFormation` custom resource: what is asked, and what is answered.
+//! Requests and responses of a `CloudFormation` custom resource.
 //!
 //! <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref.html>
 
@@ -8,59 +8,59 @@ use serde_json::{Map, Value};
 use crate::names::BucketName;
 use crate::wiring::OwnerId;
 
-/// Says why a document is no request of `CloudFormation`, and so has nobody to be answered to.
+/// Error in an event that is not a custom resource request, so that no response is possible.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CustomResourceError {
-    /// It is not a JSON object.
-    #[error("the event is no CloudFormation custom resource request: it is not a JSON object")]
+    /// The event is not a JSON object.
+    #[error("the event is not a CloudFormation custom resource request: it is not a JSON object")]
     NotAnObject,
-    /// A field that the answer needs is missing, empty or no text.
-    #[error("the event is no CloudFormation custom resource request: {field} is missing")]
+    /// A field that the response needs is missing, empty or not a string.
+    #[error("the event is not a CloudFormation custom resource request: {field} is missing")]
     Missing {
-        /// The field.
+        /// Name of the field.
         field: &'static str,
     },
 }
 
-/// What is to happen to the resource.
+/// Request type of a custom resource request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CustomResourceRequestType {
     /// The resource is new in its stack.
     Create,
     /// A property changed, or a change is rolled back.
     Update,
-    /// The resource leaves its stack.
+    /// The resource is removed from its stack.
     Delete,
-    /// It cannot be told what it is about: these fields are missing.
+    /// The request does not identify its resource. Contains the missing fields.
     Incomplete(String),
-    /// Something that nobody knows yet.
+    /// Request type that s3ferry does not know.
     Unknown(String),
 }
 
-/// One request of `CloudFormation`.
+/// Custom resource request of `CloudFormation`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CustomResourceRequest {
-    /// What is to happen.
+    /// Request type.
     pub request_type: CustomResourceRequestType,
-    /// Where the answer goes. Whoever has it can answer: it must not be logged.
+    /// Presigned URL for the response. It must not be logged: everyone who has it can send a response.
     pub response_url: String,
-    /// The stack's ARN.
+    /// ARN of the stack.
     pub stack_id: String,
-    /// Names the request.
+    /// Request ID.
     pub request_id: String,
-    /// The resource's name in its template.
+    /// Logical ID of the resource in its template.
     pub logical_resource_id: String,
-    /// What was answered before; nothing on Create.
+    /// Physical ID of the last response. `None` on Create.
     pub physical_resource_id: Option<String>,
-    /// The properties in force from now on; on Delete, those that were in force.
+    /// Properties after the request. On Delete, the properties until now.
     pub properties: Map<String, Value>,
-    /// On Update, the properties that were in force.
+    /// Properties before an Update.
     pub old_properties: Map<String, Value>,
 }
 
 impl CustomResourceRequest {
-    /// Takes a request apart. All that is needed to answer must be there; the rest is judged later, so that even a
-    /// request that makes no sense is answered.
+    /// Parses a request. Only the fields that a response needs must exist. Other fields are validated later, so that
+    /// even an invalid request receives a response.
     pub fn parse(event: &Value) -> Result<Self, CustomResourceError> {
         let fields = event.as_object().ok_or(CustomResourceError::NotAnObject)?;
         let text = |field: &'static str| match fields.get(field) {
@@ -97,13 +97,13 @@ impl CustomResourceRequest {
         })
     }
 
-    /// Names the entries of this resource.
+    /// Returns the owner ID of the resource's configuration entries.
     #[must_use]
     pub fn owner(&self) -> OwnerId {
         OwnerId::new(&self.stack_id, &self.logical_resource_id)
     }
 
-    /// Names the resource as it was before this request; a new one by its bucket, as far as it names one.
+    /// Returns the physical ID before this request. The ID of a new resource consists of its bucket, if it names one.
     #[must_use]
     pub fn former_physical_id(&self) -> String {
         if let Some(id) = &self.physical_resource_id {
@@ -117,13 +117,13 @@ impl CustomResourceRequest {
     }
 }
 
-/// Names a resource that has nothing on any bucket.
+/// Returns the physical ID of a resource without entries in any bucket.
 #[must_use]
 pub fn unwired_id(owner: &OwnerId) -> String {
     format!("{UNWIRED}{owner}")
 }
 
-/// Tells whether a resource has nothing on any bucket. Bucket names have no capital letters.
+/// Returns whether a physical ID is of a resource without entries. Bucket names contain no capital letters.
 #[must_use]
 pub fn is_unwired(physical_id: &str) -> bool {
     physical_id.starts_with(UNWIRED)
@@ -131,21 +131,21 @@ pub fn is_unwired(physical_id: &str) -> bool {
 
 const UNWIRED: &str = "Unwired/";
 
-/// Names the wiring of a bucket by one stack.
+/// Returns the physical ID of a bucket's wiring by one stack.
 #[must_use]
 pub fn physical_id(bucket: &BucketName, owner: &OwnerId) -> String {
     format!("{bucket}/{owner}")
 }
 
-/// The longest answer that `CloudFormation` takes.
+/// Maximum size of a response that `CloudFormation` accepts, in bytes.
 ///
 /// <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref-responses.html>
 pub const RESPONSE_LIMIT_BYTES: usize = 4096;
 
-/// Marks a reason that had to be cut.
+/// Marker at the end of a truncated reason.
 const CUT: &str = " [...]";
 
-/// The answer to a request.
+/// Response to a custom resource request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct CustomResourceResponse {
@@ -161,20 +161,16 @@ pub struct CustomResourceResponse {
 }
 
 impl CustomResourceResponse {
-    /// Answers that everything is as it was asked for.
+    /// Returns a success response.
     #[must_use]
     pub fn success(request: &CustomResourceRequest, physical_id: String, data: Map<String, Value>) -> Self {
         Self::new(request, "SUCCESS", String::new(), physical_id, data)
     }
 
-    /// Answers that it is not, and why. An empty reason would make an answer that `CloudFormation` does not take.
+    /// Returns a failure response. The reason is never empty, because `CloudFormation` does not accept that.
     #[must_use]
     pub fn failed(request: &CustomResourceRequest, physical_id: String, reason: &str) -> Self {
-        let reason = if reason.is_empty() {
-            "no reason is known"
-        } else {
-            reason
-        };
+        let reason = if reason.is_empty() { "unknown reason" } else { reason };
         Self::new(request, "FAILED", reason.to_owned(), physical_id, Map::new())
     }
 
@@ -196,31 +192,31 @@ impl CustomResourceResponse {
         }
     }
 
-    /// Tells whether the answer is a success.
+    /// Returns whether the response is a success.
     #[must_use]
     pub fn is_success(&self) -> bool {
         self.status == "SUCCESS"
     }
 
-    /// Returns why it failed; empty for a success.
+    /// Returns the reason of the failure. Empty for a success.
     #[must_use]
     pub fn reason(&self) -> &str {
         &self.reason
     }
 
-    /// Returns the resource's name.
+    /// Returns the physical ID of the resource.
     #[must_use]
     pub fn physical_resource_id(&self) -> &str {
         &self.physical_resource_id
     }
 
-    /// Returns what templates can read of the resource.
+    /// Returns the attributes that templates read with `Fn::GetAtt`.
     #[must_use]
     pub fn data(&self) -> &Map<String, Value> {
         &self.data
     }
 
-    /// Spells the answer, with as much of the reason as there is room for.
+    /// Serializes the response. The reason is truncated if the response is too large.
     pub fn body(&self) -> Result<String, serde_json::Error> {
         let whole = serde_json::to_string(self)?;
         if whole.len() <= RESPONSE_LIMIT_BYTES {
@@ -228,7 +224,7 @@ impl CustomResourceResponse {
         }
         let mut cut = self.clone();
         cut.reason.clear();
-        // An empty reason is not spelled at all, hence the mark in the measure.
+        // An empty reason is not serialized, so the size is measured with the marker.
         cut.reason.push_str(CUT);
         let room = RESPONSE_LIMIT_BYTES.saturating_sub(serde_json::to_string(&cut)?.len());
         cut.reason = shortened(&self.reason, room)?;
@@ -236,20 +232,20 @@ impl CustomResourceResponse {
     }
 }
 
-/// Keeps the beginning of a text whose spelling in JSON takes at most `room` bytes.
+/// Truncates a text so that its JSON string has at most `room` bytes, and appends the marker.
 fn shortened(text: &str, room: usize) -> Result<String, serde_json::Error> {
-    let mut kept = String::new();
+    let mut beginning = String::new();
     let mut used = 0;
     for letter in text.chars() {
-        // Escapes make some letters longer; the two quotes do not count.
+        // Escapes make some characters longer. The two quotes do not count.
         used += serde_json::to_string(&letter)?.len().saturating_sub(2);
         if used > room {
             break;
         }
-        kept.push(letter);
+        beginning.push(letter);
     }
-    kept.push_str(CUT);
-    Ok(kept)
+    beginning.push_str(CUT);
+    Ok(beginning)
 }
 
 #[cfg(test)]

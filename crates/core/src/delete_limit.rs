@@ -1,22 +1,22 @@
-//! How many objects a sync may delete: a wrong, empty or partial source listing must not empty the destination.
+//! Limit of the deletes of one sync: a wrong, empty or partial source listing must not empty the destination.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// The percentage of the destination's keys that may be deleted unless a limit is given.
+/// Default limit, as a percentage of the destination's keys.
 const DEFAULT_PERCENT: u64 = 50;
 
-/// How many keys may be deleted whatever their percentage, unless a limit is given.
+/// Default limit, as a number of keys. It applies if it is higher than the percentage.
 const DEFAULT_KEYS: u64 = 1_000;
 
-/// How many keys of the destination may be deleted.
+/// Limit of deletes, from `--max-delete`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MaxDelete {
-    /// Half of the destination's keys or 1,000, whichever is more.
+    /// Half of the destination's keys or 1,000 keys, whichever is more.
     Default,
-    /// So many keys.
+    /// Number of keys.
     Keys(u64),
-    /// So many of a hundred of the destination's keys.
+    /// Percentage of the destination's keys.
     Percent(u64),
 }
 
@@ -64,19 +64,19 @@ impl fmt::Display for MaxDelete {
     }
 }
 
-/// The deletes that two complete listings ask for.
+/// Number of deletes after two complete listings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deletes {
-    /// How many keys would be deleted.
+    /// Number of keys to delete.
     pub keys: u64,
-    /// How many keys the source lists.
+    /// Number of keys in the source listing.
     pub source_keys: u64,
-    /// How many keys the destination lists.
+    /// Number of keys in the destination listing.
     pub destination_keys: u64,
 }
 
 impl Deletes {
-    /// Refuses deletes that a wrong source would ask for.
+    /// Checks the deletes against the limit. An empty source is refused unless it is allowed.
     pub fn check(&self, limit: MaxDelete, allow_empty_source: bool) -> Result<(), DeleteRefusal> {
         if self.keys == 0 {
             Ok(())
@@ -89,8 +89,8 @@ impl Deletes {
         }
     }
 
-    /// Returns the percentage of the destination's keys that would be deleted, in tenths and rounded up: little is never
-    /// shown as nothing.
+    /// Returns the percentage of the destination's keys to delete, rounded up to tenths. A few keys are never shown as
+    /// 0.0 %.
     #[must_use]
     pub fn percentage(&self) -> String {
         let tenths = (u128::from(self.keys) * 1_000).div_ceil(u128::from(self.destination_keys.max(1)));
@@ -98,14 +98,14 @@ impl Deletes {
     }
 }
 
-/// Why nothing is deleted.
+/// Reason why no key is deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DeleteRefusal {
-    /// The source lists no object.
-    #[error("the source lists no object at all")]
+    /// The source listing is empty.
+    #[error("the source contains no objects")]
     EmptySource,
-    /// More would be deleted than the limit allows.
-    #[error("that is more than --max-delete allows ({0})")]
+    /// The number of deletes exceeds the limit.
+    #[error("the number of keys is higher than --max-delete allows ({0})")]
     AboveLimit(MaxDelete),
 }
 
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_source_deletes_nothing_unless_that_is_allowed() {
+    fn empty_source_deletes_nothing_unless_allowed() {
         let deletes = Deletes {
             keys: 3,
             source_keys: 0,
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn percentage_is_never_rounded_to_nothing() {
+    fn percentage_is_never_rounded_to_zero() {
         for (keys, destination_keys, expected) in [(1, 3, "33.4 %"), (1, 1_000_000, "0.1 %"), (3, 3, "100.0 %")] {
             let deletes = Deletes {
                 keys,

@@ -1,34 +1,34 @@
-//! Where a listing can be cut so that its pieces are read side by side: guesses of keys that lie ahead.
+//! Splitting of a listing into ranges that are listed concurrently: guesses of keys that follow a listed page.
 //!
-//! A guess decides how fast a listing is, never what it holds: any text between two keys is a sound cut.
+//! A guess affects only how fast a listing is. Any text between two keys is a valid boundary.
 
 use std::collections::BTreeSet;
 
 use crate::names::ObjectKey;
 
-/// How many characters behind the common beginning of two keys are taken into account.
+/// Number of characters after the common prefix of two keys that are evaluated.
 const WINDOW: usize = 12;
 
-/// How many characters before the end of the common beginning are taken for digits as well, so that a number may carry.
+/// Number of characters at the end of the common prefix that also count as digits, so that a number can carry.
 const CARRY: usize = 4;
 
-/// How many different characters are told apart; beyond that neighbours of a page say little about what comes.
+/// Maximum number of distinct characters per position. With more, a page predicts little about the following keys.
 const LARGEST_ALPHABET: usize = 256;
 
-/// A stretch of a listing that was seen, from which is guessed what lies behind it.
+/// Listed range of keys, from which the following keys are guessed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyRange {
-    /// Its first key.
+    /// First key of the range.
     pub first: String,
-    /// Its last key.
+    /// Last key of the range.
     pub last: String,
-    /// Where in the keys the number begins that grows from the first key to the last, in characters.
+    /// Position in the keys of the number that grows from the first key to the last, in characters.
     number_from: usize,
     digits: Digits,
 }
 
 impl KeyRange {
-    /// Takes keys in their order; `None` when there are none.
+    /// Returns the range of keys in listing order, `None` if there are no keys.
     #[must_use]
     pub fn of<'a>(keys: impl DoubleEndedIterator<Item = &'a str> + Clone) -> Option<Self> {
         let (first, last) = (keys.clone().next()?, keys.clone().next_back()?);
@@ -42,10 +42,10 @@ impl KeyRange {
         })
     }
 
-    /// Guesses up to `count` texts that lie behind the stretch and before `end`, each `lengths` stretches behind the other.
+    /// Returns up to `count` guessed boundaries between the range and `end`, each `lengths` range lengths apart.
     ///
-    /// Keys are read like numbers whose digits are the characters that were seen behind what all keys of the stretch
-    /// begin with. Where the numbers run out, the last guess is the end of all keys with this beginning.
+    /// Keys are read as numbers, whose digits are the characters after the common prefix of all keys in the range. If
+    /// the numbers are exhausted, the last boundary is the end of all keys with this prefix.
     #[must_use]
     pub fn cuts_ahead(&self, end: Option<&str>, lengths: u32, count: usize) -> Vec<String> {
         let prefix: String = self.last.chars().take(self.number_from).collect();
@@ -56,8 +56,8 @@ impl KeyRange {
             .max(1)
             .saturating_mul(u128::from(lengths.max(1)));
         let mut cuts: Vec<String> = Vec::new();
-        for turn in 1..=u128::try_from(count).unwrap_or(u128::MAX) {
-            let ahead = high.saturating_add(step.saturating_mul(turn));
+        for index in 1..=u128::try_from(count).unwrap_or(u128::MAX) {
+            let ahead = high.saturating_add(step.saturating_mul(index));
             let Some(text) = self.digits.text(ahead) else { break };
             cuts.push(format!("{prefix}{text}"));
         }
@@ -70,7 +70,7 @@ impl KeyRange {
     }
 }
 
-/// Returns the smallest text behind every text that begins with `prefix`; `None` where there is none.
+/// Returns the smallest text that sorts after every text with `prefix`, `None` if there is none.
 #[must_use]
 pub fn after_all_with(prefix: &str) -> Option<String> {
     let mut chars: Vec<char> = prefix.chars().collect();
@@ -84,32 +84,33 @@ pub fn after_all_with(prefix: &str) -> Option<String> {
 }
 
 fn next_char(letter: char) -> Option<char> {
-    // The surrogates between are no characters.
+    // The code points between are surrogates, which are not characters.
     let code = u32::from(letter) + 1;
     char::from_u32(if code == 0xd800 { 0xe000 } else { code })
 }
 
-/// Keeps what is a sound cut: strictly ascending, behind `last` and before `end`, and no longer than a key: S3 lists from
-/// behind a key, and refuses what can be none.
+/// Returns the valid boundaries: ascending, after `last`, before `end`, and not longer than a key. S3 rejects a longer
+/// start-after key.
 fn in_order(cuts: Vec<String>, last: &str, end: Option<&str>) -> Vec<String> {
-    let mut kept: Vec<String> = Vec::with_capacity(cuts.len());
+    let mut valid: Vec<String> = Vec::with_capacity(cuts.len());
     for cut in cuts {
-        let is_behind = cut.as_str() > kept.last().map_or(last, String::as_str);
+        let is_behind = cut.as_str() > valid.last().map_or(last, String::as_str);
         let is_before_end = end.is_none_or(|end| cut.as_str() < end);
         if is_behind && is_before_end && cut.len() <= ObjectKey::LIMIT_BYTES {
-            kept.push(cut);
+            valid.push(cut);
         }
     }
-    kept
+    valid
 }
 
 fn common_chars(one: &str, other: &str) -> usize {
     one.chars().zip(other.chars()).take_while(|(a, b)| a == b).count()
 }
 
-/// Returns where the number begins that has its first different character at `position`: a few of the same sort before.
+/// Returns the start of the number whose first different character is at `position`: up to [`CARRY`] characters of its
+/// class before it.
 fn start_of_number(key: &str, position: usize) -> usize {
-    let Some(own) = key.chars().nth(position).map(sort_of) else {
+    let Some(own) = key.chars().nth(position).map(class_of) else {
         return position;
     };
     let before: Vec<char> = key.chars().take(position).collect();
@@ -117,95 +118,97 @@ fn start_of_number(key: &str, position: usize) -> usize {
         .iter()
         .rev()
         .take(CARRY)
-        .take_while(|letter| sort_of(**letter) == own);
+        .take_while(|letter| class_of(**letter) == own);
     position - alike.count()
 }
 
-/// Tells letters that count together from those that do not.
-fn sort_of(letter: char) -> (bool, bool) {
-    // Hexadecimal digits count together.
+/// Returns the class of a character. Characters of one class are digits of the same number.
+fn class_of(letter: char) -> (bool, bool) {
+    // Hexadecimal digits are one class.
     (
         letter.is_ascii_digit() || ('a'..='f').contains(&letter),
         letter.is_alphanumeric(),
     )
 }
 
-/// The digits that may stand at each place of a number, lowest first. A place of one digit only, such as a slash, is
-/// passed over.
+/// Possible digits at each position of a number, in ascending order. A position with one digit, such as a slash, is
+/// constant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Digits {
-    places: Vec<Vec<char>>,
+    positions: Vec<Vec<char>>,
 }
 
 impl Digits {
-    /// Reads the digits of each place out of `keys`, whose numbers begin at `number_from` and differ from `common` on.
+    /// Collects the digits at each position of `keys`. The numbers begin at `number_from` and differ from `common` on.
     fn seen<'a>(number_from: usize, common: usize, keys: impl Iterator<Item = &'a str>) -> Self {
-        let mut places: Vec<BTreeSet<char>> = vec![BTreeSet::new(); WINDOW];
+        let mut positions: Vec<BTreeSet<char>> = vec![BTreeSet::new(); WINDOW];
         let mut newest: Vec<Option<char>> = vec![None; WINDOW];
         for key in keys {
             let letters = key.chars().skip(number_from);
-            for ((place, newest), letter) in places.iter_mut().zip(&mut newest).zip(letters) {
-                // Neighbours mostly agree, and looking into a set a million times takes its time.
-                if newest.replace(letter) != Some(letter) && place.len() < LARGEST_ALPHABET {
-                    place.insert(letter);
+            for ((position, newest), letter) in positions.iter_mut().zip(&mut newest).zip(letters) {
+                // Consecutive keys mostly have the same character, and a million set lookups take time.
+                if newest.replace(letter) != Some(letter) && position.len() < LARGEST_ALPHABET {
+                    position.insert(letter);
                 }
             }
         }
         let carries = common.saturating_sub(number_from);
-        let is_number = |index: usize, place: &BTreeSet<char>| index <= carries || place.len() > 1;
-        // A digit seen at one place may come at another one.
+        let is_number = |index: usize, position: &BTreeSet<char>| index <= carries || position.len() > 1;
+        // A digit at one position may occur at any other.
         let mut all: BTreeSet<char> = BTreeSet::new();
-        for (index, place) in places.iter().enumerate() {
-            if is_number(index, place) {
-                all.extend(place);
+        for (index, position) in positions.iter().enumerate() {
+            if is_number(index, position) {
+                all.extend(position);
             }
         }
         if all.iter().all(char::is_ascii_digit) {
             all.extend('0'..='9');
         }
-        let sorts = |place: &BTreeSet<char>| place.iter().copied().map(sort_of).collect::<BTreeSet<_>>();
-        let places = places.iter().enumerate().map(|(index, place)| {
-            if !is_number(index, place) {
-                return place.iter().copied().collect();
+        let classes = |position: &BTreeSet<char>| position.iter().copied().map(class_of).collect::<BTreeSet<_>>();
+        let positions = positions.iter().enumerate().map(|(index, position)| {
+            if !is_number(index, position) {
+                return position.iter().copied().collect();
             }
-            let sorts = sorts(place);
+            let classes = classes(position);
             all.iter()
                 .copied()
-                .filter(|letter| sorts.contains(&sort_of(*letter)))
+                .filter(|letter| classes.contains(&class_of(*letter)))
                 .collect()
         });
         Self {
-            places: places.take_while(|place: &Vec<char>| !place.is_empty()).collect(),
+            positions: positions
+                .take_while(|position: &Vec<char>| !position.is_empty())
+                .collect(),
         }
     }
 
-    /// Reads the number that begins at `number_from`; a letter that is no digit of its place counts as the one before it.
+    /// Returns the number at `number_from`. An unknown character counts as the next lower digit.
     fn value(&self, key: &str, number_from: usize) -> u128 {
         let mut letters = key.chars().skip(number_from);
-        self.places.iter().fold(0_u128, |value, place| {
+        self.positions.iter().fold(0_u128, |value, position| {
             let rank = letters.next().map_or(0, |letter| {
-                place.partition_point(|digit| *digit <= letter).saturating_sub(1)
+                position.partition_point(|digit| *digit <= letter).saturating_sub(1)
             });
             value
-                .saturating_mul(radix(place))
+                .saturating_mul(radix(position))
                 .saturating_add(u128::try_from(rank).unwrap_or_default())
         })
     }
 
-    /// Writes a number; `None` where it has more digits than there are places.
+    /// Returns the text of a number, `None` if it has more digits than there are positions.
     fn text(&self, mut value: u128) -> Option<String> {
-        let mut letters = Vec::with_capacity(self.places.len());
-        for place in self.places.iter().rev() {
-            let rank = usize::try_from(value % radix(place)).ok()?;
-            letters.push(*place.get(rank)?);
-            value /= radix(place);
+        let mut letters = Vec::with_capacity(self.positions.len());
+        for position in self.positions.iter().rev() {
+            let rank = usize::try_from(value % radix(position)).ok()?;
+            letters.push(*position.get(rank)?);
+            value /= radix(position);
         }
         (value == 0).then(|| letters.into_iter().rev().collect())
     }
 }
 
-fn radix(place: &[char]) -> u128 {
-    u128::try_from(place.len()).unwrap_or(u128::MAX).max(1)
+fn radix(position: &[char]) -> u128 {
+    u128::try_from(position.len()).unwrap_or(u128::MAX).max(1)
 }
 
 #[cfg(test)]
@@ -216,12 +219,12 @@ mod tests {
 
     #[track_caller]
     fn check(keys: &[&str], end: Option<&str>, expected: &[&str]) {
-        let stretch = KeyRange::of(keys.iter().copied()).unwrap();
-        assert_eq!(stretch.cuts_ahead(end, 1, 3), expected);
+        let range = KeyRange::of(keys.iter().copied()).unwrap();
+        assert_eq!(range.cuts_ahead(end, 1, 3), expected);
     }
 
     #[test]
-    fn numbered_keys_are_cut_where_the_next_pages_begin() {
+    fn numbered_keys_are_cut_at_the_start_of_the_next_pages() {
         let keys: Vec<String> = (0..1_000).map(|number| format!("log-{number:06}")).collect();
         let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
         check(&keys, None, &["log-001998", "log-002997", "log-003996"]);
@@ -243,16 +246,16 @@ mod tests {
                 .map(|name| format!("{folder}/{name}"))
                 .collect();
             assert!(keys.iter().all(|key| key.len() <= ObjectKey::LIMIT_BYTES));
-            let stretch = KeyRange::of(keys.iter().map(String::as_str)).unwrap();
+            let range = KeyRange::of(keys.iter().map(String::as_str)).unwrap();
             for spread in [1, 2, 64] {
-                let cuts = stretch.cuts_ahead(None, spread, 40);
+                let cuts = range.cuts_ahead(None, spread, 40);
                 assert!(cuts.iter().all(|cut| cut.len() <= ObjectKey::LIMIT_BYTES), "{letters}");
             }
         }
     }
 
     #[test]
-    fn nothing_lies_behind_the_last_text_of_all() {
+    fn last_possible_text_has_no_successor() {
         assert_eq!(after_all_with(""), None);
         assert_eq!(after_all_with("\u{10ffff}"), None);
         assert_eq!(after_all_with("a\u{10ffff}"), Some("b".to_owned()));
@@ -268,8 +271,8 @@ mod tests {
         ) {
             let end = keys.pop_last();
             let last = keys.last().cloned().unwrap_or_default();
-            let stretch = KeyRange::of(keys.iter().map(String::as_str)).unwrap();
-            let cuts = stretch.cuts_ahead(end.as_deref(), pages, count);
+            let range = KeyRange::of(keys.iter().map(String::as_str)).unwrap();
+            let cuts = range.cuts_ahead(end.as_deref(), pages, count);
             prop_assert!(cuts.len() <= count.max(1));
             let mut before = last.clone();
             for cut in cuts {

@@ -1,4 +1,4 @@
-//! What a listing says of an object.
+//! Rows of listings.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -6,26 +6,26 @@ use std::cmp::Ordering;
 use crate::names::{ETag, ObjectKey};
 use crate::time::Timestamp;
 
-/// One row of a listing, live or out of an inventory.
+/// Row of a listing, from `ListObjectsV2` or an inventory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedObject {
-    /// The key, decoded.
+    /// Object key, decoded.
     pub key: ObjectKey,
-    /// The size.
+    /// Size in bytes.
     pub size_bytes: u64,
-    /// The tag of the content; inventories may leave it out.
+    /// `ETag`. An inventory may omit it.
     pub etag: Option<ETag>,
-    /// When it was written.
+    /// Last-modified time.
     pub last_modified: Timestamp,
-    /// The storage class, `STANDARD` where S3 omits it; inventories may leave it out.
+    /// Storage class: `STANDARD` if S3 omits it, unknown if an inventory omits it.
     pub storage_class: StorageClassName,
 }
 
-/// The name of a storage class. A million rows share a handful of names, so the known ones take no memory of their own.
+/// Name of a storage class. Known names are static, because a listing of a million rows contains only a few.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StorageClassName(Cow<'static, str>);
 
-/// The classes that S3 has had so far.
+/// Known storage classes of S3.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html>
 const KNOWN_CLASSES: [&str; 13] = [
@@ -44,14 +44,14 @@ const KNOWN_CLASSES: [&str; 13] = [
     "FSX_ONTAP",
 ];
 
-/// What stands where nothing says the class.
+/// Name of an unknown storage class.
 const UNKNOWN_CLASS: &str = "unknown";
 
 impl StorageClassName {
-    /// Stands for the class that an inventory does not say.
+    /// Storage class of an inventory row without that column.
     pub const UNKNOWN: Self = Self(Cow::Borrowed(UNKNOWN_CLASS));
 
-    /// Takes a name as S3 spells it; empty is `STANDARD`, which S3 may omit.
+    /// Returns the storage class with S3's name. S3 omits `STANDARD`, so an empty name is `STANDARD`.
     #[must_use]
     pub fn new(name: &str) -> Self {
         if name.is_empty() {
@@ -69,35 +69,34 @@ impl StorageClassName {
         &self.0
     }
 
-    /// Tells whether two classes are known not to be the same.
+    /// Returns whether two storage classes are known and different.
     #[must_use]
     pub fn is_other_than(&self, other: &Self) -> bool {
         *self != Self::UNKNOWN && *other != Self::UNKNOWN && self != other
     }
 }
 
-/// Two neighbours of a listing that are not in the order a merge needs.
+/// Two consecutive keys of a listing that are not in ascending order.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the listing is not in order: key `{key}` came after `{previous}`; a listing must be sorted by the UTF-8 bytes of its \
-     keys, with no key twice"
+    "the listing is not in order: key `{key}` follows `{previous}`; keys must be unique and sorted by their UTF-8 bytes"
 )]
 pub struct KeysOutOfOrder {
-    /// The key before.
+    /// Preceding key.
     pub previous: ObjectKey,
-    /// The key that should have come earlier.
+    /// Key that sorts before it, or equals it.
     pub key: ObjectKey,
 }
 
-/// Watches that keys come in the order of their UTF-8 bytes, each once; a merge of anything else would call equal keys
-/// missing.
+/// Checks that the keys of a listing ascend by their UTF-8 bytes. Otherwise a merge of two listings would report equal
+/// keys as missing.
 #[derive(Debug, Clone, Default)]
 pub struct KeyOrderCheck {
     previous: Option<ObjectKey>,
 }
 
 impl KeyOrderCheck {
-    /// Takes the next key.
+    /// Checks the next key.
     pub fn take(&mut self, key: &ObjectKey) -> Result<(), KeysOutOfOrder> {
         match &mut self.previous {
             Some(previous) if (*previous).cmp(key) != Ordering::Less => Err(KeysOutOfOrder {
@@ -105,7 +104,7 @@ impl KeyOrderCheck {
                 key: key.clone(),
             }),
             Some(previous) => {
-                // Keeps the allocation: this runs for every key there is.
+                // Reuses the allocation: this runs for every key of a listing.
                 previous.clone_from(key);
                 Ok(())
             }
@@ -126,25 +125,25 @@ mod tests {
     }
 
     #[test]
-    fn order_is_that_of_utf8_bytes() {
+    fn key_order_is_by_utf8_bytes() {
         let mut order = KeyOrderCheck::default();
         // U+FFFF sorts before U+10000 in UTF-8, and after it in UTF-16.
         for text in ["A", "B", "a", "a/", "a0", "é", "\u{ffff}", "\u{10000}"] {
             order.take(&key(text)).unwrap();
         }
         let error = order.take(&key("z")).unwrap_err();
-        assert!(error.to_string().contains("key `z` came after"), "{error}");
+        assert!(error.to_string().contains("key `z` follows"), "{error}");
     }
 
     #[test]
-    fn key_that_comes_twice_is_out_of_order() {
+    fn repeated_key_is_out_of_order() {
         let mut order = KeyOrderCheck::default();
         order.take(&key("a")).unwrap();
         assert!(order.take(&key("a")).is_err());
     }
 
     #[test]
-    fn storage_classes_have_names_known_or_not() {
+    fn storage_class_names_are_preserved_known_or_not() {
         assert_eq!(StorageClassName::new("").as_str(), "STANDARD");
         for name in ["GLACIER", "BRAND_NEW"] {
             assert_eq!(StorageClassName::new(name).as_str(), name);

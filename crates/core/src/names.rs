@@ -1,49 +1,49 @@
-//! Names of things that must not be mixed up: buckets, keys, versions, regions, accounts.
+//! Validated names of buckets, keys, versions, regions and accounts. Each is its own type, so they are not confused.
 
 use std::fmt;
 
 use percent_encoding::percent_decode;
 use serde::Serialize;
 
-/// Says why a text is not a name of the kind asked for.
+/// Error in a name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
-    /// Nothing was given.
+    /// The name is empty.
     #[error("{what} is empty")]
     Empty {
-        /// The kind of name.
+        /// Kind of name.
         what: &'static str,
     },
-    /// The text is longer than S3 allows.
+    /// The name is longer than S3 allows.
     #[error("{what} is {length_bytes} bytes long, at most {limit_bytes} are allowed")]
     TooLong {
-        /// The kind of name.
+        /// Kind of name.
         what: &'static str,
-        /// The length found.
+        /// Length found, in bytes.
         length_bytes: usize,
-        /// The length allowed.
+        /// Maximum length, in bytes.
         limit_bytes: usize,
     },
-    /// The text holds something its kind of name cannot hold.
+    /// The name contains characters that are not allowed, or has another form.
     #[error("{what} `{value}` is not valid: {expected}")]
     Malformed {
-        /// The kind of name.
+        /// Kind of name.
         what: &'static str,
-        /// The text as it was given.
+        /// Name found.
         value: String,
-        /// What is allowed.
+        /// Description of the allowed form.
         expected: &'static str,
     },
-    /// The key of a notification is not UTF-8 once decoded.
+    /// The key of an event is not UTF-8 after decoding.
     #[error("object key `{encoded}` is not UTF-8 after decoding")]
     KeyNotUtf8 {
-        /// The key as the notification spelled it.
+        /// Key as the event contains it.
         encoded: String,
     },
-    /// The key of a notification holds a `%` that starts no escape.
+    /// The key of an event contains an incomplete escape.
     #[error("object key `{encoded}` is not form-encoded: `%` must be followed by two hexadecimal digits")]
     KeyNotEncoded {
-        /// The key as the notification spelled it.
+        /// Key as the event contains it.
         encoded: String,
     },
 }
@@ -56,7 +56,7 @@ macro_rules! text_newtype {
         pub struct $name(String);
 
         impl $name {
-            /// Returns the text.
+            /// Returns the name as text.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -72,38 +72,38 @@ macro_rules! text_newtype {
 }
 
 text_newtype! {
-    /// Names an S3 bucket.
+    /// Name of an S3 bucket.
     BucketName
 }
 text_newtype! {
-    /// Names an object within its bucket, decoded.
+    /// Key of an object, decoded.
     ///
-    /// Only built by [`ObjectKey::from_notification`] and [`ObjectKey::from_raw`]: the two differ in what `+` and `%`
-    /// mean, so a key is decoded once, at the door, by whoever knows how it was spelled.
+    /// It is only created by [`ObjectKey::from_notification`] and [`ObjectKey::from_raw`]. They differ in the meaning
+    /// of `+` and `%`, so a key is decoded once, where its encoding is known.
     ObjectKey
 }
 text_newtype! {
-    /// Names one version of an object in a bucket with versioning.
+    /// Version ID of an object in a bucket with versioning.
     ///
-    /// `null`, the version of objects written without versioning, is not a [`VersionId`]: it can be overwritten in
-    /// place, so it pins nothing.
+    /// `null`, the version of objects written without versioning, is not a [`VersionId`]. It can be overwritten, so a
+    /// request for it is not pinned to a content.
     VersionId
 }
 text_newtype! {
-    /// Tags the content of an object, without the quotes of the HTTP header.
+    /// `ETag` of an object, without the quotes of the HTTP header.
     ETag
 }
 text_newtype! {
-    /// Names an AWS region.
+    /// Name of an AWS region.
     Region
 }
 text_newtype! {
-    /// Names an AWS account by its twelve digits.
+    /// ID of an AWS account: twelve digits.
     AccountId
 }
 
 impl BucketName {
-    /// Checks a bucket name loosely: S3 still has buckets from before its present naming rules.
+    /// Validates a bucket name. The check is lenient: S3 has buckets from before its naming rules.
     ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>
     pub fn new(name: impl Into<String>) -> Result<Self, NameError> {
@@ -120,7 +120,7 @@ impl BucketName {
         Ok(Self(name))
     }
 
-    /// Spells the bucket's ARN in the partition of `region`.
+    /// Returns the ARN of the bucket in the partition of `region`.
     #[must_use]
     pub fn arn(&self, region: &Region) -> String {
         format!("arn:{}:s3:::{self}", region.partition())
@@ -128,21 +128,21 @@ impl BucketName {
 }
 
 impl ObjectKey {
-    /// The longest key S3 takes, in bytes of UTF-8.
+    /// Maximum length of a key in S3, in bytes of UTF-8.
     pub const LIMIT_BYTES: usize = 1024;
 
-    /// Takes a key as it is, from APIs and from `EventBridge`.
+    /// Validates a key that is not encoded, from an API or from `EventBridge`.
     pub fn from_raw(key: impl Into<String>) -> Result<Self, NameError> {
         let key = key.into();
         checked("object key", &key, Self::LIMIT_BYTES)?;
         Ok(Self(key))
     }
 
-    /// Decodes the key of a classic notification: `+` is a space, then percent-escapes are bytes of UTF-8.
+    /// Decodes the key of an S3 event notification: `+` is a space, and escapes are bytes of UTF-8.
     ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html>
     pub fn from_notification(encoded: &str) -> Result<Self, NameError> {
-        // Three bytes of an escape for each byte of the key: what is longer need not be decoded to be too long.
+        // An escape has three bytes for each byte of the key. A longer text need not be decoded: its key is too long.
         checked("encoded object key", encoded, 3 * Self::LIMIT_BYTES)?;
         if !escapes_are_complete(encoded) {
             return Err(NameError::KeyNotEncoded {
@@ -158,7 +158,7 @@ impl ObjectKey {
         Self::from_raw(decoded)
     }
 
-    /// Spells the object's ARN in the partition of `region`.
+    /// Returns the ARN of the object in the partition of `region`.
     #[must_use]
     pub fn arn(&self, bucket: &BucketName, region: &Region) -> String {
         format!("{}/{self}", bucket.arn(region))
@@ -174,7 +174,7 @@ fn escapes_are_complete(encoded: &str) -> bool {
 }
 
 impl VersionId {
-    /// Takes a version id as S3 answers it; empty and `null` name no version that could be pinned.
+    /// Returns a version ID from an S3 response. Returns `None` for an empty ID and `null`, which pin no content.
     #[must_use]
     pub fn pinnable(version_id: &str) -> Option<Self> {
         (!version_id.is_empty() && version_id != "null").then(|| Self(version_id.to_owned()))
@@ -182,26 +182,26 @@ impl VersionId {
 }
 
 impl ETag {
-    /// Takes an `ETag` with or without its quotes.
+    /// Validates an `ETag`, with or without quotes.
     pub fn new(etag: &str) -> Result<Self, NameError> {
         let bare = etag.trim_matches('"');
         checked("ETag", bare, 256)?;
         Ok(Self(bare.to_owned()))
     }
 
-    /// Tells whether the tag was made of the tags of parts (`<hex>-<count>`).
+    /// Returns whether the `ETag` is of a multipart upload (`<hex>-<count>`).
     #[must_use]
     pub fn is_multipart(&self) -> bool {
         self.0.contains('-')
     }
 
-    /// Returns how many parts the tag was made of (`<hex>-<count>`), if it was.
+    /// Returns the number of parts in the `ETag` of a multipart upload (`<hex>-<count>`).
     #[must_use]
     pub fn part_count(&self) -> Option<u32> {
         self.0.rsplit_once('-')?.1.parse().ok()
     }
 
-    /// Spells the tag as HTTP does, in quotes.
+    /// Returns the `ETag` in quotes, as HTTP headers contain it.
     #[must_use]
     pub fn quoted(&self) -> String {
         format!("\"{self}\"")
@@ -209,14 +209,14 @@ impl ETag {
 }
 
 impl Region {
-    /// Checks the form of a region's name, as in `eu-central-1`.
+    /// Validates the form of a region name, as in `eu-central-1`.
     pub fn new(region: impl Into<String>) -> Result<Self, NameError> {
         let region = region.into();
         checked("region", &region, 32)?;
-        let words = region.split('-').count();
+        let segments = region.split('-').count();
         let allowed = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
         let numbered = region.ends_with(|letter: char| letter.is_ascii_digit());
-        if words < 3 || !numbered || !region.chars().all(allowed) {
+        if segments < 3 || !numbered || !region.chars().all(allowed) {
             return Err(NameError::Malformed {
                 what: "region",
                 value: region,
@@ -226,7 +226,7 @@ impl Region {
         Ok(Self(region))
     }
 
-    /// Names the partition the region belongs to, which is part of every ARN.
+    /// Returns the partition of the region, which is part of every ARN.
     ///
     /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html>
     #[must_use]
@@ -246,7 +246,7 @@ impl Region {
 }
 
 impl AccountId {
-    /// Checks an account's twelve digits.
+    /// Validates the ID of an account.
     pub fn new(account: impl Into<String>) -> Result<Self, NameError> {
         let account = account.into();
         if account.len() != 12 || !account.bytes().all(|digit| digit.is_ascii_digit()) {
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn notification_keys_that_cannot_be_decoded_are_named() {
+    fn undecodable_notification_keys_are_explicit_errors() {
         assert!(matches!(
             ObjectKey::from_notification("bad%FF"),
             Err(NameError::KeyNotUtf8 { encoded }) if encoded == "bad%FF"
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn bucket_names_and_regions_and_accounts_are_checked() {
+    fn bucket_names_regions_and_accounts_are_validated() {
         assert!(BucketName::new("my.bucket-1").is_ok());
         for name in ["", "ab", "has space", "a/b/c", "arn:aws:s3:::name", "ü-bucket"] {
             assert!(BucketName::new(name).is_err(), "{name}");
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn arns_are_spelled_in_the_partition_of_the_region() {
+    fn arns_contain_the_partition_of_the_region() {
         let bucket = BucketName::new("example").unwrap();
         let key = ObjectKey::from_raw("a b").unwrap();
         let arn = |region: &str| key.arn(&bucket, &Region::new(region).unwrap());
@@ -346,13 +346,13 @@ mod tests {
     }
 
     #[test]
-    fn the_null_version_pins_nothing() {
+    fn null_version_is_not_pinnable() {
         assert_eq!(VersionId::pinnable("null"), None);
         assert_eq!(VersionId::pinnable(""), None);
         assert_eq!(VersionId::pinnable("v1").unwrap().as_str(), "v1");
     }
 
-    /// Encodes the way S3 does, for the round trip.
+    /// Encodes a key as S3 does in event notifications.
     fn form_encode(key: &str) -> String {
         use std::fmt::Write as _;
         let mut encoded = String::new();

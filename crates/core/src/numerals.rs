@@ -1,6 +1,6 @@
-//! Numbers as people read them.
+//! Numbers in a form for people.
 
-/// Writes a number with separators between thousands.
+/// Formats a number with thousands separators.
 #[must_use]
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();

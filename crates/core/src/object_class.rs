@@ -1,21 +1,21 @@
-//! Which engine can copy an object as it is.
+//! Classes of objects by the service that can copy them unchanged.
 
 use serde::Serialize;
 
 use crate::facts::{Availability, Encryption, ObjectFacts};
 use crate::plan::{COPY_OBJECT_LIMIT_BYTES, LARGEST_OBJECT_BYTES};
 
-/// Which engine can copy an object.
+/// Class of an object, by the service that can copy it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ObjectClass {
-    /// One request copies all of it: S3 Batch Operations can, by its own copy operation.
+    /// `CopyObject` copies it with all attributes, so the copy operation of S3 Batch Operations is sufficient.
     Plain,
-    /// It takes parts, or something has to be said that S3's copy operation resets: for final-sync.
+    /// It needs a multipart copy, or has attributes that S3's copy operation resets: `final-sync` copies it.
     LargeOrRich,
     /// It must be restored first.
     Archived,
-    /// Nobody can copy it without something that s3ferry does not have.
+    /// s3ferry does not copy it: it has a customer-provided key or exceeds the maximum object size.
     NotCopyable,
 }
 
@@ -23,7 +23,7 @@ impl ObjectClass {
     /// All classes, in the order of reports.
     pub const ALL: [Self; 4] = [Self::Plain, Self::LargeOrRich, Self::Archived, Self::NotCopyable];
 
-    /// Returns the name used in reports and names of files.
+    /// Returns the name used in reports and file names.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -35,9 +35,9 @@ impl ObjectClass {
     }
 }
 
-/// Sorts an object by what its HEAD shows, and says why it is in its class.
+/// Classifies an object by its HEAD response, and returns the reason.
 ///
-/// A job of S3's copy operation has one storage class and one KMS key for all its objects, and sets neither a website
+/// A job of S3's copy operation has one storage class and one KMS key for all its objects. It sets neither a website
 /// redirect nor an object's own retention.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/batch-ops-copy-object.html>
@@ -53,12 +53,12 @@ pub fn class_of(facts: &ObjectFacts) -> (ObjectClass, &'static str) {
         (
             facts.size_bytes > LARGEST_OBJECT_BYTES,
             NotCopyable,
-            "larger than an upload in parts can be",
+            "larger than the maximum object size",
         ),
         (
             facts.availability == Availability::Archived,
             Archived,
-            "archived, and no restored copy of it exists",
+            "archived without a restored copy",
         ),
         (
             facts.size_bytes > COPY_OBJECT_LIMIT_BYTES,
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn objects_are_sorted_by_what_a_copy_of_them_takes() {
+    fn objects_are_classified_by_how_they_are_copied() {
         use ObjectClass::{Archived, LargeOrRich, NotCopyable, Plain};
         check(Plain, |_| ());
         check(Plain, |facts| facts.size_bytes = COPY_OBJECT_LIMIT_BYTES);
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn classes_are_written_by_the_names_they_have() {
+    fn classes_serialize_to_their_names() {
         for class in ObjectClass::ALL {
             assert_eq!(
                 serde_json::to_string(&class).unwrap(),

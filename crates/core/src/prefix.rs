@@ -1,17 +1,17 @@
-//! Prefixes that may select other keys than the one who typed them means.
+//! Checks of prefixes that may select other keys than intended.
 
 use crate::names::ObjectKey;
 
-/// Characters that select files in other tools, and are characters of keys in S3.
+/// Characters that are wildcards in other tools, but ordinary characters of keys in S3.
 const WILDCARDS: [char; 2] = ['*', '?'];
 
-/// Finds a character of a prefix that is no wildcard in S3, and looks like one.
+/// Returns the first character of a prefix that is a wildcard in other tools. S3 has no wildcards.
 #[must_use]
 pub fn wildcard_in(prefix: &str) -> Option<char> {
     prefix.chars().find(|letter| WILDCARDS.contains(letter))
 }
 
-/// Returns the first key behind the folder that a prefix may be meant as; `None` where no folder is meant.
+/// Returns the upper bound of the keys in the folder with the name of the prefix. `None` if the prefix is a folder.
 #[must_use]
 pub fn behind_folder(prefix: &str) -> Option<String> {
     let names_a_folder = prefix.is_empty() || prefix.ends_with('/');
@@ -19,8 +19,8 @@ pub fn behind_folder(prefix: &str) -> Option<String> {
     (!names_a_folder && behind.len() <= ObjectKey::LIMIT_BYTES).then_some(behind)
 }
 
-/// Finds a key that a prefix selects beside the folder that it may be meant as: `data` selects `database/a`, too. A prefix
-/// that ends between two words, such as `logs/2026-`, and has no folder of its name is taken as it is.
+/// Returns a key that the prefix selects outside the folder of its name: `data` also selects `database/a`. Returns
+/// `None` for a prefix that ends between two words, such as `logs/2026-`, if no folder has its name.
 #[must_use]
 pub fn sibling<'k>(prefix: &str, keys: &'k [ObjectKey]) -> Option<&'k ObjectKey> {
     behind_folder(prefix)?;
@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_beside_the_folder_are_found() {
+    fn keys_outside_the_folder_are_found() {
         check("data", &["data/a", "database/b"], Some("database/b"));
         check("data", &["database/b"], Some("database/b"));
         check("data", &["data-2/a", "data/a"], Some("data-2/a"));
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn folder_ends_behind_all_its_keys() {
+    fn end_of_a_folder_sorts_after_its_keys() {
         assert_eq!(behind_folder("data").as_deref(), Some("data/\u{10ffff}"));
         assert_eq!(behind_folder("data/"), None);
     }

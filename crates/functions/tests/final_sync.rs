@@ -350,7 +350,7 @@ async fn unknown_argument_is_refused_by_name_and_nothing_is_copied() {
     let answer = fixture.handle(&sample("batch-operations-unknown-argument")).await;
     check(
         &answer,
-        &[("task-1", "PermanentFailure", "user argument `speed` is not known")],
+        &[("task-1", "PermanentFailure", "user argument `speed` is not supported")],
     );
     let answer = fixture
         .handle(&job(&[task("t", "a")], &json!({"deletes": "perhaps"})))
@@ -366,14 +366,7 @@ async fn unknown_argument_is_refused_by_name_and_nothing_is_copied() {
     let mut payload = job(&[task("t", "a")], &json!({}));
     payload["invocationSchemaVersion"] = json!("3.0");
     let answer = fixture.handle(&payload).await;
-    check(
-        &answer,
-        &[(
-            "t",
-            "PermanentFailure",
-            "`3.0`, which is not supported: allowed are 1.0 and 2.0",
-        )],
-    );
+    check(&answer, &[("t", "PermanentFailure", "`3.0`, expected 1.0 or 2.0")]);
     assert!(fixture.destination.snapshot().is_empty());
 }
 
@@ -471,7 +464,7 @@ async fn failed_task_does_not_affect_other_tasks_of_the_invocation() {
     let answer = fixture.handle(&job(&tasks, &json!({}))).await;
     let expected = [
         ("denied", "PermanentFailure", "failed (permanent)"),
-        ("panics", "PermanentFailure", "a defect of s3ferry"),
+        ("panics", "PermanentFailure", "a bug of s3ferry"),
         ("slow", "TemporaryFailure", "not done yet (deadline)"),
         ("still good", "Succeeded", "copied"),
     ];
@@ -503,7 +496,7 @@ async fn unfinished_key_is_requeued_if_a_queue_is_configured() {
     let answer = fixture.handle(&job(&[task("t", "a")], &json!({}))).await;
     check(
         &answer,
-        &[("t", "TemporaryFailure", "may still land, so it is run again")],
+        &[("t", "TemporaryFailure", "may still land, so the task is run again")],
     );
     let fixture = Fixture {
         queue: Some(MemoryQueue::default()),

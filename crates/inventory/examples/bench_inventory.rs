@@ -1,13 +1,13 @@
-//! Compares two generated reports and says how fast, with how much memory.
+//! Benchmark: compares two generated reports and prints duration, throughput and peak memory.
 //!
 //! ```text
 //! bench_inventory generate DIRECTORY csv|parquet ROWS
-//! bench_inventory read DIRECTORY      decode both sides and nothing else, for the ratio
-//! bench_inventory compare DIRECTORY [MEMORY_MIB a side]
+//! bench_inventory read DIRECTORY      decode both sides only, as a baseline
+//! bench_inventory compare DIRECTORY [MEMORY_MIB per side]
 //! ```
 //!
-//! Each runs in a process of its own, so that the peak of resident memory (`VmHWM`) is its own.
-#![expect(clippy::print_stdout, reason = "the figures are what it is for")]
+//! Each command runs in its own process, so that the peak of resident memory (`VmHWM`) is its own.
+#![expect(clippy::print_stdout, reason = "the output is the purpose of the program")]
 
 use std::cmp::Ordering;
 use std::fs::{self, File};
@@ -29,9 +29,9 @@ use serde_json::json;
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
-/// S3 writes files of about this many rows.
+/// Approximate number of rows in a file of S3 Inventory.
 const ROWS_IN_FILE: u64 = 500_000;
-/// One key in so many is missing at the destination, and one is changed.
+/// Interval of differences: one key per interval is missing at the destination, and one is changed.
 const DIFFERENCE_EVERY: u64 = 1000;
 const COLUMNS: [&str; 10] = [
     "Bucket",
@@ -54,11 +54,11 @@ async fn main() -> Outcome<()> {
         ["read", directory] => read(Path::new(directory)),
         ["compare", directory] => compare(Path::new(directory), None).await,
         ["compare", directory, mebibytes] => compare(Path::new(directory), Some(mebibytes.parse()?)).await,
-        _ => Err("give generate DIRECTORY csv|parquet ROWS, read DIRECTORY, or compare DIRECTORY [MEMORY_MIB]".into()),
+        _ => Err("expected generate DIRECTORY csv|parquet ROWS, read DIRECTORY, compare DIRECTORY [MEMORY_MIB]".into()),
     }
 }
 
-/// One object of a bucket, made of its number alone.
+/// Object that is generated from its number.
 struct Object {
     key: String,
     version: String,
@@ -82,7 +82,7 @@ impl Object {
     }
 }
 
-/// The finalizer of `SplitMix64`: numbers in a row become numbers without order.
+/// Returns a pseudorandom number: the finalizer of `SplitMix64`.
 fn scrambled(number: u64) -> u64 {
     let mut mixed = number.wrapping_add(0x9E37_79B9_7F4A_7C15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -109,7 +109,7 @@ fn generate(directory: &Path, format: &str, rows: u64) -> Outcome<()> {
             match format {
                 "csv" => write_csv(&path, side, objects)?,
                 "parquet" => write_parquet(&path, side, objects)?,
-                other => return Err(format!("format `{other}` must be csv or parquet").into()),
+                other => return Err(format!("the format is `{other}`, expected csv or parquet").into()),
             }
             let content = fs::read(&path)?;
             files.push(json!({ "key": key, "size": content.len(), "MD5checksum": Md5Sum::of(&content).to_string() }));
@@ -126,7 +126,7 @@ fn generate(directory: &Path, format: &str, rows: u64) -> Outcome<()> {
         fs::write(directory.join(side).join("manifest.json"), manifest.to_string())?;
     }
     println!(
-        "generated {rows} rows a side as {format} in {:.1} s",
+        "generated {rows} rows per side as {format} in {:.1} s",
         started.elapsed().as_secs_f64()
     );
     Ok(())
@@ -194,7 +194,7 @@ fn parquet_writer(path: &Path, batch: &RecordBatch) -> Outcome<ArrowWriter<File>
     )?)
 }
 
-/// Decodes both sides, each in a thread, as little as can be done with them.
+/// Decodes both sides, each in its own thread, without any other work.
 fn read(directory: &Path) -> Outcome<()> {
     let started = Instant::now();
     let sides: Vec<_> = ["source", "destination"]
@@ -204,7 +204,7 @@ fn read(directory: &Path) -> Outcome<()> {
         .collect();
     let mut rows = 0;
     for side in sides {
-        rows += side.join().map_err(|_| "a reading thread panicked")??;
+        rows += side.join().map_err(|_| "a decoding thread panicked")??;
     }
     report("read", rows, started)
 }
@@ -243,7 +243,7 @@ async fn compare(directory: &Path, mebibytes: Option<usize>) -> Outcome<()> {
     if let Some(mebibytes) = mebibytes {
         options.memory_bytes = mebibytes << 20;
     }
-    println!("memory for sorting: {} MiB a side", options.memory_bytes >> 20);
+    println!("memory for sorting: {} MiB per side", options.memory_bytes >> 20);
     let mut source = open(directory, "source", &options).await?;
     let mut destination = open(directory, "destination", &options).await?;
 

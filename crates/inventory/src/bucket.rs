@@ -1,4 +1,4 @@
-//! Where the report's files come from.
+//! Sources of a report's files.
 
 use std::future::Future;
 use std::io;
@@ -7,20 +7,20 @@ use std::path::{Component, Path, PathBuf};
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::ObjectKey;
 
-/// The bucket that holds a report.
+/// Bucket that contains a report.
 pub trait InventoryBucket: Send + Sync + 'static {
-    /// Writes an object's content into the empty file at `path`.
+    /// Writes the content of an object into the empty file at `path`.
     fn fetch(&self, key: &ObjectKey, path: &Path) -> impl Future<Output = Result<(), Failure>> + Send;
 }
 
-/// A report that lies in a directory, each file at the path that its key spells.
+/// Report in a local directory. The path of each file is its key.
 #[derive(Debug, Clone)]
 pub struct Directory {
     root: PathBuf,
 }
 
 impl Directory {
-    /// Takes the directory that stands for the bucket.
+    /// Creates the source for a directory that contains a copy of the bucket.
     #[must_use]
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into() }
@@ -40,9 +40,9 @@ impl Directory {
 impl InventoryBucket for Directory {
     async fn fetch(&self, key: &ObjectKey, path: &Path) -> Result<(), Failure> {
         let relative = Path::new(key.as_str());
-        // A manifest comes from outside: it must not name files that are not the report's.
+        // A manifest is untrusted input: it must not name files outside the report.
         if !relative.components().all(|part| matches!(part, Component::Normal(_))) {
-            let detail = "the key leads out of the directory".to_owned();
+            let detail = "the key is a path outside the directory".to_owned();
             return Err(self.failure(key, "KeyNotBelowDirectory", detail));
         }
         match tokio::fs::copy(self.root.join(relative), path).await {

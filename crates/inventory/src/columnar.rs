@@ -19,17 +19,17 @@ use crate::manifest::FileFormat;
 
 type Batches = Box<dyn Iterator<Item = Result<RecordBatch, ArrowError>> + Send>;
 
-/// Reads a Parquet or ORC file batch by batch.
+/// Reader of a Parquet or ORC file, batch by batch.
 pub(crate) struct ColumnarBatches<'a> {
     file: &'a str,
     batches: Batches,
-    /// Which columns of the file's batches hold what is read.
+    /// Columns of the file that are read.
     layout: ColumnLayout,
     rows: u64,
 }
 
 impl<'a> ColumnarBatches<'a> {
-    /// Begins to read `content`; names columns that are unknown in `unknown`.
+    /// Opens `content` and determines its column layout.
     pub(crate) fn new(
         file: &'a str,
         content: File,
@@ -48,12 +48,12 @@ impl<'a> ColumnarBatches<'a> {
         })
     }
 
-    /// Returns the names of columns that S3 is not known to use.
+    /// Returns the names of columns that are not known columns of S3 Inventory.
     pub(crate) fn unknown_columns(&self) -> &[String] {
         &self.layout.unknown
     }
 
-    /// Reads the next rows; `None` at the end.
+    /// Reads the next batch. Returns `None` at the end.
     pub(crate) fn next(&mut self) -> Result<Option<ReadBatch<'a>>, InventoryError> {
         let rows_before = self.rows;
         let Some(batch) = self.batches.next() else {
@@ -94,15 +94,15 @@ impl<'a> ColumnarBatches<'a> {
             found: found.data_type().to_string(),
             expected: expected.to_string(),
         };
-        if !is_spelling_of(found.data_type(), &expected) {
+        if !is_representation_of(found.data_type(), &expected) {
             return Err(refused());
         }
         cast_with_options(found, &expected, &options).map_err(|_| refused())
     }
 }
 
-/// Tells whether a type differs from the one expected in how it is stored, not in what it means.
-fn is_spelling_of(found: &DataType, expected: &DataType) -> bool {
+/// Returns whether a type is only another representation of the expected type.
+fn is_representation_of(found: &DataType, expected: &DataType) -> bool {
     match expected {
         DataType::Utf8 => matches!(
             found,
@@ -118,14 +118,14 @@ fn is_spelling_of(found: &DataType, expected: &DataType) -> bool {
     }
 }
 
-/// Finds a column of a batch by either of its names.
+/// Returns a column of a batch by either of its names.
 fn named(batch: &RecordBatch, column: Column) -> Option<&ArrayRef> {
     let schema = batch.schema_ref();
     let index = schema.fields().iter().position(|field| column.is_named(field.name()))?;
     batch.columns().get(index)
 }
 
-/// Returns the layout of a file and the positions of those of its columns that are read.
+/// Returns the column layout of a file and the positions of the columns to read.
 fn projection(schema: &Schema, file: &str) -> Result<(ColumnLayout, Vec<usize>), InventoryError> {
     let layout = ColumnLayout::of(schema.fields().iter().map(|field| field.name().as_str()), file)?;
     let read = Column::ALL

@@ -1,7 +1,7 @@
-//! The columns a comparison reads, and where a file has them.
+//! Columns that a comparison reads, and their positions in a file.
 //!
-//! CSV reports name columns as in `LastModifiedDate`, the others as in `last_modified_date`: without case and underscores
-//! the names are the same.
+//! CSV reports name columns as in `LastModifiedDate`, the other formats as in `last_modified_date`. Without case and
+//! underscores the names are equal.
 
 use std::sync::{Arc, LazyLock};
 
@@ -9,7 +9,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
 use crate::error::InventoryError;
 
-/// A column of a report that is read.
+/// Column of a report that is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(usize)]
 pub(crate) enum Column {
@@ -33,7 +33,7 @@ use Column::{
     Size, StorageClass, VersionId,
 };
 
-/// Columns that S3 may include and nothing here reads.
+/// Columns that S3 Inventory may include, but that are not read.
 const UNREAD: &[&str] = &[
     "bucketkeystatus",
     "lifecycleexpirationdate",
@@ -46,7 +46,7 @@ const UNREAD: &[&str] = &[
 ];
 
 impl Column {
-    /// In the order of [`READ_SCHEMA`]; those that only decide whether a row counts come first.
+    /// All columns, in the order of [`READ_SCHEMA`]. The columns that only the row filter needs are first.
     pub(crate) const ALL: [Self; 13] = [
         Bucket,
         IsLatest,
@@ -62,10 +62,10 @@ impl Column {
         AccessTier,
         ChecksumAlgorithm,
     ];
-    /// How many columns are dropped once a row is known to count.
+    /// Number of columns that are dropped after the filter.
     pub(crate) const DECIDING: usize = 2;
 
-    /// Returns the name in CSV reports.
+    /// Returns the name of the column in CSV reports.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Bucket => "Bucket",
@@ -84,7 +84,7 @@ impl Column {
         }
     }
 
-    /// Tells whether a file's column of this name is meant.
+    /// Returns whether `name` is a name of the column.
     pub(crate) fn is_named(self, name: &str) -> bool {
         plain(self.name()) == plain(name)
     }
@@ -100,21 +100,21 @@ impl Column {
         }
     }
 
-    /// Returns where the column stands in batches that were read.
+    /// Returns the index of the column in [`READ_SCHEMA`].
     pub(crate) fn read_index(self) -> usize {
         self as usize
     }
 
-    /// Returns where the column stands in batches of rows that count; meaningless for those that decide it.
+    /// Returns the index of the column in [`SORTED_SCHEMA`]. It is meaningless for columns that are dropped.
     pub(crate) fn sorted_index(self) -> usize {
         (self as usize).saturating_sub(Self::DECIDING)
     }
 }
 
-/// What a file's rows are read into, whatever they lack: that is found out later, by row.
+/// Schema of the rows as they are read. All columns are nullable: missing values are found later, by row.
 pub(crate) static READ_SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| schema(&Column::ALL));
 
-/// What is sorted.
+/// Schema of the rows as they are sorted.
 pub(crate) static SORTED_SCHEMA: LazyLock<SchemaRef> =
     LazyLock::new(|| schema(Column::ALL.get(Column::DECIDING..).unwrap_or(&[])));
 
@@ -126,18 +126,18 @@ fn schema(columns: &[Column]) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
-/// Where a file has the columns that are read.
+/// Positions of the columns in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ColumnLayout {
     positions: [Option<usize>; Column::ALL.len()],
-    /// How many columns the file has.
+    /// Number of columns in the file.
     pub(crate) width: usize,
-    /// Names that S3 is not known to use.
+    /// Names that are not known columns of S3 Inventory.
     pub(crate) unknown: Vec<String>,
 }
 
 impl ColumnLayout {
-    /// Finds the columns among `names`, which `file` holds.
+    /// Finds the columns among the `names` in `file`.
     pub(crate) fn of<'a>(names: impl Iterator<Item = &'a str>, file: &str) -> Result<Self, InventoryError> {
         let mut layout = Self {
             positions: [None; Column::ALL.len()],
@@ -165,12 +165,12 @@ impl ColumnLayout {
         Ok(layout)
     }
 
-    /// Returns where the file has a column.
+    /// Returns the position of a column in the file.
     pub(crate) fn position(&self, column: Column) -> Option<usize> {
         self.positions.get(column.read_index()).copied().flatten()
     }
 
-    /// Tells whether the file has all versions, and so must say of each row whether it is current.
+    /// Returns whether the file contains all versions, so that each row must have `IsLatest`.
     pub(crate) fn has_versions(&self) -> bool {
         self.has(IsLatest)
     }
@@ -181,7 +181,7 @@ impl ColumnLayout {
 
     fn check(&self, file: &str) -> Result<(), InventoryError> {
         let always = [Bucket, Key, Size, LastModified, ETag];
-        // A report of all versions must say which of them are current; one of current versions says nothing of it.
+        // A report of all versions must identify the current ones. A report of current versions has no such column.
         let with_versions = [IsLatest, IsDeleteMarker];
         let versions = [VersionId, IsLatest, IsDeleteMarker]
             .into_iter()
@@ -209,7 +209,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_spellings_name_the_same_columns() {
+    fn both_spellings_identify_the_same_columns() {
         let csv = ColumnLayout::of("Bucket,Key,Size,ETag,LastModifiedDate".split(','), "file").unwrap();
         let orc = ColumnLayout::of("bucket,key,size,e_tag,last_modified_date".split(','), "file").unwrap();
         assert_eq!(csv, orc);
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_columns_are_named_and_unread_ones_are_not() {
+    fn unknown_columns_are_listed_and_unread_ones_are_not() {
         let names = "Bucket,Key,Size,ETag,LastModifiedDate,Flavour,ReplicationStatus";
         let layout = ColumnLayout::of(names.split(','), "file").unwrap();
         assert_eq!(layout.unknown, ["Flavour"]);
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_stand_where_the_schemas_say() {
+    fn column_indexes_match_the_schemas() {
         for (index, column) in Column::ALL.into_iter().enumerate() {
             assert_eq!(column.read_index(), index);
             assert_eq!(READ_SCHEMA.field(index).name(), column.name());

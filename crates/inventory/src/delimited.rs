@@ -1,4 +1,4 @@
-//! CSV files of a report: compressed, every value quoted, no header, keys URL-encoded.
+//! CSV files of a report: compressed, all values quoted, without a header, keys URL-encoded.
 
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -15,7 +15,7 @@ use crate::admit::ReadBatch;
 use crate::columns::{Column, ColumnLayout, READ_SCHEMA};
 use crate::error::InventoryError;
 
-/// Reads a CSV file batch by batch.
+/// Reader of a CSV file, batch by batch.
 pub(crate) struct CsvBatches<'a> {
     file: &'a str,
     layout: &'a ColumnLayout,
@@ -25,7 +25,7 @@ pub(crate) struct CsvBatches<'a> {
 }
 
 impl<'a> CsvBatches<'a> {
-    /// Begins to read `content`, compressed if the file's name says so.
+    /// Opens `content`. The name of the file determines whether it is compressed.
     pub(crate) fn new(file: &'a str, content: File, layout: &'a ColumnLayout, batch_rows: usize) -> Self {
         let buffered = BufReader::with_capacity(1 << 18, content);
         let plain: Box<dyn Read + Send> = if is_compressed(file) {
@@ -35,7 +35,7 @@ impl<'a> CsvBatches<'a> {
         };
         let reader = ReaderBuilder::new()
             .has_headers(false)
-            // Lengths are checked here, to name the row.
+            // The number of values is checked in `take`, for an error with the row.
             .flexible(true)
             .buffer_capacity(1 << 18)
             .from_reader(plain);
@@ -48,7 +48,7 @@ impl<'a> CsvBatches<'a> {
         }
     }
 
-    /// Reads the next rows; `None` at the end.
+    /// Reads the next batch. Returns `None` at the end.
     pub(crate) fn next(&mut self) -> Result<Option<ReadBatch<'a>>, InventoryError> {
         let rows_before = self.rows;
         let mut builders = Column::ALL.map(|column| (column, Values::of(column)));
@@ -104,8 +104,8 @@ impl<'a> CsvBatches<'a> {
     }
 
     fn text(column: Column, bytes: &[u8]) -> Result<Option<&str>, String> {
-        let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
-        // A key may be anything but empty, which is found out later; elsewhere nothing means nothing.
+        let text = std::str::from_utf8(bytes).map_err(|_| "the value is not UTF-8".to_owned())?;
+        // An empty key is an error, which the filter reports. Elsewhere an empty value is a missing value.
         Ok((column == Column::Key || !text.is_empty()).then_some(text))
     }
 }
@@ -116,7 +116,7 @@ fn is_compressed(file: &str) -> bool {
         .is_some_and(|last| last.eq_ignore_ascii_case("gz"))
 }
 
-/// The values of one column as they come in.
+/// Builder of the values of one column.
 enum Values {
     Key(StringBuilder),
     Text(StringBuilder),
@@ -142,7 +142,7 @@ impl Values {
             (Self::Flag(builder), None) => builder.append_null(),
             (Self::Number(builder), None) => builder.append_null(),
             (Self::Time(builder), None) => builder.append_null(),
-            // Most keys are spelled as they are.
+            // Most keys contain no escapes.
             (Self::Key(builder), Some(key)) if !key.contains(['+', '%']) => builder.append_value(key),
             (Self::Key(builder), Some(key)) => {
                 let key = ObjectKey::from_notification(key).map_err(|error| error.to_string())?;
@@ -152,17 +152,18 @@ impl Values {
             (Self::Flag(builder), Some(text)) => match text {
                 "true" | "TRUE" | "True" => builder.append_value(true),
                 "false" | "FALSE" | "False" => builder.append_value(false),
-                _ => return Err(format!("it is `{text}`, must be true or false")),
+                _ => return Err(format!("the value is `{text}`, expected true or false")),
             },
             (Self::Number(builder), Some(text)) => {
                 let number = text
                     .parse()
-                    .map_err(|_| format!("it is `{text}`, must be a whole number"))?;
+                    .map_err(|_| format!("the value is `{text}`, expected an integer"))?;
                 builder.append_value(number);
             }
             (Self::Time(builder), Some(text)) => {
-                let millis = TimestampMillisecondType::parse(text)
-                    .ok_or_else(|| format!("it is `{text}`, must be a time such as 2026-11-23T01:02:03.000Z"))?;
+                let millis = TimestampMillisecondType::parse(text).ok_or_else(|| {
+                    format!("the value is `{text}`, expected a time such as 2026-11-23T01:02:03.000Z")
+                })?;
                 builder.append_value(millis);
             }
         }

@@ -1,4 +1,4 @@
-//! Everything that can be wrong with a report, named with file, row and column.
+//! Errors of a report, with file, row and column.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,135 +9,135 @@ use s3ferry_core::failure::{Failure, FailureKind};
 
 use crate::md5sum::Md5Sum;
 
-/// Says why an inventory cannot be read.
+/// Error in reading an inventory.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InventoryError {
-    /// The bucket did not give the file.
-    #[error("fetch inventory file `{file}`")]
+    /// A file of the report was not readable from the bucket.
+    #[error("cannot fetch inventory file `{file}`")]
     Fetch {
-        /// The file's key.
+        /// Key of the file.
         file: String,
-        /// What the bucket answered.
+        /// Failure of the request.
         source: Box<Failure>,
     },
-    /// The manifest is not what an inventory's manifest looks like.
-    #[error("read manifest `{manifest}`: {detail}")]
+    /// The manifest is not a valid manifest of S3 Inventory.
+    #[error("cannot read manifest `{manifest}`: {detail}")]
     Manifest {
-        /// The manifest's key.
+        /// Key of the manifest.
         manifest: String,
-        /// What is wrong with it.
+        /// Description of the problem.
         detail: String,
     },
-    /// The file has another size than the manifest says.
+    /// The size of a file differs from the manifest.
     #[error(
-        "accept inventory file `{file}`: it has {found_bytes} bytes, the manifest says {expected_bytes}: \
+        "cannot use inventory file `{file}`: it has {found_bytes} bytes, the manifest says {expected_bytes}: \
          the file or the manifest is of another report"
     )]
     Size {
-        /// The file's key.
+        /// Key of the file.
         file: String,
-        /// The size in the manifest.
+        /// Size in the manifest.
         expected_bytes: u64,
-        /// The size fetched.
+        /// Size of the fetched file.
         found_bytes: u64,
     },
-    /// The file has other content than the manifest says.
+    /// The content of a file differs from the manifest.
     #[error(
-        "accept inventory file `{file}`: its MD5 is {found}, the manifest says {expected}: \
+        "cannot use inventory file `{file}`: its MD5 is {found}, the manifest says {expected}: \
          the file was changed or damaged"
     )]
     Checksum {
-        /// The file's key.
+        /// Key of the file.
         file: String,
-        /// The MD5 in the manifest.
+        /// MD5 in the manifest.
         expected: Md5Sum,
-        /// The MD5 of what was fetched.
+        /// MD5 of the fetched content.
         found: Md5Sum,
     },
-    /// A column that a comparison needs is not there.
-    #[error("read inventory file `{file}`: it has no column {column}; configure the inventory to include it")]
+    /// A required column is missing.
+    #[error("cannot read inventory file `{file}`: no column {column}; add it to the inventory configuration")]
     MissingColumn {
-        /// The key of the file or, where columns are named there, of the manifest.
+        /// Key of the file, or of the manifest if it names the columns.
         file: String,
-        /// The column, as S3 names it in CSV reports.
+        /// Name of the column in CSV reports.
         column: &'static str,
     },
-    /// Two columns have one name.
-    #[error("read inventory file `{file}`: it has column {column} twice")]
+    /// Two columns have the same name.
+    #[error("cannot read inventory file `{file}`: column {column} exists twice")]
     RepeatedColumn {
-        /// The key of the file or, where columns are named there, of the manifest.
+        /// Key of the file, or of the manifest if it names the columns.
         file: String,
-        /// The column, as S3 names it in CSV reports.
+        /// Name of the column in CSV reports.
         column: &'static str,
     },
-    /// A column holds another kind of values than it should.
-    #[error("read inventory file `{file}`: column {column} holds {found}, not {expected}")]
+    /// A column has another type than expected.
+    #[error("cannot read inventory file `{file}`: column {column} has type {found}, expected {expected}")]
     ColumnType {
-        /// The file's key.
+        /// Key of the file.
         file: String,
-        /// The column, as S3 names it in CSV reports.
+        /// Name of the column in CSV reports.
         column: &'static str,
-        /// What the file says it holds.
+        /// Type found.
         found: String,
-        /// What it should hold.
+        /// Type expected.
         expected: String,
     },
-    /// A value cannot be what its column says.
-    #[error("read inventory file `{file}`, row {row}, column {column}: {detail}")]
+    /// A value is not valid for its column.
+    #[error("cannot read inventory file `{file}`, row {row}, column {column}: {detail}")]
     Value {
-        /// The file's key.
+        /// Key of the file.
         file: String,
-        /// The row, counted from one.
+        /// Row number, counted from 1.
         row: u64,
-        /// The column, as S3 names it in CSV reports.
+        /// Name of the column in CSV reports.
         column: &'static str,
-        /// What is wrong with the value.
+        /// Description of the problem.
         detail: String,
     },
-    /// A row of a CSV file has more or fewer values than there are columns.
-    #[error("read inventory file `{file}`, row {row}: it has {found} values, the manifest names {expected} columns")]
+    /// The number of values in a CSV row differs from the number of columns.
+    #[error("cannot read inventory file `{file}`, row {row}: {found} values, expected {expected} as in the manifest")]
     RowLength {
-        /// The file's key.
+        /// Key of the file.
         file: String,
-        /// The row, counted from one.
+        /// Row number, counted from 1.
         row: u64,
-        /// How many columns the manifest names.
+        /// Number of columns in the manifest.
         expected: usize,
-        /// How many values the row has.
+        /// Number of values in the row.
         found: usize,
     },
-    /// The file cannot be decoded.
-    #[error("decode inventory file `{file}` after row {row}: {detail}")]
+    /// A file is not decodable.
+    #[error("cannot decode inventory file `{file}` after row {row}: {detail}")]
     Malformed {
-        /// The file's key.
+        /// Key of the file.
         file: String,
-        /// The last row that was decoded, 0 for none.
+        /// Number of the last decoded row, 0 if there is none.
         row: u64,
-        /// What the decoder said.
+        /// Error of the decoder.
         detail: String,
     },
-    /// A file of this machine could not be written or read.
-    #[error("use spill directory `{directory}`")]
+    /// A local file was not writable or not readable.
+    #[error("cannot use spill directory `{directory}`")]
     Spill {
-        /// The directory.
+        /// Spill directory.
         directory: String,
-        /// What the system said.
+        /// Error of the operating system.
         source: std::io::Error,
     },
-    /// The memory or the disk space that was allowed is not enough.
-    #[error("sort the inventory within its limits of memory and disk: {detail}")]
+    /// The memory or disk limit is too low for the report.
+    #[error("cannot sort the inventory within its limits of memory and disk: {detail}")]
     Limits {
-        /// What the engine said.
+        /// Error of `DataFusion`.
         detail: String,
     },
-    /// The engine failed in a way that it should not.
-    #[error("sort the inventory")]
+    /// `DataFusion` failed unexpectedly.
+    #[error("cannot sort the inventory")]
     Engine(#[source] Box<DataFusionError>),
 }
 
 impl InventoryError {
-    /// Says what the caller must do about it.
+    /// Returns the kind of failure, which determines how the caller handles it.
     #[must_use]
     pub fn kind(&self) -> FailureKind {
         match self {
@@ -148,7 +148,7 @@ impl InventoryError {
         }
     }
 
-    /// Returns our own name of the cause, or what the bucket called it.
+    /// Returns s3ferry's code of the error, or the code of the failed request.
     #[must_use]
     pub fn code(&self) -> &str {
         match self {
@@ -168,7 +168,7 @@ impl InventoryError {
         }
     }
 
-    /// Makes the failure of whoever reads the report that `report` names.
+    /// Converts the error into a failure that names `report` as its resource.
     #[must_use]
     pub fn into_failure(self, report: &str) -> Failure {
         let (kind, code) = (self.kind(), self.code().to_owned());
@@ -196,16 +196,16 @@ impl InventoryError {
         }
     }
 
-    /// Takes back what was handed through the engine, and names what the engine itself says.
+    /// Unwraps an error that passed through `DataFusion`, and converts `DataFusion`'s own errors.
     pub(crate) fn from_engine(error: DataFusionError) -> Self {
         match error {
             DataFusionError::External(inner) => match inner.downcast::<Self>() {
-                Ok(ours) => *ours,
+                Ok(own) => *own,
                 Err(foreign) => Self::Engine(Box::new(DataFusionError::External(foreign))),
             },
             DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => Self::from_engine(*inner),
             DataFusionError::ResourcesExhausted(detail) => Self::Limits { detail },
-            // The engine does nothing with files but spill.
+            // DataFusion uses files only for spilling.
             DataFusionError::IoError(error) => Self::Limits {
                 detail: error.to_string(),
             },

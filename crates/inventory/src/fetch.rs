@@ -1,4 +1,4 @@
-//! A file of the report on this machine, proved to be the one the manifest means.
+//! Local copies of a report's files, checked against the manifest.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -13,7 +13,7 @@ use crate::error::InventoryError;
 use crate::manifest::InventoryFile;
 use crate::md5sum::Md5Sum;
 
-/// Fetches an object into a file that goes away when it is dropped.
+/// Fetches an object into a temporary file, which is deleted when it is dropped.
 pub(crate) async fn fetch(
     bucket: &impl InventoryBucket,
     key: &ObjectKey,
@@ -30,7 +30,7 @@ pub(crate) async fn fetch(
     Ok(file)
 }
 
-/// Compares size and MD5 with the manifest's, and opens the file.
+/// Checks size and MD5 against the manifest, and opens the file.
 pub(crate) fn check(
     fetched: &NamedTempFile,
     expected: &InventoryFile,

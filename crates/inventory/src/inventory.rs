@@ -1,4 +1,4 @@
-//! A report, opened.
+//! Entry point: opens a report and reads its rows.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,25 +13,25 @@ use crate::manifest::InventoryManifest;
 use crate::sort::{ReportSource, SortLimits, sort};
 use crate::sorted::{RowCounters, SortedRows};
 
-/// What is read of a report, and with how much memory and disk.
+/// Options for reading a report: prefix, memory and disk limits.
 #[derive(Debug, Clone)]
 pub struct ReadOptions {
-    /// Only keys that begin so are read; empty for all.
+    /// Prefix of the keys to read. Empty for all keys.
     pub prefix: String,
-    /// How much memory the sort may hold, at least [`ReadOptions::LEAST_MEMORY_BYTES`]. The process needs about as much
-    /// again for decoding, for what is on its way and for its allocator.
+    /// Memory limit of the sort, at least [`ReadOptions::LEAST_MEMORY_BYTES`]. The process needs about as much memory
+    /// again for decoding, for batches in flight and for its allocator.
     pub memory_bytes: usize,
-    /// The directory for fetched files and for what the memory cannot hold.
+    /// Directory for fetched files and for spilled data.
     pub spill_directory: PathBuf,
-    /// How much the sort may write there.
+    /// Limit of spilled data in that directory.
     pub spill_limit_bytes: u64,
 }
 
 impl ReadOptions {
-    /// Below this a sort of long keys may fail.
+    /// Minimum memory. With less, a sort of long keys may fail.
     pub const LEAST_MEMORY_BYTES: usize = 64 << 20;
 
-    /// Reads everything with the memory that keeps a comparison of two reports below 1 GB, and 1 TiB of disk.
+    /// Returns the defaults: all keys, 1 TiB of disk, and memory for a comparison of two reports below 1 GB.
     #[must_use]
     pub fn new(spill_directory: impl Into<PathBuf>) -> Self {
         Self {
@@ -43,7 +43,7 @@ impl ReadOptions {
     }
 }
 
-/// An S3 Inventory report.
+/// S3 Inventory report.
 #[derive(Debug)]
 pub struct Inventory<B> {
     bucket: Arc<B>,
@@ -52,7 +52,7 @@ pub struct Inventory<B> {
 }
 
 impl<B: InventoryBucket> Inventory<B> {
-    /// Reads the manifest that lies under `manifest_key`; its files are looked for in the same bucket.
+    /// Reads the manifest at `manifest_key`. The report's files are read from the same bucket.
     pub async fn open(bucket: Arc<B>, manifest_key: ObjectKey, options: &ReadOptions) -> Result<Self, InventoryError> {
         let directory = &options.spill_directory;
         let file = fetch(bucket.as_ref(), &manifest_key, directory).await?;
@@ -67,22 +67,22 @@ impl<B: InventoryBucket> Inventory<B> {
         })
     }
 
-    /// Returns what the manifest says.
+    /// Returns the manifest.
     #[must_use]
     pub fn manifest(&self) -> &InventoryManifest {
         &self.manifest
     }
 
-    /// Returns where the manifest lies.
+    /// Returns the key of the manifest.
     #[must_use]
     pub fn manifest_key(&self) -> &ObjectKey {
         &self.manifest_key
     }
 
-    /// Gives the current objects in the order in which S3 lists keys: by the bytes of their UTF-8.
+    /// Returns the current objects in the order in which S3 lists keys: by their UTF-8 bytes.
     ///
-    /// Must be called within a Tokio runtime. Work begins at once in tasks of its own, and ends when the stream is
-    /// dropped. No row comes before every file was fetched and checked: whoever reads a row can rely on the report.
+    /// It requires a Tokio runtime. Background tasks start immediately, and end when the stream is dropped. The first
+    /// row is returned after all files are fetched and checked, so that every row is reliable.
     pub fn sorted_rows(&self, options: &ReadOptions) -> Result<SortedRows, InventoryError> {
         let counters = Arc::new(RowCounters::default());
         let report = ReportSource {

@@ -1,4 +1,4 @@
-//! The manifest of a report: which files, of which format, with which columns.
+//! Manifest of a report: its files, their format and their columns.
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/storage-inventory-location.html>
 
@@ -10,40 +10,40 @@ use crate::columns::ColumnLayout;
 use crate::error::InventoryError;
 use crate::md5sum::Md5Sum;
 
-/// How the files of a report are written.
+/// Format of a report's files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileFormat {
-    /// Compressed lines of quoted values; keys are URL-encoded.
+    /// Compressed CSV. Keys are URL-encoded.
     Csv,
-    /// Apache Parquet; keys are as they are.
+    /// Apache Parquet. Keys are not encoded.
     Parquet,
-    /// Apache ORC; keys are as they are.
+    /// Apache ORC. Keys are not encoded.
     Orc,
 }
 
-/// One file of a report.
+/// File of a report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InventoryFile {
-    /// Its key in the bucket that holds the report.
+    /// Key of the file in the bucket of the report.
     pub key: ObjectKey,
-    /// Its size.
+    /// Size in bytes.
     pub size_bytes: u64,
-    /// The MD5 of its content.
+    /// MD5 of the content.
     pub md5: Md5Sum,
 }
 
-/// What the manifest of a report says.
+/// Manifest of a report.
 #[derive(Debug, Clone)]
 pub struct InventoryManifest {
-    /// The bucket whose objects are listed.
+    /// Bucket that the report lists.
     pub source_bucket: BucketName,
-    /// When S3 began to make the list, where the manifest says it.
+    /// Time at which S3 started the listing, if the manifest contains it.
     pub created: Option<Timestamp>,
-    /// How the files are written.
+    /// Format of the files.
     pub format: FileFormat,
-    /// The files, in no order that means anything.
+    /// Files, in no particular order.
     pub files: Vec<InventoryFile>,
-    /// Columns of a CSV report; the other formats name them in each file.
+    /// Columns of a CSV report. Files of other formats contain their own column names.
     pub(crate) csv_layout: Option<ColumnLayout>,
 }
 
@@ -66,7 +66,7 @@ struct RawFile {
 }
 
 impl InventoryManifest {
-    /// Reads the manifest that was found under `key`.
+    /// Parses the manifest at `key`.
     pub fn parse(key: &ObjectKey, content: &[u8]) -> Result<Self, InventoryError> {
         let refused = |detail: String| InventoryError::Manifest {
             manifest: key.to_string(),
@@ -78,7 +78,7 @@ impl InventoryManifest {
             "Parquet" => FileFormat::Parquet,
             "ORC" => FileFormat::Orc,
             other => {
-                let detail = format!("fileFormat is `{other}`, must be CSV, Parquet or ORC");
+                let detail = format!("fileFormat is `{other}`, expected CSV, Parquet or ORC");
                 return Err(refused(detail));
             }
         };
@@ -94,7 +94,7 @@ impl InventoryManifest {
             Some(text) => {
                 let millis = text
                     .parse()
-                    .map_err(|_| refused(format!("creationTimestamp is `{text}`, must be milliseconds")))?;
+                    .map_err(|_| refused(format!("creationTimestamp is `{text}`, expected milliseconds")))?;
                 Some(Timestamp::from_millis(millis))
             }
         };
@@ -113,7 +113,7 @@ impl InventoryManifest {
         })
     }
 
-    /// Returns how many bytes all files have.
+    /// Returns the total size of all files.
     #[must_use]
     pub fn size_bytes(&self) -> u64 {
         self.files.iter().map(|file| file.size_bytes).sum()
@@ -124,7 +124,7 @@ impl RawFile {
     fn checked(self) -> Result<InventoryFile, String> {
         let md5 = Md5Sum::parse(&self.md5).ok_or_else(|| {
             format!(
-                "MD5checksum of file `{}` is `{}`, must be 32 hexadecimal digits",
+                "MD5checksum of file `{}` is `{}`, expected 32 hexadecimal digits",
                 self.key, self.md5
             )
         })?;
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn manifests_that_are_none_are_refused_by_name() {
+    fn invalid_manifests_are_refused_with_a_reason() {
         #[track_caller]
         fn check(content: &str, expected: &str) {
             let message = parse(content).unwrap_err().to_string();
@@ -185,7 +185,7 @@ mod tests {
         );
         check(
             &manifest("CSV", "Bucket, Key, ETag, Size, Size", MD5),
-            "column Size twice",
+            "column Size exists twice",
         );
         check(
             &manifest("CSV", "Bucket, Key, LastModifiedDate, ETag, Size, VersionId", MD5),

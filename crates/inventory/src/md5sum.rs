@@ -1,10 +1,10 @@
-//! The checksums by which a manifest names the content of its files.
+//! MD5 checksums of files in a manifest.
 
 use std::fmt;
 
 use md5::{Digest, Md5};
 
-/// An MD5 checksum.
+/// MD5 checksum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Md5Sum([u8; 16]);
 
@@ -15,15 +15,15 @@ impl Md5Sum {
         Self(Md5::digest(content).into())
     }
 
-    /// Takes what a hasher was fed.
+    /// Returns the checksum of a hasher's input.
     pub(crate) fn finish(hasher: Md5) -> Self {
         Self(hasher.finalize().into())
     }
 
-    /// Reads 32 hexadecimal digits.
+    /// Parses 32 hexadecimal digits.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let number = u128::from_str_radix(text, 16).ok()?;
-        // A sign would be taken for a digit.
+        // `from_str_radix` also accepts a sign.
         let is_plain = text.len() == 32 && text.bytes().all(|digit| digit.is_ascii_hexdigit());
         is_plain.then_some(Self(number.to_be_bytes()))
     }
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn checksums_are_read_and_spelled() {
+    fn checksums_are_parsed_and_formatted() {
         let empty = "d41d8cd98f00b204e9800998ecf8427e";
         assert_eq!(Md5Sum::of(b"").to_string(), empty);
         assert_eq!(Md5Sum::parse(&empty.to_uppercase()), Some(Md5Sum::of(b"")));

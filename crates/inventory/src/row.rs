@@ -1,4 +1,4 @@
-//! One object of a report.
+//! Rows of a report.
 
 use std::cmp::Ordering;
 
@@ -6,27 +6,27 @@ use s3ferry_core::listing::{ListedObject, StorageClassName};
 use s3ferry_core::names::{ETag, NameError, ObjectKey, VersionId};
 use s3ferry_core::time::Timestamp;
 
-/// How a report says that an object is encrypted.
+/// Encryption status of an object in a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EncryptionStatus {
-    /// Not at all (`NOT-SSE`).
+    /// No encryption (`NOT-SSE`).
     Unencrypted,
-    /// With keys S3 manages (`SSE-S3`).
+    /// Keys that S3 manages (`SSE-S3`).
     Managed,
-    /// With a KMS key (`SSE-KMS`): the `ETag` says nothing of the content.
+    /// KMS key (`SSE-KMS`). The `ETag` is not an MD5 of the content.
     Kms,
-    /// With two layers of KMS encryption (`DSSE-KMS`): the `ETag` says nothing of the content.
+    /// Dual-layer encryption with a KMS key (`DSSE-KMS`). The `ETag` is not an MD5 of the content.
     DualLayerKms,
-    /// With a key of the customer (`SSE-C`): nobody else can read the object, and the `ETag` says nothing of the content.
+    /// Customer-provided key (`SSE-C`). Only the customer can read the object. The `ETag` is not an MD5 of the content.
     CustomerKey,
-    /// In a way that is not known here.
+    /// Status that s3ferry does not know.
     Unknown,
 }
 
 impl EncryptionStatus {
-    /// Tells whether the `ETag` says something of the content.
+    /// Returns whether the `ETag` is comparable. With KMS and customer-provided keys it is unrelated to the content.
     #[must_use]
-    pub fn has_telling_etag(self) -> bool {
+    pub fn has_comparable_etag(self) -> bool {
         match self {
             Self::Unencrypted | Self::Managed | Self::Unknown => true,
             Self::Kms | Self::DualLayerKms | Self::CustomerKey => false,
@@ -45,45 +45,45 @@ impl EncryptionStatus {
     }
 }
 
-/// What a report says of the current version of an object.
+/// Row of a report: the current version of an object.
 ///
-/// What the report was not configured to include is `None`.
+/// Columns that the report does not include are `None`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InventoryRow {
-    /// The object's key, decoded.
+    /// Object key, decoded.
     pub key: ObjectKey,
-    /// Its version, where it has an id that pins it.
+    /// Version ID, unless it is `null`.
     pub version_id: Option<VersionId>,
-    /// Its size.
+    /// Size in bytes.
     pub size_bytes: u64,
-    /// When it was written.
+    /// Last-modified time.
     pub last_modified: Timestamp,
-    /// The tag of its content.
+    /// `ETag` of the object.
     pub etag: ETag,
-    /// Its storage class.
+    /// Storage class.
     pub storage_class: Option<String>,
-    /// Whether it was uploaded in parts.
+    /// Whether the object was created by a multipart upload.
     pub multipart: Option<bool>,
-    /// How it is encrypted.
+    /// Encryption status.
     pub encryption: Option<EncryptionStatus>,
-    /// The archive tier that `INTELLIGENT_TIERING` has moved it to, if any: it must be restored before it can be read.
+    /// Archive tier of an object in `INTELLIGENT_TIERING`, if any. Such an object must be restored first.
     pub archive_tier: Option<String>,
-    /// The algorithm of its stored checksum.
+    /// Algorithm of the stored checksum.
     pub checksum_algorithm: Option<String>,
-    /// Whether another current row of the key has the same time: only the bucket can say which of them counts.
+    /// Whether another current row of the key has the same time. Only the bucket can show which one is current.
     pub is_contested: bool,
 }
 
-/// A row that may be the current one of its key.
+/// Row that may be the current one of its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum RowCandidate {
     /// An object.
     Object(InventoryRow),
-    /// A delete marker: the key has no object.
+    /// A delete marker: the key has no current object.
     DeleteMarker {
-        /// The key.
+        /// Object key.
         key: ObjectKey,
-        /// When it was written.
+        /// Last-modified time.
         last_modified: Timestamp,
     },
 }
@@ -104,7 +104,7 @@ impl RowCandidate {
         }
     }
 
-    /// Returns the object, unless the key has none.
+    /// Returns the object, `None` for a delete marker.
     pub(crate) fn object(self) -> Option<InventoryRow> {
         match self {
             Self::Object(row) => Some(row),
@@ -112,8 +112,8 @@ impl RowCandidate {
         }
     }
 
-    /// Returns the newer of two rows of one key. S3 makes a report while the key is written, and gives no order to rows of
-    /// the same time: if these are not the same, an object among them is contested.
+    /// Returns the newer of two rows of one key. A key may be written while S3 creates the report, and rows with the
+    /// same time have no order. If such rows differ, an object among them is contested.
     pub(crate) fn newer(self, other: Self) -> Self {
         match self.last_modified().cmp(&other.last_modified()) {
             Ordering::Greater => self,
@@ -131,16 +131,16 @@ impl RowCandidate {
 }
 
 impl From<InventoryRow> for ListedObject {
-    /// Takes what a listing says too, for a merge with another report or with a listing.
+    /// Converts the row for a merge with a listing or another report.
     ///
-    /// More than a listing says where the report tells how objects are encrypted: a tag that says nothing of the content
-    /// is left out, and so is that of a contested row.
+    /// Unlike in a listing, an `ETag` that is not comparable according to the encryption status is omitted. The `ETag`
+    /// of a contested row is omitted too.
     fn from(row: InventoryRow) -> Self {
-        let is_telling = row.encryption.is_none_or(EncryptionStatus::has_telling_etag);
+        let is_comparable = row.encryption.is_none_or(EncryptionStatus::has_comparable_etag);
         Self {
             key: row.key,
             size_bytes: row.size_bytes,
-            etag: Some(row.etag).filter(|_| is_telling && !row.is_contested),
+            etag: Some(row.etag).filter(|_| is_comparable && !row.is_contested),
             last_modified: row.last_modified,
             storage_class: row
                 .storage_class
@@ -150,7 +150,7 @@ impl From<InventoryRow> for ListedObject {
     }
 }
 
-/// The values of a row as they stand in a batch.
+/// Values of a row in a batch.
 pub(crate) struct RawRow<'a> {
     pub(crate) is_delete_marker: bool,
     pub(crate) key: &'a str,
@@ -171,7 +171,7 @@ impl RawRow<'_> {
         Ok(InventoryRow {
             key: ObjectKey::from_raw(self.key)?,
             version_id: self.version_id.and_then(VersionId::pinnable),
-            // Rows with a negative size were refused when they were read.
+            // The filter refuses rows with a negative size.
             size_bytes: self.size.unsigned_abs(),
             last_modified: Timestamp::from_millis(self.last_modified),
             etag: ETag::new(self.etag)?,
@@ -220,8 +220,8 @@ mod tests {
     }
 
     #[test]
-    fn tag_that_says_nothing_is_left_out() {
-        for (encryption, tells) in [
+    fn etag_that_is_not_comparable_is_omitted() {
+        for (encryption, is_comparable) in [
             (None, true),
             (Some("NOT-SSE"), true),
             (Some("SSE-S3"), true),
@@ -229,12 +229,12 @@ mod tests {
             (Some("DSSE-KMS"), false),
             (Some("SSE-C"), false),
         ] {
-            assert_eq!(row(encryption, None).etag.is_some(), tells, "{encryption:?}");
+            assert_eq!(row(encryption, None).etag.is_some(), is_comparable, "{encryption:?}");
         }
     }
 
     #[test]
-    fn class_that_a_report_leaves_out_is_unknown() {
+    fn storage_class_without_a_column_is_unknown() {
         assert_eq!(row(None, None).storage_class, StorageClassName::UNKNOWN);
         assert_eq!(row(None, Some("GLACIER")).storage_class.as_str(), "GLACIER");
     }

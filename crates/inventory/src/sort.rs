@@ -1,4 +1,4 @@
-//! The engine: what a report's files hold goes in, the same in order comes out, within limits of memory and disk.
+//! Sort of a report with `DataFusion`, within limits of memory and disk.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -33,13 +33,13 @@ use crate::error::InventoryError;
 use crate::fetch::{check, fetch};
 use crate::manifest::{InventoryFile, InventoryManifest};
 
-/// How many rows go through the engine together: at a few hundred bytes a row, a batch is a megabyte or two.
+/// Number of rows per batch. At a few hundred bytes per row, a batch has 1 to 2 MB.
 const BATCH_ROWS: usize = 8192;
 
-/// How many batches wait between two tasks.
+/// Number of batches that wait between two tasks.
 const BATCHES_IN_FLIGHT: usize = 2;
 
-/// What the engine may use.
+/// Limits of a sort.
 #[derive(Debug, Clone)]
 pub(crate) struct SortLimits {
     pub(crate) memory_bytes: usize,
@@ -47,7 +47,7 @@ pub(crate) struct SortLimits {
     pub(crate) directory: PathBuf,
 }
 
-/// Begins to sort a report.
+/// Starts to sort a report.
 pub(crate) fn sort<B: InventoryBucket>(
     report: ReportSource<B>,
     limits: &SortLimits,
@@ -69,7 +69,7 @@ fn begin<B: InventoryBucket>(
     let mut config = SessionConfig::new().with_batch_size(BATCH_ROWS);
     let execution = &mut config.options_mut().execution;
     execution.spill_compression = SpillCompression::Lz4Frame;
-    // Held back for merging what is in memory before it is written out, which needs a part of its size again.
+    // Reserved for the merge of the rows in memory before they are spilled, which needs a part of their size again.
     execution.sort_spill_reservation_bytes = limits.memory_bytes / 4;
     let context = Arc::new(TaskContext::default().with_session_config(config).with_runtime(runtime));
 
@@ -89,14 +89,14 @@ fn begin<B: InventoryBucket>(
     Ok(in_background(sorted))
 }
 
-/// Drives a stream in a task of its own, so that two sides of a comparison are sorted at the same time.
+/// Runs a stream in its own task, so that both sides of a comparison are sorted concurrently.
 fn in_background(mut stream: SendableRecordBatchStream) -> SendableRecordBatchStream {
     let mut builder = RecordBatchReceiverStreamBuilder::new(stream.schema(), BATCHES_IN_FLIGHT);
     let output = builder.tx();
     builder.spawn(async move {
         while let Some(batch) = stream.next().await {
             if output.send(batch).await.is_err() {
-                // Nobody reads on.
+                // The receiver was dropped.
                 break;
             }
         }
@@ -105,7 +105,7 @@ fn in_background(mut stream: SendableRecordBatchStream) -> SendableRecordBatchSt
     builder.build()
 }
 
-/// A report as a source of the engine.
+/// Report as an input of `DataFusion`.
 pub(crate) struct ReportSource<B> {
     pub(crate) bucket: Arc<B>,
     pub(crate) manifest: Arc<InventoryManifest>,
@@ -138,7 +138,7 @@ impl<B: InventoryBucket> PartitionStream for ReportSource<B> {
         &SORTED_SCHEMA
     }
 
-    /// Fetches one file ahead of the one that is decoded; each is gone from the disk once it is decoded.
+    /// Fetches one file ahead of the file that is decoded. Each file is deleted after it is decoded.
     fn execute(&self, _context: Arc<TaskContext>) -> SendableRecordBatchStream {
         let mut builder = RecordBatchReceiverStreamBuilder::new(Arc::clone(&SORTED_SCHEMA), BATCHES_IN_FLIGHT);
         let (fetched_sender, mut fetched_receiver) = mpsc::channel(1);
@@ -147,7 +147,7 @@ impl<B: InventoryBucket> PartitionStream for ReportSource<B> {
             for file in &fetching.manifest.files {
                 let fetched = fetch(fetching.bucket.as_ref(), &file.key, &fetching.directory).await?;
                 if fetched_sender.send((file.clone(), fetched)).await.is_err() {
-                    // Decoding failed and says so itself.
+                    // Decoding failed and returns its own error.
                     break;
                 }
             }
@@ -174,23 +174,23 @@ impl<B: InventoryBucket> ReportSource<B> {
         if let Some(layout) = &self.manifest.csv_layout {
             self.admission.counters.unknown_columns(&layout.unknown);
             let mut batches = CsvBatches::new(name, content, layout, BATCH_ROWS);
-            self.pass_on(|| batches.next(), output)
+            self.send_batches(|| batches.next(), output)
         } else {
             let mut batches = ColumnarBatches::new(name, content, self.manifest.format, BATCH_ROWS)?;
             self.admission.counters.unknown_columns(batches.unknown_columns());
-            self.pass_on(|| batches.next(), output)
+            self.send_batches(|| batches.next(), output)
         }
     }
 
-    fn pass_on<'a>(
+    fn send_batches<'a>(
         &self,
         mut next: impl FnMut() -> Result<Option<ReadBatch<'a>>, InventoryError>,
         output: &Output,
     ) -> Result<(), InventoryError> {
         while let Some(batch) = next()? {
-            let counted = self.admission.admit(&batch)?;
-            if counted.num_rows() > 0 && output.blocking_send(Ok(counted)).is_err() {
-                // Nobody reads on.
+            let admitted = self.admission.admit(&batch)?;
+            if admitted.num_rows() > 0 && output.blocking_send(Ok(admitted)).is_err() {
+                // The receiver was dropped.
                 break;
             }
         }

@@ -1,4 +1,4 @@
-//! The rows of a report in order, one after the other.
+//! Stream of a report's rows in key order.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -17,16 +17,16 @@ use crate::columns::Column;
 use crate::error::InventoryError;
 use crate::row::{InventoryRow, RawRow, RowCandidate};
 
-/// What has been seen of a report so far.
+/// Counters of a report that is being read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InventoryCounts {
-    /// Rows in the files.
+    /// Number of rows in the files.
     pub read: u64,
-    /// Rows that are no current object below the prefix: older versions, delete markers, other keys.
+    /// Number of rows that are not current objects with the prefix: older versions, delete markers, other keys.
     pub left_out: u64,
-    /// Rows of keys that another row describes, which happens when a key is written while S3 makes the list.
+    /// Number of rows superseded by another row of the key, which occur if a key is written during the listing.
     pub superseded: u64,
-    /// Columns whose names are not known to be S3's; they are not read.
+    /// Names of columns that are not known columns of S3 Inventory and were not read.
     pub unknown_columns: BTreeSet<String>,
 }
 
@@ -60,7 +60,7 @@ impl RowCounters {
     }
 }
 
-/// A look at what has been seen of a report so far.
+/// Handle for the counters of a report.
 #[derive(Debug, Clone)]
 pub struct InventoryStatistics(Arc<RowCounters>);
 
@@ -72,13 +72,13 @@ impl InventoryStatistics {
     }
 }
 
-/// The current objects of a report in the order of their keys' bytes, each key once.
+/// Stream of the current objects of a report in key order, each key once.
 ///
-/// Ends after the first error.
+/// The stream ends after the first error.
 pub struct SortedRows {
     batches: Option<SendableRecordBatchStream>,
     batch: Option<Batch>,
-    /// The last row read: given out once the next one is seen to be of another key.
+    /// Last row read. It is returned when the next row has another key.
     pending: Option<RowCandidate>,
     counters: Arc<RowCounters>,
 }
@@ -93,20 +93,20 @@ impl SortedRows {
         }
     }
 
-    /// Returns what has been seen so far; all of it once a row was given out or the stream has ended, but for
-    /// superseded rows, which are counted as they are passed.
+    /// Returns the counters. They are complete after the first row or the end of the stream. Only superseded rows are
+    /// counted as the stream reaches them.
     #[must_use]
     pub fn counts(&self) -> InventoryCounts {
         self.counters.counts()
     }
 
-    /// Returns a look at the counts for whoever does not hold the rows.
+    /// Returns a handle for the counters that is independent of the stream.
     #[must_use]
     pub fn tally(&self) -> InventoryStatistics {
         InventoryStatistics(Arc::clone(&self.counters))
     }
 
-    /// Takes the next row in; returns the object before it where that is of another key.
+    /// Processes the next row. Returns the object before it, if that has another key.
     fn follow(&mut self, next: RowCandidate) -> Result<Option<InventoryRow>, InventoryError> {
         let Some(pending) = self.pending.take() else {
             self.pending = Some(next);
@@ -128,7 +128,7 @@ impl SortedRows {
                 Ok(None)
             }
             std::cmp::Ordering::Greater => {
-                let detail = format!("key `{}` came after key `{}`", next.key(), pending.key());
+                let detail = format!("key `{}` follows key `{}`", next.key(), pending.key());
                 Err(InventoryError::Engine(Box::new(DataFusionError::Internal(detail))))
             }
         }
@@ -178,7 +178,7 @@ impl fmt::Debug for SortedRows {
     }
 }
 
-/// A batch that is given out row by row.
+/// Batch that is returned row by row.
 struct Batch {
     columns: Vec<ArrayRef>,
     len: usize,
@@ -223,7 +223,7 @@ impl Batch {
             access_tier: self.text(Column::AccessTier, index),
             checksum_algorithm: self.text(Column::ChecksumAlgorithm, index),
         };
-        // What cannot be a row was refused when it was read.
+        // The filter refused all rows that are not valid.
         Some(raw.current().map_err(|error| {
             let detail = format!("key `{}`: {error}", raw.key);
             InventoryError::Engine(Box::new(DataFusionError::Internal(detail)))

@@ -1,4 +1,4 @@
-//! Reports of each format, read as sorted rows; and reports that must not be believed.
+//! Reads valid reports of each format as sorted rows, and refuses invalid reports.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -54,7 +54,7 @@ fn keys(rows: &[InventoryRow]) -> Vec<&str> {
     rows.iter().map(|row| row.key.as_str()).collect()
 }
 
-/// In the order of UTF-8 bytes, which is neither that of UTF-16 (the last two) nor that of any language.
+/// Keys in UTF-8 order, which differs from UTF-16 order (the last two) and from that of any language.
 const ODD_KEYS: [&str; 16] = [
     "\n",
     " ",
@@ -75,7 +75,7 @@ const ODD_KEYS: [&str; 16] = [
 ];
 
 #[tokio::test]
-async fn rows_of_each_format_come_in_utf8_order_with_their_facts() {
+async fn rows_of_each_format_are_read_completely_in_utf8_order() {
     for format in FORMATS {
         let root = tempfile::tempdir().unwrap();
         let mut entries: Vec<Entry> = ODD_KEYS.iter().rev().map(|key| entry(key)).collect();
@@ -119,7 +119,7 @@ async fn rows_of_each_format_come_in_utf8_order_with_their_facts() {
 }
 
 #[tokio::test]
-async fn old_versions_delete_markers_and_other_prefixes_are_left_out() {
+async fn old_versions_delete_markers_and_other_prefixes_are_skipped() {
     for format in FORMATS {
         let root = tempfile::tempdir().unwrap();
         let old = Entry {
@@ -147,7 +147,7 @@ async fn old_versions_delete_markers_and_other_prefixes_are_left_out() {
 }
 
 #[tokio::test]
-async fn newest_of_two_current_rows_of_a_key_counts() {
+async fn newest_of_two_current_rows_of_a_key_is_returned() {
     let root = tempfile::tempdir().unwrap();
     let written = |seconds: i64| Entry {
         last_modified_millis: WRITTEN_MILLIS + 1000 * seconds,
@@ -161,7 +161,7 @@ async fn newest_of_two_current_rows_of_a_key_counts() {
     assert_eq!(counts.superseded, 2);
 }
 
-/// A current row of the key `k`, written at a time.
+/// Current row of the key `k` with a last-modified time.
 fn written(seconds: i64, etag: &str) -> Entry {
     Entry {
         last_modified_millis: WRITTEN_MILLIS + 1000 * seconds,
@@ -179,19 +179,19 @@ fn deleted(seconds: i64) -> Entry {
     }
 }
 
-/// Reads rows of the key `k` in any order; `None` where it has no object, else its tag and whether it is contested.
+/// Checks rows of the key `k` in any order. `expected` is `None` for no object, or `ETag` and whether it is contested.
 async fn check_current(entries: &[Entry], expected: Option<(&str, bool)>) {
     for format in FORMATS {
-        for turned in 0..entries.len() {
+        for rotation in 0..entries.len() {
             let mut entries = entries.to_vec();
-            entries.rotate_left(turned);
+            entries.rotate_left(rotation);
             let root = tempfile::tempdir().unwrap();
             report::write_entries(root.path(), format, &entries, 1);
             let (rows, counts) = read(root.path()).await.unwrap();
             let found = rows.first().map(|row| (row.etag.as_str(), row.is_contested));
             assert!(rows.len() < 2, "{format}");
             match (found, expected) {
-                // Which of two that are contested is given out does not matter.
+                // Either of two contested rows may be returned.
                 (Some((_, true)), Some((_, true))) => {
                     assert_eq!(ListedObject::from(rows[0].clone()).etag, None, "{format}");
                 }
@@ -203,7 +203,7 @@ async fn check_current(entries: &[Entry], expected: Option<(&str, bool)>) {
 }
 
 #[tokio::test]
-async fn current_rows_of_one_time_are_contested() {
+async fn current_rows_of_the_same_time_are_contested() {
     check_current(&[written(1, "aa"), written(1, "bb")], Some(("aa", true))).await;
     check_current(
         &[written(1, "aa"), written(1, "bb"), written(0, "cc")],
@@ -219,7 +219,7 @@ async fn current_rows_of_one_time_are_contested() {
 }
 
 #[tokio::test]
-async fn newer_delete_marker_means_no_object() {
+async fn key_with_a_newer_delete_marker_has_no_object() {
     check_current(&[written(1, "aa"), deleted(2)], None).await;
     check_current(&[written(3, "aa"), deleted(2)], Some(("aa", false))).await;
     check_current(&[written(2, "aa"), deleted(2)], Some(("aa", true))).await;
@@ -228,7 +228,7 @@ async fn newer_delete_marker_means_no_object() {
 }
 
 #[tokio::test]
-async fn column_of_flags_that_is_empty_is_refused() {
+async fn empty_flag_is_refused() {
     let schema = "Bucket, Key, Size, ETag, IsLatest, IsDeleteMarker, LastModifiedDate";
     for (flags, column) in [(",", "IsLatest"), (",false", "IsLatest"), ("true,", "IsDeleteMarker")] {
         let root = tempfile::tempdir().unwrap();
@@ -251,7 +251,7 @@ async fn empty_reports_have_no_rows() {
             _ => parquet(&batch(&[])),
         };
         report::write(root.path(), format, CSV_SCHEMA, &[file]);
-        assert_eq!(read(root.path()).await.unwrap().0, [], "{format}, an empty file");
+        assert_eq!(read(root.path()).await.unwrap().0, [], "{format}, empty file");
     }
 }
 
@@ -283,10 +283,10 @@ async fn report_of_current_versions_needs_no_version_columns() {
 }
 
 #[tokio::test]
-async fn more_rows_than_memory_are_sorted_on_disk() {
+async fn rows_that_exceed_the_memory_are_sorted_on_disk() {
     let root = tempfile::tempdir().unwrap();
     let count = 100_000;
-    // Multiplying by a number without common factors visits every key once, in no order.
+    // The factor is coprime to the count, so every key occurs once, in no order.
     let entries: Vec<Entry> = (0..count)
         .map(|number| entry(&format!("{:0>900}/object", number * 7919 % count)))
         .collect();
@@ -311,7 +311,7 @@ async fn more_rows_than_memory_are_sorted_on_disk() {
 }
 
 #[tokio::test]
-async fn dropping_the_rows_ends_the_work() {
+async fn dropping_the_rows_stops_background_tasks() {
     let root = tempfile::tempdir().unwrap();
     report::write_entries(root.path(), "CSV", &[entry("a"), entry("b")], 1);
     let spill = tempfile::tempdir().unwrap();
@@ -335,7 +335,7 @@ fn check_message(error: &InventoryError, parts: &[&str]) {
 }
 
 #[tokio::test]
-async fn missing_changed_and_foreign_files_are_named() {
+async fn missing_or_changed_file_error_contains_its_key() {
     let root = tempfile::tempdir().unwrap();
     let write = || report::write_entries(root.path(), "CSV", &[entry("a"), entry("b")], 1);
     let second = root.path().join("report/data/1.csv.gz");
@@ -369,7 +369,7 @@ async fn missing_changed_and_foreign_files_are_named() {
 }
 
 #[tokio::test]
-async fn manifest_cannot_name_files_outside_its_directory() {
+async fn manifest_with_a_file_outside_its_directory_is_refused() {
     let root = tempfile::tempdir().unwrap();
     report::write_entries(root.path(), "CSV", &[entry("a")], 1);
     let path = root.path().join("report/manifest.json");
@@ -382,7 +382,7 @@ async fn manifest_cannot_name_files_outside_its_directory() {
 }
 
 #[tokio::test]
-async fn missing_columns_and_wrong_types_are_named() {
+async fn missing_column_or_wrong_type_error_contains_the_column() {
     let rows = batch(&[entry("a")]);
     for (format, write) in [("ORC", orc as fn(&_) -> Vec<u8>), ("Parquet", parquet)] {
         let root = tempfile::tempdir().unwrap();
@@ -406,7 +406,7 @@ async fn missing_columns_and_wrong_types_are_named() {
 }
 
 #[tokio::test]
-async fn invalid_rows_are_named_with_row_and_column() {
+async fn invalid_row_error_contains_row_and_column() {
     for format in FORMATS {
         let cases = [
             (
@@ -450,13 +450,13 @@ async fn invalid_rows_are_named_with_row_and_column() {
 }
 
 #[tokio::test]
-async fn invalid_csv_lines_are_named_with_row_and_column() {
+async fn invalid_csv_line_error_contains_row_and_column() {
     let good = "listed-bucket,a,1,tag,true,false,2026-11-23T01:02:03.000Z\n";
     let schema = "Bucket, Key, Size, ETag, IsLatest, IsDeleteMarker, LastModifiedDate";
     let cases: [(&[u8], &[&str]); 9] = [
         (
             b"listed-bucket,a,1,tag,true,false\n",
-            &["row 2", "6 values", "7 columns"],
+            &["row 2", "6 values", "expected 7"],
         ),
         (
             b"listed-bucket,a,one,tag,true,false,\n",
@@ -502,7 +502,7 @@ async fn invalid_csv_lines_are_named_with_row_and_column() {
 }
 
 #[tokio::test]
-async fn damaged_compression_is_named_even_where_the_manifest_agrees() {
+async fn corrupt_compression_with_a_matching_manifest_is_an_error() {
     let root = tempfile::tempdir().unwrap();
     let mut content = csv(&[entry("a"), entry("b")]);
     content.truncate(content.len() - 12);
@@ -517,12 +517,12 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn any_keys_come_back_once_in_order_in_every_format(
+    fn any_keys_are_returned_once_in_order_in_every_format(
         sizes in proptest::collection::btree_map("\\PC{1,40}", 0_i64.., 0..40),
         per_file in 1_usize..20,
     ) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        // Reversed, so that the order is not that of the map.
+        // Reversed, so that the order differs from that of the map.
         let entries: Vec<Entry> = sizes.iter().rev().map(|(key, size)| Entry { size: Some(*size), ..entry(key) }).collect();
         let expected: BTreeMap<&str, u64> = sizes.iter().map(|(key, size)| (key.as_str(), size.unsigned_abs())).collect();
         for format in FORMATS {

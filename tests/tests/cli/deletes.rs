@@ -22,7 +22,7 @@ async fn empty_source_deletes_nothing_unless_that_is_allowed() {
     let stage = Stage::new().await;
     fill(&stage, 3);
     let ran = stage.run("sync", &delete(&[])).await.must_end_with(3);
-    assert!(ran.stderr.contains("the source lists no object at all"), "{ran:?}");
+    assert!(ran.stderr.contains("the source contains no objects"), "{ran:?}");
     assert!(
         ran.stderr.contains("--allow-empty-source would delete every one"),
         "{ran:?}"

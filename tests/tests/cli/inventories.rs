@@ -369,7 +369,7 @@ async fn bad_reports_are_refused_by_file_and_row() {
         (&wrong_size, 3, vec!["the manifest says 1", &one]),
         (&truncated, 3, vec!["InventoryFileMalformed", &zero, "after row"]),
         (&not_a_manifest, 3, vec!["InventoryManifestInvalid", "missing field"]),
-        (&without_etag, 3, vec!["it has no column ETag", "manifest.json"]),
+        (&without_etag, 3, vec!["no column ETag", "manifest.json"]),
         (&bad_size, 3, vec![&zero, "row 2, column Size: it is `three`"]),
         (&short_row, 3, vec![&zero, "row 2: it has 2 values"]),
         (

@@ -164,7 +164,7 @@ async fn equal_buckets_are_verified_at_every_depth() {
     }
     let ran = stage.run("verify", &Stage::sides()).await.must_end_with(0);
     assert!(
-        ran.stdout.ends_with("verified: All 7 objects of the source are at the destination and equal, and it has no others (depth head).\n"),
+        ran.stdout.ends_with("verified: All 7 objects of the source are equal at the destination, which has no other objects (depth head).\n"),
         "{ran:?}"
     );
     assert_eq!(ran.stderr, "", "nothing to complain about");
@@ -361,7 +361,7 @@ async fn reports_of_jobs_are_read_strictly() {
         (
             &short,
             &*short_md5,
-            "1.csv, row 3: 2 column(s), and a report has at least four",
+            "1.csv, row 3: the number of columns is 2, expected at least 4",
         ),
     ] {
         local_report(&stage, rows, md5);

@@ -1,4 +1,4 @@
-//! What one job may ask for by itself, in its user arguments.
+//! User arguments of a job: the settings that one job overrides.
 
 use std::collections::BTreeMap;
 
@@ -7,33 +7,33 @@ use serde_json::Value;
 use super::{RequestFormatError, shortened};
 use crate::facts::{Attribute, AttributeSet};
 
-/// Names an argument.
+/// Name of a user argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum JobArgumentName {
-    /// Who writes to the destination.
+    /// Ownership of the destination: which writers it has.
     Ownership,
-    /// Whether deletes are followed.
+    /// Whether deletes of the source are propagated.
     PropagateDeletes,
-    /// The storage class of copies.
+    /// Storage class of copies.
     StorageClass,
-    /// What is compared.
+    /// Attributes that are compared.
     CompareAttributes,
 }
 
-/// One argument.
+/// A user argument that s3ferry supports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JobArgument {
-    /// Which one it is.
+    /// Identity of the argument.
     pub name: JobArgumentName,
-    /// How it is spelled; hyphens, underscores and capitals make no difference.
+    /// Canonical spelling. Hyphens, underscores and case are ignored.
     pub spelled: &'static str,
-    /// A shorter spelling.
+    /// Short spelling.
     pub short: &'static str,
-    /// What it takes.
+    /// Description of the allowed values.
     pub allowed: &'static str,
 }
 
-/// Every argument; the documentation is tested against this table.
+/// All supported arguments. A test compares the documentation with this table.
 pub const ARGUMENTS: &[JobArgument] = &[
     JobArgument {
         name: JobArgumentName::Ownership,
@@ -62,7 +62,7 @@ pub const ARGUMENTS: &[JobArgument] = &[
 ];
 
 impl JobArgumentName {
-    /// Returns how the argument is spelled.
+    /// Returns the canonical spelling of the argument.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -73,7 +73,7 @@ impl JobArgumentName {
         }
     }
 
-    /// Makes the error of a value that the argument cannot have.
+    /// Returns the error for a value that the argument does not allow.
     #[must_use]
     pub fn refused(self, value: &str, problem: impl Into<String>) -> RequestFormatError {
         RequestFormatError::ArgumentValue {
@@ -84,18 +84,18 @@ impl JobArgumentName {
     }
 }
 
-/// The arguments of a job.
+/// Arguments of a job, by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct JobArguments(BTreeMap<JobArgumentName, String>);
 
 impl JobArguments {
-    /// Returns an argument's value.
+    /// Returns the value of an argument.
     #[must_use]
     pub fn get(&self, name: JobArgumentName) -> Option<&str> {
         self.0.get(&name).map(String::as_str)
     }
 
-    /// Reads what a job was given; `field` is where.
+    /// Parses the user arguments of a job. `field` is their JSON path, which errors name.
     pub fn parse(value: Option<&Value>, field: &str) -> Result<Self, RequestFormatError> {
         let mut arguments = Self::default();
         let given = match value {
@@ -130,24 +130,24 @@ impl JobArguments {
     }
 }
 
-/// Spells a name without what makes no difference: `PROPAGATE_DELETES` is `propagateDeletes` is `propagate-deletes`.
+/// Removes hyphens, underscores and case from a name: `PROPAGATE_DELETES` and `propagateDeletes` become equal.
 pub(super) fn plain_name(name: &str) -> String {
     let letters = name.chars().filter(|letter| !matches!(letter, '-' | '_'));
     letters.flat_map(char::to_lowercase).collect()
 }
 
-/// What is compared of two objects before they are called equal.
+/// Which attributes are compared before two objects count as equal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum AttributeDepth {
-    /// What a HEAD shows, and tags where it hints at a difference.
+    /// The attributes in the HEAD responses, and tags if these indicate a possible difference.
     #[default]
     AsNeeded,
-    /// What a HEAD does not show as well, read on both sides.
+    /// Also the attributes that a HEAD response does not contain, read on both sides.
     Always,
 }
 
 impl AttributeDepth {
-    /// Reads the value of the argument.
+    /// Parses the value of the argument.
     pub fn parse(value: &str) -> Result<Self, RequestFormatError> {
         match value {
             "as-needed" => Ok(Self::AsNeeded),
@@ -156,7 +156,7 @@ impl AttributeDepth {
         }
     }
 
-    /// Returns the aspects that are read for every key, whatever its HEAD says.
+    /// Returns the attributes that are read for every key, whatever its HEAD response contains.
     #[must_use]
     pub fn attributes(self) -> AttributeSet {
         match self {

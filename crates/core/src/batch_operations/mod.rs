@@ -1,7 +1,7 @@
-//! What drives a final sync: invocations of S3 Batch Operations and batches of a Step Functions Distributed Map.
+//! Requests and responses of a final sync: S3 Batch Operations invocations and Distributed Map batches.
 //!
-//! A task, or an item, says which key to look at, as an event does; it is reconciled like any other hint. What differs
-//! is how it is asked and how it is answered: every task exactly once, with a code and a text for an operator.
+//! A task or an item names a key, as an event does, and the key is reconciled in the same way. Only the protocol
+//! differs: every task has exactly one result, with a code and a text for the operator.
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/batch-ops-invoke-lambda.html>
 //! <https://docs.aws.amazon.com/step-functions/latest/dg/state-map-distributed.html>
@@ -23,70 +23,70 @@ pub use summary::{FinalSyncSummary, MAX_FAILURES_SHOWN, PartialSummary, ResultLi
 
 use crate::names::NameError;
 
-/// Why a request, a task or an item cannot be taken for what it should be.
+/// Error in the format of a request, a task or an item.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RequestFormatError {
-    /// It is JSON of some other kind.
+    /// The payload is none of the supported requests.
     #[error(
-        "the payload is no batch: expected an invocation of S3 Batch Operations (`tasks`), a batch of a Distributed Map \
-         (`Items`) or one of its items (`Bucket` and `Key`), found {found}"
+        "the payload is not a batch: expected an invocation of S3 Batch Operations (`tasks`), a batch of a Distributed \
+         Map (`Items`) or one of its items (`Bucket` and `Key`), found {found}"
     )]
     NotABatch {
-        /// What its outermost level holds.
+        /// Outline of the top-level value.
         found: String,
     },
-    /// A field that must be there is not, or is of another type.
-    #[error("`{field}` is {found}, and must be {expected}")]
+    /// A required field is missing or has another type.
+    #[error("`{field}` is {found}, expected {expected}")]
     Field {
-        /// The path of the field.
+        /// JSON path of the field.
         field: String,
-        /// What it is.
+        /// Description of the value found.
         found: String,
-        /// What it must be.
+        /// Description of the value expected.
         expected: &'static str,
     },
-    /// The request is of a version that may mean something else.
-    #[error("`invocationSchemaVersion` is `{version}`, which is not supported: allowed are 1.0 and 2.0")]
+    /// The schema version of the invocation is not supported.
+    #[error("`invocationSchemaVersion` is `{version}`, expected 1.0 or 2.0")]
     SchemaVersion {
-        /// The version found.
+        /// Version found.
         version: String,
     },
-    /// A bucket or key is not one.
+    /// A bucket name or key is not valid.
     #[error("`{field}`: {error}")]
     Name {
-        /// The path of the field.
+        /// JSON path of the field.
         field: String,
-        /// What is the matter with it.
+        /// Problem with the name.
         error: NameError,
     },
-    /// A user argument that nobody knows.
-    #[error("user argument `{name}` is not known: allowed are {allowed}")]
+    /// A user argument is not supported.
+    #[error("user argument `{name}` is not supported: allowed are {allowed}")]
     UnknownArgument {
-        /// Its name as it came.
+        /// Name of the argument, as found.
         name: String,
-        /// The names there are.
+        /// Supported names.
         allowed: String,
     },
-    /// A user argument was given twice, in two spellings.
+    /// A user argument is given twice, in two spellings.
     #[error("user argument `{name}` is given more than once")]
     RepeatedArgument {
-        /// Its name.
+        /// Name of the argument.
         name: &'static str,
     },
-    /// A user argument has a value that it cannot have.
+    /// A user argument has a value that is not allowed.
     #[error("user argument `{name}` is `{value}`: {problem}")]
     ArgumentValue {
-        /// Its name.
+        /// Name of the argument.
         name: &'static str,
-        /// Its value, shortened.
+        /// Value found, shortened.
         value: String,
-        /// What is the matter with it, with what is allowed.
+        /// Problem with the value, and the allowed values.
         problem: String,
     },
 }
 
 impl RequestFormatError {
-    /// Returns the name used in logs and answers.
+    /// Returns the name of the error in logs and responses.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -101,15 +101,15 @@ impl RequestFormatError {
     }
 }
 
-/// Shortens a text to `limit` characters by leaving out its middle: both ends of a key tell the most.
+/// Shortens a text to `limit` characters by removing its middle: both ends of a key identify it best.
 fn shortened(text: &str, limit: usize) -> String {
     let length = text.chars().count();
     if length <= limit {
         return text.to_owned();
     }
-    let kept = limit.saturating_sub(1);
-    let tail = kept / 2;
-    let head = text.chars().take(kept - tail);
+    let remaining = limit.saturating_sub(1);
+    let tail = remaining / 2;
+    let head = text.chars().take(remaining - tail);
     head.chain(['…']).chain(text.chars().skip(length - tail)).collect()
 }
 

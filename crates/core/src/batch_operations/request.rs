@@ -1,4 +1,4 @@
-//! The requests, told apart by their fields.
+//! Parsing of requests, which are distinguished by their fields.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -7,97 +7,97 @@ use super::arguments::plain_name;
 use super::{FinishedItems, ItemAttempts, JobArguments, RequestFormatError, shortened};
 use crate::names::{BucketName, NameError, ObjectKey};
 
-/// What one invocation asks for.
+/// Request of one invocation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FinalSyncRequest {
-    /// Tasks of a job of S3 Batch Operations.
+    /// Tasks of an S3 Batch Operations job.
     Job(JobInvocation),
-    /// Items of a Distributed Map, together or one by itself.
+    /// Items of a Distributed Map, as a batch or a single item.
     Map(MapBatch),
-    /// The beginning of a run of the state machine: its input is looked at before anything is copied.
+    /// Start of an execution of the state machine: its input is checked before anything is copied.
     Begin(RunStart),
-    /// Items whose invocation failed as a whole: they are put on record.
+    /// Items whose invocation failed as a whole: their results are recorded.
     Lost(LostItems),
-    /// The end of a run: its results are added up.
+    /// End of an execution: its results are summarized.
     Conclude(RunEnd),
 }
 
-/// An invocation by S3 Batch Operations.
+/// Invocation by S3 Batch Operations.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobInvocation {
-    /// The version of the request's form, which the answer repeats.
+    /// Version of the request schema, which the response repeats.
     pub schema_version: String,
-    /// The invocation's id, which the answer repeats.
+    /// Invocation ID, which the response repeats.
     pub invocation_id: String,
-    /// The job's id.
+    /// Job ID.
     pub job_id: Option<String>,
-    /// What the job asks for by itself; an error here is the answer to each of its tasks.
+    /// User arguments of the job. An error is the result of each task.
     pub arguments: Result<JobArguments, RequestFormatError>,
-    /// How often the tasks were run, this time included. Only a local job says so; S3 repeats a task as if it were new.
+    /// Number of runs of the tasks, including this one. Only a local job sends it: S3 does not count repeated tasks.
     pub attempt: u32,
-    /// The tasks.
+    /// Tasks of the invocation.
     pub tasks: Vec<JobTask>,
 }
 
-/// One task of a job.
+/// Task of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobTask {
-    /// The id that the answer names.
+    /// Task ID, which the response repeats.
     pub id: String,
-    /// What it is about.
+    /// Bucket and key of the task.
     pub target: Result<TaskTarget, RequestFormatError>,
 }
 
 /// Items of a Distributed Map.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MapBatch {
-    /// The items.
+    /// Items of the batch.
     pub items: Vec<MapItem>,
-    /// What the run asks for by itself; an error here is the answer to each of the items.
+    /// User arguments of the execution. An error is the result of each item.
     pub arguments: Result<JobArguments, RequestFormatError>,
-    /// The run that the items are of; without one, results are in the answer and nowhere else.
+    /// Execution that the items belong to. Without one, results are only in the response.
     pub run: Option<RunName>,
-    /// How often the state machine has retried this invocation, each time because the function failed as a whole.
+    /// Number of retries by the state machine after the function failed as a whole.
     pub retries: u32,
-    /// What earlier runs of the batch ended.
+    /// Items that earlier runs of the batch finished.
     pub ended: FinishedItems,
-    /// What the batch was given for all of its items, as it came.
+    /// `BatchInput` of the batch, unchanged.
     pub input: Value,
 }
 
-/// One item of a Distributed Map.
+/// Item of a Distributed Map.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MapItem {
-    /// The item as it came, for another run.
+    /// The item as received, for the payload of the next run.
     pub value: Value,
-    /// The row of the manifest that it was made of, as it came.
+    /// Row of the manifest that the item contains, as received.
     pub row: Value,
-    /// How often it was run before.
+    /// Run counters of the item.
     pub runs: ItemAttempts,
-    /// What it is about.
+    /// Bucket and key of the item.
     pub target: Result<TaskTarget, RequestFormatError>,
 }
 
-/// What a task or an item is about.
+/// Bucket and key of a task or an item.
 ///
-/// A version that the row names is not read: the row stands for its key, whose current object is copied. A manifest
-/// that is older than the last write of a key names a version that is no longer current.
+/// The version ID of a row is ignored: the key's current object is copied. If the key was written after the manifest
+/// was made, the row names a version that is no longer current.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskTarget {
-    /// The bucket.
+    /// Source bucket.
     pub bucket: BucketName,
-    /// The key; two where its encoding can be read in two ways.
+    /// Key of the row. Two keys if the encoding is ambiguous.
     pub keys: Vec<ObjectKey>,
 }
 
-/// Names a run of the state machine; part of the names of the run's objects.
+/// Name of an execution of the state machine, which is part of the names of its objects in the state bucket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct RunName(String);
 
 impl RunName {
-    /// Takes the name of an execution, which Step Functions allows 80 characters; no slash, so that no run writes into
-    /// another one's folder.
+    /// Validates the name of an execution, which has up to 80 characters in Step Functions. Slashes are not allowed, so
+    /// that no execution writes into the folder of another.
     pub fn new(name: &str) -> Result<Self, NameError> {
         let allowed = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
         let dots = name.chars().all(|letter| letter == '.');
@@ -111,64 +111,64 @@ impl RunName {
         Ok(Self(name.to_owned()))
     }
 
-    /// Returns the text.
+    /// Returns the name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Returns the prefix of everything that the run writes into the state bucket.
+    /// Returns the prefix of all objects that the execution writes to the state bucket.
     #[must_use]
     pub fn folder(&self) -> String {
         format!("final-sync/{}", self.0)
     }
 }
 
-/// A run as its items carry it along.
+/// Execution of the state machine, as its items carry it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FinalSyncRun {
-    /// Its name.
+    /// Name of the execution.
     pub name: RunName,
-    /// What it asks for by itself.
+    /// User arguments of the execution.
     pub arguments: JobArguments,
 }
 
-/// The beginning of a run.
+/// Request at the start of an execution.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunStart {
-    /// The run.
+    /// Execution that starts.
     pub run: FinalSyncRun,
-    /// The arguments as they came, to be carried along.
+    /// User arguments as received, for the items.
     pub arguments: Value,
-    /// The manifest's key in the state bucket.
+    /// Key of the manifest in the state bucket.
     pub manifest_key: ObjectKey,
 }
 
 /// Items whose invocation failed as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LostItems {
-    /// The items.
+    /// Items of the failed invocation.
     pub batch: MapBatch,
-    /// What the state machine says of the failure.
+    /// Error that the state machine reports.
     pub error: String,
 }
 
-/// The end of a run.
+/// Request at the end of an execution.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunEnd {
-    /// The run.
+    /// Execution that ends.
     pub run: RunName,
-    /// The manifest's key.
+    /// Key of the manifest.
     pub manifest_key: String,
-    /// Why the run was stopped, where it was.
+    /// Reason why the execution was stopped, if it was.
     pub stopped: Option<String>,
-    /// Whether an earlier invocation began the summary, and this one resumes it.
+    /// Whether this invocation resumes the summary of an earlier one.
     pub resume: bool,
 }
 
-/// Reads a request.
+/// Parses a request.
 ///
-/// Fails as a whole only where no task could be answered: what cannot be read of a task or an item is its own result.
+/// Fails only if no task can have a result. An unreadable task or item has its error as its own result.
 pub fn parse_request(payload: &Value) -> Result<FinalSyncRequest, RequestFormatError> {
     if let Some(command) = payload.get("finalSync") {
         return parse_command(command, payload);
@@ -254,7 +254,7 @@ fn parse_job(payload: &Value) -> Result<JobInvocation, RequestFormatError> {
     })
 }
 
-/// Reads a task. Without its id nobody can answer it, nor the invocation as a whole.
+/// Parses a task. Fails without a task ID: the response must name it.
 fn parse_task(task: &Value, index: usize) -> Result<JobTask, RequestFormatError> {
     let field = |name: &str| format!("tasks[{index}].{name}");
     let id = text(task, "taskId", &field("taskId"))?;
@@ -272,7 +272,7 @@ fn parse_task(task: &Value, index: usize) -> Result<JobTask, RequestFormatError>
     })
 }
 
-/// Version 2.0 names the bucket, version 1.0 gives its ARN.
+/// Returns the bucket of a task. Schema 2.0 contains its name, schema 1.0 its ARN.
 fn task_bucket(task: &Value, field: &impl Fn(&str) -> String) -> Result<BucketName, RequestFormatError> {
     if let Some(Value::String(name)) = task.get("s3Bucket") {
         return BucketName::new(name.as_str()).map_err(name_error(&field("s3Bucket")));
@@ -285,14 +285,14 @@ fn task_bucket(task: &Value, field: &impl Fn(&str) -> String) -> Result<BucketNa
     };
     let mut parts = arn.splitn(6, ':');
     let is_bucket = parts.next() == Some("arn") && parts.next().is_some() && parts.next() == Some("s3");
-    // Region and account are empty in the ARN of a bucket, though AWS's own example has them.
+    // Region and account are empty in the ARN of a bucket, but AWS's example contains them.
     let name = parts.nth(2).filter(|_| is_bucket);
     let name =
         name.ok_or_else(|| unexpected(&field("s3BucketArn"), found, "the ARN of a bucket, arn:aws:s3:::name"))?;
     BucketName::new(name).map_err(name_error(&field("s3BucketArn")))
 }
 
-/// Decodes a key of a manifest. A `+` may stand for a space, as in a form, or for itself: both keys are looked at.
+/// Decodes a key of a manifest. A `+` is either an encoded space or a literal `+`: both keys are returned.
 fn keys_of(encoded: &str) -> Result<Vec<ObjectKey>, NameError> {
     let mut keys = vec![ObjectKey::from_notification(encoded)?];
     if encoded.contains('+') {
@@ -301,7 +301,7 @@ fn keys_of(encoded: &str) -> Result<Vec<ObjectKey>, NameError> {
     Ok(keys)
 }
 
-/// Whether a payload is an item of a map by itself, as a map without batches hands them out.
+/// Returns whether a payload is a single item, as a map without batches sends it.
 fn is_item(payload: &Value) -> bool {
     payload.get("row").is_some() || column(payload, "key").is_some()
 }
@@ -321,7 +321,7 @@ fn parse_map(payload: &Value) -> Result<MapBatch, RequestFormatError> {
     if let Some(input) = input.filter(|input| !input.is_object()) {
         return Err(unexpected("BatchInput", Some(input), "an object"));
     }
-    // A map without batches can only hand the run along in each item.
+    // A map without batches can carry the run only in each item.
     let run = input.and_then(|input| input.get("run")).or_else(|| first.get("run"));
     let given = |name: &str| {
         let of_batch = input.and_then(|input| input.get(name));
@@ -356,23 +356,23 @@ fn parse_item(item: &Value, index: usize) -> MapItem {
     }
 }
 
-/// A column of a row by its plain name: a header row may spell it `Bucket`, `bucket` or `version_id`.
+/// Returns a column by its plain name: a header row may spell it `Bucket`, `bucket` or `version_id`.
 fn column<'a>(row: &'a Value, name: &str) -> Option<&'a Value> {
-    // The first column of a file with a byte order mark is named after it.
+    // In a file with a byte order mark the name of the first column begins with it.
     let is_it = |column: &str| plain_name(column.trim_start_matches('\u{FEFF}').trim()) == name;
     let fields = row.as_object()?;
     fields.iter().find(|(column, _)| is_it(column)).map(|(_, value)| value)
 }
 
-/// Reads a column, without what editors leave around it: a byte order mark before the first, a carriage return behind the
-/// last. Neither is in a name of a bucket, nor in a key that is URL-encoded.
+/// Returns the text of a column, without a byte order mark before it or a carriage return after it, which editors add.
+/// Neither occurs in a bucket name or in a URL-encoded key.
 fn row_text<'a>(row: &'a Value, name: &str, field: &str) -> Result<&'a str, RequestFormatError> {
     let found = column(row, name);
     let text = found
         .and_then(Value::as_str)
         .map(trimmed)
         .filter(|text| !text.is_empty());
-    text.ok_or_else(|| unexpected(field, found, "a text that is not empty"))
+    text.ok_or_else(|| unexpected(field, found, "a non-empty string"))
 }
 
 fn trimmed(text: &str) -> &str {
@@ -387,17 +387,17 @@ fn run_name(value: &Value, name: &str) -> Result<RunName, RequestFormatError> {
 fn text<'a>(value: &'a Value, name: &str, field: &str) -> Result<&'a str, RequestFormatError> {
     let found = value.get(name);
     let text = found.and_then(Value::as_str).filter(|text| !text.is_empty());
-    text.ok_or_else(|| unexpected(field, found, "a text that is not empty"))
+    text.ok_or_else(|| unexpected(field, found, "a non-empty string"))
 }
 
-/// Reads a whole number; 0 where there is none.
+/// Returns an integer field, 0 if it is missing.
 fn number(found: Option<&Value>, field: &str) -> Result<u32, RequestFormatError> {
     match found {
         None | Some(Value::Null) => Ok(0),
         Some(found) => found
             .as_u64()
             .and_then(|number| u32::try_from(number).ok())
-            .ok_or_else(|| unexpected(field, Some(found), "a whole number")),
+            .ok_or_else(|| unexpected(field, Some(found), "a non-negative integer")),
     }
 }
 
@@ -406,7 +406,7 @@ fn name_error(field: &str) -> impl FnOnce(NameError) -> RequestFormatError {
     move |error| RequestFormatError::Name { field, error }
 }
 
-/// Makes the error of a field that is not what it must be.
+/// Returns the error for a field of an unexpected type or value.
 pub(super) fn unexpected(field: &str, found: Option<&Value>, expected: &'static str) -> RequestFormatError {
     RequestFormatError::Field {
         field: field.to_owned(),
@@ -415,7 +415,7 @@ pub(super) fn unexpected(field: &str, found: Option<&Value>, expected: &'static 
     }
 }
 
-/// Names what a value holds, its contents only where they are short.
+/// Describes a JSON value for an error. Long contents are shortened or omitted.
 fn outline(value: &Value) -> String {
     match value {
         Value::Object(fields) if fields.is_empty() => "an empty object".to_owned(),

@@ -1,4 +1,4 @@
-//! The answer to each task: a code, and what an operator can act on.
+//! Results of tasks and items: a code, and a text that an operator can act on.
 
 use std::time::Duration;
 
@@ -11,31 +11,31 @@ use crate::failure::{Failure, FailureKind};
 use crate::names::{BucketName, ObjectKey, VersionId};
 use crate::outcome::{DeferralReason, Outcome, ReconcileReport, SkipReason};
 
-/// The longest result text that S3 Batch Operations takes, in characters.
+/// Maximum length of a result text that S3 Batch Operations accepts, in characters.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/batch-ops-invoke-lambda.html>
 pub const LONGEST_RESULT: usize = 1_024;
 
-/// What becomes of a task, from best to worst.
+/// Result code of a task, from best to worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum ResultCode {
-    /// It is done, or durably on its way.
+    /// The task is done, or its rest is durably queued.
     Succeeded,
-    /// It is run again.
+    /// The task is run again.
     TemporaryFailure,
-    /// It is reported as failed.
+    /// The task is reported as failed.
     PermanentFailure,
 }
 
 impl ResultCode {
-    /// Reads S3's word.
+    /// Parses a result code of S3 Batch Operations.
     #[must_use]
-    pub fn parse(word: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         let all = [Self::Succeeded, Self::TemporaryFailure, Self::PermanentFailure];
-        all.into_iter().find(|code| code.as_str() == word)
+        all.into_iter().find(|code| code.as_str() == text)
     }
 
-    /// Returns S3's word.
+    /// Returns the result code as S3 Batch Operations names it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -46,22 +46,22 @@ impl ResultCode {
     }
 }
 
-/// The result of a task or an item.
+/// Result of a task or an item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskResult {
-    /// What becomes of it.
+    /// Result code.
     pub code: ResultCode,
-    /// How it ended, in one word or two: what a summary counts by.
+    /// Short name of the outcome, by which summaries count.
     pub outcome: String,
-    /// What an operator reads.
+    /// Result text for the operator.
     pub text: String,
-    /// How many bytes were copied.
+    /// Number of bytes copied.
     pub bytes_copied: u64,
-    /// Whether anything was achieved on the way.
+    /// Whether the run made progress, such as a copied part.
     pub progress: bool,
-    /// Whether it was begun before the invocation's time was up.
+    /// Whether the task was started before the invocation ran out of time.
     pub reached: bool,
-    /// How long it must not be run again, where it is run again.
+    /// Minimum wait before the next run, if there is one.
     pub delay: Duration,
 }
 
@@ -78,49 +78,49 @@ impl TaskResult {
         }
     }
 
-    /// The result of a task that cannot be read, or whose job cannot.
+    /// Returns the result of a task that is not readable, or whose job's arguments are not.
     #[must_use]
     pub fn unreadable(error: &RequestFormatError) -> Self {
-        let text = format!("not done: {error}; next: mend the manifest or the job's arguments, then run it again");
+        let text = format!("not done: {error}; next: fix the manifest or the job's arguments, then run the task again");
         Self::new(ResultCode::PermanentFailure, format!("failed:{}", error.code()), text)
     }
 
-    /// The result of a task of another bucket than the one that is copied.
+    /// Returns the result of a task whose bucket is not the source bucket.
     #[must_use]
     pub fn foreign(bucket: &BucketName, source_bucket: &BucketName) -> Self {
         let text = format!(
-            "refused: the task is of bucket {bucket}, and this function copies {source_bucket} only; next: take the \
-             row out of the manifest, or give it to the function of its bucket"
+            "refused: the task is of bucket {bucket}, and this function copies {source_bucket} only; next: remove the \
+             row from the manifest, or run it with the function of its bucket"
         );
         Self::new(ResultCode::PermanentFailure, "failed:ForeignBucket", text)
     }
 
-    /// The result of a failure.
+    /// Returns the result of a failure.
     #[must_use]
     pub fn failed(failure: &Failure) -> Self {
         let (code, next) = match failure.kind {
             FailureKind::Retry => (
                 ResultCode::TemporaryFailure,
-                "nothing; it is run again, and time may heal it",
+                "nothing; the task is run again, and the failure may be transient",
             ),
-            FailureKind::Deferred => (ResultCode::TemporaryFailure, "nothing; it is run again"),
+            FailureKind::Deferred => (ResultCode::TemporaryFailure, "nothing; the task is run again"),
             FailureKind::Permanent => (
                 ResultCode::PermanentFailure,
-                "mend what is named, then run the task again",
+                "fix the reported problem, then run the task again",
             ),
             FailureKind::Configuration => (
                 ResultCode::PermanentFailure,
-                "stop the job, repair the setting that is named, then run the failed tasks again",
+                "stop the job, fix the reported setting, then run the failed tasks again",
             ),
             FailureKind::Bug => (
                 ResultCode::PermanentFailure,
-                "report this as a defect of s3ferry, with the function's log of this time",
+                "report this as a bug of s3ferry, with the function's log of this time",
             ),
         };
         let kind = failure.kind;
         let what = shortened(&failure.code, 100);
         let action = shortened(&failure.action, 100);
-        // A key has 1,024 bytes at most; both of its ends stay readable, and so does what to do.
+        // A key has up to 1,024 bytes. Both of its ends stay readable, and so does the next step.
         let resource = shortened(&failure.resource, 350);
         let rest = [kind.as_str(), &what, &action, &resource, next];
         let used: usize = rest.iter().map(|part| part.chars().count()).sum::<usize>() + 40;
@@ -132,17 +132,20 @@ impl TaskResult {
         }
     }
 
-    /// The result of a task that is not done yet.
+    /// Returns the result of a task that is not done yet.
     #[must_use]
     pub fn unfinished(reason: DeferralReason) -> Self {
-        let text = format!("not done yet ({}); next: nothing, it is run again", reason.as_str());
+        let text = format!(
+            "not done yet ({}); next: nothing, the task is run again",
+            reason.as_str()
+        );
         Self {
             delay: reason.delay(),
             ..Self::new(ResultCode::TemporaryFailure, "unfinished", text)
         }
     }
 
-    /// The result of a further row of a key: the rows share one reconcile, whose bytes count once.
+    /// Returns the result of a further row of the same key. The rows have one reconcile, whose bytes count once.
     #[must_use]
     pub fn counted_elsewhere(self) -> Self {
         if self.bytes_copied == 0 {
@@ -155,7 +158,7 @@ impl TaskResult {
         }
     }
 
-    /// The result of an item that was run as often as items are, and is not done.
+    /// Returns the result of an item that is not done and has reached the limit of runs.
     #[must_use]
     pub fn exhausted(&self, attempts: u32) -> Self {
         let outcome = if self.outcome.starts_with("failed:") {
@@ -167,14 +170,14 @@ impl TaskResult {
         Self::new(ResultCode::PermanentFailure, outcome, text)
     }
 
-    /// The result of an item whose invocation failed as a whole.
+    /// Returns the result of an item whose invocation failed as a whole.
     #[must_use]
     pub fn lost_item(error: &str) -> Self {
         let text = format!("not done: the function failed on the whole batch: {error}; next: see the function's log");
         Self::new(ResultCode::PermanentFailure, "failed:FunctionFailed", text)
     }
 
-    /// Returns the text as S3 takes it: at most [`LONGEST_RESULT`] characters, none of them a control character.
+    /// Returns the text as S3 accepts it: at most [`LONGEST_RESULT`] characters, without control characters.
     #[must_use]
     pub fn result_string(&self) -> String {
         let printable = |letter: char| if letter.is_control() { ' ' } else { letter };
@@ -182,9 +185,9 @@ impl TaskResult {
     }
 }
 
-/// Says how a reconcile ended; `acknowledged` is whether everything it has to do is durable: done, or handed over.
+/// Returns the result of a reconcile. `acknowledged` is whether its work is durable: done or requeued.
 ///
-/// The one place where outcomes become results.
+/// This is the only function that maps outcomes to results.
 #[must_use]
 pub fn conclude(report: &ReconcileReport, acknowledged: bool) -> TaskResult {
     let mut result = match &report.outcome {
@@ -200,7 +203,7 @@ pub fn conclude(report: &ReconcileReport, acknowledged: bool) -> TaskResult {
         Outcome::Deleted => TaskResult::new(
             ResultCode::Succeeded,
             "deleted",
-            "deleted at the destination: it is gone at the source",
+            "deleted at the destination: the source object is deleted",
         ),
         Outcome::Skipped(reason) => TaskResult::new(
             ResultCode::Succeeded,
@@ -211,7 +214,7 @@ pub fn conclude(report: &ReconcileReport, acknowledged: bool) -> TaskResult {
             ResultCode::Succeeded,
             "requeued",
             format!(
-                "requeued ({}): the replicator's queue brings the key back",
+                "requeued ({}): the replicator reconciles the key again",
                 reason.as_str()
             ),
         ),
@@ -219,12 +222,15 @@ pub fn conclude(report: &ReconcileReport, acknowledged: bool) -> TaskResult {
         Outcome::Failed(failure) => TaskResult::failed(failure),
     };
     if !report.not_preserved.is_empty() {
-        result.text = format!("{}; not carried over: {}", result.text, names(&report.not_preserved));
+        result.text = format!("{}; not preserved: {}", result.text, names(&report.not_preserved));
     }
     if result.code == ResultCode::Succeeded && !acknowledged {
-        // An earlier write got no answer: until the key is looked at once more, nobody knows that this is its end.
+        // An earlier write has no response. Its outcome is known only after the key is read once more.
         result.code = ResultCode::TemporaryFailure;
-        result.text = format!("{}; an earlier write may still land, so it is run again", result.text);
+        result.text = format!(
+            "{}; an earlier write may still land, so the task is run again",
+            result.text
+        );
     }
     if report.outcome_unknown {
         result.delay = result.delay.max(DeferralReason::OutcomeUnknown.delay());
@@ -234,8 +240,8 @@ pub fn conclude(report: &ReconcileReport, acknowledged: bool) -> TaskResult {
     result
 }
 
-/// Finds out how a task ended from the text of its result, where a job's report has nothing else; `None` where the text is
-/// not one of these.
+/// Returns the outcome of a task from its result text, for reports of a job, which contain nothing else. Returns `None`
+/// for a text of another program.
 #[must_use]
 pub fn outcome_of_text(text: &str) -> Option<String> {
     let begins = |beginning: &str| text.starts_with(beginning);
@@ -282,7 +288,7 @@ pub fn outcome_of_text(text: &str) -> Option<String> {
     word_behind("failed (").map(|code| format!("failed:{code}"))
 }
 
-/// How a result names a copy that was made again only because nothing stored can be compared.
+/// Text in the result of a copy that was needed only because nothing that both sides store is comparable.
 const NOT_COMPARABLE: &str = "; it was there, but nothing that both sides store can be compared";
 
 fn copied(version_id: Option<&VersionId>, size_bytes: u64, not_comparable: bool) -> TaskResult {
@@ -303,19 +309,19 @@ fn meaning(reason: SkipReason) -> &'static str {
     match reason {
         SkipReason::AlreadyIdentical => "both sides hold equal objects",
         SkipReason::BothAbsent => {
-            "the key is on neither side: deleted since the manifest was made, or not spelled as the manifest must \
-             (URL-encoded)"
+            "the key does not exist on either side: deleted since the manifest was made, or not URL-encoded in the \
+              manifest"
         }
         SkipReason::DeletesNotPropagated => {
-            "it is gone at the source, and what the destination holds stays, for deletes are not propagated"
+            "the source object is deleted, and the destination object stays because deletes are not propagated"
         }
-        SkipReason::OutOfScope => "the key does not begin with the prefix that is copied",
+        SkipReason::OutOfScope => "the key does not begin with the configured prefix",
         SkipReason::DestinationNewer => {
-            "conflict: somebody else's object at the destination is as new or newer, so it stays"
+            "conflict: an external write at the destination is as new as the source object or newer, so it stays"
         }
-        SkipReason::SourceIsReplica => "the source's object was itself copied from the other side",
+        SkipReason::SourceIsReplica => "the source object is itself a copy from the destination",
         SkipReason::ExternalWrite => {
-            "it is gone at the source, and what the destination holds was written by somebody else, so it stays"
+            "the source object is deleted, and the destination object is an external write, so it stays"
         }
     }
 }
@@ -325,9 +331,9 @@ fn names(attributes: &AttributeSet) -> String {
     names.join(", ")
 }
 
-/// Makes one result of those of a task's keys: the worst code, and what was said of each key.
+/// Merges the results of a task's keys: the worst code, and the text of each key.
 ///
-/// `None` where there are none.
+/// Returns `None` if there are no results.
 #[must_use]
 pub fn merge(results: &[(&ObjectKey, TaskResult)]) -> Option<TaskResult> {
     let rank = |result: &TaskResult| (result.code, !result.outcome.starts_with("skipped:"));
@@ -335,14 +341,14 @@ pub fn merge(results: &[(&ObjectKey, TaskResult)]) -> Option<TaskResult> {
     if results.len() == 1 {
         return Some(main.clone());
     }
-    let share = LONGEST_RESULT / results.len() - 4;
-    let said = |(key, result): &(&ObjectKey, TaskResult)| {
-        let key = shortened(key.as_str(), share / 3);
-        let text = shortened(&result.text, share - share / 3 - 4);
+    let limit = LONGEST_RESULT / results.len() - 4;
+    let quoted = |(key, result): &(&ObjectKey, TaskResult)| {
+        let key = shortened(key.as_str(), limit / 3);
+        let text = shortened(&result.text, limit - limit / 3 - 4);
         format!("\"{key}\": {text}")
     };
     Some(TaskResult {
-        text: results.iter().map(said).collect::<Vec<_>>().join(" | "),
+        text: results.iter().map(quoted).collect::<Vec<_>>().join(" | "),
         bytes_copied: results.iter().map(|(_, result)| result.bytes_copied).sum(),
         progress: results.iter().any(|(_, result)| result.progress),
         reached: results.iter().any(|(_, result)| result.reached),
@@ -351,7 +357,7 @@ pub fn merge(results: &[(&ObjectKey, TaskResult)]) -> Option<TaskResult> {
     })
 }
 
-/// The answer to an invocation by S3 Batch Operations.
+/// Response to an invocation by S3 Batch Operations.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct JobInvocationResponse {
@@ -370,9 +376,9 @@ struct TaskAnswer {
 }
 
 impl JobInvocationResponse {
-    /// Makes the answer of the results of the tasks, in their order.
+    /// Builds the response from the results of the tasks, in their order.
     ///
-    /// A task that the answer left out would be a permanent failure; none is left out.
+    /// Every task has a result. S3 treats an omitted task as a permanent failure.
     #[must_use]
     pub fn new<'a>(
         schema_version: &str,

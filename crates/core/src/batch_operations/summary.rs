@@ -1,4 +1,4 @@
-//! What a run of the state machine leaves behind: a line for each item, and their sum.
+//! Results of an execution of the state machine: a line for each item, and the summary.
 
 use std::collections::BTreeMap;
 
@@ -7,27 +7,27 @@ use serde_json::Value;
 
 use super::{RunEnd, TaskResult};
 
-/// How many failed items a summary shows; all of them are among the results.
+/// Maximum number of failed items in a summary. The results contain all of them.
 pub const MAX_FAILURES_SHOWN: usize = 100;
 
-/// One item's result, as it is kept.
+/// Stored result of one item.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResultLine {
-    /// The row of the manifest.
+    /// Row of the manifest.
     pub row: Value,
-    /// What became of it, as a job of S3 Batch Operations would say.
+    /// Result code, as S3 Batch Operations names it.
     pub code: String,
-    /// How it ended.
+    /// Short name of the outcome.
     pub outcome: String,
-    /// What an operator reads.
+    /// Result text for the operator.
     pub detail: String,
-    /// How many bytes were copied.
+    /// Number of bytes copied.
     #[serde(default)]
     pub bytes_copied: u64,
 }
 
 impl ResultLine {
-    /// Makes the line of an item.
+    /// Returns the line for an item.
     #[must_use]
     pub fn new(row: &Value, result: &TaskResult) -> Self {
         Self {
@@ -39,51 +39,51 @@ impl ResultLine {
         }
     }
 
-    /// Tells whether the item is done.
+    /// Returns whether the item is done.
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.code == "Succeeded"
     }
 }
 
-/// The sum of a run's results.
+/// Summary of the results of an execution.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FinalSyncSummary {
-    /// The run.
+    /// Name of the execution.
     pub execution: String,
-    /// The manifest's key.
+    /// Key of the manifest.
     pub manifest_key: String,
-    /// Why the run was stopped, where it was.
+    /// Reason why the execution was stopped, if it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stopped: Option<String>,
-    /// How many items have a result.
+    /// Number of items with a result.
     pub items: u64,
-    /// How many of them are done.
+    /// Number of items that are done.
     pub succeeded: u64,
-    /// How many of them failed.
+    /// Number of items that failed.
     pub failed: u64,
-    /// How many bytes were copied.
+    /// Number of bytes copied.
     pub bytes_copied: u64,
-    /// How many items ended in which way.
+    /// Number of items by outcome.
     pub outcomes: BTreeMap<String, u64>,
-    /// The first failed items.
+    /// First failed items.
     pub failures: Vec<ResultLine>,
-    /// How many lines of the results could not be read.
+    /// Number of result lines that are not readable.
     pub unreadable_lines: u64,
 }
 
-/// A sum that is not finished, as it is kept between invocations.
+/// Unfinished summary, as it is stored between invocations.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartialSummary {
-    /// The last object of results that is in the sum; they are added in the order of their names.
+    /// Last result object in the summary. Result objects are added in the order of their names.
     pub after: Option<String>,
-    /// The sum.
+    /// Summary so far.
     pub summary: FinalSyncSummary,
 }
 
 impl PartialSummary {
-    /// Begins the sum of a run.
+    /// Returns the empty summary of an execution.
     #[must_use]
     pub fn new(end: &RunEnd) -> Self {
         Self {
@@ -99,7 +99,7 @@ impl PartialSummary {
 }
 
 impl FinalSyncSummary {
-    /// Adds the lines of one object of results.
+    /// Adds the lines of one result object.
     pub fn add(&mut self, lines: &str) {
         for line in lines.lines().filter(|line| !line.trim().is_empty()) {
             match serde_json::from_str::<ResultLine>(line) {

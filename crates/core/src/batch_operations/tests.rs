@@ -28,7 +28,7 @@ fn invocation(tasks: &Value) -> Value {
     json!({"invocationSchemaVersion": "2.0", "invocationId": "i", "job": {"id": "j"}, "tasks": tasks})
 }
 
-/// What one task with these fields is about, in short.
+/// Returns the target of a task with these fields, or its error, as text.
 fn read_task(fields: &Value) -> String {
     let mut task = json!({"taskId": "t", "s3Key": "a", "s3VersionId": null, "s3Bucket": "example"});
     for (name, value) in fields.as_object().unwrap() {
@@ -51,13 +51,13 @@ fn check_task(fields: &Value, expected: &str) {
 }
 
 #[test]
-fn tasks_of_both_versions_are_read() {
+fn tasks_of_both_schema_versions_are_parsed() {
     check_task(&json!({}), "example a");
     check_task(
         &json!({"s3Bucket": null, "s3BucketArn": "arn:aws:s3:::bucket-one"}),
         "bucket-one a",
     );
-    // The example in AWS's own documentation has a region and an account.
+    // The example in AWS's documentation has a region and an account.
     check_task(
         &json!({"s3Bucket": null, "s3BucketArn": "arn:aws-cn:s3:cn-north-1:0123456788:bucket-one"}),
         "bucket-one a",
@@ -66,7 +66,7 @@ fn tasks_of_both_versions_are_read() {
 }
 
 #[test]
-fn keys_are_decoded_in_every_way_they_can_be_read() {
+fn ambiguous_keys_are_decoded_in_both_ways() {
     check_task(
         &json!({"s3Key": "a%20b%2Bc%2520%C3%BC/%E6%97%A5"}),
         "example a b+c%20ü/日",
@@ -80,10 +80,10 @@ fn keys_are_decoded_in_every_way_they_can_be_read() {
 }
 
 #[test]
-fn what_cannot_be_read_of_a_task_is_its_own_result_and_names_its_field() {
+fn unreadable_task_has_its_own_error_with_the_field() {
     check_task(
         &json!({"s3Key": null}),
-        "FieldMissing: `tasks[0].s3Key` is null, and must be a text",
+        "FieldMissing: `tasks[0].s3Key` is null, expected a non-empty string",
     );
     check_task(&json!({"s3Key": ""}), "`tasks[0].s3Key` is empty");
     check_task(&json!({"s3Key": 7}), "`tasks[0].s3Key` is 7");
@@ -94,7 +94,7 @@ fn what_cannot_be_read_of_a_task_is_its_own_result_and_names_its_field() {
     );
     check_task(
         &json!({"s3Bucket": null, "s3BucketArn": "arn:aws:sqs:::name"}),
-        "`tasks[0].s3BucketArn` is `arn:aws:sqs:::name`, and must be the ARN of a bucket",
+        "`tasks[0].s3BucketArn` is `arn:aws:sqs:::name`, expected the ARN of a bucket",
     );
 }
 
@@ -106,8 +106,8 @@ fn check_refused(payload: &Value, expected: &str) {
 }
 
 #[test]
-fn unanswerable_payload_is_refused() {
-    check_refused(&json!({}), "NotABatch: the payload is no batch");
+fn payload_without_possible_results_is_refused() {
+    check_refused(&json!({}), "NotABatch: the payload is not a batch");
     check_refused(&json!([1]), "found an array");
     check_refused(&json!({"Records": []}), "found an object with Records");
     check_refused(&json!({"tasks": []}), "`invocationSchemaVersion` is missing");
@@ -118,7 +118,7 @@ fn unanswerable_payload_is_refused() {
     let mut payload = invocation(&json!([{"taskId": "a"}, {"s3Key": "b"}]));
     check_refused(&payload, "`tasks[1].taskId` is missing");
     payload["tasks"] = json!({});
-    check_refused(&payload, "`tasks` is an empty object, and must be an array of tasks");
+    check_refused(&payload, "`tasks` is an empty object, expected an array of tasks");
     check_refused(&json!({"Items": 3}), "`Items` is 3");
     check_refused(&json!({"Items": [], "BatchInput": 3}), "`BatchInput` is 3");
     check_refused(&json!({"batch": {"Items": []}, "retries": "x"}), "`retries` is `x`");
@@ -126,7 +126,7 @@ fn unanswerable_payload_is_refused() {
 }
 
 #[test]
-fn job_with_unknown_arguments_has_its_tasks_answered() {
+fn job_with_unsupported_arguments_has_a_result_for_each_task() {
     let refused = |change: fn(&mut Value)| {
         let mut payload = invocation(&json!([{"taskId": "t", "s3Key": "a", "s3Bucket": "example"}]));
         change(&mut payload);
@@ -136,18 +136,16 @@ fn job_with_unknown_arguments_has_its_tasks_answered() {
     };
     assert!(
         refused(|payload| payload["invocationSchemaVersion"] = json!("3.0"))
-            .contains("is `3.0`, which is not supported: allowed are 1.0 and 2.0")
+            .contains("`invocationSchemaVersion` is `3.0`, expected 1.0 or 2.0")
     );
     assert!(
         refused(|payload| payload["job"]["userArguments"] = json!({"speed": "high"})).contains(
-            "user argument `speed` is not known: allowed are ownership, propagate-deletes, storage-class, \
+            "user argument `speed` is not supported: allowed are ownership, propagate-deletes, storage-class, \
              compare-attributes"
         )
     );
-    assert!(
-        refused(|payload| payload["job"]["userArguments"] = json!({"attributes": 1})).contains("is 1, and must be")
-    );
-    assert!(refused(|payload| payload["job"]["userArguments"] = json!("always")).contains("is `always`, and must be"));
+    assert!(refused(|payload| payload["job"]["userArguments"] = json!({"attributes": 1})).contains("is 1, expected"));
+    assert!(refused(|payload| payload["job"]["userArguments"] = json!("always")).contains("is `always`, expected an"));
     assert!(
         refused(|payload| payload["job"]["userArguments"] =
             json!({"attributes": "as-needed", "compare_attributes": "always"}))
@@ -156,7 +154,7 @@ fn job_with_unknown_arguments_has_its_tasks_answered() {
 }
 
 #[test]
-fn arguments_are_known_in_every_spelling() {
+fn arguments_are_accepted_in_every_spelling() {
     for name in ["storage-class", "storageClass", "STORAGE_CLASS", "StorageClass"] {
         let mut payload = invocation(&json!([]));
         payload["job"]["userArguments"] = json!({name: "GLACIER_IR"});
@@ -174,7 +172,7 @@ fn arguments_are_known_in_every_spelling() {
 }
 
 #[test]
-fn compare_attributes_names_the_allowed_values() {
+fn invalid_compare_attributes_error_lists_the_allowed_values() {
     assert_eq!(
         (AttributeDepth::parse("as-needed"), AttributeDepth::parse("always")),
         (Ok(AttributeDepth::AsNeeded), Ok(AttributeDepth::Always))
@@ -191,7 +189,7 @@ fn compare_attributes_names_the_allowed_values() {
 }
 
 #[test]
-fn batch_of_a_map_and_its_item_alone_are_read_alike() {
+fn map_batch_and_single_item_are_parsed_equally() {
     let row = json!({"Bucket": "example", "Key": "a%20b", "VersionId": ""});
     let target = |batch: MapBatch| batch.items[0].target.clone().unwrap();
     let alone = map(&row);
@@ -242,7 +240,7 @@ fn batch_of_a_map_and_its_item_alone_are_read_alike() {
 }
 
 #[test]
-fn columns_are_known_however_the_header_row_spells_them() {
+fn columns_are_found_in_every_spelling_of_the_header_row() {
     for (bucket, key) in [("Bucket", "Key"), ("bucket", "key"), ("\u{FEFF}BUCKET", " Key ")] {
         let batch = map(&json!({"Items": [{bucket: "example", key: "a", "VersionId": "v1", "Size": "5"}]}));
         let target = batch.items[0].target.clone().unwrap();
@@ -265,7 +263,7 @@ fn columns_are_known_however_the_header_row_spells_them() {
 }
 
 #[test]
-fn what_editors_leave_around_a_row_is_no_part_of_it() {
+fn byte_order_mark_and_carriage_return_are_removed_from_rows() {
     let batch = map(&json!({"Items": [
         {"Bucket": "\u{FEFF}example", "Key": "a%20b\r", "VersionId": ""},
         {"Bucket": "example", "Key": "\r"},
@@ -277,7 +275,7 @@ fn what_editors_leave_around_a_row_is_no_part_of_it() {
 }
 
 #[test]
-fn runs_have_names_that_cannot_leave_their_folder() {
+fn run_names_cannot_leave_their_folder() {
     assert_eq!(RunName::new("a-B_1.c").unwrap().folder(), "final-sync/a-B_1.c");
     for name in ["", ".", "..", "a/b", "a b", "ü", &"x".repeat(81)] {
         assert!(RunName::new(name).is_err(), "{name}");
@@ -285,7 +283,7 @@ fn runs_have_names_that_cannot_leave_their_folder() {
 }
 
 #[test]
-fn commands_of_the_state_machine_are_read() {
+fn commands_of_the_state_machine_are_parsed() {
     let begin = json!({"finalSync": "begin", "execution": "e", "input": {"manifestKey": "final-sync/m.csv"}});
     let Ok(FinalSyncRequest::Begin(read)) = parse_request(&begin) else {
         panic!("{begin}")
@@ -297,7 +295,7 @@ fn commands_of_the_state_machine_are_read() {
     );
     check_refused(
         &json!({"finalSync": "begin", "execution": "e", "input": {"manifestKey": "m", "userArguments": {"x": "y"}}}),
-        "user argument `x` is not known",
+        "user argument `x` is not supported",
     );
     check_refused(&json!({"finalSync": "begin", "execution": "a/b", "input": {}}), "run");
     let lost =
@@ -342,7 +340,7 @@ fn failure(kind: FailureKind) -> Failure {
         code: "SomeCode".to_owned(),
         action: "s3:PutObject".to_owned(),
         resource: "arn:aws:s3:::example/key".to_owned(),
-        detail: "what the service said".to_owned(),
+        detail: "the service's message".to_owned(),
     }
 }
 
@@ -375,15 +373,21 @@ fn every_outcome_has_a_code_and_a_text() {
         "copied",
         "an earlier write may still land",
     );
-    check_result(Outcome::Deleted, true, Succeeded, "deleted", "gone at the source");
+    check_result(
+        Outcome::Deleted,
+        true,
+        Succeeded,
+        "deleted",
+        "the source object is deleted",
+    );
     for (reason, text) in [
         (SkipReason::AlreadyIdentical, "equal objects"),
-        (SkipReason::BothAbsent, "on neither side"),
+        (SkipReason::BothAbsent, "does not exist on either side"),
         (SkipReason::DeletesNotPropagated, "deletes are not propagated"),
         (SkipReason::OutOfScope, "prefix"),
         (SkipReason::DestinationNewer, "conflict"),
-        (SkipReason::SourceIsReplica, "from the other side"),
-        (SkipReason::ExternalWrite, "somebody else"),
+        (SkipReason::SourceIsReplica, "itself a copy from the destination"),
+        (SkipReason::ExternalWrite, "is an external write"),
     ] {
         check_result(
             Outcome::Skipped(reason),
@@ -407,20 +411,20 @@ fn every_outcome_has_a_code_and_a_text() {
     );
     check_result(again, true, Succeeded, "requeued", "requeued (deadline)");
     for (kind, code, text) in [
-        (FailureKind::Retry, TemporaryFailure, "time may heal it"),
+        (FailureKind::Retry, TemporaryFailure, "may be transient"),
         (FailureKind::Deferred, TemporaryFailure, "run again"),
-        (FailureKind::Permanent, PermanentFailure, "mend what is named"),
+        (FailureKind::Permanent, PermanentFailure, "fix the reported problem"),
         (FailureKind::Configuration, PermanentFailure, "stop the job"),
-        (FailureKind::Bug, PermanentFailure, "a defect of s3ferry"),
+        (FailureKind::Bug, PermanentFailure, "a bug of s3ferry"),
     ] {
         check_result(Outcome::Failed(failure(kind)), false, code, "failed:SomeCode", text);
-        let text = format!("failed ({kind}) SomeCode: s3:PutObject on arn:aws:s3:::example/key: what the service said");
+        let text = format!("failed ({kind}) SomeCode: s3:PutObject on arn:aws:s3:::example/key: the service's message");
         check_result(Outcome::Failed(failure(kind)), false, code, "failed:SomeCode", &text);
     }
 }
 
 #[test]
-fn copies_of_objects_that_cannot_be_compared_are_counted_separately() {
+fn copies_of_incomparable_objects_are_counted_separately() {
     let copied = Outcome::Copied {
         version_id: None,
         size_bytes: 5,
@@ -439,11 +443,11 @@ fn copies_of_objects_that_cannot_be_compared_are_counted_separately() {
 fn attributes_not_preserved_are_reported() {
     let mut report = report(Outcome::Deleted);
     report.not_preserved = AttributeSet::from([Attribute::Acl, Attribute::Tags]);
-    assert!(conclude(&report, true).text.ends_with("; not carried over: tags, acl"));
+    assert!(conclude(&report, true).text.ends_with("; not preserved: tags, acl"));
 }
 
 #[test]
-fn longest_failure_keeps_its_beginning_and_what_to_do() {
+fn truncated_failure_preserves_its_beginning_and_the_next_step() {
     let result = TaskResult::failed(&Failure {
         resource: format!("arn:aws:s3:::example/{}", "ü".repeat(1_000)),
         detail: "d".repeat(5_000),
@@ -459,7 +463,7 @@ fn longest_failure_keeps_its_beginning_and_what_to_do() {
 }
 
 #[test]
-fn results_of_two_keys_become_the_worse_one_with_both_texts() {
+fn results_of_two_keys_merge_to_the_worse_one_with_both_texts() {
     let key = |key: &str| ObjectKey::from_raw(key).unwrap();
     let (form, literal) = (key("a b"), key("a+b"));
     let absent = conclude(&report(Outcome::Skipped(SkipReason::BothAbsent)), true);
@@ -484,7 +488,7 @@ fn results_of_two_keys_become_the_worse_one_with_both_texts() {
 }
 
 #[test]
-fn answer_is_spelled_as_s3_reads_it() {
+fn response_has_the_schema_of_s3() {
     let result = TaskResult::foreign(&BucketName::new("other").unwrap(), &BucketName::new("example").unwrap());
     let answer = JobInvocationResponse::new("1.0", "i", [("t1", &result), ("t1", &result)]);
     let text = result.result_string();
@@ -508,11 +512,11 @@ fn summary_counts_by_outcome() {
         true,
     );
     let failed = TaskResult::failed(&failure(FailureKind::Permanent));
-    let given_up = conclude(&report(Outcome::Deferred(DeferralReason::HotKey)), false).exhausted(9);
+    let exhausted = conclude(&report(Outcome::Deferred(DeferralReason::HotKey)), false).exhausted(9);
     let line = |result: &TaskResult| serde_json::to_string(&ResultLine::new(&row, result)).unwrap();
     let mut summary = FinalSyncSummary::default();
     summary.add(&format!("{}\n{}\n\n", line(&copied), line(&copied)));
-    summary.add(&format!("{}\n{}\nnot a line", line(&failed), line(&given_up)));
+    summary.add(&format!("{}\n{}\nnot a line", line(&failed), line(&exhausted)));
     assert_eq!(
         (summary.items, summary.succeeded, summary.failed, summary.bytes_copied),
         (4, 2, 2, 10)
@@ -531,7 +535,9 @@ fn summary_counts_by_outcome() {
 
 proptest! {
     #[test]
-    fn no_result_is_longer_than_s3_takes(detail in "\\PC{0,3000}", resource in "\\PC{0,1500}", key in "\\PC{1,250}") {
+    fn results_never_exceed_the_length_limit(
+        detail in "\\PC{0,3000}", resource in "\\PC{0,1500}", key in "\\PC{1,250}",
+    ) {
         let failed = TaskResult::failed(&Failure { resource, detail, ..failure(FailureKind::Retry) });
         let text = failed.result_string();
         prop_assert!(text.chars().count() <= LONGEST_RESULT);
@@ -542,7 +548,7 @@ proptest! {
     }
 
     #[test]
-    fn shortened_text_keeps_both_ends(text in "\\PC{0,300}", limit in 1usize..200) {
+    fn shortened_text_never_exceeds_the_limit(text in "\\PC{0,300}", limit in 1usize..200) {
         let short = shortened(&text, limit);
         prop_assert!(short.chars().count() <= limit.max(1));
         prop_assert!(text.chars().count() > limit || short == text);

@@ -1,4 +1,4 @@
-//! What a job over a manifest leaves behind: its state, its completion report, and what has to be run again.
+//! Output of a job: its state, its completion report, and the retry manifest of failed tasks.
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/batch-ops-examples-reports.html>
 
@@ -16,105 +16,105 @@ pub use row::{TaskCells, TaskOutcome, TaskRow, rows};
 pub use state::{JobProgress, JobState};
 pub use token::{JobToken, TokenFields};
 
-/// The format of reports, the only one there is.
+/// Supported format of completion reports.
 pub const REPORT_FORMAT: &str = "Report_CSV_20180820";
 
-/// The columns of a report as its index names them.
+/// Columns of a report, as its index names them.
 pub const REPORT_SCHEMA: &str = "Bucket, Key, VersionId, TaskStatus, ErrorCode, HTTPStatusCode, ResultMessage";
 
-/// The name of a report's index, below the job's folder.
+/// Name of a report's index in the job's folder.
 pub const INDEX_NAME: &str = "manifest.json";
 
-/// The index of a completion report.
+/// Index of a completion report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct CompletionReportManifest {
-    /// The format of the files.
+    /// Format of the files.
     pub format: String,
-    /// When the report was made.
+    /// Creation time of the report.
     pub report_creation_date: String,
-    /// The files.
+    /// Files of the report.
     pub results: Vec<CompletionReportFile>,
-    /// The columns of the files.
+    /// Columns of the files.
     pub report_schema: String,
 }
 
-/// One file of a completion report.
+/// File of a completion report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CompletionReportFile {
-    /// How the tasks of the file ended: `succeeded` or `failed`.
+    /// Status of the tasks in the file: `succeeded` or `failed`.
     #[serde(rename = "TaskExecutionStatus")]
     pub status: String,
-    /// The bucket that the file is in; empty where the report is in a folder.
+    /// Bucket of the file. Empty if the report is in a local folder.
     #[serde(rename = "Bucket")]
     pub bucket: String,
-    /// The MD5 of the file, in hexadecimal digits.
+    /// MD5 of the file, in hexadecimal digits.
     #[serde(rename = "MD5Checksum")]
     pub md5: String,
-    /// The file's key.
+    /// Key of the file.
     #[serde(rename = "Key")]
     pub key: String,
 }
 
-/// What is the matter with a report.
+/// Problem with a completion report.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CompletionReportError {
-    /// The index is not one.
+    /// The index is not readable.
     #[error("{file} is not the index of a completion report: {problem}")]
     Index {
-        /// The index.
+        /// Index file.
         file: String,
-        /// What is the matter.
+        /// Description of the problem.
         problem: String,
     },
-    /// The index is of a format that nobody here knows.
-    #[error("{file} is of the format `{found}`, and only {REPORT_FORMAT} is known")]
+    /// The format of the report is not supported.
+    #[error("{file} has the format `{found}`, expected {REPORT_FORMAT}")]
     Format {
-        /// The index.
+        /// Index file.
         file: String,
-        /// The format found.
+        /// Format found.
         found: String,
     },
-    /// The files have columns that nobody here knows.
-    #[error("{file} names the columns `{found}`, and only `{REPORT_SCHEMA}` is known")]
+    /// The columns of the report are not supported.
+    #[error("{file} names the columns `{found}`, expected `{REPORT_SCHEMA}`")]
     Columns {
-        /// The index.
+        /// Index file.
         file: String,
-        /// The columns found.
+        /// Columns found.
         found: String,
     },
-    /// A file is not what the index says.
-    #[error("{file} has the MD5 {found}, and the report's index says {expected}: it was changed, or not read whole")]
+    /// The content of a file does not match the index.
+    #[error("{file} has the MD5 {found}, expected {expected}: the file was changed or read incompletely")]
     Checksum {
-        /// The file.
+        /// File of the report.
         file: String,
-        /// The MD5 of what was read.
+        /// MD5 of the content that was read.
         found: String,
-        /// The MD5 that the index names.
+        /// MD5 in the index.
         expected: String,
     },
-    /// A row cannot be read.
+    /// A row is not readable.
     #[error("{file}, row {row}: {problem}")]
     Row {
-        /// The file.
+        /// File of the row.
         file: String,
-        /// The row, counted from 1.
+        /// Row number, counted from 1.
         row: u64,
-        /// What is the matter.
+        /// Description of the problem.
         problem: String,
     },
-    /// Failed rows of which some name a version and others do not.
-    #[error("{file}, row {row}: some failed tasks name a version and others do not, which no manifest can")]
+    /// Some failed rows have a version ID and others do not.
+    #[error("{file}, row {row}: version IDs in some failed tasks only, which a manifest does not allow")]
     MixedVersions {
-        /// The file.
+        /// File of the row.
         file: String,
-        /// The row, counted from 1.
+        /// Row number, counted from 1.
         row: u64,
     },
 }
 
 impl CompletionReportManifest {
-    /// Reads an index that is called `file` in errors.
+    /// Parses an index. Errors name it `file`.
     pub fn parse(file: &str, text: &[u8]) -> Result<Self, CompletionReportError> {
         let index: Self = serde_json::from_slice(text).map_err(|error| CompletionReportError::Index {
             file: file.to_owned(),
@@ -138,8 +138,8 @@ impl CompletionReportManifest {
 }
 
 impl CompletionReportFile {
-    /// Compares the MD5 of what was read with that of the index.
-    pub fn must_be(&self, md5: &str) -> Result<(), CompletionReportError> {
+    /// Compares the MD5 of the content that was read with the MD5 in the index.
+    pub fn check_md5(&self, md5: &str) -> Result<(), CompletionReportError> {
         if self.md5.eq_ignore_ascii_case(md5) {
             return Ok(());
         }
@@ -151,30 +151,30 @@ impl CompletionReportFile {
     }
 }
 
-/// The sum of a report.
+/// Totals of a report.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct JobReportTotals {
-    /// How many tasks are done.
+    /// Number of tasks that succeeded.
     pub succeeded: u64,
-    /// How many failed.
+    /// Number of tasks that failed.
     pub failed: u64,
-    /// How many ended in which way.
+    /// Number of tasks by outcome.
     pub outcomes: BTreeMap<String, u64>,
 }
 
 impl JobReportTotals {
-    /// Returns how many tasks there are.
+    /// Returns the number of tasks.
     #[must_use]
     pub fn tasks(&self) -> u64 {
         self.succeeded.saturating_add(self.failed)
     }
 
-    /// Counts a row of a report.
+    /// Adds a row of a completion report.
     pub fn add(&mut self, row: &TaskRow) {
         self.count(row.end == TaskOutcome::Succeeded, row.outcome());
     }
 
-    /// Counts a line of a run of the state machine.
+    /// Adds a result line of an execution of the state machine.
     pub fn add_line(&mut self, line: &ResultLine) {
         self.count(line.is_done(), line.outcome.clone());
     }
@@ -187,7 +187,7 @@ impl JobReportTotals {
 }
 
 impl TaskRow {
-    /// Returns how the task ended, in a word or two: by what final-sync says, else by the error's code.
+    /// Returns the short name of the outcome: from the text of `final-sync`, otherwise from the error code.
     #[must_use]
     pub fn outcome(&self) -> String {
         match (outcome_of_text(&self.message), self.end) {
@@ -202,17 +202,17 @@ impl TaskRow {
     }
 }
 
-/// Makes a manifest of what failed, as it was in the first one.
+/// Manifest of failed tasks, with the same columns as the original manifest.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RetryManifest {
     has_versions: Option<bool>,
-    /// How many rows there are.
+    /// Number of rows.
     pub rows: u64,
 }
 
 impl RetryManifest {
-    /// Spells the row of a failed task, without the end of the line.
-    pub fn spell(&mut self, row: &TaskRow) -> Result<String, CompletionReportError> {
+    /// Returns the row of a failed task, without a line break.
+    pub fn csv_row(&mut self, row: &TaskRow) -> Result<String, CompletionReportError> {
         let cells = &row.cells;
         let has_version = cells.version.is_some();
         if *self.has_versions.get_or_insert(has_version) != has_version {

@@ -1,4 +1,4 @@
-//! The rows of a report.
+//! Rows of a completion report.
 
 use std::io::Read;
 
@@ -8,47 +8,47 @@ use serde_json::Value;
 use super::CompletionReportError;
 use crate::manifest::encoded;
 
-/// How a task ended.
+/// Status of a finished task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TaskOutcome {
-    /// It is done.
+    /// The task is done.
     Succeeded,
-    /// It failed.
+    /// The task failed.
     Failed,
 }
 
-/// What a task is about, as the manifest spelled it.
+/// Bucket, key and version ID of a task, as the manifest spells them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskCells {
-    /// The bucket.
+    /// Bucket name.
     pub bucket: String,
-    /// The key, URL-encoded where it is as the manifest had it.
+    /// Object key, URL-encoded if the manifest contains it so.
     pub key: String,
-    /// The version, where one is named.
+    /// Version ID, if the row has one.
     pub version: Option<String>,
 }
 
-/// One task of a report.
+/// Task of a report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskRow {
-    /// The file that the row is in.
+    /// File that contains the row.
     pub file: String,
-    /// The row, counted from 1.
+    /// Row number, counted from 1.
     pub row: u64,
-    /// What the task is about.
+    /// Bucket, key and version ID of the task.
     pub cells: TaskCells,
-    /// How it ended.
+    /// Status of the task.
     pub end: TaskOutcome,
-    /// The status of the answer that S3 got.
+    /// HTTP status of the response that S3 received.
     pub http_status: Option<u16>,
-    /// The code of what went wrong; empty where nothing did.
+    /// Error code. Empty if the task succeeded.
     pub error_code: String,
-    /// What was said of it.
+    /// Result text of the task.
     pub message: String,
 }
 
 impl TaskCells {
-    /// Takes the row of a manifest as a Distributed Map hands it on; `None` where it names no bucket or key.
+    /// Reads the manifest row of a Distributed Map item. Returns `None` if it has no bucket or key.
     #[must_use]
     pub fn of_item(row: &Value) -> Option<Self> {
         let text = |name: &str| row.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
@@ -59,7 +59,7 @@ impl TaskCells {
         })
     }
 
-    /// Returns the key as it is in the bucket, as far as that can be told.
+    /// Returns the decoded key for display, or the key as it is if it is not URL-encoded.
     #[must_use]
     pub fn shown_key(&self) -> String {
         if !is_encoded(&self.key) {
@@ -69,25 +69,25 @@ impl TaskCells {
         decoded.map_or_else(|_| self.key.clone(), std::borrow::Cow::into_owned)
     }
 
-    /// Spells the row of a manifest. What is encoded stays as it is, for only then it is the same row.
+    /// Returns the row of a manifest. Encoded values stay unchanged, so that the row is the same as before.
     #[must_use]
     pub fn to_csv(&self) -> String {
-        let spelled = |text: &str| {
+        let csv_value = |text: &str| {
             if is_encoded(text) {
                 text.to_owned()
             } else {
                 encoded(text)
             }
         };
-        let (bucket, key) = (spelled(&self.bucket), spelled(&self.key));
+        let (bucket, key) = (csv_value(&self.bucket), csv_value(&self.key));
         match &self.version {
-            Some(version) => format!("{bucket},{key},{}", spelled(version)),
+            Some(version) => format!("{bucket},{key},{}", csv_value(version)),
             None => format!("{bucket},{key}"),
         }
     }
 }
 
-/// Tells whether a text can be in a manifest as it is: nothing that would need an escape, and every `%` begins one.
+/// Returns whether a text is URL-encoded: no character needs an escape, and every `%` begins an escape.
 fn is_encoded(text: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b',' | b'"');
     text.bytes().all(is_plain)
@@ -97,7 +97,7 @@ fn is_encoded(text: &str) -> bool {
         })
 }
 
-/// Reads the rows of a report's file, which is called `file` in errors.
+/// Reads the rows of a report file. Errors name it `file`.
 pub fn rows<R: Read>(file: &str, reader: R) -> impl Iterator<Item = Result<TaskRow, CompletionReportError>> {
     let file = file.to_owned();
     let records = csv::ReaderBuilder::new()
@@ -129,17 +129,17 @@ pub fn rows<R: Read>(file: &str, reader: R) -> impl Iterator<Item = Result<TaskR
 fn row_of(cells: &[&str], file: &str, row: u64) -> Result<TaskRow, String> {
     let [bucket, key, version, status, rest @ ..] = cells else {
         return Err(format!(
-            "{} column(s), and a report has at least four: Bucket, Key, VersionId, TaskStatus",
+            "the number of columns is {}, expected at least 4: Bucket, Key, VersionId, TaskStatus",
             cells.len()
         ));
     };
     let end = match status.trim() {
         status if status.eq_ignore_ascii_case("succeeded") => TaskOutcome::Succeeded,
         status if status.eq_ignore_ascii_case("failed") => TaskOutcome::Failed,
-        other => return Err(format!("the status `{other}` is neither `succeeded` nor `failed`")),
+        other => return Err(format!("the status is `{other}`, expected `succeeded` or `failed`")),
     };
     if bucket.is_empty() || key.is_empty() {
-        return Err("no bucket or no key".to_owned());
+        return Err("the bucket or the key is empty".to_owned());
     }
     let (error_code, http_status) = code_and_status(rest.first().copied(), rest.get(1).copied());
     Ok(TaskRow {
@@ -157,7 +157,7 @@ fn row_of(cells: &[&str], file: &str, row: u64) -> Result<TaskRow, String> {
     })
 }
 
-/// Tells the error's code from the status: the index names the code first, and S3's own examples have the status there.
+/// Distinguishes the error code from the status. The index names the code first, S3's examples the status.
 fn code_and_status(first: Option<&str>, second: Option<&str>) -> (String, Option<u16>) {
     let status = |cell: Option<&str>| cell.and_then(|cell| cell.trim().parse::<u16>().ok());
     let code = |cell: Option<&str>| cell.unwrap_or_default().trim().to_owned();

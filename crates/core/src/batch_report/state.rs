@@ -1,55 +1,55 @@
-//! The state of a job, whichever engine runs it.
+//! States of a job of either service.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The state of a job, in the words of S3 Batch Operations.
+/// State of a job, in the terms of S3 Batch Operations.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/batch-ops-job-status.html>
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub enum JobState {
-    /// It was made.
+    /// The job was created.
     New,
-    /// Its manifest is read.
+    /// S3 reads the manifest.
     Preparing,
-    /// It waits for a confirmation.
+    /// The job awaits a confirmation.
     Suspended,
-    /// It waits for its turn.
+    /// The job is ready to run.
     Ready,
-    /// It runs.
+    /// The job runs.
     Active,
-    /// A job of a higher priority takes its place.
+    /// A job of higher priority preempts the job.
     Pausing,
-    /// It waits, and goes on by itself or where it is started again.
+    /// The job is preempted or was paused.
     Paused,
-    /// Its tasks are done, its report is written.
+    /// All tasks are done, and the report is written.
     Completing,
-    /// All of its tasks were run.
+    /// All tasks were run.
     Complete,
-    /// Somebody cancelled it.
+    /// Cancellation of the job is in progress.
     Cancelling,
-    /// Somebody cancelled it.
+    /// The job was cancelled.
     Cancelled,
-    /// Too many of its tasks failed, or it could not run.
+    /// The job is about to fail: too many of its tasks failed, or it cannot run.
     Failing,
-    /// Too many of its tasks failed, or it could not run.
+    /// The job failed: too many of its tasks failed, or it could not run.
     Failed,
-    /// A state that nobody here knows.
+    /// State that s3ferry does not know.
     Unknown,
 }
 
-/// Where a job is going by itself.
+/// What happens to a job without intervention.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Course {
-    GoesOn,
-    Waits,
-    Over,
+enum Phase {
+    Running,
+    Waiting,
+    Finished,
 }
 
 impl JobState {
-    /// All states but the unknown one.
+    /// All states except [`Unknown`](Self::Unknown).
     pub const KNOWN: [Self; 13] = [
         Self::New,
         Self::Preparing,
@@ -66,20 +66,20 @@ impl JobState {
         Self::Failed,
     ];
 
-    /// Reads S3's word.
+    /// Parses a job status of S3 Batch Operations.
     #[must_use]
-    pub fn parse(word: &str) -> Self {
+    pub fn parse(status: &str) -> Self {
         let known = Self::KNOWN.into_iter();
-        let mut same = known.filter(|state| state.as_str().eq_ignore_ascii_case(word));
+        let mut same = known.filter(|state| state.as_str().eq_ignore_ascii_case(status));
         same.next().unwrap_or(Self::Unknown)
     }
 
-    /// Reads the word of Step Functions.
+    /// Parses an execution status of Step Functions.
     ///
     /// <https://docs.aws.amazon.com/step-functions/latest/apireference/API_DescribeExecution.html>
     #[must_use]
-    pub fn of_execution(word: &str) -> Self {
-        match word {
+    pub fn of_execution(status: &str) -> Self {
+        match status {
             "RUNNING" | "PENDING_REDRIVE" => Self::Active,
             "SUCCEEDED" => Self::Complete,
             "FAILED" | "TIMED_OUT" => Self::Failed,
@@ -88,7 +88,7 @@ impl JobState {
         }
     }
 
-    /// Returns the word.
+    /// Returns the name of the state.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -109,7 +109,7 @@ impl JobState {
         }
     }
 
-    fn course(self) -> Course {
+    fn phase(self) -> Phase {
         match self {
             Self::New
             | Self::Preparing
@@ -119,23 +119,23 @@ impl JobState {
             | Self::Completing
             | Self::Cancelling
             | Self::Failing
-            // A new word of S3's is most likely a step on the way.
-            | Self::Unknown => Course::GoesOn,
-            Self::Suspended | Self::Paused => Course::Waits,
-            Self::Complete | Self::Cancelled | Self::Failed => Course::Over,
+            // A new status of S3 is probably an intermediate one.
+            | Self::Unknown => Phase::Running,
+            Self::Suspended | Self::Paused => Phase::Waiting,
+            Self::Complete | Self::Cancelled | Self::Failed => Phase::Finished,
         }
     }
 
-    /// Tells whether nothing more will happen.
+    /// Returns whether the state is final.
     #[must_use]
     pub fn is_over(self) -> bool {
-        self.course() == Course::Over
+        self.phase() == Phase::Finished
     }
 
-    /// Tells whether somebody, or another job, must act before anything more happens.
+    /// Returns whether the job makes no progress before an operator or another job acts.
     #[must_use]
     pub fn waits(self) -> bool {
-        self.course() == Course::Waits
+        self.phase() == Phase::Waiting
     }
 }
 
@@ -145,29 +145,29 @@ impl fmt::Display for JobState {
     }
 }
 
-/// How far a job is.
+/// Progress of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobProgress {
-    /// Its state.
+    /// State of the job.
     pub state: JobState,
-    /// How many tasks it has, once that is known.
+    /// Number of tasks, if known.
     pub total: Option<u64>,
-    /// How many of them are done.
+    /// Number of tasks that succeeded.
     pub succeeded: u64,
-    /// How many of them failed.
+    /// Number of tasks that failed.
     pub failed: u64,
-    /// What the service says of it.
+    /// Reason that the service gives for the state.
     pub reason: Option<String>,
 }
 
 impl JobProgress {
-    /// Returns how many tasks ended.
+    /// Returns the number of finished tasks.
     #[must_use]
     pub fn ended(&self) -> u64 {
         self.succeeded.saturating_add(self.failed)
     }
 
-    /// Tells whether every task is done.
+    /// Returns whether every task succeeded.
     #[must_use]
     pub fn is_all_done(&self) -> bool {
         self.state == JobState::Complete && self.failed == 0 && self.total.is_none_or(|total| total <= self.succeeded)

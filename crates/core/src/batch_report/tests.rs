@@ -36,8 +36,8 @@ fn one(text: &str) -> TaskRow {
 }
 
 #[test]
-fn rows_are_read_as_s3_writes_them() {
-    // The forms of the user guide: the status comes before the code, whatever the index says.
+fn rows_are_parsed_as_s3_writes_them() {
+    // The examples of the user guide have the status before the error code, unlike the index.
     let row =
         one("source,a%20b,,failed,200,PermanentFailure,\"failed (permanent) AccessDenied: s3:PutObject, and so on\"\n");
     assert_eq!((row.end, row.http_status), (TaskOutcome::Failed, Some(200)));
@@ -47,11 +47,11 @@ fn rows_are_read_as_s3_writes_them() {
     let row = one("source,a,v1,succeeded,200,,copied 5 bytes as version v9\n");
     assert_eq!((row.end, row.outcome().as_str()), (TaskOutcome::Succeeded, "copied"));
     assert_eq!(row.cells.version.as_deref(), Some("v1"));
-    // The order that the index names.
+    // The order in the index.
     let row = one("source,a,,failed,AccessDenied,403,denied\n");
     assert_eq!((row.error_code.as_str(), row.http_status), ("AccessDenied", Some(403)));
     assert_eq!(row.outcome(), "failed:AccessDenied");
-    // Messages over several lines, and columns that are not there.
+    // Messages of several lines, and missing columns.
     let row = one("source,a,,failed,500,,\"first\nsecond\"\n");
     assert_eq!(
         (row.message.as_str(), row.outcome().as_str()),
@@ -67,11 +67,11 @@ fn rows_are_read_as_s3_writes_them() {
 }
 
 #[test]
-fn rows_that_cannot_be_read_are_named() {
+fn unreadable_rows_are_errors_with_row_numbers() {
     for (text, expected) in [
-        ("source,a,\n", "report.csv, row 1: 3 column(s)"),
-        ("source,a,,succeeded\nsource,b,,done\n", "row 2: the status `done`"),
-        ("source,,,failed\n", "no bucket or no key"),
+        ("source,a,\n", "report.csv, row 1: the number of columns is 3"),
+        ("source,a,,succeeded\nsource,b,,done\n", "row 2: the status is `done`"),
+        ("source,,,failed\n", "the bucket or the key is empty"),
     ] {
         let error = read(text).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
@@ -81,15 +81,15 @@ fn rows_that_cannot_be_read_are_named() {
 }
 
 #[test]
-fn index_names_files_that_must_be_what_it_says() {
+fn report_files_must_match_the_index() {
     let text = r#"{"Format":"Report_CSV_20180820","ReportCreationDate":"2026-11-23T04:05:29.725Z","Results":[
         {"TaskExecutionStatus":"succeeded","Bucket":"state","MD5Checksum":"83b1c4cbe93fc893f54053697e10fd6e",
          "Key":"final-sync/reports/job-1/results/6217b0.csv"}],
         "ReportSchema":"Bucket, Key, VersionId, TaskStatus, ErrorCode, HTTPStatusCode, ResultMessage"}"#;
     let index = CompletionReportManifest::parse("manifest.json", text.as_bytes()).unwrap();
     let file = &index.results[0];
-    assert_eq!(file.must_be("83B1C4CBE93FC893F54053697E10FD6E"), Ok(()));
-    let error = file.must_be("00").unwrap_err().to_string();
+    assert_eq!(file.check_md5("83B1C4CBE93FC893F54053697E10FD6E"), Ok(()));
+    let error = file.check_md5("00").unwrap_err().to_string();
     assert!(error.contains("6217b0.csv has the MD5 00"), "{error}");
     let again = serde_json::to_vec(&index).unwrap();
     assert_eq!(CompletionReportManifest::parse("manifest.json", &again), Ok(index));
@@ -110,13 +110,13 @@ fn index_names_files_that_must_be_what_it_says() {
 #[test]
 fn retry_manifest_lists_the_failed_tasks() {
     let mut retry_manifest = RetryManifest::default();
-    let mut spell = |text: &str| retry_manifest.spell(&one(text)).unwrap();
-    assert_eq!(spell("source,a%20b%2Bc,,failed,200,,x\n"), "source,a%20b%2Bc");
-    // A report that spells keys as they are in the bucket.
-    assert_eq!(spell("source,\"a b,c\",,failed,200,,x\n"), "source,a%20b%2Cc");
-    assert_eq!(spell("source,100%,,failed,200,,x\n"), "source,100%25");
+    let mut csv_row = |text: &str| retry_manifest.csv_row(&one(text)).unwrap();
+    assert_eq!(csv_row("source,a%20b%2Bc,,failed,200,,x\n"), "source,a%20b%2Bc");
+    // A report whose keys are not encoded.
+    assert_eq!(csv_row("source,\"a b,c\",,failed,200,,x\n"), "source,a%20b%2Cc");
+    assert_eq!(csv_row("source,100%,,failed,200,,x\n"), "source,100%25");
     assert_eq!(retry_manifest.rows, 3);
-    let error = retry_manifest.spell(&one("source,a,v1,failed\n")).unwrap_err();
+    let error = retry_manifest.csv_row(&one("source,a,v1,failed\n")).unwrap_err();
     assert!(
         matches!(error, CompletionReportError::MixedVersions { row: 1, .. }),
         "{error}"
@@ -124,7 +124,7 @@ fn retry_manifest_lists_the_failed_tasks() {
 }
 
 #[test]
-fn tally_counts_by_outcome() {
+fn totals_count_by_outcome() {
     let mut tally = JobReportTotals::default();
     for row in read(
         "s,a,,succeeded,200,,copied 5 bytes\ns,b,,succeeded,200,,skipped already-identical: both\n\
@@ -148,7 +148,7 @@ fn tally_counts_by_outcome() {
 }
 
 #[test]
-fn token_is_the_same_for_the_same_job_and_no_other() {
+fn token_is_equal_only_for_the_same_job() {
     let fields = || TokenFields::default().with("manifest", "m").with("argument", "a=b");
     let token = fields().token();
     assert_eq!(token, fields().token());
@@ -159,7 +159,7 @@ fn token_is_the_same_for_the_same_job_and_no_other() {
 }
 
 #[test]
-fn states_are_read_and_know_whether_anything_more_happens() {
+fn states_are_parsed_and_classified() {
     for state in JobState::KNOWN {
         assert_eq!(JobState::parse(state.as_str()), state);
     }
@@ -185,7 +185,7 @@ fn states_are_read_and_know_whether_anything_more_happens() {
 
 proptest! {
     #[test]
-    fn any_row_survives_being_written(
+    fn any_row_survives_a_round_trip(
         key in "\\PC{1,40}", message in any::<String>(), code in "[A-Za-z]{0,20}", status in 100_u16..600,
         failed in any::<bool>(),
     ) {
@@ -203,7 +203,7 @@ proptest! {
     }
 
     #[test]
-    fn retry_manifest_of_any_key_names_it(key in "\\PC{1,40}") {
+    fn retry_manifest_of_any_key_contains_the_key(key in "\\PC{1,40}") {
         let row = crate::manifest::ManifestRow::new(
             BucketName::new("source").unwrap(),
             crate::names::ObjectKey::from_raw(key.clone()).unwrap(),
@@ -211,13 +211,13 @@ proptest! {
         );
         let reported = one(&format!("{},,failed,200,PermanentFailure,x\n", row.to_csv()));
         prop_assert_eq!(reported.cells.shown_key(), key);
-        let spelled = RetryManifest::default().spell(&reported).unwrap();
-        let read = ManifestReader::new("retry_manifest", None).line(spelled.as_bytes()).unwrap();
+        let csv_row = RetryManifest::default().csv_row(&reported).unwrap();
+        let read = ManifestReader::new("retry_manifest", None).line(csv_row.as_bytes()).unwrap();
         prop_assert_eq!(read, Some(row));
     }
 
     #[test]
-    fn no_bytes_are_too_odd_to_be_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn any_bytes_are_parsed_or_refused_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         for row in rows("report.csv", &bytes[..]).flatten() {
             prop_assert!(!row.outcome().is_empty());
         }

@@ -1,10 +1,10 @@
-//! The name by which a job that is asked for twice is the same job.
+//! Idempotency token of a job: two requests for the same job have the same token.
 
 use std::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
 
-/// What a job is asked for, field by field: a name and its value.
+/// Fields that define a job, in order: names and values.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TokenFields(Vec<(&'static str, String)>);
 
@@ -16,19 +16,19 @@ impl TokenFields {
         self
     }
 
-    /// Makes the token of the fields, in their order.
+    /// Returns the token of the fields, in their order.
     #[must_use]
     pub fn token(&self) -> JobToken {
         let mut hash = Sha256::new();
         for (name, value) in &self.0 {
-            // With their lengths, so that no two lists of fields spell the same.
+            // The lengths are hashed too, so that different lists of fields never produce the same bytes.
             for text in [*name, value] {
                 hash.update(u64::try_from(text.len()).unwrap_or(u64::MAX).to_be_bytes());
                 hash.update(text);
             }
         }
         let digits = hash.finalize().iter().fold(String::new(), |mut digits, byte| {
-            // Writing to a string cannot fail.
+            // Writing to a `String` cannot fail.
             let _written = write!(digits, "{byte:02x}");
             digits
         });
@@ -36,20 +36,20 @@ impl TokenFields {
     }
 }
 
-/// A token: 64 hexadecimal digits, which is the most that S3 takes.
+/// Token of 64 hexadecimal digits, the maximum length that S3 accepts.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_control_CreateJob.html>
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobToken(String);
 
 impl JobToken {
-    /// Returns the token.
+    /// Returns the token as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Returns half of the token, for names that people read.
+    /// Returns the first half of the token, for names that people read.
     #[must_use]
     pub fn short(&self) -> String {
         self.0.chars().take(32).collect()

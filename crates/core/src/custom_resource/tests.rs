@@ -20,7 +20,7 @@ fn request() -> CustomResourceRequest {
 }
 
 #[test]
-fn request_is_taken_apart() {
+fn request_fields_are_parsed() {
     let request = request();
     assert_eq!(request.request_type, CustomResourceRequestType::Create);
     assert_eq!(request.properties["SourceBucketName"], "source");
@@ -35,7 +35,7 @@ fn request_is_taken_apart() {
 }
 
 #[test]
-fn unanswerable_event_is_named() {
+fn event_without_possible_response_is_an_error() {
     for field in ["ResponseURL", "StackId", "RequestId", "LogicalResourceId"] {
         for value in [None, Some(json!("")), Some(json!(3))] {
             let mut event = event();
@@ -62,12 +62,12 @@ fn unanswerable_event_is_named() {
         CustomResourceRequest::parse(&s3)
             .unwrap_err()
             .to_string()
-            .contains("no CloudFormation custom resource request")
+            .contains("not a CloudFormation custom resource request")
     );
 }
 
 #[test]
-fn unknown_request_type_can_still_be_answered() {
+fn unknown_request_type_still_has_a_response() {
     let mut event = event();
     event["RequestType"] = json!("Import");
     assert_eq!(
@@ -77,7 +77,7 @@ fn unknown_request_type_can_still_be_answered() {
 }
 
 #[test]
-fn physical_id_is_stable_and_names_bucket_and_owner() {
+fn physical_id_is_stable_and_contains_bucket_and_owner() {
     let bucket = BucketName::new("source").unwrap();
     let id = physical_id(&bucket, &request().owner());
     assert_eq!(id, physical_id(&bucket, &request().owner()));
@@ -86,7 +86,7 @@ fn physical_id_is_stable_and_names_bucket_and_owner() {
 }
 
 #[test]
-fn answers_have_the_fields_of_the_documentation() {
+fn responses_have_the_documented_fields() {
     let data = json!({"EventBridge": "true"}).as_object().cloned().unwrap();
     let success = CustomResourceResponse::success(&request(), "id".to_owned(), data)
         .body()
@@ -107,12 +107,12 @@ fn answers_have_the_fields_of_the_documentation() {
     assert_eq!(body(&failed)["Reason"], "why");
     assert_eq!(
         CustomResourceResponse::failed(&request(), "id".to_owned(), "").reason(),
-        "no reason is known"
+        "unknown reason"
     );
 }
 
 #[test]
-fn short_reasons_are_kept_whole_and_long_ones_use_the_room() {
+fn short_reasons_are_complete_and_long_ones_are_truncated_to_the_limit() {
     let body = |reason: &str| {
         CustomResourceResponse::failed(&request(), "id".to_owned(), reason)
             .body()
@@ -126,11 +126,11 @@ fn short_reasons_are_kept_whole_and_long_ones_use_the_room() {
 
 proptest! {
     #[test]
-    fn answer_never_exceeds_the_limit(reason in "(\\PC|[\\x00-\\x1f\"\\\\é日🦀]){0,6000}") {
+    fn response_never_exceeds_the_limit(reason in "(\\PC|[\\x00-\\x1f\"\\\\é日🦀]){0,6000}") {
         let body = CustomResourceResponse::failed(&request(), "id".to_owned(), &reason).body().unwrap();
         prop_assert!(body.len() <= RESPONSE_LIMIT_BYTES);
         let value: Value = serde_json::from_str(&body).unwrap();
-        let kept = value["Reason"].as_str().unwrap().trim_end_matches(CUT).to_owned();
-        prop_assert!(reason.is_empty() || reason.starts_with(&kept));
+        let beginning = value["Reason"].as_str().unwrap().trim_end_matches(CUT).to_owned();
+        prop_assert!(reason.is_empty() || reason.starts_with(&beginning));
     }
 }

@@ -1,4 +1,4 @@
-//! The merge of two sorted listings.
+//! Merge of two sorted listings.
 
 use std::cmp::Ordering;
 use std::vec::IntoIter;
@@ -8,12 +8,12 @@ use crate::listing::{KeyOrderCheck, KeysOutOfOrder, ListedObject};
 use crate::names::{ETag, ObjectKey};
 use crate::time::Timestamp;
 
-/// One of the two listings.
+/// Side of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SideName {
-    /// The bucket that is migrated.
+    /// Source bucket.
     Source,
-    /// The bucket that is migrated to.
+    /// Destination bucket.
     Destination,
 }
 
@@ -28,14 +28,14 @@ impl SideName {
     }
 }
 
-/// The rows of one key.
+/// Listing rows of one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyPair {
-    /// Only the source has it.
+    /// Row of a key that exists only in the source.
     Source(ListedObject),
-    /// Only the destination has it.
+    /// Row of a key that exists only in the destination.
     Destination(ListedObject),
-    /// Both have it.
+    /// Rows of a key that exists on both sides.
     Both(ListedObject, ListedObject),
 }
 
@@ -66,7 +66,7 @@ impl KeyPair {
         }
     }
 
-    /// Says what the rows look like; `None` means equal.
+    /// Returns the difference between the rows. `None` means equal.
     #[must_use]
     pub fn listed_difference(&self) -> Option<DifferenceKind> {
         match self {
@@ -76,8 +76,8 @@ impl KeyPair {
         }
     }
 
-    /// Tells whether the source's object was written after the destination's: it may have come with other metadata, which
-    /// no listing shows. Only a HEAD of both sides settles it.
+    /// Returns whether the source object is newer than the destination object. A newer object may have other metadata,
+    /// which a listing does not contain, so both sides need a HEAD request.
     #[must_use]
     pub fn source_is_newer(&self) -> bool {
         match self {
@@ -86,8 +86,8 @@ impl KeyPair {
         }
     }
 
-    /// Tells whether both sides have the object, and the destination's was written by a multipart upload that began at
-    /// `since` or later: a multipart copy writes annotations after the object, and may have been interrupted in between.
+    /// Returns whether both sides have the object, and the destination object is of a multipart upload begun at `since`
+    /// or later. A multipart copy writes annotations after the object, and may have been interrupted in between.
     #[must_use]
     pub fn is_multipart_since(&self, since: Timestamp) -> bool {
         let Self::Both(_, destination) = self else {
@@ -98,18 +98,18 @@ impl KeyPair {
     }
 }
 
-/// What the merge does next.
+/// Next step of the merge.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MergeStep {
-    /// It needs more rows of this side, or to hear that there are none.
+    /// The merge needs the next page of this side, or its end.
     Needs(SideName),
     /// The next key.
     Pair(KeyPair),
-    /// Both listings are at their ends.
+    /// Both listings are complete.
     End,
 }
 
-/// Merges two listings, page by page; holds one page of each.
+/// Merge of two listings, page by page. It holds one page of each listing.
 #[derive(Debug, Default)]
 pub struct ListingMerge {
     source: Rows,
@@ -125,7 +125,7 @@ struct Rows {
 }
 
 impl Rows {
-    /// Makes the next row ready; `false` when a page is needed for that.
+    /// Prepares the next row. Returns `false` if that needs another page.
     fn ready(&mut self) -> Result<bool, KeysOutOfOrder> {
         if self.next.is_none()
             && let Some(row) = self.page.next()
@@ -138,17 +138,17 @@ impl Rows {
 }
 
 impl ListingMerge {
-    /// Takes the next page of a side, which may be empty.
+    /// Adds the next page of a side. The page may be empty.
     pub fn give(&mut self, side: SideName, page: Vec<ListedObject>) {
         self.rows(side).page = page.into_iter();
     }
 
-    /// Hears that a side has no more rows.
+    /// Marks the listing of a side as complete.
     pub fn end(&mut self, side: SideName) {
         self.rows(side).ended = true;
     }
 
-    /// Goes on; a side that is not in order is named.
+    /// Returns the next step. Fails with the side whose keys are not in order.
     pub fn step(&mut self) -> Result<MergeStep, (SideName, KeysOutOfOrder)> {
         for side in [SideName::Source, SideName::Destination] {
             if !self.rows(side).ready().map_err(|error| (side, error))? {

@@ -1,4 +1,4 @@
-//! What differs between two buckets: listings merged in constant memory, and findings settled by what a HEAD says.
+//! Differences between two buckets: a merge of listings in constant memory, confirmed by HEAD requests.
 
 mod merge;
 
@@ -14,37 +14,37 @@ use crate::listing::ListedObject;
 use crate::names::ObjectKey;
 use crate::time::Timestamp;
 
-/// In what an object of one side differs from the other's.
+/// Kind of difference between two objects of one key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DifferenceKind {
-    /// The destination has no object of this key.
+    /// The destination has no object with this key.
     MissingAtDestination,
-    /// Only the destination has an object of this key.
+    /// Only the destination has an object with this key.
     ExtraAtDestination,
-    /// The sizes.
+    /// The sizes differ.
     Size,
-    /// The contents, by checksum or by `ETag`.
+    /// The contents differ, by checksum or `ETag`.
     Content,
-    /// System headers, user metadata or the website redirect.
+    /// System headers, user metadata or the website redirect differ.
     Metadata,
-    /// The tags.
+    /// The tags differ.
     Tags,
-    /// The destination's Object Lock is less strict.
+    /// The Object Lock of the destination object is less strict.
     Lock,
-    /// The destination's object is not encrypted as it must be, or weaker than the source's.
+    /// The destination object is not encrypted as configured, or weaker than the source object.
     Encryption,
-    /// The annotations.
+    /// The annotations differ.
     Annotations,
-    /// The explicit grants of the access control lists.
+    /// The explicit grants of the access control lists differ.
     Acl,
-    /// The storage classes; moves no bytes by itself.
+    /// The storage classes differ. This alone causes no copy.
     StorageClass,
-    /// An application's write at a destination that applications write to, as new as the source's object or newer.
+    /// Shared ownership: the destination object is an external write, as new as the source object or newer.
     DestinationNewer,
-    /// An object that an application wrote at such a destination, and the source never had.
+    /// Shared ownership: the destination object is an external write of a key that the source never had.
     ExternalAtDestination,
-    /// Nothing that both sides store can be compared. Never to be taken for "equal".
+    /// Nothing that both sides store is comparable. This never counts as equal.
     Inconclusive,
 }
 
@@ -109,8 +109,8 @@ impl From<BodyDifference> for DifferenceKind {
     }
 }
 
-/// What two rows of listings look like. A listing names neither encryption nor checksums, so only what is equal here is
-/// equal; what differs is a finding that a HEAD of both sides settles.
+/// Returns the difference between two listing rows. A listing contains neither encryption nor checksums. Equal rows
+/// count as equal, and a difference is confirmed by a HEAD request on both sides.
 #[must_use]
 pub fn listed_difference(source: &ListedObject, destination: &ListedObject) -> Option<DifferenceKind> {
     if source.size_bytes != destination.size_bytes {
@@ -125,28 +125,28 @@ pub fn listed_difference(source: &ListedObject, destination: &ListedObject) -> O
     }
 }
 
-/// How deep two objects are compared.
+/// Depth of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DiffDepth {
-    /// By what listings show; a HEAD only settles what looks different.
+    /// Compares listings. HEAD requests only confirm differences.
     Listing,
-    /// Every object by its HEAD and its tags, storage class included.
+    /// Compares the HEAD response and the tags of every object, including the storage class.
     Deep,
 }
 
-/// One side's object in a report.
+/// Object of one side in a report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ComparedObject {
-    /// The size.
+    /// Size in bytes.
     pub size_bytes: u64,
-    /// The tag of the content.
+    /// `ETag` of the object.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
-    /// When it was written, in RFC 3339.
+    /// Last-modified time, in RFC 3339.
     pub last_modified: String,
-    /// The storage class.
+    /// Storage class.
     pub storage_class: String,
-    /// The version, where the bucket has versions and a HEAD was made.
+    /// Version ID, if the bucket has versioning and a HEAD request was made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version_id: Option<String>,
 }
@@ -175,24 +175,24 @@ impl From<&ObjectFacts> for ComparedObject {
     }
 }
 
-/// One key that differs, as it is reported.
+/// Key with differences, as reports contain it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DifferentKey {
     /// The key.
     pub key: ObjectKey,
-    /// In what; never empty.
+    /// Kinds of difference, never empty.
     pub differences: Vec<DifferenceKind>,
-    /// The source's object.
+    /// Source object.
     pub source: Option<ComparedObject>,
-    /// The destination's object.
+    /// Destination object.
     pub destination: Option<ComparedObject>,
-    /// Why it cannot be told, where that is more than that nothing is comparable.
+    /// Reason of an inconclusive comparison, other than that nothing is comparable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
 impl DifferentKey {
-    /// Makes the report of what two listings show, unsettled.
+    /// Returns the difference of two listing rows, not confirmed by HEAD requests.
     #[must_use]
     pub fn listed(pair: &KeyPair, kind: DifferenceKind) -> Self {
         Self {
@@ -204,14 +204,14 @@ impl DifferentKey {
         }
     }
 
-    /// Tells whether a copy changes anything: there is something to copy, and more differs than the storage class, which
-    /// moves no bytes by itself.
+    /// Returns whether a copy would resolve the difference: the source object exists, and more than the storage class
+    /// differs, which alone causes no copy.
     #[must_use]
     pub fn can_be_copied(&self) -> bool {
         self.source.is_some() && self.differences != [DifferenceKind::StorageClass]
     }
 
-    /// Makes the report of a key that could not be looked at.
+    /// Returns the difference of a key that was not readable.
     #[must_use]
     pub fn unread(pair: &KeyPair, reason: String) -> Self {
         Self {
@@ -221,11 +221,10 @@ impl DifferentKey {
     }
 }
 
-/// Settles a finding by what both sides say now; `None` when they are equal, or neither has the object any more.
+/// Confirms a difference by the current state of both sides. Returns `None` if the objects are equal or both absent.
 ///
-/// A listing is a little old when its rows are compared. What was written or deleted since then is no difference of the
-/// buckets unless they still disagree when they are asked. The encryption is compared with what is asked for by
-/// `encryption`.
+/// Listings are slightly out of date when their rows are compared. A write or delete since then counts as a difference
+/// only if the current objects differ. Encryption is compared with the configuration in `encryption`.
 #[must_use]
 pub fn confirm_difference(
     key: &ObjectKey,
@@ -278,35 +277,35 @@ fn differences(
     kinds
 }
 
-/// How many keys there were and how they compare.
+/// Number of keys, in total and by difference.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DiffCounts {
-    /// Keys of the source.
+    /// Number of keys in the source.
     pub source_keys: u64,
-    /// Bytes of the source.
+    /// Number of bytes in the source.
     pub source_bytes: u64,
-    /// Keys of the destination.
+    /// Number of keys in the destination.
     pub destination_keys: u64,
-    /// Bytes of the destination.
+    /// Number of bytes in the destination.
     pub destination_bytes: u64,
-    /// Keys whose storage classes differ in the listings; no difference by itself.
+    /// Number of keys whose storage classes differ in the listings, which is not a difference by itself.
     pub other_storage_class: u64,
-    /// Keys that looked different in the listings and turned out equal, or gone on both sides.
+    /// Number of keys that differ in the listings, but are equal or absent on both sides in HEAD responses.
     pub confirmed_equal: u64,
-    /// Keys that differ.
+    /// Number of keys that differ.
     pub different_keys: u64,
-    /// How often each kind was found; a key may have several.
+    /// Number of keys by kind of difference. A key may have several kinds.
     kinds: [u64; DifferenceKind::ALL.len()],
 }
 
 impl DiffCounts {
-    /// Tells whether neither side has a key.
+    /// Returns whether both sides are empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.source_keys == 0 && self.destination_keys == 0
     }
 
-    /// Counts a pair of the merge.
+    /// Counts the rows of one key.
     pub fn pair(&mut self, pair: &KeyPair) {
         if let Some(source) = pair.source() {
             self.source_keys += 1;
@@ -323,7 +322,7 @@ impl DiffCounts {
         }
     }
 
-    /// Adds the counts of more keys.
+    /// Adds the counts of further keys.
     pub fn add(&mut self, more: &Self) {
         self.source_keys += more.source_keys;
         self.source_bytes = self.source_bytes.saturating_add(more.source_bytes);
@@ -351,7 +350,7 @@ impl DiffCounts {
         }
     }
 
-    /// Returns the kinds that were found, with how often.
+    /// Returns the kinds found, with the number of keys of each.
     pub fn by_kind(&self) -> impl Iterator<Item = (DifferenceKind, u64)> + '_ {
         DifferenceKind::ALL
             .into_iter()

@@ -19,7 +19,7 @@ fn listed(key: &str, size_bytes: u64, etag: &str) -> ListedObject {
 }
 
 #[track_caller]
-fn check_looks(source: &str, destination: &str, expected: Option<DifferenceKind>) {
+fn check_listed(source: &str, destination: &str, expected: Option<DifferenceKind>) {
     assert_eq!(
         listed_difference(&listed("k", 5, source), &listed("k", 5, destination)),
         expected
@@ -32,11 +32,11 @@ fn check_looks(source: &str, destination: &str, expected: Option<DifferenceKind>
 
 #[test]
 fn listings_prove_equal_etags_only() {
-    check_looks("aa", "aa", None);
-    check_looks("aa-2", "aa-2", None);
-    check_looks("aa", "bb", Some(DifferenceKind::Content));
-    check_looks("aa-2", "bb-2", Some(DifferenceKind::Inconclusive));
-    check_looks("aa-2", "bb", Some(DifferenceKind::Inconclusive));
+    check_listed("aa", "aa", None);
+    check_listed("aa-2", "aa-2", None);
+    check_listed("aa", "bb", Some(DifferenceKind::Content));
+    check_listed("aa-2", "bb-2", Some(DifferenceKind::Inconclusive));
+    check_listed("aa-2", "bb", Some(DifferenceKind::Inconclusive));
     assert_eq!(
         listed_difference(&listed("k", 5, "aa"), &listed("k", 6, "aa")),
         Some(DifferenceKind::Size)
@@ -51,7 +51,7 @@ fn listings_prove_equal_etags_only() {
     );
 }
 
-fn settled(source: &ObjectState, destination: &ObjectState, depth: DiffDepth) -> Vec<DifferenceKind> {
+fn confirmed(source: &ObjectState, destination: &ObjectState, depth: DiffDepth) -> Vec<DifferenceKind> {
     let key = ObjectKey::from_raw("k").unwrap();
     let encryption = EncryptionRules::default();
     confirm_difference(
@@ -71,35 +71,35 @@ fn present(facts: ObjectFacts) -> ObjectState {
 
 #[test]
 fn current_reads_of_both_sides_confirm_a_difference() {
-    let here = present(object("aa"));
-    for gone in [
+    let existing = present(object("aa"));
+    for absent in [
         ObjectState::NotFound,
         ObjectState::DeleteMarker,
         ObjectState::ConfirmedAbsent,
     ] {
         assert_eq!(
-            settled(&here, &gone, DiffDepth::Listing),
+            confirmed(&existing, &absent, DiffDepth::Listing),
             [DifferenceKind::MissingAtDestination]
         );
         assert_eq!(
-            settled(&gone, &here, DiffDepth::Listing),
+            confirmed(&absent, &existing, DiffDepth::Listing),
             [DifferenceKind::ExtraAtDestination]
         );
-        assert_eq!(settled(&gone, &gone, DiffDepth::Listing), []);
+        assert_eq!(confirmed(&absent, &absent, DiffDepth::Listing), []);
     }
-    assert_eq!(settled(&here, &here, DiffDepth::Listing), []);
+    assert_eq!(confirmed(&existing, &existing, DiffDepth::Listing), []);
     assert_eq!(
-        settled(&here, &present(object("bb")), DiffDepth::Listing),
+        confirmed(&existing, &present(object("bb")), DiffDepth::Listing),
         [DifferenceKind::Content]
     );
     assert_eq!(
-        settled(&here, &present(object("bb-2")), DiffDepth::Listing),
+        confirmed(&existing, &present(object("bb-2")), DiffDepth::Listing),
         [DifferenceKind::Inconclusive]
     );
 }
 
 #[test]
-fn every_difference_of_a_key_is_named() {
+fn every_difference_of_a_key_is_reported() {
     let mut source = object("aa");
     source.tags = Some(BTreeMap::from([("a".into(), "b".into())]));
     let mut destination = object("aa");
@@ -108,7 +108,7 @@ fn every_difference_of_a_key_is_named() {
     destination.storage_class = "GLACIER_IR".into();
     let (source, destination) = (present(source), present(destination));
     assert_eq!(
-        settled(&source, &destination, DiffDepth::Deep),
+        confirmed(&source, &destination, DiffDepth::Deep),
         [
             DifferenceKind::Metadata,
             DifferenceKind::Tags,
@@ -116,13 +116,13 @@ fn every_difference_of_a_key_is_named() {
         ]
     );
     assert_eq!(
-        settled(&source, &destination, DiffDepth::Listing),
+        confirmed(&source, &destination, DiffDepth::Listing),
         [DifferenceKind::Metadata, DifferenceKind::Tags]
     );
 }
 
 #[test]
-fn counts_name_each_kind_once_a_key() {
+fn counts_contain_each_kind_once_per_key() {
     let mut counts = DiffCounts::default();
     let pair = KeyPair::Both(listed("a", 1, "aa"), listed("a", 2, "aa"));
     counts.pair(&pair);
@@ -135,13 +135,13 @@ fn counts_name_each_kind_once_a_key() {
 }
 
 #[test]
-fn kinds_are_written_by_the_names_they_have() {
+fn kinds_serialize_to_their_names() {
     for kind in DifferenceKind::ALL {
         assert_eq!(serde_json::to_string(&kind).unwrap(), format!("\"{kind}\""));
     }
 }
 
-/// Merges two listings whose pages have the given sizes.
+/// Merges two listings in pages of the given size.
 fn merged(
     source: Vec<ListedObject>,
     destination: Vec<ListedObject>,

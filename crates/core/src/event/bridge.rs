@@ -1,4 +1,4 @@
-//! S3 events as `EventBridge` delivers them; their keys are not encoded.
+//! S3 events from `EventBridge`. Their keys are not URL-encoded.
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html>
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{ContinuationHops, EventError, KeyHint, Sequencer, attributes_of, shortened, text};
 use crate::names::{BucketName, ObjectKey};
 
-/// Reads one event.
+/// Parses an event.
 pub(super) fn parse_event(event: &Value) -> Result<KeyHint, EventError> {
     let source_name = text(event, "/source", "source")?;
     if source_name != "aws.s3" {

@@ -1,4 +1,4 @@
-//! Records of S3's own notifications.
+//! Records of S3 event notifications.
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html>
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{ContinuationHops, EventError, KeyHint, Sequencer, attributes_of, shortened, text};
 use crate::names::{BucketName, ObjectKey};
 
-/// Reads one record.
+/// Parses a record.
 pub(super) fn parse_record(record: &Value) -> Result<KeyHint, EventError> {
     check_source(record)?;
     check_version(record)?;
@@ -35,7 +35,7 @@ fn check_source(record: &Value) -> Result<(), EventError> {
     }
 }
 
-/// Minor versions add fields; a major version may change what the present ones mean.
+/// Checks the version of a record. Minor versions only add fields, a major version may change existing ones.
 fn check_version(record: &Value) -> Result<(), EventError> {
     let version = text(record, "/eventVersion", "eventVersion")?;
     if version == "2" || version.starts_with("2.") {

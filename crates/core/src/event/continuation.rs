@@ -1,4 +1,4 @@
-//! A message of ours to ourselves: a key that must be looked at again.
+//! Continuations: messages that s3ferry sends to its own queue to reconcile a key again.
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
@@ -7,28 +7,28 @@ use super::{EventError, KeyHint};
 use crate::facts::AttributeSet;
 use crate::names::{BucketName, ObjectKey};
 
-/// The name of the event that a continuation stands for.
+/// Event name of a continuation.
 const EVENT_NAME: &str = "s3ferry:Continuation";
 
-/// How many continuations in a row may follow each other without progress: Lambda itself would stop the chain after 16,
-/// without a name, where it is not told to let it be.
+/// Maximum number of consecutive continuations without progress. Without this limit Lambda would stop the chain after
+/// 16 invocations and name no reason, unless recursive loops are allowed.
 ///
 /// <https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html>
 pub const MAX_IDLE_HOPS: u32 = 8;
 
-/// How long a chain of continuations is: each is sent by the invocation that the one before brought about.
+/// Length of a chain of continuations, of which each causes the invocation that sends the next one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ContinuationHops {
-    /// How many continuations in a row, up to the last one, came without progress.
+    /// Number of latest consecutive continuations without progress.
     #[serde(default, rename = "idle_hops")]
     pub idle: u32,
-    /// How many continuations there were.
+    /// Number of continuations.
     #[serde(default, rename = "hops")]
     pub total: u32,
 }
 
 impl ContinuationHops {
-    /// Counts one more continuation; `None` where the chain has to end for want of progress.
+    /// Counts one more continuation. Returns `None` if the chain ends because it makes no progress.
     #[must_use]
     pub fn next(self, progress: bool) -> Option<Self> {
         let idle = if progress { 0 } else { self.idle.saturating_add(1) };
@@ -37,19 +37,19 @@ impl ContinuationHops {
     }
 }
 
-/// Asks for one more reconcile of a key, with what is known of why.
+/// Request for one more reconcile of a key, with its reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Continuation {
-    /// The source bucket.
+    /// Source bucket.
     pub bucket: String,
-    /// The key, as it is.
+    /// Object key, decoded.
     pub key: String,
-    /// Aspects that must be read.
+    /// Attributes that must be read.
     #[serde(default, deserialize_with = "known_attributes")]
     pub attributes: AttributeSet,
-    /// Why the key comes again.
+    /// Reason of the reconcile.
     pub reason: String,
-    /// How many continuations led here, this one included.
+    /// Number of continuations in the chain, including this one.
     #[serde(flatten)]
     pub hops: ContinuationHops,
 }
@@ -60,7 +60,7 @@ struct Body {
 }
 
 impl Continuation {
-    /// Asks for `key` once more.
+    /// Returns a continuation for `key`.
     #[must_use]
     pub fn new(bucket: &BucketName, key: &ObjectKey, attributes: AttributeSet, reason: &str) -> Self {
         Self {
@@ -72,30 +72,30 @@ impl Continuation {
         }
     }
 
-    /// Says how many continuations led here.
+    /// Sets the number of continuations in the chain.
     #[must_use]
     pub fn after(self, hops: ContinuationHops) -> Self {
         Self { hops, ..self }
     }
 
-    /// Spells the body of the queue's message.
+    /// Serializes the body of the SQS message.
     pub fn to_body(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string(&Body { s3ferry: self.clone() })
     }
 }
 
-/// Reads the aspects that this version of s3ferry knows: a queue may hold continuations of another one.
+/// Reads the attributes that this version of s3ferry knows. The queue may contain continuations of another version.
 fn known_attributes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<AttributeSet, D::Error> {
     let named = Vec::<Value>::deserialize(deserializer)?;
     let known = named.into_iter().filter_map(|name| serde_json::from_value(name).ok());
     Ok(known.collect())
 }
 
-/// Reads the body of a continuation.
+/// Parses the body of a continuation.
 pub(super) fn parse_continuation(body: &Value) -> Result<KeyHint, EventError> {
     let body = Body::deserialize(body).map_err(|_| EventError::Field {
         field: "s3ferry",
-        expected: "a continuation with bucket, key, aspects and reason",
+        expected: "a continuation with bucket, key, attributes and reason",
     })?;
     Ok(KeyHint {
         bucket: BucketName::new(body.s3ferry.bucket)?,

@@ -1,4 +1,4 @@
-//! The envelopes events travel in, told apart by their shape.
+//! Envelopes of events, distinguished by their structure.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -6,64 +6,64 @@ use serde_json::Value;
 use super::{EventError, EventMessage, bridge, classic, continuation, shortened, text};
 use crate::redelivery::attributes_after_interruption;
 
-/// Names a message of a queue.
+/// ID of an SQS message.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct MessageId(String);
 
 impl MessageId {
-    /// Takes an id; an empty one would make SQS fail the whole batch.
+    /// Validates an ID. In a partial batch response an empty ID would make SQS redeliver the whole batch.
     #[must_use]
     pub fn new(id: impl Into<String>) -> Option<Self> {
         let id = id.into();
         (!id.is_empty()).then_some(Self(id))
     }
 
-    /// Returns the text.
+    /// Returns the ID as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Names one delivery of a message, for changing when it comes back.
+/// Receipt handle of one delivery, for changing its visibility timeout.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReceiptHandle(String);
 
 impl ReceiptHandle {
-    /// Returns the text.
+    /// Returns the receipt handle as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// One message of a queue, read on its own: what cannot be read fails alone.
+/// SQS message. An unreadable message fails alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueMessage {
-    /// The id that a partial batch response names.
+    /// Message ID, for the partial batch response.
     pub id: MessageId,
-    /// What the queue knows this delivery by; without it the message comes back when the queue sees fit.
+    /// Receipt handle. Without it the message is redelivered after the queue's own visibility timeout.
     pub receipt: Option<ReceiptHandle>,
-    /// How often the message was delivered, this time included.
+    /// Receive count of the message, including this delivery.
     pub deliveries: u32,
-    /// What it says.
+    /// Content of the message.
     pub message: Result<EventMessage, EventError>,
 }
 
-/// What one invocation was given.
+/// Payload of one invocation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Payload {
-    /// Messages of a queue, each acknowledged by itself.
+    /// SQS messages, each acknowledged individually.
     Queue(Vec<QueueMessage>),
-    /// Anything else, which succeeds or fails as a whole: S3, `EventBridge` or SNS without a queue.
+    /// Events from S3, `EventBridge` or SNS without a queue, which succeed or fail as a whole.
     Direct(Vec<Result<EventMessage, EventError>>),
 }
 
-/// Reads the payload of an invocation.
+/// Parses the payload of an invocation.
 ///
-/// Fails as a whole only where no part can be told from another: a payload of no known shape, or a queue's message
-/// without an id to name it by.
+/// Fails as a whole only if the payload has no known structure, or an SQS message has no ID for the partial batch
+/// response.
 pub fn parse_payload(payload: &Value) -> Result<Payload, EventError> {
     match shape(payload) {
         Shape::Queue(records) => records
@@ -76,7 +76,7 @@ pub fn parse_payload(payload: &Value) -> Result<Payload, EventError> {
     }
 }
 
-/// The envelope a message was taken out of.
+/// Envelope that contains a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Envelope {
     None,
@@ -94,7 +94,7 @@ impl Envelope {
     }
 }
 
-/// The shapes a JSON value can have here.
+/// Structures of a JSON value in an event.
 enum Shape<'a> {
     Queue(&'a [Value]),
     Topic(&'a [Value]),
@@ -157,7 +157,7 @@ fn nested(inner: &'static str, outer: Envelope) -> EventError {
     }
 }
 
-/// Reads a message of a queue.
+/// Parses an SQS message.
 ///
 /// <https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html>
 fn queue_message(record: &Value) -> Result<QueueMessage, EventError> {
@@ -190,7 +190,7 @@ fn queue_message(record: &Value) -> Result<QueueMessage, EventError> {
     })
 }
 
-/// Reads a record of a topic that invokes the function itself.
+/// Parses a record of an SNS topic that invokes the function directly.
 ///
 /// <https://docs.aws.amazon.com/lambda/latest/dg/with-sns.html>
 fn topic_record(record: &Value) -> Result<EventMessage, EventError> {
@@ -198,7 +198,7 @@ fn topic_record(record: &Value) -> Result<EventMessage, EventError> {
     parse_message(&json(body)?, Envelope::Topic)
 }
 
-/// Reads a topic's notification out of the body of a queue's message.
+/// Parses an SNS notification in the body of an SQS message.
 ///
 /// <https://docs.aws.amazon.com/sns/latest/dg/sns-message-and-json-formats.html>
 fn topic_notification(body: &Value) -> Result<EventMessage, EventError> {
@@ -218,7 +218,7 @@ fn json(text: &str) -> Result<Value, EventError> {
     })
 }
 
-/// Names what a value holds without repeating its contents, which may be anything.
+/// Describes a JSON value without its contents, which may be arbitrary data.
 fn outline(value: &Value) -> String {
     const FIELDS_SHOWN: usize = 8;
     const NAME_LENGTH: usize = 40;

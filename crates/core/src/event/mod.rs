@@ -1,8 +1,8 @@
-//! What arrives at the replicator: notifications in every envelope AWS delivers them in.
+//! Input of the replicator: S3 events in every envelope in which AWS delivers them.
 //!
-//! An event is a hint that a key may differ now, never an order. It is parsed tolerantly (unknown fields and unknown
-//! event names pass) but never guessed at: a body that is no notification is a named error, so that it reaches the
-//! dead-letter queue as it came.
+//! An event is a hint that a key may differ now, not a command. Unknown fields and unknown event names are accepted. A
+//! body that is not an S3 notification is an explicit error, so that its message reaches the dead-letter queue
+//! unchanged.
 
 mod bridge;
 mod classic;
@@ -19,85 +19,85 @@ pub use sequencer::Sequencer;
 use crate::facts::{Attribute, AttributeSet};
 use crate::names::{BucketName, NameError, ObjectKey};
 
-/// Says that a key may differ now.
+/// Hint that a key may differ now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyHint {
-    /// The bucket the event speaks of.
+    /// Bucket of the event.
     pub bucket: BucketName,
-    /// The key, decoded.
+    /// Object key, decoded.
     pub key: ObjectKey,
-    /// The event's name as it came, without the prefix `s3:`.
+    /// Event name without the prefix `s3:`.
     pub event_name: String,
-    /// Aspects the event says may have changed and a HEAD does not show.
+    /// Attributes that may have changed according to the event, and that a HEAD response does not contain.
     pub attributes: AttributeSet,
-    /// The position among events of the same key and channel.
+    /// Position among the events of the same key and channel.
     pub sequencer: Option<Sequencer>,
-    /// How many continuations led to it; none to an event.
+    /// Number of continuations that preceded the hint. Zero for an event.
     pub hops: ContinuationHops,
 }
 
-/// What one message says.
+/// Content of one message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EventMessage {
-    /// Hints, one per record; a record that cannot be read fails alone.
+    /// One hint per record. An unreadable record fails alone.
     Records(Vec<Result<KeyHint, EventError>>),
-    /// S3's test of a new notification configuration, which asks for nothing.
+    /// S3's test event for a new notification configuration, which requires no work.
     TestEvent,
 }
 
-/// Why a payload, a message or a record cannot be taken for what it should be.
+/// Error in a payload, a message or a record.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EventError {
-    /// It is not JSON.
+    /// The body is not JSON.
     #[error("the body is not JSON: {detail}")]
     NotJson {
-        /// Where it stops being JSON.
+        /// Error of the JSON parser, with its position.
         detail: String,
     },
-    /// It is JSON of some other kind.
+    /// The body is JSON, but not an S3 notification.
     #[error(
-        "the body is no S3 notification: expected `Records`, an SNS notification, an EventBridge event of aws.s3, an \
-         s3:TestEvent or a continuation, found {found}"
+        "the body is not an S3 notification: expected `Records`, an SNS notification, an EventBridge event of aws.s3, \
+         an s3:TestEvent or a continuation, found {found}"
     )]
     NotANotification {
-        /// What its outermost level holds.
+        /// Outline of the top-level value.
         found: String,
     },
-    /// An envelope in an envelope that AWS does not deliver.
+    /// An envelope contains another in a way that AWS does not deliver.
     #[error("the {inner} message inside {outer} is nested too deep")]
     NestedTooDeep {
-        /// The envelope found inside.
+        /// Inner envelope.
         inner: &'static str,
-        /// The envelope it was found in.
+        /// Outer envelope.
         outer: &'static str,
     },
-    /// A field that must be there is not, or is of another type.
+    /// A required field is missing or has another type.
     #[error("`{field}` is missing or is not {expected}")]
     Field {
-        /// The path of the field.
+        /// JSON path of the field.
         field: &'static str,
-        /// What it must be.
+        /// Description of the value expected.
         expected: &'static str,
     },
-    /// The structure of the record is of a version that may mean something else.
-    #[error("eventVersion `{version}` is not supported: 2.0 and later minor versions are")]
+    /// The event version is not supported.
+    #[error("eventVersion `{version}` is not supported: expected 2.0 or a later minor version")]
     EventVersion {
-        /// The version found.
+        /// Version found.
         version: String,
     },
-    /// The event is not of S3.
+    /// The event is not from S3.
     #[error("the event's source `{source_name}` is not S3")]
     Source {
-        /// The source found.
+        /// Event source found.
         source_name: String,
     },
-    /// A bucket or key is not one.
+    /// A bucket name or key is not valid.
     #[error(transparent)]
     Name(#[from] NameError),
 }
 
 impl EventError {
-    /// Returns the name used in logs.
+    /// Returns the name of the error in logs.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -112,7 +112,7 @@ impl EventError {
     }
 }
 
-/// Reads a text field by its JSON pointer.
+/// Returns a string field by its JSON pointer.
 fn text<'a>(value: &'a Value, pointer: &str, field: &'static str) -> Result<&'a str, EventError> {
     value.pointer(pointer).and_then(Value::as_str).ok_or(EventError::Field {
         field,
@@ -120,7 +120,7 @@ fn text<'a>(value: &'a Value, pointer: &str, field: &'static str) -> Result<&'a 
     })
 }
 
-/// Shortens what an event says of itself to what fits into a line of the log: a body may hold anything.
+/// Shortens a text from an event for one line of the log.
 fn shortened(text: &str) -> String {
     const LONGEST: usize = 100;
     let mut letters = text.chars();
@@ -131,7 +131,7 @@ fn shortened(text: &str) -> String {
     short
 }
 
-/// Names the aspects that an event of this name speaks of.
+/// Returns the attributes that an event of this name may change.
 ///
 /// Classic names (`ObjectTagging:Put`) and `EventBridge` detail types (`Object Tags Added`) differ only in wording.
 fn attributes_of(event_name: &str) -> AttributeSet {

@@ -1,10 +1,10 @@
-//! The order S3 gives to events of one key.
+//! Order of the events of one key.
 
 use std::cmp::Ordering;
 
-/// The position of an event among the events of its key in one channel.
+/// Sequencer of an event: its position among the events of its key in one channel.
 ///
-/// Classic notifications and `EventBridge` number differently; across channels there is no order.
+/// S3 event notifications and `EventBridge` use different sequencers. Across channels there is no order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sequencer {
     channel: Channel,
@@ -18,13 +18,13 @@ enum Channel {
 }
 
 impl Sequencer {
-    /// Takes the sequencer of a classic notification.
+    /// Returns the sequencer of an S3 event notification.
     #[must_use]
     pub fn classic(value: &str) -> Option<Self> {
         Self::of(Channel::Classic, value)
     }
 
-    /// Takes the sequencer of an `EventBridge` event.
+    /// Returns the sequencer of an `EventBridge` event.
     #[must_use]
     pub fn bridge(value: &str) -> Option<Self> {
         Self::of(Channel::Bridge, value)
@@ -37,7 +37,7 @@ impl Sequencer {
         })
     }
 
-    /// Compares with the sequencer of another event of the same key: the shorter is padded with zeros on the right.
+    /// Compares the sequencers of two events of the same key. The shorter one is padded with zeros on the right.
     ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html>
     #[must_use]
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn channels_have_no_common_order() {
+    fn sequencers_of_different_channels_have_no_order() {
         let classic = Sequencer::classic("0055AED6DCD90281E5").unwrap();
         let bridge = Sequencer::bridge("617f08299329d189").unwrap();
         assert_eq!(classic.order(&bridge), None);

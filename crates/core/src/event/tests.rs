@@ -1,4 +1,4 @@
-//! The sample events, and what must never be taken for an event.
+//! Sample events, and payloads that are not events.
 #![expect(clippy::disallowed_methods, reason = "the sample events are files")]
 
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::*;
 
-/// Says in one line per record what a payload was read as.
+/// Describes a parsed payload, one line per record.
 fn describe(payload: &Result<Payload, EventError>) -> Vec<String> {
     let message = |prefix: &str, message: &Result<EventMessage, EventError>| match message {
         Err(error) => vec![format!("{prefix}{}", error.code())],
@@ -43,7 +43,7 @@ fn describe(payload: &Result<Payload, EventError>) -> Vec<String> {
     }
 }
 
-/// Every file of `events/` with what it says.
+/// Every file of `events/` with its description.
 const SAMPLES: &[(&str, &[&str])] = &[
     ("acl", &["ObjectAcl:Put example-source photos/2026/harbour.jpg +acl"]),
     (
@@ -156,7 +156,7 @@ const SAMPLES: &[(&str, &[&str])] = &[
 ];
 
 #[test]
-fn every_sample_event_is_read_as_what_it_is_named_for() {
+fn every_sample_event_is_parsed_to_its_description() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events");
     let mut expected: BTreeMap<String, &[&str]> = SAMPLES
         .iter()
@@ -165,17 +165,17 @@ fn every_sample_event_is_read_as_what_it_is_named_for() {
     for entry in std::fs::read_dir(folder).unwrap() {
         let entry = entry.unwrap();
         let name = entry.file_name().into_string().unwrap();
-        // Requests of a final sync, which `batch_operations` reads.
+        // Requests of a final sync, which `batch_operations` parses.
         if name.starts_with("batch-operations") || name.starts_with("distributed-map") {
             continue;
         }
         let lines = expected
             .remove(&name)
-            .unwrap_or_else(|| panic!("no test knows events/{name}"));
+            .unwrap_or_else(|| panic!("no sample for events/{name}; add it to SAMPLES"));
         let payload: Value = serde_json::from_str(&std::fs::read_to_string(entry.path()).unwrap()).unwrap();
         assert_eq!(describe(&parse_payload(&payload)), lines, "events/{name}");
     }
-    assert!(expected.is_empty(), "missing in events/: {expected:?}");
+    assert!(expected.is_empty(), "files missing in events/: {expected:?}");
 }
 
 #[track_caller]
@@ -199,7 +199,7 @@ fn topic(message: &str) -> Value {
 }
 
 #[test]
-fn what_is_no_notification_is_named() {
+fn payload_that_is_not_a_notification_is_an_error() {
     for payload in [
         json!(null),
         json!(7),
@@ -226,7 +226,7 @@ fn refused_body_is_not_repeated_in_the_error() {
 }
 
 #[test]
-fn missing_fields_are_named_record_by_record() {
+fn missing_fields_are_errors_of_their_record() {
     for pointer in [
         "/s3",
         "/s3/bucket/name",
@@ -259,7 +259,7 @@ fn other_major_versions_and_other_sources_are_refused() {
 }
 
 #[test]
-fn prefixed_event_names_lose_their_prefix() {
+fn event_name_prefix_is_removed() {
     let mut prefixed = record();
     prefixed["eventName"] = json!("s3:ObjectTagging:Delete");
     check(
@@ -269,7 +269,7 @@ fn prefixed_event_names_lose_their_prefix() {
 }
 
 #[test]
-fn envelopes_that_aws_delivers_are_opened() {
+fn envelopes_that_aws_delivers_are_parsed() {
     let notification = json!({"Records": [record()]});
     let bridge = json!({
         "detail-type": "Object ACL Updated", "source": "aws.s3",
@@ -292,7 +292,7 @@ fn envelopes_that_aws_delivers_are_opened() {
 }
 
 #[test]
-fn envelopes_in_envelopes_that_aws_does_not_deliver_are_named() {
+fn envelope_nesting_that_aws_does_not_deliver_is_an_error() {
     let notification = json!({"Records": [record()]}).to_string();
     check(&queued(&queued(&record())), &["[m1] NestedTooDeep"]);
     check(
@@ -313,7 +313,7 @@ fn queue_message_without_an_id_fails_the_payload() {
 }
 
 #[test]
-fn message_that_comes_again_has_what_a_crash_may_have_left_read() {
+fn redelivered_message_reads_attributes_that_an_interruption_may_have_left() {
     let body = json!({"Records": [record(), {"eventVersion": "2.1"}]}).to_string();
     for (count, expected) in [
         ("1", "ObjectCreated:Put example a"),
@@ -335,7 +335,7 @@ fn queue_message_without_a_body_fails_alone() {
 }
 
 #[test]
-fn large_body_is_read() {
+fn large_body_is_parsed() {
     let mut large = record();
     large["padding"] = json!("x".repeat(1_000_000));
     check(
@@ -346,7 +346,7 @@ fn large_body_is_read() {
 }
 
 #[test]
-fn deeply_nested_json_is_an_error_and_no_crash() {
+fn deeply_nested_json_is_an_error() {
     let body = "[".repeat(100_000);
     let payload = json!({"Records": [{"messageId": "m1", "eventSource": "aws:sqs", "body": body}]});
     check(&payload, &["[m1] NotJson"]);
@@ -367,7 +367,7 @@ fn continuation_survives_the_queue() {
         let body: Value = serde_json::from_str(&sent.clone().after(hops).to_body().unwrap()).unwrap();
         assert_eq!(continuation::parse_continuation(&body).unwrap().hops, hops);
     }
-    // As an earlier version sent it.
+    // The body of an earlier version.
     let old = json!({"s3ferry": {"bucket": "example", "key": "a", "attributes": [], "reason": "deadline"}});
     assert_eq!(
         continuation::parse_continuation(&old).unwrap().hops,
@@ -441,12 +441,12 @@ fn any_json() -> impl Strategy<Value = Value> {
 
 proptest! {
     #[test]
-    fn no_json_makes_it_panic(payload in any_json()) {
+    fn any_json_is_parsed_without_panic(payload in any_json()) {
         drop(parse_payload(&payload));
     }
 
     #[test]
-    fn no_body_makes_it_panic(body in ".{0,200}") {
+    fn any_body_is_parsed_without_panic(body in ".{0,200}") {
         let payload = json!({"Records": [{"messageId": "m1", "eventSource": "aws:sqs", "body": body}]});
         prop_assert!(matches!(parse_payload(&payload), Ok(Payload::Queue(messages)) if messages.len() == 1));
     }

@@ -1,4 +1,4 @@
-//! Manifests of S3 Batch Operations: which objects a job works on, one a row, as CSV without a header.
+//! Manifests of S3 Batch Operations: the objects of a job, one per row, as CSV without a header.
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/batch-ops-create-job.html#specify-batchjob-manifest>
 
@@ -10,8 +10,8 @@ use sha2::{Digest as _, Sha256};
 use crate::names::{BucketName, ObjectKey};
 use crate::versions::VersionName;
 
-/// Everything but the characters that RFC 3986 leaves unreserved, and the slash. A space becomes `%20` and a plus sign
-/// `%2B`, which no reader can take for each other.
+/// Characters that a manifest contains URL-encoded: all except the unreserved characters of RFC 3986 and the slash. The
+/// encodings of a space, `%20`, and of a plus sign, `%2B`, are unambiguous for every reader.
 const IN_MANIFEST: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -19,30 +19,30 @@ const IN_MANIFEST: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~')
     .remove(b'/');
 
-/// Encodes a text as a manifest has it.
+/// Returns a text in the encoding of manifests.
 pub(crate) fn encoded(text: &str) -> String {
     utf8_percent_encode(text, IN_MANIFEST).to_string()
 }
 
-/// One object of a manifest.
+/// Row of a manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ManifestRow {
-    /// The bucket.
+    /// Bucket name.
     pub bucket: BucketName,
-    /// The key, decoded.
+    /// Object key, decoded.
     pub key: ObjectKey,
-    /// The version, where the manifest names versions; `null` for an object that was written without versioning.
+    /// Version, if the manifest has version IDs. `null` for an object that was written without versioning.
     pub version: Option<VersionName>,
 }
 
 impl ManifestRow {
-    /// Makes a row.
+    /// Creates a row.
     #[must_use]
     pub fn new(bucket: BucketName, key: ObjectKey, version: Option<VersionName>) -> Self {
         Self { bucket, key, version }
     }
 
-    /// Spells the row, without the end of the line. Nothing in it needs quotes.
+    /// Returns the row as CSV, without a line break. No field needs quotes.
     #[must_use]
     pub fn to_csv(&self) -> String {
         let key = utf8_percent_encode(self.key.as_str(), IN_MANIFEST);
@@ -57,68 +57,75 @@ impl ManifestRow {
     }
 }
 
-/// What is the matter with a manifest, and where.
+/// Error in a manifest, with its location.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{file}, row {row}: {problem}")]
 pub struct ManifestError {
-    /// The file.
+    /// File name of the manifest.
     pub file: String,
-    /// The row, counted from 1 with empty ones.
+    /// Row number, counted from 1, including empty rows.
     pub row: u64,
-    /// What is the matter.
+    /// Problem of the row.
     pub problem: ManifestProblem,
 }
 
-/// What can be the matter with a row of a manifest.
+/// Problem of a manifest row.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ManifestProblem {
-    /// It is not text.
+    /// The row is not UTF-8.
     #[error("not UTF-8; save the file as UTF-8")]
     NotUtf8,
-    /// It does not have two or three columns.
-    #[error("{0} column(s); a row has two, Bucket,Key, or three, Bucket,Key,VersionId")]
+    /// The row does not have two or three columns.
+    #[error("the number of columns is {0}, expected 2 (Bucket,Key) or 3 (Bucket,Key,VersionId)")]
     Columns(usize),
-    /// A carriage return that is not part of the row's end.
+    /// The row contains a carriage return other than at its end.
     #[error(
-        "a carriage return within the row; rows end with LF or CR LF, and a CR alone ends no line: write %0D where it \
-             is part of a key"
+        "a carriage return within the row; rows end with LF or CR LF, and a CR alone is not a line break: write %0D if \
+         it is part of a key"
     )]
     CarriageReturn,
-    /// Another control character as it is.
-    #[error("the control character U+{:04X} as it is; write it URL-encoded, as in %{:02X}", u32::from(*.0), u32::from(*.0))]
+    /// The row contains an unencoded control character.
+    #[error(
+        "unencoded control character U+{:04X}; write it URL-encoded, as in %{:02X}",
+        u32::from(*.0),
+        u32::from(*.0)
+    )]
     ControlCharacter(char),
-    /// A quote is opened and not closed on its line, or stands within a field.
-    #[error("a quote is not closed, or stands in the middle of a field; keys are URL-encoded and need no quotes")]
+    /// A quote is not closed on its line, or occurs within a field.
+    #[error("a quote is not closed or is in the middle of a field; keys are URL-encoded and need no quotes")]
     Quotes,
-    /// The first row names the columns.
-    #[error("a header; these manifests have none: remove the first row")]
+    /// The first row contains column names.
+    #[error("the manifest has a header row; remove the first row")]
     Header,
-    /// The row is of another bucket.
-    #[error("bucket `{found}`, expected `{expected}`; one manifest is of one bucket")]
+    /// The bucket of the row is not the expected bucket.
+    #[error("bucket `{found}`, expected `{expected}`; a manifest has one bucket")]
     ForeignBucket {
-        /// The bucket of the row.
+        /// Bucket of the row.
         found: String,
-        /// The bucket that is worked on.
+        /// Expected bucket.
         expected: BucketName,
     },
-    /// A name that cannot be one.
+    /// A bucket name or key is not valid.
     #[error("{0}")]
     Name(String),
-    /// A `+`, which is a space to some readers and a plus sign to others.
-    #[error("key `{0}` holds a bare `+`; write %20 for a space and %2B for a plus sign")]
+    /// The key contains an unencoded `+`, which some readers decode to a space.
+    #[error("key `{0}` contains an unencoded `+`; write %20 for a space and %2B for a plus sign")]
     BarePlus(String),
-    /// A `%` that begins no escape, or bytes that are no text.
+    /// The key contains an incomplete escape, or its bytes are not UTF-8.
     #[error("key `{0}` is not URL-encoded UTF-8; write %25 for a percent sign")]
     NotEncoded(String),
-    /// Versions in some rows only.
-    #[error("{}; either all rows name a version or none does", if *.0 { "a version where rows before have none" } else { "no version where rows before have one" })]
+    /// Only some rows have a version ID.
+    #[error(
+        "the row has {} version ID, unlike the rows before; either all rows have a version ID or none",
+        if *.0 { "a" } else { "no" }
+    )]
     MixedVersions(bool),
 }
 
-/// Reads a manifest line by line.
+/// Line-by-line reader of a manifest.
 ///
-/// A byte order mark at its beginning, line ends of either kind, quotes around fields and empty lines are taken as they
-/// are meant. A row that was there before is left out and counted.
+/// Accepts a byte order mark at the beginning, both kinds of line breaks, quoted fields and empty lines. Duplicate rows
+/// are skipped and counted.
 #[derive(Debug)]
 pub struct ManifestReader {
     file: String,
@@ -127,12 +134,12 @@ pub struct ManifestReader {
     has_versions: Option<bool>,
     ignores_versions: bool,
     seen: HashSet<[u8; 16]>,
-    /// How many rows were left out because they were there before.
+    /// Number of duplicate rows that were skipped.
     pub duplicates: u64,
 }
 
 impl ManifestReader {
-    /// Begins a manifest that is called `file` in errors and must be of `bucket`; without one, of the first row's.
+    /// Creates a reader. Errors name the manifest `file`. All rows must have `bucket`, or the bucket of the first row.
     #[must_use]
     pub fn new(file: impl Into<String>, bucket: Option<BucketName>) -> Self {
         Self {
@@ -153,7 +160,7 @@ impl ManifestReader {
         self
     }
 
-    /// Reads the next line, with or without its end; `None` for an empty one and for a duplicate.
+    /// Reads the next line, with or without its line break. Returns `None` for an empty line and for a duplicate.
     pub fn line(&mut self, line: &[u8]) -> Result<Option<ManifestRow>, ManifestError> {
         self.rows += 1;
         self.row(line).map_err(|problem| ManifestError {
@@ -175,7 +182,7 @@ impl ManifestReader {
         if line.trim().is_empty() {
             return Ok(None);
         }
-        // Nobody writes these into a manifest who means them as a part of a key.
+        // An unencoded control character is a mistake rather than a part of a key.
         match line.chars().find(|letter| *letter < ' ') {
             Some('\r') => return Err(ManifestProblem::CarriageReturn),
             Some(letter) => return Err(ManifestProblem::ControlCharacter(letter)),
@@ -190,7 +197,7 @@ impl ManifestReader {
         if self.rows == 1 && bucket.eq_ignore_ascii_case("bucket") && key.eq_ignore_ascii_case("key") {
             return Err(ManifestProblem::Header);
         }
-        let bucket = self.own_bucket(bucket)?;
+        let bucket = self.checked_bucket(bucket)?;
         let key = decoded(key)?;
         let version = VersionName::new(&decoded_text(version)?);
         let has_version = version.is_some();
@@ -205,7 +212,7 @@ impl ManifestReader {
         Ok(Some(row))
     }
 
-    fn own_bucket(&mut self, found: &str) -> Result<BucketName, ManifestProblem> {
+    fn checked_bucket(&mut self, found: &str) -> Result<BucketName, ManifestProblem> {
         let bucket = BucketName::new(found).map_err(|error| ManifestProblem::Name(error.to_string()))?;
         let expected = self.bucket.get_or_insert(bucket.clone());
         if *expected == bucket {
@@ -228,20 +235,20 @@ fn decoded(text: &str) -> Result<ObjectKey, ManifestProblem> {
 
 fn decoded_text(text: &str) -> Result<String, ManifestProblem> {
     let not_encoded = || ManifestProblem::NotEncoded(text.to_owned());
-    let escapes_are_whole = text.split('%').skip(1).all(|rest| {
+    let escapes_are_complete = text.split('%').skip(1).all(|rest| {
         let mut digits = rest.bytes().take(2);
         let mut is_hex = || digits.next().is_some_and(|digit| digit.is_ascii_hexdigit());
         is_hex() && is_hex()
     });
-    if !escapes_are_whole {
+    if !escapes_are_complete {
         return Err(not_encoded());
     }
     let decoded = percent_decode_str(text).decode_utf8().map_err(|_| not_encoded())?;
     Ok(decoded.into_owned())
 }
 
-/// Takes a line apart at its commas, as RFC 4180 has it; a field cannot go on over the end of its line, for an encoded
-/// key holds none.
+/// Splits a line into fields according to RFC 4180. A field never contains a line break, because in a URL-encoded key
+/// it is escaped.
 fn fields(line: &str) -> Result<Vec<String>, ManifestProblem> {
     let mut fields = Vec::new();
     let mut rest = line;
@@ -264,7 +271,7 @@ fn fields(line: &str) -> Result<Vec<String>, ManifestProblem> {
     }
 }
 
-/// Reads a field behind its opening quote; returns what is behind the comma after it.
+/// Reads a field after its opening quote. Returns the field, and the rest of the line after its comma.
 fn quoted_field(text: &str) -> Result<(String, Option<&str>), ManifestProblem> {
     let mut field = String::new();
     let mut rest = text;
@@ -272,7 +279,7 @@ fn quoted_field(text: &str) -> Result<(String, Option<&str>), ManifestProblem> {
         let (part, behind) = rest.split_once('"').ok_or(ManifestProblem::Quotes)?;
         field.push_str(part);
         if let Some(behind) = behind.strip_prefix('"') {
-            // A doubled quote is one of the field's own.
+            // A doubled quote is an escaped quote.
             field.push('"');
             rest = behind;
         } else if behind.is_empty() {
@@ -285,7 +292,7 @@ fn quoted_field(text: &str) -> Result<(String, Option<&str>), ManifestProblem> {
     }
 }
 
-/// Half of a hash: of a billion rows, the chance that two share it is below one in a quintillion.
+/// Returns half of a SHA-256. In a billion rows the probability of a collision is below one in a quintillion.
 fn fingerprint(row: &ManifestRow) -> [u8; 16] {
     let mut hash = Sha256::new();
     hash.update(row.key.as_str());

@@ -26,7 +26,7 @@ fn check_error(text: &[u8], row: u64, expected: &str) {
 }
 
 #[test]
-fn rows_are_taken_as_they_are_meant() {
+fn rows_are_parsed_leniently() {
     check_keys("source,a%20b%2Bc%2520.txt\n", &["a b+c%20.txt"]);
     check_keys("\u{feff}source,a\r\nsource,b\r\n", &["a", "b"]);
     check_keys("source,a\n\n  \nsource,b", &["a", "b"]);
@@ -35,7 +35,7 @@ fn rows_are_taken_as_they_are_meant() {
 }
 
 #[test]
-fn duplicates_are_left_out_and_counted() {
+fn duplicates_are_skipped_and_counted() {
     let (rows, duplicates) = read(b"source,a\nsource,b\nsource,%61\n").unwrap();
     assert_eq!((rows.len(), duplicates), (2, 1));
     let (rows, duplicates) = read(b"source,a,v1\nsource,a,v2\n").unwrap();
@@ -43,9 +43,9 @@ fn duplicates_are_left_out_and_counted() {
 }
 
 #[test]
-fn what_is_wrong_is_named_with_file_and_row() {
-    check_error(b"source\n", 1, "1 column(s)");
-    check_error(b"source,a\nsource,a,v,x\n", 2, "4 column(s)");
+fn errors_contain_file_and_row() {
+    check_error(b"source\n", 1, "the number of columns is 1");
+    check_error(b"source,a\nsource,a,v,x\n", 2, "the number of columns is 4");
     check_error(b"source,a\n\nelsewhere,b\n", 3, "bucket `elsewhere`, expected `source`");
     check_error(b"source,a+b\n", 1, "write %20 for a space and %2B for a plus sign");
     check_error(b"source,100%\n", 1, "write %25 for a percent sign");
@@ -54,25 +54,37 @@ fn what_is_wrong_is_named_with_file_and_row() {
     check_error(b"source,\n", 1, "object key is empty");
     check_error(b"source,\"a\nb\"\n", 1, "a quote is not closed");
     check_error(b"source,a\"b\n", 1, "in the middle of a field");
-    check_error(b"Bucket,Key\nsource,a\n", 1, "a header");
-    check_error(b"source,a,v1\nsource,b\n", 2, "no version where rows before have one");
-    check_error(b"source,a\nsource,b,v1\n", 2, "a version where rows before have none");
+    check_error(b"Bucket,Key\nsource,a\n", 1, "a header row");
+    check_error(
+        b"source,a,v1\nsource,b\n",
+        2,
+        "the row has no version ID, unlike the rows before",
+    );
+    check_error(
+        b"source,a\nsource,b,v1\n",
+        2,
+        "the row has a version ID, unlike the rows before",
+    );
 }
 
 #[test]
-fn control_characters_are_taken_encoded_only() {
+fn control_characters_are_accepted_only_encoded() {
     check_keys("source,a%0D%1B%00\n", &["a\r\u{1b}\0"]);
-    check_error(b"source,a\rsource,b\r", 1, "a CR alone ends no line");
+    check_error(b"source,a\rsource,b\r", 1, "a CR alone is not a line break");
     check_error(b"source,a\nsource,b\r\r\n", 2, "a carriage return within the row");
     check_error(b"source,\"a\rb\"\n", 1, "a carriage return within the row");
-    check_error(b"source,a\x1b\n", 1, "U+001B as it is; write it URL-encoded, as in %1B");
+    check_error(
+        b"source,a\x1b\n",
+        1,
+        "unencoded control character U+001B; write it URL-encoded, as in %1B",
+    );
     check_error(b"source,a\tb\n", 1, "U+0009");
     check_error(b"source,a,v\x00\n", 1, "U+0000");
     check_error(b"\x01source,a\n", 1, "U+0001");
 }
 
 #[test]
-fn without_a_bucket_the_first_row_names_it() {
+fn first_row_determines_the_bucket_if_none_is_given() {
     let mut reader = ManifestReader::new("m.csv", None);
     assert!(reader.line(b"first,a").unwrap().is_some());
     assert!(reader.line(b"second,b").is_err());
@@ -80,7 +92,9 @@ fn without_a_bucket_the_first_row_names_it() {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read_again(keys in prop::collection::btree_set("\\PC{1,40}|[ +%,\"\r\n\u{0}]{1,9}", 1..20), version in 0usize..3) {
+    fn written_rows_are_read_unchanged(
+        keys in prop::collection::btree_set("\\PC{1,40}|[ +%,\"\r\n\u{0}]{1,9}", 1..20), version in 0usize..3,
+    ) {
         let bucket = BucketName::new("source").unwrap();
         let version = [None, VersionName::new("a.b+c"), VersionName::new("null")][version].clone();
         let rows: Vec<ManifestRow> = keys.iter()
@@ -92,7 +106,7 @@ proptest! {
     }
 
     #[test]
-    fn reading_never_panics(text: Vec<u8>) {
+    fn any_bytes_are_read_without_panic(text: Vec<u8>) {
         drop(read(&text));
     }
 }

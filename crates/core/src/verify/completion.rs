@@ -1,4 +1,4 @@
-//! Completion reports of S3 Batch Operations jobs that computed checksums.
+//! Completion reports of S3 Batch Operations jobs that compute checksums.
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/batch-ops-examples-reports.html>
 
@@ -11,23 +11,23 @@ use crate::batch_report::{TaskOutcome, TaskRow};
 use crate::facts::{ChecksumCoverage, ObjectFacts};
 use crate::names::{BucketName, ETag, ObjectKey, VersionId};
 
-/// A checksum that a job computed of one object.
+/// Checksum that a job computed of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ComputedChecksum {
-    /// The object's tag when it was computed.
+    /// `ETag` of the object when the checksum was computed.
     pub etag: ETag,
-    /// The object's version, where the job's manifest named it.
+    /// Version ID of the object, if the job's manifest contains it.
     pub version_id: Option<VersionId>,
-    /// The algorithm, as in `CRC64NVME`.
+    /// Algorithm, as in `CRC64NVME`.
     pub algorithm: String,
-    /// What it covers.
+    /// Coverage of the checksum: full object or composite.
     pub coverage: ChecksumCoverage,
-    /// The value: in base64, for MD5 in lower-case hexadecimal as `ETag`s are.
+    /// Value in base64. MD5 is in lower-case hexadecimal, like `ETag`s.
     pub value: String,
 }
 
 impl ComputedChecksum {
-    /// Tells whether it is still of the object that `facts` describe.
+    /// Returns whether the checksum applies to the object that `facts` describe.
     #[must_use]
     pub fn is_of(&self, facts: &ObjectFacts) -> bool {
         let is_same_version = self.version_id.is_none() || self.version_id == facts.version_id;
@@ -35,35 +35,35 @@ impl ComputedChecksum {
     }
 }
 
-/// Why the row of a report says nothing of a checksum.
+/// Error in a report row that should contain a checksum.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ChecksumRowProblem {
-    /// The row is of another bucket.
-    #[error("bucket `{found}`, expected `{expected}`; the report is of another bucket's job")]
+    /// The bucket of the row is not the verified bucket.
+    #[error("bucket `{found}`, expected `{expected}`; the report is of a job for another bucket")]
     ForeignBucket {
-        /// The bucket of the row.
+        /// Bucket of the row.
         found: String,
-        /// The bucket that is verified.
+        /// Verified bucket.
         expected: BucketName,
     },
-    /// A key that cannot be one.
-    #[error("key `{0}` is not URL-encoded UTF-8, or cannot be a key")]
+    /// The key is not valid.
+    #[error("key `{0}` is not URL-encoded UTF-8 or is not a valid object key")]
     Key(String),
-    /// The task succeeded and its message holds no checksum.
-    #[error("no checksum in the result message ({0}); the report must be of a Compute checksum job")]
+    /// The task succeeded, but its message contains no checksum.
+    #[error("no checksum in the result message ({0}); pass the report of a Compute checksum job")]
     NoChecksum(String),
 }
 
-/// What a row says.
+/// Content of a report row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChecksumRow {
-    /// The checksum of an object. A `+` in the key of a report means itself or a space, so there may be two keys.
+    /// Checksum of an object. Two keys are possible, because a `+` in the key is a space or a literal `+`.
     Computed(Vec<ObjectKey>, ComputedChecksum),
-    /// The job failed on the object.
+    /// The task failed on the object.
     Failed,
 }
 
-/// Reads what a row says of an object of `bucket`.
+/// Reads the checksum from a report row of `bucket`.
 pub fn computed(row: &TaskRow, bucket: &BucketName) -> Result<ChecksumRow, ChecksumRowProblem> {
     if row.cells.bucket != bucket.as_str() {
         return Err(ChecksumRowProblem::ForeignBucket {
@@ -78,8 +78,8 @@ pub fn computed(row: &TaskRow, bucket: &BucketName) -> Result<ChecksumRow, Check
     }
 }
 
-/// Reads a key in both ways that it may have been encoded. A checksum counts only for an object of the same tag, so the
-/// wrong one does no harm.
+/// Decodes a key in both possible ways. A checksum applies only to an object with the same `ETag`, so the wrong key has
+/// no effect.
 fn keys(text: &str) -> Result<Vec<ObjectKey>, ChecksumRowProblem> {
     let unusable = || ChecksumRowProblem::Key(text.to_owned());
     let mut keys = vec![ObjectKey::from_notification(text).map_err(|_| unusable())?];
@@ -90,7 +90,7 @@ fn keys(text: &str) -> Result<Vec<ObjectKey>, ChecksumRowProblem> {
     Ok(keys)
 }
 
-/// The message of a task that computed a checksum.
+/// Result message of a task that computed a checksum.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Message {
@@ -109,16 +109,16 @@ fn checksum_of(row: &TaskRow) -> Result<ComputedChecksum, ChecksumRowProblem> {
     let no_checksum = |what: &str| ChecksumRowProblem::NoChecksum(what.to_owned());
     let algorithm = message.checksum_algorithm.to_ascii_uppercase();
     let value = if algorithm == "MD5" {
-        let hex = message.hex.ok_or_else(|| no_checksum("an MD5 without checksum_hex"))?;
+        let hex = message.hex.ok_or_else(|| no_checksum("MD5 without checksum_hex"))?;
         hex.to_ascii_lowercase()
     } else {
         message.base64
     };
     if value.is_empty() || algorithm.is_empty() {
-        return Err(no_checksum("an empty value"));
+        return Err(no_checksum("empty value"));
     }
     Ok(ComputedChecksum {
-        etag: ETag::new(&message.etag).map_err(|_| no_checksum("an empty etag"))?,
+        etag: ETag::new(&message.etag).map_err(|_| no_checksum("empty etag"))?,
         version_id: row.cells.version.as_deref().and_then(VersionId::pinnable),
         algorithm,
         coverage: match message.checksum_type.as_str() {
@@ -130,18 +130,18 @@ fn checksum_of(row: &TaskRow) -> Result<ComputedChecksum, ChecksumRowProblem> {
     })
 }
 
-/// The checksums of one bucket's objects.
+/// Computed checksums of the objects of one bucket.
 #[derive(Debug, Clone, Default)]
 pub struct ComputedChecksums {
     by_key: HashMap<ObjectKey, Vec<ComputedChecksum>>,
-    /// How many rows hold a checksum.
+    /// Number of rows with a checksum.
     pub computed: u64,
-    /// How many rows are of tasks that failed.
+    /// Number of rows of failed tasks.
     pub failed: u64,
 }
 
 impl ComputedChecksums {
-    /// Takes a row.
+    /// Adds a row.
     pub fn take(&mut self, row: ChecksumRow) {
         match row {
             ChecksumRow::Computed(keys, computed) => {

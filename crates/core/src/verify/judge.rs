@@ -1,4 +1,4 @@
-//! What is to be said of two objects.
+//! Comparison of two objects for a verification.
 
 use std::collections::BTreeSet;
 
@@ -14,21 +14,21 @@ use crate::marker::{Marker, is_newer};
 use crate::policy::Ownership;
 use crate::time::Timestamp;
 
-/// What is compared.
+/// What a verification compares.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ComparisonScope {
-    /// What is demanded of an object.
+    /// Required depth of the comparison.
     pub depth: VerificationDepth,
-    /// Kinds of differences that are none here.
+    /// Kinds of differences that are ignored.
     pub ignored: BTreeSet<DifferenceKind>,
-    /// Whether applications write to the destination, too.
+    /// Whether applications also write to the destination.
     pub ownership: Ownership,
-    /// How the destination's objects are to be encrypted.
+    /// Required encryption of the destination objects.
     pub encryption: EncryptionRules,
 }
 
 impl ComparisonScope {
-    /// Kinds that somebody may leave out of a comparison: content is not among them.
+    /// Kinds of differences that can be ignored. Content is not one of them.
     pub const IGNORABLE: [DifferenceKind; 7] = [
         DifferenceKind::Metadata,
         DifferenceKind::Tags,
@@ -44,41 +44,41 @@ impl ComparisonScope {
     }
 }
 
-/// What is known of two objects besides what they say of themselves.
+/// Evidence about two objects that their HEAD responses do not contain.
 #[derive(Debug, Clone, Default)]
 pub struct KnownEvidence<'a> {
-    /// Checksums of the source's object, out of the reports of jobs.
+    /// Computed checksums of the source object, from reports of jobs.
     pub source: Vec<&'a ComputedChecksum>,
-    /// Checksums of the destination's object.
+    /// Computed checksums of the destination object.
     pub destination: Vec<&'a ComputedChecksum>,
-    /// The marker that the destination's object carries, if it is bound to it.
+    /// Marker of the destination object, if it is valid for that object.
     pub marker: Option<Marker>,
 }
 
-/// What is to be said of two contents.
+/// Result of a content comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ContentFinding {
-    /// They are the same.
+    /// The contents are equal.
     Agree(ProofMethod),
-    /// They are the same if both objects were uploaded in the same parts.
-    AgreeIfInSameParts(ProofMethod),
-    /// They differ; so do the sizes, where the judgement names them.
+    /// The contents are equal if both objects have the same part sizes.
+    AgreeIfPartsMatch(ProofMethod),
+    /// The contents differ. If the sizes differ, the kinds of the finding include that.
     Differ,
-    /// Nothing that is known can be compared.
+    /// Nothing that is known of both contents is comparable.
     Unknown,
 }
 
-/// What is to be said of two objects.
+/// Result of an object comparison.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectFinding {
-    /// Of their contents.
+    /// Result for the contents.
     pub contents: ContentFinding,
-    /// In what they differ; content is among it where that is known.
+    /// Kinds of differences found, including content if it is known to differ.
     pub kinds: Vec<DifferenceKind>,
 }
 
-/// Judges two objects. Every pair of hashes that can be compared must agree; one agreement that is good enough for the
-/// depth is needed for the contents to agree.
+/// Compares two objects. Every comparable pair of hashes must be equal. The contents are equal if at least one equal
+/// pair is sufficient at the depth.
 #[must_use]
 pub fn compare_objects(
     source: &ObjectFacts,
@@ -116,13 +116,13 @@ pub fn compare_objects(
     ObjectFinding { contents, kinds }
 }
 
-/// Names what an application did at a destination that applications write to: `None` where the difference is one that a
-/// sync repairs. It goes by what [`crate::decide::decide_shared`] leaves alone.
+/// Returns the kind of an external write at a destination with shared ownership. Returns `None` if a sync resolves the
+/// difference. The rules are those of [`crate::decide::decide_shared`].
 ///
-/// A copy of s3ferry whose tags or grants an application changed is ahead; one without the source's annotations is not,
-/// because those are written after a multipart copy.
+/// A copy of s3ferry whose tags or grants an application changed counts as an external write. A copy without the
+/// source's annotations does not, because a multipart copy writes annotations last.
 #[must_use]
-pub fn written_by_others(
+pub fn external_write_kind(
     source: Option<&ObjectFacts>,
     destination: &ObjectFacts,
     marker: Option<&Marker>,
@@ -139,7 +139,7 @@ pub fn written_by_others(
             let is_ahead = !is_newer(source.last_modified, destination.last_modified);
             is_ahead.then_some(DifferenceKind::DestinationNewer)
         }
-        // What s3ferry has still to write was not changed by an application.
+        // s3ferry still has to write these attributes, so no application changed them.
         (Some(source), Some(marker)) if is_unfinished(source, destination, marker) => None,
         (Some(source), Some(marker)) => {
             let is_of_application = |kind: &DifferenceKind| {
@@ -157,7 +157,7 @@ pub fn written_by_others(
     }
 }
 
-/// One hash of a content.
+/// Hash of a content.
 struct Hash<'a> {
     algorithm: &'a str,
     coverage: ChecksumCoverage,
@@ -198,7 +198,7 @@ fn contents(
                         ProofMethod::FullChecksum
                     });
                 }
-                // Other parts make other values of the same bytes.
+                // Other part sizes produce other values of equal contents.
                 (ChecksumCoverage::Composite, false) => {}
                 (ChecksumCoverage::Composite, true) => {
                     agreeing.insert(ProofMethod::CompositeChecksum);
@@ -215,16 +215,16 @@ fn contents(
     if known.marker.as_ref().is_some_and(|marker| marker.names(source)) {
         agreeing.insert(ProofMethod::Marker);
     }
-    if let Some(means) = agreeing.iter().find(|means| means.suffices_at(depth)) {
-        return ContentFinding::Agree(*means);
+    if let Some(method) = agreeing.iter().find(|method| method.suffices_at(depth)) {
+        return ContentFinding::Agree(*method);
     }
     if agreeing.contains(&ProofMethod::CompositeChecksum) {
-        return ContentFinding::AgreeIfInSameParts(ProofMethod::CompositeChecksum);
+        return ContentFinding::AgreeIfPartsMatch(ProofMethod::CompositeChecksum);
     }
     ContentFinding::Unknown
 }
 
-/// All hashes of an object: those that it is stored with, an `ETag` that is one, and those of jobs that are still of it.
+/// Returns all hashes of an object: stored checksums, an `ETag` that is an MD5, and applicable computed checksums.
 fn hashes<'a>(facts: &'a ObjectFacts, computed: &[&'a ComputedChecksum]) -> Vec<Hash<'a>> {
     let stored = facts.checksums.values.iter().map(|(algorithm, value)| Hash {
         algorithm,

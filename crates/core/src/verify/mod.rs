@@ -1,6 +1,6 @@
-//! The proof that two buckets are equal: what was compared how, and what may be said of it.
+//! Verification that two buckets are equal: proof methods, totals and the verdict.
 //!
-//! Nothing is called equal that was not told equal, and nothing is called verified while anything is not.
+//! An object counts as equal only if it was verified as equal, and the buckets only if every object was.
 
 pub mod completion;
 mod judge;
@@ -11,7 +11,7 @@ mod tally;
 use serde::Serialize;
 
 pub use self::judge::{
-    ComparisonScope, ContentFinding, KnownEvidence, ObjectFinding, compare_objects, written_by_others,
+    ComparisonScope, ContentFinding, KnownEvidence, ObjectFinding, compare_objects, external_write_kind,
 };
 pub use self::report::{
     BucketTotals, ChecksumJobReport, ComparedAttributes, ComparisonMethod, DifferenceCount, DifferenceExamples,
@@ -20,15 +20,15 @@ pub use self::report::{
 pub use self::sample::KeySampler;
 pub use self::tally::{KeyVerification, ObjectTotals, VerificationEnd, VerificationTotals, VerificationVerdict};
 
-/// What is demanded of an object before it is called equal.
+/// Depth of a verification: what is required before an object counts as equal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum VerificationDepth {
-    /// Size and `ETag` of the listings; what looks different there is looked at.
+    /// Size and `ETag` of the listings, with HEAD requests where they differ.
     Listing,
-    /// A HEAD of both sides and what no HEAD shows; the content by anything that both sides store.
+    /// HEAD responses, attributes that they do not contain, and any proof of equal content that both sides store.
     Head,
-    /// As `Head`, and of the content a hash of all of it.
+    /// As `Head`, with a hash of the full content.
     Checksum,
 }
 
@@ -44,34 +44,34 @@ impl VerificationDepth {
     }
 }
 
-/// By what the contents of two objects were told equal; the strongest first.
+/// Method by which the contents of two objects were verified as equal, strongest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ProofMethod {
-    /// Both are empty.
+    /// Both objects are empty.
     Empty,
-    /// All bytes of both sides were read and hashed.
+    /// The full content of both objects was read and hashed.
     Read,
-    /// Checksums of the whole content that S3 keeps with both objects.
+    /// Full-object checksums that S3 stores with both objects.
     FullChecksum,
-    /// Checksums of the whole content, at least one of them computed by a job of S3 Batch Operations.
+    /// Full-object checksums, of which S3 Batch Operations computed at least one.
     ComputedChecksum,
     /// `ETag`s that are the MD5 of the content.
     Etag,
-    /// Checksums made of the checksums of the same parts.
+    /// Composite checksums of the same parts.
     CompositeChecksum,
-    /// `ETag`s made of the MD5s of the same parts.
+    /// Multipart `ETag`s of the same parts.
     MultipartEtag,
-    /// S3's own replica of the source's very version.
+    /// S3's own replica of the source version.
     Replica,
-    /// The marker that a copy of s3ferry carries names the source's very version.
+    /// Marker of a copy of s3ferry, which names the source version.
     Marker,
-    /// Size and `ETag` of the listings alone.
+    /// Size and `ETag` in the listings.
     Listing,
 }
 
 impl ProofMethod {
-    /// All means, the strongest first.
+    /// All methods, strongest first.
     pub const ALL: [Self; 10] = [
         Self::Empty,
         Self::Read,
@@ -102,31 +102,31 @@ impl ProofMethod {
         }
     }
 
-    /// Says in a sentence what it is.
+    /// Describes the method in one sentence.
     #[must_use]
     pub fn meaning(self) -> &'static str {
         match self {
             Self::Empty => "both objects are empty",
-            Self::Read => "every byte of both sides was read, and the SHA-256 of both is the same",
-            Self::FullChecksum => "the checksums of the whole content that S3 keeps with both objects are the same",
+            Self::Read => "both contents were read completely and have the same SHA-256",
+            Self::FullChecksum => "the full-object checksums that S3 stores with both objects are equal",
             Self::ComputedChecksum => {
-                "the checksums of the whole content are the same, at least one of them computed by S3 Batch Operations"
+                "the full-object checksums are equal, of which S3 Batch Operations computed at least one"
             }
-            Self::Etag => "the ETags, which are the MD5 of the content, are the same",
-            Self::CompositeChecksum => "the checksums of the checksums of all parts are the same",
-            Self::MultipartEtag => "the ETags, which are made of the MD5s of all parts, are the same",
-            Self::Replica => "S3's own replica of the source's very version",
-            Self::Marker => "a copy of s3ferry whose marker names the source's very version",
-            Self::Listing => "size and ETag are the same in both listings; no object was looked at",
+            Self::Etag => "the ETags, which are the MD5 of the content, are equal",
+            Self::CompositeChecksum => "the composite checksums, of the checksums of all parts, are equal",
+            Self::MultipartEtag => "the ETags, which consist of the MD5s of all parts, are equal",
+            Self::Replica => "the destination object is S3's own replica of the source version",
+            Self::Marker => "the destination object is a copy of s3ferry whose marker names the source version",
+            Self::Listing => "size and ETag are equal in both listings; no HEAD request was made",
         }
     }
 
-    /// Tells whether it is good enough at a depth.
+    /// Returns whether the method is sufficient at a depth.
     #[must_use]
     pub fn suffices_at(self, depth: VerificationDepth) -> bool {
         match self {
             Self::Empty | Self::Read | Self::FullChecksum | Self::ComputedChecksum | Self::Etag => true,
-            // Only together with equal parts, at the greatest depth.
+            // At depth `checksum` these need equal part sizes in addition.
             Self::CompositeChecksum | Self::MultipartEtag | Self::Replica | Self::Marker => {
                 depth < VerificationDepth::Checksum
             }

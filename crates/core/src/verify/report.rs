@@ -1,4 +1,4 @@
-//! The report of a verification, as it is written to JSON and shown to people.
+//! Report of a verification, for JSON and HTML.
 
 use serde::Serialize;
 
@@ -7,174 +7,174 @@ use super::{ProofMethod, VerificationDepth};
 use crate::diff::DifferentKey;
 use crate::numerals::grouped;
 
-/// Names the form of the report; changed with every change that a reader must know of.
+/// Schema of the report. It changes with every change that readers must know of.
 pub const SCHEMA: &str = "s3ferry-verification/1";
 
-/// What a report says of the run, apart from what was found.
+/// Properties of a verification run in its report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ReportHeader {
-    /// What made the report.
+    /// Program that created the report.
     pub tool: ReportTool,
-    /// Who had it made.
+    /// Identity that ran the verification.
     pub operator: String,
-    /// When it was begun, in RFC 3339.
+    /// Start time, in RFC 3339.
     pub started_at: String,
-    /// When it ended.
+    /// End time, in RFC 3339.
     pub ended_at: String,
     /// Both buckets.
     #[serde(flatten)]
     pub sides: ReportSides,
-    /// How it looked at them.
+    /// Method of the comparison.
     pub comparison: ComparisonMethod,
-    /// What made it stop before its end, if something did.
+    /// Reason why the verification stopped early, if it did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stopped_by: Option<String>,
-    /// The reports of jobs whose checksums were used.
+    /// Completion reports whose checksums were used.
     pub job_reports: Vec<ChecksumJobReport>,
-    /// The file that names every key that is not equal, if there is one.
+    /// File that lists every key that is not equal, if it was written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub differences_file: Option<String>,
-    /// The manifests of what checksums would settle, if they were written.
+    /// Manifests of the keys that need computed checksums, if they were written.
     pub inconclusive_manifests: Vec<String>,
-    /// Messages that were still in the replicator's queues at the end, where those were read.
+    /// Messages in the replicator's queues at the end, if the queues were read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub messages: Option<QueuedMessages>,
 }
 
-/// Messages of the replicator that were not worked off.
+/// Numbers of unprocessed messages of the replicator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct QueuedMessages {
-    /// In its queue.
+    /// Number of messages in the queue.
     pub queue: u64,
-    /// In its dead-letter queue.
+    /// Number of messages in the dead-letter queue.
     pub dead_letters: u64,
 }
 
 impl QueuedMessages {
-    /// Tells whether there are none.
+    /// Returns whether both queues are empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.queue + self.dead_letters == 0
     }
 }
 
-/// What made the report.
+/// Program that created the report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ReportTool {
-    /// Its name.
+    /// Name of the program.
     pub name: &'static str,
-    /// Its version.
+    /// Version of the program.
     pub version: &'static str,
 }
 
-/// Both buckets.
+/// Both buckets of a verification.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ReportSides {
-    /// The bucket that is migrated.
+    /// Source bucket.
     pub source: BucketTotals,
-    /// The bucket that is migrated to.
+    /// Destination bucket.
     pub destination: BucketTotals,
 }
 
-/// The objects of one bucket.
+/// Objects of one bucket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BucketTotals {
-    /// The bucket.
+    /// Bucket name.
     pub bucket: String,
-    /// How the keys begin.
+    /// Prefix of the keys.
     pub prefix: String,
-    /// Its region.
+    /// Region of the bucket.
     pub region: String,
-    /// How many there are and how large.
+    /// Number and total size of the objects.
     #[serde(flatten)]
     pub amount: ObjectTotals,
 }
 
-/// How the objects were looked at.
+/// Method of a comparison.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ComparisonMethod {
-    /// What was demanded of an object.
+    /// Depth of the comparison.
     pub depth: VerificationDepth,
-    /// What was compared.
+    /// Attributes that were compared, and those that were not.
     #[serde(flatten)]
     pub attributes: ComparedAttributes,
-    /// The sample, if one was drawn.
+    /// Sample of keys, if one was selected.
     pub sample: Option<SampleDescription>,
-    /// Whether contents were read where nothing stored could settle them.
+    /// Whether contents are read if nothing that both sides store is comparable.
     pub reads_contents: bool,
-    /// The largest object that is read.
+    /// Maximum size of an object whose content is read.
     pub max_read_bytes: u64,
-    /// Who writes to the destination.
+    /// Ownership of the destination.
     pub ownership: &'static str,
 }
 
-/// What was compared, and what was not.
+/// Attributes that were compared, and those that were not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ComparedAttributes {
-    /// What was.
+    /// Compared attributes.
     pub compared: Vec<String>,
-    /// What was not.
+    /// Attributes that were not compared.
     pub not_compared: Vec<String>,
 }
 
-/// A sample.
+/// Sample of the keys in both listings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SampleDescription {
-    /// How many keys were asked for.
+    /// Requested size of the sample.
     pub asked: u64,
-    /// How many were drawn.
+    /// Actual size of the sample.
     pub drawn: u64,
-    /// Out of how many.
+    /// Number of keys from which the sample was selected.
     pub population: u64,
-    /// The seed: with the same keys it draws the same sample.
+    /// Seed. The same seed and the same keys produce the same sample.
     pub seed: u64,
 }
 
-/// The completion report of a job that computed checksums.
+/// Completion report of a job that computed checksums.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ChecksumJobReport {
-    /// Of which side's objects.
+    /// Side of the objects.
     pub side: &'static str,
-    /// Where it is.
+    /// Location of the report.
     pub location: String,
-    /// How many checksums it holds.
+    /// Number of checksums in the report.
     pub computed: u64,
-    /// On how many objects the job failed.
+    /// Number of objects on which the job failed.
     pub failed: u64,
 }
 
-/// Objects that were told equal in one way.
+/// Objects that were verified as equal by one method.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ProofCount {
-    /// In which.
+    /// Proof method.
     pub by: ProofMethod,
-    /// What that means.
+    /// Description of the method.
     pub meaning: &'static str,
-    /// How many.
+    /// Number and total size of the objects.
     #[serde(flatten)]
     pub amount: ObjectTotals,
 }
 
-/// How many keys differ in one way.
+/// Number of keys with one kind of difference.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DifferenceCount {
-    /// In which.
+    /// Kind of difference.
     pub kind: &'static str,
-    /// How many; a key may differ in several.
+    /// Number of keys. A key may have several kinds.
     pub keys: u64,
 }
 
-/// Some of the keys that are not equal.
+/// Examples of keys that are not equal.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct DifferenceExamples {
-    /// The keys.
+    /// Keys in the report.
     pub shown: Vec<DifferentKey>,
-    /// How many more there are.
+    /// Number of further keys.
     pub left_out: u64,
 }
 
 impl DifferenceExamples {
-    /// Takes a key, unless there are `most` already.
+    /// Adds a key, or counts it if there are already `most` examples.
     pub fn take(&mut self, key: &DifferentKey, most: usize) {
         if self.shown.len() < most {
             self.shown.push(key.clone());
@@ -184,55 +184,55 @@ impl DifferenceExamples {
     }
 }
 
-/// The report of a verification.
+/// Report of a verification.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct VerificationReport {
-    /// The form of the report.
+    /// Schema of the report.
     pub schema: &'static str,
-    /// What it says.
+    /// Verdict.
     pub verdict: VerificationVerdict,
-    /// The same in a sentence.
+    /// Verdict in one sentence.
     pub statement: String,
-    /// The run.
+    /// Properties of the run.
     #[serde(flatten)]
     pub header: ReportHeader,
-    /// How many keys either side has.
+    /// Number of keys on either side.
     pub keys: u64,
-    /// How many objects were told equal.
+    /// Number of objects that were verified as equal.
     pub equal: u64,
-    /// How many keys differ.
+    /// Number of keys that differ.
     pub different: u64,
-    /// Of how many the destination has an application's write that stays.
+    /// Number of keys with an external write at the destination, which stays.
     pub ahead: u64,
-    /// Of how many it cannot be told.
+    /// Number of inconclusive keys.
     pub inconclusive: u64,
-    /// How many of those could not be read.
+    /// Number of inconclusive keys that were not readable.
     pub unread: u64,
-    /// How many are gone on both sides since they were listed.
+    /// Number of keys that were deleted on both sides after they were listed.
     pub gone: u64,
-    /// How many the sample leaves out.
+    /// Number of keys outside the sample.
     pub not_examined: u64,
-    /// How many changed while they were compared, and were read again.
+    /// Number of keys that changed during their comparison and were read again.
     pub changed: u64,
-    /// How many bytes were read of both sides.
+    /// Number of bytes read from both sides.
     pub read_bytes: u64,
-    /// By what the equal ones were told equal.
+    /// Equal objects by proof method.
     pub compared_by: Vec<ProofCount>,
-    /// In what keys differ.
+    /// Differing keys by kind of difference.
     pub differences: Vec<DifferenceCount>,
-    /// Some of the keys that are not equal.
+    /// Examples of keys that are not equal.
     pub examples: DifferenceExamples,
-    /// What the report does and does not stand for.
+    /// Scope of the statement for buckets in use.
     pub consistency: &'static str,
 }
 
-/// What a report of buckets in use stands for.
-const CONSISTENCY: &str = "Every key was compared at one moment between start and end, not all keys at the same one. A key \
-     that was not equal, or whose content was read, was read once more afterwards; where it had changed it was compared \
-     again. What is written after a key was compared is not covered.";
+/// Scope of the statement for buckets in use.
+const CONSISTENCY: &str = "Each key was compared at some time between start and end, not all keys at the same time. A \
+    key that was not equal, or whose content was read, was read once more afterwards, and compared again if it had \
+    changed. Writes after the comparison of a key are not covered.";
 
 impl VerificationReport {
-    /// Puts a report together.
+    /// Creates the report.
     #[must_use]
     pub fn new(
         header: ReportHeader,
@@ -276,15 +276,16 @@ fn statement(verdict: VerificationVerdict, tally: &VerificationTotals, header: &
     let depth = header.comparison.depth.as_str();
     match verdict {
         VerificationVerdict::NothingToCompare => {
-            "Neither side has an object: there is nothing to compare. Check both buckets and the prefix.".to_owned()
+            "Both sides are empty: there is nothing to compare. Check both buckets and the prefix.".to_owned()
         }
         VerificationVerdict::Verified => format!(
-            "All {} objects of the source are at the destination and equal, and it has no others (depth {depth}).",
+            "All {} objects of the source are equal at the destination, which has no other objects (depth {depth}).",
             grouped(tally.equal_objects())
         ),
         VerificationVerdict::DestinationAhead => format!(
-            "{} objects of the source are at the destination and equal (depth {depth}). Of {} keys applications wrote the \
-             destination's object: it is as new as the source's or newer, or the source has none. Nothing else differs.",
+            "{} objects of the source are equal at the destination (depth {depth}). {} keys have an external write at \
+             the destination: it is as new as the source object or newer, or the source has no object. Nothing else \
+             differs.",
             grouped(tally.equal_objects()),
             grouped(tally.ahead)
         ),
@@ -296,14 +297,11 @@ fn statement(verdict: VerificationVerdict, tally: &VerificationTotals, header: &
                 .map_or((0, 0), |sample| (sample.drawn, sample.population));
             let (drawn, of) = (grouped(drawn), grouped(of));
             format!(
-                "No difference in a sample of {drawn} of {of} objects (depth {depth}); nothing is said of the others, \
-                 except that they are on both sides in the same size.{}",
+                "No difference in a sample of {drawn} of {of} objects (depth {depth}). The other objects exist on both \
+                 sides with the same size, and were not compared further.{}",
                 match tally.ahead {
                     0 => String::new(),
-                    ahead => format!(
-                        " Applications wrote the destination's object of {} keys.",
-                        grouped(ahead)
-                    ),
+                    ahead => format!(" {} keys have an external write at the destination.", grouped(ahead)),
                 }
             )
         }
@@ -311,18 +309,18 @@ fn statement(verdict: VerificationVerdict, tally: &VerificationTotals, header: &
             format!("{} of {} keys differ.", grouped(tally.different), grouped(tally.keys))
         }
         VerificationVerdict::Different => format!(
-            "{} of {} keys differ; of {} more it cannot be told.",
+            "{} of {} keys differ; inconclusive: {}.",
             grouped(tally.different),
             grouped(tally.keys),
             grouped(tally.inconclusive)
         ),
         VerificationVerdict::Inconclusive => format!(
-            "No difference is known, but of {} of {} keys it cannot be told whether they are equal.",
+            "No difference was found, but {} of {} keys are inconclusive.",
             grouped(tally.inconclusive),
             grouped(tally.keys)
         ),
         VerificationVerdict::Incomplete => format!(
-            "The comparison did not come to its end: {} keys are equal, {} differ, and nothing is said of the rest.",
+            "The verification is incomplete: {} keys are equal, {} differ, and the others were not compared.",
             grouped(tally.equal_objects()),
             grouped(tally.different)
         ),

@@ -1,4 +1,4 @@
-//! A sample of keys, the same for the same keys and the same seed.
+//! Random sample of keys. The same keys and the same seed produce the same sample.
 
 use std::collections::BTreeMap;
 
@@ -6,18 +6,18 @@ use sha2::{Digest as _, Sha256};
 
 use crate::diff::KeyPair;
 
-/// Draws so many keys out of any number: those whose hash with the seed is the smallest. Holds no more than the sample.
+/// Selects a number of keys from a stream: those with the lowest hash with the seed. It holds only the sample.
 #[derive(Debug)]
 pub struct KeySampler {
     size: usize,
     seed: u64,
     drawn: BTreeMap<[u8; 32], KeyPair>,
-    /// How many keys were offered.
+    /// Number of keys in the stream so far.
     pub offered: u64,
 }
 
 impl KeySampler {
-    /// Begins a sample of `size` keys.
+    /// Creates a sampler for `size` keys.
     #[must_use]
     pub fn new(size: usize, seed: u64) -> Self {
         Self {
@@ -28,7 +28,7 @@ impl KeySampler {
         }
     }
 
-    /// Offers a key; another one may make room for it, or it is not drawn.
+    /// Adds a key to the stream. The key with the highest hash is discarded if the sample exceeds its size.
     pub fn offer(&mut self, pair: KeyPair) {
         self.offered += 1;
         let mut hash = Sha256::new();
@@ -40,7 +40,7 @@ impl KeySampler {
         }
     }
 
-    /// Ends the sample: the keys that were drawn, in their order.
+    /// Returns the sample, in key order.
     #[must_use]
     pub fn drawn(self) -> Vec<KeyPair> {
         let mut pairs: Vec<KeyPair> = self.drawn.into_values().collect();

@@ -1,4 +1,4 @@
-//! What was told of how many objects, and what may be said of all of them.
+//! Totals of a verification, and the verdict.
 
 use std::collections::BTreeMap;
 
@@ -8,40 +8,40 @@ use super::ProofMethod;
 use crate::diff::{DiffCounts, DifferenceKind, DifferentKey};
 use crate::failure::Failure;
 
-/// How it ended with one key.
+/// Result of the verification of one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyVerification {
-    /// Both sides are equal.
+    /// Both objects are equal.
     Equal {
-        /// By what the contents were told equal.
+        /// Method by which the contents were verified as equal.
         means: ProofMethod,
-        /// How large the object is.
+        /// Size of the object in bytes.
         size_bytes: u64,
     },
-    /// Neither side has it any more.
+    /// The key was deleted on both sides after it was listed.
     Gone,
-    /// The sides differ.
+    /// The objects differ.
     Different(DifferentKey),
-    /// The destination has an application's write that stays.
+    /// The destination object is an external write, which stays.
     Ahead(DifferentKey),
-    /// It cannot be told; a job that computes checksums may help where the content is all that is open.
+    /// The comparison is inconclusive. Computed checksums may help if only the content is open.
     Inconclusive {
-        /// What is known of it.
+        /// Known data about the key.
         key: DifferentKey,
-        /// Whether a checksum of both sides would settle it.
+        /// Whether checksums of both objects would make the comparison conclusive.
         checksums_would_help: bool,
     },
-    /// It could not be read.
+    /// The key was not readable.
     Unread {
-        /// What is known of it.
+        /// Known data about the key.
         key: DifferentKey,
-        /// Why.
+        /// Failure of the request.
         failure: Failure,
     },
 }
 
 impl KeyVerification {
-    /// Sorts a key that is not equal: what differs in anything that is known is different.
+    /// Returns the result for a key that is not equal. Any known difference takes precedence over inconclusive.
     #[must_use]
     pub fn not_equal(key: DifferentKey, checksums_would_help: bool) -> Self {
         let is_ahead = |kind: &DifferenceKind| {
@@ -62,7 +62,7 @@ impl KeyVerification {
         }
     }
 
-    /// Returns the key where it is not equal.
+    /// Returns the key, if it is not equal.
     #[must_use]
     pub fn key(&self) -> Option<&DifferentKey> {
         match self {
@@ -74,54 +74,54 @@ impl KeyVerification {
     }
 }
 
-/// So many objects of so many bytes.
+/// Number and total size of objects.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct ObjectTotals {
-    /// How many objects.
+    /// Number of objects.
     pub objects: u64,
-    /// How many bytes they have on one side.
+    /// Number of bytes of the objects on one side.
     pub bytes: u64,
 }
 
 impl ObjectTotals {
-    /// Adds more.
+    /// Adds further totals.
     pub fn add(&mut self, more: Self) {
         self.objects += more.objects;
         self.bytes = self.bytes.saturating_add(more.bytes);
     }
 }
 
-/// What was told so far.
+/// Totals of a verification.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct VerificationTotals {
     /// Keys and bytes of both sides, and kinds of differences.
     pub counts: DiffCounts,
-    /// Keys of either side.
+    /// Number of keys on either side.
     pub keys: u64,
-    /// Objects that were told equal, by how their contents were.
+    /// Objects that were verified as equal, by proof method.
     pub equal: BTreeMap<ProofMethod, ObjectTotals>,
-    /// Keys that neither side has any more.
+    /// Number of keys that were deleted on both sides after they were listed.
     pub gone: u64,
-    /// Keys that differ.
+    /// Number of keys that differ.
     pub different: u64,
-    /// Keys of which the destination has an application's write that stays.
+    /// Number of keys with an external write at the destination, which stays.
     pub ahead: u64,
-    /// Keys of which it cannot be told, those that could not be read included.
+    /// Number of inconclusive keys, including those that were not readable.
     pub inconclusive: u64,
-    /// Keys that could not be read.
+    /// Number of keys that were not readable.
     pub unread: u64,
-    /// Keys that were left out of the sample.
+    /// Number of keys outside the sample.
     pub not_examined: u64,
-    /// Keys that changed while they were compared, and were read again.
+    /// Number of keys that changed during their comparison and were read again.
     pub changed: u64,
-    /// Bytes that were read of both sides.
+    /// Number of bytes read from both sides.
     pub read_bytes: u64,
-    /// How many keys the sample was drawn from.
+    /// Number of keys from which the sample was selected.
     pub sampled_of: u64,
 }
 
 impl VerificationTotals {
-    /// Takes the end of one key.
+    /// Adds the result of one key.
     pub fn take(&mut self, verified_keys: &KeyVerification) {
         match verified_keys {
             KeyVerification::Equal { means, size_bytes } => self.equal_by(
@@ -152,14 +152,14 @@ impl VerificationTotals {
         }
     }
 
-    /// Counts objects that were told equal.
+    /// Adds objects that were verified as equal.
     pub fn equal_by(&mut self, means: ProofMethod, amount: ObjectTotals) {
         if amount.objects > 0 {
             self.equal.entry(means).or_default().add(amount);
         }
     }
 
-    /// Adds what was told of more keys.
+    /// Adds the totals of further keys.
     pub fn add(&mut self, more: &Self) {
         self.counts.add(&more.counts);
         self.keys += more.keys;
@@ -177,19 +177,19 @@ impl VerificationTotals {
         self.sampled_of += more.sampled_of;
     }
 
-    /// Returns how many objects were told equal.
+    /// Returns the number of objects that were verified as equal.
     #[must_use]
     pub fn equal_objects(&self) -> u64 {
         self.equal.values().map(|amount| amount.objects).sum()
     }
 
-    /// Returns how many keys are accounted for.
+    /// Returns the number of keys with a result, including those outside the sample.
     #[must_use]
     pub fn accounted(&self) -> u64 {
         self.equal_objects() + self.gone + self.different + self.ahead + self.inconclusive + self.not_examined
     }
 
-    /// Says what may be said of all keys; anything but "verified" where a single key leaves a doubt.
+    /// Returns the verdict. It is "verified" only if no key leaves any doubt.
     #[must_use]
     pub fn verdict(&self, ending: VerificationEnd, is_sample: bool) -> VerificationVerdict {
         if ending != VerificationEnd::Complete || self.accounted() != self.keys {
@@ -210,32 +210,32 @@ impl VerificationTotals {
     }
 }
 
-/// How a verification ended.
+/// End of a verification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum VerificationEnd {
-    /// Both listings came to their ends, and so did everything that was found in them.
+    /// Both listings were read to their ends, and every key was compared.
     Complete,
-    /// Somebody asked to stop, or something failed that all depends on.
+    /// The verification was interrupted, or a request failed on which all keys depend.
     Cut,
 }
 
-/// What a verification says.
+/// Verdict of a verification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum VerificationVerdict {
-    /// Every object was told equal.
+    /// Every object was verified as equal.
     Verified,
-    /// Every object is equal, but for applications' writes at the destination that stay.
+    /// Every object was verified as equal, except external writes at the destination, which stay.
     DestinationAhead,
-    /// Every object of a sample was told equal; nothing is said of the others.
+    /// Every object of a sample was verified as equal. The others were not compared.
     NoDifferenceInSample,
     /// At least one key differs.
     Different,
-    /// No key is known to differ, and at least one could not be told.
+    /// No key is known to differ, but at least one comparison is inconclusive.
     Inconclusive,
-    /// Neither side has an object: the locations may be mistyped.
+    /// Both sides are empty: a bucket or the prefix may be wrong.
     NothingToCompare,
-    /// The comparison did not come to its end.
+    /// The verification stopped early.
     Incomplete,
 }
 
@@ -254,7 +254,7 @@ impl VerificationVerdict {
         }
     }
 
-    /// Tells whether what was asked for holds.
+    /// Returns whether the verdict is a success.
     #[must_use]
     pub fn is_good(self) -> bool {
         match self {

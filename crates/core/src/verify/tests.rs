@@ -20,11 +20,11 @@ const NOW: Timestamp = Timestamp::from_seconds(2_000);
 
 const MD5_A: &str = "0cc175b9c0f1b6a831c399e269772661";
 
-/// `etag:...`, `full:...`, `composite:...` as stored; `kms`; `size:0`.
+/// Object from a description: `etag:...`, `size:...`, stored checksums as `full:...` or `composite:...`, and `kms`.
 fn described(description: &str) -> ObjectFacts {
     let mut facts = object(MD5_A);
-    for word in description.split_whitespace() {
-        match word.split_once(':') {
+    for attribute in description.split_whitespace() {
+        match attribute.split_once(':') {
             Some(("etag", etag)) => facts.etag = ETag::new(etag).unwrap(),
             Some(("size", size)) => facts.size_bytes = size.parse().unwrap(),
             Some((coverage, value)) => {
@@ -33,8 +33,8 @@ fn described(description: &str) -> ObjectFacts {
                     values: BTreeMap::from([("SHA256", value.to_owned())]),
                 };
             }
-            None if word == "kms" => facts.encryption = Encryption::Kms(KmsEncryption::default()),
-            None => panic!("unknown word {word}"),
+            None if attribute == "kms" => facts.encryption = Encryption::Kms(KmsEncryption::default()),
+            None => panic!("unknown attribute {attribute}"),
         }
     }
     facts
@@ -65,22 +65,22 @@ fn check(source: &str, destination: &str, at_head: ContentFinding, at_checksum: 
         (VerificationDepth::Checksum, at_checksum),
     ] {
         for (one, other) in [(&source, &destination), (&destination, &source)] {
-            let judgement = compare_objects(one, other, &KnownEvidence::default(), &scope(depth), NOW);
-            assert_eq!(judgement.contents, expected, "{depth:?}");
+            let finding = compare_objects(one, other, &KnownEvidence::default(), &scope(depth), NOW);
+            assert_eq!(finding.contents, expected, "{depth:?}");
         }
     }
 }
 
 #[test]
-fn contents_are_proved_by_what_the_depth_takes() {
-    use ContentFinding::{Agree, AgreeIfInSameParts, Differ, Unknown};
+fn contents_are_verified_by_methods_sufficient_at_the_depth() {
+    use ContentFinding::{Agree, AgreeIfPartsMatch, Differ, Unknown};
     use ProofMethod::{CompositeChecksum, Empty, Etag, FullChecksum, MultipartEtag};
     check("etag:aa", "etag:aa", Agree(Etag), Agree(Etag));
     check("etag:aa", "etag:bb", Differ, Differ);
     check("etag:aa-2", "etag:aa-2", Agree(MultipartEtag), Unknown);
     check("etag:aa-2", "etag:bb", Unknown, Unknown);
     check("etag:aa kms", "etag:bb", Unknown, Unknown);
-    // Encrypted in place, which keeps the tag.
+    // Re-encrypted in place without a change of the ETag.
     check("etag:aa kms", "etag:aa", Agree(Etag), Agree(Etag));
     check(
         "etag:aa-2 full:x",
@@ -94,7 +94,7 @@ fn contents_are_proved_by_what_the_depth_takes() {
         "etag:aa-2 kms composite:x-2",
         "etag:bb-2 kms composite:x-2",
         Agree(CompositeChecksum),
-        AgreeIfInSameParts(CompositeChecksum),
+        AgreeIfPartsMatch(CompositeChecksum),
     );
     check("etag:aa-2 composite:x-2", "etag:bb-3 composite:y-3", Unknown, Unknown);
     check("etag:aa kms size:0", "etag:bb kms size:0", Agree(Empty), Agree(Empty));
@@ -133,7 +133,7 @@ fn check_computed(
 }
 
 #[test]
-fn checksum_of_a_job_counts_for_the_object_it_was_computed_of_only() {
+fn computed_checksum_applies_only_to_the_object_it_was_computed_of() {
     let agree = ContentFinding::Agree(ProofMethod::ComputedChecksum);
     let facts = ["etag:aa-2", "etag:bb-3"];
     let other = computed("bb-3", None, "SHA256", "x");
@@ -145,18 +145,18 @@ fn checksum_of_a_job_counts_for_the_object_it_was_computed_of_only() {
         facts,
         ContentFinding::Differ,
     );
-    let since_replaced = [
+    let not_applicable = [
         computed("cc-2", None, "SHA256", "x"),
         computed("aa-2", Some("v0"), "SHA256", "x"),
         computed("aa-2", None, "CRC32", "x"),
     ];
-    for source in since_replaced {
+    for source in not_applicable {
         check_computed(&source, Some(&other), facts, ContentFinding::Unknown);
     }
 }
 
 #[test]
-fn checksum_of_a_job_is_compared_with_what_the_other_side_stores() {
+fn computed_checksum_is_compared_with_stored_checksums_of_the_other_side() {
     let agree = ContentFinding::Agree(ProofMethod::ComputedChecksum);
     check_computed(
         &computed("aa-2", None, "SHA256", "x"),
@@ -164,7 +164,7 @@ fn checksum_of_a_job_is_compared_with_what_the_other_side_stores() {
         ["etag:aa-2", "etag:bb full:x"],
         agree,
     );
-    // An ETag of one part is an MD5.
+    // An ETag without parts is an MD5.
     check_computed(&computed("aa-2", None, "MD5", MD5_A), None, ["etag:aa-2", ""], agree);
     check_computed(
         &computed("aa-2", None, "MD5", "00"),
@@ -181,7 +181,7 @@ fn checksum_of_a_job_is_compared_with_what_the_other_side_stores() {
 }
 
 #[test]
-fn kinds_are_all_named_and_only_what_lies_around_the_bytes_can_be_ignored() {
+fn all_kinds_are_reported_and_only_attributes_can_be_ignored() {
     let source = object("aa");
     let mut destination = object("bb");
     destination.headers.content_type = Some("a/b".into());
@@ -243,7 +243,7 @@ fn row_with(change: impl FnOnce(&mut TaskRow)) -> Result<ChecksumRow, ChecksumRo
 }
 
 #[test]
-fn row_of_a_report_is_read_as_aws_documents_it() {
+fn report_row_is_parsed_as_documented_by_aws() {
     let Ok(ChecksumRow::Computed(keys, computed)) = row_with(|_| ()) else {
         panic!("{:?}", row_with(|_| ()));
     };
@@ -261,7 +261,7 @@ fn row_of_a_report_is_read_as_aws_documents_it() {
 }
 
 #[test]
-fn row_that_cannot_be_taken_is_an_error() {
+fn invalid_report_row_is_an_error() {
     let unknown_type = r#"{"checksum_base64":"AA==","etag":"3c","checksumAlgorithm":"MD5","checksumType":"NEW"}"#;
     let refused = |expected: &str, change: &dyn Fn(&mut TaskRow)| {
         let error = row_with(change).unwrap_err().to_string();
@@ -272,14 +272,14 @@ fn row_that_cannot_be_taken_is_an_error() {
     });
     refused("key `a%2`", &|row| row.cells.key = "a%2".to_owned());
     refused("key ``", &|row| row.cells.key = String::new());
-    refused("must be of a Compute checksum job", &|row| {
+    refused("pass the report of a Compute checksum job", &|row| {
         row.message = "Successful".to_owned();
     });
     refused("no checksum", &|row| unknown_type.clone_into(&mut row.message));
 }
 
 #[test]
-fn checksums_are_found_by_either_spelling_of_a_key() {
+fn checksums_are_found_by_either_decoding_of_a_key() {
     let mut checksums = ComputedChecksums::default();
     checksums.take(row_with(|_| ()).unwrap());
     checksums.take(ChecksumRow::Failed);
@@ -300,7 +300,7 @@ fn pair(key: &str) -> KeyPair {
     KeyPair::Both(listed.clone(), listed)
 }
 
-fn drawn(seed: u64, size: usize, keys: impl Iterator<Item = usize>) -> Vec<String> {
+fn sampled(seed: u64, size: usize, keys: impl Iterator<Item = usize>) -> Vec<String> {
     let mut sampler = KeySampler::new(size, seed);
     keys.for_each(|number| sampler.offer(pair(&number.to_string())));
     let pairs = sampler.drawn();
@@ -309,13 +309,13 @@ fn drawn(seed: u64, size: usize, keys: impl Iterator<Item = usize>) -> Vec<Strin
 
 #[test]
 fn sample_is_the_same_for_the_same_keys_and_seed() {
-    let one = drawn(7, 20, 0..1_000);
+    let one = sampled(7, 20, 0..1_000);
     assert_eq!(one.len(), 20);
     assert!(one.is_sorted());
-    assert_eq!(one, drawn(7, 20, (0..1_000).rev()));
-    assert_ne!(one, drawn(8, 20, 0..1_000));
-    assert_eq!(drawn(7, 20, 0..5).len(), 5);
-    // No part of the key space is left out.
+    assert_eq!(one, sampled(7, 20, (0..1_000).rev()));
+    assert_ne!(one, sampled(8, 20, 0..1_000));
+    assert_eq!(sampled(7, 20, 0..5).len(), 5);
+    // The sample covers the whole key space.
     let middle = one
         .iter()
         .filter(|key| key.as_str() > "3" && key.as_str() < "7")
@@ -355,46 +355,47 @@ fn verified_keys(number: u8) -> KeyVerification {
     }
 }
 
-fn tally(ends: &[u8]) -> VerificationTotals {
-    let mut sum = VerificationTotals::default();
-    for end in ends {
+fn tally(results: &[u8]) -> VerificationTotals {
+    let mut total = VerificationTotals::default();
+    for result in results {
         let mut one = VerificationTotals {
             keys: 1,
             ..VerificationTotals::default()
         };
-        one.take(&verified_keys(*end));
-        sum.add(&one);
+        one.take(&verified_keys(*result));
+        total.add(&one);
     }
-    sum
+    total
 }
 
 proptest! {
     #[test]
-    fn nothing_is_verified_while_one_key_leaves_a_doubt(
-        ends in proptest::collection::vec(0u8..5, 0..20), lost in 0u64..2, is_cut: bool, is_sample: bool, left_out in 0u64..2,
+    fn buckets_are_verified_only_if_no_key_leaves_a_doubt(
+        results in proptest::collection::vec(0u8..5, 0..20), missing in 0u64..2, is_cut: bool, is_sample: bool,
+        left_out in 0u64..2,
     ) {
-        let mut tally = tally(&ends);
-        // A key that was listed and of which nothing was ever heard.
-        tally.keys += lost + left_out;
+        let mut tally = tally(&results);
+        // A listed key without a result.
+        tally.keys += missing + left_out;
         tally.not_examined += left_out;
         let ending = if is_cut { VerificationEnd::Cut } else { VerificationEnd::Complete };
         let verdict = tally.verdict(ending, is_sample);
-        let doubt = ends.iter().any(|end| *end > 1);
-        let all_told = lost == 0 && !is_cut && !is_sample && left_out == 0;
-        // End 1 is a key that is gone on both sides.
+        let doubt = results.iter().any(|result| *result > 1);
+        let is_complete = missing == 0 && !is_cut && !is_sample && left_out == 0;
+        // Result 1 is a key that was deleted on both sides.
         let nothing = tally.keys == tally.gone;
-        prop_assert_eq!(verdict == VerificationVerdict::Verified, all_told && !doubt && !nothing);
+        prop_assert_eq!(verdict == VerificationVerdict::Verified, is_complete && !doubt && !nothing);
         prop_assert_eq!(verdict == VerificationVerdict::NothingToCompare, nothing && !is_cut);
-        if doubt || lost > 0 || is_cut {
+        if doubt || missing > 0 || is_cut {
             prop_assert!(!verdict.is_good());
         }
-        if !is_cut && lost == 0 {
-            prop_assert_eq!(verdict == VerificationVerdict::Different, ends.contains(&2));
+        if !is_cut && missing == 0 {
+            prop_assert_eq!(verdict == VerificationVerdict::Different, results.contains(&2));
         }
     }
 
     #[test]
-    fn contents_are_judged_as_every_reconcile_compares_them(
+    fn verification_agrees_with_the_comparison_of_a_reconcile(
         etags in (("[ab]{1,2}(-2)?"), ("[ab]{1,2}(-2)?")), values in ("[xy]", "[xy]"),
         coverages in (0u8..3, 0u8..3), kms in (any::<bool>(), any::<bool>()),
     ) {
@@ -405,17 +406,18 @@ proptest! {
         };
         let source = describe(&etags.0, &values.0, coverages.0, kms.0);
         let destination = describe(&etags.1, &values.1, coverages.1, kms.1);
-        let judged = compare_objects(&source, &destination, &KnownEvidence::default(), &scope(VerificationDepth::Head), NOW).contents;
+        let known = KnownEvidence::default();
+        let found = compare_objects(&source, &destination, &known, &scope(VerificationDepth::Head), NOW).contents;
         match compare_bodies(&source, &destination) {
-            Compared::Identical => prop_assert!(matches!(judged, ContentFinding::Agree(_))),
-            Compared::Different(BodyDifference::Content) => prop_assert_eq!(judged, ContentFinding::Differ),
+            Compared::Identical => prop_assert!(matches!(found, ContentFinding::Agree(_))),
+            Compared::Different(BodyDifference::Content) => prop_assert_eq!(found, ContentFinding::Differ),
             Compared::Different(other) => prop_assert!(false, "{:?}", other),
-            Compared::Inconclusive(_) => prop_assert_eq!(judged, ContentFinding::Unknown),
+            Compared::Inconclusive(_) => prop_assert_eq!(found, ContentFinding::Unknown),
         }
-        let deeper = compare_objects(&source, &destination, &KnownEvidence::default(), &scope(VerificationDepth::Checksum), NOW).contents;
+        let deeper = compare_objects(&source, &destination, &known, &scope(VerificationDepth::Checksum), NOW).contents;
         if let ContentFinding::Agree(means) = deeper {
             prop_assert!(means.suffices_at(VerificationDepth::Checksum));
-            prop_assert!(matches!(judged, ContentFinding::Agree(_)), "what is proved deeper is proved");
+            prop_assert!(matches!(found, ContentFinding::Agree(_)), "a proof at depth `checksum` is one at `head`");
         }
     }
 }
@@ -469,11 +471,11 @@ fn report(tally: &VerificationTotals, verdict: VerificationVerdict) -> Verificat
 }
 
 #[test]
-fn report_says_verified_of_nothing_else() {
-    for ends in [&[][..], &[0], &[0, 2], &[0, 3], &[0, 4]] {
+fn report_contains_verified_only_with_that_verdict() {
+    for results in [&[][..], &[0], &[0, 2], &[0, 3], &[0, 4]] {
         for is_sample in [false, true] {
             for ending in [VerificationEnd::Complete, VerificationEnd::Cut] {
-                let tally = tally(ends);
+                let tally = tally(results);
                 let verdict = tally.verdict(ending, is_sample);
                 let value = serde_json::to_value(report(&tally, verdict)).unwrap();
                 let text = value.to_string();
@@ -486,7 +488,7 @@ fn report_says_verified_of_nothing_else() {
 }
 
 #[test]
-fn report_has_the_form_that_its_schema_names() {
+fn report_has_the_fields_of_its_schema() {
     let tally = tally(&[0, 0, 2, 3]);
     let value = serde_json::to_value(report(&tally, tally.verdict(VerificationEnd::Complete, false))).unwrap();
     assert_eq!(value["schema"], SCHEMA);
@@ -533,21 +535,18 @@ fn report_has_the_form_that_its_schema_names() {
 }
 
 #[test]
-fn report_counts_no_keys_that_there_are_not() {
-    let statement = |ends: &[u8]| {
-        let tally = tally(ends);
+fn report_statement_omits_counts_of_zero() {
+    let statement = |results: &[u8]| {
+        let tally = tally(results);
         report(&tally, tally.verdict(VerificationEnd::Complete, false)).statement
     };
     assert_eq!(statement(&[0, 2]), "1 of 2 keys differ.");
-    assert_eq!(
-        statement(&[0, 2, 3]),
-        "1 of 3 keys differ; of 1 more it cannot be told."
-    );
+    assert_eq!(statement(&[0, 2, 3]), "1 of 3 keys differ; inconclusive: 1.");
     assert_eq!(statement(&[2; 1_000]), "1,000 of 1,000 keys differ.");
 }
 
 #[test]
-fn writes_of_applications_are_ahead_only_where_they_share_the_destination() {
+fn external_writes_are_ahead_only_with_shared_ownership() {
     let at = |seconds| ObjectFacts {
         last_modified: Timestamp::from_seconds(seconds),
         ..described("etag:aa")
@@ -556,7 +555,7 @@ fn writes_of_applications_are_ahead_only_where_they_share_the_destination() {
     let kinds = [DifferenceKind::Content];
     for (source, destination, kinds, ownership, expected) in [
         (Some(5), 6, &kinds[..], shared, Some(DifferenceKind::DestinationNewer)),
-        // A tie goes to the destination, as in a sync.
+        // The destination takes precedence at equal times, as in a sync.
         (Some(6), 6, &kinds[..], shared, Some(DifferenceKind::DestinationNewer)),
         (Some(7), 6, &kinds[..], shared, None),
         (Some(5), 6, &kinds[..], exclusive, None),
@@ -571,13 +570,13 @@ fn writes_of_applications_are_ahead_only_where_they_share_the_destination() {
         (None, 6, &[], exclusive, None),
     ] {
         let source = source.map(at);
-        let found = written_by_others(source.as_ref(), &at(destination), None, kinds, ownership);
+        let found = external_write_kind(source.as_ref(), &at(destination), None, kinds, ownership);
         assert_eq!(found, expected, "{source:?}");
     }
 }
 
 #[test]
-fn destination_ahead_is_a_verdict_of_its_own() {
+fn destination_ahead_has_its_own_verdict() {
     let ahead = |kinds: &[DifferenceKind]| KeyVerification::not_equal(different(kinds), false);
     let verdict = |verified_keys: &[KeyVerification]| {
         let mut tally = VerificationTotals::default();
@@ -601,8 +600,8 @@ fn destination_ahead_is_a_verdict_of_its_own() {
 }
 
 #[test]
-fn counts_know_every_kind() {
+fn kind_and_method_lists_are_complete() {
     assert_eq!(DiffCounts::default().by_kind().count(), 0);
     assert_eq!(ProofMethod::ALL.len(), 10);
-    assert!(ProofMethod::ALL.is_sorted(), "the strongest first");
+    assert!(ProofMethod::ALL.is_sorted(), "strongest first");
 }

@@ -1,4 +1,4 @@
-//! What a stack wants of its source bucket, computed from the properties it was given.
+//! Configuration that a stack requires in its source bucket, computed from its properties.
 
 use super::notification::FilterRule;
 use super::overlap::filter_value;
@@ -6,27 +6,27 @@ use super::{
     EventSource, KeyFilter, NotificationEntry, OwnerId, ReplicationEngine, ReplicationTerms, WiringProperties,
 };
 
-/// Everything a stack wants of its source bucket.
+/// Configuration that a stack requires in its source bucket.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DesiredConfiguration {
-    /// The events that S3 sends to our queue itself.
+    /// Events that S3 sends directly to the replicator's queue.
     pub subscription: Option<DesiredNotification>,
-    /// Whether events come through `EventBridge`. `false` is no wish that the switch be off.
+    /// Whether `EventBridge` delivery is required. `false` does not require that delivery is off.
     pub event_bridge: bool,
-    /// Our replication rule.
+    /// Replication rule of the stack.
     pub replication: Option<DesiredReplication>,
-    /// Whether versioning may be switched on where it is not. It is never switched off.
+    /// Whether versioning may be enabled. It is never suspended.
     pub enable_versioning: bool,
 }
 
-/// The events that S3 sends to our queue itself.
+/// Events that S3 sends directly to the replicator's queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DesiredNotification {
-    /// Our queue.
+    /// ARN of the replicator's queue.
     pub queue_arn: String,
-    /// The types of events.
+    /// Event types.
     pub events: Vec<&'static str>,
-    /// What keys must begin with, as it is.
+    /// Prefix of the keys, not encoded.
     pub key_prefix: String,
 }
 
@@ -49,17 +49,17 @@ impl DesiredNotification {
     }
 }
 
-/// Our replication rule and the role that all rules of the bucket share.
+/// Replication rule of the stack, and the role that all rules of the bucket use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DesiredReplication {
-    /// The role that S3 replicates as.
+    /// ARN of the role that S3 assumes for replication.
     pub role_arn: String,
-    /// What our rule says.
+    /// Terms of the rule.
     pub terms: ReplicationTerms,
 }
 
 impl DesiredConfiguration {
-    /// Computes what a stack with these properties wants.
+    /// Computes the configuration that a stack with these properties requires.
     #[must_use]
     pub fn new(properties: &WiringProperties) -> Self {
         let events = events(properties);
@@ -75,7 +75,7 @@ impl DesiredConfiguration {
         }
     }
 
-    /// Leaves out the newest event type that S3 does not offer in every region; returns the rest and that event type.
+    /// Removes the newest event type that is not available in every region. Returns the rest and the type.
     #[must_use]
     pub fn without_newest_event(&self) -> Option<(Self, &'static str)> {
         let events = &self.subscription.as_ref()?.events;
@@ -88,13 +88,13 @@ impl DesiredConfiguration {
     }
 }
 
-/// Event types that not every region and partition has, the newest first. S3 refuses a whole notification because of
-/// one that it does not know.
+/// Event types that are not available in every region and partition, newest first. S3 rejects the whole configuration
+/// if it contains an unknown event type.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-event-types-and-destinations.html>
 const NEWEST_EVENTS: [&str; 2] = ["s3:ObjectAnnotation:*", "s3:ObjectRetention:Put"];
 
-/// The event types of our entry.
+/// Returns the event types of the stack's notification entry.
 fn events(properties: &WiringProperties) -> Vec<&'static str> {
     let mut events = Vec::new();
     if properties.engine.copies() && properties.event_source == EventSource::Queue {
@@ -107,13 +107,13 @@ fn events(properties: &WiringProperties) -> Vec<&'static str> {
             "s3:ObjectRestore:Completed",
         ]);
         if properties.propagate_deletes {
-            // Expiry by lifecycle raises no ObjectRemoved event.
+            // Expiration by lifecycle rules sends no ObjectRemoved event.
             // https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-event-types-and-destinations.html
             events.extend(["s3:ObjectRemoved:*", "s3:LifecycleExpiration:*"]);
         }
     }
     if properties.engine.replicates() {
-        // Whatever the event source is: S3 does not send these to EventBridge.
+        // Required with every event source: S3 does not send these to EventBridge.
         // https://docs.aws.amazon.com/AmazonS3/latest/userguide/EventBridge.html
         events.extend([
             "s3:Replication:OperationFailedReplication",
@@ -142,13 +142,13 @@ fn replication(properties: &WiringProperties) -> Option<DesiredReplication> {
 }
 
 impl ReplicationEngine {
-    /// Tells whether the replicator copies what is written.
+    /// Returns whether the replicator copies new writes.
     #[must_use]
     pub fn copies(self) -> bool {
         matches!(self, Self::Lambda | Self::Both)
     }
 
-    /// Tells whether S3 replicates what is written.
+    /// Returns whether S3 replicates new writes.
     #[must_use]
     pub fn replicates(self) -> bool {
         matches!(self, Self::Crr | Self::Both)
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn every_combination_asks_for_its_events() {
+    fn every_combination_requires_its_events() {
         check("lambda", "queue", "false", &[&COPYING], false, false);
         check("lambda", "queue", "true", &[&COPYING, &DELETING], false, false);
         check("lambda", "eventbridge", "true", &[], true, false);
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn newest_events_are_left_out_one_by_one_and_no_others() {
+    fn newest_events_are_removed_one_by_one_and_no_others() {
         let all = DesiredConfiguration::new(&parsed(&with(&[
             ("ReplicationEngine", "both"),
             ("PropagateDeletes", "true"),
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn rule_says_what_the_properties_say() {
+    fn replication_rule_follows_the_properties() {
         let key = "arn:aws:kms:eu-central-1:123456789012:key/1";
         let properties = with(&[
             ("ReplicationEngine", "crr"),
@@ -232,11 +232,11 @@ mod tests {
             ("PropagateDeletes", "true"),
             ("DestinationKmsKeyArn", key),
         ]);
-        let wish = DesiredConfiguration::new(&parsed(&properties)).replication.unwrap();
+        let required = DesiredConfiguration::new(&parsed(&properties)).replication.unwrap();
         assert_eq!(
-            wish.terms,
+            required.terms,
             ReplicationTerms {
-                // A replication rule takes the prefix as it is; only notification filters are encoded.
+                // A replication rule contains the prefix without encoding. Only notification filters are encoded.
                 prefix: "a b/".to_owned(),
                 destination_arn: "arn:aws:s3:::destination".to_owned(),
                 replicates_deletes: true,

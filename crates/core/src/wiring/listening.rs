@@ -1,10 +1,10 @@
-//! Whether an `EventBridge` rule depends on a bucket sending its events there.
+//! Detection of `EventBridge` rules that depend on the events of a bucket.
 
 use serde_json::Value;
 
-/// Tells whether a rule with this event pattern could match an event that the bucket sends to `EventBridge`.
+/// Returns whether a rule with this event pattern may match an event that the bucket sends to `EventBridge`.
 ///
-/// A pattern that cannot be told counts as listening: a switch left on harms nobody, one turned off does.
+/// An undecidable pattern counts as a match: delivery that stays on does no harm, but delivery that is turned off may.
 ///
 /// <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern-operators.html>
 #[must_use]
@@ -16,11 +16,11 @@ pub fn listens_to_bucket(pattern: &str, bucket: &str) -> bool {
     may_match(pattern.get("source"), |source| source == "aws.s3")
         && may_match(bucket_name, |name| name == bucket)
         && may_match(pattern.get("resources"), |arn| arn.split(":::").nth(1) == Some(bucket))
-        // Calls recorded by CloudTrail come whether the switch is on or off.
+        // CloudTrail delivers its events independently of the bucket's EventBridge delivery.
         && may_match(pattern.get("detail-type"), |detail_type| !detail_type.starts_with("AWS "))
 }
 
-/// A field of a pattern lists what it matches; only a list of plain texts can be told for sure.
+/// Returns whether a field of a pattern may match. Only a list of strings is decidable.
 fn may_match(field: Option<&Value>, fits: impl Fn(&str) -> bool) -> bool {
     let Some(Value::Array(alternatives)) = field else {
         return true;
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_patterns_that_surely_miss_the_bucket_do_not_listen() {
+    fn only_patterns_that_never_match_the_bucket_do_not_listen() {
         let rows = [
             (r#"{"source":["aws.s3"],"detail":{"bucket":{"name":["data"]}}}"#, true),
             (

@@ -1,9 +1,9 @@
-//! What a bucket that exists already is told to do: send events to our queue, replicate by a rule of ours.
+//! Wiring of a source bucket: events to the replicator's queue, and a replication rule.
 //!
-//! Both settings are one document per bucket that other people write into as well, and S3 replaces it whole. So
-//! everything here is a pure function from the document read to the document to write: [`notification`] and
-//! [`replication`] add our entry to what is there and take it out again, and never touch an entry whose Id is not
-//! ours. What S3 would refuse is refused here first, as a [`Refusal`] that names the other entry and the way out.
+//! Each of these settings is one document per bucket, which other owners edit as well and which S3 replaces as a whole.
+//! All functions here are pure, from the document read to the document to write. [`notification`] and [`replication`]
+//! add or remove the entry of the stack, and never change an entry with another ID. A configuration that S3 would
+//! reject is a [`WiringRefusal`] that names the conflicting entry and the fix.
 
 mod desired;
 mod listening;
@@ -27,19 +27,19 @@ pub use replication::{ReplicationConfiguration, ReplicationRule, ReplicationTerm
 
 use std::fmt;
 
-/// Says whether a bucket keeps versions.
+/// Versioning state of a bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Versioning {
-    /// Never switched on.
+    /// Versioning was never enabled.
     Off,
-    /// Switched on.
+    /// Versioning is enabled.
     Enabled,
-    /// Switched on once, and off for new objects.
+    /// Versioning was enabled, and new objects have the version ID `null`.
     Suspended,
 }
 
 impl Versioning {
-    /// Returns S3's word for it; S3 has none for a bucket that never had versioning.
+    /// Returns S3's name of the state. For a bucket that never had versioning S3 has no name.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

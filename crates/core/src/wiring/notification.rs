@@ -1,11 +1,11 @@
-//! A bucket's notification configuration, and our entry in it.
+//! Notification configuration of a bucket, and the stack's entry in it.
 
 use serde_json::{Map, Value, json};
 
 use super::overlap::{overlapping_events, overlaps};
 use super::{DesiredConfiguration, DesiredNotification, NotificationOverlap, OwnerId, WiringRefusal};
 
-/// Says what an entry sends its events to.
+/// Type of the destination of a notification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum NotificationKind {
     /// An SQS queue.
@@ -17,7 +17,7 @@ pub enum NotificationKind {
 }
 
 impl NotificationKind {
-    /// Returns the word used in messages.
+    /// Returns the name used in messages.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -28,24 +28,24 @@ impl NotificationKind {
     }
 }
 
-/// One rule of a key filter, spelled as S3 answered it: `Prefix` or `prefix`, and whatever else may come.
+/// Rule of a key filter, spelled as in the S3 response: `Prefix`, `prefix` or another name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FilterRule {
-    /// The name of the rule.
+    /// Name of the rule.
     pub name: Option<String>,
-    /// What the rule asks for.
+    /// Value of the rule.
     pub value: Option<String>,
 }
 
-/// Limits an entry to some keys. The three spellings of "every key" are kept apart, so that each goes back as it came.
+/// Key filter of an entry. The three spellings of "every key" are distinguished, so that each is written unchanged.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum KeyFilter {
-    /// There is no filter.
+    /// The entry has no filter.
     #[default]
     Absent,
-    /// There is a filter with nothing in it.
+    /// The filter is empty.
     Empty,
-    /// There is a filter on the key, perhaps without rules.
+    /// The filter has a key element, possibly without rules.
     Rules(Vec<FilterRule>),
 }
 
@@ -65,34 +65,34 @@ impl KeyFilter {
             .filter_map(|rule| rule.value.as_deref())
     }
 
-    /// Returns what keys must begin with, as it is spelled in the filter.
+    /// Returns the prefix as the filter spells it.
     #[must_use]
     pub fn prefix(&self) -> &str {
         self.values("prefix").next().unwrap_or_default()
     }
 
-    /// Returns what keys must end with, as it is spelled in the filter.
+    /// Returns the suffix as the filter spells it.
     #[must_use]
     pub fn suffix(&self) -> &str {
         self.values("suffix").next().unwrap_or_default()
     }
 }
 
-/// Sends some events of some keys to one place.
+/// Notification entry: sends events of some keys to one destination.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NotificationEntry {
-    /// The entry's name, unique in its bucket.
+    /// ID of the entry, unique in its bucket.
     pub id: Option<String>,
-    /// What the events are sent to.
+    /// ARN of the destination.
     pub arn: String,
-    /// The types of events, with wildcards.
+    /// Event types, including wildcards.
     pub events: Vec<String>,
-    /// The keys.
+    /// Key filter.
     pub filter: KeyFilter,
 }
 
 impl NotificationEntry {
-    /// Tells whether two spellings mean the same: order of events, case of rule names and empty rules do not count.
+    /// Returns whether two entries are equivalent. Order of events, case of rule names and empty rules are ignored.
     #[must_use]
     pub fn is_equivalent(&self, other: &Self) -> bool {
         let events = |entry: &Self| {
@@ -130,7 +130,7 @@ impl NotificationEntry {
     }
 }
 
-/// Everything a bucket notifies somebody of, in the order S3 gave it.
+/// Notification configuration of a bucket, in the order of the S3 response.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NotificationConfiguration {
     /// Entries for queues.
@@ -144,7 +144,7 @@ pub struct NotificationConfiguration {
 }
 
 impl NotificationConfiguration {
-    /// Goes through the entries of every kind.
+    /// Returns the entries of every type.
     pub fn entries(&self) -> impl Iterator<Item = (NotificationKind, &NotificationEntry)> {
         let queues = self.queues.iter().map(|entry| (NotificationKind::Queue, entry));
         let topics = self.topics.iter().map(|entry| (NotificationKind::Topic, entry));
@@ -152,13 +152,13 @@ impl NotificationConfiguration {
         queues.chain(topics).chain(functions)
     }
 
-    /// Finds the entry that is ours.
+    /// Returns the entry of this owner.
     #[must_use]
     pub fn own(&self, owner: &OwnerId) -> Option<&NotificationEntry> {
         self.queues.iter().find(|entry| owner.owns(entry.id.as_deref()))
     }
 
-    /// Spells the configuration in the form that `aws s3api put-bucket-notification-configuration` takes.
+    /// Returns the configuration in the form that `aws s3api put-bucket-notification-configuration` accepts.
     #[must_use]
     pub fn document(&self) -> Value {
         let list = |entries: &[NotificationEntry], arn: &str| -> Vec<Value> {
@@ -176,8 +176,8 @@ impl NotificationConfiguration {
     }
 }
 
-/// Adds our entry to what is there, in its place if an earlier one of ours is there, or takes it out when no events
-/// are wanted on the queue. The `EventBridge` switch is left as it is.
+/// Adds the stack's entry to a configuration, or replaces it in the same position. If no events are required on the
+/// queue, the entry is removed. `EventBridge` delivery is unchanged.
 pub fn merge(
     current: &NotificationConfiguration,
     owner: &OwnerId,
@@ -191,7 +191,7 @@ pub fn merge(
     refuse_overlap(current, owner, &own, subscription)?;
     let mut merged = current.clone();
     match merged.queues.iter_mut().find(|entry| owner.owns(entry.id.as_deref())) {
-        // Left as S3 spells it: writing it again would change nothing.
+        // Stays as S3 spells it: a write would change nothing.
         Some(existing) if existing.is_equivalent(&own) => {}
         Some(existing) => *existing = own,
         None => merged.queues.push(own),
@@ -199,7 +199,7 @@ pub fn merge(
     Ok(merged)
 }
 
-/// Takes our entry out; everything else stays where it is.
+/// Removes the stack's entry. All other entries are unchanged.
 #[must_use]
 pub fn remove_own(current: &NotificationConfiguration, owner: &OwnerId) -> NotificationConfiguration {
     let mut rest = current.clone();
@@ -207,7 +207,7 @@ pub fn remove_own(current: &NotificationConfiguration, owner: &OwnerId) -> Notif
     rest
 }
 
-/// Ids are unique in a bucket; ours on an entry that sends elsewhere was given by somebody else.
+/// Refuses a configuration whose topic or function entry has the ID of the stack. IDs are unique in a bucket.
 fn refuse_taken_id(current: &NotificationConfiguration, owner: &OwnerId) -> Result<(), WiringRefusal> {
     let taken = current
         .entries()

@@ -1,13 +1,14 @@
-//! S3's rule of which notifications may stand side by side.
+//! S3's rule for overlapping notifications.
 //!
-//! Two entries of one bucket may not ask for the same event of the same key, whatever they send it to.
+//! Two entries of a bucket must not have the same event of the same key, whatever their destinations are.
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-filtering.html>
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::NotificationEntry;
 
-/// What stays as it is in a filter's value; the user guide asks to spell a space as `+` and to percent-encode the rest.
+/// Characters that a filter value contains unencoded. The user guide requires `+` for a space, and percent-encoding for
+/// the others.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'/')
     .remove(b'!')
@@ -19,19 +20,19 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'(')
     .remove(b')');
 
-/// Spells the beginning of a key as a filter's value.
+/// Returns a prefix as a filter value.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-filtering.html>
 pub(super) fn filter_value(raw: &str) -> String {
     utf8_percent_encode(raw, ENCODED).to_string().replace("%20", "+")
 }
 
-/// Reads a filter's value; one that was never encoded, or badly, is taken as far as it can be read.
+/// Decodes a filter value. Invalid escapes are left as they are.
 fn decoded(value: &str) -> Vec<u8> {
     percent_decode_str(&value.replace('+', " ")).collect()
 }
 
-/// Tells whether some event is asked for by both patterns, as in `s3:ObjectCreated:*` and `s3:ObjectCreated:Put`.
+/// Returns whether two patterns have an event in common, as `s3:ObjectCreated:*` and `s3:ObjectCreated:Put` have.
 #[must_use]
 pub fn event_patterns_overlap(left: &str, right: &str) -> bool {
     match (left.strip_suffix('*'), right.strip_suffix('*')) {
@@ -42,13 +43,13 @@ pub fn event_patterns_overlap(left: &str, right: &str) -> bool {
     }
 }
 
-/// Tells whether S3 would refuse the two entries side by side: an event and a key exist that both ask for.
+/// Returns whether S3 would reject the two entries in one configuration: they have an event of a key in common.
 #[must_use]
 pub fn overlaps(left: &NotificationEntry, right: &NotificationEntry) -> bool {
     keys_overlap(left, right) && !overlapping_events(left, right).is_empty()
 }
 
-/// A key can be as long as it takes, so prefixes and suffixes overlap independently of each other.
+/// Returns whether two filters have a key in common. Keys have any length, so prefixes and suffixes are independent.
 fn keys_overlap(left: &NotificationEntry, right: &NotificationEntry) -> bool {
     let (left, right) = (&left.filter, &right.filter);
     let (left_prefix, right_prefix) = (decoded(left.prefix()), decoded(right.prefix()));
@@ -58,9 +59,9 @@ fn keys_overlap(left: &NotificationEntry, right: &NotificationEntry) -> bool {
     prefixes && suffixes
 }
 
-/// Lists the patterns of `foreign` that meet one of `own`.
+/// Returns the patterns of `foreign` that overlap with one of `own`.
 pub(super) fn overlapping_events(own: &NotificationEntry, foreign: &NotificationEntry) -> Vec<String> {
-    let meets = |event: &&String| own.events.iter().any(|ours| event_patterns_overlap(ours, event));
+    let meets = |event: &&String| own.events.iter().any(|other| event_patterns_overlap(other, event));
     foreign.events.iter().filter(meets).cloned().collect()
 }
 
@@ -85,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn event_types_meet_by_wildcard() {
+    fn event_types_overlap_by_wildcard() {
         let rows = [
             ("s3:ObjectCreated:*", "s3:ObjectCreated:Put", true),
             ("s3:ObjectCreated:Put", "s3:ObjectCreated:*", true),
@@ -106,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_meet_when_prefix_and_suffix_both_do() {
+    fn keys_overlap_if_prefix_and_suffix_both_do() {
         const CREATED: &[&str] = &["s3:ObjectCreated:*"];
         let rows = [
             ("", "", "", "", true),
@@ -117,7 +118,7 @@ mod tests {
             ("", "", "images", "", true),
             ("a/", ".jpg", "a/b/", "", true),
             ("a/", ".jpg", "b/", ".jpg", false),
-            // One written with the encoding that the user guide asks for, the other without.
+            // One with the encoding that the user guide requires, the other without.
             ("a b/", "", "a+b/", "", true),
             ("year=1/", "", "year%3D1/", "", true),
             ("year%3D1/", "", "year%3D2/", "", false),
@@ -131,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn different_events_of_the_same_keys_stand_side_by_side() {
+    fn different_events_of_the_same_keys_do_not_overlap() {
         let created = entry(&["s3:ObjectCreated:Put", "s3:ObjectTagging:*"], "a/", "");
         assert!(!overlaps(&created, &entry(&["s3:ObjectRemoved:*"], "a/", "")));
         let tagging = entry(&["s3:ObjectRemoved:*", "s3:ObjectTagging:Put"], "a/", "");
@@ -139,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn filter_values_are_spelled_as_s3_asks_for() {
+    fn filter_values_are_encoded_as_s3_requires() {
         let rows = [
             ("", ""),
             ("images/a-b_c.d/", "images/a-b_c.d/"),
@@ -153,12 +154,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn filter_values_can_be_read_back(raw in "\\PC{0,60}") {
+        fn filter_values_decode_to_the_original(raw in "\\PC{0,60}") {
             prop_assert_eq!(decoded(&filter_value(&raw)), raw.as_bytes());
         }
 
         #[test]
-        fn a_key_that_both_ask_for_means_overlap(
+        fn entries_with_a_common_key_overlap(
             key in "[ab]{2,8}", left in 0usize..3, right in 0usize..3, tail in 0usize..3, other_tail in 0usize..3,
         ) {
             let from = |count: usize| key.chars().take(count.min(key.len())).collect::<String>();

@@ -1,4 +1,4 @@
-//! The properties of the custom resource, checked all at once.
+//! Validation of the properties of the custom resource, with all problems in one error.
 
 use std::fmt;
 
@@ -9,34 +9,34 @@ use crate::names::{AccountId, BucketName, NameError, ObjectKey, Region};
 use crate::policy::{KmsKeyMap, Ownership, PolicyError, kms_key_must_be_in, kms_keys};
 use crate::preflight::{ExpectedBucket, UnfitBucket};
 
-/// Says who copies what is written.
+/// Engine that replicates new writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReplicationEngine {
-    /// The replicator function.
+    /// The replicator function copies.
     Lambda,
-    /// S3's own replication; the replicator repairs what it could not do.
+    /// S3 replicates, and the replicator copies what S3 failed to replicate.
     Crr,
-    /// Both.
+    /// Both engines.
     Both,
 }
 
-/// Says how events reach the queue.
+/// Path of events to the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventSource {
-    /// S3 sends them to the queue itself.
+    /// S3 sends events directly to the queue.
     Queue,
-    /// S3 sends them to `EventBridge`, where a rule sends them on.
+    /// S3 sends events to `EventBridge`, and a rule sends them to the queue.
     EventBridge,
 }
 
-/// Says what is wrong with one property.
+/// Problem with one property.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PropertyProblem {
-    /// The property's name.
+    /// Name of the property.
     pub name: &'static str,
-    /// What was given; nothing when the property is missing.
+    /// Value found. `None` if the property is missing.
     pub value: Option<String>,
-    /// What is allowed.
+    /// Description of the allowed values.
     pub allowed: String,
 }
 
@@ -50,7 +50,7 @@ impl fmt::Display for PropertyProblem {
     }
 }
 
-/// Lists everything that is wrong with the properties.
+/// Error with all problems of the properties.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the properties of the bucket wiring are not valid: {}", listed(.0))]
 pub struct InvalidProperties(pub Vec<PropertyProblem>);
@@ -60,51 +60,51 @@ fn listed(problems: &[PropertyProblem]) -> String {
     listed.join("; ")
 }
 
-/// What a stack says about its source bucket.
+/// Properties of the custom resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WiringProperties {
-    /// The bucket to wire (`SourceBucketName`).
+    /// Source bucket (`SourceBucketName`).
     pub source: BucketName,
-    /// Its region (`SourceRegion`).
+    /// Region of the source bucket (`SourceRegion`).
     pub source_region: Region,
-    /// The bucket that objects are copied to (`DestinationBucketName`).
+    /// Destination bucket (`DestinationBucketName`).
     pub destination: BucketName,
-    /// Its region (`DestinationRegion`).
+    /// Region of the destination bucket (`DestinationRegion`).
     pub destination_region: Region,
-    /// The account that must own it (`DestinationBucketOwner`).
+    /// Account that must own the destination bucket (`DestinationBucketOwner`).
     pub destination_owner: AccountId,
-    /// Who writes to it (`Ownership`).
+    /// Ownership of the destination (`Ownership`).
     pub ownership: Ownership,
-    /// Where backups go (`StateBucketName`).
+    /// State bucket, which contains the backups (`StateBucketName`).
     pub state: BucketName,
-    /// The account that must own the source bucket (`AccountId`).
+    /// Account that must own the source bucket (`AccountId`).
     pub account: AccountId,
-    /// Who copies (`ReplicationEngine`).
+    /// Engine that replicates new writes (`ReplicationEngine`).
     pub engine: ReplicationEngine,
-    /// How events reach the queue (`EventSource`).
+    /// Path of events to the queue (`EventSource`).
     pub event_source: EventSource,
-    /// The queue (`QueueArn`).
+    /// ARN of the replicator's queue (`QueueArn`).
     pub queue_arn: String,
-    /// Our rule on the default event bus (`EventRuleName`).
+    /// Rule of the stack on the default event bus (`EventRuleName`).
     pub event_rule: Option<String>,
-    /// Whether deletes are carried over (`PropagateDeletes`).
+    /// Whether deletes are propagated (`PropagateDeletes`).
     pub propagate_deletes: bool,
-    /// What keys must begin with (`KeyPrefix`).
+    /// Prefix of the keys in scope (`KeyPrefix`).
     pub key_prefix: String,
-    /// Whether versioning may be switched on (`EnableVersioning`).
+    /// Whether versioning may be enabled (`EnableVersioning`).
     pub enable_versioning: bool,
-    /// The role that S3 replicates as (`ReplicationRoleArn`).
+    /// Role that S3 assumes for replication (`ReplicationRoleArn`).
     pub replication_role_arn: Option<String>,
-    /// The key that replicas are encrypted with (`DestinationKmsKeyArn`).
+    /// KMS key for replicas (`DestinationKmsKeyArn`).
     pub destination_kms_key_arn: Option<String>,
-    /// The key of the source objects (`SourceKmsKeyArn`).
+    /// KMS key of the source objects (`SourceKmsKeyArn`).
     pub source_kms_key_arn: Option<String>,
-    /// Which keys copies get (`KmsKeyMap`).
+    /// KMS keys of copies by KMS key of the source (`KmsKeyMap`).
     pub kms_keys: KmsKeyMap,
 }
 
 impl WiringProperties {
-    /// Reads the properties and checks them, each and together.
+    /// Parses and validates the properties, individually and in combination.
     pub fn parse(properties: &Map<String, Value>) -> Result<Self, InvalidProperties> {
         let mut reader = Reader {
             properties,
@@ -117,7 +117,7 @@ impl WiringProperties {
         }
     }
 
-    /// Reads every property before it gives up, so that every problem is noted.
+    /// Reads all properties before the result is decided, so that every problem is collected.
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let source = reader.bucket("SourceBucketName");
         let destination = reader.bucket("DestinationBucketName");
@@ -149,7 +149,10 @@ impl WiringProperties {
         }
         let bridged = engine.is_some_and(ReplicationEngine::copies) && event_source == Some(EventSource::EventBridge);
         if bridged && event_rule.is_none() {
-            reader.needed("EventRuleName", "the name of our rule, for EventSource is eventbridge");
+            reader.needed(
+                "EventRuleName",
+                "the name of the stack's rule, with EventSource eventbridge",
+            );
         }
         Some(Self {
             source: source?,
@@ -174,7 +177,7 @@ impl WiringProperties {
         })
     }
 
-    /// The properties that decide whether the buckets fit.
+    /// Properties that determine whether the buckets pass the preflight checks.
     const OF_BUCKETS: [&str; 10] = [
         "SourceBucketName",
         "SourceRegion",
@@ -188,7 +191,7 @@ impl WiringProperties {
         "KmsKeyMap",
     ];
 
-    /// Tells whether properties differ in anything that decides whether the buckets fit.
+    /// Returns whether properties differ that determine whether the buckets pass the preflight checks.
     #[must_use]
     pub fn names_other_buckets(properties: &Map<String, Value>, former: &Map<String, Value>) -> bool {
         Self::OF_BUCKETS
@@ -196,7 +199,7 @@ impl WiringProperties {
             .any(|name| given(properties, name) != given(former, name))
     }
 
-    /// Returns the source bucket as it must be.
+    /// Returns the required name, region and owner of the source bucket.
     #[must_use]
     pub fn expected_source(&self) -> ExpectedBucket {
         ExpectedBucket {
@@ -206,7 +209,7 @@ impl WiringProperties {
         }
     }
 
-    /// Returns the destination bucket as it must be.
+    /// Returns the required name, region and owner of the destination bucket.
     #[must_use]
     pub fn expected_destination(&self) -> ExpectedBucket {
         ExpectedBucket {
@@ -236,25 +239,25 @@ impl WiringProperties {
     }
 }
 
-/// What must be known to take our entries out again; read leniently, because a removal must not fail on what it does
-/// not need.
+/// Properties for the removal of the stack's entries. They are parsed leniently, because a removal must not fail on a
+/// property that it does not need.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemovalProperties {
-    /// The bucket that may be wired.
+    /// Source bucket, which may be wired.
     pub source: BucketName,
-    /// The account that must own it.
+    /// Account that must own the source bucket.
     pub account: AccountId,
-    /// Where backups are.
+    /// State bucket, which contains the backups.
     pub state: Option<BucketName>,
-    /// Our rule on the default event bus.
+    /// Rule of the stack on the default event bus.
     pub event_rule: Option<String>,
-    /// The role that goes away with the stack.
+    /// Replication role that is deleted with the stack.
     pub replication_role_arn: Option<String>,
 }
 
 impl RemovalProperties {
-    /// Reads what is needed. `None` means that these properties never named a bucket that could have been wired: they
-    /// are checked before anything is written.
+    /// Parses the properties. Returns `None` if they identify no bucket. Such properties were never wired, because all
+    /// properties are validated before a write.
     #[must_use]
     pub fn parse(properties: &Map<String, Value>) -> Option<Self> {
         let given = |name: &str| given(properties, name).filter(|value| !value.is_empty());
@@ -291,7 +294,7 @@ const EVENT_SOURCES: Choices<EventSource> = &[("queue", EventSource::Queue), ("e
 const OWNERSHIPS: Choices<Ownership> = &[("exclusive", Ownership::Exclusive), ("shared", Ownership::Shared)];
 const BOOLEANS: Choices<bool> = &[("true", true), ("false", false)];
 
-/// `CloudFormation` sends texts; other tools send what the template says.
+/// Returns a property as text. `CloudFormation` sends strings, other tools send the types of the template.
 fn given(properties: &Map<String, Value>, name: &str) -> Option<String> {
     match properties.get(name)? {
         Value::Null => None,
@@ -300,7 +303,7 @@ fn given(properties: &Map<String, Value>, name: &str) -> Option<String> {
     }
 }
 
-/// A rule is referred to as `bus|name` when it is on a bus of its own.
+/// Returns the name of a rule. The reference is `bus|name` if the rule is on a custom event bus.
 fn rule_name(reference: &str) -> String {
     reference.rsplit('|').next().unwrap_or_default().to_owned()
 }

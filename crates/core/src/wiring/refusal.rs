@@ -1,29 +1,29 @@
-//! Why a bucket is left as it is.
+//! Refusals: reasons why the configuration of a bucket is not changed.
 
 use std::fmt;
 
 use super::{NotificationKind, Versioning};
 use crate::names::BucketName;
 
-/// A foreign notification that asks for events that ours asks for too.
+/// Existing notification entry that overlaps with the stack's entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotificationOverlap {
-    /// What the foreign entry sends to.
+    /// Type of the existing entry's destination.
     pub kind: NotificationKind,
-    /// The foreign entry's Id.
+    /// ID of the existing entry.
     pub id: Option<String>,
-    /// Where the foreign entry sends to.
+    /// ARN of the existing entry's destination.
     pub arn: String,
-    /// The event types in question, as the foreign entry spells them.
+    /// Overlapping event types, as the existing entry spells them.
     pub events: Vec<String>,
-    /// The foreign entry's prefix.
+    /// Prefix of the existing entry.
     pub prefix: String,
-    /// The foreign entry's suffix.
+    /// Suffix of the existing entry.
     pub suffix: String,
 }
 
 impl NotificationOverlap {
-    /// S3 does not send replication events to `EventBridge`.
+    /// Returns whether replication events overlap, which S3 does not send to `EventBridge`.
     ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/EventBridge.html>
     fn concerns_replication(&self) -> bool {
@@ -46,86 +46,87 @@ impl fmt::Display for NotificationOverlap {
     }
 }
 
-/// Says why nothing was written: what stands in the way, and the way out.
+/// Reason why no configuration was written, with the conflict and the fix.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WiringRefusal {
-    /// S3 allows one consumer for an event of a key.
+    /// Another notification has events that s3ferry needs. S3 allows one destination for an event of a key.
     #[error(
-        "the bucket already sends events that s3ferry needs (prefix `{prefix}`) to somebody else, and S3 allows only \
-         one notification for an event of a key: {}. {}",
-        listed(.overlaps), way_out(.overlaps)
+        "the bucket already sends events that s3ferry needs (prefix `{prefix}`) to another destination, and S3 allows \
+         only one notification for an event of a key: {}. {}",
+        listed(.overlaps), fix(.overlaps)
     )]
     Overlapping {
-        /// The prefix of the keys that s3ferry asked for.
+        /// Prefix of the keys in scope.
         prefix: String,
-        /// The foreign entries, all of them.
+        /// Existing entries that overlap.
         overlaps: Vec<NotificationOverlap>,
     },
-    /// An entry that is not ours has our Id.
+    /// Another entry has the ID of the stack's entry.
     #[error(
-        "the bucket has a {} notification to {arn} with the Id `{id}`, which s3ferry needs for its own; rename it",
+        "the bucket has a {} notification to {arn} with the Id `{id}`, which s3ferry needs for its entry; rename it",
         .kind.as_str()
     )]
     IdTaken {
-        /// The Id.
+        /// ID of the entry.
         id: String,
-        /// What the foreign entry sends to.
+        /// Type of the existing entry's destination.
         kind: NotificationKind,
-        /// Where the foreign entry sends to.
+        /// ARN of the existing entry's destination.
         arn: String,
     },
-    /// S3 knows one replication role for all rules of a bucket.
+    /// The bucket's rules use another role. S3 allows one replication role for all rules of a bucket.
     #[error(
         "the bucket already replicates as role {current} (rules {}), and S3 allows only one replication role for a \
          bucket: give that role the permissions of the replication role of this template and set \
-         ReplicationRoleArn={current} (asked for: {wanted})",
+         ReplicationRoleArn={current} (requested: {wanted})",
         quoted(.rules)
     )]
     OtherReplicationRole {
-        /// The role in the bucket's replication configuration.
+        /// Role in the bucket's replication configuration.
         current: String,
-        /// The role that this stack brings.
+        /// Role that the stack requires.
         wanted: String,
-        /// The Ids of the foreign rules.
+        /// IDs of the existing rules.
         rules: Vec<String>,
     },
-    /// Rules of the first version of replication cannot stand beside ours.
+    /// The bucket has rules of replication configuration V1, which S3 does not allow beside rules of V2.
     #[error(
         "the bucket has replication rules without a Filter element ({}), and S3 does not allow them beside rules with \
          one: give them a Filter, Priority and DeleteMarkerReplication, or use ReplicationEngine=lambda",
         quoted(.rules)
     )]
     OldReplicationRules {
-        /// The Ids of the foreign rules.
+        /// IDs of the existing rules.
         rules: Vec<String>,
     },
-    /// Replication needs versions.
+    /// Replication requires versioning.
     #[error("replication needs versioning, which is {versioning} on the source bucket: set EnableVersioning=true")]
     VersioningRequired {
-        /// What the bucket has.
+        /// Versioning state of the bucket.
         versioning: Versioning,
     },
-    /// The rights to take the wiring out of the former bucket end before its Delete would come.
+    /// The source bucket changed. The permissions to remove the wiring of the former bucket end before its Delete
+    /// request.
     #[error(
-        "this wiring is {former} and cannot move to bucket {wanted}: deploy another stack for that bucket, and delete \
-         this one when its bucket is done"
+        "this wiring is {former} and does not move to bucket {wanted}: deploy another stack for that bucket, and \
+         delete this stack when its migration is finished"
     )]
     AnotherBucket {
-        /// The physical id of the resource as it is.
+        /// Physical ID of the resource.
         former: String,
-        /// The bucket that was asked for.
+        /// Requested bucket.
         wanted: BucketName,
     },
-    /// Foreign rules would lose their role together with this stack.
+    /// Other rules use the replication role that is deleted with the stack.
     #[error(
-        "foreign replication rules ({}) of the bucket work as role {role}, which goes away with this change: give the \
+        "other replication rules ({}) of the bucket use role {role}, which is deleted with this change: give the \
          bucket's replication configuration another role or remove those rules, then try again",
         quoted(.rules)
     )]
     RoleStillUsed {
-        /// The role in question.
+        /// Role that is deleted.
         role: String,
-        /// The Ids of the foreign rules.
+        /// IDs of the other rules.
         rules: Vec<String>,
     },
 }
@@ -135,12 +136,12 @@ fn listed(overlaps: &[NotificationOverlap]) -> String {
     listed.join("; ")
 }
 
-fn way_out(overlaps: &[NotificationOverlap]) -> &'static str {
+fn fix(overlaps: &[NotificationOverlap]) -> &'static str {
     if overlaps.iter().any(NotificationOverlap::concerns_replication) {
         "Replication events do not reach EventBridge: narrow or remove that notification, let it send to an SNS topic \
          that both subscribe to, or use ReplicationEngine=lambda with EventSource=eventbridge"
     } else {
-        "Use EventSource=eventbridge, which stands beside any notification, or a KeyPrefix that does not overlap"
+        "Use EventSource=eventbridge, which overlaps with no notification, or a KeyPrefix that does not overlap"
     }
 }
 
@@ -168,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn overlap_names_the_foreign_entry_and_the_way_out() {
+    fn overlap_error_names_the_existing_entry_and_the_fix() {
         let message = overlap("s3:ObjectCreated:Put").to_string();
         for part in [
             "function notification `thumbnails`",
@@ -182,22 +183,22 @@ mod tests {
     }
 
     #[test]
-    fn overlap_of_replication_events_does_not_send_people_to_eventbridge_alone() {
+    fn overlap_error_of_replication_events_does_not_suggest_eventbridge_alone() {
         let message = overlap("s3:Replication:*").to_string();
         assert!(message.contains("do not reach EventBridge"), "{message}");
         assert!(message.contains("ReplicationEngine=lambda"), "{message}");
     }
 
     #[test]
-    fn replication_refusals_name_role_rules_and_parameter() {
+    fn replication_refusals_contain_role_rules_and_parameter() {
         let message = WiringRefusal::OtherReplicationRole {
-            current: "arn:aws:iam::1:role/theirs".to_owned(),
-            wanted: "arn:aws:iam::1:role/ours".to_owned(),
+            current: "arn:aws:iam::1:role/current".to_owned(),
+            wanted: "arn:aws:iam::1:role/wanted".to_owned(),
             rules: vec!["to-backup".to_owned(), "to-logs".to_owned()],
         }
         .to_string();
         assert!(
-            message.contains("ReplicationRoleArn=arn:aws:iam::1:role/theirs"),
+            message.contains("ReplicationRoleArn=arn:aws:iam::1:role/current"),
             "{message}"
         );
         assert!(message.contains("`to-backup`, `to-logs`"), "{message}");

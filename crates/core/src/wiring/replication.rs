@@ -1,41 +1,41 @@
-//! A bucket's replication configuration, and our rule in it.
+//! Replication configuration of a bucket, and the stack's rule in it.
 //!
-//! Foreign rules travel as opaque payloads: whatever S3 answered goes back as it came.
+//! Other rules are opaque payloads: they are written exactly as S3 returned them.
 
 use super::{DesiredReplication, OwnerId, WiringRefusal};
 
-/// What our rule says; a foreign rule that says more or less than this has no terms.
+/// Terms of the stack's rule. A rule that has more or fewer terms than these is not represented.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReplicationTerms {
-    /// What keys must begin with.
+    /// Prefix of the keys.
     pub prefix: String,
-    /// The destination bucket.
+    /// ARN of the destination bucket.
     pub destination_arn: String,
     /// Whether delete markers are replicated.
     pub replicates_deletes: bool,
-    /// Whether the rule is in force.
+    /// Whether the rule is enabled.
     pub enabled: bool,
-    /// Whether S3 keeps replication metrics for the rule. S3 sends `s3:Replication:OperationFailedReplication` only
-    /// for rules with metrics.
+    /// Whether replication metrics are enabled. S3 sends `s3:Replication:OperationFailedReplication` only for rules
+    /// with metrics.
     ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/replication-metrics-events.html>
     pub metrics: bool,
-    /// The key that replicas are encrypted with; with it, SSE-KMS objects are replicated too.
+    /// KMS key for replicas. If set, SSE-KMS objects are replicated too.
     pub kms_key_arn: Option<String>,
 }
 
-/// One rule: the few fields that decide whether rules can stand side by side, and the rest as it came.
+/// Replication rule: the fields that determine conflicts between rules, and the complete rule as a payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReplicationRule<R> {
-    /// The rule's name, unique in its bucket.
+    /// ID of the rule, unique in its bucket.
     pub id: Option<String>,
-    /// Which rule wins when several fit; unique among rules of the second version.
+    /// Priority, which selects one of several applicable rules. It is unique among rules of V2.
     pub priority: Option<i32>,
-    /// Whether the rule is of the second version, which has a `Filter` element.
+    /// Whether the rule has a `Filter` element, and so is of replication configuration V2.
     pub has_filter: bool,
-    /// What the rule says, if it says it in the way ours does.
+    /// Terms of the rule, if it has the form of the stack's rule.
     pub terms: Option<ReplicationTerms>,
-    /// The whole rule.
+    /// The complete rule.
     pub payload: R,
 }
 
@@ -45,23 +45,23 @@ impl<R> ReplicationRule<R> {
     }
 }
 
-/// All replication rules of a bucket and the one role they work as.
+/// Replication configuration of a bucket: all rules and their role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReplicationConfiguration<R> {
-    /// The role that S3 replicates as.
+    /// Role that S3 assumes for replication.
     pub role: String,
-    /// The rules in the order S3 gave them.
+    /// Rules in the order of the S3 response.
     pub rules: Vec<ReplicationRule<R>>,
 }
 
 impl<R> ReplicationConfiguration<R> {
-    /// Finds the rule that is ours.
+    /// Returns the rule of this owner.
     #[must_use]
     pub fn own(&self, owner: &OwnerId) -> Option<&ReplicationRule<R>> {
         self.rules.iter().find(|rule| owner.owns(rule.id.as_deref()))
     }
 
-    /// Names the rules that are not ours.
+    /// Returns the names of all other rules.
     #[must_use]
     pub fn foreign_names(&self, owner: &OwnerId) -> Vec<String> {
         let foreign = self.rules.iter().filter(|rule| !owner.owns(rule.id.as_deref()));
@@ -69,36 +69,36 @@ impl<R> ReplicationConfiguration<R> {
     }
 }
 
-/// Adds our rule to what is there, in its place if an earlier one of ours is there.
+/// Adds the stack's rule to a configuration, or replaces it in the same position.
 ///
-/// `compose` makes the payload of our rule from its Id, its priority and what it says.
+/// `compose` creates the payload of the rule from its ID, its priority and its terms.
 pub fn merge<R: Clone>(
     current: Option<&ReplicationConfiguration<R>>,
     owner: &OwnerId,
-    wish: &DesiredReplication,
+    required: &DesiredReplication,
     compose: impl Fn(&str, i32, &ReplicationTerms) -> R,
 ) -> Result<ReplicationConfiguration<R>, WiringRefusal> {
     let mut merged = current.cloned().unwrap_or_else(|| ReplicationConfiguration {
-        role: wish.role_arn.clone(),
+        role: required.role_arn.clone(),
         rules: Vec::new(),
     });
-    refuse_other_role(&merged, owner, wish)?;
+    refuse_other_role(&merged, owner, required)?;
     refuse_old_rules(&merged, owner)?;
-    merged.role.clone_from(&wish.role_arn);
+    merged.role.clone_from(&required.role_arn);
     let own_index = merged.rules.iter().position(|rule| owner.owns(rule.id.as_deref()));
     let existing = own_index.and_then(|index| merged.rules.get(index));
-    let kept = existing.and_then(|rule| rule.priority);
-    // Left as S3 spells it: writing it again would change nothing.
-    if kept.is_some() && existing.is_some_and(|rule| rule.terms.as_ref() == Some(&wish.terms)) {
+    let priority = existing.and_then(|rule| rule.priority);
+    // Stays as S3 spells it: a write would change nothing.
+    if priority.is_some() && existing.is_some_and(|rule| rule.terms.as_ref() == Some(&required.terms)) {
         return Ok(merged);
     }
-    let priority = kept.unwrap_or_else(|| free_priority(&merged.rules));
+    let priority = priority.unwrap_or_else(|| free_priority(&merged.rules));
     let own = ReplicationRule {
         id: Some(owner.to_string()),
         priority: Some(priority),
         has_filter: true,
-        terms: Some(wish.terms.clone()),
-        payload: compose(owner.as_str(), priority, &wish.terms),
+        terms: Some(required.terms.clone()),
+        payload: compose(owner.as_str(), priority, &required.terms),
     };
     match own_index.and_then(|index| merged.rules.get_mut(index)) {
         Some(slot) => *slot = own,
@@ -107,7 +107,7 @@ pub fn merge<R: Clone>(
     Ok(merged)
 }
 
-/// Takes our rule out; without any rule left there is no configuration left, for S3 allows no empty one.
+/// Removes the stack's rule. Returns `None` if no rule remains, because S3 allows no empty configuration.
 #[must_use]
 pub fn remove_own<R: Clone>(
     current: Option<&ReplicationConfiguration<R>>,
@@ -121,19 +121,21 @@ pub fn remove_own<R: Clone>(
 fn refuse_other_role<R>(
     current: &ReplicationConfiguration<R>,
     owner: &OwnerId,
-    wish: &DesiredReplication,
+    required: &DesiredReplication,
 ) -> Result<(), WiringRefusal> {
     let rules = current.foreign_names(owner);
-    if current.role == wish.role_arn || rules.is_empty() {
+    if current.role == required.role_arn || rules.is_empty() {
         return Ok(());
     }
     Err(WiringRefusal::OtherReplicationRole {
         current: current.role.clone(),
-        wanted: wish.role_arn.clone(),
+        wanted: required.role_arn.clone(),
         rules,
     })
 }
 
+/// Refuses rules of replication configuration V1.
+///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/replication-add-config.html#replication-backward-compat-considerations>
 fn refuse_old_rules<R>(current: &ReplicationConfiguration<R>, owner: &OwnerId) -> Result<(), WiringRefusal> {
     let foreign = current.rules.iter().filter(|rule| !owner.owns(rule.id.as_deref()));
@@ -147,13 +149,13 @@ fn refuse_old_rules<R>(current: &ReplicationConfiguration<R>, owner: &OwnerId) -
     Err(WiringRefusal::OldReplicationRules { rules })
 }
 
-/// Picks the next priority above all others; where there is none above, the highest that is free.
+/// Returns the next priority above all others, or the highest unused one if that overflows.
 fn free_priority<R>(rules: &[ReplicationRule<R>]) -> i32 {
     let taken: Vec<i32> = rules.iter().filter_map(|rule| rule.priority).collect();
     match taken.iter().max().map(|highest| highest.checked_add(1)) {
         None => 1,
         Some(Some(next)) => next.max(1),
-        // S3 allows 1,000 rules, so a free one exists.
+        // S3 allows 1,000 rules, so one of the priorities is unused.
         Some(None) => (0..i32::MAX).rev().find(|number| !taken.contains(number)).unwrap_or(0),
     }
 }

@@ -19,7 +19,7 @@ use s3ferry_core::time::Timestamp;
 use s3ferry_core::verify::completion::ComputedChecksums;
 use s3ferry_core::verify::{
     ComparisonScope, ContentFinding, KeyVerification, KnownEvidence, ProofMethod, VerificationDepth,
-    VerificationTotals, compare_objects, written_by_others,
+    VerificationTotals, compare_objects, external_write_kind,
 };
 
 use crate::ports::{Absence, confirm_gone};
@@ -237,7 +237,7 @@ impl<S: VerifiedBucket + 'static, D: VerifiedBucket + 'static> Verifier<S, D> {
         };
         let marker = destination.facts().and_then(|facts| Marker::bound(facts, location));
         let by_others = |facts, kinds: &[DifferenceKind]| {
-            written_by_others(source.facts(), facts, marker.as_ref(), kinds, self.scope.ownership)
+            external_write_kind(source.facts(), facts, marker.as_ref(), kinds, self.scope.ownership)
         };
         let one_sided = |kind| {
             let verified_keys =
@@ -264,10 +264,10 @@ impl<S: VerifiedBucket + 'static, D: VerifiedBucket + 'static> Verifier<S, D> {
         let mut kinds = judgement.kinds;
         let comparison = match judgement.contents {
             ContentFinding::Agree(_) | ContentFinding::Differ => ContentComparison::Known(judgement.contents, 0),
-            ContentFinding::AgreeIfInSameParts(means) if self.have_same_parts(key, one, other).await? => {
+            ContentFinding::AgreeIfPartsMatch(means) if self.have_same_parts(key, one, other).await? => {
                 ContentComparison::Known(ContentFinding::Agree(means), 0)
             }
-            ContentFinding::AgreeIfInSameParts(_) | ContentFinding::Unknown => {
+            ContentFinding::AgreeIfPartsMatch(_) | ContentFinding::Unknown => {
                 self.compare_contents(key, one, other).await?
             }
         };

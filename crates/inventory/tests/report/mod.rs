@@ -1,4 +1,4 @@
-//! Reports of all three formats, written the way S3 writes them.
+//! Writer of reports in all three formats, as S3 writes them.
 
 use std::fs;
 use std::io::Write as _;
@@ -17,7 +17,7 @@ pub(crate) const BUCKET: &str = "listed-bucket";
 /// 2026-11-23T01:02:03Z
 pub(crate) const WRITTEN_MILLIS: i64 = 1_795_395_723_000;
 
-/// One row of a report.
+/// Row of a report.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
     pub(crate) bucket: String,
@@ -32,7 +32,7 @@ pub(crate) struct Entry {
     pub(crate) encryption: String,
 }
 
-/// An ordinary current object.
+/// Current object with ordinary attributes.
 pub(crate) fn entry(key: &str) -> Entry {
     Entry {
         bucket: BUCKET.to_owned(),
@@ -55,7 +55,7 @@ pub(crate) fn hex_md5(content: &[u8]) -> String {
     Md5Sum::of(content).to_string()
 }
 
-/// Encodes a key as CSV reports do: a space as `+`.
+/// Encodes a key as CSV reports do, a space as `+`.
 fn encoded(key: &str) -> String {
     const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
         .remove(b'/')
@@ -68,7 +68,7 @@ fn encoded(key: &str) -> String {
 
 fn iso(millis: i64) -> String {
     let offset = (millis - WRITTEN_MILLIS) / 1000;
-    assert!((0..50).contains(&offset), "the tests write within one minute");
+    assert!((0..50).contains(&offset), "times must be within one minute");
     format!("2026-11-23T01:02:{:02}.000Z", 3 + offset)
 }
 
@@ -103,7 +103,7 @@ pub(crate) fn gzip(content: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// The entries as a batch with the names of Parquet and ORC reports, and one column that S3 does not know.
+/// Returns the entries as a batch with the column names of Parquet and ORC reports, and one unknown column.
 pub(crate) fn batch(entries: &[Entry]) -> RecordBatch {
     let texts = |take: fn(&Entry) -> &str| -> ArrayRef {
         let values = entries
@@ -181,7 +181,7 @@ pub(crate) fn orc(batch: &RecordBatch) -> Vec<u8> {
     content
 }
 
-/// Writes files and their manifest below `root`; the manifest's key is `report/manifest.json`.
+/// Writes files and their manifest below `root`. The key of the manifest is `report/manifest.json`.
 pub(crate) fn write(root: &Path, format: &str, schema: &str, files: &[Vec<u8>]) {
     let ending = match format {
         "CSV" => "csv.gz",
@@ -207,7 +207,7 @@ pub(crate) fn write(root: &Path, format: &str, schema: &str, files: &[Vec<u8>]) 
     fs::write(root.join("report/manifest.json"), manifest.to_string()).unwrap();
 }
 
-/// Writes the entries in one of the formats, `per_file` in a file.
+/// Writes the entries in a format, with `per_file` entries per file.
 pub(crate) fn write_entries(root: &Path, format: &str, entries: &[Entry], per_file: usize) {
     let files: Vec<Vec<u8>> = entries
         .chunks(per_file)

@@ -9,7 +9,7 @@ fn owner(name: &str) -> OwnerId {
 fn desired(prefix: &str, events: &[&'static str]) -> DesiredConfiguration {
     DesiredConfiguration {
         subscription: Some(DesiredNotification {
-            queue_arn: "arn:aws:sqs:us-east-1:123456789012:ours".to_owned(),
+            queue_arn: "arn:aws:sqs:us-east-1:123456789012:own".to_owned(),
             events: events.to_vec(),
             key_prefix: prefix.to_owned(),
         }),
@@ -37,9 +37,9 @@ fn entry(id: &str, events: &[&str], rules: &[(&str, &str)]) -> NotificationEntry
 const CREATED: &[&str] = &["s3:ObjectCreated:*"];
 
 #[test]
-fn our_entry_is_added_after_the_foreign_ones() {
+fn entry_is_added_after_existing_ones() {
     let current = NotificationConfiguration {
-        queues: vec![entry("theirs", CREATED, &[("Prefix", "logs/")])],
+        queues: vec![entry("existing", CREATED, &[("Prefix", "logs/")])],
         event_bridge: true,
         ..NotificationConfiguration::default()
     };
@@ -51,10 +51,10 @@ fn our_entry_is_added_after_the_foreign_ones() {
 }
 
 #[test]
-fn overlap_with_any_kind_of_consumer_is_refused_and_all_are_named() {
+fn overlap_with_any_destination_type_is_refused_and_all_are_listed() {
     let taken = |kind: NotificationKind| {
         let mut current = NotificationConfiguration::default();
-        let foreign = entry("theirs", &["s3:ObjectCreated:Put"], &[("suffix", ".jpg")]);
+        let foreign = entry("existing", &["s3:ObjectCreated:Put"], &[("suffix", ".jpg")]);
         match kind {
             NotificationKind::Queue => current.queues.push(foreign),
             NotificationKind::Topic => current.topics.push(foreign),
@@ -68,11 +68,11 @@ fn overlap_with_any_kind_of_consumer_is_refused_and_all_are_named() {
         NotificationKind::Function,
     ] {
         let WiringRefusal::Overlapping { overlaps, .. } = taken(kind) else {
-            panic!("{kind:?} is refused for another reason");
+            panic!("{kind:?} has another refusal");
         };
         assert_eq!(overlaps.len(), 1);
         assert_eq!(overlaps[0].kind, kind);
-        assert_eq!(overlaps[0].id.as_deref(), Some("theirs"));
+        assert_eq!(overlaps[0].id.as_deref(), Some("existing"));
         assert_eq!(overlaps[0].suffix, ".jpg");
     }
     let current = NotificationConfiguration {
@@ -90,9 +90,9 @@ fn overlap_with_any_kind_of_consumer_is_refused_and_all_are_named() {
 }
 
 #[test]
-fn without_subscription_nothing_overlaps_and_an_earlier_entry_goes() {
+fn without_required_events_nothing_overlaps_and_the_entry_is_removed() {
     let current = NotificationConfiguration {
-        functions: vec![entry("theirs", CREATED, &[])],
+        functions: vec![entry("existing", CREATED, &[])],
         ..NotificationConfiguration::default()
     };
     assert_eq!(
@@ -108,30 +108,30 @@ fn without_subscription_nothing_overlaps_and_an_earlier_entry_goes() {
 }
 
 #[test]
-fn changed_entry_is_replaced_in_its_place() {
+fn changed_entry_is_replaced_in_position() {
     let own = |queue: &str| {
         let mut own = entry(owner("a").as_str(), CREATED, &[("Prefix", "data/")]);
         own.arn = format!("arn:aws:sqs:us-east-1:123456789012:{queue}");
         own
     };
     let current = NotificationConfiguration {
-        queues: vec![own("old"), entry("theirs", CREATED, &[("prefix", "logs/")])],
+        queues: vec![own("old"), entry("existing", CREATED, &[("prefix", "logs/")])],
         ..NotificationConfiguration::default()
     };
     let merged = merge(&current, &owner("a"), &desired("data/", CREATED)).unwrap();
-    assert_eq!(merged.queues[0].arn, "arn:aws:sqs:us-east-1:123456789012:ours");
+    assert_eq!(merged.queues[0].arn, "arn:aws:sqs:us-east-1:123456789012:own");
     assert_eq!(merged.queues[1], current.queues[1]);
 }
 
 #[test]
-fn entry_that_only_s3_spells_otherwise_is_left_alone() {
+fn equivalent_entry_in_s3_spelling_is_unchanged() {
     let wanted = desired("data/", &["s3:ObjectCreated:*", "s3:ObjectTagging:*"]);
     let mut spelled = entry(
         owner("a").as_str(),
         &["s3:ObjectTagging:*", "s3:ObjectCreated:*"],
         &[("Prefix", "data/"), ("Suffix", "")],
     );
-    spelled.arn = "arn:aws:sqs:us-east-1:123456789012:ours".to_owned();
+    spelled.arn = "arn:aws:sqs:us-east-1:123456789012:own".to_owned();
     let current = NotificationConfiguration {
         queues: vec![spelled],
         ..NotificationConfiguration::default()
@@ -140,7 +140,7 @@ fn entry_that_only_s3_spells_otherwise_is_left_alone() {
 }
 
 #[test]
-fn our_id_on_a_foreign_entry_is_refused() {
+fn own_id_on_another_entry_is_refused() {
     let current = NotificationConfiguration {
         topics: vec![entry(owner("a").as_str(), &["s3:ObjectRemoved:*"], &[])],
         ..NotificationConfiguration::default()
@@ -157,7 +157,7 @@ fn our_id_on_a_foreign_entry_is_refused() {
 }
 
 #[test]
-fn document_is_what_the_aws_cli_takes() {
+fn document_is_accepted_by_the_aws_cli() {
     let mut current = NotificationConfiguration {
         queues: vec![entry("q", CREATED, &[("Prefix", "a/")])],
         topics: vec![entry("t", CREATED, &[])],
@@ -232,21 +232,21 @@ fn any_desired() -> impl Strategy<Value = DesiredConfiguration> {
 
 proptest! {
     #[test]
-    fn merge_then_removal_gives_exactly_what_was_there(current in any_configuration(), wanted in any_desired()) {
+    fn removal_after_merge_restores_the_original(current in any_configuration(), wanted in any_desired()) {
         if let Ok(merged) = merge(&current, &owner("a"), &wanted) {
             prop_assert_eq!(remove_own(&merged, &owner("a")), current);
         }
     }
 
     #[test]
-    fn merging_twice_changes_nothing_more(current in any_configuration(), wanted in any_desired()) {
+    fn second_merge_changes_nothing(current in any_configuration(), wanted in any_desired()) {
         if let Ok(merged) = merge(&current, &owner("a"), &wanted) {
             prop_assert_eq!(merge(&merged, &owner("a"), &wanted), Ok(merged));
         }
     }
 
     #[test]
-    fn update_leaves_foreign_entries_and_their_order(
+    fn update_preserves_other_entries_and_their_order(
         current in any_configuration(), first in any_desired(), second in any_desired(),
     ) {
         if let Ok(once) = merge(&current, &owner("a"), &first)
@@ -257,15 +257,16 @@ proptest! {
     }
 
     #[test]
-    fn two_owners_do_not_disturb_each_other(
-        current in any_configuration(), mine in any_desired(), yours in any_desired(), mine_leaves_first: bool,
+    fn two_owners_do_not_affect_each_other(
+        current in any_configuration(), one_desired in any_desired(), other_desired in any_desired(),
+        one_leaves_first: bool,
     ) {
-        let (me, you) = (owner("a"), owner("b"));
-        if let Ok(with_me) = merge(&current, &me, &mine)
-            && let Ok(with_both) = merge(&with_me, &you, &yours)
+        let (one, other) = (owner("a"), owner("b"));
+        if let Ok(with_one) = merge(&current, &one, &one_desired)
+            && let Ok(with_both) = merge(&with_one, &other, &other_desired)
         {
-            prop_assert_eq!(with_both.own(&me), with_me.own(&me));
-            let (first, second) = if mine_leaves_first { (&me, &you) } else { (&you, &me) };
+            prop_assert_eq!(with_both.own(&one), with_one.own(&one));
+            let (first, second) = if one_leaves_first { (&one, &other) } else { (&other, &one) };
             let one_left = remove_own(&with_both, first);
             prop_assert_eq!(one_left.own(second), with_both.own(second));
             prop_assert_eq!(remove_own(&one_left, second), current);
@@ -275,7 +276,7 @@ proptest! {
     #[test]
     fn merged_configuration_has_no_overlap_with_s3ferrys_entry(current in any_configuration(), wanted in any_desired()) {
         let own = wanted.subscription.as_ref().unwrap().entry(&owner("a"));
-        let meets = current.entries().any(|(_, entry)| overlaps(&own, entry));
-        prop_assert_eq!(merge(&current, &owner("a"), &wanted).is_err(), meets);
+        let is_overlapping = current.entries().any(|(_, entry)| overlaps(&own, entry));
+        prop_assert_eq!(merge(&current, &owner("a"), &wanted).is_err(), is_overlapping);
     }
 }

@@ -2,7 +2,7 @@ use serde_json::json;
 
 use super::*;
 
-/// Valid properties with some replaced.
+/// Valid properties with some values replaced.
 pub(in crate::wiring) fn with(changes: &[(&str, &str)]) -> Map<String, Value> {
     let mut properties = json!({
         "ServiceToken": "arn:aws:lambda:us-east-1:123456789012:function:wiring",
@@ -45,7 +45,7 @@ fn check_problem(changes: &[(&str, &str)], message: &str) {
 }
 
 #[test]
-fn valid_properties_are_taken() {
+fn valid_properties_are_accepted() {
     let properties = parsed(&with(&[("EventRuleName", "bus|rule"), ("ReplicationEngine", "both")]));
     assert_eq!(properties.engine, ReplicationEngine::Both);
     assert_eq!(properties.event_rule.as_deref(), Some("rule"));
@@ -53,7 +53,7 @@ fn valid_properties_are_taken() {
 }
 
 #[test]
-fn each_wrong_value_is_named_with_what_is_allowed() {
+fn invalid_values_are_reported_with_the_allowed_ones() {
     check_problem(
         &[("ReplicationEngine", "Lambda")],
         "ReplicationEngine is `Lambda`, expected: lambda or crr or both",
@@ -82,14 +82,14 @@ fn each_wrong_value_is_named_with_what_is_allowed() {
 }
 
 #[test]
-fn properties_that_need_each_other_are_checked_together() {
+fn dependent_properties_are_validated_together() {
     check_problem(
         &[("ReplicationEngine", "crr"), ("ReplicationRoleArn", "")],
         "ReplicationRoleArn is ``, expected: the ARN of a role, with ReplicationEngine crr or both",
     );
     check_problem(
         &[("EventSource", "eventbridge"), ("EventRuleName", "")],
-        "EventRuleName is ``, expected: the name of our rule, for EventSource is eventbridge",
+        "EventRuleName is ``, expected: the name of the stack's rule, with EventSource eventbridge",
     );
     check_problem(
         &[("DestinationBucketName", "source")],
@@ -102,7 +102,7 @@ fn properties_that_need_each_other_are_checked_together() {
 }
 
 #[test]
-fn keys_are_in_the_regions_of_their_buckets() {
+fn kms_keys_must_be_in_the_regions_of_their_buckets() {
     let key = |region: &str| format!("arn:aws:kms:{region}:123456789012:key/12ab");
     let map = |source: &str, copy: &str| format!("{{\"{}\":\"{}\"}}", key(source), key(copy));
     let check = |name: &str, value: &str| parsed(&with(&[(name, value)])).check_keys();
@@ -141,7 +141,7 @@ fn keys_are_in_the_regions_of_their_buckets() {
 }
 
 #[test]
-fn buckets_are_other_ones_when_anything_that_they_must_fit_is() {
+fn changed_bucket_properties_require_new_preflight_checks() {
     let changed = |name: &str, value: &str| WiringProperties::names_other_buckets(&with(&[(name, value)]), &with(&[]));
     assert!(!changed("KeyPrefix", "other/"));
     for name in WiringProperties::OF_BUCKETS {
@@ -184,7 +184,7 @@ fn all_problems_are_reported_at_once() {
 }
 
 #[test]
-fn booleans_of_json_are_taken_and_structures_are_not() {
+fn json_booleans_are_accepted_and_structures_are_not() {
     let mut properties = with(&[]);
     properties.insert("EnableVersioning".to_owned(), json!(true));
     assert!(parsed(&properties).enable_versioning);
@@ -193,7 +193,7 @@ fn booleans_of_json_are_taken_and_structures_are_not() {
 }
 
 #[test]
-fn removal_needs_little() {
+fn removal_needs_few_properties() {
     let removal = RemovalProperties::parse(&with(&[("ReplicationEngine", "no such"), ("KeyPrefix", "")])).unwrap();
     assert_eq!(removal, RemovalProperties::from(&parsed(&with(&[]))));
     assert_eq!(RemovalProperties::parse(&Map::new()), None);

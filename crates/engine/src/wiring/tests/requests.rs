@@ -217,7 +217,7 @@ async fn update_to_another_bucket_is_refused_and_its_rollback_succeeds() {
     let (wired, other) = (account.get("source"), &[("SourceBucketName", "other")]);
     check_failed(
         &stack.update(other, &[]).await,
-        &["cannot move to bucket other", "another stack"],
+        &["does not move to bucket other", "another stack"],
     );
     assert_eq!(stack.physical_id, id, "the resource is unchanged");
     check_success(&stack.update(&[], other).await);
