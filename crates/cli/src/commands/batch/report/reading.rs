@@ -175,7 +175,7 @@ impl ReportReading {
     }
 
     fn failed(&mut self, row: &TaskRow) -> Result<(), CliError> {
-        let spelled = self.retry_manifest.spell(row).map_err(wrong)?;
+        let spelled = self.retry_manifest.csv_row(row).map_err(wrong)?;
         if let Some(file) = &mut self.file {
             writeln!(file, "{spelled}").map_err(CliError::file("write the retry manifest"))?;
         }
