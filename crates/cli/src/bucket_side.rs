@@ -12,7 +12,7 @@ use crate::args::{SharedArgs, SourceArgs, endpoint_url, region};
 use crate::exit::CliError;
 use crate::location::Location;
 
-/// One bucket with the region that it is reached in.
+/// One bucket with its region.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BucketSide {
     /// The bucket and the prefix.
@@ -43,7 +43,7 @@ impl BucketSide {
         )
     }
 
-    /// Says where the prefix selects other keys than it may be meant to.
+    /// Returns warnings about a prefix that may be mistyped.
     pub async fn warnings(&self, clients: &Clients) -> Result<Vec<String>, CliError> {
         let (location, prefix) = (&self.location, &self.location.prefix);
         let mut warnings = Vec::new();
@@ -67,7 +67,7 @@ impl BucketSide {
     }
 }
 
-/// Finds the region of the source bucket, and looks at the bucket.
+/// Finds the region of the source bucket, and checks the bucket.
 pub(crate) async fn open_source(
     shared: &SharedArgs,
     source: &SourceArgs,
@@ -111,7 +111,7 @@ fn checked_endpoint(shared: &SharedArgs) -> Result<Option<String>, CliError> {
             Ok(url) => Ok(Some(url)),
             Err(allowed) => Err(CliError::setup(
                 format!("{VARIABLE}=`{url}`: {allowed}"),
-                format!("correct or unset {VARIABLE}, or give --endpoint-url"),
+                format!("correct or unset {VARIABLE}, or pass --endpoint-url"),
             )),
         },
         (None, None) => Ok(None),
@@ -119,7 +119,7 @@ fn checked_endpoint(shared: &SharedArgs) -> Result<Option<String>, CliError> {
 }
 
 async fn default_region(settings: &ClientSettings, flag: &str) -> Result<Region, CliError> {
-    let next = format!("give {flag}, as in {flag} us-east-1");
+    let next = format!("pass {flag}, as in {flag} us-east-1");
     let Some(name) = settings.default_region().await else {
         let profile = match &settings.profile {
             Some(profile) => format!("the profile `{profile}`, if there is one,"),
@@ -134,12 +134,12 @@ async fn default_region(settings: &ClientSettings, flag: &str) -> Result<Region,
         .map_err(|error| CliError::setup(format!("the environment or the profile names a region: {error}"), next))
 }
 
-/// Looks at a bucket; a wrong region is named together with the right one.
+/// Checks that a bucket exists in its region; the error names the right region.
 pub(crate) async fn must_be_in_region(clients: &Clients, side: &BucketSide, flag: &str) -> Result<(), CliError> {
     let confirmed = preflight::confirm(clients, &side.expected()).await;
     confirmed.map_err(|error| match (error, clients.endpoint_url()) {
         (PreflightError::Failed(failure), Some(url)) if failure.code == UNREACHABLE => CliError::setup(
-            format!("the endpoint {url} gives no answer: {}", failure.detail),
+            format!("the endpoint {url} does not respond: {}", failure.detail),
             "start what should listen there, or correct --endpoint-url or AWS_ENDPOINT_URL",
         ),
         (PreflightError::Failed(failure), _) => CliError::Failed(failure),
@@ -149,7 +149,7 @@ pub(crate) async fn must_be_in_region(clients: &Clients, side: &BucketSide, flag
 
 pub(crate) fn unfitting(unfit: &UnfitBucket, flag: &str) -> CliError {
     let next = match unfit {
-        UnfitBucket::Elsewhere { found, .. } => format!("give {flag} {found}"),
+        UnfitBucket::Elsewhere { found, .. } => format!("pass {flag} {found}"),
         _ => "correct what is named and run the command again".to_owned(),
     };
     CliError::setup(unfit.to_string(), next)
@@ -172,6 +172,6 @@ mod tests {
         assert_eq!(error.code(), 3);
         let text = error.to_string();
         assert!(text.contains("is in region eu-central-1, not in us-east-1"), "{text}");
-        assert!(text.contains("give --source-region eu-central-1"), "{text}");
+        assert!(text.contains("pass --source-region eu-central-1"), "{text}");
     }
 }

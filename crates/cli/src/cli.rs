@@ -1,5 +1,4 @@
 //! The root command: all commands and the options that they share.
-#![expect(clippy::doc_markdown, reason = "help texts are not Markdown")]
 
 use clap::{Parser, Subcommand};
 
@@ -51,7 +50,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// Tells whether the command copies objects, so that an interrupt has to wait for them.
+    /// Returns whether the command copies objects, so that an interrupt has to wait for them.
     #[must_use]
     pub fn copies(&self) -> bool {
         match self {

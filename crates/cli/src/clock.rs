@@ -1,4 +1,4 @@
-//! The machine's clock, for reconciles that end when somebody asks to stop rather than at a time.
+//! A clock for reconciles that end with an interrupt instead of a deadline.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use s3ferry_engine::ports::Clock;
 
 use crate::interrupt::{GRACE, Interrupt};
 
-/// The end of time: no reconcile's deadline, unless somebody asks to stop.
+/// A deadline that is never reached without an interrupt.
 const NO_END: Timestamp = Timestamp::from_seconds(253_402_300_799);
 
-/// Waits that end this close to the end of time are waits for a deadline.
+/// Waits that end this close to `NO_END` are waits for the deadline.
 const BEFORE_NO_END: Duration = Duration::from_hours(1);
 
-/// The machine's clock, on which the end of time comes soon after an interrupt.
+/// The system clock, whose last moment comes soon after an interrupt.
 #[derive(Debug, Clone)]
 pub struct InterruptibleClock(Interrupt);
 
@@ -25,7 +25,7 @@ impl InterruptibleClock {
         Self(interrupt)
     }
 
-    /// The deadline of work that goes on until somebody asks to stop.
+    /// The deadline of work that ends only with an interrupt.
     #[must_use]
     pub fn no_end() -> Timestamp {
         NO_END
@@ -37,8 +37,7 @@ impl Clock for InterruptibleClock {
         SystemClock.now()
     }
 
-    /// A wait for a deadline ends as long before the end of the grace as it would before the end of time, so that whoever
-    /// keeps time back for tidying up has it.
+    /// A wait for the deadline ends before the grace period does, by the time that the waiter reserves for its shutdown.
     async fn sleep(&self, duration: Duration) {
         let end = self.now().plus(duration);
         let kept_back = NO_END.since(end);
@@ -59,10 +58,10 @@ mod tests {
     async fn deadline_comes_with_the_interrupt_only() {
         let clock = InterruptibleClock::new(Interrupt::never());
         tokio::select! {
-            () = clock.sleep(NO_END.since(clock.now())) => panic!("nobody asked to stop"),
+            () = clock.sleep(NO_END.since(clock.now())) => panic!("no interrupt was sent"),
             () = clock.sleep(Duration::from_hours(1)) => {}
         }
-        let (sender, interrupt) = Interrupt::by_hand();
+        let (sender, interrupt) = Interrupt::manual();
         let clock = InterruptibleClock::new(interrupt);
         sender.send_replace(true);
         let tidying = Duration::from_secs(5);

@@ -1,13 +1,13 @@
-//! Objects that may not be looked at: one by one they are the objects' failures, all together the credentials'.
+//! Denied reads: of single objects they are failures of the objects, of all objects a failure of the command.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use s3ferry_core::failure::Failure;
 
-/// So many denials, with nothing told before them, are one failure of the whole command.
+/// The number of denials without a successful read that fails the command.
 const DENIALS: u64 = 64;
 
-/// What became of the looks of one command.
+/// Counts the reads of one command.
 #[derive(Debug, Clone, Default)]
 pub struct DenialCounter(Arc<Mutex<AccessCounts>>);
 
@@ -37,17 +37,17 @@ impl AccessCounts {
 }
 
 impl DenialCounter {
-    /// Takes the end of one look; fails where nothing can be looked at.
+    /// Counts a read; fails if no object can be read.
     pub fn record(&self, failure: Option<&Failure>) -> Result<(), Failure> {
-        let mut looks = self.counts();
+        let mut counts = self.counts();
         if let Some(failure) = failure.filter(|failure| is_denial(failure)) {
-            return looks.denied(failure.clone());
+            return counts.denied(failure.clone());
         }
-        looks.verified_keys += 1;
+        counts.verified_keys += 1;
         Ok(())
     }
 
-    /// Fails where nothing could be looked at for want of a permission: that ails the credentials, not the objects.
+    /// Fails if every read was denied: the credentials lack a permission.
     pub fn ensure_not_all_denied(&self) -> Result<(), Failure> {
         self.counts().ensure_not_all_denied()
     }
@@ -57,7 +57,7 @@ impl DenialCounter {
     }
 }
 
-/// Tells whether a failure may be that of a permission that everything needs.
+/// Returns whether a failure is a denied permission.
 #[must_use]
 pub fn is_denial(failure: &Failure) -> bool {
     failure.code == "AccessDenied"
@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn only_denials_of_everything_fail_the_command() {
         let denials = DenialCounter::default();
-        assert_eq!(denials.ensure_not_all_denied(), Ok(()), "nothing was looked at");
+        assert_eq!(denials.ensure_not_all_denied(), Ok(()), "nothing was read");
         for _ in 1..DENIALS {
             assert_eq!(denials.record(Some(&failure("AccessDenied"))), Ok(()));
         }

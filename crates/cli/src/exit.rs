@@ -1,4 +1,4 @@
-//! How a command ends: its exit code, and errors that say what to do next.
+//! Outcomes, errors and exit codes of commands.
 
 use std::process::ExitCode;
 
@@ -12,35 +12,35 @@ const NO_ANSWER: &str = "NoAnswer";
 /// What stands between an error and what to do about it.
 const NEXT: &str = "\n  next: ";
 
-/// How a command that ran to its end went.
+/// The outcome of a command that ran to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CommandOutcome {
-    /// Both sides are equal, or everything is done.
+    /// Both sides are equal, or all work is done.
     Done,
-    /// There are differences, or objects that failed.
+    /// Objects differ, failed or are not finished.
     NotAll,
 }
 
 /// Why a command did not run to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
-    /// The command line asks for something that cannot be.
+    /// The arguments are not valid.
     #[error("{what}\n  next: {next}")]
     Usage {
-        /// What is the matter.
+        /// What failed.
         what: String,
         /// What to do.
         next: String,
     },
-    /// The buckets, the credentials or this machine are not as the command needs them.
+    /// Buckets, credentials or files are not as the command needs them.
     #[error("{what}\n  next: {next}")]
     Setup {
-        /// What is the matter.
+        /// What failed.
         what: String,
         /// What to do.
         next: String,
     },
-    /// S3 did not do what the whole command depends on.
+    /// A request failed that the command depends on.
     #[error("failed to {}\n  next: {}", .0, next_step(.0))]
     Failed(#[from] Failure),
     /// A file could not be written.
@@ -51,27 +51,27 @@ pub enum CliError {
         /// The refusal.
         source: std::io::Error,
     },
-    /// A file that the command line names could not be read.
-    #[error("failed to {action}: {source}\n  next: name a file that is there and can be read")]
+    /// A file that a flag names could not be read.
+    #[error("failed to {action}: {source}\n  next: pass a file that exists and can be read")]
     Unreadable {
         /// What was attempted, with the path.
         action: String,
         /// The refusal.
         source: std::io::Error,
     },
-    /// Whoever read the output went away.
-    #[error("nobody reads the output any more")]
+    /// Standard output was closed.
+    #[error("standard output is closed")]
     OutputClosed,
-    /// Somebody asked to stop.
-    #[error("interrupted: run the same command again to go on")]
+    /// The command was interrupted.
+    #[error("interrupted: run the same command again to continue")]
     Interrupted,
     /// A defect of s3ferry.
-    #[error("a defect of s3ferry: {0}\n  next: report it with the command line and this message")]
+    #[error("a defect of s3ferry: {0}\n  next: report it with the arguments and this message")]
     Bug(String),
 }
 
 impl CliError {
-    /// Makes an error of the command line.
+    /// Makes an error of the arguments.
     pub fn usage(what: impl Into<String>, next: impl Into<String>) -> Self {
         Self::Usage {
             what: what.into(),
@@ -79,7 +79,7 @@ impl CliError {
         }
     }
 
-    /// Makes an error of what the command found.
+    /// Makes an error of buckets, credentials or files.
     pub fn setup(what: impl Into<String>, next: impl Into<String>) -> Self {
         Self::Setup {
             what: what.into(),
@@ -204,8 +204,8 @@ fn next_step(failure: &Failure) -> &'static str {
             "grant the action that is named, or use other credentials with --profile"
         }
         (FailureKind::Permanent | FailureKind::Configuration, _) => "correct what is named and run the command again",
-        (FailureKind::Retry | FailureKind::Deferred, _) => "run the same command again; it goes on where it is",
-        (FailureKind::Bug, _) => "report it with the command line and this message",
+        (FailureKind::Retry | FailureKind::Deferred, _) => "run the same command again",
+        (FailureKind::Bug, _) => "report it with the arguments and this message",
     }
 }
 

@@ -1,4 +1,4 @@
-//! Files that commands read and write: of this machine, or objects of any bucket.
+//! Files that commands read and write: local files, or objects of any bucket.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -13,10 +13,10 @@ use tempfile::NamedTempFile;
 use crate::exit::CliError;
 use crate::location::Location;
 
-/// A file as it is named on a command line.
+/// A file or an object, as a flag names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FileLocation {
-    /// A file of this machine.
+    /// A local file.
     File(PathBuf),
     /// An object.
     Object(Location),
@@ -56,7 +56,7 @@ pub(crate) fn folder_of(path: &Path) -> &Path {
     folder.unwrap_or(Path::new("."))
 }
 
-/// Makes sure that files can be made in a folder.
+/// Checks that files can be created in a folder.
 pub(crate) fn must_be_writable(folder: &Path) -> Result<(), CliError> {
     let made = NamedTempFile::new_in(folder);
     made.map(drop)
@@ -75,7 +75,7 @@ pub(crate) fn make_way(path: &Path) -> Result<(), CliError> {
     }
 }
 
-/// Finds out in which region a bucket is that is looked for in `region`.
+/// Finds the region of a bucket, with a request to `region`.
 pub(crate) async fn found_region(clients: &Clients, bucket: &BucketName, region: &Region) -> Result<Region, CliError> {
     match region_of(&clients.s3_for_reading(region), bucket, region, None).await? {
         Some(found) => crate::args::region(&found).map_err(CliError::Bug),
@@ -83,7 +83,7 @@ pub(crate) async fn found_region(clients: &Clients, bucket: &BucketName, region:
     }
 }
 
-/// Takes a bucket in the region that it is in, which is looked for in `region` first.
+/// Opens a bucket in its own region, which is found with a request to `region`.
 pub(crate) async fn file_store(clients: &Clients, bucket: &BucketName, region: &Region) -> Result<FileStore, CliError> {
     let region = found_region(clients, bucket, region).await?;
     Ok(FileStore::new(clients, bucket.clone(), region))
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn place_is_a_file_or_an_object() {
+    fn location_is_a_file_or_an_object() {
         for text in ["run.csv", "a/manifest.json"] {
             assert_eq!(text.parse(), Ok(FileLocation::File(PathBuf::from(text))));
         }

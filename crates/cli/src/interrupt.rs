@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: the first asks a command to stop, the second stops it.
+//! Ctrl-C and SIGTERM: the first one lets the command finish its work, the second one ends it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::progress::say;
 /// How long copies may continue after an interrupt.
 pub(crate) const GRACE: Duration = Duration::from_secs(20);
 
-/// Tells whether the command was interrupted.
+/// Returns whether the command was interrupted.
 #[derive(Debug, Clone)]
 pub struct Interrupt(watch::Receiver<bool>);
 
@@ -49,7 +49,7 @@ impl Interrupt {
 
     /// Is interrupted by sending `true`, for tests.
     #[cfg(test)]
-    pub(crate) fn by_hand() -> (watch::Sender<bool>, Self) {
+    pub(crate) fn manual() -> (watch::Sender<bool>, Self) {
         let (sender, receiver) = watch::channel(false);
         (sender, Self(receiver))
     }
@@ -67,17 +67,17 @@ impl Interrupt {
         (stopper, Self(receiver))
     }
 
-    /// Tells whether somebody asked to stop.
+    /// Returns whether the command was interrupted.
     #[must_use]
     pub fn is_set(&self) -> bool {
         *self.0.borrow()
     }
 
-    /// Waits until somebody asks to stop.
+    /// Waits for the interrupt.
     pub async fn wait(&self) {
         let mut receiver = self.0.clone();
         if receiver.wait_for(|interrupted| *interrupted).await.is_err() {
-            // Nobody is left who could ask.
+            // The sender is gone, so no interrupt will come.
             std::future::pending::<()>().await;
         }
     }
@@ -95,17 +95,16 @@ impl Stopper {
 }
 
 /// What may be left by a command that copied and was not let come to its end.
-const LEFT: &str = "stopped at once: uploads in parts may be left at the destination, and cost storage until they are gone\n  \
-                    next: run the same command again; with the same --state-bucket it goes on with the uploads that are \
-                    written down there. The next run aborts its own others where it copies their keys; a lifecycle rule \
-                    with AbortIncompleteMultipartUpload after 7 days removes the rest. Abort none by hand that the \
-                    replicator or an application may be working on";
+const LEFT: &str = "ended at once: multipart uploads may remain at the destination and cost storage\n  \
+                    next: run the same command again: with the same --state-bucket it resumes journaled uploads, and it \
+                    aborts its own uploads of keys that it copies. A lifecycle rule with AbortIncompleteMultipartUpload \
+                    removes the rest. Do not abort uploads of the replicator or of applications";
 
 fn stopping(copies: bool) -> String {
     if copies {
         format!(
-            "stopping: copies that are under way are finished, or left in order, within about {} seconds; a second Ctrl-C \
-             ends at once, and may leave uploads in parts behind",
+            "stopping: copies in progress are finished or journaled within about {} seconds; a second Ctrl-C ends at \
+             once, and can leave multipart uploads behind",
             GRACE.as_secs()
         )
     } else {
@@ -119,7 +118,7 @@ mod tests {
 
     #[tokio::test]
     async fn waiting_ends_only_with_an_interrupt() {
-        let (sender, interrupt) = Interrupt::by_hand();
+        let (sender, interrupt) = Interrupt::manual();
         assert!(!interrupt.is_set());
         let waiting = tokio::spawn({
             let interrupt = interrupt.clone();
@@ -133,7 +132,7 @@ mod tests {
         stopper.stop();
         linked.wait().await;
         tokio::select! {
-            () = never.wait() => panic!("nobody asked"),
+            () = never.wait() => panic!("no interrupt was sent"),
             () = tokio::task::yield_now() => {}
         }
     }

@@ -59,7 +59,7 @@ pub struct InventoryArgs {
 /// The reports that were given, opened; a side without one is listed.
 ///
 /// What was fetched and spilled goes with the last clone, so one must live as long as rows are read. Tasks hold none:
-/// nobody waits for them when the command ends.
+/// the command does not wait for them when it ends.
 #[derive(Debug, Clone, Default)]
 pub struct Inventories {
     source: Option<Arc<Report>>,
@@ -108,7 +108,7 @@ impl Inventories {
             (Some(_), None) => {
                 return Err(CliError::usage(
                     "--destination-inventory stands for a listing of the destination, and there is no --destination",
-                    "give --destination and --destination-region, or leave out --destination-inventory",
+                    "pass --destination and --destination-region, or omit --destination-inventory",
                 ));
             }
         };
@@ -248,7 +248,7 @@ fn must_be_of(manifest: &InventoryManifest, side: &BucketSide, name: SideName, p
     };
     Err(CliError::usage(
         format!("{flag} {place} is of bucket {found}, and {bucket_flag} is bucket {expected}"),
-        format!("name a report of bucket {expected}, or leave out {flag}"),
+        format!("name a report of bucket {expected}, or omit {flag}"),
     ))
 }
 
@@ -282,11 +282,11 @@ fn with_progress<T: Send + 'static>(
             let Some(progress) = progress else {
                 return Some((pages.next().await?, (pages, None)));
             };
-            let mut looks = tokio::time::interval(POLL_INTERVAL);
+            let mut ticks = tokio::time::interval(POLL_INTERVAL);
             let page = loop {
                 tokio::select! {
                     page = pages.next() => break page,
-                    _ = looks.tick() => progress.set(tally.counts().read, None),
+                    _ = ticks.tick() => progress.set(tally.counts().read, None),
                 }
             };
             progress.finish();

@@ -35,13 +35,13 @@ use crate::exit::{CliError, CommandOutcome};
 use crate::interrupt::Interrupt;
 use crate::progress::say;
 
-/// Runs the command line and returns its exit code.
+/// Runs the CLI and returns its exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and versions come this way, too. Where nobody reads, nobody can be told.
-            let _unread = error.print();
+            // Help and versions are errors of clap too.
+            let _unwritten = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };

@@ -1,4 +1,4 @@
-//! Places in S3 as they are written on a command line.
+//! Buckets and prefixes, as flags name them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,7 +14,7 @@ pub struct Location {
     pub prefix: String,
 }
 
-/// Why a text is no place in S3.
+/// Why a text is not a bucket with a prefix.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LocationError {
     /// Another scheme, or none.
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bucket_and_prefix_are_taken_apart_and_put_together() {
+    fn bucket_and_prefix_are_parsed_and_formatted() {
         for (text, bucket, prefix) in [
             ("s3://my-bucket", "my-bucket", ""),
             ("s3://my-bucket/", "my-bucket", ""),
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_place_says_what_is_allowed() {
+    fn other_texts_are_refused_with_an_example() {
         for (text, expected) in [
             ("my-bucket", "must begin with s3://"),
             ("https://my-bucket", "must begin with s3://"),

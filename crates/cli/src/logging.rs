@@ -6,9 +6,9 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::progress::LogWriter;
 
-/// Starts logging everything up to `level`; the SDK's own events stay at warnings, for at `debug` they would log headers.
+/// Starts logging up to `level`. The SDK logs only warnings: at `debug` it would log headers.
 pub(crate) fn start(level: tracing::Level) {
-    let ours = [
+    let own_targets = [
         "s3ferry",
         "s3ferry_aws",
         "s3ferry_cli",
@@ -17,15 +17,15 @@ pub(crate) fn start(level: tracing::Level) {
     ];
     let targets = Targets::new()
         .with_default(LevelFilter::from_level(level.min(tracing::Level::WARN)))
-        // What comes of it is in the error that ends the command, without the answers' headers.
+        // The error that ends the command says the same, without the headers of responses.
         .with_target("aws_config", LevelFilter::ERROR)
-        // A line for every object in parts that is read: its checksum is over the parts, which is known.
+        // One line per multipart object that is read: its checksum is composite.
         .with_target(
             "aws_sdk_s3::http_response_checksum",
             by_object(level).min(LevelFilter::WARN),
         )
-        .with_targets(ours.map(|target| (target, LevelFilter::from_level(level))))
-        // The lines of a function's log, one for each object: here a report says it all.
+        .with_targets(own_targets.map(|target| (target, LevelFilter::from_level(level))))
+        // One line per object, as in a function's log.
         .with_target("s3ferry_engine::record", by_object(level))
         .with_target("s3ferry_engine::final_sync", by_object(level));
     let lines = tracing_subscriber::fmt::layer()

@@ -1,4 +1,4 @@
-//! Where manifests go: files of this machine, or objects.
+//! The location of manifests: files, or objects.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::exit::CliError;
 use crate::files::{FileLocation, folder_of, found_region, make_way, must_be_writable};
 use crate::rows::listed;
 
-/// Where manifests go, ready.
+/// A location that manifests can be written to.
 #[derive(Debug)]
 pub(crate) enum ManifestLocation {
     Folder {
@@ -31,7 +31,7 @@ pub(crate) enum ManifestLocation {
 }
 
 impl ManifestLocation {
-    /// Makes sure that the place can be written to.
+    /// Checks that the location can be written.
     pub(crate) async fn open(at: &FileLocation, clients: &Clients, region: &Region) -> Result<Self, CliError> {
         match at {
             FileLocation::File(path) => {
@@ -53,7 +53,7 @@ impl ManifestLocation {
         }
     }
 
-    /// Finds the numbered files that are there under this name, of whatever class.
+    /// Lists the numbered files of this name, of any class.
     pub(crate) async fn numbered(&self) -> Result<BTreeSet<String>, CliError> {
         let mut found = BTreeSet::new();
         match self {
@@ -74,7 +74,7 @@ impl ManifestLocation {
         Ok(found)
     }
 
-    /// Makes a file that is written to; nobody sees it under its name before it is whole.
+    /// Creates a temporary file, which gets its name when it is complete.
     pub(crate) fn begin(&self) -> Result<NamedTempFile, CliError> {
         let file = match self {
             Self::Folder { folder, .. } => NamedTempFile::new_in(folder),
@@ -83,7 +83,7 @@ impl ManifestLocation {
         file.map_err(CliError::file("create a temporary file"))
     }
 
-    /// Puts a whole file under the name with `suffix`; returns where it is, and its tag if it is an object.
+    /// Gives a complete file its name with `suffix`; returns its location, and the ETag of an object.
     pub(crate) async fn finish(
         &self,
         file: NamedTempFile,
@@ -150,7 +150,7 @@ fn stem(name: &str) -> &str {
     }
 }
 
-/// Tells whether `file` is one of the numbered files of `name`, as in `run-0001.csv` or `run-plain-0001.csv`.
+/// Returns whether `file` is one of the numbered files of `name`, as in `run-0001.csv` or `run-plain-0001.csv`.
 fn is_numbered(name: &str, file: &str) -> bool {
     let Some(rest) = file.strip_prefix(stem(name)).and_then(|rest| rest.strip_prefix('-')) else {
         return false;

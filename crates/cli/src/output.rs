@@ -1,4 +1,4 @@
-//! Data on standard output, for people or for programs.
+//! Results on standard output, as text or JSON.
 
 use std::io::{self, BufWriter, Write};
 
@@ -39,7 +39,7 @@ impl<W: Write> Output<W> {
         }
     }
 
-    /// Writes a line for people, with escapes for what they would not see.
+    /// Writes a line of text, with escapes for invisible characters.
     pub fn line(&mut self, text: impl AsRef<str>) -> Result<(), CliError> {
         self.bytes(shown_text(text.as_ref()).as_bytes())?;
         self.bytes(b"\n")

@@ -113,9 +113,9 @@ impl From<OwnershipArg> for Ownership {
 /// Which multipart objects keep their ETag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum PreserveEtagArg {
-    /// Those above the threshold, and those without a checksum over the whole object
+    /// Those above the threshold, and those without a full-object checksum
     Large,
-    /// All of them
+    /// All multipart objects
     Always,
 }
 

@@ -53,13 +53,13 @@ fn coloured(text: &str) -> String {
     text
 }
 
-/// Writes lines to standard error without disturbing a bar, with escapes for what nobody would see.
+/// Writes lines to standard error above a progress bar, with escapes for control characters.
 pub fn say(text: &str) {
     let text = shown_lines(text);
     let text = if *HAS_COLOURS { coloured(&text) } else { text };
     BARS.suspend(|| {
-        // Nobody can be told that nobody listens.
-        let _unheard = writeln!(io::stderr().lock(), "{text}");
+        // If standard error is closed, nothing can be reported.
+        let _unwritten = writeln!(io::stderr().lock(), "{text}");
     });
 }
 

@@ -1,4 +1,4 @@
-//! Listings that run ahead of whoever reads them, in tasks of their own behind bounded channels.
+//! Listings that run ahead of their reader, in tasks behind bounded channels.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ const PAGES_BETWEEN: usize = 4;
 /// One side's rows, wherever they come from.
 pub type BoxedRowSource = Pin<Box<dyn Stream<Item = Result<Vec<ListedObject>, Failure>> + Send>>;
 
-/// Lists in a task of its own; it ends when nobody reads any more.
+/// Lists in a task, which ends when the reader is dropped.
 pub fn listed<L: ObjectListing + 'static>(
     listing: L,
     prefix: &str,

@@ -1,4 +1,4 @@
-//! The two buckets that a command works on: named, looked at, and reached through the adapters.
+//! The two buckets of a command, checked, with the adapters that reach them.
 
 use s3ferry_aws::client::{Clients, RequestLimits};
 use s3ferry_aws::destination::S3Destination;
@@ -24,7 +24,7 @@ use crate::location::Location;
 use crate::progress::say;
 use crate::rows::{BoxedRowSource, listed};
 
-/// Both buckets, which were looked at and are there.
+/// Both buckets, which exist in the regions that were given.
 #[derive(Debug, Clone)]
 pub struct BucketPair {
     /// Credentials and connections.
@@ -40,7 +40,7 @@ pub struct BucketPair {
 }
 
 impl BucketPair {
-    /// Checks the command line, finds the source's region, and looks at both buckets.
+    /// Checks the arguments, finds the source's region, and checks both buckets.
     pub async fn open(
         shared: &SharedArgs,
         source: &SourceArgs,
@@ -131,7 +131,7 @@ impl BucketPair {
         }
     }
 
-    /// Looks at the state bucket, which is in the source's region, and makes the store of what is written down there.
+    /// Checks the state bucket, which is in the source's region, and returns its journal.
     pub async fn state(&self, bucket: &BucketName) -> Result<UploadSupport<S3Journal>, CliError> {
         let region = &self.source.region;
         for (side, flag) in [(&self.source, "--source"), (&self.destination, "--destination")] {
@@ -184,7 +184,7 @@ impl BucketPair {
     }
 }
 
-/// Keys are never renamed, so both sides begin alike; and a bucket is no destination of itself.
+/// Requires two buckets with one prefix: keys are never renamed.
 fn must_match(source: &Location, destination: &Location) -> Result<(), CliError> {
     if source.bucket == destination.bucket {
         return Err(CliError::usage(

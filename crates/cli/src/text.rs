@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 pub use s3ferry_core::numerals::grouped;
 
-/// Writes a number of bytes in the largest binary unit that leaves it at least 1, for people.
+/// Formats a number of bytes in the largest binary unit that fits.
 #[must_use]
 pub fn byte_size(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
@@ -24,8 +24,7 @@ pub fn byte_size(bytes: u64) -> String {
     }
 }
 
-/// Tells whether a character takes no room of its own, as control characters, marks of direction and joints do: it would
-/// not be seen, or would move others about.
+/// Returns whether a character is invisible, such as a control character or a bidirectional mark.
 #[must_use]
 pub fn is_unseen(letter: char) -> bool {
     letter.is_control()
@@ -34,8 +33,7 @@ pub fn is_unseen(letter: char) -> bool {
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// Makes a key fit for a line of text: characters that would not be seen, and quotes beside them, as in Rust's debug form,
-/// nothing else changed.
+/// Formats a key for a line of text; a key with invisible characters is quoted and escaped.
 #[must_use]
 pub fn shown_key(key: &str) -> String {
     if key.chars().any(is_unseen) || key.starts_with(' ') || key.ends_with(' ') {
@@ -45,8 +43,7 @@ pub fn shown_key(key: &str) -> String {
     }
 }
 
-/// Makes a text fit for one line of a terminal: characters that would not be seen, as escapes. A key may hold what moves a
-/// cursor or turns a line around, and names of keys are in errors and reasons.
+/// Escapes invisible characters, so that a key in a message cannot change a terminal's output.
 #[must_use]
 pub fn shown_text(text: &str) -> Cow<'_, str> {
     if !text.contains(is_unseen) {

@@ -55,9 +55,9 @@ fn target(module: &str, path: &str, modules: &BTreeMap<String, String>) -> Optio
     loop {
         let (first, behind) = rest.split_once("::")?;
         match first {
-            "crate" => base = "crate".to_owned(),
+            "crate" => "crate".clone_into(&mut base),
             "self" => {}
-            "super" => base = base.rsplit_once("::")?.0.to_owned(),
+            "super" => base.truncate(base.rfind("::")?),
             _ => break,
         }
         rest = behind;

@@ -115,7 +115,9 @@ fn responses(response: &Result<Value, String>, id: &str, tasks: &[usize]) -> Vec
     let missing = code(&response["treatMissingKeysAs"]).unwrap_or(ResultCode::PermanentFailure);
     let results = response["results"].as_array().cloned().unwrap_or_default();
     let result_of = |task: &usize| {
-        let of_task = |result: &&Value| result["taskId"] == task.to_string() && code(&result["resultCode"]).is_some();
+        let of_task = |result: &&Value| {
+            result["taskId"].as_str() == Some(&*task.to_string()) && code(&result["resultCode"]).is_some()
+        };
         let result = results.iter().find(of_task);
         TaskResponse {
             code: result.and_then(|result| code(&result["resultCode"])).unwrap_or(missing),

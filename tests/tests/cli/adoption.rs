@@ -21,8 +21,8 @@ async fn equal_copies_get_a_marker_within_their_region_and_others_stay() {
         stage.put(SOURCE, key, key);
     }
     stage.on_both("sync", &[]).await.must_end_with(0);
-    stage.put(DESTINATION, "two", "theirs");
-    stage.put(DESTINATION, "only theirs", "theirs");
+    stage.put(DESTINATION, "two", "external");
+    stage.put(DESTINATION, "only external", "external");
     let adopt = [&SHARED[..], &["--adopt"]].concat();
     stage.server.forget_requests();
     let ran = stage.on_both("sync", &adopt).await.must_end_with(0);
@@ -32,7 +32,7 @@ async fn equal_copies_get_a_marker_within_their_region_and_others_stay() {
         "{ran:?}"
     );
     assert!(stage.is_marked("one"));
-    assert!(!stage.is_marked("two") && !stage.is_marked("only theirs"));
+    assert!(!stage.is_marked("two") && !stage.is_marked("only external"));
     let again = stage.on_both("sync", &adopt).await.must_end_with(0);
     assert_eq!(again.summary()["copied"], 0, "{again:?}");
     stage.on_both("sync", &SHARED).await.must_end_with(0);

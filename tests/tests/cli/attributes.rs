@@ -50,7 +50,7 @@ async fn headers_that_are_not_utf8_arrive_byte_by_byte_and_are_verified() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tags_that_fit_into_no_header_arrive_with_a_copy_in_parts() {
+async fn tags_too_large_for_headers_arrive_with_a_multipart_copy() {
     let stage = Stage::new().await;
     let tags: BTreeMap<String, String> = (0..10).map(|tag| (format!("tag {tag}"), "ü".repeat(256))).collect();
     stage.put_with(SOURCE, "tagged", &"x".repeat(6 << 20), |explicit| {
@@ -92,9 +92,9 @@ async fn event_hold_arrives_as_a_hold_and_its_date_is_not_copied() {
     let arrived = stage.object(DESTINATION, "held").explicit;
     assert_eq!((arrived.event_hold_days, arrived.retention), (Some(30), None));
 
-    // A copy that is there already gets no hold, and no date because of it, however often it is looked at.
+    // A copy that is there already gets no hold, and no date because of it, however often it is read.
     stage.put_with(SOURCE, "held later", "one", |explicit| {
-        explicit.event_hold_days = Some(30)
+        explicit.event_hold_days = Some(30);
     });
     for _ in 0..2 {
         stage.server.forget_requests();
@@ -110,7 +110,7 @@ async fn event_hold_arrives_as_a_hold_and_its_date_is_not_copied() {
 
 /// Faulty uploaders leave the coding of their request on the object.
 #[tokio::test(flavor = "multi_thread")]
-async fn upload_coding_is_not_restated() {
+async fn aws_chunked_encoding_is_not_copied() {
     let stage = Stage::new().await;
     let content = "x".repeat(6 << 20);
     for (key, coding) in [("chunked", "aws-chunked"), ("zipped", "aws-chunked,gzip")] {

@@ -43,7 +43,7 @@ async fn commands_exit_with_3_when_every_read_is_denied() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_one_object_is_denied_is_that_objects_matter() {
+async fn denial_of_one_object_is_a_failure_of_that_object() {
     let stage = Stage::new().await;
     for key in ["denied", "fine"] {
         stage.put(SOURCE, key, "longer");
@@ -66,7 +66,7 @@ async fn what_one_object_is_denied_is_that_objects_matter() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn same_denial_is_said_once_with_a_count_and_of_credentials() {
+async fn equal_denials_are_reported_once_with_a_count() {
     let stage = Stage::new().await;
     for key in ["denied/1", "denied/2", "denied/3", "fine"] {
         stage.put(SOURCE, key, "longer");

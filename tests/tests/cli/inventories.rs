@@ -219,7 +219,7 @@ async fn reports_stand_for_listings_on_either_side_or_both() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn summary_says_how_old_a_report_is_and_what_was_left_out() {
+async fn summary_names_the_age_of_a_report_and_its_skipped_rows() {
     let stage = Stage::new().await;
     stage.both("images/a", "one");
     let old = Row {

@@ -54,7 +54,7 @@ impl Double {
                 tokio::spawn(async move {
                     let service = service_fn(move |request| answer(request, Arc::clone(&shared)));
                     let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-                    // The connection ends with the command; there is nobody left to tell.
+                    // The connection ends with the command, so its error does not matter.
                     drop(connection.await);
                 });
             }
@@ -384,7 +384,7 @@ async fn copies_are_made_in_the_destinations_region_and_checksums_in_the_sources
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_s3_refuses_or_does_not_have_ends_with_3() {
+async fn missing_jobs_denials_and_bad_manifests_exit_with_3() {
     let (stage, double) = (staged().await, Double::start(0).await);
     let other = ARN.replace("f8fb", "0000");
     let ran = double.run(&stage, &["status", &other]).await.must_end_with(3);

@@ -64,7 +64,7 @@ async fn differing() -> Stage {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn diff_names_what_listings_show_and_deep_names_the_rest() {
+async fn diff_finds_more_at_depth_head_than_at_depth_listing() {
     let stage = differing().await;
     let shallow = stage.on_both("diff", &[]).await.must_end_with(1);
     let one = |kind: &str| vec![kind.to_owned()];
@@ -110,7 +110,7 @@ async fn equal_buckets_end_with_0_and_say_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn prefix_bounds_what_is_compared() {
+async fn only_keys_below_the_prefix_are_compared() {
     let stage = Stage::new().await;
     stage.put(SOURCE, "images/a", "one");
     stage.put(SOURCE, "texts/a", "one");

@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::stage::{Ran, Stage, ended, start};
 
-/// What the token service answers to whoever asks for a role.
+/// The response of the token service to `AssumeRole`.
 const ROLE: &str = "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult>\
                     <Credentials><AccessKeyId>ROLEKEY</AccessKeyId><SecretAccessKey>any</SecretAccessKey>\
                     <SessionToken>any</SessionToken><Expiration>2099-01-01T00:00:00Z</Expiration></Credentials>\
@@ -36,7 +36,7 @@ impl Service {
     }
 
     fn signed_with(&self) -> Vec<String> {
-        self.signed_with.lock().expect("nobody panics").clone()
+        self.signed_with.lock().expect("no panic").clone()
     }
 }
 
@@ -52,7 +52,7 @@ async fn answer(connection: TcpStream, seen: &Mutex<Vec<String>>) {
         is_post |= line.starts_with("POST ");
         if let Some((_, key)) = line.split_once("Credential=") {
             let key = key.split('/').next().expect("a key");
-            seen.lock().expect("nobody panics").push(key.to_owned());
+            seen.lock().expect("no panic").push(key.to_owned());
         }
         if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
             length = value.trim().parse().expect("a length");
@@ -69,7 +69,7 @@ async fn answer(connection: TcpStream, seen: &Mutex<Vec<String>>) {
         "HTTP/1.1 {status}\r\ncontent-type: text/xml\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
         body.len()
     );
-    connection.write_all(answer.as_bytes()).await.expect("somebody reads");
+    connection.write_all(answer.as_bytes()).await.expect("the client reads");
 }
 
 fn write_profiles(folder: &Path) {

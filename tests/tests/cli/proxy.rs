@@ -19,17 +19,17 @@ impl Head {
         self.0.split(' ').nth(1).expect("a target")
     }
 
-    /// Tells whether a header has a value.
+    /// Returns whether a header has a value.
     pub(crate) fn has(&self, header: &str) -> bool {
         self.0.lines().any(|line| line.eq_ignore_ascii_case(header))
     }
 
-    /// Tells whether it is of an object, and not of a bucket.
+    /// Returns whether it is of an object, and not of a bucket.
     pub(crate) fn is_of_object(&self) -> bool {
         self.target().trim_matches('/').contains('/')
     }
 
-    /// Tells whether it lists the objects of a bucket.
+    /// Returns whether it lists the objects of a bucket.
     pub(crate) fn lists(&self, bucket: &str) -> bool {
         self.method() == "GET"
             && self.target().starts_with(&format!("/{bucket}"))
@@ -81,7 +81,7 @@ async fn pass_or_answer(connection: TcpStream, upstream: String, answers: &(impl
         }
     }
     let head = Head(head);
-    // Whoever has read enough may go away.
+    // The client may close the connection early.
     if let Some(answer) = answers(&head) {
         let _cut = client.write_all(answer.as_bytes()).await;
         return;

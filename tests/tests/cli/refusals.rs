@@ -86,12 +86,12 @@ async fn wrong_regions_and_missing_buckets_end_with_3() {
         ran.stderr.contains("is in region eu-central-1, not in eu-west-1"),
         "{ran:?}"
     );
-    assert!(ran.stderr.contains("give --destination-region eu-central-1"), "{ran:?}");
+    assert!(ran.stderr.contains("pass --destination-region eu-central-1"), "{ran:?}");
     let ran = stage
         .run("sync", &sides(&source, "us-west-2", DESTINATION_REGION))
         .await
         .must_end_with(3);
-    assert!(ran.stderr.contains("give --source-region us-east-1"), "{ran:?}");
+    assert!(ran.stderr.contains("pass --source-region us-east-1"), "{ran:?}");
     let ran = stage
         .run("diff", &sides("s3://no-such-bucket", SOURCE_REGION, DESTINATION_REGION))
         .await;
@@ -209,7 +209,7 @@ async fn unfit_destination_is_reported_before_any_copy() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn names_that_s3_refuses_are_met_with_what_is_allowed() {
+async fn invalid_bucket_names_are_refused_with_the_rules() {
     let stage = Stage::new().await;
     let upper = ["--source", "s3://Cli-Source", "--source-region", SOURCE_REGION];
     let destination = format!("s3://{DESTINATION}");
@@ -386,7 +386,7 @@ async fn expired() -> String {
                  connection: close\r\n\r\n{body}",
                 body.len()
             );
-            connection.write_all(answer.as_bytes()).await.expect("somebody reads");
+            connection.write_all(answer.as_bytes()).await.expect("the client reads");
         }
     });
     endpoint
@@ -394,7 +394,7 @@ async fn expired() -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unreachable_endpoints_are_named_and_exit_with_3() {
-    // Bound, so that nobody else takes the port, and closed.
+    // Bound, so that no other process takes the port, and closed.
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let closed = format!("http://{}", listener.local_addr().expect("an address"));
     drop(listener);
@@ -402,7 +402,7 @@ async fn unreachable_endpoints_are_named_and_exit_with_3() {
     for endpoint in [closed.as_str(), "http://s3.invalid:9000"] {
         let environment = [&[("AWS_ENDPOINT_URL", endpoint)], &CREDENTIALS[..]].concat();
         let ran = diff_with(&environment).await.must_end_with(3);
-        let expected = format!("the endpoint {endpoint} gives no answer: ");
+        let expected = format!("the endpoint {endpoint} does not respond: ");
         assert!(ran.stderr.contains(&expected), "{expected}: {ran:?}");
         assert!(ran.stderr.contains("correct --endpoint-url"), "{ran:?}");
     }

@@ -14,8 +14,8 @@ use crate::stage::{DESTINATION, SOURCE, STATE, Stage};
 
 const SHARED: [&str; 4] = ["--ownership", "shared", "--state-bucket", STATE];
 
-fn theirs(explicit: &mut WriteAttributes) {
-    explicit.metadata.insert("owner".to_owned(), "theirs".to_owned());
+fn external(explicit: &mut WriteAttributes) {
+    explicit.metadata.insert("owner".to_owned(), "application".to_owned());
 }
 
 impl Stage {
@@ -49,7 +49,7 @@ impl Stage {
     /// before, and neither side lists the key. The delete was announced for the copy.
     fn hide_a_write_below_a_delete(&self, key: &str) {
         self.announce(key);
-        self.put_with(DESTINATION, key, "one", theirs);
+        self.put_with(DESTINATION, key, "one", external);
         self.delete(DESTINATION, key);
         self.delete(SOURCE, key);
     }
@@ -93,7 +93,7 @@ async fn write_hidden_below_a_delete_is_found_though_neither_side_lists_its_key(
 
     let ran = stage.run("sync", &arguments(&[])).await.must_end_with(0);
     let summary = ran.summary();
-    assert_eq!(stage.owner("a/hidden").as_deref(), Some("theirs"), "{ran:?}");
+    assert_eq!(stage.owner("a/hidden").as_deref(), Some("application"), "{ran:?}");
     assert_eq!(stage.owner("b/hidden"), None, "it is beside the prefix");
     let counts = ["deleted_before", "extra_at_destination", "copied", "failed", "gone"].map(|name| &summary[name]);
     assert_eq!(
@@ -123,7 +123,7 @@ async fn intents_that_cannot_be_listed_or_read_are_named() {
         "{named}"
     );
     // One that cannot be read keeps no other from being read.
-    assert_eq!(stage.owner("hidden").as_deref(), Some("theirs"), "{ran:?}");
+    assert_eq!(stage.owner("hidden").as_deref(), Some("application"), "{ran:?}");
 
     let endpoint = proxy(&stage, |head| {
         let is_of_intents = head.lists(STATE) && head.target().contains("intents");
@@ -146,7 +146,7 @@ async fn write_hidden_below_a_copy_is_found_though_the_source_has_no_such_key() 
     let stage = Stage::new().await;
     stage.put(SOURCE, "key", "one");
     stage.on_both("sync", &SHARED).await.must_end_with(0);
-    stage.put_with(DESTINATION, "key", "theirs", theirs);
+    stage.put_with(DESTINATION, "key", "application", external);
     {
         let mut model = stage.server.model();
         let bucket = model.bucket_mut(DESTINATION).expect("the bucket");
@@ -155,6 +155,6 @@ async fn write_hidden_below_a_copy_is_found_though_the_source_has_no_such_key() 
     assert_eq!(stage.owner("key"), None, "the copy lies above");
     stage.delete(SOURCE, "key");
     let ran = stage.on_both("sync", &SHARED).await.must_end_with(0);
-    assert_eq!(stage.owner("key").as_deref(), Some("theirs"), "{ran:?}");
+    assert_eq!(stage.owner("key").as_deref(), Some("application"), "{ran:?}");
     assert_eq!(ran.summary()["extra_at_destination"], 1, "{ran:?}");
 }

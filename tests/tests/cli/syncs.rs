@@ -50,7 +50,7 @@ async fn sync_makes_both_sides_equal_and_does_nothing_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn dry_run_says_what_would_be_done_and_does_nothing() {
+async fn dry_run_reports_writes_and_sends_none() {
     let stage = differing().await;
     stage.server.forget_requests();
     let ran = stage
@@ -195,7 +195,7 @@ async fn requests_keep_to_the_rate_that_was_given() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_fails_for_a_while_is_done_all_the_same() {
+async fn temporary_failures_are_retried() {
     let stage = Stage::new().await;
     (0..60).for_each(|number| stage.put(SOURCE, &format!("{number:04}"), "one"));
     let faults = json!([
@@ -323,7 +323,7 @@ pub(crate) fn large() -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn upload_that_is_begun_late_leaves_nothing_behind() {
     let stage = Stage::new().await;
-    // During the copy, between the two looks at the key, and during the second.
+    // During the copy, between the two reads of the key, and during the second.
     for after_requests in 12..20 {
         let key = after_requests.to_string();
         stage.put(SOURCE, &key, &large());
@@ -341,7 +341,7 @@ async fn upload_that_is_begun_late_leaves_nothing_behind() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn large_objects_are_copied_in_parts_and_leave_nothing_behind() {
+async fn large_objects_are_copied_by_multipart_copy_without_leftovers() {
     let stage = Stage::new().await;
     stage.put(SOURCE, "large", &large());
     let multipart = IN_PARTS;
@@ -366,7 +366,7 @@ async fn deletes_take_evidence_and_a_yes() {
     stage.both("kept", "one");
     stage.delete(SOURCE, "deleted at the source");
     let ran = stage.on_both("sync", &["--delete"]).await.must_end_with(2);
-    assert!(ran.stderr.contains("give --yes"), "{ran:?}");
+    assert!(ran.stderr.contains("pass --yes"), "{ran:?}");
     let ran = stage.on_both("sync", &["--delete", "--yes"]).await.must_end_with(0);
     assert_eq!(ran.summary()["deleted"], 1);
     stage.put(DESTINATION, "an application's", "one");
@@ -377,7 +377,7 @@ async fn deletes_take_evidence_and_a_yes() {
         )
         .await
         .must_end_with(2);
-    assert!(ran.stderr.contains("next: leave out --delete"), "{ran:?}");
+    assert!(ran.stderr.contains("next: omit --delete"), "{ran:?}");
     assert!(!ran.stderr.contains("--ownership exclusive"), "{ran:?}");
 }
 
@@ -397,7 +397,7 @@ async fn second_interrupt_says_that_uploads_may_be_left() {
     interrupt(pid);
     let second = stderr.next_line().await.expect("a line").expect("a line");
     assert!(
-        second.contains("uploads in parts may be left at the destination"),
+        second.contains("multipart uploads may remain at the destination"),
         "{second}"
     );
     let next = stderr.next_line().await.expect("a line").expect("a line");
@@ -430,7 +430,7 @@ async fn keys_of_white_space_alone_are_named_and_hold_nothing_up() {
     assert_eq!(failures.lines().count(), 3);
 }
 
-/// Under SSE-KMS without a checksum nothing tells a copy from another object: it is made again, and the summary says so.
+/// Under SSE-KMS without a checksum a copy cannot be compared: it is copied again, and the summary says so.
 #[tokio::test(flavor = "multi_thread")]
 async fn copies_of_objects_that_cannot_be_compared_are_counted() {
     let stage = Stage::new().await;

@@ -62,7 +62,7 @@ async fn listing_that_fails_during_a_multipart_copy_leaves_no_upload() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn source_that_is_deleted_while_it_is_copied_in_parts_is_reported_as_that() {
+async fn source_deleted_during_a_multipart_copy_is_reported() {
     type Delete = fn(&Stage);
     let deletes: [(Delete, &str, usize); 2] = [
         // Its version is still there, so that the copy ends first.

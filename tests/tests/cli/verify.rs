@@ -60,7 +60,7 @@ fn page(stage: &Stage, name: &str) -> String {
     std::fs::read_to_string(stage.folder().join(format!("{name}.html"))).expect("the page is there")
 }
 
-/// By what objects were told equal, and how many.
+/// The proof methods, with the number of objects.
 fn means(report: &Value) -> Vec<(String, u64)> {
     let compared = report["compared_by"].as_array().expect("a list");
     let row = |by: &Value| {
@@ -171,7 +171,7 @@ async fn equal_buckets_are_verified_at_every_depth() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn same_bytes_in_other_parts_are_verified_by_what_is_stored_or_by_reading() {
+async fn same_bytes_in_other_parts_are_verified_by_checksums_or_by_reading() {
     let stage = Stage::new().await;
     for (bucket, part_mib) in [(SOURCE, 5), (DESTINATION, 6)] {
         let object = SyntheticObject {
@@ -224,7 +224,7 @@ async fn other_bytes_in_other_parts_are_found_by_reading() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_read_is_named_and_never_verified() {
+async fn unreadable_objects_are_named_and_never_verified() {
     let stage = Stage::new().await;
     stage.both("fine", "one");
     let archived = |explicit: &mut WriteAttributes| explicit.storage_class = Some("DEEP_ARCHIVE".to_owned());
@@ -247,7 +247,7 @@ async fn what_cannot_be_read_is_named_and_never_verified() {
     ] {
         assert!(page.contains(text), "{text}: {page}");
     }
-    // Archived, but told equal by what is stored.
+    // Archived, but verified by stored checksums.
     multipart(&stage, DESTINATION, "archived", 7, 5, archived);
     let ran = stage.on_both("verify", &[]).await.must_end_with(0);
     assert_eq!(means(&ran.summary()).len(), 3, "{ran:?}");
@@ -439,7 +439,7 @@ async fn interrupted_verification_leaves_a_report_that_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn interrupted_verification_shows_what_was_compared_and_that_it_is_no_verdict() {
+async fn interrupted_verification_shows_its_totals_without_a_verdict() {
     let stage = Stage::with_latency(20).await;
     (0..400).for_each(|number| stage.both(&format!("{number:04}"), "one"));
     let mut arguments = Stage::sides();
@@ -489,7 +489,7 @@ async fn sample_says_nothing_of_the_rest() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_ignored_is_said_to_be() {
+async fn ignored_attributes_are_named_as_not_compared() {
     let stage = differing().await;
     let ran = stage
         .on_both("verify", &["--ignore", "tags,metadata,storage-class"])
@@ -572,8 +572,8 @@ async fn writes_of_applications_at_a_shared_destination_are_ahead_and_no_differe
         bucket: DESTINATION,
         key: "tagged",
     };
-    let theirs = [("a".to_owned(), "2".to_owned())].into();
-    let tagged = stage.server.model().put_tags(target, None, theirs);
+    let other_tags = [("a".to_owned(), "2".to_owned())].into();
+    let tagged = stage.server.model().put_tags(target, None, other_tags);
     tagged.expect("the object is tagged");
     stage.delete(SOURCE, "deleted");
     let kinds = |kinds: &[&str]| kinds.iter().map(|kind| (*kind).to_owned()).collect::<Vec<_>>();
@@ -692,9 +692,9 @@ async fn nothing_to_compare_is_not_verified() {
     assert_eq!(ran.summary()["verdict"], "nothing-to-compare");
 }
 
-/// A key map that is given late: told by `diff` and `verify`, repaired by `sync`, and then at rest.
+/// A key map that is passed late: `diff` and `verify` report it, and `sync` repairs it once.
 #[tokio::test(flavor = "multi_thread")]
-async fn encryption_is_compared_with_what_is_asked_for_and_repaired() {
+async fn encryption_is_compared_with_the_flags_and_repaired() {
     let key = |region: &str, name: &str| format!("arn:aws:kms:{region}:{ACCOUNT}:key/{name}");
     let (source_key, copy_key) = (key(SOURCE_REGION, "source"), key(DESTINATION_REGION, "copy"));
     let stage = Stage::new().await;

@@ -75,7 +75,7 @@ pub async fn run(shared: &SharedArgs, args: &DiffArgs, interrupt: &Interrupt) ->
     if args.unconfirmed && compare.depth == CompareDepthArg::Head {
         return Err(CliError::usage(
             "--unconfirmed reports what listings show, and --depth head reads every object",
-            "omit --unconfirmed, or give --depth listing",
+            "omit --unconfirmed, or pass --depth listing",
         ));
     }
     args.encryption.check(&args.destination.destination_region)?;
@@ -133,7 +133,7 @@ fn as_listed(
 ) -> impl Stream<Item = Result<ConfirmedPage, Failure>> + Send {
     merged.map(|merged| {
         let MergedPage { mut counts, finding } = merged?;
-        let different = finding.and_then(|(pair, looks)| Some(DifferentKey::listed(&pair, looks?)));
+        let different = finding.and_then(|(pair, kind)| Some(DifferentKey::listed(&pair, kind?)));
         if let Some(different) = &different {
             counts.different(different);
         }
@@ -162,12 +162,12 @@ async fn each(
         let ConfirmedPage {
             counts: more,
             different,
-            read: look,
+            read,
         } = page?;
         progress.advance(more.source_keys.max(more.destination_keys));
         counts.add(&more);
         if let Some(different) = different {
-            take(&different, look.as_ref().and_then(|look| look.as_ref().err()))?;
+            take(&different, read.as_ref().and_then(|read| read.as_ref().err()))?;
             progress.counts(&[("differ", counts.different_keys)]);
         }
     }

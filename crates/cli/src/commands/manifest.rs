@@ -1,4 +1,5 @@
 //! `s3ferry manifest`: writes manifests for S3 Batch Operations and the state machine.
+#![expect(clippy::doc_markdown, reason = "help texts are not Markdown")]
 
 mod files;
 
@@ -115,7 +116,7 @@ pub async fn run(shared: &SharedArgs, args: &ManifestArgs, interrupt: &Interrupt
         None if compare.depth == CompareDepthArg::Head => {
             return Err(CliError::usage(
                 "--depth head compares two buckets, and there is no --destination",
-                "give --destination and --destination-region, or leave out --depth head",
+                "pass --destination and --destination-region, or omit --depth head",
             ));
         }
         None => {
@@ -205,7 +206,7 @@ async fn write(
     }
 }
 
-/// The keys that differ and that the source has: what it does not have, nobody can copy.
+/// Returns the keys that differ and that the source has.
 fn different_keys(
     sides: &BucketPair,
     compare: &CompareArgs,
@@ -309,12 +310,12 @@ async fn read_object(
         Ok(ObjectState::NotFound | ObjectState::DeleteMarker | ObjectState::ConfirmedAbsent) => return Ok(None),
         Err(failure) if failure.kind == FailureKind::Permanent => {
             // Under a key of the customer's nothing can be read, which is all that its class has to say.
-            let is_told = kind.by_class && failure.code == CopyRefusal::CustomerKeyEncrypted.code();
+            let is_class_known = kind.by_class && failure.code == CopyRefusal::CustomerKeyEncrypted.code();
             return Ok(Some(ClassifiedObject {
                 row: ManifestRow::new(bucket.clone(), key, None),
                 class: ObjectClass::NotCopyable,
                 reason: failure.to_string(),
-                is_unread: !is_told,
+                is_unread: !is_class_known,
             }));
         }
         Err(failure) => return Err(failure),

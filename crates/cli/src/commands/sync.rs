@@ -102,7 +102,7 @@ pub struct SyncArgs {
 }
 
 impl SyncArgs {
-    /// Tells whether objects are copied.
+    /// Returns whether objects are copied.
     #[must_use]
     pub fn copies(&self) -> bool {
         !self.dry_run
@@ -121,8 +121,8 @@ impl SyncArgs {
         }
     }
 
-    /// Tells whether multipart copies that an earlier run may have left without annotations are found by reading them: with
-    /// a state bucket, its journal names them.
+    /// Returns whether recent multipart objects are read, because a killed run may have left them without annotations. A state
+    /// bucket journals them instead.
     fn reads_recent_multipart_copies(&self) -> bool {
         self.state_bucket.is_none()
     }
@@ -146,19 +146,19 @@ impl SyncArgs {
         if is_shared && self.deletes.delete {
             return Err(CliError::usage(
                 "--delete is for a destination that only s3ferry writes to, and --ownership is shared",
-                "leave out --delete: an object that only the destination has may be an application's",
+                "omit --delete: an object that only the destination has may be an application's",
             ));
         }
         if is_shared && self.state_bucket.is_none() {
             return Err(CliError::usage(
                 "--ownership shared requires --state-bucket",
-                "give --state-bucket, as the replicator has it",
+                "pass --state-bucket, as the replicator has it",
             ));
         }
         if self.adopt && !is_shared {
             return Err(CliError::usage(
                 "--adopt writes markers, which copies have with --ownership shared only",
-                "give --ownership shared and --state-bucket: without them newer objects of applications would be replaced",
+                "pass --ownership shared and --state-bucket: without them newer objects of applications would be replaced",
             ));
         }
         self.deletes.check(self.dry_run)
@@ -191,7 +191,7 @@ pub async fn run(shared: &SharedArgs, args: &SyncArgs, interrupt: &Interrupt) ->
     };
     let (stopper, stopping) = interrupt.linked();
     let progress = ProgressReporter::start("syncing", "keys", compare.expected_objects);
-    let overtaken = results.overtaken();
+    let precondition_failures = results.precondition_failures();
     let mut work = SyncRun {
         attributes: args.attributes(compare),
         concurrency: usize::from(compare.concurrency),
@@ -217,7 +217,7 @@ pub async fn run(shared: &SharedArgs, args: &SyncArgs, interrupt: &Interrupt) ->
             destination: ObservedDestination {
                 inner: destination,
                 progress: progress.clone(),
-                overtaken: Arc::clone(&overtaken),
+                precondition_failures: Arc::clone(&precondition_failures),
             },
             uploads: uploads.clone(),
             concurrent_parts: usize::from(args.policy.max_concurrent_parts),

@@ -83,7 +83,7 @@ pub async fn run(shared: &SharedArgs, args: &VerifyArgs, interrupt: &Interrupt) 
     let ended = if interrupt.is_set() {
         ended.and(Err(CliError::Interrupted))
     } else {
-        ended.and_then(|()| results.must_not_be_all_denied())
+        ended.and_then(|()| results.ensure_not_all_denied())
     };
     let ending = match &ended {
         Ok(()) => VerificationEnd::Complete,

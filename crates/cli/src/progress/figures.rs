@@ -38,7 +38,7 @@ pub(super) struct ProgressFigures {
     pub(super) done: u64,
     pub(super) total: Option<u64>,
     pub(super) bytes: u64,
-    /// The multipart copies that are under way.
+    /// The multipart copies in progress.
     pub(super) large: BTreeMap<ObjectKey, LargeCopy>,
     pub(super) state: String,
     pub(super) counts: Vec<(&'static str, u64)>,
@@ -107,7 +107,7 @@ impl ProgressFigures {
         all
     }
 
-    /// Estimates how long the multipart copies take that are under way.
+    /// Estimates how long the multipart copies take in progress.
     pub(super) fn large_left(&self, now: Instant) -> LargeLeft {
         let large = self.large_copies();
         let bytes = large.all_bytes.saturating_sub(large.bytes);
@@ -153,7 +153,7 @@ impl ProgressFigures {
         }
     }
 
-    /// Spells the figures for a line, as JSON or for people.
+    /// Formats the figures as a line of text or JSON.
     pub(super) fn spelled(&self, as_json: bool, now: Instant) -> String {
         let json = as_json.then(|| serde_json::to_string(&self.event(now)));
         match json {
@@ -169,10 +169,10 @@ fn per_second(done: u64, elapsed: Duration) -> u64 {
     u64::try_from(u128::from(done) * 1_000 / millis).unwrap_or(u64::MAX)
 }
 
-/// How long the multipart copies take that are under way: their keys are counted as done when the copies begin.
+/// How long the multipart copies take in progress: their keys are counted as done when the copies begin.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum LargeLeft {
-    /// None is under way.
+    /// No multipart copy is in progress.
     #[default]
     Nothing,
     /// So long, at the rate so far.

@@ -14,7 +14,7 @@ pub(super) struct JobArgs {
     /// Job, as `batch start` printed it: an ARN, or the id of an S3 Batch Operations job
     #[arg(value_name = "JOB")]
     pub(super) job: String,
-    /// Service that runs the job; JOB tells it
+    /// Service that runs the job [default: the service of JOB]
     #[arg(long, value_enum, value_name = "SERVICE")]
     service: Option<BatchService>,
     /// Account of a job that is named by its id
@@ -128,7 +128,7 @@ fn parsed<T, E: std::fmt::Display>(parsed: Result<T, E>, job: &str) -> Result<T,
     })
 }
 
-/// Tells whether a text is a UUID, as the ids of S3 are.
+/// Returns whether a text is a UUID, as the ids of S3 are.
 fn is_id(text: &str) -> bool {
     text.len() == 36
         && text.chars().enumerate().all(|(index, letter)| match index {

@@ -1,4 +1,4 @@
-//! Where jobs of S3 Batch Operations are asked for, and what to do where nothing has them.
+//! The client of S3 Control, and its errors.
 
 use s3ferry_aws::batch::jobs::{BatchJobs, JobDescription, JobOrder};
 use s3ferry_aws::client::Clients;
@@ -19,7 +19,7 @@ fn s3_control_endpoint() -> Option<String> {
     std::env::var(S3_CONTROL_ENDPOINT).ok().filter(|url| !url.is_empty())
 }
 
-/// Tells whether jobs of S3 Batch Operations can be made where requests go: no emulator has them.
+/// Returns whether S3 Control is available: an emulator does not have it.
 pub(super) fn has_s3_control(shared: &SharedArgs) -> bool {
     let has_endpoint = shared.endpoint_url.is_some() || std::env::var_os("AWS_ENDPOINT_URL").is_some();
     !has_endpoint || s3_control_endpoint().is_some()
@@ -56,7 +56,7 @@ impl S3ControlJobs {
             .map_err(|failure| self.failed_on_job(failure))
     }
 
-    /// Names where a job was looked for that is not there; any other failure is one of the endpoint.
+    /// Adds the endpoint to the error of a job that does not exist.
     fn failed_on_job(&self, failure: Failure) -> CliError {
         if failure.code != JOB_NOT_FOUND {
             return self.failed(failure);
@@ -74,7 +74,7 @@ impl S3ControlJobs {
         )
     }
 
-    /// Names the endpoint of an emulator, and the ways around what it does not have.
+    /// Adds the endpoint of an emulator to an error, and the alternatives to S3 Batch Operations.
     fn failed(&self, failure: Failure) -> CliError {
         match &self.endpoint {
             Some(url) if !failure.is_of_credentials() => CliError::setup(
@@ -82,7 +82,7 @@ impl S3ControlJobs {
                 format!(
                     "if that is an emulator without S3 Batch Operations, pass --service step-functions, or run the keys with `s3ferry sync --manifest`; if \
                      S3 Control is elsewhere, name its endpoint with {S3_CONTROL_ENDPOINT}; for AWS itself unset \
-                     AWS_ENDPOINT_URL and leave out --endpoint-url"
+                     AWS_ENDPOINT_URL and omit --endpoint-url"
                 ),
             ),
             _ => CliError::Failed(failure),

@@ -85,7 +85,7 @@ impl DescribedJob {
     }
 }
 
-/// Tells whether a job changes no more by itself. S3 resumes a paused job by itself.
+/// Returns whether a job changes no more by itself. S3 resumes a paused job by itself.
 fn is_idle(now: &JobProgress) -> bool {
     now.state.is_over() || now.state.waits() && now.state != JobState::Paused
 }

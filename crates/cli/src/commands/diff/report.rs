@@ -20,13 +20,13 @@ use crate::text::grouped;
 /// How differences are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum DiffFormat {
-    /// A table for people, with a summary
+    /// Table with a summary
     Table,
-    /// One JSON value a line, a summary last
+    /// One JSON value per line, with a summary at the end
     Json,
-    /// Key, differences, and size, tag and class of both sides
+    /// Key, differences, and size, ETag and storage class of both sides
     Csv,
-    /// Bucket and key of what must be copied, as S3 Batch Operations reads it
+    /// Manifest of the keys to copy
     Manifest,
 }
 

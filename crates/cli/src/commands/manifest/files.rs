@@ -1,4 +1,4 @@
-//! The files of a manifest: one after the other for each class, each of a given number of rows.
+//! The numbered files of a manifest, per class.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufWriter, Write as _};
@@ -25,7 +25,7 @@ pub(super) struct ClassifiedObject {
     pub(super) row: ManifestRow,
     pub(super) class: ObjectClass,
     pub(super) reason: String,
-    /// Whether it could not be looked at, so that nothing is known that its row may have to name.
+    /// Whether it could not be read, so that its class and version are unknown.
     pub(super) is_unread: bool,
 }
 
@@ -39,7 +39,7 @@ pub(super) struct ManifestFiles {
     by_class: bool,
     open: BTreeMap<ObjectClass, OpenFile>,
     written: Vec<Written>,
-    /// How many objects there were that could not be looked at.
+    /// Objects that could not be read.
     pub(super) unread: u64,
 }
 
@@ -50,7 +50,7 @@ struct OpenFile {
     number: u64,
 }
 
-/// A file that is whole.
+/// A complete file.
 #[derive(Debug)]
 struct Written {
     class: ObjectClass,
@@ -75,7 +75,7 @@ impl ManifestFiles {
     /// Writes an object's row to the file of its class.
     pub(super) async fn write(&mut self, sorted: &ClassifiedObject) -> Result<(), CliError> {
         self.unread += u64::from(sorted.is_unread);
-        // A row of an object that nobody could look at would lack its version.
+        // The row of an unread object would lack its version.
         let class = if self.by_class || sorted.is_unread {
             sorted.class
         } else {
@@ -180,7 +180,7 @@ impl ManifestFiles {
                     output.line(line)?;
                 }
                 if rows == 0 {
-                    output.line("nothing to write: there is no object to copy")?;
+                    output.line("nothing to write: no object has to be copied")?;
                 }
             }
             Format::Json => output.json(&json!({

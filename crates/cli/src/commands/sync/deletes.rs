@@ -106,7 +106,7 @@ pub(super) async fn confirm(sides: &BucketPair, deletes: &Deletes, interrupt: &I
             "`{}` is not the name of the destination bucket; nothing was deleted",
             typed.trim()
         ),
-        format!("type {bucket}, or leave out --delete"),
+        format!("type {bucket}, or omit --delete"),
     ))
 }
 
@@ -129,7 +129,7 @@ impl SpilledKeys {
 
     pub(super) fn push(&mut self, key: &ObjectKey) -> Result<(), CliError> {
         self.count += 1;
-        // In JSON a line is a key, whatever the key holds.
+        // As JSON, a key with a line feed is one line.
         let line = serde_json::to_string(key).map_err(|error| CliError::Bug(error.to_string()))?;
         writeln!(self.file, "{line}").map_err(CliError::file("write to a temporary file"))
     }

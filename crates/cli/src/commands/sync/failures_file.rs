@@ -1,4 +1,4 @@
-//! The file of a sync that names what failed, was not done, or is not as it was at the source.
+//! The failures file of a sync.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -45,7 +45,7 @@ impl FailuresFile {
     pub(super) fn write(&mut self, line: &FailureLine<'_>) -> Result<(), CliError> {
         self.lines += 1;
         self.file.json(line)?;
-        // What is known to have failed must be there whatever ends the command.
+        // A failure must be in the file even if the process is killed.
         self.file.flush()
     }
 }

@@ -1,4 +1,4 @@
-//! A destination that shows what is copied, and counts what something else wrote first.
+//! A destination that reports the progress of copies and counts failed preconditions.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,13 +16,13 @@ use s3ferry_engine::ports::{Absence, CopiedPart, DestinationBucket, UploadComple
 
 use crate::progress::{LargeCopy, ProgressReporter};
 
-/// Hands everything on.
+/// Forwards every call.
 #[derive(Debug)]
 pub(super) struct ObservedDestination<D> {
     pub(super) inner: D,
     pub(super) progress: ProgressReporter,
-    /// Copies that were refused because a side had changed since it was read.
-    pub(super) overtaken: Arc<AtomicU64>,
+    /// Copies whose preconditions failed.
+    pub(super) precondition_failures: Arc<AtomicU64>,
 }
 
 impl<D> ObservedDestination<D> {
@@ -30,7 +30,7 @@ impl<D> ObservedDestination<D> {
         match &written {
             Ok(_) if bytes > 0 => self.progress.advance_bytes(bytes),
             Err(WriteError::PreconditionFailed) => {
-                self.overtaken.fetch_add(1, Ordering::Relaxed);
+                self.precondition_failures.fetch_add(1, Ordering::Relaxed);
             }
             Ok(_) | Err(_) => {}
         }

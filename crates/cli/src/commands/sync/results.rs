@@ -1,4 +1,6 @@
-//! What came of a sync: counts, a file of what failed, and a summary.
+//! The results of a sync: counts, the failures file, and the summary.
+
+mod summary;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -6,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use s3ferry_core::delete_limit::Deletes;
-use s3ferry_core::diff::{DiffCounts, SideName};
+use s3ferry_core::diff::DiffCounts;
 use s3ferry_core::facts::Attribute;
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::ObjectKey;
@@ -22,18 +24,18 @@ use crate::failures::FailureCounts;
 use crate::output::{Format, Output};
 use crate::progress::say;
 use crate::sides::BucketPair;
-use crate::text::{grouped, shown_key};
+use crate::text::shown_key;
 
-/// So many failures alike, with nothing done before them, are one failure of the whole command.
+/// The number of equal failures, without a success, that fails the command.
 const ALIKE: u64 = 64;
 
-/// So many keys of a dry run are shown to people; JSON has them all.
+/// The number of keys of a dry run that are shown; JSON names all.
 const SHOWN: u64 = 20;
 
-/// So many copies that something else was faster with are told of at once.
-const OVERTAKEN: u64 = 20;
+/// The number of failed preconditions that causes a warning.
+const PRECONDITION_FAILURE_WARNING: u64 = 20;
 
-/// What came of a sync so far.
+/// The results of a sync so far.
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each says one thing that is so or not")]
 pub(super) struct SyncResults {
@@ -76,8 +78,8 @@ pub(super) struct SyncResults {
     uploads_left: u64,
     would: BTreeMap<WithheldWrite, u64>,
     /// Copies that were refused because a side had changed since it was read.
-    overtaken: Arc<AtomicU64>,
-    warned_of_overtaken: bool,
+    precondition_failures: Arc<AtomicU64>,
+    warned_of_precondition_failures: bool,
     first_failure: Option<Failure>,
     all_alike: bool,
 }
@@ -112,8 +114,8 @@ impl SyncResults {
             unanswered: 0,
             uploads_left: 0,
             would: BTreeMap::new(),
-            overtaken: Arc::default(),
-            warned_of_overtaken: false,
+            precondition_failures: Arc::default(),
+            warned_of_precondition_failures: false,
             first_failure: None,
             all_alike: true,
         })
@@ -143,23 +145,25 @@ impl SyncResults {
         }
     }
 
-    /// Counts a key that is looked at once more, and returns how many there were before.
+    /// Counts a key that is read again at the end, and returns how many there were before.
     pub(super) fn recheck(&mut self) -> usize {
         self.asked_again += 1;
         self.asked_again - 1
     }
 
-    /// Returns the counter of copies that something else was faster with.
-    pub(super) fn overtaken(&self) -> Arc<AtomicU64> {
-        Arc::clone(&self.overtaken)
+    /// Returns the counter of copies that something else preceded.
+    pub(super) fn precondition_failures(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.precondition_failures)
     }
 
     /// Says once that something else writes the same keys, while there is time to stop one of the two.
-    pub(super) fn warn_if_overtaken(&mut self) {
-        if !self.warned_of_overtaken && self.overtaken.load(Ordering::Relaxed) >= OVERTAKEN {
-            self.warned_of_overtaken = true;
+    pub(super) fn warn_if_precondition_failures(&mut self) {
+        if !self.warned_of_precondition_failures
+            && self.precondition_failures.load(Ordering::Relaxed) >= PRECONDITION_FAILURE_WARNING
+        {
+            self.warned_of_precondition_failures = true;
             say(&format!(
-                "warning: {OVERTAKEN} copies so far were refused because {OVERTAKEN_BY}"
+                "warning: {PRECONDITION_FAILURE_WARNING} copies so far were refused because {OTHER_WRITER}"
             ));
         }
     }
@@ -208,7 +212,7 @@ impl SyncResults {
                     not_done(*reason),
                 )?;
             }
-            // This process ends no copy by itself: the command was stopped.
+            // Only an interrupt stops a copy of this process.
             Outcome::Failed(failure)
                 if failure.code == STATE_BUCKET_REQUIRED && failure.action == "s3:UploadPartCopy" =>
             {
@@ -254,7 +258,7 @@ impl SyncResults {
         self.failed_by.count(failure);
         self.write(r#type, key, Some(failure.kind), &failure.code, &failure.to_string())?;
         if failure.is_of_credentials() {
-            // No other key can end otherwise, whatever was done before.
+            // Every other key would fail too.
             return Err(CliError::Failed(failure.clone()));
         }
         match &self.first_failure {
@@ -262,13 +266,13 @@ impl SyncResults {
             None => self.first_failure = Some(failure.clone()),
         }
         if self.failed >= ALIKE {
-            self.must_not_be_all_alike()?;
+            self.ensure_not_all_alike()?;
         }
         Ok(())
     }
 
-    /// Ends the command where everything fails for one reason that ails the buckets or the credentials, not the objects.
-    fn must_not_be_all_alike(&self) -> Result<(), CliError> {
+    /// Ends the command if every key fails for one reason of the buckets or the credentials.
+    fn ensure_not_all_alike(&self) -> Result<(), CliError> {
         let done = self.copied + self.attributes_updated + self.deleted + self.equal + self.gone + self.gone_at_source;
         match &self.first_failure {
             Some(first) if self.all_alike && done == 0 && is_environment_failure(first) => {
@@ -329,141 +333,16 @@ impl SyncResults {
         ended?;
         match &self.manifest {
             Some(manifest) if manifest.keys == self.gone => say(&no_key_exists(manifest, sides)),
-            Some(_) => {}
             None if self.compared.is_empty() => say(&nothing_compared(sides)),
-            None => {}
+            Some(_) | None => {}
         }
-        self.must_not_be_all_alike()?;
+        self.ensure_not_all_alike()?;
         let is_done = self.failed + self.not_done == 0;
         Ok(if is_done {
             CommandOutcome::Done
         } else {
             CommandOutcome::NotAll
         })
-    }
-
-    fn summary(&self, sides: &BucketPair, stopped_by: Option<&str>) -> serde_json::Value {
-        json!({
-            "type": "summary",
-            "stopped_by": stopped_by,
-            "source": sides.source.location.to_string(),
-            "destination": sides.destination.location.to_string(),
-            "dry_run": self.is_dry,
-            "manifest": self.manifest.as_ref().map(ManifestCounts::json),
-            "source_keys": self.compared.source_keys,
-            "source_bytes": self.compared.source_bytes,
-            "destination_keys": self.compared.destination_keys,
-            "destination_bytes": self.compared.destination_bytes,
-            "copied": self.copied,
-            "copied_bytes": self.copied_bytes,
-            "copied_not_comparable": self.not_comparable,
-            "attributes_updated": self.attributes_updated,
-            "deleted": self.deleted,
-            "found_equal": self.equal,
-            "gone": self.gone,
-            "gone_at_source": self.gone_at_source,
-            "deleted_before": self.deleted_before,
-            "extra_at_destination": self.extra,
-            "conflicts": self.conflicts,
-            "not_preserved": self.not_preserved,
-            "not_done": self.not_done,
-            "interrupted": self.interrupted,
-            "failed": self.failed,
-            "failed_by": self.failed_by.json(),
-            "unanswered_writes": self.unanswered,
-            "precondition_failures": self.overtaken.load(Ordering::Relaxed),
-            "uploads_left": self.uploads_left,
-            "would": self.would.iter().map(|(write, count)| (write.as_str(), count)).collect::<BTreeMap<_, _>>(),
-            "source_inventory": sides.inventories.json(SideName::Source),
-            "destination_inventory": sides.inventories.json(SideName::Destination),
-            "failures": (self.failures.lines > 0).then(|| self.failures.path.display().to_string()),
-        })
-    }
-
-    fn lines(&self, sides: &BucketPair) -> Vec<String> {
-        let keys = self.compared.source_keys.max(self.compared.destination_keys);
-        let mut lines = Vec::new();
-        let would = self.would.values().sum::<u64>();
-        if would > SHOWN {
-            let more = grouped(would - SHOWN);
-            lines.push(format!("... and {more} more: --output json names them all"));
-        }
-        if would > 0 {
-            lines.push(String::new());
-        }
-        let (source, destination) = (&sides.source.location, &sides.destination.location);
-        let compared = match &self.manifest {
-            Some(manifest) => format!("{} keys of {}", grouped(manifest.keys), manifest.name),
-            None => format!("{} keys compared", grouped(keys)),
-        };
-        lines.push(format!("{source} -> {destination}: {compared}"));
-        lines.extend(sides.inventories.lines());
-        let above = lines.len();
-        let manifest = self.manifest.clone().unwrap_or_default();
-        let counts = [
-            (manifest.duplicates, "rows of the manifest repeat a key and are skipped"),
-            (
-                manifest.outside_prefix,
-                "rows of the manifest are outside the prefix and are skipped",
-            ),
-            (self.copied, "copied"),
-            (
-                self.not_comparable,
-                "of these copied again, because nothing that both sides store can be compared",
-            ),
-            (self.attributes_updated, "amended around equal bytes"),
-            (self.deleted, "deleted"),
-            (self.equal, "looked different and were equal"),
-            (self.gone, "deleted since they were listed, on both sides"),
-            (
-                self.gone_at_source,
-                "deleted at the source while they were compared or copied; the destination's objects stay",
-            ),
-            (
-                self.deleted_before,
-                "read because s3ferry deleted them earlier, and in neither listing",
-            ),
-            (self.conflicts, "conflicts: the destination's object is as new or newer"),
-            (self.not_preserved, "copied without everything they had at the source"),
-            (self.not_done, "not done yet: run the same command again"),
-            (self.interrupted, INTERRUPTED_LINE),
-            (self.failed, "failed"),
-            (self.extra, "only at the destination, left as they are"),
-            (
-                self.uploads_left,
-                "may have left an incomplete multipart copy at the destination: run the same command again",
-            ),
-            (
-                self.unanswered,
-                "written with a request that was never answered: should it land late, a sync --depth head finds it",
-            ),
-            (
-                self.overtaken.load(Ordering::Relaxed),
-                "copies refused and decided again: something else, such as another sync, wrote these keys first",
-            ),
-        ];
-        lines.extend(
-            counts
-                .iter()
-                .filter(|(count, _)| *count > 0)
-                .map(|(count, what)| format!("  {:>12}  {what}", grouped(*count))),
-        );
-        lines.extend(
-            self.would
-                .iter()
-                .map(|(write, count)| format!("  {:>12}  {}", grouped(*count), write.description())),
-        );
-        lines.extend(self.failed_by.lines());
-        if self.copied_bytes > 0 {
-            lines.push(format!("  {:>12}  bytes copied", grouped(self.copied_bytes)));
-        }
-        if lines.len() == above {
-            lines.push("  nothing to do".to_owned());
-        }
-        if self.failures.lines > 0 {
-            lines.push(format!("named one by one in {}", self.failures.path.display()));
-        }
-        lines
     }
 }
 
@@ -487,8 +366,8 @@ fn nothing_compared(sides: &BucketPair) -> String {
     )
 }
 
-/// What may have been faster.
-const OVERTAKEN_BY: &str = "something else wrote the same keys first. Another sync of these buckets? Both then do the same \
+/// The other writer that a failed precondition may point to.
+const OTHER_WRITER: &str = "another writer wrote the same keys first. Another sync of these buckets? Both then do the same \
      work: stop one of them (nothing is lost by it). The replicator does so for keys that are being written now";
 
 /// The code of a multipart copy that did not end in time and is not journaled.
@@ -497,9 +376,6 @@ const STATE_BUCKET_REQUIRED: &str = "StateBucketRequired";
 const INTERRUPTED: &str = "the multipart copy was interrupted: run the same command again; with --state-bucket an \
      interrupted copy is resumed, without it the copy starts over";
 
-const INTERRUPTED_LINE: &str = "of these multipart copies that were interrupted: --state-bucket lets the next run resume \
-     such copies";
-
 /// What is known of an upload that may be left.
 const UPLOAD_LEFT: &str = "an incomplete multipart upload of this key may be left at the destination: the next run \
      aborts it";
@@ -507,8 +383,8 @@ const UPLOAD_LEFT: &str = "an incomplete multipart upload of this key may be lef
 fn not_done(reason: DeferralReason) -> &'static str {
     match reason {
         DeferralReason::Deadline => "stopped before the copy was done: run the same command again",
-        DeferralReason::HotKey => "changed whenever it was read",
+        DeferralReason::HotKey => "changed on every read",
         DeferralReason::ReplicationPending { .. } => "S3's own replication is expected to bring it",
-        DeferralReason::OutcomeUnknown => "a write was sent whose answer never came",
+        DeferralReason::OutcomeUnknown => "a write had no response",
     }
 }

@@ -1,4 +1,4 @@
-//! Reconciles what a comparison finds, many keys at once, until it ends, fails, or somebody asks to stop.
+//! Reconciles many keys concurrently, until the comparison ends, fails, or is interrupted.
 
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
@@ -27,7 +27,7 @@ use crate::exit::CliError;
 use crate::interrupt::{Interrupt, Stopper};
 use crate::progress::{ProgressReporter, say};
 
-/// How many keys are remembered to be reconciled once more at the end; those beyond are reported as not done.
+/// The largest number of keys that are read again at the end; further keys are reported as not done.
 const REMEMBERED: usize = 100_000;
 
 /// One sync.
@@ -50,7 +50,7 @@ pub(super) struct SyncRun {
     pub(super) reads_deleted: bool,
     /// Set by an interrupt, or by `stopper`.
     pub(super) interrupt: Interrupt,
-    /// Lets what is under way come to an end soon.
+    /// Stops the copies in progress.
     pub(super) stopper: Stopper,
     pub(super) progress: ProgressReporter,
     pub(super) results: SyncResults,
@@ -62,7 +62,7 @@ pub(super) struct SyncRun {
 enum Next {
     /// From the comparison.
     Merged(Box<MergedPage>),
-    /// A key by itself, and whether it may ask to be reconciled once more.
+    /// A key, and whether it may be read again at the end.
     Key(ObjectKey, bool),
 }
 
@@ -70,12 +70,12 @@ enum Next {
 struct Reconciled {
     key: ObjectKey,
     report: ReconcileReport,
-    /// Whether it may ask to be reconciled once more.
+    /// Whether it may be read again at the end.
     may_ask: bool,
 }
 
 impl SyncRun {
-    /// Reconciles every key that is found, and once more those that asked for it. Deletes nothing.
+    /// Reconciles every key that differs, and some keys again at the end. Deletes nothing.
     pub(super) async fn copies<S, D, C, J>(
         &mut self,
         found: impl Stream<Item = Result<MergedPage, Failure>> + Send,
@@ -189,9 +189,9 @@ impl SyncRun {
         ended.map(drop)
     }
 
-    /// Goes through all of `found`, and returns the keys that asked to be reconciled once more.
+    /// Reconciles all keys of `found`, and returns those to read again at the end.
     ///
-    /// A failure ends it once what is under way has ended: a copy that was dropped would leave its upload behind.
+    /// A failure ends it after the copies in progress: a dropped copy would leave its upload behind.
     async fn pass<S, D, C, J>(
         &mut self,
         found: impl Stream<Item = Result<Next, CliError>> + Send,
@@ -228,7 +228,7 @@ impl SyncRun {
             if let Err(error) = step {
                 goes_on = false;
                 if ended.is_ok() && !under_way.is_empty() {
-                    say("stopping: copies that are under way are finished, or left in order, within about 20 seconds");
+                    say("stopping: copies in progress are finished or journaled within about 20 seconds");
                 }
                 ended = ended.and(Err(error));
                 self.stopper.stop();
@@ -252,7 +252,7 @@ impl SyncRun {
         let (key, may_ask) = match next {
             Next::Merged(merged) => (self.key_of(*merged)?, true),
             Next::Key(key, may_ask) => {
-                // What comes once more was counted the first time.
+                // A key that is read again was counted before.
                 self.progress.advance(u64::from(may_ask));
                 (Some(key), may_ask)
             }
@@ -291,7 +291,7 @@ impl SyncRun {
     fn joined(&mut self, joined: Result<Reconciled, JoinError>) -> Result<Option<ObjectKey>, CliError> {
         let Reconciled { key, report, may_ask } = joined.map_err(|error| CliError::Bug(error.to_string()))?;
         self.progress.end_large(&key);
-        self.results.warn_if_overtaken();
+        self.results.warn_if_precondition_failures();
         let asks = report.outcome_unknown
             || matches!(
                 report.outcome,
@@ -332,7 +332,7 @@ where
     J: StateStore,
 {
     let work = reconciler.reconcile(&key, &attributes, InterruptibleClock::no_end());
-    // A panic is its key's failure, and nobody else's.
+    // A panic fails its own key only.
     let report = AssertUnwindSafe(work).catch_unwind().await;
     let report = report.unwrap_or_else(|_| ReconcileReport::failed(Failure::panicked("reconcile", &key)));
     Reconciled { key, report, may_ask }

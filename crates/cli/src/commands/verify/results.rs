@@ -1,4 +1,4 @@
-//! What came of a verification: what is said while it runs, and the files that stay.
+//! The results of a verification: its output and its files.
 
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
@@ -30,7 +30,7 @@ use crate::text::grouped;
 /// How many keys the report and the table show.
 const EXAMPLES: usize = 200;
 
-/// What came of a verification so far.
+/// The results of a verification so far.
 #[derive(Debug)]
 pub(super) struct VerifyResults {
     format: Format,
@@ -60,7 +60,7 @@ struct Summary<'a> {
     report: &'a VerificationReport,
 }
 
-/// The manifests of what checksums would settle, one a side.
+/// The manifests of inconclusive objects, one per side.
 #[derive(Debug)]
 struct Manifests {
     place: ManifestLocation,
@@ -153,7 +153,7 @@ impl VerifyResults {
         })
     }
 
-    /// Returns what was told so far.
+    /// Returns the totals so far.
     pub(super) fn tally(&self) -> &VerificationTotals {
         &self.tally
     }
@@ -214,8 +214,8 @@ impl VerifyResults {
         }
     }
 
-    /// Ends the command where nothing can be read for want of a permission: that ails the credentials, not the objects.
-    pub(super) fn must_not_be_all_denied(&self) -> Result<(), CliError> {
+    /// Ends the command if every read was denied.
+    pub(super) fn ensure_not_all_denied(&self) -> Result<(), CliError> {
         self.denials.ensure_not_all_denied().map_err(CliError::Failed)
     }
 
@@ -264,7 +264,7 @@ fn with_extension(path: &Path, extension: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Writes a file that appears under its name when it is whole.
+/// Writes a file that gets its name when it is complete.
 fn write(path: &Path, extension: &str, bytes: &[u8]) -> Result<PathBuf, CliError> {
     let path = with_extension(path, extension);
     let unwritable = || CliError::file(format!("write the report {}", path.display()));

@@ -1,4 +1,5 @@
 //! The arguments of `batch start`: a group for every service and operation.
+#![expect(clippy::doc_markdown, reason = "help texts are not Markdown")]
 
 use std::collections::BTreeMap;
 
@@ -199,10 +200,10 @@ impl StartArgs {
             (Some(StepFunctions), Some(_), _) => Err(other("a flag of S3 Batch Operations", S3BatchOperations)),
             (Some(S3BatchOperations), _, Some(_)) => Err(other("--state-machine-arn", StepFunctions)),
             (Some(service), _, _) => Ok(service),
-            (None, Some(_), _) => Ok(S3BatchOperations),
-            (None, None, Some(_)) => Ok(StepFunctions),
-            (None, None, None) if self.common.stack.is_some() && !has_s3_control => Ok(StepFunctions),
-            (None, None, None) => Ok(S3BatchOperations),
+            (None, None, execution) if execution.is_some() || (self.common.stack.is_some() && !has_s3_control) => {
+                Ok(StepFunctions)
+            }
+            (None, _, _) => Ok(S3BatchOperations),
         }
     }
 

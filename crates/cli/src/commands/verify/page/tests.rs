@@ -79,7 +79,7 @@ fn elements(page: &str) -> Vec<&str> {
 
 #[test]
 fn whatever_a_key_holds_is_text() {
-    let plain = page(&["key", "key"], "somebody");
+    let plain = page(&["key", "key"], "an operator");
     for key in [
         "<script>alert(1)</script>",
         "\"><img src=x onerror=alert(1)>",
@@ -96,7 +96,7 @@ fn whatever_a_key_holds_is_text() {
 
 #[test]
 fn what_cannot_be_seen_is_shown() {
-    let page = page(&["a\u{202e}gpj.exe\u{1}\n\u{200b}", "שלום"], "somebody");
+    let page = page(&["a\u{202e}gpj.exe\u{1}\n\u{200b}", "שלום"], "an operator");
     assert!(page.contains(r"a\u{202e}gpj.exe\u{1}\u{a}\u{200b}"), "{page}");
     assert!(page.contains("<bdi>שלום</bdi>"), "{page}");
     let unread_parts = page.chars().filter(|letter| *letter != '\n');
@@ -105,7 +105,7 @@ fn what_cannot_be_seen_is_shown() {
 
 #[test]
 fn page_needs_nothing_beside_it() {
-    let page = page(&["a"], "somebody");
+    let page = page(&["a"], "an operator");
     for reference in [
         "src=", "href=", "url(", "@import", "<script", "<link", "http:", "https:",
     ] {
@@ -124,7 +124,7 @@ fn page_needs_nothing_beside_it() {
 
 #[test]
 fn every_element_is_closed() {
-    let page = page(&["a", "b", "c"], "somebody");
+    let page = page(&["a", "b", "c"], "an operator");
     let mut open = Vec::new();
     for element in elements(&page) {
         match element.strip_prefix('/') {
@@ -139,7 +139,7 @@ fn every_element_is_closed() {
 
 #[test]
 fn page_names_the_run_and_the_means() {
-    let page = page(&[], "somebody");
+    let page = page(&[], "an operator");
     for text in [
         "<h1>Verified</h1>",
         "s3://one-bucket/images/",
@@ -147,7 +147,7 @@ fn page_names_the_run_and_the_means() {
         "4.8 KiB (5,000 bytes)",
         "which are the MD5 of the content",
         "2026-11-23T00:00:00Z",
-        "somebody",
+        "an operator",
         "s3ferry 0.0.0",
         "older versions",
         "up to 5.0 MiB (5,242,880 bytes) each",
