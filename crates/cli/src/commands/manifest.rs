@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use clap::Args;
 use futures::{Stream, StreamExt as _, stream};
-use s3ferry_aws::client::Clients;
+use s3ferry_aws::client::{Clients, RequestLimits};
 use s3ferry_aws::source::S3Source;
 use s3ferry_core::decide::CopyRefusal;
 use s3ferry_core::diff::{DifferentKey, SideName};
@@ -97,6 +97,9 @@ impl ManifestArgs {
     }
 }
 
+/// The source with its clients, its inventory and the keys to write.
+type OpenedKeys = (Clients, BucketSide, Inventories, Keys);
+
 type Keys = Pin<Box<dyn Stream<Item = Result<Vec<ObjectKey>, Failure>> + Send>>;
 
 /// Lists or compares, sorts, and writes.
@@ -106,7 +109,7 @@ pub async fn run(shared: &SharedArgs, args: &ManifestArgs, interrupt: &Interrupt
     let limits = compare.limits();
     let listed_keys = Arc::<AtomicU64>::default();
     let denials = DenialCounter::default();
-    let (clients, source, inventories, keys): (Clients, BucketSide, Inventories, Keys) = match args.destination() {
+    let (clients, source, inventories, keys): OpenedKeys = match args.destination() {
         Some(destination) => {
             let sides = BucketPair::open(shared, &args.source, &destination, limits).await?;
             let sides = sides.with_inventories(&args.inventories).await?;
@@ -119,24 +122,7 @@ pub async fn run(shared: &SharedArgs, args: &ManifestArgs, interrupt: &Interrupt
                 "pass --destination and --destination-region, or omit --depth head",
             ));
         }
-        None => {
-            let (clients, source) = open_source(shared, &args.source, limits).await?;
-            for warning in source.warnings(&clients).await? {
-                say(&warning);
-            }
-            let inventories = Inventories::open(&args.inventories, &clients, &source, None).await?;
-            let pages = inventories.rows(SideName::Source).unwrap_or_else(|| {
-                let listing = source.listing(&clients);
-                Box::pin(listed(listing, &source.location.prefix, compare.prefetch_limits()))
-            });
-            let counter = Arc::clone(&listed_keys);
-            let keys = pages.map(move |page| {
-                let page = page?;
-                counter.fetch_add(u64::try_from(page.len()).unwrap_or(u64::MAX), Ordering::Relaxed);
-                Ok(page.into_iter().map(|row| row.key).collect())
-            });
-            (clients, source, inventories, Box::pin(keys))
-        }
+        None => all_keys(shared, args, limits, &listed_keys).await?,
     };
     let owner = args.state_bucket_owner.as_ref().or(source.owner.as_ref());
     let place = ManifestLocation::open(&args.to, &clients.expecting(owner), &source.region).await?;
@@ -204,6 +190,32 @@ async fn write(
             progress.advance(1);
         }
     }
+}
+
+/// Opens the source, and returns all of its keys.
+async fn all_keys(
+    shared: &SharedArgs,
+    args: &ManifestArgs,
+    limits: RequestLimits,
+    listed_keys: &Arc<AtomicU64>,
+) -> Result<OpenedKeys, CliError> {
+    let compare = &args.compare;
+    let (clients, source) = open_source(shared, &args.source, limits).await?;
+    for warning in source.warnings(&clients).await? {
+        say(&warning);
+    }
+    let inventories = Inventories::open(&args.inventories, &clients, &source, None).await?;
+    let pages = inventories.rows(SideName::Source).unwrap_or_else(|| {
+        let listing = source.listing(&clients);
+        Box::pin(listed(listing, &source.location.prefix, compare.prefetch_limits()))
+    });
+    let counter = Arc::clone(listed_keys);
+    let keys = pages.map(move |page| {
+        let page = page?;
+        counter.fetch_add(u64::try_from(page.len()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        Ok(page.into_iter().map(|row| row.key).collect())
+    });
+    Ok((clients, source, inventories, Box::pin(keys)))
 }
 
 /// Returns the keys that differ and that the source has.

@@ -71,8 +71,35 @@ impl SyncResults {
         lines.push(format!("{source} -> {destination}: {compared}"));
         lines.extend(sides.inventories.lines());
         let above = lines.len();
+        let counts = self.counted();
+        lines.extend(
+            counts
+                .iter()
+                .filter(|(count, _)| *count > 0)
+                .map(|(count, what)| format!("  {:>12}  {what}", grouped(*count))),
+        );
+        lines.extend(
+            self.would
+                .iter()
+                .map(|(write, count)| format!("  {:>12}  {}", grouped(*count), write.description())),
+        );
+        lines.extend(self.failed_by.lines());
+        if self.copied_bytes > 0 {
+            lines.push(format!("  {:>12}  bytes copied", grouped(self.copied_bytes)));
+        }
+        if lines.len() == above {
+            lines.push("  nothing to do".to_owned());
+        }
+        if self.failures.lines > 0 {
+            lines.push(format!("named one by one in {}", self.failures.path.display()));
+        }
+        lines
+    }
+
+    /// Returns the counts with what they are of.
+    fn counted(&self) -> Vec<(u64, &'static str)> {
         let manifest = self.manifest.clone().unwrap_or_default();
-        let counts = [
+        vec![
             (manifest.duplicates, "rows of the manifest repeat a key and are skipped"),
             (
                 manifest.outside_prefix,
@@ -110,28 +137,6 @@ impl SyncResults {
                 self.precondition_failures.load(Ordering::Relaxed),
                 "failed preconditions, read again: another writer, such as another sync, was first",
             ),
-        ];
-        lines.extend(
-            counts
-                .iter()
-                .filter(|(count, _)| *count > 0)
-                .map(|(count, what)| format!("  {:>12}  {what}", grouped(*count))),
-        );
-        lines.extend(
-            self.would
-                .iter()
-                .map(|(write, count)| format!("  {:>12}  {}", grouped(*count), write.description())),
-        );
-        lines.extend(self.failed_by.lines());
-        if self.copied_bytes > 0 {
-            lines.push(format!("  {:>12}  bytes copied", grouped(self.copied_bytes)));
-        }
-        if lines.len() == above {
-            lines.push("  nothing to do".to_owned());
-        }
-        if self.failures.lines > 0 {
-            lines.push(format!("named one by one in {}", self.failures.path.display()));
-        }
-        lines
+        ]
     }
 }
