@@ -9,6 +9,7 @@ use s3ferry_core::preflight::{ExpectedBucket, PreflightError, UnfitBucket};
 use s3ferry_engine::listing::ObjectListing as _;
 
 use crate::args::{SharedArgs, SourceArgs, endpoint_url, region};
+use crate::environment;
 use crate::exit::CliError;
 use crate::location::Location;
 
@@ -105,7 +106,7 @@ pub(crate) async fn load_clients(
 /// Refuses an endpoint in the environment that the SDK cannot read: it would go to AWS itself, or nowhere if it is empty.
 fn checked_endpoint(shared: &SharedArgs) -> Result<Option<String>, CliError> {
     const VARIABLE: &str = "AWS_ENDPOINT_URL";
-    match (&shared.endpoint_url, std::env::var(VARIABLE).ok()) {
+    match (&shared.endpoint_url, environment::variable(VARIABLE)) {
         (Some(url), _) => Ok(Some(url.clone())),
         (None, Some(url)) => match endpoint_url(&url) {
             Ok(url) => Ok(Some(url)),

@@ -59,7 +59,7 @@ impl CompareArgs {
     pub fn depth(&self) -> DiffDepth {
         match self.depth {
             CompareDepthArg::Listing => DiffDepth::Listing,
-            CompareDepthArg::Head => DiffDepth::Deep,
+            CompareDepthArg::Head => DiffDepth::Head,
         }
     }
 

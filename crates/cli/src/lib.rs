@@ -8,6 +8,7 @@ pub mod commands;
 pub mod compare;
 pub mod denials;
 pub mod difference_rows;
+mod environment;
 pub mod exit;
 pub mod failures;
 pub mod files;

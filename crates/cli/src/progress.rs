@@ -14,6 +14,7 @@ use s3ferry_core::names::ObjectKey;
 
 pub use self::figures::LargeCopy;
 use self::figures::{LargeLeft, ProgressFigures, rates};
+use crate::environment;
 use crate::output::Format;
 use crate::text::shown_lines;
 
@@ -38,8 +39,9 @@ fn writes_json() -> bool {
 
 /// Whether standard error shows colours: a terminal does, unless its user wants none (<https://no-color.org>).
 static HAS_COLOURS: LazyLock<bool> = LazyLock::new(|| {
-    let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    io::stderr().is_terminal() && !is_set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+    let is_wanted =
+        environment::non_empty("NO_COLOR").is_none() && environment::variable("TERM").is_none_or(|term| term != "dumb");
+    io::stderr().is_terminal() && is_wanted
 });
 
 /// Colours the word that says what a text is, and the one before the next step.

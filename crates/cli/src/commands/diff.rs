@@ -92,7 +92,7 @@ pub async fn run(shared: &SharedArgs, args: &DiffArgs, interrupt: &Interrupt) ->
         Box::pin(as_listed(findings(&sides, compare)))
     } else {
         let default = match compare.depth() {
-            DiffDepth::Deep => sides.adapters().1.default_encryption().await?,
+            DiffDepth::Head => sides.adapters().1.default_encryption().await?,
             DiffDepth::Listing => None,
         };
         Box::pin(confirmed_differences(

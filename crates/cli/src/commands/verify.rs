@@ -27,6 +27,7 @@ use self::queues::StackQueues;
 use self::results::{VerifyResults, make_way_for_files};
 use crate::args::SharedArgs;
 use crate::bucket_side::BucketSide;
+use crate::environment;
 use crate::exit::{CliError, CommandOutcome};
 use crate::interrupt::Interrupt;
 use crate::progress::ProgressReporter;
@@ -149,9 +150,9 @@ struct Draft {
 
 impl Draft {
     fn begin(shared: &SharedArgs, args: &VerifyArgs, checksums: [&ComputedChecksums; 2]) -> Self {
-        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
         // Keys in the environment go before the profile that it names.
-        let from_environment = || variable("AWS_PROFILE").filter(|_| variable("AWS_ACCESS_KEY_ID").is_none());
+        let from_environment =
+            || environment::non_empty("AWS_PROFILE").filter(|_| environment::non_empty("AWS_ACCESS_KEY_ID").is_none());
         let by = args
             .operator
             .clone()

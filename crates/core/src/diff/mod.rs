@@ -131,7 +131,7 @@ pub enum DiffDepth {
     /// Compares listings. HEAD requests only confirm differences.
     Listing,
     /// Compares the HEAD response and the tags of every object, including the storage class.
-    Deep,
+    Head,
 }
 
 /// Object of one side in a report.
@@ -240,7 +240,7 @@ pub fn confirm_difference(
         (None, Some(_)) => vec![DifferenceKind::ExtraAtDestination],
         (Some(source), Some(destination)) => {
             let mut kinds = differences(source, destination, depth, now);
-            if depth == DiffDepth::Deep && !encryption.agree(source, destination) {
+            if depth == DiffDepth::Head && !encryption.agree(source, destination) {
                 kinds.push(DifferenceKind::Encryption);
             }
             kinds
@@ -271,7 +271,7 @@ fn differences(
             .into_iter()
             .map(DifferenceKind::from),
     );
-    if depth == DiffDepth::Deep && source.storage_class != destination.storage_class {
+    if depth == DiffDepth::Head && source.storage_class != destination.storage_class {
         kinds.push(DifferenceKind::StorageClass);
     }
     kinds

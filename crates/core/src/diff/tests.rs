@@ -108,7 +108,7 @@ fn every_difference_of_a_key_is_reported() {
     destination.storage_class = "GLACIER_IR".into();
     let (source, destination) = (present(source), present(destination));
     assert_eq!(
-        confirmed(&source, &destination, DiffDepth::Deep),
+        confirmed(&source, &destination, DiffDepth::Head),
         [
             DifferenceKind::Metadata,
             DifferenceKind::Tags,

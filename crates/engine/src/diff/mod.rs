@@ -36,7 +36,7 @@ pub struct MergedPage {
 
 /// Merges two listings and reports the keys that differ in the listings or are newer at the source.
 ///
-/// At [`DiffDepth::Deep`] every key is reported. Memory use is bounded by one page of each side.
+/// At [`DiffDepth::Head`] every key is reported. Memory use is bounded by one page of each side.
 pub fn merged(
     source: impl RowSource,
     destination: impl RowSource,
@@ -95,7 +95,7 @@ impl<A: RowSource, B: RowSource> Merging<A, B> {
                     if listed_difference.is_some()
                         || pair.source_is_newer()
                         || is_recent
-                        || self.depth == DiffDepth::Deep
+                        || self.depth == DiffDepth::Head
                     {
                         return Ok(Some(self.report(Some((pair, listed_difference)))));
                     }
@@ -176,12 +176,12 @@ pub struct ConfirmedPage {
 
 /// Returns the attributes that are read of every object in addition to a HEAD request.
 ///
-/// At [`DiffDepth::Deep`] they are those of a deep final sync. ACLs are omitted: they are copied only on request.
+/// At [`DiffDepth::Head`] they are those of a deep final sync. ACLs are omitted: they are copied only on request.
 #[must_use]
 pub fn attributes_at(depth: DiffDepth) -> AttributeSet {
     match depth {
         DiffDepth::Listing => AttributeSet::new(),
-        DiffDepth::Deep => AttributeSet::from([Attribute::Tags, Attribute::Annotations]),
+        DiffDepth::Head => AttributeSet::from([Attribute::Tags, Attribute::Annotations]),
     }
 }
 

@@ -6,6 +6,7 @@ use s3ferry_core::failure::Failure;
 use s3ferry_core::names::{AccountId, Region};
 
 use crate::args::SharedArgs;
+use crate::environment;
 use crate::exit::CliError;
 
 /// The endpoint of a double of S3 Control; the SDK reads it by itself only where no other endpoint is given.
@@ -16,12 +17,12 @@ const S3_CONTROL_ENDPOINT: &str = "AWS_ENDPOINT_URL_S3_CONTROL";
 const JOB_NOT_FOUND: &str = "NotFoundException";
 
 fn s3_control_endpoint() -> Option<String> {
-    std::env::var(S3_CONTROL_ENDPOINT).ok().filter(|url| !url.is_empty())
+    environment::non_empty(S3_CONTROL_ENDPOINT)
 }
 
 /// Returns whether S3 Control is available: an emulator does not have it.
 pub(super) fn has_s3_control(shared: &SharedArgs) -> bool {
-    let has_endpoint = shared.endpoint_url.is_some() || std::env::var_os("AWS_ENDPOINT_URL").is_some();
+    let has_endpoint = shared.endpoint_url.is_some() || environment::variable("AWS_ENDPOINT_URL").is_some();
     !has_endpoint || s3_control_endpoint().is_some()
 }
 
