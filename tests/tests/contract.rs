@@ -32,13 +32,13 @@ const DEVIATIONS_OF_MINISTACK: &[Deviation] = &[Deviation::CopyIgnoresCondition,
 /// size, and the response of `ListParts` has another root element.
 const DEVIATIONS_OF_MOTO: &[Deviation] = &[
     Deviation::CopyIgnoresCondition,
-    Deviation::CopyIgnoresSourceTag,
+    Deviation::CopyIgnoresSourceEtag,
     Deviation::CompletionIgnoresIfMatch,
     Deviation::CompletionIgnoresSize,
-    Deviation::PartIgnoresSourceTag,
-    Deviation::UploadThatIsGoneBreaksTheServer,
-    Deviation::VersioningCannotBeRead,
-    Deviation::PartsCannotBeListed,
+    Deviation::PartIgnoresSourceEtag,
+    Deviation::MissingUploadIsServerError,
+    Deviation::VersioningIsUnreadable,
+    Deviation::ListPartsIsUnreadable,
     Deviation::UploadDecodesTagsTwice,
 ];
 

@@ -324,7 +324,7 @@ impl Kind {
             MemoryBucket::unversioned()
         };
         if self.refuses_updates {
-            destination.refuse_encryption_updates();
+            destination.reject_encryption_updates();
         }
         let mut world = TestWorld::of(MemoryBucket::versioned(), destination);
         if self.shared {

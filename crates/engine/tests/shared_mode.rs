@@ -405,7 +405,7 @@ async fn encryption_change_by_copy_preserves_attributes_of_applications() {
     pass(&world, 1);
     assert_copied(&world.reconcile().await);
     world.policy.destination_encryption = Some(ExplicitEncryption::Kms(kms(Some("key"))));
-    world.destination.refuse_encryption_updates();
+    world.destination.reject_encryption_updates();
     // No copy includes another object's annotations.
     world.destination.annotate(KEY, &[("external", "text")]);
     let refused = again(&world);

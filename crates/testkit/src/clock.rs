@@ -1,4 +1,4 @@
-//! A clock on the runtime's time, which a test can pause.
+//! A clock that follows tokio's time, which a test can pause.
 
 use std::time::Duration;
 
@@ -6,24 +6,24 @@ use s3ferry_core::time::Timestamp;
 use s3ferry_engine::ports::Clock;
 use tokio::time::Instant;
 
-/// Starts at a fixed point in time and follows the runtime's clock; under `start_paused` waits take no real time.
+/// A clock that starts at a fixed time. With `start_paused`, waits take no real time.
 #[derive(Debug, Clone)]
 pub struct TestClock {
     started: Instant,
 }
 
 impl TestClock {
-    /// The time at which every test clock starts: later than all the memory store's own times.
+    /// The start time of every test clock. It is later than every time that the memory store assigns.
     pub const START: Timestamp = Timestamp::from_seconds(1_000_000);
 
-    /// Starts a clock.
+    /// Starts a clock at [`TestClock::START`].
     pub fn start() -> Self {
         Self {
             started: Instant::now(),
         }
     }
 
-    /// Returns a deadline that no test reaches.
+    /// Returns a deadline that no test reaches: one hour from now.
     pub fn far_future(&self) -> Timestamp {
         self.now().plus(Duration::from_hours(1))
     }

@@ -1,4 +1,4 @@
-//! What every implementation of the bucket ports has to do, in memory as on any S3.
+//! Contract of the bucket ports, which every implementation must fulfill: in memory, on emulators and on S3.
 
 mod parts;
 mod versions;
@@ -10,80 +10,84 @@ use s3ferry_core::names::{ETag, ObjectKey};
 use s3ferry_core::order::{CopyMethod, CopyOrder, ExplicitAttributes, SourcePin, WriteCondition};
 use s3ferry_engine::ports::{Absence, DestinationBucket, SourceBucket, WriteError};
 
-/// A source and a destination bucket with the ports under test, and ways past the ports to set them up.
+/// A source and a destination bucket: the ports under test, and functions that set up the buckets without the ports.
 ///
 /// The source bucket has versioning.
 pub trait ContractFixture: Sync {
-    /// The source's port.
+    /// Returns the source's port.
     fn source(&self) -> &impl SourceBucket;
-    /// The destination's port.
+    /// Returns the destination's port.
     fn destination(&self) -> &impl DestinationBucket;
     /// Writes an object into the source bucket.
     fn put_source(&self, object: &SampleObject) -> impl Future<Output = ()> + Send;
     /// Writes an object into the destination bucket.
     fn put_destination(&self, object: &SampleObject) -> impl Future<Output = ()> + Send;
-    /// Deletes the current object of the source by a delete marker.
+    /// Deletes the source's current object by a delete marker.
     fn delete_source(&self, key: &ObjectKey) -> impl Future<Output = ()> + Send;
     /// Returns the content of the destination's current object.
     fn destination_content(&self, key: &ObjectKey) -> impl Future<Output = Option<String>> + Send;
-    /// What this implementation is known to do otherwise, and why that is accepted.
+    /// Returns the known deviations of this implementation from S3.
     fn deviations(&self) -> &'static [Deviation];
 }
 
-/// A rule of S3 that an emulator does not follow.
+/// A known deviation of an emulator from S3's behavior.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deviation {
     /// `CopyObject` ignores If-Match and If-None-Match on the destination.
     CopyIgnoresCondition,
     /// `CopyObject` ignores If-Match on the source.
-    CopyIgnoresSourceTag,
+    CopyIgnoresSourceEtag,
     /// `UploadPartCopy` ignores If-Match on the source.
-    PartIgnoresSourceTag,
+    PartIgnoresSourceEtag,
     /// `CreateMultipartUpload` drops tags.
     UploadDropsTags,
-    /// `CreateMultipartUpload` decodes the values of tags twice, so that `+` becomes a space.
+    /// `CreateMultipartUpload` decodes tag values twice, so that `+` becomes a space.
     UploadDecodesTagsTwice,
     /// `CompleteMultipartUpload` ignores If-Match.
     CompletionIgnoresIfMatch,
-    /// `CompleteMultipartUpload` ignores the size that is expected of the object.
+    /// `CompleteMultipartUpload` ignores the expected object size.
     CompletionIgnoresSize,
-    /// The answer to `ListParts` is not what S3 documents, so that no client reads it.
-    PartsCannotBeListed,
-    /// What concerns an upload that is gone is answered as an error of the server.
-    UploadThatIsGoneBreaksTheServer,
-    /// The answer to `GetBucketVersioning` is not what S3 documents, so that no client reads it.
-    VersioningCannotBeRead,
-    /// Tags are put on a version that is not there.
-    TagsOfNoVersion,
-    /// `ListObjectVersions` lists all objects and then all delete markers, so that their order within a second is lost.
-    VersionsListedApart,
+    /// The response of `ListParts` differs from S3's documentation, so that clients cannot parse it.
+    ListPartsIsUnreadable,
+    /// Requests for an upload that does not exist fail with a server error.
+    MissingUploadIsServerError,
+    /// The response of `GetBucketVersioning` differs from S3's documentation, so that clients cannot parse it.
+    VersioningIsUnreadable,
+    /// `PutObjectTagging` succeeds for a version that does not exist.
+    MissingVersionIsTagged,
+    /// `ListObjectVersions` lists all objects before all delete markers, so that the order within a second is unknown.
+    DeleteMarkersListedLast,
 }
 
 impl Deviation {
-    /// Tells whether a world is on record with this deviation; if so, `shown` says that it has just been seen, because
-    /// an entry that is no longer true must leave the list.
-    fn is_known(self, world: &impl ContractFixture, shown: bool) -> bool {
-        let known = world.deviations().contains(&self);
-        assert!(shown || !known, "{self:?} is gone, so it must leave the list");
+    /// Returns whether the implementation lists this deviation as known.
+    ///
+    /// Panics if the deviation is known but was not observed (`shown` is false), so that the list stays accurate.
+    fn is_known(self, fixture: &impl ContractFixture, shown: bool) -> bool {
+        let known = fixture.deviations().contains(&self);
+        assert!(
+            shown || !known,
+            "{self:?} was not observed: remove it from the known deviations"
+        );
         known
     }
 }
 
-/// An object to write.
+/// An object that a test writes.
 #[derive(Debug, Clone)]
 pub struct SampleObject {
-    /// Its key.
+    /// Object key.
     pub key: ObjectKey,
-    /// Its content.
+    /// Content.
     pub content: String,
-    /// Its user metadata.
+    /// User metadata.
     pub user_metadata: BTreeMap<String, String>,
-    /// Its tags.
+    /// Tags.
     pub tags: BTreeMap<String, String>,
 }
 
 impl SampleObject {
-    /// Makes an object without metadata and tags.
+    /// Creates an object without metadata and tags.
     pub fn plain(key: &str, content: &str) -> Self {
         Self {
             key: self::key(key),
@@ -95,64 +99,64 @@ impl SampleObject {
 }
 
 tokio::task_local! {
-    /// What every key of a run begins with, where that is set.
+    /// Prefix of every key of a run, if the run has one.
     static PREFIX: String;
 }
 
-/// Runs the suite with keys that begin with `prefix`, for a world that is not the suite's alone.
-pub async fn run_below(prefix: &str, world: &impl ContractFixture) {
-    PREFIX.scope(prefix.to_owned(), run(world)).await;
+/// Runs the suite with keys that begin with `prefix`, for buckets that also contain other objects.
+pub async fn run_below(prefix: &str, fixture: &impl ContractFixture) {
+    PREFIX.scope(prefix.to_owned(), run(fixture)).await;
 }
 
-/// Makes a key of this run.
+/// Returns a key below the prefix of this run.
 fn key(key: &str) -> ObjectKey {
     let prefix = PREFIX.try_with(Clone::clone).unwrap_or_default();
     ObjectKey::from_raw(format!("{prefix}{key}")).expect("a valid key")
 }
 
-/// Runs every rule of the suite on one world; panics at the first that does not hold.
-pub async fn run(world: &impl ContractFixture) {
-    missing_key_is_not_found(world).await;
-    written_object_is_read_with_its_facts(world).await;
-    deleted_object_is_a_delete_marker(world).await;
-    absence_is_confirmed_only_when_nothing_is_there(world).await;
-    copy_carries_content_metadata_and_tags(world).await;
-    copy_of_odd_keys_keeps_them(world).await;
-    copy_of_an_older_version_is_that_version(world).await;
-    copy_with_another_tag_moves_nothing(world).await;
-    copy_of_a_missing_version_moves_nothing(world).await;
-    copy_onto_an_object_that_should_be_absent_moves_nothing(world).await;
-    copy_onto_another_object_than_seen_moves_nothing(world).await;
-    delete_takes_only_what_was_seen(world).await;
-    parts::run(world).await;
-    versions::run(world).await;
+/// Runs every test of the suite on one implementation. Panics at the first failure.
+pub async fn run(fixture: &impl ContractFixture) {
+    missing_key_is_not_found(fixture).await;
+    written_object_is_read_with_its_facts(fixture).await;
+    deleted_object_is_a_delete_marker(fixture).await;
+    absence_is_confirmed_only_without_an_object(fixture).await;
+    copy_carries_content_metadata_and_tags(fixture).await;
+    copy_preserves_unusual_keys(fixture).await;
+    copy_of_an_older_version_is_that_version(fixture).await;
+    copy_of_a_changed_source_writes_nothing(fixture).await;
+    copy_of_a_missing_version_writes_nothing(fixture).await;
+    copy_onto_an_existing_object_writes_nothing(fixture).await;
+    copy_onto_a_changed_object_writes_nothing(fixture).await;
+    delete_removes_only_the_object_that_was_read(fixture).await;
+    parts::run(fixture).await;
+    versions::run(fixture).await;
 }
 
-async fn source_facts(world: &impl ContractFixture, key: &ObjectKey) -> ObjectFacts {
+async fn source_facts(fixture: &impl ContractFixture, key: &ObjectKey) -> ObjectFacts {
     let tags = AttributeSet::from([Attribute::Tags]);
-    match world.source().read(key, &tags).await.expect("the source answers") {
+    match fixture.source().read(key, &tags).await.expect("source answers") {
         ObjectState::Present(facts) => *facts,
-        other => panic!("{key} should be at the source, found {other:?}"),
+        other => panic!("{key}: object must exist at the source, found {other:?}"),
     }
 }
 
-async fn destination_state(world: &impl ContractFixture, key: &ObjectKey) -> ObjectState {
+async fn destination_state(fixture: &impl ContractFixture, key: &ObjectKey) -> ObjectState {
     let tags = AttributeSet::from([Attribute::Tags]);
-    world
+    fixture
         .destination()
         .read(key, &tags)
         .await
-        .expect("the destination answers")
+        .expect("destination answers")
 }
 
-async fn destination_facts(world: &impl ContractFixture, key: &ObjectKey) -> ObjectFacts {
-    match destination_state(world, key).await {
+async fn destination_facts(fixture: &impl ContractFixture, key: &ObjectKey) -> ObjectFacts {
+    match destination_state(fixture, key).await {
         ObjectState::Present(facts) => *facts,
-        other => panic!("{key} should be at the destination, found {other:?}"),
+        other => panic!("{key}: object must exist at the destination, found {other:?}"),
     }
 }
 
-/// Orders a copy in one request that states what S3 would reset.
+/// Orders a single-request copy that sets the attributes S3 would reset.
 fn order(facts: &ObjectFacts, condition: WriteCondition) -> CopyOrder {
     CopyOrder {
         in_place: None,
@@ -170,87 +174,96 @@ fn order(facts: &ObjectFacts, condition: WriteCondition) -> CopyOrder {
     }
 }
 
-async fn missing_key_is_not_found(world: &impl ContractFixture) {
+async fn missing_key_is_not_found(fixture: &impl ContractFixture) {
     let missing = key("contract/never-written");
-    let state = world.source().read(&missing, &AttributeSet::new()).await;
-    assert_eq!(state.expect("the source answers"), ObjectState::NotFound);
-    assert_eq!(destination_state(world, &missing).await, ObjectState::NotFound);
+    let state = fixture.source().read(&missing, &AttributeSet::new()).await;
+    assert_eq!(state.expect("source answers"), ObjectState::NotFound);
+    assert_eq!(destination_state(fixture, &missing).await, ObjectState::NotFound);
 }
 
-async fn written_object_is_read_with_its_facts(world: &impl ContractFixture) {
+async fn written_object_is_read_with_its_facts(fixture: &impl ContractFixture) {
     let mut sample = SampleObject::plain("contract/facts", "twelve bytes");
     sample.user_metadata.insert("owner".to_owned(), "team a".to_owned());
     sample.tags.insert("stage".to_owned(), "test".to_owned());
-    world.put_source(&sample).await;
-    let facts = source_facts(world, &sample.key).await;
+    fixture.put_source(&sample).await;
+    let facts = source_facts(fixture, &sample.key).await;
     assert_eq!(facts.size_bytes, 12);
     assert_eq!(facts.user_metadata, sample.user_metadata);
     assert_eq!(facts.tags, Some(sample.tags));
     assert_eq!(facts.storage_class, "STANDARD");
     assert!(facts.version_id.is_some(), "the source bucket has versioning");
 
-    let untagged = world
+    let untagged = fixture
         .source()
         .read(&sample.key, &AttributeSet::new())
         .await
-        .expect("the source answers");
-    assert_eq!(untagged.facts().expect("an object").tags, None, "nobody asked for tags");
+        .expect("source answers");
+    assert_eq!(
+        untagged.facts().expect("an object").tags,
+        None,
+        "the read did not request tags"
+    );
 }
 
-async fn deleted_object_is_a_delete_marker(world: &impl ContractFixture) {
+async fn deleted_object_is_a_delete_marker(fixture: &impl ContractFixture) {
     let sample = SampleObject::plain("contract/deleted", "x");
-    world.put_source(&sample).await;
-    world.delete_source(&sample.key).await;
-    let state = world.source().read(&sample.key, &AttributeSet::new()).await;
-    assert_eq!(state.expect("the source answers"), ObjectState::DeleteMarker);
+    fixture.put_source(&sample).await;
+    fixture.delete_source(&sample.key).await;
+    let state = fixture.source().read(&sample.key, &AttributeSet::new()).await;
+    assert_eq!(state.expect("source answers"), ObjectState::DeleteMarker);
 }
 
-async fn absence_is_confirmed_only_when_nothing_is_there(world: &impl ContractFixture) {
-    let confirm = async |key: &ObjectKey| world.source().confirm_absence(key).await.expect("the source answers");
+async fn absence_is_confirmed_only_without_an_object(fixture: &impl ContractFixture) {
+    let confirm = async |key: &ObjectKey| fixture.source().confirm_absence(key).await.expect("source answers");
     assert_eq!(confirm(&key("contract/absent")).await, Absence::Confirmed);
     let confirm_copy = async |key: &ObjectKey| {
-        let confirmed = world.destination().confirm_absence(key).await;
-        confirmed.expect("the destination answers")
+        let confirmed = fixture.destination().confirm_absence(key).await;
+        confirmed.expect("destination answers")
     };
     assert_eq!(confirm_copy(&key("contract/absent")).await, Absence::Confirmed);
     let copy = SampleObject::plain("contract/there-already +&%", "x");
-    world.put_destination(&copy).await;
+    fixture.put_destination(&copy).await;
     assert_eq!(confirm_copy(&copy.key).await, Absence::ObjectFound);
 
-    // A longer key with the same beginning is somebody else's object.
-    world.put_source(&SampleObject::plain("contract/absent-not", "x")).await;
+    // A longer key with the same beginning is a different object.
+    fixture
+        .put_source(&SampleObject::plain("contract/absent-not", "x"))
+        .await;
     assert_eq!(confirm(&key("contract/absent")).await, Absence::Confirmed);
 
     let sample = SampleObject::plain("contract/there", "x");
-    world.put_source(&sample).await;
+    fixture.put_source(&sample).await;
     assert_eq!(confirm(&sample.key).await, Absence::ObjectFound);
 }
 
-async fn copy_carries_content_metadata_and_tags(world: &impl ContractFixture) {
+async fn copy_carries_content_metadata_and_tags(fixture: &impl ContractFixture) {
     let mut sample = SampleObject::plain("contract/copied", "content");
     sample.user_metadata.insert("owner".to_owned(), "team b".to_owned());
     sample.tags.insert("stage".to_owned(), "test".to_owned());
-    world.put_source(&sample).await;
-    let facts = source_facts(world, &sample.key).await;
-    let copied = world
+    fixture.put_source(&sample).await;
+    let facts = source_facts(fixture, &sample.key).await;
+    let copied = fixture
         .destination()
         .copy(&sample.key, &order(&facts, WriteCondition::Absent))
         .await;
-    let written = copied.expect("a copy onto nothing succeeds");
-    let copy = destination_facts(world, &sample.key).await;
+    let written = copied.expect("copy succeeds without a destination object");
+    let copy = destination_facts(fixture, &sample.key).await;
     assert_eq!(
         (&copy.version_id, &copy.etag),
         (&written.version_id, &written.etag),
-        "the copy is the one that was answered"
+        "the current object is the one in the response"
     );
     assert_eq!(copy.user_metadata, sample.user_metadata);
     assert_eq!(copy.tags, Some(sample.tags));
     assert_eq!(copy.etag, facts.etag);
-    assert_eq!(world.destination_content(&sample.key).await.as_deref(), Some("content"));
+    assert_eq!(
+        fixture.destination_content(&sample.key).await.as_deref(),
+        Some("content")
+    );
 }
 
-async fn copy_of_odd_keys_keeps_them(world: &impl ContractFixture) {
-    let odd = [
+async fn copy_preserves_unusual_keys(fixture: &impl ContractFixture) {
+    let unusual = [
         "contract/with space",
         "contract/plus+and%2Bpercent%20",
         "contract/ünï/日本",
@@ -259,131 +272,137 @@ async fn copy_of_odd_keys_keeps_them(world: &impl ContractFixture) {
         "contract//double//slash/",
         "contract/../dots/.",
     ];
-    for name in odd {
+    for name in unusual {
         let sample = SampleObject::plain(name, name);
-        world.put_source(&sample).await;
-        let facts = source_facts(world, &sample.key).await;
-        let copied = world
+        fixture.put_source(&sample).await;
+        let facts = source_facts(fixture, &sample.key).await;
+        let copied = fixture
             .destination()
             .copy(&sample.key, &order(&facts, WriteCondition::Absent))
             .await;
         assert!(copied.is_ok(), "{name}: {copied:?}");
-        assert_eq!(world.destination_content(&sample.key).await.as_deref(), Some(name));
+        assert_eq!(fixture.destination_content(&sample.key).await.as_deref(), Some(name));
     }
 }
 
-async fn copy_of_an_older_version_is_that_version(world: &impl ContractFixture) {
+async fn copy_of_an_older_version_is_that_version(fixture: &impl ContractFixture) {
     let sample = SampleObject::plain("contract/pinned", "first");
-    world.put_source(&sample).await;
-    let first = source_facts(world, &sample.key).await;
-    world
+    fixture.put_source(&sample).await;
+    let first = source_facts(fixture, &sample.key).await;
+    fixture
         .put_source(&SampleObject::plain("contract/pinned", "second"))
         .await;
-    let copied = world
+    let copied = fixture
         .destination()
         .copy(&sample.key, &order(&first, WriteCondition::Absent))
         .await;
-    copied.expect("a pinned version can be copied after it was overwritten");
-    assert_eq!(world.destination_content(&sample.key).await.as_deref(), Some("first"));
+    copied.expect("an overwritten version can be copied by its version id");
+    assert_eq!(fixture.destination_content(&sample.key).await.as_deref(), Some("first"));
 }
 
-async fn copy_with_another_tag_moves_nothing(world: &impl ContractFixture) {
-    let sample = SampleObject::plain("contract/retagged", "content");
-    world.put_source(&sample).await;
-    let mut facts = source_facts(world, &sample.key).await;
-    facts.etag = ETag::new("00000000000000000000000000000000").expect("a tag");
-    let copied = world
+async fn copy_of_a_changed_source_writes_nothing(fixture: &impl ContractFixture) {
+    let sample = SampleObject::plain("contract/another-etag", "content");
+    fixture.put_source(&sample).await;
+    let mut facts = source_facts(fixture, &sample.key).await;
+    facts.etag = ETag::new("00000000000000000000000000000000").expect("valid ETag");
+    let copied = fixture
         .destination()
         .copy(&sample.key, &order(&facts, WriteCondition::Absent))
         .await;
-    if Deviation::CopyIgnoresSourceTag.is_known(world, copied.is_ok()) {
+    if Deviation::CopyIgnoresSourceEtag.is_known(fixture, copied.is_ok()) {
         return;
     }
     assert_eq!(copied, Err(WriteError::PreconditionFailed));
-    assert_eq!(world.destination_content(&sample.key).await, None);
+    assert_eq!(fixture.destination_content(&sample.key).await, None);
 }
 
-async fn copy_of_a_missing_version_moves_nothing(world: &impl ContractFixture) {
+async fn copy_of_a_missing_version_writes_nothing(fixture: &impl ContractFixture) {
     let sample = SampleObject::plain("contract/no-such-version", "content");
-    world.put_source(&sample).await;
-    let mut facts = source_facts(world, &sample.key).await;
-    world
+    fixture.put_source(&sample).await;
+    let mut facts = source_facts(fixture, &sample.key).await;
+    fixture
         .put_source(&SampleObject::plain("contract/other", "content"))
         .await;
-    // The id of another key's version is well formed and names nothing here.
-    facts.version_id = source_facts(world, &key("contract/other")).await.version_id;
-    let copied = world
+    // The version id of another key is valid, but does not exist for this key.
+    facts.version_id = source_facts(fixture, &key("contract/other")).await.version_id;
+    let copied = fixture
         .destination()
         .copy(&sample.key, &order(&facts, WriteCondition::Absent))
         .await;
     assert_eq!(copied, Err(WriteError::PreconditionFailed));
-    assert_eq!(world.destination_content(&sample.key).await, None);
+    assert_eq!(fixture.destination_content(&sample.key).await, None);
 }
 
-async fn copy_onto_an_object_that_should_be_absent_moves_nothing(world: &impl ContractFixture) {
+async fn copy_onto_an_existing_object_writes_nothing(fixture: &impl ContractFixture) {
     let sample = SampleObject::plain("contract/occupied", "source");
-    world.put_source(&sample).await;
-    world
+    fixture.put_source(&sample).await;
+    fixture
         .put_destination(&SampleObject::plain("contract/occupied", "destination"))
         .await;
-    let facts = source_facts(world, &sample.key).await;
-    let copied = world
+    let facts = source_facts(fixture, &sample.key).await;
+    let copied = fixture
         .destination()
         .copy(&sample.key, &order(&facts, WriteCondition::Absent))
         .await;
-    if Deviation::CopyIgnoresCondition.is_known(world, copied.is_ok()) {
+    if Deviation::CopyIgnoresCondition.is_known(fixture, copied.is_ok()) {
         return;
     }
     assert_eq!(copied, Err(WriteError::PreconditionFailed));
     assert_eq!(
-        world.destination_content(&sample.key).await.as_deref(),
+        fixture.destination_content(&sample.key).await.as_deref(),
         Some("destination")
     );
 }
 
-async fn copy_onto_another_object_than_seen_moves_nothing(world: &impl ContractFixture) {
+async fn copy_onto_a_changed_object_writes_nothing(fixture: &impl ContractFixture) {
     let sample = SampleObject::plain("contract/moved", "source");
-    world.put_source(&sample).await;
-    world
+    fixture.put_source(&sample).await;
+    fixture
         .put_destination(&SampleObject::plain("contract/moved", "seen"))
         .await;
-    let seen = destination_facts(world, &sample.key).await.etag;
-    world
+    let seen = destination_facts(fixture, &sample.key).await.etag;
+    fixture
         .put_destination(&SampleObject::plain("contract/moved", "newer"))
         .await;
-    let facts = source_facts(world, &sample.key).await;
+    let facts = source_facts(fixture, &sample.key).await;
     let condition = WriteCondition::Matches(seen);
-    let copied = world.destination().copy(&sample.key, &order(&facts, condition)).await;
-    if Deviation::CopyIgnoresCondition.is_known(world, copied.is_ok()) {
+    let copied = fixture.destination().copy(&sample.key, &order(&facts, condition)).await;
+    if Deviation::CopyIgnoresCondition.is_known(fixture, copied.is_ok()) {
         return;
     }
     assert_eq!(copied, Err(WriteError::PreconditionFailed));
-    assert_eq!(world.destination_content(&sample.key).await.as_deref(), Some("newer"));
+    assert_eq!(fixture.destination_content(&sample.key).await.as_deref(), Some("newer"));
 
-    let seen = destination_facts(world, &sample.key).await.etag;
+    let seen = destination_facts(fixture, &sample.key).await.etag;
     let condition = WriteCondition::Matches(seen);
-    let copied = world.destination().copy(&sample.key, &order(&facts, condition)).await;
-    copied.expect("what was seen can be replaced");
-    assert_eq!(world.destination_content(&sample.key).await.as_deref(), Some("source"));
+    let copied = fixture.destination().copy(&sample.key, &order(&facts, condition)).await;
+    copied.expect("the object that was read can be replaced");
+    assert_eq!(
+        fixture.destination_content(&sample.key).await.as_deref(),
+        Some("source")
+    );
 }
 
-async fn delete_takes_only_what_was_seen(world: &impl ContractFixture) {
+async fn delete_removes_only_the_object_that_was_read(fixture: &impl ContractFixture) {
     let sample = SampleObject::plain("contract/to-delete", "first");
-    world.put_destination(&sample).await;
-    let seen = destination_facts(world, &sample.key).await.etag;
-    world
+    fixture.put_destination(&sample).await;
+    let seen = destination_facts(fixture, &sample.key).await.etag;
+    fixture
         .put_destination(&SampleObject::plain("contract/to-delete", "second"))
         .await;
-    let deleted = world.destination().delete(&sample.key, &seen).await;
+    let deleted = fixture.destination().delete(&sample.key, &seen).await;
     assert_eq!(deleted, Err(WriteError::PreconditionFailed));
-    assert_eq!(world.destination_content(&sample.key).await.as_deref(), Some("second"));
-    let seen = destination_facts(world, &sample.key).await.etag;
-    world
+    assert_eq!(
+        fixture.destination_content(&sample.key).await.as_deref(),
+        Some("second")
+    );
+    let seen = destination_facts(fixture, &sample.key).await.etag;
+    fixture
         .destination()
         .delete(&sample.key, &seen)
         .await
-        .expect("what was seen can be deleted");
-    assert_eq!(world.destination_content(&sample.key).await, None);
-    let state = destination_state(world, &sample.key).await;
+        .expect("the object that was read can be deleted");
+    assert_eq!(fixture.destination_content(&sample.key).await, None);
+    let state = destination_state(fixture, &sample.key).await;
     assert!(state.facts().is_none(), "{state:?}");
 }

@@ -1,4 +1,4 @@
-//! A decorator that fails, interrupts or counts the calls of any port.
+//! A decorator that fails, delays, interrupts or counts the calls of any port.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,13 +18,12 @@ use s3ferry_engine::ports::{
     UploadJournal, WriteError, WrittenObject,
 };
 
-/// The calls that can be interfered with: every method of the bucket ports and of what is written down between
-/// invocations.
+/// Calls that a test can interrupt: every method of the bucket ports, the upload journal and the delete intents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PortCall {
     /// [`SourceBucket::read`]
     SourceRead,
-    /// [`SourceBucket::confirm_absence`] and the destination's
+    /// [`SourceBucket::confirm_absence`] and [`DestinationBucket::confirm_absence`]
     ConfirmAbsence,
     /// [`SourceBucket::versions`]
     SourceVersions,
@@ -42,13 +41,13 @@ pub enum PortCall {
     ReadMore,
     /// [`SourceBucket::layout`]
     Layout,
-    /// [`SourceBucket::has_acl`] and the destination's
+    /// [`SourceBucket::has_acl`] and [`DestinationBucket::has_acl`]
     HasAcl,
     /// [`DestinationBucket::object_lock`]
     ObjectLock,
     /// [`DestinationBucket::default_encryption`]
     DefaultEncryption,
-    /// [`DestinationBucket::amend`]
+    /// [`DestinationBucket::update_attributes`]
     UpdateAttributes,
     /// [`DestinationBucket::create_upload`]
     CreateUpload,
@@ -82,37 +81,37 @@ pub enum PortCall {
     FindIntent,
 }
 
-/// What a test does between two calls.
+/// An action that a test runs before or after a call.
 pub type FaultAction = Arc<dyn Fn() + Send + Sync>;
 
-/// What happens to one call.
+/// A fault of one call.
 #[derive(Clone)]
 pub enum PortFault {
-    /// It fails without effect.
+    /// The call fails without effect.
     Fails(Failure),
-    /// It takes effect, and then its answer is lost.
+    /// The call takes effect, but its response is lost.
     ResponseLost,
-    /// It never arrives, and an answer is waited for in vain.
+    /// The call has no effect, and its response never arrives.
     RequestLost,
-    /// It panics.
+    /// The call panics.
     Panics,
-    /// It never returns.
+    /// The call never returns.
     Hangs,
-    /// It takes effect after so long.
+    /// The call takes effect after this delay.
     Slow(Duration),
-    /// Something else happens right before it.
+    /// The action runs directly before the call.
     Before(FaultAction),
-    /// Something else happens right after it.
+    /// The action runs directly after the call.
     After(FaultAction),
 }
 
 impl PortFault {
-    /// Lets something happen right before the call.
+    /// Runs an action directly before the call.
     pub fn before(act: impl Fn() + Send + Sync + 'static) -> Self {
         Self::Before(Arc::new(act))
     }
 
-    /// Lets something happen right after the call.
+    /// Runs an action directly after the call.
     pub fn after(act: impl Fn() + Send + Sync + 'static) -> Self {
         Self::After(Arc::new(act))
     }
@@ -122,7 +121,7 @@ impl fmt::Debug for PortFault {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::Fails(_) => "Fails",
-            Self::ResponseLost => "AnswerLost",
+            Self::ResponseLost => "ResponseLost",
             Self::RequestLost => "RequestLost",
             Self::Panics => "Panics",
             Self::Hangs => "Hangs",
@@ -133,7 +132,7 @@ impl fmt::Debug for PortFault {
     }
 }
 
-/// The faults of a test, shared by the decorated ports.
+/// The faults of a test. Clones use the same faults and counts.
 #[derive(Debug, Clone, Default)]
 pub struct FaultScript(Arc<Mutex<Lines>>);
 
@@ -145,14 +144,14 @@ struct Lines {
 }
 
 impl FaultScript {
-    /// Interferes with the `nth` call (from 1).
+    /// Adds a fault of the `nth` call, counted from 1.
     #[must_use]
     pub fn on(self, call: PortCall, nth: u32, fault: PortFault) -> Self {
         self.lock().once.insert((call, nth), fault);
         self
     }
 
-    /// Interferes with every call.
+    /// Adds a fault of every call.
     #[must_use]
     pub fn always(self, call: PortCall, fault: PortFault) -> Self {
         self.lock().always.insert(call, fault);
@@ -168,7 +167,7 @@ impl FaultScript {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a call and finds what happens to it.
+    /// Counts a call and returns its fault.
     fn next(&self, call: PortCall) -> Option<PortFault> {
         let mut lines = self.lock();
         let count = lines.counts.entry(call).or_default();
@@ -193,7 +192,7 @@ impl FaultScript {
             Some(PortFault::Fails(failure)) => Err(failed(failure)),
             Some(PortFault::RequestLost) => Err(lost()),
             Some(PortFault::ResponseLost) => work.await.and_then(|_| Err(lost())),
-            Some(PortFault::Panics) => panic!("the script says that this call panics"),
+            Some(PortFault::Panics) => panic!("{call:?}: scripted panic"),
             Some(PortFault::Hangs) => std::future::pending().await,
             Some(PortFault::Slow(duration)) => {
                 tokio::time::sleep(duration).await;
@@ -226,23 +225,23 @@ impl FaultScript {
     }
 }
 
-/// Makes a failure of a kind.
+/// Creates a failure of the given kind.
 pub fn failure(kind: FailureKind) -> Failure {
     Failure {
         kind,
         code: "Scripted".to_owned(),
         action: "s3:Test".to_owned(),
         resource: "arn:aws:s3:::test".to_owned(),
-        detail: "the script says so".to_owned(),
+        detail: "scripted failure".to_owned(),
     }
 }
 
-/// A port whose calls follow a script.
+/// A port whose calls follow a fault script.
 #[derive(Debug, Clone)]
 pub struct FaultyPort<T> {
-    /// The port itself.
+    /// The decorated port.
     pub port: T,
-    /// What happens to its calls.
+    /// The faults of its calls.
     pub script: FaultScript,
 }
 

@@ -1,4 +1,4 @@
-//! What is written down between invocations, in memory: upload journal and delete intents.
+//! The state bucket in memory: upload journal and delete intents.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use s3ferry_core::upload::{MigrationRoute, UploadEntry};
 use s3ferry_core::versions::{DeleteIntent, VersionName};
 use s3ferry_engine::ports::{DeleteIntents, JournaledUpload, UploadJournal, WriteError};
 
-/// An upload journal and delete intents; clones share them.
+/// An upload journal and delete intents in memory. Clones use the same entries.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryJournal {
     inner: Arc<Mutex<Entries>>,
@@ -36,7 +36,7 @@ impl MemoryJournal {
             .and_then(|journaled| journaled.entry.clone())
     }
 
-    /// Writes an entry as if it had been there, or one that nobody can read.
+    /// Writes an entry without a condition and returns its ETag. `None` writes an unreadable entry.
     pub fn put(&self, key: &ObjectKey, entry: Option<UploadEntry>) -> ETag {
         let mut entries = self.lock();
         entries.written += 1;
@@ -49,7 +49,7 @@ impl MemoryJournal {
         etag
     }
 
-    /// Returns the deletes that are announced for a key.
+    /// Returns the delete intents of a key.
     pub fn intents(&self, key: &ObjectKey) -> Vec<DeleteIntent> {
         let entries = self.lock();
         let of_key = entries.intents.iter().filter(|((of, _), _)| of == key);
@@ -61,11 +61,11 @@ impl MemoryJournal {
     }
 }
 
-/// Returns the route of the buckets in tests.
+/// Returns the migration route of the buckets in tests.
 pub fn route() -> MigrationRoute {
     MigrationRoute {
-        source: BucketName::new("source").expect("a valid name"),
-        destination: BucketName::new("destination").expect("a valid name"),
+        source: BucketName::new("source").expect("valid bucket name"),
+        destination: BucketName::new("destination").expect("valid bucket name"),
     }
 }
 

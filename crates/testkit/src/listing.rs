@@ -1,4 +1,4 @@
-//! A listing in memory, which counts what is asked of it and may answer out of turn.
+//! A listing in memory that counts requests and can answer concurrent requests out of order.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -10,7 +10,7 @@ use s3ferry_core::failure::Failure;
 use s3ferry_core::listing::ListedObject;
 use s3ferry_engine::listing::{ListingPage, ObjectListing};
 
-/// A listing of rows in memory.
+/// An in-memory listing of objects.
 #[derive(Debug, Clone)]
 pub struct MemoryListing {
     rows: Arc<BTreeMap<String, ListedObject>>,
@@ -20,7 +20,7 @@ pub struct MemoryListing {
 }
 
 impl MemoryListing {
-    /// Lists `rows` in pages of `page_size`.
+    /// Creates a listing of `rows` with pages of `page_size` objects.
     #[must_use]
     pub fn new(rows: impl IntoIterator<Item = ListedObject>, page_size: usize) -> Self {
         let by_key = |row: ListedObject| (row.key.as_str().to_owned(), row);
@@ -32,14 +32,13 @@ impl MemoryListing {
         }
     }
 
-    /// Lets every answer take about `latency`, which differs from request to request, so that answers overtake one
-    /// another.
+    /// Delays each response by about `latency`. The delay varies per request, so that responses overtake each other.
     #[must_use]
     pub fn with_latency(self, latency: Duration) -> Self {
         Self { latency, ..self }
     }
 
-    /// Returns how many pages were asked for.
+    /// Returns the number of pages that were requested.
     #[must_use]
     pub fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
@@ -50,7 +49,7 @@ impl ObjectListing for MemoryListing {
     async fn page(&self, prefix: &str, after: Option<&str>) -> Result<ListingPage, Failure> {
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
         if !self.latency.is_zero() {
-            // Between three and five quarters of it.
+            // The delay is between three and five quarters of the latency.
             let quarters = u32::try_from(number.wrapping_mul(7) % 3).unwrap_or(0) + 3;
             tokio::time::sleep(self.latency * quarters / 4).await;
         }

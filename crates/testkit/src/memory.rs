@@ -1,4 +1,4 @@
-//! Buckets in memory, with versions, delete markers and conditional writes as S3 documents them.
+//! In-memory buckets with versions, delete markers and conditional writes as S3 documents them.
 
 mod destination;
 mod source;
@@ -23,7 +23,7 @@ use s3ferry_engine::ports::{Absence, CopiedPart, WrittenObject};
 
 pub use self::destination::MemoryDestination;
 
-/// A bucket; clones share it.
+/// A bucket in memory. Clones use the same bucket.
 #[derive(Debug, Clone)]
 pub struct MemoryBucket {
     versioned: bool,
@@ -38,28 +38,28 @@ struct Inner {
     clock_seconds: i64,
     replication: Option<ReplicationCoverage>,
     object_lock: Option<BucketObjectLock>,
-    /// Keys whose objects a read does not show, though a listing does.
+    /// Keys that reads answer with 404, while listings show them.
     hidden: BTreeSet<String>,
     has_acl: bool,
-    /// The KMS key that the bucket encrypts with by default.
+    /// KMS key of the bucket's default encryption.
     default_key: Option<KmsEncryption>,
-    /// Whether nobody may read the default encryption.
-    default_encryption_is_secret: bool,
-    /// Whether only a copy changes an object's encryption.
-    refuses_encryption_updates: bool,
+    /// Whether reads of the bucket's default encryption are denied.
+    default_encryption_is_denied: bool,
+    /// Whether the bucket rejects changes of an object's encryption by anything but a copy.
+    rejects_encryption_updates: bool,
 }
 
 #[derive(Debug, Clone)]
 struct Version {
     id: u64,
-    /// When it began to count: the version with the highest is the current one.
+    /// Order of the write's start. The version with the greatest number is current.
     since: u64,
     written: Timestamp,
-    /// `None` is a delete marker.
+    /// The object; `None` for a delete marker.
     object: Option<StoredObject>,
 }
 
-/// An object as it is stored.
+/// An object as the bucket stores it.
 #[derive(Debug, Clone)]
 struct StoredObject {
     facts: ObjectFacts,
@@ -67,25 +67,25 @@ struct StoredObject {
     tags: BTreeMap<String, String>,
     annotations: BTreeMap<String, String>,
     acl: Acl,
-    /// The sizes of the parts it was uploaded in; none if it was not.
+    /// Part sizes of a multipart upload; empty if the object was written by a single request.
     layout: Vec<u64>,
 }
 
-/// An application's upload in parts that was begun.
+/// An application's multipart upload in progress.
 #[derive(Debug, Clone)]
 pub struct PendingPut {
     since: u64,
     begun: Timestamp,
 }
 
-/// Who begins the uploads that are asked for through the port.
-pub const OURSELVES: &str = "s3ferry";
+/// Initiator of the uploads that s3ferry creates through the port.
+pub const S3FERRY_INITIATOR: &str = "s3ferry";
 
-/// An upload in parts that is under way.
+/// A multipart upload in progress.
 #[derive(Debug, Clone)]
 struct Upload {
     key: String,
-    /// Who began it.
+    /// Name of the user who created the upload.
     initiator: &'static str,
     since: u64,
     begun: Timestamp,
@@ -93,7 +93,7 @@ struct Upload {
     parts: BTreeMap<u32, (CopiedPart, Piece)>,
 }
 
-/// A range of a content.
+/// A byte range of a content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Piece {
     content: String,
@@ -102,12 +102,12 @@ struct Piece {
 }
 
 impl MemoryBucket {
-    /// Makes a bucket with versioning.
+    /// Creates a bucket with versioning.
     pub fn versioned() -> Self {
         Self::new(true)
     }
 
-    /// Makes a bucket without versioning.
+    /// Creates a bucket without versioning.
     pub fn unversioned() -> Self {
         Self::new(false)
     }
@@ -128,7 +128,7 @@ impl MemoryBucket {
         self.put_with(key, content, |_| ());
     }
 
-    /// Writes an object whose facts `change` adjusts; tags, annotations and grants given there are stored.
+    /// Writes an object whose facts `change` adjusts. Stores the tags, annotations and grants that `change` sets.
     pub fn put_with(&self, key: &str, content: &str, change: impl FnOnce(&mut ObjectFacts)) {
         let mut facts = plain_facts(content);
         facts.encryption = self.lock().default_encryption();
@@ -136,14 +136,14 @@ impl MemoryBucket {
         self.store(key, content, facts, &[]);
     }
 
-    /// Writes an object of the given size that was uploaded in parts of the given sizes, or in one.
+    /// Writes an object of the given size, uploaded with the given part sizes, or by a single request without them.
     ///
-    /// Its content is no more than a name for so many bytes; it has a full-object checksum, as S3 makes it.
+    /// `content` is a short name for the content, not its bytes. The object has a full-object checksum, as in S3.
     pub fn put_large(&self, key: &str, content: &str, size_bytes: u64, layout: &[u64]) {
         self.put_large_with(key, content, size_bytes, layout, |_| ());
     }
 
-    /// Writes such an object with facts that `change` adjusts.
+    /// Writes an object like [`MemoryBucket::put_large`], whose facts `change` adjusts.
     pub fn put_large_with(
         &self,
         key: &str,
@@ -184,13 +184,13 @@ impl MemoryBucket {
         stored
     }
 
-    /// Begins an application's upload in parts: it counts from now on, and shows when it is finished.
+    /// Starts an application's multipart upload. S3 orders the object by this start, and shows it after completion.
     pub fn begin_put(&self) -> PendingPut {
         let (since, begun) = self.lock().stamp();
         PendingPut { since, begun }
     }
 
-    /// Finishes an application's upload of an object whose facts `change` adjusts.
+    /// Completes an application's multipart upload as an object whose facts `change` adjusts.
     pub fn finish_put(&self, key: &str, begun: &PendingPut, content: &str, change: impl FnOnce(&mut ObjectFacts)) {
         let mut facts = ObjectFacts {
             etag: etag_of(content, 1),
@@ -210,7 +210,7 @@ impl MemoryBucket {
         inner.push(self.versioned, key, version);
     }
 
-    /// Replaces the tags of the current object, which makes no version.
+    /// Replaces the tags of the current object. This creates no version.
     pub fn tag(&self, key: &str, tags: &[(&str, &str)]) {
         let mut inner = self.lock();
         let current = inner.keys.get_mut(key).and_then(|versions| versions.last_mut());
@@ -223,7 +223,7 @@ impl MemoryBucket {
             .collect();
     }
 
-    /// Changes what is known of the current object, which makes no version.
+    /// Changes the facts of the current object. This creates no version.
     pub fn change(&self, key: &str, change: impl FnOnce(&mut ObjectFacts)) {
         let mut inner = self.lock();
         let current = inner.keys.get_mut(key).and_then(|versions| versions.last_mut());
@@ -231,7 +231,7 @@ impl MemoryBucket {
         change(&mut object.expect("an object to change").facts);
     }
 
-    /// Replaces the annotations of the current object, which makes no version.
+    /// Replaces the annotations of the current object. This creates no version.
     pub fn annotate(&self, key: &str, annotations: &[(&str, &str)]) {
         let mut inner = self.lock();
         let current = inner.keys.get_mut(key).and_then(|versions| versions.last_mut());
@@ -244,7 +244,7 @@ impl MemoryBucket {
             .collect();
     }
 
-    /// Deletes a key: with versions, by a delete marker.
+    /// Deletes the current object of a key. With versioning, this creates a delete marker.
     pub fn delete(&self, key: &str) {
         let mut inner = self.lock();
         let (id, written) = inner.stamp();
@@ -264,7 +264,7 @@ impl MemoryBucket {
         }
     }
 
-    /// Removes one version of a key for good.
+    /// Removes one version of a key permanently.
     pub fn remove_version(&self, key: &str, version: &VersionName) {
         let mut inner = self.lock();
         if let Some(versions) = inner.keys.get_mut(key) {
@@ -290,7 +290,7 @@ impl MemoryBucket {
         versions.map(stamp).collect()
     }
 
-    /// Writes one version of a key again as it is, with its metadata, as whoever restores it does.
+    /// Writes a copy of one version as the current object, with its metadata, as a restore does.
     pub fn rewrite(&self, key: &str, version: &VersionName) {
         let found = {
             let inner = self.lock();
@@ -310,40 +310,40 @@ impl MemoryBucket {
         VersionName::of(self.version_id(id).as_ref())
     }
 
-    /// Removes every version of a key.
+    /// Removes every version of a key permanently.
     pub fn purge(&self, key: &str) {
         self.lock().keys.remove(key);
     }
 
-    /// Lets time pass, so that later writes are later by S3's whole seconds.
+    /// Advances the bucket's clock. Last-Modified times have whole seconds, as in S3.
     pub fn pass_seconds(&self, seconds: i64) {
         self.lock().clock_seconds += seconds;
     }
 
-    /// Says what the bucket answers about its own replication.
+    /// Sets whether replication rules of the bucket cover its keys.
     pub fn set_replication(&self, coverage: ReplicationCoverage) {
         self.lock().replication = Some(coverage);
     }
 
-    /// Gives the bucket Object Lock.
+    /// Enables Object Lock for the bucket.
     pub fn enable_object_lock(&self, lock: BucketObjectLock) {
         self.lock().object_lock = Some(lock);
     }
 
-    /// Answers reads of a key with 404 until [`MemoryBucket::show_all`], as S3 may for minutes after versioning was first
-    /// enabled. Conditions of writes and listings see the key as it is.
+    /// Answers reads of a key with 404 until [`MemoryBucket::show_all`].
+    /// S3 may do this for minutes after versioning was first enabled. Write conditions and listings see the key.
     ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/manage-versioning-examples.html>
     pub fn hide(&self, key: &str) {
         self.lock().hidden.insert(key.to_owned());
     }
 
-    /// Ends what [`MemoryBucket::hide`] began, for all keys.
+    /// Answers reads of all hidden keys again.
     pub fn show_all(&self) {
         self.lock().hidden.clear();
     }
 
-    /// Tells whether reads of any key are answered with 404 for the time being.
+    /// Returns whether reads of any key are answered with 404.
     pub fn hides_keys(&self) -> bool {
         !self.lock().hidden.is_empty()
     }
@@ -374,30 +374,29 @@ impl MemoryBucket {
         }
     }
 
-    /// Makes the bucket encrypt with a KMS key by default: no tag of it says anything of the content.
+    /// Sets a KMS key as default encryption. The ETags of new objects then do not depend on the content.
     pub fn encrypt_with_kms(&self) {
         self.encrypt_by_default(Some(KmsEncryption::default()), false);
     }
 
-    /// Makes the bucket encrypt by default with a KMS key, or with keys that S3 manages; where that `is_secret`, nobody may
-    /// read it.
-    pub fn encrypt_by_default(&self, key: Option<KmsEncryption>, is_secret: bool) {
+    /// Sets the default encryption: a KMS key, or SSE-S3 for `None`. With `is_denied`, reads of the setting are denied.
+    pub fn encrypt_by_default(&self, key: Option<KmsEncryption>, is_denied: bool) {
         let mut inner = self.lock();
         inner.default_key = key;
-        inner.default_encryption_is_secret = is_secret;
+        inner.default_encryption_is_denied = is_denied;
     }
 
-    /// Refuses to change the encryption of objects other than by a copy.
-    pub fn refuse_encryption_updates(&self) {
-        self.lock().refuses_encryption_updates = true;
+    /// Rejects changes of an object's encryption by anything but a copy.
+    pub fn reject_encryption_updates(&self) {
+        self.lock().rejects_encryption_updates = true;
     }
 
-    /// Gives the bucket's objects access control lists.
+    /// Enables access control lists for the bucket.
     pub fn enable_acl(&self) {
         self.lock().has_acl = true;
     }
 
-    /// Begins an upload in parts as `initiator`.
+    /// Creates a multipart upload of `initiator`.
     pub fn begin_upload(&self, key: &str, initiator: &'static str, terms: &UploadParameters) -> UploadId {
         let mut inner = self.lock();
         let (since, begun) = inner.stamp();
@@ -414,12 +413,12 @@ impl MemoryBucket {
         id
     }
 
-    /// Returns the uploads in parts that are under way.
+    /// Returns the ids of the multipart uploads in progress.
     pub fn uploads(&self) -> Vec<UploadId> {
         self.lock().uploads.keys().cloned().collect()
     }
 
-    /// Returns the facts of the current object, with everything that can be asked for.
+    /// Returns the facts of the current object, with all attributes that a read can request.
     pub fn facts(&self, key: &str) -> Option<ObjectFacts> {
         let everything = AttributeSet::from([Attribute::Tags, Attribute::Annotations, Attribute::Acl]);
         self.lock().current(key).map(|object| object.facts_with(&everything))
@@ -430,7 +429,7 @@ impl MemoryBucket {
         self.lock().current(key).map(|object| object.content)
     }
 
-    /// Returns all current objects: key to content, tags and user metadata.
+    /// Returns the current object of each key.
     pub fn snapshot(&self) -> BTreeMap<String, ObjectSnapshot> {
         let inner = self.lock();
         let describe = |key: &String| {
@@ -464,12 +463,12 @@ impl MemoryBucket {
         ObjectState::Present(Box::new(object.facts_with(attributes)))
     }
 
-    /// Returns the content of what a pin names, if it is there and still what the pin says.
+    /// Returns the content of the pinned object, if it exists with the pinned ETag.
     pub(crate) fn pinned_content(&self, key: &ObjectKey, pin: &SourcePin) -> Option<String> {
         self.pinned(key, pin).map(|object| object.content)
     }
 
-    /// Returns what a pin names, if it is there and still what the pin says.
+    /// Returns the pinned object, if it exists with the pinned ETag.
     fn pinned(&self, key: &ObjectKey, pin: &SourcePin) -> Option<StoredObject> {
         let inner = self.lock();
         let versions = inner.keys.get(key.as_str())?;
@@ -484,31 +483,31 @@ impl MemoryBucket {
     }
 }
 
-/// What of a current object is compared at the end of a test.
+/// The contents and attributes of a current object that tests compare.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectSnapshot {
-    /// The content.
+    /// Content.
     pub content: String,
-    /// The tags.
+    /// Tags.
     pub tags: BTreeMap<String, String>,
-    /// The annotations: name to text.
+    /// Annotations: name to text.
     pub annotations: BTreeMap<String, String>,
-    /// The user metadata.
+    /// User metadata.
     pub user_metadata: BTreeMap<String, String>,
-    /// The headers.
+    /// System headers.
     pub headers: SystemHeaders,
-    /// The storage class.
+    /// Storage class.
     pub storage_class: String,
 }
 
 impl Inner {
-    /// Returns the encryption of objects whose writers ask for none.
+    /// Returns the encryption of objects whose writers request none.
     fn default_encryption(&self) -> Encryption {
         let key = self.default_key.clone();
         key.map_or(Encryption::Managed, Encryption::Kms)
     }
 
-    /// Gives an encrypted object its tag: under KMS no tag says anything of the content.
+    /// Sets the ETag of an object encrypted with KMS. Such an ETag does not depend on the content.
     fn encrypt(facts: &mut ObjectFacts, id: u64, parts: usize) {
         if matches!(facts.encryption, Encryption::Kms(_)) {
             facts.etag = etag_of(&format!("kms:{id}"), parts);
@@ -551,7 +550,7 @@ impl StoredObject {
         ObjectFacts {
             tag_count: u32::try_from(self.tags.len()).ok().filter(|count| *count > 0),
             tags: attributes.contains(&Attribute::Tags).then(|| self.tags.clone()),
-            // The text stands for its own tag.
+            // The annotation's text also serves as its ETag.
             annotations: attributes
                 .contains(&Attribute::Annotations)
                 .then(|| self.annotations.clone()),
@@ -561,7 +560,7 @@ impl StoredObject {
     }
 }
 
-/// Names a content in few bytes: short ones by themselves, which tests can read.
+/// Returns a short name for a content. Up to 64 bytes it is the content itself, so that test failures are readable.
 fn name_of(content: &str) -> String {
     if content.len() <= 64 {
         return content.to_owned();
@@ -584,7 +583,7 @@ fn full_checksum(content: &str) -> StoredChecksums {
     checksum("CRC64NVME", ChecksumCoverage::FullObject, content, &[])
 }
 
-/// Returns what a bucket stores as the checksum of a content that was uploaded in parts of the given sizes, or in one.
+/// Returns the checksum that S3 stores for a content, uploaded with the given part sizes or by a single request.
 #[must_use]
 pub fn checksum(algorithm: &'static str, coverage: ChecksumCoverage, content: &str, layout: &[u64]) -> StoredChecksums {
     let name = name_of(content);

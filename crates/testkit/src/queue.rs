@@ -1,4 +1,4 @@
-//! A queue that remembers what was sent.
+//! A queue in memory that records the messages sent to it.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -7,7 +7,7 @@ use s3ferry_core::event::{Continuation, ReceiptHandle};
 use s3ferry_core::failure::Failure;
 use s3ferry_engine::ports::{Continuations, Redelivery};
 
-/// Keeps every continuation with its delay; fails instead when it is told to.
+/// An in-memory queue that records every continuation with its delay, or fails every request.
 #[derive(Debug, Default)]
 pub struct MemoryQueue {
     sent: Mutex<Vec<(Continuation, Duration)>>,
@@ -16,7 +16,7 @@ pub struct MemoryQueue {
 }
 
 impl MemoryQueue {
-    /// Makes a queue that refuses everything.
+    /// Creates a queue that fails every request with `failure`.
     pub fn failing(failure: Failure) -> Self {
         Self {
             failure: Some(failure),
@@ -24,14 +24,14 @@ impl MemoryQueue {
         }
     }
 
-    /// Returns what was sent so far.
+    /// Returns the continuations that were sent, each with its delay.
     pub fn sent(&self) -> Vec<(Continuation, Duration)> {
         self.sent.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 impl MemoryQueue {
-    /// Returns the receipts of messages that were told when to come back, in the order of their text.
+    /// Returns the receipt handles whose visibility timeout was changed, each with its delay, in sorted order.
     pub fn returned(&self) -> Vec<(String, Duration)> {
         let mut returned = self.returned.lock().unwrap_or_else(PoisonError::into_inner).clone();
         returned.sort();

@@ -1,4 +1,4 @@
-//! Buckets in memory as a verification reads them.
+//! In-memory buckets as inputs of a verification.
 
 use s3ferry_core::facts::{AttributeSet, Availability, ObjectFacts, ObjectState};
 use s3ferry_core::failure::{Failure, FailureKind};
@@ -23,7 +23,7 @@ impl VerifiedBucket for MemoryBucket {
         SourceBucket::layout(self, key, facts).await
     }
 
-    /// Short contents stand for their own hash; of longer ones the end counts, too.
+    /// Returns a hash of the content: up to 32 bytes distinctly, longer contents folded into 32 bytes.
     async fn digest(&self, key: &ObjectKey, facts: &ObjectFacts) -> Result<Option<ContentHash>, Failure> {
         if facts.availability == Availability::Archived {
             return Err(Failure {
@@ -38,8 +38,8 @@ impl VerifiedBucket for MemoryBucket {
         Ok(content.map(|content| {
             let mut hash = [0u8; 32];
             for (index, byte) in content.bytes().enumerate() {
-                if let Some(place) = hash.get_mut(index % 32) {
-                    *place = place.rotate_left(3) ^ byte;
+                if let Some(slot) = hash.get_mut(index % 32) {
+                    *slot = slot.rotate_left(3) ^ byte;
                 }
             }
             ContentHash(hash)

@@ -10,7 +10,7 @@ use s3ferry_core::outcome::{Outcome, SkipReason};
 use s3ferry_core::upload::UploadId;
 use s3ferry_engine::ports::DestinationBucket as _;
 use s3ferry_testkit::faults::{FaultScript, PortCall, PortFault, failure};
-use s3ferry_testkit::memory::{MemoryDestination, OURSELVES};
+use s3ferry_testkit::memory::{MemoryDestination, S3FERRY_INITIATOR};
 
 use super::{GIB, assert_copied, assert_no_uploads, begin, scripted, unscripted, world, world_before};
 use crate::world::{KEY, TestWorld, key};
@@ -63,7 +63,7 @@ async fn upload_with_a_lost_create_response_is_searched_for_even_if_no_copy_is_n
 async fn redelivery_aborts_an_unjournaled_upload() {
     let world = scripted(FaultScript::default());
     assert_copied(&world.reconcile().await);
-    begin_as(&world, KEY, OURSELVES);
+    begin_as(&world, KEY, S3FERRY_INITIATOR);
     let report = world.reconcile_with(&unfinished()).await;
     assert_eq!(report.outcome, Outcome::Skipped(SkipReason::AlreadyIdentical));
     assert_no_uploads(&world);
@@ -79,7 +79,7 @@ async fn redelivery_aborts_an_unjournaled_upload() {
 async fn without_a_journal_leftover_uploads_are_searched_for() {
     let mut world = world_before(Duration::from_hours(49));
     world.journal = None;
-    begin_as(&world, KEY, OURSELVES);
+    begin_as(&world, KEY, S3FERRY_INITIATOR);
     begin(&world).await;
     assert_copied(&world.reconcile().await);
     assert_no_uploads(&world);
@@ -89,7 +89,7 @@ async fn without_a_journal_leftover_uploads_are_searched_for() {
 async fn upload_created_despite_a_transient_failure_is_aborted() {
     let fails = PortFault::Fails(failure(FailureKind::Retry));
     let world = scripted(FaultScript::default().on(PortCall::CreateUpload, 1, fails));
-    begin_as(&world, KEY, OURSELVES);
+    begin_as(&world, KEY, S3FERRY_INITIATOR);
     assert_copied(&world.reconcile().await);
     assert_no_uploads(&world);
 }
@@ -109,7 +109,7 @@ async fn search_whose_sample_upload_was_aborted_is_repeated() {
     let world =
         base.with_script(FaultScript::default().on(PortCall::ListUploads, 2, PortFault::before(concurrent_search)));
     assert_copied(&unscripted(&world).reconcile().await);
-    begin_as(&world, KEY, OURSELVES);
+    begin_as(&world, KEY, S3FERRY_INITIATOR);
     let report = world.reconcile_with(&unfinished()).await;
     assert_eq!(report.outcome, Outcome::Skipped(SkipReason::AlreadyIdentical));
     assert_eq!(world.script.count(PortCall::ListUploads), 3);
@@ -127,7 +127,7 @@ async fn uploads_are_listed_only_when_needed() {
 async fn uploads_of_others_or_with_parts_or_journaled_are_not_aborted() {
     let world = scripted(first_upload_is_unknown());
     let foreign = begin_as(&world, KEY, "another initiator");
-    let of_another_key = begin_as(&world, "another", OURSELVES);
+    let of_another_key = begin_as(&world, "another", S3FERRY_INITIATOR);
     let with_parts = begin(&world).await.upload_id;
     // During the search, another invocation creates an upload and journals it.
     let entry = begin(&world).await;
@@ -176,7 +176,7 @@ async fn key_is_unfinished_while_listing_uploads_fails_unless_it_is_denied() {
         ] {
             let world = scripted(FaultScript::default().always(call, PortFault::Fails(failure.clone())));
             assert_copied(&unscripted(&world).reconcile().await);
-            begin_as(&world, KEY, OURSELVES);
+            begin_as(&world, KEY, S3FERRY_INITIATOR);
             let report = world.reconcile_with(&unfinished()).await;
             // Once the search has created its sample upload, it must be aborted.
             let begins = matches!(call, PortCall::ListUploads | PortCall::CreateUpload);

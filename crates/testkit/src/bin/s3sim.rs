@@ -9,49 +9,49 @@ use s3ferry_testkit::sim::latency::SimLatency;
 use s3ferry_testkit::sim::{ServerOptions, SimServer};
 use tokio::signal::unix::{SignalKind, signal};
 
-const TEACHING: &str = r#"The first line of output names the endpoint URL. Any S3 client can use it, with any access key and secret, by
-path-style addresses or virtual-hosted ones below localhost. A bucket is in the region that it was made for; requests
-signed for another are redirected as S3 does it.
+const AFTER_HELP: &str = r#"The first line of output is the endpoint URL. Any S3 client can use it, with any
+access key and secret key, with path-style URLs or virtual-hosted URLs below localhost. Each bucket has the region it
+was created for. Requests signed for another region are redirected, as in S3.
 
-The side door, in JSON:
-  GET    /_sim/health    whether it runs
-  GET    /_sim/requests  how often each operation was called; DELETE forgets
-  GET    /_sim/events    the notifications since the last call, as an S3 event
-  PUT    /_sim/objects   makes an object of any size, without its bytes:
+The side door is a JSON API for tests:
+  GET    /_sim/health    returns the state of the server
+  GET    /_sim/requests  returns the number of requests per operation; DELETE resets it
+  GET    /_sim/events    returns the notifications since the last call, as an S3 event
+  PUT    /_sim/objects   creates an object of any size, without storing its bytes:
       {"bucket", "key", "size_bytes", "seed", "part_size_bytes"?, "metadata"?, "tags"?, "headers"?, "storage_class"?,
        "checksum"?: false or CRC32, CRC32C, CRC64NVME, SHA1, SHA256, "checksum_type"?: FULL_OBJECT or COMPOSITE,
        "encryption"?: AES256, aws:kms or aws:kms:KEY, "last_modified"?, "missing_metadata"?}
-  PUT    /_sim/owners    gives a bucket to an account, {"bucket", "account"}; at first all are of 123456789012
+  PUT    /_sim/owners    sets the owner of a bucket, {"bucket", "account"}; the default is 123456789012
   PUT    /_sim/faults    replaces the fault rules:
       [{"operation": a name or *, "probability" | "nth", "fault", "times"?, "delay_ms"?, "after_requests"?,
         "after_ms"?}]
       throttle, internal-error, conflict: 503, 500 or 409, without effect
       ok-with-error: 200 with an error document, without effect
-      lost-response: the effect, then a closed connection
-      late: a connection closed after delay_ms; the effect follows after_requests later, or after_ms
-      reset: a closed connection, without effect
-      slow: the answer after delay_ms
-      timeout: no effect and no answer, until the client gives up
+      lost-response: takes effect, then closes the connection without a response
+      late: closes the connection after delay_ms; takes effect after after_requests requests, or after_ms
+      reset: closes the connection, without effect
+      slow: the response is delayed by delay_ms
+      timeout: no effect and no response
 
-It ends with status 0 on SIGTERM and on Ctrl-C."#;
+SIGTERM and Ctrl-C stop the server with exit code 0."#;
 
-/// An S3 for tests: in memory, on 127.0.0.1, every region on one port
+/// S3 simulator for tests: in memory, on 127.0.0.1, all regions on one port
 #[derive(Debug, Parser)]
-#[command(name = "s3sim", version, after_help = TEACHING)]
+#[command(name = "s3sim", version, after_help = AFTER_HELP)]
 struct Arguments {
-    /// Port on 127.0.0.1; 0 takes a free one
+    /// Port on 127.0.0.1; 0 selects a free port
     #[arg(long, default_value_t = 9000)]
     port: u16,
     /// Seed of version ids, upload ids and faults
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// What each request waits, in milliseconds
+    /// Delay of each request, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 0)]
     latency_ms: u64,
-    /// What a copy from another region waits in addition, in milliseconds
+    /// Additional delay of a copy from another region, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 0)]
     cross_region_ms: u64,
-    /// How fast a single copy request moves bytes, in megabytes per second; without it copies take no time
+    /// Throughput of each copy request, in megabytes per second; if unset, copies take no time
     #[arg(long, value_name = "MB/S", value_parser = speed)]
     part_mbps: Option<f64>,
 }

@@ -1,4 +1,4 @@
-//! What lies below the destination's current object, where it keeps versions.
+//! Contract of version histories, for a destination bucket with versioning.
 
 use s3ferry_core::facts::ObjectState;
 use s3ferry_core::names::ObjectKey;
@@ -7,20 +7,20 @@ use s3ferry_engine::ports::DestinationBucket;
 
 use super::{ContractFixture, Deviation, SampleObject, destination_facts, destination_state};
 
-pub(super) async fn run(world: &impl ContractFixture) {
-    let versioned = world.destination().is_versioned().await;
-    if Deviation::VersioningCannotBeRead.is_known(world, versioned.is_err()) {
+pub(super) async fn run(fixture: &impl ContractFixture) {
+    let versioned = fixture.destination().is_versioned().await;
+    if Deviation::VersioningIsUnreadable.is_known(fixture, versioned.is_err()) {
         return;
     }
-    if !versioned.expect("a setting") {
+    if !versioned.expect("versioning state") {
         return;
     }
-    versions_are_listed_newest_first(world).await;
-    removed_version_shows_what_lies_below(world).await;
+    versions_are_listed_newest_first(fixture).await;
+    removing_a_version_uncovers_the_version_below(fixture).await;
 }
 
-async fn history(world: &impl ContractFixture, key: &ObjectKey) -> Vec<ListedVersion> {
-    let listing = world.destination().history(key).await.expect("a listing");
+async fn history(fixture: &impl ContractFixture, key: &ObjectKey) -> Vec<ListedVersion> {
+    let listing = fixture.destination().history(key).await.expect("version listing");
     let is_dated = listing
         .versions
         .iter()
@@ -29,67 +29,67 @@ async fn history(world: &impl ContractFixture, key: &ObjectKey) -> Vec<ListedVer
     listing.versions
 }
 
-async fn put(world: &impl ContractFixture, key: &str, content: &str) -> VersionName {
+async fn put(fixture: &impl ContractFixture, key: &str, content: &str) -> VersionName {
     let sample = SampleObject::plain(key, content);
-    world.put_destination(&sample).await;
-    VersionName::of(destination_facts(world, &sample.key).await.version_id.as_ref())
+    fixture.put_destination(&sample).await;
+    VersionName::of(destination_facts(fixture, &sample.key).await.version_id.as_ref())
 }
 
-/// Deletes the current object; returns the delete marker.
-async fn delete(world: &impl ContractFixture, key: &ObjectKey) -> VersionName {
-    let seen = destination_facts(world, key).await.etag;
-    let deleted = world.destination().delete(key, &seen).await.expect("a delete");
-    VersionName::Id(deleted.expect("the version of the delete marker"))
+/// Deletes the current object and returns the version of the delete marker.
+async fn delete(fixture: &impl ContractFixture, key: &ObjectKey) -> VersionName {
+    let seen = destination_facts(fixture, key).await.etag;
+    let deleted = fixture.destination().delete(key, &seen).await.expect("delete succeeds");
+    VersionName::Id(deleted.expect("delete marker has a version id"))
 }
 
-async fn versions_are_listed_newest_first(world: &impl ContractFixture) {
+async fn versions_are_listed_newest_first(fixture: &impl ContractFixture) {
     let name = "contract/versions a+b";
     let key = SampleObject::plain(name, "").key;
-    assert_eq!(history(world, &key).await, []);
-    let first = put(world, name, "first").await;
-    let marker = delete(world, &key).await;
-    let second = put(world, name, "second").await;
-    let third = put(world, name, "third").await;
-    put(world, &format!("{name}/longer"), "other").await;
+    assert_eq!(history(fixture, &key).await, []);
+    let first = put(fixture, name, "first").await;
+    let marker = delete(fixture, &key).await;
+    let second = put(fixture, name, "second").await;
+    let third = put(fixture, name, "third").await;
+    put(fixture, &format!("{name}/longer"), "other").await;
 
-    let listed = history(world, &key).await;
-    let current = destination_facts(world, &key).await;
-    let top = listed.first().expect("a version");
+    let listed = history(fixture, &key).await;
+    let current = destination_facts(fixture, &key).await;
+    let top = listed.first().expect("listing has a version");
     assert_eq!(top.etag(), Some(&current.etag));
     assert_eq!(top.last_modified.since(current.last_modified).as_secs(), 0);
     let markers: Vec<bool> = listed.iter().map(ListedVersion::is_delete_marker).collect();
     let names: Vec<VersionName> = listed.into_iter().map(|stamp| stamp.version).collect();
     let in_order = [third.clone(), second.clone(), marker.clone(), first.clone()];
-    if Deviation::VersionsListedApart.is_known(world, names != in_order) {
+    if Deviation::DeleteMarkersListedLast.is_known(fixture, names != in_order) {
         assert_eq!(names, [third, second, first.clone(), marker.clone()]);
     } else {
         assert_eq!(names, in_order);
         assert_eq!(markers, [false, false, true, false]);
     }
-    let of_marker = world.destination().read_version(&key, &marker).await;
+    let of_marker = fixture.destination().read_version(&key, &marker).await;
     assert_eq!(of_marker, Ok(ObjectState::DeleteMarker));
-    match world.destination().read_version(&key, &first).await {
+    match fixture.destination().read_version(&key, &first).await {
         Ok(ObjectState::Present(facts)) => assert_eq!(VersionName::of(facts.version_id.as_ref()), first),
-        other => panic!("the first version should be there, found {other:?}"),
+        other => panic!("{key}: first version must be present, found {other:?}"),
     }
 }
 
-async fn removed_version_shows_what_lies_below(world: &impl ContractFixture) {
+async fn removing_a_version_uncovers_the_version_below(fixture: &impl ContractFixture) {
     let name = "contract/versions to remove";
     let key = SampleObject::plain(name, "").key;
-    put(world, name, "first").await;
-    let marker = delete(world, &key).await;
-    let second = put(world, name, "second").await;
+    put(fixture, name, "first").await;
+    let marker = delete(fixture, &key).await;
+    let second = put(fixture, name, "second").await;
     let remove = async |version: &VersionName| {
-        let removed = world.destination().remove_version(&key, version).await;
-        removed.expect("a version can be removed, also twice");
+        let removed = fixture.destination().remove_version(&key, version).await;
+        removed.expect("version is removed, also when repeated");
     };
     remove(&second).await;
     remove(&second).await;
-    let read = world.destination().read_version(&key, &second).await;
+    let read = fixture.destination().read_version(&key, &second).await;
     assert_eq!(read, Ok(ObjectState::NotFound));
-    assert_eq!(destination_state(world, &key).await, ObjectState::DeleteMarker);
+    assert_eq!(destination_state(fixture, &key).await, ObjectState::DeleteMarker);
     remove(&marker).await;
-    assert_eq!(world.destination_content(&key).await.as_deref(), Some("first"));
-    assert_eq!(history(world, &key).await.len(), 1);
+    assert_eq!(fixture.destination_content(&key).await.as_deref(), Some("first"));
+    assert_eq!(history(fixture, &key).await.len(), 1);
 }

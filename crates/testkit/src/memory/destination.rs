@@ -1,4 +1,4 @@
-//! The bucket in memory, as the destination.
+//! The in-memory bucket as a destination.
 
 use s3ferry_core::decide::BucketObjectLock;
 use s3ferry_core::facts::{
@@ -17,16 +17,16 @@ use s3ferry_core::versions::{VersionListing, VersionName};
 use s3ferry_engine::ports::{Absence, CopiedPart, DestinationBucket, UploadCompletion, WriteError, WrittenObject};
 
 use super::{
-    Inner, MemoryBucket, OURSELVES, Piece, StoredObject, Upload, Version, checksum, etag_of, full_checksum, name_of,
-    plain_facts,
+    Inner, MemoryBucket, Piece, S3FERRY_INITIATOR, StoredObject, Upload, Version, checksum, etag_of, full_checksum,
+    name_of, plain_facts,
 };
 
-/// A bucket as a destination: it knows the bucket it is copied from.
+/// A destination bucket, with the source bucket that it copies from.
 #[derive(Debug, Clone)]
 pub struct MemoryDestination {
-    /// Where copies come from.
+    /// Source of copies.
     pub source: MemoryBucket,
-    /// Where they go.
+    /// Destination of copies.
     pub bucket: MemoryBucket,
 }
 
@@ -61,7 +61,7 @@ impl DestinationBucket for MemoryDestination {
 
     async fn default_encryption(&self) -> Result<Option<ExplicitEncryption>, Failure> {
         let inner = self.bucket.lock();
-        if inner.default_encryption_is_secret {
+        if inner.default_encryption_is_denied {
             return Ok(None);
         }
         Ok(Some(match inner.default_encryption() {
@@ -83,7 +83,7 @@ impl DestinationBucket for MemoryDestination {
         if object.facts.size_bytes > COPY_OBJECT_LIMIT_BYTES {
             return Err(refused(
                 "InvalidRequest",
-                "the source is larger than one request copies",
+                "the source object is larger than CopyObject can copy (5 GiB)",
             ));
         }
         self.check(key, &order.condition)?;
@@ -98,7 +98,7 @@ impl DestinationBucket for MemoryDestination {
             annotations: Some(object.annotations.clone()),
             ..object.facts.clone()
         };
-        self.state_on(&mut facts, &order.explicit)?;
+        self.set_explicit(&mut facts, &order.explicit)?;
         Ok(self.bucket.store(key.as_str(), &object.content, facts, &[]))
     }
 
@@ -110,7 +110,7 @@ impl DestinationBucket for MemoryDestination {
         let version_id = |id| self.bucket.version_id(id);
         let mut inner = self.bucket.lock();
         let has_object_lock = inner.object_lock.is_some();
-        let refuses_updates = inner.refuses_encryption_updates;
+        let rejects_updates = inner.rejects_encryption_updates;
         let object = inner
             .keys
             .get_mut(key.as_str())
@@ -130,7 +130,7 @@ impl DestinationBucket for MemoryDestination {
             object.acl.clone_from(acl);
         }
         if let Some(kms) = &order.encryption {
-            if refuses_updates {
+            if rejects_updates {
                 return Ok(AttributeSet::from([Attribute::Encryption]));
             }
             object.facts.encryption = Encryption::Kms(kms.clone());
@@ -181,7 +181,7 @@ impl DestinationBucket for MemoryDestination {
     }
 
     async fn create_upload(&self, key: &ObjectKey, terms: &UploadParameters) -> Result<UploadId, WriteError> {
-        Ok(self.bucket.begin_upload(key.as_str(), OURSELVES, terms))
+        Ok(self.bucket.begin_upload(key.as_str(), S3FERRY_INITIATOR, terms))
     }
 
     async fn copy_part(
@@ -193,7 +193,7 @@ impl DestinationBucket for MemoryDestination {
     ) -> Result<CopiedPart, WriteError> {
         let object = self.source.pinned(key, pin).ok_or(WriteError::PreconditionFailed)?;
         if *part.range().end() >= object.facts.size_bytes {
-            return Err(refused("InvalidRange", "the part ends behind the object"));
+            return Err(refused("InvalidRange", "the part ends after the end of the object"));
         }
         let mut inner = self.bucket.lock();
         let upload = inner.uploads.get_mut(upload_id).ok_or(WriteError::PreconditionFailed)?;
@@ -243,7 +243,10 @@ impl DestinationBucket for MemoryDestination {
         self.check(key, &completion.condition)?;
         let size_bytes = pieces.iter().map(|piece| piece.size_bytes).sum();
         if size_bytes != completion.size_bytes {
-            return Err(refused("InvalidRequest", "the parts do not make the expected size"));
+            return Err(refused(
+                "InvalidRequest",
+                "the total size of the parts is not the expected size",
+            ));
         }
         let content = assembled(&pieces);
         let layout: Vec<u64> = pieces.iter().map(|piece| piece.size_bytes).collect();
@@ -258,7 +261,7 @@ impl DestinationBucket for MemoryDestination {
             tags: upload.explicit.tags.clone(),
             ..plain_facts(&content)
         };
-        self.state_on(&mut facts, &upload.explicit)?;
+        self.set_explicit(&mut facts, &upload.explicit)?;
         let mut inner = self.bucket.lock();
         inner.uploads.remove(upload_id);
         let (id, _) = inner.stamp();
@@ -285,8 +288,8 @@ impl DestinationBucket for MemoryDestination {
 }
 
 impl MemoryDestination {
-    /// Puts on what a write states: everything that S3 would reset.
-    fn state_on(&self, facts: &mut ObjectFacts, explicit: &ExplicitAttributes) -> Result<(), WriteError> {
+    /// Sets the explicit attributes of a write. S3 resets these attributes unless the request sets them.
+    fn set_explicit(&self, facts: &mut ObjectFacts, explicit: &ExplicitAttributes) -> Result<(), WriteError> {
         facts.storage_class.clone_from(&explicit.storage_class);
         facts.website_redirect.clone_from(&explicit.website_redirect);
         let (object_lock, now, default_encryption) = {
@@ -325,12 +328,12 @@ fn refused(code: &str, detail: &str) -> WriteError {
         kind: FailureKind::Permanent,
         code: code.to_owned(),
         action: "s3:PutObject".to_owned(),
-        resource: "a bucket in memory".to_owned(),
+        resource: "in-memory bucket".to_owned(),
         detail: detail.to_owned(),
     })
 }
 
-/// Finds the parts that a completion names.
+/// Returns the parts that a completion names.
 fn named_pieces(upload: &Upload, parts: &[CopiedPart]) -> Result<Vec<Piece>, WriteError> {
     let invalid = || {
         WriteError::Failed(Failure {
@@ -338,7 +341,7 @@ fn named_pieces(upload: &Upload, parts: &[CopiedPart]) -> Result<Vec<Piece>, Wri
             code: "InvalidPart".to_owned(),
             action: "s3:PutObject".to_owned(),
             resource: upload.key.clone(),
-            detail: "a part that is named is not there".to_owned(),
+            detail: "the request names a part that was not uploaded".to_owned(),
         })
     };
     let find = |part: &CopiedPart| {
@@ -348,7 +351,7 @@ fn named_pieces(upload: &Upload, parts: &[CopiedPart]) -> Result<Vec<Piece>, Wri
     parts.iter().map(|part| find(part).ok_or_else(invalid)).collect()
 }
 
-/// Names what consecutive pieces make: the content itself where they are all of it, in order.
+/// Returns the content of consecutive pieces: the original content if they are all of it, in order.
 fn assembled(pieces: &[Piece]) -> String {
     let mut offset_bytes = 0;
     let continues = |piece: &Piece| {

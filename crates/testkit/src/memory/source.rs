@@ -1,4 +1,4 @@
-//! The bucket in memory, as the source.
+//! The in-memory bucket as a source.
 
 use s3ferry_core::decide::ReplicationCoverage;
 use s3ferry_core::facts::{AttributeSet, ObjectFacts, ObjectState};

@@ -1,4 +1,4 @@
-//! Faults by operation, drawn from a seed or counted out.
+//! Faults per operation, by probability or by request number.
 
 use std::collections::BTreeMap;
 
@@ -9,31 +9,31 @@ use thiserror::Error;
 use super::http::operation;
 use super::model::random::Random;
 
-/// What goes wrong with a request.
+/// A fault of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SimFault {
-    /// 503 `SlowDown`, nothing happens.
+    /// 503 `SlowDown`, without effect.
     Throttle,
-    /// 500 `InternalError`, nothing happens.
+    /// 500 `InternalError`, without effect.
     InternalError,
-    /// 409 `ConditionalRequestConflict`, nothing happens: somebody else's conditional write is in flight.
+    /// 409 `ConditionalRequestConflict`, without effect, as if another conditional write was in progress.
     Conflict,
-    /// 200 with an error document, nothing happens.
+    /// 200 with an error document, without effect.
     OkWithError,
-    /// The effect happens, the connection is closed without an answer.
+    /// The request takes effect, and the connection is closed without a response.
     LostResponse,
-    /// No answer; the connection is closed, and the effect happens only later.
+    /// The connection is closed without a response, and the request takes effect later.
     Late,
-    /// The connection is closed before any effect.
+    /// The connection is closed, without effect.
     Reset,
-    /// The answer takes longer.
+    /// The response is delayed.
     Slow,
-    /// No effect and no answer: the connection stays open until the client gives up.
+    /// No effect and no response: the connection stays open until the client's timeout.
     Timeout,
 }
 
 impl SimFault {
-    /// All of them by name.
+    /// All faults with their names.
     pub const NAMES: [(&'static str, Self); 9] = [
         ("throttle", Self::Throttle),
         ("internal-error", Self::InternalError),
@@ -53,39 +53,39 @@ impl SimFault {
     }
 }
 
-/// Operations whose errors S3 may send below a status of 200.
+/// Operations that can return an error document with status 200.
 const ANSWERED_LATE: [&str; 3] = ["CompleteMultipartUpload", "CopyObject", "UploadPartCopy"];
 
-/// Stands for every operation in a rule.
+/// Wildcard for every operation in a rule.
 const ANY_OPERATION: &str = "*";
 
-/// When something goes wrong.
+/// A rule that selects the requests of a fault.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FaultRule {
     operation: String,
     when: When,
     fault: SimFault,
-    /// How often it still fires.
+    /// Number of times that the rule still fires; `None` is unlimited.
     left: Option<u32>,
     timing: FaultTiming,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum When {
-    /// Each request, with this probability.
+    /// Fires for each request with this probability.
     Probability(f64),
-    /// From this request on, counted from 1.
+    /// Fires from this request on, counted from 1.
     From(u64),
 }
 
-/// How long the faults take that take time.
+/// Timing of the faults that delay a response or an effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FaultTiming {
-    /// How long a slow answer waits, or a late request's connection stays open.
+    /// Delay of a slow response, or of closing the connection of a late request.
     pub delay_ms: u64,
-    /// After how many further requests a late effect happens.
+    /// Number of further requests after which a late request takes effect.
     pub after_requests: u64,
-    /// After how long it happens at the latest, counted from the closing of its connection.
+    /// Maximum time until a late request takes effect, from the closing of its connection.
     pub after_ms: u64,
 }
 
@@ -99,24 +99,24 @@ impl Default for FaultTiming {
     }
 }
 
-/// A fault that a request meets.
+/// The fault of one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FaultHit {
-    /// What goes wrong.
+    /// The fault.
     pub fault: SimFault,
-    /// How long it takes.
+    /// Its timing.
     pub timing: FaultTiming,
 }
 
-/// Why rules were refused.
+/// An invalid fault rule.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("{field} is {value}: {allowed}")]
 pub struct FaultRuleError {
-    /// The field.
+    /// Name of the field.
     pub field: String,
-    /// What stood there.
+    /// Value of the field.
     pub value: String,
-    /// What may stand there.
+    /// Allowed values.
     pub allowed: String,
 }
 
@@ -144,7 +144,7 @@ struct Written {
 }
 
 impl FaultRule {
-    /// Reads rules from the side door's JSON.
+    /// Parses rules from the JSON of the side door.
     pub fn read_all(document: &Value) -> Result<Vec<Self>, FaultRuleError> {
         let Some(rules) = document.as_array() else {
             return Err(FaultRuleError::new("the document", document, "must be a list of rules"));
@@ -154,7 +154,7 @@ impl FaultRule {
 
     fn read(document: &Value) -> Result<Self, FaultRuleError> {
         let written = Written::deserialize(document)
-            .map_err(|error| FaultRuleError::new("a rule", document, format!("does not fit: {error}")))?;
+            .map_err(|error| FaultRuleError::new("a rule", document, format!("invalid: {error}")))?;
         let names = operation::names();
         if written.operation != ANY_OPERATION && !names.contains(&written.operation.as_str()) {
             let allowed = format!("must be {ANY_OPERATION} or one of {}", names.join(", "));
@@ -182,22 +182,22 @@ impl FaultRule {
             (Some(_), Some(_)) => {
                 return Err(FaultRuleError::new(
                     "nth",
-                    "given beside probability",
-                    "one of the two must be given",
+                    "set together with probability",
+                    "set exactly one of nth and probability",
                 ));
             }
             (None, None) => {
                 return Err(FaultRuleError::new(
                     "nth",
-                    "missing, as is probability",
-                    "one of the two must be given",
+                    "not set, and probability is not set",
+                    "set exactly one of nth and probability",
                 ));
             }
         };
         if written.times == Some(0) {
             return Err(FaultRuleError::new("times", 0, "must be at least 1"));
         }
-        // A counted rule fires once unless it says how often, then at as many requests in a row.
+        // A rule with `nth` fires once, or for `times` consecutive requests.
         let left = match when {
             When::Probability(_) => written.times,
             When::From(_) => Some(written.times.unwrap_or(1)),
@@ -217,7 +217,7 @@ impl FaultRule {
     }
 }
 
-/// The rules in force and what they have counted.
+/// The active rules and the number of requests per operation.
 #[derive(Debug)]
 pub struct SimFaults {
     rules: Vec<FaultRule>,
@@ -227,7 +227,7 @@ pub struct SimFaults {
 }
 
 impl SimFaults {
-    /// Starts without rules.
+    /// Creates an empty set of rules.
     pub fn new(seed: u64) -> Self {
         Self {
             rules: Vec::new(),
@@ -237,14 +237,14 @@ impl SimFaults {
         }
     }
 
-    /// Replaces the rules; counting starts anew.
+    /// Replaces the rules and resets the counts.
     pub fn set(&mut self, rules: Vec<FaultRule>) {
         self.rules = rules;
         self.seen.clear();
         self.total = 0;
     }
 
-    /// Decides what goes wrong with a request; the first rule that fires counts.
+    /// Returns the fault of a request: that of the first rule that fires.
     pub fn hit(&mut self, operation: &'static str) -> Option<FaultHit> {
         let seen = self.seen.entry(operation).or_default();
         *seen += 1;

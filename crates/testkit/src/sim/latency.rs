@@ -1,34 +1,34 @@
-//! How long requests take.
+//! Duration of requests.
 
 use std::time::Duration;
 
-/// What a request waits for, apart from faults.
+/// Delays of requests, apart from faults.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct SimLatency {
-    /// What each request waits.
+    /// Delay of each request.
     pub request: Duration,
-    /// What a copy waits in addition whose source is in another region.
+    /// Additional delay of a copy whose source is in another region.
     pub cross_region: Duration,
-    /// How fast one copy moves its bytes, in megabytes (10^6 bytes) per second; `None` takes no time.
+    /// Throughput of one copy request in megabytes (10^6 bytes) per second. `None` means that copies take no time.
     pub part_megabytes_per_second: Option<f64>,
 }
 
-/// What a copy moves.
+/// Data transfer of a copy request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CopyTransfer {
-    /// How many bytes.
+    /// Number of bytes.
     pub size_bytes: u64,
-    /// Whether they cross regions.
+    /// Whether source and destination are in different regions.
     pub crosses_regions: bool,
 }
 
 impl SimLatency {
-    /// Returns how long a request waits.
-    pub fn of(&self, movement: Option<CopyTransfer>) -> Duration {
-        let Some(movement) = movement else {
+    /// Returns the delay of a request. `transfer` is `None` for a request that copies nothing.
+    pub fn of(&self, transfer: Option<CopyTransfer>) -> Duration {
+        let Some(transfer) = transfer else {
             return self.request;
         };
-        let crossing = if movement.crosses_regions {
+        let crossing = if transfer.crosses_regions {
             self.cross_region
         } else {
             Duration::ZERO
@@ -36,7 +36,7 @@ impl SimLatency {
         #[expect(clippy::cast_precision_loss, reason = "a duration needs no exact number of bytes")]
         let moving = self
             .part_megabytes_per_second
-            .map_or(0.0, |speed| movement.size_bytes as f64 / (speed * 1_000_000.0));
+            .map_or(0.0, |speed| transfer.size_bytes as f64 / (speed * 1_000_000.0));
         self.request + crossing + Duration::try_from_secs_f64(moving).unwrap_or(Duration::MAX)
     }
 }
@@ -52,11 +52,11 @@ mod tests {
             cross_region: Duration::from_millis(80),
             part_megabytes_per_second: Some(100.0),
         };
-        let movement = CopyTransfer {
+        let transfer = CopyTransfer {
             size_bytes: 100_000_000,
             crosses_regions: true,
         };
-        assert_eq!(latency.of(Some(movement)), Duration::from_millis(1085));
+        assert_eq!(latency.of(Some(transfer)), Duration::from_millis(1085));
         assert_eq!(latency.of(None), Duration::from_millis(5));
     }
 }

@@ -8,30 +8,30 @@ fn faults(rules: &Value) -> SimFaults {
     faults
 }
 
-fn struck(faults: &mut SimFaults, operation: &'static str) -> Option<SimFault> {
+fn fault_of(faults: &mut SimFaults, operation: &'static str) -> Option<SimFault> {
     faults.hit(operation).map(|hit| hit.fault)
 }
 
 #[test]
-fn nth_counts_requests_of_its_operation_alone() {
+fn nth_counts_only_requests_of_its_operation() {
     let mut faults = faults(&json!([{ "operation": "PutObject", "nth": 2, "fault": "throttle" }]));
-    assert_eq!(struck(&mut faults, "GetObject"), None);
-    assert_eq!(struck(&mut faults, "PutObject"), None);
-    assert_eq!(struck(&mut faults, "GetObject"), None);
-    assert_eq!(struck(&mut faults, "PutObject"), Some(SimFault::Throttle));
-    assert_eq!(struck(&mut faults, "PutObject"), None);
+    assert_eq!(fault_of(&mut faults, "GetObject"), None);
+    assert_eq!(fault_of(&mut faults, "PutObject"), None);
+    assert_eq!(fault_of(&mut faults, "GetObject"), None);
+    assert_eq!(fault_of(&mut faults, "PutObject"), Some(SimFault::Throttle));
+    assert_eq!(fault_of(&mut faults, "PutObject"), None);
 }
 
 #[test]
-fn times_bounds_how_often_a_rule_fires() {
+fn times_limits_how_often_a_rule_fires() {
     let rule = json!([{ "operation": "PutObject", "probability": 1.0, "fault": "reset", "times": 2 }]);
     let mut faults = faults(&rule);
-    let all: Vec<_> = (0..4).map(|_| struck(&mut faults, "PutObject")).collect();
+    let all: Vec<_> = (0..4).map(|_| fault_of(&mut faults, "PutObject")).collect();
     assert_eq!(all, [Some(SimFault::Reset), Some(SimFault::Reset), None, None]);
 }
 
 #[test]
-fn unknown_names_and_contradictions_are_refused_by_name() {
+fn invalid_rule_is_rejected_with_the_name_of_its_field() {
     let refused = |rule: Value| FaultRule::read_all(&json!([rule])).expect_err("refused").field;
     assert_eq!(
         refused(json!({ "operation": "PutObjects", "nth": 1, "fault": "slow" })),

@@ -1,4 +1,4 @@
-//! A request as the simulator sees it: target, headers, decoded body, and the region it was signed for.
+//! A request: target, headers, decoded body, and the region of its signature.
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -10,7 +10,7 @@ use super::operation::RequestShape;
 use crate::sim::model::document::BucketDocument;
 use crate::sim::model::error::{SimError, SimErrorCode, SimResult};
 
-/// A request.
+/// A parsed S3 request.
 #[derive(Debug, Clone)]
 pub(crate) struct SimRequest {
     pub(crate) operation: &'static str,
@@ -22,18 +22,18 @@ pub(crate) struct SimRequest {
     pub(crate) body: Bytes,
     /// The region in the signature's scope; `None` for a request without a signature.
     pub(crate) region: Option<String>,
-    /// The access key of the signature: who asks.
+    /// The access key of the signature, which identifies the caller.
     pub(crate) access_key: Option<String>,
     pub(crate) document: Option<BucketDocument>,
-    /// The path with the bucket in it, encoded as it came.
+    /// The encoded path, including the bucket.
     raw_path: String,
 }
 
-/// The host of virtual-hosted addresses.
+/// Host suffix of virtual-hosted URLs.
 const VIRTUAL_HOST: &str = ".localhost";
 
 impl SimRequest {
-    /// Reads a request.
+    /// Parses a request.
     pub(crate) fn read(parts: &Parts, body: Bytes) -> SimResult<Self> {
         let raw_path = path_with_bucket(parts);
         let (bucket, key) = target(&raw_path)?;
@@ -63,12 +63,12 @@ impl SimRequest {
         })
     }
 
-    /// Returns a header as text; raw bytes above ASCII are taken as UTF-8 where they are, else as ISO 8859-1.
+    /// Returns a header as text. Bytes that are not UTF-8 are read as ISO 8859-1.
     pub(crate) fn header(&self, name: &str) -> Option<String> {
         self.headers.get(name).map(text)
     }
 
-    /// Returns a value of the query.
+    /// Returns a query parameter.
     pub(crate) fn query(&self, name: &str) -> Option<&str> {
         self.query
             .iter()
@@ -76,13 +76,13 @@ impl SimRequest {
             .map(|(_, value)| value.as_str())
     }
 
-    /// Returns the version that the request names.
+    /// Returns the version id in the query.
     pub(crate) fn version_id(&self) -> Option<&str> {
         self.query("versionId").filter(|id| !id.is_empty())
     }
 
-    /// Makes the request for s3s, which routes it and reads its document: without signature and bulk, and without
-    /// the headers that the simulator reads itself because s3s would change or refuse some.
+    /// Returns the request for s3s, which routes it and parses its document. The request has no signature, no object
+    /// content, and none of the headers that the simulator reads itself, because s3s would change or reject them.
     pub(crate) fn for_s3s(&self) -> SimResult<http::Request<s3s::Body>> {
         let body = if self.has_document() {
             self.body.clone()
@@ -107,19 +107,19 @@ impl SimRequest {
             .map_err(|error| SimError::because(SimErrorCode::InvalidArgument, error.to_string()))
     }
 
-    /// Tells whether the body is a document rather than an object's bytes.
+    /// Returns whether the body is a document, not the content of an object.
     fn has_document(&self) -> bool {
         !matches!(self.operation, "PutObject" | "UploadPart" | "PutObjectAnnotation")
     }
 
     fn s3s_uri(&self) -> String {
         let mut uri = self.raw_path.clone();
-        let kept = self
+        let parameters = self
             .query
             .iter()
             .filter(|(name, _)| !is_signature(name) && !name.starts_with("response-"));
-        for (place, (name, value)) in kept.enumerate() {
-            uri.push(if place == 0 { '?' } else { '&' });
+        for (index, (name, value)) in parameters.enumerate() {
+            uri.push(if index == 0 { '?' } else { '&' });
             uri.push_str(&encode(name));
             uri.push('=');
             uri.push_str(&encode(value));
@@ -128,7 +128,7 @@ impl SimRequest {
     }
 }
 
-/// Tells whether a parameter of the query belongs to a presigned URL, of either version.
+/// Returns whether a query parameter belongs to a presigned URL of Signature Version 2 or 4.
 fn is_signature(name: &str) -> bool {
     name.to_ascii_lowercase().starts_with("x-amz-") || matches!(name, "AWSAccessKeyId" | "Signature" | "Expires")
 }
@@ -137,10 +137,10 @@ fn encode(text: &str) -> String {
     percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 
-/// The first of the characters, for private use, that stand for the bytes from 0x80 of a header that is not UTF-8.
+/// First of the private-use characters that represent bytes from 0x80 of a header that is not UTF-8.
 const RAW_BYTE: u32 = 0xF780;
 
-/// Reads a header's bytes as text, from which [`bytes`] makes the same bytes.
+/// Returns a header's bytes as text. [`bytes`] is the inverse.
 pub(crate) fn text(value: &HeaderValue) -> String {
     let raw = |byte: &u8| match byte {
         0..0x80 => char::from(*byte),
@@ -152,7 +152,7 @@ pub(crate) fn text(value: &HeaderValue) -> String {
     }
 }
 
-/// Makes a header's bytes of text.
+/// Returns the header bytes of a text. The inverse of [`text`].
 pub(crate) fn bytes(text: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     for character in text.chars() {
@@ -207,7 +207,7 @@ fn query(uri: &Uri) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Takes `aws-chunked` off a body; its trailers become headers.
+/// Decodes an `aws-chunked` body. Its trailers become headers.
 fn decode_body(headers: &mut HeaderMap, body: Bytes) -> SimResult<Bytes> {
     let encoding = headers.get("content-encoding").map(text).unwrap_or_default();
     let streams = headers
@@ -221,7 +221,7 @@ fn decode_body(headers: &mut HeaderMap, body: Bytes) -> SimResult<Bytes> {
     if !streams && !encoding.contains("aws-chunked") {
         return Ok(body);
     }
-    // S3 stores what is left of the header.
+    // S3 stores the other codings of the header.
     headers.remove("content-encoding");
     if !left.is_empty() {
         headers.insert("content-encoding", header_value(&left.join(","))?);
@@ -245,7 +245,7 @@ fn header_value(text: &str) -> SimResult<HeaderValue> {
         .map_err(|error| SimError::because(SimErrorCode::InvalidArgument, error.to_string()))
 }
 
-/// Reads access key and region out of the credential of a Signature Version 4: `key/date/region/s3/aws4_request`.
+/// Returns access key and region of a Signature Version 4 credential: `key/date/region/s3/aws4_request`.
 fn signer(headers: &HeaderMap, query: &[(String, String)]) -> Option<(String, String)> {
     let credential = match headers.get("authorization") {
         Some(value) => text(value).split_once("Credential=").map(|(_, rest)| rest.to_owned())?,

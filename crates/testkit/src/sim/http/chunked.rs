@@ -1,4 +1,4 @@
-//! Bodies in `aws-chunked` encoding: data with signatures between and checksums behind.
+//! `aws-chunked` bodies: content with chunk signatures and trailing checksums.
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming-trailers.html>
 
@@ -11,7 +11,7 @@ pub(crate) struct DecodedBody {
     pub(crate) trailers: Vec<(String, String)>,
 }
 
-/// Takes the chunks apart; `None` where the body is not well formed. Signatures are not looked at.
+/// Decodes the chunks. Returns `None` if the body is malformed. Signatures are not verified.
 pub(crate) fn decode(body: &Bytes) -> Option<DecodedBody> {
     let mut rest = body.clone();
     let mut data = BytesMut::new();
@@ -42,7 +42,7 @@ pub(crate) fn decode(body: &Bytes) -> Option<DecodedBody> {
     })
 }
 
-/// Takes a line off the front; the last one may lack its end.
+/// Removes and returns the first line. The last line may have no line ending.
 fn take_line(rest: &mut Bytes) -> Option<String> {
     if rest.is_empty() {
         return None;
@@ -60,9 +60,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn unsigned_chunks_with_a_trailer_are_taken_apart() {
+    fn unsigned_chunks_with_trailer_are_decoded() {
         let body = Bytes::from_static(b"4\r\nab\r\n\r\n2\r\ncd\r\n0\r\nx-amz-checksum-crc32:AAAA\r\n\r\n");
-        let decoded = decode(&body).expect("well formed");
+        let decoded = decode(&body).expect("well-formed body");
         assert_eq!(decoded.data, Bytes::from_static(b"ab\r\ncd"));
         assert_eq!(
             decoded.trailers,
@@ -71,13 +71,13 @@ mod tests {
     }
 
     #[test]
-    fn signed_chunks_lose_their_signatures() {
+    fn chunk_signatures_are_removed() {
         let body = Bytes::from_static(b"1;chunk-signature=ff\r\nx\r\n0;chunk-signature=ee\r\n\r\n");
-        assert_eq!(decode(&body).expect("well formed").data, Bytes::from_static(b"x"));
+        assert_eq!(decode(&body).expect("well-formed body").data, Bytes::from_static(b"x"));
     }
 
     #[test]
-    fn truncated_chunk_is_refused() {
+    fn truncated_chunk_is_rejected() {
         assert_eq!(decode(&Bytes::from_static(b"5\r\nab")), None);
     }
 }

@@ -1,4 +1,4 @@
-//! What request headers say of objects, sources and conditions.
+//! Request headers: attributes, copy sources and conditions.
 
 use std::collections::BTreeMap;
 
@@ -22,19 +22,19 @@ fn invalid(message: impl Into<String>) -> SimError {
     SimError::because(SimErrorCode::InvalidArgument, message)
 }
 
-/// Takes the quotes off an ETag.
+/// Returns an ETag without its quotes.
 pub(crate) fn unquoted(etag: &str) -> String {
     etag.trim().trim_start_matches("W/").trim_matches('"').to_owned()
 }
 
-/// Reads a moment in ISO 8601.
+/// Parses an ISO 8601 time.
 pub(crate) fn parse_iso_date(text: &str) -> Option<u64> {
     let timestamp = s3s::dto::Timestamp::parse(s3s::dto::TimestampFormat::DateTime, text).ok()?;
     let moment = time_of(&timestamp)?;
     Some(moment)
 }
 
-/// Returns the milliseconds of a date that s3s read.
+/// Returns a time that s3s parsed, in milliseconds.
 pub(crate) fn time_of(timestamp: &s3s::dto::Timestamp) -> Option<u64> {
     let mut text = Vec::new();
     timestamp
@@ -51,7 +51,7 @@ pub(crate) fn time_of(timestamp: &s3s::dto::Timestamp) -> Option<u64> {
 }
 
 impl SimRequest {
-    /// Reads what a writer says of an object.
+    /// Returns the attributes that the request sets.
     pub(crate) fn explicit(&self) -> SimResult<WriteAttributes> {
         Ok(WriteAttributes {
             headers: SimSystemHeaders {
@@ -83,7 +83,7 @@ impl SimRequest {
             let Some(short) = name.as_str().strip_prefix("x-amz-meta-") else {
                 continue;
             };
-            // Several headers of one name are one value.
+            // Repeated headers are joined to one value.
             let values: Vec<_> = self
                 .headers
                 .get_all(name)
@@ -133,7 +133,7 @@ impl SimRequest {
         }
     }
 
-    /// Returns the MD5 of a customer's key, from its header or from the key's own.
+    /// Returns the MD5 of a customer-provided key: that of the header, or computed from the key.
     pub(crate) fn customer_key_md5(&self, header: &str) -> Option<String> {
         self.header(header).or_else(|| {
             let key = self.header(header.strip_suffix("-md5")?)?;
@@ -152,7 +152,7 @@ impl SimRequest {
         Ok(Some(SimRetention { mode, until }))
     }
 
-    /// Reads an event hold that is on; a year is taken for 365 days.
+    /// Returns the days of an event hold that is on. A year is 365 days.
     fn event_hold_days(&self) -> SimResult<Option<u64>> {
         if self.header("x-amz-object-lock-event-hold").as_deref() != Some("ON") {
             return Ok(None);
@@ -168,7 +168,7 @@ impl SimRequest {
         }
     }
 
-    /// Reads canned and explicit grants; the owner's own are not counted.
+    /// Returns canned and explicit grants, without the owner's own.
     pub(crate) fn grants(&self) -> Vec<SimGrant> {
         let grant = |group: &str, permission: &str| SimGrant {
             grantee: format!("uri=http://acs.amazonaws.com/groups/global/{group}"),
@@ -200,7 +200,7 @@ impl SimRequest {
         grants
     }
 
-    /// Reads the conditions of a request, or of a copy's source: their headers differ by a prefix.
+    /// Returns the conditions of the request, or of a copy source, whose headers have a prefix.
     pub(crate) fn conditions(&self, prefix: &str) -> RequestConditions {
         let named = |name: &str| self.header(&format!("{prefix}{name}"));
         RequestConditions {
@@ -211,7 +211,7 @@ impl SimRequest {
         }
     }
 
-    /// Reads the source of a copy.
+    /// Returns the source of a copy.
     pub(crate) fn source(&self) -> SimResult<CopySource> {
         let raw = self.header("x-amz-copy-source").unwrap_or_default();
         let bad = || invalid("Copy Source must mention the source bucket and key: sourcebucket/sourcekey");
@@ -219,7 +219,7 @@ impl SimRequest {
             Some((path, id)) => (path, Some(id.to_owned())),
             None => (raw.as_str(), None),
         };
-        // S3 takes the header for form-encoded, as some clients write it: a plus sign is a space.
+        // S3 decodes this header as form-encoded, as some clients write it: a plus sign is a space.
         let path = path.replace('+', " ");
         let path = percent_decode_str(&path).decode_utf8().map_err(|_| bad())?;
         let path = path.strip_prefix('/').unwrap_or(&path);
@@ -236,7 +236,7 @@ impl SimRequest {
         })
     }
 
-    /// Reads the range of a part's copy.
+    /// Returns the range of `UploadPartCopy`.
     pub(crate) fn copy_range(&self) -> SimResult<Option<CopyRange>> {
         let Some(text) = self.header("x-amz-copy-source-range") else {
             return Ok(None);
@@ -252,7 +252,7 @@ impl SimRequest {
         }))
     }
 
-    /// Reads the checksums sent along.
+    /// Returns the checksums that the request contains, including Content-MD5.
     pub(crate) fn declared(&self) -> SimResult<DeclaredChecksums> {
         let md5 = match self.header("content-md5") {
             None => None,
@@ -270,7 +270,7 @@ impl SimRequest {
         })
     }
 
-    /// Reads checksum headers.
+    /// Returns the values of checksum headers.
     pub(crate) fn declared_checksums(&self) -> BTreeMap<ChecksumAlgorithm, String> {
         ChecksumAlgorithm::ALL
             .into_iter()
@@ -278,7 +278,7 @@ impl SimRequest {
             .collect()
     }
 
-    /// Reads the checksum algorithm asked for.
+    /// Returns the checksum algorithm that the request names.
     pub(crate) fn algorithm(&self) -> SimResult<Option<ChecksumAlgorithm>> {
         let name = self
             .header("x-amz-checksum-algorithm")
@@ -294,7 +294,7 @@ impl SimRequest {
         }
     }
 
-    /// Reads the checksum type asked for.
+    /// Returns the checksum type that the request names.
     pub(crate) fn checksum_kind(&self) -> SimResult<Option<ChecksumKind>> {
         match self.header("x-amz-checksum-type").as_deref() {
             None => Ok(None),

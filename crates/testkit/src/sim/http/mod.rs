@@ -1,4 +1,4 @@
-//! The simulator over HTTP.
+//! The simulator as an HTTP server.
 
 mod call;
 mod chunked;

@@ -1,8 +1,8 @@
-//! Which operation a request is: the name that counts, faults and answers go by.
+//! Names of the S3 operations, which request counts and fault rules use.
 
 use crate::sim::model::document::BucketDocument;
 
-/// What the request's target and headers say, as far as the operation depends on it.
+/// Properties of a request that determine its operation.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RequestShape<'a> {
     pub(crate) method: &'a str,
@@ -12,7 +12,7 @@ pub(crate) struct RequestShape<'a> {
     pub(crate) query: &'a [(String, String)],
 }
 
-/// Operations that are not about a document of a bucket.
+/// Operations other than those of bucket documents.
 const OTHERS: [&str; 49] = [
     "AbortMultipartUpload",
     "CompleteMultipartUpload",
@@ -56,7 +56,7 @@ const OTHERS: [&str; 49] = [
     "UpdateObjectEncryption",
     "UploadPart",
     "UploadPartCopy",
-    // Answered as not implemented, by name all the same.
+    // Operations that are not implemented, but have a name.
     "GetBucketPolicyStatus",
     "GetBucketAnalyticsConfiguration",
     "GetBucketIntelligentTieringConfiguration",
@@ -66,10 +66,10 @@ const OTHERS: [&str; 49] = [
     UNKNOWN,
 ];
 
-/// The name of a request that is none of S3's.
+/// Name of a request that is no known S3 operation.
 pub(crate) const UNKNOWN: &str = "Unknown";
 
-/// Returns every name.
+/// Returns the names of all operations.
 pub fn names() -> Vec<&'static str> {
     let documents = BucketDocument::ALL
         .into_iter()
@@ -89,7 +89,7 @@ impl RequestShape<'_> {
         self.query.iter().any(|(key, _)| key == name)
     }
 
-    /// Returns the document of a bucket that the request is about.
+    /// Returns the bucket document that the request reads or writes.
     pub(crate) fn document(&self) -> Option<BucketDocument> {
         if !self.has_bucket || self.has_key {
             return None;
@@ -99,7 +99,7 @@ impl RequestShape<'_> {
             .find(|document| self.has(document.query_name()))
     }
 
-    /// Returns the operation's name.
+    /// Returns the name of the operation.
     pub(crate) fn operation(&self) -> &'static str {
         if let Some(document) = self.document() {
             return document.operation(self.method).unwrap_or(UNKNOWN);

@@ -1,4 +1,4 @@
-//! What answer headers say of objects.
+//! Response headers of objects.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -7,12 +7,12 @@ use super::rfc2047;
 use crate::sim::model::clock::{http_date, iso_date};
 use crate::sim::model::object::{STANDARD, SimChecksum, SimEncryption, SimObject, WriteAttributes};
 
-/// Headers of an answer, filled in one by one.
+/// Headers of a response.
 #[derive(Debug, Default)]
 pub(crate) struct ResponseHeaders(HeaderMap);
 
 impl ResponseHeaders {
-    /// Sets a header; a value that no header can carry is left out, as S3 leaves such metadata out.
+    /// Sets a header. Values that are invalid in headers are omitted, as S3 omits such metadata.
     pub(crate) fn set(&mut self, name: &str, value: impl AsRef<str>) -> &mut Self {
         let name = HeaderName::from_bytes(name.as_bytes());
         let value = HeaderValue::from_bytes(&bytes(value.as_ref()));
@@ -22,7 +22,7 @@ impl ResponseHeaders {
         self
     }
 
-    /// Sets a header where there is a value.
+    /// Sets a header if it has a value.
     pub(crate) fn set_some(&mut self, name: &str, value: Option<impl AsRef<str>>) -> &mut Self {
         if let Some(value) = value {
             self.set(name, value);
@@ -30,7 +30,7 @@ impl ResponseHeaders {
         self
     }
 
-    /// Says how an object is encrypted.
+    /// Sets the headers of an object's encryption.
     pub(crate) fn encryption(&mut self, encryption: &SimEncryption) -> &mut Self {
         const ALGORITHM: &str = "x-amz-server-side-encryption";
         match encryption {
@@ -56,13 +56,13 @@ impl ResponseHeaders {
         }
     }
 
-    /// Names a checksum.
+    /// Sets the headers of a checksum.
     pub(crate) fn checksum(&mut self, checksum: &SimChecksum) -> &mut Self {
         self.set(checksum.algorithm.header(), &checksum.value)
             .set("x-amz-checksum-type", checksum.kind.name())
     }
 
-    /// Says what every read of an object says.
+    /// Sets the headers that every read of an object returns.
     pub(crate) fn object(&mut self, object: &SimObject, last_modified: u64) -> &mut Self {
         self.set("etag", format!("\"{}\"", object.etag))
             .set("last-modified", http_date(last_modified))
@@ -112,7 +112,7 @@ impl ResponseHeaders {
         }
     }
 
-    /// Returns the headers.
+    /// Returns the headers as a map.
     pub(crate) fn into_map(self) -> HeaderMap {
         self.0
     }

@@ -1,10 +1,10 @@
-//! Which bytes of an object a read wants.
+//! Byte ranges of reads.
 
 use super::call::SimRequest;
 use crate::sim::model::error::{SimError, SimErrorCode, SimResult};
 use crate::sim::model::object::SimObject;
 
-/// A stretch of an object.
+/// A byte range of an object that a read returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RequestedRange {
     pub(crate) first: u64,
@@ -13,7 +13,7 @@ pub(crate) struct RequestedRange {
     pub(crate) parts_count: Option<usize>,
 }
 
-/// Reads `Range` and `partNumber`.
+/// Returns the range that `Range` or `partNumber` requests.
 pub(crate) fn wanted(call: &SimRequest, object: &SimObject) -> SimResult<RequestedRange> {
     let size = object.content.size_bytes();
     if let Some(number) = call.query("partNumber") {
@@ -35,15 +35,15 @@ pub(crate) fn wanted(call: &SimRequest, object: &SimObject) -> SimResult<Request
         })?;
         return part(object, number);
     }
-    let whole = RequestedRange {
+    let entire = RequestedRange {
         first: 0,
         size_bytes: size,
         is_partial: false,
         parts_count: None,
     };
     match call.header("range").as_deref().and_then(parse) {
-        // What is not a range of bytes is not looked at.
-        None => Ok(whole),
+        // S3 ignores a Range header without a valid byte range.
+        None => Ok(entire),
         Some(range) => {
             let (first, last) = range.within(size);
             if first > last || first >= size {
@@ -61,7 +61,7 @@ pub(crate) fn wanted(call: &SimRequest, object: &SimObject) -> SimResult<Request
     }
 }
 
-/// An object written at once is its own part 1, without a count of parts.
+/// Returns the range of a part. An object without parts has one part, and no `x-amz-mp-parts-count`.
 fn part(object: &SimObject, number: u32) -> SimResult<RequestedRange> {
     if object.parts.is_empty() && number == 1 {
         let size_bytes = object.content.size_bytes();
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranges_are_read_and_bounded() {
+    fn ranges_are_parsed_and_limited_to_the_object_size() {
         let of_ten = |text: &str| parse(text).map(|range| range.within(10));
         assert_eq!(of_ten("bytes=0-3"), Some((0, 3)));
         assert_eq!(of_ten("bytes=8-99"), Some((8, 9)));

@@ -1,19 +1,19 @@
-//! User metadata beyond ASCII: RFC 2047 on the way in and out.
+//! RFC 2047 encoding of user metadata that is not ASCII.
 //!
-//! S3 decodes values in that form before it stores them, reads other bytes as ISO 8859-1, and encodes what is not
-//! ASCII when it answers. <https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html>
+//! S3 decodes such header values before it stores them, reads other bytes as ISO 8859-1, and encodes values that are
+//! not ASCII in responses. <https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html>
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use percent_encoding::percent_decode_str;
 
-/// Reads a value as it came in a header.
+/// Decodes a header value.
 pub(crate) fn decode(raw: &[u8]) -> String {
     let text: String = raw.iter().copied().map(char::from).collect();
     decode_words(&text).unwrap_or(text)
 }
 
-/// Writes a value as it goes into a header.
+/// Encodes a header value.
 pub(crate) fn encode(value: &str) -> String {
     if value.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
         return value.to_owned();
@@ -21,7 +21,8 @@ pub(crate) fn encode(value: &str) -> String {
     format!("=?UTF-8?B?{}?=", BASE64.encode(value))
 }
 
-/// Decodes every encoded word; white space between two of them goes. `None` where there is none, or a broken one.
+/// Decodes all encoded words and removes white space between adjacent ones. Returns `None` if there are none, or if one
+/// is malformed.
 fn decode_words(text: &str) -> Option<String> {
     let mut decoded = String::new();
     let mut rest = text;
@@ -47,7 +48,7 @@ fn decode_word(charset: &str, coding: &str, word: &str) -> Option<String> {
     let bytes = match coding {
         "B" | "b" => BASE64.decode(word).ok()?,
         "Q" | "q" => {
-            // Quoted-printable differs from percent encoding in its sign alone, and writes a space as `_`.
+            // Quoted-printable differs from percent-encoding only in its escape character, and in `_` for a space.
             let percent = word.replace('%', "%25").replace('_', " ").replace('=', "%");
             percent_decode_str(&percent).collect()
         }
@@ -65,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn plain_text_stays() {
+    fn plain_text_is_unchanged() {
         assert_eq!(decode(b"AMAZONS3"), "AMAZONS3");
         assert_eq!(encode("AMAZONS3"), "AMAZONS3");
     }
@@ -77,18 +78,18 @@ mod tests {
     }
 
     #[test]
-    fn what_was_decoded_is_encoded_again() {
+    fn decoded_text_is_encoded_again() {
         assert_eq!(decode(encode("日本 ü").as_bytes()), "日本 ü");
     }
 
     #[test]
-    fn raw_bytes_are_read_as_the_user_guide_shows() {
+    fn raw_bytes_are_read_as_in_the_s3_user_guide() {
         let stored = decode("ÄMÄZÕÑ S3".as_bytes());
         assert_eq!(encode(&stored), "=?UTF-8?B?w4PChE3Dg8KEWsODwpXDg8KRIFMz?=");
     }
 
     #[test]
-    fn broken_words_stay_as_they_are() {
+    fn malformed_encoded_words_are_unchanged() {
         assert_eq!(decode(b"=?UTF-8?B?broken"), "=?UTF-8?B?broken");
         assert_eq!(decode(b"=?UTF-8?X?a?="), "=?UTF-8?X?a?=");
     }

@@ -1,4 +1,4 @@
-//! What s3s does not carry: a bucket's documents, kept as they are, and annotations.
+//! Requests that s3s does not support: bucket documents, which are returned unchanged, and annotations.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -101,7 +101,7 @@ fn annotations(model: &mut Simulator, call: &SimRequest) -> SimResult<Response> 
     };
     match call.operation {
         "PutObjectAnnotation" => {
-            // The condition is on the object, not on the annotation.
+            // The condition applies to the object, not to the annotation.
             if let Some(wanted) = call.header("x-amz-object-if-match") {
                 let (_, object) = model.bucket(target.bucket)?.read(target.key, version_id)?;
                 if super::incoming::unquoted(&wanted) != object.etag {
@@ -140,7 +140,7 @@ fn annotations(model: &mut Simulator, call: &SimRequest) -> SimResult<Response> 
     }
 }
 
-/// The most annotations of one page.
+/// Maximum number of annotations of one page.
 const PAGE: usize = 1000;
 
 fn annotation_list(call: &SimRequest, annotations: &BTreeMap<String, SimAnnotation>) -> String {

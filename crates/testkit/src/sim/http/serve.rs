@@ -1,4 +1,4 @@
-//! One request after the other: counted, struck by faults, delayed, answered.
+//! Request handling: counts a request, applies faults and delays, and returns the response.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -23,32 +23,32 @@ use crate::sim::model::error::{SimError, SimErrorCode, SimResult};
 use crate::sim::model::put::ONE_REQUEST_LIMIT_BYTES;
 use crate::sim::model::simulator::Simulator;
 
-/// The body of an answer.
+/// Body of a response.
 pub(crate) type ResponseBody = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
 
-/// The connection ends without an answer.
+/// The connection closes without a response.
 #[derive(Debug, Error)]
 pub(crate) enum ConnectionDropped {
     #[error("a fault closes the connection")]
     ByFault,
-    #[error("the request did not arrive whole")]
+    #[error("the request is incomplete")]
     Incomplete(#[source] hyper::Error),
 }
 
-/// Makes a body of what is there already.
+/// Returns a body of bytes in memory.
 pub(crate) fn full(bytes: impl Into<Bytes>) -> ResponseBody {
     http_body_util::Full::new(bytes.into())
         .map_err(|never| match never {})
         .boxed_unsync()
 }
 
-/// Answers a request, or drops its connection.
+/// Returns the response of a request, or an error that closes the connection.
 pub(crate) async fn serve(
     shared: Arc<ServerState>,
     request: Request<Incoming>,
 ) -> Result<Response<ResponseBody>, ConnectionDropped> {
     let (parts, body) = request.into_parts();
-    let closes = expects_in_vain(&parts.headers);
+    let closes = expects_continue_without_body(&parts.headers);
     let mut response = serve_parts(shared, parts, body).await?;
     if closes {
         response
@@ -58,9 +58,10 @@ pub(crate) async fn serve(
     Ok(response)
 }
 
-/// A client that announces an empty body and waits for leave to send it gets its answer at once; botocore then does
-/// not find its place on the connection any more, so that must end.
-fn expects_in_vain(headers: &http::HeaderMap) -> bool {
+/// Returns whether a request has an empty body and waits for `100 Continue`.
+///
+/// It gets its response immediately. The connection must then close, because botocore cannot reuse it.
+fn expects_continue_without_body(headers: &http::HeaderMap) -> bool {
     headers.contains_key("expect") && headers.get("content-length").is_none_or(|length| length == "0")
 }
 
@@ -69,7 +70,7 @@ async fn serve_parts(
     parts: Parts,
     body: Incoming,
 ) -> Result<Response<ResponseBody>, ConnectionDropped> {
-    if announces_too_much(&parts.headers) {
+    if exceeds_size_limit(&parts.headers) {
         return Ok(refused(&SimErrorCode::EntityTooLarge.into(), false, None));
     }
     if header_bytes(&parts.headers) > HEADERS_LIMIT_BYTES {
@@ -98,13 +99,13 @@ async fn serve_parts(
             SimFault::OkWithError => return Ok(ok_with_error(&shared, &call).await),
             SimFault::Reset => return Err(ConnectionDropped::ByFault),
             SimFault::Timeout => return std::future::pending().await,
-            SimFault::Late => return Err(land_later(&shared, &call, timing).await),
+            SimFault::Late => return Err(execute_later(&shared, &call, timing).await),
             SimFault::Slow => tokio::time::sleep(Duration::from_millis(timing.delay_ms)).await,
             SimFault::LostResponse => {}
         }
     }
-    let movement = movement(&shared.service.model(), &call);
-    let delay = shared.latency.of(movement);
+    let transfer = copy_transfer(&shared.service.model(), &call);
+    let delay = shared.latency.of(transfer);
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;
     }
@@ -115,7 +116,7 @@ async fn serve_parts(
     Ok(response)
 }
 
-/// How many bytes of headers a request may have.
+/// Maximum size of a request's headers, in bytes.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html>
 const HEADERS_LIMIT_BYTES: usize = 8192;
@@ -125,15 +126,15 @@ fn header_bytes(headers: &http::HeaderMap) -> usize {
     headers.iter().map(line).sum()
 }
 
-/// A body of more than 5 GiB is refused by its announced size, before it is read into memory.
-fn announces_too_much(headers: &http::HeaderMap) -> bool {
+/// Returns whether the announced size of a body exceeds 5 GiB, so that it is rejected before it is read.
+fn exceeds_size_limit(headers: &http::HeaderMap) -> bool {
     ["x-amz-decoded-content-length", "content-length"]
         .into_iter()
         .find_map(|name| headers.get(name)?.to_str().ok()?.parse::<u64>().ok())
         .is_some_and(|size| size > ONE_REQUEST_LIMIT_BYTES)
 }
 
-/// Lets a request take effect and writes the answer.
+/// Executes a request and returns its response.
 async fn answer(shared: &ServerState, call: &Arc<SimRequest>) -> Response<ResponseBody> {
     let is_head = call.method == "HEAD";
     let checked = check_target(&shared.service.model(), call);
@@ -141,7 +142,7 @@ async fn answer(shared: &ServerState, call: &Arc<SimRequest>) -> Response<Respon
         return refused(&refusal, is_head, Some(call));
     }
     if call.operation == "UpdateObjectEncryption" {
-        // s3s does not know it yet.
+        // s3s does not support UpdateObjectEncryption.
         return match update_encryption(&mut shared.service.model(), call) {
             Ok(()) => finish(Response::new(full(Bytes::new()))),
             Err(refusal) => refused(&refusal, false, Some(call)),
@@ -167,7 +168,7 @@ async fn answer(shared: &ServerState, call: &Arc<SimRequest>) -> Response<Respon
     parts.status = parts.extensions.get().copied().unwrap_or(parts.status);
     let has_no_body = parts.status == StatusCode::NO_CONTENT || parts.status == StatusCode::NOT_MODIFIED;
     let body = if (is_head && !parts.status.is_success()) || has_no_body {
-        // Neither an error of HEAD nor a 304 has a body: clients see the status and the headers alone.
+        // Errors of HEAD requests and 304 have no body.
         parts.headers.remove("content-type");
         parts.headers.remove("content-length");
         full(Bytes::new())
@@ -186,8 +187,9 @@ async fn answer(shared: &ServerState, call: &Arc<SimRequest>) -> Response<Respon
     finish(Response::from_parts(parts, body))
 }
 
-/// What the refusal of a range says besides: which it was, and how large the object is. Only such an answer has a
-/// `Content-Range` without a range.
+/// Returns the details of an InvalidRange error: the range and the object's size.
+///
+/// Only this error has a `Content-Range` without a range.
 fn range_details(call: &SimRequest, headers: &http::HeaderMap) -> Option<String> {
     let size = headers.get("content-range")?.to_str().ok()?.strip_prefix("bytes */")?;
     let range = call.header("range")?;
@@ -196,7 +198,7 @@ fn range_details(call: &SimRequest, headers: &http::HeaderMap) -> Option<String>
     ))
 }
 
-/// Tells whether an answer is a document of S3's and not what an application stored.
+/// Returns whether a response body is an S3 document, not the content of an object.
 fn is_document(operation: &str, headers: &http::HeaderMap) -> bool {
     let is_xml = headers
         .get("content-type")
@@ -204,7 +206,7 @@ fn is_document(operation: &str, headers: &http::HeaderMap) -> bool {
     is_xml && !matches!(operation, "GetObject" | "HeadObject" | "GetObjectAnnotation")
 }
 
-/// The ETag in `GetObjectAttributes`, alone of all answers, stands without quotes.
+/// Removes the quotes of the ETag in `GetObjectAttributes`, the only response that has none.
 async fn without_quotes(body: s3s::Body, headers: &mut http::HeaderMap) -> ResponseBody {
     let unquoted = |text: &str| {
         let text = text.replace("&quot;", "");
@@ -213,7 +215,7 @@ async fn without_quotes(body: s3s::Body, headers: &mut http::HeaderMap) -> Respo
     rewritten(body, headers, unquoted).await
 }
 
-/// Changes the document that s3s wrote.
+/// Rewrites the document of a response.
 async fn rewritten(body: s3s::Body, headers: &mut http::HeaderMap, rewrite: impl Fn(&str) -> String) -> ResponseBody {
     let Ok(body) = body.collect().await else {
         return full(Bytes::new());
@@ -222,7 +224,7 @@ async fn rewritten(body: s3s::Body, headers: &mut http::HeaderMap, rewrite: impl
     full(rewrite(&String::from_utf8_lossy(&body.to_bytes())))
 }
 
-/// Refuses requests that were signed for another region than the bucket's.
+/// Rejects requests that were signed for a region other than the bucket's.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/Redirects.html>
 fn check_region(model: &Simulator, call: &SimRequest) -> SimResult<()> {
@@ -239,7 +241,7 @@ fn update_encryption(model: &mut Simulator, call: &SimRequest) -> SimResult<()> 
     model.update_encryption(call.target(), call.version_id(), &key, bucket_key)
 }
 
-/// Refuses requests to a bucket of another region or of another owner than they expect, and copies from one.
+/// Rejects requests for a bucket in another region, or whose expected owner differs, for target and copy source.
 fn check_target(model: &Simulator, call: &SimRequest) -> SimResult<()> {
     check_region(model, call)?;
     let expected = call.header("x-amz-expected-bucket-owner");
@@ -250,8 +252,8 @@ fn check_target(model: &Simulator, call: &SimRequest) -> SimResult<()> {
     }
 }
 
-/// Returns what a copy would move.
-fn movement(model: &Simulator, call: &SimRequest) -> Option<CopyTransfer> {
+/// Returns the data transfer of a copy request.
+fn copy_transfer(model: &Simulator, call: &SimRequest) -> Option<CopyTransfer> {
     if !matches!(call.operation, "CopyObject" | "UploadPartCopy") {
         return None;
     }
@@ -269,21 +271,21 @@ fn movement(model: &Simulator, call: &SimRequest) -> Option<CopyTransfer> {
     })
 }
 
-/// Refuses by fault: after the usual latency, before any effect.
+/// Returns the error response of a fault, after the usual delay and without effect.
 async fn refuse(shared: &ServerState, call: &SimRequest, code: SimErrorCode) -> Response<ResponseBody> {
     tokio::time::sleep(shared.latency.of(None)).await;
     refused(&SimError::new(code), call.method == "HEAD", Some(call))
 }
 
-/// A status of 200 and an error document, without effect.
+/// Returns status 200 with an error document, without effect.
 async fn ok_with_error(shared: &ServerState, call: &SimRequest) -> Response<ResponseBody> {
     let mut response = refuse(shared, call, SimErrorCode::InternalError).await;
     *response.status_mut() = StatusCode::OK;
     response
 }
 
-/// Closes the connection, and lets the request take effect once enough others were served or enough time has passed.
-async fn land_later(shared: &Arc<ServerState>, call: &Arc<SimRequest>, timing: FaultTiming) -> ConnectionDropped {
+/// Closes the connection, and executes the request after the configured number of requests or time.
+async fn execute_later(shared: &Arc<ServerState>, call: &Arc<SimRequest>, timing: FaultTiming) -> ConnectionDropped {
     shared.late_requests.fetch_add(1, Ordering::SeqCst);
     let mut served = shared.served.subscribe();
     let due = *served.borrow_and_update() + timing.after_requests;
@@ -291,7 +293,7 @@ async fn land_later(shared: &Arc<ServerState>, call: &Arc<SimRequest>, timing: F
     tokio::spawn(async move {
         tokio::time::sleep(Duration::from_millis(timing.delay_ms)).await;
         let enough = served.wait_for(|count| *count >= due);
-        // Either way the effect is due; a closed channel cannot be, for `later` holds its sender.
+        // Both results mean that the effect is due. The channel stays open, because `later` holds its sender.
         let _in_time = tokio::time::timeout(Duration::from_millis(timing.after_ms), enough)
             .await
             .is_ok();
@@ -316,7 +318,7 @@ fn refused(refusal: &SimError, is_head: bool, call: Option<&SimRequest>) -> Resp
     finish(response)
 }
 
-/// Adds what every answer of S3 carries.
+/// Adds the headers that every S3 response has.
 fn finish(mut response: Response<ResponseBody>) -> Response<ResponseBody> {
     let headers = response.headers_mut();
     headers.insert("server", HeaderValue::from_static("AmazonS3"));

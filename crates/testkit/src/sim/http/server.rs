@@ -1,4 +1,4 @@
-//! The server: the simulator on a loopback port.
+//! The HTTP server of the simulator, on a loopback port.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -24,28 +24,28 @@ use crate::sim::model::clock::SimClock;
 use crate::sim::model::error::SimResult;
 use crate::sim::model::simulator::Simulator;
 
-/// How a server is started.
+/// Options of a server.
 #[derive(Debug, Clone, Default)]
 pub struct ServerOptions {
-    /// The port on 127.0.0.1; 0 takes a free one.
+    /// Port on 127.0.0.1; 0 selects a free port.
     pub port: u16,
-    /// The seed of identifiers and faults.
+    /// Seed of identifiers and faults.
     pub seed: u64,
-    /// How long requests take.
+    /// Delays of requests.
     pub latency: SimLatency,
-    /// Where the time comes from.
+    /// Time source.
     pub clock: SimClock,
 }
 
-/// What all connections share.
+/// State that all connections use.
 #[derive(Debug)]
 pub(crate) struct ServerState {
     pub(crate) service: SimService,
     pub(crate) s3s: S3Service,
     pub(crate) latency: SimLatency,
-    /// How many requests came so far, for effects that wait for others.
+    /// Number of served requests, which late requests wait for.
     pub(crate) served: watch::Sender<u64>,
-    /// How many late requests have yet to take effect.
+    /// Number of late requests that have not taken effect yet.
     pub(crate) late_requests: AtomicU64,
     faults: Mutex<SimFaults>,
     requests: Mutex<BTreeMap<&'static str, u64>>,
@@ -74,7 +74,7 @@ impl ServerState {
     }
 }
 
-/// A running simulator; dropping it ends it.
+/// A running simulator. Dropping it stops the server.
 #[derive(Debug)]
 pub struct SimServer {
     endpoint: String,
@@ -109,17 +109,17 @@ impl SimServer {
         })
     }
 
-    /// Returns the base URL.
+    /// Returns the endpoint URL.
     pub fn endpoint(&self) -> &str {
         &self.endpoint
     }
 
-    /// Takes the model, to set it up or to look at it; no request is answered meanwhile.
+    /// Locks the model, to prepare or inspect it. The lock blocks all requests.
     pub fn model(&self) -> MutexGuard<'_, Simulator> {
         locked(&self.shared.service.simulator)
     }
 
-    /// Makes buckets that keep versions, each named with its region.
+    /// Creates buckets with versioning, each with the given name and region.
     pub fn make_versioned_buckets<'a>(&self, buckets: impl IntoIterator<Item = (&'a str, &'a str)>) -> SimResult<()> {
         let mut model = self.model();
         for (name, region) in buckets {
@@ -129,17 +129,17 @@ impl SimServer {
         Ok(())
     }
 
-    /// Returns how many requests of each operation came so far.
+    /// Returns the number of requests per operation.
     pub fn requests(&self) -> BTreeMap<&'static str, u64> {
         self.shared.requests()
     }
 
-    /// Forgets the requests counted so far.
+    /// Resets the number of requests.
     pub fn forget_requests(&self) {
         self.shared.forget_requests();
     }
 
-    /// Replaces the fault rules by those of a document, as the side door takes it.
+    /// Replaces the fault rules by those of a document, in the format of the side door.
     pub fn set_faults(&self, document: &Value) -> Result<(), FaultRuleError> {
         let rules = FaultRule::read_all(document)?;
         self.shared.faults().set(rules);
@@ -154,7 +154,7 @@ impl Drop for SimServer {
 }
 
 async fn accept(listener: TcpListener, shared: Arc<ServerState>) {
-    // Connections end with the server.
+    // Dropping the set closes all connections when the server stops.
     let mut connections = tokio::task::JoinSet::new();
     loop {
         tokio::select! {
@@ -162,7 +162,7 @@ async fn accept(listener: TcpListener, shared: Arc<ServerState>) {
                 Ok((stream, _)) => {
                     connections.spawn(answer(stream, Arc::clone(&shared)));
                 }
-                // The client went away before it was served, or descriptors ran out: neither ends the server.
+                // The client disconnected, or there are no file descriptors. The server continues.
                 Err(_) => tokio::task::yield_now().await,
             },
             Some(_) = connections.join_next() => {}
@@ -171,15 +171,15 @@ async fn accept(listener: TcpListener, shared: Arc<ServerState>) {
 }
 
 async fn answer(stream: TcpStream, shared: Arc<ServerState>) {
-    // Without this a small answer waits for the client's acknowledgement of the one before.
+    // Otherwise a small response waits until the client acknowledges the previous one.
     if stream.set_nodelay(true).is_err() {
         return;
     }
     let service = service_fn(move |request| serve(Arc::clone(&shared), request));
     let connection = http1::Builder::new()
-        // An idle connection stays: clients that reuse it must not meet a reset that nobody asked for.
+        // Idle connections stay open. A client that reuses one must not get an unexpected reset.
         .header_read_timeout(None)
         .serve_connection(TokioIo::new(stream), service);
-    // A connection that fails has been dropped by its client, or by a fault.
+    // A connection fails if the client or a fault closed it.
     let _closed = connection.await.is_ok();
 }

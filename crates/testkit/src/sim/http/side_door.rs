@@ -1,4 +1,4 @@
-//! The side door under `/_sim/`: what tests set up, count and take out, past S3.
+//! The side door: a JSON API under `/_sim/` with which tests prepare and inspect the simulator.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -18,10 +18,10 @@ use crate::sim::model::put::{KEY_LIMIT_BYTES, STORAGE_CLASSES};
 use crate::sim::model::simulator::WriteTarget;
 use crate::sim::model::synthetic::{SyntheticChecksum, SyntheticObject};
 
-/// Where the side door is.
+/// Path prefix of the side door.
 pub(crate) const PREFIX: &str = "/_sim/";
 
-/// A request that the side door does not take.
+/// Rejection of an invalid side-door request.
 struct Refused {
     status: StatusCode,
     field: String,
@@ -40,7 +40,7 @@ impl Refused {
     }
 }
 
-/// Answers a request to the side door.
+/// Returns the response of a side-door request.
 pub(crate) fn answer(shared: &ServerState, method: &Method, path: &str, body: &Bytes) -> Response<ResponseBody> {
     let name = path.strip_prefix(PREFIX).unwrap_or_default();
     let answered = match (method.as_str(), name) {
@@ -94,7 +94,7 @@ fn set_faults(shared: &ServerState, document: &Value) -> Result<Value, Refused> 
     Ok(json!({ "rules": count }))
 }
 
-/// A bucket, and the account that it is given to.
+/// A bucket and its new owner.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NewOwner {
@@ -104,7 +104,7 @@ struct NewOwner {
 
 fn set_owner(shared: &ServerState, document: &Value) -> Result<Value, Refused> {
     let given = NewOwner::deserialize(document)
-        .map_err(|error| Refused::new("the owner", document, format!("does not fit: {error}")))?;
+        .map_err(|error| Refused::new("the owner", document, format!("invalid: {error}")))?;
     let mut model = shared.service.model();
     let bucket = model
         .bucket_mut(&given.bucket)
@@ -128,11 +128,11 @@ struct NewObject {
     #[serde(default)]
     headers: BTreeMap<String, String>,
     storage_class: Option<String>,
-    /// `false` for none, or the name of an algorithm.
+    /// `false` for no checksum, or the name of an algorithm.
     checksum: Option<Value>,
     checksum_type: Option<String>,
     last_modified: Option<String>,
-    /// `AES256`, `aws:kms`, or `aws:kms:` and a key.
+    /// `AES256`, `aws:kms`, or `aws:kms:` with a key.
     encryption: Option<String>,
     #[serde(default)]
     missing_metadata: u32,
@@ -140,9 +140,9 @@ struct NewObject {
 
 fn put_object(shared: &ServerState, document: &Value) -> Result<Value, Refused> {
     let object = NewObject::deserialize(document)
-        .map_err(|error| Refused::new("the object", document, format!("does not fit: {error}")))?;
+        .map_err(|error| Refused::new("the object", document, format!("invalid: {error}")))?;
     if !(1..=KEY_LIMIT_BYTES).contains(&object.key.len()) {
-        let allowed = format!("must have from 1 to {KEY_LIMIT_BYTES} bytes");
+        let allowed = format!("must be 1 to {KEY_LIMIT_BYTES} bytes long");
         return Err(Refused::new("key", format!("{:?}", object.key), allowed));
     }
     let synthetic = object.synthetic()?;

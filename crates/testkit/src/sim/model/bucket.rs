@@ -1,4 +1,4 @@
-//! A bucket: its keys with their versions, its uploads and its settings.
+//! Buckets: keys with their versions, uploads and settings.
 
 use std::collections::BTreeMap;
 
@@ -8,48 +8,48 @@ use super::error::{SimError, SimErrorCode, SimResult};
 use super::multipart::SimUpload;
 use super::object::{NULL_VERSION, SimEncryption, SimObject, SimVersion, VersionEntry};
 
-/// Whether a bucket keeps versions.
+/// Versioning state of a bucket.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/Versioning.html>
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum SimVersioning {
-    /// It never did: each write replaces the null version.
+    /// Never enabled: each write replaces the null version.
     #[default]
     Unversioned,
-    /// Each write makes a version.
+    /// Each write creates a version.
     Enabled,
-    /// It did: each write replaces the null version and leaves the others.
+    /// Suspended: each write replaces the null version and preserves the other versions.
     Suspended,
 }
 
-/// The account that owns every bucket, unless a test gives it to another one.
+/// Account that owns a bucket, unless a test sets another one.
 pub const ACCOUNT: &str = "123456789012";
 
 /// A bucket.
 #[derive(Debug, Clone)]
 pub struct SimBucket {
-    /// Where it is.
+    /// Region of the bucket.
     pub region: String,
-    /// The account that owns it.
+    /// Account that owns the bucket.
     pub owner: String,
-    /// When it was made.
+    /// Creation time.
     pub created: Millis,
-    /// Whether it keeps versions.
+    /// Versioning state.
     pub versioning: SimVersioning,
-    /// Whether it was made with Object Lock.
+    /// Whether the bucket was created with Object Lock.
     pub object_lock: bool,
-    /// Every key's versions, the current one first. Keys are in the order of their UTF-8 bytes.
+    /// Versions of each key, current version first. Keys are in the order of their UTF-8 bytes.
     pub keys: BTreeMap<String, Vec<SimVersion>>,
-    /// When a key without versions was last removed, as an order of beginnings.
+    /// For each removed key without versions, the order of the write that removed it last.
     pub removals: BTreeMap<String, u64>,
-    /// Uploads in progress by their id.
+    /// Multipart uploads in progress by their id.
     pub uploads: BTreeMap<String, SimUpload>,
-    /// Settings that are documents.
+    /// Settings that are stored as documents.
     pub documents: BTreeMap<BucketDocument, String>,
 }
 
 impl SimBucket {
-    /// Makes an empty bucket.
+    /// Creates an empty bucket.
     pub fn new(region: &str, created: Millis) -> Self {
         Self {
             region: region.to_owned(),
@@ -64,7 +64,7 @@ impl SimBucket {
         }
     }
 
-    /// Returns the current version of a key, be it a delete marker.
+    /// Returns the current version of a key, which can be a delete marker.
     pub fn current(&self, key: &str) -> Option<&SimVersion> {
         self.keys.get(key)?.first()
     }
@@ -74,7 +74,7 @@ impl SimBucket {
         self.current(key)?.object()
     }
 
-    /// Finds what a read of a key, or of one of its versions, means; a delete marker is an error that says so.
+    /// Returns the version that a read of a key or version selects. A delete marker is an error with its header.
     pub fn read(&self, key: &str, version_id: Option<&str>) -> SimResult<(&SimVersion, &SimObject)> {
         let version = match version_id {
             None => self.current(key).ok_or(SimErrorCode::NoSuchKey)?,
@@ -93,7 +93,7 @@ impl SimBucket {
         }
     }
 
-    /// Finds a version by its id.
+    /// Returns the version with an id.
     pub fn version(&self, key: &str, version_id: &str) -> SimResult<&SimVersion> {
         check_version_id(version_id)?;
         self.keys
@@ -102,7 +102,7 @@ impl SimBucket {
             .ok_or_else(|| SimErrorCode::NoSuchVersion.into())
     }
 
-    /// Finds the version that a change of an existing object means; a delete marker cannot be changed.
+    /// Returns the object version that an attribute update changes. A delete marker is an error.
     pub fn change(&mut self, key: &str, version_id: Option<&str>) -> SimResult<&mut SimVersion> {
         let id = self.read(key, version_id)?.0.id.clone();
         self.keys
@@ -111,10 +111,10 @@ impl SimBucket {
             .ok_or_else(|| SimErrorCode::NoSuchVersion.into())
     }
 
-    /// Puts a version where the beginning of its write belongs.
+    /// Inserts a version at the position of its write's start.
     ///
-    /// A multipart upload takes the place of its start, so a version written since stays current. The null version is
-    /// one: the later beginning keeps it.
+    /// The object of a multipart upload is ordered by the upload's start, so a version written later stays current.
+    /// A key has one null version: the one whose write started later.
     /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html>
     pub fn insert(&mut self, key: &str, version: SimVersion) {
         if version.id == NULL_VERSION {
@@ -130,25 +130,25 @@ impl SimBucket {
             self.remove(key, NULL_VERSION);
         }
         let versions = self.keys.entry(key.to_owned()).or_default();
-        let place = versions
+        let index = versions
             .iter()
             .position(|other| other.order < version.order)
             .unwrap_or(versions.len());
-        versions.insert(place, version);
+        versions.insert(index, version);
     }
 
-    /// Takes a version out for good.
+    /// Removes a version permanently.
     pub fn remove(&mut self, key: &str, version_id: &str) -> Option<SimVersion> {
         let versions = self.keys.get_mut(key)?;
-        let place = versions.iter().position(|version| version.id == version_id)?;
-        let removed = versions.remove(place);
+        let index = versions.iter().position(|version| version.id == version_id)?;
+        let removed = versions.remove(index);
         if versions.is_empty() {
             self.keys.remove(key);
         }
         Some(removed)
     }
 
-    /// Returns how objects are encrypted that say nothing of it.
+    /// Returns the encryption of objects whose requests set none.
     pub fn default_encryption(&self) -> SimEncryption {
         let Some(document) = self.documents.get(&BucketDocument::Encryption) else {
             return SimEncryption::S3;
@@ -163,7 +163,7 @@ impl SimBucket {
         }
     }
 
-    /// Tells whether access control lists are switched off.
+    /// Returns whether access control lists are disabled.
     pub fn enforces_owner(&self) -> bool {
         self.documents
             .get(&BucketDocument::OwnershipControls)
@@ -171,13 +171,13 @@ impl SimBucket {
             .is_none_or(|ownership| ownership == "BucketOwnerEnforced")
     }
 
-    /// Tells whether nothing is left in the bucket.
+    /// Returns whether the bucket has no versions.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
 }
 
-/// Refuses what cannot be a version id.
+/// Rejects invalid version ids.
 pub fn check_version_id(version_id: &str) -> SimResult<()> {
     let is_id = version_id.len() == 32 && version_id.bytes().all(|byte| byte.is_ascii_alphanumeric());
     if version_id == NULL_VERSION || is_id {

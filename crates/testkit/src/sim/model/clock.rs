@@ -1,34 +1,34 @@
-//! The simulator's time.
+//! Time of the simulator.
 
 use std::time::{Duration, SystemTime};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A moment, in milliseconds since 1970.
+/// A time in milliseconds since 1970.
 pub type Millis = u64;
 
-/// Where the simulator's time comes from.
+/// Time source of the simulator.
 #[derive(Debug, Clone, Default)]
 pub enum SimClock {
-    /// The machine's time.
+    /// System time.
     #[default]
     Real,
-    /// A time that only a test moves.
+    /// A time that a test controls.
     Manual(ManualClock),
 }
 
-/// A time that only a test moves; its clones are one clock.
+/// A time that a test controls. Clones have the same time.
 #[derive(Debug, Clone, Default)]
 pub struct ManualClock(Arc<AtomicU64>);
 
 impl ManualClock {
-    /// Starts at a moment.
+    /// Creates a clock that starts at a time.
     pub fn starting_at(millis: Millis) -> Self {
         Self(Arc::new(AtomicU64::new(millis)))
     }
 
-    /// Moves the time on.
+    /// Advances the time.
     pub fn advance(&self, duration: Duration) {
         let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         self.0.fetch_add(millis, Ordering::SeqCst);
@@ -36,7 +36,7 @@ impl ManualClock {
 }
 
 impl SimClock {
-    /// Returns the present moment.
+    /// Returns the current time.
     pub fn now(&self) -> Millis {
         match self {
             Self::Real => SystemTime::now()
@@ -47,19 +47,19 @@ impl SimClock {
     }
 }
 
-/// Writes a moment as headers carry it.
+/// Formats a time for HTTP headers.
 pub fn http_date(millis: Millis) -> String {
     httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_millis(millis))
 }
 
-/// Reads a moment from a header.
+/// Parses a time from an HTTP header.
 pub fn parse_http_date(text: &str) -> Option<Millis> {
     let time = httpdate::parse_http_date(text).ok()?;
     let since = time.duration_since(SystemTime::UNIX_EPOCH).ok()?;
     u64::try_from(since.as_millis()).ok()
 }
 
-/// Writes a moment as documents and events carry it, with milliseconds.
+/// Formats a time for documents and events: ISO 8601 with milliseconds.
 pub fn iso_date(millis: Millis) -> String {
     let (year, month, day) = civil(millis / 86_400_000);
     let second = millis / 1000 % 86_400;
@@ -72,7 +72,7 @@ pub fn iso_date(millis: Millis) -> String {
     )
 }
 
-/// The date of a day since 1970, by the algorithm of Howard Hinnant's `civil_from_days`.
+/// Returns the date of a day since 1970, by Howard Hinnant's algorithm `civil_from_days`.
 fn civil(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let era = days / 146_097;
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn moments_are_written_in_both_forms() {
+    fn times_are_formatted_for_headers_and_documents() {
         let leap_day = 1_709_210_096_789;
         assert_eq!(iso_date(leap_day), "2024-02-29T12:34:56.789Z");
         assert_eq!(http_date(leap_day), "Thu, 29 Feb 2024 12:34:56 GMT");

@@ -1,4 +1,4 @@
-//! `CompleteMultipartUpload`: the parts become an object.
+//! `CompleteMultipartUpload`: assembles the parts to an object.
 
 use std::collections::BTreeMap;
 
@@ -13,40 +13,40 @@ use super::object::{ChecksumKind, ObjectPart, SimChecksum, SimObject};
 use super::put::has_content_etag;
 use super::simulator::{Simulator, WriteResult, WriteTarget};
 
-/// The largest object: as many of the largest parts as there can be parts.
+/// Maximum size of an object: the maximum number of parts of the maximum size.
 pub const OBJECT_LIMIT_BYTES: u64 = 10_000 * super::put::ONE_REQUEST_LIMIT_BYTES;
 
-/// A part as the completing client names it.
+/// A part as the completion names it.
 #[derive(Debug, Clone, Default)]
 pub struct CompletedPart {
-    /// Its number.
+    /// Part number.
     pub number: u32,
-    /// Its ETag, without quotes.
+    /// ETag, without quotes.
     pub etag: String,
-    /// Checksums that the client names.
+    /// Checksums in the request.
     pub checksums: BTreeMap<ChecksumAlgorithm, String>,
 }
 
-/// A completion.
+/// A `CompleteMultipartUpload` request.
 #[derive(Debug, Clone, Default)]
 pub struct SimCompletion {
-    /// The parts, in ascending order.
+    /// Parts, in ascending order.
     pub parts: Vec<CompletedPart>,
-    /// On what the write depends.
+    /// Conditions of the write.
     pub conditions: RequestConditions,
-    /// What the object's size must be: `x-amz-mp-object-size`.
+    /// Expected size of the object (`x-amz-mp-object-size`).
     pub expected_size_bytes: Option<u64>,
-    /// What the object's checksum must be.
+    /// Expected checksums of the object.
     pub declared: BTreeMap<ChecksumAlgorithm, String>,
-    /// The type of checksum that the client expects.
+    /// Expected checksum type.
     pub declared_kind: Option<ChecksumKind>,
 }
 
 impl Simulator {
-    /// `CompleteMultipartUpload`.
+    /// Completes a multipart upload (`CompleteMultipartUpload`).
     ///
-    /// The object takes the place of the upload's start: what was written or deleted since stays in force, and the
-    /// answer is a success all the same.
+    /// S3 orders the object by the start of the upload. Later writes and deletes of the key stay current, and the
+    /// response is still a success.
     pub fn complete_upload(
         &mut self,
         target: WriteTarget<'_>,
@@ -85,7 +85,7 @@ impl Simulator {
     }
 }
 
-/// A condition cannot hold for an object that a later delete already covers.
+/// Returns whether the key was deleted after the start of the upload. A condition then fails.
 fn deleted_since(bucket: &SimBucket, key: &str, upload: &SimUpload) -> bool {
     let removed = bucket
         .removals
@@ -97,7 +97,7 @@ fn deleted_since(bucket: &SimBucket, key: &str, upload: &SimUpload) -> bool {
     removed || marked
 }
 
-/// An object's parts are numbered from 1, whatever numbers they were uploaded with.
+/// Returns the object's parts, renumbered from 1.
 fn object_parts(upload: &SimUpload, parts: &[&UploadedPart]) -> Vec<ObjectPart> {
     let lists_checksums = upload.checksum.is_some();
     (1..)
@@ -153,7 +153,7 @@ impl SimCompletion {
         }
     }
 
-    /// The checksum that the upload was started with, else a full-object CRC64NVME.
+    /// Returns the checksum with the upload's algorithm, or a full-object CRC64NVME.
     fn checksum(&self, upload: &SimUpload, parts: &[&UploadedPart], content: &SimContent) -> SimResult<SimChecksum> {
         let (algorithm, kind) = upload
             .checksum
@@ -175,7 +175,7 @@ impl SimCompletion {
             }
         };
         match self.declared.get(&algorithm) {
-            // The number of parts may be left off.
+            // The request may omit the number of parts.
             Some(declared) if *declared != value && !value.starts_with(&format!("{declared}-")) => {
                 Err(SimErrorCode::BadDigest.into())
             }
@@ -185,7 +185,7 @@ impl SimCompletion {
 }
 
 impl CompletedPart {
-    /// A composite checksum is made of what the client names, so each part must come with its checksum.
+    /// Checks the checksums of a part. A composite checksum requires one for each part of the request.
     fn check_checksum(&self, part: &UploadedPart, composite: Option<ChecksumAlgorithm>) -> SimResult<()> {
         if let Some(algorithm) = composite
             && !self.checksums.contains_key(&algorithm)

@@ -4,7 +4,7 @@ use super::clock::Millis;
 use super::error::{SimError, SimErrorCode, SimResult};
 use super::object::{SimObject, SimVersion};
 
-/// The conditions of a request, as its headers say them; ETags come without quotes.
+/// Conditions from the headers of a request. ETags have no quotes.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-requests.html>
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -33,12 +33,12 @@ fn failed(condition: &str) -> SimError {
 }
 
 impl RequestConditions {
-    /// Decides whether a read goes on: 412 or 304 where it does not.
+    /// Checks the conditions of a read: 412 or 304 if they fail.
     pub fn check_read(&self, version: &SimVersion, object: &SimObject) -> SimResult<()> {
-        if self.broken(version, object) {
+        if self.fails_match(version, object) {
             return Err(failed("If-Match or If-Unmodified-Since"));
         }
-        if self.unchanged(version, object) {
+        if self.is_unmodified(version, object) {
             return Err(SimError::new(SimErrorCode::NotModified)
                 .with_header("etag", format!("\"{}\"", object.etag))
                 .with_header("last-modified", super::clock::http_date(version.last_modified)));
@@ -46,16 +46,16 @@ impl RequestConditions {
         Ok(())
     }
 
-    /// Decides whether the source of a copy is the one that was meant: 412 for every condition that fails.
+    /// Checks the conditions of a copy source: 412 for each condition that fails.
     pub fn check_copy_source(&self, version: &SimVersion, object: &SimObject) -> SimResult<()> {
-        if self.broken(version, object) || self.unchanged(version, object) {
+        if self.fails_match(version, object) || self.is_unmodified(version, object) {
             return Err(failed("x-amz-copy-source-if"));
         }
         Ok(())
     }
 
-    /// A match that holds outranks If-Unmodified-Since.
-    fn broken(&self, version: &SimVersion, object: &SimObject) -> bool {
+    /// Returns whether a match condition fails. If-Match takes precedence over If-Unmodified-Since.
+    fn fails_match(&self, version: &SimVersion, object: &SimObject) -> bool {
         match (&self.if_match, self.if_unmodified_since) {
             (Some(wanted), _) => !matches(wanted, &object.etag),
             (None, Some(since)) => version.last_modified / 1000 > since / 1000,
@@ -63,8 +63,8 @@ impl RequestConditions {
         }
     }
 
-    /// If-None-Match outranks If-Modified-Since.
-    fn unchanged(&self, version: &SimVersion, object: &SimObject) -> bool {
+    /// Returns whether the object is unmodified. If-None-Match takes precedence over If-Modified-Since.
+    fn is_unmodified(&self, version: &SimVersion, object: &SimObject) -> bool {
         match (&self.if_none_match, self.if_modified_since) {
             (Some(unwanted), _) => matches(unwanted, &object.etag),
             (None, Some(since)) => version.last_modified / 1000 <= since / 1000,
@@ -72,9 +72,9 @@ impl RequestConditions {
         }
     }
 
-    /// Decides whether a write may replace the current object; a delete marker counts as absence.
+    /// Checks the conditions of a write. A delete marker counts as absence.
     ///
-    /// If-None-Match takes `*` alone, If-Match an ETag.
+    /// If-None-Match accepts only `*`, If-Match only an ETag.
     /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html>
     pub fn check_write(&self, current: Option<&SimObject>) -> SimResult<()> {
         if let Some(unwanted) = &self.if_none_match {
@@ -94,7 +94,7 @@ impl RequestConditions {
         }
     }
 
-    /// Decides whether a delete may take the current object; `*` asks only that there is one.
+    /// Checks the condition of a delete. `*` requires only that an object exists.
     ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-deletes.html>
     pub fn check_delete(&self, current: Option<&SimVersion>) -> SimResult<()> {
@@ -104,13 +104,13 @@ impl RequestConditions {
         match current.map(SimVersion::object) {
             Some(Some(object)) if matches(wanted, &object.etag) => Ok(()),
             Some(Some(_)) => Err(failed("If-Match")),
-            // A delete marker exists, but not as an object.
+            // A delete marker is a version, but not an object.
             Some(None) if wanted == ANY => Err(failed("If-Match")),
             Some(None) | None => Err(SimErrorCode::NoSuchKey.into()),
         }
     }
 
-    /// Tells whether there is a condition for a write.
+    /// Returns whether the request has a condition for a write.
     pub fn guards_write(&self) -> bool {
         self.if_match.is_some() || self.if_none_match.is_some()
     }

@@ -1,4 +1,4 @@
-//! What an object holds: real bytes, or ranges of synthetic objects that are made only when somebody reads them.
+//! Contents of objects: real bytes, and ranges of synthetic objects whose bytes are generated when they are read.
 
 use std::sync::Arc;
 
@@ -6,17 +6,17 @@ use bytes::{Bytes, BytesMut};
 
 use super::random::mix;
 
-/// The content of an object or a part: a rope of real bytes and synthetic ranges.
+/// Content of an object or a part: a rope of real bytes and synthetic ranges.
 ///
-/// Slicing and joining cost nothing but the rope: a copy of 50 TB moves no byte. Adjacent ranges of one synthetic
-/// object merge, so that a copy in parts describes its content as the source does.
+/// Slicing and joining change only the rope, so a copy of 50 TB moves no bytes. Adjacent ranges of one synthetic object
+/// merge, so a multipart copy has the same description as its source.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SimContent {
     pieces: Arc<Vec<ContentPiece>>,
     size_bytes: u64,
 }
 
-/// One stretch of a content.
+/// One piece of a content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ContentPiece {
     /// Bytes that a client sent.
@@ -25,16 +25,16 @@ pub enum ContentPiece {
     Synthetic(SyntheticRange),
 }
 
-/// A range of a synthetic object: its bytes follow from the seed and their position.
+/// A range of a synthetic object. The seed and the position determine its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SyntheticRange {
-    /// The seed of the object's bytes.
+    /// Seed of the object's bytes.
     pub seed: u64,
-    /// The size of the whole object.
+    /// Size of the object.
     pub object_bytes: u64,
-    /// Where the range starts in it.
+    /// Offset of the range in the object.
     pub offset: u64,
-    /// How long it is.
+    /// Size of the range.
     pub size_bytes: u64,
 }
 
@@ -66,14 +66,14 @@ impl SyntheticRange {
         (self.seed, self.object_bytes) == (next.seed, next.object_bytes) && self.offset + self.size_bytes == next.offset
     }
 
-    /// Makes the bytes of the range.
+    /// Generates the bytes of the range.
     fn bytes(&self) -> Bytes {
         let first_word = self.offset / 8;
         let words_end = (self.offset + self.size_bytes).div_ceil(8);
         let key = mix(self.seed);
         let mut made = vec![0; to_usize(words_end - first_word) * 8];
-        for (word, place) in (first_word..).zip(made.chunks_exact_mut(8)) {
-            place.copy_from_slice(&mix(key ^ word).to_le_bytes());
+        for (word, chunk) in (first_word..).zip(made.chunks_exact_mut(8)) {
+            chunk.copy_from_slice(&mix(key ^ word).to_le_bytes());
         }
         let skipped = to_usize(self.offset - first_word * 8);
         Bytes::from(made).slice(skipped..skipped + to_usize(self.size_bytes))
@@ -87,7 +87,7 @@ impl<B: Into<Bytes>> From<B> for SimContent {
 }
 
 impl SimContent {
-    /// Makes the content of a synthetic object.
+    /// Creates the content of a synthetic object.
     pub fn synthetic(seed: u64, size_bytes: u64) -> Self {
         Self::join([ContentPiece::Synthetic(SyntheticRange {
             seed,
@@ -128,12 +128,12 @@ impl SimContent {
         self.size_bytes
     }
 
-    /// Returns the stretches, in order.
+    /// Returns the pieces, in order.
     pub fn pieces(&self) -> &[ContentPiece] {
         &self.pieces
     }
 
-    /// Returns a range; what lies past the end is left out.
+    /// Returns a range of the content, cut at its end.
     #[must_use]
     pub fn slice(&self, offset: u64, size_bytes: u64) -> Self {
         let end = offset.saturating_add(size_bytes).min(self.size_bytes);
@@ -168,7 +168,7 @@ impl SimContent {
         }
     }
 
-    /// Returns all the bytes at once: for small contents.
+    /// Returns all bytes at once. Only for small contents.
     pub fn to_bytes(&self) -> Bytes {
         let mut all = BytesMut::new();
         for chunk in self.chunks() {
@@ -179,5 +179,5 @@ impl SimContent {
 }
 
 fn to_usize(size: u64) -> usize {
-    usize::try_from(size).expect("a stretch in memory fits into memory")
+    usize::try_from(size).expect("size of bytes in memory fits into usize")
 }

@@ -1,4 +1,4 @@
-//! `CopyObject` and the reading of its source.
+//! `CopyObject`, and reads of copy sources.
 
 use std::collections::BTreeMap;
 
@@ -11,59 +11,59 @@ use super::object::{SimEncryption, SimObject, SimVersion, WriteAttributes};
 use super::put::{ONE_REQUEST_LIMIT_BYTES, check_key};
 use super::simulator::{Simulator, WriteResult, WriteTarget};
 
-/// What is copied.
+/// Source of a copy request.
 #[derive(Debug, Clone, Default)]
 pub struct CopySource {
-    /// The source's bucket.
+    /// Bucket of the source.
     pub bucket: String,
-    /// The source's key.
+    /// Key of the source.
     pub key: String,
-    /// The version; `None` copies the current one.
+    /// Version id; `None` copies the current version.
     pub version_id: Option<String>,
-    /// What the source must be.
+    /// Conditions on the source.
     pub conditions: RequestConditions,
-    /// The MD5 of the customer's key, where the client sent one.
+    /// MD5 of the customer-provided key, if the request has one.
     pub customer_key_md5: Option<String>,
 }
 
-/// A copy at once.
+/// A `CopyObject` request.
 #[derive(Debug, Clone, Default)]
 pub struct CopyRequest {
-    /// What is copied.
+    /// Source of the copy.
     pub source: CopySource,
-    /// What the request states of the copy.
+    /// Attributes that the request sets.
     pub explicit: WriteAttributes,
-    /// Headers and user metadata are those stated, not the source's.
+    /// Whether the request replaces headers and user metadata.
     pub replaces_metadata: bool,
-    /// The tags are those stated, not the source's.
+    /// Whether the request replaces tags.
     pub replaces_tags: bool,
-    /// Annotations stay behind.
+    /// Whether annotations are not copied.
     pub excludes_annotations: bool,
-    /// The checksum algorithm asked for.
+    /// Checksum algorithm that the request names.
     pub algorithm: Option<ChecksumAlgorithm>,
-    /// On what the write depends.
+    /// Conditions on the destination.
     pub conditions: RequestConditions,
 }
 
-/// The source of a copy as it was found.
+/// The object that a copy request reads.
 #[derive(Debug, Clone)]
 pub struct FoundSource {
-    /// Its version id, where its bucket keeps versions.
+    /// Version id, if the bucket has versioning.
     pub version_id: Option<String>,
     /// The object.
     pub object: SimObject,
 }
 
-/// What a copy left.
+/// Result of a copy.
 #[derive(Debug, Clone)]
 pub struct CopyResult {
-    /// The copy.
+    /// The written object.
     pub written: WriteResult,
-    /// The version id of the source.
+    /// Version id of the source.
     pub source_version_id: Option<String>,
 }
 
-/// Refuses to read an object that is encrypted with a customer's key without that key.
+/// Rejects reads of an SSE-C object without its key.
 pub(crate) fn check_customer_key(object: &SimObject, key_md5: Option<&str>) -> SimResult<()> {
     match (object.encryption(), key_md5) {
         (SimEncryption::Customer { key_md5: wanted }, Some(sent)) if wanted == sent => Ok(()),
@@ -84,7 +84,7 @@ pub(crate) fn check_customer_key(object: &SimObject, key_md5: Option<&str>) -> S
     }
 }
 
-/// Refuses to read an archived object.
+/// Rejects reads of an archived object.
 pub(crate) fn check_readable(object: &SimObject) -> SimResult<()> {
     if object.is_archived() {
         return Err(SimError::because(
@@ -99,7 +99,7 @@ pub(crate) fn check_readable(object: &SimObject) -> SimResult<()> {
 }
 
 impl Simulator {
-    /// Finds the source of a copy and checks its conditions.
+    /// Returns the source of a copy, if it meets the request's conditions.
     pub(crate) fn find_source(&self, source: &CopySource) -> SimResult<FoundSource> {
         let bucket = self.bucket(&source.bucket)?;
         let (version, object) = bucket
@@ -114,9 +114,9 @@ impl Simulator {
         })
     }
 
-    /// `CopyObject`.
+    /// Copies an object (`CopyObject`).
     ///
-    /// Resets the storage class, the ACL, the website redirect and the lock; a source in parts becomes one part.
+    /// The copy has the default storage class, ACL, website redirect and Object Lock, and no parts.
     /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html>
     pub fn copy_object(&mut self, target: WriteTarget<'_>, copy: &CopyRequest) -> SimResult<CopyResult> {
         let bucket = self.bucket(target.bucket)?;
@@ -142,7 +142,7 @@ impl Simulator {
         };
         let explicit = copy.attributes_for(&found.object).completed(bucket, self.clock.now());
         let begun = self.begin();
-        let mut object = self.whole_object(explicit, found.object.content.clone(), Some(algorithm));
+        let mut object = self.single_request_object(explicit, found.object.content.clone(), Some(algorithm));
         object.annotations = annotations;
         let written = self.store(target, object, begun)?;
         self.notify(EventType::Copy, target, written.subject());
@@ -163,12 +163,12 @@ pub(crate) fn source_too_large() -> SimError {
     )
 }
 
-/// Returns a version's id as answers show it: nothing where the bucket never kept versions.
+/// Returns a version's id as responses show it; `None` if the bucket has never had versioning.
 pub(crate) fn shown_id(versioning: super::bucket::SimVersioning, version: &SimVersion) -> Option<String> {
     (versioning != super::bucket::SimVersioning::Unversioned).then(|| version.id.clone())
 }
 
-/// A delete marker is no source: asked for by its id it is a mistake, met as the current version it is absence.
+/// Returns the error for a delete marker as source: 400 if the request names its version id, otherwise 404.
 fn marker_as_source(refusal: SimError) -> SimError {
     if refusal.code == SimErrorCode::MethodNotAllowed {
         return SimError::because(
@@ -195,7 +195,7 @@ impl CopyRequest {
             || self.explicit.encryption.is_some()
     }
 
-    /// The source's algorithm goes along unless the request names one.
+    /// Returns the checksum algorithm of the copy: that of the request, otherwise that of the source.
     fn algorithm_for(&self, source: &SimObject) -> ChecksumAlgorithm {
         let of_source = source.checksum.as_ref().map(|checksum| checksum.algorithm);
         self.algorithm.or(of_source).unwrap_or(ChecksumAlgorithm::Crc64Nvme)
@@ -215,17 +215,17 @@ impl CopyRequest {
     }
 }
 
-/// A range of a source, as `x-amz-copy-source-range` says it: first and last byte.
+/// A byte range of a source (`x-amz-copy-source-range`), both ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CopyRange {
-    /// The first byte.
+    /// First byte.
     pub first: u64,
-    /// The last byte.
+    /// Last byte.
     pub last: u64,
 }
 
 impl CopyRange {
-    /// Takes the range out of a content; all of it must be there.
+    /// Returns the range of a content. The content must contain all of it.
     pub(crate) fn of(self, content: &SimContent) -> SimResult<SimContent> {
         if self.first > self.last || self.last >= content.size_bytes() {
             return Err(SimError::because(

@@ -1,4 +1,4 @@
-//! Deleting objects and versions.
+//! `DeleteObject`: deletes objects and versions.
 
 use super::bucket::SimVersioning;
 use super::conditions::RequestConditions;
@@ -8,28 +8,28 @@ use super::object::{NULL_VERSION, SimVersion, VersionEntry};
 use super::put::check_key;
 use super::simulator::{Simulator, WriteTarget};
 
-/// A delete.
+/// A `DeleteObject` request.
 #[derive(Debug, Clone, Default)]
 pub struct DeleteRequest {
-    /// The version to take out for good; `None` deletes the key's current object.
+    /// Version to remove permanently; `None` deletes the current object.
     pub version_id: Option<String>,
-    /// On what it depends.
+    /// Conditions of the delete.
     pub conditions: RequestConditions,
-    /// Whether a GOVERNANCE retention does not count.
+    /// Whether the request bypasses a GOVERNANCE retention.
     pub bypass_governance: bool,
 }
 
-/// What a delete left.
+/// Result of a delete.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DeleteResult {
-    /// The version taken out, or the delete marker written.
+    /// Version id of the removed version or of the created delete marker.
     pub version_id: Option<String>,
-    /// Whether that version is a delete marker.
+    /// Whether the removed or created version is a delete marker.
     pub delete_marker: bool,
 }
 
 impl Simulator {
-    /// `DeleteObject`: of a key or of one version.
+    /// Deletes a key's current object or one version (`DeleteObject`).
     ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/DeletingObjectVersions.html>
     pub fn delete_object(&mut self, target: WriteTarget<'_>, delete: &DeleteRequest) -> SimResult<DeleteResult> {
@@ -97,7 +97,7 @@ impl Simulator {
             version_id: Some(id.to_owned()),
             delete_marker: false,
         };
-        // A version that is not there is deleted already.
+        // A delete of a version that does not exist succeeds.
         let Ok(version) = bucket.version(target.key, id) else {
             return Ok(deleted);
         };

@@ -1,10 +1,10 @@
-//! Digests of contents: the ETag's MD5 and the checksums that S3 stores.
+//! Digests of contents: the MD5 of ETags, and the checksums that S3 stores.
 //!
-//! A digest is true when the content is small enough, and a stand-in when computing it would mean making the bytes of
-//! a huge synthetic object: then it is the same digest of the content's description. Because the description merges
-//! adjacent ranges of a synthetic object, equal bytes that come from one synthetic object have equal digests, however
-//! they were copied. Whether a digest is true depends on nothing but the content and the synthetic objects it comes
-//! from, so the parts of a copy agree with the parts of its source.
+//! The digest of a small content is computed from its bytes. The digest of a large synthetic content is a placeholder,
+//! because generating its bytes would take too long: it is the digest of the content's description. Adjacent ranges of
+//! a synthetic object merge in the description, so equal bytes of one synthetic object have equal digests, however they
+//! were copied. Whether a digest is exact depends only on the content and its synthetic objects, so the parts of a copy
+//! have the same digests as the parts of its source.
 
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -18,11 +18,11 @@ use sha2::Sha256;
 
 use super::content::{ContentPiece, SimContent, SyntheticRange};
 
-/// The largest content with a synthetic range whose digests are true.
-pub const TRUE_DIGEST_LIMIT_BYTES: u64 = 16 * 1024 * 1024;
+/// Maximum size of a content with synthetic ranges that has exact digests.
+pub const EXACT_DIGEST_LIMIT_BYTES: u64 = 16 * 1024 * 1024;
 
-/// The largest synthetic object whose ranges have true digests: it bounds what an object in many small parts costs.
-pub const TRUE_DIGEST_OBJECT_LIMIT_BYTES: u64 = 256 * 1024 * 1024;
+/// Maximum size of a synthetic object whose ranges have exact digests. Limits the cost of objects with many parts.
+pub const EXACT_DIGEST_OBJECT_LIMIT_BYTES: u64 = 256 * 1024 * 1024;
 
 /// A checksum algorithm of S3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,7 +31,7 @@ pub enum ChecksumAlgorithm {
     Crc32,
     /// CRC-32C.
     Crc32c,
-    /// CRC-64/NVME, what S3 computes when nobody asks for anything.
+    /// CRC-64/NVME, the default of S3.
     Crc64Nvme,
     /// SHA-1.
     Sha1,
@@ -40,10 +40,10 @@ pub enum ChecksumAlgorithm {
 }
 
 impl ChecksumAlgorithm {
-    /// All of them.
+    /// All algorithms.
     pub const ALL: [Self; 5] = [Self::Crc32, Self::Crc32c, Self::Crc64Nvme, Self::Sha1, Self::Sha256];
 
-    /// The name in headers and documents.
+    /// Returns the name in headers and documents.
     pub fn name(self) -> &'static str {
         match self {
             Self::Crc32 => "CRC32",
@@ -54,7 +54,7 @@ impl ChecksumAlgorithm {
         }
     }
 
-    /// The header that carries a value.
+    /// Returns the header of the checksum value.
     pub fn header(self) -> &'static str {
         match self {
             Self::Crc32 => "x-amz-checksum-crc32",
@@ -65,7 +65,7 @@ impl ChecksumAlgorithm {
         }
     }
 
-    /// Reads a name.
+    /// Parses a name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL
             .into_iter()
@@ -73,13 +73,13 @@ impl ChecksumAlgorithm {
     }
 }
 
-/// Digests of synthetic ranges by algorithm.
-type Remembered = HashMap<(&'static str, SyntheticRange), Vec<u8>>;
+/// Cached digests of synthetic ranges by algorithm.
+type CachedDigests = HashMap<(&'static str, SyntheticRange), Vec<u8>>;
 
-static REMEMBERED: LazyLock<Mutex<Remembered>> = LazyLock::new(Mutex::default);
+static CACHED_DIGESTS: LazyLock<Mutex<CachedDigests>> = LazyLock::new(Mutex::default);
 
-/// How many digests are remembered before all are forgotten.
-const REMEMBERED_LIMIT: usize = 100_000;
+/// Number of cached digests at which the cache is cleared.
+const CACHED_DIGESTS_LIMIT: usize = 100_000;
 
 enum Hasher {
     Md5(Md5),
@@ -125,22 +125,22 @@ impl Hasher {
         }
     }
 
-    /// Hashes a content; what synthetic bytes hash to is remembered, for making them anew takes a while.
+    /// Hashes a content. Digests of synthetic ranges are cached, because generating the bytes takes time.
     fn of(self, content: &SimContent) -> Vec<u8> {
         let [ContentPiece::Synthetic(range)] = content.pieces() else {
             return self.compute(content);
         };
         let key = (self.name(), *range);
-        let known = |remembered: &Remembered| remembered.get(&key).cloned();
-        if let Some(digest) = known(&REMEMBERED.lock().unwrap_or_else(PoisonError::into_inner)) {
+        let known = |cached: &CachedDigests| cached.get(&key).cloned();
+        if let Some(digest) = known(&CACHED_DIGESTS.lock().unwrap_or_else(PoisonError::into_inner)) {
             return digest;
         }
         let digest = self.compute(content);
-        let mut remembered = REMEMBERED.lock().unwrap_or_else(PoisonError::into_inner);
-        if remembered.len() >= REMEMBERED_LIMIT {
-            remembered.clear();
+        let mut cached = CACHED_DIGESTS.lock().unwrap_or_else(PoisonError::into_inner);
+        if cached.len() >= CACHED_DIGESTS_LIMIT {
+            cached.clear();
         }
-        remembered.insert(key, digest.clone());
+        cached.insert(key, digest.clone());
         digest
     }
 
@@ -154,7 +154,7 @@ impl Hasher {
     }
 
     fn compute(mut self, content: &SimContent) -> Vec<u8> {
-        if is_true(content) {
+        if is_exact(content) {
             for chunk in content.chunks() {
                 self.update(&chunk);
             }
@@ -174,17 +174,17 @@ impl Hasher {
     }
 }
 
-/// Tells whether the digests of a content are those of its bytes.
-pub fn is_true(content: &SimContent) -> bool {
+/// Returns whether the digests of a content are computed from its bytes.
+pub fn is_exact(content: &SimContent) -> bool {
     let mut ranges = content.pieces().iter().filter_map(|piece| match piece {
         ContentPiece::Synthetic(range) => Some(range),
         ContentPiece::Real(_) => None,
     });
-    let fits = content.size_bytes() <= TRUE_DIGEST_LIMIT_BYTES;
-    ranges.all(|range| fits && range.object_bytes <= TRUE_DIGEST_OBJECT_LIMIT_BYTES)
+    let fits = content.size_bytes() <= EXACT_DIGEST_LIMIT_BYTES;
+    ranges.all(|range| fits && range.object_bytes <= EXACT_DIGEST_OBJECT_LIMIT_BYTES)
 }
 
-/// Returns the MD5 of a content, or its stand-in.
+/// Returns the MD5 of a content, or its placeholder.
 pub fn md5(content: &SimContent) -> Vec<u8> {
     Hasher::Md5(Md5::new()).of(content)
 }
@@ -196,12 +196,12 @@ pub fn md5_of_bytes(bytes: &[u8]) -> Vec<u8> {
     hasher.finish()
 }
 
-/// Returns a checksum of a content, or its stand-in, in base64 as S3 shows it.
+/// Returns a checksum of a content, or its placeholder, in base64 as in S3's headers.
 pub fn checksum(algorithm: ChecksumAlgorithm, content: &SimContent) -> String {
     BASE64.encode(Hasher::new(algorithm).of(content))
 }
 
-/// Returns the composite checksum of parts: the checksum of their checksums and their number.
+/// Returns the composite checksum of parts: the checksum of their checksums, and their number.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html>
 pub fn composite<'a>(algorithm: ChecksumAlgorithm, parts: impl IntoIterator<Item = &'a str>) -> Option<String> {
@@ -214,7 +214,7 @@ pub fn composite<'a>(algorithm: ChecksumAlgorithm, parts: impl IntoIterator<Item
     Some(format!("{}-{count}", BASE64.encode(hasher.finish())))
 }
 
-/// Writes bytes in hexadecimal.
+/// Returns bytes in hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
     bytes
         .iter()
@@ -226,7 +226,7 @@ pub fn hex(bytes: &[u8]) -> String {
         })
 }
 
-/// Returns the ETag of an object made of parts: the MD5 of their MD5s and their number.
+/// Returns the ETag of a multipart upload: the MD5 of the parts' MD5s, and their number.
 pub fn multipart_etag<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
     let mut hasher = Hasher::Md5(Md5::new());
     let mut count = 0_u32;

@@ -1,51 +1,51 @@
-//! Settings of a bucket that are documents: kept as they were put, given back as they are.
+//! Bucket settings that are stored and returned as documents, without interpretation.
 
 use super::error::SimErrorCode;
 
-/// A setting that is a document.
+/// A bucket setting that is a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum BucketDocument {
-    /// Requester pays, acceleration and the like: kept only.
+    /// Transfer acceleration; stored only.
     Accelerate,
-    /// Cross-origin rules.
+    /// CORS rules.
     Cors,
     /// Default encryption.
     Encryption,
-    /// Lifecycle rules; the simulator does not carry them out.
+    /// Lifecycle rules; stored, but not applied.
     Lifecycle,
     /// Access logging.
     Logging,
-    /// Where notifications go; the simulator offers them at its side door whatever stands here.
+    /// Notification configuration; stored, but ignored: the side door returns all notifications.
     Notification,
-    /// Object Lock and its default retention.
+    /// Object Lock configuration with its default retention.
     ObjectLock,
-    /// Whether access control lists are in force.
+    /// Object Ownership: whether access control lists are enabled.
     OwnershipControls,
-    /// The bucket policy; the simulator does not carry it out.
+    /// Bucket policy; stored, but not applied.
     Policy,
-    /// Block of public access.
+    /// Block Public Access settings.
     PublicAccessBlock,
-    /// Replication rules; the simulator does not carry them out.
+    /// Replication rules; stored, but not applied.
     Replication,
-    /// Who pays.
+    /// Requester Pays.
     RequestPayment,
-    /// The bucket's tags.
+    /// Bucket tags.
     Tagging,
     /// Website hosting.
     Website,
 }
 
-/// What a bucket answers that never got a document.
+/// Response for a document that was never set.
 #[derive(Debug, Clone, Copy)]
 pub enum UnsetDocument {
-    /// This one.
+    /// This default document.
     Default(&'static str),
     /// An error with this code.
     Missing(&'static str),
 }
 
 impl BucketDocument {
-    /// All of them.
+    /// All documents.
     pub const ALL: [Self; 14] = [
         Self::Accelerate,
         Self::Cors,
@@ -63,7 +63,7 @@ impl BucketDocument {
         Self::Website,
     ];
 
-    /// The name in the query, and in operation names between `GetBucket` and the end.
+    /// Returns the query parameter and the names of the put, get and delete operation.
     fn names(self) -> (&'static str, &'static str, &'static str, &'static str) {
         match self {
             Self::Accelerate => (
@@ -128,12 +128,12 @@ impl BucketDocument {
         }
     }
 
-    /// The name in the query of a request.
+    /// Returns the query parameter that selects the document.
     pub fn query_name(self) -> &'static str {
         self.names().0
     }
 
-    /// The operation that a method means; `None` where S3 has none.
+    /// Returns the operation of an HTTP method; `None` if S3 has no such operation.
     pub fn operation(self, method: &str) -> Option<&'static str> {
         let (_, put, get, delete) = self.names();
         let name = match method {
@@ -145,7 +145,7 @@ impl BucketDocument {
         (!name.is_empty()).then_some(name)
     }
 
-    /// What a bucket answers that never got this document.
+    /// Returns the response for a document that was never set.
     pub fn unset(self) -> UnsetDocument {
         match self {
             Self::Accelerate => UnsetDocument::Default("<AccelerateConfiguration/>"),
@@ -174,7 +174,7 @@ impl BucketDocument {
         }
     }
 
-    /// The status of an answer when the document is put or deleted.
+    /// Returns the status of a successful put or delete of the document.
     pub fn changed_status(self, method: &str) -> u16 {
         if method == "DELETE" || matches!(self, Self::Policy | Self::Tagging) {
             204
@@ -183,7 +183,7 @@ impl BucketDocument {
         }
     }
 
-    /// Refuses what cannot be the document.
+    /// Checks whether a text is a valid document of this kind.
     pub fn check(self, text: &str) -> Result<(), SimErrorCode> {
         let opens = if self == Self::Policy { '{' } else { '<' };
         if text.trim_start().starts_with(opens) {
@@ -194,7 +194,7 @@ impl BucketDocument {
     }
 }
 
-/// Returns the text of the first element of a name, as far as settings need one.
+/// Returns the text of the first XML element with a name.
 pub fn element(document: &str, name: &str) -> Option<String> {
     let (_, rest) = document.split_once(&format!("<{name}>"))?;
     let (text, _) = rest.split_once(&format!("</{name}>"))?;

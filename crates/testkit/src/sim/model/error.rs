@@ -1,4 +1,4 @@
-//! Why a request was refused, in S3's words.
+//! Error responses with S3's codes and messages.
 
 use std::fmt;
 
@@ -14,21 +14,21 @@ macro_rules! codes {
         }
 
         impl SimErrorCode {
-            /// The code as it stands in an answer.
+            /// Returns the code as responses contain it.
             pub fn name(self) -> &'static str {
                 match self {
                     $(Self::$variant => $name,)*
                 }
             }
 
-            /// The HTTP status that goes with it.
+            /// Returns the HTTP status of the code.
             pub fn status(self) -> u16 {
                 match self {
                     $(Self::$variant => $status,)*
                 }
             }
 
-            /// What S3 says in general.
+            /// Returns S3's default message of the code.
             pub fn message(self) -> &'static str {
                 match self {
                     $(Self::$variant => $message,)*
@@ -94,27 +94,27 @@ codes! {
     SlowDown = "SlowDown", 503, "Please reduce your request rate.";
 }
 
-/// A refused request.
+/// An error response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SimError {
-    /// The code.
+    /// Error code.
     pub code: SimErrorCode,
-    /// What exactly was wrong.
+    /// Message with details.
     pub message: String,
-    /// Headers of the answer that tell more: the bucket's region, that a delete marker was met.
+    /// Additional headers of the response: the bucket's region, or that the version is a delete marker.
     pub headers: Vec<(&'static str, String)>,
 }
 
-/// What an operation answers.
+/// Result of an operation.
 pub type SimResult<T> = Result<T, SimError>;
 
 impl SimError {
-    /// Refuses with S3's general message.
+    /// Creates an error with S3's default message.
     pub fn new(code: SimErrorCode) -> Self {
         Self::because(code, code.message())
     }
 
-    /// Refuses with a message of its own.
+    /// Creates an error with a specific message.
     pub fn because(code: SimErrorCode, message: impl Into<String>) -> Self {
         Self {
             code,
@@ -123,7 +123,7 @@ impl SimError {
         }
     }
 
-    /// Adds a header to the answer.
+    /// Adds a header to the response.
     #[must_use]
     pub fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));

@@ -1,4 +1,4 @@
-//! Notifications in the classic shape of S3 event messages.
+//! Notifications in the format of S3 event messages.
 
 use std::collections::VecDeque;
 
@@ -8,18 +8,18 @@ use serde_json::{Value, json};
 use super::clock::{Millis, iso_date};
 use super::simulator::{Simulator, WriteTarget};
 
-/// What happened.
+/// Event type of a notification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventType {
-    /// An object was written at once.
+    /// A single request wrote an object.
     Put,
-    /// An object was copied.
+    /// `CopyObject` wrote an object.
     Copy,
-    /// An upload in parts was completed.
+    /// A multipart upload was completed.
     Complete,
-    /// An object or a version is gone.
+    /// An object or a version was removed permanently.
     Delete,
-    /// A delete marker was written.
+    /// A delete marker was created.
     DeleteMarker,
     /// Tags were written.
     TaggingPut,
@@ -33,9 +33,9 @@ pub enum EventType {
     AnnotationPut,
     /// An annotation was removed.
     AnnotationDelete,
-    /// An archived object's restoration was asked for.
+    /// The restore of an archived object was requested.
     RestorePost,
-    /// An archived object can be read.
+    /// The restore of an archived object is complete.
     RestoreCompleted,
 }
 
@@ -67,25 +67,25 @@ impl EventType {
     }
 }
 
-/// The version that an event tells of.
+/// The object version of an event.
 #[derive(Debug, Clone, Default)]
 pub struct EventSubject {
-    /// Its id, where the bucket keeps versions.
+    /// Version id, if the bucket has versioning.
     pub version_id: Option<String>,
-    /// Its size; removals carry none.
+    /// Size; `None` for removals.
     pub size_bytes: Option<u64>,
-    /// Its ETag; removals carry none.
+    /// ETag; `None` for removals.
     pub etag: Option<String>,
 }
 
-/// The notifications that nobody has taken yet.
+/// Notifications that were not read yet.
 #[derive(Debug, Default)]
 pub struct NotificationLog {
     waiting: VecDeque<Value>,
     last_sequencer: u64,
 }
 
-/// All but what form encoding leaves as it is; the slash stays a slash in S3's events.
+/// Characters to escape in form encoding. A slash stays a slash in S3's events.
 const FORM: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
@@ -99,14 +99,14 @@ fn form_encoded(key: &str) -> String {
 }
 
 impl NotificationLog {
-    /// Takes all notifications out, the oldest first.
+    /// Returns and removes all notifications, oldest first.
     pub fn drain(&mut self) -> Vec<Value> {
         self.waiting.drain(..).collect()
     }
 
     fn write(
         &mut self,
-        happening: EventType,
+        event_type: EventType,
         region: &str,
         at: Millis,
         target: WriteTarget<'_>,
@@ -123,9 +123,9 @@ impl NotificationLog {
             if let Some(version_id) = subject.version_id {
                 fields.insert("versionId".to_owned(), json!(version_id));
             }
-            // Tagging, ACL and restore events carry none.
+            // Tagging, ACL and restore events have no sequencer.
             // <https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html>
-            if happening.writes() || happening.removes() {
+            if event_type.writes() || event_type.removes() {
                 self.last_sequencer += 1;
                 fields.insert("sequencer".to_owned(), json!(format!("{:018X}", self.last_sequencer)));
             }
@@ -136,7 +136,7 @@ impl NotificationLog {
             "eventSource": "aws:s3",
             "awsRegion": region,
             "eventTime": iso_date(at),
-            "eventName": happening.name(),
+            "eventName": event_type.name(),
             "userIdentity": owner,
             "requestParameters": { "sourceIPAddress": "127.0.0.1" },
             "responseElements": { "x-amz-request-id": "S3SIM", "x-amz-id-2": "S3SIM" },
@@ -151,13 +151,13 @@ impl NotificationLog {
 }
 
 impl Simulator {
-    /// Writes a notification.
-    pub(crate) fn notify(&mut self, happening: EventType, target: WriteTarget<'_>, subject: EventSubject) {
+    /// Adds a notification.
+    pub(crate) fn notify(&mut self, event_type: EventType, target: WriteTarget<'_>, subject: EventSubject) {
         let region = self
             .buckets
             .get(target.bucket)
             .map_or_else(String::new, |bucket| bucket.region.clone());
         let at = self.clock.now();
-        self.notifications.write(happening, &region, at, target, subject);
+        self.notifications.write(event_type, &region, at, target, subject);
     }
 }

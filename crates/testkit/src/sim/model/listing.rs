@@ -6,84 +6,84 @@ use super::bucket::SimBucket;
 use super::multipart::SimUpload;
 use super::object::{SimObject, SimVersion};
 
-/// The most that one page holds.
+/// Maximum number of entries of a page.
 pub const PAGE_LIMIT: usize = 1000;
 
-/// What to list.
+/// A listing request.
 #[derive(Debug, Clone, Default)]
 pub struct ListingRequest {
-    /// Only keys that start so.
+    /// Prefix of the keys.
     pub prefix: String,
-    /// Keys that have it after the prefix are folded into one common prefix.
+    /// Delimiter: keys that contain it after the prefix are grouped into a common prefix.
     pub delimiter: Option<String>,
-    /// Where to go on.
+    /// Marker after which the listing starts.
     pub after: ListingMarker,
-    /// The most entries, common prefixes among them.
+    /// Maximum number of entries, including common prefixes.
     pub limit: usize,
 }
 
-/// Where a listing goes on.
+/// Marker after which a listing starts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum ListingMarker {
-    /// At the beginning.
+    /// The listing starts at the first key.
     #[default]
     Beginning,
-    /// After a key, or a common prefix as a whole.
+    /// The listing starts after a key, or after all keys of a common prefix.
     Key(String),
-    /// After a key, within whose versions or uploads the named one was the last.
+    /// The listing starts within a key, after the version or upload with this id.
     Within(String, String),
-    /// After a key; keys below a prefix of that name still count.
+    /// The listing starts after a key, and includes keys below a prefix of that name.
     StartAfter(String),
 }
 
 /// A page of a listing.
 #[derive(Debug, Clone)]
 pub struct SimListingPage<T> {
-    /// The entries.
+    /// Entries.
     pub entries: Vec<T>,
-    /// The folded prefixes.
+    /// Common prefixes.
     pub prefixes: Vec<String>,
-    /// The last entry or prefix, where there is more.
+    /// Last entry or common prefix, if another page follows.
     pub next: Option<LastListed>,
 }
 
-/// The last entry of a page.
+/// Last entry of a page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LastListed {
-    /// Its key, or the common prefix.
+    /// Key or common prefix.
     pub key: String,
-    /// Its version or upload id.
+    /// Version id or upload id.
     pub id: Option<String>,
 }
 
 /// A version in a listing.
 #[derive(Debug, Clone, Copy)]
 pub struct SimListedVersion<'a> {
-    /// Its key.
+    /// Object key.
     pub key: &'a str,
-    /// The version.
+    /// The listed version.
     pub version: &'a SimVersion,
-    /// Whether it is current.
+    /// Whether the version is current.
     pub is_latest: bool,
 }
 
 /// An object in a listing.
 #[derive(Debug, Clone, Copy)]
 pub struct SimListedObject<'a> {
-    /// Its key.
+    /// Object key.
     pub key: &'a str,
-    /// The version.
+    /// The current version.
     pub version: &'a SimVersion,
-    /// The object.
+    /// The object of the version.
     pub object: &'a SimObject,
 }
 
 /// An upload in a listing.
 #[derive(Debug, Clone, Copy)]
 pub struct SimListedUpload<'a> {
-    /// Its id.
+    /// Upload id.
     pub id: &'a str,
-    /// The upload.
+    /// The listed upload.
     pub upload: &'a SimUpload,
 }
 
@@ -98,14 +98,14 @@ impl ListingRequest {
         self.page(all)
     }
 
-    /// Lists versions, the newest of a key first.
+    /// Lists versions by key, newest first.
     pub fn versions<'a>(&self, bucket: &'a SimBucket) -> SimListingPage<SimListedVersion<'a>> {
         let all = self.keys(bucket).flat_map(|(key, versions)| {
-            versions.iter().enumerate().map(move |(place, version)| {
+            versions.iter().enumerate().map(move |(index, version)| {
                 let listed = SimListedVersion {
                     key,
                     version,
-                    is_latest: place == 0,
+                    is_latest: index == 0,
                 };
                 (key.as_str(), Some(version.id.as_str()), listed)
             })
@@ -113,7 +113,7 @@ impl ListingRequest {
         self.page(all)
     }
 
-    /// Lists uploads by key, then by start.
+    /// Lists uploads by key, in the order of their start.
     pub fn uploads<'a>(&self, bucket: &'a SimBucket) -> SimListingPage<SimListedUpload<'a>> {
         let mut all: Vec<_> = bucket.uploads.iter().collect();
         all.sort_by_key(|(_, upload)| (upload.key.as_str(), upload.begun.order));
@@ -123,7 +123,7 @@ impl ListingRequest {
         self.page(all)
     }
 
-    /// The keys of the prefix that can be on the page, from the marker on.
+    /// Returns the keys with the prefix, from the marker.
     fn keys<'a>(&self, bucket: &'a SimBucket) -> impl Iterator<Item = (&'a String, &'a Vec<SimVersion>)> {
         let marker = match &self.after {
             ListingMarker::Beginning => "",
@@ -149,7 +149,7 @@ impl ListingRequest {
         let mut passed_marker = false;
         for (key, id, entry) in all.filter(|(key, ..)| key.starts_with(&self.prefix)) {
             let folded = self.folded(key);
-            if self.is_behind(key, id, folded.as_deref(), &mut passed_marker) {
+            if self.is_before_marker(key, id, folded.as_deref(), &mut passed_marker) {
                 continue;
             }
             if folded.is_some() && folded.as_ref() == page.prefixes.last() {
@@ -171,7 +171,7 @@ impl ListingRequest {
         page
     }
 
-    /// The common prefix that a key is folded into.
+    /// Returns the common prefix of a key, if the delimiter groups it.
     fn folded(&self, key: &str) -> Option<String> {
         let delimiter = self.delimiter.as_deref().filter(|delimiter| !delimiter.is_empty())?;
         let rest = key.strip_prefix(&self.prefix)?;
@@ -179,8 +179,8 @@ impl ListingRequest {
         Some(format!("{}{head}{delimiter}", self.prefix))
     }
 
-    /// Tells whether an entry was on an earlier page.
-    fn is_behind(&self, key: &str, id: Option<&str>, folded: Option<&str>, passed_marker: &mut bool) -> bool {
+    /// Returns whether an entry was on an earlier page.
+    fn is_before_marker(&self, key: &str, id: Option<&str>, folded: Option<&str>, passed_marker: &mut bool) -> bool {
         match &self.after {
             ListingMarker::Beginning => false,
             ListingMarker::StartAfter(after) => key <= after.as_str(),
@@ -189,9 +189,9 @@ impl ListingRequest {
                 if key != after {
                     return key < after.as_str();
                 }
-                let behind = !*passed_marker;
+                let is_before = !*passed_marker;
                 *passed_marker |= id == Some(last.as_str());
-                behind
+                is_before
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Object Lock: retentions and legal holds.
+//! Object Lock: retention and legal hold.
 
 use super::clock::Millis;
 use super::error::{SimError, SimErrorCode, SimResult};
@@ -7,7 +7,7 @@ use super::object::{SimObject, SimRetention};
 use super::put::no_object_lock;
 use super::simulator::{Simulator, WriteTarget};
 
-/// Refuses to take out a version that is locked.
+/// Rejects the deletion of a locked version.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock.html>
 pub(crate) fn check_unlocked(object: &SimObject, now: Millis, bypass_governance: bool) -> SimResult<()> {
@@ -25,7 +25,7 @@ pub(crate) fn check_unlocked(object: &SimObject, now: Millis, bypass_governance:
     Ok(())
 }
 
-/// Refuses a retention that would protect nothing any more.
+/// Rejects a retention that ends in the past.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock-configure.html>
 pub(crate) fn check_retention(retention: Option<&SimRetention>, now: Millis) -> SimResult<()> {
@@ -39,7 +39,7 @@ pub(crate) fn check_retention(retention: Option<&SimRetention>, now: Millis) -> 
 }
 
 impl Simulator {
-    /// `PutObjectRetention`: `None` removes it.
+    /// Sets a retention (`PutObjectRetention`). `None` removes it.
     pub fn put_retention(
         &mut self,
         target: WriteTarget<'_>,
@@ -81,7 +81,7 @@ impl Simulator {
         Ok(())
     }
 
-    /// `GetObjectRetention`.
+    /// Returns the retention (`GetObjectRetention`).
     pub fn retention(&self, target: WriteTarget<'_>, version_id: Option<&str>) -> SimResult<SimRetention> {
         self.locked(target, version_id)?
             .explicit
@@ -90,7 +90,7 @@ impl Simulator {
             .ok_or_else(|| SimErrorCode::NoSuchObjectLockConfiguration.into())
     }
 
-    /// `PutObjectLegalHold`.
+    /// Sets or releases the legal hold (`PutObjectLegalHold`).
     pub fn put_legal_hold(&mut self, target: WriteTarget<'_>, version_id: Option<&str>, on: bool) -> SimResult<()> {
         let bucket = self.bucket_mut(target.bucket)?;
         if !bucket.object_lock {
@@ -103,7 +103,7 @@ impl Simulator {
         Ok(())
     }
 
-    /// `GetObjectLegalHold`.
+    /// Returns the legal hold (`GetObjectLegalHold`).
     pub fn legal_hold(&self, target: WriteTarget<'_>, version_id: Option<&str>) -> SimResult<bool> {
         self.locked(target, version_id)?
             .explicit

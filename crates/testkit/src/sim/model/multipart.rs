@@ -1,4 +1,4 @@
-//! Uploads in parts.
+//! Multipart uploads.
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html>
 
@@ -13,39 +13,39 @@ use super::object::{ChecksumKind, WriteAttributes};
 use super::put::{DeclaredChecksums, ONE_REQUEST_LIMIT_BYTES, check_key, has_content_etag};
 use super::simulator::{Simulator, WriteStart, WriteTarget};
 
-/// The highest part number.
+/// Maximum part number.
 pub const PART_NUMBER_LIMIT: u32 = 10_000;
 
-/// The smallest part, except the last: 5 MiB.
+/// Minimum size of a part, except the last: 5 MiB.
 pub const PART_MINIMUM_BYTES: u64 = 5 * 1024 * 1024;
 
-/// An upload in progress.
+/// A multipart upload in progress.
 #[derive(Debug, Clone)]
 pub struct SimUpload {
-    /// The key that it will write.
+    /// Key of the object.
     pub key: String,
-    /// Who began it, by the access key; `None` for a request without a signature.
+    /// Access key of the initiator; `None` for a request without a signature.
     pub initiator: Option<String>,
-    /// When it began: the place among all writes that the completed object takes.
+    /// Start of the upload, which orders the completed object among all writes.
     pub begun: WriteStart,
-    /// What its starter said of the object, with the bucket's defaults of then.
+    /// Attributes that `CreateMultipartUpload` set, including the bucket's defaults at that time.
     pub explicit: WriteAttributes,
-    /// The checksum that its starter asked for.
+    /// Checksum algorithm and type that `CreateMultipartUpload` set.
     pub checksum: Option<(ChecksumAlgorithm, ChecksumKind)>,
-    /// The parts so far.
+    /// Uploaded parts by number.
     pub parts: BTreeMap<u32, UploadedPart>,
 }
 
 /// An uploaded part.
 #[derive(Debug, Clone)]
 pub struct UploadedPart {
-    /// What it holds.
+    /// Content.
     pub content: SimContent,
-    /// The MD5 of that, or random bytes where the encryption hides it.
+    /// MD5 of the content, or random bytes if the encryption hides it.
     pub md5: Vec<u8>,
-    /// Its checksum, where the upload or the part has one.
+    /// Checksum, if the upload or the part has one.
     pub checksum: Option<(ChecksumAlgorithm, String)>,
-    /// When it was written.
+    /// Time of the write.
     pub last_modified: Millis,
 }
 
@@ -56,27 +56,27 @@ impl UploadedPart {
     }
 }
 
-/// Which part of which upload.
+/// A part of an upload that a request addresses.
 #[derive(Debug, Clone, Copy)]
 pub struct PartTarget<'a> {
-    /// The bucket and key of the upload.
+    /// Bucket and key of the upload.
     pub target: WriteTarget<'a>,
-    /// The upload.
+    /// Upload id.
     pub upload_id: &'a str,
-    /// The part's number.
+    /// Part number.
     pub number: u32,
 }
 
-/// What `UploadPartCopy` left.
+/// Result of `UploadPartCopy`.
 #[derive(Debug, Clone)]
 pub struct SimCopiedPart {
-    /// The part.
+    /// The copied part.
     pub part: UploadedPart,
-    /// The version id of the source.
+    /// Version id of the source.
     pub source_version_id: Option<String>,
 }
 
-/// Returns the checksum that an upload has by algorithm and type, or why they do not fit.
+/// Returns the checksum algorithm and type of an upload, or an error if they do not match.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html>
 pub fn upload_checksum(
@@ -112,7 +112,7 @@ pub fn upload_checksum(
 }
 
 impl Simulator {
-    /// `CreateMultipartUpload`.
+    /// Creates a multipart upload (`CreateMultipartUpload`).
     pub fn create_upload(
         &mut self,
         target: WriteTarget<'_>,
@@ -147,7 +147,7 @@ impl Simulator {
             .ok_or_else(|| SimErrorCode::NoSuchUpload.into())
     }
 
-    /// `UploadPart`.
+    /// Uploads a part (`UploadPart`).
     pub fn upload_part(
         &mut self,
         part: PartTarget<'_>,
@@ -172,10 +172,10 @@ impl Simulator {
                 ),
             ));
         }
-        self.keep_part(part, content, sent)
+        self.store_part(part, content, sent)
     }
 
-    /// `UploadPartCopy`.
+    /// Copies a part (`UploadPartCopy`).
     pub fn upload_part_copy(
         &mut self,
         part: PartTarget<'_>,
@@ -193,13 +193,13 @@ impl Simulator {
             return Err(source_too_large());
         }
         Ok(SimCopiedPart {
-            part: self.keep_part(part, content, None)?,
+            part: self.store_part(part, content, None)?,
             source_version_id: found.version_id,
         })
     }
 
-    /// Keeps a part; a part of the same number is replaced.
-    fn keep_part(
+    /// Stores a part. A part with the same number is replaced.
+    fn store_part(
         &mut self,
         part: PartTarget<'_>,
         content: SimContent,
@@ -212,19 +212,19 @@ impl Simulator {
         } else {
             digest::md5_of_bytes(self.opaque_etag().as_bytes())
         };
-        let kept = UploadedPart {
+        let stored = UploadedPart {
             md5,
             checksum: algorithm.map(|algorithm| (algorithm, digest::checksum(algorithm, &content))),
             content,
             last_modified: self.clock.now(),
         };
         if let Some(upload) = self.bucket_mut(part.target.bucket)?.uploads.get_mut(part.upload_id) {
-            upload.parts.insert(part.number, kept.clone());
+            upload.parts.insert(part.number, stored.clone());
         }
-        Ok(kept)
+        Ok(stored)
     }
 
-    /// `AbortMultipartUpload`.
+    /// Aborts a multipart upload (`AbortMultipartUpload`).
     pub fn abort_upload(&mut self, target: WriteTarget<'_>, upload_id: &str) -> SimResult<()> {
         self.upload(target, upload_id)?;
         self.bucket_mut(target.bucket)?.uploads.remove(upload_id);

@@ -1,4 +1,4 @@
-//! An object, its versions, and what a writer says of it.
+//! Objects, their versions and their attributes.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ pub const NULL_VERSION: &str = "null";
 /// The storage class of an object that names none.
 pub const STANDARD: &str = "STANDARD";
 
-/// The headers that S3 keeps with an object and gives back as they are.
+/// System headers: S3 stores them with an object and returns them unchanged.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SimSystemHeaders {
     /// Content-Type.
@@ -27,51 +27,51 @@ pub struct SimSystemHeaders {
     pub content_encoding: Option<String>,
     /// Content-Language.
     pub content_language: Option<String>,
-    /// Expires: any text, S3 does not look at it.
+    /// Expires. Any text, because S3 does not parse it.
     pub expires: Option<String>,
 }
 
-/// How an object is encrypted.
+/// Encryption of an object.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum SimEncryption {
-    /// With S3's own keys.
+    /// SSE-S3: keys that S3 manages.
     #[default]
     S3,
-    /// With a key of KMS.
+    /// SSE-KMS: a key of AWS KMS.
     Kms {
         /// `aws:kms` or `aws:kms:dsse`.
         algorithm: String,
-        /// The key; `None` is the account's default.
+        /// Id of the KMS key; `None` is the account's AWS managed key.
         key: Option<String>,
-        /// Whether a bucket key is used.
+        /// Whether the object uses an S3 Bucket Key.
         bucket_key: bool,
     },
-    /// With a key that only the customer has; S3 keeps its MD5.
+    /// SSE-C: a key that the customer provides. S3 stores only its MD5.
     Customer {
-        /// The MD5 of the key, in base64.
+        /// MD5 of the key, in base64.
         key_md5: String,
     },
 }
 
-/// A retention: until when a version cannot be deleted.
+/// A retention of Object Lock: until when a version cannot be deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SimRetention {
     /// `GOVERNANCE` or `COMPLIANCE`.
     pub mode: String,
-    /// Its end.
+    /// End of the retention period.
     pub until: Millis,
 }
 
 /// One grant of an access control list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SimGrant {
-    /// Whom: `id=...` or `uri=...`.
+    /// Grantee: `id=...` or `uri=...`.
     pub grantee: String,
-    /// What: `READ`, `WRITE`, `READ_ACP`, `WRITE_ACP` or `FULL_CONTROL`.
+    /// Permission: `READ`, `WRITE`, `READ_ACP`, `WRITE_ACP` or `FULL_CONTROL`.
     pub permission: String,
 }
 
-/// What a writer says of an object, apart from its content.
+/// Attributes that a request sets for an object.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WriteAttributes {
     /// System headers.
@@ -80,35 +80,35 @@ pub struct WriteAttributes {
     pub website_redirect: Option<String>,
     /// User metadata, decoded.
     pub metadata: BTreeMap<String, String>,
-    /// How many metadata entries S3 cannot show in headers.
+    /// Number of metadata entries that S3 cannot return as headers (`x-amz-missing-meta`).
     pub missing_metadata: u32,
     /// Tags.
     pub tags: BTreeMap<String, String>,
-    /// Storage class; empty means STANDARD.
+    /// Storage class; `None` means STANDARD.
     pub storage_class: Option<String>,
-    /// Encryption; `None` takes the bucket's default.
+    /// Encryption; `None` means the bucket's default encryption.
     pub encryption: Option<SimEncryption>,
-    /// Grants beside the owner's full control.
+    /// Grants in addition to the owner's full control.
     pub grants: Vec<SimGrant>,
     /// Retention.
     pub retention: Option<SimRetention>,
-    /// Legal hold, where one was said.
+    /// Legal hold, if the request sets it.
     pub legal_hold: Option<bool>,
-    /// How many days the object is kept once its event hold is turned off, where one is on.
+    /// Days of retention after the event hold is released, if an event hold is on.
     pub event_hold_days: Option<u64>,
 }
 
-/// Whether a checksum covers the bytes or the checksums of the parts.
+/// Checksum type: whether a checksum covers the content or the checksums of the parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChecksumKind {
-    /// Of the whole content.
+    /// Checksum of the whole content.
     FullObject,
-    /// Of the parts' checksums.
+    /// Checksum of the parts' checksums.
     Composite,
 }
 
 impl ChecksumKind {
-    /// The name in headers and documents.
+    /// Returns the name in headers and documents.
     pub fn name(self) -> &'static str {
         match self {
             Self::FullObject => "FULL_OBJECT",
@@ -117,53 +117,53 @@ impl ChecksumKind {
     }
 }
 
-/// The checksum that S3 keeps with an object.
+/// A checksum that S3 stores with an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SimChecksum {
-    /// Its algorithm.
+    /// Algorithm.
     pub algorithm: ChecksumAlgorithm,
-    /// What it covers.
+    /// Checksum type.
     pub kind: ChecksumKind,
-    /// Its value in base64, a composite one with the number of parts behind it.
+    /// Value in base64. A composite checksum also has the number of parts as a suffix.
     pub value: String,
 }
 
-/// A part of an object that was uploaded in parts.
+/// A part of an object that was written by a multipart upload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectPart {
-    /// Its number.
+    /// Part number.
     pub number: u32,
-    /// Its size.
+    /// Size in bytes.
     pub size_bytes: u64,
-    /// Its checksum, where the uploader wanted checksums.
+    /// Checksum, if the upload used checksums.
     pub checksum: Option<String>,
 }
 
-/// A small document kept with an object.
+/// An annotation: a small document that is attached to an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SimAnnotation {
-    /// What it says.
+    /// Content of the annotation.
     pub payload: Bytes,
-    /// When it was written.
+    /// Time of the last write.
     pub last_modified: Millis,
 }
 
 /// An object.
 #[derive(Debug, Clone)]
 pub struct SimObject {
-    /// What its writer said of it; storage class and encryption are filled in.
+    /// Attributes of the write, including the resolved storage class and encryption.
     pub explicit: WriteAttributes,
-    /// What it holds.
+    /// Content.
     pub content: SimContent,
-    /// Its ETag, without quotes.
+    /// ETag, without quotes.
     pub etag: String,
-    /// Its checksum; `None` only for objects of the time before S3 computed one for each.
+    /// Checksum. `None` for objects from before S3 computed a checksum for each object.
     pub checksum: Option<SimChecksum>,
-    /// Its parts; empty for an object written at once.
+    /// Parts; empty for an object that a single request wrote.
     pub parts: Vec<ObjectPart>,
-    /// Whether the parts are listed with their checksums.
+    /// Whether `GetObjectAttributes` lists the parts with their checksums.
     pub lists_parts: bool,
-    /// Whether an archived object can be read for now.
+    /// Whether an archived object is currently restored.
     pub restored: bool,
     /// Annotations.
     pub annotations: BTreeMap<String, SimAnnotation>,
@@ -175,18 +175,18 @@ impl SimObject {
         self.explicit.storage_class.as_deref().unwrap_or(STANDARD)
     }
 
-    /// Tells whether the object must be restored before anybody can read it.
+    /// Returns whether the object must be restored before it can be read.
     pub fn is_archived(&self) -> bool {
         matches!(self.storage_class(), "GLACIER" | "DEEP_ARCHIVE") && !self.restored
     }
 
-    /// Returns how the object is encrypted.
+    /// Returns the encryption of the object.
     pub fn encryption(&self) -> &SimEncryption {
         self.explicit.encryption.as_ref().unwrap_or(&SimEncryption::S3)
     }
 }
 
-/// What a version is.
+/// Content of a version: an object or a delete marker.
 #[derive(Debug, Clone)]
 pub enum VersionEntry {
     /// An object.
@@ -198,13 +198,13 @@ pub enum VersionEntry {
 /// A version of a key.
 #[derive(Debug, Clone)]
 pub struct SimVersion {
-    /// Its id, or [`NULL_VERSION`].
+    /// Version id, or [`NULL_VERSION`].
     pub id: String,
-    /// When its write began.
+    /// Start time of the write.
     pub last_modified: Millis,
-    /// The order of the writes' beginnings: the greatest is current.
+    /// Order of the write's start. The version with the greatest number is current.
     pub order: u64,
-    /// What it is.
+    /// Object or delete marker.
     pub entry: VersionEntry,
 }
 
@@ -217,7 +217,7 @@ impl SimVersion {
         }
     }
 
-    /// Returns the object to change it.
+    /// Returns the object for changes, unless the version is a delete marker.
     pub fn object_mut(&mut self) -> Option<&mut SimObject> {
         match &mut self.entry {
             VersionEntry::Object(object) => Some(object),

@@ -1,4 +1,4 @@
-//! Writing objects, and the rules that every way of writing shares.
+//! `PutObject`, and the rules of all operations that write objects.
 
 use std::collections::BTreeMap;
 
@@ -14,22 +14,22 @@ use super::lock::check_retention;
 use super::object::{ChecksumKind, STANDARD, SimChecksum, SimEncryption, SimObject, SimRetention, WriteAttributes};
 use super::simulator::{Simulator, WriteResult, WriteTarget};
 
-/// The most that one `PutObject`, one `CopyObject` and one part can carry: 5 GiB.
+/// Maximum size of one `PutObject`, one `CopyObject` and one part: 5 GiB.
 pub const ONE_REQUEST_LIMIT_BYTES: u64 = 5 * 1024 * 1024 * 1024;
 
-/// The longest key, in bytes.
+/// Maximum length of a key, in bytes.
 pub const KEY_LIMIT_BYTES: usize = 1024;
 
-/// The most user metadata, names and values together, in bytes.
+/// Maximum size of user metadata, names and values together, in bytes.
 pub const METADATA_LIMIT_BYTES: usize = 2048;
 
-/// The most tags.
+/// Maximum number of tags of an object.
 pub const TAG_LIMIT: usize = 10;
 
-/// How the tags begin that AWS keeps for itself.
+/// Prefix of the tag keys that are reserved for AWS.
 const SYSTEM_TAG_PREFIX: &str = "aws:";
 
-/// Storage classes that a writer can name.
+/// Storage classes that a request can set.
 pub const STORAGE_CLASSES: [&str; 9] = [
     STANDARD,
     "REDUCED_REDUNDANCY",
@@ -42,32 +42,32 @@ pub const STORAGE_CLASSES: [&str; 9] = [
     "EXPRESS_ONEZONE",
 ];
 
-/// Checksums that a client sent along: they must be those of the content.
+/// Checksums that the request contains. They must match the content.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DeclaredChecksums {
     /// Content-MD5, in hexadecimal.
     pub md5: Option<String>,
-    /// Values by algorithm, in base64.
+    /// Base64 values by algorithm.
     pub checksums: BTreeMap<ChecksumAlgorithm, String>,
 }
 
-/// A write at once.
+/// A `PutObject` request.
 #[derive(Debug, Clone, Default)]
 pub struct PutRequest {
-    /// What the writer says of the object.
+    /// Attributes that the request sets.
     pub explicit: WriteAttributes,
-    /// What it holds.
+    /// Content.
     pub content: SimContent,
-    /// Checksums sent along.
+    /// Checksums that the request contains.
     pub declared: DeclaredChecksums,
-    /// The algorithm asked for.
+    /// Checksum algorithm that the request names.
     pub algorithm: Option<ChecksumAlgorithm>,
-    /// On what the write depends.
+    /// Conditions of the write.
     pub conditions: RequestConditions,
 }
 
 impl Simulator {
-    /// `PutObject`.
+    /// Writes an object (`PutObject`).
     pub fn put_object(&mut self, target: WriteTarget<'_>, put: PutRequest) -> SimResult<WriteResult> {
         let bucket = self.bucket(target.bucket)?;
         check_key(target.key)?;
@@ -80,14 +80,14 @@ impl Simulator {
         let algorithm = declared.or(put.algorithm).unwrap_or(ChecksumAlgorithm::Crc64Nvme);
         let explicit = put.explicit.completed(bucket, self.clock.now());
         let begun = self.begin();
-        let object = self.whole_object(explicit, put.content, Some(algorithm));
+        let object = self.single_request_object(explicit, put.content, Some(algorithm));
         let written = self.store(target, object, begun)?;
         self.notify(EventType::Put, target, written.subject());
         Ok(written)
     }
 
-    /// Makes an object that was written at once.
-    pub(crate) fn whole_object(
+    /// Creates the object of a single-request write.
+    pub(crate) fn single_request_object(
         &mut self,
         explicit: WriteAttributes,
         content: SimContent,
@@ -116,14 +116,14 @@ impl Simulator {
     }
 }
 
-/// Tells whether an object so encrypted has an ETag that is a content hash.
+/// Returns whether the ETag of an object with this encryption is the MD5 of its content.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html>
 pub(crate) fn has_content_etag(encryption: Option<&SimEncryption>) -> bool {
     matches!(encryption, None | Some(SimEncryption::S3))
 }
 
-/// Refuses keys that are too long.
+/// Rejects keys that are too long.
 pub(crate) fn check_key(key: &str) -> SimResult<()> {
     if key.len() > KEY_LIMIT_BYTES {
         return Err(SimErrorCode::KeyTooLong.into());
@@ -132,7 +132,7 @@ pub(crate) fn check_key(key: &str) -> SimResult<()> {
 }
 
 impl WriteResult {
-    /// What an event says of the write.
+    /// Returns the event fields of the write.
     pub(crate) fn subject(&self) -> EventSubject {
         EventSubject {
             version_id: self.version_id.clone(),
@@ -143,7 +143,7 @@ impl WriteResult {
 }
 
 impl DeclaredChecksums {
-    /// Refuses values that are not the content's; returns the algorithm of a checksum sent along.
+    /// Rejects checksums that do not match the content. Returns the algorithm of the checksum in the request.
     pub(crate) fn verify(&self, content: &SimContent) -> SimResult<Option<ChecksumAlgorithm>> {
         if let Some(md5) = &self.md5
             && *md5 != digest::hex(&digest::md5(content))
@@ -172,7 +172,7 @@ impl DeclaredChecksums {
     }
 }
 
-/// Refuses tags that S3 would not take.
+/// Rejects invalid tags.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html>
 pub(crate) fn check_tags(tags: &BTreeMap<String, String>) -> SimResult<()> {
@@ -206,7 +206,7 @@ pub(crate) fn check_tags(tags: &BTreeMap<String, String>) -> SimResult<()> {
 }
 
 impl WriteAttributes {
-    /// Refuses what a bucket would not take at this time.
+    /// Rejects attributes that the bucket does not accept.
     pub(crate) fn check(&self, bucket: &SimBucket, now: Millis) -> SimResult<()> {
         let size: usize = self.metadata.iter().map(|(name, value)| name.len() + value.len()).sum();
         if size > METADATA_LIMIT_BYTES {
@@ -229,7 +229,7 @@ impl WriteAttributes {
         Ok(())
     }
 
-    /// Fills in what the bucket decides where the writer says nothing.
+    /// Fills in the bucket's defaults for attributes that the request does not set.
     #[must_use]
     pub(crate) fn completed(mut self, bucket: &SimBucket, now: Millis) -> Self {
         self.storage_class = self.storage_class.filter(|class| class != STANDARD);

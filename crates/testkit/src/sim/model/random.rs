@@ -1,6 +1,6 @@
-//! Numbers that look random and follow from a seed.
+//! Pseudorandom numbers from a seed.
 
-/// One step of `SplitMix64`: a well mixed number for every input.
+/// Returns one step of `SplitMix64`: a well-mixed number for each input.
 pub(crate) fn mix(value: u64) -> u64 {
     let mut mixed = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -8,7 +8,7 @@ pub(crate) fn mix(value: u64) -> u64 {
     mixed ^ (mixed >> 31)
 }
 
-/// A sequence of numbers that follows from its seed.
+/// A sequence of pseudorandom numbers.
 #[derive(Debug, Clone)]
 pub(crate) struct Random(u64);
 
@@ -26,13 +26,13 @@ impl Random {
 
     /// Returns true with a probability.
     pub(crate) fn happens(&mut self, probability: f64) -> bool {
-        // The upper 53 bits, as many as an f64 holds.
+        // The upper 53 bits: an f64 represents them exactly.
         #[expect(clippy::cast_precision_loss, reason = "53 bits fit exactly")]
         let fraction = (self.next() >> 11) as f64 / (1_u64 << 53) as f64;
         fraction < probability
     }
 
-    /// Makes an opaque identifier of letters and digits.
+    /// Returns a random identifier of letters and digits.
     pub(crate) fn identifier(&mut self, length: usize) -> String {
         (0..length)
             .map(|_| {
@@ -42,7 +42,7 @@ impl Random {
             .collect()
     }
 
-    /// Makes 16 bytes in hexadecimal, as an ETag that is no content hash.
+    /// Returns 16 random bytes in hexadecimal, as an ETag that is not a content hash.
     pub(crate) fn opaque_etag(&mut self) -> String {
         format!("{:016x}{:016x}", self.next(), self.next())
     }

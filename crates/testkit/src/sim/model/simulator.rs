@@ -1,4 +1,4 @@
-//! The simulator: every bucket, the time and the notifications.
+//! The simulator: buckets, clock and notifications.
 
 use std::collections::BTreeMap;
 
@@ -10,52 +10,52 @@ use super::event::NotificationLog;
 use super::object::{NULL_VERSION, SimObject, SimVersion, VersionEntry};
 use super::random::Random;
 
-/// S3 as a state machine: each operation is a method that takes the request and answers at once.
+/// S3 as a state machine: each operation is a method that takes a request and returns the response.
 ///
-/// Nothing here waits, draws on chance beyond its seed, or knows of HTTP.
+/// No method waits or uses HTTP, and all randomness comes from the seed.
 #[derive(Debug)]
 pub struct Simulator {
-    /// Every bucket by its name.
+    /// Buckets by name.
     pub buckets: BTreeMap<String, SimBucket>,
-    /// The time.
+    /// Time source.
     pub clock: SimClock,
-    /// The notifications written so far.
+    /// Notifications that were not read yet.
     pub notifications: NotificationLog,
     random: Random,
     last_order: u64,
 }
 
-/// Where a write goes.
+/// Bucket and key that a request addresses.
 #[derive(Debug, Clone, Copy)]
 pub struct WriteTarget<'a> {
-    /// The bucket.
+    /// Bucket name.
     pub bucket: &'a str,
-    /// The key.
+    /// Object key.
     pub key: &'a str,
 }
 
-/// When a write began, which is what precedence goes by.
+/// Start of a write. S3 orders the versions of a key by it.
 #[derive(Debug, Clone, Copy)]
 pub struct WriteStart {
-    /// The moment.
+    /// Start time.
     pub at: Millis,
-    /// The place among all writes.
+    /// Order among all writes.
     pub order: u64,
 }
 
-/// What a write left.
+/// Result of a write.
 #[derive(Debug, Clone)]
 pub struct WriteResult {
-    /// The version's id; `None` in a bucket that never kept versions.
+    /// Version id; `None` if the bucket has never had versioning.
     pub version_id: Option<String>,
-    /// The object.
+    /// The written object.
     pub object: SimObject,
-    /// Its Last-Modified.
+    /// Last-Modified of the object.
     pub last_modified: Millis,
 }
 
 impl Simulator {
-    /// Makes a simulator without buckets.
+    /// Creates a simulator without buckets.
     pub fn new(seed: u64, clock: SimClock) -> Self {
         Self {
             buckets: BTreeMap::new(),
@@ -71,14 +71,14 @@ impl Simulator {
         self.buckets.get(name).ok_or_else(|| SimErrorCode::NoSuchBucket.into())
     }
 
-    /// Returns a bucket to change it.
+    /// Returns a bucket for changes.
     pub fn bucket_mut(&mut self, name: &str) -> SimResult<&mut SimBucket> {
         self.buckets
             .get_mut(name)
             .ok_or_else(|| SimErrorCode::NoSuchBucket.into())
     }
 
-    /// Refuses a request that was signed for another region than the bucket's.
+    /// Rejects a request that was signed for a region other than the bucket's.
     pub fn check_region(&self, bucket: &str, signed_for: Option<&str>) -> SimResult<()> {
         let (Some(bucket), Some(region)) = (self.buckets.get(bucket), signed_for) else {
             return Ok(());
@@ -90,7 +90,7 @@ impl Simulator {
         Err(SimError::new(SimErrorCode::PermanentRedirect).with_header("x-amz-bucket-region", &bucket.region))
     }
 
-    /// Refuses a request that expects another owner of a bucket.
+    /// Rejects a request whose expected bucket owner is not the bucket's owner.
     ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-owner-condition.html>
     pub fn check_owner(&self, bucket: &str, expected: Option<&str>) -> SimResult<()> {
@@ -104,7 +104,7 @@ impl Simulator {
     pub fn create_bucket(&mut self, name: &str, region: &str, object_lock: bool) -> SimResult<()> {
         check_bucket_name(name)?;
         if let Some(bucket) = self.buckets.get(name) {
-            // us-east-1 alone takes a repetition for a success.
+            // Only us-east-1 accepts a repeated CreateBucket.
             // <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html>
             let repeated = bucket.region == "us-east-1" && region == "us-east-1";
             return if repeated {
@@ -134,7 +134,7 @@ impl Simulator {
         Ok(())
     }
 
-    /// Switches versioning on or suspends it.
+    /// Sets the versioning state of a bucket.
     pub fn set_versioning(&mut self, name: &str, versioning: SimVersioning) -> SimResult<()> {
         let bucket = self.bucket_mut(name)?;
         if bucket.object_lock && versioning != SimVersioning::Enabled {
@@ -147,7 +147,7 @@ impl Simulator {
         Ok(())
     }
 
-    /// Begins a write.
+    /// Starts a write: returns its time and order.
     pub fn begin(&mut self) -> WriteStart {
         self.last_order += 1;
         WriteStart {
@@ -156,17 +156,17 @@ impl Simulator {
         }
     }
 
-    /// Makes an opaque identifier.
+    /// Returns a random identifier.
     pub(crate) fn identifier(&mut self, length: usize) -> String {
         self.random.identifier(length)
     }
 
-    /// Makes an ETag that is no content hash.
+    /// Returns a random ETag, for objects whose ETag is not a content hash.
     pub(crate) fn opaque_etag(&mut self) -> String {
         self.random.opaque_etag()
     }
 
-    /// Stores an object as the version that its beginning makes it.
+    /// Stores an object as a version, ordered by the start of its write.
     pub(crate) fn store(
         &mut self,
         target: WriteTarget<'_>,
@@ -193,7 +193,7 @@ impl Simulator {
     }
 }
 
-/// Refuses names that no bucket can have.
+/// Rejects invalid bucket names.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>
 fn check_bucket_name(name: &str) -> SimResult<()> {

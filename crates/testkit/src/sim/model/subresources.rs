@@ -1,4 +1,4 @@
-//! What can be changed of an object without writing it anew: tags, grants, annotations, restoration.
+//! Updates of an existing object: tags, grants, annotations, encryption and restore.
 
 use std::collections::BTreeMap;
 
@@ -11,20 +11,20 @@ use super::object::{SimAnnotation, SimEncryption, SimGrant, SimObject};
 use super::put::check_tags;
 use super::simulator::{Simulator, WriteTarget};
 
-/// The largest annotation: 1 MiB.
+/// Maximum size of an annotation: 1 MiB.
 const ANNOTATION_LIMIT_BYTES: usize = 1024 * 1024;
 
-/// The longest name of an annotation, in bytes.
+/// Maximum length of an annotation's name, in bytes.
 const ANNOTATION_NAME_LIMIT_BYTES: usize = 512;
 
-/// The most annotations of an object.
+/// Maximum number of annotations of an object.
 const ANNOTATION_LIMIT: usize = 1000;
 
-/// Which version a change was made to; `None` where the bucket never kept versions.
+/// Id of the updated version; `None` if the bucket has never had versioning.
 pub type ChangedVersion = Option<String>;
 
 impl Simulator {
-    /// `PutObjectTagging`.
+    /// Replaces the tags (`PutObjectTagging`).
     pub fn put_tags(
         &mut self,
         target: WriteTarget<'_>,
@@ -37,14 +37,14 @@ impl Simulator {
         })
     }
 
-    /// `DeleteObjectTagging`.
+    /// Removes the tags (`DeleteObjectTagging`).
     pub fn delete_tags(&mut self, target: WriteTarget<'_>, version_id: Option<&str>) -> SimResult<ChangedVersion> {
         self.change(target, version_id, EventType::TaggingDelete, |object| {
             object.explicit.tags.clear();
         })
     }
 
-    /// `PutObjectAcl`: the grants beside the owner's full control.
+    /// Replaces the grants other than the owner's full control (`PutObjectAcl`).
     pub fn put_grants(
         &mut self,
         target: WriteTarget<'_>,
@@ -59,7 +59,7 @@ impl Simulator {
         })
     }
 
-    /// `UpdateObjectEncryption`: to SSE-KMS, in place; everything but the encryption stays, the `ETag` too.
+    /// Changes the encryption to SSE-KMS in place (`UpdateObjectEncryption`). ETag and other attributes are preserved.
     ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_UpdateObjectEncryption.html>
     pub fn update_encryption(
@@ -101,7 +101,7 @@ impl Simulator {
         Ok(())
     }
 
-    /// `PutObjectAnnotation`.
+    /// Writes an annotation (`PutObjectAnnotation`).
     pub fn put_annotation(
         &mut self,
         target: WriteTarget<'_>,
@@ -131,7 +131,7 @@ impl Simulator {
         })
     }
 
-    /// `DeleteObjectAnnotation`.
+    /// Removes an annotation (`DeleteObjectAnnotation`).
     pub fn delete_annotation(
         &mut self,
         target: WriteTarget<'_>,
@@ -143,7 +143,7 @@ impl Simulator {
         })
     }
 
-    /// `GetObjectAnnotation`.
+    /// Returns an annotation (`GetObjectAnnotation`).
     pub fn annotation(
         &self,
         target: WriteTarget<'_>,
@@ -157,7 +157,7 @@ impl Simulator {
             .ok_or_else(|| SimErrorCode::NoSuchAnnotation.into())
     }
 
-    /// `RestoreObject`: an archived object can be read at once. Returns whether it could already.
+    /// Restores an archived object immediately (`RestoreObject`). Returns whether it was restored already.
     pub fn restore_object(&mut self, target: WriteTarget<'_>, version_id: Option<&str>) -> SimResult<bool> {
         let (_, object) = self.bucket(target.bucket)?.read(target.key, version_id)?;
         if object.restored {
@@ -180,7 +180,7 @@ impl Simulator {
         &mut self,
         target: WriteTarget<'_>,
         version_id: Option<&str>,
-        happening: EventType,
+        event_type: EventType,
         apply: impl FnOnce(&mut SimObject),
     ) -> SimResult<ChangedVersion> {
         let bucket = self.bucket_mut(target.bucket)?;
@@ -194,7 +194,7 @@ impl Simulator {
             size_bytes: Some(object.content.size_bytes()),
             etag: Some(object.etag.clone()),
         };
-        self.notify(happening, target, subject);
+        self.notify(event_type, target, subject);
         Ok(changed)
     }
 }

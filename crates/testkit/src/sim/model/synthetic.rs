@@ -1,4 +1,4 @@
-//! Synthetic objects, made at the side door: any size, no bytes.
+//! Synthetic objects, which the side door creates: any size, without stored bytes.
 
 use super::clock::Millis;
 use super::complete::OBJECT_LIMIT_BYTES;
@@ -11,37 +11,37 @@ use super::object::{ChecksumKind, ObjectPart, SimChecksum, WriteAttributes};
 use super::put::{ONE_REQUEST_LIMIT_BYTES, check_key, has_content_etag};
 use super::simulator::{Simulator, WriteResult, WriteTarget};
 
-/// A synthetic object to make.
+/// A synthetic object to create.
 #[derive(Debug, Clone, Default)]
 pub struct SyntheticObject {
-    /// Its size.
+    /// Size in bytes.
     pub size_bytes: u64,
-    /// The seed of its bytes.
+    /// Seed of the bytes.
     pub seed: u64,
-    /// The size of its parts, the last excepted; `None` makes an object written at once.
+    /// Size of the parts, except the last. `None` creates an object without parts.
     pub part_size_bytes: Option<u64>,
-    /// What is said of it.
+    /// Attributes of the object.
     pub explicit: WriteAttributes,
-    /// Which checksum it has.
+    /// Checksum of the object.
     pub checksum: SyntheticChecksum,
-    /// Its Last-Modified; `None` is now.
+    /// Last-Modified; `None` is the current time.
     pub last_modified: Option<Millis>,
 }
 
-/// The checksum of a synthetic object.
+/// Checksum of a synthetic object.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum SyntheticChecksum {
-    /// What S3 computes when nobody asks for anything: a full-object CRC64NVME.
+    /// The default of S3: a full-object CRC64NVME.
     #[default]
     Default,
-    /// None: an object of the time before S3 computed one for each.
+    /// No checksum, as for objects from before S3 computed one for each object.
     Missing,
-    /// This one, composite where the object has parts and the algorithm can be.
+    /// A checksum with this algorithm: composite if the object has parts and the algorithm allows it.
     Of(ChecksumAlgorithm, Option<ChecksumKind>),
 }
 
 impl Simulator {
-    /// Makes a synthetic object, with its notification.
+    /// Creates a synthetic object and its notification.
     pub fn put_synthetic(&mut self, target: WriteTarget<'_>, synthetic: &SyntheticObject) -> SimResult<WriteResult> {
         let bucket = self.bucket(target.bucket)?;
         check_key(target.key)?;
@@ -56,10 +56,10 @@ impl Simulator {
             SyntheticChecksum::Missing => None,
             SyntheticChecksum::Of(algorithm, _) => Some(algorithm),
         };
-        let mut object = self.whole_object(explicit, content, algorithm);
-        let mut happening = EventType::Put;
+        let mut object = self.single_request_object(explicit, content, algorithm);
+        let mut event_type = EventType::Put;
         if let Some(part_size_bytes) = synthetic.part_size_bytes {
-            happening = EventType::Complete;
+            event_type = EventType::Complete;
             let parts = parts_of(&object.content, part_size_bytes);
             let upload_checksum = match synthetic.checksum {
                 SyntheticChecksum::Of(algorithm, kind) => super::multipart::upload_checksum(Some(algorithm), kind)?,
@@ -90,7 +90,7 @@ impl Simulator {
             }
         }
         let written = self.store(target, object, begun)?;
-        self.notify(happening, target, written.subject());
+        self.notify(event_type, target, written.subject());
         Ok(written)
     }
 }
@@ -104,9 +104,9 @@ fn parts_of(content: &SimContent, part_size_bytes: u64) -> Vec<SimContent> {
 
 impl SyntheticObject {
     fn check_sizes(&self) -> SimResult<()> {
-        let refuse = |message: String| Err(SimError::because(SimErrorCode::InvalidArgument, message));
+        let reject = |message: String| Err(SimError::because(SimErrorCode::InvalidArgument, message));
         if self.size_bytes > OBJECT_LIMIT_BYTES {
-            return refuse(format!(
+            return reject(format!(
                 "size_bytes is {}: at most {OBJECT_LIMIT_BYTES}, 10000 parts of 5 GiB",
                 self.size_bytes
             ));
@@ -115,12 +115,12 @@ impl SyntheticObject {
             return Ok(());
         };
         if !(PART_MINIMUM_BYTES..=ONE_REQUEST_LIMIT_BYTES).contains(&part) {
-            return refuse(format!(
+            return reject(format!(
                 "part_size_bytes is {part}: from {PART_MINIMUM_BYTES} to {ONE_REQUEST_LIMIT_BYTES}"
             ));
         }
         if self.size_bytes.div_ceil(part) > u64::from(PART_NUMBER_LIMIT) {
-            return refuse(format!(
+            return reject(format!(
                 "part_size_bytes is {part}: {} bytes make more than {PART_NUMBER_LIMIT} such parts",
                 self.size_bytes
             ));

@@ -12,9 +12,9 @@ use crate::sim::model::listing::PAGE_LIMIT;
 use crate::sim::model::object::SimObject;
 use crate::sim::model::simulator::Simulator;
 
-/// `GetObjectAttributes`.
+/// Returns attributes of an object (`GetObjectAttributes`).
 ///
-/// Parts are listed only for objects whose uploader asked for checksums; of others it shows how many there are.
+/// Parts are listed only if the object was uploaded with checksums. Otherwise the response has only their number.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObjectAttributes.html>
 pub(super) fn get(
     model: &mut Simulator,
@@ -40,7 +40,7 @@ pub(super) fn get(
     let wants = |name: &str| wanted.contains(&name);
     let mut output = dto::GetObjectAttributesOutput::default();
     if wants("ETag") {
-        // This answer alone carries the ETag without quotes: see `without_quotes`.
+        // This response has the ETag without quotes: see `without_quotes`.
         output.e_tag = super::etag(&object.etag);
     }
     if wants("StorageClass") {
@@ -65,7 +65,7 @@ pub(super) fn get(
 fn checksum(object: &SimObject) -> Option<dto::Checksum> {
     let checksum = object.checksum.as_ref()?;
     let mut shown = dto::Checksum::default();
-    // The number of parts stays off in this answer.
+    // This response has composite checksums without the number of parts.
     let value = checksum.value.split('-').next().unwrap_or_default();
     set_checksum!(shown, checksum.algorithm, value);
     shown.checksum_type = Some(checksum.kind.name().to_owned().into());

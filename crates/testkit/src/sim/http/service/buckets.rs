@@ -1,4 +1,4 @@
-//! Buckets.
+//! Requests for buckets.
 
 use s3s::dto;
 
@@ -11,11 +11,12 @@ use crate::sim::model::document::BucketDocument;
 use crate::sim::model::error::{SimError, SimErrorCode};
 use crate::sim::model::simulator::Simulator;
 
-/// The region that is never named.
+/// Region that is represented by an empty location constraint.
 const FIRST_REGION: &str = "us-east-1";
 
-/// `CreateBucket`: a bucket is where its location constraint says; without one it is in us-east-1, and a request
-/// signed for another region must name that region.
+/// Creates a bucket (`CreateBucket`) in the region of the location constraint, or in us-east-1 if there is none.
+///
+/// A request signed for a region other than us-east-1 must name that region.
 pub(super) fn create(
     model: &mut Simulator,
     call: &SimRequest,
@@ -29,7 +30,7 @@ pub(super) fn create(
         .filter(|constraint| !constraint.is_empty());
     let region = match wanted.as_deref() {
         Some("EU") => "eu-west-1",
-        // us-east-1's endpoint makes buckets everywhere, others only at home.
+        // The endpoint of us-east-1 creates buckets in all regions, other endpoints only in their own.
         Some(wanted) if signed == FIRST_REGION || wanted == signed => wanted,
         None if signed == FIRST_REGION || signed == "aws-global" => FIRST_REGION,
         other => {
@@ -61,7 +62,7 @@ pub(super) fn create(
     Ok(with_headers(dto::CreateBucketOutput::default(), headers))
 }
 
-/// `DeleteBucket`.
+/// Deletes an empty bucket (`DeleteBucket`).
 pub(super) fn delete(
     model: &mut Simulator,
     call: &SimRequest,
@@ -71,7 +72,7 @@ pub(super) fn delete(
     Ok(with_status(done(), http::StatusCode::NO_CONTENT))
 }
 
-/// `HeadBucket`.
+/// Returns the headers of a bucket (`HeadBucket`).
 pub(super) fn head(model: &mut Simulator, call: &SimRequest, _: dto::HeadBucketInput) -> Reply<dto::HeadBucketOutput> {
     let region = model.bucket(call.target().bucket)?.region.clone();
     let mut headers = ResponseHeaders::default();
@@ -81,7 +82,7 @@ pub(super) fn head(model: &mut Simulator, call: &SimRequest, _: dto::HeadBucketI
     Ok(with_headers(dto::HeadBucketOutput::default(), headers))
 }
 
-/// `ListBuckets`.
+/// Lists buckets (`ListBuckets`).
 pub(super) fn list(
     model: &mut Simulator,
     call: &SimRequest,
@@ -105,7 +106,7 @@ pub(super) fn list(
     }))
 }
 
-/// `GetBucketLocation`: empty for us-east-1.
+/// Returns the region of a bucket (`GetBucketLocation`). The location of us-east-1 is empty.
 pub(super) fn location(
     model: &mut Simulator,
     call: &SimRequest,
@@ -118,7 +119,7 @@ pub(super) fn location(
     }))
 }
 
-/// `PutBucketVersioning`.
+/// Sets the versioning state (`PutBucketVersioning`).
 pub(super) fn put_versioning(
     model: &mut Simulator,
     call: &SimRequest,
@@ -138,7 +139,7 @@ pub(super) fn put_versioning(
     Ok(done())
 }
 
-/// `GetBucketVersioning`.
+/// Returns the versioning state (`GetBucketVersioning`).
 pub(super) fn versioning(
     model: &mut Simulator,
     call: &SimRequest,
@@ -155,7 +156,7 @@ pub(super) fn versioning(
     }))
 }
 
-/// `GetBucketAcl`: the owner's full control.
+/// Returns the owner's full control (`GetBucketAcl`).
 pub(super) fn acl(
     model: &mut Simulator,
     call: &SimRequest,

@@ -1,4 +1,4 @@
-//! Listings.
+//! `ListObjects`, `ListObjectsV2`, `ListObjectVersions` and `ListMultipartUploads`.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
@@ -68,7 +68,7 @@ fn object(names: NameEncoding, listed: &SimListedObject<'_>, with_owner: bool) -
     }
 }
 
-/// `ListObjects`.
+/// Lists objects (`ListObjects`).
 pub(super) fn objects(
     model: &mut Simulator,
     call: &SimRequest,
@@ -78,7 +78,7 @@ pub(super) fn objects(
     let after = some(call, "marker").map_or(ListingMarker::Beginning, ListingMarker::Key);
     let listing = listing(call, after, "max-keys")?;
     let page = listing.objects(model.bucket(call.target().bucket)?);
-    // Without a delimiter clients go on after the last key themselves.
+    // NextMarker is returned only with a delimiter. Without it, clients continue after the last key.
     let is_truncated = page.next.is_some();
     let next = page.next.filter(|_| listing.delimiter.is_some());
     Ok(reply(dto::ListObjectsOutput {
@@ -99,7 +99,7 @@ pub(super) fn objects(
     }))
 }
 
-/// A token says after which key to go on, and nothing that a client could read.
+/// Returns an opaque continuation token for the key after which the listing continues.
 fn token(last: &LastListed) -> String {
     BASE64.encode(&last.key)
 }
@@ -115,7 +115,7 @@ fn after_token(token: &str) -> SimResult<ListingMarker> {
     Ok(ListingMarker::Key(String::from_utf8(bytes).map_err(|_| bad())?))
 }
 
-/// `ListObjectsV2`.
+/// Lists objects (`ListObjectsV2`).
 pub(super) fn objects_v2(
     model: &mut Simulator,
     call: &SimRequest,
@@ -155,7 +155,7 @@ pub(super) fn objects_v2(
     }))
 }
 
-/// Reads where a listing within keys goes on; an id without a key means nothing.
+/// Returns where a listing of versions or uploads continues. An id requires a key marker.
 fn after_marker(call: &SimRequest, id_name: &str) -> SimResult<ListingMarker> {
     match (some(call, "key-marker"), some(call, id_name)) {
         (None, None) => Ok(ListingMarker::Beginning),
@@ -168,7 +168,7 @@ fn after_marker(call: &SimRequest, id_name: &str) -> SimResult<ListingMarker> {
     }
 }
 
-/// `ListObjectVersions`.
+/// Lists versions (`ListObjectVersions`).
 pub(super) fn versions(
     model: &mut Simulator,
     call: &SimRequest,
@@ -216,13 +216,14 @@ pub(super) fn versions(
     Ok(response)
 }
 
-/// The order of a listing's entries, by whether each is a delete marker: s3s writes all of one kind and then all of the
-/// other, where S3 writes them as they follow each other.
+/// Order of the entries of a version listing: whether each entry is a delete marker.
+///
+/// s3s writes all objects before all delete markers, while S3 writes them in the order of the listing.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct VersionOrder(Vec<bool>);
 
 impl VersionOrder {
-    /// Puts the entries of a listing's document in their order.
+    /// Restores the order of the entries in a listing document.
     pub(crate) fn put(&self, document: &str) -> String {
         let (mut objects, mut markers) = (blocks(document, "Version"), blocks(document, "DeleteMarker"));
         if objects.is_empty() || markers.is_empty() {
@@ -241,7 +242,7 @@ impl VersionOrder {
     }
 }
 
-/// Finds the elements of a name, none of which holds another.
+/// Returns the elements with a name. Elements must not be nested.
 fn blocks<'d>(document: &'d str, name: &str) -> Vec<&'d str> {
     let (begin, end) = (format!("<{name}>"), format!("</{name}>"));
     let mut blocks = Vec::new();
@@ -274,14 +275,14 @@ fn version(names: NameEncoding, listed: &SimListedVersion<'_>, object: &SimObjec
     }
 }
 
-/// `ListMultipartUploads`.
+/// Lists multipart uploads (`ListMultipartUploads`).
 pub(super) fn uploads(
     model: &mut Simulator,
     call: &SimRequest,
     _: dto::ListMultipartUploadsInput,
 ) -> Reply<dto::ListMultipartUploadsOutput> {
     let names = NameEncoding::of(call)?;
-    // An upload id without a key is not looked at.
+    // An upload id without a key marker is ignored.
     let after = match some(call, "key-marker") {
         Some(_) => after_marker(call, "upload-id-marker")?,
         None => ListingMarker::Beginning,
@@ -335,7 +336,7 @@ mod tests {
     use super::VersionOrder;
 
     #[test]
-    fn objects_and_delete_markers_follow_each_other_as_they_were_written() {
+    fn objects_and_delete_markers_are_listed_in_their_order() {
         let document = "<ListVersionsResult><Name>b</Name><DeleteMarker><Key>2</Key></DeleteMarker>\
                         <Version><Key>1</Key></Version><Version><Key>3</Key></Version><MaxKeys>9</MaxKeys></ListVersionsResult>";
         let expected = "<ListVersionsResult><Name>b</Name><MaxKeys>9</MaxKeys><Version><Key>1</Key></Version>\

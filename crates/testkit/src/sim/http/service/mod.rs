@@ -1,9 +1,9 @@
-//! The s3s service: s3s routes a request and reads its document, the model answers, s3s writes the answer.
+//! The s3s service: s3s routes requests and serializes documents, the model executes the operations.
 
 #![expect(
     clippy::needless_pass_by_value,
     clippy::unnecessary_wraps,
-    reason = "every operation has one signature, and the fields of s3s's answers are optional"
+    reason = "every operation has one signature, and the fields of s3s's responses are optional"
 )]
 
 mod attributes;
@@ -28,25 +28,25 @@ use crate::sim::model::error::{SimError, SimErrorCode, SimResult};
 use crate::sim::model::multipart::SimUpload;
 use crate::sim::model::simulator::{Simulator, WriteTarget};
 
-/// The model behind the service; one request at a time holds it.
+/// The s3s service of a model. One request at a time locks the model.
 #[derive(Debug, Clone)]
 pub(crate) struct SimService {
     pub(crate) simulator: Arc<Mutex<Simulator>>,
 }
 
-/// What an operation answers: its output, and the headers that go with it.
+/// Response of an operation: its output and headers, or an error.
 type Reply<T> = SimResult<S3Response<T>>;
 
 impl SimService {
-    /// Takes the model.
+    /// Locks the model.
     pub(crate) fn model(&self) -> MutexGuard<'_, Simulator> {
-        // A panic in one request leaves a model that is whole enough for a test to look at.
+        // After a panic in one request, tests can still inspect the model.
         self.simulator.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl SimRequest {
-    /// Returns the bucket and key.
+    /// Returns the bucket and key of the request.
     pub(crate) fn target(&self) -> WriteTarget<'_> {
         WriteTarget {
             bucket: self.bucket.as_deref().unwrap_or_default(),
@@ -65,7 +65,7 @@ fn with_headers<T>(output: T, headers: ResponseHeaders) -> S3Response<T> {
     response
 }
 
-/// Gives an answer another status than the operation's usual one; s3s keeps to its own, so [`serve`] sets it.
+/// Sets a status other than the operation's usual one. s3s ignores it, so [`serve`] applies it.
 ///
 /// [`serve`]: super::serve
 fn with_status<T>(mut response: S3Response<T>, status: StatusCode) -> S3Response<T> {
@@ -77,7 +77,7 @@ fn etag(etag: &str) -> Option<ETag> {
     Some(ETag::Strong(etag.to_owned()))
 }
 
-/// Writes a moment as S3 shows it: in whole seconds.
+/// Returns a time in whole seconds, as in S3's responses.
 fn timestamp(millis: Millis) -> Option<Timestamp> {
     let moment = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(millis / 1000);
     Some(Timestamp::from(moment))
@@ -94,7 +94,7 @@ fn owner() -> dto::Owner {
     }
 }
 
-/// Names who began an upload: the user of an access key by an ARN, or else the account by its id.
+/// Returns the initiator of an upload: an ARN with the access key, or the account id if there is none.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_Initiator.html>
 fn initiator(upload: &SimUpload) -> dto::Initiator {
@@ -107,7 +107,7 @@ fn initiator(upload: &SimUpload) -> dto::Initiator {
     }
 }
 
-/// Sets the field of the checksum's algorithm.
+/// Sets the field of a checksum's algorithm.
 macro_rules! set_checksum {
     ($output:expr, $algorithm:expr, $value:expr) => {{
         use $crate::sim::model::digest::ChecksumAlgorithm;
@@ -123,7 +123,7 @@ macro_rules! set_checksum {
 }
 use set_checksum;
 
-/// Writes a refusal as s3s sends it.
+/// Converts an error to the type of s3s.
 pub(crate) fn error(refusal: SimError) -> S3Error {
     let code = S3ErrorCode::from_bytes(refusal.code.name().as_bytes()).unwrap_or(S3ErrorCode::InternalError);
     let mut error = S3Error::with_message(code, refusal.message);
@@ -147,7 +147,7 @@ pub(crate) fn call_of<T>(request: &S3Request<T>) -> SimResult<Arc<SimRequest>> {
         .ok_or_else(|| SimErrorCode::InternalError.into())
 }
 
-/// Gives every operation to its function.
+/// Implements each operation of s3s by calling its function.
 macro_rules! operations {
     ($($name:ident: $input:ident => $output:ident, $answer:path;)*) => {
         #[async_trait::async_trait]
@@ -200,7 +200,7 @@ operations! {
     upload_part_copy: UploadPartCopyInput => UploadPartCopyOutput, multipart::upload_part_copy;
 }
 
-/// Writes an error document of its own, for what s3s does not see.
+/// Returns an error document, for requests that s3s does not handle.
 pub(crate) fn error_document(code: &str, message: &str, details: &[(&str, &str)]) -> String {
     let fields: Vec<_> = details
         .iter()
@@ -224,8 +224,8 @@ pub(crate) fn escape(text: &str) -> String {
     with_references(&text)
 }
 
-/// Writes as references what no reader of XML would give back as it is: what XML does not allow, and the carriage
-/// return, which is read as a line feed. S3 answers keys so where nobody asked for `encoding-type=url`.
+/// Replaces characters by references: those that XML does not allow, and the carriage return, which XML parsers read as
+/// a line feed. S3 returns keys in this form without `encoding-type=url`.
 ///
 /// <https://www.w3.org/TR/xml/#charsets>
 pub(crate) fn with_references(document: &str) -> String {
@@ -244,7 +244,7 @@ fn reference(letter: char) -> String {
     format!("&#x{:X};", u32::from(letter))
 }
 
-/// Takes the headers of a refusal.
+/// Returns the headers of an error response.
 pub(crate) fn refusal_headers(refusal: &SimError) -> HeaderMap<HeaderValue> {
     let mut headers = ResponseHeaders::default();
     headers.set("content-type", "application/xml");

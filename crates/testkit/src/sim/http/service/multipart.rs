@@ -1,4 +1,4 @@
-//! Uploads in parts.
+//! Multipart uploads.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ use crate::sim::model::multipart::{PartTarget, UploadedPart, upload_checksum};
 use crate::sim::model::object::{STANDARD, SimEncryption};
 use crate::sim::model::simulator::Simulator;
 
-/// `CreateMultipartUpload`.
+/// Creates a multipart upload (`CreateMultipartUpload`).
 pub(super) fn create(
     model: &mut Simulator,
     call: &SimRequest,
@@ -61,7 +61,7 @@ fn part_target(call: &SimRequest) -> SimResult<PartTarget<'_>> {
     })
 }
 
-/// What an answer to a part says.
+/// Returns the headers that responses for parts have.
 fn part_headers(model: &Simulator, call: &SimRequest) -> SimResult<ResponseHeaders> {
     let part = part_target(call)?;
     let upload = model.upload(part.target, part.upload_id)?;
@@ -70,7 +70,7 @@ fn part_headers(model: &Simulator, call: &SimRequest) -> SimResult<ResponseHeade
     Ok(headers)
 }
 
-/// `UploadPart`.
+/// Uploads a part (`UploadPart`).
 pub(super) fn upload_part(
     model: &mut Simulator,
     call: &SimRequest,
@@ -86,7 +86,7 @@ pub(super) fn upload_part(
     Ok(with_headers(dto::UploadPartOutput::default(), headers))
 }
 
-/// `UploadPartCopy`.
+/// Copies a part (`UploadPartCopy`).
 pub(super) fn upload_part_copy(
     model: &mut Simulator,
     call: &SimRequest,
@@ -110,7 +110,7 @@ pub(super) fn upload_part_copy(
     Ok(with_headers(output, headers))
 }
 
-/// `CompleteMultipartUpload`.
+/// Completes a multipart upload (`CompleteMultipartUpload`).
 pub(super) fn complete(
     model: &mut Simulator,
     call: &SimRequest,
@@ -176,7 +176,7 @@ fn named_part(part: dto::CompletedPart) -> SimResult<CompletedPart> {
     })
 }
 
-/// `AbortMultipartUpload`.
+/// Aborts a multipart upload (`AbortMultipartUpload`).
 pub(super) fn abort(
     model: &mut Simulator,
     call: &SimRequest,
@@ -186,7 +186,7 @@ pub(super) fn abort(
     Ok(with_status(done(), StatusCode::NO_CONTENT))
 }
 
-/// `ListParts`.
+/// Lists the parts of an upload (`ListParts`).
 pub(super) fn list(
     model: &mut Simulator,
     call: &SimRequest,

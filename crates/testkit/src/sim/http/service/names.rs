@@ -1,4 +1,4 @@
-//! Names in listings, encoded where the client asks for it.
+//! Encoding of keys in listings (`encoding-type=url`).
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3s::dto;
@@ -6,7 +6,7 @@ use s3s::dto;
 use crate::sim::http::call::SimRequest;
 use crate::sim::model::error::{SimError, SimErrorCode, SimResult};
 
-/// What `encoding-type=url` leaves as it is.
+/// Characters to escape with `encoding-type=url`.
 const URL: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
@@ -15,7 +15,7 @@ const URL: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'/')
     .remove(b' ');
 
-/// How names are written in a listing.
+/// Encoding of keys in a listing.
 #[derive(Clone, Copy)]
 pub(super) struct NameEncoding {
     encodes: bool,

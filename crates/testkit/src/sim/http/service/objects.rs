@@ -1,4 +1,4 @@
-//! Objects: put, get, head, copy, delete.
+//! `PutObject`, `GetObject`, `HeadObject`, `CopyObject`, `DeleteObject` and `DeleteObjects`.
 
 use futures::stream;
 use http::StatusCode;
@@ -22,7 +22,7 @@ use crate::sim::model::simulator::{Simulator, WriteResult, WriteTarget};
 
 const CUSTOMER_KEY: &str = "x-amz-server-side-encryption-customer-key-md5";
 
-/// `PutObject`.
+/// Writes an object (`PutObject`).
 pub(super) fn put(model: &mut Simulator, call: &SimRequest, _: dto::PutObjectInput) -> Reply<dto::PutObjectOutput> {
     let put = PutRequest {
         explicit: call.explicit()?,
@@ -40,7 +40,7 @@ pub(super) fn put(model: &mut Simulator, call: &SimRequest, _: dto::PutObjectInp
     Ok(with_headers(dto::PutObjectOutput::default(), headers))
 }
 
-/// What every answer to a write says.
+/// Returns the headers that every response of a write has.
 pub(super) fn written_headers(written: &WriteResult) -> ResponseHeaders {
     let mut headers = ResponseHeaders::default();
     headers
@@ -49,7 +49,7 @@ pub(super) fn written_headers(written: &WriteResult) -> ResponseHeaders {
     headers
 }
 
-/// What a read answers, apart from the bytes.
+/// Result of a read, without the content.
 struct Read {
     status: StatusCode,
     headers: ResponseHeaders,
@@ -66,7 +66,7 @@ fn read(model: &Simulator, call: &SimRequest) -> SimResult<Read> {
     }
     let mut headers = object_headers(call, version, object);
     if let Some(days) = object.explicit.event_hold_days {
-        // While the hold is on, the date moves on with the time of day.
+        // While the event hold is on, the retain-until date moves with the current time.
         let until = model.clock.now() + days * 86_400_000;
         headers
             .set("x-amz-object-lock-mode", "GOVERNANCE")
@@ -84,7 +84,7 @@ fn read(model: &Simulator, call: &SimRequest) -> SimResult<Read> {
     if let Some(count) = wanted.parts_count {
         headers.set("x-amz-mp-parts-count", count.to_string());
     }
-    // A checksum of the whole says nothing of a range.
+    // A full-object checksum is not returned for a range.
     let shows_checksum = call
         .header("x-amz-checksum-mode")
         .is_some_and(|mode| mode.eq_ignore_ascii_case("ENABLED"));
@@ -92,8 +92,8 @@ fn read(model: &Simulator, call: &SimRequest) -> SimResult<Read> {
         && shows_checksum
         && (!wanted.is_partial || call.method == "HEAD")
         && call.query("partNumber").is_none()
-        // A client that downloads would compare the bytes with a stand-in.
-        && (call.method == "HEAD" || digest::is_true(&object.content))
+        // Otherwise a client would compare the downloaded content with a placeholder.
+        && (call.method == "HEAD" || digest::is_exact(&object.content))
     {
         headers.checksum(checksum);
     }
@@ -126,7 +126,7 @@ fn object_headers(call: &SimRequest, version: &SimVersion, object: &SimObject) -
     headers
 }
 
-/// `GetObject`.
+/// Returns an object (`GetObject`).
 pub(super) fn get(model: &mut Simulator, call: &SimRequest, _: dto::GetObjectInput) -> Reply<dto::GetObjectOutput> {
     let read = read(model, call)?;
     let chunks = read.content.chunks().map(Ok::<_, std::convert::Infallible>);
@@ -137,15 +137,15 @@ pub(super) fn get(model: &mut Simulator, call: &SimRequest, _: dto::GetObjectInp
     Ok(with_status(with_headers(output, read.headers), read.status))
 }
 
-/// `HeadObject`.
+/// Returns the headers of an object (`HeadObject`).
 pub(super) fn head(model: &mut Simulator, call: &SimRequest, _: dto::HeadObjectInput) -> Reply<dto::HeadObjectOutput> {
     let read = read(model, call)?;
     let response = with_headers(dto::HeadObjectOutput::default(), read.headers);
     Ok(with_status(response, read.status))
 }
 
-/// Tells whether a directive of a copy says `other` than what it does unasked, which is `COPY` for all.
-fn directs(call: &SimRequest, what: &str, other: &str) -> SimResult<bool> {
+/// Returns whether a copy directive has the value `other` instead of `COPY`, the default.
+fn has_directive(call: &SimRequest, what: &str, other: &str) -> SimResult<bool> {
     let directive = call.header(&format!("x-amz-{what}-directive"));
     match directive.map(|directive| directive.to_ascii_uppercase()).as_deref() {
         None | Some("COPY") => Ok(false),
@@ -157,14 +157,14 @@ fn directs(call: &SimRequest, what: &str, other: &str) -> SimResult<bool> {
     }
 }
 
-/// `CopyObject`.
+/// Copies an object (`CopyObject`).
 pub(super) fn copy(model: &mut Simulator, call: &SimRequest, _: dto::CopyObjectInput) -> Reply<dto::CopyObjectOutput> {
     let copy = CopyRequest {
         source: call.source()?,
         explicit: call.explicit()?,
-        replaces_metadata: directs(call, "metadata", "REPLACE")?,
-        replaces_tags: directs(call, "tagging", "REPLACE")?,
-        excludes_annotations: directs(call, "object-annotation", "EXCLUDE")?,
+        replaces_metadata: has_directive(call, "metadata", "REPLACE")?,
+        replaces_tags: has_directive(call, "tagging", "REPLACE")?,
+        excludes_annotations: has_directive(call, "object-annotation", "EXCLUDE")?,
         algorithm: call.algorithm()?,
         conditions: call.conditions(""),
     };
@@ -193,7 +193,7 @@ fn bypasses_governance(call: &SimRequest) -> bool {
         .is_some_and(|value| value.eq_ignore_ascii_case("true"))
 }
 
-/// `DeleteObject`.
+/// Deletes an object or a version (`DeleteObject`).
 pub(super) fn delete(
     model: &mut Simulator,
     call: &SimRequest,
@@ -214,10 +214,10 @@ pub(super) fn delete(
     Ok(with_status(response, StatusCode::NO_CONTENT))
 }
 
-/// The most keys of one `DeleteObjects`.
+/// Maximum number of keys of one `DeleteObjects` request.
 const DELETE_LIMIT: usize = 1000;
 
-/// Refuses a body without a digest, and with another body's.
+/// Rejects a body without a digest, or whose digest does not match.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html>
 fn check_body_digest(call: &SimRequest) -> SimResult<()> {
@@ -232,7 +232,7 @@ fn check_body_digest(call: &SimRequest) -> SimResult<()> {
     Ok(())
 }
 
-/// `DeleteObjects`.
+/// Deletes objects and versions (`DeleteObjects`).
 pub(super) fn delete_many(
     model: &mut Simulator,
     call: &SimRequest,
@@ -282,7 +282,7 @@ pub(super) fn delete_many(
     }))
 }
 
-/// Says that an answer has no output of its own.
+/// Returns an empty response.
 pub(super) fn done<T: Default>() -> S3Response<T> {
     reply(T::default())
 }

@@ -1,4 +1,4 @@
-//! Tags, lock, grants and restoration.
+//! Tags, Object Lock, grants and restore.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ fn versioned<T: Default>(version_id: Option<String>) -> s3s::S3Response<T> {
     with_headers(T::default(), headers)
 }
 
-/// `PutObjectTagging`.
+/// Replaces the tags (`PutObjectTagging`).
 pub(super) fn put_tags(
     model: &mut Simulator,
     call: &SimRequest,
@@ -40,7 +40,7 @@ pub(super) fn put_tags(
     Ok(versioned(model.put_tags(call.target(), call.version_id(), tags)?))
 }
 
-/// `GetObjectTagging`.
+/// Returns the tags (`GetObjectTagging`).
 pub(super) fn tags(
     model: &mut Simulator,
     call: &SimRequest,
@@ -58,7 +58,7 @@ pub(super) fn tags(
     }))
 }
 
-/// `DeleteObjectTagging`.
+/// Removes the tags (`DeleteObjectTagging`).
 pub(super) fn delete_tags(
     model: &mut Simulator,
     call: &SimRequest,
@@ -68,7 +68,7 @@ pub(super) fn delete_tags(
     Ok(with_status(response, StatusCode::NO_CONTENT))
 }
 
-/// `PutObjectRetention`.
+/// Sets the retention (`PutObjectRetention`).
 pub(super) fn put_retention(
     model: &mut Simulator,
     call: &SimRequest,
@@ -92,7 +92,7 @@ pub(super) fn put_retention(
     Ok(done())
 }
 
-/// `GetObjectRetention`.
+/// Returns the retention (`GetObjectRetention`).
 pub(super) fn retention(
     model: &mut Simulator,
     call: &SimRequest,
@@ -107,7 +107,7 @@ pub(super) fn retention(
     }))
 }
 
-/// `PutObjectLegalHold`.
+/// Sets the legal hold (`PutObjectLegalHold`).
 pub(super) fn put_legal_hold(
     model: &mut Simulator,
     call: &SimRequest,
@@ -121,7 +121,7 @@ pub(super) fn put_legal_hold(
     Ok(done())
 }
 
-/// `GetObjectLegalHold`.
+/// Returns the legal hold (`GetObjectLegalHold`).
 pub(super) fn legal_hold(
     model: &mut Simulator,
     call: &SimRequest,
@@ -136,7 +136,7 @@ pub(super) fn legal_hold(
     }))
 }
 
-/// `PutObjectAcl`: canned, by headers, or as a document.
+/// Replaces the grants (`PutObjectAcl`): a canned ACL, headers, or a document.
 pub(super) fn put_acl(
     model: &mut Simulator,
     call: &SimRequest,
@@ -152,7 +152,7 @@ pub(super) fn put_acl(
     Ok(versioned(model.put_grants(call.target(), call.version_id(), grants)?))
 }
 
-/// Reads a grant of a document; the owner's own is left out.
+/// Parses a grant of a document. Returns `None` for the owner's own grant.
 fn documented(grant: dto::Grant) -> SimResult<Option<SimGrant>> {
     let grantee = grant.grantee.ok_or(SimErrorCode::MalformedXml)?;
     let permission = grant.permission.ok_or(SimErrorCode::MalformedXml)?;
@@ -168,7 +168,7 @@ fn documented(grant: dto::Grant) -> SimResult<Option<SimGrant>> {
     }))
 }
 
-/// Writes the owner's grant and the others.
+/// Returns the owner's grant and the other grants.
 pub(super) fn shown_grants(grants: &[SimGrant]) -> Vec<dto::Grant> {
     let grantee = |id: Option<String>, uri: Option<String>| dto::Grantee {
         type_: if uri.is_some() { "Group" } else { "CanonicalUser" }.to_owned().into(),
@@ -192,7 +192,7 @@ pub(super) fn shown_grants(grants: &[SimGrant]) -> Vec<dto::Grant> {
     shown
 }
 
-/// `GetObjectAcl`.
+/// Returns the grants (`GetObjectAcl`).
 pub(super) fn acl(
     model: &mut Simulator,
     call: &SimRequest,
@@ -207,7 +207,7 @@ pub(super) fn acl(
     }))
 }
 
-/// `RestoreObject`.
+/// Restores an archived object (`RestoreObject`).
 pub(super) fn restore(
     model: &mut Simulator,
     call: &SimRequest,

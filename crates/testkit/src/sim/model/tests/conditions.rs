@@ -10,9 +10,9 @@ fn conditions(if_match: Option<&str>, if_none_match: Option<&str>) -> RequestCon
     }
 }
 
-fn object(world: &mut World) -> SimVersion {
-    world.put(VERSIONED, "content");
-    let bucket = world.simulator.bucket(VERSIONED.bucket).expect("a bucket");
+fn object(fixture: &mut SimFixture) -> SimVersion {
+    fixture.put(VERSIONED, "content");
+    let bucket = fixture.simulator.bucket(VERSIONED.bucket).expect("a bucket");
     bucket.current(VERSIONED.key).expect("a version").clone()
 }
 
@@ -20,7 +20,7 @@ const CONTENT_MD5: &str = "9a0364b9e99bb480dd25e1f0284c8555";
 
 #[test]
 fn writes_follow_the_documented_table() {
-    let version = object(&mut World::new());
+    let version = object(&mut SimFixture::new());
     let present = version.object();
     let table = [
         (None, None, None, None),
@@ -40,10 +40,10 @@ fn writes_follow_the_documented_table() {
 
 #[test]
 fn deletes_follow_the_documented_table() {
-    let mut world = World::new();
-    let version = object(&mut world);
-    world.delete(VERSIONED);
-    let bucket = world.simulator.bucket(VERSIONED.bucket).expect("a bucket");
+    let mut fixture = SimFixture::new();
+    let version = object(&mut fixture);
+    fixture.delete(VERSIONED);
+    let bucket = fixture.simulator.bucket(VERSIONED.bucket).expect("a bucket");
     let marker = bucket.current(VERSIONED.key);
     let present = Some(&version);
     let table = [
@@ -63,7 +63,7 @@ fn deletes_follow_the_documented_table() {
 
 #[test]
 fn reads_answer_412_before_304_and_a_source_only_412() {
-    let version = object(&mut World::new());
+    let version = object(&mut SimFixture::new());
     let object = version.object().expect("an object");
     let at = version.last_modified;
     let since =
@@ -93,7 +93,7 @@ fn reads_answer_412_before_304_and_a_source_only_412() {
             Some(SimErrorCode::PreconditionFailed),
         ),
         (since(None, Some(at), None, None), None),
-        // A match that holds outranks the date, and so does a mismatch that holds.
+        // If-Match takes precedence over If-Unmodified-Since, If-None-Match over If-Modified-Since.
         (since(None, Some(at - 1000), Some(CONTENT_MD5), None), None),
         (since(Some(at), None, None, Some("other")), None),
     ];

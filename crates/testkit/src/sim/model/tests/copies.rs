@@ -12,18 +12,18 @@ fn source(target: WriteTarget<'_>) -> CopySource {
     }
 }
 
-fn copy(world: &mut World, change: impl FnOnce(&mut CopyRequest)) -> SimResult<CopyResult> {
+fn copy(fixture: &mut SimFixture, change: impl FnOnce(&mut CopyRequest)) -> SimResult<CopyResult> {
     let mut copy = CopyRequest {
         source: source(VERSIONED),
         ..CopyRequest::default()
     };
     change(&mut copy);
-    world.simulator.copy_object(PLAIN, &copy)
+    fixture.simulator.copy_object(PLAIN, &copy)
 }
 
 #[test]
-fn storage_class_redirect_grants_and_lock_stay_behind() {
-    let mut world = World::new();
+fn copy_resets_storage_class_redirect_grants_and_lock() {
+    let mut fixture = SimFixture::new();
     let explicit = WriteAttributes {
         storage_class: Some("STANDARD_IA".to_owned()),
         website_redirect: Some("/x".to_owned()),
@@ -32,8 +32,8 @@ fn storage_class_redirect_grants_and_lock_stay_behind() {
         metadata: [("m".to_owned(), "v".to_owned())].into(),
         ..WriteAttributes::default()
     };
-    world.put_with_attributes(VERSIONED, "x", explicit.clone());
-    let copied = copy(&mut world, |_| {}).expect("a copy").written.object;
+    fixture.put_with_attributes(VERSIONED, "x", explicit.clone());
+    let copied = copy(&mut fixture, |_| {}).expect("a copy").written.object;
     assert_eq!(copied.storage_class(), "STANDARD");
     assert_eq!(copied.explicit.website_redirect, None);
     assert_eq!(copied.explicit.legal_hold, None);
@@ -44,8 +44,8 @@ fn storage_class_redirect_grants_and_lock_stay_behind() {
 }
 
 #[test]
-fn copy_at_the_limit_succeeds_and_one_byte_more_is_refused() {
-    let mut world = World::new();
+fn copy_at_the_size_limit_succeeds_and_one_byte_more_is_rejected() {
+    let mut fixture = SimFixture::new();
     for (size_bytes, expected) in [
         (ONE_REQUEST_LIMIT_BYTES, None),
         (ONE_REQUEST_LIMIT_BYTES + 1, Some(SimErrorCode::InvalidRequest)),
@@ -54,8 +54,11 @@ fn copy_at_the_limit_succeeds_and_one_byte_more_is_refused() {
             size_bytes,
             ..SyntheticObject::default()
         };
-        world.simulator.put_synthetic(VERSIONED, &synthetic).expect("an object");
-        assert_eq!(code(copy(&mut world, |_| {})), expected);
+        fixture
+            .simulator
+            .put_synthetic(VERSIONED, &synthetic)
+            .expect("an object");
+        assert_eq!(code(copy(&mut fixture, |_| {})), expected);
     }
 }
 
@@ -70,15 +73,18 @@ fn copy_has_a_full_object_checksum_whatever_the_source_had() {
         ),
     ];
     for (checksum, expected) in table {
-        let mut world = World::new();
+        let mut fixture = SimFixture::new();
         let synthetic = SyntheticObject {
             size_bytes: 6 << 20,
             part_size_bytes: Some(5 << 20),
             checksum,
             ..SyntheticObject::default()
         };
-        world.simulator.put_synthetic(VERSIONED, &synthetic).expect("an object");
-        let copied = copy(&mut world, |_| {}).expect("a copy").written.object;
+        fixture
+            .simulator
+            .put_synthetic(VERSIONED, &synthetic)
+            .expect("an object");
+        let copied = copy(&mut fixture, |_| {}).expect("a copy").written.object;
         let shown = copied.checksum.map(|checksum| (checksum.algorithm, checksum.kind));
         assert_eq!(shown, Some((expected, ChecksumKind::FullObject)));
         assert!(!copied.etag.contains('-'));
@@ -86,19 +92,19 @@ fn copy_has_a_full_object_checksum_whatever_the_source_had() {
 }
 
 #[test]
-fn delete_marker_is_no_source() {
-    let mut world = World::new();
-    world.put(VERSIONED, "x");
-    let marker = world.delete(VERSIONED).version_id;
-    assert_eq!(code(copy(&mut world, |_| {})), Some(SimErrorCode::NoSuchKey));
-    let by_id = copy(&mut world, |copy| copy.source.version_id = marker);
+fn delete_marker_is_rejected_as_source() {
+    let mut fixture = SimFixture::new();
+    fixture.put(VERSIONED, "x");
+    let marker = fixture.delete(VERSIONED).version_id;
+    assert_eq!(code(copy(&mut fixture, |_| {})), Some(SimErrorCode::NoSuchKey));
+    let by_id = copy(&mut fixture, |copy| copy.source.version_id = marker);
     assert_eq!(code(by_id), Some(SimErrorCode::InvalidRequest));
 }
 
 #[test]
-fn customer_key_must_be_named_to_read() {
-    let mut world = World::new();
-    let key_md5 = "the key's".to_owned();
+fn customer_key_is_required_to_copy() {
+    let mut fixture = SimFixture::new();
+    let key_md5 = "md5 of the key".to_owned();
     let encryption = Some(SimEncryption::Customer {
         key_md5: key_md5.clone(),
     });
@@ -106,20 +112,20 @@ fn customer_key_must_be_named_to_read() {
         encryption,
         ..WriteAttributes::default()
     };
-    world.put_with_attributes(VERSIONED, "x", explicit);
-    assert_eq!(code(copy(&mut world, |_| {})), Some(SimErrorCode::InvalidRequest));
-    copy(&mut world, |copy| copy.source.customer_key_md5 = Some(key_md5)).expect("a copy");
+    fixture.put_with_attributes(VERSIONED, "x", explicit);
+    assert_eq!(code(copy(&mut fixture, |_| {})), Some(SimErrorCode::InvalidRequest));
+    copy(&mut fixture, |copy| copy.source.customer_key_md5 = Some(key_md5)).expect("a copy");
 }
 
 #[test]
-fn archived_source_must_be_restored() {
-    let mut world = World::new();
+fn archived_source_must_be_restored_before_a_copy() {
+    let mut fixture = SimFixture::new();
     let explicit = WriteAttributes {
         storage_class: Some("DEEP_ARCHIVE".to_owned()),
         ..WriteAttributes::default()
     };
-    world.put_with_attributes(VERSIONED, "x", explicit);
-    assert_eq!(code(copy(&mut world, |_| {})), Some(SimErrorCode::InvalidObjectState));
-    assert_eq!(world.simulator.restore_object(VERSIONED, None), Ok(false));
-    copy(&mut world, |_| {}).expect("a copy");
+    fixture.put_with_attributes(VERSIONED, "x", explicit);
+    assert_eq!(code(copy(&mut fixture, |_| {})), Some(SimErrorCode::InvalidObjectState));
+    assert_eq!(fixture.simulator.restore_object(VERSIONED, None), Ok(false));
+    copy(&mut fixture, |_| {}).expect("a copy");
 }

@@ -20,13 +20,13 @@ fn kms(algorithm: &str) -> WriteAttributes {
 #[test]
 fn update_changes_the_key_and_nothing_else() {
     for explicit in [WriteAttributes::default(), kms("aws:kms")] {
-        let mut world = World::new();
-        let before = world.put_with_attributes(VERSIONED, "x", explicit);
-        world.clock.advance(Duration::from_secs(5));
+        let mut fixture = SimFixture::new();
+        let before = fixture.put_with_attributes(VERSIONED, "x", explicit);
+        fixture.clock.advance(Duration::from_secs(5));
         let id = before.version_id.as_deref();
-        let updated = world.simulator.update_encryption(VERSIONED, id, &key(ACCOUNT), true);
+        let updated = fixture.simulator.update_encryption(VERSIONED, id, &key(ACCOUNT), true);
         assert_eq!(code(updated), None);
-        let bucket = world.simulator.bucket(VERSIONED.bucket).expect("the bucket");
+        let bucket = fixture.simulator.bucket(VERSIONED.bucket).expect("the bucket");
         let (version, object) = bucket.read(VERSIONED.key, None).expect("the object");
         assert_eq!(
             (Some(version.id.as_str()), version.last_modified, &object.etag),
@@ -42,7 +42,7 @@ fn update_changes_the_key_and_nothing_else() {
 }
 
 #[test]
-fn update_is_refused_for_two_layers_locks_and_keys_of_others() {
+fn update_is_rejected_for_dsse_held_objects_and_other_keys() {
     let held = WriteAttributes {
         legal_hold: Some(true),
         ..WriteAttributes::default()
@@ -61,12 +61,12 @@ fn update_is_refused_for_two_layers_locks_and_keys_of_others() {
             SimErrorCode::AccessDenied,
         ),
     ] {
-        let mut world = World::new();
-        world.put_with_attributes(VERSIONED, "x", explicit);
-        let refused = world.simulator.update_encryption(VERSIONED, None, &key, false);
+        let mut fixture = SimFixture::new();
+        fixture.put_with_attributes(VERSIONED, "x", explicit);
+        let refused = fixture.simulator.update_encryption(VERSIONED, None, &key, false);
         assert_eq!(code(refused), Some(expected), "{key}");
     }
-    let absent = World::new()
+    let absent = SimFixture::new()
         .simulator
         .update_encryption(VERSIONED, None, &key(ACCOUNT), false);
     assert_eq!(code(absent), Some(SimErrorCode::NoSuchKey));
@@ -74,14 +74,14 @@ fn update_is_refused_for_two_layers_locks_and_keys_of_others() {
 
 #[test]
 fn expected_owner_must_own_the_bucket() {
-    let world = World::new();
-    let check = |bucket: &str, owner: Option<&str>| code(world.simulator.check_owner(bucket, owner));
+    let fixture = SimFixture::new();
+    let check = |bucket: &str, owner: Option<&str>| code(fixture.simulator.check_owner(bucket, owner));
     assert_eq!(check(PLAIN.bucket, None), None);
     assert_eq!(check(PLAIN.bucket, Some(ACCOUNT)), None);
     assert_eq!(
         check(PLAIN.bucket, Some("999999999999")),
         Some(SimErrorCode::AccessDenied)
     );
-    // That it is missing is what S3 says then.
+    // Another check returns NoSuchBucket for a missing bucket.
     assert_eq!(check("no-bucket", Some("999999999999")), None);
 }

@@ -1,17 +1,17 @@
 use super::*;
 use crate::sim::model::listing::{ListingMarker, ListingRequest};
 
-fn world(keys: &[&'static str]) -> World {
-    let mut world = World::new();
+fn fixture(keys: &[&'static str]) -> SimFixture {
+    let mut fixture = SimFixture::new();
     for key in keys {
-        world.put(WriteTarget { key, ..VERSIONED }, "x");
+        fixture.put(WriteTarget { key, ..VERSIONED }, "x");
     }
-    world
+    fixture
 }
 
-/// Lists all objects and folded prefixes, page after page.
-fn all(world: &World, prefix: &str, delimiter: Option<&str>, limit: usize) -> (Vec<String>, Vec<String>) {
-    let bucket = world.simulator.bucket(VERSIONED.bucket).expect("a bucket");
+/// Lists all objects and common prefixes, page by page.
+fn all(fixture: &SimFixture, prefix: &str, delimiter: Option<&str>, limit: usize) -> (Vec<String>, Vec<String>) {
+    let bucket = fixture.simulator.bucket(VERSIONED.bucket).expect("a bucket");
     let (mut keys, mut prefixes) = (Vec::new(), Vec::new());
     let mut after = ListingMarker::Beginning;
     loop {
@@ -33,7 +33,7 @@ fn all(world: &World, prefix: &str, delimiter: Option<&str>, limit: usize) -> (V
 }
 
 #[test]
-fn keys_are_in_the_order_of_their_bytes_and_pages_lose_none() {
+fn keys_are_listed_in_byte_order_without_gaps_between_pages() {
     let keys = [
         "Z",
         "a",
@@ -47,28 +47,28 @@ fn keys_are_in_the_order_of_their_bytes_and_pages_lose_none() {
         "\u{ffff}",
         "\u{10000}",
     ];
-    let world = world(&keys);
+    let fixture = fixture(&keys);
     for limit in 1..12 {
         assert_eq!(
-            all(&world, "", None, limit),
+            all(&fixture, "", None, limit),
             (keys.map(str::to_owned).to_vec(), Vec::new())
         );
-        let (found, prefixes) = all(&world, "", Some("/"), limit);
+        let (found, prefixes) = all(&fixture, "", Some("/"), limit);
         assert_eq!(prefixes, ["a/", "b/"], "{limit}");
         assert_eq!(found.len(), 7, "{limit}");
         assert_eq!(
-            all(&world, "b/", Some("/"), limit),
+            all(&fixture, "b/", Some("/"), limit),
             (vec!["b/".to_owned()], vec!["b/x/".to_owned()])
         );
     }
 }
 
 #[test]
-fn versions_go_on_within_a_key() {
-    let mut world = world(&["a", "k", "z"]);
-    world.put(VERSIONED, "two");
-    world.delete(VERSIONED);
-    let bucket = world.simulator.bucket(VERSIONED.bucket).expect("a bucket");
+fn listing_of_versions_continues_within_a_key() {
+    let mut fixture = fixture(&["a", "k", "z"]);
+    fixture.put(VERSIONED, "two");
+    fixture.delete(VERSIONED);
+    let bucket = fixture.simulator.bucket(VERSIONED.bucket).expect("a bucket");
     let mut after = ListingMarker::Beginning;
     let mut seen = Vec::new();
     loop {

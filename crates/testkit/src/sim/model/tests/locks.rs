@@ -1,8 +1,8 @@
 use super::*;
 use crate::sim::model::object::SimRetention;
 
-fn retained(world: &mut World, mode: &str) -> String {
-    let until = world.simulator.clock.now() + 3_600_000;
+fn retained(fixture: &mut SimFixture, mode: &str) -> String {
+    let until = fixture.simulator.clock.now() + 3_600_000;
     let explicit = WriteAttributes {
         retention: Some(SimRetention {
             mode: mode.to_owned(),
@@ -10,43 +10,43 @@ fn retained(world: &mut World, mode: &str) -> String {
         }),
         ..WriteAttributes::default()
     };
-    world
+    fixture
         .put_with_attributes(VERSIONED, "x", explicit)
         .version_id
         .expect("an id")
 }
 
-fn delete(world: &mut World, id: &str, bypass_governance: bool) -> Option<SimErrorCode> {
+fn delete(fixture: &mut SimFixture, id: &str, bypass_governance: bool) -> Option<SimErrorCode> {
     let delete = DeleteRequest {
         version_id: Some(id.to_owned()),
         bypass_governance,
         ..DeleteRequest::default()
     };
-    code(world.simulator.delete_object(VERSIONED, &delete))
+    code(fixture.simulator.delete_object(VERSIONED, &delete))
 }
 
 #[test]
-fn retained_version_stays_until_its_time() {
+fn retained_version_cannot_be_deleted_before_its_retention_ends() {
     for (mode, bypass, expected) in [
         ("COMPLIANCE", true, Some(SimErrorCode::AccessDenied)),
         ("GOVERNANCE", false, Some(SimErrorCode::AccessDenied)),
         ("GOVERNANCE", true, None),
     ] {
-        let mut world = World::new();
-        let id = retained(&mut world, mode);
-        assert_eq!(delete(&mut world, &id, bypass), expected, "{mode} {bypass}");
+        let mut fixture = SimFixture::new();
+        let id = retained(&mut fixture, mode);
+        assert_eq!(delete(&mut fixture, &id, bypass), expected, "{mode} {bypass}");
     }
-    let mut world = World::new();
-    let id = retained(&mut world, "COMPLIANCE");
-    world.clock.advance(Duration::from_hours(2));
-    assert_eq!(delete(&mut world, &id, false), None);
+    let mut fixture = SimFixture::new();
+    let id = retained(&mut fixture, "COMPLIANCE");
+    fixture.clock.advance(Duration::from_hours(2));
+    assert_eq!(delete(&mut fixture, &id, false), None);
 }
 
 #[test]
-fn retention_is_never_shortened() {
-    let mut world = World::new();
-    retained(&mut world, "COMPLIANCE");
-    let present = world.simulator.retention(VERSIONED, None).expect("a retention");
+fn retention_cannot_be_shortened_in_compliance_mode() {
+    let mut fixture = SimFixture::new();
+    retained(&mut fixture, "COMPLIANCE");
+    let present = fixture.simulator.retention(VERSIONED, None).expect("a retention");
     for (until, expected) in [
         (present.until - 1, Some(SimErrorCode::AccessDenied)),
         (present.until + 1, None),
@@ -55,18 +55,18 @@ fn retention_is_never_shortened() {
             until,
             ..present.clone()
         });
-        let answer = world.simulator.put_retention(VERSIONED, None, retention, true);
+        let answer = fixture.simulator.put_retention(VERSIONED, None, retention, true);
         assert_eq!(code(answer), expected);
     }
-    let removed = world.simulator.put_retention(VERSIONED, None, None, true);
+    let removed = fixture.simulator.put_retention(VERSIONED, None, None, true);
     assert_eq!(code(removed), Some(SimErrorCode::AccessDenied));
 }
 
 #[test]
-fn retention_that_has_ended_is_refused() {
-    let mut world = World::new();
-    world.put(VERSIONED, "x");
-    let now = world.simulator.clock.now();
+fn retention_in_the_past_is_rejected() {
+    let mut fixture = SimFixture::new();
+    fixture.put(VERSIONED, "x");
+    let now = fixture.simulator.clock.now();
     for (until, expected) in [(now, Some(SimErrorCode::InvalidArgument)), (now + 1, None)] {
         let retention = Some(SimRetention {
             mode: "GOVERNANCE".to_owned(),
@@ -79,18 +79,21 @@ fn retention_that_has_ended_is_refused() {
             },
             ..PutRequest::default()
         };
-        assert_eq!(code(world.simulator.put_object(VERSIONED, put)), expected);
-        let put = world.simulator.put_retention(VERSIONED, None, retention, false);
+        assert_eq!(code(fixture.simulator.put_object(VERSIONED, put)), expected);
+        let put = fixture.simulator.put_retention(VERSIONED, None, retention, false);
         assert_eq!(code(put), expected);
     }
 }
 
 #[test]
-fn legal_hold_counts_beside_any_retention() {
-    let mut world = World::new();
-    let id = world.put(VERSIONED, "x").version_id.expect("an id");
-    world.simulator.put_legal_hold(VERSIONED, None, true).expect("a hold");
-    assert_eq!(delete(&mut world, &id, true), Some(SimErrorCode::AccessDenied));
-    world.simulator.put_legal_hold(VERSIONED, None, false).expect("no hold");
-    assert_eq!(delete(&mut world, &id, false), None);
+fn legal_hold_applies_in_addition_to_retention() {
+    let mut fixture = SimFixture::new();
+    let id = fixture.put(VERSIONED, "x").version_id.expect("an id");
+    fixture.simulator.put_legal_hold(VERSIONED, None, true).expect("a hold");
+    assert_eq!(delete(&mut fixture, &id, true), Some(SimErrorCode::AccessDenied));
+    fixture
+        .simulator
+        .put_legal_hold(VERSIONED, None, false)
+        .expect("no hold");
+    assert_eq!(delete(&mut fixture, &id, false), None);
 }

@@ -1,4 +1,4 @@
-//! The rules of the model, each by an example.
+//! Tests of the model's rules.
 
 mod conditions;
 mod copies;
@@ -20,25 +20,25 @@ use super::object::WriteAttributes;
 use super::put::PutRequest;
 use super::simulator::{Simulator, WriteResult, WriteTarget};
 
-/// A bucket that keeps versions.
+/// An object in a bucket with versioning.
 const VERSIONED: WriteTarget<'static> = WriteTarget {
     bucket: "versioned",
     key: "k",
 };
 
-/// A bucket that never did.
+/// An object in a bucket without versioning.
 const PLAIN: WriteTarget<'static> = WriteTarget {
     bucket: "plain",
     key: "k",
 };
 
-/// A simulator with both, and the time in the test's hands.
-struct World {
+/// A simulator with both buckets, and a clock that the test controls.
+struct SimFixture {
     simulator: Simulator,
     clock: ManualClock,
 }
 
-impl World {
+impl SimFixture {
     fn new() -> Self {
         let clock = ManualClock::starting_at(1_800_000_000_000);
         let mut simulator = Simulator::new(7, SimClock::Manual(clock.clone()));

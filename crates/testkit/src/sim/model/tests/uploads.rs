@@ -6,15 +6,15 @@ use crate::sim::model::multipart::{PART_MINIMUM_BYTES, PartTarget, upload_checks
 use crate::sim::model::object::ChecksumKind;
 use crate::sim::model::put::DeclaredChecksums;
 
-fn begin(world: &mut World, target: WriteTarget<'_>) -> String {
-    world
+fn begin(fixture: &mut SimFixture, target: WriteTarget<'_>) -> String {
+    fixture
         .simulator
         .create_upload(target, None, WriteAttributes::default(), None)
         .expect("an upload")
 }
 
 fn part(
-    world: &mut World,
+    fixture: &mut SimFixture,
     target: WriteTarget<'_>,
     upload_id: &str,
     number: u32,
@@ -25,25 +25,25 @@ fn part(
         upload_id,
         number,
     };
-    let kept = world
+    let uploaded = fixture
         .simulator
         .upload_part(part, content, &DeclaredChecksums::default())
         .expect("a part");
     CompletedPart {
         number,
-        etag: kept.etag(),
+        etag: uploaded.etag(),
         ..CompletedPart::default()
     }
 }
 
 fn complete(
-    world: &mut World,
+    fixture: &mut SimFixture,
     target: WriteTarget<'_>,
     id: &str,
     completion: &SimCompletion,
 ) -> SimResult<WriteResult> {
-    world.clock.advance(Duration::from_secs(1));
-    world.simulator.complete_upload(target, id, completion)
+    fixture.clock.advance(Duration::from_secs(1));
+    fixture.simulator.complete_upload(target, id, completion)
 }
 
 fn completion(parts: &[CompletedPart]) -> SimCompletion {
@@ -54,42 +54,42 @@ fn completion(parts: &[CompletedPart]) -> SimCompletion {
 }
 
 #[test]
-fn completed_upload_is_as_old_as_its_start() {
+fn completed_upload_is_ordered_by_its_start() {
     for target in [VERSIONED, PLAIN] {
-        let mut world = World::new();
-        let id = begin(&mut world, target);
-        let began = world.simulator.clock.now();
-        let named = part(&mut world, target, &id, 1, SimContent::from("upload"));
-        world.put(target, "since");
-        let written = complete(&mut world, target, &id, &completion(&[named])).expect("a success all the same");
+        let mut fixture = SimFixture::new();
+        let id = begin(&mut fixture, target);
+        let began = fixture.simulator.clock.now();
+        let named = part(&mut fixture, target, &id, 1, SimContent::from("upload"));
+        fixture.put(target, "since");
+        let written = complete(&mut fixture, target, &id, &completion(&[named])).expect("completion succeeds");
         assert_eq!(written.last_modified, began);
-        assert_eq!(world.content(target).as_deref(), Some("since"));
-        let bucket = world.simulator.bucket(target.bucket).expect("a bucket");
-        let kept = if target.bucket == VERSIONED.bucket { 2 } else { 1 };
-        assert_eq!(bucket.keys.get(target.key).map(Vec::len), Some(kept));
+        assert_eq!(fixture.content(target).as_deref(), Some("since"));
+        let bucket = fixture.simulator.bucket(target.bucket).expect("a bucket");
+        let versions = if target.bucket == VERSIONED.bucket { 2 } else { 1 };
+        assert_eq!(bucket.keys.get(target.key).map(Vec::len), Some(versions));
     }
 }
 
 #[test]
-fn what_was_there_before_the_start_is_replaced() {
+fn completed_upload_replaces_an_object_from_before_its_start() {
     for target in [VERSIONED, PLAIN] {
-        let mut world = World::new();
-        world.put(target, "before");
-        let id = begin(&mut world, target);
-        let named = part(&mut world, target, &id, 1, SimContent::from("upload"));
-        complete(&mut world, target, &id, &completion(&[named])).expect("a success");
-        assert_eq!(world.content(target).as_deref(), Some("upload"));
+        let mut fixture = SimFixture::new();
+        fixture.put(target, "before");
+        let id = begin(&mut fixture, target);
+        let named = part(&mut fixture, target, &id, 1, SimContent::from("upload"));
+        complete(&mut fixture, target, &id, &completion(&[named])).expect("completion succeeds");
+        assert_eq!(fixture.content(target).as_deref(), Some("upload"));
     }
 }
 
 #[test]
-fn delete_since_the_start_stays_in_force_and_conflicts_with_a_condition() {
+fn delete_after_upload_start_is_preserved_and_conflicts_with_a_condition() {
     for target in [VERSIONED, PLAIN] {
-        let mut world = World::new();
-        world.put(target, "before");
-        let id = begin(&mut world, target);
-        let named = part(&mut world, target, &id, 1, SimContent::from("upload"));
-        world.delete(target);
+        let mut fixture = SimFixture::new();
+        fixture.put(target, "before");
+        let id = begin(&mut fixture, target);
+        let named = part(&mut fixture, target, &id, 1, SimContent::from("upload"));
+        fixture.delete(target);
         let conditional = SimCompletion {
             conditions: RequestConditions {
                 if_none_match: Some("*".to_owned()),
@@ -97,24 +97,24 @@ fn delete_since_the_start_stays_in_force_and_conflicts_with_a_condition() {
             },
             ..completion(std::slice::from_ref(&named))
         };
-        let answer = complete(&mut world, target, &id, &conditional);
+        let answer = complete(&mut fixture, target, &id, &conditional);
         assert_eq!(code(answer), Some(SimErrorCode::ConditionalRequestConflict));
-        complete(&mut world, target, &id, &completion(&[named])).expect("a success all the same");
-        assert_eq!(world.content(target), None);
+        complete(&mut fixture, target, &id, &completion(&[named])).expect("completion succeeds");
+        assert_eq!(fixture.content(target), None);
     }
 }
 
 #[test]
 fn parts_are_checked_for_presence_order_and_size() {
-    let mut world = World::new();
-    let id = begin(&mut world, PLAIN);
+    let mut fixture = SimFixture::new();
+    let id = begin(&mut fixture, PLAIN);
     let large = SimContent::synthetic(1, PART_MINIMUM_BYTES);
-    let first = part(&mut world, PLAIN, &id, 1, large.clone());
-    let second = part(&mut world, PLAIN, &id, 5, SimContent::from("small"));
-    let third = part(&mut world, PLAIN, &id, 9, large);
+    let first = part(&mut fixture, PLAIN, &id, 1, large.clone());
+    let second = part(&mut fixture, PLAIN, &id, 5, SimContent::from("small"));
+    let third = part(&mut fixture, PLAIN, &id, 9, large);
     let mut refused = |parts: &[&CompletedPart]| {
         let parts: Vec<_> = parts.iter().map(|part| (*part).clone()).collect();
-        code(complete(&mut world, PLAIN, &id, &completion(&parts)))
+        code(complete(&mut fixture, PLAIN, &id, &completion(&parts)))
     };
     let strange = CompletedPart {
         etag: "strange".to_owned(),
@@ -127,14 +127,14 @@ fn parts_are_checked_for_presence_order_and_size() {
     assert_eq!(refused(&[&first, &second, &third]), Some(SimErrorCode::EntityTooSmall));
     assert_eq!(refused(&[&first, &second]), None);
     assert_eq!(refused(&[&first, &second]), Some(SimErrorCode::NoSuchUpload));
-    let bucket = world.simulator.bucket(PLAIN.bucket).expect("a bucket");
+    let bucket = fixture.simulator.bucket(PLAIN.bucket).expect("a bucket");
     let object = bucket.current_object(PLAIN.key).expect("an object");
     let parts: Vec<_> = object.parts.iter().map(|part| (part.number, part.size_bytes)).collect();
     assert_eq!(parts, [(1, PART_MINIMUM_BYTES), (2, 5)]);
 }
 
 #[test]
-fn checksum_types_fit_their_algorithms() {
+fn checksum_type_must_match_its_algorithm() {
     use ChecksumKind::{Composite, FullObject};
     let table = [
         (Some(ChecksumAlgorithm::Crc64Nvme), None, Ok(Some(FullObject))),
