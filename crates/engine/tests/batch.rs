@@ -1,4 +1,4 @@
-//! Batches: grouping, isolation, requeueing and acknowledgement.
+//! Batches: grouping, isolation, requeuing and acknowledgement.
 
 mod world;
 

@@ -32,7 +32,7 @@ pub fn listed(
     let depth = if depth == VerificationDepth::Listing {
         ListingDepth::Listing
     } else {
-        ListingDepth::Deep
+        ListingDepth::Head
     };
     let merged = merged(source, destination, depth).map(|merged| Ok(ListedKeys::of(merged?)));
     match sample {
