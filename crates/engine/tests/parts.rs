@@ -716,7 +716,7 @@ async fn failed_annotations_are_written_after_redelivery() {
             };
             let report = world.reconcile().await;
             assert!(
-                matches!(&report.outcome, Outcome::Failed(failure) if failure.detail.contains("deep")),
+                matches!(&report.outcome, Outcome::Failed(failure) if failure.detail.contains("depth head")),
                 "{report:?}"
             );
             assert!(report.upload_left, "the next reconcile reads the annotations");

@@ -370,12 +370,12 @@ async fn bad_reports_are_refused_by_file_and_row() {
         (&truncated, 3, vec!["InventoryFileMalformed", &zero, "after row"]),
         (&not_a_manifest, 3, vec!["InventoryManifestInvalid", "missing field"]),
         (&without_etag, 3, vec!["no column ETag", "manifest.json"]),
-        (&bad_size, 3, vec![&zero, "row 2, column Size: it is `three`"]),
+        (&bad_size, 3, vec![&zero, "row 2, column Size: the value is `three`"]),
         (&short_row, 3, vec![&zero, "row 2: it has 2 values"]),
         (
             &foreign_row,
             3,
-            vec![&zero, "row 2, column Bucket: it is `another-bucket`"],
+            vec![&zero, "row 2, column Bucket: the value is `another-bucket`"],
         ),
         (
             &Report::of("another-bucket", &[&[]]),

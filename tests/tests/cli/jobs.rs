@@ -402,7 +402,7 @@ async fn missing_jobs_denials_and_bad_manifests_exit_with_3() {
         .must_end_with(3);
     assert!(
         ran.stderr
-            .contains("s3://cli-state/final-sync/run.csv, row 1: a header"),
+            .contains("s3://cli-state/final-sync/run.csv, row 1: the manifest has a header row"),
         "{ran:?}"
     );
     stage.delete(STATE, "final-sync/run.csv");
@@ -447,7 +447,7 @@ async fn flags_that_a_service_does_not_take_are_refused() {
         ),
         (
             &["--manifest", object, "--user-argument", "speed=high"],
-            "user argument `speed` is not known",
+            "user argument `speed` is not supported",
         ),
         (
             &["--manifest", object, "--user-argument", "compare-attributes=abyss"],

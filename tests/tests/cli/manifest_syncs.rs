@@ -168,16 +168,16 @@ async fn manifest_is_synced_with_shared_ownership_and_newer_objects_stay() {
 async fn rows_are_named_by_file_and_number_if_they_are_not_valid() {
     let stage = Stage::new().await;
     for (text, expected) in [
-        ("cli-source\n", "run.csv, row 1: 1 column(s)"),
-        ("Bucket,Key\ncli-source,a\n", "row 1: a header"),
-        ("cli-source,a\ncli-source,b+c\n", "row 2: key `b+c` holds a bare `+`"),
+        ("cli-source\n", "run.csv, row 1: the number of columns is 1"),
+        ("Bucket,Key\ncli-source,a\n", "row 1: the manifest has a header row"),
+        ("cli-source,a\ncli-source,b+c\n", "row 2: key `b+c` contains an unencoded `+`"),
         (
             "cli-source,a\nelsewhere,b\n",
             "row 2: bucket `elsewhere`, expected `cli-source`",
         ),
         (
             "cli-source,a,v1\ncli-source,b\n",
-            "row 2: no version where rows before have one",
+            "row 2: the row has no version ID, unlike the rows before",
         ),
         ("cli-source,100%\n", "row 1: key `100%` is not URL-encoded"),
         (
