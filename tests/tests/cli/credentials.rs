@@ -31,7 +31,11 @@ async fn filled() -> Stage {
 async fn credentials_that_expire_midway_end_every_command_with_3_and_counts() {
     for (command, arguments, counts) in [
         ("diff", on_both(&["--concurrency", "2"]), "stopped after"),
-        ("verify", on_both(&["--concurrency", "2"]), "The verification is incomplete"),
+        (
+            "verify",
+            on_both(&["--concurrency", "2"]),
+            "The verification is incomplete",
+        ),
         ("sync", on_both(&["--concurrency", "2"]), "copied"),
         (
             "manifest",

@@ -170,7 +170,10 @@ async fn rows_are_named_by_file_and_number_if_they_are_not_valid() {
     for (text, expected) in [
         ("cli-source\n", "run.csv, row 1: the number of columns is 1"),
         ("Bucket,Key\ncli-source,a\n", "row 1: the manifest has a header row"),
-        ("cli-source,a\ncli-source,b+c\n", "row 2: key `b+c` contains an unencoded `+`"),
+        (
+            "cli-source,a\ncli-source,b+c\n",
+            "row 2: key `b+c` contains an unencoded `+`",
+        ),
         (
             "cli-source,a\nelsewhere,b\n",
             "row 2: bucket `elsewhere`, expected `cli-source`",
