@@ -371,7 +371,7 @@ async fn bad_reports_are_refused_by_file_and_row() {
         (&not_a_manifest, 3, vec!["InventoryManifestInvalid", "missing field"]),
         (&without_etag, 3, vec!["no column ETag", "manifest.json"]),
         (&bad_size, 3, vec![&zero, "row 2, column Size: the value is `three`"]),
-        (&short_row, 3, vec![&zero, "row 2: it has 2 values"]),
+        (&short_row, 3, vec![&zero, "row 2: 2 values, expected"]),
         (
             &foreign_row,
             3,
