@@ -14,8 +14,8 @@ use s3ferry_core::plan::{PartLayout, PlannedPart};
 use s3ferry_core::upload::{ListedUpload, UploadEntry, UploadId};
 use s3ferry_core::versions::{DeleteIntent, VersionListing, VersionName};
 use s3ferry_engine::ports::{
-    Absence, CopiedPart, DeleteIntents, DestinationBucket, JournaledUpload, SourceBucket, UploadCompletion,
-    UploadJournal, WriteError, WrittenObject,
+    Absence, CopiedPart, DeleteIntents, DestinationObjects, DestinationVersions, JournaledUpload, MultipartProgress,
+    MultipartUploads, SourceBucket, UploadCompletion, UploadJournal, WriteError, WrittenObject,
 };
 
 /// The calls that can be interfered with: every method of the bucket ports and of what is written down between
@@ -32,11 +32,11 @@ pub enum PortCall {
     SourceVersion,
     /// [`SourceBucket::replication`]
     Replication,
-    /// [`DestinationBucket::read`]
+    /// [`DestinationObjects::read`]
     DestinationRead,
-    /// [`DestinationBucket::copy`]
+    /// [`DestinationObjects::copy`]
     Copy,
-    /// [`DestinationBucket::delete`]
+    /// [`DestinationObjects::delete`]
     Delete,
     /// [`SourceBucket::read_more`]
     ReadMore,
@@ -44,23 +44,23 @@ pub enum PortCall {
     Layout,
     /// [`SourceBucket::has_acl`] and the destination's
     HasAcl,
-    /// [`DestinationBucket::object_lock`]
+    /// [`DestinationObjects::object_lock`]
     ObjectLock,
-    /// [`DestinationBucket::default_encryption`]
+    /// [`DestinationObjects::default_encryption`]
     DefaultEncryption,
-    /// [`DestinationBucket::amend`]
+    /// [`DestinationObjects::update_attributes`]
     UpdateAttributes,
-    /// [`DestinationBucket::create_upload`]
+    /// [`MultipartUploads::create_upload`]
     CreateUpload,
-    /// [`DestinationBucket::copy_part`]
+    /// [`MultipartUploads::copy_part`]
     CopyPart,
-    /// [`DestinationBucket::list_parts`]
+    /// [`MultipartUploads::list_parts`]
     ListParts,
-    /// [`DestinationBucket::list_uploads`]
+    /// [`MultipartUploads::list_uploads`]
     ListUploads,
-    /// [`DestinationBucket::complete_upload`]
+    /// [`MultipartUploads::complete_upload`]
     CompleteUpload,
-    /// [`DestinationBucket::abort_upload`]
+    /// [`MultipartUploads::abort_upload`]
     AbortUpload,
     /// [`UploadJournal::load`]
     LoadEntry,
@@ -68,13 +68,13 @@ pub enum PortCall {
     CreateEntry,
     /// [`UploadJournal::remove`]
     RemoveEntry,
-    /// [`DestinationBucket::is_versioned`]
+    /// [`DestinationVersions::is_versioned`]
     IsVersioned,
-    /// [`DestinationBucket::history`]
+    /// [`DestinationVersions::history`]
     History,
-    /// [`DestinationBucket::read_version`]
+    /// [`DestinationVersions::read_version`]
     ReadVersion,
-    /// [`DestinationBucket::remove_version`]
+    /// [`DestinationVersions::remove_version`]
     RemoveVersion,
     /// [`DeleteIntents::announce`]
     Announce,
@@ -295,7 +295,7 @@ impl<T: SourceBucket> SourceBucket for FaultyPort<T> {
     }
 }
 
-impl<T: DestinationBucket> DestinationBucket for FaultyPort<T> {
+impl<T: DestinationObjects> DestinationObjects for FaultyPort<T> {
     async fn read(&self, key: &ObjectKey, attributes: &AttributeSet) -> Result<ObjectState, Failure> {
         self.script
             .read(PortCall::DestinationRead, self.port.read(key, attributes))
@@ -308,24 +308,6 @@ impl<T: DestinationBucket> DestinationBucket for FaultyPort<T> {
 
     async fn delete(&self, key: &ObjectKey, seen: &ETag) -> Result<Option<VersionId>, WriteError> {
         self.script.write(PortCall::Delete, self.port.delete(key, seen)).await
-    }
-
-    async fn is_versioned(&self) -> Result<bool, Failure> {
-        self.script.read(PortCall::IsVersioned, self.port.is_versioned()).await
-    }
-
-    async fn history(&self, key: &ObjectKey) -> Result<VersionListing, Failure> {
-        self.script.read(PortCall::History, self.port.history(key)).await
-    }
-
-    async fn read_version(&self, key: &ObjectKey, version: &VersionName) -> Result<ObjectState, Failure> {
-        let work = self.port.read_version(key, version);
-        self.script.read(PortCall::ReadVersion, work).await
-    }
-
-    async fn remove_version(&self, key: &ObjectKey, version: &VersionName) -> Result<(), Failure> {
-        let work = self.port.remove_version(key, version);
-        self.script.read(PortCall::RemoveVersion, work).await
     }
 
     async fn confirm_absence(&self, key: &ObjectKey) -> Result<Absence, Failure> {
@@ -353,7 +335,29 @@ impl<T: DestinationBucket> DestinationBucket for FaultyPort<T> {
             .write(PortCall::UpdateAttributes, self.port.update_attributes(key, order))
             .await
     }
+}
 
+impl<T: DestinationVersions> DestinationVersions for FaultyPort<T> {
+    async fn is_versioned(&self) -> Result<bool, Failure> {
+        self.script.read(PortCall::IsVersioned, self.port.is_versioned()).await
+    }
+
+    async fn history(&self, key: &ObjectKey) -> Result<VersionListing, Failure> {
+        self.script.read(PortCall::History, self.port.history(key)).await
+    }
+
+    async fn read_version(&self, key: &ObjectKey, version: &VersionName) -> Result<ObjectState, Failure> {
+        let work = self.port.read_version(key, version);
+        self.script.read(PortCall::ReadVersion, work).await
+    }
+
+    async fn remove_version(&self, key: &ObjectKey, version: &VersionName) -> Result<(), Failure> {
+        let work = self.port.remove_version(key, version);
+        self.script.read(PortCall::RemoveVersion, work).await
+    }
+}
+
+impl<T: MultipartUploads> MultipartUploads for FaultyPort<T> {
     async fn create_upload(&self, key: &ObjectKey, terms: &UploadParameters) -> Result<UploadId, WriteError> {
         let work = self.port.create_upload(key, terms);
         self.script.write(PortCall::CreateUpload, work).await
@@ -395,6 +399,8 @@ impl<T: DestinationBucket> DestinationBucket for FaultyPort<T> {
         self.script.read(PortCall::AbortUpload, work).await
     }
 }
+
+impl<T: Send + Sync> MultipartProgress for FaultyPort<T> {}
 
 impl<T: UploadJournal> UploadJournal for FaultyPort<T> {
     async fn load(&self, key: &ObjectKey) -> Result<Option<JournaledUpload>, Failure> {

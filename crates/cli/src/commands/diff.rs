@@ -15,7 +15,7 @@ use s3ferry_core::failure::Failure;
 use s3ferry_core::time::Timestamp;
 use s3ferry_engine::diff::{ConfirmedPage, DifferenceConfirmer, MergedPage, attributes_at, merged_with_multipart};
 use s3ferry_engine::listing::PrefetchLimits;
-use s3ferry_engine::ports::{Clock as _, DestinationBucket as _};
+use s3ferry_engine::ports::{Clock as _, DestinationObjects as _};
 
 use self::report::DifferenceWriter;
 use crate::args::{DestinationArgs, SharedArgs, SourceArgs};

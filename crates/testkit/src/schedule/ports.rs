@@ -18,8 +18,9 @@ use s3ferry_core::time::Timestamp;
 use s3ferry_core::upload::{ListedUpload, UploadEntry, UploadId};
 use s3ferry_core::versions::{DeleteIntent, VersionListing, VersionName};
 use s3ferry_engine::ports::{
-    Absence, Continuations, CopiedPart, DeleteIntents, DestinationBucket, JournaledUpload, SourceBucket,
-    UploadCompletion, UploadJournal, WriteError, WrittenObject,
+    Absence, Continuations, CopiedPart, DeleteIntents, DestinationBucket, DestinationObjects, DestinationVersions,
+    JournaledUpload, MultipartProgress, MultipartUploads, SourceBucket, UploadCompletion, UploadJournal, WriteError,
+    WrittenObject,
 };
 
 use super::{PortOperation, RequestFate, RequestObservation, RequestSubject, Schedule};
@@ -260,7 +261,7 @@ impl<T: SourceBucket + Clone + 'static> SourceBucket for ScheduledPort<T> {
     }
 }
 
-impl<T: TwoStepCopies + 'static> DestinationBucket for ScheduledPort<T> {
+impl<T: TwoStepCopies + 'static> DestinationObjects for ScheduledPort<T> {
     async fn read(&self, key: &ObjectKey, attributes: &AttributeSet) -> Result<ObjectState, Failure> {
         let (port, of, with) = (self.port.clone(), key.clone(), attributes.clone());
         let effect = move |_| Some(at_once(port.read(&of, &with)));
@@ -281,13 +282,33 @@ impl<T: TwoStepCopies + 'static> DestinationBucket for ScheduledPort<T> {
         self.scheduler.call(PortOperation::Copy, key, effect).await
     }
 
-    scheduled! { DestinationBucket:
+    scheduled! { DestinationObjects:
         Delete = delete(seen: &ETag) -> Result<Option<VersionId>, WriteError>;
+        ConfirmAbsence = confirm_absence() -> Result<Absence, Failure>;
+        UpdateAttributes = update_attributes(order: &AttributeUpdate) -> Result<AttributeSet, WriteError>;
+    }
+
+    immediate! { DestinationObjects:
+        object_lock() -> Result<Option<BucketObjectLock>, Failure>;
+        default_encryption() -> Result<Option<ExplicitEncryption>, Failure>;
+        has_acl() -> Result<bool, Failure>;
+    }
+}
+
+impl<T: TwoStepCopies + 'static> DestinationVersions for ScheduledPort<T> {
+    scheduled! { DestinationVersions:
         History = history() -> Result<VersionListing, Failure>;
         ReadVersion = read_version(version: &VersionName) -> Result<ObjectState, Failure>;
         RemoveVersion = remove_version(version: &VersionName) -> Result<(), Failure>;
-        ConfirmAbsence = confirm_absence() -> Result<Absence, Failure>;
-        UpdateAttributes = update_attributes(order: &AttributeUpdate) -> Result<AttributeSet, WriteError>;
+    }
+
+    immediate! { DestinationVersions:
+        is_versioned() -> Result<bool, Failure>;
+    }
+}
+
+impl<T: TwoStepCopies + 'static> MultipartUploads for ScheduledPort<T> {
+    scheduled! { MultipartUploads:
         CreateUpload = create_upload(terms: &UploadParameters) -> Result<UploadId, WriteError>;
         CopyPart = copy_part(id: &UploadId, pin: &SourcePin, part: &PlannedPart) -> Result<CopiedPart, WriteError>;
         ListParts = list_parts(id: &UploadId) -> Result<Option<Vec<CopiedPart>>, Failure>;
@@ -295,14 +316,9 @@ impl<T: TwoStepCopies + 'static> DestinationBucket for ScheduledPort<T> {
         CompleteUpload = complete_upload(id: &UploadId, with: &UploadCompletion) -> Result<WrittenObject, WriteError>;
         AbortUpload = abort_upload(id: &UploadId) -> Result<(), Failure>;
     }
-
-    immediate! { DestinationBucket:
-        is_versioned() -> Result<bool, Failure>;
-        object_lock() -> Result<Option<BucketObjectLock>, Failure>;
-        default_encryption() -> Result<Option<ExplicitEncryption>, Failure>;
-        has_acl() -> Result<bool, Failure>;
-    }
 }
+
+impl<T: Send + Sync> MultipartProgress for ScheduledPort<T> {}
 
 impl<T: UploadJournal + Clone + 'static> UploadJournal for ScheduledPort<T> {
     scheduled! { UploadJournal:

@@ -9,8 +9,8 @@ use s3ferry_core::plan::PlannedPart;
 use s3ferry_core::upload::{ListedUpload, UploadEntry, UploadId};
 use s3ferry_core::versions::{DeleteIntent, VersionListing, VersionName};
 use s3ferry_engine::ports::{
-    Absence, CopiedPart, DeleteIntents, DestinationBucket, JournaledUpload, UploadCompletion, UploadJournal,
-    WriteError, WrittenObject,
+    Absence, CopiedPart, DeleteIntents, DestinationObjects, DestinationVersions, JournaledUpload, MultipartProgress,
+    MultipartUploads, UploadCompletion, UploadJournal, WriteError, WrittenObject,
 };
 
 /// The code of the failure that a write ends with which was not let through.
@@ -38,7 +38,7 @@ fn refused<T>(key: &ObjectKey, what: &str) -> Result<T, WriteError> {
     Err(WriteError::Failed(withheld(key, what)))
 }
 
-impl<D: DestinationBucket> DestinationBucket for DryRunDestination<D> {
+impl<D: DestinationObjects> DestinationObjects for DryRunDestination<D> {
     async fn read(&self, key: &ObjectKey, attributes: &AttributeSet) -> Result<ObjectState, Failure> {
         self.0.read(key, attributes).await
     }
@@ -70,7 +70,9 @@ impl<D: DestinationBucket> DestinationBucket for DryRunDestination<D> {
     async fn delete(&self, key: &ObjectKey, _seen: &ETag) -> Result<Option<VersionId>, WriteError> {
         refused(key, "delete")
     }
+}
 
+impl<D: DestinationVersions> DestinationVersions for DryRunDestination<D> {
     async fn is_versioned(&self) -> Result<bool, Failure> {
         self.0.is_versioned().await
     }
@@ -86,7 +88,9 @@ impl<D: DestinationBucket> DestinationBucket for DryRunDestination<D> {
     async fn remove_version(&self, key: &ObjectKey, _version: &VersionName) -> Result<(), Failure> {
         Err(withheld(key, "remove-version"))
     }
+}
 
+impl<D: MultipartUploads> MultipartUploads for DryRunDestination<D> {
     async fn create_upload(&self, key: &ObjectKey, _terms: &UploadParameters) -> Result<UploadId, WriteError> {
         refused(key, "multipart-copy")
     }
@@ -123,6 +127,8 @@ impl<D: DestinationBucket> DestinationBucket for DryRunDestination<D> {
         Err(withheld(key, "abort-upload"))
     }
 }
+
+impl<D: Send + Sync> MultipartProgress for DryRunDestination<D> {}
 
 impl<J: UploadJournal> UploadJournal for DryRunStateStore<J> {
     /// An upload that is gone on with would be copied in parts as one that is begun.

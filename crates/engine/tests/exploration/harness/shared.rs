@@ -105,7 +105,7 @@ impl Simulation {
         let route = route();
         let request = MarkerRequest {
             source_bucket: &route.destination,
-            place: ObjectLocation {
+            location: ObjectLocation {
                 bucket: &route.source,
                 key,
             },
