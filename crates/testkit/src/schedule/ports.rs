@@ -24,7 +24,7 @@ use s3ferry_engine::ports::{
 };
 
 use super::{PortOperation, RequestFate, RequestObservation, RequestSubject, Schedule};
-use crate::faults::failure;
+use crate::faults::{CallError, failure};
 use crate::memory::{MemoryBucket, MemoryDestination};
 
 /// One invocation's access to the scheduler.
@@ -33,32 +33,6 @@ pub struct SchedulerHandle {
     schedule: Schedule,
     invocation: u32,
     seen: Arc<Mutex<BTreeMap<ObjectKey, RequestObservation>>>,
-}
-
-/// The errors of a call that the scheduler makes.
-trait CallError: Sized + Send + 'static {
-    fn failed(failure: Failure) -> Self;
-    fn unknown(failure: Failure) -> Self;
-}
-
-impl CallError for Failure {
-    fn failed(failure: Failure) -> Self {
-        failure
-    }
-
-    fn unknown(failure: Failure) -> Self {
-        failure
-    }
-}
-
-impl CallError for WriteError {
-    fn failed(failure: Failure) -> Self {
-        Self::Failed(failure)
-    }
-
-    fn unknown(failure: Failure) -> Self {
-        Self::OutcomeUnknown(failure)
-    }
 }
 
 /// Where the answer to a call arrives.
