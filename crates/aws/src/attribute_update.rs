@@ -24,45 +24,43 @@ use crate::classify::{AttemptedOperation, ErrorAnswer};
 use crate::destination::S3Destination;
 use crate::write_headers::RequestHeaders;
 
-impl S3Destination {
-    /// Applies every change of the order, with one request each. If a change fails, earlier ones remain, and the next
-    /// pass reads what is left to do.
-    pub(crate) async fn update_version_attributes(
-        &self,
-        key: &ObjectKey,
-        order: &AttributeUpdate,
-    ) -> Result<AttributeSet, WriteError> {
-        let mut not_applied = AttributeSet::new();
-        let version = Version {
-            destination: self,
-            key,
-            id: order.version_id.as_ref(),
-            etag: &order.etag,
-        };
-        if let Some(tags) = &order.tags {
-            version.put_tags(tags).await?;
-        }
-        if let Some(lock) = &order.lock {
-            version.put_lock(lock).await?;
-        }
-        if let Some(annotations) = &order.annotations {
-            // Such a store would take the request for one that writes or deletes the object itself.
-            if self.reading.lacks_annotations.load(Ordering::Relaxed) {
-                not_applied.insert(Attribute::Annotations);
-            } else {
-                version.put_annotations(&order.pin, annotations).await?;
-            }
-        }
-        if let Some(acl) = &order.acl {
-            version.put_acl(acl).await?;
-        }
-        if let Some(encryption) = &order.encryption
-            && !version.put_encryption(encryption).await?
-        {
-            not_applied.insert(Attribute::Encryption);
-        }
-        Ok(not_applied)
+/// Applies every change of the order, with one request each. If a change fails, earlier ones remain, and the next
+/// pass reads what is left to do.
+pub(crate) async fn update_attributes(
+    destination: &S3Destination,
+    key: &ObjectKey,
+    order: &AttributeUpdate,
+) -> Result<AttributeSet, WriteError> {
+    let mut not_applied = AttributeSet::new();
+    let version = Version {
+        destination,
+        key,
+        id: order.version_id.as_ref(),
+        etag: &order.etag,
+    };
+    if let Some(tags) = &order.tags {
+        version.put_tags(tags).await?;
     }
+    if let Some(lock) = &order.lock {
+        version.put_lock(lock).await?;
+    }
+    if let Some(annotations) = &order.annotations {
+        // Such a store would take the request for one that writes or deletes the object itself.
+        if destination.reading.lacks_annotations.load(Ordering::Relaxed) {
+            not_applied.insert(Attribute::Annotations);
+        } else {
+            version.put_annotations(&order.pin, annotations).await?;
+        }
+    }
+    if let Some(acl) = &order.acl {
+        version.put_acl(acl).await?;
+    }
+    if let Some(encryption) = &order.encryption
+        && !version.put_encryption(encryption).await?
+    {
+        not_applied.insert(Attribute::Encryption);
+    }
+    Ok(not_applied)
 }
 
 /// One version of the destination.

@@ -10,15 +10,11 @@ use s3ferry_core::facts::{AttributeSet, ExplicitEncryption, ObjectState};
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::lock::{DefaultRetention, RetentionMode};
 use s3ferry_core::names::{AccountId, BucketName, ETag, ObjectKey, Region, VersionId};
-use s3ferry_core::order::{
-    AttributeUpdate, CopyOrder, ExplicitAttributes, SourcePin, UploadParameters, WriteCondition,
-};
-use s3ferry_core::plan::PlannedPart;
-use s3ferry_core::upload::{ListedUpload, UploadId};
-use s3ferry_core::versions::{VersionListing, VersionName};
-use s3ferry_engine::ports::{Absence, CopiedPart, DestinationBucket, UploadCompletion, WriteError, WrittenObject};
+use s3ferry_core::order::{AttributeUpdate, CopyOrder, ExplicitAttributes, SourcePin, WriteCondition};
+use s3ferry_engine::ports::{Absence, DestinationObjects, MultipartProgress, WriteError, WrittenObject};
 use tokio::sync::OnceCell;
 
+use crate::attribute_update::update_attributes;
 use crate::bucket_reader::BucketReader;
 use crate::cached_settings::CachedSetting;
 use crate::classify::{AttemptedOperation, ErrorAnswer};
@@ -177,7 +173,7 @@ pub(crate) fn unreadable(attempted: AttemptedOperation, detail: &str) -> WriteEr
     })
 }
 
-impl DestinationBucket for S3Destination {
+impl DestinationObjects for S3Destination {
     async fn read(&self, key: &ObjectKey, attributes: &AttributeSet) -> Result<ObjectState, Failure> {
         self.reading.state(key, attributes).await
     }
@@ -248,7 +244,7 @@ impl DestinationBucket for S3Destination {
     }
 
     async fn update_attributes(&self, key: &ObjectKey, order: &AttributeUpdate) -> Result<AttributeSet, WriteError> {
-        self.update_version_attributes(key, order).await
+        update_attributes(self, key, order).await
     }
 
     async fn delete(&self, key: &ObjectKey, seen: &ETag) -> Result<Option<VersionId>, WriteError> {
@@ -265,55 +261,6 @@ impl DestinationBucket for S3Destination {
         let marker = answer.version_id().filter(|_| answer.delete_marker() == Some(true));
         Ok(marker.and_then(VersionId::pinnable))
     }
-
-    async fn is_versioned(&self) -> Result<bool, Failure> {
-        self.has_versioning().await
-    }
-
-    async fn history(&self, key: &ObjectKey) -> Result<VersionListing, Failure> {
-        self.reading.newest_versions(key).await
-    }
-
-    async fn read_version(&self, key: &ObjectKey, version: &VersionName) -> Result<ObjectState, Failure> {
-        self.reading.version_state(key, version).await
-    }
-
-    async fn remove_version(&self, key: &ObjectKey, version: &VersionName) -> Result<(), Failure> {
-        self.drop_version(key, version).await
-    }
-
-    async fn create_upload(&self, key: &ObjectKey, terms: &UploadParameters) -> Result<UploadId, WriteError> {
-        self.begin_upload(key, terms).await
-    }
-
-    async fn copy_part(
-        &self,
-        key: &ObjectKey,
-        upload_id: &UploadId,
-        pin: &SourcePin,
-        part: &PlannedPart,
-    ) -> Result<CopiedPart, WriteError> {
-        self.upload_part(key, upload_id, pin, part).await
-    }
-
-    async fn list_parts(&self, key: &ObjectKey, upload_id: &UploadId) -> Result<Option<Vec<CopiedPart>>, Failure> {
-        self.parts_of(key, upload_id).await
-    }
-
-    async fn list_uploads(&self, key: &ObjectKey) -> Result<Vec<ListedUpload>, Failure> {
-        self.uploads_of(key).await
-    }
-
-    async fn complete_upload(
-        &self,
-        key: &ObjectKey,
-        upload_id: &UploadId,
-        completion: &UploadCompletion,
-    ) -> Result<WrittenObject, WriteError> {
-        self.finish_upload(key, upload_id, completion).await
-    }
-
-    async fn abort_upload(&self, key: &ObjectKey, upload_id: &UploadId) -> Result<(), Failure> {
-        self.drop_upload(key, upload_id).await
-    }
 }
+
+impl MultipartProgress for S3Destination {}

@@ -12,7 +12,7 @@ use s3ferry_core::order::{SourcePin, UploadParameters, WriteCondition};
 use s3ferry_core::plan::{PlannedPart, SMALLEST_PART_BYTES};
 use s3ferry_core::time::Timestamp;
 use s3ferry_core::upload::{ListedUpload, UploadId};
-use s3ferry_engine::ports::{CopiedPart, UploadCompletion, WriteError, WrittenObject};
+use s3ferry_engine::ports::{CopiedPart, MultipartUploads, UploadCompletion, WriteError, WrittenObject};
 
 use crate::checksum::{by_algorithm, completed, only, type_of};
 use crate::classify::{AttemptedOperation, ErrorAnswer};
@@ -20,8 +20,8 @@ use crate::client;
 use crate::destination::{S3Destination, unreadable};
 use crate::listing::is_key;
 
-impl S3Destination {
-    pub(crate) async fn begin_upload(&self, key: &ObjectKey, terms: &UploadParameters) -> Result<UploadId, WriteError> {
+impl MultipartUploads for S3Destination {
+    async fn create_upload(&self, key: &ObjectKey, terms: &UploadParameters) -> Result<UploadId, WriteError> {
         let attempted = self.write_attempted(key);
         let headers = self.headers(key, &terms.explicit).await?;
         let checksum = terms.explicit.checksum;
@@ -39,7 +39,7 @@ impl S3Destination {
         id.ok_or_else(|| unreadable(attempted, "the response of CreateMultipartUpload has no upload id"))
     }
 
-    pub(crate) async fn upload_part(
+    async fn copy_part(
         &self,
         key: &ObjectKey,
         upload_id: &UploadId,
@@ -73,11 +73,7 @@ impl S3Destination {
         })
     }
 
-    pub(crate) async fn parts_of(
-        &self,
-        key: &ObjectKey,
-        upload_id: &UploadId,
-    ) -> Result<Option<Vec<CopiedPart>>, Failure> {
+    async fn list_parts(&self, key: &ObjectKey, upload_id: &UploadId) -> Result<Option<Vec<CopiedPart>>, Failure> {
         let attempted = self.reading.attempted(key, "s3:ListMultipartUploadParts");
         let mut parts = Vec::new();
         let mut marker = None;
@@ -115,7 +111,7 @@ impl S3Destination {
     /// Lists the uploads of exactly this key. S3 lists them before those of longer keys.
     ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListMultipartUploads.html>
-    pub(crate) async fn uploads_of(&self, key: &ObjectKey) -> Result<Vec<ListedUpload>, Failure> {
+    async fn list_uploads(&self, key: &ObjectKey) -> Result<Vec<ListedUpload>, Failure> {
         let attempted = self.reading.bucket_attempted("s3:ListBucketMultipartUploads");
         let mut uploads = Vec::new();
         let mut last: Option<String> = None;
@@ -152,7 +148,7 @@ impl S3Destination {
         }
     }
 
-    pub(crate) async fn finish_upload(
+    async fn complete_upload(
         &self,
         key: &ObjectKey,
         upload_id: &UploadId,
@@ -191,7 +187,7 @@ impl S3Destination {
         })
     }
 
-    pub(crate) async fn drop_upload(&self, key: &ObjectKey, upload_id: &UploadId) -> Result<(), Failure> {
+    async fn abort_upload(&self, key: &ObjectKey, upload_id: &UploadId) -> Result<(), Failure> {
         let answer = self
             .copying
             .abort_multipart_upload()

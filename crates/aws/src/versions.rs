@@ -8,10 +8,12 @@ use aws_sdk_s3::error::BoxError;
 use aws_sdk_s3::operation::list_object_versions::ListObjectVersionsOutput;
 use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
 use aws_sdk_s3::types::{BucketVersioningStatus, DeleteMarkerEntry, EncodingType, ObjectVersion};
+use s3ferry_core::facts::ObjectState;
 use s3ferry_core::failure::Failure;
 use s3ferry_core::names::{ETag, ObjectKey};
 use s3ferry_core::time::Timestamp;
 use s3ferry_core::versions::{ListedVersion, VersionKind, VersionListing, VersionName};
+use s3ferry_engine::ports::DestinationVersions;
 
 use crate::bucket_reader::BucketReader;
 use crate::classify::ErrorAnswer;
@@ -21,32 +23,26 @@ use crate::listing::is_key;
 /// Number of listed versions: more than are written in the half hour in which a marker identifies one.
 const NEWEST: i32 = 250;
 
-impl S3Destination {
+impl DestinationVersions for S3Destination {
     /// Returns whether the bucket has versioning enabled.
     ///
     /// Only `true` is cached, for a minute: versioning may be enabled or suspended during a run.
-    pub(crate) async fn has_versioning(&self) -> Result<bool, Failure> {
+    async fn is_versioned(&self) -> Result<bool, Failure> {
         self.is_versioned.get(self.read_versioning(), |enabled| *enabled).await
     }
 
-    async fn read_versioning(&self) -> Result<bool, Failure> {
-        let reading = &self.reading;
-        let answer = reading
-            .client
-            .get_bucket_versioning()
-            .bucket(reading.bucket.as_str())
-            .send()
-            .await;
-        let answer = answer.map_err(|error| {
-            ErrorAnswer::of(&error).into_failure(&reading.bucket_attempted("s3:GetBucketVersioning"))
-        })?;
-        Ok(answer.status() == Some(&BucketVersioningStatus::Enabled))
+    async fn history(&self, key: &ObjectKey) -> Result<VersionListing, Failure> {
+        self.reading.newest_versions(key).await
+    }
+
+    async fn read_version(&self, key: &ObjectKey, version: &VersionName) -> Result<ObjectState, Failure> {
+        self.reading.version_state(key, version).await
     }
 
     /// Removes a version. A repeated request finds nothing to remove, so the SDK may retry it.
     ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/DeletingObjectVersions.html>
-    pub(crate) async fn drop_version(&self, key: &ObjectKey, version: &VersionName) -> Result<(), Failure> {
+    async fn remove_version(&self, key: &ObjectKey, version: &VersionName) -> Result<(), Failure> {
         let attempted = self.reading.attempted(key, "s3:DeleteObjectVersion");
         let reading = &self.reading;
         let answer = reading
@@ -63,6 +59,22 @@ impl S3Destination {
             return Ok(());
         }
         Err(answer.into_failure(&attempted))
+    }
+}
+
+impl S3Destination {
+    async fn read_versioning(&self) -> Result<bool, Failure> {
+        let reading = &self.reading;
+        let answer = reading
+            .client
+            .get_bucket_versioning()
+            .bucket(reading.bucket.as_str())
+            .send()
+            .await;
+        let answer = answer.map_err(|error| {
+            ErrorAnswer::of(&error).into_failure(&reading.bucket_attempted("s3:GetBucketVersioning"))
+        })?;
+        Ok(answer.status() == Some(&BucketVersioningStatus::Enabled))
     }
 }
 

@@ -47,7 +47,7 @@ pub trait SourceBucket: Send + Sync {
     /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/manage-versioning-examples.html>
     fn confirm_absence(&self, key: &ObjectKey) -> impl Future<Output = Result<Absence, Failure>> + Send;
 
-    /// Lists the newest versions of exactly this key, like [`DestinationBucket::history`].
+    /// Lists the newest versions of exactly this key, like [`DestinationVersions::history`].
     fn versions(&self, key: &ObjectKey) -> impl Future<Output = Result<VersionListing, Failure>> + Send;
 
     /// Reads one version of a key.
@@ -87,8 +87,8 @@ pub(crate) async fn confirm_gone(
     }
 }
 
-/// The destination bucket.
-pub trait DestinationBucket: Send + Sync {
+/// The objects and the settings of the destination bucket.
+pub trait DestinationObjects: Send + Sync {
     /// Reads the current object of a key, and `attributes` of it that a HEAD does not show.
     fn read(
         &self,
@@ -130,7 +130,10 @@ pub trait DestinationBucket: Send + Sync {
         key: &ObjectKey,
         seen: &ETag,
     ) -> impl Future<Output = Result<Option<VersionId>, WriteError>> + Send;
+}
 
+/// The versions of the destination's objects.
+pub trait DestinationVersions: Send + Sync {
     /// Returns whether the bucket has versioning.
     fn is_versioned(&self) -> impl Future<Output = Result<bool, Failure>> + Send;
 
@@ -150,16 +153,16 @@ pub trait DestinationBucket: Send + Sync {
         key: &ObjectKey,
         version: &VersionName,
     ) -> impl Future<Output = Result<(), Failure>> + Send;
+}
 
+/// The multipart uploads of the destination bucket.
+pub trait MultipartUploads: Send + Sync {
     /// Creates a multipart upload.
     fn create_upload(
         &self,
         key: &ObjectKey,
         terms: &UploadParameters,
     ) -> impl Future<Output = Result<UploadId, WriteError>> + Send;
-
-    /// Announces a multipart copy before its missing parts are copied, for progress displays.
-    fn parts_follow(&self, _key: &ObjectKey, _plan: &CopyPlan, _copied: &BTreeMap<u32, CopiedPart>) {}
 
     /// Copies one part of the source version that `pin` names. A repeated request replaces the part.
     fn copy_part(
@@ -193,6 +196,17 @@ pub trait DestinationBucket: Send + Sync {
     /// A part in progress may arrive after the abort, and the upload then continues to exist.
     fn abort_upload(&self, key: &ObjectKey, upload_id: &UploadId) -> impl Future<Output = Result<(), Failure>> + Send;
 }
+
+/// The progress of multipart copies. By default it is not shown.
+pub trait MultipartProgress: Send + Sync {
+    /// Reports a multipart copy before its missing parts are copied.
+    fn parts_planned(&self, _key: &ObjectKey, _plan: &CopyPlan, _copied: &BTreeMap<u32, CopiedPart>) {}
+}
+
+/// The destination bucket.
+pub trait DestinationBucket: DestinationObjects + DestinationVersions + MultipartUploads + MultipartProgress {}
+
+impl<T: DestinationObjects + DestinationVersions + MultipartUploads + MultipartProgress> DestinationBucket for T {}
 
 /// A part of an upload at the destination.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -18,7 +18,7 @@ use s3ferry_core::plan::{PartLayout, plan};
 use s3ferry_core::policy::PreserveEtag;
 use s3ferry_core::redelivery::attributes_after_interruption;
 use s3ferry_core::upload::UploadEntry;
-use s3ferry_engine::ports::{Clock as _, DestinationBucket as _};
+use s3ferry_engine::ports::{Clock as _, MultipartUploads as _};
 use s3ferry_engine::reconcile::MAX_PASSES;
 use s3ferry_testkit::clock::TestClock;
 use s3ferry_testkit::faults::{FaultScript, PortCall, PortFault, failure};

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use s3ferry_core::facts::{Attribute, AttributeSet, ObjectFacts, ObjectState};
 use s3ferry_core::names::{ETag, ObjectKey};
 use s3ferry_core::order::{CopyMethod, CopyOrder, ExplicitAttributes, SourcePin, WriteCondition};
-use s3ferry_engine::ports::{Absence, DestinationBucket, SourceBucket, WriteError};
+use s3ferry_engine::ports::{Absence, DestinationBucket, DestinationObjects as _, SourceBucket, WriteError};
 
 /// A source and a destination bucket: the ports under test, and functions that set up the buckets without the ports.
 ///

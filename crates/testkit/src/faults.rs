@@ -14,8 +14,8 @@ use s3ferry_core::plan::{PartLayout, PlannedPart};
 use s3ferry_core::upload::{ListedUpload, UploadEntry, UploadId};
 use s3ferry_core::versions::{DeleteIntent, VersionListing, VersionName};
 use s3ferry_engine::ports::{
-    Absence, CopiedPart, DeleteIntents, DestinationBucket, JournaledUpload, SourceBucket, UploadCompletion,
-    UploadJournal, WriteError, WrittenObject,
+    Absence, CopiedPart, DeleteIntents, DestinationObjects, DestinationVersions, JournaledUpload, MultipartProgress,
+    MultipartUploads, SourceBucket, UploadCompletion, UploadJournal, WriteError, WrittenObject,
 };
 
 /// Calls that a test can interrupt: every method of the bucket ports, the upload journal and the delete intents.
@@ -31,35 +31,35 @@ pub enum PortCall {
     SourceVersion,
     /// [`SourceBucket::replication`]
     Replication,
-    /// [`DestinationBucket::read`]
+    /// [`DestinationObjects::read`]
     DestinationRead,
-    /// [`DestinationBucket::copy`]
+    /// [`DestinationObjects::copy`]
     Copy,
-    /// [`DestinationBucket::delete`]
+    /// [`DestinationObjects::delete`]
     Delete,
     /// [`SourceBucket::read_more`]
     ReadMore,
     /// [`SourceBucket::layout`]
     Layout,
-    /// [`SourceBucket::has_acl`] and [`DestinationBucket::has_acl`]
+    /// [`SourceBucket::has_acl`] and [`DestinationObjects::has_acl`]
     HasAcl,
-    /// [`DestinationBucket::object_lock`]
+    /// [`DestinationObjects::object_lock`]
     ObjectLock,
-    /// [`DestinationBucket::default_encryption`]
+    /// [`DestinationObjects::default_encryption`]
     DefaultEncryption,
-    /// [`DestinationBucket::update_attributes`]
+    /// [`DestinationObjects::update_attributes`]
     UpdateAttributes,
-    /// [`DestinationBucket::create_upload`]
+    /// [`MultipartUploads::create_upload`]
     CreateUpload,
-    /// [`DestinationBucket::copy_part`]
+    /// [`MultipartUploads::copy_part`]
     CopyPart,
-    /// [`DestinationBucket::list_parts`]
+    /// [`MultipartUploads::list_parts`]
     ListParts,
-    /// [`DestinationBucket::list_uploads`]
+    /// [`MultipartUploads::list_uploads`]
     ListUploads,
-    /// [`DestinationBucket::complete_upload`]
+    /// [`MultipartUploads::complete_upload`]
     CompleteUpload,
-    /// [`DestinationBucket::abort_upload`]
+    /// [`MultipartUploads::abort_upload`]
     AbortUpload,
     /// [`UploadJournal::load`]
     LoadEntry,
@@ -67,13 +67,13 @@ pub enum PortCall {
     CreateEntry,
     /// [`UploadJournal::remove`]
     RemoveEntry,
-    /// [`DestinationBucket::is_versioned`]
+    /// [`DestinationVersions::is_versioned`]
     IsVersioned,
-    /// [`DestinationBucket::history`]
+    /// [`DestinationVersions::history`]
     History,
-    /// [`DestinationBucket::read_version`]
+    /// [`DestinationVersions::read_version`]
     ReadVersion,
-    /// [`DestinationBucket::remove_version`]
+    /// [`DestinationVersions::remove_version`]
     RemoveVersion,
     /// [`DeleteIntents::announce`]
     Announce,
@@ -180,16 +180,11 @@ impl FaultScript {
             .cloned()
     }
 
-    async fn run<T, E>(
-        &self,
-        call: PortCall,
-        work: impl Future<Output = Result<T, E>>,
-        failed: impl Fn(Failure) -> E,
-        lost: impl Fn() -> E,
-    ) -> Result<T, E> {
+    async fn run<T, E: CallError>(&self, call: PortCall, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+        let lost = || E::unknown(failure(FailureKind::Retry));
         match self.next(call) {
             None => work.await,
-            Some(PortFault::Fails(failure)) => Err(failed(failure)),
+            Some(PortFault::Fails(failure)) => Err(E::failed(failure)),
             Some(PortFault::RequestLost) => Err(lost()),
             Some(PortFault::ResponseLost) => work.await.and_then(|_| Err(lost())),
             Some(PortFault::Panics) => panic!("{call:?}: scripted panic"),
@@ -209,19 +204,31 @@ impl FaultScript {
             }
         }
     }
+}
 
-    async fn read<T>(&self, call: PortCall, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-        self.run(call, work, |failure| failure, || failure(FailureKind::Retry))
-            .await
+/// The errors of calls that are interfered with.
+pub(crate) trait CallError: Sized + Send + 'static {
+    fn failed(failure: Failure) -> Self;
+    fn unknown(failure: Failure) -> Self;
+}
+
+impl CallError for Failure {
+    fn failed(failure: Failure) -> Self {
+        failure
     }
 
-    async fn write<T>(
-        &self,
-        call: PortCall,
-        work: impl Future<Output = Result<T, WriteError>>,
-    ) -> Result<T, WriteError> {
-        let lost = || WriteError::OutcomeUnknown(failure(FailureKind::Retry));
-        self.run(call, work, WriteError::Failed, lost).await
+    fn unknown(failure: Failure) -> Self {
+        failure
+    }
+}
+
+impl CallError for WriteError {
+    fn failed(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+
+    fn unknown(failure: Failure) -> Self {
+        Self::OutcomeUnknown(failure)
     }
 }
 
@@ -245,182 +252,67 @@ pub struct FaultyPort<T> {
     pub script: FaultScript,
 }
 
-impl<T: SourceBucket> SourceBucket for FaultyPort<T> {
-    async fn read(&self, key: &ObjectKey, attributes: &AttributeSet) -> Result<ObjectState, Failure> {
-        self.script
-            .read(PortCall::SourceRead, self.port.read(key, attributes))
-            .await
-    }
-
-    async fn confirm_absence(&self, key: &ObjectKey) -> Result<Absence, Failure> {
-        self.script
-            .read(PortCall::ConfirmAbsence, self.port.confirm_absence(key))
-            .await
-    }
-
-    async fn versions(&self, key: &ObjectKey) -> Result<VersionListing, Failure> {
-        self.script
-            .read(PortCall::SourceVersions, self.port.versions(key))
-            .await
-    }
-
-    async fn version(&self, key: &ObjectKey, version: &VersionName) -> Result<ObjectState, Failure> {
-        let work = self.port.version(key, version);
-        self.script.read(PortCall::SourceVersion, work).await
-    }
-
-    async fn replication(&self, key: &ObjectKey) -> Result<ReplicationCoverage, Failure> {
-        self.script
-            .read(PortCall::Replication, self.port.replication(key))
-            .await
-    }
-
-    async fn read_more(
-        &self,
-        key: &ObjectKey,
-        facts: &ObjectFacts,
-        attributes: &AttributeSet,
-    ) -> Result<Option<ObjectFacts>, Failure> {
-        let work = self.port.read_more(key, facts, attributes);
-        self.script.read(PortCall::ReadMore, work).await
-    }
-
-    async fn layout(&self, key: &ObjectKey, facts: &ObjectFacts) -> Result<PartLayout, Failure> {
-        self.script.read(PortCall::Layout, self.port.layout(key, facts)).await
-    }
-
-    async fn has_acl(&self) -> Result<bool, Failure> {
-        self.script.read(PortCall::HasAcl, self.port.has_acl()).await
-    }
+/// Implements a port by the methods of the decorated port, each call as the script says.
+macro_rules! scripted {
+    ($port:ident: $($call:ident = $name:ident($($argument:ident: &$type:ty),*) -> $returns:ty;)*) => {
+        impl<T: $port> $port for FaultyPort<T> {$(
+            async fn $name(&self, $($argument: &$type),*) -> $returns {
+                self.script.run(PortCall::$call, self.port.$name($($argument),*)).await
+            }
+        )*}
+    };
 }
 
-impl<T: DestinationBucket> DestinationBucket for FaultyPort<T> {
-    async fn read(&self, key: &ObjectKey, attributes: &AttributeSet) -> Result<ObjectState, Failure> {
-        self.script
-            .read(PortCall::DestinationRead, self.port.read(key, attributes))
-            .await
-    }
-
-    async fn copy(&self, key: &ObjectKey, order: &CopyOrder) -> Result<WrittenObject, WriteError> {
-        self.script.write(PortCall::Copy, self.port.copy(key, order)).await
-    }
-
-    async fn delete(&self, key: &ObjectKey, seen: &ETag) -> Result<Option<VersionId>, WriteError> {
-        self.script.write(PortCall::Delete, self.port.delete(key, seen)).await
-    }
-
-    async fn is_versioned(&self) -> Result<bool, Failure> {
-        self.script.read(PortCall::IsVersioned, self.port.is_versioned()).await
-    }
-
-    async fn history(&self, key: &ObjectKey) -> Result<VersionListing, Failure> {
-        self.script.read(PortCall::History, self.port.history(key)).await
-    }
-
-    async fn read_version(&self, key: &ObjectKey, version: &VersionName) -> Result<ObjectState, Failure> {
-        let work = self.port.read_version(key, version);
-        self.script.read(PortCall::ReadVersion, work).await
-    }
-
-    async fn remove_version(&self, key: &ObjectKey, version: &VersionName) -> Result<(), Failure> {
-        let work = self.port.remove_version(key, version);
-        self.script.read(PortCall::RemoveVersion, work).await
-    }
-
-    async fn confirm_absence(&self, key: &ObjectKey) -> Result<Absence, Failure> {
-        self.script
-            .read(PortCall::ConfirmAbsence, self.port.confirm_absence(key))
-            .await
-    }
-
-    async fn object_lock(&self) -> Result<Option<BucketObjectLock>, Failure> {
-        self.script.read(PortCall::ObjectLock, self.port.object_lock()).await
-    }
-
-    async fn default_encryption(&self) -> Result<Option<ExplicitEncryption>, Failure> {
-        self.script
-            .read(PortCall::DefaultEncryption, self.port.default_encryption())
-            .await
-    }
-
-    async fn has_acl(&self) -> Result<bool, Failure> {
-        self.script.read(PortCall::HasAcl, self.port.has_acl()).await
-    }
-
-    async fn update_attributes(&self, key: &ObjectKey, order: &AttributeUpdate) -> Result<AttributeSet, WriteError> {
-        self.script
-            .write(PortCall::UpdateAttributes, self.port.update_attributes(key, order))
-            .await
-    }
-
-    async fn create_upload(&self, key: &ObjectKey, terms: &UploadParameters) -> Result<UploadId, WriteError> {
-        let work = self.port.create_upload(key, terms);
-        self.script.write(PortCall::CreateUpload, work).await
-    }
-
-    async fn copy_part(
-        &self,
-        key: &ObjectKey,
-        upload_id: &UploadId,
-        pin: &SourcePin,
-        part: &PlannedPart,
-    ) -> Result<CopiedPart, WriteError> {
-        let work = self.port.copy_part(key, upload_id, pin, part);
-        self.script.write(PortCall::CopyPart, work).await
-    }
-
-    async fn list_parts(&self, key: &ObjectKey, upload_id: &UploadId) -> Result<Option<Vec<CopiedPart>>, Failure> {
-        let work = self.port.list_parts(key, upload_id);
-        self.script.read(PortCall::ListParts, work).await
-    }
-
-    async fn list_uploads(&self, key: &ObjectKey) -> Result<Vec<ListedUpload>, Failure> {
-        let work = self.port.list_uploads(key);
-        self.script.read(PortCall::ListUploads, work).await
-    }
-
-    async fn complete_upload(
-        &self,
-        key: &ObjectKey,
-        upload_id: &UploadId,
-        completion: &UploadCompletion,
-    ) -> Result<WrittenObject, WriteError> {
-        let work = self.port.complete_upload(key, upload_id, completion);
-        self.script.write(PortCall::CompleteUpload, work).await
-    }
-
-    async fn abort_upload(&self, key: &ObjectKey, upload_id: &UploadId) -> Result<(), Failure> {
-        let work = self.port.abort_upload(key, upload_id);
-        self.script.read(PortCall::AbortUpload, work).await
-    }
+scripted! { SourceBucket:
+    SourceRead = read(key: &ObjectKey, attributes: &AttributeSet) -> Result<ObjectState, Failure>;
+    ConfirmAbsence = confirm_absence(key: &ObjectKey) -> Result<Absence, Failure>;
+    SourceVersions = versions(key: &ObjectKey) -> Result<VersionListing, Failure>;
+    SourceVersion = version(key: &ObjectKey, version: &VersionName) -> Result<ObjectState, Failure>;
+    Replication = replication(key: &ObjectKey) -> Result<ReplicationCoverage, Failure>;
+    ReadMore = read_more(key: &ObjectKey, facts: &ObjectFacts, attributes: &AttributeSet)
+        -> Result<Option<ObjectFacts>, Failure>;
+    Layout = layout(key: &ObjectKey, facts: &ObjectFacts) -> Result<PartLayout, Failure>;
+    HasAcl = has_acl() -> Result<bool, Failure>;
 }
 
-impl<T: UploadJournal> UploadJournal for FaultyPort<T> {
-    async fn load(&self, key: &ObjectKey) -> Result<Option<JournaledUpload>, Failure> {
-        self.script.read(PortCall::LoadEntry, self.port.load(key)).await
-    }
-
-    async fn create(&self, key: &ObjectKey, entry: &UploadEntry) -> Result<Option<ETag>, WriteError> {
-        let work = self.port.create(key, entry);
-        self.script.write(PortCall::CreateEntry, work).await
-    }
-
-    async fn remove(&self, key: &ObjectKey, seen: &ETag) -> Result<(), Failure> {
-        let work = self.port.remove(key, seen);
-        self.script.read(PortCall::RemoveEntry, work).await
-    }
+scripted! { DestinationObjects:
+    DestinationRead = read(key: &ObjectKey, attributes: &AttributeSet) -> Result<ObjectState, Failure>;
+    Copy = copy(key: &ObjectKey, order: &CopyOrder) -> Result<WrittenObject, WriteError>;
+    Delete = delete(key: &ObjectKey, seen: &ETag) -> Result<Option<VersionId>, WriteError>;
+    ConfirmAbsence = confirm_absence(key: &ObjectKey) -> Result<Absence, Failure>;
+    ObjectLock = object_lock() -> Result<Option<BucketObjectLock>, Failure>;
+    DefaultEncryption = default_encryption() -> Result<Option<ExplicitEncryption>, Failure>;
+    HasAcl = has_acl() -> Result<bool, Failure>;
+    UpdateAttributes = update_attributes(key: &ObjectKey, order: &AttributeUpdate) -> Result<AttributeSet, WriteError>;
 }
 
-impl<T: DeleteIntents> DeleteIntents for FaultyPort<T> {
-    async fn announce(&self, key: &ObjectKey, intent: &DeleteIntent) -> Result<(), Failure> {
-        self.script
-            .read(PortCall::Announce, self.port.announce(key, intent))
-            .await
-    }
+scripted! { DestinationVersions:
+    IsVersioned = is_versioned() -> Result<bool, Failure>;
+    History = history(key: &ObjectKey) -> Result<VersionListing, Failure>;
+    ReadVersion = read_version(key: &ObjectKey, version: &VersionName) -> Result<ObjectState, Failure>;
+    RemoveVersion = remove_version(key: &ObjectKey, version: &VersionName) -> Result<(), Failure>;
+}
 
-    async fn find(&self, key: &ObjectKey, covered: &VersionName) -> Result<Option<DeleteIntent>, Failure> {
-        self.script
-            .read(PortCall::FindIntent, self.port.find(key, covered))
-            .await
-    }
+scripted! { MultipartUploads:
+    CreateUpload = create_upload(key: &ObjectKey, terms: &UploadParameters) -> Result<UploadId, WriteError>;
+    CopyPart = copy_part(key: &ObjectKey, upload_id: &UploadId, pin: &SourcePin, part: &PlannedPart)
+        -> Result<CopiedPart, WriteError>;
+    ListParts = list_parts(key: &ObjectKey, upload_id: &UploadId) -> Result<Option<Vec<CopiedPart>>, Failure>;
+    ListUploads = list_uploads(key: &ObjectKey) -> Result<Vec<ListedUpload>, Failure>;
+    CompleteUpload = complete_upload(key: &ObjectKey, upload_id: &UploadId, completion: &UploadCompletion)
+        -> Result<WrittenObject, WriteError>;
+    AbortUpload = abort_upload(key: &ObjectKey, upload_id: &UploadId) -> Result<(), Failure>;
+}
+
+impl<T: Send + Sync> MultipartProgress for FaultyPort<T> {}
+
+scripted! { UploadJournal:
+    LoadEntry = load(key: &ObjectKey) -> Result<Option<JournaledUpload>, Failure>;
+    CreateEntry = create(key: &ObjectKey, entry: &UploadEntry) -> Result<Option<ETag>, WriteError>;
+    RemoveEntry = remove(key: &ObjectKey, seen: &ETag) -> Result<(), Failure>;
+}
+
+scripted! { DeleteIntents:
+    Announce = announce(key: &ObjectKey, intent: &DeleteIntent) -> Result<(), Failure>;
+    FindIntent = find(key: &ObjectKey, covered: &VersionName) -> Result<Option<DeleteIntent>, Failure>;
 }

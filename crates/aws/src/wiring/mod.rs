@@ -6,13 +6,10 @@ mod event_rules;
 mod notification;
 mod replication_rule;
 
-use std::time::Duration;
-
 use s3ferry_core::names::{AccountId, BucketName, Region};
 use s3ferry_core::preflight::{BucketState, ExpectedBucket, PreflightError};
 use s3ferry_core::wiring::OwnerId;
-use s3ferry_engine::ports::Clock as _;
-use s3ferry_engine::wiring::{Pause, WiringPorts};
+use s3ferry_engine::wiring::WiringPorts;
 
 pub use backup::StateBucketBackup;
 pub use bucket::S3BucketConfiguration;
@@ -51,7 +48,7 @@ impl WiringPorts for AwsWiring {
     type Bucket = S3BucketConfiguration;
     type Backup = StateBucketBackup;
     type Rules = DefaultBusRules;
-    type Pause = SystemClock;
+    type Clock = SystemClock;
 
     fn bucket(&self, bucket: &BucketName, account: &AccountId) -> S3BucketConfiguration {
         S3BucketConfiguration {
@@ -87,13 +84,7 @@ impl WiringPorts for AwsWiring {
         &self.rules
     }
 
-    fn time(&self) -> &SystemClock {
+    fn clock(&self) -> &SystemClock {
         &SystemClock
-    }
-}
-
-impl Pause for SystemClock {
-    async fn pause(&self, duration: Duration) {
-        self.sleep(duration).await;
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use s3ferry_core::facts::{Attribute, AttributeSet};
 use s3ferry_core::failure::FailureKind;
-use s3ferry_engine::ports::{DestinationBucket as _, SourceBucket as _};
+use s3ferry_engine::ports::{DestinationObjects as _, SourceBucket as _};
 
 use crate::recorded::{Answer, HEAD_OK, Recorded, answer, answer_with, assert_failure, error, key};
 

@@ -9,7 +9,7 @@ use s3ferry_core::lock::{ObjectLock, Retention, RetentionMode};
 use s3ferry_core::names::VersionId;
 use s3ferry_core::order::{AnnotationChange, AttributeUpdate, LockChange};
 use s3ferry_core::time::Timestamp;
-use s3ferry_engine::ports::{DestinationBucket as _, WriteError};
+use s3ferry_engine::ports::{DestinationObjects as _, WriteError};
 
 use crate::recorded::{HEAD_OK, Recorded, answer, answer_with, assert_failure, error, etag, key, pin};
 

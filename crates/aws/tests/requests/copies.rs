@@ -10,7 +10,7 @@ use s3ferry_core::lock::{DefaultRetention, ObjectLock, Retention, RetentionMode}
 use s3ferry_core::names::VersionId;
 use s3ferry_core::order::{CopiedMetadata, CopyOrder, SourcePin, UploadParameters, WriteCondition};
 use s3ferry_core::time::Timestamp;
-use s3ferry_engine::ports::{DestinationBucket as _, WriteError};
+use s3ferry_engine::ports::{DestinationObjects as _, MultipartUploads as _, WriteError};
 
 use crate::recorded::{Answer, COPIED, Recorded, answer, answer_with, assert_failure, error, etag, key, order};
 

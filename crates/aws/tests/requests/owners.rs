@@ -2,7 +2,7 @@
 
 use s3ferry_core::facts::AttributeSet;
 use s3ferry_core::order::WriteCondition;
-use s3ferry_engine::ports::{DestinationBucket as _, SourceBucket as _, UploadJournal as _};
+use s3ferry_engine::ports::{DestinationObjects as _, MultipartUploads as _, SourceBucket as _, UploadJournal as _};
 
 use crate::recorded::{
     COPIED, DESTINATION_OWNER, HEAD_OK, Recorded, SOURCE_OWNER, answer, error, etag, key, order, pin,

@@ -7,7 +7,7 @@ use s3ferry_core::decide::ReplicationCoverage;
 use s3ferry_core::facts::{Attribute, AttributeSet, ObjectFacts, ObjectState};
 use s3ferry_core::failure::FailureKind;
 use s3ferry_core::names::VersionId;
-use s3ferry_engine::ports::{Absence, DestinationBucket as _, SourceBucket as _};
+use s3ferry_engine::ports::{Absence, DestinationObjects as _, SourceBucket as _};
 
 use crate::recorded::{HEAD_OK, Recorded, answer, answer_with, assert_failure, error, key};
 

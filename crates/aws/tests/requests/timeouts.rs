@@ -9,7 +9,9 @@ use s3ferry_core::failure::Failure;
 use s3ferry_core::order::{CopyOrder, UploadParameters, WriteCondition};
 use s3ferry_core::plan::PlannedPart;
 use s3ferry_core::upload::UploadId;
-use s3ferry_engine::ports::{CopiedPart, DestinationBucket as _, SourceBucket as _, UploadCompletion, WriteError};
+use s3ferry_engine::ports::{
+    CopiedPart, DestinationObjects as _, MultipartUploads as _, SourceBucket as _, UploadCompletion, WriteError,
+};
 use tokio::time::Instant;
 
 use crate::recorded::{clients, destination_of, etag, explicit, key, order, pin, source_of};

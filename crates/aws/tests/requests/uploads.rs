@@ -9,7 +9,7 @@ use s3ferry_core::order::{CopiedMetadata, ExplicitChecksum, UploadParameters, Wr
 use s3ferry_core::plan::PlannedPart;
 use s3ferry_core::time::Timestamp;
 use s3ferry_core::upload::UploadId;
-use s3ferry_engine::ports::{CopiedPart, DestinationBucket as _, UploadCompletion, WriteError, WrittenObject};
+use s3ferry_engine::ports::{CopiedPart, MultipartUploads as _, UploadCompletion, WriteError, WrittenObject};
 
 use crate::recorded::{Answer, Recorded, answer, answer_with, assert_failure, error, etag, explicit, key, pin};
 

@@ -7,7 +7,7 @@ use futures::{Stream, StreamExt as _, stream};
 use s3ferry_core::diff::{DiffCounts, DiffDepth, DifferentKey};
 use s3ferry_core::failure::Failure;
 use s3ferry_engine::diff::{ConfirmedPage, MergedPage};
-use s3ferry_engine::ports::DestinationBucket as _;
+use s3ferry_engine::ports::DestinationObjects as _;
 
 use self::report::{DiffFormat, DifferenceWriter};
 use crate::args::{DestinationArgs, SharedArgs, SourceArgs};

@@ -13,7 +13,7 @@ use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::listing::{KeysOutOfOrder, ListedObject};
 use s3ferry_core::time::Timestamp;
 
-use crate::ports::{DestinationBucket, SourceBucket, confirm_gone};
+use crate::ports::{DestinationObjects, SourceBucket, confirm_gone};
 
 /// The maximum number of keys between two reports of counts.
 const KEYS_A_REPORT: u64 = 4_096;
@@ -185,7 +185,7 @@ pub fn attributes_at(depth: DiffDepth) -> AttributeSet {
     }
 }
 
-impl<S: SourceBucket + 'static, D: DestinationBucket + 'static> DifferenceConfirmer<S, D> {
+impl<S: SourceBucket + 'static, D: DestinationObjects + 'static> DifferenceConfirmer<S, D> {
     /// Confirms every finding of a merge, in key order.
     pub fn confirm_all(
         self: Arc<Self>,

@@ -255,7 +255,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             .filter(|part| !upload.copied.contains_key(&part.number))
             .collect();
         let total = missing.len();
-        self.destination.parts_follow(key, &upload.plan, &upload.copied);
+        self.destination.parts_planned(key, &upload.plan, &upload.copied);
         let (id, pin, longest_ms) = (upload.id.clone(), &order.pin, &longest_ms);
         let id = &id;
         let failed = AtomicBool::new(false);

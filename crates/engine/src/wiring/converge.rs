@@ -10,11 +10,12 @@ use s3ferry_core::wiring::{DesiredConfiguration, OwnerId, Versioning, WiringRefu
 use super::error::WiringError;
 use super::failures::{bucket_is_missing, is_denial, is_refused_notification};
 use super::plan::{ConfigurationWrite, EventBridgeSwitch, plan};
-use super::ports::{BucketConfiguration, EventRules, Pause, WiringBackup, WiringPorts};
+use super::ports::{BucketConfiguration, EventRules, WiringBackup, WiringPorts};
 use super::snapshot::{
     ConfigurationSnapshot, EVENT_BRIDGE, ORIGINAL, REPLICATION_ROLE, added_role, added_role_note, switched_on_note,
     was_switched_on,
 };
+use crate::ports::Clock as _;
 
 /// The maximum number of passes: three writes, and repetitions because of concurrent writes.
 const MAX_PASSES: usize = 20;
@@ -109,7 +110,7 @@ pub(super) async fn converge<P: WiringPorts>(job: &mut WiringJob<'_, P>) -> Resu
             Ok(PassOutcome::Wrote { versioning }) => versioning_enabled_now |= versioning,
             Ok(PassOutcome::Changed) => {
                 tracing::warn!(s3.bucket = %job.name, "bucket configuration changed concurrently, reading it again");
-                job.ports.time().pause(POLL_INTERVAL).await;
+                job.ports.clock().sleep(POLL_INTERVAL).await;
             }
             Ok(PassOutcome::Overwritten { what }) => {
                 overwrites += 1;
@@ -125,7 +126,7 @@ pub(super) async fn converge<P: WiringPorts>(job: &mut WiringJob<'_, P>) -> Resu
             Err(WiringError::Failed(failure)) if is_denial(&failure) && denials < MAX_DENIALS => {
                 denials += 1;
                 tracing::warn!(s3.bucket = %job.name, %failure, "access denied, retrying");
-                job.ports.time().pause(AFTER_FAILURE).await;
+                job.ports.clock().sleep(AFTER_FAILURE).await;
             }
             Err(WiringError::Failed(failure)) if is_refused_notification(&failure) => {
                 let Some((desired, event)) = job.desired.without_newest_event() else {
@@ -139,7 +140,7 @@ pub(super) async fn converge<P: WiringPorts>(job: &mut WiringJob<'_, P>) -> Resu
             Err(WiringError::Failed(failure)) if failure.kind == FailureKind::Retry => {
                 tracing::warn!(s3.bucket = %job.name, %failure, "transient failure, retrying");
                 last_failure = Some(failure);
-                job.ports.time().pause(AFTER_FAILURE).await;
+                job.ports.clock().sleep(AFTER_FAILURE).await;
             }
             Err(error) => return Err(error),
         }
@@ -289,7 +290,7 @@ impl<P: WiringPorts> WiringJob<'_, P> {
             if sightings == CONSECUTIVE_POLLS {
                 return Ok(true);
             }
-            self.ports.time().pause(POLL_INTERVAL).await;
+            self.ports.clock().sleep(POLL_INTERVAL).await;
         }
         Ok(false)
     }

@@ -7,7 +7,8 @@ use s3ferry_core::wiring::{ReplicationEngine, WiringProperties};
 use super::converge::{AFTER_FAILURE, MAX_DENIALS};
 use super::error::WiringError;
 use super::failures::is_denial;
-use super::ports::{Pause as _, WiringPorts};
+use super::ports::WiringPorts;
+use crate::ports::Clock as _;
 
 /// Checks requirements whose violation would otherwise appear only in a log, long after the deployment.
 pub(super) async fn check_buckets<P: WiringPorts>(ports: &P, properties: &WiringProperties) -> Result<(), WiringError> {
@@ -33,7 +34,7 @@ async fn examined<P: WiringPorts>(ports: &P, bucket: &ExpectedBucket) -> Result<
             Err(PreflightError::Failed(failure)) if attempts < MAX_DENIALS && may_pass(&failure) => {
                 attempts += 1;
                 tracing::warn!(s3.bucket = %bucket.name, %failure, "bucket not read, retrying");
-                ports.time().pause(AFTER_FAILURE).await;
+                ports.clock().sleep(AFTER_FAILURE).await;
             }
             Err(PreflightError::Failed(failure)) => return Err(failure.into()),
         }

@@ -15,7 +15,7 @@ mod ports;
 mod snapshot;
 
 pub use lifecycle::carry_out;
-pub use ports::{BucketConfiguration, EventRules, Listener, Pause, WiringBackup, WiringPorts};
+pub use ports::{BucketConfiguration, EventRules, Listener, WiringBackup, WiringPorts};
 
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,7 @@
-//! The ports of the bucket wiring: traits through which it reaches AWS and the clock.
+//! The ports of the bucket wiring: traits through which it reaches AWS.
 
 use std::fmt::Debug;
 use std::future::Future;
-use std::time::Duration;
 
 use s3ferry_core::failure::Failure;
 use s3ferry_core::names::{AccountId, BucketName};
@@ -11,6 +10,8 @@ use s3ferry_core::wiring::{
     NotificationConfiguration, OwnerId, ReplicationConfiguration, ReplicationTerms, Versioning,
 };
 use serde::Serialize;
+
+use crate::ports::Clock;
 
 /// The configuration of one bucket. After a change, S3 may return the previous configuration for some time.
 pub trait BucketConfiguration: Send + Sync {
@@ -78,12 +79,6 @@ pub trait EventRules: Send + Sync {
     ) -> impl Future<Output = Result<Vec<Listener>, Failure>> + Send;
 }
 
-/// A clock for waits.
-pub trait Pause: Send + Sync {
-    /// Waits for a duration.
-    fn pause(&self, duration: Duration) -> impl Future<Output = ()> + Send;
-}
-
 /// All ports of the bucket wiring. Buckets are known only once a request names them.
 pub trait WiringPorts: Send + Sync {
     /// A bucket's configuration.
@@ -92,8 +87,8 @@ pub trait WiringPorts: Send + Sync {
     type Backup: WiringBackup;
     /// The rules of the default event bus.
     type Rules: EventRules;
-    /// A clock for waits.
-    type Pause: Pause;
+    /// The clock.
+    type Clock: Clock;
 
     /// Returns the configuration of a bucket that must belong to `account`.
     fn bucket(&self, bucket: &BucketName, account: &AccountId) -> Self::Bucket;
@@ -108,5 +103,5 @@ pub trait WiringPorts: Send + Sync {
     fn rules(&self) -> &Self::Rules;
 
     /// Returns the clock.
-    fn time(&self) -> &Self::Pause;
+    fn clock(&self) -> &Self::Clock;
 }

@@ -8,7 +8,7 @@ use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::order::UploadParameters;
 use s3ferry_core::outcome::{Outcome, SkipReason};
 use s3ferry_core::upload::UploadId;
-use s3ferry_engine::ports::DestinationBucket as _;
+use s3ferry_engine::ports::MultipartUploads as _;
 use s3ferry_testkit::faults::{FaultScript, PortCall, PortFault, failure};
 use s3ferry_testkit::memory::{MemoryDestination, S3FERRY_INITIATOR};
 

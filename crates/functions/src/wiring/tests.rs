@@ -5,10 +5,12 @@ use std::thread::JoinHandle;
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::{AccountId, BucketName};
 use s3ferry_core::preflight::{BucketState, ExpectedBucket, PreflightError};
+use s3ferry_core::time::Timestamp;
 use s3ferry_core::wiring::{
     NotificationConfiguration, OwnerId, ReplicationConfiguration, ReplicationTerms, Versioning,
 };
-use s3ferry_engine::wiring::{BucketConfiguration, EventRules, Pause, WiringBackup};
+use s3ferry_engine::ports::Clock;
+use s3ferry_engine::wiring::{BucketConfiguration, EventRules, WiringBackup};
 use serde_json::json;
 
 use super::*;
@@ -95,15 +97,19 @@ impl EventRules for Fake {
     }
 }
 
-impl Pause for Fake {
-    async fn pause(&self, _duration: Duration) {}
+impl Clock for Fake {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_seconds(0)
+    }
+
+    async fn sleep(&self, _duration: Duration) {}
 }
 
 impl WiringPorts for Fake {
     type Bucket = Self;
     type Backup = Self;
     type Rules = Self;
-    type Pause = Self;
+    type Clock = Self;
 
     fn bucket(&self, _bucket: &BucketName, _account: &AccountId) -> Self {
         Self(self.0)
@@ -124,7 +130,7 @@ impl WiringPorts for Fake {
         self
     }
 
-    fn time(&self) -> &Self {
+    fn clock(&self) -> &Self {
         self
     }
 }

@@ -10,7 +10,10 @@ use s3ferry_core::order::{
 };
 use s3ferry_core::plan::{CopyPlan, PartLayout, SMALLEST_PART_BYTES, plan};
 use s3ferry_core::upload::UploadId;
-use s3ferry_engine::ports::{CopiedPart, DestinationBucket, SourceBucket, UploadCompletion, WriteError, WrittenObject};
+use s3ferry_engine::ports::{
+    CopiedPart, DestinationObjects as _, MultipartUploads as _, SourceBucket, UploadCompletion, WriteError,
+    WrittenObject,
+};
 
 use super::{ContractFixture, Deviation, SampleObject, destination_facts, destination_state, key, order, source_facts};
 

@@ -3,7 +3,7 @@
 use s3ferry_core::facts::ObjectState;
 use s3ferry_core::names::ObjectKey;
 use s3ferry_core::versions::{ListedVersion, VersionName};
-use s3ferry_engine::ports::DestinationBucket;
+use s3ferry_engine::ports::{DestinationObjects as _, DestinationVersions as _};
 
 use super::{ContractFixture, Deviation, SampleObject, destination_facts, destination_state};
 

@@ -14,7 +14,10 @@ use s3ferry_core::plan::{COPY_OBJECT_LIMIT_BYTES, PlannedPart};
 use s3ferry_core::time::Timestamp;
 use s3ferry_core::upload::{ListedUpload, UploadId};
 use s3ferry_core::versions::{VersionListing, VersionName};
-use s3ferry_engine::ports::{Absence, CopiedPart, DestinationBucket, UploadCompletion, WriteError, WrittenObject};
+use s3ferry_engine::ports::{
+    Absence, CopiedPart, DestinationObjects, DestinationVersions, MultipartProgress, MultipartUploads,
+    UploadCompletion, WriteError, WrittenObject,
+};
 
 use super::{
     Inner, MemoryBucket, Piece, S3FERRY_INITIATOR, StoredObject, Upload, Version, checksum, etag_of, full_checksum,
@@ -46,7 +49,7 @@ impl MemoryDestination {
     }
 }
 
-impl DestinationBucket for MemoryDestination {
+impl DestinationObjects for MemoryDestination {
     async fn read(&self, key: &ObjectKey, attributes: &AttributeSet) -> Result<ObjectState, Failure> {
         Ok(self.bucket.state(key, attributes))
     }
@@ -162,7 +165,9 @@ impl DestinationBucket for MemoryDestination {
             VersionName::Null => None,
         }))
     }
+}
 
+impl DestinationVersions for MemoryDestination {
     async fn is_versioned(&self) -> Result<bool, Failure> {
         Ok(self.bucket.versioned)
     }
@@ -179,7 +184,9 @@ impl DestinationBucket for MemoryDestination {
         self.bucket.remove_version(key.as_str(), version);
         Ok(())
     }
+}
 
+impl MultipartUploads for MemoryDestination {
     async fn create_upload(&self, key: &ObjectKey, terms: &UploadParameters) -> Result<UploadId, WriteError> {
         Ok(self.bucket.begin_upload(key.as_str(), S3FERRY_INITIATOR, terms))
     }
@@ -286,6 +293,8 @@ impl DestinationBucket for MemoryDestination {
         Ok(())
     }
 }
+
+impl MultipartProgress for MemoryDestination {}
 
 impl MemoryDestination {
     /// Sets the explicit attributes of a write. S3 resets these attributes unless the request sets them.

@@ -18,12 +18,13 @@ use s3ferry_core::time::Timestamp;
 use s3ferry_core::upload::{ListedUpload, UploadEntry, UploadId};
 use s3ferry_core::versions::{DeleteIntent, VersionListing, VersionName};
 use s3ferry_engine::ports::{
-    Absence, Continuations, CopiedPart, DeleteIntents, DestinationBucket, JournaledUpload, SourceBucket,
-    UploadCompletion, UploadJournal, WriteError, WrittenObject,
+    Absence, Continuations, CopiedPart, DeleteIntents, DestinationBucket, DestinationObjects, DestinationVersions,
+    JournaledUpload, MultipartProgress, MultipartUploads, SourceBucket, UploadCompletion, UploadJournal, WriteError,
+    WrittenObject,
 };
 
 use super::{PortOperation, RequestFate, RequestObservation, RequestSubject, Schedule};
-use crate::faults::failure;
+use crate::faults::{CallError, failure};
 use crate::memory::{MemoryBucket, MemoryDestination};
 
 /// One invocation's access to the scheduler.
@@ -32,32 +33,6 @@ pub struct SchedulerHandle {
     schedule: Schedule,
     invocation: u32,
     seen: Arc<Mutex<BTreeMap<ObjectKey, RequestObservation>>>,
-}
-
-/// The errors of a call that the scheduler makes.
-trait CallError: Sized + Send + 'static {
-    fn failed(failure: Failure) -> Self;
-    fn unknown(failure: Failure) -> Self;
-}
-
-impl CallError for Failure {
-    fn failed(failure: Failure) -> Self {
-        failure
-    }
-
-    fn unknown(failure: Failure) -> Self {
-        failure
-    }
-}
-
-impl CallError for WriteError {
-    fn failed(failure: Failure) -> Self {
-        Self::Failed(failure)
-    }
-
-    fn unknown(failure: Failure) -> Self {
-        Self::OutcomeUnknown(failure)
-    }
 }
 
 /// Where the answer to a call arrives.
@@ -260,7 +235,7 @@ impl<T: SourceBucket + Clone + 'static> SourceBucket for ScheduledPort<T> {
     }
 }
 
-impl<T: TwoStepCopies + 'static> DestinationBucket for ScheduledPort<T> {
+impl<T: TwoStepCopies + 'static> DestinationObjects for ScheduledPort<T> {
     async fn read(&self, key: &ObjectKey, attributes: &AttributeSet) -> Result<ObjectState, Failure> {
         let (port, of, with) = (self.port.clone(), key.clone(), attributes.clone());
         let effect = move |_| Some(at_once(port.read(&of, &with)));
@@ -281,13 +256,33 @@ impl<T: TwoStepCopies + 'static> DestinationBucket for ScheduledPort<T> {
         self.scheduler.call(PortOperation::Copy, key, effect).await
     }
 
-    scheduled! { DestinationBucket:
+    scheduled! { DestinationObjects:
         Delete = delete(seen: &ETag) -> Result<Option<VersionId>, WriteError>;
+        ConfirmAbsence = confirm_absence() -> Result<Absence, Failure>;
+        UpdateAttributes = update_attributes(order: &AttributeUpdate) -> Result<AttributeSet, WriteError>;
+    }
+
+    immediate! { DestinationObjects:
+        object_lock() -> Result<Option<BucketObjectLock>, Failure>;
+        default_encryption() -> Result<Option<ExplicitEncryption>, Failure>;
+        has_acl() -> Result<bool, Failure>;
+    }
+}
+
+impl<T: TwoStepCopies + 'static> DestinationVersions for ScheduledPort<T> {
+    scheduled! { DestinationVersions:
         History = history() -> Result<VersionListing, Failure>;
         ReadVersion = read_version(version: &VersionName) -> Result<ObjectState, Failure>;
         RemoveVersion = remove_version(version: &VersionName) -> Result<(), Failure>;
-        ConfirmAbsence = confirm_absence() -> Result<Absence, Failure>;
-        UpdateAttributes = update_attributes(order: &AttributeUpdate) -> Result<AttributeSet, WriteError>;
+    }
+
+    immediate! { DestinationVersions:
+        is_versioned() -> Result<bool, Failure>;
+    }
+}
+
+impl<T: TwoStepCopies + 'static> MultipartUploads for ScheduledPort<T> {
+    scheduled! { MultipartUploads:
         CreateUpload = create_upload(terms: &UploadParameters) -> Result<UploadId, WriteError>;
         CopyPart = copy_part(id: &UploadId, pin: &SourcePin, part: &PlannedPart) -> Result<CopiedPart, WriteError>;
         ListParts = list_parts(id: &UploadId) -> Result<Option<Vec<CopiedPart>>, Failure>;
@@ -295,14 +290,9 @@ impl<T: TwoStepCopies + 'static> DestinationBucket for ScheduledPort<T> {
         CompleteUpload = complete_upload(id: &UploadId, with: &UploadCompletion) -> Result<WrittenObject, WriteError>;
         AbortUpload = abort_upload(id: &UploadId) -> Result<(), Failure>;
     }
-
-    immediate! { DestinationBucket:
-        is_versioned() -> Result<bool, Failure>;
-        object_lock() -> Result<Option<BucketObjectLock>, Failure>;
-        default_encryption() -> Result<Option<ExplicitEncryption>, Failure>;
-        has_acl() -> Result<bool, Failure>;
-    }
 }
+
+impl<T: Send + Sync> MultipartProgress for ScheduledPort<T> {}
 
 impl<T: UploadJournal + Clone + 'static> UploadJournal for ScheduledPort<T> {
     scheduled! { UploadJournal:

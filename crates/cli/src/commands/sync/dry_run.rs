@@ -12,8 +12,8 @@ use s3ferry_core::plan::PlannedPart;
 use s3ferry_core::upload::{ListedUpload, UploadEntry, UploadId};
 use s3ferry_core::versions::{DeleteIntent, VersionListing, VersionName};
 use s3ferry_engine::ports::{
-    Absence, CopiedPart, DeleteIntents, DestinationBucket, JournaledUpload, UploadCompletion, UploadJournal,
-    WriteError, WrittenObject,
+    Absence, CopiedPart, DeleteIntents, DestinationObjects, DestinationVersions, JournaledUpload, MultipartProgress,
+    MultipartUploads, UploadCompletion, UploadJournal, WriteError, WrittenObject,
 };
 
 /// A write that a dry run withheld.
@@ -97,7 +97,7 @@ pub(super) struct DryRunStateStore<J> {
     pub(super) withheld: WithheldWrites,
 }
 
-impl<D: DestinationBucket> DestinationBucket for DryRunDestination<D> {
+impl<D: DestinationObjects> DestinationObjects for DryRunDestination<D> {
     async fn read(&self, key: &ObjectKey, attributes: &AttributeSet) -> Result<ObjectState, Failure> {
         self.inner.read(key, attributes).await
     }
@@ -129,7 +129,9 @@ impl<D: DestinationBucket> DestinationBucket for DryRunDestination<D> {
     async fn delete(&self, key: &ObjectKey, _seen: &ETag) -> Result<Option<VersionId>, WriteError> {
         self.withheld.refuse(key, WithheldWrite::Delete)
     }
+}
 
+impl<D: DestinationVersions> DestinationVersions for DryRunDestination<D> {
     async fn is_versioned(&self) -> Result<bool, Failure> {
         self.inner.is_versioned().await
     }
@@ -145,7 +147,9 @@ impl<D: DestinationBucket> DestinationBucket for DryRunDestination<D> {
     async fn remove_version(&self, key: &ObjectKey, _version: &VersionName) -> Result<(), Failure> {
         Err(self.withheld.withhold(key, WithheldWrite::RemoveVersion))
     }
+}
 
+impl<D: MultipartUploads> MultipartUploads for DryRunDestination<D> {
     async fn create_upload(&self, key: &ObjectKey, _terms: &UploadParameters) -> Result<UploadId, WriteError> {
         self.withheld.refuse(key, WithheldWrite::MultipartCopy)
     }
@@ -182,6 +186,8 @@ impl<D: DestinationBucket> DestinationBucket for DryRunDestination<D> {
         Err(self.withheld.withhold(key, WithheldWrite::AbortUpload))
     }
 }
+
+impl<D: Send + Sync> MultipartProgress for DryRunDestination<D> {}
 
 impl<J: UploadJournal> UploadJournal for DryRunStateStore<J> {
     /// A resumed upload and a new one are both a multipart copy.

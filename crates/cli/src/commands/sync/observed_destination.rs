@@ -12,7 +12,10 @@ use s3ferry_core::order::{AttributeUpdate, CopyOrder, SourcePin, UploadParameter
 use s3ferry_core::plan::{CopyPlan, PlannedPart};
 use s3ferry_core::upload::{ListedUpload, UploadId};
 use s3ferry_core::versions::{VersionListing, VersionName};
-use s3ferry_engine::ports::{Absence, CopiedPart, DestinationBucket, UploadCompletion, WriteError, WrittenObject};
+use s3ferry_engine::ports::{
+    Absence, CopiedPart, DestinationObjects, DestinationVersions, MultipartProgress, MultipartUploads,
+    UploadCompletion, WriteError, WrittenObject,
+};
 
 use crate::progress::{LargeCopy, ProgressReporter};
 
@@ -38,7 +41,7 @@ impl<D> ObservedDestination<D> {
     }
 }
 
-impl<D: DestinationBucket> DestinationBucket for ObservedDestination<D> {
+impl<D: DestinationObjects> DestinationObjects for ObservedDestination<D> {
     async fn read(&self, key: &ObjectKey, attributes: &AttributeSet) -> Result<ObjectState, Failure> {
         self.inner.read(key, attributes).await
     }
@@ -70,7 +73,9 @@ impl<D: DestinationBucket> DestinationBucket for ObservedDestination<D> {
     async fn delete(&self, key: &ObjectKey, seen: &ETag) -> Result<Option<VersionId>, WriteError> {
         self.inner.delete(key, seen).await
     }
+}
 
+impl<D: DestinationVersions> DestinationVersions for ObservedDestination<D> {
     async fn is_versioned(&self) -> Result<bool, Failure> {
         self.inner.is_versioned().await
     }
@@ -86,21 +91,11 @@ impl<D: DestinationBucket> DestinationBucket for ObservedDestination<D> {
     async fn remove_version(&self, key: &ObjectKey, version: &VersionName) -> Result<(), Failure> {
         self.inner.remove_version(key, version).await
     }
+}
 
+impl<D: MultipartUploads> MultipartUploads for ObservedDestination<D> {
     async fn create_upload(&self, key: &ObjectKey, terms: &UploadParameters) -> Result<UploadId, WriteError> {
         self.inner.create_upload(key, terms).await
-    }
-
-    fn parts_follow(&self, key: &ObjectKey, plan: &CopyPlan, copied: &BTreeMap<u32, CopiedPart>) {
-        self.progress.begin_large(
-            key,
-            LargeCopy {
-                parts: copied.values().map(|_| 1).sum(),
-                all_parts: plan.count().into(),
-                bytes: copied.values().map(|part| part.size_bytes).sum(),
-                all_bytes: plan.size_bytes(),
-            },
-        );
     }
 
     async fn copy_part(
@@ -140,5 +135,19 @@ impl<D: DestinationBucket> DestinationBucket for ObservedDestination<D> {
     async fn abort_upload(&self, key: &ObjectKey, upload_id: &UploadId) -> Result<(), Failure> {
         self.progress.end_large(key);
         self.inner.abort_upload(key, upload_id).await
+    }
+}
+
+impl<D: Send + Sync> MultipartProgress for ObservedDestination<D> {
+    fn parts_planned(&self, key: &ObjectKey, plan: &CopyPlan, copied: &BTreeMap<u32, CopiedPart>) {
+        self.progress.begin_large(
+            key,
+            LargeCopy {
+                parts: copied.values().map(|_| 1).sum(),
+                all_parts: plan.count().into(),
+                bytes: copied.values().map(|part| part.size_bytes).sum(),
+                all_bytes: plan.size_bytes(),
+            },
+        );
     }
 }

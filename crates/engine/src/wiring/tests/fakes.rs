@@ -8,11 +8,13 @@ use std::time::Duration;
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::{AccountId, BucketName};
 use s3ferry_core::preflight::{BucketState, ExpectedBucket, PreflightError};
+use s3ferry_core::time::Timestamp;
 use s3ferry_core::wiring::{
     NotificationConfiguration, OwnerId, ReplicationConfiguration, ReplicationTerms, Versioning, listens_to_bucket,
 };
 
-use super::super::ports::{BucketConfiguration, EventRules, Listener, Pause, WiringBackup, WiringPorts};
+use super::super::ports::{BucketConfiguration, EventRules, Listener, WiringBackup, WiringPorts};
+use crate::ports::Clock;
 
 pub(in crate::wiring) type FakeReplication = ReplicationConfiguration<String>;
 
@@ -269,8 +271,12 @@ impl EventRules for FakeAccount {
     }
 }
 
-impl Pause for FakeAccount {
-    async fn pause(&self, duration: Duration) {
+impl Clock for FakeAccount {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_seconds(0).plus(self.state().waited)
+    }
+
+    async fn sleep(&self, duration: Duration) {
         self.state().waited += duration;
     }
 }
@@ -279,7 +285,7 @@ impl WiringPorts for FakeAccount {
     type Bucket = FakeBucket;
     type Backup = FakeBackup;
     type Rules = Self;
-    type Pause = Self;
+    type Clock = Self;
 
     fn bucket(&self, bucket: &BucketName, _account: &AccountId) -> FakeBucket {
         FakeBucket {
@@ -312,7 +318,7 @@ impl WiringPorts for FakeAccount {
         self
     }
 
-    fn time(&self) -> &Self {
+    fn clock(&self) -> &Self {
         self
     }
 }

@@ -15,8 +15,8 @@ use s3ferry_core::time::Timestamp;
 use s3ferry_core::upload::{ListedUpload, UploadEntry, UploadId};
 use s3ferry_core::versions::{DeleteIntent, VersionKind, VersionListing, VersionName};
 use s3ferry_engine::ports::{
-    Absence, CopiedPart, DeleteIntents, DestinationBucket, JournaledUpload, SourceBucket, UploadCompletion,
-    UploadJournal, WriteError, WrittenObject,
+    Absence, CopiedPart, DeleteIntents, DestinationObjects, DestinationVersions, JournaledUpload, MultipartProgress,
+    MultipartUploads, SourceBucket, UploadCompletion, UploadJournal, WriteError, WrittenObject,
 };
 use s3ferry_testkit::journal::{MemoryJournal, route};
 use s3ferry_testkit::memory::{MemoryBucket, MemoryDestination};
@@ -268,7 +268,7 @@ impl MutantPort<MemoryDestination> {
     }
 }
 
-impl DestinationBucket for MutantPort<MemoryDestination> {
+impl DestinationObjects for MutantPort<MemoryDestination> {
     async fn read(&self, key: &ObjectKey, attributes: &AttributeSet) -> Result<ObjectState, Failure> {
         let mut attributes = attributes.clone();
         attributes.extend(self.is(Mutant::NoCopiedTags).then_some(Attribute::Tags));
@@ -300,6 +300,14 @@ impl DestinationBucket for MutantPort<MemoryDestination> {
         self.written(key, self.port.delete(key, &etag).await)
     }
 
+    forward! { DestinationObjects:
+        object_lock() -> Result<Option<BucketObjectLock>, Failure>;
+        default_encryption() -> Result<Option<ExplicitEncryption>, Failure>;
+        has_acl() -> Result<bool, Failure>;
+    }
+}
+
+impl DestinationVersions for MutantPort<MemoryDestination> {
     async fn history(&self, key: &ObjectKey) -> Result<VersionListing, Failure> {
         let mut listing = self.port.history(key).await?;
         match self.mutant {
@@ -321,6 +329,13 @@ impl DestinationBucket for MutantPort<MemoryDestination> {
         Ok(self.disguised(key, self.port.read_version(key, version).await?))
     }
 
+    forward! { DestinationVersions:
+        is_versioned() -> Result<bool, Failure>;
+        remove_version(key: &ObjectKey, version: &VersionName) -> Result<(), Failure>;
+    }
+}
+
+impl MultipartUploads for MutantPort<MemoryDestination> {
     async fn copy_part(
         &self,
         key: &ObjectKey,
@@ -367,15 +382,12 @@ impl DestinationBucket for MutantPort<MemoryDestination> {
         self.port.abort_upload(key, upload_id).await
     }
 
-    forward! { DestinationBucket:
-        object_lock() -> Result<Option<BucketObjectLock>, Failure>;
-        default_encryption() -> Result<Option<ExplicitEncryption>, Failure>;
-        has_acl() -> Result<bool, Failure>;
-        is_versioned() -> Result<bool, Failure>;
-        remove_version(key: &ObjectKey, version: &VersionName) -> Result<(), Failure>;
+    forward! { MultipartUploads:
         create_upload(key: &ObjectKey, terms: &UploadParameters) -> Result<UploadId, WriteError>;
     }
 }
+
+impl MultipartProgress for MutantPort<MemoryDestination> {}
 
 impl TwoStepCopies for MutantPort<MemoryDestination> {
     fn begin(&self, key: &ObjectKey, order: &CopyOrder) -> (Self, CopyOrder) {
