@@ -1,5 +1,6 @@
 //! Files that commands read and write: local files, or objects of any bucket.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -50,6 +51,17 @@ impl fmt::Display for FileLocation {
     }
 }
 
+impl FileLocation {
+    /// Returns the path of a local file.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Object(_) => None,
+        }
+    }
+}
+
 /// Returns the folder that a file is in.
 pub(crate) fn folder_of(path: &Path) -> &Path {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
@@ -61,6 +73,31 @@ pub(crate) fn must_be_writable(folder: &Path) -> Result<(), CliError> {
     let made = NamedTempFile::new_in(folder);
     made.map(drop)
         .map_err(CliError::file(format!("write to the folder {}", folder.display())))
+}
+
+/// Checks that no two flags name one file: the second would overwrite the first, or the input of the command.
+///
+/// Paths are compared after links are resolved. Each entry has what it is called in the error.
+pub(crate) fn ensure_distinct<'a>(files: impl IntoIterator<Item = (&'a str, PathBuf)>) -> Result<(), CliError> {
+    let mut seen: BTreeMap<PathBuf, &str> = BTreeMap::new();
+    for (flag, path) in files {
+        if let Some(other) = seen.insert(resolved(&path), flag) {
+            return Err(CliError::usage(
+                format!("{other} and {flag} name the same file {}", path.display()),
+                format!("pass another file with {flag}"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Returns the path without links. A file that does not exist yet is resolved by its folder.
+fn resolved(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| {
+        let folder = folder_of(path).canonicalize();
+        let folder = folder.unwrap_or_else(|_| folder_of(path).to_owned());
+        folder.join(path.file_name().unwrap_or_default())
+    })
 }
 
 /// Makes sure, before any work, that a file can be written, and removes the one of an earlier run: what is there at the
@@ -127,6 +164,24 @@ pub(crate) fn unusable_manifest(problem: &str) -> CliError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn paths_of_one_file_are_the_same_through_links_and_dots() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::write(path("a"), "").unwrap();
+        std::os::unix::fs::symlink(path("a"), path("link")).unwrap();
+        let check = |one: &str, other: &str| ensure_distinct([("--one", path(one)), ("--other", path(other))]);
+        for (one, other) in [("a", "a"), ("a", "./a"), ("a", "link"), ("new", "./new")] {
+            let error = check(one, other).unwrap_err();
+            assert_eq!(error.code(), 2);
+            assert!(
+                error.to_string().contains("--one and --other name the same file"),
+                "{error}"
+            );
+        }
+        assert!(check("a", "new").is_ok());
+    }
 
     #[test]
     fn location_is_a_file_or_an_object() {

@@ -56,6 +56,16 @@ pub struct InventoryArgs {
     pub spill_dir: Option<PathBuf>,
 }
 
+impl InventoryArgs {
+    /// Returns the manifests with their flags.
+    pub fn files(&self) -> [(&'static str, &Option<FileLocation>); 2] {
+        [
+            ("--source-inventory", &self.source_inventory),
+            ("--destination-inventory", &self.destination_inventory),
+        ]
+    }
+}
+
 /// The reports that were given, opened; a side without one is listed.
 ///
 /// What was fetched and spilled goes with the last clone, so one must live as long as rows are read. Tasks hold none:

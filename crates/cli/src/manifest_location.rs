@@ -120,9 +120,15 @@ pub(crate) fn make_way_for_numbered(at: &FileLocation) -> Result<(), CliError> {
 /// Does the same for the files with each of the `suffixes`.
 pub(crate) fn make_way_for_suffixes(at: &FileLocation, suffixes: &[&str]) -> Result<(), CliError> {
     let FileLocation::File(path) = at else { return Ok(()) };
+    suffixes
+        .iter()
+        .try_for_each(|suffix| make_way(&with_suffix(path, suffix)))
+}
+
+/// Returns the path of a manifest with a suffix, as in `run-source.csv`.
+pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let of_suffix = |suffix: &&str| make_way(&folder_of(path).join(numbered(&name, suffix, "csv")));
-    suffixes.iter().try_for_each(of_suffix)
+    folder_of(path).join(numbered(&name, suffix, "csv"))
 }
 
 fn numbered_in(folder: &Path, name: &str) -> Result<Vec<PathBuf>, CliError> {

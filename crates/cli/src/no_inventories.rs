@@ -7,11 +7,19 @@ use serde_json::Value;
 
 use crate::bucket_side::BucketSide;
 use crate::exit::CliError;
+use crate::files::FileLocation;
 use crate::rows::BoxedRowSource;
 
 /// No flags.
 #[derive(Debug, Clone, Args)]
 pub struct InventoryArgs {}
+
+impl InventoryArgs {
+    /// Returns no manifests.
+    pub fn files(&self) -> [(&'static str, &Option<FileLocation>); 0] {
+        []
+    }
+}
 
 /// No reports.
 #[derive(Debug, Clone, Default)]

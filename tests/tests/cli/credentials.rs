@@ -102,3 +102,25 @@ async fn unanswered_copy_does_not_hold_a_sync_up_for_ever() {
     assert_eq!(ran.summary()["failed"], 0);
     stage.on_both("diff", &["--depth", "head"]).await.must_end_with(0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stopped_commands_end_their_json_with_a_summary() {
+    let json = ["--output", "json", "--concurrency", "2"];
+    for (command, arguments) in [
+        ("diff", on_both(&json)),
+        ("verify", on_both(&json)),
+        ("sync", on_both(&json)),
+        (
+            "manifest",
+            of_source(&[&json[..], &["--by-class", "--to", "run.csv"]].concat()),
+        ),
+    ] {
+        let stage = filled().await;
+        let endpoint = expiring(&stage, 15, 400, "ExpiredToken").await;
+        let ran = run(&stage, &endpoint, command, &arguments).await.must_end_with(3);
+        let summary = ran.summary();
+        assert_eq!(summary["type"], "summary", "{ran:?}");
+        let stopped_by = summary["stopped_by"].as_str().unwrap_or_default();
+        assert!(stopped_by.contains("ExpiredToken"), "{command}: {ran:?}");
+    }
+}

@@ -204,16 +204,25 @@ async fn endpoint_without_s3_control_is_named_with_the_ways_around_it() {
     let status = ["status", ARN, "--output", "json"].map(str::to_owned);
     let ran = stage.run("batch", &status).await.must_end_with(3);
     let asked = format!("(S3 Control was asked at {})", stage.server.endpoint());
-    for expected in [asked.as_str(), "s3ferry sync --manifest", "AWS_ENDPOINT_URL_S3_CONTROL"] {
+    for expected in [asked.as_str(), "AWS_ENDPOINT_URL_S3_CONTROL"] {
         assert!(ran.stderr.contains(expected), "{expected}: {ran:?}");
     }
+    // A job that exists cannot be moved to another service.
+    assert!(!ran.stderr.contains("--service"), "{ran:?}");
     let start: Vec<String> = starting(&["--function-arn", FUNCTION])
         .iter()
         .map(|word| (*word).to_owned())
         .collect();
     let ran = stage.run("batch", &start).await.must_end_with(3);
     assert!(ran.stderr.contains("service: s3-batch-operations"), "{ran:?}");
-    assert!(ran.stderr.contains(&asked), "{ran:?}");
+    for expected in [
+        asked.as_str(),
+        "--service step-functions",
+        "s3ferry sync --manifest",
+        "AWS_ENDPOINT_URL_S3_CONTROL",
+    ] {
+        assert!(ran.stderr.contains(expected), "{expected}: {ran:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

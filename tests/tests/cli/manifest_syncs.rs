@@ -278,3 +278,34 @@ async fn flags_that_select_other_keys_conflict_with_a_manifest() {
     }
     assert!(stage.server.requests().is_empty(), "nothing was requested of S3");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn manifest_is_not_emptied_as_the_failures_file() {
+    let stage = Stage::new().await;
+    stage.put(SOURCE, "a", "one");
+    let rows = format!("{SOURCE},a\n");
+    stage.write("s3ferry-failures.jsonl", &rows);
+    for more in [&[][..], &["--dry-run"], &["--failures", "./s3ferry-failures.jsonl"]] {
+        let ran = stage
+            .sync_manifest("s3ferry-failures.jsonl", more)
+            .await
+            .must_end_with(2);
+        assert!(
+            ran.stderr.contains("--manifest and --failures name the same file"),
+            "{ran:?}"
+        );
+    }
+    let left = std::fs::read_to_string(stage.folder().join("s3ferry-failures.jsonl")).expect("a file");
+    assert_eq!(left, rows);
+    stage.write("run.csv", &rows);
+    for more in [
+        &["--yes"][..],
+        &["--max-delete", "5"],
+        &["--allow-empty-source"],
+        &["--list-concurrency", "4"],
+        &["--sort-memory-mib", "64"],
+    ] {
+        let ran = stage.sync_manifest("run.csv", more).await.must_end_with(2);
+        assert!(ran.stderr.contains("cannot be used with"), "{more:?}: {ran:?}");
+    }
+}

@@ -761,3 +761,26 @@ async fn encryption_is_compared_with_the_flags_and_repaired() {
     assert_eq!(stage.server.requests()["CopyObject"], 2);
     stage.on_both("verify", &asked_for[2..]).await.must_end_with(0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn output_files_that_overwrite_each_other_are_refused() {
+    let stage = Stage::new().await;
+    stage.both("a", "one");
+    for (flags, named) in [
+        (
+            ["--report", "proof", "--differences", "proof.json"],
+            "--report and --differences name the same file",
+        ),
+        (
+            ["--inconclusive-manifest", "run.csv", "--differences", "run-source.csv"],
+            "--inconclusive-manifest and --differences name the same file",
+        ),
+        (
+            ["--source-checksums", "proof.json", "--report", "proof"],
+            "--source-checksums and --report name the same file",
+        ),
+    ] {
+        let ran = stage.on_both("verify", &flags).await.must_end_with(2);
+        assert!(ran.stderr.contains(named), "{ran:?}");
+    }
+}

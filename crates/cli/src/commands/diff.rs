@@ -116,8 +116,15 @@ pub async fn run(shared: &SharedArgs, args: &DiffArgs, interrupt: &Interrupt) ->
             grouped(counts.different_keys)
         ));
     }
-    ended?;
-    report.end(&counts, &sides.inventories)?;
+    // A report that turns out to be unreadable makes the rows before it worthless: nothing is written about them.
+    let is_about_inventory = !sides.inventories.lines().is_empty() && !matches!(ended, Err(CliError::Interrupted));
+    match ended {
+        Err(error) if is_about_inventory => return Err(error),
+        ended => {
+            report.end(&counts, &sides.inventories, ended.as_ref().err())?;
+            ended?;
+        }
+    }
     denials.ensure_not_all_denied()?;
     let is_good = counts.different_keys == 0 && (args.allow_empty || !counts.is_empty());
     Ok(if is_good {

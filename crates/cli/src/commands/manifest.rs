@@ -144,7 +144,7 @@ pub async fn run(shared: &SharedArgs, args: &ManifestArgs, interrupt: &Interrupt
             "stopped after {} rows: the manifest is not complete",
             grouped(rows)
         ));
-        if let Some(left) = files.abandon() {
+        if let Some(left) = files.abandon(shared.output, &error, rows)? {
             say(&left);
         }
         return Err(error);

@@ -35,7 +35,7 @@ use crate::clock::InterruptibleClock;
 use crate::compare::{CompareArgs, CompareDepthArg, findings_with_multipart};
 use crate::denials::is_denial;
 use crate::exit::{CliError, CommandOutcome};
-use crate::files::FileLocation;
+use crate::files::{FileLocation, ensure_distinct};
 use crate::interrupt::Interrupt;
 use crate::inventories::InventoryArgs;
 use crate::policy::{OwnershipArg, PolicyArgs};
@@ -76,8 +76,8 @@ pub struct SyncArgs {
     #[command(flatten)]
     destination: DestinationArgs,
     /// Sync exactly the keys of this manifest, a file or an object, instead of listing both buckets
-    #[arg(long, value_name = "FILE_OR_S3_URL", conflicts_with_all = ["delete", "adopt"])]
-    #[cfg_attr(feature = "inventory", arg(conflicts_with_all = ["source_inventory", "destination_inventory"]))]
+    #[arg(long, value_name = "FILE_OR_S3_URL", conflicts_with_all = ["delete", "adopt", "yes", "max_delete", "allow_empty_source", "list_concurrency"])]
+    #[cfg_attr(feature = "inventory", arg(conflicts_with_all = ["source_inventory", "destination_inventory", "sort_memory_mib", "spill_dir"]))]
     manifest: Option<FileLocation>,
     #[command(flatten)]
     compare: CompareArgs,
@@ -161,6 +161,11 @@ impl SyncArgs {
                 "pass --ownership shared and --state-bucket: without them newer objects of applications would be replaced",
             ));
         }
+        let inputs = [("--manifest", &self.manifest)]
+            .into_iter()
+            .chain(self.inventories.files());
+        let inputs = inputs.filter_map(|(flag, file)| Some((flag, file.as_ref()?.path()?.to_owned())));
+        ensure_distinct(inputs.chain([("--failures", self.failures.clone())]))?;
         self.deletes.check(self.dry_run)
     }
 }

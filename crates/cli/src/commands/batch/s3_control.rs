@@ -1,6 +1,6 @@
 //! The client of S3 Control, and its errors.
 
-use s3ferry_aws::batch::jobs::{BatchJobs, JobDescription, JobOrder};
+use s3ferry_aws::batch::jobs::{BatchJobs, JobDescription, JobOrder, TaskOperation};
 use s3ferry_aws::client::Clients;
 use s3ferry_core::failure::Failure;
 use s3ferry_core::names::{AccountId, Region};
@@ -40,7 +40,15 @@ impl S3ControlJobs {
     }
 
     pub(super) async fn create(&self, order: &JobOrder) -> Result<String, CliError> {
-        self.jobs.create(order).await.map_err(|failure| self.failed(failure))
+        let alternative = match order.operation {
+            TaskOperation::Invoke { .. } => {
+                "pass --service step-functions, or run the keys with `s3ferry sync --manifest`; "
+            }
+            TaskOperation::Copy { .. } => "run the keys with `s3ferry sync --manifest`; ",
+            TaskOperation::ComputeChecksum { .. } => "let `s3ferry verify` read the contents; ",
+        };
+        let created = self.jobs.create(order).await;
+        created.map_err(|failure| self.failed(failure, alternative))
     }
 
     pub(super) async fn describe(&self, id: &str) -> Result<JobDescription, CliError> {
@@ -60,7 +68,7 @@ impl S3ControlJobs {
     /// Adds the endpoint to the error of a job that does not exist.
     fn failed_on_job(&self, failure: Failure) -> CliError {
         if failure.code != JOB_NOT_FOUND {
-            return self.failed(failure);
+            return self.failed(failure, "");
         }
         let asked = self
             .endpoint
@@ -75,14 +83,13 @@ impl S3ControlJobs {
         )
     }
 
-    /// Adds the endpoint of an emulator to an error, and the alternatives to S3 Batch Operations.
-    fn failed(&self, failure: Failure) -> CliError {
+    /// Adds the endpoint of an emulator to an error, and the alternative to S3 Batch Operations. Most emulators have none.
+    fn failed(&self, failure: Failure, alternative: &str) -> CliError {
         match &self.endpoint {
             Some(url) if !failure.is_of_credentials() => CliError::setup(
                 format!("failed to {failure} (S3 Control was asked at {url})"),
                 format!(
-                    "if that is an emulator without S3 Batch Operations, pass --service step-functions, or run the keys with `s3ferry sync --manifest`; if \
-                     S3 Control is elsewhere, name its endpoint with {S3_CONTROL_ENDPOINT}; for AWS itself unset \
+                    "{alternative}set {S3_CONTROL_ENDPOINT} to the endpoint of S3 Control; for AWS itself unset \
                      AWS_ENDPOINT_URL and omit --endpoint-url"
                 ),
             ),

@@ -110,8 +110,15 @@ impl DifferenceWriter {
         }
     }
 
-    pub(super) fn end(mut self, counts: &DiffCounts, inventories: &Inventories) -> Result<(), CliError> {
+    /// Writes the summary. A comparison that was stopped has one as JSON only: its counts are no result for people.
+    pub(super) fn end(
+        mut self,
+        counts: &DiffCounts,
+        inventories: &Inventories,
+        stopped_by: Option<&CliError>,
+    ) -> Result<(), CliError> {
         match self.format {
+            DiffFormat::Table if stopped_by.is_some() => {}
             DiffFormat::Table => {
                 if self.written > 0 {
                     self.output.line("")?;
@@ -129,10 +136,11 @@ impl DifferenceWriter {
                     .collect();
                 self.output.json(&json!({
                     "type": "summary",
+                    "stopped_by": stopped_by.map(ToString::to_string),
                     "source": self.source,
                     "destination": self.destination,
-                    "equal": counts.different_keys == 0 && !counts.is_empty(),
-                    "nothing_to_compare": counts.is_empty(),
+                    "equal": stopped_by.is_none() && counts.different_keys == 0 && !counts.is_empty(),
+                    "nothing_to_compare": stopped_by.is_none() && counts.is_empty(),
                     "source_keys": counts.source_keys,
                     "source_bytes": counts.source_bytes,
                     "destination_keys": counts.destination_keys,

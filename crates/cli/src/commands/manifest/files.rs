@@ -138,9 +138,20 @@ impl ManifestFiles {
 
     /// Ends a run that failed: what it wrote on this machine is removed. Objects stay, and are named, as are those of an
     /// earlier run.
-    pub(super) fn abandon(self) -> Option<String> {
+    pub(super) fn abandon(self, format: Format, stopped_by: &CliError, rows: u64) -> Result<Option<String>, CliError> {
+        if format == Format::Json {
+            let mut output = Output::stdout();
+            output.json(&json!({
+                "type": "summary",
+                "stopped_by": stopped_by.to_string(),
+                "files": 0,
+                "rows": rows,
+                "unread": self.unread,
+            }))?;
+            output.flush()?;
+        }
         let written = self.written.into_iter().map(|written| written.location);
-        match &self.place {
+        Ok(match &self.place {
             ManifestLocation::Folder { .. } => {
                 let left: BTreeSet<String> = written.filter(|path| std::fs::remove_file(path).is_err()).collect();
                 named("the manifest is not complete, and its files were not removed", &left)
@@ -152,7 +163,7 @@ impl ManifestFiles {
                     &left,
                 )
             }
-        }
+        })
     }
 
     /// Finishes all files, and says where they are.
@@ -185,6 +196,7 @@ impl ManifestFiles {
             }
             Format::Json => output.json(&json!({
                 "type": "summary",
+                "stopped_by": null,
                 "files": self.written.len(),
                 "rows": rows,
                 "unread": self.unread,

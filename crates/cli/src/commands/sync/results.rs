@@ -319,7 +319,7 @@ impl SyncResults {
         }
         match self.format {
             Format::Human => {
-                for line in self.lines(sides) {
+                for line in self.lines(sides, ended.is_err()) {
                     self.stdout.line(line)?;
                 }
             }

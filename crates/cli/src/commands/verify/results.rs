@@ -21,8 +21,8 @@ use crate::denials::DenialCounter;
 use crate::difference_rows::{table_row, unread_lines};
 use crate::exit::CliError;
 use crate::failures::FailureCounts;
-use crate::files::{folder_of, make_way};
-use crate::manifest_location::{ManifestLocation, make_way_for_suffixes};
+use crate::files::{FileLocation, ensure_distinct, folder_of, make_way};
+use crate::manifest_location::{ManifestLocation, make_way_for_suffixes, with_suffix};
 use crate::output::{Format, Output};
 use crate::sides::BucketPair;
 use crate::text::grouped;
@@ -104,8 +104,29 @@ impl Manifests {
     }
 }
 
+/// Returns the local files that a verification reads and writes, with what names them.
+fn local_files(args: &VerifyArgs) -> Vec<(&'static str, PathBuf)> {
+    let inputs = [
+        ("--source-checksums", &args.source_checksums),
+        ("--destination-checksums", &args.destination_checksums),
+    ];
+    let inputs = inputs
+        .into_iter()
+        .filter_map(|(flag, file)| Some((flag, file.as_ref()?.path()?.to_owned())));
+    let report = args.report.iter().filter(|report| report.file_name().is_some());
+    let report =
+        report.flat_map(|report| ["json", "html"].map(|extension| ("--report", with_extension(report, extension))));
+    let manifest = args.inconclusive_manifest.as_ref().and_then(FileLocation::path);
+    let manifests = manifest.into_iter().flat_map(|path| {
+        ["-source", "-destination"].map(|suffix| ("--inconclusive-manifest", with_suffix(path, suffix)))
+    });
+    let differences = args.differences.iter().map(|path| ("--differences", path.clone()));
+    inputs.chain(report).chain(manifests).chain(differences).collect()
+}
+
 /// Makes way for the files that will be written: those of an earlier run must not speak for one that fails at once.
 pub(super) fn make_way_for_files(args: &VerifyArgs) -> Result<(), CliError> {
+    ensure_distinct(local_files(args))?;
     if let Some(report) = &args.report {
         if report.file_name().is_none() {
             return Err(CliError::setup(

@@ -52,7 +52,7 @@ impl SyncResults {
         })
     }
 
-    pub(super) fn lines(&self, sides: &BucketPair) -> Vec<String> {
+    pub(super) fn lines(&self, sides: &BucketPair, is_stopped: bool) -> Vec<String> {
         let keys = self.compared.source_keys.max(self.compared.destination_keys);
         let mut lines = Vec::new();
         let would = self.would.values().sum::<u64>();
@@ -87,7 +87,7 @@ impl SyncResults {
         if self.copied_bytes > 0 {
             lines.push(format!("  {:>12}  bytes copied", grouped(self.copied_bytes)));
         }
-        if lines.len() == above {
+        if lines.len() == above && !is_stopped {
             lines.push("  nothing to do".to_owned());
         }
         if self.failures.lines > 0 {
