@@ -58,6 +58,7 @@ pub struct InventoryArgs {
 
 impl InventoryArgs {
     /// Returns the manifests with their flags.
+    #[must_use]
     pub fn files(&self) -> [(&'static str, &Option<FileLocation>); 2] {
         [
             ("--source-inventory", &self.source_inventory),

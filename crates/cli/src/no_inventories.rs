@@ -16,6 +16,7 @@ pub struct InventoryArgs {}
 
 impl InventoryArgs {
     /// Returns no manifests.
+    #[must_use]
     pub fn files(&self) -> [(&'static str, &Option<FileLocation>); 0] {
         []
     }

@@ -1,5 +1,6 @@
 //! Multipart copies: every step, the journal with its races, and the uploads that remain after failures.
 #![expect(clippy::unwrap_used, reason = "the test created the data")]
+#![expect(clippy::disallowed_methods, reason = "the clock of the tests is paused")]
 
 #[path = "parts/unnamed.rs"]
 mod orphaned_uploads;

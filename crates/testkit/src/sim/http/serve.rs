@@ -187,7 +187,7 @@ async fn answer(shared: &ServerState, call: &Arc<SimRequest>) -> Response<Respon
     finish(Response::from_parts(parts, body))
 }
 
-/// Returns the details of an InvalidRange error: the range and the object's size.
+/// Returns the details of an `InvalidRange` error: the range and the object's size.
 ///
 /// Only this error has a `Content-Range` without a range.
 fn range_details(call: &SimRequest, headers: &http::HeaderMap) -> Option<String> {
