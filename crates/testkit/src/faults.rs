@@ -23,7 +23,7 @@ use s3ferry_engine::ports::{
 pub enum PortCall {
     /// [`SourceBucket::read`]
     SourceRead,
-    /// [`SourceBucket::confirm_absence`] and [`DestinationBucket::confirm_absence`]
+    /// [`SourceBucket::confirm_absence`] and [`DestinationObjects::confirm_absence`]
     ConfirmAbsence,
     /// [`SourceBucket::versions`]
     SourceVersions,
