@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::copy_object::builders::CopyObjectFluentBuilder;
-use aws_sdk_s3::types::{self, ObjectLockEnabled, ObjectLockRetentionMode};
+use aws_sdk_s3::types::{self, CopyObjectResult, ObjectLockEnabled, ObjectLockRetentionMode};
 use s3ferry_core::decide::BucketObjectLock;
 use s3ferry_core::facts::{AttributeSet, ExplicitEncryption, ObjectState};
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::lock::{DefaultRetention, RetentionMode};
 use s3ferry_core::names::{AccountId, BucketName, ETag, ObjectKey, Region, VersionId};
 use s3ferry_core::order::{AttributeUpdate, CopyOrder, ExplicitAttributes, SourcePin, WriteCondition};
+use s3ferry_core::time::Timestamp;
 use s3ferry_engine::ports::{Absence, DestinationObjects, MultipartProgress, WriteError, WrittenObject};
 use tokio::sync::OnceCell;
 
@@ -233,13 +234,18 @@ impl DestinationObjects for S3Destination {
             .config_override(client::copying(order.size_bytes));
         let sent = request.map_request(move |request| headers.set_on(request)).send().await;
         let answer = sent.map_err(|error| ErrorAnswer::of(&error).into_write_error(&attempted))?;
-        let etag = answer.copy_object_result().and_then(|result| result.e_tag());
+        let result = answer.copy_object_result();
+        let etag = result.and_then(CopyObjectResult::e_tag);
         let Some(etag) = etag.and_then(|etag| ETag::new(etag).ok()) else {
             return Err(unreadable(attempted, "the response of CopyObject has no result"));
         };
         Ok(WrittenObject {
             version_id: answer.version_id().and_then(VersionId::pinnable),
             etag,
+            source_version_id: answer.copy_source_version_id().and_then(VersionId::pinnable),
+            last_modified: result
+                .and_then(CopyObjectResult::last_modified)
+                .map(|written| Timestamp::from_seconds(written.secs())),
         })
     }
 

@@ -184,6 +184,8 @@ impl MultipartUploads for S3Destination {
         Ok(WrittenObject {
             version_id: answer.version_id().and_then(VersionId::pinnable),
             etag: etag.ok_or_else(|| unreadable(attempted, "the response of CompleteMultipartUpload has no ETag"))?,
+            source_version_id: None,
+            last_modified: None,
         })
     }
 

@@ -1,6 +1,7 @@
 //! Decides what one pass does with a key, from what was read of both buckets.
 
 mod encryption;
+mod optimistic;
 mod refusal;
 mod shared;
 
@@ -27,6 +28,7 @@ use crate::time::Timestamp;
 use crate::versions::VersionName;
 
 use self::encryption::{EncryptionChange, encryption_change};
+pub use self::optimistic::{CopyConfirmation, CopyEvidence, OptimisticCopy};
 pub use self::refusal::CopyRefusal;
 pub(crate) use shared::is_unfinished;
 pub use shared::{SharedSituation, decide_shared};

@@ -241,6 +241,10 @@ pub struct WrittenObject {
     pub version_id: Option<VersionId>,
     /// The ETag of the object.
     pub etag: ETag,
+    /// The source version that a single-request copy read, if the source bucket has versioning.
+    pub source_version_id: Option<VersionId>,
+    /// The time of the object, if the response shows it.
+    pub last_modified: Option<Timestamp>,
 }
 
 /// The journal of multipart copies in progress, so that the next invocation can resume them.

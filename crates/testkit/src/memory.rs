@@ -172,6 +172,8 @@ impl MemoryBucket {
         let stored = WrittenObject {
             version_id: facts.version_id.clone(),
             etag: facts.etag.clone(),
+            source_version_id: None,
+            last_modified: Some(written),
         };
         let object = StoredObject::new(facts, content, layout);
         let version = Version {

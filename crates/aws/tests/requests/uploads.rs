@@ -347,6 +347,8 @@ async fn completion_is_conditional_and_names_parts_size_and_checksums() {
     let expected = WrittenObject {
         version_id: VersionId::pinnable("w1"),
         etag: etag("cc-2"),
+        source_version_id: None,
+        last_modified: None,
     };
     assert_eq!(written, Ok(expected));
     assert_eq!(recorded.line(0), format!("POST {OBJECT}?uploadId=up"));

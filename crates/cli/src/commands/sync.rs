@@ -207,6 +207,8 @@ pub async fn run(shared: &SharedArgs, args: &SyncArgs, interrupt: &Interrupt) ->
         },
         deleted: None,
         reads_extra: args.is_shared(),
+        // An inventory is old, and a dry run reads what it reports.
+        is_optimistic: !args.dry_run && args.inventories.files().iter().all(|(_, file)| file.is_none()),
         reads_deleted: false,
         interrupt: stopping.clone(),
         stopper,

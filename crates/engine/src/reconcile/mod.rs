@@ -3,6 +3,7 @@
 mod attempt;
 mod backoff;
 mod multipart;
+mod optimistic;
 mod orphaned_uploads;
 mod shared;
 
@@ -11,12 +12,13 @@ use std::pin::pin;
 use futures::future::{self, Either};
 use s3ferry_core::compare::{BodyComparison, compare_bodies};
 use s3ferry_core::decide::{
-    BucketCapabilities, CopyRefusal, Decision, DefaultEncryption, ReplicationCoverage, Situation, not_preserved,
-    wait_before_copy,
+    BucketCapabilities, CopyRefusal, Decision, DefaultEncryption, OptimisticCopy, ReplicationCoverage, Situation,
+    not_preserved, wait_before_copy,
 };
 use s3ferry_core::diff::SideName;
 use s3ferry_core::facts::{Attribute, AttributeSet, Encryption, ExplicitEncryption, HIDDEN_IN_HEAD, ObjectState};
 use s3ferry_core::failure::Failure;
+use s3ferry_core::listing::ListedObject;
 use s3ferry_core::lock::ObjectLock;
 use s3ferry_core::names::{ETag, ObjectKey};
 use s3ferry_core::order::{AttributeUpdate, CopyMethod, CopyOrder};
@@ -69,11 +71,35 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
     /// At the deadline the reconcile is interrupted and returns [`DeferralReason::Deadline`].
     /// A write in progress may still land; the next reconcile reads its effect.
     pub async fn reconcile(&self, key: &ObjectKey, attributes: &AttributeSet, deadline: Timestamp) -> ReconcileReport {
+        self.reconcile_after(key, None, attributes, deadline).await
+    }
+
+    /// Reconciles a key like [`Reconciler::reconcile`] that a listing of the source has and one of the destination lacks.
+    ///
+    /// If the listed object shows everything that the copy depends on, it is copied before either object is read.
+    pub async fn reconcile_listed(
+        &self,
+        listed: &ListedObject,
+        attributes: &AttributeSet,
+        deadline: Timestamp,
+    ) -> ReconcileReport {
+        let copy = OptimisticCopy::of(listed, attributes, &self.policy, self.clock.now());
+        self.reconcile_after(&listed.key, copy, attributes, deadline).await
+    }
+
+    /// Reconciles a key, with `first` as its first pass.
+    async fn reconcile_after(
+        &self,
+        key: &ObjectKey,
+        first: Option<OptimisticCopy>,
+        attributes: &AttributeSet,
+        deadline: Timestamp,
+    ) -> ReconcileReport {
         let started = self.clock.now();
         let mut attempt = Attempt::new(attributes, self.policy.acl, deadline);
         let outcome = if self.policy.covers(key) {
             let time_left = self.clock.sleep(deadline.since(started));
-            let work = self.run_passes(key, &mut attempt);
+            let work = self.run_passes(key, first, &mut attempt);
             match future::select(pin!(work), pin!(time_left)).await {
                 Either::Left((outcome, _)) => outcome,
                 Either::Right(((), _)) => Outcome::Deferred(DeferralReason::Deadline),
@@ -94,13 +120,17 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         }
     }
 
-    async fn run_passes(&self, key: &ObjectKey, attempt: &mut Attempt) -> Outcome {
+    async fn run_passes(&self, key: &ObjectKey, mut first: Option<OptimisticCopy>, attempt: &mut Attempt) -> Outcome {
         let mut idle_passes = 0;
         while idle_passes < MAX_PASSES {
             attempt.passes += 1;
             idle_passes += 1;
             attempt.went_further = false;
-            let pass = match self.run_pass(key, attempt).await {
+            let pass = match first.take() {
+                Some(copy) => self.optimistic_pass(key, &copy, attempt).await,
+                None => self.run_pass(key, attempt).await,
+            };
+            let pass = match pass {
                 PassResult::Ended(outcome) => self.abort_unused_uploads(key, outcome, attempt).await,
                 pass => pass,
             };

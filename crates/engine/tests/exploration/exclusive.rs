@@ -85,6 +85,7 @@ fn scenarios(writes: &[Write], crash: bool, mutant: Mutant) -> Vec<Scenario> {
                     second: SecondInvocation::Concurrent,
                     crash,
                     large: false,
+                    listed: false,
                     mutant,
                 });
             }
@@ -179,4 +180,91 @@ fn interleaving_without_earlier_read_loses_tags() {
         false,
         Mutant::NoEarlierRead,
     )));
+}
+
+/// Returns every scenario of a sync that copies a listed object before it reads it, while an application writes.
+fn listed(writes: &[Write], crash: bool, mutant: Mutant) -> Vec<Scenario> {
+    let mut scenarios = scenarios(writes, crash, mutant);
+    scenarios.retain(|scenario| scenario.before == Before::Nothing);
+    for scenario in &mut scenarios {
+        scenario.listed = true;
+    }
+    scenarios
+}
+
+const LISTED_WRITES: [Write; 4] = [
+    Write::Put(ObjectSpec::OTHER),
+    Write::Put(ObjectSpec::UNTAGGED_OTHER_METADATA),
+    Write::Tag("live"),
+    Write::Delete,
+];
+
+#[test]
+fn interleavings_of_a_listed_copy_and_a_writer_converge() {
+    assert_all_interleavings_hold(&listed(&LISTED_WRITES, false, Mutant::Faithful));
+}
+
+#[test]
+fn interleavings_of_a_listed_copy_with_a_crash_converge() {
+    let mut scenarios = listed(&LISTED_WRITES, true, Mutant::Faithful);
+    for scenario in &mut scenarios {
+        scenario.second = SecondInvocation::After;
+    }
+    assert_all_interleavings_hold(&scenarios);
+}
+
+/// Checks that some interleaving of a listed copy fails without a safeguard. The writer's event is delivered later, so
+/// that nothing else repairs the copy.
+#[track_caller]
+fn assert_listed_copy_fails(write: Write, source_versioned: bool, ticks: bool, mutant: Mutant, expected: &str) {
+    let mut scenarios = listed(&[write], false, mutant);
+    scenarios.retain(|scenario| scenario.source_versioned == source_versioned && scenario.ticks == ticks);
+    for scenario in &mut scenarios {
+        scenario.second = SecondInvocation::After;
+    }
+    let (_, violation) = walk_scenarios(&scenarios);
+    let violation = violation.unwrap_or_else(|| panic!("{mutant:?} is not caught with {write:?}"));
+    assert!(violation.contains(expected), "{violation}");
+}
+
+#[test]
+fn listed_copy_of_an_overwritten_version_is_not_final() {
+    let write = Write::Put(ObjectSpec::UNTAGGED_OTHER_METADATA);
+    for mutant in [Mutant::NoReread, Mutant::NoCopiedVersion] {
+        assert_listed_copy_fails(write, true, true, mutant, "read the source last");
+    }
+}
+
+#[test]
+fn listed_copy_of_an_overwritten_object_without_versions_is_not_final() {
+    let write = Write::Put(ObjectSpec::UNTAGGED_OTHER_METADATA);
+    assert_listed_copy_fails(write, false, true, Mutant::NoListedTime, "read the source last");
+    assert_listed_copy_fails(write, false, false, Mutant::NoCopyTime, "read the source last");
+}
+
+#[test]
+fn listed_copy_of_an_object_that_got_tags_is_not_final() {
+    for source_versioned in [false, true] {
+        assert_listed_copy_fails(
+            Write::Tag("live"),
+            source_versioned,
+            true,
+            Mutant::NoTagCount,
+            "read the source last",
+        );
+    }
+}
+
+#[test]
+fn listed_copy_of_another_content_is_not_made() {
+    assert_listed_copy_fails(Write::Put(ObjectSpec::OTHER), true, true, Mutant::NoPin, "not pinned");
+}
+
+#[test]
+fn listed_copy_over_an_object_of_another_invocation_is_not_made() {
+    let mut scenarios = listed(&[Write::Put(ObjectSpec::OTHER)], false, Mutant::NoCondition);
+    scenarios.retain(|scenario| scenario.ticks);
+    let (_, violation) = walk_scenarios(&scenarios);
+    let violation = violation.expect("an object was replaced");
+    assert!(violation.contains("unconditional"), "{violation}");
 }

@@ -98,6 +98,7 @@ fn one_at_a_time(mutant: Mutant) -> Vec<Scenario> {
                     second: SecondInvocation::After,
                     crash: true,
                     large: false,
+                    listed: false,
                     mutant,
                 }));
             }

@@ -2,7 +2,7 @@
 
 use s3ferry_core::decide::BucketObjectLock;
 use s3ferry_core::facts::{
-    Attribute, AttributeSet, ChecksumCoverage, Encryption, ExplicitEncryption, ObjectFacts, ObjectState,
+    Attribute, AttributeSet, Availability, ChecksumCoverage, Encryption, ExplicitEncryption, ObjectFacts, ObjectState,
 };
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::lock::ObjectLock;
@@ -89,6 +89,15 @@ impl DestinationObjects for MemoryDestination {
                 "the source object is larger than CopyObject can copy (5 GiB)",
             ));
         }
+        if object.facts.encryption == Encryption::CustomerKey {
+            return Err(refused(
+                "InvalidRequest",
+                "the source object has a customer-provided key",
+            ));
+        }
+        if object.facts.availability == Availability::Archived {
+            return Err(refused("InvalidObjectState", "the source object is archived"));
+        }
         self.check(key, &order.condition)?;
         let mut facts = ObjectFacts {
             etag: etag_of(&object.content, 0),
@@ -102,7 +111,11 @@ impl DestinationObjects for MemoryDestination {
             ..object.facts.clone()
         };
         self.set_explicit(&mut facts, &order.explicit)?;
-        Ok(self.bucket.store(key.as_str(), &object.content, facts, &[]))
+        let written = self.bucket.store(key.as_str(), &object.content, facts, &[]);
+        Ok(WrittenObject {
+            source_version_id: object.facts.version_id,
+            ..written
+        })
     }
 
     async fn update_attributes(&self, key: &ObjectKey, order: &AttributeUpdate) -> Result<AttributeSet, WriteError> {
@@ -277,6 +290,8 @@ impl MultipartUploads for MemoryDestination {
         let written = WrittenObject {
             version_id: facts.version_id.clone(),
             etag: facts.etag.clone(),
+            source_version_id: None,
+            last_modified: None,
         };
         let version = Version {
             id,

@@ -92,6 +92,11 @@ impl SchedulerHandle {
         }
     }
 
+    /// Records what a listing of the source showed of a key before the invocation began.
+    pub fn listed(&self, key: &ObjectKey, source: ObjectState) {
+        self.note(key, |seen| seen.source = Some(source));
+    }
+
     /// Returns what the invocation read last of a key.
     fn seen(&self, key: &ObjectKey) -> RequestObservation {
         lock(&self.seen).get(key).cloned().unwrap_or_default()
@@ -326,9 +331,11 @@ impl TwoStepCopies for MemoryDestination {
             return (self.clone(), order.clone());
         };
         let content = self.source.content(key.as_str()).expect("the object was just read");
-        if facts.version_id != order.pin.version_id || facts.etag != order.pin.etag {
+        let is_other_version = order.pin.version_id.is_some() && facts.version_id != order.pin.version_id;
+        if is_other_version || facts.etag != order.pin.etag {
             return (self.clone(), order.clone());
         }
+        let version_id = facts.version_id.clone();
         let held = MemoryBucket::unversioned();
         let order = CopyOrder {
             pin: SourcePin {
@@ -338,6 +345,7 @@ impl TwoStepCopies for MemoryDestination {
             ..order.clone()
         };
         held.put_with(key.as_str(), &content, |held| *held = *facts);
+        held.change(key.as_str(), |held| held.version_id = version_id);
         let destination = Self {
             source: held,
             bucket: self.bucket.clone(),

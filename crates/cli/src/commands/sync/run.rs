@@ -9,6 +9,7 @@ use s3ferry_aws::journal::{ListedIntent, S3Journal};
 use s3ferry_core::diff::KeyPair;
 use s3ferry_core::facts::AttributeSet;
 use s3ferry_core::failure::Failure;
+use s3ferry_core::listing::ListedObject;
 use s3ferry_core::names::ObjectKey;
 use s3ferry_core::outcome::{DeferralReason, Outcome, ReconcileReport, SkipReason};
 use s3ferry_core::redelivery::attributes_after_interruption;
@@ -46,6 +47,8 @@ pub(super) struct SyncRun {
     /// Whether keys that only the destination lists are reconciled, too: with shared ownership a copy may hide an
     /// application's write there.
     pub(super) reads_extra: bool,
+    /// Whether the destination was just listed, so that keys which it lacks are copied before they are read.
+    pub(super) is_optimistic: bool,
     /// Whether the keys that are reconciled now are those of earlier deletes, which no listing names.
     pub(super) reads_deleted: bool,
     /// Set by an interrupt, or by `stopper`.
@@ -64,6 +67,29 @@ enum Next {
     Merged(Box<MergedPage>),
     /// A key, and whether it may be read again at the end.
     Key(ObjectKey, bool),
+}
+
+/// A key to reconcile.
+enum ReconcileWork {
+    Key(ObjectKey),
+    /// What the source lists and the destination does not.
+    Listed(ListedObject),
+}
+
+impl ReconcileWork {
+    fn key(&self) -> &ObjectKey {
+        match self {
+            Self::Key(key) => key,
+            Self::Listed(listed) => &listed.key,
+        }
+    }
+
+    fn into_key(self) -> ObjectKey {
+        match self {
+            Self::Key(key) => key,
+            Self::Listed(listed) => listed.key,
+        }
+    }
 }
 
 /// One key that was reconciled.
@@ -249,37 +275,41 @@ impl SyncRun {
         C: Clock + 'static,
         J: StateStore + 'static,
     {
-        let (key, may_ask) = match next {
-            Next::Merged(merged) => (self.key_of(*merged)?, true),
+        let (work, may_ask) = match next {
+            Next::Merged(merged) => (self.work_of(*merged)?, true),
             Next::Key(key, may_ask) => {
                 // A key that is read again was counted before.
                 self.progress.advance(u64::from(may_ask));
-                (Some(key), may_ask)
+                (Some(ReconcileWork::Key(key)), may_ask)
             }
         };
-        if let Some(key) = key {
+        if let Some(work) = work {
             let mut attributes = self.attributes.clone();
             if let Some(deleted) = &mut self.deleted {
-                deleted.leave_out(&key);
+                deleted.leave_out(work.key());
             }
-            if self.unfinished.remove(&key) {
+            if self.unfinished.remove(work.key()) {
                 attributes.extend(attributes_after_interruption());
             }
-            under_way.spawn(reconcile(Arc::clone(reconciler), key, attributes, may_ask));
+            under_way.spawn(reconcile(Arc::clone(reconciler), work, attributes, may_ask));
         }
         Ok(())
     }
 
     /// Counts what was merged, and returns the key that is to be reconciled.
-    fn key_of(&mut self, merged: MergedPage) -> Result<Option<ObjectKey>, CliError> {
+    fn work_of(&mut self, merged: MergedPage) -> Result<Option<ReconcileWork>, CliError> {
         self.progress
             .advance(merged.counts.source_keys.max(merged.counts.destination_keys));
         self.results.compared(&merged.counts);
         let Some((pair, _)) = merged.finding else {
             return Ok(None);
         };
+        let pair = match pair {
+            KeyPair::Source(listed) if self.is_optimistic => return Ok(Some(ReconcileWork::Listed(listed))),
+            pair => pair,
+        };
         if self.reads_extra || !matches!(pair, KeyPair::Destination(_)) {
-            return Ok(Some(pair.key().clone()));
+            return Ok(Some(ReconcileWork::Key(pair.key().clone())));
         }
         match &mut self.held {
             Some(held) => held.push(pair.key())?,
@@ -321,7 +351,7 @@ impl SyncRun {
 
 async fn reconcile<S, D, C, J>(
     reconciler: Arc<Reconciler<S, D, C, J>>,
-    key: ObjectKey,
+    work: ReconcileWork,
     attributes: AttributeSet,
     may_ask: bool,
 ) -> Reconciled
@@ -331,9 +361,16 @@ where
     C: Clock,
     J: StateStore,
 {
-    let work = reconciler.reconcile(&key, &attributes, InterruptibleClock::no_end());
+    let deadline = InterruptibleClock::no_end();
+    let reconciled = async {
+        match &work {
+            ReconcileWork::Key(key) => reconciler.reconcile(key, &attributes, deadline).await,
+            ReconcileWork::Listed(listed) => reconciler.reconcile_listed(listed, &attributes, deadline).await,
+        }
+    };
     // A panic fails its own key only.
-    let report = AssertUnwindSafe(work).catch_unwind().await;
+    let report = AssertUnwindSafe(reconciled).catch_unwind().await;
+    let key = work.into_key();
     let report = report.unwrap_or_else(|_| ReconcileReport::failed(Failure::panicked("reconcile", &key)));
     Reconciled { key, report, may_ask }
 }

@@ -56,6 +56,20 @@ impl Simulation {
         Err(format!("#{id} acknowledged {key}, which was never equal meanwhile"))
     }
 
+    /// Checks that the key of a sync was equal, with its tags, when the sync read the source last.
+    pub(super) fn check_equal_since_last_read(&self, id: u32, key: &ObjectKey) -> Result<(), Violation> {
+        let (history, last_read) = (&self.history[key], self.last_reads[&id].0);
+        let mut states = history.source[last_read..]
+            .iter()
+            .zip(&history.destination[last_read..]);
+        if states.any(|(source, destination)| source == destination) {
+            return Ok(());
+        }
+        Err(format!(
+            "#{id} ended with {key}, which was not equal when it read the source last"
+        ))
+    }
+
     /// Checks that both buckets are equal; without deletes, the destination may hold what the source no longer holds.
     pub(super) fn check_equal(
         &self,

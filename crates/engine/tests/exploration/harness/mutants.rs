@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use s3ferry_core::attributes::AttributeDigests;
 use s3ferry_core::decide::{BucketObjectLock, ReplicationCoverage};
@@ -63,6 +64,14 @@ pub(crate) enum Mutant {
     NoIntents,
     /// A listing of the source's versions shows the newest one only.
     NoSourceVersions,
+    /// The read after a copy shows the version that was copied.
+    NoCopiedVersion,
+    /// The read after a copy shows the time that the source had before.
+    NoListedTime,
+    /// A copy seems to be an hour later than the source.
+    NoCopyTime,
+    /// The read after a copy shows no tags.
+    NoTagCount,
 }
 
 /// What one invocation read and wrote.
@@ -70,8 +79,15 @@ pub(crate) enum Mutant {
 pub(crate) struct Memory {
     /// The last answer of the source for each key.
     read: BTreeMap<ObjectKey, ObjectState>,
-    /// The keys that were written and not read again since.
-    written: BTreeSet<ObjectKey>,
+    /// The keys that were written and not read again since, with the source version that was copied.
+    written: BTreeMap<ObjectKey, Option<VersionId>>,
+}
+
+impl Memory {
+    /// Records what a listing showed of a key.
+    pub(crate) fn listed(&mut self, key: &ObjectKey, source: ObjectState) {
+        self.read.insert(key.clone(), source);
+    }
 }
 
 /// A port in memory without the safeguard of its mutant.
@@ -106,10 +122,29 @@ impl<T> MutantPort<T> {
         found
     }
 
+    /// Changes what a read after a copy shows, so that it confirms the copy.
+    fn as_copied(&self, facts: ObjectFacts, copied: Option<VersionId>, before: Option<&ObjectFacts>) -> ObjectFacts {
+        match self.mutant {
+            Mutant::NoCopiedVersion if copied.is_some() => ObjectFacts {
+                version_id: copied,
+                ..facts
+            },
+            Mutant::NoListedTime => ObjectFacts {
+                last_modified: before.map_or(facts.last_modified, |before| before.last_modified),
+                ..facts
+            },
+            Mutant::NoTagCount => ObjectFacts {
+                tag_count: None,
+                ..facts
+            },
+            _ => facts,
+        }
+    }
+
     /// Records that a write took effect.
     fn written<R>(&self, key: &ObjectKey, written: Result<R, WriteError>) -> Result<R, WriteError> {
         if written.is_ok() {
-            self.memory.lock().unwrap().written.insert(key.clone());
+            self.memory.lock().unwrap().written.insert(key.clone(), None);
         }
         written
     }
@@ -155,13 +190,19 @@ impl SourceBucket for MutantPort<MemoryBucket> {
     async fn read(&self, key: &ObjectKey, attributes: &AttributeSet) -> Result<ObjectState, Failure> {
         let read = self.port.read(key, attributes).await?;
         let mut memory = self.memory.lock().unwrap();
-        let is_after_write = memory.written.remove(key);
+        let copied = memory.written.remove(key);
         let before = memory.read.get(key).cloned();
-        if let Some(before) = before.filter(|_| is_after_write && self.is(Mutant::NoReread)) {
+        if let Some(before) = before.clone().filter(|_| copied.is_some() && self.is(Mutant::NoReread)) {
             return Ok(before);
         }
         memory.read.insert(key.clone(), read.clone());
-        Ok(read)
+        match (read, copied) {
+            (ObjectState::Present(facts), Some(copied)) => {
+                let facts = self.as_copied(*facts, copied, before.as_ref().and_then(ObjectState::facts));
+                Ok(ObjectState::Present(Box::new(facts)))
+            }
+            (read, _) => Ok(read),
+        }
     }
 
     async fn read_more(
@@ -285,7 +326,14 @@ impl DestinationObjects for MutantPort<MemoryDestination> {
             condition: self.condition(key, &order.condition),
             ..order.clone()
         };
-        self.written(key, self.port.copy(key, &order).await)
+        let mut written = self.written(key, self.port.copy(key, &order).await)?;
+        let version = written.source_version_id.clone();
+        self.memory.lock().unwrap().written.insert(key.clone(), version);
+        if self.is(Mutant::NoCopyTime) {
+            let hour = Duration::from_hours(1);
+            written.last_modified = written.last_modified.map(|time| time.plus(hour));
+        }
+        Ok(written)
     }
 
     async fn update_attributes(&self, key: &ObjectKey, order: &AttributeUpdate) -> Result<AttributeSet, WriteError> {

@@ -32,6 +32,8 @@ pub(crate) struct Profile {
     pub(crate) hidden_keys: usize,
     /// Whether a sync starts while messages are still in the queue.
     pub(crate) early_sync: bool,
+    /// How many syncs list both buckets at any time.
+    pub(crate) listed_syncs: usize,
 }
 
 impl Profile {
@@ -61,6 +63,7 @@ impl Profile {
             journal: is_shared || !chance.once_in(6),
             hidden_keys: if is_shared { 0 } else { chance.of(&[0, 0, 0, 1, 2]) },
             early_sync: chance.once_in(4),
+            listed_syncs: if is_shared { 0 } else { chance.of(&[0, 0, 1, 2]) },
         }
     }
 }

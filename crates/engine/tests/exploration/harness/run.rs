@@ -16,7 +16,7 @@ use s3ferry_testkit::schedule::{PortOperation, RequestFate, ScheduledRequest, Se
 use super::exclusive::Moment;
 use super::mutants::Mutant;
 use super::profile::{Profile, deadline, fault};
-use super::simulation::{Simulation, VISIBILITY_TIMEOUT, Violation, end_of_life, hint};
+use super::simulation::{ListedSource, Simulation, VISIBILITY_TIMEOUT, Violation, end_of_life, hint};
 
 /// More steps than any schedule should take.
 const MAX_STEPS: u32 = 5_000;
@@ -32,6 +32,8 @@ enum Action {
     Tick,
     Advance(Timestamp),
     Sync,
+    /// A sync lists both buckets, and copies what only the source lists before it reads it.
+    ListedSync,
     /// Reads of a key answer 404 in one bucket, whatever it holds.
     Hide,
     Show,
@@ -48,6 +50,8 @@ struct Message {
     duplicated: bool,
     /// Whether it is an item of a sync, which sends no continuations.
     of_sync: bool,
+    /// What the listings of a sync showed, until it is delivered.
+    listed: Option<ListedSource>,
 }
 
 #[derive(Debug)]
@@ -174,6 +178,7 @@ impl Run {
         add(Action::Show, 1, hides_keys);
         let may_sync = profile.early_sync && !self.is_synced && profile.source_writes == 0;
         add(Action::Sync, 3, may_sync);
+        add(Action::ListedSync, 5, profile.listed_syncs > 0);
         let arrivals = self.messages.iter().map(|message| message.visible);
         let timer = self.simulation.schedule.next_timer();
         if let Some(next) = arrivals.filter(|at| *at > now).chain(timer).min() {
@@ -227,6 +232,7 @@ impl Run {
                 return self.pass(to.since(self.simulation.now()));
             }
             Action::Sync => self.sync(),
+            Action::ListedSync => self.listed_sync(),
             Action::Hide => {
                 self.profile.hidden_keys -= 1;
                 let key = self.chance.of(&self.keys);
@@ -287,7 +293,21 @@ impl Run {
             receives: 0,
             duplicated: false,
             of_sync,
+            listed: None,
         });
+    }
+
+    /// Starts a sync of the keys that only the source lists. It repairs no lost event.
+    fn listed_sync(&mut self) {
+        self.profile.listed_syncs -= 1;
+        self.simulation.log(|| "a sync lists both buckets".to_owned());
+        for key in self.keys.clone() {
+            let Some(listed) = self.simulation.listed(&key) else {
+                continue;
+            };
+            self.send(hint(&key, "listed", AttributeSet::new()), self.simulation.now(), true);
+            self.messages.last_mut().unwrap().listed = Some(listed);
+        }
     }
 
     /// Sends the event of a write, loses it or sends it twice.
@@ -319,14 +339,22 @@ impl Run {
     fn deliver(&mut self) -> Result<(), Violation> {
         let now = self.simulation.now();
         let visible = self.messages.iter().filter(|message| message.visible <= now);
-        let candidates: Vec<(u32, bool)> = visible.map(|message| (message.id, message.of_sync)).collect();
-        let (first, of_sync) = self.chance.of(&candidates);
+        let kind = |message: &Message| (message.of_sync, message.listed.is_some());
+        let candidates: Vec<(u32, (bool, bool))> = visible.map(|message| (message.id, kind(message))).collect();
+        let (first, (of_sync, is_listed)) = self.chance.of(&candidates);
         let mut picked = vec![first];
         for (id, other) in candidates {
-            if id != first && other == of_sync && self.chance.once_in(3) {
+            if id != first && !is_listed && other == (of_sync, false) && self.chance.once_in(3) {
                 picked.push(id);
             }
         }
+        let listed = self
+            .messages
+            .iter()
+            .find(|message| message.id == first)
+            .unwrap()
+            .listed
+            .clone();
         let hints: Vec<KeyHint> = picked.iter().map(|id| self.receive(*id)).collect();
         self.ids += 1;
         let id = self.ids;
@@ -340,7 +368,9 @@ impl Run {
             .iter()
             .map(|hint| (hint.key.clone(), self.simulation.moment(&hint.key)));
         let running = Running {
-            invocation: self.simulation.invocation(id, hints.clone(), duration, with_queue),
+            invocation: self
+                .simulation
+                .invocation(id, hints.clone(), listed, duration, with_queue),
             deadline: now.plus(duration),
             messages: picked,
             began: began.collect(),
@@ -367,7 +397,8 @@ impl Run {
         // A sync repairs a key unless a request of an ended invocation is in flight.
         let requests = self.simulation.schedule.requests();
         let is_abandoned = |request: &ScheduledRequest| request.about.key == hint.key && !request.awaited;
-        if message.of_sync && !requests.iter().any(is_abandoned) {
+        let is_listed = message.listed.take().is_some() || hint.event_name == "listed";
+        if message.of_sync && !is_listed && !requests.iter().any(is_abandoned) {
             self.unsynced.remove(&hint.key);
         }
         hint

@@ -18,6 +18,9 @@ impl ObjectSpec {
     pub(crate) const OTHER: Self = Self("two", "team a", "test");
     pub(crate) const OTHER_METADATA: Self = Self("one", "team b", "test");
     pub(crate) const OTHER_TAGS: Self = Self("one", "team a", "live");
+    /// Without tags.
+    pub(crate) const UNTAGGED: Self = Self("one", "team a", "");
+    pub(crate) const UNTAGGED_OTHER_METADATA: Self = Self("one", "team b", "");
 }
 
 /// What the destination holds before the first event is delivered.
@@ -76,6 +79,8 @@ pub(crate) struct Scenario {
     pub(crate) crash: bool,
     /// Whether the source's objects are copied multipart.
     pub(crate) large: bool,
+    /// Whether the first invocation is a sync of an object without tags that only the source lists.
+    pub(crate) listed: bool,
     /// Whether each write is a second later than the one before.
     pub(crate) ticks: bool,
     pub(crate) mutant: Mutant,

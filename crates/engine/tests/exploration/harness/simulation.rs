@@ -1,12 +1,16 @@
 //! Two buckets and the invocations between them, with what must hold whenever a request takes effect.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use s3ferry_core::event::{ContinuationHops, KeyHint};
 use s3ferry_core::facts::{AttributeSet, ObjectFacts, ObjectState};
+use s3ferry_core::listing::{ListedObject, StorageClassName};
 use s3ferry_core::names::{BucketName, ObjectKey};
+use s3ferry_core::outcome::{Outcome, ReconcileReport};
 use s3ferry_core::policy::{Ownership, Policy};
 use s3ferry_core::time::Timestamp;
 use s3ferry_core::upload::UploadId;
@@ -21,7 +25,7 @@ use s3ferry_testkit::schedule::{
 };
 
 use super::exclusive::{History, Moment};
-use super::mutants::{Mutant, MutantPort};
+use super::mutants::{Memory, Mutant, MutantPort};
 use super::shared::Authorship;
 
 const START: Timestamp = Timestamp::from_seconds(1_000_000);
@@ -57,8 +61,17 @@ pub(crate) struct Simulation {
     interrupted: BTreeSet<u32>,
     pub(super) history: BTreeMap<ObjectKey, History>,
     pub(super) authorship: Authorship,
+    /// When each invocation read the source last.
+    pub(super) last_reads: BTreeMap<u32, Moment>,
     /// What happened, if requested.
     pub(crate) trace: Option<Vec<String>>,
+}
+
+/// What a listing showed of an object at the source.
+#[derive(Debug, Clone)]
+pub(crate) struct ListedSource {
+    row: ListedObject,
+    state: ObjectState,
 }
 
 fn bucket(versioned: bool) -> MemoryBucket {
@@ -83,7 +96,10 @@ pub(crate) fn hint(key: &ObjectKey, event_name: &str, attributes: AttributeSet) 
     }
 }
 
-/// An invocation's own clock: with shared ownership, no two agree to the millisecond.
+/// How far the clock of a sync is ahead of S3's.
+const WRONG_CLOCK: Duration = Duration::from_mins(1);
+
+/// An invocation's own clock. With shared ownership, no two agree to the millisecond; that of a sync is wrong.
 #[derive(Debug, Clone)]
 struct SkewedClock {
     clock: VirtualClock,
@@ -123,6 +139,7 @@ impl Simulation {
             interrupted: BTreeSet::new(),
             history: BTreeMap::new(),
             authorship: Authorship::default(),
+            last_reads: BTreeMap::new(),
             trace: is_traced.then(Vec::new),
         }
     }
@@ -161,16 +178,42 @@ impl Simulation {
         self.history[key].now()
     }
 
-    /// Makes an invocation; without a queue it sends no continuations.
+    /// Lists an object of the source that the destination lacks.
+    pub(crate) fn listed(&self, key: &ObjectKey) -> Option<ListedSource> {
+        let facts = self.source.facts(key.as_str())?;
+        let is_missing = self.destination.facts(key.as_str()).is_none();
+        is_missing.then(|| ListedSource {
+            row: ListedObject {
+                key: key.clone(),
+                size_bytes: facts.size_bytes,
+                etag: Some(facts.etag.clone()),
+                last_modified: facts.last_modified,
+                storage_class: StorageClassName::new(&facts.storage_class),
+            },
+            state: ObjectState::Present(Box::new(facts)),
+        })
+    }
+
+    /// Makes an invocation; without a queue it sends no continuations. `listed` is what a sync found in its listings.
     pub(crate) fn invocation(
         &self,
         id: u32,
         hints: Vec<KeyHint>,
+        listed: Option<ListedSource>,
         duration: Duration,
         with_queue: bool,
     ) -> SimulatedInvocation<Vec<RecordResult>> {
         let scheduler = SchedulerHandle::new(&self.schedule, id);
-        let memory = Arc::default();
+        let mut memory = Memory::default();
+        if let Some(listed) = &listed {
+            scheduler.listed(&listed.row.key, listed.state.clone());
+            memory.listed(&listed.row.key, listed.state.clone());
+        }
+        let ahead = match listed {
+            Some(_) => WRONG_CLOCK,
+            None => Duration::from_millis(if self.is_shared() { u64::from(id) } else { 0 }),
+        };
+        let memory = Arc::new(Mutex::new(memory));
         let mutant_port = MutantPort {
             port: (),
             mutant: self.mutant,
@@ -193,7 +236,7 @@ impl Simulation {
                 concurrent_parts: 2,
                 clock: SkewedClock {
                     clock: VirtualClock(self.schedule.clone()),
-                    ahead: Duration::from_millis(if self.is_shared() { u64::from(id) } else { 0 }),
+                    ahead,
                 },
                 policy: Policy {
                     ownership: self.ownership,
@@ -207,7 +250,23 @@ impl Simulation {
             concurrency: 2,
         };
         let deadline = self.now().plus(duration);
-        SimulatedInvocation::new(async move { batch.reconcile_hints(&hints, deadline).await })
+        SimulatedInvocation::new(async move {
+            let Some(listed) = listed else {
+                return batch.reconcile_hints(&hints, deadline).await;
+            };
+            let (nothing_more, deadline) = (AttributeSet::new(), deadline.plus(ahead));
+            let work = batch.reconciler.reconcile_listed(&listed.row, &nothing_more, deadline);
+            let report = AssertUnwindSafe(work).catch_unwind().await;
+            let report = report.unwrap_or_else(|_| ReconcileReport::not_begun());
+            // As a sync does, which reads a key again whose reconcile did not end.
+            let is_done = !matches!(report.outcome, Outcome::Deferred(_) | Outcome::Failed(_));
+            vec![RecordResult {
+                acknowledged: is_done && !report.outcome_unknown,
+                report,
+                stale: false,
+                first_of_key: true,
+            }]
+        })
     }
 
     /// Decides the fate of a request. A write that takes effect must replace and copy what its invocation read.
@@ -216,6 +275,9 @@ impl Simulation {
         let (id, key) = (about.invocation, &about.key);
         self.log(|| format!("#{id} {:?} {key}: {fate:?}", about.operation));
         let could_not_abort = about.operation == PortOperation::AbortUpload && fate != RequestFate::Answered;
+        if about.operation == PortOperation::SourceRead {
+            self.last_reads.insert(id, self.moment(key));
+        }
         if fate == RequestFate::Panics || could_not_abort {
             self.interrupted.insert(id);
         }

@@ -14,10 +14,13 @@ use s3ferry_testkit::schedule::{PortOperation, RequestFate, SchedulePaths, Sched
 
 use super::exclusive::Moment;
 use super::scenario::{Before, ObjectSpec, Scenario, SecondInvocation, Write};
-use super::simulation::{PART_BYTES, Simulation, VISIBILITY_TIMEOUT, Violation, hint};
+use super::simulation::{ListedSource, PART_BYTES, Simulation, VISIBILITY_TIMEOUT, Violation, hint};
 
 /// The longest wait within an invocation: until the second after that of an object with tags.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+/// Age of a listed object that is copied before it is read.
+const LISTED_AGE: Duration = Duration::from_secs(3);
 
 /// How long an invocation may run.
 const DEADLINE: Duration = Duration::from_mins(10);
@@ -40,6 +43,7 @@ struct Running {
     invocation: SimulatedInvocation<Vec<RecordResult>>,
     hint: KeyHint,
     began: Moment,
+    is_listed: bool,
 }
 
 #[derive(Debug)]
@@ -112,13 +116,24 @@ impl Walk {
         if self.scenario.second == SecondInvocation::AfterDuplicate {
             self.start(created.clone())?;
         }
-        self.start(created)?;
+        let listed = self
+            .scenario
+            .listed
+            .then(|| self.simulation.listed(&self.key))
+            .flatten();
+        self.start_listed(created, listed)?;
         self.run(paths)?;
         self.simulation.check_at_rest([&self.key])
     }
 
     fn set_up(&mut self, paths: &mut SchedulePaths) -> Result<(), Violation> {
         match self.scenario.before {
+            Before::Nothing if self.scenario.listed => {
+                self.put_at_source(ObjectSpec::UNTAGGED);
+                if self.scenario.ticks {
+                    self.simulation.pass(LISTED_AGE);
+                }
+            }
             Before::Nothing => self.put_at_source(ObjectSpec::FIRST),
             Before::SameSecond(object) => {
                 self.put_at_destination(object);
@@ -360,7 +375,8 @@ impl Walk {
         ObjectSpec(content, owner, stage): ObjectSpec,
         large: bool,
     ) -> impl FnOnce(&MemoryBucket) + use<> {
-        let (key, stage) = (self.key.clone(), (!self.simulation.is_shared()).then_some(stage));
+        let has_tags = !self.simulation.is_shared() && !stage.is_empty();
+        let (key, stage) = (self.key.clone(), has_tags.then_some(stage));
         move |bucket| {
             let change = |facts: &mut ObjectFacts| {
                 facts.user_metadata = [("owner".to_owned(), owner.to_owned())].into();
@@ -398,6 +414,11 @@ impl Walk {
     }
 
     fn start(&mut self, hint: KeyHint) -> Result<(), Violation> {
+        self.start_listed(hint, None)
+    }
+
+    fn start_listed(&mut self, hint: KeyHint, listed: Option<ListedSource>) -> Result<(), Violation> {
+        let is_listed = listed.is_some();
         self.started += 1;
         let id = self.started;
         if id > MAX_INVOCATIONS {
@@ -405,9 +426,12 @@ impl Walk {
         }
         self.simulation.log(|| format!("#{id} begins with {}", hint.event_name));
         let running = Running {
-            invocation: self.simulation.invocation(id, vec![hint.clone()], DEADLINE, true),
+            invocation: self
+                .simulation
+                .invocation(id, vec![hint.clone()], listed, DEADLINE, true),
             began: self.simulation.moment(&self.key),
             hint,
+            is_listed,
         };
         self.running.insert(id, running);
         self.poll(id)
@@ -424,6 +448,9 @@ impl Walk {
         let report = &results[0].report;
         self.simulation.log(|| format!("#{id} ends: {:?}", report.outcome));
         if results[0].acknowledged {
+            if ended.is_listed && self.running.is_empty() {
+                self.simulation.check_equal_since_last_read(id, &self.key)?;
+            }
             return self.simulation.check_acknowledged(id, &self.key, ended.began);
         }
         if !self.simulation.is_shared() {
