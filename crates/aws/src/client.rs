@@ -14,6 +14,7 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use aws_smithy_http_client::{Builder, tls};
 use s3ferry_core::names::{AccountId, Region};
 
+use crate::concurrency::ConcurrencyLimit;
 use crate::in_flight::{BoundedClient, InFlightLimit, MAX_REQUESTS_IN_FLIGHT};
 use crate::non_utf8_headers::DropNonUtf8Headers;
 use crate::owner::ExpectedOwner;
@@ -136,31 +137,41 @@ pub struct ClientSettings {
 }
 
 /// Limits for the requests of all S3 clients together.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct RequestLimits {
     /// Maximum requests per second, retries included.
     pub per_second: Option<NonZeroU32>,
     /// Maximum requests in flight.
     pub in_flight: NonZeroUsize,
+    /// Limit of the concurrent copies, or of all requests.
+    pub concurrency: Option<ConcurrencyLimit>,
 }
 
 impl RequestLimits {
-    /// Returns limits that allow `concurrency` requests in flight if that is more than the default.
+    /// Returns the limits of a command that copies: as many reads as copies may be in flight.
     #[must_use]
-    pub fn new(per_second: Option<NonZeroU32>, concurrency: u16) -> Self {
-        let concurrency = NonZeroUsize::new(usize::from(concurrency));
+    pub fn of_copies(per_second: Option<NonZeroU32>, copies: ConcurrencyLimit) -> Self {
+        Self::new(per_second, 2 * usize::from(copies.max()), Some(copies))
+    }
+
+    /// Returns the limits of a command that reads `objects` at once in two buckets.
+    #[must_use]
+    pub fn of_reads(per_second: Option<NonZeroU32>, objects: usize, requests: Option<ConcurrencyLimit>) -> Self {
+        Self::new(per_second, 2 * objects, requests)
+    }
+
+    fn new(per_second: Option<NonZeroU32>, in_flight: usize, concurrency: Option<ConcurrencyLimit>) -> Self {
         Self {
             per_second,
-            in_flight: concurrency.map_or(MAX_REQUESTS_IN_FLIGHT, |concurrency| {
-                concurrency.max(MAX_REQUESTS_IN_FLIGHT)
-            }),
+            in_flight: MAX_REQUESTS_IN_FLIGHT.max(NonZeroUsize::new(in_flight).unwrap_or(MAX_REQUESTS_IN_FLIGHT)),
+            concurrency,
         }
     }
 }
 
 impl Default for RequestLimits {
     fn default() -> Self {
-        Self::new(None, 0)
+        Self::new(None, 0, None)
     }
 }
 
@@ -218,7 +229,7 @@ impl Clients {
         }
         Self {
             shared: loader.load().await,
-            in_flight: InFlightLimit::new(settings.limits),
+            in_flight: InFlightLimit::new(settings.limits.clone()),
             owner: None,
         }
     }

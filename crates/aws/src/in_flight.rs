@@ -17,10 +17,11 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use futures::{StreamExt as _, stream};
 use http_body_util::{BodyExt as _, StreamBody};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
 use crate::client::RequestLimits;
+use crate::concurrency::{ConcurrencyLimit, ConcurrencyPermit};
 use crate::non_utf8_headers::put_aside_expires;
 use crate::owner;
 use crate::pace::RequestPacer;
@@ -35,13 +36,22 @@ pub(crate) const MAX_REQUESTS_IN_FLIGHT: NonZeroUsize = NonZeroUsize::new(256).u
 #[derive(Debug, Clone)]
 pub(crate) struct InFlightLimit {
     permits: Arc<Semaphore>,
+    concurrency: Option<ConcurrencyLimit>,
     pace: Option<RequestPacer>,
+}
+
+/// What a request in flight holds.
+#[derive(Debug)]
+struct RequestPermit {
+    _in_flight: OwnedSemaphorePermit,
+    concurrency: Option<ConcurrencyPermit>,
 }
 
 impl InFlightLimit {
     pub(crate) fn new(limits: RequestLimits) -> Self {
         Self {
             permits: Arc::new(Semaphore::new(limits.in_flight.get().min(Semaphore::MAX_PERMITS))),
+            concurrency: limits.concurrency,
             pace: limits.per_second.map(RequestPacer::new),
         }
     }
@@ -51,13 +61,21 @@ impl InFlightLimit {
         self.pace.is_some()
     }
 
-    /// Waits until one more request may be sent.
-    async fn permit(&self) -> Result<OwnedSemaphorePermit, ConnectorError> {
-        let permit = Arc::clone(&self.permits).acquire_owned().await;
+    /// Waits until the request may be sent.
+    async fn permit(&self, request: &HttpRequest) -> Result<RequestPermit, ConnectorError> {
+        let closed = |error: AcquireError| ConnectorError::other(error.into(), None);
+        let concurrency = match &self.concurrency {
+            Some(limit) => limit.permit(request).await.map_err(closed)?,
+            None => None,
+        };
+        let in_flight = Arc::clone(&self.permits).acquire_owned().await.map_err(closed)?;
         if let Some(pace) = &self.pace {
             pace.wait().await;
         }
-        permit.map_err(|error| ConnectorError::other(error.into(), None))
+        Ok(RequestPermit {
+            _in_flight: in_flight,
+            concurrency,
+        })
     }
 }
 
@@ -123,12 +141,15 @@ impl HttpConnector for BoundedConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let (inner, in_flight, response_timeout) = (self.inner.clone(), self.in_flight.clone(), self.response_timeout);
         HttpConnectorFuture::new(async move {
-            let permit = in_flight.permit().await?;
+            let mut permit = in_flight.permit(&request).await?;
             let deadline = Deadline::new(response_timeout);
             let expected_owner = request.headers().get(owner::HEADER).map(str::to_owned);
             let uri = request.uri().to_owned();
             let answer = Deadline::bound(deadline, inner.call(request)).await;
             let mut answer = answer.map_err(|error| ConnectorError::timeout(error.into()))??;
+            if let Some(concurrency) = &mut permit.concurrency {
+                concurrency.answered(answer.status());
+            }
             put_aside_expires(answer.headers_mut());
             owner::record_expected(&mut answer, expected_owner);
             record_sender(&mut answer, &uri);
@@ -164,7 +185,7 @@ pub(crate) fn sender(answer: &HttpResponse) -> Option<&str> {
 }
 
 /// Applies the deadline to a body, and holds the permit until the body is complete or dropped.
-fn rest_of_response(body: SdkBody, deadline: Option<Deadline>, permit: OwnedSemaphorePermit) -> SdkBody {
+fn rest_of_response(body: SdkBody, deadline: Option<Deadline>, permit: RequestPermit) -> SdkBody {
     let frames = stream::unfold((body, permit), move |(mut body, permit)| async move {
         let frame = match Deadline::bound(deadline, body.frame()).await {
             Ok(frame) => frame?,
@@ -226,6 +247,7 @@ mod tests {
             in_flight: InFlightLimit::new(RequestLimits {
                 per_second: None,
                 in_flight: NonZeroUsize::new(requests).unwrap(),
+                concurrency: None,
             }),
             response_timeout: Some(response_timeout),
         }

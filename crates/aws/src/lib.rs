@@ -11,6 +11,7 @@ mod checksum;
 pub mod classify;
 pub mod client;
 pub mod clock;
+pub mod concurrency;
 pub mod content;
 pub mod destination;
 mod facts;

@@ -15,6 +15,7 @@ use s3ferry_engine::diff::{ConfirmedPage, DifferenceConfirmer, MergedPage, attri
 use s3ferry_engine::listing::PrefetchLimits;
 use s3ferry_engine::ports::Clock as _;
 
+use crate::concurrency::ConcurrencyArgs;
 use crate::denials::DenialCounter;
 use crate::sides::BucketPair;
 
@@ -33,9 +34,9 @@ pub struct CompareArgs {
     /// What is compared of each object
     #[arg(long, value_enum, value_name = "DEPTH", default_value_t = CompareDepthArg::Listing)]
     pub depth: CompareDepthArg,
-    /// Largest number of objects in progress, 1 to 1024
-    #[arg(long, value_name = "NUMBER", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub concurrency: u16,
+    /// The concurrency of copies or reads
+    #[command(flatten)]
+    pub concurrency: ConcurrencyArgs,
     /// Largest number of concurrent pages of each listing, 1 to 64
     #[arg(long, value_name = "NUMBER", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub list_concurrency: u16,
@@ -48,10 +49,14 @@ pub struct CompareArgs {
 }
 
 impl CompareArgs {
-    /// Returns the limits of requests.
+    /// Returns the limits of requests of a comparison.
     #[must_use]
     pub fn limits(&self) -> RequestLimits {
-        RequestLimits::new(self.max_requests_per_second, self.concurrency)
+        RequestLimits::of_reads(
+            self.max_requests_per_second,
+            self.concurrency.objects(),
+            self.concurrency.of_reads(),
+        )
     }
 
     /// Returns the depth for the engine.
@@ -111,7 +116,7 @@ pub fn confirmed_differences(
         attributes: attributes_at(depth),
         now: SystemClock.now(),
         encryption,
-        concurrency: usize::from(compare.concurrency),
+        concurrency: compare.concurrency.objects(),
     };
     let denials = denials.clone();
     let pages = Arc::new(confirmer).confirm_all(findings(sides, compare));

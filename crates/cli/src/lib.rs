@@ -6,6 +6,7 @@ pub mod cli;
 pub mod clock;
 pub mod commands;
 pub mod compare;
+pub mod concurrency;
 pub mod denials;
 pub mod difference_rows;
 mod environment;

@@ -10,6 +10,7 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
+use s3ferry_aws::concurrency::ConcurrencyLimit;
 use s3ferry_core::names::ObjectKey;
 
 pub use self::figures::LargeCopy;
@@ -115,6 +116,7 @@ impl ProgressReporter {
             bytes: 0,
             large: BTreeMap::new(),
             state: String::new(),
+            concurrency: None,
             counts: Vec::new(),
             started: now,
             last_line: now,
@@ -124,6 +126,12 @@ impl ProgressReporter {
             figures,
             large_left,
         }))
+    }
+
+    /// Shows the level of a concurrency that adapts.
+    pub fn show_concurrency(&self, concurrency: Option<&ConcurrencyLimit>) {
+        let adaptive = concurrency.filter(|concurrency| concurrency.is_adaptive());
+        self.update(|figures| figures.concurrency = adaptive.cloned());
     }
 
     /// Counts what was done.

@@ -6,6 +6,7 @@ pub mod attributes;
 pub mod batch_operations;
 pub mod batch_report;
 pub mod compare;
+pub mod concurrency;
 pub mod custom_resource;
 pub mod decide;
 pub mod delete_limit;

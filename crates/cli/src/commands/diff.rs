@@ -79,7 +79,9 @@ pub async fn run(shared: &SharedArgs, args: &DiffArgs, interrupt: &Interrupt) ->
         ));
     }
     args.encryption.check(&args.destination.destination_region)?;
-    let sides = BucketPair::open(shared, &args.source, &args.destination, compare.limits()).await?;
+    let limits = compare.limits();
+    let concurrency = limits.concurrency.clone();
+    let sides = BucketPair::open(shared, &args.source, &args.destination, limits).await?;
     let sides = sides.with_inventories(&args.inventories).await?;
     let format = args.format.unwrap_or(match shared.output {
         Format::Human => DiffFormat::Table,
@@ -87,6 +89,7 @@ pub async fn run(shared: &SharedArgs, args: &DiffArgs, interrupt: &Interrupt) ->
     });
     let mut report = DifferenceWriter::begin(format, &sides)?;
     let progress = ProgressReporter::start("comparing", "keys", compare.expected_objects);
+    progress.show_concurrency(concurrency.as_ref());
     let denials = DenialCounter::default();
     let found: std::pin::Pin<Box<dyn Stream<Item = Result<ConfirmedPage, Failure>> + Send>> = if args.unconfirmed {
         Box::pin(as_listed(findings(&sides, compare)))

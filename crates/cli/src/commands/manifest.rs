@@ -297,7 +297,7 @@ fn read_objects(
                 read_object(source, bucket, key?, kind, denials).await
             }
         })
-        .buffered(usize::from(args.compare.concurrency))
+        .buffered(args.compare.concurrency.objects())
 }
 
 /// What a manifest is to say.

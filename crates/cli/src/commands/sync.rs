@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use s3ferry_aws::client::RequestLimits;
 use s3ferry_aws::clock::SystemClock;
 use s3ferry_aws::journal::S3Journal;
 use s3ferry_core::facts::{Attribute, AttributeSet};
@@ -183,7 +184,9 @@ pub async fn run(shared: &SharedArgs, args: &SyncArgs, interrupt: &Interrupt) ->
     args.policy.check(&args.destination.destination_region)?;
     let results = SyncResults::begin(shared.output, args.dry_run, args.state_bucket.is_some(), &args.failures)?;
     let compare = &args.compared();
-    let sides = BucketPair::open(shared, &args.source, &args.destination, compare.limits()).await?;
+    let concurrency = compare.concurrency.of_copies();
+    let limits = RequestLimits::of_copies(compare.max_requests_per_second, concurrency.clone());
+    let sides = BucketPair::open(shared, &args.source, &args.destination, limits).await?;
     sides.check_destination(args.policy.ownership()).await?;
     let sides = sides.with_inventories(&args.inventories).await?;
     let uploads = match &args.state_bucket {
@@ -196,10 +199,11 @@ pub async fn run(shared: &SharedArgs, args: &SyncArgs, interrupt: &Interrupt) ->
     };
     let (stopper, stopping) = interrupt.linked();
     let progress = ProgressReporter::start("syncing", "keys", compare.expected_objects);
+    progress.show_concurrency(Some(&concurrency));
     let precondition_failures = results.precondition_failures();
     let mut work = SyncRun {
         attributes: args.attributes(compare),
-        concurrency: usize::from(compare.concurrency),
+        concurrency,
         held: args.deletes.delete.then(SpilledKeys::new).transpose()?,
         unfinished: match &uploads {
             Some(uploads) if !args.dry_run => unfinished(uploads, &sides).await?,

@@ -43,7 +43,9 @@ pub async fn run(shared: &SharedArgs, args: &VerifyArgs, interrupt: &Interrupt) 
     }
     args.encryption.check(&args.destination.destination_region)?;
     make_way_for_files(args)?;
-    let limits = RequestLimits::new(args.max_requests_per_second, args.concurrency);
+    let concurrency = args.concurrency.of_reads();
+    let objects = args.concurrency.objects();
+    let limits = RequestLimits::of_reads(args.max_requests_per_second, objects, concurrency.clone());
     let sides = BucketPair::open(shared, &args.source, &args.destination, limits).await?;
     let queues = match &args.stack {
         Some(stack) => Some(StackQueues::find(&sides, stack).await?),
@@ -72,13 +74,14 @@ pub async fn run(shared: &SharedArgs, args: &VerifyArgs, interrupt: &Interrupt) 
         source_checksums,
         destination_checksums,
         now: SystemClock.now(),
-        concurrency: usize::from(args.concurrency),
+        concurrency: objects,
     };
     let (source_rows, destination_rows) = sides.rows(args.prefetch_limits());
     let named = sides.names_bucket();
     let found = listed(source_rows, destination_rows, args.depth.into(), args.sample());
     let found = found.map(move |listed| listed.map_err(&named));
     let progress = ProgressReporter::start("verifying", "keys", args.expected_objects);
+    progress.show_concurrency(concurrency.as_ref());
     let ended = each(Arc::new(verifier).verified(found), &progress, interrupt, &mut results).await;
     progress.finish();
     let ended = if interrupt.is_set() {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
+use s3ferry_aws::concurrency::ConcurrencyLimit;
 use s3ferry_core::names::ObjectKey;
 use serde::Serialize;
 
@@ -41,6 +42,8 @@ pub(super) struct ProgressFigures {
     /// The multipart copies in progress.
     pub(super) large: BTreeMap<ObjectKey, LargeCopy>,
     pub(super) state: String,
+    /// The limit of concurrent requests, if it adapts.
+    pub(super) concurrency: Option<ConcurrencyLimit>,
     pub(super) counts: Vec<(&'static str, u64)>,
     pub(super) started: Instant,
     pub(super) last_line: Instant,
@@ -66,6 +69,8 @@ struct Event<'a> {
     eta_seconds: Option<u64>,
     #[serde(skip_serializing_if = "str::is_empty")]
     state: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    concurrency: Option<u16>,
     counts: BTreeMap<&'static str, u64>,
 }
 
@@ -90,6 +95,9 @@ impl ProgressFigures {
         }
         if !self.state.is_empty() {
             details.push(self.state.clone());
+        }
+        if let Some(concurrency) = &self.concurrency {
+            details.push(format!("concurrency {}", concurrency.level()));
         }
         let counts = self.counts.iter().filter(|(_, count)| *count > 0);
         details.extend(counts.map(|(name, count)| match *name {
@@ -149,6 +157,7 @@ impl ProgressFigures {
                 .and_then(|total| remaining(self.done, total, elapsed, self.large_left(now)))
                 .map(|left| left.as_secs()),
             state: &self.state,
+            concurrency: self.concurrency.as_ref().map(ConcurrencyLimit::level),
             counts: self.counts.iter().copied().collect(),
         }
     }
@@ -237,6 +246,7 @@ mod tests {
             bytes: 0,
             large: BTreeMap::new(),
             state: String::new(),
+            concurrency: None,
             counts: vec![("copied", 1_234), ("failed", 0)],
             started,
             last_line: started,

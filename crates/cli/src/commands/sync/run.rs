@@ -5,6 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures::{FutureExt as _, Stream, StreamExt as _, stream};
+use s3ferry_aws::concurrency::ConcurrencyLimit;
 use s3ferry_aws::journal::{ListedIntent, S3Journal};
 use s3ferry_core::diff::KeyPair;
 use s3ferry_core::facts::AttributeSet;
@@ -36,8 +37,8 @@ const REMEMBERED: usize = 100_000;
 pub(super) struct SyncRun {
     /// What is compared of every key besides what a HEAD shows.
     pub(super) attributes: AttributeSet,
-    /// How many keys are reconciled at once.
-    pub(super) concurrency: usize,
+    /// How many copies may be in flight.
+    pub(super) concurrency: ConcurrencyLimit,
     /// Where keys wait that may have to be deleted; without it nothing is deleted.
     pub(super) held: Option<SpilledKeys>,
     /// Keys whose multipart copies an earlier run left unfinished.
@@ -101,6 +102,11 @@ struct Reconciled {
 }
 
 impl SyncRun {
+    /// Returns how many keys are reconciled at once: some copy while others read before or after their copy.
+    fn keys_in_progress(&self) -> usize {
+        2 * usize::from(self.concurrency.level())
+    }
+
     /// Reconciles every key that differs, and some keys again at the end. Deletes nothing.
     pub(super) async fn copies<S, D, C, J>(
         &mut self,
@@ -155,7 +161,7 @@ impl SyncRun {
     pub(super) async fn read_intents(&mut self, journal: &S3Journal, prefix: &str) -> Result<(), CliError> {
         let mut deleted = DeletedKeys::new()?;
         let interrupt = self.interrupt.clone();
-        let mut intents = std::pin::pin!(journal.intents(self.concurrency.max(1)));
+        let mut intents = std::pin::pin!(journal.intents(self.keys_in_progress()));
         loop {
             let intent = tokio::select! {
                 biased;
@@ -236,7 +242,7 @@ impl SyncRun {
         let mut goes_on = !interrupt.is_set();
         let mut ended = Ok(());
         loop {
-            let takes_more = goes_on && under_way.len() < self.concurrency.max(1);
+            let takes_more = goes_on && under_way.len() < self.keys_in_progress();
             let step = tokio::select! {
                 biased;
                 () = interrupt.wait(), if goes_on => {

@@ -14,6 +14,7 @@ use s3ferry_engine::listing::PrefetchLimits;
 use s3ferry_engine::verify::{InconclusiveContent, SampleRequest};
 
 use crate::args::{DestinationArgs, SourceArgs};
+use crate::concurrency::ConcurrencyArgs;
 use crate::files::FileLocation;
 use crate::policy::{EncryptionArgs, OwnershipArg};
 
@@ -99,9 +100,8 @@ pub struct VerifyArgs {
     /// Name of the operator for the report [default: the profile]
     #[arg(long, value_name = "NAME")]
     pub(super) operator: Option<String>,
-    /// Largest number of objects in progress, 1 to 1024
-    #[arg(long, value_name = "NUMBER", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub(super) concurrency: u16,
+    #[command(flatten)]
+    pub(super) concurrency: ConcurrencyArgs,
     /// Largest number of concurrent pages of each listing, 1 to 64
     #[arg(long, value_name = "NUMBER", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(super) list_concurrency: u16,
