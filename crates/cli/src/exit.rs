@@ -41,7 +41,7 @@ pub enum CliError {
         next: String,
     },
     /// A request failed that the command depends on.
-    #[error("failed to {}\n  next: {}", .0, next_step(.0))]
+    #[error("{0}\n  next: {}", next_step(.0))]
     Failed(#[from] Failure),
     /// A file could not be written.
     #[error("failed to {action}: {source}\n  next: make room or name another path")]
@@ -289,7 +289,7 @@ mod tests {
     #[test]
     fn errors_say_what_failed_and_what_to_do() {
         let text = failure(FailureKind::Permanent, "AccessDenied").to_string();
-        assert!(text.contains("s3:ListBucket on arn:aws:s3:::source"), "{text}");
+        assert!(text.contains("s3:ListBucket failed on arn:aws:s3:::source"), "{text}");
         assert!(text.contains("next: grant the action"), "{text}");
     }
 }

@@ -171,7 +171,7 @@ where
         let returns = failed.iter().filter_map(|(message, redelivery_reason)| {
             let (receipt, delay) = (message.receipt.as_ref()?, redelivery_reason.delay(message.deliveries));
             Some(async move {
-                if let Err(failure) = queue.return_after(receipt, delay).await {
+                if let Err(failure) = queue.set_visibility_timeout(receipt, delay).await {
                     tracing::warn!(
                         message.id = message.id.as_str(),
                         %failure,

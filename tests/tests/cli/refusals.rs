@@ -256,7 +256,7 @@ async fn invalid_listings_name_the_bucket_and_no_permission() {
     for (count, expected) in [
         (
             2,
-            "s3:ListBucket on s3://cli-source/: ListingOutOfOrder: the listing is not in order: key `a` follows `b`",
+            "s3:ListBucket failed on s3://cli-source/: ListingOutOfOrder: the listing is not in order: key `a` follows `b`",
         ),
         (
             3,

@@ -75,7 +75,7 @@ impl S3ControlJobs {
             .as_ref()
             .map(|url| format!(" (S3 Control was asked at {url})"));
         CliError::setup(
-            format!("failed to {failure}{}", asked.unwrap_or_default()),
+            format!("{failure}{}", asked.unwrap_or_default()),
             format!(
                 "name the job as `s3ferry batch start` printed it, with its account and region if it is named by its id; if it \
                  runs elsewhere, name the endpoint of its S3 Control with {S3_CONTROL_ENDPOINT}"
@@ -87,7 +87,7 @@ impl S3ControlJobs {
     fn failed(&self, failure: Failure, alternative: &str) -> CliError {
         match &self.endpoint {
             Some(url) if !failure.is_of_credentials() => CliError::setup(
-                format!("failed to {failure} (S3 Control was asked at {url})"),
+                format!("{failure} (S3 Control was asked at {url})"),
                 format!(
                     "{alternative}set {S3_CONTROL_ENDPOINT} to the endpoint of S3 Control; for AWS itself unset \
                      AWS_ENDPOINT_URL and omit --endpoint-url"

@@ -229,7 +229,7 @@ impl Walk {
         match request.about.operation {
             PortOperation::SourceRead
             | PortOperation::ConfirmAbsence
-            | PortOperation::SourceVersions
+            | PortOperation::ListSourceVersions
             | PortOperation::Replication
             | PortOperation::ReadMore
             | PortOperation::CopyPart => true,
