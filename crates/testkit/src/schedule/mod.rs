@@ -219,7 +219,7 @@ impl Schedule {
         self.lock().now
     }
 
-    /// Lets time pass; invocations that waited for it can be polled.
+    /// Advances the clock; invocations that waited for it can be polled.
     pub fn advance(&self, duration: Duration) {
         let due: Vec<Waker> = {
             let mut state = self.lock();

@@ -57,7 +57,7 @@ impl WithheldWrite {
 pub(super) struct WithheldWrites(Arc<Mutex<BTreeMap<ObjectKey, WithheldWrite>>>);
 
 impl WithheldWrites {
-    /// Takes the first write that was withheld from a key.
+    /// Removes and returns the first write that was withheld from a key.
     pub(super) fn take(&self, key: &ObjectKey) -> Option<WithheldWrite> {
         self.writes().remove(key)
     }

@@ -198,7 +198,7 @@ impl SourceBucket for MutantPort<MemoryBucket> {
     forward! { SourceBucket:
         layout(key: &ObjectKey, facts: &ObjectFacts) -> Result<PartLayout, Failure>;
         has_acl() -> Result<bool, Failure>;
-        version(key: &ObjectKey, version: &VersionName) -> Result<ObjectState, Failure>;
+        read_version(key: &ObjectKey, version: &VersionName) -> Result<ObjectState, Failure>;
         replication(key: &ObjectKey) -> Result<ReplicationCoverage, Failure>;
     }
 }
