@@ -201,7 +201,7 @@ impl FileStore {
     }
 }
 
-/// Makes a missing object a configuration failure: an object that the user named does not appear by waiting.
+/// Turns a missing object into a configuration failure: waiting does not create an object that the user named.
 fn absent_is_setup(failure: Failure) -> Failure {
     if failure.code == "NoSuchKey" {
         return Failure {

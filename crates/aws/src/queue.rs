@@ -59,7 +59,7 @@ impl Redelivery for SqsContinuations {
     /// Changes the visibility timeout of one message.
     ///
     /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibility.html>
-    async fn return_after(&self, receipt: &ReceiptHandle, delay: Duration) -> Result<(), Failure> {
+    async fn set_visibility_timeout(&self, receipt: &ReceiptHandle, delay: Duration) -> Result<(), Failure> {
         let attempted = AttemptedOperation {
             action: "sqs:ChangeMessageVisibility",
             resource: self.queue_url.clone(),

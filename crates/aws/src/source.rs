@@ -124,11 +124,11 @@ impl SourceBucket for S3Source {
         self.reading.absence(key).await
     }
 
-    async fn versions(&self, key: &ObjectKey) -> Result<VersionListing, Failure> {
+    async fn list_versions(&self, key: &ObjectKey) -> Result<VersionListing, Failure> {
         self.reading.newest_versions(key).await
     }
 
-    async fn version(&self, key: &ObjectKey, version: &VersionName) -> Result<ObjectState, Failure> {
+    async fn read_version(&self, key: &ObjectKey, version: &VersionName) -> Result<ObjectState, Failure> {
         self.reading.version_state(key, version).await
     }
 

@@ -31,7 +31,7 @@ impl DestinationVersions for S3Destination {
         self.is_versioned.get(self.read_versioning(), |enabled| *enabled).await
     }
 
-    async fn history(&self, key: &ObjectKey) -> Result<VersionListing, Failure> {
+    async fn list_versions(&self, key: &ObjectKey) -> Result<VersionListing, Failure> {
         self.reading.newest_versions(key).await
     }
 
@@ -42,7 +42,7 @@ impl DestinationVersions for S3Destination {
     /// Removes a version. A repeated request finds nothing to remove, so the SDK may retry it.
     ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/DeletingObjectVersions.html>
-    async fn remove_version(&self, key: &ObjectKey, version: &VersionName) -> Result<(), Failure> {
+    async fn delete_version(&self, key: &ObjectKey, version: &VersionName) -> Result<(), Failure> {
         let attempted = self.reading.attempted(key, "s3:DeleteObjectVersion");
         let reading = &self.reading;
         let answer = reading

@@ -33,7 +33,7 @@ pub(crate) struct RequestHeaders(BTreeMap<String, String>);
 
 /// A value that a header cannot represent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{what} cannot be sent in a header")]
+#[error("invalid header value: {what}")]
 pub(crate) struct InvalidHeaderValue {
     what: String,
 }
@@ -192,7 +192,7 @@ impl RequestHeaders {
 
 /// The error of an invalid header, which [`RequestHeaders::of`] rules out.
 #[derive(Debug, thiserror::Error)]
-#[error("a header cannot be set")]
+#[error("invalid header")]
 pub(crate) struct HeaderNotSet(#[source] BoxError);
 
 /// Encodes tags as a URL query.

@@ -34,7 +34,7 @@ pub struct SourceArgs {
     /// Region of the source bucket [default: AWS_REGION, then the profile's region]
     #[arg(long, value_name = "REGION", value_parser = region)]
     pub source_region: Option<Region>,
-    /// Account that must own the source bucket and the state bucket
+    /// Account that must own the source bucket
     #[arg(long, value_name = "ACCOUNT", value_parser = account)]
     pub source_bucket_owner: Option<AccountId>,
 }

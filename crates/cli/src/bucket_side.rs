@@ -1,4 +1,4 @@
-//! One bucket of a command: where it is, and the clients that reach it.
+//! One bucket of a command: its location, and the clients that reach it.
 
 use s3ferry_aws::client::{ClientSettings, Clients, RequestLimits};
 use s3ferry_aws::listing::S3Listing;
@@ -33,7 +33,7 @@ impl BucketSide {
         }
     }
 
-    /// Makes the bucket's listing.
+    /// Returns the bucket's listing.
     #[must_use]
     pub fn listing(&self, clients: &Clients) -> S3Listing {
         S3Listing::new(
@@ -80,11 +80,11 @@ pub(crate) async fn open_source(
         region,
         owner: source.source_bucket_owner.clone(),
     };
-    must_be_in_region(&clients, &side, "--source-region").await?;
+    ensure_in_region(&clients, &side, "--source-region").await?;
     Ok((clients, side))
 }
 
-/// Makes clients of a region, which is the default one where none is given with `flag`.
+/// Creates clients of a region; without one, of the default region. `flag` is the flag of the region.
 pub(crate) async fn load_clients(
     shared: &SharedArgs,
     region: Option<&Region>,
@@ -123,35 +123,40 @@ async fn default_region(settings: &ClientSettings, flag: &str) -> Result<Region,
     let next = format!("pass {flag}, as in {flag} us-east-1");
     let Some(name) = settings.default_region().await else {
         let profile = match &settings.profile {
-            Some(profile) => format!("the profile `{profile}`, if there is one,"),
+            Some(profile) => format!("the profile `{profile}`"),
             None => "the profile".to_owned(),
         };
         return Err(CliError::setup(
-            format!("the region is not known: neither {flag} nor AWS_REGION nor {profile} names one"),
+            format!("no region for the source: {flag}, AWS_REGION and {profile} are not set"),
             next,
         ));
     };
     region(&name)
-        .map_err(|error| CliError::setup(format!("the environment or the profile names a region: {error}"), next))
+        .map_err(|error| CliError::setup(format!("invalid region in the environment or profile: {error}"), next))
 }
 
 /// Checks that a bucket exists in its region; the error names the right region.
-pub(crate) async fn must_be_in_region(clients: &Clients, side: &BucketSide, flag: &str) -> Result<(), CliError> {
+pub(crate) async fn ensure_in_region(clients: &Clients, side: &BucketSide, flag: &str) -> Result<(), CliError> {
     let confirmed = preflight::confirm(clients, &side.expected()).await;
-    confirmed.map_err(|error| match (error, clients.endpoint_url()) {
-        (PreflightError::Failed(failure), Some(url)) if failure.code == UNREACHABLE => CliError::setup(
-            format!("the endpoint {url} does not respond: {}", failure.detail),
-            "start what should listen there, or correct --endpoint-url or AWS_ENDPOINT_URL",
-        ),
-        (PreflightError::Failed(failure), _) => CliError::Failed(failure),
-        (PreflightError::Unfit(unfit), _) => unfitting(&unfit, flag),
-    })
+    confirmed.map_err(|error| preflight_error(clients, error, flag))
 }
 
-pub(crate) fn unfitting(unfit: &UnfitBucket, flag: &str) -> CliError {
+/// Returns the error of a bucket that `preflight` refused; `flag` names its region.
+pub(crate) fn preflight_error(clients: &Clients, error: PreflightError, flag: &str) -> CliError {
+    match (error, clients.endpoint_url()) {
+        (PreflightError::Failed(failure), Some(url)) if failure.code == UNREACHABLE => CliError::setup(
+            format!("the endpoint {url} does not respond: {}", failure.detail),
+            "start the emulator, or correct --endpoint-url or AWS_ENDPOINT_URL",
+        ),
+        (PreflightError::Failed(failure), _) => CliError::Failed(failure),
+        (PreflightError::Unfit(unfit), _) => unsuitable_bucket_error(&unfit, flag),
+    }
+}
+
+pub(crate) fn unsuitable_bucket_error(unfit: &UnfitBucket, flag: &str) -> CliError {
     let next = match unfit {
         UnfitBucket::Elsewhere { found, .. } => format!("pass {flag} {found}"),
-        _ => "correct what is named and run the command again".to_owned(),
+        _ => "fix the cause and run the command again".to_owned(),
     };
     CliError::setup(unfit.to_string(), next)
 }
@@ -169,7 +174,7 @@ mod tests {
             expected: Region::new("us-east-1").unwrap(),
             found: "eu-central-1".to_owned(),
         };
-        let error = unfitting(&unfit, "--source-region");
+        let error = unsuitable_bucket_error(&unfit, "--source-region");
         assert_eq!(error.code(), 3);
         let text = error.to_string();
         assert!(text.contains("is in region eu-central-1, not in us-east-1"), "{text}");

@@ -76,7 +76,7 @@ mod tests {
         Cli::command().debug_assert();
     }
 
-    /// Takes the example commands out of a help text, as the words that a shell makes of them.
+    /// Extracts the example commands of a help text, split into words as by a shell.
     fn examples(help: &str) -> Vec<Vec<String>> {
         let mut examples = Vec::new();
         let mut lines = help.lines();

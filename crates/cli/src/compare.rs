@@ -19,7 +19,7 @@ use crate::concurrency::ConcurrencyArgs;
 use crate::denials::DenialCounter;
 use crate::sides::BucketPair;
 
-/// What is compared of each object; `verify --depth` takes the same words.
+/// The depth of the comparison of each object; `verify --depth` has the same values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum CompareDepthArg {
     /// Key, size, ETag and last modification, as the listings have them
@@ -31,7 +31,7 @@ pub enum CompareDepthArg {
 /// The arguments of a comparison.
 #[derive(Debug, Clone, Args)]
 pub struct CompareArgs {
-    /// What is compared of each object
+    /// Depth of the comparison of each object
     #[arg(long, value_enum, value_name = "DEPTH", default_value_t = CompareDepthArg::Listing)]
     pub depth: CompareDepthArg,
     /// The concurrency of copies or reads

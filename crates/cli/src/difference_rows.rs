@@ -4,9 +4,9 @@ use s3ferry_core::diff::{ComparedObject, DifferentKey};
 use s3ferry_core::failure::Failure;
 
 use crate::failures::FailureCounts;
-use crate::text::{grouped, shown_key};
+use crate::text::{escaped_key, grouped};
 
-/// Says why objects could not be read, each reason once.
+/// Returns the reasons why objects could not be read, each once.
 pub(crate) fn unread_lines(unread: &FailureCounts) -> Vec<String> {
     let mut lines = unread.lines();
     if !lines.is_empty() {
@@ -15,7 +15,7 @@ pub(crate) fn unread_lines(unread: &FailureCounts) -> Vec<String> {
     lines
 }
 
-/// Makes the row of a key; the reason of one that was `unread` is said once for all, after the rows.
+/// Formats the row of a key. The reason of an unreadable object follows once, after all rows.
 pub(crate) fn table_row(different: &DifferentKey, unread: Option<&Failure>) -> String {
     let kinds: Vec<&str> = different.differences.iter().map(|kind| kind.as_str()).collect();
     let size = |seen: &Option<ComparedObject>| {
@@ -29,7 +29,7 @@ pub(crate) fn table_row(different: &DifferentKey, unread: Option<&Failure>) -> S
         kinds.join("+"),
         size(&different.source),
         size(&different.destination),
-        shown_key(different.key.as_str())
+        escaped_key(different.key.as_str())
     )
 }
 

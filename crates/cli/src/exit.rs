@@ -4,12 +4,12 @@ use std::process::ExitCode;
 
 use s3ferry_core::failure::{EXPECTS_OWNER, Failure, FailureKind, NOT_FROM_S3};
 
-use crate::text::shown_text;
+use crate::text::escaped_text;
 
-/// The code of requests that nothing answers.
+/// The code of requests without a response.
 const NO_ANSWER: &str = "NoAnswer";
 
-/// What stands between an error and what to do about it.
+/// The separator between an error and its next step.
 const NEXT: &str = "\n  next: ";
 
 /// The outcome of a command that ran to its end.
@@ -21,42 +21,42 @@ pub enum CommandOutcome {
     NotAll,
 }
 
-/// Why a command did not run to its end.
+/// An error that stopped a command.
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
     /// The arguments are not valid.
     #[error("{what}\n  next: {next}")]
     Usage {
-        /// What failed.
+        /// The failed action, its resource and the cause.
         what: String,
-        /// What to do.
+        /// The next step for the user.
         next: String,
     },
-    /// Buckets, credentials or files are not as the command needs them.
+    /// A bucket, the credentials or a file does not meet the requirements of the command.
     #[error("{what}\n  next: {next}")]
     Setup {
-        /// What failed.
+        /// The failed action, its resource and the cause.
         what: String,
-        /// What to do.
+        /// The next step for the user.
         next: String,
     },
     /// A request failed that the command depends on.
-    #[error("failed to {}\n  next: {}", .0, next_step(.0))]
+    #[error("{failure}\n  next: {next}", failure = .0, next = next_step(.0))]
     Failed(#[from] Failure),
     /// A file could not be written.
-    #[error("failed to {action}: {source}\n  next: make room or name another path")]
+    #[error("failed to {action}: {source}\n  next: free disk space, or pass another path")]
     File {
-        /// What was attempted, with the path.
+        /// The failed action, with the path.
         action: String,
-        /// The refusal.
+        /// The error of the operating system.
         source: std::io::Error,
     },
     /// A file that a flag names could not be read.
     #[error("failed to {action}: {source}\n  next: pass a file that exists and can be read")]
     Unreadable {
-        /// What was attempted, with the path.
+        /// The failed action, with the path.
         action: String,
-        /// The refusal.
+        /// The error of the operating system.
         source: std::io::Error,
     },
     /// Standard output was closed.
@@ -71,7 +71,7 @@ pub enum CliError {
 }
 
 impl CliError {
-    /// Makes an error of the arguments.
+    /// Returns an error of the arguments.
     pub fn usage(what: impl Into<String>, next: impl Into<String>) -> Self {
         Self::Usage {
             what: what.into(),
@@ -79,7 +79,7 @@ impl CliError {
         }
     }
 
-    /// Makes an error of buckets, credentials or files.
+    /// Returns an error of buckets, credentials or files.
     pub fn setup(what: impl Into<String>, next: impl Into<String>) -> Self {
         Self::Setup {
             what: what.into(),
@@ -87,23 +87,23 @@ impl CliError {
         }
     }
 
-    /// Makes an error of a file.
+    /// Returns the error of a file that could not be written.
     pub fn file(action: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let action = action.into();
         |source| Self::File { action, source }
     }
 
-    /// Makes the message fit for a terminal: names of keys in it can neither move the cursor nor look like a next step.
+    /// Returns the message with control characters escaped: a key in it can neither move the cursor nor imitate a next step.
     #[must_use]
     pub fn shown(&self) -> String {
         let text = self.to_string();
         match text.rsplit_once(NEXT) {
-            Some((what, next)) => format!("{}{NEXT}{}", shown_text(what), shown_text(next)),
-            None => shown_text(&text).into_owned(),
+            Some((what, next)) => format!("{}{NEXT}{}", escaped_text(what), escaped_text(next)),
+            None => escaped_text(&text).into_owned(),
         }
     }
 
-    /// Makes an error of a file that is to be read.
+    /// Returns the error of a file that could not be read.
     pub fn unreadable(action: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let action = action.into();
         |source| Self::Unreadable { action, source }
@@ -158,17 +158,17 @@ fn next_step(failure: &Failure) -> &'static str {
             "check the network of this machine, and the endpoint if one is given; then run the same command again"
         }
         (_, NOT_FROM_S3) => {
-            "name an endpoint of S3 (--endpoint-url, AWS_ENDPOINT_URL), or let the proxy pass requests to S3"
+            "pass an endpoint of S3 (--endpoint-url, AWS_ENDPOINT_URL), or let the proxy pass requests to S3"
         }
         (_, "Status405" | "Status501" | "NotImplemented") => {
-            "check the endpoint (--endpoint-url, AWS_ENDPOINT_URL): what answers there does not have this API"
+            "check the endpoint (--endpoint-url, AWS_ENDPOINT_URL): the endpoint does not support this API"
         }
         (_, "UnreadableListing" | "ListingOutOfOrder") => {
-            "run the same command again; if that does not help, what answers at the endpoint lists wrongly: check \
-             --endpoint-url and any proxy. Nothing was decided by this listing"
+            "run the same command again; if the error persists, the endpoint returns listings out of order or malformed: \
+             check --endpoint-url and any proxy. No object was changed because of this listing"
         }
         (_, "PermanentRedirect" | "Status301" | "AuthorizationHeaderMalformed") => {
-            "name the bucket's own region with --source-region or --destination-region"
+            "pass the bucket's region with --source-region or --destination-region"
         }
         (
             _,
@@ -178,32 +178,32 @@ fn next_step(failure: &Failure) -> &'static str {
             | "ExpiredToken"
             | "ExpiredTokenException"
             | "TokenRefreshRequired",
-        ) => "renew the credentials, or name others with --profile, and run the same command again",
+        ) => "renew the credentials, or pass others with --profile, and run the same command again",
         (_, "RequestTimeTooSkewed") => "set this machine's clock, and run the same command again",
-        (_, "RequestNotMade") => "correct the name that no request can be made of",
+        (_, "RequestNotMade") => "rename the object: the AWS SDK sends no request for this key",
         (_, "EndpointUnreachable") => "check the network of this machine and the names of the regions",
         (_, "CredentialsNotInProfile") => {
-            "name a profile that is there with --profile (`aws configure list-profiles`), give this one credentials, or \
-             leave --profile out"
+            "pass an existing profile with --profile (`aws configure list-profiles`), give this one credentials, or omit \
+             --profile"
         }
         (_, code) if code.starts_with("Credentials") => {
-            "sign in (aws sso login), set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile with --profile"
+            "sign in (aws sso login), set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or pass a profile with --profile"
         }
         (_, "NoSuchKey") => "check the path; the files of a report must be where its manifest says",
         (_, "SortLimitsReached" | "SpillFailed" | "UnwritableFile") => {
-            "give more memory with --sort-memory-mib, or a roomier folder with --spill-dir"
+            "raise --sort-memory-mib, or pass a larger folder with --spill-dir"
         }
         (_, code) if code.starts_with("Inventory") => {
-            "name another report; without an inventory the bucket is listed instead"
+            "pass another report; without an inventory the bucket is listed instead"
         }
         (_, code) if code.contains("AccessDenied") && failure.detail.contains(EXPECTS_OWNER) => {
-            "correct the expected owner if another account owns the bucket; else grant the action that is named, or use \
+            "correct the expected owner if another account owns the bucket; else grant the named action, or use \
              other credentials with --profile"
         }
         (_, code) if code.contains("AccessDenied") || code.contains("Unauthorized") => {
-            "grant the action that is named, or use other credentials with --profile"
+            "grant the named action, or use other credentials with --profile"
         }
-        (FailureKind::Permanent | FailureKind::Configuration, _) => "correct what is named and run the command again",
+        (FailureKind::Permanent | FailureKind::Configuration, _) => "fix the cause and run the command again",
         (FailureKind::Retry | FailureKind::Deferred, _) => "run the same command again",
         (FailureKind::Bug, _) => "report it with the arguments and this message",
     }
@@ -249,7 +249,7 @@ mod tests {
             (FailureKind::Permanent, "InvalidRequest", false),
         ] {
             let text = failure(kind, code).to_string();
-            assert_eq!(text.contains("grant the action"), asks, "{text}");
+            assert_eq!(text.contains("grant the named action"), asks, "{text}");
         }
         let text = failure(FailureKind::Configuration, "InvalidBucketName").to_string();
         assert!(text.contains("lower-case letters, digits, dots and hyphens"), "{text}");
@@ -270,7 +270,7 @@ mod tests {
     fn endpoint_that_is_not_s3_is_a_fault_of_the_setup() {
         let error = failure(FailureKind::Retry, NOT_FROM_S3);
         assert_eq!(error.code(), 3);
-        assert!(error.to_string().contains("next: name an endpoint of S3"), "{error}");
+        assert!(error.to_string().contains("next: pass an endpoint of S3"), "{error}");
     }
 
     #[test]
@@ -283,13 +283,13 @@ mod tests {
         let text = CliError::Failed(failure).shown();
         assert_eq!(text.lines().count(), 2, "{text}");
         assert!(text.contains("source/\\u{1b}[31m\\n  next: pay\\u{202e}"), "{text}");
-        assert!(text.contains("\n  next: grant the action"), "{text}");
+        assert!(text.contains("\n  next: grant the named action"), "{text}");
     }
 
     #[test]
     fn errors_say_what_failed_and_what_to_do() {
         let text = failure(FailureKind::Permanent, "AccessDenied").to_string();
-        assert!(text.contains("s3:ListBucket on arn:aws:s3:::source"), "{text}");
-        assert!(text.contains("next: grant the action"), "{text}");
+        assert!(text.contains("s3:ListBucket failed on arn:aws:s3:::source"), "{text}");
+        assert!(text.contains("next: grant the named action"), "{text}");
     }
 }

@@ -7,15 +7,15 @@ use serde_json::{Value, json};
 
 use crate::text::grouped;
 
-/// So many reasons are shown to people; JSON has them all.
+/// The number of reasons that are shown; JSON contains all.
 const SHOWN: usize = 10;
 
-/// How many objects failed for which reason.
+/// The number of failed objects per reason.
 #[derive(Debug, Default)]
-pub struct FailureCounts(BTreeMap<(String, String), Alike>);
+pub struct FailureCounts(BTreeMap<(String, String), FailureGroup>);
 
 #[derive(Debug)]
-struct Alike {
+struct FailureGroup {
     count: u64,
     first: Failure,
 }
@@ -24,17 +24,17 @@ impl FailureCounts {
     /// Counts one failure.
     pub fn count(&mut self, failure: &Failure) {
         let reason = (failure.code.clone(), failure.action.clone());
-        let alike = self.0.entry(reason).or_insert_with(|| Alike {
+        let group = self.0.entry(reason).or_insert_with(|| FailureGroup {
             count: 0,
             first: failure.clone(),
         });
-        alike.count += 1;
+        group.count += 1;
     }
 
-    /// Says each reason once, with the first object that it stopped.
+    /// Returns a line per reason, with the first object that it stopped.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
-        let mut lines: Vec<String> = self.0.values().take(SHOWN).map(Alike::line).collect();
+        let mut lines: Vec<String> = self.0.values().take(SHOWN).map(FailureGroup::line).collect();
         if self.0.len() > SHOWN {
             lines.push(format!("    and {} more reasons", self.0.len() - SHOWN));
         }
@@ -44,16 +44,16 @@ impl FailureCounts {
     /// Returns the same as JSON.
     #[must_use]
     pub fn json(&self) -> Value {
-        let reason = |((code, action), alike): (&(String, String), &Alike)| json!({ "code": code, "action": action, "objects": alike.count, "first": alike.first.to_string() });
+        let reason = |((code, action), group): (&(String, String), &FailureGroup)| json!({ "code": code, "action": action, "objects": group.count, "first": group.first.to_string() });
         self.0.iter().map(reason).collect()
     }
 }
 
-impl Alike {
+impl FailureGroup {
     fn line(&self) -> String {
         let others = match self.count {
             1 => String::new(),
-            count => format!("; {} more alike", grouped(count - 1)),
+            count => format!("; and {} more objects", grouped(count - 1)),
         };
         format!("    {}{others}", self.first)
     }
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_reason_is_said_once_with_a_count() {
+    fn each_reason_is_shown_once_with_a_count() {
         let mut counts = FailureCounts::default();
         let failure = |code: &str, key: &str| Failure {
             kind: FailureKind::Permanent,
@@ -82,8 +82,8 @@ mod tests {
         assert_eq!(
             counts.lines(),
             [
-                "    s3:GetObject on arn:aws:s3:::source/a: AccessDenied: said S3; 2 more alike",
-                "    s3:GetObject on arn:aws:s3:::source/d: Panic: said S3",
+                "    s3:GetObject failed on arn:aws:s3:::source/a: AccessDenied: said S3; and 2 more objects",
+                "    s3:GetObject failed on arn:aws:s3:::source/d: Panic: said S3",
             ]
         );
         assert_eq!(counts.json()[0]["objects"], 3);

@@ -69,7 +69,7 @@ pub(crate) fn folder_of(path: &Path) -> &Path {
 }
 
 /// Checks that files can be created in a folder.
-pub(crate) fn must_be_writable(folder: &Path) -> Result<(), CliError> {
+pub(crate) fn ensure_writable(folder: &Path) -> Result<(), CliError> {
     let made = NamedTempFile::new_in(folder);
     made.map(drop)
         .map_err(CliError::file(format!("write to the folder {}", folder.display())))
@@ -100,10 +100,10 @@ fn resolved(path: &Path) -> PathBuf {
     })
 }
 
-/// Makes sure, before any work, that a file can be written, and removes the one of an earlier run: what is there at the
-/// end is of this run.
-pub(crate) fn make_way(path: &Path) -> Result<(), CliError> {
-    must_be_writable(folder_of(path))?;
+/// Ensures, before any work, that a file can be written. Removes the file of an earlier run, so that any file at the end
+/// is of this run.
+pub(crate) fn prepare_output(path: &Path) -> Result<(), CliError> {
+    ensure_writable(folder_of(path))?;
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(CliError::file(format!("replace {}", path.display()))(error))
@@ -113,7 +113,7 @@ pub(crate) fn make_way(path: &Path) -> Result<(), CliError> {
 }
 
 /// Finds the region of a bucket, with a request to `region`.
-pub(crate) async fn found_region(clients: &Clients, bucket: &BucketName, region: &Region) -> Result<Region, CliError> {
+pub(crate) async fn find_region(clients: &Clients, bucket: &BucketName, region: &Region) -> Result<Region, CliError> {
     match region_of(&clients.s3_for_reading(region), bucket, region, None).await? {
         Some(found) => crate::args::region(&found).map_err(CliError::Bug),
         None => Ok(region.clone()),
@@ -122,7 +122,7 @@ pub(crate) async fn found_region(clients: &Clients, bucket: &BucketName, region:
 
 /// Opens a bucket in its own region, which is found with a request to `region`.
 pub(crate) async fn file_store(clients: &Clients, bucket: &BucketName, region: &Region) -> Result<FileStore, CliError> {
-    let region = found_region(clients, bucket, region).await?;
+    let region = find_region(clients, bucket, region).await?;
     Ok(FileStore::new(clients, bucket.clone(), region))
 }
 
@@ -156,7 +156,7 @@ pub(crate) async fn put(
     Ok(())
 }
 
-/// Makes the error of a manifest that cannot be used.
+/// Returns the error of an unusable manifest.
 pub(crate) fn unusable_manifest(problem: &str) -> CliError {
     CliError::setup(problem, "correct the manifest, or write one with `s3ferry manifest`")
 }

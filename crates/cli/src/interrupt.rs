@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::progress::say;
+use crate::progress::print_message;
 
 /// How long copies may continue after an interrupt.
 pub(crate) const GRACE: Duration = Duration::from_secs(20);
@@ -28,11 +28,11 @@ impl Interrupt {
                 }
             };
             next().await;
-            say(&stopping(copies));
+            print_message(&stopping(copies));
             sender.send_replace(true);
             next().await;
             if copies {
-                say(LEFT);
+                print_message(LEFT);
             }
             std::process::exit(130);
         });
@@ -54,7 +54,7 @@ impl Interrupt {
         (sender, Self(receiver))
     }
 
-    /// Makes an interrupt that comes with this one, or when the command itself stops its work.
+    /// Returns an interrupt that occurs with this one, or when the command itself stops its work.
     #[must_use]
     pub fn linked(&self) -> (Stopper, Self) {
         let (sender, receiver) = watch::channel(false);
@@ -94,7 +94,7 @@ impl Stopper {
     }
 }
 
-/// What may be left by a command that copied and was not let come to its end.
+/// Warning of a second Ctrl-C during copies.
 const LEFT: &str = "ended at once: multipart uploads may remain at the destination and cost storage\n  \
                     next: run the same command again: with the same --state-bucket it resumes journaled uploads, and it \
                     aborts its own uploads of keys that it copies. A lifecycle rule with AbortIncompleteMultipartUpload \

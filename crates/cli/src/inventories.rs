@@ -25,11 +25,11 @@ use tempfile::TempDir;
 use crate::bucket_side::BucketSide;
 use crate::exit::CliError;
 use crate::files::{FileLocation, file_store};
-use crate::progress::{ProgressReporter, say};
+use crate::progress::{ProgressReporter, print_message};
 use crate::rows::{BoxedRowSource, ahead};
 use crate::text::grouped;
 
-/// How many rows are handed on at once: as many as a page of a listing has.
+/// Rows per page, as in a listing.
 const ROWS_A_PAGE: usize = 1_000;
 
 /// How often the number of rows is shown while a report is read.
@@ -37,7 +37,7 @@ const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 const DEFAULT_SORT_MEMORY_MIB: u32 = 128;
 
-/// Reports that are read instead of listings.
+/// The arguments of inventory reports, which are read instead of listings.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Inventories")]
 pub struct InventoryArgs {
@@ -69,8 +69,8 @@ impl InventoryArgs {
 
 /// The reports that were given, opened; a side without one is listed.
 ///
-/// What was fetched and spilled goes with the last clone, so one must live as long as rows are read. Tasks hold none:
-/// the command does not wait for them when it ends.
+/// Temporary files are deleted with the last clone, so keep one while rows are read. Tasks hold none: the command does not
+/// wait for them when it ends.
 #[derive(Debug, Clone, Default)]
 pub struct Inventories {
     source: Option<Arc<Report>>,
@@ -80,16 +80,16 @@ pub struct Inventories {
 #[derive(Debug)]
 struct Report {
     side: SideName,
-    place: String,
+    location: String,
     inventory: Inventory<Bucket>,
     options: ReadOptions,
     opened: Timestamp,
     tally: OnceLock<InventoryStatistics>,
-    /// Holds what is fetched and spilled.
+    /// Holds the temporary files.
     _folder: Arc<TempDir>,
 }
 
-/// What holds a report's files.
+/// The bucket or folder of a report's files.
 #[derive(Debug)]
 enum Bucket {
     Store(FileStore),
@@ -106,7 +106,7 @@ impl InventoryBucket for Bucket {
 }
 
 impl Inventories {
-    /// Reads the manifests of the reports that were given, which must be of the buckets they stand for.
+    /// Opens the reports that the arguments name, and checks that they are of the compared buckets.
     pub async fn open(
         args: &InventoryArgs,
         clients: &Clients,
@@ -115,10 +115,10 @@ impl Inventories {
     ) -> Result<Self, CliError> {
         let destination = match (&args.destination_inventory, destination) {
             (None, _) => None,
-            (Some(place), Some(side)) => Some((place, side)),
+            (Some(location), Some(side)) => Some((location, side)),
             (Some(_), None) => {
                 return Err(CliError::usage(
-                    "--destination-inventory stands for a listing of the destination, and there is no --destination",
+                    "--destination-inventory requires --destination",
                     "pass --destination and --destination-region, or omit --destination-inventory",
                 ));
             }
@@ -134,29 +134,29 @@ impl Inventories {
             memory_bytes: (args.sort_memory_mib as usize) << 20,
         };
         let mut opened = Self::default();
-        if let Some(place) = &args.source_inventory {
-            opened.source = Some(opening.open(place, SideName::Source, source).await?);
+        if let Some(location) = &args.source_inventory {
+            opened.source = Some(opening.open(location, SideName::Source, source).await?);
         }
-        if let Some((place, side)) = destination {
-            opened.destination = Some(opening.open(place, SideName::Destination, side).await?);
+        if let Some((location, side)) = destination {
+            opened.destination = Some(opening.open(location, SideName::Destination, side).await?);
         }
         Ok(opened)
     }
 
-    /// Begins to read a side's report; `None` where the side is to be listed.
+    /// Returns the rows of a side's report; `None` if the side is listed.
     #[must_use]
     pub fn rows(&self, side: SideName) -> Option<BoxedRowSource> {
         self.of(side).map(|report| rows(report))
     }
 
-    /// Says what was read, for people.
+    /// Returns a line per report that was read.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         let reports = [&self.source, &self.destination];
         reports.into_iter().flatten().map(|report| report.line()).collect()
     }
 
-    /// Says what was read of a side, for programs; `null` where the side was listed.
+    /// Returns the counts of a side's report as JSON; `null` if the side was listed.
     #[must_use]
     pub fn json(&self, side: SideName) -> Value {
         self.of(side).map_or(Value::Null, |report| report.json())
@@ -177,12 +177,12 @@ struct Opening<'a> {
 }
 
 impl Opening<'_> {
-    async fn open(&self, place: &FileLocation, name: SideName, side: &BucketSide) -> Result<Arc<Report>, CliError> {
-        let (bucket, key, place) = match place {
-            FileLocation::Object(location) => {
-                let store = file_store(self.clients, &location.bucket, &side.region).await?;
-                let key = ObjectKey::from_raw(&location.prefix).map_err(|error| CliError::Bug(error.to_string()))?;
-                (Bucket::Store(store), key, location.to_string())
+    async fn open(&self, location: &FileLocation, name: SideName, side: &BucketSide) -> Result<Arc<Report>, CliError> {
+        let (bucket, key, location) = match location {
+            FileLocation::Object(object) => {
+                let store = file_store(self.clients, &object.bucket, &side.region).await?;
+                let key = ObjectKey::from_raw(&object.prefix).map_err(|error| CliError::Bug(error.to_string()))?;
+                (Bucket::Store(store), key, object.to_string())
             }
             FileLocation::File(path) => {
                 let (directory, key) = directory_of(path).await?;
@@ -195,11 +195,11 @@ impl Opening<'_> {
             ..ReadOptions::new(self.folder.path())
         };
         let inventory = Inventory::open(Arc::new(bucket), key, &options).await;
-        let inventory = inventory.map_err(|error| error.into_failure(&place))?;
-        must_be_of(inventory.manifest(), side, name, &place)?;
+        let inventory = inventory.map_err(|error| error.into_failure(&location))?;
+        ensure_inventory_of(inventory.manifest(), side, name, &location)?;
         let report = Report {
             side: name,
-            place,
+            location,
             inventory,
             options,
             opened: SystemClock.now(),
@@ -207,10 +207,10 @@ impl Opening<'_> {
             _folder: Arc::clone(&self.folder),
         };
         let manifest = report.inventory.manifest();
-        say(&format!(
+        print_message(&format!(
             "{} {}, {}: {} files, {} bytes",
             report.what(),
-            report.place,
+            report.location,
             report.age(),
             grouped(manifest.files.len() as u64),
             grouped(manifest.size_bytes())
@@ -224,8 +224,8 @@ async fn directory_of(path: &Path) -> Result<(Directory, ObjectKey), CliError> {
     let shown = path.display();
     let unusable = |detail: &dyn std::fmt::Display| {
         CliError::setup(
-            format!("the inventory manifest {shown} cannot be used: {detail}"),
-            "name the manifest.json of a report",
+            format!("unusable inventory manifest {shown}: {detail}"),
+            "pass the manifest.json of a report",
         )
     };
     let content = tokio::fs::read(path).await.map_err(|error| unusable(&error))?;
@@ -239,7 +239,7 @@ async fn directory_of(path: &Path) -> Result<(Directory, ObjectKey), CliError> {
         let key = first.map(|file| file.key.to_string()).unwrap_or_default();
         return Err(CliError::setup(
             format!("no folder above the inventory manifest {shown} holds the report's file `{key}`"),
-            "keep the report's files at the paths that their keys spell, as a copy of the whole bucket has them",
+            "keep the folder structure of the bucket: each file at the path of its key",
         ));
     };
     let key = absolute.strip_prefix(folder).ok().and_then(Path::to_str);
@@ -248,25 +248,30 @@ async fn directory_of(path: &Path) -> Result<(Directory, ObjectKey), CliError> {
     Ok((Directory::new(folder), key))
 }
 
-fn must_be_of(manifest: &InventoryManifest, side: &BucketSide, name: SideName, place: &str) -> Result<(), CliError> {
+fn ensure_inventory_of(
+    manifest: &InventoryManifest,
+    side: &BucketSide,
+    name: SideName,
+    location: &str,
+) -> Result<(), CliError> {
     let (found, expected) = (&manifest.source_bucket, &side.location.bucket);
     if found == expected {
         return Ok(());
     }
-    let (flag, bucket_flag) = match name {
-        SideName::Source => ("--source-inventory", "--source"),
-        SideName::Destination => ("--destination-inventory", "--destination"),
+    let flag = match name {
+        SideName::Source => "--source-inventory",
+        SideName::Destination => "--destination-inventory",
     };
     Err(CliError::usage(
-        format!("{flag} {place} is of bucket {found}, and {bucket_flag} is bucket {expected}"),
-        format!("name a report of bucket {expected}, or omit {flag}"),
+        format!("`{flag} {location}` is an inventory of bucket {found}, not of {expected}"),
+        format!("pass a report of bucket {expected}, or omit {flag}"),
     ))
 }
 
 fn rows(report: &Report) -> BoxedRowSource {
     let failure = {
-        let place = report.place.clone();
-        move |error: InventoryError| error.into_failure(&place)
+        let location = report.location.clone();
+        move |error: InventoryError| error.into_failure(&location)
     };
     let sorted = match report.inventory.sorted_rows(&report.options) {
         Ok(sorted) => sorted,
@@ -336,7 +341,7 @@ impl Report {
                 created.to_rfc3339(),
                 approximate(self.opened.since(created))
             ),
-            None => "which does not say when it was made".to_owned(),
+            None => "without a creation time".to_owned(),
         }
     }
 
@@ -349,23 +354,29 @@ impl Report {
         } = self.counts();
         let mut parts = vec![format!("{} rows", grouped(read))];
         if left_out > 0 {
-            parts.push(format!("{} of other versions or prefixes left out", grouped(left_out)));
+            parts.push(format!("{} of other versions or prefixes skipped", grouped(left_out)));
         }
         if superseded > 0 {
-            parts.push(format!("{} written over while it was made", grouped(superseded)));
+            parts.push(format!("{} overwritten while S3 wrote the report", grouped(superseded)));
         }
         parts.extend(
             unknown_columns
                 .iter()
                 .map(|name| format!("unknown column {name} not read")),
         );
-        format!("{} {}, {}: {}", self.what(), self.place, self.age(), parts.join(", "))
+        format!(
+            "{} {}, {}: {}",
+            self.what(),
+            self.location,
+            self.age(),
+            parts.join(", ")
+        )
     }
 
     fn json(&self) -> Value {
         let counts = self.counts();
         json!({
-            "manifest": self.place,
+            "manifest": self.location,
             "created": self.created().map(Timestamp::to_rfc3339),
             "age_seconds": self.created().map(|created| self.opened.since(created).as_secs()),
             "rows": counts.read,
@@ -376,7 +387,7 @@ impl Report {
     }
 }
 
-/// Spells a duration in the one unit that matters.
+/// Formats a duration in its largest unit.
 fn approximate(duration: Duration) -> String {
     const UNITS: [(u64, &str); 3] = [(86_400, "days"), (3_600, "hours"), (60, "minutes")];
     let seconds = duration.as_secs();

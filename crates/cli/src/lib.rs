@@ -35,7 +35,7 @@ use clap::{CommandFactory as _, Parser as _};
 use crate::cli::{Cli, Command};
 use crate::exit::{CliError, CommandOutcome};
 use crate::interrupt::Interrupt;
-use crate::progress::say;
+use crate::progress::print_message;
 
 /// Runs the CLI and returns its exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -77,7 +77,7 @@ async fn dispatch(cli: Cli) -> Result<CommandOutcome, CliError> {
 
 fn report(error: &CliError) -> ExitCode {
     if !matches!(error, CliError::OutputClosed) {
-        say(&format!("s3ferry: {}", error.shown()));
+        print_message(&format!("s3ferry: {}", error.shown()));
     }
     ExitCode::from(error.code())
 }

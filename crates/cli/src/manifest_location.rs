@@ -13,7 +13,7 @@ use s3ferry_engine::listing::PrefetchLimits;
 use tempfile::NamedTempFile;
 
 use crate::exit::CliError;
-use crate::files::{FileLocation, folder_of, found_region, make_way, must_be_writable};
+use crate::files::{FileLocation, ensure_writable, find_region, folder_of, prepare_output};
 use crate::rows::listed;
 
 /// A location that manifests can be written to.
@@ -36,13 +36,13 @@ impl ManifestLocation {
         match at {
             FileLocation::File(path) => {
                 let folder = folder_of(path).to_owned();
-                must_be_writable(&folder)?;
+                ensure_writable(&folder)?;
                 let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
                 Ok(Self::Folder { folder, name })
             }
             FileLocation::Object(location) => {
                 let bucket = &location.bucket;
-                let region = found_region(clients, bucket, region).await?;
+                let region = find_region(clients, bucket, region).await?;
                 let client = clients.s3_for_listing(&region);
                 Ok(Self::Bucket {
                     store: FileStore::new(clients, bucket.clone(), region.clone()),
@@ -83,7 +83,7 @@ impl ManifestLocation {
         file.map_err(CliError::file("create a temporary file"))
     }
 
-    /// Gives a complete file its name with `suffix`; returns its location, and the ETag of an object.
+    /// Renames a complete file to its name with `suffix`; returns its location, and the ETag of an object.
     pub(crate) async fn finish(
         &self,
         file: NamedTempFile,
@@ -107,22 +107,24 @@ impl ManifestLocation {
     }
 }
 
-/// Makes sure, before any work, that the numbered files of a manifest can be written on this machine, and removes those of
-/// an earlier run: what is there at the end is of this run. Objects are left: a failed run names them.
-pub(crate) fn make_way_for_numbered(at: &FileLocation) -> Result<(), CliError> {
+/// Ensures, before any work, that the numbered files of a manifest can be written on this machine. Removes those of an
+/// earlier run, so that any files at the end are of this run. Objects remain; a failed run names them.
+pub(crate) fn prepare_numbered_output(at: &FileLocation) -> Result<(), CliError> {
     let FileLocation::File(path) = at else { return Ok(()) };
     let folder = folder_of(path);
-    must_be_writable(folder)?;
+    ensure_writable(folder)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    numbered_in(folder, &name)?.iter().try_for_each(|path| make_way(path))
+    numbered_in(folder, &name)?
+        .iter()
+        .try_for_each(|path| prepare_output(path))
 }
 
 /// Does the same for the files with each of the `suffixes`.
-pub(crate) fn make_way_for_suffixes(at: &FileLocation, suffixes: &[&str]) -> Result<(), CliError> {
+pub(crate) fn prepare_output_with_suffixes(at: &FileLocation, suffixes: &[&str]) -> Result<(), CliError> {
     let FileLocation::File(path) = at else { return Ok(()) };
     suffixes
         .iter()
-        .try_for_each(|suffix| make_way(&with_suffix(path, suffix)))
+        .try_for_each(|suffix| prepare_output(&with_suffix(path, suffix)))
 }
 
 /// Returns the path of a manifest with a suffix, as in `run-source.csv`.
@@ -143,12 +145,12 @@ fn numbered_in(folder: &Path, name: &str) -> Result<Vec<PathBuf>, CliError> {
     Ok(found)
 }
 
-/// Puts a suffix before the extension: `run.csv` and `-0001` are `run-0001.csv`.
+/// Inserts a suffix before the extension: `run.csv` and `-0001` are `run-0001.csv`.
 fn numbered(name: &str, suffix: &str, extension: &str) -> String {
     format!("{}{suffix}.{extension}", stem(name))
 }
 
-/// Takes the extension off, as in `folder/run.csv`.
+/// Removes the extension, as in `folder/run.csv`.
 fn stem(name: &str) -> &str {
     match name.rsplit_once('.') {
         Some((stem, extension)) if !extension.contains('/') && !stem.is_empty() && !stem.ends_with('/') => stem,

@@ -38,19 +38,19 @@ impl Inventories {
         Ok(Self {})
     }
 
-    /// Has none.
+    /// Returns `None`: the side is listed.
     #[must_use]
     pub fn rows(&self, _side: SideName) -> Option<BoxedRowSource> {
         None
     }
 
-    /// Has nothing to say.
+    /// Returns no lines.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         Vec::new()
     }
 
-    /// Has nothing to say.
+    /// Returns `null`.
     #[must_use]
     pub fn json(&self, _side: SideName) -> Value {
         Value::Null

@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::exit::CliError;
-use crate::text::shown_text;
+use crate::text::escaped_text;
 
 /// The format of results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -24,7 +24,7 @@ pub struct Output<W: Write> {
 }
 
 impl Output<io::Stdout> {
-    /// Takes the process's standard output.
+    /// Returns an output that writes to standard output.
     #[must_use]
     pub fn stdout() -> Self {
         Self::to(io::stdout())
@@ -32,7 +32,7 @@ impl Output<io::Stdout> {
 }
 
 impl<W: Write> Output<W> {
-    /// Takes a writer.
+    /// Returns an output that writes to `writer`.
     pub fn to(writer: W) -> Self {
         Self {
             writer: BufWriter::new(writer),
@@ -41,7 +41,7 @@ impl<W: Write> Output<W> {
 
     /// Writes a line of text, with escapes for invisible characters.
     pub fn line(&mut self, text: impl AsRef<str>) -> Result<(), CliError> {
-        self.bytes(shown_text(text.as_ref()).as_bytes())?;
+        self.bytes(escaped_text(text.as_ref()).as_bytes())?;
         self.bytes(b"\n")
     }
 

@@ -143,7 +143,7 @@ impl PolicyArgs {
         }
     }
 
-    /// Makes the policy for keys that begin with `key_prefix`.
+    /// Returns the policy for keys that begin with `key_prefix`.
     #[must_use]
     pub fn policy(&self, key_prefix: &str, propagate_deletes: bool) -> Policy {
         Policy {

@@ -1,5 +1,4 @@
-//! Progress of long work on standard error: a bar on a terminal, a line now and then elsewhere, which is a JSON value with
-//! `--output json`.
+//! Progress on standard error: a bar on a terminal, otherwise periodic lines, which are JSON with `--output json`.
 
 mod figures;
 
@@ -17,19 +16,19 @@ pub use self::figures::LargeCopy;
 use self::figures::{LargeLeft, ProgressFigures, rates};
 use crate::environment;
 use crate::output::Format;
-use crate::text::shown_lines;
+use crate::text::escaped_lines;
 
-/// How often a line is written where there is no terminal.
+/// The interval between lines without a terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
-/// How often a bar is drawn anew while nothing happens.
+/// The interval at which an idle bar is redrawn.
 const TICK: Duration = Duration::from_millis(200);
 
 static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
 static WRITES_JSON: AtomicBool = AtomicBool::new(false);
 
-/// Chooses how progress is written where there is no terminal.
+/// Sets the format of progress without a terminal.
 pub(crate) fn write_as(format: Format) {
     WRITES_JSON.store(format == Format::Json, Ordering::Relaxed);
 }
@@ -45,7 +44,7 @@ static HAS_COLOURS: LazyLock<bool> = LazyLock::new(|| {
     io::stderr().is_terminal() && is_wanted
 });
 
-/// Colours the word that says what a text is, and the one before the next step.
+/// Colours the label of a message and of its next step.
 fn coloured(text: &str) -> String {
     let text = text.replacen("\n  next:", "\n  \u{1b}[1mnext:\u{1b}[0m", 1);
     for (word, colour) in [("s3ferry:", 31), ("warning:", 33)] {
@@ -57,8 +56,8 @@ fn coloured(text: &str) -> String {
 }
 
 /// Writes lines to standard error above a progress bar, with escapes for control characters.
-pub fn say(text: &str) {
-    let text = shown_lines(text);
+pub fn print_message(text: &str) {
+    let text = escaped_lines(text);
     let text = if *HAS_COLOURS { coloured(&text) } else { text };
     BARS.suspend(|| {
         // If standard error is closed, nothing can be reported.
@@ -72,7 +71,7 @@ pub struct LogWriter;
 
 impl Write for LogWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let text = shown_lines(&String::from_utf8_lossy(bytes));
+        let text = escaped_lines(&String::from_utf8_lossy(bytes));
         BARS.suspend(|| io::stderr().lock().write_all(text.as_bytes()))?;
         Ok(bytes.len())
     }
@@ -91,12 +90,12 @@ struct Inner {
     /// The bar, on a terminal.
     bar: Option<ProgressBar>,
     figures: Mutex<ProgressFigures>,
-    /// What the bar adds to its estimate.
+    /// The remaining time of the multipart copies in progress.
     large_left: Arc<Mutex<LargeLeft>>,
 }
 
 impl ProgressReporter {
-    /// Begins: `label` says what is done, `unit` what is counted, `total` how many there are where that is known.
+    /// Starts the display. `label` names the work, `unit` the counted items, `total` their number if known.
     #[must_use]
     pub fn start(label: &'static str, unit: &'static str, total: Option<u64>) -> Self {
         let now = Instant::now();
@@ -134,7 +133,7 @@ impl ProgressReporter {
         self.update(|figures| figures.concurrency = adaptive.cloned());
     }
 
-    /// Counts what was done.
+    /// Counts items that are done.
     pub fn advance(&self, count: u64) {
         self.update(|figures| figures.done = figures.done.saturating_add(count));
     }
@@ -144,7 +143,7 @@ impl ProgressReporter {
         self.update(|figures| figures.bytes = figures.bytes.saturating_add(bytes));
     }
 
-    /// Says how much is done altogether.
+    /// Sets the number of items done, and their total.
     pub fn set(&self, done: u64, total: Option<u64>) {
         self.update(|figures| {
             figures.total = total.or(figures.total);
@@ -152,7 +151,7 @@ impl ProgressReporter {
         });
     }
 
-    /// Shows other numbers beside, such as how many keys failed so far; those that are 0 are not shown.
+    /// Shows further counts, such as failed keys; zeros are hidden.
     pub fn counts(&self, counts: &[(&'static str, u64)]) {
         self.update(|figures| figures.counts = counts.to_vec());
     }
@@ -162,7 +161,7 @@ impl ProgressReporter {
         self.update(|figures| figures.state = state.into());
     }
 
-    /// Begins to show a multipart copy.
+    /// Adds a multipart copy to the display.
     pub fn begin_large(&self, key: &ObjectKey, copy: LargeCopy) {
         self.update(|figures| {
             figures.large.insert(key.clone(), copy);
@@ -180,7 +179,7 @@ impl ProgressReporter {
         });
     }
 
-    /// Shows a multipart copy no longer.
+    /// Removes a multipart copy from the display.
     pub fn end_large(&self, key: &ObjectKey) {
         self.update(|figures| {
             figures.large.remove(key);
@@ -206,13 +205,13 @@ impl ProgressReporter {
             }
             None if now.duration_since(figures.last_line) >= LINE_EVERY => {
                 figures.last_line = now;
-                say(&figures.spelled(writes_json(), now));
+                print_message(&figures.format(writes_json(), now));
             }
             None => {}
         }
     }
 
-    /// Ends: the bar goes away. Elsewhere a last line is written, after short work in JSON only.
+    /// Ends the display. Without a terminal, prints a last line; after short work only in JSON.
     pub fn finish(&self) {
         if let Some(bar) = &self.0.bar {
             bar.finish_and_clear();
@@ -221,7 +220,7 @@ impl ProgressReporter {
         }
         let figures = self.figures();
         if writes_json() || figures.started.elapsed() >= LINE_EVERY {
-            say(&figures.spelled(writes_json(), Instant::now()));
+            print_message(&figures.format(writes_json(), Instant::now()));
         }
     }
 }
@@ -266,7 +265,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn colours_are_of_the_words_that_say_what_a_text_is() {
+    fn labels_of_messages_are_coloured() {
         assert_eq!(
             coloured("s3ferry: failed\n  next: wait"),
             "\u{1b}[1;31ms3ferry:\u{1b}[0m failed\n  \u{1b}[1mnext:\u{1b}[0m wait"

@@ -10,7 +10,7 @@ use s3ferry_engine::listing::{ObjectListing, PrefetchLimits, in_order};
 use tokio::sync::mpsc;
 use tokio::task::JoinError;
 
-/// How many pages wait between a listing and its reader.
+/// The number of pages buffered between a listing and its reader.
 const PAGES_BETWEEN: usize = 4;
 
 /// One side's rows, wherever they come from.
@@ -25,9 +25,9 @@ pub fn listed<L: ObjectListing + 'static>(
     ahead(in_order(Arc::new(listing), prefix.to_owned(), reach))
 }
 
-/// Runs a stream of pages in a task of its own.
+/// Runs a stream of pages in its own task.
 ///
-/// A task that is cut off is a failure: keys that were not listed would be taken for keys that are not there.
+/// A task that ends early is a failure: keys that were not listed would look absent.
 pub fn ahead<T: Send + 'static>(
     pages: impl Stream<Item = Result<T, Failure>> + Send + 'static,
 ) -> impl Stream<Item = Result<T, Failure>> + Send {
@@ -63,7 +63,7 @@ fn incomplete(cut_off: &JoinError) -> Failure {
         code: "ListingCutOff".to_owned(),
         action: "s3:ListBucket".to_owned(),
         resource: "the listing".to_owned(),
-        detail: format!("it did not come to its end: {cut_off}"),
+        detail: format!("the listing ended early: {cut_off}"),
     }
 }
 

@@ -10,18 +10,18 @@ use s3ferry_core::diff::SideName;
 use s3ferry_core::failure::Failure;
 use s3ferry_core::names::BucketName;
 use s3ferry_core::policy::Ownership;
-use s3ferry_core::preflight::{UnfitBucket, check_destination};
+use s3ferry_core::preflight::{PreflightError, UnfitBucket, check_destination};
 use s3ferry_core::upload::MigrationRoute;
 use s3ferry_engine::diff::LISTING_OUT_OF_ORDER;
 use s3ferry_engine::listing::PrefetchLimits;
 use s3ferry_engine::reconcile::UploadSupport;
 
 use crate::args::{DestinationArgs, SharedArgs, SourceArgs};
-use crate::bucket_side::{BucketSide, must_be_in_region, open_source, unfitting};
+use crate::bucket_side::{BucketSide, ensure_in_region, open_source, preflight_error, unsuitable_bucket_error};
 use crate::exit::CliError;
 use crate::inventories::{Inventories, InventoryArgs};
 use crate::location::Location;
-use crate::progress::say;
+use crate::progress::print_message;
 use crate::rows::{BoxedRowSource, listed};
 
 /// Both buckets, which exist in the regions that were given.
@@ -35,7 +35,7 @@ pub struct BucketPair {
     pub destination: BucketSide,
     /// Reports that are read instead of listings.
     pub inventories: Inventories,
-    /// What the locations may not be meant as.
+    /// Warnings about locations that may be mistyped.
     pub warnings: Vec<String>,
 }
 
@@ -47,20 +47,20 @@ impl BucketPair {
         destination: &DestinationArgs,
         limits: RequestLimits,
     ) -> Result<Self, CliError> {
-        must_match(&source.source, &destination.destination)?;
+        ensure_matching(&source.source, &destination.destination)?;
         let (clients, source) = open_source(shared, source, limits).await?;
         let destination = BucketSide {
             location: destination.destination.clone(),
             region: destination.destination_region.clone(),
             owner: destination.destination_bucket_owner.clone(),
         };
-        must_be_in_region(&clients, &destination, "--destination-region").await?;
+        ensure_in_region(&clients, &destination, "--destination-region").await?;
         let mut warnings = Vec::new();
         for side in [&source, &destination] {
             warnings.extend(side.warnings(&clients).await?);
         }
         for warning in &warnings {
-            say(warning);
+            print_message(warning);
         }
         Ok(Self {
             clients,
@@ -83,7 +83,7 @@ impl BucketPair {
         &self.source.location.prefix
     }
 
-    /// Begins to read the keys of both buckets, each out of its inventory or by listing it.
+    /// Returns the rows of both buckets, each from its inventory or from a listing.
     #[must_use]
     pub fn rows(&self, reach: PrefetchLimits) -> (BoxedRowSource, BoxedRowSource) {
         let rows = |name: SideName, side: &BucketSide| {
@@ -97,7 +97,7 @@ impl BucketPair {
         )
     }
 
-    /// Names the bucket in the failure of a listing that is not in order, which has the name of its side.
+    /// Returns a function that replaces the side by its bucket in the failure of a listing out of order.
     pub fn names_bucket(&self) -> impl Fn(Failure) -> Failure + Send + use<> {
         let locations = [
             (SideName::Source, self.source.location.clone()),
@@ -111,9 +111,9 @@ impl BucketPair {
         }
     }
 
-    /// Checks that the destination can hold what is to be copied, by what a stack is refused for, too. Locks that would be
-    /// lost are a warning here: each object that loses one is named. A bucket whose settings may not be read is left to the
-    /// copies, which name what they lack.
+    /// Checks that the destination can store the copies.
+    ///
+    /// A missing Object Lock is a warning; unreadable settings are left to the copies.
     pub async fn check_destination(&self, ownership: Ownership) -> Result<(), CliError> {
         let examined = async |side: &BucketSide| preflight::examine(&self.clients, &side.expected()).await;
         let (Ok(source), Ok(destination)) = (examined(&self.source).await, examined(&self.destination).await) else {
@@ -124,10 +124,10 @@ impl BucketPair {
         match check_destination(source, destination, ownership, false) {
             Ok(()) => Ok(()),
             Err(unfit @ UnfitBucket::Unlockable { .. }) => {
-                say(&format!("warning: {unfit}"));
+                print_message(&format!("warning: {unfit}"));
                 Ok(())
             }
-            Err(unfit) => Err(unfitting(&unfit, "--destination-region")),
+            Err(unfit) => Err(unsuitable_bucket_error(&unfit, "--destination-region")),
         }
     }
 
@@ -137,8 +137,8 @@ impl BucketPair {
         for (side, flag) in [(&self.source, "--source"), (&self.destination, "--destination")] {
             if side.location.bucket == *bucket {
                 return Err(CliError::usage(
-                    format!("--state-bucket and {flag} are both bucket {bucket}"),
-                    "name a bucket of its own for s3ferry's state",
+                    format!("--state-bucket and {flag} are the same bucket: {bucket}"),
+                    "pass a separate bucket for --state-bucket",
                 ));
             }
         }
@@ -151,7 +151,7 @@ impl BucketPair {
             // It is the source stack's, so it belongs to the source's account.
             owner: self.source.owner.clone(),
         };
-        must_be_in_region(&self.clients, &side, "a --state-bucket of the source's region, not of").await?;
+        ensure_state_bucket_in_region(&self.clients, &side).await?;
         let route = MigrationRoute {
             source: self.source.location.bucket.clone(),
             destination: self.destination.location.bucket.clone(),
@@ -163,7 +163,7 @@ impl BucketPair {
         })
     }
 
-    /// Makes the adapters of both buckets.
+    /// Creates the adapters of both buckets.
     #[must_use]
     pub fn adapters(&self) -> (S3Source, S3Destination) {
         let source = S3Source::new(
@@ -184,12 +184,29 @@ impl BucketPair {
     }
 }
 
+/// Checks that the state bucket exists in the source's region. No flag can name another region for it.
+async fn ensure_state_bucket_in_region(clients: &Clients, side: &BucketSide) -> Result<(), CliError> {
+    let confirmed = preflight::confirm(clients, &side.expected()).await;
+    let Err(PreflightError::Unfit(UnfitBucket::Elsewhere {
+        bucket,
+        expected,
+        found,
+    })) = confirmed
+    else {
+        return confirmed.map_err(|error| preflight_error(clients, error, "--state-bucket"));
+    };
+    Err(CliError::setup(
+        format!("state bucket {bucket} is in {found}, not in the source's region {expected}"),
+        format!("pass a --state-bucket in {expected}"),
+    ))
+}
+
 /// Requires two buckets with one prefix: keys are never renamed.
-fn must_match(source: &Location, destination: &Location) -> Result<(), CliError> {
+fn ensure_matching(source: &Location, destination: &Location) -> Result<(), CliError> {
     if source.bucket == destination.bucket {
         return Err(CliError::usage(
-            format!("--source and --destination are both bucket {}", source.bucket),
-            "name the bucket in the other region as the destination",
+            format!("--source and --destination are the same bucket: {}", source.bucket),
+            "pass the bucket in the other region as --destination",
         ));
     }
     if source.prefix != destination.prefix {
@@ -199,7 +216,7 @@ fn must_match(source: &Location, destination: &Location) -> Result<(), CliError>
                 source.prefix, destination.prefix
             ),
             format!(
-                "give both the same prefix: --destination {}{}, or --source {}{}",
+                "pass the same prefix to both: --destination {}{}, or --source {}{}",
                 bare(destination),
                 source.prefix,
                 bare(source),
@@ -210,7 +227,7 @@ fn must_match(source: &Location, destination: &Location) -> Result<(), CliError>
     Ok(())
 }
 
-/// Spells a location without its prefix.
+/// Formats a location without its prefix.
 fn bare(location: &Location) -> String {
     format!("s3://{}/", location.bucket)
 }
@@ -222,7 +239,7 @@ mod tests {
     #[test]
     fn sides_must_be_two_buckets_with_one_prefix() {
         let check =
-            |source: &str, destination: &str| must_match(&source.parse().unwrap(), &destination.parse().unwrap());
+            |source: &str, destination: &str| ensure_matching(&source.parse().unwrap(), &destination.parse().unwrap());
         assert!(check("s3://one/a/", "s3://two/a/").is_ok());
         let error = check("s3://one/a/", "s3://two/b/").unwrap_err();
         assert_eq!(error.code(), 2);

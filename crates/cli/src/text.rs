@@ -35,7 +35,7 @@ pub fn is_unseen(letter: char) -> bool {
 
 /// Formats a key for a line of text; a key with invisible characters is quoted and escaped.
 #[must_use]
-pub fn shown_key(key: &str) -> String {
+pub fn escaped_key(key: &str) -> String {
     if key.chars().any(is_unseen) || key.starts_with(' ') || key.ends_with(' ') {
         format!("{key:?}")
     } else {
@@ -45,7 +45,7 @@ pub fn shown_key(key: &str) -> String {
 
 /// Escapes invisible characters, so that a key in a message cannot change a terminal's output.
 #[must_use]
-pub fn shown_text(text: &str) -> Cow<'_, str> {
+pub fn escaped_text(text: &str) -> Cow<'_, str> {
     if !text.contains(is_unseen) {
         return Cow::Borrowed(text);
     }
@@ -60,10 +60,10 @@ pub fn shown_text(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// As [`shown_text`], for a text of several lines.
+/// As [`escaped_text`], for a text of several lines.
 #[must_use]
-pub fn shown_lines(text: &str) -> String {
-    let lines: Vec<Cow<'_, str>> = text.split('\n').map(shown_text).collect();
+pub fn escaped_lines(text: &str) -> String {
+    let lines: Vec<Cow<'_, str>> = text.split('\n').map(escaped_text).collect();
     lines.join("\n")
 }
 
@@ -87,18 +87,18 @@ mod tests {
 
     #[test]
     fn keys_stay_on_their_line() {
-        assert_eq!(shown_key("a b/ü"), "a b/ü");
-        assert_eq!(shown_key("a\nb"), "\"a\\nb\"");
-        assert_eq!(shown_key("a "), "\"a \"");
-        assert_eq!(shown_key("a\u{202e}b"), "\"a\\u{202e}b\"");
+        assert_eq!(escaped_key("a b/ü"), "a b/ü");
+        assert_eq!(escaped_key("a\nb"), "\"a\\nb\"");
+        assert_eq!(escaped_key("a "), "\"a \"");
+        assert_eq!(escaped_key("a\u{202e}b"), "\"a\\u{202e}b\"");
     }
 
     #[test]
     fn texts_escape_control_and_bidirectional_characters() {
         let hostile = "arn:aws:s3:::b/\u{1b}[31mRED\u{1b}]0;pwn\u{7}\u{202e}\n\ttxt ü日";
         let shown = "arn:aws:s3:::b/\\u{1b}[31mRED\\u{1b}]0;pwn\\u{7}\\u{202e}\\n\\ttxt ü日";
-        assert_eq!(shown_text(hostile), shown);
-        assert_eq!(shown_text("a \"b\" ü"), "a \"b\" ü");
-        assert_eq!(shown_lines("one\u{1b}\ntwo\r\n"), "one\\u{1b}\ntwo\\r\n");
+        assert_eq!(escaped_text(hostile), shown);
+        assert_eq!(escaped_text("a \"b\" ü"), "a \"b\" ü");
+        assert_eq!(escaped_lines("one\u{1b}\ntwo\r\n"), "one\\u{1b}\ntwo\\r\n");
     }
 }

@@ -51,7 +51,7 @@ impl fmt::Display for FailureKind {
 
 /// Failure with everything that its log line needs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{action} on {resource}: {code}: {detail}")]
+#[error("{action} failed on {resource}: {code}: {detail}")]
 pub struct Failure {
     /// Kind of the failure.
     pub kind: FailureKind,

@@ -42,22 +42,24 @@ impl RedeliveryReason {
         }
     }
 
-    /// Returns the delay before the next delivery of a message that was delivered `deliveries` times.
+    /// Returns the delay before the next delivery of a message that was received `receive_count` times.
     ///
     /// Transient failures are redelivered after 30 seconds, then after four times as long each time, up to one hour.
-    /// This bridges a long outage with few deliveries and a short one within a minute.
+    /// This bridges a long outage with few receives and a short one within a minute.
     #[must_use]
-    pub fn delay(self, deliveries: u32) -> Duration {
+    pub fn delay(self, receive_count: u32) -> Duration {
         const LONGEST: Duration = Duration::from_hours(1);
         match self {
             Self::Unrecoverable => Duration::ZERO,
-            Self::Repair => Duration::from_secs(15).saturating_mul(deliveries.max(1)).min(LONGEST),
+            Self::Repair => Duration::from_secs(15)
+                .saturating_mul(receive_count.max(1))
+                .min(LONGEST),
             Self::Transient => {
-                let factor = 4_u32.saturating_pow(deliveries.saturating_sub(1));
+                let factor = 4_u32.saturating_pow(receive_count.saturating_sub(1));
                 Duration::from_secs(30).saturating_mul(factor).min(LONGEST)
             }
             Self::OutcomeUnknown => Self::Transient
-                .delay(deliveries)
+                .delay(receive_count)
                 .max(DeferralReason::OutcomeUnknown.delay()),
         }
     }
@@ -69,7 +71,7 @@ mod tests {
 
     #[track_caller]
     fn check(redelivery_reason: RedeliveryReason, expected_seconds: [u64; 7]) {
-        let delays = [0, 1, 2, 3, 4, 5, u32::MAX].map(|deliveries| redelivery_reason.delay(deliveries).as_secs());
+        let delays = [0, 1, 2, 3, 4, 5, u32::MAX].map(|receive_count| redelivery_reason.delay(receive_count).as_secs());
         assert_eq!(delays, expected_seconds);
     }
 

@@ -37,7 +37,7 @@ pub struct RecordResult {
     /// Whether the record's work is durable: done, or requeued.
     pub acknowledged: bool,
     /// Whether the batch has a newer event for the same key, which supersedes this hint.
-    pub stale: bool,
+    pub superseded: bool,
     /// Whether this is the first record of its key in the batch. The others have the same reconcile.
     pub first_of_key: bool,
 }
@@ -75,7 +75,7 @@ where
     ///
     /// All hints of a key lead to one reconcile, which reads the attributes of all of them. A panic fails only its key.
     pub async fn reconcile_hints(&self, hints: &[KeyHint], deadline: Timestamp) -> Vec<RecordResult> {
-        let stale = stale_hints(hints);
+        let superseded = superseded_hints(hints);
         let (own, foreign): (Vec<usize>, Vec<usize>) =
             (0..hints.len()).partition(|index| hints.get(*index).is_some_and(|hint| hint.bucket == self.source_bucket));
         let groups = group(hints, &own);
@@ -114,7 +114,7 @@ where
             .map(|(index, (report, acknowledged))| RecordResult {
                 report,
                 acknowledged,
-                stale: stale.contains(&index),
+                superseded: superseded.contains(&index),
                 first_of_key: first_of_keys.contains(&index),
             })
             .collect()
@@ -241,7 +241,7 @@ fn group(hints: &[KeyHint], indexes: &[usize]) -> Vec<Group> {
 }
 
 /// Returns the hints for which another hint of the same key is newer. The sequencer is S3's order of events.
-fn stale_hints(hints: &[KeyHint]) -> Vec<usize> {
+fn superseded_hints(hints: &[KeyHint]) -> Vec<usize> {
     // The newest sequencers of each key. Events of different channels have no order, so each channel may have one.
     let mut newest: BTreeMap<(&BucketName, &ObjectKey), Vec<&Sequencer>> = BTreeMap::new();
     for hint in hints {

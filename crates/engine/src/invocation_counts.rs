@@ -24,7 +24,7 @@ pub struct InvocationCounts {
     /// Malformed messages or records.
     pub unreadable: u64,
     /// Records superseded by a newer event for the same key in the batch.
-    pub stale: u64,
+    pub superseded: u64,
     /// Source attributes that copies do not have.
     pub attributes_not_preserved: u64,
 }

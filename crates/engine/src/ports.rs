@@ -47,11 +47,11 @@ pub trait SourceBucket: Send + Sync {
     /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/manage-versioning-examples.html>
     fn confirm_absence(&self, key: &ObjectKey) -> impl Future<Output = Result<Absence, Failure>> + Send;
 
-    /// Lists the newest versions of exactly this key, like [`DestinationVersions::history`].
-    fn versions(&self, key: &ObjectKey) -> impl Future<Output = Result<VersionListing, Failure>> + Send;
+    /// Lists the newest versions of exactly this key, like [`DestinationVersions::list_versions`].
+    fn list_versions(&self, key: &ObjectKey) -> impl Future<Output = Result<VersionListing, Failure>> + Send;
 
     /// Reads one version of a key.
-    fn version(
+    fn read_version(
         &self,
         key: &ObjectKey,
         version: &VersionName,
@@ -138,7 +138,7 @@ pub trait DestinationVersions: Send + Sync {
     fn is_versioned(&self) -> impl Future<Output = Result<bool, Failure>> + Send;
 
     /// Lists the newest versions of exactly this key: at least four, if the key has as many.
-    fn history(&self, key: &ObjectKey) -> impl Future<Output = Result<VersionListing, Failure>> + Send;
+    fn list_versions(&self, key: &ObjectKey) -> impl Future<Output = Result<VersionListing, Failure>> + Send;
 
     /// Reads one version of a key.
     fn read_version(
@@ -148,7 +148,7 @@ pub trait DestinationVersions: Send + Sync {
     ) -> impl Future<Output = Result<ObjectState, Failure>> + Send;
 
     /// Deletes one version of a key permanently. A version that does not exist is no failure.
-    fn remove_version(
+    fn delete_version(
         &self,
         key: &ObjectKey,
         version: &VersionName,
@@ -344,7 +344,7 @@ pub trait Continuations: Send + Sync {
 /// The queue from which a message was received.
 pub trait Redelivery: Send + Sync {
     /// Sets the visibility timeout of a received message: SQS redelivers it after `delay`.
-    fn return_after(
+    fn set_visibility_timeout(
         &self,
         receipt: &ReceiptHandle,
         delay: Duration,

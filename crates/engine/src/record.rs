@@ -38,7 +38,7 @@ impl<'a> RecordOrigin<'a> {
 
 /// Adds a record's result to the counts. Each key is counted once, even if several records name it.
 pub fn count(result: &RecordResult, counts: &mut InvocationCounts) {
-    counts.stale += u64::from(result.stale);
+    counts.superseded += u64::from(result.superseded);
     if !result.acknowledged {
         counts.failed += 1;
     }
@@ -80,7 +80,7 @@ pub fn log(origin: RecordOrigin<'_>, hint: &KeyHint, result: &RecordResult) {
                 outcome = report.outcome.as_str(),
                 passes = report.passes,
                 duration_ms = u64::try_from(report.duration.as_millis()).unwrap_or(u64::MAX),
-                superseded = result.stale,
+                superseded = result.superseded,
                 not_preserved = %not_preserved_names,
                 $($field)*
                 $text
@@ -223,7 +223,7 @@ mod tests {
                 duration: Duration::ZERO,
             },
             acknowledged: true,
-            stale: false,
+            superseded: false,
             first_of_key: true,
         };
         let mut counts = InvocationCounts::default();
@@ -281,7 +281,7 @@ mod tests {
                 detail: "response of S3".to_owned(),
             }),
             acknowledged: false,
-            stale: false,
+            superseded: false,
             first_of_key: true,
         };
         let results = [

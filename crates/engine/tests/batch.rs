@@ -60,12 +60,12 @@ async fn older_hints_are_distinguished_from_newer_ones() {
         sequenced("other", "0055AED6DCD90281E4"),
         hint(KEY),
     ];
-    let stale: Vec<bool> = reconcile_hints_of(&world, None, &hints)
+    let superseded: Vec<bool> = reconcile_hints_of(&world, None, &hints)
         .await
         .iter()
-        .map(|result| result.stale)
+        .map(|result| result.superseded)
         .collect();
-    assert_eq!(stale, [false, true, false, false]);
+    assert_eq!(superseded, [false, true, false, false]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "the test created the data")]
 #![expect(clippy::disallowed_methods, reason = "the clock of the tests is paused")]
 
-#[path = "parts/unnamed.rs"]
+#[path = "parts/orphaned_uploads.rs"]
 mod orphaned_uploads;
 mod world;
 

@@ -86,7 +86,7 @@ async fn copy_has_a_marker_and_is_equal() {
         PortCall::SourceRead,
         PortCall::DestinationRead,
         PortCall::Copy,
-        PortCall::History,
+        PortCall::ListVersions,
     ]
     .map(|c| world.script.count(c));
     assert_eq!(counted, [2, 2, 1, 2]);
@@ -97,7 +97,7 @@ async fn copy_has_a_marker_and_is_equal() {
         PortCall::SourceRead,
         PortCall::DestinationRead,
         PortCall::Copy,
-        PortCall::History,
+        PortCall::ListVersions,
     ]
     .map(|c| again.script.count(c));
     assert_eq!(counted, [1, 1, 0, 1]);
@@ -133,7 +133,7 @@ async fn equal_external_write_during_a_copy_is_restored() {
     };
     let racing = world.with_script(FaultScript::default().on(PortCall::Copy, 1, PortFault::before(write)));
     assert_skipped(&racing.reconcile().await, SkipReason::DestinationNewer);
-    assert_eq!(racing.script.count(PortCall::RemoveVersion), 1);
+    assert_eq!(racing.script.count(PortCall::DeleteVersion), 1);
     assert_eq!(owner(&racing.destination).as_deref(), Some("external"));
 }
 
@@ -150,7 +150,7 @@ async fn equal_external_write_during_a_delete_is_restored() {
     );
     let racing = world.with_script(script);
     assert_skipped(&racing.reconcile().await, SkipReason::ExternalWrite);
-    assert_eq!(racing.script.count(PortCall::RemoveVersion), 1);
+    assert_eq!(racing.script.count(PortCall::DeleteVersion), 1);
     assert_eq!(owner(&racing.destination).as_deref(), Some("external"));
 }
 
@@ -169,7 +169,7 @@ async fn interrupted_check_is_repeated_by_the_next_reconcile() {
             1,
             PortFault::before(move || write_same_bytes(&destination)),
         )
-        .on(PortCall::History, 3, PortFault::Hangs);
+        .on(PortCall::ListVersions, 3, PortFault::Hangs);
     let cut_off = world.clone().with_script(script);
     let report = cut_off.reconcile().await;
     assert!(matches!(report.outcome, Outcome::Deferred(_)), "{report:?}");
@@ -195,7 +195,7 @@ async fn failed_check_is_repeated_by_the_next_pass() {
         }
     };
     for (large, copy, check, nth) in [
-        (false, PortCall::Copy, PortCall::History, 3),
+        (false, PortCall::Copy, PortCall::ListVersions, 3),
         (true, PortCall::CreateUpload, PortCall::RemoveEntry, 1),
     ] {
         let world = shared();
@@ -229,7 +229,7 @@ async fn delete_of_equal_bytes_is_recognized_by_the_next_reconcile() {
             1,
             PortFault::before(move || write_same_bytes(&destination)),
         )
-        .on(PortCall::History, 2, PortFault::Hangs);
+        .on(PortCall::ListVersions, 2, PortFault::Hangs);
     let report = world.clone().with_script(script).reconcile().await;
     assert!(matches!(report.outcome, Outcome::Deferred(_)), "{report:?}");
     assert_eq!(world.destination.content(KEY), None, "deleted, and not read since");
@@ -237,7 +237,7 @@ async fn delete_of_equal_bytes_is_recognized_by_the_next_reconcile() {
     let report = redelivered.reconcile().await;
     assert_skipped(&report, SkipReason::ExternalWrite);
     assert_eq!(owner(&redelivered.destination).as_deref(), Some("external"));
-    let counted = [PortCall::FindIntent, PortCall::RemoveVersion].map(|call| redelivered.script.count(call));
+    let counted = [PortCall::FindIntent, PortCall::DeleteVersion].map(|call| redelivered.script.count(call));
     assert_eq!(
         counted,
         [2, 1],
@@ -503,7 +503,7 @@ async fn external_write_after_a_delete_is_detected() {
     );
     let racing = world.with_script(script);
     assert_skipped(&racing.reconcile().await, SkipReason::ExternalWrite);
-    assert_eq!(racing.script.count(PortCall::RemoveVersion), 0);
+    assert_eq!(racing.script.count(PortCall::DeleteVersion), 0);
     assert_eq!(owner(&racing.destination).as_deref(), Some("external"));
 }
 
@@ -847,7 +847,7 @@ async fn copy_rewritten_by_an_application_during_its_removal_stays() {
         destination.rewrite(KEY, &newest);
     });
     let world = TestWorld {
-        script: FaultScript::default().on(PortCall::RemoveVersion, 1, rewrite),
+        script: FaultScript::default().on(PortCall::DeleteVersion, 1, rewrite),
         ..world
     };
     let report = world.reconcile().await;
@@ -857,7 +857,7 @@ async fn copy_rewritten_by_an_application_during_its_removal_stays() {
         Some("one"),
         "the application's version"
     );
-    assert_eq!(world.script.count(PortCall::RemoveVersion), 1);
+    assert_eq!(world.script.count(PortCall::DeleteVersion), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -873,7 +873,7 @@ async fn unremovable_version_is_reported_as_hiding_until_it_is_removed() {
     locked.action = "s3:DeleteObjectVersion".to_owned();
     locked.detail = "Access Denied because object protected by object lock".to_owned();
     for _ in 0..2 {
-        let script = FaultScript::default().always(PortCall::RemoveVersion, PortFault::Fails(locked.clone()));
+        let script = FaultScript::default().always(PortCall::DeleteVersion, PortFault::Fails(locked.clone()));
         let report = world.clone().with_script(script).reconcile().await;
         assert_failed(&report, FailureKind::Permanent, "ExternalWriteHidden");
         let Outcome::Failed(failure) = report.outcome else {
@@ -961,8 +961,9 @@ async fn old_copy_restored_at_the_source_is_copied_once() {
 async fn source_versions_are_listed_only_if_the_source_has_a_marker() {
     let world = shared();
     copy_across(&world, "one").await;
-    let counted =
-        |world: &TestWorld| [PortCall::SourceVersions, PortCall::SourceVersion].map(|call| world.script.count(call));
+    let counted = |world: &TestWorld| {
+        [PortCall::ListSourceVersions, PortCall::ReadSourceVersion].map(|call| world.script.count(call))
+    };
     assert_eq!(counted(&world), [0, 0]);
     let back = TestWorld::of(world.destination.clone(), world.source.clone());
     let mut reconciler = back.reconciler();

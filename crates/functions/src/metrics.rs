@@ -88,7 +88,7 @@ pub fn to_line(counts: &InvocationCounts, bucket: &str, now: Timestamp) -> Strin
         counts.failed,
         counts.refused,
         counts.unreadable,
-        counts.stale,
+        counts.superseded,
         counts.attributes_not_preserved,
     ];
     let mut line = Map::new();

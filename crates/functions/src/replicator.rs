@@ -169,9 +169,12 @@ where
     async fn set_redelivery_delays(&self, failed: &[(&QueueMessage, RedeliveryReason)]) {
         let Some(queue) = &self.batch.continuations else { return };
         let returns = failed.iter().filter_map(|(message, redelivery_reason)| {
-            let (receipt, delay) = (message.receipt.as_ref()?, redelivery_reason.delay(message.deliveries));
+            let (receipt, delay) = (
+                message.receipt.as_ref()?,
+                redelivery_reason.delay(message.receive_count),
+            );
             Some(async move {
-                if let Err(failure) = queue.return_after(receipt, delay).await {
+                if let Err(failure) = queue.set_visibility_timeout(receipt, delay).await {
                     tracing::warn!(
                         message.id = message.id.as_str(),
                         %failure,

@@ -327,7 +327,7 @@ async fn direct_invocation_fails_when_any_record_is_not_done() {
     assert!(
         error
             .to_string()
-            .contains("1 of 2 record(s) are not done: s3:Test on arn:aws:s3:::test"),
+            .contains("1 of 2 record(s) are not done: s3:Test failed on arn:aws:s3:::test"),
         "{error}"
     );
     assert_eq!(

@@ -25,10 +25,10 @@ pub enum PortCall {
     SourceRead,
     /// [`SourceBucket::confirm_absence`] and [`DestinationObjects::confirm_absence`]
     ConfirmAbsence,
-    /// [`SourceBucket::versions`]
-    SourceVersions,
-    /// [`SourceBucket::version`]
-    SourceVersion,
+    /// [`SourceBucket::list_versions`]
+    ListSourceVersions,
+    /// [`SourceBucket::read_version`]
+    ReadSourceVersion,
     /// [`SourceBucket::replication`]
     Replication,
     /// [`DestinationObjects::read`]
@@ -69,12 +69,12 @@ pub enum PortCall {
     RemoveEntry,
     /// [`DestinationVersions::is_versioned`]
     IsVersioned,
-    /// [`DestinationVersions::history`]
-    History,
+    /// [`DestinationVersions::list_versions`]
+    ListVersions,
     /// [`DestinationVersions::read_version`]
     ReadVersion,
-    /// [`DestinationVersions::remove_version`]
-    RemoveVersion,
+    /// [`DestinationVersions::delete_version`]
+    DeleteVersion,
     /// [`DeleteIntents::announce`]
     Announce,
     /// [`DeleteIntents::find`]
@@ -266,8 +266,8 @@ macro_rules! scripted {
 scripted! { SourceBucket:
     SourceRead = read(key: &ObjectKey, attributes: &AttributeSet) -> Result<ObjectState, Failure>;
     ConfirmAbsence = confirm_absence(key: &ObjectKey) -> Result<Absence, Failure>;
-    SourceVersions = versions(key: &ObjectKey) -> Result<VersionListing, Failure>;
-    SourceVersion = version(key: &ObjectKey, version: &VersionName) -> Result<ObjectState, Failure>;
+    ListSourceVersions = list_versions(key: &ObjectKey) -> Result<VersionListing, Failure>;
+    ReadSourceVersion = read_version(key: &ObjectKey, version: &VersionName) -> Result<ObjectState, Failure>;
     Replication = replication(key: &ObjectKey) -> Result<ReplicationCoverage, Failure>;
     ReadMore = read_more(key: &ObjectKey, facts: &ObjectFacts, attributes: &AttributeSet)
         -> Result<Option<ObjectFacts>, Failure>;
@@ -288,9 +288,9 @@ scripted! { DestinationObjects:
 
 scripted! { DestinationVersions:
     IsVersioned = is_versioned() -> Result<bool, Failure>;
-    History = history(key: &ObjectKey) -> Result<VersionListing, Failure>;
+    ListVersions = list_versions(key: &ObjectKey) -> Result<VersionListing, Failure>;
     ReadVersion = read_version(key: &ObjectKey, version: &VersionName) -> Result<ObjectState, Failure>;
-    RemoveVersion = remove_version(key: &ObjectKey, version: &VersionName) -> Result<(), Failure>;
+    DeleteVersion = delete_version(key: &ObjectKey, version: &VersionName) -> Result<(), Failure>;
 }
 
 scripted! { MultipartUploads:

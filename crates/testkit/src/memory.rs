@@ -267,7 +267,7 @@ impl MemoryBucket {
     }
 
     /// Removes one version of a key permanently.
-    pub fn remove_version(&self, key: &str, version: &VersionName) {
+    pub fn delete_version(&self, key: &str, version: &VersionName) {
         let mut inner = self.lock();
         if let Some(versions) = inner.keys.get_mut(key) {
             versions.retain(|other| self.version_name(other.id) != *version);

@@ -40,7 +40,7 @@ impl MemoryQueue {
 }
 
 impl Redelivery for &MemoryQueue {
-    async fn return_after(&self, receipt: &ReceiptHandle, delay: Duration) -> Result<(), Failure> {
+    async fn set_visibility_timeout(&self, receipt: &ReceiptHandle, delay: Duration) -> Result<(), Failure> {
         if let Some(failure) = &self.failure {
             return Err(failure.clone());
         }

@@ -24,7 +24,7 @@ async fn empty_source_deletes_nothing_unless_that_is_allowed() {
     let ran = stage.run("sync", &delete(&[])).await.must_end_with(3);
     assert!(ran.stderr.contains("the source contains no objects"), "{ran:?}");
     assert!(
-        ran.stderr.contains("--allow-empty-source would delete every one"),
+        ran.stderr.contains("every one of these objects is then deleted"),
         "{ran:?}"
     );
     let summary = ran.summary();

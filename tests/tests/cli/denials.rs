@@ -75,7 +75,7 @@ async fn equal_denials_are_reported_once_with_a_count() {
     let endpoint = denying(&stage, "denied").await;
     for command in ["diff", "verify", "sync"] {
         let ran = run(&stage, &endpoint, command, &on_both(&[])).await.must_end_with(1);
-        assert!(ran.stdout.contains("; 2 more alike"), "{ran:?}");
+        assert!(ran.stdout.contains("; and 2 more objects"), "{ran:?}");
         assert_eq!(ran.stdout.matches("Said by a proxy.").count(), 1, "{ran:?}");
         assert!(ran.stdout.contains("the credentials need s3:GetObject"), "{ran:?}");
         assert!(!ran.stdout.contains("role"), "the caller is a user: {ran:?}");

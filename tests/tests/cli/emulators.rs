@@ -15,7 +15,7 @@ const MIB: usize = 1024 * 1024;
 /// Keys that emulators spell in different ways in their listings.
 const KEYS: [&str; 5] = ["plain", "a b+c%20.txt", "日/本", "deep/er/still", "trailing "];
 
-/// Copies an odd set of objects and finds both sides equal, by the command line's word and by the harness's.
+/// Copies an odd set of objects and finds both sides equal, by the CLI's word and by the harness's.
 async fn ferry(source: TestBucket, destination: TestBucket, exports: &[(String, String)]) {
     let folder = TempDir::new().expect("a folder");
     let environment: Vec<(&str, &str)> = exports

@@ -239,7 +239,7 @@ async fn summary_names_the_age_of_a_report_and_its_skipped_rows() {
         "{line}"
     );
     assert!(
-        line.ends_with(": 3 rows, 2 of other versions or prefixes left out, unknown column Flavour not read"),
+        line.ends_with(": 3 rows, 2 of other versions or prefixes skipped, unknown column Flavour not read"),
         "{line}"
     );
     assert!(ran.stderr.contains("1 files"), "said before the work, too: {ran:?}");
@@ -380,7 +380,7 @@ async fn bad_reports_are_refused_by_file_and_row() {
         (
             &Report::of("another-bucket", &[&[]]),
             2,
-            vec!["is of bucket another-bucket", "--source is bucket cli-source"],
+            vec!["is an inventory of bucket another-bucket", "not of cli-source"],
         ),
     ] {
         let stage = Stage::new().await;
@@ -417,7 +417,7 @@ async fn reports_that_are_not_there_are_named() {
         (
             vec!["--source-inventory", "nowhere.json"],
             3,
-            "manifest nowhere.json cannot be used",
+            "unusable inventory manifest nowhere.json",
         ),
         (vec!["--source-inventory", &lonely], 3, "holds the report's file"),
         (vec!["--source-inventory", "s3://cli-state/"], 2, "must name an object"),

@@ -160,7 +160,7 @@ async fn missing_job_is_not_advised_to_run_elsewhere() {
         assert!(!ran.stderr.contains("--service"), "{ran:?}");
         assert!(
             ran.stderr
-                .contains("next: name the job as `s3ferry batch start` printed it"),
+                .contains("next: pass the job as `s3ferry batch start` printed it"),
             "{ran:?}"
         );
     }
@@ -203,7 +203,7 @@ async fn endpoint_without_s3_control_is_named_with_the_ways_around_it() {
     let stage = staged().await;
     let status = ["status", ARN, "--output", "json"].map(str::to_owned);
     let ran = stage.run("batch", &status).await.must_end_with(3);
-    let asked = format!("(S3 Control was asked at {})", stage.server.endpoint());
+    let asked = format!("(S3 Control endpoint: {})", stage.server.endpoint());
     for expected in [asked.as_str(), "AWS_ENDPOINT_URL_S3_CONTROL"] {
         assert!(ran.stderr.contains(expected), "{expected}: {ran:?}");
     }
@@ -296,7 +296,7 @@ async fn job_is_created_once_followed_and_its_failures_become_a_retry_manifest()
         json!({ "copied": 1, "failed:ArchivedNotRestored": 1 }),
         "{report:?}"
     );
-    let retry_manifest = std::fs::read_to_string(stage.folder().join("retry.csv")).expect("the residue");
+    let retry_manifest = std::fs::read_to_string(stage.folder().join("retry.csv")).expect("the retry manifest");
     assert_eq!(retry_manifest, "cli-source,archived%20a%2Bb.txt\n");
     let shown = double.run(&stage, &["report", ARN]).await.must_end_with(1);
     assert!(shown.stdout.contains("failed  archived a+b.txt\n"), "{shown:?}");

@@ -131,7 +131,7 @@ async fn profiles_without_credentials_end_with_3_and_take_no_others() {
         let service = Service::start().await;
         let ran = diff(&service, &["--profile", name]).await.must_end_with(3);
         assert!(ran.stderr.contains(expected), "{ran:?}");
-        assert!(ran.stderr.contains("next: name a profile that is there"), "{ran:?}");
+        assert!(ran.stderr.contains("next: pass an existing profile"), "{ran:?}");
         assert_eq!(service.signed_with(), [""; 0], "nothing was sent");
     }
 }

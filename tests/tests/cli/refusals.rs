@@ -1,4 +1,4 @@
-//! What the command line refuses, with which exit code, and what it says to do instead.
+//! What the CLI refuses: exit code, error and next step.
 
 use s3ferry_core::preflight::SHARED_NEEDS_VERSIONS;
 use s3ferry_testkit::sim::model::bucket::{ACCOUNT, SimBucket, SimVersioning};
@@ -42,7 +42,7 @@ async fn wrong_command_lines_end_with_2() {
                 "--destination-region",
                 "eu-central-1",
             ],
-            "are both bucket",
+            "are the same bucket",
         ),
         (
             vec![
@@ -111,7 +111,7 @@ async fn wrong_regions_and_missing_buckets_end_with_3() {
         )
         .await;
     let ran = ran.must_end_with(3);
-    assert!(ran.stderr.contains("the region is not known"), "{ran:?}");
+    assert!(ran.stderr.contains("no region for the source"), "{ran:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -180,7 +180,7 @@ async fn endpoint_that_answers_with_a_web_page_is_named() {
                 .contains(&format!("the response of {endpoint} is not from S3")),
             "{ran:?}"
         );
-        assert!(ran.stderr.contains("next: name an endpoint of S3"), "{ran:?}");
+        assert!(ran.stderr.contains("next: pass an endpoint of S3"), "{ran:?}");
     }
 }
 
@@ -256,7 +256,7 @@ async fn invalid_listings_name_the_bucket_and_no_permission() {
     for (count, expected) in [
         (
             2,
-            "s3:ListBucket on s3://cli-source/: ListingOutOfOrder: the listing is not in order: key `a` follows `b`",
+            "s3:ListBucket failed on s3://cli-source/: ListingOutOfOrder: the listing is not in order: key `a` follows `b`",
         ),
         (
             3,

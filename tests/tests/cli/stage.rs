@@ -1,4 +1,4 @@
-//! A simulator with a source and a destination bucket, and the command line run against it.
+//! A simulator with a source and a destination bucket, and the CLI run against it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -28,7 +28,7 @@ pub(crate) struct Stage {
     folder: TempDir,
 }
 
-/// How a run of the command line ended.
+/// How a run of the CLI ended.
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) code: Option<i32>,
@@ -184,7 +184,7 @@ impl Stage {
     }
 
     fn command(&self, command: &str, arguments: &[String]) -> Command {
-        let mut running = Command::new(tools::cli().expect("the command line is built"));
+        let mut running = Command::new(tools::cli().expect("the CLI is built"));
         running
             .arg(command)
             .args(arguments)
@@ -204,9 +204,7 @@ impl Stage {
 
     /// Starts a command.
     pub(crate) fn start(&self, command: &str, arguments: &[String]) -> Child {
-        self.command(command, arguments)
-            .spawn()
-            .expect("the command line starts")
+        self.command(command, arguments).spawn().expect("the CLI starts")
     }
 
     /// Runs a command to its end.
@@ -225,7 +223,7 @@ impl Stage {
 
 /// Starts a command in a folder, with nothing else in its environment.
 pub(crate) fn start(folder: &Path, environment: &[(&str, &str)], command: &str, arguments: &[String]) -> Child {
-    Command::new(tools::cli().expect("the command line is built"))
+    Command::new(tools::cli().expect("the CLI is built"))
         .arg(command)
         .args(arguments)
         .current_dir(folder)
@@ -237,13 +235,13 @@ pub(crate) fn start(folder: &Path, environment: &[(&str, &str)], command: &str, 
         .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
-        .expect("the command line starts")
+        .expect("the CLI starts")
 }
 
 /// Waits for a command's end.
 pub(crate) async fn ended(child: Child) -> Ran {
-    let output = child.wait_with_output().await.expect("the command line ends");
-    let text = |bytes| String::from_utf8(bytes).expect("the command line writes UTF-8");
+    let output = child.wait_with_output().await.expect("the CLI ends");
+    let text = |bytes| String::from_utf8(bytes).expect("the CLI writes UTF-8");
     Ran {
         code: output.status.code(),
         stdout: text(output.stdout),

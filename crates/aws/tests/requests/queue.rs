@@ -67,7 +67,7 @@ async fn failed_message_gets_its_redelivery_delay() {
     let recorded = Recorded::new([answer(200, &[], "")]);
     let queue = SqsContinuations::new(recorded.clients.sqs(), "https://sqs.test/q".to_owned());
     queue
-        .return_after(&receipt(), Duration::from_millis(1_500))
+        .set_visibility_timeout(&receipt(), Duration::from_millis(1_500))
         .await
         .unwrap();
     let body = recorded

@@ -56,7 +56,7 @@ async fn versions_of_exactly_one_key_are_listed_in_order() {
         entry("Version", "a+b%2Bc/%C3%BC.txt2", "other", true),
     ]);
     let recorded = Recorded::new([dated(listed)]);
-    let listing = recorded.destination().history(&key()).await.unwrap();
+    let listing = recorded.destination().list_versions(&key()).await.unwrap();
     assert_eq!(listing.listed, Timestamp::from_seconds(1_795_169_731));
     assert!(listing.is_complete);
     let history = listing.versions;
@@ -81,7 +81,7 @@ async fn listing_is_incomplete_only_if_more_versions_of_the_key_follow() {
     let other = entry("Version", "a+b%2Bc/%C3%BC.txt2", "other", true);
     for (entries, is_complete) in [(vec![own.clone()], false), (vec![own, other], true)] {
         let recorded = Recorded::new([dated(truncated(&entries))]);
-        let listing = recorded.destination().history(&key()).await.unwrap();
+        let listing = recorded.destination().list_versions(&key()).await.unwrap();
         assert_eq!(listing.is_complete, is_complete);
     }
 }
@@ -89,7 +89,7 @@ async fn listing_is_incomplete_only_if_more_versions_of_the_key_follow() {
 #[tokio::test(start_paused = true)]
 async fn listing_without_a_date_is_read_again() {
     let recorded = Recorded::new([answer_with(200, listing(&[entry("Version", KEY, "v1", true)]))]);
-    let failure = recorded.destination().history(&key()).await.unwrap_err();
+    let failure = recorded.destination().list_versions(&key()).await.unwrap_err();
     assert_failure(&failure, FailureKind::Retry, &["Date"]);
 }
 
@@ -98,14 +98,14 @@ async fn unencoded_keys_are_read_unchanged() {
     let listed =
         listing(&[entry("Version", "a b+c/ü.txt", "v1", true)]).replace("<EncodingType>url</EncodingType>", "");
     let recorded = Recorded::new([dated(listed)]);
-    let listing = recorded.destination().history(&key()).await.unwrap();
+    let listing = recorded.destination().list_versions(&key()).await.unwrap();
     assert_eq!(listing.versions.len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn denied_listing_names_the_missing_permission() {
     let recorded = Recorded::new([error(403, "AccessDenied")]);
-    let failure = recorded.destination().history(&key()).await.unwrap_err();
+    let failure = recorded.destination().list_versions(&key()).await.unwrap_err();
     assert_failure(&failure, FailureKind::Permanent, &["s3:ListBucketVersions"]);
 }
 
@@ -131,14 +131,14 @@ async fn version_is_removed_by_its_id_and_a_second_removal_succeeds() {
         error(403, "AccessDenied"),
     ]);
     let destination = recorded.destination();
-    assert_eq!(destination.remove_version(&key(), &version("v1")).await, Ok(()));
+    assert_eq!(destination.delete_version(&key(), &version("v1")).await, Ok(()));
     assert_eq!(
         recorded.line(0),
         format!("DELETE {OBJECT}?x-id=DeleteObject&versionId=v1")
     );
     recorded.assert_headers(0, &[("if-match", None)]);
-    assert_eq!(destination.remove_version(&key(), &version("v1")).await, Ok(()));
-    let failure = destination.remove_version(&key(), &version("v1")).await.unwrap_err();
+    assert_eq!(destination.delete_version(&key(), &version("v1")).await, Ok(()));
+    let failure = destination.delete_version(&key(), &version("v1")).await.unwrap_err();
     assert_failure(&failure, FailureKind::Permanent, &["s3:DeleteObjectVersion"]);
 }
 

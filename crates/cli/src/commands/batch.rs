@@ -22,12 +22,12 @@ use crate::interrupt::Interrupt;
 #[command(subcommand_required = true, arg_required_else_help = true)]
 pub struct BatchArgs {
     #[command(subcommand)]
-    verb: Verb,
+    command: BatchCommand,
 }
 
 /// The subcommands of `batch`.
 #[derive(Debug, Subcommand)]
-enum Verb {
+enum BatchCommand {
     /// Start a job over a manifest
     Start(Box<StartArgs>),
     /// Show how far a job is, or follow it to its end
@@ -38,9 +38,9 @@ enum Verb {
 
 /// Starts, follows or reports a job.
 pub async fn run(shared: &SharedArgs, args: &BatchArgs, interrupt: &Interrupt) -> Result<CommandOutcome, CliError> {
-    match &args.verb {
-        Verb::Start(args) => start::run(shared, args).await,
-        Verb::Status(args) => status::run(shared, args, interrupt).await,
-        Verb::Report(args) => report::run(shared, args, interrupt).await,
+    match &args.command {
+        BatchCommand::Start(args) => start::run(shared, args).await,
+        BatchCommand::Status(args) => status::run(shared, args, interrupt).await,
+        BatchCommand::Report(args) => report::run(shared, args, interrupt).await,
     }
 }

@@ -18,7 +18,7 @@ use crate::interrupt::Interrupt;
 use crate::inventories::InventoryArgs;
 use crate::output::Format;
 use crate::policy::EncryptionArgs;
-use crate::progress::{ProgressReporter, say};
+use crate::progress::{ProgressReporter, print_message};
 use crate::sides::BucketPair;
 use crate::text::grouped;
 
@@ -69,12 +69,12 @@ pub struct DiffArgs {
     inventories: InventoryArgs,
 }
 
-/// Compares, and writes what differs.
+/// Compares two buckets, and writes the differences.
 pub async fn run(shared: &SharedArgs, args: &DiffArgs, interrupt: &Interrupt) -> Result<CommandOutcome, CliError> {
     let compare = &args.compare;
     if args.unconfirmed && compare.depth == CompareDepthArg::Head {
         return Err(CliError::usage(
-            "--unconfirmed reports what listings show, and --depth head reads every object",
+            "--unconfirmed conflicts with --depth head",
             "omit --unconfirmed, or pass --depth listing",
         ));
     }
@@ -112,7 +112,7 @@ pub async fn run(shared: &SharedArgs, args: &DiffArgs, interrupt: &Interrupt) ->
     .await;
     progress.finish();
     if ended.is_err() {
-        say(&format!(
+        print_message(&format!(
             "stopped after {} of the source's keys and {} of the destination's; {} differ so far",
             grouped(counts.source_keys),
             grouped(counts.destination_keys),

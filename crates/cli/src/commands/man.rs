@@ -39,7 +39,7 @@ fn find(whole: &clap::Command, name: &str) -> Result<clap::Command, CliError> {
     found.ok_or_else(|| {
         let names: Vec<&str> = whole.get_subcommands().map(clap::Command::get_name).collect();
         CliError::usage(
-            format!("there is no command `{name}`"),
+            format!("unknown command `{name}`"),
             format!("name one of: {}", names.join(", ")),
         )
     })

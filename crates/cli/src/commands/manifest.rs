@@ -33,8 +33,8 @@ use crate::files::FileLocation;
 use crate::interrupt::Interrupt;
 use crate::inventories::{Inventories, InventoryArgs};
 use crate::location::Location;
-use crate::manifest_location::{ManifestLocation, make_way_for_numbered};
-use crate::progress::{ProgressReporter, say};
+use crate::manifest_location::{ManifestLocation, prepare_numbered_output};
+use crate::progress::{ProgressReporter, print_message};
 use crate::rows::listed;
 use crate::sides::BucketPair;
 use crate::text::grouped;
@@ -102,10 +102,10 @@ type OpenedKeys = (Clients, BucketSide, Inventories, Keys);
 
 type Keys = Pin<Box<dyn Stream<Item = Result<Vec<ObjectKey>, Failure>> + Send>>;
 
-/// Lists or compares, sorts, and writes.
+/// Lists or compares the keys, classifies them, and writes the manifests.
 pub async fn run(shared: &SharedArgs, args: &ManifestArgs, interrupt: &Interrupt) -> Result<CommandOutcome, CliError> {
     let compare = &args.compare;
-    make_way_for_numbered(&args.to)?;
+    prepare_numbered_output(&args.to)?;
     let limits = compare.limits();
     let listed_keys = Arc::<AtomicU64>::default();
     let denials = DenialCounter::default();
@@ -118,15 +118,15 @@ pub async fn run(shared: &SharedArgs, args: &ManifestArgs, interrupt: &Interrupt
         }
         None if compare.depth == CompareDepthArg::Head => {
             return Err(CliError::usage(
-                "--depth head compares two buckets, and there is no --destination",
+                "--depth head requires --destination",
                 "pass --destination and --destination-region, or omit --depth head",
             ));
         }
         None => all_keys(shared, args, limits, &listed_keys).await?,
     };
     let owner = args.state_bucket_owner.as_ref().or(source.owner.as_ref());
-    let place = ManifestLocation::open(&args.to, &clients.expecting(owner), &source.region).await?;
-    let mut files = ManifestFiles::begin(place, args.rows_per_file.get(), args.by_class).await?;
+    let location = ManifestLocation::open(&args.to, &clients.expecting(owner), &source.region).await?;
+    let mut files = ManifestFiles::begin(location, args.rows_per_file.get(), args.by_class).await?;
     let progress = ProgressReporter::start("writing", "rows", compare.expected_objects);
     let bucket = source.location.bucket.clone();
     let sorted: Pin<Box<dyn Stream<Item = Result<Option<ClassifiedObject>, Failure>> + Send>> =
@@ -140,24 +140,21 @@ pub async fn run(shared: &SharedArgs, args: &ManifestArgs, interrupt: &Interrupt
     progress.finish();
     let ended = ended.and_then(|()| denials.ensure_not_all_denied().map_err(CliError::from));
     if let Err(error) = ended {
-        say(&format!(
-            "stopped after {} rows: the manifest is not complete",
-            grouped(rows)
-        ));
+        print_message(&format!("stopped after {} rows: manifest incomplete", grouped(rows)));
         if let Some(left) = files.abandon(shared.output, &error, rows)? {
-            say(&left);
+            print_message(&left);
         }
         return Err(error);
     }
     if listed_keys.load(Ordering::Relaxed) == 0 {
-        say(&format!(
+        print_message(&format!(
             "warning: {} has no objects, so the manifest is empty. Check the bucket and the prefix of --source",
             source.location
         ));
     }
     let unread = files.unread;
     if unread > 0 {
-        say(&format!(
+        print_message(&format!(
             "{} object(s) could not be read: the not-copyable file names them, with the reasons",
             grouped(unread)
         ));
@@ -202,7 +199,7 @@ async fn all_keys(
     let compare = &args.compare;
     let (clients, source) = open_source(shared, &args.source, limits).await?;
     for warning in source.warnings(&clients).await? {
-        say(&warning);
+        print_message(&warning);
     }
     let inventories = Inventories::open(&args.inventories, &clients, &source, None).await?;
     let pages = inventories.rows(SideName::Source).unwrap_or_else(|| {
@@ -300,7 +297,7 @@ fn read_objects(
         .buffered(args.compare.concurrency.objects())
 }
 
-/// What a manifest is to say.
+/// What a manifest contains.
 #[derive(Debug, Clone, Copy)]
 struct Kind {
     by_class: bool,

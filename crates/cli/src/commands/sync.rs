@@ -40,7 +40,7 @@ use crate::files::{FileLocation, ensure_distinct};
 use crate::interrupt::Interrupt;
 use crate::inventories::InventoryArgs;
 use crate::policy::{OwnershipArg, PolicyArgs};
-use crate::progress::{ProgressReporter, say};
+use crate::progress::{ProgressReporter, print_message};
 use crate::sides::BucketPair;
 
 /// The arguments of `sync`.
@@ -92,7 +92,8 @@ pub struct SyncArgs {
     dry_run: bool,
     #[command(flatten)]
     deletes: DeleteArgs,
-    /// State bucket in the source's region: journals multipart copies, so that the next run resumes them
+    /// State bucket in the source's region: journals multipart copies, so that the next run resumes them;
+    /// --source-bucket-owner applies to it too
     #[arg(long, value_name = "BUCKET", value_parser = bucket)]
     state_bucket: Option<BucketName>,
     /// File of the keys that failed, as JSON lines; created at the start
@@ -146,20 +147,20 @@ impl SyncArgs {
         let is_shared = self.is_shared();
         if is_shared && self.deletes.delete {
             return Err(CliError::usage(
-                "--delete is for a destination that only s3ferry writes to, and --ownership is shared",
-                "omit --delete: an object that only the destination has may be an application's",
+                "--delete requires --ownership exclusive",
+                "omit --delete: applications may have written the objects that only the destination has",
             ));
         }
         if is_shared && self.state_bucket.is_none() {
             return Err(CliError::usage(
                 "--ownership shared requires --state-bucket",
-                "pass --state-bucket, as the replicator has it",
+                "pass --state-bucket with the stack output StateBucketName",
             ));
         }
         if self.adopt && !is_shared {
             return Err(CliError::usage(
-                "--adopt writes markers, which copies have with --ownership shared only",
-                "pass --ownership shared and --state-bucket: without them newer objects of applications would be replaced",
+                "--adopt requires --ownership shared",
+                "pass --ownership shared and --state-bucket",
             ));
         }
         let inputs = [("--manifest", &self.manifest)]
@@ -171,7 +172,7 @@ impl SyncArgs {
     }
 }
 
-/// How far back a sync without --state-bucket reads the annotations of multipart objects.
+/// The age up to which a sync without --state-bucket reads the annotations of multipart objects.
 ///
 /// A multipart copy writes them after the object, and a run that was killed in between leaves no trace but the object
 /// itself. A run that was killed is usually repeated within a day. Older objects are left to `--depth head`, so that a run that
@@ -263,8 +264,9 @@ pub async fn run(shared: &SharedArgs, args: &SyncArgs, interrupt: &Interrupt) ->
     work.results.end(&sides, ended)
 }
 
-/// Copies what differs, and then deletes what only the destination has: no key is deleted before both listings have come
-/// to their ends and the number of deletes is known.
+/// Copies the keys that differ, and then deletes the keys that only the destination has.
+///
+/// No key is deleted before both listings are complete and the number of deletes is known.
 async fn sync<S, D, C, J>(
     work: &mut SyncRun,
     args: &SyncArgs,
@@ -309,8 +311,8 @@ where
     confirmed
 }
 
-/// Finds the keys whose multipart copies earlier runs left: their uploads are resumed, or aborted where nothing is to be
-/// copied any more.
+/// Finds the keys whose multipart copies earlier runs left unfinished. Their uploads are resumed, or aborted if the key no
+/// longer needs a copy.
 async fn unfinished(uploads: &UploadSupport<S3Journal>, sides: &BucketPair) -> Result<BTreeSet<ObjectKey>, CliError> {
     match uploads.journal.unfinished().await {
         Ok(keys) => Ok(keys
@@ -318,9 +320,8 @@ async fn unfinished(uploads: &UploadSupport<S3Journal>, sides: &BucketPair) -> R
             .filter(|key| key.as_str().starts_with(sides.prefix()))
             .collect()),
         Err(failure) if is_denial(&failure) => {
-            say(&format!(
-                "uploads that earlier runs left are resumed where their keys still differ, and not aborted elsewhere: \
-                 {failure}"
+            print_message(&format!(
+                "uploads of earlier runs are resumed if their keys still differ, and are not aborted otherwise: {failure}"
             ));
             Ok(BTreeSet::new())
         }
@@ -328,7 +329,7 @@ async fn unfinished(uploads: &UploadSupport<S3Journal>, sides: &BucketPair) -> R
     }
 }
 
-/// Keeps the reads and what is decided of them, and lets no write through.
+/// Reads and decides, but writes nothing.
 fn dry<S, D, C, J>(
     reconciler: Reconciler<S, D, C, J>,
     withheld: &WithheldWrites,

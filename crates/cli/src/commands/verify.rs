@@ -24,7 +24,7 @@ use s3ferry_engine::verify::{VerificationProgress as Step, Verifier, listed};
 pub use self::args::VerifyArgs;
 use self::args::{AclCompareArg, ComparisonDescription, DepthArg, InconclusiveArg};
 use self::queues::StackQueues;
-use self::results::{VerifyResults, make_way_for_files};
+use self::results::{VerifyResults, prepare_output_files};
 use crate::args::SharedArgs;
 use crate::bucket_side::BucketSide;
 use crate::environment;
@@ -42,7 +42,7 @@ pub async fn run(shared: &SharedArgs, args: &VerifyArgs, interrupt: &Interrupt) 
         ));
     }
     args.encryption.check(&args.destination.destination_region)?;
-    make_way_for_files(args)?;
+    prepare_output_files(args)?;
     let concurrency = args.concurrency.of_reads();
     let objects = args.concurrency.objects();
     let limits = RequestLimits::of_reads(args.max_requests_per_second, objects, concurrency.clone());
@@ -56,7 +56,7 @@ pub async fn run(shared: &SharedArgs, args: &VerifyArgs, interrupt: &Interrupt) 
     let source_checksums = checksums::load(args.source_checksums.as_ref(), clients, &sides.source).await?;
     let destination_checksums =
         checksums::load(args.destination_checksums.as_ref(), clients, &sides.destination).await?;
-    let header = Draft::begin(shared, args, [&source_checksums, &destination_checksums]);
+    let header = ReportDraft::begin(shared, args, [&source_checksums, &destination_checksums]);
     let (source, destination) = (content(&sides, &sides.source), content(&sides, &sides.destination));
     let with_acl = args.acl == AclCompareArg::Compare && source.has_acl().await? && destination.has_acl().await?;
     let comparison = args.comparison_description(with_acl);
@@ -121,7 +121,7 @@ fn content(sides: &BucketPair, side: &BucketSide) -> S3Content {
     )
 }
 
-/// Takes every step of the verification, until it ends or is interrupted.
+/// Records every step of the verification, until it ends or is interrupted.
 async fn each(
     found: impl Stream<Item = Result<Step, Failure>> + Send,
     progress: &ProgressReporter,
@@ -144,14 +144,14 @@ async fn each(
     }
 }
 
-/// What is known of the run before it ends.
-struct Draft {
+/// The parts of the report that are known before the run ends.
+struct ReportDraft {
     by: String,
     started_at: String,
     job_reports: Vec<core::ChecksumJobReport>,
 }
 
-impl Draft {
+impl ReportDraft {
     fn begin(shared: &SharedArgs, args: &VerifyArgs, checksums: [&ComputedChecksums; 2]) -> Self {
         // Keys in the environment go before the profile that it names.
         let from_environment =

@@ -1,4 +1,4 @@
-//! What is known of the progress of one piece of work, and how it is spelled.
+//! The figures of a progress display, and their formatting.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::text::{byte_size, grouped};
 
-/// How far a multipart copy is.
+/// The progress of a multipart copy.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LargeCopy {
     /// The parts that are at the destination.
@@ -75,7 +75,7 @@ struct Event<'a> {
 }
 
 impl ProgressFigures {
-    /// Everything that the first line of a bar does not show.
+    /// Returns the details for the second line of a bar.
     pub(super) fn details(&self, now: Instant) -> String {
         let mut details = Vec::new();
         if self.bytes > 0 {
@@ -115,7 +115,7 @@ impl ProgressFigures {
         all
     }
 
-    /// Estimates how long the multipart copies take in progress.
+    /// Estimates the remaining time of the multipart copies in progress.
     pub(super) fn large_left(&self, now: Instant) -> LargeLeft {
         let large = self.large_copies();
         let bytes = large.all_bytes.saturating_sub(large.bytes);
@@ -163,11 +163,11 @@ impl ProgressFigures {
     }
 
     /// Formats the figures as a line of text or JSON.
-    pub(super) fn spelled(&self, as_json: bool, now: Instant) -> String {
+    pub(super) fn format(&self, as_json: bool, now: Instant) -> String {
         let json = as_json.then(|| serde_json::to_string(&self.event(now)));
         match json {
             Some(Ok(json)) => json,
-            // Numbers and names are always written.
+            // Numbers and names always serialize.
             Some(Err(_)) | None => self.line(now),
         }
     }
@@ -178,13 +178,13 @@ fn per_second(done: u64, elapsed: Duration) -> u64 {
     u64::try_from(u128::from(done) * 1_000 / millis).unwrap_or(u64::MAX)
 }
 
-/// How long the multipart copies take in progress: their keys are counted as done when the copies begin.
+/// The remaining time of the multipart copies in progress. Their keys count as done once the copies begin.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum LargeLeft {
     /// No multipart copy is in progress.
     #[default]
     Nothing,
-    /// So long, at the rate so far.
+    /// Estimated time at the rate so far.
     Estimated(Duration),
     /// No byte is copied yet.
     Unknown,
@@ -208,8 +208,8 @@ fn remaining_at_rate(done: u64, left: u64, elapsed: Duration) -> Option<Duration
     Some(Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX)))
 }
 
-/// Spells a duration by its two largest units, as in `12m34s`.
-fn spelled(duration: Duration) -> String {
+/// Formats a duration in its two largest units, as in `12m34s`.
+fn format_duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
     match (days, hours, minutes) {
@@ -220,15 +220,15 @@ fn spelled(duration: Duration) -> String {
     }
 }
 
-/// How many, how fast, and for how long.
+/// Formats a count, its rate, the elapsed time and the estimated remaining time.
 pub(super) fn rates(done: u64, total: Option<u64>, unit: &str, elapsed: Duration, large: LargeLeft) -> String {
     let mut text = grouped(done);
-    // To a text writing never fails.
+    // Writing to a string cannot fail.
     let _never = total.map(|total| write!(text, "/{}", grouped(total)));
     let rate = grouped(per_second(done, elapsed));
-    let _never = write!(text, " {unit}, {rate}/s, elapsed {}", spelled(elapsed));
+    let _never = write!(text, " {unit}, {rate}/s, elapsed {}", format_duration(elapsed));
     let left = total.and_then(|total| remaining(done, total, elapsed, large));
-    let _never = left.map(|left| write!(text, ", ETA {}", spelled(left)));
+    let _never = left.map(|left| write!(text, ", ETA {}", format_duration(left)));
     text
 }
 
@@ -359,7 +359,7 @@ mod tests {
             (3_720, "1h02m"),
             (90_000, "1d01h"),
         ] {
-            assert_eq!(spelled(Duration::from_secs(seconds)), text);
+            assert_eq!(format_duration(Duration::from_secs(seconds)), text);
         }
     }
 }

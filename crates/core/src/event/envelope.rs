@@ -46,7 +46,7 @@ pub struct QueueMessage {
     /// Receipt handle. Without it the message is redelivered after the queue's own visibility timeout.
     pub receipt: Option<ReceiptHandle>,
     /// Receive count of the message, including this delivery.
-    pub deliveries: u32,
+    pub receive_count: u32,
     /// Content of the message.
     pub message: Result<EventMessage, EventError>,
 }
@@ -169,12 +169,12 @@ fn queue_message(record: &Value) -> Result<QueueMessage, EventError> {
     let mut message =
         text(record, "/body", "Records[].body").and_then(|body| parse_message(&json(body)?, Envelope::Queue));
     let receipt = record.get("receiptHandle").and_then(Value::as_str);
-    let deliveries = record
+    let receive_count = record
         .pointer("/attributes/ApproximateReceiveCount")
         .and_then(Value::as_str);
-    let deliveries = deliveries.and_then(|count| count.parse().ok()).unwrap_or(1);
+    let receive_count = receive_count.and_then(|count| count.parse().ok()).unwrap_or(1);
     if let Ok(EventMessage::Records(records)) = &mut message
-        && deliveries > 1
+        && receive_count > 1
     {
         for hint in records.iter_mut().flatten() {
             hint.attributes.extend(attributes_after_interruption());
@@ -185,7 +185,7 @@ fn queue_message(record: &Value) -> Result<QueueMessage, EventError> {
         receipt: receipt
             .filter(|receipt| !receipt.is_empty())
             .map(|receipt| ReceiptHandle(receipt.to_owned())),
-        deliveries,
+        receive_count,
         message,
     })
 }

@@ -153,7 +153,7 @@ impl ManifestReader {
         }
     }
 
-    /// Lets a row stand for its key: rows have no version, and two rows of one key are duplicates.
+    /// Compares rows by their keys: rows have no version, and two rows of one key are duplicates.
     #[must_use]
     pub fn by_key(mut self) -> Self {
         self.ignores_versions = true;

@@ -171,7 +171,7 @@ impl Segments {
         true
     }
 
-    /// Takes the page that a request returned.
+    /// Adds the page that a request returned.
     pub(super) fn take(&mut self, request: &PageRequest, page: ListingPage) {
         self.under_way = self.under_way.saturating_sub(1);
         let Some(mut index) = self.queue.iter().position(|segment| segment.id == request.segment) else {
@@ -235,7 +235,7 @@ impl Segment {
         }
     }
 
-    /// Takes the rows that belong to the segment, and returns those after its end.
+    /// Adds the rows that belong to the segment, and returns those after its end.
     fn keep(&mut self, rows: &mut Vec<ListedObject>, more: bool) -> Vec<ListedObject> {
         let beyond = rows.split_off(self.own(rows));
         let rows = std::mem::take(rows);

@@ -113,7 +113,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         attempt: &Attempt,
     ) -> Result<VersionExamination, PassResult> {
         let state = self.state(key)?;
-        let listing = self.destination.history(key).await.map_err(after_failure)?;
+        let listing = self.destination.list_versions(key).await.map_err(after_failure)?;
         let mut history = VersionHistory::new(listing, destination);
         if !history.begins_with(destination) {
             return Err(PassResult::ReadAgain);
@@ -147,7 +147,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             bucket: &self.state(key)?.route.source,
             key,
         };
-        let listing = self.source.versions(key).await.map_err(after_failure)?;
+        let listing = self.source.list_versions(key).await.map_err(after_failure)?;
         let mut history = VersionHistory::new(listing, source);
         if !history.begins_with(source) {
             return Err(PassResult::ReadAgain);
@@ -156,7 +156,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             match history.newest_is_copy(location) {
                 Ok(is_copy) => return Ok(is_copy),
                 Err(VersionQuestion::Object(version)) => {
-                    let read = self.source.version(key, &version).await;
+                    let read = self.source.read_version(key, &version).await;
                     let facts = read.map_err(after_failure)?.facts().cloned();
                     history.objects.insert(version, facts.ok_or(PassResult::ReadAgain)?);
                 }
@@ -176,7 +176,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         hidden: &VersionName,
         attempt: &mut Attempt,
     ) -> PassResult {
-        match self.destination.remove_version(key, version).await {
+        match self.destination.delete_version(key, version).await {
             Ok(()) => {
                 attempt.progress = true;
                 let marker = match attempt.history.as_ref().map(|history| &history.owner) {
@@ -207,7 +207,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         let Some(newest) = &examined.newest else {
             return PassResult::ReadAgain;
         };
-        if let Err(failure) = self.destination.remove_version(key, &newest.version).await {
+        if let Err(failure) = self.destination.delete_version(key, &newest.version).await {
             return after_failure(failure);
         }
         attempt.copied = None;

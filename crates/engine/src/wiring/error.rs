@@ -15,7 +15,7 @@ pub(super) enum WiringError {
     #[error("the request lacks {0}")]
     IncompleteRequest(String),
     /// The request type of `CloudFormation` is unknown.
-    #[error("the request type `{0}` is not known, expected: Create or Update or Delete")]
+    #[error("unknown request type `{0}`, expected: Create, Update or Delete")]
     UnknownRequest(String),
     /// A bucket does not meet the requirements of the migration.
     #[error("{unfit}{}", advice(.unfit))]

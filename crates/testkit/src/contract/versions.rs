@@ -20,7 +20,7 @@ pub(super) async fn run(fixture: &impl ContractFixture) {
 }
 
 async fn history(fixture: &impl ContractFixture, key: &ObjectKey) -> Vec<ListedVersion> {
-    let listing = fixture.destination().history(key).await.expect("version listing");
+    let listing = fixture.destination().list_versions(key).await.expect("version listing");
     let is_dated = listing
         .versions
         .iter()
@@ -81,7 +81,7 @@ async fn removing_a_version_uncovers_the_version_below(fixture: &impl ContractFi
     let marker = delete(fixture, &key).await;
     let second = put(fixture, name, "second").await;
     let remove = async |version: &VersionName| {
-        let removed = fixture.destination().remove_version(&key, version).await;
+        let removed = fixture.destination().delete_version(&key, version).await;
         removed.expect("version is removed, also when repeated");
     };
     remove(&second).await;

@@ -185,7 +185,7 @@ impl DestinationVersions for MemoryDestination {
         Ok(self.bucket.versioned)
     }
 
-    async fn history(&self, key: &ObjectKey) -> Result<VersionListing, Failure> {
+    async fn list_versions(&self, key: &ObjectKey) -> Result<VersionListing, Failure> {
         Ok(self.bucket.listed_versions(key))
     }
 
@@ -193,8 +193,8 @@ impl DestinationVersions for MemoryDestination {
         Ok(self.bucket.version_state(key, version))
     }
 
-    async fn remove_version(&self, key: &ObjectKey, version: &VersionName) -> Result<(), Failure> {
-        self.bucket.remove_version(key.as_str(), version);
+    async fn delete_version(&self, key: &ObjectKey, version: &VersionName) -> Result<(), Failure> {
+        self.bucket.delete_version(key.as_str(), version);
         Ok(())
     }
 }

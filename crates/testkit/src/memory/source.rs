@@ -44,11 +44,11 @@ impl SourceBucket for MemoryBucket {
         Ok(self.absence(key))
     }
 
-    async fn versions(&self, key: &ObjectKey) -> Result<VersionListing, Failure> {
+    async fn list_versions(&self, key: &ObjectKey) -> Result<VersionListing, Failure> {
         Ok(self.listed_versions(key))
     }
 
-    async fn version(&self, key: &ObjectKey, version: &VersionName) -> Result<ObjectState, Failure> {
+    async fn read_version(&self, key: &ObjectKey, version: &VersionName) -> Result<ObjectState, Failure> {
         Ok(self.version_state(key, version))
     }
 

@@ -33,7 +33,7 @@ pub enum PortOperation {
     /// A bucket's versions are listed to confirm that an object is absent.
     ConfirmAbsence,
     /// The source's versions are listed, or one is read, to distinguish a copy from an edit of it.
-    SourceVersions,
+    ListSourceVersions,
     /// The source's replication configuration is read.
     Replication,
     /// The destination's object is read.
@@ -65,11 +65,11 @@ pub enum PortOperation {
     /// A journal entry is removed.
     RemoveEntry,
     /// The destination's versions are listed.
-    History,
+    ListVersions,
     /// One version of the destination is read.
     ReadVersion,
     /// One version of the destination is removed.
-    RemoveVersion,
+    DeleteVersion,
     /// The intent to delete is journaled.
     Announce,
     /// The intent to delete is read.
@@ -91,18 +91,18 @@ impl PortOperation {
             | Self::AbortUpload
             | Self::CreateEntry
             | Self::RemoveEntry
-            | Self::RemoveVersion
+            | Self::DeleteVersion
             | Self::Announce
             | Self::Send => true,
             Self::SourceRead
             | Self::ConfirmAbsence
-            | Self::SourceVersions
+            | Self::ListSourceVersions
             | Self::Replication
             | Self::DestinationRead
             | Self::ReadMore
             | Self::ListParts
             | Self::ListUploads
-            | Self::History
+            | Self::ListVersions
             | Self::ReadVersion
             | Self::FindIntent
             | Self::LoadEntry => false,
@@ -219,7 +219,7 @@ impl Schedule {
         self.lock().now
     }
 
-    /// Lets time pass; invocations that waited for it can be polled.
+    /// Advances the clock; invocations that waited for it can be polled.
     pub fn advance(&self, duration: Duration) {
         let due: Vec<Waker> = {
             let mut state = self.lock();

@@ -229,8 +229,8 @@ impl<T: SourceBucket + Clone + 'static> SourceBucket for ScheduledPort<T> {
 
     scheduled! { SourceBucket:
         ConfirmAbsence = confirm_absence() -> Result<Absence, Failure>;
-        SourceVersions = versions() -> Result<VersionListing, Failure>;
-        SourceVersions = version(version: &VersionName) -> Result<ObjectState, Failure>;
+        ListSourceVersions = list_versions() -> Result<VersionListing, Failure>;
+        ListSourceVersions = read_version(version: &VersionName) -> Result<ObjectState, Failure>;
         Replication = replication() -> Result<ReplicationCoverage, Failure>;
         ReadMore = layout(facts: &ObjectFacts) -> Result<PartLayout, Failure>;
     }
@@ -276,9 +276,9 @@ impl<T: TwoStepCopies + 'static> DestinationObjects for ScheduledPort<T> {
 
 impl<T: TwoStepCopies + 'static> DestinationVersions for ScheduledPort<T> {
     scheduled! { DestinationVersions:
-        History = history() -> Result<VersionListing, Failure>;
+        ListVersions = list_versions() -> Result<VersionListing, Failure>;
         ReadVersion = read_version(version: &VersionName) -> Result<ObjectState, Failure>;
-        RemoveVersion = remove_version(version: &VersionName) -> Result<(), Failure>;
+        DeleteVersion = delete_version(version: &VersionName) -> Result<(), Failure>;
     }
 
     immediate! { DestinationVersions:

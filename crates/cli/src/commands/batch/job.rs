@@ -97,7 +97,7 @@ impl JobArgs {
     fn by_id(&self) -> Result<BatchJob, CliError> {
         let account = self.account.clone().ok_or_else(|| {
             CliError::usage(
-                format!("the account of job {} is not known", self.job),
+                format!("unknown account of job {}", self.job),
                 "pass --account, or the ARN of the job",
             )
         })?;

@@ -73,12 +73,12 @@ impl S3ControlJobs {
         let asked = self
             .endpoint
             .as_ref()
-            .map(|url| format!(" (S3 Control was asked at {url})"));
+            .map(|url| format!(" (S3 Control endpoint: {url})"));
         CliError::setup(
-            format!("failed to {failure}{}", asked.unwrap_or_default()),
+            format!("{failure}{}", asked.unwrap_or_default()),
             format!(
-                "name the job as `s3ferry batch start` printed it, with its account and region if it is named by its id; if it \
-                 runs elsewhere, name the endpoint of its S3 Control with {S3_CONTROL_ENDPOINT}"
+                "pass the job as `s3ferry batch start` printed it, or its id with its account and region; if it runs \
+                 elsewhere, set the endpoint of its S3 Control with {S3_CONTROL_ENDPOINT}"
             ),
         )
     }
@@ -87,7 +87,7 @@ impl S3ControlJobs {
     fn failed(&self, failure: Failure, alternative: &str) -> CliError {
         match &self.endpoint {
             Some(url) if !failure.is_of_credentials() => CliError::setup(
-                format!("failed to {failure} (S3 Control was asked at {url})"),
+                format!("{failure} (S3 Control endpoint: {url})"),
                 format!(
                     "{alternative}set {S3_CONTROL_ENDPOINT} to the endpoint of S3 Control; for AWS itself unset \
                      AWS_ENDPOINT_URL and omit --endpoint-url"
@@ -98,7 +98,7 @@ impl S3ControlJobs {
     }
 }
 
-/// Takes the jobs of an account.
+/// Returns the jobs of an account.
 pub(super) fn jobs_of(clients: &Clients, account: AccountId, region: Region) -> Result<S3ControlJobs, CliError> {
     let endpoint = s3_control_endpoint();
     if let Some(url) = &endpoint {

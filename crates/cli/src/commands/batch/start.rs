@@ -10,13 +10,13 @@ use super::s3_control::has_s3_control;
 use super::service::BatchService;
 use crate::args::SharedArgs;
 use crate::exit::{CliError, CommandOutcome};
-use crate::progress::say;
+use crate::progress::print_message;
 
 /// Starts a job.
 pub(super) async fn run(shared: &SharedArgs, args: &StartArgs) -> Result<CommandOutcome, CliError> {
     let service = args.service(has_s3_control(shared))?;
     if args.service.is_none() {
-        say(&format!("service: {} (change it with --service)", service.as_str()));
+        print_message(&format!("service: {} (change it with --service)", service.as_str()));
     }
     match service {
         BatchService::S3BatchOperations => {

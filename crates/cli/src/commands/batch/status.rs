@@ -15,7 +15,7 @@ use crate::bucket_side::load_clients;
 use crate::exit::{CliError, CommandOutcome};
 use crate::interrupt::Interrupt;
 use crate::output::{Format, Output};
-use crate::progress::{ProgressReporter, say};
+use crate::progress::{ProgressReporter, print_message};
 use crate::text::grouped;
 
 /// The arguments of `batch status`.
@@ -163,7 +163,7 @@ fn show(shared: &SharedArgs, args: &StatusArgs, now: &JobProgress) -> Result<(),
     }
     output.flush()?;
     if now.state == JobState::Suspended {
-        say(&format!(
+        print_message(&format!(
             "the job waits for: s3ferry batch status {} --confirm",
             args.job.job
         ));

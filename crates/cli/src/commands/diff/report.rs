@@ -78,7 +78,7 @@ impl DifferenceWriter {
         })
     }
 
-    /// Takes a key that differs, or that was `unread`.
+    /// Writes a key that differs, or that was `unread`.
     pub(super) fn different(&mut self, different: &DifferentKey, unread: Option<&Failure>) -> Result<(), CliError> {
         if let Some(failure) = unread {
             self.unread.count(failure);
@@ -183,7 +183,7 @@ fn summary(source: &str, destination: &str, counts: &DiffCounts) -> Vec<String> 
         ));
     }
     if counts.by_kind().any(|(kind, _)| kind == DifferenceKind::Inconclusive) {
-        lines.push("inconclusive is not equal: compare these by their bytes, or copy them again".to_owned());
+        lines.push("inconclusive objects are not verified: run `s3ferry verify`, or copy them again".to_owned());
     }
     let is_deep = counts.by_kind().any(|(kind, _)| kind == DifferenceKind::StorageClass);
     if counts.other_storage_class > 0 && !is_deep {

@@ -16,7 +16,7 @@ use crate::manifest_location::ManifestLocation;
 use crate::output::{Format, Output};
 use crate::text::grouped;
 
-/// How many files of an earlier run are named.
+/// The number of files of an earlier run that the error names.
 const LEFT_SHOWN: usize = 10;
 
 /// One object, sorted.
@@ -32,13 +32,13 @@ pub(super) struct ClassifiedObject {
 /// All files.
 #[derive(Debug)]
 pub(super) struct ManifestFiles {
-    place: ManifestLocation,
-    /// The files of this name that were there before.
+    location: ManifestLocation,
+    /// The files with this name of earlier runs.
     earlier: BTreeSet<String>,
     rows_per_file: u64,
     by_class: bool,
     open: BTreeMap<ObjectClass, OpenFile>,
-    written: Vec<Written>,
+    written: Vec<WrittenFile>,
     /// Objects that could not be read.
     pub(super) unread: u64,
 }
@@ -52,7 +52,7 @@ struct OpenFile {
 
 /// A complete file.
 #[derive(Debug)]
-struct Written {
+struct WrittenFile {
     class: ObjectClass,
     location: String,
     rows: u64,
@@ -60,10 +60,14 @@ struct Written {
 }
 
 impl ManifestFiles {
-    pub(super) async fn begin(place: ManifestLocation, rows_per_file: u64, by_class: bool) -> Result<Self, CliError> {
+    pub(super) async fn begin(
+        location: ManifestLocation,
+        rows_per_file: u64,
+        by_class: bool,
+    ) -> Result<Self, CliError> {
         Ok(Self {
-            earlier: place.numbered().await?,
-            place,
+            earlier: location.numbered().await?,
+            location,
             rows_per_file,
             by_class,
             open: BTreeMap::new(),
@@ -99,7 +103,7 @@ impl ManifestFiles {
             std::collections::btree_map::Entry::Vacant(vacant) => {
                 let before = self.written.iter().filter(|written| written.class == class).count();
                 vacant.insert(OpenFile {
-                    file: BufWriter::new(self.place.begin()?),
+                    file: BufWriter::new(self.location.begin()?),
                     rows: 0,
                     number: u64::try_from(before).unwrap_or_default() + 1,
                 })
@@ -126,8 +130,8 @@ impl ManifestFiles {
             "csv"
         };
         let suffix = format!("{name}-{:04}", open.number);
-        let (location, etag) = self.place.finish(file, &suffix, extension).await?;
-        self.written.push(Written {
+        let (location, etag) = self.location.finish(file, &suffix, extension).await?;
+        self.written.push(WrittenFile {
             class,
             location,
             rows: open.rows,
@@ -151,22 +155,22 @@ impl ManifestFiles {
             output.flush()?;
         }
         let written = self.written.into_iter().map(|written| written.location);
-        Ok(match &self.place {
+        Ok(match &self.location {
             ManifestLocation::Folder { .. } => {
                 let left: BTreeSet<String> = written.filter(|path| std::fs::remove_file(path).is_err()).collect();
-                named("the manifest is not complete, and its files were not removed", &left)
+                named("manifest incomplete: its files were not removed", &left)
             }
             ManifestLocation::Bucket { .. } => {
                 let left: BTreeSet<String> = self.earlier.into_iter().chain(written).collect();
                 named(
-                    "do not use these objects, which are of this run or of an earlier one",
+                    "manifest incomplete: do not use these objects of this or an earlier run",
                     &left,
                 )
             }
         })
     }
 
-    /// Finishes all files, and says where they are.
+    /// Finishes all files, and prints their locations.
     pub(super) async fn end(mut self, format: Format, inventories: &Inventories) -> Result<(), CliError> {
         for class in ObjectClass::ALL {
             self.finish(class).await?;
@@ -205,11 +209,11 @@ impl ManifestFiles {
             }))?,
         }
         output.flush()?;
-        self.must_be_alone()
+        self.ensure_no_leftover_files()
     }
 
-    /// Files of an earlier run that this one did not replace would be taken for its own.
-    fn must_be_alone(self) -> Result<(), CliError> {
+    /// Returns an error if files of an earlier run remain, which would be mistaken for files of this one.
+    fn ensure_no_leftover_files(self) -> Result<(), CliError> {
         let mut left = self.earlier;
         for written in &self.written {
             left.remove(&written.location);
@@ -217,10 +221,10 @@ impl ManifestFiles {
         if left.is_empty() {
             return Ok(());
         }
-        let what = "the manifest is written, and files of an earlier run with the same name are beside it";
+        let what = "manifest written, but files of an earlier run with the same name remain";
         Err(CliError::setup(
             named(what, &left).unwrap_or_default(),
-            "remove them before the manifest is used, or write it under another name with --to",
+            "delete them before you use the manifest, or pass another name with --to",
         ))
     }
 }

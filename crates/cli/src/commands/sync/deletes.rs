@@ -9,7 +9,7 @@ use s3ferry_core::names::ObjectKey;
 
 use crate::exit::CliError;
 use crate::interrupt::Interrupt;
-use crate::progress::say;
+use crate::progress::print_message;
 use crate::sides::BucketPair;
 use crate::text::grouped;
 
@@ -43,7 +43,7 @@ impl DeleteArgs {
         Ok(())
     }
 
-    /// Refuses deletes that a wrong source would ask for.
+    /// Refuses deletes that indicate a wrong source.
     pub(super) fn refusal(&self, sides: &BucketPair, deletes: &Deletes) -> Result<(), CliError> {
         let limit = self.max_delete.unwrap_or(MaxDelete::Default);
         let Err(refusal) = deletes.check(limit, self.allow_empty_source) else {
@@ -51,12 +51,12 @@ impl DeleteArgs {
         };
         let next = match refusal {
             DeleteRefusal::EmptySource => {
-                "check --source, its prefix and its inventory. --allow-empty-source would delete every one of these objects: \
-                 give it only if the source is meant to be empty"
+                "check --source, its prefix and its inventory. Pass --allow-empty-source only if the source is meant to be \
+                 empty: every one of these objects is then deleted"
             }
             DeleteRefusal::AboveLimit(_) => {
-                "check --source, its prefix and its inventory, and look at the keys with --dry-run --output json. A larger \
-                 --max-delete deletes all of them"
+                "check --source, its prefix and its inventory, and list the keys with --dry-run --output json. To delete \
+                 all of them, raise --max-delete"
             }
         };
         Err(CliError::setup(
@@ -66,7 +66,7 @@ impl DeleteArgs {
     }
 }
 
-/// Says what would be deleted.
+/// Describes the deletes.
 fn question(sides: &BucketPair, deletes: &Deletes) -> String {
     format!(
         "{} of the {} objects ({}) of {} would be deleted, because {} ({} objects) does not have them",
@@ -79,14 +79,14 @@ fn question(sides: &BucketPair, deletes: &Deletes) -> String {
     )
 }
 
-/// Has the name of the bucket typed that objects are deleted in.
+/// Asks for the name of the destination bucket before objects are deleted.
 pub(super) async fn confirm(sides: &BucketPair, deletes: &Deletes, interrupt: &Interrupt) -> Result<(), CliError> {
     let bucket = sides.destination.location.bucket.clone();
     for warning in &sides.warnings {
-        say(warning);
+        print_message(warning);
     }
-    say(&format!(
-        "{}.\nType the name of the destination bucket to go on:",
+    print_message(&format!(
+        "{}.\nType the name of the destination bucket to continue:",
         question(sides, deletes)
     ));
     let typed = tokio::task::spawn_blocking(|| {
@@ -110,11 +110,11 @@ pub(super) async fn confirm(sides: &BucketPair, deletes: &Deletes, interrupt: &I
     ))
 }
 
-/// Keys that wait on disk, however many there are.
+/// Keys in a temporary file, so that memory does not limit their number.
 #[derive(Debug)]
 pub(super) struct SpilledKeys {
     file: BufWriter<File>,
-    /// How many there are.
+    /// The number of keys.
     pub(super) count: u64,
 }
 

@@ -57,7 +57,7 @@ impl WithheldWrite {
 pub(super) struct WithheldWrites(Arc<Mutex<BTreeMap<ObjectKey, WithheldWrite>>>);
 
 impl WithheldWrites {
-    /// Takes the first write that was withheld from a key.
+    /// Removes and returns the first write that was withheld from a key.
     pub(super) fn take(&self, key: &ObjectKey) -> Option<WithheldWrite> {
         self.writes().remove(key)
     }
@@ -136,15 +136,15 @@ impl<D: DestinationVersions> DestinationVersions for DryRunDestination<D> {
         self.inner.is_versioned().await
     }
 
-    async fn history(&self, key: &ObjectKey) -> Result<VersionListing, Failure> {
-        self.inner.history(key).await
+    async fn list_versions(&self, key: &ObjectKey) -> Result<VersionListing, Failure> {
+        self.inner.list_versions(key).await
     }
 
     async fn read_version(&self, key: &ObjectKey, version: &VersionName) -> Result<ObjectState, Failure> {
         self.inner.read_version(key, version).await
     }
 
-    async fn remove_version(&self, key: &ObjectKey, _version: &VersionName) -> Result<(), Failure> {
+    async fn delete_version(&self, key: &ObjectKey, _version: &VersionName) -> Result<(), Failure> {
         Err(self.withheld.withhold(key, WithheldWrite::RemoveVersion))
     }
 }

@@ -11,16 +11,16 @@ use s3ferry_core::names::ObjectKey;
 use super::deletes::SpilledKeys;
 use crate::exit::CliError;
 
-/// How many different keys are distinguished. A key beyond them may be reconciled more than once, which changes nothing.
+/// The number of keys that are deduplicated. A key beyond them may be reconciled more than once, which changes nothing.
 const DISTINGUISHED: usize = 1_000_000;
 
-/// The keys of the intents: they wait on disk until the listings are complete, with a hash of each in memory.
+/// The keys of the intents: in a temporary file until the listings are complete, with a hash of each in memory.
 #[derive(Debug)]
 pub(super) struct DeletedKeys {
     held: SpilledKeys,
     /// Hashes of the first keys in `held` that were not reconciled yet.
     left: HashSet<u64>,
-    /// How many keys of `held` have their hash in `left` at first.
+    /// The number of keys of `held` whose hashes were in `left` at first.
     distinguished: usize,
     hasher: RandomState,
 }
@@ -35,7 +35,7 @@ impl DeletedKeys {
         })
     }
 
-    /// Takes the key of an intent; a key has one for each version that was deleted.
+    /// Adds the key of an intent; a key has one for each version that was deleted.
     pub(super) fn push(&mut self, key: &ObjectKey) -> Result<(), CliError> {
         self.push_within(DISTINGUISHED, key)
     }
@@ -52,14 +52,14 @@ impl DeletedKeys {
         self.held.push(key)
     }
 
-    /// Leaves out a key that is reconciled because a listing names it.
+    /// Removes a key that is reconciled because a listing contains it.
     pub(super) fn leave_out(&mut self, key: &ObjectKey) {
         if !self.left.is_empty() {
             self.left.remove(&self.hasher.hash_one(key));
         }
     }
 
-    /// Returns the keys that were not left out.
+    /// Returns the keys that were not removed.
     pub(super) fn keys(self) -> Result<impl Iterator<Item = Result<ObjectKey, CliError>>, CliError> {
         let Self {
             held,

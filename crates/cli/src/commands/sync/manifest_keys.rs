@@ -45,7 +45,7 @@ impl ManifestCounts {
 }
 
 impl ManifestKeys {
-    /// Opens a manifest. An object is downloaded first; the expected owner of the state bucket holds for it too.
+    /// Opens a manifest. An object is downloaded first; the expected owner of the state bucket applies to it too.
     pub(super) async fn open(
         manifest: &FileLocation,
         sides: &BucketPair,

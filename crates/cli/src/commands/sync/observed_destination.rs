@@ -80,16 +80,16 @@ impl<D: DestinationVersions> DestinationVersions for ObservedDestination<D> {
         self.inner.is_versioned().await
     }
 
-    async fn history(&self, key: &ObjectKey) -> Result<VersionListing, Failure> {
-        self.inner.history(key).await
+    async fn list_versions(&self, key: &ObjectKey) -> Result<VersionListing, Failure> {
+        self.inner.list_versions(key).await
     }
 
     async fn read_version(&self, key: &ObjectKey, version: &VersionName) -> Result<ObjectState, Failure> {
         self.inner.read_version(key, version).await
     }
 
-    async fn remove_version(&self, key: &ObjectKey, version: &VersionName) -> Result<(), Failure> {
-        self.inner.remove_version(key, version).await
+    async fn delete_version(&self, key: &ObjectKey, version: &VersionName) -> Result<(), Failure> {
+        self.inner.delete_version(key, version).await
     }
 }
 

@@ -22,12 +22,12 @@ use crate::denials::is_denial;
 use crate::exit::{CliError, CommandOutcome};
 use crate::failures::FailureCounts;
 use crate::output::{Format, Output};
-use crate::progress::say;
+use crate::progress::print_message;
 use crate::sides::BucketPair;
-use crate::text::shown_key;
+use crate::text::escaped_key;
 
 /// The number of equal failures, without a success, that fails the command.
-const ALIKE: u64 = 64;
+const MAX_EQUAL_FAILURES: u64 = 64;
 
 /// The number of keys of a dry run that are shown; JSON names all.
 const SHOWN: u64 = 20;
@@ -37,7 +37,7 @@ const PRECONDITION_FAILURE_WARNING: u64 = 20;
 
 /// The results of a sync so far.
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each says one thing that is so or not")]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts")]
 pub(super) struct SyncResults {
     format: Format,
     is_dry: bool,
@@ -126,7 +126,7 @@ impl SyncResults {
         self.compared.add(counts);
     }
 
-    /// Takes the counts of the manifest's rows.
+    /// Records the counts of the manifest's rows.
     pub(super) fn manifest(&mut self, counts: ManifestCounts) {
         self.manifest = Some(counts);
     }
@@ -136,7 +136,7 @@ impl SyncResults {
         self.extra += keys;
     }
 
-    /// Makes what may be deleted of what the listings showed.
+    /// Returns the deletes that the listings suggest.
     pub(super) fn deletes(&self, keys: u64) -> Deletes {
         Deletes {
             keys,
@@ -156,19 +156,19 @@ impl SyncResults {
         Arc::clone(&self.precondition_failures)
     }
 
-    /// Says once that something else writes the same keys, while there is time to stop one of the two.
+    /// Warns once that another process writes the same keys, while one of the two can still be stopped.
     pub(super) fn warn_if_precondition_failures(&mut self) {
         if !self.warned_of_precondition_failures
             && self.precondition_failures.load(Ordering::Relaxed) >= PRECONDITION_FAILURE_WARNING
         {
             self.warned_of_precondition_failures = true;
-            say(&format!(
+            print_message(&format!(
                 "warning: {PRECONDITION_FAILURE_WARNING} copies so far were refused because {OTHER_WRITER}"
             ));
         }
     }
 
-    /// Says in a few numbers how it goes.
+    /// Returns the counts for the progress display.
     pub(super) fn counts(&self) -> [(&'static str, u64); 4] {
         [
             ("copied", self.copied + self.attributes_updated),
@@ -178,7 +178,7 @@ impl SyncResults {
         ]
     }
 
-    /// Takes the end of one key.
+    /// Records the result of one key.
     pub(super) fn record_result(&mut self, key: &ObjectKey, report: &ReconcileReport) -> Result<(), CliError> {
         match &report.outcome {
             Outcome::Copied { size_bytes, .. } => {
@@ -243,7 +243,7 @@ impl SyncResults {
         self.deleted_before += keys;
     }
 
-    /// Takes a delete intent that cannot be read: its key is not known.
+    /// Records a delete intent that is unreadable, so that its key is unknown.
     pub(super) fn intent_unread(&mut self, name: &str, failure: &Failure) -> Result<(), CliError> {
         let name = ObjectKey::from_raw(name).map_err(|error| CliError::Bug(error.to_string()))?;
         self.fails("intent-unread", &name, failure)
@@ -265,7 +265,7 @@ impl SyncResults {
             Some(first) => self.all_alike &= (first.kind, &first.code) == (failure.kind, &failure.code),
             None => self.first_failure = Some(failure.clone()),
         }
-        if self.failed >= ALIKE {
+        if self.failed >= MAX_EQUAL_FAILURES {
             self.ensure_not_all_alike()?;
         }
         Ok(())
@@ -282,13 +282,13 @@ impl SyncResults {
         }
     }
 
-    /// Takes a write that a dry run withheld.
+    /// Records a write that a dry run withheld.
     pub(super) fn withheld(&mut self, key: &ObjectKey, write: WithheldWrite) -> Result<(), CliError> {
         let action = write.as_str();
         *self.would.entry(write).or_default() += 1;
         match self.format {
             Format::Human if self.would.values().sum::<u64>() > SHOWN => Ok(()),
-            Format::Human => self.stdout.line(format!("{action:<14} {}", shown_key(key.as_str()))),
+            Format::Human => self.stdout.line(format!("{action:<14} {}", escaped_key(key.as_str()))),
             Format::Json => self
                 .stdout
                 .json(&json!({ "type": "would", "action": action, "key": key })),
@@ -332,8 +332,8 @@ impl SyncResults {
         self.stdout.flush()?;
         ended?;
         match &self.manifest {
-            Some(manifest) if manifest.keys == self.gone => say(&no_key_exists(manifest, sides)),
-            None if self.compared.is_empty() => say(&nothing_compared(sides)),
+            Some(manifest) if manifest.keys == self.gone => print_message(&no_key_exists(manifest, sides)),
+            None if self.compared.is_empty() => print_message(&nothing_compared(sides)),
             Some(_) | None => {}
         }
         self.ensure_not_all_alike()?;
@@ -367,8 +367,8 @@ fn nothing_compared(sides: &BucketPair) -> String {
 }
 
 /// The other writer that a failed precondition may point to.
-const OTHER_WRITER: &str = "another writer wrote the same keys first. Another sync of these buckets? Both then do the same \
-     work: stop one of them (nothing is lost by it). The replicator does so for keys that are being written now";
+const OTHER_WRITER: &str = "another process wrote the same keys first. If another sync of these buckets runs, stop one of them: \
+     no data is lost. The replicator causes single failures";
 
 /// The code of a multipart copy that did not end in time and is not journaled.
 const STATE_BUCKET_REQUIRED: &str = "StateBucketRequired";
@@ -376,15 +376,15 @@ const STATE_BUCKET_REQUIRED: &str = "StateBucketRequired";
 const INTERRUPTED: &str = "the multipart copy was interrupted: run the same command again; with --state-bucket an \
      interrupted copy is resumed, without it the copy starts over";
 
-/// What is known of an upload that may be left.
-const UPLOAD_LEFT: &str = "an incomplete multipart upload of this key may be left at the destination: the next run \
+/// The detail of a failure that may leave an upload.
+const UPLOAD_LEFT: &str = "an incomplete multipart upload of this key may remain at the destination: the next run \
      aborts it";
 
 fn not_done(reason: DeferralReason) -> &'static str {
     match reason {
         DeferralReason::Deadline => "stopped before the copy was done: run the same command again",
         DeferralReason::HotKey => "changed on every read",
-        DeferralReason::ReplicationPending { .. } => "S3's own replication is expected to bring it",
+        DeferralReason::ReplicationPending { .. } => "S3 replication is expected to copy it",
         DeferralReason::OutcomeUnknown => "a write had no response",
     }
 }

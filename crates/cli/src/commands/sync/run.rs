@@ -27,7 +27,7 @@ use super::results::SyncResults;
 use crate::clock::InterruptibleClock;
 use crate::exit::CliError;
 use crate::interrupt::{Interrupt, Stopper};
-use crate::progress::{ProgressReporter, say};
+use crate::progress::{ProgressReporter, print_message};
 
 /// The largest number of keys that are read again at the end; further keys are reported as not done.
 const REMEMBERED: usize = 100_000;
@@ -35,9 +35,9 @@ const REMEMBERED: usize = 100_000;
 /// One sync.
 #[derive(Debug)]
 pub(super) struct SyncRun {
-    /// What is compared of every key besides what a HEAD shows.
+    /// The attributes of every key that are compared besides those of a HEAD.
     pub(super) attributes: AttributeSet,
-    /// How many copies may be in flight.
+    /// The limit of the copies in flight.
     pub(super) concurrency: ConcurrencyLimit,
     /// Where keys wait that may have to be deleted; without it nothing is deleted.
     pub(super) held: Option<SpilledKeys>,
@@ -62,7 +62,7 @@ pub(super) struct SyncRun {
     pub(super) withheld: WithheldWrites,
 }
 
-/// What comes next.
+/// The next event of a run.
 enum Next {
     /// From the comparison.
     Merged(Box<MergedPage>),
@@ -260,7 +260,7 @@ impl SyncRun {
             if let Err(error) = step {
                 goes_on = false;
                 if ended.is_ok() && !under_way.is_empty() {
-                    say("stopping: copies in progress are finished or journaled within about 20 seconds");
+                    print_message("stopping: copies in progress are finished or journaled within about 20 seconds");
                 }
                 ended = ended.and(Err(error));
                 self.stopper.stop();

@@ -53,7 +53,7 @@ pub struct VerifyArgs {
     /// Exit with 0 although neither side has an object
     #[arg(long)]
     pub(super) allow_empty: bool,
-    /// What is compared of each object
+    /// Depth of the comparison of each object
     #[arg(long, value_enum, value_name = "DEPTH", default_value_t = DepthArg::Head)]
     pub(super) depth: DepthArg,
     /// Number of random keys to compare, or all; missing and extra keys are always found
@@ -76,7 +76,7 @@ pub struct VerifyArgs {
     pub(super) acl: AclCompareArg,
     #[command(flatten)]
     pub(super) encryption: EncryptionArgs,
-    /// What to do if the stored checksums are inconclusive
+    /// Action if the stored checksums are inconclusive
     #[arg(long, value_enum, value_name = "MODE", default_value_t = InconclusiveArg::Read)]
     pub(super) inconclusive: InconclusiveArg,
     /// Largest object to read, in bytes; larger ones are inconclusive
@@ -113,7 +113,7 @@ pub struct VerifyArgs {
     pub(super) expected_objects: Option<u64>,
 }
 
-/// What is compared of each object.
+/// The depth of the comparison of each object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum DepthArg {
     /// Size and ETag of the listings; differences are confirmed by reading
@@ -150,7 +150,7 @@ impl FromStr for SampleSize {
     }
 }
 
-/// A kind of difference that can be left out.
+/// A kind of difference that can be ignored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum IgnoredKind {
     /// System headers, user metadata, website redirect
@@ -189,7 +189,7 @@ pub(super) enum AclCompareArg {
     Compare,
 }
 
-/// What to do if stored checksums are inconclusive.
+/// The action if stored checksums are inconclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum InconclusiveArg {
     /// Read and hash both objects
@@ -198,7 +198,7 @@ pub(super) enum InconclusiveArg {
     Report,
 }
 
-/// What is read, and what of it is compared, in the words of the report.
+/// The attributes that are read and compared, as the report names them.
 pub(super) struct ComparisonDescription {
     pub(super) read: AttributeSet,
     pub(super) named: core::ComparedAttributes,
@@ -247,7 +247,7 @@ impl VerifyArgs {
         }
     }
 
-    /// Says what is read besides a HEAD, and puts into words what is compared.
+    /// Returns the attributes that are read besides a HEAD, and the names of those that are compared.
     pub(super) fn comparison_description(&self, with_acl: bool) -> ComparisonDescription {
         let ignored = self.ignored();
         let mut compared = vec!["size and content".to_owned()];

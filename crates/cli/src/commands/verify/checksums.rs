@@ -13,7 +13,7 @@ use crate::exit::CliError;
 use crate::files::{FileLocation, fetch, file_store};
 use crate::report_files::checked_rows;
 
-/// What to do about a report that cannot be used.
+/// The next step after an unusable report.
 const NEXT: &str = "name the manifest.json of the completion report of a Compute checksum job on this side's bucket";
 
 /// Reads the report of a job on the objects of `side`, if there is one. All of it is held in memory, about 300 bytes a row.
@@ -68,8 +68,8 @@ fn parse(at: &FileLocation, text: &[u8]) -> Result<CompletionReportManifest, Cli
 fn beside(manifest: &Path, key: &str) -> Result<PathBuf, CliError> {
     let folder = manifest.parent().unwrap_or(Path::new(""));
     let name = key.rsplit('/').next().unwrap_or(key);
-    let places = [folder.join("results").join(name), folder.join(name)];
-    let found = places.iter().find(|place| !name.is_empty() && place.is_file());
+    let paths = [folder.join("results").join(name), folder.join(name)];
+    let found = paths.iter().find(|path| !name.is_empty() && path.is_file());
     found.cloned().ok_or_else(|| {
         CliError::setup(
             format!(
@@ -81,7 +81,7 @@ fn beside(manifest: &Path, key: &str) -> Result<PathBuf, CliError> {
     })
 }
 
-/// Takes all rows of a file, which must be the one that the report names.
+/// Reads all rows of a file, which must match the checksum that the report names.
 fn take(
     file: File,
     name: &str,
@@ -103,7 +103,7 @@ fn take(
     Ok(())
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it is what a failed result hands over")]
+#[expect(clippy::needless_pass_by_value, reason = "signature of `map_err`")]
 fn wrong(error: CompletionReportError) -> CliError {
     CliError::setup(error.to_string(), NEXT)
 }

@@ -49,7 +49,7 @@ struct Example {
     reason: String,
 }
 
-/// Makes the page.
+/// Renders the page.
 pub(super) fn render(report: &VerificationReport) -> Result<String, CliError> {
     let (title, tone) = match report.verdict {
         VerificationVerdict::Verified => ("Verified", "good"),
@@ -102,15 +102,15 @@ pub(super) fn render(report: &VerificationReport) -> Result<String, CliError> {
 
 fn run(report: &VerificationReport) -> Vec<(&'static str, String)> {
     let header = &report.header;
-    let look = &header.comparison;
+    let comparison = &header.comparison;
     let mut run = vec![
-        ("Depth", look.depth.as_str().to_owned()),
-        ("Ownership", look.ownership.to_owned()),
-        ("Compared", look.attributes.compared.join("; ")),
-        ("Not compared", look.attributes.not_compared.join("; ")),
+        ("Depth", comparison.depth.as_str().to_owned()),
+        ("Ownership", comparison.ownership.to_owned()),
+        ("Compared", comparison.attributes.compared.join("; ")),
+        ("Not compared", comparison.attributes.not_compared.join("; ")),
         (
             "Sample",
-            match &look.sample {
+            match &comparison.sample {
                 None => "none: every object".to_owned(),
                 Some(sample) => format!(
                     "{} of {} objects, seed {}",
@@ -122,10 +122,10 @@ fn run(report: &VerificationReport) -> Vec<(&'static str, String)> {
         ),
         (
             "Contents",
-            if look.reads_contents {
+            if comparison.reads_contents {
                 format!(
                     "read where stored checksums are inconclusive, up to {} each",
-                    bytes(look.max_read_bytes)
+                    bytes(comparison.max_read_bytes)
                 )
             } else {
                 "not read".to_owned()

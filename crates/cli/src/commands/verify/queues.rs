@@ -1,11 +1,11 @@
-//! The queues of the replicator: what is in them may not be at the destination yet.
+//! The queues of the replicator: the writes of their messages may be missing at the destination.
 
 use s3ferry_aws::batch::{queues, stacks};
 use s3ferry_core::failure::Failure;
 use s3ferry_core::verify::QueuedMessages;
 
 use crate::exit::CliError;
-use crate::progress::say;
+use crate::progress::print_message;
 use crate::sides::BucketPair;
 use crate::text::grouped;
 
@@ -38,16 +38,16 @@ impl StackQueues {
         })
     }
 
-    /// Counts the messages, and warns where there are any or they cannot be counted.
+    /// Counts the messages. Warns if there are any, or if they cannot be counted.
     pub(super) async fn messages(&self, sides: &BucketPair) -> Option<QueuedMessages> {
         let stack = &self.stack;
         match self.count(sides).await {
             Ok(messages) => {
                 if !messages.is_empty() {
-                    say(&format!(
-                        "warning: {} messages and {} dead letters are in the queues of stack {stack}: what they announce \
-                         may not be at the destination yet.\n  next: redrive the dead letters, wait until both queues \
-                         are empty, and verify again; until then, neither switch over nor delete the stack",
+                    print_message(&format!(
+                        "warning: {} messages and {} dead letters in the queues of stack {stack}: their writes may be \
+                         missing at the destination\n  next: redrive the dead letters, wait until both queues are empty, \
+                         and verify again before you cut over or delete the stack",
                         grouped(messages.queue),
                         grouped(messages.dead_letters)
                     ));
@@ -55,8 +55,8 @@ impl StackQueues {
                 Some(messages)
             }
             Err(failure) => {
-                say(&format!(
-                    "warning: whether messages are in the queues of stack {stack} is not known: {failure}"
+                print_message(&format!(
+                    "warning: cannot count the messages in the queues of stack {stack}: {failure}"
                 ));
                 None
             }

@@ -21,13 +21,13 @@ use crate::denials::DenialCounter;
 use crate::difference_rows::{table_row, unread_lines};
 use crate::exit::CliError;
 use crate::failures::FailureCounts;
-use crate::files::{FileLocation, ensure_distinct, folder_of, make_way};
-use crate::manifest_location::{ManifestLocation, make_way_for_suffixes, with_suffix};
+use crate::files::{FileLocation, ensure_distinct, folder_of, prepare_output};
+use crate::manifest_location::{ManifestLocation, prepare_output_with_suffixes, with_suffix};
 use crate::output::{Format, Output};
 use crate::sides::BucketPair;
 use crate::text::grouped;
 
-/// How many keys the report and the table show.
+/// The number of keys that the report and the table show.
 const EXAMPLES: usize = 200;
 
 /// The results of a verification so far.
@@ -63,7 +63,7 @@ struct Summary<'a> {
 /// The manifests of inconclusive objects, one per side.
 #[derive(Debug)]
 struct Manifests {
-    place: ManifestLocation,
+    location: ManifestLocation,
     sides: [(&'static str, BucketName, BufWriter<NamedTempFile>); 2],
 }
 
@@ -72,11 +72,11 @@ impl Manifests {
         let Some(target) = &args.inconclusive_manifest else {
             return Ok(None);
         };
-        let place = ManifestLocation::open(target, &sides.clients, &sides.source.region).await?;
-        let source = BufWriter::new(place.begin()?);
-        let destination = BufWriter::new(place.begin()?);
+        let location = ManifestLocation::open(target, &sides.clients, &sides.source.region).await?;
+        let source = BufWriter::new(location.begin()?);
+        let destination = BufWriter::new(location.begin()?);
         Ok(Some(Self {
-            place,
+            location,
             sides: [
                 ("-source", sides.source.location.bucket.clone(), source),
                 ("-destination", sides.destination.location.bucket.clone(), destination),
@@ -97,7 +97,7 @@ impl Manifests {
         for (suffix, _, file) in self.sides {
             let file = file.into_inner();
             let file = file.map_err(|error| CliError::file("write to a temporary file")(error.into_error()))?;
-            let (location, _) = self.place.finish(file, suffix, "csv").await?;
+            let (location, _) = self.location.finish(file, suffix, "csv").await?;
             locations.push(location);
         }
         Ok(locations)
@@ -124,31 +124,31 @@ fn local_files(args: &VerifyArgs) -> Vec<(&'static str, PathBuf)> {
     inputs.chain(report).chain(manifests).chain(differences).collect()
 }
 
-/// Makes way for the files that will be written: those of an earlier run must not speak for one that fails at once.
-pub(super) fn make_way_for_files(args: &VerifyArgs) -> Result<(), CliError> {
+/// Removes the files of an earlier run, so that they are not mistaken for those of a run that fails early.
+pub(super) fn prepare_output_files(args: &VerifyArgs) -> Result<(), CliError> {
     ensure_distinct(local_files(args))?;
     if let Some(report) = &args.report {
         if report.file_name().is_none() {
             return Err(CliError::setup(
-                format!("the report cannot be written to {}", report.display()),
-                "name a file in a folder that is there, as in --report verification",
+                format!("invalid path of the report: {}", report.display()),
+                "pass a path in an existing folder, such as --report verification",
             ));
         }
         for extension in ["json", "html"] {
-            make_way(&with_extension(report, extension))?;
+            prepare_output(&with_extension(report, extension))?;
         }
     }
     if let Some(target) = &args.inconclusive_manifest {
-        make_way_for_suffixes(target, &["-source", "-destination"])?;
+        prepare_output_with_suffixes(target, &["-source", "-destination"])?;
     }
     match &args.differences {
-        Some(path) => make_way(path),
+        Some(path) => prepare_output(path),
         None => Ok(()),
     }
 }
 
 impl VerifyResults {
-    /// Makes sure that everything can be written before anything is compared.
+    /// Opens all files before anything is compared.
     pub(super) async fn begin(format: Format, args: &VerifyArgs, sides: &BucketPair) -> Result<Self, CliError> {
         let differences = match &args.differences {
             Some(path) => {
@@ -179,7 +179,7 @@ impl VerifyResults {
         &self.tally
     }
 
-    /// Says in a few numbers how it goes.
+    /// Returns the counts for the progress display.
     pub(super) fn counts(&self) -> [(&'static str, u64); 3] {
         let tally = &self.tally;
         [
@@ -189,7 +189,7 @@ impl VerifyResults {
         ]
     }
 
-    /// Takes what came of some more keys.
+    /// Adds the results of further keys.
     pub(super) fn take(&mut self, step: &Step) -> Result<(), CliError> {
         self.tally.add(&step.tally);
         let unread = match &step.not_equal {
@@ -240,7 +240,7 @@ impl VerifyResults {
         self.denials.ensure_not_all_denied().map_err(CliError::Failed)
     }
 
-    /// Writes what stays, and the summary.
+    /// Writes the files and the summary.
     pub(super) async fn end(
         mut self,
         mut header: ReportHeader,
@@ -285,7 +285,7 @@ fn with_extension(path: &Path, extension: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Writes a file that gets its name when it is complete.
+/// Writes a file, which is renamed to its name once it is complete.
 fn write(path: &Path, extension: &str, bytes: &[u8]) -> Result<PathBuf, CliError> {
     let path = with_extension(path, extension);
     let unwritable = || CliError::file(format!("write the report {}", path.display()));
@@ -309,7 +309,7 @@ fn lines(report: &VerificationReport, unread: &[String], written: &[PathBuf]) ->
     let is_whole = report.verdict != VerificationVerdict::Incomplete;
     if !is_whole {
         lines.push(format!(
-            "stopped after {} keys: the figures are those of the keys compared so far, and no verdict",
+            "stopped after {} keys: the counts cover the keys compared so far; there is no verdict",
             grouped(report.keys)
         ));
     }

@@ -228,8 +228,8 @@ impl SourceBucket for MutantPort<MemoryBucket> {
         Ok(self.absence(self.port.confirm_absence(key).await?))
     }
 
-    async fn versions(&self, key: &ObjectKey) -> Result<VersionListing, Failure> {
-        let mut listing = self.port.versions(key).await?;
+    async fn list_versions(&self, key: &ObjectKey) -> Result<VersionListing, Failure> {
+        let mut listing = self.port.list_versions(key).await?;
         if self.is(Mutant::NoSourceVersions) {
             listing.versions.truncate(1);
         }
@@ -239,7 +239,7 @@ impl SourceBucket for MutantPort<MemoryBucket> {
     forward! { SourceBucket:
         layout(key: &ObjectKey, facts: &ObjectFacts) -> Result<PartLayout, Failure>;
         has_acl() -> Result<bool, Failure>;
-        version(key: &ObjectKey, version: &VersionName) -> Result<ObjectState, Failure>;
+        read_version(key: &ObjectKey, version: &VersionName) -> Result<ObjectState, Failure>;
         replication(key: &ObjectKey) -> Result<ReplicationCoverage, Failure>;
     }
 }
@@ -356,8 +356,8 @@ impl DestinationObjects for MutantPort<MemoryDestination> {
 }
 
 impl DestinationVersions for MutantPort<MemoryDestination> {
-    async fn history(&self, key: &ObjectKey) -> Result<VersionListing, Failure> {
-        let mut listing = self.port.history(key).await?;
+    async fn list_versions(&self, key: &ObjectKey) -> Result<VersionListing, Failure> {
+        let mut listing = self.port.list_versions(key).await?;
         match self.mutant {
             Mutant::NoHistory => listing.versions.truncate(1),
             Mutant::NoDepth => listing.versions.truncate(2),
@@ -379,7 +379,7 @@ impl DestinationVersions for MutantPort<MemoryDestination> {
 
     forward! { DestinationVersions:
         is_versioned() -> Result<bool, Failure>;
-        remove_version(key: &ObjectKey, version: &VersionName) -> Result<(), Failure>;
+        delete_version(key: &ObjectKey, version: &VersionName) -> Result<(), Failure>;
     }
 }
 

@@ -137,7 +137,7 @@ impl Run {
             }
             self.steps += 1;
             if self.steps > MAX_STEPS {
-                return Err(format!("not at rest after {MAX_STEPS} steps"));
+                return Err(format!("still active after {MAX_STEPS} steps"));
             }
             let mut left = self.chance.below(total);
             let picked = actions.iter().find(|(_, weight)| {

@@ -263,7 +263,7 @@ impl Simulation {
             vec![RecordResult {
                 acknowledged: is_done && !report.outcome_unknown,
                 report,
-                stale: false,
+                superseded: false,
                 first_of_key: true,
             }]
         })

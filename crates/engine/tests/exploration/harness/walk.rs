@@ -244,7 +244,7 @@ impl Walk {
         match request.about.operation {
             PortOperation::SourceRead
             | PortOperation::ConfirmAbsence
-            | PortOperation::SourceVersions
+            | PortOperation::ListSourceVersions
             | PortOperation::Replication
             | PortOperation::ReadMore
             | PortOperation::CopyPart => true,
@@ -422,7 +422,7 @@ impl Walk {
         self.started += 1;
         let id = self.started;
         if id > MAX_INVOCATIONS {
-            return Err(format!("not at rest after {MAX_INVOCATIONS} invocations"));
+            return Err(format!("still active after {MAX_INVOCATIONS} invocations"));
         }
         self.simulation.log(|| format!("#{id} begins with {}", hint.event_name));
         let running = Running {

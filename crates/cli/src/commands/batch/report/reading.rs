@@ -21,13 +21,13 @@ use tempfile::NamedTempFile;
 
 use crate::args::SharedArgs;
 use crate::exit::{CliError, CommandOutcome};
-use crate::files::{FileLocation, fetch, folder_of, found_region, make_way, put};
+use crate::files::{FileLocation, fetch, find_region, folder_of, prepare_output, put};
 use crate::output::{Format, Output};
-use crate::progress::{ProgressReporter, say};
+use crate::progress::{ProgressReporter, print_message};
 use crate::report_files::checked_rows;
-use crate::text::{grouped, shown_key};
+use crate::text::{escaped_key, grouped};
 
-#[expect(clippy::needless_pass_by_value, reason = "it is what a failed result hands over")]
+#[expect(clippy::needless_pass_by_value, reason = "signature of `map_err`")]
 fn wrong(error: CompletionReportError) -> CliError {
     CliError::setup(
         error.to_string(),
@@ -84,7 +84,7 @@ impl ReportReading {
             None => None,
             // In the same folder, so that it can be renamed.
             Some(FileLocation::File(path)) => {
-                make_way(path)?;
+                prepare_output(path)?;
                 Some(NamedTempFile::new_in(folder_of(path)))
             }
             Some(FileLocation::Object(_)) => Some(NamedTempFile::new()),
@@ -124,7 +124,7 @@ impl ReportReading {
     ) -> Result<(), CliError> {
         let name =
             RunName::new(name_of(arn)).map_err(|error| CliError::usage(error.to_string(), "pass another job"))?;
-        let region = found_region(clients, &state, region).await?;
+        let region = find_region(clients, &state, region).await?;
         let results = S3Results::new(clients.s3_for_reading(&region), state, region, None);
         let prefix = format!("{}/results/", name.folder());
         let mut texts = pin!(texts(&results, &prefix, None));
@@ -190,7 +190,7 @@ impl ReportReading {
                 if self.shown > self.most_shown {
                     return Ok(());
                 }
-                self.stdout.line(format!("failed  {}", shown_key(&key)))?;
+                self.stdout.line(format!("failed  {}", escaped_key(&key)))?;
                 self.stdout.line(format!("        {}", row.message.replace('\n', " ")))
             }
             Format::Json => self.stdout.json(&json!({
@@ -224,7 +224,7 @@ impl ReportReading {
         let never_run = progress.total.unwrap_or_default().saturating_sub(self.tally.tasks());
         self.summary(job, progress, never_run, written.as_deref())?;
         if never_run > 0 {
-            say(&format!(
+            print_message(&format!(
                 "{} task(s) never ran and are not in the retry manifest: run the job's manifest again",
                 grouped(never_run)
             ));
@@ -270,7 +270,7 @@ impl ReportReading {
                 if self.unreadable_lines > 0 {
                     let count = grouped(self.unreadable_lines);
                     self.stdout
-                        .line(format!("  {count:>12}  lines of results that cannot be read"))?;
+                        .line(format!("  {count:>12}  unreadable lines of results"))?;
                 }
                 if let Some(retry_manifest) = retry_manifest {
                     let rows = grouped(self.retry_manifest.rows);

@@ -30,7 +30,7 @@ Examples:
 The same command names the same job: repeated, it does not start another one.
 Pass --run NAME to run the same manifest again.")]
 pub(in super::super) struct StartArgs {
-    /// Service that runs the job [default: the one that the other flags belong to, else s3-batch-operations]
+    /// Service that runs the job [default: derived from the other flags, else s3-batch-operations]
     #[arg(long, value_enum, value_name = "SERVICE")]
     pub(super) service: Option<BatchService>,
     #[command(flatten)]
@@ -60,7 +60,7 @@ pub(super) struct CommonArgs {
     /// Setting of the final sync for this job, such as compare-attributes=always
     #[arg(long = "user-argument", value_name = "NAME=VALUE", value_parser = pair)]
     user_arguments: Vec<(String, String)>,
-    /// Name that makes another job of the same manifest
+    /// Name of a repetition: a new name starts another job for the same manifest
     #[arg(long, value_name = "NAME", default_value = "")]
     pub(super) run: String,
 }
@@ -124,7 +124,7 @@ pub(super) struct CopyOperationArgs {
     /// Region of the destination bucket, where S3 expects the job
     #[arg(long, value_name = "REGION", requires = "operation", required_if_eq("operation", "copy"), value_parser = region)]
     destination_region: Option<Region>,
-    /// Storage class of the copies; `source` keeps each object's own [default: source]
+    /// Storage class of the copies; `source` keeps the class of each object [default: source]
     #[arg(long, value_name = "CLASS", requires = "operation", value_parser = str::parse::<StorageClassRule>)]
     storage_class: Option<StorageClassRule>,
 }
@@ -185,7 +185,7 @@ impl JobOperation {
 }
 
 impl StartArgs {
-    /// Returns the service: the given one, or the one that the other flags belong to.
+    /// Returns the service: the given one, or the one derived from the other flags.
     ///
     /// A stack on an emulator without S3 Control runs its state machine.
     pub(super) fn service(&self, has_s3_control: bool) -> Result<BatchService, CliError> {

@@ -12,7 +12,7 @@ use super::manifest::{manifest_object, token_fields};
 use crate::args::SharedArgs;
 use crate::bucket_side::load_clients;
 use crate::exit::{CliError, CommandOutcome};
-use crate::progress::say;
+use crate::progress::print_message;
 
 /// Starts an execution, or finds the one that the same command started.
 pub(super) async fn start(
@@ -49,7 +49,7 @@ pub(super) async fn start(
     let arn = match executions.start(&machine, &name, &input).await? {
         ExecutionStart::Running(arn) => arn,
         ExecutionStart::Ended(arn) => {
-            say(
+            print_message(
                 "the same command ran this execution before, and it has ended: pass --run NAME to run the manifest again",
             );
             arn

@@ -15,7 +15,7 @@ use super::manifest::{location_text, manifest_object, token_fields};
 use crate::args::SharedArgs;
 use crate::bucket_side::load_clients;
 use crate::exit::{CliError, CommandOutcome};
-use crate::progress::say;
+use crate::progress::print_message;
 
 /// Largest number of characters in a job's description.
 ///
@@ -70,7 +70,7 @@ pub(super) async fn start(
         .await?;
     let arn = jobs.arn(&id);
     if settings.confirmation_required {
-        say(&format!("the job waits for: s3ferry batch status {arn} --confirm"));
+        print_message(&format!("the job waits for: s3ferry batch status {arn} --confirm"));
     }
     print_job(shared, service, &id, &arn)
 }
