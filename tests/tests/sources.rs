@@ -149,6 +149,21 @@ struct Declarations {
     tests_begin: Option<usize>,
     /// Whether a path names `env::var`, `env::var_os` or `env::vars`.
     reads_environment: bool,
+    /// Lines that compare the text of a failure's code.
+    code_comparisons: Vec<usize>,
+}
+
+/// Returns whether an expression is the text of a failure's code.
+fn is_code_text(expression: &syn::Expr) -> bool {
+    match expression {
+        syn::Expr::MethodCall(call) if call.method == "as_str" => {
+            matches!(&*call.receiver, syn::Expr::Field(field)
+                if matches!(&field.member, syn::Member::Named(name) if name == "code"))
+        }
+        syn::Expr::Tuple(tuple) => tuple.elems.iter().any(is_code_text),
+        syn::Expr::Reference(reference) => is_code_text(&reference.expr),
+        _ => false,
+    }
 }
 
 fn is_test(attributes: &[Attribute]) -> bool {
@@ -224,6 +239,29 @@ impl<'ast> Visit<'ast> for Declarations {
                 .unwrap_or_else(|| item.block.span()),
         );
         visit::visit_impl_item_fn(self, item);
+    }
+
+    fn visit_expr_binary(&mut self, binary: &'ast syn::ExprBinary) {
+        if is_code_text(&binary.left) || is_code_text(&binary.right) {
+            self.code_comparisons.push(binary.span().start().line);
+        }
+        visit::visit_expr_binary(self, binary);
+    }
+
+    fn visit_expr_match(&mut self, matched: &'ast syn::ExprMatch) {
+        if is_code_text(&matched.expr) {
+            self.code_comparisons.push(matched.span().start().line);
+        }
+        visit::visit_expr_match(self, matched);
+    }
+
+    fn visit_expr_method_call(&mut self, call: &'ast syn::ExprMethodCall) {
+        let compares = ["starts_with", "ends_with", "contains", "eq"];
+        let is_compared = is_code_text(&call.receiver) || call.args.iter().any(is_code_text);
+        if is_compared && compares.iter().any(|name| call.method == name) {
+            self.code_comparisons.push(call.span().start().line);
+        }
+        visit::visit_expr_method_call(self, call);
     }
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
@@ -332,4 +370,12 @@ fn environment_is_read_only_by_the_named_modules() {
         .map(|source| source.path)
         .collect();
     assert_eq!(readers, ENVIRONMENT_READERS);
+}
+
+#[test]
+fn failure_codes_are_not_compared_as_text() {
+    for source in sources() {
+        let lines = source.declarations.code_comparisons;
+        assert!(lines.is_empty(), "{}: lines {lines:?}", source.path);
+    }
 }

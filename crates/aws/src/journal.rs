@@ -76,7 +76,7 @@ impl S3Journal {
         let attempted = self.state.attempted(action, name);
         Failure {
             kind: FailureKind::Bug,
-            code: code.to_owned(),
+            code: code.into(),
             action: attempted.action.to_owned(),
             resource: attempted.resource,
             detail: error.to_string(),

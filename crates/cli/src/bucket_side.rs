@@ -2,7 +2,8 @@
 
 use s3ferry_aws::client::{ClientSettings, Clients, RequestLimits};
 use s3ferry_aws::listing::S3Listing;
-use s3ferry_aws::preflight::{self, UNREACHABLE};
+use s3ferry_aws::preflight;
+use s3ferry_core::failure::FailureCode;
 use s3ferry_core::names::{AccountId, ObjectKey, Region};
 use s3ferry_core::prefix;
 use s3ferry_core::preflight::{ExpectedBucket, PreflightError, UnfitBucket};
@@ -139,10 +140,12 @@ async fn default_region(settings: &ClientSettings, flag: &str) -> Result<Region,
 pub(crate) async fn must_be_in_region(clients: &Clients, side: &BucketSide, flag: &str) -> Result<(), CliError> {
     let confirmed = preflight::confirm(clients, &side.expected()).await;
     confirmed.map_err(|error| match (error, clients.endpoint_url()) {
-        (PreflightError::Failed(failure), Some(url)) if failure.code == UNREACHABLE => CliError::setup(
-            format!("the endpoint {url} does not respond: {}", failure.detail),
-            "start what should listen there, or correct --endpoint-url or AWS_ENDPOINT_URL",
-        ),
+        (PreflightError::Failed(failure), Some(url)) if failure.code == FailureCode::EndpointUnreachable => {
+            CliError::setup(
+                format!("the endpoint {url} does not respond: {}", failure.detail),
+                "start what should listen there, or correct --endpoint-url or AWS_ENDPOINT_URL",
+            )
+        }
         (PreflightError::Failed(failure), _) => CliError::Failed(failure),
         (PreflightError::Unfit(unfit), _) => unfitting(&unfit, flag),
     })

@@ -89,7 +89,7 @@ fn assert_no_uploads(world: &TestWorld) {
 }
 
 fn mentions(failed: &ReconcileReport, code: &str) -> bool {
-    matches!(&failed.outcome, Outcome::Failed(failure) if failure.code == code)
+    matches!(&failed.outcome, Outcome::Failed(failure) if failure.code.as_str() == code)
 }
 
 #[tokio::test(start_paused = true)]

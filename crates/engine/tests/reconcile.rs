@@ -709,7 +709,7 @@ async fn delete_is_not_done_while_the_destination_answers_404_for_its_object() {
     world.destination.put(KEY, "one");
     world.destination.hide(KEY);
     let report = world.reconcile().await;
-    assert!(matches!(&report.outcome, Outcome::Failed(failure) if failure.code == "AbsenceUnconfirmed"));
+    assert!(matches!(&report.outcome, Outcome::Failed(failure) if failure.code.as_str() == "AbsenceUnconfirmed"));
     world.destination.show_all();
     assert_eq!(world.reconcile().await.outcome, Outcome::Deleted);
 }
@@ -796,7 +796,7 @@ async fn redirect_that_is_not_utf8_is_refused_at_any_size() {
     let Outcome::Failed(failure) = world.reconcile().await.outcome else {
         panic!("copied without its redirect");
     };
-    assert_eq!(failure.code, "UnreadableHeader");
+    assert_eq!(failure.code.as_str(), "UnreadableHeader");
     assert!(failure.detail.contains(name), "{failure}");
     assert_eq!(world.destination.content(KEY), None);
 }

@@ -236,7 +236,7 @@ impl CallError for WriteError {
 pub fn failure(kind: FailureKind) -> Failure {
     Failure {
         kind,
-        code: "Scripted".to_owned(),
+        code: "Scripted".into(),
         action: "s3:Test".to_owned(),
         resource: "arn:aws:s3:::test".to_owned(),
         detail: "scripted failure".to_owned(),

@@ -118,7 +118,7 @@ impl TaskResult {
             ),
         };
         let kind = failure.kind;
-        let what = shortened(&failure.code, 100);
+        let what = shortened(failure.code.as_str(), 100);
         let action = shortened(&failure.action, 100);
         // A key has up to 1,024 bytes. Both of its ends stay readable, and so does the next step.
         let resource = shortened(&failure.resource, 350);

@@ -337,7 +337,7 @@ fn report(outcome: Outcome) -> ReconcileReport {
 fn failure(kind: FailureKind) -> Failure {
     Failure {
         kind,
-        code: "SomeCode".to_owned(),
+        code: "SomeCode".into(),
         action: "s3:PutObject".to_owned(),
         resource: "arn:aws:s3:::example/key".to_owned(),
         detail: "the service's message".to_owned(),
@@ -451,7 +451,7 @@ fn truncated_failure_preserves_its_beginning_and_the_next_step() {
     let result = TaskResult::failed(&Failure {
         resource: format!("arn:aws:s3:::example/{}", "ü".repeat(1_000)),
         detail: "d".repeat(5_000),
-        code: "C".repeat(500),
+        code: "C".repeat(500).as_str().into(),
         action: "a".repeat(500),
         ..failure(FailureKind::Configuration)
     });

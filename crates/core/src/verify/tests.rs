@@ -346,7 +346,7 @@ fn verified_keys(number: u8) -> KeyVerification {
             key: different(&[DifferenceKind::Inconclusive]),
             failure: Failure {
                 kind: FailureKind::Permanent,
-                code: "AccessDenied".to_owned(),
+                code: "AccessDenied".into(),
                 action: "s3:GetObject".to_owned(),
                 resource: "key".to_owned(),
                 detail: String::new(),

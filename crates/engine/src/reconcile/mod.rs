@@ -499,7 +499,7 @@ fn is_not_comparable(source: &ObjectState, destination: &ObjectState) -> bool {
 fn refused(key: &ObjectKey, refusal: &CopyRefusal) -> Failure {
     Failure {
         kind: refusal.kind(),
-        code: refusal.code().to_owned(),
+        code: refusal.code().into(),
         action: "s3:PutObject".to_owned(),
         resource: key.to_string(),
         detail: refusal.to_string(),

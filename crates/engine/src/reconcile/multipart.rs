@@ -10,7 +10,7 @@ use futures::future::{self, Either};
 use futures::{StreamExt as _, stream};
 use s3ferry_core::decide::CopyRefusal;
 use s3ferry_core::facts::{Attribute, AttributeSet, ExplicitEncryption, HIDDEN_IN_HEAD, ObjectFacts, ObjectState};
-use s3ferry_core::failure::{Failure, FailureKind};
+use s3ferry_core::failure::{Failure, FailureCode, FailureKind};
 use s3ferry_core::names::{ETag, ObjectKey};
 use s3ferry_core::order::{CopyOrder, UploadParameters};
 use s3ferry_core::outcome::{DeferralReason, Outcome};
@@ -416,7 +416,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         }
         Err(Failure {
             kind: FailureKind::Retry,
-            code: "UploadKeepsGrowing".to_owned(),
+            code: "UploadKeepsGrowing".into(),
             action: "s3:AbortMultipartUpload".to_owned(),
             resource: key.to_string(),
             detail: format!(
@@ -494,7 +494,7 @@ fn is_passing(error: &WriteError) -> bool {
 fn needs_journal(key: &ObjectKey, order: &CopyOrder) -> Failure {
     Failure {
         kind: FailureKind::Configuration,
-        code: "StateBucketRequired".to_owned(),
+        code: FailureCode::StateBucketRequired,
         action: "s3:UploadPartCopy".to_owned(),
         resource: key.to_string(),
         detail: format!(
@@ -510,7 +510,7 @@ fn unplannable(key: &ObjectKey, facts: &ObjectFacts, error: PlanError) -> Failur
         PlanError::TooLarge { size_bytes } => refused(key, &CopyRefusal::TooLarge { size_bytes }),
         PlanError::Empty => Failure {
             kind: FailureKind::Bug,
-            code: "EmptyPlan".to_owned(),
+            code: "EmptyPlan".into(),
             action: "plan".to_owned(),
             resource: key.to_string(),
             detail: format!("{error}; the object has {} bytes", facts.size_bytes),

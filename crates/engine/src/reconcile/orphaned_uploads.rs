@@ -2,7 +2,7 @@
 //!
 //! The response to their creation was lost, or the invocation ended before it wrote the journal entry.
 
-use s3ferry_core::failure::{Failure, FailureKind};
+use s3ferry_core::failure::{Failure, FailureCode, FailureKind};
 use s3ferry_core::names::ObjectKey;
 use s3ferry_core::order::UploadParameters;
 use s3ferry_core::outcome::Outcome;
@@ -66,7 +66,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             Ok(Some(search)) => search,
             Ok(None) => return Ok(()),
             // A retry would not help, and the key itself is done.
-            Err(WriteError::Failed(failure)) if failure.code == "AccessDenied" => {
+            Err(WriteError::Failed(failure)) if failure.code == FailureCode::AccessDenied => {
                 tracing::warn!(s3.key = %key, %failure, "orphaned uploads may remain: a lifecycle rule can abort them");
                 return Ok(());
             }
@@ -133,7 +133,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
 fn not_listed(key: &ObjectKey, sample: &UploadId) -> Failure {
     Failure {
         kind: FailureKind::Retry,
-        code: "UploadNotListed".to_owned(),
+        code: "UploadNotListed".into(),
         action: "s3:ListBucketMultipartUploads".to_owned(),
         resource: key.to_string(),
         detail: format!("upload {} was just created and is not listed", sample.as_str()),

@@ -7,7 +7,7 @@ use s3ferry_core::decide::{
     CopyRefusal, Decision, ReplicationCoverage, SharedSituation, Situation, decide, decide_shared,
 };
 use s3ferry_core::facts::ObjectState;
-use s3ferry_core::failure::{Failure, FailureKind};
+use s3ferry_core::failure::{Failure, FailureCode, FailureKind};
 use s3ferry_core::marker::{Marker, MarkerError, ObjectLocation};
 use s3ferry_core::names::ObjectKey;
 use s3ferry_core::order::CopyOrder;
@@ -31,7 +31,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
 
     /// Returns the state store, which shared mode requires.
     fn state(&self, key: &ObjectKey) -> Result<&UploadSupport<J>, PassResult> {
-        let missing = || misconfigured(key, "StateBucketRequired", NEEDS_STATE);
+        let missing = || misconfigured(key, FailureCode::StateBucketRequired, NEEDS_STATE);
         self.uploads.as_ref().ok_or_else(missing)
     }
 
@@ -68,7 +68,11 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             return Ok(());
         }
         if !self.destination.is_versioned().await.map_err(after_failure)? {
-            return Err(misconfigured(key, "DestinationNotVersioned", SHARED_NEEDS_VERSIONS));
+            return Err(misconfigured(
+                key,
+                FailureCode::from("DestinationNotVersioned"),
+                SHARED_NEEDS_VERSIONS,
+            ));
         }
         let replication = self.source.replication(key).await.map_err(after_failure)?;
         if replication == ReplicationCoverage::Covered {
@@ -257,16 +261,16 @@ fn hides(version: &VersionName, hidden: &VersionName, refused: Failure) -> Failu
         refused.code, refused.detail
     );
     Failure {
-        code: "ExternalWriteHidden".to_owned(),
+        code: "ExternalWriteHidden".into(),
         detail,
         ..refused
     }
 }
 
-fn misconfigured(key: &ObjectKey, code: &str, detail: &str) -> PassResult {
+fn misconfigured(key: &ObjectKey, code: FailureCode, detail: &str) -> PassResult {
     PassResult::Ended(Outcome::Failed(Failure {
         kind: FailureKind::Configuration,
-        code: code.to_owned(),
+        code,
         action: "s3:PutObject".to_owned(),
         resource: key.to_string(),
         detail: detail.to_owned(),

@@ -67,7 +67,7 @@ impl WithheldWrites {
         self.writes().entry(key.clone()).or_insert(write);
         Failure {
             kind: FailureKind::Permanent,
-            code: "DryRun".to_owned(),
+            code: "DryRun".into(),
             action: "write".to_owned(),
             resource: key.to_string(),
             detail: "nothing is written in a dry run".to_owned(),

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use s3ferry_core::delete_limit::Deletes;
 use s3ferry_core::diff::DiffCounts;
 use s3ferry_core::facts::Attribute;
-use s3ferry_core::failure::{Failure, FailureKind};
+use s3ferry_core::failure::{Failure, FailureCode, FailureKind};
 use s3ferry_core::names::ObjectKey;
 use s3ferry_core::outcome::{DeferralReason, Outcome, ReconcileReport, SkipReason};
 use serde_json::json;
@@ -214,7 +214,7 @@ impl SyncResults {
             }
             // Only an interrupt stops a copy of this process.
             Outcome::Failed(failure)
-                if failure.code == STATE_BUCKET_REQUIRED && failure.action == "s3:UploadPartCopy" =>
+                if failure.code == FailureCode::StateBucketRequired && failure.action == "s3:UploadPartCopy" =>
             {
                 self.not_done += 1;
                 self.interrupted += 1;
@@ -256,7 +256,13 @@ impl SyncResults {
     fn fails(&mut self, r#type: &'static str, key: &ObjectKey, failure: &Failure) -> Result<(), CliError> {
         self.failed += 1;
         self.failed_by.count(failure);
-        self.write(r#type, key, Some(failure.kind), &failure.code, &failure.to_string())?;
+        self.write(
+            r#type,
+            key,
+            Some(failure.kind),
+            failure.code.as_str(),
+            &failure.to_string(),
+        )?;
         if failure.is_of_credentials() {
             // Every other key would fail too.
             return Err(CliError::Failed(failure.clone()));
@@ -369,9 +375,6 @@ fn nothing_compared(sides: &BucketPair) -> String {
 /// The other writer that a failed precondition may point to.
 const OTHER_WRITER: &str = "another writer wrote the same keys first. Another sync of these buckets? Both then do the same \
      work: stop one of them (nothing is lost by it). The replicator does so for keys that are being written now";
-
-/// The code of a multipart copy that did not end in time and is not journaled.
-const STATE_BUCKET_REQUIRED: &str = "StateBucketRequired";
 
 const INTERRUPTED: &str = "the multipart copy was interrupted: run the same command again; with --state-bucket an \
      interrupted copy is resumed, without it the copy starts over";
