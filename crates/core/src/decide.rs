@@ -20,7 +20,7 @@ use crate::order::{
     AnnotationChange, AttributeUpdate, CopiedMetadata, CopyMethod, CopyOrder, ExplicitAttributes, ExplicitChecksum,
     LockChange, SourcePin, WriteCondition, tags_fit,
 };
-use crate::outcome::{DeferralReason, SkipReason};
+use crate::outcome::{DeferralReason, SkipReason, WithheldWrite};
 use crate::plan::{COPY_OBJECT_LIMIT_BYTES, LARGEST_OBJECT_BYTES};
 use crate::policy::{AclRule, Policy, PreserveEtag, StorageClassRule};
 use crate::time::Timestamp;
@@ -142,6 +142,18 @@ pub enum Decision {
 }
 
 impl Decision {
+    /// Returns the write that the decision begins with; `None` if it writes nothing, or if the part plan comes first.
+    #[must_use]
+    pub fn first_write(&self) -> Option<WithheldWrite> {
+        match self {
+            Self::Copy(order) if order.method == CopyMethod::SingleRequest => Some(WithheldWrite::Copy),
+            Self::UpdateAttributes(_) => Some(WithheldWrite::UpdateAttributes),
+            Self::Delete { .. } => Some(WithheldWrite::Delete),
+            Self::RemoveVersion { .. } => Some(WithheldWrite::RemoveVersion),
+            _ => None,
+        }
+    }
+
     /// Returns the name used in logs.
     #[must_use]
     pub fn as_str(&self) -> &'static str {

@@ -208,7 +208,7 @@ where
 fn requeue_reason(report: &ReconcileReport) -> Option<DeferralReason> {
     match &report.outcome {
         Outcome::Deferred(reason) => Some(*reason),
-        Outcome::Failed(_) => None,
+        Outcome::Failed(_) | Outcome::Withheld(_) => None,
         Outcome::Copied { .. } | Outcome::AttributesUpdated { .. } | Outcome::Deleted | Outcome::Skipped(_) => {
             report.outcome_unknown.then_some(DeferralReason::OutcomeUnknown)
         }

@@ -59,7 +59,7 @@ pub fn count(result: &RecordResult, counts: &mut InvocationCounts) {
             counts.conflicts += u64::from(*reason == SkipReason::DestinationNewer);
         }
         Outcome::Deferred(_) => counts.requeued += u64::from(result.acknowledged),
-        Outcome::Failed(_) => {}
+        Outcome::Failed(_) | Outcome::Withheld(_) => {}
     }
 }
 
@@ -151,6 +151,7 @@ pub fn log(origin: RecordOrigin<'_>, hint: &KeyHint, result: &RecordResult) {
             }
         }
         Outcome::Deleted => terminal!(info, "record done",),
+        Outcome::Withheld(write) => terminal!(info, "write withheld", write = write.as_str(),),
     }
 }
 

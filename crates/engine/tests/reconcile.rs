@@ -10,7 +10,7 @@ use s3ferry_core::decide::{BucketObjectLock, ReplicationCoverage};
 use s3ferry_core::facts::{Attribute, AttributeSet, Availability, Encryption, KmsEncryption, ReplicationStatus};
 use s3ferry_core::failure::FailureKind;
 use s3ferry_core::lock::{DefaultRetention, EventHold, ObjectLock, Retention, RetentionMode};
-use s3ferry_core::outcome::{DeferralReason, Outcome, ReconcileReport, SkipReason};
+use s3ferry_core::outcome::{DeferralReason, Outcome, ReconcileReport, SkipReason, WithheldWrite};
 use s3ferry_core::policy::{AclRule, PreserveEtag};
 use s3ferry_engine::ports::Clock as _;
 use s3ferry_engine::reconcile::MAX_PASSES;
@@ -54,6 +54,31 @@ async fn new_object_takes_three_reads_and_one_write() {
         (report.passes, report.progress, report.outcome_unknown),
         (1, true, false)
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn dry_run_ends_with_the_first_write_and_sends_none() {
+    let dry = |world: &TestWorld| {
+        let mut dry = world.clone().with_script(FaultScript::default());
+        dry.policy.dry_run = true;
+        dry
+    };
+    let check = async |world: &TestWorld, attributes: &AttributeSet, write| {
+        let dry = dry(world);
+        let before = world.destination.snapshot();
+        assert_eq!(dry.reconcile_with(attributes).await.outcome, Outcome::Withheld(write));
+        assert_eq!(world.destination.snapshot(), before);
+        let writes = [PortCall::Copy, PortCall::UpdateAttributes, PortCall::Delete].map(|call| dry.script.count(call));
+        assert_eq!(writes, [0; 3]);
+    };
+    let world = TestWorld::new();
+    world.source.put(KEY, "one");
+    check(&world, &AttributeSet::new(), WithheldWrite::Copy).await;
+    assert_copied(&world.reconcile().await);
+    world.source.tag(KEY, &[("stage", "live")]);
+    check(&world, &tags(), WithheldWrite::UpdateAttributes).await;
+    world.source.delete(KEY);
+    check(&world, &AttributeSet::new(), WithheldWrite::Delete).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -293,6 +293,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<'_, L> {
                 part_size_bytes,
                 preserve_etag,
                 acl,
+                dry_run: false,
             },
             max_concurrent_copies,
             max_concurrent_parts,

@@ -1,7 +1,6 @@
 //! `s3ferry sync`: copies the objects that differ from the source to the destination.
 
 mod deletes;
-mod dry_run;
 mod failures_file;
 mod intents;
 mod manifest_keys;
@@ -25,7 +24,6 @@ use s3ferry_engine::ports::{Clock, DestinationBucket, SourceBucket, StateStore};
 use s3ferry_engine::reconcile::{Reconciler, UploadSupport};
 
 use self::deletes::{DeleteArgs, SpilledKeys};
-use self::dry_run::{DryRunDestination, DryRunStateStore, WithheldWrites};
 use self::manifest_keys::ManifestKeys;
 use self::observed_destination::ObservedDestination;
 use self::results::SyncResults;
@@ -212,9 +210,7 @@ pub async fn run(shared: &SharedArgs, args: &SyncArgs, interrupt: &Interrupt) ->
         stopper,
         progress: progress.clone(),
         results,
-        withheld: WithheldWrites::default(),
     };
-    let withheld = work.withheld.clone();
     let reconciler = |deletes| {
         let (source, destination) = sides.adapters();
         Reconciler {
@@ -229,6 +225,7 @@ pub async fn run(shared: &SharedArgs, args: &SyncArgs, interrupt: &Interrupt) ->
             clock: InterruptibleClock::new(stopping.clone()),
             policy: Policy {
                 adopts_equal_objects: args.adopt,
+                dry_run: args.dry_run,
                 ..args.policy.policy(sides.prefix(), deletes)
             },
         }
@@ -241,12 +238,6 @@ pub async fn run(shared: &SharedArgs, args: &SyncArgs, interrupt: &Interrupt) ->
     };
     let ended = match read {
         Err(error) => Err(error),
-        Ok(()) if args.dry_run => {
-            sync(&mut work, args, &sides, interrupt, manifest, |deletes| {
-                dry(reconciler(deletes), &withheld)
-            })
-            .await
-        }
         Ok(()) => sync(&mut work, args, &sides, interrupt, manifest, reconciler).await,
     };
     work.progress.finish();
@@ -319,29 +310,5 @@ async fn unfinished(uploads: &UploadSupport<S3Journal>, sides: &BucketPair) -> R
             Ok(BTreeSet::new())
         }
         Err(failure) => Err(failure.into()),
-    }
-}
-
-/// Keeps the reads and what is decided of them, and lets no write through.
-fn dry<S, D, C, J>(
-    reconciler: Reconciler<S, D, C, J>,
-    withheld: &WithheldWrites,
-) -> Reconciler<S, DryRunDestination<D>, C, DryRunStateStore<J>> {
-    Reconciler {
-        source: reconciler.source,
-        destination: DryRunDestination {
-            inner: reconciler.destination,
-            withheld: withheld.clone(),
-        },
-        uploads: reconciler.uploads.map(|uploads| UploadSupport {
-            journal: DryRunStateStore {
-                inner: uploads.journal,
-                withheld: withheld.clone(),
-            },
-            route: uploads.route,
-        }),
-        concurrent_parts: reconciler.concurrent_parts,
-        clock: reconciler.clock,
-        policy: reconciler.policy,
     }
 }

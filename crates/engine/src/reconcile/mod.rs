@@ -143,6 +143,9 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             Err(pass) => return pass,
         };
         tracing::debug!(s3.key = %key, %source, %destination, decision = decision.as_str(), "decided");
+        if let Some(write) = decision.first_write().filter(|_| self.policy.dry_run) {
+            return PassResult::Ended(Outcome::Withheld(write));
+        }
         match decision {
             Decision::Skip(reason) => {
                 if reason == SkipReason::AlreadyIdentical {

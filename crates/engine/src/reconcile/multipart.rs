@@ -13,7 +13,7 @@ use s3ferry_core::facts::{Attribute, AttributeSet, ExplicitEncryption, HIDDEN_IN
 use s3ferry_core::failure::{Failure, FailureCode, FailureKind};
 use s3ferry_core::names::{ETag, ObjectKey};
 use s3ferry_core::order::{CopyOrder, UploadParameters};
-use s3ferry_core::outcome::{DeferralReason, Outcome};
+use s3ferry_core::outcome::{DeferralReason, Outcome, WithheldWrite};
 use s3ferry_core::plan::{CopyPlan, PlanError, PlannedPart, plan};
 use s3ferry_core::upload::UploadId;
 
@@ -110,12 +110,13 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         attempt: &mut Attempt,
     ) -> Result<Upload, PassResult> {
         self.abort_unjournaled(key, attempt).await.map_err(after_failure)?;
+        // A dry run does not resume: a resumed upload and a new one are both a multipart copy.
         match &self.uploads {
-            Some(uploads) => match self.resume(key, order, uploads, attempt).await? {
+            Some(uploads) if !self.policy.dry_run => match self.resume(key, order, uploads, attempt).await? {
                 Some(upload) => Ok(upload),
                 None => self.begin_journaled(key, facts, order, uploads, attempt).await,
             },
-            None => self.begin(key, facts, order, attempt).await,
+            _ => self.begin(key, facts, order, attempt).await,
         }
     }
 
@@ -175,6 +176,9 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         let plan = plan(facts.size_bytes, &layout, self.policy.part_size_bytes)
             .map_err(|error| PassResult::Ended(Outcome::Failed(unplannable(key, facts, error))))?;
         self.check_marker(key, order, &plan)?;
+        if self.policy.dry_run {
+            return Err(PassResult::Ended(Outcome::Withheld(WithheldWrite::MultipartCopy)));
+        }
         let terms = UploadParameters::new(order, &plan);
         // The upload cannot be aborted until its id is known. If interrupted here, it may still be created.
         let was_orphaned = mem::replace(&mut attempt.may_be_orphaned, true);
@@ -449,13 +453,13 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             return after_failure(failure);
         }
         let is_resumed = match &outcome {
-            Outcome::Deferred(_) => true,
+            Outcome::Deferred(_) | Outcome::Withheld(_) => true,
             Outcome::Failed(failure) => failure.kind.is_passing(),
             Outcome::Copied { .. } | Outcome::AttributesUpdated { .. } | Outcome::Deleted | Outcome::Skipped(_) => {
                 false
             }
         };
-        if is_resumed {
+        if is_resumed || self.policy.dry_run {
             return PassResult::Ended(outcome);
         }
         if let Some(uploads) = self.uploads.as_ref().filter(|_| attempt.may_be_journaled)

@@ -195,8 +195,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
                 attempt.deleted = false;
                 attempt.precondition_failed()
             }
-            // In a dry run the failure is of no S3 action.
-            Err(failure) if failure.kind.is_passing() || !failure.action.starts_with("s3:") => after_failure(failure),
+            Err(failure) if failure.kind.is_passing() => after_failure(failure),
             Err(failure) => PassResult::Ended(Outcome::Failed(hides(version, hidden, failure))),
         }
     }

@@ -12,10 +12,9 @@ use s3ferry_core::diff::DiffCounts;
 use s3ferry_core::facts::Attribute;
 use s3ferry_core::failure::{Failure, FailureCode, FailureKind};
 use s3ferry_core::names::ObjectKey;
-use s3ferry_core::outcome::{DeferralReason, Outcome, ReconcileReport, SkipReason};
+use s3ferry_core::outcome::{DeferralReason, Outcome, ReconcileReport, SkipReason, WithheldWrite};
 use serde_json::json;
 
-use super::dry_run::WithheldWrite;
 use super::failures_file::{FailureLine, FailuresFile};
 use super::manifest_keys::ManifestCounts;
 use crate::denials::is_denial;
@@ -202,6 +201,7 @@ impl SyncResults {
             // Also where its copy came to its end first.
             Outcome::Skipped(SkipReason::DeletesNotPropagated) => self.gone_at_source += 1,
             Outcome::Skipped(_) => self.equal += 1,
+            Outcome::Withheld(write) => self.withheld(key, *write)?,
             Outcome::Deferred(reason) => {
                 self.not_done += 1;
                 self.write(
@@ -289,7 +289,7 @@ impl SyncResults {
     }
 
     /// Takes a write that a dry run withheld.
-    pub(super) fn withheld(&mut self, key: &ObjectKey, write: WithheldWrite) -> Result<(), CliError> {
+    fn withheld(&mut self, key: &ObjectKey, write: WithheldWrite) -> Result<(), CliError> {
         let action = write.as_str();
         *self.would.entry(write).or_default() += 1;
         match self.format {

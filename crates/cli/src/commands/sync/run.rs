@@ -18,7 +18,6 @@ use s3ferry_engine::reconcile::Reconciler;
 use tokio::task::{JoinError, JoinSet};
 
 use super::deletes::SpilledKeys;
-use super::dry_run::WithheldWrites;
 use super::intents::DeletedKeys;
 use super::manifest_keys::ManifestKeys;
 use super::results::SyncResults;
@@ -54,8 +53,6 @@ pub(super) struct SyncRun {
     pub(super) stopper: Stopper,
     pub(super) progress: ProgressReporter,
     pub(super) results: SyncResults,
-    /// Writes of a dry run.
-    pub(super) withheld: WithheldWrites,
 }
 
 /// What comes next.
@@ -308,10 +305,7 @@ impl SyncRun {
             None if is_gone && self.reads_extra => self.results.extra(1),
             _ if self.reads_deleted && report.outcome == Outcome::Skipped(SkipReason::BothAbsent) => {}
             _ => {
-                match self.withheld.take(&key) {
-                    Some(write) => self.results.withheld(&key, write)?,
-                    None => self.results.record_result(&key, &report)?,
-                }
+                self.results.record_result(&key, &report)?;
                 self.progress.counts(&self.results.counts());
             }
         }
