@@ -73,6 +73,7 @@ fn core_has_no_dependency_with_io() {
         "csv-core",
         "ryu",
         // Other.
+        "hex",
         "itoa",
         "memchr",
         "percent-encoding",

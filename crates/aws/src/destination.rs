@@ -5,7 +5,7 @@ use std::sync::Arc;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::copy_object::builders::CopyObjectFluentBuilder;
 use aws_sdk_s3::types::{self, ObjectLockEnabled, ObjectLockRetentionMode};
-use s3ferry_core::decide::BucketObjectLock;
+use s3ferry_core::bucket_settings::BucketObjectLock;
 use s3ferry_core::facts::{AttributeSet, ExplicitEncryption, ObjectState};
 use s3ferry_core::failure::{Failure, FailureCode, FailureKind};
 use s3ferry_core::lock::{DefaultRetention, RetentionMode};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::types::ReplicationConfiguration;
-use s3ferry_core::decide::ReplicationCoverage;
+use s3ferry_core::bucket_settings::ReplicationCoverage;
 use s3ferry_core::facts::{AttributeSet, ObjectFacts, ObjectState};
 use s3ferry_core::failure::{Failure, FailureCode};
 use s3ferry_core::names::{AccountId, BucketName, ObjectKey, Region};

@@ -3,13 +3,14 @@
 use s3ferry_aws::client::{ClientSettings, Clients, RequestLimits};
 use s3ferry_aws::listing::S3Listing;
 use s3ferry_aws::preflight;
+use s3ferry_aws::settings::endpoint_url;
 use s3ferry_core::failure::FailureCode;
 use s3ferry_core::names::{AccountId, ObjectKey, Region};
 use s3ferry_core::prefix;
 use s3ferry_core::preflight::{ExpectedBucket, PreflightError, UnfitBucket};
 use s3ferry_engine::listing::ObjectListing as _;
 
-use crate::args::{SharedArgs, SourceArgs, endpoint_url, region};
+use crate::args::{SharedArgs, SourceArgs, region};
 use crate::environment;
 use crate::exit::CliError;
 use crate::location::Location;

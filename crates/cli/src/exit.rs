@@ -116,7 +116,7 @@ impl CliError {
             Self::Failed(failure) => match (&failure.code, failure.kind) {
                 (FailureCode::NoAnswer | FailureCode::ResponseNotFromS3, _)
                 | (_, FailureKind::Permanent | FailureKind::Configuration) => 3,
-                (_, FailureKind::Retry | FailureKind::Deferred | FailureKind::Bug) => 1,
+                (_, FailureKind::Retry | FailureKind::Bug) => 1,
             },
             Self::Bug(_) => 1,
             Self::OutputClosed | Self::Interrupted => 130,
@@ -200,7 +200,7 @@ fn next_step(failure: &Failure) -> &'static str {
         code if code.is_denial() => "grant the action that is named, or use other credentials with --profile",
         _ => match failure.kind {
             FailureKind::Permanent | FailureKind::Configuration => "correct what is named and run the command again",
-            FailureKind::Retry | FailureKind::Deferred => "run the same command again",
+            FailureKind::Retry => "run the same command again",
             FailureKind::Bug => "report it with the arguments and this message",
         },
     }

@@ -11,7 +11,7 @@ use s3ferry_core::failure::{Failure, FailureCode};
 use s3ferry_core::names::BucketName;
 use s3ferry_core::policy::Ownership;
 use s3ferry_core::preflight::{UnfitBucket, check_destination};
-use s3ferry_core::upload::MigrationRoute;
+use s3ferry_core::route::MigrationRoute;
 use s3ferry_engine::listing::PrefetchLimits;
 use s3ferry_engine::reconcile::UploadSupport;
 

@@ -6,14 +6,14 @@ mod shared;
 
 use std::time::Duration;
 
+use crate::bucket_settings::{BucketCapabilities, DefaultEncryption, ReplicationCoverage};
 use crate::compare::{BodyComparison, compare_bodies};
 use crate::diff::SideName;
 use crate::encryption::is_weaker;
 use crate::facts::{
-    Attribute, AttributeSet, Availability, Encryption, ExplicitEncryption, HIDDEN_IN_HEAD, ObjectFacts, ObjectState,
-    ReplicationStatus,
+    Attribute, AttributeSet, Availability, Encryption, HIDDEN_IN_HEAD, ObjectFacts, ObjectState, ReplicationStatus,
 };
-use crate::lock::{DefaultRetention, EventHold, ObjectLock};
+use crate::lock::{EventHold, ObjectLock};
 use crate::marker::copy_is_comparable;
 use crate::names::ETag;
 use crate::order::{
@@ -58,44 +58,6 @@ pub struct Situation<'a> {
     pub is_just_copied: bool,
     /// Current time.
     pub now: Timestamp,
-}
-
-/// Whether an enabled replication rule of the source bucket covers the key and names this destination.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReplicationCoverage {
-    /// Not read yet.
-    NotRead,
-    /// An enabled rule covers the key.
-    Covered,
-    /// No enabled rule covers the key.
-    NotCovered,
-}
-
-/// Encryption of objects that are written to the destination bucket without an explicit encryption.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DefaultEncryption {
-    /// Not read yet.
-    NotRead,
-    /// The bucket's encryption configuration cannot be read.
-    Unknown,
-    /// The bucket's encryption configuration.
-    Known(ExplicitEncryption),
-}
-
-/// Attributes that both buckets can store, according to their settings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BucketCapabilities {
-    /// Object Lock of the destination bucket; `None` if it is not enabled.
-    pub object_lock: Option<BucketObjectLock>,
-    /// Whether both buckets have access control lists (neither is `BucketOwnerEnforced`).
-    pub acl: bool,
-}
-
-/// Object Lock configuration of a bucket.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct BucketObjectLock {
-    /// Default retention of versions that are written without an explicit one.
-    pub default: Option<DefaultRetention>,
 }
 
 /// What one pass does with a key.
@@ -227,10 +189,10 @@ fn replace(source: &ObjectFacts, destination: &ObjectFacts, situation: &Situatio
             Ok(change) => update_attributes(source, destination, situation, policy, change),
             Err(decision) => decision,
         },
-        BodyComparison::Inconclusive(_) if situation.is_just_copied => {
+        BodyComparison::Inconclusive if situation.is_just_copied => {
             update_attributes(source, destination, situation, policy, EncryptionChange::None)
         }
-        BodyComparison::Different(_) | BodyComparison::Inconclusive(_) => {
+        BodyComparison::Different(_) | BodyComparison::Inconclusive => {
             copy_over(source, destination, situation, policy)
         }
     }

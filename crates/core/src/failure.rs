@@ -14,8 +14,6 @@ use crate::names::ObjectKey;
 pub enum FailureKind {
     /// A retry may succeed: throttling, 5xx, a 200 with an error in the body.
     Retry,
-    /// Unfinished without a failure: the key is requeued.
-    Deferred,
     /// A retry fails until the object or the permissions change.
     Permanent,
     /// A setting must be fixed: a wrong region, a missing bucket, an unreadable value.
@@ -29,7 +27,7 @@ impl FailureKind {
     #[must_use]
     pub fn is_passing(self) -> bool {
         match self {
-            Self::Retry | Self::Deferred => true,
+            Self::Retry => true,
             Self::Permanent | Self::Configuration | Self::Bug => false,
         }
     }
@@ -39,7 +37,6 @@ impl FailureKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Retry => "retry",
-            Self::Deferred => "deferred",
             Self::Permanent => "permanent",
             Self::Configuration => "configuration",
             Self::Bug => "bug",

@@ -28,6 +28,12 @@ impl Timestamp {
         self.0
     }
 
+    /// Returns whether the timestamp is later than `other` in S3's whole seconds.
+    #[must_use]
+    pub const fn is_newer_than(self, other: Self) -> bool {
+        self.0.div_euclid(1000) > other.0.div_euclid(1000)
+    }
+
     /// Returns the time since `earlier`; zero if it is not earlier.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
@@ -91,6 +97,15 @@ mod tests {
         assert_eq!(early.since(late), Duration::ZERO);
         assert_eq!(early.plus(Duration::from_millis(2_500)), late);
         assert_eq!(late.minus(Duration::from_millis(2_500)), early);
+    }
+
+    #[test]
+    fn newer_means_a_later_second() {
+        let at = Timestamp::from_millis;
+        assert!(!at(1_999).is_newer_than(at(1_000)));
+        assert!(at(2_000).is_newer_than(at(1_999)));
+        assert!(!at(1_000).is_newer_than(at(2_000)));
+        assert!(at(0).is_newer_than(at(-1)));
     }
 
     #[test]

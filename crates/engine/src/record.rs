@@ -95,7 +95,7 @@ pub fn log(origin: RecordOrigin<'_>, hint: &KeyHint, result: &RecordResult) {
                 FailureKind::Permanent | FailureKind::Configuration if failure.code.is_denial() => {
                     terminal!(warn, "record failed", error.kind = kind, error.code = code, %failure,);
                 }
-                FailureKind::Retry | FailureKind::Deferred => {
+                FailureKind::Retry => {
                     terminal!(warn, "record failed", error.kind = kind, error.code = code, %failure,);
                 }
                 FailureKind::Permanent | FailureKind::Configuration | FailureKind::Bug => {

@@ -4,7 +4,7 @@ mod world;
 
 use std::time::Duration;
 
-use s3ferry_core::decide::ReplicationCoverage;
+use s3ferry_core::bucket_settings::ReplicationCoverage;
 use s3ferry_core::event::MAX_IDLE_HOPS;
 use s3ferry_core::facts::{AttributeSet, HIDDEN_IN_HEAD, ReplicationStatus};
 use s3ferry_core::failure::FailureKind;

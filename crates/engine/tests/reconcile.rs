@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use s3ferry_core::acl::{Acl, Grant, Grantee};
-use s3ferry_core::decide::{BucketObjectLock, ReplicationCoverage};
+use s3ferry_core::bucket_settings::{BucketObjectLock, ReplicationCoverage};
 use s3ferry_core::facts::{Attribute, AttributeSet, Availability, Encryption, KmsEncryption, ReplicationStatus};
 use s3ferry_core::failure::FailureKind;
 use s3ferry_core::lock::{DefaultRetention, EventHold, ObjectLock, Retention, RetentionMode};
@@ -409,7 +409,6 @@ async fn persistent_failure_of_any_call_is_reported() {
     for call in EVERY_CALL {
         for (kind, passes) in [
             (FailureKind::Retry, MAX_PASSES),
-            (FailureKind::Deferred, MAX_PASSES),
             (FailureKind::Permanent, 1),
             (FailureKind::Configuration, 1),
             (FailureKind::Bug, 1),

@@ -103,7 +103,6 @@ impl TaskResult {
                 ResultCode::TemporaryFailure,
                 "nothing; the task is run again, and the failure may be transient",
             ),
-            FailureKind::Deferred => (ResultCode::TemporaryFailure, "nothing; the task is run again"),
             FailureKind::Permanent => (
                 ResultCode::PermanentFailure,
                 "fix the reported problem, then run the task again",

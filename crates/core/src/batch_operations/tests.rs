@@ -412,7 +412,6 @@ fn every_outcome_has_a_code_and_a_text() {
     check_result(again, true, Succeeded, "requeued", "requeued (deadline)");
     for (kind, code, text) in [
         (FailureKind::Retry, TemporaryFailure, "may be transient"),
-        (FailureKind::Deferred, TemporaryFailure, "run again"),
         (FailureKind::Permanent, PermanentFailure, "fix the reported problem"),
         (FailureKind::Configuration, PermanentFailure, "stop the job"),
         (FailureKind::Bug, PermanentFailure, "a bug of s3ferry"),

@@ -12,11 +12,11 @@ use super::{
 use crate::attributes::{AttributeChange, AttributeDigests, tags_are_known};
 use crate::compare::{BodyComparison, compare_bodies};
 use crate::facts::{Attribute, AttributeSet, Availability, ExplicitEncryption, ObjectFacts, ObjectState};
-use crate::marker::{MARKER_NAME, Marker, MarkerRequest, ObjectLocation, is_newer, without_marker};
+use crate::marker::{MARKER_NAME, Marker, MarkerRequest, ObjectLocation, without_marker};
 use crate::names::ObjectKey;
 use crate::order::{CopyMethod, SourcePin, WriteCondition, fit_beside, tags_fit};
 use crate::policy::Policy;
-use crate::upload::MigrationRoute;
+use crate::route::MigrationRoute;
 use crate::version_history::{VersionExamination, VersionOwner};
 use crate::versions::VersionName;
 
@@ -123,7 +123,7 @@ fn replace_external(
             decision => return decision,
         }
     }
-    if !is_newer(source.last_modified, destination.last_modified) {
+    if !source.last_modified.is_newer_than(destination.last_modified) {
         return Decision::Skip(SkipReason::DestinationNewer);
     }
     copy(source, matches(destination), None, shared, policy)
@@ -332,7 +332,7 @@ fn matches(destination: &ObjectFacts) -> WriteCondition {
 /// Decides about an object at the source and a delete marker at the destination.
 fn replace_delete_marker(source: &ObjectFacts, shared: &SharedSituation<'_>, policy: &Policy) -> Decision {
     let deleted = shared.history.newest.as_ref();
-    let is_older = deleted.is_some_and(|deleted| !is_newer(source.last_modified, deleted.last_modified));
+    let is_older = deleted.is_some_and(|deleted| !source.last_modified.is_newer_than(deleted.last_modified));
     if shared.history.owner == VersionOwner::External && is_older {
         return Decision::Skip(SkipReason::DestinationNewer);
     }

@@ -1,9 +1,10 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::bucket_settings::BucketObjectLock;
 use crate::facts::samples::object;
 use crate::facts::{ChecksumCoverage, ExplicitEncryption, KmsEncryption};
-use crate::lock::{Retention, RetentionMode};
+use crate::lock::{DefaultRetention, Retention, RetentionMode};
 use crate::marker::MarkerError;
 use crate::names::{ObjectKey, VersionId};
 

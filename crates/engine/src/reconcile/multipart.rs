@@ -97,7 +97,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         if is_resumed {
             return pass;
         }
-        attempt.went_further = false;
+        attempt.uploads.copied_parts = false;
         self.drop_upload(key, upload, attempt).await.err().unwrap_or(pass)
     }
 
@@ -129,10 +129,10 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         attempt: &mut Attempt,
     ) -> Result<Option<Upload>, PassResult> {
         let Some(journaled) = uploads.journal.load(key).await.map_err(after_failure)? else {
-            attempt.may_be_journaled = false;
+            attempt.uploads.may_be_journaled = false;
             return Ok(None);
         };
-        attempt.may_be_journaled = true;
+        attempt.uploads.may_be_journaled = true;
         if let Some(entry) = journaled.entry {
             if !entry.fulfils(order) {
                 self.abort(key, &entry.upload_id).await.map_err(after_failure)?;
@@ -181,12 +181,12 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         }
         let terms = UploadParameters::new(order, &plan);
         // The upload cannot be aborted until its id is known. If interrupted here, it may still be created.
-        let was_orphaned = mem::replace(&mut attempt.may_be_orphaned, true);
-        attempt.write_under_way = true;
+        let was_orphaned = mem::replace(&mut attempt.uploads.may_be_orphaned, true);
+        attempt.writes.under_way = true;
         let created = self.destination.create_upload(key, &terms).await;
-        attempt.write_under_way = false;
-        attempt.outcome_unknown |= matches!(created, Err(WriteError::OutcomeUnknown(_)));
-        attempt.may_be_orphaned = was_orphaned
+        attempt.writes.under_way = false;
+        attempt.writes.outcome_unknown |= matches!(created, Err(WriteError::OutcomeUnknown(_)));
+        attempt.uploads.may_be_orphaned = was_orphaned
             || match &created {
                 // Without a journal, a process that was killed before this one left no entry.
                 Ok(_) => self.uploads.is_none(),
@@ -199,7 +199,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
                 return Err(after_failure(failure));
             }
         };
-        attempt.unjournaled = Some(id.clone());
+        attempt.uploads.unjournaled = Some(id.clone());
         Ok(Upload {
             id,
             plan,
@@ -219,14 +219,14 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
     ) -> Result<Upload, PassResult> {
         let upload = self.begin(key, facts, order, attempt).await?;
         let entry = uploads.route.entry(key, upload.id.clone(), order, upload.plan.clone());
-        attempt.may_be_journaled = true;
+        attempt.uploads.may_be_journaled = true;
         // If interrupted here, the entry may still land.
-        attempt.write_under_way = true;
+        attempt.writes.under_way = true;
         let created = uploads.journal.create(key, &entry).await;
-        attempt.write_under_way = false;
+        attempt.writes.under_way = false;
         let pass = match created {
             Ok(Some(etag)) => {
-                attempt.unjournaled = None;
+                attempt.uploads.unjournaled = None;
                 return Ok(Upload {
                     journaled: Some(etag),
                     ..upload
@@ -287,8 +287,8 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             match future::select(copies.next(), time_is_up.as_mut()).await {
                 Either::Left((Some(Ok(part)), _)) => {
                     done += 1;
-                    attempt.progress = true;
-                    attempt.went_further = true;
+                    attempt.writes.progress = true;
+                    attempt.uploads.copied_parts = true;
                     upload.copied.insert(part.number, part);
                 }
                 // The upload will be resumed: wait for the parts in progress, or they would be copied twice.
@@ -319,9 +319,9 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             size_bytes: order.size_bytes,
             checksum: upload.terms.explicit.checksum,
         };
-        attempt.write_under_way = true;
+        attempt.writes.under_way = true;
         let answer = self.destination.complete_upload(key, &upload.id, &completion).await;
-        attempt.write_under_way = false;
+        attempt.writes.under_way = false;
         let written = match answer {
             Ok(written) => written,
             // After a conflict S3 requires a new upload.
@@ -334,8 +334,8 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             Err(WriteError::Failed(failure)) => return self.part_failed(key, &upload, failure, attempt).await,
             Err(error @ WriteError::OutcomeUnknown(_)) => return attempt.write_failed(error),
         };
-        attempt.progress = true;
-        attempt.unjournaled = None;
+        attempt.writes.progress = true;
+        attempt.uploads.unjournaled = None;
         attempt.not_preserved.clone_from(&upload.terms.not_preserved);
         let encryption = self.encryption_of_copy(source, attempt);
         self.note_not_preserved(source, None, encryption.as_ref(), attempt);
@@ -401,7 +401,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
     /// Aborts an upload and removes its journal entry.
     async fn drop_upload(&self, key: &ObjectKey, upload: &Upload, attempt: &mut Attempt) -> Result<(), PassResult> {
         self.abort(key, &upload.id).await.map_err(after_failure)?;
-        attempt.unjournaled = None;
+        attempt.uploads.unjournaled = None;
         if let (Some(uploads), Some(journaled)) = (&self.uploads, &upload.journaled) {
             self.remove_entry(key, journaled, uploads, attempt).await?;
         }
@@ -438,7 +438,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         attempt: &mut Attempt,
     ) -> Result<(), PassResult> {
         uploads.journal.remove(key, journaled).await.map_err(after_failure)?;
-        attempt.may_be_journaled = false;
+        attempt.uploads.may_be_journaled = false;
         Ok(())
     }
 
@@ -462,7 +462,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         if is_resumed || self.policy.dry_run {
             return PassResult::Ended(outcome);
         }
-        if let Some(uploads) = self.uploads.as_ref().filter(|_| attempt.may_be_journaled)
+        if let Some(uploads) = self.uploads.as_ref().filter(|_| attempt.uploads.may_be_journaled)
             && let Err(pass) = self.abort_journaled(key, uploads, attempt).await
         {
             return pass;
@@ -477,7 +477,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         attempt: &mut Attempt,
     ) -> Result<(), PassResult> {
         let Some(journaled) = uploads.journal.load(key).await.map_err(after_failure)? else {
-            attempt.may_be_journaled = false;
+            attempt.uploads.may_be_journaled = false;
             return Ok(());
         };
         if let Some(entry) = &journaled.entry {

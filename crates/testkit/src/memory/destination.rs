@@ -1,6 +1,6 @@
 //! The in-memory bucket as a destination.
 
-use s3ferry_core::decide::BucketObjectLock;
+use s3ferry_core::bucket_settings::BucketObjectLock;
 use s3ferry_core::facts::{
     Attribute, AttributeSet, ChecksumCoverage, Encryption, ExplicitEncryption, ObjectFacts, ObjectState,
 };

@@ -2,6 +2,7 @@
 
 use s3ferry_aws::batch::jobs::{BatchJobs, JobDescription, JobOrder, TaskOperation};
 use s3ferry_aws::client::Clients;
+use s3ferry_aws::settings::endpoint_url;
 use s3ferry_core::failure::{Failure, FailureCode};
 use s3ferry_core::names::{AccountId, Region};
 
@@ -98,7 +99,7 @@ impl S3ControlJobs {
 pub(super) fn jobs_of(clients: &Clients, account: AccountId, region: Region) -> Result<S3ControlJobs, CliError> {
     let endpoint = s3_control_endpoint();
     if let Some(url) = &endpoint {
-        crate::args::endpoint_url(url).map_err(|allowed| {
+        endpoint_url(url).map_err(|allowed| {
             CliError::setup(
                 format!("{S3_CONTROL_ENDPOINT}=`{url}`: {allowed}"),
                 format!("correct or unset {S3_CONTROL_ENDPOINT}"),

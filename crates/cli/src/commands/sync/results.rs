@@ -204,13 +204,7 @@ impl SyncResults {
             Outcome::Withheld(write) => self.withheld(key, *write)?,
             Outcome::Deferred(reason) => {
                 self.not_done += 1;
-                self.write(
-                    "not-done",
-                    key,
-                    Some(FailureKind::Deferred),
-                    reason.as_str(),
-                    not_done(*reason),
-                )?;
+                self.write("not-done", key, Some(DEFERRED), reason.as_str(), not_done(*reason))?;
             }
             // Only an interrupt stops a copy of this process.
             Outcome::Failed(failure)
@@ -218,7 +212,7 @@ impl SyncResults {
             {
                 self.not_done += 1;
                 self.interrupted += 1;
-                self.write("not-done", key, Some(FailureKind::Deferred), "Interrupted", INTERRUPTED)?;
+                self.write("not-done", key, Some(DEFERRED), "Interrupted", INTERRUPTED)?;
             }
             Outcome::Failed(failure) => self.failed(key, failure)?,
         }
@@ -259,7 +253,7 @@ impl SyncResults {
         self.write(
             r#type,
             key,
-            Some(failure.kind),
+            Some(failure.kind.as_str()),
             failure.code.as_str(),
             &failure.to_string(),
         )?;
@@ -305,14 +299,14 @@ impl SyncResults {
         &mut self,
         r#type: &'static str,
         key: &ObjectKey,
-        kind: Option<FailureKind>,
+        kind: Option<&'static str>,
         code: &str,
         detail: &str,
     ) -> Result<(), CliError> {
         self.failures.write(&FailureLine {
             r#type,
             key,
-            kind: kind.map(FailureKind::as_str),
+            kind,
             code,
             detail: detail.to_owned(),
         })
@@ -371,6 +365,9 @@ fn nothing_compared(sides: &BucketPair) -> String {
         sides.source.location, sides.destination.location
     )
 }
+
+/// The kind of a key that is not done, without a failure.
+const DEFERRED: &str = "deferred";
 
 /// The other writer that a failed precondition may point to.
 const OTHER_WRITER: &str = "another writer wrote the same keys first. Another sync of these buckets? Both then do the same \

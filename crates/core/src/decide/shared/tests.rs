@@ -2,7 +2,8 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::acl::{Acl, Grant, Grantee};
-use crate::decide::{BucketCapabilities, CopyMethod, ReplicationCoverage, SourcePin};
+use crate::bucket_settings::{BucketCapabilities, ReplicationCoverage};
+use crate::decide::{CopyMethod, SourcePin};
 use crate::diff::SideName;
 use crate::facts::HIDDEN_IN_HEAD;
 use crate::facts::samples::object;
@@ -149,7 +150,7 @@ impl Case {
                 object_lock: None,
                 acl: false,
             }),
-            default_encryption: &crate::decide::DefaultEncryption::Unknown,
+            default_encryption: &crate::bucket_settings::DefaultEncryption::Unknown,
             encrypts_by_copy: false,
             annotations_pending: false,
             is_just_copied: false,
