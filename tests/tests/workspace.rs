@@ -72,6 +72,12 @@ fn core_has_no_dependency_with_io() {
         "csv",
         "csv-core",
         "ryu",
+        // Dates.
+        "deranged",
+        "num-conv",
+        "powerfmt",
+        "time",
+        "time-core",
         // Other.
         "hex",
         "itoa",
