@@ -20,14 +20,14 @@ use s3ferry_core::facts::{Attribute, AttributeSet};
 use s3ferry_core::names::{BucketName, ObjectKey};
 use s3ferry_core::policy::Policy;
 use s3ferry_engine::diff::attributes_at;
-use s3ferry_engine::ports::{Clock, DestinationBucket, SourceBucket, StateStore};
-use s3ferry_engine::reconcile::{Reconciler, UploadSupport};
+use s3ferry_engine::ports::Clock as _;
+use s3ferry_engine::reconcile::UploadSupport;
 
 use self::deletes::{DeleteArgs, SpilledKeys};
 use self::manifest_keys::ManifestKeys;
 use self::observed_destination::ObservedDestination;
 use self::results::SyncResults;
-use self::run::SyncRun;
+use self::run::{SyncReconciler, SyncRun};
 use crate::args::{DestinationArgs, SharedArgs, SourceArgs, bucket};
 use crate::clock::InterruptibleClock;
 use crate::compare::{CompareArgs, CompareDepthArg, findings_with_multipart};
@@ -213,7 +213,7 @@ pub async fn run(shared: &SharedArgs, args: &SyncArgs, interrupt: &Interrupt) ->
     };
     let reconciler = |deletes| {
         let (source, destination) = sides.adapters();
-        Reconciler {
+        SyncReconciler {
             source,
             destination: ObservedDestination {
                 inner: destination,
@@ -250,20 +250,14 @@ pub async fn run(shared: &SharedArgs, args: &SyncArgs, interrupt: &Interrupt) ->
 
 /// Copies what differs, and then deletes what only the destination has: no key is deleted before both listings have come
 /// to their ends and the number of deletes is known.
-async fn sync<S, D, C, J>(
+async fn sync(
     work: &mut SyncRun,
     args: &SyncArgs,
     sides: &BucketPair,
     interrupt: &Interrupt,
     manifest: Option<ManifestKeys>,
-    reconciler: impl Fn(bool) -> Reconciler<S, D, C, J>,
-) -> Result<(), CliError>
-where
-    S: SourceBucket + 'static,
-    D: DestinationBucket + 'static,
-    C: Clock + 'static,
-    J: StateStore + 'static,
-{
+    reconciler: impl Fn(bool) -> SyncReconciler,
+) -> Result<(), CliError> {
     if let Some(manifest) = manifest {
         return work.manifest_keys(manifest, reconciler(false)).await;
     }

@@ -5,7 +5,9 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures::{FutureExt as _, Stream, StreamExt as _, stream};
+use s3ferry_aws::destination::S3Destination;
 use s3ferry_aws::journal::{ListedIntent, S3Journal};
+use s3ferry_aws::source::S3Source;
 use s3ferry_core::diff::KeyPair;
 use s3ferry_core::facts::AttributeSet;
 use s3ferry_core::failure::Failure;
@@ -13,13 +15,13 @@ use s3ferry_core::names::ObjectKey;
 use s3ferry_core::outcome::{DeferralReason, Outcome, ReconcileReport, SkipReason};
 use s3ferry_core::redelivery::attributes_after_interruption;
 use s3ferry_engine::diff::MergedPage;
-use s3ferry_engine::ports::{Clock, DestinationBucket, SourceBucket, StateStore};
 use s3ferry_engine::reconcile::Reconciler;
 use tokio::task::{JoinError, JoinSet};
 
 use super::deletes::SpilledKeys;
 use super::intents::DeletedKeys;
 use super::manifest_keys::ManifestKeys;
+use super::observed_destination::ObservedDestination;
 use super::results::SyncResults;
 use crate::clock::InterruptibleClock;
 use crate::exit::CliError;
@@ -28,6 +30,10 @@ use crate::progress::{ProgressReporter, say};
 
 /// The largest number of keys that are read again at the end; further keys are reported as not done.
 const REMEMBERED: usize = 100_000;
+
+/// The reconciler of a sync.
+pub(super) type SyncReconciler =
+    Reconciler<S3Source, ObservedDestination<S3Destination>, InterruptibleClock, S3Journal>;
 
 /// One sync.
 #[derive(Debug)]
@@ -73,17 +79,11 @@ struct Reconciled {
 
 impl SyncRun {
     /// Reconciles every key that differs, and some keys again at the end. Deletes nothing.
-    pub(super) async fn copies<S, D, C, J>(
+    pub(super) async fn copies(
         &mut self,
         found: impl Stream<Item = Result<MergedPage, Failure>> + Send,
-        reconciler: Reconciler<S, D, C, J>,
-    ) -> Result<(), CliError>
-    where
-        S: SourceBucket + 'static,
-        D: DestinationBucket + 'static,
-        C: Clock + 'static,
-        J: StateStore + 'static,
-    {
+        reconciler: SyncReconciler,
+    ) -> Result<(), CliError> {
         let reconciler = Arc::new(reconciler);
         let found = found.map(|merged| Ok(Next::Merged(Box::new(merged?))));
         let again = self.pass(found, &reconciler).await?;
@@ -102,17 +102,11 @@ impl SyncRun {
     }
 
     /// Reconciles the keys of a manifest, and no other keys.
-    pub(super) async fn manifest_keys<S, D, C, J>(
+    pub(super) async fn manifest_keys(
         &mut self,
         mut manifest: ManifestKeys,
-        reconciler: Reconciler<S, D, C, J>,
-    ) -> Result<(), CliError>
-    where
-        S: SourceBucket + 'static,
-        D: DestinationBucket + 'static,
-        C: Clock + 'static,
-        J: StateStore + 'static,
-    {
+        reconciler: SyncReconciler,
+    ) -> Result<(), CliError> {
         let reconciler = Arc::new(reconciler);
         let keys = manifest.by_ref().map(|key| Ok(Next::Key(key?, true)));
         let ended = self.pass(stream::iter(keys), &reconciler).await;
@@ -146,34 +140,22 @@ impl SyncRun {
     }
 
     /// Reconciles the keys that were held back.
-    pub(super) async fn deletes<S, D, C, J>(
+    pub(super) async fn deletes(
         &mut self,
         held: SpilledKeys,
-        reconciler: Reconciler<S, D, C, J>,
-    ) -> Result<(), CliError>
-    where
-        S: SourceBucket + 'static,
-        D: DestinationBucket + 'static,
-        C: Clock + 'static,
-        J: StateStore + 'static,
-    {
+        reconciler: SyncReconciler,
+    ) -> Result<(), CliError> {
         let reconciler = Arc::new(reconciler);
         let keys = held.keys()?.map(|key| Ok(Next::Key(key?, true)));
         let again = self.pass(stream::iter(keys), &reconciler).await?;
         self.once_more(again, &reconciler).await
     }
 
-    async fn once_more<S, D, C, J>(
+    async fn once_more(
         &mut self,
         again: Vec<ObjectKey>,
-        reconciler: &Arc<Reconciler<S, D, C, J>>,
-    ) -> Result<(), CliError>
-    where
-        S: SourceBucket + 'static,
-        D: DestinationBucket + 'static,
-        C: Clock + 'static,
-        J: StateStore + 'static,
-    {
+        reconciler: &Arc<SyncReconciler>,
+    ) -> Result<(), CliError> {
         if again.is_empty() {
             return Ok(());
         }
@@ -189,17 +171,11 @@ impl SyncRun {
     /// Reconciles all keys of `found`, and returns those to read again at the end.
     ///
     /// A failure ends it after the copies in progress: a dropped copy would leave its upload behind.
-    async fn pass<S, D, C, J>(
+    async fn pass(
         &mut self,
         found: impl Stream<Item = Result<Next, CliError>> + Send,
-        reconciler: &Arc<Reconciler<S, D, C, J>>,
-    ) -> Result<Vec<ObjectKey>, CliError>
-    where
-        S: SourceBucket + 'static,
-        D: DestinationBucket + 'static,
-        C: Clock + 'static,
-        J: StateStore + 'static,
-    {
+        reconciler: &Arc<SyncReconciler>,
+    ) -> Result<Vec<ObjectKey>, CliError> {
         let mut found = std::pin::pin!(found.fuse());
         let mut under_way: JoinSet<Reconciled> = JoinSet::new();
         let mut again = Vec::new();
@@ -234,18 +210,12 @@ impl SyncRun {
         ended.map(|()| again)
     }
 
-    fn begin<S, D, C, J>(
+    fn begin(
         &mut self,
         next: Next,
-        reconciler: &Arc<Reconciler<S, D, C, J>>,
+        reconciler: &Arc<SyncReconciler>,
         under_way: &mut JoinSet<Reconciled>,
-    ) -> Result<(), CliError>
-    where
-        S: SourceBucket + 'static,
-        D: DestinationBucket + 'static,
-        C: Clock + 'static,
-        J: StateStore + 'static,
-    {
+    ) -> Result<(), CliError> {
         let (key, may_ask) = match next {
             Next::Merged(merged) => (self.key_of(*merged)?, true),
             Next::Key(key, may_ask) => {
@@ -313,18 +283,12 @@ impl SyncRun {
     }
 }
 
-async fn reconcile<S, D, C, J>(
-    reconciler: Arc<Reconciler<S, D, C, J>>,
+async fn reconcile(
+    reconciler: Arc<SyncReconciler>,
     key: ObjectKey,
     attributes: AttributeSet,
     may_ask: bool,
-) -> Reconciled
-where
-    S: SourceBucket,
-    D: DestinationBucket,
-    C: Clock,
-    J: StateStore,
-{
+) -> Reconciled {
     let work = reconciler.reconcile(&key, &attributes, InterruptibleClock::no_end());
     // A panic fails its own key only.
     let report = AssertUnwindSafe(work).catch_unwind().await;
