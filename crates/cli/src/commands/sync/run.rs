@@ -140,22 +140,14 @@ impl SyncRun {
     }
 
     /// Reconciles the keys that were held back.
-    pub(super) async fn deletes(
-        &mut self,
-        held: SpilledKeys,
-        reconciler: SyncReconciler,
-    ) -> Result<(), CliError> {
+    pub(super) async fn deletes(&mut self, held: SpilledKeys, reconciler: SyncReconciler) -> Result<(), CliError> {
         let reconciler = Arc::new(reconciler);
         let keys = held.keys()?.map(|key| Ok(Next::Key(key?, true)));
         let again = self.pass(stream::iter(keys), &reconciler).await?;
         self.once_more(again, &reconciler).await
     }
 
-    async fn once_more(
-        &mut self,
-        again: Vec<ObjectKey>,
-        reconciler: &Arc<SyncReconciler>,
-    ) -> Result<(), CliError> {
+    async fn once_more(&mut self, again: Vec<ObjectKey>, reconciler: &Arc<SyncReconciler>) -> Result<(), CliError> {
         if again.is_empty() {
             return Ok(());
         }
