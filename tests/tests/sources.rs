@@ -51,14 +51,9 @@ const LONG_FILES: &[(&str, &str)] = &[
         "crates/testkit/src/contract.rs",
         "one subject without a natural seam yet",
     ),
-    ("crates/testkit/src/faults.rs", "one subject without a natural seam yet"),
     (
         "crates/testkit/src/memory.rs",
         "one bucket with every operation of the ports",
-    ),
-    (
-        "crates/testkit/src/schedule/ports.rs",
-        "one subject without a natural seam yet",
     ),
 ];
 
@@ -66,6 +61,10 @@ const LONG_FILES: &[(&str, &str)] = &[
 const LONG_FUNCTIONS: &[(&str, &str)] = &[
     (
         "crates/aws/src/content.rs::attempt",
+        "a table or one step after another",
+    ),
+    (
+        "crates/cli/src/commands/diff.rs::run",
         "a table or one step after another",
     ),
     (
