@@ -19,37 +19,12 @@ const MAX_FUNCTION_LINES: usize = 60;
 /// Files above the limit, each with the reason.
 const LONG_FILES: &[(&str, &str)] = &[
     (
-        "crates/core/src/batch_operations/request.rs",
-        "one subject without a natural seam yet",
-    ),
-    ("crates/core/src/decide.rs", "the decision table reads as one"),
-    (
-        "crates/core/src/decide/shared.rs",
-        "one subject without a natural seam yet",
-    ),
-    (
-        "crates/core/src/wiring/properties.rs",
-        "one subject without a natural seam yet",
-    ),
-    (
         "crates/engine/src/reconcile/mod.rs",
-        "one subject without a natural seam yet",
+        "the passes over one key and their single-request writes, which share private state",
     ),
     (
         "crates/engine/src/reconcile/multipart.rs",
-        "one subject without a natural seam yet",
-    ),
-    (
-        "crates/engine/src/wiring/converge.rs",
-        "one subject without a natural seam yet",
-    ),
-    (
-        "crates/functions/src/config.rs",
-        "one subject without a natural seam yet",
-    ),
-    (
-        "crates/testkit/src/contract.rs",
-        "one subject without a natural seam yet",
+        "one upload from its creation to its completion or abort",
     ),
     (
         "crates/testkit/src/memory.rs",
@@ -61,65 +36,65 @@ const LONG_FILES: &[(&str, &str)] = &[
 const LONG_FUNCTIONS: &[(&str, &str)] = &[
     (
         "crates/aws/src/content.rs::attempt",
-        "a table or one step after another",
+        "one request, and each way in which its body can end",
     ),
     (
         "crates/cli/src/commands/diff.rs::run",
-        "a table or one step after another",
+        "the steps of the command, one after another",
     ),
     (
         "crates/cli/src/commands/manifest.rs::run",
-        "a table or one step after another",
+        "the steps of the command, one after another",
     ),
     (
         "crates/cli/src/commands/sync.rs::run",
-        "a table or one step after another",
+        "the steps of the command, one after another",
     ),
     (
         "crates/cli/src/commands/verify.rs::run",
-        "a table or one step after another",
+        "the steps of the command, one after another",
     ),
     (
         "crates/cli/src/commands/verify/page.rs::run",
-        "a table or one step after another",
+        "one row for each argument of the run",
     ),
     (
         "crates/cli/src/commands/verify/results.rs::lines",
-        "a table or one step after another",
+        "one line for each count of the report",
     ),
-    ("crates/cli/src/exit.rs::next_step", "a table or one step after another"),
+    ("crates/cli/src/exit.rs::next_step", "one row for each failure code"),
     (
-        "crates/core/src/decide.rs::copy_by",
-        "a table or one step after another",
+        "crates/core/src/decide/attributes.rs::update_attributes",
+        "each attribute of the update, and each reason to copy instead",
     ),
     (
-        "crates/core/src/decide.rs::update_attributes",
-        "a table or one step after another",
+        "crates/core/src/decide/copy.rs::copy_by",
+        "each field of the copy, and what has to be read for it",
     ),
     (
         "crates/core/src/decide/shared.rs::replace_copy",
-        "a table or one step after another",
+        "each state of the copy that is there",
     ),
     (
         "crates/engine/src/reconcile/multipart.rs::copy_parts",
-        "a table or one step after another",
+        "one loop whose arms share its state",
     ),
-    ("crates/engine/src/record.rs::log", "a table or one step after another"),
+    ("crates/engine/src/record.rs::log", "one log line for each outcome"),
     (
         "crates/engine/src/verify/mod.rs::outcome",
-        "a table or one step after another",
+        "one verdict for each finding about a key",
     ),
     (
         "crates/functions/src/config.rs::read",
-        "a table or one step after another",
+        "one line for each environment variable",
     ),
     (
         "crates/testkit/src/sim/fault.rs::read",
-        "a table or one step after another",
+        "one check for each field of a rule",
     ),
     (
         "crates/testkit/src/sim/model/document.rs::names",
-        "a table or one step after another",
+        "one row for each configuration document",
     ),
 ];
 

@@ -209,11 +209,7 @@ pub fn conclude(report: &ReconcileReport, acknowledged: bool) -> TaskResult {
             format!("skipped:{}", reason.as_str()),
             format!("skipped {}: {}", reason.as_str(), meaning(*reason)),
         ),
-        Outcome::Withheld(write) => TaskResult::new(
-            ResultCode::Succeeded,
-            "withheld",
-            format!("a dry run withheld {}", write.as_str()),
-        ),
+        Outcome::Withheld(write) => TaskResult::new(ResultCode::Succeeded, "withheld", write.as_str()),
         Outcome::Deferred(reason) if acknowledged => TaskResult::new(
             ResultCode::Succeeded,
             "requeued",

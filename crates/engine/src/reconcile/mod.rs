@@ -143,9 +143,6 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             Err(pass) => return pass,
         };
         tracing::debug!(s3.key = %key, %source, %destination, decision = decision.as_str(), "decided");
-        if let Some(write) = decision.first_write().filter(|_| self.policy.dry_run) {
-            return PassResult::Ended(Outcome::Withheld(write));
-        }
         match decision {
             Decision::Skip(reason) => {
                 if reason == SkipReason::AlreadyIdentical {
@@ -242,10 +239,18 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
                     }
                     source = self.read_more(key, source, &attributes).await?;
                 }
-                decision => return Ok((source, destination, decision)),
+                decision => return Ok((source, destination, self.unless_withheld(decision)?)),
             }
         }
         Err(PassResult::ReadAgain)
+    }
+
+    /// Returns the decision, unless this is a dry run and the decision begins with a write.
+    fn unless_withheld(&self, decision: Decision) -> Result<Decision, PassResult> {
+        match decision.first_write().filter(|_| self.policy.dry_run) {
+            Some(write) => Err(PassResult::Ended(Outcome::Withheld(write))),
+            None => Ok(decision),
+        }
     }
 
     /// Confirms that a side that answered 404 has no current object, by listing its versions.
