@@ -281,7 +281,7 @@ async fn reconcile(
     attributes: AttributeSet,
     may_ask: bool,
 ) -> Reconciled {
-    let work = reconciler.reconcile(&key, &attributes, InterruptibleClock::no_end());
+    let work = Box::pin(reconciler.reconcile(&key, &attributes, InterruptibleClock::no_end()));
     // A panic fails its own key only.
     let report = AssertUnwindSafe(work).catch_unwind().await;
     let report = report.unwrap_or_else(|_| ReconcileReport::failed(Failure::panicked("reconcile", &key)));
