@@ -19,37 +19,12 @@ const MAX_FUNCTION_LINES: usize = 60;
 /// Files above the limit, each with the reason.
 const LONG_FILES: &[(&str, &str)] = &[
     (
-        "crates/core/src/batch_operations/request.rs",
-        "one subject without a natural seam yet",
-    ),
-    ("crates/core/src/decide.rs", "the decision table reads as one"),
-    (
-        "crates/core/src/decide/shared.rs",
-        "one subject without a natural seam yet",
-    ),
-    (
-        "crates/core/src/wiring/properties.rs",
-        "one subject without a natural seam yet",
-    ),
-    (
         "crates/engine/src/reconcile/mod.rs",
-        "one subject without a natural seam yet",
+        "the passes over one key and their single-request writes, which share private state",
     ),
     (
         "crates/engine/src/reconcile/multipart.rs",
-        "one subject without a natural seam yet",
-    ),
-    (
-        "crates/engine/src/wiring/converge.rs",
-        "one subject without a natural seam yet",
-    ),
-    (
-        "crates/functions/src/config.rs",
-        "one subject without a natural seam yet",
-    ),
-    (
-        "crates/testkit/src/contract.rs",
-        "one subject without a natural seam yet",
+        "one upload from its creation to its completion or abort",
     ),
     (
         "crates/testkit/src/memory.rs",
@@ -61,65 +36,65 @@ const LONG_FILES: &[(&str, &str)] = &[
 const LONG_FUNCTIONS: &[(&str, &str)] = &[
     (
         "crates/aws/src/content.rs::attempt",
-        "a table or one step after another",
+        "one request, and each way in which its body can end",
     ),
     (
         "crates/cli/src/commands/diff.rs::run",
-        "a table or one step after another",
+        "the steps of the command, one after another",
     ),
     (
         "crates/cli/src/commands/manifest.rs::run",
-        "a table or one step after another",
+        "the steps of the command, one after another",
     ),
     (
         "crates/cli/src/commands/sync.rs::run",
-        "a table or one step after another",
+        "the steps of the command, one after another",
     ),
     (
         "crates/cli/src/commands/verify.rs::run",
-        "a table or one step after another",
+        "the steps of the command, one after another",
     ),
     (
         "crates/cli/src/commands/verify/page.rs::run",
-        "a table or one step after another",
+        "one row for each argument of the run",
     ),
     (
         "crates/cli/src/commands/verify/results.rs::lines",
-        "a table or one step after another",
+        "one line for each count of the report",
     ),
-    ("crates/cli/src/exit.rs::next_step", "a table or one step after another"),
+    ("crates/cli/src/exit.rs::next_step", "one row for each failure code"),
     (
-        "crates/core/src/decide.rs::copy_by",
-        "a table or one step after another",
+        "crates/core/src/decide/attributes.rs::update_attributes",
+        "each attribute of the update, and each reason to copy instead",
     ),
     (
-        "crates/core/src/decide.rs::update_attributes",
-        "a table or one step after another",
+        "crates/core/src/decide/copy.rs::copy_by",
+        "each field of the copy, and what has to be read for it",
     ),
     (
         "crates/core/src/decide/shared.rs::replace_copy",
-        "a table or one step after another",
+        "each state of the copy that is there",
     ),
     (
         "crates/engine/src/reconcile/multipart.rs::copy_parts",
-        "a table or one step after another",
+        "one loop whose arms share its state",
     ),
-    ("crates/engine/src/record.rs::log", "a table or one step after another"),
+    ("crates/engine/src/record.rs::log", "one log line for each outcome"),
     (
         "crates/engine/src/verify/mod.rs::outcome",
-        "a table or one step after another",
+        "one verdict for each finding about a key",
     ),
     (
         "crates/functions/src/config.rs::read",
-        "a table or one step after another",
+        "one line for each environment variable",
     ),
     (
         "crates/testkit/src/sim/fault.rs::read",
-        "a table or one step after another",
+        "one check for each field of a rule",
     ),
     (
         "crates/testkit/src/sim/model/document.rs::names",
-        "a table or one step after another",
+        "one row for each configuration document",
     ),
 ];
 
@@ -148,6 +123,21 @@ struct Declarations {
     tests_begin: Option<usize>,
     /// Whether a path names `env::var`, `env::var_os` or `env::vars`.
     reads_environment: bool,
+    /// Lines that compare the text of a failure's code.
+    code_comparisons: Vec<usize>,
+}
+
+/// Returns whether an expression is the text of a failure's code.
+fn is_code_text(expression: &syn::Expr) -> bool {
+    match expression {
+        syn::Expr::MethodCall(call) if call.method == "as_str" => {
+            matches!(&*call.receiver, syn::Expr::Field(field)
+                if matches!(&field.member, syn::Member::Named(name) if name == "code"))
+        }
+        syn::Expr::Tuple(tuple) => tuple.elems.iter().any(is_code_text),
+        syn::Expr::Reference(reference) => is_code_text(&reference.expr),
+        _ => false,
+    }
 }
 
 fn is_test(attributes: &[Attribute]) -> bool {
@@ -223,6 +213,29 @@ impl<'ast> Visit<'ast> for Declarations {
                 .unwrap_or_else(|| item.block.span()),
         );
         visit::visit_impl_item_fn(self, item);
+    }
+
+    fn visit_expr_binary(&mut self, binary: &'ast syn::ExprBinary) {
+        if is_code_text(&binary.left) || is_code_text(&binary.right) {
+            self.code_comparisons.push(binary.span().start().line);
+        }
+        visit::visit_expr_binary(self, binary);
+    }
+
+    fn visit_expr_match(&mut self, matched: &'ast syn::ExprMatch) {
+        if is_code_text(&matched.expr) {
+            self.code_comparisons.push(matched.span().start().line);
+        }
+        visit::visit_expr_match(self, matched);
+    }
+
+    fn visit_expr_method_call(&mut self, call: &'ast syn::ExprMethodCall) {
+        let compares = ["starts_with", "ends_with", "contains", "eq"];
+        let is_compared = is_code_text(&call.receiver) || call.args.iter().any(is_code_text);
+        if is_compared && compares.iter().any(|name| call.method == name) {
+            self.code_comparisons.push(call.span().start().line);
+        }
+        visit::visit_expr_method_call(self, call);
     }
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
@@ -331,4 +344,12 @@ fn environment_is_read_only_by_the_named_modules() {
         .map(|source| source.path)
         .collect();
     assert_eq!(readers, ENVIRONMENT_READERS);
+}
+
+#[test]
+fn failure_codes_are_not_compared_as_text() {
+    for source in sources() {
+        let lines = source.declarations.code_comparisons;
+        assert!(lines.is_empty(), "{}: lines {lines:?}", source.path);
+    }
 }

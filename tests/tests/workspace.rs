@@ -72,7 +72,14 @@ fn core_has_no_dependency_with_io() {
         "csv",
         "csv-core",
         "ryu",
+        // Dates.
+        "deranged",
+        "num-conv",
+        "powerfmt",
+        "time",
+        "time-core",
         // Other.
+        "hex",
         "itoa",
         "memchr",
         "percent-encoding",

@@ -12,7 +12,7 @@ use aws_sdk_s3::types::{
 };
 use s3ferry_core::acl::Acl;
 use s3ferry_core::facts::{Attribute, AttributeSet, KmsEncryption};
-use s3ferry_core::failure::{Failure, FailureKind};
+use s3ferry_core::failure::{Failure, FailureCode, FailureKind};
 use s3ferry_core::lock::Retention;
 use s3ferry_core::names::{ETag, ObjectKey, VersionId};
 use s3ferry_core::order::{AnnotationChange, AttributeUpdate, LockChange, SourcePin};
@@ -105,7 +105,7 @@ impl Version<'_> {
         let attempted = self.attempted(action);
         WriteError::Failed(Failure {
             kind,
-            code: code.to_owned(),
+            code: code.into(),
             action: attempted.action.to_owned(),
             resource: attempted.resource,
             detail,
@@ -239,7 +239,7 @@ impl Version<'_> {
         let payload = payload.map_err(|error| {
             WriteError::Failed(Failure {
                 kind: FailureKind::Retry,
-                code: "BrokenBody".to_owned(),
+                code: "BrokenBody".into(),
                 action: attempted.action.to_owned(),
                 resource: attempted.resource.clone(),
                 detail: error.to_string(),
@@ -288,7 +288,6 @@ impl Version<'_> {
     /// of another account: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_UpdateObjectEncryption.html>
     async fn put_encryption(&self, kms: &KmsEncryption) -> Result<bool, WriteError> {
         const ACTION: &str = "s3:UpdateObjectEncryption";
-        const REFUSALS: [&str; 4] = ["AccessDenied", "InvalidRequest", "MethodNotAllowed", "NotImplemented"];
         // A store without annotations is older than this operation, and would take the request for one that writes the
         // object.
         let reading = &self.destination.reading;
@@ -319,7 +318,16 @@ impl Version<'_> {
             .await;
         let Err(error) = answer else { return Ok(true) };
         match ErrorAnswer::of(&error) {
-            answer if answer.code.as_deref().is_some_and(|code| REFUSALS.contains(&code)) => Ok(false),
+            ErrorAnswer {
+                code:
+                    Some(
+                        FailureCode::AccessDenied
+                        | FailureCode::InvalidRequest
+                        | FailureCode::MethodNotAllowed
+                        | FailureCode::NotImplemented,
+                    ),
+                ..
+            } => Ok(false),
             answer => Err(answer.into_write_error(&self.attempted(ACTION))),
         }
     }

@@ -9,7 +9,7 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::types::{self, ObjectOwnership, Permission, Type};
 use s3ferry_core::acl::{Acl, Grant, Grantee};
 use s3ferry_core::facts::{Attribute, AttributeSet, ObjectFacts};
-use s3ferry_core::failure::{ErrorReaction, Failure};
+use s3ferry_core::failure::{ErrorReaction, Failure, FailureCode};
 use s3ferry_core::names::{ObjectKey, VersionId};
 
 use crate::annotation_page::{self, AnnotationPage};
@@ -27,9 +27,9 @@ pub(crate) enum ReadFailure {
 
 impl ReadFailure {
     fn of(mut answer: ErrorAnswer, attempted: &AttemptedOperation) -> Self {
-        if answer.code.as_deref() == Some("MethodNotAllowed") {
+        if answer.code == Some(FailureCode::MethodNotAllowed) {
             // A delete marker is now the current version of the key.
-            answer.code = Some("NoSuchKey".to_owned());
+            answer.code = Some(FailureCode::NoSuchKey);
         }
         let reaction = answer.reaction();
         let failure = answer.into_failure(attempted);
@@ -215,7 +215,7 @@ impl BucketReader {
             }
             Err(error) => {
                 let answer = ErrorAnswer::of(&error);
-                if answer.code.as_deref() == Some("OwnershipControlsNotFoundError") {
+                if answer.code == Some(FailureCode::OwnershipControlsNotFoundError) {
                     return Ok(true);
                 }
                 Err(answer.into_failure(&self.bucket_attempted("s3:GetBucketOwnershipControls")))
@@ -258,8 +258,9 @@ fn grant_of(grant: &types::Grant) -> Option<Grant> {
 /// Such a store returns an error, or it returns the object itself, with an `ETag` that no list has.
 fn lacks_annotation_support<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
     let code = error.as_service_error().and_then(ProvideErrorMetadata::code);
+    let code = code.map(FailureCode::from);
     let is_object = error
         .raw_response()
         .is_some_and(|response| response.status().as_u16() == 200 && response.headers().contains_key("etag"));
-    code == Some("NotImplemented") || (code.is_none() && is_object)
+    code == Some(FailureCode::NotImplemented) || (code.is_none() && is_object)
 }

@@ -13,7 +13,7 @@ use aws_sdk_s3::types::{
     ServerSideEncryptionRule,
 };
 use s3ferry_core::facts::{AttributeSet, ExplicitEncryption, KmsEncryption, ObjectFacts, ObjectState};
-use s3ferry_core::failure::{Failure, FailureKind};
+use s3ferry_core::failure::{Failure, FailureCode, FailureKind};
 use s3ferry_core::names::{AccountId, BucketName, ObjectKey, Region};
 use s3ferry_core::versions::VersionName;
 use s3ferry_engine::ports::Absence;
@@ -221,7 +221,7 @@ impl BucketReader {
         let mut answer = ErrorAnswer::of(&error);
         match answer.status {
             Some(404) => {
-                answer.code = Some("NoSuchBucket".to_owned());
+                answer.code = Some(FailureCode::NoSuchBucket);
                 answer.message = format!("bucket {} does not exist", self.bucket);
             }
             Some(400 | 403) => {
@@ -264,7 +264,7 @@ impl BucketReader {
             }
             Err(error) => {
                 let answer = ErrorAnswer::of(&error);
-                if answer.code.as_deref() == Some("ServerSideEncryptionConfigurationNotFoundError") {
+                if answer.code == Some(FailureCode::ServerSideEncryptionConfigurationNotFoundError) {
                     return Ok(Some(ExplicitEncryption::Managed));
                 }
                 let is_unknown = answer.status == Some(501);
@@ -297,7 +297,7 @@ impl BucketReader {
     pub(crate) fn unreadable(&self, key: &ObjectKey, detail: &str) -> Failure {
         Failure {
             kind: FailureKind::Retry,
-            code: "UnreadableAnswer".to_owned(),
+            code: "UnreadableAnswer".into(),
             action: "s3:GetObject".to_owned(),
             resource: key.arn(&self.bucket, &self.region),
             detail: detail.to_owned(),

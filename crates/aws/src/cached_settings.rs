@@ -90,7 +90,7 @@ mod tests {
         tokio::time::advance(MAX_AGE).await;
         let failure = Failure {
             kind: FailureKind::Retry,
-            code: "SlowDown".to_owned(),
+            code: "SlowDown".into(),
             action: "s3:GetEncryptionConfiguration".to_owned(),
             resource: "bucket".to_owned(),
             detail: String::new(),

@@ -3,15 +3,12 @@
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
-use s3ferry_core::failure::{EXPECTS_OWNER, ErrorReaction, Failure, FailureKind, NOT_FROM_S3, react};
+use s3ferry_core::failure::{EXPECTS_OWNER, ErrorReaction, Failure, FailureCode, FailureKind, react};
 use s3ferry_engine::ports::WriteError;
 
 use crate::in_flight::sender;
 use crate::owner::expected_by;
 use crate::profile::NoCredentialsInProfile;
-
-/// Error code of a request that the SDK refuses to construct, so that it is never sent.
-const NOT_MADE: &str = "RequestNotMade";
 
 /// The operation that failed, for the failure's message.
 #[derive(Debug, Clone)]
@@ -28,7 +25,7 @@ pub struct AttemptedOperation {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ErrorAnswer {
     /// Error code, if the response had a body or the SDK has a code for the error.
-    pub code: Option<String>,
+    pub code: Option<FailureCode>,
     /// HTTP status, if there was a response.
     pub status: Option<u16>,
     /// Message of the service or the SDK.
@@ -49,9 +46,10 @@ impl ErrorAnswer {
         let metadata = error.as_service_error().map(ProvideErrorMetadata::meta);
         let message = metadata.and_then(|metadata| metadata.message()).map(str::to_owned);
         let named = metadata.and_then(|metadata| metadata.code());
-        let not_sent = matches!(error, SdkError::ConstructionFailure(_)).then_some(NOT_MADE);
-        let code = named.or_else(|| credentials_code(error)).or(not_sent);
-        let code = code.map(str::to_owned);
+        let not_sent = matches!(error, SdkError::ConstructionFailure(_)).then_some(FailureCode::RequestNotMade);
+        let code = named.map(FailureCode::from);
+        // The SDK refuses to construct the request, so that it is never sent.
+        let code = code.or_else(|| credentials_code(error)).or(not_sent);
         let status = error.raw_response().map(|response| response.status().as_u16());
         let unanswered = match error {
             // The request was never signed, and so never sent.
@@ -65,7 +63,7 @@ impl ErrorAnswer {
         let endpoint = error.raw_response().and_then(sender);
         // A web page from a proxy contains no error code either, and a retry returns the same page.
         let is_page = matches!(error, SdkError::ServiceError(_)) && code.is_none() && endpoint.is_some();
-        let code = code.or_else(|| is_page.then(|| NOT_FROM_S3.to_owned()));
+        let code = code.or_else(|| is_page.then_some(FailureCode::ResponseNotFromS3));
         // For an error without a type, the SDK's message is a dump of the response.
         let message = message.unwrap_or_else(|| match (error, status) {
             (SdkError::ServiceError(_), Some(200..300)) => foreign_response_message(&innermost(error), endpoint),
@@ -86,7 +84,7 @@ impl ErrorAnswer {
     /// Classifies the error.
     #[must_use]
     pub fn reaction(&self) -> ErrorReaction {
-        react(self.code.as_deref(), self.status)
+        react(self.code.as_ref(), self.status)
     }
 
     /// Converts the error of a read into a failure. If a write would have to read again, a read is retried.
@@ -112,18 +110,18 @@ impl ErrorAnswer {
     }
 
     fn failure(self, kind: FailureKind, attempted: &AttemptedOperation) -> Failure {
-        let is_denied = self.status == Some(403) || self.code.as_deref() == Some("AccessDenied");
+        let is_denied = self.status == Some(403) || self.code == Some(FailureCode::AccessDenied);
         let named = denied_action(&self.message).filter(|_| is_denied);
         let is_named = named.is_some();
         let (action, resource) = named.unwrap_or_else(|| (attempted.action.to_owned(), attempted.resource.clone()));
         let code = match (self.code, self.status) {
             (Some(code), _) => code,
-            (None, Some(403)) => "AccessDenied".to_owned(),
+            (None, Some(403)) => FailureCode::AccessDenied,
             // S3 throttles; a HEAD response has no body with the error code.
             // <https://docs.aws.amazon.com/AmazonS3/latest/userguide/http-503-slow-down.html>
-            (None, Some(429 | 503)) => "SlowDown".to_owned(),
-            (None, Some(status)) => format!("Status{status}"),
-            (None, None) => "NoAnswer".to_owned(),
+            (None, Some(429 | 503)) => FailureCode::SlowDown,
+            (None, Some(status)) => FailureCode::from(format!("Status{status}").as_str()),
+            (None, None) => FailureCode::NoAnswer,
         };
         let detail = if is_denied && !is_named {
             let expected = self.expected_owner.map(|owner| {
@@ -139,7 +137,7 @@ impl ErrorAnswer {
                 attempted.when_denied,
                 expected.unwrap_or_default()
             )
-        } else if code == NOT_MADE {
+        } else if code == FailureCode::RequestNotMade {
             unsent_request_message(&attempted.resource, &self.message)
         } else {
             self.message
@@ -195,18 +193,18 @@ fn unsent_request_message(resource: &str, message: &str) -> String {
 }
 
 /// Returns the error code if missing or invalid credentials kept the request from being signed.
-fn credentials_code(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
+fn credentials_code(error: &(dyn std::error::Error + 'static)) -> Option<FailureCode> {
     let mut cause = Some(error);
     while let Some(error) = cause {
         if let Some(error) = error.downcast_ref::<CredentialsError>() {
             let is_of_a_profile = std::error::Error::source(error)
                 .is_some_and(<dyn std::error::Error + 'static>::is::<NoCredentialsInProfile>);
             return Some(match error {
-                CredentialsError::CredentialsNotLoaded(_) if is_of_a_profile => "CredentialsNotInProfile",
-                CredentialsError::CredentialsNotLoaded(_) => "CredentialsNotLoaded",
-                CredentialsError::InvalidConfiguration(_) => "CredentialsMisconfigured",
-                CredentialsError::ProviderTimedOut(_) => "CredentialsTimedOut",
-                _ => "CredentialsUnavailable",
+                CredentialsError::CredentialsNotLoaded(_) if is_of_a_profile => FailureCode::CredentialsNotInProfile,
+                CredentialsError::CredentialsNotLoaded(_) => FailureCode::CredentialsNotLoaded,
+                CredentialsError::InvalidConfiguration(_) => FailureCode::CredentialsMisconfigured,
+                CredentialsError::ProviderTimedOut(_) => FailureCode::CredentialsTimedOut,
+                _ => FailureCode::CredentialsUnavailable,
             });
         }
         cause = error.source();
@@ -262,7 +260,7 @@ mod tests {
 
     fn answer(code: Option<&str>, status: Option<u16>, unanswered: bool) -> ErrorAnswer {
         ErrorAnswer {
-            code: code.map(str::to_owned),
+            code: code.map(FailureCode::from),
             status,
             message: "message of the service".to_owned(),
             unanswered,
@@ -362,7 +360,7 @@ mod tests {
             let error = ConnectorError::other(error.into(), None);
             let error: SdkError<HeadBucketError, HttpResponse> = SdkError::dispatch_failure(error);
             let answer = ErrorAnswer::of(&error);
-            assert_eq!(answer.code.as_deref(), Some(code));
+            assert_eq!(answer.code, Some(FailureCode::from(code)));
             assert!(!answer.unanswered, "{code}");
             assert_eq!(answer.into_failure(&attempted()).kind, kind);
         }
@@ -391,7 +389,7 @@ mod tests {
             let failure = answer.clone().into_failure(&attempted);
             assert_eq!(
                 (failure.kind, failure.code.as_str()),
-                (FailureKind::Permanent, NOT_MADE)
+                (FailureKind::Permanent, "RequestNotMade")
             );
             assert!(failure.detail.contains(expected), "{failure}");
             assert_eq!(answer.into_write_error(&attempted), WriteError::Failed(failure));
@@ -454,7 +452,7 @@ mod tests {
         assert_eq!((failure.kind, failure.code.as_str()), (FailureKind::Retry, "BrandNew"));
         assert_eq!(
             answer(None, Some(500), false).into_failure(&attempted()).code,
-            "Status500"
+            FailureCode::from("Status500")
         );
     }
 }

@@ -118,7 +118,7 @@ impl S3Content {
     fn broken(&self, key: &ObjectKey, offset: u64, detail: &str) -> Failure {
         Failure {
             kind: FailureKind::Retry,
-            code: "ContentBrokeOff".to_owned(),
+            code: "ContentBrokeOff".into(),
             action: "s3:GetObject".to_owned(),
             resource: key.arn(&self.reading.bucket, &self.reading.region),
             detail: format!("at byte {offset}: {detail}"),

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::copy_object::builders::CopyObjectFluentBuilder;
 use aws_sdk_s3::types::{self, CopyObjectResult, ObjectLockEnabled, ObjectLockRetentionMode};
-use s3ferry_core::decide::BucketObjectLock;
+use s3ferry_core::bucket_settings::BucketObjectLock;
 use s3ferry_core::facts::{AttributeSet, ExplicitEncryption, ObjectState};
-use s3ferry_core::failure::{Failure, FailureKind};
+use s3ferry_core::failure::{Failure, FailureCode, FailureKind};
 use s3ferry_core::lock::{DefaultRetention, RetentionMode};
 use s3ferry_core::names::{AccountId, BucketName, ETag, ObjectKey, Region, VersionId};
 use s3ferry_core::order::{AttributeUpdate, CopyOrder, ExplicitAttributes, SourcePin, WriteCondition};
@@ -126,7 +126,7 @@ impl S3Destination {
         let attempted = self.write_attempted(key);
         WriteError::Failed(Failure {
             kind: FailureKind::Permanent,
-            code: "UnsendableHeader".to_owned(),
+            code: "UnsendableHeader".into(),
             action: attempted.action.to_owned(),
             resource: attempted.resource,
             detail: error.to_string(),
@@ -167,7 +167,7 @@ fn default_retention(configuration: &types::ObjectLockConfiguration) -> Option<D
 pub(crate) fn unreadable(attempted: AttemptedOperation, detail: &str) -> WriteError {
     WriteError::OutcomeUnknown(Failure {
         kind: FailureKind::Retry,
-        code: "UnreadableAnswer".to_owned(),
+        code: "UnreadableAnswer".into(),
         action: attempted.action.to_owned(),
         resource: attempted.resource,
         detail: detail.to_owned(),
@@ -203,7 +203,7 @@ impl DestinationObjects for S3Destination {
                 }
                 Err(error) => {
                     let answer = ErrorAnswer::of(&error);
-                    if answer.code.as_deref() == Some("ObjectLockConfigurationNotFoundError") {
+                    if answer.code == Some(FailureCode::ObjectLockConfigurationNotFoundError) {
                         return Ok(None);
                     }
                     Err(answer.into_failure(&reading.bucket_attempted("s3:GetBucketObjectLockConfiguration")))

@@ -5,7 +5,7 @@ use std::path::Path;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::primitives::ByteStreamError;
-use s3ferry_core::failure::{Failure, FailureKind};
+use s3ferry_core::failure::{Failure, FailureCode, FailureKind};
 use s3ferry_core::names::{BucketName, ETag, ObjectKey, Region, VersionId};
 use tokio::io::AsyncWriteExt as _;
 
@@ -63,7 +63,7 @@ impl FileStore {
         };
         let unusable = |code: &str, detail: String| Failure {
             kind: FailureKind::Retry,
-            code: code.to_owned(),
+            code: code.into(),
             action: attempted.action.to_owned(),
             resource: attempted.resource.clone(),
             detail,
@@ -101,7 +101,7 @@ impl FileStore {
                     self.beginning(key, 1).await?;
                 }
                 if answer.status == Some(404) {
-                    answer.code = Some("NoSuchKey".to_owned());
+                    answer.code = Some(FailureCode::NoSuchKey);
                     answer.message = String::from("the object or the bucket does not exist");
                 }
                 return Err(absent_is_setup(answer.into_failure(&attempted)));
@@ -149,7 +149,7 @@ impl FileStore {
         };
         let failure = |kind: FailureKind, code: &str, detail: String| Failure {
             kind,
-            code: code.to_owned(),
+            code: code.into(),
             action: attempted.action.to_owned(),
             resource: attempted.resource.clone(),
             detail,
@@ -167,7 +167,7 @@ impl FileStore {
                 .await;
             let answer = answer.map_err(|error| {
                 let answer = ErrorAnswer::of(&error);
-                let is_missing = answer.code.as_deref() == Some("NoSuchKey");
+                let is_missing = answer.code == Some(FailureCode::NoSuchKey);
                 let mut failure = answer.into_failure(&attempted);
                 if is_missing {
                     // A missing object does not appear by waiting.
@@ -203,7 +203,7 @@ impl FileStore {
 
 /// Turns a missing object into a configuration failure: waiting does not create an object that the user named.
 fn absent_is_setup(failure: Failure) -> Failure {
-    if failure.code == "NoSuchKey" {
+    if failure.code == FailureCode::NoSuchKey {
         return Failure {
             kind: FailureKind::Configuration,
             ..failure
@@ -215,7 +215,7 @@ fn absent_is_setup(failure: Failure) -> Failure {
 fn broken(attempted: &AttemptedOperation, detail: String) -> Failure {
     Failure {
         kind: FailureKind::Retry,
-        code: "UnreadableAnswer".to_owned(),
+        code: "UnreadableAnswer".into(),
         action: attempted.action.to_owned(),
         resource: attempted.resource.clone(),
         detail,

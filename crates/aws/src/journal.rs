@@ -1,10 +1,12 @@
 //! The upload journal and the delete intents in the state bucket.
 
 use futures::{Stream, StreamExt as _, TryStreamExt as _, future, stream};
+use s3ferry_core::delete_intent::{DeleteIntent, INTENTS};
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::{ETag, ObjectKey};
-use s3ferry_core::upload::{MigrationRoute, UPLOADS, UploadEntry};
-use s3ferry_core::versions::{DeleteIntent, INTENTS, VersionName};
+use s3ferry_core::route::MigrationRoute;
+use s3ferry_core::upload::{UPLOADS, UploadEntry};
+use s3ferry_core::versions::VersionName;
 use s3ferry_engine::ports::{DeleteIntents, JournaledUpload, UploadJournal, WriteError};
 
 use crate::state::StateBucket;
@@ -76,7 +78,7 @@ impl S3Journal {
         let attempted = self.state.attempted(action, name);
         Failure {
             kind: FailureKind::Bug,
-            code: code.to_owned(),
+            code: code.into(),
             action: attempted.action.to_owned(),
             resource: attempted.resource,
             detail: error.to_string(),

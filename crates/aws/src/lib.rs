@@ -30,6 +30,7 @@ pub mod queue;
 mod refusal;
 mod replication;
 pub mod results;
+pub mod settings;
 pub mod source;
 pub mod state;
 mod upload;

@@ -44,7 +44,7 @@ impl S3Listing {
         let attempted = self.attempted();
         Failure {
             kind: FailureKind::Permanent,
-            code: "UnreadableListing".to_owned(),
+            code: "UnreadableListing".into(),
             action: attempted.action.to_owned(),
             resource: attempted.resource,
             detail,

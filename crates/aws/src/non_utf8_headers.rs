@@ -12,7 +12,6 @@ use aws_sdk_s3::config::interceptors::{
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
 use aws_smithy_runtime_api::http::{Headers, NonUtf8HeaderHandling};
-use s3ferry_core::upload::hexadecimal;
 
 /// Configures the SDK to drop headers that are not UTF-8 from a response.
 #[derive(Debug)]
@@ -58,7 +57,7 @@ pub(crate) fn put_aside_expires(headers: &mut Headers) {
     let raw = headers
         .get_bytes("expires")
         .filter(|value| std::str::from_utf8(value).is_err());
-    if let Some(digits) = raw.map(hexadecimal) {
+    if let Some(digits) = raw.map(hex::encode) {
         headers.remove("expires");
         headers.insert(RAW_EXPIRES, digits);
     }
@@ -66,9 +65,7 @@ pub(crate) fn put_aside_expires(headers: &mut Headers) {
 
 /// Returns the value that [`put_aside_expires`] moved.
 fn expires_put_aside(headers: &Headers) -> Option<Vec<u8>> {
-    let digits = headers.get(RAW_EXPIRES)?.as_bytes();
-    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    digits.chunks(2).map(byte).collect()
+    hex::decode(headers.get(RAW_EXPIRES)?).ok()
 }
 
 /// Collects the response headers that are not UTF-8.

@@ -2,16 +2,13 @@
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::types::{BucketVersioningStatus, ObjectLockEnabled};
-use s3ferry_core::failure::{Failure, FailureKind};
+use s3ferry_core::failure::{Failure, FailureCode, FailureKind};
 use s3ferry_core::names::{AccountId, BucketName, Region};
 use s3ferry_core::preflight::{BucketState, ExpectedBucket, PreflightError, UnfitBucket};
 use s3ferry_core::wiring::Versioning;
 
 use crate::classify::{AttemptedOperation, ErrorAnswer};
 use crate::client::Clients;
-
-/// Failure code of a check that got no response.
-pub const UNREACHABLE: &str = "EndpointUnreachable";
 
 /// Confirms that a bucket exists, with the expected owner and in the expected region.
 pub async fn confirm(clients: &Clients, expected: &ExpectedBucket) -> Result<(), PreflightError> {
@@ -48,7 +45,7 @@ pub async fn examine(clients: &Clients, expected: &ExpectedBucket) -> Result<Buc
             .object_lock_configuration()
             .is_some_and(|lock| lock.object_lock_enabled() == Some(&ObjectLockEnabled::Enabled)),
         Err(error) => match ErrorAnswer::of(&error) {
-            answer if answer.code.as_deref() == Some("ObjectLockConfigurationNotFoundError") => false,
+            answer if answer.code == Some(FailureCode::ObjectLockConfigurationNotFoundError) => false,
             answer => {
                 let failure = answer.into_failure(&attempted("s3:GetBucketObjectLockConfiguration"));
                 return Err(failure.into());
@@ -102,7 +99,7 @@ pub async fn region_of(
     }
     match answer.status {
         Some(404) => {
-            answer.code = Some("NoSuchBucket".to_owned());
+            answer.code = Some(FailureCode::NoSuchBucket);
             answer.message = format!("bucket {bucket} does not exist");
         }
         Some(301) => answer.message = format!("bucket {bucket} is not in region {region}"),
@@ -122,7 +119,7 @@ pub async fn region_of(
                 .to_owned(),
     });
     if is_unreachable {
-        UNREACHABLE.clone_into(&mut failure.code);
+        failure.code = FailureCode::EndpointUnreachable;
         failure.kind = FailureKind::Configuration;
     }
     Err(failure)

@@ -38,7 +38,7 @@ impl Continuations for SqsContinuations {
         };
         let body = continuation.to_body().map_err(|error| Failure {
             kind: FailureKind::Bug,
-            code: "UnwritableContinuation".to_owned(),
+            code: "UnwritableContinuation".into(),
             action: attempted.action.to_owned(),
             resource: attempted.resource.clone(),
             detail: error.to_string(),

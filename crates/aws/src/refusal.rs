@@ -1,5 +1,6 @@
 //! The reason why a HEAD was refused. A HEAD response has no body, so a GET finds the reason.
 
+use s3ferry_core::failure::FailureCode;
 use s3ferry_core::names::ObjectKey;
 use s3ferry_core::versions::VersionName;
 
@@ -37,9 +38,9 @@ impl BucketReader {
             Ok(_) => return unconfirmed(refused),
             Err(error) => ErrorAnswer::of(error),
         };
-        match (answer.status, answer.code.as_deref()) {
-            (Some(400), Some("InvalidRequest")) => ErrorAnswer {
-                code: Some("CustomerKeyEncrypted".to_owned()),
+        match (answer.status, &answer.code) {
+            (Some(400), Some(FailureCode::InvalidRequest)) => ErrorAnswer {
+                code: Some(FailureCode::CustomerKeyEncrypted),
                 message: format!(
                     "the object is encrypted with a customer-provided key (SSE-C), which s3ferry cannot read: {}",
                     answer.message
@@ -59,7 +60,7 @@ fn unconfirmed(refused: ErrorAnswer) -> ErrorAnswer {
         return refused;
     }
     ErrorAnswer {
-        code: Some("UnconfirmedRefusal".to_owned()),
+        code: Some("UnconfirmedRefusal".into()),
         status: None,
         message: "S3 answered the HEAD with 400, and the GET that followed succeeded".to_owned(),
         unanswered: false,

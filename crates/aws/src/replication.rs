@@ -1,7 +1,7 @@
 //! Decides whether a bucket's own replication covers a key.
 
 use aws_sdk_s3::types::{Destination, ReplicationConfiguration, ReplicationRule, ReplicationRuleStatus};
-use s3ferry_core::decide::ReplicationCoverage;
+use s3ferry_core::bucket_settings::ReplicationCoverage;
 use s3ferry_core::names::{BucketName, ObjectKey};
 
 /// Returns whether an enabled rule covers `key` and names `destination`.

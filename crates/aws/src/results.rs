@@ -90,7 +90,7 @@ impl ResultStore for S3Results {
             .map_err(|error| ErrorAnswer::of(&error).into_failure(&attempted))?;
         let unreadable = |detail: String| Failure {
             kind: FailureKind::Retry,
-            code: "UnreadableAnswer".to_owned(),
+            code: "UnreadableAnswer".into(),
             action: attempted.action.to_owned(),
             resource: attempted.resource.clone(),
             detail,

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::types::ReplicationConfiguration;
-use s3ferry_core::decide::ReplicationCoverage;
+use s3ferry_core::bucket_settings::ReplicationCoverage;
 use s3ferry_core::facts::{AttributeSet, ObjectFacts, ObjectState};
-use s3ferry_core::failure::Failure;
+use s3ferry_core::failure::{Failure, FailureCode};
 use s3ferry_core::names::{AccountId, BucketName, ObjectKey, Region};
 use s3ferry_core::plan::PartLayout;
 use s3ferry_core::versions::{VersionListing, VersionName};
@@ -71,7 +71,7 @@ impl S3Source {
             Ok(answer) => Ok(answer.replication_configuration),
             Err(error) => {
                 let answer = ErrorAnswer::of(&error);
-                if answer.code.as_deref() == Some("ReplicationConfigurationNotFoundError") {
+                if answer.code == Some(FailureCode::ReplicationConfigurationNotFoundError) {
                     return Ok(None);
                 }
                 Err(answer.into_failure(&self.attempted("s3:GetReplicationConfiguration")))

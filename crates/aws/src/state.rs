@@ -3,7 +3,7 @@
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 use futures::{Stream, stream};
-use s3ferry_core::failure::{Failure, FailureKind};
+use s3ferry_core::failure::{Failure, FailureCode, FailureKind};
 use s3ferry_core::names::{AccountId, BucketName, ETag, Region};
 use s3ferry_engine::listing::ObjectListing as _;
 use s3ferry_engine::ports::WriteError;
@@ -57,7 +57,7 @@ impl StateBucket {
             Ok(object) => object,
             Err(error) => {
                 let answer = ErrorAnswer::of(&error);
-                if answer.code.as_deref() == Some("NoSuchKey") {
+                if answer.code == Some(FailureCode::NoSuchKey) {
                     return Ok(None);
                 }
                 return Err(answer.into_failure(&attempted));
@@ -143,7 +143,7 @@ impl StateBucket {
             .await;
         let Err(error) = answer else { return Ok(true) };
         let answer = ErrorAnswer::of(&error);
-        let is_gone = answer.status == Some(412) || matches!(answer.code.as_deref(), Some("NoSuchKey"));
+        let is_gone = answer.status == Some(412) || answer.code == Some(FailureCode::NoSuchKey);
         if is_gone {
             return Ok(false);
         }
@@ -176,7 +176,7 @@ fn etag_of(etag: Option<&str>, attempted: &AttemptedOperation) -> Result<ETag, F
 fn unusable(attempted: &AttemptedOperation, code: &str, detail: String) -> Failure {
     Failure {
         kind: FailureKind::Retry,
-        code: code.to_owned(),
+        code: code.into(),
         action: attempted.action.to_owned(),
         resource: attempted.resource.clone(),
         detail,

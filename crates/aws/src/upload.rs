@@ -6,7 +6,7 @@ use aws_sdk_s3::types::{
     ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart, EncodingType, Initiator, MultipartUpload, Owner,
     Part as ListedPart,
 };
-use s3ferry_core::failure::{Failure, FailureKind};
+use s3ferry_core::failure::{Failure, FailureCode, FailureKind};
 use s3ferry_core::names::{ETag, ObjectKey, VersionId};
 use s3ferry_core::order::{SourcePin, UploadParameters, WriteCondition};
 use s3ferry_core::plan::{PlannedPart, SMALLEST_PART_BYTES};
@@ -208,7 +208,7 @@ impl MultipartUploads for S3Destination {
 }
 
 fn is_no_upload(answer: &ErrorAnswer) -> bool {
-    answer.code.as_deref() == Some("NoSuchUpload")
+    answer.code == Some(FailureCode::NoSuchUpload)
 }
 
 fn number_of(number: u32) -> i32 {
@@ -254,7 +254,7 @@ fn listed_upload(upload: &MultipartUpload) -> Option<ListedUpload> {
 fn incomplete(attempted: &AttemptedOperation, answer: &str) -> Failure {
     Failure {
         kind: FailureKind::Retry,
-        code: "UnreadableAnswer".to_owned(),
+        code: "UnreadableAnswer".into(),
         action: attempted.action.to_owned(),
         resource: attempted.resource.clone(),
         detail: format!("the response of {answer} has an entry without a required field"),

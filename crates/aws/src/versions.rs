@@ -9,7 +9,7 @@ use aws_sdk_s3::operation::list_object_versions::ListObjectVersionsOutput;
 use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
 use aws_sdk_s3::types::{BucketVersioningStatus, DeleteMarkerEntry, EncodingType, ObjectVersion};
 use s3ferry_core::facts::ObjectState;
-use s3ferry_core::failure::Failure;
+use s3ferry_core::failure::{Failure, FailureCode};
 use s3ferry_core::names::{ETag, ObjectKey};
 use s3ferry_core::time::Timestamp;
 use s3ferry_core::versions::{ListedVersion, VersionKind, VersionListing, VersionName};
@@ -55,7 +55,7 @@ impl DestinationVersions for S3Destination {
             .await;
         let Err(error) = answer else { return Ok(()) };
         let answer = ErrorAnswer::of(&error);
-        if answer.code.as_deref() == Some("NoSuchVersion") {
+        if answer.code == Some(FailureCode::NoSuchVersion) {
             return Ok(());
         }
         Err(answer.into_failure(&attempted))

@@ -2,6 +2,7 @@
 #![expect(clippy::doc_markdown, reason = "help texts are not Markdown")]
 
 use clap::{Args, ValueHint};
+use s3ferry_aws::settings::{endpoint_url, log_level};
 use s3ferry_core::names::{AccountId, BucketName, Region};
 
 use crate::location::Location;
@@ -66,41 +67,4 @@ pub fn bucket(text: &str) -> Result<BucketName, String> {
 /// Reads an account.
 pub fn account(text: &str) -> Result<AccountId, String> {
     AccountId::new(text).map_err(|error| error.to_string())
-}
-
-fn log_level(text: &str) -> Result<tracing::Level, &'static str> {
-    match text {
-        "error" => Ok(tracing::Level::ERROR),
-        "warn" => Ok(tracing::Level::WARN),
-        "info" => Ok(tracing::Level::INFO),
-        "debug" => Ok(tracing::Level::DEBUG),
-        "trace" => Ok(tracing::Level::TRACE),
-        _ => Err("allowed: error, warn, info, debug, trace"),
-    }
-}
-
-/// Parses an endpoint. The SDK sends requests to AWS if it cannot parse one.
-pub fn endpoint_url(text: &str) -> Result<String, &'static str> {
-    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    let is_host = |rest: &&str| {
-        rest.starts_with(|letter: char| letter.is_ascii_alphanumeric() || letter == '[')
-            && !rest.contains(char::is_whitespace)
-    };
-    host.filter(is_host)
-        .map(|_| text.to_owned())
-        .ok_or("must be a URL such as http://127.0.0.1:9000")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn endpoint_is_a_url_that_the_sdk_can_parse() {
-        assert!(endpoint_url("http://127.0.0.1:9000").is_ok());
-        assert!(endpoint_url("https://[::1]:9000/").is_ok());
-        for text in ["127.0.0.1:9000", "http://", "http://a b", ""] {
-            assert!(endpoint_url(text).is_err(), "{text}");
-        }
-    }
 }

@@ -2,13 +2,15 @@
 
 use s3ferry_aws::client::{ClientSettings, Clients, RequestLimits};
 use s3ferry_aws::listing::S3Listing;
-use s3ferry_aws::preflight::{self, UNREACHABLE};
+use s3ferry_aws::preflight;
+use s3ferry_aws::settings::endpoint_url;
+use s3ferry_core::failure::FailureCode;
 use s3ferry_core::names::{AccountId, ObjectKey, Region};
 use s3ferry_core::prefix;
 use s3ferry_core::preflight::{ExpectedBucket, PreflightError, UnfitBucket};
 use s3ferry_engine::listing::ObjectListing as _;
 
-use crate::args::{SharedArgs, SourceArgs, endpoint_url, region};
+use crate::args::{SharedArgs, SourceArgs, region};
 use crate::environment;
 use crate::exit::CliError;
 use crate::location::Location;
@@ -144,7 +146,7 @@ pub(crate) async fn ensure_in_region(clients: &Clients, side: &BucketSide, flag:
 /// Returns the error of a bucket that `preflight` refused; `flag` names its region.
 pub(crate) fn preflight_error(clients: &Clients, error: PreflightError, flag: &str) -> CliError {
     match (error, clients.endpoint_url()) {
-        (PreflightError::Failed(failure), Some(url)) if failure.code == UNREACHABLE => CliError::setup(
+        (PreflightError::Failed(failure), Some(url)) if failure.code == FailureCode::EndpointUnreachable => CliError::setup(
             format!("the endpoint {url} does not respond: {}", failure.detail),
             "start the emulator, or correct --endpoint-url or AWS_ENDPOINT_URL",
         ),

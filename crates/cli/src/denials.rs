@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use s3ferry_core::failure::Failure;
+use s3ferry_core::failure::{Failure, FailureCode};
 
 /// The number of denials without a successful read that fails the command.
 const DENIALS: u64 = 64;
@@ -60,7 +60,7 @@ impl DenialCounter {
 /// Returns whether a failure is a denied permission.
 #[must_use]
 pub fn is_denial(failure: &Failure) -> bool {
-    failure.code == "AccessDenied"
+    failure.code == FailureCode::AccessDenied
 }
 
 #[cfg(test)]
@@ -72,7 +72,7 @@ mod tests {
     fn failure(code: &str) -> Failure {
         Failure {
             kind: FailureKind::Permanent,
-            code: code.to_owned(),
+            code: code.into(),
             action: "s3:GetObject".to_owned(),
             resource: "arn:aws:s3:::source/key".to_owned(),
             detail: "no".to_owned(),

@@ -22,7 +22,9 @@ pub(crate) fn table_row(different: &DifferentKey, unread: Option<&Failure>) -> S
         seen.as_ref()
             .map_or_else(|| "-".to_owned(), |seen| grouped(seen.size_bytes))
     };
-    let reason = unread.map(|failure| &failure.code).or(different.reason.as_ref());
+    let reason = unread
+        .map(|failure| failure.code.as_str())
+        .or(different.reason.as_deref());
     let reason = reason.map(|reason| format!("  ({reason})")).unwrap_or_default();
     format!(
         "{:<24} {:>15} {:>15}  {}{reason}",

@@ -2,12 +2,9 @@
 
 use std::process::ExitCode;
 
-use s3ferry_core::failure::{EXPECTS_OWNER, Failure, FailureKind, NOT_FROM_S3};
+use s3ferry_core::failure::{EXPECTS_OWNER, Failure, FailureCode, FailureKind};
 
 use crate::text::escaped_text;
-
-/// The code of requests without a response.
-const NO_ANSWER: &str = "NoAnswer";
 
 /// The separator between an error and its next step.
 const NEXT: &str = "\n  next: ";
@@ -116,10 +113,10 @@ impl CliError {
             Self::Usage { .. } => 2,
             Self::Setup { .. } | Self::File { .. } | Self::Unreadable { .. } => 3,
             Self::Failed(failure) if failure.is_of_credentials() => 3,
-            Self::Failed(failure) if [NO_ANSWER, NOT_FROM_S3].contains(&failure.code.as_str()) => 3,
-            Self::Failed(failure) => match failure.kind {
-                FailureKind::Permanent | FailureKind::Configuration => 3,
-                FailureKind::Retry | FailureKind::Deferred | FailureKind::Bug => 1,
+            Self::Failed(failure) => match (&failure.code, failure.kind) {
+                (FailureCode::NoAnswer | FailureCode::ResponseNotFromS3, _)
+                | (_, FailureKind::Permanent | FailureKind::Configuration) => 3,
+                (_, FailureKind::Retry | FailureKind::Bug) => 1,
             },
             Self::Bug(_) => 1,
             Self::OutputClosed | Self::Interrupted => 130,
@@ -145,67 +142,67 @@ impl From<CommandOutcome> for ExitCode {
 }
 
 fn next_step(failure: &Failure) -> &'static str {
-    match (failure.kind, failure.code.as_str()) {
-        (_, "NoSuchBucket") => {
+    match &failure.code {
+        FailureCode::NoSuchBucket => {
             "check the bucket's name, the account of the credentials (--profile), and that S3 answers at the endpoint if one \
              is given"
         }
-        (_, "InvalidBucketName") => {
+        FailureCode::InvalidBucketName => {
             "correct the bucket's name: 3 to 63 lower-case letters, digits, dots and hyphens, with a letter or digit at both \
              ends"
         }
-        (_, NO_ANSWER) => {
+        FailureCode::NoAnswer => {
             "check the network of this machine, and the endpoint if one is given; then run the same command again"
         }
-        (_, NOT_FROM_S3) => {
+        FailureCode::ResponseNotFromS3 => {
             "pass an endpoint of S3 (--endpoint-url, AWS_ENDPOINT_URL), or let the proxy pass requests to S3"
         }
-        (_, "Status405" | "Status501" | "NotImplemented") => {
+        FailureCode::Status405 | FailureCode::Status501 | FailureCode::NotImplemented => {
             "check the endpoint (--endpoint-url, AWS_ENDPOINT_URL): the endpoint does not support this API"
         }
-        (_, "UnreadableListing" | "ListingOutOfOrder") => {
+        FailureCode::UnreadableListing | FailureCode::ListingOutOfOrder => {
             "run the same command again; if the error persists, the endpoint returns listings out of order or malformed: \
              check --endpoint-url and any proxy. No object was changed because of this listing"
         }
-        (_, "PermanentRedirect" | "Status301" | "AuthorizationHeaderMalformed") => {
+        FailureCode::PermanentRedirect | FailureCode::Status301 | FailureCode::AuthorizationHeaderMalformed => {
             "pass the bucket's region with --source-region or --destination-region"
         }
-        (
-            _,
-            "InvalidAccessKeyId"
-            | "SignatureDoesNotMatch"
-            | "InvalidToken"
-            | "ExpiredToken"
-            | "ExpiredTokenException"
-            | "TokenRefreshRequired",
-        ) => "renew the credentials, or pass others with --profile, and run the same command again",
-        (_, "RequestTimeTooSkewed") => "set this machine's clock, and run the same command again",
-        (_, "RequestNotMade") => "rename the object: the AWS SDK sends no request for this key",
-        (_, "EndpointUnreachable") => "check the network of this machine and the names of the regions",
-        (_, "CredentialsNotInProfile") => {
+        FailureCode::InvalidAccessKeyId
+        | FailureCode::SignatureDoesNotMatch
+        | FailureCode::InvalidToken
+        | FailureCode::ExpiredToken
+        | FailureCode::ExpiredTokenException
+        | FailureCode::TokenRefreshRequired => {
+            "renew the credentials, or pass others with --profile, and run the same command again"
+        }
+        FailureCode::RequestTimeTooSkewed => "set this machine's clock, and run the same command again",
+        FailureCode::RequestNotMade => "rename the object: the AWS SDK sends no request for this key",
+        FailureCode::EndpointUnreachable => "check the network of this machine and the names of the regions",
+        FailureCode::CredentialsNotInProfile => {
             "pass an existing profile with --profile (`aws configure list-profiles`), give this one credentials, or omit \
              --profile"
         }
-        (_, code) if code.starts_with("Credentials") => {
+        FailureCode::CredentialsMisconfigured
+        | FailureCode::CredentialsNotLoaded
+        | FailureCode::CredentialsTimedOut
+        | FailureCode::CredentialsUnavailable => {
             "sign in (aws sso login), set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or pass a profile with --profile"
         }
-        (_, "NoSuchKey") => "check the path; the files of a report must be where its manifest says",
-        (_, "SortLimitsReached" | "SpillFailed" | "UnwritableFile") => {
+        FailureCode::NoSuchKey => "check the path; the files of a report must be where its manifest says",
+        FailureCode::SortLimitsReached | FailureCode::SpillFailed | FailureCode::UnwritableFile => {
             "raise --sort-memory-mib, or pass a larger folder with --spill-dir"
         }
-        (_, code) if code.starts_with("Inventory") => {
-            "pass another report; without an inventory the bucket is listed instead"
-        }
-        (_, code) if code.contains("AccessDenied") && failure.detail.contains(EXPECTS_OWNER) => {
+        code if code.is_of_inventory() => "pass another report; without an inventory the bucket is listed instead",
+        code if code.is_denial() && failure.detail.contains(EXPECTS_OWNER) => {
             "correct the expected owner if another account owns the bucket; else grant the named action, or use \
              other credentials with --profile"
         }
-        (_, code) if code.contains("AccessDenied") || code.contains("Unauthorized") => {
-            "grant the named action, or use other credentials with --profile"
-        }
-        (FailureKind::Permanent | FailureKind::Configuration, _) => "fix the cause and run the command again",
-        (FailureKind::Retry | FailureKind::Deferred, _) => "run the same command again",
-        (FailureKind::Bug, _) => "report it with the arguments and this message",
+        code if code.is_denial() => "grant the named action, or use other credentials with --profile",
+        _ => match failure.kind {
+            FailureKind::Permanent | FailureKind::Configuration => "fix the cause and run the command again",
+            FailureKind::Retry => "run the same command again",
+            FailureKind::Bug => "report it with the arguments and this message",
+        },
     }
 }
 
@@ -216,7 +213,7 @@ mod tests {
     fn failure(kind: FailureKind, code: &str) -> CliError {
         CliError::Failed(Failure {
             kind,
-            code: code.to_owned(),
+            code: code.into(),
             action: "s3:ListBucket".to_owned(),
             resource: "arn:aws:s3:::source".to_owned(),
             detail: "said S3".to_owned(),
@@ -268,7 +265,7 @@ mod tests {
 
     #[test]
     fn endpoint_that_is_not_s3_is_a_fault_of_the_setup() {
-        let error = failure(FailureKind::Retry, NOT_FROM_S3);
+        let error = failure(FailureKind::Retry, "ResponseNotFromS3");
         assert_eq!(error.code(), 3);
         assert!(error.to_string().contains("next: pass an endpoint of S3"), "{error}");
     }

@@ -23,7 +23,7 @@ struct FailureGroup {
 impl FailureCounts {
     /// Counts one failure.
     pub fn count(&mut self, failure: &Failure) {
-        let reason = (failure.code.clone(), failure.action.clone());
+        let reason = (failure.code.to_string(), failure.action.clone());
         let group = self.0.entry(reason).or_insert_with(|| FailureGroup {
             count: 0,
             first: failure.clone(),
@@ -70,7 +70,7 @@ mod tests {
         let mut counts = FailureCounts::default();
         let failure = |code: &str, key: &str| Failure {
             kind: FailureKind::Permanent,
-            code: code.to_owned(),
+            code: code.into(),
             action: "s3:GetObject".to_owned(),
             resource: format!("arn:aws:s3:::source/{key}"),
             detail: "said S3".to_owned(),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueHint};
 use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
+use indicatif::HumanDuration;
 use s3ferry_aws::client::Clients;
 use s3ferry_aws::clock::SystemClock;
 use s3ferry_aws::file::FileStore;
@@ -339,7 +340,7 @@ impl Report {
             Some(created) => format!(
                 "made {}, {} ago",
                 created.to_rfc3339(),
-                approximate(self.opened.since(created))
+                HumanDuration(self.opened.since(created))
             ),
             None => "without a creation time".to_owned(),
         }
@@ -387,32 +388,9 @@ impl Report {
     }
 }
 
-/// Formats a duration in its largest unit.
-fn approximate(duration: Duration) -> String {
-    const UNITS: [(u64, &str); 3] = [(86_400, "days"), (3_600, "hours"), (60, "minutes")];
-    let seconds = duration.as_secs();
-    UNITS.iter().find(|(unit, _)| seconds >= 2 * unit).map_or_else(
-        || format!("{seconds} seconds"),
-        |(unit, name)| format!("{} {name}", seconds / unit),
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ages_are_written_in_the_largest_unit() {
-        for (seconds, text) in [
-            (119, "119 seconds"),
-            (120, "2 minutes"),
-            (7_200, "2 hours"),
-            (172_799, "47 hours"),
-            (172_800, "2 days"),
-        ] {
-            assert_eq!(approximate(Duration::from_secs(seconds)), text);
-        }
-    }
 
     #[test]
     fn default_memory_is_that_of_the_reader() {

@@ -164,6 +164,7 @@ impl PolicyArgs {
                 AclArg::Ignore => AclRule::Ignore,
                 AclArg::Copy => AclRule::Copy,
             },
+            dry_run: false,
         }
     }
 }

@@ -60,7 +60,7 @@ pub fn ahead<T: Send + 'static>(
 fn incomplete(cut_off: &JoinError) -> Failure {
     Failure {
         kind: FailureKind::Bug,
-        code: "ListingCutOff".to_owned(),
+        code: "ListingCutOff".into(),
         action: "s3:ListBucket".to_owned(),
         resource: "the listing".to_owned(),
         detail: format!("the listing ended early: {cut_off}"),

@@ -7,12 +7,11 @@ use s3ferry_aws::preflight;
 use s3ferry_aws::source::S3Source;
 use s3ferry_aws::state::StateBucket;
 use s3ferry_core::diff::SideName;
-use s3ferry_core::failure::Failure;
+use s3ferry_core::failure::{Failure, FailureCode};
 use s3ferry_core::names::BucketName;
 use s3ferry_core::policy::Ownership;
 use s3ferry_core::preflight::{PreflightError, UnfitBucket, check_destination};
-use s3ferry_core::upload::MigrationRoute;
-use s3ferry_engine::diff::LISTING_OUT_OF_ORDER;
+use s3ferry_core::route::MigrationRoute;
 use s3ferry_engine::listing::PrefetchLimits;
 use s3ferry_engine::reconcile::UploadSupport;
 
@@ -104,7 +103,8 @@ impl BucketPair {
             (SideName::Destination, self.destination.location.clone()),
         ];
         move |failure| {
-            let is_of = |side: SideName| failure.code == LISTING_OUT_OF_ORDER && failure.resource == side.as_str();
+            let is_of =
+                |side: SideName| failure.code == FailureCode::ListingOutOfOrder && failure.resource == side.as_str();
             let location = locations.iter().find(|(side, _)| is_of(*side));
             let resource = location.map_or_else(|| failure.resource.clone(), |(_, location)| location.to_string());
             Failure { resource, ..failure }

@@ -4,26 +4,6 @@ use std::borrow::Cow;
 
 pub use s3ferry_core::numerals::grouped;
 
-/// Formats a number of bytes in the largest binary unit that fits.
-#[must_use]
-pub fn byte_size(bytes: u64) -> String {
-    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    let mut tenths = u128::from(bytes) * 10;
-    let mut unit = "B";
-    for larger in UNITS {
-        if tenths < 10_240 {
-            break;
-        }
-        (tenths, unit) = (tenths / 1_024, larger);
-    }
-    let (whole, tenth) = (tenths / 10, tenths % 10);
-    if unit == "B" || whole >= 10 {
-        format!("{whole} {unit}")
-    } else {
-        format!("{whole}.{tenth} {unit}")
-    }
-}
-
 /// Returns whether a character is invisible, such as a control character or a bidirectional mark.
 #[must_use]
 pub fn is_unseen(letter: char) -> bool {
@@ -70,20 +50,6 @@ pub fn escaped_lines(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn bytes_have_the_largest_unit_that_fits() {
-        for (bytes, text) in [
-            (0, "0 B"),
-            (1_023, "1023 B"),
-            (1_024, "1.0 KiB"),
-            (10 * 1_024 + 1_000, "10 KiB"),
-            (5 << 30, "5.0 GiB"),
-            (u64::MAX, "15 EiB"),
-        ] {
-            assert_eq!(byte_size(bytes), text);
-        }
-    }
 
     #[test]
     fn keys_stay_on_their_line() {

@@ -9,7 +9,6 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::facts::{Attribute, ObjectFacts};
-use crate::upload::hexadecimal;
 
 /// Attributes that a marker contains hashes of, in the order of its text.
 const ATTRIBUTES: [Attribute; 3] = [Attribute::Tags, Attribute::Acl, Attribute::Annotations];
@@ -119,7 +118,7 @@ fn digest(facts: &ObjectFacts, attribute: Attribute) -> Option<String> {
 
 fn digest_of(attribute: &impl Serialize) -> Option<String> {
     let serialized = serde_json::to_vec(attribute).ok()?;
-    let mut digest = hexadecimal(&Sha256::digest(serialized));
+    let mut digest = hex::encode(Sha256::digest(serialized));
     digest.truncate(DIGITS);
     Some(digest)
 }

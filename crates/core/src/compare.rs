@@ -11,8 +11,8 @@ pub enum BodyComparison {
     Identical,
     /// Something differs.
     Different(BodyDifference),
-    /// Nothing that both sides store is comparable. Never counts as identical.
-    Inconclusive(InconclusiveReason),
+    /// The sides store neither a checksum nor an `ETag` of the same kind. Never counts as identical.
+    Inconclusive,
 }
 
 /// First difference that was found.
@@ -34,13 +34,6 @@ pub enum BodyDifference {
     Acl,
 }
 
-/// Reasons why equality is inconclusive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum InconclusiveReason {
-    /// The two sides store neither a checksum nor an `ETag` of the same kind.
-    NothingInCommon,
-}
-
 /// Compares the source object with the destination object.
 ///
 /// All comparable pairs of values must be equal, and at least one pair must exist. Alternatively the destination is
@@ -51,7 +44,7 @@ pub fn compare(source: &ObjectFacts, destination: &ObjectFacts, now: Timestamp) 
     let body = compare_bodies(source, destination);
     match body {
         BodyComparison::Different(_) => body,
-        BodyComparison::Identical | BodyComparison::Inconclusive(_) => compare_attributes(source, destination, now)
+        BodyComparison::Identical | BodyComparison::Inconclusive => compare_attributes(source, destination, now)
             .first()
             .map_or(body, |difference| BodyComparison::Different(*difference)),
     }
@@ -73,7 +66,7 @@ pub fn compare_bodies(source: &ObjectFacts, destination: &ObjectFacts) -> BodyCo
     if content == ContentComparison::Agrees || is_replica_of(source, destination) {
         return BodyComparison::Identical;
     }
-    BodyComparison::Inconclusive(InconclusiveReason::NothingInCommon)
+    BodyComparison::Inconclusive
 }
 
 /// Compares the attributes that can be updated without a copy, as far as both sides were read. A retention of the
@@ -206,7 +199,7 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_seconds(2_000);
     const SAME: BodyComparison = BodyComparison::Identical;
     const OTHER_CONTENT: BodyComparison = BodyComparison::Different(BodyDifference::Content);
-    const UNKNOWN: BodyComparison = BodyComparison::Inconclusive(InconclusiveReason::NothingInCommon);
+    const UNKNOWN: BodyComparison = BodyComparison::Inconclusive;
 
     /// Returns an object by a description such as `etag:aa-2 kms full:x`: an `ETag`, optionally KMS, and a CRC32
     /// checksum (`full:` or `composite:`).

@@ -1,6 +1,10 @@
-//! Failures by what must happen next, and the table that classifies S3's error codes.
+//! Failures by what must happen next, and the classification of S3's error codes.
+
+mod code;
 
 use std::fmt;
+
+pub use code::FailureCode;
 
 use crate::diff::SideName;
 use crate::names::ObjectKey;
@@ -10,8 +14,6 @@ use crate::names::ObjectKey;
 pub enum FailureKind {
     /// A retry may succeed: throttling, 5xx, a 200 with an error in the body.
     Retry,
-    /// Unfinished without a failure: the key is requeued.
-    Deferred,
     /// A retry fails until the object or the permissions change.
     Permanent,
     /// A setting must be fixed: a wrong region, a missing bucket, an unreadable value.
@@ -25,7 +27,7 @@ impl FailureKind {
     #[must_use]
     pub fn is_passing(self) -> bool {
         match self {
-            Self::Retry | Self::Deferred => true,
+            Self::Retry => true,
             Self::Permanent | Self::Configuration | Self::Bug => false,
         }
     }
@@ -35,7 +37,6 @@ impl FailureKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Retry => "retry",
-            Self::Deferred => "deferred",
             Self::Permanent => "permanent",
             Self::Configuration => "configuration",
             Self::Bug => "bug",
@@ -55,8 +56,8 @@ impl fmt::Display for FailureKind {
 pub struct Failure {
     /// Kind of the failure.
     pub kind: FailureKind,
-    /// Error code of the service, or s3ferry's name of the cause, in `PascalCase`.
-    pub code: String,
+    /// Error code of the service, or s3ferry's name of the cause.
+    pub code: FailureCode,
     /// IAM action or actions that were attempted, such as `s3:PutObject`.
     pub action: String,
     /// ARN or name of the resource.
@@ -64,28 +65,6 @@ pub struct Failure {
     /// Message of the service, or advice.
     pub detail: String,
 }
-
-/// Codes of requests that were rejected because of their credentials, or that could not be signed.
-///
-/// <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>
-const OF_CREDENTIALS: [&str; 13] = [
-    "AccountProblem",
-    "CredentialsMisconfigured",
-    "CredentialsNotInProfile",
-    "CredentialsNotLoaded",
-    "CredentialsTimedOut",
-    "CredentialsUnavailable",
-    "ExpiredToken",
-    "ExpiredTokenException",
-    "InvalidAccessKeyId",
-    "InvalidToken",
-    "RequestTimeTooSkewed",
-    "SignatureDoesNotMatch",
-    "TokenRefreshRequired",
-];
-
-/// Code of a success response that is not from S3, such as a proxy's web page.
-pub const NOT_FROM_S3: &str = "ResponseNotFromS3";
 
 /// Beginning of the detail about the bucket owner that a denied request expected.
 pub const EXPECTS_OWNER: &str = "the request expects the bucket to be owned by account";
@@ -95,7 +74,7 @@ impl Failure {
     /// fixed.
     #[must_use]
     pub fn is_of_credentials(&self) -> bool {
-        is_credentials_code(&self.code)
+        self.code.is_of_credentials()
     }
 
     /// Returns the failure of a panic during `action` on a key. It affects no other key.
@@ -103,7 +82,7 @@ impl Failure {
     pub fn panicked(action: &str, key: &ObjectKey) -> Self {
         Self {
             kind: FailureKind::Bug,
-            code: "Panic".to_owned(),
+            code: "Panic".into(),
             action: action.to_owned(),
             resource: key.to_string(),
             detail: "s3ferry panicked: see the panic message in the log, and report it as a bug".to_owned(),
@@ -131,7 +110,7 @@ impl Failure {
     pub fn absence_unconfirmed(key: &ObjectKey, side: SideName) -> Self {
         Self {
             kind: FailureKind::Retry,
-            code: "AbsenceUnconfirmed".to_owned(),
+            code: "AbsenceUnconfirmed".into(),
             action: "s3:ListBucketVersions".to_owned(),
             resource: key.to_string(),
             detail: format!(
@@ -141,12 +120,6 @@ impl Failure {
             ),
         }
     }
-}
-
-/// Returns whether a failure with this code is caused by the credentials.
-#[must_use]
-pub fn is_credentials_code(code: &str) -> bool {
-    OF_CREDENTIALS.contains(&code)
 }
 
 /// Reaction of the reconcile loop to an error response of S3.
@@ -159,89 +132,15 @@ pub enum ErrorReaction {
 }
 
 use ErrorReaction::{Fail, ReadAgain};
-use FailureKind::{Bug, Configuration, Permanent, Retry};
-
-/// Reactions to S3's error codes that are more specific than the status, sorted by code.
-///
-/// <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>
-const BY_CODE: &[(&str, ErrorReaction)] = &[
-    ("AccessDenied", Fail(Permanent)),
-    ("AccountProblem", Fail(Configuration)),
-    ("AllAccessDisabled", Fail(Configuration)),
-    ("AuthorizationHeaderMalformed", Fail(Configuration)),
-    ("BandwidthLimitExceeded", Fail(Retry)),
-    ("ConditionalRequestConflict", ReadAgain),
-    // s3ferry's codes for requests that could not be signed.
-    ("CredentialsMisconfigured", Fail(Configuration)),
-    ("CredentialsNotInProfile", Fail(Configuration)),
-    ("CredentialsNotLoaded", Fail(Configuration)),
-    ("CredentialsTimedOut", Fail(Retry)),
-    ("CredentialsUnavailable", Fail(Configuration)),
-    ("EntityTooLarge", Fail(Permanent)),
-    // A part below 5 MiB that is not the last: no plan has one.
-    ("EntityTooSmall", Fail(Bug)),
-    ("ExpiredToken", Fail(Configuration)),
-    ("ExpiredTokenException", Fail(Configuration)),
-    ("IllegalLocationConstraintException", Fail(Configuration)),
-    ("InternalError", Fail(Retry)),
-    ("InvalidAccessKeyId", Fail(Configuration)),
-    ("InvalidArgument", Fail(Permanent)),
-    ("InvalidBucketName", Fail(Configuration)),
-    ("InvalidBucketState", Fail(Configuration)),
-    ("InvalidObjectState", Fail(Permanent)),
-    // The part was copied again since it was listed; a retry lists it again.
-    ("InvalidPart", Fail(Retry)),
-    ("InvalidPartOrder", Fail(Bug)),
-    ("InvalidRequest", Fail(Permanent)),
-    ("InvalidStorageClass", Fail(Configuration)),
-    ("InvalidTag", Fail(Permanent)),
-    ("InvalidToken", Fail(Configuration)),
-    ("KMS.DisabledException", Fail(Configuration)),
-    ("KMS.InvalidKeyUsageException", Fail(Configuration)),
-    ("KMS.InvalidStateException", Fail(Configuration)),
-    ("KMS.KMSInvalidStateException", Fail(Configuration)),
-    ("KMS.NotFoundException", Fail(Configuration)),
-    ("KMS.ThrottlingException", Fail(Retry)),
-    ("KeyTooLongError", Fail(Permanent)),
-    ("MalformedXML", Fail(Permanent)),
-    ("MetadataTooLarge", Fail(Permanent)),
-    ("MethodNotAllowed", Fail(Permanent)),
-    ("NoSuchBucket", Fail(Configuration)),
-    ("NoSuchKey", ReadAgain),
-    ("NoSuchUpload", ReadAgain),
-    ("NoSuchVersion", ReadAgain),
-    ("NotImplemented", Fail(Permanent)),
-    // Two concurrent writers of one key; the S3 user guide recommends a retry.
-    ("OperationAborted", Fail(Retry)),
-    ("PermanentRedirect", Fail(Configuration)),
-    ("PreconditionFailed", ReadAgain),
-    ("RequestLimitExceeded", Fail(Retry)),
-    // s3ferry's code for a request that the SDK refuses to send.
-    ("RequestNotMade", Fail(Permanent)),
-    ("RequestTimeTooSkewed", Fail(Configuration)),
-    ("RequestTimeout", Fail(Retry)),
-    ("ServiceUnavailable", Fail(Retry)),
-    ("SignatureDoesNotMatch", Fail(Configuration)),
-    ("SlowDown", Fail(Retry)),
-    // The bucket is new and its DNS entry is not propagated yet.
-    ("TemporaryRedirect", Fail(Retry)),
-    ("Throttling", Fail(Retry)),
-    ("ThrottlingException", Fail(Retry)),
-    ("TokenRefreshRequired", Fail(Configuration)),
-    ("TooManyRequestsException", Fail(Retry)),
-];
+use FailureKind::{Configuration, Permanent, Retry};
 
 /// Returns the reaction to an error response, by its code or else by its status. An unknown error is retried.
 ///
 /// A 200 with an error in the body has a code, but no meaningful status. The response of a HEAD has no body and so no
 /// code; its status decides.
 #[must_use]
-pub fn react(code: Option<&str>, status: Option<u16>) -> ErrorReaction {
-    let by_code = code.and_then(|code| {
-        let index = BY_CODE.binary_search_by_key(&code, |row| row.0).ok()?;
-        BY_CODE.get(index).map(|row| row.1)
-    });
-    by_code.unwrap_or(match status {
+pub fn react(code: Option<&FailureCode>, status: Option<u16>) -> ErrorReaction {
+    code.and_then(FailureCode::reaction).unwrap_or(match status {
         Some(400 | 403 | 405 | 501) => Fail(Permanent),
         Some(404 | 409 | 412) => ReadAgain,
         Some(301) => Fail(Configuration),
@@ -252,18 +151,7 @@ pub fn react(code: Option<&str>, status: Option<u16>) -> ErrorReaction {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn table_of_codes_is_sorted_for_binary_search() {
-        assert!(BY_CODE.is_sorted_by(|left, right| left.0 < right.0));
-    }
-
-    #[test]
-    fn every_code_is_found_independently_of_the_status() {
-        for (code, reaction) in BY_CODE {
-            assert_eq!(react(Some(code), Some(200)), *reaction, "{code}");
-        }
-    }
+    use FailureKind::Bug;
 
     #[test]
     fn error_responses_are_classified_by_code_or_status() {
@@ -312,7 +200,11 @@ mod tests {
             (None, None, Fail(Retry)),
         ];
         for (code, status, expected) in rows {
-            assert_eq!(react(code, status), expected, "{code:?} {status:?}");
+            assert_eq!(
+                react(code.map(FailureCode::from).as_ref(), status),
+                expected,
+                "{code:?} {status:?}"
+            );
         }
     }
 }

@@ -11,16 +11,15 @@ mod content;
 use std::collections::BTreeMap;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
-use sha2::{Digest, Sha256};
 
 pub(crate) use self::content::copy_is_comparable;
 use self::content::{ContentBinding, bindable};
 use crate::attributes::AttributeDigests;
+use crate::digest::FieldDigest;
 use crate::facts::ObjectFacts;
 use crate::names::{BucketName, ETag, ObjectKey, VersionId};
 use crate::order::{CopiedMetadata, CopyMethod};
 use crate::time::Timestamp;
-use crate::upload::hexadecimal;
 use crate::versions::{SKEW, VersionName, WRITTEN_WITHIN};
 
 /// Name of the marker in user metadata.
@@ -275,7 +274,7 @@ impl Marker {
     /// Hashes the marker's fields and the object's facts. Returns `None` if the object does not store the value that
     /// binds the content.
     fn hash(&self, facts: &ObjectFacts, location: ObjectLocation<'_>) -> Option<String> {
-        let mut hash = Fields(Sha256::new());
+        let mut hash = FieldDigest::default();
         hash.add(&self.unsigned_text());
         hash.add(location.bucket.as_str());
         hash.add(location.key.as_str());
@@ -297,7 +296,7 @@ impl Marker {
             hash.add(name);
             hash.add(value);
         }
-        Some(hexadecimal(&hash.0.finalize()))
+        Some(hash.finish())
     }
 }
 
@@ -314,27 +313,6 @@ pub(crate) fn without_request_times(metadata: &CopiedMetadata) -> CopiedMetadata
         metadata.user.insert(MARKER_NAME.to_owned(), marker.to_text());
     }
     metadata
-}
-
-/// Hash of fields, each with its length, so that two different lists never have the same input.
-struct Fields(Sha256);
-
-impl Fields {
-    fn add(&mut self, field: &str) {
-        self.0.update((field.len() as u64).to_be_bytes());
-        self.0.update(field);
-    }
-
-    fn add_optional(&mut self, field: Option<&str>) {
-        self.add(if field.is_some() { "some" } else { "none" });
-        self.add(field.unwrap_or_default());
-    }
-}
-
-/// Returns whether `time` is later than `other` in S3's whole seconds.
-#[must_use]
-pub fn is_newer(time: Timestamp, other: Timestamp) -> bool {
-    time.millis().div_euclid(1000) > other.millis().div_euclid(1000)
 }
 
 /// Returns user metadata without s3ferry's marker.

@@ -25,6 +25,8 @@ pub enum Outcome {
     Deleted,
     /// No write was necessary.
     Skipped(SkipReason),
+    /// A dry run withheld this write.
+    Withheld(WithheldWrite),
     /// The key is unfinished, without a failure.
     Deferred(DeferralReason),
     /// The reconcile failed.
@@ -40,8 +42,38 @@ impl Outcome {
             Self::AttributesUpdated { .. } => "attributes-updated",
             Self::Deleted => "deleted",
             Self::Skipped(_) => "skipped",
+            Self::Withheld(_) => "withheld",
             Self::Deferred(_) => "deferred",
             Self::Failed(_) => "failed",
+        }
+    }
+}
+
+/// First write that a dry run withheld from a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum WithheldWrite {
+    /// Copy with a single request.
+    Copy,
+    /// Multipart copy.
+    MultipartCopy,
+    /// Update of attributes.
+    UpdateAttributes,
+    /// Delete of the destination object.
+    Delete,
+    /// Removal of s3ferry's version, which hides an application's write.
+    RemoveVersion,
+}
+
+impl WithheldWrite {
+    /// Returns the name used in reports.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Copy => "copy",
+            Self::MultipartCopy => "multipart-copy",
+            Self::UpdateAttributes => "update-attributes",
+            Self::Delete => "delete",
+            Self::RemoveVersion => "remove-version",
         }
     }
 }

@@ -94,6 +94,8 @@ pub struct Policy {
     pub preserve_etag: PreserveEtag,
     /// Whether copies get the grants of the source.
     pub acl: AclRule,
+    /// Whether a reconcile ends with the first write that it would send, and writes nothing.
+    pub dry_run: bool,
 }
 
 impl Default for Policy {
@@ -110,6 +112,7 @@ impl Default for Policy {
             part_size_bytes: crate::plan::DEFAULT_PART_BYTES,
             preserve_etag: PreserveEtag::Large,
             acl: AclRule::Ignore,
+            dry_run: false,
         }
     }
 }

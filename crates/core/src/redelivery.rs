@@ -37,7 +37,7 @@ impl RedeliveryReason {
     #[must_use]
     pub fn after(kind: FailureKind) -> Self {
         match kind {
-            FailureKind::Retry | FailureKind::Deferred => Self::Transient,
+            FailureKind::Retry => Self::Transient,
             FailureKind::Permanent | FailureKind::Configuration | FailureKind::Bug => Self::Repair,
         }
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
 
 /// Point in time in milliseconds since the Unix epoch; S3's own times have whole seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -28,6 +29,12 @@ impl Timestamp {
         self.0
     }
 
+    /// Returns whether the timestamp is later than `other` in S3's whole seconds.
+    #[must_use]
+    pub const fn is_newer_than(self, other: Self) -> bool {
+        self.0.div_euclid(1000) > other.0.div_euclid(1000)
+    }
+
     /// Returns the time since `earlier`; zero if it is not earlier.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
@@ -51,30 +58,12 @@ impl Timestamp {
 
     /// Returns the timestamp in RFC 3339 format, in UTC and whole seconds: `2026-11-23T02:20:00Z`.
     ///
-    /// The date is calculated in eras of 400 years that begin in March, so that a leap day is the last of its year.
+    /// A time outside of the years from -9999 to 9999 is shown as the nearest one inside.
     #[must_use]
     pub fn to_rfc3339(self) -> String {
-        const SECONDS_PER_DAY: i64 = 86_400;
-        const DAYS_PER_ERA: i64 = 146_097;
-        // Days from 0000-03-01 to 1970-01-01.
-        const DAYS_BEFORE_EPOCH: i64 = 719_468;
-        let seconds = self.0.div_euclid(1000);
-        let (days, second) = (
-            seconds.div_euclid(SECONDS_PER_DAY) + DAYS_BEFORE_EPOCH,
-            seconds.rem_euclid(SECONDS_PER_DAY),
-        );
-        let (era, day_of_era) = (days.div_euclid(DAYS_PER_ERA), days.rem_euclid(DAYS_PER_ERA));
-        let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-        let month_from_march = (5 * day_of_year + 2) / 153;
-        let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-        let month = if month_from_march < 10 {
-            month_from_march + 3
-        } else {
-            month_from_march - 9
-        };
-        let year = era * 400 + year_of_era + i64::from(month <= 2);
-        let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+        let time = OffsetDateTime::UNIX_EPOCH.saturating_add(time::Duration::milliseconds(self.0));
+        let ((year, month, day), (hour, minute, second)) = (time.to_calendar_date(), time.to_hms());
+        let month = u8::from(month);
         format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
     }
 }
@@ -91,6 +80,15 @@ mod tests {
         assert_eq!(early.since(late), Duration::ZERO);
         assert_eq!(early.plus(Duration::from_millis(2_500)), late);
         assert_eq!(late.minus(Duration::from_millis(2_500)), early);
+    }
+
+    #[test]
+    fn newer_means_a_later_second() {
+        let at = Timestamp::from_millis;
+        assert!(!at(1_999).is_newer_than(at(1_000)));
+        assert!(at(2_000).is_newer_than(at(1_999)));
+        assert!(!at(1_000).is_newer_than(at(2_000)));
+        assert!(at(0).is_newer_than(at(-1)));
     }
 
     #[test]

@@ -1,15 +1,16 @@
 //! The upload journal: state of a multipart copy that outlives the invocation that started it.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::digest::FieldDigest;
 use crate::marker::without_request_times;
-use crate::names::{BucketName, ObjectKey};
+use crate::names::ObjectKey;
 use crate::order::{CopyOrder, ExplicitAttributes, SourcePin, UploadParameters, WriteCondition};
 use crate::plan::CopyPlan;
+use crate::route::MigrationRoute;
 use crate::time::Timestamp;
 
 /// Prefix of all journal entries in the state bucket.
@@ -80,15 +81,6 @@ pub struct UploadEntry {
     fingerprint: String,
 }
 
-/// Source and destination bucket of a migration, which identify its journal entries.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MigrationRoute {
-    /// Bucket that is migrated.
-    pub source: BucketName,
-    /// Bucket that is migrated to.
-    pub destination: BucketName,
-}
-
 /// Reasons why an object of the state bucket is not the expected journal entry.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UploadEntryError {
@@ -104,12 +96,8 @@ impl MigrationRoute {
     /// Returns the name of a key's journal entry. The name is a hash, because a key may be as long as a name can be.
     #[must_use]
     pub fn entry_name(&self, key: &ObjectKey) -> String {
-        let mut hash = Sha256::new();
-        for name in [self.source.as_str(), self.destination.as_str(), key.as_str()] {
-            hash.update((name.len() as u64).to_be_bytes());
-            hash.update(name);
-        }
-        format!("{UPLOADS}{}.json", hexadecimal(&hash.finalize()))
+        let names = [self.source.as_str(), self.destination.as_str(), key.as_str()];
+        format!("{UPLOADS}{}.json", FieldDigest::of(names))
     }
 
     /// Parses the entry of a key.
@@ -189,17 +177,7 @@ fn fingerprint(order: &CopyOrder, plan: &CopyPlan) -> Option<String> {
     };
     // Maps and sets are ordered, so equal parameters have the same text.
     let serialized = serde_json::to_vec(&created_with).ok()?;
-    Some(hexadecimal(&Sha256::digest(serialized)))
-}
-
-/// Returns bytes as hexadecimal digits.
-#[must_use]
-pub fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _infallible = write!(text, "{byte:02x}");
-        text
-    })
+    Some(hex::encode(Sha256::digest(serialized)))
 }
 
 #[cfg(test)]

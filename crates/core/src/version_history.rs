@@ -7,11 +7,12 @@
 
 use std::collections::BTreeMap;
 
+use crate::delete_intent::DeleteIntent;
 use crate::facts::{ObjectFacts, ObjectState};
-use crate::marker::{MARKER_NAME, Marker, ObjectLocation, is_newer};
+use crate::marker::{MARKER_NAME, Marker, ObjectLocation};
 use crate::names::ETag;
 use crate::time::Timestamp;
-use crate::versions::{DeleteIntent, ListedVersion, VersionListing, VersionName};
+use crate::versions::{ListedVersion, VersionListing, VersionName};
 
 /// What was read of a key's versions at the destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,7 +120,7 @@ impl VersionHistory {
         let mut seen: Vec<VersionName> = Vec::new();
         let mut newest_source: Option<Timestamp> = None;
         for (depth, listed) in versions.iter().enumerate() {
-            if newest_source.is_some_and(|copied| is_newer(copied, listed.last_modified)) {
+            if newest_source.is_some_and(|copied| copied.is_newer_than(listed.last_modified)) {
                 break;
             }
             let below = versions.get(depth + 1..).unwrap_or_default();

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use futures::{FutureExt, StreamExt, stream};
 use s3ferry_core::event::{Continuation, ContinuationHops, KeyHint, MAX_IDLE_HOPS, Sequencer};
 use s3ferry_core::facts::{Attribute, AttributeSet, HIDDEN_IN_HEAD};
-use s3ferry_core::failure::{Failure, FailureKind};
+use s3ferry_core::failure::{Failure, FailureCode, FailureKind};
 use s3ferry_core::names::{BucketName, ObjectKey};
 use s3ferry_core::outcome::{DeferralReason, Outcome, ReconcileReport};
 use s3ferry_core::time::Timestamp;
@@ -42,14 +42,11 @@ pub struct RecordResult {
     pub first_of_key: bool,
 }
 
-/// The error code for an event of another bucket.
-const FOREIGN_BUCKET: &str = "ForeignBucket";
-
 impl RecordResult {
     /// Returns whether the record was refused because its event is of another bucket.
     #[must_use]
     pub fn is_foreign(&self) -> bool {
-        matches!(&self.report.outcome, Outcome::Failed(failure) if failure.code == FOREIGN_BUCKET)
+        matches!(&self.report.outcome, Outcome::Failed(failure) if failure.code == FailureCode::ForeignBucket)
     }
 }
 
@@ -183,7 +180,7 @@ where
     fn stalled(&self, group: &Group, reason: DeferralReason) -> Failure {
         Failure {
             kind: FailureKind::Retry,
-            code: "ContinuationsStalled".to_owned(),
+            code: "ContinuationsStalled".into(),
             action: "reconcile".to_owned(),
             resource: format!("{}/{}", self.source_bucket, group.key),
             detail: format!(
@@ -196,7 +193,7 @@ where
     fn refuse_foreign(&self, hint: &KeyHint) -> ReconcileReport {
         ReconcileReport::failed(Failure {
             kind: FailureKind::Configuration,
-            code: FOREIGN_BUCKET.to_owned(),
+            code: FailureCode::ForeignBucket,
             action: hint.event_name.clone(),
             resource: format!("{}/{}", hint.bucket, hint.key),
             detail: format!(
@@ -211,7 +208,7 @@ where
 fn requeue_reason(report: &ReconcileReport) -> Option<DeferralReason> {
     match &report.outcome {
         Outcome::Deferred(reason) => Some(*reason),
-        Outcome::Failed(_) => None,
+        Outcome::Failed(_) | Outcome::Withheld(_) => None,
         Outcome::Copied { .. } | Outcome::AttributesUpdated { .. } | Outcome::Deleted | Outcome::Skipped(_) => {
             report.outcome_unknown.then_some(DeferralReason::OutcomeUnknown)
         }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Duration;
 
-use s3ferry_core::decide::{BucketObjectLock, ReplicationCoverage};
+use s3ferry_core::bucket_settings::{BucketObjectLock, ReplicationCoverage};
+use s3ferry_core::delete_intent::DeleteIntent;
 use s3ferry_core::diff::SideName;
 use s3ferry_core::event::{Continuation, ReceiptHandle};
 use s3ferry_core::facts::{AttributeSet, ExplicitEncryption, ObjectFacts, ObjectState};
@@ -14,7 +15,7 @@ use s3ferry_core::order::{AttributeUpdate, CopyOrder, ExplicitChecksum, SourcePi
 use s3ferry_core::plan::{CopyPlan, PartLayout, PlannedPart};
 use s3ferry_core::time::Timestamp;
 use s3ferry_core::upload::{ListedUpload, UploadEntry, UploadId};
-use s3ferry_core::versions::{DeleteIntent, VersionListing, VersionName};
+use s3ferry_core::versions::{VersionListing, VersionName};
 
 /// The source bucket.
 pub trait SourceBucket: Send + Sync {

@@ -59,7 +59,7 @@ pub fn count(result: &RecordResult, counts: &mut InvocationCounts) {
             counts.conflicts += u64::from(*reason == SkipReason::DestinationNewer);
         }
         Outcome::Deferred(_) => counts.requeued += u64::from(result.acknowledged),
-        Outcome::Failed(_) => {}
+        Outcome::Failed(_) | Outcome::Withheld(_) => {}
     }
 }
 
@@ -89,13 +89,13 @@ pub fn log(origin: RecordOrigin<'_>, hint: &KeyHint, result: &RecordResult) {
     }
     match &report.outcome {
         Outcome::Failed(failure) => {
-            let (kind, code) = (failure.kind.as_str(), &failure.code);
+            let (kind, code) = (failure.kind.as_str(), failure.code.as_str());
             match failure.kind {
                 // `log_denials` logs one error for all denials.
-                FailureKind::Permanent | FailureKind::Configuration if is_denial(failure) => {
+                FailureKind::Permanent | FailureKind::Configuration if failure.code.is_denial() => {
                     terminal!(warn, "record failed", error.kind = kind, error.code = code, %failure,);
                 }
-                FailureKind::Retry | FailureKind::Deferred => {
+                FailureKind::Retry => {
                     terminal!(warn, "record failed", error.kind = kind, error.code = code, %failure,);
                 }
                 FailureKind::Permanent | FailureKind::Configuration | FailureKind::Bug => {
@@ -151,6 +151,7 @@ pub fn log(origin: RecordOrigin<'_>, hint: &KeyHint, result: &RecordResult) {
             }
         }
         Outcome::Deleted => terminal!(info, "record done",),
+        Outcome::Withheld(write) => terminal!(info, "write withheld", write = write.as_str(),),
     }
 }
 
@@ -159,7 +160,7 @@ pub fn log_denials<'a>(results: impl IntoIterator<Item = &'a RecordResult>) {
     let mut denials: BTreeMap<(&str, &str), (u64, &Failure)> = BTreeMap::new();
     for result in results {
         if let Outcome::Failed(failure) = &result.report.outcome
-            && is_denial(failure)
+            && failure.code.is_denial()
         {
             let denial = denials.entry((&failure.action, bucket_of(&failure.resource)));
             denial.or_insert((0, failure)).0 += 1;
@@ -168,7 +169,7 @@ pub fn log_denials<'a>(results: impl IntoIterator<Item = &'a RecordResult>) {
     for ((action, bucket), (records, failure)) in denials {
         tracing::error!(
             error.kind = failure.kind.as_str(),
-            error.code = failure.code,
+            error.code = failure.code.as_str(),
             action,
             resource = bucket,
             records,
@@ -176,10 +177,6 @@ pub fn log_denials<'a>(results: impl IntoIterator<Item = &'a RecordResult>) {
             "access denied"
         );
     }
-}
-
-fn is_denial(failure: &Failure) -> bool {
-    failure.code.starts_with("AccessDenied")
 }
 
 /// Returns the bucket of an object's ARN, or the resource unchanged.
@@ -275,7 +272,7 @@ mod tests {
         let denied = |bucket: &str, key: &str| RecordResult {
             report: ReconcileReport::failed(Failure {
                 kind: FailureKind::Permanent,
-                code: "AccessDenied".to_owned(),
+                code: "AccessDenied".into(),
                 action: "s3:GetObject".to_owned(),
                 resource: format!("arn:aws:s3:::{bucket}/{key}"),
                 detail: "response of S3".to_owned(),

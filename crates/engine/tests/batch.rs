@@ -4,7 +4,7 @@ mod world;
 
 use std::time::Duration;
 
-use s3ferry_core::decide::ReplicationCoverage;
+use s3ferry_core::bucket_settings::ReplicationCoverage;
 use s3ferry_core::event::MAX_IDLE_HOPS;
 use s3ferry_core::facts::{AttributeSet, HIDDEN_IN_HEAD, ReplicationStatus};
 use s3ferry_core::failure::FailureKind;
@@ -94,7 +94,7 @@ async fn panic_fails_only_its_key() {
     }
     let results = reconcile_hints_of(&world, None, &[hint("a"), hint("b"), hint("c"), hint("a")]).await;
     assert_eq!(acknowledged(&results), [false, true, true, false]);
-    assert!(matches!(&results[0].report.outcome, Outcome::Failed(failure) if failure.code == "Panic"));
+    assert!(matches!(&results[0].report.outcome, Outcome::Failed(failure) if failure.code.as_str() == "Panic"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -110,7 +110,7 @@ async fn failed_key_does_not_affect_other_keys() {
 #[tokio::test(start_paused = true)]
 async fn rejected_credentials_are_not_retried_for_other_keys() {
     let mut expired = failure(FailureKind::Configuration);
-    expired.code = "ExpiredToken".to_owned();
+    expired.code = "ExpiredToken".into();
     let world =
         TestWorld::new().with_script(FaultScript::default().always(PortCall::SourceRead, PortFault::Fails(expired)));
     let names: Vec<String> = (0..200).map(|number| format!("{number}")).collect();
@@ -122,7 +122,7 @@ async fn rejected_credentials_are_not_retried_for_other_keys() {
     assert_eq!(acknowledged(&results), [false; 200]);
     let is_expired = |result: &RecordResult| {
         let outcome = &result.report.outcome;
-        matches!(outcome, Outcome::Failed(failure) if failure.code == "ExpiredToken")
+        matches!(outcome, Outcome::Failed(failure) if failure.code.as_str() == "ExpiredToken")
     };
     assert!(results.iter().all(is_expired));
     // Only the keys that were in progress at the same time are read.

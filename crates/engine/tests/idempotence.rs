@@ -6,7 +6,7 @@ mod world;
 
 use std::collections::BTreeMap;
 
-use s3ferry_core::decide::BucketObjectLock;
+use s3ferry_core::bucket_settings::BucketObjectLock;
 use s3ferry_core::encryption::EncryptionRules;
 use s3ferry_core::facts::{
     Attribute, AttributeSet, ChecksumCoverage, Encryption, ExplicitEncryption, KmsEncryption, ObjectFacts,

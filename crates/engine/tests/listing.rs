@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use proptest::prelude::*;
-use s3ferry_core::failure::{Failure, FailureKind};
+use s3ferry_core::failure::{Failure, FailureCode, FailureKind};
 use s3ferry_core::listing::{ListedObject, StorageClassName};
 use s3ferry_core::names::{ETag, ObjectKey};
 use s3ferry_core::time::Timestamp;
@@ -146,7 +146,7 @@ async fn failure_ends_the_listing_and_is_returned() {
     }
     let mut pages = Box::pin(in_order(Arc::new(Failing), String::new(), PrefetchLimits::default()));
     assert!(pages.next().await.unwrap().is_ok());
-    assert_eq!(pages.next().await.unwrap().unwrap_err().code, "AccessDenied");
+    assert_eq!(pages.next().await.unwrap().unwrap_err().code, FailureCode::AccessDenied);
     assert!(pages.next().await.is_none());
 }
 

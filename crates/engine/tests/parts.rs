@@ -14,7 +14,7 @@ use s3ferry_core::order::{
     CopiedMetadata, CopyMethod, CopyOrder, ExplicitAttributes, ExplicitChecksum, SourcePin, UploadParameters,
     WriteCondition,
 };
-use s3ferry_core::outcome::{DeferralReason, Outcome, ReconcileReport, SkipReason};
+use s3ferry_core::outcome::{DeferralReason, Outcome, ReconcileReport, SkipReason, WithheldWrite};
 use s3ferry_core::plan::{PartLayout, plan};
 use s3ferry_core::policy::PreserveEtag;
 use s3ferry_core::redelivery::attributes_after_interruption;
@@ -89,7 +89,7 @@ fn assert_no_uploads(world: &TestWorld) {
 }
 
 fn mentions(failed: &ReconcileReport, code: &str) -> bool {
-    matches!(&failed.outcome, Outcome::Failed(failure) if failure.code == code)
+    matches!(&failed.outcome, Outcome::Failed(failure) if failure.code.as_str() == code)
 }
 
 #[tokio::test(start_paused = true)]
@@ -111,6 +111,17 @@ async fn large_object_takes_few_calls_besides_its_parts() {
         (report.passes, report.not_preserved),
         (1, AttributeSet::from([Attribute::Etag]))
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn dry_run_of_a_multipart_copy_creates_and_aborts_no_upload() {
+    let mut world = world();
+    world.policy.dry_run = true;
+    let report = world.reconcile_with(&attributes_after_interruption()).await;
+    assert_eq!(report.outcome, Outcome::Withheld(WithheldWrite::MultipartCopy));
+    let written = [PortCall::CreateUpload, PortCall::CreateEntry, PortCall::AbortUpload];
+    assert_eq!(written.map(|call| world.script.count(call)), [0; 3]);
+    assert_eq!(world.script.count(PortCall::Layout), 1, "the part plan is checked");
 }
 
 #[tokio::test(start_paused = true)]

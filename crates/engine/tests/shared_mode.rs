@@ -6,7 +6,7 @@ mod world;
 
 use std::sync::{Arc, Mutex};
 
-use s3ferry_core::decide::ReplicationCoverage;
+use s3ferry_core::bucket_settings::ReplicationCoverage;
 use s3ferry_core::facts::{
     Attribute, AttributeSet, ChecksumCoverage, Encryption, ExplicitEncryption, KmsEncryption, ObjectFacts,
     ReplicationStatus,

@@ -48,7 +48,7 @@ impl VerifiedBucket for ObservedBucket {
         if key.as_str() == self.denied {
             return Err(Failure {
                 kind: FailureKind::Permanent,
-                code: "AccessDenied".to_owned(),
+                code: "AccessDenied".into(),
                 action: "s3:GetObject".to_owned(),
                 resource: key.to_string(),
                 detail: "denied".to_owned(),
@@ -531,7 +531,7 @@ async fn sample_verifies_only_the_sampled_keys() {
 async fn failed_listing_ends_the_verification() {
     let failure = Failure {
         kind: FailureKind::Retry,
-        code: "SlowDown".to_owned(),
+        code: "SlowDown".into(),
         action: "s3:ListBucket".to_owned(),
         resource: "source".to_owned(),
         detail: "later".to_owned(),

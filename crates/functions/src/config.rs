@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use s3ferry_aws::settings::{endpoint_url, log_level};
 use s3ferry_core::names::{AccountId, BucketName, Region};
 use s3ferry_core::plan::{COPY_OBJECT_LIMIT_BYTES, DEFAULT_PART_BYTES, LARGEST_PART_BYTES, SMALLEST_PART_BYTES};
 use s3ferry_core::policy::{
@@ -293,6 +294,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<'_, L> {
                 part_size_bytes,
                 preserve_etag,
                 acl,
+                dry_run: false,
             },
             max_concurrent_copies,
             max_concurrent_parts,
@@ -356,15 +358,6 @@ fn queue_url(value: &str) -> Result<String, &'static str> {
         .ok_or("must be the URL of an SQS queue")
 }
 
-/// Checks that the SDK can parse the endpoint. It ignores one that it cannot parse, and sends its requests to AWS.
-pub fn endpoint_url(value: &str) -> Result<(), &'static str> {
-    let host = value.strip_prefix("https://").or_else(|| value.strip_prefix("http://"));
-    let is_host = |rest: &str| rest.starts_with(|letter: char| letter.is_ascii_alphanumeric() || letter == '[');
-    host.filter(|rest| is_host(rest) && !rest.contains(char::is_whitespace))
-        .map(|_| ())
-        .ok_or("must be a URL such as http://127.0.0.1:4566")
-}
-
 fn kms_key_map(value: &str, destination: Option<&Region>) -> Result<KmsKeyMap, PolicyError> {
     let keys = kms_keys(value)?;
     if let Some(destination) = destination {
@@ -398,18 +391,6 @@ fn acl(value: &str) -> Result<AclRule, &'static str> {
 fn concurrency(value: &str) -> Result<usize, &'static str> {
     let number = value.parse().ok().filter(|number| (1..=256).contains(number));
     number.ok_or("must be a whole number from 1 to 256")
-}
-
-/// Parses a log level. Only the documented names are allowed.
-pub fn log_level(value: &str) -> Result<tracing::Level, &'static str> {
-    match value {
-        "error" => Ok(tracing::Level::ERROR),
-        "warn" => Ok(tracing::Level::WARN),
-        "info" => Ok(tracing::Level::INFO),
-        "debug" => Ok(tracing::Level::DEBUG),
-        "trace" => Ok(tracing::Level::TRACE),
-        _ => Err("allowed: error, warn, info, debug, trace"),
-    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use s3ferry_engine::invocation_counts::InvocationCounts;
 pub const NAMESPACE: &str = "S3Ferry";
 
 /// A metric of one invocation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub struct Metric {
     /// Name of the metric.
     pub name: &'static str,
@@ -19,78 +19,92 @@ pub struct Metric {
     pub unit: &'static str,
     /// Description of what the metric counts.
     pub meaning: &'static str,
+    /// Reads the value.
+    value: fn(&InvocationCounts) -> u64,
 }
 
-const fn metric(name: &'static str, unit: &'static str, meaning: &'static str) -> Metric {
-    Metric { name, unit, meaning }
+const fn metric(
+    name: &'static str,
+    unit: &'static str,
+    meaning: &'static str,
+    value: fn(&InvocationCounts) -> u64,
+) -> Metric {
+    Metric {
+        name,
+        unit,
+        meaning,
+        value,
+    }
 }
 
 /// All metrics. A test compares docs/CONFIGURATION.md with this table.
 pub const METRICS: &[Metric] = &[
-    metric("ObjectsCopied", "Count", "Keys whose object was copied"),
-    metric("BytesCopied", "Bytes", "Bytes of the copied objects"),
+    metric("ObjectsCopied", "Count", "Keys whose object was copied", |counts| {
+        counts.copied
+    }),
+    metric("BytesCopied", "Bytes", "Bytes of the copied objects", |counts| {
+        counts.bytes_copied
+    }),
     metric(
         "ObjectsAttributesUpdated",
         "Count",
         "Keys whose tags, Object Lock, annotations, grants or encryption changed without a copy",
+        |counts| counts.attributes_updated,
     ),
-    metric("ObjectsDeleted", "Count", "Keys deleted at the destination"),
-    metric("ObjectsSkipped", "Count", "Keys left unchanged"),
+    metric("ObjectsDeleted", "Count", "Keys deleted at the destination", |counts| {
+        counts.deleted
+    }),
+    metric("ObjectsSkipped", "Count", "Keys left unchanged", |counts| {
+        counts.skipped
+    }),
     metric(
         "Conflicts",
         "Count",
         "Keys left unchanged because the destination has an external write that is as new or newer; also in \
          `ObjectsSkipped`",
+        |counts| counts.conflicts,
     ),
     metric(
         "ObjectsRequeued",
         "Count",
         "Unfinished keys sent back to the queue as a continuation",
+        |counts| counts.requeued,
     ),
     metric(
         "RecordsFailed",
         "Count",
         "Records that failed, including `RecordsRefused`",
+        |counts| counts.failed,
     ),
     metric(
         "RecordsRefused",
         "Count",
         "Records of a bucket other than the source bucket",
+        |counts| counts.refused,
     ),
     metric(
         "MessagesUnreadable",
         "Count",
         "Messages or records that are not S3 notifications",
+        |counts| counts.unreadable,
     ),
     metric(
         "RecordsSuperseded",
         "Count",
         "Records superseded by a newer event for the same key in the batch",
+        |counts| counts.superseded,
     ),
     metric(
         "AttributesNotPreserved",
         "Count",
         "Attributes that the copies do not preserve",
+        |counts| counts.attributes_not_preserved,
     ),
 ];
 
 /// Returns the log line of one invocation, with the source bucket as the dimension.
 #[must_use]
 pub fn to_line(counts: &InvocationCounts, bucket: &str, now: Timestamp) -> String {
-    let values = [
-        counts.copied,
-        counts.bytes_copied,
-        counts.attributes_updated,
-        counts.deleted,
-        counts.skipped,
-        counts.conflicts,
-        counts.requeued,
-        counts.failed,
-        counts.refused,
-        counts.unreadable,
-        counts.superseded,
-        counts.attributes_not_preserved,
-    ];
     let mut line = Map::new();
     let definitions: Vec<Value> = METRICS
         .iter()
@@ -105,8 +119,7 @@ pub fn to_line(counts: &InvocationCounts, bucket: &str, now: Timestamp) -> Strin
     line.extend(
         METRICS
             .iter()
-            .zip(values)
-            .map(|(metric, value)| (metric.name.to_owned(), value.into())),
+            .map(|metric| (metric.name.to_owned(), (metric.value)(counts).into())),
     );
     Value::Object(line).to_string()
 }

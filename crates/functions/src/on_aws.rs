@@ -8,7 +8,7 @@ use s3ferry_aws::queue::SqsContinuations;
 use s3ferry_aws::source::S3Source;
 use s3ferry_aws::state::StateBucket;
 use s3ferry_core::policy::Policy;
-use s3ferry_core::upload::MigrationRoute;
+use s3ferry_core::route::MigrationRoute;
 use s3ferry_engine::batch::BatchReconciler;
 use s3ferry_engine::reconcile::{Reconciler, UploadSupport};
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use lambda_runtime::Diagnostic;
 use s3ferry_aws::clock::SystemClock;
+use s3ferry_aws::settings::{endpoint_url, log_level};
 use s3ferry_core::custom_resource::{CustomResourceError, CustomResourceRequest, CustomResourceResponse};
 use s3ferry_core::names::Region;
 use s3ferry_core::time::Timestamp;
@@ -17,7 +18,6 @@ use s3ferry_engine::wiring::{WiringPorts, carry_out};
 use serde_json::Value;
 
 use self::delivery::DeliveryError;
-use crate::config;
 
 /// Time reserved for delivering the response, retries included.
 const DELIVERY_RESERVE: Duration = Duration::from_secs(15);
@@ -118,15 +118,15 @@ impl WiringSettings {
     pub fn from_lookup(lookup: &impl Fn(&str) -> Option<String>) -> Result<Self, Vec<String>> {
         let value = |name: &str| lookup(name).filter(|value| !value.is_empty());
         let log_level = value("LOG_LEVEL").map_or(Ok(tracing::Level::INFO), |value| {
-            config::log_level(&value).map_err(|allowed| format!("LOG_LEVEL=`{value}`: {allowed}"))
+            log_level(&value).map_err(|allowed| format!("LOG_LEVEL=`{value}`: {allowed}"))
         });
-        let endpoint = value("AWS_ENDPOINT_URL").map_or(Ok(()), |value| {
-            config::endpoint_url(&value).map_err(|allowed| format!("AWS_ENDPOINT_URL=`{value}`: {allowed}"))
+        let endpoint = value("AWS_ENDPOINT_URL").map_or(Ok(String::new()), |value| {
+            endpoint_url(&value).map_err(|allowed| format!("AWS_ENDPOINT_URL=`{value}`: {allowed}"))
         });
         let region =
             Region::new(value("AWS_REGION").unwrap_or_default()).map_err(|error| format!("AWS_REGION: {error}"));
         match (log_level, endpoint, region) {
-            (Ok(log_level), Ok(()), Ok(region)) => Ok(Self { log_level, region }),
+            (Ok(log_level), Ok(_), Ok(region)) => Ok(Self { log_level, region }),
             (log_level, endpoint, region) => Err([log_level.err(), endpoint.err(), region.err()]
                 .into_iter()
                 .flatten()

@@ -29,7 +29,7 @@ impl Directory {
     fn failure(&self, key: &ObjectKey, code: &str, detail: String) -> Failure {
         Failure {
             kind: FailureKind::Permanent,
-            code: code.to_owned(),
+            code: code.into(),
             action: "read".to_owned(),
             resource: self.root.join(key.as_str()).display().to_string(),
             detail,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::error::ArrowError;
 use datafusion_common::DataFusionError;
-use s3ferry_core::failure::{Failure, FailureKind};
+use s3ferry_core::failure::{Failure, FailureCode, FailureKind};
 
 use crate::md5sum::Md5Sum;
 
@@ -152,7 +152,7 @@ impl InventoryError {
     #[must_use]
     pub fn code(&self) -> &str {
         match self {
-            Self::Fetch { source, .. } => &source.code,
+            Self::Fetch { source, .. } => source.code.as_str(),
             Self::Manifest { .. } => "InventoryManifestInvalid",
             Self::Size { .. } => "InventoryFileSizeWrong",
             Self::Checksum { .. } => "InventoryFileChecksumWrong",
@@ -171,7 +171,7 @@ impl InventoryError {
     /// Converts the error into a failure that names `report` as its resource.
     #[must_use]
     pub fn into_failure(self, report: &str) -> Failure {
-        let (kind, code) = (self.kind(), self.code().to_owned());
+        let (kind, code) = (self.kind(), FailureCode::from(self.code()));
         let mut detail = self.to_string();
         let mut cause = std::error::Error::source(&self);
         while let Some(error) = cause {

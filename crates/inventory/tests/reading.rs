@@ -345,7 +345,7 @@ async fn missing_or_changed_file_error_contains_its_key() {
     let error = read(root.path()).await.unwrap_err();
     check_message(&error, &["report/data/1.csv.gz"]);
     assert!(
-        matches!(&error, InventoryError::Fetch { source, .. } if source.code == "NoSuchKey"),
+        matches!(&error, InventoryError::Fetch { source, .. } if source.code.as_str() == "NoSuchKey"),
         "{error:?}"
     );
 
@@ -378,7 +378,7 @@ async fn manifest_with_a_file_outside_its_directory_is_refused() {
         .replace("report/data/0.csv.gz", "../secret");
     fs::write(&path, manifest).unwrap();
     let error = read(root.path()).await.unwrap_err();
-    assert!(matches!(&error, InventoryError::Fetch { source, .. } if source.code == "KeyNotBelowDirectory"));
+    assert!(matches!(&error, InventoryError::Fetch { source, .. } if source.code.as_str() == "KeyNotBelowDirectory"));
 }
 
 #[tokio::test]

@@ -1,102 +1,15 @@
 //! Contract of the bucket ports, which every implementation must fulfill: in memory, on emulators and on S3.
 
+mod fixture;
 mod parts;
 mod versions;
-
-use std::collections::BTreeMap;
 
 use s3ferry_core::facts::{Attribute, AttributeSet, ObjectFacts, ObjectState};
 use s3ferry_core::names::{ETag, ObjectKey};
 use s3ferry_core::order::{CopyMethod, CopyOrder, ExplicitAttributes, SourcePin, WriteCondition};
-use s3ferry_engine::ports::{Absence, DestinationBucket, DestinationObjects as _, SourceBucket, WriteError};
+use s3ferry_engine::ports::{Absence, DestinationObjects as _, SourceBucket, WriteError};
 
-/// A source and a destination bucket: the ports under test, and functions that set up the buckets without the ports.
-///
-/// The source bucket has versioning.
-pub trait ContractFixture: Sync {
-    /// Returns the source's port.
-    fn source(&self) -> &impl SourceBucket;
-    /// Returns the destination's port.
-    fn destination(&self) -> &impl DestinationBucket;
-    /// Writes an object into the source bucket.
-    fn put_source(&self, object: &SampleObject) -> impl Future<Output = ()> + Send;
-    /// Writes an object into the destination bucket.
-    fn put_destination(&self, object: &SampleObject) -> impl Future<Output = ()> + Send;
-    /// Deletes the source's current object by a delete marker.
-    fn delete_source(&self, key: &ObjectKey) -> impl Future<Output = ()> + Send;
-    /// Returns the content of the destination's current object.
-    fn destination_content(&self, key: &ObjectKey) -> impl Future<Output = Option<String>> + Send;
-    /// Returns the known deviations of this implementation from S3.
-    fn deviations(&self) -> &'static [Deviation];
-}
-
-/// A known deviation of an emulator from S3's behavior.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Deviation {
-    /// `CopyObject` ignores If-Match and If-None-Match on the destination.
-    CopyIgnoresCondition,
-    /// `CopyObject` ignores If-Match on the source.
-    CopyIgnoresSourceEtag,
-    /// `UploadPartCopy` ignores If-Match on the source.
-    PartIgnoresSourceEtag,
-    /// `CreateMultipartUpload` drops tags.
-    UploadDropsTags,
-    /// `CreateMultipartUpload` decodes tag values twice, so that `+` becomes a space.
-    UploadDecodesTagsTwice,
-    /// `CompleteMultipartUpload` ignores If-Match.
-    CompletionIgnoresIfMatch,
-    /// `CompleteMultipartUpload` ignores the expected object size.
-    CompletionIgnoresSize,
-    /// The response of `ListParts` differs from S3's documentation, so that clients cannot parse it.
-    ListPartsIsUnreadable,
-    /// Requests for an upload that does not exist fail with a server error.
-    MissingUploadIsServerError,
-    /// The response of `GetBucketVersioning` differs from S3's documentation, so that clients cannot parse it.
-    VersioningIsUnreadable,
-    /// `PutObjectTagging` succeeds for a version that does not exist.
-    MissingVersionIsTagged,
-    /// `ListObjectVersions` lists all objects before all delete markers, so that the order within a second is unknown.
-    DeleteMarkersListedLast,
-}
-
-impl Deviation {
-    /// Returns whether the implementation lists this deviation as known.
-    ///
-    /// Panics if the deviation is known but was not observed (`shown` is false), so that the list stays accurate.
-    fn is_known(self, fixture: &impl ContractFixture, shown: bool) -> bool {
-        let known = fixture.deviations().contains(&self);
-        assert!(
-            shown || !known,
-            "{self:?} was not observed: remove it from the known deviations"
-        );
-        known
-    }
-}
-
-/// An object that a test writes.
-#[derive(Debug, Clone)]
-pub struct SampleObject {
-    /// Object key.
-    pub key: ObjectKey,
-    /// Content.
-    pub content: String,
-    /// User metadata.
-    pub user_metadata: BTreeMap<String, String>,
-    /// Tags.
-    pub tags: BTreeMap<String, String>,
-}
-
-impl SampleObject {
-    /// Creates an object without metadata and tags.
-    pub fn plain(key: &str, content: &str) -> Self {
-        Self {
-            key: self::key(key),
-            content: content.to_owned(),
-            user_metadata: BTreeMap::new(),
-            tags: BTreeMap::new(),
-        }
-    }
-}
+pub use self::fixture::{ContractFixture, Deviation, SampleObject};
 
 tokio::task_local! {
     /// Prefix of every key of a run, if the run has one.

@@ -5,14 +5,15 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use s3ferry_core::decide::{BucketObjectLock, ReplicationCoverage};
+use s3ferry_core::bucket_settings::{BucketObjectLock, ReplicationCoverage};
+use s3ferry_core::delete_intent::DeleteIntent;
 use s3ferry_core::facts::{AttributeSet, ExplicitEncryption, ObjectFacts, ObjectState};
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::{ETag, ObjectKey, VersionId};
 use s3ferry_core::order::{AttributeUpdate, CopyOrder, SourcePin, UploadParameters};
 use s3ferry_core::plan::{PartLayout, PlannedPart};
 use s3ferry_core::upload::{ListedUpload, UploadEntry, UploadId};
-use s3ferry_core::versions::{DeleteIntent, VersionListing, VersionName};
+use s3ferry_core::versions::{VersionListing, VersionName};
 use s3ferry_engine::ports::{
     Absence, CopiedPart, DeleteIntents, DestinationObjects, DestinationVersions, JournaledUpload, MultipartProgress,
     MultipartUploads, SourceBucket, UploadCompletion, UploadJournal, WriteError, WrittenObject,
@@ -236,7 +237,7 @@ impl CallError for WriteError {
 pub fn failure(kind: FailureKind) -> Failure {
     Failure {
         kind,
-        code: "Scripted".to_owned(),
+        code: "Scripted".into(),
         action: "s3:Test".to_owned(),
         resource: "arn:aws:s3:::test".to_owned(),
         detail: "scripted failure".to_owned(),

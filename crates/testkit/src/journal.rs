@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use s3ferry_core::delete_intent::DeleteIntent;
 use s3ferry_core::failure::Failure;
 use s3ferry_core::names::{BucketName, ETag, ObjectKey};
-use s3ferry_core::upload::{MigrationRoute, UploadEntry};
-use s3ferry_core::versions::{DeleteIntent, VersionName};
+use s3ferry_core::route::MigrationRoute;
+use s3ferry_core::upload::UploadEntry;
+use s3ferry_core::versions::VersionName;
 use s3ferry_engine::ports::{DeleteIntents, JournaledUpload, UploadJournal, WriteError};
 
 /// An upload journal and delete intents in memory. Clones use the same entries.

@@ -8,7 +8,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use s3ferry_core::acl::Acl;
-use s3ferry_core::decide::{BucketObjectLock, ReplicationCoverage};
+use s3ferry_core::bucket_settings::{BucketObjectLock, ReplicationCoverage};
 use s3ferry_core::facts::{
     Attribute, AttributeSet, Availability, ChecksumCoverage, Encryption, KmsEncryption, ObjectFacts, ObjectState,
     StoredChecksums, SystemHeaders,

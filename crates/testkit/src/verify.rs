@@ -28,7 +28,7 @@ impl VerifiedBucket for MemoryBucket {
         if facts.availability == Availability::Archived {
             return Err(Failure {
                 kind: FailureKind::Permanent,
-                code: "InvalidObjectState".to_owned(),
+                code: "InvalidObjectState".into(),
                 action: "s3:GetObject".to_owned(),
                 resource: key.to_string(),
                 detail: "archived".to_owned(),

@@ -2,10 +2,11 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use s3ferry_core::delete_intent::DeleteIntent;
 use s3ferry_core::names::{BucketName, ETag, ObjectKey};
+use s3ferry_core::route::MigrationRoute;
 use s3ferry_core::time::Timestamp;
-use s3ferry_core::upload::MigrationRoute;
-use s3ferry_core::versions::{DeleteIntent, VersionName};
+use s3ferry_core::versions::VersionName;
 use s3ferry_testkit::sim::model::object::WriteAttributes;
 use serde_json::json;
 

@@ -14,7 +14,7 @@ use s3ferry_core::marker::MARKER_NAME;
 use s3ferry_core::names::ObjectKey;
 use s3ferry_core::outcome::{Outcome, SkipReason};
 use s3ferry_core::policy::{Ownership, Policy};
-use s3ferry_core::upload::MigrationRoute;
+use s3ferry_core::route::MigrationRoute;
 use s3ferry_engine::ports::Clock as _;
 use s3ferry_engine::reconcile::{Reconciler, UploadSupport};
 use s3ferry_testkit::sim::{ServerOptions, SimServer};

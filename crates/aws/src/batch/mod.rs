@@ -7,7 +7,7 @@ pub mod runs;
 pub mod stacks;
 
 use aws_sdk_s3control::config::endpoint::{Endpoint, EndpointFuture, Params, ResolveEndpoint};
-use s3ferry_core::failure::{Failure, FailureKind};
+use s3ferry_core::failure::{Failure, FailureCode, FailureKind};
 
 use crate::classify::{AttemptedOperation, ErrorAnswer};
 
@@ -23,14 +23,11 @@ impl ResolveEndpoint for FixedEndpoint {
 
 /// Converts the error of a service with its own error codes. A refused request fails permanently.
 fn failure_of(answer: ErrorAnswer, attempted: &AttemptedOperation) -> Failure {
-    let code = answer.code.clone().unwrap_or_default();
-    let transient_codes = ["Throttl", "TooManyRequests", "Timeout", "Unavailable", "LimitExceeded"];
     let is_refusal = answer
         .status
         .is_some_and(|status| (400..500).contains(&status) && status != 429)
-        && !transient_codes.iter().any(|part| code.contains(part));
-    let is_denied =
-        answer.status == Some(403) || code.contains("AccessDenied") || code.contains("UnauthorizedOperation");
+        && !answer.code.as_ref().is_some_and(FailureCode::is_transient);
+    let is_denied = answer.status == Some(403) || answer.code.as_ref().is_some_and(FailureCode::is_denial);
     let mut failure = answer.into_failure(attempted);
     if is_denied {
         failure.kind = FailureKind::Permanent;
@@ -44,7 +41,7 @@ fn failure_of(answer: ErrorAnswer, attempted: &AttemptedOperation) -> Failure {
 fn unreadable(attempted: &AttemptedOperation, what: &str) -> Failure {
     Failure {
         kind: FailureKind::Retry,
-        code: "UnreadableAnswer".to_owned(),
+        code: "UnreadableAnswer".into(),
         action: attempted.action.to_owned(),
         resource: attempted.resource.clone(),
         detail: format!("the response has no {what}"),

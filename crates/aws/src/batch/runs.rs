@@ -4,7 +4,7 @@
 
 use aws_sdk_sfn::Client;
 use s3ferry_core::batch_report::{JobProgress, JobState};
-use s3ferry_core::failure::Failure;
+use s3ferry_core::failure::{Failure, FailureCode};
 use s3ferry_core::names::Region;
 use serde_json::Value;
 
@@ -66,7 +66,7 @@ impl Executions {
             Ok(started) => Ok(ExecutionStart::Running(started.execution_arn)),
             Err(error) => {
                 let answer = ErrorAnswer::of(&error);
-                if answer.code.as_deref() == Some("ExecutionAlreadyExists") {
+                if answer.code == Some(FailureCode::ExecutionAlreadyExists) {
                     return Ok(ExecutionStart::Ended(execution_arn()));
                 }
                 Err(failure_of(answer, &attempted))

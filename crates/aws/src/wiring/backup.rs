@@ -2,7 +2,7 @@
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
-use s3ferry_core::failure::{Failure, FailureKind};
+use s3ferry_core::failure::{Failure, FailureCode, FailureKind};
 use s3ferry_core::names::{AccountId, BucketName, Region};
 use s3ferry_engine::wiring::WiringBackup;
 
@@ -74,7 +74,7 @@ impl WiringBackup for StateBucketBackup {
             Ok(object) => object,
             Err(error) => {
                 let answer = ErrorAnswer::of(&error);
-                if answer.code.as_deref() == Some("NoSuchKey") {
+                if answer.code == Some(FailureCode::NoSuchKey) {
                     return Ok(None);
                 }
                 return Err(answer.into_failure(&attempted));
@@ -82,7 +82,7 @@ impl WiringBackup for StateBucketBackup {
         };
         let broken = |code: &str, kind, detail: String| Failure {
             kind,
-            code: code.to_owned(),
+            code: code.into(),
             action: attempted.action.to_owned(),
             resource: attempted.resource.clone(),
             detail,

@@ -4,7 +4,7 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{BuildError, ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
-use s3ferry_core::failure::{Failure, FailureKind};
+use s3ferry_core::failure::{Failure, FailureCode, FailureKind};
 use s3ferry_core::names::{AccountId, BucketName, Region};
 use s3ferry_core::wiring::{NotificationConfiguration, ReplicationConfiguration, ReplicationTerms, Versioning};
 use s3ferry_engine::wiring::BucketConfiguration;
@@ -46,7 +46,7 @@ impl S3BucketConfiguration {
     fn defect(&self, action: &'static str, error: &BuildError) -> Failure {
         Failure {
             kind: FailureKind::Bug,
-            code: "IncompleteRequest".to_owned(),
+            code: "IncompleteRequest".into(),
             action: action.to_owned(),
             resource: self.bucket.arn(&self.region),
             detail: error.to_string(),
@@ -144,7 +144,7 @@ impl BucketConfiguration for S3BucketConfiguration {
             Ok(answer) => Ok(answer.replication_configuration().map(replication_rule::from_sdk)),
             Err(error) => {
                 let code = error.as_service_error().and_then(ProvideErrorMetadata::code);
-                if code == Some("ReplicationConfigurationNotFoundError") {
+                if code.map(FailureCode::from) == Some(FailureCode::ReplicationConfigurationNotFoundError) {
                     return Ok(None);
                 }
                 Err(self.failure("s3:GetReplicationConfiguration", &error))
@@ -190,7 +190,7 @@ mod tests {
     fn failure(detail: &str) -> Failure {
         Failure {
             kind: FailureKind::Permanent,
-            code: "InvalidArgument".to_owned(),
+            code: "InvalidArgument".into(),
             action: "s3:PutBucketNotification".to_owned(),
             resource: "arn:aws:s3:::source".to_owned(),
             detail: detail.to_owned(),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use s3ferry_core::acl::{Acl, Grant, Grantee};
-use s3ferry_core::decide::BucketObjectLock;
+use s3ferry_core::bucket_settings::BucketObjectLock;
 use s3ferry_core::facts::{ExplicitEncryption, KmsEncryption, SystemHeaders};
 use s3ferry_core::failure::FailureKind;
 use s3ferry_core::lock::{DefaultRetention, ObjectLock, Retention, RetentionMode};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use s3ferry_core::acl::{Grant, Grantee};
-use s3ferry_core::decide::ReplicationCoverage;
+use s3ferry_core::bucket_settings::ReplicationCoverage;
 use s3ferry_core::facts::{Attribute, AttributeSet, ObjectFacts, ObjectState};
 use s3ferry_core::failure::FailureKind;
 use s3ferry_core::names::VersionId;

@@ -18,7 +18,7 @@ use s3ferry_core::facts::AttributeSet;
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::{AccountId, BucketName, ETag, ObjectKey, Region, VersionId};
 use s3ferry_core::order::{CopyMethod, CopyOrder, ExplicitAttributes, SourcePin, WriteCondition};
-use s3ferry_core::upload::MigrationRoute;
+use s3ferry_core::route::MigrationRoute;
 
 pub(crate) const SOURCE_REGION: &str = "us-east-1";
 pub(crate) const DESTINATION_REGION: &str = "eu-central-1";

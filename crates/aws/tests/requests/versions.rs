@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use s3ferry_core::delete_intent::DeleteIntent;
 use s3ferry_core::facts::ObjectState;
 use s3ferry_core::failure::FailureKind;
 use s3ferry_core::names::{ObjectKey, VersionId};
 use s3ferry_core::time::Timestamp;
-use s3ferry_core::versions::{DeleteIntent, VersionName};
+use s3ferry_core::versions::VersionName;
 use s3ferry_engine::ports::{DeleteIntents as _, DestinationObjects as _, DestinationVersions as _};
 
 use crate::recorded::{Answer, HEAD_OK, Recorded, answer, answer_with, assert_failure, error, etag, key, route};

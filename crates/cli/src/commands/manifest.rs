@@ -12,11 +12,10 @@ use clap::Args;
 use futures::{Stream, StreamExt as _, stream};
 use s3ferry_aws::client::{Clients, RequestLimits};
 use s3ferry_aws::source::S3Source;
-use s3ferry_core::decide::CopyRefusal;
 use s3ferry_core::diff::{DifferentKey, SideName};
 use s3ferry_core::encryption::EncryptionRules;
 use s3ferry_core::facts::{AttributeSet, ObjectState};
-use s3ferry_core::failure::{Failure, FailureKind};
+use s3ferry_core::failure::{Failure, FailureCode, FailureKind};
 use s3ferry_core::manifest::ManifestRow;
 use s3ferry_core::names::{AccountId, BucketName, ObjectKey, Region};
 use s3ferry_core::object_class::{ObjectClass, class_of};
@@ -319,7 +318,7 @@ async fn read_object(
         Ok(ObjectState::NotFound | ObjectState::DeleteMarker | ObjectState::ConfirmedAbsent) => return Ok(None),
         Err(failure) if failure.kind == FailureKind::Permanent => {
             // Under a key of the customer's nothing can be read, which is all that its class has to say.
-            let is_class_known = kind.by_class && failure.code == CopyRefusal::CustomerKeyEncrypted.code();
+            let is_class_known = kind.by_class && failure.code == FailureCode::CustomerKeyEncrypted;
             return Ok(Some(ClassifiedObject {
                 row: ManifestRow::new(bucket.clone(), key, None),
                 class: ObjectClass::NotCopyable,

@@ -1,7 +1,6 @@
 //! `s3ferry sync`: copies the objects that differ from the source to the destination.
 
 mod deletes;
-mod dry_run;
 mod failures_file;
 mod intents;
 mod manifest_keys;
@@ -22,15 +21,14 @@ use s3ferry_core::facts::{Attribute, AttributeSet};
 use s3ferry_core::names::{BucketName, ObjectKey};
 use s3ferry_core::policy::Policy;
 use s3ferry_engine::diff::attributes_at;
-use s3ferry_engine::ports::{Clock, DestinationBucket, SourceBucket, StateStore};
-use s3ferry_engine::reconcile::{Reconciler, UploadSupport};
+use s3ferry_engine::ports::Clock as _;
+use s3ferry_engine::reconcile::UploadSupport;
 
 use self::deletes::{DeleteArgs, SpilledKeys};
-use self::dry_run::{DryRunDestination, DryRunStateStore, WithheldWrites};
 use self::manifest_keys::ManifestKeys;
 use self::observed_destination::ObservedDestination;
 use self::results::SyncResults;
-use self::run::SyncRun;
+use self::run::{SyncReconciler, SyncRun};
 use crate::args::{DestinationArgs, SharedArgs, SourceArgs, bucket};
 use crate::clock::InterruptibleClock;
 use crate::compare::{CompareArgs, CompareDepthArg, findings_with_multipart};
@@ -212,19 +210,17 @@ pub async fn run(shared: &SharedArgs, args: &SyncArgs, interrupt: &Interrupt) ->
         },
         deleted: None,
         reads_extra: args.is_shared(),
-        // An inventory is old, and a dry run reads what it reports.
-        is_optimistic: !args.dry_run && args.inventories.files().iter().all(|(_, file)| file.is_none()),
+        // An inventory is old.
+        is_optimistic: args.inventories.files().iter().all(|(_, file)| file.is_none()),
         reads_deleted: false,
         interrupt: stopping.clone(),
         stopper,
         progress: progress.clone(),
         results,
-        withheld: WithheldWrites::default(),
     };
-    let withheld = work.withheld.clone();
     let reconciler = |deletes| {
         let (source, destination) = sides.adapters();
-        Reconciler {
+        SyncReconciler {
             source,
             destination: ObservedDestination {
                 inner: destination,
@@ -236,6 +232,7 @@ pub async fn run(shared: &SharedArgs, args: &SyncArgs, interrupt: &Interrupt) ->
             clock: InterruptibleClock::new(stopping.clone()),
             policy: Policy {
                 adopts_equal_objects: args.adopt,
+                dry_run: args.dry_run,
                 ..args.policy.policy(sides.prefix(), deletes)
             },
         }
@@ -248,12 +245,6 @@ pub async fn run(shared: &SharedArgs, args: &SyncArgs, interrupt: &Interrupt) ->
     };
     let ended = match read {
         Err(error) => Err(error),
-        Ok(()) if args.dry_run => {
-            sync(&mut work, args, &sides, interrupt, manifest, |deletes| {
-                dry(reconciler(deletes), &withheld)
-            })
-            .await
-        }
         Ok(()) => sync(&mut work, args, &sides, interrupt, manifest, reconciler).await,
     };
     work.progress.finish();
@@ -267,20 +258,14 @@ pub async fn run(shared: &SharedArgs, args: &SyncArgs, interrupt: &Interrupt) ->
 /// Copies the keys that differ, and then deletes the keys that only the destination has.
 ///
 /// No key is deleted before both listings are complete and the number of deletes is known.
-async fn sync<S, D, C, J>(
+async fn sync(
     work: &mut SyncRun,
     args: &SyncArgs,
     sides: &BucketPair,
     interrupt: &Interrupt,
     manifest: Option<ManifestKeys>,
-    reconciler: impl Fn(bool) -> Reconciler<S, D, C, J>,
-) -> Result<(), CliError>
-where
-    S: SourceBucket + 'static,
-    D: DestinationBucket + 'static,
-    C: Clock + 'static,
-    J: StateStore + 'static,
-{
+    reconciler: impl Fn(bool) -> SyncReconciler,
+) -> Result<(), CliError> {
     if let Some(manifest) = manifest {
         return work.manifest_keys(manifest, reconciler(false)).await;
     }
@@ -326,29 +311,5 @@ async fn unfinished(uploads: &UploadSupport<S3Journal>, sides: &BucketPair) -> R
             Ok(BTreeSet::new())
         }
         Err(failure) => Err(failure.into()),
-    }
-}
-
-/// Reads and decides, but writes nothing.
-fn dry<S, D, C, J>(
-    reconciler: Reconciler<S, D, C, J>,
-    withheld: &WithheldWrites,
-) -> Reconciler<S, DryRunDestination<D>, C, DryRunStateStore<J>> {
-    Reconciler {
-        source: reconciler.source,
-        destination: DryRunDestination {
-            inner: reconciler.destination,
-            withheld: withheld.clone(),
-        },
-        uploads: reconciler.uploads.map(|uploads| UploadSupport {
-            journal: DryRunStateStore {
-                inner: uploads.journal,
-                withheld: withheld.clone(),
-            },
-            route: uploads.route,
-        }),
-        concurrent_parts: reconciler.concurrent_parts,
-        clock: reconciler.clock,
-        policy: reconciler.policy,
     }
 }

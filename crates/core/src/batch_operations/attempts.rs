@@ -313,7 +313,7 @@ mod tests {
         conclude(
             &report(Outcome::Failed(Failure {
                 kind: FailureKind::Retry,
-                code: "SlowDown".to_owned(),
+                code: "SlowDown".into(),
                 action: "s3:GetObject".to_owned(),
                 resource: "arn:aws:s3:::example/key".to_owned(),
                 detail: "slow down".to_owned(),

@@ -10,15 +10,14 @@ mod arguments;
 mod attempts;
 mod request;
 mod response;
+mod run;
 mod summary;
 
 pub use arguments::{ARGUMENTS, AttributeDepth, JobArgument, JobArgumentName, JobArguments};
 pub use attempts::{BatchAttempt, FinishedItems, ItemAttempts};
-pub use request::{
-    FinalSyncRequest, FinalSyncRun, JobInvocation, JobTask, LostItems, MapBatch, MapItem, RunEnd, RunName, RunStart,
-    TaskTarget, parse_request,
-};
+pub use request::{FinalSyncRequest, JobInvocation, JobTask, MapBatch, MapItem, TaskTarget, parse_request};
 pub use response::{JobInvocationResponse, LONGEST_RESULT, ResultCode, TaskResult, conclude, merge, outcome_of_text};
+pub use run::{FinalSyncRun, LostItems, RunEnd, RunName, RunStart};
 pub use summary::{FinalSyncSummary, MAX_FAILURES_SHOWN, PartialSummary, ResultLine};
 
 use crate::names::NameError;

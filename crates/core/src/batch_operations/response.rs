@@ -103,7 +103,6 @@ impl TaskResult {
                 ResultCode::TemporaryFailure,
                 "nothing; the task is run again, and the failure may be transient",
             ),
-            FailureKind::Deferred => (ResultCode::TemporaryFailure, "nothing; the task is run again"),
             FailureKind::Permanent => (
                 ResultCode::PermanentFailure,
                 "fix the reported problem, then run the task again",
@@ -118,7 +117,7 @@ impl TaskResult {
             ),
         };
         let kind = failure.kind;
-        let what = shortened(&failure.code, 100);
+        let what = shortened(failure.code.as_str(), 100);
         let action = shortened(&failure.action, 100);
         // A key has up to 1,024 bytes. Both of its ends stay readable, and so does the next step.
         let resource = shortened(&failure.resource, 350);
@@ -210,6 +209,7 @@ pub fn conclude(report: &ReconcileReport, acknowledged: bool) -> TaskResult {
             format!("skipped:{}", reason.as_str()),
             format!("skipped {}: {}", reason.as_str(), meaning(*reason)),
         ),
+        Outcome::Withheld(write) => TaskResult::new(ResultCode::Succeeded, "withheld", write.as_str()),
         Outcome::Deferred(reason) if acknowledged => TaskResult::new(
             ResultCode::Succeeded,
             "requeued",

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{RunEnd, TaskResult};
+use super::{ResultCode, RunEnd, TaskResult};
 
 /// Maximum number of failed items in a summary. The results contain all of them.
 pub const MAX_FAILURES_SHOWN: usize = 100;
@@ -15,8 +15,8 @@ pub const MAX_FAILURES_SHOWN: usize = 100;
 pub struct ResultLine {
     /// Row of the manifest.
     pub row: Value,
-    /// Result code, as S3 Batch Operations names it.
-    pub code: String,
+    /// Result code.
+    pub code: ResultCode,
     /// Short name of the outcome.
     pub outcome: String,
     /// Result text for the operator.
@@ -32,7 +32,7 @@ impl ResultLine {
     pub fn new(row: &Value, result: &TaskResult) -> Self {
         Self {
             row: row.clone(),
-            code: result.code.as_str().to_owned(),
+            code: result.code,
             outcome: result.outcome.clone(),
             detail: result.result_string(),
             bytes_copied: result.bytes_copied,
@@ -42,7 +42,7 @@ impl ResultLine {
     /// Returns whether the item is done.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        self.code == "Succeeded"
+        self.code == ResultCode::Succeeded
     }
 }
 

@@ -337,7 +337,7 @@ fn report(outcome: Outcome) -> ReconcileReport {
 fn failure(kind: FailureKind) -> Failure {
     Failure {
         kind,
-        code: "SomeCode".to_owned(),
+        code: "SomeCode".into(),
         action: "s3:PutObject".to_owned(),
         resource: "arn:aws:s3:::example/key".to_owned(),
         detail: "the service's message".to_owned(),
@@ -412,7 +412,6 @@ fn every_outcome_has_a_code_and_a_text() {
     check_result(again, true, Succeeded, "requeued", "requeued (deadline)");
     for (kind, code, text) in [
         (FailureKind::Retry, TemporaryFailure, "may be transient"),
-        (FailureKind::Deferred, TemporaryFailure, "run again"),
         (FailureKind::Permanent, PermanentFailure, "fix the reported problem"),
         (FailureKind::Configuration, PermanentFailure, "stop the job"),
         (FailureKind::Bug, PermanentFailure, "a bug of s3ferry"),
@@ -451,7 +450,7 @@ fn truncated_failure_preserves_its_beginning_and_the_next_step() {
     let result = TaskResult::failed(&Failure {
         resource: format!("arn:aws:s3:::example/{}", "ü".repeat(1_000)),
         detail: "d".repeat(5_000),
-        code: "C".repeat(500),
+        code: "C".repeat(500).as_str().into(),
         action: "a".repeat(500),
         ..failure(FailureKind::Configuration)
     });

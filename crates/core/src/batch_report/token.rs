@@ -1,8 +1,6 @@
 //! Idempotency token of a job: two requests for the same job have the same token.
 
-use std::fmt::Write as _;
-
-use sha2::{Digest as _, Sha256};
+use crate::digest::FieldDigest;
 
 /// Fields that define a job, in order: names and values.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -19,20 +17,7 @@ impl TokenFields {
     /// Returns the token of the fields, in their order.
     #[must_use]
     pub fn token(&self) -> JobToken {
-        let mut hash = Sha256::new();
-        for (name, value) in &self.0 {
-            // The lengths are hashed too, so that different lists of fields never produce the same bytes.
-            for text in [*name, value] {
-                hash.update(u64::try_from(text.len()).unwrap_or(u64::MAX).to_be_bytes());
-                hash.update(text);
-            }
-        }
-        let digits = hash.finalize().iter().fold(String::new(), |mut digits, byte| {
-            // Writing to a `String` cannot fail.
-            let _written = write!(digits, "{byte:02x}");
-            digits
-        });
-        JobToken(digits)
+        JobToken(FieldDigest::of(self.0.iter().flat_map(|(name, value)| [*name, value])))
     }
 }
 

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Decision, DefaultEncryption, ReplicationCoverage, Situation, decide};
+use super::{Decision, Situation, decide};
+use crate::bucket_settings::{DefaultEncryption, ReplicationCoverage};
 use crate::facts::{
     Attribute, AttributeSet, Availability, Encryption, ObjectFacts, ObjectState, StoredChecksums, SystemHeaders,
 };
@@ -75,6 +76,7 @@ impl OptimisticCopy {
             || has_kms_keys
             || policy.ownership == Ownership::Shared
             || policy.acl == AclRule::Copy
+            || policy.dry_run
         {
             return None;
         }

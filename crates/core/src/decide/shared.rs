@@ -2,21 +2,21 @@
 //!
 //! The newer object wins. Only an object with s3ferry's marker is replaced whenever the source differs.
 
-use std::collections::BTreeMap;
+mod copy;
 
+use self::copy::copy;
 use super::{
-    CopiedMetadata, CopyOrder, CopyRefusal, Decision, EncryptionChange, Situation, SkipReason, copy_by,
-    encryption_change, hidden_unread, locked_like, may_differ, method, must_read, refuse, unconfirmed_absence,
-    update_attributes, wanted_of,
+    Decision, EncryptionChange, Situation, SkipReason, encryption_change, hidden_unread, locked_like, may_differ,
+    must_read, unconfirmed_absence, update_attributes, wanted_of,
 };
-use crate::attributes::{AttributeChange, AttributeDigests, tags_are_known};
+use crate::attributes::{AttributeChange, tags_are_known};
 use crate::compare::{BodyComparison, compare_bodies};
 use crate::facts::{Attribute, AttributeSet, Availability, ExplicitEncryption, ObjectFacts, ObjectState};
-use crate::marker::{MARKER_NAME, Marker, MarkerRequest, ObjectLocation, is_newer, without_marker};
+use crate::marker::{Marker, ObjectLocation};
 use crate::names::ObjectKey;
-use crate::order::{CopyMethod, SourcePin, WriteCondition, fit_beside, tags_fit};
+use crate::order::{CopyMethod, SourcePin, WriteCondition, tags_fit};
 use crate::policy::Policy;
-use crate::upload::MigrationRoute;
+use crate::route::MigrationRoute;
 use crate::version_history::{VersionExamination, VersionOwner};
 use crate::versions::VersionName;
 
@@ -123,7 +123,7 @@ fn replace_external(
             decision => return decision,
         }
     }
-    if !is_newer(source.last_modified, destination.last_modified) {
+    if !source.last_modified.is_newer_than(destination.last_modified) {
         return Decision::Skip(SkipReason::DestinationNewer);
     }
     copy(source, matches(destination), None, shared, policy)
@@ -332,7 +332,7 @@ fn matches(destination: &ObjectFacts) -> WriteCondition {
 /// Decides about an object at the source and a delete marker at the destination.
 fn replace_delete_marker(source: &ObjectFacts, shared: &SharedSituation<'_>, policy: &Policy) -> Decision {
     let deleted = shared.history.newest.as_ref();
-    let is_older = deleted.is_some_and(|deleted| !is_newer(source.last_modified, deleted.last_modified));
+    let is_older = deleted.is_some_and(|deleted| !source.last_modified.is_newer_than(deleted.last_modified));
     if shared.history.owner == VersionOwner::External && is_older {
         return Decision::Skip(SkipReason::DestinationNewer);
     }
@@ -350,91 +350,6 @@ fn delete(destination: &ObjectFacts, shared: &SharedSituation<'_>, policy: &Poli
         },
         VersionOwner::Delete { .. } | VersionOwner::External => Decision::Skip(SkipReason::ExternalWrite),
     }
-}
-
-/// Decides on a copy with a marker over what was read: nothing, an external write, or the copy that is `replaced`.
-fn copy(
-    source: &ObjectFacts,
-    condition: WriteCondition,
-    replaced: Option<(&ObjectFacts, &Marker)>,
-    shared: &SharedSituation<'_>,
-    policy: &Policy,
-) -> Decision {
-    let situation = &shared.situation;
-    // A copy with a marker has to set all other metadata, too.
-    if let Some(refusal) = refuse(source, true) {
-        return Decision::Refuse(refusal);
-    }
-    // The request sets the attributes that the marker records, whatever changes at the source meanwhile.
-    let unread: AttributeSet = hidden_unread(source, source).collect();
-    if !unread.is_empty() {
-        return Decision::ReadSourceAttributes(unread);
-    }
-    let (tags, attributes) = carried(source, replaced);
-    // Tags that an application set exist only on this copy. A write after the copy could lose them.
-    if tags != source.tags && !fit_beside(source, tags.as_ref()) {
-        return Decision::Refuse(CopyRefusal::TagsDoNotFit);
-    }
-    let request = MarkerRequest {
-        source_bucket: &shared.route.source,
-        location: shared.destination_location(),
-        over: shared.newest_version(),
-        requested: shared.history.listed,
-        decided: situation.now,
-        attributes,
-    };
-    let encrypts_with_kms = policy.encrypts_with_kms(&source.encryption);
-    let bound = Marker::for_copy(source, method(source, policy), encrypts_with_kms, request);
-    let (method, marker) = match bound {
-        Ok(bound) => bound,
-        Err(cause) => return Decision::Refuse(CopyRefusal::MarkerNotPossible(cause)),
-    };
-    match copy_by(method, source, condition, situation, policy) {
-        Decision::Copy(order) => Decision::Copy(with_marker(order, source, tags, &marker)),
-        decision => decision,
-    }
-}
-
-/// Returns the tags of a copy, and the source attributes that its marker records.
-///
-/// Tags that an application changed on the replaced copy are preserved. If the source's tags changed, too, the marker
-/// keeps its old record, so that the conflict is still reported.
-fn carried(
-    source: &ObjectFacts,
-    replaced: Option<(&ObjectFacts, &Marker)>,
-) -> (Option<BTreeMap<String, String>>, AttributeDigests) {
-    let attributes = AttributeDigests::of(source);
-    let Some((destination, marker)) = replaced else {
-        return (source.tags.clone(), attributes);
-    };
-    let of_application = Some(destination.tags.clone().unwrap_or_default());
-    match marker.attributes.change(Attribute::Tags, source, destination) {
-        Some(AttributeChange::None) => (of_application, attributes),
-        Some(AttributeChange::Conflict) => (of_application, attributes.with(Attribute::Tags, &marker.attributes)),
-        Some(AttributeChange::Source) | None => (source.tags.clone(), attributes),
-    }
-}
-
-/// Adds headers, tags and user metadata, with the marker among them, to the request that writes the bytes.
-fn with_marker(
-    mut order: Box<CopyOrder>,
-    source: &ObjectFacts,
-    tags: Option<BTreeMap<String, String>>,
-    marker: &Marker,
-) -> Box<CopyOrder> {
-    let preserved = without_marker(&source.user_metadata).map(|(name, value)| (name.clone(), value.clone()));
-    order.explicit.metadata = Some(CopiedMetadata {
-        headers: source.headers.clone(),
-        user: preserved.chain([(MARKER_NAME.to_owned(), marker.to_text())]).collect(),
-    });
-    // A copy sets all of its tags, or none if they do not fit.
-    order.explicit.tags = if fit_beside(source, tags.as_ref()) {
-        tags
-    } else {
-        order.follow_up.insert(Attribute::Tags);
-        Some(BTreeMap::new())
-    };
-    order
 }
 
 #[cfg(test)]

@@ -1,11 +1,17 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::bucket_settings::BucketObjectLock;
 use crate::facts::samples::object;
+use crate::facts::{Attribute, Availability, Encryption, HIDDEN_IN_HEAD, ReplicationStatus};
 use crate::facts::{ChecksumCoverage, ExplicitEncryption, KmsEncryption};
-use crate::lock::{Retention, RetentionMode};
+use crate::lock::ObjectLock;
+use crate::lock::{DefaultRetention, Retention, RetentionMode};
 use crate::marker::MarkerError;
 use crate::names::{ObjectKey, VersionId};
+use crate::order::{ExplicitAttributes, SourcePin};
+use crate::plan::{COPY_OBJECT_LIMIT_BYTES, LARGEST_OBJECT_BYTES};
+use crate::policy::{AclRule, PreserveEtag, StorageClassRule};
 
 const NOW: Timestamp = Timestamp::from_seconds(2_000);
 

@@ -264,7 +264,7 @@ fn differences(
     let mut kinds = match compare_bodies(source, destination) {
         BodyComparison::Identical => Vec::new(),
         BodyComparison::Different(difference) => vec![difference.into()],
-        BodyComparison::Inconclusive(_) => vec![DifferenceKind::Inconclusive],
+        BodyComparison::Inconclusive => vec![DifferenceKind::Inconclusive],
     };
     kinds.extend(
         compare_attributes(source, destination, now)

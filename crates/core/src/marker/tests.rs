@@ -364,15 +364,6 @@ fn marker_that_exceeds_the_metadata_limit_is_refused() {
     assert!(marked(&source, CopyMethod::SingleRequest).is_ok());
 }
 
-#[test]
-fn times_are_compared_in_whole_seconds() {
-    let at = Timestamp::from_millis;
-    assert!(!is_newer(at(1_999), at(1_000)));
-    assert!(is_newer(at(2_000), at(1_999)));
-    assert!(!is_newer(at(1_000), at(2_000)));
-    assert!(is_newer(at(0), at(-1)));
-}
-
 fn any_metadata() -> impl Strategy<Value = BTreeMap<String, String>> {
     proptest::collection::btree_map(".{0,8}", ".{0,16}", 0..4)
 }

@@ -3,7 +3,7 @@ use crate::attributes::AttributeDigests;
 use crate::facts::AttributeSet;
 use crate::facts::samples::object;
 use crate::marker::{MARKER_NAME, Marker, MarkerRequest, ObjectLocation};
-use crate::names::{ETag, VersionId};
+use crate::names::{BucketName, ETag, VersionId};
 use crate::order::{CopiedMetadata, CopyMethod};
 use crate::plan::{PartLayout, plan};
 use crate::versions::VersionName;

@@ -10,7 +10,7 @@ use crate::decide::is_unfinished;
 use crate::diff::DifferenceKind;
 use crate::encryption::EncryptionRules;
 use crate::facts::{Attribute, ChecksumCoverage, Encryption, ObjectFacts};
-use crate::marker::{Marker, is_newer};
+use crate::marker::Marker;
 use crate::policy::Ownership;
 use crate::time::Timestamp;
 
@@ -136,7 +136,7 @@ pub fn external_write_kind(
         (None, None) => Some(DifferenceKind::ExternalAtDestination),
         (None, Some(_)) => None,
         (Some(source), None) => {
-            let is_ahead = !is_newer(source.last_modified, destination.last_modified);
+            let is_ahead = !source.last_modified.is_newer_than(destination.last_modified);
             is_ahead.then_some(DifferenceKind::DestinationNewer)
         }
         // s3ferry still has to write these attributes, so no application changed them.

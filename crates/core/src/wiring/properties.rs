@@ -1,12 +1,16 @@
 //! Validation of the properties of the custom resource, with all problems in one error.
 
+mod reader;
+
 use std::fmt;
 
 use serde_json::{Map, Value};
 
+use self::reader::{BOOLEANS, ENGINES, EVENT_SOURCES, OWNERSHIPS, Reader, given, rule_name};
+
 use crate::diff::SideName;
-use crate::names::{AccountId, BucketName, NameError, ObjectKey, Region};
-use crate::policy::{KmsKeyMap, Ownership, PolicyError, kms_key_must_be_in, kms_keys};
+use crate::names::{AccountId, BucketName, Region};
+use crate::policy::{KmsKeyMap, Ownership, kms_key_must_be_in};
 use crate::preflight::{ExpectedBucket, UnfitBucket};
 
 /// Engine that replicates new writes.
@@ -281,126 +285,6 @@ impl From<&WiringProperties> for RemovalProperties {
             replication_role_arn: properties.replication_role_arn.clone(),
         }
     }
-}
-
-type Choices<T> = &'static [(&'static str, T)];
-
-const ENGINES: Choices<ReplicationEngine> = &[
-    ("lambda", ReplicationEngine::Lambda),
-    ("crr", ReplicationEngine::Crr),
-    ("both", ReplicationEngine::Both),
-];
-const EVENT_SOURCES: Choices<EventSource> = &[("queue", EventSource::Queue), ("eventbridge", EventSource::EventBridge)];
-const OWNERSHIPS: Choices<Ownership> = &[("exclusive", Ownership::Exclusive), ("shared", Ownership::Shared)];
-const BOOLEANS: Choices<bool> = &[("true", true), ("false", false)];
-
-/// Returns a property as text. `CloudFormation` sends strings, other tools send the types of the template.
-fn given(properties: &Map<String, Value>, name: &str) -> Option<String> {
-    match properties.get(name)? {
-        Value::Null => None,
-        Value::String(text) => Some(text.clone()),
-        other => Some(other.to_string()),
-    }
-}
-
-/// Returns the name of a rule. The reference is `bus|name` if the rule is on a custom event bus.
-fn rule_name(reference: &str) -> String {
-    reference.rsplit('|').next().unwrap_or_default().to_owned()
-}
-
-struct Reader<'a> {
-    properties: &'a Map<String, Value>,
-    problems: Vec<PropertyProblem>,
-}
-
-impl Reader<'_> {
-    fn needed(&mut self, name: &'static str, allowed: impl Into<String>) {
-        self.problems.push(PropertyProblem {
-            name,
-            value: given(self.properties, name),
-            allowed: allowed.into(),
-        });
-    }
-
-    fn name<T>(
-        &mut self,
-        name: &'static str,
-        allowed: &str,
-        check: impl Fn(String) -> Result<T, NameError>,
-    ) -> Option<T> {
-        let checked = given(self.properties, name).and_then(|value| check(value).ok());
-        if checked.is_none() {
-            self.needed(name, allowed);
-        }
-        checked
-    }
-
-    fn bucket(&mut self, name: &'static str) -> Option<BucketName> {
-        self.name(name, "the name of a bucket (not its ARN)", BucketName::new)
-    }
-
-    fn choice<T: Copy>(&mut self, name: &'static str, choices: Choices<T>) -> Option<T> {
-        let value = given(self.properties, name);
-        let chosen = choices.iter().find(|choice| value.as_deref() == Some(choice.0));
-        if chosen.is_none() {
-            let names: Vec<&str> = choices.iter().map(|choice| choice.0).collect();
-            self.needed(name, names.join(" or "));
-        }
-        chosen.map(|choice| choice.1)
-    }
-
-    fn optional(&self, name: &str) -> Option<String> {
-        let value = given(self.properties, name).filter(|value| !value.is_empty())?;
-        Some(rule_name(&value))
-    }
-
-    fn arn(&mut self, name: &'static str, service: &str) -> Option<String> {
-        let value = given(self.properties, name).filter(|value| is_arn_of(value, service));
-        if value.is_none() {
-            self.needed(name, format!("an ARN as in arn:aws:{service}:..."));
-        }
-        value
-    }
-
-    fn optional_arn(&mut self, name: &'static str, service: &str) -> Option<String> {
-        let value = given(self.properties, name).filter(|value| !value.is_empty())?;
-        if !is_arn_of(&value, service) {
-            self.needed(name, format!("empty, or an ARN as in arn:aws:{service}:..."));
-        }
-        Some(value)
-    }
-
-    fn kms_keys(&mut self, name: &'static str) -> KmsKeyMap {
-        let value = given(self.properties, name).filter(|value| !value.is_empty());
-        let keys = value.map_or(Ok(KmsKeyMap::new()), |value| kms_keys(&value));
-        keys.unwrap_or_else(|error: PolicyError| {
-            self.needed(name, error.to_string());
-            KmsKeyMap::new()
-        })
-    }
-
-    fn key_prefix(&mut self, name: &'static str) -> String {
-        let value = given(self.properties, name).unwrap_or_default();
-        if value.len() > ObjectKey::LIMIT_BYTES {
-            self.needed(name, format!("empty, or at most {} bytes", ObjectKey::LIMIT_BYTES));
-        }
-        value
-    }
-
-    fn distinct(&mut self, name: &'static str, other: &str) {
-        let value = given(self.properties, name);
-        if value.is_some() && value == given(self.properties, other) {
-            self.needed(name, format!("another bucket than {other}"));
-        }
-    }
-}
-
-fn is_arn_of(value: &str, service: &str) -> bool {
-    let mut parts = value.splitn(6, ':');
-    parts.next() == Some("arn")
-        && parts.next().is_some_and(|partition| partition.starts_with("aws"))
-        && parts.next() == Some(service)
-        && parts.nth(2).is_some_and(|resource| !resource.is_empty())
 }
 
 #[cfg(test)]

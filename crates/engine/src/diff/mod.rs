@@ -9,7 +9,7 @@ use s3ferry_core::diff::{
 };
 use s3ferry_core::encryption::EncryptionRules;
 use s3ferry_core::facts::{Attribute, AttributeSet};
-use s3ferry_core::failure::{Failure, FailureKind};
+use s3ferry_core::failure::{Failure, FailureCode, FailureKind};
 use s3ferry_core::listing::{KeysOutOfOrder, ListedObject};
 use s3ferry_core::time::Timestamp;
 
@@ -131,13 +131,10 @@ impl<A: RowSource, B: RowSource> Merging<A, B> {
     }
 }
 
-/// The error code for a listing that is not in key order. The failure's resource is the name of the side.
-pub const LISTING_OUT_OF_ORDER: &str = "ListingOutOfOrder";
-
 fn out_of_order(side: SideName, error: &KeysOutOfOrder) -> Failure {
     Failure {
         kind: FailureKind::Configuration,
-        code: LISTING_OUT_OF_ORDER.to_owned(),
+        code: FailureCode::ListingOutOfOrder,
         action: "s3:ListBucket".to_owned(),
         resource: side.as_str().to_owned(),
         detail: format!("{error}; directory buckets are listed in no order and cannot be compared"),

@@ -102,7 +102,7 @@ fn spelled(name: &str, value: &impl Serialize) -> Result<String, Failure> {
 fn unreadable(name: &str, detail: String) -> Failure {
     Failure {
         kind: FailureKind::Bug,
-        code: "SummaryNotReadable".to_owned(),
+        code: "SummaryNotReadable".into(),
         action: "summarize the results".to_owned(),
         resource: name.to_owned(),
         detail,

@@ -197,7 +197,7 @@ fn as_requeued(reconciled: &RecordResult, kind: RequestOrigin) -> RecordResult {
 fn unanswered() -> TaskResult {
     TaskResult::failed(&Failure {
         kind: FailureKind::Bug,
-        code: "NoResult".to_owned(),
+        code: "NoResult".into(),
         action: "reconcile".to_owned(),
         resource: "the task".to_owned(),
         detail: "the engine returned no result".to_owned(),

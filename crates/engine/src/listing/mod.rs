@@ -115,7 +115,7 @@ impl<L: ObjectListing + 'static> Reader<L> {
 fn listing_stalled() -> Failure {
     Failure {
         kind: FailureKind::Bug,
-        code: "ListingStuck".to_owned(),
+        code: "ListingStuck".into(),
         action: "s3:ListBucket".to_owned(),
         resource: "the listing".to_owned(),
         detail: "no request is in progress and the listing is incomplete".to_owned(),

@@ -1,6 +1,6 @@
 //! The state of one key's reconcile while it runs, and the results of its passes.
 
-use s3ferry_core::decide::{BucketCapabilities, DefaultEncryption};
+use s3ferry_core::bucket_settings::{BucketCapabilities, DefaultEncryption};
 use s3ferry_core::facts::{Attribute, AttributeSet, HIDDEN_IN_HEAD, ObjectState};
 use s3ferry_core::failure::Failure;
 use s3ferry_core::order::{CopyOrder, SourcePin, WriteCondition};
@@ -14,7 +14,6 @@ use crate::ports::{WriteError, WrittenObject};
 
 /// The state of one key's reconcile while it runs.
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each field is an independent condition")]
 pub(super) struct Attempt {
     /// The attributes that hints named as changed.
     pub(super) hinted: AttributeSet,
@@ -23,13 +22,11 @@ pub(super) struct Attempt {
     /// The source attributes that the destination does not have.
     pub(super) not_preserved: AttributeSet,
     pub(super) passes: u32,
-    pub(super) progress: bool,
-    /// Whether this pass copied parts that the next one resumes from.
-    pub(super) went_further: bool,
+    pub(super) writes: AttemptedWrites,
+    pub(super) uploads: KnownUploads,
+    pub(super) shared: SharedState,
     /// Whether a write found an object at a key for which a read had found none.
     pub(super) absence_refuted: bool,
-    pub(super) outcome_unknown: bool,
-    pub(super) write_under_way: bool,
     pub(super) last_failure: Option<Failure>,
     pub(super) capabilities: Option<BucketCapabilities>,
     /// The default encryption of the destination bucket.
@@ -38,25 +35,48 @@ pub(super) struct Attempt {
     pub(super) encrypts_by_copy: bool,
     /// Whether the last copy replaced an object with which nothing was comparable.
     pub(super) not_comparable: bool,
-    /// The examined version history of the destination, in shared mode.
-    pub(super) history: Option<VersionExamination>,
-    /// Whether the source object is s3ferry's copy from the reverse direction, if this pass examined it.
-    pub(super) source_is_copy: Option<bool>,
-    /// The versions of the destination that this reconcile removed.
-    pub(super) removed: Vec<RemovedVersion>,
-    /// Whether the requirements of shared mode were checked and met.
-    pub(super) is_shareable: bool,
     /// The copy of an earlier pass that requires further reads or writes.
     pub(super) copied: Option<UnfinishedCopy>,
-    /// Whether an earlier pass deleted the destination object and left the check of the result to the next pass.
-    pub(super) deleted: bool,
+    pub(super) deadline: Timestamp,
+}
+
+/// The writes of a reconcile.
+#[derive(Debug, Default)]
+pub(super) struct AttemptedWrites {
+    /// Whether anything was written.
+    pub(super) progress: bool,
+    /// Whether the response of a write was lost.
+    pub(super) outcome_unknown: bool,
+    /// Whether a write is sent and has no response yet.
+    pub(super) under_way: bool,
+}
+
+/// What is known of the multipart uploads of the key.
+#[derive(Debug)]
+pub(super) struct KnownUploads {
+    /// Whether this pass copied parts that the next one resumes from.
+    pub(super) copied_parts: bool,
     /// Whether the upload journal may hold an entry of the key.
     pub(super) may_be_journaled: bool,
     /// An unjournaled upload of this invocation, which no other invocation could abort.
     pub(super) unjournaled: Option<UploadId>,
     /// Whether an upload with an unknown id may have been created.
     pub(super) may_be_orphaned: bool,
-    pub(super) deadline: Timestamp,
+}
+
+/// The state that only shared mode has.
+#[derive(Debug, Default)]
+pub(super) struct SharedState {
+    /// Whether the requirements of shared mode were checked and met.
+    pub(super) is_shareable: bool,
+    /// The examined version history of the destination.
+    pub(super) history: Option<VersionExamination>,
+    /// Whether the source object is s3ferry's copy from the reverse direction, if this pass examined it.
+    pub(super) source_is_copy: Option<bool>,
+    /// The versions of the destination that this reconcile removed.
+    pub(super) removed: Vec<RemovedVersion>,
+    /// Whether an earlier pass deleted the destination object and left the check of the result to the next pass.
+    pub(super) deleted: bool,
 }
 
 impl Attempt {
@@ -65,30 +85,27 @@ impl Attempt {
     /// The ACL is read only if ACLs are copied: otherwise the role lacks the permission to read it.
     pub(super) fn new(hinted: &AttributeSet, acl: AclRule, deadline: Timestamp) -> Self {
         let is_read = |attribute: &&Attribute| **attribute != Attribute::Acl || acl == AclRule::Copy;
+        let may_be_unfinished = hinted.contains(&Attribute::UnfinishedUpload);
         Self {
-            may_be_journaled: hinted.contains(&Attribute::UnfinishedUpload),
-            unjournaled: None,
-            may_be_orphaned: hinted.contains(&Attribute::UnfinishedUpload),
             attributes: hinted.iter().filter(is_read).copied().collect(),
             hinted: hinted.clone(),
             not_preserved: AttributeSet::new(),
             passes: 0,
-            progress: false,
-            went_further: false,
+            writes: AttemptedWrites::default(),
+            uploads: KnownUploads {
+                copied_parts: false,
+                may_be_journaled: may_be_unfinished,
+                unjournaled: None,
+                may_be_orphaned: may_be_unfinished,
+            },
+            shared: SharedState::default(),
             absence_refuted: false,
-            outcome_unknown: false,
-            write_under_way: false,
             last_failure: None,
             capabilities: None,
             default_encryption: DefaultEncryption::NotRead,
             encrypts_by_copy: false,
             not_comparable: false,
-            history: None,
-            source_is_copy: None,
-            removed: Vec::new(),
-            is_shareable: false,
             copied: None,
-            deleted: false,
             deadline,
         }
     }
@@ -137,7 +154,7 @@ impl Attempt {
             WriteError::Failed(failure) => after_failure(failure),
             // Not repeated: the next pass reads whether it landed.
             WriteError::OutcomeUnknown(failure) => {
-                self.outcome_unknown = true;
+                self.writes.outcome_unknown = true;
                 self.attributes.extend(HIDDEN_IN_HEAD);
                 PassResult::ReadLater(failure)
             }

@@ -10,11 +10,9 @@ mod shared;
 use std::pin::pin;
 
 use futures::future::{self, Either};
+use s3ferry_core::bucket_settings::{BucketCapabilities, DefaultEncryption, ReplicationCoverage};
 use s3ferry_core::compare::{BodyComparison, compare_bodies};
-use s3ferry_core::decide::{
-    BucketCapabilities, CopyRefusal, Decision, DefaultEncryption, OptimisticCopy, ReplicationCoverage, Situation,
-    not_preserved, wait_before_copy,
-};
+use s3ferry_core::decide::{CopyRefusal, Decision, OptimisticCopy, Situation, not_preserved, wait_before_copy};
 use s3ferry_core::diff::SideName;
 use s3ferry_core::facts::{Attribute, AttributeSet, Encryption, ExplicitEncryption, HIDDEN_IN_HEAD, ObjectState};
 use s3ferry_core::failure::Failure;
@@ -24,8 +22,8 @@ use s3ferry_core::names::{ETag, ObjectKey};
 use s3ferry_core::order::{AttributeUpdate, CopyMethod, CopyOrder};
 use s3ferry_core::outcome::{DeferralReason, Outcome, ReconcileReport, SkipReason};
 use s3ferry_core::policy::{AclRule, Policy};
+use s3ferry_core::route::MigrationRoute;
 use s3ferry_core::time::Timestamp;
-use s3ferry_core::upload::MigrationRoute;
 
 use self::attempt::{Attempt, PassResult, after_failure};
 pub use self::backoff::backoff;
@@ -111,11 +109,13 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             outcome,
             not_preserved: attempt.not_preserved,
             passes: attempt.passes,
-            progress: attempt.progress,
+            progress: attempt.writes.progress,
             // A write that was interrupted may still land.
-            outcome_unknown: attempt.outcome_unknown || attempt.write_under_way,
+            outcome_unknown: attempt.writes.outcome_unknown || attempt.writes.under_way,
             not_comparable: attempt.not_comparable,
-            upload_left: attempt.may_be_journaled || attempt.may_be_orphaned || attempt.copied.is_some(),
+            upload_left: attempt.uploads.may_be_journaled
+                || attempt.uploads.may_be_orphaned
+                || attempt.copied.is_some(),
             duration: self.clock.now().since(started),
         }
     }
@@ -125,7 +125,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         while idle_passes < MAX_PASSES {
             attempt.passes += 1;
             idle_passes += 1;
-            attempt.went_further = false;
+            attempt.uploads.copied_parts = false;
             let pass = match first.take() {
                 Some(copy) => self.optimistic_pass(key, &copy, attempt).await,
                 None => self.run_pass(key, attempt).await,
@@ -140,7 +140,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
                 PassResult::ReadLater(failure) => {
                     tracing::debug!(s3.key = %key, pass = attempt.passes, %failure, "pass failed, trying another one");
                     attempt.last_failure = Some(failure);
-                    if attempt.went_further {
+                    if attempt.uploads.copied_parts {
                         idle_passes = 1;
                     }
                     if idle_passes < MAX_PASSES {
@@ -253,7 +253,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
                     attempt.default_encryption = default.map_or(DefaultEncryption::Unknown, DefaultEncryption::Known);
                 }
                 Decision::ReadSourceVersions => {
-                    attempt.source_is_copy = Some(self.source_is_copy(key, &source).await?);
+                    attempt.shared.source_is_copy = Some(self.source_is_copy(key, &source).await?);
                 }
                 Decision::ConfirmAbsence(side) => {
                     self.confirm_absence(key, side).await?;
@@ -269,10 +269,18 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
                     }
                     source = self.read_more(key, source, &attributes).await?;
                 }
-                decision => return Ok((source, destination, decision)),
+                decision => return Ok((source, destination, self.unless_withheld(decision)?)),
             }
         }
         Err(PassResult::ReadAgain)
+    }
+
+    /// Returns the decision, unless this is a dry run and the decision begins with a write.
+    fn unless_withheld(&self, decision: Decision) -> Result<Decision, PassResult> {
+        match decision.first_write().filter(|_| self.policy.dry_run) {
+            Some(write) => Err(PassResult::Ended(Outcome::Withheld(write))),
+            None => Ok(decision),
+        }
     }
 
     /// Confirms that a side that answered 404 has no current object, by listing its versions.
@@ -332,14 +340,14 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         order: &CopyOrder,
         attempt: &mut Attempt,
     ) -> PassResult {
-        attempt.write_under_way = true;
+        attempt.writes.under_way = true;
         let answer = self.destination.copy(key, order).await;
-        attempt.write_under_way = false;
+        attempt.writes.under_way = false;
         let written = match answer {
             Ok(written) => written,
             Err(error) => return attempt.conditional_write_failed(&order.condition, error),
         };
-        attempt.progress = true;
+        attempt.writes.progress = true;
         attempt.not_preserved = order.not_preserved_by_single_request();
         let encryption = self.encryption_of_copy(source, attempt);
         self.note_not_preserved(source, None, encryption.as_ref(), attempt);
@@ -376,9 +384,9 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         present_encryption: Option<Encryption>,
         attempt: &mut Attempt,
     ) -> PassResult {
-        attempt.write_under_way = true;
+        attempt.writes.under_way = true;
         let answer = self.destination.update_attributes(key, order).await;
-        attempt.write_under_way = false;
+        attempt.writes.under_way = false;
         let not_stored = match answer {
             Ok(not_stored) => not_stored,
             Err(error) => return attempt.write_failed(error),
@@ -398,22 +406,22 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         let outcome = if attributes.is_empty() {
             Outcome::Skipped(SkipReason::AlreadyIdentical)
         } else {
-            attempt.progress = true;
+            attempt.writes.progress = true;
             Outcome::AttributesUpdated { attributes }
         };
         self.read_source_again(key, source, outcome, attempt).await
     }
 
     async fn delete(&self, key: &ObjectKey, source: &ObjectState, seen: &ETag, attempt: &mut Attempt) -> PassResult {
-        attempt.write_under_way = true;
+        attempt.writes.under_way = true;
         let answer = self.destination.delete(key, seen).await;
-        attempt.write_under_way = false;
+        attempt.writes.under_way = false;
         if let Err(error) = answer {
             return attempt.write_failed(error);
         }
-        attempt.progress = true;
+        attempt.writes.progress = true;
         if self.is_shared() {
-            attempt.deleted = true;
+            attempt.shared.deleted = true;
             return PassResult::ReadAgain;
         }
         self.read_source_again(key, source, Outcome::Deleted, attempt).await
@@ -502,7 +510,7 @@ fn after_copy(outcome: Outcome, attempt: &mut Attempt) -> Outcome {
         }
         outcome => outcome,
     };
-    if attempt.deleted && outcome == Outcome::Skipped(SkipReason::BothAbsent) {
+    if attempt.shared.deleted && outcome == Outcome::Skipped(SkipReason::BothAbsent) {
         return Outcome::Deleted;
     }
     match (outcome, attempt.copied.take()) {
@@ -522,14 +530,14 @@ fn after_copy(outcome: Outcome, attempt: &mut Attempt) -> Outcome {
 fn is_not_comparable(source: &ObjectState, destination: &ObjectState) -> bool {
     let facts = source.facts().zip(destination.facts());
     facts.is_some_and(|(source, destination)| {
-        matches!(compare_bodies(source, destination), BodyComparison::Inconclusive(_))
+        matches!(compare_bodies(source, destination), BodyComparison::Inconclusive)
     })
 }
 
 fn refused(key: &ObjectKey, refusal: &CopyRefusal) -> Failure {
     Failure {
         kind: refusal.kind(),
-        code: refusal.code().to_owned(),
+        code: refusal.code().into(),
         action: "s3:PutObject".to_owned(),
         resource: key.to_string(),
         detail: refusal.to_string(),

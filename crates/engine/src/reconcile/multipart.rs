@@ -10,10 +10,10 @@ use futures::future::{self, Either};
 use futures::{StreamExt as _, stream};
 use s3ferry_core::decide::CopyRefusal;
 use s3ferry_core::facts::{Attribute, AttributeSet, ExplicitEncryption, HIDDEN_IN_HEAD, ObjectFacts, ObjectState};
-use s3ferry_core::failure::{Failure, FailureKind};
+use s3ferry_core::failure::{Failure, FailureCode, FailureKind};
 use s3ferry_core::names::{ETag, ObjectKey};
 use s3ferry_core::order::{CopyOrder, UploadParameters};
-use s3ferry_core::outcome::{DeferralReason, Outcome};
+use s3ferry_core::outcome::{DeferralReason, Outcome, WithheldWrite};
 use s3ferry_core::plan::{CopyPlan, PlanError, PlannedPart, plan};
 use s3ferry_core::upload::UploadId;
 
@@ -97,7 +97,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         if is_resumed {
             return pass;
         }
-        attempt.went_further = false;
+        attempt.uploads.copied_parts = false;
         self.drop_upload(key, upload, attempt).await.err().unwrap_or(pass)
     }
 
@@ -110,12 +110,13 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         attempt: &mut Attempt,
     ) -> Result<Upload, PassResult> {
         self.abort_unjournaled(key, attempt).await.map_err(after_failure)?;
+        // A dry run does not resume: a resumed upload and a new one are both a multipart copy.
         match &self.uploads {
-            Some(uploads) => match self.resume(key, order, uploads, attempt).await? {
+            Some(uploads) if !self.policy.dry_run => match self.resume(key, order, uploads, attempt).await? {
                 Some(upload) => Ok(upload),
                 None => self.begin_journaled(key, facts, order, uploads, attempt).await,
             },
-            None => self.begin(key, facts, order, attempt).await,
+            _ => self.begin(key, facts, order, attempt).await,
         }
     }
 
@@ -128,10 +129,10 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         attempt: &mut Attempt,
     ) -> Result<Option<Upload>, PassResult> {
         let Some(journaled) = uploads.journal.load(key).await.map_err(after_failure)? else {
-            attempt.may_be_journaled = false;
+            attempt.uploads.may_be_journaled = false;
             return Ok(None);
         };
-        attempt.may_be_journaled = true;
+        attempt.uploads.may_be_journaled = true;
         if let Some(entry) = journaled.entry {
             if !entry.fulfils(order) {
                 self.abort(key, &entry.upload_id).await.map_err(after_failure)?;
@@ -175,14 +176,17 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         let plan = plan(facts.size_bytes, &layout, self.policy.part_size_bytes)
             .map_err(|error| PassResult::Ended(Outcome::Failed(unplannable(key, facts, error))))?;
         self.check_marker(key, order, &plan)?;
+        if self.policy.dry_run {
+            return Err(PassResult::Ended(Outcome::Withheld(WithheldWrite::MultipartCopy)));
+        }
         let terms = UploadParameters::new(order, &plan);
         // The upload cannot be aborted until its id is known. If interrupted here, it may still be created.
-        let was_orphaned = mem::replace(&mut attempt.may_be_orphaned, true);
-        attempt.write_under_way = true;
+        let was_orphaned = mem::replace(&mut attempt.uploads.may_be_orphaned, true);
+        attempt.writes.under_way = true;
         let created = self.destination.create_upload(key, &terms).await;
-        attempt.write_under_way = false;
-        attempt.outcome_unknown |= matches!(created, Err(WriteError::OutcomeUnknown(_)));
-        attempt.may_be_orphaned = was_orphaned
+        attempt.writes.under_way = false;
+        attempt.writes.outcome_unknown |= matches!(created, Err(WriteError::OutcomeUnknown(_)));
+        attempt.uploads.may_be_orphaned = was_orphaned
             || match &created {
                 // Without a journal, a process that was killed before this one left no entry.
                 Ok(_) => self.uploads.is_none(),
@@ -195,7 +199,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
                 return Err(after_failure(failure));
             }
         };
-        attempt.unjournaled = Some(id.clone());
+        attempt.uploads.unjournaled = Some(id.clone());
         Ok(Upload {
             id,
             plan,
@@ -215,14 +219,14 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
     ) -> Result<Upload, PassResult> {
         let upload = self.begin(key, facts, order, attempt).await?;
         let entry = uploads.route.entry(key, upload.id.clone(), order, upload.plan.clone());
-        attempt.may_be_journaled = true;
+        attempt.uploads.may_be_journaled = true;
         // If interrupted here, the entry may still land.
-        attempt.write_under_way = true;
+        attempt.writes.under_way = true;
         let created = uploads.journal.create(key, &entry).await;
-        attempt.write_under_way = false;
+        attempt.writes.under_way = false;
         let pass = match created {
             Ok(Some(etag)) => {
-                attempt.unjournaled = None;
+                attempt.uploads.unjournaled = None;
                 return Ok(Upload {
                     journaled: Some(etag),
                     ..upload
@@ -283,8 +287,8 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             match future::select(copies.next(), time_is_up.as_mut()).await {
                 Either::Left((Some(Ok(part)), _)) => {
                     done += 1;
-                    attempt.progress = true;
-                    attempt.went_further = true;
+                    attempt.writes.progress = true;
+                    attempt.uploads.copied_parts = true;
                     upload.copied.insert(part.number, part);
                 }
                 // The upload will be resumed: wait for the parts in progress, or they would be copied twice.
@@ -315,9 +319,9 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             size_bytes: order.size_bytes,
             checksum: upload.terms.explicit.checksum,
         };
-        attempt.write_under_way = true;
+        attempt.writes.under_way = true;
         let answer = self.destination.complete_upload(key, &upload.id, &completion).await;
-        attempt.write_under_way = false;
+        attempt.writes.under_way = false;
         let written = match answer {
             Ok(written) => written,
             // After a conflict S3 requires a new upload.
@@ -330,8 +334,8 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             Err(WriteError::Failed(failure)) => return self.part_failed(key, &upload, failure, attempt).await,
             Err(error @ WriteError::OutcomeUnknown(_)) => return attempt.write_failed(error),
         };
-        attempt.progress = true;
-        attempt.unjournaled = None;
+        attempt.writes.progress = true;
+        attempt.uploads.unjournaled = None;
         attempt.not_preserved.clone_from(&upload.terms.not_preserved);
         let encryption = self.encryption_of_copy(source, attempt);
         self.note_not_preserved(source, None, encryption.as_ref(), attempt);
@@ -397,7 +401,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
     /// Aborts an upload and removes its journal entry.
     async fn drop_upload(&self, key: &ObjectKey, upload: &Upload, attempt: &mut Attempt) -> Result<(), PassResult> {
         self.abort(key, &upload.id).await.map_err(after_failure)?;
-        attempt.unjournaled = None;
+        attempt.uploads.unjournaled = None;
         if let (Some(uploads), Some(journaled)) = (&self.uploads, &upload.journaled) {
             self.remove_entry(key, journaled, uploads, attempt).await?;
         }
@@ -416,7 +420,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         }
         Err(Failure {
             kind: FailureKind::Retry,
-            code: "UploadKeepsGrowing".to_owned(),
+            code: "UploadKeepsGrowing".into(),
             action: "s3:AbortMultipartUpload".to_owned(),
             resource: key.to_string(),
             detail: format!(
@@ -434,7 +438,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         attempt: &mut Attempt,
     ) -> Result<(), PassResult> {
         uploads.journal.remove(key, journaled).await.map_err(after_failure)?;
-        attempt.may_be_journaled = false;
+        attempt.uploads.may_be_journaled = false;
         Ok(())
     }
 
@@ -449,16 +453,16 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             return after_failure(failure);
         }
         let is_resumed = match &outcome {
-            Outcome::Deferred(_) => true,
+            Outcome::Deferred(_) | Outcome::Withheld(_) => true,
             Outcome::Failed(failure) => failure.kind.is_passing(),
             Outcome::Copied { .. } | Outcome::AttributesUpdated { .. } | Outcome::Deleted | Outcome::Skipped(_) => {
                 false
             }
         };
-        if is_resumed {
+        if is_resumed || self.policy.dry_run {
             return PassResult::Ended(outcome);
         }
-        if let Some(uploads) = self.uploads.as_ref().filter(|_| attempt.may_be_journaled)
+        if let Some(uploads) = self.uploads.as_ref().filter(|_| attempt.uploads.may_be_journaled)
             && let Err(pass) = self.abort_journaled(key, uploads, attempt).await
         {
             return pass;
@@ -473,7 +477,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         attempt: &mut Attempt,
     ) -> Result<(), PassResult> {
         let Some(journaled) = uploads.journal.load(key).await.map_err(after_failure)? else {
-            attempt.may_be_journaled = false;
+            attempt.uploads.may_be_journaled = false;
             return Ok(());
         };
         if let Some(entry) = &journaled.entry {
@@ -494,7 +498,7 @@ fn is_passing(error: &WriteError) -> bool {
 fn needs_journal(key: &ObjectKey, order: &CopyOrder) -> Failure {
     Failure {
         kind: FailureKind::Configuration,
-        code: "StateBucketRequired".to_owned(),
+        code: FailureCode::StateBucketRequired,
         action: "s3:UploadPartCopy".to_owned(),
         resource: key.to_string(),
         detail: format!(
@@ -510,7 +514,7 @@ fn unplannable(key: &ObjectKey, facts: &ObjectFacts, error: PlanError) -> Failur
         PlanError::TooLarge { size_bytes } => refused(key, &CopyRefusal::TooLarge { size_bytes }),
         PlanError::Empty => Failure {
             kind: FailureKind::Bug,
-            code: "EmptyPlan".to_owned(),
+            code: "EmptyPlan".into(),
             action: "plan".to_owned(),
             resource: key.to_string(),
             detail: format!("{error}; the object has {} bytes", facts.size_bytes),

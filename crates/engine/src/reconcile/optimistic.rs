@@ -22,9 +22,9 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         attempt: &mut Attempt,
     ) -> PassResult {
         let sent = self.clock.now();
-        attempt.write_under_way = true;
+        attempt.writes.under_way = true;
         let answer = self.destination.copy(key, &copy.order).await;
-        attempt.write_under_way = false;
+        attempt.writes.under_way = false;
         let written = match answer {
             Ok(written) => written,
             Err(WriteError::Failed(failure)) => {
@@ -36,7 +36,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             }
             Err(error) => return attempt.conditional_write_failed(&copy.order.condition, error),
         };
-        attempt.progress = true;
+        attempt.writes.progress = true;
         let duration = self.clock.now().since(sent);
         let pin = SourcePin {
             version_id: written.source_version_id.clone(),

@@ -2,7 +2,7 @@
 //!
 //! The response to their creation was lost, or the invocation ended before it wrote the journal entry.
 
-use s3ferry_core::failure::{Failure, FailureKind};
+use s3ferry_core::failure::{Failure, FailureCode, FailureKind};
 use s3ferry_core::names::ObjectKey;
 use s3ferry_core::order::UploadParameters;
 use s3ferry_core::outcome::Outcome;
@@ -22,9 +22,9 @@ struct Search {
 impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<S, D, C, J> {
     /// Aborts the unjournaled upload of this invocation, if there is one.
     pub(super) async fn abort_unjournaled(&self, key: &ObjectKey, attempt: &mut Attempt) -> Result<(), Failure> {
-        if let Some(id) = &attempt.unjournaled {
+        if let Some(id) = &attempt.uploads.unjournaled {
             self.abort(key, id).await?;
-            attempt.unjournaled = None;
+            attempt.uploads.unjournaled = None;
         }
         Ok(())
     }
@@ -36,22 +36,22 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         outcome: Outcome,
         attempt: &mut Attempt,
     ) -> PassResult {
-        if !attempt.may_be_orphaned {
+        if !attempt.uploads.may_be_orphaned {
             return PassResult::Ended(outcome);
         }
         // If the reconcile is interrupted here, the sample may remain.
-        attempt.write_under_way = true;
+        attempt.writes.under_way = true;
         let ended = self.abort_orphaned_uploads(key).await;
-        attempt.write_under_way = false;
+        attempt.writes.under_way = false;
         match ended {
             Ok(()) => {
-                attempt.may_be_orphaned = false;
+                attempt.uploads.may_be_orphaned = false;
                 PassResult::Ended(outcome)
             }
             Err(WriteError::PreconditionFailed) => PassResult::ReadAgain,
             Err(WriteError::Failed(failure)) => after_failure(failure),
             Err(WriteError::OutcomeUnknown(failure)) => {
-                attempt.outcome_unknown = true;
+                attempt.writes.outcome_unknown = true;
                 after_failure(failure)
             }
         }
@@ -66,7 +66,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             Ok(Some(search)) => search,
             Ok(None) => return Ok(()),
             // A retry would not help, and the key itself is done.
-            Err(WriteError::Failed(failure)) if failure.code == "AccessDenied" => {
+            Err(WriteError::Failed(failure)) if failure.code == FailureCode::AccessDenied => {
                 tracing::warn!(s3.key = %key, %failure, "orphaned uploads may remain: a lifecycle rule can abort them");
                 return Ok(());
             }
@@ -133,7 +133,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
 fn not_listed(key: &ObjectKey, sample: &UploadId) -> Failure {
     Failure {
         kind: FailureKind::Retry,
-        code: "UploadNotListed".to_owned(),
+        code: "UploadNotListed".into(),
         action: "s3:ListBucketMultipartUploads".to_owned(),
         resource: key.to_string(),
         detail: format!("upload {} was just created and is not listed", sample.as_str()),

@@ -3,11 +3,11 @@
 //! Every pass examines the key's versions at the destination. The pass after a write thereby checks its effect, and
 //! after a crash any later pass does.
 
-use s3ferry_core::decide::{
-    CopyRefusal, Decision, ReplicationCoverage, SharedSituation, Situation, decide, decide_shared,
-};
+use s3ferry_core::bucket_settings::ReplicationCoverage;
+use s3ferry_core::decide::{CopyRefusal, Decision, SharedSituation, Situation, decide, decide_shared};
+use s3ferry_core::delete_intent::DeleteIntent;
 use s3ferry_core::facts::ObjectState;
-use s3ferry_core::failure::{Failure, FailureKind};
+use s3ferry_core::failure::{Failure, FailureCode, FailureKind};
 use s3ferry_core::marker::{Marker, MarkerError, ObjectLocation};
 use s3ferry_core::names::ObjectKey;
 use s3ferry_core::order::CopyOrder;
@@ -18,7 +18,7 @@ use s3ferry_core::preflight::SHARED_NEEDS_VERSIONS;
 use s3ferry_core::version_history::{
     RemovedVersion, VersionExamination, VersionHistory, VersionOwner, VersionQuestion,
 };
-use s3ferry_core::versions::{DeleteIntent, VersionName};
+use s3ferry_core::versions::VersionName;
 
 use super::attempt::{Attempt, PassResult, after_failure};
 use super::{Reconciler, UploadSupport, refused};
@@ -31,7 +31,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
 
     /// Returns the state store, which shared mode requires.
     fn state(&self, key: &ObjectKey) -> Result<&UploadSupport<J>, PassResult> {
-        let missing = || misconfigured(key, "StateBucketRequired", NEEDS_STATE);
+        let missing = || misconfigured(key, FailureCode::StateBucketRequired, NEEDS_STATE);
         self.uploads.as_ref().ok_or_else(missing)
     }
 
@@ -41,7 +41,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         situation: Situation<'_>,
         attempt: &Attempt,
     ) -> Result<Decision, PassResult> {
-        let Some(history) = &attempt.history else {
+        let Some(history) = &attempt.shared.history else {
             return Ok(decide(&situation, &self.policy));
         };
         let route = &self.state(key)?.route;
@@ -54,7 +54,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
             route,
             key,
             history,
-            source_is_copy: attempt.source_is_copy,
+            source_is_copy: attempt.shared.source_is_copy,
         };
         Ok(decide_shared(&shared, &self.policy))
     }
@@ -64,11 +64,15 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
     /// Without versioning, a wrong write could not be undone. S3 replication writes copies without a marker.
     async fn ensure_shareable(&self, key: &ObjectKey, attempt: &mut Attempt) -> Result<(), PassResult> {
         self.state(key)?;
-        if attempt.is_shareable {
+        if attempt.shared.is_shareable {
             return Ok(());
         }
         if !self.destination.is_versioned().await.map_err(after_failure)? {
-            return Err(misconfigured(key, "DestinationNotVersioned", SHARED_NEEDS_VERSIONS));
+            return Err(misconfigured(
+                key,
+                FailureCode::from("DestinationNotVersioned"),
+                SHARED_NEEDS_VERSIONS,
+            ));
         }
         let replication = self.source.replication(key).await.map_err(after_failure)?;
         if replication == ReplicationCoverage::Covered {
@@ -77,7 +81,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
                 &CopyRefusal::ReplicatedByS3,
             ))));
         }
-        attempt.is_shareable = true;
+        attempt.shared.is_shareable = true;
         Ok(())
     }
 
@@ -93,7 +97,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         if !self.is_shared() {
             return Ok(());
         }
-        attempt.source_is_copy = None;
+        attempt.shared.source_is_copy = None;
         self.ensure_shareable(key, attempt).await?;
         let examined = self.examined(key, destination, attempt).await?;
         let newest = examined.newest.as_ref().map(|newest| &newest.version);
@@ -102,7 +106,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         if is_written && examined.owner == VersionOwner::External {
             return Err(self.remove_unmarked_copy(key, &examined, attempt).await);
         }
-        attempt.history = Some(examined);
+        attempt.shared.history = Some(examined);
         Ok(())
     }
 
@@ -118,7 +122,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         if !history.begins_with(destination) {
             return Err(PassResult::ReadAgain);
         }
-        history.removed.clone_from(&attempt.removed);
+        history.removed.clone_from(&attempt.shared.removed);
         let location = ObjectLocation {
             bucket: &state.route.destination,
             key,
@@ -178,21 +182,20 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
     ) -> PassResult {
         match self.destination.delete_version(key, version).await {
             Ok(()) => {
-                attempt.progress = true;
-                let marker = match attempt.history.as_ref().map(|history| &history.owner) {
+                attempt.writes.progress = true;
+                let marker = match attempt.shared.history.as_ref().map(|history| &history.owner) {
                     Some(VersionOwner::Copy(marker)) => Some((**marker).clone()),
                     Some(VersionOwner::Delete { .. } | VersionOwner::External) | None => None,
                 };
-                attempt.removed.push(RemovedVersion {
+                attempt.shared.removed.push(RemovedVersion {
                     version: version.clone(),
                     marker,
                 });
                 attempt.copied = None;
-                attempt.deleted = false;
+                attempt.shared.deleted = false;
                 attempt.precondition_failed()
             }
-            // In a dry run the failure is of no S3 action.
-            Err(failure) if failure.kind.is_passing() || !failure.action.starts_with("s3:") => after_failure(failure),
+            Err(failure) if failure.kind.is_passing() => after_failure(failure),
             Err(failure) => PassResult::Ended(Outcome::Failed(hides(version, hidden, failure))),
         }
     }
@@ -232,7 +235,7 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         destination: &ObjectState,
         attempt: &Attempt,
     ) -> Result<(), PassResult> {
-        let (Some(facts), Some(history)) = (destination.facts(), &attempt.history) else {
+        let (Some(facts), Some(history)) = (destination.facts(), &attempt.shared.history) else {
             return Ok(());
         };
         let intent = DeleteIntent {
@@ -257,16 +260,16 @@ fn hides(version: &VersionName, hidden: &VersionName, refused: Failure) -> Failu
         refused.code, refused.detail
     );
     Failure {
-        code: "ExternalWriteHidden".to_owned(),
+        code: "ExternalWriteHidden".into(),
         detail,
         ..refused
     }
 }
 
-fn misconfigured(key: &ObjectKey, code: &str, detail: &str) -> PassResult {
+fn misconfigured(key: &ObjectKey, code: FailureCode, detail: &str) -> PassResult {
     PassResult::Ended(Outcome::Failed(Failure {
         kind: FailureKind::Configuration,
-        code: code.to_owned(),
+        code,
         action: "s3:PutObject".to_owned(),
         resource: key.to_string(),
         detail: detail.to_owned(),

@@ -1,5 +1,7 @@
 //! Brings the configuration of one bucket to the desired state, in passes that each start with reading it.
 
+mod backups;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -8,12 +10,11 @@ use s3ferry_core::names::BucketName;
 use s3ferry_core::wiring::{DesiredConfiguration, OwnerId, Versioning, WiringRefusal};
 
 use super::error::WiringError;
-use super::failures::{bucket_is_missing, is_denial, is_refused_notification};
+use super::failures::{is_denial, is_refused_notification};
 use super::plan::{ConfigurationWrite, EventBridgeSwitch, plan};
 use super::ports::{BucketConfiguration, EventRules, WiringBackup, WiringPorts};
 use super::snapshot::{
-    ConfigurationSnapshot, EVENT_BRIDGE, ORIGINAL, REPLICATION_ROLE, added_role, added_role_note, switched_on_note,
-    was_switched_on,
+    ConfigurationSnapshot, EVENT_BRIDGE, REPLICATION_ROLE, added_role, switched_on_note, was_switched_on,
 };
 use crate::ports::Clock as _;
 
@@ -334,66 +335,6 @@ impl<P: WiringPorts> WiringJob<'_, P> {
             replication_rule_id: replication
                 .and_then(|configuration| configuration.own(self.owner))
                 .and_then(|rule| rule.id.clone()),
-        }
-    }
-}
-
-/// The backups that make a change reversible.
-impl<P: WiringPorts> WiringJob<'_, P> {
-    async fn back_up(
-        &self,
-        seen: &ConfigurationSnapshot<RuleOf<P>>,
-        change: &ConfigurationWrite<RuleOf<P>>,
-    ) -> Result<(), Failure> {
-        let Some(backup) = &self.backup else {
-            return Ok(());
-        };
-        let text = seen.document().to_string();
-        let saved = async {
-            backup.save_once(ORIGINAL, &text).await?;
-            backup.save(&format!("{}.json", self.request_id), &text).await?;
-            if switches(seen, change) == Some(true) {
-                backup.save(EVENT_BRIDGE, &switched_on_note(true)).await?;
-            }
-            if let Some(role) = sets_role(seen, change) {
-                backup.save(REPLICATION_ROLE, &added_role_note(role)).await?;
-            }
-            Ok(())
-        };
-        self.tolerate(saved.await)
-    }
-
-    async fn note_switched_off(
-        &self,
-        seen: &ConfigurationSnapshot<RuleOf<P>>,
-        change: &ConfigurationWrite<RuleOf<P>>,
-    ) -> Result<(), Failure> {
-        match &self.backup {
-            Some(backup) if switches(seen, change) == Some(false) => {
-                self.tolerate(backup.save(EVENT_BRIDGE, &switched_on_note(false)).await)
-            }
-            _ => Ok(()),
-        }
-    }
-
-    async fn load(&self, name: &str) -> Result<Option<String>, Failure> {
-        let Some(backup) = &self.backup else {
-            return Ok(None);
-        };
-        match backup.load(name).await {
-            Err(failure) if self.removal && bucket_is_missing(&failure) => Ok(None),
-            loaded => loaded,
-        }
-    }
-
-    /// Ignores a missing bucket for backups in a removal: removing s3ferry's own entries requires no backup.
-    fn tolerate(&self, saved: Result<(), Failure>) -> Result<(), Failure> {
-        match saved {
-            Err(failure) if self.removal && bucket_is_missing(&failure) => {
-                tracing::warn!(%failure, "removing the wiring without a backup");
-                Ok(())
-            }
-            saved => saved,
         }
     }
 }

@@ -160,7 +160,7 @@ async fn unjournaled_upload_with_parts_is_aborted_after_two_days() {
 #[tokio::test(start_paused = true)]
 async fn key_is_unfinished_while_listing_uploads_fails_unless_it_is_denied() {
     let denied = Failure {
-        code: "AccessDenied".to_owned(),
+        code: "AccessDenied".into(),
         ..failure(FailureKind::Permanent)
     };
     for call in [

@@ -46,7 +46,7 @@ impl BucketConfiguration for Fake {
             }),
             Behaviour::Missing => Err(Failure {
                 kind: FailureKind::Configuration,
-                code: "NoSuchBucket".to_owned(),
+                code: "NoSuchBucket".into(),
                 action: "s3:GetBucketNotification".to_owned(),
                 resource: "arn:aws:s3:::source".to_owned(),
                 detail: "the bucket does not exist".to_owned(),

@@ -1,6 +1,6 @@
 //! The in-memory bucket as a destination.
 
-use s3ferry_core::decide::BucketObjectLock;
+use s3ferry_core::bucket_settings::BucketObjectLock;
 use s3ferry_core::facts::{
     Attribute, AttributeSet, Availability, ChecksumCoverage, Encryption, ExplicitEncryption, ObjectFacts, ObjectState,
 };
@@ -350,7 +350,7 @@ impl MemoryDestination {
 fn refused(code: &str, detail: &str) -> WriteError {
     WriteError::Failed(Failure {
         kind: FailureKind::Permanent,
-        code: code.to_owned(),
+        code: code.into(),
         action: "s3:PutObject".to_owned(),
         resource: "in-memory bucket".to_owned(),
         detail: detail.to_owned(),
@@ -362,7 +362,7 @@ fn named_pieces(upload: &Upload, parts: &[CopiedPart]) -> Result<Vec<Piece>, Wri
     let invalid = || {
         WriteError::Failed(Failure {
             kind: FailureKind::Retry,
-            code: "InvalidPart".to_owned(),
+            code: "InvalidPart".into(),
             action: "s3:PutObject".to_owned(),
             resource: upload.key.clone(),
             detail: "the request names a part that was not uploaded".to_owned(),

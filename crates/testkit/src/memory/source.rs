@@ -1,6 +1,6 @@
 //! The in-memory bucket as a source.
 
-use s3ferry_core::decide::ReplicationCoverage;
+use s3ferry_core::bucket_settings::ReplicationCoverage;
 use s3ferry_core::facts::{AttributeSet, ObjectFacts, ObjectState};
 use s3ferry_core::failure::Failure;
 use s3ferry_core::names::ObjectKey;

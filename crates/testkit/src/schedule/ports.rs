@@ -7,7 +7,8 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use futures::FutureExt;
-use s3ferry_core::decide::{BucketObjectLock, ReplicationCoverage};
+use s3ferry_core::bucket_settings::{BucketObjectLock, ReplicationCoverage};
+use s3ferry_core::delete_intent::DeleteIntent;
 use s3ferry_core::event::Continuation;
 use s3ferry_core::facts::{Attribute, AttributeSet, ExplicitEncryption, ObjectFacts, ObjectState};
 use s3ferry_core::failure::{Failure, FailureKind};
@@ -16,7 +17,7 @@ use s3ferry_core::order::{AttributeUpdate, CopyOrder, SourcePin, UploadParameter
 use s3ferry_core::plan::{PartLayout, PlannedPart};
 use s3ferry_core::time::Timestamp;
 use s3ferry_core::upload::{ListedUpload, UploadEntry, UploadId};
-use s3ferry_core::versions::{DeleteIntent, VersionListing, VersionName};
+use s3ferry_core::versions::{VersionListing, VersionName};
 use s3ferry_engine::ports::{
     Absence, Continuations, CopiedPart, DeleteIntents, DestinationBucket, DestinationObjects, DestinationVersions,
     JournaledUpload, MultipartProgress, MultipartUploads, SourceBucket, UploadCompletion, UploadJournal, WriteError,

@@ -2,7 +2,8 @@
 
 use s3ferry_aws::batch::jobs::{BatchJobs, JobDescription, JobOrder, TaskOperation};
 use s3ferry_aws::client::Clients;
-use s3ferry_core::failure::Failure;
+use s3ferry_aws::settings::endpoint_url;
+use s3ferry_core::failure::{Failure, FailureCode};
 use s3ferry_core::names::{AccountId, Region};
 
 use crate::args::SharedArgs;
@@ -11,10 +12,6 @@ use crate::exit::CliError;
 
 /// The endpoint of a double of S3 Control; the SDK reads it by itself only where no other endpoint is given.
 const S3_CONTROL_ENDPOINT: &str = "AWS_ENDPOINT_URL_S3_CONTROL";
-
-/// The code with which S3 Control answers for a job that is not there:
-/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_control_DescribeJob.html>
-const JOB_NOT_FOUND: &str = "NotFoundException";
 
 fn s3_control_endpoint() -> Option<String> {
     environment::non_empty(S3_CONTROL_ENDPOINT)
@@ -67,7 +64,7 @@ impl S3ControlJobs {
 
     /// Adds the endpoint to the error of a job that does not exist.
     fn failed_on_job(&self, failure: Failure) -> CliError {
-        if failure.code != JOB_NOT_FOUND {
+        if failure.code != FailureCode::NotFoundException {
             return self.failed(failure, "");
         }
         let asked = self
@@ -102,7 +99,7 @@ impl S3ControlJobs {
 pub(super) fn jobs_of(clients: &Clients, account: AccountId, region: Region) -> Result<S3ControlJobs, CliError> {
     let endpoint = s3_control_endpoint();
     if let Some(url) = &endpoint {
-        crate::args::endpoint_url(url).map_err(|allowed| {
+        endpoint_url(url).map_err(|allowed| {
             CliError::setup(
                 format!("{S3_CONTROL_ENDPOINT}=`{url}`: {allowed}"),
                 format!("correct or unset {S3_CONTROL_ENDPOINT}"),

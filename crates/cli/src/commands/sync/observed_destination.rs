@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use s3ferry_core::decide::BucketObjectLock;
+use s3ferry_core::bucket_settings::BucketObjectLock;
 use s3ferry_core::facts::{AttributeSet, ExplicitEncryption, ObjectState};
 use s3ferry_core::failure::Failure;
 use s3ferry_core::names::{ETag, ObjectKey, VersionId};

@@ -10,12 +10,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use s3ferry_core::delete_limit::Deletes;
 use s3ferry_core::diff::DiffCounts;
 use s3ferry_core::facts::Attribute;
-use s3ferry_core::failure::{Failure, FailureKind};
+use s3ferry_core::failure::{Failure, FailureCode, FailureKind};
 use s3ferry_core::names::ObjectKey;
-use s3ferry_core::outcome::{DeferralReason, Outcome, ReconcileReport, SkipReason};
+use s3ferry_core::outcome::{DeferralReason, Outcome, ReconcileReport, SkipReason, WithheldWrite};
 use serde_json::json;
 
-use super::dry_run::WithheldWrite;
 use super::failures_file::{FailureLine, FailuresFile};
 use super::manifest_keys::ManifestCounts;
 use crate::denials::is_denial;
@@ -202,23 +201,18 @@ impl SyncResults {
             // Also where its copy came to its end first.
             Outcome::Skipped(SkipReason::DeletesNotPropagated) => self.gone_at_source += 1,
             Outcome::Skipped(_) => self.equal += 1,
+            Outcome::Withheld(write) => self.withheld(key, *write)?,
             Outcome::Deferred(reason) => {
                 self.not_done += 1;
-                self.write(
-                    "not-done",
-                    key,
-                    Some(FailureKind::Deferred),
-                    reason.as_str(),
-                    not_done(*reason),
-                )?;
+                self.write("not-done", key, Some(DEFERRED), reason.as_str(), not_done(*reason))?;
             }
             // Only an interrupt stops a copy of this process.
             Outcome::Failed(failure)
-                if failure.code == STATE_BUCKET_REQUIRED && failure.action == "s3:UploadPartCopy" =>
+                if failure.code == FailureCode::StateBucketRequired && failure.action == "s3:UploadPartCopy" =>
             {
                 self.not_done += 1;
                 self.interrupted += 1;
-                self.write("not-done", key, Some(FailureKind::Deferred), "Interrupted", INTERRUPTED)?;
+                self.write("not-done", key, Some(DEFERRED), "Interrupted", INTERRUPTED)?;
             }
             Outcome::Failed(failure) => self.failed(key, failure)?,
         }
@@ -256,7 +250,13 @@ impl SyncResults {
     fn fails(&mut self, r#type: &'static str, key: &ObjectKey, failure: &Failure) -> Result<(), CliError> {
         self.failed += 1;
         self.failed_by.count(failure);
-        self.write(r#type, key, Some(failure.kind), &failure.code, &failure.to_string())?;
+        self.write(
+            r#type,
+            key,
+            Some(failure.kind.as_str()),
+            failure.code.as_str(),
+            &failure.to_string(),
+        )?;
         if failure.is_of_credentials() {
             // Every other key would fail too.
             return Err(CliError::Failed(failure.clone()));
@@ -283,7 +283,7 @@ impl SyncResults {
     }
 
     /// Records a write that a dry run withheld.
-    pub(super) fn withheld(&mut self, key: &ObjectKey, write: WithheldWrite) -> Result<(), CliError> {
+    fn withheld(&mut self, key: &ObjectKey, write: WithheldWrite) -> Result<(), CliError> {
         let action = write.as_str();
         *self.would.entry(write).or_default() += 1;
         match self.format {
@@ -299,14 +299,14 @@ impl SyncResults {
         &mut self,
         r#type: &'static str,
         key: &ObjectKey,
-        kind: Option<FailureKind>,
+        kind: Option<&'static str>,
         code: &str,
         detail: &str,
     ) -> Result<(), CliError> {
         self.failures.write(&FailureLine {
             r#type,
             key,
-            kind: kind.map(FailureKind::as_str),
+            kind,
             code,
             detail: detail.to_owned(),
         })
@@ -366,12 +366,12 @@ fn nothing_compared(sides: &BucketPair) -> String {
     )
 }
 
+/// The kind of a key that is not done, without a failure.
+const DEFERRED: &str = "deferred";
+
 /// The other writer that a failed precondition may point to.
 const OTHER_WRITER: &str = "another process wrote the same keys first. If another sync of these buckets runs, stop one of them: \
      no data is lost. The replicator causes single failures";
-
-/// The code of a multipart copy that did not end in time and is not journaled.
-const STATE_BUCKET_REQUIRED: &str = "StateBucketRequired";
 
 const INTERRUPTED: &str = "the multipart copy was interrupted: run the same command again; with --state-bucket an \
      interrupted copy is resumed, without it the copy starts over";

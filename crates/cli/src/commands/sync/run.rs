@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use futures::{FutureExt as _, Stream, StreamExt as _, stream};
 use s3ferry_aws::concurrency::ConcurrencyLimit;
+use s3ferry_aws::destination::S3Destination;
 use s3ferry_aws::journal::{ListedIntent, S3Journal};
+use s3ferry_aws::source::S3Source;
 use s3ferry_core::diff::KeyPair;
 use s3ferry_core::facts::AttributeSet;
 use s3ferry_core::failure::Failure;
@@ -15,14 +17,13 @@ use s3ferry_core::names::ObjectKey;
 use s3ferry_core::outcome::{DeferralReason, Outcome, ReconcileReport, SkipReason};
 use s3ferry_core::redelivery::attributes_after_interruption;
 use s3ferry_engine::diff::MergedPage;
-use s3ferry_engine::ports::{Clock, DestinationBucket, SourceBucket, StateStore};
 use s3ferry_engine::reconcile::Reconciler;
 use tokio::task::{JoinError, JoinSet};
 
 use super::deletes::SpilledKeys;
-use super::dry_run::WithheldWrites;
 use super::intents::DeletedKeys;
 use super::manifest_keys::ManifestKeys;
+use super::observed_destination::ObservedDestination;
 use super::results::SyncResults;
 use crate::clock::InterruptibleClock;
 use crate::exit::CliError;
@@ -31,6 +32,10 @@ use crate::progress::{ProgressReporter, print_message};
 
 /// The largest number of keys that are read again at the end; further keys are reported as not done.
 const REMEMBERED: usize = 100_000;
+
+/// The reconciler of a sync.
+pub(super) type SyncReconciler =
+    Reconciler<S3Source, ObservedDestination<S3Destination>, InterruptibleClock, S3Journal>;
 
 /// One sync.
 #[derive(Debug)]
@@ -58,8 +63,6 @@ pub(super) struct SyncRun {
     pub(super) stopper: Stopper,
     pub(super) progress: ProgressReporter,
     pub(super) results: SyncResults,
-    /// Writes of a dry run.
-    pub(super) withheld: WithheldWrites,
 }
 
 /// The next event of a run.
@@ -108,17 +111,11 @@ impl SyncRun {
     }
 
     /// Reconciles every key that differs, and some keys again at the end. Deletes nothing.
-    pub(super) async fn copies<S, D, C, J>(
+    pub(super) async fn copies(
         &mut self,
         found: impl Stream<Item = Result<MergedPage, Failure>> + Send,
-        reconciler: Reconciler<S, D, C, J>,
-    ) -> Result<(), CliError>
-    where
-        S: SourceBucket + 'static,
-        D: DestinationBucket + 'static,
-        C: Clock + 'static,
-        J: StateStore + 'static,
-    {
+        reconciler: SyncReconciler,
+    ) -> Result<(), CliError> {
         let reconciler = Arc::new(reconciler);
         let found = found.map(|merged| Ok(Next::Merged(Box::new(merged?))));
         let again = self.pass(found, &reconciler).await?;
@@ -137,17 +134,11 @@ impl SyncRun {
     }
 
     /// Reconciles the keys of a manifest, and no other keys.
-    pub(super) async fn manifest_keys<S, D, C, J>(
+    pub(super) async fn manifest_keys(
         &mut self,
         mut manifest: ManifestKeys,
-        reconciler: Reconciler<S, D, C, J>,
-    ) -> Result<(), CliError>
-    where
-        S: SourceBucket + 'static,
-        D: DestinationBucket + 'static,
-        C: Clock + 'static,
-        J: StateStore + 'static,
-    {
+        reconciler: SyncReconciler,
+    ) -> Result<(), CliError> {
         let reconciler = Arc::new(reconciler);
         let keys = manifest.by_ref().map(|key| Ok(Next::Key(key?, true)));
         let ended = self.pass(stream::iter(keys), &reconciler).await;
@@ -181,34 +172,14 @@ impl SyncRun {
     }
 
     /// Reconciles the keys that were held back.
-    pub(super) async fn deletes<S, D, C, J>(
-        &mut self,
-        held: SpilledKeys,
-        reconciler: Reconciler<S, D, C, J>,
-    ) -> Result<(), CliError>
-    where
-        S: SourceBucket + 'static,
-        D: DestinationBucket + 'static,
-        C: Clock + 'static,
-        J: StateStore + 'static,
-    {
+    pub(super) async fn deletes(&mut self, held: SpilledKeys, reconciler: SyncReconciler) -> Result<(), CliError> {
         let reconciler = Arc::new(reconciler);
         let keys = held.keys()?.map(|key| Ok(Next::Key(key?, true)));
         let again = self.pass(stream::iter(keys), &reconciler).await?;
         self.once_more(again, &reconciler).await
     }
 
-    async fn once_more<S, D, C, J>(
-        &mut self,
-        again: Vec<ObjectKey>,
-        reconciler: &Arc<Reconciler<S, D, C, J>>,
-    ) -> Result<(), CliError>
-    where
-        S: SourceBucket + 'static,
-        D: DestinationBucket + 'static,
-        C: Clock + 'static,
-        J: StateStore + 'static,
-    {
+    async fn once_more(&mut self, again: Vec<ObjectKey>, reconciler: &Arc<SyncReconciler>) -> Result<(), CliError> {
         if again.is_empty() {
             return Ok(());
         }
@@ -224,17 +195,11 @@ impl SyncRun {
     /// Reconciles all keys of `found`, and returns those to read again at the end.
     ///
     /// A failure ends it after the copies in progress: a dropped copy would leave its upload behind.
-    async fn pass<S, D, C, J>(
+    async fn pass(
         &mut self,
         found: impl Stream<Item = Result<Next, CliError>> + Send,
-        reconciler: &Arc<Reconciler<S, D, C, J>>,
-    ) -> Result<Vec<ObjectKey>, CliError>
-    where
-        S: SourceBucket + 'static,
-        D: DestinationBucket + 'static,
-        C: Clock + 'static,
-        J: StateStore + 'static,
-    {
+        reconciler: &Arc<SyncReconciler>,
+    ) -> Result<Vec<ObjectKey>, CliError> {
         let mut found = std::pin::pin!(found.fuse());
         let mut under_way: JoinSet<Reconciled> = JoinSet::new();
         let mut again = Vec::new();
@@ -269,18 +234,12 @@ impl SyncRun {
         ended.map(|()| again)
     }
 
-    fn begin<S, D, C, J>(
+    fn begin(
         &mut self,
         next: Next,
-        reconciler: &Arc<Reconciler<S, D, C, J>>,
+        reconciler: &Arc<SyncReconciler>,
         under_way: &mut JoinSet<Reconciled>,
-    ) -> Result<(), CliError>
-    where
-        S: SourceBucket + 'static,
-        D: DestinationBucket + 'static,
-        C: Clock + 'static,
-        J: StateStore + 'static,
-    {
+    ) -> Result<(), CliError> {
         let (work, may_ask) = match next {
             Next::Merged(merged) => (self.work_of(*merged)?, true),
             Next::Key(key, may_ask) => {
@@ -344,10 +303,7 @@ impl SyncRun {
             None if is_gone && self.reads_extra => self.results.extra(1),
             _ if self.reads_deleted && report.outcome == Outcome::Skipped(SkipReason::BothAbsent) => {}
             _ => {
-                match self.withheld.take(&key) {
-                    Some(write) => self.results.withheld(&key, write)?,
-                    None => self.results.record_result(&key, &report)?,
-                }
+                self.results.record_result(&key, &report)?;
                 self.progress.counts(&self.results.counts());
             }
         }
@@ -355,25 +311,19 @@ impl SyncRun {
     }
 }
 
-async fn reconcile<S, D, C, J>(
-    reconciler: Arc<Reconciler<S, D, C, J>>,
+async fn reconcile(
+    reconciler: Arc<SyncReconciler>,
     work: ReconcileWork,
     attributes: AttributeSet,
     may_ask: bool,
-) -> Reconciled
-where
-    S: SourceBucket,
-    D: DestinationBucket,
-    C: Clock,
-    J: StateStore,
-{
+) -> Reconciled {
     let deadline = InterruptibleClock::no_end();
-    let reconciled = async {
+    let reconciled = Box::pin(async {
         match &work {
             ReconcileWork::Key(key) => reconciler.reconcile(key, &attributes, deadline).await,
             ReconcileWork::Listed(listed) => reconciler.reconcile_listed(listed, &attributes, deadline).await,
         }
-    };
+    });
     // A panic fails its own key only.
     let report = AssertUnwindSafe(reconciled).catch_unwind().await;
     let key = work.into_key();

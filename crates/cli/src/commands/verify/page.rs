@@ -1,6 +1,7 @@
 //! The report as one HTML page that needs nothing beside it.
 
 use askama::Template;
+use indicatif::HumanBytes;
 use s3ferry_core::diff::{ComparedObject, DifferentKey};
 use s3ferry_core::verify::{VerificationReport, VerificationVerdict};
 
@@ -224,25 +225,11 @@ fn example(key: &DifferentKey) -> Example {
 
 /// Writes bytes as people read them, exact below a kibibyte.
 fn bytes(count: u64) -> String {
-    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
     match count {
-        1 => return "1 byte".to_owned(),
-        0..1_024 => return format!("{count} bytes"),
-        _ => {}
+        1 => "1 byte".to_owned(),
+        0..1_024 => format!("{count} bytes"),
+        _ => format!("{} ({} bytes)", HumanBytes(count), grouped(count)),
     }
-    let (mut whole, mut rest, mut unit) = (count, 0, "bytes");
-    for next in UNITS {
-        if whole < 1_024 {
-            break;
-        }
-        (whole, rest, unit) = (whole / 1_024, whole % 1_024, next);
-    }
-    format!(
-        "{}.{} {unit} ({} bytes)",
-        grouped(whole),
-        rest * 10 / 1_024,
-        grouped(count)
-    )
 }
 
 /// Shows characters that would not be seen, or would move others about, as escapes.

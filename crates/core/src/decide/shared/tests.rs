@@ -2,14 +2,18 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::acl::{Acl, Grant, Grantee};
-use crate::decide::{BucketCapabilities, CopyMethod, ReplicationCoverage, SourcePin};
+use crate::attributes::AttributeDigests;
+use crate::bucket_settings::{BucketCapabilities, ReplicationCoverage};
+use crate::decide::CopyRefusal;
 use crate::diff::SideName;
 use crate::facts::HIDDEN_IN_HEAD;
 use crate::facts::samples::object;
 use crate::facts::{Encryption, KmsEncryption};
 use crate::lock::ObjectLock;
 use crate::marker::MarkerError;
+use crate::marker::{MARKER_NAME, MarkerRequest};
 use crate::names::{BucketName, ETag, ObjectKey, VersionId};
+use crate::order::{CopyMethod, SourcePin};
 use crate::policy::Ownership;
 use crate::time::Timestamp;
 use crate::versions::{ListedVersion, VersionKind};
@@ -149,7 +153,7 @@ impl Case {
                 object_lock: None,
                 acl: false,
             }),
-            default_encryption: &crate::decide::DefaultEncryption::Unknown,
+            default_encryption: &crate::bucket_settings::DefaultEncryption::Unknown,
             encrypts_by_copy: false,
             annotations_pending: false,
             is_just_copied: false,

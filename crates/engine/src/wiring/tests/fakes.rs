@@ -127,7 +127,7 @@ impl FakeAccount {
 pub(in crate::wiring) fn failure(kind: FailureKind, code: &str, action: &str) -> Failure {
     Failure {
         kind,
-        code: code.to_owned(),
+        code: code.into(),
         action: action.to_owned(),
         resource: "arn:aws:s3:::bucket".to_owned(),
         detail: "injected fault".to_owned(),

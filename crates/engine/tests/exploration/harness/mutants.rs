@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use s3ferry_core::attributes::AttributeDigests;
-use s3ferry_core::decide::{BucketObjectLock, ReplicationCoverage};
+use s3ferry_core::bucket_settings::{BucketObjectLock, ReplicationCoverage};
+use s3ferry_core::delete_intent::DeleteIntent;
 use s3ferry_core::facts::{Attribute, AttributeSet, ExplicitEncryption, ObjectFacts, ObjectState};
 use s3ferry_core::failure::Failure;
 use s3ferry_core::marker::{MARKER_NAME, Marker, MarkerRequest, ObjectLocation};
@@ -14,7 +15,7 @@ use s3ferry_core::order::{AttributeUpdate, CopyMethod, CopyOrder, SourcePin, Upl
 use s3ferry_core::plan::{PartLayout, PlannedPart};
 use s3ferry_core::time::Timestamp;
 use s3ferry_core::upload::{ListedUpload, UploadEntry, UploadId};
-use s3ferry_core::versions::{DeleteIntent, VersionKind, VersionListing, VersionName};
+use s3ferry_core::versions::{VersionKind, VersionListing, VersionName};
 use s3ferry_engine::ports::{
     Absence, CopiedPart, DeleteIntents, DestinationObjects, DestinationVersions, JournaledUpload, MultipartProgress,
     MultipartUploads, SourceBucket, UploadCompletion, UploadJournal, WriteError, WrittenObject,

@@ -70,9 +70,8 @@ impl Profile {
 
 /// Draws a failure that an operation can have.
 pub(crate) fn fault(operation: PortOperation, chance: &mut SeededChoices) -> RequestFate {
-    const KINDS: [FailureKind; 5] = [
+    const KINDS: [FailureKind; 4] = [
         FailureKind::Retry,
-        FailureKind::Deferred,
         FailureKind::Permanent,
         FailureKind::Configuration,
         FailureKind::Bug,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use s3ferry_core::attributes::AttributeDigests;
-use s3ferry_core::marker::{MARKER_NAME, Marker, MarkerRequest, ObjectLocation, is_newer};
+use s3ferry_core::marker::{MARKER_NAME, Marker, MarkerRequest, ObjectLocation};
 use s3ferry_core::names::{ETag, ObjectKey};
 use s3ferry_core::order::CopyMethod;
 use s3ferry_core::time::Timestamp;
@@ -199,7 +199,7 @@ impl Simulation {
                 Author::S3ferry(written) => above.push((version, written)),
                 Author::Application if !above.is_empty() => {
                     let is_newer = |written: Option<Timestamp>| {
-                        written.is_some_and(|written| is_newer(written, version.last_modified))
+                        written.is_some_and(|written| written.is_newer_than(version.last_modified))
                     };
                     let is_older = above.iter().any(|(_, written)| is_newer(*written));
                     let is_gone = version.is_delete_marker() && above.iter().all(|(above, _)| above.is_delete_marker());
@@ -239,7 +239,7 @@ impl Simulation {
             // No event reports that an application restored an older copy.
             (None, _, Some(Author::Application)) | (Some(_), _, Some(Author::Ambiguous)) => true,
             (None, ..) => !self.deletes || destination.is_none(),
-            (Some(written), Some(current), Some(Author::Application)) => !is_newer(written, current.last_modified),
+            (Some(written), Some(current), Some(Author::Application)) => !written.is_newer_than(current.last_modified),
             (Some(_), ..) => false,
         };
         if is_right {

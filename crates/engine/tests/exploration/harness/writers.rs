@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use s3ferry_core::decide::ReplicationCoverage;
+use s3ferry_core::bucket_settings::ReplicationCoverage;
 use s3ferry_core::facts::{Attribute, AttributeSet, ObjectFacts, ReplicationStatus};
 use s3ferry_core::names::ObjectKey;
 use s3ferry_testkit::memory::MemoryBucket;

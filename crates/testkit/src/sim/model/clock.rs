@@ -5,6 +5,8 @@ use std::time::{Duration, SystemTime};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use s3ferry_core::time::Timestamp;
+
 /// A time in milliseconds since 1970.
 pub type Millis = u64;
 
@@ -61,29 +63,8 @@ pub fn parse_http_date(text: &str) -> Option<Millis> {
 
 /// Formats a time for documents and events: ISO 8601 with milliseconds.
 pub fn iso_date(millis: Millis) -> String {
-    let (year, month, day) = civil(millis / 86_400_000);
-    let second = millis / 1000 % 86_400;
-    format!(
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:03}Z",
-        second / 3600,
-        second / 60 % 60,
-        second % 60,
-        millis % 1000
-    )
-}
-
-/// Returns the date of a day since 1970, by Howard Hinnant's algorithm `civil_from_days`.
-fn civil(days: u64) -> (u64, u64, u64) {
-    let days = days + 719_468;
-    let era = days / 146_097;
-    let day_of_era = days % 146_097;
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    (year, month, day)
+    let seconds = Timestamp::from_seconds(i64::try_from(millis / 1000).unwrap_or(i64::MAX)).to_rfc3339();
+    format!("{}.{:03}Z", seconds.trim_end_matches('Z'), millis % 1000)
 }
 
 #[cfg(test)]

@@ -216,14 +216,7 @@ pub fn composite<'a>(algorithm: ChecksumAlgorithm, parts: impl IntoIterator<Item
 
 /// Returns bytes in hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            for digit in [byte >> 4, byte & 15] {
-                text.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
-            }
-            text
-        })
+    hex::encode(bytes)
 }
 
 /// Returns the ETag of a multipart upload: the MD5 of the parts' MD5s, and their number.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use s3ferry_core::diff::SideName;
+use s3ferry_core::outcome::WithheldWrite;
 use serde_json::json;
 
 use super::{SHOWN, SyncResults};
@@ -81,7 +82,7 @@ impl SyncResults {
         lines.extend(
             self.would
                 .iter()
-                .map(|(write, count)| format!("  {:>12}  {}", grouped(*count), write.description())),
+                .map(|(write, count)| format!("  {:>12}  {}", grouped(*count), description(*write))),
         );
         lines.extend(self.failed_by.lines());
         if self.copied_bytes > 0 {
@@ -138,5 +139,16 @@ impl SyncResults {
                 "failed preconditions, read again: another writer, such as another sync, was first",
             ),
         ]
+    }
+}
+
+/// Returns what the summary says of keys with a withheld write.
+fn description(write: WithheldWrite) -> &'static str {
+    match write {
+        WithheldWrite::Copy => "would be copied",
+        WithheldWrite::MultipartCopy => "would be copied by multipart copy",
+        WithheldWrite::UpdateAttributes => "would get the source's tags, Object Lock, annotations or grants",
+        WithheldWrite::Delete => "would be deleted",
+        WithheldWrite::RemoveVersion => "would have s3ferry's version removed, which hides an application's write",
     }
 }

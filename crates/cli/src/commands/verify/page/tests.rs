@@ -144,13 +144,13 @@ fn page_names_the_run_and_the_means() {
         "<h1>Verified</h1>",
         "s3://one-bucket/images/",
         "1,234",
-        "4.8 KiB (5,000 bytes)",
+        "4.88 KiB (5,000 bytes)",
         "which are the MD5 of the content",
         "2026-11-23T00:00:00Z",
         "an operator",
         "s3ferry 0.0.0",
         "older versions",
-        "up to 5.0 MiB (5,242,880 bytes) each",
+        "up to 5.00 MiB (5,242,880 bytes) each",
     ] {
         assert!(page.contains(text), "{text}: {page}");
     }
@@ -158,14 +158,13 @@ fn page_names_the_run_and_the_means() {
 }
 
 #[test]
-fn sizes_are_rounded_down() {
+fn sizes_are_exact_in_bytes() {
     for (count, text) in [
         (0, "0 bytes"),
         (1, "1 byte"),
         (1_023, "1023 bytes"),
-        (1_024, "1.0 KiB (1,024 bytes)"),
-        (1_048_575, "1,023.9 KiB (1,048,575 bytes)"),
-        (50 * 1024 * 1024 * 1024 * 1024, "50.0 TiB (54,975,581,388,800 bytes)"),
+        (1_024, "1.00 KiB (1,024 bytes)"),
+        (50 * 1024 * 1024 * 1024 * 1024, "50.00 TiB (54,975,581,388,800 bytes)"),
     ] {
         assert_eq!(bytes(count), text);
     }

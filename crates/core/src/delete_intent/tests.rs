@@ -87,12 +87,3 @@ fn every_version_has_its_own_intent_name() {
         .and_then(|rest| rest.strip_suffix(".json"));
     assert_eq!(hash.map(str::len), Some(64), "{name}");
 }
-
-#[test]
-fn version_names_are_parsed_as_s3_writes_them() {
-    assert_eq!(VersionName::new(""), None);
-    assert_eq!(VersionName::new("null"), Some(VersionName::Null));
-    assert_eq!(VersionName::of(None).as_str(), "null");
-    assert_eq!(VersionName::of(VersionId::pinnable("v1").as_ref()), version("v1"));
-    assert_eq!(version("v1").to_string(), "v1");
-}
