@@ -146,10 +146,12 @@ pub(crate) async fn ensure_in_region(clients: &Clients, side: &BucketSide, flag:
 /// Returns the error of a bucket that `preflight` refused; `flag` names its region.
 pub(crate) fn preflight_error(clients: &Clients, error: PreflightError, flag: &str) -> CliError {
     match (error, clients.endpoint_url()) {
-        (PreflightError::Failed(failure), Some(url)) if failure.code == FailureCode::EndpointUnreachable => CliError::setup(
-            format!("the endpoint {url} does not respond: {}", failure.detail),
-            "start the emulator, or correct --endpoint-url or AWS_ENDPOINT_URL",
-        ),
+        (PreflightError::Failed(failure), Some(url)) if failure.code == FailureCode::EndpointUnreachable => {
+            CliError::setup(
+                format!("the endpoint {url} does not respond: {}", failure.detail),
+                "start the emulator, or correct --endpoint-url or AWS_ENDPOINT_URL",
+            )
+        }
         (PreflightError::Failed(failure), _) => CliError::Failed(failure),
         (PreflightError::Unfit(unfit), _) => unsuitable_bucket_error(&unfit, flag),
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use s3ferry_core::acl::{Acl, Grant, Grantee};
-use s3ferry_core::decide::BucketObjectLock;
+use s3ferry_core::bucket_settings::BucketObjectLock;
 use s3ferry_core::facts::{AttributeSet, Availability, Encryption, KmsEncryption, ObjectFacts, ReplicationStatus};
 use s3ferry_core::failure::FailureKind;
 use s3ferry_core::listing::{ListedObject, StorageClassName};
