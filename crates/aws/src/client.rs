@@ -1,6 +1,5 @@
 //! SDK clients: shared credentials and connections, one client per region.
 
-use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use aws_config::environment::EnvironmentVariableRegionProvider;
@@ -14,8 +13,8 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use aws_smithy_http_client::{Builder, tls};
 use s3ferry_core::names::{AccountId, Region};
 
-use crate::concurrency::ConcurrencyLimit;
-use crate::in_flight::{BoundedClient, InFlightLimit, MAX_REQUESTS_IN_FLIGHT};
+use crate::in_flight::{BoundedClient, InFlightLimit};
+use crate::limits::RequestLimits;
 use crate::non_utf8_headers::DropNonUtf8Headers;
 use crate::owner::ExpectedOwner;
 use crate::profile::NamedProfile;
@@ -134,45 +133,6 @@ pub struct ClientSettings {
     pub endpoint_url: Option<String>,
     /// Limits for the requests of all S3 clients together.
     pub limits: RequestLimits,
-}
-
-/// Limits for the requests of all S3 clients together.
-#[derive(Debug, Clone)]
-pub struct RequestLimits {
-    /// Maximum requests per second, retries included.
-    pub per_second: Option<NonZeroU32>,
-    /// Maximum requests in flight.
-    pub in_flight: NonZeroUsize,
-    /// Limit of the concurrent copies, or of all requests.
-    pub concurrency: Option<ConcurrencyLimit>,
-}
-
-impl RequestLimits {
-    /// Returns the limits of a command that copies: as many reads as copies may be in flight.
-    #[must_use]
-    pub fn of_copies(per_second: Option<NonZeroU32>, copies: ConcurrencyLimit) -> Self {
-        Self::new(per_second, 2 * usize::from(copies.max()), Some(copies))
-    }
-
-    /// Returns the limits of a command that reads `objects` at once in two buckets.
-    #[must_use]
-    pub fn of_reads(per_second: Option<NonZeroU32>, objects: usize, requests: Option<ConcurrencyLimit>) -> Self {
-        Self::new(per_second, 2 * objects, requests)
-    }
-
-    fn new(per_second: Option<NonZeroU32>, in_flight: usize, concurrency: Option<ConcurrencyLimit>) -> Self {
-        Self {
-            per_second,
-            in_flight: MAX_REQUESTS_IN_FLIGHT.max(NonZeroUsize::new(in_flight).unwrap_or(MAX_REQUESTS_IN_FLIGHT)),
-            concurrency,
-        }
-    }
-}
-
-impl Default for RequestLimits {
-    fn default() -> Self {
-        Self::new(None, 0, None)
-    }
 }
 
 impl ClientSettings {

@@ -20,8 +20,8 @@ use http_body_util::{BodyExt as _, StreamBody};
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
-use crate::client::RequestLimits;
 use crate::concurrency::{ConcurrencyLimit, ConcurrencyPermit};
+use crate::limits::RequestLimits;
 use crate::non_utf8_headers::put_aside_expires;
 use crate::owner;
 use crate::pace::RequestPacer;

@@ -19,6 +19,7 @@ pub mod file;
 mod in_flight;
 pub mod journal;
 mod layout;
+pub mod limits;
 pub mod listing;
 mod non_utf8_headers;
 pub mod owner;

@@ -1,6 +1,7 @@
 //! One bucket of a command: its location, and the clients that reach it.
 
-use s3ferry_aws::client::{ClientSettings, Clients, RequestLimits};
+use s3ferry_aws::client::{ClientSettings, Clients};
+use s3ferry_aws::limits::RequestLimits;
 use s3ferry_aws::listing::S3Listing;
 use s3ferry_aws::preflight;
 use s3ferry_aws::settings::endpoint_url;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use futures::{Stream, StreamExt as _};
-use s3ferry_aws::client::RequestLimits;
 use s3ferry_aws::clock::SystemClock;
+use s3ferry_aws::limits::RequestLimits;
 use s3ferry_core::diff::DiffDepth;
 use s3ferry_core::encryption::EncryptionRules;
 use s3ferry_core::failure::Failure;

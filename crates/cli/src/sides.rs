@@ -1,8 +1,9 @@
 //! The two buckets of a command, checked, with the adapters that reach them.
 
-use s3ferry_aws::client::{Clients, RequestLimits};
+use s3ferry_aws::client::Clients;
 use s3ferry_aws::destination::S3Destination;
 use s3ferry_aws::journal::S3Journal;
+use s3ferry_aws::limits::RequestLimits;
 use s3ferry_aws::preflight;
 use s3ferry_aws::source::S3Source;
 use s3ferry_aws::state::StateBucket;

@@ -36,7 +36,7 @@ async fn credentials_that_expire_midway_end_every_command_with_3_and_counts() {
             on_both(&["--concurrency", "2"]),
             "The verification is incomplete",
         ),
-        ("sync", on_both(&["--concurrency", "2"]), "copied"),
+        ("sync", on_both(&["--concurrency", "1"]), "copied"),
         (
             "manifest",
             of_source(&["--by-class", "--concurrency", "2", "--to", "run.csv"]),
@@ -73,7 +73,7 @@ async fn every_way_to_be_no_valid_credentials_ends_a_sync_whatever_succeeded_bef
     ] {
         let stage = filled().await;
         let endpoint = expiring(&stage, 21, status, code).await;
-        let arguments = on_both(&["--concurrency", "4", "--output", "json"]);
+        let arguments = on_both(&["--concurrency", "2", "--output", "json"]);
         let ran = run(&stage, &endpoint, "sync", &arguments).await.must_end_with(3);
         let summary = ran.summary();
         assert!(summary["copied"].as_u64() > Some(0), "{code}: {summary}");

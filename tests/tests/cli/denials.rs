@@ -34,7 +34,7 @@ async fn commands_exit_with_3_when_every_read_is_denied() {
         ] {
             let ran = run(&stage, &endpoint, command, &arguments).await.must_end_with(3);
             assert!(ran.stderr.contains("AccessDenied"), "{ran:?}");
-            assert!(ran.stderr.contains("next: grant the action that is named"), "{ran:?}");
+            assert!(ran.stderr.contains("next: grant the named action"), "{ran:?}");
         }
         let written = std::fs::read_dir(stage.folder()).expect("the folder");
         let written = written.filter(|file| file.as_ref().expect("a file").file_name() != "s3ferry-failures.jsonl");

@@ -337,7 +337,10 @@ async fn manifests_are_written_from_reports() {
     assert!(ran.stdout.contains("4 rows"), "{ran:?}");
     arguments.extend(["--destination-inventory", &destination].map(str::to_owned));
     let ran = stage.run("manifest", &arguments).await.must_end_with(2);
-    assert!(ran.stderr.contains("there is no --destination"), "{ran:?}");
+    assert!(
+        ran.stderr.contains("--destination-inventory requires --destination"),
+        "{ran:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

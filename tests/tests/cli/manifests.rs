@@ -165,8 +165,11 @@ async fn files_of_an_earlier_run_are_named() {
         let ran = run("10").await.must_end_with(3);
         assert_eq!(ran.summary()["files"], 1);
         let left = format!("{folder}run-0002.csv");
-        assert!(ran.stderr.contains(&format!("beside it: {left}\n")), "{ran:?}");
-        assert!(ran.stderr.contains("next: remove them"), "{ran:?}");
+        assert!(
+            ran.stderr.contains(&format!("with the same name remain: {left}\n")),
+            "{ran:?}"
+        );
+        assert!(ran.stderr.contains("next: delete them"), "{ran:?}");
     }
 }
 

@@ -139,7 +139,7 @@ async fn another_sync_of_the_same_buckets_is_noticed_by_refused_copies() {
     assert_eq!(ran.summary()["precondition_failures"], keys, "{ran:?}");
     assert_eq!(ran.summary()["copied"], keys, "{ran:?}");
     assert_eq!(
-        ran.stderr.matches("Another sync of these buckets?").count(),
+        ran.stderr.matches("If another sync of these buckets runs").count(),
         1,
         "{ran:?}"
     );

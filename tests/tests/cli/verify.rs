@@ -452,7 +452,7 @@ async fn interrupted_verification_shows_its_totals_without_a_verdict() {
     let stopped = ran.stdout.lines().find(|line| line.starts_with("stopped after "));
     let stopped = stopped.unwrap_or_else(|| panic!("{ran:?}"));
     assert!(
-        stopped.ends_with("and no verdict") && !stopped.contains("after 0 keys"),
+        stopped.ends_with("there is no verdict") && !stopped.contains("after 0 keys"),
         "{ran:?}"
     );
     let sides = ran.stdout.lines().filter(|line| line.ends_with(" compared so far"));
@@ -642,7 +642,7 @@ async fn messages_in_the_queues_of_the_stack_are_warned_of() {
             "{ran:?}"
         );
         assert_eq!(
-            ran.stderr.contains("neither switch over nor delete the stack"),
+            ran.stderr.contains("before you cut over or delete the stack"),
             warns,
             "{ran:?}"
         );

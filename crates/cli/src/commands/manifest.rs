@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use clap::Args;
 use futures::{Stream, StreamExt as _, stream};
-use s3ferry_aws::client::{Clients, RequestLimits};
+use s3ferry_aws::client::Clients;
+use s3ferry_aws::limits::RequestLimits;
 use s3ferry_aws::source::S3Source;
 use s3ferry_core::diff::{DifferentKey, SideName};
 use s3ferry_core::encryption::EncryptionRules;

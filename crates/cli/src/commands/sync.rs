@@ -14,9 +14,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use s3ferry_aws::client::RequestLimits;
 use s3ferry_aws::clock::SystemClock;
 use s3ferry_aws::journal::S3Journal;
+use s3ferry_aws::limits::RequestLimits;
 use s3ferry_core::facts::{Attribute, AttributeSet};
 use s3ferry_core::names::{BucketName, ObjectKey};
 use s3ferry_core::policy::Policy;
@@ -145,7 +145,7 @@ impl SyncArgs {
         let is_shared = self.is_shared();
         if is_shared && self.deletes.delete {
             return Err(CliError::usage(
-                "--delete requires --ownership exclusive",
+                "--delete conflicts with --ownership shared",
                 "omit --delete: applications may have written the objects that only the destination has",
             ));
         }

@@ -9,9 +9,9 @@ mod results;
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt as _};
-use s3ferry_aws::client::RequestLimits;
 use s3ferry_aws::clock::SystemClock;
 use s3ferry_aws::content::S3Content;
+use s3ferry_aws::limits::RequestLimits;
 use s3ferry_core::failure::Failure;
 use s3ferry_core::verify::completion::ComputedChecksums;
 use s3ferry_core::verify::{

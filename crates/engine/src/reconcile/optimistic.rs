@@ -1,5 +1,7 @@
 //! The optimistic pass: copies an object that only the source lists before it reads either side.
 
+use std::time::Duration;
+
 use s3ferry_core::decide::{CopyConfirmation, CopyEvidence, Decision, OptimisticCopy};
 use s3ferry_core::facts::{HIDDEN_IN_HEAD, ObjectState};
 use s3ferry_core::names::ObjectKey;
@@ -8,7 +10,7 @@ use s3ferry_core::outcome::Outcome;
 
 use super::Reconciler;
 use super::attempt::{Attempt, PassResult, after_failure};
-use crate::ports::{Clock, DestinationBucket, SourceBucket, StateStore, WriteError};
+use crate::ports::{Clock, DestinationBucket, SourceBucket, StateStore, WriteError, WrittenObject};
 
 impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<S, D, C, J> {
     /// Copies the listed object, and then reads the source once to confirm the copy.
@@ -48,35 +50,49 @@ impl<S: SourceBucket, D: DestinationBucket, C: Clock, J: StateStore> Reconciler<
         };
         // Recorded before the read, so that a failure after it says that the object was copied.
         attempt.copied(written.clone(), &order);
-        let read = match self.source.read(key, &attempt.attributes).await {
-            Ok(read) => read,
-            Err(failure) => return not_confirmed(after_failure(failure), attempt),
-        };
+        let pass = self.confirm_copy(key, copy, &written, duration, attempt).await;
+        match pass {
+            Ok(size_bytes) => {
+                attempt.copied = None;
+                PassResult::Ended(Outcome::Copied {
+                    version_id: written.version_id,
+                    size_bytes,
+                })
+            }
+            Err(pass) => pass,
+        }
+    }
+
+    /// Reads the source after the copy, and returns the size of a copy that is final.
+    async fn confirm_copy(
+        &self,
+        key: &ObjectKey,
+        copy: &OptimisticCopy,
+        written: &WrittenObject,
+        duration: Duration,
+        attempt: &mut Attempt,
+    ) -> Result<u64, PassResult> {
+        let read = self.source.read(key, &attempt.attributes).await;
+        let read = read.map_err(|failure| not_confirmed(after_failure(failure), attempt))?;
         let decided = self.decision(key, read, ObjectState::NotFound, attempt).await;
-        let (source, decision) = match decided {
-            Ok((source, _, decision)) => (source, decision),
-            Err(pass) => return not_confirmed(pass, attempt),
+        let (source, _, decision) = decided.map_err(|pass| not_confirmed(pass, attempt))?;
+        let (Some(facts), Decision::Copy(order)) = (source.facts(), &decision) else {
+            return Err(not_confirmed(PassResult::ReadAgain, attempt));
         };
         let copied = CopyEvidence {
             source_version_id: written.source_version_id.as_ref(),
             last_modified: written.last_modified,
             duration,
         };
-        let (Some(facts), Decision::Copy(order)) = (source.facts(), &decision) else {
-            return not_confirmed(PassResult::ReadAgain, attempt);
-        };
         match copy.confirm(facts, order, &copied) {
-            CopyConfirmation::Final => {}
-            CopyConfirmation::Tagged => return PassResult::ReadAgain,
-            CopyConfirmation::Unconfirmed => return not_confirmed(PassResult::ReadAgain, attempt),
+            CopyConfirmation::Final => {
+                let encryption = self.encryption_of_copy(&source, attempt);
+                self.note_not_preserved(&source, None, encryption.as_ref(), attempt);
+                Ok(order.size_bytes)
+            }
+            CopyConfirmation::Tagged => Err(PassResult::ReadAgain),
+            CopyConfirmation::Unconfirmed => Err(not_confirmed(PassResult::ReadAgain, attempt)),
         }
-        attempt.copied = None;
-        let encryption = self.encryption_of_copy(&source, attempt);
-        self.note_not_preserved(&source, None, encryption.as_ref(), attempt);
-        PassResult::Ended(Outcome::Copied {
-            version_id: written.version_id,
-            size_bytes: order.size_bytes,
-        })
     }
 }
 

@@ -93,7 +93,7 @@ impl SchedulerHandle {
         }
     }
 
-    /// Records what a listing of the source showed of a key before the invocation began.
+    /// Records what a listing of the source showed before the invocation began.
     pub fn listed(&self, key: &ObjectKey, source: ObjectState) {
         self.note(key, |seen| seen.source = Some(source));
     }
@@ -323,8 +323,7 @@ pub trait TwoStepCopies: DestinationBucket + Clone {
 }
 
 impl TwoStepCopies for MemoryDestination {
-    /// Keeps the current object if the order pins it. Older versions cannot change, so it makes no difference when they
-    /// are read.
+    /// Keeps the current object if the order pins it. Older versions cannot change.
     fn begin(&self, key: &ObjectKey, order: &CopyOrder) -> (Self, CopyOrder) {
         let everything = AttributeSet::from([Attribute::Tags, Attribute::Annotations, Attribute::Acl]);
         let current = at_once(SourceBucket::read(&self.source, key, &everything));

@@ -4,7 +4,7 @@ mod reading;
 
 use clap::Args;
 use s3ferry_aws::batch::runs::Executions;
-use s3ferry_aws::client::RequestLimits;
+use s3ferry_aws::limits::RequestLimits;
 use s3ferry_core::batch_report::JobProgress;
 use s3ferry_core::names::BucketName;
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use s3ferry_aws::batch::runs::Executions;
-use s3ferry_aws::client::RequestLimits;
+use s3ferry_aws::limits::RequestLimits;
 use s3ferry_core::batch_report::{JobProgress, JobState};
 use serde_json::json;
 

@@ -17,7 +17,7 @@ use crate::text::grouped;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Deleting")]
 pub(super) struct DeleteArgs {
-    /// Delete objects that only the destination has; requires --ownership exclusive
+    /// Delete objects that only the destination has; not with --ownership shared
     #[arg(long)]
     pub(super) delete: bool,
     /// Delete without confirmation

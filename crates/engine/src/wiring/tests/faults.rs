@@ -110,7 +110,11 @@ async fn permanent_failure_ends_the_request_at_once() {
     let response = stack.create(&[]).await;
     super::check_failed(
         &response,
-        &["notification on arn:aws:s3:::bucket", "Injected", "injected fault"],
+        &[
+            "notification failed on arn:aws:s3:::bucket",
+            "Injected",
+            "injected fault",
+        ],
     );
     assert_eq!(account.state().calls.len(), 1);
 }

@@ -204,7 +204,7 @@ async fn unknown_request_type_is_answered() {
     let response = FakeStack::new("ferry", &account)
         .send("Import", &properties(&[]), &Value::Null)
         .await;
-    check_failed(&response, &["`Import`", "Create or Update or Delete"]);
+    check_failed(&response, &["`Import`", "Create, Update or Delete"]);
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Starts an execution of the final sync's state machine.
 
 use s3ferry_aws::batch::runs::{ExecutionStart, Executions};
-use s3ferry_aws::client::RequestLimits;
+use s3ferry_aws::limits::RequestLimits;
 use s3ferry_core::names::AccountId;
 use serde_json::json;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use s3ferry_aws::batch::jobs::{JobOrder, TaskOperation};
-use s3ferry_aws::client::RequestLimits;
+use s3ferry_aws::limits::RequestLimits;
 use s3ferry_core::batch_report::TokenFields;
 use s3ferry_core::names::{AccountId, Region};
 
