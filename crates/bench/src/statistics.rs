@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn ratio_is_above_one_if_ours_is_better() {
+    fn ratio_is_above_one_if_s3ferry_is_better() {
         assert_eq!(times_better(2.0, 6.0, Better::Lower), Some(3.0));
         assert_eq!(times_better(6.0, 2.0, Better::Higher), Some(3.0));
         assert_eq!(times_better(6.0, 2.0, Better::Lower), Some(1.0 / 3.0));
