@@ -153,32 +153,21 @@ fuzz: ## Fuzz the parsers with cargo-fuzz, FUZZ_SECONDS for each target
 
 ##@ Measure
 
-# The profile `measure` is a release without link-time optimisation, which takes minutes.
-MEASURE := --profile measure
-BENCH := S3FERRY_BIN="$(CURDIR)/target/measure/s3ferry" cargo run $(LOCKED) $(MEASURE) --package s3ferry-tests --example bench --
+# Sizes: SCALE=1 takes about an hour on 2 CPUs. The profile `measure` is a release without link-time optimisation, which
+# takes minutes.
+BENCH_FLAGS = --rounds $(or $(ROUNDS),5) --scale $(or $(SCALE),1) \
+  $(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(PRICES),--prices "$(PRICES)")
+
+.PHONY: bench
+bench: build-functions build-measured bench-peers ## Compare with other tools: make bench SCENARIO=no-op SCALE=0.1 ROUNDS=5
+	S3FERRY_BIN="$(CURDIR)/target/measure/s3ferry" target/measure/bench $(BENCH_FLAGS)
+
+.PHONY: bench-peers
+bench-peers: .tools/peers/.installed ## Install the tools that `make bench` compares with
 
 .PHONY: build-measured
 build-measured:
-	cargo build $(LOCKED) $(MEASURE) --package s3ferry-cli
-
-BENCH_KEYS ?=
-.PHONY: bench-diff
-bench-diff: build-measured ## Time and memory of s3ferry diff (BENCH_KEYS=1000000 per side)
-	$(BENCH) diff $(or $(BENCH_KEYS),1000000)
-
-.PHONY: bench-sync
-bench-sync: build-measured ## Throughput of s3ferry sync, compared with the limit by latency (BENCH_KEYS=10000)
-	$(BENCH) sync $(or $(BENCH_KEYS),10000)
-
-.PHONY: bench-inventory
-bench-inventory: build-measured ## Compare two generated inventories: make bench-inventory ROWS=1000000 FORMAT=csv (or parquet)
-	cargo build $(LOCKED) $(MEASURE) --package s3ferry-inventory --example bench_inventory
-	@directory="$$(mktemp -d -p target bench-inventory-XXXXXX)"; trap 'rm -rf "$$directory"' EXIT; \
-	bench=target/measure/examples/bench_inventory; \
-	"$$bench" generate "$$directory" $(or $(FORMAT),csv) $(or $(ROWS),1000000); \
-	"$$bench" read "$$directory"; \
-	"$$bench" compare "$$directory" $(MEMORY_MIB); \
-	$(BENCH) inventory "$$PWD/$$directory"
+	cargo build $(LOCKED) --profile measure --package s3ferry-cli --package s3ferry-bench
 
 # Tools ----------------------------------------------------------------------------------------------------------------
 

@@ -119,6 +119,12 @@ impl Function {
         self.time_to_first_next
     }
 
+    /// Returns the id of the function's process.
+    #[must_use]
+    pub fn process_id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Returns the current resident memory in KiB.
     #[must_use]
     pub fn resident_kib(&self) -> Option<u64> {

@@ -6,13 +6,14 @@ use crate::{HarnessError, Result};
 
 /// Returns the root folder of the repository.
 ///
-/// `cargo` and the test runner set the current path of this crate. A binary that is started manually uses the path of
-/// its build.
+/// `cargo` and the test runner set the current path of the running crate. A binary that is started manually uses the
+/// path of its build.
 #[must_use]
 pub fn repository() -> PathBuf {
     let here = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
     let here = Path::new(&here);
-    here.parent().unwrap_or(here).to_owned()
+    let root = here.ancestors().find(|folder| folder.join("Cargo.lock").is_file());
+    root.unwrap_or(here).to_owned()
 }
 
 /// Returns the executable of the emulator. `MINISTACK_BIN` overrides it.
