@@ -23,7 +23,7 @@ SAM := SAM_CLI_TELEMETRY=0 .tools/sam/bin/sam
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } \
 	  /^##@/ { printf "\n%s\n", substr($$0, 5) } \
-	  /^[a-z-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	  /^[a-z0-9-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@printf '\n'
 
 .PHONY: demo
@@ -73,7 +73,7 @@ clean-tools: ## Remove the installed tools
 
 ##@ Check
 
-CHECKS := format clippy docs dependencies spelling templates
+CHECKS := format clippy docs dependencies spelling templates workflows
 
 .PHONY: check
 check: ## Run all checks except advisories, and summarize the results
@@ -124,6 +124,12 @@ check-templates: .tools/sam/.installed ## Lint the templates with cfn-lint and s
 	.tools/sam/bin/cfn-lint infra/destination.yaml infra/source.yaml
 	$(SAM) validate --lint --region us-east-1 --template-file infra/destination.yaml
 	$(SAM) validate --lint --region us-east-1 --template-file infra/source.yaml
+
+.PHONY: check-workflows
+check-workflows: .tools/workflows/.installed ## Check the workflows: schema, pinned actions, permissions
+	.tools/workflows/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	.tools/workflows/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	.tools/workflows/bin/zizmor --offline --quiet .github/workflows
 
 .PHONY: format
 format: ## Format the code
