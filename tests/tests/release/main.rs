@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod notes;
+mod versions;
 mod workflows;
 
 use std::path::PathBuf;
