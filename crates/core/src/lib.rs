@@ -29,6 +29,7 @@ pub mod policy;
 pub mod prefix;
 pub mod preflight;
 pub mod redelivery;
+pub mod stored_format;
 pub mod time;
 pub mod upload;
 pub mod verify;
