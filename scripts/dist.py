@@ -67,18 +67,17 @@ def zip_of(bootstrap: pathlib.Path, architecture: str) -> bytes:
 
 def source_template(text: str, architecture: str) -> str:
     """Returns `source.yaml` with the zip files of one architecture."""
-    changes = [(f"CodeUri: ../target/lambda/{name}\n", f"CodeUri: functions/{architecture}/{name}.zip\n")
+    changes = [(rf"CodeUri: \.\./target/lambda/{name}\n", f"CodeUri: functions/{architecture}/{name}.zip\n")
                for name in FUNCTIONS]
     changes += [
-        ("    Description: Architecture that you built the functions for. arm64 is not tested.\n"
-         "    AllowedValues: [x86_64, arm64]\n    Default: x86_64\n",
+        (r"    Description: Architecture that .*\n    AllowedValues: \[x86_64, arm64\]\n    Default: \S+\n",
          "    Description: Architecture of the functions that this template deploys.\n"
          f"    AllowedValues: [{architecture}]\n    Default: {architecture}\n"),
     ]
     for before, after in changes:
-        if text.count(before) != 1:
-            raise NotComplete(f"infra/source.yaml has not exactly one {before!r}")
-        text = text.replace(before, after)
+        text, count = re.subn(before, after, text)
+        if count != 1:
+            raise NotComplete(f"infra/source.yaml has {count} times {before!r}, expected once")
     return text
 
 
