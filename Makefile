@@ -23,7 +23,7 @@ SAM := SAM_CLI_TELEMETRY=0 .tools/sam/bin/sam
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } \
 	  /^##@/ { printf "\n%s\n", substr($$0, 5) } \
-	  /^[a-z-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	  /^[a-z0-9-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@printf '\n'
 
 .PHONY: demo
@@ -58,6 +58,20 @@ build-functions: .tools/build/.installed ## Build the functions into target/lamb
 	$(BUILD_PATH) cargo lambda build $(LOCKED) --release --package s3ferry-functions \
 	  $(if $(filter arm64,$(ARCH)),--arm64,--x86-64)
 
+# One folder per architecture: target/lambda/ has the functions that `make deploy` and `make test` use.
+.PHONY: build-functions-x86_64 build-functions-arm64
+build-functions-x86_64 build-functions-arm64: build-functions-%: .tools/build/.installed
+	$(BUILD_PATH) cargo lambda build $(LOCKED) --release --package s3ferry-functions --lambda-dir target/lambda-$* \
+	  $(if $(filter arm64,$*),--arm64,--x86-64)
+
+# With arm64, first: rustup target add aarch64-unknown-linux-gnu
+DIST_ARCHITECTURES ?= x86_64
+
+.PHONY: dist
+dist: $(addprefix build-functions-,$(DIST_ARCHITECTURES)) build-cli ## Assemble dist/, which deploys without Rust (DIST_ARCHITECTURES="x86_64 arm64")
+	$(PYTHON) scripts/dist.py --dist dist --cli target/release/s3ferry --archives target/dist \
+	  $(foreach architecture,$(DIST_ARCHITECTURES),--functions $(architecture)=target/lambda-$(architecture))
+
 .PHONY: s3sim
 s3sim: ## Build the S3 simulator into target/release/s3sim
 	cargo build $(LOCKED) --release --package s3ferry-testkit --features sim --bin s3sim
@@ -65,7 +79,7 @@ s3sim: ## Build the S3 simulator into target/release/s3sim
 .PHONY: clean
 clean: ## Remove build outputs
 	cargo clean
-	rm -rf .aws-sam infra/.aws-sam
+	rm -rf .aws-sam infra/.aws-sam dist
 
 .PHONY: clean-tools
 clean-tools: ## Remove the installed tools
@@ -73,7 +87,7 @@ clean-tools: ## Remove the installed tools
 
 ##@ Check
 
-CHECKS := format clippy docs dependencies spelling templates
+CHECKS := format clippy docs dependencies spelling templates workflows
 
 .PHONY: check
 check: ## Run all checks except advisories, and summarize the results
@@ -124,6 +138,12 @@ check-templates: .tools/sam/.installed ## Lint the templates with cfn-lint and s
 	.tools/sam/bin/cfn-lint infra/destination.yaml infra/source.yaml
 	$(SAM) validate --lint --region us-east-1 --template-file infra/destination.yaml
 	$(SAM) validate --lint --region us-east-1 --template-file infra/source.yaml
+
+.PHONY: check-workflows
+check-workflows: .tools/workflows/.installed ## Check the workflows: schema, pinned actions, permissions
+	.tools/workflows/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	.tools/workflows/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	.tools/workflows/bin/zizmor --offline --quiet .github/workflows
 
 .PHONY: format
 format: ## Format the code

@@ -1,5 +1,6 @@
 //! An emulator with a source bucket that is already in use, and with both stacks.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::bucket::TestBucket;
@@ -9,7 +10,7 @@ use crate::foreign::ForeignConsumer;
 use crate::queue::Queue;
 use crate::stack::{DeployedStack, OutputsByName, Parameters, output};
 use crate::waiting::{PollResult, until};
-use crate::{DESTINATION_REGION, Result, SOURCE_REGION};
+use crate::{DESTINATION_REGION, Result, SOURCE_REGION, tools};
 
 /// Name of the source bucket.
 pub const SOURCE_BUCKET: &str = "example-source";
@@ -29,6 +30,8 @@ pub struct Deployment {
     pub source: TestBucket,
     /// Destination bucket, which its stack creates.
     pub destination: TestBucket,
+    /// Folder of the templates.
+    pub templates: PathBuf,
 }
 
 /// A deployed source stack.
@@ -55,6 +58,7 @@ impl Deployment {
             emulator,
             source,
             destination,
+            templates: tools::repository().join("infra"),
         })
     }
 
@@ -65,7 +69,7 @@ impl Deployment {
 
     /// Deploys the destination stack.
     pub async fn deploy_destination(&self) -> Result<()> {
-        let stack = DeployedStack::destination(&self.emulator, "s3ferry-destination");
+        let stack = DeployedStack::destination(&self.emulator, "s3ferry-destination").with_templates(&self.templates);
         stack.deploy(&[("BucketName", DESTINATION_BUCKET)]).await.map(drop)
     }
 
@@ -97,7 +101,7 @@ impl Deployment {
     /// Returns a handle of a source stack, deployed or not.
     #[must_use]
     pub fn source_stack(&self, name: &str) -> DeployedStack<'_> {
-        DeployedStack::source(&self.emulator, name)
+        DeployedStack::source(&self.emulator, name).with_templates(&self.templates)
     }
 
     /// Waits until both listings under `prefix` agree, then until every object and attribute is equal.

@@ -1,7 +1,7 @@
 //! The two stacks of `infra/`: deployed, described and deleted with the SAM CLI.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use tokio::process::Command;
@@ -46,6 +46,15 @@ impl<'a> DeployedStack<'a> {
             region: SOURCE_REGION,
             template: tools::template("source.yaml"),
         }
+    }
+
+    /// Returns this stack with the templates of a folder other than `infra/`, such as a release archive.
+    #[must_use]
+    pub fn with_templates(mut self, folder: &Path) -> Self {
+        if let Some(name) = self.template.file_name() {
+            self.template = folder.join(name);
+        }
+        self
     }
 
     /// Returns the name of the stack.
@@ -146,6 +155,9 @@ impl<'a> DeployedStack<'a> {
             .await
             .map_err(HarnessError::io("writing samconfig.toml"))?;
         let mut command = Command::new(tools::sam()?);
+        if let Some(folder) = self.template.parent() {
+            command.current_dir(folder);
+        }
         command
             .env_clear()
             .envs(self.emulator.environment(self.region))

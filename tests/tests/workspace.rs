@@ -32,7 +32,7 @@ fn cargo_tree(package: &str) -> String {
 
 #[test]
 fn every_tool_is_pinned() {
-    for name in ["build", "ministack", "moto", "peers", "sam", "sim-clients"] {
+    for name in ["build", "ministack", "moto", "peers", "sam", "sim-clients", "workflows"] {
         let requirements = text(&repository().join(format!("tests/tools/{name}.txt")));
         for line in requirements
             .lines()

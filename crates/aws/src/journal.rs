@@ -1,7 +1,7 @@
 //! The upload journal and the delete intents in the state bucket.
 
 use futures::{Stream, StreamExt as _, TryStreamExt as _, future, stream};
-use s3ferry_core::delete_intent::{DeleteIntent, INTENTS};
+use s3ferry_core::delete_intent::{DeleteIntent, INTENTS, IntentError};
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::{ETag, ObjectKey};
 use s3ferry_core::route::MigrationRoute;
@@ -70,7 +70,19 @@ impl S3Journal {
             return Ok(None);
         };
         let key = self.route.key_of_intent(name, &object.body);
-        key.map_err(|error| self.failure("s3:GetObject", name, "UnreadableIntent", &error))
+        key.map_err(|error| self.unusable_intent(name, &error))
+    }
+
+    /// Creates the failure of an intent that was read. An intent of another version of s3ferry needs that version.
+    fn unusable_intent(&self, name: &str, error: &IntentError) -> Failure {
+        let failure = |code| self.failure("s3:GetObject", name, code, error);
+        match error {
+            IntentError::UnsupportedFormat(_) => Failure {
+                kind: FailureKind::Configuration,
+                ..failure("UnsupportedFormat")
+            },
+            IntentError::Unreadable(_) | IntentError::OfAnother(_) => failure("UnreadableIntent"),
+        }
     }
 
     /// Creates the failure of an entry or intent that cannot be written or parsed.
@@ -139,8 +151,6 @@ impl DeleteIntents for S3Journal {
             return Ok(None);
         };
         let intent = self.route.read_intent(key, covered, &object.body);
-        intent
-            .map(Some)
-            .map_err(|error| self.failure("s3:GetObject", &name, "UnreadableIntent", &error))
+        intent.map(Some).map_err(|error| self.unusable_intent(&name, &error))
     }
 }

@@ -4,6 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::args::SharedArgs;
 use crate::commands::{batch, completions, diff, man, manifest, sync, verify};
+use crate::version::VERSION;
 
 const EXAMPLES: &str = "\
 Migrate a small bucket:
@@ -20,7 +21,7 @@ everything else to standard error.";
 
 /// Moves an S3 bucket to another AWS region while it is in use
 #[derive(Debug, Parser)]
-#[command(name = "s3ferry", version, after_help = EXAMPLES, max_term_width = 100, subcommand_required = true)]
+#[command(name = "s3ferry", version = VERSION, after_help = EXAMPLES, max_term_width = 100, subcommand_required = true)]
 pub struct Cli {
     /// The options of every command.
     #[command(flatten)]

@@ -26,6 +26,7 @@ mod report_files;
 pub mod rows;
 pub mod sides;
 pub mod text;
+pub mod version;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::FieldDigest;
 use crate::names::{ETag, ObjectKey};
 use crate::route::MigrationRoute;
+use crate::stored_format::{self, UnsupportedFormat};
 use crate::time::Timestamp;
 use crate::versions::{SKEW, VersionName, WRITTEN_WITHIN};
 
@@ -55,6 +56,9 @@ pub enum IntentError {
     /// The object is not an intent in this format.
     #[error("not a delete intent in format {FORM}: {0}")]
     Unreadable(String),
+    /// The object is an intent in another format.
+    #[error("delete intent {0}")]
+    UnsupportedFormat(#[from] UnsupportedFormat),
     /// The object is the intent of another version, key or migration.
     #[error("the delete intent belongs to {0}")]
     OfAnother(String),
@@ -93,11 +97,9 @@ impl MigrationRoute {
         covered: &VersionName,
         body: &[u8],
     ) -> Result<DeleteIntent, IntentError> {
+        stored_format::check(body, FORM)?;
         let unreadable = |error: &dyn fmt::Display| IntentError::Unreadable(error.to_string());
         let written: StoredIntent = serde_json::from_slice(body).map_err(|error| unreadable(&error))?;
-        if written.form != FORM {
-            return Err(unreadable(&format_args!("found format {}", written.form)));
-        }
         let names = [
             (written.source_bucket.as_str(), self.source.as_str()),
             (written.destination_bucket.as_str(), self.destination.as_str()),
@@ -119,6 +121,7 @@ impl MigrationRoute {
 
     /// Returns the key of the intent in the state object `name`; `None` if the intent is of another migration.
     pub fn key_of_intent(&self, name: &str, body: &[u8]) -> Result<Option<ObjectKey>, IntentError> {
+        stored_format::check(body, FORM)?;
         let unreadable = |error: &dyn fmt::Display| IntentError::Unreadable(error.to_string());
         let written: StoredIntent = serde_json::from_slice(body).map_err(|error| unreadable(&error))?;
         if (written.source_bucket.as_str(), written.destination_bucket.as_str())

@@ -34,6 +34,7 @@ pub mod prefix;
 pub mod preflight;
 pub mod redelivery;
 pub mod route;
+pub mod stored_format;
 pub mod time;
 pub mod upload;
 pub mod verify;

@@ -11,6 +11,7 @@ use crate::names::ObjectKey;
 use crate::order::{CopyOrder, ExplicitAttributes, SourcePin, UploadParameters, WriteCondition};
 use crate::plan::CopyPlan;
 use crate::route::MigrationRoute;
+use crate::stored_format::{self, UnsupportedFormat};
 use crate::time::Timestamp;
 
 /// Prefix of all journal entries in the state bucket.
@@ -87,6 +88,9 @@ pub enum UploadEntryError {
     /// The object is not an entry in this format.
     #[error("not an upload journal entry in format {FORM}: {0}")]
     Unreadable(String),
+    /// The object is an entry in another format.
+    #[error("upload journal entry {0}")]
+    UnsupportedFormat(#[from] UnsupportedFormat),
     /// The object is the entry of another key or migration: a hash collision, or a manual change.
     #[error("the upload journal entry belongs to {0}")]
     OfAnother(String),
@@ -102,11 +106,9 @@ impl MigrationRoute {
 
     /// Parses the entry of a key.
     pub fn read_entry(&self, key: &ObjectKey, body: &[u8]) -> Result<UploadEntry, UploadEntryError> {
+        stored_format::check(body, FORM)?;
         let entry: UploadEntry =
             serde_json::from_slice(body).map_err(|error| UploadEntryError::Unreadable(error.to_string()))?;
-        if entry.form != FORM {
-            return Err(UploadEntryError::Unreadable(format!("found format {}", entry.form)));
-        }
         let names = (
             entry.source_bucket.as_str(),
             entry.destination_bucket.as_str(),

@@ -9,4 +9,5 @@ mod on_aws;
 mod record;
 pub mod replicator;
 pub mod start;
+pub mod version;
 pub mod wiring;

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use crate::config::Config;
 use crate::logging;
+use crate::version::{BUILD, VERSION};
 
 /// Reads the configuration of `replicator` or `final-sync` from the environment and starts the log.
 ///
@@ -13,6 +14,7 @@ pub fn configured() -> Option<Config> {
     match Config::from_lookup(&|name| std::env::var(name).ok()) {
         Ok(config) => {
             logging::start(config.log_level);
+            log_version();
             Some(config)
         }
         Err(problems) => {
@@ -21,6 +23,11 @@ pub fn configured() -> Option<Config> {
             None
         }
     }
+}
+
+/// Logs which version starts.
+pub fn log_version() {
+    tracing::info!(version = VERSION, build = BUILD, "function starts");
 }
 
 /// Converts the result of the Lambda runtime to the exit code of the process.

@@ -7,6 +7,7 @@ mod batches;
 mod final_sync;
 mod settings;
 mod shapes;
+mod starts;
 
 use std::time::Duration;
 

@@ -216,3 +216,14 @@ async fn unreadable_intent_is_a_failure() {
         assert_failure(&failure, FailureKind::Bug, &["UnreadableIntent"]);
     }
 }
+
+#[tokio::test]
+async fn intent_in_another_format_is_a_failure_that_names_the_format() {
+    let recorded = Recorded::new([answer(
+        200,
+        &[("etag", "\"e1\"")],
+        r#"{"form":2,"route":"other fields"}"#,
+    )]);
+    let failure = recorded.journal().find(&key(), &version("v1")).await.unwrap_err();
+    assert_failure(&failure, FailureKind::Configuration, &["UnsupportedFormat", "format 2"]);
+}

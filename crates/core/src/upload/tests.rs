@@ -120,11 +120,38 @@ fn entry_of_another_key_or_format_is_refused() {
         error.to_string(),
         "the upload journal entry belongs to source/a/b to destination"
     );
-    let newer = body.replace(r#""form":1"#, r#""form":2"#);
-    for body in [newer.as_str(), "", "{}", "null", r#"{"form":1}"#] {
+    for body in ["", "{}", "null", r#"{"form":1}"#] {
         let read = route().read_entry(&key(), body.as_bytes());
         assert!(matches!(read, Err(UploadEntryError::Unreadable(_))), "{body}");
     }
+}
+
+/// Fields that only the other format has do not hide its number.
+#[test]
+fn entry_in_another_format_is_refused_by_number() {
+    let newer = r#"{"form":2,"source":{"bucket":"source"},"parts":[]}"#;
+    let error = route().read_entry(&key(), newer.as_bytes()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "upload journal entry written in format 2 by another version of s3ferry; this version reads format 1"
+    );
+    let older = serde_json::to_string(&entry())
+        .unwrap()
+        .replace(r#""form":1"#, r#""form":0"#);
+    let read = route().read_entry(&key(), older.as_bytes());
+    assert!(matches!(read, Err(UploadEntryError::UnsupportedFormat(_))), "{read:?}");
+}
+
+/// An entry as version 0.1.0 writes it. If this test fails, change the format's number.
+#[test]
+fn entry_of_a_deployed_version_is_read() {
+    let stored = concat!(
+        r#"{"form":1,"source_bucket":"source","destination_bucket":"destination","key":"a/b","upload_id":"id","#,
+        r#""plan":{"sizes":[{"parts":2,"size_bytes":5242880},{"parts":1,"size_bytes":2097152}],"replays":false},"#,
+        r#""fingerprint":"6266d46270cb8ccb4be0786ef4a3622030ecdadfe8724fd4f05ffc6d0f1dd922"}"#,
+    );
+    assert_eq!(serde_json::to_string(&entry()).unwrap(), stored);
+    assert_eq!(route().read_entry(&key(), stored.as_bytes()), Ok(entry()));
 }
 
 #[test]

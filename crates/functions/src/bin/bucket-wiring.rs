@@ -21,6 +21,7 @@ async fn main() -> ExitCode {
         }
     };
     logging::start(settings.log_level);
+    start::log_version();
     let ports = &AwsWiring::new(&Clients::load(&settings.region).await, settings.region);
     let handler = service_fn(|event: LambdaEvent<Value>| async move {
         let deadline = of_invocation(&event.context);
