@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::error::{Result, RunFailure};
+use crate::error::{BenchResult, RunFailure};
 use crate::report::{ReportRow, RowOutcome, Sample};
 use crate::statistics::Figures;
 
@@ -42,7 +42,7 @@ pub(crate) async fn contest<W>(
     limits: ContestLimits,
     contenders: &[Contender<W>],
     run: impl AsyncFn(&W) -> std::result::Result<Sample, RunFailure>,
-) -> Result<Vec<ReportRow>> {
+) -> BenchResult<Vec<ReportRow>> {
     let mut standings: Vec<Standing> = contenders.iter().map(Standing::new).collect();
     for round in 0..limits.rounds.max(1) {
         for offset in 0..contenders.len() {
@@ -76,7 +76,7 @@ impl Standing {
         }
     }
 
-    fn add(&mut self, outcome: std::result::Result<Sample, RunFailure>) -> Result<()> {
+    fn add(&mut self, outcome: std::result::Result<Sample, RunFailure>) -> BenchResult<()> {
         match outcome {
             Ok(sample) => self.samples.push(sample),
             Err(RunFailure::Harness(error)) => return Err(error),

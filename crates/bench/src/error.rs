@@ -26,7 +26,7 @@ pub(crate) enum BenchError {
 }
 
 /// Result of the harness.
-pub(crate) type Result<T> = std::result::Result<T, BenchError>;
+pub(crate) type BenchResult<T> = std::result::Result<T, BenchError>;
 
 /// Why a tool has no valid result.
 #[derive(Debug)]

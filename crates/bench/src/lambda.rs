@@ -10,7 +10,7 @@ use s3ferry_tests::{HarnessError, SOURCE_REGION, event, replicator, tools};
 use serde_json::Value;
 
 use crate::contest::Contender;
-use crate::error::{Result, RunFailure};
+use crate::error::{BenchResult, RunFailure};
 use crate::tools::Peers;
 use crate::world::{SOURCE, STATE, World, key};
 
@@ -26,7 +26,7 @@ pub(crate) struct FunctionWork {
 }
 
 /// Returns s3ferry's replicator and the handler with boto3.
-pub(crate) fn replicators(world: &World, peers: &Peers) -> Result<[Contender<FunctionWork>; 2]> {
+pub(crate) fn replicators(world: &World, peers: &Peers) -> BenchResult<[Contender<FunctionWork>; 2]> {
     let s3ferry = FunctionWork {
         binary: tools::function("replicator")?,
         environment: environment(world, &[]),
@@ -70,7 +70,7 @@ fn environment(world: &World, more: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 /// Writes an executable that becomes the Python interpreter with the Lambda runtime client.
-fn boto3(world: &World, python: &Path) -> Result<FunctionWork> {
+fn boto3(world: &World, python: &Path) -> BenchResult<FunctionWork> {
     let folder = world.scratch().join("boto3-handler");
     let failed = || HarnessError::io("writing the start script of the boto3 handler");
     fs::create_dir_all(&folder).map_err(failed())?;

@@ -22,7 +22,7 @@ use s3ferry_tests::HarnessError;
 use s3ferry_tests::error::chain;
 
 use crate::arguments::{Arguments, BenchContext};
-use crate::error::Result;
+use crate::error::BenchResult;
 use crate::report::{BenchReport, html, markdown};
 use crate::scenario::ScenarioName;
 
@@ -46,7 +46,7 @@ async fn main() -> ExitCode {
 }
 
 /// Runs the scenarios, writes the report after each one, and returns the invalid results of s3ferry.
-async fn measure_all(arguments: &Arguments) -> Result<Vec<String>> {
+async fn measure_all(arguments: &Arguments) -> BenchResult<Vec<String>> {
     let context = BenchContext::new(arguments);
     let begun = Instant::now();
     let mut report = BenchReport {
@@ -74,7 +74,7 @@ async fn measure_all(arguments: &Arguments) -> Result<Vec<String>> {
     Ok(report.failures_of_s3ferry())
 }
 
-fn write(report: &BenchReport, folder: &Path) -> Result<()> {
+fn write(report: &BenchReport, folder: &Path) -> BenchResult<()> {
     let failed = || HarnessError::io(format!("writing the report to {}", folder.display()));
     std::fs::create_dir_all(folder).map_err(failed())?;
     let json = serde_json::to_string_pretty(report).map_err(HarnessError::json("the report"))?;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use s3ferry_tests::HarnessError;
 use tokio::process::Command;
 
-use crate::error::{Result, RunFailure};
+use crate::error::{BenchResult, RunFailure};
 
 /// Interval of reading the memory of all processes. The kernel keeps each one's peak, so little is missed.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
@@ -103,17 +103,17 @@ pub(crate) async fn run(command: &CommandLine, folder: &Path) -> std::result::Re
     Err(RunFailure::Failed(format!("{status}: {}", lines.join(" / "))))
 }
 
-fn create(path: &Path) -> Result<File> {
+fn create(path: &Path) -> BenchResult<File> {
     Ok(File::create(path).map_err(HarnessError::io(format!("creating {}", path.display())))?)
 }
 
-fn read(path: &Path) -> Result<String> {
+fn read(path: &Path) -> BenchResult<String> {
     let bytes = std::fs::read(path).map_err(HarnessError::io(format!("reading {}", path.display())))?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// Returns the CPU time of all ended children of this process, with their own ended children.
-fn children_cpu_seconds() -> Result<f64> {
+fn children_cpu_seconds() -> BenchResult<f64> {
     let stat = std::fs::read_to_string("/proc/self/stat").map_err(HarnessError::io("reading /proc/self/stat"))?;
     Ok(ticks(&stat, [CUTIME, CSTIME]).unwrap_or(0.0) / TICKS_PER_SECOND)
 }

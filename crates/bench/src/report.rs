@@ -11,7 +11,7 @@ use crate::statistics::{Better, Figures, times_better};
 
 /// A measured quantity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub(crate) struct Metric {
+pub(crate) struct BenchMetric {
     /// Name, also the key of the figures.
     pub(crate) name: &'static str,
     /// Unit.
@@ -20,8 +20,8 @@ pub(crate) struct Metric {
     pub(crate) better: Better,
 }
 
-const fn lower(name: &'static str, unit: &'static str) -> Metric {
-    Metric {
+const fn lower(name: &'static str, unit: &'static str) -> BenchMetric {
+    BenchMetric {
         name,
         unit,
         better: Better::Lower,
@@ -29,48 +29,48 @@ const fn lower(name: &'static str, unit: &'static str) -> Metric {
 }
 
 /// Time from start to end.
-pub(crate) const TIME: Metric = lower("time", "s");
+pub(crate) const TIME: BenchMetric = lower("time", "s");
 /// CPU time.
-pub(crate) const CPU: Metric = lower("CPU", "s");
+pub(crate) const CPU: BenchMetric = lower("CPU", "s");
 /// Peak of resident memory.
-pub(crate) const MEMORY: Metric = lower("peak memory", "MiB");
+pub(crate) const MEMORY: BenchMetric = lower("peak memory", "MiB");
 /// Requests per object.
-pub(crate) const REQUESTS: Metric = lower("requests per object", "");
+pub(crate) const REQUESTS: BenchMetric = lower("requests per object", "");
 /// CPU time per object.
-pub(crate) const CPU_PER_OBJECT: Metric = lower("CPU per object", "µs");
+pub(crate) const CPU_PER_OBJECT: BenchMetric = lower("CPU per object", "µs");
 /// Objects per second.
-pub(crate) const THROUGHPUT: Metric = Metric {
+pub(crate) const THROUGHPUT: BenchMetric = BenchMetric {
     name: "throughput",
     unit: "obj/s",
     better: Better::Higher,
 };
 /// Time of a function's start until its first request for an event.
-pub(crate) const START: Metric = lower("start", "ms");
+pub(crate) const START: BenchMetric = lower("start", "ms");
 /// Size of a function's package.
-pub(crate) const PACKAGE: Metric = lower("package", "MB");
+pub(crate) const PACKAGE: BenchMetric = lower("package", "MB");
 /// CPU time per event.
-pub(crate) const CPU_PER_EVENT: Metric = lower("CPU per event", "µs");
+pub(crate) const CPU_PER_EVENT: BenchMetric = lower("CPU per event", "µs");
 /// Time per event.
-pub(crate) const TIME_PER_EVENT: Metric = lower("time per event", "ms");
+pub(crate) const TIME_PER_EVENT: BenchMetric = lower("time per event", "ms");
 /// Requests per event.
-pub(crate) const REQUESTS_PER_EVENT: Metric = lower("requests per event", "");
+pub(crate) const REQUESTS_PER_EVENT: BenchMetric = lower("requests per event", "");
 /// Median time from a notification to the copy.
-pub(crate) const LAG_P50: Metric = lower("lag p50", "s");
+pub(crate) const LAG_P50: BenchMetric = lower("lag p50", "s");
 /// 99th percentile of the time from a notification to the copy.
-pub(crate) const LAG_P99: Metric = lower("lag p99", "s");
+pub(crate) const LAG_P99: BenchMetric = lower("lag p99", "s");
 /// Objects without a copy.
-pub(crate) const LOST: Metric = lower("lost", "objects");
+pub(crate) const LOST: BenchMetric = lower("lost", "objects");
 /// Time divided by the time that part throughput allows.
-pub(crate) const OVER_IDEAL: Metric = lower("time over the ideal", "x");
+pub(crate) const OVER_IDEAL: BenchMetric = lower("time over the ideal", "x");
 /// Copied parts divided by the parts of the object.
-pub(crate) const PART_COPIES: Metric = lower("copies per part", "");
+pub(crate) const PART_COPIES: BenchMetric = lower("copies per part", "");
 /// Price per million objects.
-pub(crate) const PRICE: Metric = lower("price per million objects", "USD");
+pub(crate) const PRICE: BenchMetric = lower("price per million objects", "USD");
 /// Use of functions per million objects.
-pub(crate) const GB_SECONDS: Metric = lower("GB-seconds per million objects", "");
+pub(crate) const GB_SECONDS: BenchMetric = lower("GB-seconds per million objects", "");
 
 /// Values of one run.
-pub(crate) type Sample = Vec<(Metric, f64)>;
+pub(crate) type Sample = Vec<(BenchMetric, f64)>;
 
 /// The whole report.
 #[derive(Debug, Serialize)]
@@ -99,7 +99,7 @@ pub(crate) struct ScenarioReport {
     /// Work and simulated delays of this run.
     pub(crate) setting: String,
     /// Metrics in the order of their columns. Ratios of the first one are shown first.
-    pub(crate) metrics: Vec<Metric>,
+    pub(crate) metrics: Vec<BenchMetric>,
     /// Cases.
     pub(crate) cases: Vec<CaseReport>,
     /// Goals.
@@ -161,7 +161,7 @@ pub(crate) enum RowOutcome {
 
 impl ReportRow {
     /// Returns the median of a metric.
-    pub(crate) fn median(&self, metric: Metric) -> Option<f64> {
+    pub(crate) fn median(&self, metric: BenchMetric) -> Option<f64> {
         match &self.outcome {
             RowOutcome::Measured { figures, .. } => Some(figures.get(metric.name)?.median),
             _ => None,
@@ -169,7 +169,7 @@ impl ReportRow {
     }
 
     /// Returns how many times better s3ferry is.
-    pub(crate) fn ratio(&self, metric: Metric) -> Option<f64> {
+    pub(crate) fn ratio(&self, metric: BenchMetric) -> Option<f64> {
         match &self.outcome {
             RowOutcome::Measured { ratios, .. } => ratios.get(metric.name).copied(),
             _ => None,
@@ -189,7 +189,7 @@ impl ReportRow {
 
 impl CaseReport {
     /// Creates a case, and compares every other row with the first row of s3ferry.
-    pub(crate) fn new(name: impl Into<String>, metrics: &[Metric], mut rows: Vec<ReportRow>) -> Self {
+    pub(crate) fn new(name: impl Into<String>, metrics: &[BenchMetric], mut rows: Vec<ReportRow>) -> Self {
         let reference: BTreeMap<&'static str, f64> = rows
             .iter()
             .find(|row| row.is_s3ferry)
@@ -220,7 +220,7 @@ impl CaseReport {
     }
 
     /// Returns the smallest ratio of a metric: that to the best peer.
-    fn worst_ratio(&self, metric: Metric, peer: Option<&str>) -> Option<f64> {
+    fn worst_ratio(&self, metric: BenchMetric, peer: Option<&str>) -> Option<f64> {
         let peers = self.rows.iter().filter(|row| !row.is_s3ferry);
         peers
             .filter(|row| peer.is_none_or(|name| row.tool == name))
@@ -253,8 +253,8 @@ impl BenchReport {
 /// A goal of a scenario.
 #[derive(Debug, Clone)]
 pub(crate) struct Goal {
-    /// Metric that the goal limits.
-    pub(crate) metric: Metric,
+    /// BenchMetric that the goal limits.
+    pub(crate) metric: BenchMetric,
     /// The limit.
     pub(crate) limit: GoalLimit,
     /// Name of the case; `None` means each case.

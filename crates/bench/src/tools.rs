@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use s3ferry_tests::{HarnessError, SOURCE_REGION, tools};
 
 use crate::contest::Contender;
-use crate::error::Result;
+use crate::error::BenchResult;
 use crate::measure::CommandLine;
 use crate::world::{DESTINATION, SOURCE, World};
 
@@ -70,7 +70,7 @@ pub(crate) struct Toolbox<'w> {
 
 impl<'w> Toolbox<'w> {
     /// Creates command lines for a simulator.
-    pub(crate) fn new(world: &'w World, peers: &'w Peers) -> Result<Self> {
+    pub(crate) fn new(world: &'w World, peers: &'w Peers) -> BenchResult<Self> {
         Ok(Self {
             world,
             peers,
@@ -166,7 +166,12 @@ impl<'w> Toolbox<'w> {
     }
 
     /// `aws s3` with a number of concurrent requests, by default its own.
-    pub(crate) fn aws(&self, concurrency: Option<u32>, verb: &str, flags: &[&str]) -> Result<Contender<CommandLine>> {
+    pub(crate) fn aws(
+        &self,
+        concurrency: Option<u32>,
+        verb: &str,
+        flags: &[&str],
+    ) -> BenchResult<Contender<CommandLine>> {
         let (source, destination) = (format!("s3://{SOURCE}"), format!("s3://{DESTINATION}"));
         self.aws_between(concurrency, verb, flags, (&source, &destination))
     }
@@ -178,7 +183,7 @@ impl<'w> Toolbox<'w> {
         verb: &str,
         flags: &[&str],
         (source, destination): (&str, &str),
-    ) -> Result<Contender<CommandLine>> {
+    ) -> BenchResult<Contender<CommandLine>> {
         let regions = [
             "--source-region",
             SOURCE_REGION,
@@ -220,7 +225,7 @@ impl<'w> Toolbox<'w> {
 /// Writes a configuration file of the AWS CLI, and returns its path.
 ///
 /// <https://docs.aws.amazon.com/cli/latest/topic/s3-config.html>
-fn write_aws_configuration(folder: &Path, concurrency: Option<u32>) -> Result<String> {
+fn write_aws_configuration(folder: &Path, concurrency: Option<u32>) -> BenchResult<String> {
     let name = concurrency.map_or_else(|| "default".to_owned(), |number| number.to_string());
     let path = folder.join(format!("aws-{name}.ini"));
     let s3 =

@@ -12,7 +12,7 @@ use s3ferry_testkit::sim::{ServerOptions, SimServer};
 use s3ferry_tests::{DESTINATION_REGION, HarnessError, SOURCE_REGION};
 use tempfile::TempDir;
 
-use crate::error::{BenchError, Result};
+use crate::error::{BenchError, BenchResult};
 
 /// Name of the source bucket.
 pub(crate) const SOURCE: &str = "bench-source";
@@ -48,16 +48,16 @@ pub(crate) struct World {
 
 impl World {
     /// Starts a simulator with versioned, empty buckets in two regions.
-    pub(crate) async fn start(latency: SimLatency) -> Result<Self> {
+    pub(crate) async fn start(latency: SimLatency) -> BenchResult<Self> {
         Self::with_regions(latency, DESTINATION_REGION).await
     }
 
     /// Starts a simulator whose buckets are in one region, for tools that fail across regions.
-    pub(crate) async fn in_one_region(latency: SimLatency) -> Result<Self> {
+    pub(crate) async fn in_one_region(latency: SimLatency) -> BenchResult<Self> {
         Self::with_regions(latency, SOURCE_REGION).await
     }
 
-    async fn with_regions(latency: SimLatency, destination_region: &'static str) -> Result<Self> {
+    async fn with_regions(latency: SimLatency, destination_region: &'static str) -> BenchResult<Self> {
         let options = ServerOptions {
             latency,
             ..ServerOptions::default()
@@ -97,7 +97,7 @@ impl World {
         bucket: &str,
         numbers: impl IntoIterator<Item = u64>,
         content: impl Fn(u64) -> SimContent,
-    ) -> Result<()> {
+    ) -> BenchResult<()> {
         let mut model = self.server.model();
         for (written, number) in (1_u64..).zip(numbers) {
             let put = PutRequest {
@@ -116,7 +116,7 @@ impl World {
     }
 
     /// Replaces the destination by an empty bucket, and resets the number of requests.
-    pub(crate) fn empty_destination(&self) -> Result<()> {
+    pub(crate) fn empty_destination(&self) -> BenchResult<()> {
         self.server.model().buckets.remove(DESTINATION);
         self.server
             .make_versioned_buckets([(DESTINATION, self.destination_region)])
@@ -126,7 +126,7 @@ impl World {
     }
 
     /// Copies the source's objects except those with a number for which `missing` is true, without requests.
-    pub(crate) fn fill_destination(&self, objects: u64, missing: impl Fn(u64) -> bool) -> Result<()> {
+    pub(crate) fn fill_destination(&self, objects: u64, missing: impl Fn(u64) -> bool) -> BenchResult<()> {
         self.empty_destination()?;
         let contents: Vec<(u64, SimContent)> = {
             let model = self.server.model();
@@ -144,7 +144,7 @@ impl World {
     }
 
     /// Compares all objects of both buckets: keys and bytes. Returns a description of the first difference.
-    pub(crate) fn difference(&self) -> Result<Option<String>> {
+    pub(crate) fn difference(&self) -> BenchResult<Option<String>> {
         let model = self.server.model();
         let source = model.bucket(SOURCE).map_err(simulator("a read of the source"))?;
         let destination = model

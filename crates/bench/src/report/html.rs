@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{BenchReport, CaseReport, Metric, ReportRow, ScenarioReport, number};
+use super::{BenchMetric, BenchReport, CaseReport, ReportRow, ScenarioReport, number};
 
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:60em;margin:2em auto;padding:0 1em;color:#222}\
 h2{margin-top:2em;border-bottom:1px solid #ccc}h3{margin:1.2em 0 .3em}h4{margin:.8em 0 .2em;font-weight:normal;color:#555}\
@@ -78,7 +78,7 @@ fn section(page: &mut String, scenario: &ScenarioReport) {
     }
 }
 
-fn bars(page: &mut String, case: &CaseReport, metric: Metric) {
+fn bars(page: &mut String, case: &CaseReport, metric: BenchMetric) {
     let medians = case.rows.iter().filter_map(|row| row.median(metric));
     let Some(longest) = medians.max_by(f64::total_cmp).filter(|longest| *longest > 0.0) else {
         return;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{BenchReport, CaseReport, GoalResult, Metric, ReportRow, ScenarioReport, number};
+use super::{BenchMetric, BenchReport, CaseReport, GoalResult, ReportRow, ScenarioReport, number};
 
 /// Renders the report.
 pub(crate) fn render(report: &BenchReport) -> String {
@@ -41,7 +41,7 @@ fn append(text: &mut String, arguments: std::fmt::Arguments<'_>) {
     debug_assert!(written.is_ok());
 }
 
-fn table(case: &CaseReport, metrics: &[Metric]) -> String {
+fn table(case: &CaseReport, metrics: &[BenchMetric]) -> String {
     let mut text = format!("\n### {}\n\n| tool | settings |", case.name);
     for metric in metrics {
         let unit = if metric.unit.is_empty() {
@@ -72,7 +72,7 @@ fn table(case: &CaseReport, metrics: &[Metric]) -> String {
     text
 }
 
-fn cells(row: &ReportRow, metrics: &[Metric]) -> String {
+fn cells(row: &ReportRow, metrics: &[BenchMetric]) -> String {
     let super::RowOutcome::Measured { figures, .. } = &row.outcome else {
         return String::new();
     };

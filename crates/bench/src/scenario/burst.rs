@@ -9,10 +9,10 @@ use serde_json::json;
 use super::{goal, scenario};
 use crate::arguments::BenchContext;
 use crate::contest::contest;
-use crate::error::{Result, RunFailure};
+use crate::error::{BenchResult, RunFailure};
 use crate::lambda::{FunctionWork, batch, deliver, replicators, start};
 use crate::report::{
-    CaseReport, GoalLimit, LAG_P50, LAG_P99, LOST, Metric, REQUESTS_PER_EVENT, Sample, ScenarioReport, TIME,
+    BenchMetric, CaseReport, GoalLimit, LAG_P50, LAG_P99, LOST, REQUESTS_PER_EVENT, Sample, ScenarioReport, TIME,
 };
 use crate::statistics::percentile;
 use crate::world::{SOURCE, WAN, World, small};
@@ -68,8 +68,8 @@ fn locked(queue: &Mutex<BurstQueue>) -> MutexGuard<'_, BurstQueue> {
 }
 
 /// A burst of notifications.
-pub(super) async fn burst(context: &BenchContext) -> Result<ScenarioReport> {
-    const METRICS: &[Metric] = &[LAG_P50, LAG_P99, REQUESTS_PER_EVENT, LOST];
+pub(super) async fn burst(context: &BenchContext) -> BenchResult<ScenarioReport> {
+    const METRICS: &[BenchMetric] = &[LAG_P50, LAG_P99, REQUESTS_PER_EVENT, LOST];
     let messages = context.scaled(5000, 50);
     let world = World::start(WAN).await?;
     world.fill(SOURCE, 0..messages, small)?;

@@ -3,10 +3,10 @@
 use super::{PROGRAM_METRICS, compete, goal, scenario};
 use crate::arguments::BenchContext;
 use crate::contest::Contender;
-use crate::error::Result;
+use crate::error::BenchResult;
 use crate::measure::CommandLine;
 use crate::report::{
-    CPU_PER_OBJECT, CaseReport, GoalLimit, MEMORY, Metric, REQUESTS, ScenarioReport, THROUGHPUT, TIME,
+    BenchMetric, CPU_PER_OBJECT, CaseReport, GoalLimit, MEMORY, REQUESTS, ScenarioReport, THROUGHPUT, TIME,
 };
 use crate::tools::Toolbox;
 use crate::world::{LOCAL, SOURCE, WAN, World, small};
@@ -24,7 +24,7 @@ const RCLONE_TUNED: [&str; 5] = [
 ];
 
 /// New objects over a WAN, at equal copies in flight and with defaults.
-pub(super) async fn small_objects(context: &BenchContext) -> Result<ScenarioReport> {
+pub(super) async fn small_objects(context: &BenchContext) -> BenchResult<ScenarioReport> {
     let objects = context.scaled(5000, 20);
     let defaults = context.scaled(1000, 20);
     let world = World::start(WAN).await?;
@@ -63,7 +63,7 @@ pub(super) async fn small_objects(context: &BenchContext) -> Result<ScenarioRepo
 }
 
 /// Every tool with the same number of copies in flight, tuned for new objects.
-fn at_equal_concurrency(tools: &Toolbox<'_>, in_flight: u32) -> Result<Vec<Contender<CommandLine>>> {
+fn at_equal_concurrency(tools: &Toolbox<'_>, in_flight: u32) -> BenchResult<Vec<Contender<CommandLine>>> {
     let number = in_flight.to_string();
     let rclone = ["--transfers", &number, "--checkers", &number];
     let tuned: Vec<&str> = rclone.iter().copied().chain(RCLONE_TUNED).collect();
@@ -83,7 +83,7 @@ async fn new_objects(
     objects: u64,
     name: &str,
     contenders: &[Contender<CommandLine>],
-) -> Result<CaseReport> {
+) -> BenchResult<CaseReport> {
     eprintln!(" {name}");
     let prepare = || world.empty_destination();
     let rows = compete(context, world, objects, contenders, prepare, |_| world.difference()).await?;
@@ -91,8 +91,8 @@ async fn new_objects(
 }
 
 /// New objects without latency: what the CPUs allow.
-pub(super) async fn saturation(context: &BenchContext) -> Result<ScenarioReport> {
-    const METRICS: &[Metric] = &[THROUGHPUT, CPU_PER_OBJECT, MEMORY, REQUESTS];
+pub(super) async fn saturation(context: &BenchContext) -> BenchResult<ScenarioReport> {
+    const METRICS: &[BenchMetric] = &[THROUGHPUT, CPU_PER_OBJECT, MEMORY, REQUESTS];
     let objects = context.scaled(20_000, 20);
     let world = World::start(LOCAL).await?;
     world.fill(SOURCE, 0..objects, small)?;
@@ -115,7 +115,7 @@ pub(super) async fn saturation(context: &BenchContext) -> Result<ScenarioReport>
 }
 
 /// The same again: nothing has changed, or one object in a hundred.
-pub(super) async fn no_op(context: &BenchContext) -> Result<ScenarioReport> {
+pub(super) async fn no_op(context: &BenchContext) -> BenchResult<ScenarioReport> {
     let objects = context.scaled(20_000, 200);
     let world = World::start(WAN).await?;
     world.fill(SOURCE, 0..objects, small)?;

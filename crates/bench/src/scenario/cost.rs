@@ -10,10 +10,10 @@ use serde::Deserialize;
 use super::{goal, scenario};
 use crate::arguments::BenchContext;
 use crate::contest::{Contender, contest};
-use crate::error::{Result, RunFailure};
+use crate::error::{BenchResult, RunFailure};
 use crate::lambda::{FunctionWork, batch, deliver, replicators, start};
 use crate::measure::{self, CommandLine};
-use crate::report::{CaseReport, GB_SECONDS, GoalLimit, Metric, PRICE, REQUESTS, Sample, ScenarioReport};
+use crate::report::{BenchMetric, CaseReport, GB_SECONDS, GoalLimit, PRICE, REQUESTS, Sample, ScenarioReport};
 use crate::tools::Toolbox;
 use crate::world::{SOURCE, WAN, World, small};
 
@@ -43,7 +43,7 @@ struct Usage {
 }
 
 impl Prices {
-    fn read(path: &Path) -> Result<Self> {
+    fn read(path: &Path) -> BenchResult<Self> {
         let text = std::fs::read_to_string(path).map_err(HarnessError::io(format!("reading {}", path.display())))?;
         Ok(serde_json::from_str(&text).map_err(HarnessError::json("the price table"))?)
     }
@@ -80,8 +80,8 @@ impl Prices {
 }
 
 /// Cost by engine.
-pub(super) async fn cost(context: &BenchContext) -> Result<ScenarioReport> {
-    const METRICS: &[Metric] = &[PRICE, GB_SECONDS, REQUESTS];
+pub(super) async fn cost(context: &BenchContext) -> BenchResult<ScenarioReport> {
+    const METRICS: &[BenchMetric] = &[PRICE, GB_SECONDS, REQUESTS];
     let prices = Prices::read(&context.prices)?;
     let objects = context.scaled(500, 20);
     let world = World::start(WAN).await?;

@@ -10,12 +10,12 @@ use s3ferry_tests::runtime_api::Function;
 use super::{goal, scenario};
 use crate::arguments::BenchContext;
 use crate::contest::contest;
-use crate::error::{Result, RunFailure};
+use crate::error::{BenchResult, RunFailure};
 use crate::lambda::{FunctionWork, batch, deliver, replicators, start};
 use crate::measure::process_cpu_seconds;
 use crate::report::{
-    CPU_PER_EVENT, CaseReport, GoalLimit, MEMORY, Metric, PACKAGE, REQUESTS_PER_EVENT, START, Sample, ScenarioReport,
-    TIME_PER_EVENT,
+    BenchMetric, CPU_PER_EVENT, CaseReport, GoalLimit, MEMORY, PACKAGE, REQUESTS_PER_EVENT, START, Sample,
+    ScenarioReport, TIME_PER_EVENT,
 };
 use crate::statistics::percentile;
 use crate::world::{LOCAL, SOURCE, World, small};
@@ -24,8 +24,8 @@ use crate::world::{LOCAL, SOURCE, World, small};
 const STARTS: usize = 3;
 
 /// Start of the process until its first request for an event.
-pub(super) async fn cold_start(context: &BenchContext) -> Result<ScenarioReport> {
-    const METRICS: &[Metric] = &[START, MEMORY, PACKAGE];
+pub(super) async fn cold_start(context: &BenchContext) -> BenchResult<ScenarioReport> {
+    const METRICS: &[BenchMetric] = &[START, MEMORY, PACKAGE];
     let world = World::start(LOCAL).await?;
     let contenders = replicators(&world, &context.peers)?;
     let rows = contest(context.limits, &contenders, async |work: &FunctionWork| {
@@ -67,7 +67,7 @@ pub(super) async fn cold_start(context: &BenchContext) -> Result<ScenarioReport>
 }
 
 /// Returns the size of the executable as compressed in a package.
-fn package_megabytes(work: &FunctionWork) -> Result<f64> {
+fn package_megabytes(work: &FunctionWork) -> BenchResult<f64> {
     let failed = || HarnessError::io(format!("compressing {}", work.binary.display()));
     let mut file = std::fs::File::open(&work.binary).map_err(failed())?;
     let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
@@ -79,8 +79,8 @@ fn package_megabytes(work: &FunctionWork) -> Result<f64> {
 }
 
 /// Work per event of a warm function.
-pub(super) async fn per_event(context: &BenchContext) -> Result<ScenarioReport> {
-    const METRICS: &[Metric] = &[CPU_PER_EVENT, REQUESTS_PER_EVENT, TIME_PER_EVENT, MEMORY];
+pub(super) async fn per_event(context: &BenchContext) -> BenchResult<ScenarioReport> {
+    const METRICS: &[BenchMetric] = &[CPU_PER_EVENT, REQUESTS_PER_EVENT, TIME_PER_EVENT, MEMORY];
     let mut cases = Vec::new();
     let (single, batched) = (context.scaled(500, 5), context.scaled(3000, 200));
     for (name, events, batch_size) in [("1 record", single, 1), ("batch of 100 records", batched, 100)] {

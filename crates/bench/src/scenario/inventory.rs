@@ -7,9 +7,9 @@ use tempfile::TempDir;
 
 use super::{compete, goal, scenario};
 use crate::arguments::BenchContext;
-use crate::error::Result;
+use crate::error::BenchResult;
 use crate::measure::Run;
-use crate::report::{CPU, CaseReport, GoalLimit, MEMORY, Metric, ScenarioReport, THROUGHPUT, TIME};
+use crate::report::{BenchMetric, CPU, CaseReport, GoalLimit, MEMORY, ScenarioReport, THROUGHPUT, TIME};
 use crate::tools::Toolbox;
 use crate::world::{LOCAL, World};
 
@@ -37,8 +37,8 @@ impl ReportFormat {
 }
 
 /// Comparison of two reports in 1 GiB of memory.
-pub(super) async fn inventory(context: &BenchContext) -> Result<ScenarioReport> {
-    const METRICS: &[Metric] = &[TIME, CPU, MEMORY, THROUGHPUT];
+pub(super) async fn inventory(context: &BenchContext) -> BenchResult<ScenarioReport> {
+    const METRICS: &[BenchMetric] = &[TIME, CPU, MEMORY, THROUGHPUT];
     let rows = context.scaled(2_000_000, 3000);
     let world = World::start(LOCAL).await?;
     let mut cases = Vec::new();
@@ -69,7 +69,7 @@ async fn compare(
     world: &World,
     format: ReportFormat,
     rows: u64,
-) -> Result<Vec<crate::report::ReportRow>> {
+) -> BenchResult<Vec<crate::report::ReportRow>> {
     let target = paths::repository().join("target");
     std::fs::create_dir_all(&target).map_err(HarnessError::io("creating target/"))?;
     let folder =

@@ -9,9 +9,9 @@ use s3ferry_testkit::sim::model::synthetic::SyntheticObject;
 use super::{goal, scenario};
 use crate::arguments::BenchContext;
 use crate::contest::contest;
-use crate::error::{Result, RunFailure};
+use crate::error::{BenchResult, RunFailure};
 use crate::measure::{self, CommandLine};
-use crate::report::{CPU, CaseReport, GoalLimit, MEMORY, Metric, OVER_IDEAL, PART_COPIES, ScenarioReport, TIME};
+use crate::report::{BenchMetric, CPU, CaseReport, GoalLimit, MEMORY, OVER_IDEAL, PART_COPIES, ScenarioReport, TIME};
 use crate::tools::Toolbox;
 use crate::world::{DESTINATION, SOURCE, STATE, World, simulator};
 
@@ -21,30 +21,10 @@ const PARTS_IN_FLIGHT: u32 = 16;
 const MEGABYTES_PER_SECOND: f64 = 500.0;
 
 /// Copy of one large object.
-pub(super) async fn large_object(context: &BenchContext) -> Result<ScenarioReport> {
-    const METRICS: &[Metric] = &[TIME, OVER_IDEAL, PART_COPIES, CPU, MEMORY];
+pub(super) async fn large_object(context: &BenchContext) -> BenchResult<ScenarioReport> {
+    const METRICS: &[BenchMetric] = &[TIME, OVER_IDEAL, PART_COPIES, CPU, MEMORY];
     let size_bytes = context.scaled(100_000, 6000) * 1_000_000;
-    let world = World::start(SimLatency {
-        request: Duration::from_millis(10),
-        cross_region: Duration::ZERO,
-        part_megabytes_per_second: Some(MEGABYTES_PER_SECOND),
-    })
-    .await?;
-    let object = SyntheticObject {
-        size_bytes,
-        seed: 1,
-        part_size_bytes: Some(PART_BYTES),
-        ..SyntheticObject::default()
-    };
-    let target = WriteTarget {
-        bucket: SOURCE,
-        key: KEY,
-    };
-    world
-        .server()
-        .model()
-        .put_synthetic(target, &object)
-        .map_err(simulator("the large object"))?;
+    let world = prepared(size_bytes).await?;
     let tools = Toolbox::new(&world, &context.peers)?;
     let (in_flight, part) = (PARTS_IN_FLIGHT.to_string(), "128Mi");
     let (from, to) = (format!("s3://{SOURCE}/{KEY}"), format!("s3://{DESTINATION}/{KEY}"));
@@ -96,6 +76,32 @@ pub(super) async fn large_object(context: &BenchContext) -> Result<ScenarioRepor
            `tests/tests/on_simulator/binaries.rs::fifty_terabytes_are_copied_over_many_invocations_with_few_repeated_parts`.",
         ],
     ))
+}
+
+/// Starts the simulator with the object.
+async fn prepared(size_bytes: u64) -> BenchResult<World> {
+    let world = World::start(SimLatency {
+        request: Duration::from_millis(10),
+        cross_region: Duration::ZERO,
+        part_megabytes_per_second: Some(MEGABYTES_PER_SECOND),
+    })
+    .await?;
+    let object = SyntheticObject {
+        size_bytes,
+        seed: 1,
+        part_size_bytes: Some(PART_BYTES),
+        ..SyntheticObject::default()
+    };
+    let target = WriteTarget {
+        bucket: SOURCE,
+        key: KEY,
+    };
+    world
+        .server()
+        .model()
+        .put_synthetic(target, &object)
+        .map_err(simulator("the large object"))?;
+    Ok(world)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a duration needs no exact number of bytes")]

@@ -2,9 +2,9 @@
 
 use super::{PROGRAM_METRICS, compete, goal, scenario};
 use crate::arguments::BenchContext;
-use crate::error::Result;
+use crate::error::BenchResult;
 use crate::measure::Run;
-use crate::report::{CaseReport, GoalLimit, MEMORY, Metric, ScenarioReport, TIME};
+use crate::report::{BenchMetric, CaseReport, GoalLimit, MEMORY, ScenarioReport, TIME};
 use crate::tools::Toolbox;
 use crate::world::{DESTINATION, LOCAL, SOURCE, WAN, World, small, tiny};
 
@@ -12,7 +12,7 @@ use crate::world::{DESTINATION, LOCAL, SOURCE, WAN, World, small, tiny};
 const MISSING_EVERY: u64 = 100;
 
 /// Comparison of two listings.
-pub(super) async fn diff_1m(context: &BenchContext) -> Result<ScenarioReport> {
+pub(super) async fn diff_1m(context: &BenchContext) -> BenchResult<ScenarioReport> {
     let objects = context.scaled(200_000, 1000);
     let mut cases = vec![diff_case(context, objects, "all tools", true).await?];
     for (name, tenths) in [("memory at 1/2", 5), ("memory at 5x", 50)] {
@@ -31,7 +31,7 @@ pub(super) async fn diff_1m(context: &BenchContext) -> Result<ScenarioReport> {
     ))
 }
 
-async fn diff_case(context: &BenchContext, objects: u64, name: &str, with_peers: bool) -> Result<CaseReport> {
+async fn diff_case(context: &BenchContext, objects: u64, name: &str, with_peers: bool) -> BenchResult<CaseReport> {
     eprintln!(" {name}: {objects} keys");
     let world = World::in_one_region(WAN).await?;
     world.fill(SOURCE, 0..objects, tiny)?;
@@ -75,7 +75,7 @@ fn miscounted(run: &Run, expected: usize) -> Option<String> {
 }
 
 /// Verification of equal buckets.
-pub(super) async fn verify(context: &BenchContext) -> Result<ScenarioReport> {
+pub(super) async fn verify(context: &BenchContext) -> BenchResult<ScenarioReport> {
     let objects = context.scaled(20_000, 100);
     let world = World::start(WAN).await?;
     world.fill(SOURCE, 0..objects, small)?;
@@ -113,8 +113,8 @@ pub(super) async fn verify(context: &BenchContext) -> Result<ScenarioReport> {
 }
 
 /// Growth of time and memory with the number of objects.
-pub(super) async fn scale(context: &BenchContext) -> Result<ScenarioReport> {
-    const METRICS: &[Metric] = PROGRAM_METRICS;
+pub(super) async fn scale(context: &BenchContext) -> BenchResult<ScenarioReport> {
+    const METRICS: &[BenchMetric] = PROGRAM_METRICS;
     let mut cases = Vec::new();
     for size in [1000, 10_000, 100_000] {
         let objects = context.scaled(size, 10);

@@ -14,11 +14,11 @@ use clap::ValueEnum;
 
 use crate::arguments::BenchContext;
 use crate::contest::{Contender, contest};
-use crate::error::{Result, RunFailure};
+use crate::error::{BenchResult, RunFailure};
 use crate::measure::{self, CommandLine, Run};
 use crate::report::{
-    CPU, CPU_PER_OBJECT, CaseReport, Goal, GoalLimit, MEMORY, Metric, REQUESTS, Sample, ScenarioReport, THROUGHPUT,
-    TIME,
+    BenchMetric, CPU, CPU_PER_OBJECT, CaseReport, Goal, GoalLimit, MEMORY, REQUESTS, Sample, ScenarioReport,
+    THROUGHPUT, TIME,
 };
 use crate::world::World;
 
@@ -60,7 +60,7 @@ impl fmt::Display for ScenarioName {
 }
 
 /// Runs a scenario.
-pub(crate) async fn run(name: ScenarioName, context: &BenchContext) -> Result<ScenarioReport> {
+pub(crate) async fn run(name: ScenarioName, context: &BenchContext) -> BenchResult<ScenarioReport> {
     match name {
         ScenarioName::ColdStart => functions::cold_start(context).await,
         ScenarioName::PerEvent => functions::per_event(context).await,
@@ -81,7 +81,7 @@ pub(crate) async fn run(name: ScenarioName, context: &BenchContext) -> Result<Sc
 fn scenario(
     name: &'static str,
     setting: String,
-    metrics: &[Metric],
+    metrics: &[BenchMetric],
     cases: Vec<CaseReport>,
     goals: &[Goal],
     notes: &[&str],
@@ -96,12 +96,12 @@ fn scenario(
     }
 }
 
-fn goal(metric: Metric, limit: GoalLimit, case: Option<&'static str>) -> Goal {
+fn goal(metric: BenchMetric, limit: GoalLimit, case: Option<&'static str>) -> Goal {
     Goal { metric, limit, case }
 }
 
 /// Metrics of programs that work on objects.
-const PROGRAM_METRICS: &[Metric] = &[TIME, CPU_PER_OBJECT, MEMORY, REQUESTS];
+const PROGRAM_METRICS: &[BenchMetric] = &[TIME, CPU_PER_OBJECT, MEMORY, REQUESTS];
 
 /// Runs programs alternately. `prepare` resets the buckets before each run, `check` judges its result.
 async fn compete(
@@ -109,9 +109,9 @@ async fn compete(
     world: &World,
     objects: u64,
     contenders: &[Contender<CommandLine>],
-    prepare: impl Fn() -> Result<()>,
-    check: impl Fn(&Run) -> Result<Option<String>>,
-) -> Result<Vec<crate::report::ReportRow>> {
+    prepare: impl Fn() -> BenchResult<()>,
+    check: impl Fn(&Run) -> BenchResult<Option<String>>,
+) -> BenchResult<Vec<crate::report::ReportRow>> {
     contest(context.limits, contenders, async |command: &CommandLine| {
         prepare()?;
         let run = measure::run(command, world.scratch()).await?;

@@ -13,7 +13,7 @@ use parquet::arrow::ArrowWriter;
 use serde_json::json;
 
 use super::ReportFormat;
-use crate::error::{BenchError, Result};
+use crate::error::{BenchError, BenchResult};
 use crate::world::{DESTINATION, SOURCE};
 
 /// Result of a writer.
@@ -75,7 +75,7 @@ pub(super) fn differences(rows: u64) -> u64 {
 }
 
 /// Writes a report of each side below `directory`, with its manifest.
-pub(super) fn generate(directory: &Path, format: ReportFormat, rows: u64) -> Result<()> {
+pub(super) fn generate(directory: &Path, format: ReportFormat, rows: u64) -> BenchResult<()> {
     for (side, bucket) in [("source", SOURCE), ("destination", DESTINATION)] {
         write_side(&directory.join(side), bucket, format, rows).map_err(|error| BenchError::Inventory {
             detail: error.to_string(),
