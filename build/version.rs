@@ -67,7 +67,7 @@ fn given_date() -> Option<String> {
 /// Returns the date of a time in seconds after 1 January 1970:
 /// <https://howardhinnant.github.io/date_algorithms.html#civil_from_days>.
 #[must_use]
-pub fn date_of(seconds: i64) -> String {
+pub(crate) fn date_of(seconds: i64) -> String {
     let days = seconds.div_euclid(86_400) + 719_468;
     let era = days.div_euclid(146_097);
     let day_of_era = days.rem_euclid(146_097);
