@@ -53,7 +53,7 @@ build-cli: ## Build the CLI into target/release/s3ferry
 	cargo build $(LOCKED) --release --package s3ferry-cli
 
 .PHONY: build-functions
-build-functions: .tools/build/.installed ## Build the functions into target/lambda/ (ARCH=arm64 for Graviton, untested)
+build-functions: .tools/build/.installed ## Build the functions into target/lambda/ (ARCH=arm64 for Graviton, never run)
 	@case "$(ARCH)" in x86_64|arm64) ;; *) echo "make build-functions: ARCH=$(ARCH) is not supported: use x86_64 or arm64" >&2; exit 2;; esac
 	$(BUILD_PATH) cargo lambda build $(LOCKED) --release --package s3ferry-functions \
 	  $(if $(filter arm64,$(ARCH)),--arm64,--x86-64)
@@ -61,10 +61,10 @@ build-functions: .tools/build/.installed ## Build the functions into target/lamb
 # One folder per architecture: target/lambda/ has the functions that `make deploy` and `make test` use.
 .PHONY: build-functions-x86_64 build-functions-arm64
 build-functions-x86_64 build-functions-arm64: build-functions-%: .tools/build/.installed
+	$(if $(filter arm64,$*),rustup target add aarch64-unknown-linux-gnu)
 	$(BUILD_PATH) cargo lambda build $(LOCKED) --release --package s3ferry-functions --lambda-dir target/lambda-$* \
 	  $(if $(filter arm64,$*),--arm64,--x86-64)
 
-# With arm64, first: rustup target add aarch64-unknown-linux-gnu
 DIST_ARCHITECTURES ?= x86_64
 
 .PHONY: dist
@@ -156,6 +156,21 @@ test: build-functions s3sim setup ## Run every test: unit, contract, templates, 
 	cargo build $(LOCKED) --package s3ferry-cli
 	S3FERRY_BIN="$(CURDIR)/target/debug/s3ferry" $(BUILD_PATH) cargo nextest run $(LOCKED) --workspace
 	cargo test $(LOCKED) --workspace --doc
+
+# Debian's packages qemu-user-static and libc6-arm64-cross contain the emulator and the libraries.
+ARM64_RUNNER ?= qemu-aarch64-static -L /usr/aarch64-linux-gnu
+ARM64_TESTS := --test binaries --test binary
+
+.PHONY: test-arm64
+ifneq ($(shell command -v $(firstword $(ARM64_RUNNER))),)
+test-arm64: setup build-functions-arm64 ## Run the tests of the functions' binaries with the functions for arm64, emulated (not run yet)
+	FUNCTIONS_DIR="$(CURDIR)/target/lambda-arm64" FUNCTION_RUNNER="$(ARM64_RUNNER)" \
+	  $(BUILD_PATH) cargo nextest run $(LOCKED) --workspace $(ARM64_TESTS)
+else
+test-arm64:
+	@echo "make test-arm64: skipped $(ARM64_TESTS): $(firstword $(ARM64_RUNNER)) is not installed (apt-get install qemu-user-static libc6-arm64-cross)" >&2
+	@exit $(if $(CI),1,0)
+endif
 
 # Needs the nightly compiler and cargo-fuzz. `make test` checks the same guarantees with mutated samples.
 FUZZ_SECONDS ?= 60

@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::{ACCOUNT_ID, HarnessError, Result, SOURCE_REGION, process};
+use crate::{ACCOUNT_ID, HarnessError, Result, SOURCE_REGION, process, tools};
 
 /// Time limit until a binary requests its first event, on a busy machine.
 const START: Duration = Duration::from_mins(1);
@@ -181,7 +181,7 @@ fn command(binary: &Path, address: &str, name: &str, environment: &[(String, Str
     let errors = log
         .try_clone()
         .map_err(HarnessError::io("duplicating the function's log file"))?;
-    let mut command = Command::new(binary);
+    let mut command = tools::function_command(binary);
     command
         .env_clear()
         .env("AWS_LAMBDA_RUNTIME_API", address)

@@ -1,6 +1,7 @@
 //! Paths of the pinned tools, the built functions and the CLI.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::{HarnessError, Result};
 
@@ -98,6 +99,20 @@ pub fn function(name: &str) -> Result<PathBuf> {
     } else {
         Err(HarnessError::BinaryMissing { path })
     }
+}
+
+/// Returns a command that runs a function's binary. `FUNCTION_RUNNER` is a program with arguments that runs binaries of
+/// another architecture.
+#[must_use]
+pub fn function_command(binary: &Path) -> Command {
+    let runner = std::env::var("FUNCTION_RUNNER").unwrap_or_default();
+    let mut words = runner.split_whitespace();
+    let Some(program) = words.next() else {
+        return Command::new(binary);
+    };
+    let mut command = Command::new(program);
+    command.args(words).arg(binary);
+    command
 }
 
 /// Returns the CLI from `make build`. `S3FERRY_BIN` overrides it.

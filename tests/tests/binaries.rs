@@ -1,11 +1,11 @@
 //! The functions' binaries from `make build` can start in Lambda.
 
 use std::fs;
-use std::path::PathBuf;
 
 use object::Endianness;
 use object::elf::{EM_AARCH64, EM_X86_64, FileHeader64, SHT_SYMTAB};
 use object::read::elf::{FileHeader, SectionHeader};
+use s3ferry_tests::tools;
 
 /// Functions that the templates deploy.
 const FUNCTIONS: [&str; 3] = ["replicator", "final-sync", "bucket-wiring"];
@@ -14,10 +14,8 @@ const FUNCTIONS: [&str; 3] = ["replicator", "final-sync", "bucket-wiring"];
 const NEWEST_GLIBC: (u32, u32) = (2, 34);
 
 fn bootstrap(function: &str) -> Vec<u8> {
-    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/lambda"))
-        .join(function)
-        .join("bootstrap");
-    fs::read(&path).unwrap_or_else(|error| panic!("failed to read {}: {error}; run make build", path.display()))
+    let path = tools::function(function).unwrap_or_else(|error| panic!("{error}"));
+    fs::read(&path).unwrap_or_else(|error| panic!("failed to read {}: {error}", path.display()))
 }
 
 /// Returns the symbol versions that a binary requires, such as `GLIBC_2.17`.
