@@ -114,12 +114,11 @@ impl ConcurrencyLimit {
         if self.0.requests == LimitedRequests::Copies && request.headers().get(COPY_SOURCE).is_none() {
             return Ok(None);
         }
-        let permit = match Arc::clone(&self.0.permits).try_acquire_owned() {
-            Ok(permit) => permit,
-            Err(_) => {
-                self.0.has_waited.store(true, Ordering::Relaxed);
-                Arc::clone(&self.0.permits).acquire_owned().await?
-            }
+        let permit = if let Ok(permit) = Arc::clone(&self.0.permits).try_acquire_owned() {
+            permit
+        } else {
+            self.0.has_waited.store(true, Ordering::Relaxed);
+            Arc::clone(&self.0.permits).acquire_owned().await?
         };
         Ok(Some(ConcurrencyPermit {
             limit: self.clone(),

@@ -253,7 +253,7 @@ impl BenchReport {
 /// A goal of a scenario.
 #[derive(Debug, Clone)]
 pub(crate) struct Goal {
-    /// BenchMetric that the goal limits.
+    /// Metric that the goal limits.
     pub(crate) metric: BenchMetric,
     /// The limit.
     pub(crate) limit: GoalLimit,

@@ -66,7 +66,7 @@ async fn dispatch(cli: Cli) -> Result<CommandOutcome, CliError> {
     let interrupt = Interrupt::listen(cli.command.copies()).map_err(CliError::file("listen to signals"))?;
     let shared = &cli.shared;
     match &cli.command {
-        Command::Sync(args) => commands::sync::run(shared, args, &interrupt).await,
+        Command::Sync(args) => Box::pin(commands::sync::run(shared, args, &interrupt)).await,
         Command::Manifest(args) => commands::manifest::run(shared, args, &interrupt).await,
         Command::Diff(args) => commands::diff::run(shared, args, &interrupt).await,
         Command::Batch(args) => commands::batch::run(shared, args, &interrupt).await,

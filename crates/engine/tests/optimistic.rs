@@ -1,4 +1,5 @@
 //! The reconcile of a key that only the source lists: it copies first, and ends as a reconcile with reads before.
+#![expect(clippy::unwrap_used, reason = "the test created the data")]
 
 mod world;
 
@@ -160,7 +161,7 @@ fn variant() -> impl Strategy<Value = (ObjectFacts, bool, AclRule, bool, bool)> 
         if pending {
             facts.replication_status = Some(ReplicationStatus::Pending);
         }
-        facts.storage_class = class.to_owned();
+        class.clone_into(&mut facts.storage_class);
         facts.missing_metadata = missing;
         facts.tags = tagged.then(|| BTreeMap::from([("stage".into(), "live".into())]));
         facts

@@ -318,14 +318,14 @@ async fn reconcile(
     may_ask: bool,
 ) -> Reconciled {
     let deadline = InterruptibleClock::no_end();
-    let reconciled = Box::pin(async {
+    let passes = async {
         match &work {
-            ReconcileWork::Key(key) => reconciler.reconcile(key, &attributes, deadline).await,
-            ReconcileWork::Listed(listed) => reconciler.reconcile_listed(listed, &attributes, deadline).await,
+            ReconcileWork::Key(key) => Box::pin(reconciler.reconcile(key, &attributes, deadline)).await,
+            ReconcileWork::Listed(row) => Box::pin(reconciler.reconcile_listed(row, &attributes, deadline)).await,
         }
-    });
+    };
     // A panic fails its own key only.
-    let report = AssertUnwindSafe(reconciled).catch_unwind().await;
+    let report = AssertUnwindSafe(passes).catch_unwind().await;
     let key = work.into_key();
     let report = report.unwrap_or_else(|_| ReconcileReport::failed(Failure::panicked("reconcile", &key)));
     Reconciled { key, report, may_ask }
