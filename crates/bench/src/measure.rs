@@ -66,7 +66,7 @@ pub(crate) async fn run(command: &CommandLine, folder: &Path) -> std::result::Re
         .stderr(create(&errors)?)
         .kill_on_drop(true)
         .spawn()
-        .map_err(HarnessError::io(format!("starting {}", command.program.display())))?;
+        .map_err(|error| RunFailure::Failed(format!("{} does not start: {error}", command.program.display())))?;
     let mut memory = TreeMemory::new(child.id());
     let status = loop {
         tokio::select! {
