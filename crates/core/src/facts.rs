@@ -206,6 +206,32 @@ pub struct ObjectFacts {
 }
 
 impl ObjectFacts {
+    /// Returns an object of class `STANDARD` with S3's default encryption and nothing else.
+    #[must_use]
+    pub fn plain(etag: ETag, size_bytes: u64, last_modified: Timestamp) -> Self {
+        Self {
+            version_id: None,
+            etag,
+            last_modified,
+            size_bytes,
+            headers: SystemHeaders::default(),
+            user_metadata: BTreeMap::new(),
+            unreadable_headers: BTreeMap::new(),
+            missing_metadata: 0,
+            website_redirect: None,
+            storage_class: "STANDARD".to_owned(),
+            availability: Availability::Readable,
+            encryption: Encryption::Managed,
+            checksums: StoredChecksums::default(),
+            replication_status: None,
+            lock: ObjectLock::default(),
+            tag_count: None,
+            tags: None,
+            annotations: None,
+            acl: None,
+        }
+    }
+
     /// Returns whether `later` is still the same version as `self`.
     ///
     /// Compares everything except replication status and restore state, which S3 changes by itself. Tags, annotations
@@ -310,24 +336,7 @@ pub(crate) mod samples {
     pub(crate) fn object(etag: &str) -> ObjectFacts {
         ObjectFacts {
             version_id: VersionId::pinnable("v1"),
-            etag: ETag::new(etag).unwrap(),
-            last_modified: Timestamp::from_seconds(1_000),
-            size_bytes: 5,
-            headers: SystemHeaders::default(),
-            user_metadata: BTreeMap::new(),
-            unreadable_headers: BTreeMap::new(),
-            missing_metadata: 0,
-            website_redirect: None,
-            storage_class: "STANDARD".to_owned(),
-            availability: Availability::Readable,
-            encryption: Encryption::Managed,
-            checksums: StoredChecksums::default(),
-            replication_status: None,
-            lock: ObjectLock::default(),
-            tag_count: None,
-            tags: None,
-            annotations: None,
-            acl: None,
+            ..ObjectFacts::plain(ETag::new(etag).unwrap(), 5, Timestamp::from_seconds(1_000))
         }
     }
 }

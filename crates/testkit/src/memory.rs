@@ -10,10 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use s3ferry_core::acl::Acl;
 use s3ferry_core::bucket_settings::{BucketObjectLock, ReplicationCoverage};
 use s3ferry_core::facts::{
-    Attribute, AttributeSet, Availability, ChecksumCoverage, Encryption, KmsEncryption, ObjectFacts, ObjectState,
-    StoredChecksums, SystemHeaders,
+    Attribute, AttributeSet, ChecksumCoverage, Encryption, KmsEncryption, ObjectFacts, ObjectState, StoredChecksums,
+    SystemHeaders,
 };
-use s3ferry_core::lock::ObjectLock;
 use s3ferry_core::names::{ETag, ObjectKey, VersionId};
 use s3ferry_core::order::{ExplicitAttributes, SourcePin, UploadParameters};
 use s3ferry_core::time::Timestamp;
@@ -600,25 +599,5 @@ pub fn checksum(algorithm: &'static str, coverage: ChecksumCoverage, content: &s
 }
 
 fn plain_facts(content: &str) -> ObjectFacts {
-    ObjectFacts {
-        version_id: None,
-        etag: etag_of(content, 0),
-        last_modified: Timestamp::from_seconds(0),
-        size_bytes: content.len() as u64,
-        headers: SystemHeaders::default(),
-        user_metadata: BTreeMap::new(),
-        unreadable_headers: BTreeMap::new(),
-        missing_metadata: 0,
-        website_redirect: None,
-        storage_class: "STANDARD".to_owned(),
-        availability: Availability::Readable,
-        encryption: Encryption::Managed,
-        checksums: StoredChecksums::default(),
-        replication_status: None,
-        lock: ObjectLock::default(),
-        tag_count: None,
-        tags: None,
-        annotations: None,
-        acl: None,
-    }
+    ObjectFacts::plain(etag_of(content, 0), content.len() as u64, Timestamp::from_seconds(0))
 }

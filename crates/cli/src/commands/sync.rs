@@ -210,7 +210,7 @@ pub async fn run(shared: &SharedArgs, args: &SyncArgs, interrupt: &Interrupt) ->
         },
         deleted: None,
         reads_extra: args.is_shared(),
-        // An inventory is old.
+        // An inventory shows the destination of an earlier day.
         is_optimistic: args.inventories.files().iter().all(|(_, file)| file.is_none()),
         reads_deleted: false,
         interrupt: stopping.clone(),

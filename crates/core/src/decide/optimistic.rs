@@ -1,15 +1,11 @@
 //! The optimistic copy: a copy that is ordered from listings alone, and confirmed by one read of the source.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Decision, Situation, decide};
 use crate::bucket_settings::{DefaultEncryption, ReplicationCoverage};
-use crate::facts::{
-    Attribute, AttributeSet, Availability, Encryption, ObjectFacts, ObjectState, StoredChecksums, SystemHeaders,
-};
+use crate::facts::{Attribute, AttributeSet, Encryption, ObjectFacts, ObjectState};
 use crate::listing::{ListedObject, StorageClassName};
-use crate::lock::ObjectLock;
 use crate::names::VersionId;
 use crate::order::{CopyMethod, CopyOrder, SourcePin};
 use crate::policy::{AclRule, Ownership, Policy};
@@ -81,25 +77,8 @@ impl OptimisticCopy {
             return None;
         }
         let source = ObjectState::Present(Box::new(ObjectFacts {
-            version_id: None,
-            etag: etag.clone(),
-            last_modified: listed.last_modified,
-            size_bytes: listed.size_bytes,
-            headers: SystemHeaders::default(),
-            user_metadata: BTreeMap::new(),
-            unreadable_headers: BTreeMap::new(),
-            missing_metadata: 0,
-            website_redirect: None,
             storage_class: class.as_str().to_owned(),
-            availability: Availability::Readable,
-            encryption: Encryption::Managed,
-            checksums: StoredChecksums::default(),
-            replication_status: None,
-            lock: ObjectLock::default(),
-            tag_count: None,
-            tags: None,
-            annotations: None,
-            acl: None,
+            ..ObjectFacts::plain(etag.clone(), listed.size_bytes, listed.last_modified)
         }));
         let situation = Situation {
             source: &source,
