@@ -10,6 +10,7 @@ use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
+use aws_sdk_s3::client::customize::CustomizableOperation;
 use aws_smithy_http_client::{Builder, tls};
 use s3ferry_core::names::{AccountId, Region};
 
@@ -94,14 +95,21 @@ fn listing_timeouts(is_paced: bool) -> TimeoutConfig {
     timeouts.to_builder().operation_timeout(LISTING_TIMEOUT).build()
 }
 
-/// Returns a configuration with the timeout of a request in which S3 copies `size_bytes` bytes.
-pub(crate) fn copying(size_bytes: u64) -> aws_sdk_s3::config::Builder {
-    timeout_for_seconds(size_bytes / SLOWEST_COPY_BYTES_PER_SECOND)
+/// Applies the timeout of a request in which S3 copies `size_bytes` bytes.
+pub(crate) fn copying<T, E, B>(
+    request: CustomizableOperation<T, E, B>,
+    size_bytes: u64,
+) -> CustomizableOperation<T, E, B> {
+    with_time_for(request, size_bytes / SLOWEST_COPY_BYTES_PER_SECOND)
 }
 
-/// Returns a configuration with the timeout of a request in which S3 assembles an object from `parts` parts.
-pub(crate) fn completing(parts: usize) -> aws_sdk_s3::config::Builder {
-    timeout_for_seconds(u64::try_from(parts).unwrap_or(u64::MAX) / PARTS_ASSEMBLED_PER_SECOND)
+/// Applies the timeout of a request in which S3 assembles an object from `parts` parts.
+pub(crate) fn completing<T, E, B>(
+    request: CustomizableOperation<T, E, B>,
+    parts: usize,
+) -> CustomizableOperation<T, E, B> {
+    let seconds = u64::try_from(parts).unwrap_or(u64::MAX) / PARTS_ASSEMBLED_PER_SECOND;
+    with_time_for(request, seconds)
 }
 
 /// Returns a configuration with the timeout of a request whose response is an object's content.
@@ -109,9 +117,14 @@ pub(crate) fn downloading() -> aws_sdk_s3::config::Builder {
     aws_sdk_s3::config::Builder::new().timeout_config(answered_within(DOWNLOAD_TIMEOUT))
 }
 
-fn timeout_for_seconds(seconds: u64) -> aws_sdk_s3::config::Builder {
-    let timeout = attempt_timeout_of(Duration::from_secs(seconds));
-    aws_sdk_s3::config::Builder::new().timeout_config(answered_within(timeout))
+/// Applies the timeout of a request whose work takes `seconds`.
+///
+/// The client's own timeout is not restated: an override makes the SDK assemble the request's configuration again.
+fn with_time_for<T, E, B>(request: CustomizableOperation<T, E, B>, seconds: u64) -> CustomizableOperation<T, E, B> {
+    match attempt_timeout_of(Duration::from_secs(seconds)) {
+        WRITE_ATTEMPT_TIMEOUT => request,
+        timeout => request.config_override(aws_sdk_s3::config::Builder::new().timeout_config(answered_within(timeout))),
+    }
 }
 
 /// Doubles the timeout of a small write until `work` fits in addition to it.

@@ -228,10 +228,7 @@ impl DestinationObjects for S3Destination {
             .headers(key, &order.explicit)
             .await?
             .with_directives(&order.explicit);
-        let request = self
-            .copy_request(key, order)
-            .customize()
-            .config_override(client::copying(order.size_bytes));
+        let request = client::copying(self.copy_request(key, order).customize(), order.size_bytes);
         let sent = request.map_request(move |request| headers.set_on(request)).send().await;
         let answer = sent.map_err(|error| ErrorAnswer::of(&error).into_write_error(&attempted))?;
         let result = answer.copy_object_result();

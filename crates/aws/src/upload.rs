@@ -47,7 +47,7 @@ impl MultipartUploads for S3Destination {
         part: &PlannedPart,
     ) -> Result<CopiedPart, WriteError> {
         let attempted = self.write_attempted(key);
-        let answer = self
+        let request = self
             .copying
             .upload_part_copy()
             .bucket(self.reading.bucket.as_str())
@@ -58,11 +58,9 @@ impl MultipartUploads for S3Destination {
             .copy_source_if_match(pin.etag.quoted())
             .set_copy_source_range(range_of(part))
             .set_expected_source_bucket_owner(self.source.owner())
-            .customize()
-            .config_override(client::copying(part.size_bytes))
-            .send()
-            .await;
-        let answer = answer.map_err(|error| ErrorAnswer::of(&error).into_write_error(&attempted))?;
+            .customize();
+        let sent = client::copying(request, part.size_bytes).send().await;
+        let answer = sent.map_err(|error| ErrorAnswer::of(&error).into_write_error(&attempted))?;
         let result = answer.copy_part_result();
         let etag = result.and_then(|result| ETag::new(result.e_tag()?).ok());
         Ok(CopiedPart {
@@ -177,8 +175,8 @@ impl MultipartUploads for S3Destination {
             WriteCondition::Absent => request.if_none_match("*"),
             WriteCondition::Matches(etag) => request.if_match(etag.quoted()),
         };
-        let timeouts = client::completing(completion.parts.len());
-        let sent = request.customize().config_override(timeouts).send().await;
+        let request = client::completing(request.customize(), completion.parts.len());
+        let sent = request.send().await;
         let answer = sent.map_err(|error| ErrorAnswer::of(&error).into_write_error(&attempted))?;
         let etag = answer.e_tag().and_then(|etag| ETag::new(etag).ok());
         Ok(WrittenObject {

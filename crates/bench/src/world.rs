@@ -35,6 +35,9 @@ pub(crate) const LOCAL: SimLatency = SimLatency {
     part_megabytes_per_second: None,
 };
 
+/// Age of the objects. s3ferry reads an object of the last seconds before it copies it.
+const AGE_MILLIS: u64 = 3_600_000;
+
 /// Writes between two removals of notifications.
 const NOTIFICATIONS_KEPT: u64 = 10_000;
 
@@ -107,6 +110,10 @@ impl World {
             let key = key(number);
             let target = WriteTarget { bucket, key: &key };
             model.put_object(target, put).map_err(simulator("an object"))?;
+            let bucket = model.bucket_mut(bucket).map_err(simulator("an object"))?;
+            for version in bucket.keys.get_mut(&key).into_iter().flatten() {
+                version.last_modified = version.last_modified.saturating_sub(AGE_MILLIS);
+            }
             if written % NOTIFICATIONS_KEPT == 0 {
                 drop(model.notifications.drain());
             }

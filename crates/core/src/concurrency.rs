@@ -11,7 +11,7 @@ pub const MAX_CONCURRENCY: u16 = 1_024;
 /// Lowest concurrency that throttling leads to.
 const MIN_CONCURRENCY: u16 = 4;
 
-/// How much the level rises at once.
+/// How much the level rises at once, when doubling it has once not paid.
 const INCREASE: u16 = 64;
 
 /// Samples without growth after which a higher level is tried again: the service may have scaled since.
@@ -32,10 +32,10 @@ pub struct ConcurrencySample {
     pub was_saturated: bool,
 }
 
-/// Finds the concurrency of a long command by additive increase and multiplicative decrease.
+/// Finds the concurrency of a long command by slow start, additive increase and multiplicative decrease.
 ///
-/// The level rises by 64 while the throughput grows with it, up to 1,024. It falls by half when S3 throttles, and goes
-/// back to the previous level when the throughput did not grow.
+/// The level doubles while the throughput grows with it, up to 1,024. It goes back to the previous level when the
+/// throughput did not grow, and falls by half when S3 throttles; from then on it rises by 64 at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConcurrencyController {
     level: u16,
@@ -45,6 +45,8 @@ pub struct ConcurrencyController {
     before: Option<(u16, u64)>,
     /// Samples since the level stopped rising.
     held: u16,
+    /// Whether neither throttling nor a rise without growth was seen yet.
+    is_starting: bool,
     /// Whether the requests of this sample were partly sent at a higher level.
     is_settling: bool,
 }
@@ -59,6 +61,7 @@ impl ConcurrencyController {
             max,
             before: None,
             held: SAMPLES_UNTIL_RETRY,
+            is_starting: true,
             is_settling: false,
         }
     }
@@ -75,6 +78,10 @@ impl ConcurrencyController {
         self.max
     }
 
+    fn increase(self) -> u16 {
+        if self.is_starting { self.level } else { INCREASE }
+    }
+
     /// Returns the controller after a sample of the current level.
     #[must_use]
     pub fn after(self, sample: &ConcurrencySample) -> Self {
@@ -89,6 +96,7 @@ impl ConcurrencyController {
                 level: (self.level / 2).max(MIN_CONCURRENCY.min(self.max)),
                 before: None,
                 held: 0,
+                is_starting: false,
                 is_settling: true,
                 ..self
             };
@@ -102,6 +110,7 @@ impl ConcurrencyController {
                 level,
                 before: None,
                 held: 0,
+                is_starting: false,
                 ..self
             },
             None if self.held < SAMPLES_UNTIL_RETRY => Self {
@@ -110,7 +119,7 @@ impl ConcurrencyController {
             },
             _ if self.level == self.max => Self { before: None, ..self },
             _ => Self {
-                level: self.level.saturating_add(INCREASE).min(self.max),
+                level: self.level.saturating_add(self.increase()).min(self.max),
                 before: Some((self.level, throughput)),
                 ..self
             },
@@ -160,21 +169,22 @@ mod tests {
     #[test]
     fn level_rises_to_the_maximum_while_the_throughput_grows() {
         let levels = run(u16::MAX, u16::MAX, 20);
-        assert_eq!(levels[..3], [128, 192, 256]);
+        assert_eq!(levels[..4], [128, 256, 512, 1_024]);
         assert_eq!(levels.last(), Some(&MAX_CONCURRENCY));
     }
 
     #[test]
     fn level_returns_to_where_the_throughput_stopped_growing() {
-        let levels = run(200, u16::MAX, 12);
-        assert_eq!(levels[..4], [128, 192, 256, 192]);
-        assert_eq!(levels[4..], [192; 8]);
+        let levels = run(120, u16::MAX, 12);
+        assert_eq!(levels[..3], [128, 256, 128]);
+        assert_eq!(levels[3..], [128; 9]);
     }
 
     #[test]
     fn level_is_tried_again_later() {
-        let levels = run(200, u16::MAX, 40);
-        assert!(levels[4..].contains(&256), "{levels:?}");
+        let levels = run(120, u16::MAX, 40);
+        assert!(levels[3..].contains(&192), "{levels:?}");
+        assert!(!levels[3..].contains(&256), "the level doubles again: {levels:?}");
     }
 
     #[test]
@@ -216,7 +226,7 @@ mod tests {
                 };
                 controller = controller.after(&sample);
                 prop_assert!((1..=max.clamp(1, MAX_CONCURRENCY)).contains(&controller.level()));
-                prop_assert!(controller.level() <= before.saturating_add(INCREASE));
+                prop_assert!(controller.level() <= before.saturating_mul(2).max(before.saturating_add(INCREASE)));
                 if throttled > 0 {
                     prop_assert!(controller.level() <= before);
                 }
