@@ -11,6 +11,7 @@ MAKEFLAGS += --no-builtin-rules
 
 PYTHON ?= python3
 ARCH ?= x86_64
+FUNCTIONS_PROFILE := release
 
 # CI requires an up-to-date Cargo.lock; local builds may update it.
 LOCKED := $(if $(CI),--locked)
@@ -26,7 +27,9 @@ help: ## List the targets
 	  /^[a-z0-9-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@printf '\n'
 
+# Link-time optimisation takes most of the time of a build, and the demonstration does not measure speed.
 .PHONY: demo
+demo: FUNCTIONS_PROFILE := quick
 demo: build-functions setup ## Deploy and replicate on a local AWS emulator (DEMO_KEEP=1 keeps it running)
 	cargo run $(LOCKED) --package s3ferry-tests --bin demo
 
@@ -55,7 +58,7 @@ build-cli: ## Build the CLI into target/release/s3ferry
 .PHONY: build-functions
 build-functions: .tools/build/.installed ## Build the functions into target/lambda/ (ARCH=arm64 for Graviton, never run)
 	@case "$(ARCH)" in x86_64|arm64) ;; *) echo "make build-functions: ARCH=$(ARCH) is not supported: use x86_64 or arm64" >&2; exit 2;; esac
-	$(BUILD_PATH) cargo lambda build $(LOCKED) --release --package s3ferry-functions \
+	$(BUILD_PATH) cargo lambda build $(LOCKED) --profile $(FUNCTIONS_PROFILE) --package s3ferry-functions \
 	  $(if $(filter arm64,$(ARCH)),--arm64,--x86-64)
 
 # One folder per architecture: target/lambda/ has the functions that `make deploy` and `make test` use.
@@ -188,21 +191,20 @@ fuzz: ## Fuzz the parsers with cargo-fuzz, FUZZ_SECONDS for each target
 
 ##@ Measure
 
-# Sizes: SCALE=1 takes about an hour on 2 CPUs. The profile `measure` is a release without link-time optimisation, which
-# takes minutes.
+# Sizes: SCALE=1 takes about an hour on 2 CPUs. The profile `quick` is a release without link-time optimisation.
 BENCH_FLAGS = --rounds $(or $(ROUNDS),5) --scale $(or $(SCALE),1) \
   $(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(PRICES),--prices "$(PRICES)")
 
 .PHONY: bench
-bench: build-functions build-measured bench-peers ## Compare with other tools: make bench SCENARIO=no-op SCALE=0.1 ROUNDS=5
-	S3FERRY_BIN="$(CURDIR)/target/measure/s3ferry" target/measure/bench $(BENCH_FLAGS)
+bench: build-functions build-bench bench-peers ## Compare with other tools: make bench SCENARIO=no-op SCALE=0.1 ROUNDS=5
+	S3FERRY_BIN="$(CURDIR)/target/quick/s3ferry" target/quick/bench $(BENCH_FLAGS)
 
 .PHONY: bench-peers
 bench-peers: .tools/peers/.installed ## Install the tools that `make bench` compares with
 
-.PHONY: build-measured
-build-measured:
-	cargo build $(LOCKED) --profile measure --package s3ferry-cli --package s3ferry-bench
+.PHONY: build-bench
+build-bench:
+	cargo build $(LOCKED) --profile quick --package s3ferry-cli --package s3ferry-bench
 
 # Tools ----------------------------------------------------------------------------------------------------------------
 
