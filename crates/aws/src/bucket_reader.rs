@@ -115,7 +115,7 @@ impl BucketReader {
         let facts = facts_of(&head.answer).map_err(|missing| self.unreadable(key, &missing.to_string()))?;
         if !head.unreadable_headers.is_empty() {
             let headers: Vec<&str> = head.unreadable_headers.keys().map(String::as_str).collect();
-            tracing::warn!(
+            tracing::debug!(
                 s3.bucket = %self.bucket,
                 s3.key = %key,
                 ?headers,

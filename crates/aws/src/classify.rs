@@ -110,7 +110,9 @@ impl ErrorAnswer {
     }
 
     fn failure(self, kind: FailureKind, attempted: &AttemptedOperation) -> Failure {
-        let is_denied = self.status == Some(403) || self.code == Some(FailureCode::AccessDenied);
+        let is_of_credentials = self.code.as_ref().is_some_and(FailureCode::is_of_credentials);
+        let is_denied =
+            !is_of_credentials && (self.status == Some(403) || self.code == Some(FailureCode::AccessDenied));
         let named = denied_action(&self.message).filter(|_| is_denied);
         let is_named = named.is_some();
         let (action, resource) = named.unwrap_or_else(|| (attempted.action.to_owned(), attempted.resource.clone()));
@@ -308,6 +310,14 @@ mod tests {
         assert_eq!(failure.detail, denied.message, "S3's own reason replaces the guess");
         assert_eq!(failure.action, "s3:PutObjectTagging");
         assert_eq!(failure.resource, "arn:aws:s3:::destination/a b");
+    }
+
+    #[test]
+    fn rejected_credentials_ask_for_no_permission() {
+        for code in ["InvalidAccessKeyId", "SignatureDoesNotMatch", "RequestTimeTooSkewed"] {
+            let failure = answer(Some(code), Some(403), false).into_failure(&attempted());
+            assert!(!failure.detail.contains("need s3:PutObject"), "{failure}");
+        }
     }
 
     #[test]

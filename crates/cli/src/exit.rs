@@ -1,5 +1,6 @@
 //! Outcomes, errors and exit codes of commands.
 
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use s3ferry_core::failure::{EXPECTS_OWNER, Failure, FailureCode, FailureKind};
@@ -41,7 +42,7 @@ pub enum CliError {
     #[error("{failure}\n  next: {next}", failure = .0, next = next_step(.0))]
     Failed(#[from] Failure),
     /// A file could not be written.
-    #[error("failed to {action}: {source}\n  next: free disk space, or pass another path")]
+    #[error("failed to {action}: {source}\n  next: {next}", next = next_step_of_file(source))]
     File {
         /// The failed action, with the path.
         action: String,
@@ -138,6 +139,17 @@ impl CommandOutcome {
 impl From<CommandOutcome> for ExitCode {
     fn from(outcome: CommandOutcome) -> Self {
         Self::from(outcome.code())
+    }
+}
+
+/// Returns what to do about a file that could not be written.
+fn next_step_of_file(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::NotFound => "create the folder, or pass another path",
+        ErrorKind::IsADirectory => "pass the path of a file",
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => "pass a path that you may write to",
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free disk space, or pass another path",
+        _ => "correct this, or pass another path",
     }
 }
 
@@ -268,6 +280,14 @@ mod tests {
         let error = failure(FailureKind::Retry, "ResponseNotFromS3");
         assert_eq!(error.code(), 3);
         assert!(error.to_string().contains("next: pass an endpoint of S3"), "{error}");
+    }
+
+    #[test]
+    fn unwritable_file_asks_for_what_is_missing() {
+        let next = |kind: ErrorKind| CliError::file("write report.csv")(kind.into()).to_string();
+        assert!(next(ErrorKind::NotFound).contains("next: create the folder"));
+        assert!(next(ErrorKind::StorageFull).contains("next: free disk space"));
+        assert!(!next(ErrorKind::PermissionDenied).contains("disk space"));
     }
 
     #[test]

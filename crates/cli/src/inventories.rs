@@ -181,7 +181,8 @@ impl Opening<'_> {
     async fn open(&self, location: &FileLocation, name: SideName, side: &BucketSide) -> Result<Arc<Report>, CliError> {
         let (bucket, key, location) = match location {
             FileLocation::Object(object) => {
-                let store = file_store(self.clients, &object.bucket, &side.region).await?;
+                let clients = self.clients.expecting(side.owner.as_ref());
+                let store = file_store(&clients, &object.bucket, &side.region).await?;
                 let key = ObjectKey::from_raw(&object.prefix).map_err(|error| CliError::Bug(error.to_string()))?;
                 (Bucket::Store(store), key, object.to_string())
             }

@@ -116,7 +116,6 @@ async fn wrong_regions_and_missing_buckets_end_with_3() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn buckets_of_another_account_than_the_expected_one_are_refused() {
-    const STRANGER: &str = "999999999999";
     let stage = Stage::new().await;
     stage.put(SOURCE, "a", "one");
     let owned = |account| ["--destination-bucket-owner", account];
@@ -333,6 +332,9 @@ async fn diff_with(environment: &[(&str, &str)]) -> Ran {
     ended(start(folder.path(), &environment, "diff", &Stage::sides())).await
 }
 
+/// The account of buckets that are not expected.
+const STRANGER: &str = "999999999999";
+
 const CREDENTIALS: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", "any"), ("AWS_SECRET_ACCESS_KEY", "any")];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -366,6 +368,32 @@ async fn endpoint_variable_that_is_set_and_empty_is_named() {
         ran.stderr.contains("next: correct or unset AWS_ENDPOINT_URL"),
         "{ran:?}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_in_a_bucket_of_another_account_are_neither_read_nor_written() {
+    let stage = Stage::new().await;
+    stage.both("key", "content");
+    stage.put(STATE, "manifest.json", "{}");
+    stage.server.model().bucket_mut(STATE).expect("made").owner = STRANGER.to_owned();
+    let owners = ["--source-bucket-owner", ACCOUNT, "--destination-bucket-owner", ACCOUNT];
+    let file = format!("s3://{STATE}/manifest.json");
+    for (command, flag) in [
+        ("diff", "--source-inventory"),
+        ("diff", "--destination-inventory"),
+        ("verify", "--source-checksums"),
+        ("verify", "--destination-checksums"),
+        ("verify", "--inconclusive-manifest"),
+        ("sync", "--manifest"),
+    ] {
+        let arguments = [&owners[..], &[flag, &file]].concat();
+        let ran = stage.on_both(command, &arguments).await.must_end_with(3);
+        assert!(
+            ran.stderr.contains(&format!("owned by account {ACCOUNT}")),
+            "{flag}: {ran:?}"
+        );
+    }
+    assert_eq!(stage.objects(STATE), 1);
 }
 
 /// Answers as S3 does to credentials that have expired: a HEAD without a body, anything else with the reason.

@@ -193,7 +193,7 @@ pub async fn run(shared: &SharedArgs, args: &SyncArgs, interrupt: &Interrupt) ->
         None => None,
     };
     let manifest = match &args.manifest {
-        Some(manifest) => Some(ManifestKeys::open(manifest, &sides, args.state_bucket.as_ref()).await?),
+        Some(manifest) => Some(ManifestKeys::open(manifest, &sides).await?),
         None => None,
     };
     let (stopper, stopping) = interrupt.linked();

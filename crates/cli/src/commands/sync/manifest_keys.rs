@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 
 use s3ferry_core::manifest::ManifestReader;
-use s3ferry_core::names::{BucketName, ObjectKey};
+use s3ferry_core::names::ObjectKey;
 use serde_json::{Value, json};
 
 use crate::exit::CliError;
@@ -45,20 +45,14 @@ impl ManifestCounts {
 }
 
 impl ManifestKeys {
-    /// Opens a manifest. An object is downloaded first; the expected owner of the state bucket applies to it too.
-    pub(super) async fn open(
-        manifest: &FileLocation,
-        sides: &BucketPair,
-        state_bucket: Option<&BucketName>,
-    ) -> Result<Self, CliError> {
+    /// Opens a manifest. An object is downloaded first, from a bucket of the source bucket's owner.
+    pub(super) async fn open(manifest: &FileLocation, sides: &BucketPair) -> Result<Self, CliError> {
         let name = manifest.to_string();
         let unreadable = || CliError::unreadable(format!("read the manifest {name}"));
         let file = match manifest {
             FileLocation::File(path) => File::open(path).map_err(unreadable())?,
             FileLocation::Object(location) => {
-                let is_state_bucket = state_bucket == Some(&location.bucket);
-                let owner = sides.source.owner.as_ref().filter(|_| is_state_bucket);
-                let clients = sides.clients.expecting(owner);
+                let clients = sides.clients.expecting(sides.source.owner.as_ref());
                 let files = file_store(&clients, &location.bucket, &sides.source.region).await?;
                 fetch(&files, &location.prefix).await?.into_file()
             }

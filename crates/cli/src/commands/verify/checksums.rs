@@ -39,6 +39,7 @@ pub(super) async fn load(
             }
         }
         FileLocation::Object(location) => {
+            let clients = &clients.expecting(side.owner.as_ref());
             let store = file_store(clients, &location.bucket, &side.region).await?;
             let fetched = fetch(&store, &location.prefix).await?;
             let text = std::fs::read(fetched.path()).map_err(CliError::file(format!("read {at}")))?;

@@ -72,7 +72,8 @@ impl Manifests {
         let Some(target) = &args.inconclusive_manifest else {
             return Ok(None);
         };
-        let location = ManifestLocation::open(target, &sides.clients, &sides.source.region).await?;
+        let clients = sides.clients.expecting(sides.source.owner.as_ref());
+        let location = ManifestLocation::open(target, &clients, &sides.source.region).await?;
         let source = BufWriter::new(location.begin()?);
         let destination = BufWriter::new(location.begin()?);
         Ok(Some(Self {
