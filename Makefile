@@ -191,20 +191,20 @@ fuzz: ## Fuzz the parsers with cargo-fuzz, FUZZ_SECONDS for each target
 
 ##@ Measure
 
-# Sizes: SCALE=1 takes about an hour on 2 CPUs. The profile `quick` is a release without link-time optimisation.
+# Sizes: SCALE=1 takes about an hour on 2 CPUs.
 BENCH_FLAGS = --rounds $(or $(ROUNDS),5) --scale $(or $(SCALE),1) \
   $(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(PRICES),--prices "$(PRICES)")
 
 .PHONY: bench
-bench: build-functions build-bench bench-peers ## Compare with other tools: make bench SCENARIO=no-op SCALE=0.1 ROUNDS=5
-	S3FERRY_BIN="$(CURDIR)/target/quick/s3ferry" target/quick/bench $(BENCH_FLAGS)
+bench: build-functions build-cli build-bench bench-peers ## Compare with other tools: make bench SCENARIO=no-op SCALE=0.1 ROUNDS=5
+	S3FERRY_BIN="$(CURDIR)/target/release/s3ferry" target/quick/bench $(BENCH_FLAGS)
 
 .PHONY: bench-peers
 bench-peers: .tools/peers/.installed ## Install the tools that `make bench` compares with
 
 .PHONY: build-bench
 build-bench:
-	cargo build $(LOCKED) --profile quick --package s3ferry-cli --package s3ferry-bench
+	cargo build $(LOCKED) --profile quick --package s3ferry-bench
 
 # Tools ----------------------------------------------------------------------------------------------------------------
 
