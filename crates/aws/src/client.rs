@@ -339,12 +339,21 @@ impl Clients {
         aws_sdk_sfn::Client::from_conf(aws_sdk_sfn::config::Builder::from(&self.shared).region(region).build())
     }
 
-    /// Creates an SQS client in `region`, for reading queue attributes.
+    /// Creates an SQS client in `region`, for reading queue attributes and dead letters.
     #[cfg(feature = "batch")]
     #[must_use]
     pub fn sqs_in(&self, region: &Region) -> aws_sdk_sqs::Client {
         let region = aws_sdk_sqs::config::Region::new(region.to_string());
         aws_sdk_sqs::Client::from_conf(aws_sdk_sqs::config::Builder::from(&self.shared).region(region).build())
+    }
+
+    /// Creates a CloudWatch client in `region`.
+    #[cfg(feature = "batch")]
+    #[must_use]
+    pub fn cloudwatch(&self, region: &Region) -> aws_sdk_cloudwatch::Client {
+        let region = aws_sdk_cloudwatch::config::Region::new(region.to_string());
+        let config = aws_sdk_cloudwatch::config::Builder::from(&self.shared).region(region);
+        aws_sdk_cloudwatch::Client::from_conf(config.build())
     }
 
     /// Creates a `CloudFormation` client in `region`.

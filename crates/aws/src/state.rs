@@ -2,7 +2,7 @@
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
-use futures::{Stream, stream};
+use futures::{Stream, TryStreamExt as _, stream};
 use s3ferry_core::failure::{Failure, FailureCode, FailureKind};
 use s3ferry_core::names::{AccountId, BucketName, ETag, Region};
 use s3ferry_engine::listing::ObjectListing as _;
@@ -83,6 +83,19 @@ impl StateBucket {
             let next = page.more.then(|| names.last().cloned());
             Ok(Some((names, (listing, next))))
         })
+    }
+
+    /// Counts the objects whose names begin with `prefix`, up to `limit`.
+    pub async fn count(&self, prefix: &'static str, limit: u64) -> Result<u64, Failure> {
+        let mut pages = std::pin::pin!(self.names(prefix));
+        let mut count = 0_u64;
+        while let Some(page) = pages.try_next().await? {
+            count = count.saturating_add(u64::try_from(page.len()).unwrap_or(u64::MAX));
+            if count >= limit {
+                return Ok(limit);
+            }
+        }
+        Ok(count)
     }
 
     /// Creates a JSON object and returns its ETag. Returns `None` if the object exists already.

@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::args::SharedArgs;
-use crate::commands::{batch, completions, diff, man, manifest, sync, verify};
+use crate::commands::{batch, completions, diff, dlq, man, manifest, status, sync, verify};
 use crate::version::VERSION;
 
 const EXAMPLES: &str = "\
@@ -44,6 +44,10 @@ pub enum Command {
     Batch(batch::BatchArgs),
     /// Verify that two buckets are equal, and write a report
     Verify(verify::VerifyArgs),
+    /// Show whether new writes reach the destination in time
+    Status(status::StatusArgs),
+    /// List, redrive or drop dead letters
+    Dlq(dlq::DlqArgs),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
     /// Print a manual page
@@ -60,6 +64,8 @@ impl Command {
             | Self::Diff(_)
             | Self::Manifest(_)
             | Self::Verify(_)
+            | Self::Status(_)
+            | Self::Dlq(_)
             | Self::Completions(_)
             | Self::Man(_) => false,
         }

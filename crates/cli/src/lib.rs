@@ -25,6 +25,7 @@ pub mod progress;
 mod report_files;
 pub mod rows;
 pub mod sides;
+pub mod source_stack;
 pub mod text;
 pub mod version;
 
@@ -71,6 +72,8 @@ async fn dispatch(cli: Cli) -> Result<CommandOutcome, CliError> {
         Command::Diff(args) => commands::diff::run(shared, args, &interrupt).await,
         Command::Batch(args) => commands::batch::run(shared, args, &interrupt).await,
         Command::Verify(args) => Box::pin(commands::verify::run(shared, args, &interrupt)).await,
+        Command::Status(args) => Box::pin(commands::status::run(shared, args, &interrupt)).await,
+        Command::Dlq(args) => Box::pin(commands::dlq::run(shared, args, &interrupt)).await,
         Command::Completions(args) => commands::completions::run(args, Cli::command()),
         Command::Man(args) => commands::man::run(args, Cli::command()),
     }

@@ -1,5 +1,6 @@
 //! The two buckets of a command, checked, with the adapters that reach them.
 
+use futures::TryStreamExt as _;
 use s3ferry_aws::client::Clients;
 use s3ferry_aws::destination::S3Destination;
 use s3ferry_aws::journal::S3Journal;
@@ -7,6 +8,7 @@ use s3ferry_aws::limits::RequestLimits;
 use s3ferry_aws::preflight;
 use s3ferry_aws::source::S3Source;
 use s3ferry_aws::state::StateBucket;
+use s3ferry_core::canary::is_canary;
 use s3ferry_core::diff::SideName;
 use s3ferry_core::failure::{Failure, FailureCode};
 use s3ferry_core::names::BucketName;
@@ -83,13 +85,15 @@ impl BucketPair {
         &self.source.location.prefix
     }
 
-    /// Returns the rows of both buckets, each from its inventory or from a listing.
+    /// Returns the rows of both buckets, each from its inventory or from a listing, without the canary.
     #[must_use]
     pub fn rows(&self, reach: PrefetchLimits) -> (BoxedRowSource, BoxedRowSource) {
         let rows = |name: SideName, side: &BucketSide| {
-            self.inventories
+            let rows = self
+                .inventories
                 .rows(name)
-                .unwrap_or_else(|| Box::pin(listed(side.listing(&self.clients), &side.location.prefix, reach)))
+                .unwrap_or_else(|| Box::pin(listed(side.listing(&self.clients), &side.location.prefix, reach)));
+            without_canary(rows)
         };
         (
             rows(SideName::Source, &self.source),
@@ -226,6 +230,14 @@ fn ensure_matching(source: &Location, destination: &Location) -> Result<(), CliE
         ));
     }
     Ok(())
+}
+
+/// Leaves out the canary: it changes every few minutes, and is not part of the migration.
+fn without_canary(rows: BoxedRowSource) -> BoxedRowSource {
+    Box::pin(rows.map_ok(|mut page| {
+        page.retain(|row| !is_canary(&row.key));
+        page
+    }))
 }
 
 /// Formats a location without its prefix.

@@ -113,6 +113,10 @@ fn flag_tables_are_those_of_the_commands() {
         "batch status",
         "batch report",
         "verify",
+        "status",
+        "dlq list",
+        "dlq redrive",
+        "dlq drop",
         "completions",
         "man",
     ];

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 /// Point in time in milliseconds since the Unix epoch; S3's own times have whole seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -21,6 +22,13 @@ impl Timestamp {
     #[must_use]
     pub const fn from_seconds(seconds: i64) -> Self {
         Self(seconds.saturating_mul(1000))
+    }
+
+    /// Parses a timestamp in RFC 3339 format, such as the time of an event: `2026-11-23T02:20:00.125Z`.
+    #[must_use]
+    pub fn from_rfc3339(text: &str) -> Option<Self> {
+        let nanos = OffsetDateTime::parse(text, &Rfc3339).ok()?.unix_timestamp_nanos();
+        i64::try_from(nanos.div_euclid(1_000_000)).ok().map(Self)
     }
 
     /// Returns milliseconds since the Unix epoch.
@@ -80,6 +88,17 @@ mod tests {
         assert_eq!(early.since(late), Duration::ZERO);
         assert_eq!(early.plus(Duration::from_millis(2_500)), late);
         assert_eq!(late.minus(Duration::from_millis(2_500)), early);
+    }
+
+    #[test]
+    fn time_of_an_event_is_parsed_with_its_milliseconds() {
+        let parsed = |text| Timestamp::from_rfc3339(text).map(Timestamp::millis);
+        assert_eq!(parsed("1970-01-01T00:00:01.250Z"), Some(1_250));
+        assert_eq!(parsed("1970-01-01T01:00:00+01:00"), Some(0));
+        assert_eq!(parsed("1969-12-31T23:59:59.9999Z"), Some(-1));
+        for text in ["", "yesterday", "1970-01-01", "2026-13-01T00:00:00Z"] {
+            assert_eq!(parsed(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use futures::{FutureExt, StreamExt, stream};
 use s3ferry_core::event::{Continuation, ContinuationHops, KeyHint, MAX_IDLE_HOPS, Sequencer};
@@ -40,6 +41,9 @@ pub struct RecordResult {
     pub superseded: bool,
     /// Whether this is the first record of its key in the batch. The others have the same reconcile.
     pub first_of_key: bool,
+    /// Time from the key's first event in the batch until its object was copied; `None` if nothing was copied, or if no
+    /// event names its time.
+    pub lag: Option<Duration>,
 }
 
 impl RecordResult {
@@ -57,7 +61,17 @@ struct Group {
     attributes: AttributeSet,
     /// The lowest hop count of the key's hints: a new event starts a new chain of continuations.
     hops: ContinuationHops,
+    /// The earliest time of the key's events.
+    event_time: Option<Timestamp>,
     members: Vec<usize>,
+}
+
+impl Group {
+    /// Returns how long the key's object was on its way, if it was copied.
+    fn lag(&self, report: &ReconcileReport, now: Timestamp) -> Option<Duration> {
+        let is_copied = matches!(report.outcome, Outcome::Copied { .. });
+        self.event_time.filter(|_| is_copied).map(|begun| now.since(begun))
+    }
 }
 
 impl<S, D, C, J, Q> BatchReconciler<S, D, C, J, Q>
@@ -89,30 +103,32 @@ where
                 {
                     refused.get_or_init(|| failure.clone());
                 }
-                (group.members, report, acknowledged)
+                let lag = group.lag(&report, self.reconciler.clock.now());
+                (group.members, (report, acknowledged, lag))
             })
             .buffer_unordered(self.concurrency.max(1))
             .collect::<Vec<_>>()
             .await;
 
-        let mut results: BTreeMap<usize, (ReconcileReport, bool)> = BTreeMap::new();
+        let mut results: BTreeMap<usize, (ReconcileReport, bool, Option<Duration>)> = BTreeMap::new();
         let mut first_of_keys: BTreeSet<usize> = foreign.iter().copied().collect();
-        for (members, report, acknowledged) in reconciled {
+        for (members, result) in reconciled {
             first_of_keys.extend(members.first());
-            results.extend(members.into_iter().map(|index| (index, (report.clone(), acknowledged))));
+            results.extend(members.into_iter().map(|index| (index, result.clone())));
         }
         for index in foreign {
             if let Some(hint) = hints.get(index) {
-                results.insert(index, (self.refuse_foreign(hint), false));
+                results.insert(index, (self.refuse_foreign(hint), false, None));
             }
         }
         results
             .into_iter()
-            .map(|(index, (report, acknowledged))| RecordResult {
+            .map(|(index, (report, acknowledged, lag))| RecordResult {
                 report,
                 acknowledged,
                 superseded: superseded.contains(&index),
                 first_of_key: first_of_keys.contains(&index),
+                lag,
             })
             .collect()
     }
@@ -167,7 +183,9 @@ where
         if report.upload_left || report.outcome_unknown {
             attributes.insert(Attribute::UnfinishedUpload);
         }
-        let continuation = Continuation::new(&self.source_bucket, &group.key, attributes, reason.as_str()).after(hops);
+        let continuation = Continuation::new(&self.source_bucket, &group.key, attributes, reason.as_str())
+            .after(hops)
+            .since(group.event_time);
         // A write with an unknown outcome may still land: the delay covers it, whatever the reason of the deferral is.
         let landing = report.outcome_unknown.then(|| DeferralReason::OutcomeUnknown.delay());
         queue
@@ -226,10 +244,12 @@ fn group(hints: &[KeyHint], indexes: &[usize]) -> Vec<Group> {
             key: hint.key.clone(),
             attributes: AttributeSet::new(),
             hops: hint.hops,
+            event_time: None,
             members: Vec::new(),
         });
         group.attributes.extend(&hint.attributes);
         group.hops = group.hops.min(hint.hops);
+        group.event_time = group.event_time.into_iter().chain(hint.event_time).min();
         group.members.push(*index);
     }
     let mut groups: Vec<Group> = groups.into_values().collect();

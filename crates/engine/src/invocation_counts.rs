@@ -1,5 +1,7 @@
 //! The counts of one invocation.
 
+use std::collections::BTreeMap;
+
 /// The counts of one invocation, from which its metrics are made.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InvocationCounts {
@@ -27,4 +29,8 @@ pub struct InvocationCounts {
     pub superseded: u64,
     /// Source attributes that copies do not have.
     pub attributes_not_preserved: u64,
+    /// Failed records by the code of their failure.
+    pub failed_by_code: BTreeMap<String, u64>,
+    /// For each copied object with the time of its event: milliseconds until it was copied.
+    pub lags_ms: Vec<u64>,
 }

@@ -6,7 +6,7 @@ use s3ferry_core::event::KeyHint;
 use s3ferry_core::facts::AttributeSet;
 use s3ferry_core::failure::{Failure, FailureKind};
 use s3ferry_core::names::VersionId;
-use s3ferry_core::outcome::{Outcome, SkipReason};
+use s3ferry_core::outcome::{DeferralReason, Outcome, SkipReason};
 
 use crate::batch::RecordResult;
 use crate::invocation_counts::InvocationCounts;
@@ -41,11 +41,15 @@ pub fn count(result: &RecordResult, counts: &mut InvocationCounts) {
     counts.superseded += u64::from(result.superseded);
     if !result.acknowledged {
         counts.failed += 1;
+        *counts.failed_by_code.entry(reason_of(result).to_owned()).or_default() += 1;
     }
     counts.refused += u64::from(result.is_foreign());
     if !result.first_of_key {
         return;
     }
+    counts
+        .lags_ms
+        .extend(result.lag.map(|lag| u64::try_from(lag.as_millis()).unwrap_or(u64::MAX)));
     counts.attributes_not_preserved += u64::try_from(result.report.not_preserved.len()).unwrap_or(u64::MAX);
     match &result.report.outcome {
         Outcome::Copied { size_bytes, .. } => {
@@ -60,6 +64,15 @@ pub fn count(result: &RecordResult, counts: &mut InvocationCounts) {
         }
         Outcome::Deferred(_) => counts.requeued += u64::from(result.acknowledged),
         Outcome::Failed(_) | Outcome::Withheld(_) => {}
+    }
+}
+
+/// Returns why a record is not acknowledged: the code of its failure, or the reason why its key is unfinished.
+fn reason_of(result: &RecordResult) -> &str {
+    match &result.report.outcome {
+        Outcome::Failed(failure) => failure.code.as_str(),
+        Outcome::Deferred(reason) => reason.as_str(),
+        _ => DeferralReason::OutcomeUnknown.as_str(),
     }
 }
 
@@ -222,6 +235,7 @@ mod tests {
             acknowledged: true,
             superseded: false,
             first_of_key: true,
+            lag: None,
         };
         let mut counts = InvocationCounts::default();
         count(&result, &mut counts);
@@ -280,6 +294,7 @@ mod tests {
             acknowledged: false,
             superseded: false,
             first_of_key: true,
+            lag: None,
         };
         let results = [
             denied("one", "a"),
@@ -294,6 +309,7 @@ mod tests {
             attributes: AttributeSet::new(),
             sequencer: None,
             hops: ContinuationHops::default(),
+            event_time: None,
         };
         let log_lines = Log::default();
         tracing::subscriber::with_default(log_lines.clone(), || {

@@ -9,8 +9,9 @@ pub use s3ferry_engine::final_sync::{FinalSync, FinalSyncError, FinalSyncInvocat
 use s3ferry_engine::invocation_counts::InvocationCounts;
 
 use crate::config::Config;
-use crate::metrics::to_line;
+use crate::metrics::to_lines;
 use crate::on_aws::{self, AwsBatch};
+use crate::version::FULL_VERSION;
 
 /// Creates the final sync on the AWS SDK.
 pub async fn on_aws(config: Config) -> FinalSync<impl Fn(&JobTerms) -> AwsBatch, S3Results> {
@@ -35,7 +36,9 @@ pub async fn on_aws(config: Config) -> FinalSync<impl Fn(&JobTerms) -> AwsBatch,
     reason = "the embedded metric format is a line of its own on standard output"
 )]
 fn report(bucket: &BucketName, counts: &InvocationCounts, now: Timestamp) {
-    println!("{}", to_line(counts, bucket.as_str(), now));
+    for line in to_lines(counts, bucket.as_str(), FULL_VERSION, now) {
+        println!("{line}");
+    }
 }
 
 /// Converts an error to the error response of Lambda. A state machine can catch it by its type.

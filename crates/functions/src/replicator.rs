@@ -25,9 +25,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::config::Config;
-use crate::metrics::to_line;
+use crate::metrics::to_lines;
 use crate::on_aws;
 use crate::record::{PayloadRecord, RecordProblem, parts};
+use crate::version::FULL_VERSION;
 
 /// Time limit of setting the visibility timeouts of failed messages, within the time reserved for the response.
 const REDELIVERY_BUDGET: Duration = Duration::from_secs(2);
@@ -198,7 +199,9 @@ where
     )]
     fn report(&self, counts: &InvocationCounts) {
         let now = self.batch.reconciler.clock.now();
-        println!("{}", to_line(counts, self.batch.source_bucket.as_str(), now));
+        for line in to_lines(counts, self.batch.source_bucket.as_str(), FULL_VERSION, now) {
+            println!("{line}");
+        }
     }
 }
 

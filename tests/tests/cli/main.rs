@@ -22,6 +22,7 @@ mod proxy;
 mod refusals;
 mod shared;
 mod stage;
+mod status;
 mod syncs;
 mod uploads;
 mod verify;

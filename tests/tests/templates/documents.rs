@@ -92,11 +92,14 @@ fn documents_list_every_output_and_alarm() {
             names
         );
     }
-    let resources = Template::load("source").resources(&[]);
-    let alarms = of_type(&resources, "AWS::CloudWatch::Alarm");
+    let alarms = ["source", "destination"].map(|name| {
+        let resources = Template::load(name).resources(&[("ReplicationEngine", "both")]);
+        let alarms = of_type(&resources, "AWS::CloudWatch::Alarm").into_iter();
+        alarms.map(|(id, _)| id.to_owned()).collect::<Vec<_>>()
+    });
     assert_eq!(
         first_column(RUNBOOK, "## Alarms"),
-        alarms.iter().map(|(id, _)| (*id).to_owned()).collect()
+        alarms.concat().into_iter().collect()
     );
 }
 
@@ -124,6 +127,7 @@ fn configuration_lists_every_statement_with_its_actions_and_condition() {
         "FinalSyncStateMachineRole",
         "FinalSyncBatchRole",
         "FinalSyncScheduleRole",
+        "CanaryScheduleRole",
         "BucketWiringRole",
         "ReplicationRole",
     ] {

@@ -46,6 +46,7 @@ const EVERYTHING: &[(&str, &str)] = &[
         "KmsKeyMapDestinationKeyArns",
         "arn:aws:kms:eu-central-1:123456789012:key/one",
     ),
+    ("EnableCanary", "true"),
     ("AlarmEmail", "ops@example.com"),
     ("FinalSyncScheduleExpression", "rate(1 day)"),
     ("FinalSyncReservedConcurrency", "7"),

@@ -1,10 +1,14 @@
-//! AWS services that process a manifest: S3 Batch Operations jobs and Step Functions executions, with the outputs and
-//! queues of the stack that contains both.
+//! AWS services that the CLI uses and the functions do not: S3 Batch Operations jobs, Step Functions executions, the
+//! stack that contains both, with its queues, dead letters and metrics.
 
+pub mod canary;
+pub mod dead_letters;
 pub mod jobs;
+pub mod metrics;
 pub mod queues;
 pub mod runs;
 pub mod stacks;
+pub mod status_metrics;
 
 use aws_sdk_s3control::config::endpoint::{Endpoint, EndpointFuture, Params, ResolveEndpoint};
 use s3ferry_core::failure::{Failure, FailureCode, FailureKind};

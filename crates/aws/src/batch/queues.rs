@@ -3,6 +3,7 @@
 use aws_sdk_sqs::types::QueueAttributeName;
 use s3ferry_core::failure::Failure;
 use s3ferry_core::names::Region;
+use s3ferry_core::status::QueueCounts;
 
 use super::{failure_of, unreadable};
 use crate::classify::{AttemptedOperation, ErrorAnswer};
@@ -17,8 +18,13 @@ const COUNTS: [QueueAttributeName; 3] = [
     QueueAttributeName::ApproximateNumberOfMessagesDelayed,
 ];
 
-/// Counts the messages of a queue.
+/// Counts all messages of a queue.
 pub async fn messages(clients: &Clients, region: &Region, queue_url: &str) -> Result<u64, Failure> {
+    Ok(counts(clients, region, queue_url).await?.total())
+}
+
+/// Counts the messages of a queue by their state.
+pub async fn counts(clients: &Clients, region: &Region, queue_url: &str) -> Result<QueueCounts, Failure> {
     let attempted = AttemptedOperation {
         action: "sqs:GetQueueAttributes",
         resource: queue_url.to_owned(),
@@ -27,11 +33,14 @@ pub async fn messages(clients: &Clients, region: &Region, queue_url: &str) -> Re
     let request = clients.sqs_in(region).get_queue_attributes().queue_url(queue_url);
     let answer = request.set_attribute_names(Some(COUNTS.to_vec())).send().await;
     let answer = answer.map_err(|error| failure_of(ErrorAnswer::of(&error), &attempted))?;
-    let counts = answer.attributes.unwrap_or_default();
-    let mut messages = 0;
-    for name in COUNTS {
-        let count = counts.get(&name).and_then(|count| count.parse::<u64>().ok());
-        messages += count.ok_or_else(|| unreadable(&attempted, name.as_str()))?;
-    }
-    Ok(messages)
+    let found = answer.attributes.unwrap_or_default();
+    let [visible, in_flight, delayed] = COUNTS.map(|name| {
+        let count = found.get(&name).and_then(|count| count.parse::<u64>().ok());
+        count.ok_or_else(|| unreadable(&attempted, name.as_str()))
+    });
+    Ok(QueueCounts {
+        visible: visible?,
+        in_flight: in_flight?,
+        delayed: delayed?,
+    })
 }

@@ -2,13 +2,17 @@
 //!
 //! <https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html>
 
+use std::cmp::Reverse;
+
 use aws_sdk_sfn::Client;
 use s3ferry_core::batch_report::{JobProgress, JobState};
 use s3ferry_core::failure::{Failure, FailureCode};
 use s3ferry_core::names::Region;
+use s3ferry_core::status::RunReading;
+use s3ferry_core::time::Timestamp;
 use serde_json::Value;
 
-use super::{count, failure_of};
+use super::{count, failure_of, unreadable};
 use crate::classify::{AttemptedOperation, ErrorAnswer};
 use crate::client::Clients;
 
@@ -105,6 +109,29 @@ impl Executions {
             name: run.name.unwrap_or_else(|| name_of(execution_arn).to_owned()),
             manifest_key: input.and_then(|input| Some(input.get("manifestKey")?.as_str()?.to_owned())),
         })
+    }
+
+    /// Lists the latest executions of a state machine, the newest first.
+    pub async fn latest(&self, state_machine_arn: &str, limit: u16) -> Result<Vec<RunReading>, Failure> {
+        let attempted = attempted("states:ListExecutions", state_machine_arn);
+        let request = self.client.list_executions().state_machine_arn(state_machine_arn);
+        let answer = request.max_results(i32::from(limit)).send().await;
+        let listed = answer.map_err(|error| failure_of(ErrorAnswer::of(&error), &attempted))?;
+        let mut runs = Vec::new();
+        for run in listed.executions {
+            let started = run
+                .start_date
+                .to_millis()
+                .map_err(|_| unreadable(&attempted, "usable start date"))?;
+            runs.push(RunReading {
+                name: run.name,
+                state: JobState::of_execution(run.status.as_str()),
+                started: Timestamp::from_millis(started),
+            });
+        }
+        runs.sort_by_key(|run| Reverse(run.started));
+        runs.truncate(usize::from(limit));
+        Ok(runs)
     }
 
     /// Counts the items of an execution's map run: total, succeeded, and failed with their batches.

@@ -3,7 +3,9 @@
 pub mod batch;
 pub mod completions;
 pub mod diff;
+pub mod dlq;
 pub mod man;
 pub mod manifest;
+pub mod status;
 pub mod sync;
 pub mod verify;

@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use super::{ContinuationHops, EventError, KeyHint, Sequencer, attributes_of, shortened, text};
+use super::{ContinuationHops, EventError, KeyHint, Sequencer, attributes_of, shortened, text, time};
 use crate::names::{BucketName, ObjectKey};
 
 /// Parses an event.
@@ -26,5 +26,6 @@ pub(super) fn parse_event(event: &Value) -> Result<KeyHint, EventError> {
         attributes: attributes_of(event_name),
         sequencer: sequencer.and_then(Sequencer::bridge),
         hops: ContinuationHops::default(),
+        event_time: time(event, "/time"),
     })
 }

@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use super::{ContinuationHops, EventError, KeyHint, Sequencer, attributes_of, shortened, text};
+use super::{ContinuationHops, EventError, KeyHint, Sequencer, attributes_of, shortened, text, time};
 use crate::names::{BucketName, ObjectKey};
 
 /// Parses a record.
@@ -23,6 +23,7 @@ pub(super) fn parse_record(record: &Value) -> Result<KeyHint, EventError> {
         attributes: attributes_of(event_name),
         sequencer: sequencer.and_then(Sequencer::classic),
         hops: ContinuationHops::default(),
+        event_time: time(record, "/eventTime"),
     })
 }
 

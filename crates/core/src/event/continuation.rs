@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::{EventError, KeyHint};
 use crate::facts::AttributeSet;
 use crate::names::{BucketName, ObjectKey};
+use crate::time::Timestamp;
 
 /// Event name of a continuation.
 const EVENT_NAME: &str = "s3ferry:Continuation";
@@ -52,6 +53,9 @@ pub struct Continuation {
     /// Number of continuations in the chain, including this one.
     #[serde(flatten)]
     pub hops: ContinuationHops,
+    /// Time of the event that the chain began with, in milliseconds since the Unix epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_time: Option<Timestamp>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -69,7 +73,14 @@ impl Continuation {
             attributes,
             reason: reason.to_owned(),
             hops: ContinuationHops::default(),
+            event_time: None,
         }
+    }
+
+    /// Sets the time of the event that the chain began with.
+    #[must_use]
+    pub fn since(self, event_time: Option<Timestamp>) -> Self {
+        Self { event_time, ..self }
     }
 
     /// Sets the number of continuations in the chain.
@@ -104,5 +115,6 @@ pub(super) fn parse_continuation(body: &Value) -> Result<KeyHint, EventError> {
         attributes: body.s3ferry.attributes,
         sequencer: None,
         hops: body.s3ferry.hops,
+        event_time: body.s3ferry.event_time,
     })
 }

@@ -31,6 +31,13 @@ impl MessageId {
 pub struct ReceiptHandle(String);
 
 impl ReceiptHandle {
+    /// Validates a receipt handle.
+    #[must_use]
+    pub fn new(receipt: impl Into<String>) -> Option<Self> {
+        let receipt = receipt.into();
+        (!receipt.is_empty()).then_some(Self(receipt))
+    }
+
     /// Returns the receipt handle as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -74,6 +81,11 @@ pub fn parse_payload(payload: &Value) -> Result<Payload, EventError> {
         Shape::Topic(records) => Ok(Payload::Direct(records.iter().map(topic_record).collect())),
         _ => parse_message(payload, Envelope::None).map(|message| Payload::Direct(vec![Ok(message)])),
     }
+}
+
+/// Parses the body of an SQS message.
+pub fn parse_body(body: &str) -> Result<EventMessage, EventError> {
+    parse_message(&json(body)?, Envelope::Queue)
 }
 
 /// Envelope that contains a message.
@@ -166,8 +178,7 @@ fn queue_message(record: &Value) -> Result<QueueMessage, EventError> {
         field: "Records[].messageId",
         expected: "a non-empty string",
     })?;
-    let mut message =
-        text(record, "/body", "Records[].body").and_then(|body| parse_message(&json(body)?, Envelope::Queue));
+    let mut message = text(record, "/body", "Records[].body").and_then(parse_body);
     let receipt = record.get("receiptHandle").and_then(Value::as_str);
     let receive_count = record
         .pointer("/attributes/ApproximateReceiveCount")
@@ -182,9 +193,7 @@ fn queue_message(record: &Value) -> Result<QueueMessage, EventError> {
     }
     Ok(QueueMessage {
         id,
-        receipt: receipt
-            .filter(|receipt| !receipt.is_empty())
-            .map(|receipt| ReceiptHandle(receipt.to_owned())),
+        receipt: receipt.and_then(ReceiptHandle::new),
         receive_count,
         message,
     })

@@ -13,11 +13,12 @@ mod sequencer;
 use serde_json::Value;
 
 pub use continuation::{Continuation, ContinuationHops, MAX_IDLE_HOPS};
-pub use envelope::{MessageId, Payload, QueueMessage, ReceiptHandle, parse_payload};
+pub use envelope::{MessageId, Payload, QueueMessage, ReceiptHandle, parse_body, parse_payload};
 pub use sequencer::Sequencer;
 
 use crate::facts::{Attribute, AttributeSet};
 use crate::names::{BucketName, NameError, ObjectKey};
+use crate::time::Timestamp;
 
 /// Hint that a key may differ now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +35,8 @@ pub struct KeyHint {
     pub sequencer: Option<Sequencer>,
     /// Number of continuations that preceded the hint. Zero for an event.
     pub hops: ContinuationHops,
+    /// Time of the event, or of the event that a continuation continues.
+    pub event_time: Option<Timestamp>,
 }
 
 /// Content of one message.
@@ -118,6 +121,11 @@ fn text<'a>(value: &'a Value, pointer: &str, field: &'static str) -> Result<&'a 
         field,
         expected: "a string",
     })
+}
+
+/// Returns a time by its JSON pointer. An unreadable time is no reason to lose the event.
+fn time(value: &Value, pointer: &str) -> Option<Timestamp> {
+    Timestamp::from_rfc3339(value.pointer(pointer)?.as_str()?)
 }
 
 /// Shortens a text from an event for one line of the log.

@@ -367,6 +367,9 @@ fn continuation_survives_the_queue() {
         let body: Value = serde_json::from_str(&sent.clone().after(hops).to_body().unwrap()).unwrap();
         assert_eq!(continuation::parse_continuation(&body).unwrap().hops, hops);
     }
+    let at = Timestamp::from_millis(1_795_393_230_125);
+    let body: Value = serde_json::from_str(&sent.clone().since(Some(at)).to_body().unwrap()).unwrap();
+    assert_eq!(continuation::parse_continuation(&body).unwrap().event_time, Some(at));
     // The body of an earlier version.
     let old = json!({"s3ferry": {"bucket": "example", "key": "a", "attributes": [], "reason": "deadline"}});
     assert_eq!(

@@ -181,6 +181,7 @@ fn hint(unit: &Unit<'_>, terms: &JobTerms, kind: RequestOrigin) -> KeyHint {
         attributes,
         sequencer: None,
         hops: ContinuationHops::default(),
+        event_time: None,
     }
 }
 

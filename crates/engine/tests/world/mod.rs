@@ -132,6 +132,7 @@ pub(crate) fn hint(key_name: &str) -> KeyHint {
         attributes: AttributeSet::new(),
         sequencer: None,
         hops: ContinuationHops::default(),
+        event_time: None,
     }
 }
 

@@ -1,16 +1,14 @@
 //! The queues of the replicator: the writes of their messages may be missing at the destination.
 
-use s3ferry_aws::batch::{queues, stacks};
+use s3ferry_aws::batch::queues;
 use s3ferry_core::failure::Failure;
 use s3ferry_core::verify::QueuedMessages;
 
 use crate::exit::CliError;
 use crate::progress::print_message;
 use crate::sides::BucketPair;
+use crate::source_stack::{DEAD_LETTER_QUEUE_URL, QUEUE_URL, SourceStack};
 use crate::text::grouped;
-
-/// The outputs of infra/source.yaml that name the queues.
-const OUTPUTS: [&str; 2] = ["ReplicationQueueUrl", "ReplicationDeadLetterQueueUrl"];
 
 /// The queues of a source stack.
 #[derive(Debug)]
@@ -22,19 +20,11 @@ pub(super) struct StackQueues {
 impl StackQueues {
     /// Finds the queues by the stack's outputs.
     pub(super) async fn find(sides: &BucketPair, stack: &str) -> Result<Self, CliError> {
-        let outputs = stacks::outputs(&sides.clients, &sides.source.region, stack).await?;
-        let url = |name: &str| {
-            outputs.get(name).cloned().ok_or_else(|| {
-                CliError::setup(
-                    format!("stack {stack} has no output {name}"),
-                    "name the stack of infra/source.yaml with --stack",
-                )
-            })
-        };
-        let [queue, dead_letters] = OUTPUTS;
+        let stack = SourceStack::find(&sides.clients, &sides.source.region, stack).await?;
+        let urls = [stack.output(QUEUE_URL)?, stack.output(DEAD_LETTER_QUEUE_URL)?].map(str::to_owned);
         Ok(Self {
-            stack: stack.to_owned(),
-            urls: [url(queue)?, url(dead_letters)?],
+            stack: stack.name,
+            urls,
         })
     }
 

@@ -93,6 +93,7 @@ pub(crate) fn hint(key: &ObjectKey, event_name: &str, attributes: AttributeSet) 
         attributes,
         sequencer: None,
         hops: ContinuationHops::default(),
+        event_time: None,
     }
 }
 
@@ -265,6 +266,7 @@ impl Simulation {
                 report,
                 superseded: false,
                 first_of_key: true,
+                lag: None,
             }]
         })
     }
