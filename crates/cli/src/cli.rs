@@ -3,17 +3,17 @@
 use clap::{Parser, Subcommand};
 
 use crate::args::SharedArgs;
-use crate::commands::{batch, completions, diff, man, manifest, sync, verify};
+use crate::commands::{batch, completions, deploy_parameters, diff, init, man, manifest, sync, verify};
 use crate::version::VERSION;
 
 const EXAMPLES: &str = "\
 Migrate a small bucket:
-  s3ferry sync --source s3://app-data --destination s3://app-data-eu \\
-    --destination-region eu-central-1 --dry-run
-  s3ferry sync --source s3://app-data --destination s3://app-data-eu \\
-    --destination-region eu-central-1
-  s3ferry verify --source s3://app-data --destination s3://app-data-eu \\
-    --destination-region eu-central-1 --report proof
+  s3ferry sync s3://app-data s3://app-data-eu --dry-run
+  s3ferry sync s3://app-data s3://app-data-eu
+  s3ferry verify s3://app-data s3://app-data-eu --report proof
+Write a migration file, which every command in the folder reads:
+  s3ferry init s3://app-data s3://app-data-eu
+  s3ferry verify
 
 Exit codes: 0 equal or done, 1 different, failed or not finished, 2 usage,
 3 configuration or permission, 130 interrupted. Results go to standard output,
@@ -34,6 +34,10 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Write a migration file, which the other commands read
+    Init(init::InitArgs),
+    /// Print the migration file as parameters of both stacks
+    DeployParameters(deploy_parameters::DeployParametersArgs),
     /// Copy the objects that differ from the source to the destination
     Sync(sync::SyncArgs),
     /// Compare two buckets
@@ -57,7 +61,9 @@ impl Command {
         match self {
             Self::Sync(args) => args.copies(),
             Self::Batch(_)
+            | Self::DeployParameters(_)
             | Self::Diff(_)
+            | Self::Init(_)
             | Self::Manifest(_)
             | Self::Verify(_)
             | Self::Completions(_)

@@ -10,7 +10,7 @@ use s3ferry_engine::diff::{ConfirmedPage, MergedPage};
 use s3ferry_engine::ports::DestinationObjects as _;
 
 use self::report::{DiffFormat, DifferenceWriter};
-use crate::args::{DestinationArgs, SharedArgs, SourceArgs};
+use crate::args::{DestinationArgs, PositionalArgs, SharedArgs, SourceArgs};
 use crate::compare::{CompareArgs, CompareDepthArg, confirmed_differences, findings};
 use crate::denials::DenialCounter;
 use crate::exit::{CliError, CommandOutcome};
@@ -49,6 +49,8 @@ Exit code 0 means equal, 1 means different or that neither side has an
 object.")]
 pub struct DiffArgs {
     #[command(flatten)]
+    locations: PositionalArgs,
+    #[command(flatten)]
     source: SourceArgs,
     #[command(flatten)]
     destination: DestinationArgs,
@@ -78,10 +80,10 @@ pub async fn run(shared: &SharedArgs, args: &DiffArgs, interrupt: &Interrupt) ->
             "omit --unconfirmed, or pass --depth listing",
         ));
     }
-    args.encryption.check(&args.destination.destination_region)?;
     let limits = compare.limits();
     let concurrency = limits.concurrency.clone();
     let sides = BucketPair::open(shared, &args.source, &args.destination, limits).await?;
+    args.encryption.check(&sides.destination.region)?;
     let sides = sides.with_inventories(&args.inventories).await?;
     let format = args.format.unwrap_or(match shared.output {
         Format::Human => DiffFormat::Table,

@@ -24,7 +24,7 @@ use s3ferry_core::versions::VersionName;
 use s3ferry_engine::ports::SourceBucket as _;
 
 use self::files::{ClassifiedObject, ManifestFiles};
-use crate::args::{DestinationArgs, SharedArgs, SourceArgs, account, region};
+use crate::args::{DestinationArgs, PositionalArgs, SharedArgs, SourceArgs, account, region};
 use crate::bucket_side::{BucketSide, open_source};
 use crate::compare::{CompareArgs, CompareDepthArg, confirmed_differences, findings};
 use crate::denials::DenialCounter;
@@ -56,16 +56,21 @@ run-1-not-copyable-0001.jsonl (with the reasons). Objects that cannot be read
 go to the not-copyable file too, and end the command with exit code 1.")]
 pub struct ManifestArgs {
     #[command(flatten)]
+    locations: PositionalArgs,
+    #[command(flatten)]
     source: SourceArgs,
     /// Destination bucket: write only keys that differ; without it, all keys of the source
-    #[arg(long, value_name = "S3_URL", requires = "destination_region")]
+    #[arg(long, value_name = "S3_URL")]
     destination: Option<Location>,
-    /// Region of the destination bucket, such as eu-central-1
+    /// Region of the destination bucket [default: detected]
     #[arg(long, value_name = "REGION", requires = "destination", value_parser = region)]
     destination_region: Option<Region>,
     /// Account that must own the destination bucket
     #[arg(long, value_name = "ACCOUNT", value_parser = account, requires = "destination")]
     destination_bucket_owner: Option<AccountId>,
+    /// Write all keys of the source, although the migration file has a destination
+    #[arg(long, conflicts_with_all = ["destination", "destination_region", "destination_bucket_owner", "positional_destination"])]
+    all_keys: bool,
     #[command(flatten)]
     compare: CompareArgs,
     /// File or object of the manifest, such as s3://state/final-sync/run-1.csv; numbers are added
@@ -89,9 +94,12 @@ pub struct ManifestArgs {
 
 impl ManifestArgs {
     fn destination(&self) -> Option<DestinationArgs> {
+        if self.all_keys {
+            return None;
+        }
         Some(DestinationArgs {
             destination: self.destination.clone()?,
-            destination_region: self.destination_region.clone()?,
+            destination_region: self.destination_region.clone(),
             destination_bucket_owner: self.destination_bucket_owner.clone(),
         })
     }
@@ -119,7 +127,7 @@ pub async fn run(shared: &SharedArgs, args: &ManifestArgs, interrupt: &Interrupt
         None if compare.depth == CompareDepthArg::Head => {
             return Err(CliError::usage(
                 "--depth head requires --destination",
-                "pass --destination and --destination-region, or omit --depth head",
+                "pass --destination, or omit --depth head",
             ));
         }
         None => all_keys(shared, args, limits, &listed_keys).await?,

@@ -2,7 +2,9 @@
 
 pub mod batch;
 pub mod completions;
+pub mod deploy_parameters;
 pub mod diff;
+pub mod init;
 pub mod man;
 pub mod manifest;
 pub mod sync;

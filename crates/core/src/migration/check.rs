@@ -138,14 +138,16 @@ fn overlap(earlier: &ReadMigration, one: &ReadMigration) -> Option<MigrationFile
             "give each migration its own name",
         ));
     }
-    let is_same_region = earlier.migration.value("source_region") == one.migration.value("source_region");
-    if let Some(stack) = both("stack").filter(|_| is_same_region) {
-        return Some(problem(
-            one,
-            "stack",
-            format!("the stack `{stack}` is used twice, first in line {}", line("stack")),
-            "deploy a source stack for each migration: a stack replicates one bucket",
-        ));
+    for (key, region) in [("stack", "source_region"), ("destination_stack", "destination_region")] {
+        let is_same_region = earlier.migration.value(region) == one.migration.value(region);
+        if let Some(stack) = both(key).filter(|_| is_same_region) {
+            return Some(problem(
+                one,
+                key,
+                format!("the stack `{stack}` is used twice, first in line {}", line(key)),
+                "deploy stacks for each migration: a stack is of one bucket",
+            ));
+        }
     }
     let (first, second) = (&earlier.migration.destination, &one.migration.destination);
     let is_nested = first.prefix.starts_with(&second.prefix) || second.prefix.starts_with(&first.prefix);

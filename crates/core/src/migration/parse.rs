@@ -172,7 +172,7 @@ impl Reader<'_> {
 
     /// Refuses shared values that only one migration can have.
     fn belongs_to_one(&mut self, shared: &ReadValues) {
-        for key in ["name", "source", "destination", "stack"] {
+        for key in ["name", "source", "destination", "stack", "destination_stack"] {
             if let Some(line) = shared.lines.get(key) {
                 self.problems.push(MigrationFileProblem {
                     line: *line,

@@ -13,7 +13,7 @@ use s3ferry_core::verify::{self as core, ComparisonScope};
 use s3ferry_engine::listing::PrefetchLimits;
 use s3ferry_engine::verify::{InconclusiveContent, SampleRequest};
 
-use crate::args::{DestinationArgs, SourceArgs};
+use crate::args::{DestinationArgs, PositionalArgs, SourceArgs};
 use crate::concurrency::ConcurrencyArgs;
 use crate::files::FileLocation;
 use crate::policy::{EncryptionArgs, OwnershipArg};
@@ -46,6 +46,8 @@ Exit code 0 means that every object in scope was verified as equal; with
 object differs or is inconclusive, that neither side has an object, or that
 the queues of --stack have messages.")]
 pub struct VerifyArgs {
+    #[command(flatten)]
+    locations: PositionalArgs,
     #[command(flatten)]
     pub(super) source: SourceArgs,
     #[command(flatten)]
