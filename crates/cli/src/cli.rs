@@ -75,6 +75,7 @@ impl Command {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
+    use clap::error::ErrorKind;
 
     use super::*;
 
@@ -116,7 +117,11 @@ mod tests {
             assert!(help.lines().all(|line| line.len() < 80), "{help}");
             for words in examples(&help) {
                 count += 1;
-                Cli::try_parse_from(&words).unwrap_or_else(|error| panic!("{words:?}: {error}"));
+                // Without locations, an example is of a folder with a migration file.
+                if let Err(error) = Cli::try_parse_from(&words) {
+                    let is_of_file = error.kind() == ErrorKind::MissingRequiredArgument;
+                    assert!(is_of_file && !error.to_string().contains("--to"), "{words:?}: {error}");
+                }
             }
         }
         assert!(count > 15, "{count}");

@@ -27,18 +27,15 @@ use crate::text::grouped;
 #[command(after_help = "\
 Examples:
   Compare the keys below images/:
-    s3ferry diff --source s3://app-data/images/ \\
-      --destination s3://app-data-eu/images/ --destination-region eu-central-1
-  Compare the metadata and tags of every object too, as JSON lines:
-    s3ferry diff --source s3://app-data --destination s3://app-data-eu \\
-      --destination-region eu-central-1 --depth head --output json > diff.jsonl
+    s3ferry diff s3://app-data/images/ s3://app-data-eu/images/
+  Compare the metadata and tags of every object too, as JSON lines; both
+  buckets are those of the migration file s3ferry.toml:
+    s3ferry diff --depth head --output json > diff.jsonl
   Compare an S3 Inventory report of the source with the destination's listing:
-    s3ferry diff --source s3://app-data --destination s3://app-data-eu \\
-      --destination-region eu-central-1 \\
+    s3ferry diff s3://app-data s3://app-data-eu \\
       --source-inventory s3://reports/app-data/2026-11-22T01-00Z/manifest.json
   Write a manifest of the keys to copy, for S3 Batch Operations:
-    s3ferry diff --source s3://app-data --destination s3://app-data-eu \\
-      --destination-region eu-central-1 --format manifest > manifest.csv
+    s3ferry diff s3://app-data s3://app-data-eu --format manifest > manifest.csv
 
 Each difference is read again on both sides before it is reported, so objects
 that were written during the comparison are not reported. --depth listing

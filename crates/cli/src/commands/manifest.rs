@@ -44,10 +44,10 @@ use crate::text::grouped;
 #[command(after_help = "\
 Examples:
   Write the keys that differ, for a job of S3 Batch Operations:
-    s3ferry manifest --source s3://app-data --destination s3://app-data-eu \\
-      --destination-region eu-central-1 --to s3://state/final-sync/run-1.csv
+    s3ferry manifest s3://app-data s3://app-data-eu \\
+      --to s3://state/final-sync/run-1.csv
   Write all keys, one manifest per class, a million rows per file:
-    s3ferry manifest --source s3://app-data --by-class \\
+    s3ferry manifest s3://app-data --all-keys --by-class \\
       --rows-per-file 1000000 --to run-1.csv
 
 Files are numbered: run-1-0001.csv, with --by-class run-1-plain-0001.csv,

@@ -46,14 +46,12 @@ use crate::sides::BucketPair;
 #[command(after_help = "\
 Examples:
   Report what would be copied:
-    s3ferry sync --source s3://app-data --destination s3://app-data-eu \\
-      --destination-region eu-central-1 --dry-run
+    s3ferry sync s3://app-data s3://app-data-eu --dry-run
   Copy it with at most 1,000 requests per second:
-    s3ferry sync --source s3://app-data --destination s3://app-data-eu \\
-      --destination-region eu-central-1 --max-requests-per-second 1000
-  Sync the keys of a manifest, such as the failed keys of a job:
-    s3ferry sync --source s3://app-data --destination s3://app-data-eu \\
-      --destination-region eu-central-1 --manifest retry.csv
+    s3ferry sync s3://app-data s3://app-data-eu --max-requests-per-second 1000
+  Sync the keys of a manifest, such as the failed keys of a job; both buckets
+  are those of the migration file s3ferry.toml:
+    s3ferry sync --manifest retry.csv
   Compare metadata and tags too, and resume multipart copies after an
   interruption:
     s3ferry sync --source s3://app-data --destination s3://app-data-eu \\
