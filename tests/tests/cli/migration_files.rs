@@ -117,7 +117,7 @@ async fn all_migrations_are_verified_in_one_table_with_the_worst_exit_code() {
     };
     assert_eq!(
         row("equal"),
-        Some(vec!["equal", "0", "equal", "2", "2", "0", "0"]),
+        Some(vec!["equal", "0", "verified", "2", "2", "0", "0"]),
         "{ran:?}"
     );
     assert_eq!(
@@ -140,7 +140,7 @@ async fn all_migrations_are_verified_in_one_table_with_the_worst_exit_code() {
         .collect();
     assert_eq!(codes.len(), 4, "{ran:?}");
     assert_eq!(codes[1], (&json!("different"), &json!(1)));
-    assert_eq!(lines[0]["summary"]["verdict"], "equal");
+    assert_eq!(lines[0]["summary"]["verdict"], "verified");
     assert_eq!(
         lines[3],
         json!({ "type": "summary", "migrations": 3, "ended_with_0": 1, "exit_code": 3 })

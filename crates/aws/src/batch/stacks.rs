@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use s3ferry_core::failure::Failure;
-use s3ferry_core::migration::parameters::DeployedStack;
+use s3ferry_core::migration::parameters::StackDescription;
 use s3ferry_core::names::Region;
 
 use super::{failure_of, unreadable};
@@ -16,7 +16,7 @@ pub async fn outputs(clients: &Clients, region: &Region, stack: &str) -> Result<
 }
 
 /// Reads the parameters and outputs of a stack.
-pub async fn describe(clients: &Clients, region: &Region, stack: &str) -> Result<DeployedStack, Failure> {
+pub async fn describe(clients: &Clients, region: &Region, stack: &str) -> Result<StackDescription, Failure> {
     let attempted = AttemptedOperation {
         action: "cloudformation:DescribeStacks",
         resource: format!("stack {stack} in {region}"),
@@ -35,7 +35,7 @@ pub async fn describe(clients: &Clients, region: &Region, stack: &str) -> Result
     let parameters = found.parameters.unwrap_or_default().into_iter();
     // arn:aws:cloudformation:us-east-1:111122223333:stack/name/id
     let account = found.stack_id.as_deref().and_then(|id| id.split(':').nth(4));
-    Ok(DeployedStack {
+    Ok(StackDescription {
         name: stack.to_owned(),
         region: region.to_string(),
         account: account.map(str::to_owned),

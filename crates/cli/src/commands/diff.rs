@@ -24,6 +24,7 @@ use crate::text::grouped;
 
 /// The arguments of `diff`.
 #[derive(Debug, Args)]
+#[command(override_usage = "s3ferry diff [OPTIONS] [SOURCE] [DESTINATION]")]
 #[command(after_help = "\
 Examples:
   Compare the keys below images/:
@@ -35,7 +36,7 @@ Examples:
     s3ferry diff s3://app-data s3://app-data-eu \\
       --source-inventory s3://reports/app-data/2026-11-22T01-00Z/manifest.json
   Write a manifest of the keys to copy, for S3 Batch Operations:
-    s3ferry diff s3://app-data s3://app-data-eu --format manifest > manifest.csv
+    s3ferry diff s3://app-data s3://app-data-eu --format manifest > run.csv
 
 Each difference is read again on both sides before it is reported, so objects
 that were written during the comparison are not reported. --depth listing
@@ -77,6 +78,8 @@ pub async fn run(shared: &SharedArgs, args: &DiffArgs, interrupt: &Interrupt) ->
             "omit --unconfirmed, or pass --depth listing",
         ));
     }
+    let given = &args.destination.destination_region;
+    given.iter().try_for_each(|region| args.encryption.check(region))?;
     let limits = compare.limits();
     let concurrency = limits.concurrency.clone();
     let sides = BucketPair::open(shared, &args.source, &args.destination, limits).await?;

@@ -7,7 +7,7 @@ use std::path::Path;
 use clap::Args;
 use s3ferry_aws::batch::stacks;
 use s3ferry_aws::limits::RequestLimits;
-use s3ferry_core::migration::parameters::DeployedStack;
+use s3ferry_core::migration::parameters::StackDescription;
 use s3ferry_core::migration::{FILL_IN, MigrationFile, MigrationValues};
 use s3ferry_core::names::Region;
 use serde_json::json;
@@ -136,7 +136,7 @@ async fn of_stacks(shared: &SharedArgs, args: &InitArgs, stack: &str) -> Result<
     })
 }
 
-fn destination_region(source: &DeployedStack) -> Result<Region, CliError> {
+fn destination_region(source: &StackDescription) -> Result<Region, CliError> {
     let named = source.parameters.get("DestinationRegion").map(String::as_str);
     region(named.unwrap_or_default()).map_err(|error| {
         CliError::setup(

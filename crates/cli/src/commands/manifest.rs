@@ -41,6 +41,7 @@ use crate::text::grouped;
 
 /// The arguments of `manifest`.
 #[derive(Debug, Args)]
+#[command(override_usage = "s3ferry manifest [OPTIONS] --to <FILE_OR_S3_URL> [SOURCE] [DESTINATION]")]
 #[command(after_help = "\
 Examples:
   Write the keys that differ, for a job of S3 Batch Operations:

@@ -43,6 +43,7 @@ use crate::sides::BucketPair;
 
 /// The arguments of `sync`.
 #[derive(Debug, Args)]
+#[command(override_usage = "s3ferry sync [OPTIONS] [SOURCE] [DESTINATION]")]
 #[command(after_help = "\
 Examples:
   Report what would be copied:
@@ -180,6 +181,8 @@ const RECENT_MULTIPART_COPIES: Duration = Duration::from_hours(24);
 /// Syncs the destination with the source.
 pub async fn run(shared: &SharedArgs, args: &SyncArgs, interrupt: &Interrupt) -> Result<CommandOutcome, CliError> {
     args.check()?;
+    let given = &args.destination.destination_region;
+    given.iter().try_for_each(|region| args.policy.check(region))?;
     let results = SyncResults::begin(shared.output, args.dry_run, args.state_bucket.is_some(), &args.failures)?;
     let compare = &args.compared();
     let concurrency = compare.concurrency.of_copies();

@@ -41,6 +41,8 @@ pub async fn run(shared: &SharedArgs, args: &VerifyArgs, interrupt: &Interrupt) 
             "omit --sample, or pass --depth head or --depth checksum",
         ));
     }
+    let given = &args.destination.destination_region;
+    given.iter().try_for_each(|region| args.encryption.check(region))?;
     prepare_output_files(args)?;
     let concurrency = args.concurrency.of_reads();
     let objects = args.concurrency.objects();

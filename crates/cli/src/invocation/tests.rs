@@ -85,12 +85,12 @@ fn values_of_the_file_are_those_of_the_flags_that_are_not_given() {
     shows(ONE, "sync --ownership exclusive", &["ownership: Exclusive"]);
     shows(
         ONE,
-        "batch start --manifest s3://s/a.csv",
+        "batch start --manifest s3://state/a.csv",
         &["stack: Some(\"s3ferry-source\")", "copy: None"],
     );
     shows(
         ONE,
-        "batch start --manifest s3://s/a.csv --operation copy",
+        "batch start --manifest s3://state/a.csv --operation copy",
         &[
             "destination: Some(Location",
             "destination_region: Some(Region(\"eu-central-1\"))",

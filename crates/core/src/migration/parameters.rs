@@ -108,7 +108,7 @@ pub enum StackParameterError {
 
 /// A deployed stack.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct DeployedStack {
+pub struct StackDescription {
     /// Name of the stack.
     pub name: String,
     /// Region of the stack.
@@ -123,7 +123,7 @@ pub struct DeployedStack {
 
 /// Reasons why deployed stacks are not those of a migration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum DeployedStackError {
+pub enum StackDescriptionError {
     /// The stack is not one of the template.
     #[error("stack {stack} has no parameter {parameter}: it is no stack of {template}")]
     OtherTemplate {
@@ -229,11 +229,14 @@ fn keys_of(map: &str, side: impl Fn((String, String)) -> String) -> Option<Strin
 impl MigrationValues {
     /// Returns the values of a deployed source stack, and of the destination stack if it is given. Defaults of the templates
     /// are left out.
-    pub fn of_stacks(source: &DeployedStack, destination: Option<&DeployedStack>) -> Result<Self, DeployedStackError> {
+    pub fn of_stacks(
+        source: &StackDescription,
+        destination: Option<&StackDescription>,
+    ) -> Result<Self, StackDescriptionError> {
         let mut values = Self::default();
         let from = |parameter: &'static str| {
             let found = source.parameters.get(parameter);
-            found.cloned().ok_or_else(|| DeployedStackError::OtherTemplate {
+            found.cloned().ok_or_else(|| StackDescriptionError::OtherTemplate {
                 stack: source.name.clone(),
                 parameter,
                 template: "infra/source.yaml",
@@ -256,13 +259,13 @@ impl MigrationValues {
         values.source_parameters = values.take(SOURCE_PARAMETERS, source)?;
         if let Some(destination) = destination {
             let found = destination.parameters.get("BucketName");
-            let found = found.ok_or_else(|| DeployedStackError::OtherTemplate {
+            let found = found.ok_or_else(|| StackDescriptionError::OtherTemplate {
                 stack: destination.name.clone(),
                 parameter: "BucketName",
                 template: "infra/destination.yaml",
             })?;
             if *found != expected {
-                return Err(DeployedStackError::OtherDestination {
+                return Err(StackDescriptionError::OtherDestination {
                     stack: destination.name.clone(),
                     found: found.clone(),
                     expected,
@@ -282,8 +285,8 @@ impl MigrationValues {
     fn take(
         &mut self,
         parameters: &[StackParameter],
-        stack: &DeployedStack,
-    ) -> Result<BTreeMap<&'static str, String>, DeployedStackError> {
+        stack: &StackDescription,
+    ) -> Result<BTreeMap<&'static str, String>, StackDescriptionError> {
         let mut others = BTreeMap::new();
         let value = |name: &str| stack.parameters.get(name);
         for parameter in parameters {
@@ -316,7 +319,7 @@ impl MigrationValues {
             };
             let kind = find_key(key).map(|key| key.kind);
             if let Some(Err(allowed)) = kind.map(|kind| kind.check(&text)) {
-                return Err(DeployedStackError::Value {
+                return Err(StackDescriptionError::Value {
                     stack: stack.name.clone(),
                     parameter: parameter.name,
                     value: text,

@@ -12,7 +12,7 @@ const COLUMNS: usize = 100;
 const HEAD: &str = "\
 # Migration file of s3ferry. Every command in this folder reads it, so that `s3ferry sync`, `s3ferry verify` and the
 # others need no flags. A flag has priority over the file: the key source_region is the flag --source-region.
-# A key behind `#` has its default, or is not set. docs/CONFIGURATION.md describes the file.
+# To set a key, remove the `#` before it. docs/CONFIGURATION.md describes the file.
 ";
 
 /// Headings, by the first key below each.
@@ -39,7 +39,7 @@ const TABLES: [(&str, &str, &str); 2] = [
 
 const SEVERAL: &str = "\
 # Several migrations: write a table for each, with the keys that only it has. Keys above the first table are shared.
-# Commands then take --name NAME, and those that only read also --all.
+# Commands then take --name NAME, and some also --all, such as `s3ferry verify --all`.
 #
 # [[migration]]
 # name = \"photos\"

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::keys::KEYS;
-use super::parameters::{DESTINATION_PARAMETERS, DeployedStack, SOURCE_PARAMETERS};
+use super::parameters::{DESTINATION_PARAMETERS, SOURCE_PARAMETERS, StackDescription};
 use super::*;
 
 const SIDES: &str = "schema = 1\nsource = 's3://photos-us/a/'\ndestination = 's3://photos-eu/a/'\n";
@@ -254,7 +254,7 @@ fn new_file_names_every_key_and_asks_for_both_buckets() {
     }
 }
 
-fn stack(parameters: &[(&str, &str)], defaults: &[super::parameters::StackParameter]) -> DeployedStack {
+fn stack(parameters: &[(&str, &str)], defaults: &[super::parameters::StackParameter]) -> StackDescription {
     let defaults = defaults
         .iter()
         .filter_map(|parameter| Some((parameter.name.to_owned(), parameter.default?.to_owned())));
@@ -264,7 +264,7 @@ fn stack(parameters: &[(&str, &str)], defaults: &[super::parameters::StackParame
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
     );
-    DeployedStack {
+    StackDescription {
         name: "s3ferry-source".to_owned(),
         region: "us-east-1".to_owned(),
         account: Some("111122223333".to_owned()),
@@ -299,7 +299,7 @@ fn parameters_of_deployed_stacks_survive_the_file() {
     ];
     let values = MigrationValues::of_stacks(
         &stack(&source, SOURCE_PARAMETERS),
-        Some(&DeployedStack {
+        Some(&StackDescription {
             name: "s3ferry-destination".to_owned(),
             ..stack(&destination, DESTINATION_PARAMETERS)
         }),

@@ -23,6 +23,7 @@ const MAX_READ_BYTES: u64 = 5 * 1024 * 1024 * 1024;
 
 /// The arguments of `verify`.
 #[derive(Debug, Args)]
+#[command(override_usage = "s3ferry verify [OPTIONS] [SOURCE] [DESTINATION]")]
 #[command(after_help = "\
 Examples:
   Verify every object by its metadata and stored checksums, and keep a report:
