@@ -90,7 +90,7 @@ async fn run_all(invocation: Invocation) -> Result<u8, CliError> {
         };
         let format = std::mem::replace(&mut run.cli.shared.output, Format::Json);
         let fleet = fleet.get_or_insert_with(|| Fleet::begin(format, columns));
-        fleet.run(member, dispatch(&run, &interrupt)).await?;
+        fleet.run(member, Box::pin(dispatch(&run, &interrupt))).await?;
     }
     match fleet {
         Some(fleet) => fleet.end(),

@@ -1,4 +1,5 @@
 //! `s3ferry init`: writes a migration file.
+#![expect(clippy::doc_markdown, reason = "help texts are not Markdown")]
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write as _};

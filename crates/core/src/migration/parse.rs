@@ -98,7 +98,7 @@ impl MigrationFile {
 impl Reader<'_> {
     fn line(&self, at: &Range<usize>) -> usize {
         let before = self.text.as_bytes().get(..at.start).unwrap_or_default();
-        before.iter().filter(|byte| **byte == b'\n').count() + 1
+        String::from_utf8_lossy(before).matches('\n').count() + 1
     }
 
     fn problem(&mut self, at: &Range<usize>, what: String, next: String) {
@@ -128,7 +128,7 @@ impl Reader<'_> {
 
     fn list(&mut self, list: &DeArray<'_>, shared: &ReadValues) -> Vec<ReadMigration> {
         let mut migrations = Vec::new();
-        for entry in list.iter() {
+        for entry in list {
             let Some(table) = entry.get_ref().as_table() else {
                 self.problem(
                     &entry.span(),

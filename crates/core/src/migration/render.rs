@@ -51,67 +51,62 @@ impl MigrationValues {
     /// Returns the file of one migration. A bucket that is not known is left to be filled in.
     #[must_use]
     pub fn render(&self) -> String {
-        let mut text = format!("{HEAD}\nschema = {SCHEMA}\n");
+        let mut lines = vec![HEAD.to_owned(), format!("schema = {SCHEMA}")];
         for key in KEYS {
             if let Some((_, heading)) = HEADINGS.iter().find(|(first, _)| *first == key.name) {
-                text.push_str(&format!("\n# {heading} {}\n", "-".repeat(COLUMNS - heading.len() - 3)));
+                lines.push(format!("\n# {heading} {}", "-".repeat(COLUMNS - heading.len() - 3)));
             }
-            text.push('\n');
-            text.push_str(&comment(key));
-            text.push_str(&self.line(key));
+            lines.push(String::new());
+            lines.extend(comment(key));
+            lines.push(self.line(key));
         }
         for (name, meaning, example) in TABLES {
             let values = match name {
                 "source_parameters" => &self.source_parameters,
                 _ => &self.destination_parameters,
             };
-            text.push_str(&format!("\n# {meaning}\n"));
-            if values.is_empty() {
-                text.push_str(&format!("# [{name}]\n# {example}\n"));
+            lines.push(format!("\n# {meaning}"));
+            lines.push(if values.is_empty() {
+                format!("# [{name}]\n# {example}")
             } else {
-                text.push_str(&format!("[{name}]\n"));
-            }
-            for (parameter, value) in values {
-                text.push_str(&format!("{parameter} = {}\n", quoted(value)));
-            }
+                format!("[{name}]")
+            });
+            let values = values.iter();
+            lines.extend(values.map(|(parameter, value)| format!("{parameter} = {}", quoted(value))));
         }
-        text.push('\n');
-        text.push_str(SEVERAL);
-        text
+        lines.push(format!("\n{SEVERAL}"));
+        lines.join("\n")
     }
 
     fn line(&self, key: &FileKey) -> String {
         let name = key.name;
         match (self.get(name), key.kind) {
-            (Some(value), KeyKind::Boolean | KeyKind::Integer(..)) => format!("{name} = {value}\n"),
-            (Some(value), KeyKind::KmsKeyMap) => format!("{name} = {}\n", inline_table(value)),
-            (Some(value), _) => format!("{name} = {}\n", quoted(value)),
-            (None, KeyKind::Location) => format!("{name} = \"s3://{FILL_IN}\"\n"),
-            (None, _) => format!("# {name} = {}\n", key.example),
+            (Some(value), KeyKind::Boolean | KeyKind::Integer(..)) => format!("{name} = {value}"),
+            (Some(value), KeyKind::KmsKeyMap) => format!("{name} = {}", inline_table(value)),
+            (Some(value), _) => format!("{name} = {}", quoted(value)),
+            (None, KeyKind::Location) => format!("{name} = \"s3://{FILL_IN}\""),
+            (None, _) => format!("# {name} = {}", key.example),
         }
     }
 }
 
-/// Returns the meaning and the default of a key as comments.
-fn comment(key: &FileKey) -> String {
+/// Returns the meaning and the default of a key as lines of a comment.
+fn comment(key: &FileKey) -> Vec<String> {
     let default = match key.default {
         "" => String::new(),
         default => format!(" Default: {default}."),
     };
-    let mut text = String::new();
+    let mut lines = Vec::new();
     let mut line = String::from("#");
     for word in format!("{}{default}", key.meaning).split(' ') {
         if line.len() + 1 + word.len() > COLUMNS {
-            text.push_str(&line);
-            text.push('\n');
-            line = String::from("#");
+            lines.push(std::mem::replace(&mut line, String::from("#")));
         }
         line.push(' ');
         line.push_str(word);
     }
-    text.push_str(&line);
-    text.push('\n');
-    text
+    lines.push(line);
+    lines
 }
 
 /// Quotes a text as a basic string of TOML. The escapes of JSON are escapes of TOML too.
