@@ -124,7 +124,7 @@ pub(crate) async fn located(
                 region: region(&found).map_err(CliError::Bug)?,
                 ..side
             };
-            // The other region only names the bucket's region, whoever may read the bucket.
+            // Another region names the bucket's region to everyone, so access is checked in the bucket's own region.
             ensure_in_region(clients, &side, flag).await?;
             Ok(side)
         }

@@ -33,16 +33,19 @@ struct FleetRow {
 pub(crate) struct Fleet {
     format: Format,
     columns: &'static [FleetColumn],
+    /// The number of migrations to run.
+    total: usize,
     rows: Vec<FleetRow>,
     output: Output<std::io::Stdout>,
 }
 
 impl Fleet {
     /// Begins with no migration.
-    pub(crate) fn begin(format: Format, columns: &'static [FleetColumn]) -> Self {
+    pub(crate) fn begin(format: Format, columns: &'static [FleetColumn], total: usize) -> Self {
         Self {
             format,
             columns,
+            total,
             rows: Vec::new(),
             output: Output::stdout(),
         }
@@ -95,11 +98,12 @@ impl Fleet {
                     self.output.line(line)?;
                 }
                 self.output
-                    .line(format!("{good} of {} migrations ended with 0", self.rows.len()))?;
+                    .line(format!("{good} of {} migrations ended with 0", self.total))?;
             }
             Format::Json => self.output.json(&json!({
                 "type": "summary",
-                "migrations": self.rows.len(),
+                "migrations": self.total,
+                "run": self.rows.len(),
                 "ended_with_0": good,
                 "exit_code": code,
             }))?,

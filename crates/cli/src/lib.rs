@@ -76,6 +76,7 @@ async fn run_all(invocation: Invocation) -> Result<u8, CliError> {
     let copies = invocation.runs.iter().any(|run| run.cli.command.copies());
     let interrupt = Interrupt::listen(copies).map_err(CliError::file("listen to signals"))?;
     let columns = invocation.fleet_command.as_deref().and_then(fleet::columns::columns);
+    let total = invocation.runs.len();
     let mut fleet = None;
     let mut code = 0;
     for mut run in invocation.runs {
@@ -89,8 +90,12 @@ async fn run_all(invocation: Invocation) -> Result<u8, CliError> {
             destination: migration.destination.to_string(),
         };
         let format = std::mem::replace(&mut run.cli.shared.output, Format::Json);
-        let fleet = fleet.get_or_insert_with(|| Fleet::begin(format, columns));
-        fleet.run(member, Box::pin(dispatch(&run, &interrupt))).await?;
+        let begun = fleet.get_or_insert_with(|| Fleet::begin(format, columns, total));
+        if let Err(error) = begun.run(member, Box::pin(dispatch(&run, &interrupt))).await {
+            // The table of the migrations that ran to their end.
+            fleet.map_or(Ok(0), Fleet::end)?;
+            return Err(error);
+        }
     }
     match fleet {
         Some(fleet) => fleet.end(),

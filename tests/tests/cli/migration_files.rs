@@ -143,7 +143,7 @@ async fn all_migrations_are_verified_in_one_table_with_the_worst_exit_code() {
     assert_eq!(lines[0]["summary"]["verdict"], "verified");
     assert_eq!(
         lines[3],
-        json!({ "type": "summary", "migrations": 3, "ended_with_0": 1, "exit_code": 3 })
+        json!({ "type": "summary", "migrations": 3, "run": 3, "ended_with_0": 1, "exit_code": 3 })
     );
     assert!(stage.folder().join("proof-equal.json").exists());
 
@@ -209,7 +209,7 @@ async fn file_of_deployed_stacks_prints_their_parameters_again() {
     run(&stage, &endpoint, "init", &from).await.must_end_with(0);
     let text = fs::read_to_string(stage.folder().join("s3ferry.toml")).expect("the file");
     for line in [
-        &format!("source = \"s3://{SOURCE}/images/\"")[..],
+        format!("source = \"s3://{SOURCE}/images/\"").as_str(),
         "source_bucket_owner = \"111122223333\"",
         "destination_stack = \"s3ferry-destination\"",
         "create_destination_bucket = false",
