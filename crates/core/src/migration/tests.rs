@@ -86,9 +86,9 @@ fn every_problem_has_its_line_and_a_next_step() {
         ),
         ("kms_key_map = { a = 'b' }", 4, "`kms_key_map`", "kms_key_map = {"),
         (
-            "[source_parameters]\nBatchSise = 1",
+            "[source_parameters]\nBatchSizes = 1",
             5,
-            "unknown parameter `BatchSise`",
+            "unknown parameter `BatchSizes`",
             "did you mean `BatchSize`?",
         ),
         (
