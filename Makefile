@@ -39,9 +39,9 @@ invoke: build setup ## Run a function locally on one sample: make invoke EVENT=e
 	cargo run $(LOCKED) --package s3ferry-tests --bin invoke -- "$(EVENT)"
 
 .PHONY: deploy
-deploy: check-deploy-parameters build .tools/sam/.installed ## Build, then deploy both stacks to AWS (see docs/MIGRATION.md)
-	cd infra && SAM_CLI_TELEMETRY=0 ../.tools/sam/bin/sam deploy --config-env destination $(DEPLOY_DESTINATION)
-	cd infra && SAM_CLI_TELEMETRY=0 ../.tools/sam/bin/sam deploy --config-env source $(DEPLOY_SOURCE)
+deploy: check-deploy-parameters build .tools/sam/.installed ## Build, then deploy both stacks of s3ferry.toml to AWS (see docs/MIGRATION.md)
+	$(call sam-deploy,destination,$(DEPLOY_DESTINATION))
+	$(call sam-deploy,source,$(DEPLOY_SOURCE))
 
 ##@ Build
 
@@ -218,8 +218,11 @@ build-bench:
 
 # Deployment parameters ------------------------------------------------------------------------------------------------
 
-# Parameters on the command line replace all parameters in infra/samconfig.toml. The other settings of that file (stack
-# names, capabilities) still apply.
+# Parameters on the command line replace those of the migration file, which replaces all parameters in
+# infra/samconfig.toml. The other settings of that file (capabilities, and stack names that nothing else names) still apply.
+# MIGRATION is the migration file; NAME selects one of several migrations in it.
+MIGRATION ?= $(wildcard s3ferry.toml)
+DEPLOY_CLI ?= target/release/s3ferry
 DEPLOY_VARIABLES := SOURCE_BUCKET SOURCE_REGION DESTINATION_BUCKET DESTINATION_REGION
 DEPLOY_GIVEN := $(strip $(foreach v,$(DEPLOY_VARIABLES) SOURCE_PARAMETERS DESTINATION_PARAMETERS,$(if $($(v)),$(v))))
 DEPLOY_MISSING := $(if $(DEPLOY_GIVEN),$(strip $(foreach v,$(DEPLOY_VARIABLES),$(if $($(v)),,$(v)))))
@@ -229,11 +232,24 @@ DEPLOY_SOURCE = $(if $(DEPLOY_GIVEN),--region $(SOURCE_REGION) \
   --parameter-overrides SourceBucketName=$(SOURCE_BUCKET) DestinationBucketName=$(DESTINATION_BUCKET) \
   DestinationRegion=$(DESTINATION_REGION) Architecture=$(ARCH) $(SOURCE_PARAMETERS))
 
+DEPLOY_FILE = $(if $(DEPLOY_GIVEN),,$(MIGRATION))
+DEPLOY_PARAMETERS = $(DEPLOY_CLI) deploy-parameters --migration $(MIGRATION) $(if $(NAME),--name $(NAME))
+
+# Deploys one stack: $(1) is source or destination, $(2) its parameters of the command line. The output of
+# `s3ferry deploy-parameters` is quoted for the shell and ends with parameters, so that further ones can follow.
+define sam-deploy
+$(if $(DEPLOY_FILE),parameters="$$($(DEPLOY_PARAMETERS) $(1))" && ,)cd infra && export SAM_CLI_TELEMETRY=0 && \
+  $(if $(DEPLOY_FILE),eval "../.tools/sam/bin/sam deploy --config-env $(1) $$parameters $(if $(filter source,$(1)),$(DEPLOY_ARCH))",../.tools/sam/bin/sam deploy --config-env $(1) $(2))
+endef
+DEPLOY_ARCH = $(if $(filter-out x86_64,$(ARCH)),Architecture=$(ARCH))
+
 .PHONY: check-deploy-parameters
 check-deploy-parameters:
 	@if test -n "$(DEPLOY_MISSING)"; then \
 	  echo "make deploy: with $(DEPLOY_GIVEN) on the command line, also give: $(DEPLOY_MISSING)" >&2; exit 2; fi
-	@if test "$(ARCH)" != x86_64 && test -z "$(DEPLOY_GIVEN)" && ! grep -qE '^[^#]*Architecture=$(ARCH)' infra/samconfig.toml; then \
+	@if test "$(ARCH)" != x86_64 && test -z "$(DEPLOY_GIVEN)$(DEPLOY_FILE)" && ! grep -qE '^[^#]*Architecture=$(ARCH)' infra/samconfig.toml; then \
 	  echo "make deploy: put \"Architecture=$(ARCH)\" into infra/samconfig.toml" >&2; exit 2; fi
-	@if test -z "$(DEPLOY_GIVEN)" && grep -HnE '^[^#]*FILL-IN' infra/samconfig.toml >&2; then \
-	  echo "make deploy: fill in infra/samconfig.toml, or give $(DEPLOY_VARIABLES) on the command line" >&2; exit 2; fi
+	@if test -n "$(DEPLOY_FILE)" && grep -HnE '^[^#]*FILL-IN' $(DEPLOY_FILE) >&2; then \
+	  echo "make deploy: fill in $(DEPLOY_FILE)" >&2; exit 2; fi
+	@if test -z "$(DEPLOY_GIVEN)$(DEPLOY_FILE)" && grep -HnE '^[^#]*FILL-IN' infra/samconfig.toml >&2; then \
+	  echo "make deploy: write a migration file with \`s3ferry init\`, fill in infra/samconfig.toml, or give $(DEPLOY_VARIABLES) on the command line" >&2; exit 2; fi

@@ -78,6 +78,13 @@ fn core_has_no_dependency_with_io() {
         "powerfmt",
         "time",
         "time-core",
+        // TOML, in memory, and similar names.
+        "serde_spanned",
+        "strsim",
+        "toml",
+        "toml_datetime",
+        "toml_parser",
+        "winnow",
         // Other.
         "hex",
         "itoa",

@@ -1,6 +1,8 @@
 //! Arguments that several commands share.
 #![expect(clippy::doc_markdown, reason = "help texts are not Markdown")]
 
+use std::path::PathBuf;
+
 use clap::{Args, ValueHint};
 use s3ferry_aws::settings::{endpoint_url, log_level};
 use s3ferry_core::names::{AccountId, BucketName, Region};
@@ -12,6 +14,15 @@ use crate::output::Format;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Shared options")]
 pub struct SharedArgs {
+    /// Migration file [default: s3ferry.toml in this folder, if it exists]
+    #[arg(long, global = true, value_name = "PATH", value_hint = ValueHint::FilePath)]
+    pub migration: Option<PathBuf>,
+    /// Migration to use, of a file with several
+    #[arg(long = "name", global = true, value_name = "NAME", conflicts_with = "all_migrations")]
+    pub migration_name: Option<String>,
+    /// Run the command for every migration of the file, and print one table
+    #[arg(long = "all", global = true)]
+    pub all_migrations: bool,
     /// Format of standard output
     #[arg(long, global = true, value_enum, default_value_t = Format::Human, value_name = "FORMAT")]
     pub output: Format,
@@ -32,7 +43,7 @@ pub struct SourceArgs {
     /// Source bucket and optional prefix, such as s3://my-bucket/images/
     #[arg(long, value_name = "S3_URL")]
     pub source: Location,
-    /// Region of the source bucket [default: AWS_REGION, then the profile's region]
+    /// Region of the source bucket [default: detected]
     #[arg(long, value_name = "REGION", value_parser = region)]
     pub source_region: Option<Region>,
     /// Account that must own the source bucket
@@ -46,12 +57,25 @@ pub struct DestinationArgs {
     /// Destination bucket, with the same prefix as the source
     #[arg(long, value_name = "S3_URL")]
     pub destination: Location,
-    /// Region of the destination bucket, such as eu-central-1
+    /// Region of the destination bucket [default: detected]
     #[arg(long, value_name = "REGION", value_parser = region)]
-    pub destination_region: Region,
+    pub destination_region: Option<Region>,
     /// Account that must own the destination bucket
     #[arg(long, value_name = "ACCOUNT", value_parser = account)]
     pub destination_bucket_owner: Option<AccountId>,
+}
+
+/// Both buckets as positional arguments, as other S3 tools take them.
+///
+/// They become the values of `--source` and `--destination` before the command runs.
+#[derive(Debug, Clone, Args)]
+pub struct PositionalArgs {
+    /// Source bucket and optional prefix, instead of --source
+    #[arg(value_name = "SOURCE")]
+    pub positional_source: Option<Location>,
+    /// Destination bucket with the same prefix, instead of --destination
+    #[arg(value_name = "DESTINATION")]
+    pub positional_destination: Option<Location>,
 }
 
 /// Reads a region.

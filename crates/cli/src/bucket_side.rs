@@ -71,20 +71,73 @@ impl BucketSide {
     }
 }
 
+/// Region that is asked for the region of a bucket, if no default region is configured.
+const FIRST_REGION: &str = "us-east-1";
+
 /// Finds the region of the source bucket, and checks the bucket.
 pub(crate) async fn open_source(
     shared: &SharedArgs,
     source: &SourceArgs,
     limits: RequestLimits,
 ) -> Result<(Clients, BucketSide), CliError> {
-    let (clients, region) = load_clients(shared, source.source_region.as_ref(), "--source-region", limits).await?;
+    let settings = client_settings(shared, limits)?;
+    let first = match &source.source_region {
+        Some(region) => Some(region.clone()),
+        None => configured_region(&settings, "--source-region").await?,
+    };
+    let first = match first {
+        Some(first) => first,
+        None => region(FIRST_REGION).map_err(CliError::Bug)?,
+    };
+    let clients = Clients::load_with(&first, &settings).await;
     let side = BucketSide {
         location: source.source.clone(),
-        region,
+        region: first,
         owner: source.source_bucket_owner.clone(),
     };
-    ensure_in_region(&clients, &side, "--source-region").await?;
+    let side = located(&clients, side, source.source_region.as_ref(), "--source-region").await?;
     Ok((clients, side))
+}
+
+/// Checks that a bucket exists in the given region; without one, finds its region with a request to that of `side`. `flag`
+/// is the flag of the region.
+pub(crate) async fn located(
+    clients: &Clients,
+    side: BucketSide,
+    given: Option<&Region>,
+    flag: &str,
+) -> Result<BucketSide, CliError> {
+    if let Some(given) = given {
+        let side = BucketSide {
+            region: given.clone(),
+            ..side
+        };
+        ensure_in_region(clients, &side, flag).await?;
+        return Ok(side);
+    }
+    let client = clients.s3_for_reading(&side.region);
+    let found = preflight::region_of(&client, &side.location.bucket, &side.region, side.owner.as_ref()).await;
+    let found = found.map_err(|failure| preflight_error(clients, PreflightError::Failed(failure), flag))?;
+    match found {
+        Some(found) if found != side.region.as_str() => {
+            let side = BucketSide {
+                region: region(&found).map_err(CliError::Bug)?,
+                ..side
+            };
+            // Another region names the bucket's region to everyone, so access is checked in the bucket's own region.
+            ensure_in_region(clients, &side, flag).await?;
+            Ok(side)
+        }
+        _ => Ok(side),
+    }
+}
+
+fn client_settings(shared: &SharedArgs, limits: RequestLimits) -> Result<ClientSettings, CliError> {
+    Ok(ClientSettings {
+        profile: shared.profile.clone(),
+        endpoint_url: checked_endpoint(shared)?,
+        limits,
+    })
 }
 
 /// Creates clients of a region; without one, of the default region. `flag` is the flag of the region.
@@ -94,11 +147,7 @@ pub(crate) async fn load_clients(
     flag: &str,
     limits: RequestLimits,
 ) -> Result<(Clients, Region), CliError> {
-    let settings = ClientSettings {
-        profile: shared.profile.clone(),
-        endpoint_url: checked_endpoint(shared)?,
-        limits,
-    };
+    let settings = client_settings(shared, limits)?;
     let region = match region {
         Some(region) => region.clone(),
         None => default_region(&settings, flag).await?,
@@ -123,19 +172,31 @@ fn checked_endpoint(shared: &SharedArgs) -> Result<Option<String>, CliError> {
 }
 
 async fn default_region(settings: &ClientSettings, flag: &str) -> Result<Region, CliError> {
-    let next = format!("pass {flag}, as in {flag} us-east-1");
-    let Some(name) = settings.default_region().await else {
-        let profile = match &settings.profile {
-            Some(profile) => format!("the profile `{profile}`"),
-            None => "the profile".to_owned(),
-        };
-        return Err(CliError::setup(
-            format!("no region for the source: {flag}, AWS_REGION and {profile} are not set"),
-            next,
-        ));
+    if let Some(region) = configured_region(settings, flag).await? {
+        return Ok(region);
+    }
+    let profile = match &settings.profile {
+        Some(profile) => format!("the profile `{profile}`"),
+        None => "the profile".to_owned(),
     };
-    region(&name)
-        .map_err(|error| CliError::setup(format!("invalid region in the environment or profile: {error}"), next))
+    Err(CliError::setup(
+        format!("no region for the source: {flag}, AWS_REGION and {profile} are not set"),
+        format!("pass {flag}, as in {flag} us-east-1"),
+    ))
+}
+
+/// Returns the region of the environment or the profile.
+async fn configured_region(settings: &ClientSettings, flag: &str) -> Result<Option<Region>, CliError> {
+    let Some(name) = settings.default_region().await else {
+        return Ok(None);
+    };
+    let found = region(&name).map_err(|error| {
+        CliError::setup(
+            format!("invalid region in the environment or profile: {error}"),
+            format!("pass {flag}, as in {flag} us-east-1"),
+        )
+    })?;
+    Ok(Some(found))
 }
 
 /// Checks that a bucket exists in its region; the error names the right region.

@@ -3,17 +3,17 @@
 use clap::{Parser, Subcommand};
 
 use crate::args::SharedArgs;
-use crate::commands::{batch, completions, diff, dlq, man, manifest, status, sync, verify};
+use crate::commands::{batch, completions, deploy_parameters, diff, dlq, init, man, manifest, status, sync, verify};
 use crate::version::VERSION;
 
 const EXAMPLES: &str = "\
 Migrate a small bucket:
-  s3ferry sync --source s3://app-data --destination s3://app-data-eu \\
-    --destination-region eu-central-1 --dry-run
-  s3ferry sync --source s3://app-data --destination s3://app-data-eu \\
-    --destination-region eu-central-1
-  s3ferry verify --source s3://app-data --destination s3://app-data-eu \\
-    --destination-region eu-central-1 --report proof
+  s3ferry sync s3://app-data s3://app-data-eu --dry-run
+  s3ferry sync s3://app-data s3://app-data-eu
+  s3ferry verify s3://app-data s3://app-data-eu --report proof
+Write a migration file, which every command in the folder reads:
+  s3ferry init s3://app-data s3://app-data-eu
+  s3ferry verify
 
 Exit codes: 0 equal or done, 1 different, failed or not finished, 2 usage,
 3 configuration or permission, 130 interrupted. Results go to standard output,
@@ -34,6 +34,10 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Write a migration file, which the other commands read
+    Init(init::InitArgs),
+    /// Print the migration file as parameters of both stacks
+    DeployParameters(deploy_parameters::DeployParametersArgs),
     /// Copy the objects that differ from the source to the destination
     Sync(sync::SyncArgs),
     /// Compare two buckets
@@ -61,7 +65,9 @@ impl Command {
         match self {
             Self::Sync(args) => args.copies(),
             Self::Batch(_)
+            | Self::DeployParameters(_)
             | Self::Diff(_)
+            | Self::Init(_)
             | Self::Manifest(_)
             | Self::Verify(_)
             | Self::Status(_)
@@ -75,6 +81,7 @@ impl Command {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
+    use clap::error::{ContextKind, ContextValue};
 
     use super::*;
 
@@ -116,7 +123,15 @@ mod tests {
             assert!(help.lines().all(|line| line.len() < 80), "{help}");
             for words in examples(&help) {
                 count += 1;
-                Cli::try_parse_from(&words).unwrap_or_else(|error| panic!("{words:?}: {error}"));
+                // Positions and the migration file complete the locations before the arguments are read.
+                if let Err(error) = Cli::try_parse_from(&words) {
+                    let missing = match error.get(ContextKind::InvalidArg) {
+                        Some(ContextValue::Strings(missing)) => missing.clone(),
+                        _ => panic!("{words:?}: {error}"),
+                    };
+                    let is_location = |arg: &String| arg.starts_with("--source ") || arg.starts_with("--destination ");
+                    assert!(missing.iter().all(is_location), "{words:?}: {error}");
+                }
             }
         }
         assert!(count > 15, "{count}");

@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use s3ferry_core::failure::{EXPECTS_OWNER, Failure, FailureCode, FailureKind};
+use s3ferry_core::migration::MigrationFileProblem;
 
 use crate::text::escaped_text;
 
@@ -29,6 +30,14 @@ pub enum CliError {
         what: String,
         /// The next step for the user.
         next: String,
+    },
+    /// A migration file has unknown, missing or contradictory values.
+    #[error("{}", problem_lines(.path, .problems).join("\n"))]
+    MigrationFile {
+        /// Path of the file.
+        path: String,
+        /// Its problems.
+        problems: Vec<MigrationFileProblem>,
     },
     /// A bucket, the credentials or a file does not meet the requirements of the command.
     #[error("{what}\n  next: {next}")]
@@ -94,6 +103,10 @@ impl CliError {
     /// Returns the message with control characters escaped: a key in it can neither move the cursor nor imitate a next step.
     #[must_use]
     pub fn shown(&self) -> String {
+        if let Self::MigrationFile { path, problems } = self {
+            // Each is built of escaped parts.
+            return problem_lines(path, problems).join("\n");
+        }
         let text = self.to_string();
         match text.rsplit_once(NEXT) {
             Some((what, next)) => format!("{}{NEXT}{}", escaped_text(what), escaped_text(next)),
@@ -111,7 +124,7 @@ impl CliError {
     #[must_use]
     pub fn code(&self) -> u8 {
         match self {
-            Self::Usage { .. } => 2,
+            Self::Usage { .. } | Self::MigrationFile { .. } => 2,
             Self::Setup { .. } | Self::File { .. } | Self::Unreadable { .. } => 3,
             Self::Failed(failure) if failure.is_of_credentials() => 3,
             Self::Failed(failure) => match (&failure.code, failure.kind) {
@@ -151,6 +164,15 @@ fn next_step_of_file(error: &std::io::Error) -> &'static str {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free disk space, or pass another path",
         _ => "correct this, or pass another path",
     }
+}
+
+/// Returns each problem of a migration file with its next step.
+fn problem_lines(path: &str, problems: &[MigrationFileProblem]) -> Vec<String> {
+    let lines = problems.iter().map(|problem| {
+        let at = format!("{path}:{}: {}", problem.line, problem.what);
+        format!("{}{NEXT}{}", escaped_text(&at), escaped_text(&problem.next))
+    });
+    lines.collect()
 }
 
 fn next_step(failure: &Failure) -> &'static str {

@@ -13,12 +13,15 @@ mod environment;
 pub mod exit;
 pub mod failures;
 pub mod files;
+mod fleet;
 pub mod interrupt;
 #[cfg_attr(not(feature = "inventory"), path = "no_inventories.rs")]
 pub mod inventories;
+mod invocation;
 pub mod location;
 mod logging;
 pub mod manifest_location;
+mod migration_file;
 pub mod output;
 pub mod policy;
 pub mod progress;
@@ -32,48 +35,87 @@ pub mod version;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser as _};
+use clap::CommandFactory as _;
 
 use crate::cli::{Cli, Command};
 use crate::exit::{CliError, CommandOutcome};
+use crate::fleet::{Fleet, FleetMember};
 use crate::interrupt::Interrupt;
+use crate::invocation::{Invocation, InvocationError, MigrationRun};
+use crate::output::Format;
 use crate::progress::print_message;
 
 /// Runs the CLI and returns its exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(args) {
-        Ok(cli) => cli,
-        Err(error) => {
+    let invocation = match Invocation::parse(args) {
+        Ok(invocation) => invocation,
+        Err(InvocationError::Arguments(error)) => {
             // Help and versions are errors of clap too.
             let _unwritten = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
+        Err(InvocationError::File(error)) => return report(&error),
     };
-    logging::start(cli.shared.log_level);
-    progress::write_as(cli.shared.output);
+    if let Some(run) = invocation.runs.first() {
+        logging::start(run.cli.shared.log_level);
+        progress::write_as(run.cli.shared.output);
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return report(&CliError::file("start the runtime")(error)),
     };
-    let ended = runtime.block_on(dispatch(cli));
+    let ended = runtime.block_on(run_all(invocation));
     runtime.shutdown_background();
     match ended {
-        Ok(end) => end.into(),
+        Ok(code) => ExitCode::from(code),
         Err(error) => report(&error),
     }
 }
 
-async fn dispatch(cli: Cli) -> Result<CommandOutcome, CliError> {
-    let interrupt = Interrupt::listen(cli.command.copies()).map_err(CliError::file("listen to signals"))?;
-    let shared = &cli.shared;
-    match &cli.command {
-        Command::Sync(args) => Box::pin(commands::sync::run(shared, args, &interrupt)).await,
-        Command::Manifest(args) => commands::manifest::run(shared, args, &interrupt).await,
-        Command::Diff(args) => commands::diff::run(shared, args, &interrupt).await,
-        Command::Batch(args) => commands::batch::run(shared, args, &interrupt).await,
-        Command::Verify(args) => Box::pin(commands::verify::run(shared, args, &interrupt)).await,
-        Command::Status(args) => Box::pin(commands::status::run(shared, args, &interrupt)).await,
-        Command::Dlq(args) => Box::pin(commands::dlq::run(shared, args, &interrupt)).await,
+/// Runs the command, for each migration if it runs for all; returns the exit code.
+async fn run_all(invocation: Invocation) -> Result<u8, CliError> {
+    let copies = invocation.runs.iter().any(|run| run.cli.command.copies());
+    let interrupt = Interrupt::listen(copies).map_err(CliError::file("listen to signals"))?;
+    let columns = invocation.fleet_command.as_deref().and_then(fleet::columns::columns);
+    let total = invocation.runs.len();
+    let mut fleet = None;
+    let mut code = 0;
+    for mut run in invocation.runs {
+        let (Some(columns), Some(migration)) = (columns, &run.migration) else {
+            code = dispatch(&run, &interrupt).await?.code();
+            continue;
+        };
+        let member = FleetMember {
+            name: migration.name().unwrap_or(&migration.source.to_string()).to_owned(),
+            source: migration.source.to_string(),
+            destination: migration.destination.to_string(),
+        };
+        let format = std::mem::replace(&mut run.cli.shared.output, Format::Json);
+        let begun = fleet.get_or_insert_with(|| Fleet::begin(format, columns, total));
+        if let Err(error) = begun.run(member, Box::pin(dispatch(&run, &interrupt))).await {
+            // The table of the migrations that ran to their end.
+            fleet.map_or(Ok(0), Fleet::end)?;
+            return Err(error);
+        }
+    }
+    match fleet {
+        Some(fleet) => fleet.end(),
+        None => Ok(code),
+    }
+}
+
+async fn dispatch(run: &MigrationRun, interrupt: &Interrupt) -> Result<CommandOutcome, CliError> {
+    let shared = &run.cli.shared;
+    match &run.cli.command {
+        Command::Init(args) => commands::init::run(shared, args).await,
+        Command::DeployParameters(args) => commands::deploy_parameters::run(shared, args, run.migration.as_ref()).await,
+        Command::Sync(args) => Box::pin(commands::sync::run(shared, args, interrupt)).await,
+        Command::Manifest(args) => commands::manifest::run(shared, args, interrupt).await,
+        Command::Diff(args) => commands::diff::run(shared, args, interrupt).await,
+        Command::Batch(args) => commands::batch::run(shared, args, interrupt).await,
+        Command::Verify(args) => Box::pin(commands::verify::run(shared, args, interrupt)).await,
+        Command::Status(args) => Box::pin(commands::status::run(shared, args, interrupt)).await,
+        Command::Dlq(args) => Box::pin(commands::dlq::run(shared, args, interrupt)).await,
         Command::Completions(args) => commands::completions::run(args, Cli::command()),
         Command::Man(args) => commands::man::run(args, Cli::command()),
     }

@@ -1,6 +1,7 @@
 //! Results on standard output, as text or JSON.
 
 use std::io::{self, BufWriter, Write};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::ValueEnum;
 use serde::Serialize;
@@ -21,13 +22,58 @@ pub enum Format {
 #[derive(Debug)]
 pub struct Output<W: Write> {
     writer: BufWriter<W>,
+    /// Takes what is written to standard output, while a command runs as one of several.
+    captured: Option<CapturedOutput>,
+}
+
+/// The output of a command that runs as one of several. Only its last line is kept, which is the summary.
+#[derive(Debug, Clone, Default)]
+pub struct CapturedOutput(Arc<Mutex<LastLine>>);
+
+#[derive(Debug, Default)]
+struct LastLine {
+    complete: Vec<u8>,
+    next: Vec<u8>,
+}
+
+static CAPTURED: Mutex<Option<CapturedOutput>> = Mutex::new(None);
+
+impl CapturedOutput {
+    /// Captures standard output from now on, until [`CapturedOutput::end`].
+    #[must_use]
+    pub fn begin() -> Self {
+        let captured = Self::default();
+        *CAPTURED.lock().unwrap_or_else(PoisonError::into_inner) = Some(captured.clone());
+        captured
+    }
+
+    /// Ends the capture, and returns the last line.
+    #[must_use]
+    pub fn end(self) -> String {
+        *CAPTURED.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&lines.complete).into_owned()
+    }
+
+    fn write(&self, bytes: &[u8]) {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+            lines.next.extend_from_slice(part);
+            if part.ends_with(b"\n") {
+                lines.complete = std::mem::take(&mut lines.next);
+            }
+        }
+    }
 }
 
 impl Output<io::Stdout> {
     /// Returns an output that writes to standard output.
     #[must_use]
     pub fn stdout() -> Self {
-        Self::to(io::stdout())
+        Self {
+            captured: CAPTURED.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            ..Self::to(io::stdout())
+        }
     }
 }
 
@@ -36,6 +82,7 @@ impl<W: Write> Output<W> {
     pub fn to(writer: W) -> Self {
         Self {
             writer: BufWriter::new(writer),
+            captured: None,
         }
     }
 
@@ -54,7 +101,13 @@ impl<W: Write> Output<W> {
 
     /// Writes bytes as they are.
     pub fn bytes(&mut self, bytes: &[u8]) -> Result<(), CliError> {
-        self.writer.write_all(bytes).map_err(unwritable)
+        match &self.captured {
+            Some(captured) => {
+                captured.write(bytes);
+                Ok(())
+            }
+            None => self.writer.write_all(bytes).map_err(unwritable),
+        }
     }
 
     /// Sends what was written on its way.

@@ -19,7 +19,7 @@ use s3ferry_engine::listing::PrefetchLimits;
 use s3ferry_engine::reconcile::UploadSupport;
 
 use crate::args::{DestinationArgs, SharedArgs, SourceArgs};
-use crate::bucket_side::{BucketSide, ensure_in_region, open_source, preflight_error, unsuitable_bucket_error};
+use crate::bucket_side::{BucketSide, located, open_source, preflight_error, unsuitable_bucket_error};
 use crate::exit::CliError;
 use crate::inventories::{Inventories, InventoryArgs};
 use crate::location::Location;
@@ -42,7 +42,7 @@ pub struct BucketPair {
 }
 
 impl BucketPair {
-    /// Checks the arguments, finds the source's region, and checks both buckets.
+    /// Checks the arguments, finds the regions that are not given, and checks both buckets.
     pub async fn open(
         shared: &SharedArgs,
         source: &SourceArgs,
@@ -51,12 +51,14 @@ impl BucketPair {
     ) -> Result<Self, CliError> {
         ensure_matching(&source.source, &destination.destination)?;
         let (clients, source) = open_source(shared, source, limits).await?;
+        let given = destination.destination_region.clone();
         let destination = BucketSide {
             location: destination.destination.clone(),
-            region: destination.destination_region.clone(),
+            // Asked first if the region is not given.
+            region: source.region.clone(),
             owner: destination.destination_bucket_owner.clone(),
         };
-        ensure_in_region(&clients, &destination, "--destination-region").await?;
+        let destination = located(&clients, destination, given.as_ref(), "--destination-region").await?;
         let mut warnings = Vec::new();
         for side in [&source, &destination] {
             warnings.extend(side.warnings(&clients).await?);

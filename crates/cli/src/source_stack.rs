@@ -1,7 +1,8 @@
 //! The source stack: what its outputs and parameters say.
 
-use s3ferry_aws::batch::stacks::{self, StackDescription};
+use s3ferry_aws::batch::stacks;
 use s3ferry_aws::client::Clients;
+use s3ferry_core::migration::parameters::StackDescription;
 use s3ferry_core::names::{NameError, Region};
 
 use crate::exit::CliError;

@@ -106,6 +106,8 @@ fn flag_tables_are_those_of_the_commands() {
     let (expected, commands) = with_tables(&text);
     let all = [
         "shared",
+        "init",
+        "deploy-parameters",
         "sync",
         "diff",
         "manifest",

@@ -24,6 +24,11 @@ impl Head {
         self.0.lines().any(|line| line.eq_ignore_ascii_case(header))
     }
 
+    /// Returns whether it has a text anywhere, such as the region that it is signed for.
+    pub(crate) fn contains(&self, text: &str) -> bool {
+        self.0.contains(text)
+    }
+
     /// Returns whether it is of an object, and not of a bucket.
     pub(crate) fn is_of_object(&self) -> bool {
         self.target().trim_matches('/').contains('/')

@@ -129,6 +129,54 @@ fn deploy_check_names_every_line_that_is_not_filled_in() {
     assert!(passed, "{printed}");
 }
 
+/// Runs the commands of `make deploy` with programs that print what they are called with.
+#[test]
+fn deploy_passes_the_parameters_of_the_migration_file() {
+    let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
+    let program = |path: &str, script: &str| {
+        let path = folder.path().join(path);
+        let parent = path.parent().unwrap_or_else(|| panic!("{}", path.display()));
+        fs::create_dir_all(parent).unwrap_or_else(|error| panic!("{error}"));
+        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap_or_else(|error| panic!("{error}"));
+        let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        fs::set_permissions(&path, permissions).unwrap_or_else(|error| panic!("{error}"));
+    };
+    program(
+        "s3ferry",
+        r#"echo "--stack-name $4-$5 --parameter-overrides 'Name=\"rate(1 day)\"'""#,
+    );
+    program(".tools/sam/bin/sam", r#"printf '<%s>' "$@"; echo"#);
+    let write = |path: &str, text: &str| {
+        fs::write(folder.path().join(path), text).unwrap_or_else(|error| panic!("{path}: {error}"));
+    };
+    // Without what is built before.
+    let makefile = text("Makefile").replace("deploy: check-deploy-parameters build .tools/sam/.installed", "deploy:");
+    write("Makefile", &makefile);
+    write("s3ferry.toml", "schema = 1\n");
+    fs::create_dir(folder.path().join("infra")).unwrap_or_else(|error| panic!("{error}"));
+    let output = Command::new("make")
+        .args([
+            "--silent",
+            "deploy",
+            "DEPLOY_CLI=./s3ferry",
+            "NAME=photos",
+            "ARCH=arm64",
+        ])
+        .current_dir(folder.path())
+        .env_remove("MAKEFLAGS")
+        .output()
+        .unwrap_or_else(|error| panic!("make: {error}"));
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let deploy = |stack: &str, more: &str| {
+        format!(
+            "<deploy><--config-env><{stack}><--stack-name><--name-photos><--parameter-overrides>\
+             <Name=\"rate(1 day)\">{more}"
+        )
+    };
+    let expected = [deploy("destination", ""), deploy("source", "<Architecture=arm64>")];
+    assert_eq!(printed.lines().collect::<Vec<_>>(), expected, "{output:?}");
+}
+
 /// AWS does not document which of the two service names S3 sends when a job's role is passed.
 #[test]
 fn operator_policy_allows_passing_the_job_role_to_both_service_names() {

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use s3ferry_core::migration::keys::{KEYS, KeyKind, find_key};
+use s3ferry_core::migration::parameters::{DESTINATION_PARAMETERS, SOURCE_PARAMETERS, StackParameter};
 use serde_json::{Value, json};
 
 use super::cloudformation::{Template, array, strings, text};
@@ -47,6 +49,91 @@ fn source_and_destination_bucket_must_differ() {
         rules["BucketsDiffer"]["Assertions"][0]["Assert"],
         json!({ "Fn::Not": [{ "Fn::Equals": [{ "Ref": "SourceBucketName" }, { "Ref": "DestinationBucketName" }] }] })
     );
+}
+
+/// A migration file determines every parameter, by a key or by its name.
+#[test]
+fn migration_file_knows_every_parameter_with_its_default() {
+    for (name, known) in [("source", SOURCE_PARAMETERS), ("destination", DESTINATION_PARAMETERS)] {
+        let known: BTreeMap<String, Option<String>> = known
+            .iter()
+            .map(|parameter| (parameter.name.to_owned(), parameter.default.map(str::to_owned)))
+            .collect();
+        let default = |definition: &Value| match definition.get("Default")? {
+            Value::String(text) => Some(text.clone()),
+            other => Some(other.to_string()),
+        };
+        let declared: BTreeMap<String, Option<String>> = Template::load(name)
+            .section("Parameters")
+            .iter()
+            .map(|(parameter, definition)| (parameter.clone(), default(definition)))
+            .collect();
+        assert_eq!(known, declared, "{name}.yaml");
+    }
+}
+
+/// What the file allows, the template allows.
+#[test]
+fn keys_of_the_migration_file_allow_what_the_templates_allow() {
+    for (name, known) in [("source", SOURCE_PARAMETERS), ("destination", DESTINATION_PARAMETERS)] {
+        let parameters = Template::load(name).section("Parameters");
+        for parameter in known {
+            let Some(key) = parameter.key.and_then(find_key) else {
+                continue;
+            };
+            let definition = &parameters[parameter.name];
+            let allowed: Vec<&str> = definition["AllowedValues"]
+                .as_array()
+                .map(|values| values.iter().filter_map(Value::as_str).collect())
+                .unwrap_or_default();
+            match key.kind {
+                KeyKind::OneOf(words) => assert_eq!(words, allowed, "{}", key.name),
+                KeyKind::Boolean => assert_eq!(allowed, ["true", "false"], "{}", key.name),
+                KeyKind::Integer(least, most) => {
+                    let limits = (&definition["MinValue"], &definition["MaxValue"]);
+                    assert_eq!(limits, (&json!(least), &json!(most)), "{}", key.name);
+                }
+                KeyKind::StorageClass => {
+                    for class in allowed {
+                        assert_eq!(key.kind.check(class), Ok(()), "{class}");
+                    }
+                }
+                _ => assert!(
+                    allowed.is_empty() || parameter.name == "DestinationEncryption",
+                    "{}",
+                    key.name
+                ),
+            }
+        }
+    }
+}
+
+#[test]
+fn configuration_lists_every_key_of_the_migration_file() {
+    let expected: Vec<Vec<String>> = KEYS
+        .iter()
+        .map(|key| {
+            let parameters = |known: &[StackParameter]| {
+                let names = known.iter().filter(|parameter| parameter.key == Some(key.name));
+                names
+                    .map(|parameter| format!("`{}`", parameter.name))
+                    .collect::<Vec<_>>()
+            };
+            let names = [parameters(SOURCE_PARAMETERS), parameters(DESTINATION_PARAMETERS)].concat();
+            let default = if key.default.is_empty() {
+                String::new()
+            } else {
+                format!("`{}`", key.default)
+            };
+            vec![
+                format!("`{}`", key.name),
+                default,
+                names.join(", "),
+                key.meaning.to_owned(),
+            ]
+        })
+        .collect();
+    assert_eq!(tables::table(CONFIGURATION, "## Migration file"), expected);
 }
 
 #[test]

@@ -1,29 +1,21 @@
-//! CloudFormation stacks: their outputs and parameters.
+//! CloudFormation stacks: outputs and parameters.
 
 use std::collections::BTreeMap;
 
 use s3ferry_core::failure::Failure;
+use s3ferry_core::migration::parameters::StackDescription;
 use s3ferry_core::names::Region;
 
 use super::{failure_of, unreadable};
 use crate::classify::{AttemptedOperation, ErrorAnswer};
 use crate::client::Clients;
 
-/// Values of a stack, by name.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct StackDescription {
-    /// Outputs of the stack.
-    pub outputs: BTreeMap<String, String>,
-    /// Parameters of the stack.
-    pub parameters: BTreeMap<String, String>,
-}
-
 /// Reads the outputs of a stack, by name.
 pub async fn outputs(clients: &Clients, region: &Region, stack: &str) -> Result<BTreeMap<String, String>, Failure> {
-    Ok(describe(clients, region, stack).await?.outputs)
+    describe(clients, region, stack).await.map(|stack| stack.outputs)
 }
 
-/// Reads the outputs and parameters of a stack.
+/// Reads the parameters and outputs of a stack.
 pub async fn describe(clients: &Clients, region: &Region, stack: &str) -> Result<StackDescription, Failure> {
     let attempted = AttemptedOperation {
         action: "cloudformation:DescribeStacks",
@@ -37,16 +29,21 @@ pub async fn describe(clients: &Clients, region: &Region, stack: &str) -> Result
         .send()
         .await;
     let answer = answer.map_err(|error| failure_of(ErrorAnswer::of(&error), &attempted))?;
-    let stack = answer.stacks.unwrap_or_default().into_iter().next();
-    let stack = stack.ok_or_else(|| unreadable(&attempted, "stack"))?;
-    let outputs = stack.outputs.unwrap_or_default().into_iter();
-    let parameters = stack.parameters.unwrap_or_default().into_iter();
+    let found = answer.stacks.unwrap_or_default().into_iter().next();
+    let found = found.ok_or_else(|| unreadable(&attempted, "stack"))?;
+    let outputs = found.outputs.unwrap_or_default().into_iter();
+    let parameters = found.parameters.unwrap_or_default().into_iter();
+    // arn:aws:cloudformation:us-east-1:111122223333:stack/name/id
+    let account = found.stack_id.as_deref().and_then(|id| id.split(':').nth(4));
     Ok(StackDescription {
-        outputs: outputs
-            .filter_map(|output| Some((output.output_key?, output.output_value?)))
-            .collect(),
+        name: stack.to_owned(),
+        region: region.to_string(),
+        account: account.map(str::to_owned),
         parameters: parameters
             .filter_map(|parameter| Some((parameter.parameter_key?, parameter.parameter_value?)))
+            .collect(),
+        outputs: outputs
+            .filter_map(|output| Some((output.output_key?, output.output_value?)))
             .collect(),
     })
 }

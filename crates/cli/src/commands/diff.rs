@@ -10,7 +10,7 @@ use s3ferry_engine::diff::{ConfirmedPage, MergedPage};
 use s3ferry_engine::ports::DestinationObjects as _;
 
 use self::report::{DiffFormat, DifferenceWriter};
-use crate::args::{DestinationArgs, SharedArgs, SourceArgs};
+use crate::args::{DestinationArgs, PositionalArgs, SharedArgs, SourceArgs};
 use crate::compare::{CompareArgs, CompareDepthArg, confirmed_differences, findings};
 use crate::denials::DenialCounter;
 use crate::exit::{CliError, CommandOutcome};
@@ -24,21 +24,19 @@ use crate::text::grouped;
 
 /// The arguments of `diff`.
 #[derive(Debug, Args)]
+#[command(override_usage = "s3ferry diff [OPTIONS] [SOURCE] [DESTINATION]")]
 #[command(after_help = "\
 Examples:
   Compare the keys below images/:
-    s3ferry diff --source s3://app-data/images/ \\
-      --destination s3://app-data-eu/images/ --destination-region eu-central-1
-  Compare the metadata and tags of every object too, as JSON lines:
-    s3ferry diff --source s3://app-data --destination s3://app-data-eu \\
-      --destination-region eu-central-1 --depth head --output json > diff.jsonl
+    s3ferry diff s3://app-data/images/ s3://app-data-eu/images/
+  Compare the metadata and tags of every object too, as JSON lines; both
+  buckets are those of the migration file s3ferry.toml:
+    s3ferry diff --depth head --output json > diff.jsonl
   Compare an S3 Inventory report of the source with the destination's listing:
-    s3ferry diff --source s3://app-data --destination s3://app-data-eu \\
-      --destination-region eu-central-1 \\
+    s3ferry diff s3://app-data s3://app-data-eu \\
       --source-inventory s3://reports/app-data/2026-11-22T01-00Z/manifest.json
   Write a manifest of the keys to copy, for S3 Batch Operations:
-    s3ferry diff --source s3://app-data --destination s3://app-data-eu \\
-      --destination-region eu-central-1 --format manifest > manifest.csv
+    s3ferry diff s3://app-data s3://app-data-eu --format manifest > run.csv
 
 Each difference is read again on both sides before it is reported, so objects
 that were written during the comparison are not reported. --depth listing
@@ -48,6 +46,8 @@ retention, legal hold or annotations: --depth head finds those.
 Exit code 0 means equal, 1 means different or that neither side has an
 object.")]
 pub struct DiffArgs {
+    #[command(flatten)]
+    locations: PositionalArgs,
     #[command(flatten)]
     source: SourceArgs,
     #[command(flatten)]
@@ -78,10 +78,12 @@ pub async fn run(shared: &SharedArgs, args: &DiffArgs, interrupt: &Interrupt) ->
             "omit --unconfirmed, or pass --depth listing",
         ));
     }
-    args.encryption.check(&args.destination.destination_region)?;
+    let given = &args.destination.destination_region;
+    given.iter().try_for_each(|region| args.encryption.check(region))?;
     let limits = compare.limits();
     let concurrency = limits.concurrency.clone();
     let sides = BucketPair::open(shared, &args.source, &args.destination, limits).await?;
+    args.encryption.check(&sides.destination.region)?;
     let sides = sides.with_inventories(&args.inventories).await?;
     let format = args.format.unwrap_or(match shared.output {
         Format::Human => DiffFormat::Table,

@@ -24,7 +24,7 @@ use s3ferry_core::versions::VersionName;
 use s3ferry_engine::ports::SourceBucket as _;
 
 use self::files::{ClassifiedObject, ManifestFiles};
-use crate::args::{DestinationArgs, SharedArgs, SourceArgs, account, region};
+use crate::args::{DestinationArgs, PositionalArgs, SharedArgs, SourceArgs, account, region};
 use crate::bucket_side::{BucketSide, open_source};
 use crate::compare::{CompareArgs, CompareDepthArg, confirmed_differences, findings};
 use crate::denials::DenialCounter;
@@ -41,13 +41,14 @@ use crate::text::grouped;
 
 /// The arguments of `manifest`.
 #[derive(Debug, Args)]
+#[command(override_usage = "s3ferry manifest [OPTIONS] --to <FILE_OR_S3_URL> [SOURCE] [DESTINATION]")]
 #[command(after_help = "\
 Examples:
   Write the keys that differ, for a job of S3 Batch Operations:
-    s3ferry manifest --source s3://app-data --destination s3://app-data-eu \\
-      --destination-region eu-central-1 --to s3://state/final-sync/run-1.csv
+    s3ferry manifest s3://app-data s3://app-data-eu \\
+      --to s3://state/final-sync/run-1.csv
   Write all keys, one manifest per class, a million rows per file:
-    s3ferry manifest --source s3://app-data --by-class \\
+    s3ferry manifest s3://app-data --all-keys --by-class \\
       --rows-per-file 1000000 --to run-1.csv
 
 Files are numbered: run-1-0001.csv, with --by-class run-1-plain-0001.csv,
@@ -56,16 +57,21 @@ run-1-not-copyable-0001.jsonl (with the reasons). Objects that cannot be read
 go to the not-copyable file too, and end the command with exit code 1.")]
 pub struct ManifestArgs {
     #[command(flatten)]
+    locations: PositionalArgs,
+    #[command(flatten)]
     source: SourceArgs,
     /// Destination bucket: write only keys that differ; without it, all keys of the source
-    #[arg(long, value_name = "S3_URL", requires = "destination_region")]
+    #[arg(long, value_name = "S3_URL")]
     destination: Option<Location>,
-    /// Region of the destination bucket, such as eu-central-1
+    /// Region of the destination bucket [default: detected]
     #[arg(long, value_name = "REGION", requires = "destination", value_parser = region)]
     destination_region: Option<Region>,
     /// Account that must own the destination bucket
     #[arg(long, value_name = "ACCOUNT", value_parser = account, requires = "destination")]
     destination_bucket_owner: Option<AccountId>,
+    /// Write all keys of the source, although the migration file has a destination
+    #[arg(long, conflicts_with_all = ["destination", "destination_region", "destination_bucket_owner", "positional_destination"])]
+    all_keys: bool,
     #[command(flatten)]
     compare: CompareArgs,
     /// File or object of the manifest, such as s3://state/final-sync/run-1.csv; numbers are added
@@ -89,9 +95,12 @@ pub struct ManifestArgs {
 
 impl ManifestArgs {
     fn destination(&self) -> Option<DestinationArgs> {
+        if self.all_keys {
+            return None;
+        }
         Some(DestinationArgs {
             destination: self.destination.clone()?,
-            destination_region: self.destination_region.clone()?,
+            destination_region: self.destination_region.clone(),
             destination_bucket_owner: self.destination_bucket_owner.clone(),
         })
     }
@@ -119,7 +128,7 @@ pub async fn run(shared: &SharedArgs, args: &ManifestArgs, interrupt: &Interrupt
         None if compare.depth == CompareDepthArg::Head => {
             return Err(CliError::usage(
                 "--depth head requires --destination",
-                "pass --destination and --destination-region, or omit --depth head",
+                "pass --destination, or omit --depth head",
             ));
         }
         None => all_keys(shared, args, limits, &listed_keys).await?,

@@ -2,8 +2,10 @@
 
 pub mod batch;
 pub mod completions;
+pub mod deploy_parameters;
 pub mod diff;
 pub mod dlq;
+pub mod init;
 pub mod man;
 pub mod manifest;
 pub mod status;

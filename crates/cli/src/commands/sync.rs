@@ -29,7 +29,7 @@ use self::manifest_keys::ManifestKeys;
 use self::observed_destination::ObservedDestination;
 use self::results::SyncResults;
 use self::run::{SyncReconciler, SyncRun};
-use crate::args::{DestinationArgs, SharedArgs, SourceArgs, bucket};
+use crate::args::{DestinationArgs, PositionalArgs, SharedArgs, SourceArgs, bucket};
 use crate::clock::InterruptibleClock;
 use crate::compare::{CompareArgs, CompareDepthArg, findings_with_multipart};
 use crate::denials::is_denial;
@@ -43,17 +43,16 @@ use crate::sides::BucketPair;
 
 /// The arguments of `sync`.
 #[derive(Debug, Args)]
+#[command(override_usage = "s3ferry sync [OPTIONS] [SOURCE] [DESTINATION]")]
 #[command(after_help = "\
 Examples:
   Report what would be copied:
-    s3ferry sync --source s3://app-data --destination s3://app-data-eu \\
-      --destination-region eu-central-1 --dry-run
+    s3ferry sync s3://app-data s3://app-data-eu --dry-run
   Copy it with at most 1,000 requests per second:
-    s3ferry sync --source s3://app-data --destination s3://app-data-eu \\
-      --destination-region eu-central-1 --max-requests-per-second 1000
-  Sync the keys of a manifest, such as the failed keys of a job:
-    s3ferry sync --source s3://app-data --destination s3://app-data-eu \\
-      --destination-region eu-central-1 --manifest retry.csv
+    s3ferry sync s3://app-data s3://app-data-eu --max-requests-per-second 1000
+  Sync the keys of a manifest, such as the failed keys of a job; both buckets
+  are those of the migration file s3ferry.toml:
+    s3ferry sync --manifest retry.csv
   Compare metadata and tags too, and resume multipart copies after an
   interruption:
     s3ferry sync --source s3://app-data --destination s3://app-data-eu \\
@@ -70,6 +69,8 @@ and finds them. --ownership shared always uses --depth head.
 --delete deletes after both listings are complete, and only if the source has
 objects and the number of deletes is within --max-delete.")]
 pub struct SyncArgs {
+    #[command(flatten)]
+    locations: PositionalArgs,
     #[command(flatten)]
     source: SourceArgs,
     #[command(flatten)]
@@ -180,12 +181,14 @@ const RECENT_MULTIPART_COPIES: Duration = Duration::from_hours(24);
 /// Syncs the destination with the source.
 pub async fn run(shared: &SharedArgs, args: &SyncArgs, interrupt: &Interrupt) -> Result<CommandOutcome, CliError> {
     args.check()?;
-    args.policy.check(&args.destination.destination_region)?;
+    let given = &args.destination.destination_region;
+    given.iter().try_for_each(|region| args.policy.check(region))?;
     let results = SyncResults::begin(shared.output, args.dry_run, args.state_bucket.is_some(), &args.failures)?;
     let compare = &args.compared();
     let concurrency = compare.concurrency.of_copies();
     let limits = RequestLimits::of_copies(compare.max_requests_per_second, concurrency.clone());
     let sides = BucketPair::open(shared, &args.source, &args.destination, limits).await?;
+    args.policy.check(&sides.destination.region)?;
     sides.check_destination(args.policy.ownership()).await?;
     let sides = sides.with_inventories(&args.inventories).await?;
     let uploads = match &args.state_bucket {

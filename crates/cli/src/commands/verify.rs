@@ -41,12 +41,14 @@ pub async fn run(shared: &SharedArgs, args: &VerifyArgs, interrupt: &Interrupt) 
             "omit --sample, or pass --depth head or --depth checksum",
         ));
     }
-    args.encryption.check(&args.destination.destination_region)?;
+    let given = &args.destination.destination_region;
+    given.iter().try_for_each(|region| args.encryption.check(region))?;
     prepare_output_files(args)?;
     let concurrency = args.concurrency.of_reads();
     let objects = args.concurrency.objects();
     let limits = RequestLimits::of_reads(args.max_requests_per_second, objects, concurrency.clone());
     let sides = BucketPair::open(shared, &args.source, &args.destination, limits).await?;
+    args.encryption.check(&sides.destination.region)?;
     let queues = match &args.stack {
         Some(stack) => Some(StackQueues::find(&sides, stack).await?),
         None => None,

@@ -13,7 +13,7 @@ use s3ferry_core::verify::{self as core, ComparisonScope};
 use s3ferry_engine::listing::PrefetchLimits;
 use s3ferry_engine::verify::{InconclusiveContent, SampleRequest};
 
-use crate::args::{DestinationArgs, SourceArgs};
+use crate::args::{DestinationArgs, PositionalArgs, SourceArgs};
 use crate::concurrency::ConcurrencyArgs;
 use crate::files::FileLocation;
 use crate::policy::{EncryptionArgs, OwnershipArg};
@@ -23,21 +23,22 @@ const MAX_READ_BYTES: u64 = 5 * 1024 * 1024 * 1024;
 
 /// The arguments of `verify`.
 #[derive(Debug, Args)]
+#[command(override_usage = "s3ferry verify [OPTIONS] [SOURCE] [DESTINATION]")]
 #[command(after_help = "\
 Examples:
   Verify every object by its metadata and stored checksums, and keep a report:
-    s3ferry verify --source s3://app-data --destination s3://app-data-eu \\
-      --destination-region eu-central-1 --report verification
-  Require a checksum of the full content, read where S3 stores none:
-    s3ferry verify --source s3://app-data --destination s3://app-data-eu \\
-      --destination-region eu-central-1 --depth checksum --report verification
+    s3ferry verify s3://app-data s3://app-data-eu --report verification
+  Require a checksum of the full content, read where S3 stores none; both
+  buckets are those of the migration file s3ferry.toml:
+    s3ferry verify --depth checksum --report verification
+  Verify every migration of the file, with one table and one exit code:
+    s3ferry verify --all --report 'proof-{name}'
   Read no content: write two manifests of the inconclusive objects, run two
   Compute checksum jobs, and pass their reports:
-    s3ferry verify --source s3://app-data --destination s3://app-data-eu \\
-      --destination-region eu-central-1 --inconclusive report \\
+    s3ferry verify s3://app-data s3://app-data-eu --inconclusive report \\
       --inconclusive-manifest s3://app-state/inconclusive.csv
-    s3ferry verify --source s3://app-data --destination s3://app-data-eu \\
-      --destination-region eu-central-1 --inconclusive report --report proof \\
+    s3ferry verify s3://app-data s3://app-data-eu --inconclusive report \\
+      --report proof \\
       --source-checksums s3://app-state/reports/job-1/manifest.json \\
       --destination-checksums s3://app-state-eu/reports/job-2/manifest.json
 
@@ -46,6 +47,8 @@ Exit code 0 means that every object in scope was verified as equal; with
 object differs or is inconclusive, that neither side has an object, or that
 the queues of --stack have messages.")]
 pub struct VerifyArgs {
+    #[command(flatten)]
+    locations: PositionalArgs,
     #[command(flatten)]
     pub(super) source: SourceArgs,
     #[command(flatten)]
