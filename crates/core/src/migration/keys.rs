@@ -414,7 +414,7 @@ mod tests {
     fn similar_names_are_suggested_and_others_not() {
         let names = || KEYS.iter().map(|key| key.name);
         for (name, expected) in [
-            ("sorce", Some("source")),
+            ("sources", Some("source")),
             ("source-region", Some("source_region")),
             ("Ownership", Some("ownership")),
             ("propagate_delete", Some("propagate_deletes")),

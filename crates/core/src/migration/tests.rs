@@ -32,7 +32,12 @@ fn values_are_read_as_the_text_of_their_flags() {
 #[test]
 fn every_problem_has_its_line_and_a_next_step() {
     for (text, line, what, next) in [
-        ("sorce = 's3://x'\n", 4, "unknown key `sorce`", "did you mean `source`?"),
+        (
+            "sources = 's3://x'\n",
+            4,
+            "unknown key `sources`",
+            "did you mean `source`?",
+        ),
         (
             "source-region = 'us-east-1'",
             4,
