@@ -80,6 +80,8 @@ pub const SOURCE_PARAMETERS: &[StackParameter] = &[
     other("FinalSyncScheduleExpression", ""),
     other("FinalSyncManifestKey", "final-sync/manifest.csv"),
     other("AgeAlarmSeconds", "900"),
+    other("LagAlarmSeconds", "900"),
+    other("EnableCanary", "false"),
     other("LogLevel", "info"),
     other("LogRetentionDays", "30"),
     other("Architecture", "x86_64"),
@@ -93,6 +95,9 @@ pub const DESTINATION_PARAMETERS: &[StackParameter] = &[
     of("KmsKeyArn", "destination_kms_key_arn", ""),
     other("AbortIncompleteUploadDays", "30"),
     other("NoncurrentVersionExpirationDays", "0"),
+    of("ReplicationEngine", "replication_engine", "lambda"),
+    other("BytesPendingAlarmBytes", "107374182400"),
+    of("AlarmEmail", "alarm_email", ""),
 ];
 
 /// Reasons why a migration has no parameters.
