@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::args::SharedArgs;
-use crate::commands::{batch, completions, diff, man, manifest, sync, verify};
+use crate::commands::{batch, completions, diff, man, manifest, preflight, sync, verify};
 use crate::version::VERSION;
 
 const EXAMPLES: &str = "\
@@ -34,6 +34,8 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Check both buckets, the account and the stack before anything is copied
+    Preflight(preflight::PreflightArgs),
     /// Copy the objects that differ from the source to the destination
     Sync(sync::SyncArgs),
     /// Compare two buckets
@@ -59,6 +61,7 @@ impl Command {
             Self::Batch(_)
             | Self::Diff(_)
             | Self::Manifest(_)
+            | Self::Preflight(_)
             | Self::Verify(_)
             | Self::Completions(_)
             | Self::Man(_) => false,

@@ -24,6 +24,7 @@ pub mod policy;
 pub mod progress;
 mod report_files;
 pub mod rows;
+pub mod sampling;
 pub mod sides;
 pub mod text;
 pub mod version;
@@ -69,6 +70,7 @@ async fn dispatch(cli: Cli) -> Result<CommandOutcome, CliError> {
         Command::Sync(args) => Box::pin(commands::sync::run(shared, args, &interrupt)).await,
         Command::Manifest(args) => commands::manifest::run(shared, args, &interrupt).await,
         Command::Diff(args) => commands::diff::run(shared, args, &interrupt).await,
+        Command::Preflight(args) => Box::pin(commands::preflight::run(shared, args, &interrupt)).await,
         Command::Batch(args) => commands::batch::run(shared, args, &interrupt).await,
         Command::Verify(args) => Box::pin(commands::verify::run(shared, args, &interrupt)).await,
         Command::Completions(args) => commands::completions::run(args, Cli::command()),

@@ -17,6 +17,7 @@ mod jobs;
 mod listings;
 mod manifest_syncs;
 mod manifests;
+mod preflight;
 mod profiles;
 mod proxy;
 mod refusals;

@@ -5,5 +5,6 @@ pub mod completions;
 pub mod diff;
 pub mod man;
 pub mod manifest;
+pub mod preflight;
 pub mod sync;
 pub mod verify;
