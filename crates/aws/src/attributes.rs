@@ -241,7 +241,7 @@ pub(crate) struct OwnedAcl {
     pub(crate) owner: Option<String>,
 }
 
-fn grant_of(grant: &types::Grant) -> Option<Grant> {
+pub(crate) fn grant_of(grant: &types::Grant) -> Option<Grant> {
     let permission = grant.permission()?.as_str().to_owned();
     let grantee = grant.grantee()?;
     let grantee = match grantee.r#type() {

@@ -306,7 +306,7 @@ impl BucketReader {
 }
 
 /// Converts a rule of the bucket's default encryption. A key that is not named by its ARN may be any key.
-fn explicit_encryption_of(rule: &ServerSideEncryptionRule) -> ExplicitEncryption {
+pub(crate) fn explicit_encryption_of(rule: &ServerSideEncryptionRule) -> ExplicitEncryption {
     let Some(default) = rule.apply_server_side_encryption_by_default() else {
         return ExplicitEncryption::Managed;
     };

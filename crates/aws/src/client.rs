@@ -365,6 +365,34 @@ impl Clients {
         aws_sdk_cloudformation::Client::from_conf(config.build())
     }
 
+    /// Creates a KMS client in `region`.
+    #[cfg(feature = "batch")]
+    #[must_use]
+    pub fn kms(&self, region: &Region) -> aws_sdk_kms::Client {
+        let region = aws_sdk_kms::config::Region::new(region.to_string());
+        aws_sdk_kms::Client::from_conf(aws_sdk_kms::config::Builder::from(&self.shared).region(region).build())
+    }
+
+    /// Creates a Lambda client in `region`.
+    #[cfg(feature = "batch")]
+    #[must_use]
+    pub fn lambda(&self, region: &Region) -> aws_sdk_lambda::Client {
+        let region = aws_sdk_lambda::config::Region::new(region.to_string());
+        aws_sdk_lambda::Client::from_conf(
+            aws_sdk_lambda::config::Builder::from(&self.shared)
+                .region(region)
+                .build(),
+        )
+    }
+
+    /// Creates an STS client in `region`.
+    #[cfg(feature = "batch")]
+    #[must_use]
+    pub fn sts(&self, region: &Region) -> aws_sdk_sts::Client {
+        let region = aws_sdk_sts::config::Region::new(region.to_string());
+        aws_sdk_sts::Client::from_conf(aws_sdk_sts::config::Builder::from(&self.shared).region(region).build())
+    }
+
     fn s3(&self, region: &Region) -> aws_sdk_s3::config::Builder {
         let config = aws_sdk_s3::config::Builder::from(&self.shared);
         let config = match self.shared.http_client() {

@@ -150,7 +150,7 @@ impl S3Destination {
 }
 
 /// Converts the default retention. A year counts as the longest one.
-fn default_retention(configuration: &types::ObjectLockConfiguration) -> Option<DefaultRetention> {
+pub(crate) fn default_retention(configuration: &types::ObjectLockConfiguration) -> Option<DefaultRetention> {
     const LEAP_YEAR_DAYS: u32 = 366;
     let default = configuration.rule()?.default_retention()?;
     let mode = match default.mode()? {

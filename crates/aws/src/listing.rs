@@ -106,7 +106,7 @@ fn entry(object: &Object, is_encoded: bool) -> Result<ListedObject, String> {
 }
 
 /// Decodes a key. S3 encodes a space as `+` and a plus sign as `%2B`.
-fn decoded(text: &str) -> Result<String, String> {
+pub(crate) fn decoded(text: &str) -> Result<String, String> {
     let spaced = text.replace('+', " ");
     let decoded = percent_decode_str(&spaced).decode_utf8();
     let decoded = decoded.map_err(|_| format!("key `{text}` is not UTF-8 after decoding"))?;

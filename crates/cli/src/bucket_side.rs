@@ -74,12 +74,12 @@ impl BucketSide {
 /// Region that is asked for the region of a bucket, if no default region is configured.
 const FIRST_REGION: &str = "us-east-1";
 
-/// Finds the region of the source bucket, and checks the bucket.
-pub(crate) async fn open_source(
+/// Creates clients, and returns the region to ask first for the source bucket.
+pub(crate) async fn source_clients(
     shared: &SharedArgs,
     source: &SourceArgs,
     limits: RequestLimits,
-) -> Result<(Clients, BucketSide), CliError> {
+) -> Result<(Clients, Region), CliError> {
     let settings = client_settings(shared, limits)?;
     let first = match &source.source_region {
         Some(region) => Some(region.clone()),
@@ -89,7 +89,16 @@ pub(crate) async fn open_source(
         Some(first) => first,
         None => region(FIRST_REGION).map_err(CliError::Bug)?,
     };
-    let clients = Clients::load_with(&first, &settings).await;
+    Ok((Clients::load_with(&first, &settings).await, first))
+}
+
+/// Finds the region of the source bucket, and checks the bucket.
+pub(crate) async fn open_source(
+    shared: &SharedArgs,
+    source: &SourceArgs,
+    limits: RequestLimits,
+) -> Result<(Clients, BucketSide), CliError> {
+    let (clients, first) = source_clients(shared, source, limits).await?;
     let side = BucketSide {
         location: source.source.clone(),
         region: first,

@@ -3,7 +3,9 @@
 use clap::{Parser, Subcommand};
 
 use crate::args::SharedArgs;
-use crate::commands::{batch, completions, deploy_parameters, diff, dlq, init, man, manifest, status, sync, verify};
+use crate::commands::{
+    batch, completions, deploy_parameters, diff, dlq, init, man, manifest, preflight, status, sync, verify,
+};
 use crate::version::VERSION;
 
 const EXAMPLES: &str = "\
@@ -38,6 +40,8 @@ pub enum Command {
     Init(init::InitArgs),
     /// Print the migration file as parameters of both stacks
     DeployParameters(deploy_parameters::DeployParametersArgs),
+    /// Check both buckets, the account and the stack before anything is copied
+    Preflight(preflight::PreflightArgs),
     /// Copy the objects that differ from the source to the destination
     Sync(sync::SyncArgs),
     /// Compare two buckets
@@ -69,6 +73,7 @@ impl Command {
             | Self::Diff(_)
             | Self::Init(_)
             | Self::Manifest(_)
+            | Self::Preflight(_)
             | Self::Verify(_)
             | Self::Status(_)
             | Self::Dlq(_)

@@ -27,6 +27,7 @@ pub mod policy;
 pub mod progress;
 mod report_files;
 pub mod rows;
+pub mod sampling;
 pub mod sides;
 pub mod source_stack;
 pub mod text;
@@ -116,6 +117,7 @@ async fn dispatch(run: &MigrationRun, interrupt: &Interrupt) -> Result<CommandOu
         Command::Verify(args) => Box::pin(commands::verify::run(shared, args, interrupt)).await,
         Command::Status(args) => Box::pin(commands::status::run(shared, args, interrupt)).await,
         Command::Dlq(args) => Box::pin(commands::dlq::run(shared, args, interrupt)).await,
+        Command::Preflight(args) => Box::pin(commands::preflight::run(shared, args, interrupt)).await,
         Command::Completions(args) => commands::completions::run(args, Cli::command()),
         Command::Man(args) => commands::man::run(args, Cli::command()),
     }

@@ -209,7 +209,7 @@ async fn ensure_state_bucket_in_region(clients: &Clients, side: &BucketSide) -> 
 }
 
 /// Requires two buckets with one prefix: keys are never renamed.
-fn ensure_matching(source: &Location, destination: &Location) -> Result<(), CliError> {
+pub(crate) fn ensure_matching(source: &Location, destination: &Location) -> Result<(), CliError> {
     if source.bucket == destination.bucket {
         return Err(CliError::usage(
             format!("--source and --destination are the same bucket: {}", source.bucket),

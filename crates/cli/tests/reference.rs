@@ -11,9 +11,12 @@ use clap::builder::ValueRange;
 use clap::{Arg, Command, CommandFactory as _};
 use s3ferry_cli::cli::Cli;
 use s3ferry_cli::exit::{CliError, CommandOutcome};
+use s3ferry_core::preflight::CHECKS;
 
 const BEGIN: &str = "<!-- flags: ";
 const END: &str = "<!-- end of flags -->";
+const BEGIN_CHECKS: &str = "<!-- checks of preflight -->\n";
+const END_CHECKS: &str = "<!-- end of checks -->";
 
 fn document() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/CLI.md")
@@ -100,14 +103,27 @@ fn with_tables(text: &str) -> (String, BTreeSet<String>) {
     (written, commands)
 }
 
+/// Replaces the table of the checks of `preflight`.
+fn with_checks(text: &str) -> String {
+    let (before, behind) = text.split_once(BEGIN_CHECKS).expect("the table of checks");
+    let (_, behind) = behind.split_once(END_CHECKS).expect("the end of the table of checks");
+    let mut table = "| ID | Finds | Why it matters |\n|---|---|---|\n".to_owned();
+    for check in CHECKS {
+        let _written = writeln!(table, "| `{}` | {} | {} |", check.id, check.finds, check.meaning);
+    }
+    format!("{before}{BEGIN_CHECKS}\n{table}{END_CHECKS}{behind}")
+}
+
 #[test]
-fn flag_tables_are_those_of_the_commands() {
+fn flag_tables_are_those_of_the_commands_and_every_check_is_documented() {
     let text = text();
     let (expected, commands) = with_tables(&text);
+    let expected = with_checks(&expected);
     let all = [
         "shared",
         "init",
         "deploy-parameters",
+        "preflight",
         "sync",
         "diff",
         "manifest",

@@ -18,6 +18,7 @@ mod listings;
 mod manifest_syncs;
 mod manifests;
 mod migration_files;
+mod preflight;
 mod profiles;
 mod proxy;
 mod refusals;

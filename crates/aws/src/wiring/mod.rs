@@ -3,7 +3,7 @@
 mod backup;
 mod bucket;
 mod event_rules;
-mod notification;
+pub(crate) mod notification;
 mod replication_rule;
 
 use s3ferry_core::names::{AccountId, BucketName, Region};

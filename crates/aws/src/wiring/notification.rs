@@ -11,7 +11,7 @@ use s3ferry_core::wiring::notification::FilterRule;
 use s3ferry_core::wiring::{KeyFilter, NotificationConfiguration, NotificationEntry};
 
 /// Converts S3's response.
-pub(super) fn from_sdk(answer: &GetBucketNotificationConfigurationOutput) -> NotificationConfiguration {
+pub(crate) fn from_sdk(answer: &GetBucketNotificationConfigurationOutput) -> NotificationConfiguration {
     let queue = |entry: &QueueConfiguration| read_entry(entry.id(), entry.queue_arn(), entry.events(), entry.filter());
     let topic = |entry: &TopicConfiguration| read_entry(entry.id(), entry.topic_arn(), entry.events(), entry.filter());
     let function = |entry: &LambdaFunctionConfiguration| {

@@ -8,6 +8,7 @@ pub mod dlq;
 pub mod init;
 pub mod man;
 pub mod manifest;
+pub mod preflight;
 pub mod status;
 pub mod sync;
 pub mod verify;

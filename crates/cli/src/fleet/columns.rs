@@ -16,6 +16,15 @@ const fn column(heading: &'static str, pointer: &'static str) -> FleetColumn {
 /// A command is added here. It needs nothing else, if it ends its JSON with a line that summarizes the run.
 const COMMANDS: &[(&str, &[FleetColumn])] = &[
     (
+        "preflight",
+        &[
+            column("ready", "/ready"),
+            column("fail", "/fail"),
+            column("warn", "/warn"),
+            column("unknown", "/unknown"),
+        ],
+    ),
+    (
         "status",
         &[
             column("verdict", "/verdict"),

@@ -1,9 +1,10 @@
 //! Configuration that a stack requires in its source bucket, computed from its properties.
 
 use super::notification::FilterRule;
-use super::overlap::filter_value;
+use super::overlap::{filter_value, overlapping_events, overlaps};
 use super::{
-    EventSource, KeyFilter, NotificationEntry, OwnerId, ReplicationEngine, ReplicationTerms, WiringProperties,
+    EventSource, KeyFilter, NotificationConfiguration, NotificationEntry, NotificationKind, NotificationOverlap,
+    OwnerId, ReplicationEngine, ReplicationTerms, WiringProperties,
 };
 
 /// Configuration that a stack requires in its source bucket.
@@ -32,6 +33,10 @@ pub struct DesiredNotification {
 
 impl DesiredNotification {
     pub(super) fn entry(&self, owner: &OwnerId) -> NotificationEntry {
+        self.named(Some(owner.to_string()))
+    }
+
+    fn named(&self, id: Option<String>) -> NotificationEntry {
         let filter = if self.key_prefix.is_empty() {
             KeyFilter::Absent
         } else {
@@ -41,11 +46,35 @@ impl DesiredNotification {
             }])
         };
         NotificationEntry {
-            id: Some(owner.to_string()),
+            id,
             arn: self.queue_arn.clone(),
             events: self.events.iter().map(|event| (*event).to_owned()).collect(),
             filter,
         }
+    }
+}
+
+impl DesiredNotification {
+    /// Returns the entries of a configuration that overlap with this subscription, without those that `is_own`.
+    #[must_use]
+    pub fn overlaps(
+        &self,
+        current: &NotificationConfiguration,
+        is_own: impl Fn(NotificationKind, &NotificationEntry) -> bool,
+    ) -> Vec<NotificationOverlap> {
+        let own = self.named(None);
+        let foreign = current.entries().filter(|(kind, entry)| !is_own(*kind, entry));
+        foreign
+            .filter(|(_, entry)| overlaps(&own, entry))
+            .map(|(kind, entry)| NotificationOverlap {
+                kind,
+                id: entry.id.clone(),
+                arn: entry.arn.clone(),
+                events: overlapping_events(&own, entry),
+                prefix: entry.filter.prefix().to_owned(),
+                suffix: entry.filter.suffix().to_owned(),
+            })
+            .collect()
     }
 }
 
@@ -62,7 +91,7 @@ impl DesiredConfiguration {
     /// Computes the configuration that a stack with these properties requires.
     #[must_use]
     pub fn new(properties: &WiringProperties) -> Self {
-        let events = events(properties);
+        let events = subscribed_events(properties.engine, properties.event_source, properties.propagate_deletes);
         Self {
             subscription: (!events.is_empty()).then(|| DesiredNotification {
                 queue_arn: properties.queue_arn.clone(),
@@ -95,9 +124,14 @@ impl DesiredConfiguration {
 const NEWEST_EVENTS: [&str; 2] = ["s3:ObjectAnnotation:*", "s3:ObjectRetention:Put"];
 
 /// Returns the event types of the stack's notification entry.
-fn events(properties: &WiringProperties) -> Vec<&'static str> {
+#[must_use]
+pub fn subscribed_events(
+    engine: ReplicationEngine,
+    event_source: EventSource,
+    propagate_deletes: bool,
+) -> Vec<&'static str> {
     let mut events = Vec::new();
-    if properties.engine.copies() && properties.event_source == EventSource::Queue {
+    if engine.copies() && event_source == EventSource::Queue {
         events.extend([
             "s3:ObjectCreated:*",
             "s3:ObjectTagging:*",
@@ -106,13 +140,13 @@ fn events(properties: &WiringProperties) -> Vec<&'static str> {
             "s3:ObjectAcl:Put",
             "s3:ObjectRestore:Completed",
         ]);
-        if properties.propagate_deletes {
+        if propagate_deletes {
             // Expiration by lifecycle rules sends no ObjectRemoved event.
             // https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-event-types-and-destinations.html
             events.extend(["s3:ObjectRemoved:*", "s3:LifecycleExpiration:*"]);
         }
     }
-    if properties.engine.replicates() {
+    if engine.replicates() {
         // Required with every event source: S3 does not send these to EventBridge.
         // https://docs.aws.amazon.com/AmazonS3/latest/userguide/EventBridge.html
         events.extend([

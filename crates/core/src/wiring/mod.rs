@@ -14,7 +14,7 @@ mod properties;
 mod refusal;
 pub mod replication;
 
-pub use desired::{DesiredConfiguration, DesiredNotification, DesiredReplication};
+pub use desired::{DesiredConfiguration, DesiredNotification, DesiredReplication, subscribed_events};
 pub use listening::listens_to_bucket;
 pub use notification::{KeyFilter, NotificationConfiguration, NotificationEntry, NotificationKind};
 pub use overlap::{event_patterns_overlap, overlaps};

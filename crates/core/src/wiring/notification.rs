@@ -2,8 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::overlap::{overlapping_events, overlaps};
-use super::{DesiredConfiguration, DesiredNotification, NotificationOverlap, OwnerId, WiringRefusal};
+use super::{DesiredConfiguration, DesiredNotification, OwnerId, WiringRefusal};
 
 /// Type of the destination of a notification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -188,7 +187,7 @@ pub fn merge(
     };
     let own = subscription.entry(owner);
     refuse_taken_id(current, owner)?;
-    refuse_overlap(current, owner, &own, subscription)?;
+    refuse_overlap(current, owner, subscription)?;
     let mut merged = current.clone();
     match merged.queues.iter_mut().find(|entry| owner.owns(entry.id.as_deref())) {
         // Stays as S3 spells it: a write would change nothing.
@@ -225,29 +224,16 @@ fn refuse_taken_id(current: &NotificationConfiguration, owner: &OwnerId) -> Resu
 fn refuse_overlap(
     current: &NotificationConfiguration,
     owner: &OwnerId,
-    own: &NotificationEntry,
     subscription: &DesiredNotification,
 ) -> Result<(), WiringRefusal> {
-    let foreign = current
-        .entries()
-        .filter(|(kind, entry)| *kind != NotificationKind::Queue || !owner.owns(entry.id.as_deref()));
-    let found: Vec<NotificationOverlap> = foreign
-        .filter(|(_, entry)| overlaps(own, entry))
-        .map(|(kind, entry)| NotificationOverlap {
-            kind,
-            id: entry.id.clone(),
-            arn: entry.arn.clone(),
-            events: overlapping_events(own, entry),
-            prefix: entry.filter.prefix().to_owned(),
-            suffix: entry.filter.suffix().to_owned(),
-        })
-        .collect();
-    if found.is_empty() {
+    let is_own = |kind, entry: &NotificationEntry| kind == NotificationKind::Queue && owner.owns(entry.id.as_deref());
+    let overlaps = subscription.overlaps(current, is_own);
+    if overlaps.is_empty() {
         return Ok(());
     }
     Err(WiringRefusal::Overlapping {
         prefix: subscription.key_prefix.clone(),
-        overlaps: found,
+        overlaps,
     })
 }
 

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::wiring::overlaps;
 
 fn owner(name: &str) -> OwnerId {
     OwnerId::new(name, "BucketWiring")

@@ -1,5 +1,22 @@
-//! Checks of the buckets of a migration. The CLI and a stack deployment refuse the same configurations with the same
-//! messages.
+//! Checks of the buckets of a migration before anything is copied.
+//!
+//! [`check_destination`] has the few conditions without which no work begins: the CLI and a stack deployment refuse the
+//! same configurations with the same messages. [`CHECKS`] are the checks of `s3ferry preflight`. Each is a pure function
+//! from the [`PreflightFacts`] that were read to a [`Finding`]. A [`Reading`] that was denied makes its checks unknown.
+
+pub mod checks;
+pub mod facts;
+pub mod policy_document;
+pub mod reading;
+pub mod report;
+pub mod sample;
+
+pub use checks::{CHECKS, PreflightCheck};
+pub use facts::{AccountFacts, BucketFacts, PreflightFacts};
+pub use policy_document::PolicyDocument;
+pub use reading::{Reading, UnknownReading, UnknownReason};
+pub use report::{CheckRow, CheckSeverity, Finding, PreflightReport};
+pub use sample::{HeadSample, KeySpread, ObjectSample, SampleOrigin, VersionSample};
 
 use crate::names::{AccountId, BucketName, Region};
 use crate::policy::{Ownership, PolicyError};

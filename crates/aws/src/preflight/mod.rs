@@ -1,4 +1,17 @@
 //! Checks of a bucket before any work: that it exists, may be listed, and is in the expected region.
+//!
+//! The other modules read the facts of `s3ferry preflight`.
+
+#[cfg(feature = "batch")]
+pub mod account;
+#[cfg(feature = "batch")]
+pub mod bucket;
+#[cfg(feature = "batch")]
+mod configuration;
+#[cfg(feature = "batch")]
+mod data;
+#[cfg(feature = "batch")]
+mod reading;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::types::{BucketVersioningStatus, ObjectLockEnabled};
