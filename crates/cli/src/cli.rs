@@ -53,7 +53,7 @@ pub enum Command {
     /// Verify that two buckets are equal, and write a report
     Verify(verify::VerifyArgs),
     /// Show whether new writes reach the destination in time
-    Status(status::StatusArgs),
+    Status(status::MigrationStatusArgs),
     /// List, redrive or drop dead letters
     Dlq(dlq::DlqArgs),
     /// Print a completion script for a shell

@@ -17,13 +17,13 @@ const NEXT: &str = "name the stack of infra/source.yaml with --stack";
 
 /// A deployed stack of infra/source.yaml.
 #[derive(Debug, Clone)]
-pub struct SourceStack {
+pub struct ReplicationStack {
     /// The name of the stack.
     pub name: String,
     description: StackDescription,
 }
 
-impl SourceStack {
+impl ReplicationStack {
     /// Finds a stack by its name.
     pub async fn find(clients: &Clients, region: &Region, name: &str) -> Result<Self, CliError> {
         Ok(Self {

@@ -5,7 +5,7 @@ mod world;
 use std::time::Duration;
 
 use s3ferry_core::bucket_settings::ReplicationCoverage;
-use s3ferry_core::event::MAX_IDLE_HOPS;
+use s3ferry_core::event::{KeyHint, MAX_IDLE_HOPS};
 use s3ferry_core::facts::{AttributeSet, HIDDEN_IN_HEAD, ReplicationStatus};
 use s3ferry_core::failure::FailureKind;
 use s3ferry_core::names::BucketName;
@@ -29,6 +29,21 @@ async fn reconcile_hints_of(
 
 fn acknowledged(results: &[RecordResult]) -> Vec<bool> {
     results.iter().map(|result| result.acknowledged).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn lag_of_a_copy_counts_from_the_first_event_of_its_key() {
+    let world = TestWorld::new();
+    world.source.put(KEY, "one");
+    let at = |seconds| KeyHint {
+        event_time: Some(TestClock::START.minus(Duration::from_secs(seconds))),
+        ..hint(KEY)
+    };
+    let results = reconcile_hints_of(&world, None, &[at(3), at(9), hint(KEY)]).await;
+    assert!(matches!(results[0].report.outcome, Outcome::Copied { .. }));
+    assert_eq!(results[0].lag, Some(Duration::from_secs(9)));
+    let equal = reconcile_hints_of(&world, None, &[at(3)]).await;
+    assert_eq!(equal[0].lag, None, "nothing was copied");
 }
 
 #[tokio::test(start_paused = true)]

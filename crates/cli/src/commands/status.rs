@@ -8,10 +8,8 @@ mod watch;
 use clap::Args;
 use s3ferry_aws::limits::RequestLimits;
 use s3ferry_core::names::Region;
-use s3ferry_core::status::StatusVerdict;
 
 use self::migration::ObservedMigration;
-use self::report::StatusReport;
 use crate::args::{SharedArgs, region};
 use crate::bucket_side::load_clients;
 use crate::exit::{CliError, CommandOutcome};
@@ -32,7 +30,7 @@ Examples:
 Verdicts: in-sync, lagging, failing, and blind if anything that the verdict
 depends on could not be read or is too old. A status is about new writes;
 only `s3ferry verify` proves that both buckets are equal.")]
-pub struct StatusArgs {
+pub struct MigrationStatusArgs {
     /// Source stack of the migration
     #[arg(long, value_name = "NAME")]
     stack: String,
@@ -49,7 +47,11 @@ pub struct StatusArgs {
 }
 
 /// Shows the status of a migration once, or again and again.
-pub async fn run(shared: &SharedArgs, args: &StatusArgs, interrupt: &Interrupt) -> Result<CommandOutcome, CliError> {
+pub async fn run(
+    shared: &SharedArgs,
+    args: &MigrationStatusArgs,
+    interrupt: &Interrupt,
+) -> Result<CommandOutcome, CliError> {
     let limits = RequestLimits::default();
     let (clients, region) = load_clients(shared, args.region.as_ref(), "--region", limits).await?;
     let migration = ObservedMigration::find(clients, region, &args.stack, args.max_lag).await?;
@@ -70,12 +72,5 @@ pub async fn run(shared: &SharedArgs, args: &StatusArgs, interrupt: &Interrupt) 
         }
     }
     output.flush()?;
-    Ok(outcome(&report))
-}
-
-fn outcome(report: &StatusReport) -> CommandOutcome {
-    match report.assessment.verdict {
-        StatusVerdict::InSync => CommandOutcome::Done,
-        StatusVerdict::Lagging | StatusVerdict::Failing | StatusVerdict::Blind => CommandOutcome::NotAll,
-    }
+    Ok(report.outcome())
 }

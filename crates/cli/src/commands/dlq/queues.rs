@@ -8,7 +8,7 @@ use s3ferry_core::names::{BucketName, Region};
 use crate::args::{SharedArgs, bucket, region};
 use crate::bucket_side::load_clients;
 use crate::exit::CliError;
-use crate::source_stack::{DEAD_LETTER_QUEUE_URL, QUEUE_URL, SourceStack};
+use crate::source_stack::{DEAD_LETTER_QUEUE_URL, QUEUE_URL, ReplicationStack};
 
 /// The arguments that name the queues.
 #[derive(Debug, Args)]
@@ -50,7 +50,7 @@ impl LetterQueues {
         let (clients, region) = load_clients(shared, args.region.as_ref(), "--region", limits).await?;
         let (letters, queue, source_bucket) = match (&args.stack, &args.dead_letter_queue_url) {
             (Some(stack), _) => {
-                let stack = SourceStack::find(&clients, &region, stack).await?;
+                let stack = ReplicationStack::find(&clients, &region, stack).await?;
                 let queue = stack.output(QUEUE_URL)?.to_owned();
                 let source_bucket = stack.required("SourceBucketName", |name| BucketName::new(name))?;
                 let letters = stack.output(DEAD_LETTER_QUEUE_URL)?.to_owned();

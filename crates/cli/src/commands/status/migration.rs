@@ -18,17 +18,14 @@ use s3ferry_core::time::Timestamp;
 use s3ferry_core::upload::UPLOADS;
 use s3ferry_engine::ports::Clock as _;
 
-use super::report::StatusReport;
+use super::report::{COUNT_LIMIT, StatusReport};
 use crate::exit::CliError;
-use crate::source_stack::{DEAD_LETTER_QUEUE_URL, QUEUE_URL, SourceStack};
+use crate::source_stack::{DEAD_LETTER_QUEUE_URL, QUEUE_URL, ReplicationStack};
 use crate::version::VERSION;
 
 /// The longest lag that is in sync, if neither the command nor the stack says so: the target of S3 Replication Time
 /// Control.
 const DEFAULT_MAX_LAG_SECONDS: u64 = 900;
-
-/// The largest number of objects of the state bucket that are counted.
-pub(super) const COUNT_LIMIT: u64 = 10_000;
 
 /// The number of executions of the final sync that are shown.
 const RUNS: u16 = 5;
@@ -61,7 +58,7 @@ impl ObservedMigration {
         stack: &str,
         max_lag: Option<u64>,
     ) -> Result<Self, CliError> {
-        let stack = SourceStack::find(&clients, &region, stack).await?;
+        let stack = ReplicationStack::find(&clients, &region, stack).await?;
         let invalid = |name: &str, error: &dyn std::fmt::Display| {
             CliError::setup(
                 format!("stack {}: invalid {name}: {error}", stack.name),

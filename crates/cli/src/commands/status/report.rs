@@ -3,11 +3,15 @@
 use s3ferry_core::canary::CanaryReading;
 use s3ferry_core::status::{
     CrrMetrics, DataPoint, LagEstimate, QueueCounts, Reading, RunReading, StatusAssessment, StatusReadings,
+    StatusVerdict,
 };
 use serde_json::{Value, json};
 
-use super::migration::COUNT_LIMIT;
+use crate::exit::CommandOutcome;
 use crate::text::grouped;
+
+/// The largest number of objects of the state bucket that are counted.
+pub(super) const COUNT_LIMIT: u64 = 10_000;
 
 /// A status.
 #[derive(Debug)]
@@ -22,6 +26,14 @@ pub(super) struct StatusReport {
 const UNREADABLE: &str = "cannot be read";
 
 impl StatusReport {
+    /// Returns the outcome of the command.
+    pub(super) fn outcome(&self) -> CommandOutcome {
+        match self.assessment.verdict {
+            StatusVerdict::InSync => CommandOutcome::Done,
+            StatusVerdict::Lagging | StatusVerdict::Failing | StatusVerdict::Blind => CommandOutcome::NotAll,
+        }
+    }
+
     /// Returns the status as one JSON value. What could not be read is null.
     pub(super) fn to_json(&self) -> Value {
         let (readings, assessment) = (&self.readings, &self.assessment);

@@ -11,7 +11,6 @@ use ratatui::DefaultTerminal;
 use tokio::sync::mpsc;
 
 use super::migration::ObservedMigration;
-use super::outcome;
 use super::report::StatusReport;
 use super::screen::StatusScreen;
 use crate::args::SharedArgs;
@@ -86,7 +85,7 @@ async fn on_screen(
                 () = interrupt.wait() => return Err(CliError::Interrupted),
                 report = &mut reading => break report,
                 key = keys.next() => match key? {
-                    ScreenInput::Quit => return Ok(latest.as_ref().map_or(CommandOutcome::NotAll, outcome)),
+                    ScreenInput::Quit => return Ok(latest.as_ref().map_or(CommandOutcome::NotAll, StatusReport::outcome)),
                     ScreenInput::Interrupt => return Err(CliError::Interrupted),
                     ScreenInput::Other => {}
                 },

@@ -7,7 +7,7 @@ use s3ferry_core::verify::QueuedMessages;
 use crate::exit::CliError;
 use crate::progress::print_message;
 use crate::sides::BucketPair;
-use crate::source_stack::{DEAD_LETTER_QUEUE_URL, QUEUE_URL, SourceStack};
+use crate::source_stack::{DEAD_LETTER_QUEUE_URL, QUEUE_URL, ReplicationStack};
 use crate::text::grouped;
 
 /// The queues of a source stack.
@@ -20,7 +20,7 @@ pub(super) struct StackQueues {
 impl StackQueues {
     /// Finds the queues by the stack's outputs.
     pub(super) async fn find(sides: &BucketPair, stack: &str) -> Result<Self, CliError> {
-        let stack = SourceStack::find(&sides.clients, &sides.source.region, stack).await?;
+        let stack = ReplicationStack::find(&sides.clients, &sides.source.region, stack).await?;
         let urls = [stack.output(QUEUE_URL)?, stack.output(DEAD_LETTER_QUEUE_URL)?].map(str::to_owned);
         Ok(Self {
             stack: stack.name,
