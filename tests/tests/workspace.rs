@@ -85,6 +85,10 @@ fn core_has_no_dependency_with_io() {
         "toml_datetime",
         "toml_parser",
         "winnow",
+        // Unicode's normalization forms.
+        "tinyvec",
+        "tinyvec_macros",
+        "unicode-normalization",
         // Other.
         "hex",
         "itoa",
@@ -117,6 +121,8 @@ fn functions_do_not_contain_sdks_of_the_cli() {
     for name in [
         "aws-sdk-cloudformation",
         "aws-sdk-cloudwatch",
+        "aws-sdk-kms",
+        "aws-sdk-lambda",
         "aws-sdk-s3control",
         "aws-sdk-sfn",
     ] {

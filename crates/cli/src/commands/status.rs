@@ -36,7 +36,7 @@ pub struct MigrationStatusArgs {
     stack: String,
     /// Region of the source stack [default: AWS_REGION, then the profile's region]
     #[arg(long, value_name = "REGION", value_parser = region)]
-    region: Option<Region>,
+    source_region: Option<Region>,
     /// Longest lag of a migration that is in sync [default: the stack's AgeAlarmSeconds]
     #[arg(long, value_name = "SECONDS")]
     max_lag: Option<u64>,
@@ -53,7 +53,7 @@ pub async fn run(
     interrupt: &Interrupt,
 ) -> Result<CommandOutcome, CliError> {
     let limits = RequestLimits::default();
-    let (clients, region) = load_clients(shared, args.region.as_ref(), "--region", limits).await?;
+    let (clients, region) = load_clients(shared, args.source_region.as_ref(), "--source-region", limits).await?;
     let migration = ObservedMigration::find(clients, region, &args.stack, args.max_lag).await?;
     if let Some(seconds) = args.watch {
         return watch::run(shared, &migration, seconds, interrupt).await;

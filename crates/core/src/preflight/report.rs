@@ -76,7 +76,8 @@ impl Finding {
         let accept = format!("or answer it with `{command}` and pass --accept {id}");
         let fix = match unknown.reason {
             UnknownReason::Denied => format!("grant {action} to these credentials, {accept}"),
-            UnknownReason::Unsupported | UnknownReason::Failed => format!("run again, {accept}"),
+            UnknownReason::Unsupported => format!("use an endpoint that supports {action}, {accept}"),
+            UnknownReason::Failed => format!("run again, {accept}"),
             UnknownReason::NotRead => format!("fix what is missing and run again, {accept}"),
         };
         Self {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use unicode_normalization::{IsNormalized, is_nfc_quick};
 
+use super::reading::UnknownReading;
 use crate::facts::{Availability, Encryption, ObjectFacts, ReplicationStatus};
 use crate::listing::ListedObject;
 use crate::names::ObjectKey;
@@ -292,7 +293,7 @@ pub struct HeadSample {
     /// Objects with annotations.
     pub annotated: KeyExamples,
     /// Reason why annotations were not read.
-    pub annotations_failed: Option<String>,
+    pub annotations_failed: Option<UnknownReading>,
 }
 
 impl HeadSample {

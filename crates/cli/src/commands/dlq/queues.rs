@@ -18,7 +18,7 @@ pub(super) struct QueueArgs {
     stack: Option<String>,
     /// Region of the queues [default: AWS_REGION, then the profile's region]
     #[arg(long, value_name = "REGION", value_parser = region)]
-    region: Option<Region>,
+    source_region: Option<Region>,
     /// Dead-letter queue, instead of --stack
     #[arg(long, value_name = "URL", conflicts_with = "stack")]
     dead_letter_queue_url: Option<String>,
@@ -47,7 +47,7 @@ impl LetterQueues {
     /// Finds the queues.
     pub(super) async fn open(shared: &SharedArgs, args: &QueueArgs) -> Result<Self, CliError> {
         let limits = RequestLimits::default();
-        let (clients, region) = load_clients(shared, args.region.as_ref(), "--region", limits).await?;
+        let (clients, region) = load_clients(shared, args.source_region.as_ref(), "--source-region", limits).await?;
         let (letters, queue, source_bucket) = match (&args.stack, &args.dead_letter_queue_url) {
             (Some(stack), _) => {
                 let stack = ReplicationStack::find(&clients, &region, stack).await?;

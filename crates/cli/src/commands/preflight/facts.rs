@@ -225,7 +225,7 @@ async fn with_annotations(
     match bucket.read_more(key, &facts, &attributes).await {
         Ok(more) => more.unwrap_or(facts),
         Err(failure) => {
-            sample.annotations_failed = Some(failure.detail);
+            sample.annotations_failed = Some(unknown_reading(failure));
             facts
         }
     }
@@ -256,7 +256,11 @@ async fn keys(clients: &Clients, sides: [&BucketFacts; 2], heads: &Reading<HeadS
 }
 
 fn unknown<T>(failure: Failure) -> Reading<T> {
-    Reading::Unknown(UnknownReading {
+    Reading::Unknown(unknown_reading(failure))
+}
+
+fn unknown_reading(failure: Failure) -> UnknownReading {
+    UnknownReading {
         reason: if failure.code.is_denial() {
             UnknownReason::Denied
         } else {
@@ -264,5 +268,5 @@ fn unknown<T>(failure: Failure) -> Reading<T> {
         },
         action: failure.action,
         detail: failure.detail,
-    })
+    }
 }

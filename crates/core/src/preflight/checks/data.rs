@@ -3,7 +3,6 @@
 use super::{CheckResult, joined, quoted};
 use crate::numerals::grouped;
 use crate::preflight::facts::PreflightFacts;
-use crate::preflight::reading::{UnknownReading, UnknownReason};
 use crate::preflight::report::Finding;
 use crate::preflight::sample::KeyOddity;
 
@@ -153,12 +152,8 @@ pub(super) fn incomplete_uploads(facts: &PreflightFacts) -> CheckResult {
 
 pub(super) fn annotations(facts: &PreflightFacts) -> CheckResult {
     let heads = facts.heads.known()?;
-    if let Some(detail) = &heads.annotations_failed {
-        return Err(UnknownReading {
-            reason: UnknownReason::Failed,
-            action: "s3:ListObjectAnnotations".to_owned(),
-            detail: detail.clone(),
-        });
+    if let Some(unknown) = &heads.annotations_failed {
+        return Err(unknown.clone());
     }
     let scope = format!(
         "of {} objects that were read (a sample)",
