@@ -9,6 +9,7 @@ pub mod bucket_settings;
 pub mod compare;
 pub mod concurrency;
 pub mod custom_resource;
+pub mod cutover;
 pub mod decide;
 pub mod delete_intent;
 pub mod delete_limit;
