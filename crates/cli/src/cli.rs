@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::args::SharedArgs;
-use crate::commands::{batch, completions, diff, man, manifest, sync, verify};
+use crate::commands::{batch, completions, cutover, diff, man, manifest, sync, verify};
 use crate::version::VERSION;
 
 const EXAMPLES: &str = "\
@@ -44,6 +44,14 @@ pub enum Command {
     Batch(batch::BatchArgs),
     /// Verify that two buckets are equal, and write a report
     Verify(verify::VerifyArgs),
+    /// Point applications to the destination, step by step, each with a proof
+    Cutover(cutover::CutoverArgs),
+    /// Undo a cutover, also after the switch, without losing a write
+    Rollback(cutover::RollbackArgs),
+    /// End a migration, and list what is left in the source
+    Finish(cutover::FinishArgs),
+    /// Check the certificate of a cutover
+    Certificate(cutover::CertificateArgs),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
     /// Print a manual page
@@ -56,7 +64,11 @@ impl Command {
     pub fn copies(&self) -> bool {
         match self {
             Self::Sync(args) => args.copies(),
+            Self::Cutover(args) => args.copies(),
             Self::Batch(_)
+            | Self::Rollback(_)
+            | Self::Finish(_)
+            | Self::Certificate(_)
             | Self::Diff(_)
             | Self::Manifest(_)
             | Self::Verify(_)

@@ -19,6 +19,7 @@ pub mod inventories;
 pub mod location;
 mod logging;
 pub mod manifest_location;
+pub mod nested;
 pub mod output;
 pub mod policy;
 pub mod progress;
@@ -36,6 +37,7 @@ use clap::{CommandFactory as _, Parser as _};
 use crate::cli::{Cli, Command};
 use crate::exit::{CliError, CommandOutcome};
 use crate::interrupt::Interrupt;
+use crate::nested::NestedEnd;
 use crate::progress::print_message;
 
 /// Runs the CLI and returns its exit code.
@@ -65,7 +67,12 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 async fn dispatch(cli: Cli) -> Result<CommandOutcome, CliError> {
     let interrupt = Interrupt::listen(cli.command.copies()).map_err(CliError::file("listen to signals"))?;
     let shared = &cli.shared;
+    let nested = |words: Vec<String>| -> NestedEnd<'_> { Box::pin(run_nested(words, &interrupt)) };
     match &cli.command {
+        Command::Cutover(args) => Box::pin(commands::cutover::run(shared, args, &interrupt, &nested)).await,
+        Command::Rollback(args) => Box::pin(commands::cutover::roll_back(shared, args, &interrupt, &nested)).await,
+        Command::Finish(args) => Box::pin(commands::cutover::finish(shared, args, &interrupt, &nested)).await,
+        Command::Certificate(args) => Box::pin(commands::cutover::certificate(shared, args, &nested)).await,
         Command::Sync(args) => Box::pin(commands::sync::run(shared, args, &interrupt)).await,
         Command::Manifest(args) => commands::manifest::run(shared, args, &interrupt).await,
         Command::Diff(args) => commands::diff::run(shared, args, &interrupt).await,
@@ -73,6 +80,18 @@ async fn dispatch(cli: Cli) -> Result<CommandOutcome, CliError> {
         Command::Verify(args) => Box::pin(commands::verify::run(shared, args, &interrupt)).await,
         Command::Completions(args) => commands::completions::run(args, Cli::command()),
         Command::Man(args) => commands::man::run(args, Cli::command()),
+    }
+}
+
+/// Runs a command of another command by its words.
+async fn run_nested(words: Vec<String>, interrupt: &Interrupt) -> Result<CommandOutcome, CliError> {
+    let name = words.join(" ");
+    let parsed = Cli::try_parse_from(std::iter::once("s3ferry".to_owned()).chain(words));
+    let cli = parsed.map_err(|error| CliError::Bug(format!("unusable arguments of `{name}`: {error}")))?;
+    match &cli.command {
+        Command::Sync(args) => Box::pin(commands::sync::run(&cli.shared, args, interrupt)).await,
+        Command::Verify(args) => Box::pin(commands::verify::run(&cli.shared, args, interrupt)).await,
+        _ => Err(CliError::Bug(format!("`{name}` is not run by another command"))),
     }
 }
 

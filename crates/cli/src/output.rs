@@ -1,6 +1,7 @@
 //! Results on standard output, as text or JSON.
 
 use std::io::{self, BufWriter, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::ValueEnum;
 use serde::Serialize;
@@ -17,17 +18,29 @@ pub enum Format {
     Json,
 }
 
+/// Whether results are dropped, because another command runs the one that writes them.
+static IS_MUTED: AtomicBool = AtomicBool::new(false);
+
+/// Drops the results of commands, or writes them again.
+pub fn mute(is_muted: bool) {
+    IS_MUTED.store(is_muted, Ordering::Relaxed);
+}
+
 /// Standard output. A closed pipe ends the command.
 #[derive(Debug)]
 pub struct Output<W: Write> {
     writer: BufWriter<W>,
+    is_mutable: bool,
 }
 
 impl Output<io::Stdout> {
     /// Returns an output that writes to standard output.
     #[must_use]
     pub fn stdout() -> Self {
-        Self::to(io::stdout())
+        Self {
+            is_mutable: true,
+            ..Self::to(io::stdout())
+        }
     }
 }
 
@@ -36,6 +49,7 @@ impl<W: Write> Output<W> {
     pub fn to(writer: W) -> Self {
         Self {
             writer: BufWriter::new(writer),
+            is_mutable: false,
         }
     }
 
@@ -54,6 +68,9 @@ impl<W: Write> Output<W> {
 
     /// Writes bytes as they are.
     pub fn bytes(&mut self, bytes: &[u8]) -> Result<(), CliError> {
+        if self.is_mutable && IS_MUTED.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         self.writer.write_all(bytes).map_err(unwritable)
     }
 

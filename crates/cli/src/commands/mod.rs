@@ -2,6 +2,7 @@
 
 pub mod batch;
 pub mod completions;
+pub mod cutover;
 pub mod diff;
 pub mod man;
 pub mod manifest;

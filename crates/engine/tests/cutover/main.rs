@@ -26,6 +26,7 @@ const ALL: &[Disturbance] = &[
     Disturbance::UploadCompletes,
     Disturbance::EventAgain,
     Disturbance::StatementsRemoved,
+    Disturbance::DestinationStripped,
     Disturbance::StatementAdded,
     Disturbance::PolicyDelayed,
 ];
@@ -66,7 +67,7 @@ fn abort_removes_every_effect_after_a_crash_anywhere() {
 
 #[test]
 fn rollback_loses_no_write_that_applications_made_at_the_destination() {
-    explore(Scenario::Rollback, crash_and(1), &[Disturbance::AppWrite], Blind::Nothing);
+    explore(Scenario::Rollback, crash_and(1), &[Disturbance::AppWrite, Disturbance::DestinationStripped], Blind::Nothing);
     explore(Scenario::Rollback, calm(1), ALL, Blind::Nothing);
 }
 

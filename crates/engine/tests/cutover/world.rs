@@ -20,8 +20,10 @@ pub(crate) enum Disturbance {
     UploadCompletes,
     /// The replicator receives an event again.
     EventAgain,
-    /// Another tool writes its own policies to both buckets.
+    /// Another tool writes its own policy to the source.
     StatementsRemoved,
+    /// Another tool writes its own policy to the destination.
+    DestinationStripped,
     /// Another tool adds a statement to both policies.
     StatementAdded,
     /// The next policy takes effect late.
@@ -36,7 +38,7 @@ pub(crate) enum Blind {
     Probes,
     /// Every listing is the same.
     Fingerprints,
-    /// The destination's policy with the rollback's statement has no effect.
+    /// The rollback's statement has no effect, and no listing shows it.
     RollbackDeny,
     /// The seal has no effect.
     Seal,
@@ -185,8 +187,9 @@ impl World {
             Disturbance::EventAgain => {
                 self.replicate("a");
             }
-            Disturbance::StatementsRemoved => {
-                for policy in &mut self.policies {
+            Disturbance::StatementsRemoved | Disturbance::DestinationStripped => {
+                let stripped = usize::from(disturbance == Disturbance::DestinationStripped);
+                if let Some(policy) = self.policies.get_mut(stripped) {
                     let statements: Vec<Value> = policy.foreign.iter().map(|sid| foreign(sid)).collect();
                     let document = json!({"Version": "2012-10-17", "Statement": statements}).to_string();
                     policy.written = Some(document.clone());
@@ -315,7 +318,7 @@ impl World {
     }
 
     pub(crate) fn fingerprint(&self, side: SideName) -> String {
-        if self.blind == Blind::Fingerprints {
+        if matches!(self.blind, Blind::Fingerprints | Blind::RollbackDeny) {
             return "same".to_owned();
         }
         let bucket = &self.buckets[index(side)];
