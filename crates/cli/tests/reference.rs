@@ -113,6 +113,12 @@ fn flag_tables_are_those_of_the_commands() {
         "batch status",
         "batch report",
         "verify",
+        "cutover run",
+        "cutover status",
+        "cutover abort",
+        "rollback",
+        "finish",
+        "certificate check",
         "completions",
         "man",
     ];

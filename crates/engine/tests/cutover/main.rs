@@ -101,3 +101,13 @@ fn without_a_seal_a_late_event_replaces_a_write_of_an_application() {
     let found = find_violation(Scenario::Run, calm(2), &disturbances, Blind::Seal);
     assert!(found.contains("lost"), "{found}");
 }
+
+#[test]
+fn second_operator_is_told_who_runs_the_cutover_and_changes_nothing() {
+    let world = schedules::world_held_by("bob");
+    let refused = schedules::run_beside(&world, false).unwrap_err();
+    assert!(refused.contains("bob runs this cutover on laptop"), "{refused}");
+    let written = world.lock().unwrap().policies.clone().map(|policy| policy.written);
+    assert_eq!(written[0], written[1], "both as before");
+    assert!(schedules::run_beside(&world, true).is_ok(), "the process of bob is gone");
+}

@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use s3ferry_core::cutover::{CutoverPhase, CutoverSettings, CutoverState, FreezeMethod, OperatorName, StepState};
+use s3ferry_core::cutover::{
+    CutoverPhase, CutoverSettings, CutoverState, FreezeMethod, OperatorLease, OperatorName, StepState,
+};
 use s3ferry_core::diff::SideName;
 use s3ferry_core::names::Region;
 use s3ferry_core::time::Timestamp;
@@ -234,4 +236,27 @@ pub(crate) fn find_violation(
     let (count, _, violation) = search(scenario, budget, disturbances, blind);
     let (violation, _) = violation.unwrap_or_else(|| panic!("{count} schedules hold although {blind:?} is defeated"));
     violation
+}
+
+/// A world in which a process of another operator holds the lease.
+pub(crate) fn world_held_by(operator: &str) -> Arc<Mutex<World>> {
+    let mut world = World::new(SchedulePaths::default(), &[], Blind::Nothing);
+    let holder = OperatorName {
+        operator: operator.to_owned(),
+        host: "laptop".to_owned(),
+        process: 7,
+        began: Timestamp::from_seconds(0),
+    };
+    let held = CutoverState::new(&world.route, settings(), OperatorLease::of(holder));
+    world.state = Some((1, held.to_json().unwrap()));
+    Arc::new(Mutex::new(world))
+}
+
+/// Runs the cutover as another process. The error is the refusal's text.
+pub(crate) fn run_beside(world: &Arc<Mutex<World>>, is_alone: bool) -> Result<CutoverEnd, String> {
+    let ended = cutover(world, 8, is_alone).run(settings()).now_or_never();
+    ended.expect("no port waits").map_err(|error| match error {
+        WorldError::Refused(refusal) => refusal.to_string(),
+        other => format!("{other:?}"),
+    })
 }
